@@ -1,0 +1,25 @@
+// Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"): a counter-based generator, so the
+// words of a block depend on its counter and key alone. Host twin: `tweedie::gpu::noise::philox4x32_10`.
+
+// The 64-bit product of two words as (high, low); WGSL has no widening multiplication, so four 16-bit products.
+fn multiply_wide(a: u32, b: u32) -> vec2<u32> {
+    let a_low = a & 0xffffu;
+    let a_high = a >> 16u;
+    let b_low = b & 0xffffu;
+    let b_high = b >> 16u;
+    let low_high = a_low * b_high;
+    let middle = ((a_low * b_low) >> 16u) + (low_high & 0xffffu) + a_high * b_low;
+    return vec2<u32>(a_high * b_high + (low_high >> 16u) + (middle >> 16u), a * b);
+}
+
+fn philox4x32_10(counter: vec4<u32>, key: vec2<u32>) -> vec4<u32> {
+    var c = counter;
+    var k = key;
+    for (var i = 0u; i < 10u; i++) {
+        let p = multiply_wide(0xD2511F53u, c.x);
+        let q = multiply_wide(0xCD9E8D57u, c.z);
+        c = vec4<u32>(q.x ^ c.y ^ k.x, q.y, p.x ^ c.w ^ k.y, p.y);
+        k += vec2<u32>(0x9E3779B9u, 0xBB67AE85u);
+    }
+    return c;
+}

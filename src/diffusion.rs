@@ -1,0 +1,193 @@
+//! The front: a schedule's rows applied to the caller's tensors.
+//!
+//! Joins the two wings for the common jobs and adds nothing of its own: each method asks the schedule for a table and
+//! makes a [`MapPlan`] of it.
+
+use crate::error::{RowError, ScheduleError, Undefined};
+use crate::gpu::{Context, Map, MapPlan, PlanError, RecordError, Second, Shape, Tensor, Timesteps};
+use crate::math::{Quantity, Schedule};
+use crate::table::Table;
+
+/// Anything that can go wrong between a schedule and a recording, for applications that want one error type.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The schedule cannot be built or has no such table.
+    #[error(transparent)]
+    Schedule(#[from] ScheduleError),
+    /// The quantity is not determined at some timestep.
+    #[error(transparent)]
+    Undefined(#[from] Undefined),
+    /// The plan cannot be made.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// The recording cannot be made.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+}
+
+impl From<RowError> for Error {
+    fn from(error: RowError) -> Self {
+        match error {
+            RowError::Undefined(undefined) => Self::Undefined(undefined),
+            RowError::Schedule(schedule) => Self::Schedule(schedule),
+        }
+    }
+}
+
+/// A tensor and what it means.
+pub type Named<'a> = (Quantity, Tensor<'a>);
+
+/// What to do about timesteps at which a value does not exist, such as x0 from epsilon at zero terminal SNR.
+///
+/// It matters for [`Timesteps::PerSample`] alone, where the host cannot see which timesteps are used. With one timestep
+/// for the batch, recording such a timestep is an error and all others work.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Holes {
+    /// The plan is an error that names the first such timestep.
+    #[default]
+    Reject,
+    /// A sample at such a timestep becomes NaN and is counted in [`MapPlan::status`].
+    Nan,
+}
+
+/// From the clean sample and noise: the noisy sample, a training target, or both in one dispatch.
+#[derive(Clone, Copy, Debug)]
+pub struct Noising<'a> {
+    /// The batch.
+    pub shape: Shape,
+    /// The timestep of each sample.
+    pub timesteps: Timesteps<'a>,
+    /// The clean sample.
+    pub x0: Tensor<'a>,
+    /// The noise: a tensor, or drawn in the kernel.
+    pub epsilon: Second<'a>,
+    /// What to write: usually [`Quantity::Xt`].
+    pub first: Named<'a>,
+    /// What else to write: usually the training target.
+    pub second: Option<Named<'a>>,
+}
+
+/// From the noisy sample and a prediction of one quantity to one or two others.
+#[derive(Clone, Copy, Debug)]
+pub struct Conversion<'a> {
+    /// The batch.
+    pub shape: Shape,
+    /// The timestep of each sample.
+    pub timesteps: Timesteps<'a>,
+    /// The noisy sample.
+    pub x_t: Tensor<'a>,
+    /// The network's output and what it predicts.
+    pub prediction: Named<'a>,
+    /// What to write.
+    pub first: Named<'a>,
+    /// What else to write.
+    pub second: Option<Named<'a>>,
+    /// What to do where the prediction determines nothing.
+    pub holes: Holes,
+}
+
+/// From the noisy sample and a prediction to the mean of `q(x_{t-1} | x_t, x0)`.
+#[derive(Clone, Copy, Debug)]
+pub struct PosteriorMean<'a> {
+    /// The batch.
+    pub shape: Shape,
+    /// The timestep of each sample.
+    pub timesteps: Timesteps<'a>,
+    /// The noisy sample.
+    pub x_t: Tensor<'a>,
+    /// The network's output and what it predicts.
+    pub prediction: Named<'a>,
+    /// The mean.
+    pub mean: Tensor<'a>,
+    /// The clean sample that the prediction implies, if it is wanted too.
+    pub x0: Option<Tensor<'a>>,
+    /// What to do where the prediction does not determine x0.
+    pub holes: Holes,
+}
+
+/// A diffusion process: its schedule, applied on the GPU.
+///
+/// Tensors may share buffers, lie at any offset and stride, and outputs may replace inputs; see [`Tensor`]. Every plan
+/// is one dispatch a recording (more only for buffers beyond the device's binding limit) that reads each input once and
+/// writes each output once.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Diffusion {
+    schedule: Schedule,
+}
+
+impl Diffusion {
+    /// The process with this schedule.
+    #[must_use]
+    pub const fn new(schedule: Schedule) -> Self {
+        Self { schedule }
+    }
+
+    /// The schedule.
+    #[must_use]
+    pub const fn schedule(&self) -> &Schedule {
+        &self.schedule
+    }
+
+    /// `x_t = alpha x0 + sigma epsilon` (Ho et al. 2020, eq. 4) and targets such as `v = alpha epsilon - sigma x0`.
+    ///
+    /// # Errors
+    /// [`Error::Undefined`] for the score at `sigma = 0`, [`Error::Plan`] for tensors that do not fit.
+    pub fn noising(&self, context: &Context, noising: &Noising<'_>) -> Result<MapPlan, Error> {
+        let Noising { shape, timesteps, x0, epsilon, first, second } = *noising;
+        let table = self.schedule.rows_of(first.0, second.map(|second| second.0))?;
+        let out1 = second.map(|second| second.1);
+        let map = Map { table: &table, shape, timesteps, in0: Some(x0), in1: epsilon, out0: first.1, out1 };
+        Ok(MapPlan::new(context, &map)?)
+    }
+
+    /// Any prediction to any one or two quantities; see [`solve`](crate::math::solve) for the algebra.
+    ///
+    /// # Errors
+    /// [`Error::Undefined`] where the prediction does not determine what is wanted (see [`Holes`]), [`Error::Plan`] for
+    /// tensors that do not fit.
+    pub fn conversion(&self, context: &Context, conversion: &Conversion<'_>) -> Result<MapPlan, Error> {
+        let Conversion { shape, timesteps, x_t, prediction, first, second, holes } = *conversion;
+        let (given, wanted, also) = (prediction.0, first.0, second.map(|second| second.0));
+        let table = if rejects(timesteps, holes) {
+            self.schedule.conversion(given, wanted, also)?
+        } else {
+            self.schedule.conversion_where_defined(given, wanted, also)
+        };
+        let outputs = (first.1, second.map(|second| second.1));
+        Self::from_prediction(context, &table, shape, timesteps, x_t, prediction.1, outputs)
+    }
+
+    /// The mean of the Gaussian posterior (Ho et al. 2020, eq. 7), from any prediction, without clipping.
+    ///
+    /// # Errors
+    /// [`Error::Undefined`] where the prediction does not determine x0, [`Error::Schedule`] where no forward step leads
+    /// (see [`Holes`]), [`Error::Plan`] for tensors that do not fit.
+    pub fn posterior_mean(&self, context: &Context, posterior: &PosteriorMean<'_>) -> Result<MapPlan, Error> {
+        let PosteriorMean { shape, timesteps, x_t, prediction, mean, x0, holes } = *posterior;
+        let table = if rejects(timesteps, holes) {
+            self.schedule.posterior_mean(prediction.0)?
+        } else {
+            self.schedule.posterior_mean_where_defined(prediction.0)
+        };
+        Self::from_prediction(context, &table, shape, timesteps, x_t, prediction.1, (mean, x0))
+    }
+
+    fn from_prediction(
+        context: &Context,
+        table: &Table,
+        shape: Shape,
+        timesteps: Timesteps<'_>,
+        x_t: Tensor<'_>,
+        prediction: Tensor<'_>,
+        (out0, out1): (Tensor<'_>, Option<Tensor<'_>>),
+    ) -> Result<MapPlan, Error> {
+        let in1 = Second::Given(prediction);
+        let map = Map { table, shape, timesteps, in0: Some(x_t), in1, out0, out1 };
+        Ok(MapPlan::new(context, &map)?)
+    }
+}
+
+fn rejects(timesteps: Timesteps<'_>, holes: Holes) -> bool {
+    holes == Holes::Reject && matches!(timesteps, Timesteps::PerSample { .. })
+}

@@ -1,0 +1,193 @@
+//! Holding a kernel's output against its f64 reference.
+//!
+//! **Theory.** An output is `sum_i c_i x_i` with coefficients that were rounded once to f32. Its terms may cancel, so a
+//! relative tolerance on the result would be wrong; the bound scales with what was added:
+//!
+//! ```text
+//! |gpu - ref| <= ARITHMETIC * 2^-24 * sum_i |c_i x_i|  +  one rounding to the storage
+//! ```
+//!
+//! **Practice.** [`Comparison::add`] takes outputs and references pair by pair; [`Comparison::passes`] is the verdict,
+//! [`Comparison::worst_bound`] says how much of the bound was used, [`Comparison::worst_ulps`] the same error in units of
+//! the storage's last place.
+
+use super::Storage;
+
+/// Rounding errors of f32 that one output may gather, in units of 2^-24 of its summed terms: half an ULP for each of
+/// the two coefficients, the two products and the sum make 2.5; a driver may contract to an fma or not.
+pub const ARITHMETIC: f64 = 4.0;
+
+/// Below this, f32 results may be flushed to zero: some drivers do not keep subnormal numbers.
+pub const FLUSHED: f64 = 1.2e-38;
+
+/// A reference value in f64 and the sum of the magnitudes of its terms.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Exact {
+    /// The value.
+    pub value: f64,
+    /// `sum_i |c_i x_i|`.
+    pub magnitude: f64,
+}
+
+/// The worst that was seen when outputs were compared with their references.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Comparison {
+    storage: Storage,
+    noise: f64,
+    /// Elements compared.
+    pub count: u64,
+    /// The largest error, as a fraction of its bound. At most 1 passes.
+    pub worst_bound: f64,
+    /// The largest error in units of the last place of the storage, measured at the sum of magnitudes.
+    pub worst_ulps: f64,
+    /// The largest absolute error.
+    pub worst_error: f64,
+    /// Elements that are NaN or infinite where the reference is not, or the other way round.
+    pub mismatched: u64,
+}
+
+impl Comparison {
+    /// For outputs of this storage.
+    pub const fn new(storage: Storage) -> Self {
+        Self { storage, noise: 0.0, count: 0, worst_bound: 0.0, worst_ulps: 0.0, worst_error: 0.0, mismatched: 0 }
+    }
+
+    /// For outputs that hold noise drawn on the GPU with at most this coefficient: a normal differs from the f64 one by
+    /// up to [`NORMAL_TOLERANCE`](super::noise::NORMAL_TOLERANCE).
+    pub const fn with_noise(self, largest_coefficient: f64) -> Self {
+        Self { noise: super::noise::NORMAL_TOLERANCE * largest_coefficient, ..self }
+    }
+
+    /// The bound on the error of one element.
+    pub fn bound(&self, exact: Exact) -> f64 {
+        let arithmetic = ARITHMETIC * Storage::F32.unit_roundoff() * exact.magnitude + FLUSHED + self.noise;
+        // WGSL leaves it open which way f32 rounds to f16, so a whole step is allowed; bf16 is rounded in integers.
+        let roundings = match self.storage {
+            Storage::F32 => 0.0,
+            Storage::F16 => 2.0,
+            Storage::Bf16 => 1.0,
+        };
+        let largest = exact.value.abs() + arithmetic;
+        arithmetic + roundings * (self.storage.unit_roundoff() * largest).max(self.storage.smallest_step())
+    }
+
+    /// Compares one output, as it was read back, with its reference.
+    pub fn add(&mut self, output: f32, exact: Exact) {
+        self.count += 1;
+        let output = f64::from(output);
+        let expected = self.storage.round(exact.value);
+        if exact.value.is_nan() || output.is_nan() {
+            self.mismatched += u64::from(exact.value.is_nan() != output.is_nan());
+            return;
+        }
+        let bound = self.bound(exact);
+        if output.is_infinite() || expected.is_infinite() {
+            // Beyond the range infinity is right, and at its edge the largest number and infinity are neighbours.
+            let edge = self.storage.round(exact.value.abs() + bound).is_infinite();
+            let same_side = (output > 0.0) == (exact.value > 0.0);
+            let near = output == expected
+                || (edge && (output.is_infinite() || output.abs() * 1.001 > exact.value.abs() - bound));
+            self.mismatched += u64::from(!(same_side && near));
+            return;
+        }
+        let error = (output - exact.value).abs();
+        let ulp = 2.0 * self.storage.unit_roundoff() * exact.magnitude.max(f64::MIN_POSITIVE);
+        self.worst_error = self.worst_error.max(error);
+        self.worst_bound = self.worst_bound.max(error / bound);
+        self.worst_ulps = self.worst_ulps.max(error / ulp.max(self.storage.smallest_step()));
+    }
+
+    /// Compares outputs with references, which must be as many.
+    pub fn add_all(&mut self, outputs: &[f32], exact: &[Exact]) {
+        self.mismatched += outputs.len().abs_diff(exact.len()) as u64;
+        for (&output, &exact) in outputs.iter().zip(exact) {
+            self.add(output, exact);
+        }
+    }
+
+    /// Takes in what another comparison of the same storage saw.
+    pub fn merge(&mut self, other: &Comparison) {
+        self.count += other.count;
+        self.mismatched += other.mismatched;
+        self.worst_bound = self.worst_bound.max(other.worst_bound);
+        self.worst_ulps = self.worst_ulps.max(other.worst_ulps);
+        self.worst_error = self.worst_error.max(other.worst_error);
+    }
+
+    /// Whether something was compared and every element is inside its bound.
+    pub fn passes(&self) -> bool {
+        self.count > 0 && self.mismatched == 0 && self.worst_bound <= 1.0
+    }
+}
+
+impl std::fmt::Display for Comparison {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{} elements of {}: {:.3} of the bound, {:.2} ulp, error {:.3e}, {} mismatched",
+            self.count, self.storage, self.worst_bound, self.worst_ulps, self.worst_error, self.mismatched
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn exact(value: f64) -> Exact {
+        Exact { value, magnitude: value.abs() }
+    }
+
+    #[test]
+    fn nothing_compared_is_no_pass() {
+        assert!(!Comparison::new(Storage::F32).passes());
+    }
+
+    #[test]
+    fn the_rounded_reference_passes_and_a_neighbour_further_off_does_not() {
+        for storage in Storage::ALL {
+            let value = 0.7312345678;
+            let mut good = Comparison::new(storage);
+            good.add(storage.round(value) as f32, exact(value));
+            assert!(good.passes(), "{good}");
+            let mut bad = Comparison::new(storage);
+            bad.add(storage.round(value * (1.0 + 9.0 * storage.unit_roundoff())) as f32, exact(value));
+            assert!(!bad.passes(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_nan_is_never_inside_a_bound() {
+        let mut c = Comparison::new(Storage::F32);
+        c.add(f32::NAN, exact(1.0));
+        assert!(!c.passes());
+        let mut c = Comparison::new(Storage::F32);
+        c.add(1.0, exact(f64::NAN));
+        assert!(!c.passes());
+        let mut c = Comparison::new(Storage::F32);
+        c.add(f32::NAN, exact(f64::NAN));
+        assert!(c.passes());
+    }
+
+    #[test]
+    fn overflow_of_f16_is_infinity_and_nothing_else() {
+        let mut c = Comparison::new(Storage::F16);
+        c.add(f32::INFINITY, exact(70000.0));
+        assert!(c.passes());
+        c.add(65504.0, exact(70000.0));
+        assert!(!c.passes());
+        let mut c = Comparison::new(Storage::F16);
+        c.add(f32::INFINITY, exact(100.0));
+        assert!(!c.passes());
+        let mut c = Comparison::new(Storage::F16);
+        c.add(f32::NEG_INFINITY, exact(70000.0));
+        assert!(!c.passes());
+    }
+
+    #[test]
+    fn a_count_that_differs_is_a_mismatch() {
+        let mut c = Comparison::new(Storage::F32);
+        c.add_all(&[1.0], &[exact(1.0), exact(2.0)]);
+        assert!(!c.passes());
+    }
+}

@@ -1,0 +1,166 @@
+//! The wgpu plumbing, once: a device's limits, its compiled pipelines, and buffers that are written when they are made.
+
+use super::source::{MapSource, Operand, Role, Rows, STATUS_BINDING, TIMESTEPS_BINDING};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// A device as this crate uses it, with the pipelines that were compiled for it.
+///
+/// Cheap to clone; clones share the pipelines. Make one per [`wgpu::Device`] and keep it: a pipeline is compiled by the
+/// first plan that needs it. Nothing here submits, polls, maps or writes through a queue.
+#[derive(Clone, Debug)]
+pub struct Context {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    device: wgpu::Device,
+    limits: wgpu::Limits,
+    pipelines: Mutex<HashMap<PipelineKey, Arc<Pipeline>>>,
+}
+
+/// What a pipeline is compiled for: a text and the tile of a workgroup.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct PipelineKey {
+    pub source: MapSource,
+    pub tile: Tile,
+}
+
+/// How a workgroup of `map_lanes` covers lanes and samples; `map_words` has no choice to make.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Tile {
+    pub lanes: u32,
+    pub samples: u32,
+    pub lanes_each: u32,
+}
+
+#[derive(Debug)]
+pub(crate) struct Pipeline {
+    pub layout: wgpu::BindGroupLayout,
+    pub pipeline: wgpu::ComputePipeline,
+}
+
+impl Context {
+    /// For the host application's own device. Costs nothing: shaders are compiled when a plan needs them.
+    pub fn new(device: &wgpu::Device) -> Self {
+        Self { inner: Arc::new(Inner { device: device.clone(), limits: device.limits(), pipelines: Mutex::default() }) }
+    }
+
+    /// The device that this context was made for.
+    pub fn device(&self) -> &wgpu::Device {
+        &self.inner.device
+    }
+
+    pub(crate) fn limits(&self) -> &wgpu::Limits {
+        &self.inner.limits
+    }
+
+    /// How many pipelines have been compiled so far: plans that share one do not add to it.
+    pub fn compiled_pipelines(&self) -> usize {
+        self.lock().len()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<PipelineKey, Arc<Pipeline>>> {
+        // A panic while the map was locked cannot have left it half changed: it only ever gains whole entries.
+        self.inner.pipelines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn pipeline(&self, key: PipelineKey) -> Arc<Pipeline> {
+        let mut pipelines = self.lock();
+        Arc::clone(pipelines.entry(key).or_insert_with(|| Arc::new(self.compile(key))))
+    }
+
+    fn compile(&self, key: PipelineKey) -> Pipeline {
+        let device = self.device();
+        let text = key.source.compose();
+        dump(&key, &text);
+        let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
+            label: Some("tweedie::Map::shader"),
+            source: wgpu::ShaderSource::Wgsl(text.into()),
+        });
+        let layout = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
+            label: Some("tweedie::Map::bindings"),
+            entries: &layout_entries(&key.source),
+        });
+        let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+            label: Some("tweedie::Map::layout"),
+            bind_group_layouts: &[Some(&layout)],
+            immediate_size: 0,
+        });
+        let tile = [
+            ("tile_x", f64::from(key.tile.lanes)),
+            ("tile_y", f64::from(key.tile.samples)),
+            ("lanes_each", f64::from(key.tile.lanes_each)),
+        ];
+        let constants: &[_] = match key.source.walk {
+            super::source::Walk::Lanes => &tile,
+            super::source::Walk::Words => &[],
+        };
+        let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label: Some("tweedie::Map::pipeline"),
+            layout: Some(&pipeline_layout),
+            module: &module,
+            entry_point: Some(key.source.walk.entry_point()),
+            compilation_options: wgpu::PipelineCompilationOptions { constants, ..Default::default() },
+            cache: None,
+        });
+        Pipeline { layout, pipeline }
+    }
+
+    /// A buffer with these bytes in it, padded to whole words.
+    pub(crate) fn buffer_with(&self, label: &str, usage: wgpu::BufferUsages, bytes: &[u8]) -> wgpu::Buffer {
+        let buffer = self.device().create_buffer(&wgpu::BufferDescriptor {
+            label: Some(label),
+            size: (bytes.len() as u64).next_multiple_of(4).max(4),
+            usage,
+            mapped_at_creation: true,
+        });
+        // Mapping at creation fails on a lost device alone, and that device's work is lost anyway.
+        if let Ok(mut view) = buffer.slice(..).get_mapped_range_mut() {
+            view.slice(..bytes.len()).copy_from_slice(bytes);
+        }
+        buffer.unmap();
+        buffer
+    }
+}
+
+fn layout_entries(source: &MapSource) -> Vec<wgpu::BindGroupLayoutEntry> {
+    let entry = |binding, ty, has_dynamic_offset| wgpu::BindGroupLayoutEntry {
+        binding,
+        visibility: wgpu::ShaderStages::COMPUTE,
+        ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset, min_binding_size: None },
+        count: None,
+    };
+    let storage = |writable: bool| wgpu::BufferBindingType::Storage { read_only: !writable };
+    let uniform = wgpu::BufferBindingType::Uniform;
+    let mut entries = vec![entry(0, uniform, false), entry(1, uniform, true)];
+    match source.rows {
+        Rows::Batch => entries.push(entry(2, uniform, true)),
+        Rows::Uniform(_) => entries.push(entry(2, uniform, false)),
+        Rows::Storage => entries.push(entry(2, storage(false), false)),
+    }
+    if source.rows != Rows::Batch {
+        entries.push(entry(TIMESTEPS_BINDING, storage(source.timesteps_writable), false));
+        entries.push(entry(STATUS_BINDING, storage(true), false));
+    }
+    for role in Role::ALL {
+        if let Operand::Bound { writable, .. } = source.operand(role) {
+            entries.push(entry(role.binding(), storage(writable), false));
+        }
+    }
+    entries
+}
+
+/// Writes a composed shader into the folder that `TWEEDIE_DUMP_WGSL` names, for people and other compilers to read.
+fn dump(key: &PipelineKey, text: &str) {
+    use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+    let Some(folder) = std::env::var_os("TWEEDIE_DUMP_WGSL") else {
+        return;
+    };
+    let mut hasher = DefaultHasher::new();
+    key.source.hash(&mut hasher);
+    let name = format!("{}_{:016x}.wgsl", key.source.walk.entry_point(), hasher.finish());
+    // A debugging aid: a folder that cannot be written must not fail the application.
+    let _ = std::fs::write(std::path::Path::new(&folder).join(name), text);
+}

@@ -1,0 +1,145 @@
+//! What can be wrong with a plan or a recording. Everything here is found on the host, before anything is recorded.
+
+use super::Storage;
+use crate::table::TableError;
+
+/// A plan that cannot be made. Nothing has been created on the device.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PlanError {
+    /// A batch of no samples, or samples of no elements.
+    #[error("expected a shape of at least 1 x 1, found {batch} x {elements}")]
+    EmptyShape {
+        /// Samples asked for.
+        batch: u32,
+        /// Elements asked for.
+        elements: u32,
+    },
+    /// A tensor does not fit into its buffer.
+    #[error("{tensor}: expected a buffer of at least {expected} bytes, found {found}")]
+    BufferTooSmall {
+        /// The tensor's role: `in0`, `out1`, `timesteps` ...
+        tensor: &'static str,
+        /// Bytes up to the end of the tensor, in whole 4-byte words.
+        expected: u64,
+        /// The buffer's size in bytes.
+        found: u64,
+    },
+    /// A buffer lacks a usage.
+    #[error("{tensor}: expected a buffer with usage STORAGE, found {found}")]
+    BufferUsage {
+        /// The tensor's role.
+        tensor: &'static str,
+        /// The usages that it has.
+        found: String,
+    },
+    /// An offset that is not a whole number of elements.
+    #[error(
+        "{tensor}: expected an offset that is a multiple of {expected} bytes (one {storage} element), found {found}"
+    )]
+    Offset {
+        /// The tensor's role.
+        tensor: &'static str,
+        /// The element's storage.
+        storage: Storage,
+        /// The size of an element in bytes.
+        expected: u64,
+        /// The offset in bytes.
+        found: u64,
+    },
+    /// Samples that would overlap: the stride is smaller than a sample. An input may have stride 0.
+    #[error("{tensor}: expected a stride of at least {expected} elements (one sample), found {found}")]
+    Stride {
+        /// The tensor's role.
+        tensor: &'static str,
+        /// The elements of a sample.
+        expected: u32,
+        /// The stride in elements.
+        found: u32,
+    },
+    /// An output shares words with another tensor without being the very same elements.
+    #[error(
+        "{output} and {other} overlap in one buffer: give them separate words, or the very same elements to work in place"
+    )]
+    Overlap {
+        /// The output's role.
+        output: &'static str,
+        /// The other tensor's role.
+        other: &'static str,
+    },
+    /// Two 16-bit outputs that begin in different halves of a word while both replace an input, so that neither can go
+    /// first.
+    #[error(
+        "{first} and {second} are 16-bit, in place, and begin in different halves of a word: make their offsets and strides even"
+    )]
+    Halves {
+        /// An output's role.
+        first: &'static str,
+        /// Another output's role.
+        second: &'static str,
+    },
+    /// A table without rows.
+    #[error("expected a table of at least one row, found none")]
+    EmptyTable,
+    /// A coefficient that f32 cannot hold.
+    #[error(transparent)]
+    Table(#[from] TableError),
+    /// Something is larger than the device allows.
+    #[error("{what}: the device's limit `{limit}` is {allowed}, found {found}")]
+    DeviceLimit {
+        /// What is too large.
+        what: &'static str,
+        /// The name of the limit in `wgpu::Limits`.
+        limit: &'static str,
+        /// The limit.
+        allowed: u64,
+        /// What was asked for.
+        found: u64,
+    },
+    /// No recording slots were asked for.
+    #[error("expected at least 1 noise step, found 0")]
+    NoSteps,
+}
+
+/// A recording that cannot be made. Nothing has been recorded.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecordError {
+    /// The plan has one timestep for the batch and the recording names none.
+    #[error("this plan takes one timestep for the whole batch: expected At::timestep(0..{rows}), found none")]
+    TimestepMissing {
+        /// Rows of the table.
+        rows: u32,
+    },
+    /// The plan reads a timestep for each sample and the recording names one.
+    #[error("this plan reads a timestep for each sample from its buffer: expected none, found {found}")]
+    TimestepUnused {
+        /// The timestep that was given.
+        found: u32,
+    },
+    /// A timestep outside of the table.
+    #[error("expected a timestep in 0..{rows}, found {found}")]
+    Timestep {
+        /// Rows of the table.
+        rows: u32,
+        /// The timestep that was given.
+        found: u32,
+    },
+    /// A timestep at which the value does not exist, such as x0 from epsilon at alpha = 0.
+    #[error("timestep {found} is a hole of the table: the value does not exist there")]
+    Hole {
+        /// The timestep that was given.
+        found: u32,
+    },
+    /// A noise step outside of the plan's.
+    #[error("expected a noise step in 0..{steps}, found {found}")]
+    Step {
+        /// The plan's noise steps.
+        steps: u32,
+        /// The step that was given.
+        found: u32,
+    },
+    /// The queue belongs to no noise step of the plan: it draws none.
+    #[error("this plan draws no noise, so it has no key to set")]
+    NoNoise,
+}

@@ -1,0 +1,139 @@
+//! Drawn noise: Philox4x32-10 and Box-Muller, keyed by (seed, stream, sample, element).
+//!
+//! **Theory.** A counter-based generator (Salmon et al. 2011) has no state: the key is the 64-bit seed, the counter is
+//!
+//! ```text
+//! (block of 4 elements within the sample, stream, global sample index low, high)
+//! ```
+//!
+//! so the noise of a sample does not depend on the batch it is in, on the order of samples, the dispatch shape, the device
+//! or on how many machines share the work. The words are bit-equal on every device. A word `w` becomes the uniform number
+//! `u = (w + 1/2) / 2^32` and two words the normals `r sin(2 pi u')`, `r cos(2 pi u')` with `r = sqrt(-2 ln u)`; that is
+//! cuRAND's conversion, and its generator with the same seed gives the same numbers. `|z|` is at most 6.77.
+//!
+//! **Practice.** These functions are the f64 host twin of `shaders/philox.wgsl` and `shaders/normal.wgsl`, which the
+//! kernels use in place. The numbers of a seed stay the same in every later release; known-answer tests pin them.
+
+/// The largest absolute difference between a normal drawn on a GPU and the f64 [`normal4`] of the same counter.
+///
+/// The polynomials are good to 1e-7 relative; what is left is the driver's `sqrt`, on `|z|` of up to 6.77, where WGSL
+/// permits a few ULP of 4.8e-7.
+pub const NORMAL_TOLERANCE: f64 = 2e-6;
+
+/// The 128-bit block of random words at `counter` under `key`, least significant words first.
+///
+/// Philox4x32 with 10 rounds, as in Random123 (Salmon et al. 2011) whose published answers it reproduces.
+///
+/// ```
+/// let words = tweedie::gpu::noise::philox4x32_10([0; 4], [0; 2]);
+/// assert_eq!(words, [0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8]);
+/// ```
+pub const fn philox4x32_10(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
+    let [mut c0, mut c1, mut c2, mut c3] = counter;
+    let [mut k0, mut k1] = key;
+    let mut round = 0;
+    while round < 10 {
+        let p = 0xD251_1F53_u64 * c0 as u64;
+        let q = 0xCD9E_8D57_u64 * c2 as u64;
+        (c0, c1, c2, c3) = ((q >> 32) as u32 ^ c1 ^ k0, q as u32, (p >> 32) as u32 ^ c3 ^ k1, p as u32);
+        k0 = k0.wrapping_add(0x9E37_79B9);
+        k1 = k1.wrapping_add(0xBB67_AE85);
+        round += 1;
+    }
+    [c0, c1, c2, c3]
+}
+
+/// Two standard normals from two random words, in f64: `(r sin, r cos)`. Never infinite, never NaN.
+pub fn normal_pair(radius_word: u32, turn_word: u32) -> [f64; 2] {
+    const WORD: f64 = 1.0 / (1u64 << 32) as f64;
+    let u = (f64::from(radius_word) + 0.5) * WORD;
+    let turn = (f64::from(turn_word) + 0.5) * WORD * std::f64::consts::TAU;
+    let radius = (-2.0 * u.ln()).sqrt();
+    [radius * turn.sin(), radius * turn.cos()]
+}
+
+/// The four standard normals of a block, in f64: elements `4 * block .. 4 * block + 4` of a sample.
+pub fn normal4(counter: [u32; 4], key: [u32; 2]) -> [f64; 4] {
+    let [a, b, c, d] = philox4x32_10(counter, key);
+    let [x, y] = normal_pair(a, b);
+    let [z, w] = normal_pair(c, d);
+    [x, y, z, w]
+}
+
+/// The first `elements` standard normals of a sample: what a kernel draws for it, in f64.
+///
+/// `sample` is the sample's global index: its index in the batch plus the first sample of the [`NoiseKey`].
+pub fn normals(seed: u64, stream: u32, sample: u64, elements: usize) -> Vec<f64> {
+    let key = split(seed);
+    let [low, high] = split(sample);
+    (0..elements.div_ceil(4)).flat_map(|block| normal4([block as u32, stream, low, high], key)).take(elements).collect()
+}
+
+/// What decides the noise of a recording, beside the element's place in the batch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NoiseKey {
+    /// The seed: Philox's key.
+    pub seed: u64,
+    /// The stream: a training step, a step of a sampler. Streams of a seed are independent.
+    pub stream: u32,
+    /// The global index of the batch's first sample: 0, or where this batch begins in a larger one.
+    pub first_sample: u64,
+}
+
+impl NoiseKey {
+    /// A key on stream 0 with samples counted from 0.
+    pub const fn seed(seed: u64) -> Self {
+        Self { seed, stream: 0, first_sample: 0 }
+    }
+
+    /// The same key on another stream.
+    pub const fn stream(self, stream: u32) -> Self {
+        Self { stream, ..self }
+    }
+
+    /// The same key for a batch whose first sample has this global index.
+    pub const fn first_sample(self, first_sample: u64) -> Self {
+        Self { first_sample, ..self }
+    }
+
+    /// The words of the uniform block `Key` of `shaders/map.wgsl`.
+    pub(crate) fn words(self) -> [u32; 8] {
+        let [seed_low, seed_high] = split(self.seed);
+        let [low, high] = split(self.first_sample);
+        [seed_low, seed_high, self.stream, 0, low, high, 0, 0]
+    }
+
+    /// The f64 normals of a whole batch, sample after sample: the twin of what a kernel draws under this key.
+    pub fn reference(self, batch: usize, elements: usize) -> Vec<f64> {
+        (0..batch as u64)
+            .flat_map(|i| normals(self.seed, self.stream, self.first_sample.wrapping_add(i), elements))
+            .collect()
+    }
+}
+
+fn split(word: u64) -> [u32; 2] {
+    [word as u32, (word >> 32) as u32]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_largest_and_smallest_words_give_finite_normals() {
+        for radius in [0, 1, u32::MAX - 1, u32::MAX] {
+            for turn in [0, 1 << 29, 1 << 30, 1 << 31, u32::MAX] {
+                let pair = normal_pair(radius, turn);
+                assert!(pair.iter().all(|z| z.is_finite() && z.abs() < 6.77), "{pair:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_sample_does_not_depend_on_its_batch() {
+        let whole = NoiseKey::seed(7).reference(5, 6);
+        let part = NoiseKey::seed(7).first_sample(3).reference(2, 6);
+        assert_eq!(whole[3 * 6..], part[..]);
+        assert_ne!(NoiseKey::seed(7).stream(1).reference(1, 6), whole[..6]);
+    }
+}

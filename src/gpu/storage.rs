@@ -1,0 +1,151 @@
+//! Storage types: how an element lies in a buffer. All arithmetic is f32, whatever the storage.
+//!
+//! Host twin of `shaders/storage.wgsl`.
+
+use half::{bf16, f16};
+
+/// How the elements of a tensor are stored.
+///
+/// f16 and bf16 lie two to a 32-bit word, the lower element in the lower half, which is the plain little-endian layout of
+/// an array; neither needs a feature of the device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Storage {
+    /// IEEE 754 binary32.
+    F32,
+    /// IEEE 754 binary16: 11 significant bits, at most 65504.
+    F16,
+    /// bfloat16: 8 significant bits, the range of f32.
+    Bf16,
+}
+
+impl Storage {
+    /// Every storage type.
+    pub const ALL: [Storage; 3] = [Storage::F32, Storage::F16, Storage::Bf16];
+
+    /// Bytes of an element: 4 or 2.
+    pub const fn bytes(self) -> u64 {
+        match self {
+            Storage::F32 => 4,
+            Storage::F16 | Storage::Bf16 => 2,
+        }
+    }
+
+    /// `f32`, `f16` or `bf16`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Storage::F32 => "f32",
+            Storage::F16 => "f16",
+            Storage::Bf16 => "bf16",
+        }
+    }
+
+    /// The unit roundoff: half the distance from 1 to the next number, the largest relative error of one rounding.
+    pub const fn unit_roundoff(self) -> f64 {
+        match self {
+            Storage::F32 => 1.0 / (1u64 << 24) as f64,
+            Storage::F16 => 1.0 / (1u64 << 11) as f64,
+            Storage::Bf16 => 1.0 / (1u64 << 8) as f64,
+        }
+    }
+
+    /// The distance between the subnormal numbers of this storage: the smallest absolute step.
+    pub fn smallest_step(self) -> f64 {
+        match self {
+            Storage::F32 => 2f64.powi(-149),
+            Storage::F16 => 2f64.powi(-24),
+            Storage::Bf16 => 2f64.powi(-133),
+        }
+    }
+
+    /// The nearest number of this storage, ties to even; beyond its range, infinity.
+    pub fn round(self, x: f64) -> f64 {
+        match self {
+            Storage::F32 => f64::from(x as f32),
+            Storage::F16 => f16::from_f64(x).to_f64(),
+            Storage::Bf16 => bf16::from_f64(x).to_f64(),
+        }
+    }
+
+    /// Elements to bytes, as they lie in a buffer: little-endian, padded to whole 4-byte words.
+    pub fn encode(self, values: &[f32]) -> Vec<u8> {
+        let mut bytes: Vec<u8> = match self {
+            Storage::F32 => values.iter().flat_map(|x| x.to_le_bytes()).collect(),
+            Storage::F16 => values.iter().flat_map(|&x| f16::from_f32(x).to_le_bytes()).collect(),
+            Storage::Bf16 => values.iter().flat_map(|&x| bf16::from_f32(x).to_le_bytes()).collect(),
+        };
+        bytes.resize(bytes.len().next_multiple_of(4), 0);
+        bytes
+    }
+
+    /// Bytes to elements; exact. A last incomplete element is ignored.
+    pub fn decode(self, bytes: &[u8]) -> Vec<f32> {
+        match self {
+            Storage::F32 => bytes.as_chunks::<4>().0.iter().map(|&b| f32::from_le_bytes(b)).collect(),
+            Storage::F16 => bytes.as_chunks::<2>().0.iter().map(|&b| f16::from_le_bytes(b).to_f32()).collect(),
+            Storage::Bf16 => bytes.as_chunks::<2>().0.iter().map(|&b| bf16::from_le_bytes(b).to_f32()).collect(),
+        }
+    }
+}
+
+impl std::fmt::Display for Storage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A name that is no storage type.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected a storage type f32, f16 or bf16, found `{found}`")]
+pub struct UnknownStorage {
+    /// What was given.
+    pub found: String,
+}
+
+impl std::str::FromStr for Storage {
+    type Err = UnknownStorage;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        match name.to_ascii_lowercase().as_str() {
+            "f32" | "float32" | "float" => Ok(Storage::F32),
+            "f16" | "float16" | "half" => Ok(Storage::F16),
+            "bf16" | "bfloat16" => Ok(Storage::Bf16),
+            _ => Err(UnknownStorage { found: name.to_owned() }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn encode_and_decode_are_inverse_on_representable_numbers() {
+        let values = [0.0, -1.5, 2.0, 0.25, -65504.0, 1.0];
+        for storage in [Storage::F32, Storage::F16] {
+            assert_eq!(storage.decode(&storage.encode(&values)), values);
+        }
+        assert_eq!(Storage::Bf16.decode(&Storage::Bf16.encode(&[1.0, -2.5, 3e38]))[..2], [1.0, -2.5]);
+    }
+
+    #[test]
+    fn a_padded_word_decodes_to_one_more_zero() {
+        assert_eq!(Storage::F16.encode(&[1.0, 2.0, 3.0]).len(), 8);
+    }
+
+    #[test]
+    fn unit_roundoff_is_the_error_of_one_rounding() {
+        for storage in Storage::ALL {
+            let u = storage.unit_roundoff();
+            assert_eq!(storage.round(1.0 + u), 1.0, "{storage}: a tie goes to even");
+            assert_eq!(storage.round(1.0 + 1.01 * u), 1.0 + 2.0 * u, "{storage}");
+        }
+    }
+
+    #[test]
+    fn names_parse_and_print() {
+        for storage in Storage::ALL {
+            assert_eq!(storage.name().parse::<Storage>().as_ref(), Ok(&storage));
+        }
+        assert!("f64".parse::<Storage>().is_err());
+    }
+}

@@ -1,0 +1,225 @@
+//! A device of one's own, uploads and readback: for tools, tests and examples. An application that has a device needs
+//! nothing from here.
+//!
+//! Here alone does this crate submit, poll and block.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use wgpu::{Backends, BufferUsages};
+
+/// What can go wrong with a device of one's own.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum HeadlessError {
+    /// No adapter that can run compute shaders.
+    #[error("no GPU adapter with compute shaders found (on Linux, a Vulkan driver such as Mesa's lavapipe is enough)")]
+    NoAdapter,
+    /// No adapter of that index or name.
+    #[error("expected an adapter index or a part of a name from [{}], found `{found}`", .available.join(", "))]
+    UnknownAdapter {
+        /// What was asked for.
+        found: String,
+        /// The adapters that there are.
+        available: Vec<String>,
+    },
+    /// The adapter gave no device.
+    #[error("the adapter `{adapter}` gave no device: {reason}")]
+    NoDevice {
+        /// The adapter's name.
+        adapter: String,
+        /// What wgpu says.
+        reason: String,
+    },
+    /// The device reported an error or was lost while it worked.
+    #[error("the GPU device failed: {0}")]
+    Device(String),
+    /// A range outside of the buffer.
+    #[error("expected a range of whole words inside {size} bytes, found {start}..{end}")]
+    Range {
+        /// The buffer's size in bytes.
+        size: u64,
+        /// The first byte asked for.
+        start: u64,
+        /// The end of what was asked for.
+        end: u64,
+    },
+}
+
+/// The adapters that can run compute shaders, best first: discrete, integrated, virtual, then software; native APIs
+/// before OpenGL. `WGPU_BACKEND` narrows the choice (`vulkan`, `metal`, `dx12`, `gl`).
+pub async fn adapters() -> Vec<wgpu::Adapter> {
+    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle_from_env());
+    let backends = Backends::from_env().unwrap_or(Backends::PRIMARY | Backends::SECONDARY);
+    let mut adapters = instance.enumerate_adapters(backends).await;
+    adapters.retain(|adapter| {
+        let flags = adapter.get_downlevel_capabilities().flags;
+        flags.contains(wgpu::DownlevelFlags::COMPUTE_SHADERS)
+    });
+    adapters.sort_by_key(|adapter| rank(&adapter.get_info()));
+    adapters
+}
+
+fn rank(info: &wgpu::AdapterInfo) -> (u8, u8) {
+    let kind = match info.device_type {
+        wgpu::DeviceType::DiscreteGpu => 0,
+        wgpu::DeviceType::IntegratedGpu => 1,
+        wgpu::DeviceType::VirtualGpu => 2,
+        wgpu::DeviceType::Cpu => 3,
+        wgpu::DeviceType::Other => 4,
+    };
+    let software = u8::from(info.device_type == wgpu::DeviceType::Cpu);
+    let gl = u8::from(info.backend == wgpu::Backend::Gl);
+    // A native software driver goes before any OpenGL, whose "other" may be software as well.
+    (software.max(gl) + gl, kind)
+}
+
+/// `index: name (backend, driver)`, as the tool lists adapters.
+pub fn describe(info: &wgpu::AdapterInfo) -> String {
+    format!("{} ({}, {} {})", info.name, info.backend, info.driver, info.driver_info).replace(" )", ")")
+}
+
+/// An adapter's device and queue.
+#[derive(Debug)]
+pub struct Gpu {
+    /// What the adapter says of itself.
+    pub info: wgpu::AdapterInfo,
+    /// The device, with the adapter's own limits unless [`Gpu::with_limits`] made it.
+    pub device: wgpu::Device,
+    /// The queue.
+    pub queue: wgpu::Queue,
+    failure: Arc<Mutex<Option<String>>>,
+}
+
+impl Gpu {
+    /// Opens the adapter of this index or part of a name (any case), or the best one.
+    pub async fn open(which: Option<&str>) -> Result<Self, HeadlessError> {
+        let mut adapters = adapters().await;
+        let index = choose(&adapters, which)?;
+        let adapter = adapters.swap_remove(index);
+        let limits = adapter.limits();
+        Self::with_limits(&adapter, limits).await
+    }
+
+    /// Opens an adapter with these limits and, where it has them, timestamp queries.
+    pub async fn with_limits(adapter: &wgpu::Adapter, limits: wgpu::Limits) -> Result<Self, HeadlessError> {
+        let info = adapter.get_info();
+        let descriptor = wgpu::DeviceDescriptor {
+            label: Some("tweedie::Gpu::device"),
+            required_features: adapter.features() & wgpu::Features::TIMESTAMP_QUERY,
+            required_limits: limits,
+            ..Default::default()
+        };
+        let (device, queue) = adapter
+            .request_device(&descriptor)
+            .await
+            .map_err(|error| HeadlessError::NoDevice { adapter: info.name.clone(), reason: error.to_string() })?;
+        let failure = Arc::new(Mutex::new(None));
+        let first = Arc::clone(&failure);
+        device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
+            let mut slot = first.lock().unwrap_or_else(PoisonError::into_inner);
+            slot.get_or_insert_with(|| error.to_string());
+        }));
+        Ok(Self { info, device, queue, failure })
+    }
+
+    /// A storage buffer that may be copied from and to, with these bytes in it, padded to whole words.
+    pub fn upload(&self, label: &str, bytes: &[u8]) -> wgpu::Buffer {
+        let buffer = self.buffer(label, bytes.len() as u64);
+        let whole = bytes.len() / 4 * 4;
+        self.queue.write_buffer(&buffer, 0, &bytes[..whole]);
+        if whole < bytes.len() {
+            let mut word = [0; 4];
+            word[..bytes.len() - whole].copy_from_slice(&bytes[whole..]);
+            self.queue.write_buffer(&buffer, whole as u64, &word);
+        }
+        buffer
+    }
+
+    /// A storage buffer of this many bytes, in whole words, filled with zeros.
+    pub fn buffer(&self, label: &str, bytes: u64) -> wgpu::Buffer {
+        self.device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some(label),
+            size: bytes.next_multiple_of(4).max(4),
+            usage: BufferUsages::STORAGE | BufferUsages::COPY_SRC | BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        })
+    }
+
+    /// Records with `record`, submits, waits, and reports what the device complained about.
+    pub fn submit<T>(&self, record: impl FnOnce(&mut wgpu::CommandEncoder) -> T) -> Result<T, HeadlessError> {
+        let mut encoder = self
+            .device
+            .create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("tweedie::Gpu::encoder") });
+        let result = record(&mut encoder);
+        self.queue.submit([encoder.finish()]);
+        self.wait()?;
+        Ok(result)
+    }
+
+    /// Waits for all submitted work.
+    pub fn wait(&self) -> Result<(), HeadlessError> {
+        let polled = self.device.poll(wgpu::PollType::wait_indefinitely());
+        self.check()?;
+        polled.map(|_| ()).map_err(|error| HeadlessError::Device(error.to_string()))
+    }
+
+    /// The first error that the device reported, if any; it is reported once.
+    pub fn check(&self) -> Result<(), HeadlessError> {
+        let mut slot = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+        slot.take().map_or(Ok(()), |message| Err(HeadlessError::Device(message)))
+    }
+
+    /// Reads bytes back, in pieces of at most 64 MiB. The range must be whole words.
+    pub async fn download(&self, buffer: &wgpu::Buffer, range: std::ops::Range<u64>) -> Result<Vec<u8>, HeadlessError> {
+        const PIECE: u64 = 64 << 20;
+        let (start, end, size) = (range.start, range.end, buffer.size());
+        if start > end || end > size || start % 4 != 0 || end % 4 != 0 {
+            return Err(HeadlessError::Range { size, start, end });
+        }
+        let staging = self.device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some("tweedie::Gpu::staging"),
+            size: PIECE.min(end - start).max(4),
+            usage: BufferUsages::MAP_READ | BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        let mut bytes = Vec::with_capacity((end - start) as usize);
+        for piece in (start..end).step_by(PIECE as usize) {
+            let length = PIECE.min(end - piece);
+            let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+            encoder.copy_buffer_to_buffer(buffer, piece, &staging, 0, length);
+            self.queue.submit([encoder.finish()]);
+            let slice = staging.slice(..length);
+            let (sender, receiver) = futures_intrusive::channel::shared::oneshot_channel();
+            slice.map_async(wgpu::MapMode::Read, move |result| {
+                let _ = sender.send(result);
+            });
+            self.wait()?;
+            let failed = |reason: String| HeadlessError::Device(reason);
+            match receiver.receive().await {
+                Some(Ok(())) => {}
+                Some(Err(error)) => return Err(failed(error.to_string())),
+                None => return Err(failed("the readback was dropped".to_owned())),
+            }
+            let view = slice.get_mapped_range().map_err(|error| failed(error.to_string()))?;
+            bytes.extend_from_slice(&view);
+            drop(view);
+            staging.unmap();
+        }
+        Ok(bytes)
+    }
+}
+
+fn choose(adapters: &[wgpu::Adapter], which: Option<&str>) -> Result<usize, HeadlessError> {
+    if adapters.is_empty() {
+        return Err(HeadlessError::NoAdapter);
+    }
+    let Some(wanted) = which else {
+        return Ok(0);
+    };
+    let names: Vec<String> = adapters.iter().map(|adapter| describe(&adapter.get_info())).collect();
+    let by_index = wanted.parse::<usize>().ok().filter(|&index| index < names.len());
+    let lower = wanted.to_lowercase();
+    by_index.or_else(|| names.iter().position(|name| name.to_lowercase().contains(&lower))).ok_or_else(|| {
+        let available = names.iter().enumerate().map(|(i, name)| format!("{i}: {name}")).collect();
+        HeadlessError::UnknownAdapter { found: wanted.to_owned(), available }
+    })
+}

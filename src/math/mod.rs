@@ -1,0 +1,33 @@
+//! The mathematics: pure f64, knows no GPU, ends in a [`Table`](crate::table::Table) of coefficient rows.
+//!
+//! **Theory.** Every tensor that diffusion code handles is a point `(a, b)` of one plane, the value `a*x0 + b*epsilon`.
+//! At a [`NoiseLevel`] with signal `alpha` and noise `sigma`:
+//! ```text
+//! x_t     = (alpha, sigma)        the observation
+//! x0      = (1, 0)                the clean sample
+//! epsilon = (0, 1)                the noise
+//! v       = (-sigma, alpha)       Salimans & Ho 2022
+//! score   = (0, -1/sigma)         gradient of the log density
+//! flow    = (-1, 1)               velocity of rectified flow
+//! ```
+//! Knowing `x_t` and one prediction, any [`Quantity`] is one 2x2 solve away: [`solve`].
+//!
+//! **Practice.** A [`Schedule`] is a list of noise levels, index 0 the least noisy, built once by a recipe. Its derived
+//! tables are computed without cancellation; its methods `noising`, `conversion` and `posterior_mean` return the
+//! tables of matrices that kernels apply. Timesteps are indices from 0: the clean sample is "before timestep 0".
+
+mod chain;
+mod dd;
+mod level;
+mod posterior;
+mod quantity;
+mod recipe;
+mod rows;
+mod schedule;
+
+pub use level::NoiseLevel;
+pub use posterior::Posterior;
+pub use quantity::{Quantity, solve};
+pub use recipe::edm_sigmas;
+pub use rows::conversion_row;
+pub use schedule::{MAX_STEPS, Schedule};

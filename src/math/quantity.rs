@@ -1,0 +1,161 @@
+//! The points of the plane, their names, and the one solve between them.
+//!
+//! **Theory.** A quantity is a row `(a, b)` that stands for `a*x0 + b*epsilon`. With the rows of the noisy sample `x_t`
+//! and of a prediction `p` as a basis, a wanted row `w` has coordinates `(c0, c1)`:
+//! ```text
+//! w   = c0*x_t + c1*p
+//! det = x_t[0]*p[1] - x_t[1]*p[0]
+//! c0  = (w[0]*p[1] - w[1]*p[0]) / det
+//! c1  = (x_t[0]*w[1] - x_t[1]*w[0]) / det
+//! ```
+//! The determinants are `-sigma` for x0, `alpha` for epsilon, `-alpha/sigma` for the score, `alpha + sigma` for flow and
+//! `alpha^2 + sigma^2` for v, which therefore is never singular. The hand-written conversions of Ho et al. 2020 (eq. 9
+//! and 15), Salimans & Ho 2022 (appendix D) and Lipman et al. 2023 are all instances.
+//!
+//! **Practice.** [`solve`] is the only conversion in this library. Differences of products are formed with fused
+//! multiply-adds, so a coefficient that crosses zero keeps its relative precision.
+
+use super::dd::difference_of_products;
+use super::level::NoiseLevel;
+use crate::error::{Undefined, UnknownQuantity};
+use std::fmt;
+use std::str::FromStr;
+
+/// What a tensor means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Quantity {
+    /// The noisy sample `alpha*x0 + sigma*epsilon`: the observation.
+    Xt,
+    /// The clean sample.
+    X0,
+    /// The noise, of unit variance.
+    Epsilon,
+    /// `alpha*epsilon - sigma*x0` (Salimans & Ho 2022, arXiv 2202.00512).
+    V,
+    /// The gradient of the log density of `x_t` given `x0`, `-epsilon/sigma` (Song et al. 2021, arXiv 2011.13456).
+    Score,
+    /// The velocity `epsilon - x0` of rectified flow, in the sign of Stable Diffusion 3 (arXiv 2403.03206).
+    Flow,
+}
+
+impl Quantity {
+    /// All of them.
+    pub const ALL: [Self; 6] = [Self::Xt, Self::X0, Self::Epsilon, Self::V, Self::Score, Self::Flow];
+
+    /// The field's name: `x_t`, `x0`, `epsilon`, `v`, `score` or `flow`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Xt => "x_t",
+            Self::X0 => "x0",
+            Self::Epsilon => "epsilon",
+            Self::V => "v",
+            Self::Score => "score",
+            Self::Flow => "flow",
+        }
+    }
+
+    /// The coefficients `(a, b)` of `a*x0 + b*epsilon` at a noise level.
+    ///
+    /// # Errors
+    /// [`Undefined`] for the score at `sigma = 0`, or so near it that `1/sigma` is beyond f64.
+    pub fn row(self, level: NoiseLevel) -> Result<[f64; 2], Undefined> {
+        let (alpha, sigma) = (level.alpha(), level.sigma());
+        let row = match self {
+            Self::Xt => [alpha, sigma],
+            Self::X0 => [1.0, 0.0],
+            Self::Epsilon => [0.0, 1.0],
+            Self::V => [0.0 - sigma, alpha],
+            Self::Score => [0.0, -1.0 / sigma],
+            Self::Flow => [-1.0, 1.0],
+        };
+        finite(row).ok_or_else(|| undefined(level, None, self))
+    }
+}
+
+impl fmt::Display for Quantity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// Accepts the names and the usual synonyms, in any case; `-`, `_` and spaces do not count.
+impl FromStr for Quantity {
+    type Err = UnknownQuantity;
+
+    fn from_str(name: &str) -> Result<Self, UnknownQuantity> {
+        let plain: String =
+            name.chars().filter(|c| !matches!(c, '-' | '_' | ' ')).flat_map(char::to_lowercase).collect();
+        match plain.as_str() {
+            "xt" | "noisy" | "noisysample" => Ok(Self::Xt),
+            "x0" | "sample" | "xstart" | "startx" | "predx0" | "predxstart" | "clean" | "predoriginalsample" => {
+                Ok(Self::X0)
+            }
+            "epsilon" | "eps" | "noise" | "prednoise" => Ok(Self::Epsilon),
+            "v" | "vprediction" | "velocity" | "vpred" | "predv" => Ok(Self::V),
+            "score" => Ok(Self::Score),
+            "flow" | "flowprediction" | "flowvelocity" | "u" | "rectifiedflow" => Ok(Self::Flow),
+            _ => Err(UnknownQuantity { found: name.to_owned() }),
+        }
+    }
+}
+
+/// `(c0, c1)` with `wanted = c0*x_t + c1*given` at a noise level: every conversion.
+///
+/// Special cases: a quantity given is itself, `(0, 1)`, and the noisy sample is itself, `(1, 0)`, at every level. Where
+/// `given` and `x_t` are parallel, a wanted row that is parallel to them is still determined (score and epsilon at
+/// `alpha = 0`), from the prediction if that is possible.
+///
+/// # Errors
+/// [`Undefined`] if the two do not determine `wanted`: epsilon to x0 at `alpha = 0`, x0 to epsilon at `sigma = 0`, the
+/// noisy sample alone to anything else, a score at `sigma = 0`; or if a coefficient is beyond f64.
+///
+/// ```
+/// use tweedie::math::{NoiseLevel, Quantity, solve};
+///
+/// let level = NoiseLevel::new(0.8, 0.6)?;
+/// let [c0, c1] = solve(level, Quantity::V, Quantity::X0)?;
+/// assert!((c0 - 0.8).abs() < 1e-15 && (c1 + 0.6).abs() < 1e-15); // x0 = alpha*x_t - sigma*v
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn solve(level: NoiseLevel, given: Quantity, wanted: Quantity) -> Result<[f64; 2], Undefined> {
+    if given == wanted {
+        return Ok([0.0, 1.0]);
+    }
+    if wanted == Quantity::Xt {
+        return Ok([1.0, 0.0]);
+    }
+    coordinates(level, given, wanted).ok_or_else(|| undefined(level, Some(given), wanted))
+}
+
+fn coordinates(level: NoiseLevel, given: Quantity, wanted: Quantity) -> Option<[f64; 2]> {
+    let x = [level.alpha(), level.sigma()];
+    let p = given.row(level).ok()?;
+    let w = wanted.row(level).ok()?;
+    let det = cross(x, p);
+    if det != 0.0 {
+        return finite([cross(w, p) / det, cross(x, w) / det]);
+    }
+    let from_given = multiple(w, p).map(|k| [0.0, k]);
+    finite(from_given.or_else(|| multiple(w, x).map(|k| [k, 0.0]))?)
+}
+
+/// `a[0]*b[1] - a[1]*b[0]`.
+fn cross(a: [f64; 2], b: [f64; 2]) -> f64 {
+    difference_of_products(a[0], b[1], a[1], b[0])
+}
+
+/// `k` with `row = k*base`, if there is one.
+fn multiple(row: [f64; 2], base: [f64; 2]) -> Option<f64> {
+    let longer = usize::from(base[1].abs() > base[0].abs());
+    (base[longer] != 0.0 && cross(row, base) == 0.0).then(|| row[longer] / base[longer])
+}
+
+/// The row without negative zeros, if it is finite.
+fn finite(row: [f64; 2]) -> Option<[f64; 2]> {
+    row.iter().all(|c| c.is_finite()).then(|| row.map(|c| c + 0.0))
+}
+
+fn undefined(level: NoiseLevel, given: Option<Quantity>, wanted: Quantity) -> Undefined {
+    Undefined { wanted, given, alpha: level.alpha(), sigma: level.sigma(), timestep: None }
+}

@@ -1,0 +1,127 @@
+//! The door between the two wings: coefficients in, one row a timestep.
+//!
+//! **Theory.** Whatever a kernel does to a sample at a timestep is a 2x2 matrix that maps two inputs to two outputs,
+//! elementwise:
+//! ```text
+//! out0 = m[0][0]*in0 + m[0][1]*in1
+//! out1 = m[1][0]*in0 + m[1][1]*in1
+//! ```
+//!
+//! **Practice.** The mathematics composes matrices in f64; [`Table::rounded`] is the one place at which they become f32.
+//! A row may be a hole: no value exists at that timestep (epsilon to x0 at zero terminal SNR), and whoever applies the
+//! table must answer NaN there and never a neighbour's numbers.
+
+use thiserror::Error;
+
+/// `out = matrix * in`, row by row: `[[m00, m01], [m10, m11]]`. Without units.
+pub type Matrix = [[f64; 2]; 2];
+
+/// One matrix per timestep, index 0 first; some may be holes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Table {
+    rows: Vec<Option<Matrix>>,
+}
+
+/// Why a table cannot be rounded to f32.
+#[derive(Clone, Debug, PartialEq, Error)]
+#[non_exhaustive]
+pub enum TableError {
+    /// A coefficient is infinite, NaN or beyond the range of f32.
+    #[error("the coefficient {value:e} in row {index} does not fit f32")]
+    NotFinite {
+        /// The row.
+        index: usize,
+        /// The f64 coefficient.
+        value: f64,
+    },
+}
+
+impl Table {
+    /// A table without holes.
+    pub fn new(rows: impl IntoIterator<Item = Matrix>) -> Self {
+        Self::with_holes(rows.into_iter().map(Some))
+    }
+
+    /// A table in which `None` says that no value exists at that index.
+    pub fn with_holes(rows: impl IntoIterator<Item = Option<Matrix>>) -> Self {
+        Self { rows: rows.into_iter().collect() }
+    }
+
+    /// The number of rows, holes included.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether there is no row at all.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// The matrix at `index`; `None` for a hole and beyond the end.
+    #[must_use]
+    pub fn row(&self, index: usize) -> Option<&Matrix> {
+        self.rows.get(index)?.as_ref()
+    }
+
+    /// All rows in order.
+    #[must_use]
+    pub fn rows(&self) -> &[Option<Matrix>] {
+        &self.rows
+    }
+
+    /// The first index without a matrix.
+    #[must_use]
+    pub fn first_hole(&self) -> Option<usize> {
+        self.rows.iter().position(Option::is_none)
+    }
+
+    /// Every row rounded once to f32, as `[m00, m01, m10, m11]`; holes stay holes.
+    ///
+    /// A coefficient below f32's range rounds to a subnormal or to zero.
+    ///
+    /// # Errors
+    /// [`TableError::NotFinite`] for the first coefficient that f32 cannot hold.
+    pub fn rounded(&self) -> Result<Vec<Option<[f32; 4]>>, TableError> {
+        let round =
+            |(index, row): (usize, &Option<Matrix>)| row.as_ref().map(|row| rounded_row(index, row)).transpose();
+        self.rows.iter().enumerate().map(round).collect()
+    }
+}
+
+fn rounded_row(index: usize, row: &Matrix) -> Result<[f32; 4], TableError> {
+    let [[m00, m01], [m10, m11]] = *row;
+    let row = [m00, m01, m10, m11];
+    let unfit = row.into_iter().find(|value| !(*value as f32).is_finite());
+    match unfit {
+        Some(value) => Err(TableError::NotFinite { index, value }),
+        None => Ok(row.map(|value| value as f32)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ROW: Matrix = [[1.0, 2.0], [3.0, 0.1]];
+
+    #[test]
+    fn rounds_once_and_keeps_holes() {
+        let table = Table::with_holes([Some(ROW), None]);
+        let rounded = table.rounded().unwrap();
+        assert_eq!(rounded, [Some([1.0, 2.0, 3.0, 0.1_f32]), None]);
+        assert_eq!((table.len(), table.is_empty(), table.first_hole()), (2, false, Some(1)));
+        assert_eq!((table.row(0), table.row(1), table.row(2)), (Some(&ROW), None, None));
+        assert_eq!(table.rows().len(), 2);
+    }
+
+    #[test]
+    fn names_the_row_that_does_not_fit() {
+        let table = Table::new([ROW, [[1.0, 0.0], [1e39, 0.0]]]);
+        let error = table.rounded().unwrap_err();
+        assert_eq!(error, TableError::NotFinite { index: 1, value: 1e39 });
+        assert_eq!(error.to_string(), "the coefficient 1e39 in row 1 does not fit f32");
+        assert!(Table::new([ROW]).rounded().is_ok());
+    }
+}

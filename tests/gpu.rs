@@ -1,0 +1,48 @@
+//! Everything that needs an adapter. Without one, each test is listed as ignored; `TWEEDIE_REQUIRE_ADAPTER=1`, which the
+//! project's test command sets, makes that a failure instead.
+
+#[path = "gpu/bed.rs"]
+mod bed;
+#[path = "gpu/maps.rs"]
+mod maps;
+
+use bed::Bed;
+use libtest_mimic::{Arguments, Trial};
+use std::sync::Arc;
+
+/// A test that needs an adapter: it fails by panicking, like any other test.
+type Test = (&'static str, fn(&Bed));
+
+fn main() -> std::process::ExitCode {
+    let arguments = Arguments::from_args();
+    let bed = match pollster::block_on(Bed::open()) {
+        Ok(bed) => Some(Arc::new(bed)),
+        Err(error) => {
+            eprintln!("no adapter, so the GPU tests are ignored: {error}");
+            None
+        }
+    };
+    if bed.is_none() && std::env::var_os("TWEEDIE_REQUIRE_ADAPTER").is_some() {
+        eprintln!("TWEEDIE_REQUIRE_ADAPTER is set and there is no adapter");
+        return std::process::ExitCode::FAILURE;
+    }
+    if let Some(bed) = &bed {
+        println!("adapter: {}", tweedie::headless::describe(&bed.gpu.info));
+    }
+    let tests: Vec<Test> = [maps::TESTS].concat();
+    let trials = tests
+        .into_iter()
+        .map(|(name, test)| {
+            let ignored = bed.is_none();
+            let bed = bed.clone();
+            Trial::test(name, move || {
+                if let Some(bed) = bed {
+                    test(&bed);
+                }
+                Ok(())
+            })
+            .with_ignored_flag(ignored)
+        })
+        .collect();
+    libtest_mimic::run(&arguments, trials).exit_code()
+}

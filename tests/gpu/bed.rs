@@ -1,0 +1,252 @@
+//! The test bed: a device, and a general case of a map that is run and checked element by element, gaps included.
+
+use tweedie::gpu::compare::{Comparison, Exact};
+use tweedie::gpu::map::reference;
+use tweedie::gpu::{At, Context, Drawn, Map, MapPlan, NoiseKey, PlanError, Second, Shape, Storage, Tensor, Timesteps};
+use tweedie::headless::{Gpu, HeadlessError};
+use tweedie::table::{Matrix, Table};
+
+pub struct Bed {
+    pub gpu: Gpu,
+    pub context: Context,
+}
+
+impl Bed {
+    pub async fn open() -> Result<Self, HeadlessError> {
+        let which = std::env::var("TWEEDIE_ADAPTER").ok();
+        Ok(Self::of(Gpu::open(which.as_deref()).await?))
+    }
+
+    pub fn of(gpu: Gpu) -> Self {
+        let context = Context::new(&gpu.device);
+        Self { gpu, context }
+    }
+
+    pub fn read(&self, buffer: &wgpu::Buffer) -> Vec<u8> {
+        pollster::block_on(self.gpu.download(buffer, 0..buffer.size())).expect("readback")
+    }
+
+    pub fn run(&self, plan: &MapPlan, at: At) {
+        self.gpu.submit(|encoder| plan.encode(encoder, at)).expect("device").expect("recording");
+    }
+}
+
+/// Where a tensor lies: elements before it and extra elements between samples.
+#[derive(Clone, Copy, Debug)]
+pub struct Layout {
+    pub storage: Storage,
+    pub before: u32,
+    pub gap: u32,
+}
+
+impl Layout {
+    pub const fn plain(storage: Storage) -> Self {
+        Self { storage, before: 0, gap: 0 }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum InPlace {
+    No,
+    /// out0 replaces in0.
+    First,
+    /// out0 replaces in0 and out1 replaces in1.
+    Both,
+}
+
+/// A map over random data with a random table.
+#[derive(Clone, Copy, Debug)]
+pub struct Case {
+    pub shape: Shape,
+    pub in0: Layout,
+    pub in1: Layout,
+    pub out0: Layout,
+    pub out1: Option<Layout>,
+    pub drawn: bool,
+    pub keep: Option<Layout>,
+    pub per_sample: bool,
+    pub rows: u32,
+    pub in_place: InPlace,
+    /// All tensors in one buffer, as some frameworks' allocators do.
+    pub shared: bool,
+    /// One in0 for every sample.
+    pub broadcast: bool,
+}
+
+impl Case {
+    pub fn plain(shape: Shape, storage: Storage) -> Self {
+        let layout = Layout::plain(storage);
+        Self {
+            shape,
+            in0: layout,
+            in1: layout,
+            out0: layout,
+            out1: Some(layout),
+            drawn: false,
+            keep: None,
+            per_sample: true,
+            rows: 10,
+            in_place: InPlace::No,
+            shared: false,
+            broadcast: false,
+        }
+    }
+}
+
+/// A small deterministic generator for test data; what it draws does not matter, that it repeats does.
+pub struct Dice(pub u64);
+
+impl Dice {
+    pub fn word(&mut self) -> u32 {
+        self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (self.0 >> 33) as u32
+    }
+
+    pub fn below(&mut self, n: u32) -> u32 {
+        self.word() % n
+    }
+
+    /// In [-2, 2).
+    pub fn float(&mut self) -> f32 {
+        self.word() as f32 / 2f32.powi(29) - 2.0
+    }
+}
+
+const SENTINEL: u8 = 0xA5;
+
+/// One tensor of a case inside a host image of its buffer.
+#[derive(Clone, Copy)]
+struct Placed {
+    layout: Layout,
+    offset: u64,
+    stride: u32,
+    buffer: usize,
+}
+
+impl Placed {
+    fn byte(&self, sample: u32, element: u32) -> usize {
+        let index = u64::from(sample) * u64::from(self.stride) + u64::from(element);
+        (self.offset + index * self.layout.storage.bytes()) as usize
+    }
+
+    fn get(&self, image: &[u8], sample: u32, element: u32) -> f32 {
+        let at = self.byte(sample, element);
+        let size = self.layout.storage.bytes() as usize;
+        self.layout.storage.decode(&image[at..at + size])[0]
+    }
+
+    fn put(&self, image: &mut [u8], sample: u32, element: u32, value: f32) {
+        let at = self.byte(sample, element);
+        let size = self.layout.storage.bytes() as usize;
+        image[at..at + size].copy_from_slice(&self.layout.storage.encode(&[value])[..size]);
+    }
+}
+
+/// Lays tensors out, runs the map on the GPU, and checks each output element against the f64 reference and every byte
+/// outside the outputs against what was there.
+pub fn check(bed: &Bed, case: &Case, seed: u64) -> Result<Comparison, PlanError> {
+    check_with(bed, case, seed, |table| table)
+}
+
+/// The same with a table that is changed behind the reference's back, to see the comparison fail.
+pub fn check_with(bed: &Bed, case: &Case, seed: u64, tamper: impl Fn(Table) -> Table) -> Result<Comparison, PlanError> {
+    let mut dice = Dice(seed);
+    let shape = case.shape;
+    let rows: Vec<Matrix> =
+        (0..case.rows).map(|_| [[0; 2], [0; 2]].map(|r| r.map(|_| f64::from(dice.float())))).collect();
+    let table = Table::new(rows);
+
+    let mut images: Vec<Vec<u8>> = Vec::new();
+    let mut place = |layout: Layout, broadcast: bool| {
+        let stride = if broadcast { 0 } else { shape.elements + layout.gap };
+        if images.is_empty() || !case.shared {
+            images.push(Vec::new());
+        }
+        let buffer = images.len() - 1;
+        let image = &mut images[buffer];
+        let start = if image.is_empty() { 0 } else { image.len().next_multiple_of(32) as u64 };
+        let offset = start + u64::from(layout.before) * layout.storage.bytes();
+        let extent = u64::from(shape.batch - 1) * u64::from(stride) + u64::from(shape.elements);
+        let end = offset + extent * layout.storage.bytes();
+        image.resize(end.next_multiple_of(4) as usize + 8, SENTINEL);
+        Placed { layout, offset, stride, buffer }
+    };
+    let in0 = place(case.in0, case.broadcast);
+    let in1 = (!case.drawn).then(|| place(case.in1, false));
+    let out0 = if case.in_place == InPlace::No { place(case.out0, false) } else { in0 };
+    let out1 = case.out1.map(|layout| match in1 {
+        Some(in1) if case.in_place == InPlace::Both => in1,
+        _ => place(layout, false),
+    });
+    let keep = case.keep.filter(|_| case.drawn).map(|layout| place(layout, false));
+
+    for placed in [Some(in0), in1].into_iter().flatten() {
+        for sample in 0..shape.batch {
+            for element in 0..shape.elements {
+                if placed.stride > 0 || sample == 0 {
+                    placed.put(&mut images[placed.buffer], sample, element, dice.float());
+                }
+            }
+        }
+    }
+    let timesteps: Vec<u32> = (0..shape.batch).map(|_| dice.below(case.rows)).collect();
+    let timesteps = if case.per_sample { timesteps } else { vec![timesteps[0]; shape.batch as usize] };
+
+    let buffers: Vec<wgpu::Buffer> = images.iter().map(|image| bed.gpu.upload("test", image)).collect();
+    let times = bed.gpu.upload("timesteps", bytemuck::cast_slice(&timesteps));
+    let tensor = |p: Placed| Tensor::new(&buffers[p.buffer], p.layout.storage).at(p.offset).stride(p.stride);
+    let key = NoiseKey { seed, stream: 3, first_sample: 0xffff_fff0 };
+    let map = Map {
+        table: &tamper(table.clone()),
+        shape,
+        timesteps: if case.per_sample { Timesteps::per_sample(&times) } else { Timesteps::Batch },
+        in0: Some(tensor(in0)),
+        in1: match in1 {
+            Some(in1) => Second::Given(tensor(in1)),
+            None => Second::Drawn(Drawn { key, steps: 2, keep: keep.map(tensor) }),
+        },
+        out0: tensor(out0),
+        out1: out1.map(tensor),
+    };
+    let plan = MapPlan::new(&bed.context, &map)?;
+    let at = At { timestep: (!case.per_sample).then_some(timesteps[0]), step: u32::from(case.drawn) };
+    bed.run(&plan, at);
+    if let Some(status) = plan.status() {
+        assert_eq!(bytemuck::cast_slice::<u8, u32>(&bed.read(status))[0], 0, "every timestep is in range");
+    }
+
+    let collect = |p: Placed| -> Vec<f64> {
+        let image = &images[p.buffer];
+        (0..shape.batch)
+            .flat_map(|sample| (0..shape.elements).map(move |element| f64::from(p.get(image, sample, element))))
+            .collect()
+    };
+    let noise = key.stream(4).reference(shape.batch as usize, shape.elements as usize);
+    let second = in1.map_or_else(|| noise.clone(), collect);
+    let expected = reference(&table, &timesteps, shape.elements as usize, &collect(in0), &second);
+
+    let after: Vec<Vec<u8>> = buffers.iter().map(|buffer| bed.read(buffer)).collect();
+    let largest = if case.drawn { 2.0 } else { 0.0 };
+    let mut total = Comparison::new(out0.layout.storage);
+    let mut untouched: Vec<Vec<u8>> = images.clone();
+    let [first, second] = expected;
+    let kept: Vec<Exact> = noise.iter().map(|&z| Exact { value: z, magnitude: z.abs() }).collect();
+    let outputs = [(Some(out0), first), (out1, second), (keep, kept)];
+    for (placed, exact) in outputs.iter().filter_map(|(placed, exact)| Some(((*placed)?, exact))) {
+        let mut comparison = Comparison::new(placed.layout.storage).with_noise(largest);
+        let mut exact = exact.iter();
+        for sample in 0..shape.batch {
+            for element in 0..shape.elements {
+                let got = placed.get(&after[placed.buffer], sample, element);
+                comparison.add(got, *exact.next().expect("a reference per element"));
+                let (at, size) = (placed.byte(sample, element), placed.layout.storage.bytes() as usize);
+                untouched[placed.buffer][at..at + size].copy_from_slice(&after[placed.buffer][at..at + size]);
+            }
+        }
+        total.merge(&comparison);
+    }
+    for (kept, after) in untouched.iter().zip(&after) {
+        assert!(kept[..] == after[..kept.len()], "bytes outside the outputs changed: {case:?}");
+    }
+    Ok(total)
+}
