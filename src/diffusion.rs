@@ -68,6 +68,17 @@ pub struct Noising<'a> {
     pub second: Option<Named<'a>>,
 }
 
+impl Noising<'_> {
+    /// The coefficients on `(x0, epsilon)`: what the plan applies, to hold results against
+    /// [`reference`](crate::gpu::map::reference).
+    ///
+    /// # Errors
+    /// [`Error::Undefined`] for the score at `sigma = 0`.
+    pub fn table(&self, schedule: &Schedule) -> Result<Table, Error> {
+        Ok(schedule.rows_of(self.first.0, self.second.map(|second| second.0))?)
+    }
+}
+
 /// From the noisy sample and a prediction of one quantity to one or two others.
 #[derive(Clone, Copy, Debug)]
 pub struct Conversion<'a> {
@@ -87,6 +98,21 @@ pub struct Conversion<'a> {
     pub holes: Holes,
 }
 
+impl Conversion<'_> {
+    /// The coefficients on `(x_t, prediction)`: what the plan applies.
+    ///
+    /// # Errors
+    /// [`Error::Undefined`] where the prediction does not determine what is wanted; see [`Holes`].
+    pub fn table(&self, schedule: &Schedule) -> Result<Table, Error> {
+        let (given, wanted, second) = (self.prediction.0, self.first.0, self.second.map(|second| second.0));
+        Ok(if rejects(self.timesteps, self.holes) {
+            schedule.conversion(given, wanted, second)?
+        } else {
+            schedule.conversion_where_defined(given, wanted, second)
+        })
+    }
+}
+
 /// From the noisy sample and a prediction to the mean of `q(x_{t-1} | x_t, x0)`.
 #[derive(Clone, Copy, Debug)]
 pub struct PosteriorMean<'a> {
@@ -104,6 +130,21 @@ pub struct PosteriorMean<'a> {
     pub x0: Option<Tensor<'a>>,
     /// What to do where the prediction does not determine x0.
     pub holes: Holes,
+}
+
+impl PosteriorMean<'_> {
+    /// The coefficients on `(x_t, prediction)`: what the plan applies.
+    ///
+    /// # Errors
+    /// [`Error::Undefined`] where the prediction does not determine x0, [`Error::Schedule`] where no forward step leads;
+    /// see [`Holes`].
+    pub fn table(&self, schedule: &Schedule) -> Result<Table, Error> {
+        Ok(if rejects(self.timesteps, self.holes) {
+            schedule.posterior_mean(self.prediction.0)?
+        } else {
+            schedule.posterior_mean_where_defined(self.prediction.0)
+        })
+    }
 }
 
 /// A diffusion process: its schedule, applied on the GPU.
@@ -134,11 +175,10 @@ impl Diffusion {
     /// # Errors
     /// [`Error::Undefined`] for the score at `sigma = 0`, [`Error::Plan`] for tensors that do not fit.
     pub fn noising(&self, context: &Context, noising: &Noising<'_>) -> Result<MapPlan, Error> {
+        let table = noising.table(&self.schedule)?;
         let Noising { shape, timesteps, x0, epsilon, first, second } = *noising;
-        let table = self.schedule.rows_of(first.0, second.map(|second| second.0))?;
-        let out1 = second.map(|second| second.1);
-        let map = Map { table: &table, shape, timesteps, in0: Some(x0), in1: epsilon, out0: first.1, out1 };
-        Ok(MapPlan::new(context, &map)?)
+        let (in0, out1) = (Some(x0), second.map(|second| second.1));
+        Ok(MapPlan::new(context, &Map { table: &table, shape, timesteps, in0, in1: epsilon, out0: first.1, out1 })?)
     }
 
     /// Any prediction to any one or two quantities; see [`solve`](crate::math::solve) for the algebra.
@@ -147,15 +187,10 @@ impl Diffusion {
     /// [`Error::Undefined`] where the prediction does not determine what is wanted (see [`Holes`]), [`Error::Plan`] for
     /// tensors that do not fit.
     pub fn conversion(&self, context: &Context, conversion: &Conversion<'_>) -> Result<MapPlan, Error> {
-        let Conversion { shape, timesteps, x_t, prediction, first, second, holes } = *conversion;
-        let (given, wanted, also) = (prediction.0, first.0, second.map(|second| second.0));
-        let table = if rejects(timesteps, holes) {
-            self.schedule.conversion(given, wanted, also)?
-        } else {
-            self.schedule.conversion_where_defined(given, wanted, also)
-        };
-        let outputs = (first.1, second.map(|second| second.1));
-        Self::from_prediction(context, &table, shape, timesteps, x_t, prediction.1, outputs)
+        let table = conversion.table(&self.schedule)?;
+        let Conversion { shape, timesteps, x_t, prediction, first, second, .. } = *conversion;
+        let (in0, in1, out1) = (Some(x_t), Second::Given(prediction.1), second.map(|second| second.1));
+        Ok(MapPlan::new(context, &Map { table: &table, shape, timesteps, in0, in1, out0: first.1, out1 })?)
     }
 
     /// The mean of the Gaussian posterior (Ho et al. 2020, eq. 7), from any prediction, without clipping.
@@ -164,27 +199,10 @@ impl Diffusion {
     /// [`Error::Undefined`] where the prediction does not determine x0, [`Error::Schedule`] where no forward step leads
     /// (see [`Holes`]), [`Error::Plan`] for tensors that do not fit.
     pub fn posterior_mean(&self, context: &Context, posterior: &PosteriorMean<'_>) -> Result<MapPlan, Error> {
-        let PosteriorMean { shape, timesteps, x_t, prediction, mean, x0, holes } = *posterior;
-        let table = if rejects(timesteps, holes) {
-            self.schedule.posterior_mean(prediction.0)?
-        } else {
-            self.schedule.posterior_mean_where_defined(prediction.0)
-        };
-        Self::from_prediction(context, &table, shape, timesteps, x_t, prediction.1, (mean, x0))
-    }
-
-    fn from_prediction(
-        context: &Context,
-        table: &Table,
-        shape: Shape,
-        timesteps: Timesteps<'_>,
-        x_t: Tensor<'_>,
-        prediction: Tensor<'_>,
-        (out0, out1): (Tensor<'_>, Option<Tensor<'_>>),
-    ) -> Result<MapPlan, Error> {
-        let in1 = Second::Given(prediction);
-        let map = Map { table, shape, timesteps, in0: Some(x_t), in1, out0, out1 };
-        Ok(MapPlan::new(context, &map)?)
+        let table = posterior.table(&self.schedule)?;
+        let PosteriorMean { shape, timesteps, x_t, prediction, mean, x0, .. } = *posterior;
+        let (in0, in1) = (Some(x_t), Second::Given(prediction.1));
+        Ok(MapPlan::new(context, &Map { table: &table, shape, timesteps, in0, in1, out0: mean, out1: x0 })?)
     }
 }
 

@@ -3,6 +3,10 @@
 
 #[path = "gpu/bed.rs"]
 mod bed;
+#[path = "gpu/contract.rs"]
+mod contract;
+#[path = "gpu/draws.rs"]
+mod draws;
 #[path = "gpu/maps.rs"]
 mod maps;
 
@@ -29,7 +33,7 @@ fn main() -> std::process::ExitCode {
     if let Some(bed) = &bed {
         println!("adapter: {}", tweedie::headless::describe(&bed.gpu.info));
     }
-    let tests: Vec<Test> = [maps::TESTS].concat();
+    let tests: Vec<Test> = [maps::TESTS, draws::TESTS, contract::TESTS].concat();
     let trials = tests
         .into_iter()
         .map(|(name, test)| {
@@ -37,7 +41,9 @@ fn main() -> std::process::ExitCode {
             let bed = bed.clone();
             Trial::test(name, move || {
                 if let Some(bed) = bed {
+                    let start = std::time::Instant::now();
                     test(&bed);
+                    println!("{name}: {:.1} s", start.elapsed().as_secs_f32());
                 }
                 Ok(())
             })

@@ -3,7 +3,7 @@
 use super::Storage;
 use crate::table::TableError;
 
-/// A plan that cannot be made. Nothing has been created on the device.
+/// A plan that cannot be made. Nothing has been recorded, and nothing is kept on the device.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PlanError {
@@ -139,7 +139,7 @@ pub enum RecordError {
         /// The step that was given.
         found: u32,
     },
-    /// The queue belongs to no noise step of the plan: it draws none.
+    /// A key for a plan that draws no noise.
     #[error("this plan draws no noise, so it has no key to set")]
     NoNoise,
 }

@@ -3,6 +3,7 @@
 //! It knows tensors, storage types and tables of rows; it knows no schedule and no name of a prediction. The
 //! [front](crate::Diffusion) joins it with the [mathematics](crate::math).
 
+mod build;
 pub mod compare;
 mod context;
 mod error;
@@ -20,11 +21,8 @@ pub use noise::NoiseKey;
 pub use storage::{Storage, UnknownStorage};
 pub use tensor::{Shape, Tensor};
 
-/// Every WGSL text that a plan can be made of, with a name: for validation and for other compilers, without a GPU.
-pub fn every_shader() -> Vec<(String, String)> {
-    source::every_source()
-        .into_iter()
-        .enumerate()
-        .map(|(i, source)| (format!("{}_{i:03}", source.walk.entry_point()), source.compose()))
-        .collect()
+/// The WGSL of every kind of plan (walk, kind of rows, storage, inputs given, drawn or in place, outputs), each with its
+/// entry point: for validation and for other compilers, without a GPU.
+pub fn every_shader() -> Vec<(&'static str, String)> {
+    source::every_source().into_iter().map(|source| (source.walk.entry_point(), source.compose())).collect()
 }

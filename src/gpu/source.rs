@@ -70,6 +70,15 @@ pub(crate) enum Operand {
     InPlace { storage: Storage, output: Role },
 }
 
+impl Operand {
+    fn storage(self) -> Option<Storage> {
+        match self {
+            Operand::Absent => None,
+            Operand::Bound { storage, .. } | Operand::InPlace { storage, .. } => Some(storage),
+        }
+    }
+}
+
 /// All that decides the text of a map's shader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct MapSource {
@@ -90,16 +99,19 @@ impl MapSource {
 
     /// The complete WGSL.
     pub fn compose(&self) -> String {
-        let mut text = String::from(concat!(
-            include_str!("../../shaders/storage.wgsl"),
-            "\n",
-            include_str!("../../shaders/philox.wgsl"),
-            "\n",
-            include_str!("../../shaders/normal.wgsl"),
-            "\n",
-            include_str!("../../shaders/map.wgsl"),
-            "\n",
-        ));
+        let mut text = String::new();
+        // Not every driver converts f16 at all, so what does not need it does not name it.
+        for (storage, helpers) in [
+            (Storage::F16, include_str!("../../shaders/storage_f16.wgsl")),
+            (Storage::Bf16, include_str!("../../shaders/storage_bf16.wgsl")),
+        ] {
+            if self.operands.iter().any(|operand| operand.storage() == Some(storage)) {
+                text.push_str(helpers);
+            }
+        }
+        text.push_str(include_str!("../../shaders/philox.wgsl"));
+        text.push_str(include_str!("../../shaders/normal.wgsl"));
+        text.push_str(include_str!("../../shaders/map.wgsl"));
         text.push_str(&format!("// The tensors of this plan.\nconst DRAWN = {};\n", self.drawn));
         for role in Role::ALL {
             self.write_role(&mut text, role);
@@ -232,47 +244,49 @@ fn access(writable: bool) -> &'static str {
     if writable { "read_write" } else { "read" }
 }
 
-/// Every source that a plan can ask for, up to which of the storages a tensor has, for validation without a GPU.
+/// Every kind of source that a plan can ask for, in each storage; and mixed storages in one of each kind of row.
 pub(crate) fn every_source() -> Vec<MapSource> {
     let mut sources = Vec::new();
-    let bound = |storage, writable| Operand::Bound { storage, writable };
     for walk in [Walk::Lanes, Walk::Words] {
         for rows in [Rows::Batch, Rows::Uniform(1024), Rows::Uniform(4096), Rows::Storage] {
-            for storage in Storage::ALL {
-                let (read, write) = (bound(storage, false), bound(storage, true));
-                let in_place = |output| Operand::InPlace { storage, output };
-                use Operand::Absent;
-                let variants = [
-                    (false, [read, read, write, Absent, Absent]),
-                    (false, [read, read, write, write, Absent]),
-                    (false, [write, write, write, write, Absent]),
-                    (false, [in_place(Role::Out0), read, write, Absent, Absent]),
-                    (false, [in_place(Role::Out0), in_place(Role::Out1), write, write, Absent]),
-                    (false, [read, in_place(Role::Out0), write, write, Absent]),
-                    (true, [read, Absent, write, write, write]),
-                    (true, [read, Absent, write, Absent, Absent]),
-                    (true, [in_place(Role::Out0), Absent, write, write, write]),
-                    (true, [Absent, Absent, write, Absent, Absent]),
-                    (
-                        false,
-                        [
-                            read,
-                            bound(Storage::Bf16, false),
-                            bound(Storage::F16, true),
-                            bound(Storage::F32, true),
-                            Absent,
-                        ],
-                    ),
-                ];
-                sources.extend(variants.into_iter().map(|(drawn, operands)| MapSource {
-                    walk,
-                    rows,
-                    timesteps_writable: rows != Rows::Batch && storage == Storage::F16,
-                    drawn,
-                    operands,
-                }));
+            let [f32, f16, bf16] = Storage::ALL.map(|storage| Operand::Bound { storage, writable: true });
+            let mixed = [[f32, bf16, f16, f32, Operand::Absent], [bf16, Operand::Absent, f32, f16, f32]];
+            let mut all = mixed.to_vec();
+            // The longer tables differ in one line of the text alone.
+            if matches!(rows, Rows::Batch | Rows::Uniform(1024)) {
+                Storage::ALL.into_iter().for_each(|storage| all.extend(every_operands(storage)));
             }
+            sources.extend(all.into_iter().enumerate().map(|(i, operands)| MapSource {
+                walk,
+                rows,
+                timesteps_writable: rows != Rows::Batch && i % 2 == 1,
+                drawn: operands[Role::In1 as usize] == Operand::Absent,
+                operands,
+            }));
         }
     }
     sources
+}
+
+/// Each input absent, read, read from a buffer that is written too, or in place; with each set of outputs.
+fn every_operands(storage: Storage) -> Vec<[Operand; 5]> {
+    let bound = |writable| Operand::Bound { storage, writable };
+    let in_place = |output| Operand::InPlace { storage, output };
+    let (write, absent) = (bound(true), Operand::Absent);
+    let inputs = [absent, bound(false), write, in_place(Role::Out0), in_place(Role::Out1)];
+    let mut all = Vec::new();
+    for in0 in inputs {
+        for in1 in inputs {
+            for [out1, noise] in [[absent, absent], [write, absent], [absent, write], [write, write]] {
+                let replaced = |input: Operand| matches!(input, Operand::InPlace { .. });
+                let twice = replaced(in0) && in0 == in1;
+                let missing = out1 == absent && [in0, in1].contains(&in_place(Role::Out1));
+                let kept_but_given = noise == write && in1 != absent;
+                if !twice && !missing && !kept_but_given {
+                    all.push([in0, in1, write, out1, noise]);
+                }
+            }
+        }
+    }
+    all
 }

@@ -107,7 +107,7 @@ impl<'a> Tensor<'a> {
     /// Whether the samples of both alternate with the same stride, as channels of one tensor do, and share no word.
     fn interleaves(&self, other: &Tensor<'_>, shape: Shape) -> bool {
         let stride = self.stride_in(shape) * self.storage.bytes();
-        if stride != other.stride_in(shape) * other.storage.bytes() || stride == 0 || stride % 4 != 0 {
+        if stride != other.stride_in(shape) * other.storage.bytes() || stride == 0 || !stride.is_multiple_of(4) {
             return false;
         }
         let one = Shape::new(1, shape.elements);

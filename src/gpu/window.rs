@@ -26,15 +26,10 @@ pub(crate) struct Extent {
 pub(crate) fn windows(shape: Shape, extents: &[Extent], limit: u64, slack: u64, grain: u32) -> Vec<Window> {
     let room = limit.saturating_sub(slack).max(u64::from(grain) * 4);
     let elements = u64::from(shape.elements);
-    let fitting = |e: &Extent| {
-        let in_room = room / e.bytes;
-        if in_room < elements {
-            0
-        } else if e.stride == 0 {
-            u64::from(shape.batch)
-        } else {
-            (in_room - elements) / e.stride + 1
-        }
+    let fitting = |e: &Extent| match (room / e.bytes).checked_sub(elements) {
+        None => 0,
+        // A broadcast input takes no more room for more samples.
+        Some(rest) => rest.checked_div(e.stride).map_or(u64::from(shape.batch), |more| more + 1),
     };
     let samples = extents.iter().map(fitting).min().unwrap_or(1).min(u64::from(shape.batch)) as u32;
     if samples >= 1 {

@@ -131,14 +131,18 @@ impl Placed {
 
     fn get(&self, image: &[u8], sample: u32, element: u32) -> f32 {
         let at = self.byte(sample, element);
-        let size = self.layout.storage.bytes() as usize;
-        self.layout.storage.decode(&image[at..at + size])[0]
+        match self.layout.storage {
+            Storage::F32 => f32::from_le_bytes(image[at..at + 4].try_into().expect("four bytes")),
+            storage => storage.decode(&image[at..at + 2])[0],
+        }
     }
 
     fn put(&self, image: &mut [u8], sample: u32, element: u32, value: f32) {
         let at = self.byte(sample, element);
-        let size = self.layout.storage.bytes() as usize;
-        image[at..at + size].copy_from_slice(&self.layout.storage.encode(&[value])[..size]);
+        match self.layout.storage {
+            Storage::F32 => image[at..at + 4].copy_from_slice(&value.to_le_bytes()),
+            storage => image[at..at + 2].copy_from_slice(&storage.encode(&[value])[..2]),
+        }
     }
 }
 

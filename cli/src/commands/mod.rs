@@ -1,0 +1,77 @@
+//! The commands, a file each.
+
+pub mod convert;
+pub mod demo;
+pub mod devices;
+pub mod noise;
+pub mod posterior;
+pub mod schedule;
+pub mod verify;
+
+use crate::report::{Failure, Outcome};
+use crate::schedule_args::{Recipe, ScheduleArgs};
+use anyhow::anyhow;
+use std::path::PathBuf;
+use tweedie::{Quantity, Schedule};
+
+/// The file that a command reads and the one that it writes.
+#[derive(clap::Args, Clone, Debug)]
+pub struct Files {
+    /// The safetensors file to read; tensors may be F64, F32, F16 or BF16 of any rank, dimension 0 being the batch
+    #[arg(value_name = "IN.safetensors")]
+    pub input: PathBuf,
+
+    /// The safetensors file to write; it appears whole or not at all
+    #[arg(long, value_name = "OUT.safetensors")]
+    pub out: PathBuf,
+}
+
+/// A quantity on the command line.
+pub fn quantity(name: &str) -> Result<Quantity, String> {
+    name.parse::<Quantity>().map_err(|error| error.to_string())
+}
+
+/// The schedule that the options describe.
+pub fn schedule(arguments: &ScheduleArgs) -> Outcome<Schedule> {
+    let built = match arguments.recipe()? {
+        Recipe::Linear { t, start, end } => Schedule::linear(t as usize, start, end),
+        Recipe::LinearScaled { t, start, end } => Schedule::linear_scaled(t as usize, start, end),
+        Recipe::ScaledLinear { t, start, end } => Schedule::scaled_linear(t as usize, start, end),
+        Recipe::Cosine { t } => Schedule::cosine(t as usize),
+        Recipe::Sigmoid { t, start, end } => Schedule::sigmoid(t as usize, start, end),
+        Recipe::SigmoidAbar { t, start, end, tau } => Schedule::sigmoid_abar(t as usize, start, end, tau),
+        Recipe::Laplace { t } => Schedule::laplace(t as usize),
+        Recipe::LaplacePaper { t } => Schedule::laplace_paper(t as usize),
+        Recipe::Custom { betas } => Schedule::from_betas(&betas),
+        Recipe::CustomAbar { alphas_cumprod } => Schedule::from_alphas_cumprod(&alphas_cumprod),
+    };
+    let rescaled = match (built, arguments.zero_terminal_snr) {
+        (Ok(schedule), true) => schedule.zero_terminal_snr(),
+        (built, _) => built,
+    };
+    rescaled.map_err(|error| Failure::input(anyhow!("schedule: {error}")))
+}
+
+/// What to do with a sample at whose timestep the wanted value does not exist.
+#[derive(clap::Args, Clone, Copy, Debug, Default)]
+pub struct HoleArgs {
+    /// Write NaN for samples at a timestep where the prediction determines nothing (x0 from epsilon at zero terminal
+    /// SNR), instead of refusing the file
+    #[arg(long)]
+    pub allow_undefined: bool,
+}
+
+impl HoleArgs {
+    /// Looks at the timesteps that are used: a hole of the table is an error, unless NaN was asked for.
+    pub fn check(self, timesteps: &[u32], holds: impl Fn(usize) -> bool, why: impl Fn(usize) -> String) -> Outcome {
+        let Some(sample) = timesteps.iter().position(|&t| !holds(t as usize)) else {
+            return Ok(());
+        };
+        let reason = why(timesteps[sample] as usize);
+        if self.allow_undefined {
+            eprintln!("warning: sample {sample}: {reason}; NaN is written for such samples");
+            return Ok(());
+        }
+        Err(Failure::input(anyhow!("sample {sample}: {reason} (--allow-undefined writes NaN there)")))
+    }
+}

@@ -1,0 +1,162 @@
+//! `tweedie schedule`: a noise schedule as numbers, as a file and as a picture.
+
+use super::schedule;
+use crate::atomic;
+use crate::plot::{self, Panel, Series};
+use crate::report::{Outcome, say};
+use crate::schedule_args::ScheduleArgs;
+use crate::tensor_writer::TensorWriter;
+use serde_json::{Value, json};
+use std::path::PathBuf;
+use tweedie::math::solve;
+use tweedie::{Quantity, Schedule};
+
+/// Show a noise schedule: a summary, its tables as a file, its curves as a plot
+///
+/// Everything is computed in f64 without cancellation, so the tables are right to the last digits also where f32
+/// pipelines lose four of them (the first timesteps).
+#[derive(clap::Args, Clone, Debug)]
+pub struct ScheduleCommand {
+    /// Write F64 tensors betas, alphas_cumprod, sqrt_alphas_cumprod, sqrt_one_minus_alphas_cumprod, snr and
+    /// posterior_variance, posterior_log_variance_clipped, posterior_mean_coef1, posterior_mean_coef2
+    #[arg(long, value_name = "FILE.safetensors")]
+    out: Option<PathBuf>,
+
+    /// Draw abar, the log signal-to-noise ratio, and how each prediction's error is amplified
+    #[arg(long, value_name = "FILE.svg")]
+    plot: Option<PathBuf>,
+
+    #[command(flatten)]
+    schedule: ScheduleArgs,
+}
+
+impl ScheduleCommand {
+    pub fn run(&self, json: bool) -> Outcome {
+        let schedule = schedule(&self.schedule)?;
+        if let Some(path) = &self.out {
+            tables(&schedule)?.save(path)?;
+        }
+        if let Some(path) = &self.plot {
+            atomic::write(path, drawing(&schedule)?.as_bytes())?;
+        }
+        let files = [&self.out, &self.plot].into_iter().flatten();
+        if json {
+            let files: Vec<String> = files.map(|path| path.display().to_string()).collect();
+            return say(json!({ "timesteps": schedule.len(), "rows": summary(&schedule), "files": files }));
+        }
+        say(format_args!("{} timesteps", schedule.len()))?;
+        say(format_args!(
+            "{:>6}  {:>12} {:>12} {:>12} {:>12} {:>10}",
+            "t", "beta", "abar", "sqrt(1-abar)", "snr", "log snr"
+        ))?;
+        for t in shown(schedule.len()) {
+            let Row { beta, abar, sigma, snr, log_snr } = Row::of(&schedule, t);
+            say(format_args!("{t:>6}  {beta:>12.6e} {abar:>12.6e} {sigma:>12.6e} {snr:>12.5e} {log_snr:>10.4}"))?;
+        }
+        if schedule.levels().last().is_some_and(|level| level.alpha() == 0.0) {
+            say("The last timestep is pure noise (zero terminal SNR): predict v there; epsilon determines nothing.")?;
+        }
+        files.into_iter().try_for_each(|path| say(format_args!("-> {}", path.display())))
+    }
+}
+
+/// The timesteps of the summary: the ends, and a few between.
+fn shown(steps: usize) -> Vec<usize> {
+    let last = steps - 1;
+    let mut shown: Vec<usize> =
+        [0, 1, last / 10, last / 4, last / 2, last * 3 / 4, last * 9 / 10, last.saturating_sub(1), last]
+            .into_iter()
+            .filter(|&t| t <= last)
+            .collect();
+    shown.sort_unstable();
+    shown.dedup();
+    shown
+}
+
+struct Row {
+    beta: f64,
+    abar: f64,
+    sigma: f64,
+    snr: f64,
+    log_snr: f64,
+}
+
+impl Row {
+    fn of(schedule: &Schedule, t: usize) -> Self {
+        let level = schedule.levels()[t];
+        Self {
+            beta: schedule.betas().map_or(f64::NAN, |betas| betas[t]),
+            abar: level.alpha_bar(),
+            sigma: level.sigma(),
+            snr: level.snr(),
+            log_snr: level.log_snr(),
+        }
+    }
+}
+
+fn summary(schedule: &Schedule) -> Vec<Value> {
+    let row = |t| {
+        let Row { beta, abar, sigma, snr, log_snr } = Row::of(schedule, t);
+        // JSON has no infinity; null stands for it.
+        json!({ "t": t, "beta": beta, "alphas_cumprod": abar, "sqrt_one_minus_alphas_cumprod": sigma, "snr": snr, "log_snr": log_snr })
+    };
+    shown(schedule.len()).into_iter().map(row).collect()
+}
+
+fn tables(schedule: &Schedule) -> anyhow::Result<TensorWriter> {
+    let mut writer = TensorWriter::new();
+    let mut add = |name: &str, values: Vec<f64>| writer.doubles(name, &[schedule.len()], &values);
+    add("betas", schedule.betas().map(<[f64]>::to_vec).unwrap_or_default())?;
+    add("alphas_cumprod", schedule.alphas_cumprod())?;
+    add("sqrt_alphas_cumprod", schedule.sqrt_alphas_cumprod())?;
+    add("sqrt_one_minus_alphas_cumprod", schedule.sqrt_one_minus_alphas_cumprod())?;
+    add("snr", schedule.snr())?;
+    add("posterior_variance", schedule.posterior_variance()?)?;
+    add("posterior_log_variance_clipped", schedule.posterior_log_variance_clipped()?)?;
+    add("posterior_mean_coef1", schedule.posterior_mean_coef1()?)?;
+    add("posterior_mean_coef2", schedule.posterior_mean_coef2()?)?;
+    Ok(writer)
+}
+
+/// More points than the drawing has columns would only make the file large.
+const MOST_POINTS: usize = 2000;
+
+fn drawing(schedule: &Schedule) -> anyhow::Result<String> {
+    let every = schedule.len().div_ceil(MOST_POINTS).max(1);
+    let curve = |name: &str, value: &dyn Fn(usize) -> f64| -> Series {
+        let last = schedule.len() - 1;
+        let points = (0..last).step_by(every).chain([last]);
+        (name.to_owned(), points.map(|t| (t as f64, value(t))).collect())
+    };
+    let level = |t: usize| schedule.levels()[t];
+    let amplification = |into: Quantity| {
+        let from = |given: Quantity| {
+            let value = move |t: usize| solve(level(t), given, into).map_or(f64::NAN, |[_, c1]| c1.abs());
+            curve(&format!("predicting {given}"), &value)
+        };
+        let series = vec![from(Quantity::Epsilon), from(Quantity::X0), from(Quantity::V)];
+        let (title, y_label) = (format!("an error of the prediction, in {into}"), "amplification".to_owned());
+        Panel { title, y_label, log_y: true, series }
+    };
+    let panels = [
+        Panel {
+            title: "signal and noise".into(),
+            y_label: "coefficient".into(),
+            log_y: false,
+            series: vec![
+                curve("abar", &|t| level(t).alpha_bar()),
+                curve("sqrt(abar)", &|t| level(t).alpha()),
+                curve("sqrt(1 - abar)", &|t| level(t).sigma()),
+            ],
+        },
+        Panel {
+            title: "log signal-to-noise ratio".into(),
+            y_label: "ln(snr)".into(),
+            log_y: false,
+            series: vec![curve("log snr", &|t| level(t).log_snr())],
+        },
+        amplification(Quantity::X0),
+        amplification(Quantity::Epsilon),
+    ];
+    plot::render(&format!("noise schedule of {} timesteps", schedule.len()), "timestep", &panels)
+}

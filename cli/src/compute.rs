@@ -1,0 +1,245 @@
+//! Where an op is computed: on an adapter, or in f64 on the CPU, from the same table and with the same result type.
+
+use crate::progress::Progress;
+use crate::report::{Failure, Outcome};
+use crate::tensor_writer::TensorWriter;
+use anyhow::anyhow;
+use clap::{Args, ValueEnum};
+use tweedie::gpu::map::reference;
+use tweedie::gpu::{At, Context, Drawn, Map, MapPlan, NoiseKey, Second, Timesteps};
+use tweedie::headless::{Gpu, HeadlessError};
+use tweedie::table::Table;
+use tweedie::{Shape, Storage, Tensor};
+
+/// Where to compute.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum On {
+    /// The GPU adapter (a software driver counts as one).
+    #[default]
+    Gpu,
+    /// The f64 reference on the CPU; results are F64.
+    Cpu,
+}
+
+/// The options that every computing command has.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Where and how to compute")]
+pub struct ComputeArgs {
+    /// The adapter: its index or a part of its name, as `tweedie devices` lists them [default: the best one]
+    #[arg(long, value_name = "ADAPTER")]
+    pub adapter: Option<String>,
+
+    /// gpu: WGSL compute shaders; cpu: the f64 reference that they are checked against
+    #[arg(long, value_enum, default_value_t)]
+    pub on: On,
+
+    /// How tensors are stored on the GPU and in the result: f32, f16 or bf16; arithmetic is f32 in any case
+    #[arg(long, value_name = "TYPE", default_value_t = Storage::F32)]
+    pub storage: Storage,
+}
+
+impl ComputeArgs {
+    /// Opens what the options name.
+    pub fn open(&self) -> Outcome<Engine> {
+        Ok(match self.on {
+            On::Cpu => Engine::Cpu,
+            On::Gpu => Engine::Gpu(Box::new(Adapter::open(self.adapter.as_deref(), self.storage)?)),
+        })
+    }
+}
+
+/// An open adapter and the storage to use on it.
+pub struct Adapter {
+    pub gpu: Gpu,
+    pub context: Context,
+    pub storage: Storage,
+}
+
+impl Adapter {
+    pub fn open(which: Option<&str>, storage: Storage) -> Outcome<Self> {
+        let gpu = pollster::block_on(Gpu::open(which)).map_err(gpu_failure)?;
+        let context = Context::new(&gpu.device);
+        Ok(Self { gpu, context, storage })
+    }
+
+    pub fn upload(&self, label: &str, values: &[f32]) -> wgpu::Buffer {
+        self.gpu.upload(label, &self.storage.encode(values))
+    }
+
+    pub fn buffer(&self, label: &str, elements: u64) -> wgpu::Buffer {
+        self.gpu.buffer(label, elements * self.storage.bytes())
+    }
+
+    pub fn tensor<'a>(&self, buffer: &'a wgpu::Buffer) -> Tensor<'a> {
+        Tensor::new(buffer, self.storage)
+    }
+
+    /// The bytes of a tensor, without the padding of its buffer.
+    pub fn download(&self, buffer: &wgpu::Buffer, elements: u64) -> Outcome<Vec<u8>> {
+        let length = elements * self.storage.bytes();
+        let range = 0..length.next_multiple_of(4);
+        let mut bytes = pollster::block_on(self.gpu.download(buffer, range)).map_err(gpu_failure)?;
+        bytes.truncate(length as usize);
+        Ok(bytes)
+    }
+
+    pub fn run(&self, plan: &MapPlan, at: At) -> Outcome {
+        let recorded = self.gpu.submit(|encoder| plan.encode(encoder, at)).map_err(gpu_failure)?;
+        recorded.map_err(|error| Failure::gpu(anyhow!(error)))
+    }
+}
+
+/// A wrong adapter name is the user's to mend, the rest is the machine's.
+pub fn gpu_failure(error: HeadlessError) -> Failure {
+    match error {
+        HeadlessError::UnknownAdapter { .. } => Failure::input(anyhow!("--adapter: {error}")),
+        _ => Failure::gpu(anyhow!(error)),
+    }
+}
+
+/// What computes.
+pub enum Engine {
+    Gpu(Box<Adapter>),
+    Cpu,
+}
+
+/// The second input of a job.
+pub enum Input<'a> {
+    Given(&'a [f64]),
+    Drawn(NoiseKey),
+}
+
+/// A map over whole tensors in memory.
+pub struct Job<'a> {
+    pub table: &'a Table,
+    pub batch: usize,
+    pub elements: usize,
+    /// A row of the table for each sample, in range.
+    pub timesteps: &'a [u32],
+    pub in0: &'a [f64],
+    pub in1: Input<'a>,
+    /// Whether the second output is wanted.
+    pub both: bool,
+}
+
+/// Values of a result, as they will be written.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Values {
+    Double(Vec<f64>),
+    Stored(Storage, Vec<u8>),
+}
+
+impl Values {
+    /// Adds them to a file.
+    pub fn write(self, writer: &mut TensorWriter, name: &str, shape: &[usize]) -> anyhow::Result<()> {
+        match self {
+            Values::Double(values) => writer.doubles(name, shape, &values),
+            Values::Stored(storage, bytes) => {
+                let dtype = match storage {
+                    Storage::F32 => safetensors::Dtype::F32,
+                    Storage::F16 => safetensors::Dtype::F16,
+                    Storage::Bf16 => safetensors::Dtype::BF16,
+                };
+                writer.raw(name, dtype, shape, bytes)
+            }
+        }
+    }
+}
+
+/// The outputs of a job; the noise where it was drawn.
+pub struct Outputs {
+    pub out0: Values,
+    pub out1: Option<Values>,
+    pub noise: Option<Values>,
+}
+
+/// Bytes of a tensor that are on the GPU at once; a larger batch goes through in pieces, which does not change a result.
+const PIECE: usize = 64 << 20;
+
+impl Engine {
+    /// Runs a job.
+    pub fn run(&self, what: &str, job: &Job<'_>) -> Outcome<Outputs> {
+        match self {
+            Engine::Cpu => Ok(on_cpu(job)),
+            Engine::Gpu(adapter) => adapter.map(what, job),
+        }
+    }
+}
+
+fn on_cpu(job: &Job<'_>) -> Outputs {
+    let drawn = match job.in1 {
+        Input::Given(_) => None,
+        Input::Drawn(key) => Some(key.reference(job.batch, job.elements)),
+    };
+    let in1 = match (&job.in1, &drawn) {
+        (Input::Given(values), _) => values,
+        (_, Some(noise)) => noise.as_slice(),
+        _ => &[],
+    };
+    let [out0, out1] = reference(job.table, job.timesteps, job.elements, job.in0, in1)
+        .map(|exact| Values::Double(exact.into_iter().map(|exact| exact.value).collect()));
+    Outputs { out0, out1: job.both.then_some(out1), noise: drawn.map(Values::Double) }
+}
+
+impl Adapter {
+    fn map(&self, what: &str, job: &Job<'_>) -> Outcome<Outputs> {
+        let too_large =
+            |what: &str, n: usize| Failure::input(anyhow!("expected at most {} {what}, found {n}", u32::MAX));
+        let elements = u32::try_from(job.elements).map_err(|_| too_large("elements in a sample", job.elements))?;
+        u32::try_from(job.batch).map_err(|_| too_large("samples", job.batch))?;
+        let most = self.gpu.device.limits().max_buffer_size;
+        let sample = u64::from(elements) * self.storage.bytes();
+        if sample > most {
+            return Err(Failure::gpu(anyhow!("a sample takes {sample} bytes, and this adapter's buffers hold {most}")));
+        }
+        let per_piece = (PIECE / 4 / job.elements).max(1);
+        let mut progress = Progress::new(what, job.batch as u64);
+        let (mut out0, mut out1, mut noise) = (Vec::new(), Vec::new(), Vec::new());
+        for first in (0..job.batch).step_by(per_piece) {
+            let samples = per_piece.min(job.batch - first);
+            let [a, b, z] = self.piece(job, first, samples, elements)?;
+            out0.extend(a);
+            out1.extend(b);
+            noise.extend(z);
+            progress.advance(samples as u64);
+        }
+        let stored = |bytes| Values::Stored(self.storage, bytes);
+        let drawn = matches!(job.in1, Input::Drawn(_));
+        Ok(Outputs { out0: stored(out0), out1: job.both.then(|| stored(out1)), noise: drawn.then(|| stored(noise)) })
+    }
+
+    fn piece(&self, job: &Job<'_>, first: usize, samples: usize, elements: u32) -> Outcome<[Vec<u8>; 3]> {
+        let shape = Shape::new(samples as u32, elements);
+        let range = first * job.elements..(first + samples) * job.elements;
+        let narrow = |values: &[f64]| values[range.clone()].iter().map(|&x| x as f32).collect::<Vec<f32>>();
+        let in0 = self.upload("tweedie-cli::in0", &narrow(job.in0));
+        let times = self.gpu.upload("tweedie-cli::t", bytemuck::cast_slice(&job.timesteps[first..first + samples]));
+        let out = ["tweedie-cli::out0", "tweedie-cli::out1", "tweedie-cli::noise"]
+            .map(|label| self.buffer(label, shape.total()));
+        let given = match job.in1 {
+            Input::Given(values) => Some(self.upload("tweedie-cli::in1", &narrow(values))),
+            Input::Drawn(_) => None,
+        };
+        let in1 = match (&job.in1, &given) {
+            (Input::Drawn(key), _) => {
+                let key = key.first_sample(key.first_sample.wrapping_add(first as u64));
+                Second::Drawn(Drawn::new(key).keep(self.tensor(&out[2])))
+            }
+            (_, Some(buffer)) => Second::Given(self.tensor(buffer)),
+            _ => return Err(Failure::gpu(anyhow!("an input is missing"))),
+        };
+        let map = Map {
+            table: job.table,
+            shape,
+            timesteps: Timesteps::per_sample(&times),
+            in0: Some(self.tensor(&in0)),
+            in1,
+            out0: self.tensor(&out[0]),
+            out1: job.both.then(|| self.tensor(&out[1])),
+        };
+        let plan = MapPlan::new(&self.context, &map).map_err(|error| Failure::gpu(anyhow!(error)))?;
+        self.run(&plan, At::per_sample())?;
+        let read = |wanted: bool, buffer| if wanted { self.download(buffer, shape.total()) } else { Ok(Vec::new()) };
+        Ok([read(true, &out[0])?, read(job.both, &out[1])?, read(given.is_none(), &out[2])?])
+    }
+}

@@ -1,0 +1,66 @@
+//! The command line tool of tweedie.
+
+mod array;
+mod atomic;
+mod commands;
+mod compute;
+mod filmstrip;
+mod lettering;
+mod picture;
+mod plot;
+mod progress;
+mod report;
+mod schedule_args;
+mod schedule_name;
+mod tensor_file;
+mod tensor_header;
+mod tensor_writer;
+mod test_card;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// The mathematics around a diffusion network, on the GPU
+///
+/// Noising, training targets, conversions between what networks predict, and posteriors, as compute shaders on any
+/// Vulkan, Metal, DX12 or OpenGL adapter, checked against an f64 reference. Start with `tweedie demo`.
+///
+/// Exit codes: 0 all went well, 1 a check failed, 2 wrong usage or a file that cannot be used, 3 no adapter or a GPU error.
+#[derive(Parser)]
+#[command(name = "tweedie", version, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+
+    /// Print JSON, for programs; errors too
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Devices(commands::devices::Devices),
+    Schedule(commands::schedule::ScheduleCommand),
+    Noise(commands::noise::Noise),
+    Convert(commands::convert::Convert),
+    Posterior(commands::posterior::Posterior),
+    Verify(commands::verify::Verify),
+    Demo(commands::demo::Demo),
+}
+
+fn main() -> ExitCode {
+    let Cli { command, json } = match report::parse::<Cli>() {
+        Ok(cli) => cli,
+        Err(code) => return code,
+    };
+    let result = match command {
+        Command::Devices(command) => command.run(json),
+        Command::Schedule(command) => command.run(json),
+        Command::Noise(command) => command.run(json),
+        Command::Convert(command) => command.run(json),
+        Command::Posterior(command) => command.run(json),
+        Command::Verify(command) => command.run(json),
+        Command::Demo(command) => command.run(json),
+    };
+    report::finish(result, json)
+}

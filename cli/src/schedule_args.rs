@@ -1,0 +1,334 @@
+//! The options that describe a noise schedule, and the recipe that they add up to.
+//!
+//! A contradiction is an error in words: an option that is silently ignored would let somebody believe that they
+//! have measured a schedule which never existed.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+
+use crate::schedule_name::ScheduleName;
+use crate::tensor_file::TensorFile;
+
+/// The most training timesteps that the tool accepts.
+pub const MOST_TIMESTEPS: u32 = 1 << 24;
+
+/// Length of the schedule where nothing else is said; every published DDPM uses it.
+const USUAL_TIMESTEPS: u32 = 1000;
+
+/// Which schedule, with every default filled in. `t` is the number of training timesteps.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Recipe {
+    Linear {
+        t: u32,
+        start: f64,
+        end: f64,
+    },
+    /// `start` and `end` are before the factor 1000/T.
+    LinearScaled {
+        t: u32,
+        start: f64,
+        end: f64,
+    },
+    ScaledLinear {
+        t: u32,
+        start: f64,
+        end: f64,
+    },
+    Cosine {
+        t: u32,
+    },
+    Sigmoid {
+        t: u32,
+        start: f64,
+        end: f64,
+    },
+    SigmoidAbar {
+        t: u32,
+        start: f64,
+        end: f64,
+        tau: f64,
+    },
+    Laplace {
+        t: u32,
+    },
+    LaplacePaper {
+        t: u32,
+    },
+    Custom {
+        betas: Vec<f64>,
+    },
+    /// From a file that has `alphas_cumprod` and no `betas`.
+    CustomAbar {
+        alphas_cumprod: Vec<f64>,
+    },
+}
+
+impl Recipe {
+    /// The number of training timesteps.
+    pub fn timesteps(&self) -> usize {
+        match self {
+            Self::Linear { t, .. }
+            | Self::LinearScaled { t, .. }
+            | Self::ScaledLinear { t, .. }
+            | Self::Cosine { t }
+            | Self::Sigmoid { t, .. }
+            | Self::SigmoidAbar { t, .. }
+            | Self::Laplace { t }
+            | Self::LaplacePaper { t } => *t as usize,
+            Self::Custom { betas } => betas.len(),
+            Self::CustomAbar { alphas_cumprod } => alphas_cumprod.len(),
+        }
+    }
+}
+
+/// What the command line says about the schedule.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Noise schedule (must be the one that the model was trained with)")]
+pub struct ScheduleArgs {
+    /// How fast the noise grows from timestep to timestep
+    ///
+    /// linear: DDPM. scaled-linear: Stable Diffusion. cosine: improved DDPM, called squaredcos_cap_v2 in diffusers.
+    /// linear-scaled: linear, multiplied by 1000/T, as in guided-diffusion. sigmoid: diffusers' sigmoid of betas.
+    /// sigmoid-abar: Jabri et al. laplace: as diffusers computes it; laplace-paper: as its paper defines it.
+    /// custom: read from --betas. Upper or lower case, `-` or `_`; the names used by diffusers and guided-diffusion are
+    /// understood too. [default: linear, or custom with --betas]
+    #[arg(long, value_name = "NAME", alias = "beta-schedule", value_parser = ScheduleName::parse)]
+    pub schedule: Option<ScheduleName>,
+
+    /// T, the number of noise levels that the model was trained on; timesteps run from 0 (almost clean) to T-1 (almost
+    /// pure noise) [default: 1000, or as many as --betas holds]
+    #[arg(long, value_name = "T", alias = "num-train-timesteps",
+          value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST_TIMESTEPS)))]
+    pub train_timesteps: Option<u32>,
+
+    /// beta (the variance of the noise that one timestep adds) at timestep 0 [default: 0.0001; scaled-linear: 0.00085]
+    #[arg(long, value_name = "BETA", allow_negative_numbers = true)]
+    pub beta_start: Option<f64>,
+
+    /// beta at timestep T-1 [default: 0.02; scaled-linear: 0.012]
+    #[arg(long, value_name = "BETA", allow_negative_numbers = true)]
+    pub beta_end: Option<f64>,
+
+    /// sigmoid-abar: where on the sigmoid curve the schedule starts [default: -3]
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    pub sigmoid_start: Option<f64>,
+
+    /// sigmoid-abar: where on the sigmoid curve the schedule ends [default: 3]
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    pub sigmoid_end: Option<f64>,
+
+    /// sigmoid-abar: the temperature; smaller is steeper [default: 1]
+    #[arg(long, value_name = "TAU", allow_negative_numbers = true)]
+    pub sigmoid_tau: Option<f64>,
+
+    /// Rescale so that the last timestep is pure noise, without any trace of the picture (zero terminal SNR); an epsilon
+    /// prediction says nothing about the picture there, v does
+    #[arg(long, alias = "rescale-betas-zero-snr")]
+    pub zero_terminal_snr: bool,
+
+    /// A safetensors file with your own schedule: a tensor `betas` of T values (or `alphas_cumprod`, which is used
+    /// where there is no `betas`)
+    #[arg(long, value_name = "FILE", alias = "trained-betas")]
+    pub betas: Option<PathBuf>,
+}
+
+impl ScheduleArgs {
+    /// The recipe that the options add up to. Reads the file of `--betas`.
+    pub fn recipe(&self) -> Result<Recipe> {
+        let name = self.name()?;
+        self.refuse_unused(name)?;
+        let t = self.train_timesteps.unwrap_or(USUAL_TIMESTEPS);
+        Ok(match name {
+            ScheduleName::Linear => {
+                let (start, end) = self.betas_between(1e-4, 0.02)?;
+                Recipe::Linear { t, start, end }
+            }
+            ScheduleName::LinearScaled => {
+                let (start, end) = self.betas_between(1e-4, 0.02)?;
+                Recipe::LinearScaled { t, start, end }
+            }
+            ScheduleName::ScaledLinear => {
+                let (start, end) = self.betas_between(0.00085, 0.012)?;
+                Recipe::ScaledLinear { t, start, end }
+            }
+            ScheduleName::Sigmoid => {
+                let (start, end) = self.betas_between(1e-4, 0.02)?;
+                Recipe::Sigmoid { t, start, end }
+            }
+            ScheduleName::SigmoidAbar => self.sigmoid_abar(t)?,
+            ScheduleName::Cosine => Recipe::Cosine { t },
+            ScheduleName::Laplace => Recipe::Laplace { t },
+            ScheduleName::LaplacePaper => Recipe::LaplacePaper { t },
+            ScheduleName::Custom => self.custom()?,
+        })
+    }
+
+    fn name(&self) -> Result<ScheduleName> {
+        Ok(match (self.schedule, &self.betas) {
+            (None, None) => ScheduleName::Linear,
+            (None, Some(_)) => ScheduleName::Custom,
+            (Some(ScheduleName::Custom), None) => bail!("--schedule custom needs --betas FILE"),
+            (Some(name), Some(_)) if name != ScheduleName::Custom => {
+                bail!("--schedule {name} contradicts --betas FILE, which brings a schedule of its own")
+            }
+            (Some(name), _) => name,
+        })
+    }
+
+    /// An option that the schedule has no use for.
+    fn refuse_unused(&self, name: ScheduleName) -> Result<()> {
+        let options = [
+            ("--beta-start", self.beta_start.is_some(), name.has_beta_range()),
+            ("--beta-end", self.beta_end.is_some(), name.has_beta_range()),
+            ("--sigmoid-start", self.sigmoid_start.is_some(), name == ScheduleName::SigmoidAbar),
+            ("--sigmoid-end", self.sigmoid_end.is_some(), name == ScheduleName::SigmoidAbar),
+            ("--sigmoid-tau", self.sigmoid_tau.is_some(), name == ScheduleName::SigmoidAbar),
+        ];
+        for (option, given, used) in options {
+            if given && !used {
+                bail!("{option} means nothing to the {name} schedule");
+            }
+        }
+        Ok(())
+    }
+
+    fn betas_between(&self, start: f64, end: f64) -> Result<(f64, f64)> {
+        let (start, end) = (self.beta_start.unwrap_or(start), self.beta_end.unwrap_or(end));
+        for (option, beta) in [("--beta-start", start), ("--beta-end", end)] {
+            if !(0.0..=1.0).contains(&beta) {
+                bail!("{option}: expected a variance between 0 and 1, found {beta}");
+            }
+        }
+        Ok((start, end))
+    }
+
+    fn sigmoid_abar(&self, t: u32) -> Result<Recipe> {
+        let start = self.sigmoid_start.unwrap_or(-3.0);
+        let end = self.sigmoid_end.unwrap_or(3.0);
+        let tau = self.sigmoid_tau.unwrap_or(1.0);
+        if !(start.is_finite() && end.is_finite() && start < end) {
+            bail!("--sigmoid-start must be below --sigmoid-end, found {start} and {end}");
+        }
+        if !(tau.is_finite() && tau > 0.0) {
+            bail!("--sigmoid-tau: expected a number above 0, found {tau}");
+        }
+        Ok(Recipe::SigmoidAbar { t, start, end, tau })
+    }
+
+    fn custom(&self) -> Result<Recipe> {
+        let path = self.betas.as_deref().context("--schedule custom needs --betas FILE")?;
+        let recipe = read_custom(path).context("--betas")?;
+        match self.train_timesteps {
+            Some(t) if t as usize != recipe.timesteps() => {
+                bail!("--train-timesteps {t} contradicts --betas FILE, which holds {} timesteps", recipe.timesteps())
+            }
+            _ => Ok(recipe),
+        }
+    }
+}
+
+fn read_custom(path: &Path) -> Result<Recipe> {
+    let file = TensorFile::open(path)?;
+    let by_abar = !file.has("betas") && file.has("alphas_cumprod");
+    let values = file.finite_floats(if by_abar { "alphas_cumprod" } else { "betas" })?;
+    let most = MOST_TIMESTEPS as usize;
+    if values.shape.len() != 1 || values.data.len() > most {
+        bail!(
+            "{}: tensor `{}`: expected one dimension of at most {most} timesteps, found shape {:?}",
+            path.display(),
+            values.name,
+            values.shape
+        );
+    }
+    let data = values.data;
+    Ok(if by_abar { Recipe::CustomAbar { alphas_cumprod: data } } else { Recipe::Custom { betas: data } })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tensor_writer::TensorWriter;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        schedule: ScheduleArgs,
+    }
+
+    fn recipe(line: &str) -> Result<Recipe> {
+        let words = std::iter::once("tweedie").chain(line.split_whitespace());
+        Line::try_parse_from(words)?.schedule.recipe()
+    }
+
+    fn refusal(line: &str) -> String {
+        recipe(line).map_err(|error| format!("{error:#}")).expect_err(line)
+    }
+
+    #[test]
+    fn defaults_follow_the_schedule() {
+        assert_eq!(recipe("").unwrap(), Recipe::Linear { t: 1000, start: 1e-4, end: 0.02 });
+        let stable_diffusion = Recipe::ScaledLinear { t: 1000, start: 0.00085, end: 0.012 };
+        assert_eq!(recipe("--schedule scaled_linear").unwrap(), stable_diffusion);
+        assert_eq!(recipe("--schedule cosine --train-timesteps 50").unwrap(), Recipe::Cosine { t: 50 });
+        let jabri = Recipe::SigmoidAbar { t: 1000, start: -3.0, end: 3.0, tau: 1.0 };
+        assert_eq!(recipe("--schedule JABRI").unwrap(), jabri);
+        let wide = Recipe::SigmoidAbar { t: 1000, start: -4.0, end: 3.0, tau: 0.5 };
+        assert_eq!(recipe("--schedule sigmoid-abar --sigmoid-start -4 --sigmoid-tau 0.5").unwrap(), wide);
+    }
+
+    #[test]
+    fn diffusers_spellings_are_understood() {
+        let line = "--beta-schedule squaredcos_cap_v2 --num-train-timesteps 7 --rescale-betas-zero-snr";
+        assert_eq!(recipe(line).unwrap(), Recipe::Cosine { t: 7 });
+    }
+
+    #[test]
+    fn contradictions_are_errors_in_words() {
+        assert_eq!(refusal("--schedule custom"), "--schedule custom needs --betas FILE");
+        assert!(refusal("--schedule linear --betas f").starts_with("--schedule linear contradicts --betas"));
+        assert_eq!(refusal("--schedule cosine --beta-end 0.1"), "--beta-end means nothing to the cosine schedule");
+        assert_eq!(refusal("--betas f --beta-start 0.1"), "--beta-start means nothing to the custom schedule");
+        assert!(refusal("--sigmoid-tau 2").contains("means nothing to the linear schedule"));
+        assert!(refusal("--beta-start -1").contains("between 0 and 1, found -1"));
+        assert!(refusal("--beta-end nan").contains("between 0 and 1, found NaN"));
+        assert!(refusal("--schedule jabri --sigmoid-start 5").contains("below --sigmoid-end"));
+        assert!(refusal("--schedule jabri --sigmoid-tau 0").contains("above 0"));
+        assert!(refusal("--train-timesteps 0").contains("0 is not in"));
+        assert!(refusal("--train-timesteps 16777217").contains("is not in"));
+        assert!(refusal("--schedule bogus").contains("squaredcos_cap_v2"));
+    }
+
+    fn betas_file(name: &str, values: &[f64], shape: &[usize]) -> (tempfile::TempDir, String) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("betas.safetensors");
+        let mut writer = TensorWriter::new();
+        writer.doubles(name, shape, values).unwrap();
+        writer.save(&path).unwrap();
+        let argument = format!("--betas {}", path.display());
+        (folder, argument)
+    }
+
+    #[test]
+    fn a_file_brings_its_own_schedule() {
+        let (_folder, betas) = betas_file("betas", &[0.1, 0.2], &[2]);
+        assert_eq!(recipe(&betas).unwrap(), Recipe::Custom { betas: vec![0.1, 0.2] });
+        assert_eq!(recipe(&format!("{betas} --train-timesteps 2 --schedule custom")).unwrap().timesteps(), 2);
+        assert!(refusal(&format!("{betas} --train-timesteps 3")).contains("which holds 2 timesteps"));
+        let (_folder, abar) = betas_file("alphas_cumprod", &[0.9, 0.5], &[2]);
+        assert_eq!(recipe(&abar).unwrap(), Recipe::CustomAbar { alphas_cumprod: vec![0.9, 0.5] });
+    }
+
+    #[test]
+    fn a_bad_file_is_refused() {
+        assert!(refusal("--betas nowhere.safetensors").contains("no such file"));
+        let (_folder, nan) = betas_file("betas", &[0.1, f64::NAN], &[2]);
+        assert!(refusal(&nan).contains("holds NaN at sample 1"));
+        let (_folder, square) = betas_file("betas", &[0.1; 4], &[2, 2]);
+        assert!(refusal(&square).contains("expected one dimension"));
+        let (_folder, other) = betas_file("gammas", &[0.1], &[1]);
+        assert!(refusal(&other).contains("expected a tensor `betas`, found `gammas`"));
+    }
+}

@@ -1,0 +1,140 @@
+//! The first look at a safetensors file: is it one, and is it whole?
+//!
+//! The `safetensors` crate validates everything, but says little to a user. The commonest accidents (a file that is not
+//! safetensors, a download that stopped) are recognised here first, by comparing the header with the size of the file.
+//!
+//! The layout is: header length (u64, little endian), header (JSON), data. The header names each tensor's bytes,
+//! counted from the start of the data.
+
+use anyhow::{Result, bail};
+use safetensors::SafeTensors;
+use safetensors::tensor::Metadata;
+use serde_json::{Map, Value};
+
+/// Bytes of the length field.
+const LENGTH: usize = 8;
+
+/// The validated header of `bytes`, and where the data starts.
+pub fn read(bytes: &[u8]) -> Result<(usize, Metadata)> {
+    let header = header_of(bytes)?;
+    let start = LENGTH + header.len();
+    check_size(header, start, bytes.len())?;
+    match SafeTensors::read_metadata(bytes) {
+        Ok((_, metadata)) => Ok((start, metadata)),
+        Err(error) => bail!("expected a safetensors file, found a damaged header: {error}"),
+    }
+}
+
+fn header_of(bytes: &[u8]) -> Result<&[u8]> {
+    let found = bytes.len();
+    let Some((length, rest)) = bytes.split_first_chunk::<LENGTH>() else {
+        match found {
+            0 => bail!("expected a safetensors file, found an empty file"),
+            _ => bail!("expected a safetensors file, found only {found} bytes"),
+        }
+    };
+    let length = u64::from_le_bytes(*length);
+    match usize::try_from(length).ok().and_then(|length| rest.get(..length)) {
+        Some(header) => Ok(header),
+        None => bail!(
+            "expected a safetensors file, found a file of {found} bytes that announces a header of {length} bytes \
+             (it is truncated, or in another format)"
+        ),
+    }
+}
+
+/// Compares the end of the last tensor with the end of the file.
+fn check_size(header: &[u8], start: usize, found: usize) -> Result<()> {
+    let Ok(tensors) = serde_json::from_slice::<Map<String, Value>>(header) else {
+        bail!("expected a safetensors file, found a header that is not a JSON object");
+    };
+    let ends = tensors.values().filter_map(|tensor| tensor.get("data_offsets")?.get(1)?.as_u64());
+    let expected = ends.max().unwrap_or(0).saturating_add(start as u64);
+    match expected.cmp(&(found as u64)) {
+        std::cmp::Ordering::Equal => Ok(()),
+        std::cmp::Ordering::Greater => {
+            bail!("expected {expected} bytes as its header says, found {found} (the file is truncated)")
+        }
+        std::cmp::Ordering::Less => {
+            bail!("expected {expected} bytes as its header says, found {found} (something follows the last tensor)")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(header: &str, data: usize) -> Vec<u8> {
+        let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+        bytes.extend_from_slice(header.as_bytes());
+        bytes.resize(bytes.len() + data, 0);
+        bytes
+    }
+
+    fn refusal(bytes: &[u8]) -> String {
+        let error = format!("{:#}", read(bytes).expect_err("must be refused"));
+        assert!(!error.contains('\n'), "{error}");
+        error
+    }
+
+    const ONE: &str = r#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}"#;
+
+    #[test]
+    fn a_whole_file_is_accepted() {
+        let (start, metadata) = read(&file(ONE, 8)).unwrap();
+        assert_eq!(start, 8 + ONE.len());
+        assert_eq!(metadata.info("a").unwrap().shape, [2]);
+    }
+
+    #[test]
+    fn every_truncation_and_every_tail_is_refused() {
+        let whole = file(ONE, 8);
+        for length in 0..whole.len() {
+            refusal(&whole[..length]);
+        }
+        assert!(refusal(&file(ONE, 7)).contains("truncated"));
+        assert!(refusal(&file(ONE, 9)).contains("something follows"));
+    }
+
+    #[test]
+    fn a_lying_header_length_is_refused() {
+        for length in [9, 1 << 20, 1 << 40, u64::MAX - 7, u64::MAX] {
+            let mut bytes = length.to_le_bytes().to_vec();
+            bytes.push(b'{');
+            assert!(refusal(&bytes).contains("announces"), "{length}");
+        }
+    }
+
+    #[test]
+    fn garbage_and_lying_tensors_are_refused() {
+        assert!(refusal(&[]).contains("empty"));
+        assert!(refusal(b"\x89PNG\r\n\x1a\n and so on").contains("another format"));
+        for header in [
+            "",
+            "{}x",
+            "[1, 2]",
+            r#"{"a":{"dtype":"F32","shape":[3],"data_offsets":[0,8]}}"#,
+            r#"{"a":{"dtype":"F31","shape":[2],"data_offsets":[0,8]}}"#,
+            r#"{"a":{"dtype":"F32","shape":[-2],"data_offsets":[0,8]}}"#,
+            r#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[8,0]}}"#,
+            r#"{"a":{"dtype":"U8","shape":[18446744073709551615],"data_offsets":[0,18446744073709551615]}}"#,
+            r#"{"a":{"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,8]}}"#,
+            r#"{"a":7}"#,
+        ] {
+            refusal(&file(header, 8));
+        }
+    }
+
+    #[test]
+    fn flipping_any_byte_never_panics() {
+        let whole = file(ONE, 8);
+        for place in 0..whole.len() {
+            for flip in [1, 0x20, 0x80, 0xff] {
+                let mut bytes = whole.clone();
+                bytes[place] ^= flip;
+                let _ = read(&bytes);
+            }
+        }
+    }
+}

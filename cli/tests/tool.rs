@@ -1,0 +1,71 @@
+//! The tool as a process, on good and bad files. Tests that need an adapter are listed as ignored where
+//! `tweedie devices` finds none; `TWEEDIE_REQUIRE_ADAPTER=1`, which the project's test command sets, makes that a failure.
+
+#[path = "tool/bad_files.rs"]
+mod bad_files;
+#[path = "tool/draws.rs"]
+mod draws;
+#[path = "tool/misc.rs"]
+mod misc;
+#[path = "tool/schedules.rs"]
+mod schedules;
+#[path = "tool/support.rs"]
+mod support;
+#[path = "tool/tensors.rs"]
+mod tensors;
+#[path = "tool/vectors.rs"]
+mod vectors;
+
+use libtest_mimic::{Arguments, Trial};
+use std::process::ExitCode;
+use std::time::Instant;
+
+/// A test fails by panicking, like any other.
+type Test = (&'static str, Needs, fn());
+
+/// What a test cannot do without.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Needs {
+    Nothing,
+    Adapter,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    let adapter = match support::run("devices") {
+        run if run.code == Some(0) => true,
+        run if run.code == Some(3) => {
+            eprintln!("no adapter, so the tests that need one are ignored: {}", run.stderr.trim());
+            false
+        }
+        run => {
+            eprintln!("`tweedie devices` ended with {:?}: {}", run.code, run.stderr.trim());
+            return ExitCode::FAILURE;
+        }
+    };
+    if !adapter && std::env::var_os("TWEEDIE_REQUIRE_ADAPTER").is_some() {
+        eprintln!("TWEEDIE_REQUIRE_ADAPTER is set and there is no adapter");
+        return ExitCode::FAILURE;
+    }
+    let groups: [(&str, &[Test]); 5] = [
+        ("schedules", schedules::TESTS),
+        ("vectors", vectors::TESTS),
+        ("draws", draws::TESTS),
+        ("bad_files", bad_files::TESTS),
+        ("misc", misc::TESTS),
+    ];
+    let trials = groups.iter().flat_map(|(group, tests)| {
+        tests.iter().map(move |&(name, needs, test)| {
+            let name = format!("{group}::{name}");
+            let title = name.clone();
+            let run = move || {
+                let begun = Instant::now();
+                test();
+                println!("{title}: {:.1} s", begun.elapsed().as_secs_f32());
+                Ok(())
+            };
+            Trial::test(name, run).with_ignored_flag(needs == Needs::Adapter && !adapter)
+        })
+    });
+    libtest_mimic::run(&arguments, trials.collect()).exit_code()
+}

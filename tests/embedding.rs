@@ -1,0 +1,229 @@
+//! The embedding contract on wgpu's noop backend, which validates everything and runs nothing: no adapter is needed.
+
+use tweedie::gpu::{At, Context, Drawn, Map, MapPlan, NoiseKey, PlanError, Second, Shape, Tensor, Timesteps};
+use tweedie::table::{Matrix, Table};
+
+const SUM: Matrix = [[1.0, 1.0], [1.0, -1.0]];
+
+/// The queue is to be kept: a device without one records nothing.
+fn device(limits: wgpu::Limits) -> (wgpu::Device, wgpu::Queue) {
+    wgpu::Device::noop(&wgpu::DeviceDescriptor { required_limits: limits, ..Default::default() })
+}
+
+fn buffer(device: &wgpu::Device, size: u64) -> wgpu::Buffer {
+    device.create_buffer(&wgpu::BufferDescriptor {
+        label: None,
+        size,
+        usage: wgpu::BufferUsages::STORAGE,
+        mapped_at_creation: false,
+    })
+}
+
+/// What an application would write by hand for one dispatch with two dynamic offsets.
+fn by_hand(device: &wgpu::Device) -> (wgpu::ComputePipeline, wgpu::BindGroup) {
+    let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
+        label: None,
+        source: wgpu::ShaderSource::Wgsl(
+            "@group(0) @binding(0) var<uniform> a: vec4<f32>; @group(0) @binding(1) var<uniform> b: vec4<f32>;
+             @group(0) @binding(2) var<storage, read_write> c: array<vec4<f32>>;
+             @compute @workgroup_size(64) fn main() { c[0] = a + b; }"
+                .into(),
+        ),
+    });
+    let entry = |binding, ty, has_dynamic_offset| wgpu::BindGroupLayoutEntry {
+        binding,
+        visibility: wgpu::ShaderStages::COMPUTE,
+        ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset, min_binding_size: None },
+        count: None,
+    };
+    let layout = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
+        label: None,
+        entries: &[
+            entry(0, wgpu::BufferBindingType::Uniform, true),
+            entry(1, wgpu::BufferBindingType::Uniform, true),
+            entry(2, wgpu::BufferBindingType::Storage { read_only: false }, false),
+        ],
+    });
+    let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+        label: None,
+        bind_group_layouts: &[Some(&layout)],
+        immediate_size: 0,
+    });
+    let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+        label: None,
+        layout: Some(&pipeline_layout),
+        module: &module,
+        entry_point: Some("main"),
+        compilation_options: Default::default(),
+        cache: None,
+    });
+    let uniform = device.create_buffer(&wgpu::BufferDescriptor {
+        label: None,
+        size: 1024,
+        usage: wgpu::BufferUsages::UNIFORM,
+        mapped_at_creation: false,
+    });
+    let storage = buffer(device, 1024);
+    let part = || {
+        wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+            buffer: &uniform,
+            offset: 0,
+            size: std::num::NonZero::new(16),
+        })
+    };
+    let group = device.create_bind_group(&wgpu::BindGroupDescriptor {
+        label: None,
+        layout: &layout,
+        entries: &[
+            wgpu::BindGroupEntry { binding: 0, resource: part() },
+            wgpu::BindGroupEntry { binding: 1, resource: part() },
+            wgpu::BindGroupEntry { binding: 2, resource: storage.as_entire_binding() },
+        ],
+    });
+    (pipeline, group)
+}
+
+const RECORDINGS: u32 = 1000;
+
+/// Allocations while `record` fills a pass `RECORDINGS` times.
+fn allocations(device: &wgpu::Device, record: impl Fn(&mut wgpu::ComputePass<'_>, u32)) -> u64 {
+    let mut encoder = device.create_command_encoder(&Default::default());
+    let mut pass = encoder.begin_compute_pass(&Default::default());
+    allocation_counter::measure(|| (0..RECORDINGS).for_each(|i| record(&mut pass, i))).count_total
+}
+
+#[test]
+fn recording_allocates_nothing_beyond_wgpu_itself() {
+    let (device, _queue) = device(wgpu::Limits::default());
+    let context = Context::new(&device);
+    let tensors = [(); 3].map(|()| buffer(&device, 4 * 1024));
+    let [a, b, out] = &tensors;
+    let map = Map {
+        table: &Table::new([SUM; 1000]),
+        shape: Shape::new(16, 64),
+        timesteps: Timesteps::Batch,
+        in0: Some(Tensor::f32(a)),
+        in1: Second::Given(Tensor::f32(b)),
+        out0: Tensor::f32(out),
+        out1: None,
+    };
+    let plan = MapPlan::new(&context, &map).unwrap();
+    let (pipeline, group) = by_hand(&device);
+    let ours = allocations(&device, |pass, i| plan.record(pass, At::timestep(i)).unwrap());
+    let wgpu = allocations(&device, |pass, i| {
+        pass.set_pipeline(&pipeline);
+        pass.set_bind_group(0, &group, &[256 * (i % 2), 256]);
+        pass.dispatch_workgroups(1, 16, 1);
+    });
+    assert!(ours <= wgpu, "{RECORDINGS} recordings: {ours} allocations, by hand {wgpu}");
+    let wasteful = allocations(&device, |pass, i| {
+        plan.record(pass, At::timestep(i)).unwrap();
+        std::hint::black_box(vec![i]);
+    });
+    assert!(wasteful >= ours + u64::from(RECORDINGS), "the count would not see an allocation a recording");
+}
+
+#[test]
+fn a_device_with_the_smallest_limits_has_what_fits_and_an_error_for_the_rest() {
+    let limits = wgpu::Limits::downlevel_defaults();
+    assert_eq!(limits.max_storage_buffers_per_shader_stage, 4);
+    let (device, _queue) = device(limits);
+    let context = Context::new(&device);
+    let tensors = [(); 5].map(|()| buffer(&device, 4 * 1024));
+    let [a, b, out0, out1, times] = &tensors;
+    // 2000 rows are beyond the 16 KiB of a uniform binding there.
+    for rows in [1000, 2000] {
+        let table = Table::new(vec![SUM; rows]);
+        let map = Map {
+            table: &table,
+            shape: Shape::new(16, 64),
+            timesteps: Timesteps::Batch,
+            in0: Some(Tensor::f32(a)),
+            in1: Second::Given(Tensor::f32(b)),
+            out0: Tensor::f32(out0),
+            out1: Some(Tensor::f32(out1)),
+        };
+        let plan = MapPlan::new(&context, &map).unwrap();
+        let mut encoder = device.create_command_encoder(&Default::default());
+        plan.encode(&mut encoder, At::timestep(rows as u32 - 1)).unwrap();
+        encoder.finish();
+        let per_sample = Map { timesteps: Timesteps::per_sample(times), ..map };
+        let error = MapPlan::new(&context, &per_sample).unwrap_err();
+        let limit = "max_storage_buffers_per_shader_stage";
+        let found = if rows == 1000 { 6 } else { 7 };
+        assert_eq!(error, PlanError::DeviceLimit { what: "tensors of one map", limit, allowed: 4, found });
+        // In place and with drawn noise, timesteps from a buffer fit too.
+        let drawn = Map {
+            in0: Some(Tensor::f32(out0)),
+            in1: Second::Drawn(Drawn::new(NoiseKey::seed(1))),
+            out1: None,
+            ..per_sample
+        };
+        assert!(MapPlan::new(&context, &drawn).is_ok());
+    }
+}
+
+#[test]
+fn the_examples_of_the_front_record_on_any_device() {
+    use tweedie::{Conversion, Diffusion, Error, Holes, Noising, PosteriorMean, Quantity, Schedule};
+    let (device, _queue) = device(wgpu::Limits::default());
+    let context = Context::new(&device);
+    let tensors = [(); 5].map(|()| buffer(&device, 4 * 1024));
+    let [a, b, c, d, times] = tensors.each_ref().map(Tensor::f32);
+    let shape = Shape::new(16, 64);
+    let timesteps = Timesteps::per_sample(times.buffer);
+    let zero = Schedule::linear(1000, 1e-4, 0.02).unwrap().zero_terminal_snr().unwrap();
+    let diffusion = Diffusion::new(zero);
+    let noising = Noising {
+        shape,
+        timesteps,
+        x0: a,
+        epsilon: Second::Given(b),
+        first: (Quantity::Xt, c),
+        second: Some((Quantity::V, d)),
+    };
+    let conversion = Conversion {
+        shape,
+        timesteps,
+        x_t: a,
+        prediction: (Quantity::V, b),
+        first: (Quantity::X0, c),
+        second: Some((Quantity::Epsilon, d)),
+        holes: Holes::Reject,
+    };
+    let posterior = PosteriorMean {
+        shape,
+        timesteps,
+        x_t: a,
+        prediction: (Quantity::V, b),
+        mean: a,
+        x0: Some(d),
+        holes: Holes::Reject,
+    };
+    let plans = [
+        diffusion.noising(&context, &noising).unwrap(),
+        diffusion.conversion(&context, &conversion).unwrap(),
+        diffusion.posterior_mean(&context, &posterior).unwrap(),
+    ];
+    let mut encoder = device.create_command_encoder(&Default::default());
+    for plan in &plans {
+        assert_eq!(plan.dispatches(), 1);
+        plan.encode(&mut encoder, At::per_sample()).unwrap();
+    }
+    encoder.finish();
+
+    // Epsilon determines nothing at the end of this schedule: refused, unless NaN is asked for or the host names the
+    // timestep.
+    let epsilon = Conversion { prediction: (Quantity::Epsilon, b), second: None, ..conversion };
+    let refused = diffusion.conversion(&context, &epsilon).unwrap_err();
+    assert!(matches!(&refused, Error::Undefined(undefined) if undefined.timestep == Some(999)), "{refused}");
+    assert!(diffusion.conversion(&context, &Conversion { holes: Holes::Nan, ..epsilon }).is_ok());
+    let by_host = Conversion { timesteps: Timesteps::Batch, ..epsilon };
+    let plan = diffusion.conversion(&context, &by_host).unwrap();
+    let mut encoder = device.create_command_encoder(&Default::default());
+    assert!(plan.encode(&mut encoder, At::timestep(998)).is_ok());
+    assert!(plan.encode(&mut encoder, At::timestep(999)).is_err());
+    let mean = PosteriorMean { prediction: (Quantity::Epsilon, b), ..posterior };
+    assert!(matches!(diffusion.posterior_mean(&context, &mean), Err(Error::Undefined(_))));
+    assert!(diffusion.posterior_mean(&context, &PosteriorMean { holes: Holes::Nan, ..mean }).is_ok());
+}

@@ -1,0 +1,211 @@
+//! Every WGSL that a plan can be made of, without a GPU: it is plain WebGPU, every backend of wgpu can write it, and
+//! its uniform blocks lie as the host writes them.
+
+use naga::back::{hlsl, msl, spv};
+use naga::valid::{Capabilities, ValidationFlags, Validator};
+use naga::{Module, ShaderStage, TypeInner};
+use std::collections::BTreeMap;
+use tweedie::gpu::every_shader;
+
+/// What f16 tensors need beyond naga's core: `pack2x16float` and `unpack2x16float`, which WebGPU guarantees and which need
+/// no native f16. In wgpu it is the downlevel flag `SHADER_F16_IN_F32`. All other shaders must do without.
+fn capabilities(text: &str) -> Capabilities {
+    if text.contains("pack_f16") { Capabilities::SHADER_FLOAT16_IN_FLOAT32 } else { Capabilities::empty() }
+}
+
+/// Invocations of a workgroup that every WebGPU device offers.
+const MAX_INVOCATIONS: u32 = 256;
+
+/// A tile of `map_lanes`: lanes, samples, lanes each.
+type Tile = [f64; 3];
+
+/// For long samples, which is also what the shader says itself.
+const LONG: Tile = [256.0, 1.0, 4.0];
+
+/// The other end of what the host chooses: samples of one lane, of a few, and of one workgroup.
+const SHORT: [Tile; 3] = [[1.0, 256.0, 1.0], [16.0, 16.0, 1.0], [256.0, 1.0, 1.0]];
+
+/// `struct Params` of `map.wgsl` as `MapPlan` fills it: `(name, offset)`, 96 bytes.
+const PARAMS: [(&str, u32); 18] = [
+    ("batch", 0),
+    ("elements", 4),
+    ("first_sample", 8),
+    ("first_element", 12),
+    ("rows", 16),
+    ("timesteps", 20),
+    ("nan", 24),
+    ("contiguous", 28),
+    ("span", 32),
+    ("slots", 36),
+    ("groups", 40),
+    ("parity", 44),
+    ("in0", 48),
+    ("in1", 56),
+    ("out0", 64),
+    ("out1", 72),
+    ("noise", 80),
+    ("unused", 88),
+];
+const PARAMS_BYTES: u32 = 96;
+
+/// `struct Key` of `map.wgsl` as `NoiseKey` fills it, 32 bytes.
+const KEY: [(&str, u32); 5] = [("seed", 0), ("stream", 8), ("unused", 12), ("sample", 16), ("unused2", 24)];
+const KEY_BYTES: u32 = 32;
+
+/// A row of the table: one `vec4<f32>`.
+const ROW_BYTES: u32 = 16;
+
+/// Distinct texts, each with its entry point.
+fn shaders() -> BTreeMap<String, &'static str> {
+    every_shader().into_iter().map(|(name, text)| (text, name)).collect()
+}
+
+/// All that a shader must pass, as one verdict.
+fn check(text: &str, tile: Tile) -> Result<(), String> {
+    let module = parse(text)?;
+    if let Some(line) = directive(text) {
+        return Err(format!("a directive: {line}"));
+    }
+    let info = Validator::new(ValidationFlags::all(), capabilities(text))
+        .validate(&module)
+        .map_err(|error| error.emit_to_string(text))?;
+    if let Some(ty) = wide_type(&module) {
+        return Err(format!("a type that not every device has: {ty}"));
+    }
+    check_layout(&module)?;
+    // Naming an override that a shader lacks is an error, as it is in wgpu.
+    if module.overrides.is_empty() { write(&module, &info, &[]) } else { write(&module, &info, &tile) }
+}
+
+fn parse(text: &str) -> Result<Module, String> {
+    naga::front::wgsl::parse_str(text).map_err(|error| error.emit_to_string(text))
+}
+
+/// The first `enable` or `requires`: what it names is not on every device.
+fn directive(text: &str) -> Option<&str> {
+    let is_directive = |line: &&str| matches!(line.split_whitespace().next(), Some("enable" | "requires"));
+    text.lines().find(is_directive)
+}
+
+/// The first scalar that is not 32 bits wide (a bool has 8), wherever a type is made of one.
+fn wide_type(module: &Module) -> Option<String> {
+    let scalar = |inner: &TypeInner| match *inner {
+        TypeInner::Scalar(scalar) | TypeInner::Atomic(scalar) => Some(scalar),
+        TypeInner::Vector { scalar, .. } | TypeInner::Matrix { scalar, .. } => Some(scalar),
+        _ => None,
+    };
+    let plain = |scalar: naga::Scalar| scalar == naga::Scalar::BOOL || scalar.width == 4;
+    let mut types = module.types.iter().map(|(_, ty)| &ty.inner);
+    types.find(|inner| scalar(inner).is_some_and(|scalar| !plain(scalar))).map(|inner| format!("{inner:?}"))
+}
+
+/// Writes the only entry point for Vulkan, Metal and D3D12 without its newer compiler, with these override values.
+fn write(module: &Module, info: &naga::valid::ModuleInfo, tile: &[f64]) -> Result<(), String> {
+    let [entry] = &module.entry_points[..] else {
+        return Err(format!("expected one entry point, found {}", module.entry_points.len()));
+    };
+    let (stage, name) = (ShaderStage::Compute, entry.name.clone());
+    let names = ["tile_x", "tile_y", "lanes_each"].map(str::to_owned);
+    let constants = names.into_iter().zip(tile.iter().copied()).collect();
+    let (module, info) =
+        naga::back::pipeline_constants::process_overrides(module, info, Some((stage, &name)), &constants)
+            .map_err(|error| format!("overrides: {error}"))?;
+    let size = module.entry_points[0].workgroup_size;
+    if size.iter().product::<u32>() > MAX_INVOCATIONS {
+        return Err(format!("a workgroup of {size:?}"));
+    }
+
+    let pipeline = spv::PipelineOptions { shader_stage: stage, entry_point: name };
+    let words = spv::write_vec(&module, &info, &spv::Options::default(), Some(&pipeline))
+        .map_err(|error| format!("SPIR-V: {error}"))?;
+    let (metal, _) = msl::write_string(&module, &info, &msl::Options::default(), &msl::PipelineOptions::default())
+        .map_err(|error| format!("MSL: {error}"))?;
+    let options = hlsl::Options { shader_model: hlsl::ShaderModel::V5_1, ..Default::default() };
+    let pipeline = hlsl::PipelineOptions::default();
+    let mut text = String::new();
+    hlsl::Writer::new(&mut text, &options, &pipeline)
+        .write(&module, &info, None)
+        .map_err(|error| format!("HLSL: {error}"))?;
+    match words.is_empty() || metal.is_empty() || text.is_empty() {
+        true => Err("a backend wrote nothing".to_owned()),
+        false => Ok(()),
+    }
+}
+
+/// Whether the blocks that the host fills lie as it writes them.
+fn check_layout(module: &Module) -> Result<(), String> {
+    check_struct(module, "Params", &PARAMS, PARAMS_BYTES)?;
+    check_struct(module, "Key", &KEY, KEY_BYTES)?;
+    let tables = module.global_variables.iter().filter(|(_, variable)| variable.name.as_deref() == Some("table"));
+    for (_, table) in tables {
+        let inner = &module.types[table.ty].inner;
+        if !matches!(inner, TypeInner::Array { stride: ROW_BYTES, .. }) {
+            return Err(format!("table: expected rows of {ROW_BYTES} bytes, found {inner:?}"));
+        }
+    }
+    Ok(())
+}
+
+fn check_struct(module: &Module, name: &str, expected: &[(&str, u32)], bytes: u32) -> Result<(), String> {
+    let ty = module.types.iter().map(|(_, ty)| ty).find(|ty| ty.name.as_deref() == Some(name));
+    let Some(TypeInner::Struct { members, span }) = ty.map(|ty| &ty.inner) else {
+        return Err(format!("no struct {name}"));
+    };
+    let found: Vec<_> = members.iter().map(|member| (member.name.as_deref().unwrap_or(""), member.offset)).collect();
+    match found == expected && *span == bytes {
+        true => Ok(()),
+        false => Err(format!("{name}: expected {bytes} bytes of {expected:?}, found {span} of {found:?}")),
+    }
+}
+
+#[test]
+fn every_shader_is_plain_webgpu_and_every_backend_writes_it() {
+    let shaders = shaders();
+    assert!(shaders.len() > 100, "{} shaders", shaders.len());
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let texts: Vec<_> = shaders.iter().collect();
+    std::thread::scope(|scope| {
+        for part in texts.chunks(texts.len().div_ceil(threads)) {
+            scope.spawn(move || {
+                for (text, name) in part {
+                    check(text, LONG).unwrap_or_else(|error| panic!("{name}: {error}"));
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn every_tile_is_within_the_limits() {
+    let lanes = every_shader().swap_remove(0).1;
+    for tile in SHORT {
+        assert_eq!(check(&lanes, tile), Ok(()), "{tile:?}");
+    }
+    assert!(check(&lanes, [256.0, 2.0, 1.0]).is_err(), "512 invocations");
+}
+
+#[test]
+fn what_is_broken_is_rejected() {
+    let good = every_shader().swap_remove(0).1;
+    assert_eq!(check(&good, LONG), Ok(()));
+    let swap = |from: &str, to: &str| good.replacen(from, to, 1);
+    // A text and what the check must say about it.
+    let broken = [
+        (swap("fn ", "function "), "expected global item"),
+        (swap("return bitcast<f32>(params.nan);", "return params.nan;"), "declared return type"),
+        (swap("read_write> out0", "read> out0"), "valid destination for a store"),
+        (swap("@binding(1)", "@binding(0)"), "conflict with other resource"),
+        (format!("enable f16;\n{good}"), "a directive"),
+        (format!("{good}\nfn wide(x: u64) -> u64 {{ return x; }}\n"), "SHADER_INT64"),
+        (swap("batch: u32,", "batch: u32, more: u32,"), "Params: expected 96 bytes"),
+        (swap("rows: u32,", "nans: u32,"), "Params: expected 96 bytes"),
+        (swap("unused2: vec2<u32>", "unused2: vec4<u32>"), "Key: expected 32 bytes"),
+        (swap("@workgroup_size(tile_x,", "@workgroup_size(tile_x * 2,"), "a workgroup of [512, 1, 1]"),
+        (swap("override tile_y: u32", "override tile_z: u32"), "no definition in scope"),
+    ];
+    for (text, reason) in broken {
+        assert_ne!(text, good, "{reason}: nothing was broken");
+        let error = check(&text, LONG).expect_err(reason);
+        assert!(error.contains(reason), "expected {reason}, found {error}");
+    }
+}

@@ -1,0 +1,54 @@
+//! `cargo demo` and `cargo check-all`: what a fresh machine needs, then the demo or the tests.
+//!
+//! Both build the tool, ask it whether there is a Vulkan device, install a software driver where there is none, and pass
+//! the exit code of what they ran on.
+#![deny(unsafe_code)]
+
+mod driver;
+mod process;
+
+use std::process::ExitCode;
+
+use process::cargo;
+
+const USAGE: &str = "\
+usage: cargo demo [arguments of `tweedie demo`]    build the tool and show the diffusion algebra on a picture
+       cargo check-all [arguments of `cargo test`] run all tests, with a GPU driver";
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    let job = arguments.next();
+    let rest: Vec<String> = arguments.collect();
+    let code = match job.as_deref() {
+        Some("demo") => demo(&rest),
+        Some("test") => test(&rest),
+        Some("help" | "--help" | "-h") => {
+            println!("{USAGE}");
+            Ok(())
+        }
+        _ => {
+            eprintln!("{USAGE}");
+            Err(2)
+        }
+    };
+    code.map_or_else(ExitCode::from, |()| ExitCode::SUCCESS)
+}
+
+/// Exit codes travel as errors; success is `Ok`.
+type Step = Result<(), u8>;
+
+fn demo(arguments: &[String]) -> Step {
+    let tool = ["run", "--quiet", "--release", "--package", "tweedie-cli", "--"];
+    process::run(cargo().args(["build", "--release", "--package", "tweedie-cli"]))?;
+    driver::ensure(&tool)?;
+    process::run(cargo().args(tool).arg("demo").args(arguments))
+}
+
+/// The tool is asked in the development profile, so that the tests find everything compiled.
+///
+/// `TWEEDIE_REQUIRE_ADAPTER` makes the tests that need a GPU fail, instead of being ignored, where none is found.
+fn test(arguments: &[String]) -> Step {
+    process::run(cargo().args(["build", "--package", "tweedie-cli"]))?;
+    driver::ensure(&["run", "--quiet", "--package", "tweedie-cli", "--"])?;
+    process::run(cargo().args(["test", "--workspace"]).args(arguments).env("TWEEDIE_REQUIRE_ADAPTER", "1"))
+}

@@ -1,0 +1,54 @@
+//! Running other programs, with their exit codes.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::Step;
+
+/// The cargo that runs us, in an environment where graphics drivers can start.
+pub fn cargo() -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    if std::env::var_os("XDG_RUNTIME_DIR").is_none() {
+        command.env("XDG_RUNTIME_DIR", runtime_folder());
+    }
+    command
+}
+
+/// Mesa complains, and some loaders give up, without such a directory; containers seldom have one.
+fn runtime_folder() -> PathBuf {
+    let ours = std::env::current_exe().ok();
+    let beside = ours.as_deref().and_then(std::path::Path::parent);
+    let folder = beside.map_or_else(std::env::temp_dir, |folder| folder.join("runtime")); // in the target directory
+    // Where it cannot be made, drivers work without it, only louder.
+    let _ = std::fs::create_dir_all(&folder);
+    folder
+}
+
+/// Runs a program to its end. Whatever keeps it from starting counts as exit code 1.
+pub fn run(command: &mut Command) -> Step {
+    match code_of(command) {
+        0 => Ok(()),
+        code => Err(code),
+    }
+}
+
+/// The exit code of a program; 1 where it did not start, or was killed.
+pub fn code_of(command: &mut Command) -> u8 {
+    match command.status() {
+        Ok(status) => status.code().map_or(1, |code| u8::try_from(code).unwrap_or(1)),
+        Err(error) => {
+            eprintln!("error: cannot run {}: {error}", command.get_program().display());
+            1
+        }
+    }
+}
+
+/// Whether a program runs and succeeds, without a word.
+pub fn succeeds(program: &str, arguments: &[&str]) -> bool {
+    let mut command = Command::new(program);
+    command.args(arguments);
+    command.stdin(std::process::Stdio::null());
+    command.stdout(std::process::Stdio::null());
+    command.stderr(std::process::Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
