@@ -75,3 +75,8 @@ pub use diffusion::{Conversion, Diffusion, Error, Holes, Named, Noising, Posteri
 pub use gpu::{Context, Shape, Storage, Tensor};
 pub use math::{Quantity, Schedule};
 pub use wgpu;
+
+/// Compiles the example in the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

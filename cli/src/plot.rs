@@ -11,8 +11,8 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use std::ops::Range;
 
-/// `plotters` places everything on whole units; so many of them a pixel keep the curves smooth.
-const PIXEL: i32 = 4;
+/// `plotters` places everything on whole units: tenths of a pixel, which keep the curves smooth.
+const PIXEL: i32 = 10;
 const WIDTH: i32 = 960 * PIXEL;
 const HEAD: i32 = 54 * PIXEL;
 const PANEL: i32 = 258 * PIXEL;
@@ -96,7 +96,7 @@ impl Panel {
         for (index, (name, points)) in self.series.iter().enumerate() {
             let (red, green, blue) = COLOURS[index % COLOURS.len()];
             // Curves that coincide stay visible: the later one is thinner.
-            let style = RGBColor(red, green, blue).stroke_width(14u32.saturating_sub(3 * index as u32).max(6));
+            let style = RGBColor(red, green, blue).stroke_width(36u32.saturating_sub(7 * index as u32).max(14));
             let bottom = y_axis.range.start - 1e-6 * y_axis.step;
             let points: Vec<_> = points.iter().map(|point| self.place(*point).filter(|(_, y)| *y >= bottom)).collect();
             for run in points.split(Option::is_none).filter(|run| !run.is_empty()) {

@@ -117,6 +117,11 @@ pub fn say(line: impl fmt::Display) -> Outcome {
     forgive_closed_pipe(writeln!(io::stdout().lock(), "{line}"))
 }
 
+/// A warning on stderr, on one line; nothing stops when it cannot be written.
+pub fn warn(line: impl fmt::Display) {
+    let _ = writeln!(io::stderr().lock(), "warning: {line}");
+}
+
 fn complain(failure: &Failure) -> Outcome {
     forgive_closed_pipe(writeln!(io::stderr().lock(), "error: {failure}"))
 }

@@ -60,7 +60,7 @@ impl<'a> Builder<'a> {
         let rounded = map.table.rounded()?;
         let holes = rounded.iter().map(Option::is_none).collect();
         let rows = self.upload_rows(&rounded)?;
-        let (keys, key_stride, drawn) = self.upload_keys()?;
+        let (keys, key_stride, steps) = self.upload_keys()?;
         let per_sample = matches!(map.timesteps, Timesteps::PerSample { .. });
         let status = per_sample.then(|| {
             let usage = BufferUsages::STORAGE | BufferUsages::COPY_SRC | BufferUsages::COPY_DST;
@@ -74,8 +74,7 @@ impl<'a> Builder<'a> {
             dispatches,
             keys,
             key_stride,
-            first_key: drawn.key,
-            steps: drawn.steps,
+            steps,
             draws: matches!(map.in1, Second::Drawn(_)),
             row_stride: rows.stride,
             holes,
@@ -174,7 +173,7 @@ impl<'a> Builder<'a> {
         Ok(RowBuffer { rows, buffer, stride: 0, bound })
     }
 
-    fn upload_keys(&self) -> Result<(wgpu::Buffer, u32, Drawn<'a>), PlanError> {
+    fn upload_keys(&self) -> Result<(wgpu::Buffer, u32, u32), PlanError> {
         let limits = self.context.limits();
         let drawn = match self.map.in1 {
             Second::Drawn(drawn) => drawn,
@@ -195,7 +194,7 @@ impl<'a> Builder<'a> {
             slot[..32].copy_from_slice(bytemuck::bytes_of(&key.words()));
         }
         let usage = BufferUsages::UNIFORM | BufferUsages::COPY_DST;
-        Ok((self.context.buffer_with("tweedie::Map::keys", usage, &bytes), stride, drawn))
+        Ok((self.context.buffer_with("tweedie::Map::keys", usage, &bytes), stride, drawn.steps))
     }
 
     /// The outputs of each pass over the data: all at once, unless two 16-bit outputs begin in different halves of a

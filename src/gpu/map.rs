@@ -137,7 +137,6 @@ pub struct MapPlan {
     /// A slot for each noise step, `key_stride` bytes apart.
     pub(super) keys: wgpu::Buffer,
     pub(super) key_stride: u32,
-    pub(super) first_key: NoiseKey,
     pub(super) steps: u32,
     pub(super) draws: bool,
     /// Bytes from row to row, for one timestep per batch.

@@ -8,7 +8,7 @@ pub mod posterior;
 pub mod schedule;
 pub mod verify;
 
-use crate::report::{Failure, Outcome};
+use crate::report::{Failure, Outcome, warn};
 use crate::schedule_args::{Recipe, ScheduleArgs};
 use anyhow::anyhow;
 use std::path::PathBuf;
@@ -69,7 +69,7 @@ impl HoleArgs {
         };
         let reason = why(timesteps[sample] as usize);
         if self.allow_undefined {
-            eprintln!("warning: sample {sample}: {reason}; NaN is written for such samples");
+            warn(format_args!("sample {sample}: {reason}; NaN is written for such samples"));
             return Ok(());
         }
         Err(Failure::input(anyhow!("sample {sample}: {reason} (--allow-undefined writes NaN there)")))

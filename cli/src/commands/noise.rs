@@ -2,7 +2,7 @@
 
 use super::{Files, quantity, schedule};
 use crate::compute::{ComputeArgs, Input, Job};
-use crate::report::{Outcome, say};
+use crate::report::{Outcome, say, warn};
 use crate::schedule_args::ScheduleArgs;
 use crate::tensor_file::TensorFile;
 use crate::tensor_writer::TensorWriter;
@@ -42,7 +42,7 @@ impl Noise {
         let timesteps = file.timesteps("t", &x0, schedule.len())?;
         let eps = if file.has("eps") { Some(file.floats_like("eps", &x0)?) } else { None };
         if eps.is_some() && self.seed.is_some() {
-            return Err(anyhow::anyhow!("--seed means nothing here: the file brings its own noise, `eps`").into());
+            warn("--seed is not used: the file brings its own noise, `eps`");
         }
         let seed = self.seed.unwrap_or(0);
         let table = schedule.noising(Some(self.target)).map_err(anyhow::Error::from)?;

@@ -17,6 +17,7 @@ pub const TESTS: &[Test] = &[
     ("three_million_elements_on_the_gpu", Needs::Adapter, three_million_elements),
     ("what_is_undefined_is_refused_on_the_cpu", Needs::Nothing, || undefined("--on cpu")),
     ("what_is_undefined_is_refused_on_the_gpu", Needs::Adapter, || undefined("--on gpu")),
+    ("nan_is_written_only_where_nothing_is_determined", Needs::Nothing, nan_only_where_undefined),
     ("a_wrong_schedule_is_noticed", Needs::Nothing, wrong_schedule),
     ("the_comparison_can_fail", Needs::Nothing, comparison_can_fail),
 ];
@@ -190,13 +191,11 @@ impl Case {
             let Tensor { dtype, shape, .. } = found.tensor(tensor);
             assert_eq!((*dtype, shape), (on.dtype(), &self.shape), "{what}");
             let values = found.values(tensor);
-            // Both outputs of a pass share the fate of a sample.
-            let whole = |t| job.outputs.iter().all(|(.., row)| row(&self.schedule, t).is_some());
             for name in names {
                 let expected = self.file.values(name);
                 for (i, (&found, expected)) in values.iter().zip(expected).enumerate() {
                     let t = self.t[i / self.per_sample()];
-                    let row = row(&self.schedule, t).filter(|_| whole(t));
+                    let row = row(&self.schedule, t);
                     // guided-diffusion's form is NaN at abar = 0, where the direct one is finite.
                     let known = !(*name == "eps_from_x0" && self.schedule.levels()[t].alpha() == 0.0);
                     let expected = known.then_some(expected);
@@ -343,6 +342,27 @@ fn undefined(on: &str) {
     case.input().with("t", Dtype::I64, &[5], &t).save(&folder.path("in.safetensors"));
     let x0 = folder.output(&format!("convert in.safetensors --from epsilon --to x0 {} {on} --out {OUT}", case.options));
     assert!(x0.values("x0").iter().all(|x| x.is_finite()));
+}
+
+/// What is asked for beside it does not change a tensor: the score of an epsilon exists at zero SNR, x0 does not.
+fn nan_only_where_undefined() {
+    let case = Case::named("zero_snr");
+    let folder = Folder::with(&case.input());
+    for wanted in ["score,x0", "x0,score", "x0,v,score"] {
+        let command = format!("convert in.safetensors --from epsilon --to {wanted}");
+        let run = folder.run(&format!("{command} {} --on cpu --allow-undefined --out {OUT}", case.options));
+        assert_eq!(run.code, Some(0), "{command}: {}", run.stderr);
+        let found = Tensors::load(&folder.path(OUT));
+        let nan = |name: &str| -> Vec<usize> {
+            let values = found.values(name);
+            (0..5)
+                .filter(|sample| values.chunks(32).nth(*sample).is_some_and(|s| s.iter().any(|x| x.is_nan())))
+                .collect()
+        };
+        assert_eq!(nan("x0"), [4], "{command}");
+        assert!(found.values("x0")[4 * 32..].iter().all(|x| x.is_nan()), "{command}");
+        assert!(nan("score").is_empty(), "{command}: the score is NaN in samples {:?}", nan("score"));
+    }
 }
 
 fn wrong_schedule() {
