@@ -31,6 +31,7 @@ struct Key {
     unused2: vec2<u32>,
 }
 
+// The matrix of a sample, NaN where the timestep has none.
 struct Row {
     m: vec4<f32>,
     defined: bool,
@@ -45,8 +46,4 @@ fn drawn_block(sample: u32, block: u32) -> vec4<f32> {
     let low = key.sample.x + index;
     let high = key.sample.y + select(0u, 1u, low < index);
     return normal_block(vec4<u32>(params.first_element / 4u + block, key.stream, low, high), key.seed);
-}
-
-fn not_a_number() -> f32 {
-    return bitcast<f32>(params.nan);
 }

@@ -59,12 +59,8 @@ fn element_at(slot: u32, known: ptr<function, Shared>) -> Element {
     element.noise = b;
     element.out0 = row.m.x * a + row.m.y * b;
     element.out1 = row.m.z * a + row.m.w * b;
-    if (!row.defined) {
-        element.out0 = not_a_number();
-        element.out1 = element.out0;
-        if (place.element == 0u) {
-            report_undefined(sample);
-        }
+    if (!row.defined && place.element == 0u) {
+        report_undefined(sample);
     }
     return element;
 }

@@ -12,14 +12,22 @@ fn multiply_wide(a: u32, b: u32) -> vec2<u32> {
     return vec2<u32>(a_high * b_high + (low_high >> 16u) + (middle >> 16u), a * b);
 }
 
+fn philox_round(c: vec4<u32>, key: vec2<u32>) -> vec4<u32> {
+    let p = multiply_wide(0xD2511F53u, c.x);
+    let q = multiply_wide(0xCD9E8D57u, c.z);
+    return vec4<u32>(q.x ^ c.y ^ key.x, q.y, p.x ^ c.w ^ key.y, p.y);
+}
+
 fn philox4x32_10(counter: vec4<u32>, key: vec2<u32>) -> vec4<u32> {
-    var c = counter;
-    var k = key;
-    for (var i = 0u; i < 10u; i++) {
-        let p = multiply_wide(0xD2511F53u, c.x);
-        let q = multiply_wide(0xCD9E8D57u, c.z);
-        c = vec4<u32>(q.x ^ c.y ^ k.x, q.y, p.x ^ c.w ^ k.y, p.y);
-        k += vec2<u32>(0x9E3779B9u, 0xBB67AE85u);
-    }
-    return c;
+    let step = vec2<u32>(0x9E3779B9u, 0xBB67AE85u);
+    var c = philox_round(counter, key);
+    c = philox_round(c, key + step);
+    c = philox_round(c, key + 2u * step);
+    c = philox_round(c, key + 3u * step);
+    c = philox_round(c, key + 4u * step);
+    c = philox_round(c, key + 5u * step);
+    c = philox_round(c, key + 6u * step);
+    c = philox_round(c, key + 7u * step);
+    c = philox_round(c, key + 8u * step);
+    return philox_round(c, key + 9u * step);
 }

@@ -72,6 +72,7 @@ pub mod math;
 pub mod table;
 
 pub use diffusion::{Conversion, Diffusion, Error, Holes, Named, Noising, PosteriorMean};
+pub use gpu::noise::philox4x32_10;
 pub use gpu::{Context, Shape, Storage, Tensor};
 pub use math::{Quantity, Schedule};
 pub use wgpu;

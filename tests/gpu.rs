@@ -9,6 +9,8 @@ mod contract;
 mod draws;
 #[path = "gpu/maps.rs"]
 mod maps;
+#[expect(dead_code, reason = "what is not about random numbers serves the tests that need no adapter")]
+mod support;
 
 use bed::Bed;
 use libtest_mimic::{Arguments, Trial};

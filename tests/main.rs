@@ -1,4 +1,4 @@
-//! The test binary of the mathematics.
+//! Everything that needs no adapter.
 
 mod embedding;
 mod identities;
@@ -7,3 +7,4 @@ mod shaders;
 mod support;
 mod vectors_a;
 mod vectors_b;
+mod vectors_e;

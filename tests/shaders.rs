@@ -192,7 +192,7 @@ fn what_is_broken_is_rejected() {
     // A text and what the check must say about it.
     let broken = [
         (swap("fn ", "function "), "expected global item"),
-        (swap("return bitcast<f32>(params.nan);", "return params.nan;"), "declared return type"),
+        (swap("return Row(row, true);", "return row;"), "declared return type"),
         (swap("read_write> out0", "read> out0"), "valid destination for a store"),
         (swap("@binding(1)", "@binding(0)"), "conflict with other resource"),
         (format!("enable f16;\n{good}"), "a directive"),

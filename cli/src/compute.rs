@@ -1,12 +1,13 @@
 //! Where an op is computed: on an adapter, or in f64 on the CPU, from the same table and with the same result type.
 
+use crate::array::Array;
 use crate::progress::Progress;
 use crate::report::{Failure, Outcome};
 use crate::tensor_writer::TensorWriter;
 use anyhow::anyhow;
 use clap::{Args, ValueEnum};
 use tweedie::gpu::map::reference;
-use tweedie::gpu::{At, Context, Drawn, Map, MapPlan, NoiseKey, Second, Timesteps};
+use tweedie::gpu::{At, Context, Drawn, Map, MapPlan, NoiseKey, PlanError, Second, Timesteps};
 use tweedie::headless::{Gpu, HeadlessError};
 use tweedie::table::Table;
 use tweedie::{Shape, Storage, Tensor};
@@ -97,6 +98,14 @@ pub fn gpu_failure(error: HeadlessError) -> Failure {
     }
 }
 
+/// Coefficients that f32 cannot hold come from the options; all else is between the tool and the adapter.
+pub fn plan_failure(error: PlanError) -> Failure {
+    match error {
+        PlanError::Table(_) => Failure::input(anyhow!("schedule: {error}")),
+        _ => Failure::gpu(anyhow!(error)),
+    }
+}
+
 /// What computes.
 pub enum Engine {
     Gpu(Box<Adapter>),
@@ -105,7 +114,7 @@ pub enum Engine {
 
 /// The second input of a job.
 pub enum Input<'a> {
-    Given(&'a [f64]),
+    Given(&'a Array),
     Drawn(NoiseKey),
 }
 
@@ -116,7 +125,7 @@ pub struct Job<'a> {
     pub elements: usize,
     /// A row of the table for each sample, in range.
     pub timesteps: &'a [u32],
-    pub in0: &'a [f64],
+    pub in0: &'a Array,
     pub in1: Input<'a>,
     /// Whether the second output is wanted.
     pub both: bool,
@@ -172,11 +181,11 @@ fn on_cpu(job: &Job<'_>) -> Outputs {
         Input::Drawn(key) => Some(key.reference(job.batch, job.elements)),
     };
     let in1 = match (&job.in1, &drawn) {
-        (Input::Given(values), _) => values,
+        (Input::Given(array), _) => array.data.as_slice(),
         (_, Some(noise)) => noise.as_slice(),
         _ => &[],
     };
-    let [out0, out1] = reference(job.table, job.timesteps, job.elements, job.in0, in1)
+    let [out0, out1] = reference(job.table, job.timesteps, job.elements, &job.in0.data, in1)
         .map(|exact| Values::Double(exact.into_iter().map(|exact| exact.value).collect()));
     Outputs { out0, out1: job.both.then_some(out1), noise: drawn.map(Values::Double) }
 }
@@ -191,6 +200,10 @@ impl Adapter {
         let sample = u64::from(elements) * self.storage.bytes();
         if sample > most {
             return Err(Failure::gpu(anyhow!("a sample takes {sample} bytes, and this adapter's buffers hold {most}")));
+        }
+        self.require_fit(job.in0)?;
+        if let Input::Given(array) = job.in1 {
+            self.require_fit(array)?;
         }
         let per_piece = (PIECE / 4 / job.elements).max(1);
         let mut progress = Progress::new(what, job.batch as u64);
@@ -208,16 +221,29 @@ impl Adapter {
         Ok(Outputs { out0: stored(out0), out1: job.both.then(|| stored(out1)), noise: drawn.then(|| stored(noise)) })
     }
 
+    /// Refuses a value that would become infinite in the storage.
+    fn require_fit(&self, array: &Array) -> Outcome {
+        let storage = self.storage;
+        let Some(flat) = array.data.iter().position(|&x| x.is_finite() && storage.round(x).is_infinite()) else {
+            return Ok(());
+        };
+        let (sample, element) = (flat / array.per_sample(), flat % array.per_sample());
+        let (name, value) = (&array.name, array.data[flat]);
+        Err(Failure::input(anyhow!(
+            "tensor `{name}`: expected values within the range of {storage}, found {value:e} at sample {sample}, element {element}"
+        )))
+    }
+
     fn piece(&self, job: &Job<'_>, first: usize, samples: usize, elements: u32) -> Outcome<[Vec<u8>; 3]> {
         let shape = Shape::new(samples as u32, elements);
         let range = first * job.elements..(first + samples) * job.elements;
-        let narrow = |values: &[f64]| values[range.clone()].iter().map(|&x| x as f32).collect::<Vec<f32>>();
+        let narrow = |array: &Array| array.data[range.clone()].iter().map(|&x| x as f32).collect::<Vec<f32>>();
         let in0 = self.upload("tweedie-cli::in0", &narrow(job.in0));
         let times = self.gpu.upload("tweedie-cli::t", bytemuck::cast_slice(&job.timesteps[first..first + samples]));
         let out = ["tweedie-cli::out0", "tweedie-cli::out1", "tweedie-cli::noise"]
             .map(|label| self.buffer(label, shape.total()));
         let given = match job.in1 {
-            Input::Given(values) => Some(self.upload("tweedie-cli::in1", &narrow(values))),
+            Input::Given(array) => Some(self.upload("tweedie-cli::in1", &narrow(array))),
             Input::Drawn(_) => None,
         };
         let in1 = match (&job.in1, &given) {
@@ -237,7 +263,7 @@ impl Adapter {
             out0: self.tensor(&out[0]),
             out1: job.both.then(|| self.tensor(&out[1])),
         };
-        let plan = MapPlan::new(&self.context, &map).map_err(|error| Failure::gpu(anyhow!(error)))?;
+        let plan = MapPlan::new(&self.context, &map).map_err(plan_failure)?;
         self.run(&plan, At::per_sample())?;
         let read = |wanted: bool, buffer| if wanted { self.download(buffer, shape.total()) } else { Ok(Vec::new()) };
         Ok([read(true, &out[0])?, read(job.both, &out[1])?, read(given.is_none(), &out[2])?])

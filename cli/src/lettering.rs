@@ -127,7 +127,6 @@ mod tests {
 
     #[test]
     fn a_lowered_letter_is_narrower() {
-        let fonts = Lettering::new().unwrap();
         let right = |text| *drawn(text, (2.0, 25.0), Align::Left).iter().max().unwrap();
         assert!(right("x_t") < right("xt"));
         assert!(right("_") > 2);

@@ -2,6 +2,7 @@
 
 mod array;
 mod atomic;
+mod bench;
 mod commands;
 mod compute;
 mod filmstrip;
@@ -18,6 +19,7 @@ mod tensor_writer;
 mod test_card;
 
 use clap::{Parser, Subcommand};
+use commands::bench::Json;
 use std::process::ExitCode;
 
 /// The mathematics around a diffusion network, on the GPU
@@ -33,8 +35,8 @@ struct Cli {
     command: Command,
 
     /// Print JSON, for programs; errors too
-    #[arg(long, global = true)]
-    json: bool,
+    #[arg(long, global = true, action = clap::ArgAction::SetTrue, value_parser = Json::flag)]
+    json: Json,
 }
 
 #[derive(Subcommand)]
@@ -46,6 +48,7 @@ enum Command {
     Posterior(commands::posterior::Posterior),
     Verify(commands::verify::Verify),
     Demo(commands::demo::Demo),
+    Bench(commands::bench::Bench),
 }
 
 fn main() -> ExitCode {
@@ -53,6 +56,8 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(code) => return code,
     };
+    // A benchmark's lines may go to a file; its errors are for people then.
+    let json = json == Json::Stdout;
     let result = match command {
         Command::Devices(command) => command.run(json),
         Command::Schedule(command) => command.run(json),
@@ -61,6 +66,10 @@ fn main() -> ExitCode {
         Command::Posterior(command) => command.run(json),
         Command::Verify(command) => command.run(json),
         Command::Demo(command) => command.run(json),
+        Command::Bench(command) => match command.run() {
+            Ok(Some(interrupted)) => return interrupted,
+            result => result.map(drop),
+        },
     };
     report::finish(result, json)
 }

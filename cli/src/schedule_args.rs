@@ -84,7 +84,7 @@ impl Recipe {
 }
 
 /// What the command line says about the schedule.
-#[derive(Args, Clone, Debug, Default)]
+#[derive(Args, Clone, Debug, Default, PartialEq)]
 #[command(next_help_heading = "Noise schedule (must be the one that the model was trained with)")]
 pub struct ScheduleArgs {
     /// How fast the noise grows from timestep to timestep

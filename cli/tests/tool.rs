@@ -1,5 +1,7 @@
-//! The tool as a process, on good and bad files. Tests that need an adapter are listed as ignored where
-//! `tweedie devices` finds none; `TWEEDIE_REQUIRE_ADAPTER=1`, which the project's test command sets, makes that a failure.
+//! The tool as a process, on good and bad files.
+//!
+//! Tests that need an adapter are listed as ignored where `tweedie devices` finds none; `TWEEDIE_REQUIRE_ADAPTER=1`,
+//! which the project's test command sets, makes that a failure.
 
 #[path = "tool/bad_files.rs"]
 mod bad_files;

@@ -116,7 +116,10 @@ impl Chain {
 
 /// One forward step of `(abar, 1 - abar)`.
 fn step((abar, complement): (Dd, Dd), beta: f64) -> (Dd, Dd) {
-    (abar.times(Dd::difference(1.0, beta)), complement.plus(abar.scaled(beta)))
+    let product = abar.times(Dd::difference(1.0, beta));
+    // Among subnormal numbers a product can round back to where it was and never reach 0.
+    let next = if product.value() < f64::MIN_POSITIVE { Dd::ZERO } else { product };
+    (next, complement.plus(abar.scaled(beta)))
 }
 
 /// `1 - now/before`, by a subtraction that is exact where it cancels. Negative where the signal rises, minus infinity

@@ -2,7 +2,7 @@
 
 use crate::Test;
 use crate::bed::Bed;
-use safetensors::SafeTensors;
+use crate::support::Vectors;
 use tweedie::gpu::noise::{NORMAL_TOLERANCE, normal_pair};
 use tweedie::gpu::{At, Drawn, MapPlan, NoiseKey, Shape, Storage, Tensor};
 
@@ -14,20 +14,6 @@ pub const TESTS: &[Test] = &[
     ("draws::ten_million_normals", ten_million_normals),
     ("draws::keys_can_be_set", keys_can_be_set),
 ];
-
-fn words_of(name: &str, tensor: &str) -> Vec<u32> {
-    let path = format!("{}/tests/vectors/{name}.safetensors", env!("CARGO_MANIFEST_DIR"));
-    let bytes = std::fs::read(path).expect("vector file");
-    let file = SafeTensors::deserialize(&bytes).expect("safetensors");
-    file.tensor(tensor).expect("tensor").data().as_chunks::<4>().0.iter().map(|&b| u32::from_le_bytes(b)).collect()
-}
-
-fn doubles_of(name: &str, tensor: &str) -> Vec<f64> {
-    let path = format!("{}/tests/vectors/{name}.safetensors", env!("CARGO_MANIFEST_DIR"));
-    let bytes = std::fs::read(path).expect("vector file");
-    let file = SafeTensors::deserialize(&bytes).expect("safetensors");
-    file.tensor(tensor).expect("tensor").data().as_chunks::<8>().0.iter().map(|&b| f64::from_le_bytes(b)).collect()
-}
 
 /// Runs a small kernel around the project's own random functions: `main` maps words of `input` to words of `output`.
 fn run_kernel(bed: &Bed, main: &str, input: &[u32], outputs: usize) -> Vec<u32> {
@@ -94,8 +80,8 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
 }";
 
 fn words_are_the_known_answers(bed: &Bed) {
-    let (counters, keys) = (words_of("E_philox4x32_10_kat", "counter"), words_of("E_philox4x32_10_kat", "key"));
-    let expected = words_of("E_philox4x32_10_kat", "output");
+    let file = Vectors::load("E_philox4x32_10_kat");
+    let [counters, keys, expected] = ["counter", "key", "output"].map(|name| file.u32(name));
     let input: Vec<u32> = counters.chunks(4).zip(keys.chunks(2)).flat_map(|(c, k)| [c, k].concat()).collect();
     assert_eq!(run_kernel(bed, PHILOX_MAIN, &input, expected.len()), expected);
     let mut wrong = input;
@@ -138,7 +124,7 @@ fn filled(bed: &Bed, shape: Shape, key: NoiseKey) -> Vec<f32> {
 
 /// cuRAND's host generator with seed 42: 256 groups of four, whose counters are our samples.
 fn the_generator_of_curand(bed: &Bed) {
-    let expected = doubles_of("E_curand_host_seed42", "normal_f64_ours");
+    let expected = Vectors::load("E_curand_host_seed42").f64("normal_f64_ours");
     let found = filled(bed, Shape::new(256, 4), NoiseKey::seed(42));
     for (i, (z, exact)) in found.iter().zip(&expected).enumerate() {
         assert!((f64::from(*z) - exact).abs() <= NORMAL_TOLERANCE, "number {i}: expected {exact}, found {z}");

@@ -37,6 +37,13 @@ impl Vectors {
         words(&data).map(|word| usize::try_from(i64::from_le_bytes(word)).unwrap()).collect()
     }
 
+    /// A tensor of U32 words.
+    pub fn u32(&self, name: &str) -> Vec<u32> {
+        let (dtype, data) = self.tensor(name);
+        assert_eq!(dtype, Dtype::U32);
+        words(&data).map(u32::from_le_bytes).collect()
+    }
+
     fn tensor(&self, name: &str) -> (Dtype, Vec<u8>) {
         let tensors = SafeTensors::deserialize(&self.bytes).unwrap();
         let view = tensors.tensor(name).unwrap();

@@ -8,8 +8,8 @@ use crate::tensor_file::TensorFile;
 use crate::tensor_writer::TensorWriter;
 use anyhow::bail;
 use serde_json::json;
-use tweedie::Quantity;
-use tweedie::math::conversion_row;
+use tweedie::math::solve;
+use tweedie::{Quantity, Schedule};
 
 /// Convert what a network predicts into other quantities
 ///
@@ -41,30 +41,33 @@ pub struct Convert {
 impl Convert {
     pub fn run(&self, json: bool) -> Outcome {
         let wanted = self.wanted()?;
+        self.files.check()?;
         let schedule = schedule(&self.schedule)?;
         let file = TensorFile::open(&self.files.input)?;
         let x_t = file.finite_floats("x_t")?;
         let prediction = file.floats_like("prediction", &x_t)?;
         let timesteps = file.timesteps("t", &x_t, schedule.len())?;
-        let engine = self.compute.open()?;
-        let mut writer = TensorWriter::new();
-        // Two quantities come from one pass over the data.
-        for pair in wanted.chunks(2) {
-            let second = pair.get(1).map(|(_, quantity)| *quantity);
-            let (name, first) = &pair[0];
-            let table = schedule.conversion_where_defined(self.from, *first, second);
+        for (_, quantity) in &wanted {
+            let table = schedule.conversion_where_defined(self.from, *quantity, None);
             let why = |t: usize| {
-                let level = schedule.levels()[t];
-                conversion_row(level, self.from, *first, second).err().map_or(String::new(), |e| e.at(t).to_string())
+                let undefined = solve(schedule.levels()[t], self.from, *quantity).err();
+                undefined.map_or(String::new(), |error| error.at(t).to_string())
             };
             self.holes.check(&timesteps, |t| table.row(t).is_some(), why)?;
+        }
+        let engine = self.compute.open()?;
+        let mut writer = TensorWriter::new();
+        for pair in passes(&schedule, self.from, &timesteps, &wanted) {
+            let (name, first) = &pair[0];
+            let second = pair.get(1).map(|(_, quantity)| *quantity);
+            let table = schedule.conversion_where_defined(self.from, *first, second);
             let job = Job {
                 table: &table,
                 batch: x_t.batch(),
                 elements: x_t.per_sample(),
                 timesteps: &timesteps,
-                in0: &x_t.data,
-                in1: Input::Given(&prediction.data),
+                in0: &x_t,
+                in1: Input::Given(&prediction),
                 both: second.is_some(),
             };
             let outputs = engine.run("converting", &job)?;
@@ -83,8 +86,8 @@ impl Convert {
     }
 
     /// The names as they were typed, which the tensors get, and what they mean.
-    fn wanted(&self) -> anyhow::Result<Vec<(String, Quantity)>> {
-        let mut wanted: Vec<(String, Quantity)> = Vec::new();
+    fn wanted(&self) -> anyhow::Result<Vec<Wanted>> {
+        let mut wanted: Vec<Wanted> = Vec::new();
         for name in &self.to {
             let name = name.trim();
             let quantity: Quantity = name.parse().map_err(|error| anyhow::anyhow!("--to: {error}"))?;
@@ -95,4 +98,15 @@ impl Convert {
         }
         Ok(wanted)
     }
+}
+
+/// A quantity under the name that its tensor gets.
+type Wanted = (String, Quantity);
+
+/// Two quantities come from one pass over the data, unless only one of them exists at some timestep in use: a hole of the
+/// table would take both.
+fn passes<'a>(schedule: &Schedule, from: Quantity, timesteps: &[u32], wanted: &'a [Wanted]) -> Vec<&'a [Wanted]> {
+    let exists = |quantity: Quantity, t: u32| solve(schedule.levels()[t as usize], from, quantity).is_ok();
+    let alike = |pair: &[Wanted]| timesteps.iter().all(|&t| exists(pair[0].1, t) == exists(pair[pair.len() - 1].1, t));
+    wanted.chunks(2).flat_map(|pair| pair.chunks(if alike(pair) { 2 } else { 1 })).collect()
 }

@@ -1,7 +1,7 @@
 //! `tweedie demo`: the algebra on a picture, checked, timed and drawn.
 
 use super::schedule;
-use crate::compute::{Adapter, ComputeArgs, On, gpu_failure};
+use crate::compute::{Adapter, ComputeArgs, On, gpu_failure, plan_failure};
 use crate::filmstrip::{Caption, Filmstrip, Row};
 use crate::picture::{self, Picture};
 use crate::progress::Progress;
@@ -35,7 +35,7 @@ pub struct Demo {
     out: PathBuf,
 
     /// The relative error of each prediction: noise of this size against the root mean square of what is predicted
-    #[arg(long, value_name = "E", default_value_t = 0.25)]
+    #[arg(long, value_name = "E", default_value_t = 0.25, allow_negative_numbers = true)]
     error: f64,
 
     /// The seed of the noise
@@ -91,8 +91,8 @@ impl Demo {
             Some(path) => Picture::open(path, WIDTH, HEIGHT)?,
             None => test_card(WIDTH, HEIGHT),
         };
-        std::fs::create_dir_all(&self.out).with_context(|| self.out.display().to_string())?;
         let adapter = Adapter::open(self.compute.adapter.as_deref(), self.compute.storage)?;
+        std::fs::create_dir_all(&self.out).with_context(|| self.out.display().to_string())?;
         let mut show = Show::new(&adapter, &diffusion, &original, self);
         let x_t = show.noised()?;
         let mut rows = Vec::new();
@@ -259,7 +259,7 @@ impl<'a> Show<'a> {
                 second: None,
             },
         );
-        let seconds = self.time(&plan.map_err(plan_failure)?)?;
+        let seconds = self.time(&plan.map_err(front_failure)?)?;
         let table = self.diffusion.schedule().noising(None).map_err(anyhow::Error::from)?;
         let [exact, _] = self.reference(&table, &self.x0_exact, &self.noise_exact);
         let found = self.read(&self.x_t)?;
@@ -286,7 +286,7 @@ impl<'a> Show<'a> {
                 second: Some((quantity, adapter.tensor(&target))),
             },
         );
-        let seconds = self.time(&pair.map_err(plan_failure)?)?;
+        let seconds = self.time(&pair.map_err(front_failure)?)?;
         let schedule = self.diffusion.schedule();
         let table = schedule.noising(Some(quantity)).map_err(anyhow::Error::from)?;
         let [x_t_exact, target_exact] = self.reference(&table, &self.x0_exact, &self.noise_exact);
@@ -314,7 +314,7 @@ impl<'a> Show<'a> {
                 out1: None,
             },
         );
-        adapter.run(&err.map_err(|error| Failure::gpu(anyhow!(error)))?, At::per_sample())?;
+        adapter.run(&err.map_err(plan_failure)?, At::per_sample())?;
         let predicted = self.read(&prediction)?;
 
         // Back: x0 and epsilon from x_t and the prediction, in one dispatch. Epsilon says nothing about the picture where
@@ -331,7 +331,7 @@ impl<'a> Show<'a> {
                 holes: Holes::Nan,
             },
         );
-        let seconds = self.time(&conversion.map_err(plan_failure)?)?;
+        let seconds = self.time(&conversion.map_err(front_failure)?)?;
         let table = schedule.conversion_where_defined(quantity, Quantity::X0, Some(Quantity::Epsilon));
         let wide = |values: &[f32]| values.iter().map(|&x| f64::from(x)).collect::<Vec<f64>>();
         let [x0_exact, epsilon_exact] = self.reference(&table, &wide(&x_t), &wide(&predicted));
@@ -393,9 +393,10 @@ impl<'a> Show<'a> {
     }
 }
 
-fn plan_failure(error: tweedie::Error) -> Failure {
+fn front_failure(error: tweedie::Error) -> Failure {
     match error {
-        tweedie::Error::Plan(_) | tweedie::Error::Record(_) => Failure::gpu(anyhow!(error)),
+        tweedie::Error::Plan(error) => plan_failure(error),
+        tweedie::Error::Record(error) => Failure::gpu(anyhow!(error)),
         _ => Failure::input(anyhow!(error)),
     }
 }

@@ -1,5 +1,6 @@
 //! The commands, a file each.
 
+pub mod bench;
 pub mod convert;
 pub mod demo;
 pub mod devices;
@@ -8,6 +9,7 @@ pub mod posterior;
 pub mod schedule;
 pub mod verify;
 
+use crate::atomic;
 use crate::report::{Failure, Outcome, warn};
 use crate::schedule_args::{Recipe, ScheduleArgs};
 use anyhow::anyhow;
@@ -24,6 +26,13 @@ pub struct Files {
     /// The safetensors file to write; it appears whole or not at all
     #[arg(long, value_name = "OUT.safetensors")]
     pub out: PathBuf,
+}
+
+impl Files {
+    /// Refuses an output that cannot be written, before any work is done for it.
+    pub fn check(&self) -> Outcome {
+        Ok(atomic::check_destination(&self.out)?)
+    }
 }
 
 /// A quantity on the command line.

@@ -36,6 +36,7 @@ pub struct Noise {
 
 impl Noise {
     pub fn run(&self, json: bool) -> Outcome {
+        self.files.check()?;
         let schedule = schedule(&self.schedule)?;
         let file = TensorFile::open(&self.files.input)?;
         let x0 = file.finite_floats("x0")?;
@@ -51,8 +52,8 @@ impl Noise {
             batch: x0.batch(),
             elements: x0.per_sample(),
             timesteps: &timesteps,
-            in0: &x0.data,
-            in1: eps.as_ref().map_or(Input::Drawn(NoiseKey::seed(seed)), |eps| Input::Given(&eps.data)),
+            in0: &x0,
+            in1: eps.as_ref().map_or(Input::Drawn(NoiseKey::seed(seed)), Input::Given),
             both: true,
         };
         let outputs = self.compute.open()?.run("noising", &job)?;

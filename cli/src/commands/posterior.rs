@@ -35,6 +35,7 @@ pub struct Posterior {
 
 impl Posterior {
     pub fn run(&self, json: bool) -> Outcome {
+        self.files.check()?;
         let schedule = schedule(&self.schedule)?;
         let file = TensorFile::open(&self.files.input)?;
         let x_t = file.finite_floats("x_t")?;
@@ -53,8 +54,8 @@ impl Posterior {
             batch: x_t.batch(),
             elements: x_t.per_sample(),
             timesteps: &timesteps,
-            in0: &x_t.data,
-            in1: Input::Given(&prediction.data),
+            in0: &x_t,
+            in1: Input::Given(&prediction),
             both: false,
         };
         let outputs = self.compute.open()?.run("posterior mean", &job)?;

@@ -33,18 +33,25 @@ pub struct ScheduleCommand {
 impl ScheduleCommand {
     pub fn run(&self, json: bool) -> Outcome {
         let schedule = schedule(&self.schedule)?;
+        if self.out.is_some() && self.out == self.plot {
+            return Err(anyhow::anyhow!("--out and --plot name the same file").into());
+        }
+        // Everything that can fail comes before the first file is replaced.
+        let paths = [&self.out, &self.plot].into_iter().flatten();
+        paths.clone().try_for_each(|path| atomic::check_destination(path))?;
+        let drawing = self.plot.as_ref().map(|path| Ok::<_, anyhow::Error>((path, drawing(&schedule)?))).transpose()?;
         if let Some(path) = &self.out {
             tables(&schedule)?.save(path)?;
         }
-        if let Some(path) = &self.plot {
-            atomic::write(path, drawing(&schedule)?.as_bytes())?;
+        if let Some((path, drawing)) = drawing {
+            atomic::write(path, drawing.as_bytes())?;
         }
-        let files = [&self.out, &self.plot].into_iter().flatten();
+        let files = paths;
         if json {
             let files: Vec<String> = files.map(|path| path.display().to_string()).collect();
             return say(json!({ "timesteps": schedule.len(), "rows": summary(&schedule), "files": files }));
         }
-        say(format_args!("{} timesteps", schedule.len()))?;
+        say(timesteps(schedule.len()))?;
         say(format_args!(
             "{:>6}  {:>12} {:>12} {:>12} {:>12} {:>10}",
             "t", "beta", "abar", "sqrt(1-abar)", "snr", "log snr"
@@ -58,6 +65,10 @@ impl ScheduleCommand {
         }
         files.into_iter().try_for_each(|path| say(format_args!("-> {}", path.display())))
     }
+}
+
+fn timesteps(count: usize) -> String {
+    format!("{count} timestep{}", if count == 1 { "" } else { "s" })
 }
 
 /// The timesteps of the summary: the ends, and a few between.
@@ -158,5 +169,5 @@ fn drawing(schedule: &Schedule) -> anyhow::Result<String> {
         amplification(Quantity::X0),
         amplification(Quantity::Epsilon),
     ];
-    plot::render(&format!("noise schedule of {} timesteps", schedule.len()), "timestep", &panels)
+    plot::render(&format!("noise schedule of {}", timesteps(schedule.len())), "timestep", &panels)
 }

@@ -1,7 +1,7 @@
 //! `tweedie verify`: every op on an adapter against the f64 reference.
 
 use super::schedule;
-use crate::compute::Adapter;
+use crate::compute::{Adapter, plan_failure};
 use crate::progress::Progress;
 use crate::report::{Failure, Outcome, say};
 use crate::schedule_args::ScheduleArgs;
@@ -97,8 +97,7 @@ impl Verify {
     }
 
     fn schedules(&self) -> Outcome<Vec<(String, Schedule)>> {
-        let named = self.schedule.schedule.is_some() || self.schedule.betas.is_some();
-        if named || self.schedule.train_timesteps.is_some() || self.schedule.zero_terminal_snr {
+        if self.schedule != ScheduleArgs::default() {
             return Ok(vec![("schedule".into(), schedule(&self.schedule)?)]);
         }
         let zero = Schedule::scaled_linear(1000, 0.00085, 0.012).and_then(|schedule| schedule.zero_terminal_snr());
@@ -186,7 +185,7 @@ fn check_shape(adapter: &Adapter, op: &Op, table: &Table, times: &[u32], element
         out0: adapter.tensor(&out[0]),
         out1: Some(adapter.tensor(&out[1])),
     };
-    let plan = MapPlan::new(&adapter.context, &map).map_err(|error| Failure::gpu(anyhow!(error)))?;
+    let plan = MapPlan::new(&adapter.context, &map).map_err(plan_failure)?;
     adapter.run(&plan, At::per_sample())?;
 
     let wide = |values: &[f32]| values.iter().map(|&x| f64::from(x)).collect::<Vec<f64>>();

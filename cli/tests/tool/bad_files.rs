@@ -17,10 +17,12 @@ pub const TESTS: &[Test] = &[
     ("types", Needs::Nothing, types),
     ("files_of_betas", Needs::Nothing, betas),
     ("names_that_nobody_knows", Needs::Nothing, unknown_names),
+    ("verify_refuses_bad_schedules", Needs::Nothing, verify_refuses),
     ("an_unknown_adapter", Needs::Adapter, unknown_adapter),
     ("outputs_that_cannot_be_written", Needs::Nothing, unwritable),
     ("a_plot_that_cannot_be_written_spares_the_tables", Needs::Nothing, two_outputs),
     ("coefficients_beyond_f32", Needs::Adapter, beyond_f32),
+    ("values_beyond_the_storage", Needs::Adapter, beyond_storage),
     ("refused_before_an_adapter_is_opened", Needs::Adapter, refused_on_the_gpu_too),
     ("damaged_bytes_never_panic", Needs::Nothing, fuzz),
 ];
@@ -98,9 +100,8 @@ fn lying_headers() {
         format!(r#"{{"x0":{{"dtype":"F32","shape":{shape},"data_offsets":[{from},{to}]}}}}"#)
     };
     let two = |first: &str, second: &str| {
-        format!(
-            r#"{{"x0":{{"dtype":"F32","shape":[2],"data_offsets":{first}}},"t":{{"dtype":"I64","shape":[1],"data_offsets":{second}}}}}"#
-        )
+        let x0 = format!(r#""x0":{{"dtype":"F32","shape":[2],"data_offsets":{first}}}"#);
+        format!(r#"{{{x0},"t":{{"dtype":"I64","shape":[1],"data_offsets":{second}}}}}"#)
     };
     for header in [
         x0("[2,3]", 0, 8),                             // fewer bytes than the shape says
@@ -270,7 +271,7 @@ fn betas() {
     };
     with("gammas", Dtype::F64, &[2], &[0.1, 0.2]);
     refuse(&["expected a tensor `betas`", "found `gammas`"]);
-    for (wrong, word) in [(-0.1, "-0.1"), (1.5, "1.5"), (-1e-9, "-1e-9")] {
+    for (wrong, word) in [(-0.1, "-0.1"), (1.5, "1.5"), (-1e-9, "-0.000000001")] {
         with("betas", Dtype::F64, &[3], &[0.1, wrong, 0.2]);
         refuse(&["beta", "1", word]);
     }
@@ -297,12 +298,37 @@ fn betas() {
     }
 }
 
+const BAD_SCHEDULES: [&str; 12] = [
+    "--train-timesteps 0",
+    "--train-timesteps 99999999",
+    "--beta-start -0.1",
+    "--beta-end 1.5",
+    "--beta-end nan",
+    "--beta-start many",
+    "--sigmoid-tau 2",
+    "--schedule cosine --beta-end 0.1",
+    "--schedule sigmoid-abar --sigmoid-tau 0",
+    "--schedule sigmoid-abar --sigmoid-start 4",
+    "--train-timesteps 1 --zero-terminal-snr",
+    "--schedule linear-scaled --train-timesteps 3",
+];
+
+/// Also where no schedule is named: an option that is silently ignored would let somebody believe in its effect.
+fn verify_refuses() {
+    let folder = Folder::new();
+    for options in BAD_SCHEDULES {
+        folder.refuses(&format!("verify --storages bf16 {options}"), &[]);
+    }
+    folder.refuses("verify --storages bf16,f8", &["f8"]);
+}
+
 fn unknown_names() {
     let folder = Folder::with(&good());
     folder.refuses(&format!("{NOISE} --schedule karras"), &["karras", "squaredcos_cap_v2"]);
     folder.refuses(&format!("{NOISE} --target pixels"), &["pixels", "epsilon"]);
     folder.refuses(&format!("{NOISE} --storage f8"), &["f8", "bf16"]);
-    folder.refuses(&format!("{NOISE} --on tpu"), &["tpu", "cpu"]);
+    folder.refuses(&format!("noise in.safetensors --on tpu --out {OUT}"), &["tpu", "cpu"]);
+    folder.refuses(&format!("{NOISE} --on cpu"), &["--on", "multiple times"]);
     folder.refuses(&format!("{NOISE} --seed -1"), &["-1"]);
     folder.refuses(&format!("{NOISE} --seeds 1"), &["--seeds"]);
     let convert = "convert in.safetensors --on cpu --out out.safetensors";
@@ -318,23 +344,9 @@ fn unknown_names() {
     folder.refuses(&format!("{convert} --to v"), &["--from"]);
     folder.refuses("convert in.safetensors --from v --to x0 --on cpu", &["--out"]);
     folder.refuses("noises in.safetensors", &["noises"]);
-    for options in [
-        "--train-timesteps 0",
-        "--train-timesteps 99999999",
-        "--beta-start -0.1",
-        "--beta-end 1.5",
-        "--beta-end nan",
-        "--beta-start many",
-        "--sigmoid-tau 2",
-        "--schedule cosine --beta-end 0.1",
-        "--schedule sigmoid-abar --sigmoid-tau 0",
-        "--schedule sigmoid-abar --sigmoid-start 4",
-        "--train-timesteps 1 --zero-terminal-snr",
-        "--schedule linear-scaled --train-timesteps 3",
-    ] {
+    for options in BAD_SCHEDULES {
         folder.refuses(&format!("{NOISE} {options}"), &[]);
         folder.refuses(&format!("schedule {options} --out out.safetensors"), &[]);
-        folder.refuses(&format!("verify {options}"), &[]);
     }
 }
 
@@ -385,9 +397,10 @@ fn read_only(folder: &Folder) {
 #[cfg(not(unix))]
 fn read_only(_: &Folder) {}
 
-/// Two outputs belong together: where one cannot be written, the other is left as it was.
+/// Two outputs belong together: where one cannot be written, the other is left as it was, and they are two files.
 fn two_outputs() {
     let folder = Folder::new();
+    folder.refuses(&format!("schedule --out {OUT} --plot {OUT}"), &["--plot"]);
     folder.refuses(&format!("schedule --out {OUT} --plot missing/plot.svg"), &["missing"]);
 }
 
@@ -396,6 +409,22 @@ fn beyond_f32() {
     let folder = Folder::with(&good());
     let line = format!("noise in.safetensors --target score --beta-start 1e-90 --out {OUT}");
     folder.refuses(&line, &["does not fit f32"]);
+}
+
+/// A finite number that the storage cannot hold would come back as infinity or NaN, and nobody would know why.
+fn beyond_storage() {
+    let folder = Folder::new();
+    for (value, storage) in [(1e300, "f32"), (1e300, "bf16"), (1e5, "f16"), (-1e39, "f32")] {
+        let values = [0.5, value, 0.25, 0.0, 1.0, -0.75];
+        for (command, name) in
+            [("noise in.safetensors --target v", "x0"), ("convert in.safetensors --from v --to x0", "prediction")]
+        {
+            good().with(name, Dtype::F64, &[2, 3], &values).save(&folder.path("in.safetensors"));
+            let words = [&format!("`{name}`")[..], storage, "sample 0", "element 1"];
+            folder.refuses(&format!("{command} --storage {storage} --out {OUT}"), &words);
+            folder.output(&format!("{command} --on cpu --out {OUT}"));
+        }
+    }
 }
 
 fn refused_on_the_gpu_too() {

@@ -130,17 +130,15 @@ fn demo_on_its_own_picture() {
 fn demo_on_other_pictures() {
     let folder = Folder::new();
     let grey = GrayImage::from_fn(40, 30, |x, y| Luma([(x * 6 + y) as u8]));
-    grey.save(folder.path("grey.png")).expect("a picture");
     let clear = RgbaImage::from_fn(20, 50, |x, y| Rgba([(x * 12) as u8, (y * 5) as u8, 90, (y * 5) as u8]));
     clear.save(folder.path("clear.png")).expect("a picture");
     let tiny = RgbImage::from_fn(3, 2, |x, y| Rgb([(x * 100) as u8, (y * 200) as u8, 128]));
     tiny.save(folder.path("tiny.png")).expect("a picture");
     grey.save(folder.path("grey.jpg")).expect("a picture");
     for (name, options) in [
-        ("grey.png", "--storage f16"),
         ("clear.png", "--schedule cosine --seed 7"),
         ("tiny.png", "--schedule scaled-linear --zero-terminal-snr"),
-        ("grey.jpg", "--error 0 --train-timesteps 10"),
+        ("grey.jpg", "--storage f16 --error 0 --train-timesteps 10"),
     ] {
         let found = objects(&folder.succeeds(&format!("demo {name} --out {name}.out --json {options}")));
         let (summary, checks) = found.split_last().expect("a summary");
@@ -181,7 +179,7 @@ fn demo_on_damaged_pictures() {
     folder.refuses("demo missing.png --out demo", &["missing.png", "no such file"]);
     folder.refuses("demo . --out demo", &["directory"]);
     folder.refuses("demo a.png --out a.png", &["a.png"]);
-    folder.refuses("demo --error -1 --out demo", &["--error"]);
+    folder.refuses("demo --error=-1 --out demo", &["--error"]);
     folder.refuses("demo --error nan --out demo", &["--error"]);
     folder.refuses("demo --on cpu --out demo", &["--on cpu"]);
 }

@@ -100,8 +100,9 @@ impl Folder {
         Tensors::load(&self.path(OUT))
     }
 
-    /// Runs it three times: with an output file that must survive, without one, and for JSON. Each time it must fail with
-    /// code 2, say these words in one line, and leave nothing behind.
+    /// Runs it three times: with an output file that must survive, without one, and for JSON.
+    ///
+    /// Each time it must fail with code 2, say these words in one line, and leave nothing behind.
     #[track_caller]
     pub fn refuses(&self, line: &str, words: &[&str]) {
         let out = self.path(OUT);

@@ -1,0 +1,158 @@
+//! How long one piece of work takes on the device.
+//!
+//! Timestamp queries measure the work alone. A software driver, or a device without timestamps, is measured by wall
+//! time from the first call of the encoder until the device is idle: all that a caller waits for, which also is what
+//! PyTorch's timing on a CPU contains.
+
+use super::copies::{self, Copier, Pieces};
+use crate::compute::gpu_failure;
+use crate::report::{Failure, Outcome};
+use anyhow::anyhow;
+use std::time::Instant;
+use tweedie::gpu::{At, MapPlan, RecordError};
+use tweedie::headless::Gpu;
+
+/// What is timed.
+#[derive(Debug)]
+pub enum Work {
+    Plan(Box<MapPlan>),
+    BufferCopy(Pieces),
+    StreamCopy(Pieces),
+}
+
+/// Where the times of the table come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Timer {
+    Timestamp,
+    Wall,
+}
+
+impl Timer {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Timer::Timestamp => "timestamp",
+            Timer::Wall => "wall",
+        }
+    }
+}
+
+/// Pieces of work whose timestamps are read back at once.
+pub const MOST_AT_ONCE: usize = 96;
+
+struct Queries {
+    set: wgpu::QuerySet,
+    resolved: wgpu::Buffer,
+    milliseconds: f64,
+}
+
+/// Two indices of a query set: where the begin goes, and the end after it.
+type Marks<'a> = Option<(&'a wgpu::QuerySet, u32)>;
+
+/// A device and the means to time it.
+pub struct Clock {
+    pub gpu: Gpu,
+    pub copier: Copier,
+    queries: Option<Queries>,
+}
+
+impl Clock {
+    pub fn new(gpu: Gpu) -> Outcome<Self> {
+        let copier = Copier::new(&gpu);
+        let queries = gpu.device.features().contains(wgpu::Features::TIMESTAMP_QUERY).then(|| Queries {
+            set: gpu.device.create_query_set(&wgpu::QuerySetDescriptor {
+                label: Some("tweedie-cli::timestamps"),
+                ty: wgpu::QueryType::Timestamp,
+                count: 2 * MOST_AT_ONCE as u32,
+            }),
+            resolved: gpu.device.create_buffer(&wgpu::BufferDescriptor {
+                label: Some("tweedie-cli::resolved"),
+                size: 16 * MOST_AT_ONCE as u64,
+                usage: wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC,
+                mapped_at_creation: false,
+            }),
+            milliseconds: f64::from(gpu.queue.get_timestamp_period()) / 1e6,
+        });
+        gpu.check().map_err(gpu_failure)?;
+        Ok(Self { gpu, copier, queries })
+    }
+
+    /// What the times of the table are.
+    pub fn timer(&self) -> Timer {
+        let software = self.gpu.info.device_type == wgpu::DeviceType::Cpu;
+        if self.has_timestamps() && !software { Timer::Timestamp } else { Timer::Wall }
+    }
+
+    pub fn has_timestamps(&self) -> bool {
+        self.queries.is_some()
+    }
+
+    /// Milliseconds of wall time of one piece of work: recorded, submitted and waited for.
+    pub fn wall(&self, work: &Work) -> Outcome<f64> {
+        let begun = Instant::now();
+        self.submit(work, None)?;
+        self.gpu.wait().map_err(gpu_failure)?;
+        Ok(begun.elapsed().as_secs_f64() * 1e3)
+    }
+
+    /// Milliseconds on the device of each piece of work; at most [`MOST_AT_ONCE`] of them.
+    ///
+    /// Each is a submit of its own, which the device works off one after another, so that none hides in another's tail;
+    /// the host waits once, so that the device does not fall asleep between two.
+    pub fn timestamps(&self, works: &[&Work]) -> Outcome<Vec<f64>> {
+        let Some(queries) = &self.queries else {
+            return Err(Failure::gpu(anyhow!("the device has no timestamps")));
+        };
+        for (index, work) in (0u32..).zip(works) {
+            self.submit(work, Some((&queries.set, 2 * index)))?;
+        }
+        let count = 2 * works.len() as u32;
+        let resolve = |encoder: &mut wgpu::CommandEncoder| {
+            encoder.resolve_query_set(&queries.set, 0..count, &queries.resolved, 0);
+        };
+        self.gpu.submit(resolve).map_err(gpu_failure)?;
+        let range = 0..u64::from(count) * 8;
+        let bytes = pollster::block_on(self.gpu.download(&queries.resolved, range)).map_err(gpu_failure)?;
+        let ticks: Vec<u64> = bytemuck::pod_collect_to_vec(&bytes);
+        Ok(ticks.chunks_exact(2).map(|pair| pair[1].saturating_sub(pair[0]) as f64 * queries.milliseconds).collect())
+    }
+
+    fn submit(&self, work: &Work, marks: Marks<'_>) -> Outcome {
+        let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
+        self.encode(&mut encoder, work, marks).map_err(|error| Failure::gpu(anyhow!(error)))?;
+        self.gpu.queue.submit([encoder.finish()]);
+        Ok(())
+    }
+
+    fn encode(&self, encoder: &mut wgpu::CommandEncoder, work: &Work, marks: Marks<'_>) -> Result<(), RecordError> {
+        let (begin, end) = (marks.map(|(_, index)| index), marks.map(|(_, index)| index + 1));
+        match work {
+            Work::Plan(plan) => plan.record(&mut pass(encoder, marks, begin, end), At::per_sample())?,
+            Work::StreamCopy(pieces) => self.copier.record(&mut pass(encoder, marks, begin, end), pieces),
+            // Timestamps belong to passes: two empty ones stand around the copy.
+            Work::BufferCopy(pieces) => {
+                if marks.is_some() {
+                    drop(pass(encoder, marks, None, begin));
+                }
+                copies::encode(encoder, pieces);
+                if marks.is_some() {
+                    drop(pass(encoder, marks, end, None));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn pass<'a>(
+    encoder: &'a mut wgpu::CommandEncoder,
+    marks: Marks<'_>,
+    begin: Option<u32>,
+    end: Option<u32>,
+) -> wgpu::ComputePass<'a> {
+    let timestamp_writes = marks.map(|(query_set, _)| wgpu::ComputePassTimestampWrites {
+        query_set,
+        beginning_of_pass_write_index: begin,
+        end_of_pass_write_index: end,
+    });
+    encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some("tweedie-cli::timed"), timestamp_writes })
+}

@@ -1,0 +1,23 @@
+//! Ctrl-C: the row being measured is finished, what was measured so far is printed, and the exit code says why.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// What a shell expects of a process that Ctrl-C ended: 128 and the number of the signal.
+pub const EXIT_CODE: u8 = 130;
+
+static REQUESTED: AtomicBool = AtomicBool::new(false);
+
+/// From now on the first Ctrl-C only asks; a second one ends the process at once.
+pub fn listen() {
+    // Without a handler, Ctrl-C ends the process as always, and the lines written so far remain.
+    let _ = ctrlc::set_handler(|| {
+        if REQUESTED.swap(true, Ordering::Relaxed) {
+            std::process::exit(i32::from(EXIT_CODE));
+        }
+    });
+}
+
+/// Whether the user wants to stop.
+pub fn requested() -> bool {
+    REQUESTED.load(Ordering::Relaxed)
+}

@@ -1,0 +1,178 @@
+//! Results as text.
+
+use super::batch::mebibytes;
+use super::compare::Pair;
+use super::lines::Line;
+use super::runner::FirstUse;
+use super::statistics::Summary;
+use std::fmt::Write as _;
+
+/// What was asked for and not measured.
+#[derive(Debug)]
+pub struct Skipped {
+    pub op: &'static str,
+    pub workload: &'static str,
+    pub storage: &'static str,
+    pub reason: String,
+}
+
+/// A row for each line, and what was skipped.
+pub fn rows(lines: &[Line], skipped: &[Skipped]) -> String {
+    let mut text = format!(
+        "{:<20} {:<12} {:<7} {:>9} {:>17} {:>8} {:>6} {:>6} {:>6}\n",
+        "op", "workload", "storage", "ms", "p10..p90", "GB/s", "/copy", "/strm", "ns/rec"
+    );
+    for line in lines {
+        let spread = match (line.p10_ms, line.p90_ms) {
+            (Some(p10), Some(p90)) => format!("{}..{}", short(p10), short(p90)),
+            _ => String::new(),
+        };
+        let _ = writeln!(
+            text,
+            "{:<20} {:<12} {:<7} {:>9} {:>17} {:>8.2} {:>6} {:>6} {:>6}",
+            line.op,
+            line.workload,
+            line.dtype,
+            short(line.median_ms),
+            spread,
+            line.gbps,
+            optional(line.of_copy(), 2),
+            optional(line.of_stream(), 2),
+            optional(line.record_ns, 0),
+        );
+    }
+    for Skipped { op, workload, storage, reason } in skipped {
+        let _ = writeln!(text, "{op:<20} {workload:<12} {storage:<7} skipped: {reason}");
+    }
+    text
+}
+
+/// What the columns mean, for the clock that was used.
+pub fn legend(lines: &[Line]) -> String {
+    let timer = lines.iter().find_map(|line| line.timer.as_deref());
+    let clock = match timer {
+        Some("timestamp") => "by timestamp queries: time on the device",
+        Some("wall") => "wall time: recording, submit and wait together",
+        _ => "as the program tells",
+    };
+    let agree = timestamps(lines).map_or(String::new(), |part| {
+        format!(
+            "\nTimestamp queries of this driver say {part:.2} of the wall time in the median (timestamp_ms in JSON)."
+        )
+    });
+    format!(
+        "ms: median, {clock}. GB/s: each input read once, each output written once.\n\
+         /copy, /strm: the part of the rate of copy_buffer_to_buffer, and of a streaming copy shader, for as many bytes.\n\
+         ns/rec: nanoseconds of the host for recording a dispatch.{agree}"
+    )
+}
+
+/// What timestamps make of the wall time, where both are known: the median over the lines.
+fn timestamps(lines: &[Line]) -> Option<f64> {
+    let wall = lines.iter().filter(|line| line.timer.as_deref() == Some("wall"));
+    let parts = wall.filter_map(|line| Some(line.timestamp_ms? / line.median_ms)).collect();
+    Summary::of(parts).map(|it| it.median)
+}
+
+/// What plans cost, the first of a kind and the others.
+pub fn first_uses(uses: &[FirstUse]) -> String {
+    let mut text = format!("{:<20} {:<7} {:>18} {:>14}\n", "plans of", "storage", "first, compiled", "later");
+    for FirstUse { op, storage, compiling, later } in uses {
+        let first = match compiling.iter().copied().reduce(f64::max) {
+            Some(most) if compiling.len() > 1 => format!("{} x up to {:.1} ms", compiling.len(), most),
+            Some(most) => format!("{most:.1} ms"),
+            None => "known".into(),
+        };
+        let later = Summary::of(later.clone()).map_or("-".into(), |it| format!("{:.3} ms", it.median));
+        let _ = writeln!(text, "{op:<20} {:<7} {first:>18} {later:>14}", storage.name());
+    }
+    text
+}
+
+/// Their times over ours.
+pub fn pairs(pairs: &[Pair<'_>]) -> String {
+    let mut text = format!(
+        "{:<20} {:<12} {:<7} {:>10} {:>10} {:>8}  {}\n",
+        "op", "workload", "storage", "our ms", "their ms", "theirs/", "they"
+    );
+    for pair in pairs {
+        let _ = writeln!(
+            text,
+            "{:<20} {:<12} {:<7} {:>10} {:>10} {:>7.2}x  {}",
+            pair.ours.op,
+            pair.ours.workload,
+            pair.ours.dtype,
+            short(pair.ours.median_ms),
+            short(pair.theirs.median_ms),
+            pair.ratio(),
+            pair.name,
+        );
+    }
+    text
+}
+
+/// The sizes of the size plot.
+pub fn sweep(lines: &[Line]) -> String {
+    let mut text = format!("{:<20} {:>12} {:>9} {:>8}\n", "op, by size", "bytes moved", "ms", "GB/s");
+    for line in lines {
+        let _ = writeln!(
+            text,
+            "{:<20} {:>12} {:>9} {:>8.2}",
+            line.op,
+            mebibytes(line.min_bytes),
+            short(line.median_ms),
+            line.gbps
+        );
+    }
+    text
+}
+
+/// Milliseconds with four digits or so.
+pub fn short(milliseconds: f64) -> String {
+    let decimals = (3.0 - milliseconds.max(1e-6).log10().floor()).clamp(0.0, 5.0) as usize;
+    format!("{milliseconds:.decimals$}")
+}
+
+/// A number that may be missing.
+pub fn optional(value: Option<f64>, decimals: usize) -> String {
+    value.map_or("-".into(), |value| format!("{value:.decimals$}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::lines::tests::line;
+    use super::*;
+
+    #[test]
+    fn every_row_has_every_column() {
+        let ours = Line {
+            p10_ms: Some(1.9),
+            p90_ms: Some(12.0),
+            stream_gbps: Some(90.0),
+            record_ns: Some(512.4),
+            ..line("tweedie", "noise", 2.0)
+        };
+        let skipped = Skipped { op: "noise", workload: "bulk", storage: "f16", reason: "too large".into() };
+        let text = rows(&[ours, line("tweedie", "other", 1.0)], &[skipped]);
+        let words: Vec<Vec<&str>> = text.lines().map(|line| line.split_whitespace().collect()).collect();
+        assert_eq!(words[1], ["noise", "image256", "f32", "2.000", "1.900..12.00", "75.50", "0.02", "0.84", "512"]);
+        assert_eq!(words[2][5..], ["0.04", "-", "-"]);
+        assert!(text.ends_with("skipped: too large\n"));
+    }
+
+    #[test]
+    fn timestamps_are_held_against_wall_time() {
+        let on =
+            |timer: &str| Line { timer: Some(timer.into()), timestamp_ms: Some(1.5), ..line("tweedie", "noise", 2.0) };
+        assert!(legend(&[on("wall")]).contains("say 0.75 of the wall time"));
+        assert!(!legend(&[on("timestamp")]).contains("wall"));
+    }
+
+    #[test]
+    fn milliseconds_keep_four_digits() {
+        assert_eq!(
+            [0.004567, 0.1234567, 1.234567, 123.4567, 12345.6].map(short).join(" "),
+            "0.00457 0.1235 1.235 123.5 12346"
+        );
+    }
+}
