@@ -47,7 +47,7 @@ fn map_lane(row: Row, bases: Bases, sample: u32, lane: u32) {
     let a = load_in0(bases.in0 + lane);
     var b: vec4<f32>;
     if (DRAWN) {
-        b = drawn_block(sample, lane);
+        b = drawn_block(sample, params.first_element / 4u + lane);
     } else {
         b = load_in1(bases.in1 + lane);
     }

@@ -35,9 +35,9 @@ struct Shared {
 
 fn element_at(slot: u32, known: ptr<function, Shared>) -> Element {
     let place = place_of(slot);
-    var element = Element(place, 0.0, 0.0, 0.0);
+    var values = Element(place, 0.0, 0.0, 0.0);
     if (!place.inside) {
-        return element;
+        return values;
     }
     let sample = place.sample;
     if (sample != (*known).sample) {
@@ -47,22 +47,23 @@ fn element_at(slot: u32, known: ptr<function, Shared>) -> Element {
     let a = load_in0(params.in0.x + sample * params.in0.y + place.element);
     var b: f32;
     if (DRAWN) {
-        let block = place.element / 4u;
+        let element = params.first_element + place.element;
+        let block = element / 4u;
         if (block != (*known).block) {
             (*known).block = block;
             (*known).normals = drawn_block(sample, block);
         }
-        b = (*known).normals[place.element & 3u];
+        b = (*known).normals[element & 3u];
     } else {
         b = load_in1(params.in1.x + sample * params.in1.y + place.element);
     }
-    element.noise = b;
-    element.out0 = row.m.x * a + row.m.y * b;
-    element.out1 = row.m.z * a + row.m.w * b;
+    values.noise = b;
+    values.out0 = row.m.x * a + row.m.y * b;
+    values.out1 = row.m.z * a + row.m.w * b;
     if (!row.defined && place.element == 0u) {
         report_undefined(sample);
     }
-    return element;
+    return values;
 }
 
 fn position(tensor: vec2<u32>, place: Place) -> u32 {

@@ -13,7 +13,7 @@ fn row_at(sample: u32) -> Row {
 }
 
 fn report_undefined(sample: u32) {
-    if (params.first_element == 0u) {
+    if (params.reports == 1u && params.first_element == 0u) {
         atomicAdd(&status[0], 1u);
     }
 }

@@ -26,7 +26,7 @@ const LONG: Tile = [256.0, 1.0, 4.0];
 const SHORT: [Tile; 3] = [[1.0, 256.0, 1.0], [16.0, 16.0, 1.0], [256.0, 1.0, 1.0]];
 
 /// `struct Params` of `map.wgsl` as `MapPlan` fills it: `(name, offset)`, 96 bytes.
-const PARAMS: [(&str, u32); 18] = [
+const PARAMS: [(&str, u32); 19] = [
     ("batch", 0),
     ("elements", 4),
     ("first_sample", 8),
@@ -44,7 +44,8 @@ const PARAMS: [(&str, u32); 18] = [
     ("out0", 64),
     ("out1", 72),
     ("noise", 80),
-    ("unused", 88),
+    ("reports", 88),
+    ("unused", 92),
 ];
 const PARAMS_BYTES: u32 = 96;
 

@@ -1,8 +1,9 @@
 //! From a [`Map`] to a [`MapPlan`]: checks, uploads, and how each window of the tensors is walked.
 //!
-//! Aligned tensors are walked in lanes of four elements by tiles of a workgroup, all others word by word. Buffers beyond
-//! the device's binding limit are covered window by window, and two 16-bit outputs that begin in different halves of a
-//! word are written one after the other. Everything that can be wrong is found here, before anything is created.
+//! Aligned tensors are walked in lanes of four elements by tiles of a workgroup, tensors without gaps in lanes of the whole
+//! batch, all others word by word. Buffers beyond the device's binding limit are covered window by window, and two 16-bit
+//! outputs that begin in different halves of a word are written one after the other. Everything that can be wrong is found
+//! here, before anything is recorded.
 
 use super::context::{Context, PipelineKey, Tile};
 use super::error::PlanError;
@@ -30,7 +31,8 @@ struct Params {
     groups: u32,
     parity: u32,
     tensors: [[u32; 2]; 5],
-    unused: [u32; 2],
+    reports: u32,
+    unused: u32,
 }
 
 const LANE: u64 = 4;
@@ -53,10 +55,20 @@ struct RowBuffer {
     bound: u64,
 }
 
+/// What all dispatches of a pass share.
+struct Shared<'b> {
+    rows: &'b RowBuffer,
+    keys: &'b wgpu::Buffer,
+    status: Option<&'b wgpu::Buffer>,
+    /// Whether this pass counts samples without a row: the first one does.
+    reports: bool,
+}
+
 impl<'a> Builder<'a> {
     pub(super) fn build(&self) -> Result<MapPlan, PlanError> {
         let map = self.map;
         self.check()?;
+        let passes = self.passes()?;
         let rounded = map.table.rounded()?;
         let holes = rounded.iter().map(Option::is_none).collect();
         let rows = self.upload_rows(&rounded)?;
@@ -67,8 +79,9 @@ impl<'a> Builder<'a> {
             self.context.buffer_with("tweedie::Map::status", usage, &[0; 16])
         });
         let mut dispatches = Vec::new();
-        for outputs in self.passes()? {
-            self.dispatches(&outputs, &rows, &keys, status.as_ref(), &mut dispatches)?;
+        for (pass, outputs) in passes.iter().enumerate() {
+            let shared = Shared { rows: &rows, keys: &keys, status: status.as_ref(), reports: pass == 0 };
+            self.dispatches(outputs, &shared, &mut dispatches)?;
         }
         Ok(MapPlan {
             dispatches,
@@ -201,7 +214,7 @@ impl<'a> Builder<'a> {
     /// word, so that no walk owns the words of both. An output that replaces an input then goes last.
     fn passes(&self) -> Result<Vec<Vec<Role>>, PlanError> {
         let all: Vec<Role> = self.tensors().map(|(role, _)| role).filter(|role| role.is_output()).collect();
-        if self.walk(&all) == Walk::Lanes || self.leader(&all).is_some() {
+        if self.leader(&all).is_some() || self.aligned(&all) {
             return Ok(vec![all]);
         }
         let (mut last, mut passes): (Vec<_>, Vec<_>) =
@@ -221,18 +234,54 @@ impl<'a> Builder<'a> {
             .find(|&input| self.tensor(input).is_some_and(|tensor| tensor.same(&target, self.map.shape)))
     }
 
-    fn walk(&self, outputs: &[Role]) -> Walk {
+    fn takes_part(role: Role, outputs: &[Role]) -> bool {
+        !role.is_output() || outputs.contains(&role)
+    }
+
+    /// Whether every tensor of a pass consists of whole lanes within each sample.
+    fn aligned(&self, outputs: &[Role]) -> bool {
         let shape = self.map.shape;
-        let aligned = |tensor: Tensor<'_>| {
-            tensor.offset.is_multiple_of(LANE * tensor.storage.bytes()) && tensor.stride_in(shape).is_multiple_of(LANE)
-        };
-        let takes_part = |role: &Role| !role.is_output() || outputs.contains(role);
-        let whole = u64::from(shape.elements) % LANE == 0;
-        if whole && self.tensors().filter(|(role, _)| takes_part(role)).all(|(_, tensor)| aligned(tensor)) {
+        let aligned = |tensor: Tensor<'_>| starts_lane(&tensor) && tensor.stride_in(shape).is_multiple_of(LANE);
+        let mut parts = self.tensors().filter(|(role, _)| Self::takes_part(*role, outputs));
+        u64::from(shape.elements).is_multiple_of(LANE) && parts.all(|(_, tensor)| aligned(tensor))
+    }
+
+    /// Whether every tensor of a pass is one run of whole lanes.
+    fn flat(&self, outputs: &[Role]) -> bool {
+        let shape = self.map.shape;
+        let gapless = |tensor: Tensor<'_>| tensor.stride_in(shape) == u64::from(shape.elements);
+        let mut parts = self.tensors().filter(|(role, _)| Self::takes_part(*role, outputs));
+        shape.elements >= 2
+            && shape.total().is_multiple_of(LANE)
+            && parts.all(|(_, tensor)| starts_lane(&tensor) && gapless(tensor))
+    }
+
+    /// How a pass walks over its windows.
+    fn walk(&self, outputs: &[Role], windows: usize) -> Walk {
+        if self.aligned(outputs) {
             Walk::Lanes
+        } else if windows == 1 && self.flat(outputs) {
+            Walk::Flat
         } else {
             Walk::Words
         }
+    }
+
+    fn windows(&self) -> Vec<Window> {
+        let limits = self.context.limits();
+        let limit = limits.max_storage_buffer_binding_size.min(INDEXABLE);
+        let shape = self.map.shape;
+        let mut extents: Vec<Extent> = self
+            .tensors()
+            .map(|(_, tensor)| Extent { bytes: tensor.storage.bytes(), stride: tensor.stride_in(shape) })
+            .collect();
+        extents.extend(self.timesteps().map(|_| Extent { bytes: 4, stride: 1 }));
+        windows(shape, &extents, limit, self.alignment(), WORKGROUP * LANE as u32)
+    }
+
+    /// What the start of a binding is a multiple of, in bytes: what the device wants, and whole lanes.
+    fn alignment(&self) -> u64 {
+        u64::from(self.context.limits().min_storage_buffer_offset_alignment).max(LANE * 4)
     }
 
     /// The output whose words decide the pairs of `map_words`; none if two outputs disagree about them.
@@ -256,65 +305,63 @@ impl<'a> Builder<'a> {
     fn dispatches(
         &self,
         outputs: &[Role],
-        rows: &RowBuffer,
-        keys: &wgpu::Buffer,
-        status: Option<&wgpu::Buffer>,
+        shared: &Shared<'_>,
         dispatches: &mut Vec<Dispatch>,
     ) -> Result<(), PlanError> {
-        let walk = self.walk(outputs);
-        let source = self.source(walk, outputs, rows.rows);
+        let parts = self.windows();
+        let source = self.source(self.walk(outputs, parts.len()), outputs, shared.rows.rows);
         self.check_bindings(&source)?;
-        let limits = self.context.limits();
-        let slack = u64::from(limits.min_storage_buffer_offset_alignment);
-        let limit = limits.max_storage_buffer_binding_size.min(INDEXABLE);
-        let mut extents: Vec<Extent> = self
-            .tensors()
-            .map(|(_, tensor)| Extent { bytes: tensor.storage.bytes(), stride: tensor.stride_in(self.map.shape) })
-            .collect();
-        extents.extend(self.timesteps().map(|_| Extent { bytes: 4, stride: 1 }));
-        let parts = windows(self.map.shape, &extents, limit, slack, WORKGROUP * LANE as u32);
-        let step = (size_of::<Params>() as u64).next_multiple_of(u64::from(limits.min_uniform_buffer_offset_alignment));
-        let mut params = Vec::with_capacity(parts.len() * step as usize);
         let plans: Vec<_> = parts.iter().map(|window| self.place(&source, outputs, window)).collect();
-        for (block, ..) in &plans {
-            params.extend_from_slice(bytemuck::bytes_of(block));
-            params.resize((params.len() as u64).next_multiple_of(step) as usize, 0);
+        let alignment = u64::from(self.context.limits().min_uniform_buffer_offset_alignment);
+        let step = (size_of::<Params>() as u64).next_multiple_of(alignment);
+        let mut bytes = Vec::with_capacity(plans.len() * step as usize);
+        for (params, ..) in &plans {
+            bytes.extend_from_slice(bytemuck::bytes_of(&Params { reports: u32::from(shared.reports), ..*params }));
+            bytes.resize((bytes.len() as u64).next_multiple_of(step) as usize, 0);
         }
-        let params = self.context.buffer_with("tweedie::Map::params", BufferUsages::UNIFORM, &params);
+        let params = self.context.buffer_with("tweedie::Map::params", BufferUsages::UNIFORM, &bytes);
         for (index, (window, (_, tile, workgroups))) in parts.iter().zip(plans).enumerate() {
             let pipeline = self.context.pipeline(PipelineKey { source, tile });
-            let uniform = |buffer, offset, size| {
-                wgpu::BindingResource::Buffer(wgpu::BufferBinding {
-                    buffer,
-                    offset,
-                    size: std::num::NonZero::new(size),
-                })
-            };
-            let entry = |binding, resource| wgpu::BindGroupEntry { binding, resource };
-            let mut entries = vec![
-                entry(0, uniform(&params, index as u64 * step, size_of::<Params>() as u64)),
-                entry(1, uniform(keys, 0, 32)),
-                entry(2, uniform(&rows.buffer, 0, rows.bound)),
-            ];
-            if let (Some(timesteps), Some(status)) = (self.timesteps(), status) {
-                let (start, size, _) = self.bound(&timesteps, window, true);
-                entries.push(entry(TIMESTEPS_BINDING, uniform(timesteps.buffer, start, size)));
-                entries.push(entry(STATUS_BINDING, uniform(status, 0, 16)));
-            }
-            for (role, tensor) in self.tensors() {
-                if matches!(source.operand(role), Operand::Bound { .. }) {
-                    let (start, size, _) = self.bound(&tensor, window, false);
-                    entries.push(entry(role.binding(), uniform(tensor.buffer, start, size)));
-                }
-            }
-            let group = self.context.device().create_bind_group(&wgpu::BindGroupDescriptor {
-                label: Some("tweedie::Map::group"),
-                layout: &pipeline.layout,
-                entries: &entries,
-            });
+            let group = self.bind(&pipeline.layout, &source, window, shared, (&params, index as u64 * step));
             dispatches.push(Dispatch { pipeline, group, workgroups });
         }
         Ok(())
+    }
+
+    fn bind(
+        &self,
+        layout: &wgpu::BindGroupLayout,
+        source: &MapSource,
+        window: &Window,
+        shared: &Shared<'_>,
+        (params, at): (&wgpu::Buffer, u64),
+    ) -> wgpu::BindGroup {
+        let part = |buffer, offset, size| {
+            let size = std::num::NonZero::new(size);
+            wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset, size })
+        };
+        let entry = |binding, resource| wgpu::BindGroupEntry { binding, resource };
+        let mut entries = vec![
+            entry(0, part(params, at, size_of::<Params>() as u64)),
+            entry(1, part(shared.keys, 0, 32)),
+            entry(2, part(&shared.rows.buffer, 0, shared.rows.bound)),
+        ];
+        if let (Some(timesteps), Some(status)) = (self.timesteps(), shared.status) {
+            let (start, size, _) = self.bound(&timesteps, window, true);
+            entries.push(entry(TIMESTEPS_BINDING, part(timesteps.buffer, start, size)));
+            entries.push(entry(STATUS_BINDING, part(status, 0, 16)));
+        }
+        for (role, tensor) in self.tensors() {
+            if matches!(source.operand(role), Operand::Bound { .. }) {
+                let (start, size, _) = self.bound(&tensor, window, false);
+                entries.push(entry(role.binding(), part(tensor.buffer, start, size)));
+            }
+        }
+        self.context.device().create_bind_group(&wgpu::BindGroupDescriptor {
+            label: Some("tweedie::Map::group"),
+            layout,
+            entries: &entries,
+        })
     }
 
     fn source(&self, walk: Walk, outputs: &[Role], rows: Rows) -> MapSource {
@@ -374,7 +421,7 @@ impl<'a> Builder<'a> {
         } else {
             (tensor.stride_in(self.map.shape), window.first_element, window.elements)
         };
-        let alignment = u64::from(self.context.limits().min_storage_buffer_offset_alignment).max(LANE * 4);
+        let alignment = self.alignment();
         let start = tensor.offset + (u64::from(window.first_sample) * stride + u64::from(first_element)) * bytes;
         let end = start + (u64::from(window.samples - 1) * stride + u64::from(elements)) * bytes;
         let aligned = start / alignment * alignment;
@@ -384,7 +431,7 @@ impl<'a> Builder<'a> {
     /// The parameters, tile and workgroups of a window.
     fn place(&self, source: &MapSource, outputs: &[Role], window: &Window) -> (Params, Tile, [u32; 3]) {
         let unit = match source.walk {
-            Walk::Lanes => LANE as u32,
+            Walk::Lanes | Walk::Flat => LANE as u32,
             Walk::Words => 1,
         };
         let tensors = Role::ALL.map(|role| {
@@ -407,7 +454,8 @@ impl<'a> Builder<'a> {
             groups: 0,
             parity: 0,
             tensors,
-            unused: [0; 2],
+            reports: 0,
+            unused: 0,
         };
         match source.walk {
             Walk::Lanes => {
@@ -417,12 +465,15 @@ impl<'a> Builder<'a> {
                 params.groups = rows.min(MAX_GROUPS);
                 (params, tile, [across, params.groups, rows.div_ceil(params.groups)])
             }
+            Walk::Flat => {
+                params.slots = window.samples * window.elements;
+                let workgroups = line(&mut params);
+                (params, LINE, workgroups)
+            }
             Walk::Words => {
                 self.lay_out_words(outputs, window, &mut params);
-                let groups = (params.slots / 4).div_ceil(WORKGROUP);
-                params.groups = groups.min(MAX_GROUPS);
-                let tile = Tile { lanes: WORKGROUP, samples: 1, lanes_each: 1 };
-                (params, tile, [params.groups, groups.div_ceil(params.groups), 1])
+                let workgroups = line(&mut params);
+                (params, LINE, workgroups)
             }
         }
     }
@@ -442,6 +493,21 @@ impl<'a> Builder<'a> {
             params.slots = window.samples * params.span;
         }
     }
+}
+
+/// A workgroup along a line, for walks that do not know samples.
+const LINE: Tile = Tile { lanes: WORKGROUP, samples: 1, lanes_each: 1 };
+
+/// The workgroups of a line of `slots`, four to an invocation.
+fn line(params: &mut Params) -> [u32; 3] {
+    let groups = (params.slots / 4).div_ceil(WORKGROUP);
+    params.groups = groups.min(MAX_GROUPS);
+    [params.groups, groups.div_ceil(params.groups), 1]
+}
+
+/// Whether a tensor begins at a whole lane.
+fn starts_lane(tensor: &Tensor<'_>) -> bool {
+    tensor.offset.is_multiple_of(LANE * tensor.storage.bytes())
 }
 
 /// The tile for samples of this many lanes: a workgroup is filled with short samples, and long samples give each
@@ -500,9 +566,10 @@ mod tests {
             offset_of!(Params, groups),
             offset_of!(Params, parity),
             offset_of!(Params, tensors),
+            offset_of!(Params, reports),
             offset_of!(Params, unused),
         ];
-        assert_eq!(found, [0, 4, 8, 12, 16, 20, 24, 28, 32, 36, 40, 44, 48, 88]);
+        assert_eq!(found, [0, 4, 8, 12, 16, 20, 24, 28, 32, 36, 40, 44, 48, 88, 92]);
     }
 
     #[test]

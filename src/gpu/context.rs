@@ -27,7 +27,7 @@ pub(crate) struct PipelineKey {
     pub tile: Tile,
 }
 
-/// How a workgroup of `map_lanes` covers lanes and samples; `map_words` has no choice to make.
+/// How a workgroup of `map_lanes` covers lanes and samples; the other walks have no choice to make.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Tile {
     pub lanes: u32,
@@ -95,7 +95,7 @@ impl Context {
         ];
         let constants: &[_] = match key.source.walk {
             super::source::Walk::Lanes => &tile,
-            super::source::Walk::Words => &[],
+            super::source::Walk::Flat | super::source::Walk::Words => &[],
         };
         let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
             label: Some("tweedie::Map::pipeline"),

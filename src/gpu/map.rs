@@ -14,7 +14,7 @@
 //! its kind), uploads the table and makes the bind groups. Recording it afterwards is a few calls on the caller's pass:
 //! no submit, no poll, no allocation, no upload. It holds its buffers alive. One plan may be recorded any number of times.
 //!
-//! Host twin of `shaders/map*.wgsl`: [`reference`].
+//! Host twin of `shaders/map*.wgsl`: [`reference()`].
 
 use super::build::Builder;
 use super::compare::Exact;

@@ -10,6 +10,7 @@ use std::fmt::Write as _;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Walk {
     Lanes,
+    Flat,
     Words,
 }
 
@@ -17,6 +18,7 @@ impl Walk {
     pub fn entry_point(self) -> &'static str {
         match self {
             Walk::Lanes => "map_lanes",
+            Walk::Flat => "map_flat",
             Walk::Words => "map_words",
         }
     }
@@ -119,6 +121,7 @@ impl MapSource {
         self.write_rows(&mut text);
         text.push_str(match self.walk {
             Walk::Lanes => include_str!("../../shaders/map_lanes.wgsl"),
+            Walk::Flat => include_str!("../../shaders/map_flat.wgsl"),
             Walk::Words => include_str!("../../shaders/map_words.wgsl"),
         });
         text
@@ -155,15 +158,15 @@ impl MapSource {
 
     fn element(&self, storage: Storage) -> &'static str {
         match (self.walk, storage) {
-            (Walk::Lanes, Storage::F32) => "vec4<f32>",
-            (Walk::Lanes, _) => "vec2<u32>",
             (Walk::Words, _) => "u32",
+            (_, Storage::F32) => "vec4<f32>",
+            _ => "vec2<u32>",
         }
     }
 
     fn value(&self) -> &'static str {
         match self.walk {
-            Walk::Lanes => "vec4<f32>",
+            Walk::Lanes | Walk::Flat => "vec4<f32>",
             Walk::Words => "f32",
         }
     }
@@ -177,9 +180,9 @@ impl MapSource {
         };
         let body = match (from, self.walk, storage) {
             (None, ..) => format!("return {value}(0.0);"),
-            (Some(from), Walk::Lanes, Storage::F32) => format!("return {from}[i];"),
+            (Some(from), Walk::Lanes | Walk::Flat, Storage::F32) => format!("return {from}[i];"),
             (Some(from), Walk::Words, Storage::F32) => format!("return bitcast<f32>({from}[i]);"),
-            (Some(from), Walk::Lanes, _) => {
+            (Some(from), Walk::Lanes | Walk::Flat, _) => {
                 format!("let w = {from}[i]; return vec4<f32>(unpack_{storage}(w.x), unpack_{storage}(w.y));")
             }
             (Some(from), Walk::Words, _) => {
@@ -198,11 +201,11 @@ impl MapSource {
         let mut text = String::new();
         // Writing to a String cannot fail.
         let _ = match (self.walk, storage) {
-            (Walk::Lanes, None) => writeln!(text, "fn store_{name}(i: u32, v: vec4<f32>) {{ }}"),
-            (Walk::Lanes, Some(Storage::F32)) => {
+            (Walk::Lanes | Walk::Flat, None) => writeln!(text, "fn store_{name}(i: u32, v: vec4<f32>) {{ }}"),
+            (Walk::Lanes | Walk::Flat, Some(Storage::F32)) => {
                 writeln!(text, "fn store_{name}(i: u32, v: vec4<f32>) {{ {name}[i] = v; }}")
             }
-            (Walk::Lanes, Some(storage)) => writeln!(
+            (Walk::Lanes | Walk::Flat, Some(storage)) => writeln!(
                 text,
                 "fn store_{name}(i: u32, v: vec4<f32>) {{ {name}[i] = vec2<u32>(pack_{storage}(v.xy), pack_{storage}(v.zw)); }}"
             ),
@@ -247,7 +250,7 @@ fn access(writable: bool) -> &'static str {
 /// Every kind of source that a plan can ask for, in each storage; and mixed storages in one of each kind of row.
 pub(crate) fn every_source() -> Vec<MapSource> {
     let mut sources = Vec::new();
-    for walk in [Walk::Lanes, Walk::Words] {
+    for walk in [Walk::Lanes, Walk::Flat, Walk::Words] {
         for rows in [Rows::Batch, Rows::Uniform(1024), Rows::Uniform(4096), Rows::Storage] {
             let [f32, f16, bf16] = Storage::ALL.map(|storage| Operand::Bound { storage, writable: true });
             let mixed = [[f32, bf16, f16, f32, Operand::Absent], [bf16, Operand::Absent, f32, f16, f32]];

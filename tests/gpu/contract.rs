@@ -9,6 +9,7 @@ use tweedie::table::{Matrix, Table};
 
 pub const TESTS: &[Test] = &[
     ("contract::a_timestep_out_of_range_is_nan_and_counted", a_timestep_out_of_range_is_nan_and_counted),
+    ("contract::a_plan_of_two_dispatches_counts_once", a_plan_of_two_dispatches_counts_once),
     ("contract::holes_are_nan_per_sample_and_an_error_per_batch", holes_are_nan_per_sample_and_an_error_per_batch),
     ("contract::recording_submits_nothing", recording_submits_nothing),
     ("contract::pipelines_are_shared", pipelines_are_shared),
@@ -78,6 +79,23 @@ fn a_timestep_out_of_range_is_nan_and_counted(bed: &Bed) {
         bed.gpu.submit(|encoder| encoder.clear_buffer(plan.status().expect("status"), 0, None)).expect("device");
         assert_eq!(count(bed, &plan), 0);
     }
+}
+
+/// Two 16-bit outputs in different halves of a word take two dispatches, and still count a sample once.
+fn a_plan_of_two_dispatches_counts_once(bed: &Bed) {
+    let p = pair(bed, &[1.0; 6], &[2.0; 6]);
+    let times = bed.gpu.upload("t", bytemuck::cast_slice(&[0u32, 9]));
+    let [first, second] = [bed.gpu.buffer("first", 16), bed.gpu.buffer("second", 16)];
+    let table = Table::new([SUM]);
+    let map = Map {
+        out0: Tensor::new(&first, Storage::Bf16),
+        out1: Some(Tensor::new(&second, Storage::Bf16).at(2)),
+        ..p.map(&table, Shape::new(2, 3), Timesteps::per_sample(&times))
+    };
+    let plan = MapPlan::new(&bed.context, &map).expect("plan");
+    assert_eq!(plan.dispatches(), 2);
+    bed.run(&plan, At::per_sample());
+    assert_eq!(count(bed, &plan), 1);
 }
 
 fn holes_are_nan_per_sample_and_an_error_per_batch(bed: &Bed) {
