@@ -33,7 +33,8 @@ impl std::fmt::Display for Shape {
 /// A tensor that lies in a buffer of the caller's: sample `i` begins at byte `offset + i * stride * storage.bytes()`.
 ///
 /// The buffer needs `BufferUsages::STORAGE`. Several tensors may lie in one buffer. Offsets and strides may be any whole
-/// number of elements; where they, and the elements of a sample, are multiples of 4, the fastest kernels run.
+/// number of elements. The fast kernels run where they, and the elements of a sample, are multiples of 4, or where the
+/// samples of every tensor follow each other without a gap and the whole batch is a multiple of 4.
 #[derive(Clone, Copy, Debug)]
 pub struct Tensor<'a> {
     /// Where it lies.
