@@ -38,8 +38,9 @@ struct Params {
 const LANE: u64 = 4;
 const WORKGROUP: u32 = 256;
 const MAX_GROUPS: u32 = 65_535;
-/// Keeps every index of a window, in elements of 2 bytes with their gaps, inside a u32.
-const INDEXABLE: u64 = 1 << 31;
+/// The largest window in bytes: 65,535 workgroups along a sample are 511 MiB of 16-bit elements, and every index, gaps
+/// included, stays inside a u32.
+const LARGEST_WINDOW: u64 = 500 << 20;
 
 /// A map and the context to plan it for.
 pub(super) struct Builder<'a> {
@@ -269,7 +270,7 @@ impl<'a> Builder<'a> {
 
     fn windows(&self) -> Vec<Window> {
         let limits = self.context.limits();
-        let limit = limits.max_storage_buffer_binding_size.min(INDEXABLE);
+        let limit = limits.max_storage_buffer_binding_size.min(LARGEST_WINDOW);
         let shape = self.map.shape;
         let mut extents: Vec<Extent> = self
             .tensors()
@@ -405,12 +406,18 @@ impl<'a> Builder<'a> {
                 Rows::Uniform(_) => 2,
                 Rows::Storage => 3,
             };
-        let allowed = u64::from(self.context.limits().max_storage_buffers_per_shader_stage);
-        if found <= allowed {
-            return Ok(());
+        let limits = self.context.limits();
+        let allowed = u64::from(limits.max_storage_buffers_per_shader_stage);
+        if found > allowed {
+            let limit = "max_storage_buffers_per_shader_stage";
+            return Err(PlanError::DeviceLimit { what: "tensors of one map", limit, allowed, found });
         }
-        let limit = "max_storage_buffers_per_shader_stage";
-        Err(PlanError::DeviceLimit { what: "tensors of one map", limit, allowed, found })
+        let allowed = u64::from(limits.max_compute_invocations_per_workgroup);
+        if allowed < u64::from(WORKGROUP) {
+            let (limit, found) = ("max_compute_invocations_per_workgroup", u64::from(WORKGROUP));
+            return Err(PlanError::DeviceLimit { what: "workgroup", limit, allowed, found });
+        }
+        Ok(())
     }
 
     /// The byte offset and size to bind for a window, and the first element within what is bound.
