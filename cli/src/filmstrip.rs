@@ -77,7 +77,7 @@ impl Filmstrip {
     /// The pictures of every row as pixels, once it is sure that they make a table.
     fn thumbnails(&self) -> Result<Vec<Vec<RgbImage>>> {
         let columns = self.column_labels.len();
-        let mut rows = Vec::with_capacity(self.rows.len());
+        let mut rows: Vec<Vec<RgbImage>> = Vec::with_capacity(self.rows.len());
         for row in &self.rows {
             let found = (row.pictures.len(), row.captions.len());
             if found != (columns, columns) {
