@@ -1,46 +1,15 @@
-//! From a [`Map`] to a [`MapPlan`]: checks, uploads, and how each window of the tensors is walked.
-//!
-//! Aligned tensors are walked in lanes of four elements by tiles of a workgroup, tensors without gaps in lanes of the whole
-//! batch, all others word by word. Buffers beyond the device's binding limit are covered window by window, and two 16-bit
-//! outputs that begin in different halves of a word are written one after the other. Everything that can be wrong is found
-//! here, before anything is recorded.
+//! From a [`Map`] to a [`MapPlan`]: checks, uploads, bindings. Everything that can be wrong is found here, before anything
+//! is recorded. How the tensors are walked is the matter of the module beside this one, `layout`.
 
-use super::context::{Context, PipelineKey, Tile};
+use super::context::{Context, PipelineKey};
 use super::error::PlanError;
+use super::layout::{Params, WORKGROUP};
 use super::map::{Dispatch, Drawn, Map, MapPlan, Second, Timesteps};
 use super::noise::NoiseKey;
 use super::source::{MapSource, Operand, Role, Rows, STATUS_BINDING, TIMESTEPS_BINDING, Walk};
-use super::window::{Extent, Window, windows};
-use super::{Shape, Storage, Tensor};
+use super::window::Window;
+use super::{Shape, Tensor};
 use wgpu::BufferUsages;
-
-/// The uniform block `Params` of `shaders/map.wgsl`.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
-struct Params {
-    batch: u32,
-    elements: u32,
-    first_sample: u32,
-    first_element: u32,
-    rows: u32,
-    timesteps: u32,
-    nan: u32,
-    contiguous: u32,
-    span: u32,
-    slots: u32,
-    groups: u32,
-    parity: u32,
-    tensors: [[u32; 2]; 5],
-    reports: u32,
-    unused: u32,
-}
-
-const LANE: u64 = 4;
-const WORKGROUP: u32 = 256;
-const MAX_GROUPS: u32 = 65_535;
-/// The largest window in bytes: 65,535 workgroups along a sample are 511 MiB of 16-bit elements, and every index, gaps
-/// included, stays inside a u32.
-const LARGEST_WINDOW: u64 = 500 << 20;
 
 /// A map and the context to plan it for.
 pub(super) struct Builder<'a> {
@@ -96,7 +65,7 @@ impl<'a> Builder<'a> {
         })
     }
 
-    fn tensor(&self, role: Role) -> Option<Tensor<'a>> {
+    pub(super) fn tensor(&self, role: Role) -> Option<Tensor<'a>> {
         match (role, self.map.in1) {
             (Role::In0, _) => self.map.in0,
             (Role::In1, Second::Given(tensor)) => Some(tensor),
@@ -107,11 +76,11 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn tensors(&self) -> impl Iterator<Item = (Role, Tensor<'a>)> + '_ {
+    pub(super) fn tensors(&self) -> impl Iterator<Item = (Role, Tensor<'a>)> + '_ {
         Role::ALL.into_iter().filter_map(|role| Some((role, self.tensor(role)?)))
     }
 
-    fn timesteps(&self) -> Option<Tensor<'a>> {
+    pub(super) fn timesteps(&self) -> Option<Tensor<'a>> {
         match self.map.timesteps {
             Timesteps::Batch => None,
             Timesteps::PerSample { buffer, offset } => Some(Tensor::f32(buffer).at(offset)),
@@ -211,98 +180,6 @@ impl<'a> Builder<'a> {
         Ok((self.context.buffer_with("tweedie::Map::keys", usage, &bytes), stride, drawn.steps))
     }
 
-    /// The outputs of each pass over the data: all at once, unless two 16-bit outputs begin in different halves of a
-    /// word, so that no walk owns the words of both. An output that replaces an input then goes last.
-    fn passes(&self) -> Result<Vec<Vec<Role>>, PlanError> {
-        let all: Vec<Role> = self.tensors().map(|(role, _)| role).filter(|role| role.is_output()).collect();
-        if self.leader(&all).is_some() || self.aligned(&all) {
-            return Ok(vec![all]);
-        }
-        let (mut last, mut passes): (Vec<_>, Vec<_>) =
-            all.into_iter().partition(|&role| self.replaced_by(role).is_some());
-        if let [first, second, ..] = last[..] {
-            return Err(PlanError::Halves { first: first.name(), second: second.name() });
-        }
-        passes.append(&mut last);
-        Ok(passes.into_iter().map(|role| vec![role]).collect())
-    }
-
-    /// The input that this output replaces.
-    fn replaced_by(&self, output: Role) -> Option<Role> {
-        let target = self.tensor(output)?;
-        [Role::In0, Role::In1]
-            .into_iter()
-            .find(|&input| self.tensor(input).is_some_and(|tensor| tensor.same(&target, self.map.shape)))
-    }
-
-    fn takes_part(role: Role, outputs: &[Role]) -> bool {
-        !role.is_output() || outputs.contains(&role)
-    }
-
-    /// Whether every tensor of a pass consists of whole lanes within each sample.
-    fn aligned(&self, outputs: &[Role]) -> bool {
-        let shape = self.map.shape;
-        let aligned = |tensor: Tensor<'_>| starts_lane(&tensor) && tensor.stride_in(shape).is_multiple_of(LANE);
-        let mut parts = self.tensors().filter(|(role, _)| Self::takes_part(*role, outputs));
-        u64::from(shape.elements).is_multiple_of(LANE) && parts.all(|(_, tensor)| aligned(tensor))
-    }
-
-    /// Whether every tensor of a pass is one run of whole lanes.
-    fn flat(&self, outputs: &[Role]) -> bool {
-        let shape = self.map.shape;
-        let gapless = |tensor: Tensor<'_>| tensor.stride_in(shape) == u64::from(shape.elements);
-        let mut parts = self.tensors().filter(|(role, _)| Self::takes_part(*role, outputs));
-        shape.elements >= 2
-            && shape.total().is_multiple_of(LANE)
-            && parts.all(|(_, tensor)| starts_lane(&tensor) && gapless(tensor))
-    }
-
-    /// How a pass walks over its windows.
-    fn walk(&self, outputs: &[Role], windows: usize) -> Walk {
-        if self.aligned(outputs) {
-            Walk::Lanes
-        } else if windows == 1 && self.flat(outputs) {
-            Walk::Flat
-        } else {
-            Walk::Words
-        }
-    }
-
-    fn windows(&self) -> Vec<Window> {
-        let limits = self.context.limits();
-        let limit = limits.max_storage_buffer_binding_size.min(LARGEST_WINDOW);
-        let shape = self.map.shape;
-        let mut extents: Vec<Extent> = self
-            .tensors()
-            .map(|(_, tensor)| Extent { bytes: tensor.storage.bytes(), stride: tensor.stride_in(shape) })
-            .collect();
-        extents.extend(self.timesteps().map(|_| Extent { bytes: 4, stride: 1 }));
-        windows(shape, &extents, limit, self.alignment(), WORKGROUP * LANE as u32)
-    }
-
-    /// What the start of a binding is a multiple of, in bytes: what the device wants, and whole lanes.
-    fn alignment(&self) -> u64 {
-        u64::from(self.context.limits().min_storage_buffer_offset_alignment).max(LANE * 4)
-    }
-
-    /// The output whose words decide the pairs of `map_words`; none if two outputs disagree about them.
-    fn leader(&self, outputs: &[Role]) -> Option<Role> {
-        let shape = self.map.shape;
-        let halves = |role: Role| {
-            let tensor = self.tensor(role)?;
-            let stride = if shape.batch == 1 { 0 } else { tensor.stride_in(shape) % 2 };
-            (tensor.storage != Storage::F32).then_some((tensor.offset / 2 % 2, stride))
-        };
-        let contiguous =
-            |role: &Role| self.tensor(*role).is_some_and(|tensor| tensor.stride_in(shape) == u64::from(shape.elements));
-        let packed: Vec<Role> = outputs.iter().copied().filter(|&role| halves(role).is_some()).collect();
-        if packed.windows(2).any(|pair| halves(pair[0]) != halves(pair[1])) {
-            return None;
-        }
-        let first = packed.first().or(outputs.first()).copied();
-        packed.into_iter().find(|role| contiguous(role)).or(first)
-    }
-
     fn dispatches(
         &self,
         outputs: &[Role],
@@ -317,7 +194,7 @@ impl<'a> Builder<'a> {
         let step = (size_of::<Params>() as u64).next_multiple_of(alignment);
         let mut bytes = Vec::with_capacity(plans.len() * step as usize);
         for (params, ..) in &plans {
-            bytes.extend_from_slice(bytemuck::bytes_of(&Params { reports: u32::from(shared.reports), ..*params }));
+            bytes.extend_from_slice(bytemuck::bytes_of(&params.reporting(shared.reports)));
             bytes.resize((bytes.len() as u64).next_multiple_of(step) as usize, 0);
         }
         let params = self.context.buffer_with("tweedie::Map::params", BufferUsages::UNIFORM, &bytes);
@@ -419,110 +296,6 @@ impl<'a> Builder<'a> {
         }
         Ok(())
     }
-
-    /// The byte offset and size to bind for a window, and the first element within what is bound.
-    fn bound(&self, tensor: &Tensor<'_>, window: &Window, timesteps: bool) -> (u64, u64, u32) {
-        let bytes = tensor.storage.bytes();
-        let (stride, first_element, elements) = if timesteps {
-            (1, 0, 1)
-        } else {
-            (tensor.stride_in(self.map.shape), window.first_element, window.elements)
-        };
-        let alignment = self.alignment();
-        let start = tensor.offset + (u64::from(window.first_sample) * stride + u64::from(first_element)) * bytes;
-        let end = start + (u64::from(window.samples - 1) * stride + u64::from(elements)) * bytes;
-        let aligned = start / alignment * alignment;
-        (aligned, end.next_multiple_of(4) - aligned, ((start - aligned) / bytes) as u32)
-    }
-
-    /// The parameters, tile and workgroups of a window.
-    fn place(&self, source: &MapSource, outputs: &[Role], window: &Window) -> (Params, Tile, [u32; 3]) {
-        let unit = match source.walk {
-            Walk::Lanes | Walk::Flat => LANE as u32,
-            Walk::Words => 1,
-        };
-        let tensors = Role::ALL.map(|role| {
-            self.tensor(role).map_or([0, 0], |tensor| {
-                let (_, _, first) = self.bound(&tensor, window, false);
-                [first / unit, tensor.stride_in(self.map.shape) as u32 / unit]
-            })
-        });
-        let mut params = Params {
-            batch: window.samples,
-            elements: window.elements,
-            first_sample: window.first_sample,
-            first_element: window.first_element,
-            rows: self.map.table.len() as u32,
-            timesteps: self.timesteps().map_or(0, |timesteps| self.bound(&timesteps, window, true).2),
-            nan: f32::NAN.to_bits(),
-            contiguous: 0,
-            span: 4,
-            slots: 0,
-            groups: 0,
-            parity: 0,
-            tensors,
-            reports: 0,
-            unused: 0,
-        };
-        match source.walk {
-            Walk::Lanes => {
-                let tile = tile_for(window.elements / LANE as u32);
-                let across = (window.elements / LANE as u32).div_ceil(tile.lanes * tile.lanes_each);
-                let rows = window.samples.div_ceil(tile.samples);
-                params.groups = rows.min(MAX_GROUPS);
-                (params, tile, [across, params.groups, rows.div_ceil(params.groups)])
-            }
-            Walk::Flat => {
-                params.slots = window.samples * window.elements;
-                let workgroups = line(&mut params);
-                (params, LINE, workgroups)
-            }
-            Walk::Words => {
-                self.lay_out_words(outputs, window, &mut params);
-                let workgroups = line(&mut params);
-                (params, LINE, workgroups)
-            }
-        }
-    }
-
-    fn lay_out_words(&self, outputs: &[Role], window: &Window, params: &mut Params) {
-        let leader = self.leader(outputs).unwrap_or(Role::Out0);
-        let [first, stride] = params.tensors[leader as usize];
-        let packed = u32::from(self.tensor(leader).is_some_and(|tensor| tensor.storage != Storage::F32));
-        params.parity = (first & 1) | (stride & 1) << 1 | packed << 2;
-        // Where no words are shared, the gaps of the leader need no slots either.
-        params.contiguous = u32::from(packed == 0 || window.samples == 1 || stride == window.elements);
-        if params.contiguous == 1 {
-            params.slots = (window.samples * window.elements + packed * (first & 1)).next_multiple_of(4);
-            params.span = params.slots;
-        } else {
-            params.span = (window.elements + packed).next_multiple_of(4);
-            params.slots = window.samples * params.span;
-        }
-    }
-}
-
-/// A workgroup along a line, for walks that do not know samples.
-const LINE: Tile = Tile { lanes: WORKGROUP, samples: 1, lanes_each: 1 };
-
-/// The workgroups of a line of `slots`, four to an invocation.
-fn line(params: &mut Params) -> [u32; 3] {
-    let groups = (params.slots / 4).div_ceil(WORKGROUP);
-    params.groups = groups.min(MAX_GROUPS);
-    [params.groups, groups.div_ceil(params.groups), 1]
-}
-
-/// Whether a tensor begins at a whole lane.
-fn starts_lane(tensor: &Tensor<'_>) -> bool {
-    tensor.offset.is_multiple_of(LANE * tensor.storage.bytes())
-}
-
-/// The tile for samples of this many lanes: a workgroup is filled with short samples, and long samples give each
-/// invocation several lanes so that loads overlap.
-fn tile_for(lanes: u32) -> Tile {
-    let across = lanes.next_power_of_two().min(WORKGROUP);
-    let lanes_each = if lanes >= 4 * WORKGROUP { 4 } else { 1 };
-    Tile { lanes: across, samples: WORKGROUP / across, lanes_each }
 }
 
 fn check_tensor(name: &'static str, tensor: &Tensor<'_>, shape: Shape, input: bool) -> Result<(), PlanError> {
@@ -548,43 +321,4 @@ fn check_tensor(name: &'static str, tensor: &Tensor<'_>, shape: Shape, input: bo
         return Err(PlanError::BufferTooSmall { tensor: name, expected, found });
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::mem::offset_of;
-
-    /// `tests/shaders.rs` holds the shader's side to the same numbers.
-    #[test]
-    fn params_lie_as_the_shader_reads_them() {
-        assert_eq!(size_of::<Params>(), 96);
-        let found = [
-            offset_of!(Params, batch),
-            offset_of!(Params, elements),
-            offset_of!(Params, first_sample),
-            offset_of!(Params, first_element),
-            offset_of!(Params, rows),
-            offset_of!(Params, timesteps),
-            offset_of!(Params, nan),
-            offset_of!(Params, contiguous),
-            offset_of!(Params, span),
-            offset_of!(Params, slots),
-            offset_of!(Params, groups),
-            offset_of!(Params, parity),
-            offset_of!(Params, tensors),
-            offset_of!(Params, reports),
-            offset_of!(Params, unused),
-        ];
-        assert_eq!(found, [0, 4, 8, 12, 16, 20, 24, 28, 32, 36, 40, 44, 48, 88, 92]);
-    }
-
-    #[test]
-    fn a_tile_is_a_whole_workgroup_however_short_the_samples() {
-        for lanes in [1, 2, 3, 16, 255, 256, 257, 1024, 1 << 20] {
-            let tile = tile_for(lanes);
-            assert_eq!(tile.lanes * tile.samples, WORKGROUP, "{lanes} lanes: {tile:?}");
-            assert!(tile.lanes >= lanes.min(WORKGROUP), "{lanes} lanes: {tile:?}");
-        }
-    }
 }

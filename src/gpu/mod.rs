@@ -7,6 +7,7 @@ mod build;
 pub mod compare;
 mod context;
 mod error;
+mod layout;
 pub mod map;
 pub mod noise;
 mod source;
