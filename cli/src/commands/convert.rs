@@ -1,10 +1,7 @@
 //! `tweedie convert`: a prediction of one quantity to others.
 
-use super::{Files, HoleArgs, quantity, schedule};
-use crate::compute::{ComputeArgs, Input, Job};
+use super::{Prediction, PredictionArgs};
 use crate::report::{Outcome, say};
-use crate::schedule_args::ScheduleArgs;
-use crate::tensor_file::TensorFile;
 use crate::tensor_writer::TensorWriter;
 use anyhow::bail;
 use serde_json::json;
@@ -17,72 +14,47 @@ use tweedie::{Quantity, Schedule};
 /// has there. Any of epsilon, x0, v, score and flow to any other.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Convert {
-    #[command(flatten)]
-    files: Files,
-
-    /// What the prediction is: epsilon, x0, v, score or flow
-    #[arg(long, value_name = "QUANTITY", value_parser = quantity)]
-    from: Quantity,
-
     /// What to write, separated by commas: x0,epsilon
     #[arg(long, value_name = "QUANTITY,..", value_delimiter = ',', required = true)]
     to: Vec<String>,
 
     #[command(flatten)]
-    holes: HoleArgs,
-
-    #[command(flatten)]
-    schedule: ScheduleArgs,
-
-    #[command(flatten)]
-    compute: ComputeArgs,
+    arguments: PredictionArgs,
 }
 
 impl Convert {
     pub fn run(&self, json: bool) -> Outcome {
         let wanted = self.wanted()?;
-        self.files.check()?;
-        let schedule = schedule(&self.schedule)?;
-        let file = TensorFile::open(&self.files.input)?;
-        let x_t = file.finite_floats("x_t")?;
-        let prediction = file.floats_like("prediction", &x_t)?;
-        let timesteps = file.timesteps("t", &x_t, schedule.len())?;
+        let PredictionArgs { from, holes, compute, files, .. } = &self.arguments;
+        let input = self.arguments.read()?;
+        let Prediction { schedule, x_t, timesteps, .. } = &input;
         for (_, quantity) in &wanted {
-            let table = schedule.conversion_where_defined(self.from, *quantity, None);
+            let table = schedule.conversion_where_defined(*from, *quantity, None);
             let why = |t: usize| {
-                let undefined = solve(schedule.levels()[t], self.from, *quantity).err();
+                let undefined = solve(schedule.levels()[t], *from, *quantity).err();
                 undefined.map_or(String::new(), |error| error.at(t).to_string())
             };
-            self.holes.check(&timesteps, |t| table.row(t).is_some(), why)?;
+            holes.check(timesteps, |t| table.row(t).is_some(), why)?;
         }
-        let engine = self.compute.open()?;
+        let engine = compute.open()?;
         let mut writer = TensorWriter::new();
-        for pair in passes(&schedule, self.from, &timesteps, &wanted) {
+        for pair in passes(schedule, *from, timesteps, &wanted) {
             let (name, first) = &pair[0];
             let second = pair.get(1).map(|(_, quantity)| *quantity);
-            let table = schedule.conversion_where_defined(self.from, *first, second);
-            let job = Job {
-                table: &table,
-                batch: x_t.batch(),
-                elements: x_t.per_sample(),
-                timesteps: &timesteps,
-                in0: &x_t,
-                in1: Input::Given(&prediction),
-                both: second.is_some(),
-            };
-            let outputs = engine.run("converting", &job)?;
+            let table = schedule.conversion_where_defined(*from, *first, second);
+            let outputs = engine.run("converting", &input.job(&table, second.is_some()))?;
             outputs.out0.write(&mut writer, name, &x_t.shape)?;
             if let (Some(values), Some((name, _))) = (outputs.out1, pair.get(1)) {
                 values.write(&mut writer, name, &x_t.shape)?;
             }
         }
-        writer.save(&self.files.out)?;
+        writer.save(&files.out)?;
         let names: Vec<&str> = wanted.iter().map(|(name, _)| name.as_str()).collect();
-        let out = self.files.out.display();
+        let out = files.out.display();
         if json {
-            return say(json!({ "shape": x_t.shape, "from": self.from.name(), "to": names, "out": out.to_string() }));
+            return say(json!({ "shape": x_t.shape, "from": from.name(), "to": names, "out": out.to_string() }));
         }
-        say(format_args!("{:?}: {} from {} -> {out}", x_t.shape, names.join(" and "), self.from))
+        say(format_args!("{:?}: {} from {} -> {out}", x_t.shape, names.join(" and "), from))
     }
 
     /// The names as they were typed, which the tensors get, and what they mean.

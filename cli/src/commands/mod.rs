@@ -9,11 +9,15 @@ pub mod posterior;
 pub mod schedule;
 pub mod verify;
 
+use crate::array::Array;
 use crate::atomic;
+use crate::compute::{ComputeArgs, Input, Job};
 use crate::report::{Failure, Outcome, warn};
 use crate::schedule_args::{Recipe, ScheduleArgs};
+use crate::tensor_file::TensorFile;
 use anyhow::anyhow;
 use std::path::PathBuf;
+use tweedie::table::Table;
 use tweedie::{Quantity, Schedule};
 
 /// The file that a command reads and the one that it writes.
@@ -59,6 +63,62 @@ pub fn schedule(arguments: &ScheduleArgs) -> Outcome<Schedule> {
         (built, _) => built,
     };
     rescaled.map_err(|error| Failure::input(anyhow!("schedule: {error}")))
+}
+
+/// What the commands that start from a network's prediction have in common.
+#[derive(clap::Args, Clone, Debug)]
+pub struct PredictionArgs {
+    #[command(flatten)]
+    pub files: Files,
+
+    /// What the prediction is: epsilon, x0, v, score or flow
+    #[arg(long, value_name = "QUANTITY", value_parser = quantity)]
+    pub from: Quantity,
+
+    #[command(flatten)]
+    pub holes: HoleArgs,
+
+    #[command(flatten)]
+    pub schedule: ScheduleArgs,
+
+    #[command(flatten)]
+    pub compute: ComputeArgs,
+}
+
+/// What such a command reads.
+pub struct Prediction {
+    pub schedule: Schedule,
+    pub x_t: Array,
+    pub prediction: Array,
+    pub timesteps: Vec<u32>,
+}
+
+impl PredictionArgs {
+    /// Reads `x_t`, `prediction` and `t`, after it is sure that the result can be written.
+    pub fn read(&self) -> Outcome<Prediction> {
+        self.files.check()?;
+        let schedule = schedule(&self.schedule)?;
+        let file = TensorFile::open(&self.files.input)?;
+        let x_t = file.finite_floats("x_t")?;
+        let prediction = file.floats_like("prediction", &x_t)?;
+        let timesteps = file.timesteps("t", &x_t, schedule.len())?;
+        Ok(Prediction { schedule, x_t, prediction, timesteps })
+    }
+}
+
+impl Prediction {
+    /// The job that applies a table to it.
+    pub fn job<'a>(&'a self, table: &'a Table, both: bool) -> Job<'a> {
+        Job {
+            table,
+            batch: self.x_t.batch(),
+            elements: self.x_t.per_sample(),
+            timesteps: &self.timesteps,
+            in0: &self.x_t,
+            in1: Input::Given(&self.prediction),
+            both,
+        }
+    }
 }
 
 /// What to do with a sample at whose timestep the wanted value does not exist.

@@ -1,10 +1,7 @@
 //! `tweedie posterior`: the Gaussian of the step before.
 
-use super::{Files, HoleArgs, quantity, schedule};
-use crate::compute::{ComputeArgs, Input, Job};
+use super::{Prediction, PredictionArgs};
 use crate::report::{Outcome, say};
-use crate::schedule_args::ScheduleArgs;
-use crate::tensor_file::TensorFile;
 use crate::tensor_writer::TensorWriter;
 use serde_json::json;
 use tweedie::Quantity;
@@ -17,59 +14,34 @@ use tweedie::math::solve;
 #[derive(clap::Args, Clone, Debug)]
 pub struct Posterior {
     #[command(flatten)]
-    files: Files,
-
-    /// What the prediction is: epsilon, x0, v, score or flow
-    #[arg(long, value_name = "QUANTITY", value_parser = quantity)]
-    from: Quantity,
-
-    #[command(flatten)]
-    holes: HoleArgs,
-
-    #[command(flatten)]
-    schedule: ScheduleArgs,
-
-    #[command(flatten)]
-    compute: ComputeArgs,
+    arguments: PredictionArgs,
 }
 
 impl Posterior {
     pub fn run(&self, json: bool) -> Outcome {
-        self.files.check()?;
-        let schedule = schedule(&self.schedule)?;
-        let file = TensorFile::open(&self.files.input)?;
-        let x_t = file.finite_floats("x_t")?;
-        let prediction = file.floats_like("prediction", &x_t)?;
-        let timesteps = file.timesteps("t", &x_t, schedule.len())?;
+        let PredictionArgs { from, holes, compute, files, .. } = &self.arguments;
+        let input = self.arguments.read()?;
+        let Prediction { schedule, x_t, timesteps, .. } = &input;
         let variances = schedule.posterior_variance().map_err(anyhow::Error::from)?;
         let log_variances = schedule.posterior_log_variance_clipped().map_err(anyhow::Error::from)?;
-        let table = schedule.posterior_mean_where_defined(self.from);
+        let table = schedule.posterior_mean_where_defined(*from);
         let why = |t: usize| {
-            let x0 = solve(schedule.levels()[t], self.from, Quantity::X0);
+            let x0 = solve(schedule.levels()[t], *from, Quantity::X0);
             x0.err().map_or(String::new(), |error| error.at(t).to_string())
         };
-        self.holes.check(&timesteps, |t| table.row(t).is_some(), why)?;
-        let job = Job {
-            table: &table,
-            batch: x_t.batch(),
-            elements: x_t.per_sample(),
-            timesteps: &timesteps,
-            in0: &x_t,
-            in1: Input::Given(&prediction),
-            both: false,
-        };
-        let outputs = self.compute.open()?.run("posterior mean", &job)?;
+        holes.check(timesteps, |t| table.row(t).is_some(), why)?;
+        let outputs = compute.open()?.run("posterior mean", &input.job(&table, false))?;
         let of_samples = |table: &[f64]| timesteps.iter().map(|&t| table[t as usize]).collect::<Vec<f64>>();
         let mut writer = TensorWriter::new();
         outputs.out0.write(&mut writer, "mean", &x_t.shape)?;
         let batch = [x_t.batch()];
         writer.doubles("variance", &batch, &of_samples(&variances))?;
         writer.doubles("log_variance_clipped", &batch, &of_samples(&log_variances))?;
-        writer.save(&self.files.out)?;
-        let out = self.files.out.display();
+        writer.save(&files.out)?;
+        let out = files.out.display();
         if json {
-            return say(json!({ "shape": x_t.shape, "from": self.from.name(), "out": out.to_string() }));
+            return say(json!({ "shape": x_t.shape, "from": from.name(), "out": out.to_string() }));
         }
-        say(format_args!("{:?}: posterior mean and variance from {} -> {out}", x_t.shape, self.from))
+        say(format_args!("{:?}: posterior mean and variance from {} -> {out}", x_t.shape, from))
     }
 }
