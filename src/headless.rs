@@ -72,7 +72,7 @@ fn rank(info: &wgpu::AdapterInfo) -> (u8, u8) {
     (software.max(gl) + gl, kind)
 }
 
-/// `index: name (backend, driver)`, as the tool lists adapters.
+/// `name (backend, driver)`, as the tool lists adapters.
 pub fn describe(info: &wgpu::AdapterInfo) -> String {
     format!("{} ({}, {} {})", info.name, info.backend, info.driver, info.driver_info).replace(" )", ")")
 }

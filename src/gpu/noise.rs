@@ -9,7 +9,7 @@
 //! so the noise of a sample does not depend on the batch it is in, on the order of samples, the dispatch shape, the device
 //! or on how many machines share the work. The words are bit-equal on every device. A word `w` becomes the uniform number
 //! `u = (w + 1/2) / 2^32` and two words the normals `r sin(2 pi u')`, `r cos(2 pi u')` with `r = sqrt(-2 ln u)`; that is
-//! cuRAND's conversion, and its generator with the same seed gives the same numbers. `|z|` is at most 6.77.
+//! cuRAND's conversion: its Philox sequence of a seed is our batch of samples of four elements. `|z|` is at most 6.77.
 //!
 //! **Practice.** These functions are the f64 host twin of `shaders/philox.wgsl` and `shaders/normal.wgsl`, which the
 //! kernels use in place. The numbers of a seed stay the same in every later release; known-answer tests pin them.
@@ -127,6 +127,15 @@ mod tests {
                 assert!(pair.iter().all(|z| z.is_finite() && z.abs() < 6.77), "{pair:?}");
             }
         }
+    }
+
+    /// At the word of u = e^(-1/2) the radius is 1, up to the half word by which u misses it.
+    #[test]
+    fn the_radius_is_the_one_of_box_muller() {
+        let word = ((-0.5f64).exp() * 2f64.powi(32)) as u32;
+        let [sine, cosine] = normal_pair(word, 1 << 29);
+        approx::assert_relative_eq!(sine.hypot(cosine), 1.0, max_relative = 1e-9);
+        approx::assert_relative_eq!(sine, cosine, max_relative = 1e-8); // an eighth of a turn, and half a word
     }
 
     #[test]

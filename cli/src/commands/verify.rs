@@ -24,7 +24,7 @@ use tweedie::{Quantity, Schedule, Shape, Storage};
 pub struct Verify {
     /// Only these storage types, separated by commas [default: f32,f16,bf16]
     #[arg(long, value_name = "TYPE,..", value_delimiter = ',')]
-    storages: Vec<Storage>,
+    storage: Vec<Storage>,
 
     /// Spoil the coefficients at T/2 by 1% on the adapter first: every check must then fail, which shows that it can
     #[arg(long)]
@@ -58,7 +58,7 @@ struct Finding {
 impl Verify {
     pub fn run(&self, json: bool) -> Outcome {
         let schedules = self.schedules()?;
-        let storages = if self.storages.is_empty() { Storage::ALL.to_vec() } else { self.storages.clone() };
+        let storages = if self.storage.is_empty() { Storage::ALL.to_vec() } else { self.storage.clone() };
         let mut adapter = Adapter::open(self.adapter.as_deref(), Storage::F32)?;
         if !json {
             say(format_args!("{}", describe(&adapter.gpu.info)))?;

@@ -317,9 +317,9 @@ const BAD_SCHEDULES: [&str; 12] = [
 fn verify_refuses() {
     let folder = Folder::new();
     for options in BAD_SCHEDULES {
-        folder.refuses(&format!("verify --storages bf16 {options}"), &[]);
+        folder.refuses(&format!("verify --storage bf16 {options}"), &[]);
     }
-    folder.refuses("verify --storages bf16,f8", &["f8"]);
+    folder.refuses("verify --storage bf16,f8", &["f8"]);
 }
 
 fn unknown_names() {

@@ -40,7 +40,7 @@ fn help() {
         ("noise", &["--out", "--target", "--seed"], true, true),
         ("convert", &["--out", "--from", "--to", "--allow-undefined"], true, true),
         ("posterior", &["--out", "--from", "--allow-undefined"], true, true),
-        ("verify", &["--storages", "--wrong-coefficient", "--adapter"], true, false),
+        ("verify", &["--storage", "--wrong-coefficient", "--adapter"], true, false),
         ("demo", &["--out", "--error", "--seed"], true, true),
     ];
     let all = run("--help");
@@ -185,11 +185,11 @@ fn demo_on_damaged_pictures() {
 }
 
 fn verify_passes() {
-    let Run { code, stdout, stderr } = run("verify --storages bf16 --schedule linear");
+    let Run { code, stdout, stderr } = run("verify --storage bf16 --schedule linear");
     assert_eq!((code, stderr.as_str()), (Some(0), ""), "{stdout}");
     let last = stdout.lines().last().expect("a verdict");
     assert!(last.starts_with("all ") && last.contains("checks passed"), "{last}");
-    let json = run("verify --storages bf16 --train-timesteps 3 --json");
+    let json = run("verify --storage bf16 --train-timesteps 3 --json");
     assert_eq!((json.code, json.stderr.as_str()), (Some(0), ""));
     for check in objects(&json.stdout) {
         assert_eq!((&check["passed"], &check["storage"]), (&Value::from(true), &Value::from("bf16")), "{check}");
@@ -198,7 +198,7 @@ fn verify_passes() {
 }
 
 fn verify_notices() {
-    let Run { code, stdout, stderr } = run("verify --wrong-coefficient --storages f32 --schedule linear");
+    let Run { code, stdout, stderr } = run("verify --wrong-coefficient --storage f32 --schedule linear");
     assert_eq!(code, Some(1), "{stderr}");
     let checks = stdout.lines().filter(|line| line.ends_with("FAILED")).count();
     assert!(checks > 20 && !stdout.contains("passed"), "{stdout}");
@@ -207,7 +207,7 @@ fn verify_notices() {
 
 /// An option that is silently ignored would let somebody believe that they have checked what was never run.
 fn verify_heeds_options() {
-    let Run { code, stdout, stderr } = run("verify --storages bf16 --beta-end 0.05");
+    let Run { code, stdout, stderr } = run("verify --storage bf16 --beta-end 0.05");
     assert_eq!(code, Some(0), "{stderr}");
     assert!(!stdout.contains("cosine"), "--beta-end is ignored, and three other schedules are checked");
 }
