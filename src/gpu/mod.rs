@@ -11,6 +11,7 @@ mod layout;
 pub mod map;
 pub mod noise;
 mod source;
+pub mod step;
 mod storage;
 mod tensor;
 mod window;

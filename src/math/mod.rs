@@ -23,6 +23,7 @@ mod posterior;
 mod quantity;
 mod recipe;
 mod rows;
+mod sampler;
 mod schedule;
 
 pub use level::NoiseLevel;
@@ -30,4 +31,5 @@ pub use posterior::Posterior;
 pub use quantity::{Quantity, solve};
 pub use recipe::edm_sigmas;
 pub use rows::conversion_row;
+pub use sampler::{Call, Sampler};
 pub use schedule::{MAX_STEPS, Schedule};

@@ -11,6 +11,10 @@
 //! A row may be a hole: no value exists at that timestep (epsilon to x0 at zero terminal SNR), and whoever applies the
 //! table must answer NaN there and never a neighbour's numbers.
 
+mod step;
+
+pub use step::{Clip, Deviation, HISTORY, STEP_WIDTH, StepRow};
+
 use thiserror::Error;
 
 /// `out = matrix * in`, row by row: `[[m00, m01], [m10, m11]]`. Without units.

@@ -1,0 +1,147 @@
+//! step: every sampler's step as one streaming kernel; see [`StepRow`] for what it computes.
+//!
+//! Host twin of `shaders/step.wgsl`: [`reference()`].
+
+use super::compare::Exact;
+use crate::table::{Clip, Deviation, HISTORY, StepRow};
+
+/// The tensors of one sample, in f64. What a row has no coefficient for is not looked at.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Sample<'a> {
+    /// The sample that the step starts from.
+    pub x: &'a [f64],
+    /// The network's output, and that without the condition.
+    pub predictions: [&'a [f64]; 2],
+    /// The `x0` of the last steps, latest first.
+    pub history: [&'a [f64]; HISTORY],
+    /// Standard normal noise.
+    pub noise: &'a [f64],
+    /// The network's second output, for a learned deviation.
+    pub learned: &'a [f64],
+    /// Where the sample is known (1) and where it is not (0), and the known clean sample.
+    pub known: Option<[&'a [f64]; 2]>,
+}
+
+/// What holds for all steps of a loop.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Rules {
+    /// What is done to the clean sample.
+    pub clip: Clip,
+    /// What the noise is multiplied with.
+    pub deviation: Deviation,
+    /// How far the guided prediction is brought back to the standard deviation of the conditional one, in `0..=1` (Lin
+    /// et al. 2023, arXiv 2305.08891, section 3.4); 0 is not at all.
+    pub rescale: f64,
+}
+
+/// What a step must give for one sample, in f64.
+#[derive(Clone, Debug, Default)]
+pub struct Stepped {
+    /// The next sample.
+    pub next: Vec<Exact>,
+    /// The clean sample, after clipping.
+    pub x0: Vec<Exact>,
+    /// The next sample as the network is given it.
+    pub input: Vec<Exact>,
+}
+
+/// A value with the sum of the magnitudes of its terms.
+fn sum(terms: &[(f64, Exact)]) -> Exact {
+    let used = terms.iter().filter(|(c, _)| *c != 0.0);
+    used.fold(Exact { value: 0.0, magnitude: 0.0 }, |sum, (c, x)| Exact {
+        value: sum.value + c * x.value,
+        magnitude: sum.magnitude + (c * x.magnitude).abs(),
+    })
+}
+
+fn at(tensor: &[f64], i: usize) -> Exact {
+    let value = tensor.get(i).copied().unwrap_or(f64::NAN);
+    Exact { value, magnitude: value.abs() }
+}
+
+/// One step of one sample: the twin of the kernel.
+pub fn reference(row: &StepRow, rules: &Rules, sample: &Sample<'_>) -> Stepped {
+    let elements = 0..sample.x.len();
+    let [conditional, unconditional] = sample.predictions;
+    let mixed: Vec<Exact> = elements
+        .clone()
+        .map(|i| sum(&[(row.guidance[0], at(conditional, i)), (row.guidance[1], at(unconditional, i))]))
+        .collect();
+    let factor = rescale_factor(conditional, &mixed, rules.rescale);
+    let p = |i: usize| Exact { value: mixed[i].value * factor, magnitude: mixed[i].magnitude * factor };
+    let raw: Vec<Exact> = elements
+        .clone()
+        .map(|i| sum(&[(row.x0[0], at(sample.x, i)), (row.x0[1], p(i)), (row.x0[2], at(sample.noise, i))]))
+        .collect();
+    let x0 = clipped(&raw, rules.clip);
+    let next: Vec<Exact> = elements
+        .map(|i| {
+            let z = at(sample.noise, i);
+            let s = match rules.deviation {
+                Deviation::Fixed => 1.0,
+                Deviation::Log => (row.learned[0] + row.learned[1] * at(sample.learned, i).value).exp(),
+                Deviation::Variance => at(sample.learned, i).value.max(0.0).sqrt(),
+            };
+            let z_coefficient = if row.z == 0.0 { 0.0 } else { row.z * s };
+            let next = sum(&[
+                (row.x, at(sample.x, i)),
+                (row.p, p(i)),
+                (row.clean, x0[i]),
+                (row.history[0], at(sample.history[0], i)),
+                (row.history[1], at(sample.history[1], i)),
+                (row.history[2], at(sample.history[2], i)),
+                (z_coefficient, z),
+            ]);
+            let Some([mask, known]) = sample.known else { return next };
+            let m = at(mask, i).value;
+            let target = sum(&[(row.known[0], at(known, i)), (row.known[1], z)]);
+            sum(&[(m, target), (1.0 - m, next)])
+        })
+        .collect();
+    let input = next.iter().map(|&x| sum(&[(row.input, x)])).collect();
+    Stepped { next, x0, input }
+}
+
+/// `rescale * std(conditional)/std(mixed) + 1 - rescale`; 1 where the mixture has no deviation.
+fn rescale_factor(conditional: &[f64], mixed: &[Exact], rescale: f64) -> f64 {
+    if rescale == 0.0 {
+        return 1.0;
+    }
+    let mixed: Vec<f64> = mixed.iter().map(|x| x.value).collect();
+    let (wanted, found) = (deviation(conditional), deviation(&mixed));
+    if found > 0.0 { rescale * wanted / found + 1.0 - rescale } else { 1.0 }
+}
+
+/// The standard deviation, unbiased as torch's.
+fn deviation(values: &[f64]) -> f64 {
+    let n = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    let squares: f64 = values.iter().map(|x| (x - mean) * (x - mean)).sum();
+    if n < 2.0 { 0.0 } else { (squares / (n - 1.0)).sqrt() }
+}
+
+fn clipped(x0: &[Exact], clip: Clip) -> Vec<Exact> {
+    let clamp = |x: &Exact, range: f64, scale: f64| Exact {
+        value: if x.value.is_nan() { x.value } else { x.value.clamp(-range, range) / scale },
+        magnitude: x.magnitude / scale,
+    };
+    match clip {
+        Clip::None => x0.to_vec(),
+        Clip::Range(range) => x0.iter().map(|x| clamp(x, range, 1.0)).collect(),
+        Clip::Quantile { ratio, least, most } => {
+            let magnitudes: Vec<f64> = x0.iter().map(|x| x.value.abs()).collect();
+            let s = quantile(&magnitudes, ratio).clamp(least, most.max(least));
+            x0.iter().map(|x| clamp(x, s, s)).collect()
+        }
+    }
+}
+
+/// The quantile of a sample with linear interpolation between its elements, as torch.quantile's default.
+pub fn quantile(values: &[f64], ratio: f64) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_unstable_by(f64::total_cmp);
+    let Some(last) = sorted.len().checked_sub(1) else { return f64::NAN };
+    let place = ratio.clamp(0.0, 1.0) * last as f64;
+    let (below, above) = (sorted[place.floor() as usize], sorted[(place.floor() as usize + 1).min(last)]);
+    below + (above - below) * place.fract()
+}
