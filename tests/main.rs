@@ -2,6 +2,7 @@
 
 mod embedding;
 mod identities;
+mod samplers;
 mod schedules;
 mod shaders;
 mod support;

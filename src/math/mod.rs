@@ -23,8 +23,9 @@ mod posterior;
 mod quantity;
 mod recipe;
 mod rows;
-mod sampler;
+pub mod sampler;
 mod schedule;
+mod spacing;
 
 pub use level::NoiseLevel;
 pub use posterior::Posterior;
@@ -33,3 +34,4 @@ pub use recipe::edm_sigmas;
 pub use rows::conversion_row;
 pub use sampler::{Call, Sampler};
 pub use schedule::{MAX_STEPS, Schedule};
+pub use spacing::{Sections, Spacing, consistency_timesteps};
