@@ -16,8 +16,10 @@
 //! tables are computed without cancellation; its methods `noising`, `conversion` and `posterior_mean` return the
 //! tables of matrices that kernels apply. Timesteps are indices from 0: the clean sample is "before timestep 0".
 
+mod beta_distribution;
 mod chain;
 mod dd;
+pub mod flow;
 mod level;
 mod posterior;
 mod quantity;
@@ -25,6 +27,7 @@ mod recipe;
 mod rows;
 pub mod sampler;
 mod schedule;
+pub mod sigmas;
 mod spacing;
 
 pub use level::NoiseLevel;

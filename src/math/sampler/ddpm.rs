@@ -53,10 +53,8 @@ impl Ddpm {
 
     fn call(&self, k: usize, step: &Step, denoiser: &Denoiser) -> Result<Call, SamplerError> {
         let move_ = Transition { from: step.from, to: step.to };
+        move_.check_cleaner(k, "DDPM")?;
         let lost = move_.lost();
-        if !(0.0..=1.0).contains(&lost) {
-            return Err(SamplerError::Unsupported { solver: "DDPM", what: "go towards noise", step: k });
-        }
         let mut call = Call::begin(k, step, denoiser)?;
         call.row.clean = step.to.alpha() * lost;
         call.row.x = move_.kept() * move_.ratio();

@@ -80,11 +80,8 @@ impl FirstOrder {
         if self.eta == 0.0 {
             return Ok((sigma, 0.0));
         }
-        let lost = move_.lost();
-        if !(0.0..=1.0).contains(&lost) {
-            return Err(SamplerError::Unsupported { solver: "eta above 0", what: "go towards noise", step: k });
-        }
-        let (kept, eta) = (move_.kept(), self.eta);
+        move_.check_cleaner(k, "a sampler with eta above 0")?;
+        let (kept, lost, eta) = (move_.kept(), move_.lost(), self.eta);
         let old = ((1.0 - eta) * (1.0 + eta) + (eta * kept) * (eta * kept)).sqrt();
         Ok((sigma * old, sigma * eta * lost.sqrt() * self.noise_scale))
     }

@@ -19,9 +19,11 @@ pub struct Step {
     pub from: NoiseLevel,
     /// The level to which the step leads.
     pub to: NoiseLevel,
+    /// What the network is told at `to`, if it can be asked there.
+    pub to_timestep: Option<f64>,
     /// The network is given `input * x`.
     pub input: f64,
-    /// The standard deviation of fresh noise that is added before the network is asked; see [`Churn`](super::Churn).
+    /// The standard deviation of the noise that was added to reach `from`; see [`Churn`](super::Churn).
     pub churn: f64,
 }
 
@@ -95,7 +97,7 @@ impl Grid {
                 false => to.noise_added_by(from),
                 true => from.noise_added_by(to),
             };
-            let onward = steps.get(k + 1).is_none_or(|next| falls(step.from, next.from) > 0.0);
+            let onward = steps.get(k + 1).is_none_or(|next| next.churn > 0.0 || falls(step.from, next.from) > 0.0);
             let moved = falls(step.from, step.to);
             if !onward || moved < 0.0 || (moved == 0.0 && k + 1 < steps.len()) {
                 return Err(SamplerError::Direction { step: k });
@@ -113,7 +115,7 @@ impl Grid {
     pub fn of_schedule(schedule: &Schedule, timesteps: &[usize], end: NoiseLevel) -> Result<Self, SamplerError> {
         let levels = levels_at(schedule, timesteps)?;
         let targets = levels.iter().skip(1).copied().chain([end]);
-        Self::of_levels(timesteps, &levels, targets)
+        Self::of_levels(Scale::VariancePreserving, &levels, targets, &as_told(timesteps))
     }
 
     /// As [`of_schedule`](Self::of_schedule), but every step leads to the level `stride` timesteps earlier, whether or not
@@ -133,7 +135,7 @@ impl Grid {
         let levels = levels_at(schedule, timesteps)?;
         let earlier = |&t: &usize| t.checked_sub(stride).map_or(Ok(end), |t| schedule.level(t));
         let targets = timesteps.iter().map(earlier).collect::<Result<Vec<_>, _>>()?;
-        Self::of_levels(timesteps, &levels, targets.into_iter())
+        Self::of_levels(Scale::VariancePreserving, &levels, targets.into_iter(), &as_told(timesteps))
     }
 
     /// From falling sigmas, what the network is told at each, and the last sigma, usually 0.
@@ -150,23 +152,21 @@ impl Grid {
         }
         let levels = sigmas.iter().map(|&sigma| scale.level(sigma)).collect::<Result<Vec<_>, _>>()?;
         let targets = levels.iter().skip(1).copied().chain([scale.level(end)?]);
-        let steps = levels.iter().zip(targets).zip(timesteps).map(|((&from, to), &timestep)| {
-            let input = scale.input(from);
-            Step { timestep, from, to, input, churn: 0.0 }
-        });
-        Self::new(steps.collect(), scale)
+        Self::of_levels(scale, &levels, targets, timesteps)
     }
 
     fn of_levels(
-        timesteps: &[usize],
+        scale: Scale,
         levels: &[NoiseLevel],
         targets: impl Iterator<Item = NoiseLevel>,
+        timesteps: &[f64],
     ) -> Result<Self, SamplerError> {
-        let steps = levels.iter().zip(targets).zip(timesteps).map(|((&from, to), &t)| {
-            let timestep = t as f64;
-            Step { timestep, from, to, input: 1.0, churn: 0.0 }
+        let steps = levels.iter().zip(targets).zip(timesteps).enumerate().map(|(k, ((&from, to), &timestep))| {
+            let next = levels.get(k + 1).zip(timesteps.get(k + 1));
+            let to_timestep = next.filter(|(level, _)| **level == to).map(|(_, &timestep)| timestep);
+            Step { timestep, from, to, to_timestep, input: scale.input(from), churn: 0.0 }
         });
-        Self::new(steps.collect(), Scale::VariancePreserving)
+        Self::new(steps.collect(), scale)
     }
 
     /// The same steps taken backwards, from the last level to the first, for inversion: each asks the network at the
@@ -177,7 +177,7 @@ impl Grid {
     pub fn reversed(&self) -> Result<Self, SamplerError> {
         let back = |step: &Step| {
             let (from, to) = (step.to, step.from);
-            Step { from, to, input: self.scale.input(from), churn: 0.0, ..*step }
+            Step { from, to, to_timestep: Some(step.timestep), input: self.scale.input(from), churn: 0.0, ..*step }
         };
         Self::new(self.steps.iter().rev().map(back).collect(), self.scale)
     }
@@ -205,6 +205,10 @@ impl Grid {
     pub const fn scale(&self) -> Scale {
         self.scale
     }
+}
+
+fn as_told(timesteps: &[usize]) -> Vec<f64> {
+    timesteps.iter().map(|&t| t as f64).collect()
 }
 
 fn levels_at(schedule: &Schedule, timesteps: &[usize]) -> Result<Vec<NoiseLevel>, SamplerError> {

@@ -30,16 +30,27 @@
 //! ```
 
 pub(in crate::math) mod check;
+mod churn;
+mod consistency;
 mod ddpm;
 mod denoiser;
+mod dpm;
 mod first_order;
 mod grid;
+mod heun;
+mod multistep;
 mod transition;
+mod unipc;
 
+pub use churn::{Churn, UnseenChurn};
+pub use consistency::{Boundary, Consistency};
 pub use ddpm::{Ddpm, Variance};
 pub use denoiser::{Denoiser, Prediction};
+pub use dpm::{DpmKind, DpmSolver};
 pub use first_order::{Estimate, FirstOrder};
 pub use grid::{Grid, Scale, Step};
+pub use heun::Heun;
+pub use unipc::{Corrector, UniPc, UniPcKind};
 
 use crate::error::SamplerError;
 use crate::math::{NoiseLevel, Quantity};

@@ -9,6 +9,7 @@
 //! (Lu et al. 2022, arXiv 2206.00927, write all of it in `h`; the posterior of Kingma et al. 2021, arXiv 2107.00630,
 //! appendix A, has variance `sigma'^2*(1 - kept^2)`.)
 
+use crate::error::SamplerError;
 use crate::math::NoiseLevel;
 use crate::math::level::log_ratio;
 
@@ -47,5 +48,13 @@ impl Transition {
     pub(super) fn h(self) -> f64 {
         let (now, before) = (self.to.alpha() * self.from.sigma(), self.from.alpha() * self.to.sigma());
         log_ratio(now, before, self.added())
+    }
+
+    /// That step `k` goes towards clean, so that it can draw noise.
+    pub(super) fn check_cleaner(self, k: usize, solver: &'static str) -> Result<(), SamplerError> {
+        match (0.0..=1.0).contains(&self.lost()) {
+            true => Ok(()),
+            false => Err(SamplerError::Unsupported { solver, what: "draw noise on the way to more noise", step: k }),
+        }
     }
 }
