@@ -8,4 +8,5 @@ mod shaders;
 mod support;
 mod vectors_a;
 mod vectors_b;
+mod vectors_c;
 mod vectors_e;

@@ -37,4 +37,5 @@ pub use recipe::edm_sigmas;
 pub use rows::conversion_row;
 pub use sampler::{Call, Sampler};
 pub use schedule::{MAX_STEPS, Schedule};
+pub use sigmas::SigmaTable;
 pub use spacing::{Sections, Spacing, consistency_timesteps};

@@ -81,7 +81,7 @@ impl DpmSolver {
             2 if few => 2,
             _ => self.order,
         };
-        most.min(k + 1)
+        most.min(self.order).min(k + 1)
     }
 
     /// The integrals as this kind takes them.
