@@ -2,9 +2,11 @@
 
 mod embedding;
 mod identities;
+mod samplers;
 mod schedules;
 mod shaders;
 mod support;
 mod vectors_a;
 mod vectors_b;
+mod vectors_c;
 mod vectors_e;

@@ -68,7 +68,7 @@ impl NoiseLevel {
     }
 
     /// Without a check, and without negative zeros.
-    pub(super) fn raw(alpha: f64, sigma: f64) -> Self {
+    pub(in crate::math) fn raw(alpha: f64, sigma: f64) -> Self {
         Self { alpha: alpha + 0.0, sigma: sigma + 0.0 }
     }
 
@@ -119,13 +119,13 @@ impl NoiseLevel {
     }
 
     /// `alpha*other.sigma - sigma*other.alpha`: positive where `other` is the noisier, exact to 1.5 ulp.
-    pub(super) fn noise_added_by(self, other: Self) -> f64 {
+    pub(in crate::math) fn noise_added_by(self, other: Self) -> f64 {
         difference_of_products(self.alpha, other.sigma, self.sigma, other.alpha)
     }
 }
 
 /// `ln(a/b)` given `a - b`, to a few ulp also where the two are nearly equal.
-pub(super) fn log_ratio(a: f64, b: f64, difference: f64) -> f64 {
+pub(in crate::math) fn log_ratio(a: f64, b: f64, difference: f64) -> f64 {
     if difference.abs() < 0.5 * b {
         (difference / b).ln_1p()
     } else if a > 0.0 && b > 0.0 && !(a / b).is_normal() {

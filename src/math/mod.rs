@@ -16,15 +16,19 @@
 //! tables are computed without cancellation; its methods `noising`, `conversion` and `posterior_mean` return the
 //! tables of matrices that kernels apply. Timesteps are indices from 0: the clean sample is "before timestep 0".
 
+mod beta_distribution;
 mod chain;
 mod dd;
+pub mod flow;
 mod level;
 mod posterior;
 mod quantity;
 mod recipe;
 mod rows;
-mod sampler;
+pub mod sampler;
 mod schedule;
+pub mod sigmas;
+mod spacing;
 
 pub use level::NoiseLevel;
 pub use posterior::Posterior;
@@ -33,3 +37,5 @@ pub use recipe::edm_sigmas;
 pub use rows::conversion_row;
 pub use sampler::{Call, Sampler};
 pub use schedule::{MAX_STEPS, Schedule};
+pub use sigmas::SigmaTable;
+pub use spacing::{Sections, Spacing, consistency_timesteps};

@@ -1,5 +1,7 @@
 //! Test vectors and comparisons.
 
+pub mod loops;
+
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
 use std::path::PathBuf;

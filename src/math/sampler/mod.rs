@@ -3,41 +3,238 @@
 //! **Theory.** A sampler visits noise levels from noisy to clean. At each it calls the network, and what it does with the
 //! answer is linear in the sample, the prediction, the clean sample that the prediction implies, the clean samples of
 //! earlier calls, and noise. So a solver is a function from a list of levels to [`StepRow`]s, and each small file here is
-//! one.
+//! one:
 //!
-//! **Practice.** A [`Sampler`] is built once; its calls carry everything that a loop needs. Nothing is computed while the
-//! loop runs.
+//! | on | gives | solver |
+//! |---|---|---|
+//! | timesteps of a [`Schedule`](crate::math::Schedule) | DDIM, its inversion | [`FirstOrder::ddim`] |
+//! | | DDPM | [`Ddpm`] |
+//! | sigmas, [`Scale::VarianceExploding`] | Euler, Euler ancestral | [`FirstOrder::euler`], [`FirstOrder::ancestral`] |
+//! | sigmas, [`Scale::Flow`] | flow matching | [`FirstOrder::euler`] |
+//! | any of these | Heun, DPM-Solver++, UniPC, LCM | [`Heun`], [`DpmSolver`], [`UniPc`], [`Consistency`] |
+//!
+//! **Practice.** A [`Grid`] says where, a [`Denoiser`] what the network predicts, a [`Solver`] how; [`Sampler::new`]
+//! puts them together once and its calls carry everything that a loop needs. Nothing is computed while the loop runs.
+//!
+//! ```
+//! use tweedie::math::sampler::{Denoiser, FirstOrder, Grid, Sampler};
+//! use tweedie::math::{NoiseLevel, Quantity, Schedule, Spacing};
+//!
+//! let schedule = Schedule::scaled_linear(1000, 0.00085, 0.012)?;
+//! let timesteps = Spacing::Trailing.timesteps(1000, 20)?;
+//! let grid = Grid::of_schedule(&schedule, &timesteps, NoiseLevel::CLEAN)?;
+//! let sampler = Sampler::new(&FirstOrder::ddim(0.0), &grid, &Denoiser::new(Quantity::Epsilon))?;
+//! assert_eq!(sampler.calls().len(), 20);
+//! assert_eq!(sampler.calls()[0].timestep, 999.0);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
-use super::NoiseLevel;
+pub(in crate::math) mod check;
+mod churn;
+mod consistency;
+mod ddpm;
+mod denoiser;
+mod dpm;
+mod first_order;
+mod grid;
+mod heun;
+mod multistep;
+mod transition;
+mod unipc;
+
+pub use churn::{Churn, UnseenChurn};
+pub use consistency::{Boundary, Consistency};
+pub use ddpm::{Ddpm, Variance};
+pub use denoiser::{Denoiser, Prediction};
+pub use dpm::{DpmKind, DpmSolver};
+pub use first_order::{Estimate, FirstOrder};
+pub use grid::{Grid, Scale, Step};
+pub use heun::Heun;
+pub use unipc::{Corrector, UniPc, UniPcKind};
+
+use crate::error::SamplerError;
+use crate::math::{NoiseLevel, Quantity};
 use crate::table::{Clip, Deviation, StepRow};
+
+/// Whose numbers, where the well-known systems are not right.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Compat {
+    /// The published formula.
+    #[default]
+    None,
+    /// What diffusers computes; each option says what differs.
+    Diffusers,
+}
 
 /// One call of the network and the step that follows it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Call {
     /// What the network is told, in the units that it was trained with: usually `0..T`, not always whole.
     pub timestep: f64,
-    /// The noise level of the sample that the step starts from, in the sampler's own scale.
+    /// The noise level of the sample that the network is asked about, in the sampler's own scale.
     pub level: NoiseLevel,
     /// The network is given `input * x`; 1 unless the sampler's scale is not the network's.
     pub input: f64,
+    /// The step of the grid, from 0, to which the call belongs: most solvers call once a step.
+    pub step: usize,
+    /// Which noise the row's `z` is, counted from 0 over the whole loop. If the row draws nothing it means nothing.
+    pub noise: usize,
     /// The step.
     pub row: StepRow,
+}
+
+impl Call {
+    /// The first call of step `k` of a grid: a row that only knows x0. Solvers fill in the rest.
+    ///
+    /// # Errors
+    /// [`SamplerError::Undefined`] where the prediction does not determine x0.
+    pub fn begin(k: usize, step: &Step, denoiser: &Denoiser) -> Result<Self, SamplerError> {
+        let [c_x, c_p] = denoiser.row(Quantity::X0, k, step)?;
+        let known = [step.to.alpha(), step.to.sigma()];
+        let row = StepRow { x0: [c_x, c_p, 0.0], x: 0.0, known, ..StepRow::IDENTITY };
+        Ok(Self { timestep: step.timestep, level: step.from, input: step.input, step: k, noise: k, row })
+    }
+}
+
+/// What a solver makes of a grid.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Solution {
+    /// The calls in order.
+    pub calls: Vec<Call>,
+    /// What the noise is multiplied with besides its coefficient.
+    pub deviation: Deviation,
+}
+
+impl From<Vec<Call>> for Solution {
+    fn from(calls: Vec<Call>) -> Self {
+        Self { calls, deviation: Deviation::Fixed }
+    }
+}
+
+/// A way from noise to a sample: a function from levels to rows.
+pub trait Solver {
+    /// The calls and their rows. [`Sampler::new`] adds what is the same for every solver: the input scale of the next
+    /// call, the noise of churning, and the check that all numbers are finite.
+    ///
+    /// # Errors
+    /// [`SamplerError`], whichever applies.
+    fn solve(&self, grid: &Grid, denoiser: &Denoiser) -> Result<Solution, SamplerError>;
 }
 
 /// A whole sampling loop, as numbers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sampler {
     calls: Vec<Call>,
-    /// The sample to start with is this times `x` plus this times `z`, given noise `x` at the first level.
     start: [f64; 2],
     clip: Clip,
     deviation: Deviation,
 }
 
 impl Sampler {
+    /// The rows of a solver on a grid.
+    ///
+    /// # Errors
+    /// Whatever the solver finds; [`SamplerError::Parameter`] for a clipping that makes no sense,
+    /// [`SamplerError::NotFinite`] for levels so extreme that a coefficient leaves f64.
+    pub fn new(solver: &impl Solver, grid: &Grid, denoiser: &Denoiser) -> Result<Self, SamplerError> {
+        denoiser.check()?;
+        let Solution { mut calls, deviation } = solver.solve(grid, denoiser)?;
+        let churn = |call: &Call| grid.steps().get(call.step).map_or(0.0, |step| step.churn);
+        let start = [1.0, calls.first().map_or(0.0, churn)];
+        for k in 0..calls.len() {
+            let next = calls.get(k + 1).copied();
+            let call = &mut calls[k];
+            if let Some(next) = next {
+                call.row.input = next.input;
+                if next.step != call.step {
+                    call.churned(churn(&next));
+                }
+            }
+            if denoiser.clip == Clip::None {
+                call.row = folded(&call.row);
+            }
+            check_finite(k, &call.row)?;
+        }
+        Ok(Self { calls, start, clip: denoiser.clip, deviation })
+    }
+
     /// The calls in the order in which they are made.
     #[must_use]
     pub fn calls(&self) -> &[Call] {
         &self.calls
+    }
+
+    /// What the network is told at each call.
+    pub fn timesteps(&self) -> impl Iterator<Item = f64> {
+        self.calls.iter().map(|call| call.timestep)
+    }
+
+    /// The loop begins with `start[0]*x + start[1]*z`, where `x` is a sample at the first level and `z` noise 0;
+    /// `[1, 0]` unless the first step is churned.
+    #[must_use]
+    pub const fn start(&self) -> [f64; 2] {
+        self.start
+    }
+
+    /// The standard deviation of a sample to start with, `sqrt(alpha^2 + sigma^2)` at the first level: 1 if variance
+    /// preserving. It is what data of unit variance would have there (diffusers' `init_noise_sigma` with leading
+    /// spacing; with others it leaves the data out and takes `sigma`).
+    #[must_use]
+    pub fn noise_scale(&self) -> f64 {
+        self.calls.first().map_or(1.0, |call| call.level.alpha().hypot(call.level.sigma()))
+    }
+
+    /// What is done to the clean sample in every step.
+    #[must_use]
+    pub const fn clip(&self) -> Clip {
+        self.clip
+    }
+
+    /// What the noise is multiplied with in every step.
+    #[must_use]
+    pub const fn deviation(&self) -> Deviation {
+        self.deviation
+    }
+
+    /// How many earlier clean samples must be kept, 0 to 3.
+    #[must_use]
+    pub fn depth(&self) -> usize {
+        self.calls.iter().map(|call| call.row.depth()).max().unwrap_or(0)
+    }
+
+    /// How many noises the loop may take: one more than the largest [`Call::noise`] that is drawn. 0 if it draws none.
+    #[must_use]
+    pub fn noises(&self) -> usize {
+        let first = usize::from(self.start[1] != 0.0);
+        let drawing = self.calls.iter().filter(|call| call.row.draws(false));
+        drawing.map(|call| call.noise + 1).max().unwrap_or(0).max(first)
+    }
+}
+
+impl Call {
+    /// The noise that is added before the next step belongs to that step. Two independent noises are one.
+    fn churned(&mut self, churn: f64) {
+        if churn != 0.0 {
+            let [alpha, sigma] = self.row.known;
+            self.noise = self.step + 1;
+            self.row.z = self.row.z.hypot(churn);
+            self.row.known = [alpha, sigma.hypot(churn)];
+        }
+    }
+}
+
+/// The same row with the clean sample written out, which saves cancellation in f32 where nothing is clipped.
+fn folded(row: &StepRow) -> StepRow {
+    let [c_x, c_p, c_z] = row.x0.map(|c| c * row.clean);
+    StepRow { x: row.x + c_x, p: row.p + c_p, z: row.z + c_z, clean: 0.0, ..*row }
+}
+
+fn check_finite(step: usize, row: &StepRow) -> Result<(), SamplerError> {
+    let [h1, h2, h3] = row.history;
+    let [x, p, z] = row.x0;
+    let numbers = [row.x, row.p, row.clean, h1, h2, h3, row.z, x, p, z, row.input, row.learned[0], row.learned[1]];
+    match numbers.into_iter().find(|number| !number.is_finite()) {
+        Some(value) => Err(SamplerError::NotFinite { step, value }),
+        None => Ok(()),
     }
 }

@@ -1,0 +1,63 @@
+//! The times of flow matching: shifts towards the noisy end.
+//!
+//! **Theory.** A picture of more pixels needs more noise to be destroyed as much, so its times are shifted (Esser et al.
+//! 2024, arXiv 2403.03206, eq. 23):
+//! ```text
+//! t' = k*t/(1 + (k - 1)*t)
+//! ```
+//! The "exponential" shift of Flux is the same with `k = exp(mu)`, the "linear" one with `k = mu`.
+//!
+//! **Practice.** Times run from noisy (1) to clean and do not hold the final 0; the network is told `T*t`.
+
+use super::sampler::check;
+use super::schedule::check_steps;
+use crate::error::SamplerError;
+
+/// `n` times in equal steps from `most` to `least`: from 1 to `1/T` for a network with `T` timesteps. One is `most`.
+///
+/// # Errors
+/// [`SamplerError::Parameter`] unless both are within `0..=1`; [`SamplerError::Schedule`] for the count.
+pub fn times(n: usize, most: f64, least: f64) -> Result<Vec<f64>, SamplerError> {
+    check_steps(n)?;
+    check::fraction("the largest time", most)?;
+    check::fraction("the least time", least)?;
+    let last = n.saturating_sub(1).max(1) as f64;
+    Ok((0..n).map(|i| most + i as f64 * ((least - most) / last)).collect())
+}
+
+/// `k*t/(1 + (k - 1)*t)` for a time in `0..=1`; `k = 1` changes nothing, a larger `k` leads towards noise.
+///
+/// # Errors
+/// [`SamplerError::Parameter`] for a shift that is not above 0 or a time out of range.
+pub fn shifted(t: f64, shift: f64) -> Result<f64, SamplerError> {
+    check::positive("shift", shift)?;
+    check::fraction("a time", t)?;
+    Ok((shift * t / (1.0 - t + shift * t)).min(1.0))
+}
+
+/// `mu` of Flux's dynamic shift: a straight line through `(base_length, base_shift)` and `(most_length, most_shift)`,
+/// usually (256, 0.5) and (4096, 1.15), at the number of tokens. The shift is `exp(mu)`.
+///
+/// # Errors
+/// [`SamplerError::Parameter`] for numbers that are not finite or lengths that do not differ.
+pub fn dynamic_mu(length: f64, base: (f64, f64), most: (f64, f64)) -> Result<f64, SamplerError> {
+    for value in [length, base.0, base.1, most.0, most.1] {
+        check::finite("a length or a shift", value)?;
+    }
+    check::positive("the difference of the lengths", most.0 - base.0)?;
+    let slope = (most.1 - base.1) / (most.0 - base.0);
+    Ok(base.1 + slope * (length - base.0))
+}
+
+/// Stretches the times, as distances from 1, so that the last becomes `terminal` (`shift_terminal`, LTX-Video).
+///
+/// # Errors
+/// [`SamplerError::Parameter`] unless the terminal time is within `0..1` and the last time is below 1.
+pub fn stretched(times: &[f64], terminal: f64) -> Result<Vec<f64>, SamplerError> {
+    check::fraction("the terminal time", terminal)?;
+    let last = *times.last().ok_or(SamplerError::NoSteps)?;
+    check::positive("1 less the terminal time", 1.0 - terminal)?;
+    check::positive("1 less the last time", 1.0 - last)?;
+    let scale = (1.0 - last) / (1.0 - terminal);
+    Ok(times.iter().map(|t| 1.0 - (1.0 - t) / scale).collect())
+}

@@ -1,0 +1,42 @@
+//! What numbers may be, said once.
+
+use crate::error::SamplerError;
+
+fn require(valid: bool, name: &'static str, expected: &'static str, found: f64) -> Result<(), SamplerError> {
+    if valid { Ok(()) } else { Err(SamplerError::Parameter { name, expected, found }) }
+}
+
+pub(in crate::math) fn finite(name: &'static str, value: f64) -> Result<(), SamplerError> {
+    require(value.is_finite(), name, "finite", value)
+}
+
+pub(in crate::math) fn positive(name: &'static str, value: f64) -> Result<(), SamplerError> {
+    require(value.is_finite() && value > 0.0, name, "finite and above 0", value)
+}
+
+pub(in crate::math) fn not_negative(name: &'static str, value: f64) -> Result<(), SamplerError> {
+    require(value.is_finite() && value >= 0.0, name, "finite and at least 0", value)
+}
+
+pub(in crate::math) fn fraction(name: &'static str, value: f64) -> Result<(), SamplerError> {
+    require((0.0..=1.0).contains(&value), name, "within 0..=1", value)
+}
+
+/// The shapes of a beta distribution for which its quantiles are accurate.
+pub(in crate::math) fn shape(name: &'static str, value: f64) -> Result<(), SamplerError> {
+    require((0.01..=100.0).contains(&value), name, "within 0.01..=100", value)
+}
+
+pub(super) fn not_nan(name: &'static str, value: f64) -> Result<(), SamplerError> {
+    require(!value.is_nan(), name, "a number", value)
+}
+
+/// The orders that multistep solvers have.
+const MOST_ORDER: usize = 3;
+
+pub(super) fn order(solver: &'static str, found: usize) -> Result<(), SamplerError> {
+    match found {
+        1..=MOST_ORDER => Ok(()),
+        _ => Err(SamplerError::Order { solver, most: MOST_ORDER, found }),
+    }
+}

@@ -1,0 +1,113 @@
+//! Churn: noise added before a step, and taken away by it.
+//!
+//! **Theory.** Karras et al. 2022 (arXiv 2206.00364, algorithm 2): the sample at `sigma` is raised to
+//! `sigma^ = sigma*(1 + gamma)` by fresh noise, and the step starts there:
+//! ```text
+//! gamma = min(amount/n, sqrt(2) - 1) where least <= sigma <= most, else 0
+//! x^    = x + scale*sqrt(sigma^^2 - sigma^2)*z
+//! ```
+//!
+//! **Practice.** The noise of step `k` is added by the row of the call before it, so that the network sees the churned
+//! sample, as in the paper and k-diffusion; that of the first step by [`Sampler::start`](super::Sampler::start).
+//! diffusers asks the network before the noise is added and applies its answer after: [`UnseenChurn`].
+
+use super::transition::Transition;
+use super::{Call, Denoiser, Grid, Prediction, Solution, Solver, Step, check};
+use crate::error::SamplerError;
+use crate::math::{NoiseLevel, Quantity};
+
+/// How much noise is churned.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Churn {
+    /// `s_churn`: spread over the steps.
+    pub amount: f64,
+    /// `s_tmin`: no churn below this sigma.
+    pub least: f64,
+    /// `s_tmax`: no churn above this sigma; may be infinite.
+    pub most: f64,
+    /// `s_noise`: what the noise is multiplied with, slightly above 1.
+    pub scale: f64,
+}
+
+impl Churn {
+    /// This much everywhere.
+    #[must_use]
+    pub const fn new(amount: f64) -> Self {
+        Self { amount, least: 0.0, most: f64::INFINITY, scale: 1.0 }
+    }
+
+    fn check(&self, grid: &Grid) -> Result<(), SamplerError> {
+        check::not_negative("churn", self.amount)?;
+        check::not_negative("the scale of churn", self.scale)?;
+        check::not_nan("the least sigma of churn", self.least)?;
+        check::not_nan("the largest sigma of churn", self.most)?;
+        let exploding = |step: &Step| step.from.alpha() == 1.0;
+        match grid.steps().iter().position(|step| !exploding(step)) {
+            Some(step) => {
+                Err(SamplerError::Unsupported { solver: "churn", what: "raise a level with alpha < 1", step })
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// The churned sigma and the standard deviation of the noise that leads there.
+    fn of(&self, sigma: f64, steps: usize) -> (f64, f64) {
+        if !(self.least..=self.most).contains(&sigma) {
+            return (sigma, 0.0);
+        }
+        let gamma = (self.amount / steps as f64).min(std::f64::consts::SQRT_2 - 1.0);
+        (sigma * (1.0 + gamma), self.scale * sigma * (gamma * (2.0 + gamma)).sqrt())
+    }
+}
+
+impl Grid {
+    /// The same grid with every step churned; `clock` says what the network is told at a sigma.
+    ///
+    /// # Errors
+    /// [`SamplerError::Parameter`]; [`SamplerError::Unsupported`] unless every level has `alpha = 1`.
+    pub fn churned(&self, churn: &Churn, clock: impl Fn(f64) -> f64) -> Result<Self, SamplerError> {
+        churn.check(self)?;
+        let raise = |step: &Step| {
+            let (sigma, noise) = churn.of(step.from.sigma(), self.len());
+            if noise == 0.0 {
+                return Ok(*step);
+            }
+            let from = NoiseLevel::variance_exploding(sigma)?;
+            Ok(Step { timestep: clock(sigma), from, input: self.scale().input(from), churn: noise, ..*step })
+        };
+        Self::new(self.steps().iter().map(raise).collect::<Result<_, SamplerError>>()?, self.scale())
+    }
+}
+
+/// Euler with churn as diffusers computes it: the network is asked at `sigma`, and its answer is taken for one at the
+/// churned sample. A prediction of v is converted at `sigma`, any other at the churned level.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct UnseenChurn(pub Churn);
+
+impl UnseenChurn {
+    fn call(&self, k: usize, step: &Step, steps: usize, denoiser: &Denoiser) -> Result<Call, SamplerError> {
+        let (sigma, noise) = self.0.of(step.from.sigma(), steps);
+        let raised = NoiseLevel::variance_exploding(sigma)?;
+        let converted = match denoiser.prediction {
+            Prediction::Quantity(Quantity::V) => *step,
+            // The network's input was scaled for sigma, but what it predicts is read as if for the raised level.
+            _ => Step { from: raised, ..*step },
+        };
+        let mut call = Call::begin(k, &converted, denoiser)?;
+        call.level = step.from;
+        let move_ = Transition { from: raised, to: step.to };
+        let row = &mut call.row;
+        row.x0[2] = row.x0[0] * noise;
+        (row.x, row.clean, row.z) = (move_.ratio(), move_.added() / sigma, move_.ratio() * noise);
+        Ok(call)
+    }
+}
+
+impl Solver for UnseenChurn {
+    fn solve(&self, grid: &Grid, denoiser: &Denoiser) -> Result<Solution, SamplerError> {
+        self.0.check(grid)?;
+        let steps = grid.steps().iter().enumerate();
+        let calls = steps.map(|(k, step)| self.call(k, step, grid.len(), denoiser));
+        Ok(calls.collect::<Result<Vec<_>, _>>()?.into())
+    }
+}

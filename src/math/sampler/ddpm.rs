@@ -1,0 +1,95 @@
+//! DDPM: ancestral sampling of the reverse chain.
+//!
+//! **Theory.** The mean of `q(x_s | x_t, x0)` plus noise (Ho et al. 2020, arXiv 2006.11239, algorithm 2):
+//! ```text
+//! x' = coef_x0*x0 + coef_xt*x + sqrt(variance)*z
+//! ```
+//! The variance is the posterior's, `sigma'^2*(1 - kept^2)`, or the forward step's, `sigma^2*(1 - kept^2)` (`beta`), the
+//! two extremes between which the right one lies (eq. 7 and section 3.2), or learned between them (Nichol & Dhariwal
+//! 2021, arXiv 2102.09672, eq. 15).
+//!
+//! **Practice.** The last step draws nothing, since it leads to a clean sample. No logarithm is taken of a variance of 0.
+
+use super::transition::Transition;
+use super::{Call, Compat, Denoiser, Grid, Solution, Solver, Step};
+use crate::error::SamplerError;
+use crate::table::{Deviation, StepRow};
+
+/// The variance below which diffusers does not go.
+const LEAST_VARIANCE: f64 = 1e-20;
+
+/// The variance of a reverse step.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Variance {
+    /// That of the posterior, right for data that are one point (`fixed_small`, and `fixed_small_log`).
+    #[default]
+    FixedSmall,
+    /// That of the forward step, right for data of unit variance (`fixed_large`, and `fixed_large_log`).
+    FixedLarge,
+    /// The network's second output is the logarithm of the variance (guided-diffusion's `LEARNED`).
+    LearnedLog,
+    /// The network's second output is the variance itself (diffusers' `learned`).
+    Learned,
+    /// The network's second output goes from -1, the logarithm of the small variance, to 1, that of the large one.
+    LearnedRange,
+}
+
+/// Ancestral sampling.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Ddpm {
+    /// The variance of a step.
+    pub variance: Variance,
+    /// diffusers draws noise in the last step too, unless it starts at timestep 0: with the posterior's variance clamped
+    /// to 1e-20, or with all of `1 - abar` if it is the large one.
+    pub compat: Compat,
+}
+
+impl Ddpm {
+    /// With this variance.
+    #[must_use]
+    pub const fn new(variance: Variance) -> Self {
+        Self { variance, compat: Compat::None }
+    }
+
+    fn call(&self, k: usize, step: &Step, denoiser: &Denoiser) -> Result<Call, SamplerError> {
+        let move_ = Transition { from: step.from, to: step.to };
+        move_.check_cleaner(k, "DDPM")?;
+        let lost = move_.lost();
+        let mut call = Call::begin(k, step, denoiser)?;
+        call.row.clean = step.to.alpha() * lost;
+        call.row.x = move_.kept() * move_.ratio();
+        let [small, large] = [step.to, step.from].map(|level| level.sigma() * level.sigma() * lost);
+        let draws = match self.compat {
+            Compat::None => small > 0.0,
+            Compat::Diffusers => step.timestep > 0.0,
+        };
+        if draws {
+            self.draw(&mut call.row, small.max(LEAST_VARIANCE), large);
+        }
+        Ok(call)
+    }
+
+    fn draw(&self, row: &mut StepRow, small: f64, large: f64) {
+        let (low, high) = (small.ln(), large.ln());
+        (row.z, row.learned) = match self.variance {
+            Variance::FixedSmall => (small.sqrt(), [0.0; 2]),
+            Variance::FixedLarge => (large.sqrt(), [0.0; 2]),
+            Variance::LearnedLog => (1.0, [0.0, 0.5]),
+            Variance::Learned => (1.0, [0.0; 2]),
+            Variance::LearnedRange => (1.0, [0.25 * (high + low), 0.25 * (high - low)]),
+        };
+    }
+}
+
+impl Solver for Ddpm {
+    fn solve(&self, grid: &Grid, denoiser: &Denoiser) -> Result<Solution, SamplerError> {
+        let deviation = match self.variance {
+            Variance::FixedSmall | Variance::FixedLarge => Deviation::Fixed,
+            Variance::LearnedLog | Variance::LearnedRange => Deviation::Log,
+            Variance::Learned => Deviation::Variance,
+        };
+        let steps = grid.steps().iter().enumerate();
+        let calls = steps.map(|(k, step)| self.call(k, step, denoiser)).collect::<Result<Vec<_>, _>>()?;
+        Ok(Solution { calls, deviation })
+    }
+}

@@ -1,0 +1,97 @@
+//! The first-order family: DDIM, Euler, Euler ancestral, flow Euler, and their inversions.
+//!
+//! **Theory.** Knowing x0 and epsilon, the sample at the next level is written down again, with a share of the noise
+//! drawn anew (Song et al. 2021, arXiv 2010.02502, eq. 12 and 16):
+//! ```text
+//! x' = alpha'*x0 + d*epsilon + n*z        n = eta*sigma'*sqrt(1 - kept^2)        d^2 + n^2 = sigma'^2
+//! ```
+//! `eta = 0` is DDIM, and with `alpha = 1` Euler (Karras et al. 2022, arXiv 2206.00364, eq. 4), and with
+//! `alpha = 1 - sigma` flow matching; `eta = 1` is DDPM and Euler ancestral. `d` is
+//! `sigma'*sqrt((1 - eta^2) + eta^2*kept^2)`, which is never the root of a negative number.
+//!
+//! **Practice.** Where x0 is clipped it matters which epsilon is meant; see [`Estimate`].
+
+use super::transition::Transition;
+use super::{Call, Denoiser, Grid, Solution, Solver, Step, check};
+use crate::error::SamplerError;
+use crate::math::Quantity;
+
+/// Which epsilon a step uses when x0 has been clipped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Estimate {
+    /// The one that the network's answer implies (diffusers' DDIM).
+    Kept,
+    /// `(x - alpha*x0)/sigma` with the clipped x0 (guided-diffusion, Euler; diffusers' `use_clipped_model_output`).
+    Rederived,
+}
+
+/// A step of the first-order family.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct FirstOrder {
+    /// How much of the posterior's noise is drawn, in `0..=1`.
+    pub eta: f64,
+    /// Which epsilon is meant where x0 is clipped.
+    pub estimate: Estimate,
+    /// What fresh noise is multiplied with (`s_noise` of k-diffusion), usually 1.
+    pub noise_scale: f64,
+}
+
+impl FirstOrder {
+    /// DDIM (Song et al. 2021): the model's own epsilon.
+    #[must_use]
+    pub const fn ddim(eta: f64) -> Self {
+        Self { eta, estimate: Estimate::Kept, noise_scale: 1.0 }
+    }
+
+    /// Euler's method on the probability flow ODE: epsilon follows from x0.
+    #[must_use]
+    pub const fn euler() -> Self {
+        Self::ancestral(0.0)
+    }
+
+    /// Euler ancestral (k-diffusion), whose `eta` is usually 1.
+    #[must_use]
+    pub const fn ancestral(eta: f64) -> Self {
+        Self { eta, estimate: Estimate::Rederived, noise_scale: 1.0 }
+    }
+
+    fn call(&self, k: usize, step: &Step, denoiser: &Denoiser) -> Result<Call, SamplerError> {
+        let move_ = Transition { from: step.from, to: step.to };
+        let mut call = Call::begin(k, step, denoiser)?;
+        let row = &mut call.row;
+        if self.eta == 0.0 && self.estimate == Estimate::Rederived {
+            (row.x, row.clean) = (move_.ratio(), move_.added() / step.from.sigma());
+        } else if self.estimate == Estimate::Rederived {
+            let (direction, noise) = self.split(k, move_)?;
+            row.x = direction / step.from.sigma();
+            row.clean = step.to.alpha() - row.x * step.from.alpha();
+            row.z = noise;
+        } else {
+            let (direction, noise) = self.split(k, move_)?;
+            let [e_x, e_p] = denoiser.row(Quantity::Epsilon, k, step)?;
+            (row.x, row.p, row.clean, row.z) = (direction * e_x, direction * e_p, step.to.alpha(), noise);
+        }
+        Ok(call)
+    }
+
+    /// How much of the next level's noise is the old one's, and how much is new.
+    fn split(&self, k: usize, move_: Transition) -> Result<(f64, f64), SamplerError> {
+        let sigma = move_.to.sigma();
+        if self.eta == 0.0 {
+            return Ok((sigma, 0.0));
+        }
+        move_.check_cleaner(k, "a sampler with eta above 0")?;
+        let (kept, lost, eta) = (move_.kept(), move_.lost(), self.eta);
+        let old = ((1.0 - eta) * (1.0 + eta) + (eta * kept) * (eta * kept)).sqrt();
+        Ok((sigma * old, sigma * eta * lost.sqrt() * self.noise_scale))
+    }
+}
+
+impl Solver for FirstOrder {
+    fn solve(&self, grid: &Grid, denoiser: &Denoiser) -> Result<Solution, SamplerError> {
+        check::fraction("eta", self.eta)?;
+        check::not_negative("the scale of the noise", self.noise_scale)?;
+        let steps = grid.steps().iter().enumerate();
+        Ok(steps.map(|(k, step)| self.call(k, step, denoiser)).collect::<Result<Vec<_>, _>>()?.into())
+    }
+}

@@ -1,0 +1,225 @@
+//! The noise levels that a sampler visits.
+//!
+//! **Theory.** What samplers call timesteps, sigmas or times is a list of [`NoiseLevel`]s, noisy to clean, and beside
+//! each what the network is told and how its input is scaled. DDIM on variance-preserving levels and Euler on
+//! variance-exploding ones are the same step on different lists (Song et al. 2021, arXiv 2010.02502, section 4.3; Karras
+//! et al. 2022, arXiv 2206.00364, appendix B).
+//!
+//! **Practice.** A [`Grid`] is built once and checked once: every step goes towards clean (or, to invert, towards noise).
+
+use crate::error::SamplerError;
+use crate::math::{NoiseLevel, Schedule};
+
+/// One step of a grid, before a solver has said how it is made.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Step {
+    /// What the network is told: usually `0..T`, not always whole.
+    pub timestep: f64,
+    /// The level at which the network is asked.
+    pub from: NoiseLevel,
+    /// The level to which the step leads.
+    pub to: NoiseLevel,
+    /// What the network is told at `to`, if it can be asked there.
+    pub to_timestep: Option<f64>,
+    /// The network is given `input * x`.
+    pub input: f64,
+    /// The standard deviation of the noise that was added to reach `from`; see [`Churn`](super::Churn).
+    pub churn: f64,
+}
+
+/// What a noise-to-signal ratio, a "sigma", means for the sample and for the network's input.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Scale {
+    /// `alpha = 1/sqrt(1 + sigma^2)`; the network takes the sample as it is (DPM-Solver, UniPC).
+    VariancePreserving,
+    /// `alpha = 1`; the network was trained on variance-preserving samples and is given `x/sqrt(1 + sigma^2)` (Euler and
+    /// Heun of diffusers, the CompVis denoisers of k-diffusion).
+    VarianceExploding,
+    /// `alpha = 1`; the network takes the sample as it is: a denoiser `D(x, sigma)`.
+    Denoiser,
+    /// `alpha = 1`; the network is given `x/sqrt(sigma^2 + sigma_data^2)` (Karras et al. 2022, table 1).
+    Edm {
+        /// The standard deviation of the data, 0.5 in the paper.
+        sigma_data: f64,
+    },
+    /// `alpha = 1 - sigma` for `sigma` in `0..=1`: rectified flow.
+    Flow,
+}
+
+impl Scale {
+    /// The level of this sigma.
+    ///
+    /// # Errors
+    /// [`SamplerError::Schedule`] for a sigma that is negative, not finite, or above 1 for a flow.
+    pub fn level(self, sigma: f64) -> Result<NoiseLevel, SamplerError> {
+        Ok(match self {
+            Self::VariancePreserving => {
+                let checked = NoiseLevel::variance_exploding(sigma)?;
+                let alpha = 1.0 / 1f64.hypot(checked.sigma());
+                NoiseLevel::new(alpha, checked.sigma() * alpha)?
+            }
+            Self::Flow => NoiseLevel::rectified_flow(sigma)?,
+            Self::VarianceExploding | Self::Denoiser | Self::Edm { .. } => NoiseLevel::variance_exploding(sigma)?,
+        })
+    }
+
+    /// What the sample is multiplied with before the network sees it.
+    #[must_use]
+    pub fn input(self, level: NoiseLevel) -> f64 {
+        match self {
+            Self::VarianceExploding => 1.0 / level.alpha().hypot(level.sigma()),
+            Self::Edm { sigma_data } => 1.0 / sigma_data.hypot(level.sigma()),
+            Self::VariancePreserving | Self::Denoiser | Self::Flow => 1.0,
+        }
+    }
+}
+
+/// A list of steps in one direction, at least one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Grid {
+    steps: Vec<Step>,
+    scale: Scale,
+}
+
+impl Grid {
+    /// Any steps; `scale` says how the network's input follows from a level, in case levels are changed later.
+    ///
+    /// # Errors
+    /// [`SamplerError::NoSteps`]; [`SamplerError::Parameter`] for numbers that are not finite;
+    /// [`SamplerError::Direction`] unless the noise-to-signal ratio falls in every step and from step to step, or rises
+    /// in all of them. The last step alone may lead nowhere.
+    pub fn new(steps: Vec<Step>, scale: Scale) -> Result<Self, SamplerError> {
+        let first = steps.first().ok_or(SamplerError::NoSteps)?;
+        let rising = first.to.noise_added_by(first.from) < 0.0;
+        for (k, step) in steps.iter().enumerate() {
+            check_numbers(step)?;
+            let falls = |from: NoiseLevel, to: NoiseLevel| match rising {
+                false => to.noise_added_by(from),
+                true => from.noise_added_by(to),
+            };
+            let onward = steps.get(k + 1).is_none_or(|next| next.churn > 0.0 || falls(step.from, next.from) > 0.0);
+            let moved = falls(step.from, step.to);
+            if !onward || moved < 0.0 || (moved == 0.0 && k + 1 < steps.len()) {
+                return Err(SamplerError::Direction { step: k });
+            }
+        }
+        Ok(Self { steps, scale })
+    }
+
+    /// The levels of a schedule at these timesteps, then `end`: usually [`NoiseLevel::CLEAN`], or the schedule's least
+    /// noisy level (`set_alpha_to_one = false`). Rising timesteps and a noisy end make a grid for inversion.
+    ///
+    /// # Errors
+    /// [`SamplerError::Duplicate`]; [`SamplerError::Schedule`] for a timestep that the schedule does not have; as
+    /// [`Grid::new`].
+    pub fn of_schedule(schedule: &Schedule, timesteps: &[usize], end: NoiseLevel) -> Result<Self, SamplerError> {
+        let levels = levels_at(schedule, timesteps)?;
+        let targets = levels.iter().skip(1).copied().chain([end]);
+        Self::of_levels(Scale::VariancePreserving, &levels, targets, &as_told(timesteps))
+    }
+
+    /// As [`of_schedule`](Self::of_schedule), but every step leads to the level `stride` timesteps earlier, whether or not
+    /// that is the next in the list, and to `end` where there is none: diffusers' DDIM, with `stride = T/n` rounded down.
+    ///
+    /// It is wrong wherever the list has other gaps (linspace, trailing where n does not divide T), but it is what those
+    /// pipelines compute.
+    ///
+    /// # Errors
+    /// As `of_schedule`.
+    pub fn with_stride(
+        schedule: &Schedule,
+        timesteps: &[usize],
+        stride: usize,
+        end: NoiseLevel,
+    ) -> Result<Self, SamplerError> {
+        let levels = levels_at(schedule, timesteps)?;
+        let earlier = |&t: &usize| t.checked_sub(stride).map_or(Ok(end), |t| schedule.level(t));
+        let targets = timesteps.iter().map(earlier).collect::<Result<Vec<_>, _>>()?;
+        Self::of_levels(Scale::VariancePreserving, &levels, targets.into_iter(), &as_told(timesteps))
+    }
+
+    /// From falling sigmas, what the network is told at each, and the last sigma, usually 0.
+    ///
+    /// # Errors
+    /// [`SamplerError::Lengths`]; [`SamplerError::Schedule`] for a sigma out of range; as [`Grid::new`].
+    pub fn of_sigmas(scale: Scale, sigmas: &[f64], timesteps: &[f64], end: f64) -> Result<Self, SamplerError> {
+        if timesteps.len() != sigmas.len() {
+            let (expected, found) = (sigmas.len(), timesteps.len());
+            return Err(SamplerError::Lengths { what: "timesteps", expected, found });
+        }
+        if let Scale::Edm { sigma_data } = scale {
+            super::check::positive("sigma_data", sigma_data)?;
+        }
+        let levels = sigmas.iter().map(|&sigma| scale.level(sigma)).collect::<Result<Vec<_>, _>>()?;
+        let targets = levels.iter().skip(1).copied().chain([scale.level(end)?]);
+        Self::of_levels(scale, &levels, targets, timesteps)
+    }
+
+    fn of_levels(
+        scale: Scale,
+        levels: &[NoiseLevel],
+        targets: impl Iterator<Item = NoiseLevel>,
+        timesteps: &[f64],
+    ) -> Result<Self, SamplerError> {
+        let steps = levels.iter().zip(targets).zip(timesteps).enumerate().map(|(k, ((&from, to), &timestep))| {
+            let next = levels.get(k + 1).zip(timesteps.get(k + 1));
+            let to_timestep = next.filter(|(level, _)| **level == to).map(|(_, &timestep)| timestep);
+            Step { timestep, from, to, to_timestep, input: scale.input(from), churn: 0.0 }
+        });
+        Self::new(steps.collect(), scale)
+    }
+
+    /// The same steps taken backwards, from the last level to the first, for inversion: each asks the network at the
+    /// cleaner level and tells it the timestep of the noisier, as diffusers' `DDIMInverseScheduler`.
+    ///
+    /// # Errors
+    /// As [`Grid::new`].
+    pub fn reversed(&self) -> Result<Self, SamplerError> {
+        let back = |step: &Step| {
+            let (from, to) = (step.to, step.from);
+            Step { from, to, to_timestep: Some(step.timestep), input: self.scale.input(from), churn: 0.0, ..*step }
+        };
+        Self::new(self.steps.iter().rev().map(back).collect(), self.scale)
+    }
+
+    /// The steps, in order.
+    #[must_use]
+    pub fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
+    /// The number of steps, at least 1.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.steps.len()
+    }
+
+    /// Always false: a grid has a step.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+
+    /// How the network's input follows from a level.
+    #[must_use]
+    pub const fn scale(&self) -> Scale {
+        self.scale
+    }
+}
+
+fn as_told(timesteps: &[usize]) -> Vec<f64> {
+    timesteps.iter().map(|&t| t as f64).collect()
+}
+
+fn levels_at(schedule: &Schedule, timesteps: &[usize]) -> Result<Vec<NoiseLevel>, SamplerError> {
+    if let Some(pair) = timesteps.windows(2).find(|pair| pair[0] == pair[1]) {
+        return Err(SamplerError::Duplicate { timestep: pair[0] });
+    }
+    Ok(timesteps.iter().map(|&t| schedule.level(t)).collect::<Result<Vec<_>, _>>()?)
+}
+
+fn check_numbers(step: &Step) -> Result<(), SamplerError> {
+    super::check::finite("a timestep", step.timestep)?;
+    super::check::positive("the scale of the network's input", step.input)?;
+    super::check::not_negative("churn", step.churn)
+}

@@ -1,0 +1,126 @@
+//! Integrals of a polynomial through known x0, which every multistep solver is made of.
+//!
+//! **Theory.** In `lambda = ln(alpha/sigma)` the probability flow ODE is solved by (Lu et al. 2022, arXiv 2211.01095,
+//! proposition 4.1)
+//! ```text
+//! x' = sigma'/sigma*x + alpha' * integral_0^1 h*exp(-h*(1 - tau)) x0(tau) dtau
+//! ```
+//! with `x0` as a function of `tau`, the fraction of the step. Put the polynomial through the x0 of some calls in its
+//! place, and what is left are the integrals of the powers of `tau`,
+//! ```text
+//! M_i = integral_0^1 h*exp(-h*(1 - tau)) tau^i dtau = h*i!*phi_{i+1}(-h)
+//! ```
+//! with the phi functions of exponential integrators (Hochbruck & Ostermann 2010, eq. 2.11). Solvers differ in the calls
+//! that they take and in what they put for some `M_i`.
+//!
+//! **Practice.** `M_0` is `-expm1(-h)`. The others follow from `M_i = 1 - i*M_{i-1}/h`, which loses `1/h` each time, or
+//! for small `h` from their power series.
+
+/// The most calls that a polynomial goes through: three earlier ones and the current one.
+pub(super) const MOST_NODES: usize = 4;
+
+/// Below this `|h|` the series is used: there it has converged after [`TERMS`], and above it the recurrence loses at most
+/// the factor `3!/h^3`.
+const SERIES_BELOW: f64 = 1.0;
+
+/// `1/20!` is 4e-19.
+const TERMS: usize = 20;
+
+/// `M_0 .. M_3` for a step `h` in lambda, which may be negative or infinite.
+pub(super) fn integrals(h: f64) -> [f64; MOST_NODES] {
+    let mut found = [-(-h).exp_m1(); MOST_NODES];
+    for i in 1..MOST_NODES {
+        found[i] = match h.abs() < SERIES_BELOW {
+            true => series(h, i),
+            false => 1.0 - i as f64 * found[i - 1] / h,
+        };
+    }
+    found
+}
+
+/// `h * sum_k (-h)^k * i!/(i + k + 1)!`.
+fn series(h: f64, i: usize) -> f64 {
+    let first = h / (i + 1) as f64;
+    let next = |term: &f64, k: usize| -term * h / (i + k + 2) as f64;
+    let terms = (0..TERMS).scan(first, |term, k| {
+        let now = *term;
+        *term = next(term, k);
+        Some(now)
+    });
+    terms.sum()
+}
+
+/// The weights of the values at `nodes` in the integral of the polynomial through them, given the integrals of the
+/// powers of `tau`. Nodes are in units of the step: 0 is where it starts, 1 where it ends. At most four.
+pub(super) fn weights(nodes: &[f64], integrals: &[f64; MOST_NODES]) -> [f64; MOST_NODES] {
+    let mut found = [0.0; MOST_NODES];
+    for (weight, &node) in found.iter_mut().zip(nodes) {
+        let others = nodes.iter().copied().filter(|&other| other != node);
+        let basis = lagrange(node, others);
+        *weight = basis.iter().zip(integrals).map(|(c, m)| c * m).sum();
+    }
+    found
+}
+
+/// The coefficients, lowest power first, of the polynomial that is 1 at `node` and 0 at the others.
+fn lagrange(node: f64, others: impl Iterator<Item = f64>) -> [f64; MOST_NODES] {
+    let mut basis = [0.0; MOST_NODES];
+    basis[0] = 1.0;
+    for other in others {
+        let scale = 1.0 / (node - other);
+        for i in (0..MOST_NODES).rev() {
+            let below = if i == 0 { 0.0 } else { basis[i - 1] };
+            basis[i] = scale * (below - other * basis[i]);
+        }
+    }
+    basis
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Simpson's rule with 20,000 intervals is exact to rounding for these smooth integrands.
+    fn numerically(h: f64, i: i32) -> f64 {
+        let (n, f) = (20_000, |t: f64| h * (-h * (1.0 - t)).exp() * t.powi(i));
+        let weight = |k: usize| {
+            if k == 0 || k == n {
+                1.0
+            } else if k % 2 == 1 {
+                4.0
+            } else {
+                2.0
+            }
+        };
+        (0..=n).map(|k| weight(k) * f(k as f64 / n as f64)).sum::<f64>() / (3 * n) as f64
+    }
+
+    #[test]
+    fn the_integrals_agree_with_quadrature() {
+        for h in [-3.0, -1.0, -0.4, 1e-9, 1e-3, 0.3, 0.999, 1.0, 2.5, 8.0] {
+            for (i, found) in integrals(h).into_iter().enumerate() {
+                let expected = numerically(h, i as i32);
+                assert!((found - expected).abs() <= 2e-13 * expected.abs(), "h = {h}, i = {i}: {found} {expected}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_series_and_the_recurrence_meet() {
+        for i in 1..MOST_NODES {
+            let recurrence = integrals(SERIES_BELOW)[i];
+            assert!((series(SERIES_BELOW, i) - recurrence).abs() < 1e-15);
+        }
+        assert_eq!(integrals(0.0), [0.0; MOST_NODES]);
+        assert_eq!(integrals(f64::INFINITY), [1.0; MOST_NODES]);
+    }
+
+    #[test]
+    fn a_polynomial_is_integrated_exactly() {
+        let (nodes, m) = ([0.0, -0.7, -1.9, 1.0], integrals(0.8));
+        let cubic = |t: f64| 1.0 - 2.0 * t + 0.5 * t * t + 3.0 * t * t * t;
+        let found: f64 = weights(&nodes, &m).iter().zip(nodes).map(|(w, t)| w * cubic(t)).sum();
+        let expected = m[0] - 2.0 * m[1] + 0.5 * m[2] + 3.0 * m[3];
+        assert!((found - expected).abs() < 1e-14, "{found} {expected}");
+    }
+}

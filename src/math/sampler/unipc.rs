@@ -1,0 +1,142 @@
+//! UniPC: a multistep predictor, and a corrector that costs no call.
+//!
+//! **Theory.** Zhao et al. 2023 (arXiv 2302.04867, algorithm 5 to 8). The predictor is DPM-Solver++'s polynomial through
+//! the last x0. When the network has answered at the predicted sample, the corrector takes the same step again with that
+//! answer as one more node, and the next step starts from the corrected sample. With `s` for corrected samples, `P` and
+//! `C` for the weights of predictor and corrector:
+//! ```text
+//! x_k     = A*s_{k-1} + sum_j P_j m_{k-1-j}             m the x0 of a call
+//! s_k     = A*s_{k-1} + C_new m_k + sum_j C_j m_{k-1-j}
+//!         = x_k       + C_new m_k + sum_j (C_j - P_j) m_{k-1-j}
+//! ```
+//! So the corrected sample is a linear combination of the current one and known x0: no second sample is kept, and a step
+//! is one row with a history of three. The paper's linear system is the condition that a polynomial is integrated
+//! exactly, which [`multistep`](super::multistep) does in closed form; its `B(h)` remains where the paper puts 1/2 for the
+//! solution: in the predictor of order 2 and the corrector of order 1.
+//!
+//! **Practice.** As for DPM-Solver++ a step to a clean sample is of first order, and calls at pure noise are not used
+//! later; a step from pure noise is exact and is not corrected.
+
+use super::dpm::nodes;
+use super::multistep::{MOST_NODES, integrals, weights};
+use super::transition::Transition;
+use super::{Call, Denoiser, Grid, Solution, Solver, check};
+use crate::error::SamplerError;
+use crate::table::HISTORY;
+
+/// The function `B(h)` of the paper.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum UniPcKind {
+    /// `B(h) = h`, for few steps of unconditional models.
+    Bh1,
+    /// `B(h) = exp(h) - 1`.
+    #[default]
+    Bh2,
+}
+
+/// Which steps are corrected.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Corrector {
+    /// All but the last, whose result the network is not asked about.
+    #[default]
+    On,
+    /// None: UniP.
+    Off,
+    /// All but these, counted from 0 (`disable_corrector` of diffusers).
+    Except(Vec<usize>),
+}
+
+/// UniPC.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct UniPc {
+    /// How many x0 the predictor uses, 1 to 3; the corrector uses one more.
+    pub order: usize,
+    /// The function `B(h)`.
+    pub kind: UniPcKind,
+    /// Which steps are corrected.
+    pub corrector: Corrector,
+    /// The order falls to 1 towards the last step.
+    pub lower_order_final: bool,
+}
+
+impl UniPc {
+    /// With diffusers' defaults.
+    #[must_use]
+    pub const fn new(order: usize) -> Self {
+        Self { order, kind: UniPcKind::Bh2, corrector: Corrector::On, lower_order_final: true }
+    }
+
+    fn corrects(&self, k: usize) -> bool {
+        match &self.corrector {
+            Corrector::On => true,
+            Corrector::Off => false,
+            Corrector::Except(steps) => !steps.contains(&k),
+        }
+    }
+
+    fn nodes(&self, grid: &Grid, k: usize) -> Vec<f64> {
+        let most = if self.lower_order_final { self.order.min(grid.len() - k) } else { self.order };
+        nodes(grid, k, most)
+    }
+
+    /// The integrals of a step, with the paper's 1/2 where there are two nodes.
+    fn weights(&self, nodes: &[f64], h: f64) -> [f64; MOST_NODES] {
+        let mut m = integrals(h);
+        if nodes.len() == 2 {
+            m[1] = match self.kind {
+                UniPcKind::Bh1 => 0.5 * h,
+                UniPcKind::Bh2 => 0.5 * m[0],
+            };
+        }
+        weights(nodes, &m)
+    }
+
+    /// The weights of the last x0 in the predictor of step `k`, newest first.
+    fn predictor(&self, grid: &Grid, k: usize) -> [f64; MOST_NODES] {
+        let step = &grid.steps()[k];
+        let h = Transition { from: step.from, to: step.to }.h();
+        self.weights(&self.nodes(grid, k), h).map(|w| w * step.to.alpha())
+    }
+
+    /// What the corrector of step `k - 1` adds to the sample of call `k`, per x0, newest first: `C - P`.
+    fn correction(&self, grid: &Grid, k: usize) -> [f64; MOST_NODES] {
+        let Some(before) = k.checked_sub(1).filter(|&before| self.corrects(before)) else {
+            return [0.0; MOST_NODES];
+        };
+        let step = &grid.steps()[before];
+        let h = Transition { from: step.from, to: step.to }.h();
+        if !h.is_finite() {
+            return [0.0; MOST_NODES];
+        }
+        let nodes: Vec<f64> = std::iter::once(1.0).chain(self.nodes(grid, before)).collect();
+        let corrected = self.weights(&nodes, h).map(|w| w * step.to.alpha());
+        let [p0, p1, p2, _] = self.predictor(grid, before);
+        let [new, c0, c1, c2] = corrected;
+        [new, c0 - p0, c1 - p1, c2 - p2]
+    }
+
+    fn call(&self, k: usize, grid: &Grid, denoiser: &Denoiser) -> Result<Call, SamplerError> {
+        let step = &grid.steps()[k];
+        let mut call = Call::begin(k, step, denoiser)?;
+        let row = &mut call.row;
+        row.x = Transition { from: step.from, to: step.to }.ratio();
+        let (predictor, correction) = (self.predictor(grid, k), self.correction(grid, k));
+        let weight = |j: usize| row.x.mul_add(correction[j], predictor[j]);
+        let history: [f64; HISTORY] = std::array::from_fn(|j| weight(j + 1));
+        (row.clean, row.history) = (weight(0), history);
+        Ok(call)
+    }
+}
+
+impl Solver for UniPc {
+    fn solve(&self, grid: &Grid, denoiser: &Denoiser) -> Result<Solution, SamplerError> {
+        check::order("UniPC", self.order)?;
+        let joined = grid.steps().windows(2).position(|pair| pair[0].to != pair[1].from);
+        if let Some(step) = joined {
+            let (solver, what) = ("UniPC", "start a step where the last one did not end");
+            return Err(SamplerError::Unsupported { solver, what, step: step + 1 });
+        }
+        let calls = (0..grid.len()).map(|k| self.call(k, grid, denoiser));
+        Ok(calls.collect::<Result<Vec<_>, _>>()?.into())
+    }
+}

@@ -1,0 +1,148 @@
+//! Lists of noise-to-signal ratios, "sigmas", and how they belong to timesteps.
+//!
+//! **Theory.** Samplers that think in `sigma/alpha` choose its values freely: Karras et al. 2022 (arXiv 2206.00364, eq. 5)
+//! in equal steps of `sigma^(1/rho)`, others in equal steps of its logarithm, along the beta distribution (Lee et al.
+//! 2024, arXiv 2407.12173), or in the time of a continuous VP process (Song et al. 2021, arXiv 2011.13456). A network that
+//! knows timesteps is told the one whose ratio is nearest, interpolated.
+//!
+//! **Practice.** Lists run from noisy to clean and do not hold the final 0. One sigma is the largest.
+
+use super::beta_distribution::quantile;
+use super::sampler::check;
+use super::schedule::{Schedule, check_steps};
+use super::{NoiseLevel, edm_sigmas};
+use crate::error::{SamplerError, ScheduleError};
+
+/// `(sigma_max^(1/rho) + i/(n-1)*(sigma_min^(1/rho) - sigma_max^(1/rho)))^rho` (Karras et al. 2022, eq. 5; `rho = 7`).
+///
+/// # Errors
+/// [`SamplerError::Schedule`]; see [`edm_sigmas`].
+pub fn karras(n: usize, sigma_min: f64, sigma_max: f64, rho: f64) -> Result<Vec<f64>, SamplerError> {
+    let mut sigmas = edm_sigmas(n, sigma_min, sigma_max, rho)?;
+    sigmas.reverse();
+    Ok(sigmas)
+}
+
+/// Equal steps of `ln(sigma)`: [`polyexponential`] with `rho = 1`, and diffusers' "Lu lambdas".
+///
+/// # Errors
+/// As `polyexponential`.
+pub fn exponential(n: usize, sigma_min: f64, sigma_max: f64) -> Result<Vec<f64>, SamplerError> {
+    polyexponential(n, sigma_min, sigma_max, 1.0)
+}
+
+/// `ln(sigma) = ln(sigma_min) + (1 - i/(n-1))^rho * ln(sigma_max/sigma_min)` (k-diffusion).
+///
+/// # Errors
+/// [`SamplerError::Parameter`], [`SamplerError::Schedule`] for the count and for ends in the wrong order.
+pub fn polyexponential(n: usize, sigma_min: f64, sigma_max: f64, rho: f64) -> Result<Vec<f64>, SamplerError> {
+    check_ends(n, sigma_min, sigma_max)?;
+    check::positive("rho", rho)?;
+    let (low, high) = (sigma_min.ln(), sigma_max.ln());
+    let sigma = |x: f64| if x == 1.0 { sigma_max } else { (x.powf(rho) * (high - low) + low).exp() };
+    Ok(falling(n).map(sigma).collect())
+}
+
+/// `sigma_min + q*(sigma_max - sigma_min)` with `q` the quantiles of the beta distribution at equal steps (Lee et al. 2024;
+/// diffusers takes `a = b = 0.6`).
+///
+/// # Errors
+/// [`SamplerError::Parameter`]: `a` and `b` must be within 0.01..=100; [`SamplerError::Schedule`] for the count and for
+/// ends in the wrong order.
+pub fn beta(n: usize, sigma_min: f64, sigma_max: f64, a: f64, b: f64) -> Result<Vec<f64>, SamplerError> {
+    check_ends(n, sigma_min, sigma_max)?;
+    check::shape("a of the beta distribution", a)?;
+    check::shape("b of the beta distribution", b)?;
+    Ok(falling(n).map(|p| sigma_min + quantile(p, a, b) * (sigma_max - sigma_min)).collect())
+}
+
+/// `sqrt(exp(beta_d*t^2/2 + beta_min*t) - 1)` with `t` from 1 to `least_time` in equal steps: the continuous VP process
+/// (Song et al. 2021, eq. 32-33; k-diffusion takes `beta_d = 19.9`, `beta_min = 0.1`, `least_time = 0.001`).
+///
+/// # Errors
+/// [`SamplerError::Parameter`]; [`SamplerError::Schedule`] for the count.
+pub fn variance_preserving(n: usize, beta_d: f64, beta_min: f64, least_time: f64) -> Result<Vec<f64>, SamplerError> {
+    check_steps(n)?;
+    check::positive("beta_d", beta_d)?;
+    check::not_negative("beta_min", beta_min)?;
+    check::fraction("the least time", least_time)?;
+    check::positive("the least time", least_time)?;
+    let sigma = |x: f64| {
+        let t = least_time + x * (1.0 - least_time);
+        (0.5 * beta_d * t * t + beta_min * t).exp_m1().sqrt()
+    };
+    let list: Vec<f64> = falling(n).map(sigma).collect();
+    let checked = list.into_iter().map(|sigma| NoiseLevel::variance_exploding(sigma).map(NoiseLevel::sigma));
+    Ok(checked.collect::<Result<_, _>>()?)
+}
+
+/// `1 .. 0` in `n` equal steps; 1 alone if `n` is 1.
+fn falling(n: usize) -> impl Iterator<Item = f64> {
+    let last = n.saturating_sub(1).max(1) as f64;
+    (0..n).map(move |i| 1.0 - i as f64 / last)
+}
+
+fn check_ends(n: usize, sigma_min: f64, sigma_max: f64) -> Result<(), SamplerError> {
+    check_steps(n)?;
+    check::positive("sigma_min", sigma_min)?;
+    check::positive("sigma_max", sigma_max)?;
+    if sigma_min > sigma_max {
+        let (name, start, end) = ("sigma", sigma_min, sigma_max);
+        return Err(ScheduleError::Range { name, start, end }.into());
+    }
+    Ok(())
+}
+
+/// The `abar` that a timestep without any signal is taken to have, where its ratio must be finite: the least that f16
+/// holds. diffusers does the same in all samplers that think in sigmas; the ratio is 4096.
+const LEAST_ABAR: f64 = 1.0 / (1 << 24) as f64;
+
+/// The least sigma that has a logarithm here (diffusers and k-diffusion).
+const LEAST_SIGMA: f64 = 1e-10;
+
+/// The noise-to-signal ratio of every timestep of a schedule.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SigmaTable {
+    sigmas: Vec<f64>,
+}
+
+impl Schedule {
+    /// `sigma/alpha` of every timestep; 4096 (`abar = 2^-24`) where there is no signal.
+    #[must_use]
+    pub fn sigma_table(&self) -> SigmaTable {
+        let most = ((1.0 - LEAST_ABAR) / LEAST_ABAR).sqrt();
+        let ratio = |level: &NoiseLevel| if level.alpha() == 0.0 { most } else { level.sigma() / level.alpha() };
+        SigmaTable { sigmas: self.levels().iter().map(ratio).collect() }
+    }
+}
+
+impl SigmaTable {
+    /// The ratios by timestep.
+    #[must_use]
+    pub fn sigmas(&self) -> &[f64] {
+        &self.sigmas
+    }
+
+    /// The ratio at a position between timesteps, by linear interpolation; the nearest end beyond them.
+    #[must_use]
+    pub fn at(&self, position: f64) -> f64 {
+        let last = self.sigmas.len() - 1;
+        let place = position.clamp(0.0, last as f64);
+        let below = place.floor() as usize;
+        let (low, high) = (self.sigmas[below], self.sigmas[(below + 1).min(last)]);
+        if place.fract() == 0.0 { low } else { (high - low).mul_add(place.fract(), low) }
+    }
+
+    /// The position whose ratio this is, by interpolation in its logarithm; the nearest end beyond them.
+    #[must_use]
+    pub fn timestep(&self, sigma: f64) -> f64 {
+        let Some(last_pair) = self.sigmas.len().checked_sub(2) else {
+            return 0.0;
+        };
+        let sigma = sigma.max(LEAST_SIGMA);
+        let below = self.sigmas.iter().rposition(|&other| other <= sigma).unwrap_or(0).min(last_pair);
+        let (low, high) = (self.sigmas[below].max(LEAST_SIGMA).ln(), self.sigmas[below + 1].max(LEAST_SIGMA).ln());
+        let share = (sigma.ln() - low) / (high - low);
+        below as f64 + if share.is_nan() { 0.0 } else { share.clamp(0.0, 1.0) }
+    }
+}

@@ -1,0 +1,204 @@
+//! Which timesteps a short loop visits.
+//!
+//! **Theory.** A network trained on `T` timesteps is asked at `n` of them. Where the list begins matters most: only
+//! trailing and linspace begin at the noisiest one (Lin et al. 2023, arXiv 2305.08891, section 3.3 and table 2).
+//! guided-diffusion divides the timesteps into sections instead (Nichol & Dhariwal 2021, arXiv 2102.09672, section 4).
+//!
+//! **Practice.** Lists run from noisy to clean, have exactly `n` entries, all different, and never one that the schedule
+//! lacks. Halves are rounded to even, as numpy does.
+
+use crate::error::SamplerError;
+use std::str::FromStr;
+
+/// How `n` timesteps are chosen from `T`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Spacing {
+    /// Multiples of `T/n`, rounded down, plus an offset: begins below the noisiest timestep, ends at the offset.
+    Leading {
+        /// What is added to each (`steps_offset`): 0, or 1 for Stable Diffusion.
+        offset: usize,
+    },
+    /// `round(T - i*T/n) - 1`: begins at the noisiest timestep, ends above 0.
+    Trailing,
+    /// Equal steps from the noisiest timestep to 0.
+    Linspace,
+}
+
+impl Spacing {
+    /// The timesteps, from noisy to clean.
+    ///
+    /// # Errors
+    /// [`SamplerError::NoSteps`], [`SamplerError::TooManySteps`]; [`SamplerError::Spacing`] if an offset leads out of the
+    /// schedule.
+    pub fn timesteps(self, timesteps: usize, steps: usize) -> Result<Vec<usize>, SamplerError> {
+        check_steps(steps, timesteps)?;
+        self.whole(timesteps, steps, steps)
+    }
+
+    /// The same without a timestep 0 at the end, as DPM-Solver and UniPC of diffusers: leading and linspace place
+    /// `n + 1` and leave the last out.
+    ///
+    /// # Errors
+    /// As [`timesteps`](Self::timesteps).
+    pub fn timesteps_before_zero(self, timesteps: usize, steps: usize) -> Result<Vec<usize>, SamplerError> {
+        check_steps(steps, timesteps)?;
+        match self {
+            Self::Trailing => self.whole(timesteps, steps, steps),
+            Self::Leading { .. } | Self::Linspace => {
+                check_steps(steps, timesteps - 1)?;
+                self.whole(timesteps, steps + 1, steps)
+            }
+        }
+    }
+
+    /// The same, not rounded to whole timesteps: linspace as in diffusers' Euler and Heun. The others are whole.
+    ///
+    /// # Errors
+    /// As [`timesteps`](Self::timesteps).
+    pub fn positions(self, timesteps: usize, steps: usize) -> Result<Vec<f64>, SamplerError> {
+        check_steps(steps, timesteps)?;
+        match self {
+            Self::Linspace => Ok(self.places(timesteps, steps)),
+            Self::Leading { .. } | Self::Trailing => {
+                Ok(self.whole(timesteps, steps, steps)?.into_iter().map(|t| t as f64).collect())
+            }
+        }
+    }
+
+    /// The first `take` of `points` places, as timesteps.
+    fn whole(self, timesteps: usize, points: usize, take: usize) -> Result<Vec<usize>, SamplerError> {
+        let places = self.places(timesteps, points).into_iter().take(take);
+        let mut list: Vec<usize> = places.map(|place| place.round_ties_even() as usize).collect();
+        list.dedup();
+        match list.len() == take && list[0] < timesteps {
+            true => Ok(list),
+            false => {
+                Err(SamplerError::Spacing { expected: take, found: list.iter().filter(|&&t| t < timesteps).count() })
+            }
+        }
+    }
+
+    fn places(self, timesteps: usize, points: usize) -> Vec<f64> {
+        let (all, last) = (timesteps as f64, timesteps as f64 - 1.0);
+        let place = |i: usize| match self {
+            Self::Leading { offset } => ((points - 1 - i) * (timesteps / points)) as f64 + offset as f64,
+            Self::Trailing => {
+                // The step as numpy.arange takes it, so that halves fall to the same side.
+                let step = (all - all / points as f64) - all;
+                (all + i as f64 * step).round_ties_even() - 1.0
+            }
+            Self::Linspace if i == 0 && points > 1 => last,
+            Self::Linspace => (points - 1 - i) as f64 * (last / (points.max(2) - 1) as f64),
+        };
+        (0..points).map(place).collect()
+    }
+}
+
+/// guided-diffusion's respacing: how many timesteps are taken from each of equal sections of the schedule.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Sections {
+    /// As many from each section, evenly, with both ends of it.
+    Counts(Vec<usize>),
+    /// That many in all, by the first whole stride that gives exactly so many, from timestep 0 (`ddimN`).
+    Ddim(usize),
+}
+
+impl Sections {
+    /// The timesteps, from noisy to clean.
+    ///
+    /// # Errors
+    /// [`SamplerError::Sections`] if a section has fewer timesteps than are to be taken, or no stride fits.
+    pub fn timesteps(&self, timesteps: usize) -> Result<Vec<usize>, SamplerError> {
+        super::schedule::check_steps(timesteps)?;
+        let found = match self {
+            Self::Counts(counts) => of_counts(counts, timesteps),
+            Self::Ddim(steps) => of_stride(*steps, timesteps),
+        };
+        let mut list = found.ok_or_else(|| SamplerError::Sections { found: self.to_string(), timesteps })?;
+        list.reverse();
+        Ok(list)
+    }
+}
+
+fn of_counts(counts: &[usize], timesteps: usize) -> Option<Vec<usize>> {
+    let mut list = Vec::new();
+    let (sections, mut start) = (counts.len(), 0);
+    let (each, rest) = (timesteps.checked_div(sections)?, timesteps % sections);
+    for (i, &count) in counts.iter().enumerate() {
+        let size = each + usize::from(i < rest);
+        if count > size {
+            return None;
+        }
+        let stride = if count > 1 { (size - 1) as f64 / (count - 1) as f64 } else { 1.0 };
+        let mut place = 0.0_f64;
+        for _ in 0..count {
+            list.push(start + place.round_ties_even() as usize);
+            place += stride;
+        }
+        start += size;
+    }
+    (!list.is_empty()).then_some(list)
+}
+
+fn of_stride(steps: usize, timesteps: usize) -> Option<Vec<usize>> {
+    let stride = (1..timesteps.max(2)).find(|&stride| timesteps.div_ceil(stride) == steps)?;
+    Some((0..timesteps).step_by(stride).collect())
+}
+
+impl std::fmt::Display for Sections {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Ddim(steps) => write!(f, "ddim{steps}"),
+            Self::Counts(counts) => {
+                let counts: Vec<String> = counts.iter().map(usize::to_string).collect();
+                f.write_str(&counts.join(","))
+            }
+        }
+    }
+}
+
+/// `"ddim25"` or counts as `"10,15,20"`.
+impl FromStr for Sections {
+    type Err = SamplerError;
+
+    fn from_str(text: &str) -> Result<Self, SamplerError> {
+        let unread = |_| SamplerError::Sections { found: text.to_owned(), timesteps: 0 };
+        if let Some(steps) = text.trim().strip_prefix("ddim") {
+            return Ok(Self::Ddim(steps.parse().map_err(unread)?));
+        }
+        let counts = text.split(',').map(|count| count.trim().parse());
+        Ok(Self::Counts(counts.collect::<Result<_, _>>().map_err(unread)?))
+    }
+}
+
+/// The timesteps of latent consistency models (Luo et al. 2023, arXiv 2310.04378, section 4.3): `steps` of the
+/// `original` ones, evenly spaced and ending at the noisiest, on which the model was distilled. `strength` in `0..=1`
+/// takes only the cleaner part of them.
+///
+/// # Errors
+/// [`SamplerError::NoSteps`]; [`SamplerError::TooManySteps`] for more steps than original ones or more original ones than
+/// timesteps; [`SamplerError::Parameter`] for the strength.
+pub fn consistency_timesteps(
+    timesteps: usize,
+    original: usize,
+    strength: f64,
+    steps: usize,
+) -> Result<Vec<usize>, SamplerError> {
+    super::sampler::check::fraction("strength", strength)?;
+    check_steps(original, timesteps)?;
+    let stride = timesteps / original;
+    let usable = (original as f64 * strength) as usize;
+    check_steps(steps, usable)?;
+    let gap = usable as f64 / steps as f64;
+    let place = |i: usize| (i as f64 * gap).floor() as usize;
+    Ok((0..steps).map(|i| (usable - place(i)) * stride - 1).collect())
+}
+
+fn check_steps(steps: usize, timesteps: usize) -> Result<(), SamplerError> {
+    super::schedule::check_steps(timesteps)?;
+    match steps {
+        0 => Err(SamplerError::NoSteps),
+        found if found > timesteps => Err(SamplerError::TooManySteps { found, available: timesteps }),
+        _ => Ok(()),
+    }
+}

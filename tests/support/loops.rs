@@ -1,0 +1,93 @@
+//! Running a sampler in f64: the rows of a loop, applied by the reference of the step kernel.
+
+use tweedie::gpu::step::{Rules, Sample, reference};
+use tweedie::math::Sampler;
+use tweedie::table::StepRow;
+
+/// What a loop is fed with. Tensors of a call are the samples of the batch, one after the other.
+#[derive(Default)]
+pub struct Inputs {
+    pub batch: usize,
+    /// The sample to start with.
+    pub initial: Vec<f64>,
+    /// The noises, by [`Call::noise`](tweedie::math::Call::noise).
+    pub noises: Vec<Vec<f64>>,
+    /// The network's second outputs, by call.
+    pub learned: Vec<Vec<f64>>,
+}
+
+/// What came of it.
+pub struct Run {
+    /// The sample before the first call and after each.
+    pub samples: Vec<Vec<f64>>,
+    /// The clean sample of each call.
+    pub x0: Vec<Vec<f64>>,
+}
+
+impl Run {
+    pub fn last(&self) -> &[f64] {
+        self.samples.last().unwrap()
+    }
+}
+
+const NOTHING: &[f64] = &[];
+
+/// The loop, with `network(k, x)` for the answer to call `k` about the sample `x` (before its scaling for the network).
+pub fn run(sampler: &Sampler, inputs: &Inputs, mut network: impl FnMut(usize, &[f64]) -> Vec<f64>) -> Run {
+    let rules = Rules { clip: sampler.clip(), deviation: sampler.deviation(), rescale: 0.0 };
+    let start = sampler.start();
+    let noise = |i: usize| inputs.noises.get(i).map_or(NOTHING, Vec::as_slice);
+    let first = inputs.initial.iter().enumerate().map(|(i, x)| match start[1] {
+        0.0 => start[0] * x,
+        churn => start[0] * x + churn * noise(0)[i],
+    });
+    let mut run = Run { samples: vec![first.collect()], x0: Vec::new() };
+    for (k, call) in sampler.calls().iter().enumerate() {
+        let x = run.samples[k].clone();
+        let answer = network(k, &x);
+        let learned = inputs.learned.get(k).map_or(NOTHING, Vec::as_slice);
+        let history = [1, 2, 3].map(|back| k.checked_sub(back).map_or(NOTHING, |j| run.x0[j].as_slice()));
+        let (next, x0) = step(&call.row, &rules, inputs.batch, [&x, &answer, noise(call.noise), learned], history);
+        run.samples.push(next);
+        run.x0.push(x0);
+    }
+    run
+}
+
+/// One call, sample by sample: what is per sample (thresholds) sees only its own.
+fn step(
+    row: &StepRow,
+    rules: &Rules,
+    batch: usize,
+    [x, answer, noise, learned]: [&[f64]; 4],
+    history: [&[f64]; 3],
+) -> (Vec<f64>, Vec<f64>) {
+    let elements = x.len() / batch;
+    let (mut next, mut x0) = (Vec::new(), Vec::new());
+    for b in 0..batch {
+        let part = |tensor: &'_ [f64]| -> Vec<f64> {
+            tensor.get(b * elements..(b + 1) * elements).map_or(Vec::new(), <[f64]>::to_vec)
+        };
+        let parts = [x, answer, noise, learned].map(part);
+        let earlier = history.map(part);
+        let sample = Sample {
+            x: &parts[0],
+            predictions: [&parts[1], NOTHING],
+            history: [&earlier[0], &earlier[1], &earlier[2]],
+            noise: &parts[2],
+            learned: &parts[3],
+            known: None,
+        };
+        let stepped = reference(row, rules, &sample);
+        next.extend(stepped.next.iter().map(|exact| exact.value));
+        x0.extend(stepped.x0.iter().map(|exact| exact.value));
+    }
+    (next, x0)
+}
+
+/// The largest absolute deviation; NaN counts as infinite.
+pub fn deviation(found: &[f64], expected: &[f64]) -> f64 {
+    assert_eq!(found.len(), expected.len());
+    let apart = found.iter().zip(expected).map(|(f, e)| (f - e).abs());
+    apart.fold(0.0, |worst, d| if d.is_nan() || d > worst { if d.is_nan() { f64::INFINITY } else { d } } else { worst })
+}
