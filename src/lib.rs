@@ -21,7 +21,7 @@
 //!
 //! - [`math`]: schedules, quantities, posteriors in f64. Knows no GPU. Ends in a [`Table`](table::Table) of matrices.
 //! - [`gpu`]: applies tables to buffers. Knows no schedule. Each kernel has an f64 twin beside it.
-//! - [`Diffusion`]: joins both for the common jobs.
+//! - [`Diffusion`] and [`Sampling`]: join both for the common jobs.
 //! - [`headless`]: a device of one's own and readback, for tools and tests. An application does not need it.
 //!
 //! # Conventions
@@ -69,12 +69,14 @@ pub mod error;
 pub mod gpu;
 pub mod headless;
 pub mod math;
+mod sampling;
 pub mod table;
 
 pub use diffusion::{Conversion, Diffusion, Error, Holes, Named, Noising, PosteriorMean};
 pub use gpu::noise::philox4x32_10;
 pub use gpu::{Context, Shape, Storage, Tensor};
 pub use math::{Quantity, Schedule};
+pub use sampling::{Guidance, GuidanceScale, Sampling};
 pub use wgpu;
 
 /// Compiles the example in the README.
