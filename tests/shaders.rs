@@ -46,8 +46,9 @@ const WINDOW: [&str; 16] = [
 ];
 
 /// What follows it in `struct Params`, by the op: an offset and a stride for each tensor.
-const TENSORS: [&[&str]; 2] = [
+const TENSORS: [&[&str]; 3] = [
     &["in0", "in1", "out0", "out1", "noise"],
+    &["x", "conditional", "unconditional", "noise"],
     &[
         "x",
         "conditional",
@@ -67,6 +68,22 @@ const TENSORS: [&[&str]; 2] = [
 /// `struct Key` of `kernel.wgsl` as `NoiseKey` fills it, 32 bytes.
 const KEY: [(&str, u32); 5] = [("seed", 0), ("stream", 8), ("unused", 12), ("sample", 16), ("unused2", 24)];
 const KEY_BYTES: u32 = 32;
+
+/// `struct Finish` of `finish.wgsl` as the end of a reduction fills it, 64 bytes.
+const FINISH: [(&str, u32); 12] = [
+    ("samples", 0),
+    ("first_sample", 4),
+    ("groups", 8),
+    ("parts", 12),
+    ("first", 16),
+    ("keep", 20),
+    ("shift", 24),
+    ("rank", 28),
+    ("last", 32),
+    ("nan", 36),
+    ("unused", 40),
+    ("numbers", 48),
+];
 
 /// A row of the table: one `vec4<f32>`.
 const ROW_BYTES: u32 = 16;
@@ -150,6 +167,9 @@ fn write(module: &Module, info: &naga::valid::ModuleInfo, tile: &[f64]) -> Resul
 
 /// Whether the blocks that the host fills lie as it writes them.
 fn check_layout(module: &Module) -> Result<(), String> {
+    if module.types.iter().any(|(_, ty)| ty.name.as_deref() == Some("Finish")) {
+        return check_struct(module, "Finish", &FINISH, 64);
+    }
     let words: Vec<_> = WINDOW.into_iter().zip((0..).step_by(4)).collect();
     check_struct(module, "Window", &words, 64)?;
     let params = |tensors: &[&'static str]| {
@@ -158,7 +178,10 @@ fn check_layout(module: &Module) -> Result<(), String> {
         let bytes = (64 + 8 * (members.len() as u32 - 1)).next_multiple_of(8);
         check_struct(module, "Params", &members, bytes)
     };
-    params(TENSORS[0]).or_else(|map| params(TENSORS[1]).map_err(|step| format!("{map}; {step}")))?;
+    let tried: Vec<_> = TENSORS.into_iter().map(params).collect();
+    if tried.iter().all(Result::is_err) {
+        return Err(tried.into_iter().filter_map(Result::err).collect::<Vec<_>>().join("; "));
+    }
     check_struct(module, "Key", &KEY, KEY_BYTES)?;
     let tables = module.global_variables.iter().filter(|(_, variable)| variable.name.as_deref() == Some("table"));
     for (_, table) in tables {
@@ -223,7 +246,7 @@ fn what_is_broken_is_rejected() {
         (format!("{good}\nfn wide(x: u64) -> u64 {{ return x; }}\n"), "SHADER_INT64"),
         (swap("range: f32,", "range: f32, more: vec4<f32>,"), "Window: expected 64 bytes"),
         (swap("rows: u32,", "nans: u32,"), "Window: expected 64 bytes"),
-        (swap("in1: vec2<u32>", "in2: vec2<u32>"), "Params: expected 104 bytes"),
+        (swap("noise: vec2<u32>", "nose: vec2<u32>"), "Params: expected 104 bytes"),
         (swap("unused2: vec2<u32>", "unused2: vec4<u32>"), "Key: expected 32 bytes"),
         (swap("@workgroup_size(tile_x,", "@workgroup_size(tile_x * 2,"), "a workgroup of [512, 1, 1]"),
         (swap("override tile_y: u32", "override tile_z: u32"), "no definition in scope"),

@@ -1,9 +1,7 @@
 //! The wgpu plumbing, once: a device's limits, its compiled pipelines, and buffers that are written when they are made.
 
-use super::source::{
-    Draw, HEALTH_BINDING, Operand, Rows, SCALES_BINDING, SEEDS_BINDING, SLOT_BINDING, STATUS_BINDING, Source,
-    TIMESTEPS_BINDING, Walk,
-};
+use super::finish::Finish;
+use super::source::{Rows, Source, TABLE_BINDING, Walk};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -23,11 +21,14 @@ struct Inner {
     pipelines: Mutex<HashMap<PipelineKey, Arc<Pipeline>>>,
 }
 
-/// What a pipeline is compiled for: a text and the tile of a workgroup.
+/// What a pipeline is compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct PipelineKey {
-    pub source: Source,
-    pub tile: Tile,
+#[expect(clippy::large_enum_variant, reason = "keys are few, and copied where plans are made alone")]
+pub(crate) enum PipelineKey {
+    /// A kernel that reads tensors, and the tile of its workgroups.
+    Kernel { source: Source, tile: Tile },
+    /// The end of a reduction.
+    Finish(Finish),
 }
 
 /// How a workgroup of `walk_lanes` covers lanes and samples; the other walks have no choice to make.
@@ -76,36 +77,28 @@ impl Context {
 
     fn compile(&self, key: PipelineKey) -> Pipeline {
         let device = self.device();
-        let text = key.source.compose();
+        let label = |role| format!("tweedie::{}::{role}", key.name());
+        let text = key.compose();
         dump(&key, &text);
         let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
-            label: Some("tweedie::Map::shader"),
+            label: Some(&label("shader")),
             source: wgpu::ShaderSource::Wgsl(text.into()),
         });
         let layout = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
-            label: Some("tweedie::Map::bindings"),
-            entries: &layout_entries(&key.source),
+            label: Some(&label("bindings")),
+            entries: &key.layout_entries(),
         });
         let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
-            label: Some("tweedie::Map::layout"),
+            label: Some(&label("layout")),
             bind_group_layouts: &[Some(&layout)],
             immediate_size: 0,
         });
-        let tile = [
-            ("tile_x", f64::from(key.tile.lanes)),
-            ("tile_y", f64::from(key.tile.samples)),
-            ("lanes_each", f64::from(key.tile.lanes_each)),
-        ];
-        let constants: &[_] = match key.source.walk {
-            Walk::Lanes => &tile,
-            Walk::Flat | Walk::Words => &[],
-        };
         let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-            label: Some("tweedie::Map::pipeline"),
+            label: Some(&label("pipeline")),
             layout: Some(&pipeline_layout),
             module: &module,
-            entry_point: Some(key.source.walk.entry_point()),
-            compilation_options: wgpu::PipelineCompilationOptions { constants, ..Default::default() },
+            entry_point: Some(key.entry_point()),
+            compilation_options: wgpu::PipelineCompilationOptions { constants: &key.constants(), ..Default::default() },
             cache: None,
         });
         Pipeline { layout, pipeline }
@@ -128,39 +121,65 @@ impl Context {
     }
 }
 
-fn layout_entries(source: &Source) -> Vec<wgpu::BindGroupLayoutEntry> {
-    let entry = |binding, ty, has_dynamic_offset| wgpu::BindGroupLayoutEntry {
-        binding,
-        visibility: wgpu::ShaderStages::COMPUTE,
-        ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset, min_binding_size: None },
-        count: None,
-    };
-    let storage = |writable: bool| wgpu::BufferBindingType::Storage { read_only: !writable };
-    let uniform = wgpu::BufferBindingType::Uniform;
-    let mut entries = vec![entry(0, uniform, false), entry(1, uniform, true)];
-    match source.rows {
-        Rows::Batch => entries.push(entry(2, uniform, true)),
-        Rows::Uniform(_) => entries.push(entry(2, uniform, false)),
-        Rows::Storage => entries.push(entry(2, storage(false), false)),
-    }
-    if source.rows != Rows::Batch {
-        entries.push(entry(TIMESTEPS_BINDING, storage(source.timesteps_writable), false));
-        entries.push(entry(STATUS_BINDING, storage(true), false));
-    }
-    for (slot, operand) in source.operands.iter().enumerate() {
-        if let Operand::Bound { writable, .. } = *operand {
-            entries.push(entry(SLOT_BINDING + slot as u32, storage(writable), false));
+impl PipelineKey {
+    /// For labels: `tweedie::Map::...`.
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Kernel { source, .. } => source.op.name(),
+            Self::Finish(finish) => finish.name(),
         }
     }
-    let variant = source.step();
-    let extras = [
-        (source.draw == Draw::PerSample, SEEDS_BINDING, false),
-        (variant.scaled, SCALES_BINDING, false),
-        (variant.health, HEALTH_BINDING, true),
-    ];
-    let present = extras.into_iter().filter(|(present, ..)| *present);
-    entries.extend(present.map(|(_, binding, writable)| entry(binding, storage(writable), false)));
-    entries
+
+    fn compose(&self) -> String {
+        match self {
+            Self::Kernel { source, .. } => source.compose(),
+            Self::Finish(finish) => finish.compose(),
+        }
+    }
+
+    fn entry_point(&self) -> &'static str {
+        match self {
+            Self::Kernel { source, .. } => source.walk.entry_point(),
+            Self::Finish(_) => Finish::ENTRY_POINT,
+        }
+    }
+
+    fn constants(&self) -> Vec<(&'static str, f64)> {
+        match *self {
+            Self::Kernel { source: Source { walk: Walk::Lanes, .. }, tile } => vec![
+                ("tile_x", f64::from(tile.lanes)),
+                ("tile_y", f64::from(tile.samples)),
+                ("lanes_each", f64::from(tile.lanes_each)),
+            ],
+            _ => Vec::new(),
+        }
+    }
+
+    fn layout_entries(&self) -> Vec<wgpu::BindGroupLayoutEntry> {
+        let entry = |binding, ty, has_dynamic_offset| wgpu::BindGroupLayoutEntry {
+            binding,
+            visibility: wgpu::ShaderStages::COMPUTE,
+            ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset, min_binding_size: None },
+            count: None,
+        };
+        let storage = |(binding, writable): (u32, bool)| {
+            entry(binding, wgpu::BufferBindingType::Storage { read_only: !writable }, false)
+        };
+        let uniform = |binding, dynamic| entry(binding, wgpu::BufferBindingType::Uniform, dynamic);
+        match self {
+            Self::Kernel { source, .. } => {
+                let mut entries = vec![uniform(0, false), uniform(1, true)];
+                match source.rows {
+                    Rows::Batch => entries.push(uniform(TABLE_BINDING, true)),
+                    Rows::Uniform(_) => entries.push(uniform(TABLE_BINDING, false)),
+                    Rows::Storage => {}
+                }
+                entries.extend(source.storage_bindings().into_iter().map(storage));
+                entries
+            }
+            Self::Finish(_) => vec![uniform(0, false), storage((1, true)), storage((2, true))],
+        }
+    }
 }
 
 /// Writes a composed shader into the folder that `TWEEDIE_DUMP_WGSL` names, for people and other compilers to read.
@@ -170,8 +189,8 @@ fn dump(key: &PipelineKey, text: &str) {
         return;
     };
     let mut hasher = DefaultHasher::new();
-    key.source.hash(&mut hasher);
-    let name = format!("{}_{:016x}.wgsl", key.source.walk.entry_point(), hasher.finish());
+    text.hash(&mut hasher);
+    let name = format!("{}_{:016x}.wgsl", key.entry_point(), hasher.finish());
     // A debugging aid: a folder that cannot be written must not fail the application.
     let _ = std::fs::write(std::path::Path::new(&folder).join(name), text);
 }

@@ -8,16 +8,20 @@ pub mod compare;
 mod context;
 mod error;
 mod every;
+mod finish;
 mod glue;
+mod kernel;
 mod layout;
 pub mod map;
 pub mod noise;
 mod op;
 mod plan;
+mod reduce;
 mod source;
 pub mod step;
 mod storage;
 mod tensor;
+mod upload;
 mod window;
 
 pub use context::Context;
@@ -31,5 +35,7 @@ pub use tensor::{Shape, Tensor};
 /// The WGSL of every kind of plan (walk, kind of rows, storage, inputs given, drawn or in place, outputs), each with its
 /// entry point: for validation and for other compilers, without a GPU.
 pub fn every_shader() -> Vec<(&'static str, String)> {
-    every::every_source().into_iter().map(|source| (source.walk.entry_point(), source.compose())).collect()
+    let finishes = finish::Finish::ALL.into_iter().map(|finish| (finish::Finish::ENTRY_POINT, finish.compose()));
+    let kernels = every::every_source().into_iter().map(|source| (source.walk.entry_point(), source.compose()));
+    kernels.chain(finishes).collect()
 }
