@@ -24,6 +24,7 @@ pub use context::Context;
 pub use error::{PlanError, RecordError};
 pub use map::{At, Drawn, Map, MapPlan, Second, Timesteps};
 pub use noise::NoiseKey;
+pub use plan::Recordable;
 pub use step::{Counter, DrawnNoise, Health, Known, Noise, Rules, Step, StepPlan};
 pub use storage::{Storage, UnknownStorage};
 pub use tensor::{Shape, Tensor};
