@@ -10,8 +10,8 @@ mod error;
 mod every;
 mod glue;
 mod layout;
+pub mod loss;
 pub mod map;
-pub mod noise;
 mod op;
 mod plan;
 mod source;
@@ -19,6 +19,8 @@ pub mod step;
 mod storage;
 mod tensor;
 mod window;
+
+pub use crate::noise;
 
 pub use context::Context;
 pub use error::{PlanError, RecordError};
