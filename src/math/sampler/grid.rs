@@ -118,6 +118,30 @@ impl Grid {
         Self::of_levels(Scale::VariancePreserving, &levels, targets, &as_told(timesteps))
     }
 
+    /// As [`of_schedule`](Self::of_schedule), with the levels that follow from respaced betas `1 - abar_t/abar_s` in f64,
+    /// as guided-diffusion computes them (Nichol & Dhariwal 2021, arXiv 2102.09672, section 4).
+    ///
+    /// The same levels, but for a rounding of 1e-16 in `abar_t/abar_s`. It matters where `abar` falls by orders of
+    /// magnitude in one step: the last `alpha` of 10 steps of the cosine schedule is off by 1e-9 of it.
+    ///
+    /// # Errors
+    /// As `of_schedule`.
+    pub fn respaced(schedule: &Schedule, timesteps: &[usize], end: NoiseLevel) -> Result<Self, SamplerError> {
+        levels_at(schedule, timesteps)?;
+        let rises = timesteps.first() < timesteps.last();
+        let all = schedule.alphas_cumprod();
+        let abar = timesteps.iter().map(|&t| all[t]);
+        let abar: Vec<f64> = if rises { abar.collect() } else { abar.rev().collect() };
+        let before = [1.0].into_iter().chain(abar.iter().copied());
+        let betas: Vec<f64> = before.zip(&abar).map(|(before, now)| 1.0 - now / before).collect();
+        let mut levels = Schedule::from_betas(&betas)?.levels().to_vec();
+        if !rises {
+            levels.reverse();
+        }
+        let targets = levels.iter().skip(1).copied().chain([end]);
+        Self::of_levels(Scale::VariancePreserving, &levels, targets, &as_told(timesteps))
+    }
+
     /// As [`of_schedule`](Self::of_schedule), but every step leads to the level `stride` timesteps earlier, whether or not
     /// that is the next in the list, and to `end` where there is none: diffusers' DDIM, with `stride = T/n` rounded down.
     ///

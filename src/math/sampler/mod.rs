@@ -164,6 +164,11 @@ impl Sampler {
         &self.calls
     }
 
+    /// The same to be changed: guidance, the scale of the input, or coefficients of one's own.
+    pub fn calls_mut(&mut self) -> &mut [Call] {
+        &mut self.calls
+    }
+
     /// What the network is told at each call.
     pub fn timesteps(&self) -> impl Iterator<Item = f64> {
         self.calls.iter().map(|call| call.timestep)
