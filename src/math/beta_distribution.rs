@@ -107,7 +107,7 @@ mod tests {
 
     #[test]
     fn quantiles_in_closed_form() {
-        for p in [1e-6, 0.1, 0.3, 0.5, 0.9, 0.999] {
+        for p in [1e-6_f64, 0.1, 0.3, 0.5, 0.9, 0.999] {
             // Uniform, a power, its mirror, and the arcsine distribution.
             let cases = [
                 (1.0, 1.0, p),
