@@ -5,7 +5,8 @@
 //! 2024, arXiv 2407.12173), or in the time of a continuous VP process (Song et al. 2021, arXiv 2011.13456). A network that
 //! knows timesteps is told the one whose ratio is nearest, interpolated.
 //!
-//! **Practice.** Lists run from noisy to clean and do not hold the final 0. One sigma is the largest.
+//! **Practice.** Lists run from noisy to clean, from exactly the largest to exactly the least sigma that was given, and do
+//! not hold the final 0. A list of one is the largest.
 
 use super::beta_distribution::quantile;
 use super::sampler::check;
@@ -20,7 +21,7 @@ use crate::error::{SamplerError, ScheduleError};
 pub fn karras(n: usize, sigma_min: f64, sigma_max: f64, rho: f64) -> Result<Vec<f64>, SamplerError> {
     let mut sigmas = edm_sigmas(n, sigma_min, sigma_max, rho)?;
     sigmas.reverse();
-    Ok(sigmas)
+    Ok(between(sigma_max, sigma_min, sigmas))
 }
 
 /// Equal steps of `ln(sigma)`: [`polyexponential`] with `rho = 1`, and diffusers' "Lu lambdas".
@@ -39,15 +40,15 @@ pub fn polyexponential(n: usize, sigma_min: f64, sigma_max: f64, rho: f64) -> Re
     check_ends(n, sigma_min, sigma_max)?;
     check::positive("rho", rho)?;
     let (low, high) = (sigma_min.ln(), sigma_max.ln());
-    let sigma = |x: f64| if x == 1.0 { sigma_max } else { (x.powf(rho) * (high - low) + low).exp() };
-    Ok(falling(n).map(sigma).collect())
+    let sigma = |x: f64| (x.powf(rho) * (high - low) + low).exp();
+    Ok(between(sigma_max, sigma_min, falling(n).map(sigma).collect()))
 }
 
 /// `sigma_min + q*(sigma_max - sigma_min)` with `q` the quantiles of the beta distribution at equal steps (Lee et al. 2024;
 /// diffusers takes `a = b = 0.6`).
 ///
 /// # Errors
-/// [`SamplerError::Parameter`]: `a` and `b` must be within 0.01..=100; [`SamplerError::Schedule`] for the count and for
+/// [`SamplerError::Parameter`]: `a` and `b` must be within 0.1..=100; [`SamplerError::Schedule`] for the count and for
 /// ends in the wrong order.
 pub fn beta(n: usize, sigma_min: f64, sigma_max: f64, a: f64, b: f64) -> Result<Vec<f64>, SamplerError> {
     check_ends(n, sigma_min, sigma_max)?;
@@ -74,6 +75,17 @@ pub fn variance_preserving(n: usize, beta_d: f64, beta_min: f64, least_time: f64
     let list: Vec<f64> = falling(n).map(sigma).collect();
     let checked = list.into_iter().map(|sigma| NoiseLevel::variance_exploding(sigma).map(NoiseLevel::sigma));
     Ok(checked.collect::<Result<_, _>>()?)
+}
+
+/// The list with its ends as they were given, which powers and exponentials miss by a rounding.
+fn between(most: f64, least: f64, mut sigmas: Vec<f64>) -> Vec<f64> {
+    if let Some(last) = sigmas.last_mut() {
+        *last = least;
+    }
+    if let Some(first) = sigmas.first_mut() {
+        *first = most;
+    }
+    sigmas
 }
 
 /// `1 .. 0` in `n` equal steps; 1 alone if `n` is 1.

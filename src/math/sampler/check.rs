@@ -24,7 +24,7 @@ pub(in crate::math) fn fraction(name: &'static str, value: f64) -> Result<(), Sa
 
 /// The shapes of a beta distribution for which its quantiles are accurate.
 pub(in crate::math) fn shape(name: &'static str, value: f64) -> Result<(), SamplerError> {
-    require((0.01..=100.0).contains(&value), name, "within 0.01..=100", value)
+    require((0.1..=100.0).contains(&value), name, "within 0.1..=100", value)
 }
 
 pub(super) fn not_nan(name: &'static str, value: f64) -> Result<(), SamplerError> {

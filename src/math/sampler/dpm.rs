@@ -48,7 +48,7 @@ pub struct DpmSolver {
     pub lower_order_final: bool,
     /// The last step is of first order.
     pub euler_at_final: bool,
-    /// diffusers' third-order SDE has a coefficient that is 1 too low, so that it does not converge.
+    /// diffusers' third-order SDE has a coefficient that is 1 too low, which makes it a first-order one.
     pub compat: Compat,
 }
 
