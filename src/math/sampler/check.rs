@@ -30,13 +30,3 @@ pub(in crate::math) fn shape(name: &'static str, value: f64) -> Result<(), Sampl
 pub(super) fn not_nan(name: &'static str, value: f64) -> Result<(), SamplerError> {
     require(!value.is_nan(), name, "a number", value)
 }
-
-/// The orders that multistep solvers have.
-const MOST_ORDER: usize = 3;
-
-pub(super) fn order(solver: &'static str, found: usize) -> Result<(), SamplerError> {
-    match found {
-        1..=MOST_ORDER => Ok(()),
-        _ => Err(SamplerError::Order { solver, most: MOST_ORDER, found }),
-    }
-}
