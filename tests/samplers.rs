@@ -380,7 +380,7 @@ fn edm_networks() {
     let list = sigmas::karras(8, 0.002, 80.0, 7.0).unwrap();
     let told: Vec<f64> = list.iter().map(|sigma| 0.25 * sigma.ln()).collect();
     let grid = Grid::of_sigmas(Scale::Edm { sigma_data: 0.5 }, &list, &told, 0.0).unwrap();
-    let raw = Denoiser::new(Prediction::Edm { sigma_data: 0.5, negated: false });
+    let raw = Denoiser::new(Prediction::Edm { sigma_data: 0.5 });
     let sampler = Sampler::new(&DpmSolver::new(2), &grid, &raw).unwrap();
     let plain = Sampler::new(&DpmSolver::new(2), &grid, &Denoiser::new(Quantity::X0)).unwrap();
     let initial = start().initial.iter().map(|x| 80.0 * x).collect();
@@ -603,7 +603,7 @@ mod any_input {
             let [amount, least, most, scale] = churn;
             for found in scales.map(|scale| Grid::of_sigmas(scale, &list, &list, end)).into_iter().flatten() {
                 check(&found, &Denoiser::new(quantity), eta, order);
-                check(&found, &Denoiser::new(Prediction::Edm { sigma_data: data, negated: false }), eta, order);
+                check(&found, &Denoiser::new(Prediction::Edm { sigma_data: data }), eta, order);
                 let churned = found.churned(&Churn { amount, least, most, scale }, |sigma| sigma);
                 for grid in [churned, found.reversed()].iter().flatten() {
                     check(grid, &Denoiser::new(quantity), eta, order);

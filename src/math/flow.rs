@@ -33,7 +33,7 @@ pub fn times(n: usize, most: f64, least: f64) -> Result<Vec<f64>, SamplerError> 
 pub fn shifted(t: f64, shift: f64) -> Result<f64, SamplerError> {
     check::positive("shift", shift)?;
     check::fraction("a time", t)?;
-    Ok((shift * t / (1.0 - t + shift * t)).min(1.0))
+    Ok(if shift == 1.0 { t } else { (shift * t / (1.0 - t + shift * t)).min(1.0) })
 }
 
 /// `mu` of Flux's dynamic shift: a straight line through `(base_length, base_shift)` and `(most_length, most_shift)`,

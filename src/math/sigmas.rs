@@ -21,7 +21,7 @@ use crate::error::{SamplerError, ScheduleError};
 pub fn karras(n: usize, sigma_min: f64, sigma_max: f64, rho: f64) -> Result<Vec<f64>, SamplerError> {
     let mut sigmas = edm_sigmas(n, sigma_min, sigma_max, rho)?;
     sigmas.reverse();
-    Ok(between(sigma_max, sigma_min, sigmas))
+    Ok(sigmas)
 }
 
 /// Equal steps of `ln(sigma)`: [`polyexponential`] with `rho = 1`, and diffusers' "Lu lambdas".
@@ -40,8 +40,12 @@ pub fn polyexponential(n: usize, sigma_min: f64, sigma_max: f64, rho: f64) -> Re
     check_ends(n, sigma_min, sigma_max)?;
     check::positive("rho", rho)?;
     let (low, high) = (sigma_min.ln(), sigma_max.ln());
-    let sigma = |x: f64| (x.powf(rho) * (high - low) + low).exp();
-    Ok(between(sigma_max, sigma_min, falling(n).map(sigma).collect()))
+    let sigma = |x: f64| match x {
+        1.0 => sigma_max,
+        0.0 => sigma_min,
+        _ => (x.powf(rho) * (high - low) + low).exp(),
+    };
+    Ok(falling(n).map(sigma).collect())
 }
 
 /// `sigma_min + q*(sigma_max - sigma_min)` with `q` the quantiles of the beta distribution at equal steps (Lee et al. 2024;
@@ -75,17 +79,6 @@ pub fn variance_preserving(n: usize, beta_d: f64, beta_min: f64, least_time: f64
     let list: Vec<f64> = falling(n).map(sigma).collect();
     let checked = list.into_iter().map(|sigma| NoiseLevel::variance_exploding(sigma).map(NoiseLevel::sigma));
     Ok(checked.collect::<Result<_, _>>()?)
-}
-
-/// The list with its ends as they were given, which powers and exponentials miss by a rounding.
-fn between(most: f64, least: f64, mut sigmas: Vec<f64>) -> Vec<f64> {
-    if let Some(last) = sigmas.last_mut() {
-        *last = least;
-    }
-    if let Some(first) = sigmas.first_mut() {
-        *first = most;
-    }
-    sigmas
 }
 
 /// `1 .. 0` in `n` equal steps; 1 alone if `n` is 1.
