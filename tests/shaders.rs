@@ -16,7 +16,7 @@ fn capabilities(text: &str) -> Capabilities {
 /// Invocations of a workgroup that every WebGPU device offers.
 const MAX_INVOCATIONS: u32 = 256;
 
-/// A tile of `map_lanes`: lanes, samples, lanes each.
+/// A tile of `walk_lanes`: lanes, samples, lanes each.
 type Tile = [f64; 3];
 
 /// For long samples, which is also what the shader says itself.
@@ -25,31 +25,46 @@ const LONG: Tile = [256.0, 1.0, 4.0];
 /// The other end of what the host chooses: samples of one lane, of a few, and of one workgroup.
 const SHORT: [Tile; 3] = [[1.0, 256.0, 1.0], [16.0, 16.0, 1.0], [256.0, 1.0, 1.0]];
 
-/// `struct Params` of `map.wgsl` as `MapPlan` fills it: `(name, offset)`, 96 bytes.
-const PARAMS: [(&str, u32); 19] = [
-    ("batch", 0),
-    ("elements", 4),
-    ("first_sample", 8),
-    ("first_element", 12),
-    ("rows", 16),
-    ("timesteps", 20),
-    ("nan", 24),
-    ("contiguous", 28),
-    ("span", 32),
-    ("slots", 36),
-    ("groups", 40),
-    ("parity", 44),
-    ("in0", 48),
-    ("in1", 56),
-    ("out0", 64),
-    ("out1", 72),
-    ("noise", 80),
-    ("reports", 88),
-    ("unused", 92),
+/// `struct Window` of `kernel.wgsl` as a plan fills it: words, in this order.
+const WINDOW: [&str; 16] = [
+    "batch",
+    "elements",
+    "first_sample",
+    "first_element",
+    "rows",
+    "timesteps",
+    "timestep_stride",
+    "nan",
+    "contiguous",
+    "span",
+    "slots",
+    "groups",
+    "parity",
+    "reports",
+    "pitch",
+    "range",
 ];
-const PARAMS_BYTES: u32 = 96;
 
-/// `struct Key` of `map.wgsl` as `NoiseKey` fills it, 32 bytes.
+/// What follows it in `struct Params`, by the op: an offset and a stride for each tensor.
+const TENSORS: [&[&str]; 2] = [
+    &["in0", "in1", "out0", "out1", "noise"],
+    &[
+        "x",
+        "conditional",
+        "unconditional",
+        "noise",
+        "learned",
+        "mask",
+        "known",
+        "next",
+        "x0",
+        "input",
+        "kept",
+        "history",
+    ],
+];
+
+/// `struct Key` of `kernel.wgsl` as `NoiseKey` fills it, 32 bytes.
 const KEY: [(&str, u32); 5] = [("seed", 0), ("stream", 8), ("unused", 12), ("sample", 16), ("unused2", 24)];
 const KEY_BYTES: u32 = 32;
 
@@ -135,7 +150,15 @@ fn write(module: &Module, info: &naga::valid::ModuleInfo, tile: &[f64]) -> Resul
 
 /// Whether the blocks that the host fills lie as it writes them.
 fn check_layout(module: &Module) -> Result<(), String> {
-    check_struct(module, "Params", &PARAMS, PARAMS_BYTES)?;
+    let words: Vec<_> = WINDOW.into_iter().zip((0..).step_by(4)).collect();
+    check_struct(module, "Window", &words, 64)?;
+    let params = |tensors: &[&'static str]| {
+        let tensors = tensors.iter().copied().zip((64..).step_by(8));
+        let members: Vec<_> = std::iter::once(("window", 0)).chain(tensors).collect();
+        let bytes = (64 + 8 * (members.len() as u32 - 1)).next_multiple_of(8);
+        check_struct(module, "Params", &members, bytes)
+    };
+    params(TENSORS[0]).or_else(|map| params(TENSORS[1]).map_err(|step| format!("{map}; {step}")))?;
     check_struct(module, "Key", &KEY, KEY_BYTES)?;
     let tables = module.global_variables.iter().filter(|(_, variable)| variable.name.as_deref() == Some("table"));
     for (_, table) in tables {
@@ -193,13 +216,14 @@ fn what_is_broken_is_rejected() {
     // A text and what the check must say about it.
     let broken = [
         (swap("fn ", "function "), "expected global item"),
-        (swap("return Row(row, true);", "return row;"), "declared return type"),
+        (swap("return Row(coefficients(found, 0u), found.defined);", "return found;"), "declared return type"),
         (swap("read_write> out0", "read> out0"), "valid destination for a store"),
-        (swap("@binding(1)", "@binding(0)"), "conflict with other resource"),
+        (swap("@binding(2)", "@binding(0)"), "conflict with other resource"),
         (format!("enable f16;\n{good}"), "a directive"),
         (format!("{good}\nfn wide(x: u64) -> u64 {{ return x; }}\n"), "SHADER_INT64"),
-        (swap("batch: u32,", "batch: u32, more: u32,"), "Params: expected 96 bytes"),
-        (swap("rows: u32,", "nans: u32,"), "Params: expected 96 bytes"),
+        (swap("range: f32,", "range: f32, more: vec4<f32>,"), "Window: expected 64 bytes"),
+        (swap("rows: u32,", "nans: u32,"), "Window: expected 64 bytes"),
+        (swap("in1: vec2<u32>", "in2: vec2<u32>"), "Params: expected 104 bytes"),
         (swap("unused2: vec2<u32>", "unused2: vec4<u32>"), "Key: expected 32 bytes"),
         (swap("@workgroup_size(tile_x,", "@workgroup_size(tile_x * 2,"), "a workgroup of [512, 1, 1]"),
         (swap("override tile_y: u32", "override tile_z: u32"), "no definition in scope"),

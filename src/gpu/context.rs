@@ -1,6 +1,9 @@
 //! The wgpu plumbing, once: a device's limits, its compiled pipelines, and buffers that are written when they are made.
 
-use super::source::{MapSource, Operand, Role, Rows, STATUS_BINDING, TIMESTEPS_BINDING};
+use super::source::{
+    Draw, HEALTH_BINDING, Operand, Rows, SCALES_BINDING, SEEDS_BINDING, SLOT_BINDING, STATUS_BINDING, Source,
+    TIMESTEPS_BINDING, Walk,
+};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -23,11 +26,11 @@ struct Inner {
 /// What a pipeline is compiled for: a text and the tile of a workgroup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct PipelineKey {
-    pub source: MapSource,
+    pub source: Source,
     pub tile: Tile,
 }
 
-/// How a workgroup of `map_lanes` covers lanes and samples; the other walks have no choice to make.
+/// How a workgroup of `walk_lanes` covers lanes and samples; the other walks have no choice to make.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Tile {
     pub lanes: u32,
@@ -94,8 +97,8 @@ impl Context {
             ("lanes_each", f64::from(key.tile.lanes_each)),
         ];
         let constants: &[_] = match key.source.walk {
-            super::source::Walk::Lanes => &tile,
-            super::source::Walk::Flat | super::source::Walk::Words => &[],
+            Walk::Lanes => &tile,
+            Walk::Flat | Walk::Words => &[],
         };
         let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
             label: Some("tweedie::Map::pipeline"),
@@ -125,7 +128,7 @@ impl Context {
     }
 }
 
-fn layout_entries(source: &MapSource) -> Vec<wgpu::BindGroupLayoutEntry> {
+fn layout_entries(source: &Source) -> Vec<wgpu::BindGroupLayoutEntry> {
     let entry = |binding, ty, has_dynamic_offset| wgpu::BindGroupLayoutEntry {
         binding,
         visibility: wgpu::ShaderStages::COMPUTE,
@@ -144,11 +147,19 @@ fn layout_entries(source: &MapSource) -> Vec<wgpu::BindGroupLayoutEntry> {
         entries.push(entry(TIMESTEPS_BINDING, storage(source.timesteps_writable), false));
         entries.push(entry(STATUS_BINDING, storage(true), false));
     }
-    for role in Role::ALL {
-        if let Operand::Bound { writable, .. } = source.operand(role) {
-            entries.push(entry(role.binding(), storage(writable), false));
+    for (slot, operand) in source.operands.iter().enumerate() {
+        if let Operand::Bound { writable, .. } = *operand {
+            entries.push(entry(SLOT_BINDING + slot as u32, storage(writable), false));
         }
     }
+    let variant = source.step();
+    let extras = [
+        (source.draw == Draw::PerSample, SEEDS_BINDING, false),
+        (variant.scaled, SCALES_BINDING, false),
+        (variant.health, HEALTH_BINDING, true),
+    ];
+    let present = extras.into_iter().filter(|(present, ..)| *present);
+    entries.extend(present.map(|(_, binding, writable)| entry(binding, storage(writable), false)));
     entries
 }
 

@@ -67,10 +67,10 @@ pub enum PlanError {
         /// The other tensor's role.
         other: &'static str,
     },
-    /// Two 16-bit outputs that begin in different halves of a word while both replace an input, so that neither can go
-    /// first.
+    /// Two 16-bit outputs that begin in different halves of a word, where they cannot be written one after the other: in
+    /// a step, or if both replace an input.
     #[error(
-        "{first} and {second} are 16-bit, in place, and begin in different halves of a word: make their offsets and strides even"
+        "{first} and {second} are 16-bit and begin in different halves of a word: make their offsets and strides even"
     )]
     Halves {
         /// An output's role.
@@ -95,6 +95,24 @@ pub enum PlanError {
         allowed: u64,
         /// What was asked for.
         found: u64,
+    },
+    /// A row of a step needs a tensor that is not there.
+    #[error("{what}: call {row} needs it, found none")]
+    Missing {
+        /// The tensor's role: `noise`, `unconditional`, `learned`.
+        what: &'static str,
+        /// The first call that needs it.
+        row: usize,
+    },
+    /// A rule of a step that cannot hold.
+    #[error("{what}: expected a number {expected}, found {found}")]
+    Rule {
+        /// The rule.
+        what: &'static str,
+        /// What it has to be.
+        expected: &'static str,
+        /// What was given.
+        found: f64,
     },
     /// No recording slots were asked for.
     #[error("expected at least 1 noise step, found 0")]

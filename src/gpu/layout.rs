@@ -7,11 +7,12 @@
 use super::build::Builder;
 use super::context::Tile;
 use super::error::PlanError;
-use super::source::{MapSource, Role, Walk};
+use super::op::SLOTS;
+use super::source::{Source, Walk};
 use super::window::{Extent, Window, windows};
 use super::{Storage, Tensor};
 
-/// The uniform block `Params` of `shaders/map.wgsl`.
+/// The uniform block `Params`: `struct Window` of `shaders/kernel.wgsl`, then an offset and a stride for each slot.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
 pub(super) struct Params {
@@ -21,15 +22,24 @@ pub(super) struct Params {
     first_element: u32,
     rows: u32,
     timesteps: u32,
+    timestep_stride: u32,
     nan: u32,
     contiguous: u32,
     span: u32,
     slots: u32,
     groups: u32,
     parity: u32,
-    tensors: [[u32; 2]; 5],
     reports: u32,
-    unused: u32,
+    pitch: u32,
+    range: f32,
+    tensors: [[u32; 2]; SLOTS],
+}
+
+/// What a window binds of a tensor: a sample's elements, or its timestep.
+#[derive(Clone, Copy)]
+pub(super) enum Span {
+    Slot(usize),
+    Timestep,
 }
 
 impl Params {
@@ -49,52 +59,56 @@ const LARGEST_WINDOW: u64 = 500 << 20;
 impl Builder<'_> {
     /// The outputs of each pass over the data: all at once, unless two 16-bit outputs begin in different halves of a
     /// word, so that no walk owns the words of both. An output that replaces an input then goes last.
-    pub(super) fn passes(&self) -> Result<Vec<Vec<Role>>, PlanError> {
-        let all: Vec<Role> = self.tensors().map(|(role, _)| role).filter(|role| role.is_output()).collect();
+    pub(super) fn passes(&self) -> Result<Vec<Vec<usize>>, PlanError> {
+        let all: Vec<usize> =
+            self.kernel.tensors().map(|(slot, _)| slot).filter(|&slot| self.kernel.is_output(slot)).collect();
         if self.leader(&all).is_some() || self.aligned(&all) {
             return Ok(vec![all]);
         }
         let (mut last, mut passes): (Vec<_>, Vec<_>) =
             all.into_iter().partition(|&role| self.replaced_by(role).is_some());
         if let [first, second, ..] = last[..] {
-            return Err(PlanError::Halves { first: first.name(), second: second.name() });
+            return Err(PlanError::Halves { first: self.kernel.name(first), second: self.kernel.name(second) });
         }
         passes.append(&mut last);
         Ok(passes.into_iter().map(|role| vec![role]).collect())
     }
 
     /// The input that this output replaces.
-    fn replaced_by(&self, output: Role) -> Option<Role> {
-        let target = self.tensor(output)?;
-        [Role::In0, Role::In1]
-            .into_iter()
-            .find(|&input| self.tensor(input).is_some_and(|tensor| tensor.same(&target, self.map.shape)))
+    fn replaced_by(&self, output: usize) -> Option<usize> {
+        let kernel = self.kernel;
+        let target = kernel.tensors[output]?;
+        let mut inputs = kernel.tensors().filter(|(slot, _)| kernel.op.slots()[*slot].is_input());
+        inputs.find(|(_, tensor)| tensor.same(&target, kernel.shape)).map(|(slot, _)| slot)
     }
 
-    fn takes_part(role: Role, outputs: &[Role]) -> bool {
-        !role.is_output() || outputs.contains(&role)
+    /// The tensors that a pass with these outputs reads or writes.
+    fn parts(&self, outputs: &[usize]) -> impl Iterator<Item = Tensor<'_>> {
+        let kernel = self.kernel;
+        let takes_part = move |slot: usize| !kernel.is_output(slot) || outputs.contains(&slot);
+        kernel.tensors().filter(move |(slot, _)| takes_part(*slot)).map(|(_, tensor)| tensor)
     }
 
     /// Whether every tensor of a pass consists of whole lanes within each sample.
-    fn aligned(&self, outputs: &[Role]) -> bool {
-        let shape = self.map.shape;
+    fn aligned(&self, outputs: &[usize]) -> bool {
+        let shape = self.kernel.shape;
         let aligned = |tensor: Tensor<'_>| starts_lane(&tensor) && tensor.stride_in(shape).is_multiple_of(LANE);
-        let mut parts = self.tensors().filter(|(role, _)| Self::takes_part(*role, outputs));
-        u64::from(shape.elements).is_multiple_of(LANE) && parts.all(|(_, tensor)| aligned(tensor))
+        u64::from(shape.elements).is_multiple_of(LANE) && self.parts(outputs).all(aligned)
     }
 
     /// Whether every tensor of a pass is one run of whole lanes.
-    fn flat(&self, outputs: &[Role]) -> bool {
-        let shape = self.map.shape;
+    fn flat(&self, outputs: &[usize]) -> bool {
+        let shape = self.kernel.shape;
         let gapless = |tensor: Tensor<'_>| tensor.stride_in(shape) == u64::from(shape.elements);
-        let mut parts = self.tensors().filter(|(role, _)| Self::takes_part(*role, outputs));
         shape.elements >= 2
             && shape.total().is_multiple_of(LANE)
-            && parts.all(|(_, tensor)| starts_lane(&tensor) && gapless(tensor))
+            && self.kernel.depth() <= 1
+            && self.kernel.health.is_none()
+            && self.parts(outputs).all(|tensor| starts_lane(&tensor) && gapless(tensor))
     }
 
     /// How a pass walks over its windows.
-    pub(super) fn walk(&self, outputs: &[Role], windows: usize) -> Walk {
+    pub(super) fn walk(&self, outputs: &[usize], windows: usize) -> Walk {
         if self.aligned(outputs) {
             Walk::Lanes
         } else if windows == 1 && self.flat(outputs) {
@@ -104,15 +118,25 @@ impl Builder<'_> {
         }
     }
 
+    /// How all outputs are walked at once, as far as can be told before the last tensor is there.
+    pub(super) fn walk_of_all(&self) -> Walk {
+        let kernel = self.kernel;
+        let outputs: Vec<usize> =
+            kernel.tensors().map(|(slot, _)| slot).filter(|&slot| kernel.is_output(slot)).collect();
+        self.walk(&outputs, self.windows().len())
+    }
+
     pub(super) fn windows(&self) -> Vec<Window> {
         let limits = self.context.limits();
         let limit = limits.max_storage_buffer_binding_size.min(LARGEST_WINDOW);
-        let shape = self.map.shape;
-        let mut extents: Vec<Extent> = self
-            .tensors()
-            .map(|(_, tensor)| Extent { bytes: tensor.storage.bytes(), stride: tensor.stride_in(shape) })
-            .collect();
-        extents.extend(self.timesteps().map(|_| Extent { bytes: 4, stride: 1 }));
+        let kernel = self.kernel;
+        let shape = kernel.shape;
+        let extent = |(slot, tensor): (usize, Tensor<'_>)| {
+            let (bytes, stride) = (tensor.storage.bytes(), tensor.stride_in(shape));
+            Extent { bytes, stride, span: kernel.span(slot) }
+        };
+        let mut extents: Vec<Extent> = kernel.tensors().map(extent).collect();
+        extents.extend(kernel.timesteps().map(|_| Extent { bytes: 4, stride: 1, span: 1 }));
         windows(shape, &extents, limit, self.alignment(), WORKGROUP * LANE as u32)
     }
 
@@ -121,67 +145,75 @@ impl Builder<'_> {
         u64::from(self.context.limits().min_storage_buffer_offset_alignment).max(LANE * 4)
     }
 
-    /// The output whose words decide the pairs of `map_words`; none if two outputs disagree about them.
-    fn leader(&self, outputs: &[Role]) -> Option<Role> {
-        let shape = self.map.shape;
-        let halves = |role: Role| {
-            let tensor = self.tensor(role)?;
+    /// The output whose words decide the pairs of `walk_words`; none if two outputs disagree about them.
+    fn leader(&self, outputs: &[usize]) -> Option<usize> {
+        let kernel = self.kernel;
+        let shape = kernel.shape;
+        let halves = |slot: usize| {
+            let tensor = kernel.tensors[slot]?;
             let stride = if shape.batch == 1 { 0 } else { tensor.stride_in(shape) % 2 };
             (tensor.storage != Storage::F32).then_some((tensor.offset / 2 % 2, stride))
         };
-        let contiguous =
-            |role: &Role| self.tensor(*role).is_some_and(|tensor| tensor.stride_in(shape) == u64::from(shape.elements));
-        let packed: Vec<Role> = outputs.iter().copied().filter(|&role| halves(role).is_some()).collect();
+        let contiguous = |slot: &usize| {
+            kernel.tensors[*slot].is_some_and(|tensor| tensor.stride_in(shape) == u64::from(shape.elements))
+        };
+        let packed: Vec<usize> = outputs.iter().copied().filter(|&slot| halves(slot).is_some()).collect();
         if packed.windows(2).any(|pair| halves(pair[0]) != halves(pair[1])) {
             return None;
         }
         let first = packed.first().or(outputs.first()).copied();
-        packed.into_iter().find(|role| contiguous(role)).or(first)
+        packed.into_iter().find(|slot| contiguous(slot)).or(first)
     }
 
     /// The byte offset and size to bind for a window, and the first element within what is bound.
-    pub(super) fn bound(&self, tensor: &Tensor<'_>, window: &Window, timesteps: bool) -> (u64, u64, u32) {
+    pub(super) fn bound(&self, tensor: &Tensor<'_>, window: &Window, span: Span) -> (u64, u64, u32) {
+        let shape = self.kernel.shape;
         let bytes = tensor.storage.bytes();
-        let (stride, first_element, elements) = if timesteps {
-            (1, 0, 1)
-        } else {
-            (tensor.stride_in(self.map.shape), window.first_element, window.elements)
+        let (stride, first_element, elements) = match span {
+            Span::Timestep => (u64::from(tensor.stride.unwrap_or(1)), 0, 1),
+            Span::Slot(slot) if self.kernel.span(slot) != u64::from(shape.elements) => {
+                (tensor.stride_in(shape), 0, self.kernel.span(slot))
+            }
+            Span::Slot(_) => (tensor.stride_in(shape), window.first_element, u64::from(window.elements)),
         };
         let alignment = self.alignment();
         let start = tensor.offset + (u64::from(window.first_sample) * stride + u64::from(first_element)) * bytes;
-        let end = start + (u64::from(window.samples - 1) * stride + u64::from(elements)) * bytes;
+        let end = start + (u64::from(window.samples - 1) * stride + elements) * bytes;
         let aligned = start / alignment * alignment;
         (aligned, end.next_multiple_of(4) - aligned, ((start - aligned) / bytes) as u32)
     }
 
     /// The parameters, tile and workgroups of a window.
-    pub(super) fn place(&self, source: &MapSource, outputs: &[Role], window: &Window) -> (Params, Tile, [u32; 3]) {
+    pub(super) fn place(&self, source: &Source, outputs: &[usize], window: &Window) -> (Params, Tile, [u32; 3]) {
+        let kernel = self.kernel;
         let unit = match source.walk {
             Walk::Lanes | Walk::Flat => LANE as u32,
             Walk::Words => 1,
         };
-        let tensors = Role::ALL.map(|role| {
-            self.tensor(role).map_or([0, 0], |tensor| {
-                let (_, _, first) = self.bound(&tensor, window, false);
-                [first / unit, tensor.stride_in(self.map.shape) as u32 / unit]
-            })
-        });
+        let mut tensors = [[0; 2]; SLOTS];
+        for (slot, tensor) in kernel.tensors() {
+            let (_, _, first) = self.bound(&tensor, window, Span::Slot(slot));
+            tensors[slot] = [first / unit, tensor.stride_in(kernel.shape) as u32 / unit];
+        }
+        let timesteps = kernel.timesteps();
         let mut params = Params {
             batch: window.samples,
             elements: window.elements,
             first_sample: window.first_sample,
             first_element: window.first_element,
-            rows: self.map.table.len() as u32,
-            timesteps: self.timesteps().map_or(0, |timesteps| self.bound(&timesteps, window, true).2),
+            rows: kernel.rows.len() as u32,
+            timesteps: timesteps.map_or(0, |timesteps| self.bound(&timesteps, window, Span::Timestep).2),
+            timestep_stride: timesteps.map_or(0, |timesteps| timesteps.stride.unwrap_or(1)),
             nan: f32::NAN.to_bits(),
             contiguous: 0,
             span: 4,
             slots: 0,
             groups: 0,
             parity: 0,
-            tensors,
             reports: 0,
-            unused: 0,
+            pitch: kernel.shape.elements / unit,
+            range: kernel.range,
+            tensors,
         };
         match source.walk {
             Walk::Lanes => {
@@ -204,10 +236,10 @@ impl Builder<'_> {
         }
     }
 
-    fn lay_out_words(&self, outputs: &[Role], window: &Window, params: &mut Params) {
-        let leader = self.leader(outputs).unwrap_or(Role::Out0);
-        let [first, stride] = params.tensors[leader as usize];
-        let packed = u32::from(self.tensor(leader).is_some_and(|tensor| tensor.storage != Storage::F32));
+    fn lay_out_words(&self, outputs: &[usize], window: &Window, params: &mut Params) {
+        let leader = self.leader(outputs).unwrap_or(outputs[0]);
+        let [first, stride] = params.tensors[leader];
+        let packed = u32::from(self.kernel.tensors[leader].is_some_and(|tensor| tensor.storage != Storage::F32));
         params.parity = (first & 1) | (stride & 1) << 1 | packed << 2;
         // Where no words are shared, the gaps of the leader need no slots either.
         params.contiguous = u32::from(packed == 0 || window.samples == 1 || stride == window.elements);
@@ -252,7 +284,7 @@ mod tests {
     /// `tests/shaders.rs` holds the shader's side to the same numbers.
     #[test]
     fn params_lie_as_the_shader_reads_them() {
-        assert_eq!(size_of::<Params>(), 96);
+        assert_eq!(size_of::<Params>(), 64 + 8 * SLOTS);
         let found = [
             offset_of!(Params, batch),
             offset_of!(Params, elements),
@@ -260,17 +292,19 @@ mod tests {
             offset_of!(Params, first_element),
             offset_of!(Params, rows),
             offset_of!(Params, timesteps),
+            offset_of!(Params, timestep_stride),
             offset_of!(Params, nan),
             offset_of!(Params, contiguous),
             offset_of!(Params, span),
             offset_of!(Params, slots),
             offset_of!(Params, groups),
             offset_of!(Params, parity),
-            offset_of!(Params, tensors),
             offset_of!(Params, reports),
-            offset_of!(Params, unused),
+            offset_of!(Params, pitch),
+            offset_of!(Params, range),
+            offset_of!(Params, tensors),
         ];
-        assert_eq!(found, [0, 4, 8, 12, 16, 20, 24, 28, 32, 36, 40, 44, 48, 88, 92]);
+        assert_eq!(found.to_vec(), (0..=16).map(|i| 4 * i).collect::<Vec<_>>());
     }
 
     #[test]

@@ -14,16 +14,17 @@
 //! its kind), uploads the table and makes the bind groups. Recording it afterwards is a few calls on the caller's pass:
 //! no submit, no poll, no allocation, no upload. It holds its buffers alive. One plan may be recorded any number of times.
 //!
-//! Host twin of `shaders/map*.wgsl`: [`reference()`].
+//! Host twin of `shaders/map.wgsl`: [`reference()`].
 
-use super::build::Builder;
+use super::build::{Builder, Kernel};
 use super::compare::Exact;
-use super::context::{Context, Pipeline};
+use super::context::Context;
 use super::error::{PlanError, RecordError};
 use super::noise::NoiseKey;
+use super::op::{Op, SLOTS, map as slots};
+use super::plan::Plan;
 use super::{Shape, Tensor};
 use crate::table::{Matrix, Table};
-use std::sync::Arc;
 
 /// Which row of the table each sample uses.
 #[derive(Clone, Copy, Debug)]
@@ -36,6 +37,14 @@ pub enum Timesteps<'a> {
         /// The buffer, with usage STORAGE.
         buffer: &'a wgpu::Buffer,
         /// Bytes before the first timestep: a multiple of 4.
+        offset: u64,
+    },
+    /// One `u32` for the whole batch, read from this buffer on the GPU: a counter that the application, or
+    /// [`Counter`](super::Counter), advances between recordings. Out of range, every sample becomes NaN.
+    Shared {
+        /// The buffer, with usage STORAGE.
+        buffer: &'a wgpu::Buffer,
+        /// Bytes before the timestep: a multiple of 4.
         offset: u64,
     },
 }
@@ -119,7 +128,12 @@ impl At {
         Self { timestep: Some(timestep), step: 0 }
     }
 
-    /// Each sample's own timestep.
+    /// This call of a loop for the whole batch; see [`StepPlan`](super::StepPlan).
+    pub const fn call(call: u32) -> Self {
+        Self::timestep(call)
+    }
+
+    /// Each sample's own timestep, or the batch's, from a buffer.
     pub const fn per_sample() -> Self {
         Self { timestep: None, step: 0 }
     }
@@ -133,25 +147,7 @@ impl At {
 /// A map that is ready to be recorded.
 #[derive(Debug)]
 pub struct MapPlan {
-    pub(super) dispatches: Vec<Dispatch>,
-    /// A slot for each noise step, `key_stride` bytes apart.
-    pub(super) keys: wgpu::Buffer,
-    pub(super) key_stride: u32,
-    pub(super) steps: u32,
-    pub(super) draws: bool,
-    /// Bytes from row to row, for one timestep per batch.
-    pub(super) row_stride: u32,
-    /// Whether each row is a hole.
-    pub(super) holes: Vec<bool>,
-    /// Present where timesteps come from a buffer.
-    pub(super) status: Option<wgpu::Buffer>,
-}
-
-#[derive(Debug)]
-pub(super) struct Dispatch {
-    pub pipeline: Arc<Pipeline>,
-    pub group: wgpu::BindGroup,
-    pub workgroups: [u32; 3],
+    plan: Plan,
 }
 
 impl MapPlan {
@@ -161,7 +157,23 @@ impl MapPlan {
     /// bytes a row (one aligned slot a row for one timestep per batch), which wgpu carries out with the next submit. See
     /// [`PlanError`] for what is rejected.
     pub fn new(context: &Context, map: &Map<'_>) -> Result<Self, PlanError> {
-        Builder { context, map }.build()
+        let (drawn, given) = match map.in1 {
+            Second::Given(tensor) => (None, Some(tensor)),
+            Second::Drawn(drawn) => (Some(drawn), None),
+        };
+        let mut tensors = [None; SLOTS];
+        tensors[slots::IN0] = map.in0;
+        tensors[slots::IN1] = given;
+        tensors[slots::OUT0] = Some(map.out0);
+        tensors[slots::OUT1] = map.out1;
+        tensors[slots::KEPT] = drawn.and_then(|drawn| drawn.keep);
+        let rows = map.table.rounded()?;
+        let kernel = Kernel {
+            rows: rows.iter().map(|row| row.as_ref().map(<[f32; 4]>::as_slice)).collect(),
+            drawn: drawn.map(|drawn| (drawn.key, drawn.steps)),
+            ..Kernel::new(Op::Map, map.shape, map.timesteps, tensors)
+        };
+        Ok(Self { plan: Builder { context, kernel: &kernel }.build()? })
     }
 
     /// Makes a plan that fills a tensor with standard normal noise: the row (0, 1) and no first input. It is recorded at
@@ -175,19 +187,12 @@ impl MapPlan {
     /// Records the map into the caller's pass: one dispatch, or one for each window of buffers that are larger than the
     /// device binds at once. Sets the pipeline and bind group 0. No heap allocation, no upload, no submit.
     pub fn record(&self, pass: &mut wgpu::ComputePass<'_>, at: At) -> Result<(), RecordError> {
-        let (offsets, count) = self.offsets(at)?;
-        for dispatch in &self.dispatches {
-            let [x, y, z] = dispatch.workgroups;
-            pass.set_pipeline(&dispatch.pipeline.pipeline);
-            pass.set_bind_group(0, &dispatch.group, &offsets[..count]);
-            pass.dispatch_workgroups(x, y, z);
-        }
-        Ok(())
+        self.plan.record(pass, at)
     }
 
     /// Records the map into a compute pass of its own.
     pub fn encode(&self, encoder: &mut wgpu::CommandEncoder, at: At) -> Result<(), RecordError> {
-        self.offsets(at)?;
+        self.plan.offsets(at)?;
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
             label: Some("tweedie::Map::pass"),
             timestamp_writes: None,
@@ -197,47 +202,20 @@ impl MapPlan {
 
     /// Dispatches of one recording.
     pub fn dispatches(&self) -> usize {
-        self.dispatches.len()
+        self.plan.dispatches.len()
     }
 
     /// Gives a noise step another key, stream included, through the caller's queue: it holds for whatever is submitted
     /// after this call. For loops longer than the plan's steps. Recording itself never writes.
     pub fn set_key(&self, queue: &wgpu::Queue, step: u32, key: NoiseKey) -> Result<(), RecordError> {
-        if !self.draws {
-            return Err(RecordError::NoNoise);
-        }
-        self.check_step(step)?;
-        let offset = u64::from(step) * u64::from(self.key_stride);
-        queue.write_buffer(&self.keys, offset, bytemuck::bytes_of(&key.words()));
-        Ok(())
+        self.plan.set_key(queue, step, key)
     }
 
     /// For timesteps from a buffer: a buffer whose first `u32` counts the samples whose timestep was out of range or at a
     /// hole, over all recordings since it was last cleared. It may be copied from and cleared by the caller's encoder. Of
     /// several plans over the same timesteps, looking at one is enough.
     pub fn status(&self) -> Option<&wgpu::Buffer> {
-        self.status.as_ref()
-    }
-
-    fn check_step(&self, found: u32) -> Result<(), RecordError> {
-        if found < self.steps { Ok(()) } else { Err(RecordError::Step { steps: self.steps, found }) }
-    }
-
-    /// The dynamic offsets of a recording, and how many the bind group takes.
-    fn offsets(&self, at: At) -> Result<([u32; 2], usize), RecordError> {
-        self.check_step(at.step)?;
-        let key = at.step * self.key_stride;
-        let rows = self.holes.len() as u32;
-        match (self.status.is_some(), at.timestep) {
-            (true, None) => Ok(([key, 0], 1)),
-            (true, Some(found)) => Err(RecordError::TimestepUnused { found }),
-            (false, None) => Err(RecordError::TimestepMissing { rows }),
-            (false, Some(found)) => match self.holes.get(found as usize) {
-                None => Err(RecordError::Timestep { rows, found }),
-                Some(true) => Err(RecordError::Hole { found }),
-                Some(false) => Ok(([key, found * self.row_stride], 2)),
-            },
-        }
+        self.plan.status.as_ref()
     }
 }
 

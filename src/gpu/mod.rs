@@ -7,24 +7,32 @@ mod build;
 pub mod compare;
 mod context;
 mod error;
+mod every;
+mod glue;
 mod layout;
+pub mod loss;
 pub mod map;
-pub mod noise;
+mod op;
+mod plan;
 mod source;
 pub mod step;
 mod storage;
 mod tensor;
 mod window;
 
+pub use crate::noise;
+
 pub use context::Context;
 pub use error::{PlanError, RecordError};
 pub use map::{At, Drawn, Map, MapPlan, Second, Timesteps};
 pub use noise::NoiseKey;
+pub use plan::Recordable;
+pub use step::{Counter, DrawnNoise, Health, Known, Noise, Rules, Step, StepPlan};
 pub use storage::{Storage, UnknownStorage};
 pub use tensor::{Shape, Tensor};
 
 /// The WGSL of every kind of plan (walk, kind of rows, storage, inputs given, drawn or in place, outputs), each with its
 /// entry point: for validation and for other compilers, without a GPU.
 pub fn every_shader() -> Vec<(&'static str, String)> {
-    source::every_source().into_iter().map(|source| (source.walk.entry_point(), source.compose())).collect()
+    every::every_source().into_iter().map(|source| (source.walk.entry_point(), source.compose())).collect()
 }

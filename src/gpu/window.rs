@@ -14,11 +14,12 @@ pub(crate) struct Window {
     pub elements: u32,
 }
 
-/// How a tensor takes part: bytes of an element and elements from sample to sample.
+/// How a tensor takes part: bytes of an element, elements from sample to sample, and elements of each sample.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Extent {
     pub bytes: u64,
     pub stride: u64,
+    pub span: u64,
 }
 
 /// The windows of a batch, in order, so that no tensor binds more than `limit` bytes in one of them; `slack` bytes of it
@@ -26,7 +27,7 @@ pub(crate) struct Extent {
 pub(crate) fn windows(shape: Shape, extents: &[Extent], limit: u64, slack: u64, grain: u32) -> Vec<Window> {
     let room = limit.saturating_sub(slack).max(u64::from(grain) * 4);
     let elements = u64::from(shape.elements);
-    let fitting = |e: &Extent| match (room / e.bytes).checked_sub(elements) {
+    let fitting = |e: &Extent| match (room / e.bytes).checked_sub(e.span) {
         None => 0,
         // A broadcast input takes no more room for more samples.
         Some(rest) => rest.checked_div(e.stride).map_or(u64::from(shape.batch), |more| more + 1),
@@ -69,14 +70,14 @@ mod tests {
     #[test]
     fn a_batch_that_fits_is_one_window() {
         let shape = Shape::new(5, 63);
-        let parts = windows(shape, &[Extent { bytes: 4, stride: 63 }], 1 << 20, 256, 4);
+        let parts = windows(shape, &[Extent { bytes: 4, stride: 63, span: 63 }], 1 << 20, 256, 4);
         assert_eq!(parts, [Window { first_sample: 0, samples: 5, first_element: 0, elements: 63 }]);
     }
 
     #[test]
     fn a_larger_batch_is_split_between_samples_by_its_widest_tensor() {
         let shape = Shape::new(10, 100);
-        let extents = [Extent { bytes: 4, stride: 100 }, Extent { bytes: 4, stride: 200 }];
+        let extents = [Extent { bytes: 4, stride: 100, span: 100 }, Extent { bytes: 4, stride: 200, span: 100 }];
         let parts = windows(shape, &extents, 2656, 256, 4);
         assert_eq!(parts.len(), 4, "room for 600 elements holds 3 samples of stride 200");
         assert_eq!(covered(shape, &parts), shape.total());
@@ -85,7 +86,7 @@ mod tests {
     #[test]
     fn a_sample_that_does_not_fit_is_split_within() {
         let shape = Shape::new(2, 1003);
-        let parts = windows(shape, &[Extent { bytes: 4, stride: 1003 }], 1280, 256, 4);
+        let parts = windows(shape, &[Extent { bytes: 4, stride: 1003, span: 1003 }], 1280, 256, 4);
         assert_eq!(parts[0].elements, 256);
         assert_eq!(covered(shape, &parts), shape.total());
         assert!(parts.iter().all(|w| w.first_element % 4 == 0));
@@ -93,7 +94,7 @@ mod tests {
 
     #[test]
     fn a_broadcast_input_does_not_limit_the_samples() {
-        let parts = windows(Shape::new(1000, 100), &[Extent { bytes: 4, stride: 0 }], 1024, 256, 4);
+        let parts = windows(Shape::new(1000, 100), &[Extent { bytes: 4, stride: 0, span: 100 }], 1024, 256, 4);
         assert_eq!(parts.len(), 1);
     }
 }

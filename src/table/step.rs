@@ -81,8 +81,8 @@ impl StepRow {
         self.z != 0.0 || self.x0[2] != 0.0 || (masked && self.known[1] != 0.0)
     }
 
-    /// In the order in which the kernel reads them, padded to whole `vec4`s.
-    const fn numbers(&self) -> [f64; STEP_WIDTH] {
+    /// In the order in which the kernel reads them, padded to whole `vec4`s; the index tells it which call this is.
+    const fn numbers(&self, index: usize) -> [f64; STEP_WIDTH] {
         let [h1, h2, h3] = self.history;
         [
             self.guidance[0],
@@ -100,7 +100,7 @@ impl StepRow {
             h1,
             h2,
             h3,
-            0.0,
+            index as f64,
             self.known[0],
             self.known[1],
             0.0,
@@ -108,9 +108,9 @@ impl StepRow {
         ]
     }
 
-    /// Rounded once to f32; `index` is only for the error.
+    /// Rounded once to f32, as the row of this call.
     pub(crate) fn rounded(&self, index: usize) -> Result<[f32; STEP_WIDTH], TableError> {
-        let numbers = self.numbers();
+        let numbers = self.numbers(index);
         match numbers.into_iter().find(|number| !(*number as f32).is_finite()) {
             Some(value) => Err(TableError::NotFinite { index, value }),
             None => Ok(numbers.map(|number| number as f32)),

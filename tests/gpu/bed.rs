@@ -116,8 +116,8 @@ const SENTINEL: u8 = 0xA5;
 
 /// One tensor of a case inside a host image of its buffer.
 #[derive(Clone, Copy)]
-struct Placed {
-    layout: Layout,
+pub struct Placed {
+    pub layout: Layout,
     offset: u64,
     stride: u32,
     buffer: usize,
@@ -129,7 +129,7 @@ impl Placed {
         (self.offset + index * self.layout.storage.bytes()) as usize
     }
 
-    fn get(&self, image: &[u8], sample: u32, element: u32) -> f32 {
+    pub fn get(&self, image: &[u8], sample: u32, element: u32) -> f32 {
         let at = self.byte(sample, element);
         match self.layout.storage {
             Storage::F32 => f32::from_le_bytes(image[at..at + 4].try_into().expect("four bytes")),
@@ -142,6 +142,83 @@ impl Placed {
         match self.layout.storage {
             Storage::F32 => image[at..at + 4].copy_from_slice(&value.to_le_bytes()),
             storage => image[at..at + 2].copy_from_slice(&storage.encode(&[value])[..2]),
+        }
+    }
+}
+
+/// The tensors of a case in host images of their buffers.
+pub struct Stage {
+    shape: Shape,
+    shared: bool,
+    images: Vec<Vec<u8>>,
+}
+
+impl Stage {
+    /// All tensors in one buffer, or each in its own.
+    pub fn new(shape: Shape, shared: bool) -> Self {
+        Self { shape, shared, images: Vec::new() }
+    }
+
+    pub fn place(&mut self, layout: Layout, broadcast: bool) -> Placed {
+        let shape = self.shape;
+        let stride = if broadcast { 0 } else { shape.elements + layout.gap };
+        if self.images.is_empty() || !self.shared {
+            self.images.push(Vec::new());
+        }
+        let buffer = self.images.len() - 1;
+        let image = &mut self.images[buffer];
+        let start = if image.is_empty() { 0 } else { image.len().next_multiple_of(32) as u64 };
+        let offset = start + u64::from(layout.before) * layout.storage.bytes();
+        let extent = u64::from(shape.batch - 1) * u64::from(stride) + u64::from(shape.elements);
+        let end = offset + extent * layout.storage.bytes();
+        image.resize(end.next_multiple_of(4) as usize + 8, SENTINEL);
+        Placed { layout, offset, stride, buffer }
+    }
+
+    pub fn fill(&mut self, placed: Placed, mut value: impl FnMut() -> f32) {
+        for sample in 0..self.shape.batch {
+            for element in 0..self.shape.elements {
+                if placed.stride > 0 || sample == 0 {
+                    placed.put(&mut self.images[placed.buffer], sample, element, value());
+                }
+            }
+        }
+    }
+
+    pub fn upload(&self, bed: &Bed) -> Vec<wgpu::Buffer> {
+        self.images.iter().map(|image| bed.gpu.upload("test", image)).collect()
+    }
+
+    pub fn tensor<'a>(buffers: &'a [wgpu::Buffer], p: Placed) -> Tensor<'a> {
+        Tensor::new(&buffers[p.buffer], p.layout.storage).at(p.offset).stride(p.stride)
+    }
+
+    /// The values of a tensor, sample after sample.
+    pub fn values(&self, p: Placed) -> Vec<f64> {
+        self.values_in(&self.images, p)
+    }
+
+    pub fn values_in(&self, images: &[Vec<u8>], p: Placed) -> Vec<f64> {
+        let image = &images[p.buffer];
+        let samples = 0..self.shape.batch;
+        samples
+            .flat_map(|sample| (0..self.shape.elements).map(move |element| f64::from(p.get(image, sample, element))))
+            .collect()
+    }
+
+    /// Fails where a byte outside of these outputs changed.
+    pub fn assert_untouched(&self, after: &[Vec<u8>], outputs: &[Placed], case: &dyn std::fmt::Debug) {
+        let mut expected = self.images.clone();
+        for placed in outputs {
+            for sample in 0..self.shape.batch {
+                for element in 0..self.shape.elements {
+                    let (at, size) = (placed.byte(sample, element), placed.layout.storage.bytes() as usize);
+                    expected[placed.buffer][at..at + size].copy_from_slice(&after[placed.buffer][at..at + size]);
+                }
+            }
+        }
+        for (kept, after) in expected.iter().zip(after) {
+            assert!(kept[..] == after[..kept.len()], "bytes outside the outputs changed: {case:?}");
         }
     }
 }
@@ -160,45 +237,22 @@ pub fn check_with(bed: &Bed, case: &Case, seed: u64, tamper: impl Fn(Table) -> T
         (0..case.rows).map(|_| [[0; 2], [0; 2]].map(|r| r.map(|_| f64::from(dice.float())))).collect();
     let table = Table::new(rows);
 
-    let mut images: Vec<Vec<u8>> = Vec::new();
-    let mut place = |layout: Layout, broadcast: bool| {
-        let stride = if broadcast { 0 } else { shape.elements + layout.gap };
-        if images.is_empty() || !case.shared {
-            images.push(Vec::new());
-        }
-        let buffer = images.len() - 1;
-        let image = &mut images[buffer];
-        let start = if image.is_empty() { 0 } else { image.len().next_multiple_of(32) as u64 };
-        let offset = start + u64::from(layout.before) * layout.storage.bytes();
-        let extent = u64::from(shape.batch - 1) * u64::from(stride) + u64::from(shape.elements);
-        let end = offset + extent * layout.storage.bytes();
-        image.resize(end.next_multiple_of(4) as usize + 8, SENTINEL);
-        Placed { layout, offset, stride, buffer }
-    };
-    let in0 = place(case.in0, case.broadcast);
-    let in1 = (!case.drawn).then(|| place(case.in1, false));
-    let out0 = if case.in_place == InPlace::No { place(case.out0, false) } else { in0 };
+    let mut stage = Stage::new(shape, case.shared);
+    let in0 = stage.place(case.in0, case.broadcast);
+    let in1 = (!case.drawn).then(|| stage.place(case.in1, false));
+    let out0 = if case.in_place == InPlace::No { stage.place(case.out0, false) } else { in0 };
     let out1 = case.out1.map(|layout| match in1 {
         Some(in1) if case.in_place == InPlace::Both => in1,
-        _ => place(layout, false),
+        _ => stage.place(layout, false),
     });
-    let keep = case.keep.filter(|_| case.drawn).map(|layout| place(layout, false));
-
-    for placed in [Some(in0), in1].into_iter().flatten() {
-        for sample in 0..shape.batch {
-            for element in 0..shape.elements {
-                if placed.stride > 0 || sample == 0 {
-                    placed.put(&mut images[placed.buffer], sample, element, dice.float());
-                }
-            }
-        }
-    }
+    let keep = case.keep.filter(|_| case.drawn).map(|layout| stage.place(layout, false));
+    [Some(in0), in1].into_iter().flatten().for_each(|placed| stage.fill(placed, || dice.float()));
     let timesteps: Vec<u32> = (0..shape.batch).map(|_| dice.below(case.rows)).collect();
     let timesteps = if case.per_sample { timesteps } else { vec![timesteps[0]; shape.batch as usize] };
 
-    let buffers: Vec<wgpu::Buffer> = images.iter().map(|image| bed.gpu.upload("test", image)).collect();
+    let buffers = stage.upload(bed);
     let times = bed.gpu.upload("timesteps", bytemuck::cast_slice(&timesteps));
-    let tensor = |p: Placed| Tensor::new(&buffers[p.buffer], p.layout.storage).at(p.offset).stride(p.stride);
+    let tensor = |p: Placed| Stage::tensor(&buffers, p);
     let key = NoiseKey { seed, stream: 3, first_sample: 0xffff_fff0 };
     let map = Map {
         table: &tamper(table.clone()),
@@ -219,38 +273,23 @@ pub fn check_with(bed: &Bed, case: &Case, seed: u64, tamper: impl Fn(Table) -> T
         assert_eq!(bytemuck::cast_slice::<u8, u32>(&bed.read(status))[0], 0, "every timestep is in range");
     }
 
-    let collect = |p: Placed| -> Vec<f64> {
-        let image = &images[p.buffer];
-        (0..shape.batch)
-            .flat_map(|sample| (0..shape.elements).map(move |element| f64::from(p.get(image, sample, element))))
-            .collect()
-    };
     let noise = key.stream(4).reference(shape.batch as usize, shape.elements as usize);
-    let second = in1.map_or_else(|| noise.clone(), collect);
-    let expected = reference(&table, &timesteps, shape.elements as usize, &collect(in0), &second);
+    let second = in1.map_or_else(|| noise.clone(), |in1| stage.values(in1));
+    let expected = reference(&table, &timesteps, shape.elements as usize, &stage.values(in0), &second);
 
     let after: Vec<Vec<u8>> = buffers.iter().map(|buffer| bed.read(buffer)).collect();
     let largest = if case.drawn { 2.0 } else { 0.0 };
     let mut total = Comparison::new(out0.layout.storage);
-    let mut untouched: Vec<Vec<u8>> = images.clone();
     let [first, second] = expected;
     let kept: Vec<Exact> = noise.iter().map(|&z| Exact { value: z, magnitude: z.abs() }).collect();
     let outputs = [(Some(out0), first), (out1, second), (keep, kept)];
     for (placed, exact) in outputs.iter().filter_map(|(placed, exact)| Some(((*placed)?, exact))) {
         let mut comparison = Comparison::new(placed.layout.storage).with_noise(largest);
-        let mut exact = exact.iter();
-        for sample in 0..shape.batch {
-            for element in 0..shape.elements {
-                let got = placed.get(&after[placed.buffer], sample, element);
-                comparison.add(got, *exact.next().expect("a reference per element"));
-                let (at, size) = (placed.byte(sample, element), placed.layout.storage.bytes() as usize);
-                untouched[placed.buffer][at..at + size].copy_from_slice(&after[placed.buffer][at..at + size]);
-            }
-        }
+        let got: Vec<f32> = stage.values_in(&after, placed).iter().map(|&x| x as f32).collect();
+        comparison.add_all(&got, exact);
         total.merge(&comparison);
     }
-    for (kept, after) in untouched.iter().zip(&after) {
-        assert!(kept[..] == after[..kept.len()], "bytes outside the outputs changed: {case:?}");
-    }
+    let written: Vec<Placed> = outputs.iter().filter_map(|(placed, _)| *placed).collect();
+    stage.assert_untouched(&after, &written, case);
     Ok(total)
 }

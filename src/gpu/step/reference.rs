@@ -1,8 +1,7 @@
-//! step: every sampler's step as one streaming kernel; see [`StepRow`] for what it computes.
-//!
-//! Host twin of `shaders/step.wgsl`: [`reference()`].
+//! What a step must give, in f64: written to be read, not to be fast.
 
-use super::compare::Exact;
+use super::Rules;
+use crate::gpu::compare::Exact;
 use crate::table::{Clip, Deviation, HISTORY, StepRow};
 
 /// The tensors of one sample, in f64. What a row has no coefficient for is not looked at.
@@ -20,18 +19,6 @@ pub struct Sample<'a> {
     pub learned: &'a [f64],
     /// Where the sample is known (1) and where it is not (0), and the known clean sample.
     pub known: Option<[&'a [f64]; 2]>,
-}
-
-/// What holds for all steps of a loop.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Rules {
-    /// What is done to the clean sample.
-    pub clip: Clip,
-    /// What the noise is multiplied with.
-    pub deviation: Deviation,
-    /// How far the guided prediction is brought back to the standard deviation of the conditional one, in `0..=1` (Lin
-    /// et al. 2023, arXiv 2305.08891, section 3.4); 0 is not at all.
-    pub rescale: f64,
 }
 
 /// What a step must give for one sample, in f64.

@@ -1,0 +1,114 @@
+//! Every kind of kernel that a plan can ask for, so that their text can be checked without a GPU.
+
+use super::Storage;
+use super::op::{Op, SLOTS, StepVariant, map, step};
+use super::source::{Draw, Operand, Rows, Source, Walk};
+
+type Operands = [Operand; SLOTS];
+
+/// Every kind of source, in each storage; and mixed storages in one of each kind of row.
+pub(super) fn every_source() -> Vec<Source> {
+    let mut sources = Vec::new();
+    for walk in Walk::ALL {
+        for rows in [Rows::Batch, Rows::Uniform(1024), Rows::Uniform(4096), Rows::Storage] {
+            let mut all = mixed_maps();
+            // The longer tables differ in one line of the text alone.
+            if matches!(rows, Rows::Batch | Rows::Uniform(1024)) {
+                Storage::ALL.into_iter().for_each(|storage| all.extend(every_map(storage)));
+            }
+            let maps = all.into_iter().enumerate().map(|(i, operands)| Source {
+                op: Op::Map,
+                walk,
+                rows,
+                timesteps_writable: rows != Rows::Batch && i % 2 == 1,
+                draw: if operands[map::IN1] == Operand::Absent { Draw::Batch } else { Draw::No },
+                operands,
+            });
+            sources.extend(maps);
+            sources.extend(every_step(walk, rows));
+        }
+    }
+    sources
+}
+
+fn operands<const N: usize>(given: [(usize, Operand); N]) -> Operands {
+    let mut all = [Operand::Absent; SLOTS];
+    given.into_iter().for_each(|(slot, operand)| all[slot] = operand);
+    all
+}
+
+fn of_map([in0, in1, out0, out1, kept]: [Operand; 5]) -> Operands {
+    operands([(map::IN0, in0), (map::IN1, in1), (map::OUT0, out0), (map::OUT1, out1), (map::KEPT, kept)])
+}
+
+fn mixed_maps() -> Vec<Operands> {
+    let [f32, f16, bf16] = Storage::ALL.map(|storage| Operand::Bound { storage, writable: true });
+    let absent = Operand::Absent;
+    vec![of_map([f32, bf16, f16, f32, absent]), of_map([bf16, absent, f32, f16, f32])]
+}
+
+/// Each input absent, read, read from a buffer that is written too, or in place; with each set of outputs.
+fn every_map(storage: Storage) -> Vec<Operands> {
+    let bound = |writable| Operand::Bound { storage, writable };
+    let in_place = |output| Operand::InPlace { storage, output };
+    let (write, absent) = (bound(true), Operand::Absent);
+    let inputs = [absent, bound(false), write, in_place(map::OUT0), in_place(map::OUT1)];
+    let mut all = Vec::new();
+    for in0 in inputs {
+        for in1 in inputs {
+            for [out1, kept] in [[absent, absent], [write, absent], [absent, write], [write, write]] {
+                let replaced = |input: Operand| matches!(input, Operand::InPlace { .. });
+                let twice = replaced(in0) && in0 == in1;
+                let missing = out1 == absent && [in0, in1].contains(&in_place(map::OUT1));
+                let kept_but_given = kept == write && in1 != absent;
+                if !twice && !missing && !kept_but_given {
+                    all.push(of_map([in0, in1, write, out1, kept]));
+                }
+            }
+        }
+    }
+    all
+}
+
+/// Each rule of a step with the fewest and with the most tensors, in each storage.
+fn every_step(walk: Walk, rows: Rows) -> Vec<Source> {
+    let mut all = Vec::new();
+    for storage in Storage::ALL {
+        for (clip, deviation, depth, drawn) in
+            [(0, 0, 0, false), (1, 0, 0, true), (2, 1, 1, true), (0, 2, 1, false), (1, 0, 3, false), (2, 0, 2, true)]
+        {
+            // Remembered clean samples are whole lanes, or f32.
+            let past = if walk == Walk::Words { Storage::F32 } else { storage };
+            let depth = if walk == Walk::Flat { depth.min(1) } else { depth };
+            for full in [false, true] {
+                let health = full && walk != Walk::Flat;
+                let variant = StepVariant { clip, deviation, depth, scaled: clip == 2, health };
+                let read = Operand::Bound { storage, writable: false };
+                let write = Operand::Bound { storage, writable: true };
+                let when = |condition: bool, operand| if condition { operand } else { Operand::Absent };
+                let in_place = Operand::InPlace { storage, output: step::NEXT };
+                let operands = operands([
+                    (step::X, if full { in_place } else { read }),
+                    (step::CONDITIONAL, read),
+                    (step::UNCONDITIONAL, when(full, read)),
+                    (step::NOISE, when(!drawn, read)),
+                    (step::LEARNED, when(deviation > 0, read)),
+                    (step::MASK, when(full, read)),
+                    (step::KNOWN, when(full, read)),
+                    (step::NEXT, write),
+                    (step::X0, when(full, write)),
+                    (step::INPUT, when(full, write)),
+                    (step::KEPT, when(full && drawn, write)),
+                    (step::HISTORY, when(depth > 0, Operand::Bound { storage: past, writable: true })),
+                ]);
+                let draw = match (drawn, full) {
+                    (false, _) => Draw::No,
+                    (true, false) => Draw::Batch,
+                    (true, true) => Draw::PerSample,
+                };
+                all.push(Source { op: Op::Step(variant), walk, rows, timesteps_writable: false, draw, operands });
+            }
+        }
+    }
+    all
+}

@@ -1,0 +1,274 @@
+//! The text between an op and a plan's tensors: bindings, loads and stores, and the op's inputs and outputs.
+
+use super::Storage;
+use super::op::{Op, Part, Slot, step};
+use super::source::{Draw, Operand, SCALES_BINDING, SLOT_BINDING, Source, Walk, access};
+use std::fmt::Write as _;
+
+/// A kernel whose text is written.
+pub(super) struct Glue<'a> {
+    pub source: &'a Source,
+}
+
+/// Writing to a String cannot fail.
+macro_rules! line {
+    ($text:expr, $($format:tt)*) => { let _ = writeln!($text, $($format)*); };
+}
+
+impl Glue<'_> {
+    fn slots(&self) -> impl Iterator<Item = (usize, &'static Slot)> + '_ {
+        self.source.op.slots().iter().enumerate()
+    }
+
+    fn inputs(&self) -> impl Iterator<Item = (usize, &'static Slot)> + '_ {
+        self.slots().filter(|(_, slot)| slot.is_input())
+    }
+
+    fn outputs(&self) -> impl Iterator<Item = (usize, &'static Slot)> + '_ {
+        self.slots().filter(|(_, slot)| slot.is_output())
+    }
+
+    fn present(&self, slot: usize) -> bool {
+        self.source.operand(slot) != Operand::Absent
+    }
+
+    /// How many clean samples are remembered.
+    fn depth(&self) -> u32 {
+        self.source.step().depth
+    }
+
+    /// What the op's text needs before it.
+    pub fn declarations(&self, text: &mut String) {
+        line!(text, "struct Params {{\n    window: Window,");
+        for (_, slot) in self.slots() {
+            line!(text, "    {}: vec2<u32>, // offset and stride: in lanes of 4, or in elements", slot.name);
+        }
+        line!(text, "}}\n@group(0) @binding(0) var<uniform> params: Params;");
+        line!(text, "struct Inputs {{");
+        for (_, slot) in self.inputs() {
+            line!(text, "    {}: vec4<f32>,", slot.name);
+        }
+        if matches!(self.source.op, Op::Step(_)) {
+            line!(text, "    past0: vec4<f32>, // the clean samples of the last three steps, latest first");
+            line!(text, "    past1: vec4<f32>,\n    past2: vec4<f32>,");
+        }
+        line!(text, "}}\nstruct Outputs {{");
+        for (_, slot) in self.outputs() {
+            line!(text, "    {}: vec4<f32>,", slot.name);
+        }
+        if let Op::Step(variant) = self.source.op {
+            line!(text, "    raw: vec4<f32>,");
+            let scales = if variant.scaled {
+                line!(text, "}}\n@group(0) @binding({SCALES_BINDING}) var<storage, read> scales: array<vec2<f32>>;");
+                "scales[params.window.first_sample + sample]"
+            } else {
+                line!(text, "}}");
+                "vec2<f32>(1.0)"
+            };
+            line!(text, "fn scales_of(sample: u32) -> vec2<f32> {{ return {scales}; }}");
+        } else {
+            line!(text, "}}");
+        }
+    }
+
+    /// What follows the op's text.
+    pub fn functions(&self, text: &mut String) {
+        for (index, slot) in self.slots() {
+            if let Operand::Bound { storage, writable } = self.source.operand(index) {
+                let (binding, access, element) = (SLOT_BINDING + index as u32, access(writable), self.element(storage));
+                line!(text, "@group(0) @binding({binding}) var<storage, {access}> {}: array<{element}>;", slot.name);
+            }
+            match slot.part {
+                Part::Input | Part::Needed(_) => self.load(text, index),
+                Part::Output => self.store(text, index),
+                Part::Memory => {
+                    self.load(text, index);
+                    if self.source.walk != Walk::Words {
+                        self.store(text, index);
+                    }
+                }
+            }
+        }
+        match self.source.walk {
+            Walk::Lanes | Walk::Flat => self.lane_functions(text),
+            Walk::Words => self.element_functions(text),
+        }
+        if self.source.walk == Walk::Flat {
+            let merged: Vec<_> =
+                self.output_fields().iter().map(|name| format!("select(a.{name}, b.{name}, take)")).collect();
+            line!(
+                text,
+                "fn merged(a: Outputs, b: Outputs, take: vec4<bool>) -> Outputs {{\n    return Outputs({});\n}}",
+                merged.join(", ")
+            );
+        }
+    }
+
+    fn output_fields(&self) -> Vec<&'static str> {
+        let raw = matches!(self.source.op, Op::Step(_)).then_some("raw");
+        self.outputs().map(|(_, slot)| slot.name).chain(raw).collect()
+    }
+
+    /// Where a sample begins in each tensor; reading and writing a lane.
+    fn lane_functions(&self, text: &mut String) {
+        let present: Vec<_> =
+            self.slots().filter(|(index, _)| self.present(*index)).map(|(_, slot)| slot.name).collect();
+        line!(text, "struct Bases {{");
+        present.iter().for_each(|name| {
+            line!(text, "    {name}: u32,");
+        });
+        let bases: Vec<_> = present.iter().map(|name| format!("params.{name}.x + sample * params.{name}.y")).collect();
+        line!(text, "}}\nfn bases_of(sample: u32) -> Bases {{\n    return Bases({});\n}}", bases.join(", "));
+        line!(text, "fn read_lane(row: Row, needed: u32, bases: Bases, lane: u32, z: vec4<f32>) -> Inputs {{");
+        self.read_body(text, "z", |name, past| format!("load_{name}(bases.{name} + lane{past})"));
+        line!(text, "}}\nfn write_lane(row: Row, bases: Bases, lane: u32, out: Outputs) {{");
+        for (_, slot) in self.outputs().filter(|(index, _)| self.present(*index)) {
+            line!(text, "    store_{0}(bases.{0} + lane, out.{0});", slot.name);
+        }
+        if self.depth() > 0 {
+            line!(
+                text,
+                "    store_history(bases.history + place_of_past(row, 0u) * params.window.pitch + lane, out.x0);"
+            );
+        }
+        if self.source.step().health {
+            line!(text, "    observe(row, out);");
+        }
+        line!(text, "}}");
+    }
+
+    /// Reading an element, and writing two that may share words.
+    fn element_functions(&self, text: &mut String) {
+        line!(text, "fn read_element(row: Row, needed: u32, sample: u32, element: u32, z: f32) -> Inputs {{");
+        self.read_body(text, "vec4<f32>(z)", |name, past| {
+            format!("vec4<f32>(load_{name}(params.{name}.x + sample * params.{name}.y + element{past}))")
+        });
+        line!(text, "}}\nfn keep_element(row: Row, sample: u32, element: u32, out: Outputs) {{");
+        if self.depth() > 0 {
+            line!(
+                text,
+                "    let i = params.history.x + sample * params.history.y + element;\n    \
+                 history[i + place_of_past(row, 0u) * params.window.pitch] = bitcast<u32>(out.x0.x);"
+            );
+        }
+        if self.source.step().health {
+            line!(text, "    observe_one(row, out.raw.x);");
+        }
+        line!(text, "}}\nfn write_pair(a: Place, first: Outputs, b: Place, second: Outputs) {{");
+        for (_, slot) in self.outputs().filter(|(index, _)| self.present(*index)) {
+            let name = slot.name;
+            let value = |place: &str, out: &str| {
+                format!(
+                    "params.{name}.x + {place}.sample * params.{name}.y + {place}.element, {out}.{name}.x, {place}.inside"
+                )
+            };
+            line!(text, "    store_{name}({}, {});", value("a", "first"), value("b", "second"));
+        }
+        line!(text, "}}");
+    }
+
+    fn read_body(&self, text: &mut String, drawn: &str, load: impl Fn(&str, &str) -> String) {
+        line!(text, "    var v: Inputs;");
+        let (noise, _) = self.source.op.noise();
+        for (index, slot) in self.inputs() {
+            let name = slot.name;
+            if index == noise && self.source.draw != Draw::No {
+                line!(text, "    v.{name} = {drawn};");
+                continue;
+            }
+            if !self.present(index) {
+                continue;
+            }
+            let value = load(name, "");
+            match slot.part {
+                Part::Needed(bit) => {
+                    line!(text, "    if ((needed & {bit}u) != 0u) {{\n        v.{name} = {value};\n    }}");
+                }
+                _ => {
+                    line!(text, "    v.{name} = {value};");
+                }
+            }
+        }
+        for back in 0..self.depth() {
+            let value = load("history", &format!(" + place_of_past(row, {}u) * params.window.pitch", back + 1));
+            let bit = step::PAST << back;
+            line!(text, "    if ((needed & {bit}u) != 0u) {{\n        v.past{back} = {value};\n    }}");
+        }
+        line!(text, "    return v;");
+    }
+
+    fn element(&self, storage: Storage) -> &'static str {
+        match (self.source.walk, storage) {
+            (Walk::Words, _) => "u32",
+            (_, Storage::F32) => "vec4<f32>",
+            _ => "vec2<u32>",
+        }
+    }
+
+    fn load(&self, text: &mut String, index: usize) {
+        let slots = self.source.op.slots();
+        let (from, storage) = match self.source.operand(index) {
+            Operand::Absent => return,
+            Operand::Bound { storage, .. } => (slots[index].name, storage),
+            Operand::InPlace { storage, output } => (slots[output].name, storage),
+        };
+        let (value, body) = match (self.source.walk, storage) {
+            (Walk::Lanes | Walk::Flat, Storage::F32) => ("vec4<f32>", format!("return {from}[i];")),
+            (Walk::Words, Storage::F32) => ("f32", format!("return bitcast<f32>({from}[i]);")),
+            (Walk::Lanes | Walk::Flat, _) => (
+                "vec4<f32>",
+                format!("let w = {from}[i]; return vec4<f32>(unpack_{storage}(w.x), unpack_{storage}(w.y));"),
+            ),
+            (Walk::Words, _) => {
+                ("f32", format!("let v = unpack_{storage}({from}[i >> 1u]); return select(v.x, v.y, (i & 1u) == 1u);"))
+            }
+        };
+        line!(text, "fn load_{}(i: u32) -> {value} {{ {body} }}", slots[index].name);
+    }
+
+    fn store(&self, text: &mut String, index: usize) {
+        let name = self.source.op.slots()[index].name;
+        let Operand::Bound { storage, .. } = self.source.operand(index) else { return };
+        match (self.source.walk, storage) {
+            (Walk::Lanes | Walk::Flat, Storage::F32) => {
+                line!(text, "fn store_{name}(i: u32, v: vec4<f32>) {{ {name}[i] = v; }}");
+            }
+            (Walk::Lanes | Walk::Flat, storage) => {
+                line!(
+                    text,
+                    "fn store_{name}(i: u32, v: vec4<f32>) {{ {name}[i] = vec2<u32>(pack_{storage}(v.xy), pack_{storage}(v.zw)); }}"
+                );
+            }
+            (Walk::Words, storage) => store_pair(text, name, storage),
+        }
+    }
+}
+
+/// Two elements that may share a word.
+fn store_pair(text: &mut String, name: &str, storage: Storage) {
+    let body = if storage == Storage::F32 {
+        format!(
+            "    if (a_inside) {{ {name}[a] = bitcast<u32>(a_value); }}\n    \
+                 if (b_inside) {{ {name}[b] = bitcast<u32>(b_value); }}"
+        )
+    } else {
+        line!(
+            text,
+            "fn put_{name}(i: u32, v: f32) {{\n    \
+                 let shift = (i & 1u) * 16u;\n    \
+                 let half = pack_{storage}(vec2<f32>(v, 0.0)) & 0xffffu;\n    \
+                 {name}[i >> 1u] = ({name}[i >> 1u] & ~(0xffffu << shift)) | (half << shift);\n}}"
+        );
+        format!(
+            "    if (a_inside && b_inside && (a >> 1u) == (b >> 1u)) {{\n        \
+                     {name}[a >> 1u] = pack_{storage}(vec2<f32>(a_value, b_value));\n        \
+                     return;\n    }}\n    \
+                 if (a_inside) {{ put_{name}(a, a_value); }}\n    \
+                 if (b_inside) {{ put_{name}(b, b_value); }}"
+        )
+    };
+    line!(
+        text,
+        "fn store_{name}(a: u32, a_value: f32, a_inside: bool, b: u32, b_value: f32, b_inside: bool) {{\n{body}\n}}"
+    );
+}

@@ -1,0 +1,166 @@
+//! The ops that kernels are made of, and the tensors that each takes.
+
+/// A tensor's place in an op.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Slot {
+    /// Its name in shaders and in errors.
+    pub name: &'static str,
+    pub part: Part,
+}
+
+/// What an op does with a tensor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// Always read.
+    Input,
+    /// Read where a row needs it: this bit of the shader's `needs`.
+    Needed(u32),
+    /// Written.
+    Output,
+    /// Clean samples of earlier steps: read and written.
+    Memory,
+}
+
+impl Slot {
+    pub fn is_output(&self) -> bool {
+        matches!(self.part, Part::Output)
+    }
+
+    pub fn is_input(&self) -> bool {
+        matches!(self.part, Part::Input | Part::Needed(_))
+    }
+}
+
+const fn slot(name: &'static str, part: Part) -> Slot {
+    Slot { name, part }
+}
+
+/// The most slots that an op has.
+pub(crate) const SLOTS: usize = 12;
+
+/// The bit of `needs` that asks for noise, given or drawn.
+pub(crate) const NEEDS_NOISE: u32 = 1;
+
+/// What is done to each element.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Op {
+    /// `shaders/map.wgsl`.
+    Map,
+    /// `shaders/step.wgsl`.
+    Step(StepVariant),
+}
+
+/// What a step's shader is compiled for, beside its tensors.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct StepVariant {
+    /// 0: none, 1: a range, 2: each sample's own threshold.
+    pub clip: u32,
+    /// 0: fixed, 1: the exponential of a learned logarithm, 2: the root of a learned variance.
+    pub deviation: u32,
+    /// How many clean samples are remembered.
+    pub depth: u32,
+    /// Whether each sample has its own factor of the prediction and threshold.
+    pub scaled: bool,
+    /// Whether a record of the clean samples is kept.
+    pub health: bool,
+}
+
+/// The slots of [`Op::Map`].
+pub(crate) mod map {
+    use super::{Part, Slot, slot};
+
+    pub const IN0: usize = 0;
+    pub const IN1: usize = 1;
+    pub const OUT0: usize = 2;
+    pub const OUT1: usize = 3;
+    pub const KEPT: usize = 4;
+    pub const SLOTS: [Slot; 5] = [
+        slot("in0", Part::Input),
+        slot("in1", Part::Input),
+        slot("out0", Part::Output),
+        slot("out1", Part::Output),
+        slot("noise", Part::Output),
+    ];
+}
+
+/// The slots of [`Op::Step`].
+pub(crate) mod step {
+    use super::{NEEDS_NOISE, Part, Slot, slot};
+
+    pub const X: usize = 0;
+    pub const CONDITIONAL: usize = 1;
+    pub const UNCONDITIONAL: usize = 2;
+    pub const NOISE: usize = 3;
+    pub const LEARNED: usize = 4;
+    pub const MASK: usize = 5;
+    pub const KNOWN: usize = 6;
+    pub const NEXT: usize = 7;
+    pub const X0: usize = 8;
+    pub const INPUT: usize = 9;
+    pub const KEPT: usize = 10;
+    pub const HISTORY: usize = 11;
+    /// The bit of `needs` that asks for the latest remembered clean sample; the next bits ask for the ones before it.
+    pub const PAST: u32 = 8;
+    pub const SLOTS: [Slot; 12] = [
+        slot("x", Part::Input),
+        slot("conditional", Part::Input),
+        slot("unconditional", Part::Needed(2)),
+        slot("noise", Part::Needed(NEEDS_NOISE)),
+        slot("learned", Part::Needed(4)),
+        slot("mask", Part::Input),
+        slot("known", Part::Input),
+        slot("next", Part::Output),
+        slot("x0", Part::Output),
+        slot("input", Part::Output),
+        slot("kept", Part::Output),
+        slot("history", Part::Memory),
+    ];
+}
+
+impl Op {
+    pub fn slots(self) -> &'static [Slot] {
+        match self {
+            Op::Map => &map::SLOTS,
+            Op::Step(_) => &step::SLOTS,
+        }
+    }
+
+    /// The input that may be drawn, and the output that keeps what was drawn.
+    pub fn noise(self) -> (usize, usize) {
+        match self {
+            Op::Map => (map::IN1, map::KEPT),
+            Op::Step(_) => (step::NOISE, step::KEPT),
+        }
+    }
+
+    /// For labels: `tweedie::Map::...`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Op::Map => "Map",
+            Op::Step(_) => "Step",
+        }
+    }
+
+    /// `vec4`s of a row of coefficients.
+    pub fn width(self) -> u32 {
+        match self {
+            Op::Map => 1,
+            Op::Step(_) => (crate::table::STEP_WIDTH / 4) as u32,
+        }
+    }
+
+    /// The text of the op itself, and what it must know of the plan.
+    pub fn text(self, masked: bool) -> String {
+        match self {
+            Op::Map => include_str!("../../shaders/map.wgsl").to_owned(),
+            Op::Step(variant) => {
+                let StepVariant { clip, deviation, depth, .. } = variant;
+                format!(
+                    "const CLIP = {clip}u;\nconst DEVIATION = {deviation}u;\nconst DEPTH = {depth}u;\n\
+                     const MASKED = {masked};\n{}",
+                    include_str!("../../shaders/step.wgsl")
+                )
+            }
+        }
+    }
+}

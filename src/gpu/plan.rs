@@ -1,0 +1,109 @@
+//! What plans of every op have in common once they are made: dispatches, noise keys, rows, status.
+
+use super::context::Pipeline;
+use super::error::RecordError;
+use super::map::At;
+use super::noise::NoiseKey;
+use std::sync::Arc;
+
+/// What can be recorded into a compute pass, whatever its op: for code that holds plans of several kinds.
+pub trait Recordable: std::fmt::Debug {
+    /// Records one application of the plan into the caller's pass.
+    ///
+    /// # Errors
+    /// [`RecordError`]; then nothing has been recorded.
+    fn record(&self, pass: &mut wgpu::ComputePass<'_>, at: At) -> Result<(), RecordError>;
+
+    /// Dispatches of one recording.
+    fn dispatches(&self) -> usize;
+}
+
+impl Recordable for super::MapPlan {
+    fn record(&self, pass: &mut wgpu::ComputePass<'_>, at: At) -> Result<(), RecordError> {
+        self.record(pass, at)
+    }
+
+    fn dispatches(&self) -> usize {
+        self.dispatches()
+    }
+}
+
+impl Recordable for super::StepPlan {
+    fn record(&self, pass: &mut wgpu::ComputePass<'_>, at: At) -> Result<(), RecordError> {
+        self.record(pass, at)
+    }
+
+    fn dispatches(&self) -> usize {
+        self.dispatches()
+    }
+}
+
+/// A kernel that is ready to be recorded.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub dispatches: Vec<Dispatch>,
+    /// A slot for each noise step, `key_stride` bytes apart.
+    pub keys: wgpu::Buffer,
+    pub key_stride: u32,
+    pub steps: u32,
+    pub draws: bool,
+    /// Bytes from row to row, for one timestep per batch.
+    pub row_stride: u32,
+    /// Whether each row is a hole.
+    pub holes: Vec<bool>,
+    /// Present where timesteps come from a buffer.
+    pub status: Option<wgpu::Buffer>,
+}
+
+#[derive(Debug)]
+pub(super) struct Dispatch {
+    pub pipeline: Arc<Pipeline>,
+    pub group: wgpu::BindGroup,
+    pub workgroups: [u32; 3],
+}
+
+impl Plan {
+    /// See [`MapPlan::record`](super::MapPlan::record).
+    pub fn record(&self, pass: &mut wgpu::ComputePass<'_>, at: At) -> Result<(), RecordError> {
+        let (offsets, count) = self.offsets(at)?;
+        for dispatch in &self.dispatches {
+            let [x, y, z] = dispatch.workgroups;
+            pass.set_pipeline(&dispatch.pipeline.pipeline);
+            pass.set_bind_group(0, &dispatch.group, &offsets[..count]);
+            pass.dispatch_workgroups(x, y, z);
+        }
+        Ok(())
+    }
+
+    /// See [`MapPlan::set_key`](super::MapPlan::set_key).
+    pub fn set_key(&self, queue: &wgpu::Queue, step: u32, key: NoiseKey) -> Result<(), RecordError> {
+        if !self.draws {
+            return Err(RecordError::NoNoise);
+        }
+        self.check_step(step)?;
+        let offset = u64::from(step) * u64::from(self.key_stride);
+        queue.write_buffer(&self.keys, offset, bytemuck::bytes_of(&key.words()));
+        Ok(())
+    }
+
+    fn check_step(&self, found: u32) -> Result<(), RecordError> {
+        if found < self.steps { Ok(()) } else { Err(RecordError::Step { steps: self.steps, found }) }
+    }
+
+    /// The dynamic offsets of a recording, and how many the bind group takes.
+    pub fn offsets(&self, at: At) -> Result<([u32; 2], usize), RecordError> {
+        self.check_step(at.step)?;
+        let key = at.step * self.key_stride;
+        let rows = self.holes.len() as u32;
+        match (self.status.is_some(), at.timestep) {
+            (true, None) => Ok(([key, 0], 1)),
+            (true, Some(found)) => Err(RecordError::TimestepUnused { found }),
+            (false, None) => Err(RecordError::TimestepMissing { rows }),
+            (false, Some(found)) => match self.holes.get(found as usize) {
+                None => Err(RecordError::Timestep { rows, found }),
+                Some(true) => Err(RecordError::Hole { found }),
+                Some(false) => Ok(([key, found * self.row_stride], 2)),
+            },
+        }
+    }
+}

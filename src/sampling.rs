@@ -1,0 +1,157 @@
+//! The front for sampling: a sampler's rows on the caller's tensors.
+
+use crate::Error;
+use crate::gpu::map::{Drawn, Map, Second};
+use crate::gpu::{Context, Known, MapPlan, Noise, NoiseKey, Rules, Shape, Step, StepPlan, Tensor, Timesteps};
+use crate::math::sampler::Sampler;
+use crate::table::{StepRow, Table};
+
+/// How classifier-free guidance counts its scale.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum GuidanceScale {
+    /// `u + w*(c - u)`: 1 is no guidance (diffusers, Imagen).
+    #[default]
+    FromUnconditional,
+    /// `c + w*(c - u)`: 0 is no guidance (Ho & Salimans 2022, arXiv 2207.12598, eq. 6).
+    FromConditional,
+}
+
+/// Classifier-free guidance: a second prediction, without the condition.
+#[derive(Clone, Copy, Debug)]
+pub struct Guidance<'a> {
+    /// The prediction without the condition.
+    pub unconditional: Tensor<'a>,
+    /// `w`.
+    pub scale: f64,
+    /// What `w` counts from.
+    pub counts: GuidanceScale,
+    /// How far the mixture is brought back to the conditional prediction's standard deviation, in `0..=1` (Lin et al.
+    /// 2023, arXiv 2305.08891, section 3.4); 0 is not at all.
+    pub rescale: f64,
+}
+
+impl<'a> Guidance<'a> {
+    /// `u + scale*(c - u)`, without rescaling.
+    pub const fn new(unconditional: Tensor<'a>, scale: f64) -> Self {
+        Self { unconditional, scale, counts: GuidanceScale::FromUnconditional, rescale: 0.0 }
+    }
+
+    /// The coefficients of the conditional and the unconditional prediction.
+    #[must_use]
+    pub fn mix(&self) -> [f64; 2] {
+        match self.counts {
+            GuidanceScale::FromUnconditional => [self.scale, 1.0 - self.scale],
+            GuidanceScale::FromConditional => [1.0 + self.scale, -self.scale],
+        }
+    }
+}
+
+/// A sampling loop on the caller's tensors: each call's step is one dispatch.
+///
+/// The network reads `input` where the sampler's scale is not its own ([`Call::input`](crate::math::sampler::Call) is
+/// not 1), else `next`, and writes `prediction`. `next` may be `x` itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Sampling<'a> {
+    /// The solver's rows.
+    pub sampler: &'a Sampler,
+    /// The batch.
+    pub shape: Shape,
+    /// Which call each sample is at: named at each recording, or read on the GPU.
+    pub calls: Timesteps<'a>,
+    /// The sample.
+    pub x: Tensor<'a>,
+    /// The network's output.
+    pub prediction: Tensor<'a>,
+    /// The second prediction and how it is mixed in.
+    pub guidance: Option<Guidance<'a>>,
+    /// The noise, for solvers that take some.
+    pub noise: Noise<'a>,
+    /// The network's second output, where the variance is learned.
+    pub learned: Option<Tensor<'a>>,
+    /// What is known of the sample (inpainting).
+    pub known: Option<Known<'a>>,
+    /// The next sample.
+    pub next: Tensor<'a>,
+    /// A preview: the clean sample that the prediction implies.
+    pub x0: Option<Tensor<'a>>,
+    /// The next sample in the network's scale.
+    pub input: Option<Tensor<'a>>,
+    /// Whether to keep a record of the clean samples; see [`Health`](crate::gpu::Health).
+    pub health: bool,
+}
+
+impl<'a> Sampling<'a> {
+    /// A loop in place: one timestep for the batch, no guidance, nothing known, no preview.
+    pub const fn in_place(
+        sampler: &'a Sampler,
+        shape: Shape,
+        x: Tensor<'a>,
+        prediction: Tensor<'a>,
+        noise: Noise<'a>,
+    ) -> Self {
+        let (guidance, learned, known, x0, input) = (None, None, None, None, None);
+        let (calls, next, health) = (Timesteps::Batch, x, false);
+        Self { sampler, shape, calls, x, prediction, guidance, noise, learned, known, next, x0, input, health }
+    }
+
+    /// The rows that the plan applies, guidance included: what to hold results against; see
+    /// [`reference`](crate::gpu::step::reference()).
+    #[must_use]
+    pub fn rows(&self) -> Vec<StepRow> {
+        let mix = self.guidance.map_or([1.0, 0.0], |guidance| guidance.mix());
+        self.sampler.calls().iter().map(|call| call.row.guided(mix)).collect()
+    }
+
+    /// What holds for all steps.
+    #[must_use]
+    pub fn rules(&self) -> Rules {
+        let rescale = self.guidance.map_or(0.0, |guidance| guidance.rescale);
+        Rules { clip: self.sampler.clip(), deviation: self.sampler.deviation(), rescale }
+    }
+
+    /// The plan of the loop.
+    ///
+    /// # Errors
+    /// [`Error::Plan`] for tensors that do not fit or are missing.
+    pub fn plan(&self, context: &Context) -> Result<StepPlan, Error> {
+        let rows = self.rows();
+        let Self { shape, calls, x, prediction, noise, learned, known, next, x0, input, health, .. } = *self;
+        let unconditional = self.guidance.map(|guidance| guidance.unconditional);
+        let rules = self.rules();
+        let step = Step {
+            rows: &rows,
+            rules,
+            shape,
+            calls,
+            x,
+            prediction,
+            unconditional,
+            noise,
+            learned,
+            known,
+            next,
+            x0,
+            input,
+            health,
+        };
+        Ok(StepPlan::new(context, &step)?)
+    }
+
+    /// The plan that fills `x` with noise to start from, and `input` with the same in the network's scale: recorded once,
+    /// at timestep 0. It draws on the stream after the last call's.
+    ///
+    /// # Errors
+    /// [`Error::Plan`] for tensors that do not fit.
+    pub fn start(&self, context: &Context, key: NoiseKey) -> Result<MapPlan, Error> {
+        let calls = self.sampler.calls();
+        // What churns the first sample is one more independent noise.
+        let [kept, churn] = self.sampler.start();
+        let scale = (kept * self.sampler.noise_scale()).hypot(churn);
+        let input = calls.first().map_or(1.0, |call| call.input);
+        let key = key.stream(key.stream.wrapping_add(calls.len() as u32));
+        let table = Table::new([[[0.0, scale], [0.0, scale * input]]]);
+        let (out0, out1, in1) = (self.x, self.input, Second::Drawn(Drawn::new(key)));
+        let map = Map { table: &table, shape: self.shape, timesteps: Timesteps::Batch, in0: None, in1, out0, out1 };
+        Ok(MapPlan::new(context, &map)?)
+    }
+}

@@ -1,0 +1,538 @@
+//! The step kernel against its f64 twin: random rows over every kind of tensor, whole loops, and what it promises.
+
+use crate::bed::{Bed, Dice, Layout, Placed, Stage};
+use tweedie::gpu::compare::{Comparison, Exact};
+use tweedie::gpu::step::{Sample, Stepped, reference};
+use tweedie::gpu::{
+    At, Counter, DrawnNoise, Health, Known, Noise, NoiseKey, PlanError, Rules, Shape, Step, StepPlan, Storage, Tensor,
+    Timesteps,
+};
+use tweedie::table::{Clip, Deviation, STEP_WIDTH, StepRow};
+
+pub const TESTS: &[crate::Test] = &[
+    ("steps::every_kind_of_tensor", every_kind_of_tensor),
+    ("steps::a_wrong_coefficient_fails", a_wrong_coefficient_fails),
+    ("steps::a_loop_that_looks_back", a_loop_that_looks_back),
+    ("steps::a_sample_does_not_depend_on_its_batch", a_sample_does_not_depend_on_its_batch),
+    ("steps::a_counter_on_the_gpu_chooses_the_rows", a_counter_on_the_gpu_chooses_the_rows),
+    ("steps::what_a_row_does_not_need_may_hold_anything", what_a_row_does_not_need_may_hold_anything),
+    ("steps::health_counts_what_was_seen", health_counts_what_was_seen),
+    ("steps::errors_name_what_was_found", errors_name_what_was_found),
+];
+
+/// A step gathers more roundings than a map: the mixture of predictions, the clean sample made of it, and the next sample
+/// made of that are three sums of up to seven terms, and `exp` of a learned deviation may be off by a few ULP. In units of
+/// a map's bound, which allows for four roundings.
+const ROUNDINGS: f64 = 5.0;
+
+/// `exp` may be off by 3 + 2|x| ULP (WGSL), for |x| of up to 4 here; some drivers' is looser. Relative to the noise term.
+const EXP: f64 = 4e-6;
+
+#[derive(Clone, Copy, Debug)]
+struct Case {
+    shape: Shape,
+    layout: Layout,
+    /// Of the outputs.
+    out: Layout,
+    clip: Clip,
+    deviation: Deviation,
+    guided: bool,
+    masked: bool,
+    drawn: bool,
+    seeds: bool,
+    per_sample: bool,
+    in_place: bool,
+    shared: bool,
+    /// Write x0, the network's input and the drawn noise too.
+    all: bool,
+    depth: usize,
+    calls: u32,
+}
+
+impl Case {
+    fn plain(shape: Shape, storage: Storage) -> Self {
+        let layout = Layout::plain(storage);
+        Self {
+            shape,
+            layout,
+            out: layout,
+            clip: Clip::None,
+            deviation: Deviation::Fixed,
+            guided: false,
+            masked: false,
+            drawn: false,
+            seeds: false,
+            per_sample: false,
+            in_place: false,
+            shared: false,
+            all: true,
+            depth: 0,
+            calls: 1,
+        }
+    }
+
+    fn rules(&self) -> Rules {
+        Rules { clip: self.clip, deviation: self.deviation, rescale: 0.0 }
+    }
+}
+
+fn random_rows(case: &Case, dice: &mut Dice) -> Vec<StepRow> {
+    let mut number = || f64::from(dice.float());
+    (0..case.calls as usize)
+        .map(|call| {
+            let mut history = [0.0; 3];
+            // A first call has nothing to look back to.
+            history.iter_mut().take(case.depth.min(call)).for_each(|h| *h = number());
+            StepRow {
+                guidance: if case.guided { [number(), number()] } else { [1.0, 0.0] },
+                x0: [number(), number(), number() * 0.25],
+                x: number(),
+                p: number(),
+                clean: number(),
+                history,
+                z: number(),
+                learned: [number() * 0.5, number() * 0.5],
+                known: [number(), number()],
+                input: number(),
+            }
+        })
+        .collect()
+}
+
+fn comparison(storage: Storage, drawn: bool) -> Comparison {
+    // Coefficients are within 2 and a learned deviation within e^3: what one unit of noise can make of it.
+    Comparison::new(storage).with_noise(if drawn { 60.0 } else { 0.0 })
+}
+
+/// Runs all calls of a case and checks every output element of each, and every byte outside the outputs.
+fn check_with(bed: &Bed, case: &Case, seed: u64, tamper: impl Fn(&mut [StepRow])) -> Result<Comparison, PlanError> {
+    let mut dice = Dice(seed);
+    let shape = case.shape;
+    let rows = random_rows(case, &mut dice);
+    let mut stage = Stage::new(shape, case.shared);
+    let input = |stage: &mut Stage, used: bool, dice: &mut Dice| {
+        used.then(|| {
+            let placed = stage.place(case.layout, false);
+            stage.fill(placed, || dice.float());
+            placed
+        })
+    };
+    let x = input(&mut stage, true, &mut dice).expect("x");
+    let prediction = input(&mut stage, true, &mut dice).expect("prediction");
+    let unconditional = input(&mut stage, case.guided, &mut dice);
+    let given = input(&mut stage, !case.drawn, &mut dice);
+    let learned = input(&mut stage, case.deviation != Deviation::Fixed, &mut dice);
+    let mask = input(&mut stage, case.masked, &mut dice);
+    let known = input(&mut stage, case.masked, &mut dice);
+    let next = if case.in_place { x } else { stage.place(case.out, false) };
+    let x0 = case.all.then(|| stage.place(case.out, false));
+    let scaled = case.all.then(|| stage.place(case.out, false));
+    let keep = (case.all && case.drawn).then(|| stage.place(case.out, false));
+
+    let buffers = stage.upload(bed);
+    let tensor = |p: Placed| Stage::tensor(&buffers, p);
+    let key = NoiseKey { seed, stream: 3, first_sample: 0xffff_fff0 };
+    let ids: Vec<[u32; 4]> = (0..shape.batch).map(|i| [dice.word(), i, 7 + i, i & 1]).collect();
+    let seeds = bed.gpu.upload("seeds", bytemuck::cast_slice(&ids));
+    let at: Vec<u32> = (0..shape.batch).map(|_| if case.per_sample { dice.below(case.calls) } else { 0 }).collect();
+    let calls = bed.gpu.upload("calls", bytemuck::cast_slice(&at));
+
+    let mut tampered = rows.clone();
+    tamper(&mut tampered);
+    let plan = StepPlan::new(
+        &bed.context,
+        &Step {
+            rows: &tampered,
+            rules: case.rules(),
+            shape,
+            calls: if case.per_sample { Timesteps::per_sample(&calls) } else { Timesteps::Batch },
+            x: tensor(x),
+            prediction: tensor(prediction),
+            unconditional: unconditional.map(tensor),
+            noise: match given {
+                Some(given) => Noise::Given(tensor(given)),
+                None => {
+                    Noise::Drawn(DrawnNoise { key, seeds: case.seeds.then_some((&seeds, 0)), keep: keep.map(tensor) })
+                }
+            },
+            learned: learned.map(tensor),
+            known: mask.zip(known).map(|(mask, known)| Known { mask: tensor(mask), x0: tensor(known) }),
+            next: tensor(next),
+            x0: x0.map(tensor),
+            input: scaled.map(tensor),
+            health: false,
+        },
+    )?;
+    assert_eq!(plan.dispatches(), 1);
+
+    let mut total = comparison(case.out.storage, case.drawn);
+    let mut past: Vec<Vec<f64>> = Vec::new();
+    let mut current = stage.values(x);
+    for call in 0..case.calls {
+        let at_call = if case.per_sample { At::per_sample() } else { At::call(call) };
+        bed.gpu.submit(|encoder| plan.encode(encoder, at_call)).expect("device").expect("recording");
+        let after: Vec<Vec<u8>> = buffers.iter().map(|buffer| bed.read(buffer)).collect();
+        let call_of = |sample: usize| if case.per_sample { at[sample] } else { call };
+        let noise = |sample: usize| -> Vec<f64> {
+            let stream = key.stream + call_of(sample);
+            let [low, high, index_low, index_high] = ids[sample].map(u64::from);
+            let (seed, index) = if case.seeds {
+                (low | high << 32, index_low | index_high << 32)
+            } else {
+                (key.seed, key.first_sample + sample as u64)
+            };
+            tweedie::gpu::noise::normals(seed, stream, index, shape.elements as usize)
+        };
+        let stepped = expected(case, &rows, &stage, call_of, |sample| {
+            let elements = shape.elements as usize;
+            let range = sample * elements..(sample + 1) * elements;
+            let of = |placed: Option<Placed>| -> Vec<f64> {
+                placed.map_or(Vec::new(), |placed| stage.values(placed)[range.clone()].to_vec())
+            };
+            let z = given.map_or_else(|| noise(sample), |given| of(Some(given)));
+            let history: Vec<Vec<f64>> = past.iter().rev().take(3).map(|x0| x0[range.clone()].to_vec()).collect();
+            [
+                vec![
+                    current[range.clone()].to_vec(),
+                    of(Some(prediction)),
+                    of(unconditional),
+                    z,
+                    of(learned),
+                    of(mask),
+                ],
+                vec![of(known)],
+                history,
+            ]
+        });
+        let outputs = [
+            (Some(next), stepped.iter().flat_map(|s| s.next.clone()).collect::<Vec<_>>()),
+            (x0, stepped.iter().flat_map(|s| s.x0.clone()).collect()),
+            (scaled, stepped.iter().flat_map(|s| s.input.clone()).collect()),
+        ];
+        for (placed, exact) in outputs.iter().filter_map(|(placed, exact)| Some(((*placed)?, exact))) {
+            let got: Vec<f32> = stage.values_in(&after, placed).iter().map(|&x| x as f32).collect();
+            let widened: Vec<Exact> = exact
+                .iter()
+                .map(|e| Exact {
+                    magnitude: e.magnitude * if case.deviation == Deviation::Log { EXP / 2.4e-7 } else { ROUNDINGS },
+                    ..*e
+                })
+                .collect();
+            total.add_all(&got, &widened);
+        }
+        let written: Vec<Placed> = [Some(next), x0, scaled, keep].into_iter().flatten().collect();
+        stage.assert_untouched(&after, &written, case);
+        if let Some(x0) = x0 {
+            past.push(stage.values_in(&after, x0));
+        }
+        if case.in_place {
+            current = stage.values_in(&after, next);
+        }
+    }
+    Ok(total)
+}
+
+/// What every sample must give.
+fn expected(
+    case: &Case,
+    rows: &[StepRow],
+    _stage: &Stage,
+    call_of: impl Fn(usize) -> u32,
+    tensors: impl Fn(usize) -> [Vec<Vec<f64>>; 3],
+) -> Vec<Stepped> {
+    (0..case.shape.batch as usize)
+        .map(|i| {
+            let [first, known, past] = tensors(i);
+            let [x, p, u, z, v, mask] = &first[..] else { panic!("six tensors") };
+            let history = std::array::from_fn(|back| past.get(back).map_or(&[][..], Vec::as_slice));
+            let known = case.masked.then(|| [&mask[..], &known[0][..]]);
+            let sample = Sample { x, predictions: [p, u], history, noise: z, learned: v, known };
+            reference(&rows[call_of(i) as usize], &case.rules(), &sample)
+        })
+        .collect()
+}
+
+#[track_caller]
+fn assert_passes(bed: &Bed, case: &Case, seed: u64) {
+    let comparison = check_with(bed, case, seed, |_| {}).unwrap_or_else(|error| panic!("{error}: {case:?}"));
+    assert!(comparison.passes(), "{comparison}: {case:?}");
+}
+
+fn every_kind_of_tensor(bed: &Bed) {
+    let mut dice = Dice(11);
+    let shapes = [(1, 1), (3, 2), (2, 8), (5, 63), (3, 1023), (2, 4096), (65, 4), (2, 70_000)];
+    for (i, (batch, elements)) in shapes.into_iter().enumerate() {
+        for storage in Storage::ALL {
+            for turn in 0..4 {
+                let mut coin = || dice.below(2) == 1;
+                let plain = Layout::plain(storage);
+                let odd = Layout { storage, before: 3, gap: 1 };
+                let case = Case {
+                    layout: if coin() { plain } else { odd },
+                    out: plain,
+                    clip: [Clip::None, Clip::Range(1.25)][usize::from(coin())],
+                    deviation: [Deviation::Fixed, Deviation::Log, Deviation::Variance, Deviation::Fixed][turn],
+                    // Eight storage buffers are what every device has.
+                    guided: turn == 0,
+                    masked: turn == 3,
+                    drawn: turn > 0,
+                    seeds: turn == 2,
+                    per_sample: turn == 1,
+                    shared: coin(),
+                    all: turn == 0 || turn == 3 && coin(),
+                    calls: 2,
+                    ..Case::plain(Shape::new(batch, elements), storage)
+                };
+                assert_passes(bed, &case, 100 * i as u64 + turn as u64);
+            }
+        }
+    }
+}
+
+fn a_wrong_coefficient_fails(bed: &Bed) {
+    let case = Case {
+        guided: true,
+        clip: Clip::Range(1.0),
+        in_place: true,
+        calls: 4,
+        depth: 3,
+        ..Case::plain(Shape::new(3, 40), Storage::F32)
+    };
+    let masked = Case { masked: true, calls: 1, depth: 0, all: false, in_place: false, ..case };
+    assert_passes(bed, &case, 5);
+    assert_passes(bed, &masked, 5);
+    type Break = (&'static str, fn(&mut StepRow));
+    let breaks: [Break; 12] = [
+        ("conditional", |row| row.guidance[0] *= 1.001),
+        ("unconditional", |row| row.guidance[1] *= 1.001),
+        ("x0 of x", |row| row.x0[0] *= 1.001),
+        ("x0 of p", |row| row.x0[1] *= 1.001),
+        ("x0 of z", |row| row.x0[2] *= 1.001),
+        ("x", |row| row.x *= 1.001),
+        ("p", |row| row.p *= 1.001),
+        ("clean", |row| row.clean *= 1.001),
+        ("z", |row| row.z *= 1.001),
+        ("input", |row| row.input *= 1.001),
+        ("latest", |row| row.history[0] *= 1.001),
+        ("oldest", |row| row.history[2] *= 1.001),
+    ];
+    for (name, change) in breaks {
+        let found = check_with(bed, &case, 5, |rows| rows.iter_mut().for_each(change)).expect(name);
+        assert!(!found.passes(), "{name}: {found}");
+    }
+    for change in [|row: &mut StepRow| row.known[0] *= 1.001, |row: &mut StepRow| row.known[1] *= 1.001] {
+        let found = check_with(bed, &masked, 5, |rows| rows.iter_mut().for_each(change)).expect("known");
+        assert!(!found.passes(), "known: {found}");
+    }
+}
+
+fn a_loop_that_looks_back(bed: &Bed) {
+    for (batch, elements) in [(1, 5), (3, 40), (2, 6), (4, 1030)] {
+        for depth in 1..=3 {
+            for in_place in [false, true] {
+                let shape = Shape::new(batch, elements);
+                let case = Case { depth, in_place, calls: 7, ..Case::plain(shape, Storage::F32) };
+                assert_passes(bed, &case, 40 + depth as u64);
+                assert_passes(bed, &Case { drawn: true, ..case }, 50 + depth as u64);
+            }
+        }
+    }
+    // In 16 bits what is remembered is rounded as the preview is, where samples are whole lanes.
+    for storage in [Storage::F16, Storage::Bf16] {
+        let case = Case { depth: 2, calls: 5, ..Case::plain(Shape::new(3, 40), storage) };
+        assert_passes(bed, &case, 60);
+    }
+}
+
+/// One sample alone, at its own seed and call, and the same as part of a batch.
+fn a_sample_does_not_depend_on_its_batch(bed: &Bed) {
+    let elements = 36;
+    let rows: Vec<StepRow> =
+        random_rows(&Case { calls: 6, ..Case::plain(Shape::new(1, elements), Storage::F32) }, &mut Dice(9));
+    let mut dice = Dice(10);
+    let data: Vec<f32> = (0..3 * elements).map(|_| dice.float()).collect();
+    let run = |samples: &[usize]| -> Vec<Vec<u8>> {
+        let batch = samples.len() as u32;
+        let part = |i: usize| &data[i * elements as usize..(i + 1) * elements as usize];
+        let gather =
+            |shift: usize| -> Vec<f32> { samples.iter().flat_map(|i| part((i + shift) % 3)).copied().collect() };
+        let x = bed.gpu.upload("x", bytemuck::cast_slice(&gather(0)));
+        let p = bed.gpu.upload("p", bytemuck::cast_slice(&gather(1)));
+        let ids: Vec<[u32; 4]> = samples.iter().map(|&i| [5 + i as u32, 0, 90 + i as u32, 0]).collect();
+        let seeds = bed.gpu.upload("seeds", bytemuck::cast_slice(&ids));
+        let calls: Vec<u32> = samples.iter().map(|&i| 2 * i as u32).collect();
+        let calls = bed.gpu.upload("calls", bytemuck::cast_slice(&calls));
+        let next = bed.gpu.buffer("next", u64::from(batch * elements) * 4);
+        let noise = DrawnNoise { key: NoiseKey::seed(1), seeds: Some((&seeds, 0)), keep: None };
+        let step = Step {
+            calls: Timesteps::per_sample(&calls),
+            noise: Noise::Drawn(noise),
+            ..simple(&rows, Shape::new(batch, elements), &x, &p, &next)
+        };
+        let plan = StepPlan::new(&bed.context, &step).expect("plan");
+        bed.gpu.submit(|encoder| plan.encode(encoder, At::per_sample())).expect("device").expect("recording");
+        bed.read(&next).chunks(elements as usize * 4).map(<[u8]>::to_vec).collect()
+    };
+    let whole = run(&[0, 1, 2]);
+    let swapped = run(&[2, 0]);
+    assert_eq!((&whole[2], &whole[0]), (&swapped[0], &swapped[1]));
+    assert_eq!(run(&[1]), [whole[1].clone()]);
+    assert_ne!(whole[0], whole[1]);
+}
+
+fn simple<'a>(
+    rows: &'a [StepRow],
+    shape: Shape,
+    x: &'a wgpu::Buffer,
+    prediction: &'a wgpu::Buffer,
+    next: &'a wgpu::Buffer,
+) -> Step<'a> {
+    Step {
+        rows,
+        rules: Rules::default(),
+        shape,
+        calls: Timesteps::Batch,
+        x: Tensor::f32(x),
+        prediction: Tensor::f32(prediction),
+        unconditional: None,
+        noise: Noise::None,
+        learned: None,
+        known: None,
+        next: Tensor::f32(next),
+        x0: None,
+        input: None,
+        health: false,
+    }
+}
+
+/// Adds the prediction times 10 to the power of the call.
+fn powers(calls: i32) -> Vec<StepRow> {
+    (0..calls).map(|k| StepRow { p: 10f64.powi(k), ..StepRow::IDENTITY }).collect()
+}
+
+fn a_counter_on_the_gpu_chooses_the_rows(bed: &Bed) {
+    let rows = powers(4);
+    let x = bed.gpu.upload("x", bytemuck::cast_slice(&[0.0f32; 8]));
+    let p = bed.gpu.upload("p", bytemuck::cast_slice(&[1.0f32; 8]));
+    let calls = bed.gpu.upload("calls", bytemuck::cast_slice(&[77u32, 0, 1, 77]));
+    let shape = Shape::new(2, 4);
+    let run = |timesteps, counters, recordings: usize| {
+        bed.gpu.submit(|encoder| encoder.clear_buffer(&x, 0, None)).expect("device");
+        let plan = StepPlan::new(&bed.context, &Step { calls: timesteps, ..simple(&rows, shape, &x, &p, &x) });
+        let plan = plan.expect("plan");
+        let counter = Counter::new(&bed.context, &calls, 4, counters).expect("counter");
+        let record = |encoder: &mut wgpu::CommandEncoder| {
+            let mut pass = encoder.begin_compute_pass(&Default::default());
+            for _ in 0..recordings {
+                plan.record(&mut pass, At::per_sample()).expect("recording");
+                counter.record(&mut pass);
+            }
+        };
+        bed.gpu.submit(record).expect("device");
+        bytemuck::cast_slice::<u8, f32>(&bed.read(&x)).to_vec()
+    };
+    let per_sample = Timesteps::PerSample { buffer: &calls, offset: 4 };
+    assert_eq!(run(per_sample, 2, 3), [111.0, 111.0, 111.0, 111.0, 1110.0, 1110.0, 1110.0, 1110.0]);
+    assert_eq!(bytemuck::cast_slice::<u8, u32>(&bed.read(&calls)), [77, 3, 4, 77]);
+    let shared = Timesteps::Shared { buffer: &calls, offset: 4 };
+    assert_eq!(run(shared, 1, 1), [1000.0; 8], "one counter for the batch, which stood at 3");
+    let beyond = run(shared, 1, 1);
+    assert!(beyond.iter().all(|x| x.is_nan()), "a call that the loop does not have: {beyond:?}");
+    assert!(Counter::new(&bed.context, &calls, 4, 4).is_err(), "beyond the buffer");
+    assert!(Counter::new(&bed.context, &calls, 2, 1).is_err(), "no whole word");
+}
+
+fn what_a_row_does_not_need_may_hold_anything(bed: &Bed) {
+    let rows = [StepRow { x: 0.5, ..StepRow::IDENTITY }];
+    let x = bed.gpu.upload("x", bytemuck::cast_slice(&[2.0f32; 5]));
+    let p = bed.gpu.upload("p", bytemuck::cast_slice(&[1.0f32; 5]));
+    let nan = bed.gpu.upload("nan", bytemuck::cast_slice(&[f32::NAN; 5]));
+    let next = bed.gpu.buffer("next", 20);
+    let step = Step {
+        unconditional: Some(Tensor::f32(&nan)),
+        noise: Noise::Given(Tensor::f32(&nan)),
+        ..simple(&rows, Shape::new(1, 5), &x, &p, &next)
+    };
+    let plan = StepPlan::new(&bed.context, &step).expect("plan");
+    bed.gpu.submit(|encoder| plan.encode(encoder, At::call(0))).expect("device").expect("recording");
+    assert_eq!(bytemuck::cast_slice::<u8, f32>(&bed.read(&next)), [1.0f32; 5]);
+}
+
+fn health_counts_what_was_seen(bed: &Bed) {
+    for (batch, elements) in [(1, 5), (3, 7), (2, 4096), (3, 70_000)] {
+        for per_sample in [false, true] {
+            let shape = Shape::new(batch, elements);
+            let total = (batch * elements) as usize;
+            let mut dice = Dice(4);
+            let mut values: Vec<f32> = (0..total).map(|_| dice.float()).collect();
+            values[total / 2] = f32::NAN;
+            values[total - 1] = f32::INFINITY;
+            let x = bed.gpu.upload("x", bytemuck::cast_slice(&values));
+            let next = bed.gpu.buffer("next", 4 * total as u64);
+            let calls = bed.gpu.upload("calls", bytemuck::cast_slice(&vec![1u32; batch as usize]));
+            let rows = [StepRow::IDENTITY; 3];
+            let step = Step {
+                rules: Rules { clip: Clip::Range(1.5), ..Rules::default() },
+                calls: if per_sample { Timesteps::per_sample(&calls) } else { Timesteps::Batch },
+                health: true,
+                ..simple(&rows, shape, &x, &x, &next)
+            };
+            let plan = StepPlan::new(&bed.context, &step).expect("plan");
+            let at = if per_sample { At::per_sample() } else { At::call(1) };
+            bed.gpu.submit(|encoder| plan.encode(encoder, at)).expect("device").expect("recording");
+            let record = Health::decode(&bed.read(plan.health().expect("a record")));
+            let finite = || values.iter().copied().filter(|x| x.is_finite());
+            let expected = Health {
+                not_finite: 2,
+                clipped: finite().filter(|x| x.abs() > 1.5).count() as u32,
+                range: Some([finite().fold(f32::MAX, f32::min), finite().fold(f32::MIN, f32::max)]),
+            };
+            let nothing = Health { not_finite: 0, clipped: 0, range: None };
+            assert_eq!(record, [nothing, expected, nothing], "{shape}, per sample: {per_sample}");
+            let after = bed.read(&next);
+            assert!(bytemuck::cast_slice::<u8, f32>(&after)[total / 2].is_nan(), "a NaN is not clipped away");
+        }
+    }
+}
+
+fn errors_name_what_was_found(bed: &Bed) {
+    let x = bed.gpu.upload("x", bytemuck::cast_slice(&[2.0f32; 8]));
+    let next = bed.gpu.buffer("next", 32);
+    let error = |rows: &[StepRow], change: &dyn Fn(&mut Step<'_>)| {
+        let mut step = simple(rows, Shape::new(2, 4), &x, &x, &next);
+        change(&mut step);
+        StepPlan::new(&bed.context, &step).map(|_| ()).expect_err("a plan")
+    };
+    let noisy = [StepRow::IDENTITY, StepRow { z: 1.0, ..StepRow::IDENTITY }];
+    assert_eq!(error(&noisy, &|_| {}), PlanError::Missing { what: "noise", row: 1 });
+    let guided = [StepRow::IDENTITY.guided([2.0, -1.0])];
+    assert_eq!(error(&guided, &|_| {}), PlanError::Missing { what: "unconditional", row: 0 });
+    let learned = error(&noisy, &|step| {
+        step.noise = Noise::drawn(NoiseKey::seed(0));
+        step.rules.deviation = Deviation::Log;
+    });
+    assert_eq!(learned, PlanError::Missing { what: "learned", row: 1 });
+    assert_eq!(error(&[], &|_| {}), PlanError::EmptyTable);
+    let clips = [
+        Clip::Range(0.0),
+        Clip::Range(f64::NAN),
+        Clip::Quantile { ratio: 1.5, least: 1.0, most: 2.0 },
+        Clip::Quantile { ratio: 0.5, least: f64::NAN, most: 2.0 },
+        Clip::Quantile { ratio: 0.5, least: 1.0, most: 0.5 },
+    ];
+    for clip in clips {
+        let found = error(&[StepRow::IDENTITY], &|step| step.rules.clip = clip);
+        assert!(matches!(found, PlanError::Rule { .. }), "{clip:?}: {found}");
+    }
+    let far = [StepRow { x: 1e39, ..StepRow::IDENTITY }];
+    assert!(matches!(error(&far, &|_| {}), PlanError::Table(_)));
+    let small = bed.gpu.buffer("small", 28);
+    let short = simple(&[StepRow::IDENTITY], Shape::new(2, 4), &x, &x, &small);
+    let found = StepPlan::new(&bed.context, &short).map(|_| ()).expect_err("a plan");
+    assert!(found.to_string().starts_with("next: expected a buffer of at least 32 bytes"), "{found}");
+    assert_eq!(STEP_WIDTH % 4, 0);
+    let plan =
+        StepPlan::new(&bed.context, &simple(&[StepRow::IDENTITY], Shape::new(2, 4), &x, &x, &next)).expect("plan");
+    let outside = bed.gpu.submit(|encoder| plan.encode(encoder, At::call(1))).expect("device");
+    assert!(outside.is_err(), "a call that the loop does not have");
+}
