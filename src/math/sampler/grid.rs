@@ -87,19 +87,25 @@ impl Grid {
     /// # Errors
     /// [`SamplerError::NoSteps`]; [`SamplerError::Parameter`] for numbers that are not finite;
     /// [`SamplerError::Direction`] unless the noise-to-signal ratio falls in every step and from step to step, or rises
-    /// in all of them. The last step alone may lead nowhere.
+    /// in all of them. The step at the clean end alone may lead nowhere.
     pub fn new(steps: Vec<Step>, scale: Scale) -> Result<Self, SamplerError> {
-        let first = steps.first().ok_or(SamplerError::NoSteps)?;
-        let rising = first.to.noise_added_by(first.from) < 0.0;
+        let [first, .., last] = &steps[..] else {
+            let only = steps.first().ok_or(SamplerError::NoSteps)?;
+            check_numbers(only)?;
+            return Ok(Self { steps, scale });
+        };
+        let rising = last.to.noise_added_by(first.from) < 0.0;
+        let cleanest = if rising { 0 } else { steps.len() - 1 };
         for (k, step) in steps.iter().enumerate() {
             check_numbers(step)?;
             let falls = |from: NoiseLevel, to: NoiseLevel| match rising {
                 false => to.noise_added_by(from),
                 true => from.noise_added_by(to),
             };
-            let onward = steps.get(k + 1).is_none_or(|next| next.churn > 0.0 || falls(step.from, next.from) > 0.0);
-            let moved = falls(step.from, step.to);
-            if !onward || moved < 0.0 || (moved == 0.0 && k + 1 < steps.len()) {
+            let unchurned = steps.get(k + 1).filter(|next| next.churn == 0.0);
+            let onward = unchurned.map_or(f64::INFINITY, |next| falls(step.from, next.from));
+            let least = onward.min(falls(step.from, step.to));
+            if least < 0.0 || (least == 0.0 && k != cleanest) {
                 return Err(SamplerError::Direction { step: k });
             }
         }
