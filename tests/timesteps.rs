@@ -79,7 +79,7 @@ fn a_uniform_timestep_is_one_integer_product() {
         for sample in 0..200 {
             let word = key.words_of(TIMESTEP_BLOCK, sample)[0];
             for word in [word, 0, u32::MAX, u32::MAX / steps as u32] {
-                assert_eq!(u64::from(uniform.at(word)), u64::from(word) * steps as u64 >> 32);
+                assert_eq!(u64::from(uniform.at(word)), (u64::from(word) * steps as u64) >> 32);
             }
         }
     }

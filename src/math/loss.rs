@@ -14,7 +14,7 @@
 use super::quantity::{Quantity, solve};
 use super::schedule::Schedule;
 use super::weight::Weight;
-use crate::error::LossError;
+use crate::error::{LossError, WeightError};
 use crate::table::{LossRow, Table};
 
 /// What a loss kernel reads beside the prediction.
@@ -88,9 +88,16 @@ impl Schedule {
         Ok(Table::new(rows.collect::<Result<Vec<_>, _>>()?))
     }
 
-    /// As [`loss`](Self::loss), with a hole at every timestep that has no row.
-    #[must_use]
-    pub fn loss_where_defined(&self, objective: &Objective, given: Given) -> Table<LossRow> {
-        Table::with_holes((0..self.len()).map(|t| self.loss_row(t, objective, given).ok()))
+    /// As [`loss`](Self::loss), with a hole at every timestep at which the prediction determines nothing or the weight has no
+    /// finite value.
+    ///
+    /// # Errors
+    /// [`LossError::Weight`] for a parameter outside its range and a table that does not fit, [`LossError::Observation`].
+    pub fn loss_where_defined(&self, objective: &Objective, given: Given) -> Result<Table<LossRow>, LossError> {
+        let rows = (0..self.len()).map(|t| match self.loss_row(t, objective, given) {
+            Err(LossError::Undefined(_) | LossError::Weight(WeightError::Infinite { .. })) => Ok(None),
+            row => row.map(Some),
+        });
+        Ok(Table::with_holes(rows.collect::<Result<Vec<_>, _>>()?))
     }
 }

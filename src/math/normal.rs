@@ -11,7 +11,7 @@
 use std::f64::consts::{FRAC_1_SQRT_2, PI};
 
 /// Where the continued fraction takes over: 60 of its terms are enough beyond, 60 of the series below.
-const SWITCH: f64 = 1.5;
+const SWITCH: f64 = 2.0;
 
 const TERMS: u32 = 60;
 

@@ -10,15 +10,6 @@
 //! that are homogeneous, `w(k*e, k*x) = k*w(e, x)`: the same weight whatever the loss is on. `e` itself is the uniform loss
 //! on epsilon, `x` that on x0, `e + x` that on v: an epsilon loss is `snr` times an x0 loss, a v loss `snr + 1` times.
 //!
-//! | weight | w | on x0 | on epsilon | on v |
-//! |---|---|---|---|---|
-//! | snr | `e` | `snr` | 1 | `snr/(snr+1)` |
-//! | min-snr | `min(e, gamma*x)` | `min(snr, gamma)` | `min(snr, gamma)/snr` | `min(snr, gamma)/(snr+1)` |
-//! | soft-min-snr | `1/(1/e + 1/(gamma*x))` | `snr*gamma/(snr+gamma)` | `gamma/(snr+gamma)` | .. |
-//! | max-snr | `max(e, gamma*x)` | `max(snr, gamma)` | `max(1, gamma/snr)` | .. |
-//! | p2 | `e*(k + e/x)^-gamma` | `snr/(k+snr)^gamma` | `1/(k+snr)^gamma` | .. |
-//! | edm | `e + x/sigma_data^2` | `snr + 1/sigma_data^2` | .. | .. |
-//!
 //! **Practice.** Written like this no weight divides 0 by 0 at either end of the signal-to-noise ratio: a limit that is
 //! finite is what comes out, and where there is none the error names the timestep. A weight multiplies whatever penalty is
 //! used; the equivalences hold for squared errors.
@@ -29,7 +20,20 @@ use super::quantity::{Quantity, solve};
 use super::schedule::Schedule;
 use crate::error::{ScheduleError, WeightError};
 
-/// A weight for each timestep.
+/// A weight for each timestep, by its published name.
+///
+/// With `e = snr, 1, snr/(snr+1)` and `x = 1, 1/snr, 1/(snr+1)` for a loss on x0, epsilon and v:
+///
+/// | weight | w | on x0 | on epsilon | on v |
+/// |---|---|---|---|---|
+/// | snr | `e` | `snr` | 1 | `snr/(snr+1)` |
+/// | min-snr | `min(e, gamma*x)` | `min(snr, gamma)` | `min(snr, gamma)/snr` | `min(snr, gamma)/(snr+1)` |
+/// | soft-min-snr | `1/(1/e + 1/(gamma*x))` | `snr*gamma/(snr+gamma)` | `gamma/(snr+gamma)` | .. |
+/// | max-snr | `max(e, gamma*x)` | `max(snr, gamma)` | `max(1, gamma/snr)` | .. |
+/// | p2 | `e*(k + e/x)^-gamma` | `snr/(k+snr)^gamma` | `1/(k+snr)^gamma` | .. |
+/// | edm | `e + x/sigma_data^2` | `snr + 1/sigma_data^2` | .. | .. |
+///
+/// It is the same weight whatever the loss is on, for squared errors.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub enum Weight {

@@ -1,28 +1,22 @@
 //! The coefficients of a loss.
 //!
 //! **Theory.** Whatever a network predicts and whatever the loss is on, the error of an element is linear in what the
-//! kernel reads, and the loss of a sample is a weighted mean of one function of it:
-//! ```text
-//! d    = prediction*p + inputs[0]*in0 + inputs[1]*in1
-//! loss = weight * sum(rho(d)) / elements
-//! grad = weight * prediction * rho'(d) / elements         d(loss)/d(p)
-//! ```
-//! where `p` is the network's output and `in0`, `in1` are the clean sample and the noise, or the noisy sample and a target
-//! that is at hand. The target itself is never stored.
+//! kernel reads, and the loss of a sample is the weighted mean of one function of it. The target is never stored. Five
+//! losses are two such functions: the parabola of the squared error, straightened out by a clamp or by a root.
 //!
-//! Five losses are two curves `rho`, for which `bend` is where the parabola turns into a line:
-//! ```text
-//! Clamped   c = clamp(d, -bend, bend)      rho = scale*c*(d - c/2)           rho' = scale*c
-//! Rooted    r = sqrt(d^2 + bend^2)         rho = scale*d^2/(r + bend)        rho' = scale*d/r        0 at d = 0
-//! ```
-//!
-//! **Practice.** A row is one `vec4`; a [`Penalty`] holds for the whole table. An input whose coefficient is 0 is not
-//! looked at: it may be missing.
+//! **Practice.** A [`LossRow`] is one `vec4` a timestep; a [`Penalty`] holds for the whole table.
 
 use super::Row;
 use thiserror::Error;
 
-/// The coefficients of one timestep; see the [module](self) for what each multiplies.
+/// The coefficients of one timestep:
+/// ```text
+/// d    = prediction*p + inputs[0]*in0 + inputs[1]*in1
+/// loss = weight * sum(rho(d)) / elements
+/// grad = weight * prediction * rho'(d) / elements         d(loss)/d(p)
+/// ```
+/// where `p` is the network's output and `in0`, `in1` are the clean sample and the noise, or the noisy sample and a target
+/// that is at hand. An input whose coefficient is 0 is not looked at: it may be missing, or hold anything.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LossRow {
     /// Of the network's output in the error.
@@ -40,7 +34,11 @@ impl Row for LossRow {
     }
 }
 
-/// The shape of a loss as a function of the error.
+/// The shape of a loss as a function of the error: `bend` is where the parabola turns into a line.
+/// ```text
+/// Clamped   c = clamp(d, -bend, bend)      rho = scale*c*(d - c/2)           rho' = scale*c
+/// Rooted    r = sqrt(d^2 + bend^2)         rho = scale*d^2/(r + bend)        rho' = scale*d/r        0 at d = 0
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Curve {
     /// A parabola up to the bend, then straight lines.
@@ -49,7 +47,7 @@ pub enum Curve {
     Rooted,
 }
 
-/// What an error costs.
+/// What an error costs: a [`Curve`], its bend and its scale.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Penalty {
     curve: Curve,
