@@ -1,0 +1,109 @@
+//! From noise to samples: DDIM and DDPM, with the network called on the GPU and no readback in between.
+//!
+//! **Theory.** Song et al. 2021 (arXiv 2010.02502, eq. 12 and 16), from the level of `t` to the cleaner one of `s`:
+//! ```text
+//! n   = eta * (deviation of q(x_s | x_t, x0))
+//! x_s = alpha_s x0 + sqrt(sigma_s^2 - n^2) epsilon + n z
+//! ```
+//! with eta 0 for DDIM and 1 for DDPM. The clean sample and the noise are what the prediction implies, so the first two
+//! terms are one row on (x_t, prediction), of any prediction.
+
+use crate::network::{Forward, TILE};
+use std::error::Error;
+use tweedie::gpu::{At, Context, Drawn, Map, MapPlan, NoiseKey, Second, Shape, Tensor, Timesteps};
+use tweedie::headless::Gpu;
+use tweedie::math::{NoiseLevel, Posterior, solve};
+use tweedie::table::{Matrix, Table};
+use tweedie::wgpu::{Buffer, CommandEncoder, ComputePassDescriptor};
+use tweedie::{Quantity, Schedule};
+
+/// The way of a batch from noise to samples.
+#[derive(Clone, Copy, Debug)]
+pub struct Way {
+    /// What the network predicts.
+    pub prediction: Quantity,
+    /// 0 for DDIM, 1 for DDPM.
+    pub eta: f64,
+    /// Calls of the network, at most the timesteps of the schedule.
+    pub calls: u32,
+    /// The noise: this stream for the start, the next ones for the steps.
+    pub key: NoiseKey,
+}
+
+/// The plans of a way.
+#[derive(Debug)]
+pub struct Sampler {
+    start: MapPlan,
+    step: MapPlan,
+    noise: MapPlan,
+    /// The timestep of each sample, call after call.
+    timesteps: Buffer,
+    calls: u32,
+}
+
+impl Sampler {
+    /// For samples in `x`, in place, and a prediction with rows of [`TILE`].
+    pub fn new(
+        gpu: &Gpu,
+        context: &Context,
+        schedule: &Schedule,
+        way: &Way,
+        [x, prediction]: [&Buffer; 2],
+        shape: Shape,
+    ) -> Result<Self, Box<dyn Error>> {
+        let visited: Vec<u32> = (0..way.calls).rev().map(|k| trailing(k, way.calls, schedule.len())).collect();
+        let mut levels = visited.iter().map(|&t| schedule.level(t as usize)).collect::<Result<Vec<_>, _>>()?;
+        levels.push(NoiseLevel::CLEAN);
+        let steps = levels.windows(2).map(|pair| step(pair[0], pair[1], way));
+        let (rows, deviations): (Vec<_>, Vec<_>) = steps.collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
+        let x = Tensor::f32(x);
+        let plan = |rows: Vec<Matrix>, in1| {
+            let (table, timesteps) = (Table::new(rows), Timesteps::Batch);
+            MapPlan::new(context, &Map { table: &table, shape, timesteps, in0: Some(x), in1, out0: x, out1: None })
+        };
+        let drawn = Drawn::new(way.key.stream(way.key.stream + 1)).steps(way.calls);
+        let timesteps: Vec<u32> = visited.iter().flat_map(|&t| vec![t; shape.batch as usize]).collect();
+        Ok(Self {
+            start: MapPlan::fill(context, shape, Drawn::new(way.key), x)?,
+            step: plan(rows, Second::Given(Tensor::f32(prediction).stride(TILE)))?,
+            noise: plan(deviations, Second::Drawn(drawn))?,
+            timesteps: gpu.upload("sampling timesteps", bytemuck::cast_slice(&timesteps)),
+            calls: way.calls,
+        })
+    }
+
+    /// Records the whole way; `timesteps` is where the network reads the timestep of each sample.
+    pub fn record(
+        &self,
+        encoder: &mut CommandEncoder,
+        network: &Forward,
+        timesteps: &Buffer,
+    ) -> Result<(), tweedie::gpu::RecordError> {
+        self.start.encode(encoder, At::timestep(0))?;
+        for k in 0..self.calls {
+            let bytes = timesteps.size();
+            encoder.copy_buffer_to_buffer(&self.timesteps, u64::from(k) * bytes, timesteps, 0, bytes);
+            let mut pass = encoder.begin_compute_pass(&ComputePassDescriptor::default());
+            network.record(&mut pass);
+            self.step.record(&mut pass, At::timestep(k))?;
+            self.noise.record(&mut pass, At::timestep(k).step(k))?;
+        }
+        Ok(())
+    }
+}
+
+/// The row on (x_t, prediction) and the row that adds the noise, from one level to the next.
+fn step(from: NoiseLevel, to: NoiseLevel, way: &Way) -> Result<(Matrix, Matrix), Box<dyn Error>> {
+    let posterior = Posterior::between(from, to).ok_or("expected timesteps from noisy to clean")?;
+    let variance = way.eta.powi(2) * posterior.variance;
+    let direction = (to.sigma().powi(2) - variance).max(0.0).sqrt();
+    let x0 = solve(from, way.prediction, Quantity::X0)?;
+    let epsilon = solve(from, way.prediction, Quantity::Epsilon)?;
+    let row = [0, 1].map(|i| to.alpha() * x0[i] + direction * epsilon[i]);
+    Ok(([row, [0.0; 2]], [[1.0, variance.sqrt()], [0.0; 2]]))
+}
+
+/// The `k`-th timestep of `calls`, spread so that the last one is the noisiest (`trailing` spacing).
+fn trailing(k: u32, calls: u32, timesteps: usize) -> u32 {
+    ((u64::from(k) + 1) * timesteps as u64 / u64::from(calls)) as u32 - 1
+}

@@ -1,0 +1,21 @@
+// The mean squared error of each sample, and the gradient of its mean over the batch with respect to the prediction.
+
+@group(0) @binding(0) var<storage, read> prediction: array<f32>;
+@group(0) @binding(1) var<storage, read> target_: array<vec2<f32>>;
+@group(0) @binding(2) var<storage, read_write> gradient: array<f32>;
+@group(0) @binding(3) var<storage, read_write> losses: array<f32>;
+
+override width: u32;
+
+@compute @workgroup_size(64)
+fn loss(@builtin(global_invocation_id) id: vec3<u32>) {
+    let batch = arrayLength(&losses);
+    if (id.x >= batch) {
+        return;
+    }
+    let i = id.x * width;
+    let difference = vec2<f32>(prediction[i], prediction[i + 1u]) - target_[id.x];
+    losses[id.x] = 0.5 * dot(difference, difference);
+    gradient[i] = difference.x / f32(batch);
+    gradient[i + 1u] = difference.y / f32(batch);
+}

@@ -1,0 +1,141 @@
+//! The training loop: tweedie makes the pair, the application does the rest, and a submit holds many steps.
+//!
+//! ```text
+//! copy      the batch, its timesteps, Adam's constants of the step
+//! tweedie   noise is drawn          x0, t              -> x_t, target
+//! yours     the network             x_t, t             -> prediction
+//!           the loss                prediction, target -> d(loss)/d(prediction)
+//! yours     the network, backwards                     -> d(loss)/d(weights)
+//! yours     Adam                                       -> weights
+//! ```
+//!
+//! Nothing is read back until the training is over.
+
+use crate::adam::Adam;
+use crate::data::{Data, timesteps};
+use crate::loss::Loss;
+use crate::network::{Backward, Forward, Inputs, Matrices, initial_weights};
+use std::error::Error;
+use tweedie::gpu::{At, Context, Drawn, MapPlan, NoiseKey, Second, Shape, Tensor, Timesteps};
+use tweedie::headless::Gpu;
+use tweedie::wgpu::{Buffer, CommandEncoder, ComputePassDescriptor};
+use tweedie::{Diffusion, Noising, Quantity};
+
+/// Training steps of a submit: enough that a submit costs nothing, few enough that the device is never busy for long.
+const STEPS_PER_SUBMIT: u32 = 50;
+/// Batches of the training set; after the last, the first comes again.
+const BATCHES: u32 = 128;
+
+/// What is drawn from where: streams of one seed, so that nothing shares a random number with anything else.
+pub mod streams {
+    use tweedie::gpu::NoiseKey;
+
+    /// The seed of everything.
+    const SEED: u64 = 2015; // Sohl-Dickstein et al., arXiv 1503.03585
+    /// Training noise takes one stream a step, and sampling one a call; each has a seed of its own.
+    pub const TRAINING_NOISE: NoiseKey = NoiseKey::seed(SEED + 1);
+    pub const SAMPLING_NOISE: NoiseKey = NoiseKey::seed(SEED + 2);
+    pub const TRAINING_SET: NoiseKey = NoiseKey::seed(SEED);
+    pub const TIMESTEPS: NoiseKey = NoiseKey::seed(SEED).stream(1);
+    pub const HELD_OUT: NoiseKey = NoiseKey::seed(SEED).stream(2);
+    pub const CONTROL: NoiseKey = NoiseKey::seed(SEED).stream(3);
+    /// One stream for each layer.
+    pub const WEIGHTS: NoiseKey = NoiseKey::seed(SEED).stream(100);
+    /// One stream for each fresh set.
+    pub const FRESH: NoiseKey = NoiseKey::seed(SEED).stream(200);
+}
+
+/// A network with all that its training needs on the device, for any data set and prediction.
+#[derive(Debug)]
+pub struct Training {
+    /// The weights, as the last training left them.
+    pub weights: Matrices,
+    diffusion: Diffusion,
+    shape: Shape,
+    steps: u32,
+    data: Buffer,
+    x0: Buffer,
+    all_timesteps: Buffer,
+    timesteps: Buffer,
+    x_t: Buffer,
+    target: Buffer,
+    forward: Forward,
+    loss: Loss,
+    backward: Backward,
+    adam: Adam,
+}
+
+impl Training {
+    /// Of `steps` steps, for a network of these widths and batches of this shape; `embedding` has a row for each timestep.
+    pub fn new(gpu: &Gpu, diffusion: &Diffusion, widths: &[u32], embedding: &Buffer, shape: Shape, steps: u32) -> Self {
+        let bytes = 4 * shape.total();
+        let [x0, x_t, target] = ["x0", "x_t", "target"].map(|label| gpu.buffer(label, bytes));
+        let drawn = timesteps(streams::TIMESTEPS, diffusion.schedule().len(), (shape.batch * steps) as usize);
+        let current = gpu.buffer("timesteps", 4 * u64::from(shape.batch));
+        let weights = Matrices::new(gpu, "weights", widths);
+        let inputs = Inputs { x_t: &x_t, timesteps: &current, embedding };
+        let forward = Forward::new(gpu, &weights, inputs, shape.batch);
+        let backward = Backward::new(gpu, &weights, &forward);
+        Self {
+            diffusion: diffusion.clone(),
+            shape,
+            steps,
+            data: gpu.buffer("training set", bytes * u64::from(BATCHES)),
+            all_timesteps: gpu.upload("all timesteps", bytemuck::cast_slice(&drawn)),
+            timesteps: current,
+            loss: Loss::new(gpu, forward.prediction(), &target, &backward.prediction, shape.batch),
+            adam: Adam::new(gpu, &weights, &backward.gradient, steps),
+            weights,
+            x0,
+            x_t,
+            target,
+            forward,
+            backward,
+        }
+    }
+
+    /// Trains from the start; the weights are then those of this data set and prediction. Returns the loss of the last
+    /// batch.
+    pub async fn run(
+        &self,
+        gpu: &Gpu,
+        context: &Context,
+        data: Data,
+        prediction: Quantity,
+    ) -> Result<f64, Box<dyn Error>> {
+        let points = data.points(streams::TRAINING_SET, (self.shape.batch * BATCHES) as usize);
+        gpu.queue.write_buffer(&self.data, 0, bytemuck::cast_slice(&points));
+        let weights = initial_weights(&self.weights.widths, streams::WEIGHTS);
+        gpu.queue.write_buffer(&self.weights.buffer, 0, bytemuck::cast_slice(&weights));
+        let pair = self.diffusion.noising(context, &Noising {
+            shape: self.shape,
+            timesteps: Timesteps::per_sample(&self.timesteps),
+            x0: Tensor::f32(&self.x0),
+            epsilon: Second::Drawn(Drawn::new(streams::TRAINING_NOISE).steps(self.steps)),
+            first: (Quantity::Xt, Tensor::f32(&self.x_t)),
+            second: Some((prediction, Tensor::f32(&self.target))),
+        })?;
+        gpu.submit(|encoder| self.adam.reset(encoder))?;
+        for first in (0..self.steps).step_by(STEPS_PER_SUBMIT as usize) {
+            let steps = first..self.steps.min(first + STEPS_PER_SUBMIT);
+            gpu.submit(|encoder| steps.into_iter().try_for_each(|k| self.record_step(encoder, &pair, k)))??;
+        }
+        let losses = gpu.download(&self.loss.losses, 0..self.loss.losses.size()).await?;
+        let losses: Vec<f32> = bytemuck::pod_collect_to_vec(&losses);
+        Ok(losses.iter().map(|&loss| f64::from(loss)).sum::<f64>() / losses.len() as f64)
+    }
+
+    fn record_step(&self, encoder: &mut CommandEncoder, pair: &MapPlan, k: u32) -> Result<(), tweedie::Error> {
+        let (x0, timesteps) = (self.x0.size(), self.timesteps.size());
+        encoder.copy_buffer_to_buffer(&self.data, u64::from(k % BATCHES) * x0, &self.x0, 0, x0);
+        encoder.copy_buffer_to_buffer(&self.all_timesteps, u64::from(k) * timesteps, &self.timesteps, 0, timesteps);
+        self.adam.select(encoder, k);
+        let mut pass = encoder.begin_compute_pass(&ComputePassDescriptor::default());
+        pair.record(&mut pass, At::per_sample().step(k))?;
+        self.forward.record(&mut pass);
+        self.loss.record(&mut pass);
+        self.backward.record(&mut pass);
+        self.adam.record(&mut pass);
+        Ok(())
+    }
+}
