@@ -63,6 +63,21 @@ impl Data {
     }
 }
 
+/// Points of the Gaussian with the mean and the covariance of these: what a model that learned no more would give.
+pub fn gaussian_like(points: &[Point], key: NoiseKey) -> Vec<Point> {
+    let count = points.len() as f64;
+    let mean = |f: &dyn Fn([f64; 2]) -> f64| points.iter().map(|p| f(p.map(f64::from))).sum::<f64>() / count;
+    let [x, y] = [mean(&|p| p[0]), mean(&|p| p[1])];
+    let xx = mean(&|p| (p[0] - x).powi(2));
+    let xy = mean(&|p| (p[0] - x) * (p[1] - y));
+    let yy = mean(&|p| (p[1] - y).powi(2));
+    // The Cholesky factor of the covariance.
+    let (a, b) = (xx.sqrt(), xy / xx.sqrt());
+    let c = (yy - b * b).max(0.0).sqrt();
+    let normals = key.reference(points.len(), 2);
+    normals.chunks_exact(2).map(|z| [(x + a * z[0]) as f32, (y + b * z[0] + c * z[1]) as f32]).collect()
+}
+
 /// Timesteps below `steps`, each as likely as any other.
 pub fn timesteps(key: NoiseKey, steps: usize, count: usize) -> Vec<u32> {
     let blocks = (0..count.div_ceil(4) as u64).flat_map(|i| words(key, i));

@@ -1,5 +1,6 @@
 //! The little that this application needs of wgpu: a compiled shader, and a dispatch of it with everything bound.
 
+use tweedie::headless::{Gpu, HeadlessError};
 use tweedie::wgpu::{self, util::DeviceExt as _};
 
 /// A compiled compute shader.
@@ -66,4 +67,9 @@ pub fn uniform(device: &wgpu::Device, label: &str, contents: &[u8]) -> wgpu::Buf
 /// All of a buffer.
 pub fn whole(buffer: &wgpu::Buffer) -> wgpu::BufferBinding<'_> {
     buffer.as_entire_buffer_binding()
+}
+
+/// Waits for all submitted work and reads a buffer.
+pub async fn download<T: bytemuck::Pod>(gpu: &Gpu, buffer: &wgpu::Buffer) -> Result<Vec<T>, HeadlessError> {
+    Ok(bytemuck::pod_collect_to_vec(&gpu.download(buffer, 0..buffer.size()).await?))
 }

@@ -21,8 +21,8 @@ use tweedie::wgpu::{Buffer, BufferBinding, ComputePass};
 
 /// Rows and columns that an invocation of `matmul.wgsl` makes.
 pub const TILE: u32 = 8;
-/// Coordinates of a sample, the first of its features and of its prediction.
-const COORDINATES: u32 = 2;
+/// Features that `embed.wgsl` makes of a sample's position; the others are made of its timestep.
+pub const OF_POSITION: u32 = 14;
 /// Invocations of a workgroup in `matmul.wgsl` and `embed.wgsl`.
 const MATMUL_WORKGROUP: u32 = 32;
 const EMBED_WORKGROUP: u32 = 64;
@@ -86,7 +86,7 @@ pub fn initial_weights(widths: &[u32], key: NoiseKey) -> Vec<f32> {
 pub fn embedding(schedule: &Schedule, width: u32) -> Vec<f32> {
     let lambda = schedule.lambda();
     let (most, least) = (lambda[0], lambda[lambda.len() - 1]);
-    let pairs = (width - COORDINATES) / 2;
+    let pairs = (width - OF_POSITION) / 2;
     let place = lambda.iter().map(|l| PI * (l - least) / (most - least));
     let rows = place.flat_map(|place| (0..pairs).map(move |j| f64::from(j) / 2.0 * place));
     rows.flat_map(|angle| [angle.sin() as f32, angle.cos() as f32]).collect()
@@ -172,6 +172,11 @@ impl Forward {
             });
         }
         Self { dispatches, batch, activations, before }
+    }
+
+    /// What the first layer sees, a row of the first width for each sample.
+    pub fn features(&self) -> &Buffer {
+        &self.activations[0]
     }
 
     /// The network's output, a row of the last width for each sample.

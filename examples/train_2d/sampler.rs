@@ -8,14 +8,16 @@
 //! with eta 0 for DDIM and 1 for DDPM. The clean sample and the noise are what the prediction implies, so the first two
 //! terms are one row on (x_t, prediction), of any prediction.
 
-use crate::network::{Forward, TILE};
+use crate::Setup;
+use crate::data::Point;
+use crate::kernel::download;
+use crate::network::{Forward, Inputs, Matrices, TILE};
 use std::error::Error;
-use tweedie::gpu::{At, Context, Drawn, Map, MapPlan, NoiseKey, Second, Shape, Tensor, Timesteps};
-use tweedie::headless::Gpu;
+use tweedie::Quantity;
+use tweedie::gpu::{At, Drawn, Map, MapPlan, NoiseKey, RecordError, Second, Shape, Tensor, Timesteps};
 use tweedie::math::{NoiseLevel, Posterior, solve};
 use tweedie::table::{Matrix, Table};
 use tweedie::wgpu::{Buffer, CommandEncoder, ComputePassDescriptor};
-use tweedie::{Quantity, Schedule};
 
 /// The way of a batch from noise to samples.
 #[derive(Clone, Copy, Debug)]
@@ -30,9 +32,49 @@ pub struct Way {
     pub key: NoiseKey,
 }
 
-/// The plans of a way.
+/// A network with buffers for a batch of samples.
 #[derive(Debug)]
-pub struct Sampler {
+pub struct Generator {
+    shape: Shape,
+    x: Buffer,
+    timesteps: Buffer,
+    network: Forward,
+}
+
+impl Generator {
+    /// For this many two-dimensional samples, with whatever the weights are when they are made.
+    pub fn new(setup: &Setup, weights: &Matrices, samples: u32) -> Self {
+        let x = setup.gpu.buffer("samples", 8 * u64::from(samples));
+        let timesteps = setup.gpu.buffer("sampling timesteps", 4 * u64::from(samples));
+        let inputs = Inputs { x_t: &x, timesteps: &timesteps, embedding: &setup.embedding };
+        let network = Forward::new(&setup.gpu, weights, inputs, samples);
+        Self { shape: Shape::new(samples, 2), x, timesteps, network }
+    }
+
+    /// New samples: one submit, one readback.
+    pub async fn sample(&self, setup: &Setup, way: &Way) -> Result<Vec<Point>, Box<dyn Error>> {
+        let plans = Plans::new(self, setup, way)?;
+        setup.gpu.submit(|encoder| self.record(encoder, &plans))??;
+        Ok(download(&setup.gpu, &self.x).await?)
+    }
+
+    fn record(&self, encoder: &mut CommandEncoder, plans: &Plans) -> Result<(), RecordError> {
+        plans.start.encode(encoder, At::timestep(0))?;
+        let bytes = self.timesteps.size();
+        for k in 0..plans.calls {
+            encoder.copy_buffer_to_buffer(&plans.timesteps, u64::from(k) * bytes, &self.timesteps, 0, bytes);
+            let mut pass = encoder.begin_compute_pass(&ComputePassDescriptor::default());
+            self.network.record(&mut pass);
+            plans.step.record(&mut pass, At::timestep(k))?;
+            plans.noise.record(&mut pass, At::timestep(k).step(k))?;
+        }
+        Ok(())
+    }
+}
+
+/// The plans of a way: noise to start with, then for each call of the network a step and its noise, all in place.
+#[derive(Debug)]
+struct Plans {
     start: MapPlan,
     step: MapPlan,
     noise: MapPlan,
@@ -41,54 +83,28 @@ pub struct Sampler {
     calls: u32,
 }
 
-impl Sampler {
-    /// For samples in `x`, in place, and a prediction with rows of [`TILE`].
-    pub fn new(
-        gpu: &Gpu,
-        context: &Context,
-        schedule: &Schedule,
-        way: &Way,
-        [x, prediction]: [&Buffer; 2],
-        shape: Shape,
-    ) -> Result<Self, Box<dyn Error>> {
+impl Plans {
+    fn new(generator: &Generator, setup: &Setup, way: &Way) -> Result<Self, Box<dyn Error>> {
+        let (context, schedule, shape) = (&setup.context, setup.diffusion.schedule(), generator.shape);
         let visited: Vec<u32> = (0..way.calls).rev().map(|k| trailing(k, way.calls, schedule.len())).collect();
         let mut levels = visited.iter().map(|&t| schedule.level(t as usize)).collect::<Result<Vec<_>, _>>()?;
         levels.push(NoiseLevel::CLEAN);
         let steps = levels.windows(2).map(|pair| step(pair[0], pair[1], way));
-        let (rows, deviations): (Vec<_>, Vec<_>) = steps.collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
-        let x = Tensor::f32(x);
+        let (rows, noise_rows): (Vec<_>, Vec<_>) = steps.collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
+        let (x, prediction) = (Tensor::f32(&generator.x), Tensor::f32(generator.network.prediction()).stride(TILE));
         let plan = |rows: Vec<Matrix>, in1| {
             let (table, timesteps) = (Table::new(rows), Timesteps::Batch);
             MapPlan::new(context, &Map { table: &table, shape, timesteps, in0: Some(x), in1, out0: x, out1: None })
         };
-        let drawn = Drawn::new(way.key.stream(way.key.stream + 1)).steps(way.calls);
+        let noise = Drawn::new(way.key.stream(way.key.stream + 1)).steps(way.calls);
         let timesteps: Vec<u32> = visited.iter().flat_map(|&t| vec![t; shape.batch as usize]).collect();
         Ok(Self {
             start: MapPlan::fill(context, shape, Drawn::new(way.key), x)?,
-            step: plan(rows, Second::Given(Tensor::f32(prediction).stride(TILE)))?,
-            noise: plan(deviations, Second::Drawn(drawn))?,
-            timesteps: gpu.upload("sampling timesteps", bytemuck::cast_slice(&timesteps)),
+            step: plan(rows, Second::Given(prediction))?,
+            noise: plan(noise_rows, Second::Drawn(noise))?,
+            timesteps: setup.gpu.upload("timesteps of all calls", bytemuck::cast_slice(&timesteps)),
             calls: way.calls,
         })
-    }
-
-    /// Records the whole way; `timesteps` is where the network reads the timestep of each sample.
-    pub fn record(
-        &self,
-        encoder: &mut CommandEncoder,
-        network: &Forward,
-        timesteps: &Buffer,
-    ) -> Result<(), tweedie::gpu::RecordError> {
-        self.start.encode(encoder, At::timestep(0))?;
-        for k in 0..self.calls {
-            let bytes = timesteps.size();
-            encoder.copy_buffer_to_buffer(&self.timesteps, u64::from(k) * bytes, timesteps, 0, bytes);
-            let mut pass = encoder.begin_compute_pass(&ComputePassDescriptor::default());
-            network.record(&mut pass);
-            self.step.record(&mut pass, At::timestep(k))?;
-            self.noise.record(&mut pass, At::timestep(k).step(k))?;
-        }
-        Ok(())
     }
 }
 
