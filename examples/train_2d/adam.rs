@@ -16,7 +16,7 @@ const BETA1: f64 = 0.9;
 const BETA2: f64 = 0.99;
 const EPSILON: f64 = 1e-8;
 /// The first learning rate.
-const RATE: f64 = 1e-2;
+const RATE: f64 = 6e-3;
 /// Bytes of a step: the uniform block of `adam.wgsl`.
 const STEP: u64 = 8;
 

@@ -101,14 +101,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_set_is_centred_and_of_unit_scale() {
+    fn every_set_has_the_scale_that_diffusion_wants() {
         for data in Data::ALL {
             let points = data.points(NoiseKey::seed(3), 20_000);
             for axis in 0..2 {
                 let values: Vec<f64> = points.iter().map(|point| f64::from(point[axis])).collect();
                 let mean = values.iter().sum::<f64>() / values.len() as f64;
                 let variance = values.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / values.len() as f64;
-                assert!(mean.abs() < 0.25 && (0.3..1.5).contains(&variance), "{data:?}: {mean} {variance}");
+                assert!(mean.abs() < 0.3 && (0.3..1.5).contains(&variance), "{data:?}: {mean} {variance}");
             }
         }
     }

@@ -93,7 +93,11 @@ mod tests {
 
     #[test]
     fn other_data_are_far_away() {
-        let yardstick = Yardstick::new(Data::Moons.points(NoiseKey::seed(1), 256), &sets(4));
-        assert!(yardstick.multiples(&Data::SwissRoll.points(NoiseKey::seed(1), 256)) > 10.0);
+        let points = |data: Data, stream| data.points(NoiseKey::seed(1).stream(stream), 1024);
+        let fresh: Vec<_> = (1..=4).map(|stream| points(Data::Moons, stream)).collect();
+        let yardstick = Yardstick::new(points(Data::Moons, 0), &fresh);
+        let (same, other) = (points(Data::Moons, 5), points(Data::Checkerboard, 0));
+        assert!(yardstick.multiples(&same) < 3.0, "{}", yardstick.multiples(&same));
+        assert!(yardstick.multiples(&other) > 6.0, "{}", yardstick.multiples(&other));
     }
 }

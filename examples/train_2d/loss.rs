@@ -13,7 +13,7 @@ use tweedie::{Quantity, Schedule};
 pub const LOSS: &str = include_str!("shaders/loss.wgsl");
 const WORKGROUP: u32 = 64;
 /// The largest weight. Images take 5; points have no detail that noise hides early, and are learned down to low noise.
-const MOST: f64 = 100.0;
+const MOST: f64 = 20.0;
 
 /// What the loss reads.
 #[derive(Clone, Copy, Debug)]

@@ -26,6 +26,7 @@ mod network;
 mod options;
 mod picture;
 mod sampler;
+mod streams;
 mod training;
 
 use data::{Data, Point, gaussian_like};
@@ -36,7 +37,7 @@ use sampler::{Generator, Way};
 use std::error::Error;
 use std::process::ExitCode;
 use std::time::Instant;
-use training::{Training, streams};
+use training::Training;
 use tweedie::gpu::{Context, Shape};
 use tweedie::headless::{Gpu, HeadlessError, describe};
 use tweedie::wgpu::Buffer;
@@ -52,8 +53,9 @@ const FRESH: u32 = 16;
 const PREDICTIONS: [Quantity; 3] = [Quantity::Epsilon, Quantity::X0, Quantity::V];
 /// The samplers: name, eta, calls of the network.
 const SAMPLERS: [(&str, f64, u32); 2] = [("DDIM", 0.0, 50), ("DDPM", 1.0, 100)];
-/// How many times as far from the held-out set as fresh data the samples may be, on average over data sets.
-const ALLOWED: f64 = 4.0;
+/// How many times as far from the held-out set as fresh data the samples may be. The trainings end at 1 to 3 and a
+/// Gaussian that has only the mean and the covariance right at 10 and more, so rounding on another device decides nothing.
+const ALLOWED: f64 = 5.0;
 
 /// What everything here works with.
 #[derive(Debug)]
@@ -121,7 +123,7 @@ async fn learn(
     predictions: &[Quantity],
 ) -> Result<(Vec<Panel>, bool), Box<dyn Error>> {
     let points = |key| data.points(key, SAMPLES as usize);
-    let fresh: Vec<_> = (0..FRESH).map(|i| points(streams::FRESH.stream(streams::FRESH.stream + i))).collect();
+    let fresh: Vec<_> = (0..FRESH).map(|i| points(streams::next(streams::FRESH, i))).collect();
     let yardstick = Yardstick::new(points(streams::HELD_OUT), &fresh);
     let control = yardstick.multiples(&gaussian_like(yardstick.held_out(), streams::CONTROL));
     println!("\n{}: energy distance of {SAMPLES} fresh points from as many held-out ones", data.name());
@@ -148,4 +150,22 @@ async fn learn(
 
 fn panel(text: String, colour: &'static str, points: Vec<Point>) -> Panel {
     Panel { text, points, colour }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{adam, loss, network};
+    use naga::valid::{Capabilities, ValidationFlags, Validator};
+
+    /// Every kernel is plain WebGPU: it needs no feature of a device.
+    #[test]
+    fn every_shader_is_valid_without_features() {
+        let products = network::FINISHES.map(|finish| [network::MATMUL, finish].concat());
+        let others = [network::EMBED, adam::ADAM, loss::LOSS].map(str::to_owned);
+        for text in products.into_iter().chain(others) {
+            let module = naga::front::wgsl::parse_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
+            let mut validator = Validator::new(ValidationFlags::all(), Capabilities::empty());
+            validator.validate(&module).unwrap_or_else(|error| panic!("{error}: {text}"));
+        }
+    }
 }

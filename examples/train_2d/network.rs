@@ -13,6 +13,7 @@
 //! network of two outputs has a row of [`TILE`] of which the first two count, and the rest is the stride.
 
 use crate::kernel::{Dispatch, Kernel, uniform, whole};
+use crate::streams;
 use std::f64::consts::PI;
 use tweedie::Schedule;
 use tweedie::gpu::NoiseKey;
@@ -32,6 +33,9 @@ const BYTES: u64 = size_of::<f32>() as u64;
 const PLAIN: &str = include_str!("shaders/plain.wgsl");
 const SILU: &str = include_str!("shaders/silu.wgsl");
 pub const SILU_BACKWARD: &str = include_str!("shaders/silu_backward.wgsl");
+/// All of them, to be validated.
+#[cfg(test)]
+pub const FINISHES: [&str; 3] = [PLAIN, SILU, SILU_BACKWARD];
 pub const MATMUL: &str = include_str!("shaders/matmul.wgsl");
 pub const EMBED: &str = include_str!("shaders/embed.wgsl");
 
@@ -71,11 +75,11 @@ impl Matrices {
 
 /// Weights of variance 2/fan-in (He et al. 2015, arXiv 1502.01852), layer after layer, each from a stream of its own.
 pub fn initial_weights(widths: &[u32], key: NoiseKey) -> Vec<f32> {
-    let layers = widths.windows(2).zip(key.stream..);
+    let layers = widths.windows(2).zip(0..);
     layers
-        .flat_map(|(pair, stream)| {
+        .flat_map(|(pair, l)| {
             let deviation = (2.0 / f64::from(pair[0])).sqrt();
-            let normals = key.stream(stream).reference(pair[0] as usize, pair[1] as usize);
+            let normals = streams::next(key, l).reference(pair[0] as usize, pair[1] as usize);
             normals.into_iter().map(move |z| (deviation * z) as f32)
         })
         .collect()

@@ -18,7 +18,7 @@ pub struct Options {
 /// A step takes 1 KiB for the timesteps of its batch: this many stay below the 256 MiB that a buffer may have anywhere.
 const MOST_STEPS: u32 = 100_000;
 const STEPS: u32 = 1000;
-const QUICK_STEPS: u32 = 300;
+const QUICK_STEPS: u32 = 400;
 
 impl Options {
     /// From the arguments after the program's name.

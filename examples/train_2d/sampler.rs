@@ -12,6 +12,7 @@ use crate::Setup;
 use crate::data::Point;
 use crate::kernel::download;
 use crate::network::{Forward, Inputs, Matrices, TILE};
+use crate::streams;
 use std::error::Error;
 use tweedie::Quantity;
 use tweedie::gpu::{At, Drawn, Map, MapPlan, NoiseKey, RecordError, Second, Shape, Tensor, Timesteps};
@@ -96,7 +97,7 @@ impl Plans {
             let (table, timesteps) = (Table::new(rows), Timesteps::Batch);
             MapPlan::new(context, &Map { table: &table, shape, timesteps, in0: Some(x), in1, out0: x, out1: None })
         };
-        let noise = Drawn::new(way.key.stream(way.key.stream + 1)).steps(way.calls);
+        let noise = Drawn::new(streams::next(way.key, 1)).steps(way.calls);
         let timesteps: Vec<u32> = visited.iter().flat_map(|&t| vec![t; shape.batch as usize]).collect();
         Ok(Self {
             start: MapPlan::fill(context, shape, Drawn::new(way.key), x)?,

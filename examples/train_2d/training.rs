@@ -17,6 +17,7 @@ use crate::data::{Data, timesteps};
 use crate::kernel::download;
 use crate::loss::{Loss, Operands, weights};
 use crate::network::{Backward, Forward, Inputs, Matrices, initial_weights};
+use crate::streams;
 use std::error::Error;
 use tweedie::gpu::{At, Drawn, MapPlan, Second, Shape, Tensor, Timesteps};
 use tweedie::wgpu::{Buffer, CommandEncoder, ComputePassDescriptor};
@@ -26,25 +27,6 @@ use tweedie::{Noising, Quantity};
 const STEPS_PER_SUBMIT: u32 = 50;
 /// Batches of the training set; after the last, the first comes again.
 const BATCHES: u32 = 128;
-
-/// What is drawn from where: streams of one seed, so that nothing shares a random number with anything else.
-pub mod streams {
-    use tweedie::gpu::NoiseKey;
-
-    /// The seed of everything.
-    const SEED: u64 = 2015; // Sohl-Dickstein et al., arXiv 1503.03585
-    /// Training noise takes one stream a step, and sampling one a call; each has a seed of its own.
-    pub const TRAINING_NOISE: NoiseKey = NoiseKey::seed(SEED + 1);
-    pub const SAMPLING_NOISE: NoiseKey = NoiseKey::seed(SEED + 2);
-    pub const TRAINING_SET: NoiseKey = NoiseKey::seed(SEED);
-    pub const TIMESTEPS: NoiseKey = NoiseKey::seed(SEED).stream(1);
-    pub const HELD_OUT: NoiseKey = NoiseKey::seed(SEED).stream(2);
-    pub const CONTROL: NoiseKey = NoiseKey::seed(SEED).stream(3);
-    /// One stream for each layer.
-    pub const WEIGHTS: NoiseKey = NoiseKey::seed(SEED).stream(100);
-    /// One stream for each fresh set.
-    pub const FRESH: NoiseKey = NoiseKey::seed(SEED).stream(200);
-}
 
 /// A network with all that its training needs on the device, for any data set and prediction.
 #[derive(Debug)]
