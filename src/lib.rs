@@ -71,15 +71,15 @@ pub mod error;
 pub mod gpu;
 pub mod headless;
 pub mod math;
-mod sampling;
 pub mod noise;
+mod sampling;
 pub mod table;
 
 pub use diffusion::{Conversion, Diffusion, Error, Holes, Named, Noising, PosteriorMean};
 pub use gpu::{Context, Shape, Storage, Tensor};
 pub use math::{Quantity, Schedule};
-pub use sampling::{Guidance, GuidanceScale, Sampling};
 pub use noise::philox4x32_10;
+pub use sampling::{Guidance, GuidanceScale, Sampling};
 pub use wgpu;
 
 /// Compiles the example in the README.

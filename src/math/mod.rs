@@ -20,9 +20,9 @@
 mod beta_distribution;
 mod chain;
 mod dd;
-pub mod flow;
 mod draw;
 mod edm;
+pub mod flow;
 mod importance;
 mod level;
 mod likelihood;
