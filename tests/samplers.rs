@@ -3,7 +3,7 @@
 use crate::support::loops::{Inputs, Run, deviation, run};
 use tweedie::error::SamplerError;
 use tweedie::math::sampler::{
-    Churn, Compat, Consistency, Corrector, Ddpm, Denoiser, DpmKind, DpmSolver, Estimate, FirstOrder, Grid, Heun,
+    Churn, Compat, Consistency, Corrector, Ddpm, Denoiser, DpmKind, DpmSolver, Estimate, FirstOrder, Form, Grid, Heun,
     Prediction, Sampler, Scale, Solver, UniPc, UniPcKind, Variance,
 };
 use tweedie::math::{NoiseLevel, Quantity, Schedule, Sections, Spacing, consistency_timesteps, flow, sigmas};
@@ -222,7 +222,13 @@ const ORDER_MARGIN: f64 = 0.25;
 
 #[track_caller]
 fn assert_order(name: &str, solver: &impl Solver, order: f64) {
-    let [coarse, fine] = [100, 200].map(|n| error_of(solver, &fine_grid(n)));
+    assert_order_from(100, name, solver, order);
+}
+
+/// The order between `n` steps and twice as many.
+#[track_caller]
+fn assert_order_from(n: usize, name: &str, solver: &impl Solver, order: f64) {
+    let [coarse, fine] = [n, 2 * n].map(|n| error_of(solver, &fine_grid(n)));
     let found = (coarse / fine).log2();
     println!("{name}: errors {coarse:.3e}, {fine:.3e}, order {found:.3}");
     assert!((found - order).abs() < ORDER_MARGIN, "{name}: order {found}, expected {order}");
@@ -245,6 +251,59 @@ fn orders_of_convergence() {
             assert_order(&format!("UniPC-{order} {kind:?}"), &uni(Corrector::On), order as f64 + 1.0);
         }
     }
+}
+
+#[test]
+fn orders_of_convergence_in_epsilon() {
+    let dpm = |order, kind| DpmSolver { kind, form: Form::Epsilon, lower_order_final: false, ..DpmSolver::new(order) };
+    assert_order("DPM 1", &dpm(1, DpmKind::Midpoint), 1.0);
+    assert_order("DPM 2M", &dpm(2, DpmKind::Midpoint), 2.0);
+    assert_order("DPM 2M heun", &dpm(2, DpmKind::Heun), 2.0);
+    // Its error changes its sign near 150 steps.
+    assert_order_from(400, "DPM 3M exact", &dpm(3, DpmKind::Exact), 3.0);
+    for order in [1, 2, 3] {
+        let uni = UniPc { form: Form::Epsilon, lower_order_final: false, ..UniPc::new(order) };
+        assert_order(&format!("UniPC-{order}"), &uni, order as f64 + 1.0);
+    }
+}
+
+#[test]
+fn solvers_in_epsilon() {
+    // One step is DDIM in either form, also to a clean sample.
+    assert_same(&FirstOrder::ddim(0.0), &DpmSolver { form: Form::Epsilon, ..DpmSolver::new(1) }, 12);
+    assert_same(&FirstOrder::ddim(0.0), &UniPc { form: Form::Epsilon, ..without_corrector(1) }, 12);
+    let second = DpmSolver { form: Form::Epsilon, ..DpmSolver::new(2) };
+    let sampler = Sampler::new(&second, &grid(5), &Denoiser::new(Quantity::Epsilon)).unwrap();
+    assert_eq!(sampler.keeps(), Quantity::Epsilon);
+    assert_eq!(sampler.calls()[2].row.x0, [0.0, 1.0, 0.0]);
+    let clipped = Denoiser::new(Quantity::Epsilon).clipped(Clip::Range(1.0));
+    for error in [
+        Sampler::new(&second, &grid(5), &clipped).unwrap_err(),
+        Sampler::new(&DpmSolver { eta: 1.0, ..second }, &grid(5), &Denoiser::new(Quantity::V)).unwrap_err(),
+    ] {
+        assert!(matches!(error, SamplerError::Unsupported { .. }), "{error}");
+    }
+}
+
+#[test]
+fn consistency_models() {
+    let list = consistency_timesteps(1000, 50, 1.0, 4).unwrap();
+    assert_eq!(list, [999, 759, 499, 259]);
+    let grid = Grid::of_schedule(&schedule(), &list, NoiseLevel::CLEAN).unwrap();
+    let denoiser = Denoiser::new(Quantity::X0).clipped(Clip::Range(1.0));
+    let rows: Vec<_> =
+        Sampler::new(&Consistency::lcm(), &grid, &denoiser).unwrap().calls().iter().map(|c| c.row).collect();
+    let to = schedule().level(499).unwrap();
+    let time: f64 = 7590.0;
+    let (skip, out) = (0.25 / (time * time + 0.25), time / (time * time + 0.25).sqrt());
+    let close = |found: f64, expected: f64| assert!((found - expected).abs() <= SAME, "{found} {expected}");
+    close(rows[1].x, to.alpha() * skip);
+    close(rows[1].clean, to.alpha() * out);
+    close(rows[1].z, to.sigma());
+    assert!(!rows[3].draws(false));
+    // Without the scaling every step begins anew.
+    let plain = Sampler::new(&Consistency::default(), &grid, &denoiser).unwrap();
+    assert!(plain.calls().iter().all(|call| call.row.x == 0.0));
 }
 
 #[test]
