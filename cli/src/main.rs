@@ -11,6 +11,7 @@ mod picture;
 mod plot;
 mod progress;
 mod report;
+mod sample;
 mod schedule_args;
 mod schedule_name;
 mod tensor_file;
@@ -48,6 +49,7 @@ enum Command {
     Posterior(commands::posterior::Posterior),
     Verify(commands::verify::Verify),
     Demo(commands::demo::Demo),
+    Sample(commands::sample::Sample),
     Bench(commands::bench::Bench),
 }
 
@@ -66,6 +68,7 @@ fn main() -> ExitCode {
         Command::Posterior(command) => command.run(json),
         Command::Verify(command) => command.run(json),
         Command::Demo(command) => command.run(json),
+        Command::Sample(command) => command.run(json),
         Command::Bench(command) => match command.run() {
             Ok(Some(interrupted)) => return interrupted,
             result => result.map(drop),

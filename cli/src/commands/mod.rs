@@ -6,6 +6,7 @@ pub mod demo;
 pub mod devices;
 pub mod noise;
 pub mod posterior;
+pub mod sample;
 pub mod schedule;
 pub mod verify;
 
