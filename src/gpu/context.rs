@@ -21,6 +21,7 @@ struct Inner {
     device: wgpu::Device,
     limits: wgpu::Limits,
     pipelines: Mutex<HashMap<PipelineKey, Arc<Pipeline>>>,
+    small: Mutex<HashMap<&'static str, Arc<Pipeline>>>,
 }
 
 /// What a pipeline is compiled for: a text and the tile of a workgroup.
@@ -47,7 +48,14 @@ pub(crate) struct Pipeline {
 impl Context {
     /// For the host application's own device. Costs nothing: shaders are compiled when a plan needs them.
     pub fn new(device: &wgpu::Device) -> Self {
-        Self { inner: Arc::new(Inner { device: device.clone(), limits: device.limits(), pipelines: Mutex::default() }) }
+        Self {
+            inner: Arc::new(Inner {
+                device: device.clone(),
+                limits: device.limits(),
+                pipelines: Mutex::default(),
+                small: Mutex::default(),
+            }),
+        }
     }
 
     /// The device that this context was made for.
@@ -74,41 +82,65 @@ impl Context {
         Arc::clone(pipelines.entry(key).or_insert_with(|| Arc::new(self.compile(key))))
     }
 
-    fn compile(&self, key: PipelineKey) -> Pipeline {
+    /// The pipeline of a small kernel of its own: its name is also its entry point.
+    pub(crate) fn small_pipeline(
+        &self,
+        name: &'static str,
+        text: impl FnOnce() -> String,
+        bindings: &[wgpu::BindGroupLayoutEntry],
+    ) -> Arc<Pipeline> {
+        let mut small = self.inner.small.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(small.entry(name).or_insert_with(|| {
+            let pipeline = self.assemble(&format!("tweedie::{name}"), &text(), bindings, name, &[]);
+            Arc::new(pipeline)
+        }))
+    }
+
+    fn assemble(
+        &self,
+        label: &str,
+        text: &str,
+        bindings: &[wgpu::BindGroupLayoutEntry],
+        entry_point: &str,
+        constants: &[(&str, f64)],
+    ) -> Pipeline {
         let device = self.device();
-        let text = key.source.compose();
-        dump(&key, &text);
+        let label = |part: &str| format!("{label}::{part}");
         let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
-            label: Some("tweedie::Map::shader"),
+            label: Some(&label("shader")),
             source: wgpu::ShaderSource::Wgsl(text.into()),
         });
         let layout = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
-            label: Some("tweedie::Map::bindings"),
-            entries: &layout_entries(&key.source),
+            label: Some(&label("bindings")),
+            entries: bindings,
         });
         let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
-            label: Some("tweedie::Map::layout"),
+            label: Some(&label("layout")),
             bind_group_layouts: &[Some(&layout)],
             immediate_size: 0,
         });
+        let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label: Some(&label("pipeline")),
+            layout: Some(&pipeline_layout),
+            module: &module,
+            entry_point: Some(entry_point),
+            compilation_options: wgpu::PipelineCompilationOptions { constants, ..Default::default() },
+            cache: None,
+        });
+        Pipeline { layout, pipeline }
+    }
+
+    fn compile(&self, key: PipelineKey) -> Pipeline {
+        let text = key.source.compose();
+        dump(&key, &text);
         let tile = [
             ("tile_x", f64::from(key.tile.lanes)),
             ("tile_y", f64::from(key.tile.samples)),
             ("lanes_each", f64::from(key.tile.lanes_each)),
         ];
-        let constants: &[_] = match key.source.walk {
-            Walk::Lanes => &tile,
-            Walk::Flat | Walk::Words => &[],
-        };
-        let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-            label: Some("tweedie::Map::pipeline"),
-            layout: Some(&pipeline_layout),
-            module: &module,
-            entry_point: Some(key.source.walk.entry_point()),
-            compilation_options: wgpu::PipelineCompilationOptions { constants, ..Default::default() },
-            cache: None,
-        });
-        Pipeline { layout, pipeline }
+        let constants: &[_] = if key.source.walk == Walk::Lanes { &tile } else { &[] };
+        let label = format!("tweedie::{}", key.source.op.name());
+        self.assemble(&label, &text, &layout_entries(&key.source), key.source.walk.entry_point(), constants)
     }
 
     /// A buffer with these bytes in it, padded to whole words.
@@ -128,14 +160,22 @@ impl Context {
     }
 }
 
-fn layout_entries(source: &Source) -> Vec<wgpu::BindGroupLayoutEntry> {
-    let entry = |binding, ty, has_dynamic_offset| wgpu::BindGroupLayoutEntry {
+/// A binding of a kernel.
+pub(crate) fn entry(binding: u32, ty: wgpu::BufferBindingType, has_dynamic_offset: bool) -> wgpu::BindGroupLayoutEntry {
+    wgpu::BindGroupLayoutEntry {
         binding,
         visibility: wgpu::ShaderStages::COMPUTE,
         ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset, min_binding_size: None },
         count: None,
-    };
-    let storage = |writable: bool| wgpu::BufferBindingType::Storage { read_only: !writable };
+    }
+}
+
+/// A storage buffer's binding type.
+pub(crate) fn storage(writable: bool) -> wgpu::BufferBindingType {
+    wgpu::BufferBindingType::Storage { read_only: !writable }
+}
+
+fn layout_entries(source: &Source) -> Vec<wgpu::BindGroupLayoutEntry> {
     let uniform = wgpu::BufferBindingType::Uniform;
     let mut entries = vec![entry(0, uniform, false), entry(1, uniform, true)];
     match source.rows {

@@ -10,15 +10,18 @@ mod error;
 mod every;
 mod glue;
 mod layout;
+pub mod loss;
 pub mod map;
-pub mod noise;
 mod op;
 mod plan;
 mod source;
 pub mod step;
 mod storage;
 mod tensor;
+mod timesteps;
 mod window;
+
+pub use crate::noise;
 
 pub use context::Context;
 pub use error::{PlanError, RecordError};
@@ -28,9 +31,12 @@ pub use plan::Recordable;
 pub use step::{Counter, DrawnNoise, Health, Known, Noise, Rules, Step, StepPlan};
 pub use storage::{Storage, UnknownStorage};
 pub use tensor::{Shape, Tensor};
+pub use timesteps::{TimestepDraw, TimestepPlan};
 
 /// The WGSL of every kind of plan (walk, kind of rows, storage, inputs given, drawn or in place, outputs), each with its
 /// entry point: for validation and for other compilers, without a GPU.
 pub fn every_shader() -> Vec<(&'static str, String)> {
-    every::every_source().into_iter().map(|source| (source.walk.entry_point(), source.compose())).collect()
+    let composed = every::every_source().into_iter().map(|source| (source.walk.entry_point(), source.compose()));
+    let small = [("draw_timesteps", timesteps::shader()), ("advance", step::Counter::SHADER.to_owned())];
+    composed.chain(small).collect()
 }
