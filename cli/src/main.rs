@@ -13,6 +13,7 @@ mod picture;
 mod plot;
 mod progress;
 mod report;
+mod sample;
 mod schedule_args;
 mod schedule_name;
 mod tensor_file;
@@ -51,6 +52,7 @@ enum Command {
     Loss(commands::loss::Loss),
     Verify(commands::verify::Verify),
     Demo(commands::demo::Demo),
+    Sample(commands::sample::Sample),
     Bench(commands::bench::Bench),
 }
 
@@ -70,6 +72,7 @@ fn main() -> ExitCode {
         Command::Loss(command) => command.run(json),
         Command::Verify(command) => command.run(json),
         Command::Demo(command) => command.run(json),
+        Command::Sample(command) => command.run(json),
         Command::Bench(command) => match command.run() {
             Ok(Some(interrupted)) => return interrupted,
             result => result.map(drop),
