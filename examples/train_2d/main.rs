@@ -122,14 +122,7 @@ async fn learn(
     data: Data,
     predictions: &[Quantity],
 ) -> Result<(Vec<Panel>, bool), Box<dyn Error>> {
-    let points = |key| data.points(key, SAMPLES as usize);
-    let fresh: Vec<_> = (0..FRESH).map(|i| points(streams::next(streams::FRESH, i))).collect();
-    let yardstick = Yardstick::new(points(streams::HELD_OUT), &fresh);
-    let control = yardstick.multiples(&gaussian_like(yardstick.held_out(), streams::CONTROL));
-    println!("\n{}: energy distance of {SAMPLES} fresh points from as many held-out ones", data.name());
-    println!("    {:.5}, +- {:.5} from set to set; this is 1 in what follows", yardstick.mean, yardstick.spread);
-    println!("    a Gaussian of the same mean and covariance: {control:.1}; at most {ALLOWED} is good");
-    let mut good = control > ALLOWED;
+    let (yardstick, mut good) = yardstick(data);
     let mut panels = vec![panel(data.name().to_owned(), "#444", yardstick.held_out().to_vec())];
     for &prediction in predictions {
         let begun = Instant::now();
@@ -146,6 +139,18 @@ async fn learn(
         println!("   {:.1?}", begun.elapsed());
     }
     Ok((panels, good))
+}
+
+/// Prints what an energy distance of 0 looks like for this data set, and whether a poor model would be told from it.
+fn yardstick(data: Data) -> (Yardstick, bool) {
+    let points = |key| data.points(key, SAMPLES as usize);
+    let fresh: Vec<_> = (0..FRESH).map(|i| points(streams::next(streams::FRESH, i))).collect();
+    let yardstick = Yardstick::new(points(streams::HELD_OUT), &fresh);
+    let control = yardstick.multiples(&gaussian_like(yardstick.held_out(), streams::CONTROL));
+    println!("\n{}: energy distance of {SAMPLES} fresh points from as many held-out ones", data.name());
+    println!("    {:.5}, +- {:.5} from set to set; this is 1 in what follows", yardstick.mean, yardstick.spread);
+    println!("    a Gaussian of the same mean and covariance: {control:.1}; at most {ALLOWED} is good");
+    (yardstick, control > ALLOWED)
 }
 
 fn panel(text: String, colour: &'static str, points: Vec<Point>) -> Panel {
