@@ -30,6 +30,11 @@ impl Ask {
             Quantity::V => [-sigma, alpha],
             Quantity::Score => [0.0, -1.0 / sigma],
             Quantity::Flow => [-1.0, 1.0],
+            Quantity::Edm(sigma_data) => {
+                let data = sigma_data.value();
+                let whole = (data * alpha).hypot(sigma);
+                [sigma / (data * whole), -data * alpha / whole]
+            }
         };
         let [alpha, sigma, x0, epsilon] = [alpha, sigma, x0, epsilon].map(|number| number as f32);
         Self { alpha, sigma, x0, epsilon }
