@@ -3,7 +3,7 @@
 //! Joins the two wings for the common jobs and adds nothing of its own: each method asks the schedule for a table and
 //! makes a [`MapPlan`] of it.
 
-use crate::error::{RowError, ScheduleError, Undefined};
+use crate::error::{RowError, SamplerError, ScheduleError, Undefined};
 use crate::gpu::{Context, Map, MapPlan, PlanError, RecordError, Second, Shape, Tensor, Timesteps};
 use crate::math::{Quantity, Schedule};
 use crate::table::Table;
@@ -18,6 +18,9 @@ pub enum Error {
     /// The quantity is not determined at some timestep.
     #[error(transparent)]
     Undefined(#[from] Undefined),
+    /// The sampler cannot be built.
+    #[error(transparent)]
+    Sampler(#[from] SamplerError),
     /// The plan cannot be made.
     #[error(transparent)]
     Plan(#[from] PlanError),

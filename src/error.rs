@@ -282,9 +282,152 @@ pub enum SamplerError {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error(
     "unknown quantity {found:?}: expected x_t, x0 (sample, x_start), epsilon (eps, noise), v (v_prediction, velocity), \
-     score or flow (flow_prediction, u)"
+     score, flow (flow_prediction, u) or edm (edm:SIGMA_DATA)"
 )]
 pub struct UnknownQuantity {
     /// What was given.
     pub found: String,
+}
+
+/// Why there is no weight for a loss.
+#[derive(Clone, Debug, PartialEq, Error)]
+#[non_exhaustive]
+pub enum WeightError {
+    /// A parameter outside its range.
+    #[error("the weight {weight}: {name} must be {range}, found {value}")]
+    Parameter {
+        /// The weight.
+        weight: &'static str,
+        /// The parameter.
+        name: &'static str,
+        /// What is accepted.
+        range: &'static str,
+        /// What was given.
+        value: f64,
+    },
+    /// A weight that grows beyond all bounds, or does not exist, at a timestep.
+    #[error(
+        "the weight {weight} of a loss on {on} has no finite value at timestep {timestep}, where alpha = {alpha:e}, \
+         sigma = {sigma:e}"
+    )]
+    Infinite {
+        /// The weight.
+        weight: &'static str,
+        /// What the loss is on.
+        on: Quantity,
+        /// The timestep.
+        timestep: usize,
+        /// The signal's coefficient there.
+        alpha: f64,
+        /// The noise's coefficient there.
+        sigma: f64,
+    },
+    /// A table of weights that is not as long as the schedule.
+    #[error("a table of weights needs one for each of {expected} timesteps, found {found}")]
+    Length {
+        /// The timesteps of the schedule.
+        expected: usize,
+        /// The weights given.
+        found: usize,
+    },
+    /// An entry of a table of weights that is negative or not finite.
+    #[error("a weight must be finite and at least 0, found {value} at timestep {timestep}")]
+    Entry {
+        /// The timestep.
+        timestep: usize,
+        /// What stands there.
+        value: f64,
+    },
+    /// A timestep that the schedule does not have.
+    #[error(transparent)]
+    Schedule(#[from] ScheduleError),
+}
+
+/// Why there are no coefficients for a loss.
+#[derive(Clone, Debug, PartialEq, Error)]
+#[non_exhaustive]
+pub enum LossError {
+    /// What the network predicts does not determine what the loss is on, or that has no target.
+    #[error(transparent)]
+    Undefined(#[from] Undefined),
+    /// The weight.
+    #[error(transparent)]
+    Weight(#[from] WeightError),
+    /// A loss on the noisy sample.
+    #[error("a loss on x_t says nothing about a prediction: the network is given x_t")]
+    Observation,
+}
+
+/// Why timesteps or noise levels cannot be drawn.
+#[derive(Clone, Debug, PartialEq, Error)]
+#[non_exhaustive]
+pub enum DrawError {
+    /// A parameter outside its range.
+    #[error("{name} must be {range}, found {value}")]
+    Parameter {
+        /// The parameter.
+        name: &'static str,
+        /// What is accepted.
+        range: &'static str,
+        /// What was given.
+        value: f64,
+    },
+    /// A probability that is negative or not finite.
+    #[error("a probability must be finite and at least 0, found {value} at timestep {timestep}")]
+    Probability {
+        /// The timestep.
+        timestep: usize,
+        /// What stands there.
+        value: f64,
+    },
+    /// No timestep has any probability.
+    #[error("every timestep has probability 0")]
+    Nothing,
+    /// Noise levels that do not rise, so that there is no nearest one.
+    #[error("the ratio of noise to signal must rise with the timestep, and does not at timestep {timestep}")]
+    Order {
+        /// The timestep that is not noisier than the one before.
+        timestep: usize,
+    },
+    /// A loss that is not finite.
+    #[error("a loss must be finite, found {value} at timestep {timestep}")]
+    Loss {
+        /// The timestep.
+        timestep: usize,
+        /// What was given.
+        value: f64,
+    },
+    /// As many losses as timesteps are needed.
+    #[error("expected {expected} losses, one for each timestep, found {found}")]
+    Losses {
+        /// The timesteps given.
+        expected: usize,
+        /// The losses given.
+        found: usize,
+    },
+    /// The number of timesteps, or one of them.
+    #[error(transparent)]
+    Schedule(#[from] ScheduleError),
+}
+
+/// Why a term of the variational bound cannot be computed.
+#[derive(Clone, Debug, PartialEq, Error)]
+#[non_exhaustive]
+pub enum BoundError {
+    /// The prediction does not determine x0.
+    #[error(transparent)]
+    Undefined(#[from] Undefined),
+    /// There is no posterior, or no such timestep.
+    #[error(transparent)]
+    Schedule(#[from] ScheduleError),
+    /// Tensors of one sample that differ in size.
+    #[error("{name}: expected {expected} elements, as many as x0 has, found {found}")]
+    Elements {
+        /// The tensor.
+        name: &'static str,
+        /// The elements of x0.
+        expected: usize,
+        /// Its elements.
+        found: usize,
+    },
 }

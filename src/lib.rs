@@ -13,6 +13,7 @@
 //! | `v` (Salimans & Ho 2022) | `(-sigma, alpha)` | never singular: a rotation |
 //! | score | `(0, -1/sigma)` | singular at `alpha = 0` |
 //! | flow velocity `epsilon - x0` | `(-1, 1)` | never singular |
+//! | EDM's network output (Karras et al. 2022) | see [`math::SigmaData`] | never singular |
 //!
 //! Noising is a row applied to `(x0, epsilon)`, a training target is another. Knowing `x_t` and one prediction, any
 //! quantity is one 2x2 solve away. So all of it is a 2x2 matrix per timestep, and one streaming kernel.
@@ -20,6 +21,7 @@
 //! # The parts
 //!
 //! - [`math`]: schedules, quantities, posteriors in f64. Knows no GPU. Ends in a [`Table`](table::Table) of matrices.
+//! - [`noise`]: the numbers that a seed gives, on the host; both wings know them.
 //! - [`gpu`]: applies tables to buffers. Knows no schedule. Each kernel has an f64 twin beside it.
 //! - [`Diffusion`] and [`Sampling`]: join both for the common jobs.
 //! - [`headless`]: a device of one's own and readback, for tools and tests. An application does not need it.
@@ -29,7 +31,7 @@
 //! - Timesteps are indices from 0, the least noisy, to `T - 1`; `abar` of a timestep includes its own beta.
 //! - A batch is `batch` samples of `elements` each; which axes a sample has does not matter.
 //! - Coefficients are computed in f64 and rounded to f32 once. Storage is f32, f16 or bf16; arithmetic is f32.
-//! - Noise depends on (seed, stream, sample, element) alone; see [`gpu::noise`].
+//! - Noise depends on (seed, stream, sample, element) alone; see [`noise`].
 //! - Recording never submits, polls, maps, allocates GPU memory or writes buffers. Plans do what must be done before.
 //! - wgpu is re-exported as [`wgpu`](mod@wgpu): an application must use the same major version.
 //!
@@ -69,13 +71,14 @@ pub mod error;
 pub mod gpu;
 pub mod headless;
 pub mod math;
+pub mod noise;
 mod sampling;
 pub mod table;
 
 pub use diffusion::{Conversion, Diffusion, Error, Holes, Named, Noising, PosteriorMean};
-pub use gpu::noise::philox4x32_10;
 pub use gpu::{Context, Shape, Storage, Tensor};
 pub use math::{Quantity, Schedule};
+pub use noise::philox4x32_10;
 pub use sampling::{Guidance, GuidanceScale, Sampling};
 pub use wgpu;
 

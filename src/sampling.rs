@@ -138,7 +138,8 @@ impl<'a> Sampling<'a> {
     }
 
     /// The plan that fills `x` with noise to start from, and `input` with the same in the network's scale: recorded once,
-    /// at timestep 0. It draws on the stream after the last call's.
+    /// at timestep 0. It draws on the stream before the first call's, so that a seed begins at the same place whatever the
+    /// solver and however many its steps.
     ///
     /// # Errors
     /// [`Error::Plan`] for tensors that do not fit.
@@ -148,7 +149,7 @@ impl<'a> Sampling<'a> {
         let [kept, churn] = self.sampler.start();
         let scale = (kept * self.sampler.noise_scale()).hypot(churn);
         let input = calls.first().map_or(1.0, |call| call.input);
-        let key = key.stream(key.stream.wrapping_add(calls.len() as u32));
+        let key = key.stream(key.stream.wrapping_sub(1));
         let table = Table::new([[[0.0, scale], [0.0, scale * input]]]);
         let (out0, out1, in1) = (self.x, self.input, Second::Drawn(Drawn::new(key)));
         let map = Map { table: &table, shape: self.shape, timesteps: Timesteps::Batch, in0: None, in1, out0, out1 };

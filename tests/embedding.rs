@@ -151,7 +151,7 @@ fn a_device_with_the_smallest_limits_has_what_fits_and_an_error_for_the_rest() {
         let error = MapPlan::new(&context, &per_sample).unwrap_err();
         let limit = "max_storage_buffers_per_shader_stage";
         let found = if rows == 1000 { 6 } else { 7 };
-        assert_eq!(error, PlanError::DeviceLimit { what: "tensors of one map", limit, allowed: 4, found });
+        assert_eq!(error, PlanError::DeviceLimit { what: "tensors of one plan", limit, allowed: 4, found });
         // In place and with drawn noise, timesteps from a buffer fit too.
         let drawn = Map {
             in0: Some(Tensor::f32(out0)),

@@ -15,6 +15,8 @@ mod scales;
 mod steps;
 #[expect(dead_code, reason = "what is not about random numbers serves the tests that need no adapter")]
 mod support;
+#[path = "gpu/timesteps.rs"]
+mod timesteps;
 
 use bed::Bed;
 use libtest_mimic::{Arguments, Trial};
@@ -39,7 +41,8 @@ fn main() -> std::process::ExitCode {
     if let Some(bed) = &bed {
         println!("adapter: {}", tweedie::headless::describe(&bed.gpu.info));
     }
-    let tests: Vec<Test> = [maps::TESTS, draws::TESTS, steps::TESTS, scales::TESTS, contract::TESTS].concat();
+    let tests: Vec<Test> =
+        [maps::TESTS, draws::TESTS, steps::TESTS, scales::TESTS, timesteps::TESTS, contract::TESTS].concat();
     let trials = tests
         .into_iter()
         .map(|(name, test)| {

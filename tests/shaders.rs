@@ -165,10 +165,16 @@ fn write(module: &Module, info: &naga::valid::ModuleInfo, tile: &[f64]) -> Resul
     }
 }
 
+/// Small kernels of their own, which are not composed of an op and a walk.
+const SMALL: [&str; 2] = ["draw_timesteps", "advance"];
+
 /// Whether the blocks that the host fills lie as it writes them.
 fn check_layout(module: &Module) -> Result<(), String> {
     if module.types.iter().any(|(_, ty)| ty.name.as_deref() == Some("Finish")) {
         return check_struct(module, "Finish", &FINISH, 64);
+    }
+    if module.entry_points.iter().any(|entry| SMALL.contains(&entry.name.as_str())) {
+        return Ok(());
     }
     let words: Vec<_> = WINDOW.into_iter().zip((0..).step_by(4)).collect();
     check_struct(module, "Window", &words, 64)?;
@@ -246,7 +252,7 @@ fn what_is_broken_is_rejected() {
         (format!("{good}\nfn wide(x: u64) -> u64 {{ return x; }}\n"), "SHADER_INT64"),
         (swap("range: f32,", "range: f32, more: vec4<f32>,"), "Window: expected 64 bytes"),
         (swap("rows: u32,", "nans: u32,"), "Window: expected 64 bytes"),
-        (swap("noise: vec2<u32>", "nose: vec2<u32>"), "Params: expected 104 bytes"),
+        (swap("    in1: vec2<u32>", "    more: vec2<u32>,\n    in1: vec2<u32>"), "Params: expected 104 bytes"),
         (swap("unused2: vec2<u32>", "unused2: vec4<u32>"), "Key: expected 32 bytes"),
         (swap("@workgroup_size(tile_x,", "@workgroup_size(tile_x * 2,"), "a workgroup of [512, 1, 1]"),
         (swap("override tile_y: u32", "override tile_z: u32"), "no definition in scope"),

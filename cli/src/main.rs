@@ -7,10 +7,13 @@ mod commands;
 mod compute;
 mod filmstrip;
 mod lettering;
+mod loss_args;
+mod losses;
 mod picture;
 mod plot;
 mod progress;
 mod report;
+mod sample;
 mod schedule_args;
 mod schedule_name;
 mod tensor_file;
@@ -24,7 +27,7 @@ use std::process::ExitCode;
 
 /// The mathematics around a diffusion network, on the GPU
 ///
-/// Noising, training targets, conversions between what networks predict, and posteriors, as compute shaders on any
+/// Noising, training targets, losses, conversions between what networks predict, and posteriors, as compute shaders on any
 /// Vulkan, Metal, DX12 or OpenGL adapter, checked against an f64 reference. Start with `tweedie demo`.
 ///
 /// Exit codes: 0 all went well, 1 a check failed, 2 wrong usage or a file that cannot be used, 3 no adapter or a GPU error.
@@ -46,8 +49,10 @@ enum Command {
     Noise(commands::noise::Noise),
     Convert(commands::convert::Convert),
     Posterior(commands::posterior::Posterior),
+    Loss(commands::loss::Loss),
     Verify(commands::verify::Verify),
     Demo(commands::demo::Demo),
+    Sample(commands::sample::Sample),
     Bench(commands::bench::Bench),
 }
 
@@ -64,8 +69,10 @@ fn main() -> ExitCode {
         Command::Noise(command) => command.run(json),
         Command::Convert(command) => command.run(json),
         Command::Posterior(command) => command.run(json),
+        Command::Loss(command) => command.run(json),
         Command::Verify(command) => command.run(json),
         Command::Demo(command) => command.run(json),
+        Command::Sample(command) => command.run(json),
         Command::Bench(command) => match command.run() {
             Ok(Some(interrupted)) => return interrupted,
             result => result.map(drop),

@@ -51,6 +51,15 @@ impl Picture {
         Ok(Self::from_colours(&fitted(&flatten(image, most_width, most_height), most_width, most_height)))
     }
 
+    /// Opens a picture as [`Self::open`] does, as the largest square from its middle, at this size.
+    pub fn open_square(path: &Path, side: u32) -> Result<Self> {
+        let image = decode(path).with_context(|| path.display().to_string())?;
+        let shorter = image.width().min(image.height());
+        let (left, top) = ((image.width() - shorter) / 2, (image.height() - shorter) / 2);
+        let square = flatten(image.crop_imm(left, top, shorter, shorter), side, side);
+        Ok(Self::from_colours(&imageops::resize(&square, side, side, FilterType::Lanczos3)))
+    }
+
     /// The picture at a size that fits into the box, in its own proportions.
     ///
     /// A large one is reduced with a Lanczos filter. One that is too small to recognise is enlarged by a whole factor,

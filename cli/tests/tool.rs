@@ -7,6 +7,8 @@
 mod bad_files;
 #[path = "tool/draws.rs"]
 mod draws;
+#[path = "tool/loss.rs"]
+mod loss;
 #[path = "tool/misc.rs"]
 mod misc;
 #[path = "tool/schedules.rs"]
@@ -49,10 +51,11 @@ fn main() -> ExitCode {
         eprintln!("TWEEDIE_REQUIRE_ADAPTER is set and there is no adapter");
         return ExitCode::FAILURE;
     }
-    let groups: [(&str, &[Test]); 5] = [
+    let groups: [(&str, &[Test]); 6] = [
         ("schedules", schedules::TESTS),
         ("vectors", vectors::TESTS),
         ("draws", draws::TESTS),
+        ("loss", loss::TESTS),
         ("bad_files", bad_files::TESTS),
         ("misc", misc::TESTS),
     ];

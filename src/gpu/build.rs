@@ -84,7 +84,7 @@ impl<'a> Draft<'a> {
         }
         let params = self.context.buffer_with(&kernel.label("params"), BufferUsages::UNIFORM, &bytes);
         for (index, (window, (_, tile, workgroups))) in windows.iter().zip(plans).enumerate() {
-            let pipeline = self.context.pipeline(PipelineKey::Kernel { source: *source, tile });
+            let pipeline = self.context.pipeline(PipelineKey { source: *source, tile });
             let group = self.bind(kernel, &pipeline.layout, source, window, (&params, index as u64 * step));
             self.dispatches.push(Dispatch { pipeline, group, workgroups, has_offsets: true });
         }

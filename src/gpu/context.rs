@@ -1,6 +1,5 @@
 //! The wgpu plumbing, once: a device's limits, its compiled pipelines, and buffers that are written when they are made.
 
-use super::finish::Finish;
 use super::source::{Rows, Source, TABLE_BINDING, Walk};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,16 +18,14 @@ struct Inner {
     device: wgpu::Device,
     limits: wgpu::Limits,
     pipelines: Mutex<HashMap<PipelineKey, Arc<Pipeline>>>,
+    small: Mutex<HashMap<&'static str, Arc<Pipeline>>>,
 }
 
-/// What a pipeline is compiled for.
+/// What a pipeline is compiled for: a text and the tile of a workgroup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[expect(clippy::large_enum_variant, reason = "keys are few, and copied where plans are made alone")]
-pub(crate) enum PipelineKey {
-    /// A kernel that reads tensors, and the tile of its workgroups.
-    Kernel { source: Source, tile: Tile },
-    /// The end of a reduction.
-    Finish(Finish),
+pub(crate) struct PipelineKey {
+    pub source: Source,
+    pub tile: Tile,
 }
 
 /// How a workgroup of `walk_lanes` covers lanes and samples; the other walks have no choice to make.
@@ -48,7 +45,14 @@ pub(crate) struct Pipeline {
 impl Context {
     /// For the host application's own device. Costs nothing: shaders are compiled when a plan needs them.
     pub fn new(device: &wgpu::Device) -> Self {
-        Self { inner: Arc::new(Inner { device: device.clone(), limits: device.limits(), pipelines: Mutex::default() }) }
+        Self {
+            inner: Arc::new(Inner {
+                device: device.clone(),
+                limits: device.limits(),
+                pipelines: Mutex::default(),
+                small: Mutex::default(),
+            }),
+        }
     }
 
     /// The device that this context was made for.
@@ -75,18 +79,37 @@ impl Context {
         Arc::clone(pipelines.entry(key).or_insert_with(|| Arc::new(self.compile(key))))
     }
 
-    fn compile(&self, key: PipelineKey) -> Pipeline {
+    /// The pipeline of a small kernel of its own: its name is also its entry point.
+    pub(crate) fn small_pipeline(
+        &self,
+        name: &'static str,
+        text: impl FnOnce() -> String,
+        bindings: &[wgpu::BindGroupLayoutEntry],
+    ) -> Arc<Pipeline> {
+        let mut small = self.inner.small.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(small.entry(name).or_insert_with(|| {
+            let pipeline = self.assemble(&format!("tweedie::{name}"), &text(), bindings, name, &[]);
+            Arc::new(pipeline)
+        }))
+    }
+
+    fn assemble(
+        &self,
+        label: &str,
+        text: &str,
+        bindings: &[wgpu::BindGroupLayoutEntry],
+        entry_point: &str,
+        constants: &[(&str, f64)],
+    ) -> Pipeline {
         let device = self.device();
-        let label = |role| format!("tweedie::{}::{role}", key.name());
-        let text = key.compose();
-        dump(&key, &text);
+        let label = |part: &str| format!("{label}::{part}");
         let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
             label: Some(&label("shader")),
             source: wgpu::ShaderSource::Wgsl(text.into()),
         });
         let layout = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
             label: Some(&label("bindings")),
-            entries: &key.layout_entries(),
+            entries: bindings,
         });
         let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
             label: Some(&label("layout")),
@@ -97,11 +120,24 @@ impl Context {
             label: Some(&label("pipeline")),
             layout: Some(&pipeline_layout),
             module: &module,
-            entry_point: Some(key.entry_point()),
-            compilation_options: wgpu::PipelineCompilationOptions { constants: &key.constants(), ..Default::default() },
+            entry_point: Some(entry_point),
+            compilation_options: wgpu::PipelineCompilationOptions { constants, ..Default::default() },
             cache: None,
         });
         Pipeline { layout, pipeline }
+    }
+
+    fn compile(&self, key: PipelineKey) -> Pipeline {
+        let text = key.source.compose();
+        dump(&key, &text);
+        let tile = [
+            ("tile_x", f64::from(key.tile.lanes)),
+            ("tile_y", f64::from(key.tile.samples)),
+            ("lanes_each", f64::from(key.tile.lanes_each)),
+        ];
+        let constants: &[_] = if key.source.walk == Walk::Lanes { &tile } else { &[] };
+        let label = format!("tweedie::{}", key.source.op.name());
+        self.assemble(&label, &text, &layout_entries(&key.source), key.source.walk.entry_point(), constants)
     }
 
     /// A buffer with these bytes in it, padded to whole words.
@@ -121,65 +157,33 @@ impl Context {
     }
 }
 
-impl PipelineKey {
-    /// For labels: `tweedie::Map::...`.
-    fn name(&self) -> &'static str {
-        match self {
-            Self::Kernel { source, .. } => source.op.name(),
-            Self::Finish(finish) => finish.name(),
-        }
+/// A binding of a kernel.
+pub(crate) fn entry(binding: u32, ty: wgpu::BufferBindingType, has_dynamic_offset: bool) -> wgpu::BindGroupLayoutEntry {
+    wgpu::BindGroupLayoutEntry {
+        binding,
+        visibility: wgpu::ShaderStages::COMPUTE,
+        ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset, min_binding_size: None },
+        count: None,
     }
+}
 
-    fn compose(&self) -> String {
-        match self {
-            Self::Kernel { source, .. } => source.compose(),
-            Self::Finish(finish) => finish.compose(),
-        }
-    }
+/// A storage buffer's binding type.
+pub(crate) fn storage(writable: bool) -> wgpu::BufferBindingType {
+    wgpu::BufferBindingType::Storage { read_only: !writable }
+}
 
-    fn entry_point(&self) -> &'static str {
-        match self {
-            Self::Kernel { source, .. } => source.walk.entry_point(),
-            Self::Finish(_) => Finish::ENTRY_POINT,
-        }
+fn layout_entries(source: &Source) -> Vec<wgpu::BindGroupLayoutEntry> {
+    let uniform = wgpu::BufferBindingType::Uniform;
+    let mut entries = vec![entry(0, uniform, false), entry(1, uniform, true)];
+    match source.rows {
+        Rows::Batch => entries.push(entry(TABLE_BINDING, uniform, true)),
+        Rows::Uniform(_) => entries.push(entry(TABLE_BINDING, uniform, false)),
+        Rows::Storage => {}
     }
-
-    fn constants(&self) -> Vec<(&'static str, f64)> {
-        match *self {
-            Self::Kernel { source: Source { walk: Walk::Lanes, .. }, tile } => vec![
-                ("tile_x", f64::from(tile.lanes)),
-                ("tile_y", f64::from(tile.samples)),
-                ("lanes_each", f64::from(tile.lanes_each)),
-            ],
-            _ => Vec::new(),
-        }
-    }
-
-    fn layout_entries(&self) -> Vec<wgpu::BindGroupLayoutEntry> {
-        let entry = |binding, ty, has_dynamic_offset| wgpu::BindGroupLayoutEntry {
-            binding,
-            visibility: wgpu::ShaderStages::COMPUTE,
-            ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset, min_binding_size: None },
-            count: None,
-        };
-        let storage = |(binding, writable): (u32, bool)| {
-            entry(binding, wgpu::BufferBindingType::Storage { read_only: !writable }, false)
-        };
-        let uniform = |binding, dynamic| entry(binding, wgpu::BufferBindingType::Uniform, dynamic);
-        match self {
-            Self::Kernel { source, .. } => {
-                let mut entries = vec![uniform(0, false), uniform(1, true)];
-                match source.rows {
-                    Rows::Batch => entries.push(uniform(TABLE_BINDING, true)),
-                    Rows::Uniform(_) => entries.push(uniform(TABLE_BINDING, false)),
-                    Rows::Storage => {}
-                }
-                entries.extend(source.storage_bindings().into_iter().map(storage));
-                entries
-            }
-            Self::Finish(_) => vec![uniform(0, false), storage((1, true)), storage((2, true))],
-        }
-    }
+    entries.extend(
+        source.storage_bindings().into_iter().map(|(binding, writable)| entry(binding, storage(writable), false)),
+    );
+    entries
 }
 
 /// Writes a composed shader into the folder that `TWEEDIE_DUMP_WGSL` names, for people and other compilers to read.
@@ -189,8 +193,8 @@ fn dump(key: &PipelineKey, text: &str) {
         return;
     };
     let mut hasher = DefaultHasher::new();
-    text.hash(&mut hasher);
-    let name = format!("{}_{:016x}.wgsl", key.entry_point(), hasher.finish());
+    key.source.hash(&mut hasher);
+    let name = format!("{}_{:016x}.wgsl", key.source.walk.entry_point(), hasher.finish());
     // A debugging aid: a folder that cannot be written must not fail the application.
     let _ = std::fs::write(std::path::Path::new(&folder).join(name), text);
 }

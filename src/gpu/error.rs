@@ -157,6 +157,14 @@ pub enum RecordError {
         /// The step that was given.
         found: u32,
     },
+    /// A distribution over another number of timesteps.
+    #[error("expected a distribution over {expected} timesteps, found one over {found}")]
+    Timesteps {
+        /// The plan's timesteps.
+        expected: usize,
+        /// What was given.
+        found: usize,
+    },
     /// A key for a plan that draws no noise.
     #[error("this plan draws no noise, so it has no key to set")]
     NoNoise,

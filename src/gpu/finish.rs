@@ -35,14 +35,13 @@ pub(super) struct Numbers {
 
 impl Finish {
     pub const ALL: [Finish; 3] = [Finish::Spread, Finish::Digits, Finish::Total];
-    pub const ENTRY_POINT: &str = "finish_sample";
 
-    /// For labels: `tweedie::FinishSpread::...`.
+    /// The entry point.
     pub fn name(self) -> &'static str {
         match self {
-            Finish::Spread => "FinishSpread",
-            Finish::Digits => "FinishDigits",
-            Finish::Total => "FinishTotal",
+            Finish::Spread => "finish_spread",
+            Finish::Digits => "finish_digits",
+            Finish::Total => "finish_total",
         }
     }
 
@@ -54,6 +53,7 @@ impl Finish {
             Finish::Digits => &[text::DIGIT, include_str!("../../shaders/finish_digits.wgsl")],
             Finish::Total => &[text::TOTAL, text::TREE, sum, include_str!("../../shaders/finish_total.wgsl")],
         };
-        [include_str!("../../shaders/finish.wgsl"), &parts.concat()].concat()
+        let text = [include_str!("../../shaders/finish.wgsl"), &parts.concat()].concat();
+        text.replace("finish_sample", self.name())
     }
 }

@@ -12,8 +12,8 @@ mod finish;
 mod glue;
 mod kernel;
 mod layout;
+pub mod loss;
 pub mod map;
-pub mod noise;
 mod op;
 mod plan;
 mod reduce;
@@ -21,21 +21,27 @@ mod source;
 pub mod step;
 mod storage;
 mod tensor;
+mod timesteps;
 mod upload;
 mod window;
+
+pub use crate::noise;
 
 pub use context::Context;
 pub use error::{PlanError, RecordError};
 pub use map::{At, Drawn, Map, MapPlan, Second, Timesteps};
 pub use noise::NoiseKey;
+pub use plan::Recordable;
 pub use step::{Counter, DrawnNoise, Health, Known, Noise, Rules, Step, StepPlan};
 pub use storage::{Storage, UnknownStorage};
 pub use tensor::{Shape, Tensor};
+pub use timesteps::{TimestepDraw, TimestepPlan};
 
 /// The WGSL of every kind of plan (walk, kind of rows, storage, inputs given, drawn or in place, outputs), each with its
 /// entry point: for validation and for other compilers, without a GPU.
 pub fn every_shader() -> Vec<(&'static str, String)> {
-    let finishes = finish::Finish::ALL.into_iter().map(|finish| (finish::Finish::ENTRY_POINT, finish.compose()));
-    let kernels = every::every_source().into_iter().map(|source| (source.walk.entry_point(), source.compose()));
-    kernels.chain(finishes).collect()
+    let composed = every::every_source().into_iter().map(|source| (source.walk.entry_point(), source.compose()));
+    let small = [("draw_timesteps", timesteps::shader()), ("advance", step::Counter::SHADER.to_owned())];
+    let finishes = finish::Finish::ALL.into_iter().map(|finish| (finish.name(), finish.compose()));
+    composed.chain(small).chain(finishes).collect()
 }

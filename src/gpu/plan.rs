@@ -6,6 +6,38 @@ use super::map::At;
 use super::noise::NoiseKey;
 use std::sync::Arc;
 
+/// What can be recorded into a compute pass, whatever its op: for code that holds plans of several kinds.
+pub trait Recordable: std::fmt::Debug {
+    /// Records one application of the plan into the caller's pass.
+    ///
+    /// # Errors
+    /// [`RecordError`]; then nothing has been recorded.
+    fn record(&self, pass: &mut wgpu::ComputePass<'_>, at: At) -> Result<(), RecordError>;
+
+    /// Dispatches of one recording.
+    fn dispatches(&self) -> usize;
+}
+
+impl Recordable for super::MapPlan {
+    fn record(&self, pass: &mut wgpu::ComputePass<'_>, at: At) -> Result<(), RecordError> {
+        self.record(pass, at)
+    }
+
+    fn dispatches(&self) -> usize {
+        self.dispatches()
+    }
+}
+
+impl Recordable for super::StepPlan {
+    fn record(&self, pass: &mut wgpu::ComputePass<'_>, at: At) -> Result<(), RecordError> {
+        self.record(pass, at)
+    }
+
+    fn dispatches(&self) -> usize {
+        self.dispatches()
+    }
+}
+
 /// A kernel that is ready to be recorded.
 #[derive(Debug)]
 pub(super) struct Plan {

@@ -8,7 +8,7 @@
 //! than [`SCRATCH`] bytes, some samples are reduced after the others.
 
 use super::build::{Builder, Draft};
-use super::context::PipelineKey;
+use super::context::{entry, storage};
 use super::error::PlanError;
 use super::finish::{Finish, Numbers};
 use super::kernel::Kernel;
@@ -82,7 +82,12 @@ impl Draft<'_> {
         let numbers = Numbers { groups, nan: f32::NAN.to_bits(), ..numbers };
         let label = |role| format!("tweedie::{}::{role}", finish.name());
         let params = self.context.buffer_with(&label("params"), BufferUsages::UNIFORM, bytemuck::bytes_of(&numbers));
-        let pipeline = self.context.pipeline(PipelineKey::Finish(finish));
+        let bindings = [
+            entry(0, wgpu::BufferBindingType::Uniform, false),
+            entry(1, storage(true), false),
+            entry(2, storage(true), false),
+        ];
+        let pipeline = self.context.small_pipeline(finish.name(), || finish.compose(), &bindings);
         let buffers = [&params, scratch, output];
         let entries = [0, 1, 2]
             .map(|binding| wgpu::BindGroupEntry { binding, resource: buffers[binding as usize].as_entire_binding() });

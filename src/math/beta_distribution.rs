@@ -4,7 +4,8 @@
 //! 8.17.22) where that converges fast, `x < (a+1)/(a+b+2)`, and by `I_x(a, b) = 1 - I_{1-x}(b, a)` elsewhere; the constant
 //! is Lanczos' approximation of the gamma function (1964; g = 7). The quantile is its root.
 //!
-//! **Practice.** About 1e-14 absolute for `a` and `b` within 0.01..=100.
+//! **Practice.** Within 1e-13 absolute for `a` and `b` within 0.1..=100: the distribution function is good to some 1e-15,
+//! which is divided by its slope.
 
 use std::f64::consts::PI;
 
@@ -102,12 +103,12 @@ fn ln_gamma(x: f64) -> f64 {
 mod tests {
     use super::*;
 
-    /// What Lanczos' approximation and the exponential of a logarithm leave.
-    const TOLERANCE: f64 = 2e-14;
+    /// What Lanczos' approximation and the exponential of a logarithm leave, over a slope of 0.05 (`a = b = 0.1`).
+    const TOLERANCE: f64 = 1e-13;
 
     #[test]
     fn quantiles_in_closed_form() {
-        for p in [1e-6, 0.1, 0.3, 0.5, 0.9, 0.999] {
+        for p in [1e-6_f64, 0.1, 0.3, 0.5, 0.9, 0.999] {
             // Uniform, a power, its mirror, and the arcsine distribution.
             let cases = [
                 (1.0, 1.0, p),
@@ -125,7 +126,7 @@ mod tests {
 
     #[test]
     fn quantiles_are_roots_and_mirror_each_other() {
-        for (a, b) in [(0.6, 0.6), (0.01, 0.01), (0.01, 100.0), (100.0, 100.0), (2.0, 5.0)] {
+        for (a, b) in [(0.6, 0.6), (0.1, 0.1), (0.1, 100.0), (100.0, 100.0), (2.0, 5.0)] {
             for i in 1..50 {
                 let p = f64::from(i) / 50.0;
                 let (x, mirror) = (quantile(p, a, b), quantile(1.0 - p, b, a));
@@ -133,5 +134,19 @@ mod tests {
             }
         }
         assert!((quantile(0.5, 0.6, 0.6) - 0.5).abs() <= TOLERANCE);
+    }
+
+    #[test]
+    fn quantiles_of_scipy() {
+        // scipy.stats.beta.ppf of scipy 1.17.1.
+        let cases = [
+            (0.9, 0.960_415_594_411_219_2),
+            (1.0 / 3.0, 0.275_413_290_777_623_4),
+            (0.1, 0.039_584_405_588_780_85),
+            (0.02, 0.002_732_982_024_577_027),
+        ];
+        for (p, expected) in cases {
+            assert!((quantile(p, 0.6, 0.6) - expected).abs() <= 4.0 * f64::EPSILON, "{p}");
+        }
     }
 }

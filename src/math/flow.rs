@@ -21,8 +21,9 @@ pub fn times(n: usize, most: f64, least: f64) -> Result<Vec<f64>, SamplerError> 
     check_steps(n)?;
     check::fraction("the largest time", most)?;
     check::fraction("the least time", least)?;
-    let last = n.saturating_sub(1).max(1) as f64;
-    Ok((0..n).map(|i| most + i as f64 * ((least - most) / last)).collect())
+    let step = (least - most) / n.saturating_sub(1).max(1) as f64;
+    let time = |i: usize| if i > 0 && i + 1 == n { least } else { most + i as f64 * step };
+    Ok((0..n).map(time).collect())
 }
 
 /// `k*t/(1 + (k - 1)*t)` for a time in `0..=1`; `k = 1` changes nothing, a larger `k` leads towards noise.
@@ -32,7 +33,7 @@ pub fn times(n: usize, most: f64, least: f64) -> Result<Vec<f64>, SamplerError> 
 pub fn shifted(t: f64, shift: f64) -> Result<f64, SamplerError> {
     check::positive("shift", shift)?;
     check::fraction("a time", t)?;
-    Ok((shift * t / (1.0 - t + shift * t)).min(1.0))
+    Ok(if shift == 1.0 { t } else { (shift * t / (1.0 - t + shift * t)).min(1.0) })
 }
 
 /// `mu` of Flux's dynamic shift: a straight line through `(base_length, base_shift)` and `(most_length, most_shift)`,
@@ -46,7 +47,9 @@ pub fn dynamic_mu(length: f64, base: (f64, f64), most: (f64, f64)) -> Result<f64
     }
     check::positive("the difference of the lengths", most.0 - base.0)?;
     let slope = (most.1 - base.1) / (most.0 - base.0);
-    Ok(base.1 + slope * (length - base.0))
+    let mu = base.1 + slope * (length - base.0);
+    check::finite("mu", mu)?;
+    Ok(mu)
 }
 
 /// Stretches the times, as distances from 1, so that the last becomes `terminal` (`shift_terminal`, LTX-Video).

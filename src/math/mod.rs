@@ -9,6 +9,7 @@
 //! v       = (-sigma, alpha)       Salimans & Ho 2022
 //! score   = (0, -1/sigma)         gradient of the log density
 //! flow    = (-1, 1)               velocity of rectified flow
+//! edm     = SigmaData::row        output of a preconditioned network
 //! ```
 //! Knowing `x_t` and one prediction, any [`Quantity`] is one 2x2 solve away: [`solve`].
 //!
@@ -19,8 +20,15 @@
 mod beta_distribution;
 mod chain;
 mod dd;
+mod draw;
+mod edm;
 pub mod flow;
+mod importance;
 mod level;
+mod likelihood;
+mod loss;
+mod normal;
+mod perturb;
 mod posterior;
 mod quantity;
 mod recipe;
@@ -29,8 +37,18 @@ pub mod sampler;
 mod schedule;
 pub mod sigmas;
 mod spacing;
+mod weight;
 
+pub use draw::{Density, TimestepDensity};
+pub use edm::SigmaData;
+pub use importance::LossSecondMoment;
 pub use level::NoiseLevel;
+pub use likelihood::{
+    Bound, BoundTerm, ChainBound, Gaussian, ModelVariance, bits, discretized_gaussian_log_likelihood, normal_kl,
+    tanh_normal_cdf,
+};
+pub use loss::{Given, Objective};
+pub use perturb::{Perturbation, PerturbedNoise};
 pub use posterior::Posterior;
 pub use quantity::{Quantity, solve};
 pub use recipe::edm_sigmas;
@@ -39,3 +57,4 @@ pub use sampler::{Call, Sampler};
 pub use schedule::{MAX_STEPS, Schedule};
 pub use sigmas::SigmaTable;
 pub use spacing::{Sections, Spacing, consistency_timesteps};
+pub use weight::Weight;

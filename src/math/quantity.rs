@@ -9,13 +9,14 @@
 //! c1  = (x_t[0]*w[1] - x_t[1]*w[0]) / det
 //! ```
 //! The determinants are `-sigma` for x0, `alpha` for epsilon, `-alpha/sigma` for the score, `alpha + sigma` for flow and
-//! `alpha^2 + sigma^2` for v, which therefore is never singular. The hand-written conversions of Ho et al. 2020 (eq. 9
+//! `alpha^2 + sigma^2` for v, which therefore is never singular; nor is EDM's network output, a rotation as v is. The hand-written conversions of Ho et al. 2020 (eq. 9
 //! and 15), Salimans & Ho 2022 (appendix D) and Lipman et al. 2023 are all instances.
 //!
 //! **Practice.** [`solve`] is the only conversion in this library. Differences of products are formed with fused
 //! multiply-adds, so a coefficient that crosses zero keeps its relative precision.
 
 use super::dd::difference_of_products;
+use super::edm::SigmaData;
 use super::level::NoiseLevel;
 use crate::error::{Undefined, UnknownQuantity};
 use std::fmt;
@@ -36,13 +37,16 @@ pub enum Quantity {
     Score,
     /// The velocity `epsilon - x0` of rectified flow, in the sign of Stable Diffusion 3 (arXiv 2403.03206).
     Flow,
+    /// The output of a preconditioned network, `(x0 - c_skip*x_t)/c_out` (Karras et al. 2022, arXiv 2206.00364, eq. 7).
+    Edm(SigmaData),
 }
 
 impl Quantity {
-    /// All of them.
-    pub const ALL: [Self; 6] = [Self::Xt, Self::X0, Self::Epsilon, Self::V, Self::Score, Self::Flow];
+    /// All of them; EDM's with the paper's data.
+    pub const ALL: [Self; 7] =
+        [Self::Xt, Self::X0, Self::Epsilon, Self::V, Self::Score, Self::Flow, Self::Edm(SigmaData::KARRAS)];
 
-    /// The field's name: `x_t`, `x0`, `epsilon`, `v`, `score` or `flow`.
+    /// The field's name: `x_t`, `x0`, `epsilon`, `v`, `score`, `flow` or `edm`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -52,6 +56,7 @@ impl Quantity {
             Self::V => "v",
             Self::Score => "score",
             Self::Flow => "flow",
+            Self::Edm(_) => "edm",
         }
     }
 
@@ -68,6 +73,7 @@ impl Quantity {
             Self::V => [0.0 - sigma, alpha],
             Self::Score => [0.0, -1.0 / sigma],
             Self::Flow => [-1.0, 1.0],
+            Self::Edm(sigma_data) => sigma_data.row(level),
         };
         finite(row).ok_or_else(|| undefined(level, None, self))
     }
@@ -79,11 +85,18 @@ impl fmt::Display for Quantity {
     }
 }
 
-/// Accepts the names and the usual synonyms, in any case; `-`, `_` and spaces do not count.
+/// Accepts the names and the usual synonyms, in any case; `-`, `_` and spaces do not count. `edm` is that of the paper's
+/// data, `edm:1` that of data whose standard deviation is 1.
 impl FromStr for Quantity {
     type Err = UnknownQuantity;
 
     fn from_str(name: &str) -> Result<Self, UnknownQuantity> {
+        let unknown = || UnknownQuantity { found: name.to_owned() };
+        if let Some((first, sigma_data)) = name.split_once(':') {
+            let value = sigma_data.trim().parse().ok().filter(|_| first.trim().eq_ignore_ascii_case("edm"));
+            let sigma_data = value.and_then(|value| SigmaData::new(value).ok());
+            return sigma_data.map(Self::Edm).ok_or_else(unknown);
+        }
         let plain: String =
             name.chars().filter(|c| !matches!(c, '-' | '_' | ' ')).flat_map(char::to_lowercase).collect();
         match plain.as_str() {
@@ -95,7 +108,8 @@ impl FromStr for Quantity {
             "v" | "vprediction" | "velocity" | "vpred" | "predv" => Ok(Self::V),
             "score" => Ok(Self::Score),
             "flow" | "flowprediction" | "flowvelocity" | "u" | "rectifiedflow" => Ok(Self::Flow),
-            _ => Err(UnknownQuantity { found: name.to_owned() }),
+            "edm" | "karras" => Ok(Self::Edm(SigmaData::KARRAS)),
+            _ => Err(unknown()),
         }
     }
 }

@@ -25,6 +25,9 @@ const LAPLACE_GUARD: f64 = 1e-6;
 /// The scale of the Laplace schedule's log SNR (Hang et al. 2024, table 1; diffusers).
 const LAPLACE_SCALE: f64 = 0.5;
 
+/// How fast diffusers' exponential schedule falls: the logarithm of its last `abar`.
+const EXPONENTIAL_RATE: f64 = -12.0;
+
 impl Schedule {
     /// `beta` from `beta_start` to `beta_end` in equal steps (Ho et al. 2020, arXiv 2006.11239: 1e-4 to 0.02 at 1000
     /// timesteps), as diffusers: the range is *not* scaled with the number of timesteps. One timestep has `beta_start`.
@@ -144,6 +147,14 @@ impl Schedule {
         Self::from_alpha_bar(steps, laplace_abar)
     }
 
+    /// `abar` along an exponential, `exp(-12 t)` ("exp" of diffusers' Heun): every timestep has the same beta.
+    ///
+    /// # Errors
+    /// [`ScheduleError::Empty`], [`ScheduleError::TooLong`].
+    pub fn exponential(steps: usize) -> Result<Self, ScheduleError> {
+        Self::from_alpha_bar(steps, |t| (t * EXPONENTIAL_RATE).exp())
+    }
+
     /// `beta_i = min(1 - f((i+1)/T)/f(i/T), 0.999)`: guided-diffusion's `betas_for_alpha_bar`.
     fn from_alpha_bar(steps: usize, f: impl Fn(f64) -> f64) -> Result<Self, ScheduleError> {
         check_steps(steps)?;
@@ -244,7 +255,11 @@ pub fn edm_sigmas(n: usize, sigma_min: f64, sigma_max: f64, rho: f64) -> Result<
     }
     let (low, high) = (sigma_min.powf(1.0 / rho), sigma_max.powf(1.0 / rho));
     let last = n.saturating_sub(1).max(1) as f64;
-    let sigma = |i: usize| (high + i as f64 / last * (low - high)).powf(rho);
+    let sigma = |i: usize| match i {
+        0 => sigma_max,
+        _ if i + 1 == n => sigma_min, // the ends are what was asked for, to the bit
+        _ => (high + i as f64 / last * (low - high)).powf(rho),
+    };
     let checked = |i| NoiseLevel::variance_exploding(sigma(i)).map(NoiseLevel::sigma);
     (0..n).rev().map(checked).collect()
 }

@@ -18,7 +18,7 @@ use crate::error::ScheduleError;
 pub const MAX_STEPS: usize = 1 << 24;
 
 /// The variance below which `posterior_log_variance_clipped` does not go (the clamp of diffusers and lucidrains).
-const LEAST_VARIANCE: f64 = 1e-20;
+pub(super) const LEAST_VARIANCE: f64 = 1e-20;
 
 /// Noise levels by timestep, 0 the least noisy.
 #[derive(Clone, Debug, PartialEq)]

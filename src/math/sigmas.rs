@@ -5,7 +5,8 @@
 //! 2024, arXiv 2407.12173), or in the time of a continuous VP process (Song et al. 2021, arXiv 2011.13456). A network that
 //! knows timesteps is told the one whose ratio is nearest, interpolated.
 //!
-//! **Practice.** Lists run from noisy to clean and do not hold the final 0. One sigma is the largest.
+//! **Practice.** Lists run from noisy to clean, from exactly the largest to exactly the least sigma that was given, and do
+//! not hold the final 0. A list of one is the largest.
 
 use super::beta_distribution::quantile;
 use super::sampler::check;
@@ -39,7 +40,11 @@ pub fn polyexponential(n: usize, sigma_min: f64, sigma_max: f64, rho: f64) -> Re
     check_ends(n, sigma_min, sigma_max)?;
     check::positive("rho", rho)?;
     let (low, high) = (sigma_min.ln(), sigma_max.ln());
-    let sigma = |x: f64| if x == 1.0 { sigma_max } else { (x.powf(rho) * (high - low) + low).exp() };
+    let sigma = |x: f64| match x {
+        1.0 => sigma_max,
+        0.0 => sigma_min,
+        _ => (x.powf(rho) * (high - low) + low).exp(),
+    };
     Ok(falling(n).map(sigma).collect())
 }
 
@@ -47,7 +52,7 @@ pub fn polyexponential(n: usize, sigma_min: f64, sigma_max: f64, rho: f64) -> Re
 /// diffusers takes `a = b = 0.6`).
 ///
 /// # Errors
-/// [`SamplerError::Parameter`]: `a` and `b` must be within 0.01..=100; [`SamplerError::Schedule`] for the count and for
+/// [`SamplerError::Parameter`]: `a` and `b` must be within 0.1..=100; [`SamplerError::Schedule`] for the count and for
 /// ends in the wrong order.
 pub fn beta(n: usize, sigma_min: f64, sigma_max: f64, a: f64, b: f64) -> Result<Vec<f64>, SamplerError> {
     check_ends(n, sigma_min, sigma_max)?;

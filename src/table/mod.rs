@@ -11,8 +11,10 @@
 //! A row may be a hole: no value exists at that timestep (epsilon to x0 at zero terminal SNR), and whoever applies the
 //! table must answer NaN there and never a neighbour's numbers.
 
+mod loss;
 mod step;
 
+pub use loss::{Curve, LossRow, Penalty, PenaltyError};
 pub use step::{Clip, Deviation, HISTORY, STEP_WIDTH, StepRow};
 
 use thiserror::Error;
@@ -20,10 +22,24 @@ use thiserror::Error;
 /// `out = matrix * in`, row by row: `[[m00, m01], [m10, m11]]`. Without units.
 pub type Matrix = [[f64; 2]; 2];
 
-/// One matrix per timestep, index 0 first; some may be holes.
+/// What a table holds a timestep: four numbers, one `vec4` on the GPU.
+pub trait Row {
+    /// In the order in which a kernel reads them.
+    fn numbers(&self) -> [f64; 4];
+}
+
+/// `[m00, m01, m10, m11]`.
+impl Row for Matrix {
+    fn numbers(&self) -> [f64; 4] {
+        let [[m00, m01], [m10, m11]] = *self;
+        [m00, m01, m10, m11]
+    }
+}
+
+/// One row per timestep, index 0 first; some may be holes.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Table {
-    rows: Vec<Option<Matrix>>,
+pub struct Table<R = Matrix> {
+    rows: Vec<Option<R>>,
 }
 
 /// Why a table cannot be rounded to f32.
@@ -40,14 +56,14 @@ pub enum TableError {
     },
 }
 
-impl Table {
+impl<R: Row> Table<R> {
     /// A table without holes.
-    pub fn new(rows: impl IntoIterator<Item = Matrix>) -> Self {
+    pub fn new(rows: impl IntoIterator<Item = R>) -> Self {
         Self::with_holes(rows.into_iter().map(Some))
     }
 
     /// A table in which `None` says that no value exists at that index.
-    pub fn with_holes(rows: impl IntoIterator<Item = Option<Matrix>>) -> Self {
+    pub fn with_holes(rows: impl IntoIterator<Item = Option<R>>) -> Self {
         Self { rows: rows.into_iter().collect() }
     }
 
@@ -63,40 +79,38 @@ impl Table {
         self.rows.is_empty()
     }
 
-    /// The matrix at `index`; `None` for a hole and beyond the end.
+    /// The row at `index`; `None` for a hole and beyond the end.
     #[must_use]
-    pub fn row(&self, index: usize) -> Option<&Matrix> {
+    pub fn row(&self, index: usize) -> Option<&R> {
         self.rows.get(index)?.as_ref()
     }
 
     /// All rows in order.
     #[must_use]
-    pub fn rows(&self) -> &[Option<Matrix>] {
+    pub fn rows(&self) -> &[Option<R>] {
         &self.rows
     }
 
-    /// The first index without a matrix.
+    /// The first index without a row.
     #[must_use]
     pub fn first_hole(&self) -> Option<usize> {
         self.rows.iter().position(Option::is_none)
     }
 
-    /// Every row rounded once to f32, as `[m00, m01, m10, m11]`; holes stay holes.
+    /// The [numbers](Row::numbers) of every row, rounded once to f32; holes stay holes.
     ///
     /// A coefficient below f32's range rounds to a subnormal or to zero.
     ///
     /// # Errors
     /// [`TableError::NotFinite`] for the first coefficient that f32 cannot hold.
     pub fn rounded(&self) -> Result<Vec<Option<[f32; 4]>>, TableError> {
-        let round =
-            |(index, row): (usize, &Option<Matrix>)| row.as_ref().map(|row| rounded_row(index, row)).transpose();
+        let round = |(index, row): (usize, &Option<R>)| row.as_ref().map(|row| rounded_row(index, row)).transpose();
         self.rows.iter().enumerate().map(round).collect()
     }
 }
 
-fn rounded_row(index: usize, row: &Matrix) -> Result<[f32; 4], TableError> {
-    let [[m00, m01], [m10, m11]] = *row;
-    let row = [m00, m01, m10, m11];
+fn rounded_row(index: usize, row: &impl Row) -> Result<[f32; 4], TableError> {
+    let row = row.numbers();
     let unfit = row.into_iter().find(|value| !(*value as f32).is_finite());
     match unfit {
         Some(value) => Err(TableError::NotFinite { index, value }),

@@ -39,6 +39,14 @@ impl Vectors {
         words(&data).map(|word| usize::try_from(i64::from_le_bytes(word)).unwrap()).collect()
     }
 
+    /// A tensor of any kind of numbers, widened.
+    pub fn numbers(&self, name: &str) -> Vec<f64> {
+        match self.tensor(name).0 {
+            Dtype::I64 => self.indices(name).into_iter().map(|i| i as f64).collect(),
+            _ => self.f64(name),
+        }
+    }
+
     /// A tensor of U32 words.
     pub fn u32(&self, name: &str) -> Vec<u32> {
         let (dtype, data) = self.tensor(name);

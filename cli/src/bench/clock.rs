@@ -9,13 +9,13 @@ use crate::compute::gpu_failure;
 use crate::report::{Failure, Outcome};
 use anyhow::anyhow;
 use std::time::Instant;
-use tweedie::gpu::{At, MapPlan, RecordError};
+use tweedie::gpu::{At, RecordError, Recordable};
 use tweedie::headless::Gpu;
 
 /// What is timed.
 #[derive(Debug)]
 pub enum Work {
-    Plan(Box<MapPlan>),
+    Plan(Box<dyn Recordable>),
     BufferCopy(Pieces),
     StreamCopy(Pieces),
 }

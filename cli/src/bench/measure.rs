@@ -5,7 +5,7 @@ use super::statistics::Summary;
 use crate::report::{Failure, Outcome};
 use anyhow::anyhow;
 use std::time::{Duration, Instant};
-use tweedie::gpu::{At, MapPlan};
+use tweedie::gpu::{At, Recordable};
 
 /// Runs of each work, unless the user says how many: at least `FEW`, then as many as fit into `BUDGET`.
 const FEW: usize = 15;
@@ -102,7 +102,7 @@ fn by_timestamps(clock: &Clock, works: &[Works], runs: usize, round: f64) -> Out
 }
 
 /// Nanoseconds of the host for recording a plan once, a dispatch of it: the best of several passes, none of them submitted.
-pub fn record_ns(clock: &Clock, plan: &MapPlan) -> Outcome<f64> {
+pub fn record_ns(clock: &Clock, plan: &dyn Recordable) -> Outcome<f64> {
     const PASSES: usize = 5;
     const RECORDINGS: usize = 1000;
     let mut best = f64::INFINITY;

@@ -1,8 +1,14 @@
 //! The ops that are measured. To add one, add a row.
 
 use super::batch::Set;
-use tweedie::gpu::{Context, Drawn, MapPlan, NoiseKey, Second, Timesteps};
+use tweedie::gpu::{Context, Drawn, Noise, NoiseKey, Recordable, Rules, Second, Step, StepPlan, Timesteps};
+use tweedie::math::NoiseLevel;
+use tweedie::math::sampler::{Ddpm, Denoiser, Estimate, FirstOrder, Grid, Sampler, Solver, Variance};
+use tweedie::table::{Clip, StepRow};
 use tweedie::{Conversion, Diffusion, Error, Holes, Noising, Quantity};
+
+/// What an op makes of a set of buffers.
+type Planned = Result<Box<dyn Recordable>, Error>;
 
 /// An op: what it moves at least, and the plan for a set of buffers.
 #[derive(Debug)]
@@ -14,11 +20,11 @@ pub struct Op {
     /// Tensors written.
     pub writes: usize,
     /// Reads `set.inputs[..reads]` and writes `set.outputs[..writes]`.
-    pub plan: fn(&Diffusion, &Context, &Set) -> Result<MapPlan, Error>,
+    pub plan: fn(&Diffusion, &Context, &Set) -> Planned,
 }
 
 /// Every op.
-pub const OPS: [Op; 5] = [
+pub const OPS: [Op; 7] = [
     Op { name: "noise", reads: 2, writes: 1, plan: |d, c, s| noising(d, c, s, given(s), None) },
     Op { name: "noise_target_v", reads: 2, writes: 2, plan: |d, c, s| noising(d, c, s, given(s), Some(Quantity::V)) },
     Op {
@@ -33,6 +39,24 @@ pub const OPS: [Op; 5] = [
         reads: 2,
         writes: 2,
         plan: |d, c, s| convert(d, c, s, Quantity::V, Some(Quantity::Epsilon)),
+    },
+    Op {
+        name: "ddim_v_clip",
+        reads: 2,
+        writes: 1,
+        plan: |d, c, s| {
+            let ddim = FirstOrder { estimate: Estimate::Rederived, ..FirstOrder::ddim(0.0) };
+            step(d, c, s, &ddim, Quantity::V, Noise::None)
+        },
+    },
+    Op {
+        name: "ddpm_eps_clip_draw",
+        reads: 2,
+        writes: 1,
+        plan: |d, c, s| {
+            let noise = Noise::drawn(NoiseKey::seed(1));
+            step(d, c, s, &Ddpm::new(Variance::FixedSmall), Quantity::Epsilon, noise)
+        },
     },
 ];
 
@@ -51,7 +75,7 @@ fn noising(
     set: &Set,
     epsilon: Second<'_>,
     target: Option<Quantity>,
-) -> Result<MapPlan, Error> {
+) -> Planned {
     let noising = Noising {
         shape: set.shape,
         timesteps: Timesteps::per_sample(&set.timesteps),
@@ -60,17 +84,11 @@ fn noising(
         first: (Quantity::Xt, set.output(0)),
         second: target.map(|target| (target, set.output(1))),
     };
-    diffusion.noising(context, &noising)
+    Ok(Box::new(diffusion.noising(context, &noising)?))
 }
 
 /// `x_t` and a prediction to `x0`, and to a second quantity if there is one.
-fn convert(
-    diffusion: &Diffusion,
-    context: &Context,
-    set: &Set,
-    from: Quantity,
-    second: Option<Quantity>,
-) -> Result<MapPlan, Error> {
+fn convert(diffusion: &Diffusion, context: &Context, set: &Set, from: Quantity, second: Option<Quantity>) -> Planned {
     let conversion = Conversion {
         shape: set.shape,
         timesteps: Timesteps::per_sample(&set.timesteps),
@@ -80,7 +98,41 @@ fn convert(
         second: second.map(|quantity| (quantity, set.output(1))),
         holes: Holes::Reject,
     };
-    diffusion.conversion(context, &conversion)
+    Ok(Box::new(diffusion.conversion(context, &conversion)?))
+}
+
+/// One step of a sampler that visits every timestep, each sample at its own.
+fn step(
+    diffusion: &Diffusion,
+    context: &Context,
+    set: &Set,
+    solver: &impl Solver,
+    prediction: Quantity,
+    noise: Noise<'_>,
+) -> Planned {
+    let schedule = diffusion.schedule();
+    let timesteps: Vec<usize> = (0..schedule.len()).rev().collect();
+    let grid = Grid::of_schedule(schedule, &timesteps, NoiseLevel::CLEAN)?;
+    let sampler = Sampler::new(solver, &grid, &Denoiser::new(prediction).clipped(Clip::Range(1.0)))?;
+    // The samples hold timesteps, and timestep t is the call that many before the last.
+    let rows: Vec<StepRow> = sampler.calls().iter().rev().map(|call| call.row).collect();
+    let step = Step {
+        rows: &rows,
+        rules: Rules { clip: sampler.clip(), ..Rules::default() },
+        shape: set.shape,
+        calls: Timesteps::per_sample(&set.timesteps),
+        x: set.input(0),
+        prediction: set.input(1),
+        unconditional: None,
+        noise,
+        learned: None,
+        known: None,
+        next: set.output(0),
+        x0: None,
+        input: None,
+        health: false,
+    };
+    Ok(Box::new(StepPlan::new(context, &step)?))
 }
 
 impl Op {

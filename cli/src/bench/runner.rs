@@ -75,7 +75,7 @@ impl Runner {
         };
         let times = measure(&self.clock, &works, self.runs)?;
         let record = match works[0].first() {
-            Some(Work::Plan(plan)) => Some(record_ns(&self.clock, plan)?),
+            Some(Work::Plan(plan)) => Some(record_ns(&self.clock, plan.as_ref())?),
             _ => None,
         };
         let moved = 2 * copies::half(bytes);
@@ -146,7 +146,7 @@ impl Runner {
             } else {
                 first_use.later.push(milliseconds)
             }
-            works.push(Work::Plan(Box::new(plan)));
+            works.push(Work::Plan(plan));
         }
         Ok(works)
     }

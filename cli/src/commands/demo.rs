@@ -301,7 +301,8 @@ impl<'a> Show<'a> {
         let errs = Table::new(sizes.map(|size| [[1.0, size], [0.0, 0.0]]));
         let rows: Vec<u32> = (0..self.shape.batch).collect();
         let rows_buffer = adapter.gpu.upload("demo::rows", bytemuck::cast_slice(&rows));
-        let error_key = self.key.stream(1 + quantity as u32);
+        let place = Quantity::ALL.iter().position(|known| *known == quantity).unwrap_or(0);
+        let error_key = self.key.stream(1 + place as u32);
         let err = MapPlan::new(
             &adapter.context,
             &Map {

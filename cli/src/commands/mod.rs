@@ -4,8 +4,10 @@ pub mod bench;
 pub mod convert;
 pub mod demo;
 pub mod devices;
+pub mod loss;
 pub mod noise;
 pub mod posterior;
+pub mod sample;
 pub mod schedule;
 pub mod verify;
 

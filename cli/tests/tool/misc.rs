@@ -34,12 +34,13 @@ const SCHEDULE: [&str; 9] = [
 
 fn help() {
     let compute = ["--adapter", "--on", "--storage"];
-    let commands: [(&str, &[&str], bool, bool); 7] = [
+    let commands: [(&str, &[&str], bool, bool); 8] = [
         ("devices", &["--backend"], false, false),
         ("schedule", &["--out", "--plot"], true, false),
         ("noise", &["--out", "--target", "--seed"], true, true),
         ("convert", &["--out", "--from", "--to", "--allow-undefined"], true, true),
         ("posterior", &["--out", "--from", "--allow-undefined"], true, true),
+        ("loss", &["--out", "--kind", "--delta", "--weight", "--predicts", "--target", "--grad-of"], true, true),
         ("verify", &["--storage", "--wrong-coefficient", "--adapter"], true, false),
         ("demo", &["--out", "--error", "--seed"], true, true),
     ];

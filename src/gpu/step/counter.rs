@@ -1,18 +1,22 @@
 //! Which call a loop is at, kept on the GPU: for loops that are recorded once and replayed, or whose length the GPU decides.
 
+use crate::gpu::context::{Pipeline, entry, storage};
 use crate::gpu::error::PlanError;
 use crate::gpu::map::Timesteps;
 use crate::gpu::{Context, Shape};
+use std::sync::Arc;
 
 /// Advances `u32`s that a plan reads its calls from; see [`Timesteps::Shared`] and [`Timesteps::PerSample`].
 #[derive(Debug)]
 pub struct Counter {
-    pipeline: wgpu::ComputePipeline,
+    pipeline: Arc<Pipeline>,
     group: wgpu::BindGroup,
     workgroups: u32,
 }
 
 impl Counter {
+    pub(in crate::gpu) const SHADER: &str = include_str!("../../../shaders/counter.wgsl");
+
     /// For the `count` words from byte `offset` of a buffer with usage STORAGE: the same as the plan's.
     ///
     /// # Errors
@@ -28,26 +32,15 @@ impl Counter {
             let (allowed, found) = (u64::from(allowed), u64::from(workgroups));
             return Err(PlanError::DeviceLimit { what, limit, allowed, found });
         }
-        let device = context.device();
-        let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
-            label: Some("tweedie::Counter::shader"),
-            source: wgpu::ShaderSource::Wgsl(include_str!("../../../shaders/counter.wgsl").into()),
-        });
-        let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-            label: Some("tweedie::Counter::pipeline"),
-            layout: None,
-            module: &module,
-            entry_point: Some("advance"),
-            compilation_options: wgpu::PipelineCompilationOptions::default(),
-            cache: None,
-        });
+        let bindings = [entry(0, storage(true), false), entry(1, wgpu::BufferBindingType::Uniform, false)];
+        let pipeline = context.small_pipeline("advance", || Self::SHADER.to_owned(), &bindings);
         // The whole buffer is bound, so that its offset needs no alignment.
         let first = (offset / 4) as u32;
         let words = bytemuck::cast::<[u32; 4], [u8; 16]>([count, first, 0, 0]);
         let count = context.buffer_with("tweedie::Counter::count", wgpu::BufferUsages::UNIFORM, &words);
-        let group = device.create_bind_group(&wgpu::BindGroupDescriptor {
+        let group = context.device().create_bind_group(&wgpu::BindGroupDescriptor {
             label: Some("tweedie::Counter::group"),
-            layout: &pipeline.get_bind_group_layout(0),
+            layout: &pipeline.layout,
             entries: &[
                 wgpu::BindGroupEntry { binding: 0, resource: buffer.as_entire_binding() },
                 wgpu::BindGroupEntry { binding: 1, resource: count.as_entire_binding() },
@@ -58,7 +51,7 @@ impl Counter {
 
     /// Records the advance into the caller's pass: one small dispatch.
     pub fn record(&self, pass: &mut wgpu::ComputePass<'_>) {
-        pass.set_pipeline(&self.pipeline);
+        pass.set_pipeline(&self.pipeline.pipeline);
         pass.set_bind_group(0, &self.group, &[]);
         pass.dispatch_workgroups(self.workgroups, 1, 1);
     }

@@ -47,6 +47,11 @@ pub struct Rules {
     pub rescale: f64,
 }
 
+/// What a step's output may be off by, in units of the bound of a [`Comparison`](super::compare::Comparison), which allows
+/// for one sum of two products: the mixture of predictions, the clean sample made of it and the next sample made of that
+/// are three sums of up to seven terms.
+pub const ROUNDINGS: f64 = 2.5;
+
 /// The noise of a loop.
 #[derive(Clone, Copy, Debug, Default)]
 pub enum Noise<'a> {

@@ -24,19 +24,9 @@ pub(in crate::math) fn fraction(name: &'static str, value: f64) -> Result<(), Sa
 
 /// The shapes of a beta distribution for which its quantiles are accurate.
 pub(in crate::math) fn shape(name: &'static str, value: f64) -> Result<(), SamplerError> {
-    require((0.01..=100.0).contains(&value), name, "within 0.01..=100", value)
+    require((0.1..=100.0).contains(&value), name, "within 0.1..=100", value)
 }
 
 pub(super) fn not_nan(name: &'static str, value: f64) -> Result<(), SamplerError> {
     require(!value.is_nan(), name, "a number", value)
-}
-
-/// The orders that multistep solvers have.
-const MOST_ORDER: usize = 3;
-
-pub(super) fn order(solver: &'static str, found: usize) -> Result<(), SamplerError> {
-    match found {
-        1..=MOST_ORDER => Ok(()),
-        _ => Err(SamplerError::Order { solver, most: MOST_ORDER, found }),
-    }
 }

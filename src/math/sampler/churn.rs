@@ -93,7 +93,7 @@ impl UnseenChurn {
             // The network's input was scaled for sigma, but what it predicts is read as if for the raised level.
             _ => Step { from: raised, ..*step },
         };
-        let mut call = Call::begin(k, &converted, denoiser)?;
+        let mut call = Call::begin(k, &converted, denoiser, Quantity::X0)?;
         call.level = step.from;
         let move_ = Transition { from: raised, to: step.to };
         let row = &mut call.row;

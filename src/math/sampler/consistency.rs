@@ -11,6 +11,7 @@
 
 use super::{Call, Denoiser, Grid, Solution, Solver, Step, check};
 use crate::error::SamplerError;
+use crate::math::Quantity;
 
 /// The scaling that makes a consistency model the identity at timestep 0.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -36,7 +37,7 @@ impl Consistency {
     }
 
     fn call(&self, k: usize, step: &Step, denoiser: &Denoiser) -> Result<Call, SamplerError> {
-        let mut call = Call::begin(k, step, denoiser)?;
+        let mut call = Call::begin(k, step, denoiser, Quantity::X0)?;
         let [skip, out] = match self.boundary {
             None => [0.0, 1.0],
             Some(Boundary { timestep_scaling, sigma_data }) => {

@@ -13,6 +13,7 @@
 use super::transition::Transition;
 use super::{Call, Compat, Denoiser, Grid, Solution, Solver, Step};
 use crate::error::SamplerError;
+use crate::math::Quantity;
 use crate::table::{Deviation, StepRow};
 
 /// The variance below which diffusers does not go.
@@ -52,10 +53,10 @@ impl Ddpm {
     }
 
     fn call(&self, k: usize, step: &Step, denoiser: &Denoiser) -> Result<Call, SamplerError> {
-        let move_ = Transition { from: step.from, to: step.to };
+        let move_ = Transition::of(step);
         move_.check_cleaner(k, "DDPM")?;
         let lost = move_.lost();
-        let mut call = Call::begin(k, step, denoiser)?;
+        let mut call = Call::begin(k, step, denoiser, Quantity::X0)?;
         call.row.clean = step.to.alpha() * lost;
         call.row.x = move_.kept() * move_.ratio();
         let [small, large] = [step.to, step.from].map(|level| level.sigma() * level.sigma() * lost);
@@ -90,6 +91,6 @@ impl Solver for Ddpm {
         };
         let steps = grid.steps().iter().enumerate();
         let calls = steps.map(|(k, step)| self.call(k, step, denoiser)).collect::<Result<Vec<_>, _>>()?;
-        Ok(Solution { calls, deviation })
+        Ok(Solution { deviation, ..calls.into() })
     }
 }

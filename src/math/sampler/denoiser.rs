@@ -23,8 +23,6 @@ pub enum Prediction {
     Edm {
         /// The standard deviation of the data, 0.5 in the paper.
         sigma_data: f64,
-        /// Whether it predicts `-F` (`v_prediction` of diffusers' EDM schedulers).
-        negated: bool,
     },
 }
 
@@ -47,8 +45,8 @@ impl Prediction {
                 let [c_x, c_p] = solve(seen, given, wanted)?;
                 Ok([c_x * input, c_p])
             }
-            Self::Edm { sigma_data, negated } => {
-                let clean = edm_clean(level, sigma_data, negated);
+            Self::Edm { sigma_data } => {
+                let clean = edm_clean(level, sigma_data);
                 let [c_x, c_x0] = solve(level, Quantity::X0, wanted)?;
                 Ok([c_x0.mul_add(clean[0], c_x), c_x0 * clean[1]])
             }
@@ -57,11 +55,10 @@ impl Prediction {
 }
 
 /// `[c_skip, c_out]`.
-fn edm_clean(level: NoiseLevel, sigma_data: f64, negated: bool) -> [f64; 2] {
+fn edm_clean(level: NoiseLevel, sigma_data: f64) -> [f64; 2] {
     let whole = sigma_data.hypot(level.sigma());
     let (data, noise) = (sigma_data / whole, level.sigma() / whole);
-    let c_out = noise * sigma_data;
-    [data * data, if negated { -c_out } else { c_out }]
+    [data * data, noise * sigma_data]
 }
 
 /// How an answer of the network becomes a clean sample.
@@ -69,6 +66,9 @@ fn edm_clean(level: NoiseLevel, sigma_data: f64, negated: bool) -> [f64; 2] {
 pub struct Denoiser {
     /// What the network predicts.
     pub prediction: Prediction,
+    /// Whether the network answers with the opposite sign: velocities of a time that runs from noise to data, and
+    /// `v_prediction` of diffusers' EDM schedulers.
+    pub negated: bool,
     /// What is done to the clean sample before it is used.
     pub clip: Clip,
 }
@@ -76,7 +76,7 @@ pub struct Denoiser {
 impl Denoiser {
     /// A network that predicts this, without clipping.
     pub fn new(prediction: impl Into<Prediction>) -> Self {
-        Self { prediction: prediction.into(), clip: Clip::None }
+        Self { prediction: prediction.into(), negated: false, clip: Clip::None }
     }
 
     /// The same with clipping or thresholding.
@@ -88,11 +88,12 @@ impl Denoiser {
     /// The coefficients of `x` and the prediction in the wanted quantity at the start of step `k`.
     pub(super) fn row(&self, wanted: Quantity, k: usize, step: &Step) -> Result<[f64; 2], SamplerError> {
         let row = self.prediction.row(wanted, step.from, step.input);
-        row.map_err(|source| SamplerError::Undefined { step: k, source })
+        let [c_x, c_p] = row.map_err(|source| SamplerError::Undefined { step: k, source })?;
+        Ok([c_x, if self.negated { -c_p } else { c_p }])
     }
 
     pub(super) fn check(&self) -> Result<(), SamplerError> {
-        if let Prediction::Edm { sigma_data, .. } = self.prediction {
+        if let Prediction::Edm { sigma_data } = self.prediction {
             check::positive("sigma_data", sigma_data)?;
         }
         match self.clip {

@@ -13,7 +13,7 @@
 //! **Practice.** The first steps have as many x0 as there are, a step to a clean sample is always of first order (its `h`
 //! is infinite), and a call made at pure noise is not used later (it is infinitely far away).
 
-use super::multistep::{MOST_NODES, integrals, weights};
+use super::multistep::{Form, MOST_NODES, check_order, integrals, nodes, weights};
 use super::transition::Transition;
 use super::{Call, Compat, Denoiser, Grid, Solution, Solver, check};
 use crate::error::SamplerError;
@@ -40,6 +40,8 @@ pub struct DpmSolver {
     pub order: usize,
     /// How they are integrated.
     pub kind: DpmKind,
+    /// In x0 (DPM-Solver++) or in epsilon (DPM-Solver, `dpmsolver` of diffusers), which has no stochastic variant here.
+    pub form: Form,
     /// 0 for the ODE, 1 for the SDE (`sde-dpmsolver++`), anything between.
     pub eta: f64,
     /// What fresh noise is multiplied with (`s_noise` of k-diffusion), usually 1.
@@ -48,7 +50,7 @@ pub struct DpmSolver {
     pub lower_order_final: bool,
     /// The last step is of first order.
     pub euler_at_final: bool,
-    /// diffusers' third-order SDE has a coefficient that is 1 too low, so that it does not converge.
+    /// diffusers' third-order SDE has a coefficient that is 1 too low, which makes it a first-order one.
     pub compat: Compat,
 }
 
@@ -59,6 +61,7 @@ impl DpmSolver {
         Self {
             order,
             kind: DpmKind::Midpoint,
+            form: Form::X0,
             eta: 0.0,
             noise_scale: 1.0,
             lower_order_final: true,
@@ -101,42 +104,38 @@ impl DpmSolver {
     }
 
     fn call(&self, k: usize, grid: &Grid, denoiser: &Denoiser) -> Result<Call, SamplerError> {
-        let steps = grid.steps();
+        let (steps, form) = (grid.steps(), self.form);
         let step = &steps[k];
-        let move_ = Transition { from: step.from, to: step.to };
-        if self.eta > 0.0 {
+        let nodes = nodes(steps, k, self.order_at(k, steps.len()));
+        let mut call = Call::begin(k, step, denoiser, form.quantity())?;
+        let row = &mut call.row;
+        row.x = form.ratio(step);
+        if self.eta == 0.0 {
+            let [m0, h1, h2, _] = form.weights(step, &nodes, &self.integrals(nodes.len(), form.h(step)));
+            (row.clean, row.history) = (m0, [h1, h2, 0.0]);
+        } else {
+            let (move_, scale) = (Transition::of(step), step.to.alpha());
             move_.check_cleaner(k, "a stochastic DPM-Solver++")?;
-        }
-        let nodes = nodes(grid, k, self.order_at(k, steps.len()));
-        let h = (1.0 + self.eta) * move_.h();
-        let [m0, h1, h2, _] = weights(&nodes, &self.integrals(nodes.len(), h)).map(|w| w * step.to.alpha());
-        let mut call = Call::begin(k, step, denoiser)?;
-        call.row.x = move_.ratio() * move_.kept().powf(self.eta);
-        (call.row.clean, call.row.history) = (m0, [h1, h2, 0.0]);
-        if self.eta > 0.0 {
-            let fresh = -(-2.0 * self.eta * move_.h()).exp_m1();
-            call.row.z = step.to.sigma() * fresh.sqrt() * self.noise_scale;
+            let h = (1.0 + self.eta) * move_.h();
+            let [m0, h1, h2, _] = weights(&nodes, &self.integrals(nodes.len(), h)).map(|weight| weight * scale);
+            (row.clean, row.history) = (m0, [h1, h2, 0.0]);
+            row.x *= move_.kept().powf(self.eta);
+            row.z = step.to.sigma() * (-(-2.0 * self.eta * move_.h()).exp_m1()).sqrt() * self.noise_scale;
         }
         Ok(call)
     }
 }
 
-/// Where the last `order` calls lie, in units of step `k`: 0, and back from there. Fewer where a call or the step itself
-/// is infinitely far away.
-pub(super) fn nodes(grid: &Grid, k: usize, order: usize) -> Vec<f64> {
-    let steps = grid.steps();
-    let h = Transition { from: steps[k].from, to: steps[k].to }.h();
-    let back = |j: usize| -Transition { from: steps[k - j].from, to: steps[k].from }.h() / h;
-    let earlier = (1..order.min(k + 1)).map(back).take_while(|node| h.is_finite() && node.is_finite());
-    std::iter::once(0.0).chain(earlier).collect()
-}
-
 impl Solver for DpmSolver {
     fn solve(&self, grid: &Grid, denoiser: &Denoiser) -> Result<Solution, SamplerError> {
-        check::order("DPM-Solver++", self.order)?;
+        check_order("DPM-Solver++", self.order)?;
         check::fraction("eta", self.eta)?;
         check::not_negative("the scale of the noise", self.noise_scale)?;
-        let calls = (0..grid.len()).map(|k| self.call(k, grid, denoiser));
-        Ok(calls.collect::<Result<Vec<_>, _>>()?.into())
+        if self.form == Form::Epsilon && self.eta > 0.0 {
+            let (solver, what) = ("DPM-Solver in epsilon", "draw noise");
+            return Err(SamplerError::Unsupported { solver, what, step: 0 });
+        }
+        let calls = (0..grid.len()).map(|k| self.call(k, grid, denoiser)).collect::<Result<Vec<_>, _>>()?;
+        Ok(Solution { keeps: self.form.quantity(), ..calls.into() })
     }
 }

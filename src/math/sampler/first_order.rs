@@ -56,12 +56,14 @@ impl FirstOrder {
     }
 
     fn call(&self, k: usize, step: &Step, denoiser: &Denoiser) -> Result<Call, SamplerError> {
-        let move_ = Transition { from: step.from, to: step.to };
-        let mut call = Call::begin(k, step, denoiser)?;
+        let move_ = Transition::of(step);
+        let mut call = Call::begin(k, step, denoiser, Quantity::X0)?;
         let row = &mut call.row;
-        if self.eta == 0.0 && self.estimate == Estimate::Rederived {
+        // At a clean sample nothing can be derived from x0, and the sample is not clipped either.
+        let rederived = self.estimate == Estimate::Rederived && step.from.sigma() > 0.0;
+        if rederived && self.eta == 0.0 {
             (row.x, row.clean) = (move_.ratio(), move_.added() / step.from.sigma());
-        } else if self.estimate == Estimate::Rederived {
+        } else if rederived {
             let (direction, noise) = self.split(k, move_)?;
             row.x = direction / step.from.sigma();
             row.clean = step.to.alpha() - row.x * step.from.alpha();

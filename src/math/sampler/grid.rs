@@ -87,19 +87,25 @@ impl Grid {
     /// # Errors
     /// [`SamplerError::NoSteps`]; [`SamplerError::Parameter`] for numbers that are not finite;
     /// [`SamplerError::Direction`] unless the noise-to-signal ratio falls in every step and from step to step, or rises
-    /// in all of them. The last step alone may lead nowhere.
+    /// in all of them. The step at the clean end alone may lead nowhere.
     pub fn new(steps: Vec<Step>, scale: Scale) -> Result<Self, SamplerError> {
-        let first = steps.first().ok_or(SamplerError::NoSteps)?;
-        let rising = first.to.noise_added_by(first.from) < 0.0;
+        let [first, .., last] = &steps[..] else {
+            let only = steps.first().ok_or(SamplerError::NoSteps)?;
+            check_numbers(only)?;
+            return Ok(Self { steps, scale });
+        };
+        let rising = last.to.noise_added_by(first.from) < 0.0;
+        let cleanest = if rising { 0 } else { steps.len() - 1 };
         for (k, step) in steps.iter().enumerate() {
             check_numbers(step)?;
             let falls = |from: NoiseLevel, to: NoiseLevel| match rising {
                 false => to.noise_added_by(from),
                 true => from.noise_added_by(to),
             };
-            let onward = steps.get(k + 1).is_none_or(|next| next.churn > 0.0 || falls(step.from, next.from) > 0.0);
-            let moved = falls(step.from, step.to);
-            if !onward || moved < 0.0 || (moved == 0.0 && k + 1 < steps.len()) {
+            let unchurned = steps.get(k + 1).filter(|next| next.churn == 0.0);
+            let onward = unchurned.map_or(f64::INFINITY, |next| falls(step.from, next.from));
+            let least = onward.min(falls(step.from, step.to));
+            if least < 0.0 || (least == 0.0 && k != cleanest) {
                 return Err(SamplerError::Direction { step: k });
             }
         }
@@ -114,6 +120,30 @@ impl Grid {
     /// [`Grid::new`].
     pub fn of_schedule(schedule: &Schedule, timesteps: &[usize], end: NoiseLevel) -> Result<Self, SamplerError> {
         let levels = levels_at(schedule, timesteps)?;
+        let targets = levels.iter().skip(1).copied().chain([end]);
+        Self::of_levels(Scale::VariancePreserving, &levels, targets, &as_told(timesteps))
+    }
+
+    /// As [`of_schedule`](Self::of_schedule), with the levels that follow from respaced betas `1 - abar_t/abar_s` in f64,
+    /// as guided-diffusion computes them (Nichol & Dhariwal 2021, arXiv 2102.09672, section 4).
+    ///
+    /// The same levels, but for a rounding of 1e-16 in `abar_t/abar_s`. It matters where `abar` falls by orders of
+    /// magnitude in one step: the last `alpha` of 10 steps of the cosine schedule is off by 1e-9 of it.
+    ///
+    /// # Errors
+    /// As `of_schedule`.
+    pub fn respaced(schedule: &Schedule, timesteps: &[usize], end: NoiseLevel) -> Result<Self, SamplerError> {
+        levels_at(schedule, timesteps)?;
+        let rises = timesteps.first() < timesteps.last();
+        let all = schedule.alphas_cumprod();
+        let abar = timesteps.iter().map(|&t| all[t]);
+        let abar: Vec<f64> = if rises { abar.collect() } else { abar.rev().collect() };
+        let before = [1.0].into_iter().chain(abar.iter().copied());
+        let betas: Vec<f64> = before.zip(&abar).map(|(before, now)| 1.0 - now / before).collect();
+        let mut levels = Schedule::from_betas(&betas)?.levels().to_vec();
+        if !rises {
+            levels.reverse();
+        }
         let targets = levels.iter().skip(1).copied().chain([end]);
         Self::of_levels(Scale::VariancePreserving, &levels, targets, &as_told(timesteps))
     }

@@ -15,14 +15,15 @@
 use super::transition::Transition;
 use super::{Call, Denoiser, Grid, Solution, Solver, Step};
 use crate::error::SamplerError;
+use crate::math::Quantity;
 
 /// Heun's method.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Heun;
 
 fn euler(k: usize, step: &Step, denoiser: &Denoiser) -> Result<Call, SamplerError> {
-    let move_ = Transition { from: step.from, to: step.to };
-    let mut call = Call::begin(k, step, denoiser)?;
+    let move_ = Transition::of(step);
+    let mut call = Call::begin(k, step, denoiser, Quantity::X0)?;
     (call.row.x, call.row.clean) = (move_.ratio(), move_.added() / step.from.sigma());
     Ok(call)
 }
@@ -31,8 +32,8 @@ fn euler(k: usize, step: &Step, denoiser: &Denoiser) -> Result<Call, SamplerErro
 fn correction(k: usize, step: &Step, grid: &Grid, denoiser: &Denoiser) -> Option<Result<Call, SamplerError>> {
     let timestep = step.to_timestep.filter(|_| step.to.sigma() > 0.0)?;
     let at_end = Step { timestep, from: step.to, input: grid.scale().input(step.to), ..*step };
-    Some(Call::begin(k, &at_end, denoiser).map(|mut call| {
-        let weight = 0.5 * Transition { from: step.from, to: step.to }.added() / step.to.sigma();
+    Some(Call::begin(k, &at_end, denoiser, Quantity::X0).map(|mut call| {
+        let weight = 0.5 * Transition::of(step).added() / step.to.sigma();
         (call.row.x, call.row.clean, call.row.history) = (1.0, weight, [-weight, 0.0, 0.0]);
         call
     }))

@@ -50,6 +50,7 @@ pub use dpm::{DpmKind, DpmSolver};
 pub use first_order::{Estimate, FirstOrder};
 pub use grid::{Grid, Scale, Step};
 pub use heun::Heun;
+pub use multistep::Form;
 pub use unipc::{Corrector, UniPc, UniPcKind};
 
 use crate::error::SamplerError;
@@ -84,12 +85,13 @@ pub struct Call {
 }
 
 impl Call {
-    /// The first call of step `k` of a grid: a row that only knows x0. Solvers fill in the rest.
+    /// The first call of step `k` of a grid: a row that only knows how x0 follows from the prediction, or another
+    /// quantity that is to be kept in its place. Solvers fill in the rest.
     ///
     /// # Errors
-    /// [`SamplerError::Undefined`] where the prediction does not determine x0.
-    pub fn begin(k: usize, step: &Step, denoiser: &Denoiser) -> Result<Self, SamplerError> {
-        let [c_x, c_p] = denoiser.row(Quantity::X0, k, step)?;
+    /// [`SamplerError::Undefined`] where the prediction does not determine it.
+    pub fn begin(k: usize, step: &Step, denoiser: &Denoiser, keeps: Quantity) -> Result<Self, SamplerError> {
+        let [c_x, c_p] = denoiser.row(keeps, k, step)?;
         let known = [step.to.alpha(), step.to.sigma()];
         let row = StepRow { x0: [c_x, c_p, 0.0], x: 0.0, known, ..StepRow::IDENTITY };
         Ok(Self { timestep: step.timestep, level: step.from, input: step.input, step: k, noise: k, row })
@@ -103,11 +105,13 @@ pub struct Solution {
     pub calls: Vec<Call>,
     /// What the noise is multiplied with besides its coefficient.
     pub deviation: Deviation,
+    /// What the rows call x0, and what is kept from call to call; see [`Sampler::keeps`].
+    pub keeps: Quantity,
 }
 
 impl From<Vec<Call>> for Solution {
     fn from(calls: Vec<Call>) -> Self {
-        Self { calls, deviation: Deviation::Fixed }
+        Self { calls, deviation: Deviation::Fixed, keeps: Quantity::X0 }
     }
 }
 
@@ -128,6 +132,7 @@ pub struct Sampler {
     start: [f64; 2],
     clip: Clip,
     deviation: Deviation,
+    keeps: Quantity,
 }
 
 impl Sampler {
@@ -138,7 +143,11 @@ impl Sampler {
     /// [`SamplerError::NotFinite`] for levels so extreme that a coefficient leaves f64.
     pub fn new(solver: &impl Solver, grid: &Grid, denoiser: &Denoiser) -> Result<Self, SamplerError> {
         denoiser.check()?;
-        let Solution { mut calls, deviation } = solver.solve(grid, denoiser)?;
+        let Solution { mut calls, deviation, keeps } = solver.solve(grid, denoiser)?;
+        if denoiser.clip != Clip::None && keeps != Quantity::X0 {
+            let (solver, what) = ("a solver that does not work in x0", "clip it");
+            return Err(SamplerError::Unsupported { solver, what, step: 0 });
+        }
         let churn = |call: &Call| grid.steps().get(call.step).map_or(0.0, |step| step.churn);
         let start = [1.0, calls.first().map_or(0.0, churn)];
         for k in 0..calls.len() {
@@ -155,13 +164,18 @@ impl Sampler {
             }
             check_finite(k, &call.row)?;
         }
-        Ok(Self { calls, start, clip: denoiser.clip, deviation })
+        Ok(Self { calls, start, clip: denoiser.clip, deviation, keeps })
     }
 
     /// The calls in the order in which they are made.
     #[must_use]
     pub fn calls(&self) -> &[Call] {
         &self.calls
+    }
+
+    /// The same to be changed: guidance, the scale of the input, or coefficients of one's own.
+    pub fn calls_mut(&mut self) -> &mut [Call] {
+        &mut self.calls
     }
 
     /// What the network is told at each call.
@@ -194,6 +208,12 @@ impl Sampler {
     #[must_use]
     pub const fn deviation(&self) -> Deviation {
         self.deviation
+    }
+
+    /// What stands in the place of x0 in every row and in the history: x0, but for solvers in [`Form::Epsilon`].
+    #[must_use]
+    pub const fn keeps(&self) -> Quantity {
+        self.keeps
     }
 
     /// How many earlier clean samples must be kept, 0 to 3.

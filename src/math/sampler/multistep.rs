@@ -13,8 +13,98 @@
 //! with the phi functions of exponential integrators (Hochbruck & Ostermann 2010, eq. 2.11). Solvers differ in the calls
 //! that they take and in what they put for some `M_i`.
 //!
+//! The same holds with the roles of signal and noise exchanged, for epsilon and `-h` (Lu et al. 2022, arXiv 2206.00927,
+//! proposition 3.1):
+//! ```text
+//! x' = alpha'/alpha*x + sigma' * sum_i M_i(-h) * (the coefficients of epsilon's polynomial)
+//! ```
+//!
 //! **Practice.** `M_0` is `-expm1(-h)`. The others follow from `M_i = 1 - i*M_{i-1}/h`, which loses `1/h` each time, or
 //! for small `h` from their power series.
+
+use super::Step;
+use super::transition::Transition;
+use crate::error::SamplerError;
+use crate::math::Quantity;
+
+/// Which quantity a multistep solver takes for a polynomial.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Form {
+    /// The clean sample: the data-prediction form of DPM-Solver++ and UniPC, which bears guidance and clipping.
+    #[default]
+    X0,
+    /// The noise: DPM-Solver, and UniPC with `predict_x0 = false`. Such a sampler keeps epsilon instead of x0.
+    Epsilon,
+}
+
+impl Form {
+    pub(super) const fn quantity(self) -> Quantity {
+        match self {
+            Self::X0 => Quantity::X0,
+            Self::Epsilon => Quantity::Epsilon,
+        }
+    }
+
+    /// What the sample is multiplied with.
+    pub(super) fn ratio(self, step: &Step) -> f64 {
+        match self {
+            Self::X0 => Transition::of(step).ratio(),
+            Self::Epsilon => step.to.alpha() / step.from.alpha(),
+        }
+    }
+
+    /// What the integrals are multiplied with.
+    pub(super) const fn scale(self, step: &Step) -> f64 {
+        match self {
+            Self::X0 => step.to.alpha(),
+            Self::Epsilon => step.to.sigma(),
+        }
+    }
+
+    /// The step in lambda, as the integrals take it.
+    pub(super) fn h(self, step: &Step) -> f64 {
+        match self {
+            Self::X0 => Transition::of(step).h(),
+            Self::Epsilon => -Transition::of(step).h(),
+        }
+    }
+
+    /// The weight of one value for the whole step, finite also where `h` is not.
+    pub(super) fn constant(self, step: &Step) -> f64 {
+        let added = Transition::of(step).added();
+        match self {
+            Self::X0 => added / step.from.sigma(),
+            Self::Epsilon => -added / step.from.alpha(),
+        }
+    }
+
+    /// The weights of the values at `nodes`; see [`weights`].
+    pub(super) fn weights(self, step: &Step, nodes: &[f64], integrals: &[f64; MOST_NODES]) -> [f64; MOST_NODES] {
+        match nodes {
+            [_] => [self.constant(step), 0.0, 0.0, 0.0],
+            _ => weights(nodes, integrals).map(|weight| weight * self.scale(step)),
+        }
+    }
+}
+
+/// Where the last `order` calls lie, in units of step `k`: 0, and back from there. Fewer where a call or the step itself
+/// is infinitely far away.
+pub(super) fn nodes(steps: &[Step], k: usize, order: usize) -> Vec<f64> {
+    let h = Transition::of(&steps[k]).h();
+    let back = |j: usize| -Transition { from: steps[k - j].from, to: steps[k].from }.h() / h;
+    let earlier = (1..order.min(k + 1)).map(back).take_while(|node| h.is_finite() && node.is_finite());
+    std::iter::once(0.0).chain(earlier).collect()
+}
+
+/// The orders that multistep solvers have.
+const MOST_ORDER: usize = 3;
+
+pub(super) fn check_order(solver: &'static str, found: usize) -> Result<(), SamplerError> {
+    match found {
+        1..=MOST_ORDER => Ok(()),
+        _ => Err(SamplerError::Order { solver, most: MOST_ORDER, found }),
+    }
+}
 
 /// The most calls that a polynomial goes through: three earlier ones and the current one.
 pub(super) const MOST_NODES: usize = 4;

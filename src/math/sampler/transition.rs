@@ -9,6 +9,7 @@
 //! (Lu et al. 2022, arXiv 2206.00927, write all of it in `h`; the posterior of Kingma et al. 2021, arXiv 2107.00630,
 //! appendix A, has variance `sigma'^2*(1 - kept^2)`.)
 
+use super::Step;
 use crate::error::SamplerError;
 use crate::math::NoiseLevel;
 use crate::math::level::log_ratio;
@@ -21,6 +22,10 @@ pub(super) struct Transition {
 }
 
 impl Transition {
+    pub(super) const fn of(step: &Step) -> Self {
+        Self { from: step.from, to: step.to }
+    }
+
     /// `alpha'*sigma - alpha*sigma'`: positive towards clean.
     pub(super) fn added(self) -> f64 {
         self.to.noise_added_by(self.from)

@@ -17,10 +17,8 @@
 //! **Practice.** As for DPM-Solver++ a step to a clean sample is of first order, and calls at pure noise are not used
 //! later; a step from pure noise is exact and is not corrected.
 
-use super::dpm::nodes;
-use super::multistep::{MOST_NODES, integrals, weights};
-use super::transition::Transition;
-use super::{Call, Denoiser, Grid, Solution, Solver, check};
+use super::multistep::{Form, MOST_NODES, check_order, integrals, nodes};
+use super::{Call, Denoiser, Grid, Solution, Solver, Step};
 use crate::error::SamplerError;
 use crate::table::HISTORY;
 
@@ -53,6 +51,8 @@ pub struct UniPc {
     pub order: usize,
     /// The function `B(h)`.
     pub kind: UniPcKind,
+    /// In x0, or in epsilon (`predict_x0 = false` of diffusers).
+    pub form: Form,
     /// Which steps are corrected.
     pub corrector: Corrector,
     /// The order falls to 1 towards the last step.
@@ -63,7 +63,7 @@ impl UniPc {
     /// With diffusers' defaults.
     #[must_use]
     pub const fn new(order: usize) -> Self {
-        Self { order, kind: UniPcKind::Bh2, corrector: Corrector::On, lower_order_final: true }
+        Self { order, kind: UniPcKind::Bh2, form: Form::X0, corrector: Corrector::On, lower_order_final: true }
     }
 
     fn corrects(&self, k: usize) -> bool {
@@ -74,13 +74,14 @@ impl UniPc {
         }
     }
 
-    fn nodes(&self, grid: &Grid, k: usize) -> Vec<f64> {
-        let most = if self.lower_order_final { self.order.min(grid.len() - k) } else { self.order };
-        nodes(grid, k, most)
+    fn nodes(&self, steps: &[Step], k: usize) -> Vec<f64> {
+        let most = if self.lower_order_final { self.order.min(steps.len() - k) } else { self.order };
+        nodes(steps, k, most)
     }
 
-    /// The integrals of a step, with the paper's 1/2 where there are two nodes.
-    fn weights(&self, nodes: &[f64], h: f64) -> [f64; MOST_NODES] {
+    /// The weights of the values at `nodes` over a step, with the paper's 1/2 where there are two.
+    fn weights(&self, nodes: &[f64], step: &Step) -> [f64; MOST_NODES] {
+        let h = self.form.h(step);
         let mut m = integrals(h);
         if nodes.len() == 2 {
             m[1] = match self.kind {
@@ -88,39 +89,31 @@ impl UniPc {
                 UniPcKind::Bh2 => 0.5 * m[0],
             };
         }
-        weights(nodes, &m)
+        self.form.weights(step, nodes, &m)
     }
 
     /// The weights of the last x0 in the predictor of step `k`, newest first.
-    fn predictor(&self, grid: &Grid, k: usize) -> [f64; MOST_NODES] {
-        let step = &grid.steps()[k];
-        let h = Transition { from: step.from, to: step.to }.h();
-        self.weights(&self.nodes(grid, k), h).map(|w| w * step.to.alpha())
+    fn predictor(&self, steps: &[Step], k: usize) -> [f64; MOST_NODES] {
+        self.weights(&self.nodes(steps, k), &steps[k])
     }
 
     /// What the corrector of step `k - 1` adds to the sample of call `k`, per x0, newest first: `C - P`.
-    fn correction(&self, grid: &Grid, k: usize) -> [f64; MOST_NODES] {
-        let Some(before) = k.checked_sub(1).filter(|&before| self.corrects(before)) else {
+    fn correction(&self, steps: &[Step], k: usize) -> [f64; MOST_NODES] {
+        let possible = |before: &usize| self.corrects(*before) && self.form.h(&steps[*before]).is_finite();
+        let Some(before) = k.checked_sub(1).filter(possible) else {
             return [0.0; MOST_NODES];
         };
-        let step = &grid.steps()[before];
-        let h = Transition { from: step.from, to: step.to }.h();
-        if !h.is_finite() {
-            return [0.0; MOST_NODES];
-        }
-        let nodes: Vec<f64> = std::iter::once(1.0).chain(self.nodes(grid, before)).collect();
-        let corrected = self.weights(&nodes, h).map(|w| w * step.to.alpha());
-        let [p0, p1, p2, _] = self.predictor(grid, before);
-        let [new, c0, c1, c2] = corrected;
+        let nodes: Vec<f64> = std::iter::once(1.0).chain(self.nodes(steps, before)).collect();
+        let [new, c0, c1, c2] = self.weights(&nodes, &steps[before]);
+        let [p0, p1, p2, _] = self.predictor(steps, before);
         [new, c0 - p0, c1 - p1, c2 - p2]
     }
 
-    fn call(&self, k: usize, grid: &Grid, denoiser: &Denoiser) -> Result<Call, SamplerError> {
-        let step = &grid.steps()[k];
-        let mut call = Call::begin(k, step, denoiser)?;
+    fn call(&self, k: usize, steps: &[Step], denoiser: &Denoiser) -> Result<Call, SamplerError> {
+        let mut call = Call::begin(k, &steps[k], denoiser, self.form.quantity())?;
         let row = &mut call.row;
-        row.x = Transition { from: step.from, to: step.to }.ratio();
-        let (predictor, correction) = (self.predictor(grid, k), self.correction(grid, k));
+        row.x = self.form.ratio(&steps[k]);
+        let (predictor, correction) = (self.predictor(steps, k), self.correction(steps, k));
         let weight = |j: usize| row.x.mul_add(correction[j], predictor[j]);
         let history: [f64; HISTORY] = std::array::from_fn(|j| weight(j + 1));
         (row.clean, row.history) = (weight(0), history);
@@ -130,13 +123,13 @@ impl UniPc {
 
 impl Solver for UniPc {
     fn solve(&self, grid: &Grid, denoiser: &Denoiser) -> Result<Solution, SamplerError> {
-        check::order("UniPC", self.order)?;
+        check_order("UniPC", self.order)?;
         let joined = grid.steps().windows(2).position(|pair| pair[0].to != pair[1].from);
         if let Some(step) = joined {
             let (solver, what) = ("UniPC", "start a step where the last one did not end");
             return Err(SamplerError::Unsupported { solver, what, step: step + 1 });
         }
-        let calls = (0..grid.len()).map(|k| self.call(k, grid, denoiser));
-        Ok(calls.collect::<Result<Vec<_>, _>>()?.into())
+        let calls = (0..grid.len()).map(|k| self.call(k, grid.steps(), denoiser)).collect::<Result<Vec<_>, _>>()?;
+        Ok(Solution { keeps: self.form.quantity(), ..calls.into() })
     }
 }

@@ -11,6 +11,10 @@
 //! `u = (w + 1/2) / 2^32` and two words the normals `r sin(2 pi u')`, `r cos(2 pi u')` with `r = sqrt(-2 ln u)`; that is
 //! cuRAND's conversion: its Philox sequence of a seed is our batch of samples of four elements. `|z|` is at most 6.77.
 //!
+//! The two highest bits of the block say what is drawn. Noise has fewer than 2^30 blocks a sample, so what else a
+//! training step draws under the same key is independent of it: the second noise of an input perturbation, the offsets of
+//! channels, the timestep.
+//!
 //! **Practice.** These functions are the f64 host twin of `shaders/philox.wgsl` and `shaders/normal.wgsl`, which the
 //! kernels use in place. The numbers of a seed stay the same in every later release; known-answer tests pin them.
 
@@ -19,6 +23,15 @@
 /// The polynomials are good to 1e-7 relative; what is left is the driver's `sqrt`, on `|z|` of up to 6.77, where WGSL
 /// permits a few ULP of 4.8e-7.
 pub const NORMAL_TOLERANCE: f64 = 2e-6;
+
+/// The first block of the noise that perturbs an input; see [`Perturbation`](crate::math::Perturbation).
+pub const PERTURBATION_BLOCK: u32 = 1 << 30;
+
+/// The first block of the offsets of a sample's channels.
+pub const OFFSET_BLOCK: u32 = 2 << 30;
+
+/// The block whose first word decides a sample's timestep.
+pub const TIMESTEP_BLOCK: u32 = 3 << 30;
 
 /// The 128-bit block of random words at `counter` under `key`, least significant words first.
 ///
@@ -54,7 +67,10 @@ pub fn normal_pair(radius_word: u32, turn_word: u32) -> [f64; 2] {
 
 /// The four standard normals of a block, in f64: elements `4 * block .. 4 * block + 4` of a sample.
 pub fn normal4(counter: [u32; 4], key: [u32; 2]) -> [f64; 4] {
-    let [a, b, c, d] = philox4x32_10(counter, key);
+    normals_of(philox4x32_10(counter, key))
+}
+
+fn normals_of([a, b, c, d]: [u32; 4]) -> [f64; 4] {
     let [x, y] = normal_pair(a, b);
     let [z, w] = normal_pair(c, d);
     [x, y, z, w]
@@ -64,9 +80,7 @@ pub fn normal4(counter: [u32; 4], key: [u32; 2]) -> [f64; 4] {
 ///
 /// `sample` is the sample's global index: its index in the batch plus the first sample of the [`NoiseKey`].
 pub fn normals(seed: u64, stream: u32, sample: u64, elements: usize) -> Vec<f64> {
-    let key = split(seed);
-    let [low, high] = split(sample);
-    (0..elements.div_ceil(4)).flat_map(|block| normal4([block as u32, stream, low, high], key)).take(elements).collect()
+    NoiseKey { seed, stream, first_sample: 0 }.normals_from(0, sample, elements)
 }
 
 /// What decides the noise of a recording, beside the element's place in the batch.
@@ -96,6 +110,20 @@ impl NoiseKey {
         Self { first_sample, ..self }
     }
 
+    /// The random words of a block of a sample, given its global index.
+    #[must_use]
+    pub const fn words_of(self, block: u32, sample: u64) -> [u32; 4] {
+        let [low, high] = split(sample);
+        philox4x32_10([block, self.stream, low, high], split(self.seed))
+    }
+
+    /// Standard normals of a sample from a block on.
+    pub(crate) fn normals_from(self, first: u32, sample: u64, elements: usize) -> Vec<f64> {
+        let blocks = 0..elements.div_ceil(4);
+        let normals = blocks.flat_map(|block| normals_of(self.words_of(first.wrapping_add(block as u32), sample)));
+        normals.take(elements).collect()
+    }
+
     /// The words of the uniform block `Key` of `shaders/map.wgsl`.
     pub(crate) fn words(self) -> [u32; 8] {
         let [seed_low, seed_high] = split(self.seed);
@@ -111,7 +139,7 @@ impl NoiseKey {
     }
 }
 
-fn split(word: u64) -> [u32; 2] {
+const fn split(word: u64) -> [u32; 2] {
     [word as u32, (word >> 32) as u32]
 }
 

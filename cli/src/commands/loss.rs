@@ -1,0 +1,153 @@
+//! `tweedie loss`: what a prediction costs, and which way it should go.
+
+use super::{Files, HoleArgs, quantity, schedule};
+use crate::array::Array;
+use crate::compute::ComputeArgs;
+use crate::loss_args::LossArgs;
+use crate::losses::{LossJob, LossOutputs};
+use crate::report::{Outcome, say, warn};
+use crate::schedule_args::ScheduleArgs;
+use crate::tensor_file::TensorFile;
+use crate::tensor_writer::TensorWriter;
+use anyhow::{Context, Error, Result, bail};
+use serde_json::json;
+use tweedie::math::{Given, Objective, Weight};
+use tweedie::{Quantity, Schedule};
+
+/// The loss of a prediction and its gradient, for training
+///
+/// Reads `prediction` and what it should have been: `target`, or `x0` and `eps` (the clean samples and the noise), from which
+/// the target is formed. Also `t` (a timestep for each sample) or `sigma` (a noise level for each, with the signal at 1),
+/// where the target or the weight depends on it; and `x_t` where `target` is not what the network predicts. Writes `loss`
+/// (each sample's mean over its elements, weighted), `mean` (of the batch) and `grad` (with respect to `prediction`).
+#[derive(clap::Args, Clone, Debug)]
+pub struct Loss {
+    #[command(flatten)]
+    files: Files,
+
+    /// What the prediction is: epsilon, x0, v, score, flow, or edm (EDM's network output; edm:1 for data of deviation 1)
+    #[arg(long, value_name = "QUANTITY", default_value = "epsilon", alias = "from", value_parser = quantity)]
+    predicts: Quantity,
+
+    /// What the loss is on [default: what the prediction is]
+    #[arg(long, value_name = "QUANTITY", value_parser = quantity)]
+    target: Option<Quantity>,
+
+    #[command(flatten)]
+    loss: LossArgs,
+
+    #[command(flatten)]
+    holes: HoleArgs,
+
+    #[command(flatten)]
+    schedule: ScheduleArgs,
+
+    #[command(flatten)]
+    compute: ComputeArgs,
+}
+
+/// What a prediction is held against.
+struct Truth {
+    given: Given,
+    inputs: [Option<Array>; 2],
+}
+
+impl Loss {
+    pub fn run(&self, json: bool) -> Outcome {
+        self.files.check()?;
+        let (penalty, weight) = (self.loss.penalty()?, self.loss.weight()?);
+        let on = self.target.unwrap_or(self.predicts);
+        let objective = Objective { predicts: self.predicts, on, weight };
+        let file = TensorFile::open(&self.files.input)?;
+        let prediction = file.finite_floats("prediction")?;
+        let truth = self.truth(&file, &prediction, &objective)?;
+        let (schedule, timesteps) = self.levels(&file, &prediction, &objective, truth.given)?;
+        let table = schedule.loss_where_defined(&objective, truth.given).map_err(Error::from)?;
+        let why = |t: usize| {
+            let missing = schedule.loss_row(t, &objective, truth.given).err();
+            missing.map_or(String::new(), |error| error.to_string())
+        };
+        self.holes.check(&timesteps, |t| table.row(t).is_some(), why)?;
+        let job = LossJob {
+            table: &table,
+            penalty,
+            timesteps: &timesteps,
+            prediction: &prediction,
+            inputs: truth.inputs.each_ref().map(Option::as_ref),
+            of: self.loss.grad_of,
+        };
+        let LossOutputs { samples, mean, gradient } = self.compute.open()?.losses(&job)?;
+        let mut writer = TensorWriter::new();
+        writer.doubles("loss", &[samples.len()], &samples)?;
+        writer.doubles("mean", &[1], &[mean])?;
+        gradient.write(&mut writer, "grad", &prediction.shape)?;
+        writer.save(&self.files.out)?;
+        self.told(&prediction, &objective, mean, json)
+    }
+
+    fn told(&self, prediction: &Array, objective: &Objective, mean: f64, json: bool) -> Outcome {
+        let (kind, out) = (self.loss.kind, self.files.out.display());
+        let Objective { predicts, on, weight } = objective;
+        if json {
+            return say(json!({
+                "shape": prediction.shape,
+                "kind": kind.to_string(),
+                "weight": weight.name(),
+                "predicts": predicts.name(),
+                "target": on.name(),
+                "mean": mean,
+                "out": out.to_string(),
+            }));
+        }
+        let shape = &prediction.shape;
+        say(format_args!("{shape:?}: {kind} on {on} from {predicts}, weight {}: {mean:.9e} -> {out}", weight.name()))
+    }
+
+    /// A target that can be used as it is comes first, then the pair.
+    fn truth(&self, file: &TensorFile, prediction: &Array, objective: &Objective) -> Result<Truth> {
+        let read = |name| file.floats_like(name, prediction).map(Some);
+        let same = objective.predicts == objective.on;
+        if file.has("target") && (same || file.has("x_t") || !file.has("x0")) {
+            let x_t = if same { None } else { read("x_t").context("to convert the prediction")? };
+            return Ok(Truth { given: Given::Target, inputs: [x_t, read("target")?] });
+        }
+        if !file.has("x0") && !file.has("eps") {
+            let (path, found) = (self.files.input.display(), file.names().join("`, `"));
+            bail!("{path}: expected a tensor `target`, or `x0` and `eps`, found `{found}`");
+        }
+        Ok(Truth { given: Given::Pair, inputs: [read("x0")?, read("eps")?] })
+    }
+
+    /// The noise level of each sample, as a schedule and an index into it. A target as it is, without a weight, needs none.
+    fn levels(
+        &self,
+        file: &TensorFile,
+        prediction: &Array,
+        objective: &Objective,
+        given: Given,
+    ) -> Outcome<(Schedule, Vec<u32>)> {
+        let plain = given == Given::Target && objective.predicts == objective.on && objective.weight == Weight::None;
+        if file.has("sigma") && !file.has("t") && !plain {
+            if self.schedule != ScheduleArgs::default() {
+                warn("the schedule is not used: the file brings its own noise levels, `sigma`");
+            }
+            return Ok(by_sigma(file, prediction)?);
+        }
+        let schedule = schedule(&self.schedule)?;
+        let timesteps = match plain {
+            true => vec![0; prediction.batch()],
+            false => file.timesteps("t", prediction, schedule.len())?,
+        };
+        Ok((schedule, timesteps))
+    }
+}
+
+/// The samples' own noise levels are a schedule.
+fn by_sigma(file: &TensorFile, prediction: &Array) -> Result<(Schedule, Vec<u32>)> {
+    let (sigma, batch) = (file.finite_floats("sigma")?, prediction.batch());
+    if sigma.shape != [batch] {
+        bail!("tensor `sigma`: expected {batch} noise levels (one per sample), found shape {:?}", sigma.shape);
+    }
+    let schedule = Schedule::variance_exploding(&sigma.data).context("tensor `sigma`")?;
+    Ok((schedule, (0..batch as u32).collect()))
+}

@@ -1,0 +1,120 @@
+//! The ops of the map kernel: noising, conversions, posterior means.
+
+use super::{ELEMENTS, Finding};
+use crate::compute::{Adapter, plan_failure};
+use crate::report::Outcome;
+use tweedie::gpu::compare::{Comparison, Exact};
+use tweedie::gpu::map::reference;
+use tweedie::gpu::{At, Drawn, Map, MapPlan, NoiseKey, Second, Timesteps};
+use tweedie::table::Table;
+use tweedie::{Quantity, Schedule, Shape};
+
+/// One op: what is computed from what.
+pub struct Op {
+    name: String,
+    table: Table,
+    drawn: bool,
+}
+
+/// Every op of a schedule: noising with every target, every prediction to every quantity, every posterior mean.
+pub fn ops(schedule: &Schedule) -> Vec<Op> {
+    let mut ops = Vec::new();
+    for target in [Quantity::X0, Quantity::Epsilon, Quantity::V, Quantity::Score, Quantity::Flow] {
+        // The score exists wherever there is noise, which is everywhere in these schedules unless a beta is 0.
+        let Ok(table) = schedule.noising(Some(target)) else { continue };
+        for drawn in [false, true] {
+            let how = if drawn { "drawn noise" } else { "given noise" };
+            ops.push(Op { name: format!("x_t and {target}, {how}"), table: table.clone(), drawn });
+        }
+    }
+    let predictions = [Quantity::Epsilon, Quantity::X0, Quantity::V, Quantity::Score, Quantity::Flow];
+    for given in predictions {
+        for (first, second) in
+            [(Quantity::X0, Quantity::Epsilon), (Quantity::V, Quantity::Flow), (Quantity::Score, Quantity::Xt)]
+        {
+            let table = schedule.conversion_where_defined(given, first, Some(second));
+            ops.push(Op { name: format!("{given} to {first} and {second}"), table, drawn: false });
+        }
+        let table = schedule.posterior_mean_where_defined(given);
+        ops.push(Op { name: format!("posterior mean from {given}"), table, drawn: false });
+    }
+    ops
+}
+
+/// The table with the coefficients at T/2 off by 1%.
+fn spoil(table: &Table) -> Table {
+    let middle = table.len() / 2;
+    let rows = table.rows().iter().enumerate().map(|(t, row)| {
+        let factor = if t == middle { 1.01 } else { 1.0 };
+        row.map(|row| row.map(|row| row.map(|c| c * factor)))
+    });
+    Table::with_holes(rows.collect::<Vec<_>>())
+}
+
+/// Runs an op on all shapes, with its own coefficients or spoilt ones.
+pub fn check(adapter: &Adapter, steps: usize, op: &Op, wrong: bool) -> Outcome<Finding> {
+    let spoilt = wrong.then(|| spoil(&op.table));
+    let table = spoilt.as_ref().unwrap_or(&op.table);
+    let storage = adapter.storage;
+    let mut times = vec![0, 1, steps / 2, steps.saturating_sub(2), steps - 1];
+    times.iter_mut().for_each(|t| *t = (*t).min(steps - 1));
+    let times: Vec<u32> = times.into_iter().map(|t| t as u32).collect();
+    let mut total = Comparison::new(storage);
+    for elements in ELEMENTS {
+        total.merge(&check_shape(adapter, op, table, &times, elements)?);
+    }
+    Ok(Finding { op: op.name.clone(), comparison: total, storage })
+}
+
+fn check_shape(adapter: &Adapter, op: &Op, table: &Table, times: &[u32], elements: u32) -> Outcome<Comparison> {
+    let storage = adapter.storage;
+    let shape = Shape::new(times.len() as u32, elements);
+    let data = |seed| -> Vec<f32> {
+        let normals = NoiseKey::seed(seed).reference(times.len(), elements as usize);
+        storage.decode(&storage.encode(&normals.iter().map(|&x| x as f32).collect::<Vec<_>>()))
+    };
+    let trim = |values: Vec<f32>| values.into_iter().take(shape.total() as usize).collect::<Vec<f32>>();
+    let (in0, in1) = (trim(data(1)), trim(data(2)));
+    let key = NoiseKey::seed(3).stream(7);
+    let (a, b) = (adapter.upload("verify::in0", &in0), adapter.upload("verify::in1", &in1));
+    let out = ["verify::out0", "verify::out1", "verify::noise"].map(|label| adapter.buffer(label, shape.total()));
+    let t = adapter.gpu.upload("verify::t", bytemuck::cast_slice(times));
+    let map = Map {
+        table,
+        shape,
+        timesteps: Timesteps::per_sample(&t),
+        in0: Some(adapter.tensor(&a)),
+        in1: if op.drawn {
+            Second::Drawn(Drawn::new(key).keep(adapter.tensor(&out[2])))
+        } else {
+            Second::Given(adapter.tensor(&b))
+        },
+        out0: adapter.tensor(&out[0]),
+        out1: Some(adapter.tensor(&out[1])),
+    };
+    let plan = MapPlan::new(&adapter.context, &map).map_err(plan_failure)?;
+    adapter.run(&plan, At::per_sample())?;
+
+    let wide = |values: &[f32]| values.iter().map(|&x| f64::from(x)).collect::<Vec<f64>>();
+    let second = if op.drawn { key.reference(times.len(), elements as usize) } else { wide(&in1) };
+    let [first_exact, second_exact] = reference(&op.table, times, elements as usize, &wide(&in0), &second);
+    let mut total = Comparison::new(storage);
+    let mut compare = |buffer, exact: &[Exact], coefficient: f64| -> Outcome {
+        let mut comparison = Comparison::new(storage).with_noise(coefficient);
+        let values = storage.decode(&adapter.download(buffer, shape.total())?);
+        comparison.add_all(&values, exact);
+        total.merge(&comparison);
+        Ok(())
+    };
+    let largest = |output: usize| {
+        let rows = times.iter().filter_map(|&t| op.table.row(t as usize));
+        if op.drawn { rows.map(|row| row[output][1].abs()).fold(0.0, f64::max) } else { 0.0 }
+    };
+    compare(&out[0], &first_exact, largest(0))?;
+    compare(&out[1], &second_exact, largest(1))?;
+    if op.drawn {
+        let exact: Vec<Exact> = second.iter().map(|&z| Exact { value: z, magnitude: z.abs() }).collect();
+        compare(&out[2], &exact, 1.0)?;
+    }
+    Ok(total)
+}

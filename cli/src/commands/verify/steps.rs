@@ -1,0 +1,200 @@
+//! Loops of every kind of solver, each of their steps by itself: what the step kernel makes of a row, whatever the row.
+
+use super::{ELEMENTS, Finding};
+use crate::compute::{Adapter, plan_failure};
+use crate::report::{Failure, Outcome};
+use anyhow::anyhow;
+use tweedie::error::SamplerError;
+use tweedie::gpu::compare::{Comparison, Exact};
+use tweedie::gpu::step::{Sample, Stepped, reference};
+use tweedie::gpu::{At, Noise, NoiseKey, Step, StepPlan, Timesteps};
+use tweedie::math::sampler::{
+    Consistency, Ddpm, Denoiser, DpmSolver, Estimate, FirstOrder, Grid, Heun, Sampler, UniPc, Variance,
+};
+use tweedie::math::{NoiseLevel, Spacing};
+use tweedie::table::{Clip, Deviation, StepRow};
+use tweedie::{Guidance, Quantity, Sampling, Schedule, Shape, Storage};
+
+/// Samples of a batch.
+const BATCH: u32 = 3;
+
+/// Network calls of a loop, at most: enough for every solver to look back as far as it does.
+const CALLS: usize = 6;
+
+/// A loop that is checked.
+pub struct Loop {
+    name: String,
+    sampler: Sampler,
+    guided: bool,
+}
+
+/// A loop of every kind of solver, on v: the prediction that determines everything at every noise level.
+pub fn loops(schedule: &Schedule) -> Outcome<Vec<Loop>> {
+    let build = || -> Result<Vec<Loop>, SamplerError> {
+        let timesteps = Spacing::Trailing.timesteps(schedule.len(), CALLS.min(schedule.len()))?;
+        let grid = Grid::of_schedule(schedule, &timesteps, NoiseLevel::CLEAN)?;
+        let plain = Denoiser::new(Quantity::V);
+        let clipped = plain.clipped(Clip::Range(1.0));
+        let threshold = plain.clipped(Clip::Quantile { ratio: 0.9, least: 0.5, most: f64::INFINITY });
+        let rederived = FirstOrder { estimate: Estimate::Rederived, ..FirstOrder::ddim(0.0) };
+        let all = [
+            ("DDIM", Sampler::new(&FirstOrder::ddim(0.0), &grid, &plain)?),
+            ("DDIM, clipped, epsilon of that", Sampler::new(&rederived, &grid, &clipped)?),
+            ("DDIM, eta 0.5, drawn noise", Sampler::new(&FirstOrder::ddim(0.5), &grid, &clipped)?),
+            ("DDIM, dynamic threshold", Sampler::new(&FirstOrder::ddim(0.0), &grid, &threshold)?),
+            ("DDPM, drawn noise", Sampler::new(&Ddpm::new(Variance::FixedSmall), &grid, &clipped)?),
+            ("DDPM, learned variance", Sampler::new(&Ddpm::new(Variance::LearnedRange), &grid, &plain)?),
+            ("DPM-Solver++ 2M", Sampler::new(&DpmSolver::new(2), &grid, &plain)?),
+            ("DPM-Solver++ 3M", Sampler::new(&DpmSolver::new(3), &grid, &plain)?),
+            ("DPM-Solver++ SDE-2M, drawn noise", Sampler::new(&DpmSolver::sde(2), &grid, &plain)?),
+            ("UniPC", Sampler::new(&UniPc::new(3), &grid, &plain)?),
+            ("Heun", Sampler::new(&Heun, &grid, &plain)?),
+            ("LCM, drawn noise", Sampler::new(&Consistency::lcm(), &grid, &plain)?),
+        ];
+        let loops = all.into_iter().flat_map(|(name, sampler)| {
+            let guided = (name == "DDIM").then(|| Loop {
+                name: format!("{name}, guided and rescaled"),
+                sampler: sampler.clone(),
+                guided: true,
+            });
+            std::iter::once(Loop { name: name.into(), sampler, guided: false }).chain(guided)
+        });
+        Ok(loops.collect())
+    };
+    build().map_err(|error| Failure::input(anyhow!("schedule: {error}")))
+}
+
+/// Runs a loop on all shapes, with its own coefficients or spoilt ones.
+pub fn check(adapter: &Adapter, sampling: &Loop, wrong: bool) -> Outcome<Finding> {
+    let mut total = Comparison::new(adapter.storage);
+    for elements in ELEMENTS {
+        total.merge(&check_shape(adapter, sampling, Shape::new(BATCH, elements), wrong)?);
+    }
+    Ok(Finding { op: sampling.name.clone(), comparison: total, storage: adapter.storage })
+}
+
+/// What is known of a loop's tensors beside its rows.
+struct Data {
+    shape: Shape,
+    x: Vec<f64>,
+    predictions: [Vec<f64>; 2],
+    learned: Vec<f64>,
+}
+
+fn check_shape(adapter: &Adapter, sampling: &Loop, shape: Shape, wrong: bool) -> Outcome<Comparison> {
+    let storage = adapter.storage;
+    let draw = |seed| -> Vec<f32> {
+        let normals = NoiseKey::seed(seed).reference(shape.batch as usize, shape.elements as usize);
+        let mut values = storage.decode(&storage.encode(&normals.iter().map(|&x| x as f32).collect::<Vec<_>>()));
+        values.truncate(shape.total() as usize);
+        values
+    };
+    let inputs = [1, 2, 3, 4].map(draw);
+    let buffers = inputs.each_ref().map(|values| adapter.upload("verify::input", values));
+    let [x, conditional, unconditional, learned] = buffers.each_ref().map(|buffer| adapter.tensor(buffer));
+    let [next, x0] = ["verify::next", "verify::x0"].map(|label| adapter.buffer(label, shape.total()));
+    let key = NoiseKey::seed(5).stream(11);
+    let mut guidance = Guidance::new(unconditional, 3.0);
+    guidance.rescale = 0.7;
+    let front = Sampling {
+        next: adapter.tensor(&next),
+        x0: Some(adapter.tensor(&x0)),
+        learned: (sampling.sampler.deviation() != Deviation::Fixed).then_some(learned),
+        guidance: sampling.guided.then_some(guidance),
+        ..Sampling::in_place(&sampling.sampler, shape, x, conditional, Noise::drawn(key))
+    };
+    let (rows, rules) = (front.rows(), front.rules());
+    let applied = if wrong { rows.iter().map(spoilt).collect() } else { rows.clone() };
+    let Sampling { prediction, noise, learned, known, next: to, x0: preview, input, health, .. } = front;
+    let unconditional = front.guidance.map(|guidance| guidance.unconditional);
+    let calls = Timesteps::Batch;
+    let step = Step {
+        rows: &applied,
+        rules,
+        shape,
+        calls,
+        x,
+        prediction,
+        unconditional,
+        noise,
+        learned,
+        known,
+        next: to,
+        x0: preview,
+        input,
+        health,
+    };
+    let plan = StepPlan::new(&adapter.context, &step).map_err(plan_failure)?;
+
+    let [x, conditional, unconditional, learned] =
+        inputs.map(|values| values.into_iter().map(f64::from).collect::<Vec<_>>());
+    let data = Data { shape, x, predictions: [conditional, unconditional], learned };
+    let mut total = Comparison::new(storage);
+    let mut past: Vec<Vec<f64>> = Vec::new();
+    for (call, row) in (0u32..).zip(&rows) {
+        let recorded = adapter.gpu.submit(|encoder| plan.encode(encoder, At::call(call)));
+        let recorded = recorded.map_err(crate::compute::gpu_failure)?;
+        recorded.map_err(|error| Failure::gpu(anyhow!(error)))?;
+        let noise = key.stream(key.stream + call).reference(shape.batch as usize, shape.elements as usize);
+        let expected = data.expected(row, &rules, &noise, &past, storage);
+        let drawn = if row.draws(false) { 2.0 * (row.z.abs() + row.x0[2].abs()) } else { 0.0 };
+        for (buffer, exact) in [(&next, expected.next), (&x0, expected.x0.clone())] {
+            let mut comparison = Comparison::new(storage).with_noise(drawn);
+            comparison.add_all(&storage.decode(&adapter.download(buffer, shape.total())?), &exact);
+            total.merge(&comparison);
+        }
+        past.push(expected.x0.iter().map(|exact| exact.value).collect());
+    }
+    Ok(total)
+}
+
+impl Data {
+    /// What a step must give, sample after sample, with the errors that it may have.
+    fn expected(
+        &self,
+        row: &StepRow,
+        rules: &tweedie::gpu::Rules,
+        noise: &[f64],
+        past: &[Vec<f64>],
+        storage: Storage,
+    ) -> Stepped {
+        let elements = self.shape.elements as usize;
+        let mut all = Stepped::default();
+        for sample in 0..self.shape.batch as usize {
+            let range = sample * elements..(sample + 1) * elements;
+            let history: [&[f64]; 3] = std::array::from_fn(|back| {
+                past.len().checked_sub(back + 1).map_or(&[][..], |index| &past[index][range.clone()])
+            });
+            let stepped = reference(
+                row,
+                rules,
+                &Sample {
+                    x: &self.x[range.clone()],
+                    predictions: [&self.predictions[0][range.clone()], &self.predictions[1][range.clone()]],
+                    history,
+                    noise: &noise[range.clone()],
+                    learned: &self.learned[range.clone()],
+                    known: None,
+                },
+            );
+            // What is remembered was rounded to the storage, and so were the clean samples before it.
+            let rounding = storage.unit_roundoff() / Storage::F32.unit_roundoff();
+            let remembered = |i: usize| -> f64 {
+                let terms = row.history.iter().zip(history).filter(|(c, _)| **c != 0.0);
+                terms.map(|(c, past)| (c * past[i]).abs() * rounding).sum()
+            };
+            let widened = |i: usize, exact: Exact| Exact {
+                magnitude: (exact.magnitude + remembered(i)) * tweedie::gpu::step::ROUNDINGS,
+                ..exact
+            };
+            all.next.extend(stepped.next.iter().enumerate().map(|(i, &exact)| widened(i, exact)));
+            all.x0.extend(stepped.x0.iter().enumerate().map(|(i, &exact)| widened(i, exact)));
+        }
+        all
+    }
+}
+
+/// The row with the coefficients of the clean sample off by 1%.
+fn spoilt(row: &StepRow) -> StepRow {
+    StepRow { x0: row.x0.map(|c| c * 1.01), ..*row }
+}

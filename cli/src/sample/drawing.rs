@@ -1,0 +1,131 @@
+//! What is drawn of a run: the generated pictures beside those of the set, and the way of one of them.
+
+use super::set::{Likeness, Set};
+use super::solvers::Name;
+use super::studio::{Frame, Take};
+use crate::filmstrip::{Caption, Filmstrip, Row};
+use crate::picture::Picture;
+use anyhow::Result;
+use image::RgbImage;
+use tweedie::math::{NoiseLevel, Sampler};
+
+/// The columns of a trajectory.
+const LOOKS: usize = 10;
+
+/// The calls at which a trajectory is looked at: the first, the last, and some between.
+pub fn looks(calls: usize) -> Vec<usize> {
+    let columns = LOOKS.min(calls);
+    let last = columns.saturating_sub(1).max(1);
+    (0..columns).map(|i| (i * (calls - 1) + last / 2) / last).collect()
+}
+
+/// A solver and what it made.
+pub struct Shown<'a> {
+    pub name: Name,
+    pub sampler: &'a Sampler,
+    pub take: &'a Take,
+}
+
+fn caption(text: String) -> Caption {
+    Caption { text, alarming: false }
+}
+
+/// A likeness in words.
+pub fn decibels(likeness: Likeness) -> String {
+    match likeness.psnr {
+        f64::INFINITY => "equal".to_owned(),
+        psnr if psnr.is_finite() => format!("{psnr:.0} dB"),
+        _ => "undefined".to_owned(),
+    }
+}
+
+/// A row for each solver: each sample with the nearest picture of the set at its right.
+pub fn grid(set: &Set, shown: &[Shown<'_>], subtitle: String) -> Result<RgbImage> {
+    let row = |one: &Shown<'_>| {
+        let likeness: Vec<Likeness> = one.take.samples.iter().map(|sample| set.nearest(sample)).collect();
+        let pair = |(sample, near): (&Vec<f32>, &Likeness)| beside(set, sample, near.member);
+        let words = |near: &Likeness| caption(format!("{}, {}", set.members[near.member].name, decibels(*near)));
+        Ok(Row {
+            label: format!("{}\n{}", one.name.title(), calls(one.sampler)),
+            pictures: one.take.samples.iter().zip(&likeness).map(pair).collect::<Result<_>>()?,
+            captions: likeness.iter().map(words).collect(),
+        })
+    };
+    let columns = shown.first().map_or(0, |one| one.take.samples.len());
+    Filmstrip {
+        title: "Generated, and the nearest picture of the set".into(),
+        subtitle,
+        column_labels: (1..=columns).map(|i| format!("sample {i}")).collect(),
+        rows: shown.iter().map(row).collect::<Result<_>>()?,
+    }
+    .render()
+}
+
+fn calls(sampler: &Sampler) -> String {
+    format!("{} network calls", sampler.calls().len())
+}
+
+/// A sample and a member of the set, side by side.
+fn beside(set: &Set, sample: &[f32], member: usize) -> Result<Picture> {
+    let (side, other) = (set.side as usize, &set.members[member].picture.data);
+    let rows = sample.chunks_exact(side).zip(other.chunks_exact(side));
+    Picture::from_planar(2 * side, side, rows.flat_map(|(left, right)| left.iter().chain(right)).copied().collect())
+}
+
+/// The way of the first sample: what it is, and what the network makes of it.
+pub fn trajectory(set: &Set, shown: &Shown<'_>, subtitle: String) -> Result<RgbImage> {
+    let Shown { name, sampler, take } = shown;
+    let call = |frame: &Frame| &sampler.calls()[frame.call];
+    let noisy = |frame: &Frame| set.picture(&unit(&frame.x, call(frame).level));
+    let near = |frame: &Frame| caption(decibels(set.nearest(&frame.x0)));
+    let noise = |frame: &Frame| caption(format!("{:.0}% noise", 100.0 * call(frame).level.one_minus_alpha_bar()));
+    let number = |frame: &Frame| format!("call {}\nt = {}", frame.call + 1, short(call(frame).timestep));
+    let frames = &take.frames;
+    Filmstrip {
+        title: format!("{} in {}", name.title(), calls(sampler)),
+        subtitle,
+        column_labels: frames.iter().map(number).collect(),
+        rows: vec![
+            Row {
+                label: "x_t\nthe sample".into(),
+                pictures: frames.iter().map(noisy).collect::<Result<_>>()?,
+                captions: frames.iter().map(noise).collect(),
+            },
+            Row {
+                label: "x_0\nwhat the network\nmakes of it".into(),
+                pictures: frames.iter().map(|frame| set.picture(&frame.x0)).collect::<Result<_>>()?,
+                captions: frames.iter().map(near).collect(),
+            },
+        ],
+    }
+    .render()
+}
+
+/// The sample at the variance that pictures have, whatever the scale of the sampler.
+fn unit(x: &[f32], level: NoiseLevel) -> Vec<f32> {
+    let scale = level.alpha().hypot(level.sigma()) as f32;
+    x.iter().map(|value| value / scale).collect()
+}
+
+fn short(timestep: f64) -> String {
+    if timestep.fract() == 0.0 { format!("{timestep}") } else { format!("{timestep:.1}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn looks_hold_both_ends_and_repeat_nothing() {
+        for calls in 1..60 {
+            let looks = looks(calls);
+            assert_eq!((looks[0], *looks.last().unwrap()), (0, calls - 1));
+            assert!(looks.windows(2).all(|pair| pair[0] < pair[1]), "{looks:?}");
+        }
+    }
+
+    #[test]
+    fn timesteps_are_short() {
+        assert_eq!((short(999.0), short(47.368)), ("999".to_owned(), "47.4".to_owned()));
+    }
+}

@@ -1,0 +1,288 @@
+//! `tweedie loss --on cpu` against the vectors of group D, with the manifest's tolerances, and what it refuses.
+
+use crate::support::{Folder, OUT, cases, fails, id, load, options};
+use crate::tensors::Tensors;
+use crate::{Needs, Test};
+use safetensors::Dtype;
+use serde_json::Value;
+
+pub const TESTS: &[Test] = &[
+    ("kinds", Needs::Nothing, kinds),
+    ("weights_of_every_prediction", Needs::Nothing, weights_of_every_prediction),
+    ("edm_by_sigma", Needs::Nothing, edm_by_sigma),
+    ("a_loss_on_another_quantity", Needs::Nothing, another_quantity),
+    ("the_gradient_of_the_mean", Needs::Nothing, gradient_of_the_mean),
+    ("a_table_of_weights", Needs::Nothing, table_of_weights),
+    ("every_storage_type_is_read", Needs::Nothing, every_storage),
+    ("synonyms", Needs::Nothing, synonyms),
+    ("what_is_missing_or_wrong_is_named", Needs::Nothing, refusals),
+    ("undefined_losses", Needs::Nothing, undefined),
+    ("what_is_not_used_is_mentioned", Needs::Nothing, unused),
+    ("the_mean_is_told", Needs::Nothing, told),
+];
+
+fn case(name: &str) -> Value {
+    cases("D").into_iter().find(|case| id(case) == name).expect("the case")
+}
+
+fn tolerance(case: &Value) -> f64 {
+    case["tolerance"]["float64"].as_f64().expect("a tolerance")
+}
+
+#[track_caller]
+fn assert_relative(what: &str, found: &[f64], expected: &[f64], limit: f64) {
+    assert_eq!(found.len(), expected.len(), "{what}");
+    for (i, (&found, &expected)) in found.iter().zip(expected).enumerate() {
+        let holds = (found - expected).abs() <= limit * expected.abs();
+        assert!(holds, "{what}: entry {i} is {found:e}, expected {expected:e}");
+    }
+}
+
+/// Whether a sum of f64 was taken in another order: nothing else may differ.
+const ORDER: f64 = 1e-14;
+
+fn loss(options: &str) -> String {
+    format!("loss in.safetensors {options} --on cpu --out {OUT}")
+}
+
+fn kind(tensor: &str) -> String {
+    let mut words = ["huber_delta", "smooth_l1_beta", "pseudo_huber_c"].into_iter();
+    let (name, number) = match words.find(|word| tensor.starts_with(word)) {
+        Some(word) => (word.rsplit_once('_').expect("two words").0, format!(" --delta {}", &tensor[word.len()..])),
+        None => (tensor, String::new()),
+    };
+    format!("--kind {name}{number}")
+}
+
+fn kinds() {
+    for name in ["D_losses_normal_5x3x7x9", "D_losses_extreme_6x40"] {
+        let case = case(name);
+        let file = load(&case);
+        let input = Tensors::default()
+            .with_tensor("prediction", file.tensor("pred").clone())
+            .with_tensor("target", file.tensor("target").clone());
+        let folder = Folder::with(&input);
+        let losses: Vec<&str> = file.names().into_iter().filter_map(|name| name.strip_prefix("grad_")).collect();
+        assert!(losses.len() >= 6);
+        for tensor in losses {
+            let found = folder.output(&loss(&kind(tensor)));
+            let check = |what: &str, name: &str| {
+                assert_relative(name, &found.values(what), &file.values(name), tolerance(&case));
+            };
+            check("loss", tensor);
+            check("grad", &format!("grad_{tensor}"));
+            assert_eq!(found.tensor("grad").shape, file.tensor("pred").shape);
+            let expected = file.values(tensor);
+            let mean = expected.iter().sum::<f64>() / expected.len() as f64;
+            assert_relative("mean", &found.values("mean"), &[mean], tolerance(&case));
+            assert!(tensor == "l1" || fails(|| check("loss", "l1")), "{tensor}");
+        }
+    }
+}
+
+fn weighted(predicts: &str) -> (Value, Tensors, Folder) {
+    let case = case("D_weighted_linear_T1000_6x3x4x5");
+    let file = load(&case);
+    let prediction = file.tensor(&format!("pred_{predicts}")).clone();
+    let input = ["x0", "eps", "t"]
+        .into_iter()
+        .fold(Tensors::default(), |input, name| input.with_tensor(name, file.tensor(name).clone()));
+    let folder = Folder::with(&input.with_tensor("prediction", prediction));
+    (case, file, folder)
+}
+
+fn weights_of_every_prediction() {
+    let jobs = [
+        ("mse_epsilon", "epsilon", "none"),
+        ("mse_x0", "x0", "none"),
+        ("mse_v", "v", "none"),
+        ("min_snr_mse_epsilon", "epsilon", "min-snr --gamma 5"),
+        ("min_snr_mse_x0", "x0", "min-snr --gamma 5"),
+        ("min_snr_mse_v", "v", "min-snr"),
+        ("trunc_snr_mse_x0", "x0", "trunc_snr"),
+        ("snr_mse_x0", "x0", "snr"),
+        ("p2_mse_epsilon", "epsilon", "p2 --gamma 1 --k 1"),
+    ];
+    for (i, (tensor, predicts, weight)) in jobs.into_iter().enumerate() {
+        let (case, file, folder) = weighted(predicts);
+        let line = loss(&format!("--predicts {predicts} --weight {weight} {}", options(&case).expect("a recipe")));
+        let found = folder.output(&line);
+        let check = |name: &str| assert_relative(name, &found.values("loss"), &file.values(name), tolerance(&case));
+        check(tensor);
+        let (other, ..) = jobs[(i + 1) % jobs.len()];
+        assert!(fails(|| check(other)), "{tensor} passes for {other}");
+    }
+}
+
+fn edm_by_sigma() {
+    let case = case("D_edm_denoiser_sd05");
+    let file = load(&case);
+    let tensors = [("x0", "x0"), ("noise", "eps"), ("inner_output", "prediction"), ("sigma", "sigma")];
+    let input = tensors
+        .into_iter()
+        .fold(Tensors::default(), |input, (theirs, ours)| input.with_tensor(ours, file.tensor(theirs).clone()));
+    let folder = Folder::with(&input);
+    let weights = [("karras", "edm"), ("soft_min_snr", "soft-min-snr --gamma 4"), ("snr", "snr")];
+    for (name, weight) in weights {
+        for on in ["edm", "x0"] {
+            let found = folder.output(&loss(&format!("--predicts edm --target {on} --weight {weight}")));
+            let expected = file.values(&format!("loss_{name}"));
+            assert_relative(name, &found.values("loss"), &expected, tolerance(&case));
+        }
+    }
+}
+
+/// An epsilon loss is snr times an x0 loss; a target at hand gives what the pair gives.
+fn another_quantity() {
+    let (case, file, folder) = weighted("v");
+    let options = options(&case).expect("a recipe");
+    let epsilon = folder.output(&loss(&format!("--predicts v --target epsilon {options}")));
+    let x0 = folder.output(&loss(&format!("--predicts v --target x0 --weight snr {options}")));
+    for name in ["loss", "grad", "mean"] {
+        assert_relative(name, &x0.values(name), &epsilon.values(name), tolerance(&case));
+    }
+    let noisy = folder.output(&format!("noise in.safetensors --target v {options} --on cpu --out {OUT}"));
+    let given = Tensors::default()
+        .with_tensor("prediction", file.tensor("pred_v").clone())
+        .with_tensor("target", file.tensor("eps").clone())
+        .with_tensor("x_t", noisy.tensor("x_t").clone())
+        .with_tensor("t", file.tensor("t").clone());
+    let folder = Folder::with(&given);
+    let found = folder.output(&loss(&format!("--predicts v --target epsilon {options}")));
+    assert_relative("target at hand", &found.values("loss"), &epsilon.values("loss"), tolerance(&case));
+}
+
+fn gradient_of_the_mean() {
+    let (_, _, folder) = weighted("epsilon");
+    let sum = folder.output(&loss("--grad-of sum"));
+    let mean = folder.output(&loss("--grad-of mean"));
+    let sixth: Vec<f64> = sum.values("grad").iter().map(|slope| slope / 6.0).collect();
+    assert_relative("grad", &mean.values("grad"), &sixth, ORDER);
+    assert_eq!(mean.values("loss"), sum.values("loss"));
+}
+
+fn table_of_weights() {
+    let (_, file, folder) = weighted("epsilon");
+    let weights: Vec<f64> = (0..1000).map(|t| f64::from(t) / 100.0).collect();
+    Tensors::default().with("weights", Dtype::F64, &[1000], &weights).save(&folder.path("w.safetensors"));
+    let found = folder.output(&loss("--weight table --weights w.safetensors"));
+    let plain = folder.output(&loss(""));
+    let of_sample = plain.values("loss").into_iter().zip(file.indices("t")).map(|(loss, t)| loss * weights[t]);
+    assert_relative("loss", &found.values("loss"), &of_sample.collect::<Vec<_>>(), ORDER);
+    Tensors::default().with("weights", Dtype::F64, &[2], &[1.0; 2]).save(&folder.path("w.safetensors"));
+    folder.refuses(&loss("--weight table --weights w.safetensors"), &["each of 1000 timesteps, found 2"]);
+    folder.refuses(&loss("--weight table"), &["needs --weights FILE"]);
+    folder.refuses(&loss("--weight table --weights nowhere"), &["--weights", "no such file"]);
+}
+
+fn every_storage() {
+    let values = [0.5, -1.25, 2.0, 0.0];
+    let plain = Folder::with(&small(Dtype::F64, &values)).output(&loss("--kind huber --delta 0.75"));
+    for dtype in [Dtype::F32, Dtype::F16, Dtype::BF16] {
+        let found = Folder::with(&small(dtype, &values)).output(&loss("--kind huber --delta 0.75"));
+        assert_eq!(found, plain, "{dtype:?}");
+        assert_eq!(found.tensor("loss").dtype, Dtype::F64);
+    }
+}
+
+fn small(dtype: Dtype, prediction: &[f64]) -> Tensors {
+    let tensors = Tensors::default().with("prediction", dtype, &[2, 2], prediction);
+    tensors.with("target", dtype, &[2, 2], &[0.0; 4])
+}
+
+fn synonyms() {
+    let (_, _, folder) = weighted("epsilon");
+    let same = |a: &str, b: &str| assert_eq!(folder.output(&loss(a)), folder.output(&loss(b)), "{a} and {b}");
+    same("", "--kind mse --weight none --predicts eps --target noise");
+    same("--kind L2", "--kind mse_loss");
+    same("--kind SMOOTH_L1 --beta 0.5", "--kind smooth-l1 --delta 0.5");
+    same("--kind pseudo_huber --c 0.03", "--kind pseudohuber --delta 0.03");
+    same("--kind smooth-l1", "--kind huber");
+    same("--kind smooth-l1 --delta 0", "--kind mae");
+    same("--weight min_snr --snr-gamma 5", "--weight min-snr-gamma");
+    same("--weight truncated-snr", "--weight max-snr --gamma 1");
+    same("--weight p2", "--weight P2 --p2-gamma 1 --p2-k 1");
+    same("--weight karras", "--weight edm --sigma-data 0.5");
+    same("--weight sigmoid --bias 0", "--weight soft-min-snr --gamma 1");
+}
+
+fn refusals() {
+    let values = [0.5, -1.25, 2.0, 0.0];
+    let folder = Folder::with(&small(Dtype::F32, &values));
+    let refuses = |options: &str, words: &[&str]| folder.refuses(&loss(options), words);
+    refuses("--kind lpips", &["--kind", "expected mse, l1, huber"]);
+    refuses("--weight lpips", &["--weight", "expected none, snr, min-snr"]);
+    refuses("--grad-of max", &["--grad-of", "expected sum or mean"]);
+    refuses("--kind huber --delta 0", &["--delta of huber: delta must be finite and above 0, found 0"]);
+    refuses("--kind huber --delta nan", &["found NaN"]);
+    refuses("--kind pseudo-huber --delta -1", &["c must be finite and at least 0, found -1"]);
+    refuses("--weight snr", &["expected a tensor `t`"]);
+    refuses("--target x0", &["to convert the prediction", "expected a tensor `x_t`"]);
+    refuses("--predicts x_t", &["a loss on x_t"]);
+    refuses("--predicts edm:0", &["unknown quantity", "edm"]);
+    let of = |input: Tensors| Folder::with(&input);
+    let without = of(small(Dtype::F32, &values).without("target"));
+    without.refuses(&loss(""), &["expected a tensor `target`, or `x0` and `eps`, found `prediction`"]);
+    let pair = small(Dtype::F32, &values).without("target").with("x0", Dtype::F32, &[2, 2], &[0.0; 4]);
+    of(pair.clone()).refuses(&loss(""), &["expected a tensor `eps`"]);
+    let pair = pair.with("eps", Dtype::F32, &[2, 2], &[0.0; 4]);
+    of(pair.clone()).refuses(&loss(""), &["expected a tensor `t`"]);
+    let late = pair.clone().with("t", Dtype::I64, &[2], &[0.0, 50.0]);
+    of(late.clone()).refuses(&loss("--train-timesteps 50"), &["timesteps in 0..50, found 50 at sample 1"]);
+    of(late).refuses(&loss("--weight min-snr --gamma 0 --allow-undefined"), &["gamma must be finite and above 0"]);
+    let levels = pair.clone().with("sigma", Dtype::F32, &[3], &[1.0; 3]);
+    of(levels).refuses(&loss(""), &["tensor `sigma`: expected 2 noise levels"]);
+    let levels = pair.with("sigma", Dtype::F32, &[2], &[1.0, -1.0]);
+    of(levels).refuses(&loss(""), &["tensor `sigma`", "sigma = -1"]);
+    let shape = small(Dtype::F32, &values).with("target", Dtype::F32, &[4, 1], &[0.0; 4]);
+    of(shape).refuses(&loss(""), &["expected shape [2, 2] like `prediction`"]);
+    let nan = small(Dtype::F32, &[0.0, f64::NAN, 0.0, 0.0]);
+    of(nan).refuses(&loss(""), &["`prediction` holds NaN at sample 0, element 1"]);
+    let integers = small(Dtype::F32, &values).with("prediction", Dtype::I64, &[2, 2], &[0.0; 4]);
+    of(integers).refuses(&loss(""), &["expected F64, F32, F16 or BF16, found I64"]);
+}
+
+/// At zero terminal SNR an epsilon network says nothing about x0; its own loss, and the weights with a limit, exist.
+fn undefined() {
+    let values = [0.5, -1.25, 2.0, 0.0];
+    let input = Tensors::default()
+        .with("prediction", Dtype::F32, &[2, 2], &values)
+        .with("x0", Dtype::F32, &[2, 2], &[0.25; 4])
+        .with("eps", Dtype::F32, &[2, 2], &[1.0; 4])
+        .with("t", Dtype::I64, &[2], &[500.0, 999.0]);
+    let folder = Folder::with(&input);
+    let schedule = "--schedule scaled-linear --zero-terminal-snr";
+    for options in ["", "--weight min-snr", "--weight p2", "--predicts v --weight edm", "--predicts v --weight max-snr"]
+    {
+        let found = folder.output(&loss(&format!("{options} {schedule}")));
+        assert!(found.values("loss").iter().chain(&found.values("grad")).all(|x| x.is_finite()), "{options}");
+    }
+    let on_x0 = loss(&format!("--target x0 {schedule}"));
+    folder.refuses(&on_x0, &["sample 1: epsilon does not determine x0 at timestep 999", "--allow-undefined"]);
+    folder.refuses(&loss(&format!("--weight edm {schedule}")), &["no finite value at timestep 999"]);
+    let run = folder.run(&format!("{on_x0} --allow-undefined"));
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    let found = Tensors::load(&folder.path(OUT));
+    let finite: Vec<bool> = found.values("grad").iter().map(|x| x.is_finite()).collect();
+    assert_eq!(finite, [true, true, false, false]);
+    assert!(found.values("mean")[0].is_nan());
+}
+
+fn unused() {
+    let folder = Folder::with(&small(Dtype::F32, &[0.5, -1.25, 2.0, 0.0]));
+    for (options, words) in
+        [("--delta 2", "--delta is not used: mse"), ("--gamma 5", "--gamma is not used: the weight none")]
+    {
+        let run = folder.run(&loss(options));
+        assert_eq!(run.code, Some(0), "{options}: {}", run.stderr);
+        assert!(run.stderr.starts_with(&format!("warning: {words}")), "{}", run.stderr);
+    }
+}
+
+fn told() {
+    let folder = Folder::with(&small(Dtype::F32, &[1.0, -1.0, 3.0, 1.0]));
+    let text = folder.succeeds(&loss(""));
+    assert!(text.contains("[2, 2]: mse on epsilon from epsilon, weight none: 3.000000000e0"), "{text}");
+    let object: Value = serde_json::from_str(&folder.succeeds(&loss("--json --kind l1"))).expect("JSON");
+    assert_eq!((&object["mean"], &object["kind"]), (&Value::from(1.5), &Value::from("l1")));
+}

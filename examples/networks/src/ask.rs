@@ -1,0 +1,49 @@
+//! What a call of a network is about.
+
+use tweedie::Quantity;
+use tweedie::math::{NoiseLevel, Sampler};
+
+/// A question to the network: at which level the sample is, and what to answer.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
+pub struct Ask {
+    /// The signal in what the network sees.
+    pub alpha: f32,
+    /// The noise in what the network sees.
+    pub sigma: f32,
+    /// How much of `E[x0 | x]` is in the answer.
+    pub x0: f32,
+    /// How much of `E[epsilon | x]` is in the answer.
+    pub epsilon: f32,
+}
+
+impl Ask {
+    /// For a network that predicts this quantity and sees samples of this level.
+    ///
+    /// What the quantities mean is written down once more here, so that a mistake in the library cannot agree with itself.
+    #[must_use]
+    pub fn new(predicts: Quantity, alpha: f64, sigma: f64) -> Self {
+        let [x0, epsilon] = match predicts {
+            Quantity::Xt => [alpha, sigma],
+            Quantity::X0 => [1.0, 0.0],
+            Quantity::Epsilon => [0.0, 1.0],
+            Quantity::V => [-sigma, alpha],
+            Quantity::Score => [0.0, -1.0 / sigma],
+            Quantity::Flow => [-1.0, 1.0],
+            Quantity::Edm(sigma_data) => {
+                let data = sigma_data.value();
+                let whole = (data * alpha).hypot(sigma);
+                [sigma / (data * whole), -data * alpha / whole]
+            }
+        };
+        let [alpha, sigma, x0, epsilon] = [alpha, sigma, x0, epsilon].map(|number| number as f32);
+        Self { alpha, sigma, x0, epsilon }
+    }
+}
+
+/// What a sampler asks a network that predicts this quantity, call by call. The network sees samples in its own scale.
+#[must_use]
+pub fn asks(sampler: &Sampler, predicts: Quantity) -> Vec<Ask> {
+    let seen = |level: NoiseLevel, input: f64| Ask::new(predicts, input * level.alpha(), input * level.sigma());
+    sampler.calls().iter().map(|call| seen(call.level, call.input)).collect()
+}

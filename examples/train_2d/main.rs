@@ -1,0 +1,176 @@
+//! A diffusion model from end to end on the GPU: tweedie around a small network that is written in plain WGSL.
+//!
+//! A multilayer perceptron learns three distributions on the plane (two moons, a swiss roll, a checkerboard), each with all
+//! three predictions (epsilon, x0, v), and draws samples with DDIM and DDPM. The energy distance of these samples from held-out
+//! data is held against the distance that fresh data of the same size have.
+//!
+//! ```text
+//! cargo run --example train_2d                    all nine trainings, and a picture: train_2d.svg
+//! cargo run --example train_2d -- --quick         some seconds: one short training, and all checks
+//!     --steps N     training steps                --out FILE    where the picture goes
+//! ```
+//!
+//! Exit code 0: all good, 1: a check failed or something went wrong, 3: no adapter.
+//!
+//! Where to look first: `training` is the loop with tweedie in it, `network` the application's own work, `loss` what
+//! stands between them, `sampler` the way back from noise. Every sum is made in a fixed order, so weights and samples
+//! are the same to the last bit in every run on a device; `check` holds the application to that.
+
+mod adam;
+mod check;
+mod data;
+mod energy;
+mod kernel;
+mod loss;
+mod network;
+mod options;
+mod picture;
+mod sampler;
+mod streams;
+mod training;
+
+use data::{Data, Point, gaussian_like};
+use energy::Yardstick;
+use options::Options;
+use picture::Panel;
+use sampler::{Generator, Way};
+use std::error::Error;
+use std::process::ExitCode;
+use std::time::Instant;
+use training::Training;
+use tweedie::gpu::{Context, Shape};
+use tweedie::headless::{Gpu, HeadlessError, describe};
+use tweedie::wgpu::Buffer;
+use tweedie::{Diffusion, Quantity, Schedule};
+
+/// Features, hidden units, outputs.
+const WIDTHS: [u32; 5] = [32, 64, 64, 64, network::TILE];
+const BATCH: Shape = Shape::new(256, 2);
+/// Generated points, and held-out ones.
+const SAMPLES: u32 = 2048;
+/// Fresh sets, to learn how far from the held-out set a perfect model would be.
+const FRESH: u32 = 16;
+const PREDICTIONS: [Quantity; 3] = [Quantity::Epsilon, Quantity::X0, Quantity::V];
+/// The samplers: name, eta, calls of the network.
+const SAMPLERS: [(&str, f64, u32); 2] = [("DDIM", 0.0, 50), ("DDPM", 1.0, 100)];
+/// How many times as far from the held-out set as fresh data the samples may be. The trainings end at 1 to 3 and a
+/// Gaussian that has only the mean and the covariance right at 10 and more, so rounding on another device decides nothing.
+const ALLOWED: f64 = 5.0;
+
+/// What everything here works with.
+#[derive(Debug)]
+pub struct Setup {
+    gpu: Gpu,
+    context: Context,
+    diffusion: Diffusion,
+    /// What the network is told of each timestep.
+    embedding: Buffer,
+}
+
+impl Setup {
+    async fn new() -> Result<Self, Box<dyn Error>> {
+        let gpu = Gpu::open(None).await?;
+        let diffusion = Diffusion::new(Schedule::linear(1000, 1e-4, 0.02)?);
+        let embedding = network::embedding(diffusion.schedule(), WIDTHS[0]);
+        let embedding = gpu.upload("embedding", bytemuck::cast_slice(&embedding));
+        Ok(Self { context: Context::new(&gpu.device), diffusion, embedding, gpu })
+    }
+}
+
+fn main() -> ExitCode {
+    let outcome = Options::parse(std::env::args().skip(1))
+        .map_err(Into::into)
+        .and_then(|options| pollster::block_on(run(&options)));
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("train_2d: {error}");
+            let no_adapter = matches!(error.downcast_ref(), Some(HeadlessError::NoAdapter));
+            if no_adapter { ExitCode::from(3) } else { ExitCode::FAILURE }
+        }
+    }
+}
+
+async fn run(options: &Options) -> Result<bool, Box<dyn Error>> {
+    let begun = Instant::now();
+    let setup = Setup::new().await?;
+    println!("adapter: {}\n", describe(&setup.gpu.info));
+    let mut good = check::all(&setup, &WIDTHS, BATCH).await?;
+
+    let training = Training::new(&setup, &WIDTHS, BATCH, options.steps);
+    let generator = Generator::new(&setup, &training.weights, SAMPLES);
+    let (data, predictions): (&[_], &[_]) =
+        if options.quick { (&[Data::Moons], &[Quantity::V]) } else { (&Data::ALL, &PREDICTIONS) };
+    let mut rows = Vec::new();
+    for &data in data {
+        let (panels, within) = learn(&setup, &training, &generator, data, predictions).await?;
+        rows.push(panels);
+        good &= within;
+    }
+    std::fs::write(&options.out, picture::svg(&rows)).map_err(|error| format!("{}: {error}", options.out.display()))?;
+    println!("\n{}: held-out points, then samples. {:.0?} in all", options.out.display(), begun.elapsed());
+    println!("{}", if good { "all checks passed" } else { "a CHECK FAILED" });
+    Ok(good)
+}
+
+/// Learns one data set with each prediction and prints how well. Returns a row of the picture, and whether all was good.
+async fn learn(
+    setup: &Setup,
+    training: &Training,
+    generator: &Generator,
+    data: Data,
+    predictions: &[Quantity],
+) -> Result<(Vec<Panel>, bool), Box<dyn Error>> {
+    let (yardstick, mut good) = yardstick(data);
+    let mut panels = vec![panel(data.name().to_owned(), "#444", yardstick.held_out().to_vec())];
+    for &prediction in predictions {
+        let begun = Instant::now();
+        let loss = training.run(setup, data, prediction).await?;
+        print!("    {prediction:<8} last loss {loss:.3}");
+        for (name, eta, calls) in SAMPLERS {
+            let way = Way { prediction, eta, calls, key: streams::SAMPLING_NOISE };
+            let samples = generator.sample(setup, &way).await?;
+            let multiples = yardstick.multiples(&samples);
+            good &= multiples <= ALLOWED; // false for NaN
+            print!("   {name} {multiples:5.2}");
+            panels.push(panel(format!("{prediction}, {name}: {multiples:.1}"), "#1f77b4", samples));
+        }
+        println!("   {:.1?}", begun.elapsed());
+    }
+    Ok((panels, good))
+}
+
+/// Prints what an energy distance of 0 looks like for this data set, and whether a poor model would be told from it.
+fn yardstick(data: Data) -> (Yardstick, bool) {
+    let points = |key| data.points(key, SAMPLES as usize);
+    let fresh: Vec<_> = (0..FRESH).map(|i| points(streams::next(streams::FRESH, i))).collect();
+    let yardstick = Yardstick::new(points(streams::HELD_OUT), &fresh);
+    let control = yardstick.multiples(&gaussian_like(yardstick.held_out(), streams::CONTROL));
+    println!("\n{}: energy distance of {SAMPLES} fresh points from as many held-out ones", data.name());
+    println!("    {:.5}, +- {:.5} from set to set; this is 1 in what follows", yardstick.mean, yardstick.spread);
+    println!("    a Gaussian of the same mean and covariance: {control:.1}; at most {ALLOWED} is good");
+    (yardstick, control > ALLOWED)
+}
+
+fn panel(text: String, colour: &'static str, points: Vec<Point>) -> Panel {
+    Panel { text, points, colour }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{adam, loss, network};
+    use naga::valid::{Capabilities, ValidationFlags, Validator};
+
+    /// Every kernel is plain WebGPU: it needs no feature of a device.
+    #[test]
+    fn every_shader_is_valid_without_features() {
+        let products = network::FINISHES.map(|finish| [network::MATMUL, finish].concat());
+        let others = [network::EMBED, adam::ADAM, loss::LOSS].map(str::to_owned);
+        for text in products.into_iter().chain(others) {
+            let module = naga::front::wgsl::parse_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
+            let mut validator = Validator::new(ValidationFlags::all(), Capabilities::empty());
+            validator.validate(&module).unwrap_or_else(|error| panic!("{error}: {text}"));
+        }
+    }
+}

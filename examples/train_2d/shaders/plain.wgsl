@@ -1,0 +1,5 @@
+
+// The product as it is.
+fn finish(i: u32, sum: f32) {
+    out[i] = sum;
+}

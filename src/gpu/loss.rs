@@ -1,0 +1,105 @@
+//! loss: the weighted loss of each sample, their mean, and the gradient; see [`LossRow`] for what is computed.
+//!
+//! The f64 twin of the kernel: [`reference()`].
+
+use super::compare::Exact;
+use crate::table::{LossRow, Penalty, Table};
+
+/// What the gradient is of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Of {
+    /// The sum of the samples' losses, each the mean over its elements.
+    #[default]
+    Sum,
+    /// The mean of the samples' losses: the gradient of the sum over the number of samples.
+    Mean,
+}
+
+/// The tensors of a batch in f64, sample after sample. What a row has no coefficient for is not looked at.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Batch<'a> {
+    /// The row of each sample.
+    pub timesteps: &'a [u32],
+    /// The elements of a sample.
+    pub elements: usize,
+    /// The network's output.
+    pub prediction: &'a [f64],
+    /// The two others.
+    pub inputs: [&'a [f64]; 2],
+}
+
+/// What a loss must give for a batch, in f64.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Losses {
+    /// The weighted mean over the elements of each sample.
+    pub samples: Vec<Exact>,
+    /// The mean of those over the batch.
+    pub mean: Exact,
+    /// With respect to the prediction.
+    pub gradient: Vec<Exact>,
+}
+
+/// The loss of a batch: the twin of the kernel. A sample at a hole, or at a timestep that the table does not have, is NaN.
+///
+/// The magnitudes say what rounding may do: a loss and a gradient move with the summed magnitudes of the error, by as much
+/// as the penalty's slope and curvature there. At a kink (`L1` at 0) the gradient may jump, and they do not tell.
+#[must_use]
+pub fn reference(table: &Table<LossRow>, penalty: Penalty, batch: &Batch<'_>, of: Of) -> Losses {
+    let Batch { timesteps, elements, .. } = *batch;
+    let share = match of {
+        Of::Sum => 1.0,
+        Of::Mean => 1.0 / timesteps.len() as f64,
+    };
+    let (mut samples, mut gradient) = (Vec::new(), Vec::new());
+    for (i, &t) in timesteps.iter().enumerate() {
+        let range = i * elements..(i + 1) * elements;
+        let Some(row) = table.row(t as usize) else {
+            samples.push(UNDEFINED);
+            gradient.extend(range.map(|_| UNDEFINED));
+            continue;
+        };
+        let errors = range.map(|i| error(row, batch, i)).collect::<Vec<_>>();
+        let costs = errors.iter().map(|d| Exact {
+            value: penalty.cost(d.value),
+            magnitude: penalty.cost(d.value) + penalty.slope(d.value).abs() * d.magnitude,
+        });
+        samples.push(scaled(mean(&costs.collect::<Vec<_>>()), row.weight));
+        let factor = share * row.weight * row.prediction / elements as f64;
+        gradient.extend(errors.iter().map(|d| {
+            let value = penalty.slope(d.value);
+            scaled(Exact { value, magnitude: value.abs() + penalty.curvature(d.value) * d.magnitude }, factor)
+        }));
+    }
+    Losses { mean: mean(&samples), samples, gradient }
+}
+
+const UNDEFINED: Exact = Exact { value: f64::NAN, magnitude: f64::NAN };
+
+fn error(row: &LossRow, Batch { prediction, inputs, .. }: &Batch<'_>, i: usize) -> Exact {
+    let terms = [(row.prediction, *prediction), (row.inputs[0], inputs[0]), (row.inputs[1], inputs[1])];
+    let used = terms.into_iter().filter(|(c, _)| *c != 0.0);
+    let products = used.map(|(c, tensor)| c * tensor.get(i).copied().unwrap_or(f64::NAN));
+    products.fold(Exact { value: 0.0, magnitude: 0.0 }, |sum, product| Exact {
+        value: sum.value + product,
+        magnitude: sum.magnitude + product.abs(),
+    })
+}
+
+fn scaled(x: Exact, factor: f64) -> Exact {
+    Exact { value: factor * x.value, magnitude: factor.abs() * x.magnitude }
+}
+
+fn mean(values: &[Exact]) -> Exact {
+    scaled(sum(values), 1.0 / values.len() as f64)
+}
+
+/// Halves first, so that the rounding grows with the logarithm of the count.
+fn sum(values: &[Exact]) -> Exact {
+    const FEW: usize = 8;
+    let add = |a: Exact, b: Exact| Exact { value: a.value + b.value, magnitude: a.magnitude + b.magnitude };
+    if values.len() <= FEW {
+        return values.iter().copied().fold(Exact { value: 0.0, magnitude: 0.0 }, add);
+    }
+    let (first, second) = values.split_at(values.len() / 2);
+    add(sum(first), sum(second))
+}

@@ -1,0 +1,78 @@
+//! EDM's preconditioning (Karras et al. 2022, arXiv 2206.00364, table 1).
+//!
+//! **Theory.** The network sees `c_in*x_t` and its output `F` is mixed with its input: `x0 = c_skip*x_t + c_out*F`. With
+//! data of standard deviation `sigma_data`, at any level:
+//! ```text
+//! h      = sqrt((alpha*sigma_data)^2 + sigma^2)       the standard deviation of x_t
+//! c_in   = 1/h
+//! c_skip = alpha*sigma_data^2/h^2
+//! c_out  = sigma*sigma_data/h
+//! F      = (sigma/(sigma_data*h), -alpha*sigma_data/h)
+//! ```
+//! The paper's formulas are those at `alpha = 1`. `F` is `-v` of data scaled to unit variance: a rotation, never singular.
+//!
+//! **Practice.** `F` is a [`Quantity`](super::Quantity) like any other, so `c_skip` and `c_out` are what
+//! [`solve`](super::solve) gives from it to x0, and targets, losses and samplers need nothing of their own.
+
+use super::level::NoiseLevel;
+use crate::error::ScheduleError;
+use std::hash::{Hash, Hasher};
+
+/// The standard deviation of the data: finite and above 0, in the data's units.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SigmaData(f64);
+
+impl SigmaData {
+    /// The paper's: images in `-1..=1`.
+    pub const KARRAS: Self = Self(0.5);
+
+    /// Any standard deviation.
+    ///
+    /// # Errors
+    /// [`ScheduleError::ParamNotPositive`].
+    pub fn new(value: f64) -> Result<Self, ScheduleError> {
+        if value.is_finite() && value > 0.0 {
+            Ok(Self(value))
+        } else {
+            Err(ScheduleError::ParamNotPositive { name: "sigma_data", value })
+        }
+    }
+
+    /// The standard deviation.
+    #[must_use]
+    pub const fn value(self) -> f64 {
+        self.0
+    }
+
+    /// What the noisy sample is multiplied with before the network sees it, so that it has unit variance.
+    #[must_use]
+    pub fn c_in(self, level: NoiseLevel) -> f64 {
+        1.0 / self.deviation(level)
+    }
+
+    /// What the network is told instead of a timestep, `ln(sigma/alpha)/4`; infinite of either sign at the ends.
+    #[must_use]
+    pub fn c_noise(self, level: NoiseLevel) -> f64 {
+        -0.25 * level.lambda()
+    }
+
+    /// The network's output as a row on `(x0, epsilon)`.
+    pub(super) fn row(self, level: NoiseLevel) -> [f64; 2] {
+        let h = self.deviation(level);
+        [level.sigma() / h / self.0, 0.0 - level.alpha() * self.0 / h]
+    }
+
+    fn deviation(self, level: NoiseLevel) -> f64 {
+        (level.alpha() * self.0).hypot(level.sigma())
+    }
+}
+
+/// It is never NaN.
+impl Eq for SigmaData {}
+
+/// It is never a zero, of which there are two.
+impl Hash for SigmaData {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.to_bits().hash(state);
+    }
+}

@@ -1,0 +1,103 @@
+//! From a schedule to loss rows: any loss, whatever the network predicts.
+//!
+//! **Theory.** Let the network predict `P`, whose exact value is the row `(a, b)` on `(x0, epsilon)`, and let the loss be
+//! on `Q = c0*x_t + c1*P`. The same `x_t` stands in the estimate and in the truth, so the error is
+//! ```text
+//! Q_hat - Q = c1*(p - a*x0 - b*epsilon)
+//! ```
+//! and nothing cancels. It is an error of `P` times a number: with squared errors, a loss on another quantity is a weight
+//! (see [`Weight`]), and epsilon networks are trained on an x0 loss by one coefficient.
+//!
+//! **Practice.** A target that is at hand takes the form `c1*p + c0*x_t - target`. Where nothing is determined (an x0 loss
+//! for an epsilon network at zero terminal SNR) or the weight has no finite value, there is no row.
+
+use super::quantity::{Quantity, solve};
+use super::schedule::Schedule;
+use super::weight::Weight;
+use crate::error::{LossError, WeightError};
+use crate::table::{LossRow, Table};
+
+/// What a loss kernel reads beside the prediction.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Given {
+    /// The clean sample and the noise: the target is formed from them.
+    #[default]
+    Pair,
+    /// The noisy sample and the target. The noisy sample is not looked at if the loss is on what the network predicts.
+    Target,
+}
+
+/// What a network is trained for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Objective {
+    /// What the network predicts.
+    pub predicts: Quantity,
+    /// What the loss is on: usually the same.
+    pub on: Quantity,
+    /// What the loss of each timestep is multiplied with.
+    pub weight: Weight,
+}
+
+impl Objective {
+    /// The plain loss on what the network predicts.
+    #[must_use]
+    pub const fn of(predicts: Quantity) -> Self {
+        Self { predicts, on: predicts, weight: Weight::None }
+    }
+
+    /// The same with a loss on another quantity.
+    #[must_use]
+    pub fn on(self, on: Quantity) -> Self {
+        Self { on, ..self }
+    }
+
+    /// The same with a weight.
+    #[must_use]
+    pub fn weighted(self, weight: Weight) -> Self {
+        Self { weight, ..self }
+    }
+}
+
+impl Schedule {
+    /// The coefficients of a loss at one timestep.
+    ///
+    /// # Errors
+    /// [`LossError::Undefined`] where the prediction does not determine what the loss is on, or the target does not exist;
+    /// [`LossError::Weight`]; [`LossError::Observation`] for a loss on `x_t`.
+    pub fn loss_row(&self, timestep: usize, objective: &Objective, given: Given) -> Result<LossRow, LossError> {
+        let Objective { predicts, on, ref weight } = *objective;
+        if predicts == Quantity::Xt || on == Quantity::Xt {
+            return Err(LossError::Observation);
+        }
+        let weight = self.loss_weight(timestep, weight, on)?;
+        let level = self.levels()[timestep];
+        let [c0, c1] = solve(level, predicts, on).map_err(|error| error.at(timestep))?;
+        let inputs = match given {
+            Given::Target => [c0, -1.0],
+            Given::Pair => predicts.row(level).map_err(|error| error.at(timestep))?.map(|c| 0.0 - c1 * c),
+        };
+        Ok(LossRow { prediction: c1, inputs, weight })
+    }
+
+    /// The coefficients of a loss at every timestep.
+    ///
+    /// # Errors
+    /// As [`loss_row`](Self::loss_row), for the first timestep without one.
+    pub fn loss(&self, objective: &Objective, given: Given) -> Result<Table<LossRow>, LossError> {
+        let rows = (0..self.len()).map(|t| self.loss_row(t, objective, given));
+        Ok(Table::new(rows.collect::<Result<Vec<_>, _>>()?))
+    }
+
+    /// As [`loss`](Self::loss), with a hole at every timestep at which the prediction determines nothing or the weight has no
+    /// finite value.
+    ///
+    /// # Errors
+    /// [`LossError::Weight`] for a parameter outside its range and a table that does not fit, [`LossError::Observation`].
+    pub fn loss_where_defined(&self, objective: &Objective, given: Given) -> Result<Table<LossRow>, LossError> {
+        let rows = (0..self.len()).map(|t| match self.loss_row(t, objective, given) {
+            Err(LossError::Undefined(_) | LossError::Weight(WeightError::Infinite { .. })) => Ok(None),
+            row => row.map(Some),
+        });
+        Ok(Table::with_holes(rows.collect::<Result<Vec<_>, _>>()?))
+    }
+}

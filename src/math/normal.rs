@@ -1,0 +1,76 @@
+//! The distribution function of the standard normal.
+//!
+//! **Theory.** `Phi(x) = erfc(-x/sqrt(2))/2`. Near 0 the series of positive terms
+//! ```text
+//! erf(x) = 2/sqrt(pi) * exp(-x^2) * sum_n 2^n x^(2n+1) / (1*3*..*(2n+1))
+//! ```
+//! (Abramowitz & Stegun 7.1.6), further out the continued fraction of erfc (7.1.14).
+//!
+//! **Practice.** Within 2e-14 of the smaller tail for every argument: `exp(-x^2)` sets the limit far out.
+
+use std::f64::consts::{FRAC_1_SQRT_2, PI};
+
+/// Where the continued fraction takes over: 60 of its terms are enough beyond, 60 of the series below.
+const SWITCH: f64 = 2.0;
+
+const TERMS: u32 = 60;
+
+/// The probability that a standard normal is at most `x`.
+pub(super) fn cdf(x: f64) -> f64 {
+    0.5 * erfc(-x * FRAC_1_SQRT_2)
+}
+
+fn erfc(x: f64) -> f64 {
+    if x < 0.0 {
+        2.0 - erfc(-x)
+    } else if x < SWITCH {
+        1.0 - erf_series(x)
+    } else {
+        erfc_fraction(x)
+    }
+}
+
+fn erf_series(x: f64) -> f64 {
+    let next = |(sum, term): (f64, f64), n: u32| {
+        let term = term * 2.0 * x * x / f64::from(2 * n + 1);
+        (sum + term, term)
+    };
+    let (sum, _) = (1..TERMS).fold((x, x), next);
+    2.0 / PI.sqrt() * (-x * x).exp() * sum
+}
+
+fn erfc_fraction(x: f64) -> f64 {
+    let fraction = (1..TERMS).rev().fold(x, |rest, n| x + 0.5 * f64::from(n) / rest);
+    (-x * x).exp() / (PI.sqrt() * fraction)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Computed with 40 digits, rounded to f64.
+    #[test]
+    fn known_values() {
+        let known = [
+            (0.0, 0.5),
+            (1.0, 0.841_344_746_068_542_9),
+            (-1.959963984540054, 0.025_000_000_000_000_012),
+            (3.0, 0.998_650_101_968_369_9),
+            (-3.6, 0.000_159_108_590_157_533_83),
+            (-2.0, 0.022_750_131_948_179_21),
+            (-10.0, 7.619_853_024_160_525e-24),
+            (f64::INFINITY, 1.0),
+            (f64::NEG_INFINITY, 0.0),
+        ];
+        for (x, expected) in known {
+            approx::assert_relative_eq!(cdf(x), expected, max_relative = 2e-14);
+        }
+        assert!(cdf(f64::NAN).is_nan());
+    }
+
+    #[test]
+    fn no_step_where_the_formulas_meet() {
+        let (below, above) = (erf_series(SWITCH), 1.0 - erfc_fraction(SWITCH));
+        approx::assert_relative_eq!(below, above, max_relative = 1e-15);
+    }
+}

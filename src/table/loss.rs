@@ -1,0 +1,175 @@
+//! The coefficients of a loss.
+//!
+//! **Theory.** Whatever a network predicts and whatever the loss is on, the error of an element is linear in what the
+//! kernel reads, and the loss of a sample is the weighted mean of one function of it. The target is never stored. Five
+//! losses are two such functions: the parabola of the squared error, straightened out by a clamp or by a root.
+//!
+//! **Practice.** A [`LossRow`] is one `vec4` a timestep; a [`Penalty`] holds for the whole table.
+
+use super::Row;
+use thiserror::Error;
+
+/// The coefficients of one timestep:
+/// ```text
+/// d    = prediction*p + inputs[0]*in0 + inputs[1]*in1
+/// loss = weight * sum(rho(d)) / elements
+/// grad = weight * prediction * rho'(d) / elements         d(loss)/d(p)
+/// ```
+/// where `p` is the network's output and `in0`, `in1` are the clean sample and the noise, or the noisy sample and a target
+/// that is at hand. An input whose coefficient is 0 is not looked at: it may be missing, or hold anything.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LossRow {
+    /// Of the network's output in the error.
+    pub prediction: f64,
+    /// Of the two other inputs in the error.
+    pub inputs: [f64; 2],
+    /// Of the sample's loss and its gradient.
+    pub weight: f64,
+}
+
+/// `[prediction, in0, in1, weight]`.
+impl Row for LossRow {
+    fn numbers(&self) -> [f64; 4] {
+        [self.prediction, self.inputs[0], self.inputs[1], self.weight]
+    }
+}
+
+/// The shape of a loss as a function of the error: `bend` is where the parabola turns into a line.
+/// ```text
+/// Clamped   c = clamp(d, -bend, bend)      rho = scale*c*(d - c/2)           rho' = scale*c
+/// Rooted    r = sqrt(d^2 + bend^2)         rho = scale*d^2/(r + bend)        rho' = scale*d/r        0 at d = 0
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Curve {
+    /// A parabola up to the bend, then straight lines.
+    Clamped,
+    /// A hyperbola; two straight lines if the bend is 0.
+    Rooted,
+}
+
+/// What an error costs: a [`Curve`], its bend and its scale.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Penalty {
+    curve: Curve,
+    bend: f64,
+    scale: f64,
+}
+
+/// A bend that is none.
+#[derive(Clone, Copy, Debug, PartialEq, Error)]
+#[error("{name} must be finite and {least}, found {value}")]
+pub struct PenaltyError {
+    /// `delta`, `beta`, `1/beta` or `c`.
+    pub name: &'static str,
+    /// `above 0` or `at least 0`.
+    pub least: &'static str,
+    /// What was given.
+    pub value: f64,
+}
+
+impl Penalty {
+    /// `d^2`.
+    pub const MSE: Self = Self { curve: Curve::Clamped, bend: f64::INFINITY, scale: 2.0 };
+
+    /// `|d|`; the gradient at `d = 0` is 0, as torch's.
+    pub const L1: Self = Self { curve: Curve::Rooted, bend: 0.0, scale: 1.0 };
+
+    /// `d^2/2` up to `|d| = delta`, then `delta*(|d| - delta/2)` (Huber 1964; torch's `huber_loss`).
+    ///
+    /// # Errors
+    /// [`PenaltyError`] unless `delta` is finite and above 0.
+    pub fn huber(delta: f64) -> Result<Self, PenaltyError> {
+        let bend = checked("delta", "above 0", delta)?;
+        Ok(Self { curve: Curve::Clamped, bend, scale: 1.0 })
+    }
+
+    /// `d^2/(2*beta)` up to `|d| = beta`, then `|d| - beta/2` (torch's `smooth_l1_loss`): the Huber loss over `beta`. At
+    /// `beta = 0` it is [`L1`](Self::L1).
+    ///
+    /// # Errors
+    /// [`PenaltyError`] unless `beta` is finite and at least 0, and `1/beta` too.
+    pub fn smooth_l1(beta: f64) -> Result<Self, PenaltyError> {
+        if beta == 0.0 {
+            return Ok(Self::L1);
+        }
+        let bend = checked("beta", "at least 0", beta)?;
+        Ok(Self { curve: Curve::Clamped, bend, scale: checked("1/beta", "above 0", 1.0 / beta)? })
+    }
+
+    /// `sqrt(d^2 + c^2) - c` element by element, the form of latent consistency models (Luo et al. 2023, arXiv
+    /// 2310.04378, its published code). Song & Dhariwal (2023, arXiv 2310.14189) take the norm of a whole sample
+    /// for `d`. At `c = 0` it is [`L1`](Self::L1).
+    ///
+    /// # Errors
+    /// [`PenaltyError`] unless `c` is finite and at least 0.
+    pub fn pseudo_huber(c: f64) -> Result<Self, PenaltyError> {
+        if c == 0.0 {
+            return Ok(Self::L1);
+        }
+        Ok(Self { curve: Curve::Rooted, bend: checked("c", "at least 0", c)?, scale: 1.0 })
+    }
+
+    /// The shape.
+    #[must_use]
+    pub const fn curve(self) -> Curve {
+        self.curve
+    }
+
+    /// Where the parabola turns into a line, in units of the error; infinite for [`MSE`](Self::MSE).
+    #[must_use]
+    pub const fn bend(self) -> f64 {
+        self.bend
+    }
+
+    /// What the curve is multiplied with.
+    #[must_use]
+    pub const fn scale(self) -> f64 {
+        self.scale
+    }
+
+    /// `rho(d)`, at least 0; NaN of NaN.
+    #[must_use]
+    pub fn cost(self, d: f64) -> f64 {
+        let rho = match self.curve {
+            Curve::Clamped => {
+                let c = d.clamp(-self.bend, self.bend);
+                c * (d - 0.5 * c)
+            }
+            Curve::Rooted if d == 0.0 => 0.0,
+            Curve::Rooted => {
+                let r = d.hypot(self.bend);
+                d * (d / (r + self.bend))
+            }
+        };
+        self.scale * rho
+    }
+
+    /// `rho'(d)`.
+    #[must_use]
+    pub fn slope(self, d: f64) -> f64 {
+        let slope = match self.curve {
+            Curve::Clamped => d.clamp(-self.bend, self.bend),
+            Curve::Rooted if d == 0.0 => 0.0,
+            Curve::Rooted => d / d.hypot(self.bend),
+        };
+        self.scale * slope
+    }
+
+    /// `rho''(d)`, which says how far an error of `d` moves the gradient; 0 at the kinks.
+    #[must_use]
+    pub fn curvature(self, d: f64) -> f64 {
+        let curvature = match self.curve {
+            Curve::Clamped => f64::from(u8::from(d.abs() < self.bend)),
+            Curve::Rooted if self.bend == 0.0 => 0.0,
+            Curve::Rooted => {
+                let r = d.hypot(self.bend);
+                (self.bend / r) * (self.bend / r) / r
+            }
+        };
+        self.scale * curvature
+    }
+}
+
+fn checked(name: &'static str, least: &'static str, value: f64) -> Result<f64, PenaltyError> {
+    if value.is_finite() && value > 0.0 { Ok(value) } else { Err(PenaltyError { name, least, value }) }
+}
