@@ -7,7 +7,7 @@ use crate::support::{Vectors, assert_relative, assert_within, cases, id};
 use configs::*;
 use serde_json::Value;
 use tweedie::math::sampler::{Ddpm, Denoiser, DpmSolver, FirstOrder, Grid, Heun, Sampler, Scale, Variance};
-use tweedie::math::{NoiseLevel, Quantity, Schedule, Sections, sigmas};
+use tweedie::math::{NoiseLevel, Quantity, Schedule, Sections, Spacing, sigmas};
 use tweedie::table::{Clip, StepRow};
 
 /// Equal parts of a tensor whose first axis is the call.
