@@ -141,7 +141,7 @@ impl Sampler {
     /// # Errors
     /// Whatever the solver finds; [`SamplerError::Parameter`] for a clipping that makes no sense,
     /// [`SamplerError::NotFinite`] for levels so extreme that a coefficient leaves f64.
-    pub fn new(solver: &impl Solver, grid: &Grid, denoiser: &Denoiser) -> Result<Self, SamplerError> {
+    pub fn new(solver: &(impl Solver + ?Sized), grid: &Grid, denoiser: &Denoiser) -> Result<Self, SamplerError> {
         denoiser.check()?;
         let Solution { mut calls, deviation, keeps } = solver.solve(grid, denoiser)?;
         if denoiser.clip != Clip::None && keeps != Quantity::X0 {
