@@ -8,6 +8,3 @@ fn find_row(sample: u32) -> Found {
 fn coefficients(found: Found, part: u32) -> vec4<f32> {
     return table[part];
 }
-
-fn report_undefined(sample: u32) {
-}

@@ -1,7 +1,5 @@
 // A timestep for each sample, from a buffer that the host cannot see. Out of range, or at a hole of the table, the
-// sample becomes NaN and is counted; it never gets another timestep's numbers. A hole is a row of NaN bits.
-@group(0) @binding(4) var<storage, read_write> status: array<atomic<u32>>;
-
+// sample becomes NaN; it never gets another timestep's numbers. A hole is a row of NaN bits.
 fn find_row(sample: u32) -> Found {
     let t = timesteps[params.window.timesteps + sample * params.window.timestep_stride];
     let index = min(t, params.window.rows - 1u);
@@ -13,10 +11,4 @@ fn find_row(sample: u32) -> Found {
 // compiler can reason about them.
 fn coefficients(found: Found, part: u32) -> vec4<f32> {
     return select(vec4<f32>(bitcast<f32>(params.window.nan)), table[found.index * WIDTH + part], found.defined);
-}
-
-fn report_undefined(sample: u32) {
-    if (params.window.reports == 1u && params.window.first_element == 0u) {
-        atomicAdd(&status[0], 1u);
-    }
 }

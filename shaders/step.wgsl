@@ -1,35 +1,8 @@
 // step: one step of a sampler, from guidance to the next sample; see `tweedie::table::StepRow` for the coefficients.
-// Host twin: `tweedie::gpu::step`. The host writes CLIP, DEVIATION, DEPTH and MASKED for the plan.
+// Host twin: `tweedie::gpu::step`. The row is in step_row. The host writes CLIP, DEVIATION, DEPTH and MASKED for the plan.
 
-struct Row {
-    mix: vec4<f32>,   // of the conditional and the unconditional prediction; the learned deviation's two
-    clean: vec4<f32>, // of x, p and z in the clean sample; of z in the next one
-    next: vec4<f32>,  // of x, p and the clean sample in the next one; of that in the network's input
-    past: vec4<f32>,  // of the last three clean samples; the index of the step
-    known: vec4<f32>, // of the known clean sample and z in a known region
-    factor: f32,      // of the mixed prediction
-    limit: f32,       // the threshold of the clean sample
-    defined: bool,
-}
-
-const NEEDS_UNCONDITIONAL = 2u;
 const NEEDS_LEARNED = 4u;
 const NEEDS_PAST = vec3<u32>(8u, 16u, 32u);
-
-fn row_at(sample: u32) -> Row {
-    let found = find_row(sample);
-    let scales = scales_of(sample);
-    return Row(
-        coefficients(found, 0u),
-        coefficients(found, 1u),
-        coefficients(found, 2u),
-        coefficients(found, 3u),
-        coefficients(found, 4u),
-        scales.x,
-        scales.y,
-        found.defined,
-    );
-}
 
 // Which inputs this row looks at.
 fn needs(row: Row) -> u32 {
@@ -39,10 +12,6 @@ fn needs(row: Row) -> u32 {
         | select(0u, NEEDS_UNCONDITIONAL, row.mix.y != 0.0)
         | select(0u, NEEDS_LEARNED, row.clean.w != 0.0)
         | past.x | past.y | past.z;
-}
-
-fn step_of(row: Row) -> u32 {
-    return u32(row.past.w);
 }
 
 // Where the clean sample of `back` steps ago lies among the DEPTH remembered ones. This step's own replaces the oldest.
@@ -57,8 +26,8 @@ fn clamped(v: vec4<f32>, range: f32) -> vec4<f32> {
 }
 
 fn op(row: Row, v: Inputs) -> Outputs {
-    let p = (row.mix.x * v.conditional + row.mix.y * v.unconditional) * row.factor;
-    let raw = row.clean.x * v.x + row.clean.y * p + row.clean.z * v.noise;
+    let p = mixture(row, v) * row.factor;
+    let raw = clean_sample(row, v, p);
     var x0 = raw;
     if (CLIP == 1u) {
         x0 = clamped(raw, params.window.range);

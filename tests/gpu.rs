@@ -9,6 +9,8 @@ mod contract;
 mod draws;
 #[path = "gpu/maps.rs"]
 mod maps;
+#[path = "gpu/scales.rs"]
+mod scales;
 #[path = "gpu/steps.rs"]
 mod steps;
 #[expect(dead_code, reason = "what is not about random numbers serves the tests that need no adapter")]
@@ -39,7 +41,8 @@ fn main() -> std::process::ExitCode {
     if let Some(bed) = &bed {
         println!("adapter: {}", tweedie::headless::describe(&bed.gpu.info));
     }
-    let tests: Vec<Test> = [maps::TESTS, draws::TESTS, steps::TESTS, timesteps::TESTS, contract::TESTS].concat();
+    let tests: Vec<Test> =
+        [maps::TESTS, draws::TESTS, steps::TESTS, scales::TESTS, timesteps::TESTS, contract::TESTS].concat();
     let trials = tests
         .into_iter()
         .map(|(name, test)| {

@@ -46,8 +46,9 @@ const WINDOW: [&str; 16] = [
 ];
 
 /// What follows it in `struct Params`, by the op: an offset and a stride for each tensor.
-const TENSORS: [&[&str]; 2] = [
+const TENSORS: [&[&str]; 3] = [
     &["in0", "in1", "out0", "out1", "noise"],
+    &["x", "conditional", "unconditional", "noise"],
     &[
         "x",
         "conditional",
@@ -67,6 +68,22 @@ const TENSORS: [&[&str]; 2] = [
 /// `struct Key` of `kernel.wgsl` as `NoiseKey` fills it, 32 bytes.
 const KEY: [(&str, u32); 5] = [("seed", 0), ("stream", 8), ("unused", 12), ("sample", 16), ("unused2", 24)];
 const KEY_BYTES: u32 = 32;
+
+/// `struct Finish` of `finish.wgsl` as the end of a reduction fills it, 64 bytes.
+const FINISH: [(&str, u32); 12] = [
+    ("samples", 0),
+    ("first_sample", 4),
+    ("groups", 8),
+    ("parts", 12),
+    ("first", 16),
+    ("keep", 20),
+    ("shift", 24),
+    ("rank", 28),
+    ("last", 32),
+    ("nan", 36),
+    ("unused", 40),
+    ("numbers", 48),
+];
 
 /// A row of the table: one `vec4<f32>`.
 const ROW_BYTES: u32 = 16;
@@ -153,6 +170,9 @@ const SMALL: [&str; 2] = ["draw_timesteps", "advance"];
 
 /// Whether the blocks that the host fills lie as it writes them.
 fn check_layout(module: &Module) -> Result<(), String> {
+    if module.types.iter().any(|(_, ty)| ty.name.as_deref() == Some("Finish")) {
+        return check_struct(module, "Finish", &FINISH, 64);
+    }
     if module.entry_points.iter().any(|entry| SMALL.contains(&entry.name.as_str())) {
         return Ok(());
     }
@@ -164,7 +184,10 @@ fn check_layout(module: &Module) -> Result<(), String> {
         let bytes = (64 + 8 * (members.len() as u32 - 1)).next_multiple_of(8);
         check_struct(module, "Params", &members, bytes)
     };
-    params(TENSORS[0]).or_else(|map| params(TENSORS[1]).map_err(|step| format!("{map}; {step}")))?;
+    let tried: Vec<_> = TENSORS.into_iter().map(params).collect();
+    if tried.iter().all(Result::is_err) {
+        return Err(tried.into_iter().filter_map(Result::err).collect::<Vec<_>>().join("; "));
+    }
     check_struct(module, "Key", &KEY, KEY_BYTES)?;
     let tables = module.global_variables.iter().filter(|(_, variable)| variable.name.as_deref() == Some("table"));
     for (_, table) in tables {

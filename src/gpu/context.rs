@@ -1,9 +1,6 @@
 //! The wgpu plumbing, once: a device's limits, its compiled pipelines, and buffers that are written when they are made.
 
-use super::source::{
-    Draw, HEALTH_BINDING, Operand, Rows, SCALES_BINDING, SEEDS_BINDING, SLOT_BINDING, STATUS_BINDING, Source,
-    TIMESTEPS_BINDING, Walk,
-};
+use super::source::{Rows, Source, TABLE_BINDING, Walk};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -179,27 +176,13 @@ fn layout_entries(source: &Source) -> Vec<wgpu::BindGroupLayoutEntry> {
     let uniform = wgpu::BufferBindingType::Uniform;
     let mut entries = vec![entry(0, uniform, false), entry(1, uniform, true)];
     match source.rows {
-        Rows::Batch => entries.push(entry(2, uniform, true)),
-        Rows::Uniform(_) => entries.push(entry(2, uniform, false)),
-        Rows::Storage => entries.push(entry(2, storage(false), false)),
+        Rows::Batch => entries.push(entry(TABLE_BINDING, uniform, true)),
+        Rows::Uniform(_) => entries.push(entry(TABLE_BINDING, uniform, false)),
+        Rows::Storage => {}
     }
-    if source.rows != Rows::Batch {
-        entries.push(entry(TIMESTEPS_BINDING, storage(source.timesteps_writable), false));
-        entries.push(entry(STATUS_BINDING, storage(true), false));
-    }
-    for (slot, operand) in source.operands.iter().enumerate() {
-        if let Operand::Bound { writable, .. } = *operand {
-            entries.push(entry(SLOT_BINDING + slot as u32, storage(writable), false));
-        }
-    }
-    let variant = source.step();
-    let extras = [
-        (source.draw == Draw::PerSample, SEEDS_BINDING, false),
-        (variant.scaled, SCALES_BINDING, false),
-        (variant.health, HEALTH_BINDING, true),
-    ];
-    let present = extras.into_iter().filter(|(present, ..)| *present);
-    entries.extend(present.map(|(_, binding, writable)| entry(binding, storage(writable), false)));
+    entries.extend(
+        source.storage_bindings().into_iter().map(|(binding, writable)| entry(binding, storage(writable), false)),
+    );
     entries
 }
 

@@ -9,7 +9,7 @@ type Operands = [Operand; SLOTS];
 /// Every kind of source, in each storage; and mixed storages in one of each kind of row.
 pub(super) fn every_source() -> Vec<Source> {
     let mut sources = Vec::new();
-    for walk in Walk::ALL {
+    for walk in Walk::STREAMING {
         for rows in [Rows::Batch, Rows::Uniform(1024), Rows::Uniform(4096), Rows::Storage] {
             let mut all = mixed_maps();
             // The longer tables differ in one line of the text alone.
@@ -26,6 +26,11 @@ pub(super) fn every_source() -> Vec<Source> {
             });
             sources.extend(maps);
             sources.extend(every_step(walk, rows));
+        }
+    }
+    for walk in Walk::REDUCING {
+        for rows in [Rows::Batch, Rows::Uniform(1024)] {
+            sources.extend(every_reduction(walk, rows));
         }
     }
     sources
@@ -65,6 +70,26 @@ fn every_map(storage: Storage) -> Vec<Operands> {
                     all.push(of_map([in0, in1, write, out1, kept]));
                 }
             }
+        }
+    }
+    all
+}
+
+/// What prepares a step, in each storage: with noise given and drawn, and with the fewest tensors.
+fn every_reduction(walk: Walk, rows: Rows) -> Vec<Source> {
+    let mut all = Vec::new();
+    for storage in Storage::ALL {
+        let read = Operand::Bound { storage, writable: false };
+        let two = operands([(step::CONDITIONAL, read), (step::UNCONDITIONAL, read)]);
+        let few = operands([(step::X, read), (step::CONDITIONAL, read)]);
+        let most =
+            operands([(step::X, read), (step::CONDITIONAL, read), (step::UNCONDITIONAL, read), (step::NOISE, read)]);
+        let source = |op, draw, operands| Source { op, walk, rows, timesteps_writable: false, draw, operands };
+        all.push(source(Op::Spread, Draw::No, two));
+        for scaled in [false, true] {
+            all.push(source(Op::Digits { scaled }, Draw::No, most));
+            all.push(source(Op::Digits { scaled }, Draw::Batch, few));
+            all.push(source(Op::Digits { scaled }, Draw::PerSample, few));
         }
     }
     all

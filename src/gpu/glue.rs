@@ -2,7 +2,7 @@
 
 use super::Storage;
 use super::op::{Op, Part, Slot, step};
-use super::source::{Draw, Operand, SCALES_BINDING, SLOT_BINDING, Source, Walk, access};
+use super::source::{Draw, Operand, SCALES_BINDING, SCRATCH_BINDING, SLOT_BINDING, Source, Walk, access};
 use std::fmt::Write as _;
 
 /// A kernel whose text is written.
@@ -52,22 +52,31 @@ impl Glue<'_> {
             line!(text, "    past0: vec4<f32>, // the clean samples of the last three steps, latest first");
             line!(text, "    past1: vec4<f32>,\n    past2: vec4<f32>,");
         }
-        line!(text, "}}\nstruct Outputs {{");
-        for (_, slot) in self.outputs() {
-            line!(text, "    {}: vec4<f32>,", slot.name);
-        }
-        if let Op::Step(variant) = self.source.op {
-            line!(text, "    raw: vec4<f32>,");
-            let scales = if variant.scaled {
-                line!(text, "}}\n@group(0) @binding({SCALES_BINDING}) var<storage, read> scales: array<vec2<f32>>;");
-                "scales[params.window.first_sample + sample]"
-            } else {
-                line!(text, "}}");
-                "vec2<f32>(1.0)"
-            };
-            line!(text, "fn scales_of(sample: u32) -> vec2<f32> {{ return {scales}; }}");
-        } else {
+        line!(text, "}}");
+        let outputs = self.output_fields();
+        if !outputs.is_empty() {
+            line!(text, "struct Outputs {{");
+            outputs.iter().for_each(|name| {
+                line!(text, "    {name}: vec4<f32>,");
+            });
             line!(text, "}}");
+        }
+        self.numbers_of_samples(text);
+    }
+
+    /// What was found for each sample before, and what is found now.
+    fn numbers_of_samples(&self, text: &mut String) {
+        let op = self.source.op;
+        if op.scaled() {
+            line!(text, "@group(0) @binding({SCALES_BINDING}) var<storage, read> scales: array<vec2<f32>>;");
+        }
+        if op != Op::Map {
+            let scales = if op.scaled() { "scales[params.window.first_sample + sample]" } else { "vec2<f32>(1.0)" };
+            line!(text, "fn scales_of(sample: u32) -> vec2<f32> {{ return {scales}; }}");
+        }
+        if self.source.walk.reduces() {
+            let part = if matches!(op, Op::Digits { .. }) { "atomic<u32>" } else { "Sum" };
+            line!(text, "@group(0) @binding({SCRATCH_BINDING}) var<storage, read_write> scratch: array<{part}>;");
         }
     }
 
@@ -90,8 +99,8 @@ impl Glue<'_> {
             }
         }
         match self.source.walk {
-            Walk::Lanes | Walk::Flat => self.lane_functions(text),
             Walk::Words => self.element_functions(text),
+            _ => self.lane_functions(text),
         }
         if self.source.walk == Walk::Flat {
             let merged: Vec<_> =
@@ -120,8 +129,16 @@ impl Glue<'_> {
         let bases: Vec<_> = present.iter().map(|name| format!("params.{name}.x + sample * params.{name}.y")).collect();
         line!(text, "}}\nfn bases_of(sample: u32) -> Bases {{\n    return Bases({});\n}}", bases.join(", "));
         line!(text, "fn read_lane(row: Row, needed: u32, bases: Bases, lane: u32, z: vec4<f32>) -> Inputs {{");
-        self.read_body(text, "z", |name, past| format!("load_{name}(bases.{name} + lane{past})"));
-        line!(text, "}}\nfn write_lane(row: Row, bases: Bases, lane: u32, out: Outputs) {{");
+        self.read_body(text, "z", |name, past| match self.source.walk {
+            Walk::LooseChunks => format!("gather_{name}(bases.{name}, elements_of(lane))"),
+            _ => format!("load_{name}(bases.{name} + lane{past})"),
+        });
+        line!(text, "}}");
+        if self.source.walk.reduces() {
+            line!(text, "fn write_chunk_lane(row: Row, bases: Bases, lane: u32, v: Inputs, inside: vec4<bool>) {{\n}}");
+            return;
+        }
+        line!(text, "fn write_lane(row: Row, bases: Bases, lane: u32, out: Outputs) {{");
         for (_, slot) in self.outputs().filter(|(index, _)| self.present(*index)) {
             line!(text, "    store_{0}(bases.{0} + lane, out.{0});", slot.name);
         }
@@ -169,7 +186,7 @@ impl Glue<'_> {
 
     fn read_body(&self, text: &mut String, drawn: &str, load: impl Fn(&str, &str) -> String) {
         line!(text, "    var v: Inputs;");
-        let (noise, _) = self.source.op.noise();
+        let noise = self.source.op.noise();
         for (index, slot) in self.inputs() {
             let name = slot.name;
             if index == noise && self.source.draw != Draw::No {
@@ -199,7 +216,7 @@ impl Glue<'_> {
 
     fn element(&self, storage: Storage) -> &'static str {
         match (self.source.walk, storage) {
-            (Walk::Words, _) => "u32",
+            (Walk::Words | Walk::LooseChunks, _) => "u32",
             (_, Storage::F32) => "vec4<f32>",
             _ => "vec2<u32>",
         }
@@ -212,34 +229,40 @@ impl Glue<'_> {
             Operand::Bound { storage, .. } => (slots[index].name, storage),
             Operand::InPlace { storage, output } => (slots[output].name, storage),
         };
-        let (value, body) = match (self.source.walk, storage) {
-            (Walk::Lanes | Walk::Flat, Storage::F32) => ("vec4<f32>", format!("return {from}[i];")),
-            (Walk::Words, Storage::F32) => ("f32", format!("return bitcast<f32>({from}[i]);")),
-            (Walk::Lanes | Walk::Flat, _) => (
+        let lanes = self.source.walk.unit() == 4;
+        let (value, body) = match (lanes, storage) {
+            (true, Storage::F32) => ("vec4<f32>", format!("return {from}[i];")),
+            (false, Storage::F32) => ("f32", format!("return bitcast<f32>({from}[i]);")),
+            (true, _) => (
                 "vec4<f32>",
                 format!("let w = {from}[i]; return vec4<f32>(unpack_{storage}(w.x), unpack_{storage}(w.y));"),
             ),
-            (Walk::Words, _) => {
+            (false, _) => {
                 ("f32", format!("let v = unpack_{storage}({from}[i >> 1u]); return select(v.x, v.y, (i & 1u) == 1u);"))
             }
         };
-        line!(text, "fn load_{}(i: u32) -> {value} {{ {body} }}", slots[index].name);
+        let name = slots[index].name;
+        line!(text, "fn load_{name}(i: u32) -> {value} {{ {body} }}");
+        if self.source.walk == Walk::LooseChunks {
+            let four = ["x", "y", "z", "w"].map(|part| format!("load_{name}(base + i.{part})")).join(", ");
+            line!(text, "fn gather_{name}(base: u32, i: vec4<u32>) -> vec4<f32> {{ return vec4<f32>({four}); }}");
+        }
     }
 
     fn store(&self, text: &mut String, index: usize) {
         let name = self.source.op.slots()[index].name;
         let Operand::Bound { storage, .. } = self.source.operand(index) else { return };
         match (self.source.walk, storage) {
-            (Walk::Lanes | Walk::Flat, Storage::F32) => {
+            (Walk::Words, storage) => store_pair(text, name, storage),
+            (_, Storage::F32) => {
                 line!(text, "fn store_{name}(i: u32, v: vec4<f32>) {{ {name}[i] = v; }}");
             }
-            (Walk::Lanes | Walk::Flat, storage) => {
+            (_, storage) => {
                 line!(
                     text,
                     "fn store_{name}(i: u32, v: vec4<f32>) {{ {name}[i] = vec2<u32>(pack_{storage}(v.xy), pack_{storage}(v.zw)); }}"
                 );
             }
-            (Walk::Words, storage) => store_pair(text, name, storage),
         }
     }
 }

@@ -51,7 +51,11 @@ impl Params {
 
 const LANE: u64 = 4;
 pub(super) const WORKGROUP: u32 = 256;
-const MAX_GROUPS: u32 = 65_535;
+/// Elements that a workgroup of `walk_chunks` makes one sum of.
+pub(super) const CHUNK: u32 = 4096;
+pub(super) const MAX_GROUPS: u32 = 65_535;
+/// Windows within a sample begin at a multiple of this many elements.
+pub(super) const GRAIN: u32 = WORKGROUP * LANE as u32;
 /// The largest window in bytes: 65,535 workgroups along a sample are 511 MiB of 16-bit elements, and every index, gaps
 /// included, stays inside a u32.
 const LARGEST_WINDOW: u64 = 500 << 20;
@@ -60,8 +64,7 @@ impl Builder<'_> {
     /// The outputs of each pass over the data: all at once, unless two 16-bit outputs begin in different halves of a
     /// word, so that no walk owns the words of both. An output that replaces an input then goes last.
     pub(super) fn passes(&self) -> Result<Vec<Vec<usize>>, PlanError> {
-        let all: Vec<usize> =
-            self.kernel.tensors().map(|(slot, _)| slot).filter(|&slot| self.kernel.is_output(slot)).collect();
+        let all = self.outputs();
         if self.leader(&all).is_some() || self.aligned(&all) {
             return Ok(vec![all]);
         }
@@ -120,13 +123,21 @@ impl Builder<'_> {
 
     /// How all outputs are walked at once, as far as can be told before the last tensor is there.
     pub(super) fn walk_of_all(&self) -> Walk {
-        let kernel = self.kernel;
-        let outputs: Vec<usize> =
-            kernel.tensors().map(|(slot, _)| slot).filter(|&slot| kernel.is_output(slot)).collect();
-        self.walk(&outputs, self.windows().len())
+        self.walk(&self.outputs(), self.windows(GRAIN).len())
     }
 
-    pub(super) fn windows(&self) -> Vec<Window> {
+    /// How the chunks of samples are walked.
+    pub(super) fn reducing_walk(&self) -> Walk {
+        let outputs = self.outputs();
+        if self.aligned(&outputs) { Walk::Chunks } else { Walk::LooseChunks }
+    }
+
+    pub(super) fn outputs(&self) -> Vec<usize> {
+        let kernel = self.kernel;
+        kernel.tensors().map(|(slot, _)| slot).filter(|&slot| kernel.is_output(slot)).collect()
+    }
+
+    pub(super) fn windows(&self, grain: u32) -> Vec<Window> {
         let limits = self.context.limits();
         let limit = limits.max_storage_buffer_binding_size.min(LARGEST_WINDOW);
         let kernel = self.kernel;
@@ -137,7 +148,7 @@ impl Builder<'_> {
         };
         let mut extents: Vec<Extent> = kernel.tensors().map(extent).collect();
         extents.extend(kernel.timesteps().map(|_| Extent { bytes: 4, stride: 1, span: 1 }));
-        windows(shape, &extents, limit, self.alignment(), WORKGROUP * LANE as u32)
+        windows(shape, &extents, limit, self.alignment(), grain)
     }
 
     /// What the start of a binding is a multiple of, in bytes: what the device wants, and whole lanes.
@@ -184,12 +195,9 @@ impl Builder<'_> {
     }
 
     /// The parameters, tile and workgroups of a window.
-    pub(super) fn place(&self, source: &Source, outputs: &[usize], window: &Window) -> (Params, Tile, [u32; 3]) {
+    pub(super) fn place(&self, source: &Source, window: &Window) -> (Params, Tile, [u32; 3]) {
         let kernel = self.kernel;
-        let unit = match source.walk {
-            Walk::Lanes | Walk::Flat => LANE as u32,
-            Walk::Words => 1,
-        };
+        let unit = source.walk.unit();
         let mut tensors = [[0; 2]; SLOTS];
         for (slot, tensor) in kernel.tensors() {
             let (_, _, first) = self.bound(&tensor, window, Span::Slot(slot));
@@ -216,6 +224,13 @@ impl Builder<'_> {
             tensors,
         };
         match source.walk {
+            Walk::Chunks | Walk::LooseChunks => {
+                params.groups = window.samples.min(MAX_GROUPS);
+                params.span = kernel.shape.elements.div_ceil(CHUNK);
+                params.slots = kernel.digit;
+                let across = window.elements.div_ceil(CHUNK);
+                (params, LINE, [across, params.groups, window.samples.div_ceil(params.groups)])
+            }
             Walk::Lanes => {
                 let tile = tile_for(window.elements / LANE as u32);
                 let across = (window.elements / LANE as u32).div_ceil(tile.lanes * tile.lanes_each);
@@ -229,7 +244,7 @@ impl Builder<'_> {
                 (params, LINE, workgroups)
             }
             Walk::Words => {
-                self.lay_out_words(outputs, window, &mut params);
+                self.lay_out_words(&source.outputs(), window, &mut params);
                 let workgroups = line(&mut params);
                 (params, LINE, workgroups)
             }

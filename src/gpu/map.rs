@@ -16,10 +16,11 @@
 //!
 //! Host twin of `shaders/map.wgsl`: [`reference()`].
 
-use super::build::{Builder, Kernel};
+use super::build::Draft;
 use super::compare::Exact;
 use super::context::Context;
 use super::error::{PlanError, RecordError};
+use super::kernel::Kernel;
 use super::noise::NoiseKey;
 use super::op::{Op, SLOTS, map as slots};
 use super::plan::Plan;
@@ -173,7 +174,9 @@ impl MapPlan {
             drawn: drawn.map(|drawn| (drawn.key, drawn.steps)),
             ..Kernel::new(Op::Map, map.shape, map.timesteps, tensors)
         };
-        Ok(Self { plan: Builder { context, kernel: &kernel }.build()? })
+        let mut draft = Draft::new(context, &kernel)?;
+        draft.stream(&kernel)?;
+        Ok(Self { plan: draft.done() })
     }
 
     /// Makes a plan that fills a tensor with standard normal noise: the row (0, 1) and no first input. It is recorded at

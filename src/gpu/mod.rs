@@ -8,17 +8,21 @@ pub mod compare;
 mod context;
 mod error;
 mod every;
+mod finish;
 mod glue;
+mod kernel;
 mod layout;
 pub mod loss;
 pub mod map;
 mod op;
 mod plan;
+mod reduce;
 mod source;
 pub mod step;
 mod storage;
 mod tensor;
 mod timesteps;
+mod upload;
 mod window;
 
 pub use crate::noise;
@@ -38,5 +42,6 @@ pub use timesteps::{TimestepDraw, TimestepPlan};
 pub fn every_shader() -> Vec<(&'static str, String)> {
     let composed = every::every_source().into_iter().map(|source| (source.walk.entry_point(), source.compose()));
     let small = [("draw_timesteps", timesteps::shader()), ("advance", step::Counter::SHADER.to_owned())];
-    composed.chain(small).collect()
+    let finishes = finish::Finish::ALL.into_iter().map(|finish| (finish.name(), finish.compose()));
+    composed.chain(small).chain(finishes).collect()
 }

@@ -48,6 +48,13 @@ pub(crate) enum Op {
     Map,
     /// `shaders/step.wgsl`.
     Step(StepVariant),
+    /// `shaders/spread.wgsl`: how far the predictions of a step spread.
+    Spread,
+    /// `shaders/digits.wgsl`: how often each digit occurs among the magnitudes of a step's clean samples.
+    Digits {
+        /// Whether each sample has its own factor of the prediction.
+        scaled: bool,
+    },
 }
 
 /// What a step's shader is compiled for, beside its tensors.
@@ -83,7 +90,7 @@ pub(crate) mod map {
     ];
 }
 
-/// The slots of [`Op::Step`].
+/// The slots of [`Op::Step`]; the first [`CLEAN`](step::CLEAN) of them are those of [`Op::Spread`] and [`Op::Digits`].
 pub(crate) mod step {
     use super::{NEEDS_NOISE, Part, Slot, slot};
 
@@ -91,6 +98,8 @@ pub(crate) mod step {
     pub const CONDITIONAL: usize = 1;
     pub const UNCONDITIONAL: usize = 2;
     pub const NOISE: usize = 3;
+    /// What a clean sample is made of.
+    pub const CLEAN: usize = 4;
     pub const LEARNED: usize = 4;
     pub const MASK: usize = 5;
     pub const KNOWN: usize = 6;
@@ -117,19 +126,30 @@ pub(crate) mod step {
     ];
 }
 
+const STEP_ROW: &str = include_str!("../../shaders/step_row.wgsl");
+
+/// What the two halves of a reduction have in common: of a chunk, and of the chunks of a sample.
+pub(crate) mod text {
+    pub const TOTAL: &str = include_str!("../../shaders/total.wgsl");
+    pub const MOMENTS: &str = include_str!("../../shaders/moments.wgsl");
+    pub const TREE: &str = include_str!("../../shaders/tree.wgsl");
+    pub const DIGIT: &str = include_str!("../../shaders/digit.wgsl");
+}
+
 impl Op {
     pub fn slots(self) -> &'static [Slot] {
         match self {
             Op::Map => &map::SLOTS,
             Op::Step(_) => &step::SLOTS,
+            Op::Spread | Op::Digits { .. } => &step::SLOTS[..step::CLEAN],
         }
     }
 
-    /// The input that may be drawn, and the output that keeps what was drawn.
-    pub fn noise(self) -> (usize, usize) {
+    /// The input that may be drawn.
+    pub fn noise(self) -> usize {
         match self {
-            Op::Map => (map::IN1, map::KEPT),
-            Op::Step(_) => (step::NOISE, step::KEPT),
+            Op::Map => map::IN1,
+            Op::Step(_) | Op::Spread | Op::Digits { .. } => step::NOISE,
         }
     }
 
@@ -138,6 +158,17 @@ impl Op {
         match self {
             Op::Map => "Map",
             Op::Step(_) => "Step",
+            Op::Spread => "Spread",
+            Op::Digits { .. } => "Digits",
+        }
+    }
+
+    /// Whether each sample has numbers of its own that were found before.
+    pub fn scaled(self) -> bool {
+        match self {
+            Op::Step(variant) => variant.scaled,
+            Op::Digits { scaled } => scaled,
+            Op::Map | Op::Spread => false,
         }
     }
 
@@ -145,7 +176,7 @@ impl Op {
     pub fn width(self) -> u32 {
         match self {
             Op::Map => 1,
-            Op::Step(_) => (crate::table::STEP_WIDTH / 4) as u32,
+            Op::Step(_) | Op::Spread | Op::Digits { .. } => (crate::table::STEP_WIDTH / 4) as u32,
         }
     }
 
@@ -157,10 +188,15 @@ impl Op {
                 let StepVariant { clip, deviation, depth, .. } = variant;
                 format!(
                     "const CLIP = {clip}u;\nconst DEVIATION = {deviation}u;\nconst DEPTH = {depth}u;\n\
-                     const MASKED = {masked};\n{}",
+                     const MASKED = {masked};\n{STEP_ROW}{}",
                     include_str!("../../shaders/step.wgsl")
                 )
             }
+            Op::Spread => {
+                let ends = [text::MOMENTS, text::TREE, include_str!("../../shaders/sum_chunks.wgsl")].concat();
+                format!("{STEP_ROW}{}{ends}", include_str!("../../shaders/spread.wgsl"))
+            }
+            Op::Digits { .. } => [STEP_ROW, text::DIGIT, include_str!("../../shaders/digits.wgsl")].concat(),
         }
     }
 }

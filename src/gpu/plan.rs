@@ -60,6 +60,8 @@ pub(super) struct Dispatch {
     pub pipeline: Arc<Pipeline>,
     pub group: wgpu::BindGroup,
     pub workgroups: [u32; 3],
+    /// Whether it looks at the keys and rows of the plan; if not, it has no dynamic offsets.
+    pub has_offsets: bool,
 }
 
 impl Plan {
@@ -69,7 +71,8 @@ impl Plan {
         for dispatch in &self.dispatches {
             let [x, y, z] = dispatch.workgroups;
             pass.set_pipeline(&dispatch.pipeline.pipeline);
-            pass.set_bind_group(0, &dispatch.group, &offsets[..count]);
+            let taken = if dispatch.has_offsets { count } else { 0 };
+            pass.set_bind_group(0, &dispatch.group, &offsets[..taken]);
             pass.dispatch_workgroups(x, y, z);
         }
         Ok(())

@@ -6,7 +6,7 @@
 
 use super::Storage;
 use super::glue::Glue;
-use super::op::{NEEDS_NOISE, Op, SLOTS, StepVariant};
+use super::op::{NEEDS_NOISE, Op, SLOTS, StepVariant, step};
 
 /// The ways to walk over tensors; see the shader of the same name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -14,16 +14,36 @@ pub(crate) enum Walk {
     Lanes,
     Flat,
     Words,
+    /// Chunks of samples that consist of whole lanes.
+    Chunks,
+    /// Chunks of samples of any size, stride and offset.
+    LooseChunks,
 }
 
 impl Walk {
-    pub const ALL: [Walk; 3] = [Walk::Lanes, Walk::Flat, Walk::Words];
+    /// The walks that go over every element on its own.
+    pub const STREAMING: [Walk; 3] = [Walk::Lanes, Walk::Flat, Walk::Words];
+    /// The walks that make something of a whole sample.
+    pub const REDUCING: [Walk; 2] = [Walk::Chunks, Walk::LooseChunks];
+
+    pub fn reduces(self) -> bool {
+        Self::REDUCING.contains(&self)
+    }
+
+    /// Elements of a lane that offsets and strides are counted in.
+    pub fn unit(self) -> u32 {
+        match self {
+            Walk::Lanes | Walk::Flat | Walk::Chunks => 4,
+            Walk::Words | Walk::LooseChunks => 1,
+        }
+    }
 
     pub fn entry_point(self) -> &'static str {
         match self {
             Walk::Lanes => "lanes",
             Walk::Flat => "flat_lanes",
             Walk::Words => "words",
+            Walk::Chunks | Walk::LooseChunks => "chunks",
         }
     }
 
@@ -32,6 +52,7 @@ impl Walk {
             Walk::Lanes => include_str!("../../shaders/walk_lanes.wgsl"),
             Walk::Flat => include_str!("../../shaders/walk_flat.wgsl"),
             Walk::Words => include_str!("../../shaders/walk_words.wgsl"),
+            Walk::Chunks | Walk::LooseChunks => include_str!("../../shaders/walk_chunks.wgsl"),
         }
     }
 }
@@ -93,6 +114,7 @@ pub(crate) struct Source {
     pub operands: [Operand; SLOTS],
 }
 
+pub(crate) const TABLE_BINDING: u32 = 2;
 pub(crate) const TIMESTEPS_BINDING: u32 = 3;
 pub(crate) const STATUS_BINDING: u32 = 4;
 /// Of the first slot; the others follow.
@@ -100,6 +122,7 @@ pub(crate) const SLOT_BINDING: u32 = 5;
 pub(crate) const SEEDS_BINDING: u32 = SLOT_BINDING + SLOTS as u32;
 pub(crate) const SCALES_BINDING: u32 = SEEDS_BINDING + 1;
 pub(crate) const HEALTH_BINDING: u32 = SEEDS_BINDING + 2;
+pub(crate) const SCRATCH_BINDING: u32 = SEEDS_BINDING + 3;
 
 impl Source {
     pub fn operand(&self, slot: usize) -> Operand {
@@ -109,8 +132,34 @@ impl Source {
     pub fn step(&self) -> StepVariant {
         match self.op {
             Op::Step(variant) => variant,
-            Op::Map => StepVariant::default(),
+            _ => StepVariant::default(),
         }
+    }
+
+    /// The slots that are written.
+    pub fn outputs(&self) -> Vec<usize> {
+        let slots = self.op.slots().iter().zip(&self.operands).enumerate();
+        slots.filter(|(_, (slot, operand))| slot.is_output() && operand.is_bound()).map(|(slot, _)| slot).collect()
+    }
+
+    /// The storage buffers that are bound, and whether they are written.
+    pub fn storage_bindings(&self) -> Vec<(u32, bool)> {
+        let slots = self.operands.iter().zip(SLOT_BINDING..).filter_map(|(operand, binding)| match *operand {
+            Operand::Bound { writable, .. } => Some((binding, writable)),
+            _ => None,
+        });
+        let others = [
+            (self.rows == Rows::Storage, TABLE_BINDING, false),
+            (self.rows != Rows::Batch, TIMESTEPS_BINDING, self.timesteps_writable),
+            (self.counts_undefined(), STATUS_BINDING, true),
+            (self.draw == Draw::PerSample, SEEDS_BINDING, false),
+            (self.op.scaled(), SCALES_BINDING, false),
+            (self.step().health, HEALTH_BINDING, true),
+            (self.walk.reduces(), SCRATCH_BINDING, true),
+        ];
+        let others =
+            others.into_iter().filter(|(present, ..)| *present).map(|(_, binding, writable)| (binding, writable));
+        slots.chain(others).collect()
     }
 
     /// The complete WGSL.
@@ -129,19 +178,25 @@ impl Source {
         text.push_str(&format!("const WIDTH = {}u;\nconst NEEDS_NOISE = {NEEDS_NOISE}u;\n", self.op.width()));
         self.write_draw(&mut text);
         self.write_rows(&mut text);
+        text.push_str(if self.counts_undefined() {
+            include_str!("../../shaders/undefined.wgsl")
+        } else {
+            "fn report_undefined(sample: u32) {\n}\n"
+        });
         let glue = Glue { source: self };
         glue.declarations(&mut text);
         text.push_str(&self.op.text(self.masked()));
         glue.functions(&mut text);
-        self.write_health(&mut text);
+        if !self.walk.reduces() {
+            self.write_health(&mut text);
+        }
         text.push_str(self.walk.text());
         text
     }
 
     /// Whether a region of the sample is known.
     pub fn masked(&self) -> bool {
-        use super::op::step::MASK;
-        matches!(self.op, Op::Step(_)) && self.operand(MASK) != Operand::Absent
+        matches!(self.op, Op::Step(_)) && self.operand(step::MASK) != Operand::Absent
     }
 
     fn write_draw(&self, text: &mut String) {
@@ -181,6 +236,11 @@ impl Source {
              @group(0) @binding({TIMESTEPS_BINDING}) var<storage, {access}> timesteps: array<u32>;\n"
         ));
         text.push_str(include_str!("../../shaders/rows_per_sample.wgsl"));
+    }
+
+    /// Whether samples without a row are counted; not by the kernels that only prepare a step.
+    pub fn counts_undefined(&self) -> bool {
+        self.rows != Rows::Batch && !matches!(self.op, Op::Spread | Op::Digits { .. })
     }
 
     /// What a step looks up for each sample, and what it records.

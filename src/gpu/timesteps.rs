@@ -6,11 +6,12 @@
 //! **Practice.** A [`TimestepPlan`] holds the ends of the ranges, which may be replaced between submits (importance
 //! sampling), and a key for each recorded step. Host twin of `shaders/timesteps.wgsl`: the density's `draw`.
 
-use super::build::check_words;
 use super::context::{Context, Pipeline, entry, storage};
 use super::error::{PlanError, RecordError};
+use super::kernel::check_words;
 use super::map::Timesteps;
 use super::tensor::Shape;
+use super::upload::check;
 use crate::noise::{NoiseKey, TIMESTEP_BLOCK};
 use std::sync::Arc;
 use wgpu::BufferUsages;
@@ -66,9 +67,6 @@ impl TimestepPlan {
             return Err(PlanError::NoSteps);
         }
         let limits = context.limits();
-        let check = |what, limit, allowed: u64, found: u64| {
-            if found <= allowed { Ok(()) } else { Err(PlanError::DeviceLimit { what, limit, allowed, found }) }
-        };
         let binding = limits.max_storage_buffer_binding_size;
         check("table", "max_storage_buffer_binding_size", binding, draw.ends.len() as u64 * 4)?;
         check("timesteps", "max_storage_buffer_binding_size", binding, draw.buffer.size())?;

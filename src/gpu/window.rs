@@ -14,6 +14,17 @@ pub(crate) struct Window {
     pub elements: u32,
 }
 
+impl Window {
+    /// The same part of the batch in windows of at most this many samples.
+    pub fn split(self, most: u32) -> impl Iterator<Item = Window> {
+        steps(self.samples, most).map(move |(first, samples)| Window {
+            first_sample: self.first_sample + first,
+            samples,
+            ..self
+        })
+    }
+}
+
 /// How a tensor takes part: bytes of an element, elements from sample to sample, and elements of each sample.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Extent {

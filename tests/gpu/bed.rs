@@ -31,6 +31,21 @@ impl Bed {
     }
 }
 
+/// A bed on the same adapter that binds at most this many bytes of a buffer.
+pub fn bed_with_binding_limit(bed: &Bed, bytes: u64) -> Bed {
+    pollster::block_on(async {
+        let adapters = tweedie::headless::adapters().await;
+        let adapter = adapters
+            .into_iter()
+            .find(|adapter| {
+                adapter.get_info().name == bed.gpu.info.name && adapter.get_info().backend == bed.gpu.info.backend
+            })
+            .expect("the adapter of the bed");
+        let limits = wgpu::Limits { max_storage_buffer_binding_size: bytes, ..adapter.limits() };
+        Bed::of(Gpu::with_limits(&adapter, limits).await.expect("a device"))
+    })
+}
+
 /// Where a tensor lies: elements before it and extra elements between samples.
 #[derive(Clone, Copy, Debug)]
 pub struct Layout {

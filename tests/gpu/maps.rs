@@ -1,7 +1,7 @@
 //! The map kernels against their f64 twin: shapes, storages, layouts, windows, and what must not pass.
 
 use crate::Test;
-use crate::bed::{Bed, Case, Dice, InPlace, Layout, check, check_with};
+use crate::bed::{Bed, Case, Dice, InPlace, Layout, bed_with_binding_limit, check, check_with};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use tweedie::gpu::{At, Map, MapPlan, PlanError, Second, Shape, Storage, Tensor, Timesteps};
@@ -147,21 +147,6 @@ fn a_million_samples(bed: &Bed) {
     let case = Case::plain(Shape::new(1 << 20, 2), Storage::F32);
     assert_passes(bed, &Case { out1: None, ..case }, 2);
     assert_passes(bed, &Case { out1: None, ..Case::plain(Shape::new(1 << 20, 1), Storage::Bf16) }, 2);
-}
-
-/// A bed on the same adapter that binds at most this many bytes of a buffer.
-fn bed_with_binding_limit(bed: &Bed, bytes: u64) -> Bed {
-    pollster::block_on(async {
-        let adapters = tweedie::headless::adapters().await;
-        let adapter = adapters
-            .into_iter()
-            .find(|adapter| {
-                adapter.get_info().name == bed.gpu.info.name && adapter.get_info().backend == bed.gpu.info.backend
-            })
-            .expect("the adapter of the bed");
-        let limits = wgpu::Limits { max_storage_buffer_binding_size: bytes, ..adapter.limits() };
-        Bed::of(tweedie::headless::Gpu::with_limits(&adapter, limits).await.expect("a device"))
-    })
 }
 
 fn windows_of_a_small_binding_limit(bed: &Bed) {

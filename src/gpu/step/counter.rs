@@ -24,7 +24,7 @@ impl Counter {
     /// than 64 times the workgroups of a dispatch.
     pub fn new(context: &Context, buffer: &wgpu::Buffer, offset: u64, count: u32) -> Result<Self, PlanError> {
         let words = Timesteps::PerSample { buffer, offset };
-        crate::gpu::build::check_words("counter", words, Shape::new(count, 1))?;
+        crate::gpu::kernel::check_words("counter", words, Shape::new(count, 1))?;
         let workgroups = count.div_ceil(64);
         let allowed = context.limits().max_compute_workgroups_per_dimension;
         if workgroups > allowed {

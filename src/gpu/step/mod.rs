@@ -16,14 +16,16 @@
 mod counter;
 mod health;
 mod reference;
+mod scales;
 
 pub use counter::Counter;
 pub use health::Health;
 pub use reference::{Sample, Stepped, quantile, reference};
 
-use super::build::{Builder, Kernel};
+use super::build::{Builder, Draft};
 use super::context::Context;
 use super::error::{PlanError, RecordError};
+use super::kernel::Kernel;
 use super::map::{At, Timesteps};
 use super::noise::NoiseKey;
 use super::op::{Op, SLOTS, StepVariant, step as slots};
@@ -40,7 +42,8 @@ pub struct Rules {
     /// What the noise is multiplied with.
     pub deviation: Deviation,
     /// How far the guided prediction is brought back to the standard deviation of the conditional one, in `0..=1` (Lin
-    /// et al. 2023, arXiv 2305.08891, section 3.4); 0 is not at all.
+    /// et al. 2023, arXiv 2305.08891, section 3.4): of a sample whose deviations are not both finite in f32, or whose
+    /// guided one is 0, nothing is brought back. 0 is not at all.
     pub rescale: f64,
 }
 
@@ -144,18 +147,19 @@ impl StepPlan {
             step.rows.iter().enumerate().map(|(index, row)| row.rounded(index)).collect::<Result<_, _>>()?;
         let health = step.health.then(|| Health::buffer(context, rows.len()));
         let kernel = step.kernel(&rows, health.as_ref());
-        kernel.check()?;
-        let kernel = kernel.folded();
+        let mut draft = Draft::new(context, &kernel)?;
+        let scales = scales::plan(&mut draft, &kernel, &step.rules, step.rows)?;
+        let mut kernel = Kernel { scales: scales.as_ref(), ..kernel }.folded();
         let past = remembered(context, &kernel)?;
-        let mut kernel = kernel;
         kernel.tensors[slots::HISTORY] = past
             .as_ref()
             .map(|(buffer, storage)| Tensor::new(buffer, *storage).stride(kernel.depth() * kernel.shape.elements));
-        Ok(Self { plan: Builder { context, kernel: &kernel }.build()?, health })
+        draft.stream(&kernel)?;
+        Ok(Self { plan: draft.done(), health })
     }
 
     /// Records a call's step into the caller's pass: one dispatch, or one for each window of buffers that are larger than
-    /// the device binds at once. Sets the pipeline and bind group 0. No heap allocation, no upload, no submit.
+    /// the device binds at once; two more before it for guidance rescale, and six for a threshold. Sets the pipeline and bind group 0. No heap allocation, no upload, no submit.
     pub fn record(&self, pass: &mut wgpu::ComputePass<'_>, at: At) -> Result<(), RecordError> {
         self.plan.record(pass, at)
     }
@@ -244,7 +248,7 @@ impl<'a> Step<'a> {
             clip,
             deviation: deviation as u32,
             depth: self.rows.iter().map(StepRow::depth).max().unwrap_or(0) as u32,
-            scaled: false,
+            scaled: clip == 2 || scales::rescales(&self.rules, self.rows),
             health: health.is_some(),
         };
         Kernel {

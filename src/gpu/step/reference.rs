@@ -55,7 +55,10 @@ pub fn reference(row: &StepRow, rules: &Rules, sample: &Sample<'_>) -> Stepped {
         .map(|i| sum(&[(row.guidance[0], at(conditional, i)), (row.guidance[1], at(unconditional, i))]))
         .collect();
     let factor = rescale_factor(conditional, &mixed, rules.rescale);
-    let p = |i: usize| Exact { value: mixed[i].value * factor, magnitude: mixed[i].magnitude * factor };
+    let p = |i: usize| Exact {
+        value: mixed[i].value * factor.value,
+        magnitude: mixed[i].magnitude * factor.value + mixed[i].value.abs() * factor.magnitude,
+    };
     let raw: Vec<Exact> = elements
         .clone()
         .map(|i| sum(&[(row.x0[0], at(sample.x, i)), (row.x0[1], p(i)), (row.x0[2], at(sample.noise, i))]))
@@ -89,27 +92,32 @@ pub fn reference(row: &StepRow, rules: &Rules, sample: &Sample<'_>) -> Stepped {
     Stepped { next, x0, input }
 }
 
-/// `rescale * std(conditional)/std(mixed) + 1 - rescale`; 1 where the mixture has no deviation.
-fn rescale_factor(conditional: &[f64], mixed: &[Exact], rescale: f64) -> f64 {
-    if rescale == 0.0 {
-        return 1.0;
+/// `rescale * std(conditional)/std(mixed) + 1 - rescale`; 1 where the mixture has no deviation, or one is not finite.
+fn rescale_factor(conditional: &[f64], mixed: &[Exact], rescale: f64) -> Exact {
+    let given: Vec<Exact> = conditional.iter().map(|&value| Exact { value, magnitude: 0.0 }).collect();
+    let (wanted, found) = (deviation(&given), deviation(mixed));
+    let defined = found.value > 0.0 && found.value.is_finite() && wanted.value.is_finite();
+    if rescale == 0.0 || !defined {
+        return Exact { value: 1.0, magnitude: 0.0 };
     }
-    let mixed: Vec<f64> = mixed.iter().map(|x| x.value).collect();
-    let (wanted, found) = (deviation(conditional), deviation(&mixed));
-    if found > 0.0 { rescale * wanted / found + 1.0 - rescale } else { 1.0 }
+    let ratio = wanted.value / found.value;
+    let moved = wanted.magnitude / found.value + ratio * found.magnitude / found.value;
+    Exact { value: rescale * ratio + 1.0 - rescale, magnitude: rescale * moved + 1.0 - rescale }
 }
 
-/// The standard deviation, unbiased as torch's.
-fn deviation(values: &[f64]) -> f64 {
+/// The standard deviation, unbiased as torch's; and what rounding the values may move it by beside its own magnitude.
+fn deviation(values: &[Exact]) -> Exact {
     let n = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / n;
-    let squares: f64 = values.iter().map(|x| (x - mean) * (x - mean)).sum();
-    if n < 2.0 { 0.0 } else { (squares / (n - 1.0)).sqrt() }
+    let root = |squares: f64| if n < 2.0 { 0.0 } else { (squares / (n - 1.0)).sqrt() };
+    let mean = values.iter().map(|x| x.value).sum::<f64>() / n;
+    let deviation = root(values.iter().map(|x| (x.value - mean) * (x.value - mean)).sum());
+    let moved = root(values.iter().map(|x| x.magnitude * x.magnitude).sum());
+    Exact { value: deviation, magnitude: deviation + moved }
 }
 
 fn clipped(x0: &[Exact], clip: Clip) -> Vec<Exact> {
     let clamp = |x: &Exact, range: f64, scale: f64| Exact {
-        value: if x.value.is_nan() { x.value } else { x.value.clamp(-range, range) / scale },
+        value: if x.value.is_nan() || range.is_nan() { f64::NAN } else { x.value.min(range).max(-range) / scale },
         magnitude: x.magnitude / scale,
     };
     match clip {
@@ -117,18 +125,23 @@ fn clipped(x0: &[Exact], clip: Clip) -> Vec<Exact> {
         Clip::Range(range) => x0.iter().map(|x| clamp(x, range, 1.0)).collect(),
         Clip::Quantile { ratio, least, most } => {
             let magnitudes: Vec<f64> = x0.iter().map(|x| x.value.abs()).collect();
-            let s = quantile(&magnitudes, ratio).clamp(least, most.max(least));
+            let quantile = quantile(&magnitudes, ratio);
+            let s = if quantile.is_nan() { quantile } else { quantile.max(least).min(most) };
             x0.iter().map(|x| clamp(x, s, s)).collect()
         }
     }
 }
 
-/// The quantile of a sample with linear interpolation between its elements, as torch.quantile's default.
+/// The quantile of a sample with linear interpolation between its elements, as torch.quantile's default; NaN if any
+/// element is. At an element it is that element, infinite or not.
 pub fn quantile(values: &[f64], ratio: f64) -> f64 {
+    if values.iter().any(|x| x.is_nan()) {
+        return f64::NAN;
+    }
     let mut sorted = values.to_vec();
     sorted.sort_unstable_by(f64::total_cmp);
     let Some(last) = sorted.len().checked_sub(1) else { return f64::NAN };
     let place = ratio.clamp(0.0, 1.0) * last as f64;
     let (below, above) = (sorted[place.floor() as usize], sorted[(place.floor() as usize + 1).min(last)]);
-    below + (above - below) * place.fract()
+    if above > below && place.fract() > 0.0 { below + (above - below) * place.fract() } else { below }
 }

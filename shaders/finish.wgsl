@@ -1,0 +1,23 @@
+// The end of a reduction: a workgroup for each sample makes its result of what the chunks left in `scratch`.
+// Host twin: `tweedie::gpu::finish`.
+struct Finish {
+    samples: u32,      // of this dispatch
+    first_sample: u32, // of them, within the batch
+    groups: u32,       // workgroups along x; y goes on from there
+    parts: u32,        // parts of a sample's sum
+    first: u32,        // totals: word of the first sample's result
+    keep: u32,         // totals: word of scratch for another copy, 0 for none
+    shift: u32,        // digits: the lowest bit of this pass's digit
+    rank: u32,         // digits: of the lower order statistic, from 0
+    last: u32,         // digits: the highest rank
+    nan: u32,          // bits of a NaN
+    unused: vec2<u32>,
+    numbers: vec4<f32>,
+}
+
+@group(0) @binding(0) var<uniform> finish: Finish;
+
+@compute @workgroup_size(256, 1, 1)
+fn finish_sample(@builtin(local_invocation_id) local: vec3<u32>, @builtin(workgroup_id) group: vec3<u32>) {
+    conclude(group.y * finish.groups + group.x, local.x);
+}

@@ -1,0 +1,10 @@
+// A sample's sum times a number.
+@group(0) @binding(2) var<storage, read_write> results: array<f32>;
+
+fn finish_sum(sample: u32, sum: Sum) {
+    let result = sum * finish.numbers.x;
+    results[finish.first + sample] = result;
+    if (finish.keep > 0u) {
+        scratch[finish.keep + sample] = result;
+    }
+}

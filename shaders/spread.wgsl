@@ -1,0 +1,21 @@
+// spread: how far a sample's conditional prediction and its guided mixture spread, for guidance rescale.
+// Host twin: `tweedie::gpu::step::reference`.
+
+fn needs(row: Row) -> u32 {
+    return select(0u, NEEDS_UNCONDITIONAL, row.mix.y != 0.0);
+}
+
+// Of the elements of a lane: (count, mean, summed squares) of one quantity.
+fn moments_of(v: vec4<f32>, inside: vec4<bool>) -> vec3<f32> {
+    let zero = vec4<f32>(0.0);
+    let count = dot(select(zero, vec4<f32>(1.0), inside), vec4<f32>(1.0));
+    let mean = dot(select(zero, v, inside), vec4<f32>(1.0)) / count;
+    let gaps = select(zero, v - mean, inside);
+    return vec3<f32>(count, mean, dot(gaps, gaps));
+}
+
+fn gather(row: Row, v: Inputs, inside: vec4<bool>) {
+    let a = moments_of(v.conditional, inside);
+    let b = moments_of(mixture(row, v), inside);
+    mine = plus(mine, Sum(vec2<f32>(a.y, b.y), vec2<f32>(a.z, b.z), a.x));
+}

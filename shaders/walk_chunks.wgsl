@@ -1,0 +1,46 @@
+// Reductions: a workgroup takes a chunk of one sample. Chunks are the same on every device and in every batch, so what is
+// added to what is too. The op gathers what an invocation meets; `conclude` makes one of it and leaves it in `scratch`.
+const CHUNK = 4096u;
+
+@compute @workgroup_size(256, 1, 1)
+fn chunks(@builtin(local_invocation_id) local: vec3<u32>, @builtin(workgroup_id) group: vec3<u32>) {
+    let sample = group.z * params.window.groups + group.y;
+    if (sample < params.window.batch) {
+        walk_chunk(sample, group.x * (CHUNK / 4u) + local.x);
+    }
+    conclude(sample, params.window.first_element / CHUNK + group.x, local.x);
+}
+
+fn walk_chunk(sample: u32, first: u32) {
+    let row = row_at(sample);
+    if (!row.defined && first == 0u) {
+        report_undefined(sample);
+    }
+    let bases = bases_of(sample);
+    prepare(sample);
+    walk_lane(row, bases, sample, first);
+    walk_lane(row, bases, sample, first + 256u);
+    walk_lane(row, bases, sample, first + 512u);
+    walk_lane(row, bases, sample, first + 768u);
+}
+
+fn walk_lane(row: Row, bases: Bases, sample: u32, lane: u32) {
+    let first = lane * 4u;
+    if (first >= params.window.elements) {
+        return;
+    }
+    let needed = needs(row);
+    var z = vec4<f32>(0.0);
+    if (DRAWN && (needed & NEEDS_NOISE) == NEEDS_NOISE) {
+        z = drawn_block(sample, params.window.first_element / 4u + lane, step_of(row));
+    }
+    let v = read_lane(row, needed, bases, lane, z);
+    let inside = vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(params.window.elements - first);
+    gather(row, v, inside);
+    write_chunk_lane(row, bases, lane, v, inside);
+}
+
+// The elements of a lane; beyond the end of the sample, its last one again.
+fn elements_of(lane: u32) -> vec4<u32> {
+    return min(vec4<u32>(lane * 4u) + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(params.window.elements - 1u));
+}
