@@ -7,6 +7,8 @@ mod bed;
 mod contract;
 #[path = "gpu/draws.rs"]
 mod draws;
+#[path = "gpu/losses.rs"]
+mod losses;
 #[path = "gpu/maps.rs"]
 mod maps;
 #[path = "gpu/scales.rs"]
@@ -42,7 +44,8 @@ fn main() -> std::process::ExitCode {
         println!("adapter: {}", tweedie::headless::describe(&bed.gpu.info));
     }
     let tests: Vec<Test> =
-        [maps::TESTS, draws::TESTS, steps::TESTS, scales::TESTS, timesteps::TESTS, contract::TESTS].concat();
+        [maps::TESTS, draws::TESTS, steps::TESTS, scales::TESTS, losses::TESTS, timesteps::TESTS, contract::TESTS]
+            .concat();
     let trials = tests
         .into_iter()
         .map(|(name, test)| {

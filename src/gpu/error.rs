@@ -96,12 +96,12 @@ pub enum PlanError {
         /// What was asked for.
         found: u64,
     },
-    /// A row of a step needs a tensor that is not there.
-    #[error("{what}: call {row} needs it, found none")]
+    /// A row of a step or a loss needs a tensor that is not there.
+    #[error("{what}: row {row} needs it, found none")]
     Missing {
-        /// The tensor's role: `noise`, `unconditional`, `learned`.
+        /// The tensor's role: `noise`, `unconditional`, `in0` ...
         what: &'static str,
-        /// The first call that needs it.
+        /// The first row, of a call or a timestep, that needs it.
         row: usize,
     },
     /// A rule of a step that cannot hold.

@@ -1,7 +1,7 @@
 //! Every kind of kernel that a plan can ask for, so that their text can be checked without a GPU.
 
 use super::Storage;
-use super::op::{Op, SLOTS, StepVariant, map, step};
+use super::op::{Op, SLOTS, StepVariant, loss, map, step};
 use super::source::{Draw, Operand, Rows, Source, Walk};
 
 type Operands = [Operand; SLOTS];
@@ -26,11 +26,15 @@ pub(super) fn every_source() -> Vec<Source> {
             });
             sources.extend(maps);
             sources.extend(every_step(walk, rows));
+            if rows == Rows::Batch {
+                sources.extend(every_loss(walk, rows));
+            }
         }
     }
     for walk in Walk::REDUCING {
         for rows in [Rows::Batch, Rows::Uniform(1024)] {
             sources.extend(every_reduction(walk, rows));
+            sources.extend(every_loss(walk, rows));
         }
     }
     sources
@@ -69,6 +73,42 @@ fn every_map(storage: Storage) -> Vec<Operands> {
                 if !twice && !missing && !kept_but_given {
                     all.push(of_map([in0, in1, write, out1, kept]));
                 }
+            }
+        }
+    }
+    all
+}
+
+/// Each curve of a loss in each storage, with its gradient and without, in place and not.
+fn every_loss(walk: Walk, rows: Rows) -> Vec<Source> {
+    let mut all = Vec::new();
+    for storage in Storage::ALL {
+        // What 16-bit samples of any size write is written by another walk.
+        let writes = walk != Walk::LooseChunks || storage == Storage::F32;
+        let read = Operand::Bound { storage, writable: false };
+        let write = Operand::Bound { storage, writable: true };
+        let in_place = Operand::InPlace { storage, output: loss::GRADIENT };
+        let source = |curve, draw, operands| Source {
+            op: Op::Loss { curve },
+            walk,
+            rows,
+            timesteps_writable: false,
+            draw,
+            operands,
+        };
+        for curve in 0..3 {
+            let given = [(loss::IN0, read), (loss::IN1, read)];
+            if walk.reduces() {
+                let [in0, in1] = given;
+                all.push(source(curve, Draw::No, operands([(loss::PREDICTION, read), in0, in1])));
+            }
+            if writes {
+                let [in0, in1] = given;
+                let gradient = (loss::GRADIENT, write);
+                all.push(source(curve, Draw::No, operands([(loss::PREDICTION, in_place), in0, in1, gradient])));
+                let kept = (loss::KEPT, write);
+                all.push(source(curve, Draw::Batch, operands([(loss::PREDICTION, read), in0, gradient, kept])));
+                all.push(source(curve, Draw::PerSample, operands([(loss::PREDICTION, read), in0, gradient])));
             }
         }
     }

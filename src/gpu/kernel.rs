@@ -139,6 +139,25 @@ impl<'a> Kernel<'a> {
         }
         Ok(())
     }
+
+    /// Everything that can be wrong about words that are written beside the tensors.
+    pub fn check_apart(&self, name: &'static str, words: &Tensor<'_>, shape: Shape) -> Result<(), PlanError> {
+        check_tensor(name, words, shape, false)?;
+        let own = words.bytes(shape);
+        let shares = |buffer: &wgpu::Buffer, bytes: std::ops::Range<u64>| {
+            words.buffer == buffer && own.start < bytes.end && bytes.start < own.end
+        };
+        let mut tensors = self.tensors();
+        if let Some((slot, _)) = tensors.find(|(_, tensor)| shares(tensor.buffer, tensor.bytes(self.shape))) {
+            return Err(PlanError::Overlap { output: name, other: self.name(slot) });
+        }
+        let small = [("timesteps", self.timesteps(), 1), ("seeds", self.seeds, 4)];
+        let mut small = small.into_iter().filter_map(|(other, tensor, each)| Some((other, tensor?, each)));
+        match small.find(|(_, tensor, each)| shares(tensor.buffer, tensor.bytes(Shape::new(self.shape.batch, *each)))) {
+            Some((other, ..)) => Err(PlanError::Overlap { output: name, other }),
+            None => Ok(()),
+        }
+    }
 }
 
 /// Checks words of a buffer as the timesteps of a plan.

@@ -28,6 +28,16 @@ impl Recordable for super::MapPlan {
     }
 }
 
+impl Recordable for super::LossPlan {
+    fn record(&self, pass: &mut wgpu::ComputePass<'_>, at: At) -> Result<(), RecordError> {
+        self.record(pass, at)
+    }
+
+    fn dispatches(&self) -> usize {
+        self.dispatches()
+    }
+}
+
 impl Recordable for super::StepPlan {
     fn record(&self, pass: &mut wgpu::ComputePass<'_>, at: At) -> Result<(), RecordError> {
         self.record(pass, at)

@@ -187,7 +187,9 @@ impl Source {
         glue.declarations(&mut text);
         text.push_str(&self.op.text(self.masked()));
         glue.functions(&mut text);
-        if !self.walk.reduces() {
+        if self.walk.reduces() {
+            text.extend(self.op.reduction().iter().copied());
+        } else {
             self.write_health(&mut text);
         }
         text.push_str(self.walk.text());
