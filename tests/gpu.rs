@@ -19,6 +19,8 @@ mod steps;
 mod support;
 #[path = "gpu/timesteps.rs"]
 mod timesteps;
+#[path = "gpu/training.rs"]
+mod training;
 
 use bed::Bed;
 use libtest_mimic::{Arguments, Trial};
@@ -43,9 +45,17 @@ fn main() -> std::process::ExitCode {
     if let Some(bed) = &bed {
         println!("adapter: {}", tweedie::headless::describe(&bed.gpu.info));
     }
-    let tests: Vec<Test> =
-        [maps::TESTS, draws::TESTS, steps::TESTS, scales::TESTS, losses::TESTS, timesteps::TESTS, contract::TESTS]
-            .concat();
+    let tests: Vec<Test> = [
+        maps::TESTS,
+        draws::TESTS,
+        steps::TESTS,
+        scales::TESTS,
+        losses::TESTS,
+        timesteps::TESTS,
+        training::TESTS,
+        contract::TESTS,
+    ]
+    .concat();
     let trials = tests
         .into_iter()
         .map(|(name, test)| {
