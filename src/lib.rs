@@ -66,6 +66,8 @@
 //!
 //! Networks, autodiff, data loading, model files. tweedie is what stands around the network.
 
+#[cfg(feature = "diffusers-config")]
+pub mod config;
 mod diffusion;
 pub mod error;
 pub mod gpu;

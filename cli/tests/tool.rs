@@ -11,6 +11,8 @@ mod draws;
 mod loss;
 #[path = "tool/misc.rs"]
 mod misc;
+#[path = "tool/replay.rs"]
+mod replay;
 #[path = "tool/schedules.rs"]
 mod schedules;
 #[path = "tool/support.rs"]
@@ -51,10 +53,11 @@ fn main() -> ExitCode {
         eprintln!("TWEEDIE_REQUIRE_ADAPTER is set and there is no adapter");
         return ExitCode::FAILURE;
     }
-    let groups: [(&str, &[Test]); 6] = [
+    let groups: [(&str, &[Test]); 7] = [
         ("schedules", schedules::TESTS),
         ("vectors", vectors::TESTS),
         ("draws", draws::TESTS),
+        ("replay", replay::TESTS),
         ("loss", loss::TESTS),
         ("bad_files", bad_files::TESTS),
         ("misc", misc::TESTS),
