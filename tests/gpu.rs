@@ -7,12 +7,18 @@ mod bed;
 mod contract;
 #[path = "gpu/draws.rs"]
 mod draws;
+#[path = "gpu/looped.rs"]
+mod looped;
 #[path = "gpu/losses.rs"]
 mod losses;
 #[path = "gpu/maps.rs"]
 mod maps;
+#[path = "gpu/sampling.rs"]
+mod sampling;
 #[path = "gpu/scales.rs"]
 mod scales;
+#[path = "gpu/solvers.rs"]
+mod solvers;
 #[path = "gpu/steps.rs"]
 mod steps;
 #[expect(dead_code, reason = "what is not about random numbers serves the tests that need no adapter")]
@@ -49,6 +55,7 @@ fn main() -> std::process::ExitCode {
         maps::TESTS,
         draws::TESTS,
         steps::TESTS,
+        sampling::TESTS,
         scales::TESTS,
         losses::TESTS,
         timesteps::TESTS,

@@ -59,7 +59,7 @@ enum Command {
     Loss(commands::loss::Loss),
     Verify(commands::verify::Verify),
     Demo(commands::demo::Demo),
-    Sample(commands::sample::Sample),
+    Sample(Box<commands::sample::Sample>),
     Bench(commands::bench::Bench),
 }
 

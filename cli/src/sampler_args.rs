@@ -18,8 +18,8 @@ use tweedie::math::{Quantity, Sections};
 #[derive(clap::Args, Clone, Debug)]
 #[command(next_help_heading = "Sampler")]
 pub struct SamplerArgs {
-    /// ddpm, ddim, ddim-inverse, euler, euler-ancestral, heun, dpm++, dpm++-sde, unipc, lcm, flow-euler or flow-heun
-    #[arg(long, value_name = "NAME", value_parser = SamplerName::parse)]
+    /// Which sampler; each command has an option of its own for it, `--sampler`.
+    #[arg(skip)]
     pub sampler: Option<SamplerName>,
 
     /// Instead of --sampler and its options: the scheduler_config.json of a diffusers model

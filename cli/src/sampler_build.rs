@@ -32,6 +32,16 @@ pub fn build(arguments: &SamplerArgs, name: Name, schedule: &Schedule) -> Outcom
     plan.sampler().map_err(Failure::input)
 }
 
+/// What the network predicts that the options describe.
+pub fn prediction(arguments: &SamplerArgs, name: Name) -> Prediction {
+    match arguments.prediction {
+        Some(Predicted::Quantity(quantity)) => quantity.into(),
+        Some(Predicted::Edm) => Prediction::Edm { sigma_data: arguments.sigma_data.unwrap_or(SIGMA_DATA) },
+        None if name.is_flow() || arguments.is_flow() => Quantity::Flow.into(),
+        None => Quantity::Epsilon.into(),
+    }
+}
+
 /// Options, with the defaults of the sampler that was named.
 struct Plan<'a> {
     arguments: &'a SamplerArgs,
@@ -107,13 +117,7 @@ impl Plan<'_> {
     }
 
     fn prediction(&self) -> Prediction {
-        let sigma_data = self.arguments.sigma_data.unwrap_or(SIGMA_DATA);
-        match self.arguments.prediction {
-            Some(Predicted::Quantity(quantity)) => quantity.into(),
-            Some(Predicted::Edm) => Prediction::Edm { sigma_data },
-            None if self.is_flow() => Quantity::Flow.into(),
-            None => Quantity::Epsilon.into(),
-        }
+        prediction(self.arguments, self.name)
     }
 
     fn denoiser(&self) -> Result<Denoiser> {

@@ -4,6 +4,7 @@ use super::Files;
 use crate::compute::ComputeArgs;
 use crate::report::{Outcome, say};
 use crate::sampler_args::SamplerArgs;
+use crate::sampler_name::SamplerName;
 use crate::schedule_args::ScheduleArgs;
 use crate::tape::Tape;
 use crate::tensor_file::TensorFile;
@@ -24,8 +25,12 @@ pub struct Replay {
     #[command(flatten)]
     files: Files,
 
+    /// ddpm, ddim, ddim-inverse, euler, euler-ancestral, heun, dpm++, dpm++-sde, unipc, lcm, flow-euler or flow-heun
+    #[arg(long = "sampler", id = "sampler", value_name = "NAME", value_parser = SamplerName::parse)]
+    name: Option<SamplerName>,
+
     #[command(flatten)]
-    sampler: SamplerArgs,
+    options: SamplerArgs,
 
     #[command(flatten)]
     schedule: ScheduleArgs,
@@ -37,7 +42,8 @@ pub struct Replay {
 impl Replay {
     pub fn run(&self, json: bool) -> Outcome {
         self.files.check()?;
-        let sampler = self.sampler.sampler(&self.schedule)?;
+        let arguments = SamplerArgs { sampler: self.name, ..self.options.clone() };
+        let sampler = arguments.sampler(&self.schedule)?;
         let file = TensorFile::open(&self.files.input)?;
         let tape = Tape::read(&file, &sampler)?;
         let replayed = self.compute.open()?.replay(&sampler, &tape)?;
@@ -49,7 +55,7 @@ impl Replay {
         let timesteps: Vec<f64> = sampler.timesteps().collect();
         write_timesteps(&mut writer, &timesteps)?;
         writer.save(&self.files.out)?;
-        let (shape, name, out) = (&tape.initial.shape, self.sampler.title(), self.files.out.display());
+        let (shape, name, out) = (&tape.initial.shape, arguments.title(), self.files.out.display());
         if json {
             let calls = timesteps.as_slice();
             return say(json!({ "shape": shape, "sampler": name, "timesteps": calls, "out": out.to_string() }));
