@@ -5,7 +5,7 @@
 //! data is held against the distance that fresh data of the same size have.
 //!
 //! ```text
-//! cargo run --example train_2d                    all nine trainings, and a picture: train_2d.svg
+//! cargo run --example train_2d                    all nine trainings, and a picture: out/train_2d.svg
 //! cargo run --example train_2d -- --quick         some seconds: one short training, and all checks
 //!     --steps N     training steps                --out FILE    where the picture goes
 //! ```
@@ -35,6 +35,7 @@ use options::Options;
 use picture::Panel;
 use sampler::{Generator, Way};
 use std::error::Error;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 use training::Training;
@@ -108,7 +109,7 @@ async fn run(options: &Options) -> Result<bool, Box<dyn Error>> {
         rows.push(panels);
         good &= within;
     }
-    std::fs::write(&options.out, picture::svg(&rows)).map_err(|error| format!("{}: {error}", options.out.display()))?;
+    save(&options.out, &picture::svg(&rows)).map_err(|error| format!("{}: {error}", options.out.display()))?;
     println!("\n{}: held-out points, then samples. {:.0?} in all", options.out.display(), begun.elapsed());
     println!("{}", if good { "all checks passed" } else { "a CHECK FAILED" });
     Ok(good)
@@ -151,6 +152,14 @@ fn yardstick(data: Data) -> (Yardstick, bool) {
     println!("    {:.5}, +- {:.5} from set to set; this is 1 in what follows", yardstick.mean, yardstick.spread);
     println!("    a Gaussian of the same mean and covariance: {control:.1}; at most {ALLOWED} is good");
     (yardstick, control > ALLOWED)
+}
+
+/// Writes a file, in a new folder if need be.
+fn save(path: &Path, text: &str) -> std::io::Result<()> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    std::fs::write(path, text)
 }
 
 fn panel(text: String, colour: &'static str, points: Vec<Point>) -> Panel {

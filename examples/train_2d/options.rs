@@ -23,7 +23,7 @@ const QUICK_STEPS: u32 = 400;
 impl Options {
     /// From the arguments after the program's name.
     pub fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Self, String> {
-        let (mut quick, mut steps, mut out) = (false, None, PathBuf::from("train_2d.svg"));
+        let (mut quick, mut steps, mut out) = (false, None, PathBuf::from("out/train_2d.svg"));
         while let Some(argument) = arguments.next() {
             let mut value = || arguments.next().ok_or_else(|| format!("expected a value after {argument}\n{USAGE}"));
             match argument.as_str() {

@@ -11,8 +11,8 @@
 //! A row may be a hole: no value exists at that timestep (epsilon to x0 at zero terminal SNR), and whoever applies the
 //! table must answer NaN there and never a neighbour's numbers.
 
-mod loss;
-mod step;
+pub mod loss;
+pub mod step;
 
 pub use loss::{Curve, LossRow, Penalty, PenaltyError};
 pub use step::{Clip, Deviation, HISTORY, STEP_WIDTH, StepRow};

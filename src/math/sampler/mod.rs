@@ -13,6 +13,28 @@
 //! | sigmas, [`Scale::Flow`] | flow matching | [`FirstOrder::euler`] |
 //! | any of these | Heun, DPM-Solver++, UniPC, LCM | [`Heun`], [`DpmSolver`], [`UniPc`], [`Consistency`] |
 //!
+//! # Which one
+//!
+//! | solver | when | order | network calls a step | remembers | noise | source |
+//! |---|---|---|---|---|---|---|
+//! | [`FirstOrder::ddim`]`(0.0)` | the plain choice: robust, deterministic, invertible; 30 to 100 steps | 1 | 1 | - | no | Song et al. 2021, arXiv 2010.02502, eq. 12 |
+//! | [`FirstOrder::ddim`]`(eta)` | between DDIM and DDPM: more steps, less bias | 1 | 1 | - | yes | the same, eq. 16 |
+//! | [`Ddpm`] | the whole chain, or a learned variance; 100 steps and more | 1 | 1 | - | yes | Ho et al. 2020, arXiv 2006.11239, alg. 2; Nichol & Dhariwal 2021, arXiv 2102.09672 |
+//! | [`FirstOrder::ddim`] on [`Grid::reversed`] | from a picture to its noise, for editing | 1 | 1 | - | no | Dhariwal & Nichol 2021, arXiv 2105.05233, app. F |
+//! | [`FirstOrder::euler`] | sigmas of one's own choice (Karras, exponential); flow matching (Stable Diffusion 3, Flux) | 1 | 1 | - | no | Karras et al. 2022, arXiv 2206.00364; Esser et al. 2024, arXiv 2403.03206 |
+//! | [`FirstOrder::ancestral`] | as that, with fresh noise: never converges to one picture | 1 | 1 | - | yes | k-diffusion, `sample_euler_ancestral` |
+//! | [`Heun`] | the reference for few, accurate steps; stiff levels | 2 | 2 | 1 | no | Karras et al. 2022, alg. 1 |
+//! | [`Grid::churned`] with either | Heun or Euler with noise put in: what errors remain are stirred away | - | - | - | yes | Karras et al. 2022, alg. 2 |
+//! | [`DpmSolver::new`]`(2)`, 2M | the usual best at 10 to 25 steps | 2 | 1 | 1 | no | Lu et al. 2022, arXiv 2211.01095, alg. 2 |
+//! | [`DpmSolver::new`]`(3)`, 3M | unguided models at 15 steps and more; second order as published, third with [`DpmKind::Exact`] | 2, 3 | 1 | 2 | no | the same; k-diffusion |
+//! | [`DpmSolver::sde`]`(2)` | 2M with fresh noise: 20 to 50 steps, richer detail | 2 as eta goes to 0 | 1 | 1 | yes | the same, app. B |
+//! | [`UniPc`] | the fewest steps: 5 to 10 | p + 1 with its corrector | 1 | p | no | Zhao et al. 2023, arXiv 2302.04867 |
+//! | [`Consistency::lcm`] | models distilled for it, 1 to 8 steps | - | 1 | - | yes | Luo et al. 2023, arXiv 2310.04378 |
+//!
+//! Orders are measured against the exact solution of a Gaussian (`tests/samplers.rs`). Every step is one dispatch that
+//! reads the sample, the prediction and what it remembers once; what is remembered are clean samples, in the plan's own
+//! memory.
+//!
 //! **Practice.** A [`Grid`] says where, a [`Denoiser`] what the network predicts, a [`Solver`] how; [`Sampler::new`]
 //! puts them together once and its calls carry everything that a loop needs. Nothing is computed while the loop runs.
 //!
@@ -141,7 +163,7 @@ impl Sampler {
     /// # Errors
     /// Whatever the solver finds; [`SamplerError::Parameter`] for a clipping that makes no sense,
     /// [`SamplerError::NotFinite`] for levels so extreme that a coefficient leaves f64.
-    pub fn new(solver: &impl Solver, grid: &Grid, denoiser: &Denoiser) -> Result<Self, SamplerError> {
+    pub fn new(solver: &(impl Solver + ?Sized), grid: &Grid, denoiser: &Denoiser) -> Result<Self, SamplerError> {
         denoiser.check()?;
         let Solution { mut calls, deviation, keeps } = solver.solve(grid, denoiser)?;
         if denoiser.clip != Clip::None && keeps != Quantity::X0 {

@@ -1,0 +1,160 @@
+//! Solvers that are the same on paper give the same numbers.
+
+use super::*;
+
+#[track_caller]
+fn assert_same(first: &impl Solver, second: &impl Solver, n: usize) {
+    for quantity in [Quantity::Epsilon, Quantity::X0, Quantity::V] {
+        let runs = [
+            sample(&Sampler::new(first, &grid(n), &Denoiser::new(quantity)).unwrap(), quantity, &start()),
+            sample(&Sampler::new(second, &grid(n), &Denoiser::new(quantity)).unwrap(), quantity, &start()),
+        ];
+        for (first, second) in runs[0].samples.iter().zip(&runs[1].samples) {
+            let apart = deviation(first, second);
+            assert!(apart <= SAME, "{quantity}: {apart:e}");
+        }
+    }
+}
+
+fn without_corrector(order: usize) -> UniPc {
+    UniPc { corrector: Corrector::Off, ..UniPc::new(order) }
+}
+
+#[test]
+fn ddpm_is_ddim_with_eta_1() {
+    assert_same(&FirstOrder::ddim(1.0), &Ddpm::new(Variance::FixedSmall), 12);
+    assert_same(&FirstOrder::ancestral(1.0), &Ddpm::new(Variance::FixedSmall), 12);
+}
+
+#[test]
+fn first_orders_are_ddim() {
+    assert_same(&FirstOrder::ddim(0.0), &FirstOrder::euler(), 12);
+    assert_same(&FirstOrder::ddim(0.0), &DpmSolver::new(1), 12);
+    assert_same(&FirstOrder::ddim(1.0), &DpmSolver::sde(1), 12);
+    assert_same(&FirstOrder::ddim(0.0), &without_corrector(1), 12);
+    // In epsilon too, also to a clean sample.
+    assert_same(&FirstOrder::ddim(0.0), &DpmSolver { form: Form::Epsilon, ..DpmSolver::new(1) }, 12);
+    assert_same(&FirstOrder::ddim(0.0), &UniPc { form: Form::Epsilon, ..without_corrector(1) }, 12);
+    for order in [2, 3] {
+        assert_same(&FirstOrder::ddim(0.0), &DpmSolver::new(order), 1);
+        assert_same(&FirstOrder::ddim(0.0), &UniPc::new(order), 1);
+    }
+}
+
+#[test]
+fn unipc_without_its_corrector_is_the_exact_multistep_method() {
+    // Of order 2 with B(h) = exp(h) - 1 it is the midpoint.
+    let full = |order, kind| DpmSolver { kind, lower_order_final: false, ..DpmSolver::new(order) };
+    let predictor = |order| UniPc { lower_order_final: false, ..without_corrector(order) };
+    assert_same(&full(2, DpmKind::Midpoint), &predictor(2), 12);
+    for k in 0..12 {
+        let [dpm, uni] = rows(&full(3, DpmKind::Exact), &predictor(3));
+        let same = |a: f64, b: f64| (a - b).abs() <= SAME;
+        // The second call has two x0: exact there, the midpoint here.
+        let all = dpm[k].iter().zip(&uni[k]).all(|(a, b)| same(*a, *b));
+        assert_eq!(all, k != 1, "{k}");
+    }
+}
+
+fn rows(first: &impl Solver, second: &impl Solver) -> [Vec<[f64; 4]>; 2] {
+    let of = |sampler: Sampler| {
+        let row = |call: &tweedie::math::Call| [call.row.x, call.row.p, call.row.history[0], call.row.history[1]];
+        sampler.calls().iter().map(row).collect()
+    };
+    let denoiser = Denoiser::new(Quantity::Epsilon);
+    [of(Sampler::new(first, &grid(12), &denoiser).unwrap()), of(Sampler::new(second, &grid(12), &denoiser).unwrap())]
+}
+
+#[test]
+fn euler_on_exploding_levels_is_ddim() {
+    let timesteps = Spacing::Trailing.timesteps(1000, 10).unwrap();
+    let (table, told) = (schedule().sigma_table(), timesteps.iter().map(|&t| t as f64).collect::<Vec<_>>());
+    let list: Vec<f64> = timesteps.iter().map(|&t| table.sigmas()[t]).collect();
+    let exploding = Grid::of_sigmas(Scale::VarianceExploding, &list, &told, 0.0).unwrap();
+    for eta in [0.0, 0.7, 1.0] {
+        for quantity in [Quantity::Epsilon, Quantity::V] {
+            let denoiser = Denoiser::new(quantity);
+            let ddim = Sampler::new(&FirstOrder::ddim(eta), &grid(10), &denoiser).unwrap();
+            let euler = Sampler::new(&FirstOrder::ancestral(eta), &exploding, &denoiser).unwrap();
+            let scale = 1f64.hypot(list[0]);
+            let initial = start().initial.iter().map(|x| x * scale).collect();
+            let [ddim, euler] = [sample(&ddim, quantity, &start()), sample(&euler, quantity, &starting_with(initial))];
+            // The exploding sample has been 160 in the beginning.
+            assert!(deviation(ddim.last(), euler.last()) <= 160.0 * SAME);
+        }
+    }
+}
+
+#[test]
+fn inversion_then_sampling_returns() {
+    // With the same answers every step is undone exactly, whatever they are.
+    let denoiser = Denoiser::new(Quantity::Epsilon);
+    let forward = Sampler::new(&FirstOrder::ddim(0.0), &grid(20), &denoiser).unwrap();
+    let back = Sampler::new(&FirstOrder::ddim(0.0), &grid(20).reversed().unwrap(), &denoiser).unwrap();
+    let answer = |k: usize| vec![(k as f64).cos(); 5];
+    let noisy = run(&back, &start(), |k, _| answer(k));
+    let again = run(&forward, &starting_with(noisy.last().to_vec()), |k, _| answer(19 - k));
+    // Going back divides by alpha, which is 0.006 at the end.
+    assert!(deviation(again.last(), &start().initial) <= SAME / 0.006);
+    let told = |sampler: &Sampler| sampler.timesteps().collect::<Vec<_>>();
+    let reversed: Vec<f64> = told(&forward).into_iter().rev().collect();
+    assert_eq!(told(&back), reversed);
+    // With a network, to first order in the step.
+    let apart = |n: usize| {
+        let forward = Sampler::new(&FirstOrder::ddim(0.0), &grid(n), &denoiser).unwrap();
+        let back = Sampler::new(&FirstOrder::ddim(0.0), &grid(n).reversed().unwrap(), &denoiser).unwrap();
+        let ask = |sampler: &Sampler, inputs: &Inputs| {
+            let answers = run(sampler, inputs, |k, x| {
+                // At the clean end a perfect network has no epsilon; it is asked at the level that it is told.
+                let level = schedule().level(sampler.calls()[k].timestep as usize).unwrap();
+                x.iter().map(|x| DATA.answer(Quantity::Epsilon, level, *x)).collect()
+            });
+            answers.last().to_vec()
+        };
+        deviation(&ask(&forward, &starting_with(ask(&back, &start()))), &start().initial)
+    };
+    let [coarse, fine] = [50, 500].map(apart);
+    println!("inverted and back: {coarse:e}, {fine:e}");
+    assert!(fine < 0.2 * coarse);
+}
+
+#[test]
+fn heun_is_the_mean_of_two_slopes() {
+    // Of (x - D)/sigma, on variance-exploding levels and in the time of a flow.
+    for (scale, list) in [(Scale::Denoiser, [5.0, 2.0, 0.7]), (Scale::Flow, [0.95, 0.6, 0.2])] {
+        let grid = Grid::of_sigmas(scale, &list, &list, 0.0).unwrap();
+        let sampler = Sampler::new(&Heun, &grid, &Denoiser::new(Quantity::X0)).unwrap();
+        let told: Vec<f64> = sampler.timesteps().collect();
+        assert_eq!(told, [list[0], list[1], list[1], list[2], list[2]]);
+        let found = sample(&sampler, Quantity::X0, &starting_with(vec![3.0]));
+        let clean = |x: f64, sigma: f64| DATA.x0(scale.level(sigma).unwrap(), x);
+        let slope = |x: f64, sigma: f64| (x - clean(x, sigma)) / sigma;
+        let mut x = 3.0;
+        for pair in list.windows(2) {
+            let (dt, first) = (pair[1] - pair[0], slope(x, pair[0]));
+            x += dt * 0.5 * (first + slope(x + dt * first, pair[1]));
+        }
+        assert!((found.last()[0] - clean(x, list[2])).abs() <= SAME);
+    }
+}
+
+#[test]
+fn edm_networks() {
+    let list = sigmas::karras(8, 0.002, 80.0, 7.0).unwrap();
+    let told: Vec<f64> = list.iter().map(|sigma| 0.25 * sigma.ln()).collect();
+    let grid = Grid::of_sigmas(Scale::Edm { sigma_data: 0.5 }, &list, &told, 0.0).unwrap();
+    let raw = Denoiser::new(Prediction::Edm { sigma_data: 0.5 });
+    let sampler = Sampler::new(&DpmSolver::new(2), &grid, &raw).unwrap();
+    let plain = Sampler::new(&DpmSolver::new(2), &grid, &Denoiser::new(Quantity::X0)).unwrap();
+    let initial = start().initial.iter().map(|x| 80.0 * x).collect();
+    let inputs = starting_with(initial);
+    let clean = |k: usize, x: f64| DATA.x0(plain.calls()[k].level, x);
+    let direct = run(&plain, &inputs, |k, x| x.iter().map(|x| clean(k, *x)).collect());
+    // F = (D - c_skip*x)/c_out, the paper's equation 7.
+    let network = run(&sampler, &inputs, |k, x| {
+        let (sigma, whole) = (list[k], list[k] * list[k] + 0.25);
+        assert!((sampler.calls()[k].input * whole.sqrt() - 1.0).abs() <= SAME);
+        x.iter().map(|x| (clean(k, *x) - 0.25 / whole * x) / (sigma * 0.5 / whole.sqrt())).collect()
+    });
+    assert!(deviation(direct.last(), network.last()) <= 160.0 * SAME);
+}

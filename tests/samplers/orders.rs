@@ -1,0 +1,106 @@
+//! How fast solvers converge, on data whose probability flow is known.
+
+use super::*;
+
+/// How far the variance of samples is from that of the data at the end, relative. Elements are the responses to the
+/// initial sample and to each noise alone, so the variance is their sum of squares.
+fn excess_variance(solver: &impl Solver, n: usize) -> f64 {
+    let grid = fine_grid(n);
+    let sampler = Sampler::new(solver, &grid, &Denoiser::new(Quantity::Epsilon)).unwrap();
+    let (from, to) = (grid.steps()[0].from, grid.steps()[n - 1].to);
+    let unit = |j: usize| (0..=n).map(|i| f64::from(u8::from(i == j))).collect::<Vec<_>>();
+    let initial = unit(n).iter().map(|x| x * DATA.variance(from).sqrt() + from.alpha() * DATA.mean).collect();
+    let inputs = Inputs { batch: 1, initial, noises: (0..n).map(unit).collect(), ..Inputs::default() };
+    let run = sample(&sampler, Quantity::Epsilon, &inputs);
+    let squares: f64 = run.last().iter().map(|x| (x - to.alpha() * DATA.mean).powi(2)).sum();
+    (squares / DATA.variance(to) - 1.0).abs()
+}
+
+/// What half the step leaves of the error of a solver of this weak order, and a tenth more.
+fn shrinks_to(order: i32) -> f64 {
+    1.1 * 0.5_f64.powi(order)
+}
+
+#[test]
+fn stochastic_samplers_converge_to_the_distribution() {
+    // With old x0 the variance is right to second order; none of the published ones has more.
+    let shrinks = |name: &str, solver: &dyn Fn(usize) -> f64| {
+        let [coarse, fine] = [100, 200].map(solver);
+        println!("{name}: {coarse:.3e}, {fine:.3e}");
+        fine / coarse
+    };
+    let sde = |order, kind| DpmSolver { lower_order_final: false, kind, ..DpmSolver::sde(order) };
+    assert!(shrinks("DDPM", &|n| excess_variance(&Ddpm::default(), n)) < shrinks_to(1));
+    assert!(shrinks("ancestral 0.6", &|n| excess_variance(&FirstOrder::ancestral(0.6), n)) < shrinks_to(1));
+    for kind in [DpmKind::Midpoint, DpmKind::Heun, DpmKind::Exact] {
+        for order in [1, 2, 3] {
+            for eta in [0.5, 1.0] {
+                let solver = DpmSolver { eta, ..sde(order, kind) };
+                let found = shrinks(&format!("{kind:?} {order}, eta {eta}"), &|n| excess_variance(&solver, n));
+                assert!(found < shrinks_to(order.min(2) as i32), "{found}");
+            }
+        }
+    }
+    let wrong = DpmSolver { compat: Compat::Diffusers, ..sde(3, DpmKind::Midpoint) };
+    let found = shrinks("diffusers 3", &|n| excess_variance(&wrong, n));
+    assert!(found > shrinks_to(2), "diffusers' third-order SDE is of first order: {found}");
+}
+
+fn error_of(solver: &impl Solver, grid: &Grid) -> f64 {
+    let sampler = Sampler::new(solver, grid, &Denoiser::new(Quantity::V)).unwrap();
+    let run = sample(&sampler, Quantity::V, &start());
+    let steps = grid.steps();
+    let (from, to) = (steps[0].from, steps[steps.len() - 1].to);
+    let exact: Vec<f64> = start().initial.iter().map(|&x| DATA.flows(from, to, x)).collect();
+    deviation(run.last(), &exact)
+}
+
+/// How far a measured order may be from the true one at these step counts.
+const ORDER_MARGIN: f64 = 0.25;
+
+#[track_caller]
+fn assert_order(name: &str, solver: &impl Solver, order: f64) {
+    assert_order_from(100, name, solver, order);
+}
+
+/// The order between `n` steps and twice as many.
+#[track_caller]
+fn assert_order_from(n: usize, name: &str, solver: &impl Solver, order: f64) {
+    let [coarse, fine] = [n, 2 * n].map(|n| error_of(solver, &fine_grid(n)));
+    let found = (coarse / fine).log2();
+    println!("{name}: errors {coarse:.3e}, {fine:.3e}, order {found:.3}");
+    assert!((found - order).abs() < ORDER_MARGIN, "{name}: order {found}, expected {order}");
+}
+
+#[test]
+fn orders_of_convergence() {
+    assert_order("Euler", &FirstOrder::euler(), 1.0);
+    assert_order("Heun", &Heun, 2.0);
+    let full = |order, kind| DpmSolver { kind, lower_order_final: false, ..DpmSolver::new(order) };
+    assert_order("DPM++ 1", &full(1, DpmKind::Midpoint), 1.0);
+    assert_order("DPM++ 2M", &full(2, DpmKind::Midpoint), 2.0);
+    assert_order("DPM++ 2M heun", &full(2, DpmKind::Heun), 2.0);
+    assert_order("DPM++ 3M as published", &full(3, DpmKind::Heun), 2.0);
+    assert_order("DPM++ 3M exact", &full(3, DpmKind::Exact), 3.0);
+    for kind in [UniPcKind::Bh1, UniPcKind::Bh2] {
+        for order in [1, 2, 3] {
+            let uni = |corrector| UniPc { kind, corrector, lower_order_final: false, ..UniPc::new(order) };
+            assert_order(&format!("UniP-{order} {kind:?}"), &uni(Corrector::Off), order as f64);
+            assert_order(&format!("UniPC-{order} {kind:?}"), &uni(Corrector::On), order as f64 + 1.0);
+        }
+    }
+}
+
+#[test]
+fn orders_of_convergence_in_epsilon() {
+    let dpm = |order, kind| DpmSolver { kind, form: Form::Epsilon, lower_order_final: false, ..DpmSolver::new(order) };
+    assert_order("DPM 1", &dpm(1, DpmKind::Midpoint), 1.0);
+    assert_order("DPM 2M", &dpm(2, DpmKind::Midpoint), 2.0);
+    assert_order("DPM 2M heun", &dpm(2, DpmKind::Heun), 2.0);
+    // Its error changes its sign near 150 steps.
+    assert_order_from(400, "DPM 3M exact", &dpm(3, DpmKind::Exact), 3.0);
+    for order in [1, 2, 3] {
+        let uni = UniPc { form: Form::Epsilon, lower_order_final: false, ..UniPc::new(order) };
+        assert_order(&format!("UniPC-{order}"), &uni, order as f64 + 1.0);
+    }
+}
