@@ -16,6 +16,7 @@ mod report;
 mod sample;
 mod schedule_args;
 mod schedule_name;
+mod study;
 mod tensor_file;
 mod tensor_header;
 mod tensor_writer;
@@ -53,6 +54,7 @@ enum Command {
     Verify(commands::verify::Verify),
     Demo(commands::demo::Demo),
     Sample(commands::sample::Sample),
+    Study(commands::study::Study),
     Bench(commands::bench::Bench),
 }
 
@@ -73,6 +75,7 @@ fn main() -> ExitCode {
         Command::Verify(command) => command.run(json),
         Command::Demo(command) => command.run(json),
         Command::Sample(command) => command.run(json),
+        Command::Study(command) => command.run(json),
         Command::Bench(command) => match command.run() {
             Ok(Some(interrupted)) => return interrupted,
             result => result.map(drop),

@@ -13,6 +13,8 @@ mod loss;
 mod misc;
 #[path = "tool/schedules.rs"]
 mod schedules;
+#[path = "tool/study.rs"]
+mod study;
 #[path = "tool/support.rs"]
 mod support;
 #[path = "tool/tensors.rs"]
@@ -51,11 +53,12 @@ fn main() -> ExitCode {
         eprintln!("TWEEDIE_REQUIRE_ADAPTER is set and there is no adapter");
         return ExitCode::FAILURE;
     }
-    let groups: [(&str, &[Test]); 6] = [
+    let groups: [(&str, &[Test]); 7] = [
         ("schedules", schedules::TESTS),
         ("vectors", vectors::TESTS),
         ("draws", draws::TESTS),
         ("loss", loss::TESTS),
+        ("study", study::TESTS),
         ("bad_files", bad_files::TESTS),
         ("misc", misc::TESTS),
     ];

@@ -9,6 +9,7 @@ pub mod noise;
 pub mod posterior;
 pub mod sample;
 pub mod schedule;
+pub mod study;
 pub mod verify;
 
 use crate::array::Array;
