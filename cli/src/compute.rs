@@ -7,7 +7,7 @@ use crate::tensor_writer::TensorWriter;
 use anyhow::anyhow;
 use clap::{Args, ValueEnum};
 use tweedie::gpu::map::reference;
-use tweedie::gpu::{At, Context, Drawn, Map, MapPlan, NoiseKey, PlanError, Second, Timesteps};
+use tweedie::gpu::{At, Context, Drawn, Map, MapPlan, NoiseKey, PlanError, Recordable, Second, Timesteps};
 use tweedie::headless::{Gpu, HeadlessError};
 use tweedie::table::Table;
 use tweedie::{Shape, Storage, Tensor};
@@ -77,16 +77,54 @@ impl Adapter {
 
     /// The bytes of a tensor, without the padding of its buffer.
     pub fn download(&self, buffer: &wgpu::Buffer, elements: u64) -> Outcome<Vec<u8>> {
-        let length = elements * self.storage.bytes();
+        self.download_as(self.storage, buffer, elements)
+    }
+
+    /// As [`download`](Self::download), of a tensor in another storage.
+    pub fn download_as(&self, storage: Storage, buffer: &wgpu::Buffer, elements: u64) -> Outcome<Vec<u8>> {
+        let length = elements * storage.bytes();
         let range = 0..length.next_multiple_of(4);
         let mut bytes = pollster::block_on(self.gpu.download(buffer, range)).map_err(gpu_failure)?;
         bytes.truncate(length as usize);
         Ok(bytes)
     }
 
-    pub fn run(&self, plan: &MapPlan, at: At) -> Outcome {
-        let recorded = self.gpu.submit(|encoder| plan.encode(encoder, at)).map_err(gpu_failure)?;
-        recorded.map_err(|error| Failure::gpu(anyhow!(error)))
+    pub fn run(&self, plan: &dyn Recordable, at: At) -> Outcome {
+        let record = |encoder: &mut wgpu::CommandEncoder| {
+            plan.record(&mut encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default()), at)
+        };
+        self.gpu.submit(record).map_err(gpu_failure)?.map_err(|error| Failure::gpu(anyhow!(error)))
+    }
+
+    /// The shape of a batch, if it can be counted.
+    pub fn shape(&self, batch: usize, elements: usize) -> Outcome<Shape> {
+        let count = |what: &str, n: usize| {
+            let too_large = |_| Failure::input(anyhow!("expected at most {} {what}, found {n}", u32::MAX));
+            u32::try_from(n).map_err(too_large)
+        };
+        Ok(Shape::new(count("samples", batch)?, count("elements in a sample", elements)?))
+    }
+
+    /// Refuses what no buffer of the adapter can hold.
+    pub fn require_room(&self, what: &str, shape: Shape) -> Outcome {
+        let (found, most) = (shape.total() * self.storage.bytes(), self.gpu.device.limits().max_buffer_size);
+        if found <= most {
+            return Ok(());
+        }
+        Err(Failure::gpu(anyhow!("{what} takes {found} bytes, and this adapter's buffers hold {most}")))
+    }
+
+    /// Refuses a value that would become infinite in the storage.
+    pub fn require_fit(&self, array: &Array) -> Outcome {
+        let storage = self.storage;
+        let Some(flat) = array.data.iter().position(|&x| x.is_finite() && storage.round(x).is_infinite()) else {
+            return Ok(());
+        };
+        let (sample, element) = (flat / array.per_sample(), flat % array.per_sample());
+        let (name, value) = (&array.name, array.data[flat]);
+        Err(Failure::input(anyhow!(
+            "tensor `{name}`: expected values within the range of {storage}, found {value:e} at sample {sample}, element {element}"
+        )))
     }
 }
 
@@ -139,6 +177,14 @@ pub enum Values {
 }
 
 impl Values {
+    /// The values, widened exactly.
+    pub fn widened(&self) -> Vec<f64> {
+        match self {
+            Values::Double(values) => values.clone(),
+            Values::Stored(storage, bytes) => storage.decode(bytes).into_iter().map(f64::from).collect(),
+        }
+    }
+
     /// Adds them to a file.
     pub fn write(self, writer: &mut TensorWriter, name: &str, shape: &[usize]) -> anyhow::Result<()> {
         match self {
@@ -160,6 +206,11 @@ pub struct Outputs {
     pub out0: Values,
     pub out1: Option<Values>,
     pub noise: Option<Values>,
+}
+
+/// To the precision that arithmetic on the GPU has.
+pub fn narrow(values: &[f64]) -> Vec<f32> {
+    values.iter().map(|&x| x as f32).collect()
 }
 
 /// Bytes of a tensor that are on the GPU at once; a larger batch goes through in pieces, which does not change a result.
@@ -192,15 +243,8 @@ fn on_cpu(job: &Job<'_>) -> Outputs {
 
 impl Adapter {
     fn map(&self, what: &str, job: &Job<'_>) -> Outcome<Outputs> {
-        let too_large =
-            |what: &str, n: usize| Failure::input(anyhow!("expected at most {} {what}, found {n}", u32::MAX));
-        let elements = u32::try_from(job.elements).map_err(|_| too_large("elements in a sample", job.elements))?;
-        u32::try_from(job.batch).map_err(|_| too_large("samples", job.batch))?;
-        let most = self.gpu.device.limits().max_buffer_size;
-        let sample = u64::from(elements) * self.storage.bytes();
-        if sample > most {
-            return Err(Failure::gpu(anyhow!("a sample takes {sample} bytes, and this adapter's buffers hold {most}")));
-        }
+        let elements = self.shape(job.batch, job.elements)?.elements;
+        self.require_room("a sample", Shape::new(1, elements))?;
         self.require_fit(job.in0)?;
         if let Input::Given(array) = job.in1 {
             self.require_fit(array)?;
@@ -221,29 +265,15 @@ impl Adapter {
         Ok(Outputs { out0: stored(out0), out1: job.both.then(|| stored(out1)), noise: drawn.then(|| stored(noise)) })
     }
 
-    /// Refuses a value that would become infinite in the storage.
-    fn require_fit(&self, array: &Array) -> Outcome {
-        let storage = self.storage;
-        let Some(flat) = array.data.iter().position(|&x| x.is_finite() && storage.round(x).is_infinite()) else {
-            return Ok(());
-        };
-        let (sample, element) = (flat / array.per_sample(), flat % array.per_sample());
-        let (name, value) = (&array.name, array.data[flat]);
-        Err(Failure::input(anyhow!(
-            "tensor `{name}`: expected values within the range of {storage}, found {value:e} at sample {sample}, element {element}"
-        )))
-    }
-
     fn piece(&self, job: &Job<'_>, first: usize, samples: usize, elements: u32) -> Outcome<[Vec<u8>; 3]> {
         let shape = Shape::new(samples as u32, elements);
         let range = first * job.elements..(first + samples) * job.elements;
-        let narrow = |array: &Array| array.data[range.clone()].iter().map(|&x| x as f32).collect::<Vec<f32>>();
-        let in0 = self.upload("tweedie-cli::in0", &narrow(job.in0));
+        let in0 = self.upload("tweedie-cli::in0", &narrow(&job.in0.data[range.clone()]));
         let times = self.gpu.upload("tweedie-cli::t", bytemuck::cast_slice(&job.timesteps[first..first + samples]));
         let out = ["tweedie-cli::out0", "tweedie-cli::out1", "tweedie-cli::noise"]
             .map(|label| self.buffer(label, shape.total()));
         let given = match job.in1 {
-            Input::Given(array) => Some(self.upload("tweedie-cli::in1", &narrow(array))),
+            Input::Given(array) => Some(self.upload("tweedie-cli::in1", &narrow(&array.data[range]))),
             Input::Drawn(_) => None,
         };
         let in1 = match (&job.in1, &given) {
