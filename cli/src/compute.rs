@@ -89,42 +89,16 @@ impl Adapter {
         Ok(bytes)
     }
 
+    /// Writes other values into a buffer of [`upload`](Self::upload).
+    pub fn refill(&self, buffer: &wgpu::Buffer, values: &[f32]) {
+        self.gpu.queue.write_buffer(buffer, 0, &self.storage.encode(values));
+    }
+
     pub fn run(&self, plan: &dyn Recordable, at: At) -> Outcome {
         let record = |encoder: &mut wgpu::CommandEncoder| {
             plan.record(&mut encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default()), at)
         };
         self.gpu.submit(record).map_err(gpu_failure)?.map_err(|error| Failure::gpu(anyhow!(error)))
-    }
-
-    /// The shape of a batch, if it can be counted.
-    pub fn shape(&self, batch: usize, elements: usize) -> Outcome<Shape> {
-        let count = |what: &str, n: usize| {
-            let too_large = |_| Failure::input(anyhow!("expected at most {} {what}, found {n}", u32::MAX));
-            u32::try_from(n).map_err(too_large)
-        };
-        Ok(Shape::new(count("samples", batch)?, count("elements in a sample", elements)?))
-    }
-
-    /// Refuses what no buffer of the adapter can hold.
-    pub fn require_room(&self, what: &str, shape: Shape) -> Outcome {
-        let (found, most) = (shape.total() * self.storage.bytes(), self.gpu.device.limits().max_buffer_size);
-        if found <= most {
-            return Ok(());
-        }
-        Err(Failure::gpu(anyhow!("{what} takes {found} bytes, and this adapter's buffers hold {most}")))
-    }
-
-    /// Refuses a value that would become infinite in the storage.
-    pub fn require_fit(&self, array: &Array) -> Outcome {
-        let storage = self.storage;
-        let Some(flat) = array.data.iter().position(|&x| x.is_finite() && storage.round(x).is_infinite()) else {
-            return Ok(());
-        };
-        let (sample, element) = (flat / array.per_sample(), flat % array.per_sample());
-        let (name, value) = (&array.name, array.data[flat]);
-        Err(Failure::input(anyhow!(
-            "tensor `{name}`: expected values within the range of {storage}, found {value:e} at sample {sample}, element {element}"
-        )))
     }
 }
 
@@ -177,11 +151,23 @@ pub enum Values {
 }
 
 impl Values {
-    /// The values, widened exactly.
+    /// The numbers.
     pub fn widened(&self) -> Vec<f64> {
         match self {
             Values::Double(values) => values.clone(),
             Values::Stored(storage, bytes) => storage.decode(bytes).into_iter().map(f64::from).collect(),
+        }
+    }
+
+    /// Other numbers, stored as these.
+    pub fn like(&self, values: Vec<f64>) -> Self {
+        match self {
+            Values::Double(_) => Values::Double(values),
+            Values::Stored(storage, _) => {
+                let mut bytes = storage.encode(&narrow(&values));
+                bytes.truncate(values.len() * storage.bytes() as usize); // without the padding
+                Values::Stored(*storage, bytes)
+            }
         }
     }
 
@@ -243,13 +229,12 @@ fn on_cpu(job: &Job<'_>) -> Outputs {
 
 impl Adapter {
     fn map(&self, what: &str, job: &Job<'_>) -> Outcome<Outputs> {
-        let elements = self.shape(job.batch, job.elements)?.elements;
-        self.require_room("a sample", Shape::new(1, elements))?;
+        let elements = self.elements(job.batch, job.elements)?;
         self.require_fit(job.in0)?;
         if let Input::Given(array) = job.in1 {
             self.require_fit(array)?;
         }
-        let per_piece = (PIECE / 4 / job.elements).max(1);
+        let per_piece = Self::samples_per_piece(elements);
         let mut progress = Progress::new(what, job.batch as u64);
         let (mut out0, mut out1, mut noise) = (Vec::new(), Vec::new(), Vec::new());
         for first in (0..job.batch).step_by(per_piece) {
@@ -263,6 +248,43 @@ impl Adapter {
         let stored = |bytes| Values::Stored(self.storage, bytes);
         let drawn = matches!(job.in1, Input::Drawn(_));
         Ok(Outputs { out0: stored(out0), out1: job.both.then(|| stored(out1)), noise: drawn.then(|| stored(noise)) })
+    }
+
+    /// The elements of a sample, if a batch of such samples can be computed.
+    pub fn elements(&self, batch: usize, elements: usize) -> Outcome<u32> {
+        let too_large =
+            |what: &str, n: usize| Failure::input(anyhow!("expected at most {} {what}, found {n}", u32::MAX));
+        let elements = u32::try_from(elements).map_err(|_| too_large("elements in a sample", elements))?;
+        u32::try_from(batch).map_err(|_| too_large("samples", batch))?;
+        self.require_room("a sample", Shape::new(1, elements))?;
+        Ok(elements)
+    }
+
+    /// Refuses what no buffer of the adapter can hold.
+    pub fn require_room(&self, what: &str, shape: Shape) -> Outcome {
+        let (found, most) = (shape.total() * self.storage.bytes(), self.gpu.device.limits().max_buffer_size);
+        if found <= most {
+            return Ok(());
+        }
+        Err(Failure::gpu(anyhow!("{what} takes {found} bytes, and this adapter's buffers hold {most}")))
+    }
+
+    /// How many samples go through at once.
+    pub fn samples_per_piece(elements: u32) -> usize {
+        (PIECE / 4 / (elements as usize).max(1)).max(1)
+    }
+
+    /// Refuses a value that would become infinite in the storage.
+    pub fn require_fit(&self, array: &Array) -> Outcome {
+        let storage = self.storage;
+        let Some(flat) = array.data.iter().position(|&x| x.is_finite() && storage.round(x).is_infinite()) else {
+            return Ok(());
+        };
+        let (sample, element) = (flat / array.per_sample(), flat % array.per_sample());
+        let (name, value) = (&array.name, array.data[flat]);
+        Err(Failure::input(anyhow!(
+            "tensor `{name}`: expected values within the range of {storage}, found {value:e} at sample {sample}, element {element}"
+        )))
     }
 
     fn piece(&self, job: &Job<'_>, first: usize, samples: usize, elements: u32) -> Outcome<[Vec<u8>; 3]> {

@@ -3,10 +3,10 @@
 use crate::array::Array;
 use crate::compute::{Adapter, Engine, Values, narrow, plan_failure};
 use crate::report::Outcome;
-use tweedie::Storage;
 use tweedie::gpu::loss::{Batch, Of, reference};
 use tweedie::gpu::{At, Loss, LossPlan, Second, Timesteps};
 use tweedie::table::{LossRow, Penalty, Table};
+use tweedie::{Shape, Storage};
 
 /// A loss of a batch.
 pub struct LossJob<'a> {
@@ -59,7 +59,8 @@ fn on_cpu(job: &LossJob<'_>) -> LossOutputs {
 impl Adapter {
     /// The whole batch at once, because its mean is one number.
     fn losses(&self, job: &LossJob<'_>) -> Outcome<LossOutputs> {
-        let shape = self.shape(job.prediction.batch(), job.prediction.per_sample())?;
+        let batch = job.prediction.batch();
+        let shape = Shape::new(batch as u32, self.elements(batch, job.prediction.per_sample())?);
         self.require_room("a tensor", shape)?;
         let upload = |label: &str, array: &Array| -> Outcome<wgpu::Buffer> {
             self.require_fit(array)?;

@@ -3,7 +3,7 @@
 
 use super::context::{Context, PipelineKey};
 use super::error::PlanError;
-use super::kernel::Kernel;
+use super::kernel::{Drawing, Kernel};
 use super::layout::{GRAIN, Params, Span, WORKGROUP};
 use super::op::{Op, Part, SLOTS};
 use super::plan::{Dispatch, Plan};
@@ -23,7 +23,7 @@ pub(super) struct Draft<'a> {
     keys: Keys,
     status: Option<wgpu::Buffer>,
     holes: Vec<bool>,
-    draws: bool,
+    drawn: Option<Drawing>,
     pub dispatches: Vec<Dispatch>,
     /// Whether samples without a row are counted already: the first dispatches that see them do.
     reported: bool,
@@ -46,7 +46,7 @@ impl<'a> Draft<'a> {
             keys: uploader.keys()?,
             status: uploader.status(),
             holes: kernel.rows.iter().map(Option::is_none).collect(),
-            draws: kernel.drawn.is_some(),
+            drawn: kernel.drawn,
             dispatches: Vec::new(),
             reported: false,
         })
@@ -163,7 +163,7 @@ impl<'a> Draft<'a> {
             keys: self.keys.buffer,
             key_stride: self.keys.stride,
             steps: self.keys.steps,
-            draws: self.draws,
+            drawn: self.drawn,
             row_stride: self.rows.stride,
             holes: self.holes,
             status: self.status,

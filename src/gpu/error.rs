@@ -104,7 +104,15 @@ pub enum PlanError {
         /// The first row, of a call or a timestep, that needs it.
         row: usize,
     },
-    /// A rule of a step that cannot hold.
+    /// Channels that do not make up a sample.
+    #[error("expected channels that divide a sample of {elements} elements, found {found} elements a channel")]
+    Channel {
+        /// Elements of a sample.
+        elements: u32,
+        /// Elements of a channel.
+        found: u32,
+    },
+    /// A rule of a step, or of its noise, that cannot hold.
     #[error("{what}: expected a number {expected}, found {found}")]
     Rule {
         /// The rule.

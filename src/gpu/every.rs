@@ -21,7 +21,11 @@ pub(super) fn every_source() -> Vec<Source> {
                 walk,
                 rows,
                 timesteps_writable: rows != Rows::Batch && i % 2 == 1,
-                draw: if operands[map::IN1] == Operand::Absent { Draw::Batch } else { Draw::No },
+                draw: if operands[map::IN1] == Operand::Absent {
+                    Draw::Batch { perturbed: i % 4 < 2 }
+                } else {
+                    Draw::No
+                },
                 operands,
             });
             sources.extend(maps);
@@ -107,8 +111,16 @@ fn every_loss(walk: Walk, rows: Rows) -> Vec<Source> {
                 let gradient = (loss::GRADIENT, write);
                 all.push(source(curve, Draw::No, operands([(loss::PREDICTION, in_place), in0, in1, gradient])));
                 let kept = (loss::KEPT, write);
-                all.push(source(curve, Draw::Batch, operands([(loss::PREDICTION, read), in0, gradient, kept])));
-                all.push(source(curve, Draw::PerSample, operands([(loss::PREDICTION, read), in0, gradient])));
+                all.push(source(
+                    curve,
+                    Draw::Batch { perturbed: false },
+                    operands([(loss::PREDICTION, read), in0, gradient, kept]),
+                ));
+                all.push(source(
+                    curve,
+                    Draw::PerSample { perturbed: true },
+                    operands([(loss::PREDICTION, read), in0, gradient]),
+                ));
             }
         }
     }
@@ -128,8 +140,8 @@ fn every_reduction(walk: Walk, rows: Rows) -> Vec<Source> {
         all.push(source(Op::Spread, Draw::No, two));
         for scaled in [false, true] {
             all.push(source(Op::Digits { scaled }, Draw::No, most));
-            all.push(source(Op::Digits { scaled }, Draw::Batch, few));
-            all.push(source(Op::Digits { scaled }, Draw::PerSample, few));
+            all.push(source(Op::Digits { scaled }, Draw::Batch { perturbed: false }, few));
+            all.push(source(Op::Digits { scaled }, Draw::PerSample { perturbed: true }, few));
         }
     }
     all
@@ -168,8 +180,8 @@ fn every_step(walk: Walk, rows: Rows) -> Vec<Source> {
                 ]);
                 let draw = match (drawn, full) {
                     (false, _) => Draw::No,
-                    (true, false) => Draw::Batch,
-                    (true, true) => Draw::PerSample,
+                    (true, false) => Draw::Batch { perturbed: false },
+                    (true, true) => Draw::PerSample { perturbed: true },
                 };
                 all.push(Source { op: Op::Step(variant), walk, rows, timesteps_writable: false, draw, operands });
             }

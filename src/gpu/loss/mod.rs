@@ -19,7 +19,7 @@ use super::build::Draft;
 use super::context::Context;
 use super::error::{PlanError, RecordError};
 use super::finish::{Finish, Numbers};
-use super::kernel::Kernel;
+use super::kernel::{Drawing, Kernel};
 use super::map::{At, Second, Timesteps};
 use super::noise::NoiseKey;
 use super::op::{Op, SLOTS, loss as slots};
@@ -179,7 +179,7 @@ impl<'a> Loss<'a> {
         };
         Kernel {
             rows: rows.iter().map(|row| row.as_ref().map(<[f32; 4]>::as_slice)).collect(),
-            drawn: drawn.map(|drawn| (drawn.key, drawn.steps)),
+            drawn: drawn.map(Drawing::of),
             seeds: drawn.and(self.seeds).map(|(buffer, offset)| Tensor::f32(buffer).at(offset)),
             range: (bend as f32).min(f32::MAX),
             ..Kernel::new(Op::Loss { curve }, self.shape, self.timesteps, tensors)
