@@ -5,8 +5,8 @@ struct Finish {
     first_sample: u32, // of them, within the batch
     groups: u32,       // workgroups along x; y goes on from there
     parts: u32,        // parts of a sample's sum
-    first: u32,        // totals: word of the first sample's result
-    keep: u32,         // totals: word of scratch for another copy, 0 for none
+    first: u32,        // totals: word of the batch's first result
+    keep: u32,         // totals: word of scratch for another copy of it, 0 for none
     shift: u32,        // digits: the lowest bit of this pass's digit
     rank: u32,         // digits: of the lower order statistic, from 0
     last: u32,         // digits: the highest rank

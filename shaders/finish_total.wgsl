@@ -3,8 +3,8 @@
 
 fn finish_sum(sample: u32, sum: Sum) {
     let result = sum * finish.numbers.x;
-    results[finish.first + sample] = result;
+    results[finish.first + finish.first_sample + sample] = result;
     if (finish.keep > 0u) {
-        scratch[finish.keep + sample] = result;
+        scratch[finish.keep + finish.first_sample + sample] = result;
     }
 }

@@ -27,9 +27,9 @@ struct Window {
 struct Key {
     seed: vec2<u32>,     // low, high
     stream: u32,
-    unused: u32,
+    channel: u32,        // elements of a channel, where the noise is perturbed
     sample: vec2<u32>,   // global index of the batch's first sample: low, high
-    unused2: vec2<u32>,
+    perturbation: vec2<f32>, // how much of an offset for each channel, and of a second noise
 }
 
 @group(0) @binding(1) var<uniform> key: Key;

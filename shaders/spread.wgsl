@@ -19,3 +19,7 @@ fn gather(row: Row, v: Inputs, inside: vec4<bool>) {
     let b = moments_of(mixture(row, v), inside);
     mine = plus(mine, Sum(vec2<f32>(a.y, b.y), vec2<f32>(a.z, b.z), a.x));
 }
+
+fn chunk_result(sample: u32, sum: Sum) -> Sum {
+    return sum;
+}

@@ -1,4 +1,5 @@
-// Chunks that come to a sum each. The op's `gather` adds to `mine`.
+// Chunks that come to a sum each. The op's `gather` adds to `mine`, and its
+// `chunk_result` has the last word.
 var<private> mine: Sum;
 
 fn prepare(sample: u32) {
@@ -7,6 +8,6 @@ fn prepare(sample: u32) {
 fn conclude(sample: u32, chunk: u32, invocation: u32) {
     let sum = tree(invocation, mine);
     if (invocation == 0u && sample < params.window.batch) {
-        scratch[sample * params.window.span + chunk] = sum;
+        scratch[sample * params.window.span + chunk] = chunk_result(sample, sum);
     }
 }

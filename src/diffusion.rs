@@ -3,7 +3,7 @@
 //! Joins the two wings for the common jobs and adds nothing of its own: each method asks the schedule for a table and
 //! makes a [`MapPlan`] of it.
 
-use crate::error::{RowError, SamplerError, ScheduleError, Undefined};
+use crate::error::{DrawError, LossError, RowError, SamplerError, ScheduleError, Undefined};
 use crate::gpu::{Context, Map, MapPlan, PlanError, RecordError, Second, Shape, Tensor, Timesteps};
 use crate::math::{Quantity, Schedule};
 use crate::table::Table;
@@ -21,6 +21,20 @@ pub enum Error {
     /// The sampler cannot be built.
     #[error(transparent)]
     Sampler(#[from] SamplerError),
+    /// The loss has no value.
+    #[error(transparent)]
+    Loss(#[from] LossError),
+    /// The distribution of timesteps cannot be built.
+    #[error(transparent)]
+    Draw(#[from] DrawError),
+    /// A distribution over another number of timesteps than the schedule has.
+    #[error("expected a distribution over the schedule's {expected} timesteps, found one over {found}")]
+    Times {
+        /// The schedule's timesteps.
+        expected: usize,
+        /// The distribution's.
+        found: usize,
+    },
     /// The plan cannot be made.
     #[error(transparent)]
     Plan(#[from] PlanError),

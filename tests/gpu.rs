@@ -7,16 +7,26 @@ mod bed;
 mod contract;
 #[path = "gpu/draws.rs"]
 mod draws;
+#[path = "gpu/looped.rs"]
+mod looped;
+#[path = "gpu/losses.rs"]
+mod losses;
 #[path = "gpu/maps.rs"]
 mod maps;
+#[path = "gpu/sampling.rs"]
+mod sampling;
 #[path = "gpu/scales.rs"]
 mod scales;
+#[path = "gpu/solvers.rs"]
+mod solvers;
 #[path = "gpu/steps.rs"]
 mod steps;
 #[expect(dead_code, reason = "what is not about random numbers serves the tests that need no adapter")]
 mod support;
 #[path = "gpu/timesteps.rs"]
 mod timesteps;
+#[path = "gpu/training.rs"]
+mod training;
 
 use bed::Bed;
 use libtest_mimic::{Arguments, Trial};
@@ -41,8 +51,18 @@ fn main() -> std::process::ExitCode {
     if let Some(bed) = &bed {
         println!("adapter: {}", tweedie::headless::describe(&bed.gpu.info));
     }
-    let tests: Vec<Test> =
-        [maps::TESTS, draws::TESTS, steps::TESTS, scales::TESTS, timesteps::TESTS, contract::TESTS].concat();
+    let tests: Vec<Test> = [
+        maps::TESTS,
+        draws::TESTS,
+        steps::TESTS,
+        sampling::TESTS,
+        scales::TESTS,
+        losses::TESTS,
+        timesteps::TESTS,
+        training::TESTS,
+        contract::TESTS,
+    ]
+    .concat();
     let trials = tests
         .into_iter()
         .map(|(name, test)| {

@@ -1,5 +1,7 @@
 //! Everything that needs no adapter.
 
+#[cfg(feature = "diffusers-config")]
+mod configs;
 mod embedding;
 mod identities;
 mod samplers;

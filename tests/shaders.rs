@@ -66,7 +66,7 @@ const TENSORS: [&[&str]; 3] = [
 ];
 
 /// `struct Key` of `kernel.wgsl` as `NoiseKey` fills it, 32 bytes.
-const KEY: [(&str, u32); 5] = [("seed", 0), ("stream", 8), ("unused", 12), ("sample", 16), ("unused2", 24)];
+const KEY: [(&str, u32); 5] = [("seed", 0), ("stream", 8), ("channel", 12), ("sample", 16), ("perturbation", 24)];
 const KEY_BYTES: u32 = 32;
 
 /// `struct Finish` of `finish.wgsl` as the end of a reduction fills it, 64 bytes.
@@ -253,7 +253,7 @@ fn what_is_broken_is_rejected() {
         (swap("range: f32,", "range: f32, more: vec4<f32>,"), "Window: expected 64 bytes"),
         (swap("rows: u32,", "nans: u32,"), "Window: expected 64 bytes"),
         (swap("    in1: vec2<u32>", "    more: vec2<u32>,\n    in1: vec2<u32>"), "Params: expected 104 bytes"),
-        (swap("unused2: vec2<u32>", "unused2: vec4<u32>"), "Key: expected 32 bytes"),
+        (swap("perturbation: vec2<f32>", "perturbation: vec4<f32>"), "Key: expected 32 bytes"),
         (swap("@workgroup_size(tile_x,", "@workgroup_size(tile_x * 2,"), "a workgroup of [512, 1, 1]"),
         (swap("override tile_y: u32", "override tile_z: u32"), "no definition in scope"),
     ];

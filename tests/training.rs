@@ -7,10 +7,11 @@ use tweedie::Quantity::{Edm, Epsilon, Flow, Score, V, X0, Xt};
 use tweedie::error::{LossError, WeightError};
 use tweedie::gpu::loss::{Batch, Losses, Of, reference};
 use tweedie::math::{
-    Bound, Gaussian, Given, ModelVariance, Objective, Perturbation, Schedule, SigmaData, Weight,
-    discretized_gaussian_log_likelihood, edm_sigmas, normal_kl,
+    Bound, Gaussian, Given, ModelVariance, Objective, Schedule, SigmaData, Weight, discretized_gaussian_log_likelihood,
+    edm_sigmas, normal_kl,
 };
 use tweedie::noise::NoiseKey;
+use tweedie::noise::Perturbation;
 use tweedie::table::{LossRow, Penalty, Table};
 
 /// A weight is a product of a few rounded coefficients and the loss a mean of squares of them: tens of half-ulps, more

@@ -84,6 +84,11 @@ impl Adapter {
         Ok(bytes)
     }
 
+    /// Writes other values into a buffer of [`upload`](Self::upload).
+    pub fn refill(&self, buffer: &wgpu::Buffer, values: &[f32]) {
+        self.gpu.queue.write_buffer(buffer, 0, &self.storage.encode(values));
+    }
+
     pub fn run(&self, plan: &MapPlan, at: At) -> Outcome {
         let recorded = self.gpu.submit(|encoder| plan.encode(encoder, at)).map_err(gpu_failure)?;
         recorded.map_err(|error| Failure::gpu(anyhow!(error)))
@@ -148,6 +153,26 @@ pub enum Values {
 }
 
 impl Values {
+    /// The numbers.
+    pub fn widened(&self) -> Vec<f64> {
+        match self {
+            Values::Double(values) => values.clone(),
+            Values::Stored(storage, bytes) => storage.decode(bytes).into_iter().map(f64::from).collect(),
+        }
+    }
+
+    /// Other numbers, stored as these.
+    pub fn like(&self, values: Vec<f64>) -> Self {
+        match self {
+            Values::Double(_) => Values::Double(values),
+            Values::Stored(storage, _) => {
+                let mut bytes = storage.encode(&values.iter().map(|&value| value as f32).collect::<Vec<_>>());
+                bytes.truncate(values.len() * storage.bytes() as usize); // without the padding
+                Values::Stored(*storage, bytes)
+            }
+        }
+    }
+
     /// Adds them to a file.
     pub fn write(self, writer: &mut TensorWriter, name: &str, shape: &[usize]) -> anyhow::Result<()> {
         match self {
@@ -201,20 +226,12 @@ fn on_cpu(job: &Job<'_>) -> Outputs {
 
 impl Adapter {
     fn map(&self, what: &str, job: &Job<'_>) -> Outcome<Outputs> {
-        let too_large =
-            |what: &str, n: usize| Failure::input(anyhow!("expected at most {} {what}, found {n}", u32::MAX));
-        let elements = u32::try_from(job.elements).map_err(|_| too_large("elements in a sample", job.elements))?;
-        u32::try_from(job.batch).map_err(|_| too_large("samples", job.batch))?;
-        let most = self.gpu.device.limits().max_buffer_size;
-        let sample = u64::from(elements) * self.storage.bytes();
-        if sample > most {
-            return Err(Failure::gpu(anyhow!("a sample takes {sample} bytes, and this adapter's buffers hold {most}")));
-        }
+        let elements = self.elements(job.batch, job.elements)?;
         self.require_fit(job.in0)?;
         if let Input::Given(array) = job.in1 {
             self.require_fit(array)?;
         }
-        let per_piece = (PIECE / 4 / job.elements).max(1);
+        let per_piece = Self::samples_per_piece(elements);
         let mut progress = Progress::new(what, job.batch as u64);
         let (mut out0, mut out1, mut noise) = (Vec::new(), Vec::new(), Vec::new());
         for first in (0..job.batch).step_by(per_piece) {
@@ -230,8 +247,27 @@ impl Adapter {
         Ok(Outputs { out0: stored(out0), out1: job.both.then(|| stored(out1)), noise: drawn.then(|| stored(noise)) })
     }
 
+    /// The elements of a sample, if a batch of such samples can be computed.
+    pub fn elements(&self, batch: usize, elements: usize) -> Outcome<u32> {
+        let too_large =
+            |what: &str, n: usize| Failure::input(anyhow!("expected at most {} {what}, found {n}", u32::MAX));
+        let elements = u32::try_from(elements).map_err(|_| too_large("elements in a sample", elements))?;
+        u32::try_from(batch).map_err(|_| too_large("samples", batch))?;
+        let most = self.gpu.device.limits().max_buffer_size;
+        let sample = u64::from(elements) * self.storage.bytes();
+        if sample > most {
+            return Err(Failure::gpu(anyhow!("a sample takes {sample} bytes, and this adapter's buffers hold {most}")));
+        }
+        Ok(elements)
+    }
+
+    /// How many samples go through at once.
+    pub fn samples_per_piece(elements: u32) -> usize {
+        (PIECE / 4 / (elements as usize).max(1)).max(1)
+    }
+
     /// Refuses a value that would become infinite in the storage.
-    fn require_fit(&self, array: &Array) -> Outcome {
+    pub fn require_fit(&self, array: &Array) -> Outcome {
         let storage = self.storage;
         let Some(flat) = array.data.iter().position(|&x| x.is_finite() && storage.round(x).is_infinite()) else {
             return Ok(());

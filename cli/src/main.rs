@@ -14,9 +14,15 @@ mod plot;
 mod progress;
 mod report;
 mod sample;
+mod sampler_args;
+mod sampler_build;
+mod sampler_choices;
+mod sampler_name;
 mod schedule_args;
 mod schedule_name;
+mod stepping;
 mod study;
+mod tape;
 mod tensor_file;
 mod tensor_header;
 mod tensor_writer;
@@ -50,10 +56,11 @@ enum Command {
     Noise(commands::noise::Noise),
     Convert(commands::convert::Convert),
     Posterior(commands::posterior::Posterior),
+    Replay(Box<commands::replay::Replay>),
     Loss(commands::loss::Loss),
     Verify(commands::verify::Verify),
     Demo(commands::demo::Demo),
-    Sample(commands::sample::Sample),
+    Sample(Box<commands::sample::Sample>),
     Study(commands::study::Study),
     Bench(commands::bench::Bench),
 }
@@ -71,6 +78,7 @@ fn main() -> ExitCode {
         Command::Noise(command) => command.run(json),
         Command::Convert(command) => command.run(json),
         Command::Posterior(command) => command.run(json),
+        Command::Replay(command) => command.run(json),
         Command::Loss(command) => command.run(json),
         Command::Verify(command) => command.run(json),
         Command::Demo(command) => command.run(json),

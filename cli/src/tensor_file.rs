@@ -68,6 +68,12 @@ impl TensorFile {
         Ok(array)
     }
 
+    /// Refuses the file for what one of its tensors is.
+    pub fn require(&self, holds: bool, name: &str, why: impl FnOnce() -> String) -> Result<()> {
+        let verdict = if holds { Ok(()) } else { Err(anyhow!("tensor `{}`: {}", name.escape_debug(), why())) };
+        self.within(verdict)
+    }
+
     /// One timestep for each sample of `like`, all below `train_timesteps`.
     pub fn timesteps(&self, name: &str, like: &Array, train_timesteps: usize) -> Result<Vec<u32>> {
         self.within(self.decode_timesteps(name, like, train_timesteps))
@@ -132,7 +138,8 @@ impl TensorFile {
         }
     }
 
-    fn within<T>(&self, result: Result<T>) -> Result<T> {
+    /// The same result, an error naming the file.
+    pub fn within<T>(&self, result: Result<T>) -> Result<T> {
         result.with_context(|| self.path.display().to_string())
     }
 }

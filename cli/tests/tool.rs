@@ -11,6 +11,10 @@ mod draws;
 mod loss;
 #[path = "tool/misc.rs"]
 mod misc;
+#[path = "tool/replay.rs"]
+mod replay;
+#[path = "tool/sample.rs"]
+mod sample;
 #[path = "tool/schedules.rs"]
 mod schedules;
 #[path = "tool/study.rs"]
@@ -53,13 +57,15 @@ fn main() -> ExitCode {
         eprintln!("TWEEDIE_REQUIRE_ADAPTER is set and there is no adapter");
         return ExitCode::FAILURE;
     }
-    let groups: [(&str, &[Test]); 7] = [
+    let groups: [(&str, &[Test]); 9] = [
         ("schedules", schedules::TESTS),
         ("vectors", vectors::TESTS),
         ("draws", draws::TESTS),
+        ("replay", replay::TESTS),
         ("loss", loss::TESTS),
         ("study", study::TESTS),
         ("bad_files", bad_files::TESTS),
+        ("sample", sample::TESTS),
         ("misc", misc::TESTS),
     ];
     let trials = groups.iter().flat_map(|(group, tests)| {

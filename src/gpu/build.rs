@@ -1,10 +1,9 @@
 //! From [`Kernel`]s to a [`Plan`]: uploads, windows, bindings. Everything that can be wrong is found here, before anything
 //! is recorded. How the tensors are walked is the matter of the module beside this one, `layout`.
 
-use super::Tensor;
 use super::context::{Context, PipelineKey};
 use super::error::PlanError;
-use super::kernel::Kernel;
+use super::kernel::{Drawing, Kernel};
 use super::layout::{GRAIN, Params, Span, WORKGROUP};
 use super::op::{Op, Part, SLOTS};
 use super::plan::{Dispatch, Plan};
@@ -14,6 +13,7 @@ use super::source::{
 };
 use super::upload::{Keys, RowBuffer, Uploader, check};
 use super::window::Window;
+use super::{Storage, Tensor};
 use wgpu::BufferUsages;
 
 /// A plan in the making: what its dispatches share, and the dispatches so far.
@@ -23,7 +23,7 @@ pub(super) struct Draft<'a> {
     keys: Keys,
     status: Option<wgpu::Buffer>,
     holes: Vec<bool>,
-    draws: bool,
+    drawn: Option<Drawing>,
     pub dispatches: Vec<Dispatch>,
     /// Whether samples without a row are counted already: the first dispatches that see them do.
     reported: bool,
@@ -46,7 +46,7 @@ impl<'a> Draft<'a> {
             keys: uploader.keys()?,
             status: uploader.status(),
             holes: kernel.rows.iter().map(Option::is_none).collect(),
-            draws: kernel.drawn.is_some(),
+            drawn: kernel.drawn,
             dispatches: Vec::new(),
             reported: false,
         })
@@ -63,17 +63,37 @@ impl<'a> Draft<'a> {
         let windows = builder.windows(GRAIN);
         for outputs in &passes {
             let source = builder.source(builder.walk(outputs, windows.len()), outputs, self.rows.rows);
-            self.place(&kernel, &source, &windows)?;
+            let reports = self.is_first_to_count(&source);
+            self.place(&kernel, &source, &windows, reports)?;
         }
         Ok(())
     }
 
-    /// Adds a dispatch for each of these windows.
-    pub fn place(&mut self, kernel: &Kernel<'_>, source: &Source, windows: &[Window]) -> Result<(), PlanError> {
-        let builder = Builder { context: self.context, kernel };
-        builder.check_bindings(source)?;
+    /// Whether kernels of this source are the first of the plan that could count the samples without a row.
+    pub fn is_first_to_count(&mut self, source: &Source) -> bool {
         let reports = source.counts_undefined() && !self.reported;
         self.reported |= reports;
+        reports
+    }
+
+    /// Whether a reduction can write a kernel's outputs too: unless they are 16-bit and two samples may share a word. Then a
+    /// pass over every element writes them.
+    pub fn writes_while_reducing(&self, kernel: &Kernel<'_>) -> bool {
+        let builder = Builder { context: self.context, kernel };
+        let mut outputs = builder.outputs().into_iter().filter_map(|slot| kernel.tensors[slot]);
+        builder.reducing_walk() == Walk::Chunks || outputs.all(|output| output.storage == Storage::F32)
+    }
+
+    /// Adds a dispatch for each of these windows; `reports` says whether they count the samples without a row.
+    pub fn place(
+        &mut self,
+        kernel: &Kernel<'_>,
+        source: &Source,
+        windows: &[Window],
+        reports: bool,
+    ) -> Result<(), PlanError> {
+        let builder = Builder { context: self.context, kernel };
+        builder.check_bindings(source)?;
         let plans: Vec<_> = windows.iter().map(|window| builder.place(source, window)).collect();
         let alignment = u64::from(self.context.limits().min_uniform_buffer_offset_alignment);
         let step = (size_of::<Params>() as u64).next_multiple_of(alignment);
@@ -143,7 +163,7 @@ impl<'a> Draft<'a> {
             keys: self.keys.buffer,
             key_stride: self.keys.stride,
             steps: self.keys.steps,
-            draws: self.draws,
+            drawn: self.drawn,
             row_stride: self.rows.stride,
             holes: self.holes,
             status: self.status,

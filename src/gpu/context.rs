@@ -101,6 +101,7 @@ impl Context {
         entry_point: &str,
         constants: &[(&str, f64)],
     ) -> Pipeline {
+        dump(entry_point, text);
         let device = self.device();
         let label = |part: &str| format!("{label}::{part}");
         let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
@@ -129,7 +130,6 @@ impl Context {
 
     fn compile(&self, key: PipelineKey) -> Pipeline {
         let text = key.source.compose();
-        dump(&key, &text);
         let tile = [
             ("tile_x", f64::from(key.tile.lanes)),
             ("tile_y", f64::from(key.tile.samples)),
@@ -187,14 +187,14 @@ fn layout_entries(source: &Source) -> Vec<wgpu::BindGroupLayoutEntry> {
 }
 
 /// Writes a composed shader into the folder that `TWEEDIE_DUMP_WGSL` names, for people and other compilers to read.
-fn dump(key: &PipelineKey, text: &str) {
+fn dump(entry_point: &str, text: &str) {
     use std::hash::{DefaultHasher, Hash as _, Hasher as _};
     let Some(folder) = std::env::var_os("TWEEDIE_DUMP_WGSL") else {
         return;
     };
     let mut hasher = DefaultHasher::new();
-    key.source.hash(&mut hasher);
-    let name = format!("{}_{:016x}.wgsl", key.source.walk.entry_point(), hasher.finish());
+    text.hash(&mut hasher);
+    let name = format!("{entry_point}_{:016x}.wgsl", hasher.finish());
     // A debugging aid: a folder that cannot be written must not fail the application.
     let _ = std::fs::write(std::path::Path::new(&folder).join(name), text);
 }

@@ -96,15 +96,23 @@ pub enum PlanError {
         /// What was asked for.
         found: u64,
     },
-    /// A row of a step needs a tensor that is not there.
-    #[error("{what}: call {row} needs it, found none")]
+    /// A row of a step or a loss needs a tensor that is not there.
+    #[error("{what}: row {row} needs it, found none")]
     Missing {
-        /// The tensor's role: `noise`, `unconditional`, `learned`.
+        /// The tensor's role: `noise`, `unconditional`, `in0` ...
         what: &'static str,
-        /// The first call that needs it.
+        /// The first row, of a call or a timestep, that needs it.
         row: usize,
     },
-    /// A rule of a step that cannot hold.
+    /// Channels that do not make up a sample.
+    #[error("expected channels that divide a sample of {elements} elements, found {found} elements a channel")]
+    Channel {
+        /// Elements of a sample.
+        elements: u32,
+        /// Elements of a channel.
+        found: u32,
+    },
+    /// A rule of a step, or of its noise, that cannot hold.
     #[error("{what}: expected a number {expected}, found {found}")]
     Rule {
         /// The rule.

@@ -1,7 +1,7 @@
 //! Every kind of kernel that a plan can ask for, so that their text can be checked without a GPU.
 
 use super::Storage;
-use super::op::{Op, SLOTS, StepVariant, map, step};
+use super::op::{Op, SLOTS, StepVariant, loss, map, step};
 use super::source::{Draw, Operand, Rows, Source, Walk};
 
 type Operands = [Operand; SLOTS];
@@ -21,16 +21,24 @@ pub(super) fn every_source() -> Vec<Source> {
                 walk,
                 rows,
                 timesteps_writable: rows != Rows::Batch && i % 2 == 1,
-                draw: if operands[map::IN1] == Operand::Absent { Draw::Batch } else { Draw::No },
+                draw: if operands[map::IN1] == Operand::Absent {
+                    Draw::Batch { perturbed: i % 4 < 2 }
+                } else {
+                    Draw::No
+                },
                 operands,
             });
             sources.extend(maps);
             sources.extend(every_step(walk, rows));
+            if rows == Rows::Batch {
+                sources.extend(every_loss(walk, rows));
+            }
         }
     }
     for walk in Walk::REDUCING {
         for rows in [Rows::Batch, Rows::Uniform(1024)] {
             sources.extend(every_reduction(walk, rows));
+            sources.extend(every_loss(walk, rows));
         }
     }
     sources
@@ -75,6 +83,50 @@ fn every_map(storage: Storage) -> Vec<Operands> {
     all
 }
 
+/// Each curve of a loss in each storage, with its gradient and without, in place and not.
+fn every_loss(walk: Walk, rows: Rows) -> Vec<Source> {
+    let mut all = Vec::new();
+    for storage in Storage::ALL {
+        // What 16-bit samples of any size write is written by another walk.
+        let writes = walk != Walk::LooseChunks || storage == Storage::F32;
+        let read = Operand::Bound { storage, writable: false };
+        let write = Operand::Bound { storage, writable: true };
+        let in_place = Operand::InPlace { storage, output: loss::GRADIENT };
+        let source = |curve, draw, operands| Source {
+            op: Op::Loss { curve },
+            walk,
+            rows,
+            timesteps_writable: false,
+            draw,
+            operands,
+        };
+        for curve in 0..3 {
+            let given = [(loss::IN0, read), (loss::IN1, read)];
+            if walk.reduces() {
+                let [in0, in1] = given;
+                all.push(source(curve, Draw::No, operands([(loss::PREDICTION, read), in0, in1])));
+            }
+            if writes {
+                let [in0, in1] = given;
+                let gradient = (loss::GRADIENT, write);
+                all.push(source(curve, Draw::No, operands([(loss::PREDICTION, in_place), in0, in1, gradient])));
+                let kept = (loss::KEPT, write);
+                all.push(source(
+                    curve,
+                    Draw::Batch { perturbed: false },
+                    operands([(loss::PREDICTION, read), in0, gradient, kept]),
+                ));
+                all.push(source(
+                    curve,
+                    Draw::PerSample { perturbed: true },
+                    operands([(loss::PREDICTION, read), in0, gradient]),
+                ));
+            }
+        }
+    }
+    all
+}
+
 /// What prepares a step, in each storage: with noise given and drawn, and with the fewest tensors.
 fn every_reduction(walk: Walk, rows: Rows) -> Vec<Source> {
     let mut all = Vec::new();
@@ -88,8 +140,8 @@ fn every_reduction(walk: Walk, rows: Rows) -> Vec<Source> {
         all.push(source(Op::Spread, Draw::No, two));
         for scaled in [false, true] {
             all.push(source(Op::Digits { scaled }, Draw::No, most));
-            all.push(source(Op::Digits { scaled }, Draw::Batch, few));
-            all.push(source(Op::Digits { scaled }, Draw::PerSample, few));
+            all.push(source(Op::Digits { scaled }, Draw::Batch { perturbed: false }, few));
+            all.push(source(Op::Digits { scaled }, Draw::PerSample { perturbed: true }, few));
         }
     }
     all
@@ -128,8 +180,8 @@ fn every_step(walk: Walk, rows: Rows) -> Vec<Source> {
                 ]);
                 let draw = match (drawn, full) {
                     (false, _) => Draw::No,
-                    (true, false) => Draw::Batch,
-                    (true, true) => Draw::PerSample,
+                    (true, false) => Draw::Batch { perturbed: false },
+                    (true, true) => Draw::PerSample { perturbed: true },
                 };
                 all.push(Source { op: Op::Step(variant), walk, rows, timesteps_writable: false, draw, operands });
             }

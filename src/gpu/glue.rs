@@ -70,7 +70,7 @@ impl Glue<'_> {
         if op.scaled() {
             line!(text, "@group(0) @binding({SCALES_BINDING}) var<storage, read> scales: array<vec2<f32>>;");
         }
-        if op != Op::Map {
+        if matches!(op, Op::Step(_) | Op::Spread | Op::Digits { .. }) {
             let scales = if op.scaled() { "scales[params.window.first_sample + sample]" } else { "vec2<f32>(1.0)" };
             line!(text, "fn scales_of(sample: u32) -> vec2<f32> {{ return {scales}; }}");
         }
@@ -135,7 +135,7 @@ impl Glue<'_> {
         });
         line!(text, "}}");
         if self.source.walk.reduces() {
-            line!(text, "fn write_chunk_lane(row: Row, bases: Bases, lane: u32, v: Inputs, inside: vec4<bool>) {{\n}}");
+            self.write_chunk_lane(text);
             return;
         }
         line!(text, "fn write_lane(row: Row, bases: Bases, lane: u32, out: Outputs) {{");
@@ -150,6 +150,21 @@ impl Glue<'_> {
         }
         if self.source.step().health {
             line!(text, "    observe(row, out);");
+        }
+        line!(text, "}}");
+    }
+
+    /// What a reduction writes of the elements themselves.
+    fn write_chunk_lane(&self, text: &mut String) {
+        line!(text, "fn write_chunk_lane(row: Row, bases: Bases, lane: u32, v: Inputs, inside: vec4<bool>) {{");
+        let mut outputs = self.outputs().filter(|(index, _)| self.present(*index)).peekable();
+        if outputs.peek().is_some() {
+            line!(text, "    let out = op(row, v);");
+        }
+        for (_, slot) in outputs {
+            let (place, end) =
+                if self.source.walk == Walk::LooseChunks { ("lane * 4u", ", inside") } else { ("lane", "") };
+            line!(text, "    store_{0}(bases.{0} + {place}, out.{0}{end});", slot.name);
         }
         line!(text, "}}");
     }
@@ -254,6 +269,14 @@ impl Glue<'_> {
         let Operand::Bound { storage, .. } = self.source.operand(index) else { return };
         match (self.source.walk, storage) {
             (Walk::Words, storage) => store_pair(text, name, storage),
+            // In 16 bits two samples may share a word, so those are written by another walk.
+            (Walk::LooseChunks, _) => {
+                line!(text, "fn store_{name}(i: u32, v: vec4<f32>, inside: vec4<bool>) {{");
+                for (place, part) in ["x", "y", "z", "w"].into_iter().enumerate() {
+                    line!(text, "    if (inside.{part}) {{ {name}[i + {place}u] = bitcast<u32>(v.{part}); }}");
+                }
+                line!(text, "}}");
+            }
             (_, Storage::F32) => {
                 line!(text, "fn store_{name}(i: u32, v: vec4<f32>) {{ {name}[i] = v; }}");
             }

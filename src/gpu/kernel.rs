@@ -1,8 +1,8 @@
 //! What a plan is to be made of, and everything about it that can be wrong.
 
 use super::error::PlanError;
-use super::map::Timesteps;
-use super::noise::NoiseKey;
+use super::map::{Drawn, Perturbed, Timesteps};
+use super::noise::{NoiseKey, Perturbation};
 use super::op::{Op, Part, SLOTS};
 use super::source::Draw;
 use super::{Shape, Tensor};
@@ -18,8 +18,8 @@ pub(super) struct Kernel<'a> {
     pub tensors: [Option<Tensor<'a>>; SLOTS],
     /// Coefficients, rounded; `None` for a hole.
     pub rows: Vec<Option<&'a [f32]>>,
-    /// The key of noise that is drawn, and its noise steps.
-    pub drawn: Option<(NoiseKey, u32)>,
+    /// The noise that is drawn.
+    pub drawn: Option<Drawing>,
     /// A seed for each sample.
     pub seeds: Option<Tensor<'a>>,
     /// A factor and a threshold for each sample.
@@ -32,6 +32,32 @@ pub(super) struct Kernel<'a> {
     pub digit: u32,
     /// What clean samples are clamped to.
     pub range: f32,
+}
+
+/// Noise that a plan draws.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Drawing {
+    pub key: NoiseKey,
+    /// Noise steps, on consecutive streams.
+    pub steps: u32,
+    pub perturbed: Option<Perturbed>,
+}
+
+impl Drawing {
+    pub fn of(drawn: Drawn<'_>) -> Self {
+        let Drawn { key, steps, perturbed, .. } = drawn;
+        Self { key, steps, perturbed: perturbed.filter(|perturbed| perturbed.by != Perturbation::default()) }
+    }
+}
+
+impl Drawing {
+    /// The uniform block `Key` of `shaders/kernel.wgsl` under this key.
+    pub fn words(self, key: NoiseKey) -> [u32; 8] {
+        let [a, b, stream, _, c, d, ..] = key.words();
+        let Some(Perturbed { by, channel }) = self.perturbed else { return key.words() };
+        let [offset, input] = [by.offset, by.input].map(|strength| (strength as f32).to_bits());
+        [a, b, stream, channel, c, d, offset, input]
+    }
 }
 
 impl<'a> Kernel<'a> {
@@ -84,11 +110,9 @@ impl<'a> Kernel<'a> {
     }
 
     pub fn draw(&self) -> Draw {
-        match (self.drawn, self.seeds) {
-            (None, _) => Draw::No,
-            (Some(_), None) => Draw::Batch,
-            (Some(_), Some(_)) => Draw::PerSample,
-        }
+        let Some(drawing) = self.drawn else { return Draw::No };
+        let perturbed = drawing.perturbed.is_some();
+        if self.seeds.is_some() { Draw::PerSample { perturbed } } else { Draw::Batch { perturbed } }
     }
 
     /// The batch as one long sample, where nothing tells its samples apart and they lie without gaps.
@@ -117,6 +141,17 @@ impl<'a> Kernel<'a> {
         for (slot, tensor) in self.tensors() {
             check_tensor(self.name(slot), &tensor, shape, self.op.slots()[slot].is_input())?;
         }
+        if let Some(Perturbed { by, channel }) = self.drawn.and_then(|drawing| drawing.perturbed) {
+            let rule = |what, found: f64| {
+                let expected = "finite";
+                if (found as f32).is_finite() { Ok(()) } else { Err(PlanError::Rule { what, expected, found }) }
+            };
+            rule("offset", by.offset)?;
+            rule("input perturbation", by.input)?;
+            if channel == 0 || !shape.elements.is_multiple_of(channel) {
+                return Err(PlanError::Channel { elements: shape.elements, found: channel });
+            }
+        }
         let (times, seeds) = (Shape::new(shape.batch, 1), Shape::new(shape.batch, 4));
         let words = [("timesteps", self.timesteps(), times), ("seeds", self.seeds, seeds)];
         for (name, tensor, shape) in &words {
@@ -138,6 +173,25 @@ impl<'a> Kernel<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Everything that can be wrong about words that are written beside the tensors.
+    pub fn check_apart(&self, name: &'static str, words: &Tensor<'_>, shape: Shape) -> Result<(), PlanError> {
+        check_tensor(name, words, shape, false)?;
+        let own = words.bytes(shape);
+        let shares = |buffer: &wgpu::Buffer, bytes: std::ops::Range<u64>| {
+            words.buffer == buffer && own.start < bytes.end && bytes.start < own.end
+        };
+        let mut tensors = self.tensors();
+        if let Some((slot, _)) = tensors.find(|(_, tensor)| shares(tensor.buffer, tensor.bytes(self.shape))) {
+            return Err(PlanError::Overlap { output: name, other: self.name(slot) });
+        }
+        let small = [("timesteps", self.timesteps(), 1), ("seeds", self.seeds, 4)];
+        let mut small = small.into_iter().filter_map(|(other, tensor, each)| Some((other, tensor?, each)));
+        match small.find(|(_, tensor, each)| shares(tensor.buffer, tensor.bytes(Shape::new(self.shape.batch, *each)))) {
+            Some((other, ..)) => Err(PlanError::Overlap { output: name, other }),
+            None => Ok(()),
+        }
     }
 }
 

@@ -20,8 +20,8 @@ use super::build::Draft;
 use super::compare::Exact;
 use super::context::Context;
 use super::error::{PlanError, RecordError};
-use super::kernel::Kernel;
-use super::noise::NoiseKey;
+use super::kernel::{Drawing, Kernel};
+use super::noise::{NoiseKey, Perturbation};
 use super::op::{Op, SLOTS, map as slots};
 use super::plan::Plan;
 use super::{Shape, Tensor};
@@ -75,17 +75,33 @@ pub struct Drawn<'a> {
     pub steps: u32,
     /// Where to write the noise too, if anywhere.
     pub keep: Option<Tensor<'a>>,
+    /// What is added to the noise, if anything.
+    pub perturbed: Option<Perturbed>,
+}
+
+/// Noise that is not white: what is added to each element of it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Perturbed {
+    /// How much of what. Leave [`Perturbation::input`] at 0 for a target and for the loss, which do not see it.
+    pub by: Perturbation,
+    /// The elements of a channel: a sample is channel after channel.
+    pub channel: u32,
 }
 
 impl<'a> Drawn<'a> {
     /// Noise of one step, not kept.
     pub const fn new(key: NoiseKey) -> Self {
-        Self { key, steps: 1, keep: None }
+        Self { key, steps: 1, keep: None, perturbed: None }
     }
 
     /// With this many noise steps, on consecutive streams.
     pub const fn steps(self, steps: u32) -> Self {
         Self { steps, ..self }
+    }
+
+    /// With something added to it; each channel of a sample has this many elements.
+    pub const fn perturbed(self, by: Perturbation, channel: u32) -> Self {
+        Self { perturbed: Some(Perturbed { by, channel }), ..self }
     }
 
     /// And written out.
@@ -171,7 +187,7 @@ impl MapPlan {
         let rows = map.table.rounded()?;
         let kernel = Kernel {
             rows: rows.iter().map(|row| row.as_ref().map(<[f32; 4]>::as_slice)).collect(),
-            drawn: drawn.map(|drawn| (drawn.key, drawn.steps)),
+            drawn: drawn.map(Drawing::of),
             ..Kernel::new(Op::Map, map.shape, map.timesteps, tensors)
         };
         let mut draft = Draft::new(context, &kernel)?;

@@ -29,7 +29,8 @@ pub use crate::noise;
 
 pub use context::Context;
 pub use error::{PlanError, RecordError};
-pub use map::{At, Drawn, Map, MapPlan, Second, Timesteps};
+pub use loss::{Loss, LossPlan, Of};
+pub use map::{At, Drawn, Map, MapPlan, Perturbed, Second, Timesteps};
 pub use noise::NoiseKey;
 pub use plan::Recordable;
 pub use step::{Counter, DrawnNoise, Health, Known, Noise, Rules, Step, StepPlan};

@@ -55,6 +55,11 @@ pub(crate) enum Op {
         /// Whether each sample has its own factor of the prediction.
         scaled: bool,
     },
+    /// `shaders/loss.wgsl`.
+    Loss {
+        /// 0: a parabola that turns into lines, 1: a hyperbola, 2: two lines.
+        curve: u32,
+    },
 }
 
 /// What a step's shader is compiled for, beside its tensors.
@@ -86,6 +91,24 @@ pub(crate) mod map {
         slot("in1", Part::Input),
         slot("out0", Part::Output),
         slot("out1", Part::Output),
+        slot("noise", Part::Output),
+    ];
+}
+
+/// The slots of [`Op::Loss`].
+pub(crate) mod loss {
+    use super::{NEEDS_NOISE, Part, Slot, slot};
+
+    pub const PREDICTION: usize = 0;
+    pub const IN0: usize = 1;
+    pub const IN1: usize = 2;
+    pub const GRADIENT: usize = 3;
+    pub const KEPT: usize = 4;
+    pub const SLOTS: [Slot; 5] = [
+        slot("prediction", Part::Needed(4)),
+        slot("in0", Part::Needed(2)),
+        slot("in1", Part::Needed(NEEDS_NOISE)),
+        slot("gradient", Part::Output),
         slot("noise", Part::Output),
     ];
 }
@@ -133,6 +156,8 @@ pub(crate) mod text {
     pub const TOTAL: &str = include_str!("../../shaders/total.wgsl");
     pub const MOMENTS: &str = include_str!("../../shaders/moments.wgsl");
     pub const TREE: &str = include_str!("../../shaders/tree.wgsl");
+    pub const SUM_CHUNKS: &str = include_str!("../../shaders/sum_chunks.wgsl");
+    pub const LOSS_CHUNKS: &str = include_str!("../../shaders/loss_chunks.wgsl");
     pub const DIGIT: &str = include_str!("../../shaders/digit.wgsl");
 }
 
@@ -142,6 +167,7 @@ impl Op {
             Op::Map => &map::SLOTS,
             Op::Step(_) => &step::SLOTS,
             Op::Spread | Op::Digits { .. } => &step::SLOTS[..step::CLEAN],
+            Op::Loss { .. } => &loss::SLOTS,
         }
     }
 
@@ -149,6 +175,7 @@ impl Op {
     pub fn noise(self) -> usize {
         match self {
             Op::Map => map::IN1,
+            Op::Loss { .. } => loss::IN1,
             Op::Step(_) | Op::Spread | Op::Digits { .. } => step::NOISE,
         }
     }
@@ -160,6 +187,7 @@ impl Op {
             Op::Step(_) => "Step",
             Op::Spread => "Spread",
             Op::Digits { .. } => "Digits",
+            Op::Loss { .. } => "Loss",
         }
     }
 
@@ -168,15 +196,24 @@ impl Op {
         match self {
             Op::Step(variant) => variant.scaled,
             Op::Digits { scaled } => scaled,
-            Op::Map | Op::Spread => false,
+            Op::Map | Op::Spread | Op::Loss { .. } => false,
         }
     }
 
     /// `vec4`s of a row of coefficients.
     pub fn width(self) -> u32 {
         match self {
-            Op::Map => 1,
+            Op::Map | Op::Loss { .. } => 1,
             Op::Step(_) | Op::Spread | Op::Digits { .. } => (crate::table::STEP_WIDTH / 4) as u32,
+        }
+    }
+
+    /// How a chunk of it is reduced.
+    pub fn reduction(self) -> &'static [&'static str] {
+        match self {
+            Op::Spread => &[text::MOMENTS, text::TREE, text::SUM_CHUNKS],
+            Op::Loss { .. } => &[text::TOTAL, text::TREE, text::SUM_CHUNKS, text::LOSS_CHUNKS],
+            Op::Digits { .. } | Op::Map | Op::Step(_) => &[],
         }
     }
 
@@ -192,9 +229,9 @@ impl Op {
                     include_str!("../../shaders/step.wgsl")
                 )
             }
-            Op::Spread => {
-                let ends = [text::MOMENTS, text::TREE, include_str!("../../shaders/sum_chunks.wgsl")].concat();
-                format!("{STEP_ROW}{}{ends}", include_str!("../../shaders/spread.wgsl"))
+            Op::Spread => [STEP_ROW, include_str!("../../shaders/spread.wgsl")].concat(),
+            Op::Loss { curve } => {
+                format!("const CURVE = {curve}u;\n{}", include_str!("../../shaders/loss.wgsl"))
             }
             Op::Digits { .. } => [STEP_ROW, text::DIGIT, include_str!("../../shaders/digits.wgsl")].concat(),
         }

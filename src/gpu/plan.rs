@@ -2,6 +2,7 @@
 
 use super::context::Pipeline;
 use super::error::RecordError;
+use super::kernel::Drawing;
 use super::map::At;
 use super::noise::NoiseKey;
 use std::sync::Arc;
@@ -19,6 +20,16 @@ pub trait Recordable: std::fmt::Debug {
 }
 
 impl Recordable for super::MapPlan {
+    fn record(&self, pass: &mut wgpu::ComputePass<'_>, at: At) -> Result<(), RecordError> {
+        self.record(pass, at)
+    }
+
+    fn dispatches(&self) -> usize {
+        self.dispatches()
+    }
+}
+
+impl Recordable for super::LossPlan {
     fn record(&self, pass: &mut wgpu::ComputePass<'_>, at: At) -> Result<(), RecordError> {
         self.record(pass, at)
     }
@@ -46,7 +57,7 @@ pub(super) struct Plan {
     pub keys: wgpu::Buffer,
     pub key_stride: u32,
     pub steps: u32,
-    pub draws: bool,
+    pub drawn: Option<Drawing>,
     /// Bytes from row to row, for one timestep per batch.
     pub row_stride: u32,
     /// Whether each row is a hole.
@@ -80,12 +91,10 @@ impl Plan {
 
     /// See [`MapPlan::set_key`](super::MapPlan::set_key).
     pub fn set_key(&self, queue: &wgpu::Queue, step: u32, key: NoiseKey) -> Result<(), RecordError> {
-        if !self.draws {
-            return Err(RecordError::NoNoise);
-        }
+        let drawing = self.drawn.ok_or(RecordError::NoNoise)?;
         self.check_step(step)?;
         let offset = u64::from(step) * u64::from(self.key_stride);
-        queue.write_buffer(&self.keys, offset, bytemuck::bytes_of(&key.words()));
+        queue.write_buffer(&self.keys, offset, bytemuck::bytes_of(&drawing.words(key)));
         Ok(())
     }
 

@@ -8,7 +8,7 @@
 //! than [`SCRATCH`] bytes, some samples are reduced after the others.
 
 use super::build::{Builder, Draft};
-use super::context::{entry, storage};
+use super::context::{Context, entry, storage};
 use super::error::PlanError;
 use super::finish::{Finish, Numbers};
 use super::kernel::Kernel;
@@ -33,7 +33,34 @@ pub(super) struct Reduction<'a> {
     pub finish: Finish,
     pub numbers: Numbers,
     /// Where the results go.
-    pub output: &'a wgpu::Buffer,
+    pub output: Words<'a>,
+    /// Where their mean goes, if it is wanted: of totals alone.
+    pub mean: Option<Words<'a>>,
+}
+
+/// Words of a buffer.
+#[derive(Clone, Copy)]
+pub(super) struct Words<'a> {
+    pub buffer: &'a wgpu::Buffer,
+    /// The first byte, and how many there are.
+    pub offset: u64,
+    pub bytes: u64,
+}
+
+impl<'a> Words<'a> {
+    /// All of a buffer.
+    pub fn of(buffer: &'a wgpu::Buffer) -> Self {
+        Self { buffer, offset: 0, bytes: buffer.size() }
+    }
+
+    /// What to bind so that the words are in it, and the index of the first one there.
+    fn binding(&self, context: &Context) -> (wgpu::BindingResource<'a>, u32) {
+        let alignment = u64::from(context.limits().min_storage_buffer_offset_alignment).max(4);
+        let offset = self.offset / alignment * alignment;
+        let size = std::num::NonZero::new(self.offset - offset + self.bytes);
+        let binding = wgpu::BufferBinding { buffer: self.buffer, offset, size };
+        (wgpu::BindingResource::Buffer(binding), ((self.offset - offset) / 4) as u32)
+    }
 }
 
 /// How many chunks a sample of this many elements has.
@@ -42,44 +69,69 @@ pub(super) fn chunks(elements: u32) -> u32 {
 }
 
 impl Draft<'_> {
-    /// Adds a reduction: for each group of samples, its passes one after the other.
+    /// Adds a reduction: for each group of samples, its passes one after the other; then the mean of all of them.
     pub fn reduce(&mut self, reduction: &Reduction<'_>) -> Result<(), PlanError> {
         let builder = Builder { context: self.context, kernel: &reduction.kernel };
         let source = builder.source(builder.reducing_walk(), &builder.outputs(), self.rows.rows);
-        let windows = self.windows_of(reduction)?;
+        let reports = self.is_first_to_count(&source);
+        let batch = reduction.kernel.shape.batch;
+        let limit = self.context.limits().max_storage_buffer_binding_size;
+        check("results of samples", "max_storage_buffer_binding_size", limit, self.aligned(reduction.output.bytes))?;
+        let windows = self.windows_of(reduction);
         let at_once = windows.iter().map(|window| window.samples).max().unwrap_or(1);
-        let scratch = self.context.device().create_buffer(&wgpu::BufferDescriptor {
-            label: Some(&reduction.kernel.label("scratch")),
-            size: u64::from(at_once) * reduction.bytes,
-            usage: BufferUsages::STORAGE,
-            mapped_at_creation: false,
-        });
+        let kept = self.aligned(u64::from(at_once) * reduction.bytes);
+        let scratch = self.scratch(reduction, kept)?;
+        let (whole, keep) = (Words::of(&scratch), reduction.mean.map_or(0, |_| (kept / 4) as u32));
         for group in windows.chunk_by(|a, b| a.first_sample == b.first_sample) {
             for &digit in reduction.digits {
                 let kernel = Kernel { scratch: Some(&scratch), digit, ..reduction.kernel.clone() };
-                self.place(&kernel, &source, group)?;
+                self.place(&kernel, &source, group, reports)?;
                 let Window { first_sample, samples, .. } = group[0];
-                let numbers = Numbers { samples, first_sample, shift: digit, ..reduction.numbers };
-                self.finish(reduction.finish, numbers, &scratch, reduction.output);
+                let numbers = Numbers { samples, first_sample, keep, shift: digit, ..reduction.numbers };
+                self.finish(reduction.finish, numbers, whole, reduction.output);
             }
+        }
+        if let Some(mean) = reduction.mean {
+            let results = Words { buffer: &scratch, offset: kept, bytes: 4 * u64::from(batch) };
+            let factor = (1.0 / f64::from(batch)) as f32;
+            let numbers = Numbers { samples: 1, parts: batch, numbers: [factor, 0.0, 0.0, 0.0], ..Numbers::default() };
+            self.finish(Finish::Total, numbers, results, mean);
         }
         Ok(())
     }
 
+    /// Memory for what passes between dispatches, of which the results of the whole batch begin at byte `kept`.
+    fn scratch(&self, reduction: &Reduction<'_>, kept: u64) -> Result<wgpu::Buffer, PlanError> {
+        let results = if reduction.mean.is_some() { 4 * u64::from(reduction.kernel.shape.batch) } else { 0 };
+        let limits = self.context.limits();
+        let allowed = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size);
+        check("scratch memory", "max_storage_buffer_binding_size", allowed, kept + results)?;
+        Ok(self.context.device().create_buffer(&wgpu::BufferDescriptor {
+            label: Some(&reduction.kernel.label("scratch")),
+            size: kept + results,
+            usage: BufferUsages::STORAGE,
+            mapped_at_creation: false,
+        }))
+    }
+
+    fn aligned(&self, bytes: u64) -> u64 {
+        bytes.next_multiple_of(u64::from(self.context.limits().min_storage_buffer_offset_alignment).max(4))
+    }
+
     /// Windows of whole chunks, and of no more samples than scratch memory has room for.
-    fn windows_of(&self, reduction: &Reduction<'_>) -> Result<Vec<Window>, PlanError> {
+    fn windows_of(&self, reduction: &Reduction<'_>) -> Vec<Window> {
         let limit = self.context.limits().max_storage_buffer_binding_size;
-        let what = "scratch memory of a sample";
-        check(what, "max_storage_buffer_binding_size", limit, reduction.bytes)?;
         let most = (SCRATCH.min(limit) / reduction.bytes).max(1).min(u64::from(u32::MAX)) as u32;
         let windows = Builder { context: self.context, kernel: &reduction.kernel }.windows(CHUNK);
-        Ok(windows.into_iter().flat_map(|window| window.split(most)).collect())
+        windows.into_iter().flat_map(|window| window.split(most)).collect()
     }
 
     /// Adds the end of a pass.
-    pub fn finish(&mut self, finish: Finish, numbers: Numbers, scratch: &wgpu::Buffer, output: &wgpu::Buffer) {
+    fn finish(&mut self, finish: Finish, numbers: Numbers, scratch: Words<'_>, output: Words<'_>) {
         let groups = numbers.samples.min(MAX_GROUPS);
-        let numbers = Numbers { groups, nan: f32::NAN.to_bits(), ..numbers };
+        let (scratch, _) = scratch.binding(self.context);
+        let (output, first) = output.binding(self.context);
+        let numbers = Numbers { groups, first, nan: f32::NAN.to_bits(), ..numbers };
         let label = |role| format!("tweedie::{}::{role}", finish.name());
         let params = self.context.buffer_with(&label("params"), BufferUsages::UNIFORM, bytemuck::bytes_of(&numbers));
         let bindings = [
@@ -88,13 +140,11 @@ impl Draft<'_> {
             entry(2, storage(true), false),
         ];
         let pipeline = self.context.small_pipeline(finish.name(), || finish.compose(), &bindings);
-        let buffers = [&params, scratch, output];
-        let entries = [0, 1, 2]
-            .map(|binding| wgpu::BindGroupEntry { binding, resource: buffers[binding as usize].as_entire_binding() });
+        let bound = |binding, resource| wgpu::BindGroupEntry { binding, resource };
         let group = self.context.device().create_bind_group(&wgpu::BindGroupDescriptor {
             label: Some(&label("group")),
             layout: &pipeline.layout,
-            entries: &entries,
+            entries: &[bound(0, params.as_entire_binding()), bound(1, scratch), bound(2, output)],
         });
         let workgroups = [groups, numbers.samples.div_ceil(groups), 1];
         self.dispatches.push(Dispatch { pipeline, group, workgroups, has_offsets: false });

@@ -98,9 +98,9 @@ pub(crate) enum Draw {
     /// None.
     No,
     /// One seed for the batch.
-    Batch,
+    Batch { perturbed: bool },
     /// A seed for each sample, from a buffer.
-    PerSample,
+    PerSample { perturbed: bool },
 }
 
 /// All that decides the text of a kernel.
@@ -152,7 +152,7 @@ impl Source {
             (self.rows == Rows::Storage, TABLE_BINDING, false),
             (self.rows != Rows::Batch, TIMESTEPS_BINDING, self.timesteps_writable),
             (self.counts_undefined(), STATUS_BINDING, true),
-            (self.draw == Draw::PerSample, SEEDS_BINDING, false),
+            (matches!(self.draw, Draw::PerSample { .. }), SEEDS_BINDING, false),
             (self.op.scaled(), SCALES_BINDING, false),
             (self.step().health, HEALTH_BINDING, true),
             (self.walk.reduces(), SCRATCH_BINDING, true),
@@ -187,7 +187,9 @@ impl Source {
         glue.declarations(&mut text);
         text.push_str(&self.op.text(self.masked()));
         glue.functions(&mut text);
-        if !self.walk.reduces() {
+        if self.walk.reduces() {
+            text.extend(self.op.reduction().iter().copied());
+        } else {
             self.write_health(&mut text);
         }
         text.push_str(self.walk.text());
@@ -204,14 +206,19 @@ impl Source {
         if self.draw != Draw::No {
             text.push_str(include_str!("../../shaders/philox.wgsl"));
             text.push_str(include_str!("../../shaders/normal.wgsl"));
-            text.push_str(include_str!("../../shaders/drawn.wgsl"));
+            text.push_str(match self.draw {
+                Draw::Batch { perturbed: true } | Draw::PerSample { perturbed: true } => {
+                    include_str!("../../shaders/drawn_perturbed.wgsl")
+                }
+                _ => include_str!("../../shaders/drawn.wgsl"),
+            });
         }
         match self.draw {
             Draw::No => text.push_str(
                 "fn drawn_block(sample: u32, block: u32, step: u32) -> vec4<f32> { return vec4<f32>(0.0); }\n",
             ),
-            Draw::Batch => text.push_str(include_str!("../../shaders/seed_batch.wgsl")),
-            Draw::PerSample => text.push_str(&format!(
+            Draw::Batch { .. } => text.push_str(include_str!("../../shaders/seed_batch.wgsl")),
+            Draw::PerSample { .. } => text.push_str(&format!(
                 "@group(0) @binding({SEEDS_BINDING}) var<storage, read> seeds: array<vec4<u32>>;\n{}",
                 include_str!("../../shaders/seed_per_sample.wgsl")
             )),

@@ -2,7 +2,7 @@
 
 use super::context::Context;
 use super::error::PlanError;
-use super::kernel::Kernel;
+use super::kernel::{Drawing, Kernel};
 use super::map::Timesteps;
 use super::noise::NoiseKey;
 use super::source::Rows;
@@ -92,7 +92,9 @@ impl Uploader<'_> {
 
     pub fn keys(&self) -> Result<Keys, PlanError> {
         let limits = self.context.limits();
-        let (first, steps) = self.kernel.drawn.unwrap_or((NoiseKey::default(), 1));
+        let none = Drawing { key: NoiseKey::default(), steps: 1, perturbed: None };
+        let drawing = self.kernel.drawn.unwrap_or(none);
+        let (first, steps) = (drawing.key, drawing.steps);
         if steps == 0 {
             return Err(PlanError::NoSteps);
         }
@@ -102,7 +104,7 @@ impl Uploader<'_> {
         let mut bytes = vec![0; size as usize];
         for (slot, step) in bytes.chunks_exact_mut(stride as usize).zip(0..) {
             let key = first.stream(first.stream.wrapping_add(step));
-            slot[..32].copy_from_slice(bytemuck::bytes_of(&key.words()));
+            slot[..32].copy_from_slice(bytemuck::bytes_of(&drawing.words(key)));
         }
         let usage = BufferUsages::UNIFORM | BufferUsages::COPY_DST;
         Ok(Keys { buffer: self.buffer("keys", usage, &bytes), stride, steps })

@@ -28,7 +28,6 @@ mod level;
 mod likelihood;
 mod loss;
 mod normal;
-mod perturb;
 mod posterior;
 mod quantity;
 mod recipe;
@@ -48,7 +47,6 @@ pub use likelihood::{
     tanh_normal_cdf,
 };
 pub use loss::{Given, Objective};
-pub use perturb::{Perturbation, PerturbedNoise};
 pub use posterior::Posterior;
 pub use quantity::{Quantity, solve};
 pub use recipe::edm_sigmas;

@@ -276,7 +276,7 @@ pub fn check_with(bed: &Bed, case: &Case, seed: u64, tamper: impl Fn(Table) -> T
         in0: Some(tensor(in0)),
         in1: match in1 {
             Some(in1) => Second::Given(tensor(in1)),
-            None => Second::Drawn(Drawn { key, steps: 2, keep: keep.map(tensor) }),
+            None => Second::Drawn(Drawn { keep: keep.map(tensor), ..Drawn::new(key).steps(2) }),
         },
         out0: tensor(out0),
         out1: out1.map(tensor),

@@ -3,8 +3,8 @@
 use crate::Test;
 use crate::bed::Bed;
 use crate::support::Vectors;
-use tweedie::gpu::noise::{NORMAL_TOLERANCE, normal_pair};
-use tweedie::gpu::{At, Drawn, MapPlan, NoiseKey, Shape, Storage, Tensor};
+use tweedie::gpu::noise::{NORMAL_TOLERANCE, Perturbation, normal_pair};
+use tweedie::gpu::{At, Drawn, MapPlan, NoiseKey, PlanError, Shape, Storage, Tensor};
 
 pub const TESTS: &[Test] = &[
     ("draws::words_are_the_known_answers", words_are_the_known_answers),
@@ -12,6 +12,7 @@ pub const TESTS: &[Test] = &[
     ("draws::the_generator_of_curand", the_generator_of_curand),
     ("draws::a_sample_is_the_same_in_every_batch_and_storage", a_sample_is_the_same_in_every_batch_and_storage),
     ("draws::ten_million_normals", ten_million_normals),
+    ("draws::perturbed_noise_is_that_of_the_host", perturbed_noise_is_that_of_the_host),
     ("draws::keys_can_be_set", keys_can_be_set),
 ];
 
@@ -246,4 +247,44 @@ fn normal_cdf(x: f64) -> f64 {
         density / (1..=60).rev().fold(a, |fraction, k| a + f64::from(k) / fraction)
     };
     if x < 0.0 { upper } else { 1.0 - upper }
+}
+
+/// The noise of the target (an offset for each channel) and of the input (a second noise too), in every walk.
+fn perturbed_noise_is_that_of_the_host(bed: &Bed) {
+    let key = NoiseKey { seed: 77, stream: 5, first_sample: 40 };
+    for (channels, channel) in [(1, 5), (5, 1), (3, 2), (4, 3), (2, 64), (9, 7), (3, 100)] {
+        let shape = Shape::new(3, channels * channel);
+        for (by, of_input) in [
+            (Perturbation { offset: 0.5, input: 0.0 }, false),
+            (Perturbation { offset: 0.0, input: 0.25 }, true),
+            (Perturbation { offset: 0.5, input: 0.25 }, true),
+        ] {
+            let out = bed.gpu.buffer("out", shape.total() * 4 + 4);
+            let noise = Drawn::new(key).perturbed(by, channel);
+            // From the beginning of the buffer, and from a place that no lane begins at.
+            for offset in [0, 4] {
+                let plan = MapPlan::fill(&bed.context, shape, noise, Tensor::f32(&out).at(offset)).expect("plan");
+                bed.run(&plan, At::timestep(0));
+                let found: Vec<f32> = bytemuck::pod_collect_to_vec(&bed.read(&out));
+                let samples = (0..3).flat_map(|i| {
+                    let noise = by.noise(key, key.first_sample + i, channels as usize, channel as usize);
+                    if of_input { noise.input } else { noise.target }
+                });
+                for (i, (z, expected)) in found[offset as usize / 4..].iter().zip(samples).enumerate() {
+                    let error = (f64::from(*z) - expected).abs();
+                    assert!(
+                        error <= 2.0 * NORMAL_TOLERANCE,
+                        "{channels} x {channel}, {by:?}, {i}: {z}, not {expected}"
+                    );
+                }
+            }
+        }
+    }
+    let shape = Shape::new(3, 10);
+    let out = bed.gpu.buffer("out", shape.total() * 4);
+    for channel in [0, 3, 11] {
+        let noise = Drawn::new(key).perturbed(Perturbation { offset: 0.5, input: 0.0 }, channel);
+        let error = MapPlan::fill(&bed.context, shape, noise, Tensor::f32(&out)).map(|_| ()).expect_err("channels");
+        assert_eq!(error, PlanError::Channel { elements: 10, found: channel });
+    }
 }

@@ -7,6 +7,7 @@ pub mod devices;
 pub mod loss;
 pub mod noise;
 pub mod posterior;
+pub mod replay;
 pub mod sample;
 pub mod schedule;
 pub mod study;

@@ -1,28 +1,31 @@
 //! What is drawn of a run: the generated pictures beside those of the set, and the way of one of them.
 
+use super::lineup::Entry;
 use super::set::{Likeness, Set};
-use super::solvers::Name;
 use super::studio::{Frame, Take};
-use crate::filmstrip::{Caption, Filmstrip, Row};
+use crate::filmstrip::{Caption, Filmstrip, Row, THUMBNAIL};
 use crate::picture::Picture;
 use anyhow::Result;
 use image::RgbImage;
-use tweedie::math::{NoiseLevel, Sampler};
+use tweedie::math::NoiseLevel;
 
 /// The columns of a trajectory.
-const LOOKS: usize = 10;
+const LOOKS: usize = 8;
 
-/// The calls at which a trajectory is looked at: the first, the last, and some between.
+/// The box of a picture that shares its place with another.
+const HALF: u32 = THUMBNAIL / 2;
+
+/// The calls at which a trajectory is looked at: the first, the last, and some between, more of them early, where the
+/// network makes up its mind.
 pub fn looks(calls: usize) -> Vec<usize> {
     let columns = LOOKS.min(calls);
     let last = columns.saturating_sub(1).max(1);
-    (0..columns).map(|i| (i * (calls - 1) + last / 2) / last).collect()
+    (0..columns).map(|i| i.max((i * i * (calls - 1) + last * last / 2) / (last * last))).collect()
 }
 
-/// A solver and what it made.
+/// A sampler and what it made.
 pub struct Shown<'a> {
-    pub name: Name,
-    pub sampler: &'a Sampler,
+    pub entry: &'a Entry,
     pub take: &'a Take,
 }
 
@@ -39,14 +42,14 @@ pub fn decibels(likeness: Likeness) -> String {
     }
 }
 
-/// A row for each solver: each sample with the nearest picture of the set at its right.
+/// A row for each sampler: each sample with the nearest picture of the set at its right.
 pub fn grid(set: &Set, shown: &[Shown<'_>], subtitle: String) -> Result<RgbImage> {
     let row = |one: &Shown<'_>| {
         let likeness: Vec<Likeness> = one.take.samples.iter().map(|sample| set.nearest(sample)).collect();
         let pair = |(sample, near): (&Vec<f32>, &Likeness)| beside(set, sample, near.member);
         let words = |near: &Likeness| caption(format!("{}, {}", set.members[near.member].name, decibels(*near)));
         Ok(Row {
-            label: format!("{}\n{}", one.name.title(), calls(one.sampler)),
+            label: format!("{}\n{}\n{} predicted", one.entry.name, calls(one.entry), one.entry.predicts),
             pictures: one.take.samples.iter().zip(&likeness).map(pair).collect::<Result<_>>()?,
             captions: likeness.iter().map(words).collect(),
         })
@@ -61,28 +64,29 @@ pub fn grid(set: &Set, shown: &[Shown<'_>], subtitle: String) -> Result<RgbImage
     .render()
 }
 
-fn calls(sampler: &Sampler) -> String {
-    format!("{} network calls", sampler.calls().len())
+fn calls(entry: &Entry) -> String {
+    format!("{} network calls", entry.sampler.calls().len())
 }
 
 /// A sample and a member of the set, side by side.
 fn beside(set: &Set, sample: &[f32], member: usize) -> Result<Picture> {
-    let (side, other) = (set.side as usize, &set.members[member].picture.data);
-    let rows = sample.chunks_exact(side).zip(other.chunks_exact(side));
-    Picture::from_planar(2 * side, side, rows.flat_map(|(left, right)| left.iter().chain(right)).copied().collect())
+    let [left, right] = [&set.picture(sample)?, &set.members[member].picture].map(|half| half.fit(HALF, HALF));
+    let rows = left.data.chunks_exact(left.width).zip(right.data.chunks_exact(right.width));
+    let joined = rows.flat_map(|(left, right)| left.iter().chain(right)).copied().collect();
+    Picture::from_planar(left.width + right.width, left.height, joined)
 }
 
 /// The way of the first sample: what it is, and what the network makes of it.
 pub fn trajectory(set: &Set, shown: &Shown<'_>, subtitle: String) -> Result<RgbImage> {
-    let Shown { name, sampler, take } = shown;
-    let call = |frame: &Frame| &sampler.calls()[frame.call];
+    let Shown { entry, take } = shown;
+    let call = |frame: &Frame| &entry.sampler.calls()[frame.call];
     let noisy = |frame: &Frame| set.picture(&unit(&frame.x, call(frame).level));
     let near = |frame: &Frame| caption(decibels(set.nearest(&frame.x0)));
     let noise = |frame: &Frame| caption(format!("{:.0}% noise", 100.0 * call(frame).level.one_minus_alpha_bar()));
     let number = |frame: &Frame| format!("call {}\nt = {}", frame.call + 1, short(call(frame).timestep));
     let frames = &take.frames;
     Filmstrip {
-        title: format!("{} in {}", name.title(), calls(sampler)),
+        title: format!("{} in {}, {} predicted", entry.name, calls(entry), entry.predicts),
         subtitle,
         column_labels: frames.iter().map(number).collect(),
         rows: vec![

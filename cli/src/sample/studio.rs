@@ -1,5 +1,6 @@
-//! The loop on the GPU: the ideal denoiser of a set of pictures, and a solver's steps.
+//! The loop on the GPU: the ideal denoiser of a set of pictures, and a sampler's steps.
 
+use super::lineup::Entry;
 use super::set::Set;
 use crate::compute::{Adapter, front_failure, gpu_failure};
 use crate::progress::Progress;
@@ -8,22 +9,20 @@ use anyhow::anyhow;
 use networks::{Calls, Mixture, Network, Tensors, asks};
 use std::time::Instant;
 use tweedie::gpu::{At, Noise, NoiseKey};
-use tweedie::math::Sampler;
-use tweedie::{Quantity, Sampling, Shape, Tensor};
+use tweedie::{Sampling, Shape, Tensor};
 
 /// Calls that are submitted at once: no device waits long for one, and progress is seen.
 const CALLS: usize = 8;
 
-/// What all solvers share.
+/// What all samplers share.
 pub struct Studio<'a> {
     pub adapter: &'a Adapter,
     pub set: &'a Set,
     pub count: u32,
     pub seed: u64,
-    pub prediction: Quantity,
 }
 
-/// What a solver made.
+/// What a sampler made.
 pub struct Take {
     /// The generated pictures.
     pub samples: Vec<Vec<f32>>,
@@ -41,8 +40,9 @@ pub struct Frame {
 }
 
 impl Studio<'_> {
-    /// Runs a solver, and looks at the first sample at these calls.
-    pub fn take(&self, name: &str, sampler: &Sampler, looks: &[usize]) -> Outcome<Take> {
+    /// Runs a sampler, and looks at the first sample at these calls.
+    pub fn take(&self, entry: &Entry, looks: &[usize]) -> Outcome<Take> {
+        let Entry { name, sampler, predicts } = entry;
         let Adapter { gpu, context, .. } = self.adapter;
         let elements = self.set.elements();
         let shape = Shape::new(self.count, elements as u32);
@@ -54,7 +54,7 @@ impl Studio<'_> {
 
         let mixture = Mixture::pictures(elements, &self.set.numbers());
         let tensors = Tensors { batch: self.count, x: &input, prediction: &prediction };
-        let asks = asks(sampler, self.prediction);
+        let asks = asks(sampler, *predicts);
         let network = Network::new(&gpu.device, &mixture, &asks, tensors, Calls::Recorded);
         let key = NoiseKey::seed(self.seed);
         let [x_tensor, predicted] = [&x, &prediction].map(Tensor::f32);
@@ -68,7 +68,7 @@ impl Studio<'_> {
 
         let begun = Instant::now();
         let count = sampler.calls().len();
-        let mut progress = Progress::new(name, count as u64);
+        let mut progress = Progress::new(name.to_string(), count as u64);
         for first in (0..count).step_by(CALLS) {
             let calls = first..count.min(first + CALLS);
             let recorded = gpu.submit(|encoder| {

@@ -29,20 +29,20 @@ fn spread(ask: Ask) -> f32 {
     return data * data + ask.sigma * ask.sigma;
 }
 
-const WIDTH = 64u;
-var<workgroup> partial: array<f32, WIDTH>;
+override width: u32; // threads of a workgroup: a power of two, at most 64
+var<workgroup> partial: array<f32, 64>;
 
 // A workgroup for each component and sample.
-@compute @workgroup_size(WIDTH)
+@compute @workgroup_size(width)
 fn weigh(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
     let ask = asks[call];
     var sum = 0.0;
-    for (var i = thread; i < elements; i += WIDTH) {
+    for (var i = thread; i < elements; i += width) {
         let away = x[group.y * elements + i] - ask.alpha * means[group.x * elements + i];
         sum += away * away;
     }
     partial[thread] = sum;
-    for (var half = WIDTH / 2u; half > 0u; half /= 2u) {
+    for (var half = width / 2u; half > 0u; half /= 2u) {
         workgroupBarrier();
         if (thread < half) { partial[thread] += partial[thread + half]; }
     }
@@ -52,7 +52,7 @@ fn weigh(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_inde
 }
 
 // A thread for each element.
-@compute @workgroup_size(WIDTH)
+@compute @workgroup_size(width)
 fn answer(@builtin(global_invocation_id) id: vec3<u32>) {
     if (id.x >= elements) { return; }
     let ask = asks[call];

@@ -35,8 +35,8 @@ pub struct Network {
     groups: [[u32; 2]; 2],
 }
 
-/// Threads of a workgroup, as in `mixture.wgsl`.
-const WIDTH: u32 = 64;
+/// Most threads of a workgroup, as in `mixture.wgsl`.
+const MOST_WIDTH: u32 = 64;
 
 impl Network {
     /// Compiles, and uploads all that the calls of a loop need.
@@ -69,7 +69,9 @@ impl Network {
 
         let layout = layout(device);
         let module = device.create_shader_module(wgpu::include_wgsl!("mixture.wgsl"));
+        let width = elements.next_power_of_two().min(MOST_WIDTH);
         let constants = [
+            ("width", f64::from(width)),
             ("elements", f64::from(elements)),
             ("components", f64::from(components)),
             ("deviation", f64::from(mixture.deviation)),
@@ -108,7 +110,7 @@ impl Network {
             }),
             counted: matches!(calls, Calls::Counted(_)),
             stride,
-            groups: [[components, batch], [elements.div_ceil(WIDTH), batch]],
+            groups: [[components, batch], [elements.div_ceil(width), batch]],
         }
     }
 

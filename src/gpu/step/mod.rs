@@ -25,7 +25,7 @@ pub use reference::{Sample, Stepped, quantile, reference};
 use super::build::{Builder, Draft};
 use super::context::Context;
 use super::error::{PlanError, RecordError};
-use super::kernel::Kernel;
+use super::kernel::{Drawing, Kernel};
 use super::map::{At, Timesteps};
 use super::noise::NoiseKey;
 use super::op::{Op, SLOTS, StepVariant, step as slots};
@@ -253,7 +253,7 @@ impl<'a> Step<'a> {
         };
         Kernel {
             rows: rows.iter().map(|row| Some(row.as_slice())).collect(),
-            drawn: drawn.map(|drawn| (drawn.key, 1)),
+            drawn: drawn.map(|drawn| Drawing { key: drawn.key, steps: 1, perturbed: None }),
             seeds: drawn.and_then(|drawn| drawn.seeds).map(|(buffer, offset)| Tensor::f32(buffer).at(offset)),
             health,
             range,

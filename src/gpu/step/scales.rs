@@ -10,7 +10,7 @@ use crate::gpu::error::PlanError;
 use crate::gpu::finish::{Finish, Numbers};
 use crate::gpu::kernel::Kernel;
 use crate::gpu::op::{Op, SLOTS, step as slots};
-use crate::gpu::reduce::{Reduction, chunks};
+use crate::gpu::reduce::{Reduction, Words, chunks};
 use crate::gpu::upload::check;
 use crate::table::{Clip, StepRow};
 use wgpu::BufferUsages;
@@ -66,7 +66,8 @@ fn spread<'a>(kernel: &Kernel<'a>, rescale: f64, scales: &'a wgpu::Buffer) -> Re
         digits: &[0],
         finish: Finish::Spread,
         numbers: Numbers { parts, numbers: [rescale as f32, 0.0, 0.0, 0.0], ..Numbers::default() },
-        output: scales,
+        output: Words::of(scales),
+        mean: None,
     }
 }
 
@@ -97,6 +98,7 @@ fn threshold<'a>(
             numbers: [place.fract() as f32, least as f32, most as f32, 0.0],
             ..Numbers::default()
         },
-        output: scales,
+        output: Words::of(scales),
+        mean: None,
     }
 }

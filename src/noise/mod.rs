@@ -18,13 +18,17 @@
 //! **Practice.** These functions are the f64 host twin of `shaders/philox.wgsl` and `shaders/normal.wgsl`, which the
 //! kernels use in place. The numbers of a seed stay the same in every later release; known-answer tests pin them.
 
+mod perturb;
+
+pub use perturb::{Perturbation, PerturbedNoise};
+
 /// The largest absolute difference between a normal drawn on a GPU and the f64 [`normal4`] of the same counter.
 ///
 /// The polynomials are good to 1e-7 relative; what is left is the driver's `sqrt`, on `|z|` of up to 6.77, where WGSL
 /// permits a few ULP of 4.8e-7.
 pub const NORMAL_TOLERANCE: f64 = 2e-6;
 
-/// The first block of the noise that perturbs an input; see [`Perturbation`](crate::math::Perturbation).
+/// The first block of the noise that perturbs an input; see [`Perturbation`](Perturbation).
 pub const PERTURBATION_BLOCK: u32 = 1 << 30;
 
 /// The first block of the offsets of a sample's channels.

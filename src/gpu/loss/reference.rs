@@ -1,19 +1,8 @@
-//! loss: the weighted loss of each sample, their mean, and the gradient; see [`LossRow`] for what is computed.
-//!
-//! The f64 twin of the kernel: [`reference()`].
+//! What a loss must give, in f64: written to be read, not to be fast.
 
-use super::compare::Exact;
+use super::Of;
+use crate::gpu::compare::Exact;
 use crate::table::{LossRow, Penalty, Table};
-
-/// What the gradient is of.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Of {
-    /// The sum of the samples' losses, each the mean over its elements.
-    #[default]
-    Sum,
-    /// The mean of the samples' losses: the gradient of the sum over the number of samples.
-    Mean,
-}
 
 /// The tensors of a batch in f64, sample after sample. What a row has no coefficient for is not looked at.
 #[derive(Clone, Copy, Debug, Default)]

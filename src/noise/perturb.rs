@@ -16,7 +16,7 @@
 //! **Practice.** Noise the first of the two tensors for the target and the second for the input. A loss row against
 //! `(x0, epsilon)` takes the first: it compares the prediction with the target, and does not look at `x_t`.
 
-use crate::noise::{NoiseKey, OFFSET_BLOCK, PERTURBATION_BLOCK};
+use super::{NoiseKey, OFFSET_BLOCK, PERTURBATION_BLOCK};
 
 /// What is added to the noise of a training sample, as multiples of its standard deviation; 0 is nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

@@ -1,0 +1,75 @@
+//! `tweedie replay`: a recorded sampling run, step by step.
+
+use super::Files;
+use crate::compute::ComputeArgs;
+use crate::report::{Outcome, say};
+use crate::sampler_args::SamplerArgs;
+use crate::sampler_name::SamplerName;
+use crate::schedule_args::ScheduleArgs;
+use crate::tape::Tape;
+use crate::tensor_file::TensorFile;
+use crate::tensor_writer::TensorWriter;
+use safetensors::Dtype;
+use serde_json::json;
+
+/// Run a sampler over recorded network outputs
+///
+/// Reads `initial` (the noisy samples to start with, [batch, ...]; or `samples`, whose first entry is taken) and
+/// `model_outputs` ([calls, batch, ...], what the network said at each call), `noises` of the same shape where the
+/// sampler draws noise and `var_values` where the network predicts the variance. Writes `samples` (the first and the one
+/// after each call), `pred_x0` (the clean sample that each call implies) and `timesteps` (what the network is told).
+///
+/// The sampler is named with its options, or described by the scheduler_config.json of a diffusers model.
+#[derive(clap::Args, Clone, Debug)]
+pub struct Replay {
+    #[command(flatten)]
+    files: Files,
+
+    /// ddpm, ddim, ddim-inverse, euler, euler-ancestral, heun, dpm++, dpm++-sde, unipc, lcm, flow-euler or flow-heun
+    #[arg(long = "sampler", id = "sampler", value_name = "NAME", value_parser = SamplerName::parse)]
+    name: Option<SamplerName>,
+
+    #[command(flatten)]
+    options: SamplerArgs,
+
+    #[command(flatten)]
+    schedule: ScheduleArgs,
+
+    #[command(flatten)]
+    compute: ComputeArgs,
+}
+
+impl Replay {
+    pub fn run(&self, json: bool) -> Outcome {
+        self.files.check()?;
+        let arguments = SamplerArgs { sampler: self.name, ..self.options.clone() };
+        let sampler = arguments.sampler(&self.schedule)?;
+        let file = TensorFile::open(&self.files.input)?;
+        let tape = Tape::read(&file, &sampler)?;
+        let replayed = self.compute.open()?.replay(&sampler, &tape)?;
+        let mut writer = TensorWriter::new();
+        let calls = sampler.calls().len();
+        let entries = |count: usize| -> Vec<usize> { [&[count], &tape.initial.shape[..]].concat() };
+        replayed.samples.write(&mut writer, "samples", &entries(calls + 1))?;
+        replayed.clean.write(&mut writer, "pred_x0", &entries(calls))?;
+        let timesteps: Vec<f64> = sampler.timesteps().collect();
+        write_timesteps(&mut writer, &timesteps)?;
+        writer.save(&self.files.out)?;
+        let (shape, name, out) = (&tape.initial.shape, arguments.title(), self.files.out.display());
+        if json {
+            let calls = timesteps.as_slice();
+            return say(json!({ "shape": shape, "sampler": name, "timesteps": calls, "out": out.to_string() }));
+        }
+        say(format_args!("{shape:?}: {name}, {calls} calls of the network -> {out}"))
+    }
+}
+
+/// Integers where all of them are.
+fn write_timesteps(writer: &mut TensorWriter, timesteps: &[f64]) -> anyhow::Result<()> {
+    let shape = [timesteps.len()];
+    if timesteps.iter().any(|t| t.fract() != 0.0) {
+        return writer.doubles("timesteps", &shape, timesteps);
+    }
+    let whole = timesteps.iter().flat_map(|&t| (t as i64).to_le_bytes());
+    writer.raw("timesteps", Dtype::I64, &shape, whole.collect())
+}

@@ -1,0 +1,91 @@
+//! What the options of a sampler may be.
+
+use clap::ValueEnum;
+use tweedie::Quantity;
+
+/// A system whose numbers are wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum System {
+    Diffusers,
+}
+
+/// How timesteps are spaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SpacingName {
+    Leading,
+    Trailing,
+    Linspace,
+}
+
+/// What samples are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ScaleName {
+    #[value(alias = "variance-preserving")]
+    Vp,
+    #[value(alias = "variance-exploding")]
+    Ve,
+    Flow,
+}
+
+/// Where the last step leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Final {
+    Zero,
+    #[value(alias = "sigma_min")]
+    SigmaMin,
+}
+
+/// The variance of a step of DDPM.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum VarianceName {
+    #[value(alias = "fixed_small")]
+    FixedSmall,
+    #[value(alias = "fixed_large")]
+    FixedLarge,
+    /// The network's second output is the variance
+    Learned,
+    /// The network's second output is its logarithm
+    LearnedLog,
+    /// The network's second output interpolates the logarithms of small (-1) and large (1)
+    #[value(alias = "learned_range")]
+    LearnedRange,
+}
+
+/// A variant of a multistep solver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SolverType {
+    Midpoint,
+    Heun,
+    /// dpm++: every integral exactly
+    Exact,
+    Bh1,
+    Bh2,
+}
+
+/// What a network predicts, on the command line.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Predicted {
+    Quantity(Quantity),
+    /// The raw output of a network with the preconditioning of Karras et al. 2022.
+    Edm,
+}
+
+impl Predicted {
+    pub fn parse(name: &str) -> Result<Self, String> {
+        if name.eq_ignore_ascii_case("edm") {
+            return Ok(Self::Edm);
+        }
+        crate::commands::quantity(name).map(Self::Quantity).map_err(|error| format!("{error}, or edm"))
+    }
+}
+
+/// How sigmas are placed between their ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Placement {
+    Karras,
+    Exponential,
+    Polyexponential,
+    Beta,
+    /// Those of a continuous variance-preserving process, as k-diffusion's get_sigmas_vp
+    Vp,
+}

@@ -1,0 +1,166 @@
+//! Where the steps of a sampler are computed: on an adapter, or in f64 on the CPU, from the same rows.
+
+use crate::array::Array;
+use crate::compute::{Adapter, Engine, Values, gpu_failure, plan_failure};
+use crate::progress::Progress;
+use crate::report::{Failure, Outcome};
+use crate::tape::Tape;
+use anyhow::anyhow;
+use std::array::from_fn;
+use tweedie::gpu::step::{Rules, Sample, reference};
+use tweedie::gpu::{At, Noise};
+use tweedie::math::{Sampler, solve};
+use tweedie::{Quantity, Sampling, Shape};
+
+/// What a run leaves.
+pub struct Replayed {
+    /// The first sample and the one after each call, `[K+1, B, ...]`.
+    pub samples: Values,
+    /// The clean sample that each call implies, `[K, B, ...]`.
+    pub clean: Values,
+}
+
+impl Engine {
+    /// Runs a sampler over what was recorded.
+    pub fn replay(&self, sampler: &Sampler, tape: &Tape) -> Outcome<Replayed> {
+        let Replayed { samples, clean } = match self {
+            Engine::Cpu => on_cpu(sampler, tape),
+            Engine::Gpu(adapter) => adapter.replay(sampler, tape)?,
+        };
+        let clean = in_x0(sampler, &samples, clean);
+        Ok(Replayed { samples, clean })
+    }
+}
+
+/// What the rows call x0, as clean samples: solvers in epsilon keep that in its place.
+fn in_x0(sampler: &Sampler, samples: &Values, kept: Values) -> Values {
+    let keeps = sampler.keeps();
+    if keeps == Quantity::X0 {
+        return kept;
+    }
+    let (x, values) = (samples.widened(), kept.widened());
+    let entry = values.len() / sampler.calls().len().max(1);
+    let calls = sampler.calls().iter().zip(x.chunks(entry).zip(values.chunks(entry)));
+    let clean = calls.flat_map(|(call, (x, kept))| {
+        let [a, b] = solve(call.level, keeps, Quantity::X0).unwrap_or([f64::NAN; 2]);
+        x.iter().zip(kept).map(move |(x, kept)| a * x + b * kept)
+    });
+    kept.like(clean.collect())
+}
+
+impl Adapter {
+    fn replay(&self, sampler: &Sampler, tape: &Tape) -> Outcome<Replayed> {
+        let batch = tape.initial.batch();
+        let elements = self.elements(batch, tape.initial.per_sample())?;
+        for array in [Some(&tape.initial), Some(&tape.predictions), tape.noises.as_ref(), tape.learned.as_ref()] {
+            array.map_or(Ok(()), |array| self.require_fit(array))?;
+        }
+        let calls = sampler.calls().len();
+        let mut samples = vec![Vec::new(); calls + 1];
+        let mut clean = vec![Vec::new(); calls];
+        let per_piece = Self::samples_per_piece(elements);
+        let mut progress = Progress::new("replaying", batch as u64);
+        for first in (0..batch).step_by(per_piece) {
+            let shape = Shape::new(per_piece.min(batch - first) as u32, elements);
+            let piece = Piece { sampler, tape, shape, first: first * elements as usize };
+            self.replay_piece(&piece, &mut samples, &mut clean)?;
+            progress.advance(u64::from(shape.batch));
+        }
+        let stored = |entries: Vec<Vec<u8>>| Values::Stored(self.storage, entries.concat());
+        Ok(Replayed { samples: stored(samples), clean: stored(clean) })
+    }
+
+    /// Runs some samples through the whole loop, and appends what they were and what they became to each entry.
+    fn replay_piece(&self, piece: &Piece<'_>, samples: &mut [Vec<u8>], clean: &mut [Vec<u8>]) -> Outcome {
+        let total = piece.shape.total();
+        let started = started(piece.sampler.start(), &piece.tape.initial.data, values(&piece.tape.noises));
+        let x = self.upload("tweedie-cli::x", &piece.of(&started, 0));
+        let [prediction, noise, learned, x0] =
+            ["prediction", "noise", "learned", "x0"].map(|label| self.buffer(&format!("tweedie-cli::{label}"), total));
+        let front = Sampling {
+            learned: piece.tape.learned.as_ref().map(|_| self.tensor(&learned)),
+            x0: Some(self.tensor(&x0)),
+            ..Sampling::in_place(
+                piece.sampler,
+                piece.shape,
+                self.tensor(&x),
+                self.tensor(&prediction),
+                Noise::Given(self.tensor(&noise)),
+            )
+        };
+        let plan = front.plan(&self.context).map_err(|error| match error {
+            tweedie::Error::Plan(error) => plan_failure(error),
+            error => Failure::gpu(anyhow!(error)),
+        })?;
+        samples[0].extend(self.download(&x, total)?);
+        for (k, call) in piece.sampler.calls().iter().enumerate() {
+            self.refill(&prediction, &piece.of(&piece.tape.predictions.data, k));
+            self.refill(&noise, &piece.of(values(&piece.tape.noises), call.noise));
+            self.refill(&learned, &piece.of(values(&piece.tape.learned), k));
+            let recorded = self.gpu.submit(|encoder| plan.encode(encoder, At::call(k as u32))).map_err(gpu_failure)?;
+            recorded.map_err(|error| Failure::gpu(anyhow!(error)))?;
+            samples[k + 1].extend(self.download(&x, total)?);
+            clean[k].extend(self.download(&x0, total)?);
+        }
+        Ok(())
+    }
+}
+
+/// Some samples of a tape.
+struct Piece<'a> {
+    sampler: &'a Sampler,
+    tape: &'a Tape,
+    shape: Shape,
+    /// The element at which the first of them starts in each entry.
+    first: usize,
+}
+
+impl Piece<'_> {
+    /// Their part of an entry of a list; nothing where the list has no such entry.
+    fn of(&self, list: &[f64], entry: usize) -> Vec<f32> {
+        let place = (entry * self.tape.total() + self.first, self.shape.total() as usize);
+        part(list, place).iter().map(|&value| value as f32).collect()
+    }
+}
+
+fn on_cpu(sampler: &Sampler, tape: &Tape) -> Replayed {
+    let rules = Rules { clip: sampler.clip(), deviation: sampler.deviation(), ..Rules::default() };
+    let (total, elements) = (tape.total(), tape.initial.per_sample());
+    let mut samples = started(sampler.start(), &tape.initial.data, values(&tape.noises));
+    let mut clean: Vec<f64> = Vec::new();
+    for (k, call) in sampler.calls().iter().enumerate() {
+        for first in (0..total).step_by(elements) {
+            let place = |entry: usize| (entry * total + first, elements);
+            let sample = Sample {
+                x: part(&samples, place(k)),
+                predictions: [part(&tape.predictions.data, place(k)), &[]],
+                history: from_fn(|back| k.checked_sub(back + 1).map_or(&[][..], |entry| part(&clean, place(entry)))),
+                noise: part(values(&tape.noises), place(call.noise)),
+                learned: part(values(&tape.learned), place(k)),
+                known: None,
+            };
+            let stepped = reference(&call.row, &rules, &sample);
+            samples.extend(stepped.next.iter().map(|exact| exact.value));
+            clean.extend(stepped.x0.iter().map(|exact| exact.value));
+        }
+    }
+    Replayed { samples: Values::Double(samples), clean: Values::Double(clean) }
+}
+
+/// The sample of the first call: that on the tape, with the noise that is added before it.
+fn started([of_sample, of_noise]: [f64; 2], initial: &[f64], noises: &[f64]) -> Vec<f64> {
+    match of_noise {
+        0.0 => initial.iter().map(|x| of_sample * x).collect(),
+        _ => initial.iter().zip(noises).map(|(x, z)| of_sample * x + of_noise * z).collect(),
+    }
+}
+
+/// The values of a tensor that may be missing.
+fn values(tensor: &Option<Array>) -> &[f64] {
+    tensor.as_ref().map_or(&[], |array| &array.data)
+}
+
+/// A piece of a list, by where it starts and how long it is; nothing where the list does not reach.
+fn part(list: &[f64], (start, length): (usize, usize)) -> &[f64] {
+    list.get(start..start + length).unwrap_or_default()
+}

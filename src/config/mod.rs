@@ -1,0 +1,100 @@
+//! Samplers from the `scheduler_config.json` of diffusers.
+//!
+//! **Theory.** A model that is published for diffusers carries a file that says which scheduler it is sampled with, and
+//! its options. Each class is one of our solvers on one of our grids; here it is only said which.
+//!
+//! **Practice.** [`Sampler::from_diffusers_config`] reads the text; a [`Run`] says what the file leaves to the caller.
+//! Option names, values and defaults are those of diffusers 0.42.1. By default the result is what the papers say;
+//! [`Compat::Diffusers`](crate::math::sampler::Compat) gives what diffusers computes, where that differs:
+//!
+//! | what | by default | in diffusers |
+//! |---|---|---|
+//! | the previous timestep of DDIM | the next of the list | `t - T/n`, rounded down |
+//! | DDPM's noise after the last step | none | drawn, unless that step starts at timestep 0 |
+//! | `thresholding` | `s = max(quantile, 1)`, capped by a `sample_max_value` above 1 | capped by 1 where none is given |
+//! | `shift` of a flow | once | once, and the ends of the list before that |
+//! | explicit timesteps of a flow | as given | `t/T`, shifted |
+//! | churn | the network is asked about the churned sample | it is asked before |
+//! | timesteps at sigmas of DPM-Solver++ and UniPC | where the sigma lies | whole ones |
+//! | `log_linear` sigmas of Euler | as many as steps, and told so | one too many, at timesteps of other sigmas |
+//! | the third order of `sde-dpmsolver++` | as published | one coefficient is 1 too low |
+//! | zero terminal SNR in DPM-Solver++ and UniPC | pure noise | `abar = 2^-24` |
+//! | one exponential step of an EDM scheduler | from `sigma_max` | from `sigma_min` |
+//!
+//! What is refused although diffusers computes something: an epsilon network at zero terminal SNR, v on flow sigmas and a
+//! flow on others, `sde-dpmsolver`, orders above 3, `invert_sigmas` with `stochastic_sampling`, and a `sigma_min` end that
+//! lies above the last sigma.
+//!
+//! ```
+//! use tweedie::config::Run;
+//! use tweedie::math::Sampler;
+//!
+//! let json = r#"{"_class_name": "DDIMScheduler", "beta_schedule": "scaled_linear", "beta_start": 0.00085,
+//!     "beta_end": 0.012, "clip_sample": false, "set_alpha_to_one": false, "steps_offset": 1}"#;
+//! let sampler = Sampler::from_diffusers_config(json, &Run::steps(50))?;
+//! assert_eq!(sampler.calls()[0].timestep, 981.0);
+//! # Ok::<(), tweedie::config::ConfigError>(())
+//! ```
+
+mod common;
+mod ddim;
+mod ddpm;
+mod dpm;
+mod edm;
+mod error;
+mod euler;
+mod flow;
+mod lcm;
+mod options;
+mod run;
+mod sigmas;
+mod unipc;
+
+pub use error::ConfigError;
+pub use run::{Run, Steps};
+
+use crate::math::Sampler;
+use options::Options;
+
+/// How a class is built.
+type Build = fn(&mut Options, &Run) -> Result<Sampler, ConfigError>;
+
+/// The schedulers that are supported.
+const BUILDERS: &[(&str, Build)] = &[
+    ("DDPMScheduler", ddpm::build),
+    ("DDIMScheduler", ddim::build),
+    ("DDIMInverseScheduler", ddim::build_inverse),
+    ("EulerDiscreteScheduler", euler::build),
+    ("EulerAncestralDiscreteScheduler", euler::build_ancestral),
+    ("HeunDiscreteScheduler", euler::build_heun),
+    ("DPMSolverMultistepScheduler", dpm::build),
+    ("UniPCMultistepScheduler", unipc::build),
+    ("LCMScheduler", lcm::build),
+    ("FlowMatchEulerDiscreteScheduler", flow::build_euler),
+    ("FlowMatchHeunDiscreteScheduler", flow::build_heun),
+    ("EDMEulerScheduler", edm::build_euler),
+    ("EDMDPMSolverMultistepScheduler", edm::build_dpm),
+];
+
+/// The names of the schedulers of diffusers that are supported.
+pub fn classes() -> impl Iterator<Item = &'static str> {
+    BUILDERS.iter().map(|(class, _)| *class)
+}
+
+impl Sampler {
+    /// The sampler that a `scheduler_config.json` of diffusers describes, for one run.
+    ///
+    /// Options of other schedulers are ignored, as diffusers does; misspelled ones are an error.
+    ///
+    /// # Errors
+    /// [`ConfigError`]: text that is not such a file, a scheduler or a value that is not supported, a run that the
+    /// scheduler cannot make.
+    pub fn from_diffusers_config(json: &str, run: &Run) -> Result<Self, ConfigError> {
+        let mut options = Options::parse(json)?;
+        let known = BUILDERS.iter().find(|(class, _)| *class == options.class());
+        let (_, build) = known.ok_or_else(|| ConfigError::Class { found: options.shown_class() })?;
+        let sampler = build(&mut options, run)?;
+        options.finish()?;
+        Ok(sampler)
+    }
+}

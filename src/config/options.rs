@@ -1,0 +1,247 @@
+//! The options of a `scheduler_config.json`, read one by one.
+//!
+//! **Theory.** Such a file is what Python's `json` writes: JSON, and beyond it the numbers `NaN`, `Infinity` and
+//! `-Infinity`. It holds the arguments of one class, `_class_name`; names that begin with an underscore are notes. Files
+//! in the wild carry arguments of other classes along (Stable Diffusion XL's Euler has `skip_prk_steps`), which diffusers
+//! ignores.
+//!
+//! **Practice.** Each option is taken out under its name; at the end nothing may remain but what is ignored. A name that
+//! no scheduler has is a mistake, and an error. `null` is Python's `None`: an option that was not given, a flag that is
+//! off.
+
+use super::error::ConfigError;
+use serde_json::{Map, Value};
+use std::fmt::Display;
+
+/// Every argument of every scheduler of diffusers 0.42.1.
+const ALL_NAMES: &str = "algorithm_type alpha_cum_end alpha_cum_start base_image_seq_len base_shift beta_end beta_schedule \
+    beta_start block_length clip_denoised clip_sample clip_sample_range correct_steps corrector_k corrector_order \
+    corrector_selection corrector_selection_tau corrector_steps disable_corrector dynamic_thresholding_ratio \
+    editing_threshold entropy_bound eps eta euler_at_final final_sigmas_type final_step_size_scale flow_shift gamma \
+    gamma_cum_end gamma_cum_start interpolation_type invert_sigmas lambda_min_clipped lower_order_final mask_token_id \
+    masking_schedule max_image_seq_len max_shift minimal_topk n_grid noise_mode noise_sampler_seed num_inference_steps \
+    num_policy_substeps num_train_timesteps num_vec_classes original_inference_steps predict_x0 prediction_type \
+    predictor_order rescale_betas_zero_snr rho s s_noise sample_max_value sampling_eps scale_factors scaler \
+    schedule_mode scheduler_type set_alpha_to_one set_alpha_to_zero shift shift_terminal sigma_data sigma_max sigma_min \
+    sigma_schedule skip_prk_steps snr snr_shift_scale solver_order solver_p solver_type stage_range stages steps_offset \
+    stochastic_sampling t_lim_ode t_lim_ode_below t_max t_min tail_step_multiplier tail_steps tau_func threshold \
+    thresholding time_shift_type timestep_scaling timestep_spacing timestep_type trained_betas tsr_k tsr_sigma \
+    upscale_mode use_beta_sigmas use_dynamic_shifting use_exponential_sigmas use_flow_sigmas use_karras_sigmas \
+    use_lu_lambdas variance_type";
+
+/// The most characters of a value that a message shows.
+const SHOWN: usize = 60;
+
+/// What was not asked for yet.
+#[derive(Debug)]
+pub(super) struct Options {
+    class: String,
+    rest: Map<String, Value>,
+}
+
+impl Options {
+    /// Reads the text and takes the name of the class.
+    pub(super) fn parse(json: &str) -> Result<Self, ConfigError> {
+        let json = json.trim_start_matches('\u{feff}');
+        let parsed = serde_json::from_str::<Value>(&quoted_numbers(json));
+        let value = parsed.map_err(|error| ConfigError::Json { reason: error.to_string() })?;
+        let Value::Object(mut rest) = value else {
+            return Err(ConfigError::Json {
+                reason: format!("expected an object of options, found {}", shown(&value)),
+            });
+        };
+        match rest.remove("_class_name") {
+            Some(Value::String(class)) => Ok(Self { class, rest }),
+            Some(other) => Err(wrong("_class_name", "a name in quotes", &other)),
+            None => Err(ConfigError::NoClass),
+        }
+    }
+
+    /// The scheduler's class.
+    pub(super) fn class(&self) -> &str {
+        &self.class
+    }
+
+    /// The same for a message.
+    pub(super) fn shown_class(&self) -> String {
+        short(&self.class)
+    }
+
+    /// Sets a flag, as if the file had it.
+    pub(super) fn set_flag(&mut self, name: &str, flag: bool) {
+        self.rest.insert(name.to_owned(), Value::Bool(flag));
+    }
+
+    /// Whether the option is there and not null.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.rest.get(name).is_some_and(|value| !value.is_null())
+    }
+
+    /// Whether the option is there and says this.
+    pub(super) fn says(&self, name: &str, text: &str) -> bool {
+        self.rest.get(name).and_then(Value::as_str) == Some(text)
+    }
+
+    fn take(&mut self, name: &str) -> Option<Value> {
+        self.rest.remove(name).filter(|value| !value.is_null())
+    }
+
+    /// A flag; null and 0 are off, as in Python.
+    pub(super) fn flag(&mut self, name: &str, default: bool) -> Result<bool, ConfigError> {
+        match self.rest.remove(name) {
+            None => Ok(default),
+            Some(Value::Bool(flag)) => Ok(flag),
+            Some(Value::Null) => Ok(false),
+            Some(Value::Number(number)) => Ok(number.as_f64() != Some(0.0)),
+            Some(other) => Err(wrong(name, "true or false", &other)),
+        }
+    }
+
+    /// A number, finite unless the file says otherwise.
+    pub(super) fn number(&mut self, name: &str, default: f64) -> Result<f64, ConfigError> {
+        Ok(self.optional_number(name)?.unwrap_or(default))
+    }
+
+    /// A number that may be missing.
+    pub(super) fn optional_number(&mut self, name: &str) -> Result<Option<f64>, ConfigError> {
+        self.take(name).map(|value| number(&value).ok_or_else(|| wrong(name, "a number", &value))).transpose()
+    }
+
+    /// A whole number, at least 0.
+    pub(super) fn count(&mut self, name: &str, default: usize) -> Result<usize, ConfigError> {
+        let Some(value) = self.take(name) else { return Ok(default) };
+        let whole = number(&value).filter(|x| *x >= 0.0 && x.fract() == 0.0 && *x <= f64::from(u32::MAX));
+        whole.map(|x| x as usize).ok_or_else(|| wrong(name, "a whole number from 0", &value))
+    }
+
+    /// A list of numbers.
+    pub(super) fn numbers(&mut self, name: &str) -> Result<Option<Vec<f64>>, ConfigError> {
+        let Some(value) = self.take(name) else { return Ok(None) };
+        let list = value.as_array().and_then(|list| list.iter().map(number).collect());
+        list.map(Some).ok_or_else(|| wrong(name, "a list of numbers", &value))
+    }
+
+    /// One of several names; `default` is what a missing one means.
+    pub(super) fn choice<T: Copy>(&mut self, name: &str, choices: &[(&str, T)], default: T) -> Result<T, ConfigError> {
+        let Some(value) = self.take(name) else { return Ok(default) };
+        let found = value.as_str().and_then(|text| choices.iter().find(|(known, _)| *known == text));
+        found.map(|(_, chosen)| *chosen).ok_or_else(|| {
+            let known: Vec<&str> = choices.iter().map(|(known, _)| *known).collect();
+            wrong(name, &known.join(", "), &value)
+        })
+    }
+
+    /// Refuses names that no scheduler has.
+    pub(super) fn finish(self) -> Result<(), ConfigError> {
+        let known = |name: &str| name.starts_with('_') || ALL_NAMES.split(' ').any(|known| known == name);
+        match self.rest.keys().find(|name| !known(name)) {
+            Some(option) => Err(ConfigError::UnknownOption { class: self.class, option: short(option) }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A number, or one of the three that JSON does not have.
+fn number(value: &Value) -> Option<f64> {
+    match value {
+        Value::Number(number) => number.as_f64(),
+        Value::String(text) => match text.as_str() {
+            "Infinity" => Some(f64::INFINITY),
+            "-Infinity" => Some(f64::NEG_INFINITY),
+            "NaN" => Some(f64::NAN),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// The error for a value that is not what was expected.
+pub(super) fn wrong(option: &str, expected: &str, found: &Value) -> ConfigError {
+    refused(option, expected, shown(found))
+}
+
+/// The same for a value that was understood, but cannot be used.
+pub(super) fn refused(option: &str, expected: impl Display, found: impl Display) -> ConfigError {
+    ConfigError::Value { option: option.to_owned(), expected: expected.to_string(), found: found.to_string() }
+}
+
+fn shown(value: &Value) -> String {
+    short(&value.to_string())
+}
+
+fn short(text: &str) -> String {
+    let mut shown: String = text.chars().take(SHOWN).collect();
+    if shown.len() < text.len() {
+        shown.push_str("..");
+    }
+    shown
+}
+
+/// Puts quotes around the numbers that Python writes and JSON does not have.
+fn quoted_numbers(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    let (mut rest, mut in_text) = (json, false);
+    while let Some(first) = rest.chars().next() {
+        let extra = ["-Infinity", "Infinity", "NaN"].into_iter().find(|word| !in_text && rest.starts_with(word));
+        let length = match (extra, first) {
+            (Some(word), _) => word.len(),
+            (None, '\\') if in_text => 1 + rest.chars().nth(1).map_or(0, char::len_utf8),
+            (None, _) => first.len_utf8(),
+        };
+        in_text ^= first == '"';
+        let (piece, after) = rest.split_at(length);
+        match extra {
+            Some(word) => out.extend(["\"", word, "\""]),
+            None => out.push_str(piece),
+        }
+        rest = after;
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_that_json_does_not_have() {
+        let text = r#"{"a": -Infinity, "b": [NaN, Infinity], "c": "say \"NaN\" \\", "d": 1}"#;
+        let expected = r#"{"a": "-Infinity", "b": ["NaN", "Infinity"], "c": "say \"NaN\" \\", "d": 1}"#;
+        assert_eq!(quoted_numbers(text), expected);
+        for odd in ["\"\\", "\\", "\"é\\é", "-Infinit", "NaNNaN"] {
+            let _ = quoted_numbers(odd);
+        }
+    }
+
+    #[test]
+    fn options_are_taken_by_type() {
+        let text = r#"{"_class_name": "X", "_note": 1, "beta_start": 1e-3, "clip_sample": null, "solver_order": 2.0,
+            "beta_schedule": "linear", "trained_betas": [0.1, 1], "lambda_min_clipped": -Infinity, "eta": 1}"#;
+        let mut options = Options::parse(text).unwrap();
+        assert_eq!(options.class(), "X");
+        assert_eq!(options.number("beta_start", 0.0), Ok(1e-3));
+        assert_eq!(options.number("beta_end", 0.5), Ok(0.5));
+        assert_eq!(options.flag("clip_sample", true), Ok(false));
+        assert_eq!(options.flag("thresholding", true), Ok(true));
+        assert_eq!(options.count("solver_order", 3), Ok(2));
+        assert_eq!(options.choice("beta_schedule", &[("cosine", 1), ("linear", 2)], 0), Ok(2));
+        assert_eq!(options.numbers("trained_betas"), Ok(Some(vec![0.1, 1.0])));
+        assert_eq!(options.number("lambda_min_clipped", 0.0), Ok(f64::NEG_INFINITY));
+        assert_eq!(options.finish(), Ok(())); // `eta` belongs to another class
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        let text = |result: Result<(), ConfigError>| result.unwrap_err().to_string();
+        let of = |json: &str| Options::parse(json).unwrap();
+        let class = r#"{"_class_name": "X", "beta_start": "low", "solver_order": -1, "beta_shcedule": "linear"}"#;
+        assert_eq!(text(of(class).number("beta_start", 0.0).map(drop)), "beta_start: expected a number, found \"low\"");
+        assert!(
+            text(of(class).count("solver_order", 1).map(drop)).ends_with("expected a whole number from 0, found -1")
+        );
+        assert_eq!(text(of(class).finish()), "X has no option `beta_shcedule`, nor has any other scheduler");
+        assert!(text(Options::parse("{}").map(drop)).contains("_class_name"));
+        assert!(text(Options::parse("[1").map(drop)).contains("JSON"));
+        assert!(text(Options::parse("[1]").map(drop)).contains("expected an object"));
+    }
+}

@@ -1,0 +1,229 @@
+//! loss: the weighted loss of each sample, their mean, and the gradient, in one pass over the tensors.
+//!
+//! **Theory.** [`LossRow`] says what is computed. The target is formed in registers, of the clean sample and the noise, and
+//! the noise may be drawn again from its key: a training step reads the prediction and the clean sample, and writes the
+//! gradient. Sums are trees of a fixed order, so a loss is the same from run to run, to the bit, and does not depend on the
+//! batch that its sample is in.
+//!
+//! **Practice.** A [`LossPlan`] is made once; recording it is a few calls on the caller's pass: no submit, no poll, no
+//! allocation, no upload. It takes two small dispatches after the pass over the tensors: the sample's sums, and their
+//! mean. The gradient needs a pass of its own only where it is 16-bit and its samples are not whole lanes of four.
+//!
+//! Host twin of `shaders/loss.wgsl`: [`reference()`].
+
+mod reference;
+
+pub use reference::{Batch, Losses, reference};
+
+use super::build::Draft;
+use super::context::Context;
+use super::error::{PlanError, RecordError};
+use super::finish::{Finish, Numbers};
+use super::kernel::{Drawing, Kernel};
+use super::map::{At, Second, Timesteps};
+use super::noise::NoiseKey;
+use super::op::{Op, SLOTS, loss as slots};
+use super::plan::Plan;
+use super::reduce::{Reduction, Words, chunks};
+use super::{Shape, Storage, Tensor};
+use crate::table::{Curve, LossRow, Penalty, Table};
+
+/// What the gradient is of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Of {
+    /// The sum of the samples' losses, each the mean over its elements.
+    #[default]
+    Sum,
+    /// The mean of the samples' losses: the gradient of the sum over the number of samples.
+    Mean,
+}
+
+/// What a [`LossPlan`] is made of.
+#[derive(Clone, Copy, Debug)]
+pub struct Loss<'a> {
+    /// A row for each timestep.
+    pub table: &'a Table<LossRow>,
+    /// What an error costs.
+    pub penalty: Penalty,
+    /// The batch.
+    pub shape: Shape,
+    /// Which row each sample uses.
+    pub timesteps: Timesteps<'a>,
+    /// The network's output.
+    pub prediction: Tensor<'a>,
+    /// The first of the two other inputs, if a row looks at it: the clean sample, or the noisy one.
+    pub in0: Option<Tensor<'a>>,
+    /// The second, if a row looks at it: the noise, given or drawn as for the noising, or the target.
+    pub in1: Option<Second<'a>>,
+    /// A seed and an index for each sample instead of the key's, where noise is drawn: four `u32` a sample, `[seed low, seed
+    /// high, sample low, sample high]`, without gaps; and the byte at which they begin.
+    pub seeds: Option<(&'a wgpu::Buffer, u64)>,
+    /// Where the loss of each sample goes: an `f32` each, from this byte of a buffer with usage STORAGE.
+    pub losses: (&'a wgpu::Buffer, u64),
+    /// Where their mean goes: one `f32`.
+    pub mean: Option<(&'a wgpu::Buffer, u64)>,
+    /// Where the gradient with respect to the prediction goes, and what it is of. It may be the very same elements as the
+    /// prediction.
+    pub gradient: Option<(Tensor<'a>, Of)>,
+}
+
+/// A loss that is ready to be recorded.
+#[derive(Debug)]
+pub struct LossPlan {
+    plan: Plan,
+}
+
+impl LossPlan {
+    /// Makes a plan.
+    ///
+    /// Cost: the first plan of a kind compiles two or three shaders; every plan uploads 16 bytes a row and allocates 4 bytes
+    /// a sample and 4 for each 4096 elements of it, up to 8 MiB.
+    ///
+    /// # Errors
+    /// [`PlanError`] says what is rejected.
+    pub fn new(context: &Context, loss: &Loss<'_>) -> Result<Self, PlanError> {
+        let table = loss.scaled();
+        let rows = table.rounded()?;
+        let kernel = loss.kernel(&rows);
+        let mut draft = Draft::new(context, &kernel)?;
+        loss.check(&kernel)?;
+        let written = [slots::GRADIENT, slots::KEPT].map(|slot| (slot, kernel.tensors[slot]));
+        let fused = draft.writes_while_reducing(&kernel);
+        let mut reduced = kernel.clone();
+        if !fused {
+            written.iter().for_each(|(slot, _)| reduced.tensors[*slot] = None);
+        }
+        draft.reduce(&loss.reduction(reduced))?;
+        if !fused {
+            draft.stream(&kernel)?;
+        }
+        Ok(Self { plan: draft.done() })
+    }
+
+    /// Records the loss into the caller's pass. Sets the pipeline and bind group 0. No heap allocation, no upload, no submit.
+    ///
+    /// # Errors
+    /// [`RecordError`]; then nothing has been recorded.
+    pub fn record(&self, pass: &mut wgpu::ComputePass<'_>, at: At) -> Result<(), RecordError> {
+        self.plan.record(pass, at)
+    }
+
+    /// Records the loss into a compute pass of its own.
+    ///
+    /// # Errors
+    /// As [`record`](Self::record).
+    pub fn encode(&self, encoder: &mut wgpu::CommandEncoder, at: At) -> Result<(), RecordError> {
+        self.plan.offsets(at)?;
+        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
+            label: Some("tweedie::Loss::pass"),
+            timestamp_writes: None,
+        });
+        self.record(&mut pass, at)
+    }
+
+    /// Dispatches of one recording.
+    pub fn dispatches(&self) -> usize {
+        self.plan.dispatches.len()
+    }
+
+    /// As [`MapPlan::set_key`](super::MapPlan::set_key).
+    ///
+    /// # Errors
+    /// [`RecordError`] for a plan that draws no noise, and a step that it does not have.
+    pub fn set_key(&self, queue: &wgpu::Queue, step: u32, key: NoiseKey) -> Result<(), RecordError> {
+        self.plan.set_key(queue, step, key)
+    }
+
+    /// For timesteps from a buffer: as [`MapPlan::status`](super::MapPlan::status).
+    pub fn status(&self) -> Option<&wgpu::Buffer> {
+        self.plan.status.as_ref()
+    }
+}
+
+impl<'a> Loss<'a> {
+    /// What the gradient is multiplied with beside the weight: 1, or 1 over the samples.
+    fn share(&self) -> f64 {
+        match self.gradient {
+            Some((_, Of::Mean)) => 1.0 / f64::from(self.shape.batch.max(1)),
+            _ => 1.0,
+        }
+    }
+
+    /// The rows with all that multiplies the gradient in their weight, so that it is rounded once.
+    fn scaled(&self) -> Table<LossRow> {
+        let factor = self.penalty.scale() * self.share() / f64::from(self.shape.elements.max(1));
+        let scale = |row: &LossRow| LossRow { weight: row.weight * factor, ..*row };
+        Table::with_holes(self.table.rows().iter().map(|row| row.as_ref().map(scale)))
+    }
+
+    fn kernel<'b>(&self, rows: &'b [Option<[f32; 4]>]) -> Kernel<'b>
+    where
+        'a: 'b,
+    {
+        let (given, drawn) = match self.in1 {
+            Some(Second::Given(tensor)) => (Some(tensor), None),
+            Some(Second::Drawn(drawn)) => (None, Some(drawn)),
+            None => (None, None),
+        };
+        let mut tensors = [None; SLOTS];
+        tensors[slots::PREDICTION] = Some(self.prediction);
+        tensors[slots::IN0] = self.in0;
+        tensors[slots::IN1] = given;
+        tensors[slots::GRADIENT] = self.gradient.map(|(tensor, _)| tensor);
+        tensors[slots::KEPT] = drawn.and_then(|drawn| drawn.keep);
+        let bend = self.penalty.bend();
+        let curve = match self.penalty.curve() {
+            Curve::Clamped => 0,
+            Curve::Rooted if bend > 0.0 => 1,
+            Curve::Rooted => 2,
+        };
+        Kernel {
+            rows: rows.iter().map(|row| row.as_ref().map(<[f32; 4]>::as_slice)).collect(),
+            drawn: drawn.map(Drawing::of),
+            seeds: drawn.and(self.seeds).map(|(buffer, offset)| Tensor::f32(buffer).at(offset)),
+            range: (bend as f32).min(f32::MAX),
+            ..Kernel::new(Op::Loss { curve }, self.shape, self.timesteps, tensors)
+        }
+    }
+
+    fn check(&self, kernel: &Kernel<'_>) -> Result<(), PlanError> {
+        let looked_at = |input: usize| {
+            let looks = |row: &Option<LossRow>| row.is_some_and(|row| row.inputs[input] != 0.0);
+            self.table.rows().iter().position(looks)
+        };
+        let missing = [("in0", 0, self.in0.is_none()), ("in1", 1, self.in1.is_none())];
+        for (what, input, absent) in missing {
+            if let Some(row) = looked_at(input).filter(|_| absent) {
+                return Err(PlanError::Missing { what, row });
+            }
+        }
+        let (one, all) = (Shape::new(1, 1), Shape::new(self.shape.batch, 1));
+        let losses = Tensor::f32(self.losses.0).at(self.losses.1);
+        kernel.check_apart("losses", &losses, all)?;
+        let Some((buffer, offset)) = self.mean else { return Ok(()) };
+        let mean = Tensor::f32(buffer).at(offset);
+        kernel.check_apart("mean", &mean, one)?;
+        let inside = losses.bytes(all).contains(&offset);
+        if mean.buffer == losses.buffer && inside {
+            return Err(PlanError::Overlap { output: "mean", other: "losses" });
+        }
+        Ok(())
+    }
+
+    fn reduction<'b>(&self, kernel: Kernel<'b>) -> Reduction<'b>
+    where
+        'a: 'b,
+    {
+        let parts = chunks(self.shape.elements);
+        let words = |(buffer, offset), count: u32| Words { buffer, offset, bytes: 4 * u64::from(count) };
+        Reduction {
+            kernel,
+            bytes: Storage::F32.bytes() * u64::from(parts),
+            digits: &[0],
+            finish: Finish::Total,
+            numbers: Numbers { parts, numbers: [(1.0 / self.share()) as f32, 0.0, 0.0, 0.0], ..Numbers::default() },
+            output: words(self.losses, self.shape.batch),
+            mean: self.mean.map(|mean| words(mean, 1)),
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! The front for training: what stands around the network in a training step.
+
+use crate::Error;
+use crate::gpu::{
+    At, Context, Drawn, Loss, LossPlan, Map, MapPlan, NoiseKey, Of, RecordError, Second, Shape, Tensor, TimestepDraw,
+    TimestepPlan, Timesteps,
+};
+use crate::math::{Given, Objective, Quantity, Schedule, TimestepDensity};
+use crate::noise::Perturbation;
+use crate::table::Penalty;
+
+/// Where a batch's timesteps come from.
+#[derive(Clone, Copy, Debug)]
+pub enum Times<'a> {
+    /// They lie in the buffer already.
+    Given,
+    /// Drawn on the GPU, anew in every step.
+    Drawn {
+        /// From which distribution, over the schedule's timesteps.
+        density: &'a TimestepDensity,
+        /// For a stratified draw, the samples of the whole batch, those of all devices together.
+        stratified: Option<u32>,
+    },
+}
+
+/// What a [`TrainingStep`] is made of.
+#[derive(Clone, Copy, Debug)]
+pub struct Training<'a> {
+    /// What the network is trained for: what it predicts, what the loss is on, and its weight.
+    pub objective: &'a Objective,
+    /// What an error costs.
+    pub penalty: Penalty,
+    /// The batch.
+    pub shape: Shape,
+    /// Seed, stream and first sample of the noise and the timesteps. Step `k` draws on stream `key.stream + k`.
+    pub key: NoiseKey,
+    /// How many steps may be recorded without setting a key: at least 1.
+    pub steps: u32,
+    /// What is added to the noise, and the elements of a channel.
+    pub perturbed: Option<(Perturbation, u32)>,
+    /// Where timesteps come from.
+    pub times: Times<'a>,
+    /// The timesteps, one `u32` a sample from the beginning of the buffer: the network reads them too.
+    pub timesteps: &'a wgpu::Buffer,
+    /// The clean sample.
+    pub x0: Tensor<'a>,
+    /// The noisy sample, which the network reads.
+    pub x_t: Tensor<'a>,
+    /// The network's output.
+    pub prediction: Tensor<'a>,
+    /// Where the gradient of the loss with respect to the prediction goes, and what it is of. It may be the prediction's
+    /// own elements.
+    pub gradient: (Tensor<'a>, Of),
+    /// Where the loss of each sample goes, an `f32` each.
+    pub losses: &'a wgpu::Buffer,
+    /// Where their mean goes, one `f32`.
+    pub mean: Option<&'a wgpu::Buffer>,
+}
+
+/// A training step without its network: timesteps, noise and the noisy sample before it, loss and gradient after it.
+///
+/// The target and the noise are never stored: the loss forms the target in registers and draws the same noise again. Before
+/// the network stand one pass over the tensors (1 read, 1 write) and a small dispatch for the timesteps, after it one pass
+/// (2 reads, 1 write) and two small ones that add up its sums. A sample's noise, timestep and loss depend on its key and
+/// global index alone, so a batch may be split over machines in any way.
+///
+/// ```
+/// use tweedie::gpu::{NoiseKey, Of};
+/// use tweedie::math::{Objective, TimestepDensity, Weight};
+/// use tweedie::table::Penalty;
+/// use tweedie::{Context, Quantity, Schedule, Shape, Tensor, Times, Training, TrainingStep, wgpu};
+///
+/// # fn run(context: &Context, encoder: &mut wgpu::CommandEncoder, t: &wgpu::Buffer, x0: &wgpu::Buffer, x_t: &wgpu::Buffer,
+/// #        prediction: &wgpu::Buffer, gradient: &wgpu::Buffer, losses: &wgpu::Buffer, network: impl Fn(&mut wgpu::ComputePass<'_>),
+/// #        backward: impl Fn(&mut wgpu::ComputePass<'_>)) -> Result<(), tweedie::Error> {
+/// let schedule = Schedule::cosine(1000)?;
+/// let objective = Objective::of(Quantity::V).weighted(Weight::MinSnr { gamma: 5.0 });
+/// let density = TimestepDensity::uniform(1000)?;
+/// let step = TrainingStep::new(context, &schedule, &Training {
+///     objective: &objective,
+///     penalty: Penalty::MSE,
+///     shape: Shape::new(64, 3 * 64 * 64),
+///     key: NoiseKey::seed(42),
+///     steps: 100,
+///     perturbed: None,
+///     times: Times::Drawn { density: &density, stratified: Some(64) },
+///     timesteps: t,
+///     x0: Tensor::f32(x0),
+///     x_t: Tensor::f32(x_t),
+///     prediction: Tensor::f32(prediction),
+///     gradient: (Tensor::f32(gradient), Of::Mean),
+///     losses,
+///     mean: None,
+/// })?;
+///
+/// let mut pass = encoder.begin_compute_pass(&Default::default());
+/// for k in 0..100 {
+///     // ... the next batch into x0 ...
+///     step.record_before(&mut pass, k)?; // t and x_t
+///     network(&mut pass);                // prediction
+///     step.record_after(&mut pass, k)?;  // losses and gradient
+///     backward(&mut pass);
+/// }
+/// # Ok(()) }
+/// ```
+#[derive(Debug)]
+pub struct TrainingStep {
+    draw: Option<TimestepPlan>,
+    noising: MapPlan,
+    loss: LossPlan,
+}
+
+impl TrainingStep {
+    /// Makes the plans.
+    ///
+    /// # Errors
+    /// [`Error::Loss`] where the objective has no value or no finite weight at a timestep: with drawn timesteps only if it is
+    /// ever drawn. [`Error::Plan`] for tensors that do not fit, [`Error::Times`] for a distribution over another number of
+    /// timesteps.
+    pub fn new(context: &Context, schedule: &Schedule, training: &Training<'_>) -> Result<Self, Error> {
+        let Training { shape, key, steps, timesteps, perturbed, .. } = *training;
+        let per_sample = Timesteps::per_sample(timesteps);
+        let noise = |sees_input: bool| {
+            let drawn = Drawn::new(key).steps(steps);
+            perturbed.map_or(drawn, |(by, channel)| {
+                let input = if sees_input { by.input } else { 0.0 };
+                drawn.perturbed(Perturbation { input, ..by }, channel)
+            })
+        };
+        let noising = schedule.rows_of(Quantity::Xt, None)?;
+        let noising = Map {
+            table: &noising,
+            shape,
+            timesteps: per_sample,
+            in0: Some(training.x0),
+            in1: Second::Drawn(noise(true)),
+            out0: training.x_t,
+            out1: None,
+        };
+        let table = training.table(schedule)?;
+        let loss = Loss {
+            table: &table,
+            penalty: training.penalty,
+            shape,
+            timesteps: per_sample,
+            prediction: training.prediction,
+            in0: Some(training.x0),
+            in1: Some(Second::Drawn(noise(false))),
+            seeds: None,
+            losses: (training.losses, 0),
+            mean: training.mean.map(|mean| (mean, 0)),
+            gradient: Some(training.gradient),
+        };
+        let draw = match training.times {
+            Times::Given => None,
+            Times::Drawn { density, stratified } => {
+                let (ends, batch, buffer, offset) = (density.ends(), shape.batch, timesteps, 0);
+                let draw = TimestepDraw { ends, batch, key, steps, stratified, buffer, offset };
+                Some(TimestepPlan::new(context, &draw)?)
+            }
+        };
+        Ok(Self { draw, noising: MapPlan::new(context, &noising)?, loss: LossPlan::new(context, &loss)? })
+    }
+
+    /// Records what comes before the network into the caller's pass: the timesteps, if they are drawn, and `x_t`.
+    ///
+    /// # Errors
+    /// [`RecordError::Step`]; then nothing has been recorded.
+    pub fn record_before(&self, pass: &mut wgpu::ComputePass<'_>, step: u32) -> Result<(), RecordError> {
+        if let Some(draw) = &self.draw {
+            draw.record(pass, step)?;
+        }
+        self.noising.record(pass, At::per_sample().step(step))
+    }
+
+    /// Records what comes after the network: the losses and the gradient.
+    ///
+    /// # Errors
+    /// [`RecordError::Step`]; then nothing has been recorded.
+    pub fn record_after(&self, pass: &mut wgpu::ComputePass<'_>, step: u32) -> Result<(), RecordError> {
+        self.loss.record(pass, At::per_sample().step(step))
+    }
+
+    /// Gives a step another key, stream included, through the caller's queue: it holds for whatever is submitted after this
+    /// call. For trainings longer than the plan's steps.
+    ///
+    /// # Errors
+    /// [`RecordError::Step`].
+    pub fn set_key(&self, queue: &wgpu::Queue, step: u32, key: NoiseKey) -> Result<(), RecordError> {
+        if let Some(draw) = &self.draw {
+            draw.set_key(queue, step, key)?;
+        }
+        self.noising.set_key(queue, step, key)?;
+        self.loss.set_key(queue, step, key)
+    }
+
+    /// Draws timesteps from another distribution from now on, through the caller's queue; see
+    /// [`LossSecondMoment`](crate::math::LossSecondMoment). Nothing happens where timesteps are given.
+    ///
+    /// # Errors
+    /// [`RecordError::Timesteps`] for a distribution over another number of timesteps.
+    pub fn set_density(&self, queue: &wgpu::Queue, density: &TimestepDensity) -> Result<(), RecordError> {
+        self.draw.as_ref().map_or(Ok(()), |draw| draw.set_ends(queue, density.ends()))
+    }
+
+    /// A buffer whose first `u32` counts the samples whose timestep was out of range or has no loss, over all steps since it
+    /// was last cleared; see [`MapPlan::status`].
+    pub fn status(&self) -> Option<&wgpu::Buffer> {
+        self.loss.status()
+    }
+}
+
+impl Training<'_> {
+    /// The rows of the loss. A timestep that is never drawn needs none.
+    fn table(&self, schedule: &Schedule) -> Result<crate::table::Table<crate::table::LossRow>, Error> {
+        let Times::Drawn { density, .. } = self.times else {
+            return Ok(schedule.loss(self.objective, Given::Pair)?);
+        };
+        if density.len() != schedule.len() {
+            return Err(Error::Times { expected: schedule.len(), found: density.len() });
+        }
+        let table = schedule.loss_where_defined(self.objective, Given::Pair)?;
+        let missing = (0..table.len()).find(|&t| table.row(t).is_none() && density.probability(t) > 0.0);
+        match missing {
+            Some(t) => Err(schedule
+                .loss_row(t, self.objective, Given::Pair)
+                .err()
+                .map_or(Error::Times { expected: schedule.len(), found: density.len() }, Error::Loss)),
+            None => Ok(table),
+        }
+    }
+}

@@ -1,0 +1,469 @@
+//! The loss kernel against its f64 twin and against torch: every penalty, storage and layout, sums and gradients.
+
+use crate::bed::{Bed, Dice, Layout, Placed, Stage, bed_with_binding_limit};
+use crate::support::{Vectors, cases, id};
+use tweedie::gpu::compare::{Comparison, Exact};
+use tweedie::gpu::loss::{Batch, Losses, reference};
+use tweedie::gpu::{At, Drawn, Loss, LossPlan, NoiseKey, Of, PlanError, Second, Shape, Storage, Tensor, Timesteps};
+use tweedie::table::{LossRow, Penalty, Table};
+
+pub const TESTS: &[crate::Test] = &[
+    ("losses::every_penalty_and_storage", every_penalty_and_storage),
+    ("losses::every_layout", every_layout),
+    ("losses::noise_drawn_again", noise_drawn_again),
+    ("losses::in_place_and_alone", in_place_and_alone),
+    ("losses::torch_to_one_part_in_a_million", torch_to_one_part_in_a_million),
+    ("losses::three_million_elements", three_million_elements),
+    ("losses::bit_identical_in_every_run_and_batch", bit_identical_in_every_run_and_batch),
+    ("losses::many_samples", many_samples),
+    ("losses::windows_of_a_small_binding_limit", windows_of_a_small_binding_limit),
+    ("losses::holes_and_numbers_that_are_none", holes_and_numbers_that_are_none),
+    ("losses::a_wrong_coefficient_fails", a_wrong_coefficient_fails),
+    ("losses::errors_name_what_was_found", errors_name_what_was_found),
+];
+
+/// A loss of f32: three roundings an element and one for each doubling of their number, of which most cancel; the vectors of
+/// torch are held to it too. Relative to what was added.
+const SUM: f64 = 1e-6;
+
+/// A gradient gathers the roundings of three coefficients and products, of a weight, and of a quotient and a root that may be
+/// off by 2.5 ULP each (WGSL); in units of a map's bound, which allows for four roundings.
+const ROUNDINGS: f64 = 3.0;
+
+#[derive(Clone, Debug)]
+struct Case {
+    shape: Shape,
+    layout: Layout,
+    gradient: Option<(Layout, Of)>,
+    penalty: Penalty,
+    drawn: bool,
+    seeds: bool,
+    per_sample: bool,
+    in_place: bool,
+    mean: bool,
+}
+
+impl Case {
+    fn new(batch: u32, elements: u32, storage: Storage) -> Self {
+        let layout = Layout::plain(storage);
+        Self {
+            shape: Shape::new(batch, elements),
+            layout,
+            gradient: Some((layout, Of::Sum)),
+            penalty: Penalty::MSE,
+            drawn: false,
+            seeds: false,
+            per_sample: true,
+            in_place: false,
+            mean: true,
+        }
+    }
+}
+
+fn penalties() -> [Penalty; 6] {
+    [
+        Penalty::MSE,
+        Penalty::L1,
+        Penalty::huber(0.8).expect("delta"),
+        Penalty::smooth_l1(0.5).expect("beta"),
+        Penalty::pseudo_huber(0.3).expect("c"),
+        Penalty::pseudo_huber(0.001).expect("c"),
+    ]
+}
+
+fn random_table(dice: &mut Dice) -> Table<LossRow> {
+    let mut number = || f64::from(dice.float()) + 0.1;
+    Table::new([(); 5].map(|()| LossRow { prediction: number(), inputs: [number(), number()], weight: 3.0 + number() }))
+}
+
+const KEY: NoiseKey = NoiseKey { seed: 77, stream: 2, first_sample: 0xffff_fffe };
+
+/// What a GPU made of a case.
+struct Ran {
+    losses: Vec<f32>,
+    mean: Option<f32>,
+    gradient: Option<Vec<f32>>,
+}
+
+/// Runs a case with one table, and compares with the twin of another.
+fn check_with(bed: &Bed, case: &Case, seed: u64, tamper: impl Fn(Table<LossRow>) -> Table<LossRow>) -> (bool, Ran) {
+    let mut dice = Dice(seed);
+    let shape = case.shape;
+    let table = random_table(&mut dice);
+    let mut stage = Stage::new(shape, false);
+    let mut input = |stage: &mut Stage, used: bool| {
+        used.then(|| {
+            let placed = stage.place(case.layout, false);
+            stage.fill(placed, || dice.float());
+            placed
+        })
+    };
+    let [prediction, in0, in1] = [true, true, !case.drawn].map(|used| input(&mut stage, used));
+    let (prediction, in0) = (prediction.expect("a prediction"), in0.expect("an input"));
+    let gradient = case.gradient.map(|(layout, of)| {
+        let placed = if case.in_place { prediction } else { stage.place(layout, false) };
+        (placed, of)
+    });
+    let buffers = stage.upload(bed);
+    let tensor = |p: Placed| Stage::tensor(&buffers, p);
+    let timesteps: Vec<u32> = (0..shape.batch).map(|i| if case.per_sample { (i * 3) % 5 } else { 2 }).collect();
+    let times = bed.gpu.upload("timesteps", bytemuck::cast_slice(&timesteps));
+    let ids: Vec<[u32; 4]> = (0..shape.batch).map(|i| [dice.word(), i, 9 + i, i & 1]).collect();
+    let seeds = bed.gpu.upload("seeds", bytemuck::cast_slice(&ids));
+    let results = bed.gpu.buffer("results", 4 * u64::from(shape.batch) + 8);
+    let tampered = tamper(table.clone());
+    let loss = Loss {
+        table: &tampered,
+        penalty: case.penalty,
+        shape,
+        timesteps: if case.per_sample { Timesteps::per_sample(&times) } else { Timesteps::Batch },
+        prediction: tensor(prediction),
+        in0: Some(tensor(in0)),
+        in1: Some(match in1 {
+            Some(in1) => Second::Given(tensor(in1)),
+            None => Second::Drawn(Drawn::new(KEY).steps(2)),
+        }),
+        seeds: case.seeds.then_some((&seeds, 0)),
+        losses: (&results, 4),
+        mean: case.mean.then_some((&results, 0)),
+        gradient: gradient.map(|(placed, of)| (tensor(placed), of)),
+    };
+    let plan = LossPlan::new(&bed.context, &loss).unwrap_or_else(|error| panic!("{error}: {case:?}"));
+    let at = At { timestep: (!case.per_sample).then_some(2), step: u32::from(case.drawn) };
+    bed.gpu.submit(|encoder| plan.encode(encoder, at)).expect("device").expect("recording");
+    let after: Vec<Vec<u8>> = buffers.iter().map(|buffer| bed.read(buffer)).collect();
+    let written: Vec<Placed> = gradient.iter().map(|(placed, _)| *placed).collect();
+    stage.assert_untouched(&after, &written, case);
+    let words = Storage::F32.decode(&bed.read(&results));
+    assert_eq!(words[shape.batch as usize + 1], 0.0, "beyond the results");
+    let ran = Ran {
+        losses: words[1..=shape.batch as usize].to_vec(),
+        mean: case.mean.then_some(words[0]),
+        gradient: gradient.map(|(placed, _)| stage.values_in(&after, placed).iter().map(|&x| x as f32).collect()),
+    };
+
+    let noise: Vec<f64> = (0..shape.batch as usize)
+        .flat_map(|i| {
+            let [low, high, index_low, index_high] = ids[i].map(u64::from);
+            let own = (low | high << 32, index_low | index_high << 32);
+            let (seed, index) = if case.seeds { own } else { (KEY.seed, KEY.first_sample + i as u64) };
+            tweedie::gpu::noise::normals(seed, KEY.stream + 1, index, shape.elements as usize)
+        })
+        .collect();
+    let [p, a] = [prediction, in0].map(|placed| stage.values(placed));
+    let b = in1.map_or(noise, |in1| stage.values(in1));
+    let batch = Batch { timesteps: &timesteps, elements: shape.elements as usize, prediction: &p, inputs: [&a, &b] };
+    let exact = reference(&table, case.penalty, &batch, case.gradient.map_or(Of::Sum, |(_, of)| of));
+    (agrees(case, &ran, &exact), ran)
+}
+
+fn agrees(case: &Case, ran: &Ran, exact: &Losses) -> bool {
+    let near = |found: f32, exact: &Exact| (f64::from(found) - exact.value).abs() <= SUM * exact.magnitude;
+    let losses = ran.losses.iter().zip(&exact.samples).all(|(found, exact)| near(*found, exact));
+    let mean = ran.mean.is_none_or(|found| near(found, &exact.mean));
+    let gradient = ran.gradient.as_ref().is_none_or(|found| {
+        let storage = case.gradient.map_or(Storage::F32, |(layout, _)| layout.storage);
+        let largest = exact.gradient.iter().map(|e| e.magnitude).fold(0.0, f64::max);
+        // A drawn normal moves the gradient by as much as the error does.
+        let mut comparison = Comparison::new(storage).with_noise(if case.drawn { 5.0 * largest } else { 0.0 });
+        let widen = |e: &Exact| Exact { magnitude: e.magnitude * ROUNDINGS, ..*e };
+        comparison.add_all(found, &exact.gradient.iter().map(widen).collect::<Vec<_>>());
+        comparison.passes()
+    });
+    losses && mean && gradient
+}
+
+#[track_caller]
+fn assert_passes(bed: &Bed, case: &Case, seed: u64) -> Ran {
+    let (agrees, ran) = check_with(bed, case, seed, |table| table);
+    assert!(agrees, "{case:?}: losses {:?}..., mean {:?}", &ran.losses[..ran.losses.len().min(4)], ran.mean);
+    ran
+}
+
+fn every_penalty_and_storage(bed: &Bed) {
+    for (i, (batch, elements)) in [(1, 1), (3, 2), (5, 63), (2, 1024), (3, 4097), (2, 9000)].into_iter().enumerate() {
+        for storage in Storage::ALL {
+            for (j, penalty) in penalties().into_iter().enumerate() {
+                let of = [Of::Sum, Of::Mean][(i + j) % 2];
+                let case = Case { penalty, per_sample: j % 2 == 0, ..Case::new(batch, elements, storage) };
+                let gradient = (i + j) % 3 > 0;
+                let gradient = gradient.then_some((case.layout, of));
+                assert_passes(bed, &Case { gradient, ..case }, (10 * i + j) as u64);
+            }
+        }
+    }
+}
+
+fn every_layout(bed: &Bed) {
+    let mut dice = Dice(21);
+    for storage in Storage::ALL {
+        for (batch, elements) in [(3, 64), (4, 63), (3, 5), (2, 8191)] {
+            for _ in 0..3 {
+                let mut layout = |storage| Layout { storage, before: dice.below(6), gap: dice.below(5) };
+                let case = Case::new(batch, elements, storage);
+                let target = Storage::ALL[(batch as usize + elements as usize) % 3];
+                let gradient = Some((layout(target), Of::Mean));
+                assert_passes(bed, &Case { layout: layout(storage), gradient, ..case }, u64::from(elements));
+            }
+        }
+    }
+}
+
+fn noise_drawn_again(bed: &Bed) {
+    for elements in [64, 63, 5000] {
+        for storage in [Storage::F32, Storage::Bf16] {
+            let case = Case { drawn: true, ..Case::new(4, elements, storage) };
+            assert_passes(bed, &case, 31);
+            assert_passes(bed, &Case { seeds: true, ..case.clone() }, 32);
+            assert_passes(bed, &Case { per_sample: false, ..case }, 33);
+        }
+    }
+}
+
+fn in_place_and_alone(bed: &Bed) {
+    for (elements, storage) in [(64, Storage::F16), (63, Storage::Bf16), (63, Storage::F32), (4099, Storage::F32)] {
+        let case = Case::new(3, elements, storage);
+        assert_passes(bed, &Case { in_place: true, ..case.clone() }, 41);
+        assert_passes(bed, &Case { gradient: None, mean: false, ..case }, 42);
+    }
+}
+
+fn difference() -> Table<LossRow> {
+    Table::new([LossRow { prediction: 1.0, inputs: [0.0, -1.0], weight: 1.0 }])
+}
+
+/// The loss and the gradient of `prediction - target`.
+fn plain(bed: &Bed, penalty: Penalty, batch: u32, prediction: &[f32], target: &[f32]) -> (Vec<f32>, Vec<f32>) {
+    let [p, t] = [prediction, target].map(|values| bed.gpu.upload("test", bytemuck::cast_slice(values)));
+    let losses = bed.gpu.buffer("losses", 4 * u64::from(batch));
+    let gradient = bed.gpu.buffer("gradient", 4 * prediction.len() as u64);
+    let loss = Loss {
+        table: &difference(),
+        penalty,
+        shape: Shape::new(batch, prediction.len() as u32 / batch),
+        timesteps: Timesteps::Batch,
+        prediction: Tensor::f32(&p),
+        in0: None,
+        in1: Some(Second::Given(Tensor::f32(&t))),
+        seeds: None,
+        losses: (&losses, 0),
+        mean: None,
+        gradient: Some((Tensor::f32(&gradient), Of::Sum)),
+    };
+    let plan = LossPlan::new(&bed.context, &loss).expect("plan");
+    bed.gpu.submit(|encoder| plan.encode(encoder, At::timestep(0))).expect("device").expect("recording");
+    [&losses, &gradient].map(|buffer| Storage::F32.decode(&bed.read(buffer))).into()
+}
+
+/// The penalty that a tensor of the vectors is named after.
+fn named(name: &str) -> Option<Penalty> {
+    let number = |text: &str| text.parse::<f64>().ok();
+    let huber = name.strip_prefix("huber_delta").and_then(number).map(Penalty::huber);
+    let smooth = name.strip_prefix("smooth_l1_beta").and_then(number).map(Penalty::smooth_l1);
+    let pseudo = name.strip_prefix("pseudo_huber_c").and_then(number).map(Penalty::pseudo_huber);
+    match name {
+        "mse" => Some(Penalty::MSE),
+        "l1" => Some(Penalty::L1),
+        _ => huber.or(smooth).or(pseudo).and_then(Result::ok),
+    }
+}
+
+/// As the vectors say: relative to the largest gradient.
+const GRADIENT: f64 = 4e-7;
+
+fn torch_to_one_part_in_a_million(bed: &Bed) {
+    for name in ["D_losses_normal_5x3x7x9", "D_losses_extreme_6x40"] {
+        let case = cases("D").into_iter().find(|case| id(case) == name).expect("the case");
+        let file = Vectors::load(name);
+        let batch = case["config"]["shape"][0].as_u64().expect("a shape") as u32;
+        let [prediction, target] =
+            ["pred", "target"].map(|name| file.f64(name).iter().map(|&x| x as f32).collect::<Vec<_>>());
+        let names = case["tensors"].as_object().expect("tensors").keys();
+        let mut seen = 0;
+        for (tensor, penalty) in names.filter_map(|name| Some((name, named(name)?))) {
+            let (losses, gradient) = plain(bed, penalty, batch, &prediction, &target);
+            for (found, exact) in losses.iter().zip(file.f64(tensor)) {
+                assert!((f64::from(*found) - exact).abs() <= SUM * exact, "{name} {tensor}: {exact}, found {found}");
+            }
+            let exact = file.f64(&format!("grad_{tensor}"));
+            let largest = exact.iter().fold(0f64, |most, x| most.max(x.abs()));
+            for (found, exact) in gradient.iter().zip(exact) {
+                let error = (f64::from(*found) - exact).abs();
+                assert!(error <= GRADIENT * largest, "{name} grad_{tensor}: {exact}, found {found}");
+            }
+            seen += 1;
+        }
+        assert!(seen >= 5, "{seen} penalties");
+    }
+}
+
+/// The inputs are a rule: `((mul*i + add) mod 2^32 >> 8) * 2^-23 - 1`.
+fn three_million_elements(bed: &Bed) {
+    let name = "D_losses_big_3x1000003";
+    let case = cases("D").into_iter().find(|case| id(case) == name).expect("the case");
+    let ruled = |tensor: &str| -> Vec<f32> {
+        let rule = &case["config"]["input_rule"][tensor];
+        let number = |key: &str| rule[key].as_u64().expect("a number") as u32;
+        let word = |i: u32| number("mul").wrapping_mul(i).wrapping_add(number("add")) >> 8;
+        (0..3 * 1_000_003).map(|i| word(i) as f32 / 2f32.powi(23) - 1.0).collect()
+    };
+    let (prediction, target, file) = (ruled("pred"), ruled("target"), Vectors::load(name));
+    let mut worst = 0f64;
+    for tensor in case["tensors"].as_object().expect("tensors").keys() {
+        let (losses, _) = plain(bed, named(tensor).expect("a penalty"), 3, &prediction, &target);
+        for (found, exact) in losses.iter().zip(file.f64(tensor)) {
+            let error = (f64::from(*found) / exact - 1.0).abs();
+            assert!(error <= SUM, "{tensor}: {exact}, found {found}");
+            worst = worst.max(error);
+        }
+    }
+    println!("losses of a million elements: worst relative error {worst:.1e}");
+}
+
+fn bits(values: &[f32]) -> Vec<u32> {
+    values.iter().map(|x| x.to_bits()).collect()
+}
+
+fn bit_identical_in_every_run_and_batch(bed: &Bed) {
+    for elements in [40, 63, 20_001] {
+        let mut dice = Dice(51);
+        let mut values = || (0..4 * elements).map(|_| dice.float()).collect::<Vec<f32>>();
+        let (prediction, target) = (values(), values());
+        let penalty = Penalty::pseudo_huber(0.1).expect("c");
+        let whole = plain(bed, penalty, 4, &prediction, &target).0;
+        assert_eq!(bits(&plain(bed, penalty, 4, &prediction, &target).0), bits(&whole));
+        for (first, batch) in [(0, 1), (2, 2), (3, 1)] {
+            let part = first * elements..(first + batch) * elements;
+            let found = plain(bed, penalty, batch as u32, &prediction[part.clone()], &target[part]).0;
+            assert_eq!(bits(&found), bits(&whole[first..first + batch]), "{batch} x {elements} from {first}");
+        }
+    }
+}
+
+/// More samples than a dimension has workgroups.
+fn many_samples(bed: &Bed) {
+    assert_passes(bed, &Case::new(66_000, 4, Storage::F32), 61);
+    assert_passes(bed, &Case { gradient: None, ..Case::new(66_000, 1, Storage::Bf16) }, 62);
+}
+
+fn windows_of_a_small_binding_limit(bed: &Bed) {
+    let small = bed_with_binding_limit(bed, 64 << 10);
+    for (batch, elements) in [(40, 1000), (3, 50_001), (2, 65_536)] {
+        for storage in [Storage::F32, Storage::F16] {
+            let case = Case { gradient: None, ..Case::new(batch, elements, storage) };
+            let case = Case { gradient: Some((case.layout, Of::Mean)), ..case };
+            let parts = assert_passes(&small, &case, 71);
+            let whole = assert_passes(bed, &case, 71);
+            assert_eq!(bits(&parts.losses), bits(&whole.losses), "windows change nothing: {case:?}");
+        }
+    }
+}
+
+fn holes_and_numbers_that_are_none(bed: &Bed) {
+    let row = LossRow { prediction: 1.0, inputs: [0.0, -1.0], weight: 2.0 };
+    let table = Table::with_holes([Some(row), None]);
+    for (elements, storage) in [(4usize, Storage::F32), (5, Storage::F32), (5, Storage::Bf16), (5000, Storage::F32)] {
+        let batch = 5;
+        let mut values = vec![1.0f32; batch * elements];
+        values[3 * elements] = f32::NAN;
+        let p = bed.gpu.upload("p", &storage.encode(&values));
+        let t = bed.gpu.upload("t", &storage.encode(&vec![0.0; batch * elements]));
+        let times = bed.gpu.upload("timesteps", bytemuck::cast_slice(&[0u32, 1, 2, 0, 0]));
+        let losses = bed.gpu.buffer("losses", 20);
+        let gradient = bed.gpu.buffer("gradient", p.size());
+        for penalty in penalties() {
+            let loss = Loss {
+                table: &table,
+                penalty,
+                shape: Shape::new(batch as u32, elements as u32),
+                timesteps: Timesteps::per_sample(&times),
+                prediction: Tensor::new(&p, storage),
+                in0: None,
+                in1: Some(Second::Given(Tensor::new(&t, storage))),
+                seeds: None,
+                losses: (&losses, 0),
+                mean: None,
+                gradient: Some((Tensor::new(&gradient, storage), Of::Sum)),
+            };
+            let plan = LossPlan::new(&bed.context, &loss).expect("plan");
+            bed.gpu.submit(|encoder| plan.encode(encoder, At::per_sample())).expect("device").expect("recording");
+            let losses = Storage::F32.decode(&bed.read(&losses));
+            let nan: Vec<bool> = losses.iter().map(|loss| loss.is_nan()).collect();
+            assert_eq!(nan, [false, true, true, true, false], "{losses:?}");
+            assert!((f64::from(losses[0]) / (2.0 * penalty.cost(1.0)) - 1.0).abs() < SUM, "{losses:?}");
+            let gradient = storage.decode(&bed.read(&gradient));
+            let count = |sample: usize| {
+                gradient[sample * elements..(sample + 1) * elements].iter().filter(|x| x.is_nan()).count()
+            };
+            assert_eq!([0, 1, 2, 3, 4].map(count), [0, elements, elements, 1, 0], "{storage}, {elements}");
+            let status = bed.read(plan.status().expect("a count"));
+            assert_eq!(bytemuck::cast_slice::<u8, u32>(&status)[0], 2, "a hole and a timestep that is none");
+        }
+    }
+}
+
+/// The comparison sees every number of every row that is used.
+fn a_wrong_coefficient_fails(bed: &Bed) {
+    type Break = (&'static str, fn(&mut LossRow));
+    let breaks: [Break; 4] = [
+        ("prediction", |row| row.prediction *= 1.0001),
+        ("in0", |row| row.inputs[0] *= 1.0001),
+        ("in1", |row| row.inputs[1] *= 1.0001),
+        ("weight", |row| row.weight *= 1.0001),
+    ];
+    for gradient in [Some((Layout::plain(Storage::F32), Of::Sum)), None] {
+        let case = Case { gradient, ..Case::new(7, 200, Storage::F32) };
+        assert_passes(bed, &case, 81);
+        for (name, change) in breaks {
+            let (agrees, _) = check_with(bed, &case, 81, |table| {
+                let mut rows: Vec<LossRow> = table.rows().iter().map(|row| row.expect("no holes")).collect();
+                change(&mut rows[3]);
+                Table::new(rows)
+            });
+            assert!(!agrees, "{name} was not noticed");
+        }
+    }
+}
+
+fn errors_name_what_was_found(bed: &Bed) {
+    let tensors = [(); 3].map(|()| bed.gpu.buffer("tensor", 32));
+    let [p, t, results] = &tensors;
+    let table = difference();
+    let good = Loss {
+        table: &table,
+        penalty: Penalty::MSE,
+        shape: Shape::new(2, 4),
+        timesteps: Timesteps::Batch,
+        prediction: Tensor::f32(p),
+        in0: None,
+        in1: Some(Second::Given(Tensor::f32(t))),
+        seeds: None,
+        losses: (results, 0),
+        mean: Some((results, 8)),
+        gradient: Some((Tensor::f32(p), Of::Mean)),
+    };
+    let fails =
+        |loss: Loss<'_>| LossPlan::new(&bed.context, &loss).map(|_| ()).expect_err("a plan that cannot be made");
+    let second = Table::new([
+        LossRow { inputs: [0.0; 2], ..*table.row(0).expect("a row") },
+        LossRow { prediction: 1.0, inputs: [1.0, 0.0], weight: 1.0 },
+    ]);
+    assert_eq!(fails(Loss { in1: None, ..good }), PlanError::Missing { what: "in1", row: 0 });
+    assert_eq!(fails(Loss { table: &second, ..good }), PlanError::Missing { what: "in0", row: 1 });
+    assert_eq!(fails(Loss { table: &Table::new([]), ..good }), PlanError::EmptyTable);
+    assert_eq!(fails(Loss { shape: Shape::new(0, 4), ..good }), PlanError::EmptyShape { batch: 0, elements: 4 });
+    assert_eq!(
+        fails(Loss { mean: Some((results, 4)), ..good }),
+        PlanError::Overlap { output: "mean", other: "losses" }
+    );
+    assert_eq!(fails(Loss { losses: (t, 0), ..good }), PlanError::Overlap { output: "losses", other: "in1" });
+    let short = fails(Loss { losses: (results, 28), ..good });
+    assert_eq!(short, PlanError::BufferTooSmall { tensor: "losses", expected: 36, found: 32 });
+    let between = fails(Loss { mean: Some((results, 10)), ..good });
+    assert_eq!(between, PlanError::Offset { tensor: "mean", storage: Storage::F32, expected: 4, found: 10 });
+    let far = Table::new([LossRow { weight: 1e40, ..*table.row(0).expect("a row") }]);
+    assert!(matches!(fails(Loss { table: &far, ..good }), PlanError::Table(_)));
+    let plan = LossPlan::new(&bed.context, &good).expect("plan");
+    assert_eq!(plan.dispatches(), 3, "the tensors, the samples' sums, their mean");
+    bed.gpu.submit(|encoder| plan.encode(encoder, At::timestep(0))).expect("device").expect("recording");
+}

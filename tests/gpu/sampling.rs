@@ -1,0 +1,262 @@
+//! Sampling end to end: noise drawn on the GPU, a network whose best answer is known, every solver, and what comes out.
+//!
+//! No step is checked by itself here (see `steps`): a loop runs freely, and where it ends is held against its f64 twin,
+//! against the end of the differential equation, and against the distribution of the data.
+
+use crate::bed::{Bed, Dice};
+use crate::looped::Loop;
+use crate::solvers::{Case, Course, Wrong, cases, schedule};
+use crate::support::loops::deviation;
+use networks::Mixture;
+use std::cell::Cell;
+use tweedie::Quantity;
+use tweedie::error::SamplerError;
+use tweedie::gpu::NoiseKey;
+use tweedie::math::Sampler;
+use tweedie::math::sampler::Denoiser;
+use tweedie::table::StepRow;
+
+pub const TESTS: &[crate::Test] = &[
+    ("sampling::every_solver_ends_where_its_twin_does", every_solver_ends_where_its_twin_does),
+    ("sampling::a_wrong_coefficient_ends_elsewhere", a_wrong_coefficient_ends_elsewhere),
+    ("sampling::deterministic_solvers_end_where_the_ode_does", deterministic_solvers_end_where_the_ode_does),
+    ("sampling::every_solver_has_the_right_moments", every_solver_has_the_right_moments),
+    ("sampling::a_mixture_in_the_plane", a_mixture_in_the_plane),
+    ("sampling::a_set_of_pictures", a_set_of_pictures),
+    ("sampling::from_zero_terminal_snr", from_zero_terminal_snr),
+];
+
+/// The data of most tests: `N(MEAN, DEVIATION^2)` in every element.
+const MEAN: f32 = 0.5;
+const DEVIATION: f32 = 0.8;
+
+const KEY: NoiseKey = NoiseKey::seed(7).stream(3);
+
+/// How far a loop of a dozen calls may be from its twin: each call rounds about 5 times, half an epsilon (6e-8) of terms
+/// that add up to 4 in the scale of the data, and what is drawn may be off by 2e-6.
+const FREE_RUN: f64 = 12.0 * 5.0 * 6e-8 * 4.0;
+
+/// Standard errors by which a moment may miss: exceeded by one of 16,000.
+const SIGMAS: f64 = 4.0;
+
+fn gaussian(elements: usize) -> Mixture {
+    Mixture::gaussian(elements, MEAN, DEVIATION)
+}
+
+fn every_solver_ends_where_its_twin_does(bed: &Bed) {
+    let mixture = gaussian(37);
+    for case in cases() {
+        for &predicts in case.course.predictions() {
+            let sampler = case.sampler(&schedule(), predicts, 12);
+            let looped = Loop { sampler: &sampler, mixture: &mixture, predicts, batch: 5, key: KEY };
+            let apart = deviation(&looped.on_gpu(bed), &looped.in_f64());
+            assert!(apart < FREE_RUN, "{}, {predicts}: {apart:e}", case.name);
+        }
+    }
+}
+
+/// Each coefficient that a step uses, wrong by a hundredth in one call in the middle of the loop.
+fn a_wrong_coefficient_ends_elsewhere(bed: &Bed) {
+    const COEFFICIENTS: [fn(&mut StepRow) -> &mut f64; 8] = [
+        |row| &mut row.x0[0],
+        |row| &mut row.x0[1],
+        |row| &mut row.x,
+        |row| &mut row.p,
+        |row| &mut row.clean,
+        |row| &mut row.history[0],
+        |row| &mut row.history[1],
+        |row| &mut row.z,
+    ];
+    /// What does not change a sample by more than rounding does is not looked for (the boundary term of LCM).
+    const NEGLIGIBLE: f64 = 1e-4;
+    let (mixture, steps) = (gaussian(37), 12);
+    for case in cases() {
+        let predicts = case.course.predictions()[0];
+        let sampler = case.sampler(&schedule(), predicts, steps);
+        let looped = Loop { sampler: &sampler, mixture: &mixture, predicts, batch: 5, key: KEY };
+        let found = looped.on_gpu(bed);
+        let grid = case.course.grid(&schedule(), steps);
+        let mut changed = 0;
+        for coefficient in COEFFICIENTS {
+            let used = Cell::new(false);
+            let change = |row: &mut StepRow| {
+                used.set(coefficient(row).abs() > NEGLIGIBLE);
+                *coefficient(row) *= 1.01;
+            };
+            let wrong = Wrong { solver: &case.solver, call: sampler.calls().len() / 2, change };
+            let wrong = Sampler::new(&wrong, &grid, &Denoiser::new(predicts)).expect("a sampler");
+            if used.get() {
+                changed += 1;
+                let apart = deviation(&found, &Loop { sampler: &wrong, ..looped }.in_f64());
+                assert!(apart > FREE_RUN, "{}: {apart:e}", case.name);
+            }
+        }
+        assert!(changed >= 3, "{}", case.name);
+    }
+}
+
+/// The probability flow of Gaussian data moves every element along its quantile: it ends at
+/// `MEAN + DEVIATION/spread*(x - alpha*MEAN)`, with `spread` the deviation of `x` at the start.
+fn deterministic_solvers_end_where_the_ode_does(bed: &Bed) {
+    /// After 40 steps, of samples that spread over 5; for solvers of first and of higher order.
+    const LIMITS: [f64; 2] = [0.12, 0.02];
+    /// What twice the steps leave of the error: near half of it at least, for the last step is of first order in all.
+    const HALVED: f64 = 0.6;
+    let (mixture, mean, s) = (gaussian(37), f64::from(MEAN), f64::from(DEVIATION));
+    let error = |case: &Case, predicts: Quantity, steps: usize| {
+        let sampler = case.sampler(&schedule(), predicts, steps);
+        let looped = Loop { sampler: &sampler, mixture: &mixture, predicts, batch: 5, key: KEY };
+        let level = sampler.calls()[0].level;
+        let spread = (level.alpha() * s).hypot(level.sigma());
+        let end = |x: f64| mean + s / spread * (x - level.alpha() * mean);
+        let ends: Vec<f64> = looped.start().into_iter().map(end).collect();
+        deviation(&looped.on_gpu(bed), &ends)
+    };
+    for case in cases().into_iter().filter(|case| !case.draws()) {
+        let limit = LIMITS[usize::from(!case.first_order())];
+        for &predicts in case.course.predictions() {
+            let [coarse, fine] = [40, 80].map(|steps| error(&case, predicts, steps));
+            assert!(coarse < limit && fine < HALVED * coarse, "{}, {predicts}: {coarse:e}, {fine:e}", case.name);
+        }
+    }
+}
+
+/// Mean and variance of 65,536 elements are those that the loop must have; and those of the data, as steps get small.
+fn every_solver_has_the_right_moments(bed: &Bed) {
+    /// How far mean and variance may be from the data's after 1000 steps. That a loop starts from pure noise where some
+    /// signal should be (a hundredth) costs up to 0.010 of the mean, steps of first order cost 0.0105 of the variance.
+    const LEFT: f64 = 0.012;
+    let (mixture, one) = (gaussian(2048), gaussian(1));
+    for case in cases() {
+        let predicts = case.course.predictions()[0];
+        let sampler = case.sampler(&schedule(), predicts, 50);
+        let looped = Loop { sampler: &sampler, mixture: &mixture, predicts, batch: 32, key: KEY };
+        let found = looped.on_gpu(bed);
+        let law @ [mean, variance] = Loop { mixture: &one, ..looped }.law();
+        assert!(fits(&found, law), "{}: {:?}, expected {law:?}", case.name, moments(&found));
+        assert!(!fits(&found, [mean, 1.05 * variance]) && !fits(&found, [mean + 0.02, variance]), "{}", case.name);
+
+        let sampler = case.sampler(&schedule(), predicts, 1000);
+        let [mean, variance] = Loop { sampler: &sampler, mixture: &one, ..looped }.law();
+        let missed = [mean / f64::from(MEAN) - 1.0, variance / f64::from(DEVIATION).powi(2) - 1.0];
+        let right = missed.iter().all(|missed| missed.abs() < LEFT);
+        assert_eq!(right, !case.wants_consistency(), "{}: {missed:?}", case.name);
+    }
+}
+
+fn moments(values: &[f64]) -> [f64; 2] {
+    let n = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    [mean, values.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / n]
+}
+
+/// Whether the moments of independent Gaussian numbers are these, within their standard errors.
+fn fits(values: &[f64], [mean, variance]: [f64; 2]) -> bool {
+    let (n, found) = (values.len() as f64, moments(values));
+    let misses = [(found[0] - mean) / (variance / n).sqrt(), (found[1] / variance - 1.0) / (2.0 / n).sqrt()];
+    misses.iter().all(|miss| miss.abs() < SIGMAS)
+}
+
+/// Four unequal clouds of points: the energy distance from exact points is that of other exact points.
+fn a_mixture_in_the_plane(bed: &Bed) {
+    const POINTS: usize = 1024;
+    const FRESH: usize = 16;
+    let (means, weights) = ([1.0, 0.2, -0.8, 0.9, 0.1, -1.2, -1.1, -0.6], [0.4, 0.3, 0.2, 0.1]);
+    let mixture = Mixture::new(2, &means, &weights, CLOUD);
+    let mut dice = Dice(5);
+    let held_out = exact(&mixture, &mut dice, KEY.stream(1000), POINTS);
+    let within = mean_distance(&held_out, &held_out);
+    let distance = |set: &[Point]| 2.0 * mean_distance(&held_out, set) - within - mean_distance(set, set);
+    let fresh = (0..FRESH).map(|i| distance(&exact(&mixture, &mut dice, KEY.stream(1001 + i as u32), POINTS)));
+    let [mean, variance] = moments(&fresh.collect::<Vec<_>>());
+    let limit = mean + SIGMAS * variance.sqrt();
+    for case in cases() {
+        let predicts = case.course.predictions()[0];
+        let sampler = case.sampler(&schedule(), predicts, 50);
+        let looped = Loop { sampler: &sampler, mixture: &mixture, predicts, batch: POINTS as u32, key: KEY };
+        let found = distance(looped.on_gpu(bed).as_chunks().0);
+        assert_eq!(found < limit, !case.wants_consistency(), "{}: {found:e}, limit {limit:e}", case.name);
+    }
+}
+
+type Point = [f64; 2];
+
+/// The deviation of a cloud.
+const CLOUD: f32 = 0.2;
+
+/// Points of a mixture, drawn as its definition says.
+fn exact(mixture: &Mixture, dice: &mut Dice, key: NoiseKey, count: usize) -> Vec<Point> {
+    let (weights, means): (_, Vec<&[f32]>) = (mixture.weights(), mixture.means().collect());
+    let mut component = || {
+        let mut left = f64::from(dice.word()) / 2f64.powi(31);
+        let reached = |weight: &f64| {
+            left -= weight;
+            left < 0.0
+        };
+        means[weights.iter().position(reached).unwrap_or(0)]
+    };
+    let mut point = |z: &Point| {
+        let mean = component();
+        std::array::from_fn(|i| f64::from(mean[i]) + f64::from(CLOUD) * z[i])
+    };
+    key.reference(count, 2).as_chunks().0.iter().map(&mut point).collect()
+}
+
+/// The energy distance of two sets is made of three of these (Szekely & Rizzo 2013).
+fn mean_distance(a: &[Point], b: &[Point]) -> f64 {
+    let to_all = |p: &Point| b.iter().map(|q| ((p[0] - q[0]).powi(2) + (p[1] - q[1]).powi(2)).sqrt()).sum::<f64>();
+    a.iter().map(to_all).sum::<f64>() / (a.len() * b.len()) as f64
+}
+
+/// Every sample is a picture of the set, and each picture comes as often as the others.
+fn a_set_of_pictures(bed: &Bed) {
+    const PICTURES: usize = 4;
+    const SAMPLES: u32 = 256;
+    /// The last call's noise, 0.09 at most, is far less than what the pictures differ by, about 16: what is left is rounding.
+    const LANDED: f64 = 1e-5;
+    let mut dice = Dice(3);
+    let numbers: Vec<f32> = (0..PICTURES * 3 * 8 * 8).map(|_| 0.5 * dice.float()).collect();
+    let mixture = Mixture::pictures(3 * 8 * 8, &numbers);
+    let pictures: Vec<Vec<f64>> = mixture.means().map(|mean| mean.iter().map(|&x| f64::from(x)).collect()).collect();
+    for case in cases() {
+        let predicts = case.course.predictions()[0];
+        let sampler = case.sampler(&schedule(), predicts, 20);
+        let looped = Loop { sampler: &sampler, mixture: &mixture, predicts, batch: SAMPLES, key: KEY };
+        let mut counts = [0; PICTURES];
+        for sample in looped.on_gpu(bed).chunks(mixture.elements()) {
+            let reached = pictures.iter().position(|picture| deviation(sample, picture) < LANDED);
+            counts[reached.unwrap_or_else(|| panic!("{}: a sample that is no picture", case.name))] += 1;
+        }
+        let (expected, share) = (f64::from(SAMPLES) / PICTURES as f64, 1.0 / PICTURES as f64);
+        let limit = SIGMAS * (expected * (1.0 - share)).sqrt();
+        assert!(counts.iter().all(|&count| (f64::from(count) - expected).abs() < limit), "{}: {counts:?}", case.name);
+    }
+}
+
+/// From a level without any signal the first step is as good as any other, if the network predicts v or x0; epsilon says
+/// nothing there, and is refused.
+fn from_zero_terminal_snr(bed: &Bed) {
+    /// The start is exact here, so that nothing is left of the mean's error.
+    const MEAN_LEFT: f64 = 1e-3;
+    const VARIANCE_LEFT: f64 = 0.012;
+    let schedule = schedule().zero_terminal_snr().expect("a schedule");
+    let (mixture, one) = (gaussian(37), gaussian(1));
+    for case in cases().into_iter().filter(|case| case.course == Course::Preserving) {
+        for predicts in [Quantity::V, Quantity::X0] {
+            let sampler = case.sampler(&schedule, predicts, 12);
+            assert_eq!(sampler.calls()[0].level.alpha(), 0.0);
+            let looped = Loop { sampler: &sampler, mixture: &mixture, predicts, batch: 5, key: KEY };
+            let apart = deviation(&looped.on_gpu(bed), &looped.in_f64());
+            assert!(apart < FREE_RUN, "{}, {predicts}: {apart:e}", case.name);
+
+            let sampler = case.sampler(&schedule, predicts, 1000);
+            let [mean, variance] = Loop { sampler: &sampler, mixture: &one, ..looped }.law();
+            let missed = [mean / f64::from(MEAN) - 1.0, variance / f64::from(DEVIATION).powi(2) - 1.0];
+            let right = missed[0].abs() < MEAN_LEFT && missed[1].abs() < VARIANCE_LEFT;
+            assert_eq!(right, !case.wants_consistency(), "{}, {predicts}: {missed:?}", case.name);
+        }
+        let grid = case.course.grid(&schedule, 12);
+        let refused = Sampler::new(&case.solver, &grid, &Denoiser::new(Quantity::Epsilon));
+        assert!(matches!(refused, Err(SamplerError::Undefined { step: 0, .. })), "{}: {refused:?}", case.name);
+    }
+}
