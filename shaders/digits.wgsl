@@ -14,6 +14,13 @@ fn shift() -> u32 {
     return params.window.slots;
 }
 
+fn begin(invocation: u32) {
+    for (var bin = invocation; bin < BINS; bin += 256u) {
+        atomicStore(&counts[bin], 0u);
+    }
+    workgroupBarrier();
+}
+
 fn prepare(sample: u32) {
     if (shift() < 20u) {
         prefixes = vec2<u32>(atomicLoad(&scratch[sample * TALLY]), atomicLoad(&scratch[sample * TALLY + 1u]));

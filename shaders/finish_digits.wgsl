@@ -81,10 +81,9 @@ fn conclude(sample: u32, invocation: u32) {
             atomicStore(&scratch[bin], 0u);
             own += counts[i];
         }
-        // Bins above infinity's hold NaN alone.
-        if (finish.shift == 20u && invocation == 255u) {
-            unfit = counts[BINS_EACH - 1u];
-        }
+    }
+    if (invocation == 255u) {
+        unfit = select(0u, counts[BINS_EACH - 1u], finish.shift == 20u); // the last bin of the first digit is NaN's
     }
     let start = scan(invocation, own);
     let one_list = places[0].prefix == places[1].prefix;

@@ -2,6 +2,9 @@
 // `chunk_result` has the last word.
 var<private> mine: Sum;
 
+fn begin(invocation: u32) {
+}
+
 fn prepare(sample: u32) {
 }
 

@@ -5,6 +5,7 @@ const CHUNK = 4096u;
 @compute @workgroup_size(256, 1, 1)
 fn chunks(@builtin(local_invocation_id) local: vec3<u32>, @builtin(workgroup_id) group: vec3<u32>) {
     let sample = group.z * params.window.groups + group.y;
+    begin(local.x);
     if (sample < params.window.batch) {
         walk_chunk(sample, group.x * (CHUNK / 4u) + local.x);
     }

@@ -79,7 +79,7 @@ impl Context {
         Arc::clone(pipelines.entry(key).or_insert_with(|| Arc::new(self.compile(key))))
     }
 
-    /// The pipeline of a small kernel of its own: its name is also its entry point.
+    /// The pipeline of a small kernel of its own: its name is also its entry point. It finds workgroup memory as it is.
     pub(crate) fn small_pipeline(
         &self,
         name: &'static str,
@@ -88,7 +88,9 @@ impl Context {
     ) -> Arc<Pipeline> {
         let mut small = self.inner.small.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(small.entry(name).or_insert_with(|| {
-            let pipeline = self.assemble(&format!("tweedie::{name}"), &text(), bindings, name, &[]);
+            let options =
+                wgpu::PipelineCompilationOptions { zero_initialize_workgroup_memory: false, ..Default::default() };
+            let pipeline = self.assemble(&format!("tweedie::{name}"), &text(), bindings, name, options);
             Arc::new(pipeline)
         }))
     }
@@ -99,7 +101,7 @@ impl Context {
         text: &str,
         bindings: &[wgpu::BindGroupLayoutEntry],
         entry_point: &str,
-        constants: &[(&str, f64)],
+        compilation_options: wgpu::PipelineCompilationOptions<'_>,
     ) -> Pipeline {
         dump(entry_point, text);
         let device = self.device();
@@ -122,7 +124,7 @@ impl Context {
             layout: Some(&pipeline_layout),
             module: &module,
             entry_point: Some(entry_point),
-            compilation_options: wgpu::PipelineCompilationOptions { constants, ..Default::default() },
+            compilation_options,
             cache: None,
         });
         Pipeline { layout, pipeline }
@@ -137,7 +139,11 @@ impl Context {
         ];
         let constants: &[_] = if key.source.walk == Walk::Lanes { &tile } else { &[] };
         let label = format!("tweedie::{}", key.source.op.name());
-        self.assemble(&label, &text, &layout_entries(&key.source), key.source.walk.entry_point(), constants)
+        // Reductions write their workgroup memory before they read it. To have it cleared for them costs some compilers
+        // (FXC) half a minute.
+        let zero_initialize_workgroup_memory = !key.source.walk.reduces();
+        let options = wgpu::PipelineCompilationOptions { constants, zero_initialize_workgroup_memory };
+        self.assemble(&label, &text, &layout_entries(&key.source), key.source.walk.entry_point(), options)
     }
 
     /// A buffer with these bytes in it, padded to whole words.
