@@ -97,7 +97,10 @@ fn weight(findings: &Findings<'_>, choice: Quantity) -> Result<(Weight, String)>
 }
 
 fn why_predict(findings: &Findings<'_>, choice: Quantity, worst: &[Worst]) -> String {
-    let (noisiest, cleanest) = (findings.visited.first().unwrap_or(&0), findings.visited.last().unwrap_or(&0));
+    let way = match findings.visited[..] {
+        [noisiest, .., cleanest] => format!("On the way from t = {noisiest} to {cleanest}"),
+        _ => "In the one step".to_owned(),
+    };
     let cost = |it: &Worst| match it.factor.is_finite() {
         true => format!("{}% of {} (t = {})", short(it.factor), it.of, it.t),
         false => format!("no {} at all (t = {})", it.of, it.t),
@@ -106,7 +109,7 @@ fn why_predict(findings: &Findings<'_>, choice: Quantity, worst: &[Worst]) -> St
     let others = worst.iter().filter(|it| it.prediction != choice.name());
     let others: Vec<String> = others.map(|it| format!("{} {}", it.prediction, cost(it))).collect();
     format!(
-        "On the way from t = {noisiest} to {cleanest}, a prediction of {choice} that is 1% off is at worst off by {}; {}.",
+        "{way}, a prediction of {choice} that is 1% off is at worst off by {}; {}.",
         of(choice.name()),
         others.join(", ")
     )

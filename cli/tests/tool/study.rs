@@ -11,6 +11,7 @@ use std::fs;
 pub const TESTS: &[Test] = &[
     ("the_generated_picture", Needs::Adapter, generated_picture),
     ("an_npy_of_unit_variance_at_zero_terminal_snr", Needs::Adapter, unit_variance),
+    ("the_advice_follows_the_data", Needs::Adapter, advice),
     ("a_tensor_under_a_schedule_that_begins_without_noise", Needs::Adapter, clean_start),
     ("a_picture_under_one_timestep", Needs::Adapter, one_timestep),
     ("a_wrong_coefficient_is_noticed", Needs::Adapter, wrong_coefficient),
@@ -180,6 +181,35 @@ fn unit_variance() {
     );
     let reasons = study["advice"]["reasons"].to_string();
     assert!(reasons.contains("epsilon no x0 at all (t = 999)") && reasons.contains("min-snr would"), "{reasons}");
+}
+
+/// Beside data of small variance, the noise in v is what a network must mostly predict: x0 is better.
+fn advice() {
+    let folder = Folder::new();
+    let (mean, deviation) = (0.3f64, 0.05f64);
+    folder.write("small.npy", &npy("<f4", "(2,)", &singles(&[(mean - deviation) as f32, (mean + deviation) as f32])));
+    let study = study(&folder, "small.npy");
+    let abar = linear();
+    let worst = |cost: &dyn Fn(f64, f64) -> f64| {
+        (1..=20).map(|i| abar[50 * i - 1]).map(|abar| cost(abar.sqrt(), (1.0 - abar).sqrt())).fold(0.0, f64::max)
+    };
+    let v = |alpha: f64, sigma: f64| (alpha * alpha + (sigma * deviation).powi(2)).sqrt();
+    let expected = [
+        ("epsilon", worst(&|alpha, sigma| (sigma / alpha / deviation).max(1.0))),
+        ("x0", worst(&|alpha, sigma| (alpha / sigma * deviation).max(1.0))),
+        ("v", worst(&|alpha, sigma| (sigma / deviation).max(alpha) * v(alpha, sigma))),
+    ];
+    let found = study["advice"]["worst"].as_array().expect("costs");
+    assert_eq!(found.len(), expected.len());
+    for (found, (name, factor)) in found.iter().zip(expected) {
+        assert_eq!(found["prediction"], name);
+        assert_near(name, number(&found["factor"]), factor, VARIANCE);
+    }
+    assert_eq!(
+        (&study["advice"]["prediction"], &study["advice"]["weight"]),
+        (&"x0".into(), &"max-snr --gamma 1".into())
+    );
+    assert!(study["advice"]["reasons"].to_string().contains("Take 2*x - 1"));
 }
 
 fn clean_start() {
