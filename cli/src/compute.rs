@@ -7,7 +7,7 @@ use crate::tensor_writer::TensorWriter;
 use anyhow::anyhow;
 use clap::{Args, ValueEnum};
 use tweedie::gpu::map::reference;
-use tweedie::gpu::{At, Context, Drawn, Map, MapPlan, NoiseKey, PlanError, Second, Timesteps};
+use tweedie::gpu::{At, Context, Drawn, Map, MapPlan, NoiseKey, PlanError, Recordable, Second, Timesteps};
 use tweedie::headless::{Gpu, HeadlessError};
 use tweedie::table::Table;
 use tweedie::{Shape, Storage, Tensor};
@@ -77,7 +77,12 @@ impl Adapter {
 
     /// The bytes of a tensor, without the padding of its buffer.
     pub fn download(&self, buffer: &wgpu::Buffer, elements: u64) -> Outcome<Vec<u8>> {
-        let length = elements * self.storage.bytes();
+        self.download_as(self.storage, buffer, elements)
+    }
+
+    /// As [`download`](Self::download), of a tensor in another storage.
+    pub fn download_as(&self, storage: Storage, buffer: &wgpu::Buffer, elements: u64) -> Outcome<Vec<u8>> {
+        let length = elements * storage.bytes();
         let range = 0..length.next_multiple_of(4);
         let mut bytes = pollster::block_on(self.gpu.download(buffer, range)).map_err(gpu_failure)?;
         bytes.truncate(length as usize);
@@ -89,9 +94,11 @@ impl Adapter {
         self.gpu.queue.write_buffer(buffer, 0, &self.storage.encode(values));
     }
 
-    pub fn run(&self, plan: &MapPlan, at: At) -> Outcome {
-        let recorded = self.gpu.submit(|encoder| plan.encode(encoder, at)).map_err(gpu_failure)?;
-        recorded.map_err(|error| Failure::gpu(anyhow!(error)))
+    pub fn run(&self, plan: &dyn Recordable, at: At) -> Outcome {
+        let record = |encoder: &mut wgpu::CommandEncoder| {
+            plan.record(&mut encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default()), at)
+        };
+        self.gpu.submit(record).map_err(gpu_failure)?.map_err(|error| Failure::gpu(anyhow!(error)))
     }
 }
 
@@ -108,6 +115,15 @@ pub fn plan_failure(error: PlanError) -> Failure {
     match error {
         PlanError::Table(_) => Failure::input(anyhow!("schedule: {error}")),
         _ => Failure::gpu(anyhow!(error)),
+    }
+}
+
+/// A schedule or a quantity comes from the options, all else is between the tool and the adapter.
+pub fn front_failure(error: tweedie::Error) -> Failure {
+    match error {
+        tweedie::Error::Plan(error) => plan_failure(error),
+        tweedie::Error::Record(error) => Failure::gpu(anyhow!(error)),
+        _ => Failure::input(anyhow!(error)),
     }
 }
 
@@ -157,7 +173,7 @@ impl Values {
         match self {
             Values::Double(_) => Values::Double(values),
             Values::Stored(storage, _) => {
-                let mut bytes = storage.encode(&values.iter().map(|&value| value as f32).collect::<Vec<_>>());
+                let mut bytes = storage.encode(&narrow(&values));
                 bytes.truncate(values.len() * storage.bytes() as usize); // without the padding
                 Values::Stored(*storage, bytes)
             }
@@ -185,6 +201,11 @@ pub struct Outputs {
     pub out0: Values,
     pub out1: Option<Values>,
     pub noise: Option<Values>,
+}
+
+/// To the precision that arithmetic on the GPU has.
+pub fn narrow(values: &[f64]) -> Vec<f32> {
+    values.iter().map(|&x| x as f32).collect()
 }
 
 /// Bytes of a tensor that are on the GPU at once; a larger batch goes through in pieces, which does not change a result.
@@ -244,12 +265,17 @@ impl Adapter {
             |what: &str, n: usize| Failure::input(anyhow!("expected at most {} {what}, found {n}", u32::MAX));
         let elements = u32::try_from(elements).map_err(|_| too_large("elements in a sample", elements))?;
         u32::try_from(batch).map_err(|_| too_large("samples", batch))?;
-        let most = self.gpu.device.limits().max_buffer_size;
-        let sample = u64::from(elements) * self.storage.bytes();
-        if sample > most {
-            return Err(Failure::gpu(anyhow!("a sample takes {sample} bytes, and this adapter's buffers hold {most}")));
-        }
+        self.require_room("a sample", Shape::new(1, elements))?;
         Ok(elements)
+    }
+
+    /// Refuses what no buffer of the adapter can hold.
+    pub fn require_room(&self, what: &str, shape: Shape) -> Outcome {
+        let (found, most) = (shape.total() * self.storage.bytes(), self.gpu.device.limits().max_buffer_size);
+        if found <= most {
+            return Ok(());
+        }
+        Err(Failure::gpu(anyhow!("{what} takes {found} bytes, and this adapter's buffers hold {most}")))
     }
 
     /// How many samples go through at once.
@@ -273,13 +299,12 @@ impl Adapter {
     fn piece(&self, job: &Job<'_>, first: usize, samples: usize, elements: u32) -> Outcome<[Vec<u8>; 3]> {
         let shape = Shape::new(samples as u32, elements);
         let range = first * job.elements..(first + samples) * job.elements;
-        let narrow = |array: &Array| array.data[range.clone()].iter().map(|&x| x as f32).collect::<Vec<f32>>();
-        let in0 = self.upload("tweedie-cli::in0", &narrow(job.in0));
+        let in0 = self.upload("tweedie-cli::in0", &narrow(&job.in0.data[range.clone()]));
         let times = self.gpu.upload("tweedie-cli::t", bytemuck::cast_slice(&job.timesteps[first..first + samples]));
         let out = ["tweedie-cli::out0", "tweedie-cli::out1", "tweedie-cli::noise"]
             .map(|label| self.buffer(label, shape.total()));
         let given = match job.in1 {
-            Input::Given(array) => Some(self.upload("tweedie-cli::in1", &narrow(array))),
+            Input::Given(array) => Some(self.upload("tweedie-cli::in1", &narrow(&array.data[range]))),
             Input::Drawn(_) => None,
         };
         let in1 = match (&job.in1, &given) {

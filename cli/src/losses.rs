@@ -1,11 +1,12 @@
 //! Losses over whole tensors in memory, computed where `--on` says.
 
 use crate::array::Array;
-use crate::compute::{Engine, Values};
-use crate::report::{Failure, Outcome};
-use anyhow::anyhow;
+use crate::compute::{Adapter, Engine, Values, narrow, plan_failure};
+use crate::report::Outcome;
 use tweedie::gpu::loss::{Batch, Of, reference};
+use tweedie::gpu::{At, Loss, LossPlan, Second, Timesteps};
 use tweedie::table::{LossRow, Penalty, Table};
+use tweedie::{Shape, Storage};
 
 /// A loss of a batch.
 pub struct LossJob<'a> {
@@ -20,12 +21,12 @@ pub struct LossJob<'a> {
     pub of: Of,
 }
 
-/// What comes of it.
+/// What comes of it; on the GPU, sums are F32 whatever the storage.
 pub struct LossOutputs {
     /// The weighted mean of each sample.
-    pub samples: Vec<f64>,
+    pub samples: Values,
     /// Their mean.
-    pub mean: f64,
+    pub mean: Values,
     /// With respect to the prediction.
     pub gradient: Values,
 }
@@ -35,7 +36,7 @@ impl Engine {
     pub fn losses(&self, job: &LossJob<'_>) -> Outcome<LossOutputs> {
         match self {
             Engine::Cpu => Ok(on_cpu(job)),
-            Engine::Gpu(_) => Err(Failure::input(anyhow!("--on gpu: losses are computed with --on cpu only"))),
+            Engine::Gpu(adapter) => adapter.losses(job),
         }
     }
 }
@@ -49,8 +50,50 @@ fn on_cpu(job: &LossJob<'_>) -> LossOutputs {
     };
     let losses = reference(job.table, job.penalty, &batch, job.of);
     LossOutputs {
-        samples: losses.samples.iter().map(|loss| loss.value).collect(),
-        mean: losses.mean.value,
+        samples: Values::Double(losses.samples.iter().map(|loss| loss.value).collect()),
+        mean: Values::Double(vec![losses.mean.value]),
         gradient: Values::Double(losses.gradient.iter().map(|slope| slope.value).collect()),
+    }
+}
+
+impl Adapter {
+    /// The whole batch at once, because its mean is one number.
+    fn losses(&self, job: &LossJob<'_>) -> Outcome<LossOutputs> {
+        let batch = job.prediction.batch();
+        let shape = Shape::new(batch as u32, self.elements(batch, job.prediction.per_sample())?);
+        self.require_room("a tensor", shape)?;
+        let upload = |label: &str, array: &Array| -> Outcome<wgpu::Buffer> {
+            self.require_fit(array)?;
+            Ok(self.upload(label, &narrow(&array.data)))
+        };
+        let prediction = upload("tweedie-cli::prediction", job.prediction)?;
+        let input = |index: usize| job.inputs[index].map(|array| upload("tweedie-cli::input", array)).transpose();
+        let (in0, in1) = (input(0)?, input(1)?);
+        let times = self.gpu.upload("tweedie-cli::t", bytemuck::cast_slice(job.timesteps));
+        let [samples, mean] =
+            [u64::from(shape.batch), 1].map(|count| self.gpu.buffer("tweedie-cli::loss", Storage::F32.bytes() * count));
+        let gradient = self.buffer("tweedie-cli::gradient", shape.total());
+        let loss = Loss {
+            table: job.table,
+            penalty: job.penalty,
+            shape,
+            timesteps: Timesteps::per_sample(&times),
+            prediction: self.tensor(&prediction),
+            in0: in0.as_ref().map(|buffer| self.tensor(buffer)),
+            in1: in1.as_ref().map(|buffer| Second::Given(self.tensor(buffer))),
+            seeds: None,
+            losses: (&samples, 0),
+            mean: Some((&mean, 0)),
+            gradient: Some((self.tensor(&gradient), job.of)),
+        };
+        let plan = LossPlan::new(&self.context, &loss).map_err(plan_failure)?;
+        self.run(&plan, At::per_sample())?;
+        let read =
+            |storage, buffer, count| self.download_as(storage, buffer, count).map(|it| Values::Stored(storage, it));
+        Ok(LossOutputs {
+            samples: read(Storage::F32, &samples, shape.batch.into())?,
+            mean: read(Storage::F32, &mean, 1)?,
+            gradient: read(self.storage, &gradient, shape.total())?,
+        })
     }
 }

@@ -4,7 +4,7 @@
 
 use crate::report::{Failure, Outcome};
 use crate::sampler_build::build;
-use crate::sampler_choices::{Final, Placement, Predicted, ScaleName, SolverType, SpacingName, System, VarianceName};
+use crate::sampler_choices::{Final, Placement, ScaleName, SolverType, SpacingName, System, VarianceName};
 use crate::sampler_name::SamplerName;
 use crate::schedule_args::ScheduleArgs;
 use anyhow::{Context, Result, anyhow, bail};
@@ -51,14 +51,11 @@ pub struct SamplerArgs {
     #[arg(long, value_name = "N")]
     pub offset: Option<usize>,
 
-    /// What the network predicts: epsilon, x0, v, flow, score, or edm (the raw output of an EDM network)
+    /// What the network predicts: epsilon, x0, v, flow, score, or edm:D (the raw output of an EDM network
+    /// for data of standard deviation D, 0.5 if not said)
     /// [default: epsilon, or flow for the flow samplers]
-    #[arg(long, value_name = "QUANTITY", value_parser = Predicted::parse)]
-    pub prediction: Option<Predicted>,
-
-    /// edm: the standard deviation of the data [default: 0.5]
-    #[arg(long, value_name = "SIGMA", allow_negative_numbers = true)]
-    pub sigma_data: Option<f64>,
+    #[arg(long, value_name = "QUANTITY", value_parser = crate::commands::quantity)]
+    pub prediction: Option<Quantity>,
 
     /// What samples are: vp (alpha^2 + sigma^2 = 1), ve (alpha = 1) or flow (alpha = 1 - sigma) [default: ve for euler and
     /// heun, flow where the network predicts a flow, vp for the others]
@@ -236,7 +233,7 @@ impl SamplerArgs {
 
     /// Whether the options ask for rectified flow.
     pub fn is_flow(&self) -> bool {
-        self.scale == Some(ScaleName::Flow) || self.prediction == Some(Predicted::Quantity(Quantity::Flow))
+        self.scale == Some(ScaleName::Flow) || self.prediction == Some(Quantity::Flow)
     }
 
     fn refuse(&self, whom: &str, uses: impl Fn(&Given) -> bool) -> Result<()> {
@@ -254,7 +251,6 @@ impl SamplerArgs {
             one("--spacing", self.spacing.is_some(), UsedBy::Spaced),
             one("--offset", self.offset.is_some(), UsedBy::Spaced),
             one("--prediction", self.prediction.is_some(), UsedBy::All),
-            one("--sigma-data", self.sigma_data.is_some(), UsedBy::All),
             one("--scale", self.scale.is_some(), UsedBy::Sigmas),
             one("--sigmas", self.sigmas.is_some(), UsedBy::Sigmas),
             one("--sigma-min", self.sigma_min.is_some(), UsedBy::Sigmas),

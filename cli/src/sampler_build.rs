@@ -2,14 +2,14 @@
 
 use crate::report::{Failure, Outcome};
 use crate::sampler_args::SamplerArgs;
-use crate::sampler_choices::{Final, Placement, Predicted, ScaleName, SolverType, SpacingName, VarianceName};
+use crate::sampler_choices::{Final, Placement, ScaleName, SolverType, SpacingName, VarianceName};
 use crate::sampler_name::SamplerName as Name;
 use anyhow::{Result, anyhow, bail};
 use tweedie::config::Steps;
 use tweedie::error::SamplerError;
 use tweedie::math::sampler::{
-    Compat, Consistency, Corrector, Ddpm, Denoiser, DpmKind, DpmSolver, Estimate, FirstOrder, Grid, Heun, Prediction,
-    Sampler, Scale, Solver, UniPc, UniPcKind, UnseenChurn, Variance,
+    Compat, Consistency, Corrector, Ddpm, Denoiser, DpmKind, DpmSolver, Estimate, FirstOrder, Grid, Heun, Sampler,
+    Scale, Solver, UniPc, UniPcKind, UnseenChurn, Variance,
 };
 use tweedie::math::{NoiseLevel, Quantity, Schedule, Spacing, consistency_timesteps, flow, sigmas};
 use tweedie::table::Clip;
@@ -19,9 +19,6 @@ const KARRAS_RHO: f64 = 7.0;
 
 /// The shape of the beta distribution in diffusers.
 const BETA_SHAPE: f64 = 0.6;
-
-/// The standard deviation of the data in Karras et al. 2022.
-const SIGMA_DATA: f64 = 0.5;
 
 /// How many steps latent consistency models are distilled from.
 const ORIGINAL_STEPS: usize = 50;
@@ -33,13 +30,9 @@ pub fn build(arguments: &SamplerArgs, name: Name, schedule: &Schedule) -> Outcom
 }
 
 /// What the network predicts that the options describe.
-pub fn prediction(arguments: &SamplerArgs, name: Name) -> Prediction {
-    match arguments.prediction {
-        Some(Predicted::Quantity(quantity)) => quantity.into(),
-        Some(Predicted::Edm) => Prediction::Edm { sigma_data: arguments.sigma_data.unwrap_or(SIGMA_DATA) },
-        None if name.is_flow() || arguments.is_flow() => Quantity::Flow.into(),
-        None => Quantity::Epsilon.into(),
-    }
+pub fn prediction(arguments: &SamplerArgs, name: Name) -> Quantity {
+    let usual = if name.is_flow() || arguments.is_flow() { Quantity::Flow } else { Quantity::Epsilon };
+    arguments.prediction.unwrap_or(usual)
 }
 
 /// Options, with the defaults of the sampler that was named.
@@ -116,16 +109,12 @@ impl Plan<'_> {
         Ok(UniPc { kind, corrector, ..UniPc::new(self.arguments.order.unwrap_or(2)) })
     }
 
-    fn prediction(&self) -> Prediction {
+    fn prediction(&self) -> Quantity {
         prediction(self.arguments, self.name)
     }
 
     fn denoiser(&self) -> Result<Denoiser> {
         let arguments = self.arguments;
-        let edm = arguments.prediction == Some(Predicted::Edm);
-        if arguments.sigma_data.is_some() && !edm {
-            bail!("--sigma-data means something to --prediction edm alone");
-        }
         let most = arguments.threshold_max.unwrap_or(f64::INFINITY);
         let clip = match (arguments.clip, arguments.threshold) {
             (Some(range), _) => Clip::Range(range),
@@ -146,8 +135,8 @@ impl Plan<'_> {
             _ => ScaleName::Vp,
         };
         Ok(match (self.arguments.scale.unwrap_or(usual), self.prediction()) {
-            (ScaleName::Vp | ScaleName::Flow, Prediction::Edm { .. }) => bail!("--prediction edm needs --scale ve"),
-            (ScaleName::Ve, Prediction::Edm { sigma_data }) => Scale::Edm { sigma_data },
+            (ScaleName::Vp | ScaleName::Flow, Quantity::Edm(_)) => bail!("--prediction edm needs --scale ve"),
+            (ScaleName::Ve, Quantity::Edm(sigma_data)) => Scale::Edm(sigma_data),
             (ScaleName::Ve, _) => Scale::VarianceExploding,
             (ScaleName::Vp, _) => Scale::VariancePreserving,
             (ScaleName::Flow, _) => Scale::Flow,

@@ -1,7 +1,6 @@
 //! What the options of a sampler may be.
 
 use clap::ValueEnum;
-use tweedie::Quantity;
 
 /// A system whose numbers are wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -60,23 +59,6 @@ pub enum SolverType {
     Exact,
     Bh1,
     Bh2,
-}
-
-/// What a network predicts, on the command line.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Predicted {
-    Quantity(Quantity),
-    /// The raw output of a network with the preconditioning of Karras et al. 2022.
-    Edm,
-}
-
-impl Predicted {
-    pub fn parse(name: &str) -> Result<Self, String> {
-        if name.eq_ignore_ascii_case("edm") {
-            return Ok(Self::Edm);
-        }
-        crate::commands::quantity(name).map(Self::Quantity).map_err(|error| format!("{error}, or edm"))
-    }
 }
 
 /// How sigmas are placed between their ends.

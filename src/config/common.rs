@@ -3,7 +3,7 @@
 use super::error::ConfigError;
 use super::options::{Options, refused};
 use super::run::{Run, Steps};
-use crate::math::sampler::{Denoiser, Prediction};
+use crate::math::sampler::Denoiser;
 use crate::math::{MAX_STEPS, Quantity, Schedule, Spacing};
 use crate::table::Clip;
 
@@ -131,7 +131,7 @@ pub(super) fn prediction(options: &mut Options) -> Result<Quantity, ConfigError>
 pub(super) fn denoiser(
     options: &mut Options,
     run: &Run,
-    prediction: impl Into<Prediction>,
+    prediction: Quantity,
     clips: bool,
 ) -> Result<Denoiser, ConfigError> {
     let clip = clip(options, clips)?;

@@ -8,8 +8,8 @@ use super::euler::{churned_euler, log_time};
 use super::options::Options;
 use super::run::Run;
 use super::sigmas::{last, range};
-use crate::math::sampler::{Denoiser, Grid, Prediction, Sampler, Scale};
-use crate::math::sigmas;
+use crate::math::sampler::{Denoiser, Grid, Sampler, Scale};
+use crate::math::{Quantity, SigmaData, sigmas};
 use crate::table::Clip;
 
 /// The places of the paper: 80 to 0.002.
@@ -35,7 +35,7 @@ fn places(options: &mut Options, run: &Run, least: fn(&[f64], f64) -> f64) -> Re
     let [sigma_min, sigma_max] = range(options, ENDS)?;
     let rho = options.number("rho", 7.0)?;
     let karras = options.choice("sigma_schedule", &[("karras", true), ("exponential", false)], true)?;
-    let sigma_data = options.number("sigma_data", 0.5)?;
+    let sigma_data = SigmaData::new(options.number("sigma_data", 0.5)?)?;
     let list = match karras {
         true => sigmas::karras(n, sigma_min, sigma_max, rho)?,
         false if n == 1 && run.is_diffusers() => vec![sigma_min], // not the largest
@@ -43,7 +43,7 @@ fn places(options: &mut Options, run: &Run, least: fn(&[f64], f64) -> f64) -> Re
     };
     let told: Vec<f64> = list.iter().map(|&sigma| log_time(sigma)).collect();
     let end = last(options, least(&list, sigma_min))?;
-    let grid = Grid::of_sigmas(Scale::Edm { sigma_data }, &list, &told, end)?;
+    let grid = Grid::of_sigmas(Scale::Edm(sigma_data), &list, &told, end)?;
     let negated = options.choice("prediction_type", &[("epsilon", false), ("v_prediction", true)], false)?;
-    Ok((grid, Denoiser { negated, ..Denoiser::new(Prediction::Edm { sigma_data }) }))
+    Ok((grid, Denoiser { negated, ..Denoiser::new(Quantity::Edm(sigma_data)) }))
 }

@@ -44,8 +44,7 @@ impl Course {
             Self::Edm => {
                 let sigmas = sigmas::karras(steps, 0.002, 80.0, 7.0).expect("sigmas");
                 let told: Vec<f64> = sigmas.iter().map(|sigma| sigma.ln() / 4.0).collect();
-                let sigma_data = SigmaData::KARRAS.value();
-                Grid::of_sigmas(Scale::Edm { sigma_data }, &sigmas, &told, 0.0)
+                Grid::of_sigmas(Scale::Edm(SigmaData::KARRAS), &sigmas, &told, 0.0)
             }
             Self::Flow => {
                 let times = flow::times(steps, 1.0, 1.0 / steps as f64).expect("times");

@@ -86,7 +86,6 @@ proptest! {
         mut list in levels(),
         end in number(),
         sorted in any::<bool>(),
-        data in number(),
         churn in [number(), number(), number(), number()],
         quantity in quantity(),
         eta in number(),
@@ -96,13 +95,13 @@ proptest! {
             list.sort_by(|a, b| b.total_cmp(a));
         }
         let scales = [
-            Scale::VariancePreserving, Scale::VarianceExploding, Scale::Denoiser, Scale::Edm { sigma_data: data },
+            Scale::VariancePreserving, Scale::VarianceExploding, Scale::Denoiser, Scale::Edm(SigmaData::KARRAS),
             Scale::Flow,
         ];
         let [amount, least, most, scale] = churn;
         for found in scales.map(|scale| Grid::of_sigmas(scale, &list, &list, end)).into_iter().flatten() {
             check(&found, &Denoiser::new(quantity), eta, order);
-            check(&found, &Denoiser::new(Prediction::Edm { sigma_data: data }), eta, order);
+            check(&found, &Denoiser::new(Quantity::Edm(SigmaData::KARRAS)), eta, order);
             let churned = found.churned(&Churn { amount, least, most, scale }, |sigma| sigma);
             for grid in [churned, found.reversed()].iter().flatten() {
                 check(grid, &Denoiser::new(quantity), eta, order);

@@ -142,8 +142,8 @@ fn heun_is_the_mean_of_two_slopes() {
 fn edm_networks() {
     let list = sigmas::karras(8, 0.002, 80.0, 7.0).unwrap();
     let told: Vec<f64> = list.iter().map(|sigma| 0.25 * sigma.ln()).collect();
-    let grid = Grid::of_sigmas(Scale::Edm { sigma_data: 0.5 }, &list, &told, 0.0).unwrap();
-    let raw = Denoiser::new(Prediction::Edm { sigma_data: 0.5 });
+    let grid = Grid::of_sigmas(Scale::Edm(SigmaData::KARRAS), &list, &told, 0.0).unwrap();
+    let raw = Denoiser::new(Quantity::Edm(SigmaData::KARRAS));
     let sampler = Sampler::new(&DpmSolver::new(2), &grid, &raw).unwrap();
     let plain = Sampler::new(&DpmSolver::new(2), &grid, &Denoiser::new(Quantity::X0)).unwrap();
     let initial = start().initial.iter().map(|x| 80.0 * x).collect();

@@ -9,9 +9,11 @@ use crate::support::loops::{Inputs, Run, deviation, run};
 use tweedie::error::SamplerError;
 use tweedie::math::sampler::{
     Churn, Compat, Consistency, Corrector, Ddpm, Denoiser, DpmKind, DpmSolver, Estimate, FirstOrder, Form, Grid, Heun,
-    Prediction, Sampler, Scale, Solver, UniPc, UniPcKind, Variance,
+    Sampler, Scale, Solver, UniPc, UniPcKind, Variance,
 };
-use tweedie::math::{NoiseLevel, Quantity, Schedule, Sections, Spacing, consistency_timesteps, flow, sigmas};
+use tweedie::math::{
+    NoiseLevel, Quantity, Schedule, Sections, SigmaData, Spacing, consistency_timesteps, flow, sigmas,
+};
 use tweedie::table::Clip;
 
 /// Data of one dimension with a closed form for everything: `x0 ~ N(mean, spread^2)`.

@@ -19,7 +19,8 @@ use tweedie::{Quantity, Schedule};
 /// Reads `prediction` and what it should have been: `target`, or `x0` and `eps` (the clean samples and the noise), from which
 /// the target is formed. Also `t` (a timestep for each sample) or `sigma` (a noise level for each, with the signal at 1),
 /// where the target or the weight depends on it; and `x_t` where `target` is not what the network predicts. Writes `loss`
-/// (each sample's mean over its elements, weighted), `mean` (of the batch) and `grad` (with respect to `prediction`).
+/// (each sample's mean over its elements, weighted), `mean` (of the batch) and `grad` (with respect to `prediction`); of
+/// those, `--storage` is that of `grad` alone.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Loss {
     #[command(flatten)]
@@ -77,12 +78,13 @@ impl Loss {
             of: self.loss.grad_of,
         };
         let LossOutputs { samples, mean, gradient } = self.compute.open()?.losses(&job)?;
+        let told = mean.widened();
         let mut writer = TensorWriter::new();
-        writer.doubles("loss", &[samples.len()], &samples)?;
-        writer.doubles("mean", &[1], &[mean])?;
+        samples.write(&mut writer, "loss", &[timesteps.len()])?;
+        mean.write(&mut writer, "mean", &[1])?;
         gradient.write(&mut writer, "grad", &prediction.shape)?;
         writer.save(&self.files.out)?;
-        self.told(&prediction, &objective, mean, json)
+        self.told(&prediction, &objective, told[0], json)
     }
 
     fn told(&self, prediction: &Array, objective: &Objective, mean: f64, json: bool) -> Outcome {

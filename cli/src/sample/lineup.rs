@@ -8,8 +8,7 @@ use crate::sampler_name::SamplerName as Name;
 use crate::schedule_args::ScheduleArgs;
 use anyhow::anyhow;
 use tweedie::Quantity;
-use tweedie::math::SigmaData;
-use tweedie::math::sampler::{Prediction, Sampler};
+use tweedie::math::sampler::Sampler;
 use tweedie::table::Deviation;
 
 /// What can be asked for.
@@ -77,12 +76,7 @@ impl Entry {
                 sampler.calls().len()
             ));
         }
-        let predicts = match prediction(arguments, name) {
-            Prediction::Quantity(quantity) => quantity,
-            Prediction::Edm { sigma_data } => {
-                Quantity::Edm(SigmaData::new(sigma_data).map_err(|error| Failure::input(anyhow!(error)))?)
-            }
-        };
+        let predicts = prediction(arguments, name);
         Ok(Self { name, sampler, predicts })
     }
 }

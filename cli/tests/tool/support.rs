@@ -1,10 +1,12 @@
 //! Running the tool in a folder of its own, and the vectors it is held against.
 
 use crate::tensors::Tensors;
+use safetensors::Dtype;
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
+use tweedie::Storage;
 
 /// What a run left.
 #[derive(Debug)]
@@ -181,6 +183,39 @@ pub fn options(case: &Value) -> Option<String> {
         other => panic!("no options for {other}"),
     };
     Some(format!("{words} --train-timesteps {}", config["T"]))
+}
+
+/// Where a run computes, which decides the bound.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum On {
+    Cpu,
+    Gpu(Storage),
+}
+
+impl On {
+    pub fn options(self) -> String {
+        match self {
+            On::Cpu => "--on cpu".to_owned(),
+            On::Gpu(storage) => format!("--on gpu --storage {storage}"),
+        }
+    }
+
+    pub fn dtype(self) -> Dtype {
+        match self {
+            On::Cpu => Dtype::F64,
+            On::Gpu(Storage::F32) => Dtype::F32,
+            On::Gpu(Storage::F16) => Dtype::F16,
+            On::Gpu(Storage::Bf16) => Dtype::BF16,
+        }
+    }
+}
+
+/// Inputs that the vectors make by a rule: `((mul*i + add mod 2^32) >> 8) * 2^-23 - 1`, scaled.
+pub fn by_rule(rule: &Value, count: usize) -> Vec<f32> {
+    let word = |key: &str| rule[key].as_u64().expect("a word") as u32;
+    let (mul, add, scale) = (word("mul"), word("add"), rule["scale"].as_f64().expect("a scale"));
+    let value = |i: u32| ((f64::from(mul.wrapping_mul(i).wrapping_add(add) >> 8) / 8_388_608.0 - 1.0) * scale) as f32;
+    (0..count as u32).map(value).collect()
 }
 
 /// Whether a function that asserts fails.

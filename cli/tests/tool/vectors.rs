@@ -1,6 +1,6 @@
 //! `tweedie noise`, `convert` and `posterior` against the vectors of group B, with the manifest's bounds.
 
-use crate::support::{Folder, OUT, cases, id, load, options};
+use crate::support::{Folder, OUT, On, by_rule, cases, id, load, options};
 use crate::tensors::{Tensor, Tensors};
 use crate::{Needs, Test};
 use safetensors::Dtype;
@@ -21,31 +21,6 @@ pub const TESTS: &[Test] = &[
     ("a_wrong_schedule_is_noticed", Needs::Nothing, wrong_schedule),
     ("the_comparison_can_fail", Needs::Nothing, comparison_can_fail),
 ];
-
-/// Where a run computes, which decides the bound.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum On {
-    Cpu,
-    Gpu(Storage),
-}
-
-impl On {
-    fn options(self) -> String {
-        match self {
-            On::Cpu => "--on cpu".to_owned(),
-            On::Gpu(storage) => format!("--on gpu --storage {storage}"),
-        }
-    }
-
-    fn dtype(self) -> Dtype {
-        match self {
-            On::Cpu => Dtype::F64,
-            On::Gpu(Storage::F32) => Dtype::F32,
-            On::Gpu(Storage::F16) => Dtype::F16,
-            On::Gpu(Storage::Bf16) => Dtype::BF16,
-        }
-    }
-}
 
 /// The two coefficients of an output at a timestep; `None` where it does not exist.
 type Row = fn(&Schedule, usize) -> Option<[f64; 2]>;
@@ -402,14 +377,6 @@ fn comparison_can_fail() {
     assert!(fault(On::Gpu(Storage::Bf16), huge, f64::INFINITY, None));
     assert!(fault(On::Gpu(Storage::F32), row, 1.0 + 1e-6, Some(1.0)));
     assert!(fault(On::Cpu, row, 1.0 + 1e-12, Some(1.0)));
-}
-
-/// The case whose inputs are made by a rule: `((mul*i + add mod 2^32) >> 8) * 2^-23 - 1`, scaled.
-fn by_rule(rule: &Value, count: usize) -> Vec<f32> {
-    let word = |key: &str| rule[key].as_u64().expect("a word") as u32;
-    let (mul, add, scale) = (word("mul"), word("add"), rule["scale"].as_f64().expect("a scale"));
-    let value = |i: u32| ((f64::from(mul.wrapping_mul(i).wrapping_add(add) >> 8) / 8_388_608.0 - 1.0) * scale) as f32;
-    (0..count as u32).map(value).collect()
 }
 
 fn three_million_elements() {

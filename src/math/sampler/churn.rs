@@ -12,7 +12,7 @@
 //! diffusers asks the network before the noise is added and applies its answer after: [`UnseenChurn`].
 
 use super::transition::Transition;
-use super::{Call, Denoiser, Grid, Prediction, Solution, Solver, Step, check};
+use super::{Call, Denoiser, Grid, Solution, Solver, Step, check};
 use crate::error::SamplerError;
 use crate::math::{NoiseLevel, Quantity};
 
@@ -89,7 +89,7 @@ impl UnseenChurn {
         let (sigma, noise) = self.0.of(step.from.sigma(), steps);
         let raised = NoiseLevel::variance_exploding(sigma)?;
         let converted = match denoiser.prediction {
-            Prediction::Quantity(Quantity::V) => *step,
+            Quantity::V => *step,
             // The network's input was scaled for sigma, but what it predicts is read as if for the raised level.
             _ => Step { from: raised, ..*step },
         };

@@ -8,7 +8,7 @@
 //! **Practice.** A [`Grid`] is built once and checked once: every step goes towards clean (or, to invert, towards noise).
 
 use crate::error::SamplerError;
-use crate::math::{NoiseLevel, Schedule};
+use crate::math::{NoiseLevel, Schedule, SigmaData};
 
 /// One step of a grid, before a solver has said how it is made.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -38,10 +38,7 @@ pub enum Scale {
     /// `alpha = 1`; the network takes the sample as it is: a denoiser `D(x, sigma)`.
     Denoiser,
     /// `alpha = 1`; the network is given `x/sqrt(sigma^2 + sigma_data^2)` (Karras et al. 2022, table 1).
-    Edm {
-        /// The standard deviation of the data, 0.5 in the paper.
-        sigma_data: f64,
-    },
+    Edm(SigmaData),
     /// `alpha = 1 - sigma` for `sigma` in `0..=1`: rectified flow.
     Flow,
 }
@@ -59,7 +56,7 @@ impl Scale {
                 NoiseLevel::new(alpha, checked.sigma() * alpha)?
             }
             Self::Flow => NoiseLevel::rectified_flow(sigma)?,
-            Self::VarianceExploding | Self::Denoiser | Self::Edm { .. } => NoiseLevel::variance_exploding(sigma)?,
+            Self::VarianceExploding | Self::Denoiser | Self::Edm(_) => NoiseLevel::variance_exploding(sigma)?,
         })
     }
 
@@ -68,7 +65,7 @@ impl Scale {
     pub fn input(self, level: NoiseLevel) -> f64 {
         match self {
             Self::VarianceExploding => 1.0 / level.alpha().hypot(level.sigma()),
-            Self::Edm { sigma_data } => 1.0 / sigma_data.hypot(level.sigma()),
+            Self::Edm(sigma_data) => sigma_data.c_in(level),
             Self::VariancePreserving | Self::Denoiser | Self::Flow => 1.0,
         }
     }
@@ -176,9 +173,6 @@ impl Grid {
         if timesteps.len() != sigmas.len() {
             let (expected, found) = (sigmas.len(), timesteps.len());
             return Err(SamplerError::Lengths { what: "timesteps", expected, found });
-        }
-        if let Scale::Edm { sigma_data } = scale {
-            super::check::positive("sigma_data", sigma_data)?;
         }
         let levels = sigmas.iter().map(|&sigma| scale.level(sigma)).collect::<Result<Vec<_>, _>>()?;
         let targets = levels.iter().skip(1).copied().chain([scale.level(end)?]);

@@ -67,7 +67,7 @@ mod unipc;
 pub use churn::{Churn, UnseenChurn};
 pub use consistency::{Boundary, Consistency};
 pub use ddpm::{Ddpm, Variance};
-pub use denoiser::{Denoiser, Prediction};
+pub use denoiser::Denoiser;
 pub use dpm::{DpmKind, DpmSolver};
 pub use first_order::{Estimate, FirstOrder};
 pub use grid::{Grid, Scale, Step};
