@@ -3,7 +3,7 @@
 use crate::bed::{Bed, Dice, Layout, Placed, Stage, bed_with_binding_limit};
 use crate::support::{Vectors, cases, id};
 use tweedie::gpu::compare::{Comparison, Exact};
-use tweedie::gpu::loss::{Batch, Losses, reference};
+use tweedie::gpu::loss::{Batch, Losses, ROUNDINGS, reference};
 use tweedie::gpu::{At, Drawn, Loss, LossPlan, NoiseKey, Of, PlanError, Second, Shape, Storage, Tensor, Timesteps};
 use tweedie::table::{LossRow, Penalty, Table};
 
@@ -25,10 +25,6 @@ pub const TESTS: &[crate::Test] = &[
 /// A loss of f32: three roundings an element and one for each doubling of their number, of which most cancel; the vectors of
 /// torch are held to it too. Relative to what was added.
 const SUM: f64 = 1e-6;
-
-/// A gradient gathers the roundings of three coefficients and products, of a weight, and of a quotient and a root that may be
-/// off by 2.5 ULP each (WGSL); in units of a map's bound, which allows for four roundings.
-const ROUNDINGS: f64 = 3.0;
 
 #[derive(Clone, Debug)]
 struct Case {
