@@ -1,6 +1,7 @@
 // loss: what the error of a prediction costs, and its gradient; see `tweedie::table::LossRow` and `Curve`. The weight of a row
 // has the scale of the penalty in it, and what the gradient is a share of.
-// Host twin: `tweedie::gpu::loss`. The host writes CURVE for the plan; its bend is `params.window.range`.
+// Host twin: `tweedie::gpu::loss`. The host writes CURVE for the plan, whose bend is `params.window.range`, and KEPT: whether
+// the noise is written out.
 
 struct Row {
     m: vec4<f32>, // of the prediction and the two inputs in the error; the weight
@@ -13,7 +14,7 @@ fn row_at(sample: u32) -> Row {
 }
 
 fn needs(row: Row) -> u32 {
-    return select(0u, NEEDS_NOISE, row.m.z != 0.0) | select(0u, 2u, row.m.y != 0.0) | select(0u, 4u, row.m.x != 0.0);
+    return select(0u, NEEDS_NOISE, KEPT || row.m.z != 0.0) | select(0u, 2u, row.m.y != 0.0) | select(0u, 4u, row.m.x != 0.0);
 }
 
 // All steps of a plan draw on the streams that the host sets.

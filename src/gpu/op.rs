@@ -217,12 +217,13 @@ impl Op {
         }
     }
 
-    /// The text of the op itself, and what it must know of the plan.
-    pub fn text(self, masked: bool) -> String {
+    /// The text of the op itself, and what it must know of the plan: which tensors it `has`.
+    pub fn text(self, has: impl Fn(usize) -> bool) -> String {
         match self {
             Op::Map => include_str!("../../shaders/map.wgsl").to_owned(),
             Op::Step(variant) => {
                 let StepVariant { clip, deviation, depth, .. } = variant;
+                let masked = has(step::MASK);
                 format!(
                     "const CLIP = {clip}u;\nconst DEVIATION = {deviation}u;\nconst DEPTH = {depth}u;\n\
                      const MASKED = {masked};\n{STEP_ROW}{}",
@@ -231,7 +232,8 @@ impl Op {
             }
             Op::Spread => [STEP_ROW, include_str!("../../shaders/spread.wgsl")].concat(),
             Op::Loss { curve } => {
-                format!("const CURVE = {curve}u;\n{}", include_str!("../../shaders/loss.wgsl"))
+                let kept = has(loss::KEPT);
+                format!("const CURVE = {curve}u;\nconst KEPT = {kept};\n{}", include_str!("../../shaders/loss.wgsl"))
             }
             Op::Digits { .. } => [STEP_ROW, text::DIGIT, include_str!("../../shaders/digits.wgsl")].concat(),
         }

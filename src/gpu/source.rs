@@ -6,7 +6,7 @@
 
 use super::Storage;
 use super::glue::Glue;
-use super::op::{NEEDS_NOISE, Op, SLOTS, StepVariant, step};
+use super::op::{NEEDS_NOISE, Op, SLOTS, StepVariant};
 
 /// The ways to walk over tensors; see the shader of the same name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -185,7 +185,7 @@ impl Source {
         });
         let glue = Glue { source: self };
         glue.declarations(&mut text);
-        text.push_str(&self.op.text(self.masked()));
+        text.push_str(&self.op.text(|slot| self.operand(slot) != Operand::Absent));
         glue.functions(&mut text);
         if self.walk.reduces() {
             text.extend(self.op.reduction().iter().copied());
@@ -194,11 +194,6 @@ impl Source {
         }
         text.push_str(self.walk.text());
         text
-    }
-
-    /// Whether a region of the sample is known.
-    pub fn masked(&self) -> bool {
-        matches!(self.op, Op::Step(_)) && self.operand(step::MASK) != Operand::Absent
     }
 
     fn write_draw(&self, text: &mut String) {

@@ -154,20 +154,6 @@ impl Penalty {
         };
         self.scale * slope
     }
-
-    /// `rho''(d)`, which says how far an error of `d` moves the gradient; 0 at the kinks.
-    #[must_use]
-    pub fn curvature(self, d: f64) -> f64 {
-        let curvature = match self.curve {
-            Curve::Clamped => f64::from(u8::from(d.abs() < self.bend)),
-            Curve::Rooted if self.bend == 0.0 => 0.0,
-            Curve::Rooted => {
-                let r = d.hypot(self.bend);
-                (self.bend / r) * (self.bend / r) / r
-            }
-        };
-        self.scale * curvature
-    }
 }
 
 fn checked(name: &'static str, least: &'static str, value: f64) -> Result<f64, PenaltyError> {

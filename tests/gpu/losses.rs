@@ -3,14 +3,17 @@
 use crate::bed::{Bed, Dice, Layout, Placed, Stage, bed_with_binding_limit};
 use crate::support::{Vectors, cases, id};
 use tweedie::gpu::compare::{Comparison, Exact};
-use tweedie::gpu::loss::{Batch, Losses, reference};
-use tweedie::gpu::{At, Drawn, Loss, LossPlan, NoiseKey, Of, PlanError, Second, Shape, Storage, Tensor, Timesteps};
+use tweedie::gpu::loss::{Batch, Losses, ROUNDINGS, reference};
+use tweedie::gpu::{
+    At, Drawn, Loss, LossPlan, MapPlan, NoiseKey, Of, PlanError, Second, Shape, Storage, Tensor, Timesteps,
+};
 use tweedie::table::{LossRow, Penalty, Table};
 
 pub const TESTS: &[crate::Test] = &[
     ("losses::every_penalty_and_storage", every_penalty_and_storage),
     ("losses::every_layout", every_layout),
     ("losses::noise_drawn_again", noise_drawn_again),
+    ("losses::noise_is_kept_where_it_is_not_looked_at", noise_is_kept_where_it_is_not_looked_at),
     ("losses::in_place_and_alone", in_place_and_alone),
     ("losses::torch_to_one_part_in_a_million", torch_to_one_part_in_a_million),
     ("losses::three_million_elements", three_million_elements),
@@ -25,10 +28,6 @@ pub const TESTS: &[crate::Test] = &[
 /// A loss of f32: three roundings an element and one for each doubling of their number, of which most cancel; the vectors of
 /// torch are held to it too. Relative to what was added.
 const SUM: f64 = 1e-6;
-
-/// A gradient gathers the roundings of three coefficients and products, of a weight, and of a quotient and a root that may be
-/// off by 2.5 ULP each (WGSL); in units of a map's bound, which allows for four roundings.
-const ROUNDINGS: f64 = 3.0;
 
 #[derive(Clone, Debug)]
 struct Case {
@@ -217,6 +216,37 @@ fn noise_drawn_again(bed: &Bed) {
             assert_passes(bed, &Case { seeds: true, ..case.clone() }, 32);
             assert_passes(bed, &Case { per_sample: false, ..case }, 33);
         }
+    }
+}
+
+/// A network that predicts x0, v at zero terminal SNR, and a timestep without a loss: the noise is the sample's all the same.
+fn noise_is_kept_where_it_is_not_looked_at(bed: &Bed) {
+    let row = LossRow { prediction: 1.0, inputs: [-1.0, 0.0], weight: 1.0 };
+    let table = Table::with_holes([Some(row), Some(LossRow { inputs: [-0.6, 0.8], ..row }), None]);
+    let times = bed.gpu.upload("timesteps", bytemuck::cast_slice(&[0u32, 1, 2, 0]));
+    for (elements, storage) in [(64, Storage::F32), (63, Storage::F32), (63, Storage::F16), (5000, Storage::Bf16)] {
+        let shape = Shape::new(4, elements);
+        let [p, x0, gradient] = [(); 3].map(|()| bed.gpu.buffer("tensor", storage.bytes() * shape.total()));
+        let [kept, filled] = [(); 2].map(|()| bed.gpu.buffer("noise", 4 * shape.total()));
+        let losses = bed.gpu.buffer("losses", 16);
+        let loss = Loss {
+            table: &table,
+            penalty: Penalty::MSE,
+            shape,
+            timesteps: Timesteps::per_sample(&times),
+            prediction: Tensor::new(&p, storage),
+            in0: Some(Tensor::new(&x0, storage)),
+            in1: Some(Second::Drawn(Drawn::new(KEY).keep(Tensor::f32(&kept)))),
+            seeds: None,
+            losses: (&losses, 0),
+            mean: None,
+            gradient: Some((Tensor::new(&gradient, storage), Of::Sum)),
+        };
+        let plan = LossPlan::new(&bed.context, &loss).expect("plan");
+        let fill = MapPlan::fill(&bed.context, shape, Drawn::new(KEY), Tensor::f32(&filled)).expect("plan");
+        bed.gpu.submit(|encoder| plan.encode(encoder, At::per_sample())).expect("device").expect("recording");
+        bed.gpu.submit(|encoder| fill.encode(encoder, At::timestep(0))).expect("device").expect("recording");
+        assert!(bed.read(&kept) == bed.read(&filled), "{elements} of {storage}");
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::bed::Bed;
 use tweedie::gpu::compare::{Comparison, Exact};
-use tweedie::gpu::loss::{Batch, reference};
+use tweedie::gpu::loss::{Batch, ROUNDINGS, reference};
 use tweedie::gpu::{NoiseKey, Of, Shape, Storage, Tensor};
 use tweedie::math::{Given, Objective, Schedule, TimestepDensity, Weight};
 use tweedie::noise::Perturbation;
@@ -88,9 +88,6 @@ impl Setting {
         })
     }
 }
-
-/// A loss is a sum of squares of sums: what it may be off by, in units of a map's bound.
-const ROUNDINGS: f64 = 4.0;
 
 fn a_step_is_what_the_twins_say(bed: &Bed) {
     let perturbed = Some((Perturbation { offset: 0.25, input: 0.5 }, 35));

@@ -38,6 +38,11 @@ pub enum Of {
     Mean,
 }
 
+/// What a loss or a gradient may be off by, in units of the bound of a [`Comparison`](super::compare::Comparison), which
+/// allows for four roundings: of a gradient, those of its weight and of two quotients and a root, which WGSL permits to be off
+/// by 2.5 and 4.5 ULP; of a loss, one for each doubling of its elements, of which most cancel.
+pub const ROUNDINGS: f64 = 5.0;
+
 /// What a [`LossPlan`] is made of.
 #[derive(Clone, Copy, Debug)]
 pub struct Loss<'a> {

@@ -1,7 +1,8 @@
 //! What a loss must give, in f64: written to be read, not to be fast.
 
 use super::Of;
-use crate::gpu::compare::Exact;
+use crate::gpu::Storage;
+use crate::gpu::compare::{ARITHMETIC, Exact};
 use crate::table::{LossRow, Penalty, Table};
 
 /// The tensors of a batch in f64, sample after sample. What a row has no coefficient for is not looked at.
@@ -30,8 +31,8 @@ pub struct Losses {
 
 /// The loss of a batch: the twin of the kernel. A sample at a hole, or at a timestep that the table does not have, is NaN.
 ///
-/// The magnitudes say what rounding may do: a loss and a gradient move with the summed magnitudes of the error, by as much
-/// as the penalty's slope and curvature there. At a kink (`L1` at 0) the gradient may jump, and they do not tell.
+/// The magnitudes say what rounding may do: a loss moves with the summed magnitudes of the error as the penalty's slope says,
+/// and a gradient by as much as the slope changes within the error's own bound, at a kink (`L1` at 0) too.
 #[must_use]
 pub fn reference(table: &Table<LossRow>, penalty: Penalty, batch: &Batch<'_>, of: Of) -> Losses {
     let Batch { timesteps, elements, .. } = *batch;
@@ -56,10 +57,20 @@ pub fn reference(table: &Table<LossRow>, penalty: Penalty, batch: &Batch<'_>, of
         let factor = share * row.weight * row.prediction / elements as f64;
         gradient.extend(errors.iter().map(|d| {
             let value = penalty.slope(d.value);
-            scaled(Exact { value, magnitude: value.abs() + penalty.curvature(d.value) * d.magnitude }, factor)
+            scaled(Exact { value, magnitude: value.abs() + slope_within(penalty, d) / BOUND }, factor)
         }));
     }
     Losses { mean: mean(&samples), samples, gradient }
+}
+
+/// An element's bound in f32, relative to its magnitude.
+const BOUND: f64 = ARITHMETIC * Storage::F32.unit_roundoff();
+
+/// How far the slope is from that at `d` where the error is off by its bound.
+fn slope_within(penalty: Penalty, d: &Exact) -> f64 {
+    let off = BOUND * d.magnitude;
+    let [below, here, above] = [d.value - off, d.value, d.value + off].map(|d| penalty.slope(d));
+    (above - here).max(here - below)
 }
 
 const UNDEFINED: Exact = Exact { value: f64::NAN, magnitude: f64::NAN };
@@ -91,4 +102,34 @@ fn sum(values: &[Exact]) -> Exact {
     }
     let (first, second) = values.split_at(values.len() / 2);
     add(sum(first), sum(second))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The gradient's bound where the error is `1 - target`.
+    fn gradient(penalty: Penalty, target: f64) -> [f64; 2] {
+        let table = Table::new([LossRow { prediction: 1.0, inputs: [0.0, -1.0], weight: 1.0 }]);
+        let batch = Batch { timesteps: &[0], elements: 1, prediction: &[1.0], inputs: [&[], &[target]] };
+        let Exact { value, magnitude } = reference(&table, penalty, &batch, Of::Sum).gradient[0];
+        [value, BOUND * magnitude]
+    }
+
+    #[test]
+    fn an_error_that_may_be_rounded_away_may_turn_the_gradient_round() {
+        let [value, bound] = gradient(Penalty::L1, 1.0 - 0.1 * BOUND);
+        assert!(value == 1.0 && bound >= 2.0, "{bound}");
+        let [value, bound] = gradient(Penalty::L1, 1.0 - 3.0 * BOUND);
+        assert!(value == 1.0 && bound < 1.01 * BOUND, "{bound}");
+    }
+
+    #[test]
+    fn where_a_parabola_ends_it_is_told_of_on_both_sides() {
+        let huber = Penalty::huber(0.01).expect("delta");
+        for past in [-0.1, 0.1] {
+            let [_, bound] = gradient(huber, 0.99 - past * BOUND);
+            assert!(bound >= BOUND, "{past}: {bound}");
+        }
+    }
 }
