@@ -46,7 +46,8 @@ const WINDOW: [&str; 16] = [
 ];
 
 /// What follows it in `struct Params`, by the op: an offset and a stride for each tensor.
-const TENSORS: [&[&str]; 3] = [
+const TENSORS: [&[&str]; 4] = [
+    &["prediction", "in0", "in1", "gradient", "noise"],
     &["in0", "in1", "out0", "out1", "noise"],
     &["x", "conditional", "unconditional", "noise"],
     &[

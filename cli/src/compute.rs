@@ -118,6 +118,15 @@ pub fn plan_failure(error: PlanError) -> Failure {
     }
 }
 
+/// A schedule or a quantity comes from the options, all else is between the tool and the adapter.
+pub fn front_failure(error: tweedie::Error) -> Failure {
+    match error {
+        tweedie::Error::Plan(error) => plan_failure(error),
+        tweedie::Error::Record(error) => Failure::gpu(anyhow!(error)),
+        _ => Failure::input(anyhow!(error)),
+    }
+}
+
 /// What computes.
 pub enum Engine {
     Gpu(Box<Adapter>),

@@ -21,6 +21,7 @@ mod sampler_name;
 mod schedule_args;
 mod schedule_name;
 mod stepping;
+mod study;
 mod tape;
 mod tensor_file;
 mod tensor_header;
@@ -60,6 +61,7 @@ enum Command {
     Verify(commands::verify::Verify),
     Demo(commands::demo::Demo),
     Sample(Box<commands::sample::Sample>),
+    Study(commands::study::Study),
     Bench(commands::bench::Bench),
 }
 
@@ -81,6 +83,7 @@ fn main() -> ExitCode {
         Command::Verify(command) => command.run(json),
         Command::Demo(command) => command.run(json),
         Command::Sample(command) => command.run(json),
+        Command::Study(command) => command.run(json),
         Command::Bench(command) => match command.run() {
             Ok(Some(interrupted)) => return interrupted,
             result => result.map(drop),

@@ -17,6 +17,8 @@ mod replay;
 mod sample;
 #[path = "tool/schedules.rs"]
 mod schedules;
+#[path = "tool/study.rs"]
+mod study;
 #[path = "tool/support.rs"]
 mod support;
 #[path = "tool/tensors.rs"]
@@ -55,12 +57,13 @@ fn main() -> ExitCode {
         eprintln!("TWEEDIE_REQUIRE_ADAPTER is set and there is no adapter");
         return ExitCode::FAILURE;
     }
-    let groups: [(&str, &[Test]); 8] = [
+    let groups: [(&str, &[Test]); 9] = [
         ("schedules", schedules::TESTS),
         ("vectors", vectors::TESTS),
         ("draws", draws::TESTS),
         ("replay", replay::TESTS),
         ("loss", loss::TESTS),
+        ("study", study::TESTS),
         ("bad_files", bad_files::TESTS),
         ("sample", sample::TESTS),
         ("misc", misc::TESTS),

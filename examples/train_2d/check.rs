@@ -8,7 +8,7 @@ use crate::Setup;
 use crate::data::Data;
 use crate::kernel::download;
 use crate::network::{Backward, Forward, Inputs, Matrices, OF_POSITION, SILU_BACKWARD, initial_weights};
-use crate::training::Training;
+use crate::training::Trainer;
 use std::error::Error;
 use tweedie::Quantity;
 use tweedie::gpu::{NoiseKey, Shape};
@@ -38,13 +38,13 @@ pub async fn all(setup: &Setup, widths: &[u32], shape: Shape) -> Result<bool, Bo
 
 /// Whether the same training gives the same weights to the last bit, with another one in between.
 async fn repeats(setup: &Setup, widths: &[u32], shape: Shape) -> Result<bool, Box<dyn Error>> {
-    let training = Training::new(setup, widths, shape, REPEATED_STEPS);
+    let trainer = Trainer::new(setup, widths, shape, REPEATED_STEPS);
     let mut weights: Vec<Vec<u32>> = Vec::new();
     for (data, prediction) in
         [(Data::Moons, Quantity::V), (Data::Checkerboard, Quantity::X0), (Data::Moons, Quantity::V)]
     {
-        training.run(setup, data, prediction).await?;
-        weights.push(download(&setup.gpu, &training.weights.buffer).await?);
+        trainer.run(setup, data, prediction).await?;
+        weights.push(download(&setup.gpu, &trainer.weights.buffer).await?);
     }
     Ok(weights[0] == weights[2] && weights[0] != weights[1])
 }

@@ -4,7 +4,6 @@
 use std::f64::consts::{PI, TAU};
 use tweedie::gpu::NoiseKey;
 use tweedie::gpu::noise::normal_pair;
-use tweedie::philox4x32_10;
 
 /// A point of the plane.
 pub type Point = [f32; 2];
@@ -35,7 +34,7 @@ impl Data {
 
     /// This many independent points.
     pub fn points(self, key: NoiseKey, count: usize) -> Vec<Point> {
-        (0..count as u64).map(|i| self.point(words(key, i))).collect()
+        (0..count as u64).map(|i| self.point(key.words_of(0, i))).collect()
     }
 
     fn point(self, words: [u32; 4]) -> Point {
@@ -78,19 +77,6 @@ pub fn gaussian_like(points: &[Point], key: NoiseKey) -> Vec<Point> {
     normals.chunks_exact(2).map(|z| [(x + a * z[0]) as f32, (y + b * z[0] + c * z[1]) as f32]).collect()
 }
 
-/// Timesteps below `steps`, each as likely as any other.
-pub fn timesteps(key: NoiseKey, steps: usize, count: usize) -> Vec<u32> {
-    let blocks = (0..count.div_ceil(4) as u64).flat_map(|i| words(key, i));
-    blocks.take(count).map(|word| ((u64::from(word) * steps as u64) >> 32) as u32).collect()
-}
-
-/// The random words of sample `i`.
-fn words(key: NoiseKey, i: u64) -> [u32; 4] {
-    let split = |word: u64| [word as u32, (word >> 32) as u32];
-    let [low, high] = split(key.first_sample.wrapping_add(i));
-    philox4x32_10([0, key.stream, low, high], split(key.seed))
-}
-
 /// In `0..1`, both ends excluded.
 fn fraction(word: u32) -> f64 {
     (f64::from(word) + 0.5) / 2f64.powi(32)
@@ -111,12 +97,5 @@ mod tests {
                 assert!(mean.abs() < 0.3 && (0.3..1.5).contains(&variance), "{data:?}: {mean} {variance}");
             }
         }
-    }
-
-    #[test]
-    fn timesteps_stay_below_their_number_and_reach_it() {
-        let found = timesteps(NoiseKey::seed(0), 10, 1001);
-        assert_eq!(found.len(), 1001);
-        assert_eq!((found.iter().min(), found.iter().max()), (Some(&0), Some(&9)));
     }
 }

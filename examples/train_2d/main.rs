@@ -12,8 +12,8 @@
 //!
 //! Exit code 0: all good, 1: a check failed or something went wrong, 3: no adapter.
 //!
-//! Where to look first: `training` is the loop with tweedie in it, `network` the application's own work, `loss` what
-//! stands between them, `sampler` the way back from noise. Every sum is made in a fixed order, so weights and samples
+//! Where to look first: `training` is the loop with tweedie in it, `sampler` the way back from noise, `network` the
+//! application's own work. Every sum is made in a fixed order, so weights and samples
 //! are the same to the last bit in every run on a device; `check` holds the application to that.
 
 mod adam;
@@ -21,7 +21,6 @@ mod check;
 mod data;
 mod energy;
 mod kernel;
-mod loss;
 mod network;
 mod options;
 mod picture;
@@ -38,11 +37,11 @@ use std::error::Error;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
-use training::Training;
-use tweedie::gpu::{Context, Shape};
+use training::Trainer;
 use tweedie::headless::{Gpu, HeadlessError, describe};
+use tweedie::math::sampler::{Ddpm, FirstOrder, Variance};
 use tweedie::wgpu::Buffer;
-use tweedie::{Diffusion, Quantity, Schedule};
+use tweedie::{Context, Quantity, Schedule, Shape};
 
 /// Features, hidden units, outputs.
 const WIDTHS: [u32; 5] = [32, 64, 64, 64, network::TILE];
@@ -52,8 +51,10 @@ const SAMPLES: u32 = 2048;
 /// Fresh sets, to learn how far from the held-out set a perfect model would be.
 const FRESH: u32 = 16;
 const PREDICTIONS: [Quantity; 3] = [Quantity::Epsilon, Quantity::X0, Quantity::V];
-/// The samplers: name, eta, calls of the network.
-const SAMPLERS: [(&str, f64, u32); 2] = [("DDIM", 0.0, 50), ("DDPM", 1.0, 100)];
+const WAYS: [Way; 2] = [
+    Way { name: "DDIM", solver: &FirstOrder::ddim(0.0), calls: 50 },
+    Way { name: "DDPM", solver: &Ddpm::new(Variance::FixedSmall), calls: 100 },
+];
 /// How many times as far from the held-out set as fresh data the samples may be. The trainings end at 1 to 3 and a
 /// Gaussian that has only the mean and the covariance right at 10 and more, so rounding on another device decides nothing.
 const ALLOWED: f64 = 5.0;
@@ -63,7 +64,7 @@ const ALLOWED: f64 = 5.0;
 pub struct Setup {
     gpu: Gpu,
     context: Context,
-    diffusion: Diffusion,
+    schedule: Schedule,
     /// What the network is told of each timestep.
     embedding: Buffer,
 }
@@ -71,10 +72,10 @@ pub struct Setup {
 impl Setup {
     async fn new() -> Result<Self, Box<dyn Error>> {
         let gpu = Gpu::open(None).await?;
-        let diffusion = Diffusion::new(Schedule::linear(1000, 1e-4, 0.02)?);
-        let embedding = network::embedding(diffusion.schedule(), WIDTHS[0]);
+        let schedule = Schedule::linear(1000, 1e-4, 0.02)?;
+        let embedding = network::embedding(&schedule, WIDTHS[0]);
         let embedding = gpu.upload("embedding", bytemuck::cast_slice(&embedding));
-        Ok(Self { context: Context::new(&gpu.device), diffusion, embedding, gpu })
+        Ok(Self { context: Context::new(&gpu.device), schedule, embedding, gpu })
     }
 }
 
@@ -99,13 +100,13 @@ async fn run(options: &Options) -> Result<bool, Box<dyn Error>> {
     println!("adapter: {}\n", describe(&setup.gpu.info));
     let mut good = check::all(&setup, &WIDTHS, BATCH).await?;
 
-    let training = Training::new(&setup, &WIDTHS, BATCH, options.steps);
-    let generator = Generator::new(&setup, &training.weights, SAMPLES);
+    let trainer = Trainer::new(&setup, &WIDTHS, BATCH, options.steps);
+    let generator = Generator::new(&setup, &trainer.weights, SAMPLES);
     let (data, predictions): (&[_], &[_]) =
         if options.quick { (&[Data::Moons], &[Quantity::V]) } else { (&Data::ALL, &PREDICTIONS) };
     let mut rows = Vec::new();
     for &data in data {
-        let (panels, within) = learn(&setup, &training, &generator, data, predictions).await?;
+        let (panels, within) = learn(&setup, &trainer, &generator, data, predictions).await?;
         rows.push(panels);
         good &= within;
     }
@@ -118,7 +119,7 @@ async fn run(options: &Options) -> Result<bool, Box<dyn Error>> {
 /// Learns one data set with each prediction and prints how well. Returns a row of the picture, and whether all was good.
 async fn learn(
     setup: &Setup,
-    training: &Training,
+    trainer: &Trainer,
     generator: &Generator,
     data: Data,
     predictions: &[Quantity],
@@ -127,15 +128,14 @@ async fn learn(
     let mut panels = vec![panel(data.name().to_owned(), "#444", yardstick.held_out().to_vec())];
     for &prediction in predictions {
         let begun = Instant::now();
-        let loss = training.run(setup, data, prediction).await?;
+        let loss = trainer.run(setup, data, prediction).await?;
         print!("    {prediction:<8} last loss {loss:.3}");
-        for (name, eta, calls) in SAMPLERS {
-            let way = Way { prediction, eta, calls, key: streams::SAMPLING_NOISE };
-            let samples = generator.sample(setup, &way).await?;
+        for way in WAYS {
+            let samples = generator.sample(setup, prediction, way).await?;
             let multiples = yardstick.multiples(&samples);
             good &= multiples <= ALLOWED; // false for NaN
-            print!("   {name} {multiples:5.2}");
-            panels.push(panel(format!("{prediction}, {name}: {multiples:.1}"), "#1f77b4", samples));
+            print!("   {} {multiples:5.2}", way.name);
+            panels.push(panel(format!("{prediction}, {}: {multiples:.1}", way.name), "#1f77b4", samples));
         }
         println!("   {:.1?}", begun.elapsed());
     }
@@ -168,14 +168,14 @@ fn panel(text: String, colour: &'static str, points: Vec<Point>) -> Panel {
 
 #[cfg(test)]
 mod tests {
-    use super::{adam, loss, network};
+    use super::{adam, network};
     use naga::valid::{Capabilities, ValidationFlags, Validator};
 
     /// Every kernel is plain WebGPU: it needs no feature of a device.
     #[test]
     fn every_shader_is_valid_without_features() {
         let products = network::FINISHES.map(|finish| [network::MATMUL, finish].concat());
-        let others = [network::EMBED, adam::ADAM, loss::LOSS].map(str::to_owned);
+        let others = [network::EMBED, adam::ADAM].map(str::to_owned);
         for text in products.into_iter().chain(others) {
             let module = naga::front::wgsl::parse_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
             let mut validator = Validator::new(ValidationFlags::all(), Capabilities::empty());

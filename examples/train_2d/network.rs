@@ -141,7 +141,7 @@ fn matmul(gpu: &Gpu, finish: &str) -> Kernel {
 pub struct Inputs<'a> {
     /// The noisy samples, two numbers each.
     pub x_t: &'a Buffer,
-    /// The timestep of each sample: a `u32` below the rows of `embedding`.
+    /// The timestep of each sample, or one for all: a `u32` below the rows of `embedding`.
     pub timesteps: &'a Buffer,
     /// The features of each timestep; see [`embedding`].
     pub embedding: &'a Buffer,

@@ -15,7 +15,8 @@ pub struct Options {
     pub out: PathBuf,
 }
 
-/// A step takes 1 KiB for the timesteps of its batch: this many stay below the 256 MiB that a buffer may have anywhere.
+/// A plan keeps up to 256 bytes for the random key of each step: this many stay far below the 256 MiB that a buffer may
+/// have anywhere.
 const MOST_STEPS: u32 = 100_000;
 const STEPS: u32 = 1000;
 const QUICK_STEPS: u32 = 400;

@@ -6,18 +6,17 @@ use tweedie::gpu::NoiseKey;
 const SEED: u64 = 2015; // the year of Sohl-Dickstein et al., arXiv 1503.03585
 
 pub const TRAINING_SET: NoiseKey = NoiseKey::seed(SEED);
-pub const TIMESTEPS: NoiseKey = NoiseKey::seed(SEED).stream(1);
-pub const HELD_OUT: NoiseKey = NoiseKey::seed(SEED).stream(2);
 /// The Gaussian that must not pass for the data.
-pub const CONTROL: NoiseKey = NoiseKey::seed(SEED).stream(3);
+pub const CONTROL: NoiseKey = NoiseKey::seed(SEED).stream(1);
+pub const HELD_OUT: NoiseKey = NoiseKey::seed(SEED).stream(2);
 /// The first layer's; each layer has the next.
 pub const WEIGHTS: NoiseKey = NoiseKey::seed(SEED).stream(100);
 /// The first fresh set's; each set has the next.
 pub const FRESH: NoiseKey = NoiseKey::seed(SEED).stream(200);
-/// The first training step's noise; each step has the next.
-pub const TRAINING_NOISE: NoiseKey = NoiseKey::seed(SEED + 1);
-/// The samples to start from; each call of the network has the next for its noise.
-pub const SAMPLING_NOISE: NoiseKey = NoiseKey::seed(SEED + 2);
+/// The first training step's timesteps and noise; each step has the next.
+pub const TRAINING: NoiseKey = NoiseKey::seed(SEED + 1);
+/// The noise of a sampler's first step; each step has the next, and the samples to start from the one before.
+pub const SAMPLING: NoiseKey = NoiseKey::seed(SEED + 2);
 
 /// The stream `i` after this one.
 pub const fn next(key: NoiseKey, i: u32) -> NoiseKey {

@@ -28,7 +28,7 @@ pub use perturb::{Perturbation, PerturbedNoise};
 /// permits a few ULP of 4.8e-7.
 pub const NORMAL_TOLERANCE: f64 = 2e-6;
 
-/// The first block of the noise that perturbs an input; see [`Perturbation`](Perturbation).
+/// The first block of the noise that perturbs an input; see [`Perturbation`].
 pub const PERTURBATION_BLOCK: u32 = 1 << 30;
 
 /// The first block of the offsets of a sample's channels.

@@ -1,7 +1,7 @@
 //! `tweedie demo`: the algebra on a picture, checked, timed and drawn.
 
 use super::schedule;
-use crate::compute::{Adapter, ComputeArgs, On, gpu_failure, plan_failure};
+use crate::compute::{Adapter, ComputeArgs, On, front_failure, gpu_failure, plan_failure};
 use crate::filmstrip::{Caption, Filmstrip, Row};
 use crate::picture::{self, Picture};
 use crate::progress::Progress;
@@ -391,14 +391,6 @@ impl<'a> Show<'a> {
         let picture = if read == 0 { self.original.data.len() as u64 } else { 0 };
         let bytes = ((read + written) * self.shape.total() + picture) * storage.bytes();
         self.lines.push(Line { op, comparison: total, seconds, bytes });
-    }
-}
-
-fn front_failure(error: tweedie::Error) -> Failure {
-    match error {
-        tweedie::Error::Plan(error) => plan_failure(error),
-        tweedie::Error::Record(error) => Failure::gpu(anyhow!(error)),
-        _ => Failure::input(anyhow!(error)),
     }
 }
 

@@ -10,6 +10,7 @@ pub mod posterior;
 pub mod replay;
 pub mod sample;
 pub mod schedule;
+pub mod study;
 pub mod verify;
 
 use crate::array::Array;

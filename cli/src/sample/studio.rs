@@ -2,7 +2,7 @@
 
 use super::lineup::Entry;
 use super::set::Set;
-use crate::compute::{Adapter, gpu_failure, plan_failure};
+use crate::compute::{Adapter, front_failure, gpu_failure};
 use crate::progress::Progress;
 use crate::report::{Failure, Outcome};
 use anyhow::anyhow;
@@ -110,13 +110,5 @@ impl Studio<'_> {
         let bytes = pollster::block_on(self.adapter.gpu.download(buffer, 0..buffer.size())).map_err(gpu_failure)?;
         let numbers: Vec<f32> = bytemuck::pod_collect_to_vec(&bytes);
         Ok(numbers.chunks_exact(self.set.elements()).map(<[f32]>::to_vec).collect())
-    }
-}
-
-/// Coefficients come from the options, all else is between the tool and the adapter.
-fn front_failure(error: tweedie::Error) -> Failure {
-    match error {
-        tweedie::Error::Plan(error) => plan_failure(error),
-        other => Failure::input(anyhow!(other)),
     }
 }

@@ -34,7 +34,7 @@ const SCHEDULE: [&str; 9] = [
 
 fn help() {
     let compute = ["--adapter", "--on", "--storage"];
-    let commands: [(&str, &[&str], bool, bool); 8] = [
+    let commands: [(&str, &[&str], bool, bool); 9] = [
         ("devices", &["--backend"], false, false),
         ("schedule", &["--out", "--plot"], true, false),
         ("noise", &["--out", "--target", "--seed"], true, true),
@@ -42,6 +42,7 @@ fn help() {
         ("posterior", &["--out", "--from", "--allow-undefined"], true, true),
         ("loss", &["--out", "--kind", "--delta", "--weight", "--predicts", "--target", "--grad-of"], true, true),
         ("verify", &["--storage", "--wrong-coefficient", "--adapter"], true, false),
+        ("study", &["--tensor", "--steps", "--out", "--seed", "--wrong-coefficient", "--adapter"], true, false),
         ("demo", &["--out", "--error", "--seed"], true, true),
     ];
     let all = run("--help");

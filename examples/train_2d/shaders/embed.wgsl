@@ -2,7 +2,7 @@
 // network is slow to learn sharp edges (Tancik et al. 2020, arXiv 2006.10739), and what the table says of its timestep.
 
 @group(0) @binding(0) var<storage, read> x_t: array<vec2<f32>>;
-@group(0) @binding(1) var<storage, read> timesteps: array<u32>;
+@group(0) @binding(1) var<storage, read> timesteps: array<u32>; // one a sample, or one for all
 @group(0) @binding(2) var<storage, read> table: array<f32>;
 @group(0) @binding(3) var<storage, read_write> features: array<f32>;
 
@@ -32,7 +32,7 @@ fn embed(@builtin(global_invocation_id) id: vec3<u32>) {
     write_pair(i + 10u, cos(FREQUENCIES.y * x));
     write_pair(i + 12u, cos(FREQUENCIES.z * x));
     let of_time = width - OF_POSITION;
-    let row = timesteps[sample] * of_time;
+    let row = timesteps[min(sample, arrayLength(&timesteps) - 1u)] * of_time;
     for (var j = 0u; j < of_time; j++) {
         features[i + OF_POSITION + j] = table[row + j];
     }

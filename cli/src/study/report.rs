@@ -1,0 +1,169 @@
+//! A study as text and as JSON.
+
+use super::advice::Advice;
+use super::claims::Claim;
+use super::findings::Findings;
+use super::halves::{HALVES, Part};
+use super::laboratory::{Moment, Reading};
+use super::measured::Measured;
+use super::{CHOICES, ERROR, TARGETS, WEIGHTS};
+use crate::report::{Outcome, say};
+use serde_json::{Value, json};
+
+/// Columns of the text; the file has all.
+const COLUMNS: usize = 8;
+
+/// Three digits, without an exponent where one can do; a dash for what does not exist.
+pub fn short(value: f64) -> String {
+    if !value.is_finite() {
+        return "-".into();
+    }
+    // Rounded first, so that 99.96 has as many digits as 100.
+    let rounded: f64 = format!("{value:.2e}").parse().unwrap_or(value);
+    match rounded.abs() {
+        0.0 => "0".into(),
+        size @ 1e-3..1e5 => format!("{rounded:.*}", (2.0 - size.log10().floor()).max(0.0) as usize),
+        _ => format!("{value:.1e}"),
+    }
+}
+
+/// The largest difference between what was measured and its formula, as a part of what is tolerated.
+pub fn disagreement(findings: &Findings<'_>) -> f64 {
+    findings.moments.iter().flat_map(Moment::measured).map(Measured::of_tolerance).fold(0.0, f64::max)
+}
+
+/// How many numbers were measured, and how many are off.
+pub fn verdict(findings: &Findings<'_>) -> (usize, usize) {
+    let all = || findings.moments.iter().flat_map(Moment::measured);
+    (all().count(), all().filter(|it| it.of_tolerance() > 1.0).count())
+}
+
+/// What is told of the data, on a line.
+pub fn describe(findings: &Findings<'_>) -> String {
+    let data = findings.data;
+    format!(
+        "{}: {} elements, mean {}, deviation {}, from {} to {}; they look like {}",
+        data.name,
+        data.elements(),
+        short(data.mean),
+        short(data.deviation),
+        short(data.least),
+        short(data.most),
+        data.look().what
+    )
+}
+
+/// The table, the claims and the advice.
+pub fn print(findings: &Findings<'_>, claims: &[Claim], advice: &Advice) -> Outcome {
+    let table = Table::of(findings);
+    table.row("t", |moment| Some(moment.t.to_string()))?;
+    table.row("snr", |moment| Some(short(moment.level.snr())))?;
+    let parts: [(&str, Reading); 3] = [
+        ("variance of the target", |target| target.variance),
+        ("error amplified into x0", |target| target.into_x0),
+        ("error amplified into epsilon", |target| target.into_epsilon),
+    ];
+    for (title, part) in parts {
+        say(title)?;
+        for quantity in TARGETS {
+            table.row(quantity.name(), |moment| Some(short(part(moment.of(quantity)?).measured)))?;
+        }
+    }
+    say("weight of squared errors of x0, in a plain loss on")?;
+    for quantity in CHOICES {
+        table.row(quantity.name(), |moment| moment.plain_weight(quantity).map(short))?;
+    }
+    say("relative error of what can be recovered")?;
+    for (storage, recovered) in HALVES.iter().zip(&findings.halves) {
+        for part in Part::ALL {
+            let at = |moment: &Moment| findings.moments.iter().position(|it| it.t == moment.t);
+            table.row(&format!("{}, {storage}", part.name()), |moment| Some(short(recovered[at(moment)?].of(part))))?;
+        }
+    }
+    say("\nWhat is said, and what these data and this schedule give:")?;
+    for Claim { claim, confirmed, found } in claims {
+        say(format_args!("  {}  {claim}: {found}", if *confirmed { "confirmed" } else { "corrected" }))?;
+    }
+    let Advice { steps, prediction, weight, reasons, .. } = advice;
+    let plural = if *steps == 1 { "" } else { "s" };
+    say(format_args!("\nFor {steps} step{plural}, predict {prediction}, with --weight {weight}."))?;
+    reasons.iter().try_for_each(|reason| say(format_args!("  {reason}")))
+}
+
+/// The moments that the text shows.
+struct Table<'a>(Vec<&'a Moment>);
+
+impl<'a> Table<'a> {
+    fn of(findings: &'a Findings<'_>) -> Self {
+        let last = findings.moments.len().saturating_sub(1);
+        let mut places: Vec<usize> = (0..COLUMNS).map(|column| column * last / (COLUMNS - 1)).collect();
+        places.dedup();
+        Self(places.into_iter().filter_map(|place| findings.moments.get(place)).collect())
+    }
+
+    fn row(&self, name: &str, cell: impl Fn(&Moment) -> Option<String>) -> Outcome {
+        let cells = self.0.iter().map(|moment| format!("{:>9}", cell(moment).unwrap_or_else(|| "-".into())));
+        say(format_args!("  {name:<14}{}", cells.collect::<String>()))
+    }
+}
+
+/// The head of the file, which is also what `--json` prints.
+pub fn summary(findings: &Findings<'_>, claims: &[Claim], advice: &Advice) -> Value {
+    let data = findings.data;
+    let (measured, off) = verdict(findings);
+    json!({
+        "data": {
+            "name": data.name,
+            "shape": data.shape,
+            "elements": data.elements(),
+            "chosen": data.chosen.len(),
+            "mean": data.mean,
+            "deviation": data.deviation,
+            "min": data.least,
+            "max": data.most,
+            "looks_like": data.look(),
+        },
+        "timesteps": findings.schedule.len(),
+        "zero_terminal_snr": findings.ends_in_pure_noise(),
+        "visited": findings.visited,
+        "error": ERROR,
+        "agreement": { "measured": measured, "off": off, "worst_of_tolerance": disagreement(findings) },
+        "claims": claims,
+        "advice": advice,
+    })
+}
+
+/// The whole file. JSON has no infinity and no NaN; null stands for them.
+pub fn file(findings: &Findings<'_>, claims: &[Claim], advice: &Advice) -> Value {
+    let mut file = summary(findings, claims, advice);
+    let moments = findings.moments.iter().enumerate().map(|(index, moment)| {
+        let halves =
+            HALVES.iter().zip(&findings.halves).map(|(half, found)| (half.name().to_owned(), json!(found[index])));
+        let plain = CHOICES.map(|on| (on.name().to_owned(), json!(moment.plain_weight(on))));
+        let named = WEIGHTS.map(|(name, weight)| (name.to_owned(), json!(findings.weight(moment, &weight))));
+        json!({
+            "t": moment.t,
+            "alpha": moment.level.alpha(),
+            "sigma": moment.level.sigma(),
+            "snr": moment.level.snr(),
+            "visited": findings.visited.contains(&moment.t),
+            "targets": moment.targets,
+            "weight_of_plain_loss": serde_json::Map::from_iter(plain),
+            "weight": serde_json::Map::from_iter(named),
+            "error_of_recovered": serde_json::Map::from_iter(halves),
+        })
+    });
+    file["moments"] = moments.collect();
+    file
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_have_three_digits() {
+        let found = [0.0, 1.0, -0.99964, 99.96, 0.00123, 1234.5, 123_456.0, 1e-5, f64::NAN].map(short);
+        assert_eq!(found.join(" "), "0 1.00 -1.00 100 0.00123 1230 1.2e5 1.0e-5 -");
+    }
+}
