@@ -1,12 +1,12 @@
 //! The ops of the map kernel: noising, conversions, posterior means.
 
-use super::{ELEMENTS, Finding};
+use super::{ELEMENTS, Finding, normals, spoilt_at_the_middle, timesteps, wide};
 use crate::compute::{Adapter, plan_failure};
 use crate::report::Outcome;
 use tweedie::gpu::compare::{Comparison, Exact};
 use tweedie::gpu::map::reference;
 use tweedie::gpu::{At, Drawn, Map, MapPlan, NoiseKey, Second, Timesteps};
-use tweedie::table::Table;
+use tweedie::table::{Matrix, Table};
 use tweedie::{Quantity, Schedule, Shape};
 
 /// One op: what is computed from what.
@@ -41,24 +41,13 @@ pub fn ops(schedule: &Schedule) -> Vec<Op> {
     ops
 }
 
-/// The table with the coefficients at T/2 off by 1%.
-fn spoil(table: &Table) -> Table {
-    let middle = table.len() / 2;
-    let rows = table.rows().iter().enumerate().map(|(t, row)| {
-        let factor = if t == middle { 1.01 } else { 1.0 };
-        row.map(|row| row.map(|row| row.map(|c| c * factor)))
-    });
-    Table::with_holes(rows.collect::<Vec<_>>())
-}
-
 /// Runs an op on all shapes, with its own coefficients or spoilt ones.
 pub fn check(adapter: &Adapter, steps: usize, op: &Op, wrong: bool) -> Outcome<Finding> {
-    let spoilt = wrong.then(|| spoil(&op.table));
+    let spoilt =
+        wrong.then(|| spoilt_at_the_middle(&op.table, |row: Matrix, factor| row.map(|row| row.map(|c| c * factor))));
     let table = spoilt.as_ref().unwrap_or(&op.table);
     let storage = adapter.storage;
-    let mut times = vec![0, 1, steps / 2, steps.saturating_sub(2), steps - 1];
-    times.iter_mut().for_each(|t| *t = (*t).min(steps - 1));
-    let times: Vec<u32> = times.into_iter().map(|t| t as u32).collect();
+    let times = timesteps(steps);
     let mut total = Comparison::new(storage);
     for elements in ELEMENTS {
         total.merge(&check_shape(adapter, op, table, &times, elements)?);
@@ -69,12 +58,7 @@ pub fn check(adapter: &Adapter, steps: usize, op: &Op, wrong: bool) -> Outcome<F
 fn check_shape(adapter: &Adapter, op: &Op, table: &Table, times: &[u32], elements: u32) -> Outcome<Comparison> {
     let storage = adapter.storage;
     let shape = Shape::new(times.len() as u32, elements);
-    let data = |seed| -> Vec<f32> {
-        let normals = NoiseKey::seed(seed).reference(times.len(), elements as usize);
-        storage.decode(&storage.encode(&normals.iter().map(|&x| x as f32).collect::<Vec<_>>()))
-    };
-    let trim = |values: Vec<f32>| values.into_iter().take(shape.total() as usize).collect::<Vec<f32>>();
-    let (in0, in1) = (trim(data(1)), trim(data(2)));
+    let [in0, in1] = [1, 2].map(|seed| normals(storage, seed, shape));
     let key = NoiseKey::seed(3).stream(7);
     let (a, b) = (adapter.upload("verify::in0", &in0), adapter.upload("verify::in1", &in1));
     let out = ["verify::out0", "verify::out1", "verify::noise"].map(|label| adapter.buffer(label, shape.total()));
@@ -95,7 +79,6 @@ fn check_shape(adapter: &Adapter, op: &Op, table: &Table, times: &[u32], element
     let plan = MapPlan::new(&adapter.context, &map).map_err(plan_failure)?;
     adapter.run(&plan, At::per_sample())?;
 
-    let wide = |values: &[f32]| values.iter().map(|&x| f64::from(x)).collect::<Vec<f64>>();
     let second = if op.drawn { key.reference(times.len(), elements as usize) } else { wide(&in1) };
     let [first_exact, second_exact] = reference(&op.table, times, elements as usize, &wide(&in0), &second);
     let mut total = Comparison::new(storage);

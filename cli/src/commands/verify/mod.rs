@@ -1,23 +1,27 @@
 //! `tweedie verify`: every op on an adapter against the f64 reference.
 
+mod losses;
 mod maps;
 mod steps;
 
 use super::schedule;
-use crate::compute::Adapter;
+use crate::compute::{Adapter, narrow};
 use crate::progress::Progress;
 use crate::report::{Failure, Outcome, say};
 use crate::schedule_args::ScheduleArgs;
 use anyhow::anyhow;
 use serde_json::json;
+use tweedie::gpu::NoiseKey;
 use tweedie::gpu::compare::Comparison;
 use tweedie::headless::describe;
-use tweedie::{Schedule, Storage};
+use tweedie::table::{Row, Table};
+use tweedie::{Schedule, Shape, Storage};
 
 /// Check every op on an adapter against the f64 reference
 ///
 /// All ops, quantities, storage types and a spread of shapes, at the timesteps that matter (0, 1, T/2, T-2, T-1), with
-/// noise given and drawn; and loops of every kind of solver, each step by itself. Errors are shown as a fraction of their bound (at most 1 passes) and in units of the last place
+/// noise given and drawn; losses of every shape, with their gradients; and loops of every kind of solver, each step by
+/// itself. Errors are shown as a fraction of their bound (at most 1 passes) and in units of the last place
 /// (ULP) of the storage. Without schedule options, three schedules are checked: linear, cosine, and Stable Diffusion's
 /// with zero terminal SNR. Exits with 1 when something is out of its bound.
 #[derive(clap::Args, Clone, Debug)]
@@ -41,6 +45,31 @@ pub struct Verify {
 /// Elements of a sample: lanes and words, several tiles, a sample that is not a whole number of words.
 const ELEMENTS: [u32; 7] = [1, 2, 7, 63, 64, 1024, 4099];
 
+/// The timesteps of a batch: those that matter.
+fn timesteps(steps: usize) -> Vec<u32> {
+    let last = steps - 1;
+    [0, 1, steps / 2, steps.saturating_sub(2), last].map(|t| t.min(last) as u32).to_vec()
+}
+
+/// Standard normal numbers, as the storage holds them.
+fn normals(storage: Storage, seed: u64, shape: Shape) -> Vec<f32> {
+    let normals = NoiseKey::seed(seed).reference(shape.batch as usize, shape.elements as usize);
+    let mut values = storage.decode(&storage.encode(&narrow(&normals)));
+    values.truncate(normals.len()); // without the padding
+    values
+}
+
+fn wide(values: &[f32]) -> Vec<f64> {
+    values.iter().map(|&x| f64::from(x)).collect()
+}
+
+/// A table whose row at T/2 is scaled by 1.01.
+fn spoilt_at_the_middle<R: Row + Copy>(table: &Table<R>, scale: impl Fn(R, f64) -> R) -> Table<R> {
+    let middle = table.len() / 2;
+    let rows = table.rows().iter().enumerate();
+    Table::with_holes(rows.map(|(t, row)| row.map(|row| if t == middle { scale(row, 1.01) } else { row })))
+}
+
 /// What was seen of an op, over all shapes.
 struct Finding {
     op: String,
@@ -58,12 +87,13 @@ impl Verify {
         }
         let mut ops = Vec::new();
         for (name, schedule) in &schedules {
-            ops.push((name, schedule.len(), maps::ops(schedule), steps::loops(schedule)?));
+            ops.push((name, schedule.len(), maps::ops(schedule), losses::ops(schedule)?, steps::loops(schedule)?));
         }
-        let total: usize = ops.iter().map(|(.., maps, loops)| (maps.len() + loops.len()) * storages.len()).sum();
+        let per_storage = ops.iter().map(|(.., maps, losses, loops)| maps.len() + losses.len() + loops.len());
+        let total = per_storage.sum::<usize>() * storages.len();
         let mut progress = Progress::new("verifying", total as u64);
         let mut findings = Vec::new();
-        for (name, timesteps, maps, loops) in &ops {
+        for (name, timesteps, maps, losses, loops) in &ops {
             for &storage in &storages {
                 adapter.storage = storage;
                 let mut found = |finding: Finding| {
@@ -72,6 +102,9 @@ impl Verify {
                 };
                 for op in maps {
                     found(maps::check(&adapter, *timesteps, op, self.wrong_coefficient)?);
+                }
+                for op in losses {
+                    found(losses::check(&adapter, *timesteps, op, self.wrong_coefficient)?);
                 }
                 for sampling in loops {
                     found(steps::check(&adapter, sampling, self.wrong_coefficient)?);

@@ -1,6 +1,6 @@
 //! Loops of every kind of solver, each of their steps by itself: what the step kernel makes of a row, whatever the row.
 
-use super::{ELEMENTS, Finding};
+use super::{ELEMENTS, Finding, normals, wide};
 use crate::compute::{Adapter, plan_failure};
 use crate::report::{Failure, Outcome};
 use anyhow::anyhow;
@@ -83,13 +83,7 @@ struct Data {
 
 fn check_shape(adapter: &Adapter, sampling: &Loop, shape: Shape, wrong: bool) -> Outcome<Comparison> {
     let storage = adapter.storage;
-    let draw = |seed| -> Vec<f32> {
-        let normals = NoiseKey::seed(seed).reference(shape.batch as usize, shape.elements as usize);
-        let mut values = storage.decode(&storage.encode(&normals.iter().map(|&x| x as f32).collect::<Vec<_>>()));
-        values.truncate(shape.total() as usize);
-        values
-    };
-    let inputs = [1, 2, 3, 4].map(draw);
+    let inputs = [1, 2, 3, 4].map(|seed| normals(storage, seed, shape));
     let buffers = inputs.each_ref().map(|values| adapter.upload("verify::input", values));
     let [x, conditional, unconditional, learned] = buffers.each_ref().map(|buffer| adapter.tensor(buffer));
     let [next, x0] = ["verify::next", "verify::x0"].map(|label| adapter.buffer(label, shape.total()));
@@ -126,15 +120,12 @@ fn check_shape(adapter: &Adapter, sampling: &Loop, shape: Shape, wrong: bool) ->
     };
     let plan = StepPlan::new(&adapter.context, &step).map_err(plan_failure)?;
 
-    let [x, conditional, unconditional, learned] =
-        inputs.map(|values| values.into_iter().map(f64::from).collect::<Vec<_>>());
+    let [x, conditional, unconditional, learned] = inputs.each_ref().map(|values| wide(values));
     let data = Data { shape, x, predictions: [conditional, unconditional], learned };
     let mut total = Comparison::new(storage);
     let mut past: Vec<Vec<f64>> = Vec::new();
     for (call, row) in (0u32..).zip(&rows) {
-        let recorded = adapter.gpu.submit(|encoder| plan.encode(encoder, At::call(call)));
-        let recorded = recorded.map_err(crate::compute::gpu_failure)?;
-        recorded.map_err(|error| Failure::gpu(anyhow!(error)))?;
+        adapter.run(&plan, At::call(call))?;
         let noise = key.stream(key.stream + call).reference(shape.batch as usize, shape.elements as usize);
         let expected = data.expected(row, &rules, &noise, &past, storage);
         let drawn = if row.draws(false) { 2.0 * (row.z.abs() + row.x0[2].abs()) } else { 0.0 };

@@ -1,0 +1,144 @@
+//! Losses of every shape, on what a network predicts and on what that implies, with sums, mean and gradient.
+
+use super::{ELEMENTS, Finding, normals, spoilt_at_the_middle, timesteps, wide};
+use crate::compute::{Adapter, plan_failure};
+use crate::report::{Failure, Outcome};
+use anyhow::anyhow;
+use tweedie::gpu::compare::{Comparison, Exact};
+use tweedie::gpu::loss::{Batch, ROUNDINGS, reference};
+use tweedie::gpu::{At, Drawn, Loss, LossPlan, NoiseKey, Of, Second, Timesteps};
+use tweedie::math::{Given, Objective, SigmaData, Weight};
+use tweedie::table::{LossRow, Penalty, Table};
+use tweedie::{Quantity, Schedule, Shape, Storage, Tensor};
+
+/// What a prediction is held against, and which gradient is asked for with it.
+#[derive(Clone, Copy)]
+struct Truth {
+    name: &'static str,
+    given: Given,
+    drawn: bool,
+    of: Of,
+}
+
+const TRUTHS: [Truth; 3] = [
+    Truth { name: "given noise", given: Given::Pair, drawn: false, of: Of::Sum },
+    Truth { name: "drawn noise", given: Given::Pair, drawn: true, of: Of::Mean },
+    Truth { name: "given target", given: Given::Target, drawn: false, of: Of::Mean },
+];
+
+/// A loss that is checked.
+pub struct Op {
+    name: String,
+    table: Table<LossRow>,
+    penalty: Penalty,
+    truth: Truth,
+}
+
+/// Every penalty, each on other quantities and with another weight, against everything that a prediction may be held
+/// against.
+pub fn ops(schedule: &Schedule) -> Outcome<Vec<Op>> {
+    let bent = |penalty: Result<Penalty, _>| penalty.map_err(anyhow::Error::from);
+    let min_snr = Weight::MinSnr { gamma: 5.0 };
+    let losses = [
+        ("MSE", Penalty::MSE, Objective::of(Quantity::Epsilon)),
+        ("MSE", Penalty::MSE, Objective::of(Quantity::V).weighted(min_snr.clone())),
+        ("MSE", Penalty::MSE, Objective::of(Quantity::Epsilon).on(Quantity::X0).weighted(min_snr)),
+        ("L1", Penalty::L1, Objective::of(Quantity::X0).weighted(Weight::P2 { k: 1.0, gamma: 1.0 })),
+        ("Huber", bent(Penalty::huber(0.5))?, Objective::of(Quantity::Flow)),
+        ("smooth L1", bent(Penalty::smooth_l1(0.5))?, Objective::of(Quantity::V).on(Quantity::Epsilon)),
+        (
+            "pseudo-Huber",
+            bent(Penalty::pseudo_huber(0.03))?,
+            Objective::of(Quantity::Edm(SigmaData::KARRAS)).weighted(Weight::SoftMinSnr { gamma: 4.0 }),
+        ),
+    ];
+    let mut ops = Vec::new();
+    for (name, penalty, objective) in losses {
+        for truth in TRUTHS {
+            let Objective { predicts, on, weight } = &objective;
+            let name = format!("{name} on {on} from {predicts}, weight {}, {}", weight.name(), truth.name);
+            let table = schedule.loss_where_defined(&objective, truth.given);
+            let table = table.map_err(|error| Failure::input(anyhow!("schedule: {error}")))?;
+            ops.push(Op { name, table, penalty, truth });
+        }
+    }
+    Ok(ops)
+}
+
+/// Runs a loss on all shapes, with its own coefficients or spoilt ones.
+pub fn check(adapter: &Adapter, steps: usize, op: &Op, wrong: bool) -> Outcome<Finding> {
+    let spoilt = wrong.then(|| {
+        spoilt_at_the_middle(&op.table, |row, factor| LossRow {
+            prediction: row.prediction * factor,
+            inputs: row.inputs.map(|c| c * factor),
+            ..row
+        })
+    });
+    let table = spoilt.as_ref().unwrap_or(&op.table);
+    let times = timesteps(steps);
+    let mut total = Comparison::new(adapter.storage);
+    for elements in ELEMENTS {
+        let shape = Shape::new(times.len() as u32, elements);
+        total.merge(&check_shape(adapter, op, table, &times, shape)?);
+    }
+    Ok(Finding { op: op.name.clone(), comparison: total, storage: adapter.storage })
+}
+
+fn check_shape(adapter: &Adapter, op: &Op, table: &Table<LossRow>, times: &[u32], shape: Shape) -> Outcome<Comparison> {
+    let inputs = [1, 2, 3].map(|seed| normals(adapter.storage, seed, shape));
+    let buffers = inputs.each_ref().map(|values| adapter.upload("verify::input", values));
+    let [prediction, in0, in1] = buffers.each_ref().map(|buffer| adapter.tensor(buffer));
+    let key = NoiseKey::seed(4).stream(9);
+    let words = |count: u64| adapter.gpu.buffer("verify::words", count * Storage::F32.bytes());
+    let (losses, mean, noise) = (words(shape.batch.into()), words(1), words(shape.total()));
+    let gradient = adapter.buffer("verify::gradient", shape.total());
+    let t = adapter.gpu.upload("verify::t", bytemuck::cast_slice(times));
+    let loss = Loss {
+        table,
+        penalty: op.penalty,
+        shape,
+        timesteps: Timesteps::per_sample(&t),
+        prediction,
+        in0: Some(in0),
+        in1: Some(match op.truth.drawn {
+            true => Second::Drawn(Drawn::new(key).keep(Tensor::f32(&noise))),
+            false => Second::Given(in1),
+        }),
+        seeds: None,
+        losses: (&losses, 0),
+        mean: Some((&mean, 0)),
+        gradient: Some((adapter.tensor(&gradient), op.truth.of)),
+    };
+    let plan = LossPlan::new(&adapter.context, &loss).map_err(plan_failure)?;
+    adapter.run(&plan, At::per_sample())?;
+
+    let read = |storage: Storage, buffer, count: u64| -> Outcome<Vec<f32>> {
+        Ok(storage.decode(&adapter.download_as(storage, buffer, count)?))
+    };
+    let mut total = Comparison::new(adapter.storage);
+    let [prediction, in0, mut in1] = inputs.each_ref().map(|values| wide(values));
+    if op.truth.drawn {
+        let drawn = read(Storage::F32, &noise, shape.total())?;
+        let exact = key.reference(shape.batch as usize, shape.elements as usize);
+        let exact: Vec<Exact> = exact.iter().map(|&z| Exact { value: z, magnitude: z.abs() }).collect();
+        let mut comparison = Comparison::new(Storage::F32).with_noise(1.0);
+        comparison.add_all(&drawn, &exact);
+        total.merge(&comparison);
+        in1 = wide(&drawn); // what the losses are of
+    }
+    let elements = shape.elements as usize;
+    let batch = Batch { timesteps: times, elements, prediction: &prediction, inputs: [&in0, &in1] };
+    let exact = reference(&op.table, op.penalty, &batch, op.truth.of);
+    for (storage, buffer, exact) in [
+        (Storage::F32, &losses, &exact.samples),
+        (Storage::F32, &mean, &vec![exact.mean]),
+        (adapter.storage, &gradient, &exact.gradient),
+    ] {
+        let widened = |e: &Exact| Exact { magnitude: ROUNDINGS * e.magnitude, ..*e };
+        let mut comparison = Comparison::new(storage);
+        let found = read(storage, buffer, exact.len() as u64)?;
+        comparison.add_all(&found, &exact.iter().map(widened).collect::<Vec<_>>());
+        total.merge(&comparison);
+    }
+    Ok(total)
+}
