@@ -18,7 +18,7 @@ pub struct Options {
 /// A plan keeps up to 256 bytes for the random key of each step: this many stay far below the 256 MiB that a buffer may
 /// have anywhere.
 const MOST_STEPS: u32 = 100_000;
-const STEPS: u32 = 1000;
+const STEPS: u32 = 800;
 const QUICK_STEPS: u32 = 400;
 
 impl Options {

@@ -15,8 +15,8 @@ pub const WEIGHTS: NoiseKey = NoiseKey::seed(SEED).stream(100);
 pub const FRESH: NoiseKey = NoiseKey::seed(SEED).stream(200);
 /// The first training step's timesteps and noise; each step has the next.
 pub const TRAINING: NoiseKey = NoiseKey::seed(SEED + 1);
-/// The noise of a sampler's first step; each step has the next, and the samples to start from the one before.
-pub const SAMPLING: NoiseKey = NoiseKey::seed(SEED + 2);
+/// A sampler's first step; each step has the next, and the samples to start from the one before.
+pub const SAMPLING: NoiseKey = NoiseKey::seed(SEED + 2).stream(1);
 
 /// The stream `i` after this one.
 pub const fn next(key: NoiseKey, i: u32) -> NoiseKey {
