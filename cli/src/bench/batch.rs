@@ -17,6 +17,8 @@ const BEYOND_CACHES: u64 = 256 << 20;
 const MOST_MEMORY: u64 = 4 << 30;
 /// Sets of small tensors: so many that making them stays short.
 const MOST_SETS: u64 = 512;
+/// Bytes of a set for each sample beside the tensors: its timestep and its loss.
+pub const PER_SAMPLE: u64 = 8;
 /// Steps of the schedule; timesteps are drawn from 1 to this, as the PyTorch script does.
 pub const STEPS: u32 = 1000;
 
@@ -26,6 +28,8 @@ pub struct Set {
     pub shape: Shape,
     pub storage: Storage,
     pub timesteps: wgpu::Buffer,
+    /// Room for an f32 of each sample.
+    pub losses: wgpu::Buffer,
     inputs: Vec<wgpu::Buffer>,
     outputs: Vec<wgpu::Buffer>,
 }
@@ -41,6 +45,7 @@ impl Set {
             shape,
             storage,
             timesteps: gpu.upload("tweedie-cli::timesteps", bytemuck::cast_slice(&timesteps)),
+            losses: gpu.buffer("tweedie-cli::losses", Storage::F32.bytes() * u64::from(shape.batch)),
             inputs: buffers("tweedie-cli::input", op.reads),
             outputs: buffers("tweedie-cli::output", op.writes),
         };

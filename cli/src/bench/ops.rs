@@ -1,10 +1,12 @@
 //! The ops that are measured. To add one, add a row.
 
 use super::batch::Set;
-use tweedie::gpu::{Context, Drawn, Noise, NoiseKey, Recordable, Rules, Second, Step, StepPlan, Timesteps};
-use tweedie::math::NoiseLevel;
+use tweedie::gpu::{
+    Context, Drawn, Loss, LossPlan, Noise, NoiseKey, Of, Recordable, Rules, Second, Step, StepPlan, Timesteps,
+};
 use tweedie::math::sampler::{Ddpm, Denoiser, Estimate, FirstOrder, Grid, Sampler, Solver, Variance};
-use tweedie::table::{Clip, StepRow};
+use tweedie::math::{Given, NoiseLevel, Objective, Weight};
+use tweedie::table::{Clip, Penalty, StepRow};
 use tweedie::{Conversion, Diffusion, Error, Holes, Noising, Quantity};
 
 /// What an op makes of a set of buffers.
@@ -24,7 +26,7 @@ pub struct Op {
 }
 
 /// Every op.
-pub const OPS: [Op; 7] = [
+pub const OPS: [Op; 9] = [
     Op { name: "noise", reads: 2, writes: 1, plan: |d, c, s| noising(d, c, s, given(s), None) },
     Op { name: "noise_target_v", reads: 2, writes: 2, plan: |d, c, s| noising(d, c, s, given(s), Some(Quantity::V)) },
     Op {
@@ -58,6 +60,8 @@ pub const OPS: [Op; 7] = [
             step(d, c, s, &Ddpm::new(Variance::FixedSmall), Quantity::Epsilon, noise)
         },
     },
+    Op { name: "loss_grad_v", reads: 3, writes: 1, plan: |d, c, s| loss(d, c, s, Second::Given(s.input(2))) },
+    Op { name: "draw_loss_grad_v", reads: 2, writes: 1, plan: |d, c, s| loss(d, c, s, drawn()) },
 ];
 
 fn given(set: &Set) -> Second<'_> {
@@ -135,6 +139,25 @@ fn step(
     Ok(Box::new(StepPlan::new(context, &step)?))
 }
 
+/// The loss of a v prediction by min-SNR, each sample's, and the gradient of the batch's mean.
+fn loss(diffusion: &Diffusion, context: &Context, set: &Set, epsilon: Second<'_>) -> Planned {
+    let objective = Objective::of(Quantity::V).weighted(Weight::MinSnr { gamma: 5.0 });
+    let loss = Loss {
+        table: &diffusion.schedule().loss(&objective, Given::Pair)?,
+        penalty: Penalty::MSE,
+        shape: set.shape,
+        timesteps: Timesteps::per_sample(&set.timesteps),
+        prediction: set.input(0),
+        in0: Some(set.input(1)),
+        in1: Some(epsilon),
+        seeds: None,
+        losses: (&set.losses, 0),
+        mean: None,
+        gradient: Some((set.output(0), Of::Mean)),
+    };
+    Ok(Box::new(LossPlan::new(context, &loss)?))
+}
+
 impl Op {
     /// The op of this name.
     ///
@@ -147,7 +170,8 @@ impl Op {
         })
     }
 
-    /// The least that must move: each input read once, each output written once. The timesteps are not counted.
+    /// The least that must move: each input read once, each output written once. What is one number a sample, timesteps and
+    /// losses, is not counted.
     pub fn bytes(&self, tensor: u64) -> u64 {
         (self.reads + self.writes) as u64 * tensor
     }
@@ -170,5 +194,6 @@ mod tests {
     fn bytes_count_every_tensor_once() {
         assert_eq!(Op::named("noise").unwrap().bytes(100), 300);
         assert_eq!(Op::named("v_to_x0_eps").unwrap().bytes(100), 400);
+        assert_eq!(Op::named("draw_loss_grad_v").unwrap().bytes(100), 300);
     }
 }

@@ -121,7 +121,7 @@ impl Runner {
             let sizes = [tensor, most].map(batch::mebibytes);
             return Ok(Err(format!("a tensor takes {}, and this adapter's buffers hold {}", sizes[0], sizes[1])));
         }
-        let sets = match batch::sets(bytes + 4 * u64::from(workload.shape.batch), self.memory) {
+        let sets = match batch::sets(bytes + batch::PER_SAMPLE * u64::from(workload.shape.batch), self.memory) {
             Ok(sets) => sets,
             Err(reason) => return Ok(Err(reason)),
         };
