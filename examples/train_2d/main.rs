@@ -10,6 +10,9 @@
 //!     --steps N     training steps                --out FILE    where the picture goes
 //! ```
 //!
+//! `docs/train_2d.png` is the picture of `--steps 2000`:
+//! `rsvg-convert --zoom 1.5 out/train_2d.svg | pngquant 16 --nofs - > docs/train_2d.png`.
+//!
 //! Exit code 0: all good, 1: a check failed or something went wrong, 3: no adapter.
 //!
 //! Where to look first: `training` is the loop with tweedie in it, `sampler` the way back from noise, `network` the
