@@ -13,7 +13,8 @@
 //! where `z` is standard normal noise, `h1, h2, h3` are the `x0` of the last three steps, latest first, and `s` is 1 or
 //! a standard deviation that the network learned. A solver is nothing but the numbers.
 //!
-//! **Practice.** A coefficient of 0 means that its operand is not looked at: it may be missing, or hold anything.
+//! **Practice.** A coefficient of 0 means that its operand is not looked at: it may be missing, or hold anything. The sample and
+//! the conditional prediction are always read, and must be finite.
 
 use super::TableError;
 
