@@ -1,4 +1,4 @@
-// The end of a reduction: a workgroup for each sample makes its result of what the chunks left in `scratch`.
+// The end of a reduction: a workgroup makes the result of a sample, or of several, of what the chunks left in `scratch`.
 // Host twin: `tweedie::gpu::finish`.
 struct Finish {
     samples: u32,      // of this dispatch
@@ -11,7 +11,8 @@ struct Finish {
     rank: u32,         // digits: of the lower order statistic, from 0
     last: u32,         // digits: the highest rank
     nan: u32,          // bits of a NaN
-    unused: vec2<u32>,
+    team: u32,         // sums: invocations that take a sample together
+    unused: u32,
     numbers: vec4<f32>,
 }
 

@@ -14,7 +14,7 @@ struct Window {
     timesteps: u32,       // offset of the first timestep, in words
     timestep_stride: u32, // 1, or 0 where one timestep is shared by the batch
     nan: u32,             // bits of a NaN, which WGSL does not let a constant be
-    contiguous: u32,      // words: 1 where the samples follow each other without a gap
+    contiguous: u32,      // words: 1 where the samples follow each other without a gap; chunks: invocations of a sample
     span: u32,            // words: slots of a run; chunks: chunks of a whole sample
     slots: u32,           // words: slots of all runs; flat: elements of the batch; chunks: lowest bit of a digit
     groups: u32,          // workgroups along y (lanes, chunks) or x (the others); the next dimension goes on from there

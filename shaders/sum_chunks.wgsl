@@ -9,8 +9,8 @@ fn prepare(sample: u32) {
 }
 
 fn conclude(sample: u32, chunk: u32, invocation: u32) {
-    let sum = tree(invocation, mine);
-    if (invocation == 0u && sample < params.window.batch) {
+    let sum = tree(invocation, team(), mine);
+    if (invocation % team() == 0u && sample < params.window.batch) {
         scratch[sample * params.window.span + chunk] = chunk_result(sample, sum);
     }
 }

@@ -1,13 +1,19 @@
-// Reductions: a workgroup takes a chunk of one sample. Chunks are the same on every device and in every batch, so what is
-// added to what is too. The op gathers what an invocation meets; `conclude` makes one of it and leaves it in `scratch`.
+// Reductions: a workgroup takes a chunk of one sample, or several samples that are short. What is added to what depends on the
+// size of a sample alone, so it is the same on every device and in every batch. The op gathers what an invocation meets;
+// `conclude` makes one of it and leaves it in `scratch`.
 const CHUNK = 4096u;
+
+// How many invocations of a workgroup take a sample together.
+fn team() -> u32 {
+    return params.window.contiguous;
+}
 
 @compute @workgroup_size(256, 1, 1)
 fn chunks(@builtin(local_invocation_id) local: vec3<u32>, @builtin(workgroup_id) group: vec3<u32>) {
-    let sample = group.z * params.window.groups + group.y;
+    let sample = (group.z * params.window.groups + group.y) * (256u / team()) + local.x / team();
     begin(local.x);
     if (sample < params.window.batch) {
-        walk_chunk(sample, group.x * (CHUNK / 4u) + local.x);
+        walk_chunk(sample, group.x * (CHUNK / 4u) + local.x % team());
     }
     conclude(sample, params.window.first_element / CHUNK + group.x, local.x);
 }
@@ -20,9 +26,9 @@ fn walk_chunk(sample: u32, first: u32) {
     let bases = bases_of(sample);
     prepare(sample);
     walk_lane(row, bases, sample, first);
-    walk_lane(row, bases, sample, first + 256u);
-    walk_lane(row, bases, sample, first + 512u);
-    walk_lane(row, bases, sample, first + 768u);
+    walk_lane(row, bases, sample, first + team());
+    walk_lane(row, bases, sample, first + 2u * team());
+    walk_lane(row, bases, sample, first + 3u * team());
 }
 
 fn walk_lane(row: Row, bases: Bases, sample: u32, lane: u32) {

@@ -71,7 +71,7 @@ const KEY: [(&str, u32); 5] = [("seed", 0), ("stream", 8), ("channel", 12), ("sa
 const KEY_BYTES: u32 = 32;
 
 /// `struct Finish` of `finish.wgsl` as the end of a reduction fills it, 64 bytes.
-const FINISH: [(&str, u32); 12] = [
+const FINISH: [(&str, u32); 13] = [
     ("samples", 0),
     ("first_sample", 4),
     ("groups", 8),
@@ -82,7 +82,8 @@ const FINISH: [(&str, u32); 12] = [
     ("rank", 28),
     ("last", 32),
     ("nan", 36),
-    ("unused", 40),
+    ("team", 40),
+    ("unused", 44),
     ("numbers", 48),
 ];
 

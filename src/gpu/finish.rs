@@ -29,7 +29,8 @@ pub(super) struct Numbers {
     pub rank: u32,
     pub last: u32,
     pub nan: u32,
-    pub unused: [u32; 2],
+    pub team: u32,
+    pub unused: u32,
     pub numbers: [f32; 4],
 }
 

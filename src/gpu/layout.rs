@@ -8,6 +8,7 @@ use super::build::Builder;
 use super::context::Tile;
 use super::error::PlanError;
 use super::op::SLOTS;
+use super::reduce::team_of;
 use super::source::{Source, Walk};
 use super::window::{Extent, Window, windows};
 use super::{Storage, Tensor};
@@ -225,11 +226,13 @@ impl Builder<'_> {
         };
         match source.walk {
             Walk::Chunks | Walk::LooseChunks => {
-                params.groups = window.samples.min(MAX_GROUPS);
+                params.contiguous = team_of(kernel.op, kernel.shape.elements);
+                let teams = window.samples.div_ceil(WORKGROUP / params.contiguous);
+                params.groups = teams.min(MAX_GROUPS);
                 params.span = kernel.shape.elements.div_ceil(CHUNK);
                 params.slots = kernel.digit;
                 let across = window.elements.div_ceil(CHUNK);
-                (params, LINE, [across, params.groups, window.samples.div_ceil(params.groups)])
+                (params, LINE, [across, params.groups, teams.div_ceil(params.groups)])
             }
             Walk::Lanes => {
                 let tile = tile_for(window.elements / LANE as u32);

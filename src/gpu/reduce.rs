@@ -2,7 +2,8 @@
 //!
 //! **Theory.** A sample is cut into chunks of a fixed number of elements, so what is added to what depends on its size alone:
 //! not on the batch, the device or the shape of a dispatch. A workgroup reduces a chunk, and a second kernel the chunks of a
-//! sample, both as trees of a fixed order. A selection counts digits instead, pass after pass; counts have no order.
+//! sample, both as trees of a fixed order; short samples share a workgroup. A selection counts digits instead, pass after
+//! pass; counts have no order.
 //!
 //! **Practice.** What passes between the dispatches lies in scratch memory of the plan's own: of a batch that would need more
 //! than [`SCRATCH`] bytes, some samples are reduced after the others.
@@ -12,7 +13,8 @@ use super::context::{Context, entry, storage};
 use super::error::PlanError;
 use super::finish::{Finish, Numbers};
 use super::kernel::Kernel;
-use super::layout::{CHUNK, MAX_GROUPS};
+use super::layout::{CHUNK, MAX_GROUPS, WORKGROUP};
+use super::op::Op;
 use super::plan::Dispatch;
 use super::upload::check;
 use super::window::Window;
@@ -66,6 +68,17 @@ impl<'a> Words<'a> {
 /// How many chunks a sample of this many elements has.
 pub(super) fn chunks(elements: u32) -> u32 {
     elements.div_ceil(CHUNK)
+}
+
+/// How many invocations of a workgroup sum up so many parts together, `each` of them an invocation's own.
+fn team(parts: u32, each: u32) -> u32 {
+    parts.div_ceil(each).max(1).next_power_of_two().min(WORKGROUP)
+}
+
+/// How many invocations of a workgroup take a chunk together: fewer than all where samples are short, unless they count, in
+/// bins of the workgroup's.
+pub(super) fn team_of(op: Op, elements: u32) -> u32 {
+    if matches!(op, Op::Digits { .. }) { WORKGROUP } else { team(elements, CHUNK / WORKGROUP) }
 }
 
 impl Draft<'_> {
@@ -128,10 +141,12 @@ impl Draft<'_> {
 
     /// Adds the end of a pass.
     fn finish(&mut self, finish: Finish, numbers: Numbers, scratch: Words<'_>, output: Words<'_>) {
-        let groups = numbers.samples.min(MAX_GROUPS);
+        let team = if finish == Finish::Digits { WORKGROUP } else { team(numbers.parts, 1) };
+        let teams = numbers.samples.div_ceil(WORKGROUP / team);
+        let groups = teams.min(MAX_GROUPS);
         let (scratch, _) = scratch.binding(self.context);
         let (output, first) = output.binding(self.context);
-        let numbers = Numbers { groups, first, nan: f32::NAN.to_bits(), ..numbers };
+        let numbers = Numbers { groups, first, team, nan: f32::NAN.to_bits(), ..numbers };
         let label = |role| format!("tweedie::{}::{role}", finish.name());
         let params = self.context.buffer_with(&label("params"), BufferUsages::UNIFORM, bytemuck::bytes_of(&numbers));
         let bindings = [
@@ -146,7 +161,7 @@ impl Draft<'_> {
             layout: &pipeline.layout,
             entries: &[bound(0, params.as_entire_binding()), bound(1, scratch), bound(2, output)],
         });
-        let workgroups = [groups, numbers.samples.div_ceil(groups), 1];
+        let workgroups = [groups, teams.div_ceil(groups), 1];
         self.dispatches.push(Dispatch { pipeline, group, workgroups, has_offsets: false });
     }
 }
