@@ -63,6 +63,12 @@ fn slope(d: vec4<f32>) -> vec4<f32> {
     return clamped(d, bend);
 }
 
+// Some drivers turn comparisons into a minimum or a sign, which have no NaN: its bits are looked at.
+fn unless_nan(value: vec4<f32>, d: vec4<f32>) -> vec4<f32> {
+    return select(value, d, (bitcast<vec4<u32>>(d) & vec4<u32>(0x7fffffffu)) > vec4<u32>(0x7f800000u));
+}
+
 fn op(row: Row, v: Inputs) -> Outputs {
-    return Outputs(row.m.w * row.m.x * slope(error_of(row, v)), v.in1);
+    let d = error_of(row, v);
+    return Outputs(row.m.w * row.m.x * unless_nan(slope(d), d), v.in1);
 }
