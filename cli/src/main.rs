@@ -34,8 +34,8 @@ use std::process::ExitCode;
 
 /// The mathematics around a diffusion network, on the GPU
 ///
-/// Noising, training targets, losses, conversions between what networks predict, and posteriors, as compute shaders on any
-/// Vulkan, Metal, DX12 or OpenGL adapter, checked against an f64 reference. Start with `tweedie demo`.
+/// Noising, training targets, losses, conversions between what networks predict, posteriors and sampler steps, as compute
+/// shaders on any Vulkan, Metal, DX12 or OpenGL adapter, checked against an f64 reference. Start with `tweedie demo`.
 ///
 /// Exit codes: 0 all went well, 1 a check failed, 2 wrong usage or a file that cannot be used, 3 no adapter or a GPU error.
 #[derive(Parser)]

@@ -92,7 +92,7 @@ impl<'a> Kernel<'a> {
         }
     }
 
-    /// The bytes that an element-wise tensor of this slot has for each sample.
+    /// The elements that a tensor of this slot has for each sample.
     pub fn span(&self, slot: usize) -> u64 {
         let remembered = matches!(self.op.slots()[slot].part, Part::Memory);
         if remembered {

@@ -1,4 +1,4 @@
-//! How the tensors of a map are walked, and what a kernel has to know for it.
+//! How the tensors of a kernel are walked, and what it has to know for that.
 //!
 //! A pass covers all outputs at once where it can. It walks in lanes of four elements by tiles of a workgroup where every
 //! sample consists of whole lanes, in lanes of the whole batch where samples follow each other without a gap, and word by
