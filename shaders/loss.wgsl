@@ -26,12 +26,6 @@ fn error_of(row: Row, v: Inputs) -> vec4<f32> {
     return row.m.x * v.prediction + row.m.y * v.in0 + row.m.z * v.in1;
 }
 
-// NaN stays NaN: it fails both comparisons.
-fn clamped(v: vec4<f32>, range: f32) -> vec4<f32> {
-    let above = select(v, vec4<f32>(range), v > vec4<f32>(range));
-    return select(above, vec4<f32>(-range), v < vec4<f32>(-range));
-}
-
 // sqrt(d^2 + bend^2) without squares that overflow or vanish.
 fn root_of(d: vec4<f32>, bend: f32) -> vec4<f32> {
     let larger = max(abs(d), vec4<f32>(bend));
@@ -54,8 +48,7 @@ fn cost(d: vec4<f32>) -> vec4<f32> {
 fn slope(d: vec4<f32>) -> vec4<f32> {
     let bend = params.window.range;
     if (CURVE == 2u) {
-        let up = select(d, vec4<f32>(1.0), d > vec4<f32>(0.0)); // 0 and NaN stay what they are
-        return select(up, vec4<f32>(-1.0), d < vec4<f32>(0.0));
+        return unless_nan(sign(d), d);
     }
     if (CURVE == 1u) {
         return d / root_of(d, bend);
@@ -63,12 +56,6 @@ fn slope(d: vec4<f32>) -> vec4<f32> {
     return clamped(d, bend);
 }
 
-// Some drivers turn comparisons into a minimum or a sign, which have no NaN: its bits are looked at.
-fn unless_nan(value: vec4<f32>, d: vec4<f32>) -> vec4<f32> {
-    return select(value, d, (bitcast<vec4<u32>>(d) & vec4<u32>(0x7fffffffu)) > vec4<u32>(0x7f800000u));
-}
-
 fn op(row: Row, v: Inputs) -> Outputs {
-    let d = error_of(row, v);
-    return Outputs(row.m.w * row.m.x * unless_nan(slope(d), d), v.in1);
+    return Outputs(row.m.w * row.m.x * slope(error_of(row, v)), v.in1);
 }

@@ -19,12 +19,6 @@ fn place_of_past(row: Row, back: u32) -> u32 {
     return (u32(row.past.w) + DEPTH - back) % max(DEPTH, 1u);
 }
 
-// NaN stays NaN: it fails both comparisons.
-fn clamped(v: vec4<f32>, range: f32) -> vec4<f32> {
-    let above = select(v, vec4<f32>(range), v > vec4<f32>(range));
-    return select(above, vec4<f32>(-range), v < vec4<f32>(-range));
-}
-
 fn op(row: Row, v: Inputs) -> Outputs {
     let p = mixture(row, v) * row.factor;
     let raw = clean_sample(row, v, p);

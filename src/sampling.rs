@@ -114,27 +114,19 @@ impl<'a> Sampling<'a> {
     /// # Errors
     /// [`Error::Plan`] for tensors that do not fit or are missing.
     pub fn plan(&self, context: &Context) -> Result<StepPlan, Error> {
-        let rows = self.rows();
+        Ok(StepPlan::new(context, &self.with_rows(&self.rows()))?)
+    }
+
+    /// What the plan is made of, with these rows in place of [`Self::rows`]: for coefficients of one's own.
+    #[must_use]
+    pub fn with_rows<'b>(&self, rows: &'b [StepRow]) -> Step<'b>
+    where
+        'a: 'b,
+    {
         let Self { shape, calls, x, prediction, noise, learned, known, next, x0, input, health, .. } = *self;
         let unconditional = self.guidance.map(|guidance| guidance.unconditional);
         let rules = self.rules();
-        let step = Step {
-            rows: &rows,
-            rules,
-            shape,
-            calls,
-            x,
-            prediction,
-            unconditional,
-            noise,
-            learned,
-            known,
-            next,
-            x0,
-            input,
-            health,
-        };
-        Ok(StepPlan::new(context, &step)?)
+        Step { rows, rules, shape, calls, x, prediction, unconditional, noise, learned, known, next, x0, input, health }
     }
 
     /// The plan that fills `x` with noise to start from, and `input` with the same in the network's scale: recorded once,

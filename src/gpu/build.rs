@@ -19,6 +19,7 @@ use wgpu::BufferUsages;
 /// A plan in the making: what its dispatches share, and the dispatches so far.
 pub(super) struct Draft<'a> {
     pub context: &'a Context,
+    label: String,
     pub rows: RowBuffer,
     keys: Keys,
     status: Option<wgpu::Buffer>,
@@ -42,6 +43,7 @@ impl<'a> Draft<'a> {
         let uploader = Uploader { context, kernel };
         Ok(Self {
             context,
+            label: kernel.label("pass"),
             rows: uploader.rows()?,
             keys: uploader.keys()?,
             status: uploader.status(),
@@ -159,6 +161,7 @@ impl<'a> Draft<'a> {
     /// The plan.
     pub fn done(self) -> Plan {
         Plan {
+            label: self.label,
             dispatches: self.dispatches,
             keys: self.keys.buffer,
             key_stride: self.keys.stride,

@@ -211,12 +211,7 @@ impl MapPlan {
 
     /// Records the map into a compute pass of its own.
     pub fn encode(&self, encoder: &mut wgpu::CommandEncoder, at: At) -> Result<(), RecordError> {
-        self.plan.offsets(at)?;
-        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
-            label: Some("tweedie::Map::pass"),
-            timestamp_writes: None,
-        });
-        self.record(&mut pass, at)
+        self.plan.encode(encoder, at)
     }
 
     /// Dispatches of one recording.

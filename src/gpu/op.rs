@@ -150,6 +150,7 @@ pub(crate) mod step {
 }
 
 const STEP_ROW: &str = include_str!("../../shaders/step_row.wgsl");
+const CLAMPED: &str = include_str!("../../shaders/clamped.wgsl");
 
 /// What the two halves of a reduction have in common: of a chunk, and of the chunks of a sample.
 pub(crate) mod text {
@@ -226,14 +227,15 @@ impl Op {
                 let masked = has(step::MASK);
                 format!(
                     "const CLIP = {clip}u;\nconst DEVIATION = {deviation}u;\nconst DEPTH = {depth}u;\n\
-                     const MASKED = {masked};\n{STEP_ROW}{}",
+                     const MASKED = {masked};\n{STEP_ROW}{CLAMPED}{}",
                     include_str!("../../shaders/step.wgsl")
                 )
             }
             Op::Spread => [STEP_ROW, include_str!("../../shaders/spread.wgsl")].concat(),
             Op::Loss { curve } => {
                 let kept = has(loss::KEPT);
-                format!("const CURVE = {curve}u;\nconst KEPT = {kept};\n{}", include_str!("../../shaders/loss.wgsl"))
+                let loss = include_str!("../../shaders/loss.wgsl");
+                format!("const CURVE = {curve}u;\nconst KEPT = {kept};\n{CLAMPED}{loss}")
             }
             Op::Digits { .. } => [STEP_ROW, text::DIGIT, include_str!("../../shaders/digits.wgsl")].concat(),
         }

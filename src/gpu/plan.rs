@@ -19,39 +19,27 @@ pub trait Recordable: std::fmt::Debug {
     fn dispatches(&self) -> usize;
 }
 
-impl Recordable for super::MapPlan {
-    fn record(&self, pass: &mut wgpu::ComputePass<'_>, at: At) -> Result<(), RecordError> {
-        self.record(pass, at)
-    }
+macro_rules! recordable {
+    ($($plan:ty),*) => {$(
+        impl Recordable for $plan {
+            fn record(&self, pass: &mut wgpu::ComputePass<'_>, at: At) -> Result<(), RecordError> {
+                self.record(pass, at)
+            }
 
-    fn dispatches(&self) -> usize {
-        self.dispatches()
-    }
+            fn dispatches(&self) -> usize {
+                self.dispatches()
+            }
+        }
+    )*};
 }
 
-impl Recordable for super::LossPlan {
-    fn record(&self, pass: &mut wgpu::ComputePass<'_>, at: At) -> Result<(), RecordError> {
-        self.record(pass, at)
-    }
-
-    fn dispatches(&self) -> usize {
-        self.dispatches()
-    }
-}
-
-impl Recordable for super::StepPlan {
-    fn record(&self, pass: &mut wgpu::ComputePass<'_>, at: At) -> Result<(), RecordError> {
-        self.record(pass, at)
-    }
-
-    fn dispatches(&self) -> usize {
-        self.dispatches()
-    }
-}
+recordable!(super::MapPlan, super::LossPlan, super::StepPlan);
 
 /// A kernel that is ready to be recorded.
 #[derive(Debug)]
 pub(super) struct Plan {
+    /// Of a pass of its own.
+    pub label: String,
     pub dispatches: Vec<Dispatch>,
     /// A slot for each noise step, `key_stride` bytes apart.
     pub keys: wgpu::Buffer,
@@ -89,6 +77,14 @@ impl Plan {
         Ok(())
     }
 
+    /// See [`MapPlan::encode`](super::MapPlan::encode).
+    pub fn encode(&self, encoder: &mut wgpu::CommandEncoder, at: At) -> Result<(), RecordError> {
+        self.offsets(at)?; // nothing is begun that cannot be recorded
+        let label = Some(self.label.as_str());
+        let descriptor = wgpu::ComputePassDescriptor { label, timestamp_writes: None };
+        self.record(&mut encoder.begin_compute_pass(&descriptor), at)
+    }
+
     /// See [`MapPlan::set_key`](super::MapPlan::set_key).
     pub fn set_key(&self, queue: &wgpu::Queue, step: u32, key: NoiseKey) -> Result<(), RecordError> {
         let drawing = self.drawn.ok_or(RecordError::NoNoise)?;
@@ -103,7 +99,7 @@ impl Plan {
     }
 
     /// The dynamic offsets of a recording, and how many the bind group takes.
-    pub fn offsets(&self, at: At) -> Result<([u32; 2], usize), RecordError> {
+    fn offsets(&self, at: At) -> Result<([u32; 2], usize), RecordError> {
         self.check_step(at.step)?;
         let key = at.step * self.key_stride;
         let rows = self.holes.len() as u32;

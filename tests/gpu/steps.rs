@@ -20,8 +20,9 @@ pub const TESTS: &[crate::Test] = &[
     ("steps::errors_name_what_was_found", errors_name_what_was_found),
 ];
 
-/// `exp` may be off by 3 + 2|x| ULP (WGSL), for |x| of up to 4 here; some drivers' is looser. Relative to the noise term.
-const EXP: f64 = 4e-6;
+/// The same where `exp` is among them, which may be off by 3 + 2|x| ULP (WGSL), for |x| of up to 4 here: 11 ULP more than
+/// the 4 half ones of a bound. Some drivers' is looser.
+const EXP: f64 = 16.0;
 
 #[derive(Clone, Copy, Debug)]
 struct Case {
@@ -178,7 +179,7 @@ fn check_with(bed: &Bed, case: &Case, seed: u64, tamper: impl Fn(&mut [StepRow])
             };
             tweedie::gpu::noise::normals(seed, stream, index, shape.elements as usize)
         };
-        let stepped = expected(case, &rows, &stage, call_of, |sample| {
+        let stepped = expected(case, &rows, call_of, |sample| {
             let elements = shape.elements as usize;
             let range = sample * elements..(sample + 1) * elements;
             let of = |placed: Option<Placed>| -> Vec<f64> {
@@ -209,7 +210,7 @@ fn check_with(bed: &Bed, case: &Case, seed: u64, tamper: impl Fn(&mut [StepRow])
             let widened: Vec<Exact> = exact
                 .iter()
                 .map(|e| Exact {
-                    magnitude: e.magnitude * if case.deviation == Deviation::Log { EXP / 2.4e-7 } else { ROUNDINGS },
+                    magnitude: e.magnitude * if case.deviation == Deviation::Log { EXP } else { ROUNDINGS },
                     ..*e
                 })
                 .collect();
@@ -231,7 +232,6 @@ fn check_with(bed: &Bed, case: &Case, seed: u64, tamper: impl Fn(&mut [StepRow])
 fn expected(
     case: &Case,
     rows: &[StepRow],
-    _stage: &Stage,
     call_of: impl Fn(usize) -> u32,
     tensors: impl Fn(usize) -> [Vec<Vec<f64>>; 3],
 ) -> Vec<Stepped> {

@@ -118,12 +118,7 @@ impl LossPlan {
     /// # Errors
     /// As [`record`](Self::record).
     pub fn encode(&self, encoder: &mut wgpu::CommandEncoder, at: At) -> Result<(), RecordError> {
-        self.plan.offsets(at)?;
-        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
-            label: Some("tweedie::Loss::pass"),
-            timestamp_writes: None,
-        });
-        self.record(&mut pass, at)
+        self.plan.encode(encoder, at)
     }
 
     /// Dispatches of one recording.

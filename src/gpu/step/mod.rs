@@ -159,19 +159,15 @@ impl StepPlan {
     }
 
     /// Records a call's step into the caller's pass: one dispatch, or one for each window of buffers that are larger than
-    /// the device binds at once; two more before it for guidance rescale, and six for a threshold. Sets the pipeline and bind group 0. No heap allocation, no upload, no submit.
+    /// the device binds at once; two more before it for guidance rescale, and six for a threshold. Sets the pipeline and
+    /// bind group 0. No heap allocation, no upload, no submit.
     pub fn record(&self, pass: &mut wgpu::ComputePass<'_>, at: At) -> Result<(), RecordError> {
         self.plan.record(pass, at)
     }
 
     /// Records a call's step into a compute pass of its own.
     pub fn encode(&self, encoder: &mut wgpu::CommandEncoder, at: At) -> Result<(), RecordError> {
-        self.plan.offsets(at)?;
-        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
-            label: Some("tweedie::Step::pass"),
-            timestamp_writes: None,
-        });
-        self.record(&mut pass, at)
+        self.plan.encode(encoder, at)
     }
 
     /// Dispatches of one recording.

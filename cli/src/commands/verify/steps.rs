@@ -7,7 +7,7 @@ use anyhow::anyhow;
 use tweedie::error::SamplerError;
 use tweedie::gpu::compare::{Comparison, Exact};
 use tweedie::gpu::step::{Sample, Stepped, reference};
-use tweedie::gpu::{At, Noise, NoiseKey, Step, StepPlan, Timesteps};
+use tweedie::gpu::{At, Noise, NoiseKey, StepPlan};
 use tweedie::math::sampler::{
     Consistency, Ddpm, Denoiser, DpmSolver, Estimate, FirstOrder, Grid, Heun, Sampler, UniPc, Variance,
 };
@@ -99,26 +99,7 @@ fn check_shape(adapter: &Adapter, sampling: &Loop, shape: Shape, wrong: bool) ->
     };
     let (rows, rules) = (front.rows(), front.rules());
     let applied = if wrong { rows.iter().map(spoilt).collect() } else { rows.clone() };
-    let Sampling { prediction, noise, learned, known, next: to, x0: preview, input, health, .. } = front;
-    let unconditional = front.guidance.map(|guidance| guidance.unconditional);
-    let calls = Timesteps::Batch;
-    let step = Step {
-        rows: &applied,
-        rules,
-        shape,
-        calls,
-        x,
-        prediction,
-        unconditional,
-        noise,
-        learned,
-        known,
-        next: to,
-        x0: preview,
-        input,
-        health,
-    };
-    let plan = StepPlan::new(&adapter.context, &step).map_err(plan_failure)?;
+    let plan = StepPlan::new(&adapter.context, &front.with_rows(&applied)).map_err(plan_failure)?;
 
     let [x, conditional, unconditional, learned] = inputs.each_ref().map(|values| wide(values));
     let data = Data { shape, x, predictions: [conditional, unconditional], learned };
