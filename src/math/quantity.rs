@@ -9,8 +9,9 @@
 //! c1  = (x_t[0]*w[1] - x_t[1]*w[0]) / det
 //! ```
 //! The determinants are `-sigma` for x0, `alpha` for epsilon, `-alpha/sigma` for the score, `alpha + sigma` for flow and
-//! `alpha^2 + sigma^2` for v, which therefore is never singular; nor is EDM's network output, a rotation as v is. The hand-written conversions of Ho et al. 2020 (eq. 9
-//! and 15), Salimans & Ho 2022 (appendix D) and Lipman et al. 2023 are all instances.
+//! `alpha^2 + sigma^2` for v, which therefore is never singular; nor is EDM's network output, a rotation as v is. The
+//! hand-written conversions of Ho et al. 2020 (eq. 9 and 15), Salimans & Ho 2022 (appendix D) and Lipman et al. 2023 are
+//! all instances.
 //!
 //! **Practice.** [`solve`] is the only conversion in this library. Differences of products are formed with fused
 //! multiply-adds, so a coefficient that crosses zero keeps its relative precision.
