@@ -1,16 +1,6 @@
 // Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"): a counter-based generator, so the
-// words of a block depend on its counter and key alone. Host twin: `tweedie::gpu::noise::philox4x32_10`.
-
-// The 64-bit product of two words as (high, low); WGSL has no widening multiplication, so four 16-bit products.
-fn multiply_wide(a: u32, b: u32) -> vec2<u32> {
-    let a_low = a & 0xffffu;
-    let a_high = a >> 16u;
-    let b_low = b & 0xffffu;
-    let b_high = b >> 16u;
-    let low_high = a_low * b_high;
-    let middle = ((a_low * b_low) >> 16u) + (low_high & 0xffffu) + a_high * b_low;
-    return vec2<u32>(a_high * b_high + (low_high >> 16u) + (middle >> 16u), a * b);
-}
+// words of a block depend on its counter and key alone. `multiply_wide` is one of the files product_*.
+// Host twin: `tweedie::gpu::noise::philox4x32_10`.
 
 fn philox_round(c: vec4<u32>, key: vec2<u32>) -> vec4<u32> {
     let p = multiply_wide(0xD2511F53u, c.x);

@@ -99,12 +99,23 @@ impl Gpu {
         Self::with_limits(&adapter, limits).await
     }
 
-    /// Opens an adapter with these limits and, where it has them, timestamp queries.
+    /// Opens an adapter with these limits and, where it has them, the features that tweedie can use: timestamp queries and
+    /// 64-bit integers.
     pub async fn with_limits(adapter: &wgpu::Adapter, limits: wgpu::Limits) -> Result<Self, HeadlessError> {
+        let wanted = wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SHADER_INT64;
+        Self::with_features(adapter, adapter.features() & wanted, limits).await
+    }
+
+    /// Opens an adapter with these features and limits.
+    pub async fn with_features(
+        adapter: &wgpu::Adapter,
+        features: wgpu::Features,
+        limits: wgpu::Limits,
+    ) -> Result<Self, HeadlessError> {
         let info = adapter.get_info();
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("tweedie::Gpu::device"),
-            required_features: adapter.features() & wgpu::Features::TIMESTAMP_QUERY,
+            required_features: features,
             required_limits: limits,
             ..Default::default()
         };

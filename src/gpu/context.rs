@@ -17,6 +17,8 @@ pub struct Context {
 struct Inner {
     device: wgpu::Device,
     limits: wgpu::Limits,
+    /// Whether its shaders have 64-bit integers.
+    int64: bool,
     pipelines: Mutex<HashMap<PipelineKey, Arc<Pipeline>>>,
     small: Mutex<HashMap<&'static str, Arc<Pipeline>>>,
 }
@@ -49,6 +51,7 @@ impl Context {
             inner: Arc::new(Inner {
                 device: device.clone(),
                 limits: device.limits(),
+                int64: device.features().contains(wgpu::Features::SHADER_INT64),
                 pipelines: Mutex::default(),
                 small: Mutex::default(),
             }),
@@ -131,7 +134,7 @@ impl Context {
     }
 
     fn compile(&self, key: PipelineKey) -> Pipeline {
-        let text = key.source.compose();
+        let text = key.source.compose(self.inner.int64);
         let tile = [
             ("tile_x", f64::from(key.tile.lanes)),
             ("tile_y", f64::from(key.tile.samples)),

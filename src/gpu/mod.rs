@@ -25,6 +25,8 @@ mod timesteps;
 mod upload;
 mod window;
 
+use source::{Draw, Rows};
+
 pub use crate::noise;
 
 pub use context::Context;
@@ -39,9 +41,15 @@ pub use tensor::{Shape, Tensor};
 pub use timesteps::{TimestepDraw, TimestepPlan};
 
 /// The WGSL of every kind of plan (walk, kind of rows, storage, inputs given, drawn or in place, outputs), each with its
-/// entry point: for validation and for other compilers, without a GPU.
+/// entry point: for validation and for other compilers, without a GPU. Those with `u64` in them are for devices with
+/// `SHADER_INT64`.
 pub fn every_shader() -> Vec<(&'static str, String)> {
-    let composed = every::every_source().into_iter().map(|source| (source.walk.entry_point(), source.compose()));
+    let composed = every::every_source().into_iter().flat_map(|source| {
+        // What 64-bit integers change is one function, the same for every kind of row.
+        let draws = source.draw != Draw::No && source.rows == Rows::Batch;
+        let with_and_without = if draws { &[false, true][..] } else { &[false] };
+        with_and_without.iter().map(move |int64| (source.walk.entry_point(), source.compose(*int64)))
+    });
     let small = [("draw_timesteps", timesteps::shader()), ("advance", step::Counter::SHADER.to_owned())];
     let finishes = finish::Finish::ALL.into_iter().map(|finish| (finish.name(), finish.compose()));
     composed.chain(small).chain(finishes).collect()

@@ -124,6 +124,10 @@ pub(crate) const SCALES_BINDING: u32 = SEEDS_BINDING + 1;
 pub(crate) const HEALTH_BINDING: u32 = SEEDS_BINDING + 2;
 pub(crate) const SCRATCH_BINDING: u32 = SEEDS_BINDING + 3;
 
+/// What draws random words, on any device.
+pub(crate) const PRODUCT_WORDS: &str = include_str!("../../shaders/product_words.wgsl");
+pub(crate) const PHILOX: &str = include_str!("../../shaders/philox.wgsl");
+
 impl Source {
     pub fn operand(&self, slot: usize) -> Operand {
         self.operands[slot]
@@ -162,8 +166,8 @@ impl Source {
         slots.chain(others).collect()
     }
 
-    /// The complete WGSL.
-    pub fn compose(&self) -> String {
+    /// The complete WGSL, for a device with 64-bit integers or without.
+    pub fn compose(&self, int64: bool) -> String {
         let mut text = String::new();
         // Not every driver converts f16 at all, so what does not need it does not name it.
         for (storage, helpers) in [
@@ -176,7 +180,7 @@ impl Source {
         }
         text.push_str(include_str!("../../shaders/kernel.wgsl"));
         text.push_str(&format!("const WIDTH = {}u;\nconst NEEDS_NOISE = {NEEDS_NOISE}u;\n", self.op.width()));
-        self.write_draw(&mut text);
+        self.write_draw(&mut text, int64);
         self.write_rows(&mut text);
         text.push_str(if self.counts_undefined() {
             include_str!("../../shaders/undefined.wgsl")
@@ -196,10 +200,11 @@ impl Source {
         text
     }
 
-    fn write_draw(&self, text: &mut String) {
+    fn write_draw(&self, text: &mut String, int64: bool) {
         text.push_str(&format!("const DRAWN = {};\n", self.draw != Draw::No));
         if self.draw != Draw::No {
-            text.push_str(include_str!("../../shaders/philox.wgsl"));
+            text.push_str(if int64 { include_str!("../../shaders/product_int64.wgsl") } else { PRODUCT_WORDS });
+            text.push_str(PHILOX);
             text.push_str(include_str!("../../shaders/normal.wgsl"));
             text.push_str(match self.draw {
                 Draw::Batch { perturbed: true } | Draw::PerSample { perturbed: true } => {

@@ -10,6 +10,7 @@ use super::context::{Context, Pipeline, entry, storage};
 use super::error::{PlanError, RecordError};
 use super::kernel::check_words;
 use super::map::Timesteps;
+use super::source::{PHILOX, PRODUCT_WORDS};
 use super::tensor::Shape;
 use super::upload::check;
 use crate::noise::{NoiseKey, TIMESTEP_BLOCK};
@@ -174,5 +175,5 @@ fn assemble(context: &Context, buffers: [&wgpu::Buffer; 4]) -> (Arc<Pipeline>, w
 
 /// The complete WGSL.
 pub(super) fn shader() -> String {
-    [include_str!("../../shaders/philox.wgsl"), include_str!("../../shaders/timesteps.wgsl")].concat()
+    [PRODUCT_WORDS, PHILOX, include_str!("../../shaders/timesteps.wgsl")].concat()
 }

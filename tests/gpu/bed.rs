@@ -34,16 +34,26 @@ impl Bed {
 /// A bed on the same adapter that binds at most this many bytes of a buffer.
 pub fn bed_with_binding_limit(bed: &Bed, bytes: u64) -> Bed {
     pollster::block_on(async {
-        let adapters = tweedie::headless::adapters().await;
-        let adapter = adapters
-            .into_iter()
-            .find(|adapter| {
-                adapter.get_info().name == bed.gpu.info.name && adapter.get_info().backend == bed.gpu.info.backend
-            })
-            .expect("the adapter of the bed");
+        let adapter = adapter_of(bed).await;
         let limits = wgpu::Limits { max_storage_buffer_binding_size: bytes, ..adapter.limits() };
         Bed::of(Gpu::with_limits(&adapter, limits).await.expect("a device"))
     })
+}
+
+/// A bed on the same adapter that has no optional feature.
+pub fn bed_without_features(bed: &Bed) -> Bed {
+    pollster::block_on(async {
+        let adapter = adapter_of(bed).await;
+        Bed::of(Gpu::with_features(&adapter, wgpu::Features::empty(), adapter.limits()).await.expect("a device"))
+    })
+}
+
+async fn adapter_of(bed: &Bed) -> wgpu::Adapter {
+    let same = |adapter: &wgpu::Adapter| {
+        let info = adapter.get_info();
+        info.name == bed.gpu.info.name && info.backend == bed.gpu.info.backend
+    };
+    tweedie::headless::adapters().await.into_iter().find(same).expect("the adapter of the bed")
 }
 
 /// Where a tensor lies: elements before it and extra elements between samples.

@@ -1,7 +1,7 @@
 //! Drawn noise: words to the bit, normals to their tolerance, statistics of many.
 
 use crate::Test;
-use crate::bed::Bed;
+use crate::bed::{Bed, bed_without_features};
 use crate::support::Vectors;
 use tweedie::gpu::noise::{NORMAL_TOLERANCE, Perturbation, normal_pair};
 use tweedie::gpu::{At, Drawn, MapPlan, NoiseKey, PlanError, Shape, Storage, Tensor};
@@ -14,12 +14,14 @@ pub const TESTS: &[Test] = &[
     ("draws::ten_million_normals", ten_million_normals),
     ("draws::perturbed_noise_is_that_of_the_host", perturbed_noise_is_that_of_the_host),
     ("draws::keys_can_be_set", keys_can_be_set),
+    ("draws::words_do_not_depend_on_64_bit_integers", words_do_not_depend_on_64_bit_integers),
 ];
 
 /// Runs a small kernel around the project's own random functions: `main` maps words of `input` to words of `output`.
-fn run_kernel(bed: &Bed, main: &str, input: &[u32], outputs: usize) -> Vec<u32> {
+fn run_kernel(bed: &Bed, product: &str, main: &str, input: &[u32], outputs: usize) -> Vec<u32> {
     let device = &bed.gpu.device;
     let text = [
+        product,
         include_str!("../../shaders/philox.wgsl"),
         include_str!("../../shaders/normal.wgsl"),
         "@group(0) @binding(0) var<storage, read> input: array<u32>;\n",
@@ -80,14 +82,37 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     output[2u * i + 1u] = bitcast<u32>(z.y);
 }";
 
+const PRODUCT_WORDS: &str = include_str!("../../shaders/product_words.wgsl");
+const PRODUCT_INT64: &str = include_str!("../../shaders/product_int64.wgsl");
+
+fn has_int64(bed: &Bed) -> bool {
+    bed.gpu.device.features().contains(wgpu::Features::SHADER_INT64)
+}
+
 fn words_are_the_known_answers(bed: &Bed) {
     let file = Vectors::load("E_philox4x32_10_kat");
     let [counters, keys, expected] = ["counter", "key", "output"].map(|name| file.u32(name));
     let input: Vec<u32> = counters.chunks(4).zip(keys.chunks(2)).flat_map(|(c, k)| [c, k].concat()).collect();
-    assert_eq!(run_kernel(bed, PHILOX_MAIN, &input, expected.len()), expected);
-    let mut wrong = input;
+    let mut wrong = input.clone();
     wrong[5] ^= 1;
-    assert_ne!(run_kernel(bed, PHILOX_MAIN, &wrong, expected.len()), expected);
+    let products = [Some(PRODUCT_WORDS), has_int64(bed).then_some(PRODUCT_INT64)];
+    for product in products.into_iter().flatten() {
+        assert_eq!(run_kernel(bed, product, PHILOX_MAIN, &input, expected.len()), expected);
+        assert_ne!(run_kernel(bed, product, PHILOX_MAIN, &wrong, expected.len()), expected);
+    }
+}
+
+/// A device that has 64-bit integers draws what one draws that was made without.
+fn words_do_not_depend_on_64_bit_integers(bed: &Bed) {
+    let without = bed_without_features(bed);
+    assert!(!has_int64(&without));
+    println!("64-bit integers: {}", has_int64(bed));
+    let key = NoiseKey::seed(0xfedc_ba98_7654_3210).stream(3);
+    for shape in [Shape::new(5, 4096), Shape::new(4, 63), Shape::new(1021, 2)] {
+        let [here, there] = [bed, &without].map(|bed| filled(bed, shape, key));
+        let bits = |z: &[f32]| z.iter().map(|z| z.to_bits()).collect::<Vec<_>>();
+        assert_eq!(bits(&here), bits(&there), "{shape:?}");
+    }
 }
 
 fn normals_at_every_kind_of_word(bed: &Bed) {
@@ -97,7 +122,7 @@ fn normals_at_every_kind_of_word(bed: &Bed) {
     let spread = (0..400u32).map(|i| i.wrapping_mul(10_737_419));
     let radii: Vec<u32> = corners.iter().copied().chain(spread).collect();
     let input: Vec<u32> = radii.iter().flat_map(|&r| radii.iter().flat_map(move |&t| [r, t])).collect();
-    let output = run_kernel(bed, PAIR_MAIN, &input, input.len());
+    let output = run_kernel(bed, PRODUCT_WORDS, PAIR_MAIN, &input, input.len());
     let mut worst = 0f64;
     for (words, z) in input.chunks(2).zip(output.chunks(2)) {
         let exact = normal_pair(words[0], words[1]);
