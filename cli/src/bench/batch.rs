@@ -81,13 +81,13 @@ fn timesteps(batch: u32, seed: u64) -> Vec<u32> {
     (0..batch).map(|_| next()).collect()
 }
 
-/// How many sets of so many bytes to make, or why none fits.
-pub fn sets(bytes: u64, memory: u64) -> Result<u64, String> {
+/// How many sets of so many bytes to make, if no number is `wanted`; or why none fits.
+pub fn sets(bytes: u64, memory: u64, wanted: Option<u64>) -> Result<u64, String> {
     let fit = memory / bytes.max(1);
     if fit == 0 {
         return Err(format!("takes {} of buffers, and {} is the limit", mebibytes(bytes), mebibytes(memory)));
     }
-    Ok((BEYOND_CACHES / bytes.max(1) + 1).clamp(2, MOST_SETS).min(fit))
+    Ok(wanted.unwrap_or((BEYOND_CACHES / bytes.max(1) + 1).clamp(2, MOST_SETS)).min(fit))
 }
 
 /// Bytes that the buffers of one row may take.
@@ -119,11 +119,14 @@ mod tests {
     #[test]
     fn sets_exceed_caches_and_fit_memory() {
         let memory = 4 << 30;
-        assert_eq!(sets(100 << 10, memory), Ok(512));
-        assert_eq!(sets(6 << 20, memory), Ok(43));
-        assert_eq!(sets(300 << 20, memory), Ok(2));
-        assert_eq!(sets(3 << 30, memory), Ok(1));
-        assert!(sets(5 << 30, memory).unwrap_err().contains("5120 MiB"));
+        let of = |bytes| sets(bytes, memory, None);
+        assert_eq!(of(100 << 10), Ok(512));
+        assert_eq!(of(6 << 20), Ok(43));
+        assert_eq!(of(300 << 20), Ok(2));
+        assert_eq!(of(3 << 30), Ok(1));
+        assert!(of(5 << 30).unwrap_err().contains("5120 MiB"));
+        assert_eq!(sets(6 << 20, memory, Some(1)), Ok(1));
+        assert_eq!(sets(1 << 30, memory, Some(7)), Ok(4));
     }
 
     #[test]

@@ -49,6 +49,9 @@ pub struct Line {
     pub record_ns: Option<f64>,
     #[serde(default)]
     pub runs: Option<u64>,
+    /// Sets of buffers that the runs took in turns.
+    #[serde(default)]
+    pub sets: Option<u64>,
     #[serde(default)]
     pub adapter: Option<String>,
     #[serde(default)]

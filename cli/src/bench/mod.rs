@@ -5,7 +5,7 @@
 //!
 //! - [`ops`] and [`workloads`]: what is measured, two tables;
 //! - [`batch`] and [`copies`]: buffers and plans, enough sets of them that no cache can answer for memory;
-//! - [`clock`] and [`measure`]: how long it takes; [`runner`]: all of these together, a row at a time;
+//! - [`clock`] and [`measure`]: how long it takes; [`fixed`]: what it takes at any size; [`runner`]: all of these together, a row at a time;
 //! - [`lines`]: a result, as one JSON object a line; [`compare`]: two files of them joined;
 //! - [`table`]: results as text; [`page`]: as a page with plots, which [`bars`] and [`curves`] draw on a [`canvas`].
 
@@ -16,6 +16,7 @@ pub mod clock;
 pub mod compare;
 pub mod copies;
 pub mod curves;
+pub mod fixed;
 pub mod interrupt;
 pub mod lines;
 pub mod measure;

@@ -3,6 +3,7 @@
 use super::batch::{self, STEPS, Set};
 use super::clock::{Clock, Work};
 use super::copies;
+use super::fixed::{self, FixedCosts};
 use super::lines::{Line, TWEEDIE};
 use super::measure::{Times, Works, measure, record_ns};
 use super::ops::Op;
@@ -43,11 +44,12 @@ pub struct Runner {
     context: Context,
     diffusion: Diffusion,
     runs: Option<usize>,
+    sets: Option<u64>,
     memory: u64,
 }
 
 impl Runner {
-    pub fn new(gpu: Gpu, runs: Option<usize>) -> Outcome<Self> {
+    pub fn new(gpu: Gpu, runs: Option<usize>, sets: Option<u64>) -> Outcome<Self> {
         let schedule = Schedule::linear(STEPS as usize, 1e-4, 0.02).map_err(|error| Failure::gpu(anyhow!(error)))?;
         Ok(Self {
             context: Context::new(&gpu.device),
@@ -56,7 +58,13 @@ impl Runner {
             first_uses: Vec::new(),
             clock: Clock::new(gpu)?,
             runs,
+            sets,
         })
+    }
+
+    /// What work of any size costs on this adapter.
+    pub fn fixed_costs(&self) -> Outcome<FixedCosts> {
+        fixed::measure(&self.clock, &self.context)
     }
 
     /// An op beside both copies of as many bytes.
@@ -79,7 +87,7 @@ impl Runner {
             _ => None,
         };
         let moved = 2 * copies::half(bytes);
-        let line = self.line(op.name, workload, storage, bytes, &times[0]);
+        let line = self.line(op.name, workload, storage, bytes, &times[0], works[0].len());
         Ok(Measured::Line(Box::new(Line {
             copy_gbps: Some(gbps(moved, times[1].main.median)),
             stream_gbps: Some(gbps(moved, times[2].main.median)),
@@ -105,7 +113,7 @@ impl Runner {
         };
         let times = measure(&self.clock, &works, self.runs)?;
         let name = op.map_or(STREAM_COPY, |op| op.name);
-        Ok(Measured::Line(Box::new(self.line(name, workload, storage, bytes, &times[0]))))
+        Ok(Measured::Line(Box::new(self.line(name, workload, storage, bytes, &times[0], works[0].len()))))
     }
 
     /// Makes works of as many sets as are good, of one where the device has no memory for them, or tells why not.
@@ -121,10 +129,11 @@ impl Runner {
             let sizes = [tensor, most].map(batch::mebibytes);
             return Ok(Err(format!("a tensor takes {}, and this adapter's buffers hold {}", sizes[0], sizes[1])));
         }
-        let sets = match batch::sets(bytes + batch::PER_SAMPLE * u64::from(workload.shape.batch), self.memory) {
-            Ok(sets) => sets,
-            Err(reason) => return Ok(Err(reason)),
-        };
+        let sets =
+            match batch::sets(bytes + batch::PER_SAMPLE * u64::from(workload.shape.batch), self.memory, self.sets) {
+                Ok(sets) => sets,
+                Err(reason) => return Ok(Err(reason)),
+            };
         let made = match make(self, sets) {
             Err(_) if sets > 1 => make(self, 1),
             made => made,
@@ -160,7 +169,7 @@ impl Runner {
         &mut self.first_uses[index]
     }
 
-    fn line(&self, op: &str, workload: Workload, storage: Storage, bytes: u64, times: &Times) -> Line {
+    fn line(&self, op: &str, workload: Workload, storage: Storage, bytes: u64, times: &Times, sets: usize) -> Line {
         let info = &self.clock.gpu.info;
         let device = if info.device_type == wgpu::DeviceType::Cpu { "cpu" } else { "gpu" };
         let date = humantime::format_rfc3339_seconds(SystemTime::now());
@@ -183,6 +192,7 @@ impl Runner {
             timer: Some(self.clock.timer().name().into()),
             record_ns: None,
             runs: Some(times.runs as u64),
+            sets: Some(sets as u64),
             adapter: Some(info.name.clone()),
             backend: Some(info.backend.to_string()),
             driver: Some(format!("{} {}", info.driver, info.driver_info).trim().into()),

@@ -2,6 +2,7 @@
 
 use super::batch::mebibytes;
 use super::compare::Pair;
+use super::fixed::FixedCosts;
 use super::lines::Line;
 use super::runner::FirstUse;
 use super::statistics::Summary;
@@ -85,6 +86,22 @@ pub fn first_uses(uses: &[FirstUse]) -> String {
         };
         let later = Summary::of(later.clone()).map_or("-".into(), |it| format!("{:.3} ms", it.median));
         let _ = writeln!(text, "{op:<20} {:<7} {first:>18} {later:>14}", storage.name());
+    }
+    text
+}
+
+/// What work of any size costs.
+pub fn fixed_costs(costs: &FixedCosts) -> String {
+    let FixedCosts { submit, first, dispatch, pass } = *costs;
+    let rows = [
+        ("an empty submit, and the wait for it", submit),
+        ("a pass with a dispatch in it, more", first),
+        ("a further dispatch of that pass, more", dispatch),
+        ("a further pass with a dispatch, more", pass),
+    ];
+    let mut text = format!("{:<40} {:>9}\n", "whatever the size, wall time", "ms");
+    for (what, milliseconds) in rows {
+        let _ = writeln!(text, "{what:<40} {milliseconds:>9.4}");
     }
     text
 }

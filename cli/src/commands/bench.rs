@@ -52,6 +52,11 @@ pub struct Bench {
     #[arg(long, value_name = "ADAPTER")]
     adapter: Option<String>,
 
+    /// Sets of buffers that runs take in turns: 1 lets a cache answer for memory, as programs do that time one set
+    /// [default: as many as no cache holds]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    sets: Option<u32>,
+
     /// Runs of each row [default: 15, and more of short ones]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     runs: Option<u32>,
@@ -66,7 +71,7 @@ pub struct Bench {
     compare: Option<PathBuf>,
 
     /// Measure nothing, and take these lines of an earlier run for ours
-    #[arg(long, value_name = "FILE.jsonl", conflicts_with_all = ["ops", "workloads", "batch", "storage", "adapter", "runs", "json"])]
+    #[arg(long, value_name = "FILE.jsonl", conflicts_with_all = ["ops", "workloads", "batch", "storage", "adapter", "sets", "runs", "json"])]
     with: Option<PathBuf>,
 
     /// Write DIR/index.html with plots, fraction.svg and size.svg; measures a range of sizes too
@@ -162,7 +167,7 @@ impl Bench {
             say(format_args!("{}", describe(&gpu.info)))?;
         }
         let software = gpu.info.device_type == wgpu::DeviceType::Cpu;
-        let mut runner = Runner::new(gpu, self.runs.map(|runs| runs as usize))?;
+        let mut runner = Runner::new(gpu, self.runs.map(|runs| runs as usize), self.sets.map(u64::from))?;
         let results = self.all(&mut runner, &mut sink, software)?;
         if quiet {
             for Skipped { op, workload, storage, reason } in &results.skipped {
@@ -172,6 +177,7 @@ impl Bench {
             say(format_args!("\n{}", table::rows(&results.lines, &results.skipped)))?;
             say(table::legend(&results.lines))?;
             say(format_args!("\n{}", table::first_uses(&runner.first_uses).trim_end()))?;
+            say(format_args!("\n{}", table::fixed_costs(&runner.fixed_costs()?).trim_end()))?;
             if !results.sweep.is_empty() {
                 say(format_args!("\n{}", table::sweep(&results.sweep).trim_end()))?;
             }
