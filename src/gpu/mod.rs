@@ -38,11 +38,36 @@ pub use storage::{Storage, UnknownStorage};
 pub use tensor::{Shape, Tensor};
 pub use timesteps::{TimestepDraw, TimestepPlan};
 
-/// The WGSL of every kind of plan (walk, kind of rows, storage, inputs given, drawn or in place, outputs), each with its
-/// entry point: for validation and for other compilers, without a GPU.
-pub fn every_shader() -> Vec<(&'static str, String)> {
-    let composed = every::every_source().into_iter().map(|source| (source.walk.entry_point(), source.compose()));
+/// A composed shader, as [`every_shader`] lists it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ComposedShader {
+    /// Its only entry point.
+    pub entry_point: &'static str,
+    /// The WGSL.
+    pub text: String,
+    /// Whether its pipeline asks for cleared workgroup memory.
+    pub clears_workgroup_memory: bool,
+}
+
+impl ComposedShader {
+    /// Its entry point and a hash of its text: what `TWEEDIE_DUMP_WGSL` names its file.
+    pub fn name(&self) -> String {
+        context::shader_name(self.entry_point, &self.text)
+    }
+}
+
+/// The shader of every kind of plan (walk, kind of rows, storage, inputs given, drawn or in place, outputs): for validation
+/// and for other compilers, without a GPU. Plans of the same kind share a text, so some are listed more than once.
+pub fn every_shader() -> Vec<ComposedShader> {
+    let composed = every::every_source().into_iter().map(|source| ComposedShader {
+        entry_point: source.walk.entry_point(),
+        text: source.compose(),
+        clears_workgroup_memory: source.clears_workgroup_memory(),
+    });
     let small = [("draw_timesteps", timesteps::shader()), ("advance", step::Counter::SHADER.to_owned())];
     let finishes = finish::Finish::ALL.into_iter().map(|finish| (finish.name(), finish.compose()));
-    composed.chain(small).chain(finishes).collect()
+    let small = small.into_iter().chain(finishes);
+    composed
+        .chain(small.map(|(entry_point, text)| ComposedShader { entry_point, text, clears_workgroup_memory: false }))
+        .collect()
 }
