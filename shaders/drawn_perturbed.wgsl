@@ -2,23 +2,27 @@
 // from 2^30 the second noise, from 2^31 the offsets. Host twin: `tweedie::noise::Perturbation`.
 fn drawn_block(sample: u32, block: u32, step: u32) -> vec4<f32> {
     let id = seed_of(sample);
-    let stream = key.stream + step;
-    var z = normal_block(vec4<u32>(block, stream, id.zw), id.xy);
-    if (key.perturbation.x != 0.0) {
-        let channel = (vec4<u32>(4u * block) + vec4<u32>(0u, 1u, 2u, 3u)) / key.channel;
-        // Four elements belong to four channels at most, and those to two blocks.
-        let first = normal_block(vec4<u32>(0x80000000u + channel.x / 4u, stream, id.zw), id.xy);
-        var last = first;
-        if (channel.w / 4u != channel.x / 4u) {
-            last = normal_block(vec4<u32>(0x80000000u + channel.w / 4u, stream, id.zw), id.xy);
+    let channel = (vec4<u32>(4u * block) + vec4<u32>(0u, 1u, 2u, 3u)) / key.channel;
+    // Four elements belong to four channels at most, and those to two blocks.
+    let blocks = vec4<u32>(block, 0x80000000u + channel.x / 4u, 0x80000000u + channel.w / 4u, 0x40000000u + block);
+    let offset = key.perturbation.x != 0.0;
+    let used = vec4<bool>(true, offset, offset && blocks.y != blocks.z, key.perturbation.y != 0.0);
+    var z = vec4<f32>(0.0);
+    // One generator in a loop: a compiler that copies functions into their callers (FXC) takes seconds over four of them.
+    for (var part = 0u; part < 4u; part += 1u) {
+        if (!used[part]) {
+            continue;
         }
-        let of_last = (channel / 4u) != vec4<u32>(channel.x / 4u);
-        let a = vec4<f32>(first[channel.x & 3u], first[channel.y & 3u], first[channel.z & 3u], first[channel.w & 3u]);
-        let b = vec4<f32>(last[channel.x & 3u], last[channel.y & 3u], last[channel.z & 3u], last[channel.w & 3u]);
-        z += key.perturbation.x * select(a, b, of_last);
-    }
-    if (key.perturbation.y != 0.0) {
-        z += key.perturbation.y * normal_block(vec4<u32>(0x40000000u + block, stream, id.zw), id.xy);
+        let n = normal_block(vec4<u32>(blocks[part], key.stream + step, id.zw), id.xy);
+        if (part == 0u) {
+            z = n;
+        } else if (part == 3u) {
+            z += key.perturbation.y * n;
+        } else {
+            let of_channels = vec4<f32>(n[channel.x & 3u], n[channel.y & 3u], n[channel.z & 3u], n[channel.w & 3u]);
+            let here = vec4<u32>(0x80000000u) + channel / 4u == vec4<u32>(blocks[part]);
+            z = select(z, z + key.perturbation.x * of_channels, here);
+        }
     }
     return z;
 }

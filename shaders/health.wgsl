@@ -13,12 +13,22 @@ var<private> seen: Seen;
 var<workgroup> gathered: array<atomic<u32>, 4>;
 
 // Bits in the order of the numbers that they stand for. No finite number has 0.
-fn ordered(x: f32) -> u32 {
-    let bits = bitcast<u32>(x);
-    return select(bits | 0x80000000u, ~bits, bits >= 0x80000000u);
+fn ordered(x: vec4<f32>) -> vec4<u32> {
+    let bits = bitcast<vec4<u32>>(x);
+    return select(bits | vec4<u32>(0x80000000u), ~bits, bits >= vec4<u32>(0x80000000u));
 }
 
-fn observe_one(row: Row, raw: f32) {
+fn count(these: vec4<bool>) -> u32 {
+    let ones = select(vec4<u32>(0u), vec4<u32>(1u), these);
+    return ones.x + ones.y + ones.z + ones.w;
+}
+
+fn greatest(of_four: vec4<u32>) -> u32 {
+    return max(max(of_four.x, of_four.y), max(of_four.z, of_four.w));
+}
+
+// Takes note of these elements.
+fn observe(row: Row, out: Outputs, these: vec4<bool>) {
     if (!row.defined) {
         return;
     }
@@ -26,21 +36,17 @@ fn observe_one(row: Row, raw: f32) {
         record();
         seen.step = step_of(row);
     }
-    if ((bitcast<u32>(raw) & 0x7f800000u) == 0x7f800000u) {
-        seen.unfit += 1u;
-        return;
-    }
+    let exponents = bitcast<vec4<u32>>(out.raw) & vec4<u32>(0x7f800000u);
+    let fit = exponents != vec4<u32>(0x7f800000u);
+    seen.unfit += count(these & !fit);
+    let counted = these & fit;
     let limit = select(params.window.range, row.limit, CLIP == 2u);
-    seen.clipped += select(0u, 1u, CLIP != 0u && abs(raw) > limit);
-    seen.least = max(seen.least, ~ordered(raw));
-    seen.most = max(seen.most, ordered(raw));
-}
-
-fn observe(row: Row, out: Outputs) {
-    observe_one(row, out.raw.x);
-    observe_one(row, out.raw.y);
-    observe_one(row, out.raw.z);
-    observe_one(row, out.raw.w);
+    if (CLIP != 0u) {
+        seen.clipped += count(counted & (abs(out.raw) > vec4<f32>(limit)));
+    }
+    let order = ordered(out.raw);
+    seen.least = max(seen.least, greatest(select(vec4<u32>(0u), ~order, counted)));
+    seen.most = max(seen.most, greatest(select(vec4<u32>(0u), order, counted)));
 }
 
 fn add_to_record(step: u32, unfit: u32, clipped: u32, least: u32, most: u32) {

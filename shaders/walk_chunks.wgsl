@@ -25,10 +25,7 @@ fn walk_chunk(sample: u32, first: u32) {
     }
     let bases = bases_of(sample);
     prepare(sample);
-    walk_lane(row, bases, sample, first);
-    walk_lane(row, bases, sample, first + team());
-    walk_lane(row, bases, sample, first + 2u * team());
-    walk_lane(row, bases, sample, first + 3u * team());
+    walk_four(row, bases, sample, first, team());
 }
 
 fn walk_lane(row: Row, bases: Bases, sample: u32, lane: u32) {

@@ -19,12 +19,10 @@ fn walk_sample(sample: u32, first: u32) {
         report_undefined(sample);
     }
     let bases = bases_of(sample);
-    walk_lane(row, bases, sample, first);
-    // Written out: a loop would be guarded against running for ever, at a cost for every lane.
     if (lanes_each == 4u) {
-        walk_lane(row, bases, sample, first + tile_x);
-        walk_lane(row, bases, sample, first + 2u * tile_x);
-        walk_lane(row, bases, sample, first + 3u * tile_x);
+        walk_four(row, bases, sample, first, tile_x);
+    } else {
+        walk_lane(row, bases, sample, first);
     }
 }
 

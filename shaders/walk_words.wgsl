@@ -64,16 +64,18 @@ fn words(@builtin(local_invocation_id) local: vec3<u32>, @builtin(workgroup_id) 
     if (invocation < params.window.slots / 4u) {
         var known: Shared;
         known.sample = 0xffffffffu;
-        walk_pair(invocation * 4u, &known);
-        walk_pair(invocation * 4u + 2u, &known);
+        var first: Place;
+        var of_first: Outputs;
+        for (var i = 0u; i < 4u; i += 1u) {
+            let place = place_of(invocation * 4u + i);
+            let values = element_at(place, &known);
+            if ((i & 1u) == 0u) {
+                first = place;
+                of_first = values;
+            } else {
+                write_pair(first, of_first, place, values);
+            }
+        }
     }
     finish(local.x);
-}
-
-fn walk_pair(slot: u32, known: ptr<function, Shared>) {
-    let a = place_of(slot);
-    let b = place_of(slot + 1u);
-    let first = element_at(a, known);
-    let second = element_at(b, known);
-    write_pair(a, first, b, second);
 }

@@ -1,22 +1,13 @@
 //! Every WGSL that a plan can be made of, without a GPU: it is plain WebGPU, every backend of wgpu can write it, and
 //! its uniform blocks lie as the host writes them.
 
-use naga::back::{hlsl, msl, spv};
-use naga::valid::{Capabilities, ValidationFlags, Validator};
-use naga::{Module, ShaderStage, TypeInner};
-use std::collections::BTreeMap;
-use tweedie::gpu::every_shader;
+#[expect(dead_code, reason = "the tests look at what is written, and keep no files")]
+#[path = "../examples/shaders/written.rs"]
+mod written;
 
-/// What f16 tensors need beyond naga's core: `pack2x16float` and `unpack2x16float`, which WebGPU guarantees and which need
-/// no native f16. In wgpu it is the downlevel flag `SHADER_F16_IN_F32`. All other shaders must do without. The feature
-/// `SHADER_INT64` is for the shaders that name its type.
-fn capabilities(text: &str) -> Capabilities {
-    let when = |part: &str, capability| if text.contains(part) { capability } else { Capabilities::empty() };
-    when("pack_f16", Capabilities::SHADER_FLOAT16_IN_FLOAT32) | when(INT64, Capabilities::SHADER_INT64)
-}
-
-/// What the shaders for devices with 64-bit integers have in them.
-const INT64: &str = "u64(";
+use naga::{Module, TypeInner};
+use std::collections::BTreeSet;
+use tweedie::gpu::{ComposedShader, every_shader};
 
 /// Invocations of a workgroup that every WebGPU device offers.
 const MAX_INVOCATIONS: u32 = 256;
@@ -95,30 +86,27 @@ const FINISH: [(&str, u32); 13] = [
 /// A row of the table: one `vec4<f32>`.
 const ROW_BYTES: u32 = 16;
 
-/// Distinct texts, each with its entry point.
-fn shaders() -> BTreeMap<String, &'static str> {
-    every_shader().into_iter().map(|(name, text)| (text, name)).collect()
+/// Distinct shaders.
+fn shaders() -> BTreeSet<ComposedShader> {
+    every_shader().into_iter().collect()
 }
 
 /// All that a shader must pass, as one verdict.
-fn check(text: &str, tile: Tile) -> Result<(), String> {
-    let module = parse(text)?;
-    if let Some(line) = directive(text) {
+fn check(shader: &ComposedShader, [x, y, each]: Tile) -> Result<(), String> {
+    let (module, info) = written::validate(shader)?;
+    if let Some(line) = directive(&shader.text) {
         return Err(format!("a directive: {line}"));
     }
-    let info = Validator::new(ValidationFlags::all(), capabilities(text))
-        .validate(&module)
-        .map_err(|error| error.emit_to_string(text))?;
-    if let Some(ty) = wide_type(&module).filter(|_| !text.contains(INT64)) {
+    if let Some(ty) = wide_type(&module).filter(|_| !shader.int64) {
         return Err(format!("a type that not every device has: {ty}"));
     }
     check_layout(&module)?;
-    // Naming an override that a shader lacks is an error, as it is in wgpu.
-    if module.overrides.is_empty() { write(&module, &info, &[]) } else { write(&module, &info, &tile) }
-}
-
-fn parse(text: &str) -> Result<Module, String> {
-    naga::front::wgsl::parse_str(text).map_err(|error| error.emit_to_string(text))
+    let overrides = [("tile_x", x), ("tile_y", y), ("lanes_each", each)];
+    let size = written::write(&module, &info, &overrides, shader)?.workgroup;
+    if size.iter().product::<u32>() > MAX_INVOCATIONS {
+        return Err(format!("a workgroup of {size:?}"));
+    }
+    Ok(())
 }
 
 /// The first `enable` or `requires`: what it names is not on every device.
@@ -137,41 +125,6 @@ fn wide_type(module: &Module) -> Option<String> {
     let plain = |scalar: naga::Scalar| scalar == naga::Scalar::BOOL || scalar.width == 4;
     let mut types = module.types.iter().map(|(_, ty)| &ty.inner);
     types.find(|inner| scalar(inner).is_some_and(|scalar| !plain(scalar))).map(|inner| format!("{inner:?}"))
-}
-
-/// Writes the only entry point for Vulkan, Metal and D3D12 without its newer compiler, with these override values.
-fn write(module: &Module, info: &naga::valid::ModuleInfo, tile: &[f64]) -> Result<(), String> {
-    let [entry] = &module.entry_points[..] else {
-        return Err(format!("expected one entry point, found {}", module.entry_points.len()));
-    };
-    let (stage, name) = (ShaderStage::Compute, entry.name.clone());
-    let names = ["tile_x", "tile_y", "lanes_each"].map(str::to_owned);
-    let constants = names.into_iter().zip(tile.iter().copied()).collect();
-    let (module, info) =
-        naga::back::pipeline_constants::process_overrides(module, info, Some((stage, &name)), &constants)
-            .map_err(|error| format!("overrides: {error}"))?;
-    let size = module.entry_points[0].workgroup_size;
-    if size.iter().product::<u32>() > MAX_INVOCATIONS {
-        return Err(format!("a workgroup of {size:?}"));
-    }
-
-    let pipeline = spv::PipelineOptions { shader_stage: stage, entry_point: name };
-    let words = spv::write_vec(&module, &info, &spv::Options::default(), Some(&pipeline))
-        .map_err(|error| format!("SPIR-V: {error}"))?;
-    let (metal, _) = msl::write_string(&module, &info, &msl::Options::default(), &msl::PipelineOptions::default())
-        .map_err(|error| format!("MSL: {error}"))?;
-    // D3D12 has 64-bit integers with its newer compiler alone.
-    let shader_model = if wide_type(&module).is_some() { hlsl::ShaderModel::V6_0 } else { hlsl::ShaderModel::V5_1 };
-    let options = hlsl::Options { shader_model, ..Default::default() };
-    let pipeline = hlsl::PipelineOptions::default();
-    let mut text = String::new();
-    hlsl::Writer::new(&mut text, &options, &pipeline)
-        .write(&module, &info, None)
-        .map_err(|error| format!("HLSL: {error}"))?;
-    match words.is_empty() || metal.is_empty() || text.is_empty() {
-        true => Err("a backend wrote nothing".to_owned()),
-        false => Ok(()),
-    }
 }
 
 /// Small kernels of their own, which are not composed of an op and a walk.
@@ -225,12 +178,12 @@ fn every_shader_is_plain_webgpu_and_every_backend_writes_it() {
     let shaders = shaders();
     assert!(shaders.len() > 100, "{} shaders", shaders.len());
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let texts: Vec<_> = shaders.iter().collect();
+    let shaders: Vec<_> = shaders.iter().collect();
     std::thread::scope(|scope| {
-        for part in texts.chunks(texts.len().div_ceil(threads)) {
+        for part in shaders.chunks(shaders.len().div_ceil(threads)) {
             scope.spawn(move || {
-                for (text, name) in part {
-                    check(text, LONG).unwrap_or_else(|error| panic!("{name}: {error}"));
+                for shader in part {
+                    check(shader, LONG).unwrap_or_else(|error| panic!("{}: {error}", shader.name()));
                 }
             });
         }
@@ -239,7 +192,7 @@ fn every_shader_is_plain_webgpu_and_every_backend_writes_it() {
 
 #[test]
 fn every_tile_is_within_the_limits() {
-    let lanes = every_shader().swap_remove(0).1;
+    let lanes = every_shader().swap_remove(0);
     for tile in SHORT {
         assert_eq!(check(&lanes, tile), Ok(()), "{tile:?}");
     }
@@ -248,17 +201,17 @@ fn every_tile_is_within_the_limits() {
 
 #[test]
 fn what_is_broken_is_rejected() {
-    let good = every_shader().swap_remove(0).1;
+    let good = every_shader().swap_remove(0);
     assert_eq!(check(&good, LONG), Ok(()));
-    let swap = |from: &str, to: &str| good.replacen(from, to, 1);
+    let swap = |from: &str, to: &str| good.text.replacen(from, to, 1);
     // A text and what the check must say about it.
     let broken = [
         (swap("fn ", "function "), "expected global item"),
         (swap("return Row(coefficients(found, 0u), found.defined);", "return found;"), "declared return type"),
         (swap("read_write> out0", "read> out0"), "valid destination for a store"),
         (swap("@binding(2)", "@binding(0)"), "conflict with other resource"),
-        (format!("enable f16;\n{good}"), "a directive"),
-        (format!("{good}\nfn wide(x: u64) -> u64 {{ return x; }}\n"), "SHADER_INT64"),
+        (format!("enable f16;\n{}", good.text), "a directive"),
+        (format!("{}\nfn wide(x: u64) -> u64 {{ return x; }}\n", good.text), "SHADER_INT64"),
         (swap("range: f32,", "range: f32, more: vec4<f32>,"), "Window: expected 64 bytes"),
         (swap("rows: u32,", "nans: u32,"), "Window: expected 64 bytes"),
         (swap("    in1: vec2<u32>", "    more: vec2<u32>,\n    in1: vec2<u32>"), "Params: expected 104 bytes"),
@@ -267,8 +220,8 @@ fn what_is_broken_is_rejected() {
         (swap("override tile_y: u32", "override tile_z: u32"), "no definition in scope"),
     ];
     for (text, reason) in broken {
-        assert_ne!(text, good, "{reason}: nothing was broken");
-        let error = check(&text, LONG).expect_err(reason);
+        assert_ne!(text, good.text, "{reason}: nothing was broken");
+        let error = check(&ComposedShader { text, ..good.clone() }, LONG).expect_err(reason);
         assert!(error.contains(reason), "expected {reason}, found {error}");
     }
 }

@@ -142,9 +142,7 @@ impl Context {
         ];
         let constants: &[_] = if key.source.walk == Walk::Lanes { &tile } else { &[] };
         let label = format!("tweedie::{}", key.source.op.name());
-        // Reductions write their workgroup memory before they read it. To have it cleared for them costs some compilers
-        // (FXC) half a minute.
-        let zero_initialize_workgroup_memory = !key.source.walk.reduces();
+        let zero_initialize_workgroup_memory = key.source.clears_workgroup_memory();
         let options = wgpu::PipelineCompilationOptions { constants, zero_initialize_workgroup_memory };
         self.assemble(&label, &text, &layout_entries(&key.source), key.source.walk.entry_point(), options)
     }
@@ -197,13 +195,18 @@ fn layout_entries(source: &Source) -> Vec<wgpu::BindGroupLayoutEntry> {
 
 /// Writes a composed shader into the folder that `TWEEDIE_DUMP_WGSL` names, for people and other compilers to read.
 fn dump(entry_point: &str, text: &str) {
-    use std::hash::{DefaultHasher, Hash as _, Hasher as _};
     let Some(folder) = std::env::var_os("TWEEDIE_DUMP_WGSL") else {
         return;
     };
-    let mut hasher = DefaultHasher::new();
-    text.hash(&mut hasher);
-    let name = format!("{entry_point}_{:016x}.wgsl", hasher.finish());
+    let name = format!("{}.wgsl", shader_name(entry_point, text));
     // A debugging aid: a folder that cannot be written must not fail the application.
     let _ = std::fs::write(std::path::Path::new(&folder).join(name), text);
+}
+
+/// A name for a file of it.
+pub(super) fn shader_name(entry_point: &str, text: &str) -> String {
+    use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    format!("{entry_point}_{:016x}", hasher.finish())
 }

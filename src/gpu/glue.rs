@@ -149,7 +149,7 @@ impl Glue<'_> {
             );
         }
         if self.source.step().health {
-            line!(text, "    observe(row, out);");
+            line!(text, "    observe(row, out, vec4<bool>(true));");
         }
         line!(text, "}}");
     }
@@ -184,7 +184,7 @@ impl Glue<'_> {
             );
         }
         if self.source.step().health {
-            line!(text, "    observe_one(row, out.raw.x);");
+            line!(text, "    observe(row, out, vec4<bool>(true, false, false, false));");
         }
         line!(text, "}}\nfn write_pair(a: Place, first: Outputs, b: Place, second: Outputs) {{");
         for (_, slot) in self.outputs().filter(|(index, _)| self.present(*index)) {

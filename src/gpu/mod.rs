@@ -40,17 +40,47 @@ pub use storage::{Storage, UnknownStorage};
 pub use tensor::{Shape, Tensor};
 pub use timesteps::{TimestepDraw, TimestepPlan};
 
-/// The WGSL of every kind of plan (walk, kind of rows, storage, inputs given, drawn or in place, outputs), each with its
-/// entry point: for validation and for other compilers, without a GPU. Those with `u64` in them are for devices with
-/// `SHADER_INT64`.
-pub fn every_shader() -> Vec<(&'static str, String)> {
+/// A composed shader, as [`every_shader`] lists it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ComposedShader {
+    /// Its only entry point.
+    pub entry_point: &'static str,
+    /// The WGSL.
+    pub text: String,
+    /// Whether its pipeline asks for cleared workgroup memory.
+    pub clears_workgroup_memory: bool,
+    /// Whether it is for devices with `SHADER_INT64` alone.
+    pub int64: bool,
+}
+
+impl ComposedShader {
+    /// Its entry point and a hash of its text: what `TWEEDIE_DUMP_WGSL` names its file.
+    pub fn name(&self) -> String {
+        context::shader_name(self.entry_point, &self.text)
+    }
+}
+
+/// The shader of every kind of plan (walk, kind of rows, storage, inputs given, drawn or in place, outputs): for validation
+/// and for other compilers, without a GPU. Plans of the same kind share a text, so some are listed more than once.
+pub fn every_shader() -> Vec<ComposedShader> {
     let composed = every::every_source().into_iter().flat_map(|source| {
         // What 64-bit integers change is one function, the same for every kind of row.
         let draws = source.draw != Draw::No && source.rows == Rows::Batch;
         let with_and_without = if draws { &[false, true][..] } else { &[false] };
-        with_and_without.iter().map(move |int64| (source.walk.entry_point(), source.compose(*int64)))
+        with_and_without.iter().map(move |&int64| ComposedShader {
+            entry_point: source.walk.entry_point(),
+            text: source.compose(int64),
+            clears_workgroup_memory: source.clears_workgroup_memory(),
+            int64,
+        })
     });
     let small = [("draw_timesteps", timesteps::shader()), ("advance", step::Counter::SHADER.to_owned())];
     let finishes = finish::Finish::ALL.into_iter().map(|finish| (finish.name(), finish.compose()));
-    composed.chain(small).chain(finishes).collect()
+    let small = small.into_iter().chain(finishes).map(|(entry_point, text)| ComposedShader {
+        entry_point,
+        text,
+        clears_workgroup_memory: false,
+        int64: false,
+    });
+    composed.chain(small).collect()
 }

@@ -196,8 +196,20 @@ impl Source {
         } else {
             self.write_health(&mut text);
         }
+        if matches!(self.walk, Walk::Lanes | Walk::Chunks | Walk::LooseChunks) {
+            text.push_str(if self.is_heavy() {
+                include_str!("../../shaders/lanes_in_turn.wgsl")
+            } else {
+                include_str!("../../shaders/lanes_written_out.wgsl")
+            });
+        }
         text.push_str(self.walk.text());
         text
+    }
+
+    /// Whether much more is done for an element than to read and write it.
+    fn is_heavy(&self) -> bool {
+        self.draw != Draw::No || self.step().health
     }
 
     fn write_draw(&self, text: &mut String, int64: bool) {
@@ -248,6 +260,12 @@ impl Source {
     /// Whether samples without a row are counted; not by the kernels that only prepare a step.
     pub fn counts_undefined(&self) -> bool {
         self.rows != Rows::Batch && !matches!(self.op, Op::Spread | Op::Digits { .. })
+    }
+
+    /// Whether workgroup memory must be cleared. Reductions write theirs before they read it, and to have it cleared for
+    /// them costs some compilers (FXC) half a minute.
+    pub fn clears_workgroup_memory(&self) -> bool {
+        !self.walk.reduces()
     }
 
     /// What a step looks up for each sample, and what it records.

@@ -1,10 +1,12 @@
-//! `cargo demo` and `cargo check-all`: what a fresh machine needs, then the demo or the tests.
+//! `cargo demo` and `cargo check-all`: what a fresh machine needs, then the demo or the tests. `cargo platform`: the checks
+//! of a platform by name.
 //!
-//! Both build the tool, ask it whether there is a Vulkan device, install a software driver where there is none, and pass
+//! The first two build the tool, ask it whether there is a Vulkan device, install a software driver where there is none, and pass
 //! the exit code of what they ran on.
 #![deny(unsafe_code)]
 
 mod driver;
+mod platform;
 mod process;
 
 use std::process::ExitCode;
@@ -22,12 +24,13 @@ fn main() -> ExitCode {
     let code = match job.as_deref() {
         Some("demo") => demo(&rest),
         Some("test") => test(&rest),
+        Some("platform") => platform::platform(&rest),
         Some("help" | "--help" | "-h") => {
-            println!("{USAGE}");
+            println!("{USAGE}\n{}", platform::USAGE);
             Ok(())
         }
         _ => {
-            eprintln!("{USAGE}");
+            eprintln!("{USAGE}\n{}", platform::USAGE);
             Err(2)
         }
     };

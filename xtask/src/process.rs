@@ -1,7 +1,7 @@
 //! Running other programs, with their exit codes.
 
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, ExitStatus};
 
 use crate::Step;
 
@@ -35,12 +35,17 @@ pub fn run(command: &mut Command) -> Step {
 /// The exit code of a program; 1 where it did not start, or was killed.
 pub fn code_of(command: &mut Command) -> u8 {
     match command.status() {
-        Ok(status) => status.code().map_or(1, |code| u8::try_from(code).unwrap_or(1)),
+        Ok(status) => exit_code(status),
         Err(error) => {
             eprintln!("error: cannot run {}: {error}", command.get_program().display());
             1
         }
     }
+}
+
+/// The exit code that was left; 1 where a signal ended the program.
+pub fn exit_code(status: ExitStatus) -> u8 {
+    status.code().map_or(1, |code| u8::try_from(code).unwrap_or(1))
 }
 
 /// Whether a program runs and succeeds, without a word.

@@ -1,0 +1,79 @@
+//! Every shader that tweedie composes, in every language that a driver takes: for other compilers, and for people.
+//!
+//! `cargo run --example shaders -- DIR [DUMP]` writes `DIR/wgsl/NAME.wgsl` and the same in SPIR-V, Metal's language and
+//! HLSL, as wgpu's backends would, and `DIR/shaders.txt` with a line for each: its name, its entry point in HLSL, and its
+//! workgroup. DUMP is a folder that a run with `TWEEDIE_DUMP_WGSL` has left, whose shaders are written too. No GPU is needed.
+//! `scripts/shaders.sh` and `scripts/hlsl.sh` hold the files against the compilers of others.
+
+mod written;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+use tweedie::gpu::{ComposedShader, every_shader};
+
+/// A workgroup's tile for long samples, where a shader leaves the choice to the host.
+const TILE: [(&str, f64); 3] = [("tile_x", 256.0), ("tile_y", 1.0), ("lanes_each", 4.0)];
+
+fn main() -> std::process::ExitCode {
+    let arguments: Vec<_> = std::env::args_os().skip(1).map(PathBuf::from).collect();
+    let [folder, dumps @ ..] = &arguments[..] else {
+        eprintln!("usage: cargo run --example shaders -- DIR [DUMP]");
+        return std::process::ExitCode::from(2);
+    };
+    match write_all(folder, dumps) {
+        Ok(count) => println!("{count} shaders written to {}", folder.display()),
+        Err(error) => {
+            eprintln!("error: {error}");
+            return std::process::ExitCode::FAILURE;
+        }
+    }
+    std::process::ExitCode::SUCCESS
+}
+
+/// Writes each distinct shader, and says how many there are.
+fn write_all(folder: &Path, dumps: &[PathBuf]) -> Result<usize, String> {
+    let mut shaders: BTreeSet<ComposedShader> = every_shader().into_iter().collect();
+    for dump in dumps {
+        let found = dumped(dump, &shaders).map_err(|error| format!("{}: {error}", dump.display()))?;
+        shaders.extend(found);
+    }
+    let mut list = String::new();
+    for shader in &shaders {
+        let name = shader.name();
+        let failed = |error| format!("{name}: {error}");
+        let (module, info) = written::validate(shader).map_err(failed)?;
+        let written = written::write(&module, &info, &TILE, shader).map_err(failed)?;
+        save(folder.join("wgsl").join(format!("{name}.wgsl")), shader.text.as_bytes())?;
+        for (language, bytes) in written.languages {
+            save(folder.join(language.folder).join(format!("{name}.{}", language.extension)), &bytes)?;
+        }
+        let [x, y, z] = written.workgroup;
+        list.push_str(&format!("{name} {} {x}x{y}x{z}\n", written.hlsl_entry_point));
+    }
+    save(folder.join("shaders.txt"), list.as_bytes())?;
+    Ok(shaders.len())
+}
+
+/// The shaders of a dump, which are of the same kinds as these: `ENTRY_HASH.wgsl`.
+fn dumped(dump: &Path, kinds: &BTreeSet<ComposedShader>) -> io::Result<Vec<ComposedShader>> {
+    let mut found = Vec::new();
+    for file in fs::read_dir(dump)? {
+        let path = file?.path();
+        let name = path.file_stem().unwrap_or_default().to_string_lossy();
+        let entry_point = name.rsplit_once('_').map_or("", |(entry_point, _)| entry_point);
+        let kind = kinds.iter().find(|kind| kind.entry_point == entry_point);
+        let kind = kind.ok_or_else(|| io::Error::other(format!("{name} is no shader of tweedie's")))?;
+        let text = fs::read_to_string(&path)?;
+        found.push(ComposedShader { int64: text.contains("u64("), text, ..kind.clone() });
+    }
+    Ok(found)
+}
+
+fn save(path: PathBuf, bytes: &[u8]) -> Result<(), String> {
+    let write = || -> io::Result<()> {
+        path.parent().map_or(Ok(()), fs::create_dir_all)?;
+        fs::write(&path, bytes)
+    };
+    write().map_err(|error| format!("{}: {error}", path.display()))
+}

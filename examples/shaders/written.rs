@@ -1,0 +1,236 @@
+//! A shader in the languages that drivers take, with the options that wgpu 30's backends write it with.
+//!
+//! What wgpu chooses by the device is chosen so that compilers have most to do: every index is checked, and uniform blocks
+//! are bound as those at dynamic offsets.
+
+use naga::back::{hlsl, msl, pipeline_constants, spv};
+use naga::proc::{BoundsCheckPolicies, BoundsCheckPolicy};
+use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
+use naga::{AddressSpace, Module, ResourceBinding, ShaderStage, StorageAccess};
+use std::collections::BTreeMap;
+use tweedie::gpu::ComposedShader;
+
+/// A shader in every language.
+pub struct Written {
+    /// The size of its workgroups.
+    pub workgroup: [u32; 3],
+    /// What HLSL calls its entry point.
+    pub hlsl_entry_point: String,
+    /// Its text or words by language.
+    pub languages: Vec<(Language, Vec<u8>)>,
+}
+
+/// A folder for files of one language, and how their names end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Language {
+    pub folder: &'static str,
+    pub extension: &'static str,
+}
+
+const fn language(folder: &'static str, extension: &'static str) -> Language {
+    Language { folder, extension }
+}
+
+/// For Vulkan, in the oldest version that wgpu takes and in the newest that it knows.
+const SPIRV: [(Language, (u8, u8)); 2] =
+    [(language("spirv_1_0", "spv"), (1, 0)), (language("spirv_1_6", "spv"), (1, 6))];
+/// For Metal, as macOS has had it since 10.13.
+const METAL: (Language, (u8, u8)) = (language("metal_2_0", "metal"), (2, 0));
+/// For D3D12: FXC compiles shader model 5.1, which has no 64-bit integers, and DXC those from 6.0 on.
+const HLSL: [(Language, hlsl::ShaderModel); 2] =
+    [(language("hlsl_5_1", "hlsl"), hlsl::ShaderModel::V5_1), (language("hlsl_6_2", "hlsl"), hlsl::ShaderModel::V6_2)];
+
+/// What f16 tensors need beyond naga's core: `pack2x16float` and `unpack2x16float`, which WebGPU guarantees and which need
+/// no native f16. In wgpu it is the downlevel flag `SHADER_F16_IN_F32`. All other shaders must do without.
+fn capabilities(shader: &ComposedShader) -> Capabilities {
+    let f16 =
+        if shader.text.contains("pack_f16") { Capabilities::SHADER_FLOAT16_IN_FLOAT32 } else { Capabilities::empty() };
+    let int64 = if shader.int64 { Capabilities::SHADER_INT64 } else { Capabilities::empty() };
+    f16 | int64
+}
+
+/// Reads WGSL and validates it as plain WebGPU, and what it is allowed beyond.
+pub fn validate(shader: &ComposedShader) -> Result<(Module, ModuleInfo), String> {
+    let text = &shader.text;
+    let module = naga::front::wgsl::parse_str(text).map_err(|error| error.emit_to_string(text))?;
+    let mut validator = Validator::new(ValidationFlags::all(), capabilities(shader));
+    let info = validator.validate(&module).map_err(|error| error.emit_to_string(text))?;
+    Ok((module, info))
+}
+
+/// Writes the only entry point, with these values for its overrides if it has any.
+pub fn write(
+    module: &Module,
+    info: &ModuleInfo,
+    overrides: &[(&str, f64)],
+    &ComposedShader { clears_workgroup_memory, int64, .. }: &ComposedShader,
+) -> Result<Written, String> {
+    let [entry] = &module.entry_points[..] else {
+        return Err(format!("expected one entry point, found {}", module.entry_points.len()));
+    };
+    let entry = (ShaderStage::Compute, entry.name.clone());
+    // Naming an override that a shader lacks is an error, as it is in wgpu.
+    let overrides = if module.overrides.is_empty() { &[] } else { overrides };
+    let constants = overrides.iter().map(|&(name, value)| (name.to_owned(), value)).collect();
+    let stage = Some((entry.0, &*entry.1));
+    let (module, info) = pipeline_constants::process_overrides(module, info, stage, &constants)
+        .map_err(|error| format!("overrides: {error}"))?;
+
+    let mut languages = Vec::new();
+    for (language, version) in SPIRV {
+        let words = spirv(&module, &info, &entry, version, clears_workgroup_memory)?;
+        languages.push((language, words.into_iter().flat_map(u32::to_le_bytes).collect()));
+    }
+    let (language, version) = METAL;
+    languages.push((language, metal(&module, &info, &entry, version, clears_workgroup_memory)?.into_bytes()));
+    let mut hlsl_entry_point = String::new();
+    for (language, model) in HLSL.into_iter().filter(|(_, model)| !int64 || *model >= hlsl::ShaderModel::V6_0) {
+        let (text, name) = hlsl(&module, &info, &entry, model, clears_workgroup_memory)?;
+        languages.push((language, text.into_bytes()));
+        hlsl_entry_point = name;
+    }
+    if let Some((language, _)) = languages.iter().find(|(_, bytes)| bytes.is_empty()) {
+        return Err(format!("{}: nothing was written", language.folder));
+    }
+    Ok(Written { workgroup: module.entry_points[0].workgroup_size, hlsl_entry_point, languages })
+}
+
+type Entry = (ShaderStage, String);
+
+/// All that wgpu checks where the device does not.
+const CHECKED: BoundsCheckPolicies = BoundsCheckPolicies {
+    index: BoundsCheckPolicy::Restrict,
+    buffer: BoundsCheckPolicy::Restrict,
+    image_load: BoundsCheckPolicy::Restrict,
+    binding_array: BoundsCheckPolicy::Unchecked,
+};
+
+fn spirv(
+    module: &Module,
+    info: &ModuleInfo,
+    (stage, entry): &Entry,
+    version: (u8, u8),
+    clears_workgroup_memory: bool,
+) -> Result<Vec<u32>, String> {
+    use spv::ZeroInitializeWorkgroupMemoryMode as Clear;
+    let options = spv::Options {
+        lang_version: version,
+        flags: spv::WriterFlags::LABEL_VARYINGS | spv::WriterFlags::FORCE_POINT_SIZE,
+        fake_missing_bindings: false,
+        binding_map: bindings(module)
+            .map(|(binding, _)| {
+                let info = spv::BindingInfo {
+                    descriptor_set: binding.group,
+                    binding: binding.binding,
+                    binding_array_size: None,
+                };
+                (binding, info)
+            })
+            .collect(),
+        bounds_check_policies: CHECKED,
+        zero_initialize_workgroup_memory: if clears_workgroup_memory { Clear::Polyfill } else { Clear::None },
+        ..Default::default()
+    };
+    let pipeline = spv::PipelineOptions { shader_stage: *stage, entry_point: entry.clone() };
+    spv::write_vec(module, info, &options, Some(&pipeline)).map_err(|error| format!("SPIR-V: {error}"))
+}
+
+fn metal(
+    module: &Module,
+    info: &ModuleInfo,
+    (stage, entry): &Entry,
+    version: (u8, u8),
+    clears_workgroup_memory: bool,
+) -> Result<String, String> {
+    let mut resources = msl::EntryPointResources::default();
+    for ((binding, space), slot) in bindings(module).zip(0..) {
+        let mutable = Register::of(space) == Register::Unordered;
+        let target = msl::BindTarget { buffer: Some(slot), mutable, ..Default::default() };
+        resources.resources.insert(binding, target);
+    }
+    resources.sizes_buffer = Some(resources.resources.len() as u8);
+    let options = msl::Options {
+        lang_version: version,
+        per_entry_point_map: [(entry.clone(), resources)].into(),
+        fake_missing_bindings: false,
+        bounds_check_policies: CHECKED,
+        zero_initialize_workgroup_memory: clears_workgroup_memory,
+        ..Default::default()
+    };
+    let pipeline = msl::PipelineOptions {
+        entry_point: Some((*stage, entry.clone())),
+        vertex_pulling_transform: true,
+        ..Default::default()
+    };
+    let (text, written) =
+        msl::write_string(module, info, &options, &pipeline).map_err(|error| format!("MSL: {error}"))?;
+    only(written.entry_point_names).map_err(|error| format!("MSL: {error}"))?;
+    Ok(text)
+}
+
+fn hlsl(
+    module: &Module,
+    info: &ModuleInfo,
+    (stage, entry): &Entry,
+    model: hlsl::ShaderModel,
+    clears_workgroup_memory: bool,
+) -> Result<(String, String), String> {
+    let mut registers = BTreeMap::new();
+    let binding_map = bindings(module)
+        .map(|(binding, space)| {
+            let kind = Register::of(space);
+            let register = registers.entry(kind).or_insert(0);
+            let restrict_indexing = kind == Register::Constant;
+            let target = hlsl::BindTarget { register: *register, restrict_indexing, ..Default::default() };
+            *register += 1;
+            (binding, target)
+        })
+        .collect();
+    let options = hlsl::Options {
+        shader_model: model,
+        binding_map,
+        fake_missing_bindings: false,
+        zero_initialize_workgroup_memory: clears_workgroup_memory,
+        ..Default::default()
+    };
+    let pipeline = hlsl::PipelineOptions { entry_point: Some((*stage, entry.clone())) };
+    let mut text = String::new();
+    let written = hlsl::Writer::new(&mut text, &options, &pipeline)
+        .write(module, info, None)
+        .map_err(|error| format!("HLSL: {error}"))?;
+    let name = only(written.entry_point_names).map_err(|error| format!("HLSL: {error}"))?;
+    Ok((text, name))
+}
+
+/// What the only entry point is called in another language.
+fn only<E: std::fmt::Display>(mut names: Vec<Result<String, E>>) -> Result<String, String> {
+    match (names.pop(), names.len()) {
+        (Some(name), 0) => name.map_err(|error| error.to_string()),
+        (_, others) => Err(format!("expected one entry point, found {others} and the last")),
+    }
+}
+
+/// D3D12's registers: constant buffers, read-only and unordered views.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Register {
+    Constant,
+    Read,
+    Unordered,
+}
+
+impl Register {
+    fn of(space: AddressSpace) -> Self {
+        match space {
+            AddressSpace::Storage { access } if access.contains(StorageAccess::STORE) => Register::Unordered,
+            AddressSpace::Storage { .. } => Register::Read,
+            _ => Register::Constant,
+        }
+    }
+}
+
+/// What is bound, in the order of its numbers, and where it lies.
+fn bindings(module: &Module) -> impl Iterator<Item = (ResourceBinding, AddressSpace)> {
+    let bound = module.global_variables.iter();
+    let sorted: BTreeMap<_, _> = bound.filter_map(|(_, found)| Some((found.binding?, found.space))).collect();
+    sorted.into_iter()
+}

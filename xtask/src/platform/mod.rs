@@ -1,0 +1,88 @@
+//! `cargo platform`: what is checked for a platform, as named steps. Each leaves a result file in `docs/platforms`, and the
+//! README's table is made of those files alone.
+
+mod output;
+mod record;
+mod run;
+mod steps;
+mod table;
+
+use std::path::{Path, PathBuf};
+
+use record::Verdict;
+use steps::{STEPS, Step};
+
+pub const USAGE: &str = "\
+       cargo platform NAME...                      run the checks of platforms, and keep their results
+       cargo platform --list                       the names, and what each is for
+       cargo platform --table                      write the README's table again from the results";
+
+/// What keeps a step from being run, or its result from being kept.
+#[derive(Debug, thiserror::Error)]
+pub enum PlatformError {
+    #[error("expected a step from [{}], found `{found}`", STEPS.iter().map(|step| step.name).collect::<Vec<_>>().join(", "))]
+    UnknownStep { found: String },
+    #[error("`{0}` can be run by no command yet: its row waits for a person with such a machine")]
+    ByHand(&'static str),
+    #[error("{path}: {error}")]
+    File { path: PathBuf, error: std::io::Error },
+    #[error("{path}: {error}")]
+    Record { path: PathBuf, error: serde_json::Error },
+    #[error("{path}: expected the lines `{}` and `{}`, one after the other", table::BEGIN, table::END)]
+    NoTable { path: PathBuf },
+}
+
+/// Runs what the words after `cargo platform` say. An error is an exit code, as everywhere here.
+pub fn platform(words: &[String]) -> crate::Step {
+    let done = match words {
+        [] => {
+            eprintln!("usage:\n{USAGE}");
+            return Err(2);
+        }
+        [word] if word == "--list" => {
+            list();
+            Ok(true)
+        }
+        [word] if word == "--table" => table::write(root()).map(|()| true),
+        names => run_all(names),
+    };
+    match done {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(1),
+        Err(error) => {
+            eprintln!("error: {error}");
+            Err(2)
+        }
+    }
+}
+
+/// Whether all passed. One that fails keeps no other from being run, a name that is wrong keeps all.
+fn run_all(names: &[String]) -> Result<bool, PlatformError> {
+    let steps = names.iter().map(|name| steps::named(name)).collect::<Result<Vec<&Step>, _>>()?;
+    let mut all = true;
+    for step in steps {
+        println!("==> {}: {}", step.name, step.about);
+        let record = run::run(root(), step)?;
+        record.save(root())?;
+        table::write(root())?;
+        println!("==> {}: {} in {} s: {}", step.name, record.result, record.seconds, record.ran);
+        if let Some(reason) = &record.reason {
+            println!("==> {}: {reason}", step.name);
+        }
+        all &= record.result == Verdict::Passed;
+    }
+    Ok(all)
+}
+
+fn list() {
+    let width = STEPS.iter().map(|step| step.name.len()).max().unwrap_or(0);
+    for step in &STEPS {
+        println!("{:width$}  {}", step.name, step.about);
+    }
+}
+
+/// The workspace, whatever folder this was started in.
+fn root() -> &'static Path {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
+    own.parent().unwrap_or(own)
+}

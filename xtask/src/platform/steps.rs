@@ -1,0 +1,205 @@
+//! The steps by name. One more line here is one more row of the README's table.
+
+use super::PlatformError;
+
+/// A platform, and how it is checked here.
+#[derive(Debug)]
+pub struct Step {
+    /// After `cargo platform`; also the name of its result file.
+    pub name: &'static str,
+    /// The table's first column.
+    pub platform: &'static str,
+    /// What it is for, in a line.
+    pub about: &'static str,
+    /// A program and its arguments, from the root of the workspace. None: no command can run it yet.
+    pub command: &'static [&'static str],
+    pub environment: &'static [(&'static str, &'static str)],
+    pub driver: Driver,
+}
+
+/// What must have been running underneath, so that a row tells of the platform that it names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Driver {
+    /// No GPU is asked for.
+    None,
+    /// An adapter described with this in it.
+    Named(&'static str),
+    /// An adapter of this API that is no software.
+    Hardware(&'static str),
+}
+
+/// Software adapters by what they call themselves.
+const SOFTWARE: [&str; 4] = ["llvmpipe", "swiftshader", "basic render driver", "warp"];
+
+impl Driver {
+    /// What is wrong with this adapter, if something is.
+    pub fn trouble(self, adapter: Option<&str>) -> Option<String> {
+        let wanted = match self {
+            Driver::None => return None,
+            Driver::Named(name) => format!("an adapter of {name}"),
+            Driver::Hardware(api) => format!("a GPU through {api}, not a software driver"),
+        };
+        let Some(adapter) = adapter else { return Some(format!("expected {wanted}, found no adapter")) };
+        let lower = adapter.to_lowercase();
+        let right = match self {
+            Driver::None => true,
+            Driver::Named(name) => lower.contains(&name.to_lowercase()),
+            Driver::Hardware(api) => {
+                lower.contains(&format!("({api}, ")) && !SOFTWARE.iter().any(|name| lower.contains(name))
+            }
+        };
+        (!right).then(|| format!("expected {wanted}, found {adapter}"))
+    }
+}
+
+/// The whole suite of the library and the tool, as on any other driver.
+const SUITE: &[&str] = &["cargo", "test"];
+
+/// Without this, tests that find no adapter are ignored.
+const REQUIRED: (&str, &str) = ("TWEEDIE_REQUIRE_ADAPTER", "1");
+
+pub static STEPS: [Step; 13] = [
+    Step {
+        name: "lavapipe",
+        platform: "Vulkan, Mesa lavapipe",
+        about: "the whole suite on Mesa's software Vulkan",
+        command: &["cargo", "check-all"],
+        environment: &[("WGPU_BACKEND", "vulkan"), ("TWEEDIE_ADAPTER", "llvmpipe")],
+        driver: Driver::Named("(vulkan, llvmpipe"),
+    },
+    Step {
+        name: "swiftshader",
+        platform: "Vulkan, Google SwiftShader",
+        about: "the whole suite on SwiftShader, which flushes subnormals and has WebGPU's least limits",
+        command: &["scripts/swiftshader.sh", "cargo", "test"],
+        environment: &[REQUIRED],
+        driver: Driver::Named("(vulkan, swiftshader"),
+    },
+    Step {
+        name: "gl",
+        platform: "OpenGL ES, Mesa llvmpipe",
+        about: "the whole suite on wgpu's OpenGL backend",
+        command: &["scripts/gl.sh", "cargo", "test"],
+        environment: &[REQUIRED],
+        driver: Driver::Named("(gl, "),
+    },
+    Step {
+        name: "shaders",
+        platform: "Every shader in SPIR-V, MSL, HLSL",
+        about: "every composed shader as wgpu's backends write it, its SPIR-V through spirv-val",
+        command: &["scripts/shaders.sh"],
+        environment: &[],
+        driver: Driver::None,
+    },
+    Step {
+        name: "hlsl",
+        platform: "DX12, Microsoft's compilers",
+        about: "every composed shader through FXC (SM 5.1) and DXC (SM 6.2), under Wine",
+        command: &["scripts/hlsl.sh"],
+        environment: &[],
+        driver: Driver::None,
+    },
+    Step {
+        name: "windows",
+        platform: "Windows (DX12, Vulkan)",
+        about: "cargo check of all targets for Windows",
+        command: &["scripts/cross.sh", "x86_64-pc-windows-gnu"],
+        environment: &[],
+        driver: Driver::None,
+    },
+    Step {
+        name: "macos",
+        platform: "macOS (Metal)",
+        about: "cargo check of all targets for macOS",
+        command: &["scripts/cross.sh", "aarch64-apple-darwin"],
+        environment: &[],
+        driver: Driver::None,
+    },
+    Step {
+        name: "wasm",
+        platform: "Browsers (WebGPU)",
+        about: "cargo check of the library for wasm32",
+        command: &["scripts/cross.sh", "wasm32-unknown-unknown"],
+        environment: &[],
+        driver: Driver::None,
+    },
+    Step {
+        name: "deny",
+        platform: "Licences and sources",
+        about: "cargo deny: licences, sources and bans of every dependency",
+        command: &["scripts/deny.sh"],
+        environment: &[],
+        driver: Driver::None,
+    },
+    Step {
+        name: "vulkan",
+        platform: "Vulkan, a GPU (NVIDIA, AMD, Intel)",
+        about: "the whole suite on this machine's GPU through Vulkan",
+        command: SUITE,
+        environment: &[("WGPU_BACKEND", "vulkan"), REQUIRED],
+        driver: Driver::Hardware("vulkan"),
+    },
+    Step {
+        name: "metal",
+        platform: "Metal, a GPU",
+        about: "the whole suite on a Mac's GPU",
+        command: SUITE,
+        environment: &[("WGPU_BACKEND", "metal"), REQUIRED],
+        driver: Driver::Hardware("metal"),
+    },
+    Step {
+        name: "dx12",
+        platform: "DX12, a GPU",
+        about: "the whole suite on this machine's GPU through DX12",
+        command: SUITE,
+        environment: &[("WGPU_BACKEND", "dx12"), REQUIRED],
+        driver: Driver::Hardware("dx12"),
+    },
+    Step {
+        name: "webgpu",
+        platform: "WebGPU in a browser, a GPU",
+        about: "by hand: nothing here drives a browser on a GPU yet",
+        command: &[],
+        environment: &[],
+        driver: Driver::None,
+    },
+];
+
+/// The step of this name that can be run.
+pub fn named(name: &str) -> Result<&'static Step, PlatformError> {
+    let step = STEPS.iter().find(|step| step.name == name);
+    let step = step.ok_or_else(|| PlatformError::UnknownStep { found: name.to_owned() })?;
+    if step.command.is_empty() { Err(PlatformError::ByHand(step.name)) } else { Ok(step) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Driver, STEPS, named};
+
+    #[test]
+    fn a_row_tells_of_the_driver_that_it_names() {
+        let lavapipe = Some("llvmpipe (LLVM 15.0.6, 256 bits) (vulkan, llvmpipe Mesa 22.3.6)");
+        let nvidia = Some("NVIDIA H100 (vulkan, NVIDIA 580.65)");
+        assert_eq!(Driver::Named("(vulkan, llvmpipe").trouble(lavapipe), None);
+        assert_eq!(Driver::Hardware("vulkan").trouble(nvidia), None);
+        assert_eq!(Driver::None.trouble(None), None);
+        for (driver, adapter) in [
+            (Driver::Named("(vulkan, llvmpipe"), nvidia),
+            (Driver::Hardware("vulkan"), lavapipe),
+            (Driver::Hardware("metal"), nvidia),
+            (Driver::Hardware("vulkan"), None),
+        ] {
+            assert!(driver.trouble(adapter).is_some_and(|trouble| trouble.starts_with("expected ")), "{driver:?}");
+        }
+    }
+
+    #[test]
+    fn names_are_distinct_and_known() {
+        for (index, step) in STEPS.iter().enumerate() {
+            assert!(STEPS[..index].iter().all(|other| other.name != step.name), "{}", step.name);
+            assert_eq!(named(step.name).is_ok(), !step.command.is_empty(), "{}", step.name);
+        }
+        let error = named("amiga").expect_err("no such step").to_string();
+        assert!(error.contains("found `amiga`") && error.contains("lavapipe"), "{error}");
+    }
+}
