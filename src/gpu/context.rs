@@ -1,6 +1,6 @@
 //! The wgpu plumbing, once: a device's limits, its compiled pipelines, and buffers that are written when they are made.
 
-use super::source::{Rows, Source, TABLE_BINDING, Walk};
+use super::source::{Rows, SCALES_BINDING, Source, StorageBinding, TABLE_BINDING, Walk};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -183,12 +183,14 @@ fn layout_entries(source: &Source) -> Vec<wgpu::BindGroupLayoutEntry> {
     let mut entries = vec![entry(0, uniform, false), entry(1, uniform, true)];
     match source.rows {
         Rows::Batch => entries.push(entry(TABLE_BINDING, uniform, true)),
-        Rows::Uniform(_) => entries.push(entry(TABLE_BINDING, uniform, false)),
+        Rows::Uniform(_) | Rows::Gathered => entries.push(entry(TABLE_BINDING, uniform, false)),
         Rows::Storage => {}
     }
-    entries.extend(
-        source.storage_bindings().into_iter().map(|(binding, writable)| entry(binding, storage(writable), false)),
-    );
+    if source.scales_uniform {
+        entries.push(entry(SCALES_BINDING, uniform, false));
+    }
+    let bound = source.storage_bindings().into_iter();
+    entries.extend(bound.map(|StorageBinding { binding, writable, .. }| entry(binding, storage(writable), false)));
     entries
 }
 

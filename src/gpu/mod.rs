@@ -9,6 +9,7 @@ mod context;
 mod error;
 mod every;
 mod finish;
+mod gather;
 mod glue;
 mod kernel;
 mod layout;
@@ -42,7 +43,11 @@ pub use timesteps::{TimestepDraw, TimestepPlan};
 /// entry point: for validation and for other compilers, without a GPU.
 pub fn every_shader() -> Vec<(&'static str, String)> {
     let composed = every::every_source().into_iter().map(|source| (source.walk.entry_point(), source.compose()));
-    let small = [("draw_timesteps", timesteps::shader()), ("advance", step::Counter::SHADER.to_owned())];
+    let small = [
+        ("draw_timesteps", timesteps::shader()),
+        ("advance", step::Counter::SHADER.to_owned()),
+        ("gather_rows", gather::SHADER.to_owned()),
+    ];
     let finishes = finish::Finish::ALL.into_iter().map(|finish| (finish.name(), finish.compose()));
     composed.chain(small).chain(finishes).collect()
 }

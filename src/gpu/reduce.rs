@@ -8,7 +8,7 @@
 //! **Practice.** What passes between the dispatches lies in scratch memory of the plan's own: of a batch that would need more
 //! than [`SCRATCH`] bytes, some samples are reduced after the others.
 
-use super::build::{Builder, Draft};
+use super::build::Draft;
 use super::context::{Context, entry, storage};
 use super::error::PlanError;
 use super::finish::{Finish, Numbers};
@@ -56,7 +56,7 @@ impl<'a> Words<'a> {
     }
 
     /// What to bind so that the words are in it, and the index of the first one there.
-    fn binding(&self, context: &Context) -> (wgpu::BindingResource<'a>, u32) {
+    pub fn binding(&self, context: &Context) -> (wgpu::BindingResource<'a>, u32) {
         let alignment = u64::from(context.limits().min_storage_buffer_offset_alignment).max(4);
         let offset = self.offset / alignment * alignment;
         let size = std::num::NonZero::new(self.offset - offset + self.bytes);
@@ -84,7 +84,7 @@ pub(super) fn team_of(op: Op, elements: u32) -> u32 {
 impl Draft<'_> {
     /// Adds a reduction: for each group of samples, its passes one after the other; then the mean of all of them.
     pub fn reduce(&mut self, reduction: &Reduction<'_>) -> Result<(), PlanError> {
-        let builder = Builder { context: self.context, kernel: &reduction.kernel };
+        let builder = self.builder(&reduction.kernel);
         let source = builder.source(builder.reducing_walk(), &builder.outputs(), self.rows.rows);
         let reports = self.is_first_to_count(&source);
         let batch = reduction.kernel.shape.batch;
@@ -135,7 +135,7 @@ impl Draft<'_> {
     fn windows_of(&self, reduction: &Reduction<'_>) -> Vec<Window> {
         let limit = self.context.limits().max_storage_buffer_binding_size;
         let most = (SCRATCH.min(limit) / reduction.bytes).max(1).min(u64::from(u32::MAX)) as u32;
-        let windows = Builder { context: self.context, kernel: &reduction.kernel }.windows(CHUNK);
+        let windows = self.builder(&reduction.kernel).windows(CHUNK);
         windows.into_iter().flat_map(|window| window.split(most)).collect()
     }
 

@@ -29,6 +29,8 @@ pub(super) struct Keys {
 pub(super) struct Uploader<'a> {
     pub context: &'a Context,
     pub kernel: &'a Kernel<'a>,
+    /// Whether rows are gathered from the table, which then is not bound with the tensors.
+    pub narrow: bool,
 }
 
 impl Uploader<'_> {
@@ -73,7 +75,7 @@ impl Uploader<'_> {
     fn table(&self) -> Result<RowBuffer, PlanError> {
         let limits = self.context.limits();
         let vectors = self.kernel.rows.len() as u64 * u64::from(self.kernel.op.width());
-        let fits = |size: u64| vectors <= size && size * 16 <= limits.max_uniform_buffer_binding_size;
+        let fits = |size: u64| !self.narrow && vectors <= size && size * 16 <= limits.max_uniform_buffer_binding_size;
         let mut bytes: Vec<u8> = self.row_bytes().flatten().collect();
         let (rows, usage) = match [1024u32, 4096].into_iter().find(|&size| fits(u64::from(size))) {
             Some(size) => {

@@ -51,7 +51,7 @@ impl Posterior {
         Some(Self {
             coef_x0: cleaner.alpha() * rest,
             coef_xt: p * before,
-            variance: cleaner.sigma() * cleaner.sigma() * rest,
+            variance: cleaner.sigma() * (cleaner.sigma() * rest), // a square may leave f64 where the product does not
         })
     }
 

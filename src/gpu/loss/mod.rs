@@ -90,19 +90,18 @@ impl LossPlan {
         let table = loss.scaled();
         let rows = table.rounded()?;
         let kernel = loss.kernel(&rows);
-        let mut draft = Draft::new(context, &kernel)?;
+        kernel.check()?;
         loss.check(&kernel)?;
-        let written = [slots::GRADIENT, slots::KEPT].map(|slot| (slot, kernel.tensors[slot]));
-        let fused = draft.writes_while_reducing(&kernel);
-        let mut reduced = kernel.clone();
-        if !fused {
-            written.iter().for_each(|(slot, _)| reduced.tensors[*slot] = None);
-        }
-        draft.reduce(&loss.reduction(reduced))?;
-        if !fused {
-            draft.stream(&kernel)?;
-        }
-        Ok(Self { plan: draft.done() })
+        let plan = Draft::plan(context, &kernel, |draft| {
+            if draft.writes_while_reducing(&kernel) {
+                return draft.reduce(&loss.reduction(kernel.clone()));
+            }
+            let mut reduced = kernel.clone();
+            [slots::GRADIENT, slots::KEPT].into_iter().for_each(|slot| reduced.tensors[slot] = None);
+            draft.reduce(&loss.reduction(reduced))?;
+            draft.stream(&kernel)
+        });
+        Ok(Self { plan: plan? })
     }
 
     /// Records the loss into the caller's pass. Sets the pipeline and bind group 0. No heap allocation, no upload, no submit.

@@ -22,7 +22,7 @@ pub use counter::Counter;
 pub use health::Health;
 pub use reference::{Sample, Stepped, quantile, reference};
 
-use super::build::{Builder, Draft};
+use super::build::Draft;
 use super::context::Context;
 use super::error::{PlanError, RecordError};
 use super::kernel::{Drawing, Kernel};
@@ -147,15 +147,16 @@ impl StepPlan {
             step.rows.iter().enumerate().map(|(index, row)| row.rounded(index)).collect::<Result<_, _>>()?;
         let health = step.health.then(|| Health::buffer(context, rows.len()));
         let kernel = step.kernel(&rows, health.as_ref());
-        let mut draft = Draft::new(context, &kernel)?;
-        let scales = scales::plan(&mut draft, &kernel, &step.rules, step.rows)?;
-        let mut kernel = Kernel { scales: scales.as_ref(), ..kernel }.folded();
-        let past = remembered(context, &kernel)?;
-        kernel.tensors[slots::HISTORY] = past
-            .as_ref()
-            .map(|(buffer, storage)| Tensor::new(buffer, *storage).stride(kernel.depth() * kernel.shape.elements));
-        draft.stream(&kernel)?;
-        Ok(Self { plan: draft.done(), health })
+        let plan = Draft::plan(context, &kernel, |draft| {
+            let scales = scales::plan(draft, &kernel, &step.rules, step.rows)?;
+            let mut kernel = Kernel { scales: scales.as_ref(), ..kernel.clone() }.folded();
+            let past = remembered(draft, &kernel)?;
+            kernel.tensors[slots::HISTORY] = past
+                .as_ref()
+                .map(|(buffer, storage)| Tensor::new(buffer, *storage).stride(kernel.depth() * kernel.shape.elements));
+            draft.stream(&kernel)
+        });
+        Ok(Self { plan: plan?, health })
     }
 
     /// Records a call's step into the caller's pass: one dispatch, or one for each window of buffers that are larger than
@@ -279,14 +280,14 @@ impl Rules {
 
 /// A buffer for the clean samples that the rows look back to, in the storage of the next sample; in f32 where tensors are
 /// walked word by word, so that no two of them share a word.
-fn remembered(context: &Context, kernel: &Kernel<'_>) -> Result<Option<(wgpu::Buffer, Storage)>, PlanError> {
+fn remembered(draft: &Draft<'_>, kernel: &Kernel<'_>) -> Result<Option<(wgpu::Buffer, Storage)>, PlanError> {
     let depth = u64::from(kernel.depth());
     let Some(next) = kernel.tensors[slots::NEXT].filter(|_| depth > 0) else { return Ok(None) };
-    let walk = Builder { context, kernel }.walk_of_all();
+    let walk = draft.builder(kernel).walk_of_all();
     let storage = if walk == Walk::Words { Storage::F32 } else { next.storage };
     let sample = depth * u64::from(kernel.shape.elements) * storage.bytes();
     let found = (u64::from(kernel.shape.batch) * sample).next_multiple_of(4);
-    let limits = context.limits();
+    let limits = draft.context.limits();
     let check = |limit, allowed, found| {
         let what = "clean samples of earlier steps";
         if found <= allowed { Ok(()) } else { Err(PlanError::DeviceLimit { what, limit, allowed, found }) }
@@ -295,7 +296,7 @@ fn remembered(context: &Context, kernel: &Kernel<'_>) -> Result<Option<(wgpu::Bu
     if depth > 1 {
         check("max_storage_buffer_binding_size", limits.max_storage_buffer_binding_size.saturating_sub(256), sample)?;
     }
-    let buffer = context.device().create_buffer(&wgpu::BufferDescriptor {
+    let buffer = draft.context.device().create_buffer(&wgpu::BufferDescriptor {
         label: Some("tweedie::Step::history"),
         size: found,
         usage: wgpu::BufferUsages::STORAGE,
