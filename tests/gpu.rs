@@ -13,6 +13,8 @@ mod looped;
 mod losses;
 #[path = "gpu/maps.rs"]
 mod maps;
+#[path = "gpu/narrow.rs"]
+mod narrow;
 #[path = "gpu/sampling.rs"]
 mod sampling;
 #[path = "gpu/scales.rs"]
@@ -61,6 +63,7 @@ fn main() -> std::process::ExitCode {
         timesteps::TESTS,
         training::TESTS,
         contract::TESTS,
+        narrow::TESTS,
     ]
     .concat();
     let trials = tests

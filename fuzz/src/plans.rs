@@ -49,7 +49,8 @@ impl Device {
 /// By default, as WebGPU has them at least, the smallest, and with little room in a binding.
 fn with_device<T>(which: u8, run: impl FnOnce(&Device) -> T) -> T {
     thread_local! {
-        static DEVICES: [OnceCell<Device>; 4] = const { [const { OnceCell::new() }; 4] };
+        // Never dropped: wgpu has thread-locals of its own, which may be gone by then.
+        static DEVICES: [OnceCell<&'static Device>; 4] = const { [const { OnceCell::new() }; 4] };
     }
     let limits = || match which % 4 {
         0 => wgpu::Limits::default(),
@@ -57,7 +58,7 @@ fn with_device<T>(which: u8, run: impl FnOnce(&Device) -> T) -> T {
         2 => wgpu::Limits { max_storage_buffer_binding_size: 1 << 14, ..wgpu::Limits::default() },
         _ => wgpu::Limits { max_storage_buffer_binding_size: 1 << 14, ..wgpu::Limits::downlevel_defaults() },
     };
-    DEVICES.with(|devices| run(devices[usize::from(which % 4)].get_or_init(|| Device::new(limits()))))
+    DEVICES.with(|devices| run(devices[usize::from(which % 4)].get_or_init(|| Box::leak(Box::new(Device::new(limits()))))))
 }
 
 pub fn run(data: &[u8]) {

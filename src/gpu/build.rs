@@ -122,6 +122,13 @@ impl<'a> Draft<'a> {
         whole_words && (!self.narrow || builder.check_bindings(&source).is_ok())
     }
 
+    /// Whether a pass over every element binds no more storage buffers than the device has.
+    pub fn fits(&self, kernel: &Kernel<'_>) -> bool {
+        let builder = self.builder(kernel);
+        let source = builder.source(builder.walk_of_all(), &builder.outputs(), self.rows.rows);
+        builder.check_bindings(&source).is_ok()
+    }
+
     /// Adds a dispatch for each of these windows; `reports` says whether they count the samples without a row.
     pub fn place(
         &mut self,
@@ -188,8 +195,7 @@ impl<'a> Draft<'a> {
             entries.push(entry(SEEDS_BINDING, part(seeds.buffer, seeds.offset, size)));
         }
         if let Some(scales) = kernel.scales {
-            let (start, size) =
-                if source.scales_uniform { gather::bound_scales(window) } else { (0, scales.size()) };
+            let (start, size) = if source.scales_uniform { gather::bound_scales(window) } else { (0, scales.size()) };
             entries.push(entry(SCALES_BINDING, part(scales, start, size)));
         }
         let whole = [(HEALTH_BINDING, kernel.health), (SCRATCH_BINDING, kernel.scratch)];
@@ -263,6 +269,15 @@ impl Builder<'_> {
             let names: Vec<&str> = bindings.iter().map(|binding| binding.name).collect();
             let (op, buffers) = (self.kernel.op.name(), names.join(", "));
             return Err(PlanError::Bindings { op, buffers, allowed, found });
+        }
+        if let Some(seeds) = self.kernel.seeds {
+            let alignment = u64::from(limits.min_storage_buffer_offset_alignment);
+            if !seeds.offset.is_multiple_of(alignment) {
+                let (limit, found) = ("min_storage_buffer_offset_alignment", seeds.offset);
+                return Err(PlanError::DeviceLimit { what: "offset of the seeds", limit, allowed: alignment, found });
+            }
+            let size = 16 * u64::from(self.kernel.shape.batch);
+            check("seeds", "max_storage_buffer_binding_size", limits.max_storage_buffer_binding_size, size)?;
         }
         let allowed = u64::from(limits.max_compute_invocations_per_workgroup);
         check("workgroup", "max_compute_invocations_per_workgroup", allowed, u64::from(WORKGROUP))

@@ -98,7 +98,6 @@ impl Draft<'_> {
         let limits = context.limits();
         let allowed = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size);
         check("rows of samples", "max_storage_buffer_binding_size", allowed, size)?;
-        check("timesteps", "max_storage_buffer_binding_size", allowed, 4 * u64::from(rows) + ALIGNMENT)?;
         let gathered = context.device().create_buffer(&wgpu::BufferDescriptor {
             label: Some(&kernel.label("gathered")),
             size,
@@ -106,6 +105,7 @@ impl Draft<'_> {
             mapped_at_creation: false,
         });
         let words = Words { buffer: timesteps.buffer, offset: timesteps.offset, bytes: 4 * u64::from(rows) };
+        words.check("timesteps", context)?;
         let (words, first) = words.binding(context);
         let all = rows.div_ceil(WORKGROUP);
         let groups = all.min(MAX_GROUPS);

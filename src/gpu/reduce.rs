@@ -55,6 +55,13 @@ impl<'a> Words<'a> {
         Self { buffer, offset: 0, bytes: buffer.size() }
     }
 
+    /// Whether the device binds as much at once.
+    pub fn check(&self, what: &'static str, context: &Context) -> Result<(), PlanError> {
+        let limits = context.limits();
+        let slack = self.offset % u64::from(limits.min_storage_buffer_offset_alignment).max(4);
+        check(what, "max_storage_buffer_binding_size", limits.max_storage_buffer_binding_size, slack + self.bytes)
+    }
+
     /// What to bind so that the words are in it, and the index of the first one there.
     pub fn binding(&self, context: &Context) -> (wgpu::BindingResource<'a>, u32) {
         let alignment = u64::from(context.limits().min_storage_buffer_offset_alignment).max(4);

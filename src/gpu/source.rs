@@ -256,7 +256,9 @@ impl Source {
             Rows::Storage => "var<storage, read> table: array<vec4<f32>>".to_owned(),
             Rows::Gathered => {
                 let rows = include_str!("../../shaders/rows_gathered.wgsl");
-                text.push_str(&format!("@group(0) @binding(2) var<uniform> table: array<vec4<f32>, {VECTORS}>;\n{rows}"));
+                text.push_str(&format!(
+                    "@group(0) @binding(2) var<uniform> table: array<vec4<f32>, {VECTORS}>;\n{rows}"
+                ));
                 return;
             }
         };

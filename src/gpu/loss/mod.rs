@@ -61,7 +61,8 @@ pub struct Loss<'a> {
     /// The second, if a row looks at it: the noise, given or drawn as for the noising, or the target.
     pub in1: Option<Second<'a>>,
     /// A seed and an index for each sample instead of the key's, where noise is drawn: four `u32` a sample, `[seed low, seed
-    /// high, sample low, sample high]`, without gaps; and the byte at which they begin.
+    /// high, sample low, sample high]`, without gaps; and the byte at which they begin, a multiple of the device's
+    /// `min_storage_buffer_offset_alignment`.
     pub seeds: Option<(&'a wgpu::Buffer, u64)>,
     /// Where the loss of each sample goes: an `f32` each, from this byte of a buffer with usage STORAGE.
     pub losses: (&'a wgpu::Buffer, u64),

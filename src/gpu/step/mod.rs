@@ -70,7 +70,8 @@ pub struct DrawnNoise<'a> {
     /// Seed, first stream and first sample.
     pub key: NoiseKey,
     /// A seed and an index for each sample instead of the key's: four `u32` a sample, `[seed low, seed high, sample low,
-    /// sample high]`, without gaps. Requests that share a batch keep their own noise.
+    /// sample high]`, without gaps; and the byte at which they begin, a multiple of the device's
+    /// `min_storage_buffer_offset_alignment`. Requests that share a batch keep their own noise.
     pub seeds: Option<(&'a wgpu::Buffer, u64)>,
     /// Where to write the noise too.
     pub keep: Option<Tensor<'a>>,
@@ -145,7 +146,7 @@ impl StepPlan {
         step.check()?;
         let rows: Vec<[f32; STEP_WIDTH]> =
             step.rows.iter().enumerate().map(|(index, row)| row.rounded(index)).collect::<Result<_, _>>()?;
-        let health = step.health.then(|| Health::buffer(context, rows.len()));
+        let health = step.health.then(|| Health::buffer(context, rows.len())).transpose()?;
         let kernel = step.kernel(&rows, health.as_ref());
         let plan = Draft::plan(context, &kernel, |draft| {
             let scales = scales::plan(draft, &kernel, &step.rules, step.rows)?;
@@ -154,6 +155,11 @@ impl StepPlan {
             kernel.tensors[slots::HISTORY] = past
                 .as_ref()
                 .map(|(buffer, storage)| Tensor::new(buffer, *storage).stride(kernel.depth() * kernel.shape.elements));
+            // In the narrow form the clean sample goes first, in a dispatch of its own, if that spares a binding too many.
+            if draft.narrow && !draft.fits(&kernel) && kernel.tensors[slots::X0].is_some() {
+                draft.stream(&preview(&kernel))?;
+                kernel.tensors[slots::X0] = None;
+            }
             draft.stream(&kernel)
         });
         Ok(Self { plan: plan?, health })
@@ -276,6 +282,19 @@ impl Rules {
             }
         }
     }
+}
+
+/// Of a step, what makes its clean sample.
+fn preview<'a>(kernel: &Kernel<'a>) -> Kernel<'a> {
+    let variant = match kernel.op {
+        Op::Step(variant) => StepVariant { deviation: 0, depth: 0, health: false, ..variant },
+        _ => StepVariant::default(),
+    };
+    let mut tensors = [None; SLOTS];
+    [slots::X, slots::CONDITIONAL, slots::UNCONDITIONAL, slots::NOISE, slots::X0]
+        .into_iter()
+        .for_each(|slot| tensors[slot] = kernel.tensors[slot]);
+    Kernel { op: Op::Step(variant), tensors, health: None, ..kernel.clone() }
 }
 
 /// A buffer for the clean samples that the rows look back to, in the storage of the next sample; in f32 where tensors are
