@@ -7,6 +7,8 @@ mod bed;
 mod contract;
 #[path = "gpu/draws.rs"]
 mod draws;
+#[path = "gpu/failures.rs"]
+mod failures;
 #[path = "gpu/looped.rs"]
 mod looped;
 #[path = "gpu/losses.rs"]
@@ -64,6 +66,7 @@ fn main() -> std::process::ExitCode {
         training::TESTS,
         contract::TESTS,
         narrow::TESTS,
+        failures::TESTS,
     ]
     .concat();
     let trials = tests

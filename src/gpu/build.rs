@@ -50,7 +50,7 @@ impl<'a> Draft<'a> {
             label: kernel.label("pass"),
             rows: uploader.rows()?,
             keys: uploader.keys()?,
-            status: uploader.status(),
+            status: uploader.status()?,
             holes: kernel.rows.iter().map(Option::is_none).collect(),
             drawn: kernel.drawn,
             dispatches: Vec::new(),
@@ -147,7 +147,7 @@ impl<'a> Draft<'a> {
             bytes.extend_from_slice(bytemuck::bytes_of(&params.reporting(reports)));
             bytes.resize((bytes.len() as u64).next_multiple_of(step) as usize, 0);
         }
-        let params = self.context.buffer_with(&kernel.label("params"), BufferUsages::UNIFORM, &bytes);
+        let params = self.context.buffer_with(&kernel.label("params"), BufferUsages::UNIFORM, &bytes)?;
         for (index, (window, (_, tile, workgroups))) in windows.iter().zip(plans).enumerate() {
             let pipeline = self.context.pipeline(PipelineKey { source: *source, tile });
             let group = self.bind(kernel, &pipeline.layout, source, window, (&params, index as u64 * step));
@@ -279,7 +279,11 @@ impl Builder<'_> {
             let size = 16 * u64::from(self.kernel.shape.batch);
             check("seeds", "max_storage_buffer_binding_size", limits.max_storage_buffer_binding_size, size)?;
         }
-        let allowed = u64::from(limits.max_compute_invocations_per_workgroup);
-        check("workgroup", "max_compute_invocations_per_workgroup", allowed, u64::from(WORKGROUP))
+        let sizes = [
+            ("max_compute_invocations_per_workgroup", limits.max_compute_invocations_per_workgroup),
+            ("max_compute_workgroup_size_x", limits.max_compute_workgroup_size_x),
+            ("max_compute_workgroup_size_y", limits.max_compute_workgroup_size_y),
+        ];
+        sizes.into_iter().try_for_each(|(limit, size)| check("workgroup", limit, u64::from(size), u64::from(WORKGROUP)))
     }
 }

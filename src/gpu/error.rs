@@ -111,6 +111,14 @@ pub enum PlanError {
         /// How many there would be.
         found: u64,
     },
+    /// The device gave no memory for a buffer of the plan's own.
+    #[error("{buffer}: the device gave no buffer of {bytes} bytes: it is lost, or out of memory")]
+    Device {
+        /// The buffer's label.
+        buffer: String,
+        /// Its size.
+        bytes: u64,
+    },
     /// A row of a step or a loss needs a tensor that is not there.
     #[error("{what}: row {row} needs it, found none")]
     Missing {

@@ -120,7 +120,7 @@ impl Draft<'_> {
             unused: 0,
         };
         let resources = [words, self.rows.buffer.as_entire_binding(), whole(&gathered), whole(status)];
-        let dispatch = dispatch(context, numbers, resources, [groups, all.div_ceil(groups), 1]);
+        let dispatch = dispatch(context, numbers, resources, [groups, all.div_ceil(groups), 1])?;
         self.dispatches.push(dispatch);
         self.rows = RowBuffer { rows: Rows::Gathered, buffer: gathered, stride: 0, bound: 0 };
         Ok(())
@@ -136,7 +136,7 @@ fn dispatch(
     numbers: Numbers,
     [timesteps, table, gathered, status]: [wgpu::BindingResource<'_>; 4],
     workgroups: [u32; 3],
-) -> Dispatch {
+) -> Result<Dispatch, PlanError> {
     let bindings = [
         entry(0, wgpu::BufferBindingType::Uniform, false),
         entry(1, storage(false), false),
@@ -146,7 +146,7 @@ fn dispatch(
     ];
     let pipeline = context.small_pipeline("gather_rows", || SHADER.to_owned(), &bindings);
     let bytes = bytemuck::bytes_of(&numbers);
-    let params = context.buffer_with("tweedie::gather_rows::params", BufferUsages::UNIFORM, bytes);
+    let params = context.buffer_with("tweedie::gather_rows::params", BufferUsages::UNIFORM, bytes)?;
     let bound = |binding, resource| wgpu::BindGroupEntry { binding, resource };
     let group = context.device().create_bind_group(&wgpu::BindGroupDescriptor {
         label: Some("tweedie::gather_rows::group"),
@@ -159,5 +159,5 @@ fn dispatch(
             bound(4, status),
         ],
     });
-    Dispatch { pipeline, group, workgroups, has_offsets: false }
+    Ok(Dispatch { pipeline, group, workgroups, has_offsets: false })
 }

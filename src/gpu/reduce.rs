@@ -108,14 +108,14 @@ impl Draft<'_> {
                 self.place(&kernel, &source, group, reports)?;
                 let Window { first_sample, samples, .. } = group[0];
                 let numbers = Numbers { samples, first_sample, keep, shift: digit, ..reduction.numbers };
-                self.finish(reduction.finish, numbers, whole, reduction.output);
+                self.finish(reduction.finish, numbers, whole, reduction.output)?;
             }
         }
         if let Some(mean) = reduction.mean {
             let results = Words { buffer: &scratch, offset: kept, bytes: 4 * u64::from(batch) };
             let factor = (1.0 / f64::from(batch)) as f32;
             let numbers = Numbers { samples: 1, parts: batch, numbers: [factor, 0.0, 0.0, 0.0], ..Numbers::default() };
-            self.finish(Finish::Total, numbers, results, mean);
+            self.finish(Finish::Total, numbers, results, mean)?;
         }
         Ok(())
     }
@@ -147,7 +147,13 @@ impl Draft<'_> {
     }
 
     /// Adds the end of a pass.
-    fn finish(&mut self, finish: Finish, numbers: Numbers, scratch: Words<'_>, output: Words<'_>) {
+    fn finish(
+        &mut self,
+        finish: Finish,
+        numbers: Numbers,
+        scratch: Words<'_>,
+        output: Words<'_>,
+    ) -> Result<(), PlanError> {
         let team = if finish == Finish::Digits { WORKGROUP } else { team(numbers.parts, 1) };
         let teams = numbers.samples.div_ceil(WORKGROUP / team);
         let groups = teams.min(MAX_GROUPS);
@@ -155,7 +161,7 @@ impl Draft<'_> {
         let (output, first) = output.binding(self.context);
         let numbers = Numbers { groups, first, team, nan: f32::NAN.to_bits(), ..numbers };
         let label = |role| format!("tweedie::{}::{role}", finish.name());
-        let params = self.context.buffer_with(&label("params"), BufferUsages::UNIFORM, bytemuck::bytes_of(&numbers));
+        let params = self.context.buffer_with(&label("params"), BufferUsages::UNIFORM, bytemuck::bytes_of(&numbers))?;
         let bindings = [
             entry(0, wgpu::BufferBindingType::Uniform, false),
             entry(1, storage(true), false),
@@ -170,5 +176,6 @@ impl Draft<'_> {
         });
         let workgroups = [groups, teams.div_ceil(groups), 1];
         self.dispatches.push(Dispatch { pipeline, group, workgroups, has_offsets: false });
+        Ok(())
     }
 }

@@ -88,9 +88,9 @@ impl TimestepPlan {
         let params = [draw.batch, count, first, whole, workgroups[0], TIMESTEP_BLOCK, 0, 0];
         let uniform = BufferUsages::UNIFORM | BufferUsages::COPY_DST;
         let table = BufferUsages::STORAGE | BufferUsages::COPY_DST;
-        let params = context.buffer_with("tweedie::Timesteps::params", uniform, bytemuck::cast_slice(&params));
-        let keys = context.buffer_with("tweedie::Timesteps::keys", uniform, &keys);
-        let ends = context.buffer_with("tweedie::Timesteps::ends", table, bytemuck::cast_slice(&ends));
+        let params = context.buffer_with("tweedie::Timesteps::params", uniform, bytemuck::cast_slice(&params))?;
+        let keys = context.buffer_with("tweedie::Timesteps::keys", uniform, &keys)?;
+        let ends = context.buffer_with("tweedie::Timesteps::ends", table, bytemuck::cast_slice(&ends))?;
         let (pipeline, group) = assemble(context, [&params, &keys, &ends], out);
         let (timesteps, steps) = (draw.ends.len(), draw.steps);
         Ok(Self { pipeline, group, workgroups, params, ends, timesteps, keys, key_stride, steps })

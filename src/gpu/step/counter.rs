@@ -39,7 +39,7 @@ impl Counter {
         words.check("counters", context)?;
         let (counters, first) = words.binding(context);
         let words = bytemuck::cast::<[u32; 4], [u8; 16]>([count, first, 0, 0]);
-        let count = context.buffer_with("tweedie::Counter::count", wgpu::BufferUsages::UNIFORM, &words);
+        let count = context.buffer_with("tweedie::Counter::count", wgpu::BufferUsages::UNIFORM, &words)?;
         let group = context.device().create_bind_group(&wgpu::BindGroupDescriptor {
             label: Some("tweedie::Counter::group"),
             layout: &pipeline.layout,

@@ -44,7 +44,7 @@ pub(super) fn plan(
         neutral.resize(scales_size(kernel.shape.batch) as usize / 4, 1.0);
         usage |= BufferUsages::UNIFORM;
     }
-    let scales = draft.context.buffer_with("tweedie::Step::scales", usage, bytemuck::cast_slice(&neutral));
+    let scales = draft.context.buffer_with("tweedie::Step::scales", usage, bytemuck::cast_slice(&neutral))?;
     if rescales {
         draft.reduce(&spread(kernel, rules.rescale, &scales))?;
     }
