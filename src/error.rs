@@ -90,8 +90,9 @@ pub enum ScheduleError {
         /// The timestep asked for.
         to: usize,
     },
-    /// A posterior asked where the signal rises, so that no forward step leads there.
-    #[error("no forward step leads to timestep {timestep}: the signal rises there")]
+    /// A posterior asked where the signal rises, so that no forward step leads there, or where levels are so extreme that its
+    /// coefficients leave f64.
+    #[error("no forward step leads to timestep {timestep}: the signal rises there, or its levels are too extreme")]
     NotMarkov {
         /// The noisier timestep.
         timestep: usize,

@@ -125,10 +125,10 @@ impl Gpu {
             .map_err(|error| HeadlessError::NoDevice { adapter: info.name.clone(), reason: error.to_string() })?;
         let failure = Arc::new(Mutex::new(None));
         let first = Arc::clone(&failure);
-        device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
-            let mut slot = first.lock().unwrap_or_else(PoisonError::into_inner);
-            slot.get_or_insert_with(|| error.to_string());
-        }));
+        device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| note(&first, error.to_string())));
+        let first = Arc::clone(&failure);
+        // A device whose last handle is dropped is reported as lost too, when nobody asks any more.
+        device.set_device_lost_callback(move |reason, message| note(&first, format!("lost ({reason:?}): {message}")));
         Ok(Self { info, device, queue, failure })
     }
 
@@ -217,6 +217,11 @@ impl Gpu {
         }
         Ok(bytes)
     }
+}
+
+/// Keeps the first failure.
+fn note(slot: &Mutex<Option<String>>, failure: String) {
+    slot.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(failure);
 }
 
 fn choose(adapters: &[wgpu::Adapter], which: Option<&str>) -> Result<usize, HeadlessError> {

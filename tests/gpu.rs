@@ -7,12 +7,16 @@ mod bed;
 mod contract;
 #[path = "gpu/draws.rs"]
 mod draws;
+#[path = "gpu/failures.rs"]
+mod failures;
 #[path = "gpu/looped.rs"]
 mod looped;
 #[path = "gpu/losses.rs"]
 mod losses;
 #[path = "gpu/maps.rs"]
 mod maps;
+#[path = "gpu/narrow.rs"]
+mod narrow;
 #[path = "gpu/sampling.rs"]
 mod sampling;
 #[path = "gpu/scales.rs"]
@@ -61,6 +65,8 @@ fn main() -> std::process::ExitCode {
         timesteps::TESTS,
         training::TESTS,
         contract::TESTS,
+        narrow::TESTS,
+        failures::TESTS,
     ]
     .concat();
     let trials = tests

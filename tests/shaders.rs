@@ -83,6 +83,18 @@ const FINISH: [(&str, u32); 13] = [
     ("numbers", 48),
 ];
 
+/// `struct Gather` of `gather.wgsl` as the narrow form of a plan fills it, 32 bytes.
+const GATHER: [(&str, u32); 8] = [
+    ("rows", 0),
+    ("first", 4),
+    ("table", 8),
+    ("width", 12),
+    ("groups", 16),
+    ("counts", 20),
+    ("nan", 24),
+    ("unused", 28),
+];
+
 /// A row of the table: one `vec4<f32>`.
 const ROW_BYTES: u32 = 16;
 
@@ -132,8 +144,12 @@ const SMALL: [&str; 2] = ["draw_timesteps", "advance"];
 
 /// Whether the blocks that the host fills lie as it writes them.
 fn check_layout(module: &Module) -> Result<(), String> {
-    if module.types.iter().any(|(_, ty)| ty.name.as_deref() == Some("Finish")) {
+    let has = |name| module.types.iter().any(|(_, ty)| ty.name.as_deref() == Some(name));
+    if has("Finish") {
         return check_struct(module, "Finish", &FINISH, 64);
+    }
+    if has("Gather") {
+        return check_struct(module, "Gather", &GATHER, 32);
     }
     if module.entry_points.iter().any(|entry| SMALL.contains(&entry.name.as_str())) {
         return Ok(());

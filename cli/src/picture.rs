@@ -4,7 +4,7 @@ use std::fs;
 use std::io::BufReader;
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use image::codecs::png::{CompressionType, FilterType as PngFilter, PngEncoder};
 use image::imageops::{self, FilterType};
 use image::metadata::Orientation;
@@ -118,7 +118,7 @@ fn decode(path: &Path) -> Result<DynamicImage> {
     let mut limits = Limits::default();
     limits.max_alloc = Some(MOST_BYTES);
     reader.limits(limits);
-    let mut decoder = reader.into_decoder().context("expected a PNG or JPEG file, found a damaged one")?;
+    let mut decoder = reader.into_decoder().map_err(damaged)?;
     let (width, height) = decoder.dimensions();
     if width == 0 || height == 0 {
         bail!("expected a picture, found one of {width} x {height} pixels");
@@ -127,9 +127,16 @@ fn decode(path: &Path) -> Result<DynamicImage> {
         bail!("expected at most {MOST_PIXELS} pixels, found {width} x {height}");
     }
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    let mut image = DynamicImage::from_decoder(decoder).context("expected a PNG or JPEG file, found a damaged one")?;
+    let mut image = DynamicImage::from_decoder(decoder).map_err(damaged)?;
     image.apply_orientation(orientation);
     Ok(image)
+}
+
+/// On one line, whatever the decoder says.
+fn damaged(error: image::ImageError) -> anyhow::Error {
+    let said = error.to_string();
+    let lines: Vec<&str> = said.lines().map(str::trim).collect();
+    anyhow!("expected a PNG or JPEG file, found a damaged one: {}", lines.join(" "))
 }
 
 /// Puts the picture on white, and averages blocks of pixels where it is much larger than the box.

@@ -3,6 +3,7 @@
 
 use super::context::{Context, PipelineKey};
 use super::error::PlanError;
+use super::gather;
 use super::kernel::{Drawing, Kernel};
 use super::layout::{GRAIN, Params, Span, WORKGROUP};
 use super::op::{Op, Part, SLOTS};
@@ -28,36 +29,68 @@ pub(super) struct Draft<'a> {
     pub dispatches: Vec<Dispatch>,
     /// Whether samples without a row are counted already: the first dispatches that see them do.
     reported: bool,
+    /// Whether the plan takes the form for devices with few storage buffers; see [`super::gather`].
+    pub narrow: bool,
 }
 
 /// A kernel and the context to place it for.
 pub(super) struct Builder<'a> {
     pub context: &'a Context,
     pub kernel: &'a Kernel<'a>,
+    pub narrow: bool,
 }
 
 impl<'a> Draft<'a> {
     /// Checks the kernel that the plan is for, and uploads what it shares with those that prepare it or come after it.
-    pub fn new(context: &'a Context, kernel: &Kernel<'_>) -> Result<Self, PlanError> {
+    pub fn new(context: &'a Context, kernel: &Kernel<'_>, narrow: bool) -> Result<Self, PlanError> {
         kernel.check()?;
-        let uploader = Uploader { context, kernel };
-        Ok(Self {
+        let uploader = Uploader { context, kernel, narrow };
+        let mut draft = Self {
             context,
             label: kernel.label("pass"),
             rows: uploader.rows()?,
             keys: uploader.keys()?,
-            status: uploader.status(),
+            status: uploader.status()?,
             holes: kernel.rows.iter().map(Option::is_none).collect(),
             drawn: kernel.drawn,
             dispatches: Vec::new(),
             reported: false,
-        })
+            narrow,
+        };
+        if let Some(status) = draft.status.clone().filter(|_| narrow) {
+            draft.gather(kernel, &status)?;
+        }
+        Ok(draft)
+    }
+
+    /// Makes a plan in the usual form or, where that takes more storage buffers than the device has, in the narrow one.
+    pub fn plan(
+        context: &'a Context,
+        kernel: &Kernel<'_>,
+        build: impl Fn(&mut Self) -> Result<(), PlanError>,
+    ) -> Result<Plan, PlanError> {
+        let in_form = |narrow| {
+            let mut draft = Self::new(context, kernel, narrow)?;
+            build(&mut draft)?;
+            Ok(draft.done())
+        };
+        match in_form(false) {
+            Err(PlanError::Bindings { .. }) => in_form(true),
+            made => made,
+        }
+    }
+
+    pub fn builder<'b>(&self, kernel: &'b Kernel<'b>) -> Builder<'b>
+    where
+        'a: 'b,
+    {
+        Builder { context: self.context, kernel, narrow: self.narrow }
     }
 
     /// Adds a kernel that goes over every element, folded where that is possible.
     pub fn stream(&mut self, kernel: &Kernel<'_>) -> Result<(), PlanError> {
         let kernel = kernel.folded();
-        let builder = Builder { context: self.context, kernel: &kernel };
+        let builder = self.builder(&kernel);
         let passes = builder.passes()?;
         if let (Op::Step(_), [first, second, ..]) = (kernel.op, &passes[..]) {
             return Err(PlanError::Halves { first: kernel.name(first[0]), second: kernel.name(second[0]) });
@@ -78,12 +111,22 @@ impl<'a> Draft<'a> {
         reports
     }
 
-    /// Whether a reduction can write a kernel's outputs too: unless they are 16-bit and two samples may share a word. Then a
-    /// pass over every element writes them.
+    /// Whether a reduction can write a kernel's outputs too: unless they are 16-bit and two samples may share a word, or
+    /// would be too many buffers in the narrow form. Then a pass over every element writes them.
     pub fn writes_while_reducing(&self, kernel: &Kernel<'_>) -> bool {
-        let builder = Builder { context: self.context, kernel };
-        let mut outputs = builder.outputs().into_iter().filter_map(|slot| kernel.tensors[slot]);
-        builder.reducing_walk() == Walk::Chunks || outputs.all(|output| output.storage == Storage::F32)
+        let builder = self.builder(kernel);
+        let (walk, slots) = (builder.reducing_walk(), builder.outputs());
+        let mut outputs = slots.iter().filter_map(|&slot| kernel.tensors[slot]);
+        let whole_words = walk == Walk::Chunks || outputs.all(|output| output.storage == Storage::F32);
+        let source = builder.source(walk, &slots, self.rows.rows);
+        whole_words && (!self.narrow || builder.check_bindings(&source).is_ok())
+    }
+
+    /// Whether a pass over every element binds no more storage buffers than the device has.
+    pub fn fits(&self, kernel: &Kernel<'_>) -> bool {
+        let builder = self.builder(kernel);
+        let source = builder.source(builder.walk_of_all(), &builder.outputs(), self.rows.rows);
+        builder.check_bindings(&source).is_ok()
     }
 
     /// Adds a dispatch for each of these windows; `reports` says whether they count the samples without a row.
@@ -94,7 +137,7 @@ impl<'a> Draft<'a> {
         windows: &[Window],
         reports: bool,
     ) -> Result<(), PlanError> {
-        let builder = Builder { context: self.context, kernel };
+        let builder = self.builder(kernel);
         builder.check_bindings(source)?;
         let plans: Vec<_> = windows.iter().map(|window| builder.place(source, window)).collect();
         let alignment = u64::from(self.context.limits().min_uniform_buffer_offset_alignment);
@@ -104,7 +147,7 @@ impl<'a> Draft<'a> {
             bytes.extend_from_slice(bytemuck::bytes_of(&params.reporting(reports)));
             bytes.resize((bytes.len() as u64).next_multiple_of(step) as usize, 0);
         }
-        let params = self.context.buffer_with(&kernel.label("params"), BufferUsages::UNIFORM, &bytes);
+        let params = self.context.buffer_with(&kernel.label("params"), BufferUsages::UNIFORM, &bytes)?;
         for (index, (window, (_, tile, workgroups))) in windows.iter().zip(plans).enumerate() {
             let pipeline = self.context.pipeline(PipelineKey { source: *source, tile });
             let group = self.bind(kernel, &pipeline.layout, source, window, (&params, index as u64 * step));
@@ -121,18 +164,22 @@ impl<'a> Draft<'a> {
         window: &Window,
         (params, at): (&wgpu::Buffer, u64),
     ) -> wgpu::BindGroup {
-        let builder = Builder { context: self.context, kernel };
+        let builder = self.builder(kernel);
         let part = |buffer, offset, size| {
             let size = std::num::NonZero::new(size);
             wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset, size })
         };
         let entry = |binding, resource| wgpu::BindGroupEntry { binding, resource };
+        let (first_row, rows) = match source.rows {
+            Rows::Gathered => gather::bound(window.first_sample, gather::row_stride(kernel)),
+            _ => (0, self.rows.bound),
+        };
         let mut entries = vec![
             entry(0, part(params, at, size_of::<Params>() as u64)),
             entry(1, part(&self.keys.buffer, 0, 32)),
-            entry(2, part(&self.rows.buffer, 0, self.rows.bound)),
+            entry(2, part(&self.rows.buffer, first_row, rows)),
         ];
-        if let Some(timesteps) = kernel.timesteps() {
+        if let Some(timesteps) = kernel.timesteps().filter(|_| source.rows.are_looked_up()) {
             let (start, size, _) = builder.bound(&timesteps, window, Span::Timestep);
             entries.push(entry(TIMESTEPS_BINDING, part(timesteps.buffer, start, size)));
         }
@@ -147,8 +194,11 @@ impl<'a> Draft<'a> {
             let size = 16 * u64::from(kernel.shape.batch);
             entries.push(entry(SEEDS_BINDING, part(seeds.buffer, seeds.offset, size)));
         }
-        let whole =
-            [(SCALES_BINDING, kernel.scales), (HEALTH_BINDING, kernel.health), (SCRATCH_BINDING, kernel.scratch)];
+        if let Some(scales) = kernel.scales {
+            let (start, size) = if source.scales_uniform { gather::bound_scales(window) } else { (0, scales.size()) };
+            entries.push(entry(SCALES_BINDING, part(scales, start, size)));
+        }
+        let whole = [(HEALTH_BINDING, kernel.health), (SCRATCH_BINDING, kernel.scratch)];
         let present = whole.into_iter().filter_map(|(binding, buffer)| Some((binding, buffer?)));
         entries.extend(present.map(|(binding, buffer)| entry(binding, buffer.as_entire_binding())));
         self.context.device().create_bind_group(&wgpu::BindGroupDescriptor {
@@ -201,7 +251,10 @@ impl Builder<'_> {
             op: kernel.op,
             walk,
             rows,
-            timesteps_writable: kernel.timesteps().is_some_and(|timesteps| written(timesteps.buffer)),
+            timesteps_writable: rows.are_looked_up()
+                && kernel.timesteps().is_some_and(|timesteps| written(timesteps.buffer)),
+            seeds_writable: kernel.seeds.is_some_and(|seeds| written(seeds.buffer)),
+            scales_uniform: self.narrow && kernel.op.scaled(),
             draw: kernel.draw(),
             operands,
         }
@@ -210,9 +263,27 @@ impl Builder<'_> {
     fn check_bindings(&self, source: &Source) -> Result<(), PlanError> {
         let limits = self.context.limits();
         let allowed = u64::from(limits.max_storage_buffers_per_shader_stage);
-        let found = source.storage_bindings().len() as u64;
-        check("tensors of one plan", "max_storage_buffers_per_shader_stage", allowed, found)?;
-        let allowed = u64::from(limits.max_compute_invocations_per_workgroup);
-        check("workgroup", "max_compute_invocations_per_workgroup", allowed, u64::from(WORKGROUP))
+        let bindings = source.storage_bindings();
+        let found = bindings.len() as u64;
+        if found > allowed {
+            let names: Vec<&str> = bindings.iter().map(|binding| binding.name).collect();
+            let (op, buffers) = (self.kernel.op.name(), names.join(", "));
+            return Err(PlanError::Bindings { op, buffers, allowed, found });
+        }
+        if let Some(seeds) = self.kernel.seeds {
+            let alignment = u64::from(limits.min_storage_buffer_offset_alignment);
+            if !seeds.offset.is_multiple_of(alignment) {
+                let (limit, found) = ("min_storage_buffer_offset_alignment", seeds.offset);
+                return Err(PlanError::DeviceLimit { what: "offset of the seeds", limit, allowed: alignment, found });
+            }
+            let size = 16 * u64::from(self.kernel.shape.batch);
+            check("seeds", "max_storage_buffer_binding_size", limits.max_storage_buffer_binding_size, size)?;
+        }
+        let sizes = [
+            ("max_compute_invocations_per_workgroup", limits.max_compute_invocations_per_workgroup),
+            ("max_compute_workgroup_size_x", limits.max_compute_workgroup_size_x),
+            ("max_compute_workgroup_size_y", limits.max_compute_workgroup_size_y),
+        ];
+        sizes.into_iter().try_for_each(|(limit, size)| check("workgroup", limit, u64::from(size), u64::from(WORKGROUP)))
     }
 }

@@ -1,6 +1,7 @@
 //! The wgpu plumbing, once: a device's limits, its compiled pipelines, and buffers that are written when they are made.
 
-use super::source::{Rows, Source, TABLE_BINDING, Walk};
+use super::error::PlanError;
+use super::source::{Rows, SCALES_BINDING, Source, StorageBinding, TABLE_BINDING, Walk};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -148,19 +149,25 @@ impl Context {
     }
 
     /// A buffer with these bytes in it, padded to whole words.
-    pub(crate) fn buffer_with(&self, label: &str, usage: wgpu::BufferUsages, bytes: &[u8]) -> wgpu::Buffer {
+    pub(crate) fn buffer_with(
+        &self,
+        label: &str,
+        usage: wgpu::BufferUsages,
+        bytes: &[u8],
+    ) -> Result<wgpu::Buffer, PlanError> {
         let buffer = self.device().create_buffer(&wgpu::BufferDescriptor {
             label: Some(label),
             size: (bytes.len() as u64).next_multiple_of(4).max(4),
             usage,
             mapped_at_creation: true,
         });
-        // Mapping at creation fails on a lost device alone, and that device's work is lost anyway.
-        if let Ok(mut view) = buffer.slice(..).get_mapped_range_mut() {
-            view.slice(..bytes.len()).copy_from_slice(bytes);
+        // A buffer that is mapped at creation can be written to, unless there is none.
+        match buffer.slice(..).get_mapped_range_mut() {
+            Ok(mut view) => view.slice(..bytes.len()).copy_from_slice(bytes),
+            Err(_) => return Err(PlanError::Device { buffer: label.to_owned(), bytes: buffer.size() }),
         }
         buffer.unmap();
-        buffer
+        Ok(buffer)
     }
 }
 
@@ -184,12 +191,14 @@ fn layout_entries(source: &Source) -> Vec<wgpu::BindGroupLayoutEntry> {
     let mut entries = vec![entry(0, uniform, false), entry(1, uniform, true)];
     match source.rows {
         Rows::Batch => entries.push(entry(TABLE_BINDING, uniform, true)),
-        Rows::Uniform(_) => entries.push(entry(TABLE_BINDING, uniform, false)),
+        Rows::Uniform(_) | Rows::Gathered => entries.push(entry(TABLE_BINDING, uniform, false)),
         Rows::Storage => {}
     }
-    entries.extend(
-        source.storage_bindings().into_iter().map(|(binding, writable)| entry(binding, storage(writable), false)),
-    );
+    if source.scales_uniform {
+        entries.push(entry(SCALES_BINDING, uniform, false));
+    }
+    let bound = source.storage_bindings().into_iter();
+    entries.extend(bound.map(|StorageBinding { binding, writable, .. }| entry(binding, storage(writable), false)));
     entries
 }
 

@@ -96,6 +96,29 @@ pub enum PlanError {
         /// What was asked for.
         found: u64,
     },
+    /// More buffers in one dispatch than the device binds, even if what is small is read in other ways.
+    #[error(
+        "{op}: expected at most {allowed} storage buffers in a dispatch (the device's limit \
+         `max_storage_buffers_per_shader_stage`), found {found}: {buffers}"
+    )]
+    Bindings {
+        /// The op.
+        op: &'static str,
+        /// The buffers, by their roles.
+        buffers: String,
+        /// The limit.
+        allowed: u64,
+        /// How many there would be.
+        found: u64,
+    },
+    /// The device gave no memory for a buffer of the plan's own.
+    #[error("{buffer}: the device gave no buffer of {bytes} bytes: it is lost, or out of memory")]
+    Device {
+        /// The buffer's label.
+        buffer: String,
+        /// Its size.
+        bytes: u64,
+    },
     /// A row of a step or a loss needs a tensor that is not there.
     #[error("{what}: row {row} needs it, found none")]
     Missing {

@@ -10,24 +10,18 @@ type Operands = [Operand; SLOTS];
 pub(super) fn every_source() -> Vec<Source> {
     let mut sources = Vec::new();
     for walk in Walk::STREAMING {
-        for rows in [Rows::Batch, Rows::Uniform(1024), Rows::Uniform(4096), Rows::Storage] {
+        for rows in [Rows::Batch, Rows::Uniform(1024), Rows::Uniform(4096), Rows::Storage, Rows::Gathered] {
             let mut all = mixed_maps();
             // The longer tables differ in one line of the text alone.
             let long = !matches!(rows, Rows::Batch | Rows::Uniform(1024));
             if !long {
                 Storage::ALL.into_iter().for_each(|storage| all.extend(every_map(storage)));
             }
-            let maps = all.into_iter().enumerate().map(|(i, operands)| Source {
-                op: Op::Map,
-                walk,
-                rows,
-                timesteps_writable: rows != Rows::Batch && i % 2 == 1,
-                draw: if operands[map::IN1] == Operand::Absent {
-                    Draw::Batch { perturbed: i % 4 < 2 }
-                } else {
-                    Draw::No
-                },
-                operands,
+            let maps = all.into_iter().enumerate().map(|(i, operands)| {
+                let drawn = operands[map::IN1] == Operand::Absent;
+                let draw = if drawn { Draw::Batch { perturbed: i % 4 < 2 } } else { Draw::No };
+                let timesteps_writable = rows.are_looked_up() && i % 2 == 1;
+                Source { timesteps_writable, ..plain(Op::Map, walk, rows, draw, operands) }
             });
             sources.extend(maps);
             let storages = if long { &Storage::ALL[..1] } else { &Storage::ALL[..] };
@@ -38,12 +32,18 @@ pub(super) fn every_source() -> Vec<Source> {
         }
     }
     for walk in Walk::REDUCING {
-        for rows in [Rows::Batch, Rows::Uniform(1024)] {
+        for rows in [Rows::Batch, Rows::Uniform(1024), Rows::Gathered] {
             sources.extend(every_reduction(walk, rows));
             sources.extend(every_loss(walk, rows));
         }
     }
     sources
+}
+
+/// With every small buffer bound for reading alone.
+fn plain(op: Op, walk: Walk, rows: Rows, draw: Draw, operands: Operands) -> Source {
+    let scales_uniform = rows == Rows::Gathered && op.scaled();
+    Source { op, walk, rows, timesteps_writable: false, seeds_writable: false, scales_uniform, draw, operands }
 }
 
 fn operands<const N: usize>(given: [(usize, Operand); N]) -> Operands {
@@ -94,14 +94,7 @@ fn every_loss(walk: Walk, rows: Rows) -> Vec<Source> {
         let read = Operand::Bound { storage, writable: false };
         let write = Operand::Bound { storage, writable: true };
         let in_place = Operand::InPlace { storage, output: loss::GRADIENT };
-        let source = |curve, draw, operands| Source {
-            op: Op::Loss { curve },
-            walk,
-            rows,
-            timesteps_writable: false,
-            draw,
-            operands,
-        };
+        let source = |curve, draw, operands| plain(Op::Loss { curve }, walk, rows, draw, operands);
         for curve in 0..3 {
             let given = [(loss::IN0, read), (loss::IN1, read)];
             if walk.reduces() {
@@ -138,7 +131,7 @@ fn every_reduction(walk: Walk, rows: Rows) -> Vec<Source> {
         let few = operands([(step::X, read), (step::CONDITIONAL, read)]);
         let most =
             operands([(step::X, read), (step::CONDITIONAL, read), (step::UNCONDITIONAL, read), (step::NOISE, read)]);
-        let source = |op, draw, operands| Source { op, walk, rows, timesteps_writable: false, draw, operands };
+        let source = |op, draw, operands| plain(op, walk, rows, draw, operands);
         all.push(source(Op::Spread, Draw::No, two));
         for scaled in [false, true] {
             all.push(source(Op::Digits { scaled }, Draw::No, most));
@@ -185,7 +178,8 @@ fn every_step(walk: Walk, rows: Rows, storages: &[Storage]) -> Vec<Source> {
                     (true, false) => Draw::Batch { perturbed: false },
                     (true, true) => Draw::PerSample { perturbed: true },
                 };
-                all.push(Source { op: Op::Step(variant), walk, rows, timesteps_writable: false, draw, operands });
+                let seeds_writable = matches!(draw, Draw::PerSample { .. });
+                all.push(Source { seeds_writable, ..plain(Op::Step(variant), walk, rows, draw, operands) });
             }
         }
     }

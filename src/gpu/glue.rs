@@ -1,6 +1,7 @@
 //! The text between an op and a plan's tensors: bindings, loads and stores, and the op's inputs and outputs.
 
 use super::Storage;
+use super::gather::VECTORS;
 use super::op::{Op, Part, Slot, step};
 use super::source::{Draw, Operand, SCALES_BINDING, SCRATCH_BINDING, SLOT_BINDING, Source, Walk, access};
 use std::fmt::Write as _;
@@ -67,10 +68,13 @@ impl Glue<'_> {
     /// What was found for each sample before, and what is found now.
     fn numbers_of_samples(&self, text: &mut String) {
         let op = self.source.op;
-        if op.scaled() {
+        if op.scaled() && self.source.scales_uniform {
+            line!(text, "@group(0) @binding({SCALES_BINDING}) var<uniform> scales: array<vec4<f32>, {VECTORS}>;");
+            text.push_str(include_str!("../../shaders/scales_uniform.wgsl"));
+        } else if op.scaled() {
             line!(text, "@group(0) @binding({SCALES_BINDING}) var<storage, read> scales: array<vec2<f32>>;");
         }
-        if matches!(op, Op::Step(_) | Op::Spread | Op::Digits { .. }) {
+        if matches!(op, Op::Step(_) | Op::Spread | Op::Digits { .. }) && !self.source.scales_uniform {
             let scales = if op.scaled() { "scales[params.window.first_sample + sample]" } else { "vec2<f32>(1.0)" };
             line!(text, "fn scales_of(sample: u32) -> vec2<f32> {{ return {scales}; }}");
         }

@@ -7,6 +7,7 @@
 use super::build::Builder;
 use super::context::Tile;
 use super::error::PlanError;
+use super::gather::most_samples;
 use super::op::SLOTS;
 use super::reduce::team_of;
 use super::source::{Source, Walk};
@@ -149,7 +150,9 @@ impl Builder<'_> {
         };
         let mut extents: Vec<Extent> = kernel.tensors().map(extent).collect();
         extents.extend(kernel.timesteps().map(|_| Extent { bytes: 4, stride: 1, span: 1 }));
-        windows(shape, &extents, limit, self.alignment(), grain)
+        let most = if self.narrow { most_samples(kernel) } else { u32::MAX };
+        let windows = windows(shape, &extents, limit, self.alignment(), grain);
+        windows.into_iter().flat_map(|window| window.split(most)).collect()
     }
 
     /// What the start of a binding is a multiple of, in bytes: what the device wants, and whole lanes.

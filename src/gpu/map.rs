@@ -190,9 +190,7 @@ impl MapPlan {
             drawn: drawn.map(Drawing::of),
             ..Kernel::new(Op::Map, map.shape, map.timesteps, tensors)
         };
-        let mut draft = Draft::new(context, &kernel)?;
-        draft.stream(&kernel)?;
-        Ok(Self { plan: draft.done() })
+        Ok(Self { plan: Draft::plan(context, &kernel, |draft| draft.stream(&kernel))? })
     }
 
     /// Makes a plan that fills a tensor with standard normal noise: the row (0, 1) and no first input. It is recorded at

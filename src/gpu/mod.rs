@@ -9,6 +9,7 @@ mod context;
 mod error;
 mod every;
 mod finish;
+mod gather;
 mod glue;
 mod kernel;
 mod layout;
@@ -74,7 +75,11 @@ pub fn every_shader() -> Vec<ComposedShader> {
             int64,
         })
     });
-    let small = [("draw_timesteps", timesteps::shader()), ("advance", step::Counter::SHADER.to_owned())];
+    let small = [
+        ("draw_timesteps", timesteps::shader()),
+        ("advance", step::Counter::SHADER.to_owned()),
+        ("gather_rows", gather::SHADER.to_owned()),
+    ];
     let finishes = finish::Finish::ALL.into_iter().map(|finish| (finish.name(), finish.compose()));
     let small = small.into_iter().chain(finishes).map(|(entry_point, text)| ComposedShader {
         entry_point,

@@ -8,7 +8,7 @@
 //! **Practice.** What passes between the dispatches lies in scratch memory of the plan's own: of a batch that would need more
 //! than [`SCRATCH`] bytes, some samples are reduced after the others.
 
-use super::build::{Builder, Draft};
+use super::build::Draft;
 use super::context::{Context, entry, storage};
 use super::error::PlanError;
 use super::finish::{Finish, Numbers};
@@ -55,8 +55,15 @@ impl<'a> Words<'a> {
         Self { buffer, offset: 0, bytes: buffer.size() }
     }
 
+    /// Whether the device binds as much at once.
+    pub fn check(&self, what: &'static str, context: &Context) -> Result<(), PlanError> {
+        let limits = context.limits();
+        let slack = self.offset % u64::from(limits.min_storage_buffer_offset_alignment).max(4);
+        check(what, "max_storage_buffer_binding_size", limits.max_storage_buffer_binding_size, slack + self.bytes)
+    }
+
     /// What to bind so that the words are in it, and the index of the first one there.
-    fn binding(&self, context: &Context) -> (wgpu::BindingResource<'a>, u32) {
+    pub fn binding(&self, context: &Context) -> (wgpu::BindingResource<'a>, u32) {
         let alignment = u64::from(context.limits().min_storage_buffer_offset_alignment).max(4);
         let offset = self.offset / alignment * alignment;
         let size = std::num::NonZero::new(self.offset - offset + self.bytes);
@@ -84,7 +91,7 @@ pub(super) fn team_of(op: Op, elements: u32) -> u32 {
 impl Draft<'_> {
     /// Adds a reduction: for each group of samples, its passes one after the other; then the mean of all of them.
     pub fn reduce(&mut self, reduction: &Reduction<'_>) -> Result<(), PlanError> {
-        let builder = Builder { context: self.context, kernel: &reduction.kernel };
+        let builder = self.builder(&reduction.kernel);
         let source = builder.source(builder.reducing_walk(), &builder.outputs(), self.rows.rows);
         let reports = self.is_first_to_count(&source);
         let batch = reduction.kernel.shape.batch;
@@ -101,14 +108,14 @@ impl Draft<'_> {
                 self.place(&kernel, &source, group, reports)?;
                 let Window { first_sample, samples, .. } = group[0];
                 let numbers = Numbers { samples, first_sample, keep, shift: digit, ..reduction.numbers };
-                self.finish(reduction.finish, numbers, whole, reduction.output);
+                self.finish(reduction.finish, numbers, whole, reduction.output)?;
             }
         }
         if let Some(mean) = reduction.mean {
             let results = Words { buffer: &scratch, offset: kept, bytes: 4 * u64::from(batch) };
             let factor = (1.0 / f64::from(batch)) as f32;
             let numbers = Numbers { samples: 1, parts: batch, numbers: [factor, 0.0, 0.0, 0.0], ..Numbers::default() };
-            self.finish(Finish::Total, numbers, results, mean);
+            self.finish(Finish::Total, numbers, results, mean)?;
         }
         Ok(())
     }
@@ -135,12 +142,18 @@ impl Draft<'_> {
     fn windows_of(&self, reduction: &Reduction<'_>) -> Vec<Window> {
         let limit = self.context.limits().max_storage_buffer_binding_size;
         let most = (SCRATCH.min(limit) / reduction.bytes).max(1).min(u64::from(u32::MAX)) as u32;
-        let windows = Builder { context: self.context, kernel: &reduction.kernel }.windows(CHUNK);
+        let windows = self.builder(&reduction.kernel).windows(CHUNK);
         windows.into_iter().flat_map(|window| window.split(most)).collect()
     }
 
     /// Adds the end of a pass.
-    fn finish(&mut self, finish: Finish, numbers: Numbers, scratch: Words<'_>, output: Words<'_>) {
+    fn finish(
+        &mut self,
+        finish: Finish,
+        numbers: Numbers,
+        scratch: Words<'_>,
+        output: Words<'_>,
+    ) -> Result<(), PlanError> {
         let team = if finish == Finish::Digits { WORKGROUP } else { team(numbers.parts, 1) };
         let teams = numbers.samples.div_ceil(WORKGROUP / team);
         let groups = teams.min(MAX_GROUPS);
@@ -148,7 +161,7 @@ impl Draft<'_> {
         let (output, first) = output.binding(self.context);
         let numbers = Numbers { groups, first, team, nan: f32::NAN.to_bits(), ..numbers };
         let label = |role| format!("tweedie::{}::{role}", finish.name());
-        let params = self.context.buffer_with(&label("params"), BufferUsages::UNIFORM, bytemuck::bytes_of(&numbers));
+        let params = self.context.buffer_with(&label("params"), BufferUsages::UNIFORM, bytemuck::bytes_of(&numbers))?;
         let bindings = [
             entry(0, wgpu::BufferBindingType::Uniform, false),
             entry(1, storage(true), false),
@@ -163,5 +176,6 @@ impl Draft<'_> {
         });
         let workgroups = [groups, teams.div_ceil(groups), 1];
         self.dispatches.push(Dispatch { pipeline, group, workgroups, has_offsets: false });
+        Ok(())
     }
 }

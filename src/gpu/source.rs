@@ -5,6 +5,7 @@
 //! `TWEEDIE_DUMP_WGSL=DIR` makes every composed shader a file in `DIR`.
 
 use super::Storage;
+use super::gather::VECTORS;
 use super::glue::Glue;
 use super::op::{NEEDS_NOISE, Op, SLOTS, StepVariant};
 
@@ -66,6 +67,15 @@ pub(crate) enum Rows {
     Uniform(u32),
     /// A table in a storage buffer, for what no uniform binding holds.
     Storage,
+    /// The rows of the samples themselves, laid out by a dispatch before; see [`super::gather`].
+    Gathered,
+}
+
+impl Rows {
+    /// Whether the kernel looks its rows up itself, by timesteps that it reads.
+    pub fn are_looked_up(self) -> bool {
+        matches!(self, Rows::Uniform(_) | Rows::Storage)
+    }
 }
 
 /// How a slot is bound.
@@ -103,6 +113,15 @@ pub(crate) enum Draw {
     PerSample { perturbed: bool },
 }
 
+/// A storage buffer of a kernel.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct StorageBinding {
+    /// What it is to the caller.
+    pub name: &'static str,
+    pub binding: u32,
+    pub writable: bool,
+}
+
 /// All that decides the text of a kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Source {
@@ -110,6 +129,9 @@ pub(crate) struct Source {
     pub walk: Walk,
     pub rows: Rows,
     pub timesteps_writable: bool,
+    pub seeds_writable: bool,
+    /// Whether the scales of samples are read through a uniform binding; see [`super::gather`].
+    pub scales_uniform: bool,
     pub draw: Draw,
     pub operands: [Operand; SLOTS],
 }
@@ -146,24 +168,24 @@ impl Source {
         slots.filter(|(_, (slot, operand))| slot.is_output() && operand.is_bound()).map(|(slot, _)| slot).collect()
     }
 
-    /// The storage buffers that are bound, and whether they are written.
-    pub fn storage_bindings(&self) -> Vec<(u32, bool)> {
-        let slots = self.operands.iter().zip(SLOT_BINDING..).filter_map(|(operand, binding)| match *operand {
-            Operand::Bound { writable, .. } => Some((binding, writable)),
+    /// The storage buffers that are bound.
+    pub fn storage_bindings(&self) -> Vec<StorageBinding> {
+        let slots = self.op.slots().iter().zip(self.operands).zip(SLOT_BINDING..);
+        let slots = slots.filter_map(|((slot, operand), binding)| match operand {
+            Operand::Bound { writable, .. } => Some(StorageBinding { name: slot.name, binding, writable }),
             _ => None,
         });
         let others = [
-            (self.rows == Rows::Storage, TABLE_BINDING, false),
-            (self.rows != Rows::Batch, TIMESTEPS_BINDING, self.timesteps_writable),
-            (self.counts_undefined(), STATUS_BINDING, true),
-            (matches!(self.draw, Draw::PerSample { .. }), SEEDS_BINDING, false),
-            (self.op.scaled(), SCALES_BINDING, false),
-            (self.step().health, HEALTH_BINDING, true),
-            (self.walk.reduces(), SCRATCH_BINDING, true),
+            (self.rows == Rows::Storage, "table", TABLE_BINDING, false),
+            (self.rows.are_looked_up(), "timesteps", TIMESTEPS_BINDING, self.timesteps_writable),
+            (self.counts_undefined(), "status", STATUS_BINDING, true),
+            (matches!(self.draw, Draw::PerSample { .. }), "seeds", SEEDS_BINDING, self.seeds_writable),
+            (self.op.scaled() && !self.scales_uniform, "scales", SCALES_BINDING, false),
+            (self.step().health, "health", HEALTH_BINDING, true),
+            (self.walk.reduces(), "scratch", SCRATCH_BINDING, true),
         ];
-        let others =
-            others.into_iter().filter(|(present, ..)| *present).map(|(_, binding, writable)| (binding, writable));
-        slots.chain(others).collect()
+        let others = others.into_iter().filter(|(present, ..)| *present);
+        slots.chain(others.map(|(_, name, binding, writable)| StorageBinding { name, binding, writable })).collect()
     }
 
     /// The complete WGSL, for a device with 64-bit integers or without.
@@ -231,7 +253,8 @@ impl Source {
             ),
             Draw::Batch { .. } => text.push_str(include_str!("../../shaders/seed_batch.wgsl")),
             Draw::PerSample { .. } => text.push_str(&format!(
-                "@group(0) @binding({SEEDS_BINDING}) var<storage, read> seeds: array<vec4<u32>>;\n{}",
+                "@group(0) @binding({SEEDS_BINDING}) var<storage, {}> seeds: array<vec4<u32>>;\n{}",
+                access(self.seeds_writable),
                 include_str!("../../shaders/seed_per_sample.wgsl")
             )),
         }
@@ -248,6 +271,13 @@ impl Source {
             }
             Rows::Uniform(rows) => format!("var<uniform> table: array<vec4<f32>, {rows}>"),
             Rows::Storage => "var<storage, read> table: array<vec4<f32>>".to_owned(),
+            Rows::Gathered => {
+                let rows = include_str!("../../shaders/rows_gathered.wgsl");
+                text.push_str(&format!(
+                    "@group(0) @binding(2) var<uniform> table: array<vec4<f32>, {VECTORS}>;\n{rows}"
+                ));
+                return;
+            }
         };
         let access = access(self.timesteps_writable);
         text.push_str(&format!(
@@ -257,9 +287,10 @@ impl Source {
         text.push_str(include_str!("../../shaders/rows_per_sample.wgsl"));
     }
 
-    /// Whether samples without a row are counted; not by the kernels that only prepare a step.
+    /// Whether samples without a row are counted; not by the kernels that only prepare a step, nor where that was done
+    /// before.
     pub fn counts_undefined(&self) -> bool {
-        self.rows != Rows::Batch && !matches!(self.op, Op::Spread | Op::Digits { .. })
+        self.rows.are_looked_up() && !matches!(self.op, Op::Spread | Op::Digits { .. })
     }
 
     /// Whether workgroup memory must be cleared. Reductions write theirs before they read it, and to have it cleared for

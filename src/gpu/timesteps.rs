@@ -10,6 +10,7 @@ use super::context::{Context, Pipeline, entry, storage};
 use super::error::{PlanError, RecordError};
 use super::kernel::check_words;
 use super::map::Timesteps;
+use super::reduce::Words;
 use super::source::{PHILOX, PRODUCT_WORDS};
 use super::tensor::Shape;
 use super::upload::check;
@@ -70,7 +71,8 @@ impl TimestepPlan {
         let limits = context.limits();
         let binding = limits.max_storage_buffer_binding_size;
         check("table", "max_storage_buffer_binding_size", binding, draw.ends.len() as u64 * 4)?;
-        check("timesteps", "max_storage_buffer_binding_size", binding, draw.buffer.size())?;
+        let out = Words { buffer: draw.buffer, offset: draw.offset, bytes: 4 * u64::from(draw.batch) };
+        out.check("timesteps", context)?;
         let key_stride = limits.min_uniform_buffer_offset_alignment.max(32);
         let keys_size = u64::from(key_stride) * u64::from(draw.steps);
         check("noise steps", "max_buffer_size", limits.max_buffer_size.min(u64::from(u32::MAX)), keys_size)?;
@@ -82,15 +84,15 @@ impl TimestepPlan {
         let groups = draw.batch.div_ceil(WORKGROUP);
         let workgroups = [groups.min(MAX_GROUPS), groups.div_ceil(MAX_GROUPS)];
         let (ends, count) = inner_ends(draw.ends);
-        let first = (draw.offset / 4) as u32;
+        let (out, first) = out.binding(context);
         let whole = draw.stratified.map_or(0, |whole| whole.max(1));
         let params = [draw.batch, count, first, whole, workgroups[0], TIMESTEP_BLOCK, 0, 0];
         let uniform = BufferUsages::UNIFORM | BufferUsages::COPY_DST;
         let table = BufferUsages::STORAGE | BufferUsages::COPY_DST;
-        let params = context.buffer_with("tweedie::Timesteps::params", uniform, bytemuck::cast_slice(&params));
-        let keys = context.buffer_with("tweedie::Timesteps::keys", uniform, &keys);
-        let ends = context.buffer_with("tweedie::Timesteps::ends", table, bytemuck::cast_slice(&ends));
-        let (pipeline, group) = assemble(context, [&params, &keys, &ends, draw.buffer]);
+        let params = context.buffer_with("tweedie::Timesteps::params", uniform, bytemuck::cast_slice(&params))?;
+        let keys = context.buffer_with("tweedie::Timesteps::keys", uniform, &keys)?;
+        let ends = context.buffer_with("tweedie::Timesteps::ends", table, bytemuck::cast_slice(&ends))?;
+        let (pipeline, group) = assemble(context, [&params, &keys, &ends], out);
         let (timesteps, steps) = (draw.ends.len(), draw.steps);
         Ok(Self { pipeline, group, workgroups, params, ends, timesteps, keys, key_stride, steps })
     }
@@ -148,7 +150,11 @@ fn inner_ends(ends: &[u64]) -> (Vec<u32>, u32) {
     (words, count)
 }
 
-fn assemble(context: &Context, buffers: [&wgpu::Buffer; 4]) -> (Arc<Pipeline>, wgpu::BindGroup) {
+fn assemble(
+    context: &Context,
+    [params, keys, ends]: [&wgpu::Buffer; 3],
+    out: wgpu::BindingResource<'_>,
+) -> (Arc<Pipeline>, wgpu::BindGroup) {
     let uniform = wgpu::BufferBindingType::Uniform;
     let bindings = [
         entry(0, uniform, false),
@@ -157,7 +163,6 @@ fn assemble(context: &Context, buffers: [&wgpu::Buffer; 4]) -> (Arc<Pipeline>, w
         entry(3, storage(true), false),
     ];
     let pipeline = context.small_pipeline("draw_timesteps", shader, &bindings);
-    let [params, keys, ends, out] = buffers;
     let key = wgpu::BufferBinding { buffer: keys, offset: 0, size: std::num::NonZero::new(32) };
     let bound = |binding, resource| wgpu::BindGroupEntry { binding, resource };
     let group = context.device().create_bind_group(&wgpu::BindGroupDescriptor {
@@ -167,7 +172,7 @@ fn assemble(context: &Context, buffers: [&wgpu::Buffer; 4]) -> (Arc<Pipeline>, w
             bound(0, params.as_entire_binding()),
             bound(1, wgpu::BindingResource::Buffer(key)),
             bound(2, ends.as_entire_binding()),
-            bound(3, out.as_entire_binding()),
+            bound(3, out),
         ],
     });
     (pipeline, group)

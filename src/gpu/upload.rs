@@ -29,17 +29,19 @@ pub(super) struct Keys {
 pub(super) struct Uploader<'a> {
     pub context: &'a Context,
     pub kernel: &'a Kernel<'a>,
+    /// Whether rows are gathered from the table, which then is not bound with the tensors.
+    pub narrow: bool,
 }
 
 impl Uploader<'_> {
-    fn buffer(&self, role: &str, usage: BufferUsages, bytes: &[u8]) -> wgpu::Buffer {
+    fn buffer(&self, role: &str, usage: BufferUsages, bytes: &[u8]) -> Result<wgpu::Buffer, PlanError> {
         self.context.buffer_with(&format!("tweedie::{}::{role}", self.kernel.op.name()), usage, bytes)
     }
 
     /// For timesteps from a buffer: the count of those that have no row.
-    pub fn status(&self) -> Option<wgpu::Buffer> {
+    pub fn status(&self) -> Result<Option<wgpu::Buffer>, PlanError> {
         let usage = BufferUsages::STORAGE | BufferUsages::COPY_SRC | BufferUsages::COPY_DST;
-        self.kernel.timesteps().map(|_| self.buffer("status", usage, &[0; 16]))
+        self.kernel.timesteps().map(|_| self.buffer("status", usage, &[0; 16])).transpose()
     }
 
     pub fn rows(&self) -> Result<RowBuffer, PlanError> {
@@ -66,14 +68,14 @@ impl Uploader<'_> {
         for (slot, row) in bytes.chunks_exact_mut(stride as usize).zip(self.row_bytes()) {
             slot[..row.len()].copy_from_slice(&row);
         }
-        let buffer = self.buffer("rows", BufferUsages::UNIFORM, &bytes);
+        let buffer = self.buffer("rows", BufferUsages::UNIFORM, &bytes)?;
         Ok(RowBuffer { rows: Rows::Batch, buffer, stride, bound: u64::from(row_bytes) })
     }
 
     fn table(&self) -> Result<RowBuffer, PlanError> {
         let limits = self.context.limits();
         let vectors = self.kernel.rows.len() as u64 * u64::from(self.kernel.op.width());
-        let fits = |size: u64| vectors <= size && size * 16 <= limits.max_uniform_buffer_binding_size;
+        let fits = |size: u64| !self.narrow && vectors <= size && size * 16 <= limits.max_uniform_buffer_binding_size;
         let mut bytes: Vec<u8> = self.row_bytes().flatten().collect();
         let (rows, usage) = match [1024u32, 4096].into_iter().find(|&size| fits(u64::from(size))) {
             Some(size) => {
@@ -87,7 +89,7 @@ impl Uploader<'_> {
             }
         };
         let bound = bytes.len() as u64;
-        Ok(RowBuffer { rows, buffer: self.buffer("table", usage, &bytes), stride: 0, bound })
+        Ok(RowBuffer { rows, buffer: self.buffer("table", usage, &bytes)?, stride: 0, bound })
     }
 
     pub fn keys(&self) -> Result<Keys, PlanError> {
@@ -107,7 +109,7 @@ impl Uploader<'_> {
             slot[..32].copy_from_slice(bytemuck::bytes_of(&drawing.words(key)));
         }
         let usage = BufferUsages::UNIFORM | BufferUsages::COPY_DST;
-        Ok(Keys { buffer: self.buffer("keys", usage, &bytes), stride, steps })
+        Ok(Keys { buffer: self.buffer("keys", usage, &bytes)?, stride, steps })
     }
 }
 

@@ -55,10 +55,12 @@ pub fn dynamic_mu(length: f64, base: (f64, f64), most: (f64, f64)) -> Result<f64
 /// Stretches the times, as distances from 1, so that the last becomes `terminal` (`shift_terminal`, LTX-Video).
 ///
 /// # Errors
-/// [`SamplerError::Parameter`] unless the terminal time is within `0..1` and the last time is below 1.
+/// [`SamplerError::Parameter`] unless the terminal time is within `0..1`, the times are within `0..=1` and the last of them
+/// is below 1; [`SamplerError::NoSteps`] without any.
 pub fn stretched(times: &[f64], terminal: f64) -> Result<Vec<f64>, SamplerError> {
     check::fraction("the terminal time", terminal)?;
     let last = *times.last().ok_or(SamplerError::NoSteps)?;
+    times.iter().try_for_each(|&t| check::fraction("a time", t))?;
     check::positive("1 less the terminal time", 1.0 - terminal)?;
     check::positive("1 less the last time", 1.0 - last)?;
     let scale = (1.0 - last) / (1.0 - terminal);

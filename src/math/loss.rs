@@ -11,7 +11,7 @@
 //! **Practice.** A target that is at hand takes the form `c1*p + c0*x_t - target`. Where nothing is determined (an x0 loss
 //! for an epsilon network at zero terminal SNR) or the weight has no finite value, there is no row.
 
-use super::quantity::{Quantity, solve};
+use super::quantity::{Quantity, finite, solve, undefined};
 use super::schedule::Schedule;
 use super::weight::Weight;
 use crate::error::{LossError, WeightError};
@@ -76,6 +76,7 @@ impl Schedule {
             Given::Target => [c0, -1.0],
             Given::Pair => predicts.row(level).map_err(|error| error.at(timestep))?.map(|c| 0.0 - c1 * c),
         };
+        let inputs = finite(inputs).ok_or_else(|| undefined(level, Some(predicts), on).at(timestep))?;
         Ok(LossRow { prediction: c1, inputs, weight })
     }
 

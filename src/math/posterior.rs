@@ -34,7 +34,7 @@ impl Posterior {
     /// From a noisy level to a cleaner one, of any family of levels.
     ///
     /// `None` if no forward step leads from `cleaner` to `noisy`: the signal-to-noise ratio rises, or `cleaner` holds no
-    /// signal at all.
+    /// signal at all; or if the levels are so extreme that a coefficient leaves f64.
     #[must_use]
     pub fn between(noisy: NoiseLevel, cleaner: NoiseLevel) -> Option<Self> {
         let added = cleaner.noise_added_by(noisy);
@@ -48,11 +48,11 @@ impl Posterior {
         let before = cleaner.sigma() / noisy.sigma();
         let p = shrink * before;
         let rest = added / noisy.sigma() / cleaner.alpha() * (1.0 + p);
-        Some(Self {
-            coef_x0: cleaner.alpha() * rest,
-            coef_xt: p * before,
-            variance: cleaner.sigma() * cleaner.sigma() * rest,
-        })
+        // A square may leave f64 where the product does not.
+        let variance = cleaner.sigma() * (cleaner.sigma() * rest);
+        let (coef_x0, coef_xt) = (cleaner.alpha() * rest, p * before);
+        let finite = [coef_x0, coef_xt, variance].iter().all(|number| number.is_finite());
+        finite.then_some(Self { coef_x0, coef_xt, variance })
     }
 
     /// From `abar_t/abar_s` and 1 minus it, `abar_s`, `1 - abar_s` and `1 - abar_t`.

@@ -167,10 +167,10 @@ fn multiple(row: [f64; 2], base: [f64; 2]) -> Option<f64> {
 }
 
 /// The row without negative zeros, if it is finite.
-fn finite(row: [f64; 2]) -> Option<[f64; 2]> {
+pub(super) fn finite(row: [f64; 2]) -> Option<[f64; 2]> {
     row.iter().all(|c| c.is_finite()).then(|| row.map(|c| c + 0.0))
 }
 
-fn undefined(level: NoiseLevel, given: Option<Quantity>, wanted: Quantity) -> Undefined {
+pub(super) fn undefined(level: NoiseLevel, given: Option<Quantity>, wanted: Quantity) -> Undefined {
     Undefined { wanted, given, alpha: level.alpha(), sigma: level.sigma(), timestep: None }
 }

@@ -13,7 +13,7 @@
 
 use super::level::NoiseLevel;
 use super::posterior::Posterior;
-use super::quantity::{Quantity, solve};
+use super::quantity::{Quantity, finite, solve, undefined};
 use super::schedule::Schedule;
 use crate::error::{RowError, Undefined};
 use crate::table::{Matrix, Table};
@@ -103,7 +103,9 @@ impl Schedule {
         levels.map(move |(t, &level)| {
             let x0 = solve(level, given, Quantity::X0).map_err(|error| error.at(t))?;
             let posterior = self.posterior(t, t.checked_sub(1))?;
-            Ok([posterior.mean_of(x0), x0])
+            let mean =
+                finite(posterior.mean_of(x0)).ok_or_else(|| undefined(level, Some(given), Quantity::X0).at(t))?;
+            Ok([mean, x0])
         })
     }
 }

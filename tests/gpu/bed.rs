@@ -14,7 +14,11 @@ pub struct Bed {
 impl Bed {
     pub async fn open() -> Result<Self, HeadlessError> {
         let which = std::env::var("TWEEDIE_ADAPTER").ok();
-        Ok(Self::of(Gpu::open(which.as_deref()).await?))
+        let gpu = Gpu::open(which.as_deref()).await?;
+        match limits() {
+            None => Ok(Self::of(gpu)),
+            Some(limits) => Ok(Self::of(again(&gpu, limits).await)),
+        }
     }
 
     pub fn of(gpu: Gpu) -> Self {
@@ -31,29 +35,47 @@ impl Bed {
     }
 }
 
+/// The limits that `TWEEDIE_LIMITS` asks for: `default`, which every WebGPU device has, or `downlevel`, the smallest ones of
+/// wgpu. Otherwise the adapter's own.
+fn limits() -> Option<wgpu::Limits> {
+    match std::env::var("TWEEDIE_LIMITS").as_deref() {
+        Ok("default") => Some(wgpu::Limits::default()),
+        Ok("downlevel") => Some(wgpu::Limits::downlevel_defaults()),
+        Ok(other) => panic!("TWEEDIE_LIMITS: expected default or downlevel, found {other}"),
+        Err(_) => None,
+    }
+}
+
+/// Another device of the same adapter, with these limits.
+async fn again(gpu: &Gpu, limits: wgpu::Limits) -> Gpu {
+    Gpu::with_limits(&adapter_of(gpu).await, limits).await.expect("a device")
+}
+
+async fn adapter_of(gpu: &Gpu) -> wgpu::Adapter {
+    let same = |adapter: &wgpu::Adapter| {
+        let info = adapter.get_info();
+        info.name == gpu.info.name && info.backend == gpu.info.backend
+    };
+    tweedie::headless::adapters().await.into_iter().find(same).expect("the adapter of the bed")
+}
+
+/// A bed on the same adapter with these limits.
+pub fn bed_with_limits(bed: &Bed, limits: wgpu::Limits) -> Bed {
+    Bed::of(pollster::block_on(again(&bed.gpu, limits)))
+}
+
 /// A bed on the same adapter that binds at most this many bytes of a buffer.
 pub fn bed_with_binding_limit(bed: &Bed, bytes: u64) -> Bed {
-    pollster::block_on(async {
-        let adapter = adapter_of(bed).await;
-        let limits = wgpu::Limits { max_storage_buffer_binding_size: bytes, ..adapter.limits() };
-        Bed::of(Gpu::with_limits(&adapter, limits).await.expect("a device"))
-    })
+    bed_with_limits(bed, wgpu::Limits { max_storage_buffer_binding_size: bytes, ..bed.gpu.device.limits() })
 }
 
 /// A bed on the same adapter that has no optional feature.
 pub fn bed_without_features(bed: &Bed) -> Bed {
     pollster::block_on(async {
-        let adapter = adapter_of(bed).await;
-        Bed::of(Gpu::with_features(&adapter, wgpu::Features::empty(), adapter.limits()).await.expect("a device"))
+        let adapter = adapter_of(&bed.gpu).await;
+        let limits = bed.gpu.device.limits();
+        Bed::of(Gpu::with_features(&adapter, wgpu::Features::empty(), limits).await.expect("a device"))
     })
-}
-
-async fn adapter_of(bed: &Bed) -> wgpu::Adapter {
-    let same = |adapter: &wgpu::Adapter| {
-        let info = adapter.get_info();
-        info.name == bed.gpu.info.name && info.backend == bed.gpu.info.backend
-    };
-    tweedie::headless::adapters().await.into_iter().find(same).expect("the adapter of the bed")
 }
 
 /// Where a tensor lies: elements before it and extra elements between samples.

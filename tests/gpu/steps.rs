@@ -121,7 +121,7 @@ fn check_with(bed: &Bed, case: &Case, seed: u64, tamper: impl Fn(&mut [StepRow])
     let mask = input(&mut stage, case.masked, &mut dice);
     let known = input(&mut stage, case.masked, &mut dice);
     let next = if case.in_place { x } else { stage.place(case.out, false) };
-    let x0 = case.all.then(|| stage.place(case.out, false));
+    let x0 = (case.all || case.depth > 0).then(|| stage.place(case.out, false));
     let scaled = case.all.then(|| stage.place(case.out, false));
     let keep = (case.all && case.drawn).then(|| stage.place(case.out, false));
 
@@ -159,7 +159,7 @@ fn check_with(bed: &Bed, case: &Case, seed: u64, tamper: impl Fn(&mut [StepRow])
             health: false,
         },
     )?;
-    assert_eq!(plan.dispatches(), 1);
+    assert!(plan.dispatches() == 1 || is_narrow(bed));
 
     let mut total = comparison(case.out.storage, case.drawn);
     let mut past: Vec<Vec<f64>> = Vec::new();
@@ -247,8 +247,23 @@ fn expected(
         .collect()
 }
 
+fn is_narrow(bed: &Bed) -> bool {
+    bed.gpu.device.limits().max_storage_buffers_per_shader_stage < 8
+}
+
+/// What of a case fits a device with four storage buffers: in place, without the network's input, and with noise that is
+/// drawn where there is more to read; and without guidance, for a known region.
+fn fitting(bed: &Bed, case: &Case) -> Case {
+    if !is_narrow(bed) {
+        return *case;
+    }
+    let drawn = case.drawn || case.masked || case.guided && case.depth > 0;
+    Case { all: false, in_place: true, drawn, guided: case.guided && !case.masked, ..*case }
+}
+
 #[track_caller]
 fn assert_passes(bed: &Bed, case: &Case, seed: u64) {
+    let case = &fitting(bed, case);
     let comparison = check_with(bed, case, seed, |_| {}).unwrap_or_else(|error| panic!("{error}: {case:?}"));
     assert!(comparison.passes(), "{comparison}: {case:?}");
 }
@@ -295,6 +310,7 @@ fn a_wrong_coefficient_fails(bed: &Bed) {
         ..Case::plain(Shape::new(3, 40), Storage::F32)
     };
     let masked = Case { masked: true, calls: 1, depth: 0, all: false, in_place: false, ..case };
+    let (case, masked) = (fitting(bed, &case), fitting(bed, &masked));
     assert_passes(bed, &case, 5);
     assert_passes(bed, &masked, 5);
     type Break = (&'static str, fn(&mut StepRow));
@@ -312,7 +328,8 @@ fn a_wrong_coefficient_fails(bed: &Bed) {
         ("latest", |row| row.history[0] *= 1.001),
         ("oldest", |row| row.history[2] *= 1.001),
     ];
-    for (name, change) in breaks {
+    // The network's input is looked at where it is written.
+    for (name, change) in breaks.into_iter().filter(|(name, _)| case.all || *name != "input") {
         let found = check_with(bed, &case, 5, |rows| rows.iter_mut().for_each(change)).expect(name);
         assert!(!found.passes(), "{name}: {found}");
     }

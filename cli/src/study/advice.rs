@@ -13,7 +13,7 @@ use super::claims::losses;
 use super::findings::{At, Findings};
 use super::halves::HALVES;
 use super::laboratory::Moment;
-use super::report::short;
+use super::short::short;
 use anyhow::Result;
 use serde::Serialize;
 use tweedie::Quantity;

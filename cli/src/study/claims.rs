@@ -4,7 +4,7 @@ use super::findings::{At, Findings};
 use super::halves::{HALVES, Part};
 use super::laboratory::{Moment, Reading, Target};
 use super::measured::Measured;
-use super::report::short;
+use super::short::short;
 use serde::Serialize;
 use tweedie::{Quantity, Storage};
 

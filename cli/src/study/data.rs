@@ -7,6 +7,7 @@
 //! wanted one element each is drawn, so that every element has the same chance; fewer data are all taken, whole times.
 
 use super::npy::{Kind, Npy};
+use super::short::short;
 use crate::picture::Picture;
 use crate::tensor_file::TensorFile;
 use crate::test_card::test_card;
@@ -176,7 +177,7 @@ impl Data {
         } else if NEAR_ONE.contains(&deviation) {
             ("scaled latents, of deviation near one", None)
         } else {
-            let factor = super::report::short(1.0 / deviation);
+            let factor = short(1.0 / deviation);
             ("unscaled latents, of deviation far from one", Some(format!("{factor}*x")))
         };
         Look { what, remedy }

@@ -18,6 +18,7 @@ pub mod laboratory;
 pub mod measured;
 pub mod npy;
 pub mod report;
+pub mod short;
 
 use tweedie::Quantity;
 use tweedie::math::Weight;

@@ -61,7 +61,8 @@ pub struct Loss<'a> {
     /// The second, if a row looks at it: the noise, given or drawn as for the noising, or the target.
     pub in1: Option<Second<'a>>,
     /// A seed and an index for each sample instead of the key's, where noise is drawn: four `u32` a sample, `[seed low, seed
-    /// high, sample low, sample high]`, without gaps; and the byte at which they begin.
+    /// high, sample low, sample high]`, without gaps; and the byte at which they begin, a multiple of the device's
+    /// `min_storage_buffer_offset_alignment`.
     pub seeds: Option<(&'a wgpu::Buffer, u64)>,
     /// Where the loss of each sample goes: an `f32` each, from this byte of a buffer with usage STORAGE.
     pub losses: (&'a wgpu::Buffer, u64),
@@ -90,19 +91,18 @@ impl LossPlan {
         let table = loss.scaled();
         let rows = table.rounded()?;
         let kernel = loss.kernel(&rows);
-        let mut draft = Draft::new(context, &kernel)?;
+        kernel.check()?;
         loss.check(&kernel)?;
-        let written = [slots::GRADIENT, slots::KEPT].map(|slot| (slot, kernel.tensors[slot]));
-        let fused = draft.writes_while_reducing(&kernel);
-        let mut reduced = kernel.clone();
-        if !fused {
-            written.iter().for_each(|(slot, _)| reduced.tensors[*slot] = None);
-        }
-        draft.reduce(&loss.reduction(reduced))?;
-        if !fused {
-            draft.stream(&kernel)?;
-        }
-        Ok(Self { plan: draft.done() })
+        let plan = Draft::plan(context, &kernel, |draft| {
+            if draft.writes_while_reducing(&kernel) {
+                return draft.reduce(&loss.reduction(kernel.clone()));
+            }
+            let mut reduced = kernel.clone();
+            [slots::GRADIENT, slots::KEPT].into_iter().for_each(|slot| reduced.tensors[slot] = None);
+            draft.reduce(&loss.reduction(reduced))?;
+            draft.stream(&kernel)
+        });
+        Ok(Self { plan: plan? })
     }
 
     /// Records the loss into the caller's pass. Sets the pipeline and bind group 0. No heap allocation, no upload, no submit.

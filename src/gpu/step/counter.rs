@@ -3,6 +3,7 @@
 use crate::gpu::context::{Pipeline, entry, storage};
 use crate::gpu::error::PlanError;
 use crate::gpu::map::Timesteps;
+use crate::gpu::reduce::Words;
 use crate::gpu::{Context, Shape};
 use std::sync::Arc;
 
@@ -34,15 +35,16 @@ impl Counter {
         }
         let bindings = [entry(0, storage(true), false), entry(1, wgpu::BufferBindingType::Uniform, false)];
         let pipeline = context.small_pipeline("advance", || Self::SHADER.to_owned(), &bindings);
-        // The whole buffer is bound, so that its offset needs no alignment.
-        let first = (offset / 4) as u32;
+        let words = Words { buffer, offset, bytes: 4 * u64::from(count) };
+        words.check("counters", context)?;
+        let (counters, first) = words.binding(context);
         let words = bytemuck::cast::<[u32; 4], [u8; 16]>([count, first, 0, 0]);
-        let count = context.buffer_with("tweedie::Counter::count", wgpu::BufferUsages::UNIFORM, &words);
+        let count = context.buffer_with("tweedie::Counter::count", wgpu::BufferUsages::UNIFORM, &words)?;
         let group = context.device().create_bind_group(&wgpu::BindGroupDescriptor {
             label: Some("tweedie::Counter::group"),
             layout: &pipeline.layout,
             entries: &[
-                wgpu::BindGroupEntry { binding: 0, resource: buffer.as_entire_binding() },
+                wgpu::BindGroupEntry { binding: 0, resource: counters },
                 wgpu::BindGroupEntry { binding: 1, resource: count.as_entire_binding() },
             ],
         });

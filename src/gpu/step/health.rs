@@ -1,6 +1,7 @@
 //! What a loop's clean samples looked like, for whoever reads it frames later.
 
-use crate::gpu::Context;
+use crate::gpu::upload::check;
+use crate::gpu::{Context, PlanError};
 
 /// What a call's clean samples looked like before they were clipped, over all recordings of the call since the record was
 /// last cleared.
@@ -18,13 +19,16 @@ impl Health {
     /// Bytes of a call's record.
     pub const BYTES: u64 = 16;
 
-    pub(super) fn buffer(context: &Context, calls: usize) -> wgpu::Buffer {
-        context.device().create_buffer(&wgpu::BufferDescriptor {
+    pub(super) fn buffer(context: &Context, calls: usize) -> Result<wgpu::Buffer, PlanError> {
+        let size = (calls as u64).max(1) * Self::BYTES;
+        let allowed = context.limits().max_storage_buffer_binding_size;
+        check("record of clean samples", "max_storage_buffer_binding_size", allowed, size)?;
+        Ok(context.device().create_buffer(&wgpu::BufferDescriptor {
             label: Some("tweedie::Step::health"),
-            size: (calls as u64).max(1) * Self::BYTES,
+            size,
             usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST,
             mapped_at_creation: false,
-        })
+        }))
     }
 
     /// The record of each call, from the bytes of [`StepPlan::health`](super::StepPlan::health). A last incomplete record

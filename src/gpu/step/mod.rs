@@ -22,7 +22,7 @@ pub use counter::Counter;
 pub use health::Health;
 pub use reference::{Sample, Stepped, quantile, reference};
 
-use super::build::{Builder, Draft};
+use super::build::Draft;
 use super::context::Context;
 use super::error::{PlanError, RecordError};
 use super::kernel::{Drawing, Kernel};
@@ -70,7 +70,8 @@ pub struct DrawnNoise<'a> {
     /// Seed, first stream and first sample.
     pub key: NoiseKey,
     /// A seed and an index for each sample instead of the key's: four `u32` a sample, `[seed low, seed high, sample low,
-    /// sample high]`, without gaps. Requests that share a batch keep their own noise.
+    /// sample high]`, without gaps; and the byte at which they begin, a multiple of the device's
+    /// `min_storage_buffer_offset_alignment`. Requests that share a batch keep their own noise.
     pub seeds: Option<(&'a wgpu::Buffer, u64)>,
     /// Where to write the noise too.
     pub keep: Option<Tensor<'a>>,
@@ -145,17 +146,23 @@ impl StepPlan {
         step.check()?;
         let rows: Vec<[f32; STEP_WIDTH]> =
             step.rows.iter().enumerate().map(|(index, row)| row.rounded(index)).collect::<Result<_, _>>()?;
-        let health = step.health.then(|| Health::buffer(context, rows.len()));
+        let health = step.health.then(|| Health::buffer(context, rows.len())).transpose()?;
         let kernel = step.kernel(&rows, health.as_ref());
-        let mut draft = Draft::new(context, &kernel)?;
-        let scales = scales::plan(&mut draft, &kernel, &step.rules, step.rows)?;
-        let mut kernel = Kernel { scales: scales.as_ref(), ..kernel }.folded();
-        let past = remembered(context, &kernel)?;
-        kernel.tensors[slots::HISTORY] = past
-            .as_ref()
-            .map(|(buffer, storage)| Tensor::new(buffer, *storage).stride(kernel.depth() * kernel.shape.elements));
-        draft.stream(&kernel)?;
-        Ok(Self { plan: draft.done(), health })
+        let plan = Draft::plan(context, &kernel, |draft| {
+            let scales = scales::plan(draft, &kernel, &step.rules, step.rows)?;
+            let mut kernel = Kernel { scales: scales.as_ref(), ..kernel.clone() }.folded();
+            let past = remembered(draft, &kernel)?;
+            kernel.tensors[slots::HISTORY] = past
+                .as_ref()
+                .map(|(buffer, storage)| Tensor::new(buffer, *storage).stride(kernel.depth() * kernel.shape.elements));
+            // In the narrow form the clean sample goes first, in a dispatch of its own, if that spares a binding too many.
+            if draft.narrow && !draft.fits(&kernel) && kernel.tensors[slots::X0].is_some() {
+                draft.stream(&preview(&kernel))?;
+                kernel.tensors[slots::X0] = None;
+            }
+            draft.stream(&kernel)
+        });
+        Ok(Self { plan: plan?, health })
     }
 
     /// Records a call's step into the caller's pass: one dispatch, or one for each window of buffers that are larger than
@@ -277,16 +284,29 @@ impl Rules {
     }
 }
 
+/// Of a step, what makes its clean sample.
+fn preview<'a>(kernel: &Kernel<'a>) -> Kernel<'a> {
+    let variant = match kernel.op {
+        Op::Step(variant) => StepVariant { deviation: 0, depth: 0, health: false, ..variant },
+        _ => StepVariant::default(),
+    };
+    let mut tensors = [None; SLOTS];
+    [slots::X, slots::CONDITIONAL, slots::UNCONDITIONAL, slots::NOISE, slots::X0]
+        .into_iter()
+        .for_each(|slot| tensors[slot] = kernel.tensors[slot]);
+    Kernel { op: Op::Step(variant), tensors, health: None, ..kernel.clone() }
+}
+
 /// A buffer for the clean samples that the rows look back to, in the storage of the next sample; in f32 where tensors are
 /// walked word by word, so that no two of them share a word.
-fn remembered(context: &Context, kernel: &Kernel<'_>) -> Result<Option<(wgpu::Buffer, Storage)>, PlanError> {
+fn remembered(draft: &Draft<'_>, kernel: &Kernel<'_>) -> Result<Option<(wgpu::Buffer, Storage)>, PlanError> {
     let depth = u64::from(kernel.depth());
     let Some(next) = kernel.tensors[slots::NEXT].filter(|_| depth > 0) else { return Ok(None) };
-    let walk = Builder { context, kernel }.walk_of_all();
+    let walk = draft.builder(kernel).walk_of_all();
     let storage = if walk == Walk::Words { Storage::F32 } else { next.storage };
     let sample = depth * u64::from(kernel.shape.elements) * storage.bytes();
     let found = (u64::from(kernel.shape.batch) * sample).next_multiple_of(4);
-    let limits = context.limits();
+    let limits = draft.context.limits();
     let check = |limit, allowed, found| {
         let what = "clean samples of earlier steps";
         if found <= allowed { Ok(()) } else { Err(PlanError::DeviceLimit { what, limit, allowed, found }) }
@@ -295,7 +315,7 @@ fn remembered(context: &Context, kernel: &Kernel<'_>) -> Result<Option<(wgpu::Bu
     if depth > 1 {
         check("max_storage_buffer_binding_size", limits.max_storage_buffer_binding_size.saturating_sub(256), sample)?;
     }
-    let buffer = context.device().create_buffer(&wgpu::BufferDescriptor {
+    let buffer = draft.context.device().create_buffer(&wgpu::BufferDescriptor {
         label: Some("tweedie::Step::history"),
         size: found,
         usage: wgpu::BufferUsages::STORAGE,

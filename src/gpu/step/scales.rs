@@ -8,6 +8,7 @@ use super::Rules;
 use crate::gpu::build::Draft;
 use crate::gpu::error::PlanError;
 use crate::gpu::finish::{Finish, Numbers};
+use crate::gpu::gather::scales_size;
 use crate::gpu::kernel::Kernel;
 use crate::gpu::op::{Op, SLOTS, step as slots};
 use crate::gpu::reduce::{Reduction, Words, chunks};
@@ -37,9 +38,13 @@ pub(super) fn plan(
     let limits = draft.context.limits();
     let bytes = 8 * u64::from(kernel.shape.batch);
     check("samples", "max_storage_buffer_binding_size", limits.max_storage_buffer_binding_size, bytes)?;
-    let neutral = [1.0f32, 1.0].repeat(kernel.shape.batch as usize);
-    let scales =
-        draft.context.buffer_with("tweedie::Step::scales", BufferUsages::STORAGE, bytemuck::cast_slice(&neutral));
+    let mut neutral = [1.0f32, 1.0].repeat(kernel.shape.batch as usize);
+    let mut usage = BufferUsages::STORAGE;
+    if draft.narrow {
+        neutral.resize(scales_size(kernel.shape.batch) as usize / 4, 1.0);
+        usage |= BufferUsages::UNIFORM;
+    }
+    let scales = draft.context.buffer_with("tweedie::Step::scales", usage, bytemuck::cast_slice(&neutral))?;
     if rescales {
         draft.reduce(&spread(kernel, rules.rescale, &scales))?;
     }

@@ -1,0 +1,56 @@
+//! Arbitrary bytes and numbers for everything of tweedie that reads them.
+//!
+//! **Theory.** Whatever a reader is given, it answers with a value that keeps its promises, or with an error: no panic, no
+//! hang, no memory that does not stand in proportion to the input. Whatever a plan builder accepts, wgpu accepts too.
+//!
+//! **Practice.** A target is a function of bytes that panics where a promise is broken. `scripts/fuzz.sh` runs all of them
+//! under libFuzzer; `cargo test` here runs them on the files in `seeds`, among which is every input that ever broke one.
+
+#[path = "../../cli/src/array.rs"]
+pub mod array;
+#[path = "../../cli/src/atomic.rs"]
+pub mod atomic;
+#[path = "../../cli/src/bench/lines.rs"]
+pub mod lines;
+#[path = "../../cli/src/picture.rs"]
+pub mod picture;
+#[path = "../../cli/src/tensor_file.rs"]
+pub mod tensor_file;
+#[path = "../../cli/src/tensor_header.rs"]
+pub mod tensor_header;
+#[path = "../../cli/src/test_card.rs"]
+pub mod test_card;
+pub mod study;
+
+mod configs;
+mod files;
+mod numbers;
+mod plans;
+mod samplers;
+mod schedules;
+
+/// A target: it panics where a promise is broken.
+pub type Target = fn(&[u8]);
+
+/// All of them, by the names of the programs.
+pub const TARGETS: [(&str, Target); 8] = [
+    ("tensors", files::tensors),
+    ("arrays", files::arrays),
+    ("pictures", files::pictures),
+    ("measurements", files::measurements),
+    ("configs", configs::run),
+    ("schedules", schedules::run),
+    ("samplers", samplers::run),
+    ("plans", plans::run),
+];
+
+/// Runs the target of this name.
+///
+/// # Panics
+/// Where the target does, and for a name that is none's.
+pub fn run(name: &str, data: &[u8]) {
+    match TARGETS.iter().find(|(known, _)| *known == name) {
+        Some((_, target)) => target(data),
+        None => panic!("no target has the name {name}"),
+    }
+}

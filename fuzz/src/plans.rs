@@ -1,0 +1,330 @@
+//! Plans of every kind on buffers, tensors, tables and limits of any kind, on wgpu's noop backend, which validates
+//! everything and runs nothing: what a plan builder accepts, wgpu has to accept too.
+
+use crate::numbers::Number;
+use arbitrary::{Arbitrary, Result, Unstructured};
+use std::cell::OnceCell;
+use std::sync::Arc;
+use tweedie::gpu::{
+    At, Counter, Drawn, DrawnNoise, Known, Loss, LossPlan, Map, MapPlan, Noise, NoiseKey, Of, Perturbed, Recordable,
+    Rules, Second, Step, StepPlan, TimestepDraw, TimestepPlan, Timesteps,
+};
+use tweedie::noise::Perturbation;
+use tweedie::table::{Clip, Deviation, LossRow, Matrix, Penalty, StepRow, Table};
+use tweedie::{Context, Shape, Storage, Tensor};
+
+/// A device that makes a panic of whatever wgpu complains about.
+struct Device {
+    device: wgpu::Device,
+    queue: wgpu::Queue,
+    context: Context,
+}
+
+impl Device {
+    fn new(required_limits: wgpu::Limits) -> Self {
+        let descriptor = wgpu::DeviceDescriptor { required_limits, ..Default::default() };
+        let (device, queue) = wgpu::Device::noop(&descriptor);
+        device.on_uncaptured_error(Arc::new(|error| panic!("wgpu refuses what was accepted: {error}")));
+        let context = Context::new(&device);
+        Self { device, queue, context }
+    }
+
+    /// Buffers of up to 64 KiB, now and then with the wrong usage.
+    fn buffer(&self, u: &mut Unstructured<'_>) -> Result<wgpu::Buffer> {
+        let size = match u.int_in_range(0..=3)? {
+            0 => u.int_in_range(0..=64)?,
+            1 => u.int_in_range(0..=4096)?,
+            _ => 1 << 16,
+        };
+        let usage = match u.int_in_range(0..=31)? {
+            0 => wgpu::BufferUsages::COPY_DST,
+            1 => wgpu::BufferUsages::UNIFORM,
+            _ => wgpu::BufferUsages::STORAGE,
+        };
+        let (size, mapped_at_creation) = (size / 4 * 4, false);
+        Ok(self.device.create_buffer(&wgpu::BufferDescriptor { label: None, size, usage, mapped_at_creation }))
+    }
+}
+
+/// By default, as WebGPU has them at least, the smallest, and with little room in a binding.
+fn with_device<T>(which: u8, run: impl FnOnce(&Device) -> T) -> T {
+    thread_local! {
+        // Never dropped: wgpu has thread-locals of its own, which may be gone by then.
+        static DEVICES: [OnceCell<&'static Device>; 4] = const { [const { OnceCell::new() }; 4] };
+    }
+    let limits = || match which % 4 {
+        0 => wgpu::Limits::default(),
+        1 => wgpu::Limits::downlevel_defaults(),
+        2 => wgpu::Limits { max_storage_buffer_binding_size: 1 << 14, ..wgpu::Limits::default() },
+        _ => wgpu::Limits { max_storage_buffer_binding_size: 1 << 14, ..wgpu::Limits::downlevel_defaults() },
+    };
+    DEVICES.with(|devices| run(devices[usize::from(which % 4)].get_or_init(|| Box::leak(Box::new(Device::new(limits()))))))
+}
+
+pub fn run(data: &[u8]) {
+    let mut u = Unstructured::new(data);
+    let Ok(which) = u8::arbitrary(&mut u) else { return };
+    with_device(which, |device| {
+        let _ = plan(device, &mut u);
+        // Dropped buffers and plans are given back.
+        let _ = device.device.poll(wgpu::PollType::Poll);
+    });
+}
+
+fn plan(device: &Device, u: &mut Unstructured<'_>) -> Result<()> {
+    let buffers: Vec<wgpu::Buffer> =
+        (0..u.int_in_range(1..=4)?).map(|_| device.buffer(u)).collect::<Result<_>>()?;
+    let bench = Bench { device, buffers: &buffers, shape: shape(u)?, rows: rows(u)? };
+    match u.int_in_range(0..=7)? {
+        0..=2 => bench.map(u),
+        3 | 4 => bench.step(u),
+        5 => bench.loss(u),
+        6 => bench.timesteps(u),
+        _ => bench.counter(u),
+    }
+}
+
+fn shape(u: &mut Unstructured<'_>) -> Result<Shape> {
+    let size = |u: &mut Unstructured<'_>| {
+        Ok(match u.int_in_range(0..=7)? {
+            0 => u.int_in_range(0..=4)?,
+            1 => u32::arbitrary(u)?,
+            2 => u.int_in_range(0..=5000)?,
+            3..=5 => 4 * u.int_in_range(1..=64)?,
+            _ => u.int_in_range(1..=65)?,
+        })
+    };
+    Ok(Shape::new(size(u)?, size(u)?))
+}
+
+fn rows(u: &mut Unstructured<'_>) -> Result<usize> {
+    Ok(*u.choose(&[0, 1, 2, 3, 5, 1000, 1024, 1025, 4096, 4097])?)
+}
+
+/// What a plan is made on.
+struct Bench<'a> {
+    device: &'a Device,
+    buffers: &'a [wgpu::Buffer],
+    shape: Shape,
+    rows: usize,
+}
+
+impl<'a> Bench<'a> {
+    fn any(&self, u: &mut Unstructured<'_>) -> Result<&'a wgpu::Buffer> {
+        Ok(&self.buffers[u.choose_index(self.buffers.len())?])
+    }
+
+    fn offset(u: &mut Unstructured<'_>) -> Result<u64> {
+        Ok(match u.int_in_range(0..=15)? {
+            0 => u64::arbitrary(u)?,
+            1..=3 => u.int_in_range(0..=600)?,
+            4..=7 => 4 * u.int_in_range(0..=2000)?,
+            8..=11 => 256 * u.int_in_range(0..=200)?,
+            _ => 0,
+        })
+    }
+
+    fn tensor(&self, u: &mut Unstructured<'_>) -> Result<Tensor<'a>> {
+        let storage = *u.choose(&Storage::ALL)?;
+        let tensor = Tensor::new(self.any(u)?, storage).at(Self::offset(u)?);
+        Ok(match u.int_in_range(0..=15)? {
+            0 => tensor.stride(u.arbitrary()?),
+            1 => tensor.stride(0),
+            2..=5 => tensor.stride(self.shape.elements.saturating_add(u.int_in_range(0..=8)?)),
+            _ => tensor,
+        })
+    }
+
+    fn maybe(&self, u: &mut Unstructured<'_>) -> Result<Option<Tensor<'a>>> {
+        if u.arbitrary()? { Ok(Some(self.tensor(u)?)) } else { Ok(None) }
+    }
+
+    /// A tensor, or the very one that is to be replaced.
+    fn output(&self, u: &mut Unstructured<'_>, input: Option<Tensor<'a>>) -> Result<Tensor<'a>> {
+        match input {
+            Some(input) if u.ratio(1, 3)? => Ok(input),
+            _ => self.tensor(u),
+        }
+    }
+
+    fn which(&self, u: &mut Unstructured<'_>) -> Result<Timesteps<'a>> {
+        Ok(match u.int_in_range(0..=3)? {
+            0 | 1 => Timesteps::Batch,
+            2 => Timesteps::PerSample { buffer: self.any(u)?, offset: Self::offset(u)? },
+            _ => Timesteps::Shared { buffer: self.any(u)?, offset: Self::offset(u)? },
+        })
+    }
+
+    fn key(u: &mut Unstructured<'_>) -> Result<NoiseKey> {
+        Ok(NoiseKey { seed: u.arbitrary()?, stream: u.arbitrary()?, first_sample: u.arbitrary()? })
+    }
+
+    fn steps(u: &mut Unstructured<'_>) -> Result<u32> {
+        Ok(*u.choose(&[0, 1, 2, 100, 1 << 25, u32::MAX])?)
+    }
+
+    fn second(&self, u: &mut Unstructured<'_>) -> Result<Second<'a>> {
+        if u.arbitrary()? {
+            return Ok(Second::Given(self.tensor(u)?));
+        }
+        let drawn = Drawn { keep: self.maybe(u)?, ..Drawn::new(Self::key(u)?).steps(Self::steps(u)?) };
+        Ok(Second::Drawn(Drawn { perturbed: if u.ratio(1, 4)? { Some(Self::perturbed(u)?) } else { None }, ..drawn }))
+    }
+
+    fn perturbed(u: &mut Unstructured<'_>) -> Result<Perturbed> {
+        let [offset, input]: [Number; 2] = u.arbitrary()?;
+        let channel = if u.arbitrary()? { u.arbitrary()? } else { u.int_in_range(0..=8)? };
+        Ok(Perturbed { by: Perturbation { offset: offset.0, input: input.0 }, channel })
+    }
+
+    /// Rows that repeat these, with a hole here and there.
+    fn table<R: Copy>(&self, some: &[R], hole: bool) -> Vec<Option<R>> {
+        let row = |i: usize| if hole && i % 3 == 1 { None } else { some.get(i % some.len().max(1)).copied() };
+        (0..self.rows).map(row).collect()
+    }
+
+    /// Whatever is accepted can be recorded at each of its places, and nowhere else.
+    fn record(&self, u: &mut Unstructured<'_>, plan: &dyn Recordable) -> Result<()> {
+        let timestep = if u.arbitrary()? { Some(u.int_in_range(0..=5000)?) } else { None };
+        let at = At { timestep, step: u.int_in_range(0..=3)? };
+        let mut encoder = self.device.device.create_command_encoder(&Default::default());
+        {
+            let mut pass = encoder.begin_compute_pass(&Default::default());
+            for at in [at, At::timestep(0), At::per_sample()] {
+                let _ = plan.record(&mut pass, at);
+            }
+        }
+        assert!(plan.dispatches() >= 1);
+        self.device.queue.submit([encoder.finish()]);
+        Ok(())
+    }
+
+    fn map(&self, u: &mut Unstructured<'_>) -> Result<()> {
+        let numbers: [[[Number; 2]; 2]; 2] = u.arbitrary()?;
+        let some: [Matrix; 2] = numbers.map(|matrix| matrix.map(|row| row.map(|number| number.0)));
+        let table = Table::with_holes(self.table(&some, u.arbitrary()?));
+        let (in0, in1) = (self.maybe(u)?, self.second(u)?);
+        let given = match in1 {
+            Second::Given(tensor) => Some(tensor),
+            Second::Drawn(_) => None,
+        };
+        let out0 = self.output(u, in0)?;
+        let out1 = if u.arbitrary()? { Some(self.output(u, given)?) } else { None };
+        let map = Map { table: &table, shape: self.shape, timesteps: self.which(u)?, in0, in1, out0, out1 };
+        let Ok(plan) = MapPlan::new(&self.device.context, &map) else { return Ok(()) };
+        let _ = plan.set_key(&self.device.queue, u.int_in_range(0..=3)?, Self::key(u)?);
+        self.record(u, &plan)
+    }
+
+    fn step_row(u: &mut Unstructured<'_>) -> Result<StepRow> {
+        let mut sometimes = || -> Result<f64> { Ok(if u.arbitrary()? { Number::arbitrary(u)?.0 } else { 0.0 }) };
+        Ok(StepRow {
+            guidance: [1.0, sometimes()?],
+            x0: [sometimes()?, 1.0, sometimes()?],
+            clean: sometimes()?,
+            history: [sometimes()?, sometimes()?, sometimes()?],
+            z: sometimes()?,
+            learned: [sometimes()?, 1.0],
+            known: [1.0, sometimes()?],
+            ..StepRow::IDENTITY
+        })
+    }
+
+    fn step(&self, u: &mut Unstructured<'_>) -> Result<()> {
+        let rows: Vec<StepRow> = self.table(&[Self::step_row(u)?, StepRow::IDENTITY], false).into_iter().flatten().collect();
+        let [a, b, c]: [Number; 3] = u.arbitrary()?;
+        let clip = match u.int_in_range(0..=3)? {
+            0 | 1 => Clip::None,
+            2 => Clip::Range(a.0),
+            _ => Clip::Quantile { ratio: a.0, least: b.0, most: c.0 },
+        };
+        let deviation = *u.choose(&[Deviation::Fixed, Deviation::Log, Deviation::Variance])?;
+        let rescale = if u.ratio(1, 3)? { Number::arbitrary(u)?.0 } else { 0.0 };
+        let noise = match u.int_in_range(0..=3)? {
+            0 => Noise::None,
+            1 => Noise::Given(self.tensor(u)?),
+            _ => Noise::Drawn(DrawnNoise {
+                key: Self::key(u)?,
+                seeds: if u.arbitrary()? { Some((self.any(u)?, Self::offset(u)?)) } else { None },
+                keep: self.maybe(u)?,
+            }),
+        };
+        let x = self.tensor(u)?;
+        let step = Step {
+            rows: &rows,
+            rules: Rules { clip, deviation, rescale },
+            shape: self.shape,
+            calls: self.which(u)?,
+            x,
+            prediction: self.tensor(u)?,
+            unconditional: self.maybe(u)?,
+            noise,
+            learned: self.maybe(u)?,
+            known: if u.ratio(1, 4)? { Some(Known { mask: self.tensor(u)?, x0: self.tensor(u)? }) } else { None },
+            next: self.output(u, Some(x))?,
+            x0: self.maybe(u)?,
+            input: self.maybe(u)?,
+            health: u.arbitrary()?,
+        };
+        let Ok(plan) = StepPlan::new(&self.device.context, &step) else { return Ok(()) };
+        let _ = plan.set_key(&self.device.queue, Self::key(u)?);
+        self.record(u, &plan)
+    }
+
+    fn loss(&self, u: &mut Unstructured<'_>) -> Result<()> {
+        let [a, b, c, d, bend]: [Number; 5] = u.arbitrary()?;
+        let row = LossRow { prediction: a.0, inputs: [b.0, c.0], weight: d.0 };
+        let table = Table::with_holes(self.table(&[row], u.arbitrary()?));
+        let curved = [Penalty::huber(bend.0), Penalty::smooth_l1(bend.0), Penalty::pseudo_huber(bend.0)];
+        let penalty = u.choose(&curved)?.as_ref().ok().copied().unwrap_or(Penalty::MSE);
+        let prediction = self.tensor(u)?;
+        let loss = Loss {
+            table: &table,
+            penalty,
+            shape: self.shape,
+            timesteps: self.which(u)?,
+            prediction,
+            in0: self.maybe(u)?,
+            in1: if u.arbitrary()? { Some(self.second(u)?) } else { None },
+            seeds: if u.ratio(1, 4)? { Some((self.any(u)?, Self::offset(u)?)) } else { None },
+            losses: (self.any(u)?, Self::offset(u)?),
+            mean: if u.arbitrary()? { Some((self.any(u)?, Self::offset(u)?)) } else { None },
+            gradient: if u.arbitrary()? { Some((self.output(u, Some(prediction))?, Of::Mean)) } else { None },
+        };
+        let Ok(plan) = LossPlan::new(&self.device.context, &loss) else { return Ok(()) };
+        let _ = plan.set_key(&self.device.queue, u.int_in_range(0..=3)?, Self::key(u)?);
+        self.record(u, &plan)
+    }
+
+    fn timesteps(&self, u: &mut Unstructured<'_>) -> Result<()> {
+        let ends: Vec<u64> = if u.arbitrary()? { u.arbitrary()? } else { vec![1 << 32; self.rows] };
+        let draw = TimestepDraw {
+            ends: &ends,
+            batch: self.shape.batch,
+            key: Self::key(u)?,
+            steps: Self::steps(u)?,
+            stratified: u.arbitrary()?,
+            buffer: self.any(u)?,
+            offset: Self::offset(u)?,
+        };
+        let Ok(plan) = TimestepPlan::new(&self.device.context, &draw) else { return Ok(()) };
+        let _ = plan.set_key(&self.device.queue, u.int_in_range(0..=3)?, Self::key(u)?);
+        let _ = plan.set_ends(&self.device.queue, &vec![0; u.int_in_range(0..=5)?]);
+        self.within_a_pass(|pass| drop(plan.record(pass, 1)));
+        Ok(())
+    }
+
+    fn counter(&self, u: &mut Unstructured<'_>) -> Result<()> {
+        let found = Counter::new(&self.device.context, self.any(u)?, Self::offset(u)?, self.shape.batch);
+        if let Ok(counter) = found {
+            self.within_a_pass(|pass| counter.record(pass));
+        }
+        Ok(())
+    }
+
+    fn within_a_pass(&self, record: impl FnOnce(&mut wgpu::ComputePass<'_>)) {
+        let mut encoder = self.device.device.create_command_encoder(&Default::default());
+        record(&mut encoder.begin_compute_pass(&Default::default()));
+        self.device.queue.submit([encoder.finish()]);
+    }
+}

@@ -1,0 +1,141 @@
+//! Schedules of arbitrary numbers, and every table that is made of one.
+
+use crate::numbers::{Count, Number, list};
+use arbitrary::{Arbitrary, Result, Unstructured};
+use tweedie::error::ScheduleError;
+use tweedie::math::{
+    Density, Given, LossSecondMoment, NoiseLevel, Objective, Quantity, Schedule, SigmaData, TimestepDensity, Weight,
+};
+use tweedie::noise::NoiseKey;
+use tweedie::table::{Row, Table};
+
+pub fn run(data: &[u8]) {
+    let mut u = Unstructured::new(data);
+    if let Ok(Ok(schedule)) = schedule(&mut u) {
+        let _ = tables(&schedule, &mut u);
+    }
+}
+
+pub fn schedule(u: &mut Unstructured<'_>) -> Result<std::result::Result<Schedule, ScheduleError>> {
+    let n = Count::arbitrary(u)?.0;
+    let [a, b, c]: [Number; 3] = u.arbitrary()?;
+    let (a, b, c) = (a.0, b.0, c.0);
+    let found = match u.int_in_range(0..=15)? {
+        0 => Schedule::linear(n, a, b),
+        1 => Schedule::linear_scaled(n, a, b),
+        2 => Schedule::scaled_linear(n, a, b),
+        3 => Schedule::cosine(n),
+        4 => Schedule::sigmoid(n, a, b),
+        5 => Schedule::sigmoid_abar(n, a, b, c),
+        6 => Schedule::laplace(n),
+        7 => Schedule::laplace_paper(n),
+        8 => Schedule::exponential(n),
+        9 => Schedule::rectified_flow(n),
+        10 => Schedule::rectified_flow_times(&list(u, 20)?),
+        11 => Schedule::variance_exploding(&list(u, 20)?),
+        12 => Schedule::from_betas(&list(u, 20)?),
+        13 => Schedule::from_alphas_cumprod(&list(u, 20)?),
+        14 => {
+            let numbers = list(u, 20)?;
+            let levels = numbers.as_chunks::<2>().0.iter().map(|[alpha, sigma]| NoiseLevel::new(*alpha, *sigma));
+            levels.collect::<std::result::Result<Vec<_>, _>>().and_then(|levels| Schedule::from_levels(&levels))
+        }
+        _ => tweedie::math::edm_sigmas(n, a, b, c).and_then(|sigmas| Schedule::variance_exploding(&sigmas)),
+    };
+    Ok(if u.arbitrary()? { found.and_then(|schedule| schedule.zero_terminal_snr()) } else { found })
+}
+
+fn quantity(u: &mut Unstructured<'_>) -> Result<Quantity> {
+    let edm = SigmaData::new(Number::arbitrary(u)?.0).map_or(Quantity::Epsilon, Quantity::Edm);
+    let all = [Quantity::ALL.as_slice(), &[edm]].concat();
+    Ok(*u.choose(&all)?)
+}
+
+fn tables(schedule: &Schedule, u: &mut Unstructured<'_>) -> Result<()> {
+    for level in schedule.levels() {
+        assert!(level.alpha().is_finite() && level.alpha() >= 0.0, "{level:?}");
+        assert!(level.sigma().is_finite() && level.sigma() >= 0.0, "{level:?}");
+    }
+    let numbers = [schedule.alphas_cumprod(), schedule.one_minus_alphas_cumprod(), schedule.sqrt_alphas_cumprod()];
+    assert!(numbers.iter().flatten().all(|abar| !abar.is_nan()));
+    let _ = (schedule.snr(), schedule.log_snr(), schedule.lambda(), schedule.sigma_table().timestep(1.0));
+    if let Ok(variances) = schedule.posterior_variance() {
+        assert!(variances.iter().all(|variance| *variance >= 0.0), "{variances:?}");
+    }
+    let _ = (schedule.posterior_log_variance_clipped(), schedule.posterior_mean_coef1(), schedule.epsilon_mean_coef());
+    let (given, wanted, second) = (quantity(u)?, quantity(u)?, quantity(u)?);
+    assert_finite(schedule.conversion(given, wanted, Some(second)).ok());
+    assert_finite(Some(schedule.conversion_where_defined(given, wanted, Some(second))));
+    assert_finite(schedule.rows_of(wanted, Some(second)).ok());
+    assert_finite(Some(schedule.posterior_mean_where_defined(given)));
+    let objective = Objective { predicts: given, on: wanted, weight: weight(u)? };
+    assert_finite(schedule.loss(&objective, Given::Pair).ok());
+    assert_finite(schedule.loss_where_defined(&objective, Given::Pair).ok());
+    densities(schedule, u)
+}
+
+fn weight(u: &mut Unstructured<'_>) -> Result<Weight> {
+    let [a, b]: [Number; 2] = u.arbitrary()?;
+    let (gamma, k) = (a.0, b.0);
+    Ok(match u.int_in_range(0..=8)? {
+        0 => Weight::None,
+        1 => Weight::Snr,
+        2 => Weight::MinSnr { gamma },
+        3 => Weight::SoftMinSnr { gamma },
+        4 => Weight::MaxSnr { gamma },
+        5 => Weight::P2 { k, gamma },
+        6 => SigmaData::new(gamma).map_or(Weight::None, Weight::Edm),
+        7 => Weight::Sigmoid { bias: gamma },
+        _ => Weight::Table(list(u, 20)?),
+    })
+}
+
+/// A number that a table holds may leave f32, which `rounded` says; it never leaves f64.
+fn assert_finite<R: Row>(table: Option<Table<R>>) {
+    let Some(table) = table else { return };
+    let numbers = table.rows().iter().flatten().flat_map(Row::numbers);
+    numbers.for_each(|number| assert!(number.is_finite(), "{number}"));
+    if let Ok(rounded) = table.rounded() {
+        assert!(rounded.iter().flatten().flatten().all(|number| number.is_finite()));
+    }
+}
+
+fn densities(schedule: &Schedule, u: &mut Unstructured<'_>) -> Result<()> {
+    let [a, b]: [Number; 2] = u.arbitrary()?;
+    let (mean, deviation) = (a.0, b.0);
+    let key = NoiseKey::seed(u.arbitrary()?);
+    for density in [
+        Density::Uniform,
+        Density::LogitNormal { mean, deviation },
+        Density::Mode { scale: mean },
+        Density::LogNormal { mean, deviation },
+    ] {
+        if let Ok(drawn) = density.draw(key, 3) {
+            assert!(drawn.iter().all(|x| !x.is_nan()), "{density:?}: {drawn:?}");
+        }
+        if let Ok(density) = TimestepDensity::of(schedule, density) {
+            assert_density(&density, schedule.len(), key);
+        }
+    }
+    if let Ok(density) = TimestepDensity::from_probabilities(&list(u, 20)?) {
+        assert_density(&density, density.len(), key);
+    }
+    let memory = LossSecondMoment::new(schedule.len().min(20)).and_then(|memory| memory.with(1, mean));
+    if let Ok(mut memory) = memory {
+        let losses = list(u, 20)?;
+        let timesteps: Vec<u32> = (0..losses.len() as u32).collect();
+        let _ = memory.update(&timesteps, &losses);
+        if let Ok(density) = memory.density() {
+            assert_density(&density, density.len(), key);
+        }
+    }
+    Ok(())
+}
+
+fn assert_density(density: &TimestepDensity, steps: usize, key: NoiseKey) {
+    assert!(density.len() == steps && density.ends().is_sorted() && density.ends().last() == Some(&(1 << 32)));
+    let drawn = [density.draw(key, 5), density.draw_stratified(key, 5, 0), density.draw_stratified(key, 5, u32::MAX)];
+    for &t in drawn.iter().flatten() {
+        assert!((t as usize) < steps && density.probability(t as usize) > 0.0, "{t} of {steps}");
+    }
+}

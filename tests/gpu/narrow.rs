@@ -1,0 +1,222 @@
+//! Devices with four storage buffers: the narrow form of every op gives the bits of the usual one, and what does not fit is an
+//! error that says what it needs.
+
+use crate::Test;
+use crate::bed::{Bed, Dice, bed_with_limits};
+use tweedie::gpu::{
+    At, Drawn, DrawnNoise, Loss, LossPlan, Map, MapPlan, Noise, NoiseKey, Of, PlanError, Recordable, Rules, Second,
+    Shape, Step, StepPlan, Storage, Tensor, Timesteps,
+};
+use tweedie::table::{Clip, LossRow, Matrix, Penalty, StepRow, Table};
+
+pub const TESTS: &[Test] = &[
+    ("narrow::maps_have_the_same_bits", maps_have_the_same_bits),
+    ("narrow::losses_have_the_same_bits", losses_have_the_same_bits),
+    ("narrow::steps_have_the_same_bits", steps_have_the_same_bits),
+    ("narrow::what_does_not_fit_says_what_it_needs", what_does_not_fit_says_what_it_needs),
+];
+
+/// The bed's adapter with room for eight storage buffers, and with room for four.
+fn both(bed: &Bed) -> [Bed; 2] {
+    let narrow = wgpu::Limits::downlevel_defaults();
+    let usual = wgpu::Limits { max_storage_buffers_per_shader_stage: 8, ..narrow.clone() };
+    [usual, narrow].map(|limits| bed_with_limits(bed, limits))
+}
+
+/// Buffers with the same random numbers on every bed, and a timestep for each sample, two of which have no row.
+struct Stage<'a> {
+    bed: &'a Bed,
+    shape: Shape,
+    tensors: Vec<wgpu::Buffer>,
+    times: wgpu::Buffer,
+}
+
+impl<'a> Stage<'a> {
+    fn new(bed: &'a Bed, shape: Shape, rows: u32) -> Self {
+        let mut dice = Dice(5);
+        let total = shape.total() as usize + 8;
+        let mut tensor = || {
+            let values: Vec<f32> = (0..total).map(|_| dice.float()).collect();
+            bed.gpu.upload("tensor", bytemuck::cast_slice(&values))
+        };
+        let tensors = (0..8).map(|_| tensor()).collect();
+        let mut times: Vec<u32> = (0..shape.batch).map(|_| dice.below(rows)).collect();
+        times[0] = rows;
+        if let Some(last) = times.last_mut() {
+            *last = u32::MAX;
+        }
+        Self { bed, shape, tensors, times: bed.gpu.upload("times", bytemuck::cast_slice(&times)) }
+    }
+
+    fn tensor(&self, index: usize, storage: Storage) -> Tensor<'_> {
+        Tensor::new(&self.tensors[index], storage)
+    }
+
+    /// The bytes of all tensors and of the status after these recordings, and the dispatches of one.
+    fn run(&self, plan: &dyn Recordable, status: Option<&wgpu::Buffer>, at: &[At]) -> (Vec<Vec<u8>>, usize) {
+        for at in at {
+            let record = |encoder: &mut wgpu::CommandEncoder| {
+                plan.record(&mut encoder.begin_compute_pass(&Default::default()), *at)
+            };
+            self.bed.gpu.submit(record).expect("device").expect("recording");
+        }
+        let bytes = self.tensors.iter().chain(status).map(|buffer| self.bed.read(buffer)).collect();
+        (bytes, plan.dispatches())
+    }
+}
+
+/// Runs on both beds and holds the results against each other. The second one has to have taken the narrow form.
+fn assert_same(beds: &[Bed; 2], shape: Shape, rows: u32, run: impl Fn(&Stage<'_>) -> (Vec<Vec<u8>>, usize)) {
+    let [usual, narrow] = beds.each_ref().map(|bed| run(&Stage::new(bed, shape, rows)));
+    assert!(narrow.1 > usual.1, "{} and {} dispatches of {shape}", usual.1, narrow.1);
+    let differing = usual.0.iter().zip(&narrow.0).position(|(a, b)| a != b);
+    assert_eq!(differing, None, "of the buffers of {shape}");
+}
+
+/// Samples of whole lanes, of a few elements without gaps, and of any size; batches beyond one uniform binding.
+const SHAPES: [Shape; 5] =
+    [Shape::new(5, 64), Shape::new(2100, 4), Shape::new(1500, 2), Shape::new(1301, 3), Shape::new(3, 4097)];
+
+fn maps_have_the_same_bits(bed: &Bed) {
+    let beds = both(bed);
+    let mut dice = Dice(7);
+    let rows: Vec<Option<Matrix>> = (0..2000)
+        .map(|i| (i % 7 != 3).then(|| [[0; 2], [0; 2]].map(|row| row.map(|_| f64::from(dice.float())))))
+        .collect();
+    for (i, shape) in SHAPES.into_iter().enumerate() {
+        // Tables that a uniform binding holds, and such that it does not; a timestep of one's own, and one for all.
+        let table = Table::with_holes(rows[..[40, 2000][i % 2]].iter().copied());
+        for (storage, shared) in [(Storage::F32, false), (Storage::Bf16, false), (Storage::F32, true)] {
+            assert_same(&beds, shape, table.len() as u32, |stage| {
+                let (buffer, offset) = (&stage.times, 4);
+                let map = Map {
+                    table: &table,
+                    shape,
+                    timesteps: match shared {
+                        true => Timesteps::Shared { buffer, offset },
+                        false => Timesteps::per_sample(buffer),
+                    },
+                    in0: Some(stage.tensor(0, Storage::F32)),
+                    in1: Second::Given(stage.tensor(1, storage)),
+                    out0: stage.tensor(2, storage),
+                    out1: Some(stage.tensor(3, Storage::F32)),
+                };
+                let plan = MapPlan::new(&stage.bed.context, &map).expect("given");
+                stage.run(&plan, plan.status(), &[At::per_sample()])
+            });
+        }
+        assert_same(&beds, shape, table.len() as u32, |stage| {
+            let drawn = Drawn::new(NoiseKey::seed(3)).keep(stage.tensor(1, Storage::F32));
+            let map = Map {
+                table: &table,
+                shape,
+                timesteps: Timesteps::per_sample(&stage.times),
+                in0: Some(stage.tensor(0, Storage::F32)),
+                in1: Second::Drawn(drawn),
+                out0: stage.tensor(2, Storage::F32),
+                out1: Some(stage.tensor(3, Storage::F32)),
+            };
+            let plan = MapPlan::new(&stage.bed.context, &map).expect("drawn");
+            stage.run(&plan, plan.status(), &[At::per_sample(), At::per_sample()])
+        });
+    }
+}
+
+fn losses_have_the_same_bits(bed: &Bed) {
+    let beds = both(bed);
+    let mut dice = Dice(9);
+    let mut number = || f64::from(dice.float());
+    let rows: Vec<LossRow> = (0..30)
+        .map(|_| LossRow { prediction: number(), inputs: [number(), number()], weight: number().abs() })
+        .collect();
+    let table = Table::new(rows);
+    for shape in SHAPES {
+        for given in [true, false] {
+            assert_same(&beds, shape, 30, |stage| {
+                let in1 = match given {
+                    true => Second::Given(stage.tensor(2, Storage::F32)),
+                    false => Second::Drawn(Drawn::new(NoiseKey::seed(3)).keep(stage.tensor(2, Storage::F32))),
+                };
+                let loss = Loss {
+                    table: &table,
+                    penalty: Penalty::MSE,
+                    shape,
+                    timesteps: Timesteps::per_sample(&stage.times),
+                    prediction: stage.tensor(0, Storage::F32),
+                    in0: Some(stage.tensor(1, Storage::F32)),
+                    in1: Some(in1),
+                    seeds: None,
+                    losses: (&stage.tensors[3], 0),
+                    mean: Some((&stage.tensors[4], 0)),
+                    gradient: Some((stage.tensor(5, Storage::F32), Of::Mean)),
+                };
+                let plan = LossPlan::new(&stage.bed.context, &loss).expect("a loss");
+                stage.run(&plan, plan.status(), &[At::per_sample()])
+            });
+        }
+    }
+}
+
+/// A guided step of every sample at a call of its own, rescaled and clipped to a threshold, with a preview.
+fn guided<'a>(stage: &'a Stage<'_>, rows: &'a [StepRow]) -> Step<'a> {
+    Step {
+        rows,
+        rules: Rules { clip: Clip::Quantile { ratio: 0.9, least: 0.5, most: 3.0 }, rescale: 0.5, ..Rules::default() },
+        shape: stage.shape,
+        calls: Timesteps::per_sample(&stage.times),
+        x: stage.tensor(0, Storage::F32),
+        prediction: stage.tensor(1, Storage::F32),
+        unconditional: Some(stage.tensor(2, Storage::F32)),
+        noise: Noise::Drawn(DrawnNoise { key: NoiseKey::seed(3), seeds: None, keep: None }),
+        learned: None,
+        known: None,
+        next: stage.tensor(0, Storage::F32),
+        x0: Some(stage.tensor(3, Storage::F32)),
+        input: None,
+        health: false,
+    }
+}
+
+fn random_row(dice: &mut Dice) -> StepRow {
+    let mut number = || f64::from(dice.float());
+    StepRow {
+        guidance: [number(), number()],
+        x0: [number(), number(), 0.0],
+        x: number(),
+        p: number(),
+        clean: number(),
+        history: [number(), 0.0, 0.0],
+        z: number().abs(),
+        ..StepRow::IDENTITY
+    }
+}
+
+fn steps_have_the_same_bits(bed: &Bed) {
+    let beds = both(bed);
+    let mut dice = Dice(11);
+    let rows: Vec<StepRow> = (0..30).map(|_| random_row(&mut dice)).collect();
+    for shape in [Shape::new(5, 64), Shape::new(500, 4), Shape::new(430, 3)] {
+        assert_same(&beds, shape, 30, |stage| {
+            let plan = StepPlan::new(&stage.bed.context, &guided(stage, &rows)).expect("a step");
+            stage.run(&plan, plan.status(), &[At::per_sample(), At::per_sample()])
+        });
+    }
+}
+
+fn what_does_not_fit_says_what_it_needs(bed: &Bed) {
+    let [usual, narrow] = both(bed);
+    let rows = [random_row(&mut Dice(1))];
+    let plan = |bed: &Bed| {
+        let stage = Stage::new(bed, Shape::new(4, 64), 1);
+        let step = guided(&stage, &rows);
+        StepPlan::new(&bed.context, &Step { input: Some(stage.tensor(4, Storage::F32)), ..step }).map(drop)
+    };
+    assert_eq!(plan(&usual), Ok(()));
+    let error = plan(&narrow).expect_err("five buffers");
+    assert!(matches!(error, PlanError::Bindings { op: "Step", allowed: 4, found: 5, .. }), "{error}");
+    assert_eq!(
+        error.to_string(),
+        "Step: expected at most 4 storage buffers in a dispatch (the device's limit \
+         `max_storage_buffers_per_shader_stage`), found 5: conditional, unconditional, next, input, history"
+    );
+}
