@@ -3,16 +3,22 @@
 //! - `plan`: host time for a plan with a table of 1000 rows, after its shader was compiled; `table` is its f64 part.
 //! - `record`: host time for 1000 recordings in one pass of an encoder that is dropped. wgpu 30 validates and encodes a
 //!   pass when the encoder is finished, which the `finish` line includes and the caller pays in any case.
-//! - `map`: wall time from submit to done. Bytes are each input read once and each output written once; `copy` is
-//!   `copy_buffer_to_buffer` that moves as many, half of them read and half written.
+//! - `map`, `step`, `loss`, `bound`: wall time from submit to done. Bytes are each input read once and each output written
+//!   once; `copy` is `copy_buffer_to_buffer` that moves as many, half of them read and half written.
 //! - `readback`: wall time of [`Gpu::download`].
 
 use criterion::{Bencher, BenchmarkGroup, BenchmarkId, Criterion, SamplingMode, Throughput, measurement::WallTime};
 use std::hint::black_box;
 use std::time::{Duration, Instant};
-use tweedie::gpu::{At, Context, Drawn, MapPlan, NoiseKey, Second, Shape, Storage, Tensor, Timesteps};
+use tweedie::gpu::{
+    At, BoundInputs, BoundPlan, BoundTerms, Context, Drawn, Loss, LossPlan, MapPlan, Noise, NoiseKey, Of, Recordable,
+    Second, Shape, StepPlan, Storage, Tensor, Timesteps,
+};
 use tweedie::headless::{Gpu, describe};
-use tweedie::{Conversion, Diffusion, Holes, Noising, Quantity, Schedule};
+use tweedie::math::sampler::{Denoiser, FirstOrder, Grid, Sampler};
+use tweedie::math::{Bound, Given, ModelVariance, NoiseLevel, Objective, Weight};
+use tweedie::table::{Clip, Penalty};
+use tweedie::{Conversion, Diffusion, Holes, Noising, Quantity, Sampling, Schedule};
 
 const STEPS: u32 = 1000;
 const RECORDINGS: u32 = 1000;
@@ -41,7 +47,7 @@ fn main() {
     bench.plan(&mut criterion);
     bench.record(&mut criterion);
     for (name, shape) in SHAPES {
-        bench.map(&mut criterion, name, shape);
+        bench.kernels(&mut criterion, name, shape);
     }
     bench.readback(&mut criterion);
     criterion.final_summary();
@@ -59,6 +65,8 @@ struct Batch {
     storage: Storage,
     buffers: [wgpu::Buffer; 4],
     timesteps: wgpu::Buffer,
+    /// Room for an f32 of each sample.
+    results: wgpu::Buffer,
 }
 
 impl Batch {
@@ -71,6 +79,7 @@ impl Batch {
             storage,
             buffers: ["in0", "in1", "out0", "out1"].map(|name| gpu.upload(name, &bytes)),
             timesteps: gpu.upload("timesteps", bytemuck::cast_slice(&timesteps)),
+            results: gpu.buffer("results", 4 * u64::from(shape.batch)),
         }
     }
 
@@ -87,12 +96,15 @@ fn bytes_of(shape: Shape, storage: Storage) -> usize {
     (shape.total() * storage.bytes()) as usize
 }
 
-/// An op, its name, and how many tensors it reads and writes.
-type Op = (&'static str, u64, fn(&Bench, &Batch) -> MapPlan);
-const OPS: [Op; 3] = [
-    ("noise", 3, |bench, batch| bench.noise(batch, batch.per_sample())),
-    ("pair_drawn", 3, Bench::pair_drawn),
-    ("convert", 4, Bench::convert),
+/// An op by the name of its kernel and its own, and how many tensors it reads and writes.
+type Op = (&'static str, &'static str, u64, fn(&Bench, &Batch) -> Box<dyn Recordable>);
+const OPS: [Op; 6] = [
+    ("map", "noise", 3, |bench, batch| Box::new(bench.noise(batch, batch.per_sample()))),
+    ("map", "pair_drawn", 3, |bench, batch| Box::new(bench.pair_drawn(batch))),
+    ("map", "convert", 4, |bench, batch| Box::new(bench.convert(batch))),
+    ("step", "ddim_v_clip", 3, |bench, batch| Box::new(bench.ddim(batch))),
+    ("loss", "grad_v_drawn", 3, |bench, batch| Box::new(bench.loss(batch))),
+    ("bound", "grad_eps_drawn", 3, |bench, batch| Box::new(bench.bound(batch))),
 ];
 
 impl Bench {
@@ -137,6 +149,66 @@ impl Bench {
             holes: Holes::Reject,
         };
         self.diffusion.conversion(&self.context, &conversion).expect("a plan")
+    }
+
+    /// A step of DDIM from v, clipped, each sample at a call of its own.
+    fn ddim(&self, batch: &Batch) -> StepPlan {
+        let [x, v, next, _] = batch.tensors();
+        let schedule = self.diffusion.schedule();
+        let timesteps: Vec<usize> = (0..schedule.len()).rev().collect();
+        let grid = Grid::of_schedule(schedule, &timesteps, NoiseLevel::CLEAN).expect("a grid");
+        let denoiser = Denoiser::new(Quantity::V).clipped(Clip::Range(1.0));
+        let sampler = Sampler::new(&FirstOrder::ddim(0.0), &grid, &denoiser).expect("a sampler");
+        let in_place = Sampling::in_place(&sampler, batch.shape, x, v, Noise::None);
+        Sampling { calls: batch.per_sample(), next, ..in_place }.plan(&self.context).expect("a plan")
+    }
+
+    /// The loss of v and its gradient, the noise drawn again.
+    fn loss(&self, batch: &Batch) -> LossPlan {
+        let [prediction, x0, gradient, _] = batch.tensors();
+        let objective = Objective::of(Quantity::V).weighted(Weight::MinSnr { gamma: 5.0 });
+        let loss = Loss {
+            table: &self.diffusion.schedule().loss(&objective, Given::Pair).expect("rows"),
+            penalty: Penalty::MSE,
+            shape: batch.shape,
+            timesteps: batch.per_sample(),
+            prediction,
+            in0: Some(x0),
+            in1: Some(Second::Drawn(Drawn::new(NoiseKey::seed(1)))),
+            seeds: None,
+            losses: (&batch.results, 0),
+            mean: None,
+            gradient: Some((gradient, Of::Mean)),
+        };
+        LossPlan::new(&self.context, &loss).expect("a plan")
+    }
+
+    /// The variational bound of epsilon with a learned variance and the gradient of that, the noise drawn again; x0 is not
+    /// read but at timestep 0.
+    fn bound(&self, batch: &Batch) -> BoundPlan {
+        let [prediction, learned, gradient, x0] = batch.tensors();
+        let schedule = self.diffusion.schedule();
+        let bound = Bound::new(schedule, Quantity::Epsilon, ModelVariance::LearnedRange, None).expect("a bound");
+        let inputs = BoundInputs {
+            table: &bound.table(Given::Pair).expect("rows"),
+            clip: None,
+            shape: batch.shape,
+            prediction,
+            learned: Some(learned),
+            x0,
+            in1: Some(Second::Drawn(Drawn::new(NoiseKey::seed(1)))),
+            seeds: None,
+        };
+        let terms = BoundTerms {
+            inputs,
+            timesteps: batch.per_sample(),
+            terms: (&batch.results, 0),
+            mean: None,
+            gradient: None,
+            learned_gradient: Some(gradient),
+            of: Of::Mean,
+        };
+        BoundPlan::new(&self.context, &terms).expect("a plan")
     }
 
     fn plan(&self, criterion: &mut Criterion) {
@@ -198,26 +270,31 @@ impl Bench {
         encoder
     }
 
-    fn map(&self, criterion: &mut Criterion, name: &str, shape: Shape) {
-        let mut group = criterion.benchmark_group(format!("map/{name}"));
-        group.sampling_mode(SamplingMode::Flat);
-        for storage in Storage::ALL {
-            let batch = Batch::new(&self.gpu, shape, storage);
-            for (op, tensors, plan) in OPS {
-                let plan = plan(self, &batch);
-                group.throughput(Throughput::BytesDecimal(tensors * bytes_of(shape, storage) as u64));
-                group.bench_function(BenchmarkId::new(op, storage), |b| {
-                    self.time_submit(b, |encoder| plan.encode(encoder, At::per_sample()).expect("a recording"));
-                });
+    fn kernels(&self, criterion: &mut Criterion, name: &str, shape: Shape) {
+        for kernel in ["map", "step", "loss", "bound"] {
+            let mut group = criterion.benchmark_group(format!("{kernel}/{name}"));
+            group.sampling_mode(SamplingMode::Flat);
+            for storage in Storage::ALL {
+                let batch = Batch::new(&self.gpu, shape, storage);
+                for (_, op, tensors, plan) in OPS.iter().filter(|(of, ..)| *of == kernel) {
+                    let plan = plan(self, &batch);
+                    group.throughput(Throughput::BytesDecimal(tensors * bytes_of(shape, storage) as u64));
+                    group.bench_function(BenchmarkId::new(*op, storage), |b| {
+                        self.time_submit(b, |encoder| {
+                            let mut pass = encoder.begin_compute_pass(&Default::default());
+                            plan.record(&mut pass, At::per_sample()).expect("a recording");
+                        });
+                    });
+                }
             }
-        }
-        for tensors in [3, 4] {
-            for storage in [Storage::F32, Storage::F16] {
-                let bytes = tensors * bytes_of(shape, storage) as u64;
-                self.copy(&mut group, bytes, &format!("{tensors}x{}", storage.bytes() * 8));
+            if kernel == "map" {
+                for (tensors, storage) in [3, 4].into_iter().flat_map(|n| [(n, Storage::F32), (n, Storage::F16)]) {
+                    let bytes = tensors * bytes_of(shape, storage) as u64;
+                    self.copy(&mut group, bytes, &format!("{tensors}x{}", storage.bytes() * 8));
+                }
             }
+            group.finish();
         }
-        group.finish();
     }
 
     fn copy(&self, group: &mut BenchmarkGroup<'_, WallTime>, bytes: u64, name: &str) {

@@ -12,7 +12,7 @@ struct Finish {
     last: u32,         // digits: the highest rank
     nan: u32,          // bits of a NaN
     team: u32,         // sums: invocations that take a sample together
-    unused: u32,
+    pitch: u32,        // totals: words from a result to the next
     numbers: vec4<f32>,
 }
 

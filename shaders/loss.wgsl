@@ -33,7 +33,12 @@ fn root_of(d: vec4<f32>, bend: f32) -> vec4<f32> {
     return larger * sqrt(1.0 + ratio * ratio);
 }
 
-fn cost(d: vec4<f32>) -> vec4<f32> {
+fn weight_of(row: Row) -> f32 {
+    return row.m.w;
+}
+
+fn cost(row: Row, v: Inputs) -> vec4<f32> {
+    let d = error_of(row, v);
     let bend = params.window.range;
     if (CURVE == 2u) {
         return abs(d);

@@ -1,8 +1,8 @@
-// The cost of a chunk: its elements', added up, times the weight of their sample.
+// What a chunk costs: its elements, added up, times the weight of their sample.
 fn gather(row: Row, v: Inputs, inside: vec4<bool>) {
-    mine += dot(select(vec4<f32>(0.0), cost(error_of(row, v)), inside), vec4<f32>(1.0));
+    mine += dot(select(vec4<f32>(0.0), cost(row, v), inside), vec4<f32>(1.0));
 }
 
 fn chunk_result(sample: u32, sum: Sum) -> Sum {
-    return row_at(sample).m.w * sum;
+    return weight_of(row_at(sample)) * sum;
 }

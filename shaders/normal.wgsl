@@ -13,20 +13,8 @@ fn box_muller_radius(w: u32) -> f32 {
     let mantissa = bitcast<f32>(bits - (bitcast<u32>(octave) << 23u)); // in [sqrt(1/2), sqrt(2))
     let z = select(mantissa - 1.0, -f * 2.3283064365386963e-10, upper);
     let e = select(f32(octave - 32), 0.0, upper);
-    // log1p(z) = z - z^2/2 + z^3 P(z) for z in [sqrt(1/2) - 1, sqrt(2) - 1]
-    var p = 0.06915126;
-    p = p * z - 0.11789685;
-    p = p * z + 0.1187302;
-    p = p * z - 0.12384372;
-    p = p * z + 0.14218655;
-    p = p * z - 0.1666925;
-    p = p * z + 0.20002227;
-    p = p * z - 0.24999987;
-    p = p * z + 0.3333331;
-    let zz = z * z;
-    let small = p * zz * z - 0.5 * zz + z;
     // ln 2 in two parts, so that e * ln 2 is exact to the last bit of the sum
-    let ln_u = e * 0.693359375 + (small - e * 2.12194440e-4);
+    let ln_u = e * 0.693359375 + (small_log1p(z) - e * 2.12194440e-4);
     return sqrt(max(-2.0 * ln_u, 0.0));
 }
 

@@ -3,7 +3,7 @@
 //! Joins the two wings for the common jobs and adds nothing of its own: each method asks the schedule for a table and
 //! makes a [`MapPlan`] of it.
 
-use crate::error::{DrawError, LossError, RowError, SamplerError, ScheduleError, Undefined};
+use crate::error::{BoundError, DrawError, LossError, RowError, SamplerError, ScheduleError, Undefined};
 use crate::gpu::{Context, Map, MapPlan, PlanError, RecordError, Second, Shape, Tensor, Timesteps};
 use crate::math::{Quantity, Schedule};
 use crate::table::Table;
@@ -24,6 +24,9 @@ pub enum Error {
     /// The loss has no value.
     #[error(transparent)]
     Loss(#[from] LossError),
+    /// The variational bound has no value.
+    #[error(transparent)]
+    Bound(#[from] BoundError),
     /// The distribution of timesteps cannot be built.
     #[error(transparent)]
     Draw(#[from] DrawError),

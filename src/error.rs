@@ -421,6 +421,12 @@ pub enum BoundError {
     /// There is no posterior, or no such timestep.
     #[error(transparent)]
     Schedule(#[from] ScheduleError),
+    /// A fixed variance where one is to be learned.
+    #[error("expected a variance that is learned, found {found:?}")]
+    Fixed {
+        /// What was given.
+        found: crate::math::ModelVariance,
+    },
     /// Tensors of one sample that differ in size.
     #[error("{name}: expected {expected} elements, as many as x0 has, found {found}")]
     Elements {

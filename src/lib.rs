@@ -23,7 +23,7 @@
 //! - [`math`]: schedules, quantities, posteriors in f64. Knows no GPU. Ends in a [`Table`](table::Table) of matrices.
 //! - [`noise`]: the numbers that a seed gives, on the host; both wings know them.
 //! - [`gpu`]: applies tables to buffers. Knows no schedule. Each kernel has an f64 twin beside it.
-//! - [`Diffusion`], [`Sampling`] and [`TrainingStep`]: join both for the common jobs.
+//! - [`Diffusion`], [`Sampling`], [`TrainingStep`] and [`LikelihoodLoop`]: join both for the common jobs.
 //! - [`headless`]: a device of one's own and readback, for tools and tests. An application does not need it.
 //!
 //! # Conventions
@@ -72,6 +72,7 @@ mod diffusion;
 pub mod error;
 pub mod gpu;
 pub mod headless;
+mod likelihood;
 pub mod math;
 pub mod noise;
 mod sampling;
@@ -80,10 +81,11 @@ mod training;
 
 pub use diffusion::{Conversion, Diffusion, Error, Holes, Named, Noising, PosteriorMean};
 pub use gpu::{Context, Shape, Storage, Tensor};
+pub use likelihood::{Likelihood, LikelihoodLoop};
 pub use math::{Quantity, Schedule};
 pub use noise::philox4x32_10;
 pub use sampling::{Guidance, GuidanceScale, Sampling};
-pub use training::{Times, Training, TrainingStep};
+pub use training::{LearnedVariance, Times, Training, TrainingStep};
 pub use wgpu;
 
 /// Compiles the example in the README.

@@ -1,13 +1,14 @@
 //! The front for training: what stands around the network in a training step.
 
 use crate::Error;
+use crate::error::BoundError;
 use crate::gpu::{
-    At, Context, Drawn, Loss, LossPlan, Map, MapPlan, NoiseKey, Of, RecordError, Second, Shape, Tensor, TimestepDraw,
-    TimestepPlan, Timesteps,
+    At, BoundInputs, BoundPlan, BoundTerms, Context, Drawn, Loss, LossPlan, Map, MapPlan, NoiseKey, Of, RecordError,
+    Second, Shape, Tensor, TimestepDraw, TimestepPlan, Timesteps,
 };
-use crate::math::{Given, Objective, Quantity, Schedule, TimestepDensity};
+use crate::math::{Bound, Given, ModelVariance, Objective, Quantity, Schedule, TimestepDensity};
 use crate::noise::Perturbation;
-use crate::table::Penalty;
+use crate::table::{LossRow, Penalty, Table};
 
 /// Where a batch's timesteps come from.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +22,25 @@ pub enum Times<'a> {
         /// For a stratified draw, the samples of the whole batch, those of all devices together.
         stratified: Option<u32>,
     },
+}
+
+/// A variance that the network learns by the variational bound, beside the prediction that it learns by its loss (the hybrid
+/// loss of Nichol & Dhariwal 2021, arXiv 2102.09672, eq. 16).
+///
+/// The bound's term of each sample's timestep has its gradient with respect to the network's second output alone: none goes
+/// through the mean. x0 is not clipped, as in guided-diffusion's training.
+#[derive(Clone, Copy, Debug)]
+pub struct LearnedVariance<'a> {
+    /// [`ModelVariance::Learned`] or [`ModelVariance::LearnedRange`].
+    pub variance: ModelVariance,
+    /// What the term, which is in bits per dimension, is multiplied with: `T/1000` in guided-diffusion.
+    pub factor: f64,
+    /// The network's second output: often the second half of its channels.
+    pub learned: Tensor<'a>,
+    /// Where the gradient with respect to it goes, of what the loss's is of. It may be the second output's own elements.
+    pub gradient: Tensor<'a>,
+    /// Where the term of each sample goes, an `f32` each, apart from its loss.
+    pub terms: &'a wgpu::Buffer,
 }
 
 /// What a [`TrainingStep`] is made of.
@@ -55,13 +75,15 @@ pub struct Training<'a> {
     pub losses: &'a wgpu::Buffer,
     /// Where their mean goes, one `f32`.
     pub mean: Option<&'a wgpu::Buffer>,
+    /// A variance that the network learns too.
+    pub variance: Option<LearnedVariance<'a>>,
 }
 
 /// A training step without its network: timesteps, noise and the noisy sample before it, loss and gradient after it.
 ///
 /// The target and the noise are never stored: the loss forms the target in registers and draws the same noise again. Before
 /// the network stand one pass over the tensors (1 read, 1 write) and a small dispatch for the timesteps, after it one pass
-/// (2 reads, 1 write) and two small ones that add up its sums. A sample's noise, timestep and loss depend on its key and
+/// (2 reads, 1 write) and two small ones that add up its sums; as much again for a learned variance. A sample's noise, timestep and loss depend on its key and
 /// global index alone, so a batch may be split over machines in any way.
 ///
 /// ```
@@ -91,6 +113,7 @@ pub struct Training<'a> {
 ///     gradient: (Tensor::f32(gradient), Of::Mean),
 ///     losses,
 ///     mean: None,
+///     variance: None,
 /// })?;
 ///
 /// let mut pass = encoder.begin_compute_pass(&Default::default());
@@ -108,6 +131,7 @@ pub struct TrainingStep {
     draw: Option<TimestepPlan>,
     noising: MapPlan,
     loss: LossPlan,
+    bound: Option<BoundPlan>,
 }
 
 impl TrainingStep {
@@ -115,7 +139,8 @@ impl TrainingStep {
     ///
     /// # Errors
     /// [`Error::Loss`] where the objective has no value or no finite weight at a timestep: with drawn timesteps only if it is
-    /// ever drawn. [`Error::Plan`] for tensors that do not fit, [`Error::Times`] for a distribution over another number of
+    /// ever drawn; [`Error::Bound`] likewise, and for a variance that is not learned. [`Error::Plan`] for tensors that do not
+    /// fit, [`Error::Times`] for a distribution over another number of
     /// timesteps.
     pub fn new(context: &Context, schedule: &Schedule, training: &Training<'_>) -> Result<Self, Error> {
         let Training { shape, key, steps, timesteps, perturbed, .. } = *training;
@@ -159,7 +184,9 @@ impl TrainingStep {
                 Some(TimestepPlan::new(context, &draw)?)
             }
         };
-        Ok(Self { draw, noising: MapPlan::new(context, &noising)?, loss: LossPlan::new(context, &loss)? })
+        let bound = training.variance.map(|variance| training.bound(context, schedule, &variance, noise(true)));
+        let (noising, loss) = (MapPlan::new(context, &noising)?, LossPlan::new(context, &loss)?);
+        Ok(Self { draw, noising, loss, bound: bound.transpose()? })
     }
 
     /// Records what comes before the network into the caller's pass: the timesteps, if they are drawn, and `x_t`.
@@ -173,12 +200,13 @@ impl TrainingStep {
         self.noising.record(pass, At::per_sample().step(step))
     }
 
-    /// Records what comes after the network: the losses and the gradient.
+    /// Records what comes after the network: the losses and the gradient, and those of a learned variance.
     ///
     /// # Errors
     /// [`RecordError::Step`]; then nothing has been recorded.
     pub fn record_after(&self, pass: &mut wgpu::ComputePass<'_>, step: u32) -> Result<(), RecordError> {
-        self.loss.record(pass, At::per_sample().step(step))
+        self.loss.record(pass, At::per_sample().step(step))?;
+        self.bound.as_ref().map_or(Ok(()), |bound| bound.record(pass, At::per_sample().step(step)))
     }
 
     /// Gives a step another key, stream included, through the caller's queue: it holds for whatever is submitted after this
@@ -191,7 +219,8 @@ impl TrainingStep {
             draw.set_key(queue, step, key)?;
         }
         self.noising.set_key(queue, step, key)?;
-        self.loss.set_key(queue, step, key)
+        self.loss.set_key(queue, step, key)?;
+        self.bound.as_ref().map_or(Ok(()), |bound| bound.set_key(queue, step, key))
     }
 
     /// Draws timesteps from another distribution from now on, through the caller's queue; see
@@ -212,21 +241,61 @@ impl TrainingStep {
 
 impl Training<'_> {
     /// The rows of the loss. A timestep that is never drawn needs none.
-    fn table(&self, schedule: &Schedule) -> Result<crate::table::Table<crate::table::LossRow>, Error> {
-        let Times::Drawn { density, .. } = self.times else {
-            return Ok(schedule.loss(self.objective, Given::Pair)?);
-        };
-        if density.len() != schedule.len() {
-            return Err(Error::Times { expected: schedule.len(), found: density.len() });
-        }
+    fn table(&self, schedule: &Schedule) -> Result<Table<LossRow>, Error> {
         let table = schedule.loss_where_defined(self.objective, Given::Pair)?;
-        let missing = (0..table.len()).find(|&t| table.row(t).is_none() && density.probability(t) > 0.0);
-        match missing {
-            Some(t) => Err(schedule
-                .loss_row(t, self.objective, Given::Pair)
-                .err()
-                .map_or(Error::Times { expected: schedule.len(), found: density.len() }, Error::Loss)),
-            None => Ok(table),
+        self.check(&table, |t| schedule.loss_row(t, self.objective, Given::Pair).map_err(Error::Loss))
+    }
+
+    /// The term of a learned variance. `noise` is that of the noisy sample.
+    fn bound(
+        &self,
+        context: &Context,
+        schedule: &Schedule,
+        learned: &LearnedVariance<'_>,
+        noise: Drawn<'_>,
+    ) -> Result<BoundPlan, Error> {
+        let LearnedVariance { variance, factor, learned, gradient, terms } = *learned;
+        let bound = Bound::new(schedule, self.objective.predicts, variance, None)?;
+        if matches!(variance, ModelVariance::FixedSmall | ModelVariance::FixedLarge) {
+            return Err(BoundError::Fixed { found: variance }.into());
         }
+        let table = bound.table_where_defined(Given::Pair);
+        let table = self.check(&table, |t| bound.row(t, Given::Pair).map_err(Error::Bound))?;
+        let inputs = BoundInputs {
+            table: &table.map(|row| row.times(factor)),
+            clip: None,
+            shape: self.shape,
+            prediction: self.prediction,
+            learned: Some(learned),
+            x0: self.x0,
+            in1: Some(Second::Drawn(noise)),
+            seeds: None,
+        };
+        let terms = BoundTerms {
+            inputs,
+            timesteps: Timesteps::per_sample(self.timesteps),
+            terms: (terms, 0),
+            mean: None,
+            gradient: None,
+            learned_gradient: Some(gradient),
+            of: self.gradient.1,
+        };
+        Ok(BoundPlan::new(context, &terms)?)
+    }
+
+    /// The table, if it has a row wherever one is drawn; else what `row` says of the first timestep without one.
+    fn check<R: Copy>(&self, table: &Table<R>, row: impl Fn(usize) -> Result<R, Error>) -> Result<Table<R>, Error> {
+        let drawn = |t: usize| match self.times {
+            Times::Given => true,
+            Times::Drawn { density, .. } => density.probability(t) > 0.0,
+        };
+        if let Times::Drawn { density, .. } = self.times
+            && density.len() != table.len()
+        {
+            return Err(Error::Times { expected: table.len(), found: density.len() });
+        }
+        let missing = (0..table.len()).find(|&t| table.row(t).is_none() && drawn(t));
+        missing.map_or(Ok(()), |t| row(t).map(|_| ()))?;
+        Ok(table.clone())
     }
 }

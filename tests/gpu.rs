@@ -3,12 +3,18 @@
 
 #[path = "gpu/bed.rs"]
 mod bed;
+#[path = "gpu/bounds.rs"]
+mod bounds;
+#[path = "gpu/chains.rs"]
+mod chains;
 #[path = "gpu/contract.rs"]
 mod contract;
 #[path = "gpu/draws.rs"]
 mod draws;
 #[path = "gpu/failures.rs"]
 mod failures;
+#[path = "gpu/likelihoods.rs"]
+mod likelihoods;
 #[path = "gpu/looped.rs"]
 mod looped;
 #[path = "gpu/losses.rs"]
@@ -62,6 +68,9 @@ fn main() -> std::process::ExitCode {
         sampling::TESTS,
         scales::TESTS,
         losses::TESTS,
+        bounds::TESTS,
+        likelihoods::TESTS,
+        chains::TESTS,
         timesteps::TESTS,
         training::TESTS,
         contract::TESTS,

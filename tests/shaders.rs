@@ -42,7 +42,8 @@ const WINDOW: [&str; 16] = [
 ];
 
 /// What follows it in `struct Params`, by the op: an offset and a stride for each tensor.
-const TENSORS: [&[&str]; 4] = [
+const TENSORS: [&[&str]; 5] = [
+    &["prediction", "learned", "x0", "in1", "gradient", "learned_gradient", "noise"],
     &["prediction", "in0", "in1", "gradient", "noise"],
     &["in0", "in1", "out0", "out1", "noise"],
     &["x", "conditional", "unconditional", "noise"],
@@ -79,7 +80,7 @@ const FINISH: [(&str, u32); 13] = [
     ("last", 32),
     ("nan", 36),
     ("team", 40),
-    ("unused", 44),
+    ("pitch", 44),
     ("numbers", 48),
 ];
 
@@ -95,7 +96,7 @@ const GATHER: [(&str, u32); 8] = [
     ("unused", 28),
 ];
 
-/// A row of the table: one `vec4<f32>`.
+/// A part of a row of the table: a `vec4<f32>`.
 const ROW_BYTES: u32 = 16;
 
 /// Distinct shaders.

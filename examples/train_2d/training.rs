@@ -101,6 +101,7 @@ impl Trainer {
             gradient: (Tensor::f32(&self.backward.prediction).stride(TILE), Of::Mean),
             losses: &self.losses,
             mean: None,
+            variance: None,
         };
         Ok(TrainingStep::new(context, schedule, &training)?)
     }

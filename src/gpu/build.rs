@@ -7,7 +7,7 @@ use super::gather;
 use super::kernel::{Drawing, Kernel};
 use super::layout::{GRAIN, Params, Span, WORKGROUP};
 use super::op::{Op, Part, SLOTS};
-use super::plan::{Dispatch, Plan};
+use super::plan::{Dispatch, Offsets, Plan};
 use super::source::{
     HEALTH_BINDING, Operand, Rows, SCALES_BINDING, SCRATCH_BINDING, SEEDS_BINDING, SLOT_BINDING, STATUS_BINDING,
     Source, TIMESTEPS_BINDING, Walk,
@@ -151,7 +151,7 @@ impl<'a> Draft<'a> {
         for (index, (window, (_, tile, workgroups))) in windows.iter().zip(plans).enumerate() {
             let pipeline = self.context.pipeline(PipelineKey { source: *source, tile });
             let group = self.bind(kernel, &pipeline.layout, source, window, (&params, index as u64 * step));
-            self.dispatches.push(Dispatch { pipeline, group, workgroups, has_offsets: true });
+            self.dispatches.push(Dispatch { pipeline, group, workgroups, offsets: Offsets::Plan });
         }
         Ok(())
     }

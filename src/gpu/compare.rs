@@ -81,6 +81,10 @@ impl Comparison {
             return;
         }
         let bound = self.bound(exact);
+        if bound.is_nan() {
+            self.mismatched += 1; // nothing could be outside of it
+            return;
+        }
         if output.is_infinite() || expected.is_infinite() {
             // Beyond the range infinity is right, and at its edge the largest number and infinity are neighbours.
             let edge = self.storage.round(exact.value.abs() + bound).is_infinite();
@@ -167,6 +171,13 @@ mod tests {
         let mut c = Comparison::new(Storage::F32);
         c.add(f32::NAN, exact(f64::NAN));
         assert!(c.passes());
+    }
+
+    #[test]
+    fn a_bound_that_is_none_is_no_pass() {
+        let mut c = Comparison::new(Storage::F32);
+        c.add(1.0, Exact { value: 1.0, magnitude: f64::NAN });
+        assert!(!c.passes());
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Every kind of kernel that a plan can ask for, so that their text can be checked without a GPU.
 
 use super::Storage;
-use super::op::{Op, SLOTS, StepVariant, loss, map, step};
+use super::op::{Op, SLOTS, StepVariant, bound, loss, map, step};
 use super::source::{Draw, Operand, Rows, Source, Walk};
 
 type Operands = [Operand; SLOTS];
@@ -28,6 +28,7 @@ pub(super) fn every_source() -> Vec<Source> {
             sources.extend(every_step(walk, rows, storages));
             if rows == Rows::Batch {
                 sources.extend(every_loss(walk, rows));
+                sources.extend(every_bound(walk, rows));
             }
         }
     }
@@ -35,6 +36,7 @@ pub(super) fn every_source() -> Vec<Source> {
         for rows in [Rows::Batch, Rows::Uniform(1024), Rows::Gathered] {
             sources.extend(every_reduction(walk, rows));
             sources.extend(every_loss(walk, rows));
+            sources.extend(every_bound(walk, rows));
         }
     }
     sources
@@ -116,6 +118,41 @@ fn every_loss(walk: Walk, rows: Rows) -> Vec<Source> {
                     Draw::PerSample { perturbed: true },
                     operands([(loss::PREDICTION, read), in0, gradient]),
                 ));
+            }
+        }
+    }
+    all
+}
+
+/// A term of the bound in each storage, clipped and not: with both gradients in place, with noise drawn and a gradient, and
+/// with neither.
+fn every_bound(walk: Walk, rows: Rows) -> Vec<Source> {
+    let mut all = Vec::new();
+    for storage in Storage::ALL {
+        let read = Operand::Bound { storage, writable: false };
+        let write = Operand::Bound { storage, writable: true };
+        let in_place = |output| Operand::InPlace { storage, output };
+        let (prediction, learned, x0) = ((bound::PREDICTION, read), (bound::LEARNED, read), (bound::X0, read));
+        let alone = operands([prediction, learned, x0, (bound::IN1, read)]);
+        let both = operands([
+            (bound::PREDICTION, in_place(bound::GRADIENT)),
+            (bound::LEARNED, in_place(bound::LEARNED_GRADIENT)),
+            x0,
+            (bound::IN1, read),
+            (bound::GRADIENT, write),
+            (bound::LEARNED_GRADIENT, write),
+        ]);
+        let kept = operands([prediction, learned, x0, (bound::LEARNED_GRADIENT, write), (bound::KEPT, write)]);
+        for clips in [false, true] {
+            let source = |draw, operands| plain(Op::Bound { clips }, walk, rows, draw, operands);
+            if walk.reduces() {
+                all.push(source(Draw::No, alone));
+            }
+            // What 16-bit samples of any size write is written by another walk.
+            if walk != Walk::LooseChunks || storage == Storage::F32 {
+                all.push(source(Draw::No, both));
+                all.push(source(Draw::Batch { perturbed: false }, kept));
+                all.push(source(Draw::PerSample { perturbed: true }, kept));
             }
         }
     }

@@ -30,7 +30,7 @@ pub(super) struct Numbers {
     pub last: u32,
     pub nan: u32,
     pub team: u32,
-    pub unused: u32,
+    pub pitch: u32,
     pub numbers: [f32; 4],
 }
 

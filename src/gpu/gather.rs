@@ -15,7 +15,7 @@ use super::context::{Context, entry, storage};
 use super::error::PlanError;
 use super::kernel::Kernel;
 use super::layout::MAX_GROUPS;
-use super::plan::Dispatch;
+use super::plan::{Dispatch, Offsets};
 use super::reduce::Words;
 use super::source::Rows;
 use super::upload::{RowBuffer, check};
@@ -159,5 +159,5 @@ fn dispatch(
             bound(4, status),
         ],
     });
-    Ok(Dispatch { pipeline, group, workgroups, has_offsets: false })
+    Ok(Dispatch { pipeline, group, workgroups, offsets: Offsets::None })
 }

@@ -3,6 +3,7 @@
 //! It knows tensors, storage types and tables of rows; it knows no schedule and no name of a prediction. The
 //! [front](crate::Diffusion) joins it with the [mathematics](crate::math).
 
+pub mod bound;
 mod build;
 pub mod compare;
 mod context;
@@ -21,6 +22,7 @@ mod reduce;
 mod source;
 pub mod step;
 mod storage;
+mod sums;
 mod tensor;
 mod timesteps;
 mod upload;
@@ -30,6 +32,7 @@ use source::{Draw, Rows};
 
 pub use crate::noise;
 
+pub use bound::{BoundInputs, BoundPlan, BoundTerms, ChainPlan, ChainTerms};
 pub use context::Context;
 pub use error::{PlanError, RecordError};
 pub use loss::{Loss, LossPlan, Of};

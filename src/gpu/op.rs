@@ -1,5 +1,8 @@
 //! The ops that kernels are made of, and the tensors that each takes.
 
+use crate::table::bound::{CUBIC, HALF_BIN, LAST_BIN, LEAST_PROBABILITY};
+use std::f64::consts::FRAC_2_PI;
+
 /// A tensor's place in an op.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Slot {
@@ -60,6 +63,11 @@ pub(crate) enum Op {
         /// 0: a parabola that turns into lines, 1: a hyperbola, 2: two lines.
         curve: u32,
     },
+    /// `shaders/bound.wgsl`.
+    Bound {
+        /// Whether clean samples are clamped.
+        clips: bool,
+    },
 }
 
 /// What a step's shader is compiled for, beside its tensors.
@@ -113,6 +121,28 @@ pub(crate) mod loss {
     ];
 }
 
+/// The slots of [`Op::Bound`].
+pub(crate) mod bound {
+    use super::{NEEDS_NOISE, Part, Slot, slot};
+
+    pub const PREDICTION: usize = 0;
+    pub const LEARNED: usize = 1;
+    pub const X0: usize = 2;
+    pub const IN1: usize = 3;
+    pub const GRADIENT: usize = 4;
+    pub const LEARNED_GRADIENT: usize = 5;
+    pub const KEPT: usize = 6;
+    pub const SLOTS: [Slot; 7] = [
+        slot("prediction", Part::Needed(4)),
+        slot("learned", Part::Needed(8)),
+        slot("x0", Part::Needed(2)),
+        slot("in1", Part::Needed(NEEDS_NOISE)),
+        slot("gradient", Part::Output),
+        slot("learned_gradient", Part::Output),
+        slot("noise", Part::Output),
+    ];
+}
+
 /// The slots of [`Op::Step`]; the first [`CLEAN`](step::CLEAN) of them are those of [`Op::Spread`] and [`Op::Digits`].
 pub(crate) mod step {
     use super::{NEEDS_NOISE, Part, Slot, slot};
@@ -151,6 +181,7 @@ pub(crate) mod step {
 
 const STEP_ROW: &str = include_str!("../../shaders/step_row.wgsl");
 const CLAMPED: &str = include_str!("../../shaders/clamped.wgsl");
+const EXPONENTIAL: &str = include_str!("../../shaders/exponential.wgsl");
 
 /// What the two halves of a reduction have in common: of a chunk, and of the chunks of a sample.
 pub(crate) mod text {
@@ -169,6 +200,7 @@ impl Op {
             Op::Step(_) => &step::SLOTS,
             Op::Spread | Op::Digits { .. } => &step::SLOTS[..step::CLEAN],
             Op::Loss { .. } => &loss::SLOTS,
+            Op::Bound { .. } => &bound::SLOTS,
         }
     }
 
@@ -177,6 +209,7 @@ impl Op {
         match self {
             Op::Map => map::IN1,
             Op::Loss { .. } => loss::IN1,
+            Op::Bound { .. } => bound::IN1,
             Op::Step(_) | Op::Spread | Op::Digits { .. } => step::NOISE,
         }
     }
@@ -189,6 +222,7 @@ impl Op {
             Op::Spread => "Spread",
             Op::Digits { .. } => "Digits",
             Op::Loss { .. } => "Loss",
+            Op::Bound { .. } => "Bound",
         }
     }
 
@@ -197,7 +231,7 @@ impl Op {
         match self {
             Op::Step(variant) => variant.scaled,
             Op::Digits { scaled } => scaled,
-            Op::Map | Op::Spread | Op::Loss { .. } => false,
+            Op::Map | Op::Spread | Op::Loss { .. } | Op::Bound { .. } => false,
         }
     }
 
@@ -205,15 +239,21 @@ impl Op {
     pub fn width(self) -> u32 {
         match self {
             Op::Map | Op::Loss { .. } => 1,
+            Op::Bound { .. } => 2,
             Op::Step(_) | Op::Spread | Op::Digits { .. } => (crate::table::STEP_WIDTH / 4) as u32,
         }
+    }
+
+    /// Whether its text takes logarithms.
+    pub fn takes_logarithms(self) -> bool {
+        matches!(self, Op::Bound { .. })
     }
 
     /// How a chunk of it is reduced.
     pub fn reduction(self) -> &'static [&'static str] {
         match self {
             Op::Spread => &[text::MOMENTS, text::TREE, text::SUM_CHUNKS],
-            Op::Loss { .. } => &[text::TOTAL, text::TREE, text::SUM_CHUNKS, text::LOSS_CHUNKS],
+            Op::Loss { .. } | Op::Bound { .. } => &[text::TOTAL, text::TREE, text::SUM_CHUNKS, text::LOSS_CHUNKS],
             Op::Digits { .. } | Op::Map | Op::Step(_) => &[],
         }
     }
@@ -236,6 +276,17 @@ impl Op {
                 let kept = has(loss::KEPT);
                 let loss = include_str!("../../shaders/loss.wgsl");
                 format!("const CURVE = {curve}u;\nconst KEPT = {kept};\n{CLAMPED}{loss}")
+            }
+            Op::Bound { clips } => {
+                let kept = has(bound::KEPT);
+                let (root, constants) = (FRAC_2_PI.sqrt(), [HALF_BIN, LAST_BIN, LEAST_PROBABILITY, CUBIC]);
+                let [half_bin, last_bin, least, cubic] = constants;
+                format!(
+                    "const CLIPS = {clips};\nconst KEPT = {kept};\nconst ROOT_2_OVER_PI = {root:e};\n\
+                     const CUBIC = {cubic:e};\nconst HALF_BIN = {half_bin:e};\nconst LAST_BIN = {last_bin:e};\n\
+                     const LEAST = {least:e};\n{CLAMPED}{EXPONENTIAL}{}",
+                    include_str!("../../shaders/bound.wgsl")
+                )
             }
             Op::Digits { .. } => [STEP_ROW, text::DIGIT, include_str!("../../shaders/digits.wgsl")].concat(),
         }

@@ -33,7 +33,7 @@ macro_rules! recordable {
     )*};
 }
 
-recordable!(super::MapPlan, super::LossPlan, super::StepPlan);
+recordable!(super::MapPlan, super::LossPlan, super::BoundPlan, super::StepPlan);
 
 /// A kernel that is ready to be recorded.
 #[derive(Debug)]
@@ -59,8 +59,28 @@ pub(super) struct Dispatch {
     pub pipeline: Arc<Pipeline>,
     pub group: wgpu::BindGroup,
     pub workgroups: [u32; 3],
-    /// Whether it looks at the keys and rows of the plan; if not, it has no dynamic offsets.
-    pub has_offsets: bool,
+    pub offsets: Offsets,
+}
+
+/// What the dynamic offsets of a dispatch choose.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Offsets {
+    /// The noise key, and the row where the batch has one.
+    Plan,
+    /// The column of the results, which is the timestep's: so many bytes from one to the next, or 0.
+    Column(u32),
+    /// Nothing: it has none.
+    None,
+}
+
+impl Dispatch {
+    /// Records it with these dynamic offsets.
+    pub fn record(&self, pass: &mut wgpu::ComputePass<'_>, offsets: &[u32]) {
+        let [x, y, z] = self.workgroups;
+        pass.set_pipeline(&self.pipeline.pipeline);
+        pass.set_bind_group(0, &self.group, offsets);
+        pass.dispatch_workgroups(x, y, z);
+    }
 }
 
 impl Plan {
@@ -68,11 +88,11 @@ impl Plan {
     pub fn record(&self, pass: &mut wgpu::ComputePass<'_>, at: At) -> Result<(), RecordError> {
         let (offsets, count) = self.offsets(at)?;
         for dispatch in &self.dispatches {
-            let [x, y, z] = dispatch.workgroups;
-            pass.set_pipeline(&dispatch.pipeline.pipeline);
-            let taken = if dispatch.has_offsets { count } else { 0 };
-            pass.set_bind_group(0, &dispatch.group, &offsets[..taken]);
-            pass.dispatch_workgroups(x, y, z);
+            match dispatch.offsets {
+                Offsets::Plan => dispatch.record(pass, &offsets[..count]),
+                Offsets::None => dispatch.record(pass, &[]),
+                Offsets::Column(bytes) => dispatch.record(pass, &[at.timestep.unwrap_or(0) * bytes]),
+            }
         }
         Ok(())
     }

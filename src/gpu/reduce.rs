@@ -15,7 +15,7 @@ use super::finish::{Finish, Numbers};
 use super::kernel::Kernel;
 use super::layout::{CHUNK, MAX_GROUPS, WORKGROUP};
 use super::op::Op;
-use super::plan::Dispatch;
+use super::plan::{Dispatch, Offsets};
 use super::upload::check;
 use super::window::Window;
 use wgpu::BufferUsages;
@@ -31,7 +31,8 @@ pub(super) struct Reduction<'a> {
     pub bytes: u64,
     /// The lowest bits of the digits that are counted, one pass each; of a sum, one 0.
     pub digits: &'static [u32],
-    /// How a pass ends, and its numbers, as far as they are the same for all passes and samples.
+    /// How a pass ends, and its numbers, as far as they are the same for all passes and samples. With a pitch of more than 1
+    /// each row of the table has a column of its own in the results.
     pub finish: Finish,
     pub numbers: Numbers,
     /// Where the results go.
@@ -147,7 +148,7 @@ impl Draft<'_> {
     }
 
     /// Adds the end of a pass.
-    fn finish(
+    pub fn finish(
         &mut self,
         finish: Finish,
         numbers: Numbers,
@@ -159,11 +160,14 @@ impl Draft<'_> {
         let groups = teams.min(MAX_GROUPS);
         let (scratch, _) = scratch.binding(self.context);
         let (output, first) = output.binding(self.context);
-        let numbers = Numbers { groups, first, team, nan: f32::NAN.to_bits(), ..numbers };
+        let pitch = numbers.pitch.max(1);
+        let numbers = Numbers { groups, first, team, pitch, nan: f32::NAN.to_bits(), ..numbers };
         let label = |role| format!("tweedie::{}::{role}", finish.name());
-        let params = self.context.buffer_with(&label("params"), BufferUsages::UNIFORM, bytemuck::bytes_of(&numbers))?;
+        let (params, stride) = self.columns(&label("params"), numbers)?;
+        let size = std::num::NonZero::new(size_of::<Numbers>() as u64);
+        let params = wgpu::BufferBinding { buffer: &params, offset: 0, size };
         let bindings = [
-            entry(0, wgpu::BufferBindingType::Uniform, false),
+            entry(0, wgpu::BufferBindingType::Uniform, true),
             entry(1, storage(true), false),
             entry(2, storage(true), false),
         ];
@@ -172,10 +176,23 @@ impl Draft<'_> {
         let group = self.context.device().create_bind_group(&wgpu::BindGroupDescriptor {
             label: Some(&label("group")),
             layout: &pipeline.layout,
-            entries: &[bound(0, params.as_entire_binding()), bound(1, scratch), bound(2, output)],
+            entries: &[bound(0, wgpu::BindingResource::Buffer(params)), bound(1, scratch), bound(2, output)],
         });
         let workgroups = [groups, teams.div_ceil(groups), 1];
-        self.dispatches.push(Dispatch { pipeline, group, workgroups, has_offsets: false });
+        self.dispatches.push(Dispatch { pipeline, group, workgroups, offsets: Offsets::Column(stride) });
         Ok(())
+    }
+
+    /// The numbers for each column of the results, and the bytes from one to the next.
+    fn columns(&self, label: &str, numbers: Numbers) -> Result<(wgpu::Buffer, u32), PlanError> {
+        let size = size_of::<Numbers>() as u32;
+        let stride = size.next_multiple_of(self.context.limits().min_uniform_buffer_offset_alignment);
+        let mut bytes = vec![0; (numbers.pitch * stride) as usize];
+        for (slot, column) in bytes.chunks_exact_mut(stride as usize).zip(0..) {
+            let numbers = Numbers { first: numbers.first + column, ..numbers };
+            slot[..size as usize].copy_from_slice(bytemuck::bytes_of(&numbers));
+        }
+        let buffer = self.context.buffer_with(label, BufferUsages::UNIFORM, &bytes)?;
+        Ok((buffer, if numbers.pitch == 1 { 0 } else { stride }))
     }
 }

@@ -236,6 +236,9 @@ impl Source {
 
     fn write_draw(&self, text: &mut String, int64: bool) {
         text.push_str(&format!("const DRAWN = {};\n", self.draw != Draw::No));
+        if self.draw != Draw::No || self.op.takes_logarithms() {
+            text.push_str(include_str!("../../shaders/log1p.wgsl"));
+        }
         if self.draw != Draw::No {
             text.push_str(if int64 { include_str!("../../shaders/product_int64.wgsl") } else { PRODUCT_WORDS });
             text.push_str(PHILOX);

@@ -18,6 +18,7 @@
 //! tables of matrices that kernels apply. Timesteps are indices from 0: the clean sample is "before timestep 0".
 
 mod beta_distribution;
+mod bound;
 mod chain;
 mod dd;
 mod draw;
@@ -38,14 +39,12 @@ pub mod sigmas;
 mod spacing;
 mod weight;
 
+pub use bound::{Bound, BoundTerm, ChainBound, ModelVariance};
 pub use draw::{Density, TimestepDensity};
 pub use edm::SigmaData;
 pub use importance::LossSecondMoment;
 pub use level::NoiseLevel;
-pub use likelihood::{
-    Bound, BoundTerm, ChainBound, Gaussian, ModelVariance, bits, discretized_gaussian_log_likelihood, normal_kl,
-    tanh_normal_cdf,
-};
+pub use likelihood::{Gaussian, bits, discretized_gaussian_log_likelihood, normal_kl, tanh_normal_cdf};
 pub use loss::{Given, Objective};
 pub use posterior::Posterior;
 pub use quantity::{Quantity, solve};

@@ -11,9 +11,11 @@
 //! A row may be a hole: no value exists at that timestep (epsilon to x0 at zero terminal SNR), and whoever applies the
 //! table must answer NaN there and never a neighbour's numbers.
 
+pub mod bound;
 pub mod loss;
 pub mod step;
 
+pub use bound::{BoundRow, Term};
 pub use loss::{Curve, LossRow, Penalty, PenaltyError};
 pub use step::{Clip, Deviation, HISTORY, STEP_WIDTH, StepRow};
 
@@ -22,10 +24,10 @@ use thiserror::Error;
 /// `out = matrix * in`, row by row: `[[m00, m01], [m10, m11]]`. Without units.
 pub type Matrix = [[f64; 2]; 2];
 
-/// What a table holds a timestep: four numbers, one `vec4` on the GPU.
-pub trait Row {
+/// What a table holds a timestep: `N` numbers, whole `vec4`s on the GPU.
+pub trait Row<const N: usize = 4> {
     /// In the order in which a kernel reads them.
-    fn numbers(&self) -> [f64; 4];
+    fn numbers(&self) -> [f64; N];
 }
 
 /// `[m00, m01, m10, m11]`.
@@ -56,7 +58,7 @@ pub enum TableError {
     },
 }
 
-impl<R: Row> Table<R> {
+impl<R> Table<R> {
     /// A table without holes.
     pub fn new(rows: impl IntoIterator<Item = R>) -> Self {
         Self::with_holes(rows.into_iter().map(Some))
@@ -97,19 +99,28 @@ impl<R: Row> Table<R> {
         self.rows.iter().position(Option::is_none)
     }
 
+    /// The same with every row changed; holes stay holes.
+    #[must_use]
+    pub fn map<S>(&self, change: impl Fn(&R) -> S) -> Table<S> {
+        Table::with_holes(self.rows.iter().map(|row| row.as_ref().map(&change)))
+    }
+
     /// The [numbers](Row::numbers) of every row, rounded once to f32; holes stay holes.
     ///
     /// A coefficient below f32's range rounds to a subnormal or to zero.
     ///
     /// # Errors
     /// [`TableError::NotFinite`] for the first coefficient that f32 cannot hold.
-    pub fn rounded(&self) -> Result<Vec<Option<[f32; 4]>>, TableError> {
+    pub fn rounded<const N: usize>(&self) -> Result<Vec<Option<[f32; N]>>, TableError>
+    where
+        R: Row<N>,
+    {
         let round = |(index, row): (usize, &Option<R>)| row.as_ref().map(|row| rounded_row(index, row)).transpose();
         self.rows.iter().enumerate().map(round).collect()
     }
 }
 
-fn rounded_row(index: usize, row: &impl Row) -> Result<[f32; 4], TableError> {
+fn rounded_row<const N: usize>(index: usize, row: &impl Row<N>) -> Result<[f32; N], TableError> {
     let row = row.numbers();
     let unfit = row.into_iter().find(|value| !(*value as f32).is_finite());
     match unfit {
@@ -132,6 +143,8 @@ mod tests {
         assert_eq!((table.len(), table.is_empty(), table.first_hole()), (2, false, Some(1)));
         assert_eq!((table.row(0), table.row(1), table.row(2)), (Some(&ROW), None, None));
         assert_eq!(table.rows().len(), 2);
+        let doubled = table.map(|row| row.map(|outputs| outputs.map(|c| 2.0 * c)));
+        assert_eq!(doubled.rows(), [Some([[2.0, 4.0], [6.0, 0.2]]), None]);
     }
 
     #[test]

@@ -17,6 +17,7 @@ pub const TESTS: &[crate::Test] = &[
     ("losses::in_place_and_alone", in_place_and_alone),
     ("losses::torch_to_one_part_in_a_million", torch_to_one_part_in_a_million),
     ("losses::three_million_elements", three_million_elements),
+    ("losses::mean_of_a_million_samples", mean_of_a_million_samples),
     ("losses::bit_identical_in_every_run_and_batch", bit_identical_in_every_run_and_batch),
     ("losses::many_samples", many_samples),
     ("losses::windows_of_a_small_binding_limit", windows_of_a_small_binding_limit),
@@ -349,6 +350,40 @@ fn three_million_elements(bed: &Bed) {
     }
     println!("losses of a million elements: worst relative error {worst:.1e}");
 }
+
+/// Samples that all cost the same, so that a running sum would round the same way again and again; in order of their number.
+fn mean_of_a_million_samples(bed: &Bed) {
+    let batch = 1 << 20;
+    let values = vec![0.1f32; batch as usize];
+    let p = bed.gpu.upload("p", bytemuck::cast_slice(&values));
+    let results = bed.gpu.buffer("results", 4 * u64::from(batch) + 4);
+    for value in [0.1f32, 0.3, 0.7] {
+        let table = Table::new([LossRow { prediction: f64::from(value), inputs: [0.0; 2], weight: 1.0 }]);
+        let loss = Loss {
+            table: &table,
+            penalty: Penalty::L1,
+            shape: Shape::new(batch, 1),
+            timesteps: Timesteps::Batch,
+            prediction: Tensor::f32(&p),
+            in0: None,
+            in1: None,
+            seeds: None,
+            losses: (&results, 4),
+            mean: Some((&results, 0)),
+            gradient: None,
+        };
+        let plan = LossPlan::new(&bed.context, &loss).expect("plan");
+        bed.gpu.submit(|encoder| plan.encode(encoder, At::timestep(0))).expect("device").expect("recording");
+        let found = Storage::F32.decode(&bed.read(&results));
+        let error = (f64::from(found[0]) / f64::from(found[1]) - 1.0).abs();
+        println!("mean of a million losses of {}: relative error {error:.1e}", found[1]);
+        assert!(error <= MEAN, "{} is the mean of {}", found[0], found[1]);
+    }
+}
+
+/// Of a mean: a rounding for each doubling of the samples, half an ULP each, of which most cancel; a sum of a million in a
+/// row would be off by up to a thousand.
+const MEAN: f64 = 4.0 / (1u64 << 24) as f64;
 
 fn bits(values: &[f32]) -> Vec<u32> {
     values.iter().map(|x| x.to_bits()).collect()

@@ -1,17 +1,19 @@
 //! The training step end to end, without a network: against the f64 twins, and however its batch is split.
 
 use crate::bed::Bed;
+use tweedie::gpu::bound;
 use tweedie::gpu::compare::{Comparison, Exact};
 use tweedie::gpu::loss::{Batch, ROUNDINGS, reference};
 use tweedie::gpu::{NoiseKey, Of, Shape, Storage, Tensor};
-use tweedie::math::{Given, Objective, Schedule, TimestepDensity, Weight};
+use tweedie::math::{Bound, Given, ModelVariance, Objective, Schedule, TimestepDensity, Weight};
 use tweedie::noise::Perturbation;
 use tweedie::table::Penalty;
-use tweedie::{Error, Quantity, Times, Training, TrainingStep};
+use tweedie::{Error, LearnedVariance, Quantity, Times, Training, TrainingStep};
 
 pub const TESTS: &[crate::Test] = &[
     ("training::a_step_is_what_the_twins_say", a_step_is_what_the_twins_say),
     ("training::a_batch_may_be_split_in_any_way", a_batch_may_be_split_in_any_way),
+    ("training::a_learned_variance_has_the_bounds_gradient", a_learned_variance_has_the_bounds_gradient),
     ("training::errors_name_what_was_found", errors_name_what_was_found),
 ];
 
@@ -26,13 +28,21 @@ struct Outcome {
     losses: Vec<f32>,
     mean: f32,
     gradient: Vec<f32>,
+    /// Of a learned variance; zeros without one.
+    terms: Vec<f32>,
+    of_learned: Vec<f32>,
 }
 
+/// What the term of a learned variance is multiplied with.
+const FACTOR: f64 = 0.75;
+
+#[derive(Clone)]
 struct Setting {
     schedule: Schedule,
     objective: Objective,
     density: TimestepDensity,
     perturbed: Option<(Perturbation, u32)>,
+    variance: Option<ModelVariance>,
 }
 
 impl Setting {
@@ -40,7 +50,7 @@ impl Setting {
         let schedule = Schedule::cosine(1000).expect("schedule");
         let objective = Objective::of(Quantity::V).weighted(Weight::MinSnr { gamma: 5.0 });
         let density = TimestepDensity::uniform(1000).expect("density");
-        Self { schedule, objective, density, perturbed: None }
+        Self { schedule, objective, density, perturbed: None, variance: None }
     }
 
     /// The samples from `first` on of a batch of `whole`.
@@ -55,6 +65,9 @@ impl Setting {
         let [x_t, gradient] = ["x_t", "gradient"].map(|label| bed.gpu.buffer(label, shape.total() * 4));
         let [timesteps, losses] = ["timesteps", "losses"].map(|label| bed.gpu.buffer(label, u64::from(batch) * 4));
         let mean = bed.gpu.buffer("mean", 4);
+        let learned = bed.gpu.upload("learned", bytemuck::cast_slice(&numbers(2)));
+        let (of_learned, terms) =
+            (bed.gpu.buffer("gradient", shape.total() * 4), bed.gpu.buffer("terms", losses.size()));
         let training = Training {
             objective: &self.objective,
             penalty: Penalty::MSE,
@@ -70,6 +83,13 @@ impl Setting {
             gradient: (Tensor::f32(&gradient), Of::Sum),
             losses: &losses,
             mean: Some(&mean),
+            variance: self.variance.map(|variance| LearnedVariance {
+                variance,
+                factor: FACTOR,
+                learned: Tensor::f32(&learned),
+                gradient: Tensor::f32(&of_learned),
+                terms: &terms,
+            }),
         };
         let plan = TrainingStep::new(&bed.context, &self.schedule, &training)?;
         let record = |encoder: &mut wgpu::CommandEncoder| {
@@ -85,6 +105,8 @@ impl Setting {
             losses: floats(&losses),
             mean: floats(&mean)[0],
             gradient: floats(&gradient),
+            terms: floats(&terms),
+            of_learned: floats(&of_learned),
         })
     }
 }
@@ -143,8 +165,49 @@ fn a_step_is_what_the_twins_say(bed: &Bed) {
     }
 }
 
+/// The hybrid loss: the bound's term at the noisy sample that the network saw, with a gradient for the second output alone.
+fn a_learned_variance_has_the_bounds_gradient(bed: &Bed) {
+    for predicts in [Quantity::V, Quantity::Epsilon] {
+        let plain = Setting { objective: Objective::of(predicts), ..Setting::plain() };
+        let perturbed = Some((Perturbation { offset: 0.0, input: 0.5 }, 35));
+        for plain in [Setting { perturbed, ..plain.clone() }, plain] {
+            let setting = Setting { variance: Some(ModelVariance::LearnedRange), ..plain.clone() };
+            let found = setting.run(bed, 0, 6, 6, 1).expect("a step");
+            let without = plain.run(bed, 0, 6, 6, 1).expect("a step");
+            assert_eq!((&found.losses, &found.gradient), (&without.losses, &without.gradient), "the loss is its own");
+            let normals = |stream| -> Vec<f64> {
+                let normals = NoiseKey::seed(1).stream(stream).reference(6, ELEMENTS as usize);
+                normals.iter().map(|&x| f64::from(x as f32)).collect()
+            };
+            let [x0, prediction, learned] = [0, 1, 2].map(normals);
+            let x_t: Vec<f64> = found.x_t.iter().map(|&x| f64::from(x)).collect();
+            let model = Bound::new(&setting.schedule, predicts, ModelVariance::LearnedRange, None).expect("a bound");
+            // By the noisy sample that was written, not by the noise that is drawn again.
+            let table = model.table(Given::Target).expect("rows").map(|row| row.times(FACTOR));
+            let (timesteps, elements) = (&found.timesteps[..], ELEMENTS as usize);
+            let [prediction, learned, x0, in1] = [&prediction, &learned, &x0, &x_t].map(|values| &values[..]);
+            let batch = bound::Batch { timesteps, elements, prediction, learned, x0, in1 };
+            let exact = bound::reference(&table, None, &batch, Of::Sum);
+            for (name, found, exact) in
+                [("terms", &found.terms, &exact.samples), ("gradient", &found.of_learned, &exact.learned_gradient)]
+            {
+                let widened = |e: &Exact| Exact { magnitude: bound::ROUNDINGS * e.magnitude, ..*e };
+                let mut comparison = Comparison::new(Storage::F32);
+                comparison.add_all(found, &exact.iter().map(widened).collect::<Vec<_>>());
+                assert!(comparison.passes(), "{predicts} {name}: {comparison}");
+                let mut wrong = Comparison::new(Storage::F32);
+                let off = |e: &Exact| Exact { value: 1.01 * e.value, ..widened(e) };
+                wrong.add_all(found, &exact.iter().map(off).collect::<Vec<_>>());
+                assert!(!wrong.passes(), "{predicts} {name} would pass with a wrong factor: {wrong}");
+            }
+        }
+    }
+}
+
 fn a_batch_may_be_split_in_any_way(bed: &Bed) {
-    let setting = Setting { perturbed: Some((Perturbation { offset: 0.1, input: 0.1 }, 35)), ..Setting::plain() };
+    let variance = Some(ModelVariance::Learned);
+    let setting =
+        Setting { variance, perturbed: Some((Perturbation { offset: 0.1, input: 0.1 }, 35)), ..Setting::plain() };
     let whole = setting.run(bed, 0, 42, 42, 1).expect("a step");
     for ranks in [2, 3, 7] {
         let each = 42 / ranks;
@@ -157,6 +220,8 @@ fn a_batch_may_be_split_in_any_way(bed: &Bed) {
         assert_eq!(joined(|part| &part.x_t), whole.x_t, "{ranks} ranks");
         assert_eq!(joined(|part| &part.losses), whole.losses, "{ranks} ranks");
         assert_eq!(joined(|part| &part.gradient), whole.gradient, "{ranks} ranks");
+        assert_eq!(joined(|part| &part.terms), whole.terms, "{ranks} ranks");
+        assert_eq!(joined(|part| &part.of_learned), whole.of_learned, "{ranks} ranks");
     }
     assert_eq!(setting.run(bed, 0, 42, 42, 1).expect("a step"), whole, "and again");
     assert_ne!(setting.run(bed, 0, 42, 42, 2).expect("a step"), whole, "another step is another draw");
@@ -177,6 +242,9 @@ fn errors_name_what_was_found(bed: &Bed) {
     probabilities[999] = 0.0;
     let density = TimestepDensity::from_probabilities(&probabilities).expect("density");
     assert!(Setting { density, ..undefined }.run(bed, 0, 2, 2, 0).is_ok());
+    let fixed = Setting { variance: Some(ModelVariance::FixedLarge), ..Setting::plain() };
+    let error = fixed.run(bed, 0, 2, 2, 0).expect_err("nothing to learn");
+    assert_eq!(error.to_string(), "expected a variance that is learned, found FixedLarge");
     let error = Setting::plain().run(bed, 0, 2, 2, 3).expect_err("three steps");
     assert!(matches!(error, Error::Record(_)), "{error}");
 }

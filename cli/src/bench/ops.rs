@@ -2,10 +2,11 @@
 
 use super::batch::Set;
 use tweedie::gpu::{
-    Context, Drawn, Loss, LossPlan, Noise, NoiseKey, Of, Recordable, Rules, Second, Step, StepPlan, Timesteps,
+    BoundInputs, BoundPlan, BoundTerms, Context, Drawn, Loss, LossPlan, Noise, NoiseKey, Of, Recordable, Rules, Second,
+    Step, StepPlan, Timesteps,
 };
 use tweedie::math::sampler::{Ddpm, Denoiser, Estimate, FirstOrder, Grid, Sampler, Solver, Variance};
-use tweedie::math::{Given, NoiseLevel, Objective, Weight};
+use tweedie::math::{Bound, Given, ModelVariance, NoiseLevel, Objective, Weight};
 use tweedie::table::{Clip, Penalty, StepRow};
 use tweedie::{Conversion, Diffusion, Error, Holes, Noising, Quantity};
 
@@ -26,7 +27,7 @@ pub struct Op {
 }
 
 /// Every op.
-pub const OPS: [Op; 9] = [
+pub const OPS: [Op; 11] = [
     Op { name: "noise", reads: 2, writes: 1, plan: |d, c, s| noising(d, c, s, given(s), None) },
     Op { name: "noise_target_v", reads: 2, writes: 2, plan: |d, c, s| noising(d, c, s, given(s), Some(Quantity::V)) },
     Op {
@@ -62,6 +63,8 @@ pub const OPS: [Op; 9] = [
     },
     Op { name: "loss_grad_v", reads: 3, writes: 1, plan: |d, c, s| loss(d, c, s, Second::Given(s.input(2))) },
     Op { name: "draw_loss_grad_v", reads: 2, writes: 1, plan: |d, c, s| loss(d, c, s, drawn()) },
+    Op { name: "vlb_grad_eps", reads: 3, writes: 1, plan: |d, c, s| bound(d, c, s, Second::Given(s.input(2))) },
+    Op { name: "draw_vlb_grad_eps", reads: 2, writes: 1, plan: |d, c, s| bound(d, c, s, drawn()) },
 ];
 
 fn given(set: &Set) -> Second<'_> {
@@ -156,6 +159,33 @@ fn loss(diffusion: &Diffusion, context: &Context, set: &Set, epsilon: Second<'_>
         gradient: Some((set.output(0), Of::Mean)),
     };
     Ok(Box::new(LossPlan::new(context, &loss)?))
+}
+
+/// The variational bound of an epsilon prediction with a learned variance, each sample's, and the gradient of the batch's mean
+/// with respect to the second output: the second half of a hybrid loss. At the timesteps of a set, which are above 0, the
+/// clean sample cancels and is not read, so any tensor may stand for it.
+fn bound(diffusion: &Diffusion, context: &Context, set: &Set, epsilon: Second<'_>) -> Planned {
+    let bound = Bound::new(diffusion.schedule(), Quantity::Epsilon, ModelVariance::LearnedRange, None)?;
+    let inputs = BoundInputs {
+        table: &bound.table(Given::Pair)?,
+        clip: None,
+        shape: set.shape,
+        prediction: set.input(0),
+        learned: Some(set.input(1)),
+        x0: set.input(0),
+        in1: Some(epsilon),
+        seeds: None,
+    };
+    let bound = BoundTerms {
+        inputs,
+        timesteps: Timesteps::per_sample(&set.timesteps),
+        terms: (&set.losses, 0),
+        mean: None,
+        gradient: None,
+        learned_gradient: Some(set.output(0)),
+        of: Of::Mean,
+    };
+    Ok(Box::new(BoundPlan::new(context, &bound)?))
 }
 
 impl Op {

@@ -14,18 +14,17 @@
 mod reference;
 
 pub use reference::{Batch, Losses, reference};
+pub(super) use reference::{mean, scaled};
 
-use super::build::Draft;
 use super::context::Context;
 use super::error::{PlanError, RecordError};
-use super::finish::{Finish, Numbers};
 use super::kernel::{Drawing, Kernel};
 use super::map::{At, Second, Timesteps};
 use super::noise::NoiseKey;
 use super::op::{Op, SLOTS, loss as slots};
 use super::plan::Plan;
-use super::reduce::{Reduction, Words, chunks};
-use super::{Shape, Storage, Tensor};
+use super::sums::Sums;
+use super::{Shape, Tensor};
 use crate::table::{Curve, LossRow, Penalty, Table};
 
 /// What the gradient is of.
@@ -36,6 +35,16 @@ pub enum Of {
     Sum,
     /// The mean of the samples' losses: the gradient of the sum over the number of samples.
     Mean,
+}
+
+impl Of {
+    /// What the gradient is multiplied with beside the weight: 1, or 1 over the samples.
+    pub(super) fn share(self, shape: Shape) -> f64 {
+        match self {
+            Of::Sum => 1.0,
+            Of::Mean => 1.0 / f64::from(shape.batch.max(1)),
+        }
+    }
 }
 
 /// What a loss or a gradient may be off by, in units of the bound of a [`Comparison`](super::compare::Comparison), which
@@ -88,21 +97,16 @@ impl LossPlan {
     /// # Errors
     /// [`PlanError`] says what is rejected.
     pub fn new(context: &Context, loss: &Loss<'_>) -> Result<Self, PlanError> {
+        loss.check()?;
         let table = loss.scaled();
         let rows = table.rounded()?;
-        let kernel = loss.kernel(&rows);
-        kernel.check()?;
-        loss.check(&kernel)?;
-        let plan = Draft::plan(context, &kernel, |draft| {
-            if draft.writes_while_reducing(&kernel) {
-                return draft.reduce(&loss.reduction(kernel.clone()));
-            }
-            let mut reduced = kernel.clone();
-            [slots::GRADIENT, slots::KEPT].into_iter().for_each(|slot| reduced.tensors[slot] = None);
-            draft.reduce(&loss.reduction(reduced))?;
-            draft.stream(&kernel)
-        });
-        Ok(Self { plan: plan? })
+        let sums = Sums {
+            kernel: loss.kernel(&rows),
+            factor: 1.0 / loss.share(),
+            samples: ("losses", loss.losses),
+            mean: loss.mean,
+        };
+        Ok(Self { plan: sums.plan(context)? })
     }
 
     /// Records the loss into the caller's pass. Sets the pipeline and bind group 0. No heap allocation, no upload, no submit.
@@ -141,19 +145,14 @@ impl LossPlan {
 }
 
 impl<'a> Loss<'a> {
-    /// What the gradient is multiplied with beside the weight: 1, or 1 over the samples.
     fn share(&self) -> f64 {
-        match self.gradient {
-            Some((_, Of::Mean)) => 1.0 / f64::from(self.shape.batch.max(1)),
-            _ => 1.0,
-        }
+        self.gradient.map_or(1.0, |(_, of)| of.share(self.shape))
     }
 
     /// The rows with all that multiplies the gradient in their weight, so that it is rounded once.
     fn scaled(&self) -> Table<LossRow> {
         let factor = self.penalty.scale() * self.share() / f64::from(self.shape.elements.max(1));
-        let scale = |row: &LossRow| LossRow { weight: row.weight * factor, ..*row };
-        Table::with_holes(self.table.rows().iter().map(|row| row.as_ref().map(scale)))
+        self.table.map(|row| LossRow { weight: row.weight * factor, ..*row })
     }
 
     fn kernel<'b>(&self, rows: &'b [Option<[f32; 4]>]) -> Kernel<'b>
@@ -186,44 +185,16 @@ impl<'a> Loss<'a> {
         }
     }
 
-    fn check(&self, kernel: &Kernel<'_>) -> Result<(), PlanError> {
+    fn check(&self) -> Result<(), PlanError> {
         let looked_at = |input: usize| {
             let looks = |row: &Option<LossRow>| row.is_some_and(|row| row.inputs[input] != 0.0);
             self.table.rows().iter().position(looks)
         };
         let missing = [("in0", 0, self.in0.is_none()), ("in1", 1, self.in1.is_none())];
-        for (what, input, absent) in missing {
-            if let Some(row) = looked_at(input).filter(|_| absent) {
-                return Err(PlanError::Missing { what, row });
-            }
-        }
-        let (one, all) = (Shape::new(1, 1), Shape::new(self.shape.batch, 1));
-        let losses = Tensor::f32(self.losses.0).at(self.losses.1);
-        kernel.check_apart("losses", &losses, all)?;
-        let Some((buffer, offset)) = self.mean else { return Ok(()) };
-        let mean = Tensor::f32(buffer).at(offset);
-        kernel.check_apart("mean", &mean, one)?;
-        let inside = losses.bytes(all).contains(&offset);
-        if mean.buffer == losses.buffer && inside {
-            return Err(PlanError::Overlap { output: "mean", other: "losses" });
-        }
-        Ok(())
-    }
-
-    fn reduction<'b>(&self, kernel: Kernel<'b>) -> Reduction<'b>
-    where
-        'a: 'b,
-    {
-        let parts = chunks(self.shape.elements);
-        let words = |(buffer, offset), count: u32| Words { buffer, offset, bytes: 4 * u64::from(count) };
-        Reduction {
-            kernel,
-            bytes: Storage::F32.bytes() * u64::from(parts),
-            digits: &[0],
-            finish: Finish::Total,
-            numbers: Numbers { parts, numbers: [(1.0 / self.share()) as f32, 0.0, 0.0, 0.0], ..Numbers::default() },
-            output: words(self.losses, self.shape.batch),
-            mean: self.mean.map(|mean| words(mean, 1)),
+        let mut missing = missing.into_iter().filter(|(.., absent)| *absent);
+        match missing.find_map(|(what, input, _)| Some((what, looked_at(input)?))) {
+            Some((what, row)) => Err(PlanError::Missing { what, row }),
+            None => Ok(()),
         }
     }
 }

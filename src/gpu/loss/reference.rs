@@ -85,11 +85,11 @@ fn error(row: &LossRow, Batch { prediction, inputs, .. }: &Batch<'_>, i: usize) 
     })
 }
 
-fn scaled(x: Exact, factor: f64) -> Exact {
+pub(in crate::gpu) fn scaled(x: Exact, factor: f64) -> Exact {
     Exact { value: factor * x.value, magnitude: factor.abs() * x.magnitude }
 }
 
-fn mean(values: &[Exact]) -> Exact {
+pub(in crate::gpu) fn mean(values: &[Exact]) -> Exact {
     scaled(sum(values), 1.0 / values.len() as f64)
 }
 

@@ -1,5 +1,6 @@
 //! `tweedie verify`: every op on an adapter against the f64 reference.
 
+mod bounds;
 mod losses;
 mod maps;
 mod steps;
@@ -14,13 +15,13 @@ use serde_json::json;
 use tweedie::gpu::NoiseKey;
 use tweedie::gpu::compare::Comparison;
 use tweedie::headless::describe;
-use tweedie::table::{Row, Table};
+use tweedie::table::Table;
 use tweedie::{Schedule, Shape, Storage};
 
 /// Check every op on an adapter against the f64 reference
 ///
 /// All ops, quantities, storage types and a spread of shapes, at the timesteps that matter (0, 1, T/2, T-2, T-1), with
-/// noise given and drawn; losses of every shape, with their gradients; and loops of every kind of solver, each step by
+/// noise given and drawn; losses of every shape and terms of the variational bound, with their gradients; and loops of every kind of solver, each step by
 /// itself. Errors are shown as a fraction of their bound (at most 1 passes) and in units of the last place
 /// (ULP) of the storage. Without schedule options, three schedules are checked: linear, cosine, and Stable Diffusion's
 /// with zero terminal SNR. Exits with 1 when something is out of its bound.
@@ -64,7 +65,7 @@ fn wide(values: &[f32]) -> Vec<f64> {
 }
 
 /// A table whose row at T/2 is scaled by 1.01.
-fn spoilt_at_the_middle<R: Row + Copy>(table: &Table<R>, scale: impl Fn(R, f64) -> R) -> Table<R> {
+fn spoilt_at_the_middle<R: Copy>(table: &Table<R>, scale: impl Fn(R, f64) -> R) -> Table<R> {
     let middle = table.len() / 2;
     let rows = table.rows().iter().enumerate();
     Table::with_holes(rows.map(|(t, row)| row.map(|row| if t == middle { scale(row, 1.01) } else { row })))
@@ -87,13 +88,17 @@ impl Verify {
         }
         let mut ops = Vec::new();
         for (name, schedule) in &schedules {
-            ops.push((name, schedule.len(), maps::ops(schedule), losses::ops(schedule)?, steps::loops(schedule)?));
+            let bounds = bounds::ops(schedule)?;
+            let (losses, loops) = (losses::ops(schedule)?, steps::loops(schedule)?);
+            ops.push((name, schedule.len(), maps::ops(schedule), losses, bounds, loops));
         }
-        let per_storage = ops.iter().map(|(.., maps, losses, loops)| maps.len() + losses.len() + loops.len());
-        let total = per_storage.sum::<usize>() * storages.len();
+        let count = |(.., maps, losses, bounds, loops): &(_, _, Vec<_>, Vec<_>, Vec<_>, Vec<_>)| {
+            maps.len() + losses.len() + bounds.len() + loops.len()
+        };
+        let total = ops.iter().map(count).sum::<usize>() * storages.len();
         let mut progress = Progress::new("verifying", total as u64);
         let mut findings = Vec::new();
-        for (name, timesteps, maps, losses, loops) in &ops {
+        for (name, timesteps, maps, losses, bounds, loops) in &ops {
             for &storage in &storages {
                 adapter.storage = storage;
                 let mut found = |finding: Finding| {
@@ -105,6 +110,9 @@ impl Verify {
                 }
                 for op in losses {
                     found(losses::check(&adapter, *timesteps, op, self.wrong_coefficient)?);
+                }
+                for op in bounds {
+                    found(bounds::check(&adapter, *timesteps, op, self.wrong_coefficient)?);
                 }
                 for sampling in loops {
                     found(steps::check(&adapter, sampling, self.wrong_coefficient)?);

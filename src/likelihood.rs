@@ -1,0 +1,183 @@
+//! The front for evaluation: bits per dimension of a model, over a whole chain.
+
+use crate::Error;
+use crate::gpu::{
+    At, BoundInputs, ChainPlan, ChainTerms, Context, Drawn, Map, MapPlan, NoiseKey, RecordError, Second, Shape, Tensor,
+    Timesteps,
+};
+use crate::math::{Bound, Given, Quantity};
+
+/// What a [`LikelihoodLoop`] is made of.
+#[derive(Clone, Copy, Debug)]
+pub struct Likelihood<'a> {
+    /// The bound of the model: its schedule, what it predicts, its variance and its clip.
+    pub bound: &'a Bound,
+    /// The batch.
+    pub shape: Shape,
+    /// Seed, stream and first sample of the noise: that of timestep `t` is drawn from stream `key.stream + t`.
+    pub key: NoiseKey,
+    /// The clean samples whose likelihood is asked for.
+    pub x0: Tensor<'a>,
+    /// The noisy sample, which the network reads.
+    pub x_t: Tensor<'a>,
+    /// The network's output.
+    pub prediction: Tensor<'a>,
+    /// Its second output, if the variance is learned.
+    pub learned: Option<Tensor<'a>>,
+    /// Where the bits per dimension of each sample go, an `f32` each.
+    pub total: &'a wgpu::Buffer,
+    /// Whether the errors of x0 are kept too: one more pass a timestep.
+    pub x0_mse: bool,
+}
+
+/// The variational bound of a batch, timestep after timestep around a network: bits per dimension (`calc_bpd_loop` of
+/// guided-diffusion).
+///
+/// Before the network stands one dispatch, after it one pass over the tensors and a small dispatch. Nothing is read back
+/// between timesteps, and they may be recorded in any order, into as many encoders as is convenient: the terms are added up in
+/// a fixed order in the end. A timestep that was left out makes the sum NaN.
+///
+/// ```
+/// use tweedie::gpu::NoiseKey;
+/// use tweedie::math::{Bound, ModelVariance};
+/// use tweedie::{Context, Likelihood, LikelihoodLoop, Quantity, Schedule, Shape, Tensor, wgpu};
+///
+/// # fn run(context: &Context, device: &wgpu::Device, queue: &wgpu::Queue, [x0, x_t, prediction, learned, total]: [&wgpu::Buffer; 5],
+/// #        network: impl Fn(&mut wgpu::ComputePass<'_>, u32)) -> Result<(), tweedie::Error> {
+/// let schedule = Schedule::linear(1000, 1e-4, 0.02)?;
+/// let bound = Bound::new(&schedule, Quantity::Epsilon, ModelVariance::LearnedRange, Some(1.0))?;
+/// let bits = LikelihoodLoop::new(context, &Likelihood {
+///     bound: &bound,
+///     shape: Shape::new(16, 3 * 32 * 32),
+///     key: NoiseKey::seed(42),
+///     x0: Tensor::f32(x0),
+///     x_t: Tensor::f32(x_t),
+///     prediction: Tensor::f32(prediction),
+///     learned: Some(Tensor::f32(learned)),
+///     total,
+///     x0_mse: false,
+/// })?;
+///
+/// for timesteps in (0..bits.timesteps()).collect::<Vec<_>>().chunks(50) {
+///     let mut encoder = device.create_command_encoder(&Default::default());
+///     let mut pass = encoder.begin_compute_pass(&Default::default());
+///     if timesteps[0] == 0 {
+///         bits.record_start(&mut pass)?;      // the prior
+///     }
+///     for &t in timesteps {
+///         bits.record_before(&mut pass, t)?;  // x_t
+///         network(&mut pass, t);              // prediction and learned
+///         bits.record_after(&mut pass, t)?;   // the term of this timestep
+///     }
+///     if timesteps.last() == Some(&999) {
+///         bits.record_end(&mut pass);         // total, one f32 a sample
+///     }
+///     drop(pass);
+///     queue.submit([encoder.finish()]);
+/// }
+/// # Ok(()) }
+/// ```
+#[derive(Debug)]
+pub struct LikelihoodLoop {
+    timesteps: u32,
+    noising: MapPlan,
+    bits: ChainPlan,
+    x0_mse: Option<ChainPlan>,
+}
+
+impl LikelihoodLoop {
+    /// Makes the plans.
+    ///
+    /// # Errors
+    /// [`Error::Bound`] where the prediction does not determine x0, as epsilon does not at zero terminal SNR; [`Error::Plan`]
+    /// for tensors that do not fit, or a second output that is missing.
+    pub fn new(context: &Context, likelihood: &Likelihood<'_>) -> Result<Self, Error> {
+        let Likelihood { bound, shape, key, x0, x_t, prediction, learned, total, x0_mse } = *likelihood;
+        let timesteps = bound.schedule().len() as u32;
+        let noise = Second::Drawn(Drawn::new(key).steps(timesteps));
+        let noising = Map {
+            table: &bound.schedule().rows_of(Quantity::Xt, None)?,
+            shape,
+            timesteps: Timesteps::Batch,
+            in0: Some(x0),
+            in1: noise,
+            out0: x_t,
+            out1: None,
+        };
+        let table = bound.chain_table(Given::Pair)?;
+        let (clip, in1, seeds) = (bound.clip(), Some(noise), None);
+        let inputs = BoundInputs { table: &table, clip, shape, prediction, learned, x0, in1, seeds };
+        let bits = ChainPlan::new(context, &ChainTerms { inputs, total: Some((total, 0)) })?;
+        let errors = || {
+            let table = bound.x0_mse_table(Given::Pair)?;
+            let inputs = BoundInputs { table: &table, ..inputs };
+            Ok::<_, Error>(ChainPlan::new(context, &ChainTerms { inputs, total: None })?)
+        };
+        let x0_mse = x0_mse.then(errors).transpose()?;
+        Ok(Self { timesteps, noising: MapPlan::new(context, &noising)?, bits, x0_mse })
+    }
+
+    /// How many timesteps there are.
+    pub fn timesteps(&self) -> u32 {
+        self.timesteps
+    }
+
+    /// Records the beginning into the caller's pass: no term is known but the prior.
+    ///
+    /// # Errors
+    /// None of those of [`RecordError`] can occur.
+    pub fn record_start(&self, pass: &mut wgpu::ComputePass<'_>) -> Result<(), RecordError> {
+        self.bits.record_start(pass);
+        self.x0_mse.iter().for_each(|errors| errors.record_start(pass));
+        self.bits.record(pass, At::timestep(self.timesteps))
+    }
+
+    /// Records what comes before the network at a timestep: `x_t`.
+    ///
+    /// # Errors
+    /// [`RecordError`] for a timestep out of range; then nothing has been recorded.
+    pub fn record_before(&self, pass: &mut wgpu::ComputePass<'_>, timestep: u32) -> Result<(), RecordError> {
+        self.noising.record(pass, At::timestep(timestep).step(timestep))
+    }
+
+    /// Records what comes after it: the term of this timestep.
+    ///
+    /// # Errors
+    /// [`RecordError`] for a timestep out of range; then nothing has been recorded.
+    pub fn record_after(&self, pass: &mut wgpu::ComputePass<'_>, timestep: u32) -> Result<(), RecordError> {
+        let at = At::timestep(timestep).step(timestep);
+        self.bits.record(pass, at)?;
+        self.x0_mse.as_ref().map_or(Ok(()), |errors| errors.record(pass, at))
+    }
+
+    /// Records the end: bits per dimension of each sample.
+    pub fn record_end(&self, pass: &mut wgpu::ComputePass<'_>) {
+        self.bits.record_total(pass);
+    }
+
+    /// The terms in bits per dimension, `[batch][timesteps + 1]` of `f32`: those of the timesteps, 0 first, then the prior. The
+    /// caller's encoder may copy it.
+    pub fn terms(&self) -> &wgpu::Buffer {
+        self.bits.terms()
+    }
+
+    /// The mean squared error of the clean sample that the prediction implies, clipped as the bound says, `[batch][timesteps]`
+    /// of `f32`, if it is kept. Epsilon's is that times the [signal-to-noise ratio](crate::Schedule::snr) of the timestep.
+    pub fn x0_mse(&self) -> Option<&wgpu::Buffer> {
+        self.x0_mse.as_ref().map(ChainPlan::terms)
+    }
+
+    /// Draws other noise in what is submitted from now on, for the next batch: timestep `t` from stream `key.stream + t`.
+    ///
+    /// # Errors
+    /// None of those of [`RecordError`] can occur.
+    pub fn set_key(&self, queue: &wgpu::Queue, key: NoiseKey) -> Result<(), RecordError> {
+        for t in 0..self.timesteps {
+            let of_step = key.stream(key.stream.wrapping_add(t));
+            self.noising.set_key(queue, t, of_step)?;
+            self.bits.set_key(queue, t, of_step)?;
+            self.x0_mse.as_ref().map_or(Ok(()), |errors| errors.set_key(queue, t, of_step))?;
+        }
+        Ok(())
+    }
+}

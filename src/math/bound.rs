@@ -1,0 +1,308 @@
+//! The variational bound: what a diffusion model says about the probability of data.
+//!
+//! **Theory.** The negative log likelihood of `x0` is at most a sum with one term a timestep (Ho et al. 2020, arXiv
+//! 2006.11239, eq. 5):
+//! ```text
+//! prior       KL(q(x_T | x0) || N(0, 1))
+//! timestep t  KL(q(x_{t-1} | x_t, x0) || p(x_{t-1} | x_t))        t > 0
+//! timestep 0  -log p(x0 | x_0)                                     the decoder
+//! ```
+//! where `p` is the Gaussian whose mean is the posterior's at the `x0` that the network implies, and whose variance is
+//! fixed or learned. The decoder is that Gaussian, integrated over the bin of an 8-bit value. Both means hold the same share of
+//! `x_t`, so they differ by the error of `x0` alone, times its coefficient in the posterior: a row of a table.
+//!
+//! **Practice.** [`Bound::term`] and [`Bound::chain`] evaluate it in f64, one sample at a time, by the formulas as they are
+//! published; [`Bound::table`] and [`Bound::chain_table`] are the rows of the kernels that do it on the GPU (see
+//! [`gpu::bound`](crate::gpu::bound)), in bits per dimension. guided-diffusion's definitions throughout. Its hybrid loss adds
+//! the term of a drawn timestep, times `T/1000`, to the mean squared error, and lets no gradient through the term's mean.
+
+use super::likelihood::{Gaussian, bits, discretized_gaussian_log_likelihood, normal_kl};
+use super::loss::Given;
+use super::posterior::Posterior;
+use super::quantity::{Quantity, solve};
+use super::schedule::{LEAST_VARIANCE, Schedule};
+use crate::error::BoundError;
+use crate::table::{BoundRow, Table, Term};
+use std::f64::consts::LN_2;
+
+/// The variance of a reverse step.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum ModelVariance {
+    /// That of the posterior, at timestep 0 that of timestep 1.
+    #[default]
+    FixedSmall,
+    /// `beta_t`, at timestep 0 the posterior's of timestep 1.
+    FixedLarge,
+    /// The exponential of the network's second output.
+    Learned,
+    /// Between the posterior's and `beta_t`, in logarithm, as the network's second output goes from -1 to 1 (Nichol &
+    /// Dhariwal 2021, arXiv 2102.09672, eq. 15).
+    LearnedRange,
+}
+
+/// The bound of a model on a schedule.
+#[derive(Clone, Debug)]
+pub struct Bound {
+    schedule: Schedule,
+    predicts: Quantity,
+    clip: Option<f64>,
+    steps: Vec<Step>,
+}
+
+/// What a timestep needs.
+#[derive(Clone, Copy, Debug)]
+struct Step {
+    posterior: Posterior,
+    /// Of the posterior, clipped.
+    log_variance: f64,
+    /// Of the model: this, and this times the network's second output.
+    learned: [f64; 2],
+}
+
+/// A term of the bound, element by element.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BoundTerm {
+    /// What the model says of the step before.
+    pub model: Vec<Gaussian>,
+    /// The clean sample that the prediction implies, clipped.
+    pub x0: Vec<f64>,
+    /// The Kullback-Leibler divergence from the posterior, in nats: the term at every timestep but 0.
+    pub kl: Vec<f64>,
+    /// The negative log likelihood of the clean sample, in nats: the term at timestep 0.
+    pub decoder: Vec<f64>,
+}
+
+/// The bound of one sample over a whole chain.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ChainBound {
+    /// Bits per dimension of each timestep, 0 first.
+    pub terms: Vec<f64>,
+    /// Bits per dimension of the prior.
+    pub prior: f64,
+    /// Their sum: at most this many bits per dimension describe the sample.
+    pub total: f64,
+    /// The mean squared error of the clean sample at each timestep.
+    pub x0_mse: Vec<f64>,
+    /// That of the epsilon which follows from the clean sample; NaN where it does not follow.
+    pub epsilon_mse: Vec<f64>,
+}
+
+impl Bound {
+    /// For a model that predicts a quantity. Its x0 is clamped to `-clip..=clip`, if that is given and finite.
+    ///
+    /// # Errors
+    /// [`BoundError::Schedule`]: a schedule without betas, or one on which the signal rises.
+    pub fn new(
+        schedule: &Schedule,
+        predicts: Quantity,
+        variance: ModelVariance,
+        clip: Option<f64>,
+    ) -> Result<Self, BoundError> {
+        let clip = clip.map(f64::abs).filter(|clip| clip.is_finite());
+        let posteriors = schedule.posteriors()?;
+        let small = schedule.posterior_log_variance_clipped()?;
+        let mut large: Vec<f64> = schedule.chain()?.betas().iter().map(|b| b.max(LEAST_VARIANCE).ln()).collect();
+        let range = |t: usize| [0.5 * (small[t] + large[t]), 0.5 * (large[t] - small[t])];
+        let learned: Vec<[f64; 2]> = match variance {
+            ModelVariance::FixedSmall => small.iter().map(|&log| [log, 0.0]).collect(),
+            ModelVariance::FixedLarge => {
+                large[0] = small[0];
+                large.iter().map(|&log| [log, 0.0]).collect()
+            }
+            ModelVariance::Learned => vec![[0.0, 1.0]; small.len()],
+            ModelVariance::LearnedRange => (0..small.len()).map(range).collect(),
+        };
+        let steps = posteriors.into_iter().zip(small).zip(learned);
+        let steps = steps.map(|((posterior, log_variance), learned)| Step { posterior, log_variance, learned });
+        Ok(Self { schedule: schedule.clone(), predicts, clip, steps: steps.collect() })
+    }
+
+    /// The term of a timestep, from the clean sample, the noisy one, and the network's outputs. `learned` is not looked at
+    /// where the variance is fixed.
+    ///
+    /// # Errors
+    /// [`BoundError`]: a timestep out of range, tensors of other sizes, a prediction that does not determine x0.
+    pub fn term(
+        &self,
+        timestep: usize,
+        x0: &[f64],
+        x_t: &[f64],
+        prediction: &[f64],
+        learned: &[f64],
+    ) -> Result<BoundTerm, BoundError> {
+        let level = self.schedule.level(timestep)?;
+        let Step { posterior, log_variance, learned: [fixed, slope] } = self.steps[timestep];
+        let tensors = [("x_t", x_t), ("prediction", prediction), ("learned", learned)];
+        let needed = if slope == 0.0 { 2 } else { 3 };
+        tensors[..needed].iter().try_for_each(|(name, tensor)| check(name, x0, tensor))?;
+        let [c0, c1] = solve(level, self.predicts, Quantity::X0).map_err(|error| error.at(timestep))?;
+        let implied = x_t.iter().zip(prediction).map(|(x, p)| self.clipped(c0 * x + c1 * p));
+        let implied: Vec<f64> = implied.collect();
+        let mean = |x0: f64, x: f64| posterior.coef_x0 * x0 + posterior.coef_xt * x;
+        let model = implied.iter().zip(x_t).enumerate().map(|(i, (&x0, &x))| {
+            let log_variance = if slope == 0.0 { fixed } else { fixed + slope * learned[i] };
+            Gaussian { mean: mean(x0, x), log_variance }
+        });
+        let model: Vec<Gaussian> = model.collect();
+        let truth = x0.iter().zip(x_t).map(|(&x0, &x)| Gaussian { mean: mean(x0, x), log_variance });
+        let kl = truth.zip(&model).map(|(truth, &model)| normal_kl(truth, model)).collect();
+        let nll = |(&x0, g): (&f64, &Gaussian)| -discretized_gaussian_log_likelihood(x0, g.mean, 0.5 * g.log_variance);
+        let decoder = x0.iter().zip(&model).map(nll).collect();
+        Ok(BoundTerm { model, x0: implied, kl, decoder })
+    }
+
+    /// `KL(q(x_T | x0) || N(0, 1))` in nats, element by element.
+    #[must_use]
+    pub fn prior(&self, x0: &[f64]) -> Vec<f64> {
+        let end = self.schedule.levels()[self.schedule.len() - 1];
+        let log_variance = 2.0 * end.sigma().ln();
+        let last = |x0: &f64| normal_kl(Gaussian { mean: end.alpha() * x0, log_variance }, Gaussian::STANDARD);
+        x0.iter().map(last).collect()
+    }
+
+    /// The whole bound of one sample: `noise` gives the noise of a timestep, `network` its outputs (prediction, learned) for
+    /// a timestep and a noisy sample. Both are asked from the last timestep to the first.
+    ///
+    /// # Errors
+    /// As [`term`](Self::term).
+    pub fn chain(
+        &self,
+        x0: &[f64],
+        mut noise: impl FnMut(usize) -> Vec<f64>,
+        mut network: impl FnMut(usize, &[f64]) -> [Vec<f64>; 2],
+    ) -> Result<ChainBound, BoundError> {
+        let steps = self.schedule.len();
+        let [mut terms, mut x0_mse, mut epsilon_mse] = [(); 3].map(|()| vec![0.0; steps]);
+        for t in (0..steps).rev() {
+            let (level, epsilon) = (self.schedule.level(t)?, noise(t));
+            check("noise", x0, &epsilon)?;
+            let pairs = x0.iter().zip(&epsilon);
+            let x_t: Vec<f64> = pairs.map(|(x0, eps)| level.alpha() * x0 + level.sigma() * eps).collect();
+            let [prediction, learned] = network(t, &x_t);
+            let term = self.term(t, x0, &x_t, &prediction, &learned)?;
+            terms[t] = term.bits(t);
+            x0_mse[t] = mse(x0, &term.x0);
+            epsilon_mse[t] = match solve(level, Quantity::X0, Quantity::Epsilon) {
+                Ok([c0, c1]) => {
+                    let implied = x_t.iter().zip(&term.x0).map(|(x, x0)| c0 * x + c1 * x0);
+                    mse(&epsilon, &implied.collect::<Vec<_>>())
+                }
+                Err(_) => f64::NAN,
+            };
+        }
+        let prior = bits(&self.prior(x0));
+        Ok(ChainBound { total: terms.iter().sum::<f64>() + prior, terms, prior, x0_mse, epsilon_mse })
+    }
+
+    /// The schedule.
+    #[must_use]
+    pub const fn schedule(&self) -> &Schedule {
+        &self.schedule
+    }
+
+    /// What the clean sample is clamped to, on both sides of 0.
+    #[must_use]
+    pub const fn clip(&self) -> Option<f64> {
+        self.clip
+    }
+
+    /// Whether the variance depends on the network's second output at any timestep.
+    #[must_use]
+    pub fn learns(&self) -> bool {
+        self.steps.iter().any(|step| step.learned[1] != 0.0)
+    }
+
+    /// The coefficients of the term of a timestep, in bits per dimension. With [`Given::Pair`] the kernel reads the noise
+    /// beside the clean sample, and the error of the mean does not cancel; with [`Given::Target`] it reads the noisy sample.
+    ///
+    /// # Errors
+    /// [`BoundError::Schedule`] for a timestep out of range, [`BoundError::Undefined`] where the prediction does not determine
+    /// x0.
+    pub fn row(&self, timestep: usize, given: Given) -> Result<BoundRow, BoundError> {
+        let level = self.schedule.level(timestep)?;
+        let Step { posterior, log_variance, learned: [fixed, slope] } = self.steps[timestep];
+        let at = |error: crate::error::Undefined| error.at(timestep);
+        let [c0, c1] = solve(level, self.predicts, Quantity::X0).map_err(at)?;
+        let inputs = match given {
+            Given::Target => [-1.0, c0],
+            Given::Pair => self.predicts.row(level).map_err(at)?.map(|c| 0.0 - c1 * c),
+        };
+        Ok(BoundRow {
+            prediction: c1,
+            inputs,
+            inverse_deviation: posterior.coef_x0 * (-0.5 * log_variance).exp(),
+            log_ratio: [log_variance - fixed, 0.0 - slope],
+            weight: 1.0 / LN_2,
+            term: if timestep == 0 { Term::Decoder } else { Term::Divergence },
+        })
+    }
+
+    /// The coefficients of the prior, in bits per dimension: of the clean sample alone.
+    #[must_use]
+    pub fn prior_row(&self) -> BoundRow {
+        let end = self.schedule.levels()[self.schedule.len() - 1];
+        BoundRow {
+            prediction: 0.0,
+            inputs: [-1.0, 0.0],
+            inverse_deviation: end.alpha() / end.sigma(),
+            log_ratio: [2.0 * end.sigma().ln(), 0.0],
+            weight: 1.0 / LN_2,
+            term: Term::Divergence,
+        }
+    }
+
+    /// The coefficients of every timestep.
+    ///
+    /// # Errors
+    /// As [`row`](Self::row), for the first timestep without one.
+    pub fn table(&self, given: Given) -> Result<Table<BoundRow>, BoundError> {
+        let rows = (0..self.schedule.len()).map(|t| self.row(t, given));
+        Ok(Table::new(rows.collect::<Result<Vec<_>, _>>()?))
+    }
+
+    /// As [`table`](Self::table), with a hole at every timestep at which the prediction does not determine x0.
+    #[must_use]
+    pub fn table_where_defined(&self, given: Given) -> Table<BoundRow> {
+        Table::with_holes((0..self.schedule.len()).map(|t| self.row(t, given).ok()))
+    }
+
+    /// The rows of a whole chain: those of every timestep, and the prior after them.
+    ///
+    /// # Errors
+    /// As [`table`](Self::table).
+    pub fn chain_table(&self, given: Given) -> Result<Table<BoundRow>, BoundError> {
+        let rows = (0..self.schedule.len()).map(|t| self.row(t, given)).chain([Ok(self.prior_row())]);
+        Ok(Table::new(rows.collect::<Result<Vec<_>, _>>()?))
+    }
+
+    /// The rows of the mean squared error of the clean sample, clipped, at every timestep. Epsilon's, which follows from the
+    /// clean sample, is that times the [signal-to-noise ratio](Schedule::snr).
+    ///
+    /// # Errors
+    /// As [`table`](Self::table).
+    pub fn x0_mse_table(&self, given: Given) -> Result<Table<BoundRow>, BoundError> {
+        Ok(self.table(given)?.map(|row| BoundRow { weight: 1.0, term: Term::SquaredError, ..*row }))
+    }
+
+    fn clipped(&self, x0: f64) -> f64 {
+        self.clip.map_or(x0, |clip| x0.clamp(-clip, clip))
+    }
+}
+
+impl BoundTerm {
+    /// Bits per dimension that this term adds to the bound at its timestep.
+    #[must_use]
+    pub fn bits(&self, timestep: usize) -> f64 {
+        bits(if timestep == 0 { &self.decoder } else { &self.kl })
+    }
+}
+
+fn mse(a: &[f64], b: &[f64]) -> f64 {
+    let squares = a.iter().zip(b).map(|(a, b)| (a - b) * (a - b));
+    squares.sum::<f64>() / a.len().max(1) as f64
+}
+
+fn check(name: &'static str, x0: &[f64], tensor: &[f64]) -> Result<(), BoundError> {
+    let (expected, found) = (x0.len(), tensor.len());
+    if expected == found { Ok(()) } else { Err(BoundError::Elements { name, expected, found }) }
+}

@@ -1,0 +1,96 @@
+//! The coefficients of a term of the variational bound.
+//!
+//! **Theory.** A term compares the Gaussian of the truth with the model's. Both means hold the same share of the noisy sample,
+//! so their difference is the error of x0 times a number, and that error is linear in what the kernel reads. Counted in
+//! standard deviations of the model it is `z`, and with the logarithm `r` of the ratio of both variances the divergence is
+//! ```text
+//! KL = (e^r - 1 - r + z^2)/2
+//! ```
+//! The decoder integrates the model's Gaussian over the bin of an 8-bit value, with the same two numbers; and a standard
+//! normal as the model of the last noisy sample is one more row.
+//!
+//! **Practice.** A [`BoundRow`] is two `vec4`s a timestep. The error is formed without the cancellation of two means that are
+//! nearly equal; a clip that holds for the whole table acts on the clean sample that the error implies.
+
+use super::Row;
+
+/// Half of the width of a bin: 256 values in `-1..=1`.
+pub const HALF_BIN: f64 = 1.0 / 255.0;
+
+/// Beyond this a value is the first or the last of the 256, whose bin is open.
+pub const LAST_BIN: f64 = 0.999;
+
+/// The least probability of a bin (guided-diffusion).
+pub const LEAST_PROBABILITY: f64 = 1e-12;
+
+/// What the tanh approximation of the normal distribution function has of `z^3`, relative to `z` (guided-diffusion).
+pub const CUBIC: f64 = 0.044715;
+
+/// What a term counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Term {
+    /// The Kullback-Leibler divergence of the model from the truth, in nats.
+    Divergence,
+    /// The negative log likelihood of the clean sample's bin under the model, in nats.
+    Decoder,
+    /// The squared error of the clean sample.
+    SquaredError,
+}
+
+/// The coefficients of one timestep:
+/// ```text
+/// d    = prediction*p + inputs[0]*x0 + inputs[1]*in1          the error of x0; clipped, clamp(x0 + d) - x0
+/// r    = log_ratio[0] + log_ratio[1]*learned                  ln(truth's variance/model's variance)
+/// s    = inverse_deviation*exp(r/2)                           1/(the model's standard deviation, in units of x0)
+/// term = weight * sum(cost(d, r)) / elements
+///
+/// Divergence     cost = (exp(r) - 1 - r + (s*d)^2)/2
+/// Decoder        cost = -ln(max(F(s*(h - d)) - F(s*(-h - d)), 1e-12)),  F(z) = (1 + tanh(sqrt(2/pi)*(z + 0.044715 z^3)))/2
+/// SquaredError   cost = d^2
+/// ```
+/// where `p` is the network's output, `learned` its second, `in1` the noise or the noisy sample, and `h` half a bin; the
+/// bins of -1 and 1 are open. An input whose coefficient is 0 is not looked at, and x0 itself only if something is clipped,
+/// decoded, or its coefficient is not 0.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct BoundRow {
+    /// Of the network's output in the error of x0.
+    pub prediction: f64,
+    /// Of the clean sample and the other input in that error.
+    pub inputs: [f64; 2],
+    /// What an error of x0 is in standard deviations of the truth: 1 over its deviation, times x0's share of its mean.
+    pub inverse_deviation: f64,
+    /// The logarithm of the ratio of the variances: alone, and of the network's second output.
+    pub log_ratio: [f64; 2],
+    /// Of the sample's term and its gradients.
+    pub weight: f64,
+    /// What is counted.
+    pub term: Term,
+}
+
+impl BoundRow {
+    /// The same, times a number.
+    #[must_use]
+    pub fn times(self, factor: f64) -> Self {
+        Self { weight: factor * self.weight, ..self }
+    }
+}
+
+impl Term {
+    /// How the kernel is told.
+    pub(crate) const fn number(self) -> u32 {
+        match self {
+            Term::Divergence => 0,
+            Term::Decoder => 1,
+            Term::SquaredError => 2,
+        }
+    }
+}
+
+/// `[prediction, x0, in1, inverse_deviation]`, `[log_ratio, of learned, weight, term]`.
+impl Row<8> for BoundRow {
+    fn numbers(&self) -> [f64; 8] {
+        let Self { prediction, inputs: [x0, in1], inverse_deviation, log_ratio: [ratio, learned], weight, term } =
+            *self;
+        [prediction, x0, in1, inverse_deviation, ratio, learned, weight, f64::from(term.number())]
+    }
+}

@@ -1,0 +1,516 @@
+//! Terms of the variational bound: the kernel against its f64 twin.
+
+use crate::bed::{Bed, Dice, Layout, Placed, Stage, bed_with_binding_limit};
+use tweedie::gpu::bound::{Batch, ROUNDINGS, reference};
+use tweedie::gpu::compare::{Comparison, Exact};
+use tweedie::gpu::{
+    At, BoundInputs, BoundPlan, BoundTerms, Drawn, NoiseKey, Of, PlanError, Second, Shape, Storage, Tensor, Timesteps,
+};
+use tweedie::headless::Gpu;
+use tweedie::table::{BoundRow, Table, Term};
+
+pub const TESTS: &[crate::Test] = &[
+    ("bounds::every_term_and_storage", every_term_and_storage),
+    ("bounds::every_layout", every_layout),
+    ("bounds::noise_drawn_again", noise_drawn_again),
+    ("bounds::in_place_and_alone", in_place_and_alone),
+    ("bounds::bit_identical_in_every_run_and_batch", bit_identical_in_every_run_and_batch),
+    ("bounds::many_samples", many_samples),
+    ("bounds::windows_of_a_small_binding_limit", windows_of_a_small_binding_limit),
+    ("bounds::everything_at_once_within_default_limits", everything_at_once_within_default_limits),
+    ("bounds::numbers_that_are_none", numbers_that_are_none),
+    ("bounds::extremes", extremes),
+    ("bounds::a_wrong_coefficient_fails", a_wrong_coefficient_fails),
+    ("bounds::errors_name_what_was_found", errors_name_what_was_found),
+];
+
+#[derive(Clone, Debug)]
+struct Case {
+    shape: Shape,
+    layout: Layout,
+    /// Of the prediction's and of the second output's gradient.
+    gradients: [Option<Layout>; 2],
+    of: Of,
+    clip: Option<f64>,
+    drawn: bool,
+    seeds: bool,
+    per_sample: bool,
+    in_place: bool,
+    mean: bool,
+}
+
+impl Case {
+    fn new(batch: u32, elements: u32, storage: Storage) -> Self {
+        let layout = Layout::plain(storage);
+        Self {
+            shape: Shape::new(batch, elements),
+            layout,
+            gradients: [Some(layout); 2],
+            of: Of::Sum,
+            clip: None,
+            drawn: false,
+            seeds: false,
+            per_sample: true,
+            in_place: false,
+            mean: true,
+        }
+    }
+}
+
+/// The row of a batch that has one timestep.
+const ONE: u32 = 1;
+
+/// Every term, with variances that are learned and fixed, near the truth's and far from it, for errors of x0 as small as they
+/// are at the first timesteps and as large as at the last ones.
+fn rows() -> Vec<BoundRow> {
+    let row = |term, prediction, inputs, inverse_deviation, log_ratio| BoundRow {
+        prediction,
+        inputs,
+        inverse_deviation,
+        log_ratio,
+        weight: 1.0 / std::f64::consts::LN_2,
+        term,
+    };
+    vec![
+        row(Term::Decoder, 0.008, [0.0, -0.011], 130.0, [0.1, -0.3]),
+        row(Term::Divergence, 0.5, [-0.4, 0.2], 3.0, [0.01, -0.2]),
+        row(Term::Divergence, 0.02, [0.0, -0.02], 40.0, [1.5, -1.2]),
+        row(Term::SquaredError, 0.7, [0.2, -0.6], 9.0, [0.2, 0.1]),
+        row(Term::Decoder, 0.01, [0.003, -0.002], 400.0, [0.0, 0.0]),
+        row(Term::Divergence, 0.0, [-1.0, 0.0], 0.05, [-0.001, 0.0]),
+    ]
+}
+
+/// A value of 8 bits in -1..=1, both ends often.
+pub fn pixel(dice: &mut Dice) -> f32 {
+    match dice.below(10) {
+        0 => -1.0,
+        1 => 1.0,
+        _ => dice.below(256) as f32 / 127.5 - 1.0,
+    }
+}
+
+const KEY: NoiseKey = NoiseKey { seed: 77, stream: 2, first_sample: 0xffff_fffe };
+
+/// What a GPU made of a case.
+struct Ran {
+    terms: Vec<f32>,
+    mean: Option<f32>,
+    gradients: [Option<Vec<f32>>; 2],
+}
+
+/// Runs a case with one table, and compares with the twin of another.
+fn check_with(bed: &Bed, case: &Case, seed: u64, tamper: impl Fn(Table<BoundRow>) -> Table<BoundRow>) -> (bool, Ran) {
+    let mut dice = Dice(seed);
+    let shape = case.shape;
+    let table = Table::new(rows());
+    let mut stage = Stage::new(shape, false);
+    let mut input = |stage: &mut Stage, number: fn(&mut Dice) -> f32| {
+        let placed = stage.place(case.layout, false);
+        stage.fill(placed, || number(&mut dice));
+        placed
+    };
+    let [prediction, learned] = [(); 2].map(|()| input(&mut stage, Dice::float));
+    let x0 = input(&mut stage, pixel);
+    let in1 = (!case.drawn).then(|| input(&mut stage, Dice::float));
+    let kept = case.drawn.then(|| stage.place(Layout::plain(Storage::F32), false));
+    let mut gradient = |of: usize, over: Placed| {
+        case.gradients[of].map(|layout| if case.in_place { over } else { stage.place(layout, false) })
+    };
+    let gradients = [gradient(0, prediction), gradient(1, learned)];
+    let buffers = stage.upload(bed);
+    let tensor = |p: Placed| Stage::tensor(&buffers, p);
+    let count = table.len() as u32;
+    let timesteps: Vec<u32> = (0..shape.batch).map(|i| if case.per_sample { (i * 5) % count } else { ONE }).collect();
+    let times = bed.gpu.upload("timesteps", bytemuck::cast_slice(&timesteps));
+    let ids: Vec<[u32; 4]> = (0..shape.batch).map(|i| [dice.word(), i, 9 + i, i & 1]).collect();
+    let seeds = bed.gpu.upload("seeds", bytemuck::cast_slice(&ids));
+    let results = bed.gpu.buffer("results", 4 * u64::from(shape.batch) + 8);
+    let tampered = tamper(table.clone());
+    let inputs = BoundInputs {
+        table: &tampered,
+        clip: case.clip,
+        shape,
+        prediction: tensor(prediction),
+        learned: Some(tensor(learned)),
+        x0: tensor(x0),
+        in1: Some(match in1 {
+            Some(in1) => Second::Given(tensor(in1)),
+            None => Second::Drawn(Drawn { keep: kept.map(tensor), ..Drawn::new(KEY).steps(2) }),
+        }),
+        seeds: case.seeds.then_some((&seeds, 0)),
+    };
+    let terms = BoundTerms {
+        inputs,
+        timesteps: if case.per_sample { Timesteps::per_sample(&times) } else { Timesteps::Batch },
+        terms: (&results, 4),
+        mean: case.mean.then_some((&results, 0)),
+        gradient: gradients[0].map(tensor),
+        learned_gradient: gradients[1].map(tensor),
+        of: case.of,
+    };
+    let plan = BoundPlan::new(&bed.context, &terms).unwrap_or_else(|error| panic!("{error}: {case:?}"));
+    let at = At { timestep: (!case.per_sample).then_some(ONE), step: u32::from(case.drawn) };
+    bed.gpu.submit(|encoder| plan.encode(encoder, at)).expect("device").expect("recording");
+    let after: Vec<Vec<u8>> = buffers.iter().map(|buffer| bed.read(buffer)).collect();
+    let written: Vec<Placed> = gradients.into_iter().chain([kept]).flatten().collect();
+    stage.assert_untouched(&after, &written, case);
+    let words = Storage::F32.decode(&bed.read(&results));
+    assert_eq!(words[shape.batch as usize + 1], 0.0, "beyond the results");
+    let read = |placed: Placed| stage.values_in(&after, placed);
+    let narrow = |values: Vec<f64>| values.iter().map(|&x| x as f32).collect::<Vec<f32>>();
+    let ran = Ran {
+        terms: words[1..=shape.batch as usize].to_vec(),
+        mean: case.mean.then_some(words[0]),
+        gradients: gradients.map(|placed| placed.map(|placed| narrow(read(placed)))),
+    };
+
+    let [p, l, x0] = [prediction, learned, x0].map(|placed| stage.values(placed));
+    let (in1, noise) = match (in1, kept) {
+        (Some(in1), _) => (stage.values(in1), true),
+        (None, kept) => {
+            let kept = read(kept.expect("kept noise"));
+            let noise = own_noise(case, &ids);
+            let mut comparison = Comparison::new(Storage::F32).with_noise(1.0);
+            let exact: Vec<Exact> = noise.iter().map(|&z| Exact { value: z, magnitude: z.abs() }).collect();
+            comparison.add_all(&narrow(kept.clone()), &exact);
+            (kept, comparison.passes())
+        }
+    };
+    let elements = shape.elements as usize;
+    let batch = Batch { timesteps: &timesteps, elements, prediction: &p, learned: &l, x0: &x0, in1: &in1 };
+    let exact = reference(&table, case.clip, &batch, case.of);
+    let agrees = |storage, found: &[f32], exact: &[Exact]| {
+        let widened = |e: &Exact| Exact { magnitude: ROUNDINGS * e.magnitude, ..*e };
+        let mut comparison = Comparison::new(storage);
+        comparison.add_all(found, &exact.iter().map(widened).collect::<Vec<_>>());
+        comparison.passes()
+    };
+    let gradients = ran.gradients.iter().zip(case.gradients).zip([&exact.gradient, &exact.learned_gradient]);
+    let mut gradients =
+        gradients.filter_map(|((found, layout), exact)| Some((layout?.storage, found.as_ref()?, exact)));
+    let good = agrees(Storage::F32, &ran.terms, &exact.samples)
+        && ran.mean.is_none_or(|mean| agrees(Storage::F32, &[mean], &[exact.mean]))
+        && gradients.all(|(storage, found, exact)| agrees(storage, found, exact));
+    (noise && good, ran)
+}
+
+/// The noise of step 1, of the key or of each sample's own seed.
+fn own_noise(case: &Case, ids: &[[u32; 4]]) -> Vec<f64> {
+    let of_sample = |i: usize| {
+        let [low, high, index_low, index_high] = ids[i].map(u64::from);
+        let own = (low | high << 32, index_low | index_high << 32);
+        let (seed, index) = if case.seeds { own } else { (KEY.seed, KEY.first_sample + i as u64) };
+        tweedie::gpu::noise::normals(seed, KEY.stream + 1, index, case.shape.elements as usize)
+    };
+    (0..ids.len()).flat_map(of_sample).collect()
+}
+
+#[track_caller]
+fn assert_passes(bed: &Bed, case: &Case, seed: u64) -> Ran {
+    let (agrees, ran) = check_with(bed, case, seed, |table| table);
+    assert!(agrees, "{case:?}: terms {:?}..., mean {:?}", &ran.terms[..ran.terms.len().min(6)], ran.mean);
+    ran
+}
+
+fn every_term_and_storage(bed: &Bed) {
+    let sizes = [(1, 1), (7, 2), (6, 63), (8, 1024), (6, 4097)];
+    for (i, (batch, elements)) in sizes.into_iter().enumerate() {
+        for storage in Storage::ALL {
+            for (j, clip) in [None, Some(0.9)].into_iter().enumerate() {
+                let of = [Of::Sum, Of::Mean][(i + j) % 2];
+                let case = Case { clip, of, per_sample: i % 3 < 2, ..Case::new(batch, elements, storage) };
+                let one = Case { gradients: [case.gradients[0], None], ..case.clone() };
+                let other = Case { gradients: [None, case.gradients[1]], ..case.clone() };
+                assert_passes(bed, &[case, one, other][(i + j) % 3], (10 * i + j) as u64);
+            }
+        }
+    }
+}
+
+fn every_layout(bed: &Bed) {
+    let mut dice = Dice(21);
+    for (i, storage) in Storage::ALL.into_iter().enumerate() {
+        for (j, (batch, elements)) in [(6, 64), (7, 63), (6, 5), (2, 8191)].into_iter().enumerate() {
+            // Outputs of 16 bits that begin in different halves of a word are written one after the other.
+            let mut layout = |storage| Layout { storage, before: dice.below(6), gap: dice.below(5) };
+            let clip = (j % 2 == 0).then_some(1.0);
+            let gradients = [Some(layout(Storage::ALL[(i + j) % 3])), Some(layout(storage))];
+            let case = Case { layout: layout(storage), gradients, clip, ..Case::new(batch, elements, storage) };
+            assert_passes(bed, &case, u64::from(elements));
+        }
+    }
+}
+
+fn noise_drawn_again(bed: &Bed) {
+    for elements in [64, 63, 5000] {
+        for storage in [Storage::F32, Storage::Bf16] {
+            let case = Case { drawn: true, ..Case::new(6, elements, storage) };
+            assert_passes(bed, &case, 31);
+            assert_passes(bed, &Case { seeds: true, clip: Some(1.0), ..case.clone() }, 32);
+            assert_passes(bed, &Case { per_sample: false, ..case }, 33);
+        }
+    }
+}
+
+fn in_place_and_alone(bed: &Bed) {
+    for (elements, storage) in [(64, Storage::F16), (63, Storage::Bf16), (63, Storage::F32), (4099, Storage::F32)] {
+        let case = Case::new(6, elements, storage);
+        // Two 16-bit outputs in place of inputs that begin alike are written at once.
+        assert_passes(bed, &Case { in_place: true, ..case.clone() }, 41);
+        assert_passes(bed, &Case { gradients: [None; 2], mean: false, ..case }, 42);
+    }
+}
+
+/// A batch in f32, as a network leaves it.
+pub struct Data<'a> {
+    pub timesteps: &'a [u32],
+    pub prediction: &'a [f64],
+    pub learned: &'a [f64],
+    pub x0: &'a [f64],
+    pub in1: &'a [f64],
+}
+
+/// The terms of a batch, and the gradients if `of` says of what.
+pub fn terms_of(
+    bed: &Bed,
+    table: &Table<BoundRow>,
+    clip: Option<f64>,
+    data: &Data<'_>,
+    of: Option<Of>,
+) -> [Vec<f64>; 3] {
+    let upload = |values: &[f64]| {
+        let values: Vec<f32> = values.iter().map(|&x| x as f32).collect();
+        bed.gpu.upload("test", bytemuck::cast_slice(&values))
+    };
+    let buffers = [data.prediction, data.learned, data.x0, data.in1].map(upload);
+    let [prediction, learned, x0, in1] = buffers.each_ref().map(Tensor::f32);
+    let batch = data.timesteps.len() as u32;
+    let shape = Shape::new(batch, data.x0.len() as u32 / batch);
+    let times = bed.gpu.upload("timesteps", bytemuck::cast_slice(data.timesteps));
+    let terms = bed.gpu.buffer("terms", 4 * u64::from(batch));
+    let gradients = [(); 2].map(|()| bed.gpu.buffer("gradient", 4 * shape.total()));
+    let gradient = |i: usize| of.map(|_| Tensor::f32(&gradients[i]));
+    let (learned, in1) = (Some(learned), Some(Second::Given(in1)));
+    let bound = BoundTerms {
+        inputs: BoundInputs { table, clip, shape, prediction, learned, x0, in1, seeds: None },
+        timesteps: Timesteps::per_sample(&times),
+        terms: (&terms, 0),
+        mean: None,
+        gradient: gradient(0),
+        learned_gradient: gradient(1),
+        of: of.unwrap_or_default(),
+    };
+    let plan = BoundPlan::new(&bed.context, &bound).expect("plan");
+    bed.gpu.submit(|encoder| plan.encode(encoder, At::per_sample())).expect("device").expect("recording");
+    [&terms, &gradients[0], &gradients[1]]
+        .map(|buffer| Storage::F32.decode(&bed.read(buffer)).into_iter().map(f64::from).collect())
+}
+
+fn to_bits(values: &[f64]) -> Vec<u64> {
+    values.iter().map(|x| x.to_bits()).collect()
+}
+
+fn bit_identical_in_every_run_and_batch(bed: &Bed) {
+    let table = Table::new(rows());
+    for elements in [40, 63, 20_001] {
+        let mut dice = Dice(51);
+        let mut draw = |number: fn(&mut Dice) -> f32| -> Vec<f64> {
+            (0..4 * elements).map(|_| f64::from(number(&mut dice))).collect()
+        };
+        let [p, l, e] = [(); 3].map(|()| draw(Dice::float));
+        let x0 = draw(pixel);
+        let timesteps = [0u32, 1, 2, 4];
+        let run = |first: usize, count: usize| {
+            let part = first * elements..(first + count) * elements;
+            let [prediction, learned, x0, in1] = [&p, &l, &x0, &e].map(|values| &values[part.clone()]);
+            let timesteps = &timesteps[first..first + count];
+            terms_of(bed, &table, Some(1.0), &Data { timesteps, prediction, learned, x0, in1 }, Some(Of::Sum))
+        };
+        let whole = run(0, 4).map(|values| to_bits(&values));
+        assert_eq!(run(0, 4).map(|values| to_bits(&values)), whole);
+        for (first, count) in [(0, 1), (2, 2), (3, 1)] {
+            let [terms, gradient, learned] = run(first, count).map(|values| to_bits(&values));
+            let part = first * elements..(first + count) * elements;
+            assert_eq!(terms, whole[0][first..first + count], "{count} x {elements} from {first}");
+            assert!(gradient == whole[1][part.clone()] && learned == whole[2][part], "{count} x {elements}");
+        }
+    }
+}
+
+/// More samples than a dimension has workgroups.
+fn many_samples(bed: &Bed) {
+    assert_passes(bed, &Case::new(66_000, 4, Storage::F32), 61);
+    assert_passes(bed, &Case { gradients: [None; 2], ..Case::new(66_000, 1, Storage::Bf16) }, 62);
+}
+
+fn windows_of_a_small_binding_limit(bed: &Bed) {
+    let small = bed_with_binding_limit(bed, 64 << 10);
+    for (batch, elements) in [(40, 1000), (3, 50_001), (2, 65_536)] {
+        for storage in [Storage::F32, Storage::F16] {
+            let case = Case::new(batch, elements, storage);
+            let case = Case { of: Of::Mean, gradients: [None, Some(case.layout)], ..case };
+            let parts = assert_passes(&small, &case, 71);
+            let whole = assert_passes(bed, &case, 71);
+            let same = parts.terms.iter().zip(&whole.terms).all(|(a, b)| a.to_bits() == b.to_bits());
+            assert!(same, "windows change nothing: {case:?}");
+        }
+    }
+}
+
+/// Both gradients, timesteps from a buffer and noise that is given are nine storage buffers at once; eight are what every
+/// device has.
+fn everything_at_once_within_default_limits(bed: &Bed) {
+    let bed = pollster::block_on(async {
+        let adapters = tweedie::headless::adapters().await;
+        let same = |adapter: &wgpu::Adapter| {
+            let info = adapter.get_info();
+            info.name == bed.gpu.info.name && info.backend == bed.gpu.info.backend
+        };
+        let adapter = adapters.into_iter().find(same).expect("the adapter of the bed");
+        let limits = wgpu::Limits { max_storage_buffers_per_shader_stage: 8, ..adapter.limits() };
+        Bed::of(Gpu::with_limits(&adapter, limits).await.expect("a device"))
+    });
+    for elements in [64, 63] {
+        assert_passes(&bed, &Case::new(6, elements, Storage::F32), 75);
+    }
+}
+
+fn numbers_that_are_none(bed: &Bed) {
+    let table = Table::new(rows());
+    let elements = 5;
+    let timesteps = [0u32, 1, 2, 3, 4, 5, 99, 1];
+    let fine = vec![0.25; timesteps.len() * elements];
+    for clip in [None, Some(1.0)] {
+        for spoilt in 0..4 {
+            let mut tensors = [(); 4].map(|()| fine.clone());
+            // The second element of every sample but the last.
+            (0..timesteps.len() - 1).for_each(|sample| tensors[spoilt][sample * elements + 1] = f64::NAN);
+            let [prediction, learned, x0, in1] = &tensors;
+            let data = Data { timesteps: &timesteps, prediction, learned, x0, in1 };
+            let [terms, gradient, of_learned] = terms_of(bed, &table, clip, &data, Some(Of::Sum));
+            let exact = reference(
+                &table,
+                clip,
+                &Batch { timesteps: &timesteps, elements, prediction, learned, x0, in1 },
+                Of::Sum,
+            );
+            let nan = |values: &[f64]| values.iter().map(|x| x.is_nan()).collect::<Vec<_>>();
+            let expected = |exact: &[Exact]| exact.iter().map(|x| x.value.is_nan()).collect::<Vec<_>>();
+            let what = format!("tensor {spoilt}, clip {clip:?}");
+            assert_eq!(nan(&terms), expected(&exact.samples), "terms, {what}");
+            assert_eq!(nan(&gradient), expected(&exact.gradient), "gradient, {what}");
+            assert_eq!(nan(&of_learned), expected(&exact.learned_gradient), "learned gradient, {what}");
+            assert!(nan(&terms)[6] && !nan(&terms)[7] && terms.iter().any(|x| !x.is_nan()), "{terms:?}");
+        }
+    }
+}
+
+/// Variances and errors far beyond what a network that was trained gives: large, infinite, never a wrong number.
+fn extremes(bed: &Bed) {
+    let table = Table::new(rows());
+    let timesteps = [0u32, 1, 2, 3, 4];
+    let learned: Vec<f64> = [-300.0, -90.0, -20.0, 0.0, 20.0, 90.0, 300.0].to_vec();
+    let elements = learned.len();
+    let learned = learned.repeat(timesteps.len());
+    for prediction in [0.0, 1e-6, -3.0, 1e4, 1e30] {
+        let prediction = vec![prediction; learned.len()];
+        let (x0, in1) = (vec![0.0; learned.len()], vec![0.0; learned.len()]);
+        for (first, sample) in (0..).step_by(elements).zip(timesteps) {
+            for i in first..first + elements {
+                let one = |values: &'_ [f64]| vec![values[i]];
+                let [p, l, x0, in1] = [&prediction, &learned, &x0, &in1].map(|values| one(values));
+                let timesteps = [sample];
+                let data = Data { timesteps: &timesteps, prediction: &p, learned: &l, x0: &x0, in1: &in1 };
+                let [terms, ..] = terms_of(bed, &table, None, &data, None);
+                let batch =
+                    Batch { timesteps: &timesteps, elements: 1, prediction: &p, learned: &l, x0: &x0, in1: &in1 };
+                let exact = reference(&table, None, &batch, Of::Sum).samples[0];
+                let mut comparison = Comparison::new(Storage::F32);
+                comparison.add(terms[0] as f32, Exact { magnitude: ROUNDINGS * exact.magnitude, ..exact });
+                let what = format!("row {sample}, p {}, learned {}", p[0], l[0]);
+                assert!(comparison.passes(), "{what}: {exact:?}, found {terms:?}: {comparison}");
+            }
+        }
+    }
+}
+
+/// The comparison sees every number of every row that is used.
+fn a_wrong_coefficient_fails(bed: &Bed) {
+    type Break = (&'static str, usize, fn(&mut BoundRow));
+    let breaks: [Break; 8] = [
+        ("prediction", 1, |row| row.prediction *= 1.0001),
+        ("x0", 1, |row| row.inputs[0] *= 1.0001),
+        ("in1", 0, |row| row.inputs[1] *= 1.0001),
+        ("inverse deviation", 4, |row| row.inverse_deviation *= 1.0001),
+        ("log ratio", 2, |row| row.log_ratio[0] *= 1.0001),
+        ("of learned", 0, |row| row.log_ratio[1] *= 1.001),
+        ("weight", 3, |row| row.weight *= 1.0001),
+        ("term", 0, |row| row.term = Term::Divergence),
+    ];
+    for gradients in [[Some(Layout::plain(Storage::F32)); 2], [None; 2]] {
+        let case = Case { gradients, ..Case::new(12, 200, Storage::F32) };
+        assert_passes(bed, &case, 81);
+        for (name, index, change) in breaks {
+            let (agrees, _) = check_with(bed, &case, 81, |table| {
+                let mut rows: Vec<BoundRow> = table.rows().iter().map(|row| row.expect("no holes")).collect();
+                change(&mut rows[index]);
+                Table::new(rows)
+            });
+            assert!(!agrees, "{name} was not noticed");
+        }
+    }
+}
+
+fn errors_name_what_was_found(bed: &Bed) {
+    let tensors = [(); 4].map(|()| bed.gpu.buffer("tensor", 32));
+    let [p, l, x0, results] = &tensors;
+    let table = Table::new(rows());
+    let (none, far) = (Table::new([]), table.map(|row| BoundRow { inverse_deviation: 1e40, ..*row }));
+    let inputs = BoundInputs {
+        table: &table,
+        clip: Some(1.0),
+        shape: Shape::new(2, 4),
+        prediction: Tensor::f32(p),
+        learned: Some(Tensor::f32(l)),
+        x0: Tensor::f32(x0),
+        in1: Some(Second::Given(Tensor::f32(x0))),
+        seeds: None,
+    };
+    let good = BoundTerms {
+        inputs,
+        timesteps: Timesteps::Batch,
+        terms: (results, 0),
+        mean: Some((results, 8)),
+        gradient: Some(Tensor::f32(p)),
+        learned_gradient: Some(Tensor::f32(l)),
+        of: Of::Mean,
+    };
+    let fails = |bound: BoundTerms<'_>| BoundPlan::new(&bed.context, &bound).map(|_| ()).expect_err("no plan");
+    let with = |inputs| fails(BoundTerms { inputs, ..good });
+    assert_eq!(with(BoundInputs { in1: None, ..inputs }), PlanError::Missing { what: "in1", row: 0 });
+    let learned = [None, Some(Tensor::f32(l).at(2))].map(|learned| with(BoundInputs { learned, ..inputs }));
+    assert_eq!(learned[0], PlanError::Missing { what: "learned", row: 0 });
+    assert_eq!(learned[1], PlanError::Offset { tensor: "learned", storage: Storage::F32, expected: 4, found: 2 });
+    for found in [0.0, -1.0, f64::INFINITY, 1e-40] {
+        let error = with(BoundInputs { clip: Some(found), ..inputs });
+        assert_eq!(error, PlanError::Rule { what: "clip range", expected: "finite and above 0", found });
+    }
+    assert_eq!(with(BoundInputs { table: &none, ..inputs }), PlanError::EmptyTable);
+    assert!(matches!(with(BoundInputs { table: &far, ..inputs }), PlanError::Table(_)));
+    let empty = with(BoundInputs { shape: Shape::new(0, 4), ..inputs });
+    assert_eq!(empty, PlanError::EmptyShape { batch: 0, elements: 4 });
+    let overlap = |output, other| PlanError::Overlap { output, other };
+    assert_eq!(fails(BoundTerms { mean: Some((results, 4)), ..good }), overlap("mean", "terms"));
+    assert_eq!(fails(BoundTerms { terms: (x0, 0), ..good }), overlap("terms", "x0"));
+    assert_eq!(
+        fails(BoundTerms { gradient: Some(Tensor::f32(l)), ..good }),
+        overlap("gradient", "learned_gradient"),
+        "both gradients in one place"
+    );
+    let fixed = table.map(|row| BoundRow { log_ratio: [row.log_ratio[0], 0.0], inputs: [row.inputs[0], 0.0], ..*row });
+    let few = BoundInputs { table: &fixed, learned: None, in1: None, ..inputs };
+    let plan = BoundPlan::new(&bed.context, &BoundTerms { inputs: few, learned_gradient: None, ..good }).expect("plan");
+    assert_eq!(plan.dispatches(), 3, "the tensors, the samples' sums, their mean");
+    bed.gpu.submit(|encoder| plan.encode(encoder, At::timestep(0))).expect("device").expect("recording");
+}
