@@ -23,6 +23,7 @@ fn run_kernel(bed: &Bed, product: &str, main: &str, input: &[u32], outputs: usiz
     let text = [
         product,
         include_str!("../../shaders/philox.wgsl"),
+        include_str!("../../shaders/log1p.wgsl"),
         include_str!("../../shaders/normal.wgsl"),
         "@group(0) @binding(0) var<storage, read> input: array<u32>;\n",
         "@group(0) @binding(1) var<storage, read_write> output: array<u32>;\n",
