@@ -8,19 +8,15 @@
 
 #[path = "../../cli/src/array.rs"]
 pub mod array;
-#[path = "../../cli/src/atomic.rs"]
-pub mod atomic;
 #[path = "../../cli/src/bench/lines.rs"]
 pub mod lines;
-#[path = "../../cli/src/picture.rs"]
-pub mod picture;
 #[path = "../../cli/src/tensor_file.rs"]
 pub mod tensor_file;
 #[path = "../../cli/src/tensor_header.rs"]
 pub mod tensor_header;
-#[path = "../../cli/src/test_card.rs"]
-pub mod test_card;
 pub mod study;
+
+pub use pictures::{atomic, picture, test_card};
 
 mod configs;
 mod files;
