@@ -29,6 +29,27 @@ pub enum Times<'a> {
 ///
 /// The bound's term of each sample's timestep has its gradient with respect to the network's second output alone: none goes
 /// through the mean. x0 is not clipped, as in guided-diffusion's training.
+///
+/// ```
+/// use tweedie::LearnedVariance;
+/// use tweedie::Tensor;
+/// use tweedie::math::ModelVariance;
+///
+/// // A network of six channels for three: epsilon, then its variance. The gradient lies as its output does.
+/// # fn of<'a>(output: &'a wgpu::Buffer, gradient: &'a wgpu::Buffer, terms: &'a wgpu::Buffer) -> LearnedVariance<'a> {
+/// let elements = 3 * 64 * 64;
+/// let second = |buffer| Tensor::f32(buffer).at(4 * elements).stride(2 * elements as u32);
+/// # let variance =
+/// LearnedVariance {
+///     variance: ModelVariance::LearnedRange,
+///     factor: 1000.0 / 1000.0, // T/1000
+///     learned: second(output),
+///     gradient: second(gradient),
+///     terms,
+/// }
+/// # ; variance }
+/// ```
+/// It goes into [`Training::variance`]; [`Training::prediction`] is then the first half, of the same stride.
 #[derive(Clone, Copy, Debug)]
 pub struct LearnedVariance<'a> {
     /// [`ModelVariance::Learned`] or [`ModelVariance::LearnedRange`].

@@ -231,7 +231,7 @@ impl Source {
 
     /// Whether much more is done for an element than to read and write it.
     fn is_heavy(&self) -> bool {
-        self.draw != Draw::No || self.step().health
+        self.draw != Draw::No || self.step().health || matches!(self.op, Op::Bound { .. })
     }
 
     fn write_draw(&self, text: &mut String, int64: bool) {
