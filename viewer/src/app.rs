@@ -27,7 +27,7 @@ pub enum Errand {
 }
 
 /// The content of the window.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Viewer {
     /// What the user has chosen.
     pub state: State,
@@ -53,7 +53,18 @@ impl Viewer {
     /// With these choices.
     #[must_use]
     pub fn new(state: State) -> Self {
-        Self { state, ..Self::default() }
+        Self {
+            state,
+            seen: Seen::default(),
+            adapter: "no device".to_owned(),
+            frame_seconds: 0.0,
+            dialog: None,
+            errands: Vec::new(),
+            phase: 0.0,
+            falling: false,
+            schedule: None,
+            sampler: None,
+        }
     }
 
     /// A frame.
@@ -84,6 +95,12 @@ impl Viewer {
     /// What the device's side is to do, once.
     pub fn errands(&mut self) -> Vec<Errand> {
         std::mem::take(&mut self.errands)
+    }
+
+    /// Whether there is any.
+    #[must_use]
+    pub fn has_errands(&self) -> bool {
+        !self.errands.is_empty()
     }
 
     fn views(&mut self, ui: &mut Ui) {
@@ -129,7 +146,7 @@ impl Viewer {
     }
 
     /// The schedule that is chosen.
-    fn schedule(&mut self) -> Option<Arc<Schedule>> {
+    pub fn schedule(&mut self) -> Option<Arc<Schedule>> {
         let choice = self.state.schedule;
         if self.schedule.as_ref().is_none_or(|(made, _)| *made != choice) {
             match choice.schedule() {
@@ -184,12 +201,15 @@ impl Viewer {
         if self.dialog.is_some() || ui.ctx().egui_wants_keyboard_input() {
             return;
         }
-        let pressed = |key| ui.input_mut(|input| input.consume_key(Modifiers::NONE, key));
-        let far = |key| ui.input_mut(|input| input.consume_key(Modifiers::SHIFT, key));
+        let count = |modifiers, key| ui.input_mut(|input| input.count_and_consume_key(modifiers, key)) as i64;
+        let pressed = |key| count(Modifiers::NONE, key) > 0;
         for (key, by) in [(Key::ArrowRight, 1), (Key::ArrowLeft, -1)] {
             // Shift first: a plain key is consumed whatever else is held.
-            let by = if far(key) { Some(25 * by) } else { pressed(key).then_some(by) };
-            by.into_iter().for_each(|by| self.go(by));
+            let far = 25 * count(Modifiers::SHIFT, key);
+            let by = by * (far + count(Modifiers::NONE, key));
+            if by != 0 {
+                self.go(by);
+            }
         }
         if pressed(Key::Home) {
             self.go(i64::MIN / 2);
@@ -207,7 +227,7 @@ impl Viewer {
             self.state.view = View::Sampling;
         }
         if pressed(Key::N) {
-            self.state.seed = self.state.seed.wrapping_add(1);
+            self.state.another_seed();
         }
         if pressed(Key::R) {
             self.state.reset();

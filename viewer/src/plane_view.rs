@@ -2,11 +2,12 @@
 
 use crate::curves::curves;
 use crate::gallery::{Caption, Gallery, Table};
-use crate::plane::{expected_rms, mean_square};
+use crate::plane::expected_rms;
 use crate::state::State;
 use crate::studio::{Demand, Seen, What};
 use eframe::egui::Ui;
-use tweedie::{Diffusion, Quantity, Schedule};
+use tweedie::math::NoiseLevel;
+use tweedie::{Quantity, Schedule};
 
 /// Deviations that a target shows from black to white, each side: of a normal, 95% are inside.
 const DEVIATIONS: f64 = 2.0;
@@ -43,7 +44,7 @@ pub fn show(ui: &mut Ui, state: &State, schedule: &Schedule, seen: &Seen) -> Opt
             "What a network that predicts {quantity} is trained to answer. Drawn from -{DEVIATIONS} to {DEVIATIONS} of its own deviations."
         );
         gallery
-            .picture(What::Target(column), table.place(column, 1), gain(schedule, state, quantity), &caption)
+            .picture(What::Target(column), table.place(column, 1), gain(level, state, quantity), &caption)
             .on_hover_text(text);
 
         let name = format!("x0 from {quantity}");
@@ -87,11 +88,9 @@ fn formula(quantity: Quantity) -> &'static str {
 }
 
 /// A target's deviations fill the range; x0 is a picture as it is.
-fn gain(schedule: &Schedule, state: &State, quantity: Quantity) -> f64 {
-    if quantity == Quantity::X0 {
-        return 1.0;
+fn gain(level: NoiseLevel, state: &State, quantity: Quantity) -> f64 {
+    match (quantity, expected_rms(level, quantity, state.mean_square)) {
+        (Quantity::X0, _) | (_, Err(_)) => 1.0,
+        (_, Ok(rms)) => 1.0 / (DEVIATIONS * rms),
     }
-    let rms = expected_rms(&Diffusion::new(schedule.clone()), quantity, mean_square(&state.picture.data));
-    let rms = rms.ok().and_then(|all| all.get(state.timestep as usize).copied()).unwrap_or(1.0);
-    1.0 / (DEVIATIONS * rms)
 }

@@ -9,8 +9,9 @@ use eframe::egui::{Rect, Ui, pos2, vec2};
 use tweedie::Schedule;
 use tweedie::math::Sampler;
 
-/// The part of the height that the set takes at the foot, beside the curves.
+/// The least part of the height that is left for the set at the foot, beside the curves; and the set's part of the width.
 const FOOT: f32 = 0.27;
+const SET: f32 = 0.5;
 
 /// Shows it, and says which picture was clicked.
 pub fn show(ui: &mut Ui, state: &State, schedule: &Schedule, sampler: &Sampler, seen: &Seen) -> Option<What> {
@@ -28,7 +29,7 @@ pub fn show(ui: &mut Ui, state: &State, schedule: &Schedule, sampler: &Sampler, 
         let (column, number) = (sample as usize, sample + 1);
         let text = "The sample before this call of the network, at the variance that pictures have.";
         let name = format!("x_t {number}");
-        let caption = Caption::new(&name).remark(if sample == 0 { noise(sampler, call) } else { String::new() });
+        let caption = Caption::new(&name).remark(noise(sampler, call));
         gallery.picture(What::Sample(sample, call), table.place(column, 0), gain, &caption).on_hover_text(text);
         let text = "The clean sample that the network's prediction implies in this call.";
         let name = format!("x0 {number}");
@@ -39,8 +40,8 @@ pub fn show(ui: &mut Ui, state: &State, schedule: &Schedule, sampler: &Sampler, 
 
     let scene = state.run();
     let members = &scene.set.members;
-    let foot = Rect::from_min_max(pos2(area.left(), table.below(2).max(main.bottom()) + 6.0), area.max);
-    let set = Rect::from_min_size(foot.min, vec2(foot.width() * 0.55, foot.height()));
+    let foot = Rect::from_min_max(pos2(area.left(), table.below(2) + 6.0), area.max);
+    let set = Rect::from_min_size(foot.min, vec2(foot.width() * SET, foot.height()));
     let across = members.len().div_ceil(2).max(1);
     let thumbnails = Table::new(set, across, 2, 1.0);
     for (member, known) in members.iter().enumerate() {
