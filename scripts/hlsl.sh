@@ -73,10 +73,10 @@ cd "$shaders"
 
 # Compiles a list with `fxc` or `dxc`; a process for each core, each with a part of the list.
 compile() {
-  local compiler=$1 folder=$2 list=$3 part jobs=() code=0
+  local compiler=$1 texts=$2 list=$3 part jobs=() code=0
   split -n "r/$(nproc)" "$list" "$compiler.part."
   for part in "$compiler".part.*; do
-    wine "$tools/bin/hlsl.exe" "$compiler" "$folder" "$part" >"$part.log" 2>/dev/null &
+    wine "$tools/bin/hlsl.exe" "$compiler" "$texts" "$part" >"$part.log" 2>/dev/null &
     jobs+=($!)
   done
   for job in "${jobs[@]}"; do wait "$job" || code=1; done
@@ -97,8 +97,9 @@ mkdir broken
 { cat "hlsl_5_1/$first.hlsl"; echo 'float broken() { return nobody_knows_this; }'; } >"broken/$first.hlsl"
 grep "^$first " shaders.txt >broken.txt
 for compiler in fxc dxc; do
-  if compile $compiler broken broken.txt >/dev/null; then
-    echo "error: $compiler takes a broken shader"
+  said=$(compile $compiler broken broken.txt || true)
+  if [[ $said != *"compiled 0 of 1,"* ]]; then
+    echo "error: $compiler does not work, or takes a broken shader"
     exit 1
   fi
 done

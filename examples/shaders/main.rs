@@ -38,21 +38,31 @@ fn write_all(folder: &Path, dumps: &[PathBuf]) -> Result<usize, String> {
         let found = dumped(dump, &shaders).map_err(|error| format!("{}: {error}", dump.display()))?;
         shaders.extend(found);
     }
-    let mut list = String::new();
-    for shader in &shaders {
-        let name = shader.name();
-        let failed = |error| format!("{name}: {error}");
-        let (module, info) = written::validate(shader).map_err(failed)?;
-        let written = written::write(&module, &info, &TILE, shader).map_err(failed)?;
-        save(folder.join("wgsl").join(format!("{name}.wgsl")), shader.text.as_bytes())?;
-        for (language, bytes) in written.languages {
-            save(folder.join(language.folder).join(format!("{name}.{}", language.extension)), &bytes)?;
-        }
-        let [x, y, z] = written.workgroup;
-        list.push_str(&format!("{name} {} {x}x{y}x{z}\n", written.hlsl_entry_point));
-    }
+    let shaders: Vec<_> = shaders.iter().collect();
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let parts: Vec<Result<String, String>> = std::thread::scope(|scope| {
+        let parts = shaders.chunks(shaders.len().div_ceil(threads));
+        let running: Vec<_> =
+            parts.map(|part| scope.spawn(|| part.iter().map(|shader| write(folder, shader)).collect())).collect();
+        running.into_iter().map(|part| part.join().unwrap_or_else(|_| Err("a thread failed".to_owned()))).collect()
+    });
+    let list: String = parts.into_iter().collect::<Result<_, _>>()?;
     save(folder.join("shaders.txt"), list.as_bytes())?;
     Ok(shaders.len())
+}
+
+/// Writes a shader in every language, and says its line of the list.
+fn write(folder: &Path, shader: &ComposedShader) -> Result<String, String> {
+    let name = shader.name();
+    let failed = |error| format!("{name}: {error}");
+    let (module, info) = written::validate(shader).map_err(failed)?;
+    let written = written::write(&module, &info, &TILE, shader).map_err(failed)?;
+    save(folder.join("wgsl").join(format!("{name}.wgsl")), shader.text.as_bytes())?;
+    for (language, bytes) in written.languages {
+        save(folder.join(language.folder).join(format!("{name}.{}", language.extension)), &bytes)?;
+    }
+    let [x, y, z] = written.workgroup;
+    Ok(format!("{name} {} {x}x{y}x{z}\n", written.hlsl_entry_point))
 }
 
 /// The shaders of a dump, which are of the same kinds as these: `ENTRY_HASH.wgsl`.
