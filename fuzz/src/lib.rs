@@ -14,13 +14,13 @@ pub mod atomic;
 pub mod lines;
 #[path = "../../cli/src/picture.rs"]
 pub mod picture;
+pub mod study;
 #[path = "../../cli/src/tensor_file.rs"]
 pub mod tensor_file;
 #[path = "../../cli/src/tensor_header.rs"]
 pub mod tensor_header;
 #[path = "../../cli/src/test_card.rs"]
 pub mod test_card;
-pub mod study;
 
 mod configs;
 mod files;
