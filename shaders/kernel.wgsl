@@ -11,7 +11,7 @@ struct Window {
     first_sample: u32,    // of this window, within the batch
     first_element: u32,   // of this window, within each sample
     rows: u32,            // rows of the table
-    timesteps: u32,       // offset of the first timestep, in words
+    timesteps: u32,       // offset of the first timestep, in words; 0 without any
     timestep_stride: u32, // 1, or 0 where one timestep is shared by the batch
     nan: u32,             // bits of a NaN, which WGSL does not let a constant be
     contiguous: u32,      // words: 1 where the samples follow each other without a gap; chunks: invocations of a sample

@@ -58,7 +58,8 @@ fn with_device<T>(which: u8, run: impl FnOnce(&Device) -> T) -> T {
         2 => wgpu::Limits { max_storage_buffer_binding_size: 1 << 14, ..wgpu::Limits::default() },
         _ => wgpu::Limits { max_storage_buffer_binding_size: 1 << 14, ..wgpu::Limits::downlevel_defaults() },
     };
-    DEVICES.with(|devices| run(devices[usize::from(which % 4)].get_or_init(|| Box::leak(Box::new(Device::new(limits()))))))
+    DEVICES
+        .with(|devices| run(devices[usize::from(which % 4)].get_or_init(|| Box::leak(Box::new(Device::new(limits()))))))
 }
 
 pub fn run(data: &[u8]) {
@@ -72,8 +73,7 @@ pub fn run(data: &[u8]) {
 }
 
 fn plan(device: &Device, u: &mut Unstructured<'_>) -> Result<()> {
-    let buffers: Vec<wgpu::Buffer> =
-        (0..u.int_in_range(1..=4)?).map(|_| device.buffer(u)).collect::<Result<_>>()?;
+    let buffers: Vec<wgpu::Buffer> = (0..u.int_in_range(1..=4)?).map(|_| device.buffer(u)).collect::<Result<_>>()?;
     let bench = Bench { device, buffers: &buffers, shape: shape(u)?, rows: rows(u)? };
     match u.int_in_range(0..=7)? {
         0..=2 => bench.map(u),
@@ -231,7 +231,8 @@ impl<'a> Bench<'a> {
     }
 
     fn step(&self, u: &mut Unstructured<'_>) -> Result<()> {
-        let rows: Vec<StepRow> = self.table(&[Self::step_row(u)?, StepRow::IDENTITY], false).into_iter().flatten().collect();
+        let rows: Vec<StepRow> =
+            self.table(&[Self::step_row(u)?, StepRow::IDENTITY], false).into_iter().flatten().collect();
         let [a, b, c]: [Number; 3] = u.arbitrary()?;
         let clip = match u.int_in_range(0..=3)? {
             0 | 1 => Clip::None,

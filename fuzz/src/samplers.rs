@@ -7,9 +7,7 @@ use tweedie::math::sampler::{
     Boundary, Churn, Compat, Consistency, Ddpm, Denoiser, DpmKind, DpmSolver, Estimate, FirstOrder, Form, Grid, Heun,
     Scale, Solver, UniPc, UniPcKind, UnseenChurn, Variance,
 };
-use tweedie::math::{
-    NoiseLevel, Quantity, Sampler, Sections, SigmaData, Spacing, consistency_timesteps, flow, sigmas,
-};
+use tweedie::math::{NoiseLevel, Quantity, Sampler, Sections, SigmaData, Spacing, consistency_timesteps, flow, sigmas};
 use tweedie::table::Clip;
 
 pub fn run(data: &[u8]) {

@@ -139,6 +139,7 @@ impl<'a> Draft<'a> {
     ) -> Result<(), PlanError> {
         let builder = self.builder(kernel);
         builder.check_bindings(source)?;
+        windows.iter().try_for_each(|window| builder.check_window(source, window))?;
         let plans: Vec<_> = windows.iter().map(|window| builder.place(source, window)).collect();
         let alignment = u64::from(self.context.limits().min_uniform_buffer_offset_alignment);
         let step = (size_of::<Params>() as u64).next_multiple_of(alignment);
@@ -258,6 +259,16 @@ impl Builder<'_> {
             draw: kernel.draw(),
             operands,
         }
+    }
+
+    /// A window that is as short as windows get may still be too long for a device that binds very little.
+    fn check_window(&self, source: &Source, window: &Window) -> Result<(), PlanError> {
+        let allowed = self.context.limits().max_storage_buffer_binding_size;
+        let mut bound = self.kernel.tensors().filter(|(slot, _)| source.operand(*slot).is_bound());
+        bound.try_for_each(|(slot, tensor)| {
+            let (_, size, _) = self.bound(&tensor, window, Span::Slot(slot));
+            check(self.kernel.name(slot), "max_storage_buffer_binding_size", allowed, size)
+        })
     }
 
     fn check_bindings(&self, source: &Source) -> Result<(), PlanError> {
