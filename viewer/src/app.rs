@@ -169,12 +169,6 @@ impl Viewer {
         self.sampler.insert(made.unwrap_or_else(make)).1.clone()
     }
 
-    /// Whether calls that are to be seen have not been made yet.
-    pub fn is_behind(&mut self) -> bool {
-        let last = self.sampler().map_or(0, |sampler| sampler.calls().len());
-        self.seen.trouble.is_none() && self.seen.done < (self.state.sampling.call + 1).min(last)
-    }
-
     fn status(&mut self, ui: &mut Ui) {
         ui.horizontal(|ui| {
             ui.menu_button(RichText::new(&self.adapter).color(DIM), |ui| {

@@ -144,7 +144,7 @@ impl<'a> Gallery<'a> {
 
     /// Hangs them all, and asks for what they show.
     pub fn hang(self, demand: Demand) {
-        let callback = embed::exhibit(self.area, demand, self.pieces);
+        let callback = embed::exhibit(self.ui.ctx(), self.area, demand, self.pieces);
         self.ui.painter().set(self.behind, Shape::Callback(callback));
     }
 }

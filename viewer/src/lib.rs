@@ -10,7 +10,7 @@
 //! plane  trajectory                      the kernels of the two views
 //! wall  studio  embed  readout  buffers  what is on the device, and how it comes into a frame
 //! app  controls  *_view  gallery  curves  dialog    the window's content
-//! window  trace                          the window itself, and what it says to tests
+//! window  resume  trace                  the window itself, the next one after a lost device, and what it says to tests
 //! ```
 
 pub mod app;
@@ -23,6 +23,7 @@ mod gallery;
 pub mod plane;
 mod plane_view;
 mod readout;
+pub mod resume;
 mod sampling_view;
 pub mod schedules;
 pub mod solvers;

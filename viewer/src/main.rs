@@ -4,6 +4,7 @@ use clap::Parser;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use tweedie::headless;
+use tweedie_viewer::resume::Resumed;
 use tweedie_viewer::state::{State, View};
 use tweedie_viewer::window::{Options, run};
 
@@ -36,6 +37,10 @@ struct Arguments {
     #[arg(long, value_name = "FILE", hide = true)]
     trace: Option<PathBuf>,
 
+    /// Go on where a window had to stop: what it has written
+    #[arg(long, value_name = "JSON", hide = true)]
+    resume: Option<String>,
+
     /// Lose a device within a frame instead of before one, for tests
     #[arg(long, hide = true)]
     lose_midway: bool,
@@ -45,10 +50,11 @@ struct Arguments {
 const NO_WINDOW: u8 = 3;
 
 fn main() -> ExitCode {
-    let Arguments { image, sampling, adapter, adapters, trace, lose_midway } = Arguments::parse();
+    let Arguments { image, sampling, adapter, adapters, trace, resume, lose_midway } = Arguments::parse();
     if adapters {
         return list();
     }
+    let mut options = Options { adapter, trace, lose_midway, ..Options::default() };
     let mut state = State::default();
     if sampling {
         state.view = View::Sampling;
@@ -56,7 +62,11 @@ fn main() -> ExitCode {
     if let Some(image) = image {
         state.open(&image); // a broken one is told in the window, which opens all the same
     }
-    match run(state, &Options { adapter, trace, lose_midway }) {
+    if let Some(resumed) = resume.map(|text| Resumed::read(&text)) {
+        (options.place, options.brief) = (resumed.place, resumed.brief);
+        state = resumed.state;
+    }
+    match run(state, &options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("tweedie-viewer: {error}");

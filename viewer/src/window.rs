@@ -1,11 +1,13 @@
 //! The window, and what happens when its device is lost: another window, with a device of its own and all that was chosen.
 //!
-//! A lost device takes eframe's renderer with it, which cannot be given another. So the window that finds its device lost
-//! draws nothing more and closes, and the loop here opens the next one in its place.
+//! A lost device takes eframe's renderer with it, which cannot be given another, and no driver promises much to a process
+//! that has lost one. So the window that finds its device lost draws nothing more and closes, and [`resume`](crate::resume)
+//! opens the next one in a process of its own.
 
 use crate::app::{Errand, Viewer};
 use crate::embed;
-use crate::state::{State, View};
+use crate::resume::Resumed;
+use crate::state::State;
 use crate::trace::{Account, Trace};
 use eframe::egui::{self, IconData, Rect, ViewportBuilder, ViewportCommand};
 use eframe::egui_wgpu::{RenderState, SurfaceErrorAction, WgpuSetup, WgpuSetupCreateNew};
@@ -25,6 +27,10 @@ pub struct Options {
     pub adapter: Option<String>,
     /// Where to write what the window shows, for tests.
     pub trace: Option<PathBuf>,
+    /// Where the window was, if this is another one.
+    pub place: Option<Rect>,
+    /// How many devices before have been lost at once.
+    pub brief: u32,
     /// When a device is to be lost, lose it within a frame instead of before one, for tests.
     pub lose_midway: bool,
 }
@@ -70,27 +76,23 @@ impl Notice {
 /// # Errors
 /// Where no window or no device can be had, in words.
 pub fn run(state: State, options: &Options) -> Result<(), String> {
-    let mut viewer = Viewer::new(state);
-    let mut remains = Remains::default();
-    let mut brief = 0;
-    loop {
-        let begun = Instant::now();
-        remains = Remains { place: remains.place, ..Remains::default() };
-        // Where a device is lost within a frame, egui's renderer panics over it.
-        let outcome = catch_unwind(AssertUnwindSafe(|| open(&mut viewer, &mut remains, options)));
-        if let Some((device, _)) = &remains.device {
-            // A lost one says so now, if it has not yet: once its last work has ended.
-            let _ = device.poll(wgpu::PollType::Wait { submission_index: None, timeout: Some(LAST_WORK) });
-        }
-        let Some(reason) = remains.lost.take() else {
-            return outcome.unwrap_or_else(|panic| resume_unwind(panic));
-        };
-        brief = if begun.elapsed() < BRIEF { brief + 1 } else { 0 };
-        if brief >= MOST_BRIEF {
-            return Err(format!("the GPU device is lost again and again: {reason}"));
-        }
-        viewer.state.alarm(format!("The GPU device was lost ({reason}). The window goes on with another one."));
+    let begun = Instant::now();
+    let (mut viewer, mut remains) = (Viewer::new(state), Remains { place: options.place, ..Remains::default() });
+    // Where a device is lost within a frame, egui's renderer panics over it.
+    let outcome = catch_unwind(AssertUnwindSafe(|| open(&mut viewer, &mut remains, options)));
+    if let Some((device, _)) = &remains.device {
+        // A lost one says so now, if it has not yet: once its last work has ended.
+        let _ = device.poll(wgpu::PollType::Wait { submission_index: None, timeout: Some(LAST_WORK) });
     }
+    let Some(reason) = remains.lost.take() else {
+        return outcome.unwrap_or_else(|panic| resume_unwind(panic));
+    };
+    let brief = if begun.elapsed() < BRIEF { options.brief + 1 } else { 0 };
+    if brief >= MOST_BRIEF {
+        return Err(format!("the GPU device is lost again and again: {reason}"));
+    }
+    viewer.state.alarm(format!("The GPU device was lost ({reason}). The window goes on with another one."));
+    Resumed { state: viewer.state, place: remains.place, brief }.go_on(options)
 }
 
 fn open(viewer: &mut Viewer, remains: &mut Remains, options: &Options) -> Result<(), String> {
@@ -268,8 +270,7 @@ impl eframe::App for Session<'_> {
             self.run_errands(&window);
         }
         self.tell();
-        let behind = self.viewer.state.view == View::Sampling && self.viewer.is_behind();
-        if self.viewer.seen.pending || self.saving.is_some() || self.viewer.has_errands() || behind {
+        if self.saving.is_some() || self.viewer.has_errands() {
             ui.ctx().request_repaint();
         }
     }

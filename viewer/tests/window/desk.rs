@@ -12,7 +12,7 @@ use tempfile::TempDir;
 pub type Place = [u32; 4];
 
 /// Where the mouse touches nothing.
-const AWAY: [u32; 2] = [1, 999];
+const AWAY: [u32; 2] = [2, 2];
 
 /// The program.
 pub fn program(screen: &Screen) -> Command {
@@ -27,6 +27,7 @@ pub struct Desk<'a> {
     pub folder: TempDir,
     viewer: Option<Child>,
     trace: PathBuf,
+    nudges: u32,
 }
 
 impl<'a> Desk<'a> {
@@ -44,7 +45,7 @@ impl<'a> Desk<'a> {
             .stderr(log)
             .spawn()
             .expect("the viewer");
-        let mut desk = Self { screen, folder, viewer: Some(viewer), trace };
+        let mut desk = Self { screen, folder, viewer: Some(viewer), trace, nudges: 0 };
         desk.focus();
         desk.wait("the first pictures", |now| {
             now["state"]["dispatches"].as_u64() > Some(0) && now["state"]["pending"] == false
@@ -87,15 +88,26 @@ impl<'a> Desk<'a> {
         self.wait(&format!("{key} = {value}"), |now| now["state"][key] == value);
     }
 
-    /// Waits until nothing happens any more.
+    /// Waits until nothing happens any more: until two frames, one after the other, have nothing new to tell.
     pub fn settle(&mut self) -> Value {
+        let mut before = self.nudge();
         loop {
-            let before = self.wait("rest", |now| now["state"]["pending"] == false);
-            std::thread::sleep(Duration::from_millis(700));
-            if self.now()["frame"] == before["frame"] {
-                return before;
+            let after = self.nudge();
+            let same = ["dispatches", "done", "message"].iter().all(|key| after["state"][key] == before["state"][key]);
+            if same && after["state"]["pending"] == false {
+                return after;
             }
+            before = after;
         }
+    }
+
+    /// Moves the mouse a little where it touches nothing, and waits for the frame that comes of it. Whatever a frame before
+    /// had recorded, it knows.
+    fn nudge(&mut self) -> Value {
+        let frame = self.now()["frame"].as_u64();
+        self.nudges += 1;
+        self.point([AWAY[0] + self.nudges % 2, AWAY[1]]);
+        self.wait("a frame", |now| now["frame"].as_u64() != frame)
     }
 
     /// The place of what has this text, once it is there.
@@ -114,17 +126,27 @@ impl<'a> Desk<'a> {
         self.now()["nodes"].as_array().is_some_and(|nodes| nodes.iter().any(|node| is_called(node, text)))
     }
 
-    /// Moves the mouse there.
-    pub fn point(&self, [x, y]: [u32; 2]) {
-        self.screen.input(&["mousemove", &x.to_string(), &y.to_string()]);
+    /// An event of the mouse, and the frame that comes of it: a window that is slow would see several as one.
+    fn mouse(&mut self, arguments: &[&str]) {
+        const ENOUGH: Duration = Duration::from_secs(2); // where the mouse was there already, nothing comes of it
+        let frame = self.now()["frame"].as_u64();
+        self.screen.input(arguments);
+        let begun = Instant::now();
+        while self.now()["frame"].as_u64() == frame && begun.elapsed() < ENOUGH {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn point(&mut self, [x, y]: [u32; 2]) {
+        self.mouse(&["mousemove", &x.to_string(), &y.to_string()]);
     }
 
     /// Clicks the middle of what has this text.
     pub fn click(&mut self, text: &str) {
         let [left, top, right, bottom] = self.place(text);
         self.point([(left + right) / 2, (top + bottom) / 2]);
-        self.screen.input(&["mousedown", "1"]);
-        self.screen.input(&["mouseup", "1"]);
+        self.mouse(&["mousedown", "1"]);
+        self.mouse(&["mouseup", "1"]);
     }
 
     /// Drags a slider's handle from one part of it to another, through some places between.
@@ -133,9 +155,9 @@ impl<'a> Desk<'a> {
         let [left, top, right, bottom] = self.place(text);
         let at = |part: f32| [left + ((right - left) as f32 * part) as u32, (top + bottom) / 2];
         self.point(at(from));
-        self.screen.input(&["mousedown", "1"]);
+        self.mouse(&["mousedown", "1"]);
         (1..=PLACES).for_each(|i| self.point(at(from + (to - from) * i as f32 / PLACES as f32)));
-        self.screen.input(&["mouseup", "1"]);
+        self.mouse(&["mouseup", "1"]);
     }
 
     /// Presses a key.
@@ -163,7 +185,6 @@ impl<'a> Desk<'a> {
 
     /// What is seen of the picture with this caption, once nothing happens any more and no tooltip covers it.
     pub fn picture(&mut self, caption: &str) -> RgbImage {
-        self.point(AWAY);
         self.settle();
         let place = self.place(caption);
         self.look(place)
@@ -171,7 +192,6 @@ impl<'a> Desk<'a> {
 
     /// Keeps what is seen of the window for people to look at.
     pub fn keep(&mut self, name: &str) {
-        self.point(AWAY);
         self.settle();
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("viewer");
         std::fs::create_dir_all(&folder).expect("a folder");

@@ -2,6 +2,7 @@
 
 use crate::desk::{Desk, difference, program};
 use crate::screen::{Screen, Test};
+use serde_json::Value;
 use std::process::Output;
 
 pub const TESTS: &[Test] = &[
@@ -19,7 +20,6 @@ fn lose(screen: &Screen, arguments: &[&str]) {
     desk.wait_for("timestep", 425);
     desk.settle();
     let noisy = desk.picture("x_t ");
-    let first = screen.window("tweedie");
     for round in 0..2 {
         let adapter = desk.now()["state"]["adapter"].as_str().expect("an adapter").to_owned();
         let frame = desk.now()["frame"].as_u64();
@@ -36,6 +36,7 @@ fn lose(screen: &Screen, arguments: &[&str]) {
             desk.keep("device_lost.png");
         }
         desk.click("Dismiss");
+        desk.wait_for("message", Value::Null);
         desk.wait_for("timestep", 425);
         assert!(difference(&desk.picture("x_t "), &noisy) < 0.01, "the same pictures, to the pixel");
         desk.key("Right");
@@ -45,7 +46,6 @@ fn lose(screen: &Screen, arguments: &[&str]) {
         // One that is lost at once again and again is given up; this is not that.
         std::thread::sleep(std::time::Duration::from_secs(3));
     }
-    assert_ne!(screen.window("tweedie"), first);
     assert_eq!(desk.close().status.code(), Some(0));
 }
 
