@@ -25,6 +25,7 @@
 //! - [`gpu`]: applies tables to buffers. Knows no schedule. Each kernel has an f64 twin beside it.
 //! - [`Diffusion`], [`Sampling`], [`TrainingStep`] and [`LikelihoodLoop`]: join both for the common jobs.
 //! - [`headless`]: a device of one's own and readback, for tools and tests. An application does not need it.
+//! - [`guide`]: how to build all this into an application: devices, order, lifetimes, egui, device loss, small devices.
 //!
 //! # Conventions
 //!
@@ -87,6 +88,9 @@ pub use noise::philox4x32_10;
 pub use sampling::{Guidance, GuidanceScale, Sampling};
 pub use training::{LearnedVariance, Times, Training, TrainingStep};
 pub use wgpu;
+
+#[cfg(any(doc, doctest))]
+pub mod guide;
 
 /// Compiles the example in the README.
 #[cfg(doctest)]

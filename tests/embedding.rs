@@ -1,6 +1,6 @@
 //! The embedding contract on wgpu's noop backend, which validates everything and runs nothing: no adapter is needed.
 
-use tweedie::gpu::{At, Context, Drawn, Map, MapPlan, NoiseKey, Second, Shape, Tensor, Timesteps};
+use tweedie::gpu::{At, Context, Drawn, Map, MapPlan, NoiseKey, PlanError, Second, Shape, Tensor, Timesteps};
 use tweedie::table::{Matrix, Table};
 
 const SUM: Matrix = [[1.0, 1.0], [1.0, -1.0]];
@@ -223,4 +223,70 @@ fn the_examples_of_the_front_record_on_any_device() {
     let mean = PosteriorMean { prediction: (Quantity::Epsilon, b), ..posterior };
     assert!(matches!(diffusion.posterior_mean(&context, &mean), Err(Error::Undefined(_))));
     assert!(diffusion.posterior_mean(&context, &PosteriorMean { holes: Holes::Nan, ..mean }).is_ok());
+}
+
+/// Each of these was once accepted, and refused by wgpu afterwards.
+#[test]
+fn small_bindings_hold_what_fits_and_say_what_does_not() {
+    use tweedie::gpu::{Counter, DrawnNoise, Loss, LossPlan, Noise, Rules, Step, StepPlan};
+    use tweedie::table::{LossRow, Penalty, StepRow};
+    let limits = wgpu::Limits { max_storage_buffer_binding_size: 1 << 14, ..wgpu::Limits::default() };
+    let (device, _queue) = device(limits);
+    device.on_uncaptured_error(std::sync::Arc::new(|error| panic!("{error}")));
+    let context = Context::new(&device);
+    let tensors = [(); 3].map(|()| buffer(&device, 1 << 16));
+    let [a, b, c] = &tensors;
+    // A few words at the end of a buffer that is larger than a binding.
+    assert!(Counter::new(&context, a, (1 << 16) - 20, 5).is_ok());
+    let many = Counter::new(&context, a, 0, 1 << 13).unwrap_err();
+    assert!(matches!(many, PlanError::DeviceLimit { what: "counters", .. }), "{many}");
+    // A chunk of a reduction is 16 KiB, and nothing is left for where it begins.
+    let table = Table::new([LossRow { prediction: 1.0, inputs: [-1.0, 0.0], weight: 1.0 }]);
+    let loss = Loss {
+        table: &table,
+        penalty: Penalty::MSE,
+        shape: Shape::new(1, 5000),
+        timesteps: Timesteps::Batch,
+        prediction: Tensor::f32(a).at(4),
+        in0: Some(Tensor::f32(b)),
+        in1: None,
+        seeds: None,
+        losses: (c, 0),
+        mean: None,
+        gradient: None,
+    };
+    let tight = LossPlan::new(&context, &loss).unwrap_err();
+    let limit = "max_storage_buffer_binding_size";
+    assert!(
+        matches!(tight, PlanError::DeviceLimit { what: "prediction", limit: found, .. } if found == limit),
+        "{tight}"
+    );
+    // Seeds beside an output are bound for writing too; where they begin is the device's matter.
+    let rows = [StepRow { z: 1.0, ..StepRow::IDENTITY }];
+    let step = |seeds: u64| {
+        let step = Step {
+            rows: &rows,
+            rules: Rules::default(),
+            shape: Shape::new(4, 64),
+            calls: Timesteps::Batch,
+            x: Tensor::f32(a),
+            prediction: Tensor::f32(b),
+            unconditional: None,
+            noise: Noise::Drawn(DrawnNoise { key: NoiseKey::seed(1), seeds: Some((c, seeds)), keep: None }),
+            learned: None,
+            known: None,
+            next: Tensor::f32(c).at(4096),
+            x0: None,
+            input: None,
+            health: false,
+        };
+        let plan = StepPlan::new(&context, &step)?;
+        let mut encoder = device.create_command_encoder(&Default::default());
+        plan.encode(&mut encoder, At::call(0)).expect("recorded");
+        encoder.finish();
+        Ok(())
+    };
+    assert_eq!(step(256), Ok(()));
+    let limit = "min_storage_buffer_offset_alignment";
+    assert_eq!(step(16), Err(PlanError::DeviceLimit { what: "offset of the seeds", limit, allowed: 256, found: 16 }));
 }

@@ -266,3 +266,31 @@ fn errors_name_what_was_found() {
     // And the caller recovers.
     assert!(Schedule::linear(10, 0.1, 0.5).is_ok());
 }
+
+/// Squares and products of these levels leave f64.
+#[test]
+fn posteriors_of_extreme_levels_are_finite_or_an_error() {
+    let level = |alpha, sigma| NoiseLevel::new(alpha, sigma).unwrap();
+    let extremes = [
+        vec![level(1.0, 1e300), level(1.0, 1e300)],
+        vec![level(1.0, 0.0), level(1.0, 144.0), level(1.0, f64::MAX), level(1.0, f64::MAX)],
+        vec![level(1e300, 1e300), level(1e300, 1e301), level(1e200, 1e302)],
+    ];
+    for levels in extremes {
+        let schedule = Schedule::from_levels(&levels).unwrap();
+        for t in 1..levels.len() {
+            if let Ok(posterior) = schedule.posterior(t, Some(t - 1)) {
+                let numbers = [posterior.coef_x0, posterior.coef_xt, posterior.variance];
+                assert!(numbers.iter().all(|number| number.is_finite()), "{levels:?}: {posterior:?}");
+            }
+        }
+        for quantity in Quantity::ALL {
+            let tables = [
+                schedule.posterior_mean_where_defined(quantity),
+                schedule.conversion_where_defined(quantity, Quantity::X0, None),
+            ];
+            let numbers = tables.iter().flat_map(|table| table.rows().iter().flatten().flatten().flatten());
+            numbers.for_each(|number| assert!(number.is_finite(), "{levels:?}: {quantity}"));
+        }
+    }
+}

@@ -121,7 +121,9 @@ proptest! {
         for value in [flow::shifted(a, b), flow::dynamic_mu(a, (b, c), (d, a))].into_iter().flatten() {
             prop_assert!(value.is_finite(), "{}", value);
         }
-        let _ = flow::stretched(&[a, b], c);
+        for list in [flow::stretched(&[a, b], c), flow::stretched(&[f64::NAN, 0.5], 0.1)].into_iter().flatten() {
+            prop_assert!(list.iter().all(|t| t.is_finite()), "{:?}", list);
+        }
     }
 
     #[test]
