@@ -58,7 +58,7 @@ const SUITE: &[&str] = &["cargo", "test"];
 /// Without this, tests that find no adapter are ignored.
 const REQUIRED: (&str, &str) = ("TWEEDIE_REQUIRE_ADAPTER", "1");
 
-pub static STEPS: [Step; 13] = [
+pub static STEPS: [Step; 16] = [
     Step {
         name: "lavapipe",
         platform: "Vulkan, Mesa lavapipe",
@@ -120,6 +120,30 @@ pub static STEPS: [Step; 13] = [
         platform: "Browsers (WebGPU)",
         about: "cargo check of the library for wasm32",
         command: &["scripts/cross.sh", "wasm32-unknown-unknown"],
+        environment: &[],
+        driver: Driver::None,
+    },
+    Step {
+        name: "viewer",
+        platform: "The viewer, X11 on lavapipe",
+        about: "the viewer's window on a screen of its own, with real mouse and key events",
+        command: &["scripts/viewer.sh"],
+        environment: &[],
+        driver: Driver::None,
+    },
+    Step {
+        name: "soak",
+        platform: "A long run",
+        about: "100,000 steps of changing shapes: memory flat, results the same to the bit",
+        command: &["scripts/soak.sh"],
+        environment: &[],
+        driver: Driver::None,
+    },
+    Step {
+        name: "fuzz",
+        platform: "Arbitrary input",
+        about: "every reader and every builder under libFuzzer, ten minutes each",
+        command: &["scripts/fuzz.sh", "600"],
         environment: &[],
         driver: Driver::None,
     },
