@@ -24,6 +24,9 @@ pub(super) fn every_source() -> Vec<Source> {
                 Source { timesteps_writable, ..plain(Op::Map, walk, rows, draw, operands) }
             });
             sources.extend(maps);
+            if rows == Rows::Uniform(4096) {
+                continue; // for rows of one vector
+            }
             let storages = if long { &Storage::ALL[..1] } else { &Storage::ALL[..] };
             sources.extend(every_step(walk, rows, storages));
             if rows == Rows::Batch {

@@ -74,10 +74,13 @@ impl Uploader<'_> {
 
     fn table(&self) -> Result<RowBuffer, PlanError> {
         let limits = self.context.limits();
-        let vectors = self.kernel.rows.len() as u64 * u64::from(self.kernel.op.width());
+        let width = self.kernel.op.width();
+        let vectors = self.kernel.rows.len() as u64 * u64::from(width);
         let fits = |size: u64| !self.narrow && vectors <= size && size * 16 <= limits.max_uniform_buffer_binding_size;
         let mut bytes: Vec<u8> = self.row_bytes().flatten().collect();
-        let (rows, usage) = match [1024u32, 4096].into_iter().find(|&size| fits(u64::from(size))) {
+        // Rows of several vectors in a block of 64 KiB take FXC ten seconds to compile.
+        let sizes: &[u32] = if width == 1 { &[1024, 4096] } else { &[1024] };
+        let (rows, usage) = match sizes.iter().copied().find(|&size| fits(u64::from(size))) {
             Some(size) => {
                 bytes.resize(size as usize * 16, 0);
                 (Rows::Uniform(size), BufferUsages::UNIFORM)
