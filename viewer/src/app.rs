@@ -7,7 +7,7 @@ use crate::schedules::{ScheduleChoice, TIMESTEPS};
 use crate::state::{State, View};
 use crate::studio::{Seen, What};
 use crate::{plane_view, sampling_view};
-use eframe::egui::{self, CentralPanel, Frame, Key, Modifiers, Panel, RichText, Ui};
+use eframe::egui::{self, CentralPanel, Frame, Key, Margin, Modifiers, Panel, RichText, Ui};
 use std::path::PathBuf;
 use std::sync::Arc;
 use tweedie::Schedule;
@@ -73,17 +73,20 @@ impl Viewer {
         self.keys(ui);
         self.play(ui);
         let mut wish = None;
-        Panel::bottom("status").show(ui, |ui| self.status(ui));
-        Panel::left("controls").resizable(false).exact_size(270.0).show(ui, |ui| {
-            egui::ScrollArea::vertical().show(ui, |ui| {
-                ui.add_space(6.0);
-                self.views(ui);
-                wish = controls::show(ui, self);
-            });
-        });
-        CentralPanel::default()
-            .frame(Frame::central_panel(ui.style()).inner_margin(12.0))
-            .show(ui, |ui| self.content(ui));
+        // No panel is filled: the window is cleared to their colour, which costs a software driver nothing.
+        let bare = |margin: Margin| Frame::NONE.inner_margin(margin);
+        Panel::bottom("status").frame(bare(Margin::symmetric(8, 2))).show(ui, |ui| self.status(ui));
+        Panel::left("controls").frame(bare(Margin::symmetric(8, 2))).resizable(false).exact_size(270.0).show(
+            ui,
+            |ui| {
+                egui::ScrollArea::vertical().show(ui, |ui| {
+                    ui.add_space(6.0);
+                    self.views(ui);
+                    wish = controls::show(ui, self);
+                });
+            },
+        );
+        CentralPanel::default().frame(bare(Margin::same(12))).show(ui, |ui| self.content(ui));
         match wish {
             Some(Wish::Open) => self.open_dialog(),
             Some(Wish::Save) => self.save_dialog(),

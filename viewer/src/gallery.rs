@@ -13,6 +13,9 @@ use eframe::egui::{
 pub const CAPTION: f32 = 20.0;
 const GAP: f32 = 10.0;
 
+/// The least part of its room that a picture fills for the sake of whole pixels.
+const LITTLE: f32 = 0.9;
+
 /// The colour of captions that name, of those that remark, and of what has gone wrong.
 pub const BRIGHT: Color32 = Color32::from_rgb(236, 238, 245);
 pub const DIM: Color32 = Color32::from_rgb(150, 156, 176);
@@ -50,11 +53,15 @@ pub struct Table {
 }
 
 impl Table {
-    /// In this area; `aspect` is the pictures' width over their height.
-    pub fn new(area: Rect, columns: usize, rows: usize, aspect: f32) -> Self {
+    /// In this area, for pictures of this many pixels; `scale` is the window's pixels a point.
+    pub fn new(area: Rect, columns: usize, rows: usize, size: [u32; 2], scale: f32) -> Self {
+        let aspect = size[0] as f32 / size[1] as f32;
         let (columns, rows) = (columns.max(1) as f32, rows.max(1) as f32);
         let cell = vec2((area.width() - GAP * (columns - 1.0)) / columns, (area.height() - GAP * (rows - 1.0)) / rows);
         let width = cell.x.min((cell.y - CAPTION) * aspect).max(1.0);
+        // Whole pixels for each pixel, where that costs little: a tensor is seen as it is.
+        let whole = (width * scale / size[0] as f32).floor() * size[0] as f32 / scale;
+        let width = if whole >= LITTLE * width { whole } else { width };
         Self { area, picture: vec2(width, width / aspect) }
     }
 
@@ -104,7 +111,9 @@ impl<'a> Gallery<'a> {
             [part.x * 2.0 - 1.0, 1.0 - part.y * 2.0]
         };
         let ([left, top], [right, bottom]) = (corner(place.min), corner(place.max));
-        self.pieces.push(Piece { what, corners: [left, top, right, bottom], gain: gain as f32 });
+        let pixels = (place.size() * self.ui.pixels_per_point()).round();
+        let pixels = [pixels.x as u32, pixels.y as u32];
+        self.pieces.push(Piece { what, corners: [left, top, right, bottom], pixels, gain: gain as f32 });
         let response = self.frame(place, Some(what), caption);
         if response.clicked() {
             self.clicked = Some(what);
@@ -156,14 +165,25 @@ mod tests {
     #[test]
     fn everything_fits_into_the_area() {
         for (width, height) in [(900.0, 700.0), (300.0, 900.0), (1500.0, 200.0), (420.0, 420.0)] {
-            for aspect in [0.2, 1.0, 4.0 / 3.0, 6.0] {
+            for size in [[20, 100], [96, 96], [320, 240], [600, 100]] {
                 let area = Rect::from_min_size(pos2(10.0, 20.0), vec2(width, height));
-                let table = Table::new(area, 3, 3, aspect);
+                let table = Table::new(area, 3, 3, size, 1.0);
                 let last = table.place(2, 2);
                 assert!(last.right() <= area.right() + 0.5 && last.bottom() <= area.bottom() + 0.5);
+                let aspect = size[0] as f32 / size[1] as f32;
                 assert!((last.width() / last.height() - aspect).abs() < 1e-3 * aspect);
                 assert!(table.place(0, 0).right() <= table.place(1, 0).left());
             }
         }
+    }
+
+    #[test]
+    fn pixels_are_whole_where_there_is_room() {
+        let area = Rect::from_min_size(pos2(0.0, 0.0), vec2(1000.0, 800.0));
+        assert_eq!(Table::new(area, 3, 3, [320, 240], 1.0).place(0, 0).width(), 320.0);
+        assert_eq!(Table::new(area, 3, 3, [160, 120], 1.0).place(0, 0).width(), 320.0);
+        assert_eq!(Table::new(area, 3, 3, [640, 480], 2.0).place(0, 0).width(), 320.0);
+        assert_eq!(Table::new(area, 3, 3, [200, 150], 1.0).place(0, 0).width(), 320.0, "200 would waste a third");
+        assert_eq!(Table::new(area, 3, 3, [300, 225], 1.0).place(0, 0).width(), 300.0);
     }
 }

@@ -22,6 +22,8 @@ struct Seen {
 
 // Whether the target encodes linear light by itself.
 override srgb_target: bool = false;
+// Whether pixels are whole ones of the window. Not a branch: software drivers take both ways of it.
+override crisp: bool = false;
 
 @vertex
 fn corner(@builtin(vertex_index) index: u32, instance: Instance) -> Seen {
@@ -47,9 +49,15 @@ fn colour(word: vec3<u32>, gain: f32) -> vec3<f32> {
     return clamp(value * gain * 0.5 + 0.5, vec3<f32>(0.0), vec3<f32>(1.0));
 }
 
-@fragment
-fn pixel(seen: Seen) -> @location(0) vec4<f32> {
-    // The four pixels around, weighted by their distance.
+// Stripes: no number is no colour.
+fn striped(shown: vec3<f32>, nearest: vec3<u32>, position: vec4<f32>) -> vec3<f32> {
+    let stripe = (u32(position.x + position.y) / 6u) % 2u;
+    let colours = select(vec3<f32>(0.16, 0.08, 0.10), vec3<f32>(0.45, 0.14, 0.18), stripe == 0u);
+    return select(shown, colours, any(undefined(nearest)));
+}
+
+// The four pixels around, weighted by their distance.
+fn smooth_colour(seen: Seen) -> vec3<f32> {
     let last = vec2<f32>(seen.shape.xy) - 1.0;
     let at = clamp(seen.at - 0.5, vec2<f32>(0.0), last);
     let low = vec2<u32>(at);
@@ -61,12 +69,19 @@ fn pixel(seen: Seen) -> @location(0) vec4<f32> {
     let d = bits(seen, high.x, high.y);
     let above = mix(colour(a, seen.gain), colour(b, seen.gain), part.x);
     let below = mix(colour(c, seen.gain), colour(d, seen.gain), part.x);
-    var shown = mix(above, below, part.y);
     let nearest = select(select(a, b, part.x >= 0.5), select(c, d, part.x >= 0.5), part.y >= 0.5);
-    if any(undefined(nearest)) {
-        // Stripes: no number is no colour.
-        let stripe = (u32(seen.position.x + seen.position.y) / 6u) % 2u;
-        shown = select(vec3<f32>(0.16, 0.08, 0.10), vec3<f32>(0.45, 0.14, 0.18), stripe == 0u);
+    return striped(mix(above, below, part.y), nearest, seen.position);
+}
+
+@fragment
+fn pixel(seen: Seen) -> @location(0) vec4<f32> {
+    var shown: vec3<f32>;
+    if crisp {
+        let at = min(vec2<u32>(seen.at), seen.shape.xy - 1u);
+        let word = bits(seen, at.x, at.y);
+        shown = striped(colour(word, seen.gain), word, seen.position);
+    } else {
+        shown = smooth_colour(seen);
     }
     if srgb_target {
         shown = select(pow((shown + 0.055) / 1.055, vec3<f32>(2.4)), shown / 12.92, shown <= vec3<f32>(0.04045));

@@ -21,7 +21,7 @@ pub fn show(ui: &mut Ui, state: &State, schedule: &Schedule, seen: &Seen) -> Opt
     let scene = state.plane();
     let [width, height] = scene.size();
     let columns = scene.quantities.len().max(LEAST_COLUMNS);
-    let table = Table::new(area, columns, 3, width as f32 / height as f32);
+    let table = Table::new(area, columns, 3, [width, height], ui.pixels_per_point());
     let level = schedule.levels()[scene.timestep as usize];
     let (alpha, sigma) = (level.alpha(), level.sigma());
     let mut gallery = Gallery::new(ui, area, state.selected);

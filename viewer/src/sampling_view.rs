@@ -17,14 +17,16 @@ const SET: f32 = 0.5;
 pub fn show(ui: &mut Ui, state: &State, schedule: &Schedule, sampler: &Sampler, seen: &Seen) -> Option<What> {
     let area = ui.available_rect_before_wrap();
     let calls = sampler.calls();
+    let scene = state.run();
     let call = state.sampling.call.min(calls.len());
     let looked = call.min(calls.len().saturating_sub(1));
     let samples = if seen.samples == 0 { SAMPLES } else { seen.samples };
+    let (size, scale) = ([scene.set.side; 2], ui.pixels_per_point());
     let main = Rect::from_min_max(area.min, pos2(area.right(), area.bottom() - FOOT * area.height()));
-    let table = Table::new(main, samples as usize, 2, 1.0);
+    let table = Table::new(main, samples as usize, 2, size, scale);
     let mut gallery = Gallery::new(ui, area, state.selected);
 
-    let gain = 1.0 / scale(sampler, call);
+    let gain = 1.0 / deviation(sampler, call);
     for sample in 0..samples {
         let (column, number) = (sample as usize, sample + 1);
         let text = "The sample before this call of the network, at the variance that pictures have.";
@@ -38,12 +40,11 @@ pub fn show(ui: &mut Ui, state: &State, schedule: &Schedule, sampler: &Sampler, 
             .on_hover_text(text);
     }
 
-    let scene = state.run();
     let members = &scene.set.members;
     let foot = Rect::from_min_max(pos2(area.left(), table.below(2) + 6.0), area.max);
     let set = Rect::from_min_size(foot.min, vec2(foot.width() * SET, foot.height()));
     let across = members.len().div_ceil(2).max(1);
-    let thumbnails = Table::new(set, across, 2, 1.0);
+    let thumbnails = Table::new(set, across, 2, size, scale);
     for (member, known) in members.iter().enumerate() {
         let place = thumbnails.place(member % across, member / across);
         let text = "What the denoiser knows: its samples end on one of these.";
@@ -60,7 +61,7 @@ pub fn show(ui: &mut Ui, state: &State, schedule: &Schedule, sampler: &Sampler, 
 }
 
 /// What the sample is larger than data of unit variance would be.
-fn scale(sampler: &Sampler, call: usize) -> f64 {
+fn deviation(sampler: &Sampler, call: usize) -> f64 {
     let calls = sampler.calls();
     let [alpha, sigma] = match (calls.get(call), calls.last()) {
         (Some(call), _) => [call.level.alpha(), call.level.sigma()],

@@ -111,11 +111,12 @@ pub struct State {
 
 impl Default for State {
     fn default() -> Self {
-        Self::of(test_card(CARD[0], CARD[1]).into(), "the test card")
+        Self::of(Arc::clone(&TEST_CARD), "the test card")
     }
 }
 
-/// The posters are drawn once.
+/// What is brought along is drawn once.
+static TEST_CARD: LazyLock<Arc<Picture>> = LazyLock::new(|| Arc::new(test_card(CARD[0], CARD[1])));
 static POSTERS: LazyLock<Arc<Set>> = LazyLock::new(|| {
     // Nothing is opened, so nothing can go wrong; an empty set would only be dull.
     Arc::new(Set::open(&[], SIDE).unwrap_or(Set { members: Vec::new(), side: SIDE }))
@@ -217,7 +218,8 @@ impl State {
         }
     }
 
-    fn hang(&mut self, picture: Picture, name: String) {
+    /// Shows this picture instead.
+    pub fn hang(&mut self, picture: Picture, name: String) {
         self.mean_square = mean_square(&picture.data);
         (self.picture, self.name) = (Arc::new(picture), name);
         if self.sampling.source == Source::Cuttings {

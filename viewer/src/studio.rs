@@ -45,6 +45,8 @@ pub struct Piece {
     pub what: What,
     /// Left, top, right, bottom in clip space.
     pub corners: [f32; 4],
+    /// The window's pixels that it covers, across and down.
+    pub pixels: [u32; 2],
     /// 1 shows -1 as black and 1 as full intensity.
     pub gain: f32,
 }
@@ -195,7 +197,11 @@ impl Studio {
 
     /// Hangs those of these pictures that exist.
     pub fn hang(&mut self, pieces: &[Piece]) {
-        let place = |&Piece { what, corners, gain }: &Piece| Some(Place { corners, picture: self.find(what)?, gain });
+        let place = |&Piece { what, corners, pixels, gain }: &Piece| {
+            let picture = self.find(what)?;
+            let crisp = (0..2).all(|i| pixels[i] != 0 && pixels[i].is_multiple_of(picture.size[i]));
+            Some(Place { corners, picture, gain, crisp })
+        };
         let places = pieces.iter().filter_map(place).collect();
         self.wall.hang(self.context.device(), &self.queue, places);
     }

@@ -13,6 +13,8 @@ pub struct Place {
     pub picture: Hung,
     /// What its values are multiplied with before -1 becomes black and 1 full intensity.
     pub gain: f32,
+    /// Whether each of its pixels covers whole ones of the window, and needs no interpolation.
+    pub crisp: bool,
 }
 
 /// As `Instance` in `picture.wgsl`.
@@ -27,7 +29,8 @@ struct Instance {
 /// The pictures of a window.
 #[derive(Debug)]
 pub struct Wall {
-    pipeline: wgpu::RenderPipeline,
+    /// Interpolated, and crisp.
+    pipelines: [wgpu::RenderPipeline; 2],
     layout: wgpu::BindGroupLayout,
     /// A bind group for each buffer that hangs there.
     groups: HashMap<wgpu::Buffer, wgpu::BindGroup>,
@@ -61,42 +64,14 @@ impl Wall {
             bind_group_layouts: &[Some(&layout)],
             immediate_size: 0,
         });
-        let constants = [("srgb_target", f64::from(u8::from(format.is_srgb())))];
-        let pipeline = device.create_render_pipeline(&wgpu::RenderPipelineDescriptor {
-            label: Some("viewer::wall::pipeline"),
-            layout: Some(&pipeline_layout),
-            vertex: wgpu::VertexState {
-                module: &module,
-                entry_point: Some("corner"),
-                compilation_options: wgpu::PipelineCompilationOptions::default(),
-                buffers: &[Some(wgpu::VertexBufferLayout {
-                    array_stride: size_of::<Instance>() as u64,
-                    step_mode: wgpu::VertexStepMode::Instance,
-                    attributes: &wgpu::vertex_attr_array![0 => Float32x4, 1 => Uint32x3, 2 => Float32],
-                })],
-            },
-            primitive: wgpu::PrimitiveState {
-                topology: wgpu::PrimitiveTopology::TriangleStrip,
-                ..wgpu::PrimitiveState::default()
-            },
-            depth_stencil: None,
-            multisample: wgpu::MultisampleState::default(),
-            fragment: Some(wgpu::FragmentState {
-                module: &module,
-                entry_point: Some("pixel"),
-                compilation_options: wgpu::PipelineCompilationOptions { constants: &constants, ..Default::default() },
-                targets: &[Some(format.into())],
-            }),
-            multiview_mask: None,
-            cache: None,
-        });
+        let pipelines = [false, true].map(|crisp| pipeline(device, &module, &pipeline_layout, format, crisp));
         let instances = device.create_buffer(&wgpu::BufferDescriptor {
             label: Some("viewer::wall::instances"),
             size: (MOST * size_of::<Instance>()) as u64,
             usage: wgpu::BufferUsages::VERTEX | wgpu::BufferUsages::COPY_DST,
             mapped_at_creation: false,
         });
-        Self { pipeline, layout, groups: HashMap::new(), places: Vec::new(), instances }
+        Self { pipelines, layout, groups: HashMap::new(), places: Vec::new(), instances }
     }
 
     /// Hangs these pictures, and no others. Writes where they hang if that has changed; never a pixel.
@@ -127,13 +102,52 @@ impl Wall {
 
     /// Draws what hangs there.
     pub fn draw(&self, pass: &mut wgpu::RenderPass<'_>) {
-        pass.set_pipeline(&self.pipeline);
         pass.set_vertex_buffer(0, self.instances.slice(..));
         for (index, place) in (0..).zip(&self.places) {
             if let Some(group) = self.groups.get(&place.picture.buffer) {
+                pass.set_pipeline(&self.pipelines[usize::from(place.crisp)]);
                 pass.set_bind_group(0, group, &[]);
                 pass.draw(0..4, index..index + 1);
             }
         }
     }
+}
+
+fn pipeline(
+    device: &wgpu::Device,
+    module: &wgpu::ShaderModule,
+    layout: &wgpu::PipelineLayout,
+    format: wgpu::TextureFormat,
+    crisp: bool,
+) -> wgpu::RenderPipeline {
+    let number = |condition: bool| f64::from(u8::from(condition));
+    let constants = [("srgb_target", number(format.is_srgb())), ("crisp", number(crisp))];
+    device.create_render_pipeline(&wgpu::RenderPipelineDescriptor {
+        label: Some("viewer::wall::pipeline"),
+        layout: Some(layout),
+        vertex: wgpu::VertexState {
+            module,
+            entry_point: Some("corner"),
+            compilation_options: wgpu::PipelineCompilationOptions::default(),
+            buffers: &[Some(wgpu::VertexBufferLayout {
+                array_stride: size_of::<Instance>() as u64,
+                step_mode: wgpu::VertexStepMode::Instance,
+                attributes: &wgpu::vertex_attr_array![0 => Float32x4, 1 => Uint32x3, 2 => Float32],
+            })],
+        },
+        primitive: wgpu::PrimitiveState {
+            topology: wgpu::PrimitiveTopology::TriangleStrip,
+            ..wgpu::PrimitiveState::default()
+        },
+        depth_stencil: None,
+        multisample: wgpu::MultisampleState::default(),
+        fragment: Some(wgpu::FragmentState {
+            module,
+            entry_point: Some("pixel"),
+            compilation_options: wgpu::PipelineCompilationOptions { constants: &constants, ..Default::default() },
+            targets: &[Some(format.into())],
+        }),
+        multiview_mask: None,
+        cache: None,
+    })
 }

@@ -96,7 +96,11 @@ pub fn run(state: State, options: &Options) -> Result<(), String> {
 }
 
 fn open(viewer: &mut Viewer, remains: &mut Remains, options: &Options) -> Result<(), String> {
-    let mut native = eframe::NativeOptions { viewport: viewport(remains.place), ..eframe::NativeOptions::default() };
+    let mut native = eframe::NativeOptions {
+        viewport: viewport(remains.place),
+        dithering: false, // it hides the steps of gradients, and there are none but in pictures
+        ..eframe::NativeOptions::default()
+    };
     native.wgpu_options.wgpu_setup = setup(options.adapter.clone());
     let (usual, lost) = (Arc::clone(&native.wgpu_options.on_surface_status), remains.lost.clone());
     native.wgpu_options.on_surface_status = Arc::new(move |status| {
@@ -248,6 +252,10 @@ impl<'a> Session<'a> {
 }
 
 impl eframe::App for Session<'_> {
+    fn clear_color(&self, visuals: &egui::Visuals) -> [f32; 4] {
+        visuals.panel_fill.to_normalized_gamma_f32()
+    }
+
     fn ui(&mut self, ui: &mut egui::Ui, frame: &mut eframe::Frame) {
         let Some(window) = frame.wgpu_render_state().cloned() else { return };
         if !self.lose_midway {

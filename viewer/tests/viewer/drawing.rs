@@ -2,7 +2,6 @@
 
 use crate::bed::{Bed, FORMAT, Test, small};
 use pictures::{Picture, test_card::test_card};
-use std::sync::Arc;
 use tweedie_viewer::state::State;
 use tweedie_viewer::studio::{Demand, Piece, What};
 
@@ -10,6 +9,7 @@ pub const TESTS: &[Test] = &[
     ("drawing::a_picture_of_its_own_size_is_its_pixels", a_picture_of_its_own_size_is_its_pixels),
     ("drawing::gain_scales_around_grey", gain_scales_around_grey),
     ("drawing::no_number_is_no_colour", no_number_is_no_colour),
+    ("drawing::twice_its_size_is_every_pixel_four_times", twice_its_size_is_every_pixel_four_times),
     ("drawing::what_hangs_is_where_it_was_put", what_hangs_is_where_it_was_put),
 ];
 
@@ -67,7 +67,13 @@ fn drawn(bed: &Bed, state: &State, pieces: &[Piece]) -> Vec<[u8; 4]> {
 /// A piece at this place, in pixels.
 fn piece(what: What, [left, top, right, bottom]: [u32; 4], gain: f32) -> Piece {
     let across = |x: u32| x as f32 / SIDE as f32 * 2.0 - 1.0;
-    Piece { what, corners: [across(left), -across(top), across(right), -across(bottom)], gain }
+    let corners = [across(left), -across(top), across(right), -across(bottom)];
+    Piece { what, corners, pixels: [right - left, bottom - top], gain }
+}
+
+/// The same, interpolated although it need not be.
+fn smooth(piece: Piece) -> Piece {
+    Piece { pixels: [0; 2], ..piece }
 }
 
 fn near(a: &[u8; 4], b: [u8; 3]) -> bool {
@@ -75,15 +81,20 @@ fn near(a: &[u8; 4], b: [u8; 3]) -> bool {
 }
 
 fn of_picture(picture: Picture) -> State {
-    State { picture: Arc::new(picture), ..small() }
+    let mut state = small();
+    state.hang(picture, "another".into());
+    state
 }
 
 fn a_picture_of_its_own_size_is_its_pixels(bed: &Bed) {
     let state = of_picture(test_card(SIDE, SIDE));
-    let found = drawn(bed, &state, &[piece(What::X0, [0, 0, SIDE, SIDE], 1.0)]);
+    let crisp = piece(What::X0, [0, 0, SIDE, SIDE], 1.0);
     let expected = state.picture.to_rgb();
-    let wrong = found.iter().zip(expected.pixels()).filter(|(found, expected)| !near(found, expected.0)).count();
-    assert_eq!(wrong, 0);
+    let found = drawn(bed, &state, &[crisp]);
+    for found in [&found, &drawn(bed, &state, &[smooth(crisp)])] {
+        let wrong = found.iter().zip(expected.pixels()).filter(|(found, expected)| !near(found, expected.0)).count();
+        assert_eq!(wrong, 0);
+    }
     let mirrored =
         found.iter().rev().zip(expected.pixels()).filter(|(found, expected)| !near(found, expected.0)).count();
     assert!(mirrored > found.len() / 2, "the comparison must be able to fail");
@@ -104,11 +115,28 @@ fn no_number_is_no_colour(bed: &Bed) {
     picture.data[5] = f32::NAN;
     picture.data[9] = f32::INFINITY;
     let expected = picture.to_rgb();
-    let found = drawn(bed, &of_picture(picture), &[piece(What::X0, [0, 0, SIDE, SIDE], 1.0)]);
+    let (state, crisp) = (of_picture(picture), piece(What::X0, [0, 0, SIDE, SIDE], 1.0));
+    let found = drawn(bed, &state, &[crisp]);
+    let between = drawn(bed, &state, &[smooth(crisp)]);
+    let same = found.iter().zip(&between).all(|(a, b)| near(a, [b[0], b[1], b[2]]));
+    assert!(same, "at its own size both are the same");
     assert!(!near(&found[5], expected.get_pixel(5, 0).0), "stripes");
     assert!(found[5][0] > found[5][1] && found[5][0] > found[5][2], "red ones: {:?}", found[5]);
     assert_eq!(found[9][0], 255, "an infinite value is white in its channel");
     assert!(near(&found[20], expected.get_pixel(20, 0).0));
+}
+
+fn twice_its_size_is_every_pixel_four_times(bed: &Bed) {
+    let state = of_picture(test_card(SIDE / 2, SIDE / 2));
+    let expected = state.picture.to_rgb();
+    let found = drawn(bed, &state, &[piece(What::X0, [0, 0, SIDE, SIDE], 1.0)]);
+    let right = |found: &[[u8; 4]]| {
+        let pixels = (0..SIDE * SIDE).map(|i| expected.get_pixel(i % SIDE / 2, i / SIDE / 2).0);
+        found.iter().zip(pixels).filter(|(found, expected)| near(found, *expected)).count()
+    };
+    assert_eq!(right(&found), found.len());
+    let between = drawn(bed, &state, &[smooth(piece(What::X0, [0, 0, SIDE, SIDE], 1.0))]);
+    assert!(right(&between) < found.len() / 2, "what is interpolated is something between");
 }
 
 fn what_hangs_is_where_it_was_put(bed: &Bed) {

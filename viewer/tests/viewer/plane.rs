@@ -1,6 +1,7 @@
 //! The plane's buffers against the f64 references of the library.
 
 use crate::bed::{Bed, Test, small, wide};
+use pictures::{Picture, test_card::test_card};
 use tweedie::Quantity;
 use tweedie::gpu::compare::{Comparison, Exact};
 use tweedie::gpu::map::reference;
@@ -93,12 +94,9 @@ fn changes_are_taken_in_and_nothing_costs_nothing(bed: &Bed) {
         |state| state.timestep += 100,
         |state| state.seed += 1,
         |state| state.error = 0.6,
-        |state| {
-            state.picture =
-                std::sync::Arc::new(pictures::Picture { data: vec![0.5; 36 * 22 * 3], ..(*state.picture).clone() })
-        },
+        |state| state.hang(Picture { data: vec![0.5; 36 * 22 * 3], ..(*state.picture).clone() }, "grey".into()),
         |state| state.schedule.recipe = 2,
-        |state| state.picture = std::sync::Arc::new(pictures::test_card::test_card(21, 35)),
+        |state| state.hang(test_card(21, 35), "upright".into()),
     ];
     for (index, change) in changes.into_iter().enumerate() {
         change(&mut state);
