@@ -10,11 +10,11 @@
 pub mod array;
 #[path = "../../cli/src/bench/lines.rs"]
 pub mod lines;
+pub mod study;
 #[path = "../../cli/src/tensor_file.rs"]
 pub mod tensor_file;
 #[path = "../../cli/src/tensor_header.rs"]
 pub mod tensor_header;
-pub mod study;
 
 pub use pictures::{atomic, picture, test_card};
 

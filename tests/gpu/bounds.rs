@@ -102,8 +102,11 @@ struct Ran {
 /// What of a case fits a device with four storage buffers: noise that is drawn, without seeds, and gradients in place.
 fn fitting(bed: &Bed, case: &Case) -> Case {
     let narrow = bed.gpu.device.limits().max_storage_buffers_per_shader_stage < crate::FIVE;
-    let (drawn, in_place) = (narrow || case.drawn, narrow || case.in_place);
-    Case { drawn, in_place, seeds: case.seeds && !narrow, ..case.clone() }
+    if !narrow {
+        return case.clone();
+    }
+    let gradients = case.gradients.map(|gradient| gradient.map(|_| case.layout));
+    Case { drawn: true, in_place: true, seeds: false, gradients, ..case.clone() }
 }
 
 /// Runs a case with one table, and compares with the twin of another.
