@@ -1,7 +1,6 @@
 //! The command line tool of tweedie.
 
 mod array;
-mod atomic;
 mod bench;
 mod commands;
 mod compute;
@@ -9,7 +8,6 @@ mod filmstrip;
 mod lettering;
 mod loss_args;
 mod losses;
-mod picture;
 mod plot;
 mod progress;
 mod report;
@@ -26,10 +24,10 @@ mod tape;
 mod tensor_file;
 mod tensor_header;
 mod tensor_writer;
-mod test_card;
 
 use clap::{Parser, Subcommand};
 use commands::bench::Json;
+use pictures::{atomic, picture, test_card};
 use std::process::ExitCode;
 
 /// The mathematics around a diffusion network, on the GPU

@@ -2,6 +2,6 @@
 
 pub mod drawing;
 pub mod lineup;
-pub mod motifs;
-pub mod set;
 pub mod studio;
+
+pub use pictures::set;

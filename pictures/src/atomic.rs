@@ -1,6 +1,6 @@
 //! Files that are either whole or untouched.
 //!
-//! Everything the tool writes goes to a temporary file beside its destination and is renamed over it at the end. A run
+//! Everything that is written goes to a temporary file beside its destination and is renamed over it at the end. A run
 //! that fails, is interrupted, or fills the disk leaves no half file, and never damages the one that was there.
 
 use std::fs::{self, Permissions};

@@ -1,4 +1,4 @@
-//! The picture that the tool brings along: a lake in the mountains after sunset, made with nothing but mathematics.
+//! The picture that is brought along: a lake in the mountains after sunset, made with nothing but mathematics.
 //!
 //! It holds what noise treats differently: smooth gradients (sky), fine texture (ripples, trees), sharp edges (ridges,
 //! the sun) and tiny bright points (stars). It is the same on every machine up to the last bits of `sin` and `exp`.

@@ -1,4 +1,4 @@
-//! The pictures that the tool brings along: six small posters, told apart at a glance also through noise.
+//! The pictures that are brought along: six small posters, told apart at a glance also through noise.
 //!
 //! Each is a function from a point to a colour, made of flat shapes and soft gradients, the same at every size.
 
@@ -13,6 +13,7 @@ type Colour = [f32; 3];
 
 /// A picture and its name; both coordinates run from -1 to 1, y downwards.
 pub struct Motif {
+    /// What to call it.
     pub name: &'static str,
     paint: fn(f32, f32) -> Colour,
 }

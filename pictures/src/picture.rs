@@ -1,4 +1,4 @@
-//! Pictures as the tool computes with them: planar f32 in [-1, 1], the range that diffusion models are trained on.
+//! Pictures as programs compute with them: planar f32 in [-1, 1], the range that diffusion models are trained on.
 
 use std::fs;
 use std::io::BufReader;
@@ -27,7 +27,9 @@ const LEGIBLE: u32 = 96;
 pub struct Picture {
     /// Always 3: red, green, blue.
     pub channels: usize,
+    /// Rows.
     pub height: usize,
+    /// Pixels of a row.
     pub width: usize,
     /// `channels * height * width` values; -1 is black, 1 is full intensity.
     pub data: Vec<f32>,
@@ -84,7 +86,7 @@ impl Picture {
     }
 
     /// From interleaved values in [0, 1]; a filter's overshoot is cut off.
-    pub(crate) fn from_colours(image: &Rgb32FImage) -> Self {
+    pub fn from_colours(image: &Rgb32FImage) -> Self {
         let plane = |channel: usize| image.pixels().map(move |pixel| pixel.0[channel].clamp(0.0, 1.0) * 2.0 - 1.0);
         let data = (0..3).flat_map(plane).collect();
         Self { channels: 3, height: image.height() as usize, width: image.width() as usize, data }

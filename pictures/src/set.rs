@@ -1,6 +1,6 @@
 //! The pictures that the ideal denoiser knows: all of one size, square.
 
-use super::motifs::{MOTIFS, motif};
+use crate::motifs::{MOTIFS, motif};
 use crate::picture::Picture;
 use anyhow::{Result, bail};
 use std::path::{Path, PathBuf};
@@ -9,19 +9,25 @@ use std::path::{Path, PathBuf};
 const MOST_BYTES: usize = 128 << 20;
 
 /// A picture and what to call it.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Member {
+    /// What to call it.
     pub name: String,
+    /// The picture, square.
     pub picture: Picture,
 }
 
 /// The set.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Set {
+    /// All of them.
     pub members: Vec<Member>,
+    /// The pixels along each side of every picture.
     pub side: u32,
 }
 
 impl Set {
-    /// These pictures, or the ones that the tool brings along.
+    /// These pictures, or the ones that are brought along.
     pub fn open(paths: &[PathBuf], side: u32) -> Result<Self> {
         let count = if paths.is_empty() { MOTIFS.len() } else { paths.len() };
         let bytes = count * 3 * side as usize * side as usize * 4;
@@ -68,6 +74,7 @@ impl Set {
 /// How much a picture looks like a member of the set.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Likeness {
+    /// Its index.
     pub member: usize,
     /// Peak signal-to-noise ratio in decibels, the peak being the range from black to white. Negative infinity for NaN.
     pub psnr: f64,

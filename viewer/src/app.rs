@@ -1,0 +1,311 @@
+//! The window's content: panels, keys, time. It knows no window and no device, so it is tested without either.
+
+use crate::controls::{self, Wish};
+use crate::dialog::{Choice, Dialog};
+use crate::gallery::{ALARM, DIM};
+use crate::schedules::{ScheduleChoice, TIMESTEPS};
+use crate::state::{State, View};
+use crate::studio::{Seen, What};
+use crate::{plane_view, sampling_view};
+use eframe::egui::{self, CentralPanel, Frame, Key, Modifiers, Panel, RichText, Ui};
+use std::path::PathBuf;
+use std::sync::Arc;
+use tweedie::Schedule;
+use tweedie::math::Sampler;
+
+/// The time from the picture to noise, in seconds, when the timestep plays; and the calls of a sampler in one.
+const SWEEP: f64 = 4.0;
+const CALLS_A_SECOND: f64 = 8.0;
+
+/// What the window wants of the device's side.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Errand {
+    /// Save a picture here.
+    Save(What, PathBuf),
+    /// Destroy the device, to see that the window lives on.
+    LoseDevice,
+}
+
+/// The content of the window.
+#[derive(Debug, Default)]
+pub struct Viewer {
+    /// What the user has chosen.
+    pub state: State,
+    /// What the device's side has told.
+    pub seen: Seen,
+    /// The adapter, in words.
+    pub adapter: String,
+    /// Seconds a frame while time goes on by itself; 0 before it is known.
+    pub frame_seconds: f64,
+    dialog: Option<Dialog>,
+    errands: Vec<Errand>,
+    /// Where time is between two whole timesteps or calls, and whether it goes back.
+    phase: f64,
+    falling: bool,
+    schedule: Option<(ScheduleChoice, Arc<Schedule>)>,
+    sampler: Option<(SamplerKey, Result<Arc<Sampler>, String>)>,
+}
+
+/// What a sampler's rows depend on.
+type SamplerKey = (ScheduleChoice, crate::solvers::Solver, usize, u64, tweedie::Quantity);
+
+impl Viewer {
+    /// With these choices.
+    #[must_use]
+    pub fn new(state: State) -> Self {
+        Self { state, ..Self::default() }
+    }
+
+    /// A frame.
+    pub fn ui(&mut self, ui: &mut Ui) {
+        self.dropped(ui);
+        self.keys(ui);
+        self.play(ui);
+        let mut wish = None;
+        Panel::bottom("status").show(ui, |ui| self.status(ui));
+        Panel::left("controls").resizable(false).exact_size(270.0).show(ui, |ui| {
+            egui::ScrollArea::vertical().show(ui, |ui| {
+                ui.add_space(6.0);
+                self.views(ui);
+                wish = controls::show(ui, self);
+            });
+        });
+        CentralPanel::default()
+            .frame(Frame::central_panel(ui.style()).inner_margin(12.0))
+            .show(ui, |ui| self.content(ui));
+        match wish {
+            Some(Wish::Open) => self.open_dialog(),
+            Some(Wish::Save) => self.save_dialog(),
+            None => {}
+        }
+        self.dialog(ui);
+    }
+
+    /// What the device's side is to do, once.
+    pub fn errands(&mut self) -> Vec<Errand> {
+        std::mem::take(&mut self.errands)
+    }
+
+    fn views(&mut self, ui: &mut Ui) {
+        ui.horizontal(|ui| {
+            let view = &mut self.state.view;
+            ui.selectable_value(view, View::Plane, "Plane")
+                .on_hover_text("A picture, its targets, and what comes back (1).");
+            ui.selectable_value(view, View::Sampling, "Sampling")
+                .on_hover_text("From noise to pictures, step by step (2).");
+        });
+        ui.separator();
+    }
+
+    fn content(&mut self, ui: &mut Ui) {
+        if let Some(message) = self.state.message.clone() {
+            let colour = if message.alarming { ALARM } else { DIM };
+            ui.horizontal(|ui| {
+                if ui.button("Dismiss").clicked() {
+                    self.state.message = None;
+                }
+                ui.label(RichText::new(message.text).color(colour));
+            });
+            ui.add_space(4.0);
+        }
+        let Some(schedule) = self.schedule() else { return };
+        let clicked = match self.state.view {
+            View::Plane => plane_view::show(ui, &self.state, &schedule, &self.seen),
+            View::Sampling => match self.sampler() {
+                Ok(sampler) => {
+                    self.state.follow_selection(sampler.calls().len());
+                    sampling_view::show(ui, &self.state, &schedule, &sampler, &self.seen)
+                }
+                Err(why) => {
+                    ui.label(RichText::new(format!("There is no such sampler: {why}")).color(ALARM));
+                    None
+                }
+            },
+        };
+        self.state.selected = clicked.or(self.state.selected);
+        if let Some(trouble) = &self.seen.trouble {
+            ui.label(RichText::new(trouble).color(ALARM));
+        }
+    }
+
+    /// The schedule that is chosen.
+    fn schedule(&mut self) -> Option<Arc<Schedule>> {
+        let choice = self.state.schedule;
+        if self.schedule.as_ref().is_none_or(|(made, _)| *made != choice) {
+            match choice.schedule() {
+                Ok(schedule) => self.schedule = Some((choice, Arc::new(schedule))),
+                Err(error) => self.state.alarm(error.to_string()),
+            }
+        }
+        self.schedule.as_ref().map(|(_, schedule)| Arc::clone(schedule))
+    }
+
+    /// The sampler that is chosen, or why there is none.
+    ///
+    /// # Errors
+    /// The reason, in words.
+    pub fn sampler(&mut self) -> Result<Arc<Sampler>, String> {
+        let scene = self.state.run();
+        let key = (scene.schedule, scene.solver, scene.steps, scene.stochasticity.to_bits(), scene.predicts);
+        let made = self.sampler.take().filter(|(made, _)| *made == key);
+        let make = || (key, scene.sampler().map(Arc::new).map_err(|error| error.to_string()));
+        self.sampler.insert(made.unwrap_or_else(make)).1.clone()
+    }
+
+    /// Whether calls that are to be seen have not been made yet.
+    pub fn is_behind(&mut self) -> bool {
+        let last = self.sampler().map_or(0, |sampler| sampler.calls().len());
+        self.seen.trouble.is_none() && self.seen.done < (self.state.sampling.call + 1).min(last)
+    }
+
+    fn status(&mut self, ui: &mut Ui) {
+        ui.horizontal(|ui| {
+            ui.menu_button(RichText::new(&self.adapter).color(DIM), |ui| {
+                let lose = ui.button("Lose this device");
+                if lose.on_hover_text("Destroy it, to see that the window lives on.").clicked() {
+                    self.errands.push(Errand::LoseDevice);
+                }
+            });
+            ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
+                let time = match (self.state.playing, self.frame_seconds) {
+                    (true, seconds) if seconds > 0.0 => format!("{:.1} ms a frame", seconds * 1e3),
+                    _ => "idle".to_owned(),
+                };
+                ui.label(RichText::new(format!("{} dispatches, {time}", self.seen.dispatches)).color(DIM))
+                    .on_hover_text(
+                        "Compute dispatches since the window opened: none in a frame in which nothing has changed.",
+                    );
+                ui.label(RichText::new(&self.state.name).color(DIM));
+            });
+        });
+    }
+
+    fn keys(&mut self, ui: &Ui) {
+        if self.dialog.is_some() || ui.ctx().egui_wants_keyboard_input() {
+            return;
+        }
+        let pressed = |key| ui.input_mut(|input| input.consume_key(Modifiers::NONE, key));
+        let far = |key| ui.input_mut(|input| input.consume_key(Modifiers::SHIFT, key));
+        for (key, by) in [(Key::ArrowRight, 1), (Key::ArrowLeft, -1)] {
+            // Shift first: a plain key is consumed whatever else is held.
+            let by = if far(key) { Some(25 * by) } else { pressed(key).then_some(by) };
+            by.into_iter().for_each(|by| self.go(by));
+        }
+        if pressed(Key::Home) {
+            self.go(i64::MIN / 2);
+        }
+        if pressed(Key::End) {
+            self.go(i64::MAX / 2);
+        }
+        if pressed(Key::Space) {
+            self.state.playing = !self.state.playing;
+        }
+        if pressed(Key::Num1) {
+            self.state.view = View::Plane;
+        }
+        if pressed(Key::Num2) {
+            self.state.view = View::Sampling;
+        }
+        if pressed(Key::N) {
+            self.state.seed = self.state.seed.wrapping_add(1);
+        }
+        if pressed(Key::R) {
+            self.state.reset();
+        }
+        if pressed(Key::O) {
+            self.open_dialog();
+        }
+        if pressed(Key::S) && self.state.selected.is_some() {
+            self.save_dialog();
+        }
+    }
+
+    /// Moves the timestep or the call, within its range.
+    fn go(&mut self, by: i64) {
+        let moved = |at: usize, last: usize| (at as i64).saturating_add(by).clamp(0, last as i64) as usize;
+        match self.state.view {
+            View::Plane => self.state.timestep = moved(self.state.timestep as usize, TIMESTEPS as usize - 1) as u32,
+            View::Sampling => {
+                let last = self.sampler().map_or(0, |sampler| sampler.calls().len());
+                self.state.sampling.call = moved(self.state.sampling.call, last);
+            }
+        }
+    }
+
+    /// Time goes on by itself: the timestep back and forth, the calls to their end.
+    fn play(&mut self, ui: &Ui) {
+        if !self.state.playing {
+            self.frame_seconds = 0.0;
+            return;
+        }
+        let seconds = f64::from(ui.input(|input| input.unstable_dt)).min(0.5);
+        // A mean that forgets: some twenty frames.
+        self.frame_seconds += (seconds - self.frame_seconds) * if self.frame_seconds == 0.0 { 1.0 } else { 0.05 };
+        let rate = match self.state.view {
+            View::Plane => f64::from(TIMESTEPS) / SWEEP,
+            View::Sampling => CALLS_A_SECOND,
+        };
+        self.phase += seconds * rate;
+        let whole = self.phase.floor();
+        self.phase -= whole;
+        match self.state.view {
+            View::Plane => {
+                let at = self.state.timestep;
+                self.falling = (self.falling || at == TIMESTEPS - 1) && at != 0;
+                self.go(if self.falling { -(whole as i64) } else { whole as i64 });
+            }
+            View::Sampling => {
+                let last = self.sampler().map_or(0, |sampler| sampler.calls().len());
+                self.go(whole as i64);
+                self.state.playing = self.state.sampling.call < last;
+            }
+        }
+        ui.ctx().request_repaint();
+    }
+
+    fn dropped(&mut self, ui: &Ui) {
+        let path = ui.input(|input| input.raw.dropped_files.first().map(|file| file.path().to_owned()));
+        if let Some(path) = path {
+            self.dialog = None;
+            self.state.open(&path);
+        }
+    }
+
+    fn open_dialog(&mut self) {
+        let near = self.state.path.clone();
+        self.dialog = Some(Dialog::open(near.as_deref()));
+    }
+
+    fn save_dialog(&mut self) {
+        let Some(what) = self.state.selected else { return };
+        self.dialog = Some(Dialog::save(self.state.path.as_deref(), &file_name(what, &self.state)));
+    }
+
+    fn dialog(&mut self, ui: &Ui) {
+        let Some(dialog) = &mut self.dialog else { return };
+        match dialog.show(ui) {
+            Choice::None => return,
+            Choice::Cancelled => {}
+            Choice::Open(path) => self.state.open(&path),
+            Choice::Save(path) => self.errands.extend(self.state.selected.map(|what| Errand::Save(what, path))),
+        }
+        self.dialog = None;
+    }
+}
+
+/// What a picture is called on disk, unless the user says otherwise.
+fn file_name(what: What, state: &State) -> String {
+    let quantities = state.quantities();
+    let quantity = |column: usize| quantities.get(column).map_or("none", |quantity| quantity.name());
+    let t = state.timestep;
+    match what {
+        What::X0 => "x0.png".to_owned(),
+        What::Xt => format!("x_t-{t}.png"),
+        What::Target(column) => format!("{}-target-{t}.png", quantity(column)),
+        What::Prediction(column) => format!("{}-{t}.png", quantity(column)),
+        What::Recovered(column) => format!("x0-from-{}-{t}.png", quantity(column)),
+        What::Sample(sample, call) => format!("sample-{}-call-{call}.png", sample + 1),
+        What::Preview(sample, call) => format!("preview-{}-call-{call}.png", sample + 1),
+        What::Member(member) => format!("member-{}.png", member + 1),
+    }
+}

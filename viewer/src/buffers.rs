@@ -1,0 +1,45 @@
+//! Buffers for pictures, all of one kind: kernels write them, the window's render pass reads them.
+
+use tweedie::wgpu::{self, BufferUsages};
+
+/// A storage buffer for this many f32; it may be copied to and from.
+pub fn floats(device: &wgpu::Device, label: &str, count: u64) -> wgpu::Buffer {
+    device.create_buffer(&wgpu::BufferDescriptor {
+        label: Some(label),
+        size: count.max(1) * 4,
+        usage: BufferUsages::STORAGE | BufferUsages::COPY_SRC | BufferUsages::COPY_DST,
+        mapped_at_creation: false,
+    })
+}
+
+/// The same with these numbers in it, from the next submit on.
+pub fn uploaded(device: &wgpu::Device, queue: &wgpu::Queue, label: &str, numbers: &[f32]) -> wgpu::Buffer {
+    let buffer = floats(device, label, numbers.len() as u64);
+    queue.write_buffer(&buffer, 0, bytemuck::cast_slice(numbers));
+    buffer
+}
+
+/// A picture that lies in a buffer: planar, `[3, height, width]`, f32.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Hung {
+    /// Where.
+    pub buffer: wgpu::Buffer,
+    /// Floats before its first one.
+    pub offset: u64,
+    /// Pixels of a row, and rows.
+    pub size: [u32; 2],
+}
+
+impl Hung {
+    /// The only picture of a buffer.
+    #[must_use]
+    pub fn alone(buffer: &wgpu::Buffer, size: [u32; 2]) -> Self {
+        Self { buffer: buffer.clone(), offset: 0, size }
+    }
+
+    /// How many floats it has.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        3 * u64::from(self.size[0]) * u64::from(self.size[1])
+    }
+}

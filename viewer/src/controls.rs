@@ -1,0 +1,204 @@
+//! The panel of sliders and menus.
+
+use crate::app::Viewer;
+use crate::schedules::{RECIPES, TIMESTEPS};
+use crate::solvers::{MOST_STEPS, Solver};
+use crate::state::{PREDICTIONS, Source, State, View};
+use eframe::egui::{Button, ComboBox, DragValue, Grid, Slider, Ui, vec2};
+use tweedie::Quantity;
+
+/// What follows from a look at the panel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// Choose a file to open.
+    Open,
+    /// Choose a file to save the selected picture to.
+    Save,
+}
+
+/// The whole panel.
+pub fn show(ui: &mut Ui, viewer: &mut Viewer) -> Option<Wish> {
+    let mut wish = None;
+    let state = &mut viewer.state;
+    ui.spacing_mut().slider_width = ui.available_width() - 70.0;
+    ui.spacing_mut().item_spacing.y = 6.0;
+    ui.horizontal(|ui| {
+        if ui.button("Open…").on_hover_text("Open a PNG or JPEG (O). It may be dropped on the window, too.").clicked()
+        {
+            wish = Some(Wish::Open);
+        }
+        let able = state.selected.is_some();
+        let save = ui.add_enabled(able, Button::new("Save…"));
+        let save = save.on_hover_text("Save the selected picture as a PNG (S).");
+        if save.on_disabled_hover_text("Click a picture to select it first.").clicked() {
+            wish = Some(Wish::Save);
+        }
+        if ui.button("Reset").on_hover_text("Everything as at the beginning; the picture stays (R).").clicked() {
+            state.reset();
+        }
+    });
+    ui.separator();
+    heading(ui, "Noise schedule");
+    schedule(ui, state);
+    seed(ui, state);
+    ui.separator();
+    match state.view {
+        View::Plane => plane(ui, state),
+        View::Sampling => sampling(ui, viewer),
+    }
+    wish
+}
+
+fn heading(ui: &mut Ui, text: &str) {
+    ui.strong(text);
+}
+
+fn schedule(ui: &mut Ui, state: &mut State) {
+    let width = ui.available_width() - 8.0;
+    let chosen = state.schedule.recipe();
+    let menu = ComboBox::from_id_salt("schedule").selected_text(chosen.name).width(width).height(400.0);
+    let response = menu.show_ui(ui, |ui| {
+        for (index, recipe) in RECIPES.iter().enumerate() {
+            ui.selectable_value(&mut state.schedule.recipe, index, recipe.name).on_hover_text(recipe.about);
+        }
+    });
+    named(&response.response, "schedule", chosen.name);
+    response.response.on_hover_text(chosen.about);
+    let able = state.schedule.recipe().preserving;
+    ui.add_enabled_ui(able, |ui| {
+        ui.checkbox(&mut state.schedule.zero_terminal_snr, "zero terminal SNR").on_hover_text(
+            "Rescale so that no trace of the picture is left at the last timestep (Lin et al. 2023). An epsilon \
+             prediction says nothing about the picture there.",
+        );
+    });
+}
+
+fn seed(ui: &mut Ui, state: &mut State) {
+    ui.horizontal(|ui| {
+        ui.label("seed");
+        ui.add(DragValue::new(&mut state.seed).speed(0.1))
+            .on_hover_text("The same seed draws the same noise, on every device.");
+        if ui.button("another").on_hover_text("The next seed (N).").clicked() {
+            state.seed = state.seed.wrapping_add(1);
+        }
+    });
+}
+
+fn play(ui: &mut Ui, state: &mut State, text: &str) {
+    let label = if state.playing { "Pause" } else { "Play" };
+    if ui.add(Button::new(label).min_size(vec2(64.0, 0.0))).on_hover_text(text).clicked() {
+        state.playing = !state.playing;
+    }
+}
+
+fn plane(ui: &mut Ui, state: &mut State) {
+    heading(ui, "Timestep");
+    let slider = Slider::new(&mut state.timestep, 0..=TIMESTEPS - 1);
+    let response = ui.add(slider);
+    named(&response, "timestep", &state.timestep.to_string());
+    response.on_hover_text("0 is the least noisy. Arrow keys move it, with Shift by 25; Home and End.");
+    play(ui, state, "From noise to the picture and back (Space).");
+    ui.separator();
+    heading(ui, "Error of each prediction");
+    error(ui, &mut state.error);
+    ui.separator();
+    heading(ui, "Predictions");
+    Grid::new("predictions").num_columns(3).spacing([14.0, 4.0]).show(ui, |ui| {
+        for (index, quantity) in PREDICTIONS.iter().enumerate() {
+            let last = state.shown.iter().filter(|shown| **shown).count() == 1 && state.shown[index];
+            ui.add_enabled_ui(!last, |ui| {
+                ui.checkbox(&mut state.shown[index], quantity.name()).on_hover_text(about(*quantity));
+            });
+            if index % 3 == 2 {
+                ui.end_row();
+            }
+        }
+    });
+}
+
+fn error(ui: &mut Ui, value: &mut f64) {
+    let mut percent = (*value * 100.0).round();
+    let response = ui.add(Slider::new(&mut percent, 0.0..=100.0).suffix("%").fixed_decimals(0));
+    named(&response, "error", &format!("{percent}"));
+    response.on_hover_text("Noise of this size against the root mean square of what is predicted: the same for all.");
+    *value = percent / 100.0;
+}
+
+fn about(quantity: Quantity) -> &'static str {
+    match quantity {
+        Quantity::Xt => "The observation.",
+        Quantity::X0 => "The clean sample. Singular where there is no noise.",
+        Quantity::Epsilon => "The noise (Ho et al. 2020). Singular where there is no signal.",
+        Quantity::V => "alpha*epsilon - sigma*x0 (Salimans & Ho 2022). Never singular.",
+        Quantity::Score => "The gradient of the log density, -epsilon/sigma.",
+        Quantity::Flow => "The velocity epsilon - x0 of rectified flow. Never singular.",
+        Quantity::Edm(_) => "The output of a preconditioned network (Karras et al. 2022), for data of deviation 0.5.",
+    }
+}
+
+fn sampling(ui: &mut Ui, viewer: &mut Viewer) {
+    let calls = viewer.sampler().map_or(0, |sampler| sampler.calls().len());
+    let state = &mut viewer.state;
+    heading(ui, "Sampler");
+    let width = ui.available_width() - 8.0;
+    let solver = state.sampling.solver;
+    let menu = ComboBox::from_id_salt("solver").selected_text(solver.name()).width(width).height(400.0);
+    let response = menu.show_ui(ui, |ui| {
+        for solver in Solver::ALL {
+            ui.selectable_value(&mut state.sampling.solver, solver, solver.name()).on_hover_text(solver.about());
+        }
+    });
+    named(&response.response, "sampler", solver.name());
+    response.response.on_hover_text(solver.about());
+    let response = ui.add(Slider::new(&mut state.sampling.steps, 1..=MOST_STEPS).logarithmic(true));
+    named(&response, "steps", &state.sampling.steps.to_string());
+    response.on_hover_text("Steps from noise to the clean sample.");
+    if let Some((name, most)) = state.sampling.solver.stochasticity() {
+        let mut value = state.sampling.stochasticity * most;
+        let response = ui.add(Slider::new(&mut value, 0.0..=most).text(name).fixed_decimals(2));
+        named(&response, name, &format!("{value}"));
+        response.on_hover_text("How much noise is drawn on the way; 0 is none.");
+        state.sampling.stochasticity = (value / most).clamp(0.0, 1.0);
+    }
+    ui.horizontal(|ui| {
+        ui.label("predicts");
+        let menu = ComboBox::from_id_salt("predicts").selected_text(state.sampling.predicts.name());
+        let response = menu.show_ui(ui, |ui| {
+            for quantity in PREDICTIONS {
+                ui.selectable_value(&mut state.sampling.predicts, quantity, quantity.name())
+                    .on_hover_text(about(quantity));
+            }
+        });
+        named(&response.response, "predicts", state.sampling.predicts.name());
+    });
+    ui.separator();
+    heading(ui, "Error of the network");
+    error(ui, &mut state.sampling.error);
+    ui.separator();
+    heading(ui, "What it knows");
+    ui.horizontal(|ui| {
+        let source = &mut state.sampling.source;
+        ui.selectable_value(source, Source::Posters, "posters").on_hover_text("Six pictures that are brought along.");
+        ui.selectable_value(source, Source::Cuttings, "cuttings").on_hover_text("Eight cuttings of the open picture.");
+    });
+    state.renew_set();
+    ui.separator();
+    heading(ui, "Call of the network");
+    state.sampling.call = state.sampling.call.min(calls);
+    let response = ui.add(Slider::new(&mut state.sampling.call, 0..=calls));
+    named(&response, "call", &state.sampling.call.to_string());
+    response
+        .on_hover_text("Back and forth through the trajectory: arrow keys, Home and End. What was computed is kept.");
+    ui.horizontal(|ui| {
+        play(ui, state, "Sample, call by call (Space).");
+        if ui.button("To the end").on_hover_text("All calls (End).").clicked() {
+            state.sampling.call = calls;
+        }
+    });
+}
+
+/// Gives a control without a text of its own a name, for people who do not see it and for tests.
+fn named(response: &eframe::egui::Response, name: &str, value: &str) {
+    let label = format!("{name}: {value}");
+    response.ctx.accesskit_node_builder(response.id, |node| node.set_label(label));
+}

@@ -1,0 +1,272 @@
+//! What the user has chosen. It knows no window and no device, and outlives both.
+
+use crate::plane::PlaneScene;
+use crate::schedules::{ScheduleChoice, TIMESTEPS};
+use crate::solvers::Solver;
+use crate::studio::What;
+use crate::trajectory::RunScene;
+use crate::variants::variants;
+use pictures::test_card::test_card;
+use pictures::{Picture, Set};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tweedie::Quantity;
+use tweedie::math::SigmaData;
+
+/// The box that an opened picture is fitted into: what a row of three shows of it without loss on most screens.
+const WIDTH: u32 = 384;
+const HEIGHT: u32 = 288;
+
+/// The size of the picture that is brought along.
+const CARD: [u32; 2] = [320, 240];
+
+/// The side of the pictures that are sampled.
+pub const SIDE: u32 = 96;
+
+/// What can be predicted.
+pub const PREDICTIONS: [Quantity; 6] =
+    [Quantity::Epsilon, Quantity::X0, Quantity::V, Quantity::Score, Quantity::Flow, Quantity::Edm(SigmaData::KARRAS)];
+
+/// What the window shows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum View {
+    /// A picture, its targets, and what comes back.
+    #[default]
+    Plane,
+    /// Samples on their way from noise.
+    Sampling,
+}
+
+/// What the ideal denoiser knows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Source {
+    /// Six posters.
+    #[default]
+    Posters,
+    /// Cuttings of the open picture.
+    Cuttings,
+}
+
+/// The choices of the sampling view.
+#[derive(Clone, Debug)]
+pub struct SamplingState {
+    /// What the denoiser knows.
+    pub source: Source,
+    /// The sampler.
+    pub solver: Solver,
+    /// Its steps.
+    pub steps: usize,
+    /// How much of the noise that it may draw it draws, 0 to 1.
+    pub stochasticity: f64,
+    /// What the network predicts.
+    pub predicts: Quantity,
+    /// The relative error of the network.
+    pub error: f64,
+    /// The call that is looked at; 0 is before the first.
+    pub call: usize,
+    set: (Source, Arc<Set>),
+}
+
+/// A line for the user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// What it says.
+    pub text: String,
+    /// Whether something went wrong.
+    pub alarming: bool,
+}
+
+/// All choices.
+#[derive(Clone, Debug)]
+pub struct State {
+    /// What the window shows.
+    pub view: View,
+    /// The picture.
+    pub picture: Arc<Picture>,
+    /// What to call it.
+    pub name: String,
+    /// Where it was opened, if it was.
+    pub path: Option<PathBuf>,
+    /// The noise schedule.
+    pub schedule: ScheduleChoice,
+    /// The timestep.
+    pub timestep: u32,
+    /// The relative error of each prediction.
+    pub error: f64,
+    /// The seed of all noise.
+    pub seed: u64,
+    /// Which of [`PREDICTIONS`] have a column.
+    pub shown: [bool; PREDICTIONS.len()],
+    /// Whether time goes on by itself.
+    pub playing: bool,
+    /// The picture that is saved next.
+    pub selected: Option<What>,
+    /// The sampling view's own.
+    pub sampling: SamplingState,
+    /// The last thing that there was to say.
+    pub message: Option<Message>,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            view: View::Plane,
+            picture: Arc::new(test_card(CARD[0], CARD[1])),
+            name: "the test card".to_owned(),
+            path: None,
+            schedule: ScheduleChoice::default(),
+            timestep: 400,
+            error: 0.25,
+            seed: 1,
+            shown: [true, true, true, false, false, false],
+            playing: false,
+            selected: None,
+            sampling: SamplingState {
+                source: Source::Posters,
+                solver: Solver::Ddim,
+                steps: 20,
+                stochasticity: 0.0,
+                predicts: Quantity::V,
+                error: 0.0,
+                call: 0,
+                set: (Source::Posters, Arc::new(posters())),
+            },
+            message: None,
+        }
+    }
+}
+
+fn posters() -> Set {
+    // Nothing is opened, so nothing can go wrong; an empty set would only be dull.
+    Set::open(&[], SIDE).unwrap_or(Set { members: Vec::new(), side: SIDE })
+}
+
+impl State {
+    /// The quantities with a column.
+    #[must_use]
+    pub fn quantities(&self) -> Vec<Quantity> {
+        PREDICTIONS.into_iter().zip(self.shown).filter_map(|(quantity, shown)| shown.then_some(quantity)).collect()
+    }
+
+    /// What the plane's view wants to see.
+    #[must_use]
+    pub fn plane(&self) -> PlaneScene {
+        PlaneScene {
+            picture: Arc::clone(&self.picture),
+            schedule: self.schedule,
+            quantities: self.quantities(),
+            timestep: self.timestep.min(TIMESTEPS - 1),
+            error: self.error,
+            seed: self.seed,
+        }
+    }
+
+    /// What the sampling view wants to see.
+    #[must_use]
+    pub fn run(&self) -> RunScene {
+        let SamplingState { solver, steps, stochasticity, predicts, error, .. } = self.sampling;
+        let most = solver.stochasticity().map_or(0.0, |(_, most)| most);
+        RunScene {
+            set: Arc::clone(&self.sampling.set.1),
+            schedule: self.schedule,
+            solver,
+            steps,
+            stochasticity: stochasticity * most,
+            predicts,
+            error,
+            seed: self.seed,
+        }
+    }
+
+    /// Makes the set of the source that is chosen, if it is another one.
+    pub fn renew_set(&mut self) {
+        let source = self.sampling.source;
+        if self.sampling.set.0 != source {
+            self.sampling.set = (source, Arc::new(self.set_of(source)));
+        }
+    }
+
+    fn set_of(&self, source: Source) -> Set {
+        match source {
+            Source::Posters => posters(),
+            Source::Cuttings => variants(&self.picture, SIDE),
+        }
+    }
+
+    /// Opens a picture. If that fails the old one stays, and the message says why.
+    pub fn open(&mut self, path: &Path) {
+        match Picture::open(path, WIDTH, HEIGHT) {
+            Ok(picture) => {
+                let name =
+                    path.file_name().map_or_else(|| path.display().to_string(), |n| n.to_string_lossy().into_owned());
+                self.hang(picture, name);
+                self.path = Some(path.to_owned());
+                self.message = None;
+            }
+            Err(error) => self.alarm(format!("{error:#}")),
+        }
+    }
+
+    fn hang(&mut self, picture: Picture, name: String) {
+        (self.picture, self.name) = (Arc::new(picture), name);
+        if self.sampling.source == Source::Cuttings {
+            self.sampling.set = (Source::Cuttings, Arc::new(self.set_of(Source::Cuttings)));
+        }
+    }
+
+    /// Whoever has selected a sample means it at the call that is looked at.
+    pub fn follow_selection(&mut self, calls: usize) {
+        let call = self.sampling.call;
+        self.selected = self.selected.map(|what| match what {
+            What::Sample(sample, _) => What::Sample(sample, call),
+            What::Preview(sample, _) => What::Preview(sample, call.min(calls.saturating_sub(1))),
+            other => other,
+        });
+    }
+
+    /// Everything as at the beginning; the view and the picture stay.
+    pub fn reset(&mut self) {
+        let old = std::mem::take(self);
+        let Self { view, picture, name, path, .. } = old;
+        *self = Self { view, picture, name, path, ..Self::default() };
+    }
+
+    /// Says that something went wrong.
+    pub fn alarm(&mut self, text: impl Into<String>) {
+        self.message = Some(Message { text: text.into(), alarming: true });
+    }
+
+    /// Says something.
+    pub fn say(&mut self, text: impl Into<String>) {
+        self.message = Some(Message { text: text.into(), alarming: false });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broken_file_changes_nothing_but_the_message() {
+        let mut state = State::default();
+        let before = Arc::clone(&state.picture);
+        state.open(Path::new("nowhere.png"));
+        assert!(Arc::ptr_eq(&before, &state.picture));
+        let message = state.message.unwrap();
+        assert!(message.alarming && message.text.contains("no such file"), "{}", message.text);
+    }
+
+    #[test]
+    fn cuttings_follow_the_picture() {
+        let mut state = State::default();
+        state.sampling.source = Source::Cuttings;
+        state.renew_set();
+        let before = state.run().set;
+        state.renew_set();
+        assert!(Arc::ptr_eq(&before, &state.run().set));
+        state.hang(test_card(40, 30), "another".into());
+        assert!(!Arc::ptr_eq(&before, &state.run().set));
+        state.reset();
+        assert_eq!((state.sampling.source, state.name.as_str()), (Source::Posters, "another"));
+    }
+}

@@ -1,0 +1,204 @@
+//! All that the viewer keeps on the GPU, and what it does there for a frame: what has changed, and nothing else.
+
+use crate::buffers::Hung;
+use crate::plane::{Plane, PlaneScene};
+use crate::readout::Readout;
+use crate::trajectory::{RunScene, Trajectory};
+use crate::wall::{Place, Wall};
+use tweedie::wgpu;
+use tweedie::{Context, Error};
+
+/// What a frame wants to be computed.
+#[derive(Clone, Debug)]
+pub enum Demand {
+    /// A picture, its targets, and what comes back.
+    Plane(PlaneScene),
+    /// Sampling, as far as this call.
+    Run(RunScene, usize),
+}
+
+/// A picture that a frame wants to show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum What {
+    /// The clean sample.
+    X0,
+    /// The noisy sample.
+    Xt,
+    /// The target of a column.
+    Target(usize),
+    /// A column's prediction.
+    Prediction(usize),
+    /// The clean sample that a column's prediction implies.
+    Recovered(usize),
+    /// A sample before a call.
+    Sample(u32, usize),
+    /// What the network made of a sample in a call.
+    Preview(u32, usize),
+    /// A picture of the set.
+    Member(usize),
+}
+
+/// A picture, its place in clip space, and what its values are multiplied with.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Piece {
+    /// Which.
+    pub what: What,
+    /// Left, top, right, bottom in clip space.
+    pub corners: [f32; 4],
+    /// 1 shows -1 as black and 1 as full intensity.
+    pub gain: f32,
+}
+
+/// What the window may tell of the work.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Seen {
+    /// The root mean square difference from the picture: of `x_t`, then of each column's x0. Empty before they arrive.
+    pub errors: Vec<f64>,
+    /// Whether each column's prediction determines x0.
+    pub determined: Vec<bool>,
+    /// Calls of the trajectory that are done.
+    pub done: usize,
+    /// Samples of the trajectory.
+    pub samples: u32,
+    /// Dispatches since the window opened.
+    pub dispatches: u64,
+    /// Whether something is still on its way to the host.
+    pub pending: bool,
+    /// Why nothing is shown.
+    pub trouble: Option<String>,
+}
+
+/// The device's side of the viewer.
+#[derive(Debug)]
+pub struct Studio {
+    context: Context,
+    queue: wgpu::Queue,
+    wall: Wall,
+    plane: Option<Plane>,
+    trajectory: Option<Trajectory>,
+    /// Whether the errors that are known are those of an earlier scene.
+    stale: bool,
+    errors: Option<Readout>,
+    wanted: Option<What>,
+    picture: Option<(Readout, [u32; 2])>,
+    seen: Seen,
+}
+
+impl Studio {
+    /// For targets of this format.
+    #[must_use]
+    pub fn new(device: &wgpu::Device, queue: &wgpu::Queue, format: wgpu::TextureFormat) -> Self {
+        Self {
+            context: Context::new(device),
+            queue: queue.clone(),
+            wall: Wall::new(device, format),
+            plane: None,
+            trajectory: None,
+            stale: false,
+            errors: None,
+            wanted: None,
+            picture: None,
+            seen: Seen::default(),
+        }
+    }
+
+    /// Records what a frame wants and has not been done yet into the window's encoder.
+    pub fn record(&mut self, encoder: &mut wgpu::CommandEncoder, demand: &Demand) {
+        match self.work(encoder, demand) {
+            Ok(dispatches) => {
+                self.seen.dispatches += dispatches as u64;
+                self.seen.trouble = None;
+            }
+            Err(error) => self.seen.trouble = Some(error.to_string()),
+        }
+        self.read(encoder);
+    }
+
+    fn work(&mut self, encoder: &mut wgpu::CommandEncoder, demand: &Demand) -> Result<usize, Error> {
+        match demand {
+            Demand::Plane(scene) => {
+                let served = self.plane.take().filter(|plane| plane.serves(scene));
+                let mut plane = served.map_or_else(|| Plane::new(&self.context, &self.queue, scene), Ok)?;
+                let dispatches = plane.show(&self.context, &self.queue, encoder, scene)?;
+                self.stale |= dispatches > 0;
+                self.seen.determined = plane.columns().iter().map(|column| column.determined).collect();
+                self.plane = Some(plane);
+                Ok(dispatches)
+            }
+            Demand::Run(scene, call) => {
+                let served = self.trajectory.take().filter(|trajectory| trajectory.serves(scene));
+                let mut trajectory = served.map_or_else(|| Trajectory::new(&self.context, &self.queue, scene), Ok)?;
+                let dispatches = trajectory.advance(encoder, *call)?;
+                (self.seen.done, self.seen.samples) = (trajectory.done(), trajectory.samples());
+                self.trajectory = Some(trajectory);
+                Ok(dispatches)
+            }
+        }
+    }
+
+    /// Copies for the host: the errors where they are not known, one at a time; a picture where one is to be saved.
+    fn read(&mut self, encoder: &mut wgpu::CommandEncoder) {
+        let device = self.context.device();
+        if let (Some(plane), true, None) = (&self.plane, self.stale, &self.errors) {
+            let count = plane.errors().size() / 4;
+            self.errors = Some(Readout::record(encoder, device, plane.errors(), [0, count]));
+            self.stale = false;
+        }
+        if let Some(hung) = self.wanted.take().and_then(|what| self.find(what)) {
+            let readout = Readout::record(encoder, device, &hung.buffer, [hung.offset, hung.count()]);
+            self.picture = Some((readout, hung.size));
+        }
+        self.seen.pending = self.stale || self.errors.is_some() || self.picture.is_some();
+    }
+
+    /// What can be told, to be asked once a frame before anything is recorded.
+    pub fn look(&mut self) -> Seen {
+        if let Some(squares) = self.errors.as_mut().and_then(Readout::arrived) {
+            self.seen.errors = squares.into_iter().map(|square| f64::from(square).sqrt()).collect();
+            self.errors = None;
+        }
+        self.seen.clone()
+    }
+
+    /// Asks for a picture's numbers: they are copied with the next frame.
+    pub fn want(&mut self, what: What) {
+        self.wanted = Some(what);
+        self.seen.pending = true;
+    }
+
+    /// The numbers that were asked for, planar, and their size, once they have arrived.
+    pub fn wanted(&mut self) -> Option<(Vec<f32>, [u32; 2])> {
+        let (readout, size) = self.picture.as_mut()?;
+        let arrived = (readout.arrived()?, *size);
+        self.picture = None;
+        Some(arrived)
+    }
+
+    /// Where a picture lies, if it exists.
+    #[must_use]
+    pub fn find(&self, what: What) -> Option<Hung> {
+        let (plane, trajectory) = (self.plane.as_ref(), self.trajectory.as_ref());
+        match what {
+            What::X0 => plane.map(Plane::x0),
+            What::Xt => plane.map(Plane::x_t),
+            What::Target(column) => plane?.target(column),
+            What::Prediction(column) => plane?.prediction(column),
+            What::Recovered(column) => plane?.recovered(column),
+            What::Sample(sample, call) => trajectory?.sample(sample, call),
+            What::Preview(sample, call) => trajectory?.preview(sample, call),
+            What::Member(member) => trajectory?.member(member),
+        }
+    }
+
+    /// Hangs those of these pictures that exist.
+    pub fn hang(&mut self, pieces: &[Piece]) {
+        let place = |&Piece { what, corners, gain }: &Piece| Some(Place { corners, picture: self.find(what)?, gain });
+        let places = pieces.iter().filter_map(place).collect();
+        self.wall.hang(self.context.device(), &self.queue, places);
+    }
+
+    /// Draws what hangs.
+    pub fn draw(&self, pass: &mut wgpu::RenderPass<'_>) {
+        self.wall.draw(pass);
+    }
+}

@@ -1,0 +1,265 @@
+//! The window, and what happens when its device is lost: another window, with a device of its own and all that was chosen.
+//!
+//! A lost device takes eframe's renderer with it, which cannot be given another. So the window that finds its device lost
+//! draws nothing more and closes, and the loop here opens the next one in its place.
+
+use crate::app::{Errand, Viewer};
+use crate::embed;
+use crate::state::{State, View};
+use crate::trace::{Account, Trace};
+use eframe::egui::{self, IconData, Rect, ViewportBuilder, ViewportCommand};
+use eframe::egui_wgpu::{RenderState, SurfaceErrorAction, WgpuSetup, WgpuSetupCreateNew};
+use pictures::{Picture, picture, test_card::test_card};
+use serde_json::json;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tweedie::headless::describe;
+use tweedie::wgpu;
+
+/// How a window is to be opened.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// The adapter: its index or a part of its name.
+    pub adapter: Option<String>,
+    /// Where to write what the window shows, for tests.
+    pub trace: Option<PathBuf>,
+}
+
+/// A device that is lost sooner than this, again and again, is not worth another window.
+const BRIEF: Duration = Duration::from_secs(3);
+
+/// How often it may be.
+const MOST_BRIEF: u32 = 3;
+
+/// What was said of the device from elsewhere, once.
+#[derive(Clone, Debug, Default)]
+struct Notice(Arc<Mutex<Option<String>>>);
+
+impl Notice {
+    fn put(&self, text: String) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(text);
+    }
+
+    fn take(&self) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn is_there(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+}
+
+/// Opens the window and returns when the user has closed it.
+///
+/// # Errors
+/// Where no window or no device can be had, in words.
+pub fn run(state: State, options: &Options) -> Result<(), String> {
+    let mut viewer = Viewer::new(state);
+    let mut place = None;
+    let mut brief = 0;
+    loop {
+        let (lost, begun) = (Notice::default(), Instant::now());
+        let outcome = catch_unwind(AssertUnwindSafe(|| open(&mut viewer, &mut place, &lost, options)));
+        let Some(reason) = lost.take() else {
+            return outcome.unwrap_or_else(|panic| resume_unwind(panic));
+        };
+        // Where the device was lost within a frame, egui's renderer may have panicked over it: that is the same.
+        brief = if begun.elapsed() < BRIEF { brief + 1 } else { 0 };
+        if brief >= MOST_BRIEF {
+            return Err(format!("the GPU device is lost again and again: {reason}"));
+        }
+        viewer.state.alarm(format!("The GPU device was lost ({reason}). The window goes on with another one."));
+    }
+}
+
+fn open(viewer: &mut Viewer, place: &mut Option<Rect>, lost: &Notice, options: &Options) -> Result<(), String> {
+    let mut native = eframe::NativeOptions { viewport: viewport(*place), ..eframe::NativeOptions::default() };
+    native.wgpu_options.wgpu_setup = setup(options.adapter.clone());
+    let usual = Arc::clone(&native.wgpu_options.on_surface_status);
+    let seen = lost.clone();
+    native.wgpu_options.on_surface_status = Arc::new(move |status| {
+        // A surface cannot be had back from a lost device.
+        if seen.is_there() { SurfaceErrorAction::SkipFrame } else { usual(status) }
+    });
+    eframe::run_native(
+        "tweedie",
+        native,
+        Box::new(|creation| {
+            let window = creation.wgpu_render_state.as_ref().ok_or("eframe has made no device")?;
+            Ok(Box::new(Session::new(viewer, place, lost.clone(), creation, window, options)))
+        }),
+    )
+    .map_err(|error| error.to_string())
+}
+
+fn viewport(place: Option<Rect>) -> ViewportBuilder {
+    let icon = test_card(64, 64).to_rgb();
+    let rgba = icon.pixels().flat_map(|pixel| [pixel.0[0], pixel.0[1], pixel.0[2], 255]).collect();
+    let builder = ViewportBuilder::default()
+        .with_title("tweedie")
+        .with_app_id("tweedie-viewer")
+        .with_icon(IconData { rgba, width: 64, height: 64 })
+        .with_min_inner_size([720.0, 480.0])
+        .with_drag_and_drop(true);
+    match place {
+        Some(place) => builder.with_position(place.min).with_inner_size(place.size()),
+        None => builder.with_inner_size([1280.0, 860.0]),
+    }
+}
+
+fn setup(wanted: Option<String>) -> WgpuSetup {
+    let mut setup = WgpuSetupCreateNew::without_display_handle(); // eframe fills it in
+    setup.device_descriptor = Arc::new(embed::device_descriptor);
+    if let Some(wanted) = wanted {
+        setup.native_adapter_selector = Some(Arc::new(move |adapters, surface| choose(adapters, surface, &wanted)));
+    }
+    setup.into()
+}
+
+/// The adapter of this index or part of a name, among those that can draw the window and compute.
+fn choose(
+    adapters: &[wgpu::Adapter],
+    surface: Option<&wgpu::Surface<'_>>,
+    wanted: &str,
+) -> Result<wgpu::Adapter, String> {
+    let able = |adapter: &&wgpu::Adapter| {
+        let computes = adapter.get_downlevel_capabilities().flags.contains(wgpu::DownlevelFlags::COMPUTE_SHADERS);
+        computes && surface.is_none_or(|surface| adapter.is_surface_supported(surface))
+    };
+    let able: Vec<&wgpu::Adapter> = adapters.iter().filter(able).collect();
+    let names: Vec<String> = able.iter().map(|adapter| describe(&adapter.get_info())).collect();
+    let by_name = || names.iter().position(|name| name.to_lowercase().contains(&wanted.to_lowercase()));
+    let index = wanted.parse().ok().filter(|&index: &usize| index < names.len()).or_else(by_name);
+    index.map(|index| able[index].clone()).ok_or_else(|| {
+        let listed: Vec<String> = names.iter().enumerate().map(|(i, name)| format!("{i}: {name}")).collect();
+        format!("expected an adapter's index or a part of its name from [{}], found `{wanted}`", listed.join(", "))
+    })
+}
+
+/// A window while it is open.
+struct Session<'a> {
+    viewer: &'a mut Viewer,
+    place: &'a mut Option<Rect>,
+    lost: Notice,
+    complaints: Notice,
+    saving: Option<PathBuf>,
+    account: Option<Account>,
+}
+
+impl<'a> Session<'a> {
+    fn new(
+        viewer: &'a mut Viewer,
+        place: &'a mut Option<Rect>,
+        lost: Notice,
+        creation: &eframe::CreationContext<'_>,
+        window: &RenderState,
+        options: &Options,
+    ) -> Self {
+        creation.egui_ctx.set_theme(egui::Theme::Dark);
+        let (told, complaints) = (lost.clone(), Notice::default());
+        window.device.set_device_lost_callback(move |reason, text| {
+            told.put(if text.is_empty() { format!("{reason:?}") } else { text });
+        });
+        let heard = complaints.clone();
+        window.device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| heard.put(error.to_string())));
+        embed::move_in(window);
+        viewer.adapter = describe(&window.adapter.get_info());
+        let account = options.trace.as_ref().map(|path| {
+            let account = Account::default();
+            creation.egui_ctx.add_plugin(Trace::new(path.clone(), Arc::clone(&account)));
+            account
+        });
+        Self { viewer, place, lost, complaints, saving: None, account }
+    }
+
+    fn exchange(&mut self, window: &RenderState) {
+        let viewer = &mut *self.viewer;
+        viewer.seen = embed::with_studio(window, |studio| studio.look()).unwrap_or_default();
+        if let Some(complaint) = self.complaints.take() {
+            viewer.state.alarm(complaint);
+        }
+        let Some(path) = self.saving.take() else { return };
+        match embed::with_studio(window, |studio| studio.wanted()).flatten() {
+            Some((data, size)) => match save(data, size, &path) {
+                Ok(()) => viewer.state.say(format!("Saved {}", path.display())),
+                Err(error) => viewer.state.alarm(error),
+            },
+            None => self.saving = Some(path), // not here yet
+        }
+    }
+
+    fn run_errands(&mut self, window: &RenderState) {
+        for errand in self.viewer.errands() {
+            match errand {
+                Errand::Save(what, path) => {
+                    embed::with_studio(window, |studio| studio.want(what));
+                    self.saving = Some(path);
+                }
+                Errand::LoseDevice => window.device.destroy(),
+            }
+        }
+    }
+
+    fn tell(&self) {
+        let Some(account) = &self.account else { return };
+        let Viewer { state, seen, .. } = &*self.viewer;
+        *account.lock().unwrap_or_else(PoisonError::into_inner) = json!({
+            "view": format!("{:?}", state.view),
+            "picture": state.name,
+            "timestep": state.timestep,
+            "schedule": state.schedule.recipe().name,
+            "zero_terminal_snr": state.schedule.zero_terminal_snr,
+            "error": state.error,
+            "seed": state.seed,
+            "playing": state.playing,
+            "selected": format!("{:?}", state.selected),
+            "solver": state.sampling.solver.name(),
+            "steps": state.sampling.steps,
+            "call": state.sampling.call,
+            "errors": seen.errors,
+            "determined": seen.determined,
+            "done": seen.done,
+            "dispatches": seen.dispatches,
+            "pending": seen.pending,
+            "frame_ms": self.viewer.frame_seconds * 1e3,
+            "message": state.message.as_ref().map(|message| &message.text),
+            "trouble": seen.trouble,
+            "adapter": self.viewer.adapter,
+        });
+    }
+}
+
+impl eframe::App for Session<'_> {
+    fn ui(&mut self, ui: &mut egui::Ui, frame: &mut eframe::Frame) {
+        let Some(window) = frame.wgpu_render_state().cloned() else { return };
+        // It never waits; it lets callbacks run: what has arrived, what was lost.
+        let _ = window.device.poll(wgpu::PollType::Poll);
+        if self.lost.is_there() {
+            ui.ctx().send_viewport_cmd(ViewportCommand::Close);
+            return; // with nothing to draw, egui's renderer does not touch the device
+        }
+        *self.place = ui.input(|input| {
+            let viewport = input.viewport();
+            let (outer, inner) = (viewport.outer_rect?, viewport.inner_rect?);
+            Some(Rect::from_min_size(outer.min, inner.size()))
+        });
+        self.exchange(&window);
+        self.viewer.ui(ui);
+        self.run_errands(&window);
+        self.tell();
+        let behind = self.viewer.state.view == View::Sampling && self.viewer.is_behind();
+        if self.viewer.seen.pending || self.saving.is_some() || self.lost.is_there() || behind {
+            ui.ctx().request_repaint();
+        }
+    }
+}
+
+fn save(data: Vec<f32>, [width, height]: [u32; 2], path: &Path) -> Result<(), String> {
+    if data.is_empty() {
+        return Err("The picture could not be read back from the GPU.".to_owned());
+    }
+    let picture = Picture::from_planar(width as usize, height as usize, data);
+    picture.and_then(|picture| picture::save_png(&picture.to_rgb(), path)).map_err(|error| format!("{error:#}"))
+}
