@@ -4,7 +4,6 @@
 use crate::schedules::{ScheduleChoice, TIMESTEPS};
 use crate::solvers::Solver;
 use crate::state::{State, View};
-use crate::studio::Seen;
 use std::sync::Arc;
 use tweedie::math::Sampler;
 use tweedie::{Quantity, Schedule};
@@ -56,11 +55,6 @@ impl Course {
         self.sampler(state).map_or(0, |sampler| sampler.calls().len())
     }
 
-    /// Whether calls that are to be seen have not been made yet.
-    pub fn is_behind(&mut self, state: &State, seen: &Seen) -> bool {
-        seen.trouble.is_none() && seen.done < (state.sampling.call + 1).min(self.calls(state))
-    }
-
     /// Moves the timestep or the call, within its range.
     pub fn go(&mut self, state: &mut State, by: i64) {
         let moved = |at: usize, last: usize| (at as i64).saturating_add(by).clamp(0, last as i64) as usize;
@@ -96,10 +90,15 @@ impl Course {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use pictures::test_card::test_card;
+
+    fn small() -> State {
+        State::of(test_card(8, 6).into(), "a small one")
+    }
 
     #[test]
     fn time_turns_round_at_both_ends() {
-        let (mut state, mut course) = (State { timestep: 990, ..State::default() }, Course::default());
+        let (mut state, mut course) = (State { timestep: 990, ..small() }, Course::default());
         let mut seen = Vec::new();
         for _ in 0..12 {
             course.play(&mut state, SWEEP / 4.0);
@@ -110,7 +109,7 @@ mod tests {
 
     #[test]
     fn sampling_stops_by_itself() {
-        let mut state = State { view: View::Sampling, playing: true, ..State::default() };
+        let mut state = State { view: View::Sampling, playing: true, ..small() };
         let mut course = Course::default();
         let calls = course.calls(&state);
         course.play(&mut state, (calls - 1) as f64 / CALLS_A_SECOND);

@@ -1,11 +1,11 @@
 //! The pictures of both views: which there are, how brightly to draw them, and what to say of them.
 
-use crate::plane::{expected_rms, mean_square};
+use crate::plane::expected_rms;
 use crate::state::State;
 use crate::studio::{Demand, Seen, What};
 use crate::trajectory::SAMPLES;
-use tweedie::math::Sampler;
-use tweedie::{Diffusion, Quantity, Schedule};
+use tweedie::math::{NoiseLevel, Sampler};
+use tweedie::{Quantity, Schedule};
 
 /// Deviations that a target shows from black to white, each side: of a normal, 95% are inside.
 const DEVIATIONS: f64 = 2.0;
@@ -75,7 +75,7 @@ pub fn plane(state: &State, schedule: &Schedule, seen: &Seen) -> Exhibition {
             "What a network that predicts {quantity} is trained to answer. Drawn from -{DEVIATIONS} to {DEVIATIONS} of its own deviations."
         );
         let hanging = Hanging::new(What::Target(column), format!("{quantity} target"), story);
-        hanging.remark(formula(quantity)).gain(gain(schedule, state, quantity))
+        hanging.remark(formula(quantity)).gain(gain(level, state, quantity))
     };
     let recovered = |(column, &quantity): (usize, &Quantity)| {
         let found = seen.errors.get(column + 1).copied();
@@ -110,7 +110,7 @@ pub fn sampling(state: &State, sampler: &Sampler, seen: &Seen) -> Exhibition {
     let before = |sample: u32| {
         let story = "The sample before this call of the network, at the variance that pictures have.";
         let hanging = Hanging::new(What::Sample(sample, call), format!("x_t {}", sample + 1), story);
-        hanging.remark(if sample == 0 { noise(sampler, call) } else { String::new() }).gain(gain)
+        hanging.remark(noise(sampler, call)).gain(gain)
     };
     let preview = |sample: u32| {
         let story = "The clean sample that the network's prediction implies in this call.";
@@ -140,13 +140,11 @@ const fn formula(quantity: Quantity) -> &'static str {
 }
 
 /// What a target's values are multiplied with: a target's deviations fill the range; x0 is a picture as it is.
-fn gain(schedule: &Schedule, state: &State, quantity: Quantity) -> f64 {
-    if quantity == Quantity::X0 {
-        return 1.0;
+fn gain(level: NoiseLevel, state: &State, quantity: Quantity) -> f64 {
+    match (quantity, expected_rms(level, quantity, state.mean_square)) {
+        (Quantity::X0, _) | (_, Err(_)) => 1.0,
+        (_, Ok(rms)) => 1.0 / (DEVIATIONS * rms),
     }
-    let rms = expected_rms(&Diffusion::new(schedule.clone()), quantity, mean_square(&state.picture.data));
-    let rms = rms.ok().and_then(|all| all.get(state.timestep as usize).copied()).unwrap_or(1.0);
-    1.0 / (DEVIATIONS * rms)
 }
 
 /// What the sample is larger than data of unit variance would be.

@@ -17,7 +17,8 @@ struct Seen {
     @location(2) @interpolate(flat) gain: f32,
 }
 
-@group(0) @binding(0) var<storage, read> numbers: array<f32>;
+// As bits, because compilers may take it that no float is NaN.
+@group(0) @binding(0) var<storage, read> numbers: array<u32>;
 
 // Whether the target encodes linear light by itself.
 override srgb_target: bool = false;
@@ -30,15 +31,20 @@ fn corner(@builtin(vertex_index) index: u32, instance: Instance) -> Seen {
     return Seen(vec4<f32>(place, 0.0, 1.0), part * size, instance.shape, instance.gain);
 }
 
-fn colour(seen: Seen, x: u32, y: u32) -> vec3<f32> {
+fn bits(seen: Seen, x: u32, y: u32) -> vec3<u32> {
     let plane = seen.shape.x * seen.shape.y;
     let first = seen.shape.z + y * seen.shape.x + x;
-    return vec3<f32>(numbers[first], numbers[first + plane], numbers[first + 2u * plane]);
+    return vec3<u32>(numbers[first], numbers[first + plane], numbers[first + 2u * plane]);
 }
 
-// Bits, because x != x is false for NaN on some drivers.
-fn undefined(c: vec3<f32>) -> bool {
-    return any((bitcast<vec3<u32>>(c) & vec3<u32>(0x7fffffffu)) > vec3<u32>(0x7f800000u));
+fn undefined(word: vec3<u32>) -> vec3<bool> {
+    return (word & vec3<u32>(0x7fffffffu)) > vec3<u32>(0x7f800000u);
+}
+
+// Within what can be seen, so that an infinite neighbour times 0 is 0.
+fn colour(word: vec3<u32>, gain: f32) -> vec3<f32> {
+    let value = select(bitcast<vec3<f32>>(word), vec3<f32>(0.0), undefined(word));
+    return clamp(value * gain * 0.5 + 0.5, vec3<f32>(0.0), vec3<f32>(1.0));
 }
 
 @fragment
@@ -49,11 +55,15 @@ fn pixel(seen: Seen) -> @location(0) vec4<f32> {
     let low = vec2<u32>(at);
     let high = min(low + 1u, seen.shape.xy - 1u);
     let part = at - vec2<f32>(low);
-    let above = mix(colour(seen, low.x, low.y), colour(seen, high.x, low.y), part.x);
-    let below = mix(colour(seen, low.x, high.y), colour(seen, high.x, high.y), part.x);
-    let value = mix(above, below, part.y);
-    var shown = clamp(value * seen.gain * 0.5 + 0.5, vec3<f32>(0.0), vec3<f32>(1.0));
-    if undefined(value) {
+    let a = bits(seen, low.x, low.y);
+    let b = bits(seen, high.x, low.y);
+    let c = bits(seen, low.x, high.y);
+    let d = bits(seen, high.x, high.y);
+    let above = mix(colour(a, seen.gain), colour(b, seen.gain), part.x);
+    let below = mix(colour(c, seen.gain), colour(d, seen.gain), part.x);
+    var shown = mix(above, below, part.y);
+    let nearest = select(select(a, b, part.x >= 0.5), select(c, d, part.x >= 0.5), part.y >= 0.5);
+    if any(undefined(nearest)) {
         // Stripes: no number is no colour.
         let stripe = (u32(seen.position.x + seen.position.y) / 6u) % 2u;
         shown = select(vec3<f32>(0.16, 0.08, 0.10), vec3<f32>(0.45, 0.14, 0.18), stripe == 0u);

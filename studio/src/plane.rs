@@ -11,7 +11,9 @@ use crate::buffers::{Hung, floats, uploaded};
 use crate::schedules::ScheduleChoice;
 use pictures::Picture;
 use std::sync::Arc;
+use tweedie::error::Undefined;
 use tweedie::gpu::{At, Drawn, Loss, LossPlan, Map, MapPlan, NoiseKey, RecordError, Second, Timesteps};
+use tweedie::math::NoiseLevel;
 use tweedie::table::{LossRow, Penalty, Table};
 use tweedie::wgpu;
 use tweedie::{Context, Conversion, Diffusion, Error, Holes, Noising, Quantity, Shape, Tensor};
@@ -267,22 +269,21 @@ impl Plane {
     }
 }
 
-/// The expected root mean square of a quantity at every timestep, for a picture with this mean square.
+/// The expected root mean square of a quantity at a noise level, for a picture with this mean square.
 ///
 /// # Errors
-/// [`Error::Undefined`] for a score where there is no noise.
-pub fn expected_rms(diffusion: &Diffusion, quantity: Quantity, mean_square: f64) -> Result<Vec<f64>, Error> {
-    let rms = |level: &tweedie::math::NoiseLevel| {
-        let [a, b] = quantity.row(*level)?;
-        Ok((a * a * mean_square).sqrt().hypot(b))
-    };
-    diffusion.schedule().levels().iter().map(rms).collect()
+/// [`Undefined`] for a score where there is no noise.
+pub fn expected_rms(level: NoiseLevel, quantity: Quantity, mean_square: f64) -> Result<f64, Undefined> {
+    let [a, b] = quantity.row(level)?;
+    Ok((a * a * mean_square).sqrt().hypot(b))
 }
 
-/// The mean of the squares.
+/// The mean of the squares, of those that are numbers.
 #[must_use]
 pub fn mean_square(data: &[f32]) -> f64 {
-    data.iter().map(|&value| f64::from(value).powi(2)).sum::<f64>() / data.len().max(1) as f64
+    let numbers = data.iter().filter(|value| value.is_finite()).map(|&value| f64::from(value).powi(2));
+    let (sum, count) = numbers.fold((0.0, 0), |(sum, count), square| (sum + square, count + 1));
+    sum / f64::from(count.max(1))
 }
 
 fn error_key(scene: &PlaneScene, column: u32) -> NoiseKey {
@@ -299,8 +300,9 @@ fn err(
     [target, prediction]: [&wgpu::Buffer; 2],
 ) -> Result<MapPlan, Error> {
     let quantity = scene.quantities[column as usize];
-    let sizes = expected_rms(diffusion, quantity, mean_square(&scene.picture.data))?;
-    let table = Table::new(sizes.into_iter().map(|rms| [[1.0, scene.error * rms], [0.0, 0.0]]));
+    let square = mean_square(&scene.picture.data);
+    let row = |&level| Ok([[1.0, scene.error * expected_rms(level, quantity, square)?], [0.0, 0.0]]);
+    let table = Table::new(diffusion.schedule().levels().iter().map(row).collect::<Result<Vec<_>, Undefined>>()?);
     Ok(MapPlan::new(
         context,
         &Map {

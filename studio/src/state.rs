@@ -1,6 +1,6 @@
 //! What the user has chosen. It knows no window and no device, and outlives both.
 
-use crate::plane::PlaneScene;
+use crate::plane::{PlaneScene, mean_square};
 use crate::schedules::{ScheduleChoice, TIMESTEPS};
 use crate::solvers::Solver;
 use crate::studio::What;
@@ -9,7 +9,7 @@ use crate::variants::variants;
 use pictures::test_card::test_card;
 use pictures::{Picture, Set};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use tweedie::Quantity;
 use tweedie::math::SigmaData;
 
@@ -97,6 +97,8 @@ pub struct State {
     pub view: View,
     /// The picture.
     pub picture: Arc<Picture>,
+    /// The mean of its squares.
+    pub mean_square: f64,
     /// What to call it.
     pub name: String,
     /// Where it was opened, if it was.
@@ -123,10 +125,25 @@ pub struct State {
 
 impl Default for State {
     fn default() -> Self {
+        Self::of(test_card(CARD[0], CARD[1]).into(), "the test card")
+    }
+}
+
+/// The posters are drawn once.
+static POSTERS: LazyLock<Arc<Set>> = LazyLock::new(|| {
+    // Nothing is opened, so nothing can go wrong; an empty set would only be dull.
+    Arc::new(Set::open(&[], SIDE).unwrap_or(Set { members: Vec::new(), side: SIDE }))
+});
+
+impl State {
+    /// The choices that a window begins with, of this picture.
+    #[must_use]
+    pub fn of(picture: Arc<Picture>, name: &str) -> Self {
         Self {
             view: View::Plane,
-            picture: Arc::new(test_card(CARD[0], CARD[1])),
-            name: "the test card".to_owned(),
+            mean_square: mean_square(&picture.data),
+            picture,
+            name: name.to_owned(),
             path: None,
             schedule: ScheduleChoice::default(),
             timestep: 400,
@@ -143,19 +160,12 @@ impl Default for State {
                 predicts: Quantity::V,
                 error: 0.0,
                 call: 0,
-                set: (Source::Posters, Arc::new(posters())),
+                set: (Source::Posters, Arc::clone(&POSTERS)),
             },
             message: None,
         }
     }
-}
 
-fn posters() -> Set {
-    // Nothing is opened, so nothing can go wrong; an empty set would only be dull.
-    Set::open(&[], SIDE).unwrap_or(Set { members: Vec::new(), side: SIDE })
-}
-
-impl State {
     /// The quantities with a column.
     #[must_use]
     pub fn quantities(&self) -> Vec<Quantity> {
@@ -196,14 +206,14 @@ impl State {
     pub fn renew_set(&mut self) {
         let source = self.sampling.source;
         if self.sampling.set.0 != source {
-            self.sampling.set = (source, Arc::new(self.set_of(source)));
+            self.sampling.set = (source, self.set_of(source));
         }
     }
 
-    fn set_of(&self, source: Source) -> Set {
+    fn set_of(&self, source: Source) -> Arc<Set> {
         match source {
-            Source::Posters => posters(),
-            Source::Cuttings => variants(&self.picture, SIDE),
+            Source::Posters => Arc::clone(&POSTERS),
+            Source::Cuttings => Arc::new(variants(&self.picture, SIDE)),
         }
     }
 
@@ -233,9 +243,10 @@ impl State {
     }
 
     fn hang(&mut self, picture: Picture, name: String) {
+        self.mean_square = mean_square(&picture.data);
         (self.picture, self.name) = (Arc::new(picture), name);
         if self.sampling.source == Source::Cuttings {
-            self.sampling.set = (Source::Cuttings, Arc::new(self.set_of(Source::Cuttings)));
+            self.sampling.set = (Source::Cuttings, self.set_of(Source::Cuttings));
         }
     }
 
@@ -267,11 +278,15 @@ impl State {
         }
     }
 
+    /// The next seed.
+    pub fn another_seed(&mut self) {
+        self.seed = self.seed.wrapping_add(1);
+    }
+
     /// Everything as at the beginning; the view and the picture stay.
     pub fn reset(&mut self) {
-        let old = std::mem::take(self);
-        let Self { view, picture, name, path, .. } = old;
-        *self = Self { view, picture, name, path, ..Self::default() };
+        let fresh = Self::of(Arc::clone(&self.picture), &self.name);
+        *self = Self { view: self.view, path: self.path.take(), ..fresh };
     }
 
     /// Says that something went wrong.
@@ -291,7 +306,7 @@ mod tests {
 
     #[test]
     fn a_broken_file_changes_nothing_but_the_message() {
-        let mut state = State::default();
+        let mut state = State::of(test_card(8, 6).into(), "a small one");
         let before = Arc::clone(&state.picture);
         state.open(Path::new("nowhere.png"));
         assert!(Arc::ptr_eq(&before, &state.picture));
@@ -301,7 +316,7 @@ mod tests {
 
     #[test]
     fn bytes_are_a_file_too() {
-        let mut state = State::default();
+        let mut state = State::of(test_card(8, 6).into(), "a small one");
         state.open_bytes("broken.png", b"not a picture");
         let message = state.message.clone().unwrap();
         assert!(message.alarming && message.text.starts_with("broken.png: expected a PNG"), "{}", message.text);
@@ -312,7 +327,7 @@ mod tests {
 
     #[test]
     fn cuttings_follow_the_picture() {
-        let mut state = State::default();
+        let mut state = State::of(test_card(8, 6).into(), "a small one");
         state.sampling.source = Source::Cuttings;
         state.renew_set();
         let before = state.run().set;

@@ -102,8 +102,10 @@ impl Studio {
         }
     }
 
-    /// Records what a frame wants and has not been done yet into the window's encoder.
-    pub fn record(&mut self, encoder: &mut wgpu::CommandEncoder, demand: &Demand) {
+    /// Records what a frame wants and has not been done yet into the window's encoder. Says whether another frame is worth
+    /// it: there is something new to tell, or something left to do.
+    pub fn record(&mut self, encoder: &mut wgpu::CommandEncoder, demand: &Demand) -> bool {
+        let before = self.seen.clone();
         match self.work(encoder, demand) {
             Ok(dispatches) => {
                 self.seen.dispatches += dispatches as u64;
@@ -112,6 +114,7 @@ impl Studio {
             Err(error) => self.seen.trouble = Some(error.to_string()),
         }
         self.read(encoder);
+        self.seen.pending || self.seen != before
     }
 
     fn work(&mut self, encoder: &mut wgpu::CommandEncoder, demand: &Demand) -> Result<usize, Error> {

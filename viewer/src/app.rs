@@ -10,6 +10,7 @@ use crate::{plane_view, sampling_view};
 use eframe::egui::{self, CentralPanel, Frame, Key, Modifiers, Panel, RichText, Ui};
 use std::path::PathBuf;
 use std::sync::Arc;
+use tweedie::Schedule;
 use tweedie::math::Sampler;
 
 /// What the window wants of the device's side.
@@ -22,7 +23,7 @@ pub enum Errand {
 }
 
 /// The content of the window.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Viewer {
     /// What the user has chosen.
     pub state: State,
@@ -41,7 +42,15 @@ impl Viewer {
     /// With these choices.
     #[must_use]
     pub fn new(state: State) -> Self {
-        Self { state, ..Self::default() }
+        Self {
+            state,
+            seen: Seen::default(),
+            adapter: "no device".to_owned(),
+            frame_seconds: 0.0,
+            dialog: None,
+            errands: Vec::new(),
+            course: Course::default(),
+        }
     }
 
     /// A frame.
@@ -74,6 +83,12 @@ impl Viewer {
         std::mem::take(&mut self.errands)
     }
 
+    /// Whether there is any.
+    #[must_use]
+    pub fn has_errands(&self) -> bool {
+        !self.errands.is_empty()
+    }
+
     fn views(&mut self, ui: &mut Ui) {
         ui.horizontal(|ui| {
             let view = &mut self.state.view;
@@ -96,7 +111,7 @@ impl Viewer {
             });
             ui.add_space(4.0);
         }
-        let Some(schedule) = self.course.schedule(&mut self.state) else { return };
+        let Some(schedule) = self.schedule() else { return };
         let clicked = match self.state.view {
             View::Plane => plane_view::show(ui, &self.state, &schedule, &self.seen),
             View::Sampling => match self.sampler() {
@@ -116,17 +131,17 @@ impl Viewer {
         }
     }
 
+    /// The schedule that is chosen.
+    pub fn schedule(&mut self) -> Option<Arc<Schedule>> {
+        self.course.schedule(&mut self.state)
+    }
+
     /// The sampler that is chosen, or why there is none.
     ///
     /// # Errors
     /// The reason, in words.
     pub fn sampler(&mut self) -> Result<Arc<Sampler>, String> {
         self.course.sampler(&self.state)
-    }
-
-    /// Whether calls that are to be seen have not been made yet.
-    pub fn is_behind(&mut self) -> bool {
-        self.course.is_behind(&self.state, &self.seen)
     }
 
     fn status(&mut self, ui: &mut Ui) {
@@ -155,12 +170,15 @@ impl Viewer {
         if self.dialog.is_some() || ui.ctx().egui_wants_keyboard_input() {
             return;
         }
-        let pressed = |key| ui.input_mut(|input| input.consume_key(Modifiers::NONE, key));
-        let far = |key| ui.input_mut(|input| input.consume_key(Modifiers::SHIFT, key));
+        let count = |modifiers, key| ui.input_mut(|input| input.count_and_consume_key(modifiers, key)) as i64;
+        let pressed = |key| count(Modifiers::NONE, key) > 0;
         for (key, by) in [(Key::ArrowRight, 1), (Key::ArrowLeft, -1)] {
             // Shift first: a plain key is consumed whatever else is held.
-            let by = if far(key) { Some(25 * by) } else { pressed(key).then_some(by) };
-            by.into_iter().for_each(|by| self.course.go(&mut self.state, by));
+            let far = 25 * count(Modifiers::SHIFT, key);
+            let by = by * (far + count(Modifiers::NONE, key));
+            if by != 0 {
+                self.course.go(&mut self.state, by);
+            }
         }
         if pressed(Key::Home) {
             self.course.go(&mut self.state, i64::MIN / 2);
@@ -178,7 +196,7 @@ impl Viewer {
             self.state.view = View::Sampling;
         }
         if pressed(Key::N) {
-            self.state.seed = self.state.seed.wrapping_add(1);
+            self.state.another_seed();
         }
         if pressed(Key::R) {
             self.state.reset();

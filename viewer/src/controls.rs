@@ -1,10 +1,11 @@
 //! The panel of sliders and menus.
 
 use crate::app::Viewer;
+use crate::gallery::DIM;
 use crate::schedules::{RECIPES, TIMESTEPS};
 use crate::solvers::{MOST_STEPS, Solver};
 use crate::state::{PREDICTIONS, Source, State, View, about};
-use eframe::egui::{Button, ComboBox, DragValue, Grid, Slider, Ui, vec2};
+use eframe::egui::{Align, Button, ComboBox, DragValue, Grid, Layout, RichText, Slider, Ui, vec2};
 
 /// What follows from a look at the panel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,11 +16,15 @@ pub enum Wish {
     Save,
 }
 
+/// Room for a slider's value, and for a name before a control, in points.
+const VALUE: f32 = 74.0;
+const NAME: f32 = 56.0;
+
 /// The whole panel.
 pub fn show(ui: &mut Ui, viewer: &mut Viewer) -> Option<Wish> {
     let mut wish = None;
     let state = &mut viewer.state;
-    ui.spacing_mut().slider_width = ui.available_width() - 70.0;
+    ui.spacing_mut().slider_width = ui.available_width() - VALUE;
     ui.spacing_mut().item_spacing.y = 6.0;
     ui.horizontal(|ui| {
         if ui.button("Open…").on_hover_text("Open a PNG or JPEG (O). It may be dropped on the window, too.").clicked()
@@ -42,7 +47,7 @@ pub fn show(ui: &mut Ui, viewer: &mut Viewer) -> Option<Wish> {
     seed(ui, state);
     ui.separator();
     match state.view {
-        View::Plane => plane(ui, state),
+        View::Plane => plane(ui, viewer),
         View::Sampling => sampling(ui, viewer),
     }
     wish
@@ -73,12 +78,11 @@ fn schedule(ui: &mut Ui, state: &mut State) {
 }
 
 fn seed(ui: &mut Ui, state: &mut State) {
-    ui.horizontal(|ui| {
-        ui.label("seed");
+    beside(ui, "seed", |ui| {
         ui.add(DragValue::new(&mut state.seed).speed(0.1))
             .on_hover_text("The same seed draws the same noise, on every device.");
         if ui.button("another").on_hover_text("The next seed (N).").clicked() {
-            state.seed = state.seed.wrapping_add(1);
+            state.another_seed();
         }
     });
 }
@@ -90,12 +94,19 @@ fn play(ui: &mut Ui, state: &mut State, text: &str) {
     }
 }
 
-fn plane(ui: &mut Ui, state: &mut State) {
+fn plane(ui: &mut Ui, viewer: &mut Viewer) {
+    let level = viewer.schedule().and_then(|schedule| schedule.level(viewer.state.timestep as usize).ok());
+    let state = &mut viewer.state;
     heading(ui, "Timestep");
     let slider = Slider::new(&mut state.timestep, 0..=TIMESTEPS - 1);
     let response = ui.add(slider);
     named(&response, "timestep", &state.timestep.to_string());
     response.on_hover_text("0 is the least noisy. Arrow keys move it, with Shift by 25; Home and End.");
+    if let Some(level) = level {
+        let (alpha, sigma, log_snr) = (level.alpha(), level.sigma(), level.log_snr());
+        let text = format!("alpha {alpha:.4}   sigma {sigma:.4}   log SNR {log_snr:.2}");
+        ui.label(RichText::new(text).color(DIM).small());
+    }
     play(ui, state, "From noise to the picture and back (Space).");
     ui.separator();
     heading(ui, "Error of each prediction");
@@ -113,6 +124,20 @@ fn plane(ui: &mut Ui, state: &mut State) {
             }
         }
     });
+}
+
+/// A control with its name before it.
+fn beside<T>(ui: &mut Ui, name: &str, control: impl FnOnce(&mut Ui) -> T) -> T {
+    let row = ui.horizontal(|ui| {
+        let left = Layout::left_to_right(Align::Center);
+        ui.allocate_ui_with_layout(vec2(NAME, ui.available_height()), left, |ui| {
+            ui.set_min_width(NAME);
+            ui.label(name);
+        });
+        ui.spacing_mut().slider_width -= NAME + ui.spacing().item_spacing.x;
+        control(ui)
+    });
+    row.inner
 }
 
 fn error(ui: &mut Ui, value: &mut f64) {
@@ -137,18 +162,19 @@ fn sampling(ui: &mut Ui, viewer: &mut Viewer) {
     });
     named(&response.response, "sampler", solver.name());
     response.response.on_hover_text(solver.about());
-    let response = ui.add(Slider::new(&mut state.sampling.steps, 1..=MOST_STEPS).logarithmic(true));
+    let steps = Slider::new(&mut state.sampling.steps, 1..=MOST_STEPS).logarithmic(true);
+    let response = beside(ui, "steps", |ui| ui.add(steps));
     named(&response, "steps", &state.sampling.steps.to_string());
     response.on_hover_text("Steps from noise to the clean sample.");
     if let Some((name, most)) = state.sampling.solver.stochasticity() {
         let mut value = state.sampling.stochasticity * most;
-        let response = ui.add(Slider::new(&mut value, 0.0..=most).text(name).fixed_decimals(2));
+        let slider = Slider::new(&mut value, 0.0..=most).fixed_decimals(2);
+        let response = beside(ui, name, |ui| ui.add(slider));
         named(&response, name, &format!("{value}"));
         response.on_hover_text("How much noise is drawn on the way; 0 is none.");
         state.sampling.stochasticity = (value / most).clamp(0.0, 1.0);
     }
-    ui.horizontal(|ui| {
-        ui.label("predicts");
+    beside(ui, "predicts", |ui| {
         let menu = ComboBox::from_id_salt("predicts").selected_text(state.sampling.predicts.name());
         let response = menu.show_ui(ui, |ui| {
             for quantity in PREDICTIONS {

@@ -8,6 +8,10 @@ use tweedie::Schedule;
 /// Points of a curve: more than pixels would be waste.
 const POINTS: usize = 240;
 
+/// Room for the number under the right end of an axis, and for those before it.
+const RIGHT: f32 = 14.0;
+const LEFT: f32 = 26.0;
+
 const ALPHA: Color32 = Color32::from_rgb(122, 200, 255);
 const SIGMA: Color32 = Color32::from_rgb(255, 158, 100);
 const LOG_SNR: Color32 = Color32::from_rgb(142, 224, 150);
@@ -15,6 +19,7 @@ const MARKER: Color32 = Color32::from_rgb(240, 240, 250);
 
 /// Draws alpha and sigma, and the log SNR, over the timesteps; `visited` are timesteps and log SNRs of a sampler.
 pub fn curves(ui: &mut Ui, area: Rect, schedule: &Schedule, marker: f64, visited: &[[f64; 2]]) {
+    let area = Rect::from_min_max(area.min, area.max - vec2(RIGHT, 0.0));
     let half = vec2(area.width(), (area.height() - 4.0) / 2.0);
     let top = Rect::from_min_size(area.min, half);
     let bottom = Rect::from_min_size(area.left_bottom() - vec2(0.0, half.y), half);
@@ -43,6 +48,8 @@ fn plot(ui: &mut Ui, area: Rect, id: &'static str, marker: f64, lines: Vec<Line<
             .allow_boxed_zoom(false)
             .show_background(false)
             .set_margin_fraction(vec2(0.01, 0.06))
+            .y_axis_min_width(LEFT)
+            .label_formatter(|_| None)
             .legend(Legend::default().position(Corner::RightTop).background_alpha(0.4))
             .show(ui, |plot| {
                 plot.vline(VLine::new("", marker).color(MARKER).width(1.0));

@@ -14,7 +14,7 @@
 //! the kernels write what the pass reads, and orders them.
 
 use crate::studio::{Demand, Piece, Studio};
-use eframe::egui::{PaintCallback, PaintCallbackInfo, Rect};
+use eframe::egui::{Context, PaintCallback, PaintCallbackInfo, Rect};
 use eframe::egui_wgpu::{Callback, CallbackResources, CallbackTrait, RenderState, ScreenDescriptor};
 use tweedie::wgpu; // the very wgpu of eframe: their types must be the same
 
@@ -42,12 +42,13 @@ pub fn with_studio<T>(window: &RenderState, ask: impl FnOnce(&mut Studio) -> T) 
 
 /// In every frame: what to put into egui's shapes where pictures are to be seen. It has computed what they need.
 #[must_use]
-pub fn exhibit(rect: Rect, demand: Demand, pieces: Vec<Piece>) -> PaintCallback {
-    Callback::new_paint_callback(rect, Exhibit { demand, pieces })
+pub fn exhibit(egui: &Context, rect: Rect, demand: Demand, pieces: Vec<Piece>) -> PaintCallback {
+    Callback::new_paint_callback(rect, Exhibit { egui: egui.clone(), demand, pieces })
 }
 
 /// What a frame wants: egui calls it back, first to prepare, then to paint.
 struct Exhibit {
+    egui: Context,
     demand: Demand,
     pieces: Vec<Piece>,
 }
@@ -62,7 +63,9 @@ impl CallbackTrait for Exhibit {
         resources: &mut CallbackResources,
     ) -> Vec<wgpu::CommandBuffer> {
         if let Some(studio) = resources.get_mut::<Studio>() {
-            studio.record(encoder, &self.demand);
+            if studio.record(encoder, &self.demand) {
+                self.egui.request_repaint(); // there is news, or more to do
+            }
             studio.hang(&self.pieces);
         }
         Vec::new() // a command buffer of one's own could go here

@@ -9,7 +9,8 @@
 //! studio (a crate)                                  what was chosen, and the kernels that compute it
 //! embed                                             how that lives in an egui window
 //! app  controls  *_view  gallery  curves  dialog    the window's content
-//! window  trace                                     the window itself, and what it says to tests
+//! window  resume  trace                             the window itself, the next one after a lost device, and what it says
+//!                                                   to tests
 //! ```
 
 pub mod app;
@@ -19,6 +20,7 @@ mod dialog;
 pub mod embed;
 mod gallery;
 mod plane_view;
+pub mod resume;
 mod sampling_view;
 mod trace;
 pub mod window;

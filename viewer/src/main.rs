@@ -3,6 +3,8 @@
 use clap::Parser;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use tweedie::headless;
+use tweedie_viewer::resume::Resumed;
 use tweedie_viewer::state::{State, View};
 use tweedie_viewer::window::{Options, run};
 
@@ -23,17 +25,36 @@ struct Arguments {
     #[arg(long)]
     sampling: bool,
 
-    /// The adapter: its index or a part of its name [default: the best one]
+    /// The adapter: a part of its name, as --adapters lists them [default: the best one]
     #[arg(long, value_name = "ADAPTER")]
     adapter: Option<String>,
+
+    /// List the adapters, and open no window
+    #[arg(long)]
+    adapters: bool,
 
     /// Write what the window shows into this file after each frame, for tests
     #[arg(long, value_name = "FILE", hide = true)]
     trace: Option<PathBuf>,
+
+    /// Go on where a window had to stop: what it has written
+    #[arg(long, value_name = "JSON", hide = true)]
+    resume: Option<String>,
+
+    /// Lose a device within a frame instead of before one, for tests
+    #[arg(long, hide = true)]
+    lose_midway: bool,
 }
 
+/// No window, or no adapter.
+const NO_WINDOW: u8 = 3;
+
 fn main() -> ExitCode {
-    let Arguments { image, sampling, adapter, trace } = Arguments::parse();
+    let Arguments { image, sampling, adapter, adapters, trace, resume, lose_midway } = Arguments::parse();
+    if adapters {
+        return list();
+    }
+    let mut options = Options { adapter, trace, lose_midway, ..Options::default() };
     let mut state = State::default();
     if sampling {
         state.view = View::Sampling;
@@ -41,11 +62,28 @@ fn main() -> ExitCode {
     if let Some(image) = image {
         state.open(&image); // a broken one is told in the window, which opens all the same
     }
-    match run(state, &Options { adapter, trace }) {
+    if let Some(resumed) = resume.map(|text| Resumed::read(&text)) {
+        (options.place, options.brief) = (resumed.place, resumed.brief);
+        state = resumed.state;
+    }
+    match run(state, &options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("tweedie-viewer: {error}");
-            ExitCode::from(3)
+            ExitCode::from(NO_WINDOW)
         }
     }
+}
+
+/// The adapters that can compute, best first.
+fn list() -> ExitCode {
+    let adapters = pollster::block_on(headless::adapters());
+    for adapter in &adapters {
+        println!("{}", headless::describe(&adapter.get_info()));
+    }
+    if adapters.is_empty() {
+        eprintln!("tweedie-viewer: {}", headless::HeadlessError::NoAdapter);
+        return ExitCode::from(NO_WINDOW);
+    }
+    ExitCode::SUCCESS
 }

@@ -9,8 +9,9 @@ use eframe::egui::{Rect, Ui, pos2, vec2};
 use tweedie::Schedule;
 use tweedie::math::Sampler;
 
-/// The part of the height that the set takes at the foot, beside the curves.
+/// The least part of the height that is left for the set at the foot, beside the curves; and the set's part of the width.
 const FOOT: f32 = 0.27;
+const SET: f32 = 0.5;
 
 /// Shows it, and says which picture was clicked.
 pub fn show(ui: &mut Ui, state: &State, schedule: &Schedule, sampler: &Sampler, seen: &Seen) -> Option<What> {
@@ -26,8 +27,8 @@ pub fn show(ui: &mut Ui, state: &State, schedule: &Schedule, sampler: &Sampler, 
         }
     }
 
-    let foot = Rect::from_min_max(pos2(area.left(), table.below(2).max(main.bottom()) + 6.0), area.max);
-    let set = Rect::from_min_size(foot.min, vec2(foot.width() * 0.55, foot.height()));
+    let foot = Rect::from_min_max(pos2(area.left(), table.below(2) + 6.0), area.max);
+    let set = Rect::from_min_size(foot.min, vec2(foot.width() * SET, foot.height()));
     let across = members.len().div_ceil(2).max(1);
     let thumbnails = Table::new(set, across, 2, 1.0);
     for (member, hanging) in members.iter().enumerate() {

@@ -1,11 +1,13 @@
 //! The window, and what happens when its device is lost: another window, with a device of its own and all that was chosen.
 //!
-//! A lost device takes eframe's renderer with it, which cannot be given another. So the window that finds its device lost
-//! draws nothing more and closes, and the loop here opens the next one in its place.
+//! A lost device takes eframe's renderer with it, which cannot be given another, and no driver promises much to a process
+//! that has lost one. So the window that finds its device lost draws nothing more and closes, and [`resume`](crate::resume)
+//! opens the next one in a process of its own.
 
 use crate::app::{Errand, Viewer};
 use crate::embed;
-use crate::state::{State, View};
+use crate::resume::Resumed;
+use crate::state::State;
 use crate::trace::{Account, Trace};
 use eframe::egui::{self, IconData, Rect, ViewportBuilder, ViewportCommand};
 use eframe::egui_wgpu::{RenderState, SurfaceErrorAction, WgpuSetup, WgpuSetupCreateNew};
@@ -21,10 +23,16 @@ use tweedie::wgpu;
 /// How a window is to be opened.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// The adapter: its index or a part of its name.
+    /// The adapter: a part of its name.
     pub adapter: Option<String>,
     /// Where to write what the window shows, for tests.
     pub trace: Option<PathBuf>,
+    /// Where the window was, if this is another one.
+    pub place: Option<Rect>,
+    /// How many devices before have been lost at once.
+    pub brief: u32,
+    /// When a device is to be lost, lose it within a frame instead of before one, for tests.
+    pub lose_midway: bool,
 }
 
 /// A device that is lost sooner than this, again and again, is not worth another window.
@@ -33,9 +41,21 @@ const BRIEF: Duration = Duration::from_secs(3);
 /// How often it may be.
 const MOST_BRIEF: u32 = 3;
 
-/// What was said of the device from elsewhere, once.
+/// How long a window that has closed waits for the last work of its device.
+const LAST_WORK: Duration = Duration::from_secs(5);
+
+/// What was said from elsewhere, once.
 #[derive(Clone, Debug, Default)]
 struct Notice(Arc<Mutex<Option<String>>>);
+
+/// A window's place, and its device with what became of it: what is left of the window when it has closed.
+#[derive(Debug, Default)]
+struct Remains {
+    place: Option<Rect>,
+    /// With its queue, without which a device does not say that it is lost.
+    device: Option<(wgpu::Device, wgpu::Queue)>,
+    lost: Notice,
+}
 
 impl Notice {
     fn put(&self, text: String) {
@@ -56,42 +76,38 @@ impl Notice {
 /// # Errors
 /// Where no window or no device can be had, in words.
 pub fn run(state: State, options: &Options) -> Result<(), String> {
-    let mut viewer = Viewer::new(state);
-    let mut place = None;
-    let mut brief = 0;
-    loop {
-        let (lost, begun) = (Notice::default(), Instant::now());
-        let outcome = catch_unwind(AssertUnwindSafe(|| open(&mut viewer, &mut place, &lost, options)));
-        let Some(reason) = lost.take() else {
-            return outcome.unwrap_or_else(|panic| resume_unwind(panic));
-        };
-        // Where the device was lost within a frame, egui's renderer may have panicked over it: that is the same.
-        brief = if begun.elapsed() < BRIEF { brief + 1 } else { 0 };
-        if brief >= MOST_BRIEF {
-            return Err(format!("the GPU device is lost again and again: {reason}"));
-        }
-        viewer.state.alarm(format!("The GPU device was lost ({reason}). The window goes on with another one."));
+    let begun = Instant::now();
+    let (mut viewer, mut remains) = (Viewer::new(state), Remains { place: options.place, ..Remains::default() });
+    // Where a device is lost within a frame, egui's renderer panics over it.
+    let outcome = catch_unwind(AssertUnwindSafe(|| open(&mut viewer, &mut remains, options)));
+    if let Some((device, _)) = &remains.device {
+        // A lost one says so now, if it has not yet: once its last work has ended.
+        let _ = device.poll(wgpu::PollType::Wait { submission_index: None, timeout: Some(LAST_WORK) });
     }
+    let Some(reason) = remains.lost.take() else {
+        return outcome.unwrap_or_else(|panic| resume_unwind(panic));
+    };
+    let brief = if begun.elapsed() < BRIEF { options.brief + 1 } else { 0 };
+    if brief >= MOST_BRIEF {
+        return Err(format!("the GPU device is lost again and again: {reason}"));
+    }
+    viewer.state.alarm(format!("The GPU device was lost ({reason}). The window goes on with another one."));
+    Resumed { state: viewer.state, place: remains.place, brief }.go_on(options)
 }
 
-fn open(viewer: &mut Viewer, place: &mut Option<Rect>, lost: &Notice, options: &Options) -> Result<(), String> {
-    let mut native = eframe::NativeOptions { viewport: viewport(*place), ..eframe::NativeOptions::default() };
+fn open(viewer: &mut Viewer, remains: &mut Remains, options: &Options) -> Result<(), String> {
+    let mut native = eframe::NativeOptions { viewport: viewport(remains.place), ..eframe::NativeOptions::default() };
     native.wgpu_options.wgpu_setup = setup(options.adapter.clone());
-    let usual = Arc::clone(&native.wgpu_options.on_surface_status);
-    let seen = lost.clone();
+    let (usual, lost) = (Arc::clone(&native.wgpu_options.on_surface_status), remains.lost.clone());
     native.wgpu_options.on_surface_status = Arc::new(move |status| {
         // A surface cannot be had back from a lost device.
-        if seen.is_there() { SurfaceErrorAction::SkipFrame } else { usual(status) }
+        if lost.is_there() { SurfaceErrorAction::SkipFrame } else { usual(status) }
     });
-    eframe::run_native(
-        "tweedie",
-        native,
-        Box::new(|creation| {
-            let window = creation.wgpu_render_state.as_ref().ok_or("eframe has made no device")?;
-            Ok(Box::new(Session::new(viewer, place, lost.clone(), creation, window, options)))
-        }),
-    )
-    .map_err(|error| error.to_string())
+    let create: eframe::AppCreator<'_> = Box::new(|creation| {
+        let window = creation.wgpu_render_state.as_ref().ok_or("eframe has made no device")?;
+        Ok(Box::new(Session::new(viewer, remains, creation, window, options)))
+    });
+    eframe::run_native("tweedie", native, create).map_err(|error| error.to_string())
 }
 
 fn viewport(place: Option<Rect>) -> ViewportBuilder {
@@ -118,7 +134,7 @@ fn setup(wanted: Option<String>) -> WgpuSetup {
     setup.into()
 }
 
-/// The adapter of this index or part of a name, among those that can draw the window and compute.
+/// The first adapter with this in its name, among those that can draw the window and compute.
 fn choose(
     adapters: &[wgpu::Adapter],
     surface: Option<&wgpu::Surface<'_>>,
@@ -129,39 +145,38 @@ fn choose(
         computes && surface.is_none_or(|surface| adapter.is_surface_supported(surface))
     };
     let able: Vec<&wgpu::Adapter> = adapters.iter().filter(able).collect();
-    let names: Vec<String> = able.iter().map(|adapter| describe(&adapter.get_info())).collect();
-    let by_name = || names.iter().position(|name| name.to_lowercase().contains(&wanted.to_lowercase()));
-    let index = wanted.parse().ok().filter(|&index: &usize| index < names.len()).or_else(by_name);
-    index.map(|index| able[index].clone()).ok_or_else(|| {
-        let listed: Vec<String> = names.iter().enumerate().map(|(i, name)| format!("{i}: {name}")).collect();
-        format!("expected an adapter's index or a part of its name from [{}], found `{wanted}`", listed.join(", "))
+    let name = |adapter: &&&wgpu::Adapter| describe(&adapter.get_info());
+    let found = able.iter().find(|adapter| name(adapter).to_lowercase().contains(&wanted.to_lowercase()));
+    found.map(|&adapter| adapter.clone()).ok_or_else(|| {
+        let names: Vec<String> = able.iter().map(|adapter| name(&adapter)).collect();
+        format!("expected a part of an adapter's name from [{}], found `{wanted}`", names.join(", "))
     })
 }
 
 /// A window while it is open.
 struct Session<'a> {
     viewer: &'a mut Viewer,
-    place: &'a mut Option<Rect>,
-    lost: Notice,
+    remains: &'a mut Remains,
     complaints: Notice,
     saving: Option<PathBuf>,
     account: Option<Account>,
+    lose_midway: bool,
 }
 
 impl<'a> Session<'a> {
     fn new(
         viewer: &'a mut Viewer,
-        place: &'a mut Option<Rect>,
-        lost: Notice,
+        remains: &'a mut Remains,
         creation: &eframe::CreationContext<'_>,
         window: &RenderState,
         options: &Options,
     ) -> Self {
         creation.egui_ctx.set_theme(egui::Theme::Dark);
-        let (told, complaints) = (lost.clone(), Notice::default());
+        let (told, complaints) = (remains.lost.clone(), Notice::default());
         window.device.set_device_lost_callback(move |reason, text| {
             told.put(if text.is_empty() { format!("{reason:?}") } else { text });
         });
+        remains.device = Some((window.device.clone(), window.queue.clone()));
         let heard = complaints.clone();
         window.device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| heard.put(error.to_string())));
         embed::move_in(window);
@@ -171,7 +186,8 @@ impl<'a> Session<'a> {
             creation.egui_ctx.add_plugin(Trace::new(path.clone(), Arc::clone(&account)));
             account
         });
-        Self { viewer, place, lost, complaints, saving: None, account }
+        let lose_midway = options.lose_midway;
+        Self { viewer, remains, complaints, saving: None, account, lose_midway }
     }
 
     fn exchange(&mut self, window: &RenderState) {
@@ -234,23 +250,27 @@ impl<'a> Session<'a> {
 impl eframe::App for Session<'_> {
     fn ui(&mut self, ui: &mut egui::Ui, frame: &mut eframe::Frame) {
         let Some(window) = frame.wgpu_render_state().cloned() else { return };
+        if !self.lose_midway {
+            self.run_errands(&window);
+        }
         // It never waits; it lets callbacks run: what has arrived, what was lost.
         let _ = window.device.poll(wgpu::PollType::Poll);
-        if self.lost.is_there() {
+        if self.remains.lost.is_there() {
             ui.ctx().send_viewport_cmd(ViewportCommand::Close);
             return; // with nothing to draw, egui's renderer does not touch the device
         }
-        *self.place = ui.input(|input| {
+        self.remains.place = ui.input(|input| {
             let viewport = input.viewport();
             let (outer, inner) = (viewport.outer_rect?, viewport.inner_rect?);
             Some(Rect::from_min_size(outer.min, inner.size()))
         });
         self.exchange(&window);
         self.viewer.ui(ui);
-        self.run_errands(&window);
+        if self.lose_midway {
+            self.run_errands(&window);
+        }
         self.tell();
-        let behind = self.viewer.state.view == View::Sampling && self.viewer.is_behind();
-        if self.viewer.seen.pending || self.saving.is_some() || self.lost.is_there() || behind {
+        if self.saving.is_some() || self.viewer.has_errands() {
             ui.ctx().request_repaint();
         }
     }

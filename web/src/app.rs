@@ -84,14 +84,13 @@ impl App {
                 self.state.alarm(error.to_string());
             }
         }
+        let mut more = self.state.playing || self.saving.is_some();
         if !self.verifying {
             let exhibition = self.exhibition()?;
-            self.draw(exhibition.as_ref())?;
+            more |= self.draw(exhibition.as_ref())?;
         }
         self.refresh()?;
         self.save()?;
-        let behind = self.state.view == View::Sampling && self.course.is_behind(&self.state, &self.seen);
-        let more = self.state.playing || self.seen.pending || self.saving.is_some() || behind;
         Ok(more && self.screen.is_some() && !self.verifying)
     }
 
@@ -148,9 +147,10 @@ impl App {
         show("trouble", !text.is_empty())
     }
 
-    fn draw(&mut self, exhibition: Option<&Exhibition>) -> Outcome {
+    /// Draws a frame, if there is a device; whether another one is worth it.
+    fn draw(&mut self, exhibition: Option<&Exhibition>) -> Outcome<bool> {
         let canvas: HtmlCanvasElement = by_id("canvas")?;
-        let Some(screen) = &mut self.screen else { return Ok(()) };
+        let Some(screen) = &mut self.screen else { return Ok(false) };
         let place = canvas.get_bounding_client_rect();
         let ratio = window()?.device_pixel_ratio();
         let side = |length: f64| ((length * ratio).round() as u32).clamp(1, screen.most());
@@ -160,11 +160,11 @@ impl App {
             canvas.set_height(size[1]);
         }
         let pieces = exhibition.map_or_else(|| Ok(Vec::new()), |_| self.figures.pieces(&canvas))?;
-        screen.draw(size, exhibition.map(|exhibition| &exhibition.demand), &pieces);
+        let news = screen.draw(size, exhibition.map(|exhibition| &exhibition.demand), &pieces);
         self.seen = screen.studio.look(); // what was recorded begins its way to the host
         self.frames += 1;
         self.first_frame.get_or_insert_with(dom::now);
-        Ok(())
+        Ok(news)
     }
 
     /// All that is not a picture.

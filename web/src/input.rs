@@ -132,7 +132,7 @@ fn change(app: &mut App, what: &str) {
             }
         }
         "reset" => app.state.reset(),
-        "another" => app.state.seed = app.state.seed.wrapping_add(1),
+        "another" => app.state.another_seed(),
         "play" => app.state.playing = !app.state.playing,
         "end" => app.course.go(&mut app.state, i64::MAX / 2),
         "home" => app.course.go(&mut app.state, i64::MIN / 2),

@@ -62,19 +62,17 @@ impl Screen {
         self.gpu.device.limits().max_texture_dimension_2d
     }
 
-    /// A frame on a canvas of this size in pixels.
-    pub fn draw(&mut self, size: [u32; 2], demand: Option<&Demand>, pieces: &[Piece]) {
+    /// A frame on a canvas of this size in pixels; whether another one is worth it.
+    pub fn draw(&mut self, size: [u32; 2], demand: Option<&Demand>, pieces: &[Piece]) -> bool {
         if [self.config.width, self.config.height] != size {
             [self.config.width, self.config.height] = size;
             self.surface.configure(&self.gpu.device, &self.config);
         }
         use wgpu::CurrentSurfaceTexture::{Suboptimal, Success};
-        let (Success(target) | Suboptimal(target)) = self.surface.get_current_texture() else { return };
+        let (Success(target) | Suboptimal(target)) = self.surface.get_current_texture() else { return true };
         let view = target.texture.create_view(&wgpu::TextureViewDescriptor::default());
         let mut encoder = self.gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        if let Some(demand) = demand {
-            self.studio.record(&mut encoder, demand);
-        }
+        let news = demand.is_some_and(|demand| self.studio.record(&mut encoder, demand));
         self.studio.hang(pieces);
         let mut pass = encoder.begin_render_pass(&wgpu::RenderPassDescriptor {
             label: Some("web::pass"),
@@ -90,6 +88,7 @@ impl Screen {
         drop(pass);
         self.gpu.queue.submit([encoder.finish()]);
         self.gpu.queue.present(target);
+        news
     }
 }
 

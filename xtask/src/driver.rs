@@ -6,7 +6,7 @@ use std::process::Command;
 use crate::Step;
 use crate::process::{cargo, code_of, run, succeeds};
 
-/// What `tweedie devices` exits with when it finds none.
+/// What a program exits with when it finds no device.
 const NO_ADAPTER: u8 = 3;
 
 const BY_HAND: &str = "\
@@ -15,36 +15,36 @@ error: no Vulkan driver found. Install one (this is the software driver, which w
   Fedora           sudo dnf install mesa-vulkan-drivers vulkan-loader
   Arch             sudo pacman -S vulkan-swrast vulkan-icd-loader";
 
-/// Looks for a Vulkan device with the tool, and installs a software driver where there is none.
-pub fn ensure(tool: &[&str]) -> Step {
+/// Looks for a device with a program of ours, a line for cargo, and installs a software driver where there is none.
+pub fn ensure(question: &[&str]) -> Step {
     if !cfg!(target_os = "linux") {
         return Ok(());
     }
-    match devices(tool) {
+    match devices(question) {
         0 => return Ok(()),
         NO_ADAPTER => {}
-        code => return report(tool, code),
+        code => return report(question, code),
     }
     if !install() {
         eprintln!("{BY_HAND}");
         return Err(NO_ADAPTER);
     }
-    match devices(tool) {
+    match devices(question) {
         0 => Ok(()),
-        code => report(tool, code),
+        code => report(question, code),
     }
 }
 
-fn devices(tool: &[&str]) -> u8 {
+fn devices(question: &[&str]) -> u8 {
     let mut command = cargo();
-    command.args(tool).args(["devices", "--backend", "vulkan"]);
+    command.args(question);
     command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
     code_of(&mut command)
 }
 
-/// Lets the user see why the tool finds nothing.
-fn report(tool: &[&str], code: u8) -> Step {
-    run(cargo().args(tool).args(["devices", "--backend", "vulkan"]))?;
+/// Lets the user see why it finds nothing.
+fn report(question: &[&str], code: u8) -> Step {
+    run(cargo().args(question))?;
     Err(code)
 }
 

@@ -1,7 +1,7 @@
-//! `cargo demo` and `cargo check-all`: what a fresh machine needs, then the demo or the tests.
+//! `cargo demo`, `cargo viewer` and `cargo check-all`: what a fresh machine needs, then the demo, the window or the tests.
 //!
-//! Both build the tool, ask it whether there is a Vulkan device, install a software driver where there is none, and pass
-//! the exit code of what they ran on.
+//! All build a program, ask it whether there is a device, install a software driver where there is none, and pass the exit
+//! code of what they ran on.
 #![deny(unsafe_code)]
 
 mod driver;
@@ -13,6 +13,7 @@ use process::cargo;
 
 const USAGE: &str = "\
 usage: cargo demo [arguments of `tweedie demo`]    build the tool and show the diffusion algebra on a picture
+       cargo viewer [arguments of `tweedie-viewer`] build the viewer and open its window
        cargo check-all [arguments of `cargo test`] run all tests, with a GPU driver";
 
 fn main() -> ExitCode {
@@ -21,6 +22,7 @@ fn main() -> ExitCode {
     let rest: Vec<String> = arguments.collect();
     let code = match job.as_deref() {
         Some("demo") => demo(&rest),
+        Some("viewer") => viewer(&rest),
         Some("test") => test(&rest),
         Some("help" | "--help" | "-h") => {
             println!("{USAGE}");
@@ -34,14 +36,24 @@ fn main() -> ExitCode {
     code.map_or_else(ExitCode::from, |()| ExitCode::SUCCESS)
 }
 
+/// How the tool is asked.
+const DEVICES: [&str; 3] = ["devices", "--backend", "vulkan"];
+
 /// Exit codes travel as errors; success is `Ok`.
 type Step = Result<(), u8>;
 
 fn demo(arguments: &[String]) -> Step {
     let tool = ["run", "--quiet", "--release", "--package", "tweedie-cli", "--"];
     process::run(cargo().args(["build", "--release", "--package", "tweedie-cli"]))?;
-    driver::ensure(&tool)?;
+    driver::ensure(&[&tool[..], &DEVICES].concat())?;
     process::run(cargo().args(tool).arg("demo").args(arguments))
+}
+
+fn viewer(arguments: &[String]) -> Step {
+    let program = ["run", "--quiet", "--release", "--package", "tweedie-viewer", "--"];
+    process::run(cargo().args(["build", "--release", "--package", "tweedie-viewer"]))?;
+    driver::ensure(&[&program[..], &["--adapters"]].concat())?;
+    process::run(cargo().args(program).args(arguments))
 }
 
 /// The tool is asked in the development profile, so that the tests find everything compiled.
@@ -49,6 +61,6 @@ fn demo(arguments: &[String]) -> Step {
 /// `TWEEDIE_REQUIRE_ADAPTER` makes the tests that need a GPU fail, instead of being ignored, where none is found.
 fn test(arguments: &[String]) -> Step {
     process::run(cargo().args(["build", "--package", "tweedie-cli"]))?;
-    driver::ensure(&["run", "--quiet", "--package", "tweedie-cli", "--"])?;
+    driver::ensure(&[&["run", "--quiet", "--package", "tweedie-cli", "--"], &DEVICES[..]].concat())?;
     process::run(cargo().args(["test", "--workspace"]).args(arguments).env("TWEEDIE_REQUIRE_ADAPTER", "1"))
 }

@@ -1,0 +1,158 @@
+//! Another window after one that had to stop: the same choices in a new process.
+//!
+//! What was chosen travels as one argument of the command line. What cannot be read there is as at the beginning.
+
+use crate::schedules::RECIPES;
+use crate::solvers::Solver;
+use crate::state::{Message, PREDICTIONS, Source, State, View};
+use crate::window::Options;
+use eframe::egui::{Rect, pos2};
+use serde_json::{Value, json};
+use std::path::Path;
+use std::process::Command;
+
+/// What is left of a window.
+#[derive(Clone, Debug)]
+pub struct Resumed {
+    /// What was chosen.
+    pub state: State,
+    /// Where it was.
+    pub place: Option<Rect>,
+    /// How many devices have been lost at once before.
+    pub brief: u32,
+}
+
+impl Resumed {
+    /// Opens the next window. On Unix this process becomes it; elsewhere it waits for it.
+    ///
+    /// # Errors
+    /// Where the program cannot be started once more.
+    pub fn go_on(&self, options: &Options) -> Result<(), String> {
+        let program = std::env::current_exe().map_err(|error| error.to_string())?;
+        let mut command = Command::new(program);
+        command.arg("--resume").arg(self.write());
+        if let Some(adapter) = &options.adapter {
+            command.arg("--adapter").arg(adapter);
+        }
+        if let Some(trace) = &options.trace {
+            command.arg("--trace").arg(trace);
+        }
+        if options.lose_midway {
+            command.arg("--lose-midway");
+        }
+        become_it(&mut command).map_err(|error| format!("no other window can be opened: {error}"))
+    }
+
+    /// As text.
+    #[must_use]
+    pub fn write(&self) -> String {
+        let State { sampling, .. } = &self.state;
+        let message = self.state.message.as_ref().map(|message| &message.text);
+        json!({
+            "sampling": self.state.view == View::Sampling,
+            "path": self.state.path,
+            "schedule": self.state.schedule.recipe().name,
+            "zero_terminal_snr": self.state.schedule.zero_terminal_snr,
+            "timestep": self.state.timestep,
+            "error": self.state.error,
+            "seed": self.state.seed,
+            "shown": self.state.shown,
+            "cuttings": sampling.source == Source::Cuttings,
+            "solver": sampling.solver.name(),
+            "steps": sampling.steps,
+            "stochasticity": sampling.stochasticity,
+            "predicts": sampling.predicts.name(),
+            "network_error": sampling.error,
+            "call": sampling.call,
+            "message": message,
+            "place": self.place.map(|place| [place.left(), place.top(), place.right(), place.bottom()]),
+            "brief": self.brief,
+        })
+        .to_string()
+    }
+
+    /// From text.
+    #[must_use]
+    pub fn read(text: &str) -> Self {
+        let value: Value = serde_json::from_str(text).unwrap_or_default();
+        let (number, whole) = (|key: &str| value[key].as_f64(), |key: &str| value[key].as_u64());
+        let mut state = State::default();
+        if let Some(path) = value["path"].as_str() {
+            state.open(Path::new(path));
+        }
+        let is = |key: &str| value[key] == true;
+        state.view = if is("sampling") { View::Sampling } else { View::Plane };
+        state.schedule.recipe = RECIPES.iter().position(|known| value["schedule"] == known.name).unwrap_or(0);
+        state.schedule.zero_terminal_snr = is("zero_terminal_snr");
+        state.timestep = whole("timestep").map_or(state.timestep, |t| t.min(u64::from(u32::MAX)) as u32);
+        state.error = number("error").unwrap_or(state.error);
+        state.seed = whole("seed").unwrap_or(state.seed);
+        if let Some(shown) = value["shown"].as_array().filter(|shown| shown.iter().any(|shown| *shown == true)) {
+            state.shown.iter_mut().zip(shown).for_each(|(into, from)| *into = *from == true);
+        }
+        let sampling = &mut state.sampling;
+        sampling.source = if is("cuttings") { Source::Cuttings } else { Source::Posters };
+        sampling.solver =
+            Solver::ALL.into_iter().find(|known| value["solver"] == known.name()).unwrap_or(sampling.solver);
+        sampling.steps = whole("steps").map_or(sampling.steps, |steps| steps as usize);
+        sampling.stochasticity = number("stochasticity").unwrap_or(sampling.stochasticity);
+        sampling.predicts =
+            PREDICTIONS.into_iter().find(|known| value["predicts"] == known.name()).unwrap_or(sampling.predicts);
+        sampling.error = number("network_error").unwrap_or(sampling.error);
+        sampling.call = whole("call").map_or(sampling.call, |call| call as usize);
+        state.renew_set();
+        let message = value["message"].as_str().map(|text| Message { text: text.to_owned(), alarming: true });
+        state.message = message.or(state.message);
+        let side = |i: usize| value["place"][i].as_f64().map(|at| at as f32);
+        let place = || Some(Rect::from_min_max(pos2(side(0)?, side(1)?), pos2(side(2)?, side(3)?)));
+        Self { state, place: place(), brief: whole("brief").unwrap_or(0) as u32 }
+    }
+}
+
+#[cfg(unix)]
+fn become_it(command: &mut Command) -> std::io::Result<()> {
+    use std::os::unix::process::CommandExt as _;
+    Err(command.exec()) // it returns only if it fails
+}
+
+#[cfg(not(unix))]
+fn become_it(command: &mut Command) -> std::io::Result<()> {
+    let status = command.status()?;
+    std::process::exit(status.code().unwrap_or(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tweedie::Quantity;
+
+    #[test]
+    fn what_was_chosen_comes_back() {
+        let mut resumed = Resumed::read("");
+        assert!(resumed.place.is_none() && resumed.state.message.is_none());
+        let state = &mut resumed.state;
+        (state.view, state.timestep, state.error, state.seed) = (View::Sampling, 17, 0.75, u64::MAX);
+        (state.schedule.recipe, state.schedule.zero_terminal_snr) = (2, true);
+        state.shown = [false, true, false, true, false, true];
+        let sampling = &mut state.sampling;
+        (sampling.solver, sampling.steps, sampling.call) = (Solver::UniPc, 33, 12);
+        (sampling.stochasticity, sampling.error, sampling.source) = (0.5, 0.125, Source::Cuttings);
+        sampling.predicts = Quantity::Flow;
+        state.renew_set();
+        state.alarm("lost");
+        (resumed.place, resumed.brief) = (Some(Rect::from_min_max(pos2(1.0, 2.0), pos2(3.0, 4.5))), 2);
+
+        let again = Resumed::read(&resumed.write());
+        assert_eq!(again.write(), resumed.write());
+        assert_eq!((again.state.run().set.members.len(), again.place), (8, resumed.place));
+        assert_eq!((again.state.quantities(), again.brief), (resumed.state.quantities(), 2));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_as_at_the_beginning() {
+        let usual = Resumed::read("").write();
+        for text in ["no json", "[]", r#"{"shown": [false], "solver": 7, "steps": -1, "place": [1]}"#] {
+            assert_eq!(Resumed::read(text).write(), usual, "{text}");
+        }
+    }
+}
