@@ -1,28 +1,22 @@
 //! `tweedie verify`: every op on an adapter against the f64 reference.
 
-mod bounds;
-mod losses;
-mod maps;
-mod steps;
-
 use super::schedule;
-use crate::compute::{Adapter, narrow};
+use crate::compute::{Adapter, gpu_failure, plan_failure};
 use crate::progress::Progress;
 use crate::report::{Failure, Outcome, say};
 use crate::schedule_args::ScheduleArgs;
 use anyhow::anyhow;
 use serde_json::json;
-use tweedie::gpu::NoiseKey;
 use tweedie::gpu::compare::Comparison;
 use tweedie::headless::describe;
-use tweedie::table::Table;
-use tweedie::{Schedule, Shape, Storage};
+use tweedie::{Schedule, Storage};
+use verify::{checks, usual_schedules};
 
 /// Check every op on an adapter against the f64 reference
 ///
 /// All ops, quantities, storage types and a spread of shapes, at the timesteps that matter (0, 1, T/2, T-2, T-1), with
-/// noise given and drawn; losses of every shape and terms of the variational bound, with their gradients; and loops of every kind of solver, each step by
-/// itself. Errors are shown as a fraction of their bound (at most 1 passes) and in units of the last place
+/// noise given and drawn; losses of every shape and terms of the variational bound, with their gradients; and loops of
+/// every kind of solver, each step by itself. Errors are shown as a fraction of their bound (at most 1 passes) and in units of the last place
 /// (ULP) of the storage. Without schedule options, three schedules are checked: linear, cosine, and Stable Diffusion's
 /// with zero terminal SNR. Exits with 1 when something is out of its bound.
 #[derive(clap::Args, Clone, Debug)]
@@ -43,34 +37,6 @@ pub struct Verify {
     adapter: Option<String>,
 }
 
-/// Elements of a sample: lanes and words, several tiles, a sample that is not a whole number of words.
-const ELEMENTS: [u32; 7] = [1, 2, 7, 63, 64, 1024, 4099];
-
-/// The timesteps of a batch: those that matter.
-fn timesteps(steps: usize) -> Vec<u32> {
-    let last = steps - 1;
-    [0, 1, steps / 2, steps.saturating_sub(2), last].map(|t| t.min(last) as u32).to_vec()
-}
-
-/// Standard normal numbers, as the storage holds them.
-fn normals(storage: Storage, seed: u64, shape: Shape) -> Vec<f32> {
-    let normals = NoiseKey::seed(seed).reference(shape.batch as usize, shape.elements as usize);
-    let mut values = storage.decode(&storage.encode(&narrow(&normals)));
-    values.truncate(normals.len()); // without the padding
-    values
-}
-
-fn wide(values: &[f32]) -> Vec<f64> {
-    values.iter().map(|&x| f64::from(x)).collect()
-}
-
-/// A table whose row at T/2 is scaled by 1.01.
-fn spoilt_at_the_middle<R: Copy>(table: &Table<R>, scale: impl Fn(R, f64) -> R) -> Table<R> {
-    let middle = table.len() / 2;
-    let rows = table.rows().iter().enumerate();
-    Table::with_holes(rows.map(|(t, row)| row.map(|row| if t == middle { scale(row, 1.01) } else { row })))
-}
-
 /// What was seen of an op, over all shapes.
 struct Finding {
     op: String,
@@ -82,42 +48,18 @@ impl Verify {
     pub fn run(&self, json: bool) -> Outcome {
         let schedules = self.schedules()?;
         let storages = if self.storage.is_empty() { Storage::ALL.to_vec() } else { self.storage.clone() };
-        let mut adapter = Adapter::open(self.adapter.as_deref(), Storage::F32)?;
+        let adapter = Adapter::open(self.adapter.as_deref(), Storage::F32)?;
         if !json {
             say(format_args!("{}", describe(&adapter.gpu.info)))?;
         }
-        let mut ops = Vec::new();
-        for (name, schedule) in &schedules {
-            let bounds = bounds::ops(schedule)?;
-            let (losses, loops) = (losses::ops(schedule)?, steps::loops(schedule)?);
-            ops.push((name, schedule.len(), maps::ops(schedule), losses, bounds, loops));
-        }
-        let count = |(.., maps, losses, bounds, loops): &(_, _, Vec<_>, Vec<_>, Vec<_>, Vec<_>)| {
-            maps.len() + losses.len() + bounds.len() + loops.len()
-        };
-        let total = ops.iter().map(count).sum::<usize>() * storages.len();
-        let mut progress = Progress::new("verifying", total as u64);
+        let checks = checks(&schedules, &storages).map_err(failure)?;
+        let mut progress = Progress::new("verifying", checks.len() as u64);
         let mut findings = Vec::new();
-        for (name, timesteps, maps, losses, bounds, loops) in &ops {
-            for &storage in &storages {
-                adapter.storage = storage;
-                let mut found = |finding: Finding| {
-                    findings.push(Finding { op: format!("{name}: {}", finding.op), ..finding });
-                    progress.advance(1);
-                };
-                for op in maps {
-                    found(maps::check(&adapter, *timesteps, op, self.wrong_coefficient)?);
-                }
-                for op in losses {
-                    found(losses::check(&adapter, *timesteps, op, self.wrong_coefficient)?);
-                }
-                for op in bounds {
-                    found(bounds::check(&adapter, *timesteps, op, self.wrong_coefficient)?);
-                }
-                for sampling in loops {
-                    found(steps::check(&adapter, sampling, self.wrong_coefficient)?);
-                }
-            }
+        for check in &checks {
+            let run = check.run(&adapter.gpu, &adapter.context, self.wrong_coefficient);
+            let comparison = pollster::block_on(run).map_err(failure)?;
+            findings.push(Finding { op: check.name.clone(), comparison, storage: check.storage });
+            progress.advance(1);
         }
         drop(progress);
         let failed = findings.iter().filter(|finding| !finding.comparison.passes()).count();
@@ -140,14 +82,17 @@ impl Verify {
         if self.schedule != ScheduleArgs::default() {
             return Ok(vec![("schedule".into(), schedule(&self.schedule)?)]);
         }
-        let zero = Schedule::scaled_linear(1000, 0.00085, 0.012).and_then(|schedule| schedule.zero_terminal_snr());
-        let built = [
-            ("linear", Schedule::linear(1000, 1e-4, 0.02)),
-            ("cosine", Schedule::cosine(1000)),
-            ("zero terminal SNR", zero),
-        ];
-        let named = built.into_iter().map(|(name, schedule)| Ok((name.to_owned(), schedule?)));
-        Ok(named.collect::<Result<_, tweedie::error::ScheduleError>>().map_err(anyhow::Error::from)?)
+        Ok(usual_schedules().map_err(anyhow::Error::from)?)
+    }
+}
+
+/// A schedule comes from the options, all else is between the tool and the adapter.
+fn failure(error: verify::Error) -> Failure {
+    match error {
+        verify::Error::Plan(error) => plan_failure(error),
+        verify::Error::Gpu(error) => gpu_failure(error),
+        verify::Error::Schedule(_) => Failure::input(anyhow!(error)),
+        _ => Failure::gpu(anyhow!(error)),
     }
 }
 
