@@ -43,8 +43,9 @@ pub struct App {
     pub first_frame: Option<f64>,
     /// Frames that were drawn.
     pub frames: u64,
+    /// Whether a frame is on its way.
+    pub asked: bool,
     drawn: Option<Curves>,
-    asked: bool,
     before: Option<f64>,
     /// Milliseconds a frame while time goes on by itself.
     frame_ms: f64,

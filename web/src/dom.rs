@@ -52,13 +52,14 @@ pub fn set(element: &Element, name: &str, value: &str) -> Outcome {
     if element.get_attribute(name).as_deref() == Some(value) { Ok(()) } else { element.set_attribute(name, value) }
 }
 
-/// Calls this with every event of a name, as long as the page lives. Errors go to the console.
+/// Calls this with every event of a name, as long as the page lives. Errors go to the console. One event may bring about
+/// another of its kind, so it changes nothing that it owns.
 pub fn listen<E: FromWasmAbi + 'static>(
     target: &impl AsRef<EventTarget>,
     name: &str,
-    mut heard: impl FnMut(E) -> Outcome + 'static,
+    heard: impl Fn(E) -> Outcome + 'static,
 ) -> Outcome {
-    let closure = Closure::<dyn FnMut(E)>::new(move |event| log(heard(event)));
+    let closure = Closure::<dyn Fn(E)>::new(move |event| log(heard(event)));
     target.as_ref().add_event_listener_with_callback(name, closure.as_ref().unchecked_ref())?;
     closure.forget();
     Ok(())

@@ -146,20 +146,18 @@ fn pressed(app: &Shared, event: &KeyboardEvent) -> Outcome {
         return Ok(()); // the browser's own
     }
     let element = target(event);
-    let is = |wanted: fn(&Element) -> bool| element.as_ref().is_some_and(wanted);
-    let edits = is(|it| it.dyn_ref::<HtmlSelectElement>().is_some() || it.dyn_ref::<HtmlInputElement>().is_some());
-    let figure = is(|it| it.matches("figure[data-index]").unwrap_or(false));
-    let button = is(|it| it.dyn_ref::<HtmlButtonElement>().is_some());
     let key = event.key();
+    let figure = element.as_ref().is_some_and(|element| element.matches("figure[data-index]").unwrap_or(false));
+    let views = matches!(key.as_str(), "1" | "2" | "3");
+    if element.as_ref().is_some_and(|element| is_its_own(element, &key)) || (app.borrow().verifying && !views) {
+        return Ok(());
+    }
     let by = |by: i64| if event.shift_key() { FAR * by } else { by };
     let step = match key.as_str() {
         "ArrowRight" => by(1),
         "ArrowLeft" => by(-1),
         _ => 0,
     };
-    if edits {
-        return Ok(()); // a slider that has the focus moves by itself
-    }
     if step != 0 {
         let mut app = app.borrow_mut();
         let App { state, course, .. } = &mut *app;
@@ -167,7 +165,7 @@ fn pressed(app: &Shared, event: &KeyboardEvent) -> Outcome {
     } else {
         let what = match key.as_str() {
             "Enter" if figure => return element.map_or(Ok(()), |element| clicked(app, &element)),
-            " " if !button => "play",
+            " " => "play",
             "Home" => "home",
             "End" => "end",
             "1" => "plane",
@@ -184,4 +182,17 @@ fn pressed(app: &Shared, event: &KeyboardEvent) -> Outcome {
     event.prevent_default();
     ask(app);
     Ok(())
+}
+
+/// Whether a control that has the focus does something with this key by itself.
+fn is_its_own(element: &Element, key: &str) -> bool {
+    let moves = matches!(key, "ArrowRight" | "ArrowLeft" | "Home" | "End");
+    let kind = element.dyn_ref::<HtmlInputElement>().map(HtmlInputElement::type_);
+    match kind.as_deref() {
+        Some("range") => moves,
+        Some("checkbox") => key == " ",
+        Some(_) => true,
+        None if element.dyn_ref::<HtmlButtonElement>().is_some() => key == " ",
+        None => element.dyn_ref::<HtmlSelectElement>().is_some(),
+    }
 }

@@ -36,7 +36,7 @@ pub fn account() -> Outcome<Object> {
     put("errors", numbers(&seen.errors).into())?;
     put("determined", seen.determined.iter().map(|&it| JsValue::from(it)).collect::<Array>().into())?;
     put("dispatches", (seen.dispatches as f64).into())?;
-    put("pending", seen.pending.into())?;
+    put("busy", (app.asked || seen.pending).into())?;
     put("trouble", text(seen.trouble.as_deref()))?;
     put("message", text(state.message.as_ref().map(|message| message.text.as_str())))?;
     put("adapter", text(app.screen.as_ref().map(|screen| screen.name()).as_deref()))?;

@@ -29,8 +29,9 @@ pub fn folder() -> PathBuf {
 /// If there is no compiler for WebAssembly and none can be had, or the program does not compile.
 pub fn build() -> Result<u64> {
     let (root, folder) = (root(), folder());
-    let objects = root.join("target/wasm");
-    let mut cargo = compiler(&root)?;
+    let objects = root.join("target");
+    ensure_target()?;
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(&root).args(["build", "--profile", "web", "--package", "tweedie-web"]);
     cargo.args(["--target", TARGET, "--target-dir"]).arg(&objects);
     let status = cargo.status().context("cannot run cargo")?;
@@ -47,31 +48,17 @@ pub fn build() -> Result<u64> {
     Ok(fs::metadata(&program).with_context(|| program.display().to_string())?.len())
 }
 
-/// A cargo that can compile for the target: with rustup's library, or with Debian's compiler.
-fn compiler(root: &Path) -> Result<Command> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    if has_target() || add_target() {
-        return Ok(Command::new(cargo));
-    }
-    let script = root.join("scripts/wasm.sh");
-    let debian = Command::new("apt-get").arg("--version").output().is_ok_and(|output| output.status.success());
-    if !debian {
+/// Sees to it that there is a standard library for the target.
+fn ensure_target() -> Result<()> {
+    let added = || Command::new("rustup").args(["target", "add", TARGET]).status().is_ok_and(|status| status.success());
+    if !has_target() && !(added() && has_target()) {
         bail!("this Rust has no standard library for {TARGET}; with rustup, `rustup target add {TARGET}` installs it");
     }
-    eprintln!("rustup has no standard library for {TARGET} here: taking Debian's compiler");
-    let mut command = Command::new(script);
-    command.arg(cargo);
-    Ok(command)
+    Ok(())
 }
 
 fn has_target() -> bool {
     let printed = Command::new("rustc").args(["--print", "target-libdir", "--target", TARGET]).output();
     let library = printed.ok().and_then(|output| String::from_utf8(output.stdout).ok());
-    library.is_some_and(|library| fs::read_dir(library.trim()).is_ok_and(|mut files| files.next().is_some()))
-}
-
-/// What rustup complains about is not the last word, so it is not shown.
-fn add_target() -> bool {
-    Command::new("rustup").args(["target", "add", TARGET]).output().is_ok_and(|output| output.status.success())
-        && has_target()
+    library.is_some_and(|library| Path::new(library.trim()).is_dir())
 }

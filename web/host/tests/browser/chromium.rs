@@ -221,9 +221,19 @@ impl Tab {
 
     /// Presses a key, by the name that the browser gives it.
     pub fn key(&mut self, key: &str) -> Outcome {
-        for kind in ["keyDown", "keyUp"] {
-            self.call("Input.dispatchKeyEvent", json!({ "type": kind, "key": key }))?;
+        let code = match key {
+            "End" => 35,
+            "Home" => 36,
+            "ArrowLeft" => 37,
+            "ArrowRight" => 39,
+            _ => key.to_uppercase().bytes().next().unwrap_or_default(),
+        };
+        let mut parameters = json!({ "type": "keyDown", "key": key, "windowsVirtualKeyCode": code });
+        if key.len() == 1 {
+            parameters["text"] = json!(key);
         }
+        self.call("Input.dispatchKeyEvent", parameters)?;
+        self.call("Input.dispatchKeyEvent", json!({ "type": "keyUp", "key": key, "windowsVirtualKeyCode": code }))?;
         Ok(())
     }
 

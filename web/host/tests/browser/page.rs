@@ -12,9 +12,9 @@ pub type Test = fn(&str) -> Outcome;
 /// How long the page may take to show something: a device, its pipelines and a frame, all in software.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The page once it is quiet: nothing is on its way to the host.
+/// The page once it is quiet: no frame is to come, and nothing is on its way to the host.
 pub const QUIET: &str =
-    "(() => { const a = tweedie.account(); return a.frames > 0 && !a.pending && a.errors.length > 0; })()";
+    "(() => { const a = tweedie.account(); return a.frames > 0 && !a.busy && a.errors.length > 0; })()";
 
 /// A browser with the page open in it.
 pub struct Page {
