@@ -107,7 +107,7 @@ async fn check_shape(
         learned_gradient: Some(device.tensor(&gradients[1])),
         of: Of::Mean,
     };
-    let plan = BoundPlan::new(&device.context, &bound)?;
+    let plan = BoundPlan::new(device.context, &bound)?;
     device.run(&plan, At::per_sample())?;
 
     let mut total = Comparison::new(device.storage);

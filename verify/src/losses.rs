@@ -114,7 +114,7 @@ async fn check_shape(
         mean: Some((&mean, 0)),
         gradient: Some((device.tensor(&gradient), op.truth.of)),
     };
-    let plan = LossPlan::new(&device.context, &loss)?;
+    let plan = LossPlan::new(device.context, &loss)?;
     device.run(&plan, At::per_sample())?;
 
     let mut total = Comparison::new(device.storage);

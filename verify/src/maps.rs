@@ -76,7 +76,7 @@ async fn check_shape(device: &Device<'_>, op: &Op, table: &Table, times: &[u32],
         out0: device.tensor(&out[0]),
         out1: Some(device.tensor(&out[1])),
     };
-    let plan = MapPlan::new(&device.context, &map)?;
+    let plan = MapPlan::new(device.context, &map)?;
     device.run(&plan, At::per_sample())?;
 
     let second = if op.drawn { key.reference(times.len(), elements as usize) } else { wide(&in1) };

@@ -98,7 +98,7 @@ async fn check_shape(device: &Device<'_>, sampling: &Loop, shape: Shape, wrong: 
     };
     let (rows, rules) = (front.rows(), front.rules());
     let applied = if wrong { rows.iter().map(spoilt).collect() } else { rows.clone() };
-    let plan = StepPlan::new(&device.context, &front.with_rows(&applied))?;
+    let plan = StepPlan::new(device.context, &front.with_rows(&applied))?;
 
     let [x, conditional, unconditional, learned] = inputs.each_ref().map(|values| wide(values));
     let data = Data { shape, x, predictions: [conditional, unconditional], learned };

@@ -124,7 +124,17 @@ pub fn refresh(progress: &Progress) -> Outcome {
     let begun = running || total > 0 || progress.trouble.is_some();
     write(&summary, &if begun { progress.text() } else { String::new() });
     let alarm = failed > 0 || progress.trouble.is_some();
-    set(&summary, "class", if alarm { "alarm" } else if !running && total > 0 { "good" } else { "" })?;
+    set(
+        &summary,
+        "class",
+        if alarm {
+            "alarm"
+        } else if !running && total > 0 {
+            "good"
+        } else {
+            ""
+        },
+    )?;
     let bar: Element = by_id("bar")?;
     set(&bar, "max", &total.max(1).to_string())?;
     set(&bar, "value", &done.to_string())?;

@@ -32,13 +32,13 @@ pub fn build() -> Result<u64> {
     let objects = root.join("target");
     ensure_target()?;
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.current_dir(&root).args(["build", "--profile", "web", "--package", "tweedie-web"]);
+    cargo.current_dir(&root).args(["build", "--profile", "page", "--package", "tweedie-web"]);
     cargo.args(["--target", TARGET, "--target-dir"]).arg(&objects);
     let status = cargo.status().context("cannot run cargo")?;
     ensure!(status.success(), "the page does not compile");
 
     fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
-    let program = objects.join(TARGET).join("web/tweedie_web.wasm");
+    let program = objects.join(TARGET).join("page/tweedie_web.wasm");
     Bindgen::new().input_path(&program).web(true)?.typescript(false).generate(&folder)?;
     for file in FILES {
         let from = root.join("web/page").join(file);
@@ -51,10 +51,10 @@ pub fn build() -> Result<u64> {
 /// Sees to it that there is a standard library for the target.
 fn ensure_target() -> Result<()> {
     let added = || Command::new("rustup").args(["target", "add", TARGET]).status().is_ok_and(|status| status.success());
-    if !has_target() && !(added() && has_target()) {
-        bail!("this Rust has no standard library for {TARGET}; with rustup, `rustup target add {TARGET}` installs it");
+    if has_target() || (added() && has_target()) {
+        return Ok(());
     }
-    Ok(())
+    bail!("this Rust has no standard library for {TARGET}; with rustup, `rustup target add {TARGET}` installs it");
 }
 
 fn has_target() -> bool {

@@ -3,12 +3,12 @@
 //!
 //! `scripts/browser.sh` builds the page, finds a Chromium and runs all of it. Elsewhere these tests are listed as ignored.
 
+#[path = "browser/checks.rs"]
+mod checks;
 #[path = "browser/chromium.rs"]
 mod chromium;
 #[path = "browser/page.rs"]
 mod page;
-#[path = "browser/checks.rs"]
-mod checks;
 #[path = "browser/plane.rs"]
 mod plane;
 #[path = "browser/trouble.rs"]

@@ -5,10 +5,8 @@ use crate::page::{Page, Test, ensure};
 use serde_json::Value;
 use std::time::Duration;
 
-pub const TESTS: &[(&str, Test)] = &[
-    ("checks::all_pass", all_pass),
-    ("checks::with_a_wrong_coefficient_all_fail", with_a_wrong_coefficient_all_fail),
-];
+pub const TESTS: &[(&str, Test)] =
+    &[("checks::all_pass", all_pass), ("checks::with_a_wrong_coefficient_all_fail", with_a_wrong_coefficient_all_fail)];
 
 /// All checks in software on few cores, several times over.
 const PATIENCE: Duration = Duration::from_secs(900);

@@ -170,7 +170,9 @@ impl Tab {
             match event["method"].as_str()? {
                 "Runtime.exceptionThrown" => Some(parameters["exceptionDetails"].to_string()),
                 "Runtime.consoleAPICalled" if parameters["type"] == "error" => Some(parameters["args"].to_string()),
-                "Log.entryAdded" if parameters["entry"]["level"] == "error" => Some(parameters["entry"]["text"].to_string()),
+                "Log.entryAdded" if parameters["entry"]["level"] == "error" => {
+                    Some(parameters["entry"]["text"].to_string())
+                }
                 _ => None,
             }
         };

@@ -46,10 +46,16 @@ impl Page {
     /// The numbers of a picture as they are on the device.
     pub fn numbers(&mut self, name: &str) -> Outcome<Vec<f32>> {
         // As 32-bit patterns, since JSON has no NaN.
-        let script = format!("tweedie.numbers({name:?}).then(n => Array.from(new Uint32Array(n.buffer, n.byteOffset, n.length)))");
+        let script = format!(
+            "tweedie.numbers({name:?}).then(n => Array.from(new Uint32Array(n.buffer, n.byteOffset, n.length)))"
+        );
         let words = self.tab.evaluate(&script)?;
         let words = words.as_array().ok_or("expected numbers")?;
-        words.iter().map(|word| Some(f32::from_bits(word.as_u64()? as u32))).collect::<Option<_>>().ok_or("words".into())
+        words
+            .iter()
+            .map(|word| Some(f32::from_bits(word.as_u64()? as u32)))
+            .collect::<Option<_>>()
+            .ok_or("words".into())
     }
 
     /// What a figure shows on the screen.
@@ -67,7 +73,9 @@ impl Page {
     pub fn keep(&mut self, name: &str) -> Outcome {
         let Some(folder) = std::env::var_os("TWEEDIE_SHOTS").map(PathBuf::from) else { return Ok(()) };
         let bytes = self.tab.screenshot()?;
-        std::fs::create_dir_all(&folder).and_then(|()| std::fs::write(folder.join(name), bytes)).map_err(|e| e.to_string())
+        std::fs::create_dir_all(&folder)
+            .and_then(|()| std::fs::write(folder.join(name), bytes))
+            .map_err(|e| e.to_string())
     }
 }
 

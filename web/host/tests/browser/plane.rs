@@ -39,7 +39,11 @@ fn numbers_are_those_of_the_reference(address: &str) -> Outcome {
         hold_against_the_reference(&mut page, &account)?;
     }
     let first = page.tab.evaluate("tweedie.account().firstFrame")?;
-    println!("first frame after {:.0} ms; {}", first.as_f64().unwrap_or(f64::NAN), page.tab.evaluate("tweedie.account().adapter")?);
+    println!(
+        "first frame after {:.0} ms; {}",
+        first.as_f64().unwrap_or(f64::NAN),
+        page.tab.evaluate("tweedie.account().adapter")?
+    );
     let complaints = page.tab.complaints();
     ensure(complaints.is_empty(), || format!("the console says {complaints:?}"))
 }
@@ -73,7 +77,9 @@ fn hold_against_the_reference(page: &mut Page, account: &Value) -> Outcome {
     let [exact, _] = reference(&table, &[t], x0.len(), &wide(&x_t), &wide(&v));
     let mut comparison = Comparison::new(Storage::F32);
     comparison.add_all(&page.numbers("recovered 2")?, &exact);
-    ensure(comparison.passes(), || format!("x0 from v at timestep {t} is off by {} of its bound", comparison.worst_bound))
+    ensure(comparison.passes(), || {
+        format!("x0 from v at timestep {t} is off by {} of its bound", comparison.worst_bound)
+    })
 }
 
 fn pixels_are_the_numbers(address: &str) -> Outcome {
@@ -137,9 +143,10 @@ fn every_control_does_its_work(address: &str) -> Outcome {
     page.tab.click("#timestep", 0.97)?;
     page.tab.key("End")?; // the slider has the focus
     let account = page.account()?;
-    ensure(account["timestep"] == 999 && account["determined"][0] == false && account["determined"][2] == true, || {
-        format!("at the end: {account}")
-    })?;
+    ensure(
+        account["timestep"] == 999 && account["determined"][0] == false && account["determined"][2] == true,
+        || format!("at the end: {account}"),
+    )?;
     let missing = page.tab.evaluate("document.querySelectorAll('figure.missing').length")?;
     ensure(missing == 1, || format!("{missing} figures are missing"))?;
 
@@ -241,7 +248,9 @@ fn samples_end_on_what_the_denoiser_knows(address: &str) -> Outcome {
     let set = pictures::Set::open(&[], studio::state::SIDE).map_err(text)?;
     for sample in 0..4 {
         let near = set.nearest(&page.numbers(&format!("sample {sample} {call}"))?);
-        ensure(near.psnr > 30.0, || format!("sample {sample} is {:.1} dB from {}", near.psnr, set.members[near.member].name))?;
+        ensure(near.psnr > 30.0, || {
+            format!("sample {sample} is {:.1} dB from {}", near.psnr, set.members[near.member].name)
+        })?;
     }
     let noise = set.nearest(&page.numbers("sample 0 0")?);
     ensure(noise.psnr < 15.0, || format!("the first sample is {:.1} dB from a picture", noise.psnr))?;

@@ -13,11 +13,16 @@ fn a_broken_file_is_told_and_changes_nothing(address: &str) -> Outcome {
     let mut page = Page::open(address)?;
     let before = page.numbers("x0")?;
     let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
-    for (name, bytes) in [("broken.png", &b"\x89PNG\r\n\x1a\nand nothing more"[..]), ("letter.txt", b"Dear reader"), ("empty.jpg", b"")] {
+    for (name, bytes) in
+        [("broken.png", &b"\x89PNG\r\n\x1a\nand nothing more"[..]), ("letter.txt", b"Dear reader"), ("empty.jpg", b"")]
+    {
         let path = folder.path().join(name);
         std::fs::write(&path, bytes).map_err(|error| error.to_string())?;
         page.tab.drop_file("#stage", &path)?;
-        page.tab.until(&format!("tweedie.account().message?.startsWith('{name}: expected a PNG or JPEG') === true"), PATIENCE)?;
+        page.tab.until(
+            &format!("tweedie.account().message?.startsWith('{name}: expected a PNG or JPEG') === true"),
+            PATIENCE,
+        )?;
         let shown = page.tab.evaluate("!document.getElementById('message').hidden")?;
         ensure(shown == true, || format!("{name}: the message is not shown"))?;
         page.tab.click("#message button", 0.5)?;
@@ -46,7 +51,8 @@ fn a_lost_device_is_told_and_replaced(address: &str) -> Outcome {
 fn without_webgpu_the_page_says_so(address: &str) -> Outcome {
     let mut page = Page::open_in(Chromium::start(&["--disable-features=WebGPU,WebGPUService"])?, "about:blank")?;
     // As in a browser without it, whatever the flags mean in this version.
-    let hide = serde_json::json!({ "source": "Object.defineProperty(Navigator.prototype, 'gpu', { get: () => undefined })" });
+    let hide =
+        serde_json::json!({ "source": "Object.defineProperty(Navigator.prototype, 'gpu', { get: () => undefined })" });
     page.tab.call("Page.addScriptToEvaluateOnNewDocument", hide)?;
     page.tab.call("Page.navigate", serde_json::json!({ "url": address }))?;
     page.tab.until("document.getElementById('notice-title')?.textContent === 'No WebGPU'", PATIENCE)?;
