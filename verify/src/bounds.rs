@@ -57,6 +57,7 @@ pub async fn check(device: &Device<'_>, steps: usize, op: &Op, wrong: bool) -> O
         spoilt_at_the_middle(&op.table, |row, factor| BoundRow {
             prediction: row.prediction * factor,
             inputs: row.inputs.map(|c| c * factor),
+            log_ratio: row.log_ratio.map(|c| c * factor), // where a learned variance outweighs the rest
             ..row
         })
     });
