@@ -39,7 +39,9 @@ pub fn build() -> Result<u64> {
 
     fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
     let program = objects.join(TARGET).join("page/tweedie_web.wasm");
-    Bindgen::new().input_path(&program).web(true)?.typescript(false).generate(&folder)?;
+    let mut bindings = Bindgen::new();
+    bindings.input_path(&program).web(true)?.omit_default_module_path(false).typescript(false);
+    bindings.generate(&folder)?;
     for file in FILES {
         let from = root.join("web/page").join(file);
         fs::copy(&from, folder.join(file)).with_context(|| from.display().to_string())?;

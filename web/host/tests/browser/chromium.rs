@@ -22,12 +22,15 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const NAMES: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
 
 /// WebGPU on any machine, and nothing that asks, phones or updates.
-const FLAGS: [&str; 10] = [
+const FLAGS: [&str; 12] = [
     "--headless=new",
     "--no-sandbox",
     "--enable-unsafe-webgpu",
     "--use-webgpu-adapter=swiftshader",
+    // What composes the page must be the same Vulkan as WebGPU's, or a canvas stays blank.
     "--enable-features=Vulkan",
+    "--use-vulkan=swiftshader",
+    "--use-angle=swiftshader",
     "--remote-debugging-port=0",
     "--no-first-run",
     "--disable-background-networking",
@@ -157,7 +160,9 @@ impl Tab {
             }
             if begun.elapsed() > patience {
                 let account = self.evaluate("JSON.stringify(tweedie.account())").unwrap_or_default();
-                return Err(format!("never came true: {expression}; the page says {account}; {:?}", self.complaints()));
+                let notice = self.evaluate("document.getElementById('notice').innerText").unwrap_or_default();
+                let complaints = self.complaints();
+                return Err(format!("never came true: {expression}; the page says {account} {notice} {complaints:?}"));
             }
             std::thread::sleep(Duration::from_millis(50));
         }
@@ -258,7 +263,7 @@ impl Tab {
 }
 
 /// Base64, as the protocol writes bytes.
-fn unpack(text: &str) -> Outcome<Vec<u8>> {
+pub fn unpack(text: &str) -> Outcome<Vec<u8>> {
     use data_encoding::BASE64;
     BASE64.decode(text.as_bytes()).map_err(told)
 }

@@ -1,6 +1,6 @@
 //! The page as the tests use it.
 
-use crate::chromium::{Chromium, Outcome, Tab};
+use crate::chromium::{Chromium, Outcome, Tab, unpack};
 use image::RgbImage;
 use serde_json::Value;
 use std::path::PathBuf;
@@ -45,17 +45,15 @@ impl Page {
 
     /// The numbers of a picture as they are on the device.
     pub fn numbers(&mut self, name: &str) -> Outcome<Vec<f32>> {
-        // As 32-bit patterns, since JSON has no NaN.
+        // As the protocol writes bytes: numbers one by one would take it seconds, and JSON has no NaN.
         let script = format!(
-            "tweedie.numbers({name:?}).then(n => Array.from(new Uint32Array(n.buffer, n.byteOffset, n.length)))"
+            "tweedie.numbers({name:?}).then(n => {{ let text = ''; const bytes = new Uint8Array(n.buffer, n.byteOffset, \
+             n.byteLength); for (let i = 0; i < bytes.length; i += 4096) \
+             text += String.fromCharCode(...bytes.subarray(i, i + 4096)); return btoa(text); }})"
         );
-        let words = self.tab.evaluate(&script)?;
-        let words = words.as_array().ok_or("expected numbers")?;
-        words
-            .iter()
-            .map(|word| Some(f32::from_bits(word.as_u64()? as u32)))
-            .collect::<Option<_>>()
-            .ok_or("words".into())
+        let text = self.tab.evaluate(&script)?;
+        let bytes = unpack(text.as_str().ok_or("expected numbers")?)?;
+        Ok(bytes.chunks_exact(4).map(|word| f32::from_le_bytes([word[0], word[1], word[2], word[3]])).collect())
     }
 
     /// What a figure shows on the screen.
