@@ -1,7 +1,9 @@
 //! A device of one's own, uploads and readback: for tools, tests and examples. An application that has a device needs
 //! nothing from here.
 //!
-//! Here alone does this crate submit, poll and block.
+//! Here alone does this crate submit, poll and block. A browser allows no blocking, and nothing else is different there:
+//! [`Gpu::submit`] and [`Gpu::wait`] return at once, what is `async` waits, and errors are reported by the next call that
+//! has waited.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use wgpu::{Backends, BufferUsages};
@@ -155,7 +157,7 @@ impl Gpu {
         })
     }
 
-    /// Records with `record`, submits, waits, and reports what the device complained about.
+    /// Records with `record`, submits, waits as [`wait`](Self::wait) does, and reports what the device complained about.
     pub fn submit<T>(&self, record: impl FnOnce(&mut wgpu::CommandEncoder) -> T) -> Result<T, HeadlessError> {
         let mut encoder = self
             .device
@@ -166,7 +168,18 @@ impl Gpu {
         Ok(result)
     }
 
-    /// Waits for all submitted work.
+    /// Waits for all submitted work, in a browser too: there it lets the page go on meanwhile.
+    pub async fn done(&self) -> Result<(), HeadlessError> {
+        let (sender, receiver) = futures_intrusive::channel::shared::oneshot_channel();
+        self.queue.on_submitted_work_done(move || {
+            let _ = sender.send(());
+        });
+        self.wait()?;
+        receiver.receive().await;
+        self.check()
+    }
+
+    /// Waits for all submitted work; in a browser, for nothing.
     pub fn wait(&self) -> Result<(), HeadlessError> {
         let polled = self.device.poll(wgpu::PollType::wait_indefinitely());
         self.check()?;
@@ -210,6 +223,7 @@ impl Gpu {
                 Some(Err(error)) => return Err(failed(error.to_string())),
                 None => return Err(failed("the readback was dropped".to_owned())),
             }
+            self.check()?; // a browser has reported by now
             let view = slice.get_mapped_range().map_err(|error| failed(error.to_string()))?;
             bytes.extend_from_slice(&view);
             drop(view);

@@ -1,7 +1,7 @@
 //! Pictures as programs compute with them: planar f32 in [-1, 1], the range that diffusion models are trained on.
 
 use std::fs;
-use std::io::BufReader;
+use std::io::{BufRead, BufReader, Cursor, Seek};
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -9,8 +9,6 @@ use image::codecs::png::{CompressionType, FilterType as PngFilter, PngEncoder};
 use image::imageops::{self, FilterType};
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, Rgb, Rgb32FImage, RgbImage};
-
-use crate::atomic;
 
 /// The largest picture that is opened, in pixels: a few kilobytes of PNG can unpack to any size that their header
 /// claims. Phones take up to 200 million, which nobody wants to wait for here either.
@@ -50,6 +48,12 @@ impl Picture {
     /// Transparent parts show white. See [`Self::fit`] for the size of the result.
     pub fn open(path: &Path, most_width: u32, most_height: u32) -> Result<Self> {
         let image = decode(path).with_context(|| path.display().to_string())?;
+        Ok(Self::from_colours(&fitted(&flatten(image, most_width, most_height), most_width, most_height)))
+    }
+
+    /// As [`Self::open`], from the bytes of a file.
+    pub fn read(bytes: &[u8], most_width: u32, most_height: u32) -> Result<Self> {
+        let image = unpack(Cursor::new(bytes))?;
         Ok(Self::from_colours(&fitted(&flatten(image, most_width, most_height), most_width, most_height)))
     }
 
@@ -93,12 +97,18 @@ impl Picture {
     }
 }
 
-/// Saves 8-bit pixels as a PNG, in one atomic step.
-pub fn save_png(image: &RgbImage, path: &Path) -> Result<()> {
+/// 8-bit pixels as the bytes of a PNG.
+pub fn png(image: &RgbImage) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let encoder = PngEncoder::new_with_quality(&mut bytes, CompressionType::Default, PngFilter::Adaptive);
-    image.write_with_encoder(encoder).with_context(|| path.display().to_string())?;
-    atomic::write(path, &bytes)
+    image.write_with_encoder(encoder)?;
+    Ok(bytes)
+}
+
+/// Saves 8-bit pixels as a PNG, in one atomic step.
+#[cfg(not(target_family = "wasm"))]
+pub fn save_png(image: &RgbImage, path: &Path) -> Result<()> {
+    crate::atomic::write(path, &png(image).with_context(|| path.display().to_string())?)
 }
 
 fn decode(path: &Path) -> Result<DynamicImage> {
@@ -112,7 +122,10 @@ fn decode(path: &Path) -> Result<DynamicImage> {
     if let Some(found) = found {
         bail!("expected a PNG or JPEG file, found {found}");
     }
-    let file = BufReader::new(fs::File::open(path).context("cannot be read")?);
+    unpack(BufReader::new(fs::File::open(path).context("cannot be read")?))
+}
+
+fn unpack(file: impl BufRead + Seek) -> Result<DynamicImage> {
     let mut reader = ImageReader::new(file).with_guessed_format().context("cannot be read")?;
     if !matches!(reader.format(), Some(ImageFormat::Png | ImageFormat::Jpeg)) {
         bail!("expected a PNG or JPEG file, found another format");
@@ -190,7 +203,6 @@ fn fitted(image: &Rgb32FImage, most_width: u32, most_height: u32) -> Rgb32FImage
 mod tests {
     use super::*;
     use image::{GrayImage, Luma, LumaA, Rgba};
-    use std::io::Cursor;
 
     fn opened(image: impl Into<DynamicImage>, name: &str) -> Picture {
         let folder = tempfile::tempdir().unwrap();

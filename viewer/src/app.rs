@@ -1,9 +1,9 @@
 //! The window's content: panels, keys, time. It knows no window and no device, so it is tested without either.
 
 use crate::controls::{self, Wish};
+use crate::course::Course;
 use crate::dialog::{Choice, Dialog};
 use crate::gallery::{ALARM, DIM};
-use crate::schedules::{ScheduleChoice, TIMESTEPS};
 use crate::state::{State, View};
 use crate::studio::{Seen, What};
 use crate::{plane_view, sampling_view};
@@ -12,10 +12,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use tweedie::Schedule;
 use tweedie::math::Sampler;
-
-/// The time from the picture to noise, in seconds, when the timestep plays; and the calls of a sampler in one.
-const SWEEP: f64 = 4.0;
-const CALLS_A_SECOND: f64 = 8.0;
 
 /// What the window wants of the device's side.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,15 +35,8 @@ pub struct Viewer {
     pub frame_seconds: f64,
     dialog: Option<Dialog>,
     errands: Vec<Errand>,
-    /// Where time is between two whole timesteps or calls, and whether it goes back.
-    phase: f64,
-    falling: bool,
-    schedule: Option<(ScheduleChoice, Arc<Schedule>)>,
-    sampler: Option<(SamplerKey, Result<Arc<Sampler>, String>)>,
+    course: Course,
 }
-
-/// What a sampler's rows depend on.
-type SamplerKey = (ScheduleChoice, crate::solvers::Solver, usize, u64, tweedie::Quantity);
 
 impl Viewer {
     /// With these choices.
@@ -60,10 +49,7 @@ impl Viewer {
             frame_seconds: 0.0,
             dialog: None,
             errands: Vec::new(),
-            phase: 0.0,
-            falling: false,
-            schedule: None,
-            sampler: None,
+            course: Course::default(),
         }
     }
 
@@ -150,14 +136,7 @@ impl Viewer {
 
     /// The schedule that is chosen.
     pub fn schedule(&mut self) -> Option<Arc<Schedule>> {
-        let choice = self.state.schedule;
-        if self.schedule.as_ref().is_none_or(|(made, _)| *made != choice) {
-            match choice.schedule() {
-                Ok(schedule) => self.schedule = Some((choice, Arc::new(schedule))),
-                Err(error) => self.state.alarm(error.to_string()),
-            }
-        }
-        self.schedule.as_ref().map(|(_, schedule)| Arc::clone(schedule))
+        self.course.schedule(&mut self.state)
     }
 
     /// The sampler that is chosen, or why there is none.
@@ -165,11 +144,7 @@ impl Viewer {
     /// # Errors
     /// The reason, in words.
     pub fn sampler(&mut self) -> Result<Arc<Sampler>, String> {
-        let scene = self.state.run();
-        let key = (scene.schedule, scene.solver, scene.steps, scene.stochasticity.to_bits(), scene.predicts);
-        let made = self.sampler.take().filter(|(made, _)| *made == key);
-        let make = || (key, scene.sampler().map(Arc::new).map_err(|error| error.to_string()));
-        self.sampler.insert(made.unwrap_or_else(make)).1.clone()
+        self.course.sampler(&self.state)
     }
 
     fn status(&mut self, ui: &mut Ui) {
@@ -205,14 +180,14 @@ impl Viewer {
             let far = 25 * count(Modifiers::SHIFT, key);
             let by = by * (far + count(Modifiers::NONE, key));
             if by != 0 {
-                self.go(by);
+                self.course.go(&mut self.state, by);
             }
         }
         if pressed(Key::Home) {
-            self.go(i64::MIN / 2);
+            self.course.go(&mut self.state, i64::MIN / 2);
         }
         if pressed(Key::End) {
-            self.go(i64::MAX / 2);
+            self.course.go(&mut self.state, i64::MAX / 2);
         }
         if pressed(Key::Space) {
             self.state.playing = !self.state.playing;
@@ -237,18 +212,6 @@ impl Viewer {
         }
     }
 
-    /// Moves the timestep or the call, within its range.
-    fn go(&mut self, by: i64) {
-        let moved = |at: usize, last: usize| (at as i64).saturating_add(by).clamp(0, last as i64) as usize;
-        match self.state.view {
-            View::Plane => self.state.timestep = moved(self.state.timestep as usize, TIMESTEPS as usize - 1) as u32,
-            View::Sampling => {
-                let last = self.sampler().map_or(0, |sampler| sampler.calls().len());
-                self.state.sampling.call = moved(self.state.sampling.call, last);
-            }
-        }
-    }
-
     /// Time goes on by itself: the timestep back and forth, the calls to their end.
     fn play(&mut self, ui: &Ui) {
         if !self.state.playing {
@@ -258,25 +221,7 @@ impl Viewer {
         let seconds = f64::from(ui.input(|input| input.unstable_dt)).min(0.5);
         // A mean that forgets: some twenty frames.
         self.frame_seconds += (seconds - self.frame_seconds) * if self.frame_seconds == 0.0 { 1.0 } else { 0.05 };
-        let rate = match self.state.view {
-            View::Plane => f64::from(TIMESTEPS) / SWEEP,
-            View::Sampling => CALLS_A_SECOND,
-        };
-        self.phase += seconds * rate;
-        let whole = self.phase.floor();
-        self.phase -= whole;
-        match self.state.view {
-            View::Plane => {
-                let at = self.state.timestep;
-                self.falling = (self.falling || at == TIMESTEPS - 1) && at != 0;
-                self.go(if self.falling { -(whole as i64) } else { whole as i64 });
-            }
-            View::Sampling => {
-                let last = self.sampler().map_or(0, |sampler| sampler.calls().len());
-                self.go(whole as i64);
-                self.state.playing = self.state.sampling.call < last;
-            }
-        }
+        self.course.play(&mut self.state, seconds);
         ui.ctx().request_repaint();
     }
 
@@ -295,7 +240,7 @@ impl Viewer {
 
     fn save_dialog(&mut self) {
         let Some(what) = self.state.selected else { return };
-        self.dialog = Some(Dialog::save(self.state.path.as_deref(), &file_name(what, &self.state)));
+        self.dialog = Some(Dialog::save(self.state.path.as_deref(), &self.state.file_name(what)));
     }
 
     fn dialog(&mut self, ui: &Ui) {
@@ -307,22 +252,5 @@ impl Viewer {
             Choice::Save(path) => self.errands.extend(self.state.selected.map(|what| Errand::Save(what, path))),
         }
         self.dialog = None;
-    }
-}
-
-/// What a picture is called on disk, unless the user says otherwise.
-fn file_name(what: What, state: &State) -> String {
-    let quantities = state.quantities();
-    let quantity = |column: usize| quantities.get(column).map_or("none", |quantity| quantity.name());
-    let t = state.timestep;
-    match what {
-        What::X0 => "x0.png".to_owned(),
-        What::Xt => format!("x_t-{t}.png"),
-        What::Target(column) => format!("{}-target-{t}.png", quantity(column)),
-        What::Prediction(column) => format!("{}-{t}.png", quantity(column)),
-        What::Recovered(column) => format!("x0-from-{}-{t}.png", quantity(column)),
-        What::Sample(sample, call) => format!("sample-{}-call-{call}.png", sample + 1),
-        What::Preview(sample, call) => format!("preview-{}-call-{call}.png", sample + 1),
-        What::Member(member) => format!("member-{}.png", member + 1),
     }
 }

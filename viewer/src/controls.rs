@@ -4,9 +4,8 @@ use crate::app::Viewer;
 use crate::gallery::DIM;
 use crate::schedules::{RECIPES, TIMESTEPS};
 use crate::solvers::{MOST_STEPS, Solver};
-use crate::state::{PREDICTIONS, Source, State, View};
+use crate::state::{PREDICTIONS, Source, State, View, about};
 use eframe::egui::{Align, Button, ComboBox, DragValue, Grid, Layout, RichText, Slider, Ui, vec2};
-use tweedie::Quantity;
 
 /// What follows from a look at the panel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -147,18 +146,6 @@ fn error(ui: &mut Ui, value: &mut f64) {
     named(&response, "error", &format!("{percent}"));
     response.on_hover_text("Noise of this size against the root mean square of what is predicted: the same for all.");
     *value = percent / 100.0;
-}
-
-fn about(quantity: Quantity) -> &'static str {
-    match quantity {
-        Quantity::Xt => "The observation.",
-        Quantity::X0 => "The clean sample. Singular where there is no noise.",
-        Quantity::Epsilon => "The noise (Ho et al. 2020). Singular where there is no signal.",
-        Quantity::V => "alpha*epsilon - sigma*x0 (Salimans & Ho 2022). Never singular.",
-        Quantity::Score => "The gradient of the log density, -epsilon/sigma.",
-        Quantity::Flow => "The velocity epsilon - x0 of rectified flow. Never singular.",
-        Quantity::Edm(_) => "The output of a preconditioned network (Karras et al. 2022), for data of deviation 0.5.",
-    }
 }
 
 fn sampling(ui: &mut Ui, viewer: &mut Viewer) {

@@ -1,6 +1,7 @@
 //! Pictures in rows on a part of the window, each with a caption above it.
 
 use crate::embed;
+use crate::hangings::Hanging;
 use crate::studio::{Demand, Piece, What};
 use eframe::egui::emath::GuiRounding as _;
 use eframe::egui::layers::ShapeIdx;
@@ -22,28 +23,6 @@ pub const DIM: Color32 = Color32::from_rgb(150, 156, 176);
 pub const ALARM: Color32 = Color32::from_rgb(255, 128, 116);
 const SELECTED: Color32 = Color32::from_rgb(122, 200, 255);
 const FRAME: Color32 = Color32::from_rgb(58, 62, 80);
-
-/// What stands above a picture.
-pub struct Caption<'a> {
-    /// What it is.
-    pub name: &'a str,
-    /// What else there is to say.
-    pub remark: String,
-    /// Whether the remark is bad news.
-    pub alarming: bool,
-}
-
-impl<'a> Caption<'a> {
-    /// A name alone.
-    pub fn new(name: &'a str) -> Self {
-        Self { name, remark: String::new(), alarming: false }
-    }
-
-    /// And a remark.
-    pub fn remark(self, remark: impl Into<String>) -> Self {
-        Self { remark: remark.into(), ..self }
-    }
-}
 
 /// A table of equal cells for pictures of one shape, as large as they fit.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -103,8 +82,14 @@ impl<'a> Gallery<'a> {
         Self { ui, area, behind, pieces: Vec::new(), selected, clicked: None }
     }
 
-    /// A picture.
-    pub fn picture(&mut self, what: What, place: Rect, gain: f64, caption: &Caption<'_>) -> Response {
+    /// A picture, or an empty frame with the reason.
+    pub fn picture(&mut self, hanging: &Hanging, place: Rect) {
+        let Hanging { what, gain, .. } = *hanging;
+        if let Some(why) = &hanging.missing {
+            self.nothing(place, why);
+            self.frame(place, None, hanging);
+            return;
+        }
         let place = place.round_to_pixels(self.ui.pixels_per_point());
         let corner = |at: Pos2| {
             let part = (at - self.area.min) / self.area.size();
@@ -114,40 +99,36 @@ impl<'a> Gallery<'a> {
         let pixels = (place.size() * self.ui.pixels_per_point()).round();
         let pixels = [pixels.x as u32, pixels.y as u32];
         self.pieces.push(Piece { what, corners: [left, top, right, bottom], pixels, gain: gain as f32 });
-        let response = self.frame(place, Some(what), caption);
-        if response.clicked() {
+        if self.frame(place, Some(what), hanging).on_hover_text(&hanging.story).clicked() {
             self.clicked = Some(what);
         }
-        response
     }
 
-    /// An empty frame, where there is no picture, with the reason.
-    pub fn nothing(&mut self, place: Rect, caption: &Caption<'_>, why: &str) -> Response {
+    fn nothing(&self, place: Rect, why: &str) {
         let painter = self.ui.painter().with_clip_rect(place);
         painter.rect_filled(place, 4.0, Color32::from_rgb(40, 22, 28));
         let text = painter.layout(why.to_owned(), FontId::proportional(13.0), ALARM, place.width() - 24.0);
         painter.galley(place.center() - text.size() / 2.0, text, ALARM);
-        self.frame(place, None, caption)
     }
 
-    fn frame(&self, place: Rect, what: Option<What>, caption: &Caption<'_>) -> Response {
+    fn frame(&self, place: Rect, what: Option<What>, hanging: &Hanging) -> Response {
         let painter = self.ui.painter();
         let chosen = what.is_some() && what == self.selected;
         let stroke = if chosen { Stroke::new(2.0, SELECTED) } else { Stroke::new(1.0, FRAME) };
         painter.rect_stroke(place, 2.0, stroke, StrokeKind::Outside);
         let line = place.top() - 4.0;
         let above = painter.with_clip_rect(Rect::from_x_y_ranges(place.x_range(), line - CAPTION..=line + 4.0));
-        above.text(pos2(place.left(), line), Align2::LEFT_BOTTOM, caption.name, FontId::proportional(14.0), BRIGHT);
-        let colour = if caption.alarming { ALARM } else { DIM };
+        above.text(pos2(place.left(), line), Align2::LEFT_BOTTOM, &hanging.name, FontId::proportional(14.0), BRIGHT);
+        let colour = if hanging.alarming { ALARM } else { DIM };
         above.text(
             pos2(place.right(), line),
             Align2::RIGHT_BOTTOM,
-            &caption.remark,
+            &hanging.remark,
             FontId::proportional(12.5),
             colour,
         );
-        let response = self.ui.interact(place, self.ui.scope_id().with(("picture", caption.name)), Sense::click());
-        response.widget_info(|| WidgetInfo::labeled(Role::Image, true, format!("{} {}", caption.name, caption.remark)));
+        let response = self.ui.interact(place, self.ui.scope_id().with(("picture", &hanging.name)), Sense::click());
+        response.widget_info(|| WidgetInfo::labeled(Role::Image, true, format!("{} {}", hanging.name, hanging.remark)));
         response
     }
 

@@ -6,33 +6,23 @@
 //! changed computes nothing.
 //!
 //! ```text
-//! state  schedules  solvers  variants    what was chosen; knows no window and no device
-//! plane  trajectory                      the kernels of the two views
-//! wall  studio  embed  readout  buffers  what is on the device, and how it comes into a frame
+//! studio (a crate)                                  what was chosen, and the kernels that compute it
+//! embed                                             how that lives in an egui window
 //! app  controls  *_view  gallery  curves  dialog    the window's content
-//! window  resume  trace                  the window itself, the next one after a lost device, and what it says to tests
+//! window  resume  trace                             the window itself, the next one after a lost device, and what it says
+//!                                                   to tests
 //! ```
 
 pub mod app;
-mod buffers;
 mod controls;
 mod curves;
 mod dialog;
 pub mod embed;
 mod gallery;
-pub mod plane;
 mod plane_view;
-mod readout;
 pub mod resume;
 mod sampling_view;
-pub mod schedules;
-pub mod solvers;
-pub mod state;
-pub mod studio;
 mod trace;
-pub mod trajectory;
-mod variants;
-mod wall;
 pub mod window;
 
-pub use buffers::Hung;
+pub use ::studio::{Hung, course, hangings, plane, schedules, solvers, state, studio, trajectory};

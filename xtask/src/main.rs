@@ -59,8 +59,8 @@ fn viewer(arguments: &[String]) -> Step {
     process::run(cargo().args(program).args(arguments))
 }
 
-/// The tool is asked in the development profile, so that the tests find everything compiled. The viewer compiles long and wants
-/// a screen: `cargo platform viewer` runs its tests.
+/// The tool is asked in the development profile, so that the tests find everything compiled. The viewer and the page compile long
+/// and want a screen and a browser: `cargo platform viewer browser` runs their tests.
 ///
 /// `TWEEDIE_REQUIRE_ADAPTER` makes the tests that need a GPU fail, instead of being ignored, where none is found.
 fn test(arguments: &[String]) -> Step {
@@ -68,7 +68,7 @@ fn test(arguments: &[String]) -> Step {
     driver::ensure(&[&["run", "--quiet", "--package", "tweedie-cli", "--"], &DEVICES[..]].concat())?;
     process::run(
         cargo()
-            .args(["test", "--workspace", "--exclude", "tweedie-viewer"])
+            .args(["test", "--workspace", "--exclude", "tweedie-viewer", "--exclude", "tweedie-web-host"])
             .args(arguments)
             .env("TWEEDIE_REQUIRE_ADAPTER", "1"),
     )

@@ -58,7 +58,7 @@ const SUITE: &[&str] = &["cargo", "test"];
 /// Without this, tests that find no adapter are ignored.
 const REQUIRED: (&str, &str) = ("TWEEDIE_REQUIRE_ADAPTER", "1");
 
-pub static STEPS: [Step; 18] = [
+pub static STEPS: [Step; 19] = [
     Step {
         name: "lavapipe",
         platform: "Vulkan, Mesa lavapipe",
@@ -136,6 +136,14 @@ pub static STEPS: [Step; 18] = [
         platform: "Browsers (WebGPU)",
         about: "cargo check of the library for wasm32",
         command: &["scripts/cross.sh", "wasm32-unknown-unknown"],
+        environment: &[],
+        driver: Driver::None,
+    },
+    Step {
+        name: "browser",
+        platform: "WebGPU in Chromium, SwiftShader",
+        about: "the page in a headless Chromium, with real input events, and every check of verify in it",
+        command: &["scripts/browser.sh"],
         environment: &[],
         driver: Driver::None,
     },

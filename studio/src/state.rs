@@ -27,6 +27,20 @@ pub const SIDE: u32 = 96;
 pub const PREDICTIONS: [Quantity; 6] =
     [Quantity::Epsilon, Quantity::X0, Quantity::V, Quantity::Score, Quantity::Flow, Quantity::Edm(SigmaData::KARRAS)];
 
+/// What a prediction is.
+#[must_use]
+pub const fn about(quantity: Quantity) -> &'static str {
+    match quantity {
+        Quantity::Xt => "The observation.",
+        Quantity::X0 => "The clean sample. Singular where there is no noise.",
+        Quantity::Epsilon => "The noise (Ho et al. 2020). Singular where there is no signal.",
+        Quantity::V => "alpha*epsilon - sigma*x0 (Salimans & Ho 2022). Never singular.",
+        Quantity::Score => "The gradient of the log density, -epsilon/sigma.",
+        Quantity::Flow => "The velocity epsilon - x0 of rectified flow. Never singular.",
+        Quantity::Edm(_) => "The output of a preconditioned network (Karras et al. 2022), for data of deviation 0.5.",
+    }
+}
+
 /// What the window shows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum View {
@@ -218,6 +232,17 @@ impl State {
         }
     }
 
+    /// The same from the bytes of a file that somebody else has read.
+    pub fn open_bytes(&mut self, name: &str, bytes: &[u8]) {
+        match Picture::read(bytes, WIDTH, HEIGHT) {
+            Ok(picture) => {
+                self.hang(picture, name.to_owned());
+                (self.path, self.message) = (None, None);
+            }
+            Err(error) => self.alarm(format!("{name}: {error:#}")),
+        }
+    }
+
     /// Shows this picture instead.
     pub fn hang(&mut self, picture: Picture, name: String) {
         self.mean_square = mean_square(&picture.data);
@@ -235,6 +260,24 @@ impl State {
             What::Preview(sample, _) => What::Preview(sample, call.min(calls.saturating_sub(1))),
             other => other,
         });
+    }
+
+    /// What a picture is called on disk, unless the user says otherwise.
+    #[must_use]
+    pub fn file_name(&self, what: What) -> String {
+        let quantities = self.quantities();
+        let quantity = |column: usize| quantities.get(column).map_or("none", |quantity| quantity.name());
+        let t = self.timestep;
+        match what {
+            What::X0 => "x0.png".to_owned(),
+            What::Xt => format!("x_t-{t}.png"),
+            What::Target(column) => format!("{}-target-{t}.png", quantity(column)),
+            What::Prediction(column) => format!("{}-{t}.png", quantity(column)),
+            What::Recovered(column) => format!("x0-from-{}-{t}.png", quantity(column)),
+            What::Sample(sample, call) => format!("sample-{}-call-{call}.png", sample + 1),
+            What::Preview(sample, call) => format!("preview-{}-call-{call}.png", sample + 1),
+            What::Member(member) => format!("member-{}.png", member + 1),
+        }
     }
 
     /// The next seed.
@@ -271,6 +314,17 @@ mod tests {
         assert!(Arc::ptr_eq(&before, &state.picture));
         let message = state.message.unwrap();
         assert!(message.alarming && message.text.contains("no such file"), "{}", message.text);
+    }
+
+    #[test]
+    fn bytes_are_a_file_too() {
+        let mut state = State::of(test_card(8, 6).into(), "a small one");
+        state.open_bytes("broken.png", b"not a picture");
+        let message = state.message.clone().unwrap();
+        assert!(message.alarming && message.text.starts_with("broken.png: expected a PNG"), "{}", message.text);
+        let bytes = pictures::picture::png(&test_card(40, 30).to_rgb()).unwrap();
+        state.open_bytes("card.png", &bytes);
+        assert_eq!((state.name.as_str(), state.message.is_none()), ("card.png", true));
     }
 
     #[test]

@@ -108,12 +108,12 @@ impl Trajectory {
         let shape = Shape::new(samples, elements as u32);
         let tensor = |label| floats(device, label, shape.total());
         let [x, input, prediction, x0] =
-            ["viewer::x", "viewer::input", "viewer::prediction", "viewer::preview"].map(tensor);
+            ["studio::x", "studio::input", "studio::prediction", "studio::preview"].map(tensor);
         let [seen, previews] =
-            ["viewer::seen", "viewer::previews"].map(|label| floats(device, label, places * shape.total()));
+            ["studio::seen", "studio::previews"].map(|label| floats(device, label, places * shape.total()));
 
         let numbers = scene.set.numbers();
-        let members = uploaded(device, queue, "viewer::members", &numbers);
+        let members = uploaded(device, queue, "studio::members", &numbers);
         let asks = asks(&sampler, scene.predicts);
         let mixture = Mixture::pictures(scene.set.elements(), &numbers);
         let tensors = Tensors { batch: samples, x: &input, prediction: &prediction };

@@ -1,9 +1,7 @@
 //! Loops of every kind of solver, each of their steps by itself: what the step kernel makes of a row, whatever the row.
 
-use super::{ELEMENTS, Finding, normals, wide};
-use crate::compute::{Adapter, plan_failure};
-use crate::report::{Failure, Outcome};
-use anyhow::anyhow;
+use crate::device::Device;
+use crate::{ELEMENTS, Error, Outcome, normals, wide};
 use tweedie::error::SamplerError;
 use tweedie::gpu::compare::{Comparison, Exact};
 use tweedie::gpu::step::{Sample, Stepped, reference};
@@ -22,8 +20,9 @@ const BATCH: u32 = 3;
 const CALLS: usize = 6;
 
 /// A loop that is checked.
+#[derive(Debug)]
 pub struct Loop {
-    name: String,
+    pub name: String,
     sampler: Sampler,
     guided: bool,
 }
@@ -61,16 +60,16 @@ pub fn loops(schedule: &Schedule) -> Outcome<Vec<Loop>> {
         });
         Ok(loops.collect())
     };
-    build().map_err(|error| Failure::input(anyhow!("schedule: {error}")))
+    build().map_err(Error::of_schedule)
 }
 
 /// Runs a loop on all shapes, with its own coefficients or spoilt ones.
-pub fn check(adapter: &Adapter, sampling: &Loop, wrong: bool) -> Outcome<Finding> {
-    let mut total = Comparison::new(adapter.storage);
+pub async fn check(device: &Device<'_>, sampling: &Loop, wrong: bool) -> Outcome<Comparison> {
+    let mut total = Comparison::new(device.storage);
     for elements in ELEMENTS {
-        total.merge(&check_shape(adapter, sampling, Shape::new(BATCH, elements), wrong)?);
+        total.merge(&check_shape(device, sampling, Shape::new(BATCH, elements), wrong).await?);
     }
-    Ok(Finding { op: sampling.name.clone(), comparison: total, storage: adapter.storage })
+    Ok(total)
 }
 
 /// What is known of a loop's tensors beside its rows.
@@ -81,38 +80,38 @@ struct Data {
     learned: Vec<f64>,
 }
 
-fn check_shape(adapter: &Adapter, sampling: &Loop, shape: Shape, wrong: bool) -> Outcome<Comparison> {
-    let storage = adapter.storage;
+async fn check_shape(device: &Device<'_>, sampling: &Loop, shape: Shape, wrong: bool) -> Outcome<Comparison> {
+    let storage = device.storage;
     let inputs = [1, 2, 3, 4].map(|seed| normals(storage, seed, shape));
-    let buffers = inputs.each_ref().map(|values| adapter.upload("verify::input", values));
-    let [x, conditional, unconditional, learned] = buffers.each_ref().map(|buffer| adapter.tensor(buffer));
-    let [next, x0] = ["verify::next", "verify::x0"].map(|label| adapter.buffer(label, shape.total()));
+    let buffers = inputs.each_ref().map(|values| device.upload("verify::input", values));
+    let [x, conditional, unconditional, learned] = buffers.each_ref().map(|buffer| device.tensor(buffer));
+    let [next, x0] = ["verify::next", "verify::x0"].map(|label| device.buffer(label, shape.total()));
     let key = NoiseKey::seed(5).stream(11);
     let mut guidance = Guidance::new(unconditional, 3.0);
     guidance.rescale = 0.7;
     let front = Sampling {
-        next: adapter.tensor(&next),
-        x0: Some(adapter.tensor(&x0)),
+        next: device.tensor(&next),
+        x0: Some(device.tensor(&x0)),
         learned: (sampling.sampler.deviation() != Deviation::Fixed).then_some(learned),
         guidance: sampling.guided.then_some(guidance),
         ..Sampling::in_place(&sampling.sampler, shape, x, conditional, Noise::drawn(key))
     };
     let (rows, rules) = (front.rows(), front.rules());
     let applied = if wrong { rows.iter().map(spoilt).collect() } else { rows.clone() };
-    let plan = StepPlan::new(&adapter.context, &front.with_rows(&applied)).map_err(plan_failure)?;
+    let plan = StepPlan::new(device.context, &front.with_rows(&applied))?;
 
     let [x, conditional, unconditional, learned] = inputs.each_ref().map(|values| wide(values));
     let data = Data { shape, x, predictions: [conditional, unconditional], learned };
     let mut total = Comparison::new(storage);
     let mut past: Vec<Vec<f64>> = Vec::new();
     for (call, row) in (0u32..).zip(&rows) {
-        adapter.run(&plan, At::call(call))?;
+        device.run(&plan, At::call(call))?;
         let noise = key.stream(key.stream + call).reference(shape.batch as usize, shape.elements as usize);
         let expected = data.expected(row, &rules, &noise, &past, storage);
         let drawn = if row.draws(false) { 2.0 * (row.z.abs() + row.x0[2].abs()) } else { 0.0 };
         for (buffer, exact) in [(&next, expected.next), (&x0, expected.x0.clone())] {
             let mut comparison = Comparison::new(storage).with_noise(drawn);
-            comparison.add_all(&storage.decode(&adapter.download(buffer, shape.total())?), &exact);
+            comparison.add_all(&device.read(buffer, shape.total()).await?, &exact);
             total.merge(&comparison);
         }
         past.push(expected.x0.iter().map(|exact| exact.value).collect());

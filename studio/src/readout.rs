@@ -21,7 +21,7 @@ impl Readout {
         [first, count]: [u64; 2],
     ) -> Self {
         let staging = device.create_buffer(&wgpu::BufferDescriptor {
-            label: Some("viewer::readout"),
+            label: Some("studio::readout"),
             size: 4 * count,
             usage: BufferUsages::MAP_READ | BufferUsages::COPY_DST,
             mapped_at_creation: false,

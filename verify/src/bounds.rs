@@ -1,9 +1,7 @@
 //! Terms of the variational bound, for every variance, with their sums, mean and both gradients.
 
-use super::{ELEMENTS, Finding, normals, spoilt_at_the_middle, timesteps, wide};
-use crate::compute::{Adapter, plan_failure};
-use crate::report::{Failure, Outcome};
-use anyhow::anyhow;
+use crate::device::Device;
+use crate::{ELEMENTS, Error, Outcome, normals, spoilt_at_the_middle, timesteps, wide};
 use tweedie::gpu::bound::{Batch, ROUNDINGS, reference};
 use tweedie::gpu::compare::{Comparison, Exact};
 use tweedie::gpu::{At, BoundInputs, BoundPlan, BoundTerms, Drawn, NoiseKey, Of, Second, Timesteps};
@@ -12,8 +10,9 @@ use tweedie::table::{BoundRow, Table};
 use tweedie::{Quantity, Schedule, Shape, Storage, Tensor};
 
 /// A term that is checked.
+#[derive(Debug)]
 pub struct Op {
-    name: String,
+    pub name: String,
     table: Table<BoundRow>,
     clip: Option<f64>,
     drawn: bool,
@@ -40,7 +39,7 @@ pub fn ops(schedule: &Schedule) -> Outcome<Vec<Op>> {
         Ok(Op { name, table: bound.table_where_defined(given), clip, drawn })
     };
     let ops = ops.into_iter().map(op).collect::<Result<_, tweedie::error::BoundError>>();
-    ops.map_err(|error| Failure::input(anyhow!("schedule: {error}")))
+    ops.map_err(Error::of_schedule)
 }
 
 fn named(variance: ModelVariance) -> &'static str {
@@ -53,39 +52,40 @@ fn named(variance: ModelVariance) -> &'static str {
 }
 
 /// Runs a term on all shapes, with its own coefficients or spoilt ones.
-pub fn check(adapter: &Adapter, steps: usize, op: &Op, wrong: bool) -> Outcome<Finding> {
+pub async fn check(device: &Device<'_>, steps: usize, op: &Op, wrong: bool) -> Outcome<Comparison> {
     let spoilt = wrong.then(|| {
         spoilt_at_the_middle(&op.table, |row, factor| BoundRow {
             prediction: row.prediction * factor,
             inputs: row.inputs.map(|c| c * factor),
+            log_ratio: row.log_ratio.map(|c| c * factor), // where a learned variance outweighs the rest
             ..row
         })
     });
     let table = spoilt.as_ref().unwrap_or(&op.table);
     let times = timesteps(steps);
-    let mut total = Comparison::new(adapter.storage);
+    let mut total = Comparison::new(device.storage);
     for elements in ELEMENTS {
         let shape = Shape::new(times.len() as u32, elements);
-        total.merge(&check_shape(adapter, op, table, &times, shape)?);
+        total.merge(&check_shape(device, op, table, &times, shape).await?);
     }
-    Ok(Finding { op: op.name.clone(), comparison: total, storage: adapter.storage })
+    Ok(total)
 }
 
-fn check_shape(
-    adapter: &Adapter,
+async fn check_shape(
+    device: &Device<'_>,
     op: &Op,
     table: &Table<BoundRow>,
     times: &[u32],
     shape: Shape,
 ) -> Outcome<Comparison> {
-    let tensors = [1, 2, 3, 4].map(|seed| normals(adapter.storage, seed, shape));
-    let buffers = tensors.each_ref().map(|values| adapter.upload("verify::input", values));
-    let [prediction, learned, x0, in1] = buffers.each_ref().map(|buffer| adapter.tensor(buffer));
+    let tensors = [1, 2, 3, 4].map(|seed| normals(device.storage, seed, shape));
+    let buffers = tensors.each_ref().map(|values| device.upload("verify::input", values));
+    let [prediction, learned, x0, in1] = buffers.each_ref().map(|buffer| device.tensor(buffer));
     let key = NoiseKey::seed(6).stream(13);
-    let words = |count: u64| adapter.gpu.buffer("verify::words", count * Storage::F32.bytes());
+    let words = |count: u64| device.gpu.buffer("verify::words", count * Storage::F32.bytes());
     let (terms, mean, noise) = (words(shape.batch.into()), words(1), words(shape.total()));
-    let gradients = [(); 2].map(|()| adapter.buffer("verify::gradient", shape.total()));
-    let t = adapter.gpu.upload("verify::t", bytemuck::cast_slice(times));
+    let gradients = [(); 2].map(|()| device.buffer("verify::gradient", shape.total()));
+    let t = device.gpu.upload("verify::t", bytemuck::cast_slice(times));
     let inputs = BoundInputs {
         table,
         clip: op.clip,
@@ -104,20 +104,17 @@ fn check_shape(
         timesteps: Timesteps::per_sample(&t),
         terms: (&terms, 0),
         mean: Some((&mean, 0)),
-        gradient: Some(adapter.tensor(&gradients[0])),
-        learned_gradient: Some(adapter.tensor(&gradients[1])),
+        gradient: Some(device.tensor(&gradients[0])),
+        learned_gradient: Some(device.tensor(&gradients[1])),
         of: Of::Mean,
     };
-    let plan = BoundPlan::new(&adapter.context, &bound).map_err(plan_failure)?;
-    adapter.run(&plan, At::per_sample())?;
+    let plan = BoundPlan::new(device.context, &bound)?;
+    device.run(&plan, At::per_sample())?;
 
-    let read = |storage: Storage, buffer, count: u64| -> Outcome<Vec<f32>> {
-        Ok(storage.decode(&adapter.download_as(storage, buffer, count)?))
-    };
-    let mut total = Comparison::new(adapter.storage);
+    let mut total = Comparison::new(device.storage);
     let [prediction, learned, x0, mut in1] = tensors.each_ref().map(|values| wide(values));
     if op.drawn {
-        in1 = wide(&read(Storage::F32, &noise, shape.total())?); // what the terms are of; losses check the noise
+        in1 = wide(&device.read_as(Storage::F32, &noise, shape.total()).await?); // what the terms are of; losses check the noise
     }
     let (elements, prediction, learned) = (shape.elements as usize, &prediction[..], &learned[..]);
     let batch = Batch { timesteps: times, elements, prediction, learned, x0: &x0, in1: &in1 };
@@ -125,12 +122,12 @@ fn check_shape(
     for (storage, buffer, exact) in [
         (Storage::F32, &terms, &exact.samples),
         (Storage::F32, &mean, &vec![exact.mean]),
-        (adapter.storage, &gradients[0], &exact.gradient),
-        (adapter.storage, &gradients[1], &exact.learned_gradient),
+        (device.storage, &gradients[0], &exact.gradient),
+        (device.storage, &gradients[1], &exact.learned_gradient),
     ] {
         let widened = |e: &Exact| Exact { magnitude: ROUNDINGS * e.magnitude, ..*e };
         let mut comparison = Comparison::new(storage);
-        let found = read(storage, buffer, exact.len() as u64)?;
+        let found = device.read_as(storage, buffer, exact.len() as u64).await?;
         comparison.add_all(&found, &exact.iter().map(widened).collect::<Vec<_>>());
         total.merge(&comparison);
     }

@@ -1,4 +1,4 @@
-//! All that the viewer keeps on the GPU, and what it does there for a frame: what has changed, and nothing else.
+//! All that a viewer keeps on the GPU, and what it does there for a frame: what has changed, and nothing else.
 
 use crate::buffers::Hung;
 use crate::plane::{Plane, PlaneScene};
@@ -70,7 +70,7 @@ pub struct Seen {
     pub trouble: Option<String>,
 }
 
-/// The device's side of the viewer.
+/// The device's side of a viewer.
 #[derive(Debug)]
 pub struct Studio {
     context: Context,

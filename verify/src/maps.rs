@@ -1,8 +1,7 @@
 //! The ops of the map kernel: noising, conversions, posterior means.
 
-use super::{ELEMENTS, Finding, normals, spoilt_at_the_middle, timesteps, wide};
-use crate::compute::{Adapter, plan_failure};
-use crate::report::Outcome;
+use crate::device::Device;
+use crate::{ELEMENTS, Outcome, normals, spoilt_at_the_middle, timesteps, wide};
 use tweedie::gpu::compare::{Comparison, Exact};
 use tweedie::gpu::map::reference;
 use tweedie::gpu::{At, Drawn, Map, MapPlan, NoiseKey, Second, Timesteps};
@@ -10,8 +9,9 @@ use tweedie::table::{Matrix, Table};
 use tweedie::{Quantity, Schedule, Shape};
 
 /// One op: what is computed from what.
+#[derive(Debug)]
 pub struct Op {
-    name: String,
+    pub name: String,
     table: Table,
     drawn: bool,
 }
@@ -42,62 +42,58 @@ pub fn ops(schedule: &Schedule) -> Vec<Op> {
 }
 
 /// Runs an op on all shapes, with its own coefficients or spoilt ones.
-pub fn check(adapter: &Adapter, steps: usize, op: &Op, wrong: bool) -> Outcome<Finding> {
+pub async fn check(device: &Device<'_>, steps: usize, op: &Op, wrong: bool) -> Outcome<Comparison> {
     let spoilt =
         wrong.then(|| spoilt_at_the_middle(&op.table, |row: Matrix, factor| row.map(|row| row.map(|c| c * factor))));
     let table = spoilt.as_ref().unwrap_or(&op.table);
-    let storage = adapter.storage;
+    let storage = device.storage;
     let times = timesteps(steps);
     let mut total = Comparison::new(storage);
     for elements in ELEMENTS {
-        total.merge(&check_shape(adapter, op, table, &times, elements)?);
+        total.merge(&check_shape(device, op, table, &times, elements).await?);
     }
-    Ok(Finding { op: op.name.clone(), comparison: total, storage })
+    Ok(total)
 }
 
-fn check_shape(adapter: &Adapter, op: &Op, table: &Table, times: &[u32], elements: u32) -> Outcome<Comparison> {
-    let storage = adapter.storage;
+async fn check_shape(device: &Device<'_>, op: &Op, table: &Table, times: &[u32], elements: u32) -> Outcome<Comparison> {
+    let storage = device.storage;
     let shape = Shape::new(times.len() as u32, elements);
     let [in0, in1] = [1, 2].map(|seed| normals(storage, seed, shape));
     let key = NoiseKey::seed(3).stream(7);
-    let (a, b) = (adapter.upload("verify::in0", &in0), adapter.upload("verify::in1", &in1));
-    let out = ["verify::out0", "verify::out1", "verify::noise"].map(|label| adapter.buffer(label, shape.total()));
-    let t = adapter.gpu.upload("verify::t", bytemuck::cast_slice(times));
+    let (a, b) = (device.upload("verify::in0", &in0), device.upload("verify::in1", &in1));
+    let out = ["verify::out0", "verify::out1", "verify::noise"].map(|label| device.buffer(label, shape.total()));
+    let t = device.gpu.upload("verify::t", bytemuck::cast_slice(times));
     let map = Map {
         table,
         shape,
         timesteps: Timesteps::per_sample(&t),
-        in0: Some(adapter.tensor(&a)),
+        in0: Some(device.tensor(&a)),
         in1: if op.drawn {
-            Second::Drawn(Drawn::new(key).keep(adapter.tensor(&out[2])))
+            Second::Drawn(Drawn::new(key).keep(device.tensor(&out[2])))
         } else {
-            Second::Given(adapter.tensor(&b))
+            Second::Given(device.tensor(&b))
         },
-        out0: adapter.tensor(&out[0]),
-        out1: Some(adapter.tensor(&out[1])),
+        out0: device.tensor(&out[0]),
+        out1: Some(device.tensor(&out[1])),
     };
-    let plan = MapPlan::new(&adapter.context, &map).map_err(plan_failure)?;
-    adapter.run(&plan, At::per_sample())?;
+    let plan = MapPlan::new(device.context, &map)?;
+    device.run(&plan, At::per_sample())?;
 
     let second = if op.drawn { key.reference(times.len(), elements as usize) } else { wide(&in1) };
     let [first_exact, second_exact] = reference(&op.table, times, elements as usize, &wide(&in0), &second);
-    let mut total = Comparison::new(storage);
-    let mut compare = |buffer, exact: &[Exact], coefficient: f64| -> Outcome {
-        let mut comparison = Comparison::new(storage).with_noise(coefficient);
-        let values = storage.decode(&adapter.download(buffer, shape.total())?);
-        comparison.add_all(&values, exact);
-        total.merge(&comparison);
-        Ok(())
-    };
     let largest = |output: usize| {
         let rows = times.iter().filter_map(|&t| op.table.row(t as usize));
         if op.drawn { rows.map(|row| row[output][1].abs()).fold(0.0, f64::max) } else { 0.0 }
     };
-    compare(&out[0], &first_exact, largest(0))?;
-    compare(&out[1], &second_exact, largest(1))?;
+    let mut outputs = vec![(&out[0], first_exact, largest(0)), (&out[1], second_exact, largest(1))];
     if op.drawn {
-        let exact: Vec<Exact> = second.iter().map(|&z| Exact { value: z, magnitude: z.abs() }).collect();
-        compare(&out[2], &exact, 1.0)?;
+        outputs.push((&out[2], second.iter().map(|&z| Exact { value: z, magnitude: z.abs() }).collect(), 1.0));
+    }
+    let mut total = Comparison::new(storage);
+    for (buffer, exact, coefficient) in outputs {
+        let mut comparison = Comparison::new(storage).with_noise(coefficient);
+        comparison.add_all(&device.read(buffer, shape.total()).await?, &exact);
+        total.merge(&comparison);
     }
     Ok(total)
 }

@@ -1,9 +1,7 @@
 //! Losses of every shape, on what a network predicts and on what that implies, with sums, mean and gradient.
 
-use super::{ELEMENTS, Finding, normals, spoilt_at_the_middle, timesteps, wide};
-use crate::compute::{Adapter, plan_failure};
-use crate::report::{Failure, Outcome};
-use anyhow::anyhow;
+use crate::device::Device;
+use crate::{ELEMENTS, Error, Outcome, normals, spoilt_at_the_middle, timesteps, wide};
 use tweedie::gpu::compare::{Comparison, Exact};
 use tweedie::gpu::loss::{Batch, ROUNDINGS, reference};
 use tweedie::gpu::{At, Drawn, Loss, LossPlan, NoiseKey, Of, Second, Timesteps};
@@ -12,7 +10,7 @@ use tweedie::table::{LossRow, Penalty, Table};
 use tweedie::{Quantity, Schedule, Shape, Storage, Tensor};
 
 /// What a prediction is held against, and which gradient is asked for with it.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 struct Truth {
     name: &'static str,
     given: Given,
@@ -27,8 +25,9 @@ const TRUTHS: [Truth; 3] = [
 ];
 
 /// A loss that is checked.
+#[derive(Debug)]
 pub struct Op {
-    name: String,
+    pub name: String,
     table: Table<LossRow>,
     penalty: Penalty,
     truth: Truth,
@@ -37,7 +36,7 @@ pub struct Op {
 /// Every penalty, each on other quantities and with another weight, against everything that a prediction may be held
 /// against.
 pub fn ops(schedule: &Schedule) -> Outcome<Vec<Op>> {
-    let bent = |penalty: Result<Penalty, _>| penalty.map_err(anyhow::Error::from);
+    let bent = |penalty: Result<Penalty, _>| penalty.map_err(Error::of_schedule);
     let min_snr = Weight::MinSnr { gamma: 5.0 };
     let losses = [
         ("MSE", Penalty::MSE, Objective::of(Quantity::Epsilon)),
@@ -58,7 +57,7 @@ pub fn ops(schedule: &Schedule) -> Outcome<Vec<Op>> {
             let Objective { predicts, on, weight } = &objective;
             let name = format!("{name} on {on} from {predicts}, weight {}, {}", weight.name(), truth.name);
             let table = schedule.loss_where_defined(&objective, truth.given);
-            let table = table.map_err(|error| Failure::input(anyhow!("schedule: {error}")))?;
+            let table = table.map_err(Error::of_schedule)?;
             ops.push(Op { name, table, penalty, truth });
         }
     }
@@ -66,7 +65,7 @@ pub fn ops(schedule: &Schedule) -> Outcome<Vec<Op>> {
 }
 
 /// Runs a loss on all shapes, with its own coefficients or spoilt ones.
-pub fn check(adapter: &Adapter, steps: usize, op: &Op, wrong: bool) -> Outcome<Finding> {
+pub async fn check(device: &Device<'_>, steps: usize, op: &Op, wrong: bool) -> Outcome<Comparison> {
     let spoilt = wrong.then(|| {
         spoilt_at_the_middle(&op.table, |row, factor| LossRow {
             prediction: row.prediction * factor,
@@ -76,23 +75,29 @@ pub fn check(adapter: &Adapter, steps: usize, op: &Op, wrong: bool) -> Outcome<F
     });
     let table = spoilt.as_ref().unwrap_or(&op.table);
     let times = timesteps(steps);
-    let mut total = Comparison::new(adapter.storage);
+    let mut total = Comparison::new(device.storage);
     for elements in ELEMENTS {
         let shape = Shape::new(times.len() as u32, elements);
-        total.merge(&check_shape(adapter, op, table, &times, shape)?);
+        total.merge(&check_shape(device, op, table, &times, shape).await?);
     }
-    Ok(Finding { op: op.name.clone(), comparison: total, storage: adapter.storage })
+    Ok(total)
 }
 
-fn check_shape(adapter: &Adapter, op: &Op, table: &Table<LossRow>, times: &[u32], shape: Shape) -> Outcome<Comparison> {
-    let inputs = [1, 2, 3].map(|seed| normals(adapter.storage, seed, shape));
-    let buffers = inputs.each_ref().map(|values| adapter.upload("verify::input", values));
-    let [prediction, in0, in1] = buffers.each_ref().map(|buffer| adapter.tensor(buffer));
+async fn check_shape(
+    device: &Device<'_>,
+    op: &Op,
+    table: &Table<LossRow>,
+    times: &[u32],
+    shape: Shape,
+) -> Outcome<Comparison> {
+    let inputs = [1, 2, 3].map(|seed| normals(device.storage, seed, shape));
+    let buffers = inputs.each_ref().map(|values| device.upload("verify::input", values));
+    let [prediction, in0, in1] = buffers.each_ref().map(|buffer| device.tensor(buffer));
     let key = NoiseKey::seed(4).stream(9);
-    let words = |count: u64| adapter.gpu.buffer("verify::words", count * Storage::F32.bytes());
+    let words = |count: u64| device.gpu.buffer("verify::words", count * Storage::F32.bytes());
     let (losses, mean, noise) = (words(shape.batch.into()), words(1), words(shape.total()));
-    let gradient = adapter.buffer("verify::gradient", shape.total());
-    let t = adapter.gpu.upload("verify::t", bytemuck::cast_slice(times));
+    let gradient = device.buffer("verify::gradient", shape.total());
+    let t = device.gpu.upload("verify::t", bytemuck::cast_slice(times));
     let loss = Loss {
         table,
         penalty: op.penalty,
@@ -107,18 +112,15 @@ fn check_shape(adapter: &Adapter, op: &Op, table: &Table<LossRow>, times: &[u32]
         seeds: None,
         losses: (&losses, 0),
         mean: Some((&mean, 0)),
-        gradient: Some((adapter.tensor(&gradient), op.truth.of)),
+        gradient: Some((device.tensor(&gradient), op.truth.of)),
     };
-    let plan = LossPlan::new(&adapter.context, &loss).map_err(plan_failure)?;
-    adapter.run(&plan, At::per_sample())?;
+    let plan = LossPlan::new(device.context, &loss)?;
+    device.run(&plan, At::per_sample())?;
 
-    let read = |storage: Storage, buffer, count: u64| -> Outcome<Vec<f32>> {
-        Ok(storage.decode(&adapter.download_as(storage, buffer, count)?))
-    };
-    let mut total = Comparison::new(adapter.storage);
+    let mut total = Comparison::new(device.storage);
     let [prediction, in0, mut in1] = inputs.each_ref().map(|values| wide(values));
     if op.truth.drawn {
-        let drawn = read(Storage::F32, &noise, shape.total())?;
+        let drawn = device.read_as(Storage::F32, &noise, shape.total()).await?;
         let exact = key.reference(shape.batch as usize, shape.elements as usize);
         let exact: Vec<Exact> = exact.iter().map(|&z| Exact { value: z, magnitude: z.abs() }).collect();
         let mut comparison = Comparison::new(Storage::F32).with_noise(1.0);
@@ -132,11 +134,11 @@ fn check_shape(adapter: &Adapter, op: &Op, table: &Table<LossRow>, times: &[u32]
     for (storage, buffer, exact) in [
         (Storage::F32, &losses, &exact.samples),
         (Storage::F32, &mean, &vec![exact.mean]),
-        (adapter.storage, &gradient, &exact.gradient),
+        (device.storage, &gradient, &exact.gradient),
     ] {
         let widened = |e: &Exact| Exact { magnitude: ROUNDINGS * e.magnitude, ..*e };
         let mut comparison = Comparison::new(storage);
-        let found = read(storage, buffer, exact.len() as u64)?;
+        let found = device.read_as(storage, buffer, exact.len() as u64).await?;
         comparison.add_all(&found, &exact.iter().map(widened).collect::<Vec<_>>());
         total.merge(&comparison);
     }

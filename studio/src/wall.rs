@@ -47,7 +47,7 @@ impl Wall {
     pub fn new(device: &wgpu::Device, format: wgpu::TextureFormat) -> Self {
         let module = device.create_shader_module(wgpu::include_wgsl!("picture.wgsl"));
         let layout = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
-            label: Some("viewer::wall::bindings"),
+            label: Some("studio::wall::bindings"),
             entries: &[wgpu::BindGroupLayoutEntry {
                 binding: 0,
                 visibility: wgpu::ShaderStages::FRAGMENT,
@@ -60,13 +60,13 @@ impl Wall {
             }],
         });
         let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
-            label: Some("viewer::wall::layout"),
+            label: Some("studio::wall::layout"),
             bind_group_layouts: &[Some(&layout)],
             immediate_size: 0,
         });
         let pipelines = [false, true].map(|crisp| pipeline(device, &module, &pipeline_layout, format, crisp));
         let instances = device.create_buffer(&wgpu::BufferDescriptor {
-            label: Some("viewer::wall::instances"),
+            label: Some("studio::wall::instances"),
             size: (MOST * size_of::<Instance>()) as u64,
             usage: wgpu::BufferUsages::VERTEX | wgpu::BufferUsages::COPY_DST,
             mapped_at_creation: false,
@@ -91,7 +91,7 @@ impl Wall {
         for Place { picture: Hung { buffer, .. }, .. } in &places {
             self.groups.entry(buffer.clone()).or_insert_with(|| {
                 device.create_bind_group(&wgpu::BindGroupDescriptor {
-                    label: Some("viewer::wall::group"),
+                    label: Some("studio::wall::group"),
                     layout: &self.layout,
                     entries: &[wgpu::BindGroupEntry { binding: 0, resource: buffer.as_entire_binding() }],
                 })
@@ -123,7 +123,7 @@ fn pipeline(
     let number = |condition: bool| f64::from(u8::from(condition));
     let constants = [("srgb_target", number(format.is_srgb())), ("crisp", number(crisp))];
     device.create_render_pipeline(&wgpu::RenderPipelineDescriptor {
-        label: Some("viewer::wall::pipeline"),
+        label: Some("studio::wall::pipeline"),
         layout: Some(layout),
         vertex: wgpu::VertexState {
             module,

@@ -2,7 +2,7 @@
 //!
 //! **Theory.** A prediction is its target and an error of a given relative size, `p = target + e*rms(target)*z`, where the
 //! expected `rms` of `a*x0 + b*epsilon` follows from the picture's own, `sqrt(a^2*mean(x0^2) + b^2)`. Coming back to x0
-//! multiplies the error by what the noise level makes of it, and that is what the viewer shows.
+//! multiplies the error by what the noise level makes of it, and that is what is shown.
 //!
 //! **Practice.** What a change costs: a timestep nothing but the dispatches, since every plan holds a row for each; a seed
 //! one write of 32 bytes a plan; an error three small tables; a schedule or a size new plans. No change costs nothing.
@@ -100,10 +100,10 @@ impl Plane {
         let device = context.device();
         let shape = Shape::new(1, scene.picture.data.len() as u32);
         let tensor = |label: &str| floats(device, label, shape.total());
-        let x0 = uploaded(device, queue, "viewer::x0", &scene.picture.data);
-        let x_t = tensor("viewer::x_t");
-        let errors = floats(device, "viewer::errors", 1 + scene.quantities.len() as u64);
-        let targets: Vec<wgpu::Buffer> = scene.quantities.iter().map(|_| tensor("viewer::target")).collect();
+        let x0 = uploaded(device, queue, "studio::x0", &scene.picture.data);
+        let x_t = tensor("studio::x_t");
+        let errors = floats(device, "studio::errors", 1 + scene.quantities.len() as u64);
+        let targets: Vec<wgpu::Buffer> = scene.quantities.iter().map(|_| tensor("studio::target")).collect();
 
         // x_t and all targets, two in a dispatch; the noise is drawn and never stored.
         let named = scene.quantities.iter().zip(&targets).map(|(&quantity, target)| (quantity, Tensor::f32(target)));
@@ -125,7 +125,7 @@ impl Plane {
 
         let measure = |index: usize, found: &wgpu::Buffer| measure(context, shape, found, &x0, (&errors, index));
         let columns = (0..).zip(scene.quantities.iter().zip(targets)).map(|(index, (&quantity, target))| {
-            let [prediction, recovered] = ["viewer::prediction", "viewer::recovered"].map(tensor);
+            let [prediction, recovered] = ["studio::prediction", "studio::recovered"].map(tensor);
             let err = err(context, scene, &diffusion, index, shape, [&target, &prediction])?;
             let back = diffusion.conversion(
                 context,

@@ -1,0 +1,126 @@
+//! `tweedie verify`: every op on an adapter against the f64 reference.
+
+use super::schedule;
+use crate::compute::{Adapter, gpu_failure, plan_failure};
+use crate::progress::Progress;
+use crate::report::{Failure, Outcome, say};
+use crate::schedule_args::ScheduleArgs;
+use anyhow::anyhow;
+use serde_json::json;
+use tweedie::gpu::compare::Comparison;
+use tweedie::headless::describe;
+use tweedie::{Schedule, Storage};
+use verify::{checks, usual_schedules};
+
+/// Check every op on an adapter against the f64 reference
+///
+/// All ops, quantities, storage types and a spread of shapes, at the timesteps that matter (0, 1, T/2, T-2, T-1), with
+/// noise given and drawn; losses of every shape and terms of the variational bound, with their gradients; and loops of
+/// every kind of solver, each step by itself. Errors are shown as a fraction of their bound (at most 1 passes) and in
+/// units of the last place (ULP) of the storage. Without schedule options, three schedules are checked: linear, cosine,
+/// and Stable Diffusion's with zero terminal SNR. Exits with 1 when something is out of its bound.
+#[derive(clap::Args, Clone, Debug)]
+pub struct Verify {
+    /// Only these storage types, separated by commas [default: f32,f16,bf16]
+    #[arg(long, value_name = "TYPE,..", value_delimiter = ',')]
+    storage: Vec<Storage>,
+
+    /// Spoil coefficients by 1% on the adapter first (those at T/2; those of every step): every check must then fail, which shows that it can
+    #[arg(long)]
+    wrong_coefficient: bool,
+
+    #[command(flatten)]
+    schedule: ScheduleArgs,
+
+    /// The adapter: its index or a part of its name, as `tweedie devices` lists them [default: the best one]
+    #[arg(long, value_name = "ADAPTER")]
+    adapter: Option<String>,
+}
+
+/// What was seen of an op, over all shapes.
+struct Finding {
+    op: String,
+    comparison: Comparison,
+    storage: Storage,
+}
+
+impl Verify {
+    pub fn run(&self, json: bool) -> Outcome {
+        let schedules = self.schedules()?;
+        let storages = if self.storage.is_empty() { Storage::ALL.to_vec() } else { self.storage.clone() };
+        let adapter = Adapter::open(self.adapter.as_deref(), Storage::F32)?;
+        if !json {
+            say(format_args!("{}", describe(&adapter.gpu.info)))?;
+        }
+        let checks = checks(&schedules, &storages).map_err(failure)?;
+        let mut progress = Progress::new("verifying", checks.len() as u64);
+        let mut findings = Vec::new();
+        for check in &checks {
+            let run = check.run(&adapter.gpu, &adapter.context, self.wrong_coefficient);
+            let comparison = pollster::block_on(run).map_err(failure)?;
+            findings.push(Finding { op: check.name.clone(), comparison, storage: check.storage });
+            progress.advance(1);
+        }
+        drop(progress);
+        let failed = findings.iter().filter(|finding| !finding.comparison.passes()).count();
+        if json {
+            findings.iter().try_for_each(|finding| say(object(&adapter, finding)))?;
+        } else {
+            print(&findings)?;
+        }
+        if failed > 0 {
+            return Err(Failure::check(anyhow!("{failed} of {} checks are out of their bound", findings.len())));
+        }
+        if !json {
+            let elements: u64 = findings.iter().map(|finding| finding.comparison.count).sum();
+            say(format_args!("all {} checks passed ({elements} elements)", findings.len()))?;
+        }
+        Ok(())
+    }
+
+    fn schedules(&self) -> Outcome<Vec<(String, Schedule)>> {
+        if self.schedule != ScheduleArgs::default() {
+            return Ok(vec![("schedule".into(), schedule(&self.schedule)?)]);
+        }
+        Ok(usual_schedules().map_err(anyhow::Error::from)?)
+    }
+}
+
+/// A schedule comes from the options, all else is between the tool and the adapter.
+fn failure(error: verify::Error) -> Failure {
+    match error {
+        verify::Error::Plan(error) => plan_failure(error),
+        verify::Error::Gpu(error) => gpu_failure(error),
+        verify::Error::Schedule(_) => Failure::input(anyhow!(error)),
+        _ => Failure::gpu(anyhow!(error)),
+    }
+}
+
+fn print(findings: &[Finding]) -> Outcome {
+    let width = findings.iter().map(|finding| finding.op.len()).max().unwrap_or(0);
+    say(format_args!("{:<width$}  {:>7}  {:>9}  {:>8}  {:>10}", "op", "storage", "of bound", "ULP", "elements"))?;
+    for Finding { op, comparison, storage } in findings {
+        let verdict = if comparison.passes() { "" } else { "  FAILED" };
+        let Comparison { worst_bound, worst_ulps, count, .. } = comparison;
+        say(format_args!(
+            "{op:<width$}  {:>7}  {worst_bound:>9.3}  {worst_ulps:>8.2}  {count:>10}{verdict}",
+            storage.name()
+        ))?;
+    }
+    Ok(())
+}
+
+fn object(adapter: &Adapter, finding: &Finding) -> serde_json::Value {
+    let Finding { op, comparison, storage } = finding;
+    json!({
+        "adapter": describe(&adapter.gpu.info),
+        "op": op,
+        "storage": storage.name(),
+        "of_bound": comparison.worst_bound,
+        "ulps": comparison.worst_ulps,
+        "error": comparison.worst_error,
+        "mismatched": comparison.mismatched,
+        "elements": comparison.count,
+        "passed": comparison.passes(),
+    })
+}

@@ -1,0 +1,120 @@
+//! Where the user is in time: timesteps and calls, moved by keys or by themselves; and the tables that this asks for,
+//! made once for each choice.
+
+use crate::schedules::{ScheduleChoice, TIMESTEPS};
+use crate::solvers::Solver;
+use crate::state::{State, View};
+use std::sync::Arc;
+use tweedie::math::Sampler;
+use tweedie::{Quantity, Schedule};
+
+/// The time from the picture to noise, in seconds, when the timestep plays; and the calls of a sampler in one.
+const SWEEP: f64 = 4.0;
+const CALLS_A_SECOND: f64 = 8.0;
+
+/// What a sampler's rows depend on.
+type SamplerKey = (ScheduleChoice, Solver, usize, u64, Quantity);
+
+/// The place in time, and the tables of the choices that were made last.
+#[derive(Debug, Default)]
+pub struct Course {
+    /// Where time is between two whole timesteps or calls, and whether it goes back.
+    phase: f64,
+    falling: bool,
+    schedule: Option<(ScheduleChoice, Arc<Schedule>)>,
+    sampler: Option<(SamplerKey, Result<Arc<Sampler>, String>)>,
+}
+
+impl Course {
+    /// The schedule that is chosen; where there is none, the message says why.
+    pub fn schedule(&mut self, state: &mut State) -> Option<Arc<Schedule>> {
+        let choice = state.schedule;
+        if self.schedule.as_ref().is_none_or(|(made, _)| *made != choice) {
+            match choice.schedule() {
+                Ok(schedule) => self.schedule = Some((choice, Arc::new(schedule))),
+                Err(error) => state.alarm(error.to_string()),
+            }
+        }
+        self.schedule.as_ref().map(|(_, schedule)| Arc::clone(schedule))
+    }
+
+    /// The sampler that is chosen, or why there is none.
+    ///
+    /// # Errors
+    /// The reason, in words.
+    pub fn sampler(&mut self, state: &State) -> Result<Arc<Sampler>, String> {
+        let scene = state.run();
+        let key = (scene.schedule, scene.solver, scene.steps, scene.stochasticity.to_bits(), scene.predicts);
+        let made = self.sampler.take().filter(|(made, _)| *made == key);
+        let make = || (key, scene.sampler().map(Arc::new).map_err(|error| error.to_string()));
+        self.sampler.insert(made.unwrap_or_else(make)).1.clone()
+    }
+
+    /// How often the chosen sampler calls its network.
+    pub fn calls(&mut self, state: &State) -> usize {
+        self.sampler(state).map_or(0, |sampler| sampler.calls().len())
+    }
+
+    /// Moves the timestep or the call, within its range.
+    pub fn go(&mut self, state: &mut State, by: i64) {
+        let moved = |at: usize, last: usize| (at as i64).saturating_add(by).clamp(0, last as i64) as usize;
+        match state.view {
+            View::Plane => state.timestep = moved(state.timestep as usize, TIMESTEPS as usize - 1) as u32,
+            View::Sampling => state.sampling.call = moved(state.sampling.call, self.calls(state)),
+        }
+    }
+
+    /// Time goes on by itself: the timestep back and forth, the calls to their end.
+    pub fn play(&mut self, state: &mut State, seconds: f64) {
+        let rate = match state.view {
+            View::Plane => f64::from(TIMESTEPS) / SWEEP,
+            View::Sampling => CALLS_A_SECOND,
+        };
+        self.phase += seconds * rate;
+        let whole = self.phase.floor();
+        self.phase -= whole;
+        match state.view {
+            View::Plane => {
+                let at = state.timestep;
+                self.falling = (self.falling || at == TIMESTEPS - 1) && at != 0;
+                self.go(state, if self.falling { -(whole as i64) } else { whole as i64 });
+            }
+            View::Sampling => {
+                self.go(state, whole as i64);
+                state.playing = state.sampling.call < self.calls(state);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pictures::test_card::test_card;
+
+    fn small() -> State {
+        State::of(test_card(8, 6).into(), "a small one")
+    }
+
+    #[test]
+    fn time_turns_round_at_both_ends() {
+        let (mut state, mut course) = (State { timestep: 990, ..small() }, Course::default());
+        let mut seen = Vec::new();
+        for _ in 0..12 {
+            course.play(&mut state, SWEEP / 4.0);
+            seen.push(state.timestep);
+        }
+        assert!(seen.contains(&0) && seen.contains(&(TIMESTEPS - 1)), "{seen:?}");
+    }
+
+    #[test]
+    fn sampling_stops_by_itself() {
+        let mut state = State { view: View::Sampling, playing: true, ..small() };
+        let mut course = Course::default();
+        let calls = course.calls(&state);
+        course.play(&mut state, (calls - 1) as f64 / CALLS_A_SECOND);
+        assert!(state.playing && state.sampling.call == calls - 1);
+        course.play(&mut state, 100.0);
+        assert!(!state.playing && state.sampling.call == calls);
+    }
+}

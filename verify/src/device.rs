@@ -1,0 +1,48 @@
+//! A device as the checks use it: tensors in one storage, there and back.
+
+use crate::Outcome;
+use tweedie::gpu::{At, Recordable};
+use tweedie::headless::Gpu;
+use tweedie::{Context, Storage, Tensor, wgpu};
+
+/// A device and the storage to use on it.
+#[derive(Clone, Copy)]
+pub struct Device<'a> {
+    pub gpu: &'a Gpu,
+    pub context: &'a Context,
+    pub storage: Storage,
+}
+
+impl Device<'_> {
+    pub fn upload(&self, label: &str, values: &[f32]) -> wgpu::Buffer {
+        self.gpu.upload(label, &self.storage.encode(values))
+    }
+
+    pub fn buffer(&self, label: &str, elements: u64) -> wgpu::Buffer {
+        self.gpu.buffer(label, elements * self.storage.bytes())
+    }
+
+    pub fn tensor<'a>(&self, buffer: &'a wgpu::Buffer) -> Tensor<'a> {
+        Tensor::new(buffer, self.storage)
+    }
+
+    /// The numbers of a tensor, once all submitted work is done.
+    pub async fn read(&self, buffer: &wgpu::Buffer, elements: u64) -> Outcome<Vec<f32>> {
+        self.read_as(self.storage, buffer, elements).await
+    }
+
+    /// As [`read`](Self::read), of a tensor in another storage.
+    pub async fn read_as(&self, storage: Storage, buffer: &wgpu::Buffer, elements: u64) -> Outcome<Vec<f32>> {
+        let length = elements * storage.bytes();
+        let mut bytes = self.gpu.download(buffer, 0..length.next_multiple_of(4)).await?;
+        bytes.truncate(length as usize); // without the padding of its buffer
+        Ok(storage.decode(&bytes))
+    }
+
+    pub fn run(&self, plan: &dyn Recordable, at: At) -> Outcome {
+        let record = |encoder: &mut wgpu::CommandEncoder| {
+            plan.record(&mut encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default()), at)
+        };
+        Ok(self.gpu.submit(record)??)
+    }
+}

@@ -1,0 +1,172 @@
+//! Every op on a device against the f64 reference: what `tweedie verify` runs, and the web page.
+//!
+//! **Theory.** All ops, quantities, storage types and a spread of shapes, at the timesteps that matter (0, 1, T/2, T-2,
+//! T-1), with noise given and drawn; losses of every shape and terms of the variational bound, with their gradients; and
+//! loops of every kind of solver, each step by itself. An error counts as a fraction of its bound; at most 1 passes. With
+//! a wrong coefficient every check must fail, which shows that it can.
+//!
+//! **Practice.** [`checks`] lists them, [`Check::run`] runs one. It is `async` and blocks nowhere in a browser.
+
+mod bounds;
+mod device;
+mod losses;
+mod maps;
+mod steps;
+
+use device::Device;
+use std::sync::Arc;
+use tweedie::error::ScheduleError;
+use tweedie::gpu::compare::Comparison;
+use tweedie::gpu::{NoiseKey, PlanError, RecordError};
+use tweedie::headless::{Gpu, HeadlessError};
+use tweedie::table::Table;
+use tweedie::{Context, Schedule, Shape, Storage};
+
+/// Why a check could not be made. That a check failed is no error.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// There is no such op with this schedule.
+    #[error("schedule: {0}")]
+    Schedule(String),
+    /// The plan was refused.
+    #[error(transparent)]
+    Plan(PlanError),
+    /// The recording was refused.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// The device failed.
+    #[error(transparent)]
+    Gpu(#[from] HeadlessError),
+}
+
+impl Error {
+    fn of_schedule(error: impl std::error::Error) -> Self {
+        Self::Schedule(error.to_string())
+    }
+}
+
+/// Coefficients that f32 cannot hold are the schedule's.
+impl From<PlanError> for Error {
+    fn from(error: PlanError) -> Self {
+        match error {
+            PlanError::Table(_) => Self::of_schedule(error),
+            _ => Self::Plan(error),
+        }
+    }
+}
+
+type Outcome<T = ()> = Result<T, Error>;
+
+/// A check that can be run.
+#[derive(Clone, Debug)]
+pub struct Check {
+    /// The schedule and the op.
+    pub name: String,
+    /// How its tensors are stored.
+    pub storage: Storage,
+    timesteps: usize,
+    op: Arc<Op>,
+}
+
+#[derive(Debug)]
+enum Op {
+    Map(maps::Op),
+    Loss(losses::Op),
+    Bound(bounds::Op),
+    Loop(steps::Loop),
+}
+
+impl Op {
+    fn name(&self) -> &str {
+        match self {
+            Self::Map(op) => &op.name,
+            Self::Loss(op) => &op.name,
+            Self::Bound(op) => &op.name,
+            Self::Loop(op) => &op.name,
+        }
+    }
+}
+
+/// The schedules that are checked where no other is asked for: linear, cosine, and Stable Diffusion's with zero terminal SNR.
+///
+/// # Errors
+/// None that these have.
+pub fn usual_schedules() -> Result<Vec<(String, Schedule)>, ScheduleError> {
+    let zero = Schedule::scaled_linear(1000, 0.00085, 0.012).and_then(|schedule| schedule.zero_terminal_snr());
+    let built = [
+        ("linear", Schedule::linear(1000, 1e-4, 0.02)),
+        ("cosine", Schedule::cosine(1000)),
+        ("zero terminal SNR", zero),
+    ];
+    built.into_iter().map(|(name, schedule)| Ok((name.to_owned(), schedule?))).collect()
+}
+
+/// Every check, schedule by schedule and storage by storage.
+///
+/// # Errors
+/// [`Error::Schedule`] if an op does not exist with a schedule.
+pub fn checks(schedules: &[(String, Schedule)], storages: &[Storage]) -> Result<Vec<Check>, Error> {
+    let mut checks = Vec::new();
+    for (schedule_name, schedule) in schedules {
+        let maps = maps::ops(schedule).into_iter().map(Op::Map);
+        let losses = losses::ops(schedule)?.into_iter().map(Op::Loss);
+        let bounds = bounds::ops(schedule)?.into_iter().map(Op::Bound);
+        let loops = steps::loops(schedule)?.into_iter().map(Op::Loop);
+        let ops: Vec<Arc<Op>> = maps.chain(losses).chain(bounds).chain(loops).map(Arc::new).collect();
+        for &storage in storages {
+            checks.extend(ops.iter().map(|op| Check {
+                name: format!("{schedule_name}: {}", op.name()),
+                storage,
+                timesteps: schedule.len(),
+                op: Arc::clone(op),
+            }));
+        }
+    }
+    Ok(checks)
+}
+
+impl Check {
+    /// Runs it on all shapes, with the op's own coefficients or spoilt ones, and says how near the results came.
+    ///
+    /// # Errors
+    /// If the device fails or cannot do it.
+    pub async fn run(&self, gpu: &Gpu, context: &Context, wrong_coefficient: bool) -> Result<Comparison, Error> {
+        let device = Device { gpu, context, storage: self.storage };
+        match &*self.op {
+            Op::Map(op) => maps::check(&device, self.timesteps, op, wrong_coefficient).await,
+            Op::Loss(op) => losses::check(&device, self.timesteps, op, wrong_coefficient).await,
+            Op::Bound(op) => bounds::check(&device, self.timesteps, op, wrong_coefficient).await,
+            Op::Loop(op) => steps::check(&device, op, wrong_coefficient).await,
+        }
+    }
+}
+
+/// Elements of a sample: lanes and words, several tiles, a sample that is not a whole number of words.
+const ELEMENTS: [u32; 7] = [1, 2, 7, 63, 64, 1024, 4099];
+
+/// The timesteps of a batch: those that matter.
+fn timesteps(steps: usize) -> Vec<u32> {
+    let last = steps - 1;
+    [0, 1, steps / 2, steps.saturating_sub(2), last].map(|t| t.min(last) as u32).to_vec()
+}
+
+/// Standard normal numbers, as the storage holds them.
+fn normals(storage: Storage, seed: u64, shape: Shape) -> Vec<f32> {
+    let normals = NoiseKey::seed(seed).reference(shape.batch as usize, shape.elements as usize);
+    let narrow: Vec<f32> = normals.iter().map(|&x| x as f32).collect();
+    let mut values = storage.decode(&storage.encode(&narrow));
+    values.truncate(normals.len()); // without the padding
+    values
+}
+
+fn wide(values: &[f32]) -> Vec<f64> {
+    values.iter().map(|&x| f64::from(x)).collect()
+}
+
+/// A table whose row at T/2 is scaled by 1.01.
+fn spoilt_at_the_middle<R: Copy>(table: &Table<R>, scale: impl Fn(R, f64) -> R) -> Table<R> {
+    let middle = table.len() / 2;
+    let rows = table.rows().iter().enumerate();
+    Table::with_holes(rows.map(|(t, row)| row.map(|row| if t == middle { scale(row, 1.01) } else { row })))
+}

@@ -1,0 +1,83 @@
+//! The page as the tests use it.
+
+use crate::chromium::{Chromium, Outcome, Tab, unpack};
+use image::RgbImage;
+use serde_json::Value;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A test is given the address of the page.
+pub type Test = fn(&str) -> Outcome;
+
+/// How long the page may take to show something: a device, its pipelines and a frame, all in software.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The page once it is quiet: no frame is to come, and nothing is on its way to the host.
+pub const QUIET: &str =
+    "(() => { const a = tweedie.account(); return a.frames > 0 && !a.busy && a.errors.length > 0; })()";
+
+/// A browser with the page open in it.
+pub struct Page {
+    /// The page.
+    pub tab: Tab,
+    /// Ends with it.
+    _chromium: Chromium,
+}
+
+impl Page {
+    /// Opens the page and waits for its first frame.
+    pub fn open(address: &str) -> Outcome<Self> {
+        let mut page = Self::open_in(Chromium::start(&[])?, address)?;
+        page.tab.until(QUIET, PATIENCE)?;
+        Ok(page)
+    }
+
+    /// Opens the page in a browser that may not be able to show it.
+    pub fn open_in(chromium: Chromium, address: &str) -> Outcome<Self> {
+        Ok(Self { tab: chromium.open(address)?, _chromium: chromium })
+    }
+
+    /// What the page says of itself, once it is quiet.
+    pub fn account(&mut self) -> Outcome<Value> {
+        self.tab.until(QUIET, PATIENCE)?;
+        self.tab.evaluate("tweedie.account()")
+    }
+
+    /// The numbers of a picture as they are on the device.
+    pub fn numbers(&mut self, name: &str) -> Outcome<Vec<f32>> {
+        // As the protocol writes bytes: numbers one by one would take it seconds, and JSON has no NaN.
+        let script = format!(
+            "tweedie.numbers({name:?}).then(n => {{ let text = ''; const bytes = new Uint8Array(n.buffer, n.byteOffset, \
+             n.byteLength); for (let i = 0; i < bytes.length; i += 4096) \
+             text += String.fromCharCode(...bytes.subarray(i, i + 4096)); return btoa(text); }})"
+        );
+        let text = self.tab.evaluate(&script)?;
+        let bytes = unpack(text.as_str().ok_or("expected numbers")?)?;
+        Ok(bytes.chunks_exact(4).map(|word| f32::from_le_bytes([word[0], word[1], word[2], word[3]])).collect())
+    }
+
+    /// What a figure shows on the screen.
+    pub fn shown(&mut self, figure: usize) -> Outcome<RgbImage> {
+        let [left, top, width, height] = self.tab.place(&format!("figure[data-index='{figure}'] .frame"))?;
+        let bytes = self.tab.screenshot()?;
+        let image = image::load_from_memory(&bytes).map_err(|error| error.to_string())?;
+        // Without the edge, where the frame and its neighbours share pixels.
+        let inside = |from: f64, length: f64| (from.ceil() as u32 + 2, length.floor() as u32 - 5);
+        let ((x, w), (y, h)) = (inside(left, width), inside(top, height));
+        Ok(image.crop_imm(x, y, w, h).into_rgb8())
+    }
+
+    /// Keeps a screenshot where whoever runs the tests wants to look at it: in the folder `TWEEDIE_SHOTS`.
+    pub fn keep(&mut self, name: &str) -> Outcome {
+        let Some(folder) = std::env::var_os("TWEEDIE_SHOTS").map(PathBuf::from) else { return Ok(()) };
+        let bytes = self.tab.screenshot()?;
+        std::fs::create_dir_all(&folder)
+            .and_then(|()| std::fs::write(folder.join(name), bytes))
+            .map_err(|e| e.to_string())
+    }
+}
+
+/// Fails with this text unless it holds.
+pub fn ensure(holds: bool, text: impl FnOnce() -> String) -> Outcome {
+    if holds { Ok(()) } else { Err(text()) }
+}

@@ -1,0 +1,87 @@
+//! tweedie in a web page: the demo with sliders, samplers at work, and every check of `tweedie verify`, on WebGPU.
+//!
+//! **Theory.** The page shows what the native viewer shows, and shares with it all but the surroundings (the crate
+//! `studio`). The library runs in a browser as it does elsewhere: it records into the page's encoders on the page's device.
+//!
+//! **Practice.** `cargo web` builds and serves it.
+//!
+//! ```text
+//! screen                        how tweedie lives on a canvas
+//! app  figures  curves          frames, and the figures that they draw into
+//! input  controls  files        what the user does
+//! verify                        every check, in the page
+//! notice  probe                 when there is no device; what programs may ask
+//! dom                           the document
+//! ```
+
+mod app;
+mod controls;
+mod curves;
+mod dom;
+mod figures;
+mod files;
+mod input;
+mod notice;
+mod probe;
+mod screen;
+mod verify;
+
+use app::{Shared, ask};
+use dom::{Outcome, by_id, failure, window};
+use screen::Screen;
+use std::cell::RefCell;
+use std::rc::Rc;
+use wasm_bindgen::JsValue;
+use wasm_bindgen::prelude::wasm_bindgen;
+use wasm_bindgen_futures::spawn_local;
+
+thread_local! {
+    static APP: RefCell<Option<Shared>> = const { RefCell::new(None) };
+}
+
+/// The page, for whoever has not been handed it.
+fn shared() -> Outcome<Shared> {
+    APP.with(|app| app.borrow().clone()).ok_or_else(|| failure("expected a page that has started"))
+}
+
+/// Starts the page.
+///
+/// # Errors
+/// If the document is not that of `page/index.html`.
+#[wasm_bindgen(start)]
+pub fn start() -> Outcome {
+    std::panic::set_hook(Box::new(|panic| {
+        web_sys::console::error_1(&panic.to_string().into());
+        dom::log(notice::failed(&format!("{panic}.")));
+    }));
+    controls::furnish()?;
+    let app = Shared::default();
+    APP.with(|place| *place.borrow_mut() = Some(Rc::clone(&app)));
+    input::begin(&app)?;
+    ask(&app);
+    spawn_local(open(app));
+    Ok(())
+}
+
+/// Gets a device, and draws on it until it is lost.
+async fn open(app: Shared) {
+    dom::log(live(&app).await);
+}
+
+async fn live(app: &Shared) -> Outcome {
+    let gpu = js_sys::Reflect::get(&window()?.navigator(), &JsValue::from("gpu"))?;
+    if gpu.is_undefined() {
+        return notice::no_webgpu();
+    }
+    let (screen, lost) = match Screen::open(by_id("canvas")?).await {
+        Ok(opened) => opened,
+        Err(error) => return notice::no_device(&String::from(js_sys::Error::from(error).message())),
+    };
+    app.borrow_mut().screen = Some(screen);
+    ask(app);
+    if let Some(why) = lost.receive().await {
+        app.borrow_mut().lose(&why)?;
+        ask(app);
+    }
+    Ok(())
+}

@@ -1,0 +1,39 @@
+//! What is shown instead of pictures when there can be none.
+
+use crate::dom::{Outcome, by_id, show, write};
+use web_sys::Element;
+
+fn put(title: &str, text: &str, again: bool) -> Outcome {
+    write(&by_id::<Element>("notice-title")?, title);
+    write(&by_id::<Element>("notice-text")?, text);
+    show("again", again)?;
+    show("notice", true)
+}
+
+/// The browser has no WebGPU.
+pub fn no_webgpu() -> Outcome {
+    let text = "This page computes on the GPU through WebGPU, which this browser does not offer here. Current versions of \
+                Chrome, Edge, Firefox and Safari do, on pages that come from https or from this machine; on some systems \
+                it has to be switched on. The command line tool shows the same without a browser: cargo demo";
+    put("No WebGPU", text, false)
+}
+
+/// It has, and gives no device.
+pub fn no_device(why: &str) -> Outcome {
+    put("No GPU device", &format!("The browser offers WebGPU, but gave no device: {why}"), true)
+}
+
+/// The device is gone.
+pub fn lost(why: &str) -> Outcome {
+    put("The GPU device was lost", &format!("{why} What you have chosen is kept."), true)
+}
+
+/// A mistake of ours.
+pub fn failed(why: &str) -> Outcome {
+    put("The page has failed", &format!("{why} Please load it again."), false)
+}
+
+/// All is well again.
+pub fn clear() -> Outcome {
+    show("notice", false)
+}
