@@ -29,13 +29,13 @@ fi
 export RUSTC_BOOTSTRAP=1
 
 cd fuzz
-cargo fuzz build --sanitizer none --features libfuzzer
+cargo fuzz build --sanitizer none --features programs
 failed=()
 total=0
 for target in "${targets[@]}"; do
   mkdir -p "corpus/$target"
   status=0
-  cargo fuzz run --sanitizer none --features libfuzzer "$target" "corpus/$target" "seeds/$target" -- \
+  cargo fuzz run --sanitizer none --features programs "$target" "corpus/$target" "seeds/$target" -- \
     -max_total_time="$seconds" -max_len=2048 -timeout=20 -rss_limit_mb=2048 -print_final_stats=1 \
     >"corpus/$target.log" 2>&1 || status=$?
   executions=$(sed -n 's/^stat::number_of_executed_units: *//p' "corpus/$target.log")

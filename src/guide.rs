@@ -198,6 +198,7 @@
 //! |---|---|
 //! | every map, with noise given, drawn or kept, and any table | fits; timesteps from a buffer take 1 dispatch more |
 //! | every loss, and a whole training step | fits; where five tensors are bound, the gradient takes a pass of its own |
+//! | a term of the variational bound | prediction, x0, and either the learned variance or given noise; gradients in place, in a pass of their own |
 //! | timesteps, counters | fit |
 //! | a step | `x`, `next` (none if in place), the prediction, and what there is room for: the unconditional prediction, given noise, the learned variance, mask and known sample (2), remembered samples, the network's input, kept noise, seeds, health |
 //! | a step's preview, guidance rescale, a threshold | fit beside what is read: each is found in dispatches of its own |

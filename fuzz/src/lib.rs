@@ -10,11 +10,14 @@
 pub mod array;
 #[path = "../../cli/src/bench/lines.rs"]
 pub mod lines;
+pub mod study;
 #[path = "../../cli/src/tensor_file.rs"]
 pub mod tensor_file;
 #[path = "../../cli/src/tensor_header.rs"]
 pub mod tensor_header;
-pub mod study;
+#[cfg(test)] // by the tests of tensor_file, which clippy looks at
+#[path = "../../cli/src/tensor_writer.rs"]
+pub mod tensor_writer;
 
 pub use pictures::{atomic, picture, test_card};
 

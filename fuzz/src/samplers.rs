@@ -147,10 +147,7 @@ fn solver(u: &mut Unstructured<'_>, eta: f64, scale: f64, churn: Churn) -> Resul
             lower_order_final: u.arbitrary()?,
             ..UniPc::new(order)
         }),
-        5 => Box::new(Consistency {
-            boundary: Some(Boundary { timestep_scaling: eta, sigma_data: scale }),
-            ..Consistency::lcm()
-        }),
+        5 => Box::new(Consistency { boundary: Some(Boundary { timestep_scaling: eta, sigma_data: scale }) }),
         _ => Box::new(UnseenChurn(churn)),
     })
 }

@@ -202,7 +202,7 @@ impl MapPlan {
     }
 
     /// Records the map into the caller's pass: one dispatch, or one for each window of buffers that are larger than the
-    /// device binds at once. Sets the pipeline and bind group 0. No heap allocation, no upload, no submit.
+    /// device binds at once, and one ahead where it binds few buffers at all (see `guide`). Sets the pipeline and bind group 0. No heap allocation, no upload, no submit.
     pub fn record(&self, pass: &mut wgpu::ComputePass<'_>, at: At) -> Result<(), RecordError> {
         self.plan.record(pass, at)
     }

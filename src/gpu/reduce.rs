@@ -113,17 +113,40 @@ impl Draft<'_> {
             }
         }
         if let Some(mean) = reduction.mean {
-            let results = Words { buffer: &scratch, offset: kept, bytes: 4 * u64::from(batch) };
-            let factor = (1.0 / f64::from(batch)) as f32;
-            let numbers = Numbers { samples: 1, parts: batch, numbers: [factor, 0.0, 0.0, 0.0], ..Numbers::default() };
-            self.finish(Finish::Total, numbers, results, mean)?;
+            let results = Words { buffer: &scratch, offset: kept, bytes: scratch.size() - kept };
+            self.mean(results, batch, mean)?;
         }
         Ok(())
     }
 
+    /// Adds the mean of so many results, behind which there are zeros. More than a chunk of them are added up chunk by chunk
+    /// first, since one workgroup takes long over a million.
+    fn mean(&mut self, results: Words<'_>, batch: u32, mean: Words<'_>) -> Result<(), PlanError> {
+        let sum = |samples, parts, factor| {
+            let numbers = [factor, 0.0, 0.0, 0.0];
+            Numbers { samples, parts, numbers, ..Numbers::default() }
+        };
+        let factor = (1.0 / f64::from(batch)) as f32;
+        let parts = chunks(batch);
+        if parts == 1 {
+            return self.finish(Finish::Total, sum(1, batch, factor), results, mean);
+        }
+        let sums = self.context.device().create_buffer(&wgpu::BufferDescriptor {
+            label: Some("tweedie::finish_total::sums"),
+            size: 4 * u64::from(parts),
+            usage: BufferUsages::STORAGE,
+            mapped_at_creation: false,
+        });
+        self.finish(Finish::Total, sum(parts, CHUNK, 1.0), results, Words::of(&sums))?;
+        self.finish(Finish::Total, sum(1, parts, factor), Words::of(&sums), mean)
+    }
+
     /// Memory for what passes between dispatches, of which the results of the whole batch begin at byte `kept`.
     fn scratch(&self, reduction: &Reduction<'_>, kept: u64) -> Result<wgpu::Buffer, PlanError> {
-        let results = if reduction.mean.is_some() { 4 * u64::from(reduction.kernel.shape.batch) } else { 0 };
+        // The mean adds whole chunks of results up: those that are not there stay 0.
+        let batch = reduction.kernel.shape.batch;
+        let padded = if batch > CHUNK { batch.next_multiple_of(CHUNK) } else { batch };
+        let results = if reduction.mean.is_some() { 4 * u64::from(padded) } else { 0 };
         let limits = self.context.limits();
         let allowed = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size);
         check("scratch memory", "max_storage_buffer_binding_size", allowed, kept + results)?;

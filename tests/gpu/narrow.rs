@@ -4,14 +4,16 @@
 use crate::Test;
 use crate::bed::{Bed, Dice, bed_with_limits};
 use tweedie::gpu::{
-    At, Drawn, DrawnNoise, Loss, LossPlan, Map, MapPlan, Noise, NoiseKey, Of, PlanError, Recordable, Rules, Second,
-    Shape, Step, StepPlan, Storage, Tensor, Timesteps,
+    At, BoundInputs, BoundPlan, BoundTerms, Drawn, DrawnNoise, Loss, LossPlan, Map, MapPlan, Noise, NoiseKey, Of,
+    PlanError, Recordable, Rules, Second, Shape, Step, StepPlan, Storage, Tensor, Timesteps,
 };
-use tweedie::table::{Clip, LossRow, Matrix, Penalty, StepRow, Table};
+use tweedie::table::{BoundRow, Clip, LossRow, Matrix, Penalty, StepRow, Table, Term};
 
 pub const TESTS: &[Test] = &[
     ("narrow::maps_have_the_same_bits", maps_have_the_same_bits),
     ("narrow::losses_have_the_same_bits", losses_have_the_same_bits),
+    ("narrow::bounds_have_the_same_bits", bounds_have_the_same_bits),
+    ("narrow::a_wrong_coefficient_differs", a_wrong_coefficient_differs),
     ("narrow::steps_have_the_same_bits", steps_have_the_same_bits),
     ("narrow::what_does_not_fit_says_what_it_needs", what_does_not_fit_says_what_it_needs),
 ];
@@ -66,13 +68,24 @@ impl<'a> Stage<'a> {
 }
 
 /// Runs on both beds and holds the results against each other. The second one has to have taken the narrow form.
+#[track_caller]
 fn assert_same(beds: &[Bed; 2], shape: Shape, rows: u32, run: impl Fn(&Stage<'_>) -> (Vec<Vec<u8>>, usize)) {
+    let difference = first_difference(beds, shape, rows, run);
+    assert_eq!(difference, None, "{shape}: buffer and word");
+}
+
+/// The first buffer and word of it that differs.
+fn first_difference(
+    beds: &[Bed; 2],
+    shape: Shape,
+    rows: u32,
+    run: impl Fn(&Stage<'_>) -> (Vec<Vec<u8>>, usize),
+) -> Option<(usize, usize)> {
     let [usual, narrow] = beds.each_ref().map(|bed| run(&Stage::new(bed, shape, rows)));
     assert!(narrow.1 > usual.1, "{} and {} dispatches of {shape}", usual.1, narrow.1);
-    for (index, (usual, narrow)) in usual.0.iter().zip(&narrow.0).enumerate() {
-        let differing = usual.chunks(4).zip(narrow.chunks(4)).enumerate().find(|(_, (a, b))| !same(a, b));
-        assert_eq!(differing, None, "buffer {index} of {shape}: word, usual, narrow");
-    }
+    usual.0.iter().zip(&narrow.0).enumerate().find_map(|(index, (usual, narrow))| {
+        Some((index, usual.chunks(4).zip(narrow.chunks(4)).position(|(a, b)| !same(a, b))?))
+    })
 }
 
 /// The same bits; of a number that is none, what else its bits say does not matter.
@@ -166,6 +179,80 @@ fn losses_have_the_same_bits(bed: &Bed) {
     }
 }
 
+/// A term of the bound with both gradients, in place.
+fn bound<'a>(stage: &'a Stage<'_>, table: &'a Table<BoundRow>, drawn: bool) -> BoundTerms<'a> {
+    let [prediction, x0, other] = [0, 1, 2].map(|i| stage.tensor(i, Storage::F32));
+    // With given noise the variance is fixed, or there would be five.
+    let learned = drawn.then_some(other);
+    let in1 = if drawn { Second::Drawn(Drawn::new(NoiseKey::seed(3))) } else { Second::Given(other) };
+    BoundTerms {
+        inputs: BoundInputs {
+            table,
+            clip: Some(1.0),
+            shape: stage.shape,
+            prediction,
+            learned,
+            x0,
+            in1: Some(in1),
+            seeds: None,
+        },
+        timesteps: Timesteps::per_sample(&stage.times),
+        terms: (&stage.tensors[3], 0),
+        mean: Some((&stage.tensors[4], 0)),
+        gradient: Some(prediction),
+        learned_gradient: learned,
+        of: Of::Mean,
+    }
+}
+
+fn bounds_have_the_same_bits(bed: &Bed) {
+    let beds = both(bed);
+    let mut dice = Dice(10);
+    let mut number = || f64::from(dice.float());
+    let terms = [Term::Divergence, Term::Decoder, Term::SquaredError];
+    for drawn in [true, false] {
+        let rows = (0..30).map(|i| BoundRow {
+            prediction: number(),
+            inputs: [number(), number()],
+            inverse_deviation: 1.0 + number().abs(),
+            log_ratio: [number(), if drawn { number() } else { 0.0 }],
+            weight: 1.0,
+            term: terms[i % 3],
+        });
+        let table = Table::new(rows);
+        for shape in SHAPES {
+            assert_same(&beds, shape, 30, |stage| {
+                let plan = BoundPlan::new(&stage.bed.context, &bound(stage, &table, drawn)).expect("a term");
+                stage.run(&plan, plan.status(), &[At::per_sample()])
+            });
+        }
+    }
+}
+
+fn a_wrong_coefficient_differs(bed: &Bed) {
+    let beds = both(bed);
+    let shape = Shape::new(5, 64);
+    let right = BoundRow {
+        prediction: 0.1,
+        inputs: [0.2, 0.3],
+        inverse_deviation: 2.0,
+        log_ratio: [0.1, 0.0],
+        weight: 1.0,
+        term: Term::Divergence,
+    };
+    let wrong = BoundRow { inputs: [0.2, 0.3 * (1.0 + f64::from(f32::EPSILON))], ..right };
+    let with = |on_narrow: BoundRow| {
+        first_difference(&beds, shape, 2, |stage| {
+            let is_narrow = std::ptr::eq(stage.bed, &beds[1]);
+            let table = Table::new([if is_narrow { on_narrow } else { right }; 2]);
+            let plan = BoundPlan::new(&stage.bed.context, &bound(stage, &table, false)).expect("a term");
+            stage.run(&plan, plan.status(), &[At::per_sample()])
+        })
+    };
+    assert_eq!(with(right), None);
+    assert!(with(wrong).is_some());
+}
+
 /// A guided step of every sample at a call of its own, rescaled and clipped to a threshold, with a preview.
 fn guided<'a>(stage: &'a Stage<'_>, rows: &'a [StepRow]) -> Step<'a> {
     Step {
@@ -228,4 +315,21 @@ fn what_does_not_fit_says_what_it_needs(bed: &Bed) {
         "Step: expected at most 4 storage buffers in a dispatch (the device's limit \
          `max_storage_buffers_per_shader_stage`), found 5: conditional, unconditional, next, input, history"
     );
+    let table = Table::new([BoundRow {
+        prediction: 0.1,
+        inputs: [0.2, 0.3],
+        inverse_deviation: 2.0,
+        log_ratio: [0.0, 0.1],
+        weight: 1.0,
+        term: Term::Divergence,
+    }]);
+    let plan = |bed: &Bed| {
+        let stage = Stage::new(bed, Shape::new(4, 64), 1);
+        let drawn = bound(&stage, &table, true);
+        let in1 = Some(Second::Given(stage.tensor(5, Storage::F32)));
+        BoundPlan::new(&bed.context, &BoundTerms { inputs: BoundInputs { in1, ..drawn.inputs }, ..drawn }).map(drop)
+    };
+    assert_eq!(plan(&usual), Ok(()));
+    let error = plan(&narrow).expect_err("five buffers");
+    assert!(matches!(error, PlanError::Bindings { op: "Bound", allowed: 4, found: 5, .. }), "{error}");
 }

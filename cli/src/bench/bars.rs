@@ -5,9 +5,14 @@ use anyhow::Result;
 use plotters::style::text_anchor::{HPos, VPos};
 
 const HEAD: f64 = 44.0;
-const PANEL: f64 = 262.0;
+const PANEL: f64 = 284.0;
 const PANEL_TITLE: f64 = 34.0;
-const PANEL_FOOT: f64 = 34.0;
+/// Room for names of three lines.
+const PANEL_FOOT: f64 = 56.0;
+const NAME_SIZE: i32 = 12;
+const NAME_LINE: f64 = 14.0;
+/// The width of a letter of a name, as sans serif fonts have it on average.
+const NAME_LETTER: f64 = 6.4;
 
 /// One coordinate system.
 pub struct Panel {
@@ -88,10 +93,25 @@ impl Bars {
                     write(area, &digits(bar.value), 11, INK, ((left + right) / 2.0, number), anchor)?;
                 }
             }
-            write(area, name, 13, INK, (middle, frame.bottom + 9.0), (HPos::Center, VPos::Top))?;
+            for (number, text) in lines(name, (group / NAME_LETTER) as usize).iter().enumerate() {
+                let top = frame.bottom + 8.0 + NAME_LINE * number as f64;
+                write(area, text, NAME_SIZE, INK, (middle, top), (HPos::Center, VPos::Top))?;
+            }
         }
         Ok(())
     }
+}
+
+/// A name broken after underscores into lines of at most so many letters, as far as it has any to break after.
+fn lines(name: &str, letters: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for part in name.split_inclusive('_') {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + part.chars().count() <= letters => line.push_str(part),
+            _ => lines.push(part.to_owned()),
+        }
+    }
+    lines
 }
 
 fn trimmed(value: f64) -> String {
@@ -125,6 +145,15 @@ mod tests {
             assert!(svg.contains(text), "{text}: {svg}");
         }
         assert_eq!(svg.matches("<rect").count(), 1 + 3 + 3); // ground, legend, bars
+    }
+
+    #[test]
+    fn long_names_are_broken_where_they_may_be() {
+        assert_eq!(lines("draw_noise_target_v", 12), ["draw_noise_", "target_v"]);
+        assert_eq!(lines("draw_noise_target_v", 40), ["draw_noise_target_v"]);
+        assert_eq!(lines("unbreakable", 4), ["unbreakable"]);
+        assert_eq!(lines("v_to_x0", 1), ["v_", "to_", "x0"]);
+        assert!(lines("", 5).iter().all(String::is_empty));
     }
 
     #[test]

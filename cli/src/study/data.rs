@@ -71,7 +71,7 @@ impl Data {
 
     fn of_npy(path: &Path, name: String, seed: u64) -> Result<Self> {
         let npy = Npy::open(path)?;
-        let (shape, count) = (npy.shape.clone(), npy.len());
+        let (shape, count) = (npy.shape.clone(), npy.count());
         // Pictures are kept in these two types, and models are trained on -1..1.
         let full = match npy.kind {
             Kind::Unsigned(1) => Some(255.0),

@@ -64,13 +64,13 @@ impl Npy {
     }
 
     /// The number of values; the file is as long as they are, so this does not overflow.
-    pub fn len(&self) -> u64 {
+    pub fn count(&self) -> u64 {
         self.shape.iter().product()
     }
 
     /// The values in the order of the file.
     pub fn values(mut self) -> impl Iterator<Item = Result<f64>> {
-        let count = self.len();
+        let count = self.count();
         let read = move |_| {
             let mut raw = [0; 8];
             let item = &mut raw[..self.kind.bytes()];

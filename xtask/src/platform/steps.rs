@@ -58,7 +58,7 @@ const SUITE: &[&str] = &["cargo", "test"];
 /// Without this, tests that find no adapter are ignored.
 const REQUIRED: (&str, &str) = ("TWEEDIE_REQUIRE_ADAPTER", "1");
 
-pub static STEPS: [Step; 17] = [
+pub static STEPS: [Step; 19] = [
     Step {
         name: "lavapipe",
         platform: "Vulkan, Mesa lavapipe",
@@ -82,6 +82,22 @@ pub static STEPS: [Step; 17] = [
         command: &["scripts/gl.sh", "cargo", "test"],
         environment: &[REQUIRED],
         driver: Driver::Named("(gl, "),
+    },
+    Step {
+        name: "default-limits",
+        platform: "WebGPU's default limits, lavapipe",
+        about: "the library's GPU tests on a device that was asked for no more than `wgpu::Limits::default()`",
+        command: &["cargo", "test", "-p", "tweedie", "--test", "gpu"],
+        environment: &[("TWEEDIE_LIMITS", "default"), ("TWEEDIE_ADAPTER", "llvmpipe"), REQUIRED],
+        driver: Driver::Named("(vulkan, llvmpipe"),
+    },
+    Step {
+        name: "least-limits",
+        platform: "Four storage buffers, 16 KiB uniforms",
+        about: "the library's GPU tests on a device with `wgpu::Limits::downlevel_defaults()`",
+        command: &["cargo", "test", "-p", "tweedie", "--test", "gpu"],
+        environment: &[("TWEEDIE_LIMITS", "downlevel"), ("TWEEDIE_ADAPTER", "llvmpipe"), REQUIRED],
+        driver: Driver::Named("(vulkan, llvmpipe"),
     },
     Step {
         name: "shaders",
