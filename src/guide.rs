@@ -121,6 +121,14 @@
 //! }
 //! ```
 //!
+//! # In a browser
+//!
+//! Your code stays as it is: compiled for `wasm32-unknown-unknown` with wgpu's feature `webgpu`, plans are made and recorded as
+//! elsewhere, and nothing of that waits. What waits must be awaited, since a page may not block: the adapter, the device, and what
+//! is read back. `Device::poll` does nothing there; [`Gpu::download`](crate::headless::Gpu::download) is `async` everywhere. A
+//! browser compiles and complains in its own time: an error reaches your handler some frames later, and a plan that is made on
+//! a lost device is not refused, so listen to the callback. The crate `web` of the repository is a page with all of that.
+//!
 //! # Errors
 //!
 //! All that the host can know is a typed error when a plan is made ([`PlanError`](crate::gpu::PlanError)) or recorded

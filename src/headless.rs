@@ -168,17 +168,6 @@ impl Gpu {
         Ok(result)
     }
 
-    /// Waits for all submitted work, in a browser too: there it lets the page go on meanwhile.
-    pub async fn done(&self) -> Result<(), HeadlessError> {
-        let (sender, receiver) = futures_intrusive::channel::shared::oneshot_channel();
-        self.queue.on_submitted_work_done(move || {
-            let _ = sender.send(());
-        });
-        self.wait()?;
-        receiver.receive().await;
-        self.check()
-    }
-
     /// Waits for all submitted work; in a browser, for nothing.
     pub fn wait(&self) -> Result<(), HeadlessError> {
         let polled = self.device.poll(wgpu::PollType::wait_indefinitely());

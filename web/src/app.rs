@@ -192,8 +192,7 @@ impl App {
             _ => "idle".to_owned(),
         };
         write(&by_id::<Element>("picture-name")?, &self.state.name);
-        let adapter = self.screen.as_ref().map_or_else(String::new, Screen::name);
-        write(&by_id::<Element>("adapter")?, &adapter);
+        write(&by_id::<Element>("adapter")?, self.screen.as_ref().map_or("", Screen::name));
         write(&by_id::<Element>("work")?, &format!("{} dispatches, {time}", self.seen.dispatches));
         Ok(())
     }

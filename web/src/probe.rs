@@ -1,6 +1,7 @@
 //! What the page tells programs: tests ask it, and a console may. `start.js` offers it as `window.tweedie`.
 
 use crate::dom::{Outcome, failure};
+use crate::screen::Screen;
 use crate::{Shared, shared, verify};
 use js_sys::{Array, Object, Reflect};
 use std::rc::Rc;
@@ -39,7 +40,7 @@ pub fn account() -> Outcome<Object> {
     put("busy", (app.asked || seen.pending).into())?;
     put("trouble", text(seen.trouble.as_deref()))?;
     put("message", text(state.message.as_ref().map(|message| message.text.as_str())))?;
-    put("adapter", text(app.screen.as_ref().map(|screen| screen.name()).as_deref()))?;
+    put("adapter", text(app.screen.as_ref().map(Screen::name)))?;
     put("firstFrame", app.first_frame.map_or(JsValue::NULL, JsValue::from))?;
     put("checks", verify::account(&app.checks)?.into())?;
     put("frames", (app.frames as f64).into())?;

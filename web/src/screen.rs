@@ -9,7 +9,7 @@ use futures_intrusive::channel::shared::{OneshotReceiver, oneshot_channel};
 use std::rc::Rc;
 use studio::Studio;
 use studio::studio::{Demand, Piece};
-use tweedie::headless::{Gpu, describe};
+use tweedie::headless::Gpu;
 use web_sys::HtmlCanvasElement;
 
 /// What the canvas shows where no picture hangs: the background of `style.css`.
@@ -51,10 +51,10 @@ impl Screen {
         Ok((Self { gpu: Rc::new(gpu), studio, surface, config }, lost))
     }
 
-    /// The adapter, in words; browsers tell little.
-    pub fn name(&self) -> String {
-        let text = describe(&self.gpu.info);
-        text.trim().strip_prefix('(').map_or_else(|| text.clone(), |rest| format!("an adapter without a name ({rest}"))
+    /// The adapter, in words; most browsers keep its name to themselves.
+    pub fn name(&self) -> &str {
+        let name = self.gpu.info.name.trim();
+        if name.is_empty() { "WebGPU, adapter not named" } else { name }
     }
 
     /// The largest side that a canvas may have.

@@ -9,7 +9,7 @@ pub const TESTS: &[(&str, Test)] =
     &[("checks::all_pass", all_pass), ("checks::with_a_wrong_coefficient_all_fail", with_a_wrong_coefficient_all_fail)];
 
 /// All checks in software on few cores, several times over.
-const PATIENCE: Duration = Duration::from_secs(900);
+const PATIENCE: Duration = Duration::from_secs(1800);
 
 fn run(address: &str, wrong: bool) -> Outcome<(Page, Value)> {
     let mut page = Page::open(address)?;

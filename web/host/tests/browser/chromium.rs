@@ -233,6 +233,7 @@ impl Tab {
             "Home" => 36,
             "ArrowLeft" => 37,
             "ArrowRight" => 39,
+            "ArrowDown" => 40,
             _ => key.to_uppercase().bytes().next().unwrap_or_default(),
         };
         let mut parameters = json!({ "type": "keyDown", "key": key, "windowsVirtualKeyCode": code });

@@ -61,10 +61,8 @@ impl Page {
         let [left, top, width, height] = self.tab.place(&format!("figure[data-index='{figure}'] .frame"))?;
         let bytes = self.tab.screenshot()?;
         let image = image::load_from_memory(&bytes).map_err(|error| error.to_string())?;
-        // Without the edge, where the frame and its neighbours share pixels.
-        let inside = |from: f64, length: f64| (from.ceil() as u32 + 2, length.floor() as u32 - 5);
-        let ((x, w), (y, h)) = (inside(left, width), inside(top, height));
-        Ok(image.crop_imm(x, y, w, h).into_rgb8())
+        let [[x, right], [y, bottom]] = [[left, left + width], [top, top + height]].map(|ends| ends.map(f64::round));
+        Ok(image.crop_imm(x as u32, y as u32, (right - x) as u32, (bottom - y) as u32).into_rgb8())
     }
 
     /// Keeps a screenshot where whoever runs the tests wants to look at it: in the folder `TWEEDIE_SHOTS`.

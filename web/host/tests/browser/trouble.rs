@@ -23,8 +23,7 @@ fn a_broken_file_is_told_and_changes_nothing(address: &str) -> Outcome {
             &format!("tweedie.account().message?.startsWith('{name}: expected a PNG or JPEG') === true"),
             PATIENCE,
         )?;
-        let shown = page.tab.evaluate("!document.getElementById('message').hidden")?;
-        ensure(shown == true, || format!("{name}: the message is not shown"))?;
+        page.tab.until("!document.getElementById('message').hidden", PATIENCE)?;
         page.tab.click("#message button", 0.5)?;
         page.tab.until("document.getElementById('message').hidden", PATIENCE)?;
     }
