@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Tests the viewer: its buffers against the references, and its window on an X server of its own (Xvfb), with real mouse and key events (xdotool), on whichever Vulkan
-# driver there is. Exits 0 if all went well, 1 if something failed, 3 where what it needs cannot be had.
+# Tests the viewer: its buffers against the references, and its window on an X server of its own (Xvfb), with real mouse and
+# key events (xdotool), on whichever Vulkan driver there is. Exits 0 if all went well, 1 if something failed, 3 where what it
+# needs cannot be had.
 #
 #   scripts/viewer.sh [--screenshots DIR] [FILTER]
 #
