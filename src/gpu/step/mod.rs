@@ -318,8 +318,8 @@ fn preview<'a>(kernel: &Kernel<'a>) -> Kernel<'a> {
     Kernel { op: Op::Step(variant), tensors, health: None, ..kernel.clone() }
 }
 
-/// A buffer for the clean samples that the rows look back to, another plan's if there is one, in the storage of the next sample; in f32 where tensors are
-/// walked word by word, so that no two of them share a word.
+/// A buffer for the clean samples that the rows look back to, another plan's if there is one: in the storage of the next
+/// sample; in f32 where tensors are walked word by word, so that no two of them share a word.
 fn remembered(draft: &Draft<'_>, kernel: &Kernel<'_>, beside: Option<&StepPlan>) -> Result<Option<History>, PlanError> {
     let depth = u64::from(kernel.depth());
     let Some(next) = kernel.tensors[slots::NEXT].filter(|_| depth > 0) else { return Ok(None) };

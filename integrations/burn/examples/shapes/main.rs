@@ -57,7 +57,7 @@ enum Size {
 impl Size {
     const fn setting(self) -> Setting {
         match self {
-            Self::Small => Setting { width: 16, batch: 32, steps: 500, rate: 3e-3 },
+            Self::Small => Setting { width: 16, batch: 32, steps: 220, rate: 3e-3 },
             Self::Gpu => Setting { width: 64, batch: 256, steps: 8000, rate: 1e-3 },
         }
     }
@@ -65,7 +65,7 @@ impl Size {
     /// Samples of each class, for each sampler.
     const fn each(self) -> usize {
         match self {
-            Self::Small => 32,
+            Self::Small => 16,
             Self::Gpu => 256,
         }
     }
@@ -75,7 +75,7 @@ impl Size {
 const GUIDE: f64 = 2.0;
 /// Of every sampler; the first sample of a seed begins as the same noise.
 const KEY: NoiseKey = NoiseKey::seed(2026);
-const CLASSIFIER_STEPS: u64 = 200;
+const CLASSIFIER_STEPS: u64 = 300;
 
 /// What is told of a set of samples.
 #[derive(Debug, serde::Serialize)]
@@ -269,9 +269,9 @@ fn samplers(predicts: Quantity) -> anyhow::Result<[(&'static str, Sampler); 3]> 
         Ok(Grid::of_schedule(&schedule, &timesteps, NoiseLevel::CLEAN)?)
     };
     Ok([
-        ("DDIM", Sampler::new(&FirstOrder::ddim(0.0), &grid(25)?, &denoiser)?),
-        ("DDPM", Sampler::new(&Ddpm::new(Variance::FixedSmall), &grid(50)?, &denoiser)?),
-        ("DPM-Solver++ 2M", Sampler::new(&DpmSolver::new(2), &grid(15)?, &denoiser)?),
+        ("DDIM", Sampler::new(&FirstOrder::ddim(0.0), &grid(20)?, &denoiser)?),
+        ("DDPM", Sampler::new(&Ddpm::new(Variance::FixedSmall), &grid(30)?, &denoiser)?),
+        ("DPM-Solver++ 2M", Sampler::new(&DpmSolver::new(2), &grid(12)?, &denoiser)?),
     ])
 }
 

@@ -8,6 +8,8 @@ use burn::nn::{Embedding, EmbeddingConfig, GroupNorm, GroupNormConfig, Linear, L
 use burn::tensor::activation::silu;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
+/// Pixels of a square.
+const FOLDED: usize = 4;
 /// Numbers that describe a timestep, half of them sines.
 const FREQUENCIES: usize = 32;
 /// The class that says nothing, for guidance.
@@ -47,7 +49,7 @@ impl Block {
     }
 }
 
-/// Three levels: 16x16, 8x8 and 4x4.
+/// Three levels, 8x8, 4x4 and 2x2, of pictures whose pixels are taken four at a time.
 #[derive(Module, Debug)]
 pub struct UNet {
     time: Linear,
@@ -70,11 +72,11 @@ impl UNet {
         Self {
             time: LinearConfig::new(2 * FREQUENCIES, condition).init(device),
             class: EmbeddingConfig::new(CLASSES + 1, condition).init(device),
-            stem: conv([1, width], device),
+            stem: conv([FOLDED, width], device),
             down: [block([width, width]), block([width, wide])],
             middle: block([wide, wide]),
             up: [block([2 * wide, wide]), block([wide + width, width])],
-            head: conv([width, 1], device),
+            head: conv([width, FOLDED], device),
             pool: AvgPool2dConfig::new([2, 2]).with_strides([2, 2]).init(),
             timesteps,
         }
@@ -85,13 +87,13 @@ impl UNet {
         let [batch] = t.dims();
         let condition = self.time.forward(self.waves(t)) + self.class.forward(class.reshape([batch, 1])).squeeze_dim(1);
         let condition = silu(condition);
-        let x = self.stem.forward(x);
+        let x = self.stem.forward(folded(x));
         let first = self.down[0].forward(x, condition.clone());
         let second = self.down[1].forward(self.pool.forward(first.clone()), condition.clone());
         let x = self.middle.forward(self.pool.forward(second.clone()), condition.clone());
         let x = self.up[0].forward(Tensor::cat(vec![doubled(x), second], 1), condition.clone());
         let x = self.up[1].forward(Tensor::cat(vec![doubled(x), first], 1), condition);
-        self.head.forward(silu(x))
+        unfolded(self.head.forward(silu(x)))
     }
 
     /// Sines and cosines of the timestep, from one turn in the whole schedule down.
@@ -104,6 +106,20 @@ impl UNet {
         let turns = t.float().reshape([batch, 1]) * scales;
         Tensor::cat(vec![turns.clone().sin(), turns.cos()], 1)
     }
+}
+
+/// Squares of 2x2 pixels as channels.
+fn folded(x: Tensor<4>) -> Tensor<4> {
+    let [batch, _, height, width] = x.dims();
+    let x = x.reshape([batch, height / 2, 2, width / 2, 2]).permute([0, 2, 4, 1, 3]);
+    x.reshape([batch, FOLDED, height / 2, width / 2])
+}
+
+/// And back.
+fn unfolded(x: Tensor<4>) -> Tensor<4> {
+    let [batch, _, height, width] = x.dims();
+    let x = x.reshape([batch, 2, 2, height, width]).permute([0, 3, 1, 4, 2]);
+    x.reshape([batch, 1, 2 * height, 2 * width])
 }
 
 /// Each pixel four times.
