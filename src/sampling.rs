@@ -117,6 +117,14 @@ impl<'a> Sampling<'a> {
         Ok(StepPlan::new(context, &self.with_rows(&self.rows()))?)
     }
 
+    /// A plan of the same loop on other tensors; see [`StepPlan::beside`].
+    ///
+    /// # Errors
+    /// As [`plan`](Self::plan), and for a plan of another loop.
+    pub fn plan_beside(&self, context: &Context, plan: &StepPlan) -> Result<StepPlan, Error> {
+        Ok(plan.beside(context, &self.with_rows(&self.rows()))?)
+    }
+
     /// What the plan is made of, with these rows in place of [`Self::rows`]: for coefficients of one's own.
     #[must_use]
     pub fn with_rows<'b>(&self, rows: &'b [StepRow]) -> Step<'b>

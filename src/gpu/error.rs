@@ -127,6 +127,17 @@ pub enum PlanError {
         /// The first row, of a call or a timestep, that needs it.
         row: usize,
     },
+    /// A plan beside one that remembers its clean samples otherwise.
+    #[error(
+        "expected a loop that remembers {} bytes in {}, as the plan beside it, found {} bytes in {}",
+        .expected.0, .expected.1, .found.0, .found.1
+    )]
+    History {
+        /// What the other plan remembers: bytes, and how they are stored.
+        expected: (u64, Storage),
+        /// What this one would.
+        found: (u64, Storage),
+    },
     /// Channels that do not make up a sample.
     #[error("expected channels that divide a sample of {elements} elements, found {found} elements a channel")]
     Channel {

@@ -9,12 +9,12 @@ use crate::solvers::{Case, Course, Wrong, cases, schedule};
 use crate::support::loops::deviation;
 use networks::Mixture;
 use std::cell::Cell;
-use tweedie::Quantity;
 use tweedie::error::SamplerError;
-use tweedie::gpu::NoiseKey;
+use tweedie::gpu::{At, Noise, NoiseKey, PlanError, StepPlan};
 use tweedie::math::Sampler;
 use tweedie::math::sampler::Denoiser;
 use tweedie::table::StepRow;
+use tweedie::{Quantity, Sampling, Shape, Tensor};
 
 pub const TESTS: &[crate::Test] = &[
     ("sampling::every_solver_ends_where_its_twin_does", every_solver_ends_where_its_twin_does),
@@ -24,6 +24,7 @@ pub const TESTS: &[crate::Test] = &[
     ("sampling::a_mixture_in_the_plane", a_mixture_in_the_plane),
     ("sampling::a_set_of_pictures", a_set_of_pictures),
     ("sampling::from_zero_terminal_snr", from_zero_terminal_snr),
+    ("sampling::plans_beside_each_other_remember_together", plans_beside_each_other_remember_together),
 ];
 
 /// The data of most tests: `N(MEAN, DEVIATION^2)` in every element.
@@ -259,4 +260,48 @@ fn from_zero_terminal_snr(bed: &Bed) {
         let refused = Sampler::new(&case.solver, &grid, &Denoiser::new(Quantity::Epsilon));
         assert!(matches!(refused, Err(SamplerError::Undefined { step: 0, .. })), "{}: {refused:?}", case.name);
     }
+}
+
+/// A loop whose tensors lie elsewhere at every call, as some frameworks' allocators have it.
+fn plans_beside_each_other_remember_together(bed: &Bed) {
+    let case = cases().into_iter().find(|case| case.name.contains("3M")).expect("a solver that looks back twice");
+    let sampler = case.sampler(&schedule(), Quantity::V, 8);
+    let shape = Shape::new(3, 37);
+    let buffer = |label| bed.gpu.buffer(label, shape.total() * 4);
+    let [xs, predictions] = ["x", "prediction"].map(|label| [0, 1].map(|_| buffer(label)));
+    let numbers = |seed| -> Vec<u8> {
+        let normals = tweedie::noise::normals(seed, 0, 0, shape.total() as usize);
+        normals.into_iter().flat_map(|z| (z as f32).to_le_bytes()).collect()
+    };
+    let sampling = |from: usize, to: usize| Sampling {
+        next: Tensor::f32(&xs[to]),
+        ..Sampling::in_place(
+            &sampler,
+            shape,
+            Tensor::f32(&xs[from]),
+            Tensor::f32(&predictions[from]),
+            Noise::drawn(KEY),
+        )
+    };
+    let run = |plans: &[StepPlan]| {
+        bed.gpu.queue.write_buffer(&xs[0], 0, &numbers(100));
+        for call in 0..sampler.calls().len() {
+            let plan = &plans[call % plans.len()];
+            bed.gpu.queue.write_buffer(&predictions[call % plans.len()], 0, &numbers(call as u64));
+            bed.gpu.submit(|encoder| plan.encode(encoder, At::call(call as u32))).expect("device").expect("recording");
+        }
+        bed.read(&xs[0])
+    };
+    let plan = |from, to| sampling(from, to).plan(&bed.context).expect("a plan");
+    let alone = run(&[plan(0, 0)]);
+    let first = plan(0, 1);
+    let second = sampling(1, 0).plan_beside(&bed.context, &first).expect("a plan beside it");
+    assert!(run(&[first, second]) == alone);
+    assert!(run(&[plan(0, 1), plan(1, 0)]) != alone, "they must look back");
+
+    let euler = cases().into_iter().find(|case| case.name.contains("Euler")).expect("a solver that does not look back");
+    let euler = euler.sampler(&schedule(), Quantity::V, 8);
+    let other = Sampling { sampler: &euler, ..sampling(0, 1) }.plan(&bed.context).expect("a plan");
+    let error = sampling(1, 0).plan_beside(&bed.context, &other).expect_err("another loop");
+    assert!(matches!(error, tweedie::Error::Plan(PlanError::History { expected: (0, _), .. })), "{error}");
 }

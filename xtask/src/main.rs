@@ -1,7 +1,8 @@
-//! `cargo demo`, `cargo viewer` and `cargo check-all`: what a fresh machine needs, then the demo, the window or the tests.
+//! `cargo demo`, `cargo viewer`, `cargo burn` and `cargo check-all`: what a fresh machine needs, then the demo, the window, the
+//! training with Burn or the tests.
 //! `cargo platform`: the checks of a platform by name.
 //!
-//! The first three build a program, ask it whether there is a device, install a software driver where there is none, and pass
+//! The first four build a program, ask it whether there is a device, install a software driver where there is none, and pass
 //! the exit code of what they ran on.
 #![deny(unsafe_code)]
 
@@ -16,6 +17,7 @@ use process::cargo;
 const USAGE: &str = "\
 usage: cargo demo [arguments of `tweedie demo`]    build the tool and show the diffusion algebra on a picture
        cargo viewer [arguments of `tweedie-viewer`] build the viewer and open its window
+       cargo burn [arguments of its example `shapes`] train with Burn, sample, and judge the samples
        cargo check-all [arguments of `cargo test`] run all tests, with a GPU driver";
 
 fn main() -> ExitCode {
@@ -25,6 +27,7 @@ fn main() -> ExitCode {
     let code = match job.as_deref() {
         Some("demo") => demo(&rest),
         Some("viewer") => viewer(&rest),
+        Some("burn") => burn(&rest),
         Some("test") => test(&rest),
         Some("platform") => platform::platform(&rest),
         Some("help" | "--help" | "-h") => {
@@ -56,6 +59,17 @@ fn viewer(arguments: &[String]) -> Step {
     let program = ["run", "--quiet", "--release", "--package", "tweedie-viewer", "--"];
     process::run(cargo().args(["build", "--release", "--package", "tweedie-viewer"]))?;
     driver::ensure(&[&program[..], &["--adapters"]].concat())?;
+    process::run(cargo().args(program).args(arguments))
+}
+
+/// A workspace of its own, in a folder of its own beside what else is compiled. It trains in the profile that its tests have: the
+/// GPU does the work, and compiling Burn twice takes longer than what is gained.
+fn burn(arguments: &[String]) -> Step {
+    let manifest =
+        ["--manifest-path", "integrations/burn/Cargo.toml", "--target-dir", "target/burn", "--example", "shapes"];
+    let program = [&["run", "--quiet"], &manifest[..], &["--"]].concat();
+    process::run(cargo().arg("build").args(manifest))?;
+    driver::ensure(&[&program[..], &["--adapter"]].concat())?;
     process::run(cargo().args(program).args(arguments))
 }
 

@@ -9,7 +9,8 @@
 //! call it is, the host says at each recording ([`At::call`]), or the GPU reads from a buffer: for every sample by itself,
 //! so that requests at different points of their loops share a batch, or one for all ([`Counter`] advances it).
 //!
-//! Calls are to be recorded in order: a multistep solver looks back at the calls before, of the same plan.
+//! Calls are to be recorded in order: a multistep solver looks back at the calls before, of the same plan or of one made
+//! [`beside`](StepPlan::beside) it.
 //!
 //! Host twin of `shaders/step.wgsl`: [`reference()`].
 
@@ -33,6 +34,7 @@ use super::plan::Plan;
 use super::source::Walk;
 use super::{Shape, Storage, Tensor};
 use crate::table::{Clip, Deviation, STEP_WIDTH, StepRow};
+use std::cell::RefCell;
 
 /// What holds for all steps of a loop.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -134,7 +136,11 @@ pub struct Step<'a> {
 pub struct StepPlan {
     plan: Plan,
     health: Option<wgpu::Buffer>,
+    history: Option<History>,
 }
+
+/// The clean samples that a loop looks back to, and how they are stored.
+type History = (wgpu::Buffer, Storage);
 
 impl StepPlan {
     /// Makes a plan.
@@ -143,18 +149,33 @@ impl StepPlan {
     /// call per batch) and, for solvers that look back, allocates as many clean samples as they look back to. See
     /// [`PlanError`] for what is rejected.
     pub fn new(context: &Context, step: &Step<'_>) -> Result<Self, PlanError> {
+        Self::remembering(context, step, None)
+    }
+
+    /// Makes a plan of the same loop on other tensors: it remembers in the same memory, so that each call may be recorded
+    /// from either. For hosts whose allocator hands out other memory at every call.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new), and [`PlanError::History`] for a loop that remembers otherwise.
+    pub fn beside(&self, context: &Context, step: &Step<'_>) -> Result<Self, PlanError> {
+        Self::remembering(context, step, Some(self))
+    }
+
+    fn remembering(context: &Context, step: &Step<'_>, beside: Option<&Self>) -> Result<Self, PlanError> {
         step.check()?;
         let rows: Vec<[f32; STEP_WIDTH]> =
             step.rows.iter().enumerate().map(|(index, row)| row.rounded(index)).collect::<Result<_, _>>()?;
         let health = step.health.then(|| Health::buffer(context, rows.len())).transpose()?;
         let kernel = step.kernel(&rows, health.as_ref());
+        let history = RefCell::new(None);
         let plan = Draft::plan(context, &kernel, |draft| {
             let scales = scales::plan(draft, &kernel, &step.rules, step.rows)?;
             let mut kernel = Kernel { scales: scales.as_ref(), ..kernel.clone() }.folded();
-            let past = remembered(draft, &kernel)?;
+            let past = remembered(draft, &kernel, beside)?;
             kernel.tensors[slots::HISTORY] = past
                 .as_ref()
                 .map(|(buffer, storage)| Tensor::new(buffer, *storage).stride(kernel.depth() * kernel.shape.elements));
+            history.replace(past.clone());
             // In the narrow form the clean sample goes first, in a dispatch of its own, if that spares a binding too many.
             if draft.narrow && !draft.fits(&kernel) && kernel.tensors[slots::X0].is_some() {
                 draft.stream(&preview(&kernel))?;
@@ -162,7 +183,7 @@ impl StepPlan {
             }
             draft.stream(&kernel)
         });
-        Ok(Self { plan: plan?, health })
+        Ok(Self { plan: plan?, health, history: history.into_inner() })
     }
 
     /// Records a call's step into the caller's pass: one dispatch, or one for each window of buffers that are larger than
@@ -297,9 +318,9 @@ fn preview<'a>(kernel: &Kernel<'a>) -> Kernel<'a> {
     Kernel { op: Op::Step(variant), tensors, health: None, ..kernel.clone() }
 }
 
-/// A buffer for the clean samples that the rows look back to, in the storage of the next sample; in f32 where tensors are
-/// walked word by word, so that no two of them share a word.
-fn remembered(draft: &Draft<'_>, kernel: &Kernel<'_>) -> Result<Option<(wgpu::Buffer, Storage)>, PlanError> {
+/// A buffer for the clean samples that the rows look back to, another plan's if there is one: in the storage of the next
+/// sample; in f32 where tensors are walked word by word, so that no two of them share a word.
+fn remembered(draft: &Draft<'_>, kernel: &Kernel<'_>, beside: Option<&StepPlan>) -> Result<Option<History>, PlanError> {
     let depth = u64::from(kernel.depth());
     let Some(next) = kernel.tensors[slots::NEXT].filter(|_| depth > 0) else { return Ok(None) };
     let walk = draft.builder(kernel).walk_of_all();
@@ -314,6 +335,15 @@ fn remembered(draft: &Draft<'_>, kernel: &Kernel<'_>) -> Result<Option<(wgpu::Bu
     check("max_buffer_size", limits.max_buffer_size, found)?;
     if depth > 1 {
         check("max_storage_buffer_binding_size", limits.max_storage_buffer_binding_size.saturating_sub(256), sample)?;
+    }
+    if let Some(plan) = beside {
+        let expected = plan.history.as_ref().map_or((0, storage), |(buffer, storage)| (buffer.size(), *storage));
+        let same = expected == (found, storage);
+        return if same {
+            Ok(plan.history.clone())
+        } else {
+            Err(PlanError::History { expected, found: (found, storage) })
+        };
     }
     let buffer = draft.context.device().create_buffer(&wgpu::BufferDescriptor {
         label: Some("tweedie::Step::history"),

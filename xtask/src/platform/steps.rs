@@ -58,7 +58,7 @@ const SUITE: &[&str] = &["cargo", "test"];
 /// Without this, tests that find no adapter are ignored.
 const REQUIRED: (&str, &str) = ("TWEEDIE_REQUIRE_ADAPTER", "1");
 
-pub static STEPS: [Step; 19] = [
+pub static STEPS: [Step; 20] = [
     Step {
         name: "lavapipe",
         platform: "Vulkan, Mesa lavapipe",
@@ -152,6 +152,14 @@ pub static STEPS: [Step; 19] = [
         platform: "The viewer, X11 on lavapipe",
         about: "the viewer's window on a screen of its own, with real mouse and key events",
         command: &["scripts/viewer.sh"],
+        environment: &[],
+        driver: Driver::None,
+    },
+    Step {
+        name: "burn",
+        platform: "Burn 0.22, wgpu backend",
+        about: "tweedie's ops on Burn tensors: values, gradients, samplers, several devices, with fusion and without",
+        command: &["scripts/burn.sh"],
         environment: &[],
         driver: Driver::None,
     },

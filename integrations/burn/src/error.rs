@@ -1,0 +1,96 @@
+//! What can go wrong between a Burn tensor and a recording.
+
+use burn::tensor::DType;
+
+/// Nothing has been recorded where one of these is returned.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A tensor of another device than the bridge's.
+    #[error("{tensor}: expected a tensor on {expected}, found one on {found}")]
+    Device {
+        /// The tensor's role: `x0`, `prediction` ...
+        tensor: &'static str,
+        /// The bridge's device.
+        expected: String,
+        /// The tensor's.
+        found: String,
+    },
+    /// A tensor of a backend that keeps no wgpu buffers.
+    #[error("{tensor}: expected a tensor of Burn's wgpu backend: {found}")]
+    Backend {
+        /// The tensor's role.
+        tensor: &'static str,
+        /// What Burn says of it.
+        found: String,
+    },
+    /// Elements that tweedie does not read.
+    #[error("{tensor}: expected elements of {expected}, found {found:?}")]
+    Elements {
+        /// The tensor's role.
+        tensor: &'static str,
+        /// What they may be.
+        expected: &'static str,
+        /// What they are.
+        found: DType,
+    },
+    /// A tensor of another shape than the one beside it.
+    #[error("{tensor}: expected the shape {expected:?}, found {found:?}")]
+    Shape {
+        /// The tensor's role.
+        tensor: &'static str,
+        /// The shape that it must have.
+        expected: Vec<usize>,
+        /// Its shape.
+        found: Vec<usize>,
+    },
+    /// More elements than a `u32` counts, or none.
+    #[error("{tensor}: expected 1 to 2^32 - 1 samples and as many elements of each, found the shape {found:?}")]
+    Extent {
+        /// The tensor's role.
+        tensor: &'static str,
+        /// Its shape.
+        found: Vec<usize>,
+    },
+    /// A tensor to be written that does not lie row after row.
+    #[error("{tensor}: expected a tensor that lies row after row, to be written in place, found one that does not")]
+    Gaps {
+        /// The tensor's role.
+        tensor: &'static str,
+    },
+    /// Burn has failed to compute the tensor, or has lost its device.
+    #[error("{tensor}: Burn has no buffer for it: {reason}")]
+    Server {
+        /// The tensor's role.
+        tensor: &'static str,
+        /// What Burn says.
+        reason: String,
+    },
+    /// A step after the sampler's last.
+    #[error("expected at most {calls} steps, found another")]
+    Finished {
+        /// How many calls of the network the sampler makes.
+        calls: usize,
+    },
+    /// What tweedie says.
+    #[error(transparent)]
+    Tweedie(#[from] tweedie::Error),
+}
+
+macro_rules! from_tweedie {
+    ($($error:ty),*) => {$(
+        impl From<$error> for Error {
+            fn from(error: $error) -> Self {
+                Self::Tweedie(error.into())
+            }
+        }
+    )*};
+}
+
+from_tweedie!(
+    tweedie::gpu::PlanError,
+    tweedie::gpu::RecordError,
+    tweedie::error::LossError,
+    tweedie::error::Undefined,
+    tweedie::error::ScheduleError
+);

@@ -1,0 +1,198 @@
+//! Sampling with a network in Burn: any of tweedie's samplers, a step at a time.
+
+use crate::cache::Cache;
+use crate::lent::Lent;
+use crate::{Bridge, Error};
+use burn::tensor::{DType, Tensor};
+use tweedie::gpu::{At, Noise, NoiseKey, StepPlan, Timesteps};
+use tweedie::math::sampler::{Call, Sampler};
+use tweedie::{Guidance, GuidanceScale};
+
+/// Classifier-free guidance; see [`tweedie::Guidance`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Guide {
+    /// `w`.
+    pub scale: f64,
+    /// What `w` counts from.
+    pub counts: GuidanceScale,
+    /// How far the mixture is brought back to the conditional prediction's standard deviation, in `0..=1`.
+    pub rescale: f64,
+}
+
+impl Guide {
+    /// `u + scale*(c - u)`, without rescaling.
+    #[must_use]
+    pub const fn new(scale: f64) -> Self {
+        Self { scale, counts: GuidanceScale::FromUnconditional, rescale: 0.0 }
+    }
+}
+
+/// A sampler for a network in Burn.
+///
+/// ```
+/// use burn::tensor::{DType, Tensor};
+/// use tweedie::gpu::NoiseKey;
+/// use tweedie::math::sampler::Sampler;
+/// use tweedie_burn::{Bridge, Error, Sampling};
+///
+/// # fn run(bridge: &Bridge, sampler: Sampler, network: impl Fn(Tensor<4>, f64) -> Tensor<4>) -> Result<Tensor<4>, Error> {
+/// let sampling = Sampling::new(bridge, sampler);
+/// let mut run = sampling.start([8, 3, 16, 16], DType::F32, NoiseKey::seed(1))?;
+/// while let Some(call) = run.call() {
+///     let prediction = network(run.input(), call.timestep);
+///     run.step(prediction)?;
+/// }
+/// Ok(run.finish())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Sampling {
+    bridge: Bridge,
+    sampler: Sampler,
+    guide: Option<Guide>,
+}
+
+impl Sampling {
+    /// With this sampler.
+    #[must_use]
+    pub fn new(bridge: &Bridge, sampler: Sampler) -> Self {
+        Self { bridge: bridge.clone(), sampler, guide: None }
+    }
+
+    /// With guidance: the network's output has twice the samples, first those with their condition, then the same ones
+    /// without. They are mixed where they lie.
+    #[must_use]
+    pub fn guided(self, guide: Guide) -> Self {
+        Self { guide: Some(guide), ..self }
+    }
+
+    /// The sampler.
+    #[must_use]
+    pub const fn sampler(&self) -> &Sampler {
+        &self.sampler
+    }
+
+    /// Begins with noise of this key, whose first sample is that of the batch.
+    ///
+    /// # Errors
+    /// [`Error`] for a shape without elements and for elements other than f32, f16 and bf16.
+    pub fn start<const D: usize>(
+        &self,
+        shape: [usize; D],
+        elements: DType,
+        key: NoiseKey,
+    ) -> Result<Run<'_, D>, Error> {
+        let x = self.bridge.empty("x", shape, elements)?;
+        let scaled = self.sampler.calls().iter().any(|call| call.input != 1.0);
+        let input = scaled.then(|| self.bridge.empty("input", shape, elements)).transpose()?;
+        let lent = self.bridge.lend_out("x", &x)?;
+        let out = input.as_ref().map(|input| self.bridge.lend_out("input", input)).transpose()?;
+        let view = View { sampling: self, x: &lent, prediction: &lent, next: &lent, input: out.as_ref(), key };
+        let plan = view.of_tweedie(None).start(self.bridge.context(), key)?;
+        self.bridge.submit(plan.dispatches(), |pass| plan.record(pass, At::timestep(0)))?;
+        Ok(Run { sampling: self, key, next: 0, x, input, first: None, plans: Cache::default() })
+    }
+}
+
+/// A batch on its way from noise to samples.
+#[derive(Debug)]
+pub struct Run<'a, const D: usize> {
+    sampling: &'a Sampling,
+    key: NoiseKey,
+    next: usize,
+    x: Tensor<D>,
+    input: Option<Tensor<D>>,
+    /// The first plan, beside which all others remember.
+    first: Option<StepPlan>,
+    plans: Cache<StepPlan>,
+}
+
+impl<const D: usize> Run<'_, D> {
+    /// The next call of the network; none when the samples are done.
+    #[must_use]
+    pub fn call(&self) -> Option<&Call> {
+        self.sampling.sampler.calls().get(self.next)
+    }
+
+    /// What the network is given.
+    #[must_use]
+    pub fn input(&self) -> Tensor<D> {
+        self.input.as_ref().unwrap_or(&self.x).clone()
+    }
+
+    /// Takes the step of the call with the network's output, in one dispatch: a new tensor, the old one is left as it is.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for an output of another shape, [`Error::Finished`] after the last step, and what else [`Error`] says
+    /// of tensors.
+    pub fn step(&mut self, prediction: Tensor<D>) -> Result<(), Error> {
+        let Self { sampling, key, next, x, input, first, plans } = self;
+        let Sampling { bridge, sampler, guide } = *sampling;
+        if *next >= sampler.calls().len() {
+            return Err(Error::Finished { calls: sampler.calls().len() });
+        }
+        let mut expected = x.dims();
+        expected[0] *= if guide.is_some() { 2 } else { 1 };
+        if prediction.dims() != expected {
+            let (expected, found) = (expected.to_vec(), prediction.dims().to_vec());
+            return Err(Error::Shape { tensor: "prediction", expected, found });
+        }
+        let result = x.empty_like();
+        let scaled = input.as_ref().map(Tensor::empty_like);
+        let prediction = bridge.lend("prediction", &prediction)?;
+        let (from, to) = (bridge.lend("x", x)?, bridge.lend_out("next", &result)?);
+        let out = scaled.as_ref().map(|scaled| bridge.lend_out("input", scaled)).transpose()?;
+        let view = View { sampling, x: &from, prediction: &prediction, next: &to, input: out.as_ref(), key: *key };
+        let places = [Some(&from), Some(&prediction), Some(&to), out.as_ref()];
+        let places = places.into_iter().map(|lent| lent.map(Lent::place)).collect();
+        let call = *next as u32;
+        let first = match first {
+            Some(plan) => plan,
+            None => first.insert(view.of_tweedie(*guide).plan(bridge.context())?),
+        };
+        let make = || Ok(view.of_tweedie(*guide).plan_beside(bridge.context(), first)?);
+        plans.with((from.shape(), places), make, |plan| {
+            bridge.submit(plan.dispatches(), |pass| plan.record(pass, At::call(call)))
+        })?;
+        (*x, *input, *next) = (result, scaled, *next + 1);
+        Ok(())
+    }
+
+    /// The samples as they are now.
+    #[must_use]
+    pub fn finish(self) -> Tensor<D> {
+        self.x
+    }
+}
+
+/// Lent tensors in their roles.
+struct View<'a> {
+    sampling: &'a Sampling,
+    x: &'a Lent,
+    prediction: &'a Lent,
+    next: &'a Lent,
+    input: Option<&'a Lent>,
+    key: NoiseKey,
+}
+
+impl<'a> View<'a> {
+    fn of_tweedie(&self, guide: Option<Guide>) -> tweedie::Sampling<'a> {
+        let Self { sampling, x, prediction, next, input, key } = *self;
+        let shape = x.shape();
+        let conditional = prediction.tensor();
+        let half = shape.total() * conditional.storage.bytes();
+        let guidance = guide.map(|Guide { scale, counts, rescale }| Guidance {
+            unconditional: conditional.at(prediction.offset() + half),
+            scale,
+            counts,
+            rescale,
+        });
+        tweedie::Sampling {
+            calls: Timesteps::Batch,
+            guidance,
+            next: next.tensor(),
+            input: input.map(Lent::tensor),
+            ..tweedie::Sampling::in_place(&sampling.sampler, shape, x.tensor(), conditional, Noise::drawn(key))
+        }
+    }
+}

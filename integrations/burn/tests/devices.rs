@@ -1,0 +1,61 @@
+//! A batch that is split over several devices: each draws what a single one would.
+
+use crate::bed::{Bed, download, download_words, upload, values};
+use burn::tensor::{DType, Tensor};
+use tweedie::gpu::NoiseKey;
+use tweedie::math::{Objective, TimestepDensity};
+use tweedie::table::Penalty;
+use tweedie::{Quantity, Schedule, Storage};
+use tweedie_burn::{Bridge, Goal, Training};
+
+pub const TESTS: &[crate::Test] =
+    &[("devices::any_split_draws_what_one_device_does", any_split_draws_what_one_device_does)];
+
+const BATCH: usize = 21;
+const REST: [usize; 2] = [2, 13];
+const KEY: NoiseKey = NoiseKey::seed(8).stream(12);
+
+/// What a device computes for its part of the batch: timesteps, noisy samples, losses.
+type Part = (Vec<u32>, Vec<f32>, Vec<f32>);
+
+fn part(bridge: &Bridge, rank: std::ops::Range<usize>, first_sample: usize) -> Part {
+    let schedule = Schedule::cosine(500).expect("a schedule");
+    let goal = Goal {
+        objective: Objective::of(Quantity::V),
+        penalty: Penalty::MSE,
+        density: TimestepDensity::uniform(500).expect("a distribution"),
+        stratified: Some(BATCH as u32),
+    };
+    let training = Training::new(bridge, &schedule, goal).expect("a training");
+    let elements = REST[0] * REST[1];
+    let data = values(4, BATCH * elements, Storage::F32);
+    let mine = &data[rank.start * elements..rank.end * elements];
+    let x0: Tensor<3> = upload(bridge, mine, [rank.len(), REST[0], REST[1]], DType::F32);
+    let noisy = training.noise(x0, KEY.first_sample(first_sample as u64)).expect("noise");
+    // Tracked, as in a training.
+    let leaf = noisy.x_t.clone().mul_scalar(0.5).autodiff().require_grad();
+    let losses = training.loss(&noisy, leaf).expect("a loss");
+    (download_words(&noisy.t), download(&noisy.x_t), download(&losses.samples))
+}
+
+/// 1, 2, 3 and 7 ranks over three devices that the application made of one adapter.
+fn any_split_draws_what_one_device_does(bed: &Bed) {
+    let devices = [bed.another(), bed.another(), bed.another()];
+    let whole = part(&bed.bridges[0].1, 0..BATCH, 0);
+    for ranks in [1, 2, 3, 7] {
+        let border = |rank: usize| rank * BATCH / ranks;
+        let parts: Vec<Part> = (0..ranks)
+            .map(|rank| part(&devices[rank % devices.len()], border(rank)..border(rank + 1), border(rank)))
+            .collect();
+        let t: Vec<u32> = parts.iter().flat_map(|part| part.0.clone()).collect();
+        assert_eq!(t, whole.0, "{ranks} ranks");
+        let bits = |values: &[f32]| values.iter().map(|x| x.to_bits()).collect::<Vec<u32>>();
+        let x_t: Vec<u32> = parts.iter().flat_map(|part| bits(&part.1)).collect();
+        assert_eq!(x_t, bits(&whole.1), "{ranks} ranks");
+        let losses: Vec<u32> = parts.iter().flat_map(|part| bits(&part.2)).collect();
+        assert_eq!(losses, bits(&whole.2), "{ranks} ranks");
+    }
+    // A rank that forgets where its samples are draws other numbers.
+    let second = part(&devices[0], 7..14, 0);
+    assert!(second.0 != whole.0[7..14] && second.1 != whole.1[7 * 26..14 * 26]);
+}

@@ -1,0 +1,51 @@
+//! Everything that needs an adapter. Without one, each test is listed as ignored; `TWEEDIE_REQUIRE_ADAPTER=1` makes that a
+//! failure instead.
+
+mod bed;
+mod bridge;
+mod devices;
+mod sampling;
+mod shapes;
+mod training;
+
+use bed::Bed;
+use libtest_mimic::{Arguments, Trial};
+use std::sync::Arc;
+
+/// A test that needs an adapter: it fails by panicking, like any other test.
+type Test = (&'static str, fn(&Bed));
+
+fn main() -> std::process::ExitCode {
+    let mut arguments = Arguments::from_args();
+    // Burn's streams belong to threads, and the tests look at what shares a page.
+    arguments.test_threads = Some(1);
+    let bed = match Bed::open() {
+        Ok(bed) => Some(Arc::new(bed)),
+        Err(error) => {
+            eprintln!("no adapter, so the GPU tests are ignored: {error}");
+            None
+        }
+    };
+    if bed.is_none() && std::env::var_os("TWEEDIE_REQUIRE_ADAPTER").is_some() {
+        eprintln!("TWEEDIE_REQUIRE_ADAPTER is set and there is no adapter");
+        return std::process::ExitCode::FAILURE;
+    }
+    if let Some(bed) = &bed {
+        let fusion = if cfg!(feature = "fusion") { "on" } else { "off" };
+        println!("adapter: {}\nfusion: {fusion}", bed.adapter);
+    }
+    let tests = [bridge::TESTS, training::TESTS, sampling::TESTS, devices::TESTS, shapes::TESTS].concat();
+    let trials = tests.into_iter().map(|(name, test): Test| {
+        let ignored = bed.is_none();
+        let bed = bed.clone();
+        let run = move || {
+            if let Some(bed) = bed {
+                test(&bed);
+                bed.check();
+            }
+            Ok(())
+        };
+        Trial::test(name, run).with_ignored_flag(ignored)
+    });
+    libtest_mimic::run(&arguments, trials.collect()).exit_code()
+}
