@@ -4,8 +4,8 @@
 //! exists as a tensor: the loss reads the prediction and the clean sample, and writes the gradient in the same pass.
 //!
 //! **Practice.** The loss is a node of Burn's graph whose backward step multiplies the gradient that is there already with
-//! the one that arrives, over the number of samples. That gradient is f32 whatever the prediction is, and rounded after the multiplication: a loss that is
-//! scaled up for f16 loses nothing on the way.
+//! the one that arrives, over the number of samples. That gradient is f32 whatever the prediction is, and rounded after the
+//! multiplication: a loss that is scaled up for f16 loses nothing on the way.
 
 use crate::cache::Cache;
 use crate::lent::Lent;

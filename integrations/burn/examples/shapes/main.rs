@@ -57,7 +57,7 @@ enum Size {
 impl Size {
     const fn setting(self) -> Setting {
         match self {
-            Self::Small => Setting { width: 16, batch: 32, steps: 220, rate: 3e-3 },
+            Self::Small => Setting { width: 16, batch: 32, steps: 500, rate: 3e-3 },
             Self::Gpu => Setting { width: 64, batch: 256, steps: 8000, rate: 1e-3 },
         }
     }
