@@ -211,7 +211,8 @@ impl Way for Plain {
         let errors = (prediction - target.autodiff()).cast(DType::F32).square();
         let loss = (errors * weight.autodiff()).mean();
         let gradient = self.gain.grad(&loss.backward()).context("a gradient")?;
-        Ok(drop(gradient))
+        drop(gradient);
+        Ok(())
     }
 
     fn device(&self) -> &Device {
@@ -251,7 +252,8 @@ impl Way for Tweedie {
         let prediction = noisy.x_t.clone().autodiff() * self.gain.clone();
         let loss = self.training.loss(&noisy, prediction)?.mean;
         let gradient = self.gain.grad(&loss.backward()).context("a gradient")?;
-        Ok(drop(gradient))
+        drop(gradient);
+        Ok(())
     }
 
     fn device(&self) -> &Device {

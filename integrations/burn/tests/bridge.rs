@@ -1,7 +1,7 @@
 //! Burn's tensors in tweedie's hands.
 
 use crate::bed::{Bed, ELEMENTS, download, upload, upload_words, values};
-use burn::tensor::{DType, Device, Int, Tensor};
+use burn::tensor::{DType, Int, Tensor};
 use tweedie::gpu::{At, Drawn, MapPlan, NoiseKey};
 use tweedie::{Shape, Storage};
 use tweedie_burn::{Error, Goal, Training};
@@ -110,8 +110,7 @@ fn what_does_not_fit_is_an_error(bed: &Bed) {
     let noisy = training.noise_at(x0.clone(), t, KEY).expect("and it goes on");
     let error = training.loss(&noisy, x0.clone().reshape([4, 3])).expect_err("another shape");
     assert_eq!(error.to_string(), "prediction: expected the shape [3, 4], found [4, 3]");
-    let error =
-        training.loss(&noisy, Tensor::<2>::zeros([3, 4], &Device::from(host.device().clone()))).expect_err("device");
+    let error = training.loss(&noisy, Tensor::<2>::zeros([3, 4], host.device())).expect_err("device");
     assert!(matches!(error, Error::Device { tensor: "prediction", .. }), "{error}");
     training.loss(&noisy, x0).expect("and it goes on");
 }
