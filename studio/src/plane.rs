@@ -303,18 +303,27 @@ fn err(
     let square = mean_square(&scene.picture.data);
     let row = |&level| Ok([[1.0, scene.error * expected_rms(level, quantity, square)?], [0.0, 0.0]]);
     let table = Table::new(diffusion.schedule().levels().iter().map(row).collect::<Result<Vec<_>, Undefined>>()?);
-    Ok(MapPlan::new(
-        context,
-        &Map {
-            table: &table,
-            shape,
-            timesteps: Timesteps::Batch,
-            in0: Some(Tensor::f32(target)),
-            in1: Second::Drawn(Drawn::new(error_key(scene, column))),
-            out0: Tensor::f32(prediction),
-            out1: None,
-        },
-    )?)
+    noised(context, &table, shape, Drawn::new(error_key(scene, column)), [target, prediction])
+}
+
+/// A network's output, from what it should be and noise, mixed by a table.
+pub fn noised(
+    context: &Context,
+    table: &Table,
+    shape: Shape,
+    noise: Drawn<'_>,
+    [right, output]: [&wgpu::Buffer; 2],
+) -> Result<MapPlan, Error> {
+    let map = Map {
+        table,
+        shape,
+        timesteps: Timesteps::Batch,
+        in0: Some(Tensor::f32(right)),
+        in1: Second::Drawn(noise),
+        out0: Tensor::f32(output),
+        out1: None,
+    };
+    Ok(MapPlan::new(context, &map)?)
 }
 
 /// The mean squared difference of two pictures.

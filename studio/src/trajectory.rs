@@ -8,13 +8,13 @@
 //! that the network made of it in one long buffer. Looking back and forth is a draw with another offset.
 
 use crate::buffers::{Hung, floats, uploaded};
-use crate::plane::mean_square;
+use crate::plane::{mean_square, noised};
 use crate::schedules::ScheduleChoice;
 use crate::solvers::Solver;
 use networks::{Ask, Calls, Mixture, Network, Tensors, asks};
 use pictures::Set;
 use std::sync::Arc;
-use tweedie::gpu::{At, Drawn, Map, MapPlan, Noise, NoiseKey, Second, StepPlan, Timesteps};
+use tweedie::gpu::{At, Drawn, MapPlan, Noise, NoiseKey, StepPlan};
 use tweedie::math::Sampler;
 use tweedie::table::Table;
 use tweedie::wgpu;
@@ -246,16 +246,5 @@ fn err(
     let rms = |ask: &Ask| (f64::from(ask.x0).powi(2) * data).sqrt().hypot(f64::from(ask.epsilon));
     let table = Table::new(asks.iter().map(|ask| [[1.0, scene.error * rms(ask)], [0.0, 0.0]]));
     let key = NoiseKey::seed(scene.seed).stream(ERROR_STREAM);
-    Ok(MapPlan::new(
-        context,
-        &Map {
-            table: &table,
-            shape,
-            timesteps: Timesteps::Batch,
-            in0: Some(Tensor::f32(prediction)),
-            in1: Second::Drawn(Drawn::new(key).steps(asks.len() as u32)),
-            out0: Tensor::f32(prediction),
-            out1: None,
-        },
-    )?)
+    noised(context, &table, shape, Drawn::new(key).steps(asks.len() as u32), [prediction; 2])
 }

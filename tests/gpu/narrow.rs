@@ -229,17 +229,20 @@ fn bounds_have_the_same_bits(bed: &Bed) {
     }
 }
 
+/// A term with a fixed variance.
+const DIVERGENCE: BoundRow = BoundRow {
+    prediction: 0.1,
+    inputs: [0.2, 0.3],
+    inverse_deviation: 2.0,
+    log_ratio: [0.1, 0.0],
+    weight: 1.0,
+    term: Term::Divergence,
+};
+
 fn a_wrong_coefficient_differs(bed: &Bed) {
     let beds = both(bed);
     let shape = Shape::new(5, 64);
-    let right = BoundRow {
-        prediction: 0.1,
-        inputs: [0.2, 0.3],
-        inverse_deviation: 2.0,
-        log_ratio: [0.1, 0.0],
-        weight: 1.0,
-        term: Term::Divergence,
-    };
+    let right = DIVERGENCE;
     let wrong = BoundRow { inputs: [0.2, 0.3 * (1.0 + f64::from(f32::EPSILON))], ..right };
     let with = |on_narrow: BoundRow| {
         first_difference(&beds, shape, 2, |stage| {
@@ -315,14 +318,7 @@ fn what_does_not_fit_says_what_it_needs(bed: &Bed) {
         "Step: expected at most 4 storage buffers in a dispatch (the device's limit \
          `max_storage_buffers_per_shader_stage`), found 5: conditional, unconditional, next, input, history"
     );
-    let table = Table::new([BoundRow {
-        prediction: 0.1,
-        inputs: [0.2, 0.3],
-        inverse_deviation: 2.0,
-        log_ratio: [0.0, 0.1],
-        weight: 1.0,
-        term: Term::Divergence,
-    }]);
+    let table = Table::new([BoundRow { log_ratio: [0.0, 0.1], ..DIVERGENCE }]);
     let plan = |bed: &Bed| {
         let stage = Stage::new(bed, Shape::new(4, 64), 1);
         let drawn = bound(&stage, &table, true);

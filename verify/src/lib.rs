@@ -145,6 +145,20 @@ impl Check {
 /// Elements of a sample: lanes and words, several tiles, a sample that is not a whole number of words.
 const ELEMENTS: [u32; 7] = [1, 2, 7, 63, 64, 1024, 4099];
 
+/// What `check` finds of a batch of each size, at the timesteps that matter, in one.
+async fn over_shapes(
+    device: &Device<'_>,
+    steps: usize,
+    check: impl AsyncFn(&[u32], Shape) -> Outcome<Comparison>,
+) -> Outcome<Comparison> {
+    let times = timesteps(steps);
+    let mut total = Comparison::new(device.storage);
+    for elements in ELEMENTS {
+        total.merge(&check(&times, Shape::new(times.len() as u32, elements)).await?);
+    }
+    Ok(total)
+}
+
 /// The timesteps of a batch: those that matter.
 fn timesteps(steps: usize) -> Vec<u32> {
     let last = steps - 1;

@@ -1,7 +1,7 @@
 //! Losses of every shape, on what a network predicts and on what that implies, with sums, mean and gradient.
 
 use crate::device::Device;
-use crate::{ELEMENTS, Error, Outcome, normals, spoilt_at_the_middle, timesteps, wide};
+use crate::{Error, Outcome, normals, over_shapes, spoilt_at_the_middle, wide};
 use tweedie::gpu::compare::{Comparison, Exact};
 use tweedie::gpu::loss::{Batch, ROUNDINGS, reference};
 use tweedie::gpu::{At, Drawn, Loss, LossPlan, NoiseKey, Of, Second, Timesteps};
@@ -74,13 +74,7 @@ pub async fn check(device: &Device<'_>, steps: usize, op: &Op, wrong: bool) -> O
         })
     });
     let table = spoilt.as_ref().unwrap_or(&op.table);
-    let times = timesteps(steps);
-    let mut total = Comparison::new(device.storage);
-    for elements in ELEMENTS {
-        let shape = Shape::new(times.len() as u32, elements);
-        total.merge(&check_shape(device, op, table, &times, shape).await?);
-    }
-    Ok(total)
+    over_shapes(device, steps, async |times, shape| check_shape(device, op, table, times, shape).await).await
 }
 
 async fn check_shape(

@@ -1,7 +1,7 @@
 //! The ops of the map kernel: noising, conversions, posterior means.
 
 use crate::device::Device;
-use crate::{ELEMENTS, Outcome, normals, spoilt_at_the_middle, timesteps, wide};
+use crate::{Outcome, normals, over_shapes, spoilt_at_the_middle, wide};
 use tweedie::gpu::compare::{Comparison, Exact};
 use tweedie::gpu::map::reference;
 use tweedie::gpu::{At, Drawn, Map, MapPlan, NoiseKey, Second, Timesteps};
@@ -46,18 +46,11 @@ pub async fn check(device: &Device<'_>, steps: usize, op: &Op, wrong: bool) -> O
     let spoilt =
         wrong.then(|| spoilt_at_the_middle(&op.table, |row: Matrix, factor| row.map(|row| row.map(|c| c * factor))));
     let table = spoilt.as_ref().unwrap_or(&op.table);
-    let storage = device.storage;
-    let times = timesteps(steps);
-    let mut total = Comparison::new(storage);
-    for elements in ELEMENTS {
-        total.merge(&check_shape(device, op, table, &times, elements).await?);
-    }
-    Ok(total)
+    over_shapes(device, steps, async |times, shape| check_shape(device, op, table, times, shape).await).await
 }
 
-async fn check_shape(device: &Device<'_>, op: &Op, table: &Table, times: &[u32], elements: u32) -> Outcome<Comparison> {
+async fn check_shape(device: &Device<'_>, op: &Op, table: &Table, times: &[u32], shape: Shape) -> Outcome<Comparison> {
     let storage = device.storage;
-    let shape = Shape::new(times.len() as u32, elements);
     let [in0, in1] = [1, 2].map(|seed| normals(storage, seed, shape));
     let key = NoiseKey::seed(3).stream(7);
     let (a, b) = (device.upload("verify::in0", &in0), device.upload("verify::in1", &in1));
@@ -79,8 +72,8 @@ async fn check_shape(device: &Device<'_>, op: &Op, table: &Table, times: &[u32],
     let plan = MapPlan::new(device.context, &map)?;
     device.run(&plan, At::per_sample())?;
 
-    let second = if op.drawn { key.reference(times.len(), elements as usize) } else { wide(&in1) };
-    let [first_exact, second_exact] = reference(&op.table, times, elements as usize, &wide(&in0), &second);
+    let second = if op.drawn { key.reference(times.len(), shape.elements as usize) } else { wide(&in1) };
+    let [first_exact, second_exact] = reference(&op.table, times, shape.elements as usize, &wide(&in0), &second);
     let largest = |output: usize| {
         let rows = times.iter().filter_map(|&t| op.table.row(t as usize));
         if op.drawn { rows.map(|row| row[output][1].abs()).fold(0.0, f64::max) } else { 0.0 }

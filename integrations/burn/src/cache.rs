@@ -1,7 +1,8 @@
 //! Plans by where their tensors lie.
 //!
-//! A plan of tweedie is bound to its buffers, and Burn computes each step's tensors wherever its memory pool has room. The
-//! pool hands out the same places again and again, so that a few plans serve a whole run.
+//! A plan of tweedie is bound to its buffers, and Burn computes each step's tensors wherever its memory pool has room. Around a
+//! small network the pool hands out the same places again and again, and a few plans serve a whole run. Around a larger one
+//! each tensor has a few places but all of them together seldom the same ones, and most steps make their plans anew.
 
 use crate::Error;
 use crate::lent::Place;

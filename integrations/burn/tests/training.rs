@@ -207,7 +207,7 @@ fn a_scaled_loss_keeps_small_gradients(bed: &Bed) {
     }
 }
 
-/// Burn's pool hands out the same places again and again.
+/// Around so small a network Burn's pool hands out the same places again and again.
 fn a_few_plans_serve_a_long_run(bed: &Bed) {
     const ROUNDS: u32 = 60;
     for (name, bridge) in &bed.bridges {

@@ -7,7 +7,7 @@
 //!
 //! **Practice.** A [`LossPlan`] is made once; recording it is a few calls on the caller's pass: no submit, no poll, no
 //! allocation, no upload. It takes two small dispatches after the pass over the tensors: the sample's sums, and their
-//! mean. The gradient needs a pass of its own only where it is 16-bit and its samples are not whole lanes of four.
+//! mean, which takes another of more than 4096 samples. The gradient needs a pass of its own only where it is 16-bit and its samples are not whole lanes of four.
 //!
 //! Host twin of `shaders/loss.wgsl`: [`reference()`].
 
