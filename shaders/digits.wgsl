@@ -11,7 +11,7 @@ fn needs(row: Row) -> u32 {
 
 // The lowest bit of this pass's digit.
 fn shift() -> u32 {
-    return params.window.slots;
+    return params.window.digit;
 }
 
 fn begin(invocation: u32) {

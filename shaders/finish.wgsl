@@ -6,7 +6,7 @@ struct Finish {
     groups: u32,       // workgroups along x; y goes on from there
     parts: u32,        // parts of a sample's sum
     first: u32,        // totals: word of the batch's first result
-    keep: u32,         // totals: word of scratch for another copy of it, 0 for none
+    start: u32,        // sums: the first part in `scratch`
     shift: u32,        // digits: the lowest bit of this pass's digit
     rank: u32,         // digits: of the lower order statistic, from 0
     last: u32,         // digits: the highest rank

@@ -14,14 +14,18 @@ struct Window {
     timesteps: u32,       // offset of the first timestep, in words; 0 without any
     timestep_stride: u32, // 1, or 0 where one timestep is shared by the batch
     nan: u32,             // bits of a NaN, which WGSL does not let a constant be
-    contiguous: u32,      // words: 1 where the samples follow each other without a gap; chunks: invocations of a sample
+    contiguous: u32,      // words: 1 where the samples follow each other without a gap
     span: u32,            // words: slots of a run; chunks: chunks of a whole sample
-    slots: u32,           // words: slots of all runs; flat: elements of the batch; chunks: lowest bit of a digit
+    slots: u32,           // words: slots of all runs; flat: elements of the batch
     groups: u32,          // workgroups along y (lanes, chunks) or x (the others); the next dimension goes on from there
     parity: u32,          // words: parity of the leading output's offset and stride (bits 0 and 1); bit 2: packed
     reports: u32,         // 1 where this dispatch counts the samples without a row: one of a plan does
     pitch: u32,           // from one remembered clean sample to the next, in lanes or elements
     range: f32,           // what clean samples are clamped to
+    team: u32,            // chunks: invocations that take a sample together
+    digit: u32,           // chunks: lowest bit of the digit that is counted
+    sums: u32,            // chunks, short: word of the first sum
+    factor: f32,          // chunks, short: what sums are multiplied with
 }
 
 struct Key {

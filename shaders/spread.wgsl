@@ -20,6 +20,6 @@ fn gather(row: Row, v: Inputs, inside: vec4<bool>) {
     mine = plus(mine, Sum(vec2<f32>(a.y, b.y), vec2<f32>(a.z, b.z), a.x));
 }
 
-fn chunk_result(sample: u32, sum: Sum) -> Sum {
+fn chunk_result(row: Row, sum: Sum) -> Sum {
     return sum;
 }

@@ -11,6 +11,6 @@ fn prepare(sample: u32) {
 fn conclude(sample: u32, chunk: u32, invocation: u32) {
     let sum = tree(invocation, team(), mine);
     if (invocation % team() == 0u && sample < params.window.batch) {
-        scratch[sample * params.window.span + chunk] = chunk_result(sample, sum);
+        scratch[params.window.sums + sample * params.window.span + chunk] = chunk_result(row_at(sample), sum);
     }
 }

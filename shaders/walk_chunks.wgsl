@@ -5,7 +5,7 @@ const CHUNK = 4096u;
 
 // How many invocations of a workgroup take a sample together.
 fn team() -> u32 {
-    return params.window.contiguous;
+    return params.window.team;
 }
 
 @compute @workgroup_size(256, 1, 1)

@@ -30,9 +30,9 @@ fn walk_lane(lane: u32) {
         z = drawn_lane(sample, element, left, step_of(row), step_of(next));
     }
     let v = read_lane(row, needed, bases_of(0u), lane, z);
-    var out = op(row, v);
+    var out = op(row, seen(needs(row), v));
     if (left < 4u) {
-        out = merged(out, op(next, v), vec4<u32>(0u, 1u, 2u, 3u) >= vec4<u32>(left));
+        out = merged(out, op(next, seen(needs(next), v)), vec4<u32>(0u, 1u, 2u, 3u) >= vec4<u32>(left));
     }
     write_lane(row, bases_of(0u), lane, out);
 }

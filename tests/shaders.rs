@@ -22,7 +22,7 @@ const LONG: Tile = [256.0, 1.0, 4.0];
 const SHORT: [Tile; 3] = [[1.0, 256.0, 1.0], [16.0, 16.0, 1.0], [256.0, 1.0, 1.0]];
 
 /// `struct Window` of `kernel.wgsl` as a plan fills it: words, in this order.
-const WINDOW: [&str; 16] = [
+const WINDOW: [&str; 20] = [
     "batch",
     "elements",
     "first_sample",
@@ -39,7 +39,13 @@ const WINDOW: [&str; 16] = [
     "reports",
     "pitch",
     "range",
+    "team",
+    "digit",
+    "sums",
+    "factor",
 ];
+
+const WINDOW_BYTES: u32 = 4 * WINDOW.len() as u32;
 
 /// What follows it in `struct Params`, by the op: an offset and a stride for each tensor.
 const TENSORS: [&[&str]; 5] = [
@@ -74,7 +80,7 @@ const FINISH: [(&str, u32); 13] = [
     ("groups", 8),
     ("parts", 12),
     ("first", 16),
-    ("keep", 20),
+    ("start", 20),
     ("shift", 24),
     ("rank", 28),
     ("last", 32),
@@ -156,11 +162,11 @@ fn check_layout(module: &Module) -> Result<(), String> {
         return Ok(());
     }
     let words: Vec<_> = WINDOW.into_iter().zip((0..).step_by(4)).collect();
-    check_struct(module, "Window", &words, 64)?;
+    check_struct(module, "Window", &words, WINDOW_BYTES)?;
     let params = |tensors: &[&'static str]| {
-        let tensors = tensors.iter().copied().zip((64..).step_by(8));
+        let tensors = tensors.iter().copied().zip((WINDOW_BYTES..).step_by(8));
         let members: Vec<_> = std::iter::once(("window", 0)).chain(tensors).collect();
-        let bytes = (64 + 8 * (members.len() as u32 - 1)).next_multiple_of(8);
+        let bytes = (WINDOW_BYTES + 8 * (members.len() as u32 - 1)).next_multiple_of(8);
         check_struct(module, "Params", &members, bytes)
     };
     let tried: Vec<_> = TENSORS.into_iter().map(params).collect();
@@ -229,9 +235,9 @@ fn what_is_broken_is_rejected() {
         (swap("@binding(2)", "@binding(0)"), "conflict with other resource"),
         (format!("enable f16;\n{}", good.text), "a directive"),
         (format!("{}\nfn wide(x: u64) -> u64 {{ return x; }}\n", good.text), "SHADER_INT64"),
-        (swap("range: f32,", "range: f32, more: vec4<f32>,"), "Window: expected 64 bytes"),
-        (swap("rows: u32,", "nans: u32,"), "Window: expected 64 bytes"),
-        (swap("    in1: vec2<u32>", "    more: vec2<u32>,\n    in1: vec2<u32>"), "Params: expected 104 bytes"),
+        (swap("range: f32,", "range: f32, more: vec4<f32>,"), "Window: expected 80 bytes"),
+        (swap("rows: u32,", "nans: u32,"), "Window: expected 80 bytes"),
+        (swap("    in1: vec2<u32>", "    more: vec2<u32>,\n    in1: vec2<u32>"), "Params: expected 120 bytes"),
         (swap("perturbation: vec2<f32>", "perturbation: vec4<f32>"), "Key: expected 32 bytes"),
         (swap("@workgroup_size(tile_x,", "@workgroup_size(tile_x * 2,"), "a workgroup of [512, 1, 1]"),
         (swap("override tile_y: u32", "override tile_z: u32"), "no definition in scope"),

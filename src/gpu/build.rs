@@ -5,7 +5,7 @@ use super::context::{Context, PipelineKey};
 use super::error::PlanError;
 use super::gather;
 use super::kernel::{Drawing, Kernel};
-use super::layout::{GRAIN, Params, Span, WORKGROUP};
+use super::layout::{CHUNK, GRAIN, Params, Span, WORKGROUP};
 use super::op::{Op, Part, SLOTS};
 use super::plan::{Dispatch, Offsets, Plan};
 use super::source::{
@@ -97,7 +97,7 @@ impl<'a> Draft<'a> {
         }
         let windows = builder.windows(GRAIN);
         for outputs in &passes {
-            let source = builder.source(builder.walk(outputs, windows.len()), outputs, self.rows.rows);
+            let source = builder.source(builder.walk(outputs, &windows), outputs, self.rows.rows);
             let reports = self.is_first_to_count(&source);
             self.place(&kernel, &source, &windows, reports)?;
         }
@@ -115,9 +115,9 @@ impl<'a> Draft<'a> {
     /// would be too many buffers in the narrow form. Then a pass over every element writes them.
     pub fn writes_while_reducing(&self, kernel: &Kernel<'_>) -> bool {
         let builder = self.builder(kernel);
-        let (walk, slots) = (builder.reducing_walk(), builder.outputs());
+        let (walk, slots) = (builder.reducing_walk(&builder.windows(CHUNK)), builder.outputs());
         let mut outputs = slots.iter().filter_map(|&slot| kernel.tensors[slot]);
-        let whole_words = walk == Walk::Chunks || outputs.all(|output| output.storage == Storage::F32);
+        let whole_words = walk != Walk::LooseChunks || outputs.all(|output| output.storage == Storage::F32);
         let source = builder.source(walk, &slots, self.rows.rows);
         whole_words && (!self.narrow || builder.check_bindings(&source).is_ok())
     }
@@ -199,9 +199,8 @@ impl<'a> Draft<'a> {
             let (start, size) = if source.scales_uniform { gather::bound_scales(window) } else { (0, scales.size()) };
             entries.push(entry(SCALES_BINDING, part(scales, start, size)));
         }
-        let whole = [(HEALTH_BINDING, kernel.health), (SCRATCH_BINDING, kernel.scratch)];
-        let present = whole.into_iter().filter_map(|(binding, buffer)| Some((binding, buffer?)));
-        entries.extend(present.map(|(binding, buffer)| entry(binding, buffer.as_entire_binding())));
+        entries.extend(kernel.health.map(|health| entry(HEALTH_BINDING, health.as_entire_binding())));
+        entries.extend(kernel.scratch.map(|scratch| entry(SCRATCH_BINDING, scratch.words.binding(self.context).0)));
         self.context.device().create_bind_group(&wgpu::BindGroupDescriptor {
             label: Some(&kernel.label("group")),
             layout,

@@ -37,7 +37,9 @@ pub(super) fn every_source() -> Vec<Source> {
     }
     for walk in Walk::REDUCING {
         for rows in [Rows::Batch, Rows::Uniform(1024), Rows::Gathered] {
-            sources.extend(every_reduction(walk, rows));
+            if walk != Walk::Short {
+                sources.extend(every_reduction(walk, rows));
+            }
             sources.extend(every_loss(walk, rows));
             sources.extend(every_bound(walk, rows));
         }

@@ -24,7 +24,7 @@ pub(super) struct Numbers {
     pub groups: u32,
     pub parts: u32,
     pub first: u32,
-    pub keep: u32,
+    pub start: u32,
     pub shift: u32,
     pub rank: u32,
     pub last: u32,

@@ -106,15 +106,31 @@ impl Glue<'_> {
             Walk::Words => self.element_functions(text),
             _ => self.lane_functions(text),
         }
-        if self.source.walk == Walk::Flat {
-            let merged: Vec<_> =
-                self.output_fields().iter().map(|name| format!("select(a.{name}, b.{name}, take)")).collect();
-            line!(
-                text,
-                "fn merged(a: Outputs, b: Outputs, take: vec4<bool>) -> Outputs {{\n    return Outputs({});\n}}",
-                merged.join(", ")
-            );
+        if self.source.walk.crosses_samples() {
+            self.lane_of_two(text);
         }
+    }
+
+    /// What each of the two samples of a lane may see of its inputs, and what is written of both.
+    fn lane_of_two(&self, text: &mut String) {
+        line!(text, "fn seen(needed: u32, all: Inputs) -> Inputs {{\n    var v = all;");
+        for (_, slot) in self.inputs().filter(|(index, _)| self.present(*index)) {
+            if let (Part::Needed(bit), name) = (slot.part, slot.name) {
+                line!(text, "    if ((needed & {bit}u) == 0u) {{\n        v.{name} = vec4<f32>(0.0);\n    }}");
+            }
+        }
+        for back in 0..self.depth() {
+            let bit = step::PAST << back;
+            line!(text, "    if ((needed & {bit}u) == 0u) {{\n        v.past{back} = vec4<f32>(0.0);\n    }}");
+        }
+        line!(text, "    return v;\n}}");
+        let merged: Vec<_> =
+            self.output_fields().iter().map(|name| format!("select(a.{name}, b.{name}, take)")).collect();
+        line!(
+            text,
+            "fn merged(a: Outputs, b: Outputs, take: vec4<bool>) -> Outputs {{\n    return Outputs({});\n}}",
+            merged.join(", ")
+        );
     }
 
     fn output_fields(&self) -> Vec<&'static str> {
@@ -138,7 +154,7 @@ impl Glue<'_> {
             _ => format!("load_{name}(bases.{name} + lane{past})"),
         });
         line!(text, "}}");
-        if self.source.walk.reduces() {
+        if self.source.walk.reduces() && self.source.walk != Walk::Short {
             self.write_chunk_lane(text);
             return;
         }

@@ -4,6 +4,7 @@ use super::error::PlanError;
 use super::map::{Drawn, Perturbed, Timesteps};
 use super::noise::{NoiseKey, Perturbation};
 use super::op::{Op, Part, SLOTS};
+use super::reduce::Scratch;
 use super::source::Draw;
 use super::{Shape, Tensor};
 use wgpu::BufferUsages;
@@ -27,7 +28,7 @@ pub(super) struct Kernel<'a> {
     /// Where clean samples are recorded.
     pub health: Option<&'a wgpu::Buffer>,
     /// Where a reduction leaves what it made of each chunk.
-    pub scratch: Option<&'a wgpu::Buffer>,
+    pub scratch: Option<Scratch<'a>>,
     /// The lowest bit of the digit that is counted.
     pub digit: u32,
     /// What clean samples are clamped to.

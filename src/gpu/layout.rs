@@ -2,7 +2,7 @@
 //!
 //! A pass covers all outputs at once where it can. It walks in lanes of four elements by tiles of a workgroup where every
 //! sample consists of whole lanes, in lanes of the whole batch where samples follow each other without a gap, and word by
-//! word otherwise. Buffers beyond the device's binding limit are covered window by window.
+//! word otherwise. A pass that reduces samples walks over chunks of them, or over several short ones. Buffers beyond the device's binding limit are covered window by window.
 
 use super::build::Builder;
 use super::context::Tile;
@@ -34,6 +34,10 @@ pub(super) struct Params {
     reports: u32,
     pitch: u32,
     range: f32,
+    team: u32,
+    digit: u32,
+    sums: u32,
+    factor: f32,
     tensors: [[u32; 2]; SLOTS],
 }
 
@@ -101,22 +105,27 @@ impl Builder<'_> {
         u64::from(shape.elements).is_multiple_of(LANE) && self.parts(outputs).all(aligned)
     }
 
-    /// Whether every tensor of a pass is one run of whole lanes.
-    fn flat(&self, outputs: &[usize]) -> bool {
+    /// Whether every tensor of a pass is one run of whole lanes, and its part in each window is.
+    fn flat(&self, outputs: &[usize], windows: &[Window]) -> bool {
         let shape = self.kernel.shape;
         let gapless = |tensor: Tensor<'_>| tensor.stride_in(shape) == u64::from(shape.elements);
+        let whole = |window: &Window| {
+            let first = u64::from(window.first_sample) * u64::from(shape.elements);
+            first.is_multiple_of(LANE) && window.elements == shape.elements
+        };
         shape.elements >= 2
             && shape.total().is_multiple_of(LANE)
+            && windows.iter().all(whole)
             && self.kernel.depth() <= 1
             && self.kernel.health.is_none()
             && self.parts(outputs).all(|tensor| starts_lane(&tensor) && gapless(tensor))
     }
 
     /// How a pass walks over its windows.
-    pub(super) fn walk(&self, outputs: &[usize], windows: usize) -> Walk {
+    pub(super) fn walk(&self, outputs: &[usize], windows: &[Window]) -> Walk {
         if self.aligned(outputs) {
             Walk::Lanes
-        } else if windows == 1 && self.flat(outputs) {
+        } else if self.flat(outputs, windows) {
             Walk::Flat
         } else {
             Walk::Words
@@ -125,13 +134,19 @@ impl Builder<'_> {
 
     /// How all outputs are walked at once, as far as can be told before the last tensor is there.
     pub(super) fn walk_of_all(&self) -> Walk {
-        self.walk(&self.outputs(), self.windows(GRAIN).len())
+        self.walk(&self.outputs(), &self.windows(GRAIN))
     }
 
-    /// How the chunks of samples are walked.
-    pub(super) fn reducing_walk(&self) -> Walk {
-        let outputs = self.outputs();
-        if self.aligned(&outputs) { Walk::Chunks } else { Walk::LooseChunks }
+    /// How samples, or the chunks of them, are walked in these windows.
+    pub(super) fn reducing_walk(&self, windows: &[Window]) -> Walk {
+        let (kernel, outputs) = (self.kernel, self.outputs());
+        if kernel.op.sums() && team_of(kernel.op, kernel.shape.elements) == 1 && self.flat(&outputs, windows) {
+            Walk::Short
+        } else if self.aligned(&outputs) {
+            Walk::Chunks
+        } else {
+            Walk::LooseChunks
+        }
     }
 
     pub(super) fn outputs(&self) -> Vec<usize> {
@@ -225,17 +240,29 @@ impl Builder<'_> {
             reports: 0,
             pitch: kernel.shape.elements / unit,
             range: kernel.range,
+            team: 0,
+            digit: kernel.digit,
+            sums: kernel.scratch.map_or(0, |scratch| scratch.first_of(window, self.context)),
+            factor: kernel.scratch.and_then(|scratch| scratch.results).unwrap_or(1.0),
             tensors,
         };
         match source.walk {
             Walk::Chunks | Walk::LooseChunks => {
-                params.contiguous = team_of(kernel.op, kernel.shape.elements);
-                let teams = window.samples.div_ceil(WORKGROUP / params.contiguous);
+                params.team = team_of(kernel.op, kernel.shape.elements);
+                let teams = window.samples.div_ceil(WORKGROUP / params.team);
                 params.groups = teams.min(MAX_GROUPS);
                 params.span = kernel.shape.elements.div_ceil(CHUNK);
-                params.slots = kernel.digit;
                 let across = window.elements.div_ceil(CHUNK);
                 (params, LINE, [across, params.groups, teams.div_ceil(params.groups)])
+            }
+            Walk::Short => {
+                // The fewest samples that are whole lanes.
+                let samples = LANE as u32 >> kernel.shape.elements.trailing_zeros().min(2);
+                let lanes_each = samples * kernel.shape.elements / LANE as u32;
+                let groups = (window.samples / samples).div_ceil(WORKGROUP);
+                params.groups = groups.min(MAX_GROUPS);
+                let tile = Tile { lanes: WORKGROUP, samples, lanes_each };
+                (params, tile, [params.groups, groups.div_ceil(params.groups), 1])
             }
             Walk::Lanes => {
                 let tile = tile_for(window.elements / LANE as u32);
@@ -305,7 +332,7 @@ mod tests {
     /// `tests/shaders.rs` holds the shader's side to the same numbers.
     #[test]
     fn params_lie_as_the_shader_reads_them() {
-        assert_eq!(size_of::<Params>(), 64 + 8 * SLOTS);
+        assert_eq!(size_of::<Params>(), 80 + 8 * SLOTS);
         let found = [
             offset_of!(Params, batch),
             offset_of!(Params, elements),
@@ -323,9 +350,13 @@ mod tests {
             offset_of!(Params, reports),
             offset_of!(Params, pitch),
             offset_of!(Params, range),
+            offset_of!(Params, team),
+            offset_of!(Params, digit),
+            offset_of!(Params, sums),
+            offset_of!(Params, factor),
             offset_of!(Params, tensors),
         ];
-        assert_eq!(found.to_vec(), (0..=16).map(|i| 4 * i).collect::<Vec<_>>());
+        assert_eq!(found.to_vec(), (0..=20).map(|i| 4 * i).collect::<Vec<_>>());
     }
 
     #[test]

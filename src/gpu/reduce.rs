@@ -2,11 +2,12 @@
 //!
 //! **Theory.** A sample is cut into chunks of a fixed number of elements, so what is added to what depends on its size alone:
 //! not on the batch, the device or the shape of a dispatch. A workgroup reduces a chunk, and a second kernel the chunks of a
-//! sample, both as trees of a fixed order; short samples share a workgroup. A selection counts digits instead, pass after
-//! pass; counts have no order.
+//! sample, both as trees of a fixed order; short samples share a workgroup or even an invocation. A selection counts digits
+//! instead, pass after pass; counts have no order.
 //!
-//! **Practice.** What passes between the dispatches lies in scratch memory of the plan's own: of a batch that would need more
-//! than [`SCRATCH`] bytes, some samples are reduced after the others.
+//! **Practice.** Sums of samples that are one chunk are written where they are wanted. What else passes between dispatches lies
+//! in scratch memory of the plan's own: of a batch that would need more than [`SCRATCH`] bytes, some samples are reduced after
+//! the others.
 
 use super::build::Draft;
 use super::context::{Context, entry, storage};
@@ -73,6 +74,34 @@ impl<'a> Words<'a> {
     }
 }
 
+/// Where a reduction leaves what it made of each chunk.
+#[derive(Clone, Copy)]
+pub(super) struct Scratch<'a> {
+    pub words: Words<'a>,
+    /// Where a chunk is a sample, these may be the results of the whole batch: the sums times this.
+    pub results: Option<f32>,
+}
+
+impl Scratch<'_> {
+    /// The word of a window's first sum in what is bound.
+    pub fn first_of(&self, window: &Window, context: &Context) -> u32 {
+        self.results.map_or(0, |_| self.words.binding(context).1 + window.first_sample)
+    }
+}
+
+impl Reduction<'_> {
+    /// Whether the sums of chunks are results already: of samples of one chunk, where each has one result, which lies in no
+    /// buffer that is read at the same time.
+    fn is_direct(&self) -> bool {
+        let kernel = &self.kernel;
+        let tensors = kernel.tensors().map(|(_, tensor)| tensor).chain(kernel.timesteps()).chain(kernel.seeds);
+        kernel.op.sums()
+            && self.numbers.pitch <= 1
+            && self.numbers.parts == 1
+            && tensors.map(|tensor| tensor.buffer).all(|buffer| buffer != self.output.buffer)
+    }
+}
+
 /// How many chunks a sample of this many elements has.
 pub(super) fn chunks(elements: u32) -> u32 {
     elements.div_ceil(CHUNK)
@@ -92,35 +121,38 @@ pub(super) fn team_of(op: Op, elements: u32) -> u32 {
 impl Draft<'_> {
     /// Adds a reduction: for each group of samples, its passes one after the other; then the mean of all of them.
     pub fn reduce(&mut self, reduction: &Reduction<'_>) -> Result<(), PlanError> {
-        let builder = self.builder(&reduction.kernel);
-        let source = builder.source(builder.reducing_walk(), &builder.outputs(), self.rows.rows);
-        let reports = self.is_first_to_count(&source);
-        let batch = reduction.kernel.shape.batch;
         let limit = self.context.limits().max_storage_buffer_binding_size;
         check("results of samples", "max_storage_buffer_binding_size", limit, self.aligned(reduction.output.bytes))?;
         let windows = self.windows_of(reduction);
+        let builder = self.builder(&reduction.kernel);
+        let source = builder.source(builder.reducing_walk(&windows), &builder.outputs(), self.rows.rows);
+        let reports = self.is_first_to_count(&source);
         let at_once = windows.iter().map(|window| window.samples).max().unwrap_or(1);
-        let kept = self.aligned(u64::from(at_once) * reduction.bytes);
-        let scratch = self.scratch(reduction, kept)?;
-        let (whole, keep) = (Words::of(&scratch), reduction.mean.map_or(0, |_| (kept / 4) as u32));
-        for group in windows.chunk_by(|a, b| a.first_sample == b.first_sample) {
-            for &digit in reduction.digits {
-                let kernel = Kernel { scratch: Some(&scratch), digit, ..reduction.kernel.clone() };
-                self.place(&kernel, &source, group, reports)?;
-                let Window { first_sample, samples, .. } = group[0];
-                let numbers = Numbers { samples, first_sample, keep, shift: digit, ..reduction.numbers };
-                self.finish(reduction.finish, numbers, whole, reduction.output)?;
+        if reduction.is_direct() {
+            let [factor, ..] = reduction.numbers.numbers;
+            let results = Scratch { words: reduction.output, results: Some(factor) };
+            let kernel = Kernel { scratch: Some(results), ..reduction.kernel.clone() };
+            self.place(&kernel, &source, &windows, reports)?;
+        } else {
+            let scratch = self.scratch(reduction, u64::from(at_once) * reduction.bytes)?;
+            let words = Words::of(&scratch);
+            for group in windows.chunk_by(|a, b| a.first_sample == b.first_sample) {
+                for &digit in reduction.digits {
+                    let scratch = Some(Scratch { words, results: None });
+                    let kernel = Kernel { scratch, digit, ..reduction.kernel.clone() };
+                    self.place(&kernel, &source, group, reports)?;
+                    let Window { first_sample, samples, .. } = group[0];
+                    let numbers = Numbers { samples, first_sample, shift: digit, ..reduction.numbers };
+                    self.finish(reduction.finish, numbers, words, reduction.output)?;
+                }
             }
         }
-        if let Some(mean) = reduction.mean {
-            let results = Words { buffer: &scratch, offset: kept, bytes: scratch.size() - kept };
-            self.mean(results, batch, mean)?;
-        }
-        Ok(())
+        let batch = reduction.kernel.shape.batch;
+        reduction.mean.map_or(Ok(()), |mean| self.mean(reduction.output, batch, mean))
     }
 
-    /// Adds the mean of so many results, behind which there are zeros. More than a chunk of them are added up chunk by chunk
-    /// first, since one workgroup takes long over a million.
+    /// Adds the mean of so many results. More than a chunk of them are added up chunk by chunk first, since one workgroup takes
+    /// long over a million; and so are fewer that lie in the same buffer as their mean, since no binding may be written twice.
     fn mean(&mut self, results: Words<'_>, batch: u32, mean: Words<'_>) -> Result<(), PlanError> {
         let sum = |samples, parts, factor| {
             let numbers = [factor, 0.0, 0.0, 0.0];
@@ -128,7 +160,7 @@ impl Draft<'_> {
         };
         let factor = (1.0 / f64::from(batch)) as f32;
         let parts = chunks(batch);
-        if parts == 1 {
+        if parts == 1 && results.buffer != mean.buffer {
             return self.finish(Finish::Total, sum(1, batch, factor), results, mean);
         }
         let sums = self.context.device().create_buffer(&wgpu::BufferDescriptor {
@@ -137,22 +169,18 @@ impl Draft<'_> {
             usage: BufferUsages::STORAGE,
             mapped_at_creation: false,
         });
-        self.finish(Finish::Total, sum(parts, CHUNK, 1.0), results, Words::of(&sums))?;
+        self.finish(Finish::Total, sum(parts, CHUNK.min(batch), 1.0), results, Words::of(&sums))?;
         self.finish(Finish::Total, sum(1, parts, factor), Words::of(&sums), mean)
     }
 
-    /// Memory for what passes between dispatches, of which the results of the whole batch begin at byte `kept`.
-    fn scratch(&self, reduction: &Reduction<'_>, kept: u64) -> Result<wgpu::Buffer, PlanError> {
-        // The mean adds whole chunks of results up: those that are not there stay 0.
-        let batch = reduction.kernel.shape.batch;
-        let padded = if batch > CHUNK { batch.next_multiple_of(CHUNK) } else { batch };
-        let results = if reduction.mean.is_some() { 4 * u64::from(padded) } else { 0 };
+    /// Memory for what passes between dispatches.
+    fn scratch(&self, reduction: &Reduction<'_>, size: u64) -> Result<wgpu::Buffer, PlanError> {
         let limits = self.context.limits();
         let allowed = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size);
-        check("scratch memory", "max_storage_buffer_binding_size", allowed, kept + results)?;
+        check("scratch memory", "max_storage_buffer_binding_size", allowed, size)?;
         Ok(self.context.device().create_buffer(&wgpu::BufferDescriptor {
             label: Some(&reduction.kernel.label("scratch")),
-            size: kept + results,
+            size,
             usage: BufferUsages::STORAGE,
             mapped_at_creation: false,
         }))
@@ -165,7 +193,8 @@ impl Draft<'_> {
     /// Windows of whole chunks, and of no more samples than scratch memory has room for.
     fn windows_of(&self, reduction: &Reduction<'_>) -> Vec<Window> {
         let limit = self.context.limits().max_storage_buffer_binding_size;
-        let most = (SCRATCH.min(limit) / reduction.bytes).max(1).min(u64::from(u32::MAX)) as u32;
+        let most = if reduction.is_direct() { u64::MAX } else { (SCRATCH.min(limit) / reduction.bytes).max(1) };
+        let most = most.min(u64::from(u32::MAX)) as u32;
         let windows = self.builder(&reduction.kernel).windows(CHUNK);
         windows.into_iter().flat_map(|window| window.split(most)).collect()
     }
@@ -181,10 +210,10 @@ impl Draft<'_> {
         let team = if finish == Finish::Digits { WORKGROUP } else { team(numbers.parts, 1) };
         let teams = numbers.samples.div_ceil(WORKGROUP / team);
         let groups = teams.min(MAX_GROUPS);
-        let (scratch, _) = scratch.binding(self.context);
+        let (scratch, start) = scratch.binding(self.context);
         let (output, first) = output.binding(self.context);
         let pitch = numbers.pitch.max(1);
-        let numbers = Numbers { groups, first, team, pitch, nan: f32::NAN.to_bits(), ..numbers };
+        let numbers = Numbers { groups, first, start, team, pitch, nan: f32::NAN.to_bits(), ..numbers };
         let label = |role| format!("tweedie::{}::{role}", finish.name());
         let (params, stride) = self.columns(&label("params"), numbers)?;
         let size = std::num::NonZero::new(size_of::<Numbers>() as u64);

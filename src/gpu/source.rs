@@ -19,22 +19,29 @@ pub(crate) enum Walk {
     Chunks,
     /// Chunks of samples of any size, stride and offset.
     LooseChunks,
+    /// Short samples without gaps between them, each as a whole.
+    Short,
 }
 
 impl Walk {
     /// The walks that go over every element on its own.
     pub const STREAMING: [Walk; 3] = [Walk::Lanes, Walk::Flat, Walk::Words];
     /// The walks that make something of a whole sample.
-    pub const REDUCING: [Walk; 2] = [Walk::Chunks, Walk::LooseChunks];
+    pub const REDUCING: [Walk; 3] = [Walk::Chunks, Walk::LooseChunks, Walk::Short];
 
     pub fn reduces(self) -> bool {
         Self::REDUCING.contains(&self)
     }
 
+    /// Whether a lane may belong to two samples.
+    pub fn crosses_samples(self) -> bool {
+        matches!(self, Walk::Flat | Walk::Short)
+    }
+
     /// Elements of a lane that offsets and strides are counted in.
     pub fn unit(self) -> u32 {
         match self {
-            Walk::Lanes | Walk::Flat | Walk::Chunks => 4,
+            Walk::Lanes | Walk::Flat | Walk::Chunks | Walk::Short => 4,
             Walk::Words | Walk::LooseChunks => 1,
         }
     }
@@ -45,6 +52,7 @@ impl Walk {
             Walk::Flat => "flat_lanes",
             Walk::Words => "words",
             Walk::Chunks | Walk::LooseChunks => "chunks",
+            Walk::Short => "short_samples",
         }
     }
 
@@ -54,6 +62,7 @@ impl Walk {
             Walk::Flat => include_str!("../../shaders/walk_flat.wgsl"),
             Walk::Words => include_str!("../../shaders/walk_words.wgsl"),
             Walk::Chunks | Walk::LooseChunks => include_str!("../../shaders/walk_chunks.wgsl"),
+            Walk::Short => include_str!("../../shaders/walk_short.wgsl"),
         }
     }
 }
@@ -214,7 +223,7 @@ impl Source {
         text.push_str(&self.op.text(|slot| self.operand(slot) != Operand::Absent));
         glue.functions(&mut text);
         if self.walk.reduces() {
-            text.extend(self.op.reduction().iter().copied());
+            text.extend(self.op.reduction(self.walk == Walk::Short).iter().copied());
         } else {
             self.write_health(&mut text);
         }
@@ -261,7 +270,7 @@ impl Source {
                 include_str!("../../shaders/seed_per_sample.wgsl")
             )),
         }
-        if self.walk == Walk::Flat {
+        if self.walk.crosses_samples() {
             text.push_str(include_str!("../../shaders/drawn_lane.wgsl"));
         }
     }

@@ -17,7 +17,7 @@ pub(crate) struct Window {
 impl Window {
     /// The same part of the batch in windows of at most this many samples.
     pub fn split(self, most: u32) -> impl Iterator<Item = Window> {
-        steps(self.samples, most).map(move |(first, samples)| Window {
+        steps(self.samples, whole_lanes(most, self.samples)).map(move |(first, samples)| Window {
             first_sample: self.first_sample + first,
             samples,
             ..self
@@ -45,7 +45,7 @@ pub(crate) fn windows(shape: Shape, extents: &[Extent], limit: u64, slack: u64, 
     };
     let samples = extents.iter().map(fitting).min().unwrap_or(1).min(u64::from(shape.batch)) as u32;
     if samples >= 1 {
-        return steps(shape.batch, samples)
+        return steps(shape.batch, whole_lanes(samples, shape.batch))
             .map(|(first_sample, samples)| Window { first_sample, samples, first_element: 0, elements: shape.elements })
             .collect();
     }
@@ -61,6 +61,11 @@ pub(crate) fn windows(shape: Shape, extents: &[Extent], limit: u64, slack: u64, 
             })
         })
         .collect()
+}
+
+/// So many samples or a few less, if they are not all: a number of them that is whole lanes, whatever their size.
+fn whole_lanes(samples: u32, all: u32) -> u32 {
+    if samples < 4 || samples >= all { samples } else { samples / 4 * 4 }
 }
 
 /// `(start, length)` of the pieces of `0..total` of at most `piece` each.

@@ -352,6 +352,7 @@ fn bit_identical_in_every_run_and_batch(bed: &Bed) {
 /// More samples than a dimension has workgroups.
 fn many_samples(bed: &Bed) {
     assert_passes(bed, &Case::new(66_000, 4, Storage::F32), 61);
+    assert_passes(bed, &Case::new(66_000, 2, Storage::F16), 63);
     assert_passes(bed, &Case { gradients: [None; 2], ..Case::new(66_000, 1, Storage::Bf16) }, 62);
 }
 
@@ -389,10 +390,9 @@ fn everything_at_once_within_default_limits(bed: &Bed) {
 
 fn numbers_that_are_none(bed: &Bed) {
     let table = Table::new(rows());
-    let elements = 5;
     let timesteps = [0u32, 1, 2, 3, 4, 5, 99, 1];
-    let fine = vec![0.25; timesteps.len() * elements];
-    for clip in [None, Some(1.0)] {
+    for (elements, clip) in [(2, None), (5, None), (5, Some(1.0)), (18, Some(1.0))] {
+        let fine = vec![0.25; timesteps.len() * elements];
         for spoilt in 0..4 {
             let mut tensors = [(); 4].map(|()| fine.clone());
             // The second element of every sample but the last.
@@ -408,7 +408,7 @@ fn numbers_that_are_none(bed: &Bed) {
             );
             let nan = |values: &[f64]| values.iter().map(|x| x.is_nan()).collect::<Vec<_>>();
             let expected = |exact: &[Exact]| exact.iter().map(|x| x.value.is_nan()).collect::<Vec<_>>();
-            let what = format!("tensor {spoilt}, clip {clip:?}");
+            let what = format!("{elements} elements, tensor {spoilt}, clip {clip:?}");
             assert_eq!(nan(&terms), expected(&exact.samples), "terms, {what}");
             assert_eq!(nan(&gradient), expected(&exact.gradient), "gradient, {what}");
             assert_eq!(nan(&of_learned), expected(&exact.learned_gradient), "learned gradient, {what}");

@@ -12,6 +12,7 @@ use tweedie::table::{LossRow, Penalty, Table};
 pub const TESTS: &[crate::Test] = &[
     ("losses::every_penalty_and_storage", every_penalty_and_storage),
     ("losses::every_layout", every_layout),
+    ("losses::every_short_sample", every_short_sample),
     ("losses::noise_drawn_again", noise_drawn_again),
     ("losses::noise_is_kept_where_it_is_not_looked_at", noise_is_kept_where_it_is_not_looked_at),
     ("losses::in_place_and_alone", in_place_and_alone),
@@ -110,7 +111,9 @@ fn check_with(bed: &Bed, case: &Case, seed: u64, tamper: impl Fn(Table<LossRow>)
     let times = bed.gpu.upload("timesteps", bytemuck::cast_slice(&timesteps));
     let ids: Vec<[u32; 4]> = (0..shape.batch).map(|i| [dice.word(), i, 9 + i, i & 1]).collect();
     let seeds = bed.gpu.upload("seeds", bytemuck::cast_slice(&ids));
-    let results = bed.gpu.buffer("results", 4 * u64::from(shape.batch) + 8);
+    let [results, apart] = [8, 4].map(|more| bed.gpu.buffer("results", 4 * u64::from(shape.batch) + more));
+    // A mean lies in the same buffer as what it is of, or in one of its own.
+    let means = if shape.batch.is_multiple_of(2) { &apart } else { &results };
     let tampered = tamper(table.clone());
     let loss = Loss {
         table: &tampered,
@@ -125,7 +128,7 @@ fn check_with(bed: &Bed, case: &Case, seed: u64, tamper: impl Fn(Table<LossRow>)
         }),
         seeds: case.seeds.then_some((&seeds, 0)),
         losses: (&results, 4),
-        mean: case.mean.then_some((&results, 0)),
+        mean: case.mean.then_some((means, 0)),
         gradient: gradient.map(|(placed, of)| (tensor(placed), of)),
     };
     let plan = LossPlan::new(&bed.context, &loss).unwrap_or_else(|error| panic!("{error}: {case:?}"));
@@ -138,7 +141,7 @@ fn check_with(bed: &Bed, case: &Case, seed: u64, tamper: impl Fn(Table<LossRow>)
     assert_eq!(words[shape.batch as usize + 1], 0.0, "beyond the results");
     let ran = Ran {
         losses: words[1..=shape.batch as usize].to_vec(),
-        mean: case.mean.then_some(words[0]),
+        mean: case.mean.then(|| Storage::F32.decode(&bed.read(means))[0]),
         gradient: gradient.map(|(placed, _)| stage.values_in(&after, placed).iter().map(|&x| x as f32).collect()),
     };
 
@@ -209,8 +212,22 @@ fn every_layout(bed: &Bed) {
     }
 }
 
+/// Samples that an invocation takes as a whole, alone or with the next ones, up to the first that several take; and batches
+/// that do not end with a whole lane.
+fn every_short_sample(bed: &Bed) {
+    for elements in 1..=17 {
+        for (batch, storage) in [(8, Storage::F32), (1024, Storage::F16), (12, Storage::Bf16), (7, Storage::F32)] {
+            let seed = u64::from(100 * elements + batch);
+            let case = Case { penalty: penalties()[elements as usize % 6], ..Case::new(batch, elements, storage) };
+            assert_passes(bed, &Case { drawn: true, ..case.clone() }, seed);
+            assert_passes(bed, &Case { gradient: None, ..case.clone() }, seed);
+            assert_passes(bed, &Case { in_place: true, per_sample: false, ..case }, seed);
+        }
+    }
+}
+
 fn noise_drawn_again(bed: &Bed) {
-    for elements in [64, 63, 5000] {
+    for elements in [6, 64, 63, 5000] {
         for storage in [Storage::F32, Storage::Bf16] {
             let case = Case { drawn: true, ..Case::new(4, elements, storage) };
             assert_passes(bed, &case, 31);
@@ -390,7 +407,7 @@ fn bits(values: &[f32]) -> Vec<u32> {
 }
 
 fn bit_identical_in_every_run_and_batch(bed: &Bed) {
-    for elements in [40, 63, 20_001] {
+    for elements in [1, 2, 3, 5, 6, 14, 15, 16, 40, 63, 20_001] {
         let mut dice = Dice(51);
         let mut values = || (0..4 * elements).map(|_| dice.float()).collect::<Vec<f32>>();
         let (prediction, target) = (values(), values());
@@ -408,12 +425,13 @@ fn bit_identical_in_every_run_and_batch(bed: &Bed) {
 /// More samples than a dimension has workgroups.
 fn many_samples(bed: &Bed) {
     assert_passes(bed, &Case::new(66_000, 4, Storage::F32), 61);
+    assert_passes(bed, &Case::new(1_000_000, 2, Storage::F16), 63);
     assert_passes(bed, &Case { gradient: None, ..Case::new(66_000, 1, Storage::Bf16) }, 62);
 }
 
 fn windows_of_a_small_binding_limit(bed: &Bed) {
     let small = bed_with_binding_limit(bed, 64 << 10);
-    for (batch, elements) in [(40, 1000), (3, 50_001), (2, 65_536)] {
+    for (batch, elements) in [(40, 1000), (3, 50_001), (2, 65_536), (16_000, 3), (16_002, 2)] {
         for storage in [Storage::F32, Storage::F16] {
             let case = Case { gradient: None, ..Case::new(batch, elements, storage) };
             let case = Case { gradient: Some((case.layout, Of::Mean)), ..case };
@@ -426,15 +444,18 @@ fn windows_of_a_small_binding_limit(bed: &Bed) {
 
 fn holes_and_numbers_that_are_none(bed: &Bed) {
     let row = LossRow { prediction: 1.0, inputs: [0.0, -1.0], weight: 2.0 };
-    let table = Table::with_holes([Some(row), None]);
-    for (elements, storage) in [(4usize, Storage::F32), (5, Storage::F32), (5, Storage::Bf16), (5000, Storage::F32)] {
-        let batch = 5;
+    let unseeing = LossRow { prediction: 0.0, ..row };
+    let table = Table::with_holes([Some(row), None, Some(unseeing)]);
+    let short = (2usize..=7).map(|elements| (elements, Storage::F32));
+    for (elements, storage) in short.chain([(3, Storage::Bf16), (22, Storage::F16), (5000, Storage::F32)]) {
+        let batch = 8;
         let mut values = vec![1.0f32; batch * elements];
         values[3 * elements] = f32::NAN;
+        values[5 * elements..6 * elements].fill(f32::NAN);
         let p = bed.gpu.upload("p", &storage.encode(&values));
         let t = bed.gpu.upload("t", &storage.encode(&vec![0.0; batch * elements]));
-        let times = bed.gpu.upload("timesteps", bytemuck::cast_slice(&[0u32, 1, 2, 0, 0]));
-        let losses = bed.gpu.buffer("losses", 20);
+        let times = bed.gpu.upload("timesteps", bytemuck::cast_slice(&[0u32, 1, 9, 0, 0, 2, 0, 0]));
+        let losses = bed.gpu.buffer("losses", 32);
         let gradient = bed.gpu.buffer("gradient", p.size());
         for penalty in penalties() {
             let loss = Loss {
@@ -454,13 +475,20 @@ fn holes_and_numbers_that_are_none(bed: &Bed) {
             bed.gpu.submit(|encoder| plan.encode(encoder, At::per_sample())).expect("device").expect("recording");
             let losses = Storage::F32.decode(&bed.read(&losses));
             let nan: Vec<bool> = losses.iter().map(|loss| loss.is_nan()).collect();
-            assert_eq!(nan, [false, true, true, true, false], "{losses:?}");
-            assert!((f64::from(losses[0]) / (2.0 * penalty.cost(1.0)) - 1.0).abs() < SUM, "{losses:?}");
+            assert_eq!(nan, [false, true, true, true, false, false, false, false], "{elements}: {losses:?}");
+            for sample in [0, 4, 6, 7] {
+                assert!((f64::from(losses[sample]) / (2.0 * penalty.cost(1.0)) - 1.0).abs() < SUM, "{losses:?}");
+            }
+            assert_eq!(losses[5], 0.0, "what a row does not look at may hold anything");
             let gradient = storage.decode(&bed.read(&gradient));
             let count = |sample: usize| {
                 gradient[sample * elements..(sample + 1) * elements].iter().filter(|x| x.is_nan()).count()
             };
-            assert_eq!([0, 1, 2, 3, 4].map(count), [0, elements, elements, 1, 0], "{storage}, {elements}");
+            assert_eq!(
+                [0, 1, 2, 3, 4, 5, 6, 7].map(count),
+                [0, elements, elements, 1, 0, 0, 0, 0],
+                "{storage}, {elements}"
+            );
             let status = bed.read(plan.status().expect("a count"));
             assert_eq!(bytemuck::cast_slice::<u8, u32>(&status)[0], 2, "a hole and a timestep that is none");
         }
@@ -528,7 +556,12 @@ fn errors_name_what_was_found(bed: &Bed) {
     assert_eq!(between, PlanError::Offset { tensor: "mean", storage: Storage::F32, expected: 4, found: 10 });
     let far = Table::new([LossRow { weight: 1e40, ..*table.row(0).expect("a row") }]);
     assert!(matches!(fails(Loss { table: &far, ..good }), PlanError::Table(_)));
-    let plan = LossPlan::new(&bed.context, &good).expect("plan");
-    assert_eq!(plan.dispatches(), 3, "the tensors, the samples' sums, their mean");
-    bed.gpu.submit(|encoder| plan.encode(encoder, At::timestep(0))).expect("device").expect("recording");
+    let mean = bed.gpu.buffer("mean", 4);
+    let apart = Loss { mean: Some((&mean, 0)), ..good };
+    // The tensors and samples at once, and their mean: in two dispatches where it is written beside what is read.
+    for (loss, dispatches) in [(good, 3), (apart, 2), (Loss { mean: None, ..good }, 1)] {
+        let plan = LossPlan::new(&bed.context, &loss).expect("plan");
+        assert_eq!(plan.dispatches(), dispatches);
+        bed.gpu.submit(|encoder| plan.encode(encoder, At::timestep(0))).expect("device").expect("recording");
+    }
 }

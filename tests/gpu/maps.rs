@@ -153,7 +153,7 @@ fn windows_of_a_small_binding_limit(bed: &Bed) {
     let small = bed_with_binding_limit(bed, 16 << 10);
     let mut dice = Dice(3);
     for storage in Storage::ALL {
-        for (batch, elements) in [(100, 64), (100, 63), (3, 9001), (2, 16384), (5, 10_003)] {
+        for (batch, elements) in [(100, 64), (100, 63), (4000, 3), (3, 9001), (2, 16384), (5, 10_003)] {
             for drawn in [false, true] {
                 for shared in [false, true] {
                     let case = Case::plain(Shape::new(batch, elements), storage);

@@ -469,6 +469,23 @@ fn what_a_row_does_not_need_may_hold_anything(bed: &Bed) {
     let plan = StepPlan::new(&bed.context, &step).expect("plan");
     bed.gpu.submit(|encoder| plan.encode(encoder, At::call(0))).expect("device").expect("recording");
     assert_eq!(bytemuck::cast_slice::<u8, f32>(&bed.read(&next)), [1.0f32; 5]);
+
+    // Samples without gaps, of which neighbours share lanes: every other one looks at the noise.
+    let rows = [rows[0], StepRow { z: 1.0, ..rows[0] }];
+    let calls = bed.gpu.upload("calls", bytemuck::cast_slice(&[0u32, 1, 0, 1]));
+    let x = bed.gpu.upload("x", bytemuck::cast_slice(&[2.0f32; 20]));
+    let next = bed.gpu.buffer("next", 80);
+    let noise: Vec<f32> = (0..20).map(|i| if i / 5 % 2 == 0 { f32::NAN } else { 4.0 }).collect();
+    let noise = bed.gpu.upload("noise", bytemuck::cast_slice(&noise));
+    let step = Step {
+        calls: Timesteps::per_sample(&calls),
+        noise: Noise::Given(Tensor::f32(&noise)),
+        ..simple(&rows, Shape::new(4, 5), &x, &x, &next)
+    };
+    let plan = StepPlan::new(&bed.context, &step).expect("plan");
+    bed.gpu.submit(|encoder| plan.encode(encoder, At::per_sample())).expect("device").expect("recording");
+    let expected: Vec<f32> = (0..20).map(|i| if i / 5 % 2 == 0 { 1.0 } else { 5.0 }).collect();
+    assert_eq!(bytemuck::cast_slice::<u8, f32>(&bed.read(&next)), expected);
 }
 
 fn health_counts_what_was_seen(bed: &Bed) {

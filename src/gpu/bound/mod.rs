@@ -84,8 +84,8 @@ pub struct BoundPlan {
 impl BoundPlan {
     /// Makes a plan.
     ///
-    /// Cost: the first plan of a kind compiles two or three shaders; every plan uploads 32 bytes a row and allocates 4 bytes
-    /// a sample and 4 for each 4096 elements of it, up to 8 MiB.
+    /// Cost: the first plan of a kind compiles one to three shaders; every plan uploads 32 bytes a row and allocates, where
+    /// samples have more, 4 bytes for each 4096 elements of them, up to 8 MiB.
     ///
     /// # Errors
     /// [`PlanError`] says what is rejected.

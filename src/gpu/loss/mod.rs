@@ -6,8 +6,9 @@
 //! batch that its sample is in.
 //!
 //! **Practice.** A [`LossPlan`] is made once; recording it is a few calls on the caller's pass: no submit, no poll, no
-//! allocation, no upload. It takes two small dispatches after the pass over the tensors: the sample's sums, and their
-//! mean, which takes another of more than 4096 samples. The gradient needs a pass of its own only where it is 16-bit and its samples are not whole lanes of four.
+//! allocation, no upload. After the pass over the tensors a small dispatch adds up samples of more than 4096 elements, and one
+//! or two more their mean. The gradient needs a pass of its own only where it is 16-bit and its samples are long and not whole
+//! lanes of four.
 //!
 //! Host twin of `shaders/loss.wgsl`: [`reference()`].
 
@@ -91,8 +92,8 @@ pub struct LossPlan {
 impl LossPlan {
     /// Makes a plan.
     ///
-    /// Cost: the first plan of a kind compiles two or three shaders; every plan uploads 16 bytes a row and allocates 4 bytes
-    /// a sample and 4 for each 4096 elements of it, up to 8 MiB.
+    /// Cost: the first plan of a kind compiles one to three shaders; every plan uploads 16 bytes a row and allocates, where
+    /// samples have more, 4 bytes for each 4096 elements of them, up to 8 MiB.
     ///
     /// # Errors
     /// [`PlanError`] says what is rejected.
