@@ -216,6 +216,7 @@ fn every_shader_is_plain_webgpu_and_every_backend_writes_it() {
 #[test]
 fn every_tile_is_within_the_limits() {
     let lanes = every_shader().swap_remove(0);
+    assert_eq!(lanes.entry_point, "lanes");
     for tile in SHORT {
         assert_eq!(check(&lanes, tile), Ok(()), "{tile:?}");
     }

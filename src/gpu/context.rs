@@ -1,7 +1,7 @@
 //! The wgpu plumbing, once: a device's limits, its compiled pipelines, and buffers that are written when they are made.
 
 use super::error::PlanError;
-use super::source::{Rows, SCALES_BINDING, Source, StorageBinding, TABLE_BINDING, Walk};
+use super::source::{Native, Rows, SCALES_BINDING, Source, StorageBinding, TABLE_BINDING, Walk};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -18,8 +18,7 @@ pub struct Context {
 struct Inner {
     device: wgpu::Device,
     limits: wgpu::Limits,
-    /// Whether its shaders have 64-bit integers.
-    int64: bool,
+    native: Native,
     pipelines: Mutex<HashMap<PipelineKey, Arc<Pipeline>>>,
     small: Mutex<HashMap<&'static str, Arc<Pipeline>>>,
 }
@@ -53,7 +52,7 @@ impl Context {
             inner: Arc::new(Inner {
                 device: device.clone(),
                 limits: device.limits(),
-                int64: device.features().contains(wgpu::Features::SHADER_INT64),
+                native: native_of(device),
                 pipelines: Mutex::default(),
                 small: Mutex::default(),
             }),
@@ -136,7 +135,7 @@ impl Context {
     }
 
     fn compile(&self, key: PipelineKey) -> Pipeline {
-        let text = key.source.compose(self.inner.int64);
+        let text = key.source.compose(self.inner.native);
         let tile = [
             ("tile_x", f64::from(key.tile.lanes)),
             ("tile_y", f64::from(key.tile.samples)),
@@ -175,6 +174,15 @@ impl Context {
         buffer.unmap();
         Ok(buffer)
     }
+}
+
+/// What shaders may use on a device beyond WebGPU.
+fn native_of(device: &wgpu::Device) -> Native {
+    let int64 = device.features().contains(wgpu::Features::SHADER_INT64);
+    let info = device.adapter_info();
+    // Measured on Mesa's lavapipe alone.
+    let software = info.device_type == wgpu::DeviceType::Cpu && info.backend == wgpu::Backend::Vulkan;
+    Native { int64, wide: int64 && software }
 }
 
 /// A binding of a kernel.

@@ -9,6 +9,8 @@ use std::fmt::Write as _;
 /// A kernel whose text is written.
 pub(super) struct Glue<'a> {
     pub source: &'a Source,
+    /// Whether lanes are loaded and stored 8 bytes at once.
+    pub wide: bool,
 }
 
 /// Writing to a String cannot fail.
@@ -252,7 +254,9 @@ impl Glue<'_> {
     fn element(&self, storage: Storage) -> &'static str {
         match (self.source.walk, storage) {
             (Walk::Words | Walk::LooseChunks, _) => "u32",
+            (_, Storage::F32) if self.wide => "vec2<u64>",
             (_, Storage::F32) => "vec4<f32>",
+            _ if self.wide => "u64",
             _ => "vec2<u32>",
         }
     }
@@ -266,12 +270,17 @@ impl Glue<'_> {
         };
         let lanes = self.source.walk.unit() == 4;
         let (value, body) = match (lanes, storage) {
+            (true, Storage::F32) if self.wide => {
+                let halves = ["x", "y"].map(|part| format!("u32(w.{part}), u32(w.{part} >> 32u)")).join(", ");
+                ("vec4<f32>", format!("let w = {from}[i]; return bitcast<vec4<f32>>(vec4<u32>({halves}));"))
+            }
             (true, Storage::F32) => ("vec4<f32>", format!("return {from}[i];")),
             (false, Storage::F32) => ("f32", format!("return bitcast<f32>({from}[i]);")),
-            (true, _) => (
-                "vec4<f32>",
-                format!("let w = {from}[i]; return vec4<f32>(unpack_{storage}(w.x), unpack_{storage}(w.y));"),
-            ),
+            (true, _) => {
+                let [x, y] = if self.wide { ["u32(w)", "u32(w >> 32u)"] } else { ["w.x", "w.y"] };
+                let unpacked = format!("vec4<f32>(unpack_{storage}({x}), unpack_{storage}({y}))");
+                ("vec4<f32>", format!("let w = {from}[i]; return {unpacked};"))
+            }
             (false, _) => {
                 ("f32", format!("let v = unpack_{storage}({from}[i >> 1u]); return select(v.x, v.y, (i & 1u) == 1u);"))
             }
@@ -297,14 +306,19 @@ impl Glue<'_> {
                 }
                 line!(text, "}}");
             }
-            (_, Storage::F32) => {
-                line!(text, "fn store_{name}(i: u32, v: vec4<f32>) {{ {name}[i] = v; }}");
-            }
             (_, storage) => {
-                line!(
-                    text,
-                    "fn store_{name}(i: u32, v: vec4<f32>) {{ {name}[i] = vec2<u32>(pack_{storage}(v.xy), pack_{storage}(v.zw)); }}"
-                );
+                let joined = |low: &str, high: &str| format!("(u64({low}) | (u64({high}) << 32u))");
+                let bits = |part: &str| format!("bitcast<u32>(v.{part})");
+                let packed = |parts: &str| format!("pack_{storage}(v.{parts})");
+                let value = match (storage, self.wide) {
+                    (Storage::F32, false) => "v".to_owned(),
+                    (Storage::F32, true) => {
+                        format!("vec2<u64>({}, {})", joined(&bits("x"), &bits("y")), joined(&bits("z"), &bits("w")))
+                    }
+                    (_, false) => format!("vec2<u32>({}, {})", packed("xy"), packed("zw")),
+                    (_, true) => joined(&packed("xy"), &packed("zw")),
+                };
+                line!(text, "fn store_{name}(i: u32, v: vec4<f32>) {{ {name}[i] = {value}; }}");
             }
         }
     }

@@ -28,7 +28,7 @@ mod timesteps;
 mod upload;
 mod window;
 
-use source::{Draw, Rows};
+use source::{Draw, Native, Rows};
 
 pub use crate::noise;
 
@@ -68,12 +68,14 @@ impl ComposedShader {
 /// and for other compilers, without a GPU. Plans of the same kind share a text, so some are listed more than once.
 pub fn every_shader() -> Vec<ComposedShader> {
     let composed = every::every_source().into_iter().flat_map(|source| {
-        // What 64-bit integers change is one function, the same for every kind of row.
-        let draws = source.draw != Draw::No && source.rows == Rows::Batch;
-        let with_and_without = if draws { &[false, true][..] } else { &[false] };
-        with_and_without.iter().map(move |&int64| ComposedShader {
+        // What 64-bit integers change is the same for every kind of row.
+        let (draws, lanes) = (source.draw != Draw::No, source.walk.unit() == 4);
+        let one = source.rows == Rows::Batch;
+        let variants = [(true, false, false), (one && draws, true, false), (one && lanes, true, true)];
+        let variants = variants.into_iter().filter(|(present, ..)| *present);
+        variants.map(move |(_, int64, wide)| ComposedShader {
             entry_point: source.walk.entry_point(),
-            text: source.compose(int64),
+            text: source.compose(Native { int64, wide }),
             clears_workgroup_memory: source.clears_workgroup_memory(),
             int64,
         })

@@ -131,6 +131,15 @@ pub(crate) struct StorageBinding {
     pub writable: bool,
 }
 
+/// What shaders use beyond WebGPU where a device has it, as far as it was measured to be faster there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Native {
+    /// 64-bit integers (`SHADER_INT64`), for random words.
+    pub int64: bool,
+    /// These for memory too, 8 bytes at once: software drivers load and store the numbers of a vector one by one.
+    pub wide: bool,
+}
+
 /// All that decides the text of a kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Source {
@@ -197,8 +206,8 @@ impl Source {
         slots.chain(others.map(|(_, name, binding, writable)| StorageBinding { name, binding, writable })).collect()
     }
 
-    /// The complete WGSL, for a device with 64-bit integers or without.
-    pub fn compose(&self, int64: bool) -> String {
+    /// The complete WGSL.
+    pub fn compose(&self, native: Native) -> String {
         let mut text = String::new();
         // Not every driver converts f16 at all, so what does not need it does not name it.
         for (storage, helpers) in [
@@ -211,14 +220,14 @@ impl Source {
         }
         text.push_str(include_str!("../../shaders/kernel.wgsl"));
         text.push_str(&format!("const WIDTH = {}u;\nconst NEEDS_NOISE = {NEEDS_NOISE}u;\n", self.op.width()));
-        self.write_draw(&mut text, int64);
+        self.write_draw(&mut text, native.int64);
         self.write_rows(&mut text);
         text.push_str(if self.counts_undefined() {
             include_str!("../../shaders/undefined.wgsl")
         } else {
             "fn report_undefined(sample: u32) {\n}\n"
         });
-        let glue = Glue { source: self };
+        let glue = Glue { source: self, wide: native.wide && self.walk.unit() == 4 };
         glue.declarations(&mut text);
         text.push_str(&self.op.text(|slot| self.operand(slot) != Operand::Absent));
         glue.functions(&mut text);

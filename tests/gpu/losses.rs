@@ -1,6 +1,6 @@
 //! The loss kernel against its f64 twin and against torch: every penalty, storage and layout, sums and gradients.
 
-use crate::bed::{Bed, Dice, Layout, Placed, Stage, bed_with_binding_limit};
+use crate::bed::{Bed, Dice, Layout, Placed, Stage, bed_with_binding_limit, bed_without_features};
 use crate::support::{Vectors, cases, id};
 use tweedie::gpu::compare::{Comparison, Exact};
 use tweedie::gpu::loss::{Batch, Losses, ROUNDINGS, reference};
@@ -407,6 +407,7 @@ fn bits(values: &[f32]) -> Vec<u32> {
 }
 
 fn bit_identical_in_every_run_and_batch(bed: &Bed) {
+    let without = bed_without_features(bed);
     for elements in [1, 2, 3, 5, 6, 14, 15, 16, 40, 63, 20_001] {
         let mut dice = Dice(51);
         let mut values = || (0..4 * elements).map(|_| dice.float()).collect::<Vec<f32>>();
@@ -414,6 +415,7 @@ fn bit_identical_in_every_run_and_batch(bed: &Bed) {
         let penalty = Penalty::pseudo_huber(0.1).expect("c");
         let whole = plain(bed, penalty, 4, &prediction, &target).0;
         assert_eq!(bits(&plain(bed, penalty, 4, &prediction, &target).0), bits(&whole));
+        assert_eq!(bits(&plain(&without, penalty, 4, &prediction, &target).0), bits(&whole), "64-bit integers");
         for (first, batch) in [(0, 1), (2, 2), (3, 1)] {
             let part = first * elements..(first + batch) * elements;
             let found = plain(bed, penalty, batch as u32, &prediction[part.clone()], &target[part]).0;

@@ -1,7 +1,7 @@
 //! The map kernels against their f64 twin: shapes, storages, layouts, windows, and what must not pass.
 
 use crate::Test;
-use crate::bed::{Bed, Case, Dice, InPlace, Layout, bed_with_binding_limit, check, check_with};
+use crate::bed::{Bed, Case, Dice, InPlace, Layout, bed_with_binding_limit, bed_without_features, check, check_with};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use tweedie::gpu::{At, Map, MapPlan, PlanError, Second, Shape, Storage, Tensor, Timesteps};
@@ -57,14 +57,17 @@ fn plain_shapes_and_storages(bed: &Bed) {
     }
 }
 
-/// Samples without gaps are walked as one run of lanes, which two samples share wherever their size is not a multiple of 4.
+/// Samples without gaps are walked as one run of lanes, which two samples share wherever their size is not a multiple of 4:
+/// with and without 64-bit integers, with which lanes may be loaded otherwise.
 fn gapless_samples_of_every_small_size(bed: &Bed) {
+    let without = bed_without_features(bed);
     for elements in 1..=13 {
-        for (batch, storage) in [(1, Storage::F32), (2, Storage::Bf16), (5, Storage::F32), (33, Storage::F16)] {
+        for (batch, storage) in [(1, Storage::F32), (4, Storage::Bf16), (5, Storage::F32), (36, Storage::F16)] {
             let case = Case::plain(Shape::new(batch, elements), storage);
             for (drawn, in_place) in [(false, InPlace::Both), (false, InPlace::No), (true, InPlace::First)] {
-                let keep = drawn.then_some(case.in0);
-                assert_passes(bed, &Case { drawn, keep, in_place, ..case }, u64::from(elements));
+                let case = Case { drawn, keep: drawn.then_some(case.in0), in_place, ..case };
+                assert_passes(bed, &case, u64::from(elements));
+                assert_passes(&without, &case, u64::from(elements));
             }
         }
     }
