@@ -49,9 +49,11 @@ CARGO_TARGET_DIR=$folder/build cargo check --target "$target" "${what[@]}" --all
 built=$(grep '"reason":"compiler-artifact"' "$artifacts" || true)
 own=$(grep -c "\"manifest_path\":\"$PWD/" <<<"$built" || true)
 others=$(grep -c '"manifest_path":' <<<"$built" || true)
+targets="$own targets"
+if ((own == 1)); then targets="1 target"; fi
 if ((code == 0)); then
-  echo "$own targets checked, after $((others - own)) that they depend on"
+  echo "$targets checked, after $((others - own)) that they depend on"
 else
-  echo "$own targets checked before one failed"
+  echo "$targets checked before one failed"
 fi
 exit $code

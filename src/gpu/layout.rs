@@ -2,7 +2,8 @@
 //!
 //! A pass covers all outputs at once where it can. It walks in lanes of four elements by tiles of a workgroup where every
 //! sample consists of whole lanes, in lanes of the whole batch where samples follow each other without a gap, and word by
-//! word otherwise. A pass that reduces samples walks over chunks of them, or over several short ones. Buffers beyond the device's binding limit are covered window by window.
+//! word otherwise. A pass that reduces samples walks over chunks of them, or over several short ones. Buffers beyond the
+//! device's binding limit are covered window by window.
 
 use super::build::Builder;
 use super::context::Tile;
