@@ -24,8 +24,8 @@ struct Window {
     range: f32,           // what clean samples are clamped to
     team: u32,            // chunks: invocations that take a sample together
     digit: u32,           // chunks: lowest bit of the digit that is counted
-    sums: u32,            // chunks, short: word of the first sum
-    factor: f32,          // chunks, short: what sums are multiplied with
+    sums: u32,            // chunks, pairs: word of the first sum
+    factor: f32,          // chunks, pairs: what sums are multiplied with
 }
 
 struct Key {

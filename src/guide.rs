@@ -40,7 +40,7 @@
 //! | step of a sampler | 1; 2 more for guidance rescale, 6 for a threshold |
 //! | loss or term of the bound, with gradients | 1; of samples of more than 4096 elements 2 |
 //! | its mean | 1 more; 2 of more than 4096 samples, or where it lies in the same buffer as what it is of |
-//! | its 16-bit gradient, of samples of more than 16 elements that are not whole lanes of four | 1 more |
+//! | its 16-bit gradient, of samples that are not whole lanes of four, unless they are pairs | 1 more |
 //! | timesteps, counter | 1 |
 //! | two 16-bit outputs that begin in different halves of a word | 1 more |
 //! | tensors beyond a binding | as many as there are windows |

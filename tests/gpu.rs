@@ -46,7 +46,9 @@ use std::sync::Arc;
 type Test = (&'static str, fn(&Bed));
 
 /// Storage buffers of a term of the variational bound with a learned variance and noise that is given: a device with fewer
-/// says so, and `narrow` tests that it does. Tests that are about nothing else are ignored there.
+/// says so, and `narrow` tests that it does. Tests that are about nothing else are ignored there; and so are those whose own
+/// networks take seven, and those that ask for bindings smaller than any device has, of which the narrow form lays out its rows
+/// in one.
 const FIVE: u32 = 5;
 const OF_FIVE: &[&str] = &[
     "bounds::bit_identical_in_every_run_and_batch",
@@ -56,6 +58,15 @@ const OF_FIVE: &[&str] = &[
     "likelihoods::primitives_of_guided_diffusion",
     "likelihoods::every_variance_and_prediction",
     "chains::guided_diffusion",
+    "sampling::every_solver_ends_where_its_twin_does",
+    "sampling::a_wrong_coefficient_ends_elsewhere",
+    "sampling::deterministic_solvers_end_where_the_ode_does",
+    "sampling::every_solver_has_the_right_moments",
+    "sampling::a_mixture_in_the_plane",
+    "sampling::a_set_of_pictures",
+    "sampling::from_zero_terminal_snr",
+    "maps::windows_of_a_small_binding_limit",
+    "losses::windows_of_short_samples",
 ];
 
 fn main() -> std::process::ExitCode {

@@ -58,7 +58,7 @@ pub fn validate(shader: &ComposedShader) -> Result<(Module, ModuleInfo), String>
     Ok((module, info))
 }
 
-/// Writes the only entry point, with these values for those overrides that it has.
+/// Writes the only entry point, with these values for its overrides if it has any.
 pub fn write(
     module: &Module,
     info: &ModuleInfo,
@@ -70,9 +70,8 @@ pub fn write(
     };
     let entry = (ShaderStage::Compute, entry.name.clone());
     // Naming an override that a shader lacks is an error, as it is in wgpu.
-    let has = |name: &str| module.overrides.iter().any(|(_, found)| found.name.as_deref() == Some(name));
-    let overrides = overrides.iter().filter(|(name, _)| has(name));
-    let constants = overrides.map(|&(name, value)| (name.to_owned(), value)).collect();
+    let overrides = if module.overrides.is_empty() { &[] } else { overrides };
+    let constants = overrides.iter().map(|&(name, value)| (name.to_owned(), value)).collect();
     let stage = Some((entry.0, &*entry.1));
     let (module, info) = pipeline_constants::process_overrides(module, info, stage, &constants)
         .map_err(|error| format!("overrides: {error}"))?;

@@ -30,8 +30,7 @@ pub(crate) struct PipelineKey {
     pub tile: Tile,
 }
 
-/// How a workgroup of `walk_lanes`, or an invocation of `walk_short`, covers lanes and samples; the other walks have no choice
-/// to make.
+/// How a workgroup of `walk_lanes` covers lanes and samples; the other walks have no choice to make.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Tile {
     pub lanes: u32,
@@ -141,12 +140,7 @@ impl Context {
             ("tile_y", f64::from(key.tile.samples)),
             ("lanes_each", f64::from(key.tile.lanes_each)),
         ];
-        let short = [("samples_each", f64::from(key.tile.samples)), ("lanes_each", f64::from(key.tile.lanes_each))];
-        let constants: &[_] = match key.source.walk {
-            Walk::Lanes => &tile,
-            Walk::Short => &short,
-            _ => &[],
-        };
+        let constants: &[_] = if key.source.walk == Walk::Lanes { &tile } else { &[] };
         let label = format!("tweedie::{}", key.source.op.name());
         let zero_initialize_workgroup_memory = key.source.clears_workgroup_memory();
         let options = wgpu::PipelineCompilationOptions { constants, zero_initialize_workgroup_memory };

@@ -37,7 +37,7 @@ pub(super) fn every_source() -> Vec<Source> {
     }
     for walk in Walk::REDUCING {
         for rows in [Rows::Batch, Rows::Uniform(1024), Rows::Gathered] {
-            if walk != Walk::Short {
+            if walk != Walk::Pairs {
                 sources.extend(every_reduction(walk, rows));
             }
             sources.extend(every_loss(walk, rows));

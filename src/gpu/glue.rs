@@ -156,7 +156,7 @@ impl Glue<'_> {
             _ => format!("load_{name}(bases.{name} + lane{past})"),
         });
         line!(text, "}}");
-        if self.source.walk.reduces() && self.source.walk != Walk::Short {
+        if self.source.walk.reduces() && self.source.walk != Walk::Pairs {
             self.write_chunk_lane(text);
             return;
         }

@@ -2,7 +2,7 @@
 //!
 //! A pass covers all outputs at once where it can. It walks in lanes of four elements by tiles of a workgroup where every
 //! sample consists of whole lanes, in lanes of the whole batch where samples follow each other without a gap, and word by
-//! word otherwise. A pass that reduces samples walks over chunks of them, or over several short ones. Buffers beyond the
+//! word otherwise. A pass that reduces samples walks over chunks of them, or over pairs of the shortest. Buffers beyond the
 //! device's binding limit are covered window by window.
 
 use super::build::Builder;
@@ -141,8 +141,8 @@ impl Builder<'_> {
     /// How samples, or the chunks of them, are walked in these windows.
     pub(super) fn reducing_walk(&self, windows: &[Window]) -> Walk {
         let (kernel, outputs) = (self.kernel, self.outputs());
-        if kernel.op.sums() && team_of(kernel.op, kernel.shape.elements) == 1 && self.flat(&outputs, windows) {
-            Walk::Short
+        if kernel.op.sums() && kernel.shape.elements == 2 && self.flat(&outputs, windows) {
+            Walk::Pairs
         } else if self.aligned(&outputs) {
             Walk::Chunks
         } else {
@@ -256,15 +256,6 @@ impl Builder<'_> {
                 let across = window.elements.div_ceil(CHUNK);
                 (params, LINE, [across, params.groups, teams.div_ceil(params.groups)])
             }
-            Walk::Short => {
-                // The fewest samples that are whole lanes.
-                let samples = LANE as u32 >> kernel.shape.elements.trailing_zeros().min(2);
-                let lanes_each = samples * kernel.shape.elements / LANE as u32;
-                let groups = (window.samples / samples).div_ceil(WORKGROUP);
-                params.groups = groups.min(MAX_GROUPS);
-                let tile = Tile { lanes: WORKGROUP, samples, lanes_each };
-                (params, tile, [params.groups, groups.div_ceil(params.groups), 1])
-            }
             Walk::Lanes => {
                 let tile = tile_for(window.elements / LANE as u32);
                 let across = (window.elements / LANE as u32).div_ceil(tile.lanes * tile.lanes_each);
@@ -272,7 +263,7 @@ impl Builder<'_> {
                 params.groups = rows.min(MAX_GROUPS);
                 (params, tile, [across, params.groups, rows.div_ceil(params.groups)])
             }
-            Walk::Flat => {
+            Walk::Flat | Walk::Pairs => {
                 params.slots = window.samples * window.elements;
                 let workgroups = line(&mut params);
                 (params, LINE, workgroups)

@@ -254,10 +254,10 @@ impl Op {
         matches!(self, Op::Loss { .. } | Op::Bound { .. })
     }
 
-    /// How a chunk of it is reduced, or a whole sample by one invocation.
-    pub fn reduction(self, whole: bool) -> &'static [&'static str] {
+    /// How a chunk of it is reduced, or a sample of two elements.
+    pub fn reduction(self, pairs: bool) -> &'static [&'static str] {
         match self {
-            Op::Loss { .. } | Op::Bound { .. } if whole => &[text::TOTAL, text::LOSS_CHUNKS],
+            Op::Loss { .. } | Op::Bound { .. } if pairs => &[text::TOTAL, text::LOSS_CHUNKS],
             Op::Spread => &[text::MOMENTS, text::TREE, text::SUM_CHUNKS],
             Op::Loss { .. } | Op::Bound { .. } => &[text::TOTAL, text::TREE, text::SUM_CHUNKS, text::LOSS_CHUNKS],
             Op::Digits { .. } | Op::Map | Op::Step(_) => &[],

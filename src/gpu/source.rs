@@ -19,15 +19,15 @@ pub(crate) enum Walk {
     Chunks,
     /// Chunks of samples of any size, stride and offset.
     LooseChunks,
-    /// Short samples without gaps between them, each as a whole.
-    Short,
+    /// Samples of two elements without gaps between them, two to a lane.
+    Pairs,
 }
 
 impl Walk {
     /// The walks that go over every element on its own.
     pub const STREAMING: [Walk; 3] = [Walk::Lanes, Walk::Flat, Walk::Words];
     /// The walks that make something of a whole sample.
-    pub const REDUCING: [Walk; 3] = [Walk::Chunks, Walk::LooseChunks, Walk::Short];
+    pub const REDUCING: [Walk; 3] = [Walk::Chunks, Walk::LooseChunks, Walk::Pairs];
 
     pub fn reduces(self) -> bool {
         Self::REDUCING.contains(&self)
@@ -35,13 +35,13 @@ impl Walk {
 
     /// Whether a lane may belong to two samples.
     pub fn crosses_samples(self) -> bool {
-        matches!(self, Walk::Flat | Walk::Short)
+        matches!(self, Walk::Flat | Walk::Pairs)
     }
 
     /// Elements of a lane that offsets and strides are counted in.
     pub fn unit(self) -> u32 {
         match self {
-            Walk::Lanes | Walk::Flat | Walk::Chunks | Walk::Short => 4,
+            Walk::Lanes | Walk::Flat | Walk::Chunks | Walk::Pairs => 4,
             Walk::Words | Walk::LooseChunks => 1,
         }
     }
@@ -52,7 +52,7 @@ impl Walk {
             Walk::Flat => "flat_lanes",
             Walk::Words => "words",
             Walk::Chunks | Walk::LooseChunks => "chunks",
-            Walk::Short => "short_samples",
+            Walk::Pairs => "pairs",
         }
     }
 
@@ -62,7 +62,7 @@ impl Walk {
             Walk::Flat => include_str!("../../shaders/walk_flat.wgsl"),
             Walk::Words => include_str!("../../shaders/walk_words.wgsl"),
             Walk::Chunks | Walk::LooseChunks => include_str!("../../shaders/walk_chunks.wgsl"),
-            Walk::Short => include_str!("../../shaders/walk_short.wgsl"),
+            Walk::Pairs => include_str!("../../shaders/walk_pairs.wgsl"),
         }
     }
 }
@@ -232,7 +232,7 @@ impl Source {
         text.push_str(&self.op.text(|slot| self.operand(slot) != Operand::Absent));
         glue.functions(&mut text);
         if self.walk.reduces() {
-            text.extend(self.op.reduction(self.walk == Walk::Short).iter().copied());
+            text.extend(self.op.reduction(self.walk == Walk::Pairs).iter().copied());
         } else {
             self.write_health(&mut text);
         }

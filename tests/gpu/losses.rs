@@ -22,6 +22,7 @@ pub const TESTS: &[crate::Test] = &[
     ("losses::bit_identical_in_every_run_and_batch", bit_identical_in_every_run_and_batch),
     ("losses::many_samples", many_samples),
     ("losses::windows_of_a_small_binding_limit", windows_of_a_small_binding_limit),
+    ("losses::windows_of_short_samples", windows_of_short_samples),
     ("losses::holes_and_numbers_that_are_none", holes_and_numbers_that_are_none),
     ("losses::a_wrong_coefficient_fails", a_wrong_coefficient_fails),
     ("losses::errors_name_what_was_found", errors_name_what_was_found),
@@ -212,8 +213,8 @@ fn every_layout(bed: &Bed) {
     }
 }
 
-/// Samples that an invocation takes as a whole, alone or with the next ones, up to the first that several take; and batches
-/// that do not end with a whole lane.
+/// Samples that an invocation takes as a whole, and the first that several take; pairs, and a batch that does not end with
+/// one.
 fn every_short_sample(bed: &Bed) {
     for elements in 1..=17 {
         for (batch, storage) in [(8, Storage::F32), (1024, Storage::F16), (12, Storage::Bf16), (7, Storage::F32)] {
@@ -432,8 +433,16 @@ fn many_samples(bed: &Bed) {
 }
 
 fn windows_of_a_small_binding_limit(bed: &Bed) {
+    windows_change_nothing(bed, &[(40, 1000), (3, 50_001), (2, 65_536)]);
+}
+
+fn windows_of_short_samples(bed: &Bed) {
+    windows_change_nothing(bed, &[(16_000, 3), (16_002, 2)]);
+}
+
+fn windows_change_nothing(bed: &Bed, shapes: &[(u32, u32)]) {
     let small = bed_with_binding_limit(bed, 64 << 10);
-    for (batch, elements) in [(40, 1000), (3, 50_001), (2, 65_536), (16_000, 3), (16_002, 2)] {
+    for &(batch, elements) in shapes {
         for storage in [Storage::F32, Storage::F16] {
             let case = Case { gradient: None, ..Case::new(batch, elements, storage) };
             let case = Case { gradient: Some((case.layout, Of::Mean)), ..case };
