@@ -151,6 +151,7 @@ impl Bench {
                 gradient: (gradient, Of::Mean),
                 losses: &losses,
                 mean: Some(&mean),
+                variance: None,
             },
         )?;
         let mut recorded = 0;
