@@ -21,6 +21,7 @@ pub const TESTS: &[crate::Test] = &[
     ("losses::mean_of_a_million_samples", mean_of_a_million_samples),
     ("losses::bit_identical_in_every_run_and_batch", bit_identical_in_every_run_and_batch),
     ("losses::many_samples", many_samples),
+    ("losses::results_beside_a_tensor", results_beside_a_tensor),
     ("losses::windows_of_a_small_binding_limit", windows_of_a_small_binding_limit),
     ("losses::windows_of_short_samples", windows_of_short_samples),
     ("losses::holes_and_numbers_that_are_none", holes_and_numbers_that_are_none),
@@ -432,6 +433,45 @@ fn many_samples(bed: &Bed) {
     assert_passes(bed, &Case { gradient: None, ..Case::new(66_000, 1, Storage::Bf16) }, 62);
 }
 
+/// Results in the buffer of a tensor that is read, which no dispatch may bind for reading and writing apart: the same bits.
+fn results_beside_a_tensor(bed: &Bed) {
+    for (batch, elements) in [(4u32, 2u32), (3, 5), (2, 64)] {
+        let total = (batch * elements) as usize;
+        let room = total.next_multiple_of(64); // where results begin, in words: a multiple of any device's alignment
+        let mut dice = Dice(91);
+        let mut values: Vec<f32> = (0..2 * room).map(|_| dice.float()).collect();
+        values[room..].fill(0.0);
+        let table = difference();
+        let target = bed.gpu.upload("target", bytemuck::cast_slice(&vec![0.5f32; total]));
+        let apart = bed.gpu.buffer("losses", 4 * u64::from(batch));
+        let run = |beside: bool| {
+            let prediction = bed.gpu.upload("prediction", bytemuck::cast_slice(&values));
+            let (losses, offset) = if beside { (&prediction, 4 * room as u64) } else { (&apart, 0) };
+            let loss = Loss {
+                table: &table,
+                penalty: Penalty::MSE,
+                shape: Shape::new(batch, elements),
+                timesteps: Timesteps::Batch,
+                prediction: Tensor::f32(&prediction),
+                in0: None,
+                in1: Some(Second::Given(Tensor::f32(&target))),
+                seeds: None,
+                losses: (losses, offset),
+                mean: None,
+                gradient: None,
+            };
+            let plan = LossPlan::new(&bed.context, &loss).expect("plan");
+            bed.gpu.submit(|encoder| plan.encode(encoder, At::timestep(0))).expect("device").expect("recording");
+            let found = bed.read(losses);
+            let found = Storage::F32.decode(&found[offset as usize..]);
+            (bits(&found[..batch as usize]), plan.dispatches())
+        };
+        let [(beside, two), (apart, one)] = [run(true), run(false)];
+        assert!(apart.iter().all(|bits| f32::from_bits(*bits) > 0.0), "{batch} x {elements}");
+        assert_eq!((beside, two, one), (apart, 2, 1), "{batch} x {elements}");
+    }
+}
+
 fn windows_of_a_small_binding_limit(bed: &Bed) {
     windows_change_nothing(bed, &[(40, 1000), (3, 50_001), (2, 65_536)]);
 }
@@ -515,8 +555,9 @@ fn a_wrong_coefficient_fails(bed: &Bed) {
         ("in1", |row| row.inputs[1] *= 1.0001),
         ("weight", |row| row.weight *= 1.0001),
     ];
-    for gradient in [Some((Layout::plain(Storage::F32), Of::Sum)), None] {
-        let case = Case { gradient, ..Case::new(7, 200, Storage::F32) };
+    let gradient = Some((Layout::plain(Storage::F32), Of::Sum));
+    for (batch, elements, gradient) in [(7, 200, gradient), (7, 200, None), (8, 2, gradient)] {
+        let case = Case { gradient, ..Case::new(batch, elements, Storage::F32) };
         assert_passes(bed, &case, 81);
         for (name, change) in breaks {
             let (agrees, _) = check_with(bed, &case, 81, |table| {
@@ -524,7 +565,7 @@ fn a_wrong_coefficient_fails(bed: &Bed) {
                 change(&mut rows[3]);
                 Table::new(rows)
             });
-            assert!(!agrees, "{name} was not noticed");
+            assert!(!agrees, "{name} was not noticed in {batch} x {elements}");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Loops of every kind of solver, each of their steps by itself: what the step kernel makes of a row, whatever the row.
 
 use crate::device::Device;
-use crate::{ELEMENTS, Error, Outcome, normals, wide};
+use crate::{ELEMENTS, Error, Outcome, SHORT, normals, wide};
 use tweedie::error::SamplerError;
 use tweedie::gpu::compare::{Comparison, Exact};
 use tweedie::gpu::step::{Sample, Stepped, reference};
@@ -66,8 +66,9 @@ pub fn loops(schedule: &Schedule) -> Outcome<Vec<Loop>> {
 /// Runs a loop on all shapes, with its own coefficients or spoilt ones.
 pub async fn check(device: &Device<'_>, sampling: &Loop, wrong: bool) -> Outcome<Comparison> {
     let mut total = Comparison::new(device.storage);
-    for elements in ELEMENTS {
-        total.merge(&check_shape(device, sampling, Shape::new(BATCH, elements), wrong).await?);
+    let each = ELEMENTS.map(|elements| Shape::new(BATCH, elements)).into_iter();
+    for shape in each.chain(SHORT.map(|elements| Shape::new(4 * BATCH, elements))) {
+        total.merge(&check_shape(device, sampling, shape, wrong).await?);
     }
     Ok(total)
 }
