@@ -38,7 +38,7 @@
 //! |---|---|
 //! | map: noising, conversion, posterior mean, fill | 1 |
 //! | step of a sampler | 1; 2 more for guidance rescale, 6 for a threshold |
-//! | loss or term of the bound, with gradients | 1; of samples of more than 4096 elements 2 |
+//! | loss or term of the bound, with gradients | 1; 2 of samples of more than 4096 elements, or where results lie in a tensor's buffer |
 //! | its mean | 1 more; 2 of more than 4096 samples, or where it lies in the same buffer as what it is of |
 //! | its 16-bit gradient, of samples that are not whole lanes of four, unless they are pairs | 1 more |
 //! | timesteps, counter | 1 |

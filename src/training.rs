@@ -104,7 +104,8 @@ pub struct Training<'a> {
 ///
 /// The target and the noise are never stored: the loss forms the target in registers and draws the same noise again. Before
 /// the network stand one pass over the tensors (1 read, 1 write) and a small dispatch for the timesteps, after it one pass
-/// (2 reads, 1 write) and up to three small ones that add up its sums; as much again for a learned variance. A sample's noise, timestep and loss depend on its key and global index alone, so a batch may be split over
+/// (2 reads, 1 write) and up to three small ones that add up its sums; as much again for a learned
+/// variance. A sample's noise, timestep and loss depend on its key and global index alone, so a batch may be split over
 /// machines in any way.
 ///
 /// ```

@@ -31,6 +31,8 @@ mod scales;
 mod solvers;
 #[path = "gpu/steps.rs"]
 mod steps;
+#[path = "gpu/sums.rs"]
+mod sums;
 #[expect(dead_code, reason = "what is not about random numbers serves the tests that need no adapter")]
 mod support;
 #[path = "gpu/timesteps.rs"]
@@ -66,7 +68,7 @@ const OF_FIVE: &[&str] = &[
     "sampling::a_set_of_pictures",
     "sampling::from_zero_terminal_snr",
     "maps::windows_of_a_small_binding_limit",
-    "losses::windows_of_short_samples",
+    "sums::windows_of_short_samples",
 ];
 
 fn main() -> std::process::ExitCode {
@@ -92,6 +94,7 @@ fn main() -> std::process::ExitCode {
         sampling::TESTS,
         scales::TESTS,
         losses::TESTS,
+        sums::TESTS,
         bounds::TESTS,
         likelihoods::TESTS,
         chains::TESTS,

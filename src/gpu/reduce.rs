@@ -2,8 +2,8 @@
 //!
 //! **Theory.** A sample is cut into chunks of a fixed number of elements, so what is added to what depends on its size alone:
 //! not on the batch, the device or the shape of a dispatch. A workgroup reduces a chunk, and a second kernel the chunks of a
-//! sample, both as trees of a fixed order; short samples share a workgroup. A selection counts digits
-//! instead, pass after pass; counts have no order.
+//! sample, both as trees of a fixed order; short samples share a workgroup. A selection counts digits instead, pass after
+//! pass; counts have no order.
 //!
 //! **Practice.** Sums of samples that are one chunk are written where they are wanted. What else passes between dispatches lies
 //! in scratch memory of the plan's own: of a batch that would need more than [`SCRATCH`] bytes, some samples are reduced after

@@ -7,8 +7,8 @@
 //!
 //! **Practice.** A [`LossPlan`] is made once; recording it is a few calls on the caller's pass: no submit, no poll, no
 //! allocation, no upload. After the pass over the tensors a small dispatch adds up samples of more than 4096 elements, and one
-//! or two more their mean. The gradient needs a pass of its own only where it is 16-bit and its samples are neither whole lanes of
-//! four nor pairs.
+//! or two more their mean. The gradient needs a pass of its own only where it is 16-bit and its samples are neither whole
+//! lanes of four nor pairs.
 //!
 //! Host twin of `shaders/loss.wgsl`: [`reference()`].
 
