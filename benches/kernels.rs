@@ -11,8 +11,8 @@ use criterion::{Bencher, BenchmarkGroup, BenchmarkId, Criterion, SamplingMode, T
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 use tweedie::gpu::{
-    At, BoundInputs, BoundPlan, BoundTerms, Context, Drawn, Loss, LossPlan, MapPlan, Noise, NoiseKey, Of, Recordable,
-    Second, Shape, StepPlan, Storage, Tensor, Timesteps,
+    At, Context, Drawn, Loss, LossPlan, MapPlan, Noise, NoiseKey, Of, Recordable, Second, Shape, StepPlan, Storage,
+    Tensor, Timesteps, VlbInputs, VlbPlan, VlbTerms,
 };
 use tweedie::headless::{Gpu, describe};
 use tweedie::math::sampler::{Denoiser, FirstOrder, Grid, Sampler};
@@ -185,11 +185,11 @@ impl Bench {
 
     /// The variational bound of epsilon with a learned variance and the gradient of that, the noise drawn again; x0 is not
     /// read but at timestep 0.
-    fn bound(&self, batch: &Batch) -> BoundPlan {
+    fn bound(&self, batch: &Batch) -> VlbPlan {
         let [prediction, learned, gradient, x0] = batch.tensors();
         let schedule = self.diffusion.schedule();
         let bound = Bound::new(schedule, Quantity::Epsilon, ModelVariance::LearnedRange, None).expect("a bound");
-        let inputs = BoundInputs {
+        let inputs = VlbInputs {
             table: &bound.table(Given::Pair).expect("rows"),
             clip: None,
             shape: batch.shape,
@@ -199,7 +199,7 @@ impl Bench {
             in1: Some(Second::Drawn(Drawn::new(NoiseKey::seed(1)))),
             seeds: None,
         };
-        let terms = BoundTerms {
+        let terms = VlbTerms {
             inputs,
             timesteps: batch.per_sample(),
             terms: (&batch.results, 0),
@@ -208,7 +208,7 @@ impl Bench {
             learned_gradient: Some(gradient),
             of: Of::Mean,
         };
-        BoundPlan::new(&self.context, &terms).expect("a plan")
+        VlbPlan::new(&self.context, &terms).expect("a plan")
     }
 
     fn plan(&self, criterion: &mut Criterion) {

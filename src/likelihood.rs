@@ -2,8 +2,8 @@
 
 use crate::Error;
 use crate::gpu::{
-    At, BoundInputs, ChainPlan, ChainTerms, Context, Drawn, Map, MapPlan, NoiseKey, RecordError, Second, Shape, Tensor,
-    Timesteps,
+    At, ChainPlan, ChainTerms, Context, Drawn, Map, MapPlan, NoiseKey, RecordError, Second, Shape, Tensor, Timesteps,
+    VlbInputs,
 };
 use crate::math::{Bound, Given, Quantity};
 
@@ -106,11 +106,11 @@ impl LikelihoodLoop {
         };
         let table = bound.chain_table(Given::Pair)?;
         let (clip, in1, seeds) = (bound.clip(), Some(noise), None);
-        let inputs = BoundInputs { table: &table, clip, shape, prediction, learned, x0, in1, seeds };
+        let inputs = VlbInputs { table: &table, clip, shape, prediction, learned, x0, in1, seeds };
         let bits = ChainPlan::new(context, &ChainTerms { inputs, total: Some((total, 0)) })?;
         let errors = || {
             let table = bound.x0_mse_table(Given::Pair)?;
-            let inputs = BoundInputs { table: &table, ..inputs };
+            let inputs = VlbInputs { table: &table, ..inputs };
             Ok::<_, Error>(ChainPlan::new(context, &ChainTerms { inputs, total: None })?)
         };
         let x0_mse = x0_mse.then(errors).transpose()?;

@@ -3,8 +3,8 @@
 use crate::Error;
 use crate::error::BoundError;
 use crate::gpu::{
-    At, BoundInputs, BoundPlan, BoundTerms, Context, Drawn, Loss, LossPlan, Map, MapPlan, NoiseKey, Of, RecordError,
-    Second, Shape, Tensor, TimestepDraw, TimestepPlan, Timesteps,
+    At, Context, Drawn, Loss, LossPlan, Map, MapPlan, NoiseKey, Of, RecordError, Second, Shape, Tensor, TimestepDraw,
+    TimestepPlan, Timesteps, VlbInputs, VlbPlan, VlbTerms,
 };
 use crate::math::{Bound, Given, ModelVariance, Objective, Quantity, Schedule, TimestepDensity};
 use crate::noise::Perturbation;
@@ -153,7 +153,7 @@ pub struct TrainingStep {
     draw: Option<TimestepPlan>,
     noising: MapPlan,
     loss: LossPlan,
-    bound: Option<BoundPlan>,
+    bound: Option<VlbPlan>,
 }
 
 impl TrainingStep {
@@ -275,7 +275,7 @@ impl Training<'_> {
         schedule: &Schedule,
         learned: &LearnedVariance<'_>,
         noise: Drawn<'_>,
-    ) -> Result<BoundPlan, Error> {
+    ) -> Result<VlbPlan, Error> {
         let LearnedVariance { variance, factor, learned, gradient, terms } = *learned;
         let bound = Bound::new(schedule, self.objective.predicts, variance, None)?;
         if matches!(variance, ModelVariance::FixedSmall | ModelVariance::FixedLarge) {
@@ -283,7 +283,7 @@ impl Training<'_> {
         }
         let table = bound.table_where_defined(Given::Pair);
         let table = self.check(&table, |t| bound.row(t, Given::Pair).map_err(Error::Bound))?;
-        let inputs = BoundInputs {
+        let inputs = VlbInputs {
             table: &table.map(|row| row.times(factor)),
             clip: None,
             shape: self.shape,
@@ -293,7 +293,7 @@ impl Training<'_> {
             in1: Some(Second::Drawn(noise)),
             seeds: None,
         };
-        let terms = BoundTerms {
+        let terms = VlbTerms {
             inputs,
             timesteps: Timesteps::per_sample(self.timesteps),
             terms: (terms, 0),
@@ -302,7 +302,7 @@ impl Training<'_> {
             learned_gradient: Some(gradient),
             of: self.gradient.1,
         };
-        Ok(BoundPlan::new(context, &terms)?)
+        Ok(VlbPlan::new(context, &terms)?)
     }
 
     /// The table, if it has a row wherever one is drawn; else what `row` says of the first timestep without one.

@@ -3,7 +3,7 @@
 //! `cargo run --example shaders -- DIR [DUMP]` writes `DIR/wgsl/NAME.wgsl` and the same in SPIR-V, Metal's language and
 //! HLSL, as wgpu's backends would, and `DIR/shaders.txt` with a line for each: its name, its entry point in HLSL, and its
 //! workgroup. DUMP is a folder that a run with `TWEEDIE_DUMP_WGSL` has left, whose shaders are written too. No GPU is needed.
-//! `scripts/shaders.sh` and `scripts/hlsl.sh` hold the files against the compilers of others.
+//! `xtask/scripts/shaders.sh` and `xtask/scripts/hlsl.sh` hold the files against the compilers of others.
 
 mod written;
 

@@ -3,20 +3,20 @@
 //! **Theory.** Whatever a reader is given, it answers with a value that keeps its promises, or with an error: no panic, no
 //! hang, no memory that does not stand in proportion to the input. Whatever a plan builder accepts, wgpu accepts too.
 //!
-//! **Practice.** A target is a function of bytes that panics where a promise is broken. `scripts/fuzz.sh` runs all of them
+//! **Practice.** A target is a function of bytes that panics where a promise is broken. `xtask/scripts/fuzz.sh` runs all of them
 //! under libFuzzer; `cargo test` here runs them on the files in `seeds`, among which is every input that ever broke one.
 
-#[path = "../../cli/src/array.rs"]
+#[path = "../../apps/cli/src/array.rs"]
 pub mod array;
-#[path = "../../cli/src/bench/lines.rs"]
+#[path = "../../apps/cli/src/bench/lines.rs"]
 pub mod lines;
 pub mod study;
-#[path = "../../cli/src/tensor_file.rs"]
+#[path = "../../apps/cli/src/tensor_file.rs"]
 pub mod tensor_file;
-#[path = "../../cli/src/tensor_header.rs"]
+#[path = "../../apps/cli/src/tensor_header.rs"]
 pub mod tensor_header;
 #[cfg(test)] // by the tests of tensor_file, which clippy looks at
-#[path = "../../cli/src/tensor_writer.rs"]
+#[path = "../../apps/cli/src/tensor_writer.rs"]
 pub mod tensor_writer;
 
 pub use pictures::{atomic, picture, test_card};

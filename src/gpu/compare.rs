@@ -53,9 +53,9 @@ impl Comparison {
     }
 
     /// For outputs that hold noise drawn on the GPU with at most this coefficient: a normal differs from the f64 one by
-    /// up to [`NORMAL_TOLERANCE`](super::noise::NORMAL_TOLERANCE).
+    /// up to [`NORMAL_TOLERANCE`](crate::gpu::noise::NORMAL_TOLERANCE).
     pub const fn with_noise(self, largest_coefficient: f64) -> Self {
-        Self { noise: super::noise::NORMAL_TOLERANCE * largest_coefficient, ..self }
+        Self { noise: crate::gpu::noise::NORMAL_TOLERANCE * largest_coefficient, ..self }
     }
 
     /// The bound on the error of one element.

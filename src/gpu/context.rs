@@ -1,7 +1,7 @@
 //! The wgpu plumbing, once: a device's limits, its compiled pipelines, and buffers that are written when they are made.
 
-use super::error::PlanError;
-use super::source::{Native, Rows, SCALES_BINDING, Source, StorageBinding, TABLE_BINDING, Walk};
+use crate::gpu::error::PlanError;
+use crate::gpu::shader::variant::{Native, Rows, SCALES_BINDING, StorageBinding, TABLE_BINDING, Variant, Walk};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -26,7 +26,7 @@ struct Inner {
 /// What a pipeline is compiled for: a text and the tile of a workgroup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct PipelineKey {
-    pub source: Source,
+    pub variant: Variant,
     pub tile: Tile,
 }
 
@@ -134,17 +134,17 @@ impl Context {
     }
 
     fn compile(&self, key: PipelineKey) -> Pipeline {
-        let text = key.source.compose(self.inner.native);
+        let text = key.variant.compose(self.inner.native);
         let tile = [
             ("tile_x", f64::from(key.tile.lanes)),
             ("tile_y", f64::from(key.tile.samples)),
             ("lanes_each", f64::from(key.tile.lanes_each)),
         ];
-        let constants: &[_] = if key.source.walk == Walk::Lanes { &tile } else { &[] };
-        let label = format!("tweedie::{}", key.source.op.name());
-        let zero_initialize_workgroup_memory = key.source.clears_workgroup_memory();
+        let constants: &[_] = if key.variant.walk == Walk::Lanes { &tile } else { &[] };
+        let label = format!("tweedie::{}", key.variant.op.name());
+        let zero_initialize_workgroup_memory = key.variant.clears_workgroup_memory();
         let options = wgpu::PipelineCompilationOptions { constants, zero_initialize_workgroup_memory };
-        self.assemble(&label, &text, &layout_entries(&key.source), key.source.walk.entry_point(), options)
+        self.assemble(&label, &text, &layout_entries(&key.variant), key.variant.walk.entry_point(), options)
     }
 
     /// A buffer with these bytes in it, padded to whole words.
@@ -194,18 +194,18 @@ pub(crate) fn storage(writable: bool) -> wgpu::BufferBindingType {
     wgpu::BufferBindingType::Storage { read_only: !writable }
 }
 
-fn layout_entries(source: &Source) -> Vec<wgpu::BindGroupLayoutEntry> {
+fn layout_entries(variant: &Variant) -> Vec<wgpu::BindGroupLayoutEntry> {
     let uniform = wgpu::BufferBindingType::Uniform;
     let mut entries = vec![entry(0, uniform, false), entry(1, uniform, true)];
-    match source.rows {
+    match variant.rows {
         Rows::Batch => entries.push(entry(TABLE_BINDING, uniform, true)),
         Rows::Uniform(_) | Rows::Gathered => entries.push(entry(TABLE_BINDING, uniform, false)),
         Rows::Storage => {}
     }
-    if source.scales_uniform {
+    if variant.scales_uniform {
         entries.push(entry(SCALES_BINDING, uniform, false));
     }
-    let bound = source.storage_bindings().into_iter();
+    let bound = variant.storage_bindings().into_iter();
     entries.extend(bound.map(|StorageBinding { binding, writable, .. }| entry(binding, storage(writable), false)));
     entries
 }

@@ -16,15 +16,15 @@
 //!
 //! Host twin of `shaders/map.wgsl`: [`reference()`].
 
-use super::build::Draft;
-use super::compare::Exact;
-use super::context::Context;
-use super::error::{PlanError, RecordError};
-use super::kernel::{Drawing, Kernel};
-use super::noise::{NoiseKey, Perturbation};
-use super::op::{Op, SLOTS, map as slots};
-use super::plan::Plan;
 use super::{Shape, Tensor};
+use crate::gpu::compare::Exact;
+use crate::gpu::context::Context;
+use crate::gpu::error::{PlanError, RecordError};
+use crate::gpu::noise::{NoiseKey, Perturbation};
+use crate::gpu::plan::builder::PlanBuilder;
+use crate::gpu::plan::job::{Drawing, Job};
+use crate::gpu::plan::plan::Plan;
+use crate::gpu::shader::op::{Op, SLOTS, map as slots};
 use crate::table::{Matrix, Table};
 
 /// Which row of the table each sample uses.
@@ -185,12 +185,12 @@ impl MapPlan {
         tensors[slots::OUT1] = map.out1;
         tensors[slots::KEPT] = drawn.and_then(|drawn| drawn.keep);
         let rows = map.table.rounded()?;
-        let kernel = Kernel {
+        let job = Job {
             rows: rows.iter().map(|row| row.as_ref().map(<[f32; 4]>::as_slice)).collect(),
             drawn: drawn.map(Drawing::of),
-            ..Kernel::new(Op::Map, map.shape, map.timesteps, tensors)
+            ..Job::new(Op::Map, map.shape, map.timesteps, tensors)
         };
-        Ok(Self { plan: Draft::plan(context, &kernel, |draft| draft.stream(&kernel))? })
+        Ok(Self { plan: PlanBuilder::plan(context, &job, |draft| draft.stream(&job))? })
     }
 
     /// Makes a plan that fills a tensor with standard normal noise: the row (0, 1) and no first input. It is recorded at

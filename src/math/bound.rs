@@ -13,7 +13,7 @@
 //!
 //! **Practice.** [`Bound::term`] and [`Bound::chain`] evaluate it in f64, one sample at a time, by the formulas as they are
 //! published; [`Bound::table`] and [`Bound::chain_table`] are the rows of the kernels that do it on the GPU (see
-//! [`gpu::bound`](crate::gpu::bound)), in bits per dimension. guided-diffusion's definitions throughout. Its hybrid loss adds
+//! [`gpu::vlb`](crate::gpu::vlb)), in bits per dimension. guided-diffusion's definitions throughout. Its hybrid loss adds
 //! the term of a drawn timestep, times `T/1000`, to the mean squared error, and lets no gradient through the term's mean.
 
 use super::likelihood::{Gaussian, bits, discretized_gaussian_log_likelihood, normal_kl};

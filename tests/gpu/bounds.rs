@@ -1,10 +1,10 @@
 //! Terms of the variational bound: the kernel against its f64 twin.
 
 use crate::bed::{Bed, Dice, Layout, Placed, Stage, bed_with_binding_limit};
-use tweedie::gpu::bound::{Batch, ROUNDINGS, reference};
 use tweedie::gpu::compare::{Comparison, Exact};
+use tweedie::gpu::vlb::{Batch, ROUNDINGS, reference};
 use tweedie::gpu::{
-    At, BoundInputs, BoundPlan, BoundTerms, Drawn, NoiseKey, Of, PlanError, Second, Shape, Storage, Tensor, Timesteps,
+    At, Drawn, NoiseKey, Of, PlanError, Second, Shape, Storage, Tensor, Timesteps, VlbInputs, VlbPlan, VlbTerms,
 };
 use tweedie::headless::Gpu;
 use tweedie::table::{BoundRow, Table, Term};
@@ -138,7 +138,7 @@ fn check_with(bed: &Bed, case: &Case, seed: u64, tamper: impl Fn(Table<BoundRow>
     let seeds = bed.gpu.upload("seeds", bytemuck::cast_slice(&ids));
     let results = bed.gpu.buffer("results", 4 * u64::from(shape.batch) + 8);
     let tampered = tamper(table.clone());
-    let inputs = BoundInputs {
+    let inputs = VlbInputs {
         table: &tampered,
         clip: case.clip,
         shape,
@@ -151,7 +151,7 @@ fn check_with(bed: &Bed, case: &Case, seed: u64, tamper: impl Fn(Table<BoundRow>
         }),
         seeds: case.seeds.then_some((&seeds, 0)),
     };
-    let terms = BoundTerms {
+    let terms = VlbTerms {
         inputs,
         timesteps: if case.per_sample { Timesteps::per_sample(&times) } else { Timesteps::Batch },
         terms: (&results, 4),
@@ -160,7 +160,7 @@ fn check_with(bed: &Bed, case: &Case, seed: u64, tamper: impl Fn(Table<BoundRow>
         learned_gradient: gradients[1].map(tensor),
         of: case.of,
     };
-    let plan = BoundPlan::new(&bed.context, &terms).unwrap_or_else(|error| panic!("{error}: {case:?}"));
+    let plan = VlbPlan::new(&bed.context, &terms).unwrap_or_else(|error| panic!("{error}: {case:?}"));
     let at = At { timestep: (!case.per_sample).then_some(ONE), step: u32::from(case.drawn) };
     bed.gpu.submit(|encoder| plan.encode(encoder, at)).expect("device").expect("recording");
     let after: Vec<Vec<u8>> = buffers.iter().map(|buffer| bed.read(buffer)).collect();
@@ -303,8 +303,8 @@ pub fn terms_of(
     let gradients = [(); 2].map(|()| bed.gpu.buffer("gradient", 4 * shape.total()));
     let gradient = |i: usize| of.map(|_| Tensor::f32(&gradients[i]));
     let (learned, in1) = (Some(learned), Some(Second::Given(in1)));
-    let bound = BoundTerms {
-        inputs: BoundInputs { table, clip, shape, prediction, learned, x0, in1, seeds: None },
+    let bound = VlbTerms {
+        inputs: VlbInputs { table, clip, shape, prediction, learned, x0, in1, seeds: None },
         timesteps: Timesteps::per_sample(&times),
         terms: (&terms, 0),
         mean: None,
@@ -312,7 +312,7 @@ pub fn terms_of(
         learned_gradient: gradient(1),
         of: of.unwrap_or_default(),
     };
-    let plan = BoundPlan::new(&bed.context, &bound).expect("plan");
+    let plan = VlbPlan::new(&bed.context, &bound).expect("plan");
     bed.gpu.submit(|encoder| plan.encode(encoder, At::per_sample())).expect("device").expect("recording");
     [&terms, &gradients[0], &gradients[1]]
         .map(|buffer| Storage::F32.decode(&bed.read(buffer)).into_iter().map(f64::from).collect())
@@ -478,7 +478,7 @@ fn errors_name_what_was_found(bed: &Bed) {
     let [p, l, x0, results] = &tensors;
     let table = Table::new(rows());
     let (none, far) = (Table::new([]), table.map(|row| BoundRow { inverse_deviation: 1e40, ..*row }));
-    let inputs = BoundInputs {
+    let inputs = VlbInputs {
         table: &table,
         clip: Some(1.0),
         shape: Shape::new(2, 4),
@@ -488,7 +488,7 @@ fn errors_name_what_was_found(bed: &Bed) {
         in1: Some(Second::Given(Tensor::f32(x0))),
         seeds: None,
     };
-    let good = BoundTerms {
+    let good = VlbTerms {
         inputs,
         timesteps: Timesteps::Batch,
         terms: (results, 0),
@@ -497,31 +497,31 @@ fn errors_name_what_was_found(bed: &Bed) {
         learned_gradient: Some(Tensor::f32(l)),
         of: Of::Mean,
     };
-    let fails = |bound: BoundTerms<'_>| BoundPlan::new(&bed.context, &bound).map(|_| ()).expect_err("no plan");
-    let with = |inputs| fails(BoundTerms { inputs, ..good });
-    assert_eq!(with(BoundInputs { in1: None, ..inputs }), PlanError::Missing { what: "in1", row: 0 });
-    let learned = [None, Some(Tensor::f32(l).at(2))].map(|learned| with(BoundInputs { learned, ..inputs }));
+    let fails = |bound: VlbTerms<'_>| VlbPlan::new(&bed.context, &bound).map(|_| ()).expect_err("no plan");
+    let with = |inputs| fails(VlbTerms { inputs, ..good });
+    assert_eq!(with(VlbInputs { in1: None, ..inputs }), PlanError::Missing { what: "in1", row: 0 });
+    let learned = [None, Some(Tensor::f32(l).at(2))].map(|learned| with(VlbInputs { learned, ..inputs }));
     assert_eq!(learned[0], PlanError::Missing { what: "learned", row: 0 });
     assert_eq!(learned[1], PlanError::Offset { tensor: "learned", storage: Storage::F32, expected: 4, found: 2 });
     for found in [0.0, -1.0, f64::INFINITY, 1e-40] {
-        let error = with(BoundInputs { clip: Some(found), ..inputs });
+        let error = with(VlbInputs { clip: Some(found), ..inputs });
         assert_eq!(error, PlanError::Rule { what: "clip range", expected: "finite and above 0", found });
     }
-    assert_eq!(with(BoundInputs { table: &none, ..inputs }), PlanError::EmptyTable);
-    assert!(matches!(with(BoundInputs { table: &far, ..inputs }), PlanError::Table(_)));
-    let empty = with(BoundInputs { shape: Shape::new(0, 4), ..inputs });
+    assert_eq!(with(VlbInputs { table: &none, ..inputs }), PlanError::EmptyTable);
+    assert!(matches!(with(VlbInputs { table: &far, ..inputs }), PlanError::Table(_)));
+    let empty = with(VlbInputs { shape: Shape::new(0, 4), ..inputs });
     assert_eq!(empty, PlanError::EmptyShape { batch: 0, elements: 4 });
     let overlap = |output, other| PlanError::Overlap { output, other };
-    assert_eq!(fails(BoundTerms { mean: Some((results, 4)), ..good }), overlap("mean", "terms"));
-    assert_eq!(fails(BoundTerms { terms: (x0, 0), ..good }), overlap("terms", "x0"));
+    assert_eq!(fails(VlbTerms { mean: Some((results, 4)), ..good }), overlap("mean", "terms"));
+    assert_eq!(fails(VlbTerms { terms: (x0, 0), ..good }), overlap("terms", "x0"));
     assert_eq!(
-        fails(BoundTerms { gradient: Some(Tensor::f32(l)), ..good }),
+        fails(VlbTerms { gradient: Some(Tensor::f32(l)), ..good }),
         overlap("gradient", "learned_gradient"),
         "both gradients in one place"
     );
     let fixed = table.map(|row| BoundRow { log_ratio: [row.log_ratio[0], 0.0], inputs: [row.inputs[0], 0.0], ..*row });
-    let few = BoundInputs { table: &fixed, learned: None, in1: None, ..inputs };
-    let plan = BoundPlan::new(&bed.context, &BoundTerms { inputs: few, learned_gradient: None, ..good }).expect("plan");
+    let few = VlbInputs { table: &fixed, learned: None, in1: None, ..inputs };
+    let plan = VlbPlan::new(&bed.context, &VlbTerms { inputs: few, learned_gradient: None, ..good }).expect("plan");
     assert_eq!(plan.dispatches(), 3, "the tensors, the samples' sums, their mean");
     bed.gpu.submit(|encoder| plan.encode(encoder, At::timestep(0))).expect("device").expect("recording");
 }

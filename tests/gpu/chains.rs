@@ -4,7 +4,7 @@ use crate::bed::{Bed, Dice};
 use crate::support::{Vectors, cases, id, pick, recipe};
 use tweedie::error::BoundError;
 use tweedie::gpu::{
-    At, BoundInputs, ChainPlan, ChainTerms, NoiseKey, PlanError, RecordError, Second, Shape, Storage, Tensor,
+    At, ChainPlan, ChainTerms, NoiseKey, PlanError, RecordError, Second, Shape, Storage, Tensor, VlbInputs,
 };
 use tweedie::math::{Bound, Given, ModelVariance, Schedule};
 use tweedie::{Error, Likelihood, LikelihoodLoop, Quantity};
@@ -63,7 +63,7 @@ fn guided_diffusion(bed: &Bed) {
         let [prediction, second, noise] = &tensors;
         let total = bed.gpu.buffer("total", 4 * samples as u64);
         let plan = |table: &_, total| {
-            let inputs = BoundInputs {
+            let inputs = VlbInputs {
                 table,
                 clip,
                 shape,

@@ -5,11 +5,9 @@ use crate::bounds::{Data, pixel, terms_of};
 use crate::support::{Vectors, cases, id, recipe};
 use tweedie::Quantity;
 use tweedie::error::BoundError;
-use tweedie::gpu::bound::{Batch, ROUNDINGS, reference};
 use tweedie::gpu::compare::{Comparison, Exact};
-use tweedie::gpu::{
-    At, BoundInputs, BoundPlan, BoundTerms, Of, RecordError, Second, Shape, Storage, Tensor, Timesteps,
-};
+use tweedie::gpu::vlb::{Batch, ROUNDINGS, reference};
+use tweedie::gpu::{At, Of, RecordError, Second, Shape, Storage, Tensor, Timesteps, VlbInputs, VlbPlan, VlbTerms};
 use tweedie::math::{Bound, Given, ModelVariance, Schedule};
 use tweedie::table::{BoundRow, Table, Term};
 
@@ -182,7 +180,7 @@ fn zero_terminal_snr(bed: &Bed) {
     assert_eq!((table.len(), table.first_hole()), (1000, Some(999)));
     let [p, x0] = [(); 2].map(|()| bed.gpu.upload("tensor", bytemuck::cast_slice(&[0.5f32; 8])));
     let (terms, times) = (bed.gpu.buffer("terms", 8), bed.gpu.upload("t", bytemuck::cast_slice(&[500u32, 999])));
-    let inputs = BoundInputs {
+    let inputs = VlbInputs {
         table: &table,
         clip: None,
         shape: Shape::new(2, 4),
@@ -194,8 +192,8 @@ fn zero_terminal_snr(bed: &Bed) {
     };
     let plan = |timesteps| {
         let (mean, gradient, learned_gradient, of) = (None, None, None, Of::Sum);
-        let bound = BoundTerms { inputs, timesteps, terms: (&terms, 0), mean, gradient, learned_gradient, of };
-        BoundPlan::new(&bed.context, &bound).expect("plan")
+        let bound = VlbTerms { inputs, timesteps, terms: (&terms, 0), mean, gradient, learned_gradient, of };
+        VlbPlan::new(&bed.context, &bound).expect("plan")
     };
     let per_sample = plan(Timesteps::per_sample(&times));
     bed.gpu.submit(|encoder| per_sample.encode(encoder, At::per_sample())).expect("device").expect("recording");

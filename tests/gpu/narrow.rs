@@ -4,8 +4,8 @@
 use crate::Test;
 use crate::bed::{Bed, Dice, bed_with_limits};
 use tweedie::gpu::{
-    At, BoundInputs, BoundPlan, BoundTerms, Drawn, DrawnNoise, Loss, LossPlan, Map, MapPlan, Noise, NoiseKey, Of,
-    PlanError, Recordable, Rules, Second, Shape, Step, StepPlan, Storage, Tensor, Timesteps,
+    At, Drawn, DrawnNoise, Loss, LossPlan, Map, MapPlan, Noise, NoiseKey, Of, PlanError, Recordable, Rules, Second,
+    Shape, Step, StepPlan, Storage, Tensor, Timesteps, VlbInputs, VlbPlan, VlbTerms,
 };
 use tweedie::table::{BoundRow, Clip, LossRow, Matrix, Penalty, StepRow, Table, Term};
 
@@ -180,13 +180,13 @@ fn losses_have_the_same_bits(bed: &Bed) {
 }
 
 /// A term of the bound with both gradients, in place.
-fn bound<'a>(stage: &'a Stage<'_>, table: &'a Table<BoundRow>, drawn: bool) -> BoundTerms<'a> {
+fn bound<'a>(stage: &'a Stage<'_>, table: &'a Table<BoundRow>, drawn: bool) -> VlbTerms<'a> {
     let [prediction, x0, other] = [0, 1, 2].map(|i| stage.tensor(i, Storage::F32));
     // With given noise the variance is fixed, or there would be five.
     let learned = drawn.then_some(other);
     let in1 = if drawn { Second::Drawn(Drawn::new(NoiseKey::seed(3))) } else { Second::Given(other) };
-    BoundTerms {
-        inputs: BoundInputs {
+    VlbTerms {
+        inputs: VlbInputs {
             table,
             clip: Some(1.0),
             shape: stage.shape,
@@ -222,7 +222,7 @@ fn bounds_have_the_same_bits(bed: &Bed) {
         let table = Table::new(rows);
         for shape in SHAPES {
             assert_same(&beds, shape, 30, |stage| {
-                let plan = BoundPlan::new(&stage.bed.context, &bound(stage, &table, drawn)).expect("a term");
+                let plan = VlbPlan::new(&stage.bed.context, &bound(stage, &table, drawn)).expect("a term");
                 stage.run(&plan, plan.status(), &[At::per_sample()])
             });
         }
@@ -248,7 +248,7 @@ fn a_wrong_coefficient_differs(bed: &Bed) {
         first_difference(&beds, shape, 2, |stage| {
             let is_narrow = std::ptr::eq(stage.bed, &beds[1]);
             let table = Table::new([if is_narrow { on_narrow } else { right }; 2]);
-            let plan = BoundPlan::new(&stage.bed.context, &bound(stage, &table, false)).expect("a term");
+            let plan = VlbPlan::new(&stage.bed.context, &bound(stage, &table, false)).expect("a term");
             stage.run(&plan, plan.status(), &[At::per_sample()])
         })
     };
@@ -323,7 +323,7 @@ fn what_does_not_fit_says_what_it_needs(bed: &Bed) {
         let stage = Stage::new(bed, Shape::new(4, 64), 1);
         let drawn = bound(&stage, &table, true);
         let in1 = Some(Second::Given(stage.tensor(5, Storage::F32)));
-        BoundPlan::new(&bed.context, &BoundTerms { inputs: BoundInputs { in1, ..drawn.inputs }, ..drawn }).map(drop)
+        VlbPlan::new(&bed.context, &VlbTerms { inputs: VlbInputs { in1, ..drawn.inputs }, ..drawn }).map(drop)
     };
     assert_eq!(plan(&usual), Ok(()));
     let error = plan(&narrow).expect_err("five buffers");

@@ -1,9 +1,9 @@
 //! The training step end to end, without a network: against the f64 twins, and however its batch is split.
 
 use crate::bed::Bed;
-use tweedie::gpu::bound;
 use tweedie::gpu::compare::{Comparison, Exact};
 use tweedie::gpu::loss::{Batch, ROUNDINGS, reference};
+use tweedie::gpu::vlb;
 use tweedie::gpu::{NoiseKey, Of, Shape, Storage, Tensor};
 use tweedie::math::{Bound, Given, ModelVariance, Objective, Schedule, TimestepDensity, Weight};
 use tweedie::noise::Perturbation;
@@ -186,12 +186,12 @@ fn a_learned_variance_has_the_bounds_gradient(bed: &Bed) {
             let table = model.table(Given::Target).expect("rows").map(|row| row.times(FACTOR));
             let (timesteps, elements) = (&found.timesteps[..], ELEMENTS as usize);
             let [prediction, learned, x0, in1] = [&prediction, &learned, &x0, &x_t].map(|values| &values[..]);
-            let batch = bound::Batch { timesteps, elements, prediction, learned, x0, in1 };
-            let exact = bound::reference(&table, None, &batch, Of::Sum);
+            let batch = vlb::Batch { timesteps, elements, prediction, learned, x0, in1 };
+            let exact = vlb::reference(&table, None, &batch, Of::Sum);
             for (name, found, exact) in
                 [("terms", &found.terms, &exact.samples), ("gradient", &found.of_learned, &exact.learned_gradient)]
             {
-                let widened = |e: &Exact| Exact { magnitude: bound::ROUNDINGS * e.magnitude, ..*e };
+                let widened = |e: &Exact| Exact { magnitude: vlb::ROUNDINGS * e.magnitude, ..*e };
                 let mut comparison = Comparison::new(Storage::F32);
                 comparison.add_all(found, &exact.iter().map(widened).collect::<Vec<_>>());
                 assert!(comparison.passes(), "{predicts} {name}: {comparison}");

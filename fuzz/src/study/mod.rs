@@ -1,8 +1,8 @@
 //! What `tweedie study` reads.
 
-#[path = "../../../cli/src/study/data.rs"]
+#[path = "../../../apps/cli/src/study/data.rs"]
 pub mod data;
-#[path = "../../../cli/src/study/npy.rs"]
+#[path = "../../../apps/cli/src/study/npy.rs"]
 pub mod npy;
-#[path = "../../../cli/src/study/short.rs"]
+#[path = "../../../apps/cli/src/study/short.rs"]
 pub mod short;

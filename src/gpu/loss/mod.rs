@@ -17,15 +17,15 @@ mod reference;
 pub use reference::{Batch, Losses, reference};
 pub(super) use reference::{mean, scaled};
 
-use super::context::Context;
-use super::error::{PlanError, RecordError};
-use super::kernel::{Drawing, Kernel};
-use super::map::{At, Second, Timesteps};
-use super::noise::NoiseKey;
-use super::op::{Op, SLOTS, loss as slots};
-use super::plan::Plan;
-use super::sums::Sums;
 use super::{Shape, Tensor};
+use crate::gpu::context::Context;
+use crate::gpu::error::{PlanError, RecordError};
+use crate::gpu::map::{At, Second, Timesteps};
+use crate::gpu::noise::NoiseKey;
+use crate::gpu::plan::job::{Drawing, Job};
+use crate::gpu::plan::plan::Plan;
+use crate::gpu::plan::sums::Sums;
+use crate::gpu::shader::op::{Op, SLOTS, loss as slots};
 use crate::table::{Curve, LossRow, Penalty, Table};
 
 /// What the gradient is of.
@@ -48,7 +48,7 @@ impl Of {
     }
 }
 
-/// What a loss or a gradient may be off by, in units of the bound of a [`Comparison`](super::compare::Comparison), which
+/// What a loss or a gradient may be off by, in units of the bound of a [`Comparison`](crate::gpu::compare::Comparison), which
 /// allows for four roundings: of a gradient, those of its weight and of two quotients and a root, which WGSL permits to be off
 /// by 2.5 and 4.5 ULP; of a loss, one for each doubling of its elements, of which most cancel.
 pub const ROUNDINGS: f64 = 5.0;
@@ -102,7 +102,7 @@ impl LossPlan {
         let table = loss.scaled();
         let rows = table.rounded()?;
         let sums = Sums {
-            kernel: loss.kernel(&rows),
+            job: loss.job(&rows),
             factor: 1.0 / loss.share(),
             samples: ("losses", loss.losses),
             mean: loss.mean,
@@ -156,7 +156,7 @@ impl<'a> Loss<'a> {
         self.table.map(|row| LossRow { weight: row.weight * factor, ..*row })
     }
 
-    fn kernel<'b>(&self, rows: &'b [Option<[f32; 4]>]) -> Kernel<'b>
+    fn job<'b>(&self, rows: &'b [Option<[f32; 4]>]) -> Job<'b>
     where
         'a: 'b,
     {
@@ -177,12 +177,12 @@ impl<'a> Loss<'a> {
             Curve::Rooted if bend > 0.0 => 1,
             Curve::Rooted => 2,
         };
-        Kernel {
+        Job {
             rows: rows.iter().map(|row| row.as_ref().map(<[f32; 4]>::as_slice)).collect(),
             drawn: drawn.map(Drawing::of),
             seeds: drawn.and(self.seeds).map(|(buffer, offset)| Tensor::f32(buffer).at(offset)),
             range: (bend as f32).min(f32::MAX),
-            ..Kernel::new(Op::Loss { curve }, self.shape, self.timesteps, tensors)
+            ..Job::new(Op::Loss { curve }, self.shape, self.timesteps, tensors)
         }
     }
 

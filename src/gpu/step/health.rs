@@ -1,6 +1,6 @@
 //! What a loop's clean samples looked like, for whoever reads it frames later.
 
-use crate::gpu::upload::check;
+use crate::gpu::plan::tables::check;
 use crate::gpu::{Context, PlanError};
 
 /// What a call's clean samples looked like before they were clipped, over all recordings of the call since the record was

@@ -14,25 +14,23 @@
 //!
 //! Host twin of `shaders/step.wgsl`: [`reference()`].
 
-mod counter;
 mod health;
 mod reference;
 mod scales;
 
-pub use counter::Counter;
 pub use health::Health;
 pub use reference::{Sample, Stepped, quantile, reference};
 
-use super::build::Draft;
-use super::context::Context;
-use super::error::{PlanError, RecordError};
-use super::kernel::{Drawing, Kernel};
-use super::map::{At, Timesteps};
-use super::noise::NoiseKey;
-use super::op::{Op, SLOTS, StepVariant, step as slots};
-use super::plan::Plan;
-use super::source::Walk;
 use super::{Shape, Storage, Tensor};
+use crate::gpu::context::Context;
+use crate::gpu::error::{PlanError, RecordError};
+use crate::gpu::map::{At, Timesteps};
+use crate::gpu::noise::NoiseKey;
+use crate::gpu::plan::builder::PlanBuilder;
+use crate::gpu::plan::job::{Drawing, Job};
+use crate::gpu::plan::plan::Plan;
+use crate::gpu::shader::op::{Op, SLOTS, StepVariant, step as slots};
+use crate::gpu::shader::variant::Walk;
 use crate::table::{Clip, Deviation, STEP_WIDTH, StepRow};
 use std::cell::RefCell;
 
@@ -49,7 +47,7 @@ pub struct Rules {
     pub rescale: f64,
 }
 
-/// What a step's output may be off by, in units of the bound of a [`Comparison`](super::compare::Comparison), which allows
+/// What a step's output may be off by, in units of the bound of a [`Comparison`](crate::gpu::compare::Comparison), which allows
 /// for one sum of two products: the mixture of predictions, the clean sample made of it and the next sample made of that
 /// are three sums of up to seven terms.
 pub const ROUNDINGS: f64 = 2.5;
@@ -166,22 +164,22 @@ impl StepPlan {
         let rows: Vec<[f32; STEP_WIDTH]> =
             step.rows.iter().enumerate().map(|(index, row)| row.rounded(index)).collect::<Result<_, _>>()?;
         let health = step.health.then(|| Health::buffer(context, rows.len())).transpose()?;
-        let kernel = step.kernel(&rows, health.as_ref());
+        let job = step.job(&rows, health.as_ref());
         let history = RefCell::new(None);
-        let plan = Draft::plan(context, &kernel, |draft| {
-            let scales = scales::plan(draft, &kernel, &step.rules, step.rows)?;
-            let mut kernel = Kernel { scales: scales.as_ref(), ..kernel.clone() }.folded();
-            let past = remembered(draft, &kernel, beside)?;
-            kernel.tensors[slots::HISTORY] = past
+        let plan = PlanBuilder::plan(context, &job, |draft| {
+            let scales = scales::plan(draft, &job, &step.rules, step.rows)?;
+            let mut job = Job { scales: scales.as_ref(), ..job.clone() }.folded();
+            let past = remembered(draft, &job, beside)?;
+            job.tensors[slots::HISTORY] = past
                 .as_ref()
-                .map(|(buffer, storage)| Tensor::new(buffer, *storage).stride(kernel.depth() * kernel.shape.elements));
+                .map(|(buffer, storage)| Tensor::new(buffer, *storage).stride(job.depth() * job.shape.elements));
             history.replace(past.clone());
             // In the narrow form the clean sample goes first, in a dispatch of its own, if that spares a binding too many.
-            if draft.narrow && !draft.fits(&kernel) && kernel.tensors[slots::X0].is_some() {
-                draft.stream(&preview(&kernel))?;
-                kernel.tensors[slots::X0] = None;
+            if draft.narrow && !draft.fits(&job) && job.tensors[slots::X0].is_some() {
+                draft.stream(&preview(&job))?;
+                job.tensors[slots::X0] = None;
             }
-            draft.stream(&kernel)
+            draft.stream(&job)
         });
         Ok(Self { plan: plan?, health, history: history.into_inner() })
     }
@@ -240,7 +238,7 @@ impl<'a> Step<'a> {
         Ok(())
     }
 
-    fn kernel<'b>(&self, rows: &'b [[f32; STEP_WIDTH]], health: Option<&'b wgpu::Buffer>) -> Kernel<'b>
+    fn job<'b>(&self, rows: &'b [[f32; STEP_WIDTH]], health: Option<&'b wgpu::Buffer>) -> Job<'b>
     where
         'a: 'b,
     {
@@ -275,13 +273,13 @@ impl<'a> Step<'a> {
             scaled: clip == 2 || scales::rescales(&self.rules, self.rows),
             health: health.is_some(),
         };
-        Kernel {
+        Job {
             rows: rows.iter().map(|row| Some(row.as_slice())).collect(),
             drawn: drawn.map(|drawn| Drawing { key: drawn.key, steps: 1, perturbed: None }),
             seeds: drawn.and_then(|drawn| drawn.seeds).map(|(buffer, offset)| Tensor::f32(buffer).at(offset)),
             health,
             range,
-            ..Kernel::new(Op::Step(variant), self.shape, self.calls, tensors)
+            ..Job::new(Op::Step(variant), self.shape, self.calls, tensors)
         }
     }
 }
@@ -306,27 +304,27 @@ impl Rules {
 }
 
 /// Of a step, what makes its clean sample.
-fn preview<'a>(kernel: &Kernel<'a>) -> Kernel<'a> {
-    let variant = match kernel.op {
+fn preview<'a>(job: &Job<'a>) -> Job<'a> {
+    let variant = match job.op {
         Op::Step(variant) => StepVariant { deviation: 0, depth: 0, health: false, ..variant },
         _ => StepVariant::default(),
     };
     let mut tensors = [None; SLOTS];
     [slots::X, slots::CONDITIONAL, slots::UNCONDITIONAL, slots::NOISE, slots::X0]
         .into_iter()
-        .for_each(|slot| tensors[slot] = kernel.tensors[slot]);
-    Kernel { op: Op::Step(variant), tensors, health: None, ..kernel.clone() }
+        .for_each(|slot| tensors[slot] = job.tensors[slot]);
+    Job { op: Op::Step(variant), tensors, health: None, ..job.clone() }
 }
 
 /// A buffer for the clean samples that the rows look back to, another plan's if there is one: in the storage of the next
 /// sample; in f32 where tensors are walked word by word, so that no two of them share a word.
-fn remembered(draft: &Draft<'_>, kernel: &Kernel<'_>, beside: Option<&StepPlan>) -> Result<Option<History>, PlanError> {
-    let depth = u64::from(kernel.depth());
-    let Some(next) = kernel.tensors[slots::NEXT].filter(|_| depth > 0) else { return Ok(None) };
-    let walk = draft.builder(kernel).walk_of_all();
+fn remembered(draft: &PlanBuilder<'_>, job: &Job<'_>, beside: Option<&StepPlan>) -> Result<Option<History>, PlanError> {
+    let depth = u64::from(job.depth());
+    let Some(next) = job.tensors[slots::NEXT].filter(|_| depth > 0) else { return Ok(None) };
+    let walk = draft.builder(job).walk_of_all();
     let storage = if walk == Walk::Words { Storage::F32 } else { next.storage };
-    let sample = depth * u64::from(kernel.shape.elements) * storage.bytes();
-    let found = (u64::from(kernel.shape.batch) * sample).next_multiple_of(4);
+    let sample = depth * u64::from(job.shape.elements) * storage.bytes();
+    let found = (u64::from(job.shape.batch) * sample).next_multiple_of(4);
     let limits = draft.context.limits();
     let check = |limit, allowed, found| {
         let what = "clean samples of earlier steps";

@@ -5,14 +5,14 @@
 //! Twin of `shaders/spread.wgsl`, `shaders/digits.wgsl` and their ends: [`reference()`](super::reference()).
 
 use super::Rules;
-use crate::gpu::build::Draft;
 use crate::gpu::error::PlanError;
-use crate::gpu::finish::{Finish, Numbers};
-use crate::gpu::gather::scales_size;
-use crate::gpu::kernel::Kernel;
-use crate::gpu::op::{Op, SLOTS, step as slots};
-use crate::gpu::reduce::{Reduction, Words, chunks};
-use crate::gpu::upload::check;
+use crate::gpu::plan::builder::PlanBuilder;
+use crate::gpu::plan::job::Job;
+use crate::gpu::plan::narrow::scales_size;
+use crate::gpu::plan::reduce::{Reduction, Words, chunks};
+use crate::gpu::plan::tables::check;
+use crate::gpu::shader::fold::{Fold, Numbers};
+use crate::gpu::shader::op::{Op, SLOTS, step as slots};
 use crate::table::{Clip, StepRow};
 use wgpu::BufferUsages;
 
@@ -25,8 +25,8 @@ const DIGITS: [u32; 3] = [20, 10, 0];
 
 /// Plans what the rules ask for, ahead of the step. `None` if nothing differs from sample to sample.
 pub(super) fn plan(
-    draft: &mut Draft<'_>,
-    kernel: &Kernel<'_>,
+    draft: &mut PlanBuilder<'_>,
+    job: &Job<'_>,
     rules: &Rules,
     rows: &[StepRow],
 ) -> Result<Option<wgpu::Buffer>, PlanError> {
@@ -36,21 +36,21 @@ pub(super) fn plan(
         return Ok(None);
     }
     let limits = draft.context.limits();
-    let bytes = 8 * u64::from(kernel.shape.batch);
+    let bytes = 8 * u64::from(job.shape.batch);
     check("samples", "max_storage_buffer_binding_size", limits.max_storage_buffer_binding_size, bytes)?;
-    let mut neutral = [1.0f32, 1.0].repeat(kernel.shape.batch as usize);
+    let mut neutral = [1.0f32, 1.0].repeat(job.shape.batch as usize);
     let mut usage = BufferUsages::STORAGE;
     if draft.narrow {
-        neutral.resize(scales_size(kernel.shape.batch) as usize / 4, 1.0);
+        neutral.resize(scales_size(job.shape.batch) as usize / 4, 1.0);
         usage |= BufferUsages::UNIFORM;
     }
     let scales = draft.context.buffer_with("tweedie::Step::scales", usage, bytemuck::cast_slice(&neutral))?;
     if rescales {
-        draft.reduce(&spread(kernel, rules.rescale, &scales))?;
+        draft.reduce(&spread(job, rules.rescale, &scales))?;
     }
     if let Clip::Quantile { ratio, least, most } = rules.clip {
         let noisy = rows.iter().any(|row| row.x0[2] != 0.0);
-        draft.reduce(&threshold(kernel, noisy, rescales.then_some(&scales), [ratio, least, most], &scales))?;
+        draft.reduce(&threshold(job, noisy, rescales.then_some(&scales), [ratio, least, most], &scales))?;
     }
     Ok(Some(scales))
 }
@@ -60,16 +60,16 @@ pub(super) fn rescales(rules: &Rules, rows: &[StepRow]) -> bool {
     rules.rescale > 0.0 && rows.iter().any(|row| row.guidance != [1.0, 0.0])
 }
 
-fn spread<'a>(kernel: &Kernel<'a>, rescale: f64, scales: &'a wgpu::Buffer) -> Reduction<'a> {
-    let parts = chunks(kernel.shape.elements);
+fn spread<'a>(job: &Job<'a>, rescale: f64, scales: &'a wgpu::Buffer) -> Reduction<'a> {
+    let parts = chunks(job.shape.elements);
     let mut tensors = [None; SLOTS];
-    tensors[slots::CONDITIONAL] = kernel.tensors[slots::CONDITIONAL];
-    tensors[slots::UNCONDITIONAL] = kernel.tensors[slots::UNCONDITIONAL];
+    tensors[slots::CONDITIONAL] = job.tensors[slots::CONDITIONAL];
+    tensors[slots::UNCONDITIONAL] = job.tensors[slots::UNCONDITIONAL];
     Reduction {
-        kernel: Kernel { op: Op::Spread, tensors, drawn: None, seeds: None, health: None, ..kernel.clone() },
+        job: Job { op: Op::Spread, tensors, drawn: None, seeds: None, health: None, ..job.clone() },
         bytes: MOMENTS * u64::from(parts),
         digits: &[0],
-        finish: Finish::Spread,
+        finish: Fold::Spread,
         numbers: Numbers { parts, numbers: [rescale as f32, 0.0, 0.0, 0.0], ..Numbers::default() },
         output: Words::of(scales),
         mean: None,
@@ -77,26 +77,26 @@ fn spread<'a>(kernel: &Kernel<'a>, rescale: f64, scales: &'a wgpu::Buffer) -> Re
 }
 
 fn threshold<'a>(
-    kernel: &Kernel<'a>,
+    job: &Job<'a>,
     noisy: bool,
     factors: Option<&'a wgpu::Buffer>,
     [ratio, least, most]: [f64; 3],
     scales: &'a wgpu::Buffer,
 ) -> Reduction<'a> {
-    let last = kernel.shape.elements - 1;
+    let last = job.shape.elements - 1;
     let place = ratio * f64::from(last);
-    let mut tensors = kernel.tensors;
+    let mut tensors = job.tensors;
     tensors[slots::CLEAN..].fill(None);
     if !noisy {
         tensors[slots::NOISE] = None;
     }
-    let (drawn, seeds) = if noisy { (kernel.drawn, kernel.seeds) } else { (None, None) };
+    let (drawn, seeds) = if noisy { (job.drawn, job.seeds) } else { (None, None) };
     let op = Op::Digits { scaled: factors.is_some() };
     Reduction {
-        kernel: Kernel { op, tensors, drawn, seeds, scales: factors, health: None, ..kernel.clone() },
+        job: Job { op, tensors, drawn, seeds, scales: factors, health: None, ..job.clone() },
         bytes: TALLY,
         digits: &DIGITS,
-        finish: Finish::Digits,
+        finish: Fold::Digits,
         numbers: Numbers {
             rank: place.floor() as u32,
             last,

@@ -1,0 +1,167 @@
+//! The pictures of both views: which there are, how brightly to draw them, and what to say of them.
+
+use crate::plane::expected_rms;
+use crate::state::State;
+use crate::scenes::{Demand, Seen, What};
+use crate::trajectory::SAMPLES;
+use tweedie::math::{NoiseLevel, Sampler};
+use tweedie::{Quantity, Schedule};
+
+/// Deviations that a target shows from black to white, each side: of a normal, 95% are inside.
+const DEVIATIONS: f64 = 2.0;
+
+/// A picture, and what is to be said of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Hanging {
+    /// Which.
+    pub what: What,
+    /// What it is.
+    pub name: String,
+    /// What else there is to say.
+    pub remark: String,
+    /// Whether the remark is bad news.
+    pub alarming: bool,
+    /// The whole story, for whoever asks.
+    pub story: String,
+    /// What its values are multiplied with, before -1 becomes black and 1 full intensity.
+    pub gain: f64,
+    /// Why there is none, if there is none.
+    pub missing: Option<String>,
+}
+
+/// The pictures of a view.
+#[derive(Clone, Debug)]
+pub struct Exhibition {
+    /// The pictures, row by row.
+    pub rows: Vec<Vec<Hanging>>,
+    /// What is to be computed for them.
+    pub demand: Demand,
+}
+
+impl Hanging {
+    fn new(what: What, name: impl Into<String>, story: impl Into<String>) -> Self {
+        let (name, story, remark) = (name.into(), story.into(), String::new());
+        Self { what, name, remark, alarming: false, story, gain: 1.0, missing: None }
+    }
+
+    fn remark(self, remark: impl Into<String>) -> Self {
+        Self { remark: remark.into(), ..self }
+    }
+
+    fn gain(self, gain: f64) -> Self {
+        Self { gain, ..self }
+    }
+}
+
+/// A picture and its noised form; the targets; what comes back of each prediction.
+#[must_use]
+pub fn plane(state: &State, schedule: &Schedule, seen: &Seen) -> Exhibition {
+    let scene = state.plane();
+    let [width, height] = scene.size();
+    let level = schedule.levels()[scene.timestep as usize];
+    let (alpha, sigma) = (level.alpha(), level.sigma());
+    let off = |rms: Option<f64>| rms.map_or_else(String::new, |rms| format!("off by {rms:.3}"));
+    let noisy = seen.errors.first().copied();
+
+    let story = format!("The clean sample, {}: [3, {height}, {width}], from -1 (black) to 1.", state.name);
+    let x0 = Hanging::new(What::X0, "x0", story).remark(format!("{width} x {height}"));
+    let story = format!(
+        "The noisy sample alpha*x0 + sigma*epsilon: alpha = {alpha:.4}, sigma = {sigma:.4}. The remark is its root mean square difference from the picture."
+    );
+    let x_t = Hanging::new(What::Xt, "x_t", story).remark(off(noisy)).gain(1.0 / alpha.hypot(sigma).max(1.0));
+
+    let target = |(column, &quantity): (usize, &Quantity)| {
+        let story = format!(
+            "What a network that predicts {quantity} is trained to answer. Drawn from -{DEVIATIONS} to {DEVIATIONS} of its own deviations."
+        );
+        let hanging = Hanging::new(What::Target(column), format!("{quantity} target"), story);
+        hanging.remark(formula(quantity)).gain(gain(level, state, quantity))
+    };
+    let recovered = |(column, &quantity): (usize, &Quantity)| {
+        let found = seen.errors.get(column + 1).copied();
+        let story = format!(
+            "The clean sample that follows from x_t and a prediction of {quantity} that is {:.0}% off. The remark is its root mean square difference from the picture, measured on the GPU; red where the noisy sample itself was nearer.",
+            state.error * 100.0
+        );
+        let hanging = Hanging::new(What::Recovered(column), format!("x0 from {quantity}"), story);
+        if seen.determined.get(column) == Some(&false) {
+            let why =
+                format!("No signal is left at this timestep, and {quantity} says nothing about the picture. v does.");
+            return Hanging { missing: Some(why), ..hanging };
+        }
+        // A prediction that gives a worse picture than the noisy one it was made from has failed there.
+        let alarming = matches!((found, noisy), (Some(found), Some(noisy)) if found > noisy);
+        Hanging { alarming, ..hanging.remark(off(found)) }
+    };
+    let targets = scene.quantities.iter().enumerate().map(target).collect();
+    let recovered = scene.quantities.iter().enumerate().map(recovered).collect();
+    Exhibition { rows: vec![vec![x0, x_t], targets, recovered], demand: Demand::Plane(scene) }
+}
+
+/// Samples before the call that is looked at; what the network makes of them; and what it knows.
+#[must_use]
+pub fn sampling(state: &State, sampler: &Sampler, seen: &Seen) -> Exhibition {
+    let calls = sampler.calls().len();
+    let call = state.sampling.call.min(calls);
+    let looked = call.min(calls.saturating_sub(1));
+    let samples = if seen.samples == 0 { SAMPLES } else { seen.samples };
+    let gain = 1.0 / deviation(sampler, call);
+
+    let before = |sample: u32| {
+        let story = "The sample before this call of the network, at the variance that pictures have.";
+        let hanging = Hanging::new(What::Sample(sample, call), format!("x_t {}", sample + 1), story);
+        hanging.remark(noise(sampler, call)).gain(gain)
+    };
+    let preview = |sample: u32| {
+        let story = "The clean sample that the network's prediction implies in this call.";
+        Hanging::new(What::Preview(sample, looked), format!("x0 {}", sample + 1), story)
+    };
+    let scene = state.run();
+    let members = scene.set.members.iter().enumerate().map(|(member, known)| {
+        let story = "What the denoiser knows: its samples end on one of these.";
+        Hanging::new(What::Member(member), known.name.clone(), story)
+    });
+    let rows = vec![(0..samples).map(before).collect(), (0..samples).map(preview).collect(), members.collect()];
+    // The call that is looked at is seen from both sides: the sample before it, and what the network makes of it.
+    Exhibition { rows, demand: Demand::Run(scene, (call + 1).min(calls)) }
+}
+
+/// What the target is made of.
+const fn formula(quantity: Quantity) -> &'static str {
+    match quantity {
+        Quantity::Xt => "alpha x0 + sigma eps",
+        Quantity::X0 => "x0",
+        Quantity::Epsilon => "eps",
+        Quantity::V => "alpha eps - sigma x0",
+        Quantity::Score => "-eps / sigma",
+        Quantity::Flow => "eps - x0",
+        Quantity::Edm(_) => "(x0 - c_skip x_t) / c_out",
+    }
+}
+
+/// What a target's values are multiplied with: a target's deviations fill the range; x0 is a picture as it is.
+fn gain(level: NoiseLevel, state: &State, quantity: Quantity) -> f64 {
+    match (quantity, expected_rms(level, quantity, state.mean_square)) {
+        (Quantity::X0, _) | (_, Err(_)) => 1.0,
+        (_, Ok(rms)) => 1.0 / (DEVIATIONS * rms),
+    }
+}
+
+/// What the sample is larger than data of unit variance would be.
+fn deviation(sampler: &Sampler, call: usize) -> f64 {
+    let calls = sampler.calls();
+    let [alpha, sigma] = match (calls.get(call), calls.last()) {
+        (Some(call), _) => [call.level.alpha(), call.level.sigma()],
+        (None, Some(last)) => last.row.known,
+        (None, None) => [1.0, 0.0],
+    };
+    alpha.hypot(sigma)
+}
+
+/// How much of a sample is noise before a call.
+fn noise(sampler: &Sampler, call: usize) -> String {
+    sampler
+        .calls()
+        .get(call)
+        .map_or_else(|| "clean".to_owned(), |call| format!("{:.1}% noise", 100.0 * call.level.one_minus_alpha_bar()))
+}

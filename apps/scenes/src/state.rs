@@ -1,0 +1,343 @@
+//! What the user has chosen. It knows no window and no device, and outlives both.
+
+use crate::plane::{PlaneScene, mean_square};
+use crate::schedules::{ScheduleChoice, TIMESTEPS};
+use crate::solvers::Solver;
+use crate::scenes::What;
+use crate::trajectory::RunScene;
+use crate::variants::variants;
+use pictures::test_card::test_card;
+use pictures::{Picture, Set};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock};
+use tweedie::Quantity;
+use tweedie::math::SigmaData;
+
+/// The box that an opened picture is fitted into: what a row of three shows of it without loss on most screens.
+const WIDTH: u32 = 384;
+const HEIGHT: u32 = 288;
+
+/// The size of the picture that is brought along.
+const CARD: [u32; 2] = [320, 240];
+
+/// The side of the pictures that are sampled.
+pub const SIDE: u32 = 96;
+
+/// What can be predicted.
+pub const PREDICTIONS: [Quantity; 6] =
+    [Quantity::Epsilon, Quantity::X0, Quantity::V, Quantity::Score, Quantity::Flow, Quantity::Edm(SigmaData::KARRAS)];
+
+/// What a prediction is.
+#[must_use]
+pub const fn about(quantity: Quantity) -> &'static str {
+    match quantity {
+        Quantity::Xt => "The observation.",
+        Quantity::X0 => "The clean sample. Singular where there is no noise.",
+        Quantity::Epsilon => "The noise (Ho et al. 2020). Singular where there is no signal.",
+        Quantity::V => "alpha*epsilon - sigma*x0 (Salimans & Ho 2022). Never singular.",
+        Quantity::Score => "The gradient of the log density, -epsilon/sigma.",
+        Quantity::Flow => "The velocity epsilon - x0 of rectified flow. Never singular.",
+        Quantity::Edm(_) => "The output of a preconditioned network (Karras et al. 2022), for data of deviation 0.5.",
+    }
+}
+
+/// What the window shows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum View {
+    /// A picture, its targets, and what comes back.
+    #[default]
+    Plane,
+    /// Samples on their way from noise.
+    Sampling,
+}
+
+/// What the ideal denoiser knows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Source {
+    /// Six posters.
+    #[default]
+    Posters,
+    /// Cuttings of the open picture.
+    Cuttings,
+}
+
+/// The choices of the sampling view.
+#[derive(Clone, Debug)]
+pub struct SamplingState {
+    /// What the denoiser knows.
+    pub source: Source,
+    /// The sampler.
+    pub solver: Solver,
+    /// Its steps.
+    pub steps: usize,
+    /// How much of the noise that it may draw it draws, 0 to 1.
+    pub stochasticity: f64,
+    /// What the network predicts.
+    pub predicts: Quantity,
+    /// The relative error of the network.
+    pub error: f64,
+    /// The call that is looked at; 0 is before the first.
+    pub call: usize,
+    set: (Source, Arc<Set>),
+}
+
+/// A line for the user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// What it says.
+    pub text: String,
+    /// Whether something went wrong.
+    pub alarming: bool,
+}
+
+/// All choices.
+#[derive(Clone, Debug)]
+pub struct State {
+    /// What the window shows.
+    pub view: View,
+    /// The picture.
+    pub picture: Arc<Picture>,
+    /// The mean of its squares.
+    pub mean_square: f64,
+    /// What to call it.
+    pub name: String,
+    /// Where it was opened, if it was.
+    pub path: Option<PathBuf>,
+    /// The noise schedule.
+    pub schedule: ScheduleChoice,
+    /// The timestep.
+    pub timestep: u32,
+    /// The relative error of each prediction.
+    pub error: f64,
+    /// The seed of all noise.
+    pub seed: u64,
+    /// Which of [`PREDICTIONS`] have a column.
+    pub shown: [bool; PREDICTIONS.len()],
+    /// Whether time goes on by itself.
+    pub playing: bool,
+    /// The picture that is saved next.
+    pub selected: Option<What>,
+    /// The sampling view's own.
+    pub sampling: SamplingState,
+    /// The last thing that there was to say.
+    pub message: Option<Message>,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self::of(Arc::clone(&TEST_CARD), "the test card")
+    }
+}
+
+/// What is brought along is drawn once.
+static TEST_CARD: LazyLock<Arc<Picture>> = LazyLock::new(|| Arc::new(test_card(CARD[0], CARD[1])));
+static POSTERS: LazyLock<Arc<Set>> = LazyLock::new(|| {
+    // Nothing is opened, so nothing can go wrong; an empty set would only be dull.
+    Arc::new(Set::open(&[], SIDE).unwrap_or(Set { members: Vec::new(), side: SIDE }))
+});
+
+impl State {
+    /// The choices that a window begins with, of this picture.
+    #[must_use]
+    pub fn of(picture: Arc<Picture>, name: &str) -> Self {
+        Self {
+            view: View::Plane,
+            mean_square: mean_square(&picture.data),
+            picture,
+            name: name.to_owned(),
+            path: None,
+            schedule: ScheduleChoice::default(),
+            timestep: 400,
+            error: 0.25,
+            seed: 1,
+            shown: [true, true, true, false, false, false],
+            playing: false,
+            selected: None,
+            sampling: SamplingState {
+                source: Source::Posters,
+                solver: Solver::Ddim,
+                steps: 20,
+                stochasticity: 0.0,
+                predicts: Quantity::V,
+                error: 0.0,
+                call: 0,
+                set: (Source::Posters, Arc::clone(&POSTERS)),
+            },
+            message: None,
+        }
+    }
+
+    /// The quantities with a column.
+    #[must_use]
+    pub fn quantities(&self) -> Vec<Quantity> {
+        PREDICTIONS.into_iter().zip(self.shown).filter_map(|(quantity, shown)| shown.then_some(quantity)).collect()
+    }
+
+    /// What the plane's view wants to see.
+    #[must_use]
+    pub fn plane(&self) -> PlaneScene {
+        PlaneScene {
+            picture: Arc::clone(&self.picture),
+            schedule: self.schedule,
+            quantities: self.quantities(),
+            timestep: self.timestep.min(TIMESTEPS - 1),
+            error: self.error,
+            seed: self.seed,
+        }
+    }
+
+    /// What the sampling view wants to see.
+    #[must_use]
+    pub fn run(&self) -> RunScene {
+        let SamplingState { solver, steps, stochasticity, predicts, error, .. } = self.sampling;
+        let most = solver.stochasticity().map_or(0.0, |(_, most)| most);
+        RunScene {
+            set: Arc::clone(&self.sampling.set.1),
+            schedule: self.schedule,
+            solver,
+            steps,
+            stochasticity: stochasticity * most,
+            predicts,
+            error,
+            seed: self.seed,
+        }
+    }
+
+    /// Makes the set of the source that is chosen, if it is another one.
+    pub fn renew_set(&mut self) {
+        let source = self.sampling.source;
+        if self.sampling.set.0 != source {
+            self.sampling.set = (source, self.set_of(source));
+        }
+    }
+
+    fn set_of(&self, source: Source) -> Arc<Set> {
+        match source {
+            Source::Posters => Arc::clone(&POSTERS),
+            Source::Cuttings => Arc::new(variants(&self.picture, SIDE)),
+        }
+    }
+
+    /// Opens a picture. If that fails the old one stays, and the message says why.
+    pub fn open(&mut self, path: &Path) {
+        match Picture::open(path, WIDTH, HEIGHT) {
+            Ok(picture) => {
+                let name =
+                    path.file_name().map_or_else(|| path.display().to_string(), |n| n.to_string_lossy().into_owned());
+                self.hang(picture, name);
+                self.path = Some(path.to_owned());
+                self.message = None;
+            }
+            Err(error) => self.alarm(format!("{error:#}")),
+        }
+    }
+
+    /// The same from the bytes of a file that somebody else has read.
+    pub fn open_bytes(&mut self, name: &str, bytes: &[u8]) {
+        match Picture::read(bytes, WIDTH, HEIGHT) {
+            Ok(picture) => {
+                self.hang(picture, name.to_owned());
+                (self.path, self.message) = (None, None);
+            }
+            Err(error) => self.alarm(format!("{name}: {error:#}")),
+        }
+    }
+
+    /// Shows this picture instead.
+    pub fn hang(&mut self, picture: Picture, name: String) {
+        self.mean_square = mean_square(&picture.data);
+        (self.picture, self.name) = (Arc::new(picture), name);
+        if self.sampling.source == Source::Cuttings {
+            self.sampling.set = (Source::Cuttings, self.set_of(Source::Cuttings));
+        }
+    }
+
+    /// Whoever has selected a sample means it at the call that is looked at.
+    pub fn follow_selection(&mut self, calls: usize) {
+        let call = self.sampling.call;
+        self.selected = self.selected.map(|what| match what {
+            What::Sample(sample, _) => What::Sample(sample, call),
+            What::Preview(sample, _) => What::Preview(sample, call.min(calls.saturating_sub(1))),
+            other => other,
+        });
+    }
+
+    /// What a picture is called on disk, unless the user says otherwise.
+    #[must_use]
+    pub fn file_name(&self, what: What) -> String {
+        let quantities = self.quantities();
+        let quantity = |column: usize| quantities.get(column).map_or("none", |quantity| quantity.name());
+        let t = self.timestep;
+        match what {
+            What::X0 => "x0.png".to_owned(),
+            What::Xt => format!("x_t-{t}.png"),
+            What::Target(column) => format!("{}-target-{t}.png", quantity(column)),
+            What::Prediction(column) => format!("{}-{t}.png", quantity(column)),
+            What::Recovered(column) => format!("x0-from-{}-{t}.png", quantity(column)),
+            What::Sample(sample, call) => format!("sample-{}-call-{call}.png", sample + 1),
+            What::Preview(sample, call) => format!("preview-{}-call-{call}.png", sample + 1),
+            What::Member(member) => format!("member-{}.png", member + 1),
+        }
+    }
+
+    /// The next seed.
+    pub fn another_seed(&mut self) {
+        self.seed = self.seed.wrapping_add(1);
+    }
+
+    /// Everything as at the beginning; the view and the picture stay.
+    pub fn reset(&mut self) {
+        let fresh = Self::of(Arc::clone(&self.picture), &self.name);
+        *self = Self { view: self.view, path: self.path.take(), ..fresh };
+    }
+
+    /// Says that something went wrong.
+    pub fn alarm(&mut self, text: impl Into<String>) {
+        self.message = Some(Message { text: text.into(), alarming: true });
+    }
+
+    /// Says something.
+    pub fn say(&mut self, text: impl Into<String>) {
+        self.message = Some(Message { text: text.into(), alarming: false });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broken_file_changes_nothing_but_the_message() {
+        let mut state = State::of(test_card(8, 6).into(), "a small one");
+        let before = Arc::clone(&state.picture);
+        state.open(Path::new("nowhere.png"));
+        assert!(Arc::ptr_eq(&before, &state.picture));
+        let message = state.message.unwrap();
+        assert!(message.alarming && message.text.contains("no such file"), "{}", message.text);
+    }
+
+    #[test]
+    fn bytes_are_a_file_too() {
+        let mut state = State::of(test_card(8, 6).into(), "a small one");
+        state.open_bytes("broken.png", b"not a picture");
+        let message = state.message.clone().unwrap();
+        assert!(message.alarming && message.text.starts_with("broken.png: expected a PNG"), "{}", message.text);
+        let bytes = pictures::picture::png(&test_card(40, 30).to_rgb()).unwrap();
+        state.open_bytes("card.png", &bytes);
+        assert_eq!((state.name.as_str(), state.message.is_none()), ("card.png", true));
+    }
+
+    #[test]
+    fn cuttings_follow_the_picture() {
+        let mut state = State::of(test_card(8, 6).into(), "a small one");
+        state.sampling.source = Source::Cuttings;
+        state.renew_set();
+        let before = state.run().set;
+        state.renew_set();
+        assert!(Arc::ptr_eq(&before, &state.run().set));
+        state.hang(test_card(40, 30), "another".into());
+        assert!(!Arc::ptr_eq(&before, &state.run().set));
+        state.reset();
+        assert_eq!((state.sampling.source, state.name.as_str()), (Source::Posters, "another"));
+    }
+}

@@ -1,0 +1,129 @@
+//! Terms of the variational bound, for every variance, with their sums, mean and both gradients.
+
+use crate::device::Device;
+use crate::{Error, Outcome, normals, over_shapes, spoilt_at_the_middle, wide};
+use tweedie::gpu::vlb::{Batch, ROUNDINGS, reference};
+use tweedie::gpu::compare::{Comparison, Exact};
+use tweedie::gpu::{At, VlbInputs, VlbPlan, VlbTerms, Drawn, NoiseKey, Of, Second, Timesteps};
+use tweedie::math::{Bound, Given, ModelVariance};
+use tweedie::table::{BoundRow, Table};
+use tweedie::{Quantity, Schedule, Shape, Storage, Tensor};
+
+/// A term that is checked.
+#[derive(Debug)]
+pub struct Op {
+    pub name: String,
+    table: Table<BoundRow>,
+    clip: Option<f64>,
+    drawn: bool,
+}
+
+/// Every variance, each with another prediction, clipped and not, by noise that is given or drawn or by the noisy sample.
+pub fn ops(schedule: &Schedule) -> Outcome<Vec<Op>> {
+    let ops = [
+        (ModelVariance::FixedSmall, Quantity::Epsilon, None, Given::Pair, false),
+        (ModelVariance::FixedLarge, Quantity::V, Some(1.0), Given::Pair, true),
+        (ModelVariance::Learned, Quantity::X0, Some(1.0), Given::Pair, false),
+        (ModelVariance::LearnedRange, Quantity::Epsilon, None, Given::Pair, true),
+        (ModelVariance::LearnedRange, Quantity::V, Some(1.0), Given::Target, false),
+    ];
+    let op = |(variance, predicts, clip, given, drawn)| {
+        let bound = Bound::new(schedule, predicts, variance, clip)?;
+        let source = match (given, drawn) {
+            (Given::Target, _) => "given x_t",
+            (Given::Pair, true) => "drawn noise",
+            (Given::Pair, false) => "given noise",
+        };
+        let (variance, clipped) = (named(variance), if clip.is_some() { ", clipped" } else { "" });
+        let name = format!("bound from {predicts}{clipped}, {variance} variance, {source}");
+        Ok(Op { name, table: bound.table_where_defined(given), clip, drawn })
+    };
+    let ops = ops.into_iter().map(op).collect::<Result<_, tweedie::error::BoundError>>();
+    ops.map_err(Error::of_schedule)
+}
+
+fn named(variance: ModelVariance) -> &'static str {
+    match variance {
+        ModelVariance::FixedSmall => "fixed small",
+        ModelVariance::FixedLarge => "fixed large",
+        ModelVariance::Learned => "learned",
+        ModelVariance::LearnedRange => "learned range",
+    }
+}
+
+/// Runs a term on all shapes, with its own coefficients or spoilt ones.
+pub async fn check(device: &Device<'_>, steps: usize, op: &Op, wrong: bool) -> Outcome<Comparison> {
+    let spoilt = wrong.then(|| {
+        spoilt_at_the_middle(&op.table, |row, factor| BoundRow {
+            prediction: row.prediction * factor,
+            inputs: row.inputs.map(|c| c * factor),
+            log_ratio: row.log_ratio.map(|c| c * factor), // where a learned variance outweighs the rest
+            ..row
+        })
+    });
+    let table = spoilt.as_ref().unwrap_or(&op.table);
+    over_shapes(device, steps, async |times, shape| check_shape(device, op, table, times, shape).await).await
+}
+
+async fn check_shape(
+    device: &Device<'_>,
+    op: &Op,
+    table: &Table<BoundRow>,
+    times: &[u32],
+    shape: Shape,
+) -> Outcome<Comparison> {
+    let tensors = [1, 2, 3, 4].map(|seed| normals(device.storage, seed, shape));
+    let buffers = tensors.each_ref().map(|values| device.upload("verify::input", values));
+    let [prediction, learned, x0, in1] = buffers.each_ref().map(|buffer| device.tensor(buffer));
+    let key = NoiseKey::seed(6).stream(13);
+    let words = |count: u64| device.gpu.buffer("verify::words", count * Storage::F32.bytes());
+    let (terms, mean, noise) = (words(shape.batch.into()), words(1), words(shape.total()));
+    let gradients = [(); 2].map(|()| device.buffer("verify::gradient", shape.total()));
+    let t = device.gpu.upload("verify::t", bytemuck::cast_slice(times));
+    let inputs = VlbInputs {
+        table,
+        clip: op.clip,
+        shape,
+        prediction,
+        learned: Some(learned),
+        x0,
+        in1: Some(match op.drawn {
+            true => Second::Drawn(Drawn::new(key).keep(Tensor::f32(&noise))),
+            false => Second::Given(in1),
+        }),
+        seeds: None,
+    };
+    let bound = VlbTerms {
+        inputs,
+        timesteps: Timesteps::per_sample(&t),
+        terms: (&terms, 0),
+        mean: Some((&mean, 0)),
+        gradient: Some(device.tensor(&gradients[0])),
+        learned_gradient: Some(device.tensor(&gradients[1])),
+        of: Of::Mean,
+    };
+    let plan = VlbPlan::new(device.context, &bound)?;
+    device.run(&plan, At::per_sample())?;
+
+    let mut total = Comparison::new(device.storage);
+    let [prediction, learned, x0, mut in1] = tensors.each_ref().map(|values| wide(values));
+    if op.drawn {
+        in1 = wide(&device.read_as(Storage::F32, &noise, shape.total()).await?); // what the terms are of; losses check the noise
+    }
+    let (elements, prediction, learned) = (shape.elements as usize, &prediction[..], &learned[..]);
+    let batch = Batch { timesteps: times, elements, prediction, learned, x0: &x0, in1: &in1 };
+    let exact = reference(&op.table, op.clip, &batch, Of::Mean);
+    for (storage, buffer, exact) in [
+        (Storage::F32, &terms, &exact.samples),
+        (Storage::F32, &mean, &vec![exact.mean]),
+        (device.storage, &gradients[0], &exact.gradient),
+        (device.storage, &gradients[1], &exact.learned_gradient),
+    ] {
+        let widened = |e: &Exact| Exact { magnitude: ROUNDINGS * e.magnitude, ..*e };
+        let mut comparison = Comparison::new(storage);
+        let found = device.read_as(storage, buffer, exact.len() as u64).await?;
+        comparison.add_all(&found, &exact.iter().map(widened).collect::<Vec<_>>());
+        total.merge(&comparison);
+    }
+    Ok(total)
+}

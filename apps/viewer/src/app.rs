@@ -1,0 +1,256 @@
+//! The window's content: panels, keys, time. It knows no window and no device, so it is tested without either.
+
+use crate::controls::{self, Wish};
+use crate::course::Course;
+use crate::dialog::{Choice, Dialog};
+use crate::gallery::{ALARM, DIM};
+use crate::state::{State, View};
+use crate::scenes::{Seen, What};
+use crate::{plane_view, sampling_view};
+use eframe::egui::{self, CentralPanel, Frame, Key, Margin, Modifiers, Panel, RichText, Ui};
+use std::path::PathBuf;
+use std::sync::Arc;
+use tweedie::Schedule;
+use tweedie::math::Sampler;
+
+/// What the window wants of the device's side.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Errand {
+    /// Save a picture here.
+    Save(What, PathBuf),
+    /// Destroy the device, to see that the window lives on.
+    LoseDevice,
+}
+
+/// The content of the window.
+#[derive(Debug)]
+pub struct Viewer {
+    /// What the user has chosen.
+    pub state: State,
+    /// What the device's side has told.
+    pub seen: Seen,
+    /// The adapter, in words.
+    pub adapter: String,
+    /// Seconds a frame while time goes on by itself; 0 before it is known.
+    pub frame_seconds: f64,
+    dialog: Option<Dialog>,
+    errands: Vec<Errand>,
+    course: Course,
+}
+
+impl Viewer {
+    /// With these choices.
+    #[must_use]
+    pub fn new(state: State) -> Self {
+        Self {
+            state,
+            seen: Seen::default(),
+            adapter: "no device".to_owned(),
+            frame_seconds: 0.0,
+            dialog: None,
+            errands: Vec::new(),
+            course: Course::default(),
+        }
+    }
+
+    /// A frame.
+    pub fn ui(&mut self, ui: &mut Ui) {
+        self.dropped(ui);
+        self.keys(ui);
+        self.play(ui);
+        let mut wish = None;
+        // No panel is filled: the window is cleared to their colour, which costs a software driver nothing.
+        let bare = |margin: Margin| Frame::NONE.inner_margin(margin);
+        Panel::bottom("status").frame(bare(Margin::symmetric(8, 2))).show(ui, |ui| self.status(ui));
+        Panel::left("controls").frame(bare(Margin::symmetric(8, 2))).resizable(false).exact_size(270.0).show(
+            ui,
+            |ui| {
+                egui::ScrollArea::vertical().show(ui, |ui| {
+                    ui.add_space(6.0);
+                    self.views(ui);
+                    wish = controls::show(ui, self);
+                });
+            },
+        );
+        CentralPanel::default().frame(bare(Margin::same(12))).show(ui, |ui| self.content(ui));
+        match wish {
+            Some(Wish::Open) => self.open_dialog(),
+            Some(Wish::Save) => self.save_dialog(),
+            None => {}
+        }
+        self.dialog(ui);
+    }
+
+    /// What the device's side is to do, once.
+    pub fn errands(&mut self) -> Vec<Errand> {
+        std::mem::take(&mut self.errands)
+    }
+
+    /// Whether there is any.
+    #[must_use]
+    pub fn has_errands(&self) -> bool {
+        !self.errands.is_empty()
+    }
+
+    fn views(&mut self, ui: &mut Ui) {
+        ui.horizontal(|ui| {
+            let view = &mut self.state.view;
+            ui.selectable_value(view, View::Plane, "Plane")
+                .on_hover_text("A picture, its targets, and what comes back (1).");
+            ui.selectable_value(view, View::Sampling, "Sampling")
+                .on_hover_text("From noise to pictures, step by step (2).");
+        });
+        ui.separator();
+    }
+
+    fn content(&mut self, ui: &mut Ui) {
+        if let Some(message) = self.state.message.clone() {
+            let colour = if message.alarming { ALARM } else { DIM };
+            ui.horizontal(|ui| {
+                if ui.button("Dismiss").clicked() {
+                    self.state.message = None;
+                }
+                ui.label(RichText::new(message.text).color(colour));
+            });
+            ui.add_space(4.0);
+        }
+        let Some(schedule) = self.schedule() else { return };
+        let clicked = match self.state.view {
+            View::Plane => plane_view::show(ui, &self.state, &schedule, &self.seen),
+            View::Sampling => match self.sampler() {
+                Ok(sampler) => {
+                    self.state.follow_selection(sampler.calls().len());
+                    sampling_view::show(ui, &self.state, &schedule, &sampler, &self.seen)
+                }
+                Err(why) => {
+                    ui.label(RichText::new(format!("There is no such sampler: {why}")).color(ALARM));
+                    None
+                }
+            },
+        };
+        self.state.selected = clicked.or(self.state.selected);
+        if let Some(trouble) = &self.seen.trouble {
+            ui.label(RichText::new(trouble).color(ALARM));
+        }
+    }
+
+    /// The schedule that is chosen.
+    pub fn schedule(&mut self) -> Option<Arc<Schedule>> {
+        self.course.schedule(&mut self.state)
+    }
+
+    /// The sampler that is chosen, or why there is none.
+    ///
+    /// # Errors
+    /// The reason, in words.
+    pub fn sampler(&mut self) -> Result<Arc<Sampler>, String> {
+        self.course.sampler(&self.state)
+    }
+
+    fn status(&mut self, ui: &mut Ui) {
+        ui.horizontal(|ui| {
+            ui.menu_button(RichText::new(&self.adapter).color(DIM), |ui| {
+                let lose = ui.button("Lose this device");
+                if lose.on_hover_text("Destroy it, to see that the window lives on.").clicked() {
+                    self.errands.push(Errand::LoseDevice);
+                }
+            });
+            ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
+                let time = match (self.state.playing, self.frame_seconds) {
+                    (true, seconds) if seconds > 0.0 => format!("{:.1} ms a frame", seconds * 1e3),
+                    _ => "idle".to_owned(),
+                };
+                ui.label(RichText::new(format!("{} dispatches, {time}", self.seen.dispatches)).color(DIM))
+                    .on_hover_text(
+                        "Compute dispatches since the window opened: none in a frame in which nothing has changed.",
+                    );
+                ui.label(RichText::new(&self.state.name).color(DIM));
+            });
+        });
+    }
+
+    fn keys(&mut self, ui: &Ui) {
+        if self.dialog.is_some() || ui.ctx().egui_wants_keyboard_input() {
+            return;
+        }
+        let count = |modifiers, key| ui.input_mut(|input| input.count_and_consume_key(modifiers, key)) as i64;
+        let pressed = |key| count(Modifiers::NONE, key) > 0;
+        for (key, by) in [(Key::ArrowRight, 1), (Key::ArrowLeft, -1)] {
+            // Shift first: a plain key is consumed whatever else is held.
+            let far = 25 * count(Modifiers::SHIFT, key);
+            let by = by * (far + count(Modifiers::NONE, key));
+            if by != 0 {
+                self.course.go(&mut self.state, by);
+            }
+        }
+        if pressed(Key::Home) {
+            self.course.go(&mut self.state, i64::MIN / 2);
+        }
+        if pressed(Key::End) {
+            self.course.go(&mut self.state, i64::MAX / 2);
+        }
+        if pressed(Key::Space) {
+            self.state.playing = !self.state.playing;
+        }
+        if pressed(Key::Num1) {
+            self.state.view = View::Plane;
+        }
+        if pressed(Key::Num2) {
+            self.state.view = View::Sampling;
+        }
+        if pressed(Key::N) {
+            self.state.another_seed();
+        }
+        if pressed(Key::R) {
+            self.state.reset();
+        }
+        if pressed(Key::O) {
+            self.open_dialog();
+        }
+        if pressed(Key::S) && self.state.selected.is_some() {
+            self.save_dialog();
+        }
+    }
+
+    /// Time goes on by itself: the timestep back and forth, the calls to their end.
+    fn play(&mut self, ui: &Ui) {
+        if !self.state.playing {
+            self.frame_seconds = 0.0;
+            return;
+        }
+        let seconds = f64::from(ui.input(|input| input.unstable_dt)).min(0.5);
+        // A mean that forgets: some twenty frames.
+        self.frame_seconds += (seconds - self.frame_seconds) * if self.frame_seconds == 0.0 { 1.0 } else { 0.05 };
+        self.course.play(&mut self.state, seconds);
+        ui.ctx().request_repaint();
+    }
+
+    fn dropped(&mut self, ui: &Ui) {
+        let path = ui.input(|input| input.raw.dropped_files.first().map(|file| file.path().to_owned()));
+        if let Some(path) = path {
+            self.dialog = None;
+            self.state.open(&path);
+        }
+    }
+
+    fn open_dialog(&mut self) {
+        let near = self.state.path.clone();
+        self.dialog = Some(Dialog::open(near.as_deref()));
+    }
+
+    fn save_dialog(&mut self) {
+        let Some(what) = self.state.selected else { return };
+        self.dialog = Some(Dialog::save(self.state.path.as_deref(), &self.state.file_name(what)));
+    }
+
+    fn dialog(&mut self, ui: &Ui) {
+        let Some(dialog) = &mut self.dialog else { return };
+        match dialog.show(ui) {
+            Choice::None => return,
+            Choice::Cancelled => {}
+            Choice::Open(path) => self.state.open(&path),
+            Choice::Save(path) => self.errands.extend(self.state.selected.map(|what| Errand::Save(what, path))),
+        }
+        self.dialog = None;
+    }
+}

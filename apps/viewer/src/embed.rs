@@ -1,0 +1,79 @@
+//! How tweedie lives in an egui window: this file is all of it.
+//!
+//! eframe opens the window and makes the device; tweedie is given that device and makes none of its own. A frame is one
+//! encoder and one submit, both egui's:
+//!
+//! ```text
+//! egui      lays out the window; where pictures go, it leaves a callback       (an Exhibit)
+//! prepare   tweedie's kernels are recorded into egui's encoder                 -> storage buffers
+//! paint     a render pipeline of ours, in egui's render pass, reads them       -> the window
+//! egui      draws what lies over them, submits, presents
+//! ```
+//!
+//! Nothing is read back, and no texture lies between: the fragment shader reads the tensor. wgpu sees in the encoder that
+//! the kernels write what the pass reads, and orders them.
+
+use crate::scenes::{Demand, Piece, Studio};
+use eframe::egui::{Context, PaintCallback, PaintCallbackInfo, Rect};
+use eframe::egui_wgpu::{Callback, CallbackResources, CallbackTrait, RenderState, ScreenDescriptor};
+use tweedie::wgpu; // the very wgpu of eframe: their types must be the same
+
+/// What the device must have. Compute shaders, and storage buffers in the fragment stage, are in WebGPU's default limits;
+/// the adapter's own let tensors be as large as it can bind.
+#[must_use]
+pub fn device_descriptor(adapter: &wgpu::Adapter) -> wgpu::DeviceDescriptor<'static> {
+    wgpu::DeviceDescriptor {
+        label: Some("viewer::device"),
+        required_limits: adapter.limits(),
+        ..wgpu::DeviceDescriptor::default()
+    }
+}
+
+/// Once, when the window opens: our side of the device moves in with egui's renderer, which hands it to each callback.
+pub fn move_in(window: &RenderState) {
+    let studio = Studio::new(&window.device, &window.queue, window.target_format);
+    window.renderer.write().callback_resources.insert(studio);
+}
+
+/// Between frames, where the window wants to know or ask something.
+pub fn with_studio<T>(window: &RenderState, ask: impl FnOnce(&mut Studio) -> T) -> Option<T> {
+    window.renderer.write().callback_resources.get_mut::<Studio>().map(ask)
+}
+
+/// In every frame: what to put into egui's shapes where pictures are to be seen. It has computed what they need.
+#[must_use]
+pub fn exhibit(egui: &Context, rect: Rect, demand: Demand, pieces: Vec<Piece>) -> PaintCallback {
+    Callback::new_paint_callback(rect, Exhibit { egui: egui.clone(), demand, pieces })
+}
+
+/// What a frame wants: egui calls it back, first to prepare, then to paint.
+struct Exhibit {
+    egui: Context,
+    demand: Demand,
+    pieces: Vec<Piece>,
+}
+
+impl CallbackTrait for Exhibit {
+    fn prepare(
+        &self,
+        _: &wgpu::Device,
+        _: &wgpu::Queue,
+        _: &ScreenDescriptor,
+        encoder: &mut wgpu::CommandEncoder, // egui's, before its render pass
+        resources: &mut CallbackResources,
+    ) -> Vec<wgpu::CommandBuffer> {
+        if let Some(studio) = resources.get_mut::<Studio>() {
+            if studio.record(encoder, &self.demand) {
+                self.egui.request_repaint(); // there is news, or more to do
+            }
+            studio.hang(&self.pieces);
+        }
+        Vec::new() // a command buffer of one's own could go here
+    }
+
+    fn paint(&self, _: PaintCallbackInfo, pass: &mut wgpu::RenderPass<'static>, resources: &CallbackResources) {
+        if let Some(studio) = resources.get::<Studio>() {
+            studio.draw(pass); // egui has set the viewport to our rectangle and clips to it
+        }
+    }
+}

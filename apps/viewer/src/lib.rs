@@ -1,0 +1,28 @@
+//! A window on the algebra of diffusion models: a picture, its noised form, what a network is trained to predict, and what
+//! comes back of a prediction that errs; and every sampler at work, back and forth.
+//!
+//! Everything that is seen is computed by [`tweedie`]'s kernels on the window's own device, into storage buffers that the
+//! window's render pass draws from; see [`embed`]. Nothing is read back for a frame, and a frame in which nothing has
+//! changed computes nothing.
+//!
+//! ```text
+//! studio (a crate)                                  what was chosen, and the kernels that compute it
+//! embed                                             how that lives in an egui window
+//! app  controls  *_view  gallery  curves  dialog    the window's content
+//! window  resume  trace                             the window itself, the next one after a lost device, and what it says
+//!                                                   to tests
+//! ```
+
+pub mod app;
+mod controls;
+mod curves;
+mod dialog;
+pub mod embed;
+mod gallery;
+mod plane_view;
+pub mod resume;
+mod sampling_view;
+mod trace;
+pub mod window;
+
+pub use ::scenes::{Hung, course, hangings, plane, schedules, solvers, state, studio, trajectory};

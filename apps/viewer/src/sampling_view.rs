@@ -1,0 +1,47 @@
+//! The sampling view: samples on their way from noise, what the network makes of them, and what it knows.
+
+use crate::curves::curves;
+use crate::gallery::{Gallery, Table};
+use crate::hangings::{Exhibition, sampling};
+use crate::state::State;
+use crate::scenes::{Seen, What};
+use eframe::egui::{Rect, Ui, pos2, vec2};
+use tweedie::Schedule;
+use tweedie::math::Sampler;
+
+/// The least part of the height that is left for the set at the foot, beside the curves; and the set's part of the width.
+const FOOT: f32 = 0.27;
+const SET: f32 = 0.5;
+
+/// Shows it, and says which picture was clicked.
+pub fn show(ui: &mut Ui, state: &State, schedule: &Schedule, sampler: &Sampler, seen: &Seen) -> Option<What> {
+    let area = ui.available_rect_before_wrap();
+    let Exhibition { rows, demand } = sampling(state, sampler, seen);
+    let [way @ .., members] = rows.as_slice() else { return None };
+    let (size, scale) = ([state.run().set.side; 2], ui.pixels_per_point());
+    let main = Rect::from_min_max(area.min, pos2(area.right(), area.bottom() - FOOT * area.height()));
+    let table = Table::new(main, way.first().map_or(1, Vec::len), way.len(), size, scale);
+    let mut gallery = Gallery::new(ui, area, state.selected);
+    for (row, hangings) in way.iter().enumerate() {
+        for (column, hanging) in hangings.iter().enumerate() {
+            gallery.picture(hanging, table.place(column, row));
+        }
+    }
+
+    let foot = Rect::from_min_max(pos2(area.left(), table.below(2) + 6.0), area.max);
+    let set = Rect::from_min_size(foot.min, vec2(foot.width() * SET, foot.height()));
+    let across = members.len().div_ceil(2).max(1);
+    let thumbnails = Table::new(set, across, 2, size, scale);
+    for (member, hanging) in members.iter().enumerate() {
+        gallery.picture(hanging, thumbnails.place(member % across, member / across));
+    }
+    let clicked = gallery.clicked;
+    gallery.hang(demand);
+
+    let rest = Rect::from_min_max(pos2(thumbnails.rest(across, 0).left() + 4.0, foot.top()), foot.max);
+    let calls = sampler.calls();
+    let visited: Vec<[f64; 2]> = calls.iter().map(|call| [call.timestep, call.level.log_snr()]).collect();
+    let marker = calls.get(state.sampling.call).map_or(0.0, |call| call.timestep);
+    curves(ui, rest, schedule, marker, &visited);
+    clicked
+}

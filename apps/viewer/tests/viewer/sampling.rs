@@ -1,0 +1,131 @@
+//! Trajectories: where they begin, what the network makes of them, where they end, and that looking back changes nothing.
+
+use crate::bed::{Bed, Test, small, wide};
+use networks::{Ask, Mixture};
+use pictures::Set;
+use std::sync::Arc;
+use tweedie::Quantity;
+use tweedie::gpu::NoiseKey;
+use tweedie::gpu::noise::NORMAL_TOLERANCE;
+use tweedie_viewer::solvers::Solver;
+use tweedie_viewer::scenes::{Demand, Studio, What};
+use tweedie_viewer::trajectory::RunScene;
+
+pub const TESTS: &[Test] = &[
+    ("sampling::every_solver_ends_on_a_picture", every_solver_ends_on_a_picture),
+    ("sampling::previews_are_the_ideal_denoiser", previews_are_the_ideal_denoiser),
+    ("sampling::looking_back_computes_nothing", looking_back_computes_nothing),
+    ("sampling::an_error_and_a_seed_change_the_way", an_error_and_a_seed_change_the_way),
+    ("sampling::what_does_not_exist_is_told", what_does_not_exist_is_told),
+];
+
+/// What ends on a picture looks like it this much, in decibels; see the tool's `sample`.
+const LANDED: f64 = 60.0;
+
+/// The side of the pictures: enough to tell them apart, quick on any device.
+const SIDE: u32 = 24;
+
+fn scene(solver: Solver, steps: usize) -> RunScene {
+    RunScene {
+        set: Arc::new(Set::open(&[], SIDE).expect("posters")),
+        solver,
+        steps,
+        stochasticity: solver.stochasticity().map_or(0.0, |(_, most)| 0.5 * most),
+        ..small().run()
+    }
+}
+
+/// Runs a trajectory to its end and says how many calls that took.
+fn run(bed: &Bed, studio: &mut Studio, scene: &RunScene) -> usize {
+    let calls = scene.sampler().expect("a sampler").calls().len();
+    bed.frame(studio, &Demand::Run(scene.clone(), 0));
+    while studio.look().done < calls {
+        assert!(bed.frame(studio, &Demand::Run(scene.clone(), calls)) > 0, "a frame that brings nothing on");
+    }
+    calls
+}
+
+fn every_solver_ends_on_a_picture(bed: &Bed) {
+    let mut studio = bed.studio();
+    for solver in Solver::ALL {
+        let scene = scene(solver, 10);
+        let calls = run(bed, &mut studio, &scene);
+        for sample in 0..studio.look().samples {
+            let end = bed.read(&studio, What::Sample(sample, calls));
+            let nearest = scene.set.nearest(&end);
+            assert!(nearest.psnr > LANDED, "{}: {nearest:?}", solver.name());
+            let start = bed.read(&studio, What::Sample(sample, 0));
+            assert!(scene.set.nearest(&start).psnr < LANDED, "it began there");
+        }
+    }
+}
+
+/// Shares of pictures are exponentials of distances that are sums in f32; between pictures, where two have a share, that
+/// is what is left of them. A wrong picture would be off by 1.
+const DENOISED: f64 = 1e-2;
+
+fn previews_are_the_ideal_denoiser(bed: &Bed) {
+    let (mut studio, scene) = (bed.studio(), scene(Solver::Ddim, 8));
+    run(bed, &mut studio, &scene);
+    let mixture = Mixture::pictures(scene.set.elements(), &scene.set.numbers());
+    let start = bed.read(&studio, What::Sample(1, 0));
+    let noise = NoiseKey::seed(scene.seed).stream(u32::MAX).first_sample(1).reference(1, start.len());
+    assert!(start.iter().zip(&noise).all(|(&x, z)| (f64::from(x) - z).abs() < 2.0 * NORMAL_TOLERANCE));
+    for (k, call) in scene.sampler().expect("a sampler").calls().iter().enumerate() {
+        let x = wide(&bed.read(&studio, What::Sample(1, k)));
+        let expected = mixture.answer(&Ask::new(Quantity::X0, call.level.alpha(), call.level.sigma()), &x);
+        let found = bed.read(&studio, What::Preview(1, k));
+        let worst = found.iter().zip(expected).map(|(&a, b)| (f64::from(a) - b).abs()).fold(0.0, f64::max);
+        assert!(worst < DENOISED, "call {k}: {worst}");
+    }
+}
+
+fn looking_back_computes_nothing(bed: &Bed) {
+    let scene = scene(Solver::Dpm2M, 12);
+    let mut studio = bed.studio();
+    let calls = run(bed, &mut studio, &scene);
+    let seen: Vec<_> = (0..=calls).map(|k| bed.read(&studio, What::Sample(0, k))).collect();
+    assert!(seen.windows(2).all(|pair| pair[0] != pair[1]));
+    for k in [0, 5, calls, 3] {
+        assert_eq!(bed.frame(&mut studio, &Demand::Run(scene.clone(), k)), 0);
+        assert_eq!(bed.read(&studio, What::Sample(0, k)), seen[k], "call {k}");
+    }
+    // One call a frame gives the same as many.
+    let mut slow = bed.studio();
+    for (k, before) in seen.iter().enumerate() {
+        bed.frame(&mut slow, &Demand::Run(scene.clone(), k));
+        assert_eq!(slow.look().done, k);
+        assert_eq!(&bed.read(&slow, What::Sample(0, k)), before, "call {k}");
+        assert!(slow.find(What::Sample(0, k + 1)).is_none() && slow.find(What::Preview(0, k)).is_none());
+    }
+}
+
+fn an_error_and_a_seed_change_the_way(bed: &Bed) {
+    let plain = scene(Solver::Euler, 10);
+    let mut studio = bed.studio();
+    let calls = run(bed, &mut studio, &plain);
+    let middle = |studio: &Studio| bed.read(studio, What::Sample(0, calls / 2));
+    let first = middle(&studio);
+
+    run(bed, &mut studio, &RunScene { seed: plain.seed + 1, ..plain.clone() });
+    assert_ne!(middle(&studio), first);
+
+    run(bed, &mut studio, &RunScene { error: 0.3, ..plain.clone() });
+    assert_ne!(middle(&studio), first);
+    let end = bed.read(&studio, What::Sample(0, calls));
+    assert!(plain.set.nearest(&end).psnr < LANDED, "a network that errs does not end on a picture");
+
+    run(bed, &mut studio, &plain);
+    assert_eq!(middle(&studio), first, "a seed repeats");
+}
+
+fn what_does_not_exist_is_told(bed: &Bed) {
+    let mut scene = scene(Solver::Ddim, 10);
+    (scene.schedule.zero_terminal_snr, scene.predicts) = (true, Quantity::Epsilon);
+    let mut studio = bed.studio();
+    assert_eq!(bed.frame(&mut studio, &Demand::Run(scene.clone(), 1)), 0);
+    assert!(studio.look().trouble.expect("a reason").contains("epsilon"));
+    scene.predicts = Quantity::V;
+    assert!(bed.frame(&mut studio, &Demand::Run(scene, 1)) > 0);
+    assert_eq!(studio.look().trouble, None);
+}

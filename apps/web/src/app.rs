@@ -1,0 +1,221 @@
+//! The page while it is open: what was chosen, what is on the device, and the frames between them.
+
+use crate::dom::{self, Outcome, all, by_id, set, show, window, write};
+use crate::figures::Figures;
+use crate::screen::Screen;
+use crate::verify::{self, Progress};
+use crate::{controls, curves, files, notice};
+use std::cell::RefCell;
+use std::rc::Rc;
+use scenes::course::Course;
+use scenes::hangings::{self, Exhibition};
+use scenes::schedules::ScheduleChoice;
+use scenes::state::{State, View};
+use scenes::scenes::{Seen, What};
+use tweedie::math::Sampler;
+use wasm_bindgen::JsCast;
+use wasm_bindgen::closure::Closure;
+use web_sys::{Element, HtmlCanvasElement};
+
+/// Who holds the page: every listener.
+pub type Shared = Rc<RefCell<App>>;
+
+/// What the page consists of.
+#[derive(Default)]
+pub struct App {
+    /// What the user has chosen.
+    pub state: State,
+    /// What the device's side has told.
+    pub seen: Seen,
+    /// Where the user is in time.
+    pub course: Course,
+    /// The figures of the view.
+    pub figures: Figures,
+    /// Whether the checks are shown instead of a view.
+    pub verifying: bool,
+    /// How far they are.
+    pub checks: Progress,
+    /// The device, while there is one.
+    pub screen: Option<Screen>,
+    /// What is to be saved, and how it is to be called.
+    pub saving: Option<(What, String)>,
+    /// When the first frame was drawn, in milliseconds since the page began to load.
+    pub first_frame: Option<f64>,
+    /// Frames that were drawn.
+    pub frames: u64,
+    /// Whether a frame is on its way.
+    pub asked: bool,
+    drawn: Option<Curves>,
+    before: Option<f64>,
+    /// Milliseconds a frame while time goes on by itself.
+    frame_ms: f64,
+}
+
+/// What the curves show; a sampler by its calls.
+type Curves = (View, ScheduleChoice, Vec<[f64; 2]>);
+
+/// The longest time that passes between two frames, in seconds: a page that was hidden does not rush.
+const LONGEST: f64 = 0.5;
+
+/// Asks the browser for a frame, if it has not been asked.
+pub fn ask(app: &Shared) {
+    if std::mem::replace(&mut app.borrow_mut().asked, true) {
+        return;
+    }
+    let again = Rc::clone(app);
+    let frame = Closure::once_into_js(move |now: f64| {
+        let outcome = again.borrow_mut().frame(now);
+        match outcome {
+            Ok(true) => ask(&again),
+            Ok(false) => {}
+            Err(error) => dom::log(Err(error)),
+        }
+    });
+    dom::log(window().and_then(|window| window.request_animation_frame(frame.unchecked_ref())).map(|_| ()));
+}
+
+impl App {
+    /// A frame; whether there is to be another one.
+    fn frame(&mut self, now: f64) -> Outcome<bool> {
+        self.asked = false;
+        self.pass_time(now);
+        if let Some(screen) = &mut self.screen {
+            self.seen = screen.studio.look();
+            if let Err(error) = screen.gpu.check() {
+                self.state.alarm(error.to_string());
+            }
+        }
+        let mut more = self.state.playing || self.saving.is_some();
+        if !self.verifying {
+            let exhibition = self.exhibition()?;
+            more |= self.draw(exhibition.as_ref())?;
+        }
+        self.refresh()?;
+        self.save()?;
+        Ok(more && self.screen.is_some() && !self.verifying)
+    }
+
+    fn pass_time(&mut self, now: f64) {
+        let passed = self.before.map_or(0.0, |before| (now - before).max(0.0));
+        if !self.state.playing || self.verifying {
+            (self.before, self.frame_ms) = (None, 0.0);
+            return;
+        }
+        // A mean that forgets: some twenty frames.
+        self.frame_ms += (passed - self.frame_ms) * if self.frame_ms == 0.0 { 1.0 } else { 0.05 };
+        self.before = Some(now);
+        self.course.play(&mut self.state, (passed / 1e3).min(LONGEST));
+    }
+
+    /// What the view shows, with its figures in place; nothing where there is no such sampler.
+    fn exhibition(&mut self) -> Outcome<Option<Exhibition>> {
+        let Some(schedule) = self.course.schedule(&mut self.state) else { return Ok(None) };
+        let state = &self.state;
+        let (exhibition, visited, marker) = match state.view {
+            View::Plane => (hangings::plane(state, &schedule, &self.seen), Vec::new(), f64::from(state.timestep)),
+            View::Sampling => match self.course.sampler(state) {
+                Ok(sampler) => {
+                    self.state.follow_selection(sampler.calls().len());
+                    let marker = sampler.calls().get(self.state.sampling.call).map_or(0.0, |call| call.timestep);
+                    (hangings::sampling(&self.state, &sampler, &self.seen), visited(&sampler), marker)
+                }
+                Err(why) => {
+                    self.trouble(&format!("There is no such sampler: {why}"))?;
+                    return Ok(None);
+                }
+            },
+        };
+        self.trouble(self.seen.trouble.as_deref().unwrap_or(""))?;
+        let (view, aspect) = match self.state.view {
+            View::Plane => {
+                let [width, height] = self.state.plane().size();
+                ("plane", f64::from(width) / f64::from(height))
+            }
+            View::Sampling => ("sampling", 1.0),
+        };
+        self.figures.refresh(view, &exhibition.rows, aspect, self.state.selected)?;
+        let curves = (self.state.view, self.state.schedule, visited);
+        if self.drawn.as_ref() != Some(&curves) {
+            curves::draw(&schedule, &curves.2)?;
+            self.drawn = Some(curves);
+        }
+        curves::mark(marker, (schedule.len() - 1) as f64)?;
+        Ok(Some(exhibition))
+    }
+
+    fn trouble(&self, text: &str) -> Outcome {
+        write(&by_id::<Element>("trouble")?, text);
+        show("trouble", !text.is_empty())
+    }
+
+    /// Draws a frame, if there is a device; whether another one is worth it.
+    fn draw(&mut self, exhibition: Option<&Exhibition>) -> Outcome<bool> {
+        let canvas: HtmlCanvasElement = by_id("canvas")?;
+        let Some(screen) = &mut self.screen else { return Ok(false) };
+        let place = canvas.get_bounding_client_rect();
+        let ratio = window()?.device_pixel_ratio();
+        let side = |length: f64| ((length * ratio).round() as u32).clamp(1, screen.most());
+        let size = [side(place.width()), side(place.height())];
+        if [canvas.width(), canvas.height()] != size {
+            canvas.set_width(size[0]);
+            canvas.set_height(size[1]);
+        }
+        let pieces = exhibition.map_or_else(|| Ok(Vec::new()), |_| self.figures.pieces(&canvas, size, ratio))?;
+        let news = screen.draw(size, exhibition.map(|exhibition| &exhibition.demand), &pieces);
+        self.seen = screen.studio.look(); // what was recorded begins its way to the host
+        self.frames += 1;
+        self.first_frame.get_or_insert_with(dom::now);
+        Ok(news)
+    }
+
+    /// All that is not a picture.
+    fn refresh(&mut self) -> Outcome {
+        controls::refresh(&self.state, &mut self.course)?;
+        let tab = match (self.verifying, self.state.view) {
+            (true, _) => "verify",
+            (false, View::Plane) => "plane",
+            (false, View::Sampling) => "sampling",
+        };
+        for button in all("nav [role=tab]")? {
+            let chosen = button.get_attribute("data-do").as_deref() == Some(tab);
+            set(&button, "aria-selected", if chosen { "true" } else { "false" })?;
+        }
+        show("verify", self.verifying)?;
+        show("views", !self.verifying)?;
+        verify::refresh(&self.checks)?;
+        let message = self.state.message.as_ref();
+        show("message", message.is_some())?;
+        write(&by_id::<Element>("message-text")?, message.map_or("", |message| &message.text));
+        set(&by_id("message")?, "class", if message.is_some_and(|message| message.alarming) { "alarm" } else { "" })?;
+        let time = match self.frame_ms {
+            ms if ms > 0.0 => format!("{ms:.1} ms a frame"),
+            _ => "idle".to_owned(),
+        };
+        write(&by_id::<Element>("picture-name")?, &self.state.name);
+        write(&by_id::<Element>("adapter")?, self.screen.as_ref().map_or("", Screen::name));
+        write(&by_id::<Element>("work")?, &format!("{} dispatches, {time}", self.seen.dispatches));
+        Ok(())
+    }
+
+    fn save(&mut self) -> Outcome {
+        let (Some(screen), Some((_, name))) = (&mut self.screen, &self.saving) else { return Ok(()) };
+        let Some((data, size)) = screen.studio.wanted() else { return Ok(()) };
+        match files::save(data, size, name) {
+            Ok(()) => self.state.say(format!("Saved {name}")),
+            Err(error) => self.state.alarm(error),
+        }
+        self.saving = None;
+        Ok(())
+    }
+
+    /// Gives up the device, and tells the user why.
+    pub fn lose(&mut self, why: &str) -> Outcome {
+        self.screen = None;
+        self.saving = None;
+        notice::lost(why)
+    }
+}
+
+fn visited(sampler: &Sampler) -> Vec<[f64; 2]> {
+    sampler.calls().iter().map(|call| [call.timestep, call.level.log_snr()]).collect()
+}

@@ -1,0 +1,209 @@
+//! The form: what each control shows of the choices, and what it changes in them. The HTML says what they look like.
+
+use crate::dom::{Outcome, all, by_id, document, set, write};
+use scenes::course::Course;
+use scenes::schedules::RECIPES;
+use scenes::solvers::Solver;
+use scenes::state::{PREDICTIONS, Source, State, View, about};
+use wasm_bindgen::JsCast;
+use web_sys::{Element, HtmlButtonElement, HtmlInputElement, HtmlSelectElement};
+
+/// A control of the form. Check boxes say `true` or `false`, menus the index of what is chosen.
+struct Control {
+    id: &'static str,
+    get: fn(&State) -> String,
+    set: fn(&mut State, &str),
+    /// What stands beside it, in the element `ID-text`.
+    text: Option<fn(&State) -> String>,
+}
+
+const CONTROLS: [Control; 12] = [
+    plain("schedule", |s| s.schedule.recipe.to_string(), |s, v| put(v, &mut s.schedule.recipe)),
+    plain("zero", |s| s.schedule.zero_terminal_snr.to_string(), |s, v| put(v, &mut s.schedule.zero_terminal_snr)),
+    plain("seed", |s| s.seed.to_string(), |s, v| put(v, &mut s.seed)),
+    told("timestep", |s| s.timestep.to_string(), |s, v| put(v, &mut s.timestep), |s| s.timestep.to_string()),
+    told("error", |s| percent(s.error), |s, v| put_percent(v, &mut s.error), |s| percent(s.error) + "%"),
+    plain(
+        "solver",
+        |s| index_of(&Solver::ALL, &s.sampling.solver),
+        |s, v| pick(v, &Solver::ALL, &mut s.sampling.solver),
+    ),
+    told(
+        "steps",
+        |s| s.sampling.steps.to_string(),
+        |s, v| put(v, &mut s.sampling.steps),
+        |s| s.sampling.steps.to_string(),
+    ),
+    told(
+        "stochasticity",
+        |s| percent(s.sampling.stochasticity),
+        |s, v| put_percent(v, &mut s.sampling.stochasticity),
+        |s| {
+            s.sampling
+                .solver
+                .stochasticity()
+                .map_or_else(String::new, |(_, most)| format!("{:.2}", s.sampling.stochasticity * most))
+        },
+    ),
+    plain(
+        "predicts",
+        |s| index_of(&PREDICTIONS, &s.sampling.predicts),
+        |s, v| pick(v, &PREDICTIONS, &mut s.sampling.predicts),
+    ),
+    told(
+        "network",
+        |s| percent(s.sampling.error),
+        |s, v| put_percent(v, &mut s.sampling.error),
+        |s| percent(s.sampling.error) + "%",
+    ),
+    plain("source", |s| index_of(&SOURCES, &s.sampling.source), |s, v| pick(v, &SOURCES, &mut s.sampling.source)),
+    told("call", |s| s.sampling.call.to_string(), |s, v| put(v, &mut s.sampling.call), |s| s.sampling.call.to_string()),
+];
+
+const SOURCES: [Source; 2] = [Source::Posters, Source::Cuttings];
+
+const fn plain(id: &'static str, get: fn(&State) -> String, set: fn(&mut State, &str)) -> Control {
+    Control { id, get, set, text: None }
+}
+
+const fn told(
+    id: &'static str,
+    get: fn(&State) -> String,
+    set: fn(&mut State, &str),
+    text: fn(&State) -> String,
+) -> Control {
+    Control { id, get, set, text: Some(text) }
+}
+
+/// What is not a number, or out of range, changes nothing.
+fn put<T: std::str::FromStr>(text: &str, into: &mut T) {
+    if let Ok(value) = text.parse() {
+        *into = value;
+    }
+}
+
+fn percent(part: f64) -> String {
+    (part * 100.0).round().to_string()
+}
+
+fn put_percent(text: &str, part: &mut f64) {
+    let mut value = f64::NAN;
+    put(text, &mut value);
+    if (0.0..=100.0).contains(&value) {
+        *part = value / 100.0;
+    }
+}
+
+fn index_of<T: PartialEq>(all: &[T], one: &T) -> String {
+    all.iter().position(|each| each == one).unwrap_or_default().to_string()
+}
+
+fn pick<T: Copy>(text: &str, all: &[T], into: &mut T) {
+    let mut index = usize::MAX;
+    put(text, &mut index);
+    if let Some(&value) = all.get(index) {
+        *into = value;
+    }
+}
+
+/// Fills menus and lists.
+pub fn furnish() -> Outcome {
+    options("schedule", RECIPES.iter().map(|recipe| (recipe.name, recipe.about)))?;
+    options("solver", Solver::ALL.iter().map(|solver| (solver.name(), solver.about())))?;
+    options("predicts", PREDICTIONS.iter().map(|&quantity| (quantity.name(), about(quantity))))?;
+    let list: Element = by_id("predictions")?;
+    for (index, &quantity) in PREDICTIONS.iter().enumerate() {
+        let (label, input) = (document()?.create_element("label")?, document()?.create_element("input")?);
+        label.set_attribute("title", about(quantity))?;
+        input.set_attribute("type", "checkbox")?;
+        input.set_attribute("id", &format!("shown-{index}"))?;
+        label.append_child(&input)?;
+        label.append_child(&document()?.create_text_node(quantity.name()))?;
+        list.append_child(&label)?;
+    }
+    Ok(())
+}
+
+fn options<'a>(id: &str, entries: impl Iterator<Item = (&'a str, &'a str)>) -> Outcome {
+    let menu: HtmlSelectElement = by_id(id)?;
+    for (index, (name, about)) in entries.enumerate() {
+        let option = document()?.create_element("option")?;
+        option.set_attribute("value", &index.to_string())?;
+        option.set_attribute("title", about)?;
+        option.set_text_content(Some(name));
+        menu.append_child(&option)?;
+    }
+    Ok(())
+}
+
+/// A control was changed by the user.
+pub fn changed(state: &mut State, element: &Element) {
+    let id = element.id();
+    let value = value_of(element);
+    if let Some(control) = CONTROLS.iter().find(|control| control.id == id) {
+        (control.set)(state, &value);
+    } else if let Some(index) = id.strip_prefix("shown-").and_then(|index| index.parse::<usize>().ok()) {
+        let mut shown = state.shown;
+        if let Some(one) = shown.get_mut(index) {
+            *one = value == "true";
+        }
+        if shown.contains(&true) {
+            state.shown = shown; // the last column stays
+        }
+    }
+    state.renew_set();
+}
+
+fn value_of(element: &Element) -> String {
+    if let Some(input) = element.dyn_ref::<HtmlInputElement>() {
+        if input.type_() == "checkbox" { input.checked().to_string() } else { input.value() }
+    } else {
+        element.dyn_ref::<HtmlSelectElement>().map_or_else(String::new, HtmlSelectElement::value)
+    }
+}
+
+fn set_value(element: &Element, value: &str) {
+    if let Some(input) = element.dyn_ref::<HtmlInputElement>() {
+        if input.type_() == "checkbox" {
+            input.set_checked(value == "true");
+        } else if input.value() != value {
+            input.set_value(value);
+        }
+    } else if let Some(menu) = element.dyn_ref::<HtmlSelectElement>() {
+        menu.set_value(value);
+    }
+}
+
+/// Shows the choices in all controls, whoever made them.
+pub fn refresh(state: &State, course: &mut Course) -> Outcome {
+    let calls: Element = by_id("call")?;
+    set(&calls, "max", &course.calls(state).to_string())?;
+    let focused = document()?.active_element().map(|element| element.id());
+    for control in &CONTROLS {
+        let element: Element = by_id(control.id)?;
+        let typing = control.id == "seed" && focused.as_deref() == Some("seed");
+        if !typing {
+            set_value(&element, &(control.get)(state)); // whoever types is not interrupted
+        }
+        if let Some(text) = control.text {
+            write(&by_id::<Element>(&format!("{}-text", control.id))?, &text(state));
+        }
+    }
+    let count = state.shown.iter().filter(|shown| **shown).count();
+    for (index, shown) in state.shown.iter().enumerate() {
+        let input: HtmlInputElement = by_id(&format!("shown-{index}"))?;
+        input.set_checked(*shown);
+        input.set_disabled(*shown && count == 1);
+    }
+    let zero: HtmlInputElement = by_id("zero")?;
+    zero.set_disabled(!state.schedule.recipe().preserving);
+    let noise = state.sampling.solver.stochasticity();
+    set(&by_id("stochasticity-row")?, "class", if noise.is_some() { "row" } else { "row absent" })?;
+    write(&by_id::<Element>("stochasticity-name")?, noise.map_or("", |(name, _)| name));
+    by_id::<HtmlButtonElement>("save")?.set_disabled(state.selected.is_none());
+    for button in all("[data-do=play]")? {
+        write(&button, if state.playing { "Pause" } else { "Play" });
+    }
+    let view = if state.view == View::Plane { "plane" } else { "sampling" };
+    set(&by_id("controls")?, "data-view", view)
+}

@@ -1,0 +1,113 @@
+//! The pictures of a view as figures of the document. CSS lays them out with empty frames, and the canvas behind them draws
+//! into those: so the page reflows, scales and reads aloud like any other.
+
+use crate::curves;
+use crate::dom::{Outcome, all, by_id, document, set, write};
+use scenes::hangings::Hanging;
+use scenes::scenes::{Piece, What};
+use web_sys::Element;
+
+/// What is in the document.
+#[derive(Default)]
+pub struct Figures {
+    hangings: Vec<Hanging>,
+    /// How many figures each row has.
+    rows: Vec<usize>,
+    view: &'static str,
+}
+
+impl Figures {
+    /// Shows these rows: new figures where there are others than before, new words where these have changed.
+    ///
+    /// `aspect` is the width of the pictures of all rows over their height.
+    pub fn refresh(
+        &mut self,
+        view: &'static str,
+        rows: &[Vec<Hanging>],
+        aspect: f64,
+        selected: Option<What>,
+    ) -> Outcome {
+        let counts: Vec<usize> = rows.iter().map(Vec::len).collect();
+        if (view, &counts) != (self.view, &self.rows) {
+            build(view, &counts)?;
+            (self.view, self.rows) = (view, counts);
+        }
+        set(&by_id("hall")?, "style", &format!("--aspect: {aspect}; --columns: {}", self.columns()))?;
+        self.hangings = rows.concat();
+        for (figure, hanging) in all("#hall figure[data-index]")?.iter().zip(&self.hangings) {
+            describe(figure, hanging, selected == Some(hanging.what))?;
+        }
+        Ok(())
+    }
+
+    /// How many columns the larger rows have; the last row of the samplers' view is one of thumbnails.
+    fn columns(&self) -> usize {
+        if self.view == "plane" { self.rows.iter().copied().fold(3, usize::max) } else { self.rows[0].max(1) }
+    }
+
+    /// Where the pictures hang on a canvas of this size in pixels, `ratio` for each of the page's.
+    pub fn pieces(&self, canvas: &Element, size: [u32; 2], ratio: f64) -> Outcome<Vec<Piece>> {
+        let whole = canvas.get_bounding_client_rect();
+        let piece = |(frame, hanging): (&Element, &Hanging)| {
+            let place = frame.get_bounding_client_rect();
+            let pixel = |at: f64, from: f64| ((at - from) * ratio).round();
+            let across = [place.left(), place.right()].map(|x| pixel(x, whole.left()));
+            let down = [place.top(), place.bottom()].map(|y| pixel(y, whole.top()));
+            let [left, right] = across.map(|x| (x / f64::from(size[0]) * 2.0 - 1.0) as f32);
+            let [top, bottom] = down.map(|y| (1.0 - y / f64::from(size[1]) * 2.0) as f32);
+            let pixels = [across, down].map(|[from, to]| (to - from) as u32);
+            Piece { what: hanging.what, corners: [left, top, right, bottom], pixels, gain: hanging.gain as f32 }
+        };
+        let frames = all("#hall figure[data-index] .frame")?;
+        let pairs = frames.iter().zip(&self.hangings).filter(|(_, hanging)| hanging.missing.is_none());
+        Ok(pairs.map(piece).collect())
+    }
+
+    /// The picture that was clicked, if one was.
+    pub fn clicked(&self, target: &Element) -> Option<What> {
+        let figure = target.closest("figure[data-index]").ok()??;
+        let index: usize = figure.get_attribute("data-index")?.parse().ok()?;
+        self.hangings.get(index).filter(|hanging| hanging.missing.is_none()).map(|hanging| hanging.what)
+    }
+}
+
+fn build(view: &str, rows: &[usize]) -> Outcome {
+    let hall: Element = by_id("hall")?;
+    hall.set_inner_html("");
+    let mut index = 0;
+    // The curves stand where there is room: beside the picture, or beside what the denoiser knows.
+    let beside = if view == "plane" { 0 } else { rows.len().saturating_sub(1) };
+    for (row, &count) in rows.iter().enumerate() {
+        let line = document()?.create_element("div")?;
+        line.set_class_name(if view == "sampling" && row == beside { "line small" } else { "line" });
+        for _ in 0..count {
+            let figure = document()?.create_element("figure")?;
+            figure.set_attribute("data-index", &index.to_string())?;
+            figure.set_attribute("tabindex", "0")?;
+            figure.set_inner_html("<figcaption><b></b> <span></span></figcaption><div class=frame role=img></div>");
+            line.append_child(&figure)?;
+            index += 1;
+        }
+        if row == beside {
+            let curves = curves::element()?;
+            line.append_child(&curves)?;
+        }
+        hall.append_child(&line)?;
+    }
+    Ok(())
+}
+
+fn describe(figure: &Element, hanging: &Hanging, selected: bool) -> Outcome {
+    let part = |selector| figure.query_selector(selector);
+    let alarm = if hanging.alarming { "alarm" } else { "" };
+    if let (Some(name), Some(remark), Some(frame)) = (part("b")?, part("span")?, part(".frame")?) {
+        write(&name, &hanging.name);
+        write(&remark, &hanging.remark);
+        set(&remark, "class", alarm)?;
+        set(&frame, "aria-label", &format!("{} {}", hanging.name, hanging.remark))?;
+        write(&frame, hanging.missing.as_deref().unwrap_or(""));
+    }
+    let missing = if hanging.missing.is_some() { "missing" } else { "" };
+    set(figure, "class", if selected { "selected" } else { missing })?;
+    set(figure, "title", &hanging.story)
+}

@@ -1,0 +1,198 @@
+//! What the user does: controls, buttons, keys, files that are dropped. A listener for each kind of event, on the whole
+//! document, so that figures may come and go.
+
+use crate::app::{App, Shared, ask};
+use crate::dom::{Outcome, by_id, document, listen, set};
+use crate::{controls, dom, files, notice, open, verify};
+use std::rc::Rc;
+use scenes::state::View;
+use wasm_bindgen::JsCast;
+use wasm_bindgen::closure::Closure;
+use wasm_bindgen_futures::spawn_local;
+use web_sys::{
+    DragEvent, Element, Event, HtmlButtonElement, HtmlElement, HtmlInputElement, HtmlSelectElement, KeyboardEvent,
+    ResizeObserver,
+};
+
+/// How far an arrow key goes with Shift.
+const FAR: i64 = 25;
+
+/// Begins to listen.
+pub fn begin(app: &Shared) -> Outcome {
+    let shared = Rc::clone(app);
+    listen(&document()?, "input", move |event: Event| {
+        if let Some(element) = target(&event) {
+            controls::changed(&mut shared.borrow_mut().state, &element);
+            ask(&shared);
+        }
+        Ok(())
+    })?;
+    let shared = Rc::clone(app);
+    listen(&document()?, "click", move |event: Event| {
+        target(&event).map_or(Ok(()), |element| clicked(&shared, &element))
+    })?;
+    let shared = Rc::clone(app);
+    listen(&document()?, "keydown", move |event: KeyboardEvent| pressed(&shared, &event))?;
+    let shared = Rc::clone(app);
+    listen(&by_id::<HtmlInputElement>("file")?, "change", move |_: Event| {
+        let input: HtmlInputElement = by_id("file")?;
+        if let Some(file) = input.files().and_then(|files| files.get(0)) {
+            let shared = Rc::clone(&shared);
+            spawn_local(async move { files::open(&shared, file).await });
+        }
+        input.set_value(""); // so that the same file can be opened again
+        Ok(())
+    })?;
+    drops(app)?;
+    // Whatever moves the figures changes the size of what holds them.
+    let shared = Rc::clone(app);
+    let resized = Closure::<dyn FnMut()>::new(move || ask(&shared));
+    let observer = ResizeObserver::new(resized.as_ref().unchecked_ref())?;
+    observer.observe(&by_id("stage")?);
+    observer.observe(&by_id("hall")?);
+    resized.forget();
+    Ok(())
+}
+
+fn target(event: &Event) -> Option<Element> {
+    event.target()?.dyn_into().ok()
+}
+
+fn drops(app: &Shared) -> Outcome {
+    for (name, over) in [("dragover", true), ("dragleave", false)] {
+        listen(&document()?, name, move |event: DragEvent| {
+            event.prevent_default();
+            set(&by_id("stage")?, "class", if over { "over" } else { "" })
+        })?;
+    }
+    let shared = Rc::clone(app);
+    listen(&document()?, "drop", move |event: DragEvent| {
+        event.prevent_default();
+        set(&by_id("stage")?, "class", "")?;
+        let file = event.data_transfer().and_then(|transfer| transfer.files()).and_then(|files| files.get(0));
+        match file {
+            Some(file) => {
+                let shared = Rc::clone(&shared);
+                spawn_local(async move { files::open(&shared, file).await });
+            }
+            None => {
+                shared.borrow_mut().state.alarm("expected a PNG or JPEG file, found something that is not a file");
+                ask(&shared);
+            }
+        }
+        Ok(())
+    })
+}
+
+fn clicked(app: &Shared, element: &Element) -> Outcome {
+    if let Some(button) = element.closest("[data-do]")? {
+        return act(app, &button.get_attribute("data-do").unwrap_or_default());
+    }
+    let mut borrowed = app.borrow_mut();
+    if let Some(what) = borrowed.figures.clicked(element) {
+        borrowed.state.selected = Some(what);
+        drop(borrowed);
+        ask(app);
+    }
+    Ok(())
+}
+
+/// What a button or a key stands for.
+fn act(app: &Shared, what: &str) -> Outcome {
+    match what {
+        "open" => return by_id::<HtmlElement>("file").map(|input| input.click()),
+        "again" => {
+            notice::clear()?;
+            spawn_local(open(Rc::clone(app)));
+        }
+        "lose" => {
+            if let Some(screen) = &app.borrow().screen {
+                screen.gpu.device.destroy();
+            }
+        }
+        "run" => {
+            let shared = Rc::clone(app);
+            spawn_local(async move { dom::log(verify::run(&shared).await) });
+        }
+        _ => change(&mut app.borrow_mut(), what),
+    }
+    ask(app);
+    Ok(())
+}
+
+fn change(app: &mut App, what: &str) {
+    match what {
+        "plane" => (app.state.view, app.verifying) = (View::Plane, false),
+        "sampling" => (app.state.view, app.verifying) = (View::Sampling, false),
+        "verify" => app.verifying = true,
+        "save" => {
+            if let (Some(what), Some(screen)) = (app.state.selected, &mut app.screen) {
+                screen.studio.want(what);
+                app.saving = Some((what, app.state.file_name(what)));
+            }
+        }
+        "reset" => app.state.reset(),
+        "another" => app.state.another_seed(),
+        "play" => app.state.playing = !app.state.playing,
+        "end" => app.course.go(&mut app.state, i64::MAX / 2),
+        "home" => app.course.go(&mut app.state, i64::MIN / 2),
+        "dismiss" => app.state.message = None,
+        _ => {}
+    }
+}
+
+fn pressed(app: &Shared, event: &KeyboardEvent) -> Outcome {
+    if event.ctrl_key() || event.meta_key() || event.alt_key() {
+        return Ok(()); // the browser's own
+    }
+    let element = target(event);
+    let key = event.key();
+    let figure = element.as_ref().is_some_and(|element| element.matches("figure[data-index]").unwrap_or(false));
+    let views = matches!(key.as_str(), "1" | "2" | "3");
+    if element.as_ref().is_some_and(|element| is_its_own(element, &key)) || (app.borrow().verifying && !views) {
+        return Ok(());
+    }
+    let by = |by: i64| if event.shift_key() { FAR * by } else { by };
+    let step = match key.as_str() {
+        "ArrowRight" => by(1),
+        "ArrowLeft" => by(-1),
+        _ => 0,
+    };
+    if step != 0 {
+        let mut app = app.borrow_mut();
+        let App { state, course, .. } = &mut *app;
+        course.go(state, step);
+    } else {
+        let what = match key.as_str() {
+            "Enter" if figure => return element.map_or(Ok(()), |element| clicked(app, &element)),
+            " " => "play",
+            "Home" => "home",
+            "End" => "end",
+            "1" => "plane",
+            "2" => "sampling",
+            "3" => "verify",
+            "n" => "another",
+            "r" => "reset",
+            "o" => "open",
+            "s" => "save",
+            _ => return Ok(()),
+        };
+        act(app, what)?;
+    }
+    event.prevent_default();
+    ask(app);
+    Ok(())
+}
+
+/// Whether a control that has the focus does something with this key by itself.
+fn is_its_own(element: &Element, key: &str) -> bool {
+    let moves = matches!(key, "ArrowRight" | "ArrowLeft" | "Home" | "End");
+    let kind = element.dyn_ref::<HtmlInputElement>().map(HtmlInputElement::type_);
+    match kind.as_deref() {
+        Some("range") => moves,
+        Some("checkbox") => key == " ",
+        Some(_) => true,
+        None if element.dyn_ref::<HtmlButtonElement>().is_some() => key == " ",
+        None => element.dyn_ref::<HtmlSelectElement>().is_some(),
+    }
+}

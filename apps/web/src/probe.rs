@@ -1,0 +1,83 @@
+//! What the page tells programs: tests ask it, and a console may. `start.js` offers it as `window.tweedie`.
+
+use crate::dom::{Outcome, failure};
+use crate::screen::Screen;
+use crate::{Shared, shared, verify};
+use js_sys::{Array, Object, Reflect};
+use std::rc::Rc;
+use scenes::state::View;
+use scenes::scenes::What;
+use wasm_bindgen::JsValue;
+use wasm_bindgen::prelude::wasm_bindgen;
+
+/// What was chosen and what is known, as an object of plain values.
+///
+/// # Errors
+/// Before the page has started.
+#[wasm_bindgen]
+pub fn account() -> Outcome<Object> {
+    let app: Shared = shared()?;
+    let app = app.borrow();
+    let (state, seen) = (&app.state, &app.seen);
+    let object = Object::new();
+    let put = |name: &str, value: JsValue| Reflect::set(&object, &name.into(), &value).map(|_| ());
+    let numbers = |values: &[f64]| values.iter().map(|&value| JsValue::from(value)).collect::<Array>();
+    let text = |text: Option<&str>| text.map_or(JsValue::NULL, JsValue::from);
+    put("view", if state.view == View::Plane { "plane" } else { "sampling" }.into())?;
+    put("picture", state.name.as_str().into())?;
+    put("size", numbers(&state.plane().size().map(f64::from)).into())?;
+    put("schedule", state.schedule.recipe().name.into())?;
+    put("zeroTerminalSnr", state.schedule.zero_terminal_snr.into())?;
+    put("timestep", state.timestep.into())?;
+    put("error", state.error.into())?;
+    put("seed", (state.seed as f64).into())?;
+    put("playing", state.playing.into())?;
+    put("call", (state.sampling.call as f64).into())?;
+    put("done", (seen.done as f64).into())?;
+    put("errors", numbers(&seen.errors).into())?;
+    put("determined", seen.determined.iter().map(|&it| JsValue::from(it)).collect::<Array>().into())?;
+    put("dispatches", (seen.dispatches as f64).into())?;
+    put("busy", (app.asked || seen.pending).into())?;
+    put("trouble", text(seen.trouble.as_deref()))?;
+    put("message", text(state.message.as_ref().map(|message| message.text.as_str())))?;
+    put("adapter", text(app.screen.as_ref().map(Screen::name)))?;
+    put("firstFrame", app.first_frame.map_or(JsValue::NULL, JsValue::from))?;
+    put("checks", verify::account(&app.checks)?.into())?;
+    put("frames", (app.frames as f64).into())?;
+    Ok(object)
+}
+
+/// The numbers of a picture as they are on the device: `x0`, `x_t`, `target N`, `prediction N`, `recovered N` with the
+/// column, `sample N CALL` and `preview N CALL`.
+///
+/// # Errors
+/// If there is no such picture now, or no device.
+#[wasm_bindgen]
+pub async fn numbers(name: String) -> Outcome<Vec<f32>> {
+    let what = parse(&name).ok_or_else(|| failure(format!("expected the name of a picture, found `{name}`")))?;
+    let app = shared()?;
+    let found = app.borrow().screen.as_ref().and_then(|screen| {
+        let hung = screen.studio.find(what)?;
+        Some((Rc::clone(&screen.gpu), hung))
+    });
+    let (gpu, hung) = found.ok_or_else(|| failure(format!("expected a picture, found none at `{name}`")))?;
+    let range = 4 * hung.offset..4 * (hung.offset + hung.count());
+    let bytes = gpu.download(&hung.buffer, range).await.map_err(failure)?;
+    Ok(bytes.chunks_exact(4).map(|word| f32::from_le_bytes([word[0], word[1], word[2], word[3]])).collect())
+}
+
+fn parse(name: &str) -> Option<What> {
+    let mut words = name.split(' ');
+    let kind = words.next()?;
+    let mut number = || words.next()?.parse::<usize>().ok();
+    Some(match kind {
+        "x0" => What::X0,
+        "x_t" => What::Xt,
+        "target" => What::Target(number()?),
+        "prediction" => What::Prediction(number()?),
+        "recovered" => What::Recovered(number()?),
+        "sample" => What::Sample(u32::try_from(number()?).ok()?, number()?),
+        "preview" => What::Preview(u32::try_from(number()?).ok()?, number()?),
+        _ => return None,
+    })
+}

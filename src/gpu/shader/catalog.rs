@@ -1,0 +1,281 @@
+//! Every kind of kernel that a plan can ask for, so that their text can be checked without a GPU.
+
+use crate::gpu::Storage;
+use crate::gpu::shader::op::{Op, SLOTS, StepVariant, loss, map, step, vlb};
+use crate::gpu::shader::variant::{Draw, Native, Operand, Rows, Variant, Walk};
+use crate::gpu::shader::{fold, standalone};
+
+/// A composed shader, as [`every_shader`] lists it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ComposedShader {
+    /// Its only entry point.
+    pub entry_point: &'static str,
+    /// The WGSL.
+    pub text: String,
+    /// Whether its pipeline asks for cleared workgroup memory.
+    pub clears_workgroup_memory: bool,
+    /// Whether it is for devices with `SHADER_INT64` alone.
+    pub int64: bool,
+}
+
+impl ComposedShader {
+    /// Its entry point and a hash of its text: what `TWEEDIE_DUMP_WGSL` names its file.
+    pub fn name(&self) -> String {
+        crate::gpu::context::shader_name(self.entry_point, &self.text)
+    }
+}
+
+/// The shader of every kind of plan (walk, kind of rows, storage, inputs given, drawn or in place, outputs): for validation
+/// and for other compilers, without a GPU. Plans of the same kind share a text, so some are listed more than once.
+pub fn every_shader() -> Vec<ComposedShader> {
+    let composed = every_variant().into_iter().flat_map(|variant| {
+        // What 64-bit integers change is the same for every kind of row.
+        let (draws, lanes) = (variant.draw != Draw::No, variant.walk.unit() == 4);
+        let one = variant.rows == Rows::Batch;
+        let variants = [(true, false, false), (one && draws, true, false), (one && lanes, true, true)];
+        let variants = variants.into_iter().filter(|(present, ..)| *present);
+        variants.map(move |(_, int64, wide)| ComposedShader {
+            entry_point: variant.walk.entry_point(),
+            text: variant.compose(Native { int64, wide }),
+            clears_workgroup_memory: variant.clears_workgroup_memory(),
+            int64,
+        })
+    });
+    let small = [
+        ("draw_timesteps", standalone::draw_timesteps()),
+        ("advance", standalone::ADVANCE.to_owned()),
+        ("gather_rows", standalone::GATHER_ROWS.to_owned()),
+    ];
+    let finishes = fold::Fold::ALL.into_iter().map(|finish| (finish.name(), finish.compose()));
+    let small = small.into_iter().chain(finishes).map(|(entry_point, text)| ComposedShader {
+        entry_point,
+        text,
+        clears_workgroup_memory: false,
+        int64: false,
+    });
+    composed.chain(small).collect()
+}
+
+type Operands = [Operand; SLOTS];
+
+/// Every kind of source, in each storage; and mixed storages in one of each kind of row.
+pub(crate) fn every_variant() -> Vec<Variant> {
+    let mut sources = Vec::new();
+    for walk in Walk::STREAMING {
+        for rows in [Rows::Batch, Rows::Uniform(1024), Rows::Uniform(4096), Rows::Storage, Rows::Gathered] {
+            let mut all = mixed_maps();
+            // The longer tables differ in one line of the text alone.
+            let long = !matches!(rows, Rows::Batch | Rows::Uniform(1024));
+            if !long {
+                Storage::ALL.into_iter().for_each(|storage| all.extend(every_map(storage)));
+            }
+            let maps = all.into_iter().enumerate().map(|(i, operands)| {
+                let drawn = operands[map::IN1] == Operand::Absent;
+                let draw = if drawn { Draw::Batch { perturbed: i % 4 < 2 } } else { Draw::No };
+                let timesteps_writable = rows.are_looked_up() && i % 2 == 1;
+                Variant { timesteps_writable, ..plain(Op::Map, walk, rows, draw, operands) }
+            });
+            sources.extend(maps);
+            if rows == Rows::Uniform(4096) {
+                continue; // for rows of one vector
+            }
+            let storages = if long { &Storage::ALL[..1] } else { &Storage::ALL[..] };
+            sources.extend(every_step(walk, rows, storages));
+            if rows == Rows::Batch {
+                sources.extend(every_loss(walk, rows));
+                sources.extend(every_vlb(walk, rows));
+            }
+        }
+    }
+    for walk in Walk::REDUCING {
+        for rows in [Rows::Batch, Rows::Uniform(1024), Rows::Gathered] {
+            if walk != Walk::Pairs {
+                sources.extend(every_reduction(walk, rows));
+            }
+            sources.extend(every_loss(walk, rows));
+            sources.extend(every_vlb(walk, rows));
+        }
+    }
+    sources
+}
+
+/// With every small buffer bound for reading alone.
+fn plain(op: Op, walk: Walk, rows: Rows, draw: Draw, operands: Operands) -> Variant {
+    let scales_uniform = rows == Rows::Gathered && op.scaled();
+    Variant { op, walk, rows, timesteps_writable: false, seeds_writable: false, scales_uniform, draw, operands }
+}
+
+fn operands<const N: usize>(given: [(usize, Operand); N]) -> Operands {
+    let mut all = [Operand::Absent; SLOTS];
+    given.into_iter().for_each(|(slot, operand)| all[slot] = operand);
+    all
+}
+
+fn of_map([in0, in1, out0, out1, kept]: [Operand; 5]) -> Operands {
+    operands([(map::IN0, in0), (map::IN1, in1), (map::OUT0, out0), (map::OUT1, out1), (map::KEPT, kept)])
+}
+
+fn mixed_maps() -> Vec<Operands> {
+    let [f32, f16, bf16] = Storage::ALL.map(|storage| Operand::Binding { storage, writable: true });
+    let absent = Operand::Absent;
+    vec![of_map([f32, bf16, f16, f32, absent]), of_map([bf16, absent, f32, f16, f32])]
+}
+
+/// Each input absent, read, read from a buffer that is written too, or in place; with each set of outputs.
+fn every_map(storage: Storage) -> Vec<Operands> {
+    let bound = |writable| Operand::Binding { storage, writable };
+    let in_place = |output| Operand::InPlace { storage, output };
+    let (write, absent) = (bound(true), Operand::Absent);
+    let inputs = [absent, bound(false), write, in_place(map::OUT0), in_place(map::OUT1)];
+    let mut all = Vec::new();
+    for in0 in inputs {
+        for in1 in inputs {
+            for [out1, kept] in [[absent, absent], [write, absent], [absent, write], [write, write]] {
+                let replaced = |input: Operand| matches!(input, Operand::InPlace { .. });
+                let twice = replaced(in0) && in0 == in1;
+                let missing = out1 == absent && [in0, in1].contains(&in_place(map::OUT1));
+                let kept_but_given = kept == write && in1 != absent;
+                if !twice && !missing && !kept_but_given {
+                    all.push(of_map([in0, in1, write, out1, kept]));
+                }
+            }
+        }
+    }
+    all
+}
+
+/// Each curve of a loss in each storage, with its gradient and without, in place and not.
+fn every_loss(walk: Walk, rows: Rows) -> Vec<Variant> {
+    let mut all = Vec::new();
+    for storage in Storage::ALL {
+        // What 16-bit samples of any size write is written by another walk.
+        let writes = walk != Walk::LooseChunks || storage == Storage::F32;
+        let read = Operand::Binding { storage, writable: false };
+        let write = Operand::Binding { storage, writable: true };
+        let in_place = Operand::InPlace { storage, output: loss::GRADIENT };
+        let variant = |curve, draw, operands| plain(Op::Loss { curve }, walk, rows, draw, operands);
+        for curve in 0..3 {
+            let given = [(loss::IN0, read), (loss::IN1, read)];
+            if walk.reduces() {
+                let [in0, in1] = given;
+                all.push(variant(curve, Draw::No, operands([(loss::PREDICTION, read), in0, in1])));
+            }
+            if writes {
+                let [in0, in1] = given;
+                let gradient = (loss::GRADIENT, write);
+                all.push(variant(curve, Draw::No, operands([(loss::PREDICTION, in_place), in0, in1, gradient])));
+                let kept = (loss::KEPT, write);
+                all.push(variant(
+                    curve,
+                    Draw::Batch { perturbed: false },
+                    operands([(loss::PREDICTION, read), in0, gradient, kept]),
+                ));
+                all.push(variant(
+                    curve,
+                    Draw::PerSample { perturbed: true },
+                    operands([(loss::PREDICTION, read), in0, gradient]),
+                ));
+            }
+        }
+    }
+    all
+}
+
+/// A term of the bound in each storage, clipped and not: with both gradients in place, with noise drawn and a gradient, and
+/// with neither.
+fn every_vlb(walk: Walk, rows: Rows) -> Vec<Variant> {
+    let mut all = Vec::new();
+    for storage in Storage::ALL {
+        let read = Operand::Binding { storage, writable: false };
+        let write = Operand::Binding { storage, writable: true };
+        let in_place = |output| Operand::InPlace { storage, output };
+        let (prediction, learned, x0) = ((vlb::PREDICTION, read), (vlb::LEARNED, read), (vlb::X0, read));
+        let alone = operands([prediction, learned, x0, (vlb::IN1, read)]);
+        let both = operands([
+            (vlb::PREDICTION, in_place(vlb::GRADIENT)),
+            (vlb::LEARNED, in_place(vlb::LEARNED_GRADIENT)),
+            x0,
+            (vlb::IN1, read),
+            (vlb::GRADIENT, write),
+            (vlb::LEARNED_GRADIENT, write),
+        ]);
+        let kept = operands([prediction, learned, x0, (vlb::LEARNED_GRADIENT, write), (vlb::KEPT, write)]);
+        for clips in [false, true] {
+            let variant = |draw, operands| plain(Op::Vlb { clips }, walk, rows, draw, operands);
+            if walk.reduces() {
+                all.push(variant(Draw::No, alone));
+            }
+            // What 16-bit samples of any size write is written by another walk.
+            if walk != Walk::LooseChunks || storage == Storage::F32 {
+                all.push(variant(Draw::No, both));
+                all.push(variant(Draw::Batch { perturbed: false }, kept));
+                all.push(variant(Draw::PerSample { perturbed: true }, kept));
+            }
+        }
+    }
+    all
+}
+
+/// What prepares a step, in each storage: with noise given and drawn, and with the fewest tensors.
+fn every_reduction(walk: Walk, rows: Rows) -> Vec<Variant> {
+    let mut all = Vec::new();
+    for storage in Storage::ALL {
+        let read = Operand::Binding { storage, writable: false };
+        let two = operands([(step::CONDITIONAL, read), (step::UNCONDITIONAL, read)]);
+        let few = operands([(step::X, read), (step::CONDITIONAL, read)]);
+        let most =
+            operands([(step::X, read), (step::CONDITIONAL, read), (step::UNCONDITIONAL, read), (step::NOISE, read)]);
+        let variant = |op, draw, operands| plain(op, walk, rows, draw, operands);
+        all.push(variant(Op::Spread, Draw::No, two));
+        for scaled in [false, true] {
+            all.push(variant(Op::Digits { scaled }, Draw::No, most));
+            all.push(variant(Op::Digits { scaled }, Draw::Batch { perturbed: false }, few));
+            all.push(variant(Op::Digits { scaled }, Draw::PerSample { perturbed: true }, few));
+        }
+    }
+    all
+}
+
+/// Each rule of a step with the fewest and with the most tensors, in these storages.
+fn every_step(walk: Walk, rows: Rows, storages: &[Storage]) -> Vec<Variant> {
+    let mut all = Vec::new();
+    for &storage in storages {
+        for (clip, deviation, depth, drawn) in
+            [(0, 0, 0, false), (1, 0, 0, true), (2, 1, 1, true), (0, 2, 1, false), (1, 0, 3, false), (2, 0, 2, true)]
+        {
+            // Remembered clean samples are whole lanes, or f32.
+            let past = if walk == Walk::Words { Storage::F32 } else { storage };
+            let depth = if walk == Walk::Flat { depth.min(1) } else { depth };
+            for full in [false, true] {
+                let health = full && walk != Walk::Flat;
+                let variant = StepVariant { clip, deviation, depth, scaled: clip == 2, health };
+                let read = Operand::Binding { storage, writable: false };
+                let write = Operand::Binding { storage, writable: true };
+                let when = |condition: bool, operand| if condition { operand } else { Operand::Absent };
+                let in_place = Operand::InPlace { storage, output: step::NEXT };
+                let operands = operands([
+                    (step::X, if full { in_place } else { read }),
+                    (step::CONDITIONAL, read),
+                    (step::UNCONDITIONAL, when(full, read)),
+                    (step::NOISE, when(!drawn, read)),
+                    (step::LEARNED, when(deviation > 0, read)),
+                    (step::MASK, when(full, read)),
+                    (step::KNOWN, when(full, read)),
+                    (step::NEXT, write),
+                    (step::X0, when(full, write)),
+                    (step::INPUT, when(full, write)),
+                    (step::KEPT, when(full && drawn, write)),
+                    (step::HISTORY, when(depth > 0, Operand::Binding { storage: past, writable: true })),
+                ]);
+                let draw = match (drawn, full) {
+                    (false, _) => Draw::No,
+                    (true, false) => Draw::Batch { perturbed: false },
+                    (true, true) => Draw::PerSample { perturbed: true },
+                };
+                let seeds_writable = matches!(draw, Draw::PerSample { .. });
+                all.push(Variant { seeds_writable, ..plain(Op::Step(variant), walk, rows, draw, operands) });
+            }
+        }
+    }
+    all
+}

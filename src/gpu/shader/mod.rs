@@ -1,0 +1,8 @@
+//! The text of kernels: composed from the files of `shaders/`, without a device or a plan.
+
+pub(crate) mod access;
+pub(crate) mod catalog;
+pub(crate) mod fold;
+pub(crate) mod op;
+pub(crate) mod standalone;
+pub(crate) mod variant;

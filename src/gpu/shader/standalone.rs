@@ -1,0 +1,13 @@
+//! Kernels that are whole files of their own: no op, no tensors, no walk.
+
+use crate::gpu::shader::variant::{PHILOX, PRODUCT_WORDS};
+
+/// Adds 1 to the words of a counter.
+pub(crate) const ADVANCE: &str = include_str!("../../../shaders/counter.wgsl");
+/// Lays out the row of each sample for the four-buffer form.
+pub(crate) const GATHER_ROWS: &str = include_str!("../../../shaders/gather.wgsl");
+
+/// Draws a timestep for each sample.
+pub(crate) fn draw_timesteps() -> String {
+    [PRODUCT_WORDS, PHILOX, include_str!("../../../shaders/timesteps.wgsl")].concat()
+}
