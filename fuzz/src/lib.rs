@@ -8,8 +8,6 @@
 
 #[path = "../../apps/cli/src/array.rs"]
 pub mod array;
-#[path = "../../apps/cli/src/bench/lines.rs"]
-pub mod lines;
 pub mod study;
 #[path = "../../apps/cli/src/tensor_file.rs"]
 pub mod tensor_file;
@@ -20,6 +18,7 @@ pub mod tensor_header;
 pub mod tensor_writer;
 
 pub use pictures::{atomic, picture, test_card};
+pub use tweedie_bench::lines;
 
 mod configs;
 mod files;

@@ -1,14 +1,13 @@
 //! The command line tool of tweedie.
 
 mod array;
-mod bench;
 mod commands;
 mod compute;
 mod filmstrip;
+mod interrupt;
 mod lettering;
 mod loss_args;
 mod losses;
-mod plot;
 mod progress;
 mod report;
 mod sample;

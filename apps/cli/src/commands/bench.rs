@@ -1,22 +1,26 @@
-//! `tweedie bench`: how fast the ops are on an adapter, against a copy of as many bytes and against other programs.
+//! `tweedie bench`: the speed of the ops on an adapter, against a copy of as many bytes and against other programs.
 
-use crate::atomic::check_destination;
-use crate::bench::compare::{Pair, join};
-use crate::bench::lines::{self, Line, Sink};
-use crate::bench::ops::{OPS, Op};
-use crate::bench::runner::{Measured, Runner};
-use crate::bench::table::{self, Skipped};
-use crate::bench::workloads::{SWEEP, WORKLOADS, Workload};
-use crate::bench::{interrupt, page};
+use crate::atomic;
 use crate::compute::gpu_failure;
+use crate::interrupt;
 use crate::progress::Progress;
 use crate::report::{Failure, Outcome, say, warn};
 use anyhow::{Context as _, anyhow};
 use std::convert::Infallible;
+use std::fs::File;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use tweedie::Storage;
 use tweedie::headless::{Gpu, describe};
+use tweedie_bench::compare::join;
+use tweedie_bench::lines;
+use tweedie_bench::ops::{OPS, Op};
+use tweedie_bench::page::Page;
+use tweedie_bench::results::{Results, Skipped};
+use tweedie_bench::runner::{Row, Runner};
+use tweedie_bench::table;
+use tweedie_bench::workloads::{WORKLOADS, Workload};
 
 /// Measure the ops on your adapter against a plain copy, and against other programs
 ///
@@ -79,7 +83,7 @@ pub struct Bench {
     report: Option<PathBuf>,
 }
 
-/// What `--json` means: a flag for the other commands, and a file here.
+/// The meaning of `--json`: a flag for the other commands, and a file here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Json {
     No,
@@ -88,12 +92,12 @@ pub enum Json {
 }
 
 impl Json {
-    /// The flag, in clap's words for it.
+    /// Reads the flag, in clap's words for it.
     pub fn flag(text: &str) -> Result<Self, Infallible> {
         Ok(if text == "true" { Json::Stdout } else { Json::No })
     }
 
-    /// The name of a file.
+    /// Reads the name of a file.
     pub fn file(text: &str) -> Result<Self, Infallible> {
         Ok(if text == "-" { Json::Stdout } else { Json::File(text.into()) })
     }
@@ -108,20 +112,6 @@ fn workloads_help() -> String {
     format!("The workloads, of {names} [default: all but bulk]")
 }
 
-/// How far the size plot goes: bytes of a tensor, on a software driver and on a GPU.
-const SWEEP_SOFTWARE: u64 = 128 << 20;
-const SWEEP_GPU: u64 = 1 << 30;
-/// The ops of the size plot; beside them, the streaming copy.
-const SWEEP_OPS: [&str; 2] = ["noise", "draw_noise_target_v"];
-
-/// What was measured, or read.
-#[derive(Default)]
-struct Results {
-    lines: Vec<Line>,
-    sweep: Vec<Line>,
-    skipped: Vec<Skipped>,
-}
-
 impl Bench {
     /// Runs, and returns the exit code of a run that was interrupted.
     pub fn run(&self) -> Outcome<Option<ExitCode>> {
@@ -130,58 +120,45 @@ impl Bench {
             std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
         }
         let results = match &self.with {
-            Some(path) => read(path)?,
+            Some(path) => Results::read(path)?,
             None => self.measure()?,
         };
-        let quiet = self.json == Some(Json::Stdout);
         let pairs = join(&results.lines, &theirs);
-        if self.compare.is_some() {
-            if pairs.is_empty() {
-                warn("no line of --compare has the workload, op and storage of one of ours");
-            } else if !quiet {
-                say(format_args!("\n{}", table::pairs(&pairs).trim_end()))?;
-            }
+        if self.compare.is_some() && pairs.is_empty() {
+            warn("no line of --compare has the workload, op and storage of one of ours");
+        } else if !pairs.is_empty() && !self.quiet() {
+            say(format_args!("\n{}", table::pairs(&pairs).trim_end()))?;
         }
         if let Some(folder) = &self.report {
-            let path = report(folder, &results, &pairs)?;
-            if !quiet {
+            let path = save(folder, &Page { results: &results, pairs: &pairs })?;
+            if !self.quiet() {
                 say(format_args!("\n-> {}", path.display()))?;
             }
         }
         Ok(interrupt::requested().then(|| ExitCode::from(interrupt::EXIT_CODE)))
     }
 
+    /// Tells whether standard output is for JSON alone.
+    fn quiet(&self) -> bool {
+        self.json == Some(Json::Stdout)
+    }
+
     fn measure(&self) -> Outcome<Results> {
+        // A missing folder is reported before an adapter is looked for; the file is replaced only after one is found.
         if let Some(Json::File(path)) = &self.json {
-            check_destination(path)?;
+            atomic::check_destination(path)?;
         }
         let gpu = pollster::block_on(Gpu::open(self.adapter.as_deref())).map_err(gpu_failure)?;
-        let mut sink = match &self.json {
-            Some(Json::File(path)) => Sink::create(path)?,
-            Some(Json::Stdout) => Sink::Stdout,
-            Some(Json::No) | None => Sink::Nowhere,
-        };
-        let quiet = matches!(sink, Sink::Stdout);
+        let mut json = self.json_lines()?;
         interrupt::listen();
-        if !quiet {
+        if !self.quiet() {
             say(format_args!("{}", describe(&gpu.info)))?;
         }
-        let software = gpu.info.device_type == wgpu::DeviceType::Cpu;
-        let mut runner = Runner::new(gpu, self.runs.map(|runs| runs as usize), self.sets.map(u64::from))?;
-        let results = self.all(&mut runner, &mut sink, software)?;
-        if quiet {
-            for Skipped { op, workload, storage, reason } in &results.skipped {
-                warn(format_args!("{op} {workload} {storage} skipped: {reason}"));
-            }
-        } else {
-            say(format_args!("\n{}", table::rows(&results.lines, &results.skipped)))?;
-            say(table::legend(&results.lines))?;
-            say(format_args!("\n{}", table::first_uses(&runner.first_uses).trim_end()))?;
-            say(format_args!("\n{}", table::fixed_costs(&runner.fixed_costs()?).trim_end()))?;
-            if !results.sweep.is_empty() {
-                say(format_args!("\n{}", table::sweep(&results.sweep).trim_end()))?;
-            }
-        }
+        let rows = self.rows(gpu.info.device_type == wgpu::DeviceType::Cpu);
+        let mut runner =
+            Runner::new(gpu, self.runs.map(|runs| runs as usize), self.sets.map(u64::from)).map_err(Failure::gpu)?;
+        let results = measure_rows(&mut runner, &rows, &mut *json)?;
+        self.print(&results, &runner)?;
         match results.skipped.first() {
             Some(skipped) if results.lines.is_empty() => {
                 Err(Failure::gpu(anyhow!("nothing was measured: {}: {}", skipped.workload, skipped.reason)))
@@ -190,49 +167,30 @@ impl Bench {
         }
     }
 
-    /// Every row, and every size if there is a report to draw, until Ctrl-C.
-    fn all(&self, runner: &mut Runner, sink: &mut Sink, software: bool) -> Outcome<Results> {
+    /// Opens the destination of result lines. Unlike other files of the tool this one grows while the tool runs.
+    fn json_lines(&self) -> Outcome<Box<dyn Write>> {
+        Ok(match &self.json {
+            Some(Json::File(path)) => {
+                Box::new(File::create(path).with_context(|| format!("cannot write {}", path.display()))?)
+            }
+            Some(Json::Stdout) => Box::new(io::stdout()),
+            Some(Json::No) | None => Box::new(io::sink()),
+        })
+    }
+
+    /// Lists everything to measure: the rows of the table, and the sizes of a report.
+    fn rows(&self, software: bool) -> Vec<Row> {
+        let (ops, workloads) = (self.ops(), self.workloads());
         let mut rows = Vec::new();
         for &storage in &self.storage {
-            for workload in self.workloads() {
-                rows.extend(self.ops().into_iter().map(|op| (op, workload, storage)));
+            for &workload in &workloads {
+                rows.extend(ops.iter().map(|&op| Row { op: Some(op), workload, storage, with_copies: true }));
             }
         }
-        let most = if software { SWEEP_SOFTWARE } else { SWEEP_GPU };
-        let sizes = if self.report.is_some() { Workload::sweep(most) } else { Vec::new() };
-        let subjects = SWEEP_OPS.map(|name| Op::named(name).ok()).into_iter().filter(Option::is_some).chain([None]);
-        let sweep: Vec<_> = subjects.flat_map(|op| sizes.iter().map(move |&size| (op, size))).collect();
-
-        let mut results = Results::default();
-        let mut progress = Progress::new("measuring", (rows.len() + sweep.len()) as u64);
-        for (op, workload, storage) in rows {
-            if interrupt::requested() {
-                return Ok(results);
-            }
-            match runner.row(op, workload, storage)? {
-                Measured::Line(line) => {
-                    sink.put(&line)?;
-                    results.lines.push(*line);
-                }
-                Measured::Skipped(reason) => {
-                    let (workload, storage) = (workload.name, storage.name());
-                    results.skipped.push(Skipped { op: op.name, workload, storage, reason });
-                }
-            }
-            progress.advance(1);
+        if self.report.is_some() {
+            rows.extend(Row::sweep(software));
         }
-        for (op, size) in sweep {
-            if interrupt::requested() {
-                break;
-            }
-            // The plot ends where memory ends.
-            if let Measured::Line(line) = runner.alone(op, size)? {
-                sink.put(&line)?;
-                results.sweep.push(*line);
-            }
-            progress.advance(1);
-        }
-        Ok(results)
+        rows
     }
 
     fn ops(&self) -> Vec<&'static Op> {
@@ -246,16 +204,49 @@ impl Bench {
         }
         self.workloads.iter().copied().chain(custom).collect()
     }
+
+    fn print(&self, results: &Results, runner: &Runner) -> Outcome {
+        if self.quiet() {
+            for Skipped { op, workload, storage, reason } in &results.skipped {
+                warn(format_args!("{op} {workload} {storage} skipped: {reason}"));
+            }
+            return Ok(());
+        }
+        say(format_args!("\n{}", table::rows(&results.lines, &results.skipped)))?;
+        say(table::legend(&results.lines))?;
+        say(format_args!("\n{}", table::first_uses(&runner.first_uses).trim_end()))?;
+        let costs = runner.fixed_costs().map_err(Failure::gpu)?;
+        say(format_args!("\n{}", table::fixed_costs(&costs).trim_end()))?;
+        if !results.sweep.is_empty() {
+            say(format_args!("\n{}", table::sweep(&results.sweep).trim_end()))?;
+        }
+        Ok(())
+    }
 }
 
-/// An earlier run in place of a measurement.
-fn read(path: &Path) -> Outcome<Results> {
-    let (sweep, lines) = lines::read(path)?.into_iter().partition(|line| line.workload == SWEEP);
-    Ok(Results { lines, sweep, skipped: Vec::new() })
+/// Measures row after row until Ctrl-C, and writes each line as soon as it is there.
+fn measure_rows(runner: &mut Runner, rows: &[Row], json: &mut dyn Write) -> Outcome<Results> {
+    let mut results = Results::default();
+    let mut progress = Progress::new("measuring", rows.len() as u64);
+    for row in rows {
+        if interrupt::requested() {
+            break;
+        }
+        let measured = runner.measure(row).map_err(Failure::gpu)?;
+        if let Some(line) = results.add(row, measured) {
+            lines::write(json, line)?;
+        }
+        progress.advance(1);
+    }
+    Ok(results)
 }
 
-fn report(folder: &Path, results: &Results, pairs: &[Pair<'_>]) -> Outcome<PathBuf> {
-    let Results { lines, sweep, skipped } = results;
-    let page = page::Page { lines, sweep, pairs, skipped };
-    Ok(page.save(folder)?)
+/// Writes the files of a report, and returns the path of the last, its page.
+fn save(folder: &Path, page: &Page<'_>) -> Outcome<PathBuf> {
+    let mut path = folder.to_owned();
+    for (name, text) in page.files()? {
+        path = folder.join(name);
+        atomic::write(&path, text.as_bytes())?;
+    }
+    Ok(path)
 }

@@ -2,10 +2,11 @@
 
 use super::schedule;
 use crate::atomic;
-use crate::plot::{self, Panel, Series};
 use crate::report::{Outcome, say};
 use crate::schedule_args::ScheduleArgs;
 use crate::tensor_writer::TensorWriter;
+use plots::axis::Scale;
+use plots::curves::{self, Panel, Series};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use tweedie::math::solve;
@@ -146,28 +147,20 @@ fn drawing(schedule: &Schedule) -> anyhow::Result<String> {
             curve(&format!("predicting {given}"), &value)
         };
         let series = vec![from(Quantity::Epsilon), from(Quantity::X0), from(Quantity::V)];
-        let (title, y_label) = (format!("an error of the prediction, in {into}"), "amplification".to_owned());
-        Panel { title, y_label, log_y: true, series }
+        Panel::new(format!("an error of the prediction, in {into}"), "amplification", Scale::Decades, series)
     };
+    let coefficients = vec![
+        curve("abar", &|t| level(t).alpha_bar()),
+        curve("sqrt(abar)", &|t| level(t).alpha()),
+        curve("sqrt(1 - abar)", &|t| level(t).sigma()),
+    ];
+    let log_snr = curve("log snr", &|t| level(t).log_snr());
     let panels = [
-        Panel {
-            title: "signal and noise".into(),
-            y_label: "coefficient".into(),
-            log_y: false,
-            series: vec![
-                curve("abar", &|t| level(t).alpha_bar()),
-                curve("sqrt(abar)", &|t| level(t).alpha()),
-                curve("sqrt(1 - abar)", &|t| level(t).sigma()),
-            ],
-        },
-        Panel {
-            title: "log signal-to-noise ratio".into(),
-            y_label: "ln(snr)".into(),
-            log_y: false,
-            series: vec![curve("log snr", &|t| level(t).log_snr())],
-        },
+        Panel::new("signal and noise", "coefficient", Scale::Linear, coefficients),
+        Panel::new("log signal-to-noise ratio", "ln(snr)", Scale::Linear, vec![log_snr]),
         amplification(Quantity::X0),
         amplification(Quantity::Epsilon),
     ];
-    plot::render(&format!("noise schedule of {}", timesteps(schedule.len())), "timestep", &panels)
+    let title = format!("noise schedule of {}", timesteps(schedule.len()));
+    curves::draw(&title, "timestep", Scale::Linear, &panels)
 }

@@ -4,15 +4,16 @@ use super::findings::Findings;
 use super::halves::{HALVES, LOST, Part};
 use super::laboratory::Moment;
 use super::{CHOICES, WEIGHTS};
-use crate::plot::{self, Panel, Series};
 use anyhow::Result;
+use plots::axis::Scale;
+use plots::curves::{self, Panel, Series};
 use tweedie::Quantity;
 use tweedie::math::Weight;
 
 /// The text of the SVG file.
 pub fn draw(findings: &Findings<'_>) -> Result<String> {
     let title = format!("What to predict: {}, {} timesteps", findings.data.name, findings.schedule.len());
-    plot::render(&title, "timestep", &[variances(findings), errors(findings), weights(findings), halves(findings)])
+    curves::draw(&title, "timestep", Scale::Linear, &[variances(findings), errors(findings), weights(findings), halves(findings)])
 }
 
 fn curve(findings: &Findings<'_>, name: &str, value: impl Fn(&Moment) -> Option<f64>) -> Series {
@@ -21,7 +22,7 @@ fn curve(findings: &Findings<'_>, name: &str, value: impl Fn(&Moment) -> Option<
 }
 
 fn panel(title: &str, y_label: &str, log_y: bool, series: Vec<Series>) -> Panel {
-    Panel { title: title.into(), y_label: y_label.into(), log_y, series }
+    Panel::new(title, y_label, if log_y { Scale::Decades } else { Scale::Linear }, series)
 }
 
 /// Logarithmic only where a linear axis would flatten something.

@@ -1,15 +1,18 @@
-//! What is reported of many times: their median and the spread around it.
+//! The summary of many times: their median and the spread around it.
 
-/// The middle of some times and the tenth that is below and above.
+/// The middle of some times, and the limits of the tenth below and of the tenth above.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Summary {
+    /// Half of the times are below.
     pub median: f64,
+    /// A tenth is below.
     pub p10: f64,
+    /// A tenth is above.
     pub p90: f64,
 }
 
 impl Summary {
-    /// Of at least one number; of none, there is no summary.
+    /// Summarises at least one number. There is no summary of none.
     pub fn of(mut values: Vec<f64>) -> Option<Self> {
         values.sort_by(f64::total_cmp);
         let at = |part| quantile(&values, part);
@@ -17,7 +20,7 @@ impl Summary {
     }
 }
 
-/// Between the two nearest of the sorted values, linearly.
+/// Interpolates between the two nearest of the sorted values.
 fn quantile(sorted: &[f64], part: f64) -> Option<f64> {
     let place = part * sorted.len().checked_sub(1)? as f64;
     let (below, above) = (sorted[place.floor() as usize], sorted[place.ceil() as usize]);

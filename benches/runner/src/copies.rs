@@ -1,10 +1,8 @@
 //! The two yardsticks: `copy_buffer_to_buffer`, and a copy shader that streams.
 //!
-//! Both move `bytes` in all: half of them read, half written. Buffers are cut where the device's limits demand it.
+//! Of the bytes that move, half are read and half are written. Buffers are cut where the device's limits demand it.
 
-use crate::compute::gpu_failure;
-use crate::report::{Failure, Outcome};
-use anyhow::anyhow;
+use anyhow::Result;
 use std::rc::Rc;
 use tweedie::headless::Gpu;
 
@@ -28,14 +26,15 @@ pub struct Piece {
     bytes: u64,
 }
 
-/// A copy of so many bytes, ready to be recorded.
+/// A copy, ready to be recorded.
 pub type Pieces = Rc<Vec<Piece>>;
 
 impl Copier {
+    /// Compiles the shader.
     pub fn new(gpu: &Gpu) -> Self {
         let module = gpu.device.create_shader_module(wgpu::include_wgsl!("stream_copy.wgsl"));
         let pipeline = gpu.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-            label: Some("tweedie-cli::stream_copy"),
+            label: Some("tweedie-bench::stream_copy"),
             layout: None,
             module: &module,
             entry_point: None,
@@ -43,32 +42,36 @@ impl Copier {
             cache: None,
         });
         let limits = gpu.device.limits();
-        let bound = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size).min(MOST_TILES * TILE);
-        Self { pipeline, most: bound / TILE * TILE }
+        let most = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size).min(MOST_TILES * TILE);
+        Self { pipeline, most: most / TILE * TILE }
     }
 
-    /// Buffers that together move so many bytes: half of them are read, half are written.
-    pub fn pieces(&self, gpu: &Gpu, bytes: u64) -> Outcome<Pieces> {
+    /// Makes the buffers of a copy that moves this many bytes.
+    ///
+    /// # Errors
+    /// Where the device has no memory for them.
+    pub fn pieces(&self, gpu: &Gpu, bytes: u64) -> Result<Pieces> {
         let half = half(bytes);
-        let starts = (0..half).step_by(usize::try_from(self.most).map_err(|error| Failure::gpu(anyhow!(error)))?);
+        let starts = (0..half).step_by(usize::try_from(self.most)?);
         let pieces = starts.map(|start| self.piece(gpu, self.most.min(half - start))).collect();
-        gpu.check().map_err(gpu_failure)?; // there may be no memory for them
+        gpu.check()?;
         Ok(Rc::new(pieces))
     }
 
     fn piece(&self, gpu: &Gpu, bytes: u64) -> Piece {
-        let [source, target] = ["tweedie-cli::copy_from", "tweedie-cli::copy_to"].map(|label| gpu.buffer(label, bytes));
+        let [source, target] =
+            ["tweedie-bench::copy_from", "tweedie-bench::copy_to"].map(|label| gpu.buffer(label, bytes));
         let entry =
             |(binding, buffer)| wgpu::BindGroupEntry { binding, resource: wgpu::Buffer::as_entire_binding(buffer) };
         let group = gpu.device.create_bind_group(&wgpu::BindGroupDescriptor {
-            label: Some("tweedie-cli::copy"),
+            label: Some("tweedie-bench::copy"),
             layout: &self.pipeline.get_bind_group_layout(0),
             entries: &[(0, &source), (1, &target)].map(entry),
         });
         Piece { source, target, group, bytes }
     }
 
-    /// The copy as a shader.
+    /// Records the copy as a shader.
     pub fn record(&self, pass: &mut wgpu::ComputePass<'_>, pieces: &[Piece]) {
         pass.set_pipeline(&self.pipeline);
         for piece in pieces {
@@ -78,7 +81,7 @@ impl Copier {
     }
 }
 
-/// The copy as a command of wgpu.
+/// Records the copy as a command of wgpu.
 pub fn encode(encoder: &mut wgpu::CommandEncoder, pieces: &[Piece]) {
     for piece in pieces {
         encoder.copy_buffer_to_buffer(&piece.source, 0, &piece.target, 0, piece.bytes);

@@ -1,33 +1,37 @@
-//! How long one piece of work takes on the device.
+//! The time that one piece of work takes on the device.
 //!
 //! Timestamp queries measure the work alone. A software driver, or a device without timestamps, is measured by wall
-//! time from the first call of the encoder until the device is idle: all that a caller waits for, which also is what
-//! PyTorch's timing on a CPU contains.
+//! time from the first call of the encoder until the device is idle. That is all that a caller waits for, and also what
+//! PyTorch measures on a CPU.
 
-use super::copies::{self, Copier, Pieces};
-use crate::compute::gpu_failure;
-use crate::report::{Failure, Outcome};
-use anyhow::anyhow;
+use crate::copies::{self, Copier, Pieces};
+use anyhow::{Result, bail};
 use std::time::Instant;
 use tweedie::gpu::{At, RecordError, Recordable};
 use tweedie::headless::Gpu;
 
-/// What is timed.
+/// Work that is timed.
 #[derive(Debug)]
 pub enum Work {
+    /// An op.
     Plan(Box<dyn Recordable>),
+    /// The copy as a command of wgpu.
     BufferCopy(Pieces),
+    /// The copy as a shader.
     StreamCopy(Pieces),
 }
 
-/// Where the times of the table come from.
+/// The source of the times of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Timer {
+    /// Timestamp queries.
     Timestamp,
+    /// The host's clock.
     Wall,
 }
 
 impl Timer {
+    /// The name in a result line.
     pub const fn name(self) -> &'static str {
         match self {
             Timer::Timestamp => "timestamp",
@@ -50,47 +54,57 @@ type Marks<'a> = Option<(&'a wgpu::QuerySet, u32)>;
 
 /// A device and the means to time it.
 pub struct Clock {
+    /// The device.
     pub gpu: Gpu,
+    /// The copy shader on it.
     pub copier: Copier,
     queries: Option<Queries>,
 }
 
 impl Clock {
-    pub fn new(gpu: Gpu) -> Outcome<Self> {
+    /// Prepares a device.
+    ///
+    /// # Errors
+    /// Where the device fails.
+    pub fn new(gpu: Gpu) -> Result<Self> {
         let copier = Copier::new(&gpu);
         let queries = gpu.device.features().contains(wgpu::Features::TIMESTAMP_QUERY).then(|| Queries {
             set: gpu.device.create_query_set(&wgpu::QuerySetDescriptor {
-                label: Some("tweedie-cli::timestamps"),
+                label: Some("tweedie-bench::timestamps"),
                 ty: wgpu::QueryType::Timestamp,
                 count: 2 * MOST_AT_ONCE as u32,
             }),
             resolved: gpu.device.create_buffer(&wgpu::BufferDescriptor {
-                label: Some("tweedie-cli::resolved"),
+                label: Some("tweedie-bench::resolved"),
                 size: 16 * MOST_AT_ONCE as u64,
                 usage: wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC,
                 mapped_at_creation: false,
             }),
             milliseconds: f64::from(gpu.queue.get_timestamp_period()) / 1e6,
         });
-        gpu.check().map_err(gpu_failure)?;
+        gpu.check()?;
         Ok(Self { gpu, copier, queries })
     }
 
-    /// What the times of the table are.
+    /// Tells which times the table has.
     pub fn timer(&self) -> Timer {
         let software = self.gpu.info.device_type == wgpu::DeviceType::Cpu;
         if self.has_timestamps() && !software { Timer::Timestamp } else { Timer::Wall }
     }
 
+    /// Tells whether the device answers timestamp queries.
     pub fn has_timestamps(&self) -> bool {
         self.queries.is_some()
     }
 
     /// Milliseconds of wall time of one piece of work: recorded, submitted and waited for.
-    pub fn wall(&self, work: &Work) -> Outcome<f64> {
+    ///
+    /// # Errors
+    /// Where the device fails.
+    pub fn wall(&self, work: &Work) -> Result<f64> {
         let begun = Instant::now();
         self.submit(work, None)?;
-        self.gpu.wait().map_err(gpu_failure)?;
+        self.gpu.wait()?;
         Ok(begun.elapsed().as_secs_f64() * 1e3)
     }
 
@@ -98,9 +112,12 @@ impl Clock {
     ///
     /// Each is a submit of its own, which the device works off one after another, so that none hides in another's tail;
     /// the host waits once, so that the device does not fall asleep between two.
-    pub fn timestamps(&self, works: &[&Work]) -> Outcome<Vec<f64>> {
+    ///
+    /// # Errors
+    /// Where the device fails, or has no timestamps.
+    pub fn timestamps(&self, works: &[&Work]) -> Result<Vec<f64>> {
         let Some(queries) = &self.queries else {
-            return Err(Failure::gpu(anyhow!("the device has no timestamps")));
+            bail!("the device has no timestamps");
         };
         for (index, work) in (0u32..).zip(works) {
             self.submit(work, Some((&queries.set, 2 * index)))?;
@@ -109,16 +126,16 @@ impl Clock {
         let resolve = |encoder: &mut wgpu::CommandEncoder| {
             encoder.resolve_query_set(&queries.set, 0..count, &queries.resolved, 0);
         };
-        self.gpu.submit(resolve).map_err(gpu_failure)?;
+        self.gpu.submit(resolve)?;
         let range = 0..u64::from(count) * 8;
-        let bytes = pollster::block_on(self.gpu.download(&queries.resolved, range)).map_err(gpu_failure)?;
+        let bytes = pollster::block_on(self.gpu.download(&queries.resolved, range))?;
         let ticks: Vec<u64> = bytemuck::pod_collect_to_vec(&bytes);
         Ok(ticks.chunks_exact(2).map(|pair| pair[1].saturating_sub(pair[0]) as f64 * queries.milliseconds).collect())
     }
 
-    fn submit(&self, work: &Work, marks: Marks<'_>) -> Outcome {
+    fn submit(&self, work: &Work, marks: Marks<'_>) -> Result<()> {
         let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
-        self.encode(&mut encoder, work, marks).map_err(|error| Failure::gpu(anyhow!(error)))?;
+        self.encode(&mut encoder, work, marks)?;
         self.gpu.queue.submit([encoder.finish()]);
         Ok(())
     }
@@ -154,5 +171,5 @@ fn pass<'a>(
         beginning_of_pass_write_index: begin,
         end_of_pass_write_index: end,
     });
-    encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some("tweedie-cli::timed"), timestamp_writes })
+    encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some("tweedie-bench::timed"), timestamp_writes })
 }

@@ -2,12 +2,12 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// What a shell expects of a process that Ctrl-C ended: 128 and the number of the signal.
+/// The exit code that a shell expects of a process that Ctrl-C ended: 128 and the number of the signal.
 pub const EXIT_CODE: u8 = 130;
 
 static REQUESTED: AtomicBool = AtomicBool::new(false);
 
-/// From now on the first Ctrl-C only asks; a second one ends the process at once.
+/// Has the first Ctrl-C only ask from now on. A second one ends the process at once.
 pub fn listen() {
     // Without a handler, Ctrl-C ends the process as always, and the lines written so far remain.
     let _ = ctrlc::set_handler(|| {
@@ -17,7 +17,7 @@ pub fn listen() {
     });
 }
 
-/// Whether the user wants to stop.
+/// Tells whether the user wants to stop.
 pub fn requested() -> bool {
     REQUESTED.load(Ordering::Relaxed)
 }

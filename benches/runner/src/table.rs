@@ -1,23 +1,15 @@
 //! Results as text.
 
-use super::batch::mebibytes;
-use super::compare::Pair;
-use super::fixed::FixedCosts;
-use super::lines::Line;
-use super::runner::FirstUse;
-use super::statistics::Summary;
+use crate::compare::Pair;
+use crate::fixed::FixedCosts;
+use crate::lines::Line;
+use crate::results::Skipped;
+use crate::runner::FirstUse;
+use crate::statistics::Summary;
+use crate::units::{bytes, milliseconds, optional};
 use std::fmt::Write as _;
 
-/// What was asked for and not measured.
-#[derive(Debug)]
-pub struct Skipped {
-    pub op: &'static str,
-    pub workload: &'static str,
-    pub storage: &'static str,
-    pub reason: String,
-}
-
-/// A row for each line, and what was skipped.
+/// Writes a row for each line, then the rows that were skipped.
 pub fn rows(lines: &[Line], skipped: &[Skipped]) -> String {
     let mut text = format!(
         "{:<20} {:<12} {:<7} {:>9} {:>17} {:>8} {:>6} {:>6} {:>6}\n",
@@ -25,7 +17,7 @@ pub fn rows(lines: &[Line], skipped: &[Skipped]) -> String {
     );
     for line in lines {
         let spread = match (line.p10_ms, line.p90_ms) {
-            (Some(p10), Some(p90)) => format!("{}..{}", short(p10), short(p90)),
+            (Some(p10), Some(p90)) => format!("{}..{}", milliseconds(p10), milliseconds(p90)),
             _ => String::new(),
         };
         let _ = writeln!(
@@ -34,7 +26,7 @@ pub fn rows(lines: &[Line], skipped: &[Skipped]) -> String {
             line.op,
             line.workload,
             line.dtype,
-            short(line.median_ms),
+            milliseconds(line.median_ms),
             spread,
             line.gbps,
             optional(line.of_copy(), 2),
@@ -48,7 +40,7 @@ pub fn rows(lines: &[Line], skipped: &[Skipped]) -> String {
     text
 }
 
-/// What the columns mean, for the clock that was used.
+/// Explains the columns, for the clock that was used.
 pub fn legend(lines: &[Line]) -> String {
     let timer = lines.iter().find_map(|line| line.timer.as_deref());
     let clock = match timer {
@@ -68,14 +60,14 @@ pub fn legend(lines: &[Line]) -> String {
     )
 }
 
-/// What timestamps make of the wall time, where both are known: the median over the lines.
+/// The time by timestamps as a part of the wall time, where both are known: the median over the lines.
 fn timestamps(lines: &[Line]) -> Option<f64> {
     let wall = lines.iter().filter(|line| line.timer.as_deref() == Some("wall"));
     let parts = wall.filter_map(|line| Some(line.timestamp_ms? / line.median_ms)).collect();
     Summary::of(parts).map(|it| it.median)
 }
 
-/// What plans cost, the first of a kind and the others.
+/// Writes the times of making plans, those that compiled and the others.
 pub fn first_uses(uses: &[FirstUse]) -> String {
     let mut text = format!("{:<20} {:<7} {:>18} {:>14}\n", "plans of", "storage", "first, compiled", "later");
     for FirstUse { op, storage, compiling, later } in uses {
@@ -90,7 +82,7 @@ pub fn first_uses(uses: &[FirstUse]) -> String {
     text
 }
 
-/// What work of any size costs.
+/// Writes the costs that work of any size has.
 pub fn fixed_costs(costs: &FixedCosts) -> String {
     let FixedCosts { submit, first, dispatch, pass } = *costs;
     let rows = [
@@ -100,13 +92,13 @@ pub fn fixed_costs(costs: &FixedCosts) -> String {
         ("a further pass with a dispatch, more", pass),
     ];
     let mut text = format!("{:<40} {:>9}\n", "whatever the size, wall time", "ms");
-    for (what, milliseconds) in rows {
-        let _ = writeln!(text, "{what:<40} {milliseconds:>9.4}");
+    for (what, time) in rows {
+        let _ = writeln!(text, "{what:<40} {time:>9.4}");
     }
     text
 }
 
-/// Their times over ours.
+/// Writes their times over ours.
 pub fn pairs(pairs: &[Pair<'_>]) -> String {
     let mut text = format!(
         "{:<20} {:<12} {:<7} {:>10} {:>10} {:>8}  {}\n",
@@ -119,8 +111,8 @@ pub fn pairs(pairs: &[Pair<'_>]) -> String {
             pair.ours.op,
             pair.ours.workload,
             pair.ours.dtype,
-            short(pair.ours.median_ms),
-            short(pair.theirs.median_ms),
+            milliseconds(pair.ours.median_ms),
+            milliseconds(pair.theirs.median_ms),
             pair.ratio(),
             pair.name,
         );
@@ -128,7 +120,7 @@ pub fn pairs(pairs: &[Pair<'_>]) -> String {
     text
 }
 
-/// The sizes of the size plot.
+/// Writes the points of the size plot.
 pub fn sweep(lines: &[Line]) -> String {
     let mut text = format!("{:<20} {:>12} {:>9} {:>8}\n", "op, by size", "bytes moved", "ms", "GB/s");
     for line in lines {
@@ -136,29 +128,18 @@ pub fn sweep(lines: &[Line]) -> String {
             text,
             "{:<20} {:>12} {:>9} {:>8.2}",
             line.op,
-            mebibytes(line.min_bytes),
-            short(line.median_ms),
+            bytes(line.min_bytes),
+            milliseconds(line.median_ms),
             line.gbps
         );
     }
     text
 }
 
-/// Milliseconds with four digits or so.
-pub fn short(milliseconds: f64) -> String {
-    let decimals = (3.0 - milliseconds.max(1e-6).log10().floor()).clamp(0.0, 5.0) as usize;
-    format!("{milliseconds:.decimals$}")
-}
-
-/// A number that may be missing.
-pub fn optional(value: Option<f64>, decimals: usize) -> String {
-    value.map_or("-".into(), |value| format!("{value:.decimals$}"))
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::lines::tests::line;
     use super::*;
+    use crate::lines::tests::line;
 
     #[test]
     fn every_row_has_every_column() {
@@ -183,13 +164,5 @@ mod tests {
             |timer: &str| Line { timer: Some(timer.into()), timestamp_ms: Some(1.5), ..line("tweedie", "noise", 2.0) };
         assert!(legend(&[on("wall")]).contains("say 0.75 of the wall time"));
         assert!(!legend(&[on("timestamp")]).contains("wall"));
-    }
-
-    #[test]
-    fn milliseconds_keep_four_digits() {
-        assert_eq!(
-            [0.004567, 0.1234567, 1.234567, 123.4567, 12345.6].map(short).join(" "),
-            "0.00457 0.1235 1.235 123.5 12346"
-        );
     }
 }

@@ -1,16 +1,14 @@
 //! A measured row as one JSON object on one line, with the fields of `benches/peers/torch_bench.py` and some more.
 
-use crate::atomic::check_destination;
 use anyhow::{Context as _, Result, anyhow, bail};
 use serde::{Deserialize, Serialize};
-use std::fs::File;
-use std::io::{Write, stdout};
+use std::io::{ErrorKind, Write};
 use std::path::Path;
 
-/// What a line of ours is of.
+/// The program of our own lines.
 pub const TWEEDIE: &str = "tweedie";
 
-/// A row. What other programs do not tell is `None`.
+/// A row. A field that another program does not tell is `None`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Line {
     /// The program.
@@ -18,24 +16,32 @@ pub struct Line {
     pub program: String,
     /// `cpu`, `gpu`, or a peer's word such as `cuda`.
     pub device: String,
+    /// The name of its size.
     pub workload: String,
+    /// The name of its op.
     pub op: String,
+    /// The storage of its tensors.
     pub dtype: String,
+    /// Samples.
     pub batch: u64,
+    /// Elements of a sample.
     pub elements: u64,
+    /// Milliseconds: the median, above 0.
     pub median_ms: f64,
     /// Each input read once, each output written once.
     pub min_bytes: u64,
     /// `min_bytes` in the median time.
     pub gbps: f64,
-    /// The device's own copy, read and written bytes.
+    /// The rate of the device's own copy, counting bytes read and written.
     #[serde(default)]
     pub copy_gbps: Option<f64>,
-    /// The streaming copy shader.
+    /// The rate of the streaming copy shader.
     #[serde(default)]
     pub stream_gbps: Option<f64>,
+    /// A tenth of the runs is faster.
     #[serde(default)]
     pub p10_ms: Option<f64>,
+    /// A tenth of the runs is slower.
     #[serde(default)]
     pub p90_ms: Option<f64>,
     /// Median by timestamp queries, also where `median_ms` is wall time.
@@ -47,28 +53,33 @@ pub struct Line {
     /// Nanoseconds of the host for recording a dispatch.
     #[serde(default)]
     pub record_ns: Option<f64>,
+    /// Runs that were measured.
     #[serde(default)]
     pub runs: Option<u64>,
     /// Sets of buffers that the runs took in turns.
     #[serde(default)]
     pub sets: Option<u64>,
+    /// The adapter's name.
     #[serde(default)]
     pub adapter: Option<String>,
+    /// The API that it was reached by.
     #[serde(default)]
     pub backend: Option<String>,
+    /// The driver's name and version.
     #[serde(default)]
     pub driver: Option<String>,
+    /// The time of the measurement, in UTC.
     #[serde(default)]
     pub date: Option<String>,
 }
 
 impl Line {
-    /// Of the rate of `copy_buffer_to_buffer`.
+    /// The rate as a part of that of `copy_buffer_to_buffer`.
     pub fn of_copy(&self) -> Option<f64> {
         Some(self.gbps / self.copy_gbps?)
     }
 
-    /// Of the rate of the streaming copy.
+    /// The rate as a part of that of the streaming copy.
     pub fn of_stream(&self) -> Option<f64> {
         Some(self.gbps / self.stream_gbps?)
     }
@@ -82,7 +93,10 @@ impl Line {
     }
 }
 
-/// The lines of a file; empty ones are passed over.
+/// Reads the lines of a file, and passes over empty ones.
+///
+/// # Errors
+/// For a file that cannot be read, one without lines, and a line that is malformed, by its number.
 pub fn read(path: &Path) -> Result<Vec<Line>> {
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     let lines = parse(&text).with_context(|| path.display().to_string())?;
@@ -97,52 +111,32 @@ fn parse(text: &str) -> Result<Vec<Line>> {
     lines.map(|(number, line)| Line::parse(line).map_err(|error| anyhow!("line {number}: {}", plain(&error)))).collect()
 }
 
-/// Each text is one line to the parser, so its own count of lines would only confuse.
+/// The error without the parser's own count of lines, which is always 1.
 fn plain(error: &anyhow::Error) -> String {
     error.to_string().replace(" at line 1 column ", " at column ")
 }
 
-/// Where lines go as they are measured. Unlike other files of the tool this one grows: an interrupted run leaves the
-/// lines measured so far.
-pub enum Sink {
-    Nowhere,
-    Stdout,
-    File(File),
-}
-
-impl Sink {
-    /// Replaces the file.
-    pub fn create(path: &Path) -> Result<Self> {
-        check_destination(path)?;
-        Ok(Self::File(File::create(path).with_context(|| format!("cannot write {}", path.display()))?))
-    }
-
-    /// Writes a line and flushes it.
-    pub fn put(&mut self, line: &Line) -> Result<()> {
-        let text = serde_json::to_string(line)? + "\n";
-        let written = match self {
-            Sink::Nowhere => return Ok(()),
-            Sink::Stdout => stdout().lock().write_all(text.as_bytes()),
-            Sink::File(file) => file.write_all(text.as_bytes()).and_then(|()| file.flush()),
-        };
-        match written {
-            // A reader that has seen enough is no error.
-            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-                Err(anyhow!(error).context("cannot write a line"))
-            }
-            _ => Ok(()),
-        }
+/// Writes a line and flushes it, so that an interrupted run leaves the lines measured so far. A reader that has seen
+/// enough and closes a pipe is no error.
+///
+/// # Errors
+/// Where writing fails.
+pub fn write(to: &mut dyn Write, line: &Line) -> Result<()> {
+    let text = serde_json::to_string(line)? + "\n";
+    match to.write_all(text.as_bytes()).and_then(|()| to.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error).context("cannot write a line"),
+        _ => Ok(()),
     }
 }
 
 #[cfg(test)]
-pub mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    /// A line of the PyTorch script, as it prints it.
+    /// A line as the PyTorch script prints it.
     pub const TORCH: &str = r#"{"impl": "torch-eager", "device": "cuda", "workload": "image256", "op": "noise", "dtype": "f32", "batch": 64, "elements": 196608, "median_ms": 0.21, "min_bytes": 150994944, "gbps": 719.0, "copy_gbps": 4100.0}"#;
 
-    /// That line as another program's, of another op and time.
+    /// That line for another program, op and time.
     pub fn line(program: &str, op: &str, median_ms: f64) -> Line {
         let gbps = (150_994.944 / median_ms).round() / 1e3;
         Line { program: program.into(), op: op.into(), median_ms, gbps, ..Line::parse(TORCH).unwrap() }
@@ -174,5 +168,56 @@ pub mod tests {
         assert_eq!(error(&negative), "line 1: expected a positive `median_ms`, found -1");
         assert!(error("[1, 2").starts_with("line 1: "));
         assert_eq!(parse("\n \n").unwrap(), []);
+    }
+
+    #[test]
+    fn a_file_comes_back_as_it_was_written() {
+        let path = tempfile::NamedTempFile::new().unwrap().into_temp_path();
+        let lines = [line("tweedie", "noise", 1.0), Line { sets: Some(2), ..line("tweedie", "loss", 3.5) }];
+        let mut file = std::fs::File::create(&path).unwrap();
+        lines.iter().for_each(|line| write(&mut file, line).unwrap());
+        assert_eq!(read(&path).unwrap(), lines);
+    }
+
+    #[test]
+    fn refused_files_are_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let refused = |name: &str, text: Option<&[u8]>| {
+            let path = folder.path().join(name);
+            text.into_iter().for_each(|text| std::fs::write(&path, text).unwrap());
+            let error = format!("{:#}", read(&path).unwrap_err());
+            assert!(error.contains(name), "{error}");
+            error
+        };
+        assert!(refused("missing", None).starts_with("cannot read "));
+        assert!(refused("empty", Some(b"\n\n")).ends_with("expected lines of measurements, found none"));
+        assert!(refused("binary", Some(&[0xff, 0xfe])).starts_with("cannot read "));
+        let infinite = TORCH.replace("0.21", "1e999");
+        assert!(refused("infinite", Some(infinite.as_bytes())).contains(": line 1: "));
+    }
+
+    #[test]
+    fn a_closed_pipe_is_forgiven_and_a_full_disk_is_not() {
+        struct Broken(ErrorKind);
+        impl Write for Broken {
+            fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+                Err(self.0.into())
+            }
+            fn flush(&mut self) -> std::io::Result<()> {
+                Ok(())
+            }
+        }
+        let write_to = |kind| write(&mut Broken(kind), &line("tweedie", "noise", 1.0));
+        assert!(write_to(ErrorKind::BrokenPipe).is_ok());
+        assert!(write_to(ErrorKind::StorageFull).is_err());
+    }
+
+    #[test]
+    fn kept_results_are_still_read() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../results");
+        for file in std::fs::read_dir(folder).unwrap() {
+            let path = file.unwrap().path();
+            assert!(read(&path).unwrap().len() > 10, "{}", path.display());
+        }
     }
 }

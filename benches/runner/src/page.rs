@@ -1,38 +1,40 @@
 //! The report: one HTML file with everything in it, and its two main plots as files of their own.
 
-use super::bars::{Bar, Bars, Panel};
-use super::batch::mebibytes;
-use super::compare::Pair;
-use super::curves::{self, Curve};
-use super::lines::Line;
-use super::runner::STREAM_COPY;
-use super::table::{Skipped, optional, short};
-use crate::atomic;
+use crate::compare::Pair;
+use crate::lines::Line;
+use crate::results::{Results, Skipped};
+use crate::runner::STREAM_COPY;
+use crate::units::{self, milliseconds, optional};
 use anyhow::Result;
+use plots::axis::Scale;
+use plots::bars::{Bar, Bars};
+use plots::curves::{self, Panel};
+use plots::distinct;
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
 
-/// What the page shows.
+/// The contents of the page.
 pub struct Page<'a> {
-    pub lines: &'a [Line],
-    pub sweep: &'a [Line],
+    /// The run that it shows.
+    pub results: &'a Results,
+    /// Other programs beside it.
     pub pairs: &'a [Pair<'a>],
-    pub skipped: &'a [Skipped],
 }
 
+/// A file of the report: its name and its text.
+pub type File = (&'static str, String);
+
 impl Page<'_> {
-    /// Writes `index.html`, `fraction.svg` and `size.svg`, and returns the name of the first.
-    pub fn save(&self, folder: &Path) -> Result<PathBuf> {
+    /// Draws `fraction.svg`, `size.svg` if sizes were measured, and `index.html`, which holds them too and comes last.
+    ///
+    /// # Errors
+    /// Where a plot cannot be drawn.
+    pub fn files(&self) -> Result<Vec<File>> {
         let fraction = self.fractions().draw()?;
-        let size = if self.sweep.is_empty() { None } else { Some(self.sizes()?) };
+        let size = if self.results.sweep.is_empty() { None } else { Some(self.sizes()?) };
         let peers = if self.pairs.is_empty() { None } else { Some(self.peers().draw()?) };
-        atomic::write(&folder.join("fraction.svg"), fraction.as_bytes())?;
-        if let Some(size) = &size {
-            atomic::write(&folder.join("size.svg"), size.as_bytes())?;
-        }
-        let path = folder.join("index.html");
-        atomic::write(&path, self.html(&fraction, size.as_deref(), peers.as_deref()).as_bytes())?;
-        Ok(path)
+        let html = self.html(&fraction, size.as_deref(), peers.as_deref());
+        let size = size.map(|size| ("size.svg", size));
+        Ok([("fraction.svg", fraction)].into_iter().chain(size).chain([("index.html", html)]).collect())
     }
 
     fn html(&self, fraction: &str, size: Option<&str>, peers: Option<&str>) -> String {
@@ -52,14 +54,14 @@ impl Page<'_> {
         }
         html += "<h2>Every row</h2>\n";
         html += &self.rows();
-        for Skipped { op, workload, storage, reason } in self.skipped {
+        for Skipped { op, workload, storage, reason } in &self.results.skipped {
             let _ = writeln!(html, "<p>Skipped: {op}, {workload}, {storage}: {}.</p>", escaped(reason));
         }
         html + "</main>\n</body>\n</html>\n"
     }
 
     fn facts(&self) -> String {
-        let Some(line) = self.lines.iter().chain(self.sweep).next() else {
+        let Some(line) = self.results.lines.iter().chain(&self.results.sweep).next() else {
             return "Nothing was measured.".into();
         };
         let text = |field: &Option<String>| escaped(field.as_deref().unwrap_or("not told"));
@@ -77,74 +79,57 @@ impl Page<'_> {
         )
     }
 
+    /// The rate of each op as a part of the copy's.
     fn fractions(&self) -> Bars {
-        let (ops, workloads) = (names(self.lines, |it| &it.op), names(self.lines, |it| &it.workload));
-        let panels = names(self.lines, |it| &it.dtype).into_iter().map(|dtype| {
-            let bar = |op: &String, workload: &String| {
-                let mut lines = self.lines.iter();
-                let line = lines.find(|it| it.op == *op && it.workload == *workload && it.dtype == dtype)?;
-                let mark = line.stream_gbps.zip(line.copy_gbps).map(|(stream, copy)| stream / copy);
-                Some(Bar { value: line.of_copy()?, mark })
-            };
-            let bars = ops.iter().map(|op| workloads.iter().map(|workload| bar(op, workload)).collect()).collect();
-            Panel { title: dtype.clone(), bars }
-        });
+        let bar = |line: &Line| {
+            let mark = line.stream_gbps.zip(line.copy_gbps).map(|(stream, copy)| stream / copy);
+            Some(bar(line, line.dtype.clone(), line.of_copy()?, mark))
+        };
         Bars {
             title: "Rate of each op, as a part of copy_buffer_to_buffer".into(),
-            panels: panels.collect(),
-            groups: ops,
-            series: workloads,
             mark: Some("a streaming copy shader".into()),
             one: "copy_buffer_to_buffer".into(),
+            bars: self.results.lines.iter().filter_map(bar).collect(),
         }
     }
 
+    /// The times of the other programs over ours.
     fn peers(&self) -> Bars {
-        let ours: Vec<Line> = self.pairs.iter().map(|pair| pair.ours.clone()).collect();
-        let (ops, workloads) = (names(&ours, |it| &it.op), names(&ours, |it| &it.workload));
-        let mut titles: Vec<(String, String)> = Vec::new();
-        for pair in self.pairs {
-            let title = (pair.ours.dtype.clone(), pair.name.clone());
-            if !titles.contains(&title) {
-                titles.push(title);
-            }
-        }
-        let panels = titles.into_iter().map(|(dtype, name)| {
-            let bar = |op: &String, workload: &String| {
-                let same = |it: &&Pair<'_>| {
-                    it.name == name && it.ours.dtype == dtype && it.ours.op == *op && it.ours.workload == *workload
-                };
-                self.pairs.iter().find(same).map(|pair| Bar { value: pair.ratio(), mark: None })
-            };
-            let bars = ops.iter().map(|op| workloads.iter().map(|workload| bar(op, workload)).collect()).collect();
-            Panel { title: format!("{name}, {dtype}"), bars }
-        });
+        let bar = |pair: &Pair<'_>| bar(pair.ours, format!("{}, {}", pair.name, pair.ours.dtype), pair.ratio(), None);
         Bars {
             title: "Their time over ours".into(),
-            panels: panels.collect(),
-            groups: ops,
-            series: workloads,
             mark: None,
             one: "as fast as tweedie".into(),
+            bars: self.pairs.iter().map(bar).collect(),
         }
     }
 
+    /// Time against size: a constant rate is a straight line there, and overhead is level.
     fn sizes(&self) -> Result<String> {
-        let curve = |op: String| {
-            let points = self.sweep.iter().filter(|it| it.op == op).map(|it| (it.min_bytes as f64, it.median_ms));
-            (if op == STREAM_COPY { "streaming copy".to_owned() } else { op.clone() }, points.collect())
+        let sweep = &self.results.sweep;
+        let curve = |op: &str| {
+            let points = sweep.iter().filter(|it| it.op == op).map(|it| (it.min_bytes as f64, it.median_ms));
+            (if op == STREAM_COPY { "streaming copy".to_owned() } else { op.to_owned() }, points.collect())
         };
-        let curves: Vec<Curve> = names(self.sweep, |it| &it.op).into_iter().map(curve).collect();
-        curves::draw("Time against size, f32", &curves, self.best_copy())
+        let curves = distinct(sweep.iter().map(|it| it.op.as_str())).into_iter().map(curve).collect();
+        let sizes = || sweep.iter().map(|it| it.min_bytes as f64);
+        let ends = [sizes().reduce(f64::min), sizes().reduce(f64::max)];
+        let guide = self.best_copy().map(|rate| {
+            let points = ends.into_iter().flatten().map(|bytes| (bytes, bytes / rate / 1e6));
+            (format!("no overhead, {rate:.1} GB/s"), points.collect())
+        });
+        let panel = Panel::new("", "time", Scale::Powers(10.0, duration), curves).dotted().guided(guide);
+        let bytes = Scale::Powers(4.0, |bytes| units::bytes(bytes as u64));
+        curves::draw("Time against size, f32", "bytes moved: read and written", bytes, &[panel])
     }
 
     fn best_copy(&self) -> Option<f64> {
-        self.sweep.iter().filter(|it| it.op == STREAM_COPY).map(|it| it.gbps).reduce(f64::max)
+        self.results.sweep.iter().filter(|it| it.op == STREAM_COPY).map(|it| it.gbps).reduce(f64::max)
     }
 
     /// Where the rate begins to matter, in a sentence.
     fn knee(&self) -> String {
-        let smallest = self.sweep.iter().filter(|it| it.op != STREAM_COPY).min_by_key(|it| it.min_bytes);
+        let smallest = self.results.sweep.iter().filter(|it| it.op != STREAM_COPY).min_by_key(|it| it.min_bytes);
         let Some((line, rate)) = smallest.zip(self.best_copy()) else {
             return String::new();
         };
@@ -152,8 +137,8 @@ impl Page<'_> {
         format!(
             " Here the smallest {} takes {} ms; in that time a copy at its best rate moves {}.",
             escaped(&line.op),
-            short(line.median_ms),
-            mebibytes(knee as u64)
+            milliseconds(line.median_ms),
+            units::bytes(knee as u64)
         )
     }
 
@@ -162,16 +147,16 @@ impl Page<'_> {
             <th class=\"name\">storage<th>ms<th>p10<th>p90<th>GB/s<th>of copy<th>of stream<th>ns to record<th>runs</tr>\n"
             .to_owned();
         let mut before = "";
-        for line in self.lines {
+        for line in &self.results.lines {
             let class = if line.workload == before || before.is_empty() { "" } else { " class=\"new\"" };
             before = &line.workload;
             let _ = write!(html, "<tr{class}>");
             for name in [&line.op, &line.workload, &line.dtype] {
                 let _ = write!(html, "<td class=\"name\">{}", escaped(name));
             }
-            let ms = |value: Option<f64>| value.map_or("-".into(), short);
+            let ms = |value: Option<f64>| value.map_or("-".into(), milliseconds);
             let cells = [
-                short(line.median_ms),
+                milliseconds(line.median_ms),
                 ms(line.p10_ms),
                 ms(line.p90_ms),
                 format!("{:.2}", line.gbps),
@@ -198,15 +183,19 @@ fn figure(html: &mut String, title: &str, text: &str, svg: &str) {
     let _ = writeln!(html, "<h2>{title}</h2>\n<p>{text}</p>\n<figure>\n{}\n</figure>", svg.trim_end());
 }
 
-/// Each once, in the order of their first appearance.
-fn names(lines: &[Line], of: impl Fn(&Line) -> &String) -> Vec<String> {
-    let mut names: Vec<String> = Vec::new();
-    for name in lines.iter().map(of) {
-        if !names.contains(name) {
-            names.push(name.clone());
-        }
+/// A bar for a line of ours: ops are groups, workloads are series.
+fn bar(line: &Line, panel: String, value: f64, mark: Option<f64>) -> Bar {
+    Bar { panel, group: line.op.clone(), series: line.workload.clone(), value, mark }
+}
+
+/// A power of ten of milliseconds, in the unit that suits it.
+fn duration(milliseconds: f64) -> String {
+    match milliseconds {
+        ms if ms >= 999.0 => format!("{:.0} s", ms / 1e3),
+        ms if ms >= 0.99 => format!("{ms:.0} ms"),
+        ms if ms >= 0.00099 => format!("{:.0} µs", ms * 1e3),
+        ms => format!("{:.0} ns", ms * 1e6),
     }
-    names
 }
 
 fn escaped(text: &str) -> String {
@@ -215,36 +204,42 @@ fn escaped(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::compare::join;
-    use super::super::lines::tests::line;
-    use super::super::workloads::SWEEP;
     use super::*;
+    use crate::compare::join;
+    use crate::lines::tests::line;
+    use crate::workloads::SWEEP;
 
     #[test]
     fn the_page_is_one_file_with_every_plot() {
         let ours = Line { adapter: Some("A <b>".into()), ..line("tweedie", "noise", 1.0) };
-        let sizes: Vec<Line> = [("noise", 1.0), (STREAM_COPY, 0.5)]
+        let sweep = [("noise", 1.0), (STREAM_COPY, 0.5)]
             .map(|(op, ms)| Line { workload: SWEEP.into(), ..line("tweedie", op, ms) })
             .into();
-        let (lines, theirs) = ([ours], [line("torch-eager", "noise", 3.0)]);
-        let folder = tempfile::tempdir().unwrap();
-        let page = Page { lines: &lines, sweep: &sizes, pairs: &join(&lines, &theirs), skipped: &[] };
-        let html = std::fs::read_to_string(page.save(folder.path()).unwrap()).unwrap();
+        let results = Results { lines: vec![ours], sweep, skipped: Vec::new() };
+        let theirs = [line("torch-eager", "noise", 3.0)];
+        let files = Page { results: &results, pairs: &join(&results.lines, &theirs) }.files().unwrap();
+        let [("fraction.svg", fraction), ("size.svg", size), ("index.html", html)] = &files[..] else {
+            panic!("{:?}", files.iter().map(|(name, _)| name).collect::<Vec<_>>())
+        };
+        assert!(fraction.starts_with("<svg") && size.starts_with("<svg"));
+        for text in ["no overhead, 302.0 GB/s", "streaming copy", "256 MiB", "1 ms", "100 µs", "bytes moved"] {
+            assert!(size.contains(text), "{text}: {size}");
+        }
         assert_eq!(html.matches("<svg").count(), 3);
         assert!(html.contains("A &lt;b&gt;") && html.contains("torch-eager (cuda), f32"));
         for outside in ["src=", "href=", "@import", "url("] {
             assert!(!html.contains(outside), "{outside}");
         }
-        for file in ["fraction.svg", "size.svg"] {
-            assert!(std::fs::read_to_string(folder.path().join(file)).unwrap().starts_with("<svg"));
-        }
     }
 
     #[test]
     fn a_page_of_nothing_is_a_page() {
-        let folder = tempfile::tempdir().unwrap();
-        let page = Page { lines: &[], sweep: &[], pairs: &[], skipped: &[] };
-        assert!(page.save(folder.path()).unwrap().ends_with("index.html"));
-        assert!(!folder.path().join("size.svg").exists());
+        let files = Page { results: &Results::default(), pairs: &[] }.files().unwrap();
+        assert_eq!(files.iter().map(|(name, _)| *name).collect::<Vec<_>>(), ["fraction.svg", "index.html"]);
+    }
+
+    #[test]
+    fn units_suit_their_values() {
+        assert_eq!([1e-5, 0.001, 0.1, 10.0, 1e4].map(duration).join(", "), "10 ns, 1 µs, 100 µs, 10 ms, 10 s");
     }
 }

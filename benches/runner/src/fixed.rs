@@ -1,18 +1,16 @@
-//! What work costs whatever its size: where the size plot begins, in its parts.
+//! The costs of work that no size changes: the start of the size plot, in its parts.
 //!
 //! Wall time of a tiny plan, recorded in different ways and waited for. On small tensors these costs are all there is to
 //! save, by recording many steps into one pass and submitting once.
 
-use super::clock::Clock;
-use super::statistics::Summary;
-use crate::compute::gpu_failure;
-use crate::report::{Failure, Outcome};
-use anyhow::anyhow;
+use crate::clock::Clock;
+use crate::statistics::Summary;
+use anyhow::Result;
 use std::time::Instant;
 use tweedie::gpu::{At, Context, Drawn, MapPlan, NoiseKey, RecordError};
 use tweedie::{Shape, Storage, Tensor};
 
-/// Turns of the four ways, after some to warm up.
+/// Turns of the four ways that are measured, and of those before them that warm up.
 const TURNS: usize = 30;
 const WARM_UP: usize = 5;
 /// Passes, or dispatches of a pass, over which their cost is spread.
@@ -31,23 +29,23 @@ pub struct FixedCosts {
     pub pass: f64,
 }
 
-/// How often a tiny dispatch is recorded: passes, and dispatches in each.
+/// The four ways: passes, and dispatches in each.
 const WAYS: [[usize; 2]; 4] = [[0, 0], [1, 1], [1, MANY], [MANY, 1]];
 
-/// Measures them on an adapter.
-pub fn measure(clock: &Clock, context: &Context) -> Outcome<FixedCosts> {
-    let buffer = clock.gpu.buffer("tweedie-cli::tiny", 16);
+/// Measures the costs on an adapter.
+///
+/// # Errors
+/// Where the device fails.
+pub fn measure(clock: &Clock, context: &Context) -> Result<FixedCosts> {
+    let buffer = clock.gpu.buffer("tweedie-bench::tiny", 16);
     let tensor = Tensor::new(&buffer, Storage::F32);
-    let failed = |error: &dyn std::fmt::Display| Failure::gpu(anyhow!("{error}"));
-    let plan = MapPlan::fill(context, Shape::new(1, 4), Drawn::new(NoiseKey::seed(0)), tensor);
-    let plan = plan.map_err(|error| failed(&error))?;
+    let plan = MapPlan::fill(context, Shape::new(1, 4), Drawn::new(NoiseKey::seed(0)), tensor)?;
     let mut times = WAYS.map(|_| Vec::with_capacity(TURNS));
     for turn in 0..WARM_UP + TURNS {
         for ([passes, dispatches], times) in WAYS.into_iter().zip(&mut times) {
             let begun = Instant::now();
-            let recorded = clock.gpu.submit(|encoder| record(encoder, &plan, passes, dispatches));
-            recorded.map_err(gpu_failure)?.map_err(|error| failed(&error))?;
-            clock.gpu.wait().map_err(gpu_failure)?;
+            clock.gpu.submit(|encoder| record(encoder, &plan, passes, dispatches))??;
+            clock.gpu.wait()?;
             if turn >= WARM_UP {
                 times.push(begun.elapsed().as_secs_f64() * 1e3);
             }
@@ -71,7 +69,7 @@ fn record(
 }
 
 impl FixedCosts {
-    /// Of the times of [`WAYS`].
+    /// Splits the times of [`WAYS`].
     fn of([submit, one, dispatches, passes]: [f64; 4]) -> Self {
         let further = |many: f64| (many - one) / (MANY - 1) as f64;
         Self { submit, first: one - submit, dispatch: further(dispatches), pass: further(passes) }

@@ -5,9 +5,11 @@ use tweedie::Shape;
 /// A batch of samples, with a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Workload {
+    /// As on the command line and in result lines.
     pub name: &'static str,
+    /// The batch.
     pub shape: Shape,
-    /// Whether it is measured when none is named.
+    /// True if it is measured when none is named.
     pub usual: bool,
 }
 
@@ -27,7 +29,7 @@ const fn row(name: &'static str, batch: u32, elements: u32, usual: bool) -> Work
 
 /// The name of the user's own size.
 pub const CUSTOM: &str = "custom";
-/// The name under which the sizes of the size plot appear.
+/// The name of every size of the size plot.
 pub const SWEEP: &str = "sweep";
 
 impl Workload {
@@ -36,7 +38,7 @@ impl Workload {
         row(CUSTOM, batch, elements, true)
     }
 
-    /// The workload of this name.
+    /// Finds the workload of this name.
     ///
     /// # Errors
     /// A text that lists the names there are.
@@ -47,7 +49,7 @@ impl Workload {
         })
     }
 
-    /// Tensors of one size after another, from 64 KiB to `most` bytes, in f32: 16 samples each.
+    /// Lists sizes from 64 KiB to `most` bytes a tensor in f32, each twice the one before: 16 samples each.
     pub fn sweep(most: u64) -> Vec<Workload> {
         const BATCH: u32 = 16;
         let tensors = std::iter::successors(Some(64 << 10), |bytes: &u64| bytes.checked_mul(2));

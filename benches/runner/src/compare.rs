@@ -1,42 +1,41 @@
-//! Lines of other programs beside ours.
+//! Lines of two runs in pairs.
 
-use super::lines::{Line, TWEEDIE};
+use crate::lines::{Line, TWEEDIE};
+use plots::distinct;
 
 /// The same work, done by another program and by us.
 #[derive(Debug)]
 pub struct Pair<'a> {
+    /// The line of this run.
     pub ours: &'a Line,
+    /// The line of the other run.
     pub theirs: &'a Line,
-    /// Who they are: the program, and on what.
+    /// The name of the other program, and of the device it ran on.
     pub name: String,
 }
 
 impl Pair<'_> {
-    /// Their time over ours: above 1, we are faster.
+    /// Their time over ours. Above 1, ours is faster.
     pub fn ratio(&self) -> f64 {
         self.theirs.median_ms / self.ours.median_ms
     }
 }
 
-/// Pairs of the same workload, op and storage in the order of our lines. Of equal lines of a program the last counts;
-/// lines of the same names and other sizes are not the same work.
+/// Pairs lines of the same workload, op and storage, in the order of our lines. Of equal lines of a program the last
+/// counts. Lines of the same names and other sizes are not the same work.
 pub fn join<'a>(ours: &'a [Line], theirs: &'a [Line]) -> Vec<Pair<'a>> {
     let work = |line: &'a Line| (&line.workload, &line.op, &line.dtype, line.batch, line.elements);
-    let mut names: Vec<String> = Vec::new();
-    for line in theirs {
-        let name = name(line);
-        if !names.contains(&name) {
-            names.push(name);
-        }
-    }
-    let pairs = ours.iter().flat_map(|ours| names.iter().map(move |name| (ours, name)));
-    let last = |ours: &'a Line, wanted: &String| {
-        theirs.iter().rev().find(|theirs| work(theirs) == work(ours) && name(theirs) == *wanted)
+    let named: Vec<String> = theirs.iter().map(name).collect();
+    let names = distinct(named.iter().map(String::as_str));
+    let pair = |ours: &'a Line, name: &str| {
+        let of_name = theirs.iter().zip(&named).rev().filter(|(_, it)| *it == name);
+        let theirs = of_name.map(|(theirs, _)| theirs).find(|theirs| work(theirs) == work(ours))?;
+        Some(Pair { ours, theirs, name: name.to_owned() })
     };
-    pairs.filter_map(|(ours, name)| Some(Pair { ours, theirs: last(ours, name)?, name: name.clone() })).collect()
+    ours.iter().flat_map(|ours| names.iter().filter_map(move |name| pair(ours, name))).collect()
 }
 
-/// What tells programs apart; two adapters of ours are two.
+/// The name by which programs are told apart. Two adapters of ours are two.
 fn name(line: &Line) -> String {
     match &line.adapter {
         Some(adapter) if line.program == TWEEDIE => format!("{} ({adapter})", line.program),
@@ -46,8 +45,8 @@ fn name(line: &Line) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::lines::tests::line;
     use super::*;
+    use crate::lines::tests::line;
 
     #[test]
     fn programs_are_joined_by_work() {

@@ -1,9 +1,8 @@
-//! Times of a piece of work and of those beside it, in turns: what disturbs one disturbs all.
+//! Times of several pieces of work, in turns, so that what disturbs one disturbs all.
 
-use super::clock::{Clock, MOST_AT_ONCE, Timer, Work};
-use super::statistics::Summary;
-use crate::report::{Failure, Outcome};
-use anyhow::anyhow;
+use crate::clock::{Clock, MOST_AT_ONCE, Timer, Work};
+use crate::statistics::Summary;
+use anyhow::{Context as _, Result};
 use std::time::{Duration, Instant};
 use tweedie::gpu::{At, Recordable};
 
@@ -31,11 +30,15 @@ pub struct Times {
     pub main: Summary,
     /// Median by timestamps, where there are any.
     pub timestamp: Option<f64>,
+    /// Runs that were measured.
     pub runs: usize,
 }
 
 /// Measures each of the works, on one set of buffers after the other.
-pub fn measure(clock: &Clock, works: &[Works], runs: Option<usize>) -> Outcome<Vec<Times>> {
+///
+/// # Errors
+/// Where the device fails, or its timestamps do not advance.
+pub fn measure(clock: &Clock, works: &[Works], runs: Option<usize>) -> Result<Vec<Times>> {
     let round = warm_up(clock, works)?;
     let runs = runs.unwrap_or_else(|| affordable(round));
     let main = match clock.timer() {
@@ -49,18 +52,18 @@ pub fn measure(clock: &Clock, works: &[Works], runs: Option<usize>) -> Outcome<V
     };
     let summaries = main.into_iter().zip(checked).map(|(main, checked)| {
         let main = Summary::of(main).filter(|summary| summary.median > 0.0);
-        let main = main.ok_or_else(|| Failure::gpu(anyhow!("the device's timestamps do not advance")))?;
+        let main = main.context("the device's timestamps do not advance")?;
         Ok(Times { main, timestamp: Summary::of(checked).map(|it| it.median).filter(|ms| *ms > 0.0), runs })
     });
     summaries.collect()
 }
 
-/// Every work on every set, and on until the device is warm; returns the milliseconds of the last round.
-fn warm_up(clock: &Clock, works: &[Works]) -> Outcome<f64> {
+/// Runs every work on every set, and on until the device is warm. Returns the milliseconds of the last round.
+fn warm_up(clock: &Clock, works: &[Works]) -> Result<f64> {
     let sets = works.iter().map(Vec::len).max().unwrap_or(0);
     let (begun, mut round, mut last) = (Instant::now(), 0, 0.0);
     while round < sets.max(2) || begun.elapsed() < WARM_UP {
-        last = turn(works, round).try_fold(0.0, |sum, work| Ok::<f64, Failure>(sum + clock.wall(work)?))?;
+        last = turn(works, round).try_fold(0.0, |sum, work| anyhow::Ok(sum + clock.wall(work)?))?;
         round += 1;
     }
     Ok(last)
@@ -77,7 +80,7 @@ fn turn(works: &[Works], round: usize) -> impl Iterator<Item = &Work> {
     works.iter().enumerate().filter(|(_, sets)| !sets.is_empty()).map(move |(i, sets)| &sets[place(i, sets.len())])
 }
 
-fn by_wall(clock: &Clock, works: &[Works], runs: usize) -> Outcome<Vec<Vec<f64>>> {
+fn by_wall(clock: &Clock, works: &[Works], runs: usize) -> Result<Vec<Vec<f64>>> {
     let mut times = vec![Vec::with_capacity(runs); works.len()];
     for round in 0..runs {
         for (times, work) in times.iter_mut().zip(turn(works, round)) {
@@ -87,7 +90,7 @@ fn by_wall(clock: &Clock, works: &[Works], runs: usize) -> Outcome<Vec<Vec<f64>>
     Ok(times)
 }
 
-fn by_timestamps(clock: &Clock, works: &[Works], runs: usize, round: f64) -> Outcome<Vec<Vec<f64>>> {
+fn by_timestamps(clock: &Clock, works: &[Works], runs: usize, round: f64) -> Result<Vec<Vec<f64>>> {
     let most = MOST_AT_ONCE / works.len().max(1);
     let at_once = ((QUEUED / round.max(1e-3)) as usize).clamp(1, most.max(1));
     let mut times = vec![Vec::with_capacity(runs); works.len()];
@@ -101,8 +104,12 @@ fn by_timestamps(clock: &Clock, works: &[Works], runs: usize, round: f64) -> Out
     Ok(times)
 }
 
-/// Nanoseconds of the host for recording a plan once, a dispatch of it: the best of several passes, none of them submitted.
-pub fn record_ns(clock: &Clock, plan: &dyn Recordable) -> Outcome<f64> {
+/// Measures the nanoseconds of the host for recording a dispatch of a plan: the best of several passes, none of them
+/// submitted.
+///
+/// # Errors
+/// Where the plan cannot be recorded.
+pub fn record_ns(clock: &Clock, plan: &dyn Recordable) -> Result<f64> {
     const PASSES: usize = 5;
     const RECORDINGS: usize = 1000;
     let mut best = f64::INFINITY;
@@ -111,7 +118,7 @@ pub fn record_ns(clock: &Clock, plan: &dyn Recordable) -> Outcome<f64> {
         let mut pass = encoder.begin_compute_pass(&Default::default());
         let begun = Instant::now();
         for _ in 0..RECORDINGS {
-            plan.record(&mut pass, At::per_sample()).map_err(|error| Failure::gpu(anyhow!(error)))?;
+            plan.record(&mut pass, At::per_sample())?;
         }
         best = best.min(begun.elapsed().as_secs_f64() * 1e9);
         drop(pass);

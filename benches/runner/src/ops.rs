@@ -1,0 +1,204 @@
+//! The ops that are measured, by `tweedie bench` and by criterion. An op is one entry of [`OPS`].
+
+use crate::set::{STEPS, Set};
+use tweedie::gpu::{
+    Context, Drawn, Loss, LossPlan, Noise, NoiseKey, Of, Recordable, Second, VlbInputs, VlbPlan, VlbTerms,
+};
+use tweedie::math::sampler::{Ddpm, Denoiser, Estimate, FirstOrder, Grid, Sampler, Solver, Variance};
+use tweedie::math::{Bound, Given, ModelVariance, NoiseLevel, Objective, Weight};
+use tweedie::table::{Clip, Penalty};
+use tweedie::{Conversion, Diffusion, Error, Holes, Noising, Quantity, Sampling, Schedule};
+
+/// An op: the tensors that it moves at least, and its plan.
+#[derive(Debug)]
+pub struct Op {
+    /// As in `benches/peers/torch_bench.py`, where that has it.
+    pub name: &'static str,
+    /// Tensors read: the first inputs of a set.
+    pub reads: usize,
+    /// Tensors written: the first outputs of a set.
+    pub writes: usize,
+    plan: fn(&Maker<'_>) -> Planned,
+}
+
+/// Every op: its name, the tensors that it reads and writes, and its plan.
+pub const OPS: [Op; 11] = [
+    op("noise", 2, 1, |it| it.noising(it.set.noise(1), None)),
+    op("noise_target_v", 2, 2, |it| it.noising(it.set.noise(1), Some(Quantity::V))),
+    op("draw_noise_target_v", 1, 2, |it| it.noising(drawn(), Some(Quantity::V))),
+    op("eps_to_x0", 2, 1, |it| it.conversion(Quantity::Epsilon, None)),
+    op("v_to_x0_eps", 2, 2, |it| it.conversion(Quantity::V, Some(Quantity::Epsilon))),
+    op("ddim_v_clip", 2, 1, |it| it.step(&DDIM, Quantity::V, Noise::None)),
+    op("ddpm_eps_clip_draw", 2, 1, |it| it.step(&DDPM, Quantity::Epsilon, Noise::drawn(KEY))),
+    op("loss_grad_v", 3, 1, |it| it.loss(it.set.noise(2))),
+    op("draw_loss_grad_v", 2, 1, |it| it.loss(drawn())),
+    op("vlb_grad_eps", 3, 1, |it| it.vlb(it.set.noise(2))),
+    op("draw_vlb_grad_eps", 2, 1, |it| it.vlb(drawn())),
+];
+
+const KEY: NoiseKey = NoiseKey::seed(1);
+const DDIM: FirstOrder = FirstOrder { estimate: Estimate::Rederived, ..FirstOrder::ddim(0.0) };
+const DDPM: Ddpm = Ddpm::new(Variance::FixedSmall);
+
+const fn op(name: &'static str, reads: usize, writes: usize, plan: fn(&Maker<'_>) -> Planned) -> Op {
+    Op { name, reads, writes, plan }
+}
+
+/// Noise that the kernel draws.
+fn drawn() -> Second<'static> {
+    Second::Drawn(Drawn::new(KEY))
+}
+
+/// A plan of any kind.
+pub type Planned = Result<Box<dyn Recordable>, Error>;
+
+/// The schedule of every op.
+///
+/// # Errors
+/// None: the schedule is a usual one.
+pub fn schedule() -> Result<Schedule, Error> {
+    Ok(Schedule::linear(STEPS as usize, 1e-4, 0.02)?)
+}
+
+impl Op {
+    /// Finds the op of this name.
+    ///
+    /// # Errors
+    /// A text that lists the names there are.
+    pub fn named(name: &str) -> Result<&'static Op, String> {
+        OPS.iter().find(|op| op.name == name).ok_or_else(|| {
+            let known = OPS.map(|op| op.name).join(", ");
+            format!("expected one of {known}, found `{name}`")
+        })
+    }
+
+    /// The least number of bytes that must move, for tensors of this size: each input is read once, each output written
+    /// once. Timesteps and losses, one number a sample, are not counted.
+    pub fn bytes(&self, tensor: u64) -> u64 {
+        (self.reads + self.writes) as u64 * tensor
+    }
+
+    /// Plans the op on a set of buffers that was made for it.
+    ///
+    /// # Errors
+    /// Where the device is unable to run it.
+    pub fn plan(&self, diffusion: &Diffusion, context: &Context, set: &Set) -> Planned {
+        (self.plan)(&Maker { diffusion, context, set })
+    }
+}
+
+/// Makes plans of the tensors of a set.
+struct Maker<'a> {
+    diffusion: &'a Diffusion,
+    context: &'a Context,
+    set: &'a Set,
+}
+
+impl Maker<'_> {
+    /// Takes `x0` and noise to `x_t`, and to a target if there is one.
+    fn noising(&self, epsilon: Second<'_>, target: Option<Quantity>) -> Planned {
+        let noising = Noising {
+            shape: self.set.shape,
+            timesteps: self.set.timesteps(),
+            x0: self.set.input(0),
+            epsilon,
+            first: (Quantity::Xt, self.set.output(0)),
+            second: target.map(|target| (target, self.set.output(1))),
+        };
+        Ok(Box::new(self.diffusion.noising(self.context, &noising)?))
+    }
+
+    /// Takes `x_t` and a prediction to `x0`, and to a second quantity if there is one.
+    fn conversion(&self, from: Quantity, second: Option<Quantity>) -> Planned {
+        let conversion = Conversion {
+            shape: self.set.shape,
+            timesteps: self.set.timesteps(),
+            x_t: self.set.input(0),
+            prediction: (from, self.set.input(1)),
+            first: (Quantity::X0, self.set.output(0)),
+            second: second.map(|quantity| (quantity, self.set.output(1))),
+            holes: Holes::Reject,
+        };
+        Ok(Box::new(self.diffusion.conversion(self.context, &conversion)?))
+    }
+
+    /// Takes a step of a sampler that visits every timestep. The numbers that a set has for timesteps are calls here, so
+    /// each sample is at a step of its own.
+    fn step(&self, solver: &impl Solver, prediction: Quantity, noise: Noise<'_>) -> Planned {
+        let schedule = self.diffusion.schedule();
+        let timesteps: Vec<usize> = (0..schedule.len()).rev().collect();
+        let grid = Grid::of_schedule(schedule, &timesteps, NoiseLevel::CLEAN)?;
+        let sampler = Sampler::new(solver, &grid, &Denoiser::new(prediction).clipped(Clip::Range(1.0)))?;
+        let Set { shape, .. } = *self.set;
+        let in_place = Sampling::in_place(&sampler, shape, self.set.input(0), self.set.input(1), noise);
+        let step = Sampling { calls: self.set.timesteps(), next: self.set.output(0), ..in_place };
+        Ok(Box::new(step.plan(self.context)?))
+    }
+
+    /// Takes a v prediction to each sample's loss by min-SNR, and to the gradient of the batch's mean.
+    fn loss(&self, epsilon: Second<'_>) -> Planned {
+        let objective = Objective::of(Quantity::V).weighted(Weight::MinSnr { gamma: 5.0 });
+        let loss = Loss {
+            table: &self.diffusion.schedule().loss(&objective, Given::Pair)?,
+            penalty: Penalty::MSE,
+            shape: self.set.shape,
+            timesteps: self.set.timesteps(),
+            prediction: self.set.input(0),
+            in0: Some(self.set.input(1)),
+            in1: Some(epsilon),
+            seeds: None,
+            losses: (&self.set.losses, 0),
+            mean: None,
+            gradient: Some((self.set.output(0), Of::Mean)),
+        };
+        Ok(Box::new(LossPlan::new(self.context, &loss)?))
+    }
+
+    /// Takes an epsilon prediction with a learned variance to each sample's term of the variational bound, and to the
+    /// gradient of the batch's mean with respect to the second output: the second half of a hybrid loss. At the timesteps
+    /// of a set, which are above 0, the clean sample cancels and is not read, so any tensor may stand for it.
+    fn vlb(&self, epsilon: Second<'_>) -> Planned {
+        let bound = Bound::new(self.diffusion.schedule(), Quantity::Epsilon, ModelVariance::LearnedRange, None)?;
+        let inputs = VlbInputs {
+            table: &bound.table(Given::Pair)?,
+            clip: None,
+            shape: self.set.shape,
+            prediction: self.set.input(0),
+            learned: Some(self.set.input(1)),
+            x0: self.set.input(0),
+            in1: Some(epsilon),
+            seeds: None,
+        };
+        let terms = VlbTerms {
+            inputs,
+            timesteps: self.set.timesteps(),
+            terms: (&self.set.losses, 0),
+            mean: None,
+            gradient: None,
+            learned_gradient: Some(self.set.output(0)),
+            of: Of::Mean,
+        };
+        Ok(Box::new(VlbPlan::new(self.context, &terms)?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_found_and_listed() {
+        for op in &OPS {
+            assert_eq!(Op::named(op.name).unwrap().name, op.name);
+        }
+        let error = Op::named("nose").unwrap_err();
+        assert!(error.contains("`nose`") && error.contains("noise, noise_target_v"), "{error}");
+    }
+
+    #[test]
+    fn bytes_count_every_tensor_once() {
+        assert_eq!(Op::named("noise").unwrap().bytes(100), 300);
+        assert_eq!(Op::named("v_to_x0_eps").unwrap().bytes(100), 400);
+        assert_eq!(Op::named("draw_loss_grad_v").unwrap().bytes(100), 300);
+    }
+}
