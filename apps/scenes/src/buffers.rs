@@ -21,7 +21,7 @@ pub fn uploaded(device: &wgpu::Device, queue: &wgpu::Queue, label: &str, numbers
 
 /// A picture that lies in a buffer: planar, `[3, height, width]`, f32.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Hung {
+pub struct ImageSlice {
     /// Where.
     pub buffer: wgpu::Buffer,
     /// Floats before its first one.
@@ -30,7 +30,7 @@ pub struct Hung {
     pub size: [u32; 2],
 }
 
-impl Hung {
+impl ImageSlice {
     /// The only picture of a buffer.
     #[must_use]
     pub fn alone(buffer: &wgpu::Buffer, size: [u32; 2]) -> Self {

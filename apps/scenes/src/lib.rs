@@ -4,29 +4,29 @@
 //! **Theory.** Both programs are the same loop: a choice changes, kernels write storage buffers, a fragment shader draws
 //! from them. Only what surrounds the pictures differs, so only that is written twice.
 //!
-//! **Practice.** [`state::State`] says what is wanted, [`Studio`] records what of it has changed into the caller's encoder
+//! **Practice.** [`state::State`] says what is wanted, [`Renderer`] records what of it has changed into the caller's encoder
 //! and draws it in the caller's render pass, on the caller's device. Nothing waits: what is read back is asked for again
 //! in the next frame.
 //!
 //! ```text
 //! state  schedules  solvers  variants          what was chosen; knows no device
-//! course  hangings                             how it goes on by itself, and what is seen of it, in words
+//! playback  figures                             how it goes on by itself, and what is seen of it, in words
 //! plane  trajectory                            the kernels of the two views
-//! studio  wall  buffers  readout               what is on the device, and how it comes into a frame
+//! renderer  wall  buffers  readout               what is on the device, and how it comes into a frame
 //! ```
 
 mod buffers;
-pub mod course;
-pub mod hangings;
+pub mod figures;
+mod image_renderer;
 pub mod plane;
+pub mod playback;
 mod readout;
+pub mod renderer;
 pub mod schedules;
 pub mod solvers;
 pub mod state;
-pub mod studio;
 pub mod trajectory;
 mod variants;
-mod wall;
 
-pub use buffers::Hung;
-pub use scenes::Studio;
+pub use buffers::ImageSlice;
+pub use renderer::Renderer;

@@ -7,7 +7,7 @@
 //! **Practice.** What a change costs: a timestep nothing but the dispatches, since every plan holds a row for each; a seed
 //! one write of 32 bytes a plan; an error three small tables; a schedule or a size new plans. No change costs nothing.
 
-use crate::buffers::{Hung, floats, uploaded};
+use crate::buffers::{ImageSlice, floats, uploaded};
 use crate::schedules::ScheduleChoice;
 use pictures::Picture;
 use std::sync::Arc;
@@ -233,33 +233,33 @@ impl Plane {
 
     /// The clean sample.
     #[must_use]
-    pub fn x0(&self) -> Hung {
-        Hung::alone(&self.x0, self.scene.size())
+    pub fn x0(&self) -> ImageSlice {
+        ImageSlice::alone(&self.x0, self.scene.size())
     }
 
     /// The noisy sample.
     #[must_use]
-    pub fn x_t(&self) -> Hung {
-        Hung::alone(&self.x_t, self.scene.size())
+    pub fn x_t(&self) -> ImageSlice {
+        ImageSlice::alone(&self.x_t, self.scene.size())
     }
 
     /// What the network of a column is trained to predict.
     #[must_use]
-    pub fn target(&self, column: usize) -> Option<Hung> {
-        Some(Hung::alone(&self.columns.get(column)?.target, self.scene.size()))
+    pub fn target(&self, column: usize) -> Option<ImageSlice> {
+        Some(ImageSlice::alone(&self.columns.get(column)?.target, self.scene.size()))
     }
 
     /// What it predicts.
     #[must_use]
-    pub fn prediction(&self, column: usize) -> Option<Hung> {
-        Some(Hung::alone(&self.columns.get(column)?.prediction, self.scene.size()))
+    pub fn prediction(&self, column: usize) -> Option<ImageSlice> {
+        Some(ImageSlice::alone(&self.columns.get(column)?.prediction, self.scene.size()))
     }
 
     /// The clean sample that the prediction implies, where it implies one.
     #[must_use]
-    pub fn recovered(&self, column: usize) -> Option<Hung> {
+    pub fn recovered(&self, column: usize) -> Option<ImageSlice> {
         let column = self.columns.get(column).filter(|column| column.determined)?;
-        Some(Hung::alone(&column.recovered, self.scene.size()))
+        Some(ImageSlice::alone(&column.recovered, self.scene.size()))
     }
 
     /// The mean squared differences from the picture: of `x_t`, then of each column's x0; an f32 each.

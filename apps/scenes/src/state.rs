@@ -1,9 +1,9 @@
 //! What the user has chosen. It knows no window and no device, and outlives both.
 
 use crate::plane::{PlaneScene, mean_square};
+use crate::renderer::ImageId;
 use crate::schedules::{ScheduleChoice, TIMESTEPS};
 use crate::solvers::Solver;
-use crate::scenes::What;
 use crate::trajectory::RunScene;
 use crate::variants::variants;
 use pictures::test_card::test_card;
@@ -116,7 +116,7 @@ pub struct State {
     /// Whether time goes on by itself.
     pub playing: bool,
     /// The picture that is saved next.
-    pub selected: Option<What>,
+    pub selected: Option<ImageId>,
     /// The sampling view's own.
     pub sampling: SamplingState,
     /// The last thing that there was to say.
@@ -224,7 +224,7 @@ impl State {
             Ok(picture) => {
                 let name =
                     path.file_name().map_or_else(|| path.display().to_string(), |n| n.to_string_lossy().into_owned());
-                self.hang(picture, name);
+                self.set_picture(picture, name);
                 self.path = Some(path.to_owned());
                 self.message = None;
             }
@@ -236,7 +236,7 @@ impl State {
     pub fn open_bytes(&mut self, name: &str, bytes: &[u8]) {
         match Picture::read(bytes, WIDTH, HEIGHT) {
             Ok(picture) => {
-                self.hang(picture, name.to_owned());
+                self.set_picture(picture, name.to_owned());
                 (self.path, self.message) = (None, None);
             }
             Err(error) => self.alarm(format!("{name}: {error:#}")),
@@ -244,7 +244,7 @@ impl State {
     }
 
     /// Shows this picture instead.
-    pub fn hang(&mut self, picture: Picture, name: String) {
+    pub fn set_picture(&mut self, picture: Picture, name: String) {
         self.mean_square = mean_square(&picture.data);
         (self.picture, self.name) = (Arc::new(picture), name);
         if self.sampling.source == Source::Cuttings {
@@ -256,27 +256,27 @@ impl State {
     pub fn follow_selection(&mut self, calls: usize) {
         let call = self.sampling.call;
         self.selected = self.selected.map(|what| match what {
-            What::Sample(sample, _) => What::Sample(sample, call),
-            What::Preview(sample, _) => What::Preview(sample, call.min(calls.saturating_sub(1))),
+            ImageId::Sample(sample, _) => ImageId::Sample(sample, call),
+            ImageId::Preview(sample, _) => ImageId::Preview(sample, call.min(calls.saturating_sub(1))),
             other => other,
         });
     }
 
     /// What a picture is called on disk, unless the user says otherwise.
     #[must_use]
-    pub fn file_name(&self, what: What) -> String {
+    pub fn file_name(&self, what: ImageId) -> String {
         let quantities = self.quantities();
         let quantity = |column: usize| quantities.get(column).map_or("none", |quantity| quantity.name());
         let t = self.timestep;
         match what {
-            What::X0 => "x0.png".to_owned(),
-            What::Xt => format!("x_t-{t}.png"),
-            What::Target(column) => format!("{}-target-{t}.png", quantity(column)),
-            What::Prediction(column) => format!("{}-{t}.png", quantity(column)),
-            What::Recovered(column) => format!("x0-from-{}-{t}.png", quantity(column)),
-            What::Sample(sample, call) => format!("sample-{}-call-{call}.png", sample + 1),
-            What::Preview(sample, call) => format!("preview-{}-call-{call}.png", sample + 1),
-            What::Member(member) => format!("member-{}.png", member + 1),
+            ImageId::X0 => "x0.png".to_owned(),
+            ImageId::Xt => format!("x_t-{t}.png"),
+            ImageId::Target(column) => format!("{}-target-{t}.png", quantity(column)),
+            ImageId::Prediction(column) => format!("{}-{t}.png", quantity(column)),
+            ImageId::Recovered(column) => format!("x0-from-{}-{t}.png", quantity(column)),
+            ImageId::Sample(sample, call) => format!("sample-{}-call-{call}.png", sample + 1),
+            ImageId::Preview(sample, call) => format!("preview-{}-call-{call}.png", sample + 1),
+            ImageId::Member(member) => format!("member-{}.png", member + 1),
         }
     }
 
@@ -335,7 +335,7 @@ mod tests {
         let before = state.run().set;
         state.renew_set();
         assert!(Arc::ptr_eq(&before, &state.run().set));
-        state.hang(test_card(40, 30), "another".into());
+        state.set_picture(test_card(40, 30), "another".into());
         assert!(!Arc::ptr_eq(&before, &state.run().set));
         state.reset();
         assert_eq!((state.sampling.source, state.name.as_str()), (Source::Posters, "another"));

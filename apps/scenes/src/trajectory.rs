@@ -7,7 +7,7 @@
 //! **Practice.** Calls are recorded as they are wanted, a few in a frame, and each leaves its sample and the clean sample
 //! that the network made of it in one long buffer. Looking back and forth is a draw with another offset.
 
-use crate::buffers::{Hung, floats, uploaded};
+use crate::buffers::{ImageSlice, floats, uploaded};
 use crate::plane::{mean_square, noised};
 use crate::schedules::ScheduleChoice;
 use crate::solvers::Solver;
@@ -208,28 +208,28 @@ impl Trajectory {
         self.samples
     }
 
-    fn hung(&self, buffer: &wgpu::Buffer, index: u64) -> Hung {
+    fn hung(&self, buffer: &wgpu::Buffer, index: u64) -> ImageSlice {
         let side = self.scene.set.side;
-        Hung { buffer: buffer.clone(), offset: index * self.elements, size: [side, side] }
+        ImageSlice { buffer: buffer.clone(), offset: index * self.elements, size: [side, side] }
     }
 
     /// A sample before a call, or after the last, if it has come so far.
     #[must_use]
-    pub fn sample(&self, sample: u32, call: usize) -> Option<Hung> {
+    pub fn sample(&self, sample: u32, call: usize) -> Option<ImageSlice> {
         let known = self.started && call <= self.done && sample < self.samples;
         known.then(|| self.hung(&self.seen, call as u64 * u64::from(self.samples) + u64::from(sample)))
     }
 
     /// What the network made of it in that call.
     #[must_use]
-    pub fn preview(&self, sample: u32, call: usize) -> Option<Hung> {
+    pub fn preview(&self, sample: u32, call: usize) -> Option<ImageSlice> {
         let known = call < self.done && sample < self.samples;
         known.then(|| self.hung(&self.previews, call as u64 * u64::from(self.samples) + u64::from(sample)))
     }
 
     /// A picture of the set.
     #[must_use]
-    pub fn member(&self, member: usize) -> Option<Hung> {
+    pub fn member(&self, member: usize) -> Option<ImageSlice> {
         (member < self.scene.set.members.len()).then(|| self.hung(&self.members, member as u64))
     }
 }

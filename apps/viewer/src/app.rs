@@ -1,11 +1,11 @@
 //! The window's content: panels, keys, time. It knows no window and no device, so it is tested without either.
 
-use crate::controls::{self, Wish};
-use crate::course::Course;
+use crate::controls::{self, Action};
 use crate::dialog::{Choice, Dialog};
 use crate::gallery::{ALARM, DIM};
+use crate::playback::Playback;
+use crate::renderer::{ImageId, Status};
 use crate::state::{State, View};
-use crate::scenes::{Seen, What};
 use crate::{plane_view, sampling_view};
 use eframe::egui::{self, CentralPanel, Frame, Key, Margin, Modifiers, Panel, RichText, Ui};
 use std::path::PathBuf;
@@ -15,9 +15,9 @@ use tweedie::math::Sampler;
 
 /// What the window wants of the device's side.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Errand {
+pub enum Command {
     /// Save a picture here.
-    Save(What, PathBuf),
+    Save(ImageId, PathBuf),
     /// Destroy the device, to see that the window lives on.
     LoseDevice,
 }
@@ -28,14 +28,14 @@ pub struct Viewer {
     /// What the user has chosen.
     pub state: State,
     /// What the device's side has told.
-    pub seen: Seen,
+    pub status: Status,
     /// The adapter, in words.
     pub adapter: String,
     /// Seconds a frame while time goes on by itself; 0 before it is known.
     pub frame_seconds: f64,
     dialog: Option<Dialog>,
-    errands: Vec<Errand>,
-    course: Course,
+    commands: Vec<Command>,
+    playback: Playback,
 }
 
 impl Viewer {
@@ -44,12 +44,12 @@ impl Viewer {
     pub fn new(state: State) -> Self {
         Self {
             state,
-            seen: Seen::default(),
+            status: Status::default(),
             adapter: "no device".to_owned(),
             frame_seconds: 0.0,
             dialog: None,
-            errands: Vec::new(),
-            course: Course::default(),
+            commands: Vec::new(),
+            playback: Playback::default(),
         }
     }
 
@@ -58,7 +58,7 @@ impl Viewer {
         self.dropped(ui);
         self.keys(ui);
         self.play(ui);
-        let mut wish = None;
+        let mut action = None;
         // No panel is filled: the window is cleared to their colour, which costs a software driver nothing.
         let bare = |margin: Margin| Frame::NONE.inner_margin(margin);
         Panel::bottom("status").frame(bare(Margin::symmetric(8, 2))).show(ui, |ui| self.status(ui));
@@ -68,28 +68,28 @@ impl Viewer {
                 egui::ScrollArea::vertical().show(ui, |ui| {
                     ui.add_space(6.0);
                     self.views(ui);
-                    wish = controls::show(ui, self);
+                    action = controls::show(ui, self);
                 });
             },
         );
         CentralPanel::default().frame(bare(Margin::same(12))).show(ui, |ui| self.content(ui));
-        match wish {
-            Some(Wish::Open) => self.open_dialog(),
-            Some(Wish::Save) => self.save_dialog(),
+        match action {
+            Some(Action::Open) => self.open_dialog(),
+            Some(Action::Save) => self.save_dialog(),
             None => {}
         }
         self.dialog(ui);
     }
 
     /// What the device's side is to do, once.
-    pub fn errands(&mut self) -> Vec<Errand> {
-        std::mem::take(&mut self.errands)
+    pub fn commands(&mut self) -> Vec<Command> {
+        std::mem::take(&mut self.commands)
     }
 
     /// Whether there is any.
     #[must_use]
-    pub fn has_errands(&self) -> bool {
-        !self.errands.is_empty()
+    pub fn has_commands(&self) -> bool {
+        !self.commands.is_empty()
     }
 
     fn views(&mut self, ui: &mut Ui) {
@@ -116,11 +116,11 @@ impl Viewer {
         }
         let Some(schedule) = self.schedule() else { return };
         let clicked = match self.state.view {
-            View::Plane => plane_view::show(ui, &self.state, &schedule, &self.seen),
+            View::Plane => plane_view::show(ui, &self.state, &schedule, &self.status),
             View::Sampling => match self.sampler() {
                 Ok(sampler) => {
                     self.state.follow_selection(sampler.calls().len());
-                    sampling_view::show(ui, &self.state, &schedule, &sampler, &self.seen)
+                    sampling_view::show(ui, &self.state, &schedule, &sampler, &self.status)
                 }
                 Err(why) => {
                     ui.label(RichText::new(format!("There is no such sampler: {why}")).color(ALARM));
@@ -129,14 +129,14 @@ impl Viewer {
             },
         };
         self.state.selected = clicked.or(self.state.selected);
-        if let Some(trouble) = &self.seen.trouble {
+        if let Some(trouble) = &self.status.trouble {
             ui.label(RichText::new(trouble).color(ALARM));
         }
     }
 
     /// The schedule that is chosen.
     pub fn schedule(&mut self) -> Option<Arc<Schedule>> {
-        self.course.schedule(&mut self.state)
+        self.playback.schedule(&mut self.state)
     }
 
     /// The sampler that is chosen, or why there is none.
@@ -144,7 +144,7 @@ impl Viewer {
     /// # Errors
     /// The reason, in words.
     pub fn sampler(&mut self) -> Result<Arc<Sampler>, String> {
-        self.course.sampler(&self.state)
+        self.playback.sampler(&self.state)
     }
 
     fn status(&mut self, ui: &mut Ui) {
@@ -152,7 +152,7 @@ impl Viewer {
             ui.menu_button(RichText::new(&self.adapter).color(DIM), |ui| {
                 let lose = ui.button("Lose this device");
                 if lose.on_hover_text("Destroy it, to see that the window lives on.").clicked() {
-                    self.errands.push(Errand::LoseDevice);
+                    self.commands.push(Command::LoseDevice);
                 }
             });
             ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
@@ -160,7 +160,7 @@ impl Viewer {
                     (true, seconds) if seconds > 0.0 => format!("{:.1} ms a frame", seconds * 1e3),
                     _ => "idle".to_owned(),
                 };
-                ui.label(RichText::new(format!("{} dispatches, {time}", self.seen.dispatches)).color(DIM))
+                ui.label(RichText::new(format!("{} dispatches, {time}", self.status.dispatches)).color(DIM))
                     .on_hover_text(
                         "Compute dispatches since the window opened: none in a frame in which nothing has changed.",
                     );
@@ -180,14 +180,14 @@ impl Viewer {
             let far = 25 * count(Modifiers::SHIFT, key);
             let by = by * (far + count(Modifiers::NONE, key));
             if by != 0 {
-                self.course.go(&mut self.state, by);
+                self.playback.go(&mut self.state, by);
             }
         }
         if pressed(Key::Home) {
-            self.course.go(&mut self.state, i64::MIN / 2);
+            self.playback.go(&mut self.state, i64::MIN / 2);
         }
         if pressed(Key::End) {
-            self.course.go(&mut self.state, i64::MAX / 2);
+            self.playback.go(&mut self.state, i64::MAX / 2);
         }
         if pressed(Key::Space) {
             self.state.playing = !self.state.playing;
@@ -221,7 +221,7 @@ impl Viewer {
         let seconds = f64::from(ui.input(|input| input.unstable_dt)).min(0.5);
         // A mean that forgets: some twenty frames.
         self.frame_seconds += (seconds - self.frame_seconds) * if self.frame_seconds == 0.0 { 1.0 } else { 0.05 };
-        self.course.play(&mut self.state, seconds);
+        self.playback.play(&mut self.state, seconds);
         ui.ctx().request_repaint();
     }
 
@@ -249,7 +249,7 @@ impl Viewer {
             Choice::None => return,
             Choice::Cancelled => {}
             Choice::Open(path) => self.state.open(&path),
-            Choice::Save(path) => self.errands.extend(self.state.selected.map(|what| Errand::Save(what, path))),
+            Choice::Save(path) => self.commands.extend(self.state.selected.map(|what| Command::Save(what, path))),
         }
         self.dialog = None;
     }

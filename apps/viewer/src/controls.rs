@@ -9,7 +9,7 @@ use eframe::egui::{Align, Button, ComboBox, DragValue, Grid, Layout, RichText, S
 
 /// What follows from a look at the panel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wish {
+pub enum Action {
     /// Choose a file to open.
     Open,
     /// Choose a file to save the selected picture to.
@@ -21,21 +21,21 @@ const VALUE: f32 = 74.0;
 const NAME: f32 = 56.0;
 
 /// The whole panel.
-pub fn show(ui: &mut Ui, viewer: &mut Viewer) -> Option<Wish> {
-    let mut wish = None;
+pub fn show(ui: &mut Ui, viewer: &mut Viewer) -> Option<Action> {
+    let mut action = None;
     let state = &mut viewer.state;
     ui.spacing_mut().slider_width = ui.available_width() - VALUE;
     ui.spacing_mut().item_spacing.y = 6.0;
     ui.horizontal(|ui| {
         if ui.button("Open…").on_hover_text("Open a PNG or JPEG (O). It may be dropped on the window, too.").clicked()
         {
-            wish = Some(Wish::Open);
+            action = Some(Action::Open);
         }
         let able = state.selected.is_some();
         let save = ui.add_enabled(able, Button::new("Save…"));
         let save = save.on_hover_text("Save the selected picture as a PNG (S).");
         if save.on_disabled_hover_text("Click a picture to select it first.").clicked() {
-            wish = Some(Wish::Save);
+            action = Some(Action::Save);
         }
         if ui.button("Reset").on_hover_text("Everything as at the beginning; the picture stays (R).").clicked() {
             state.reset();
@@ -50,7 +50,7 @@ pub fn show(ui: &mut Ui, viewer: &mut Viewer) -> Option<Wish> {
         View::Plane => plane(ui, viewer),
         View::Sampling => sampling(ui, viewer),
     }
-    wish
+    action
 }
 
 fn heading(ui: &mut Ui, text: &str) {

@@ -4,7 +4,7 @@
 //! encoder and one submit, both egui's:
 //!
 //! ```text
-//! egui      lays out the window; where pictures go, it leaves a callback       (an Exhibit)
+//! egui      lays out the window; where pictures go, it leaves a callback       (an Callback)
 //! prepare   tweedie's kernels are recorded into egui's encoder                 -> storage buffers
 //! paint     a render pipeline of ours, in egui's render pass, reads them       -> the window
 //! egui      draws what lies over them, submits, presents
@@ -13,9 +13,9 @@
 //! Nothing is read back, and no texture lies between: the fragment shader reads the tensor. wgpu sees in the encoder that
 //! the kernels write what the pass reads, and orders them.
 
-use crate::scenes::{Demand, Piece, Studio};
+use crate::renderer::{Piece, Renderer, Request};
 use eframe::egui::{Context, PaintCallback, PaintCallbackInfo, Rect};
-use eframe::egui_wgpu::{Callback, CallbackResources, CallbackTrait, RenderState, ScreenDescriptor};
+use eframe::egui_wgpu::{self, CallbackResources, CallbackTrait, RenderState, ScreenDescriptor};
 use tweedie::wgpu; // the very wgpu of eframe: their types must be the same
 
 /// What the device must have. Compute shaders, and storage buffers in the fragment stage, are in WebGPU's default limits;
@@ -30,30 +30,30 @@ pub fn device_descriptor(adapter: &wgpu::Adapter) -> wgpu::DeviceDescriptor<'sta
 }
 
 /// Once, when the window opens: our side of the device moves in with egui's renderer, which hands it to each callback.
-pub fn move_in(window: &RenderState) {
-    let studio = Studio::new(&window.device, &window.queue, window.target_format);
-    window.renderer.write().callback_resources.insert(studio);
+pub fn install(window: &RenderState) {
+    let renderer = Renderer::new(&window.device, &window.queue, window.target_format);
+    window.renderer.write().callback_resources.insert(renderer);
 }
 
 /// Between frames, where the window wants to know or ask something.
-pub fn with_studio<T>(window: &RenderState, ask: impl FnOnce(&mut Studio) -> T) -> Option<T> {
-    window.renderer.write().callback_resources.get_mut::<Studio>().map(ask)
+pub fn with_renderer<T>(window: &RenderState, ask: impl FnOnce(&mut Renderer) -> T) -> Option<T> {
+    window.renderer.write().callback_resources.get_mut::<Renderer>().map(ask)
 }
 
 /// In every frame: what to put into egui's shapes where pictures are to be seen. It has computed what they need.
 #[must_use]
-pub fn exhibit(egui: &Context, rect: Rect, demand: Demand, pieces: Vec<Piece>) -> PaintCallback {
-    Callback::new_paint_callback(rect, Exhibit { egui: egui.clone(), demand, pieces })
+pub fn callback(egui: &Context, rect: Rect, request: Request, pieces: Vec<Piece>) -> PaintCallback {
+    egui_wgpu::Callback::new_paint_callback(rect, Callback { egui: egui.clone(), request, pieces })
 }
 
 /// What a frame wants: egui calls it back, first to prepare, then to paint.
-struct Exhibit {
+struct Callback {
     egui: Context,
-    demand: Demand,
+    request: Request,
     pieces: Vec<Piece>,
 }
 
-impl CallbackTrait for Exhibit {
+impl CallbackTrait for Callback {
     fn prepare(
         &self,
         _: &wgpu::Device,
@@ -62,18 +62,18 @@ impl CallbackTrait for Exhibit {
         encoder: &mut wgpu::CommandEncoder, // egui's, before its render pass
         resources: &mut CallbackResources,
     ) -> Vec<wgpu::CommandBuffer> {
-        if let Some(studio) = resources.get_mut::<Studio>() {
-            if studio.record(encoder, &self.demand) {
+        if let Some(renderer) = resources.get_mut::<Renderer>() {
+            if renderer.record(encoder, &self.request) {
                 self.egui.request_repaint(); // there is news, or more to do
             }
-            studio.hang(&self.pieces);
+            renderer.place(&self.pieces);
         }
         Vec::new() // a command buffer of one's own could go here
     }
 
     fn paint(&self, _: PaintCallbackInfo, pass: &mut wgpu::RenderPass<'static>, resources: &CallbackResources) {
-        if let Some(studio) = resources.get::<Studio>() {
-            studio.draw(pass); // egui has set the viewport to our rectangle and clips to it
+        if let Some(renderer) = resources.get::<Renderer>() {
+            renderer.draw(pass); // egui has set the viewport to our rectangle and clips to it
         }
     }
 }

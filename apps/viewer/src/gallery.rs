@@ -1,8 +1,8 @@
 //! Pictures in rows on a part of the window, each with a caption above it.
 
 use crate::embed;
-use crate::hangings::Hanging;
-use crate::scenes::{Demand, Piece, What};
+use crate::figures::Figure;
+use crate::renderer::{ImageId, Piece, Request};
 use eframe::egui::emath::GuiRounding as _;
 use eframe::egui::layers::ShapeIdx;
 use eframe::egui::{
@@ -69,25 +69,25 @@ pub struct Gallery<'a> {
     area: Rect,
     behind: ShapeIdx,
     pieces: Vec<Piece>,
-    selected: Option<What>,
+    selected: Option<ImageId>,
     /// The picture that was clicked.
-    pub clicked: Option<What>,
+    pub clicked: Option<ImageId>,
 }
 
 impl<'a> Gallery<'a> {
     /// On this area of the window.
-    pub fn new(ui: &'a Ui, area: Rect, selected: Option<What>) -> Self {
+    pub fn new(ui: &'a Ui, area: Rect, selected: Option<ImageId>) -> Self {
         let area = area.round_to_pixels(ui.pixels_per_point());
         let behind = ui.painter().add(Shape::Noop);
         Self { ui, area, behind, pieces: Vec::new(), selected, clicked: None }
     }
 
     /// A picture, or an empty frame with the reason.
-    pub fn picture(&mut self, hanging: &Hanging, place: Rect) {
-        let Hanging { what, gain, .. } = *hanging;
-        if let Some(why) = &hanging.missing {
+    pub fn picture(&mut self, figure: &Figure, place: Rect) {
+        let Figure { what, gain, .. } = *figure;
+        if let Some(why) = &figure.missing {
             self.nothing(place, why);
-            self.frame(place, None, hanging);
+            self.frame(place, None, figure);
             return;
         }
         let place = place.round_to_pixels(self.ui.pixels_per_point());
@@ -99,7 +99,7 @@ impl<'a> Gallery<'a> {
         let pixels = (place.size() * self.ui.pixels_per_point()).round();
         let pixels = [pixels.x as u32, pixels.y as u32];
         self.pieces.push(Piece { what, corners: [left, top, right, bottom], pixels, gain: gain as f32 });
-        if self.frame(place, Some(what), hanging).on_hover_text(&hanging.story).clicked() {
+        if self.frame(place, Some(what), figure).on_hover_text(&figure.story).clicked() {
             self.clicked = Some(what);
         }
     }
@@ -111,30 +111,24 @@ impl<'a> Gallery<'a> {
         painter.galley(place.center() - text.size() / 2.0, text, ALARM);
     }
 
-    fn frame(&self, place: Rect, what: Option<What>, hanging: &Hanging) -> Response {
+    fn frame(&self, place: Rect, what: Option<ImageId>, figure: &Figure) -> Response {
         let painter = self.ui.painter();
         let chosen = what.is_some() && what == self.selected;
         let stroke = if chosen { Stroke::new(2.0, SELECTED) } else { Stroke::new(1.0, FRAME) };
         painter.rect_stroke(place, 2.0, stroke, StrokeKind::Outside);
         let line = place.top() - 4.0;
         let above = painter.with_clip_rect(Rect::from_x_y_ranges(place.x_range(), line - CAPTION..=line + 4.0));
-        above.text(pos2(place.left(), line), Align2::LEFT_BOTTOM, &hanging.name, FontId::proportional(14.0), BRIGHT);
-        let colour = if hanging.alarming { ALARM } else { DIM };
-        above.text(
-            pos2(place.right(), line),
-            Align2::RIGHT_BOTTOM,
-            &hanging.remark,
-            FontId::proportional(12.5),
-            colour,
-        );
-        let response = self.ui.interact(place, self.ui.scope_id().with(("picture", &hanging.name)), Sense::click());
-        response.widget_info(|| WidgetInfo::labeled(Role::Image, true, format!("{} {}", hanging.name, hanging.remark)));
+        above.text(pos2(place.left(), line), Align2::LEFT_BOTTOM, &figure.name, FontId::proportional(14.0), BRIGHT);
+        let colour = if figure.alarming { ALARM } else { DIM };
+        above.text(pos2(place.right(), line), Align2::RIGHT_BOTTOM, &figure.remark, FontId::proportional(12.5), colour);
+        let response = self.ui.interact(place, self.ui.scope_id().with(("picture", &figure.name)), Sense::click());
+        response.widget_info(|| WidgetInfo::labeled(Role::Image, true, format!("{} {}", figure.name, figure.remark)));
         response
     }
 
     /// Hangs them all, and asks for what they show.
-    pub fn hang(self, demand: Demand) {
-        let callback = embed::exhibit(self.ui.ctx(), self.area, demand, self.pieces);
+    pub fn hang(self, request: Request) {
+        let callback = embed::callback(self.ui.ctx(), self.area, request, self.pieces);
         self.ui.painter().set(self.behind, Shape::Callback(callback));
     }
 }

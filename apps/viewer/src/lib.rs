@@ -6,7 +6,7 @@
 //! changed computes nothing.
 //!
 //! ```text
-//! studio (a crate)                                  what was chosen, and the kernels that compute it
+//! renderer (a crate)                                  what was chosen, and the kernels that compute it
 //! embed                                             how that lives in an egui window
 //! app  controls  *_view  gallery  curves  dialog    the window's content
 //! window  resume  trace                             the window itself, the next one after a lost device, and what it says
@@ -20,9 +20,9 @@ mod dialog;
 pub mod embed;
 mod gallery;
 mod plane_view;
-pub mod resume;
+pub mod restart;
 mod sampling_view;
-mod trace;
+mod test_log;
 pub mod window;
 
-pub use ::scenes::{Hung, course, hangings, plane, schedules, solvers, state, studio, trajectory};
+pub use ::scenes::{ImageSlice, figures, plane, playback, renderer, schedules, solvers, state, trajectory};

@@ -4,7 +4,7 @@ use clap::Parser;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use tweedie::headless;
-use tweedie_viewer::resume::Resumed;
+use tweedie_viewer::restart::Restart;
 use tweedie_viewer::state::{State, View};
 use tweedie_viewer::window::{Options, run};
 
@@ -62,9 +62,9 @@ fn main() -> ExitCode {
     if let Some(image) = image {
         state.open(&image); // a broken one is told in the window, which opens all the same
     }
-    if let Some(resumed) = resume.map(|text| Resumed::read(&text)) {
-        (options.place, options.brief) = (resumed.place, resumed.brief);
-        state = resumed.state;
+    if let Some(restart) = resume.map(|text| Restart::read(&text)) {
+        (options.place, options.brief) = (restart.place, restart.brief);
+        state = restart.state;
     }
     match run(state, &options) {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,10 +1,10 @@
 //! The sampling view: samples on their way from noise, what the network makes of them, and what it knows.
 
 use crate::curves::curves;
+use crate::figures::{Figures, sampling};
 use crate::gallery::{Gallery, Table};
-use crate::hangings::{Exhibition, sampling};
+use crate::renderer::{ImageId, Status};
 use crate::state::State;
-use crate::scenes::{Seen, What};
 use eframe::egui::{Rect, Ui, pos2, vec2};
 use tweedie::Schedule;
 use tweedie::math::Sampler;
@@ -14,17 +14,17 @@ const FOOT: f32 = 0.27;
 const SET: f32 = 0.5;
 
 /// Shows it, and says which picture was clicked.
-pub fn show(ui: &mut Ui, state: &State, schedule: &Schedule, sampler: &Sampler, seen: &Seen) -> Option<What> {
+pub fn show(ui: &mut Ui, state: &State, schedule: &Schedule, sampler: &Sampler, status: &Status) -> Option<ImageId> {
     let area = ui.available_rect_before_wrap();
-    let Exhibition { rows, demand } = sampling(state, sampler, seen);
+    let Figures { rows, request } = sampling(state, sampler, status);
     let [way @ .., members] = rows.as_slice() else { return None };
     let (size, scale) = ([state.run().set.side; 2], ui.pixels_per_point());
     let main = Rect::from_min_max(area.min, pos2(area.right(), area.bottom() - FOOT * area.height()));
     let table = Table::new(main, way.first().map_or(1, Vec::len), way.len(), size, scale);
     let mut gallery = Gallery::new(ui, area, state.selected);
-    for (row, hangings) in way.iter().enumerate() {
-        for (column, hanging) in hangings.iter().enumerate() {
-            gallery.picture(hanging, table.place(column, row));
+    for (row, figures) in way.iter().enumerate() {
+        for (column, figure) in figures.iter().enumerate() {
+            gallery.picture(figure, table.place(column, row));
         }
     }
 
@@ -32,11 +32,11 @@ pub fn show(ui: &mut Ui, state: &State, schedule: &Schedule, sampler: &Sampler, 
     let set = Rect::from_min_size(foot.min, vec2(foot.width() * SET, foot.height()));
     let across = members.len().div_ceil(2).max(1);
     let thumbnails = Table::new(set, across, 2, size, scale);
-    for (member, hanging) in members.iter().enumerate() {
-        gallery.picture(hanging, thumbnails.place(member % across, member / across));
+    for (member, figure) in members.iter().enumerate() {
+        gallery.picture(figure, thumbnails.place(member % across, member / across));
     }
     let clicked = gallery.clicked;
-    gallery.hang(demand);
+    gallery.hang(request);
 
     let rest = Rect::from_min_max(pos2(thumbnails.rest(across, 0).left() + 4.0, foot.top()), foot.max);
     let calls = sampler.calls();

@@ -4,11 +4,11 @@
 //! that has lost one. So the window that finds its device lost draws nothing more and closes, and [`resume`](crate::resume)
 //! opens the next one in a process of its own.
 
-use crate::app::{Errand, Viewer};
+use crate::app::{Command, Viewer};
 use crate::embed;
-use crate::resume::Resumed;
+use crate::restart::Restart;
 use crate::state::State;
-use crate::trace::{Account, Trace};
+use crate::test_log::{Account, TestLog};
 use eframe::egui::{self, IconData, Rect, ViewportBuilder, ViewportCommand};
 use eframe::egui_wgpu::{RenderState, SurfaceErrorAction, WgpuSetup, WgpuSetupCreateNew};
 use pictures::{Picture, picture, test_card::test_card};
@@ -92,7 +92,7 @@ pub fn run(state: State, options: &Options) -> Result<(), String> {
         return Err(format!("the GPU device is lost again and again: {reason}"));
     }
     viewer.state.alarm(format!("The GPU device was lost ({reason}). The window goes on with another one."));
-    Resumed { state: viewer.state, place: remains.place, brief }.go_on(options)
+    Restart { state: viewer.state, place: remains.place, brief }.go_on(options)
 }
 
 fn open(viewer: &mut Viewer, remains: &mut Remains, options: &Options) -> Result<(), String> {
@@ -183,11 +183,11 @@ impl<'a> Session<'a> {
         remains.device = Some((window.device.clone(), window.queue.clone()));
         let heard = complaints.clone();
         window.device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| heard.put(error.to_string())));
-        embed::move_in(window);
+        embed::install(window);
         viewer.adapter = describe(&window.adapter.get_info());
         let account = options.trace.as_ref().map(|path| {
             let account = Account::default();
-            creation.egui_ctx.add_plugin(Trace::new(path.clone(), Arc::clone(&account)));
+            creation.egui_ctx.add_plugin(TestLog::new(path.clone(), Arc::clone(&account)));
             account
         });
         let lose_midway = options.lose_midway;
@@ -196,12 +196,12 @@ impl<'a> Session<'a> {
 
     fn exchange(&mut self, window: &RenderState) {
         let viewer = &mut *self.viewer;
-        viewer.seen = embed::with_studio(window, |studio| studio.look()).unwrap_or_default();
+        viewer.status = embed::with_renderer(window, |renderer| renderer.look()).unwrap_or_default();
         if let Some(complaint) = self.complaints.take() {
             viewer.state.alarm(complaint);
         }
         let Some(path) = self.saving.take() else { return };
-        match embed::with_studio(window, |studio| studio.wanted()).flatten() {
+        match embed::with_renderer(window, |renderer| renderer.wanted()).flatten() {
             Some((data, size)) => match save(data, size, &path) {
                 Ok(()) => viewer.state.say(format!("Saved {}", path.display())),
                 Err(error) => viewer.state.alarm(error),
@@ -211,20 +211,20 @@ impl<'a> Session<'a> {
     }
 
     fn run_errands(&mut self, window: &RenderState) {
-        for errand in self.viewer.errands() {
-            match errand {
-                Errand::Save(what, path) => {
-                    embed::with_studio(window, |studio| studio.want(what));
+        for command in self.viewer.commands() {
+            match command {
+                Command::Save(what, path) => {
+                    embed::with_renderer(window, |renderer| renderer.want(what));
                     self.saving = Some(path);
                 }
-                Errand::LoseDevice => window.device.destroy(),
+                Command::LoseDevice => window.device.destroy(),
             }
         }
     }
 
     fn tell(&self) {
         let Some(account) = &self.account else { return };
-        let Viewer { state, seen, .. } = &*self.viewer;
+        let Viewer { state, status, .. } = &*self.viewer;
         *account.lock().unwrap_or_else(PoisonError::into_inner) = json!({
             "view": format!("{:?}", state.view),
             "picture": state.name,
@@ -238,14 +238,14 @@ impl<'a> Session<'a> {
             "solver": state.sampling.solver.name(),
             "steps": state.sampling.steps,
             "call": state.sampling.call,
-            "errors": seen.errors,
-            "determined": seen.determined,
-            "done": seen.done,
-            "dispatches": seen.dispatches,
-            "pending": seen.pending,
+            "errors": status.errors,
+            "determined": status.determined,
+            "done": status.done,
+            "dispatches": status.dispatches,
+            "pending": status.pending,
             "frame_ms": self.viewer.frame_seconds * 1e3,
             "message": state.message.as_ref().map(|message| &message.text),
-            "trouble": seen.trouble,
+            "trouble": status.trouble,
             "adapter": self.viewer.adapter,
         });
     }
@@ -278,7 +278,7 @@ impl eframe::App for Session<'_> {
             self.run_errands(&window);
         }
         self.tell();
-        if self.saving.is_some() || self.viewer.has_errands() {
+        if self.saving.is_some() || self.viewer.has_commands() {
             ui.ctx().request_repaint();
         }
     }

@@ -5,9 +5,6 @@
 //! (`--trace`); that it looks right is asked of the screen. Screenshots stay in `target/tmp/viewer`.
 
 #[cfg(target_os = "linux")]
-#[path = "window/desk.rs"]
-mod desk;
-#[cfg(target_os = "linux")]
 #[path = "window/errors.rs"]
 mod errors;
 #[cfg(target_os = "linux")]
@@ -16,6 +13,9 @@ mod screen;
 #[cfg(target_os = "linux")]
 #[path = "window/use.rs"]
 mod usage;
+#[cfg(target_os = "linux")]
+#[path = "window/window_driver.rs"]
+mod window_driver;
 
 #[cfg(not(target_os = "linux"))]
 fn main() {

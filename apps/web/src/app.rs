@@ -5,13 +5,13 @@ use crate::figures::Figures;
 use crate::screen::Screen;
 use crate::verify::{self, Progress};
 use crate::{controls, curves, files, notice};
-use std::cell::RefCell;
-use std::rc::Rc;
-use scenes::course::Course;
-use scenes::hangings::{self, Exhibition};
+use scenes::figures::{self, Figures};
+use scenes::playback::Playback;
+use scenes::renderer::{ImageId, Status};
 use scenes::schedules::ScheduleChoice;
 use scenes::state::{State, View};
-use scenes::scenes::{Seen, What};
+use std::cell::RefCell;
+use std::rc::Rc;
 use tweedie::math::Sampler;
 use wasm_bindgen::JsCast;
 use wasm_bindgen::closure::Closure;
@@ -26,9 +26,9 @@ pub struct App {
     /// What the user has chosen.
     pub state: State,
     /// What the device's side has told.
-    pub seen: Seen,
+    pub status: Status,
     /// Where the user is in time.
-    pub course: Course,
+    pub playback: Playback,
     /// The figures of the view.
     pub figures: Figures,
     /// Whether the checks are shown instead of a view.
@@ -38,7 +38,7 @@ pub struct App {
     /// The device, while there is one.
     pub screen: Option<Screen>,
     /// What is to be saved, and how it is to be called.
-    pub saving: Option<(What, String)>,
+    pub saving: Option<(ImageId, String)>,
     /// When the first frame was drawn, in milliseconds since the page began to load.
     pub first_frame: Option<f64>,
     /// Frames that were drawn.
@@ -80,7 +80,7 @@ impl App {
         self.asked = false;
         self.pass_time(now);
         if let Some(screen) = &mut self.screen {
-            self.seen = screen.studio.look();
+            self.status = screen.renderer.look();
             if let Err(error) = screen.gpu.check() {
                 self.state.alarm(error.to_string());
             }
@@ -104,20 +104,20 @@ impl App {
         // A mean that forgets: some twenty frames.
         self.frame_ms += (passed - self.frame_ms) * if self.frame_ms == 0.0 { 1.0 } else { 0.05 };
         self.before = Some(now);
-        self.course.play(&mut self.state, (passed / 1e3).min(LONGEST));
+        self.playback.play(&mut self.state, (passed / 1e3).min(LONGEST));
     }
 
     /// What the view shows, with its figures in place; nothing where there is no such sampler.
-    fn exhibition(&mut self) -> Outcome<Option<Exhibition>> {
-        let Some(schedule) = self.course.schedule(&mut self.state) else { return Ok(None) };
+    fn exhibition(&mut self) -> Outcome<Option<Figures>> {
+        let Some(schedule) = self.playback.schedule(&mut self.state) else { return Ok(None) };
         let state = &self.state;
         let (exhibition, visited, marker) = match state.view {
-            View::Plane => (hangings::plane(state, &schedule, &self.seen), Vec::new(), f64::from(state.timestep)),
-            View::Sampling => match self.course.sampler(state) {
+            View::Plane => (figures::plane(state, &schedule, &self.status), Vec::new(), f64::from(state.timestep)),
+            View::Sampling => match self.playback.sampler(state) {
                 Ok(sampler) => {
                     self.state.follow_selection(sampler.calls().len());
                     let marker = sampler.calls().get(self.state.sampling.call).map_or(0.0, |call| call.timestep);
-                    (hangings::sampling(&self.state, &sampler, &self.seen), visited(&sampler), marker)
+                    (figures::sampling(&self.state, &sampler, &self.status), visited(&sampler), marker)
                 }
                 Err(why) => {
                     self.trouble(&format!("There is no such sampler: {why}"))?;
@@ -125,7 +125,7 @@ impl App {
                 }
             },
         };
-        self.trouble(self.seen.trouble.as_deref().unwrap_or(""))?;
+        self.trouble(self.status.trouble.as_deref().unwrap_or(""))?;
         let (view, aspect) = match self.state.view {
             View::Plane => {
                 let [width, height] = self.state.plane().size();
@@ -149,7 +149,7 @@ impl App {
     }
 
     /// Draws a frame, if there is a device; whether another one is worth it.
-    fn draw(&mut self, exhibition: Option<&Exhibition>) -> Outcome<bool> {
+    fn draw(&mut self, exhibition: Option<&Figures>) -> Outcome<bool> {
         let canvas: HtmlCanvasElement = by_id("canvas")?;
         let Some(screen) = &mut self.screen else { return Ok(false) };
         let place = canvas.get_bounding_client_rect();
@@ -161,8 +161,8 @@ impl App {
             canvas.set_height(size[1]);
         }
         let pieces = exhibition.map_or_else(|| Ok(Vec::new()), |_| self.figures.pieces(&canvas, size, ratio))?;
-        let news = screen.draw(size, exhibition.map(|exhibition| &exhibition.demand), &pieces);
-        self.seen = screen.studio.look(); // what was recorded begins its way to the host
+        let news = screen.draw(size, exhibition.map(|exhibition| &exhibition.request), &pieces);
+        self.status = screen.renderer.look(); // what was recorded begins its way to the host
         self.frames += 1;
         self.first_frame.get_or_insert_with(dom::now);
         Ok(news)
@@ -170,7 +170,7 @@ impl App {
 
     /// All that is not a picture.
     fn refresh(&mut self) -> Outcome {
-        controls::refresh(&self.state, &mut self.course)?;
+        controls::refresh(&self.state, &mut self.playback)?;
         let tab = match (self.verifying, self.state.view) {
             (true, _) => "verify",
             (false, View::Plane) => "plane",
@@ -193,13 +193,13 @@ impl App {
         };
         write(&by_id::<Element>("picture-name")?, &self.state.name);
         write(&by_id::<Element>("adapter")?, self.screen.as_ref().map_or("", Screen::name));
-        write(&by_id::<Element>("work")?, &format!("{} dispatches, {time}", self.seen.dispatches));
+        write(&by_id::<Element>("work")?, &format!("{} dispatches, {time}", self.status.dispatches));
         Ok(())
     }
 
     fn save(&mut self) -> Outcome {
         let (Some(screen), Some((_, name))) = (&mut self.screen, &self.saving) else { return Ok(()) };
-        let Some((data, size)) = screen.studio.wanted() else { return Ok(()) };
+        let Some((data, size)) = screen.renderer.wanted() else { return Ok(()) };
         match files::save(data, size, name) {
             Ok(()) => self.state.say(format!("Saved {name}")),
             Err(error) => self.state.alarm(error),

@@ -1,7 +1,7 @@
 //! The form: what each control shows of the choices, and what it changes in them. The HTML says what they look like.
 
 use crate::dom::{Outcome, all, by_id, document, set, write};
-use scenes::course::Course;
+use scenes::playback::Playback;
 use scenes::schedules::RECIPES;
 use scenes::solvers::Solver;
 use scenes::state::{PREDICTIONS, Source, State, View, about};
@@ -175,9 +175,9 @@ fn set_value(element: &Element, value: &str) {
 }
 
 /// Shows the choices in all controls, whoever made them.
-pub fn refresh(state: &State, course: &mut Course) -> Outcome {
+pub fn refresh(state: &State, playback: &mut Playback) -> Outcome {
     let calls: Element = by_id("call")?;
-    set(&calls, "max", &course.calls(state).to_string())?;
+    set(&calls, "max", &playback.calls(state).to_string())?;
     let focused = document()?.active_element().map(|element| element.id());
     for control in &CONTROLS {
         let element: Element = by_id(control.id)?;

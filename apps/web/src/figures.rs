@@ -3,14 +3,14 @@
 
 use crate::curves;
 use crate::dom::{Outcome, all, by_id, document, set, write};
-use scenes::hangings::Hanging;
-use scenes::scenes::{Piece, What};
+use scenes::figures::Figure;
+use scenes::renderer::{ImageId, Piece};
 use web_sys::Element;
 
 /// What is in the document.
 #[derive(Default)]
 pub struct Figures {
-    hangings: Vec<Hanging>,
+    figures: Vec<Figure>,
     /// How many figures each row has.
     rows: Vec<usize>,
     view: &'static str,
@@ -23,9 +23,9 @@ impl Figures {
     pub fn refresh(
         &mut self,
         view: &'static str,
-        rows: &[Vec<Hanging>],
+        rows: &[Vec<Figure>],
         aspect: f64,
-        selected: Option<What>,
+        selected: Option<ImageId>,
     ) -> Outcome {
         let counts: Vec<usize> = rows.iter().map(Vec::len).collect();
         if (view, &counts) != (self.view, &self.rows) {
@@ -33,9 +33,9 @@ impl Figures {
             (self.view, self.rows) = (view, counts);
         }
         set(&by_id("hall")?, "style", &format!("--aspect: {aspect}; --columns: {}", self.columns()))?;
-        self.hangings = rows.concat();
-        for (figure, hanging) in all("#hall figure[data-index]")?.iter().zip(&self.hangings) {
-            describe(figure, hanging, selected == Some(hanging.what))?;
+        self.figures = rows.concat();
+        for (figure, figure) in all("#hall figure[data-index]")?.iter().zip(&self.figures) {
+            describe(figure, figure, selected == Some(figure.what))?;
         }
         Ok(())
     }
@@ -48,7 +48,7 @@ impl Figures {
     /// Where the pictures hang on a canvas of this size in pixels, `ratio` for each of the page's.
     pub fn pieces(&self, canvas: &Element, size: [u32; 2], ratio: f64) -> Outcome<Vec<Piece>> {
         let whole = canvas.get_bounding_client_rect();
-        let piece = |(frame, hanging): (&Element, &Hanging)| {
+        let piece = |(frame, figure): (&Element, &Figure)| {
             let place = frame.get_bounding_client_rect();
             let pixel = |at: f64, from: f64| ((at - from) * ratio).round();
             let across = [place.left(), place.right()].map(|x| pixel(x, whole.left()));
@@ -56,18 +56,18 @@ impl Figures {
             let [left, right] = across.map(|x| (x / f64::from(size[0]) * 2.0 - 1.0) as f32);
             let [top, bottom] = down.map(|y| (1.0 - y / f64::from(size[1]) * 2.0) as f32);
             let pixels = [across, down].map(|[from, to]| (to - from) as u32);
-            Piece { what: hanging.what, corners: [left, top, right, bottom], pixels, gain: hanging.gain as f32 }
+            Piece { what: figure.what, corners: [left, top, right, bottom], pixels, gain: figure.gain as f32 }
         };
         let frames = all("#hall figure[data-index] .frame")?;
-        let pairs = frames.iter().zip(&self.hangings).filter(|(_, hanging)| hanging.missing.is_none());
+        let pairs = frames.iter().zip(&self.figures).filter(|(_, figure)| figure.missing.is_none());
         Ok(pairs.map(piece).collect())
     }
 
     /// The picture that was clicked, if one was.
-    pub fn clicked(&self, target: &Element) -> Option<What> {
+    pub fn clicked(&self, target: &Element) -> Option<ImageId> {
         let figure = target.closest("figure[data-index]").ok()??;
         let index: usize = figure.get_attribute("data-index")?.parse().ok()?;
-        self.hangings.get(index).filter(|hanging| hanging.missing.is_none()).map(|hanging| hanging.what)
+        self.figures.get(index).filter(|figure| figure.missing.is_none()).map(|figure| figure.what)
     }
 }
 
@@ -97,17 +97,17 @@ fn build(view: &str, rows: &[usize]) -> Outcome {
     Ok(())
 }
 
-fn describe(figure: &Element, hanging: &Hanging, selected: bool) -> Outcome {
+fn describe(figure: &Element, figure: &Figure, selected: bool) -> Outcome {
     let part = |selector| figure.query_selector(selector);
-    let alarm = if hanging.alarming { "alarm" } else { "" };
+    let alarm = if figure.alarming { "alarm" } else { "" };
     if let (Some(name), Some(remark), Some(frame)) = (part("b")?, part("span")?, part(".frame")?) {
-        write(&name, &hanging.name);
-        write(&remark, &hanging.remark);
+        write(&name, &figure.name);
+        write(&remark, &figure.remark);
         set(&remark, "class", alarm)?;
-        set(&frame, "aria-label", &format!("{} {}", hanging.name, hanging.remark))?;
-        write(&frame, hanging.missing.as_deref().unwrap_or(""));
+        set(&frame, "aria-label", &format!("{} {}", figure.name, figure.remark))?;
+        write(&frame, figure.missing.as_deref().unwrap_or(""));
     }
-    let missing = if hanging.missing.is_some() { "missing" } else { "" };
+    let missing = if figure.missing.is_some() { "missing" } else { "" };
     set(figure, "class", if selected { "selected" } else { missing })?;
-    set(figure, "title", &hanging.story)
+    set(figure, "title", &figure.story)
 }

@@ -4,8 +4,8 @@
 use crate::app::{App, Shared, ask};
 use crate::dom::{Outcome, by_id, document, listen, set};
 use crate::{controls, dom, files, notice, open, verify};
-use std::rc::Rc;
 use scenes::state::View;
+use std::rc::Rc;
 use wasm_bindgen::JsCast;
 use wasm_bindgen::closure::Closure;
 use wasm_bindgen_futures::spawn_local;
@@ -127,15 +127,15 @@ fn change(app: &mut App, what: &str) {
         "verify" => app.verifying = true,
         "save" => {
             if let (Some(what), Some(screen)) = (app.state.selected, &mut app.screen) {
-                screen.studio.want(what);
+                screen.renderer.want(what);
                 app.saving = Some((what, app.state.file_name(what)));
             }
         }
         "reset" => app.state.reset(),
         "another" => app.state.another_seed(),
         "play" => app.state.playing = !app.state.playing,
-        "end" => app.course.go(&mut app.state, i64::MAX / 2),
-        "home" => app.course.go(&mut app.state, i64::MIN / 2),
+        "end" => app.playback.go(&mut app.state, i64::MAX / 2),
+        "home" => app.playback.go(&mut app.state, i64::MIN / 2),
         "dismiss" => app.state.message = None,
         _ => {}
     }
@@ -160,8 +160,8 @@ fn pressed(app: &Shared, event: &KeyboardEvent) -> Outcome {
     };
     if step != 0 {
         let mut app = app.borrow_mut();
-        let App { state, course, .. } = &mut *app;
-        course.go(state, step);
+        let App { state, playback, .. } = &mut *app;
+        playback.go(state, step);
     } else {
         let what = match key.as_str() {
             "Enter" if figure => return element.map_or(Ok(()), |element| clicked(app, &element)),

@@ -1,7 +1,7 @@
 //! tweedie in a web page: the demo with sliders, samplers at work, and every check of `tweedie verify`, on WebGPU.
 //!
 //! **Theory.** The page shows what the native viewer shows, and shares with it all but the surroundings (the crate
-//! `studio`). The library runs in a browser as it does elsewhere: it records into the page's encoders on the page's device.
+//! `renderer`). The library runs in a browser as it does elsewhere: it records into the page's encoders on the page's device.
 //!
 //! **Practice.** `cargo web` builds and serves it.
 //!

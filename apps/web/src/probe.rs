@@ -4,9 +4,9 @@ use crate::dom::{Outcome, failure};
 use crate::screen::Screen;
 use crate::{Shared, shared, verify};
 use js_sys::{Array, Object, Reflect};
-use std::rc::Rc;
+use scenes::renderer::ImageId;
 use scenes::state::View;
-use scenes::scenes::What;
+use std::rc::Rc;
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
@@ -18,7 +18,7 @@ use wasm_bindgen::prelude::wasm_bindgen;
 pub fn account() -> Outcome<Object> {
     let app: Shared = shared()?;
     let app = app.borrow();
-    let (state, seen) = (&app.state, &app.seen);
+    let (state, status) = (&app.state, &app.status);
     let object = Object::new();
     let put = |name: &str, value: JsValue| Reflect::set(&object, &name.into(), &value).map(|_| ());
     let numbers = |values: &[f64]| values.iter().map(|&value| JsValue::from(value)).collect::<Array>();
@@ -33,12 +33,12 @@ pub fn account() -> Outcome<Object> {
     put("seed", (state.seed as f64).into())?;
     put("playing", state.playing.into())?;
     put("call", (state.sampling.call as f64).into())?;
-    put("done", (seen.done as f64).into())?;
-    put("errors", numbers(&seen.errors).into())?;
-    put("determined", seen.determined.iter().map(|&it| JsValue::from(it)).collect::<Array>().into())?;
-    put("dispatches", (seen.dispatches as f64).into())?;
-    put("busy", (app.asked || seen.pending).into())?;
-    put("trouble", text(seen.trouble.as_deref()))?;
+    put("done", (status.done as f64).into())?;
+    put("errors", numbers(&status.errors).into())?;
+    put("determined", status.determined.iter().map(|&it| JsValue::from(it)).collect::<Array>().into())?;
+    put("dispatches", (status.dispatches as f64).into())?;
+    put("busy", (app.asked || status.pending).into())?;
+    put("trouble", text(status.trouble.as_deref()))?;
     put("message", text(state.message.as_ref().map(|message| message.text.as_str())))?;
     put("adapter", text(app.screen.as_ref().map(Screen::name)))?;
     put("firstFrame", app.first_frame.map_or(JsValue::NULL, JsValue::from))?;
@@ -57,7 +57,7 @@ pub async fn numbers(name: String) -> Outcome<Vec<f32>> {
     let what = parse(&name).ok_or_else(|| failure(format!("expected the name of a picture, found `{name}`")))?;
     let app = shared()?;
     let found = app.borrow().screen.as_ref().and_then(|screen| {
-        let hung = screen.studio.find(what)?;
+        let hung = screen.renderer.find(what)?;
         Some((Rc::clone(&screen.gpu), hung))
     });
     let (gpu, hung) = found.ok_or_else(|| failure(format!("expected a picture, found none at `{name}`")))?;
@@ -66,18 +66,18 @@ pub async fn numbers(name: String) -> Outcome<Vec<f32>> {
     Ok(bytes.chunks_exact(4).map(|word| f32::from_le_bytes([word[0], word[1], word[2], word[3]])).collect())
 }
 
-fn parse(name: &str) -> Option<What> {
+fn parse(name: &str) -> Option<ImageId> {
     let mut words = name.split(' ');
     let kind = words.next()?;
     let mut number = || words.next()?.parse::<usize>().ok();
     Some(match kind {
-        "x0" => What::X0,
-        "x_t" => What::Xt,
-        "target" => What::Target(number()?),
-        "prediction" => What::Prediction(number()?),
-        "recovered" => What::Recovered(number()?),
-        "sample" => What::Sample(u32::try_from(number()?).ok()?, number()?),
-        "preview" => What::Preview(u32::try_from(number()?).ok()?, number()?),
+        "x0" => ImageId::X0,
+        "x_t" => ImageId::Xt,
+        "target" => ImageId::Target(number()?),
+        "prediction" => ImageId::Prediction(number()?),
+        "recovered" => ImageId::Recovered(number()?),
+        "sample" => ImageId::Sample(u32::try_from(number()?).ok()?, number()?),
+        "preview" => ImageId::Preview(u32::try_from(number()?).ok()?, number()?),
         _ => return None,
     })
 }

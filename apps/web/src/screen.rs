@@ -6,9 +6,9 @@
 
 use crate::dom::{Outcome, failure};
 use futures_intrusive::channel::shared::{OneshotReceiver, oneshot_channel};
+use scenes::Renderer;
+use scenes::renderer::{Piece, Request};
 use std::rc::Rc;
-use scenes::Studio;
-use scenes::scenes::{Demand, Piece};
 use tweedie::headless::Gpu;
 use web_sys::HtmlCanvasElement;
 
@@ -20,7 +20,7 @@ pub struct Screen {
     /// The device.
     pub gpu: Rc<Gpu>,
     /// What is on it.
-    pub studio: Studio,
+    pub renderer: Renderer,
     surface: wgpu::Surface<'static>,
     config: wgpu::SurfaceConfiguration,
 }
@@ -47,8 +47,8 @@ impl Screen {
         let config = surface.get_default_config(&adapter, size[0], size[1]);
         let config = config.ok_or_else(|| failure("expected an adapter that can draw on a canvas"))?;
         surface.configure(&gpu.device, &config);
-        let studio = Studio::new(&gpu.device, &gpu.queue, config.format);
-        Ok((Self { gpu: Rc::new(gpu), studio, surface, config }, lost))
+        let renderer = Renderer::new(&gpu.device, &gpu.queue, config.format);
+        Ok((Self { gpu: Rc::new(gpu), renderer, surface, config }, lost))
     }
 
     /// The adapter, in words; most browsers keep its name to themselves.
@@ -63,7 +63,7 @@ impl Screen {
     }
 
     /// A frame on a canvas of this size in pixels; whether another one is worth it.
-    pub fn draw(&mut self, size: [u32; 2], demand: Option<&Demand>, pieces: &[Piece]) -> bool {
+    pub fn draw(&mut self, size: [u32; 2], request: Option<&Request>, pieces: &[Piece]) -> bool {
         if [self.config.width, self.config.height] != size {
             [self.config.width, self.config.height] = size;
             self.surface.configure(&self.gpu.device, &self.config);
@@ -72,8 +72,8 @@ impl Screen {
         let (Success(target) | Suboptimal(target)) = self.surface.get_current_texture() else { return true };
         let view = target.texture.create_view(&wgpu::TextureViewDescriptor::default());
         let mut encoder = self.gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        let news = demand.is_some_and(|demand| self.studio.record(&mut encoder, demand));
-        self.studio.hang(pieces);
+        let news = request.is_some_and(|request| self.renderer.record(&mut encoder, request));
+        self.renderer.place(pieces);
         let mut pass = encoder.begin_render_pass(&wgpu::RenderPassDescriptor {
             label: Some("web::pass"),
             color_attachments: &[Some(wgpu::RenderPassColorAttachment {
@@ -84,7 +84,7 @@ impl Screen {
             })],
             ..wgpu::RenderPassDescriptor::default()
         });
-        self.studio.draw(&mut pass);
+        self.renderer.draw(&mut pass);
         drop(pass);
         self.gpu.queue.submit([encoder.finish()]);
         self.gpu.queue.present(target);

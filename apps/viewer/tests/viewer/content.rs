@@ -1,14 +1,14 @@
 //! The window's content without a window: keys, menus, files, and what they lead to.
 
-use crate::bed::small;
+use crate::harness::small;
 use eframe::egui::{DroppedFile, Event, Key, Modifiers};
 use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use tweedie_viewer::app::{Errand, Viewer};
+use tweedie_viewer::app::{Command, Viewer};
+use tweedie_viewer::renderer::ImageId;
 use tweedie_viewer::state::{State, View};
-use tweedie_viewer::scenes::What;
 
 pub const TESTS: &[(&str, fn())] = &[
     ("content::keys_move_time", keys_move_time),
@@ -138,15 +138,15 @@ fn what_is_clicked_is_saved() {
     press(&mut window, Key::S);
     assert!(window.query_by_label_contains("Save the picture as").is_none(), "nothing is selected yet");
     click(&mut window, "x_t ");
-    assert_eq!(window.state().state.selected, Some(What::Xt));
+    assert_eq!(window.state().state.selected, Some(ImageId::Xt));
     press(&mut window, Key::S);
     window.get_by_label("Save the picture as");
     window.key_press_modifiers(Modifiers::COMMAND, Key::A);
     window.event(Event::Text("/no/where.png".to_owned()));
     window.run_steps(2);
     press(&mut window, Key::Enter);
-    let errands = window.state_mut().errands();
-    assert_eq!(errands, [Errand::Save(What::Xt, PathBuf::from("/no/where.png"))]);
+    let commands = window.state_mut().commands();
+    assert_eq!(commands, [Command::Save(ImageId::Xt, PathBuf::from("/no/where.png"))]);
 }
 
 fn time_goes_on_by_itself() {

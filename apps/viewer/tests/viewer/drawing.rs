@@ -1,9 +1,9 @@
 //! What the render pipeline makes of a tensor, pixel by pixel.
 
-use crate::bed::{Bed, FORMAT, Test, small};
+use crate::harness::{FORMAT, Harness, Test, small};
 use pictures::{Picture, test_card::test_card};
+use tweedie_viewer::renderer::{ImageId, Piece, Request};
 use tweedie_viewer::state::State;
-use tweedie_viewer::scenes::{Demand, Piece, What};
 
 pub const TESTS: &[Test] = &[
     ("drawing::a_picture_of_its_own_size_is_its_pixels", a_picture_of_its_own_size_is_its_pixels),
@@ -20,9 +20,9 @@ const SIDE: u32 = 64;
 const STEP: u8 = 1;
 
 /// Draws pieces on a square of black and reads it back.
-fn drawn(bed: &Bed, state: &State, pieces: &[Piece]) -> Vec<[u8; 4]> {
-    let mut studio = bed.studio();
-    let device = &bed.gpu.device;
+fn drawn(harness: &Harness, state: &State, pieces: &[Piece]) -> Vec<[u8; 4]> {
+    let mut renderer = harness.renderer();
+    let device = &harness.gpu.device;
     let size = wgpu::Extent3d { width: SIDE, height: SIDE, depth_or_array_layers: 1 };
     let texture = device.create_texture(&wgpu::TextureDescriptor {
         label: None,
@@ -35,7 +35,7 @@ fn drawn(bed: &Bed, state: &State, pieces: &[Piece]) -> Vec<[u8; 4]> {
         view_formats: &[],
     });
     let view = texture.create_view(&wgpu::TextureViewDescriptor::default());
-    let pixels = bed.gpu.buffer("pixels", u64::from(4 * SIDE * SIDE));
+    let pixels = harness.gpu.buffer("pixels", u64::from(4 * SIDE * SIDE));
     let attachment = wgpu::RenderPassColorAttachment {
         view: &view,
         depth_slice: None,
@@ -43,14 +43,14 @@ fn drawn(bed: &Bed, state: &State, pieces: &[Piece]) -> Vec<[u8; 4]> {
         ops: wgpu::Operations { load: wgpu::LoadOp::Clear(wgpu::Color::BLACK), store: wgpu::StoreOp::Store },
     };
     // As in a frame of the window: kernels and pictures in one encoder, one submit.
-    let recorded = bed.gpu.submit(|encoder| {
-        studio.record(encoder, &Demand::Plane(state.plane()));
-        studio.hang(pieces);
+    let recorded = harness.gpu.submit(|encoder| {
+        renderer.record(encoder, &Request::Plane(state.plane()));
+        renderer.place(pieces);
         let mut pass = encoder.begin_render_pass(&wgpu::RenderPassDescriptor {
             color_attachments: &[Some(attachment)],
             ..wgpu::RenderPassDescriptor::default()
         });
-        studio.draw(&mut pass);
+        renderer.draw(&mut pass);
         drop(pass);
         let layout = wgpu::TexelCopyBufferLayout { offset: 0, bytes_per_row: Some(4 * SIDE), rows_per_image: None };
         encoder.copy_texture_to_buffer(
@@ -60,12 +60,12 @@ fn drawn(bed: &Bed, state: &State, pieces: &[Piece]) -> Vec<[u8; 4]> {
         );
     });
     recorded.expect("device");
-    let bytes = pollster::block_on(bed.gpu.download(&pixels, 0..pixels.size())).expect("readback");
+    let bytes = pollster::block_on(harness.gpu.download(&pixels, 0..pixels.size())).expect("readback");
     bytes.chunks_exact(4).map(|pixel| [pixel[0], pixel[1], pixel[2], pixel[3]]).collect()
 }
 
 /// A piece at this place, in pixels.
-fn piece(what: What, [left, top, right, bottom]: [u32; 4], gain: f32) -> Piece {
+fn piece(what: ImageId, [left, top, right, bottom]: [u32; 4], gain: f32) -> Piece {
     let across = |x: u32| x as f32 / SIDE as f32 * 2.0 - 1.0;
     let corners = [across(left), -across(top), across(right), -across(bottom)];
     Piece { what, corners, pixels: [right - left, bottom - top], gain }
@@ -82,16 +82,16 @@ fn near(a: &[u8; 4], b: [u8; 3]) -> bool {
 
 fn of_picture(picture: Picture) -> State {
     let mut state = small();
-    state.hang(picture, "another".into());
+    state.set_picture(picture, "another".into());
     state
 }
 
-fn a_picture_of_its_own_size_is_its_pixels(bed: &Bed) {
+fn a_picture_of_its_own_size_is_its_pixels(harness: &Harness) {
     let state = of_picture(test_card(SIDE, SIDE));
-    let crisp = piece(What::X0, [0, 0, SIDE, SIDE], 1.0);
+    let crisp = piece(ImageId::X0, [0, 0, SIDE, SIDE], 1.0);
     let expected = state.picture.to_rgb();
-    let found = drawn(bed, &state, &[crisp]);
-    for found in [&found, &drawn(bed, &state, &[smooth(crisp)])] {
+    let found = drawn(harness, &state, &[crisp]);
+    for found in [&found, &drawn(harness, &state, &[smooth(crisp)])] {
         let wrong = found.iter().zip(expected.pixels()).filter(|(found, expected)| !near(found, expected.0)).count();
         assert_eq!(wrong, 0);
     }
@@ -100,24 +100,24 @@ fn a_picture_of_its_own_size_is_its_pixels(bed: &Bed) {
     assert!(mirrored > found.len() / 2, "the comparison must be able to fail");
 }
 
-fn gain_scales_around_grey(bed: &Bed) {
+fn gain_scales_around_grey(harness: &Harness) {
     let plane = (SIDE * SIDE) as usize;
     let data: Vec<f32> = [0.0, 1.0, -3.0].into_iter().flat_map(|value| vec![value; plane]).collect();
     let state = of_picture(Picture::from_planar(SIDE as usize, SIDE as usize, data).expect("a picture"));
     for (gain, expected) in [(1.0, [128, 255, 0]), (0.25, [128, 159, 32]), (2.0, [128, 255, 0])] {
-        let found = drawn(bed, &state, &[piece(What::X0, [0, 0, SIDE, SIDE], gain)]);
+        let found = drawn(harness, &state, &[piece(ImageId::X0, [0, 0, SIDE, SIDE], gain)]);
         assert!(found.iter().all(|pixel| near(pixel, expected)), "{gain}: {:?}", found[0]);
     }
 }
 
-fn no_number_is_no_colour(bed: &Bed) {
+fn no_number_is_no_colour(harness: &Harness) {
     let mut picture = test_card(SIDE, SIDE);
     picture.data[5] = f32::NAN;
     picture.data[9] = f32::INFINITY;
     let expected = picture.to_rgb();
-    let (state, crisp) = (of_picture(picture), piece(What::X0, [0, 0, SIDE, SIDE], 1.0));
-    let found = drawn(bed, &state, &[crisp]);
-    let between = drawn(bed, &state, &[smooth(crisp)]);
+    let (state, crisp) = (of_picture(picture), piece(ImageId::X0, [0, 0, SIDE, SIDE], 1.0));
+    let found = drawn(harness, &state, &[crisp]);
+    let between = drawn(harness, &state, &[smooth(crisp)]);
     let same = found.iter().zip(&between).all(|(a, b)| near(a, [b[0], b[1], b[2]]));
     assert!(same, "at its own size both are the same");
     assert!(!near(&found[5], expected.get_pixel(5, 0).0), "stripes");
@@ -126,23 +126,23 @@ fn no_number_is_no_colour(bed: &Bed) {
     assert!(near(&found[20], expected.get_pixel(20, 0).0));
 }
 
-fn twice_its_size_is_every_pixel_four_times(bed: &Bed) {
+fn twice_its_size_is_every_pixel_four_times(harness: &Harness) {
     let state = of_picture(test_card(SIDE / 2, SIDE / 2));
     let expected = state.picture.to_rgb();
-    let found = drawn(bed, &state, &[piece(What::X0, [0, 0, SIDE, SIDE], 1.0)]);
+    let found = drawn(harness, &state, &[piece(ImageId::X0, [0, 0, SIDE, SIDE], 1.0)]);
     let right = |found: &[[u8; 4]]| {
         let pixels = (0..SIDE * SIDE).map(|i| expected.get_pixel(i % SIDE / 2, i / SIDE / 2).0);
         found.iter().zip(pixels).filter(|(found, expected)| near(found, *expected)).count()
     };
     assert_eq!(right(&found), found.len());
-    let between = drawn(bed, &state, &[smooth(piece(What::X0, [0, 0, SIDE, SIDE], 1.0))]);
+    let between = drawn(harness, &state, &[smooth(piece(ImageId::X0, [0, 0, SIDE, SIDE], 1.0))]);
     assert!(right(&between) < found.len() / 2, "what is interpolated is something between");
 }
 
-fn what_hangs_is_where_it_was_put(bed: &Bed) {
+fn what_hangs_is_where_it_was_put(harness: &Harness) {
     let state = of_picture(Picture::from_planar(4, 4, vec![1.0; 48]).expect("a picture"));
-    let pieces = [piece(What::X0, [8, 16, 24, 40], 1.0), piece(What::Sample(0, 0), [32, 32, 64, 64], 1.0)];
-    let found = drawn(bed, &state, &pieces);
+    let pieces = [piece(ImageId::X0, [8, 16, 24, 40], 1.0), piece(ImageId::Sample(0, 0), [32, 32, 64, 64], 1.0)];
+    let found = drawn(harness, &state, &pieces);
     for (index, pixel) in found.iter().enumerate() {
         let (x, y) = (index as u32 % SIDE, index as u32 / SIDE);
         let inside = (8..24).contains(&x) && (16..40).contains(&y);

@@ -1,6 +1,6 @@
 //! The plane's buffers against the f64 references of the library.
 
-use crate::bed::{Bed, Test, small, wide};
+use crate::harness::{Harness, Test, small, wide};
 use pictures::{Picture, test_card::test_card};
 use tweedie::Quantity;
 use tweedie::gpu::compare::{Comparison, Exact};
@@ -8,9 +8,9 @@ use tweedie::gpu::map::reference;
 use tweedie::gpu::{NoiseKey, Storage};
 use tweedie::table::Table;
 use tweedie_viewer::plane::expected_rms;
+use tweedie_viewer::renderer::{ImageId, Renderer, Request};
 use tweedie_viewer::schedules::RECIPES;
 use tweedie_viewer::state::{PREDICTIONS, State};
-use tweedie_viewer::scenes::{Demand, Studio, What};
 
 pub const TESTS: &[Test] = &[
     ("plane::every_picture_is_the_reference", every_picture_is_the_reference),
@@ -28,13 +28,13 @@ fn check(name: &str, found: &[f32], exact: &[Exact], noise: f64) -> Comparison {
     comparison
 }
 
-/// Holds everything that a studio shows of a state against the references: the worst of all bounds, 1 being the limit.
-fn worst(bed: &Bed, studio: &Studio, state: &State) -> f64 {
+/// Holds everything that a renderer shows of a state against the references: the worst of all bounds, 1 being the limit.
+fn worst(harness: &Harness, renderer: &Renderer, state: &State) -> f64 {
     let schedule = state.schedule.schedule().expect("a schedule");
     let (t, n) = (state.timestep, state.picture.data.len());
     let level = schedule.level(t as usize).expect("a level");
     let (x0, noise) = (wide(&state.picture.data), NoiseKey::seed(state.seed).reference(1, n));
-    let x_t = bed.read(studio, What::Xt);
+    let x_t = harness.read(renderer, ImageId::Xt);
     let row = |quantity: Quantity| quantity.row(level).expect("a row");
     let one = |[a, b]: [f64; 2], in0: &[f64], in1: &[f64]| {
         let [exact, _] = reference(&Table::new([[[a, b], [0.0, 0.0]]]), &[0], n, in0, in1);
@@ -42,104 +42,104 @@ fn worst(bed: &Bed, studio: &Studio, state: &State) -> f64 {
     };
     let mut all = vec![check("x_t", &x_t, &one(row(Quantity::Xt), &x0, &noise), level.sigma())];
     for (column, quantity) in state.quantities().into_iter().enumerate() {
-        let target = bed.read(studio, What::Target(column));
+        let target = harness.read(renderer, ImageId::Target(column));
         let [a, b] = row(quantity);
         all.push(check(quantity.name(), &target, &one([a, b], &x0, &noise), b.abs()));
 
         let rms = expected_rms(level, quantity, state.mean_square).expect("a size");
         let errors = NoiseKey::seed(state.seed).stream(1 + column as u32).reference(1, n);
-        let prediction = bed.read(studio, What::Prediction(column));
+        let prediction = harness.read(renderer, ImageId::Prediction(column));
         let size = state.error * rms;
         all.push(check("prediction", &prediction, &one([1.0, size], &wide(&target), &errors), size));
 
         let table = schedule.conversion_where_defined(quantity, Quantity::X0, None);
         let [exact, _] = reference(&table, &[t], n, &wide(&x_t), &wide(&prediction));
-        all.push(check("recovered", &bed.read(studio, What::Recovered(column)), &exact, 0.0));
+        all.push(check("recovered", &harness.read(renderer, ImageId::Recovered(column)), &exact, 0.0));
     }
     all.iter().map(|comparison| comparison.worst_bound).fold(0.0, f64::max)
 }
 
-fn every_picture_is_the_reference(bed: &Bed) {
-    let mut studio = bed.studio();
+fn every_picture_is_the_reference(harness: &Harness) {
+    let mut renderer = harness.renderer();
     for (recipe, known) in RECIPES.iter().enumerate() {
         for timestep in [0, 990] {
             let mut state = small();
             (state.schedule.recipe, state.timestep, state.seed) = (recipe, timestep, 7 + u64::from(timestep));
-            bed.frame(&mut studio, &Demand::Plane(state.plane()));
-            assert_eq!(studio.look().trouble, None);
-            let worst = worst(bed, &studio, &state);
+            harness.frame(&mut renderer, &Request::Plane(state.plane()));
+            assert_eq!(renderer.look().trouble, None);
+            let worst = worst(harness, &renderer, &state);
             assert!(worst <= 1.0, "{}, t = {timestep}: {worst}", known.name);
         }
     }
 }
 
 /// The comparison above must be able to fail.
-fn another_seed_is_another_reference(bed: &Bed) {
-    let mut studio = bed.studio();
+fn another_seed_is_another_reference(harness: &Harness) {
+    let mut renderer = harness.renderer();
     let state = small();
-    bed.frame(&mut studio, &Demand::Plane(state.plane()));
-    assert!(worst(bed, &studio, &state) <= 1.0);
-    assert!(worst(bed, &studio, &State { seed: state.seed + 1, ..state.clone() }) > 1.0);
-    assert!(worst(bed, &studio, &State { timestep: state.timestep + 1, ..state.clone() }) > 1.0);
-    assert!(worst(bed, &studio, &State { error: state.error * 1.01, ..state }) > 1.0);
+    harness.frame(&mut renderer, &Request::Plane(state.plane()));
+    assert!(worst(harness, &renderer, &state) <= 1.0);
+    assert!(worst(harness, &renderer, &State { seed: state.seed + 1, ..state.clone() }) > 1.0);
+    assert!(worst(harness, &renderer, &State { timestep: state.timestep + 1, ..state.clone() }) > 1.0);
+    assert!(worst(harness, &renderer, &State { error: state.error * 1.01, ..state }) > 1.0);
 }
 
-fn changes_are_taken_in_and_nothing_costs_nothing(bed: &Bed) {
-    let mut studio = bed.studio();
+fn changes_are_taken_in_and_nothing_costs_nothing(harness: &Harness) {
+    let mut renderer = harness.renderer();
     let mut state = small();
-    let first = bed.frame(&mut studio, &Demand::Plane(state.plane()));
+    let first = harness.frame(&mut renderer, &Request::Plane(state.plane()));
     assert!(first > 0);
-    assert_eq!(bed.frame(&mut studio, &Demand::Plane(state.plane())), 0, "nothing has changed");
+    assert_eq!(harness.frame(&mut renderer, &Request::Plane(state.plane())), 0, "nothing has changed");
     let changes: [fn(&mut State); 6] = [
         |state| state.timestep += 100,
         |state| state.seed += 1,
         |state| state.error = 0.6,
-        |state| state.hang(Picture { data: vec![0.5; 36 * 22 * 3], ..(*state.picture).clone() }, "grey".into()),
+        |state| state.set_picture(Picture { data: vec![0.5; 36 * 22 * 3], ..(*state.picture).clone() }, "grey".into()),
         |state| state.schedule.recipe = 2,
-        |state| state.hang(test_card(21, 35), "upright".into()),
+        |state| state.set_picture(test_card(21, 35), "upright".into()),
     ];
     for (index, change) in changes.into_iter().enumerate() {
         change(&mut state);
-        assert_eq!(bed.frame(&mut studio, &Demand::Plane(state.plane())), first, "change {index}");
-        let worst = worst(bed, &studio, &state);
+        assert_eq!(harness.frame(&mut renderer, &Request::Plane(state.plane())), first, "change {index}");
+        let worst = worst(harness, &renderer, &state);
         assert!(worst <= 1.0, "change {index}: {worst}");
-        assert_eq!(bed.frame(&mut studio, &Demand::Plane(state.plane())), 0, "after change {index}");
+        assert_eq!(harness.frame(&mut renderer, &Request::Plane(state.plane())), 0, "after change {index}");
     }
     state.shown = [false, false, true, false, false, false];
-    assert!(bed.frame(&mut studio, &Demand::Plane(state.plane())) < first);
-    assert!(worst(bed, &studio, &state) <= 1.0);
+    assert!(harness.frame(&mut renderer, &Request::Plane(state.plane())) < first);
+    assert!(worst(harness, &renderer, &state) <= 1.0);
 }
 
 /// A mean of squares in f32, relative: a rounding for each doubling of its elements, and more than enough.
 const MEASURED: f64 = 1e-5;
 
-fn errors_are_measured(bed: &Bed) {
-    let mut studio = bed.studio();
+fn errors_are_measured(harness: &Harness) {
+    let mut renderer = harness.renderer();
     let state = small();
-    let seen = bed.settle(&mut studio, &Demand::Plane(state.plane()));
-    assert_eq!(seen.errors.len(), 1 + PREDICTIONS.len());
-    let pictures = std::iter::once(What::Xt).chain((0..PREDICTIONS.len()).map(What::Recovered));
-    for (what, found) in pictures.zip(seen.errors) {
-        let data = bed.read(&studio, what);
+    let status = harness.settle(&mut renderer, &Request::Plane(state.plane()));
+    assert_eq!(status.errors.len(), 1 + PREDICTIONS.len());
+    let pictures = std::iter::once(ImageId::Xt).chain((0..PREDICTIONS.len()).map(ImageId::Recovered));
+    for (what, found) in pictures.zip(status.errors) {
+        let data = harness.read(&renderer, what);
         let squares = data.iter().zip(&state.picture.data).map(|(&a, &b)| (f64::from(a) - f64::from(b)).powi(2));
         let expected = (squares.sum::<f64>() / data.len() as f64).sqrt();
         assert!((found / expected - 1.0).abs() < MEASURED, "{what:?}: {found}, expected {expected}");
     }
 }
 
-fn where_no_signal_is_left(bed: &Bed) {
-    let mut studio = bed.studio();
+fn where_no_signal_is_left(harness: &Harness) {
+    let mut renderer = harness.renderer();
     let mut state = small();
     (state.schedule.zero_terminal_snr, state.timestep) = (true, 999);
-    bed.frame(&mut studio, &Demand::Plane(state.plane()));
-    let seen = studio.look();
-    assert_eq!(seen.trouble, None);
-    for (column, (quantity, determined)) in PREDICTIONS.into_iter().zip(seen.determined).enumerate() {
+    harness.frame(&mut renderer, &Request::Plane(state.plane()));
+    let status = renderer.look();
+    assert_eq!(status.trouble, None);
+    for (column, (quantity, determined)) in PREDICTIONS.into_iter().zip(status.determined).enumerate() {
         let says_nothing = matches!(quantity, Quantity::Epsilon | Quantity::Score);
         assert_eq!(determined, !says_nothing, "{quantity}");
-        assert_eq!(studio.find(What::Recovered(column)).is_some(), determined);
+        assert_eq!(renderer.find(ImageId::Recovered(column)).is_some(), determined);
     }
     state.timestep = 998;
-    bed.frame(&mut studio, &Demand::Plane(state.plane()));
-    assert!(studio.look().determined.iter().all(|determined| *determined), "a timestep further there is some");
+    harness.frame(&mut renderer, &Request::Plane(state.plane()));
+    assert!(renderer.look().determined.iter().all(|determined| *determined), "a timestep further there is some");
 }

@@ -1,14 +1,14 @@
 //! Trajectories: where they begin, what the network makes of them, where they end, and that looking back changes nothing.
 
-use crate::bed::{Bed, Test, small, wide};
+use crate::harness::{Harness, Test, small, wide};
 use networks::{Ask, Mixture};
 use pictures::Set;
 use std::sync::Arc;
 use tweedie::Quantity;
 use tweedie::gpu::NoiseKey;
 use tweedie::gpu::noise::NORMAL_TOLERANCE;
+use tweedie_viewer::renderer::{ImageId, Renderer, Request};
 use tweedie_viewer::solvers::Solver;
-use tweedie_viewer::scenes::{Demand, Studio, What};
 use tweedie_viewer::trajectory::RunScene;
 
 pub const TESTS: &[Test] = &[
@@ -36,25 +36,25 @@ fn scene(solver: Solver, steps: usize) -> RunScene {
 }
 
 /// Runs a trajectory to its end and says how many calls that took.
-fn run(bed: &Bed, studio: &mut Studio, scene: &RunScene) -> usize {
+fn run(harness: &Harness, renderer: &mut Renderer, scene: &RunScene) -> usize {
     let calls = scene.sampler().expect("a sampler").calls().len();
-    bed.frame(studio, &Demand::Run(scene.clone(), 0));
-    while studio.look().done < calls {
-        assert!(bed.frame(studio, &Demand::Run(scene.clone(), calls)) > 0, "a frame that brings nothing on");
+    harness.frame(renderer, &Request::Run(scene.clone(), 0));
+    while renderer.look().done < calls {
+        assert!(harness.frame(renderer, &Request::Run(scene.clone(), calls)) > 0, "a frame that brings nothing on");
     }
     calls
 }
 
-fn every_solver_ends_on_a_picture(bed: &Bed) {
-    let mut studio = bed.studio();
+fn every_solver_ends_on_a_picture(harness: &Harness) {
+    let mut renderer = harness.renderer();
     for solver in Solver::ALL {
         let scene = scene(solver, 10);
-        let calls = run(bed, &mut studio, &scene);
-        for sample in 0..studio.look().samples {
-            let end = bed.read(&studio, What::Sample(sample, calls));
+        let calls = run(harness, &mut renderer, &scene);
+        for sample in 0..renderer.look().samples {
+            let end = harness.read(&renderer, ImageId::Sample(sample, calls));
             let nearest = scene.set.nearest(&end);
             assert!(nearest.psnr > LANDED, "{}: {nearest:?}", solver.name());
-            let start = bed.read(&studio, What::Sample(sample, 0));
+            let start = harness.read(&renderer, ImageId::Sample(sample, 0));
             assert!(scene.set.nearest(&start).psnr < LANDED, "it began there");
         }
     }
@@ -64,68 +64,68 @@ fn every_solver_ends_on_a_picture(bed: &Bed) {
 /// is what is left of them. A wrong picture would be off by 1.
 const DENOISED: f64 = 1e-2;
 
-fn previews_are_the_ideal_denoiser(bed: &Bed) {
-    let (mut studio, scene) = (bed.studio(), scene(Solver::Ddim, 8));
-    run(bed, &mut studio, &scene);
+fn previews_are_the_ideal_denoiser(harness: &Harness) {
+    let (mut renderer, scene) = (harness.renderer(), scene(Solver::Ddim, 8));
+    run(harness, &mut renderer, &scene);
     let mixture = Mixture::pictures(scene.set.elements(), &scene.set.numbers());
-    let start = bed.read(&studio, What::Sample(1, 0));
+    let start = harness.read(&renderer, ImageId::Sample(1, 0));
     let noise = NoiseKey::seed(scene.seed).stream(u32::MAX).first_sample(1).reference(1, start.len());
     assert!(start.iter().zip(&noise).all(|(&x, z)| (f64::from(x) - z).abs() < 2.0 * NORMAL_TOLERANCE));
     for (k, call) in scene.sampler().expect("a sampler").calls().iter().enumerate() {
-        let x = wide(&bed.read(&studio, What::Sample(1, k)));
+        let x = wide(&harness.read(&renderer, ImageId::Sample(1, k)));
         let expected = mixture.answer(&Ask::new(Quantity::X0, call.level.alpha(), call.level.sigma()), &x);
-        let found = bed.read(&studio, What::Preview(1, k));
+        let found = harness.read(&renderer, ImageId::Preview(1, k));
         let worst = found.iter().zip(expected).map(|(&a, b)| (f64::from(a) - b).abs()).fold(0.0, f64::max);
         assert!(worst < DENOISED, "call {k}: {worst}");
     }
 }
 
-fn looking_back_computes_nothing(bed: &Bed) {
+fn looking_back_computes_nothing(harness: &Harness) {
     let scene = scene(Solver::Dpm2M, 12);
-    let mut studio = bed.studio();
-    let calls = run(bed, &mut studio, &scene);
-    let seen: Vec<_> = (0..=calls).map(|k| bed.read(&studio, What::Sample(0, k))).collect();
-    assert!(seen.windows(2).all(|pair| pair[0] != pair[1]));
+    let mut renderer = harness.renderer();
+    let calls = run(harness, &mut renderer, &scene);
+    let status: Vec<_> = (0..=calls).map(|k| harness.read(&renderer, ImageId::Sample(0, k))).collect();
+    assert!(status.windows(2).all(|pair| pair[0] != pair[1]));
     for k in [0, 5, calls, 3] {
-        assert_eq!(bed.frame(&mut studio, &Demand::Run(scene.clone(), k)), 0);
-        assert_eq!(bed.read(&studio, What::Sample(0, k)), seen[k], "call {k}");
+        assert_eq!(harness.frame(&mut renderer, &Request::Run(scene.clone(), k)), 0);
+        assert_eq!(harness.read(&renderer, ImageId::Sample(0, k)), status[k], "call {k}");
     }
     // One call a frame gives the same as many.
-    let mut slow = bed.studio();
-    for (k, before) in seen.iter().enumerate() {
-        bed.frame(&mut slow, &Demand::Run(scene.clone(), k));
+    let mut slow = harness.renderer();
+    for (k, before) in status.iter().enumerate() {
+        harness.frame(&mut slow, &Request::Run(scene.clone(), k));
         assert_eq!(slow.look().done, k);
-        assert_eq!(&bed.read(&slow, What::Sample(0, k)), before, "call {k}");
-        assert!(slow.find(What::Sample(0, k + 1)).is_none() && slow.find(What::Preview(0, k)).is_none());
+        assert_eq!(&harness.read(&slow, ImageId::Sample(0, k)), before, "call {k}");
+        assert!(slow.find(ImageId::Sample(0, k + 1)).is_none() && slow.find(ImageId::Preview(0, k)).is_none());
     }
 }
 
-fn an_error_and_a_seed_change_the_way(bed: &Bed) {
+fn an_error_and_a_seed_change_the_way(harness: &Harness) {
     let plain = scene(Solver::Euler, 10);
-    let mut studio = bed.studio();
-    let calls = run(bed, &mut studio, &plain);
-    let middle = |studio: &Studio| bed.read(studio, What::Sample(0, calls / 2));
-    let first = middle(&studio);
+    let mut renderer = harness.renderer();
+    let calls = run(harness, &mut renderer, &plain);
+    let middle = |renderer: &Renderer| harness.read(renderer, ImageId::Sample(0, calls / 2));
+    let first = middle(&renderer);
 
-    run(bed, &mut studio, &RunScene { seed: plain.seed + 1, ..plain.clone() });
-    assert_ne!(middle(&studio), first);
+    run(harness, &mut renderer, &RunScene { seed: plain.seed + 1, ..plain.clone() });
+    assert_ne!(middle(&renderer), first);
 
-    run(bed, &mut studio, &RunScene { error: 0.3, ..plain.clone() });
-    assert_ne!(middle(&studio), first);
-    let end = bed.read(&studio, What::Sample(0, calls));
+    run(harness, &mut renderer, &RunScene { error: 0.3, ..plain.clone() });
+    assert_ne!(middle(&renderer), first);
+    let end = harness.read(&renderer, ImageId::Sample(0, calls));
     assert!(plain.set.nearest(&end).psnr < LANDED, "a network that errs does not end on a picture");
 
-    run(bed, &mut studio, &plain);
-    assert_eq!(middle(&studio), first, "a seed repeats");
+    run(harness, &mut renderer, &plain);
+    assert_eq!(middle(&renderer), first, "a seed repeats");
 }
 
-fn what_does_not_exist_is_told(bed: &Bed) {
+fn what_does_not_exist_is_told(harness: &Harness) {
     let mut scene = scene(Solver::Ddim, 10);
     (scene.schedule.zero_terminal_snr, scene.predicts) = (true, Quantity::Epsilon);
-    let mut studio = bed.studio();
-    assert_eq!(bed.frame(&mut studio, &Demand::Run(scene.clone(), 1)), 0);
-    assert!(studio.look().trouble.expect("a reason").contains("epsilon"));
+    let mut renderer = harness.renderer();
+    assert_eq!(harness.frame(&mut renderer, &Request::Run(scene.clone(), 1)), 0);
+    assert!(renderer.look().trouble.expect("a reason").contains("epsilon"));
     scene.predicts = Quantity::V;
-    assert!(bed.frame(&mut studio, &Demand::Run(scene, 1)) > 0);
-    assert_eq!(studio.look().trouble, None);
+    assert!(harness.frame(&mut renderer, &Request::Run(scene, 1)) > 0);
+    assert_eq!(renderer.look().trouble, None);
 }

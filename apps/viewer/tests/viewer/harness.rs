@@ -1,54 +1,54 @@
-//! A device without a window, and a studio on it.
+//! A device without a window, and a renderer on it.
 
 use pictures::test_card::test_card;
 use tweedie::headless::{Gpu, HeadlessError};
+use tweedie_viewer::renderer::{ImageId, Renderer, Request, Status};
 use tweedie_viewer::state::State;
-use tweedie_viewer::scenes::{Demand, Seen, Studio, What};
 
 /// A test that needs an adapter; it fails by panicking, like any other.
-pub type Test = (&'static str, fn(&Bed));
+pub type Test = (&'static str, fn(&Harness));
 
 pub const FORMAT: wgpu::TextureFormat = wgpu::TextureFormat::Rgba8Unorm;
 
 /// Frames after which everything that was on its way has arrived.
 const FRAMES: usize = 20;
 
-pub struct Bed {
+pub struct Harness {
     pub gpu: Gpu,
 }
 
-impl Bed {
+impl Harness {
     pub fn open() -> Result<Self, HeadlessError> {
         let which = std::env::var("TWEEDIE_ADAPTER").ok();
         Ok(Self { gpu: pollster::block_on(Gpu::open(which.as_deref()))? })
     }
 
-    pub fn studio(&self) -> Studio {
-        Studio::new(&self.gpu.device, &self.gpu.queue, FORMAT)
+    pub fn renderer(&self) -> Renderer {
+        Renderer::new(&self.gpu.device, &self.gpu.queue, FORMAT)
     }
 
     /// A frame, and how many dispatches it took.
-    pub fn frame(&self, studio: &mut Studio, demand: &Demand) -> u64 {
-        let before = studio.look().dispatches;
-        self.gpu.submit(|encoder| studio.record(encoder, demand)).expect("device");
-        studio.look().dispatches - before
+    pub fn frame(&self, renderer: &mut Renderer, request: &Request) -> u64 {
+        let before = renderer.look().dispatches;
+        self.gpu.submit(|encoder| renderer.record(encoder, request)).expect("device");
+        renderer.look().dispatches - before
     }
 
     /// Frames until nothing is on its way any more.
-    pub fn settle(&self, studio: &mut Studio, demand: &Demand) -> Seen {
+    pub fn settle(&self, renderer: &mut Renderer, request: &Request) -> Status {
         for _ in 0..FRAMES {
-            self.frame(studio, demand);
-            let seen = studio.look();
-            if !seen.pending {
-                return seen;
+            self.frame(renderer, request);
+            let status = renderer.look();
+            if !status.pending {
+                return status;
             }
         }
-        panic!("something never arrived: {:?}", studio.look());
+        panic!("something never arrived: {:?}", renderer.look());
     }
 
     /// The numbers of a picture.
-    pub fn read(&self, studio: &Studio, what: What) -> Vec<f32> {
-        let hung = studio.find(what).unwrap_or_else(|| panic!("there is no {what:?}"));
+    pub fn read(&self, renderer: &Renderer, what: ImageId) -> Vec<f32> {
+        let hung = renderer.find(what).unwrap_or_else(|| panic!("there is no {what:?}"));
         let range = 4 * hung.offset..4 * (hung.offset + hung.count());
         bytemuck::pod_collect_to_vec(&pollster::block_on(self.gpu.download(&hung.buffer, range)).expect("readback"))
     }

@@ -1,16 +1,16 @@
 //! Draws pictures straight from the buffers that kernels write: one render pipeline, one quad a picture.
 
-use crate::buffers::Hung;
+use crate::buffers::ImageSlice;
 use std::collections::HashMap;
 use tweedie::wgpu;
 
 /// A picture and where it hangs.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Place {
+pub struct Placement {
     /// Left, top, right, bottom in clip space: -1 to 1, upwards.
     pub corners: [f32; 4],
     /// The picture.
-    pub picture: Hung,
+    pub picture: ImageSlice,
     /// What its values are multiplied with before -1 becomes black and 1 full intensity.
     pub gain: f32,
     /// Whether each of its pixels covers whole ones of the window, and needs no interpolation.
@@ -28,26 +28,26 @@ struct Instance {
 
 /// The pictures of a window.
 #[derive(Debug)]
-pub struct Wall {
+pub struct ImageRenderer {
     /// Interpolated, and crisp.
     pipelines: [wgpu::RenderPipeline; 2],
     layout: wgpu::BindGroupLayout,
     /// A bind group for each buffer that hangs there.
     groups: HashMap<wgpu::Buffer, wgpu::BindGroup>,
-    places: Vec<Place>,
+    places: Vec<Placement>,
     instances: wgpu::Buffer,
 }
 
 /// Pictures that a wall has room for.
 const MOST: usize = 64;
 
-impl Wall {
+impl ImageRenderer {
     /// Compiles for targets of this format.
     #[must_use]
     pub fn new(device: &wgpu::Device, format: wgpu::TextureFormat) -> Self {
         let module = device.create_shader_module(wgpu::include_wgsl!("picture.wgsl"));
         let layout = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
-            label: Some("scenes::wall::bindings"),
+            label: Some("scenes::image_renderer::bindings"),
             entries: &[wgpu::BindGroupLayoutEntry {
                 binding: 0,
                 visibility: wgpu::ShaderStages::FRAGMENT,
@@ -60,13 +60,13 @@ impl Wall {
             }],
         });
         let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
-            label: Some("scenes::wall::layout"),
+            label: Some("scenes::image_renderer::layout"),
             bind_group_layouts: &[Some(&layout)],
             immediate_size: 0,
         });
         let pipelines = [false, true].map(|crisp| pipeline(device, &module, &pipeline_layout, format, crisp));
         let instances = device.create_buffer(&wgpu::BufferDescriptor {
-            label: Some("scenes::wall::instances"),
+            label: Some("scenes::image_renderer::instances"),
             size: (MOST * size_of::<Instance>()) as u64,
             usage: wgpu::BufferUsages::VERTEX | wgpu::BufferUsages::COPY_DST,
             mapped_at_creation: false,
@@ -75,12 +75,12 @@ impl Wall {
     }
 
     /// Hangs these pictures, and no others. Writes where they hang if that has changed; never a pixel.
-    pub fn hang(&mut self, device: &wgpu::Device, queue: &wgpu::Queue, mut places: Vec<Place>) {
+    pub fn place(&mut self, device: &wgpu::Device, queue: &wgpu::Queue, mut places: Vec<Placement>) {
         places.truncate(MOST);
         if places == self.places {
             return;
         }
-        let instance = |place: &Place| Instance {
+        let instance = |place: &Placement| Instance {
             place: place.corners,
             shape: [place.picture.size[0], place.picture.size[1], place.picture.offset as u32],
             gain: place.gain,
@@ -88,10 +88,10 @@ impl Wall {
         let instances: Vec<Instance> = places.iter().map(instance).collect();
         queue.write_buffer(&self.instances, 0, bytemuck::cast_slice(&instances));
         self.groups.retain(|buffer, _| places.iter().any(|place| place.picture.buffer == *buffer));
-        for Place { picture: Hung { buffer, .. }, .. } in &places {
+        for Placement { picture: ImageSlice { buffer, .. }, .. } in &places {
             self.groups.entry(buffer.clone()).or_insert_with(|| {
                 device.create_bind_group(&wgpu::BindGroupDescriptor {
-                    label: Some("scenes::wall::group"),
+                    label: Some("scenes::image_renderer::group"),
                     layout: &self.layout,
                     entries: &[wgpu::BindGroupEntry { binding: 0, resource: buffer.as_entire_binding() }],
                 })
@@ -123,7 +123,7 @@ fn pipeline(
     let number = |condition: bool| f64::from(u8::from(condition));
     let constants = [("srgb_target", number(format.is_srgb())), ("crisp", number(crisp))];
     device.create_render_pipeline(&wgpu::RenderPipelineDescriptor {
-        label: Some("scenes::wall::pipeline"),
+        label: Some("scenes::image_renderer::pipeline"),
         layout: Some(layout),
         vertex: wgpu::VertexState {
             module,

@@ -1,8 +1,8 @@
 //! The pictures of both views: which there are, how brightly to draw them, and what to say of them.
 
 use crate::plane::expected_rms;
+use crate::renderer::{ImageId, Request, Status};
 use crate::state::State;
-use crate::scenes::{Demand, Seen, What};
 use crate::trajectory::SAMPLES;
 use tweedie::math::{NoiseLevel, Sampler};
 use tweedie::{Quantity, Schedule};
@@ -12,9 +12,9 @@ const DEVIATIONS: f64 = 2.0;
 
 /// A picture, and what is to be said of it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Hanging {
+pub struct Figure {
     /// Which.
-    pub what: What,
+    pub what: ImageId,
     /// What it is.
     pub name: String,
     /// What else there is to say.
@@ -31,15 +31,15 @@ pub struct Hanging {
 
 /// The pictures of a view.
 #[derive(Clone, Debug)]
-pub struct Exhibition {
+pub struct Figures {
     /// The pictures, row by row.
-    pub rows: Vec<Vec<Hanging>>,
+    pub rows: Vec<Vec<Figure>>,
     /// What is to be computed for them.
-    pub demand: Demand,
+    pub request: Request,
 }
 
-impl Hanging {
-    fn new(what: What, name: impl Into<String>, story: impl Into<String>) -> Self {
+impl Figure {
+    fn new(what: ImageId, name: impl Into<String>, story: impl Into<String>) -> Self {
         let (name, story, remark) = (name.into(), story.into(), String::new());
         Self { what, name, remark, alarming: false, story, gain: 1.0, missing: None }
     }
@@ -55,75 +55,75 @@ impl Hanging {
 
 /// A picture and its noised form; the targets; what comes back of each prediction.
 #[must_use]
-pub fn plane(state: &State, schedule: &Schedule, seen: &Seen) -> Exhibition {
+pub fn plane(state: &State, schedule: &Schedule, status: &Status) -> Figures {
     let scene = state.plane();
     let [width, height] = scene.size();
     let level = schedule.levels()[scene.timestep as usize];
     let (alpha, sigma) = (level.alpha(), level.sigma());
     let off = |rms: Option<f64>| rms.map_or_else(String::new, |rms| format!("off by {rms:.3}"));
-    let noisy = seen.errors.first().copied();
+    let noisy = status.errors.first().copied();
 
     let story = format!("The clean sample, {}: [3, {height}, {width}], from -1 (black) to 1.", state.name);
-    let x0 = Hanging::new(What::X0, "x0", story).remark(format!("{width} x {height}"));
+    let x0 = Figure::new(ImageId::X0, "x0", story).remark(format!("{width} x {height}"));
     let story = format!(
         "The noisy sample alpha*x0 + sigma*epsilon: alpha = {alpha:.4}, sigma = {sigma:.4}. The remark is its root mean square difference from the picture."
     );
-    let x_t = Hanging::new(What::Xt, "x_t", story).remark(off(noisy)).gain(1.0 / alpha.hypot(sigma).max(1.0));
+    let x_t = Figure::new(ImageId::Xt, "x_t", story).remark(off(noisy)).gain(1.0 / alpha.hypot(sigma).max(1.0));
 
     let target = |(column, &quantity): (usize, &Quantity)| {
         let story = format!(
             "What a network that predicts {quantity} is trained to answer. Drawn from -{DEVIATIONS} to {DEVIATIONS} of its own deviations."
         );
-        let hanging = Hanging::new(What::Target(column), format!("{quantity} target"), story);
-        hanging.remark(formula(quantity)).gain(gain(level, state, quantity))
+        let figure = Figure::new(ImageId::Target(column), format!("{quantity} target"), story);
+        figure.remark(formula(quantity)).gain(gain(level, state, quantity))
     };
     let recovered = |(column, &quantity): (usize, &Quantity)| {
-        let found = seen.errors.get(column + 1).copied();
+        let found = status.errors.get(column + 1).copied();
         let story = format!(
             "The clean sample that follows from x_t and a prediction of {quantity} that is {:.0}% off. The remark is its root mean square difference from the picture, measured on the GPU; red where the noisy sample itself was nearer.",
             state.error * 100.0
         );
-        let hanging = Hanging::new(What::Recovered(column), format!("x0 from {quantity}"), story);
-        if seen.determined.get(column) == Some(&false) {
+        let figure = Figure::new(ImageId::Recovered(column), format!("x0 from {quantity}"), story);
+        if status.determined.get(column) == Some(&false) {
             let why =
                 format!("No signal is left at this timestep, and {quantity} says nothing about the picture. v does.");
-            return Hanging { missing: Some(why), ..hanging };
+            return Figure { missing: Some(why), ..figure };
         }
         // A prediction that gives a worse picture than the noisy one it was made from has failed there.
         let alarming = matches!((found, noisy), (Some(found), Some(noisy)) if found > noisy);
-        Hanging { alarming, ..hanging.remark(off(found)) }
+        Figure { alarming, ..figure.remark(off(found)) }
     };
     let targets = scene.quantities.iter().enumerate().map(target).collect();
     let recovered = scene.quantities.iter().enumerate().map(recovered).collect();
-    Exhibition { rows: vec![vec![x0, x_t], targets, recovered], demand: Demand::Plane(scene) }
+    Figures { rows: vec![vec![x0, x_t], targets, recovered], request: Request::Plane(scene) }
 }
 
 /// Samples before the call that is looked at; what the network makes of them; and what it knows.
 #[must_use]
-pub fn sampling(state: &State, sampler: &Sampler, seen: &Seen) -> Exhibition {
+pub fn sampling(state: &State, sampler: &Sampler, status: &Status) -> Figures {
     let calls = sampler.calls().len();
     let call = state.sampling.call.min(calls);
     let looked = call.min(calls.saturating_sub(1));
-    let samples = if seen.samples == 0 { SAMPLES } else { seen.samples };
+    let samples = if status.samples == 0 { SAMPLES } else { status.samples };
     let gain = 1.0 / deviation(sampler, call);
 
     let before = |sample: u32| {
         let story = "The sample before this call of the network, at the variance that pictures have.";
-        let hanging = Hanging::new(What::Sample(sample, call), format!("x_t {}", sample + 1), story);
-        hanging.remark(noise(sampler, call)).gain(gain)
+        let figure = Figure::new(ImageId::Sample(sample, call), format!("x_t {}", sample + 1), story);
+        figure.remark(noise(sampler, call)).gain(gain)
     };
     let preview = |sample: u32| {
         let story = "The clean sample that the network's prediction implies in this call.";
-        Hanging::new(What::Preview(sample, looked), format!("x0 {}", sample + 1), story)
+        Figure::new(ImageId::Preview(sample, looked), format!("x0 {}", sample + 1), story)
     };
     let scene = state.run();
     let members = scene.set.members.iter().enumerate().map(|(member, known)| {
         let story = "What the denoiser knows: its samples end on one of these.";
-        Hanging::new(What::Member(member), known.name.clone(), story)
+        Figure::new(ImageId::Member(member), known.name.clone(), story)
     });
     let rows = vec![(0..samples).map(before).collect(), (0..samples).map(preview).collect(), members.collect()];
     // The call that is looked at is seen from both sides: the sample before it, and what the network makes of it.
-    Exhibition { rows, demand: Demand::Run(scene, (call + 1).min(calls)) }
+    Figures { rows, request: Request::Run(scene, (call + 1).min(calls)) }
 }
 
 /// What the target is made of.

@@ -17,7 +17,7 @@ type SamplerKey = (ScheduleChoice, Solver, usize, u64, Quantity);
 
 /// The place in time, and the tables of the choices that were made last.
 #[derive(Debug, Default)]
-pub struct Course {
+pub struct Playback {
     /// Where time is between two whole timesteps or calls, and whether it goes back.
     phase: f64,
     falling: bool,
@@ -25,7 +25,7 @@ pub struct Course {
     sampler: Option<(SamplerKey, Result<Arc<Sampler>, String>)>,
 }
 
-impl Course {
+impl Playback {
     /// The schedule that is chosen; where there is none, the message says why.
     pub fn schedule(&mut self, state: &mut State) -> Option<Arc<Schedule>> {
         let choice = state.schedule;
@@ -98,10 +98,10 @@ mod tests {
 
     #[test]
     fn time_turns_round_at_both_ends() {
-        let (mut state, mut course) = (State { timestep: 990, ..small() }, Course::default());
+        let (mut state, mut playback) = (State { timestep: 990, ..small() }, Playback::default());
         let mut seen = Vec::new();
         for _ in 0..12 {
-            course.play(&mut state, SWEEP / 4.0);
+            playback.play(&mut state, SWEEP / 4.0);
             seen.push(state.timestep);
         }
         assert!(seen.contains(&0) && seen.contains(&(TIMESTEPS - 1)), "{seen:?}");
@@ -110,11 +110,11 @@ mod tests {
     #[test]
     fn sampling_stops_by_itself() {
         let mut state = State { view: View::Sampling, playing: true, ..small() };
-        let mut course = Course::default();
-        let calls = course.calls(&state);
-        course.play(&mut state, (calls - 1) as f64 / CALLS_A_SECOND);
+        let mut playback = Playback::default();
+        let calls = playback.calls(&state);
+        playback.play(&mut state, (calls - 1) as f64 / CALLS_A_SECOND);
         assert!(state.playing && state.sampling.call == calls - 1);
-        course.play(&mut state, 100.0);
+        playback.play(&mut state, 100.0);
         assert!(!state.playing && state.sampling.call == calls);
     }
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// A rectangle of the screen: left, top, right, bottom.
-pub type Place = [u32; 4];
+pub type Placement = [u32; 4];
 
 /// Where the mouse touches nothing.
 const AWAY: [u32; 2] = [2, 2];
@@ -22,7 +22,7 @@ pub fn program(screen: &Screen) -> Command {
 }
 
 /// A viewer, its window and its folder.
-pub struct Desk<'a> {
+pub struct WindowDriver<'a> {
     pub screen: &'a Screen,
     pub folder: TempDir,
     viewer: Option<Child>,
@@ -30,7 +30,7 @@ pub struct Desk<'a> {
     nudges: u32,
 }
 
-impl<'a> Desk<'a> {
+impl<'a> WindowDriver<'a> {
     /// Starts a viewer and waits until everything is there.
     pub fn open(screen: &'a Screen, arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
@@ -45,12 +45,12 @@ impl<'a> Desk<'a> {
             .stderr(log)
             .spawn()
             .expect("the viewer");
-        let mut desk = Self { screen, folder, viewer: Some(viewer), trace, nudges: 0 };
-        desk.focus();
-        desk.wait("the first pictures", |now| {
+        let mut driver = Self { screen, folder, viewer: Some(viewer), trace, nudges: 0 };
+        driver.focus();
+        driver.wait("the first pictures", |now| {
             now["state"]["dispatches"].as_u64() > Some(0) && now["state"]["pending"] == false
         });
-        desk
+        driver
     }
 
     /// Gives the window the keys, as a window manager would.
@@ -111,7 +111,7 @@ impl<'a> Desk<'a> {
     }
 
     /// The place of what has this text, once it is there.
-    pub fn place(&mut self, text: &str) -> Place {
+    pub fn place(&mut self, text: &str) -> Placement {
         let find = |now: &Value| {
             let node = now["nodes"].as_array()?.iter().find(|node| is_called(node, text))?;
             let side = |i: usize| node["rect"][i].as_f64().map(|at| at.round() as u32);
@@ -171,7 +171,7 @@ impl<'a> Desk<'a> {
     }
 
     /// What is seen in a place, without its frame.
-    pub fn look(&self, [left, top, right, bottom]: Place) -> RgbImage {
+    pub fn look(&self, [left, top, right, bottom]: Placement) -> RgbImage {
         let whole = image::imageops::crop_imm(&self.screen.look(), left, top, right - left, bottom - top).to_image();
         Self::inside(&whole)
     }
@@ -199,7 +199,7 @@ impl<'a> Desk<'a> {
         window.save(folder.join(name)).expect("a screenshot");
     }
 
-    /// A file in this desk's folder.
+    /// A file in this driver's folder.
     pub fn file(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
@@ -211,7 +211,7 @@ impl<'a> Desk<'a> {
     }
 }
 
-impl Drop for Desk<'_> {
+impl Drop for WindowDriver<'_> {
     fn drop(&mut self) {
         if let Some(mut viewer) = self.viewer.take() {
             let _ = viewer.kill();

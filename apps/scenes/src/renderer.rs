@@ -1,16 +1,16 @@
 //! All that a viewer keeps on the GPU, and what it does there for a frame: what has changed, and nothing else.
 
-use crate::buffers::Hung;
+use crate::buffers::ImageSlice;
+use crate::image_renderer::{ImageRenderer, Placement};
 use crate::plane::{Plane, PlaneScene};
 use crate::readout::Readout;
 use crate::trajectory::{RunScene, Trajectory};
-use crate::wall::{Place, Wall};
 use tweedie::wgpu;
 use tweedie::{Context, Error};
 
 /// What a frame wants to be computed.
 #[derive(Clone, Debug)]
-pub enum Demand {
+pub enum Request {
     /// A picture, its targets, and what comes back.
     Plane(PlaneScene),
     /// Sampling, as far as this call.
@@ -19,7 +19,7 @@ pub enum Demand {
 
 /// A picture that a frame wants to show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum What {
+pub enum ImageId {
     /// The clean sample.
     X0,
     /// The noisy sample.
@@ -42,7 +42,7 @@ pub enum What {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Piece {
     /// Which.
-    pub what: What,
+    pub what: ImageId,
     /// Left, top, right, bottom in clip space.
     pub corners: [f32; 4],
     /// The window's pixels that it covers, across and down.
@@ -53,7 +53,7 @@ pub struct Piece {
 
 /// What the window may tell of the work.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Seen {
+pub struct Status {
     /// The root mean square difference from the picture: of `x_t`, then of each column's x0. Empty before they arrive.
     pub errors: Vec<f64>,
     /// Whether each column's prediction determines x0.
@@ -72,69 +72,69 @@ pub struct Seen {
 
 /// The device's side of a viewer.
 #[derive(Debug)]
-pub struct Studio {
+pub struct Renderer {
     context: Context,
     queue: wgpu::Queue,
-    wall: Wall,
+    images: ImageRenderer,
     plane: Option<Plane>,
     trajectory: Option<Trajectory>,
     /// Whether the errors that are known are those of an earlier scene.
     stale: bool,
     errors: Option<Readout>,
-    wanted: Option<What>,
+    wanted: Option<ImageId>,
     picture: Option<(Readout, [u32; 2])>,
-    seen: Seen,
+    status: Status,
 }
 
-impl Studio {
+impl Renderer {
     /// For targets of this format.
     #[must_use]
     pub fn new(device: &wgpu::Device, queue: &wgpu::Queue, format: wgpu::TextureFormat) -> Self {
         Self {
             context: Context::new(device),
             queue: queue.clone(),
-            wall: Wall::new(device, format),
+            images: ImageRenderer::new(device, format),
             plane: None,
             trajectory: None,
             stale: false,
             errors: None,
             wanted: None,
             picture: None,
-            seen: Seen::default(),
+            status: Status::default(),
         }
     }
 
     /// Records what a frame wants and has not been done yet into the window's encoder. Says whether another frame is worth
     /// it: there is something new to tell, or something left to do.
-    pub fn record(&mut self, encoder: &mut wgpu::CommandEncoder, demand: &Demand) -> bool {
-        let before = self.seen.clone();
-        match self.work(encoder, demand) {
+    pub fn record(&mut self, encoder: &mut wgpu::CommandEncoder, request: &Request) -> bool {
+        let before = self.status.clone();
+        match self.work(encoder, request) {
             Ok(dispatches) => {
-                self.seen.dispatches += dispatches as u64;
-                self.seen.trouble = None;
+                self.status.dispatches += dispatches as u64;
+                self.status.trouble = None;
             }
-            Err(error) => self.seen.trouble = Some(error.to_string()),
+            Err(error) => self.status.trouble = Some(error.to_string()),
         }
         self.read(encoder);
-        self.seen.pending || self.seen != before
+        self.status.pending || self.status != before
     }
 
-    fn work(&mut self, encoder: &mut wgpu::CommandEncoder, demand: &Demand) -> Result<usize, Error> {
-        match demand {
-            Demand::Plane(scene) => {
+    fn work(&mut self, encoder: &mut wgpu::CommandEncoder, request: &Request) -> Result<usize, Error> {
+        match request {
+            Request::Plane(scene) => {
                 let served = self.plane.take().filter(|plane| plane.serves(scene));
                 let mut plane = served.map_or_else(|| Plane::new(&self.context, &self.queue, scene), Ok)?;
                 let dispatches = plane.show(&self.context, &self.queue, encoder, scene)?;
                 self.stale |= dispatches > 0;
-                self.seen.determined = plane.columns().iter().map(|column| column.determined).collect();
+                self.status.determined = plane.columns().iter().map(|column| column.determined).collect();
                 self.plane = Some(plane);
                 Ok(dispatches)
             }
-            Demand::Run(scene, call) => {
+            Request::Run(scene, call) => {
                 let served = self.trajectory.take().filter(|trajectory| trajectory.serves(scene));
                 let mut trajectory = served.map_or_else(|| Trajectory::new(&self.context, &self.queue, scene), Ok)?;
                 let dispatches = trajectory.advance(encoder, *call)?;
-                (self.seen.done, self.seen.samples) = (trajectory.done(), trajectory.samples());
+                (self.status.done, self.status.samples) = (trajectory.done(), trajectory.samples());
                 self.trajectory = Some(trajectory);
                 Ok(dispatches)
             }
@@ -153,22 +153,22 @@ impl Studio {
             let readout = Readout::record(encoder, device, &hung.buffer, [hung.offset, hung.count()]);
             self.picture = Some((readout, hung.size));
         }
-        self.seen.pending = self.stale || self.errors.is_some() || self.picture.is_some();
+        self.status.pending = self.stale || self.errors.is_some() || self.picture.is_some();
     }
 
     /// What can be told, to be asked once a frame before anything is recorded.
-    pub fn look(&mut self) -> Seen {
+    pub fn look(&mut self) -> Status {
         if let Some(squares) = self.errors.as_mut().and_then(Readout::arrived) {
-            self.seen.errors = squares.into_iter().map(|square| f64::from(square).sqrt()).collect();
+            self.status.errors = squares.into_iter().map(|square| f64::from(square).sqrt()).collect();
             self.errors = None;
         }
-        self.seen.clone()
+        self.status.clone()
     }
 
     /// Asks for a picture's numbers: they are copied with the next frame.
-    pub fn want(&mut self, what: What) {
+    pub fn want(&mut self, what: ImageId) {
         self.wanted = Some(what);
-        self.seen.pending = true;
+        self.status.pending = true;
     }
 
     /// The numbers that were asked for, planar, and their size, once they have arrived.
@@ -181,33 +181,33 @@ impl Studio {
 
     /// Where a picture lies, if it exists.
     #[must_use]
-    pub fn find(&self, what: What) -> Option<Hung> {
+    pub fn find(&self, what: ImageId) -> Option<ImageSlice> {
         let (plane, trajectory) = (self.plane.as_ref(), self.trajectory.as_ref());
         match what {
-            What::X0 => plane.map(Plane::x0),
-            What::Xt => plane.map(Plane::x_t),
-            What::Target(column) => plane?.target(column),
-            What::Prediction(column) => plane?.prediction(column),
-            What::Recovered(column) => plane?.recovered(column),
-            What::Sample(sample, call) => trajectory?.sample(sample, call),
-            What::Preview(sample, call) => trajectory?.preview(sample, call),
-            What::Member(member) => trajectory?.member(member),
+            ImageId::X0 => plane.map(Plane::x0),
+            ImageId::Xt => plane.map(Plane::x_t),
+            ImageId::Target(column) => plane?.target(column),
+            ImageId::Prediction(column) => plane?.prediction(column),
+            ImageId::Recovered(column) => plane?.recovered(column),
+            ImageId::Sample(sample, call) => trajectory?.sample(sample, call),
+            ImageId::Preview(sample, call) => trajectory?.preview(sample, call),
+            ImageId::Member(member) => trajectory?.member(member),
         }
     }
 
     /// Hangs those of these pictures that exist.
-    pub fn hang(&mut self, pieces: &[Piece]) {
+    pub fn place(&mut self, pieces: &[Piece]) {
         let place = |&Piece { what, corners, pixels, gain }: &Piece| {
             let picture = self.find(what)?;
             let crisp = (0..2).all(|i| pixels[i] != 0 && pixels[i].is_multiple_of(picture.size[i]));
-            Some(Place { corners, picture, gain, crisp })
+            Some(Placement { corners, picture, gain, crisp })
         };
         let places = pieces.iter().filter_map(place).collect();
-        self.wall.hang(self.context.device(), &self.queue, places);
+        self.images.place(self.context.device(), &self.queue, places);
     }
 
     /// Draws what hangs.
     pub fn draw(&self, pass: &mut wgpu::RenderPass<'_>) {
-        self.wall.draw(pass);
+        self.images.draw(pass);
     }
 }

@@ -10,13 +10,13 @@ pub type Account = Arc<Mutex<Value>>;
 
 /// Writes an account after each frame, each in the place of the last.
 #[derive(Debug)]
-pub struct Trace {
+pub struct TestLog {
     path: PathBuf,
     account: Account,
     frames: u64,
 }
 
-impl Trace {
+impl TestLog {
     /// Into this file.
     #[must_use]
     pub fn new(path: PathBuf, account: Account) -> Self {
@@ -24,7 +24,7 @@ impl Trace {
     }
 }
 
-impl Plugin for Trace {
+impl Plugin for TestLog {
     fn debug_name(&self) -> &'static str {
         "trace"
     }

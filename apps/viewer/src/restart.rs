@@ -13,7 +13,7 @@ use std::process::Command;
 
 /// What is left of a window.
 #[derive(Clone, Debug)]
-pub struct Resumed {
+pub struct Restart {
     /// What was chosen.
     pub state: State,
     /// Where it was.
@@ -22,7 +22,7 @@ pub struct Resumed {
     pub brief: u32,
 }
 
-impl Resumed {
+impl Restart {
     /// Opens the next window. On Unix this process becomes it; elsewhere it waits for it.
     ///
     /// # Errors
@@ -128,9 +128,9 @@ mod tests {
 
     #[test]
     fn what_was_chosen_comes_back() {
-        let mut resumed = Resumed::read("");
-        assert!(resumed.place.is_none() && resumed.state.message.is_none());
-        let state = &mut resumed.state;
+        let mut restart = Restart::read("");
+        assert!(restart.place.is_none() && restart.state.message.is_none());
+        let state = &mut restart.state;
         (state.view, state.timestep, state.error, state.seed) = (View::Sampling, 17, 0.75, u64::MAX);
         (state.schedule.recipe, state.schedule.zero_terminal_snr) = (2, true);
         state.shown = [false, true, false, true, false, true];
@@ -140,19 +140,19 @@ mod tests {
         sampling.predicts = Quantity::Flow;
         state.renew_set();
         state.alarm("lost");
-        (resumed.place, resumed.brief) = (Some(Rect::from_min_max(pos2(1.0, 2.0), pos2(3.0, 4.5))), 2);
+        (restart.place, restart.brief) = (Some(Rect::from_min_max(pos2(1.0, 2.0), pos2(3.0, 4.5))), 2);
 
-        let again = Resumed::read(&resumed.write());
-        assert_eq!(again.write(), resumed.write());
-        assert_eq!((again.state.run().set.members.len(), again.place), (8, resumed.place));
-        assert_eq!((again.state.quantities(), again.brief), (resumed.state.quantities(), 2));
+        let again = Restart::read(&restart.write());
+        assert_eq!(again.write(), restart.write());
+        assert_eq!((again.state.run().set.members.len(), again.place), (8, restart.place));
+        assert_eq!((again.state.quantities(), again.brief), (restart.state.quantities(), 2));
     }
 
     #[test]
     fn what_cannot_be_read_is_as_at_the_beginning() {
-        let usual = Resumed::read("").write();
+        let usual = Restart::read("").write();
         for text in ["no json", "[]", r#"{"shown": [false], "solver": 7, "steps": -1, "place": [1]}"#] {
-            assert_eq!(Resumed::read(text).write(), usual, "{text}");
+            assert_eq!(Restart::read(text).write(), usual, "{text}");
         }
     }
 }
