@@ -16,7 +16,7 @@ use tweedie::gpu::{
 };
 use tweedie::headless::{Gpu, describe};
 use tweedie::math::sampler::{Denoiser, FirstOrder, Grid, Sampler};
-use tweedie::math::{Bound, Given, ModelVariance, NoiseLevel, Objective, Weight};
+use tweedie::math::{LossInputs, ModelVariance, NoiseLevel, Objective, Vlb, Weight};
 use tweedie::table::{Clip, Penalty};
 use tweedie::{Conversion, Diffusion, Holes, Noising, Quantity, Sampling, Schedule};
 
@@ -168,7 +168,7 @@ impl Bench {
         let [prediction, x0, gradient, _] = batch.tensors();
         let objective = Objective::of(Quantity::V).weighted(Weight::MinSnr { gamma: 5.0 });
         let loss = Loss {
-            table: &self.diffusion.schedule().loss(&objective, Given::Pair).expect("rows"),
+            table: &self.diffusion.schedule().loss(&objective, LossInputs::CleanAndNoise).expect("rows"),
             penalty: Penalty::MSE,
             shape: batch.shape,
             timesteps: batch.per_sample(),
@@ -188,9 +188,9 @@ impl Bench {
     fn bound(&self, batch: &Batch) -> VlbPlan {
         let [prediction, learned, gradient, x0] = batch.tensors();
         let schedule = self.diffusion.schedule();
-        let bound = Bound::new(schedule, Quantity::Epsilon, ModelVariance::LearnedRange, None).expect("a bound");
+        let bound = Vlb::new(schedule, Quantity::Epsilon, ModelVariance::LearnedRange, None).expect("a bound");
         let inputs = VlbInputs {
-            table: &bound.table(Given::Pair).expect("rows"),
+            table: &bound.table(LossInputs::CleanAndNoise).expect("rows"),
             clip: None,
             shape: batch.shape,
             prediction,

@@ -3,57 +3,10 @@
 //! Joins the two wings for the common jobs and adds nothing of its own: each method asks the schedule for a table and
 //! makes a [`MapPlan`] of it.
 
-use crate::error::{BoundError, DrawError, LossError, RowError, SamplerError, ScheduleError, Undefined};
-use crate::gpu::{Context, Map, MapPlan, PlanError, RecordError, Second, Shape, Tensor, Timesteps};
+use crate::error::Error;
+use crate::gpu::{Context, Map, MapPlan, Second, Shape, Tensor, Timesteps};
 use crate::math::{Quantity, Schedule};
 use crate::table::Table;
-
-/// Anything that can go wrong between a schedule and a recording, for applications that want one error type.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum Error {
-    /// The schedule cannot be built or has no such table.
-    #[error(transparent)]
-    Schedule(#[from] ScheduleError),
-    /// The quantity is not determined at some timestep.
-    #[error(transparent)]
-    Undefined(#[from] Undefined),
-    /// The sampler cannot be built.
-    #[error(transparent)]
-    Sampler(#[from] SamplerError),
-    /// The loss has no value.
-    #[error(transparent)]
-    Loss(#[from] LossError),
-    /// The variational bound has no value.
-    #[error(transparent)]
-    Bound(#[from] BoundError),
-    /// The distribution of timesteps cannot be built.
-    #[error(transparent)]
-    Draw(#[from] DrawError),
-    /// A distribution over another number of timesteps than the schedule has.
-    #[error("expected a distribution over the schedule's {expected} timesteps, found one over {found}")]
-    Times {
-        /// The schedule's timesteps.
-        expected: usize,
-        /// The distribution's.
-        found: usize,
-    },
-    /// The plan cannot be made.
-    #[error(transparent)]
-    Plan(#[from] PlanError),
-    /// The recording cannot be made.
-    #[error(transparent)]
-    Record(#[from] RecordError),
-}
-
-impl From<RowError> for Error {
-    fn from(error: RowError) -> Self {
-        match error {
-            RowError::Undefined(undefined) => Self::Undefined(undefined),
-            RowError::Schedule(schedule) => Self::Schedule(schedule),
-        }
-    }
-}
 
 /// A tensor and what it means.
 pub type Named<'a> = (Quantity, Tensor<'a>);

@@ -80,13 +80,14 @@ mod sampling;
 pub mod table;
 mod training;
 
-pub use diffusion::{Conversion, Diffusion, Error, Holes, Named, Noising, PosteriorMean};
+pub use diffusion::{Conversion, Diffusion, Holes, Named, Noising, PosteriorMean};
+pub use error::Error;
 pub use gpu::{Context, Shape, Storage, Tensor};
 pub use likelihood::{Likelihood, LikelihoodLoop};
 pub use math::{Quantity, Schedule};
 pub use noise::philox4x32_10;
 pub use sampling::{Guidance, GuidanceScale, Sampling};
-pub use training::{LearnedVariance, Times, Training, TrainingStep};
+pub use training::{LearnedVariance, TimestepSource, Training, TrainingStep};
 pub use wgpu;
 
 #[cfg(any(doc, doctest))]

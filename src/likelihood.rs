@@ -1,17 +1,17 @@
 //! The front for evaluation: bits per dimension of a model, over a whole chain.
 
-use crate::Error;
+use crate::error::Error;
 use crate::gpu::{
     At, ChainPlan, ChainTerms, Context, Drawn, Map, MapPlan, NoiseKey, RecordError, Second, Shape, Tensor, Timesteps,
     VlbInputs,
 };
-use crate::math::{Bound, Given, Quantity};
+use crate::math::{LossInputs, Quantity, Vlb};
 
 /// What a [`LikelihoodLoop`] is made of.
 #[derive(Clone, Copy, Debug)]
 pub struct Likelihood<'a> {
     /// The bound of the model: its schedule, what it predicts, its variance and its clip.
-    pub bound: &'a Bound,
+    pub vlb: &'a Vlb,
     /// The batch.
     pub shape: Shape,
     /// Seed, stream and first sample of the noise: that of timestep `t` is drawn from stream `key.stream + t`.
@@ -39,15 +39,15 @@ pub struct Likelihood<'a> {
 ///
 /// ```
 /// use tweedie::gpu::NoiseKey;
-/// use tweedie::math::{Bound, ModelVariance};
+/// use tweedie::math::{Vlb, ModelVariance};
 /// use tweedie::{Context, Likelihood, LikelihoodLoop, Quantity, Schedule, Shape, Tensor, wgpu};
 ///
 /// # fn run(context: &Context, device: &wgpu::Device, queue: &wgpu::Queue, [x0, x_t, prediction, learned, total]: [&wgpu::Buffer; 5],
 /// #        network: impl Fn(&mut wgpu::ComputePass<'_>, u32)) -> Result<(), tweedie::Error> {
 /// let schedule = Schedule::linear(1000, 1e-4, 0.02)?;
-/// let bound = Bound::new(&schedule, Quantity::Epsilon, ModelVariance::LearnedRange, Some(1.0))?;
+/// let vlb = Vlb::new(&schedule, Quantity::Epsilon, ModelVariance::LearnedRange, Some(1.0))?;
 /// let bits = LikelihoodLoop::new(context, &Likelihood {
-///     bound: &bound,
+///     vlb: &vlb,
 ///     shape: Shape::new(16, 3 * 32 * 32),
 ///     key: NoiseKey::seed(42),
 ///     x0: Tensor::f32(x0),
@@ -89,14 +89,14 @@ impl LikelihoodLoop {
     /// Makes the plans.
     ///
     /// # Errors
-    /// [`Error::Bound`] where the prediction does not determine x0, as epsilon does not at zero terminal SNR; [`Error::Plan`]
+    /// [`Error::Vlb`] where the prediction does not determine x0, as epsilon does not at zero terminal SNR; [`Error::Plan`]
     /// for tensors that do not fit, or a second output that is missing.
     pub fn new(context: &Context, likelihood: &Likelihood<'_>) -> Result<Self, Error> {
-        let Likelihood { bound, shape, key, x0, x_t, prediction, learned, total, x0_mse } = *likelihood;
-        let timesteps = bound.schedule().len() as u32;
+        let Likelihood { vlb, shape, key, x0, x_t, prediction, learned, total, x0_mse } = *likelihood;
+        let timesteps = vlb.schedule().len() as u32;
         let noise = Second::Drawn(Drawn::new(key).steps(timesteps));
         let noising = Map {
-            table: &bound.schedule().rows_of(Quantity::Xt, None)?,
+            table: &vlb.schedule().rows_of(Quantity::Xt, None)?,
             shape,
             timesteps: Timesteps::Batch,
             in0: Some(x0),
@@ -104,12 +104,12 @@ impl LikelihoodLoop {
             out0: x_t,
             out1: None,
         };
-        let table = bound.chain_table(Given::Pair)?;
-        let (clip, in1, seeds) = (bound.clip(), Some(noise), None);
+        let table = vlb.chain_table(LossInputs::CleanAndNoise)?;
+        let (clip, in1, seeds) = (vlb.clip(), Some(noise), None);
         let inputs = VlbInputs { table: &table, clip, shape, prediction, learned, x0, in1, seeds };
         let bits = ChainPlan::new(context, &ChainTerms { inputs, total: Some((total, 0)) })?;
         let errors = || {
-            let table = bound.x0_mse_table(Given::Pair)?;
+            let table = vlb.x0_mse_table(LossInputs::CleanAndNoise)?;
             let inputs = VlbInputs { table: &table, ..inputs };
             Ok::<_, Error>(ChainPlan::new(context, &ChainTerms { inputs, total: None })?)
         };

@@ -1,6 +1,6 @@
 //! The front for sampling: a sampler's rows on the caller's tensors.
 
-use crate::Error;
+use crate::error::Error;
 use crate::gpu::map::{Drawn, Map, Second};
 use crate::gpu::{Context, Known, MapPlan, Noise, NoiseKey, Rules, Shape, Step, StepPlan, Tensor, Timesteps};
 use crate::math::sampler::Sampler;

@@ -1,20 +1,19 @@
 //! The front for training: what stands around the network in a training step.
 
-use crate::Error;
-use crate::error::BoundError;
+use crate::error::{Error, VlbError};
 use crate::gpu::{
     At, Context, Drawn, Loss, LossPlan, Map, MapPlan, NoiseKey, Of, RecordError, Second, Shape, Tensor, TimestepDraw,
     TimestepPlan, Timesteps, VlbInputs, VlbPlan, VlbTerms,
 };
-use crate::math::{Bound, Given, ModelVariance, Objective, Quantity, Schedule, TimestepDensity};
+use crate::math::{LossInputs, ModelVariance, Objective, Quantity, Schedule, TimestepDensity, Vlb};
 use crate::noise::Perturbation;
 use crate::table::{LossRow, Penalty, Table};
 
 /// Where a batch's timesteps come from.
 #[derive(Clone, Copy, Debug)]
-pub enum Times<'a> {
+pub enum TimestepSource<'a> {
     /// They lie in the buffer already.
-    Given,
+    InBuffer,
     /// Drawn on the GPU, anew in every step.
     Drawn {
         /// From which distribution, over the schedule's timesteps.
@@ -80,7 +79,7 @@ pub struct Training<'a> {
     /// What is added to the noise, and the elements of a channel.
     pub perturbed: Option<(Perturbation, u32)>,
     /// Where timesteps come from.
-    pub times: Times<'a>,
+    pub timestep_source: TimestepSource<'a>,
     /// The timesteps, one `u32` a sample from the beginning of the buffer: the network reads them too.
     pub timesteps: &'a wgpu::Buffer,
     /// The clean sample.
@@ -112,7 +111,7 @@ pub struct Training<'a> {
 /// use tweedie::gpu::{NoiseKey, Of};
 /// use tweedie::math::{Objective, TimestepDensity, Weight};
 /// use tweedie::table::Penalty;
-/// use tweedie::{Context, Quantity, Schedule, Shape, Tensor, Times, Training, TrainingStep, wgpu};
+/// use tweedie::{Context, Quantity, Schedule, Shape, Tensor, TimestepSource, Training, TrainingStep, wgpu};
 ///
 /// # fn run(context: &Context, encoder: &mut wgpu::CommandEncoder, t: &wgpu::Buffer, x0: &wgpu::Buffer, x_t: &wgpu::Buffer,
 /// #        prediction: &wgpu::Buffer, gradient: &wgpu::Buffer, losses: &wgpu::Buffer, network: impl Fn(&mut wgpu::ComputePass<'_>),
@@ -127,7 +126,7 @@ pub struct Training<'a> {
 ///     key: NoiseKey::seed(42),
 ///     steps: 100,
 ///     perturbed: None,
-///     times: Times::Drawn { density: &density, stratified: Some(64) },
+///     timestep_source: TimestepSource::Drawn { density: &density, stratified: Some(64) },
 ///     timesteps: t,
 ///     x0: Tensor::f32(x0),
 ///     x_t: Tensor::f32(x_t),
@@ -153,7 +152,7 @@ pub struct TrainingStep {
     draw: Option<TimestepPlan>,
     noising: MapPlan,
     loss: LossPlan,
-    bound: Option<VlbPlan>,
+    vlb: Option<VlbPlan>,
 }
 
 impl TrainingStep {
@@ -161,8 +160,8 @@ impl TrainingStep {
     ///
     /// # Errors
     /// [`Error::Loss`] where the objective has no value or no finite weight at a timestep: with drawn timesteps only if it is
-    /// ever drawn; [`Error::Bound`] likewise, and for a variance that is not learned. [`Error::Plan`] for tensors that do not
-    /// fit, [`Error::Times`] for a distribution over another number of
+    /// ever drawn; [`Error::Vlb`] likewise, and for a variance that is not learned. [`Error::Plan`] for tensors that do not
+    /// fit, [`Error::Density`] for a distribution over another number of
     /// timesteps.
     pub fn new(context: &Context, schedule: &Schedule, training: &Training<'_>) -> Result<Self, Error> {
         let Training { shape, key, steps, timesteps, perturbed, .. } = *training;
@@ -198,17 +197,17 @@ impl TrainingStep {
             mean: training.mean.map(|mean| (mean, 0)),
             gradient: Some(training.gradient),
         };
-        let draw = match training.times {
-            Times::Given => None,
-            Times::Drawn { density, stratified } => {
+        let draw = match training.timestep_source {
+            TimestepSource::InBuffer => None,
+            TimestepSource::Drawn { density, stratified } => {
                 let (ends, batch, buffer, offset) = (density.ends(), shape.batch, timesteps, 0);
                 let draw = TimestepDraw { ends, batch, key, steps, stratified, buffer, offset };
                 Some(TimestepPlan::new(context, &draw)?)
             }
         };
-        let bound = training.variance.map(|variance| training.bound(context, schedule, &variance, noise(true)));
+        let vlb = training.variance.map(|variance| training.vlb(context, schedule, &variance, noise(true)));
         let (noising, loss) = (MapPlan::new(context, &noising)?, LossPlan::new(context, &loss)?);
-        Ok(Self { draw, noising, loss, bound: bound.transpose()? })
+        Ok(Self { draw, noising, loss, vlb: vlb.transpose()? })
     }
 
     /// Records what comes before the network into the caller's pass: the timesteps, if they are drawn, and `x_t`.
@@ -228,7 +227,7 @@ impl TrainingStep {
     /// [`RecordError::Step`]; then nothing has been recorded.
     pub fn record_after(&self, pass: &mut wgpu::ComputePass<'_>, step: u32) -> Result<(), RecordError> {
         self.loss.record(pass, At::per_sample().step(step))?;
-        self.bound.as_ref().map_or(Ok(()), |bound| bound.record(pass, At::per_sample().step(step)))
+        self.vlb.as_ref().map_or(Ok(()), |vlb| vlb.record(pass, At::per_sample().step(step)))
     }
 
     /// Gives a step another key, stream included, through the caller's queue: it holds for whatever is submitted after this
@@ -242,7 +241,7 @@ impl TrainingStep {
         }
         self.noising.set_key(queue, step, key)?;
         self.loss.set_key(queue, step, key)?;
-        self.bound.as_ref().map_or(Ok(()), |bound| bound.set_key(queue, step, key))
+        self.vlb.as_ref().map_or(Ok(()), |vlb| vlb.set_key(queue, step, key))
     }
 
     /// Draws timesteps from another distribution from now on, through the caller's queue; see
@@ -264,12 +263,12 @@ impl TrainingStep {
 impl Training<'_> {
     /// The rows of the loss. A timestep that is never drawn needs none.
     fn table(&self, schedule: &Schedule) -> Result<Table<LossRow>, Error> {
-        let table = schedule.loss_where_defined(self.objective, Given::Pair)?;
-        self.check(&table, |t| schedule.loss_row(t, self.objective, Given::Pair).map_err(Error::Loss))
+        let table = schedule.loss_where_defined(self.objective, LossInputs::CleanAndNoise)?;
+        self.check(&table, |t| schedule.loss_row(t, self.objective, LossInputs::CleanAndNoise).map_err(Error::Loss))
     }
 
     /// The term of a learned variance. `noise` is that of the noisy sample.
-    fn bound(
+    fn vlb(
         &self,
         context: &Context,
         schedule: &Schedule,
@@ -277,12 +276,12 @@ impl Training<'_> {
         noise: Drawn<'_>,
     ) -> Result<VlbPlan, Error> {
         let LearnedVariance { variance, factor, learned, gradient, terms } = *learned;
-        let bound = Bound::new(schedule, self.objective.predicts, variance, None)?;
+        let vlb = Vlb::new(schedule, self.objective.predicts, variance, None)?;
         if matches!(variance, ModelVariance::FixedSmall | ModelVariance::FixedLarge) {
-            return Err(BoundError::Fixed { found: variance }.into());
+            return Err(VlbError::Fixed { found: variance }.into());
         }
-        let table = bound.table_where_defined(Given::Pair);
-        let table = self.check(&table, |t| bound.row(t, Given::Pair).map_err(Error::Bound))?;
+        let table = vlb.table_where_defined(LossInputs::CleanAndNoise);
+        let table = self.check(&table, |t| vlb.row(t, LossInputs::CleanAndNoise).map_err(Error::Vlb))?;
         let inputs = VlbInputs {
             table: &table.map(|row| row.times(factor)),
             clip: None,
@@ -307,14 +306,14 @@ impl Training<'_> {
 
     /// The table, if it has a row wherever one is drawn; else what `row` says of the first timestep without one.
     fn check<R: Copy>(&self, table: &Table<R>, row: impl Fn(usize) -> Result<R, Error>) -> Result<Table<R>, Error> {
-        let drawn = |t: usize| match self.times {
-            Times::Given => true,
-            Times::Drawn { density, .. } => density.probability(t) > 0.0,
+        let drawn = |t: usize| match self.timestep_source {
+            TimestepSource::InBuffer => true,
+            TimestepSource::Drawn { density, .. } => density.probability(t) > 0.0,
         };
-        if let Times::Drawn { density, .. } = self.times
+        if let TimestepSource::Drawn { density, .. } = self.timestep_source
             && density.len() != table.len()
         {
-            return Err(Error::Times { expected: table.len(), found: density.len() });
+            return Err(Error::Density { expected: table.len(), found: density.len() });
         }
         let missing = (0..table.len()).find(|&t| table.row(t).is_none() && drawn(t));
         missing.map_or(Ok(()), |t| row(t).map(|_| ()))?;

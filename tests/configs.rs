@@ -292,7 +292,7 @@ fn any_run() -> impl Strategy<Value = Run> {
             rederive_epsilon: rederive_epsilon && eta != 0.0,
             mu,
             churn: churn.map(|(amount, least, most, scale)| Churn { amount, least, most, scale }),
-            compat: if theirs { Compat::Diffusers } else { Compat::None },
+            compat: if theirs { Compat::Diffusers } else { Compat::Published },
             ..run
         })
 }

@@ -78,9 +78,9 @@ fn laplace_is_the_one_of_diffusers() {
     }
 }
 
-type Recipe = (&'static str, fn(usize) -> Result<Schedule, ScheduleError>);
+type Constructor = (&'static str, fn(usize) -> Result<Schedule, ScheduleError>);
 
-fn recipes() -> [Recipe; 10] {
+fn recipes() -> [Constructor; 10] {
     [
         ("linear", |n| Schedule::linear(n, 1e-4, 0.02)),
         ("linear scaled", |n| Schedule::linear_scaled(n, 1e-4, 0.02)),
@@ -174,7 +174,7 @@ fn rising_alphas_cumprod_convert_but_have_no_posterior() {
     assert_eq!(schedule.posterior_variance(), Err(error.clone()));
     assert_eq!(schedule.epsilon_mean_coef(), Err(error.clone()));
     assert_eq!(schedule.posterior_mean(Quantity::V), Err(RowError::Schedule(error)));
-    assert_eq!(schedule.posterior_mean_where_defined(Quantity::V).first_hole(), Some(2));
+    assert_eq!(schedule.posterior_mean_where_defined(Quantity::V).first_undefined(), Some(2));
     // What stands between two timesteps is no matter: here from 0.75 back to 0.9.
     let posterior = schedule.posterior(2, Some(0)).unwrap();
     let beta = 1.0 - 0.75 / 0.9;

@@ -19,8 +19,8 @@ use tweedie::math::sampler::{Denoiser, DpmSolver, Grid};
 use tweedie::math::{NoiseLevel, Objective, Sampler, Spacing, TimestepDensity, Weight};
 use tweedie::table::{Clip, Penalty};
 use tweedie::{
-    Context, Conversion, Diffusion, Guidance, Holes, Noising, Quantity, Sampling, Schedule, Shape, Tensor, Times,
-    Training, TrainingStep,
+    Context, Conversion, Diffusion, Guidance, Holes, Noising, Quantity, Sampling, Schedule, Shape, Tensor,
+    TimestepSource, Training, TrainingStep,
 };
 
 /// Samples of whole lanes, without gaps, of any size; large and small.
@@ -143,7 +143,7 @@ impl Bench {
                 key,
                 steps: 2,
                 perturbed: None,
-                times: Times::Drawn { density: &self.density, stratified: Some(shape.batch) },
+                timestep_source: TimestepSource::Drawn { density: &self.density, stratified: Some(shape.batch) },
                 timesteps: &timesteps,
                 x0,
                 x_t,

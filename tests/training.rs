@@ -7,8 +7,8 @@ use tweedie::Quantity::{Edm, Epsilon, Flow, Score, V, X0, Xt};
 use tweedie::error::{LossError, WeightError};
 use tweedie::gpu::loss::{Batch, Losses, Of, reference};
 use tweedie::math::{
-    Bound, Gaussian, Given, ModelVariance, Objective, Schedule, SigmaData, Weight, discretized_gaussian_log_likelihood,
-    edm_sigmas, normal_kl,
+    Gaussian, LossInputs, ModelVariance, Objective, Schedule, SigmaData, Vlb, Weight,
+    discretized_gaussian_log_likelihood, edm_sigmas, normal_kl,
 };
 use tweedie::noise::NoiseKey;
 use tweedie::noise::Perturbation;
@@ -109,7 +109,7 @@ fn an_epsilon_loss_is_snr_times_an_x0_loss_and_a_v_loss_snr_plus_one() {
         for predicts in PREDICTIONS {
             let loss = |on, weight: Weight| {
                 let objective = Objective::of(predicts).on(on).weighted(weight);
-                data.pair(&schedule.loss_where_defined(&objective, Given::Pair).unwrap())
+                data.pair(&schedule.loss_where_defined(&objective, LossInputs::CleanAndNoise).unwrap())
             };
             let what = format!("a network that predicts {predicts}");
             let epsilon = loss(Epsilon, Weight::None);
@@ -140,7 +140,7 @@ fn a_weight_is_the_same_whatever_the_loss_is_on() {
         for weight in weights {
             let of = |predicts, on| {
                 let objective = Objective::of(predicts).on(on).weighted(weight.clone());
-                data.pair(&schedule.loss_where_defined(&objective, Given::Pair).unwrap())
+                data.pair(&schedule.loss_where_defined(&objective, LossInputs::CleanAndNoise).unwrap())
             };
             for predicts in [Epsilon, V] {
                 let on_v = of(predicts, V);
@@ -162,8 +162,8 @@ fn a_target_at_hand_gives_what_the_pair_gives() {
                 let objective = Objective::of(predicts).on(on);
                 let rows = |given| schedule.loss_where_defined(&objective, given).unwrap();
                 let target = data.mix(&schedule, on);
-                let given = data.losses(&rows(Given::Target), Penalty::MSE, [&x_t, &target]);
-                assert_equal(&format!("{on} from {predicts}"), &given, &data.pair(&rows(Given::Pair)));
+                let given = data.losses(&rows(LossInputs::NoisyAndTarget), Penalty::MSE, [&x_t, &target]);
+                assert_equal(&format!("{on} from {predicts}"), &given, &data.pair(&rows(LossInputs::CleanAndNoise)));
             }
         }
     }
@@ -173,19 +173,19 @@ fn a_target_at_hand_gives_what_the_pair_gives() {
 fn a_target_of_what_is_predicted_needs_no_noisy_sample() {
     let schedule = Schedule::cosine(60).unwrap();
     let data = Data::of(&schedule);
-    let table = schedule.loss(&Objective::of(V), Given::Target).unwrap();
+    let table = schedule.loss(&Objective::of(V), LossInputs::NoisyAndTarget).unwrap();
     let found = data.losses(&table, Penalty::MSE, [&[], &data.mix(&schedule, V)]);
     assert!(found.mean.value.is_finite());
-    let converted = schedule.loss(&Objective::of(V).on(X0), Given::Target).unwrap();
+    let converted = schedule.loss(&Objective::of(V).on(X0), LossInputs::NoisyAndTarget).unwrap();
     assert!(data.losses(&converted, Penalty::MSE, [&[], &data.x0]).mean.value.is_nan());
 }
 
 fn penalties() -> Vec<Penalty> {
     let mut all = vec![Penalty::MSE, Penalty::L1];
-    for bend in [1e-3, 0.3, 1.0, 40.0] {
-        all.push(Penalty::huber(bend).unwrap());
-        all.push(Penalty::smooth_l1(bend).unwrap());
-        all.push(Penalty::pseudo_huber(bend).unwrap());
+    for delta in [1e-3, 0.3, 1.0, 40.0] {
+        all.push(Penalty::huber(delta).unwrap());
+        all.push(Penalty::smooth_l1(delta).unwrap());
+        all.push(Penalty::pseudo_huber(delta).unwrap());
     }
     all
 }
@@ -198,7 +198,7 @@ fn the_gradient_is_the_derivative() {
     let schedule = Schedule::cosine(6).unwrap();
     let data = Data::of(&schedule);
     let objective = Objective::of(Epsilon).on(V).weighted(Weight::MinSnr { gamma: 5.0 });
-    let table = schedule.loss(&objective, Given::Pair).unwrap();
+    let table = schedule.loss(&objective, LossInputs::CleanAndNoise).unwrap();
     for penalty in penalties() {
         for of in [Of::Sum, Of::Mean] {
             let value = |i: usize, step: f64| {
@@ -326,22 +326,22 @@ fn sid2_weighs_log_snrs() {
 #[test]
 fn what_has_no_loss_is_named() {
     let schedule = Schedule::cosine(10).unwrap().zero_terminal_snr().unwrap();
-    let told = |objective: Objective| schedule.loss(&objective, Given::Pair).unwrap_err().to_string();
+    let told = |objective: Objective| schedule.loss(&objective, LossInputs::CleanAndNoise).unwrap_err().to_string();
     assert_eq!(
         told(Objective::of(Epsilon).on(X0)),
         "epsilon does not determine x0 at timestep 9, where alpha = 0 (zero terminal SNR)"
     );
     assert!(told(Objective::of(V).on(Epsilon).weighted(Weight::MaxSnr { gamma: 1.0 })).contains("at timestep 9"));
-    assert_eq!(schedule.loss(&Objective::of(Xt), Given::Pair), Err(LossError::Observation));
-    assert_eq!(schedule.loss(&Objective::of(V).on(Xt), Given::Target), Err(LossError::Observation));
-    let holes = schedule.loss_where_defined(&Objective::of(Epsilon).on(X0), Given::Pair).unwrap();
-    assert_eq!((holes.len(), holes.first_hole()), (10, Some(9)));
+    assert_eq!(schedule.loss(&Objective::of(Xt), LossInputs::CleanAndNoise), Err(LossError::Observation));
+    assert_eq!(schedule.loss(&Objective::of(V).on(Xt), LossInputs::NoisyAndTarget), Err(LossError::Observation));
+    let holes = schedule.loss_where_defined(&Objective::of(Epsilon).on(X0), LossInputs::CleanAndNoise).unwrap();
+    assert_eq!((holes.len(), holes.first_undefined()), (10, Some(9)));
     let wrong = Objective::of(V).weighted(Weight::MinSnr { gamma: -1.0 });
-    assert!(schedule.loss_where_defined(&wrong, Given::Pair).is_err(), "a wrong parameter is no hole");
+    assert!(schedule.loss_where_defined(&wrong, LossInputs::CleanAndNoise).is_err(), "a wrong parameter is no hole");
     // The same schedule goes on with what exists.
-    assert!(schedule.loss(&Objective::of(V).on(X0), Given::Pair).is_ok());
+    assert!(schedule.loss(&Objective::of(V).on(X0), LossInputs::CleanAndNoise).is_ok());
     let clean = Schedule::from_betas(&[0.0, 0.5]).unwrap();
-    assert!(clean.loss(&Objective::of(Score), Given::Pair).unwrap_err().to_string().contains("score"));
+    assert!(clean.loss(&Objective::of(Score), LossInputs::CleanAndNoise).unwrap_err().to_string().contains("score"));
 }
 
 #[test]
@@ -399,7 +399,7 @@ fn the_bins_of_the_decoder_sum_to_one() {
 #[test]
 fn the_prior_of_pure_noise_costs_nothing() {
     let schedule = Schedule::cosine(10).unwrap().zero_terminal_snr().unwrap();
-    let bound = Bound::new(&schedule, V, ModelVariance::FixedSmall, None).unwrap();
+    let bound = Vlb::new(&schedule, V, ModelVariance::FixedSmall, None).unwrap();
     assert_eq!(bound.prior(&[0.7, -1.0]), [0.0, 0.0]);
     // A network that is right about x0 pays for the decoder alone.
     let x0 = [0.5, -0.5, 0.0];
@@ -414,7 +414,7 @@ fn the_prior_of_pure_noise_costs_nothing() {
 #[test]
 fn the_bound_says_what_is_missing() {
     let schedule = Schedule::cosine(10).unwrap().zero_terminal_snr().unwrap();
-    let bound = Bound::new(&schedule, Epsilon, ModelVariance::LearnedRange, Some(f64::NAN)).unwrap();
+    let bound = Vlb::new(&schedule, Epsilon, ModelVariance::LearnedRange, Some(f64::NAN)).unwrap();
     let told = |t, prediction: &[f64], learned: &[f64]| {
         bound.term(t, &[0.0; 2], &[0.0; 2], prediction, learned).unwrap_err().to_string()
     };
@@ -423,7 +423,7 @@ fn the_bound_says_what_is_missing() {
     assert!(told(9, &[0.0; 2], &[0.0; 2]).contains("epsilon does not determine x0 at timestep 9"));
     assert!(told(10, &[0.0; 2], &[0.0; 2]).contains("out of range"));
     assert!(bound.term(8, &[0.0; 2], &[0.0; 2], &[0.0; 2], &[0.0; 2]).is_ok());
-    assert!(Bound::new(&Schedule::rectified_flow(4).unwrap(), V, ModelVariance::FixedLarge, None).is_err());
+    assert!(Vlb::new(&Schedule::rectified_flow(4).unwrap(), V, ModelVariance::FixedLarge, None).is_err());
 }
 
 fn any_weight() -> impl Strategy<Value = Weight> {
@@ -455,7 +455,7 @@ proptest! {
                 prop_assert!(weight.is_finite() && weight >= 0.0);
             }
             let objective = Objective::of(predicts).on(on).weighted(weight.clone());
-            for given in [Given::Pair, Given::Target] {
+            for given in [LossInputs::CleanAndNoise, LossInputs::NoisyAndTarget] {
                 if let Ok(LossRow { prediction, inputs: [a, b], weight }) = schedule.loss_row(t, &objective, given) {
                     prop_assert!([prediction, a, b, weight].iter().all(|c| c.is_finite()));
                 }
@@ -465,10 +465,10 @@ proptest! {
 
     #[test]
     fn a_penalty_is_never_negative_and_its_slope_has_the_sign_of_the_error(
-        bend in prop_oneof![any::<f64>(), 0.0..10.0],
+        delta in prop_oneof![any::<f64>(), 0.0..10.0],
         d in prop_oneof![any::<f64>(), -10.0..10.0],
     ) {
-        for penalty in [Penalty::huber(bend), Penalty::smooth_l1(bend), Penalty::pseudo_huber(bend)].into_iter().flatten() {
+        for penalty in [Penalty::huber(delta), Penalty::smooth_l1(delta), Penalty::pseudo_huber(delta)].into_iter().flatten() {
             let (cost, slope) = (penalty.cost(d), penalty.slope(d));
             if d.is_finite() {
                 prop_assert!(cost >= 0.0 && slope * d >= 0.0, "{penalty:?} {d}: {cost} {slope}");

@@ -185,7 +185,7 @@ fn the_end_of_a_zero_snr_schedule_is_named() {
     assert_eq!(error.to_string(), "epsilon does not determine x0 at timestep 999, where alpha = 0 (zero terminal SNR)");
     assert_eq!(schedule.posterior_mean(Epsilon).unwrap_err(), RowError::Undefined(error));
     let holes = schedule.conversion_where_defined(Epsilon, X0, Some(V));
-    assert_eq!(holes.first_hole(), Some(999));
+    assert_eq!(holes.first_undefined(), Some(999));
     for given in [X0, V] {
         assert!(schedule.posterior_mean(given).is_ok());
         assert!(schedule.conversion(given, X0, Some(Epsilon)).is_ok());

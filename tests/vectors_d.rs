@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use tweedie::Quantity::{Edm, Epsilon, V, X0};
 use tweedie::gpu::loss::{Batch, Losses, Of, reference};
 use tweedie::math::{
-    Bound, BoundTerm, Gaussian, Given, ModelVariance, NoiseLevel, Objective, Schedule, SigmaData, Weight, bits,
+    Gaussian, LossInputs, ModelVariance, NoiseLevel, Objective, Schedule, SigmaData, Vlb, VlbTerm, Weight, bits,
     discretized_gaussian_log_likelihood, normal_kl, solve, tanh_normal_cdf,
 };
 use tweedie::table::{LossRow, Penalty, Table};
@@ -188,7 +188,7 @@ fn check_weighted(case: &Value, change: impl Fn(LossRow) -> LossRow) {
     ];
     for (name, predicts, weight) in jobs {
         let prediction = file.f64(&format!("pred_{predicts}"));
-        let table = schedule.loss(&Objective::of(predicts).weighted(weight), Given::Pair).unwrap();
+        let table = schedule.loss(&Objective::of(predicts).weighted(weight), LossInputs::CleanAndNoise).unwrap();
         let table = Table::new(table.rows().iter().map(|row| change(row.unwrap())));
         let elements = x0.len() / timesteps.len();
         let batch = Batch { timesteps: &timesteps, elements, prediction: &prediction, inputs: [&x0, &eps] };
@@ -252,21 +252,21 @@ fn check_vlb(name: &str, variance: ModelVariance) {
     let t = file.indices("t");
     let tensors = ["x0", "x_t", "out_mean", "out_var", "eps"].map(|name| file.f64(name));
     let elements = tensors[0].len() / t.len();
-    let unclipped = Bound::new(&schedule, predicts, variance, None).unwrap();
-    let clipped = Bound::new(&schedule, predicts, variance, Some(1.0)).unwrap();
+    let unclipped = Vlb::new(&schedule, predicts, variance, None).unwrap();
+    let clipped = Vlb::new(&schedule, predicts, variance, Some(1.0)).unwrap();
     for (sample, &t) in t.iter().enumerate() {
         let range = sample * elements..(sample + 1) * elements;
         let [x0, x_t, prediction, learned, eps] = tensors.each_ref().map(|tensor| &tensor[range.clone()]);
         let expect = |name: &str| file.f64(name)[range.clone()].to_vec();
         let term = unclipped.term(t, x0, x_t, prediction, learned).unwrap();
-        let of = |term: &BoundTerm, part: fn(&Gaussian) -> f64| term.model.iter().map(part).collect::<Vec<_>>();
+        let of = |term: &VlbTerm, part: fn(&Gaussian) -> f64| term.model.iter().map(part).collect::<Vec<_>>();
         let near = |what: &str, found: &[f64], expected: &[f64]| {
             assert_near(&format!("{name} sample {sample} {what}"), found, expected, tolerance);
         };
         near("mean", &of(&term, |g| g.mean), &expect("model_mean"));
         near("log variance", &of(&term, |g| g.log_variance), &expect("model_log_variance"));
         near("kl", &term.kl, &expect("kl_nats"));
-        let decoder = |term: &BoundTerm, name: &str| {
+        let decoder = |term: &VlbTerm, name: &str| {
             for (&found, expected) in term.decoder.iter().zip(expect(name)) {
                 assert_within(name, found, expected, tolerance * expected.max(1.0) + cancelled(expected));
             }
@@ -309,7 +309,7 @@ fn check_chain(name: &str, variance: ModelVariance) {
     let abar = pick(&whole.alphas_cumprod(), &file.indices("timestep_map"));
     let schedule = Schedule::from_alphas_cumprod(&abar).unwrap();
     let clip = case["config"]["clip_denoised"].as_bool().unwrap().then_some(1.0);
-    let bound = Bound::new(&schedule, Epsilon, variance, clip).unwrap();
+    let bound = Vlb::new(&schedule, Epsilon, variance, clip).unwrap();
     let (x0, steps) = (file.f64("x0"), abar.len());
     let [noises, outputs] = ["noises", "model_outputs"].map(|name| file.f64(name));
     let learned = if names(&case).iter().any(|name| name == "var_values") { file.f64("var_values") } else { vec![] };
@@ -374,7 +374,7 @@ fn edm() {
         // The same loss, on the network's output and on the clean sample.
         for on in [Edm(sigma_data), X0] {
             let objective = Objective::of(Edm(sigma_data)).on(on).weighted(weight.clone());
-            let table = schedule.loss(&objective, Given::Pair).unwrap();
+            let table = schedule.loss(&objective, LossInputs::CleanAndNoise).unwrap();
             let batch = Batch { timesteps: &timesteps, elements, prediction: &output, inputs: [&x0, &noise] };
             let found = reference(&table, Penalty::MSE, &batch, Of::Sum);
             relative(&format!("loss_{name}"), &values(&found.samples));

@@ -22,7 +22,7 @@ use tweedie::gpu::{Of, RecordError};
 use tweedie::math::{Objective, TimestepDensity, Weight};
 use tweedie::table::Penalty;
 use tweedie::wgpu::{Buffer, CommandEncoder, ComputePassDescriptor};
-use tweedie::{Quantity, Shape, Tensor, Times, Training, TrainingStep};
+use tweedie::{Quantity, Shape, Tensor, TimestepSource, Training, TrainingStep};
 
 /// Training steps of a submit: enough that a submit costs nothing, few enough that the device is never busy for long.
 const STEPS_PER_SUBMIT: u32 = 50;
@@ -89,7 +89,7 @@ impl Trainer {
             key: streams::TRAINING,
             steps: self.steps,
             perturbed: None,
-            times: Times::Drawn {
+            timestep_source: TimestepSource::Drawn {
                 density: &TimestepDensity::uniform(schedule.len())?,
                 stratified: Some(self.shape.batch),
             },

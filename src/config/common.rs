@@ -9,7 +9,7 @@ use crate::table::Clip;
 
 /// A named recipe of betas.
 #[derive(Clone, Copy)]
-pub(super) enum Recipe {
+pub(super) enum BetaSchedule {
     Linear,
     ScaledLinear,
     Cosine,
@@ -18,25 +18,25 @@ pub(super) enum Recipe {
     Sigmoid,
 }
 
-const RECIPES: &[(&str, Recipe)] = &[
-    ("linear", Recipe::Linear),
-    ("scaled_linear", Recipe::ScaledLinear),
-    ("squaredcos_cap_v2", Recipe::Cosine),
-    ("exp", Recipe::Exponential),
-    ("laplace", Recipe::Laplace),
-    ("sigmoid", Recipe::Sigmoid),
+const BETA_SCHEDULES: &[(&str, BetaSchedule)] = &[
+    ("linear", BetaSchedule::Linear),
+    ("scaled_linear", BetaSchedule::ScaledLinear),
+    ("squaredcos_cap_v2", BetaSchedule::Cosine),
+    ("exp", BetaSchedule::Exponential),
+    ("laplace", BetaSchedule::Laplace),
+    ("sigmoid", BetaSchedule::Sigmoid),
 ];
 
 /// The betas that a class takes where the file says nothing.
 pub(super) struct Usual {
-    pub(super) recipe: Recipe,
+    pub(super) beta_schedule: BetaSchedule,
     pub(super) beta_start: f64,
     pub(super) beta_end: f64,
 }
 
 impl Usual {
     /// Most classes: Ho et al. 2020 (arXiv 2006.11239).
-    pub(super) const DDPM: Self = Self { recipe: Recipe::Linear, beta_start: 1e-4, beta_end: 0.02 };
+    pub(super) const DDPM: Self = Self { beta_schedule: BetaSchedule::Linear, beta_start: 1e-4, beta_end: 0.02 };
 }
 
 /// The number of timesteps that the network was trained with.
@@ -52,20 +52,20 @@ pub(super) fn schedule(options: &mut Options, usual: &Usual) -> Result<Schedule,
     let steps = train_timesteps(options)?;
     let start = options.number("beta_start", usual.beta_start)?;
     let end = options.number("beta_end", usual.beta_end)?;
-    let recipe = options.choice("beta_schedule", RECIPES, usual.recipe)?;
+    let beta_schedule = options.choice("beta_schedule", BETA_SCHEDULES, usual.beta_schedule)?;
     let schedule = match options.numbers("trained_betas")? {
         Some(betas) if betas.len() != steps => {
             let expected = format!("{steps} betas, as many as num_train_timesteps");
             return Err(refused("trained_betas", expected, betas.len()));
         }
         Some(betas) => Schedule::from_betas(&betas),
-        None => match recipe {
-            Recipe::Linear => Schedule::linear(steps, start, end),
-            Recipe::ScaledLinear => Schedule::scaled_linear(steps, start, end),
-            Recipe::Cosine => Schedule::cosine(steps),
-            Recipe::Exponential => Schedule::exponential(steps),
-            Recipe::Laplace => Schedule::laplace(steps),
-            Recipe::Sigmoid => Schedule::sigmoid(steps, start, end),
+        None => match beta_schedule {
+            BetaSchedule::Linear => Schedule::linear(steps, start, end),
+            BetaSchedule::ScaledLinear => Schedule::scaled_linear(steps, start, end),
+            BetaSchedule::Cosine => Schedule::cosine(steps),
+            BetaSchedule::Exponential => Schedule::exponential(steps),
+            BetaSchedule::Laplace => Schedule::laplace(steps),
+            BetaSchedule::Sigmoid => Schedule::sigmoid(steps, start, end),
         },
     };
     Ok(schedule?)

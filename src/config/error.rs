@@ -17,8 +17,10 @@ pub enum ConfigError {
     #[error("expected an option `_class_name` that names the scheduler, found none")]
     NoClass,
     /// A scheduler that does not exist here.
-    #[error("_class_name: expected one of {}, found {found}", super::classes().collect::<Vec<_>>().join(", "))]
+    #[error("_class_name: expected one of {expected}, found {found}")]
     Class {
+        /// The supported classes, separated by commas.
+        expected: String,
         /// The class.
         found: String,
     },

@@ -1,6 +1,6 @@
 //! `EulerDiscreteScheduler`, `EulerAncestralDiscreteScheduler`, `HeunDiscreteScheduler`: sigmas with `alpha = 1`.
 
-use super::common::{Recipe, Usual, clip, prediction, rescaled_schedule, schedule, spacing};
+use super::common::{BetaSchedule, Usual, clip, prediction, rescaled_schedule, schedule, spacing};
 use super::error::ConfigError;
 use super::options::Options;
 use super::run::{Run, Steps};
@@ -47,7 +47,7 @@ impl Places {
     }
 
     /// As many, placed anew between the ends of the list or those that the file gives.
-    fn replaced(self, placement: Placement, table: &SigmaTable, given: Given) -> Result<Self, ConfigError> {
+    fn replaced(self, placement: Placement, table: &SigmaTable, given: SigmaRange) -> Result<Self, ConfigError> {
         let (Some(&most), Some(&least)) = (self.sigmas.first(), self.sigmas.last()) else { return Ok(self) };
         let ends = [given[0].unwrap_or(least), given[1].unwrap_or(most)];
         Ok(match placement.sigmas(self.told.len(), ends)? {
@@ -58,7 +58,7 @@ impl Places {
 }
 
 /// `sigma_min` and `sigma_max`.
-type Given = [Option<f64>; 2];
+type SigmaRange = [Option<f64>; 2];
 
 pub(super) fn build(options: &mut Options, run: &Run) -> Result<Sampler, ConfigError> {
     run.only(&["churn"])?;
@@ -114,7 +114,7 @@ pub(super) fn build_ancestral(options: &mut Options, run: &Run) -> Result<Sample
 
 pub(super) fn build_heun(options: &mut Options, run: &Run) -> Result<Sampler, ConfigError> {
     run.only(&[])?;
-    let usual = Usual { recipe: Recipe::Linear, beta_start: 0.00085, beta_end: 0.012 };
+    let usual = Usual { beta_schedule: BetaSchedule::Linear, beta_start: 0.00085, beta_end: 0.012 };
     let table = schedule(options, &usual)?.sigma_table();
     let placement = Placement::read(options, false)?;
     let places = Places::at_timesteps(options, run, &table)?.replaced(placement, &table, [None; 2])?;

@@ -1,6 +1,6 @@
 //! `LCMScheduler`.
 
-use super::common::{Recipe, Usual, denoiser, prediction, rescaled_schedule, whole_timesteps};
+use super::common::{BetaSchedule, Usual, denoiser, prediction, rescaled_schedule, whole_timesteps};
 use super::error::ConfigError;
 use super::options::Options;
 use super::run::{Run, Steps};
@@ -9,7 +9,7 @@ use crate::math::{NoiseLevel, consistency_timesteps};
 
 pub(super) fn build(options: &mut Options, run: &Run) -> Result<Sampler, ConfigError> {
     run.only(&[])?;
-    let usual = Usual { recipe: Recipe::ScaledLinear, beta_start: 0.00085, beta_end: 0.012 };
+    let usual = Usual { beta_schedule: BetaSchedule::ScaledLinear, beta_start: 0.00085, beta_end: 0.012 };
     let schedule = rescaled_schedule(options, &usual)?;
     let original = options.count("original_inference_steps", 50)?;
     let timesteps = match &run.steps {

@@ -92,7 +92,11 @@ impl Sampler {
     pub fn from_diffusers_config(json: &str, run: &Run) -> Result<Self, ConfigError> {
         let mut options = Options::parse(json)?;
         let known = BUILDERS.iter().find(|(class, _)| *class == options.class());
-        let (_, build) = known.ok_or_else(|| ConfigError::Class { found: options.shown_class() })?;
+        let unknown = || {
+            let expected = classes().collect::<Vec<_>>().join(", ");
+            ConfigError::Class { expected, found: options.shown_class() }
+        };
+        let (_, build) = known.ok_or_else(unknown)?;
         let sampler = build(&mut options, run)?;
         options.finish()?;
         Ok(sampler)

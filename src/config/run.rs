@@ -43,7 +43,7 @@ impl Run {
     }
 
     const fn at(steps: Steps) -> Self {
-        let compat = Compat::None;
+        let compat = Compat::Published;
         Self { steps, eta: 0.0, rederive_epsilon: false, mu: None, churn: None, compat }
     }
 

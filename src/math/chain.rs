@@ -12,7 +12,7 @@
 //! `ln(1 - beta)`: it needs no logarithm, is exact at `beta = 1`, and is closer at the noisy end, where an ulp of the
 //! logarithm is many of its exponential.
 
-use super::dd::Dd;
+use super::double_double::DoubleDouble;
 use super::level::{NoiseLevel, log_ratio};
 use super::posterior::Posterior;
 
@@ -27,15 +27,15 @@ enum Source {
 pub(super) struct Chain {
     source: Source,
     betas: Vec<f64>,
-    abar: Vec<Dd>,
-    complement: Vec<Dd>,
+    abar: Vec<DoubleDouble>,
+    complement: Vec<DoubleDouble>,
 }
 
 impl Chain {
     /// From betas in `0..=1`.
     pub(super) fn from_betas(betas: Vec<f64>) -> Self {
         let (mut abar, mut complement) = (Vec::new(), Vec::new());
-        let mut state = (Dd::ONE, Dd::ZERO);
+        let mut state = (DoubleDouble::ONE, DoubleDouble::ZERO);
         for &beta in &betas {
             state = step(state, beta);
             abar.push(state.0);
@@ -51,8 +51,8 @@ impl Chain {
         Self {
             source: Source::AlphasCumprod,
             betas: betas.collect(),
-            abar: exactly(alphas_cumprod, |a| Dd::difference(a, 0.0)),
-            complement: exactly(alphas_cumprod, |a| Dd::difference(1.0, a)),
+            abar: exactly(alphas_cumprod, |a| DoubleDouble::difference(a, 0.0)),
+            complement: exactly(alphas_cumprod, |a| DoubleDouble::difference(1.0, a)),
         }
     }
 
@@ -102,7 +102,7 @@ impl Chain {
         match self.source {
             Source::Betas => {
                 let between = self.betas[s + 1..=t].iter();
-                let (keep, lost) = between.fold((Dd::ONE, Dd::ZERO), |state, &b| step(state, b));
+                let (keep, lost) = between.fold((DoubleDouble::ONE, DoubleDouble::ZERO), |state, &b| step(state, b));
                 Some((keep.value(), lost.value()))
             }
             Source::AlphasCumprod => {
@@ -115,10 +115,10 @@ impl Chain {
 }
 
 /// One forward step of `(abar, 1 - abar)`.
-fn step((abar, complement): (Dd, Dd), beta: f64) -> (Dd, Dd) {
-    let product = abar.times(Dd::difference(1.0, beta));
+fn step((abar, complement): (DoubleDouble, DoubleDouble), beta: f64) -> (DoubleDouble, DoubleDouble) {
+    let product = abar.times(DoubleDouble::difference(1.0, beta));
     // Among subnormal numbers a product can round back to where it was and never reach 0.
-    let next = if product.value() < f64::MIN_POSITIVE { Dd::ZERO } else { product };
+    let next = if product.value() < f64::MIN_POSITIVE { DoubleDouble::ZERO } else { product };
     (next, complement.plus(abar.scaled(beta)))
 }
 
@@ -129,10 +129,10 @@ fn lost(before: f64, now: f64) -> f64 {
     if change == 0.0 { 0.0 } else { change / before }
 }
 
-fn exactly(values: &[f64], form: impl Fn(f64) -> Dd) -> Vec<Dd> {
+fn exactly(values: &[f64], form: impl Fn(f64) -> DoubleDouble) -> Vec<DoubleDouble> {
     values.iter().map(|&value| form(value)).collect()
 }
 
-fn values(numbers: &[Dd]) -> Vec<f64> {
+fn values(numbers: &[DoubleDouble]) -> Vec<f64> {
     numbers.iter().map(|number| number.value()).collect()
 }

@@ -9,9 +9,9 @@
 //!
 //! **Practice.** Times run from noisy (1) to clean and do not hold the final 0; the network is told `T*t`.
 
-use super::sampler::check;
+use super::check;
 use super::schedule::check_steps;
-use crate::error::SamplerError;
+use crate::math::error::sampler::SamplerError;
 
 /// `n` times in equal steps from `most` to `least`: from 1 to `1/T` for a network with `T` timesteps. One is `most`.
 ///

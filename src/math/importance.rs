@@ -12,9 +12,10 @@
 //! **Practice.** Plain host state, fed with the losses of a whole batch in the order of its samples: machines that share
 //! a batch feed each other's losses too, and stay equal to the bit.
 
-use super::draw::TimestepDensity;
 use super::schedule::check_steps;
-use crate::error::{DrawError, ScheduleError};
+use super::timestep_density::TimestepDensity;
+use crate::math::error::draw::DrawError;
+use crate::math::error::schedule::ScheduleError;
 use std::collections::VecDeque;
 
 /// How many losses of each timestep guided-diffusion remembers.

@@ -6,7 +6,7 @@
 //! **Practice.** guided-diffusion's definitions: the normal distribution function is its tanh approximation, and probabilities
 //! below 1e-12 count as that. Nats an element; [`bits`] makes bits per dimension of them.
 
-use crate::table::bound::{CUBIC, HALF_BIN, LAST_BIN, LEAST_PROBABILITY};
+use crate::table::vlb::{CUBIC, HALF_BIN, LAST_BIN, LEAST_PROBABILITY};
 use std::f64::consts::{FRAC_2_PI, LN_2};
 
 /// `KL(N(mean1, e^log_variance1) || N(mean2, e^log_variance2))` in nats.

@@ -14,17 +14,18 @@
 use super::quantity::{Quantity, finite, solve, undefined};
 use super::schedule::Schedule;
 use super::weight::Weight;
-use crate::error::{LossError, WeightError};
-use crate::table::{LossRow, Table};
+use crate::math::error::loss::{LossError, WeightError};
+use crate::table::Table;
+use crate::table::loss::LossRow;
 
 /// What a loss kernel reads beside the prediction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Given {
+pub enum LossInputs {
     /// The clean sample and the noise: the target is formed from them.
     #[default]
-    Pair,
+    CleanAndNoise,
     /// The noisy sample and the target. The noisy sample is not looked at if the loss is on what the network predicts.
-    Target,
+    NoisyAndTarget,
 }
 
 /// What a network is trained for.
@@ -64,7 +65,7 @@ impl Schedule {
     /// # Errors
     /// [`LossError::Undefined`] where the prediction does not determine what the loss is on, or the target does not exist;
     /// [`LossError::Weight`]; [`LossError::Observation`] for a loss on `x_t`.
-    pub fn loss_row(&self, timestep: usize, objective: &Objective, given: Given) -> Result<LossRow, LossError> {
+    pub fn loss_row(&self, timestep: usize, objective: &Objective, given: LossInputs) -> Result<LossRow, LossError> {
         let Objective { predicts, on, ref weight } = *objective;
         if predicts == Quantity::Xt || on == Quantity::Xt {
             return Err(LossError::Observation);
@@ -73,8 +74,8 @@ impl Schedule {
         let level = self.levels()[timestep];
         let [c0, c1] = solve(level, predicts, on).map_err(|error| error.at(timestep))?;
         let inputs = match given {
-            Given::Target => [c0, -1.0],
-            Given::Pair => predicts.row(level).map_err(|error| error.at(timestep))?.map(|c| 0.0 - c1 * c),
+            LossInputs::NoisyAndTarget => [c0, -1.0],
+            LossInputs::CleanAndNoise => predicts.row(level).map_err(|error| error.at(timestep))?.map(|c| 0.0 - c1 * c),
         };
         let inputs = finite(inputs).ok_or_else(|| undefined(level, Some(predicts), on).at(timestep))?;
         Ok(LossRow { prediction: c1, inputs, weight })
@@ -84,7 +85,7 @@ impl Schedule {
     ///
     /// # Errors
     /// As [`loss_row`](Self::loss_row), for the first timestep without one.
-    pub fn loss(&self, objective: &Objective, given: Given) -> Result<Table<LossRow>, LossError> {
+    pub fn loss(&self, objective: &Objective, given: LossInputs) -> Result<Table<LossRow>, LossError> {
         let rows = (0..self.len()).map(|t| self.loss_row(t, objective, given));
         Ok(Table::new(rows.collect::<Result<Vec<_>, _>>()?))
     }
@@ -94,11 +95,11 @@ impl Schedule {
     ///
     /// # Errors
     /// [`LossError::Weight`] for a parameter outside its range and a table that does not fit, [`LossError::Observation`].
-    pub fn loss_where_defined(&self, objective: &Objective, given: Given) -> Result<Table<LossRow>, LossError> {
+    pub fn loss_where_defined(&self, objective: &Objective, given: LossInputs) -> Result<Table<LossRow>, LossError> {
         let rows = (0..self.len()).map(|t| match self.loss_row(t, objective, given) {
             Err(LossError::Undefined(_) | LossError::Weight(WeightError::Infinite { .. })) => Ok(None),
             row => row.map(Some),
         });
-        Ok(Table::with_holes(rows.collect::<Result<Vec<_>, _>>()?))
+        Ok(Table::with_undefined(rows.collect::<Result<Vec<_>, _>>()?))
     }
 }

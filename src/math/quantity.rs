@@ -16,12 +16,12 @@
 //! **Practice.** [`solve`] is the only conversion in this library. Differences of products are formed with fused
 //! multiply-adds, so a coefficient that crosses zero keeps its relative precision.
 
-use super::dd::difference_of_products;
+use super::double_double::difference_of_products;
 use super::edm::SigmaData;
 use super::level::NoiseLevel;
-use crate::error::{Undefined, UnknownQuantity};
 use std::fmt;
 use std::str::FromStr;
+use thiserror::Error;
 
 /// What a tensor means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -173,4 +173,66 @@ pub(super) fn finite(row: [f64; 2]) -> Option<[f64; 2]> {
 
 pub(super) fn undefined(level: NoiseLevel, given: Option<Quantity>, wanted: Quantity) -> Undefined {
     Undefined { wanted, given, alpha: level.alpha(), sigma: level.sigma(), timestep: None }
+}
+
+/// A quantity that nothing determines at a noise level.
+///
+/// At `alpha = 0` (zero terminal SNR) the noisy sample is pure noise: epsilon says nothing about x0. At `sigma = 0` it is
+/// the clean sample: x0 says nothing about epsilon. The same error reports coefficients beyond the range of f64.
+#[derive(Clone, Debug, PartialEq, Error)]
+#[error("{}", self.message())]
+pub struct Undefined {
+    /// What was asked for.
+    pub wanted: Quantity,
+    /// What is known beside the noisy sample; `None` if that is the pair (x0, epsilon) itself.
+    pub given: Option<Quantity>,
+    /// The signal's coefficient there.
+    pub alpha: f64,
+    /// The noise's coefficient there.
+    pub sigma: f64,
+    /// The first timestep of a table at which this happens; `None` for a single noise level.
+    pub timestep: Option<usize>,
+}
+
+impl Undefined {
+    /// The same, said of a timestep.
+    #[must_use]
+    pub fn at(self, timestep: usize) -> Self {
+        Self { timestep: Some(timestep), ..self }
+    }
+
+    fn message(&self) -> String {
+        let wanted = self.wanted;
+        let what = match self.given {
+            Some(given) => format!("{given} does not determine {wanted}"),
+            None => format!("{wanted} does not exist"),
+        };
+        let place = match self.timestep {
+            Some(timestep) => format!(" at timestep {timestep},"),
+            None => String::new(),
+        };
+        format!("{what}{place} where {}", self.reason())
+    }
+
+    fn reason(&self) -> String {
+        let Self { alpha, sigma, .. } = self;
+        if *alpha == 0.0 {
+            "alpha = 0 (zero terminal SNR)".to_owned()
+        } else if *sigma == 0.0 {
+            "sigma = 0 (no noise)".to_owned()
+        } else {
+            format!("alpha = {alpha:e}, sigma = {sigma:e}")
+        }
+    }
+}
+
+/// A name that is no quantity's.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error(
+    "unknown quantity {found:?}: expected x_t, x0 (sample, x_start), epsilon (eps, noise), v (v_prediction, velocity), \
+     score, flow (flow_prediction, u) or edm (edm:SIGMA_DATA)"
+)]
+pub struct UnknownQuantity {
+    /// What was given.
+    pub found: String,
 }

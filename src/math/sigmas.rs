@@ -9,10 +9,12 @@
 //! not hold the final 0. A list of one is the largest.
 
 use super::beta_distribution::quantile;
-use super::sampler::check;
+use super::check;
+use super::level::NoiseLevel;
+use super::schedule::recipes::edm_sigmas;
 use super::schedule::{Schedule, check_steps};
-use super::{NoiseLevel, edm_sigmas};
-use crate::error::{SamplerError, ScheduleError};
+use crate::math::error::sampler::SamplerError;
+use crate::math::error::schedule::ScheduleError;
 
 /// `(sigma_max^(1/rho) + i/(n-1)*(sigma_min^(1/rho) - sigma_max^(1/rho)))^rho` (Karras et al. 2022, eq. 5; `rho = 7`).
 ///

@@ -7,7 +7,9 @@
 //! **Practice.** Lists run from noisy to clean, have exactly `n` entries, all different, and never one that the schedule
 //! lacks. Halves are rounded to even, as numpy does.
 
-use crate::error::SamplerError;
+use super::check;
+use super::schedule::check_steps as check_timesteps;
+use crate::math::error::sampler::SamplerError;
 use std::str::FromStr;
 
 /// How `n` timesteps are chosen from `T`.
@@ -109,7 +111,7 @@ impl Sections {
     /// # Errors
     /// [`SamplerError::Sections`] if a section has fewer timesteps than are to be taken, or no stride fits.
     pub fn timesteps(&self, timesteps: usize) -> Result<Vec<usize>, SamplerError> {
-        super::schedule::check_steps(timesteps)?;
+        check_timesteps(timesteps)?;
         let found = match self {
             Self::Counts(counts) => of_counts(counts, timesteps),
             Self::Ddim(steps) => of_stride(*steps, timesteps),
@@ -184,7 +186,7 @@ pub fn consistency_timesteps(
     strength: f64,
     steps: usize,
 ) -> Result<Vec<usize>, SamplerError> {
-    super::sampler::check::fraction("strength", strength)?;
+    check::fraction("strength", strength)?;
     check_steps(original, timesteps)?;
     let stride = timesteps / original;
     let usable = (original as f64 * strength) as usize;
@@ -195,7 +197,7 @@ pub fn consistency_timesteps(
 }
 
 fn check_steps(steps: usize, timesteps: usize) -> Result<(), SamplerError> {
-    super::schedule::check_steps(timesteps)?;
+    check_timesteps(timesteps)?;
     match steps {
         0 => Err(SamplerError::NoSteps),
         found if found > timesteps => Err(SamplerError::TooManySteps { found, available: timesteps }),

@@ -18,7 +18,8 @@ use super::edm::SigmaData;
 use super::level::NoiseLevel;
 use super::quantity::{Quantity, solve};
 use super::schedule::Schedule;
-use crate::error::{ScheduleError, WeightError};
+use crate::math::error::loss::WeightError;
+use crate::math::error::schedule::ScheduleError;
 
 /// A weight for each timestep, by its published name.
 ///

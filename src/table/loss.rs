@@ -34,28 +34,28 @@ impl Row for LossRow {
     }
 }
 
-/// The shape of a loss as a function of the error: `bend` is where the parabola turns into a line.
+/// The shape of a loss as a function of the error: `delta` is where the parabola turns into a line.
 /// ```text
-/// Clamped   c = clamp(d, -bend, bend)      rho = scale*c*(d - c/2)           rho' = scale*c
-/// Rooted    r = sqrt(d^2 + bend^2)         rho = scale*d^2/(r + bend)        rho' = scale*d/r        0 at d = 0
+/// Huber   c = clamp(d, -delta, delta)      rho = scale*c*(d - c/2)           rho' = scale*c
+/// PseudoHuber    r = sqrt(d^2 + delta^2)         rho = scale*d^2/(r + delta)        rho' = scale*d/r        0 at d = 0
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Curve {
-    /// A parabola up to the bend, then straight lines.
-    Clamped,
-    /// A hyperbola; two straight lines if the bend is 0.
-    Rooted,
+    /// A parabola up to the delta, then straight lines.
+    Huber,
+    /// A hyperbola; two straight lines if the delta is 0.
+    PseudoHuber,
 }
 
-/// What an error costs: a [`Curve`], its bend and its scale.
+/// What an error costs: a [`Curve`], its delta and its scale.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Penalty {
     curve: Curve,
-    bend: f64,
+    delta: f64,
     scale: f64,
 }
 
-/// A bend that is none.
+/// A delta that is none.
 #[derive(Clone, Copy, Debug, PartialEq, Error)]
 #[error("{name} must be finite and {least}, found {value}")]
 pub struct PenaltyError {
@@ -69,18 +69,18 @@ pub struct PenaltyError {
 
 impl Penalty {
     /// `d^2`.
-    pub const MSE: Self = Self { curve: Curve::Clamped, bend: f64::INFINITY, scale: 2.0 };
+    pub const MSE: Self = Self { curve: Curve::Huber, delta: f64::INFINITY, scale: 2.0 };
 
     /// `|d|`; the gradient at `d = 0` is 0, as torch's.
-    pub const L1: Self = Self { curve: Curve::Rooted, bend: 0.0, scale: 1.0 };
+    pub const L1: Self = Self { curve: Curve::PseudoHuber, delta: 0.0, scale: 1.0 };
 
     /// `d^2/2` up to `|d| = delta`, then `delta*(|d| - delta/2)` (Huber 1964; torch's `huber_loss`).
     ///
     /// # Errors
     /// [`PenaltyError`] unless `delta` is finite and above 0.
     pub fn huber(delta: f64) -> Result<Self, PenaltyError> {
-        let bend = checked("delta", "above 0", delta)?;
-        Ok(Self { curve: Curve::Clamped, bend, scale: 1.0 })
+        let delta = checked("delta", "above 0", delta)?;
+        Ok(Self { curve: Curve::Huber, delta, scale: 1.0 })
     }
 
     /// `d^2/(2*beta)` up to `|d| = beta`, then `|d| - beta/2` (torch's `smooth_l1_loss`): the Huber loss over `beta`. At
@@ -92,8 +92,8 @@ impl Penalty {
         if beta == 0.0 {
             return Ok(Self::L1);
         }
-        let bend = checked("beta", "at least 0", beta)?;
-        Ok(Self { curve: Curve::Clamped, bend, scale: checked("1/beta", "above 0", 1.0 / beta)? })
+        let delta = checked("beta", "at least 0", beta)?;
+        Ok(Self { curve: Curve::Huber, delta, scale: checked("1/beta", "above 0", 1.0 / beta)? })
     }
 
     /// `sqrt(d^2 + c^2) - c` element by element, the form of latent consistency models (Luo et al. 2023, arXiv
@@ -106,7 +106,7 @@ impl Penalty {
         if c == 0.0 {
             return Ok(Self::L1);
         }
-        Ok(Self { curve: Curve::Rooted, bend: checked("c", "at least 0", c)?, scale: 1.0 })
+        Ok(Self { curve: Curve::PseudoHuber, delta: checked("c", "at least 0", c)?, scale: 1.0 })
     }
 
     /// The shape.
@@ -117,8 +117,8 @@ impl Penalty {
 
     /// Where the parabola turns into a line, in units of the error; infinite for [`MSE`](Self::MSE).
     #[must_use]
-    pub const fn bend(self) -> f64 {
-        self.bend
+    pub const fn delta(self) -> f64 {
+        self.delta
     }
 
     /// What the curve is multiplied with.
@@ -131,14 +131,14 @@ impl Penalty {
     #[must_use]
     pub fn cost(self, d: f64) -> f64 {
         let rho = match self.curve {
-            Curve::Clamped => {
-                let c = d.clamp(-self.bend, self.bend);
+            Curve::Huber => {
+                let c = d.clamp(-self.delta, self.delta);
                 c * (d - 0.5 * c)
             }
-            Curve::Rooted if d == 0.0 => 0.0,
-            Curve::Rooted => {
-                let r = d.hypot(self.bend);
-                d * (d / (r + self.bend))
+            Curve::PseudoHuber if d == 0.0 => 0.0,
+            Curve::PseudoHuber => {
+                let r = d.hypot(self.delta);
+                d * (d / (r + self.delta))
             }
         };
         self.scale * rho
@@ -148,9 +148,9 @@ impl Penalty {
     #[must_use]
     pub fn slope(self, d: f64) -> f64 {
         let slope = match self.curve {
-            Curve::Clamped => d.clamp(-self.bend, self.bend),
-            Curve::Rooted if d == 0.0 => 0.0,
-            Curve::Rooted => d / d.hypot(self.bend),
+            Curve::Huber => d.clamp(-self.delta, self.delta),
+            Curve::PseudoHuber if d == 0.0 => 0.0,
+            Curve::PseudoHuber => d / d.hypot(self.delta),
         };
         self.scale * slope
     }

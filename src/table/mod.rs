@@ -11,13 +11,13 @@
 //! A row may be a hole: no value exists at that timestep (epsilon to x0 at zero terminal SNR), and whoever applies the
 //! table must answer NaN there and never a neighbour's numbers.
 
-pub mod bound;
 pub mod loss;
 pub mod step;
+pub mod vlb;
 
-pub use bound::{BoundRow, Term};
 pub use loss::{Curve, LossRow, Penalty, PenaltyError};
 pub use step::{Clip, Deviation, HISTORY, STEP_WIDTH, StepRow};
+pub use vlb::{Term, VlbRow};
 
 use thiserror::Error;
 
@@ -61,11 +61,11 @@ pub enum TableError {
 impl<R> Table<R> {
     /// A table without holes.
     pub fn new(rows: impl IntoIterator<Item = R>) -> Self {
-        Self::with_holes(rows.into_iter().map(Some))
+        Self::with_undefined(rows.into_iter().map(Some))
     }
 
     /// A table in which `None` says that no value exists at that index.
-    pub fn with_holes(rows: impl IntoIterator<Item = Option<R>>) -> Self {
+    pub fn with_undefined(rows: impl IntoIterator<Item = Option<R>>) -> Self {
         Self { rows: rows.into_iter().collect() }
     }
 
@@ -95,14 +95,14 @@ impl<R> Table<R> {
 
     /// The first index without a row.
     #[must_use]
-    pub fn first_hole(&self) -> Option<usize> {
+    pub fn first_undefined(&self) -> Option<usize> {
         self.rows.iter().position(Option::is_none)
     }
 
     /// The same with every row changed; holes stay holes.
     #[must_use]
     pub fn map<S>(&self, change: impl Fn(&R) -> S) -> Table<S> {
-        Table::with_holes(self.rows.iter().map(|row| row.as_ref().map(&change)))
+        Table::with_undefined(self.rows.iter().map(|row| row.as_ref().map(&change)))
     }
 
     /// The [numbers](Row::numbers) of every row, rounded once to f32; holes stay holes.
@@ -137,10 +137,10 @@ mod tests {
 
     #[test]
     fn rounds_once_and_keeps_holes() {
-        let table = Table::with_holes([Some(ROW), None]);
+        let table = Table::with_undefined([Some(ROW), None]);
         let rounded = table.rounded().unwrap();
         assert_eq!(rounded, [Some([1.0, 2.0, 3.0, 0.1_f32]), None]);
-        assert_eq!((table.len(), table.is_empty(), table.first_hole()), (2, false, Some(1)));
+        assert_eq!((table.len(), table.is_empty(), table.first_undefined()), (2, false, Some(1)));
         assert_eq!((table.row(0), table.row(1), table.row(2)), (Some(&ROW), None, None));
         assert_eq!(table.rows().len(), 2);
         let doubled = table.map(|row| row.map(|outputs| outputs.map(|c| 2.0 * c)));

@@ -7,7 +7,7 @@ use tweedie::gpu::{
     At, Drawn, NoiseKey, Of, PlanError, Second, Shape, Storage, Tensor, Timesteps, VlbInputs, VlbPlan, VlbTerms,
 };
 use tweedie::headless::Gpu;
-use tweedie::table::{BoundRow, Table, Term};
+use tweedie::table::{Table, Term, VlbRow};
 
 pub const TESTS: &[crate::Test] = &[
     ("bounds::every_term_and_storage", every_term_and_storage),
@@ -62,8 +62,8 @@ const ONE: u32 = 1;
 
 /// Every term, with variances that are learned and fixed, near the truth's and far from it, for errors of x0 as small as they
 /// are at the first timesteps and as large as at the last ones.
-fn rows() -> Vec<BoundRow> {
-    let row = |term, prediction, inputs, inverse_deviation, log_ratio| BoundRow {
+fn rows() -> Vec<VlbRow> {
+    let row = |term, prediction, inputs, inverse_deviation, log_ratio| VlbRow {
         prediction,
         inputs,
         inverse_deviation,
@@ -110,7 +110,7 @@ fn fitting(bed: &Bed, case: &Case) -> Case {
 }
 
 /// Runs a case with one table, and compares with the twin of another.
-fn check_with(bed: &Bed, case: &Case, seed: u64, tamper: impl Fn(Table<BoundRow>) -> Table<BoundRow>) -> (bool, Ran) {
+fn check_with(bed: &Bed, case: &Case, seed: u64, tamper: impl Fn(Table<VlbRow>) -> Table<VlbRow>) -> (bool, Ran) {
     let case = &fitting(bed, case);
     let mut dice = Dice(seed);
     let shape = case.shape;
@@ -283,13 +283,7 @@ pub struct Data<'a> {
 }
 
 /// The terms of a batch, and the gradients if `of` says of what.
-pub fn terms_of(
-    bed: &Bed,
-    table: &Table<BoundRow>,
-    clip: Option<f64>,
-    data: &Data<'_>,
-    of: Option<Of>,
-) -> [Vec<f64>; 3] {
+pub fn terms_of(bed: &Bed, table: &Table<VlbRow>, clip: Option<f64>, data: &Data<'_>, of: Option<Of>) -> [Vec<f64>; 3] {
     let upload = |values: &[f64]| {
         let values: Vec<f32> = values.iter().map(|&x| x as f32).collect();
         bed.gpu.upload("test", bytemuck::cast_slice(&values))
@@ -448,7 +442,7 @@ fn extremes(bed: &Bed) {
 
 /// The comparison sees every number of every row that is used.
 fn a_wrong_coefficient_fails(bed: &Bed) {
-    type Break = (&'static str, usize, fn(&mut BoundRow));
+    type Break = (&'static str, usize, fn(&mut VlbRow));
     let breaks: [Break; 8] = [
         ("prediction", 1, |row| row.prediction *= 1.0001),
         ("x0", 1, |row| row.inputs[0] *= 1.0001),
@@ -464,7 +458,7 @@ fn a_wrong_coefficient_fails(bed: &Bed) {
         assert_passes(bed, &case, 81);
         for (name, index, change) in breaks {
             let (agrees, _) = check_with(bed, &case, 81, |table| {
-                let mut rows: Vec<BoundRow> = table.rows().iter().map(|row| row.expect("no holes")).collect();
+                let mut rows: Vec<VlbRow> = table.rows().iter().map(|row| row.expect("no holes")).collect();
                 change(&mut rows[index]);
                 Table::new(rows)
             });
@@ -477,7 +471,7 @@ fn errors_name_what_was_found(bed: &Bed) {
     let tensors = [(); 4].map(|()| bed.gpu.buffer("tensor", 32));
     let [p, l, x0, results] = &tensors;
     let table = Table::new(rows());
-    let (none, far) = (Table::new([]), table.map(|row| BoundRow { inverse_deviation: 1e40, ..*row }));
+    let (none, far) = (Table::new([]), table.map(|row| VlbRow { inverse_deviation: 1e40, ..*row }));
     let inputs = VlbInputs {
         table: &table,
         clip: Some(1.0),
@@ -519,7 +513,7 @@ fn errors_name_what_was_found(bed: &Bed) {
         overlap("gradient", "learned_gradient"),
         "both gradients in one place"
     );
-    let fixed = table.map(|row| BoundRow { log_ratio: [row.log_ratio[0], 0.0], inputs: [row.inputs[0], 0.0], ..*row });
+    let fixed = table.map(|row| VlbRow { log_ratio: [row.log_ratio[0], 0.0], inputs: [row.inputs[0], 0.0], ..*row });
     let few = VlbInputs { table: &fixed, learned: None, in1: None, ..inputs };
     let plan = VlbPlan::new(&bed.context, &VlbTerms { inputs: few, learned_gradient: None, ..good }).expect("plan");
     assert_eq!(plan.dispatches(), 3, "the tensors, the samples' sums, their mean");

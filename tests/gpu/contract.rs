@@ -100,7 +100,7 @@ fn a_plan_of_two_dispatches_counts_once(bed: &Bed) {
 }
 
 fn holes_are_nan_per_sample_and_an_error_per_batch(bed: &Bed) {
-    let table = Table::with_holes([Some(SUM), None]);
+    let table = Table::with_undefined([Some(SUM), None]);
     let shape = Shape::new(2, 3);
     let p = pair(bed, &[1.0; 6], &[2.0; 6]);
     let times = bed.gpu.upload("t", bytemuck::cast_slice(&[0u32, 1]));

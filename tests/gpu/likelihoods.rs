@@ -4,12 +4,12 @@ use crate::bed::{Bed, Dice};
 use crate::bounds::{Data, pixel, terms_of};
 use crate::support::{Vectors, cases, id, recipe};
 use tweedie::Quantity;
-use tweedie::error::BoundError;
+use tweedie::error::VlbError;
 use tweedie::gpu::compare::{Comparison, Exact};
 use tweedie::gpu::vlb::{Batch, ROUNDINGS, reference};
 use tweedie::gpu::{At, Of, RecordError, Second, Shape, Storage, Tensor, Timesteps, VlbInputs, VlbPlan, VlbTerms};
-use tweedie::math::{Bound, Given, ModelVariance, Schedule};
-use tweedie::table::{BoundRow, Table, Term};
+use tweedie::math::{LossInputs, ModelVariance, Schedule, Vlb};
+use tweedie::table::{Table, Term, VlbRow};
 
 pub const TESTS: &[crate::Test] = &[
     ("likelihoods::guided_diffusion", guided_diffusion),
@@ -40,8 +40,8 @@ fn guided_diffusion(bed: &Bed) {
         let [prediction, learned, x0, eps] = ["out_mean", "out_var", "x0", "eps"].map(|name| file.f64(name));
         let data = Data { timesteps: &timesteps, prediction: &prediction, learned: &learned, x0: &x0, in1: &eps };
         for (clip, expected) in [(None, "vb_bpd"), (Some(1.0), "vb_bpd_clip")] {
-            let bound = Bound::new(&schedule, predicts, ModelVariance::LearnedRange, clip).expect("a bound");
-            let table = bound.table(Given::Pair).expect("rows");
+            let bound = Vlb::new(&schedule, predicts, ModelVariance::LearnedRange, clip).expect("a bound");
+            let table = bound.table(LossInputs::CleanAndNoise).expect("rows");
             let [found, ..] = terms_of(bed, &table, clip, &data, None);
             assert_near(&format!("{name} {expected}"), &found, &file.f64(expected), TERM);
             // The term of a hybrid loss, and that of one that is the bound alone.
@@ -53,12 +53,12 @@ fn guided_diffusion(bed: &Bed) {
                     assert_near(&format!("{name} {of}"), &found, &expected, TERM);
                 }
             }
-            let wrong = Bound::new(&schedule, predicts, ModelVariance::FixedLarge, clip).expect("a bound");
-            let [found, ..] = terms_of(bed, &wrong.table(Given::Pair).expect("rows"), clip, &data, None);
+            let wrong = Vlb::new(&schedule, predicts, ModelVariance::FixedLarge, clip).expect("a bound");
+            let [found, ..] = terms_of(bed, &wrong.table(LossInputs::CleanAndNoise).expect("rows"), clip, &data, None);
             let far = found.iter().zip(file.f64(expected)).filter(|(found, exact)| (**found - exact).abs() > TERM);
             assert!(far.count() > 0, "{name}: a fixed variance passes for a learned one");
         }
-        let bound = Bound::new(&schedule, predicts, ModelVariance::FixedSmall, None).expect("a bound");
+        let bound = Vlb::new(&schedule, predicts, ModelVariance::FixedSmall, None).expect("a bound");
         let prior = Table::new(vec![bound.prior_row(); schedule.len()]);
         let [found, ..] = terms_of(bed, &prior, None, &data, None);
         assert_near(&format!("{name} prior"), &found, &file.f64("prior_bpd"), TERM);
@@ -69,7 +69,7 @@ fn guided_diffusion(bed: &Bed) {
 fn primitives_of_guided_diffusion(bed: &Bed) {
     let file = Vectors::load("D_likelihood_primitives");
     let number = |name: &str| file.f64(name);
-    let row = |term, inverse_deviation, log_ratio| BoundRow {
+    let row = |term, inverse_deviation, log_ratio| VlbRow {
         prediction: 1.0,
         inputs: [-1.0, 0.0],
         inverse_deviation,
@@ -144,10 +144,10 @@ fn every_variance_and_prediction(bed: &Bed) {
                     }
                     _ => range.clone(),
                 };
-                let bound = Bound::new(schedule, predicts, variance, clip).expect("a bound");
+                let bound = Vlb::new(schedule, predicts, variance, clip).expect("a bound");
                 let data =
                     Data { timesteps: &timesteps, prediction: &prediction, learned: &learned, x0: &x0, in1: &eps };
-                let table = bound.table_where_defined(Given::Pair);
+                let table = bound.table_where_defined(LossInputs::CleanAndNoise);
                 let [found, ..] = terms_of(bed, &table, clip, &data, None);
                 for (sample, &t) in timesteps.iter().enumerate() {
                     if t == 999 && !defined {
@@ -173,11 +173,11 @@ fn every_variance_and_prediction(bed: &Bed) {
 fn zero_terminal_snr(bed: &Bed) {
     let schedule =
         Schedule::scaled_linear(1000, 0.00085, 0.012).and_then(|s| s.zero_terminal_snr()).expect("a schedule");
-    let bound = Bound::new(&schedule, Quantity::Epsilon, ModelVariance::FixedSmall, None).expect("a bound");
-    let error = bound.table(Given::Pair).expect_err("no x0");
-    assert!(matches!(&error, BoundError::Undefined(_)) && error.to_string().contains("timestep 999"), "{error}");
-    let table = bound.table_where_defined(Given::Pair);
-    assert_eq!((table.len(), table.first_hole()), (1000, Some(999)));
+    let bound = Vlb::new(&schedule, Quantity::Epsilon, ModelVariance::FixedSmall, None).expect("a bound");
+    let error = bound.table(LossInputs::CleanAndNoise).expect_err("no x0");
+    assert!(matches!(&error, VlbError::Undefined(_)) && error.to_string().contains("timestep 999"), "{error}");
+    let table = bound.table_where_defined(LossInputs::CleanAndNoise);
+    assert_eq!((table.len(), table.first_undefined()), (1000, Some(999)));
     let [p, x0] = [(); 2].map(|()| bed.gpu.upload("tensor", bytemuck::cast_slice(&[0.5f32; 8])));
     let (terms, times) = (bed.gpu.buffer("terms", 8), bed.gpu.upload("t", bytemuck::cast_slice(&[500u32, 999])));
     let inputs = VlbInputs {

@@ -221,7 +221,7 @@ fn noise_drawn_again(bed: &Bed) {
 /// A network that predicts x0, v at zero terminal SNR, and a timestep without a loss: the noise is the sample's all the same.
 fn noise_is_kept_where_it_is_not_looked_at(bed: &Bed) {
     let row = LossRow { prediction: 1.0, inputs: [-1.0, 0.0], weight: 1.0 };
-    let table = Table::with_holes([Some(row), Some(LossRow { inputs: [-0.6, 0.8], ..row }), None]);
+    let table = Table::with_undefined([Some(row), Some(LossRow { inputs: [-0.6, 0.8], ..row }), None]);
     let times = bed.gpu.upload("timesteps", bytemuck::cast_slice(&[0u32, 1, 2, 0]));
     for (elements, storage) in [(64, Storage::F32), (63, Storage::F32), (63, Storage::F16), (5000, Storage::Bf16)] {
         let shape = Shape::new(4, elements);
@@ -352,7 +352,7 @@ fn three_million_elements(bed: &Bed) {
 fn holes_and_numbers_that_are_none(bed: &Bed) {
     let row = LossRow { prediction: 1.0, inputs: [0.0, -1.0], weight: 2.0 };
     let unseeing = LossRow { prediction: 0.0, ..row };
-    let table = Table::with_holes([Some(row), None, Some(unseeing)]);
+    let table = Table::with_undefined([Some(row), None, Some(unseeing)]);
     let short = (2usize..=7).map(|elements| (elements, Storage::F32));
     for (elements, storage) in short.chain([(3, Storage::Bf16), (22, Storage::F16), (5000, Storage::F32)]) {
         let batch = 8;

@@ -7,7 +7,7 @@ use tweedie::gpu::{
     At, Drawn, DrawnNoise, Loss, LossPlan, Map, MapPlan, Noise, NoiseKey, Of, PlanError, Recordable, Rules, Second,
     Shape, Step, StepPlan, Storage, Tensor, Timesteps, VlbInputs, VlbPlan, VlbTerms,
 };
-use tweedie::table::{BoundRow, Clip, LossRow, Matrix, Penalty, StepRow, Table, Term};
+use tweedie::table::{Clip, LossRow, Matrix, Penalty, StepRow, Table, Term, VlbRow};
 
 pub const TESTS: &[Test] = &[
     ("narrow::maps_have_the_same_bits", maps_have_the_same_bits),
@@ -107,7 +107,7 @@ fn maps_have_the_same_bits(bed: &Bed) {
         .collect();
     for (i, shape) in SHAPES.into_iter().enumerate() {
         // Tables that a uniform binding holds, and such that it does not; a timestep of one's own, and one for all.
-        let table = Table::with_holes(rows[..[40, 2000][i % 2]].iter().copied());
+        let table = Table::with_undefined(rows[..[40, 2000][i % 2]].iter().copied());
         for (storage, shared) in [(Storage::F32, false), (Storage::Bf16, false), (Storage::F32, true)] {
             assert_same(&beds, shape, table.len() as u32, |stage| {
                 let (buffer, offset) = (&stage.times, 4);
@@ -180,7 +180,7 @@ fn losses_have_the_same_bits(bed: &Bed) {
 }
 
 /// A term of the bound with both gradients, in place.
-fn bound<'a>(stage: &'a Stage<'_>, table: &'a Table<BoundRow>, drawn: bool) -> VlbTerms<'a> {
+fn bound<'a>(stage: &'a Stage<'_>, table: &'a Table<VlbRow>, drawn: bool) -> VlbTerms<'a> {
     let [prediction, x0, other] = [0, 1, 2].map(|i| stage.tensor(i, Storage::F32));
     // With given noise the variance is fixed, or there would be five.
     let learned = drawn.then_some(other);
@@ -211,7 +211,7 @@ fn bounds_have_the_same_bits(bed: &Bed) {
     let mut number = || f64::from(dice.float());
     let terms = [Term::Divergence, Term::Decoder, Term::SquaredError];
     for drawn in [true, false] {
-        let rows = (0..30).map(|i| BoundRow {
+        let rows = (0..30).map(|i| VlbRow {
             prediction: number(),
             inputs: [number(), number()],
             inverse_deviation: 1.0 + number().abs(),
@@ -230,7 +230,7 @@ fn bounds_have_the_same_bits(bed: &Bed) {
 }
 
 /// A term with a fixed variance.
-const DIVERGENCE: BoundRow = BoundRow {
+const DIVERGENCE: VlbRow = VlbRow {
     prediction: 0.1,
     inputs: [0.2, 0.3],
     inverse_deviation: 2.0,
@@ -243,8 +243,8 @@ fn a_wrong_coefficient_differs(bed: &Bed) {
     let beds = both(bed);
     let shape = Shape::new(5, 64);
     let right = DIVERGENCE;
-    let wrong = BoundRow { inputs: [0.2, 0.3 * (1.0 + f64::from(f32::EPSILON))], ..right };
-    let with = |on_narrow: BoundRow| {
+    let wrong = VlbRow { inputs: [0.2, 0.3 * (1.0 + f64::from(f32::EPSILON))], ..right };
+    let with = |on_narrow: VlbRow| {
         first_difference(&beds, shape, 2, |stage| {
             let is_narrow = std::ptr::eq(stage.bed, &beds[1]);
             let table = Table::new([if is_narrow { on_narrow } else { right }; 2]);
@@ -318,7 +318,7 @@ fn what_does_not_fit_says_what_it_needs(bed: &Bed) {
         "Step: expected at most 4 storage buffers in a dispatch (the device's limit \
          `max_storage_buffers_per_shader_stage`), found 5: conditional, unconditional, next, input, history"
     );
-    let table = Table::new([BoundRow { log_ratio: [0.0, 0.1], ..DIVERGENCE }]);
+    let table = Table::new([VlbRow { log_ratio: [0.0, 0.1], ..DIVERGENCE }]);
     let plan = |bed: &Bed| {
         let stage = Stage::new(bed, Shape::new(4, 64), 1);
         let drawn = bound(&stage, &table, true);

@@ -5,10 +5,10 @@ use tweedie::gpu::compare::{Comparison, Exact};
 use tweedie::gpu::loss::{Batch, ROUNDINGS, reference};
 use tweedie::gpu::vlb;
 use tweedie::gpu::{NoiseKey, Of, Shape, Storage, Tensor};
-use tweedie::math::{Bound, Given, ModelVariance, Objective, Schedule, TimestepDensity, Weight};
+use tweedie::math::{LossInputs, ModelVariance, Objective, Schedule, TimestepDensity, Vlb, Weight};
 use tweedie::noise::Perturbation;
 use tweedie::table::Penalty;
-use tweedie::{Error, LearnedVariance, Quantity, Times, Training, TrainingStep};
+use tweedie::{Error, LearnedVariance, Quantity, TimestepSource, Training, TrainingStep};
 
 pub const TESTS: &[crate::Test] = &[
     ("training::a_step_is_what_the_twins_say", a_step_is_what_the_twins_say),
@@ -75,7 +75,7 @@ impl Setting {
             key,
             steps: 3,
             perturbed: self.perturbed,
-            times: Times::Drawn { density: &self.density, stratified: Some(whole) },
+            timestep_source: TimestepSource::Drawn { density: &self.density, stratified: Some(whole) },
             timesteps: &timesteps,
             x0: Tensor::f32(&x0),
             x_t: Tensor::f32(&x_t),
@@ -139,7 +139,7 @@ fn a_step_is_what_the_twins_say(bed: &Bed) {
             }
             assert!(comparison.passes(), "x_t: {comparison}");
 
-            let table = setting.schedule.loss(&setting.objective, Given::Pair).expect("rows");
+            let table = setting.schedule.loss(&setting.objective, LossInputs::CleanAndNoise).expect("rows");
             let batch = Batch {
                 timesteps: &found.timesteps,
                 elements: ELEMENTS as usize,
@@ -181,9 +181,9 @@ fn a_learned_variance_has_the_bounds_gradient(bed: &Bed) {
             };
             let [x0, prediction, learned] = [0, 1, 2].map(normals);
             let x_t: Vec<f64> = found.x_t.iter().map(|&x| f64::from(x)).collect();
-            let model = Bound::new(&setting.schedule, predicts, ModelVariance::LearnedRange, None).expect("a bound");
+            let model = Vlb::new(&setting.schedule, predicts, ModelVariance::LearnedRange, None).expect("a bound");
             // By the noisy sample that was written, not by the noise that is drawn again.
-            let table = model.table(Given::Target).expect("rows").map(|row| row.times(FACTOR));
+            let table = model.table(LossInputs::NoisyAndTarget).expect("rows").map(|row| row.times(FACTOR));
             let (timesteps, elements) = (&found.timesteps[..], ELEMENTS as usize);
             let [prediction, learned, x0, in1] = [&prediction, &learned, &x0, &x_t].map(|values| &values[..]);
             let batch = vlb::Batch { timesteps, elements, prediction, learned, x0, in1 };
@@ -230,7 +230,7 @@ fn a_batch_may_be_split_in_any_way(bed: &Bed) {
 fn errors_name_what_was_found(bed: &Bed) {
     let fewer = Setting { density: TimestepDensity::uniform(10).expect("density"), ..Setting::plain() };
     let error = fewer.run(bed, 0, 2, 2, 0).expect_err("ten timesteps");
-    assert_eq!(error, Error::Times { expected: 1000, found: 10 });
+    assert_eq!(error, Error::Density { expected: 1000, found: 10 });
 
     // At zero terminal SNR an x0 loss of an epsilon network does not exist, which matters only if it is drawn.
     let schedule = Setting::plain().schedule.zero_terminal_snr().expect("schedule");

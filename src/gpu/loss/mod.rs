@@ -171,17 +171,17 @@ impl<'a> Loss<'a> {
         tensors[slots::IN1] = given;
         tensors[slots::GRADIENT] = self.gradient.map(|(tensor, _)| tensor);
         tensors[slots::KEPT] = drawn.and_then(|drawn| drawn.keep);
-        let bend = self.penalty.bend();
+        let delta = self.penalty.delta();
         let curve = match self.penalty.curve() {
-            Curve::Clamped => 0,
-            Curve::Rooted if bend > 0.0 => 1,
-            Curve::Rooted => 2,
+            Curve::Huber => 0,
+            Curve::PseudoHuber if delta > 0.0 => 1,
+            Curve::PseudoHuber => 2,
         };
         Job {
             rows: rows.iter().map(|row| row.as_ref().map(<[f32; 4]>::as_slice)).collect(),
             drawn: drawn.map(Drawing::of),
             seeds: drawn.and(self.seeds).map(|(buffer, offset)| Tensor::f32(buffer).at(offset)),
-            range: (bend as f32).min(f32::MAX),
+            range: (delta as f32).min(f32::MAX),
             ..Job::new(Op::Loss { curve }, self.shape, self.timesteps, tensors)
         }
     }

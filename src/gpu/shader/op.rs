@@ -1,6 +1,6 @@
 //! The ops that kernels are made of, and the tensors that each takes.
 
-use crate::table::bound::{CUBIC, HALF_BIN, LAST_BIN, LEAST_PROBABILITY};
+use crate::table::vlb::{CUBIC, HALF_BIN, LAST_BIN, LEAST_PROBABILITY};
 use std::f64::consts::FRAC_2_PI;
 
 /// A tensor's place in an op.

@@ -1,6 +1,6 @@
 //! bound: a term of the variational bound for each sample, their mean, and the gradients, in one pass over the tensors.
 //!
-//! **Theory.** [`BoundRow`] says what is computed: a divergence, a decoder's likelihood or a squared error, whatever the
+//! **Theory.** [`VlbRow`] says what is computed: a divergence, a decoder's likelihood or a squared error, whatever the
 //! prediction and the variance. The posterior's mean and the model's are never formed, only their difference, so nothing of
 //! it cancels; exponentials and logarithms are polynomials of the kernel's own. Sums are trees of a fixed order, as those of
 //! a [loss](super::loss).
@@ -27,7 +27,7 @@ use crate::gpu::plan::job::{Drawing, Job};
 use crate::gpu::plan::plan::Plan;
 use crate::gpu::plan::sums::Sums;
 use crate::gpu::shader::op::{Op, SLOTS, vlb as slots};
-use crate::table::{BoundRow, Table, Term};
+use crate::table::{Table, Term, VlbRow};
 
 /// What a term or a gradient may be off by, in units of the bound of a [`Comparison`](crate::gpu::compare::Comparison), which
 /// allows for four roundings: those of an exponential or a logarithm of ours, of products and two quotients around it, which
@@ -38,7 +38,7 @@ pub const ROUNDINGS: f64 = 2.0;
 #[derive(Clone, Copy, Debug)]
 pub struct VlbInputs<'a> {
     /// A row for each timestep.
-    pub table: &'a Table<BoundRow>,
+    pub table: &'a Table<VlbRow>,
     /// The clean sample that the prediction implies is clamped to `-clip..=clip`.
     pub clip: Option<f64>,
     /// The batch.
@@ -139,7 +139,7 @@ impl VlbPlan {
 
 impl<'a> VlbInputs<'a> {
     /// The rows with all that multiplies the gradients in their weight, so that it is rounded once.
-    fn scaled(&self, share: f64) -> Table<BoundRow> {
+    fn scaled(&self, share: f64) -> Table<VlbRow> {
         let factor = share / f64::from(self.shape.elements.max(1));
         self.table.map(|row| row.times(factor))
     }
@@ -173,7 +173,7 @@ impl<'a> VlbInputs<'a> {
         if let Some(found) = self.clip.filter(|clip| !(clip.is_finite() && (*clip as f32).is_normal() && *clip > 0.0)) {
             return Err(PlanError::Rule { what: "clip range", expected: "finite and above 0", found });
         }
-        let missing = |what, absent: bool, looks: &dyn Fn(&BoundRow) -> bool| {
+        let missing = |what, absent: bool, looks: &dyn Fn(&VlbRow) -> bool| {
             let row = self.table.rows().iter().position(|row| absent && row.as_ref().is_some_and(looks));
             row.map_or(Ok(()), |row| Err(PlanError::Missing { what, row }))
         };

@@ -3,8 +3,8 @@
 use crate::gpu::Storage;
 use crate::gpu::compare::{ARITHMETIC, Exact};
 use crate::gpu::loss::{Of, mean, scaled};
-use crate::table::bound::{CUBIC, HALF_BIN, LAST_BIN, LEAST_PROBABILITY};
-use crate::table::{BoundRow, Table, Term};
+use crate::table::vlb::{CUBIC, HALF_BIN, LAST_BIN, LEAST_PROBABILITY};
+use crate::table::{Table, Term, VlbRow};
 use std::f64::consts::FRAC_2_PI;
 
 /// The tensors of a batch in f64, sample after sample. What a row has no coefficient for is not looked at.
@@ -42,7 +42,7 @@ pub struct Terms {
 /// The magnitudes say what rounding may do: an element moves with the error of x0 and the log ratio as far as it does anywhere
 /// within their own bounds, at the edge of the clip and of the least probability too.
 #[must_use]
-pub fn reference(table: &Table<BoundRow>, clip: Option<f64>, batch: &Batch<'_>, of: Of) -> Terms {
+pub fn reference(table: &Table<VlbRow>, clip: Option<f64>, batch: &Batch<'_>, of: Of) -> Terms {
     let Batch { timesteps, elements, .. } = *batch;
     let share = match of {
         Of::Sum => 1.0,
@@ -77,7 +77,7 @@ const VANISHED: f64 = f32::MIN_POSITIVE as f64 * 4.0 / BOUND;
 
 /// What an element costs, its derivative with respect to the error of x0 as the prediction moves it, and that with respect to
 /// the log ratio.
-fn element(row: &BoundRow, clip: Option<f64>, batch: &Batch<'_>, i: usize) -> [Exact; 3] {
+fn element(row: &VlbRow, clip: Option<f64>, batch: &Batch<'_>, i: usize) -> [Exact; 3] {
     let at = |tensor: &[f64]| tensor.get(i).copied().unwrap_or(f64::NAN);
     let Batch { prediction, x0, in1, .. } = *batch;
     let raw = sum(&[(row.prediction, at(prediction)), (row.inputs[0], at(x0)), (row.inputs[1], at(in1))]);
@@ -113,7 +113,7 @@ fn element(row: &BoundRow, clip: Option<f64>, batch: &Batch<'_>, i: usize) -> [E
 }
 
 /// The three numbers of [`element`] at this error and log ratio, each with the magnitudes of what it is the sum of.
-fn costs(row: &BoundRow, x0: f64, d: f64, ratio: f64) -> [Exact; 3] {
+fn costs(row: &VlbRow, x0: f64, d: f64, ratio: f64) -> [Exact; 3] {
     let exact = |value: f64| Exact { value, magnitude: value.abs() };
     let per_deviation = row.inverse_deviation * (0.5 * ratio).exp();
     let z = per_deviation * d;
@@ -189,7 +189,7 @@ fn sum(terms: &[(f64, f64)]) -> Exact {
 mod tests {
     use super::*;
 
-    const ROW: BoundRow = BoundRow {
+    const ROW: VlbRow = VlbRow {
         prediction: 1.0,
         inputs: [-1.0, 0.0],
         inverse_deviation: 90.0,
@@ -198,7 +198,7 @@ mod tests {
         term: Term::Divergence,
     };
 
-    fn of(row: BoundRow, clip: Option<f64>, prediction: f64, learned: f64, x0: f64) -> Terms {
+    fn of(row: VlbRow, clip: Option<f64>, prediction: f64, learned: f64, x0: f64) -> Terms {
         let batch =
             Batch { timesteps: &[0], elements: 1, prediction: &[prediction], learned: &[learned], x0: &[x0], in1: &[] };
         reference(&Table::new([row]), clip, &batch, Of::Sum)
@@ -210,7 +210,7 @@ mod tests {
         const STEP: f64 = 1e-6;
         const CLOSE: f64 = 1e-6;
         for term in [Term::Divergence, Term::Decoder, Term::SquaredError] {
-            let row = BoundRow { term, ..ROW };
+            let row = VlbRow { term, ..ROW };
             for x0 in [-1.0, -0.2, 0.5, 1.0] {
                 for error in [-0.03, -0.004, 0.0, 0.007, 0.05] {
                     for learned in [-1.0, 0.2, 1.0] {

@@ -11,10 +11,15 @@
 //! sample, as in the paper and k-diffusion; that of the first step by [`Sampler::start`](super::Sampler::start).
 //! diffusers asks the network before the noise is added and applies its answer after: [`UnseenChurn`].
 
+use super::call::Call;
+use super::denoiser::Denoiser;
+use super::grid::{Grid, Step};
+use super::solver::{Solution, Solver};
 use super::transition::Transition;
-use super::{Call, Denoiser, Grid, Solution, Solver, Step, check};
-use crate::error::SamplerError;
-use crate::math::{NoiseLevel, Quantity};
+use crate::math::check;
+use crate::math::error::sampler::SamplerError;
+use crate::math::level::NoiseLevel;
+use crate::math::quantity::Quantity;
 
 /// How much noise is churned.
 #[derive(Clone, Copy, Debug, PartialEq)]

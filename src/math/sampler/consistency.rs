@@ -9,9 +9,13 @@
 //! with the timestep `t`, its scale `r` and `d = 0.5`. Without the boundary scaling it is x0 noised anew: diffusers'
 //! `stochastic_sampling` of flow matching.
 
-use super::{Call, Denoiser, Grid, Solution, Solver, Step, check};
-use crate::error::SamplerError;
-use crate::math::Quantity;
+use super::call::Call;
+use super::denoiser::Denoiser;
+use super::grid::{Grid, Step};
+use super::solver::{Solution, Solver};
+use crate::math::check;
+use crate::math::error::sampler::SamplerError;
+use crate::math::quantity::Quantity;
 
 /// The scaling that makes a consistency model the identity at timestep 0.
 #[derive(Clone, Copy, Debug, PartialEq)]

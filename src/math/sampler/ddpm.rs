@@ -10,11 +10,14 @@
 //!
 //! **Practice.** The last step draws nothing, since it leads to a clean sample. No logarithm is taken of a variance of 0.
 
+use super::call::Call;
+use super::denoiser::Denoiser;
+use super::grid::{Grid, Step};
+use super::solver::{Compat, Solution, Solver};
 use super::transition::Transition;
-use super::{Call, Compat, Denoiser, Grid, Solution, Solver, Step};
-use crate::error::SamplerError;
-use crate::math::Quantity;
-use crate::table::{Deviation, StepRow};
+use crate::math::error::sampler::SamplerError;
+use crate::math::quantity::Quantity;
+use crate::table::step::{Deviation, StepRow};
 
 /// The variance below which diffusers does not go.
 const LEAST_VARIANCE: f64 = 1e-20;
@@ -49,7 +52,7 @@ impl Ddpm {
     /// With this variance.
     #[must_use]
     pub const fn new(variance: Variance) -> Self {
-        Self { variance, compat: Compat::None }
+        Self { variance, compat: Compat::Published }
     }
 
     fn call(&self, k: usize, step: &Step, denoiser: &Denoiser) -> Result<Call, SamplerError> {
@@ -61,7 +64,7 @@ impl Ddpm {
         call.row.x = move_.kept() * move_.ratio();
         let [small, large] = [step.to, step.from].map(|level| level.sigma() * level.sigma() * lost);
         let draws = match self.compat {
-            Compat::None => small > 0.0,
+            Compat::Published => small > 0.0,
             Compat::Diffusers => step.timestep > 0.0,
         };
         if draws {

@@ -4,11 +4,12 @@
 //! [`Quantity`]), so x0 and epsilon are one [`solve`] away, at the level that the network sees. EDM's network output is
 //! such a point too.
 
-use super::check;
 use super::grid::Step;
-use crate::error::SamplerError;
-use crate::math::{NoiseLevel, Quantity, solve};
-use crate::table::Clip;
+use crate::math::check;
+use crate::math::error::sampler::SamplerError;
+use crate::math::level::NoiseLevel;
+use crate::math::quantity::{Quantity, solve};
+use crate::table::step::Clip;
 
 /// How an answer of the network becomes a clean sample.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -13,10 +13,14 @@
 //! **Practice.** The first steps have as many x0 as there are, a step to a clean sample is always of first order (its `h`
 //! is infinite), and a call made at pure noise is not used later (it is infinitely far away).
 
+use super::call::Call;
+use super::denoiser::Denoiser;
+use super::grid::Grid;
 use super::multistep::{Form, MOST_NODES, check_order, integrals, nodes, weights};
+use super::solver::{Compat, Solution, Solver};
 use super::transition::Transition;
-use super::{Call, Compat, Denoiser, Grid, Solution, Solver, check};
-use crate::error::SamplerError;
+use crate::math::check;
+use crate::math::error::sampler::SamplerError;
 
 /// Below this number of steps the last ones are of lower order (Lu et al. 2022, section 4.3; as in diffusers).
 const FEW_STEPS: usize = 15;
@@ -66,7 +70,7 @@ impl DpmSolver {
             noise_scale: 1.0,
             lower_order_final: true,
             euler_at_final: false,
-            compat: Compat::None,
+            compat: Compat::Published,
         }
     }
 

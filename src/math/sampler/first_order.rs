@@ -11,10 +11,14 @@
 //!
 //! **Practice.** Where x0 is clipped it matters which epsilon is meant; see [`Estimate`].
 
+use super::call::Call;
+use super::denoiser::Denoiser;
+use super::grid::{Grid, Step};
+use super::solver::{Solution, Solver};
 use super::transition::Transition;
-use super::{Call, Denoiser, Grid, Solution, Solver, Step, check};
-use crate::error::SamplerError;
-use crate::math::Quantity;
+use crate::math::check;
+use crate::math::error::sampler::SamplerError;
+use crate::math::quantity::Quantity;
 
 /// Which epsilon a step uses when x0 has been clipped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -7,8 +7,11 @@
 //!
 //! **Practice.** A [`Grid`] is built once and checked once: every step goes towards clean (or, to invert, towards noise).
 
-use crate::error::SamplerError;
-use crate::math::{NoiseLevel, Schedule, SigmaData};
+use crate::math::check;
+use crate::math::edm::SigmaData;
+use crate::math::error::sampler::SamplerError;
+use crate::math::level::NoiseLevel;
+use crate::math::schedule::Schedule;
 
 /// One step of a grid, before a solver has said how it is made.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -243,7 +246,7 @@ fn levels_at(schedule: &Schedule, timesteps: &[usize]) -> Result<Vec<NoiseLevel>
 }
 
 fn check_numbers(step: &Step) -> Result<(), SamplerError> {
-    super::check::finite("a timestep", step.timestep)?;
-    super::check::positive("the scale of the network's input", step.input)?;
-    super::check::not_negative("churn", step.churn)
+    check::finite("a timestep", step.timestep)?;
+    check::positive("the scale of the network's input", step.input)?;
+    check::not_negative("churn", step.churn)
 }

@@ -12,10 +12,13 @@
 //! **Practice.** A step to a clean sample, or to an end at which the network cannot be asked, is an Euler step. The calls
 //! of a loop of `n` steps are `2n - 1`; the first of a step leads to the Euler sample, the second to the step's result.
 
+use super::call::Call;
+use super::denoiser::Denoiser;
+use super::grid::{Grid, Step};
+use super::solver::{Solution, Solver};
 use super::transition::Transition;
-use super::{Call, Denoiser, Grid, Solution, Solver, Step};
-use crate::error::SamplerError;
-use crate::math::Quantity;
+use crate::math::error::sampler::SamplerError;
+use crate::math::quantity::Quantity;
 
 /// Heun's method.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

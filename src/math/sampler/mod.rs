@@ -51,7 +51,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-pub(in crate::math) mod check;
+mod call;
 mod churn;
 mod consistency;
 mod ddpm;
@@ -61,9 +61,11 @@ mod first_order;
 mod grid;
 mod heun;
 mod multistep;
+mod solver;
 mod transition;
 mod unipc;
 
+pub use call::Call;
 pub use churn::{Churn, UnseenChurn};
 pub use consistency::{Boundary, Consistency};
 pub use ddpm::{Ddpm, Variance};
@@ -73,79 +75,12 @@ pub use first_order::{Estimate, FirstOrder};
 pub use grid::{Grid, Scale, Step};
 pub use heun::Heun;
 pub use multistep::Form;
+pub use solver::{Compat, Solution, Solver};
 pub use unipc::{Corrector, UniPc, UniPcKind};
 
-use crate::error::SamplerError;
-use crate::math::{NoiseLevel, Quantity};
-use crate::table::{Clip, Deviation, StepRow};
-
-/// Whose numbers, where the well-known systems are not right.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Compat {
-    /// The published formula.
-    #[default]
-    None,
-    /// What diffusers computes; each option says what differs.
-    Diffusers,
-}
-
-/// One call of the network and the step that follows it.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Call {
-    /// What the network is told, in the units that it was trained with: usually `0..T`, not always whole.
-    pub timestep: f64,
-    /// The noise level of the sample that the network is asked about, in the sampler's own scale.
-    pub level: NoiseLevel,
-    /// The network is given `input * x`; 1 unless the sampler's scale is not the network's.
-    pub input: f64,
-    /// The step of the grid, from 0, to which the call belongs: most solvers call once a step.
-    pub step: usize,
-    /// Which noise the row's `z` is, counted from 0 over the whole loop. If the row draws nothing it means nothing.
-    pub noise: usize,
-    /// The step.
-    pub row: StepRow,
-}
-
-impl Call {
-    /// The first call of step `k` of a grid: a row that only knows how x0 follows from the prediction, or another
-    /// quantity that is to be kept in its place. Solvers fill in the rest.
-    ///
-    /// # Errors
-    /// [`SamplerError::Undefined`] where the prediction does not determine it.
-    pub fn begin(k: usize, step: &Step, denoiser: &Denoiser, keeps: Quantity) -> Result<Self, SamplerError> {
-        let [c_x, c_p] = denoiser.row(keeps, k, step)?;
-        let known = [step.to.alpha(), step.to.sigma()];
-        let row = StepRow { x0: [c_x, c_p, 0.0], x: 0.0, known, ..StepRow::IDENTITY };
-        Ok(Self { timestep: step.timestep, level: step.from, input: step.input, step: k, noise: k, row })
-    }
-}
-
-/// What a solver makes of a grid.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Solution {
-    /// The calls in order.
-    pub calls: Vec<Call>,
-    /// What the noise is multiplied with besides its coefficient.
-    pub deviation: Deviation,
-    /// What the rows call x0, and what is kept from call to call; see [`Sampler::keeps`].
-    pub keeps: Quantity,
-}
-
-impl From<Vec<Call>> for Solution {
-    fn from(calls: Vec<Call>) -> Self {
-        Self { calls, deviation: Deviation::Fixed, keeps: Quantity::X0 }
-    }
-}
-
-/// A way from noise to a sample: a function from levels to rows.
-pub trait Solver {
-    /// The calls and their rows. [`Sampler::new`] adds what is the same for every solver: the input scale of the next
-    /// call, the noise of churning, and the check that all numbers are finite.
-    ///
-    /// # Errors
-    /// [`SamplerError`], whichever applies.
-    fn solve(&self, grid: &Grid, denoiser: &Denoiser) -> Result<Solution, SamplerError>;
-}
+use crate::math::error::sampler::SamplerError;
+use crate::math::quantity::Quantity;
+use crate::table::step::{Clip, Deviation, StepRow};
 
 /// A whole sampling loop, as numbers.
 #[derive(Clone, Debug, PartialEq)]
@@ -250,18 +185,6 @@ impl Sampler {
         let first = usize::from(self.start[1] != 0.0);
         let drawing = self.calls.iter().filter(|call| call.row.draws(false));
         drawing.map(|call| call.noise + 1).max().unwrap_or(0).max(first)
-    }
-}
-
-impl Call {
-    /// The noise that is added before the next step belongs to that step. Two independent noises are one.
-    fn churned(&mut self, churn: f64) {
-        if churn != 0.0 {
-            let [alpha, sigma] = self.row.known;
-            self.noise = self.step + 1;
-            self.row.z = self.row.z.hypot(churn);
-            self.row.known = [alpha, sigma.hypot(churn)];
-        }
     }
 }
 

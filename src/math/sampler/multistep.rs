@@ -22,10 +22,10 @@
 //! **Practice.** `M_0` is `-expm1(-h)`. The others follow from `M_i = 1 - i*M_{i-1}/h`, which loses `1/h` each time, or
 //! for small `h` from their power series.
 
-use super::Step;
+use super::grid::Step;
 use super::transition::Transition;
-use crate::error::SamplerError;
-use crate::math::Quantity;
+use crate::math::error::sampler::SamplerError;
+use crate::math::quantity::Quantity;
 
 /// Which quantity a multistep solver takes for a polynomial.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

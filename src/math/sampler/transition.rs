@@ -9,9 +9,9 @@
 //! (Lu et al. 2022, arXiv 2206.00927, write all of it in `h`; the posterior of Kingma et al. 2021, arXiv 2107.00630,
 //! appendix A, has variance `sigma'^2*(1 - kept^2)`.)
 
-use super::Step;
-use crate::error::SamplerError;
-use crate::math::NoiseLevel;
+use super::grid::Step;
+use crate::math::error::sampler::SamplerError;
+use crate::math::level::NoiseLevel;
 use crate::math::level::log_ratio;
 
 /// A step between two levels.

@@ -17,10 +17,13 @@
 //! **Practice.** As for DPM-Solver++ a step to a clean sample is of first order, and calls at pure noise are not used
 //! later; a step from pure noise is exact and is not corrected.
 
+use super::call::Call;
+use super::denoiser::Denoiser;
+use super::grid::{Grid, Step};
 use super::multistep::{Form, MOST_NODES, check_order, integrals, nodes};
-use super::{Call, Denoiser, Grid, Solution, Solver, Step};
-use crate::error::SamplerError;
-use crate::table::HISTORY;
+use super::solver::{Solution, Solver};
+use crate::math::error::sampler::SamplerError;
+use crate::table::step::HISTORY;
 
 /// The function `B(h)` of the paper.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

@@ -17,32 +17,19 @@
 //! the term of a drawn timestep, times `T/1000`, to the mean squared error, and lets no gradient through the term's mean.
 
 use super::likelihood::{Gaussian, bits, discretized_gaussian_log_likelihood, normal_kl};
-use super::loss::Given;
+use super::loss::LossInputs;
+use super::model_variance::ModelVariance;
 use super::posterior::Posterior;
-use super::quantity::{Quantity, solve};
+use super::quantity::{Quantity, Undefined, solve};
 use super::schedule::{LEAST_VARIANCE, Schedule};
-use crate::error::BoundError;
-use crate::table::{BoundRow, Table, Term};
+use crate::math::error::vlb::VlbError;
+use crate::table::Table;
+use crate::table::vlb::{Term, VlbRow};
 use std::f64::consts::LN_2;
-
-/// The variance of a reverse step.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum ModelVariance {
-    /// That of the posterior, at timestep 0 that of timestep 1.
-    #[default]
-    FixedSmall,
-    /// `beta_t`, at timestep 0 the posterior's of timestep 1.
-    FixedLarge,
-    /// The exponential of the network's second output.
-    Learned,
-    /// Between the posterior's and `beta_t`, in logarithm, as the network's second output goes from -1 to 1 (Nichol &
-    /// Dhariwal 2021, arXiv 2102.09672, eq. 15).
-    LearnedRange,
-}
 
 /// The bound of a model on a schedule.
 #[derive(Clone, Debug)]
-pub struct Bound {
+pub struct Vlb {
     schedule: Schedule,
     predicts: Quantity,
     clip: Option<f64>,
@@ -61,7 +48,7 @@ struct Step {
 
 /// A term of the bound, element by element.
 #[derive(Clone, Debug, PartialEq)]
-pub struct BoundTerm {
+pub struct VlbTerm {
     /// What the model says of the step before.
     pub model: Vec<Gaussian>,
     /// The clean sample that the prediction implies, clipped.
@@ -74,7 +61,7 @@ pub struct BoundTerm {
 
 /// The bound of one sample over a whole chain.
 #[derive(Clone, Debug, PartialEq)]
-pub struct ChainBound {
+pub struct ChainVlb {
     /// Bits per dimension of each timestep, 0 first.
     pub terms: Vec<f64>,
     /// Bits per dimension of the prior.
@@ -87,17 +74,17 @@ pub struct ChainBound {
     pub epsilon_mse: Vec<f64>,
 }
 
-impl Bound {
+impl Vlb {
     /// For a model that predicts a quantity. Its x0 is clamped to `-clip..=clip`, if that is given and finite.
     ///
     /// # Errors
-    /// [`BoundError::Schedule`]: a schedule without betas, or one on which the signal rises.
+    /// [`VlbError::Schedule`]: a schedule without betas, or one on which the signal rises.
     pub fn new(
         schedule: &Schedule,
         predicts: Quantity,
         variance: ModelVariance,
         clip: Option<f64>,
-    ) -> Result<Self, BoundError> {
+    ) -> Result<Self, VlbError> {
         let clip = clip.map(f64::abs).filter(|clip| clip.is_finite());
         let posteriors = schedule.posteriors()?;
         let small = schedule.posterior_log_variance_clipped()?;
@@ -121,7 +108,7 @@ impl Bound {
     /// where the variance is fixed.
     ///
     /// # Errors
-    /// [`BoundError`]: a timestep out of range, tensors of other sizes, a prediction that does not determine x0.
+    /// [`VlbError`]: a timestep out of range, tensors of other sizes, a prediction that does not determine x0.
     pub fn term(
         &self,
         timestep: usize,
@@ -129,7 +116,7 @@ impl Bound {
         x_t: &[f64],
         prediction: &[f64],
         learned: &[f64],
-    ) -> Result<BoundTerm, BoundError> {
+    ) -> Result<VlbTerm, VlbError> {
         let level = self.schedule.level(timestep)?;
         let Step { posterior, log_variance, learned: [fixed, slope] } = self.steps[timestep];
         let tensors = [("x_t", x_t), ("prediction", prediction), ("learned", learned)];
@@ -148,7 +135,7 @@ impl Bound {
         let kl = truth.zip(&model).map(|(truth, &model)| normal_kl(truth, model)).collect();
         let nll = |(&x0, g): (&f64, &Gaussian)| -discretized_gaussian_log_likelihood(x0, g.mean, 0.5 * g.log_variance);
         let decoder = x0.iter().zip(&model).map(nll).collect();
-        Ok(BoundTerm { model, x0: implied, kl, decoder })
+        Ok(VlbTerm { model, x0: implied, kl, decoder })
     }
 
     /// `KL(q(x_T | x0) || N(0, 1))` in nats, element by element.
@@ -170,7 +157,7 @@ impl Bound {
         x0: &[f64],
         mut noise: impl FnMut(usize) -> Vec<f64>,
         mut network: impl FnMut(usize, &[f64]) -> [Vec<f64>; 2],
-    ) -> Result<ChainBound, BoundError> {
+    ) -> Result<ChainVlb, VlbError> {
         let steps = self.schedule.len();
         let [mut terms, mut x0_mse, mut epsilon_mse] = [(); 3].map(|()| vec![0.0; steps]);
         for t in (0..steps).rev() {
@@ -191,7 +178,7 @@ impl Bound {
             };
         }
         let prior = bits(&self.prior(x0));
-        Ok(ChainBound { total: terms.iter().sum::<f64>() + prior, terms, prior, x0_mse, epsilon_mse })
+        Ok(ChainVlb { total: terms.iter().sum::<f64>() + prior, terms, prior, x0_mse, epsilon_mse })
     }
 
     /// The schedule.
@@ -212,22 +199,22 @@ impl Bound {
         self.steps.iter().any(|step| step.learned[1] != 0.0)
     }
 
-    /// The coefficients of the term of a timestep, in bits per dimension. With [`Given::Pair`] the kernel reads the noise
-    /// beside the clean sample, and the error of the mean does not cancel; with [`Given::Target`] it reads the noisy sample.
+    /// The coefficients of the term of a timestep, in bits per dimension. With [`LossInputs::CleanAndNoise`] the kernel reads the noise
+    /// beside the clean sample, and the error of the mean does not cancel; with [`LossInputs::NoisyAndTarget`] it reads the noisy sample.
     ///
     /// # Errors
-    /// [`BoundError::Schedule`] for a timestep out of range, [`BoundError::Undefined`] where the prediction does not determine
+    /// [`VlbError::Schedule`] for a timestep out of range, [`VlbError::Undefined`] where the prediction does not determine
     /// x0.
-    pub fn row(&self, timestep: usize, given: Given) -> Result<BoundRow, BoundError> {
+    pub fn row(&self, timestep: usize, given: LossInputs) -> Result<VlbRow, VlbError> {
         let level = self.schedule.level(timestep)?;
         let Step { posterior, log_variance, learned: [fixed, slope] } = self.steps[timestep];
-        let at = |error: crate::error::Undefined| error.at(timestep);
+        let at = |error: Undefined| error.at(timestep);
         let [c0, c1] = solve(level, self.predicts, Quantity::X0).map_err(at)?;
         let inputs = match given {
-            Given::Target => [-1.0, c0],
-            Given::Pair => self.predicts.row(level).map_err(at)?.map(|c| 0.0 - c1 * c),
+            LossInputs::NoisyAndTarget => [-1.0, c0],
+            LossInputs::CleanAndNoise => self.predicts.row(level).map_err(at)?.map(|c| 0.0 - c1 * c),
         };
-        Ok(BoundRow {
+        Ok(VlbRow {
             prediction: c1,
             inputs,
             inverse_deviation: posterior.coef_x0 * (-0.5 * log_variance).exp(),
@@ -239,9 +226,9 @@ impl Bound {
 
     /// The coefficients of the prior, in bits per dimension: of the clean sample alone.
     #[must_use]
-    pub fn prior_row(&self) -> BoundRow {
+    pub fn prior_row(&self) -> VlbRow {
         let end = self.schedule.levels()[self.schedule.len() - 1];
-        BoundRow {
+        VlbRow {
             prediction: 0.0,
             inputs: [-1.0, 0.0],
             inverse_deviation: end.alpha() / end.sigma(),
@@ -255,22 +242,22 @@ impl Bound {
     ///
     /// # Errors
     /// As [`row`](Self::row), for the first timestep without one.
-    pub fn table(&self, given: Given) -> Result<Table<BoundRow>, BoundError> {
+    pub fn table(&self, given: LossInputs) -> Result<Table<VlbRow>, VlbError> {
         let rows = (0..self.schedule.len()).map(|t| self.row(t, given));
         Ok(Table::new(rows.collect::<Result<Vec<_>, _>>()?))
     }
 
     /// As [`table`](Self::table), with a hole at every timestep at which the prediction does not determine x0.
     #[must_use]
-    pub fn table_where_defined(&self, given: Given) -> Table<BoundRow> {
-        Table::with_holes((0..self.schedule.len()).map(|t| self.row(t, given).ok()))
+    pub fn table_where_defined(&self, given: LossInputs) -> Table<VlbRow> {
+        Table::with_undefined((0..self.schedule.len()).map(|t| self.row(t, given).ok()))
     }
 
     /// The rows of a whole chain: those of every timestep, and the prior after them.
     ///
     /// # Errors
     /// As [`table`](Self::table).
-    pub fn chain_table(&self, given: Given) -> Result<Table<BoundRow>, BoundError> {
+    pub fn chain_table(&self, given: LossInputs) -> Result<Table<VlbRow>, VlbError> {
         let rows = (0..self.schedule.len()).map(|t| self.row(t, given)).chain([Ok(self.prior_row())]);
         Ok(Table::new(rows.collect::<Result<Vec<_>, _>>()?))
     }
@@ -280,8 +267,8 @@ impl Bound {
     ///
     /// # Errors
     /// As [`table`](Self::table).
-    pub fn x0_mse_table(&self, given: Given) -> Result<Table<BoundRow>, BoundError> {
-        Ok(self.table(given)?.map(|row| BoundRow { weight: 1.0, term: Term::SquaredError, ..*row }))
+    pub fn x0_mse_table(&self, given: LossInputs) -> Result<Table<VlbRow>, VlbError> {
+        Ok(self.table(given)?.map(|row| VlbRow { weight: 1.0, term: Term::SquaredError, ..*row }))
     }
 
     fn clipped(&self, x0: f64) -> f64 {
@@ -289,7 +276,7 @@ impl Bound {
     }
 }
 
-impl BoundTerm {
+impl VlbTerm {
     /// Bits per dimension that this term adds to the bound at its timestep.
     #[must_use]
     pub fn bits(&self, timestep: usize) -> f64 {
@@ -302,7 +289,7 @@ fn mse(a: &[f64], b: &[f64]) -> f64 {
     squares.sum::<f64>() / a.len().max(1) as f64
 }
 
-fn check(name: &'static str, x0: &[f64], tensor: &[f64]) -> Result<(), BoundError> {
+fn check(name: &'static str, x0: &[f64], tensor: &[f64]) -> Result<(), VlbError> {
     let (expected, found) = (x0.len(), tensor.len());
-    if expected == found { Ok(()) } else { Err(BoundError::Elements { name, expected, found }) }
+    if expected == found { Ok(()) } else { Err(VlbError::Elements { name, expected, found }) }
 }

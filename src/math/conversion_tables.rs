@@ -15,7 +15,8 @@ use super::level::NoiseLevel;
 use super::posterior::Posterior;
 use super::quantity::{Quantity, finite, solve, undefined};
 use super::schedule::Schedule;
-use crate::error::{RowError, Undefined};
+use crate::math::error::conversion::RowError;
+use crate::math::quantity::Undefined;
 use crate::table::{Matrix, Table};
 
 const NOTHING: [f64; 2] = [0.0, 0.0];
@@ -69,7 +70,7 @@ impl Schedule {
     /// As [`conversion`](Self::conversion), with a hole at every timestep that has no value.
     #[must_use]
     pub fn conversion_where_defined(&self, given: Quantity, wanted: Quantity, second: Option<Quantity>) -> Table {
-        Table::with_holes(self.conversion_rows(given, wanted, second).map(Result::ok))
+        Table::with_undefined(self.conversion_rows(given, wanted, second).map(Result::ok))
     }
 
     /// `in0 = x_t`, `in1` = a prediction of `given`; `out0` = the mean of `q(x_{t-1} | x_t, x0)`, `out1 = x0`.
@@ -85,7 +86,7 @@ impl Schedule {
     /// As [`posterior_mean`](Self::posterior_mean), with a hole at every timestep that has no value.
     #[must_use]
     pub fn posterior_mean_where_defined(&self, given: Quantity) -> Table {
-        Table::with_holes(self.posterior_rows(given).map(Result::ok))
+        Table::with_undefined(self.posterior_rows(given).map(Result::ok))
     }
 
     fn conversion_rows(

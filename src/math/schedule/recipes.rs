@@ -8,9 +8,9 @@
 //! numpy's from the start; `1 - f(t+1)/f(t)` is formed naively. From the betas on nothing cancels. Logarithms, cosines and
 //! exponentials come from the platform's library and may differ in their last bit between platforms.
 
-use super::level::NoiseLevel;
-use super::schedule::{Schedule, check_steps};
-use crate::error::ScheduleError;
+use super::{Schedule, check_steps};
+use crate::math::error::schedule::ScheduleError;
+use crate::math::level::NoiseLevel;
 use std::f64::consts::PI;
 
 /// The offset `s` of the cosine schedule (Nichol & Dhariwal 2021, section 3.2).

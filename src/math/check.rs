@@ -1,29 +1,29 @@
 //! What numbers may be, said once.
 
-use crate::error::SamplerError;
+use crate::math::error::sampler::SamplerError;
 
 fn require(valid: bool, name: &'static str, expected: &'static str, found: f64) -> Result<(), SamplerError> {
     if valid { Ok(()) } else { Err(SamplerError::Parameter { name, expected, found }) }
 }
 
-pub(in crate::math) fn finite(name: &'static str, value: f64) -> Result<(), SamplerError> {
+pub(super) fn finite(name: &'static str, value: f64) -> Result<(), SamplerError> {
     require(value.is_finite(), name, "finite", value)
 }
 
-pub(in crate::math) fn positive(name: &'static str, value: f64) -> Result<(), SamplerError> {
+pub(super) fn positive(name: &'static str, value: f64) -> Result<(), SamplerError> {
     require(value.is_finite() && value > 0.0, name, "finite and above 0", value)
 }
 
-pub(in crate::math) fn not_negative(name: &'static str, value: f64) -> Result<(), SamplerError> {
+pub(super) fn not_negative(name: &'static str, value: f64) -> Result<(), SamplerError> {
     require(value.is_finite() && value >= 0.0, name, "finite and at least 0", value)
 }
 
-pub(in crate::math) fn fraction(name: &'static str, value: f64) -> Result<(), SamplerError> {
+pub(super) fn fraction(name: &'static str, value: f64) -> Result<(), SamplerError> {
     require((0.0..=1.0).contains(&value), name, "within 0..=1", value)
 }
 
 /// The shapes of a beta distribution for which its quantiles are accurate.
-pub(in crate::math) fn shape(name: &'static str, value: f64) -> Result<(), SamplerError> {
+pub(super) fn shape(name: &'static str, value: f64) -> Result<(), SamplerError> {
     require((0.1..=100.0).contains(&value), name, "within 0.1..=100", value)
 }
 

@@ -9,7 +9,7 @@
 //! The decoder integrates the model's Gaussian over the bin of an 8-bit value, with the same two numbers; and a standard
 //! normal as the model of the last noisy sample is one more row.
 //!
-//! **Practice.** A [`BoundRow`] is two `vec4`s a timestep. The error is formed without the cancellation of two means that are
+//! **Practice.** A [`VlbRow`] is two `vec4`s a timestep. The error is formed without the cancellation of two means that are
 //! nearly equal; a clip that holds for the whole table acts on the clean sample that the error implies.
 
 use super::Row;
@@ -52,7 +52,7 @@ pub enum Term {
 /// bins of -1 and 1 are open. An input whose coefficient is 0 is not looked at, and x0 itself only if something is clipped,
 /// decoded, or its coefficient is not 0.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct BoundRow {
+pub struct VlbRow {
     /// Of the network's output in the error of x0.
     pub prediction: f64,
     /// Of the clean sample and the other input in that error.
@@ -67,7 +67,7 @@ pub struct BoundRow {
     pub term: Term,
 }
 
-impl BoundRow {
+impl VlbRow {
     /// The same, times a number.
     #[must_use]
     pub fn times(self, factor: f64) -> Self {
@@ -87,7 +87,7 @@ impl Term {
 }
 
 /// `[prediction, x0, in1, inverse_deviation]`, `[log_ratio, of learned, weight, term]`.
-impl Row<8> for BoundRow {
+impl Row<8> for VlbRow {
     fn numbers(&self) -> [f64; 8] {
         let Self { prediction, inputs: [x0, in1], inverse_deviation, log_ratio: [ratio, learned], weight, term } =
             *self;

@@ -7,18 +7,20 @@
 //!
 //! **Practice.** Index 0 is the least noisy timestep, in every recipe; the clean sample stands before it. A schedule is
 //! built once (cost linear in its length) and never changes. Tables come as fresh vectors, one entry a timestep, without
-//! units. The named recipes are in the module beside this one; here are the plain constructors.
+//! units. This file has the plain constructors, `recipes.rs` the named schedules.
+
+pub(in crate::math) mod recipes;
 
 use super::chain::Chain;
 use super::level::NoiseLevel;
 use super::posterior::Posterior;
-use crate::error::ScheduleError;
+use crate::math::error::schedule::ScheduleError;
 
 /// The most timesteps that a schedule may have, 2^24: a guard against an absurd argument, not a limit of the mathematics.
 pub const MAX_STEPS: usize = 1 << 24;
 
 /// The variance below which `posterior_log_variance_clipped` does not go (the clamp of diffusers and lucidrains).
-pub(super) const LEAST_VARIANCE: f64 = 1e-20;
+pub(in crate::math) const LEAST_VARIANCE: f64 = 1e-20;
 
 /// Noise levels by timestep, 0 the least noisy.
 #[derive(Clone, Debug, PartialEq)]
@@ -67,7 +69,7 @@ impl Schedule {
         Ok(Self { levels: levels.to_vec(), chain: None })
     }
 
-    pub(super) fn from_level_results(
+    pub(in crate::math) fn from_level_results(
         levels: impl Iterator<Item = Result<NoiseLevel, ScheduleError>>,
     ) -> Result<Self, ScheduleError> {
         Self::from_levels(&levels.collect::<Result<Vec<_>, _>>()?)
@@ -77,7 +79,7 @@ impl Schedule {
         Self { levels: chain.levels(), chain: Some(chain) }
     }
 
-    pub(super) fn chain(&self) -> Result<&Chain, ScheduleError> {
+    pub(in crate::math) fn chain(&self) -> Result<&Chain, ScheduleError> {
         self.chain.as_ref().ok_or(ScheduleError::NoBetas)
     }
 
@@ -268,7 +270,7 @@ fn each<T>(values: Vec<T>, change: impl Fn(T) -> f64) -> Vec<f64> {
 }
 
 /// Whether a schedule may have this many timesteps; to be asked before anything of that size is built.
-pub(super) fn check_steps(steps: usize) -> Result<(), ScheduleError> {
+pub(in crate::math) fn check_steps(steps: usize) -> Result<(), ScheduleError> {
     match steps {
         0 => Err(ScheduleError::Empty),
         1..=MAX_STEPS => Ok(()),

@@ -10,12 +10,12 @@
 
 /// `hi + lo`, with `hi` the f64 nearest the sum.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Dd {
+pub(crate) struct DoubleDouble {
     hi: f64,
     lo: f64,
 }
 
-impl Dd {
+impl DoubleDouble {
     pub(crate) const ZERO: Self = Self { hi: 0.0, lo: 0.0 };
     pub(crate) const ONE: Self = Self { hi: 1.0, lo: 0.0 };
 
@@ -73,16 +73,16 @@ mod tests {
 
     #[test]
     fn a_tiny_term_survives_beside_one() {
-        let sum = Dd::difference(1.0, 1e-25);
-        assert_eq!(Dd::ONE.minus(sum).value(), 1e-25);
+        let sum = DoubleDouble::difference(1.0, 1e-25);
+        assert_eq!(DoubleDouble::ONE.minus(sum).value(), 1e-25);
     }
 
     #[test]
     fn a_product_keeps_its_low_part() {
         // (1 + e)(1 - e) = 1 - e^2, whose e^2 no f64 can hold beside 1.
         let e = f64::EPSILON;
-        let product = Dd::difference(1.0, -e).times(Dd::difference(1.0, e));
-        assert_eq!(Dd::ONE.minus(product).value(), e * e);
+        let product = DoubleDouble::difference(1.0, -e).times(DoubleDouble::difference(1.0, e));
+        assert_eq!(DoubleDouble::ONE.minus(product).value(), e * e);
     }
 
     #[test]

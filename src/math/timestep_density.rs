@@ -19,7 +19,7 @@
 
 use super::normal;
 use super::schedule::{Schedule, check_steps};
-use crate::error::DrawError;
+use crate::math::error::draw::DrawError;
 use crate::noise::{NoiseKey, TIMESTEP_BLOCK};
 
 /// The number of random words.

@@ -1,0 +1,56 @@
+//! Errors of timestep distributions.
+
+use super::schedule::ScheduleError;
+use thiserror::Error;
+
+/// Why timesteps or noise levels cannot be drawn.
+#[derive(Clone, Debug, PartialEq, Error)]
+#[non_exhaustive]
+pub enum DrawError {
+    /// A parameter outside its range.
+    #[error("{name} must be {range}, found {value}")]
+    Parameter {
+        /// The parameter.
+        name: &'static str,
+        /// What is accepted.
+        range: &'static str,
+        /// What was given.
+        value: f64,
+    },
+    /// A probability that is negative or not finite.
+    #[error("a probability must be finite and at least 0, found {value} at timestep {timestep}")]
+    Probability {
+        /// The timestep.
+        timestep: usize,
+        /// What stands there.
+        value: f64,
+    },
+    /// No timestep has any probability.
+    #[error("every timestep has probability 0")]
+    Nothing,
+    /// Noise levels that do not rise, so that there is no nearest one.
+    #[error("the ratio of noise to signal must rise with the timestep, and does not at timestep {timestep}")]
+    Order {
+        /// The timestep that is not noisier than the one before.
+        timestep: usize,
+    },
+    /// A loss that is not finite.
+    #[error("a loss must be finite, found {value} at timestep {timestep}")]
+    Loss {
+        /// The timestep.
+        timestep: usize,
+        /// What was given.
+        value: f64,
+    },
+    /// As many losses as timesteps are needed.
+    #[error("expected {expected} losses, one for each timestep, found {found}")]
+    Losses {
+        /// The timesteps given.
+        expected: usize,
+        /// The losses given.
+        found: usize,
+    },
+    /// The number of timesteps, or one of them.
+    #[error(transparent)]
+    Schedule(#[from] ScheduleError),
+}

@@ -1,0 +1,109 @@
+//! Errors of timestep lists, grids and samplers.
+
+use super::schedule::ScheduleError;
+use crate::math::quantity::Undefined;
+use thiserror::Error;
+
+/// Why a list of timesteps or sigmas, a grid or a sampler cannot be built.
+#[derive(Clone, Debug, PartialEq, Error)]
+#[non_exhaustive]
+pub enum SamplerError {
+    /// A loop of no steps.
+    #[error("a sampler needs at least 1 step, found 0")]
+    NoSteps,
+    /// More steps than there are timesteps to visit.
+    #[error("expected at most {available} steps, as many as there are timesteps to visit; found {found}")]
+    TooManySteps {
+        /// The steps asked for.
+        found: usize,
+        /// The timesteps that there are.
+        available: usize,
+    },
+    /// A list that comes out with another length than asked for.
+    #[error("expected {expected} timesteps, found {found}: they cannot be spaced so")]
+    Spacing {
+        /// The timesteps asked for.
+        expected: usize,
+        /// What the rule gives.
+        found: usize,
+    },
+    /// Two lists that belong together.
+    #[error("expected as many {what} as sigmas, {expected}; found {found}")]
+    Lengths {
+        /// The other list.
+        what: &'static str,
+        /// The sigmas.
+        expected: usize,
+        /// The length of the other list.
+        found: usize,
+    },
+    /// A timestep that stands in the list twice.
+    #[error("timestep {timestep} stands twice in the list")]
+    Duplicate {
+        /// The timestep.
+        timestep: usize,
+    },
+    /// Noise that does not change in one direction.
+    #[error("the noise must fall from step to step (or rise throughout, to invert); it does not at step {step}")]
+    Direction {
+        /// The first step, from 0, that goes nowhere or back.
+        step: usize,
+    },
+    /// A number outside its range.
+    #[error("{name} must be {expected}, found {found}")]
+    Parameter {
+        /// The parameter.
+        name: &'static str,
+        /// What it may be.
+        expected: &'static str,
+        /// What was given.
+        found: f64,
+    },
+    /// An order that the solver does not have.
+    #[error("{solver} has orders 1 to {most}, found {found}")]
+    Order {
+        /// The solver.
+        solver: &'static str,
+        /// Its highest order.
+        most: usize,
+        /// What was given.
+        found: usize,
+    },
+    /// A combination that a solver cannot do.
+    #[error("{solver} cannot {what}, as step {step} would need")]
+    Unsupported {
+        /// The solver.
+        solver: &'static str,
+        /// What it cannot do.
+        what: &'static str,
+        /// The first step at which it would have to.
+        step: usize,
+    },
+    /// Sections of a respacing that cannot be read or do not fit.
+    #[error("expected sections as \"10,15,20\" or \"ddim25\" that fit {timesteps} timesteps, found {found:?}")]
+    Sections {
+        /// What was given.
+        found: String,
+        /// The timesteps to choose from.
+        timesteps: usize,
+    },
+    /// A coefficient beyond the range of f64.
+    #[error("step {step} has the coefficient {value}: its levels are too extreme for this solver")]
+    NotFinite {
+        /// The call, from 0.
+        step: usize,
+        /// The coefficient.
+        value: f64,
+    },
+    /// The network's prediction does not determine what the solver needs.
+    #[error("step {step}: {source}")]
+    Undefined {
+        /// The first step, from 0, at which this happens.
+        step: usize,
+        /// What is not determined.
+        source: Undefined,
+    },
+    /// A level or a schedule that does not exist.
+    #[error(transparent)]
+    Schedule(#[from] ScheduleError),
+}

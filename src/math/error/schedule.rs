@@ -1,0 +1,112 @@
+//! Errors of schedules and noise levels.
+
+use thiserror::Error;
+
+/// Why a schedule, or a table of it, cannot be built.
+#[derive(Clone, Debug, PartialEq, Error)]
+#[non_exhaustive]
+pub enum ScheduleError {
+    /// A schedule needs at least one timestep.
+    #[error("a schedule needs at least 1 timestep, found 0")]
+    Empty,
+    /// More timesteps than [`MAX_STEPS`](crate::math::MAX_STEPS).
+    #[error("a schedule has at most {limit} timesteps, found {found}")]
+    TooLong {
+        /// The timesteps asked for.
+        found: usize,
+        /// The most that are accepted.
+        limit: usize,
+    },
+    /// A beta that is no variance of a forward step.
+    #[error("beta must be within 0..=1, found {value} at timestep {index}")]
+    Beta {
+        /// The timestep.
+        index: usize,
+        /// What stands there, or what the recipe yields there.
+        value: f64,
+    },
+    /// An `alphas_cumprod` that is no fraction of signal.
+    #[error("alphas_cumprod must be within 0..=1, found {value} at timestep {index}")]
+    AlphasCumprod {
+        /// The timestep.
+        index: usize,
+        /// What stands there.
+        value: f64,
+    },
+    /// An end of the beta range that is not a variance.
+    #[error("{name} must be within 0..=1, found {value}")]
+    Endpoint {
+        /// `beta_start` or `beta_end`.
+        name: &'static str,
+        /// What was given.
+        value: f64,
+    },
+    /// A parameter that has to be finite and above zero.
+    #[error("{name} must be finite and above 0, found {value}")]
+    ParamNotPositive {
+        /// The parameter.
+        name: &'static str,
+        /// What was given.
+        value: f64,
+    },
+    /// Two ends of a range that leave nothing between them, or are not finite.
+    #[error("{name} needs a finite range with two different ends in order, found {start} to {end}")]
+    Range {
+        /// What the range is of.
+        name: &'static str,
+        /// Its first end.
+        start: f64,
+        /// Its last end.
+        end: f64,
+    },
+    /// A pair that is no noise level.
+    #[error("a noise level needs finite alpha >= 0 and sigma >= 0, not both 0; found alpha = {alpha}, sigma = {sigma}")]
+    Level {
+        /// The signal's coefficient.
+        alpha: f64,
+        /// The noise's coefficient.
+        sigma: f64,
+    },
+    /// A rectified flow's time outside its range.
+    #[error("a rectified flow's time must be within 0..=1, found {value}")]
+    Time {
+        /// What was given.
+        value: f64,
+    },
+    /// A timestep that the schedule does not have.
+    #[error("timestep {found} is out of range: the schedule has {steps}, numbered from 0")]
+    Timestep {
+        /// The timestep asked for.
+        found: usize,
+        /// How many there are.
+        steps: usize,
+    },
+    /// A posterior asked from a timestep to one that is not cleaner in the order of the schedule.
+    #[error("a posterior leads to an earlier timestep, found {from} to {to}")]
+    Order {
+        /// The timestep of the observation.
+        from: usize,
+        /// The timestep asked for.
+        to: usize,
+    },
+    /// A posterior asked where the signal rises, so that no forward step leads there, or where levels are so extreme that its
+    /// coefficients leave f64.
+    #[error("no forward step leads to timestep {timestep}: the signal rises there, or its levels are too extreme")]
+    NotMarkov {
+        /// The noisier timestep.
+        timestep: usize,
+    },
+    /// The zero-terminal-SNR rescale divides by `sqrt(abar_0) - sqrt(abar_{T-1})`, or meets more noise than at the end.
+    #[error(
+        "no zero-terminal-SNR rescale: sqrt(alphas_cumprod) goes from {first} to {last}, and must fall to its least value"
+    )]
+    NoRescale {
+        /// `sqrt(abar_0)`.
+        first: f64,
+        /// `sqrt(abar_{T-1})`.
+        last: f64,
+    },
+    /// Betas asked of a schedule that has none (variance exploding, rectified flow, plain levels).
+    #[error("this schedule has no betas: it is not variance preserving")]
+    NoBetas,
+}

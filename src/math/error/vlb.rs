@@ -1,0 +1,34 @@
+//! Errors of the variational bound.
+
+use super::schedule::ScheduleError;
+use crate::math::model_variance::ModelVariance;
+use crate::math::quantity::Undefined;
+use thiserror::Error;
+
+/// Why a term of the variational bound cannot be computed.
+#[derive(Clone, Debug, PartialEq, Error)]
+#[non_exhaustive]
+pub enum VlbError {
+    /// The prediction does not determine x0.
+    #[error(transparent)]
+    Undefined(#[from] Undefined),
+    /// There is no posterior, or no such timestep.
+    #[error(transparent)]
+    Schedule(#[from] ScheduleError),
+    /// A fixed variance where one is to be learned.
+    #[error("expected a variance that is learned, found {found:?}")]
+    Fixed {
+        /// What was given.
+        found: ModelVariance,
+    },
+    /// Tensors of one sample that differ in size.
+    #[error("{name}: expected {expected} elements, as many as x0 has, found {found}")]
+    Elements {
+        /// The tensor.
+        name: &'static str,
+        /// The elements of x0.
+        expected: usize,
+        /// Its elements.
+        found: usize,
+    },
+}
