@@ -1,8 +1,8 @@
 //! The pictures of both views: which there are, how brightly to draw them, and what to say of them.
 
 use crate::plane::expected_rms;
-use crate::state::State;
 use crate::scenes::{Demand, Seen, What};
+use crate::state::State;
 use crate::trajectory::SAMPLES;
 use tweedie::math::{NoiseLevel, Sampler};
 use tweedie::{Quantity, Schedule};

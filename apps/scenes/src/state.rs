@@ -1,9 +1,9 @@
 //! What the user has chosen. It knows no window and no device, and outlives both.
 
 use crate::plane::{PlaneScene, mean_square};
+use crate::scenes::What;
 use crate::schedules::{ScheduleChoice, TIMESTEPS};
 use crate::solvers::Solver;
-use crate::scenes::What;
 use crate::trajectory::RunScene;
 use crate::variants::variants;
 use pictures::test_card::test_card;

@@ -3,8 +3,8 @@
 use crate::curves::curves;
 use crate::gallery::{Gallery, Table};
 use crate::hangings::{Exhibition, plane};
-use crate::state::State;
 use crate::scenes::{Seen, What};
+use crate::state::State;
 use eframe::egui::Ui;
 use tweedie::Schedule;
 

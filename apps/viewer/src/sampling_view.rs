@@ -3,8 +3,8 @@
 use crate::curves::curves;
 use crate::gallery::{Gallery, Table};
 use crate::hangings::{Exhibition, sampling};
-use crate::state::State;
 use crate::scenes::{Seen, What};
+use crate::state::State;
 use eframe::egui::{Rect, Ui, pos2, vec2};
 use tweedie::Schedule;
 use tweedie::math::Sampler;

@@ -4,8 +4,8 @@
 use crate::app::{App, Shared, ask};
 use crate::dom::{Outcome, by_id, document, listen, set};
 use crate::{controls, dom, files, notice, open, verify};
-use std::rc::Rc;
 use scenes::state::View;
+use std::rc::Rc;
 use wasm_bindgen::JsCast;
 use wasm_bindgen::closure::Closure;
 use wasm_bindgen_futures::spawn_local;

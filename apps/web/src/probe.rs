@@ -4,9 +4,9 @@ use crate::dom::{Outcome, failure};
 use crate::screen::Screen;
 use crate::{Shared, shared, verify};
 use js_sys::{Array, Object, Reflect};
-use std::rc::Rc;
-use scenes::state::View;
 use scenes::scenes::What;
+use scenes::state::View;
+use std::rc::Rc;
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 

@@ -6,9 +6,9 @@
 
 use crate::dom::{Outcome, failure};
 use futures_intrusive::channel::shared::{OneshotReceiver, oneshot_channel};
-use std::rc::Rc;
 use scenes::Studio;
 use scenes::scenes::{Demand, Piece};
+use std::rc::Rc;
 use tweedie::headless::Gpu;
 use web_sys::HtmlCanvasElement;
 

@@ -2,8 +2,8 @@
 
 use pictures::test_card::test_card;
 use tweedie::headless::{Gpu, HeadlessError};
-use tweedie_viewer::state::State;
 use tweedie_viewer::scenes::{Demand, Seen, Studio, What};
+use tweedie_viewer::state::State;
 
 /// A test that needs an adapter; it fails by panicking, like any other.
 pub type Test = (&'static str, fn(&Bed));

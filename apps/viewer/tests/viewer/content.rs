@@ -7,8 +7,8 @@ use egui_kittest::kittest::Queryable as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tweedie_viewer::app::{Errand, Viewer};
-use tweedie_viewer::state::{State, View};
 use tweedie_viewer::scenes::What;
+use tweedie_viewer::state::{State, View};
 
 pub const TESTS: &[(&str, fn())] = &[
     ("content::keys_move_time", keys_move_time),

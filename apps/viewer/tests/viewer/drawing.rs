@@ -2,8 +2,8 @@
 
 use crate::bed::{Bed, FORMAT, Test, small};
 use pictures::{Picture, test_card::test_card};
-use tweedie_viewer::state::State;
 use tweedie_viewer::scenes::{Demand, Piece, What};
+use tweedie_viewer::state::State;
 
 pub const TESTS: &[Test] = &[
     ("drawing::a_picture_of_its_own_size_is_its_pixels", a_picture_of_its_own_size_is_its_pixels),

@@ -8,9 +8,9 @@ use tweedie::gpu::map::reference;
 use tweedie::gpu::{NoiseKey, Storage};
 use tweedie::table::Table;
 use tweedie_viewer::plane::expected_rms;
+use tweedie_viewer::scenes::{Demand, Studio, What};
 use tweedie_viewer::schedules::RECIPES;
 use tweedie_viewer::state::{PREDICTIONS, State};
-use tweedie_viewer::scenes::{Demand, Studio, What};
 
 pub const TESTS: &[Test] = &[
     ("plane::every_picture_is_the_reference", every_picture_is_the_reference),

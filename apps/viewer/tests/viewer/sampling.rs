@@ -7,8 +7,8 @@ use std::sync::Arc;
 use tweedie::Quantity;
 use tweedie::gpu::NoiseKey;
 use tweedie::gpu::noise::NORMAL_TOLERANCE;
-use tweedie_viewer::solvers::Solver;
 use tweedie_viewer::scenes::{Demand, Studio, What};
+use tweedie_viewer::solvers::Solver;
 use tweedie_viewer::trajectory::RunScene;
 
 pub const TESTS: &[Test] = &[
