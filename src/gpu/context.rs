@@ -1,7 +1,9 @@
 //! The wgpu plumbing, once: a device's limits, its compiled pipelines, and buffers that are written when they are made.
 
 use crate::gpu::error::PlanError;
-use crate::gpu::shader::variant::{Native, Rows, SCALES_BINDING, StorageBinding, TABLE_BINDING, Variant, Walk};
+use crate::gpu::shader::bindings::layout_entries;
+use crate::gpu::shader::compose::{Native, dump};
+use crate::gpu::shader::variant::{Variant, Walk};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -177,53 +179,4 @@ fn native_of(device: &wgpu::Device) -> Native {
     // Measured on Mesa's lavapipe alone.
     let software = info.device_type == wgpu::DeviceType::Cpu && info.backend == wgpu::Backend::Vulkan;
     Native { int64, wide: int64 && software }
-}
-
-/// A binding of a kernel.
-pub(crate) fn entry(binding: u32, ty: wgpu::BufferBindingType, has_dynamic_offset: bool) -> wgpu::BindGroupLayoutEntry {
-    wgpu::BindGroupLayoutEntry {
-        binding,
-        visibility: wgpu::ShaderStages::COMPUTE,
-        ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset, min_binding_size: None },
-        count: None,
-    }
-}
-
-/// A storage buffer's binding type.
-pub(crate) fn storage(writable: bool) -> wgpu::BufferBindingType {
-    wgpu::BufferBindingType::Storage { read_only: !writable }
-}
-
-fn layout_entries(variant: &Variant) -> Vec<wgpu::BindGroupLayoutEntry> {
-    let uniform = wgpu::BufferBindingType::Uniform;
-    let mut entries = vec![entry(0, uniform, false), entry(1, uniform, true)];
-    match variant.rows {
-        Rows::Batch => entries.push(entry(TABLE_BINDING, uniform, true)),
-        Rows::Uniform(_) | Rows::Gathered => entries.push(entry(TABLE_BINDING, uniform, false)),
-        Rows::Storage => {}
-    }
-    if variant.scales_uniform {
-        entries.push(entry(SCALES_BINDING, uniform, false));
-    }
-    let bound = variant.storage_bindings().into_iter();
-    entries.extend(bound.map(|StorageBinding { binding, writable, .. }| entry(binding, storage(writable), false)));
-    entries
-}
-
-/// Writes a composed shader into the folder that `TWEEDIE_DUMP_WGSL` names, for people and other compilers to read.
-fn dump(entry_point: &str, text: &str) {
-    let Some(folder) = std::env::var_os("TWEEDIE_DUMP_WGSL") else {
-        return;
-    };
-    let name = format!("{}.wgsl", shader_name(entry_point, text));
-    // A debugging aid: a folder that cannot be written must not fail the application.
-    let _ = std::fs::write(std::path::Path::new(&folder).join(name), text);
-}
-
-/// A name for a file of it.
-pub(super) fn shader_name(entry_point: &str, text: &str) -> String {
-    use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-    let mut hasher = DefaultHasher::new();
-    text.hash(&mut hasher);
-    format!("{entry_point}_{:016x}", hasher.finish())
 }

@@ -1,9 +1,10 @@
 //! Which call a loop is at, kept on the GPU: for loops that are recorded once and replayed, or whose length the GPU decides.
 
-use crate::gpu::context::{Pipeline, entry, storage};
+use crate::gpu::context::Pipeline;
 use crate::gpu::error::PlanError;
 use crate::gpu::map::Timesteps;
 use crate::gpu::plan::reduce::Words;
+use crate::gpu::shader::bindings::{entry, storage};
 use crate::gpu::shader::standalone::ADVANCE;
 use crate::gpu::{Context, Shape};
 use std::sync::Arc;

@@ -6,20 +6,19 @@
 //! **Practice.** A [`TimestepPlan`] holds the ends of the ranges, which may be replaced between submits (importance
 //! sampling), and a key for each recorded step. Host twin of `shaders/timesteps.wgsl`: the density's `draw`.
 
-use crate::gpu::context::{Context, Pipeline, entry, storage};
+use crate::gpu::context::{Context, Pipeline};
 use crate::gpu::error::{PlanError, RecordError};
 use crate::gpu::map::Timesteps;
 use crate::gpu::plan::job::check_words;
 use crate::gpu::plan::reduce::Words;
 use crate::gpu::plan::tables::check;
+use crate::gpu::shader::bindings::{entry, storage};
+use crate::gpu::shader::params::{MAX_GROUPS, SMALL_WORKGROUP};
 use crate::gpu::shader::standalone;
 use crate::gpu::tensor::Shape;
 use crate::noise::{NoiseKey, TIMESTEP_BLOCK};
 use std::sync::Arc;
 use wgpu::BufferUsages;
-
-const WORKGROUP: u32 = 64;
-const MAX_GROUPS: u32 = 65_535;
 
 /// What a [`TimestepPlan`] is made of.
 #[derive(Clone, Copy, Debug)]
@@ -81,7 +80,7 @@ impl TimestepPlan {
             let key = draw.key.stream(draw.key.stream.wrapping_add(step));
             slot[..32].copy_from_slice(bytemuck::bytes_of(&key.words()));
         }
-        let groups = draw.batch.div_ceil(WORKGROUP);
+        let groups = draw.batch.div_ceil(SMALL_WORKGROUP);
         let workgroups = [groups.min(MAX_GROUPS), groups.div_ceil(MAX_GROUPS)];
         let (ends, count) = inner_ends(draw.ends);
         let (out, first) = out.binding(context);

@@ -2,9 +2,9 @@
 
 use crate::device::Device;
 use crate::{Error, Outcome, normals, over_shapes, spoilt_at_the_middle, wide};
-use tweedie::gpu::vlb::{Batch, ROUNDINGS, reference};
 use tweedie::gpu::compare::{Comparison, Exact};
-use tweedie::gpu::{At, VlbInputs, VlbPlan, VlbTerms, Drawn, NoiseKey, Of, Second, Timesteps};
+use tweedie::gpu::vlb::{Batch, ROUNDINGS, reference};
+use tweedie::gpu::{At, Drawn, NoiseKey, Of, Second, Timesteps, VlbInputs, VlbPlan, VlbTerms};
 use tweedie::math::{Bound, Given, ModelVariance};
 use tweedie::table::{BoundRow, Table};
 use tweedie::{Quantity, Schedule, Shape, Storage, Tensor};

@@ -4,16 +4,17 @@
 use crate::gpu::context::{Context, PipelineKey};
 use crate::gpu::error::PlanError;
 use crate::gpu::plan::job::{Drawing, Job};
-use crate::gpu::plan::layout::{CHUNK, GRAIN, Params, Span, WORKGROUP};
+use crate::gpu::plan::layout::Span;
 use crate::gpu::plan::narrow;
 use crate::gpu::plan::plan::{Dispatch, Offsets, Plan};
 use crate::gpu::plan::tables::{Keys, RowBuffer, Tables, check};
 use crate::gpu::plan::window::Window;
-use crate::gpu::shader::op::{Op, Part, SLOTS};
-use crate::gpu::shader::variant::{
-    HEALTH_BINDING, Operand, Rows, SCALES_BINDING, SCRATCH_BINDING, SEEDS_BINDING, SLOT_BINDING, STATUS_BINDING,
-    TIMESTEPS_BINDING, Variant, Walk,
+use crate::gpu::shader::bindings::{
+    HEALTH_BINDING, SCALES_BINDING, SCRATCH_BINDING, SEEDS_BINDING, SLOT_BINDING, STATUS_BINDING, TIMESTEPS_BINDING,
 };
+use crate::gpu::shader::op::{Op, Part, SLOTS};
+use crate::gpu::shader::params::{CHUNK, GRAIN, Params, WORKGROUP};
+use crate::gpu::shader::variant::{Operand, Rows, Variant, Walk};
 use crate::gpu::{Storage, Tensor};
 use wgpu::BufferUsages;
 

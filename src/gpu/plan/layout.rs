@@ -12,35 +12,9 @@ use crate::gpu::plan::narrow::most_samples;
 use crate::gpu::plan::reduce::team_of;
 use crate::gpu::plan::window::{Extent, Window, windows};
 use crate::gpu::shader::op::SLOTS;
+use crate::gpu::shader::params::{CHUNK, GRAIN, LANE, MAX_GROUPS, Params, WORKGROUP};
 use crate::gpu::shader::variant::{Variant, Walk};
 use crate::gpu::{Storage, Tensor};
-
-/// The uniform block `Params`: `struct Window` of `shaders/kernel.wgsl`, then an offset and a stride for each slot.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
-pub(crate) struct Params {
-    batch: u32,
-    elements: u32,
-    first_sample: u32,
-    first_element: u32,
-    rows: u32,
-    timesteps: u32,
-    timestep_stride: u32,
-    nan: u32,
-    contiguous: u32,
-    span: u32,
-    slots: u32,
-    groups: u32,
-    parity: u32,
-    reports: u32,
-    pitch: u32,
-    range: f32,
-    team: u32,
-    digit: u32,
-    sums: u32,
-    factor: f32,
-    tensors: [[u32; 2]; SLOTS],
-}
 
 /// What a window binds of a tensor: a sample's elements, or its timestep.
 #[derive(Clone, Copy)]
@@ -49,20 +23,6 @@ pub(crate) enum Span {
     Timestep,
 }
 
-impl Params {
-    /// The same, counting samples without a row or leaving that to another dispatch.
-    pub(crate) fn reporting(self, reports: bool) -> Self {
-        Self { reports: u32::from(reports), ..self }
-    }
-}
-
-const LANE: u64 = 4;
-pub(crate) const WORKGROUP: u32 = 256;
-/// Elements that a workgroup of `walk_chunks` makes one sum of.
-pub(crate) const CHUNK: u32 = 4096;
-pub(crate) const MAX_GROUPS: u32 = 65_535;
-/// Windows within a sample begin at a multiple of this many elements.
-pub(crate) const GRAIN: u32 = WORKGROUP * LANE as u32;
 /// The largest window in bytes: 65,535 workgroups along a sample are 511 MiB of 16-bit elements, and every index, gaps
 /// included, stays inside a u32.
 const LARGEST_WINDOW: u64 = 500 << 20;
@@ -319,37 +279,6 @@ fn tile_for(lanes: u32) -> Tile {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::mem::offset_of;
-
-    /// `tests/shaders.rs` holds the shader's side to the same numbers.
-    #[test]
-    fn params_lie_as_the_shader_reads_them() {
-        assert_eq!(size_of::<Params>(), 80 + 8 * SLOTS);
-        let found = [
-            offset_of!(Params, batch),
-            offset_of!(Params, elements),
-            offset_of!(Params, first_sample),
-            offset_of!(Params, first_element),
-            offset_of!(Params, rows),
-            offset_of!(Params, timesteps),
-            offset_of!(Params, timestep_stride),
-            offset_of!(Params, nan),
-            offset_of!(Params, contiguous),
-            offset_of!(Params, span),
-            offset_of!(Params, slots),
-            offset_of!(Params, groups),
-            offset_of!(Params, parity),
-            offset_of!(Params, reports),
-            offset_of!(Params, pitch),
-            offset_of!(Params, range),
-            offset_of!(Params, team),
-            offset_of!(Params, digit),
-            offset_of!(Params, sums),
-            offset_of!(Params, factor),
-            offset_of!(Params, tensors),
-        ];
-        assert_eq!(found.to_vec(), (0..=20).map(|i| 4 * i).collect::<Vec<_>>());
-    }
 
     #[test]
     fn a_tile_is_a_whole_workgroup_however_short_the_samples() {

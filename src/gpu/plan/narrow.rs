@@ -10,27 +10,23 @@
 //!
 //! Host twin of `shaders/gather.wgsl` and `shaders/rows_gathered.wgsl`.
 
-use crate::gpu::context::{Context, entry, storage};
+use crate::gpu::context::Context;
 use crate::gpu::error::PlanError;
 use crate::gpu::plan::builder::PlanBuilder;
 use crate::gpu::plan::job::Job;
-use crate::gpu::plan::layout::MAX_GROUPS;
 use crate::gpu::plan::plan::{Dispatch, Offsets};
 use crate::gpu::plan::reduce::Words;
 use crate::gpu::plan::tables::{RowBuffer, check};
 use crate::gpu::plan::window::Window;
+use crate::gpu::shader::bindings::{entry, storage};
+use crate::gpu::shader::params::{ALIGNMENT, MAX_GROUPS, RowParams, SMALL_WORKGROUP, VECTORS};
 use crate::gpu::shader::standalone::GATHER_ROWS;
 use crate::gpu::shader::variant::Rows;
 use wgpu::BufferUsages;
 
-/// `vec4`s of a uniform binding: 16 KiB, which every device offers.
-pub(crate) const VECTORS: u32 = 1024;
-/// What the start of a uniform binding is a multiple of, in bytes; no device asks for more.
-pub(crate) const ALIGNMENT: u64 = 256;
 const VECTOR: u64 = 16;
 /// Bytes of the factor and the threshold of a sample.
 const SCALES: u64 = 8;
-const WORKGROUP: u32 = 64;
 
 /// The part of a uniform binding's buffer that holds these samples' `bytes_each`: where it begins, and its size.
 pub(crate) fn bound(first_sample: u32, bytes_each: u64) -> (u64, u64) {
@@ -72,20 +68,6 @@ pub(crate) fn row_stride(job: &Job<'_>) -> u64 {
     job.timesteps().map_or(0, |timesteps| u64::from(timesteps.stride.unwrap_or(1)) * row_bytes(job))
 }
 
-/// `struct Gather` of `shaders/gather.wgsl`.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
-struct Numbers {
-    rows: u32,
-    first: u32,
-    table: u32,
-    width: u32,
-    groups: u32,
-    counts: u32,
-    nan: u32,
-    unused: u32,
-}
-
 impl PlanBuilder<'_> {
     /// Adds the dispatch that lays out the rows of a kernel's samples, and has the kernels read them there.
     pub fn gather(&mut self, job: &Job<'_>, status: &wgpu::Buffer) -> Result<(), PlanError> {
@@ -106,9 +88,9 @@ impl PlanBuilder<'_> {
         let words = Words { buffer: timesteps.buffer, offset: timesteps.offset, bytes: 4 * u64::from(rows) };
         words.check("timesteps", context)?;
         let (words, first) = words.binding(context);
-        let all = rows.div_ceil(WORKGROUP);
+        let all = rows.div_ceil(SMALL_WORKGROUP);
         let groups = all.min(MAX_GROUPS);
-        let numbers = Numbers {
+        let numbers = RowParams {
             rows,
             first,
             table: job.rows.len() as u32,
@@ -132,7 +114,7 @@ fn whole(buffer: &wgpu::Buffer) -> wgpu::BindingResource<'_> {
 
 fn dispatch(
     context: &Context,
-    numbers: Numbers,
+    numbers: RowParams,
     [timesteps, table, gathered, status]: [wgpu::BindingResource<'_>; 4],
     workgroups: [u32; 3],
 ) -> Result<Dispatch, PlanError> {

@@ -9,16 +9,17 @@
 //! in scratch memory of the plan's own: of a batch that would need more than [`SCRATCH`] bytes, some samples are reduced after
 //! the others.
 
-use crate::gpu::context::{Context, entry, storage};
+use crate::gpu::context::Context;
 use crate::gpu::error::PlanError;
 use crate::gpu::plan::builder::PlanBuilder;
 use crate::gpu::plan::job::Job;
-use crate::gpu::plan::layout::{CHUNK, MAX_GROUPS, WORKGROUP};
 use crate::gpu::plan::plan::{Dispatch, Offsets};
 use crate::gpu::plan::tables::check;
 use crate::gpu::plan::window::Window;
-use crate::gpu::shader::fold::{Fold, Numbers};
+use crate::gpu::shader::bindings::{entry, storage};
+use crate::gpu::shader::fold::Fold;
 use crate::gpu::shader::op::Op;
+use crate::gpu::shader::params::{CHUNK, FoldParams, MAX_GROUPS, WORKGROUP};
 use wgpu::BufferUsages;
 
 /// Bytes of scratch memory that samples share which are reduced at once.
@@ -35,7 +36,7 @@ pub(crate) struct Reduction<'a> {
     /// How a pass ends, and its numbers, as far as they are the same for all passes and samples. With a pitch of more than 1
     /// each row of the table has a column of its own in the results.
     pub finish: Fold,
-    pub numbers: Numbers,
+    pub numbers: FoldParams,
     /// Where the results go.
     pub output: Words<'a>,
     /// Where their mean goes, if it is wanted: of totals alone.
@@ -142,7 +143,7 @@ impl PlanBuilder<'_> {
                     let job = Job { scratch, digit, ..reduction.job.clone() };
                     self.place(&job, &variant, group, reports)?;
                     let Window { first_sample, samples, .. } = group[0];
-                    let numbers = Numbers { samples, first_sample, shift: digit, ..reduction.numbers };
+                    let numbers = FoldParams { samples, first_sample, shift: digit, ..reduction.numbers };
                     self.finish(reduction.finish, numbers, words, reduction.output)?;
                 }
             }
@@ -156,7 +157,7 @@ impl PlanBuilder<'_> {
     fn mean(&mut self, results: Words<'_>, batch: u32, mean: Words<'_>) -> Result<(), PlanError> {
         let sum = |samples, parts, factor| {
             let numbers = [factor, 0.0, 0.0, 0.0];
-            Numbers { samples, parts, numbers, ..Numbers::default() }
+            FoldParams { samples, parts, numbers, ..FoldParams::default() }
         };
         let factor = (1.0 / f64::from(batch)) as f32;
         let parts = chunks(batch);
@@ -203,7 +204,7 @@ impl PlanBuilder<'_> {
     pub fn finish(
         &mut self,
         finish: Fold,
-        numbers: Numbers,
+        numbers: FoldParams,
         scratch: Words<'_>,
         output: Words<'_>,
     ) -> Result<(), PlanError> {
@@ -213,10 +214,10 @@ impl PlanBuilder<'_> {
         let (scratch, start) = scratch.binding(self.context);
         let (output, first) = output.binding(self.context);
         let pitch = numbers.pitch.max(1);
-        let numbers = Numbers { groups, first, start, team, pitch, nan: f32::NAN.to_bits(), ..numbers };
+        let numbers = FoldParams { groups, first, start, team, pitch, nan: f32::NAN.to_bits(), ..numbers };
         let label = |role| format!("tweedie::{}::{role}", finish.name());
         let (params, stride) = self.columns(&label("params"), numbers)?;
-        let size = std::num::NonZero::new(size_of::<Numbers>() as u64);
+        let size = std::num::NonZero::new(size_of::<FoldParams>() as u64);
         let params = wgpu::BufferBinding { buffer: &params, offset: 0, size };
         let bindings = [
             entry(0, wgpu::BufferBindingType::Uniform, true),
@@ -236,12 +237,12 @@ impl PlanBuilder<'_> {
     }
 
     /// The numbers for each column of the results, and the bytes from one to the next.
-    fn columns(&self, label: &str, numbers: Numbers) -> Result<(wgpu::Buffer, u32), PlanError> {
-        let size = size_of::<Numbers>() as u32;
+    fn columns(&self, label: &str, numbers: FoldParams) -> Result<(wgpu::Buffer, u32), PlanError> {
+        let size = size_of::<FoldParams>() as u32;
         let stride = size.next_multiple_of(self.context.limits().min_uniform_buffer_offset_alignment);
         let mut bytes = vec![0; (numbers.pitch * stride) as usize];
         for (slot, column) in bytes.chunks_exact_mut(stride as usize).zip(0..) {
-            let numbers = Numbers { first: numbers.first + column, ..numbers };
+            let numbers = FoldParams { first: numbers.first + column, ..numbers };
             slot[..size as usize].copy_from_slice(bytemuck::bytes_of(&numbers));
         }
         let buffer = self.context.buffer_with(label, BufferUsages::UNIFORM, &bytes)?;

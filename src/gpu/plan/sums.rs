@@ -7,7 +7,8 @@ use crate::gpu::plan::builder::PlanBuilder;
 use crate::gpu::plan::job::Job;
 use crate::gpu::plan::plan::Plan;
 use crate::gpu::plan::reduce::{Reduction, Words, chunks};
-use crate::gpu::shader::fold::{Fold, Numbers};
+use crate::gpu::shader::fold::Fold;
+use crate::gpu::shader::params::FoldParams;
 use crate::gpu::{Shape, Storage, Tensor};
 
 /// Where one number a sample goes, or one number: a buffer, and the byte at which it begins.
@@ -73,7 +74,7 @@ impl<'a> Reduction<'a> {
     /// The sum over each sample, times a number; see [`finish`](Reduction::finish) for the pitch.
     pub fn total(job: Job<'a>, factor: f64, pitch: u32, output: Words<'a>) -> Self {
         let parts = chunks(job.shape.elements);
-        let numbers = Numbers { parts, pitch, numbers: [factor as f32, 0.0, 0.0, 0.0], ..Numbers::default() };
+        let numbers = FoldParams { parts, pitch, numbers: [factor as f32, 0.0, 0.0, 0.0], ..FoldParams::default() };
         let bytes = Storage::F32.bytes() * u64::from(parts);
         Self { job, bytes, digits: &[0], finish: Fold::Total, numbers, output, mean: None }
     }

@@ -1,11 +1,10 @@
 //! The text between an op and a plan's tensors: bindings, loads and stores, and the op's inputs and outputs.
 
-use crate::gpu::Storage;
-use crate::gpu::plan::narrow::VECTORS;
+use crate::gpu::shader::bindings::{SCALES_BINDING, SCRATCH_BINDING, SLOT_BINDING, access};
 use crate::gpu::shader::op::{Op, Part, Slot, step};
-use crate::gpu::shader::variant::{
-    Draw, Operand, SCALES_BINDING, SCRATCH_BINDING, SLOT_BINDING, Variant, Walk, access,
-};
+use crate::gpu::shader::params::VECTORS;
+use crate::gpu::shader::variant::{Draw, Operand, Variant, Walk};
+use crate::gpu::storage::Storage;
 use std::fmt::Write as _;
 
 /// A kernel whose text is written.

@@ -1,9 +1,10 @@
 //! Every kind of kernel that a plan can ask for, so that their text can be checked without a GPU.
 
-use crate::gpu::Storage;
+use crate::gpu::shader::compose::{Native, shader_name};
 use crate::gpu::shader::op::{Op, SLOTS, StepVariant, loss, map, step, vlb};
-use crate::gpu::shader::variant::{Draw, Native, Operand, Rows, Variant, Walk};
+use crate::gpu::shader::variant::{Draw, Operand, Rows, Variant, Walk};
 use crate::gpu::shader::{fold, standalone};
+use crate::gpu::storage::Storage;
 
 /// A composed shader, as [`every_shader`] lists it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,7 +22,7 @@ pub struct ComposedShader {
 impl ComposedShader {
     /// Its entry point and a hash of its text: what `TWEEDIE_DUMP_WGSL` names its file.
     pub fn name(&self) -> String {
-        crate::gpu::context::shader_name(self.entry_point, &self.text)
+        shader_name(self.entry_point, &self.text)
     }
 }
 

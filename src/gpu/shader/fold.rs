@@ -15,25 +15,6 @@ pub(crate) enum Fold {
     Total,
 }
 
-/// `struct Finish` of `shaders/finish.wgsl`.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, bytemuck::Pod, bytemuck::Zeroable)]
-pub(crate) struct Numbers {
-    pub samples: u32,
-    pub first_sample: u32,
-    pub groups: u32,
-    pub parts: u32,
-    pub first: u32,
-    pub start: u32,
-    pub shift: u32,
-    pub rank: u32,
-    pub last: u32,
-    pub nan: u32,
-    pub team: u32,
-    pub pitch: u32,
-    pub numbers: [f32; 4],
-}
-
 impl Fold {
     pub const ALL: [Fold; 3] = [Fold::Spread, Fold::Digits, Fold::Total];
 

@@ -1,8 +1,11 @@
 //! The text of kernels: composed from the files of `shaders/`, without a device or a plan.
 
 pub(crate) mod access;
+pub(crate) mod bindings;
 pub(crate) mod catalog;
+pub(crate) mod compose;
 pub(crate) mod fold;
 pub(crate) mod op;
+pub(crate) mod params;
 pub(crate) mod standalone;
 pub(crate) mod variant;

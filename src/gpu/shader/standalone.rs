@@ -1,6 +1,8 @@
 //! Kernels that are whole files of their own: no op, no tensors, no walk.
 
-use crate::gpu::shader::variant::{PHILOX, PRODUCT_WORDS};
+/// What draws random words, on any device.
+pub(crate) const PRODUCT_WORDS: &str = include_str!("../../../shaders/product_words.wgsl");
+pub(crate) const PHILOX: &str = include_str!("../../../shaders/philox.wgsl");
 
 /// Adds 1 to the words of a counter.
 pub(crate) const ADVANCE: &str = include_str!("../../../shaders/counter.wgsl");

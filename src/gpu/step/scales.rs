@@ -11,17 +11,11 @@ use crate::gpu::plan::job::Job;
 use crate::gpu::plan::narrow::scales_size;
 use crate::gpu::plan::reduce::{Reduction, Words, chunks};
 use crate::gpu::plan::tables::check;
-use crate::gpu::shader::fold::{Fold, Numbers};
+use crate::gpu::shader::fold::Fold;
 use crate::gpu::shader::op::{Op, SLOTS, step as slots};
+use crate::gpu::shader::params::{DIGIT_SHIFTS, FoldParams, MOMENTS_BYTES, TALLY_BYTES};
 use crate::table::{Clip, StepRow};
 use wgpu::BufferUsages;
-
-/// `struct Sum` of `shaders/moments.wgsl`, bytes.
-const MOMENTS: u64 = 24;
-/// `TALLY` of `shaders/digit.wgsl`, bytes: two prefixes, two ranks and 2048 counts.
-const TALLY: u64 = 4 * (4 + 2048);
-/// The lowest bits of the three digits of a magnitude.
-const DIGITS: [u32; 3] = [20, 10, 0];
 
 /// Plans what the rules ask for, ahead of the step. `None` if nothing differs from sample to sample.
 pub(super) fn plan(
@@ -67,10 +61,10 @@ fn spread<'a>(job: &Job<'a>, rescale: f64, scales: &'a wgpu::Buffer) -> Reductio
     tensors[slots::UNCONDITIONAL] = job.tensors[slots::UNCONDITIONAL];
     Reduction {
         job: Job { op: Op::Spread, tensors, drawn: None, seeds: None, health: None, ..job.clone() },
-        bytes: MOMENTS * u64::from(parts),
+        bytes: MOMENTS_BYTES * u64::from(parts),
         digits: &[0],
         finish: Fold::Spread,
-        numbers: Numbers { parts, numbers: [rescale as f32, 0.0, 0.0, 0.0], ..Numbers::default() },
+        numbers: FoldParams { parts, numbers: [rescale as f32, 0.0, 0.0, 0.0], ..FoldParams::default() },
         output: Words::of(scales),
         mean: None,
     }
@@ -94,14 +88,14 @@ fn threshold<'a>(
     let op = Op::Digits { scaled: factors.is_some() };
     Reduction {
         job: Job { op, tensors, drawn, seeds, scales: factors, health: None, ..job.clone() },
-        bytes: TALLY,
-        digits: &DIGITS,
+        bytes: TALLY_BYTES,
+        digits: &DIGIT_SHIFTS,
         finish: Fold::Digits,
-        numbers: Numbers {
+        numbers: FoldParams {
             rank: place.floor() as u32,
             last,
             numbers: [place.fract() as f32, least as f32, most as f32, 0.0],
-            ..Numbers::default()
+            ..FoldParams::default()
         },
         output: Words::of(scales),
         mean: None,

@@ -9,7 +9,8 @@ use crate::gpu::plan::builder::PlanBuilder;
 use crate::gpu::plan::plan::{Dispatch, Plan};
 use crate::gpu::plan::reduce::{Reduction, Words};
 use crate::gpu::plan::tables::check;
-use crate::gpu::shader::fold::{Fold, Numbers};
+use crate::gpu::shader::fold::Fold;
+use crate::gpu::shader::params::FoldParams;
 use wgpu::BufferUsages;
 
 /// What a [`ChainPlan`] is made of.
@@ -61,7 +62,7 @@ impl ChainPlan {
         let (terms, nothing) = (buffer("tweedie::Chain::terms", 4 * words), buffer("tweedie::Chain::nothing", 16));
         let sums = |samples, parts, factor| {
             let numbers = [factor, 0.0, 0.0, 0.0];
-            Numbers { samples, parts, numbers, ..Numbers::default() }
+            FoldParams { samples, parts, numbers, ..FoldParams::default() }
         };
         if let Some((buffer, offset)) = total {
             job.check_apart("total", &Tensor::f32(buffer).at(offset), Shape::new(shape.batch, 1))?;

@@ -1,0 +1,82 @@
+//! The bindings of a kernel: their numbers, and how a pipeline declares them.
+
+use crate::gpu::shader::op::SLOTS;
+use crate::gpu::shader::variant::{Draw, Operand, Rows, Variant};
+
+pub(crate) const TABLE_BINDING: u32 = 2;
+pub(crate) const TIMESTEPS_BINDING: u32 = 3;
+pub(crate) const STATUS_BINDING: u32 = 4;
+/// Of the first slot; the others follow.
+pub(crate) const SLOT_BINDING: u32 = 5;
+pub(crate) const SEEDS_BINDING: u32 = SLOT_BINDING + SLOTS as u32;
+pub(crate) const SCALES_BINDING: u32 = SEEDS_BINDING + 1;
+pub(crate) const HEALTH_BINDING: u32 = SEEDS_BINDING + 2;
+pub(crate) const SCRATCH_BINDING: u32 = SEEDS_BINDING + 3;
+
+/// A storage buffer of a kernel.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct StorageBinding {
+    /// What it is to the caller.
+    pub name: &'static str,
+    pub binding: u32,
+    pub writable: bool,
+}
+
+impl Variant {
+    /// The storage buffers that are bound.
+    pub fn storage_bindings(&self) -> Vec<StorageBinding> {
+        let slots = self.op.slots().iter().zip(self.operands).zip(SLOT_BINDING..);
+        let slots = slots.filter_map(|((slot, operand), binding)| match operand {
+            Operand::Binding { writable, .. } => Some(StorageBinding { name: slot.name, binding, writable }),
+            _ => None,
+        });
+        let others = [
+            (self.rows == Rows::Storage, "table", TABLE_BINDING, false),
+            (self.rows.are_looked_up(), "timesteps", TIMESTEPS_BINDING, self.timesteps_writable),
+            (self.counts_undefined(), "status", STATUS_BINDING, true),
+            (matches!(self.draw, Draw::PerSample { .. }), "seeds", SEEDS_BINDING, self.seeds_writable),
+            (self.op.scaled() && !self.scales_uniform, "scales", SCALES_BINDING, false),
+            (self.step().health, "health", HEALTH_BINDING, true),
+            (self.walk.reduces(), "scratch", SCRATCH_BINDING, true),
+        ];
+        let others = others.into_iter().filter(|(present, ..)| *present);
+        slots.chain(others.map(|(_, name, binding, writable)| StorageBinding { name, binding, writable })).collect()
+    }
+}
+
+/// A binding of a kernel.
+pub(crate) fn entry(binding: u32, ty: wgpu::BufferBindingType, has_dynamic_offset: bool) -> wgpu::BindGroupLayoutEntry {
+    wgpu::BindGroupLayoutEntry {
+        binding,
+        visibility: wgpu::ShaderStages::COMPUTE,
+        ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset, min_binding_size: None },
+        count: None,
+    }
+}
+
+/// A storage buffer's binding type.
+pub(crate) fn storage(writable: bool) -> wgpu::BufferBindingType {
+    wgpu::BufferBindingType::Storage { read_only: !writable }
+}
+
+/// The bindings of a composed kernel.
+pub(crate) fn layout_entries(variant: &Variant) -> Vec<wgpu::BindGroupLayoutEntry> {
+    let uniform = wgpu::BufferBindingType::Uniform;
+    let mut entries = vec![entry(0, uniform, false), entry(1, uniform, true)];
+    match variant.rows {
+        Rows::Batch => entries.push(entry(TABLE_BINDING, uniform, true)),
+        Rows::Uniform(_) | Rows::Gathered => entries.push(entry(TABLE_BINDING, uniform, false)),
+        Rows::Storage => {}
+    }
+    if variant.scales_uniform {
+        entries.push(entry(SCALES_BINDING, uniform, false));
+    }
+    let bound = variant.storage_bindings().into_iter();
+    entries.extend(bound.map(|StorageBinding { binding, writable, .. }| entry(binding, storage(writable), false)));
+    entries
+}
+
+/// How a storage binding may be accessed.
+pub(crate) fn access(writable: bool) -> &'static str {
+    if writable { "read_write" } else { "read" }
+}
