@@ -1,6 +1,6 @@
 //! The test bed: a device, and a general case of a map that is run and checked element by element, gaps included.
 
-use tweedie::gpu::compare::{Comparison, Exact};
+use tweedie::gpu::compare::{Comparison, Expected};
 use tweedie::gpu::map::reference;
 use tweedie::gpu::{At, Context, Drawn, Map, MapPlan, NoiseKey, PlanError, Second, Shape, Storage, Tensor, Timesteps};
 use tweedie::headless::{Gpu, HeadlessError};
@@ -328,7 +328,7 @@ pub fn check_with(bed: &Bed, case: &Case, seed: u64, tamper: impl Fn(Table) -> T
     let largest = if case.drawn { 2.0 } else { 0.0 };
     let mut total = Comparison::new(out0.layout.storage);
     let [first, second] = expected;
-    let kept: Vec<Exact> = noise.iter().map(|&z| Exact { value: z, magnitude: z.abs() }).collect();
+    let kept: Vec<Expected> = noise.iter().map(|&z| Expected { value: z, magnitude: z.abs() }).collect();
     let outputs = [(Some(out0), first), (out1, second), (keep, kept)];
     for (placed, exact) in outputs.iter().filter_map(|(placed, exact)| Some(((*placed)?, exact))) {
         let mut comparison = Comparison::new(placed.layout.storage).with_noise(largest);

@@ -1,7 +1,7 @@
 //! Terms of the variational bound: the kernel against its f64 twin.
 
 use crate::bed::{Bed, Dice, Layout, Placed, Stage, bed_with_binding_limit};
-use tweedie::gpu::compare::{Comparison, Exact};
+use tweedie::gpu::compare::{Comparison, Expected};
 use tweedie::gpu::vlb::{Batch, ROUNDINGS, reference};
 use tweedie::gpu::{
     At, Drawn, NoiseKey, Of, PlanError, Second, Shape, Storage, Tensor, Timesteps, VlbInputs, VlbPlan, VlbTerms,
@@ -183,7 +183,7 @@ fn check_with(bed: &Bed, case: &Case, seed: u64, tamper: impl Fn(Table<BoundRow>
             let kept = read(kept.expect("kept noise"));
             let noise = own_noise(case, &ids);
             let mut comparison = Comparison::new(Storage::F32).with_noise(1.0);
-            let exact: Vec<Exact> = noise.iter().map(|&z| Exact { value: z, magnitude: z.abs() }).collect();
+            let exact: Vec<Expected> = noise.iter().map(|&z| Expected { value: z, magnitude: z.abs() }).collect();
             comparison.add_all(&narrow(kept.clone()), &exact);
             (kept, comparison.passes())
         }
@@ -191,8 +191,8 @@ fn check_with(bed: &Bed, case: &Case, seed: u64, tamper: impl Fn(Table<BoundRow>
     let elements = shape.elements as usize;
     let batch = Batch { timesteps: &timesteps, elements, prediction: &p, learned: &l, x0: &x0, in1: &in1 };
     let exact = reference(&table, case.clip, &batch, case.of);
-    let agrees = |storage, found: &[f32], exact: &[Exact]| {
-        let widened = |e: &Exact| Exact { magnitude: ROUNDINGS * e.magnitude, ..*e };
+    let agrees = |storage, found: &[f32], exact: &[Expected]| {
+        let widened = |e: &Expected| Expected { magnitude: ROUNDINGS * e.magnitude, ..*e };
         let mut comparison = Comparison::new(storage);
         comparison.add_all(found, &exact.iter().map(widened).collect::<Vec<_>>());
         comparison.passes()
@@ -407,7 +407,7 @@ fn numbers_that_are_none(bed: &Bed) {
                 Of::Sum,
             );
             let nan = |values: &[f64]| values.iter().map(|x| x.is_nan()).collect::<Vec<_>>();
-            let expected = |exact: &[Exact]| exact.iter().map(|x| x.value.is_nan()).collect::<Vec<_>>();
+            let expected = |exact: &[Expected]| exact.iter().map(|x| x.value.is_nan()).collect::<Vec<_>>();
             let what = format!("{elements} elements, tensor {spoilt}, clip {clip:?}");
             assert_eq!(nan(&terms), expected(&exact.samples), "terms, {what}");
             assert_eq!(nan(&gradient), expected(&exact.gradient), "gradient, {what}");
@@ -438,7 +438,7 @@ fn extremes(bed: &Bed) {
                     Batch { timesteps: &timesteps, elements: 1, prediction: &p, learned: &l, x0: &x0, in1: &in1 };
                 let exact = reference(&table, None, &batch, Of::Sum).samples[0];
                 let mut comparison = Comparison::new(Storage::F32);
-                comparison.add(terms[0] as f32, Exact { magnitude: ROUNDINGS * exact.magnitude, ..exact });
+                comparison.add(terms[0] as f32, Expected { magnitude: ROUNDINGS * exact.magnitude, ..exact });
                 let what = format!("row {sample}, p {}, learned {}", p[0], l[0]);
                 assert!(comparison.passes(), "{what}: {exact:?}, found {terms:?}: {comparison}");
             }

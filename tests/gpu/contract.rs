@@ -120,7 +120,7 @@ fn holes_are_nan_per_sample_and_an_error_per_batch(bed: &Bed) {
     bed.run(&plan, At::timestep(0));
     assert_eq!(floats(bed, &p.out), [3.0; 6]);
     let error = bed.gpu.submit(|encoder| plan.encode(encoder, At::timestep(1))).expect("device");
-    assert_eq!(error, Err(RecordError::Hole { found: 1 }));
+    assert_eq!(error, Err(RecordError::Undefined { found: 1 }));
 }
 
 /// A recording that is thrown away leaves nothing behind: no submit, no upload, no allocation that something waits for.

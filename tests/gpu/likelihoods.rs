@@ -5,7 +5,7 @@ use crate::bounds::{Data, pixel, terms_of};
 use crate::support::{Vectors, cases, id, recipe};
 use tweedie::Quantity;
 use tweedie::error::BoundError;
-use tweedie::gpu::compare::{Comparison, Exact};
+use tweedie::gpu::compare::{Comparison, Expected};
 use tweedie::gpu::vlb::{Batch, ROUNDINGS, reference};
 use tweedie::gpu::{At, Of, RecordError, Second, Shape, Storage, Tensor, Timesteps, VlbInputs, VlbPlan, VlbTerms};
 use tweedie::math::{Bound, Given, ModelVariance, Schedule};
@@ -98,7 +98,7 @@ fn primitives_of_guided_diffusion(bed: &Bed) {
     for (i, (found, exact)) in found.iter().zip(&number("discretized_gaussian_log_likelihood")).enumerate() {
         // The vectors lose some of a small probability in f64, as the manifest says.
         let bound = Comparison::new(Storage::F32)
-            .bound(Exact { value: -exact, magnitude: ROUNDINGS * magnitudes[i].magnitude });
+            .bound(Expected { value: -exact, magnitude: ROUNDINGS * magnitudes[i].magnitude });
         let bound = bound + 8.0 * f64::EPSILON * (-exact).exp();
         assert!((found + exact).abs() <= bound, "log likelihood {i}: {exact}, found {found}, within {bound}");
         // The manifest's own, where it has one.
@@ -202,5 +202,5 @@ fn zero_terminal_snr(bed: &Bed) {
     assert_eq!(bytemuck::cast_slice::<u8, u32>(&bed.read(per_sample.status().expect("a count")))[0], 1);
     let batch = plan(Timesteps::Batch);
     let error = bed.gpu.submit(|encoder| batch.encode(encoder, At::timestep(999))).expect("device");
-    assert_eq!(error, Err(RecordError::Hole { found: 999 }));
+    assert_eq!(error, Err(RecordError::Undefined { found: 999 }));
 }

@@ -2,7 +2,7 @@
 
 use crate::bed::{Bed, Dice, Layout, Placed, Stage};
 use crate::support::{Vectors, cases, id};
-use tweedie::gpu::compare::{Comparison, Exact};
+use tweedie::gpu::compare::{Comparison, Expected};
 use tweedie::gpu::loss::{Batch, Losses, ROUNDINGS, reference};
 use tweedie::gpu::{
     At, Drawn, Loss, LossPlan, MapPlan, NoiseKey, Of, PlanError, Second, Shape, Storage, Tensor, Timesteps,
@@ -156,7 +156,7 @@ fn check_with(bed: &Bed, case: &Case, seed: u64, tamper: impl Fn(Table<LossRow>)
 }
 
 fn agrees(case: &Case, ran: &Ran, exact: &Losses) -> bool {
-    let near = |found: f32, exact: &Exact| (f64::from(found) - exact.value).abs() <= SUM * exact.magnitude;
+    let near = |found: f32, exact: &Expected| (f64::from(found) - exact.value).abs() <= SUM * exact.magnitude;
     let losses = ran.losses.iter().zip(&exact.samples).all(|(found, exact)| near(*found, exact));
     let mean = ran.mean.is_none_or(|found| near(found, &exact.mean));
     let gradient = ran.gradient.as_ref().is_none_or(|found| {
@@ -164,7 +164,7 @@ fn agrees(case: &Case, ran: &Ran, exact: &Losses) -> bool {
         let largest = exact.gradient.iter().map(|e| e.magnitude).fold(0.0, f64::max);
         // A drawn normal moves the gradient by as much as the error does.
         let mut comparison = Comparison::new(storage).with_noise(if case.drawn { 5.0 * largest } else { 0.0 });
-        let widen = |e: &Exact| Exact { magnitude: e.magnitude * ROUNDINGS, ..*e };
+        let widen = |e: &Expected| Expected { magnitude: e.magnitude * ROUNDINGS, ..*e };
         comparison.add_all(found, &exact.gradient.iter().map(widen).collect::<Vec<_>>());
         comparison.passes()
     });
@@ -461,7 +461,7 @@ fn errors_name_what_was_found(bed: &Bed) {
     let short = fails(Loss { losses: (results, 28), ..good });
     assert_eq!(short, PlanError::BufferTooSmall { tensor: "losses", expected: 36, found: 32 });
     let between = fails(Loss { mean: Some((results, 10)), ..good });
-    assert_eq!(between, PlanError::Offset { tensor: "mean", storage: Storage::F32, expected: 4, found: 10 });
+    assert_eq!(between, PlanError::WordOffset { words: "mean", found: 10 });
     let far = Table::new([LossRow { weight: 1e40, ..*table.row(0).expect("a row") }]);
     assert!(matches!(fails(Loss { table: &far, ..good }), PlanError::Table(_)));
     let mean = bed.gpu.buffer("mean", 4);

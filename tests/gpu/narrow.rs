@@ -272,7 +272,7 @@ fn guided<'a>(stage: &'a Stage<'_>, rows: &'a [StepRow]) -> Step<'a> {
         next: stage.tensor(0, Storage::F32),
         x0: Some(stage.tensor(3, Storage::F32)),
         input: None,
-        health: false,
+        clean_stats: false,
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a step finds out about each sample before it begins: guidance rescale and dynamic thresholding.
 
 use crate::bed::{Bed, Dice, Layout, Placed, Stage, bed_with_binding_limit};
-use tweedie::gpu::compare::{Comparison, Exact};
+use tweedie::gpu::compare::{Comparison, Expected};
 use tweedie::gpu::step::{Sample, reference};
 use tweedie::gpu::{At, Noise, NoiseKey, Rules, Shape, Step, StepPlan, Storage, Timesteps};
 use tweedie::table::{Clip, StepRow};
@@ -102,7 +102,7 @@ fn check(bed: &Bed, case: &Case, rules: &Rules, mut value: impl FnMut() -> f32) 
             next: tensor(next),
             x0: Some(tensor(x0)),
             input: None,
-            health: false,
+            clean_stats: false,
         },
     )
     .expect("plan");
@@ -131,8 +131,8 @@ fn check(bed: &Bed, case: &Case, rules: &Rules, mut value: impl FnMut() -> f32) 
             ..Sample::default()
         };
         let stepped = reference(&rows[at[sample] as usize], rules, &tensors);
-        let widened = |exact: &[Exact]| -> Vec<Exact> {
-            exact.iter().map(|e| Exact { magnitude: e.magnitude * ROUNDINGS, ..*e }).collect()
+        let widened = |exact: &[Expected]| -> Vec<Expected> {
+            exact.iter().map(|e| Expected { magnitude: e.magnitude * ROUNDINGS, ..*e }).collect()
         };
         total.add_all(&ran.next[range.clone()], &widened(&stepped.next));
         total.add_all(&ran.x0[range], &widened(&stepped.x0));
@@ -226,7 +226,7 @@ fn simple<'a>(
         next: tensor(next),
         x0: None,
         input: None,
-        health: false,
+        clean_stats: false,
     }
 }
 

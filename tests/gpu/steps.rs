@@ -1,11 +1,11 @@
 //! The step kernel against its f64 twin: random rows over every kind of tensor, whole loops, and what it promises.
 
 use crate::bed::{Bed, Dice, Layout, Placed, Stage};
-use tweedie::gpu::compare::{Comparison, Exact};
+use tweedie::gpu::compare::{Comparison, Expected};
 use tweedie::gpu::step::{ROUNDINGS, Sample, Stepped, reference};
 use tweedie::gpu::{
-    At, Counter, DrawnNoise, Health, Known, Noise, NoiseKey, PlanError, Rules, Shape, Step, StepPlan, Storage, Tensor,
-    Timesteps,
+    At, CleanStats, Counter, DrawnNoise, Inpainting, Noise, NoiseKey, PlanError, Rules, Shape, Step, StepPlan, Storage,
+    Tensor, Timesteps,
 };
 use tweedie::table::{Clip, Deviation, STEP_WIDTH, StepRow};
 
@@ -152,11 +152,11 @@ fn check_with(bed: &Bed, case: &Case, seed: u64, tamper: impl Fn(&mut [StepRow])
                 }
             },
             learned: learned.map(tensor),
-            known: mask.zip(known).map(|(mask, known)| Known { mask: tensor(mask), x0: tensor(known) }),
+            known: mask.zip(known).map(|(mask, known)| Inpainting { mask: tensor(mask), x0: tensor(known) }),
             next: tensor(next),
             x0: x0.map(tensor),
             input: scaled.map(tensor),
-            health: false,
+            clean_stats: false,
         },
     )?;
     assert!(plan.dispatches() == 1 || is_narrow(bed));
@@ -207,9 +207,9 @@ fn check_with(bed: &Bed, case: &Case, seed: u64, tamper: impl Fn(&mut [StepRow])
         ];
         for (placed, exact) in outputs.iter().filter_map(|(placed, exact)| Some(((*placed)?, exact))) {
             let got: Vec<f32> = stage.values_in(&after, placed).iter().map(|&x| x as f32).collect();
-            let widened: Vec<Exact> = exact
+            let widened: Vec<Expected> = exact
                 .iter()
-                .map(|e| Exact {
+                .map(|e| Expected {
                     magnitude: e.magnitude * if case.deviation == Deviation::Log { EXP } else { ROUNDINGS },
                     ..*e
                 })
@@ -414,7 +414,7 @@ fn simple<'a>(
         next: Tensor::f32(next),
         x0: None,
         input: None,
-        health: false,
+        clean_stats: false,
     }
 }
 
@@ -504,20 +504,20 @@ fn health_counts_what_was_seen(bed: &Bed) {
             let step = Step {
                 rules: Rules { clip: Clip::Range(1.5), ..Rules::default() },
                 calls: if per_sample { Timesteps::per_sample(&calls) } else { Timesteps::Batch },
-                health: true,
+                clean_stats: true,
                 ..simple(&rows, shape, &x, &x, &next)
             };
             let plan = StepPlan::new(&bed.context, &step).expect("plan");
             let at = if per_sample { At::per_sample() } else { At::call(1) };
             bed.gpu.submit(|encoder| plan.encode(encoder, at)).expect("device").expect("recording");
-            let record = Health::decode(&bed.read(plan.health().expect("a record")));
+            let record = CleanStats::decode(&bed.read(plan.clean_stats().expect("a record")));
             let finite = || values.iter().copied().filter(|x| x.is_finite());
-            let expected = Health {
+            let expected = CleanStats {
                 not_finite: 2,
                 clipped: finite().filter(|x| x.abs() > 1.5).count() as u32,
                 range: Some([finite().fold(f32::MAX, f32::min), finite().fold(f32::MIN, f32::max)]),
             };
-            let nothing = Health { not_finite: 0, clipped: 0, range: None };
+            let nothing = CleanStats { not_finite: 0, clipped: 0, range: None };
             assert_eq!(record, [nothing, expected, nothing], "{shape}, per sample: {per_sample}");
             let after = bed.read(&next);
             assert!(bytemuck::cast_slice::<u8, f32>(&after)[total / 2].is_nan(), "a NaN is not clipped away");

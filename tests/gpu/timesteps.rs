@@ -108,7 +108,7 @@ fn errors_name_what_was_found(bed: &Bed) {
         error(TimestepDraw { batch: 9, ..good }),
         PlanError::BufferTooSmall { expected: 36, found: 32, .. }
     ));
-    assert!(matches!(error(TimestepDraw { offset: 2, ..good }), PlanError::Offset { .. }));
+    assert!(matches!(error(TimestepDraw { offset: 2, ..good }), PlanError::WordOffset { words: "timesteps", found: 2 }));
     assert!(matches!(error(TimestepDraw { batch: 0, ..good }), PlanError::EmptyShape { .. }));
     assert_eq!(error(TimestepDraw { ends: &[], ..good }), PlanError::EmptyTable);
     assert_eq!(error(TimestepDraw { steps: 0, ..good }), PlanError::NoSteps);

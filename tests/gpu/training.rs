@@ -1,7 +1,7 @@
 //! The training step end to end, without a network: against the f64 twins, and however its batch is split.
 
 use crate::bed::Bed;
-use tweedie::gpu::compare::{Comparison, Exact};
+use tweedie::gpu::compare::{Comparison, Expected};
 use tweedie::gpu::loss::{Batch, ROUNDINGS, reference};
 use tweedie::gpu::vlb;
 use tweedie::gpu::{NoiseKey, Of, Shape, Storage, Tensor};
@@ -135,7 +135,7 @@ fn a_step_is_what_the_twins_say(bed: &Bed) {
             for (i, x) in found.x_t.iter().enumerate() {
                 let level = setting.schedule.levels()[found.timesteps[i / ELEMENTS as usize] as usize];
                 let (a, b) = (level.alpha() * x0[i], level.sigma() * seen[i]);
-                comparison.add(*x, Exact { value: a + b, magnitude: a.abs() + b.abs() });
+                comparison.add(*x, Expected { value: a + b, magnitude: a.abs() + b.abs() });
             }
             assert!(comparison.passes(), "x_t: {comparison}");
 
@@ -153,11 +153,11 @@ fn a_step_is_what_the_twins_say(bed: &Bed) {
                 ("gradient", &found.gradient, &exact.gradient),
             ] {
                 let mut comparison = Comparison::new(Storage::F32).with_noise(1.0);
-                let widened = |e: &Exact| Exact { magnitude: ROUNDINGS * e.magnitude, ..*e };
+                let widened = |e: &Expected| Expected { magnitude: ROUNDINGS * e.magnitude, ..*e };
                 comparison.add_all(found, &exact.iter().map(widened).collect::<Vec<_>>());
                 assert!(comparison.passes(), "{name}: {comparison}");
                 let mut wrong = Comparison::new(Storage::F32).with_noise(1.0);
-                let off = |e: &Exact| Exact { value: e.value * 1.001, magnitude: ROUNDINGS * e.magnitude };
+                let off = |e: &Expected| Expected { value: e.value * 1.001, magnitude: ROUNDINGS * e.magnitude };
                 wrong.add_all(found, &exact.iter().map(off).collect::<Vec<_>>());
                 assert!(!wrong.passes(), "{name} would pass with a wrong weight: {wrong}");
             }
@@ -191,12 +191,12 @@ fn a_learned_variance_has_the_bounds_gradient(bed: &Bed) {
             for (name, found, exact) in
                 [("terms", &found.terms, &exact.samples), ("gradient", &found.of_learned, &exact.learned_gradient)]
             {
-                let widened = |e: &Exact| Exact { magnitude: vlb::ROUNDINGS * e.magnitude, ..*e };
+                let widened = |e: &Expected| Expected { magnitude: vlb::ROUNDINGS * e.magnitude, ..*e };
                 let mut comparison = Comparison::new(Storage::F32);
                 comparison.add_all(found, &exact.iter().map(widened).collect::<Vec<_>>());
                 assert!(comparison.passes(), "{predicts} {name}: {comparison}");
                 let mut wrong = Comparison::new(Storage::F32);
-                let off = |e: &Exact| Exact { value: 1.01 * e.value, ..widened(e) };
+                let off = |e: &Expected| Expected { value: 1.01 * e.value, ..widened(e) };
                 wrong.add_all(found, &exact.iter().map(off).collect::<Vec<_>>());
                 assert!(!wrong.passes(), "{predicts} {name} would pass with a wrong factor: {wrong}");
             }

@@ -1,11 +1,16 @@
-//! From tensors to dispatches: what a plan checks, lays out, uploads and records.
+//! The way from tensors to dispatches: validation, layout, uploads and recording.
 
 pub(crate) mod builder;
+pub(crate) mod check;
+pub(crate) mod fold_pass;
 pub(crate) mod job;
+pub(crate) mod keys;
 pub(crate) mod layout;
 pub(crate) mod narrow;
 pub(crate) mod plan;
 pub(crate) mod reduce;
 pub(crate) mod sums;
 pub(crate) mod tables;
+pub(crate) mod walk;
 pub(crate) mod window;
+pub(crate) mod words;

@@ -3,7 +3,7 @@
 //! A device binds at most `max_storage_buffer_binding_size` bytes of a buffer at once (128 MiB by default). A window is
 //! a range of samples or, where one sample alone is too large, a range of elements of one sample.
 
-use crate::gpu::Shape;
+use crate::gpu::tensor::Shape;
 
 /// Part of a batch that one dispatch covers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
