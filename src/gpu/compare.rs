@@ -1,7 +1,7 @@
 //! Comparison of a kernel's output with its f64 reference.
 //!
 //! **Theory.** An output is `sum_i c_i x_i` with coefficients that were rounded once to f32. Its terms may cancel, so a
-//! relative tolerance on the result would be wrong; the bound scales with what was added:
+//! relative tolerance on the result would be wrong; the bound scales with the magnitudes of the terms:
 //!
 //! ```text
 //! |gpu - ref| <= ARITHMETIC * 2^-24 * sum_i |c_i x_i|  +  one rounding to the storage

@@ -4,10 +4,10 @@
 use crate::gpu::context::{Context, PipelineKey};
 use crate::gpu::error::PlanError;
 use crate::gpu::plan::check::{check, check_bindings};
+use crate::gpu::plan::four_buffers::lay_out_rows;
 use crate::gpu::plan::job::Job;
 use crate::gpu::plan::keys::Keys;
 use crate::gpu::plan::layout::{Layout, row_range, scale_range};
-use crate::gpu::plan::narrow::lay_out_rows;
 use crate::gpu::plan::plan::{Dispatch, Offsets, Plan};
 use crate::gpu::plan::tables::{RowBuffer, Tables};
 use crate::gpu::plan::walk::{passes, reducing_walk, streaming_walk, variant};
@@ -28,20 +28,22 @@ pub(crate) struct PlanBuilder<'a> {
     label: String,
     rows: RowBuffer,
     keys: Keys,
+    /// The count of samples without a row, for timesteps from a buffer.
     status: Option<wgpu::Buffer>,
+    /// For each row, `true` if it is undefined.
     undefined: Vec<bool>,
     pub dispatches: Vec<Dispatch>,
     /// `true` once a dispatch counts samples without a row: the first pass over them does.
     counts: bool,
-    /// `true` in the four-buffer form; see [`crate::gpu::plan::narrow`].
-    pub narrow: bool,
+    /// `true` in the four-buffer form; see [`crate::gpu::plan::four_buffers`].
+    pub four_buffers: bool,
 }
 
 impl<'a> PlanBuilder<'a> {
     /// Checks the job that the plan is for, and uploads what its dispatches share.
-    pub fn new(context: &'a Context, job: &Job<'_>, narrow: bool) -> Result<Self, PlanError> {
+    pub fn new(context: &'a Context, job: &Job<'_>, four_buffers: bool) -> Result<Self, PlanError> {
         check(job)?;
-        let tables = Tables { context, job, narrow };
+        let tables = Tables { context, job, four_buffers };
         let mut plan = Self {
             context,
             label: job.label("pass"),
@@ -51,9 +53,10 @@ impl<'a> PlanBuilder<'a> {
             undefined: job.rows.undefined().to_vec(),
             dispatches: Vec::new(),
             counts: false,
-            narrow,
+            four_buffers,
         };
-        if let (true, Some(status), Some(timesteps)) = (narrow, &plan.status, job.timesteps()) {
+        if let (true, Some(status), Some(timesteps)) = (four_buffers, &plan.status, job.timesteps()) {
+            // The rows that the kernels read are those that this dispatch lays out, so it goes first.
             let (dispatch, rows) = lay_out_rows(context, job, timesteps, &plan.rows, status)?;
             plan.dispatches.push(dispatch);
             plan.rows = rows;
@@ -68,11 +71,12 @@ impl<'a> PlanBuilder<'a> {
         job: &Job<'_>,
         build: impl Fn(&mut Self) -> Result<(), PlanError>,
     ) -> Result<Plan, PlanError> {
-        let in_form = |narrow| {
-            let mut plan = Self::new(context, job, narrow)?;
+        let in_form = |four_buffers| {
+            let mut plan = Self::new(context, job, four_buffers)?;
             build(&mut plan)?;
             Ok(plan.done())
         };
+        // Nothing is kept of a plan that does not fit, so the job starts again in the other form.
         match in_form(false) {
             Err(PlanError::Bindings { .. }) => in_form(true),
             made => made,
@@ -84,7 +88,7 @@ impl<'a> PlanBuilder<'a> {
     where
         'a: 'b,
     {
-        Layout { context: self.context, job, narrow: self.narrow }
+        Layout { context: self.context, job, four_buffers: self.four_buffers }
     }
 
     /// Adds the passes of a kernel that goes over every element, with the batch as one sample where that is possible.
@@ -125,7 +129,7 @@ impl<'a> PlanBuilder<'a> {
         let variant = self.reducing_variant(job, &self.layout(job).windows(CHUNK));
         let mut outputs = job.outputs().into_iter().filter_map(|slot| job.tensors[slot]);
         let owns_words = variant.walk != Walk::LooseChunks || outputs.all(|output| output.storage == Storage::F32);
-        owns_words && (!self.narrow || check_bindings(job, &variant, self.context).is_ok())
+        owns_words && (!self.four_buffers || check_bindings(job, &variant, self.context).is_ok())
     }
 
     /// Returns `true` if a pass over every element binds no more storage buffers than the device has.
@@ -135,7 +139,7 @@ impl<'a> PlanBuilder<'a> {
     }
 
     fn variant(&self, job: &Job<'_>, walk: Walk, outputs: &[usize]) -> Variant {
-        variant(job, walk, outputs, self.rows.rows, self.narrow)
+        variant(job, walk, outputs, self.rows.rows, self.four_buffers)
     }
 
     /// Adds a dispatch for each of these windows; `counts` says whether they count the samples without a row.
@@ -169,7 +173,7 @@ impl<'a> PlanBuilder<'a> {
         Ok(())
     }
 
-    /// What a window's dispatch binds, with the numbers of the bindings.
+    /// The resources of a window's dispatch, with the numbers of their bindings.
     fn resources<'b>(
         &'b self,
         job: &Job<'b>,
@@ -184,6 +188,7 @@ impl<'a> PlanBuilder<'a> {
         };
         let table = part(&self.rows.buffer, first_row, rows);
         let mut resources = vec![(0, params), (1, self.keys.binding()), (TABLE_BINDING, table)];
+        // In the four-buffer form, rows were looked up and counted by the dispatch that laid them out.
         if let Some(timesteps) = job.timesteps().filter(|_| variant.rows.are_looked_up()) {
             resources.push((TIMESTEPS_BINDING, timesteps.of_window(window).binding(self.context).0));
         }

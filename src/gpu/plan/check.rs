@@ -64,7 +64,7 @@ pub(crate) fn check_bindings(job: &Job<'_>, variant: &Variant, context: &Context
     sizes.try_for_each(|(limit, size)| check_limit("workgroup", limit, u64::from(size), u64::from(WORKGROUP)))
 }
 
-/// Checks the seeds, which are bound whole and from their first byte on.
+/// Checks the seeds: their binding covers all of them and begins at the first.
 fn check_seeds(job: &Job<'_>, limits: &wgpu::Limits) -> Result<(), PlanError> {
     let Some(seeds) = job.seeds else { return Ok(()) };
     let words = seeds.of_batch(job.shape.batch);

@@ -45,7 +45,7 @@ impl<'a> FoldPass<'a> {
         let (params, stride) = columns(context, &label("params"), params)?;
         let size = std::num::NonZero::new(size_of::<FoldParams>() as u64);
         let params = wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer: &params, offset: 0, size });
-        // Partial results are bound for writing because results may lie in the same buffer.
+        // The binding of partial results is writable because results may lie in the same buffer.
         let bindings = [
             entry(0, wgpu::BufferBindingType::Uniform, true),
             entry(1, storage(true), false),

@@ -32,7 +32,7 @@ pub(crate) struct Layout<'a> {
     pub context: &'a Context,
     pub job: &'a Job<'a>,
     /// `true` in the four-buffer form.
-    pub narrow: bool,
+    pub four_buffers: bool,
 }
 
 /// The part of a buffer that a dispatch binds.
@@ -59,7 +59,8 @@ impl Layout<'_> {
         };
         let mut extents: Vec<Extent> = job.tensors().map(extent).collect();
         extents.extend(job.timesteps().map(|_| Extent { bytes: 4, stride: 1, span: 1 }));
-        let most = if self.narrow { most_samples(job) } else { u32::MAX };
+        // In the four-buffer form a window has no more samples than a uniform binding has rows.
+        let most = if self.four_buffers { most_samples(job) } else { u32::MAX };
         let windows = windows(shape, &extents, limit, self.alignment(), grain);
         windows.into_iter().flat_map(|window| window.split(most)).collect()
     }
@@ -78,12 +79,13 @@ impl Layout<'_> {
     pub fn binding_range(&self, slot: usize, tensor: &Tensor<'_>, window: &Window) -> BindingRange {
         let (bytes, stride) = (tensor.storage.bytes(), tensor.stride_in(self.job.shape));
         let (first_element, elements) = match self.job.elements_of(slot) {
-            // Remembered samples are bound whole: a window within a sample would need a part of each.
+            // A binding covers all remembered samples: a window within a sample would need a part of each.
             all if all != u64::from(self.job.shape.elements) => (0, all),
             _ => (window.first_element, u64::from(window.elements)),
         };
         let start = tensor.offset + (u64::from(window.first_sample) * stride + u64::from(first_element)) * bytes;
         let end = start + (u64::from(window.samples - 1) * stride + elements) * bytes;
+        // A binding begins at an aligned byte, so the first element may lie behind its beginning.
         let aligned = start / self.alignment() * self.alignment();
         let first_element = ((start - aligned) / bytes) as u32;
         BindingRange { start: aligned, size: end.next_multiple_of(4) - aligned, first_element }
@@ -140,6 +142,7 @@ impl Layout<'_> {
         let mut tensors = [[0; 2]; SLOTS];
         for (slot, tensor) in job.tensors() {
             let first = self.binding_range(slot, &tensor, window).first_element;
+            // Counted in lanes where a walk loads whole lanes.
             tensors[slot] = [first / unit, tensor.stride_in(job.shape) as u32 / unit];
         }
         let timesteps = job.timesteps();

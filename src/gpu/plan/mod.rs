@@ -3,10 +3,10 @@
 pub(crate) mod builder;
 pub(crate) mod check;
 pub(crate) mod fold_pass;
+pub(crate) mod four_buffers;
 pub(crate) mod job;
 pub(crate) mod keys;
 pub(crate) mod layout;
-pub(crate) mod narrow;
 pub(crate) mod plan;
 pub(crate) mod reduce;
 pub(crate) mod sums;

@@ -68,7 +68,8 @@ impl<'a> Reduction<'a> {
 
     /// Returns `true` if the sums of chunks are results already.
     ///
-    /// That is so for samples of one chunk with one result each, which lies in no buffer that is read at the same time.
+    /// They are for samples of one chunk with one result each, if no buffer that is read holds the results too: WebGPU
+    /// forbids a dispatch that reads and writes one buffer through two bindings.
     fn is_direct(&self) -> bool {
         let job = &self.job;
         let buffers =
@@ -138,7 +139,7 @@ impl<'a> Reduction<'a> {
     }
 }
 
-/// Checks that the results of all samples can be bound, wherever they begin.
+/// Checks that one binding holds the results of all samples, wherever they begin.
 fn check_results(context: &Context, output: &WordRange<'_>) -> Result<(), PlanError> {
     let limits = context.limits();
     let alignment = u64::from(limits.min_storage_buffer_offset_alignment).max(4);
@@ -151,7 +152,7 @@ fn check_results(context: &Context, output: &WordRange<'_>) -> Result<(), PlanEr
 /// Adds the mean of this many results.
 ///
 /// More than a chunk of them are added up chunk by chunk first, since one workgroup takes long over a million. So are fewer
-/// that lie in the same buffer as their mean, since no buffer may be bound for writing twice.
+/// that lie in the same buffer as their mean, since a dispatch may bind no buffer for writing twice.
 fn add_mean(
     plan: &mut PlanBuilder<'_>,
     results: WordRange<'_>,

@@ -22,7 +22,7 @@ pub(crate) struct Tables<'a> {
     pub context: &'a Context,
     pub job: &'a Job<'a>,
     /// `true` in the four-buffer form: the table is then read by the dispatch that lays out rows, not by the kernels.
-    pub narrow: bool,
+    pub four_buffers: bool,
 }
 
 impl Tables<'_> {
@@ -64,7 +64,8 @@ impl Tables<'_> {
         let limits = self.context.limits();
         let width = self.job.op.width();
         let vectors = self.job.rows.len() as u64 * u64::from(width);
-        let fits = |size: u64| !self.narrow && vectors <= size && size * 16 <= limits.max_uniform_buffer_binding_size;
+        let fits =
+            |size: u64| !self.four_buffers && vectors <= size && size * 16 <= limits.max_uniform_buffer_binding_size;
         let mut bytes = bytemuck::cast_slice(self.job.rows.values()).to_vec();
         // Few sizes, so that plans share pipelines. Rows of several vectors in a block of 64 KiB take FXC ten seconds to
         // compile.

@@ -54,10 +54,10 @@ pub(crate) fn reducing_walk(job: &Job<'_>, windows: &[Window]) -> Walk {
     }
 }
 
-/// The kernel of a pass. `narrow` says that scales are read through a uniform binding.
-pub(crate) fn variant(job: &Job<'_>, walk: Walk, outputs: &[usize], rows: Rows, narrow: bool) -> Variant {
-    // WebGPU forbids one buffer as read and as read_write in a dispatch, so inputs in a buffer that is also written are
-    // bound for writing.
+/// The kernel of a pass. `four_buffers` says that scales are read through a uniform binding.
+pub(crate) fn variant(job: &Job<'_>, walk: Walk, outputs: &[usize], rows: Rows, four_buffers: bool) -> Variant {
+    // WebGPU forbids one buffer as read and as read_write in a dispatch, so the binding of an input is writable if an output
+    // lies in the same buffer.
     let is_written = |buffer: &wgpu::Buffer| {
         outputs.iter().filter_map(|&slot| job.tensors[slot]).any(|output| output.buffer == buffer)
     };
@@ -80,7 +80,7 @@ pub(crate) fn variant(job: &Job<'_>, walk: Walk, outputs: &[usize], rows: Rows, 
         rows,
         timesteps_writable: rows.are_looked_up() && job.timesteps().is_some_and(|words| is_written(words.buffer)),
         seeds_writable: job.seeds.is_some_and(|seeds| is_written(seeds.buffer)),
-        scales_uniform: narrow && job.op.scaled(),
+        scales_uniform: four_buffers && job.op.scaled(),
         draw: job.draw(),
         operands,
     }

@@ -135,7 +135,7 @@ impl<'a> SampleWords<'a> {
 #[derive(Clone, Copy)]
 pub(crate) struct Partials<'a> {
     pub words: WordRange<'a>,
-    /// Present where a chunk is a whole sample and `words` are the results of the batch: the factor of the sums.
+    /// The factor of the sums, where a chunk is a whole sample and `words` are the results of the batch.
     pub direct: Option<f32>,
 }
 

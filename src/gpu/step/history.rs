@@ -58,7 +58,7 @@ fn check(limits: &wgpu::Limits, depth: u64, sample: u64, size: u64) -> Result<()
     let what = "clean samples of earlier steps";
     check_limit(what, "max_buffer_size", limits.max_buffer_size, size)?;
     if depth > 1 {
-        // Several clean samples are bound whole, whatever the window.
+        // A binding covers the clean samples of all calls, whatever the window.
         let allowed = limits.max_storage_buffer_binding_size.saturating_sub(SLACK);
         check_limit(what, "max_storage_buffer_binding_size", allowed, sample)?;
     }

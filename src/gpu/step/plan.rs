@@ -58,7 +58,7 @@ impl StepPlan {
             history.replace(past.clone());
             // In the four-buffer form the clean sample goes first, in a dispatch of its own, if that spares a binding too
             // many.
-            if plan.narrow && !plan.fits(&job) && job.tensors[slots::X0].is_some() {
+            if plan.four_buffers && !plan.fits(&job) && job.tensors[slots::X0].is_some() {
                 plan.stream(&preview(&job))?;
                 job.tensors[slots::X0] = None;
             }

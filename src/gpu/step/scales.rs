@@ -37,7 +37,7 @@ pub(super) fn plan(
     // A factor of 1 where nothing is rescaled.
     let mut neutral = [1.0f32, 1.0].repeat(job.shape.batch as usize);
     let mut usage = BufferUsages::STORAGE;
-    if plan.narrow {
+    if plan.four_buffers {
         neutral.resize(scale_buffer_size(job.shape.batch) as usize / 4, 1.0);
         usage |= BufferUsages::UNIFORM;
     }

@@ -10,7 +10,7 @@ use crate::gpu::tensor::{Shape, Tensor};
 use crate::table::bound::{BoundRow, Term};
 use crate::table::{RoundedTable, Table};
 
-/// The inputs of a term of the bound.
+/// The inputs of a term of the variational bound (VLB).
 #[derive(Clone, Copy, Debug)]
 pub struct VlbInputs<'a> {
     /// A row for each timestep.

@@ -6,7 +6,7 @@
 //! a [loss](super::loss).
 //!
 //! **Practice.** A [`VlbPlan`] is recorded as a [`LossPlan`](super::LossPlan) is, each sample at its own timestep; a
-//! [`ChainPlan`] keeps the terms of all timesteps and adds them up. The gradients are the full ones of the bound, that of
+//! [`ChainPlan`] keeps the terms of all timesteps and adds them up. The gradients are the full ones of the term, that of
 //! the prediction and that of the learned variance. Training with a hybrid loss stops the first: leave it out.
 //!
 //! Host twin of `shaders/bound.wgsl`: [`reference()`].

@@ -30,7 +30,7 @@ pub struct VlbTerms<'a> {
     pub of: Of,
 }
 
-/// A term of the bound that is ready to be recorded.
+/// A term of the variational bound that is ready to be recorded.
 #[derive(Debug)]
 pub struct VlbPlan {
     plan: Plan,
