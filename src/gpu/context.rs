@@ -80,6 +80,7 @@ impl Context {
     }
 
     pub(crate) fn pipeline(&self, key: PipelineKey) -> Arc<Pipeline> {
+        // Held while a pipeline compiles, so that two threads never compile the same one.
         let mut pipelines = self.lock();
         Arc::clone(pipelines.entry(key).or_insert_with(|| Arc::new(self.compile(key))))
     }
@@ -93,6 +94,7 @@ impl Context {
     ) -> Arc<Pipeline> {
         let mut small = self.inner.small.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(small.entry(name).or_insert_with(|| {
+            // Kernels that stand alone write workgroup memory before they read it.
             let options =
                 wgpu::PipelineCompilationOptions { zero_initialize_workgroup_memory: false, ..Default::default() };
             let pipeline = self.assemble(&format!("tweedie::{name}"), &text(), bindings, name, options);
@@ -142,6 +144,7 @@ impl Context {
             ("tile_y", f64::from(key.tile.samples)),
             ("lanes_each", f64::from(key.tile.lanes_each)),
         ];
+        // Only the lane walk has pipeline constants; naming a constant that a shader lacks is an error.
         let constants: &[_] = if key.variant.walk == Walk::Lanes { &tile } else { &[] };
         let label = format!("tweedie::{}", key.variant.op.name());
         let zero_initialize_workgroup_memory = key.variant.clears_workgroup_memory();

@@ -29,6 +29,7 @@ impl Counter {
         let words = WordRange::at((buffer, offset), count);
         words.check("counter")?;
         let workgroups = count.div_ceil(SMALL_WORKGROUP);
+        // Counters lie along one axis of the dispatch.
         let (limit, allowed) =
             ("max_compute_workgroups_per_dimension", context.limits().max_compute_workgroups_per_dimension);
         check_limit("counters", limit, u64::from(allowed), u64::from(workgroups))?;

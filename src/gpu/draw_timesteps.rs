@@ -66,10 +66,12 @@ impl TimestepPlan {
         check_limit("table", "max_storage_buffer_binding_size", allowed, draw.ends.len() as u64 * 4)?;
         words.check_binding("timesteps", context)?;
         let keys = Keys::new(context, "tweedie::Timesteps::keys", Some(Drawing::white(draw.key, draw.steps)))?;
+        // More workgroups than an axis has go along the second axis.
         let groups = draw.batch.div_ceil(SMALL_WORKGROUP);
         let workgroups = [groups.min(MAX_GROUPS), groups.div_ceil(MAX_GROUPS)];
         let (ends, count) = inner_ends(draw.ends);
         let (out, first) = words.binding(context);
+        // 0 tells the kernel that the draw is not stratified.
         let whole = draw.stratified.map_or(0, |whole| whole.max(1));
         let params = [draw.batch, count, first, whole, workgroups[0], TIMESTEP_BLOCK, 0, 0];
         let (uniform, table) =
@@ -111,6 +113,7 @@ impl TimestepPlan {
         }
         let (ends, count) = inner_ends(ends);
         queue.write_buffer(&self.ends, 0, bytemuck::cast_slice(&ends));
+        // The second word of the parameters is the number of ends.
         queue.write_buffer(&self.params, 4, bytemuck::bytes_of(&count));
         Ok(())
     }

@@ -128,6 +128,7 @@ pub fn reference(table: &Table, timesteps: &[u32], elements: usize, in0: &[f64],
     let samples = in0.chunks(elements.max(1)).zip(in1.chunks(elements.max(1))).zip(timesteps);
     samples
         .flat_map(|((in0, in1), &t)| {
+            // Out of range and undefined are the same to a kernel, which reads NaN for both.
             let row = table.row(t as usize);
             in0.iter().zip(in1).map(move |(&a, &b)| row.map_or([Expected::UNDEFINED; 2], |m| apply(m, a, b)))
         })

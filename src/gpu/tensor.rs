@@ -81,6 +81,8 @@ impl<'a> Tensor<'a> {
 
     /// The bytes that the tensor touches, in whole words.
     pub(crate) fn bytes(&self, shape: Shape) -> std::ops::Range<u64> {
+        // A 16-bit tensor may begin or end in the middle of a word, whose other half is written back unchanged: it counts as
+        // touched.
         let end = self.offset + self.extent(shape) * self.storage.bytes();
         self.offset / 4 * 4..end.next_multiple_of(4)
     }
@@ -114,6 +116,8 @@ impl<'a> Tensor<'a> {
         }
         let one = Shape::new(1, shape.elements);
         let (a, b) = (self.bytes(one), other.bytes(one));
+        // Both repeat every `stride` bytes, so it is enough to look at one period: the one that begins first must end before
+        // the other begins, and the other before the next period does.
         let (a_start, b_start) = (a.start % stride, b.start % stride);
         let (first, first_length, second, second_length) = if a_start <= b_start {
             (a_start, a.end - a.start, b_start, b.end - b.start)

@@ -1,14 +1,13 @@
 //! loss: the weighted loss of each sample, their mean, and the gradient, in one pass over the tensors.
 //!
-//! **Theory.** [`LossRow`](crate::table::LossRow) has the formula. The target is formed in registers, of the clean sample and the noise, and
-//! the noise may be drawn again from its key: a training step reads the prediction and the clean sample, and writes the
-//! gradient. Sums are trees of a fixed order, so a loss is the same from run to run, to the bit, and does not depend on the
-//! batch that its sample is in.
+//! **Theory.** [`LossRow`](crate::table::LossRow) has the formula. The target is computed in registers from the clean sample
+//! and the noise, and the noise may be drawn again from its key: a training step reads the prediction and the clean sample,
+//! and writes the gradient. Reductions run in a fixed order, so a loss is bitwise reproducible across runs and batch sizes.
 //!
-//! **Practice.** A [`LossPlan`] is made once; recording it is a few calls on the caller's pass: no submit, no poll, no
-//! allocation, no upload. After the pass over the tensors a small dispatch adds up samples of more than 4096 elements, and one
-//! or two more their mean. The gradient needs a pass of its own only where it is 16-bit and its samples are neither whole
-//! lanes of four nor pairs.
+//! **Practice.** A [`LossPlan`] is made once. Recording it is a few calls on the caller's pass: no submit, no poll, no
+//! allocation, no upload. After the pass over the tensors, a small dispatch adds up samples of more than 4096 elements, and
+//! one or two more compute the mean. The gradient needs a pass of its own only where it is 16-bit and its samples are neither
+//! whole lanes of four nor pairs.
 //!
 //! Host twin of `shaders/loss.wgsl`: [`reference()`].
 

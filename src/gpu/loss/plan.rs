@@ -114,6 +114,8 @@ impl<'a> Loss<'a> {
 
     /// The rows with all that multiplies the gradient in their weight, so that it is rounded once.
     fn scaled(&self) -> Table<LossRow> {
+        // The kernel computes the gradient with this weight. The sums carry the same factor, and their fold divides by the
+        // share again.
         let factor = self.penalty.scale() * self.share() / f64::from(self.shape.elements.max(1));
         self.table.map(|row| LossRow { weight: row.weight * factor, ..*row })
     }
@@ -138,6 +140,7 @@ impl<'a> Loss<'a> {
         Job {
             drawn: drawn.map(Drawing::of),
             seeds: drawn.and(self.seeds).map(SampleWords::of_seeds),
+            // The squared error never bends: its delta is infinite, which a shader may not hold.
             range: (bend as f32).min(f32::MAX),
             ..Job::new(Op::Loss { curve }, self.shape, self.timesteps, tensors, rows)
         }

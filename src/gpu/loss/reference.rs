@@ -57,6 +57,7 @@ pub fn reference(table: &Table<LossRow>, penalty: Penalty, batch: &Batch<'_>, of
             magnitude: penalty.cost(d.value) + penalty.slope(d.value).abs() * d.magnitude,
         });
         samples.push(Expected::mean(&costs.collect::<Vec<_>>()).scaled(row.weight));
+        // The chain rule: the error moves with the prediction by `row.prediction`.
         let factor = share * row.weight * row.prediction / elements as f64;
         gradient.extend(errors.iter().map(|d| {
             let value = penalty.slope(d.value);
@@ -72,6 +73,7 @@ const BOUND: f64 = ARITHMETIC * Storage::F32.unit_roundoff();
 /// The largest change of the slope at `d` within the error's bound.
 fn slope_within(penalty: Penalty, d: &Expected) -> f64 {
     let off = BOUND * d.magnitude;
+    // A slope is monotonic in the error, so its extremes lie at the ends of the interval.
     let [below, here, above] = [d.value - off, d.value, d.value + off].map(|d| penalty.slope(d));
     (above - here).max(here - below)
 }

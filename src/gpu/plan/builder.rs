@@ -128,6 +128,7 @@ impl<'a> PlanBuilder<'a> {
     pub fn writes_while_reducing(&self, job: &Job<'_>) -> bool {
         let variant = self.reducing_variant(job, &self.layout(job).windows(CHUNK));
         let mut outputs = job.outputs().into_iter().filter_map(|slot| job.tensors[slot]);
+        // A reduction of unaligned chunks may meet a word that it shares with the chunk of another workgroup.
         let owns_words = variant.walk != Walk::LooseChunks || outputs.all(|output| output.storage == Storage::F32);
         owns_words && (!self.four_buffers || check_bindings(job, &variant, self.context).is_ok())
     }

@@ -95,6 +95,7 @@ fn check_output(job: &Job<'_>, slot: usize) -> Result<(), PlanError> {
     let shape = job.shape;
     let Some(output) = job.tensors[slot] else { return Ok(()) };
     for (other_slot, other) in job.tensors().filter(|(other, _)| *other != slot) {
+        // An invocation reads an element before it writes the same one. Any other overlap is a race.
         let in_place = !job.is_output(other_slot) && output.same(&other, shape);
         if !in_place && output.overlaps(&other, shape) {
             return Err(PlanError::Overlap { output: job.name(slot), other: job.name(other_slot) });
@@ -117,12 +118,14 @@ fn check_tensor(name: &'static str, tensor: &Tensor<'_>, shape: Shape, is_input:
         return Err(PlanError::Offset { tensor: name, storage: tensor.storage, expected: bytes, found: tensor.offset });
     }
     match tensor.stride {
+        // A broadcast input: every sample reads the same elements.
         Some(0) if is_input => {}
         Some(found) if found < shape.elements => {
             return Err(PlanError::Stride { tensor: name, expected: shape.elements, found });
         }
         _ => {}
     }
+    // A stride may be anything below 2^32, so the end may overflow.
     let last = tensor.extent(shape).checked_mul(bytes).and_then(|length| length.checked_add(tensor.offset));
     let expected = last.and_then(|end| end.checked_next_multiple_of(4)).unwrap_or(u64::MAX);
     let found = tensor.buffer.size();

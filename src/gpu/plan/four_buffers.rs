@@ -37,6 +37,7 @@ pub(crate) fn lay_out_rows(
     let batch = job.shape.batch;
     let (rows, counts) = if timesteps.are_shared() { (1, batch) } else { (batch, 1) };
     let buffer = row_buffer(context, job, rows)?;
+    // The whole batch at once: rows are small, and no window splits their buffer.
     let words = timesteps.of_batch(batch);
     words.check_binding(timesteps.name, context)?;
     let (words, first) = words.binding(context);

@@ -1,4 +1,4 @@
-//! The request for a plan, whatever its op.
+//! The request for a plan of any op.
 
 use crate::gpu::inputs::Timesteps;
 use crate::gpu::plan::keys::Drawing;
@@ -92,6 +92,7 @@ impl<'a> Job<'a> {
     pub fn elements_of(&self, slot: usize) -> u64 {
         let elements = u64::from(self.shape.elements);
         match self.op.slots()[slot].part {
+            // The remembered clean samples of a sample lie together, the latest in a place that moves with the call.
             Part::Memory => u64::from(self.depth()) * elements,
             _ => elements,
         }
@@ -112,10 +113,13 @@ impl<'a> Job<'a> {
         if self.seeds.is_some() { Draw::PerSample { perturbed } } else { Draw::Batch { perturbed } }
     }
 
-    /// The batch as one long sample, where nothing tells its samples apart and they lie without gaps.
+    /// The batch as one long sample, where all samples have the same row and no numbers of their own, and lie without gaps.
+    ///
+    /// Short samples then fill the lanes and workgroups of a long one.
     pub fn as_one_sample(&self) -> Self {
         let shape = self.shape;
         let gapless = |tensor: &Tensor<'_>| tensor.stride_in(shape) == u64::from(shape.elements);
+        // Drawn noise depends on the sample, and so do scales.
         let alike = matches!(self.timesteps, Timesteps::Batch) && self.drawn.is_none() && self.scales.is_none();
         match u32::try_from(shape.total()) {
             Ok(total) if alike && self.tensors().all(|(_, tensor)| gapless(&tensor)) => {

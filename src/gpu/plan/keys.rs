@@ -36,6 +36,7 @@ impl Drawing {
         let [a, b, stream, _, c, d, ..] = key.words();
         let Some(Perturbed { by, channel }) = self.perturbed else { return key.words() };
         let [offset, input] = [by.offset, by.input].map(|strength| (strength as f32).to_bits());
+        // Words that white noise leaves unused: the channel's elements and the two strengths.
         [a, b, stream, channel, c, d, offset, input]
     }
 }

@@ -58,6 +58,7 @@ impl Plan {
         let (offsets, count) = self.offsets(at)?;
         for dispatch in &self.dispatches {
             match dispatch.offsets {
+                // All offsets are checked by now, so a recording is whole or not begun.
                 Offsets::KeyAndRow => dispatch.record(pass, &offsets[..count]),
                 Offsets::Column(bytes) => dispatch.record(pass, &[at.timestep.unwrap_or(0) * bytes]),
                 Offsets::None => dispatch.record(pass, &[]),

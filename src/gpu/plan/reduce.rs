@@ -101,6 +101,7 @@ impl<'a> Reduction<'a> {
         windows: &[Window],
         counts: bool,
     ) -> Result<(), PlanError> {
+        // Scratch memory is as large as the largest window needs.
         let at_once = windows.iter().map(|window| window.samples).max().unwrap_or(1);
         let scratch = self.scratch(plan.context, u64::from(at_once) * self.partial_bytes)?;
         let words = WordRange::of(&scratch);
@@ -132,6 +133,7 @@ impl<'a> Reduction<'a> {
     /// Windows of whole chunks, and of no more samples than scratch memory has room for.
     fn windows(&self, plan: &PlanBuilder<'_>) -> Vec<Window> {
         let limit = plan.context.limits().max_storage_buffer_binding_size;
+        // Direct results need no scratch memory, so nothing limits the samples of a window.
         let most = if self.is_direct() { u64::MAX } else { (SCRATCH.min(limit) / self.partial_bytes).max(1) };
         let most = most.min(u64::from(u32::MAX)) as u32;
         let windows = plan.layout(&self.job).windows(CHUNK);
@@ -162,6 +164,7 @@ fn add_mean(
     let context = plan.context;
     let factor = (1.0 / f64::from(batch)) as f32;
     let parts = chunks(batch);
+    // A chunk of results is one workgroup's work.
     if parts == 1 && results.buffer != mean.buffer {
         plan.dispatches.push(FoldPass::total([1, batch], factor, results, mean).dispatch(context)?);
         return Ok(());

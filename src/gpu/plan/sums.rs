@@ -31,6 +31,7 @@ impl<'a> Sums<'a> {
         check(job)?;
         self.check()?;
         PlanBuilder::plan(context, job, |plan| {
+            // The usual case: outputs are written while the sums are made, and every tensor is read once.
             if plan.writes_while_reducing(job) {
                 return self.reduction(job.clone()).add_to(plan);
             }

@@ -63,6 +63,7 @@ impl Tables<'_> {
     fn table(&self) -> Result<RowBuffer, PlanError> {
         let limits = self.context.limits();
         let width = self.job.op.width();
+        // Uniform tables are fast on every device, but have a fixed size in the shader and a small limit.
         let vectors = self.job.rows.len() as u64 * u64::from(width);
         let fits =
             |size: u64| !self.four_buffers && vectors <= size && size * 16 <= limits.max_uniform_buffer_binding_size;

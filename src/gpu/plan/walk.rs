@@ -45,6 +45,7 @@ pub(crate) fn streaming_walk(job: &Job<'_>, outputs: &[usize], windows: &[Window
 /// The walk of a pass that reduces samples, or chunks of them.
 pub(crate) fn reducing_walk(job: &Job<'_>, windows: &[Window]) -> Walk {
     let outputs = job.outputs();
+    // A sample of two elements is half a lane. Walked as chunks, half of each load would be wasted.
     if job.op.sums() && job.shape.elements == 2 && is_flat(job, &outputs, windows) {
         Walk::Pairs
     } else if is_aligned(job, &outputs) {
@@ -69,6 +70,7 @@ pub(crate) fn variant(job: &Job<'_>, walk: Walk, outputs: &[usize], rows: Rows, 
             Part::Output if outputs.contains(&slot) => Operand::Binding { storage, writable: true },
             Part::Output => Operand::Absent,
             Part::Input | Part::Needed(_) => match replaced_by(job, outputs, &tensor) {
+                // An input that is replaced is read through the binding of the output that replaces it.
                 Some(output) => Operand::InPlace { storage, output },
                 None => Operand::Binding { storage, writable: is_written(tensor.buffer) },
             },

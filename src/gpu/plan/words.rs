@@ -126,6 +126,7 @@ impl<'a> SampleWords<'a> {
 
     fn of_samples(&self, first: u32, samples: u32) -> WordRange<'a> {
         let stride = u64::from(self.stride);
+        // A shared word is one, however many samples there are.
         let count = (stride * u64::from(samples)).max(1);
         WordRange { buffer: self.buffer, offset: self.offset + WORD * stride * u64::from(first), count }
     }

@@ -35,6 +35,7 @@ impl CleanStats {
 
     fn of_record(record: &[u8; 16]) -> Self {
         let word = |i: usize| u32::from_le_bytes([record[i], record[i + 1], record[i + 2], record[i + 3]]);
+        // The least element is kept as the largest of the inverted order, so that a cleared record has neither.
         let range = (word(12) > 0).then(|| [number(!word(8)), number(word(12))]);
         Self { not_finite: word(0), clipped: word(4), range }
     }

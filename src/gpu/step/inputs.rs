@@ -67,6 +67,7 @@ impl<'a> Step<'a> {
         if matches!(self.noise, Noise::None) {
             missing("noise", &|row| row.draws(self.known.is_some()))?;
         }
+        // A tensor may be missing as long as no row has a coefficient for it.
         if self.unconditional.is_none() {
             missing("unconditional", &|row| row.guidance[1] != 0.0)?;
         }

@@ -1,8 +1,8 @@
 //! step: one step of any sampler, from guidance to the next sample, as one streaming kernel.
 //!
-//! **Theory.** [`StepRow`](crate::table::StepRow) has the formula. The kernel reads the sample, the predictions and what
-//! else a row needs once, and writes the next sample, and the clean sample and the network's next input if they are wanted,
-//! once.
+//! **Theory.** [`StepRow`](crate::table::StepRow) has the formula. The kernel reads the sample, the predictions and all other
+//! tensors that a row needs once. It writes the next sample once, and the clean sample and the network's next input if they
+//! are wanted.
 //!
 //! **Practice.** A [`StepPlan`] is made once for a whole loop: it holds the rows of all calls and the memory between them,
 //! and draws call `k`'s noise on stream `key.stream + k`. Recording a call is a few calls on the caller's pass: no submit,

@@ -56,6 +56,7 @@ pub fn reference(row: &StepRow, rules: &Rules, sample: &Sample<'_>) -> Stepped {
         .clone()
         .map(|i| sum(&[(row.guidance[0], at(conditional, i)), (row.guidance[1], at(unconditional, i))]))
         .collect();
+    // The order of a step: guidance, rescale, clean sample, clip, next sample, known region, scale of the network's input.
     let factor = rescale_factor(conditional, &mixed, rules.rescale);
     let p = |i: usize| Expected {
         value: mixed[i].value * factor.value,
@@ -74,6 +75,7 @@ pub fn reference(row: &StepRow, rules: &Rules, sample: &Sample<'_>) -> Stepped {
                 Deviation::Log => (row.learned[0] + row.learned[1] * at(sample.learned, i).value).exp(),
                 Deviation::Variance => at(sample.learned, i).value.max(0.0).sqrt(),
             };
+            // Without noise a learned deviation is not looked at, even if it is infinite.
             let z_coefficient = if row.z == 0.0 { 0.0 } else { row.z * s };
             let next = sum(&[
                 (row.x, at(sample.x, i)),
@@ -103,6 +105,7 @@ fn rescale_factor(conditional: &[f64], mixed: &[Expected], rescale: f64) -> Expe
         return Expected { value: 1.0, magnitude: 0.0 };
     }
     let ratio = wanted.value / found.value;
+    // A quotient moves by the errors of both its parts.
     let moved = wanted.magnitude / found.value + ratio * found.magnitude / found.value;
     Expected { value: rescale * ratio + 1.0 - rescale, magnitude: rescale * moved + 1.0 - rescale }
 }
@@ -128,6 +131,7 @@ fn clipped(x0: &[Expected], clip: Clip) -> Vec<Expected> {
         Clip::Quantile { ratio, least, most } => {
             let magnitudes: Vec<f64> = x0.iter().map(|x| x.value.abs()).collect();
             let quantile = quantile(&magnitudes, ratio);
+            // `max` and `min` would hide a NaN.
             let s = if quantile.is_nan() { quantile } else { quantile.max(least).min(most) };
             x0.iter().map(|x| clamp(x, s, s)).collect()
         }

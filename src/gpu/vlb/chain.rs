@@ -16,7 +16,7 @@ use wgpu::BufferUsages;
 /// The inputs and outputs of a [`ChainPlan`].
 #[derive(Clone, Copy, Debug)]
 pub struct ChainTerms<'a> {
-    /// The inputs of each term. The table has a row for each timestep, and for whatever else is a term of the sum:
+    /// The inputs of each term. The table has a row for each timestep, and for any other term of the sum:
     /// each is a column of the terms. The network's outputs are others at each recording.
     pub inputs: VlbInputs<'a>,
     /// The buffer for the sum over the columns, if it is wanted: an `f32` a sample, from this byte on, with usage STORAGE.
@@ -66,6 +66,7 @@ impl ChainPlan {
         // Fill with NaN: a sum over zero parts, scaled by NaN.
         let nothing = context.zeroed_buffer("tweedie::Chain::nothing", usage, 16);
         let clear = FoldPass::total([count as u32, 0], f32::NAN, WordRange::of(&nothing), all).dispatch(context)?;
+        // One column for each row of the table: recording a timestep writes the terms of its column alone.
         Reduction::total(job.clone(), 1.0, rows, all).add_to(&mut builder)?;
         Ok(Self { plan: builder.done(), clear, total, terms })
     }

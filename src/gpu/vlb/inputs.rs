@@ -34,6 +34,7 @@ pub struct VlbInputs<'a> {
 impl<'a> VlbInputs<'a> {
     /// The rows with all that multiplies the gradients in their weight, so that it is rounded once.
     pub(super) fn scaled(&self, share: f64) -> Table<BoundRow> {
+        // The weight of the gradients is rounded with this factor; the fold of the terms divides by the share again.
         let factor = share / f64::from(self.shape.elements.max(1));
         self.table.map(|row| row.times(factor))
     }

@@ -1,13 +1,13 @@
 //! vlb: a term of the variational bound for each sample, their mean, and the gradients, in one pass over the tensors.
 //!
-//! **Theory.** [`BoundRow`](crate::table::BoundRow) has the formula: a divergence, a decoder's likelihood or a squared error, whatever the
-//! prediction and the variance. The posterior's mean and the model's are never formed, only their difference, so nothing of
-//! it cancels; exponentials and logarithms are polynomials of the kernel's own. Sums are trees of a fixed order, as those of
-//! a [loss](super::loss).
+//! **Theory.** [`BoundRow`](crate::table::BoundRow) has the formula: a divergence, a decoder's likelihood or a squared error,
+//! for any prediction and variance. Only the difference of the posterior's mean and the model's is computed, so nothing
+//! cancels. Exponentials and logarithms are polynomials of the kernel's own. Reductions run in a fixed order, as those of a
+//! [loss](super::loss).
 //!
 //! **Practice.** A [`VlbPlan`] is recorded as a [`LossPlan`](super::LossPlan) is, each sample at its own timestep; a
 //! [`ChainPlan`] keeps the terms of all timesteps and adds them up. The gradients are the full ones of the term, that of
-//! the prediction and that of the learned variance. Training with a hybrid loss stops the first: leave it out.
+//! the prediction and that of the learned variance. A hybrid loss stops the gradient of the prediction: leave it out.
 //!
 //! Host twin of `shaders/bound.wgsl`: [`reference()`].
 
