@@ -222,7 +222,7 @@ fn vlb_terms_have_the_same_bits(harness: &Harness) {
         let table = Table::new(rows);
         for shape in SHAPES {
             assert_same(&devices, shape, 30, |stage| {
-                let plan = VlbPlan::new(&stage.harness.context, &bound(stage, &table, drawn)).expect("a term");
+                let plan = VlbPlan::new(&stage.harness.context, &vlb_terms(stage, &table, drawn)).expect("a term");
                 stage.run(&plan, plan.status(), &[At::per_sample()])
             });
         }
@@ -248,7 +248,7 @@ fn a_wrong_coefficient_differs(harness: &Harness) {
         first_difference(&devices, shape, 2, |stage| {
             let has_few = std::ptr::eq(stage.harness, &devices[1]);
             let table = Table::new([if has_few { on_narrow } else { right }; 2]);
-            let plan = VlbPlan::new(&stage.harness.context, &bound(stage, &table, false)).expect("a term");
+            let plan = VlbPlan::new(&stage.harness.context, &vlb_terms(stage, &table, false)).expect("a term");
             stage.run(&plan, plan.status(), &[At::per_sample()])
         })
     };

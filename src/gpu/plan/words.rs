@@ -53,7 +53,7 @@ impl<'a> WordRange<'a> {
         if !self.offset.is_multiple_of(WORD) {
             return Err(PlanError::WordOffset { words: name, found: self.offset });
         }
-        let expected = (WORD * self.count).checked_add(self.offset).unwrap_or(u64::MAX);
+        let expected = (WORD * self.count).saturating_add(self.offset);
         let found = self.buffer.size();
         if expected > found {
             return Err(PlanError::BufferTooSmall { tensor: name, expected, found });
