@@ -16,7 +16,7 @@
 
 use std::error::Error;
 use std::process::ExitCode;
-use tweedie::gpu::compare::{Comparison, Exact};
+use tweedie::gpu::compare::{Comparison, Expected};
 use tweedie::gpu::map::reference;
 use tweedie::gpu::{At, Context, Drawn, NoiseKey, Second, Shape, Storage, Tensor, Timesteps};
 use tweedie::table::Table;
@@ -245,7 +245,7 @@ fn check(diffusion: &Diffusion, step: u32, data: &[f32], words: &[f32]) -> Resul
 }
 
 /// Prints a line of the table and says whether every element is inside its bound.
-fn compare(name: &str, mut comparison: Comparison, found: &[f32], exact: &[Exact]) -> bool {
+fn compare(name: &str, mut comparison: Comparison, found: &[f32], exact: &[Expected]) -> bool {
     comparison.add_all(found, exact);
     println!("  {name:<20} {:10.3} {:12.2e}", comparison.worst_bound, comparison.worst_error);
     comparison.passes()

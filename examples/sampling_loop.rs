@@ -18,7 +18,7 @@
 use networks::{Calls, Mixture, Network, Tensors, asks};
 use std::error::Error;
 use std::process::ExitCode;
-use tweedie::gpu::{At, Context, Counter, Health, Noise, NoiseKey, Shape, Tensor, Timesteps};
+use tweedie::gpu::{At, CleanStats, Context, Counter, Noise, NoiseKey, Shape, Tensor, Timesteps};
 use tweedie::math::sampler::{Denoiser, DpmSolver, Grid, Sampler};
 use tweedie::math::{NoiseLevel, Spacing};
 use tweedie::wgpu::{self, BufferUsages}; // the very wgpu that tweedie uses: its types must be the same
@@ -84,12 +84,12 @@ async fn run() -> Result<ExitCode, Box<dyn Error>> {
     // tweedie's plans: made once. A plan keeps the buffers that it names alive and may be recorded any number of times.
     let context = Context::new(&device);
     let sampling = Sampling {
-        health: true, // keep a record of what the clean samples looked like, to be read frames later
+        clean_stats: true, // keep a record of what the clean samples looked like, to be read frames later
         ..Sampling::in_place(&sampler, SHAPE, Tensor::f32(&x), Tensor::f32(&prediction), Noise::drawn(SEED))
     };
     let start = sampling.start(&context, SEED)?;
     let steps = sampling.plan(&context)?;
-    let health = steps.health().ok_or("a plan that was asked for one has a record")?;
+    let health = steps.clean_stats().ok_or("a plan that was asked for one has a record")?;
     let record = buffer("record", health.size(), BufferUsages::MAP_READ | BufferUsages::COPY_DST);
 
     // One command buffer for everything. wgpu orders dispatches that touch the same buffers, so they share a pass;
@@ -136,7 +136,7 @@ async fn run() -> Result<ExitCode, Box<dyn Error>> {
     println!("the same step {calls} times, counted on the GPU");
 
     print(&first);
-    let health = Health::decode(bytemuck::cast_slice(&read_back(&device, &record)?));
+    let health = CleanStats::decode(bytemuck::cast_slice(&read_back(&device, &record)?));
     let checks = [
         ("every sample is one of the pictures", landed(&first, &pictures)),
         ("both runs agree to the bit", first == second),
@@ -169,7 +169,7 @@ fn landed(samples: &[f32], pictures: &[Vec<f32>]) -> bool {
     samples.chunks(SIDE * SIDE).all(|sample| pictures.iter().any(|picture| is(sample, picture)))
 }
 
-fn in_range(call: &Health) -> bool {
+fn in_range(call: &CleanStats) -> bool {
     call.range.is_some_and(|[least, most]| least > -1.0 - LANDED && most < 1.0 + LANDED)
 }
 

@@ -202,7 +202,7 @@
 //! | every loss, and a whole training step | fits; where five tensors are bound, the gradient takes a pass of its own |
 //! | a term of the variational bound | prediction, x0, and either the learned variance or given noise; gradients in place, in a pass of their own |
 //! | timesteps, counters | fit |
-//! | a step | `x`, `next` (none if in place), the prediction, and what there is room for: the unconditional prediction, given noise, the learned variance, mask and known sample (2), remembered samples, the network's input, kept noise, seeds, health |
+//! | a step | `x`, `next` (none if in place), the prediction, and what there is room for: the unconditional prediction, given noise, the learned variance, mask and known sample (2), remembered samples, the network's input, kept noise, seeds, statistics of clean samples |
 //! | a step's preview, guidance rescale, a threshold | fit beside what is read: each is found in dispatches of its own |
 //!
 //! So DPM-Solver++ 2M or SDE in place, with guidance, rescale, a threshold and a preview, fits: `x`, two predictions and one

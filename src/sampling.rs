@@ -1,9 +1,15 @@
 //! The front for sampling: a sampler's rows on the caller's tensors.
 
 use crate::error::Error;
-use crate::gpu::map::{Drawn, Map, Second};
-use crate::gpu::{Context, Known, MapPlan, Noise, NoiseKey, Rules, Shape, Step, StepPlan, Tensor, Timesteps};
+use crate::gpu::context::Context;
+use crate::gpu::inputs::{Drawn, Noise, Second, Timesteps};
+use crate::gpu::map::{Map, MapPlan};
+use crate::gpu::step::inputs::{Inpainting, Step};
+use crate::gpu::step::options::Rules;
+use crate::gpu::step::plan::StepPlan;
+use crate::gpu::tensor::{Shape, Tensor};
 use crate::math::sampler::Sampler;
+use crate::noise::NoiseKey;
 use crate::table::{StepRow, Table};
 
 /// How classifier-free guidance counts its scale.
@@ -69,15 +75,15 @@ pub struct Sampling<'a> {
     /// The network's second output, where the variance is learned.
     pub learned: Option<Tensor<'a>>,
     /// What is known of the sample (inpainting).
-    pub known: Option<Known<'a>>,
+    pub known: Option<Inpainting<'a>>,
     /// The next sample.
     pub next: Tensor<'a>,
     /// A preview: the clean sample that the prediction implies.
     pub x0: Option<Tensor<'a>>,
     /// The next sample in the network's scale.
     pub input: Option<Tensor<'a>>,
-    /// Whether to keep a record of the clean samples; see [`Health`](crate::gpu::Health).
-    pub health: bool,
+    /// `true` to keep statistics of the clean samples; see [`CleanStats`](crate::gpu::CleanStats).
+    pub clean_stats: bool,
 }
 
 impl<'a> Sampling<'a> {
@@ -90,8 +96,8 @@ impl<'a> Sampling<'a> {
         noise: Noise<'a>,
     ) -> Self {
         let (guidance, learned, known, x0, input) = (None, None, None, None, None);
-        let (calls, next, health) = (Timesteps::Batch, x, false);
-        Self { sampler, shape, calls, x, prediction, guidance, noise, learned, known, next, x0, input, health }
+        let (calls, next, clean_stats) = (Timesteps::Batch, x, false);
+        Self { sampler, shape, calls, x, prediction, guidance, noise, learned, known, next, x0, input, clean_stats }
     }
 
     /// The rows that the plan applies, guidance included: what to hold results against; see
@@ -131,10 +137,25 @@ impl<'a> Sampling<'a> {
     where
         'a: 'b,
     {
-        let Self { shape, calls, x, prediction, noise, learned, known, next, x0, input, health, .. } = *self;
+        let Self { shape, calls, x, prediction, noise, learned, known, next, x0, input, clean_stats, .. } = *self;
         let unconditional = self.guidance.map(|guidance| guidance.unconditional);
         let rules = self.rules();
-        Step { rows, rules, shape, calls, x, prediction, unconditional, noise, learned, known, next, x0, input, health }
+        Step {
+            rows,
+            rules,
+            shape,
+            calls,
+            x,
+            prediction,
+            unconditional,
+            noise,
+            learned,
+            known,
+            next,
+            x0,
+            input,
+            clean_stats,
+        }
     }
 
     /// The plan that fills `x` with noise to start from, and `input` with the same in the network's scale: recorded once,

@@ -278,7 +278,7 @@ fn small_bindings_hold_what_fits_and_say_what_does_not() {
             next: Tensor::f32(c).at(4096),
             x0: None,
             input: None,
-            health: false,
+            clean_stats: false,
         };
         let plan = StepPlan::new(&context, &step)?;
         let mut encoder = device.create_command_encoder(&Default::default());

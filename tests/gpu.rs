@@ -1,28 +1,26 @@
 //! Everything that needs an adapter. Without one, each test is listed as ignored; `TWEEDIE_REQUIRE_ADAPTER=1`, which the
 //! project's test command sets, makes that a failure instead.
 
-#[path = "gpu/bed.rs"]
-mod bed;
-#[path = "gpu/bounds.rs"]
-mod bounds;
 #[path = "gpu/chains.rs"]
 mod chains;
+#[path = "gpu/closed_loop.rs"]
+mod closed_loop;
 #[path = "gpu/contract.rs"]
 mod contract;
 #[path = "gpu/draws.rs"]
 mod draws;
 #[path = "gpu/failures.rs"]
 mod failures;
+#[path = "gpu/four_buffers.rs"]
+mod four_buffers;
+#[path = "gpu/harness.rs"]
+mod harness;
 #[path = "gpu/likelihoods.rs"]
 mod likelihoods;
-#[path = "gpu/looped.rs"]
-mod looped;
 #[path = "gpu/losses.rs"]
 mod losses;
 #[path = "gpu/maps.rs"]
 mod maps;
-#[path = "gpu/narrow.rs"]
-mod narrow;
 #[path = "gpu/sampling.rs"]
 mod sampling;
 #[path = "gpu/scales.rs"]
@@ -39,23 +37,25 @@ mod support;
 mod timesteps;
 #[path = "gpu/training.rs"]
 mod training;
+#[path = "gpu/vlb_terms.rs"]
+mod vlb_terms;
 
-use bed::Bed;
+use harness::Harness;
 use libtest_mimic::{Arguments, Trial};
 use std::sync::Arc;
 
 /// A test that needs an adapter: it fails by panicking, like any other test.
-type Test = (&'static str, fn(&Bed));
+type Test = (&'static str, fn(&Harness));
 
 /// Storage buffers of a term of the variational bound with a learned variance and noise that is given: a device with fewer
-/// says so, and `narrow` tests that it does. Tests that are about nothing else are ignored there; and so are those whose own
-/// networks take seven, and those that ask for bindings smaller than any device has, of which the narrow form lays out its rows
+/// says so, and `four_buffers` tests that it does. Tests that are about nothing else are ignored there; and so are those whose own
+/// networks take seven, and those that ask for bindings smaller than any device has, of which the four-buffer form lays out its rows
 /// in one.
 const FIVE: u32 = 5;
 const OF_FIVE: &[&str] = &[
-    "bounds::bit_identical_in_every_run_and_batch",
-    "bounds::numbers_that_are_none",
-    "bounds::extremes",
+    "vlb_terms::bit_identical_in_every_run_and_batch",
+    "vlb_terms::numbers_that_are_none",
+    "vlb_terms::extremes",
     "likelihoods::guided_diffusion",
     "likelihoods::primitives_of_guided_diffusion",
     "likelihoods::every_variance_and_prediction",
@@ -73,19 +73,19 @@ const OF_FIVE: &[&str] = &[
 
 fn main() -> std::process::ExitCode {
     let arguments = Arguments::from_args();
-    let bed = match pollster::block_on(Bed::open()) {
-        Ok(bed) => Some(Arc::new(bed)),
+    let harness = match pollster::block_on(Harness::open()) {
+        Ok(harness) => Some(Arc::new(harness)),
         Err(error) => {
             eprintln!("no adapter, so the GPU tests are ignored: {error}");
             None
         }
     };
-    if bed.is_none() && std::env::var_os("TWEEDIE_REQUIRE_ADAPTER").is_some() {
+    if harness.is_none() && std::env::var_os("TWEEDIE_REQUIRE_ADAPTER").is_some() {
         eprintln!("TWEEDIE_REQUIRE_ADAPTER is set and there is no adapter");
         return std::process::ExitCode::FAILURE;
     }
-    if let Some(bed) = &bed {
-        println!("adapter: {}", tweedie::headless::describe(&bed.gpu.info));
+    if let Some(harness) = &harness {
+        println!("adapter: {}", tweedie::headless::describe(&harness.gpu.info));
     }
     let tests: Vec<Test> = [
         maps::TESTS,
@@ -95,29 +95,30 @@ fn main() -> std::process::ExitCode {
         scales::TESTS,
         losses::TESTS,
         sums::TESTS,
-        bounds::TESTS,
+        vlb_terms::TESTS,
         likelihoods::TESTS,
         chains::TESTS,
         timesteps::TESTS,
         training::TESTS,
         contract::TESTS,
-        narrow::TESTS,
+        four_buffers::TESTS,
         failures::TESTS,
     ]
     .concat();
-    let few = bed.as_ref().is_some_and(|bed| bed.gpu.device.limits().max_storage_buffers_per_shader_stage < FIVE);
+    let few =
+        harness.as_ref().is_some_and(|harness| harness.gpu.device.limits().max_storage_buffers_per_shader_stage < FIVE);
     if few {
         println!("ignored with fewer than {FIVE} storage buffers: {}", OF_FIVE.join(", "));
     }
     let trials = tests
         .into_iter()
         .map(|(name, test)| {
-            let ignored = bed.is_none() || few && OF_FIVE.contains(&name);
-            let bed = bed.clone();
+            let ignored = harness.is_none() || few && OF_FIVE.contains(&name);
+            let harness = harness.clone();
             Trial::test(name, move || {
-                if let Some(bed) = bed {
+                if let Some(harness) = harness {
                     let start = std::time::Instant::now();
-                    test(&bed);
+                    test(&harness);
                     println!("{name}: {:.1} s", start.elapsed().as_secs_f32());
                 }
                 Ok(())

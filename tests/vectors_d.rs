@@ -57,7 +57,7 @@ fn plain(table: &Table<LossRow>, penalty: Penalty, samples: usize, prediction: &
     reference(table, penalty, &batch, Of::Sum)
 }
 
-fn values(exact: &[tweedie::gpu::compare::Exact]) -> Vec<f64> {
+fn values(exact: &[tweedie::gpu::compare::Expected]) -> Vec<f64> {
     exact.iter().map(|x| x.value).collect()
 }
 

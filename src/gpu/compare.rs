@@ -1,19 +1,20 @@
-//! Holding a kernel's output against its f64 reference.
+//! Comparison of a kernel's output with its f64 reference.
 //!
 //! **Theory.** An output is `sum_i c_i x_i` with coefficients that were rounded once to f32. Its terms may cancel, so a
-//! relative tolerance on the result would be wrong; the bound scales with what was added:
+//! relative tolerance on the result would be wrong; the bound scales with the magnitudes of the terms:
 //!
 //! ```text
 //! |gpu - ref| <= ARITHMETIC * 2^-24 * sum_i |c_i x_i|  +  one rounding to the storage
 //! ```
 //!
 //! **Practice.** [`Comparison::add`] takes outputs and references pair by pair; [`Comparison::passes`] is the verdict,
-//! [`Comparison::worst_bound`] says how much of the bound was used, [`Comparison::worst_ulps`] the same error in units of
+//! [`Comparison::worst_bound`] is the share of the bound that was used, [`Comparison::worst_ulps`] the same error in units of
 //! the storage's last place.
 
-use super::Storage;
+use crate::gpu::storage::Storage;
+use crate::noise::NORMAL_TOLERANCE;
 
-/// Rounding errors of f32 that one output may gather, in units of 2^-24 of its summed terms: half an ULP for each of
+/// Rounding errors of f32 that one output may accumulate, in units of 2^-24 of its summed terms: half an ULP for each of
 /// the two coefficients, the two products and the sum make 2.5; a driver may contract to an fma or not.
 pub const ARITHMETIC: f64 = 4.0;
 
@@ -22,14 +23,52 @@ pub const FLUSHED: f64 = 1.2e-38;
 
 /// A reference value in f64 and the sum of the magnitudes of its terms.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Exact {
+pub struct Expected {
     /// The value.
     pub value: f64,
     /// `sum_i |c_i x_i|`.
     pub magnitude: f64,
 }
 
-/// The worst that was seen when outputs were compared with their references.
+impl Expected {
+    /// Nothing, summed up.
+    pub(crate) const ZERO: Self = Self { value: 0.0, magnitude: 0.0 };
+
+    /// The result of a sample without a row.
+    pub(crate) const UNDEFINED: Self = Self { value: f64::NAN, magnitude: f64::NAN };
+
+    /// The sum of two values.
+    pub(crate) fn plus(self, other: Self) -> Self {
+        Self { value: self.value + other.value, magnitude: self.magnitude + other.magnitude }
+    }
+
+    /// The value times an exact factor.
+    pub(crate) fn scaled(self, factor: f64) -> Self {
+        Self { value: factor * self.value, magnitude: factor.abs() * self.magnitude }
+    }
+
+    /// The mean of values, added up by halves so that rounding grows with the logarithm of their number.
+    pub(crate) fn mean(values: &[Self]) -> Self {
+        Self::sum(values).scaled(1.0 / values.len() as f64)
+    }
+
+    fn sum(values: &[Self]) -> Self {
+        const FEW: usize = 8;
+        if values.len() <= FEW {
+            return values.iter().copied().fold(Self::ZERO, Self::plus);
+        }
+        let (first, second) = values.split_at(values.len() / 2);
+        Self::sum(first).plus(Self::sum(second))
+    }
+
+    /// A sum of products. A coefficient of 0 hides its factor, even a NaN, as in the kernels.
+    pub(crate) fn of_products(terms: impl IntoIterator<Item = (f64, f64)>) -> Self {
+        let products = terms.into_iter().filter(|(c, _)| *c != 0.0).map(|(c, x)| c * x);
+        products.fold(Self::ZERO, |sum, product| sum.plus(Self { value: product, magnitude: product.abs() }))
+    }
+}
+
+/// The largest errors of outputs against their references.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Comparison {
     storage: Storage,
@@ -47,69 +86,69 @@ pub struct Comparison {
 }
 
 impl Comparison {
-    /// For outputs of this storage.
+    /// A comparison of outputs in this storage.
     pub const fn new(storage: Storage) -> Self {
         Self { storage, noise: 0.0, count: 0, worst_bound: 0.0, worst_ulps: 0.0, worst_error: 0.0, mismatched: 0 }
     }
 
-    /// For outputs that hold noise drawn on the GPU with at most this coefficient: a normal differs from the f64 one by
-    /// up to [`NORMAL_TOLERANCE`](crate::gpu::noise::NORMAL_TOLERANCE).
+    /// The same for outputs that hold noise drawn on the GPU with at most this coefficient: a normal differs from the f64
+    /// one by up to [`NORMAL_TOLERANCE`].
     pub const fn with_noise(self, largest_coefficient: f64) -> Self {
-        Self { noise: crate::gpu::noise::NORMAL_TOLERANCE * largest_coefficient, ..self }
+        Self { noise: NORMAL_TOLERANCE * largest_coefficient, ..self }
     }
 
     /// The bound on the error of one element.
-    pub fn bound(&self, exact: Exact) -> f64 {
-        let arithmetic = ARITHMETIC * Storage::F32.unit_roundoff() * exact.magnitude + FLUSHED + self.noise;
+    pub fn bound(&self, expected: Expected) -> f64 {
+        let arithmetic = ARITHMETIC * Storage::F32.unit_roundoff() * expected.magnitude + FLUSHED + self.noise;
         // WGSL leaves it open which way f32 rounds to f16, so a whole step is allowed; bf16 is rounded in integers.
         let roundings = match self.storage {
             Storage::F32 => 0.0,
             Storage::F16 => 2.0,
             Storage::Bf16 => 1.0,
         };
-        let largest = exact.value.abs() + arithmetic;
+        let largest = expected.value.abs() + arithmetic;
         arithmetic + roundings * (self.storage.unit_roundoff() * largest).max(self.storage.smallest_step())
     }
 
     /// Compares one output, as it was read back, with its reference.
-    pub fn add(&mut self, output: f32, exact: Exact) {
+    pub fn add(&mut self, output: f32, expected: Expected) {
         self.count += 1;
         let output = f64::from(output);
-        let expected = self.storage.round(exact.value);
-        if exact.value.is_nan() || output.is_nan() {
-            self.mismatched += u64::from(exact.value.is_nan() != output.is_nan());
+        let nearest = self.storage.round(expected.value);
+        if expected.value.is_nan() || output.is_nan() {
+            self.mismatched += u64::from(expected.value.is_nan() != output.is_nan());
             return;
         }
-        let bound = self.bound(exact);
+        let bound = self.bound(expected);
         if bound.is_nan() {
-            self.mismatched += 1; // nothing could be outside of it
+            self.mismatched += 1; // no error exceeds a bound of NaN
             return;
         }
-        if output.is_infinite() || expected.is_infinite() {
+        if output.is_infinite() || nearest.is_infinite() {
             // Beyond the range infinity is right, and at its edge the largest number and infinity are neighbours.
-            let edge = self.storage.round(exact.value.abs() + bound).is_infinite();
-            let same_side = (output > 0.0) == (exact.value > 0.0);
-            let near = output == expected
-                || (edge && (output.is_infinite() || output.abs() * 1.001 > exact.value.abs() - bound));
+            let edge = self.storage.round(expected.value.abs() + bound).is_infinite();
+            let same_side = (output > 0.0) == (expected.value > 0.0);
+            let near = output == nearest
+                || (edge && (output.is_infinite() || output.abs() * 1.001 > expected.value.abs() - bound));
             self.mismatched += u64::from(!(same_side && near));
             return;
         }
-        let error = (output - exact.value).abs();
-        let ulp = 2.0 * self.storage.unit_roundoff() * exact.magnitude.max(f64::MIN_POSITIVE);
+        let error = (output - expected.value).abs();
+        let ulp = 2.0 * self.storage.unit_roundoff() * expected.magnitude.max(f64::MIN_POSITIVE);
         self.worst_error = self.worst_error.max(error);
         self.worst_bound = self.worst_bound.max(error / bound);
         self.worst_ulps = self.worst_ulps.max(error / ulp.max(self.storage.smallest_step()));
     }
 
     /// Compares outputs with references, which must be as many.
-    pub fn add_all(&mut self, outputs: &[f32], exact: &[Exact]) {
-        self.mismatched += outputs.len().abs_diff(exact.len()) as u64;
-        for (&output, &exact) in outputs.iter().zip(exact) {
-            self.add(output, exact);
+    pub fn add_all(&mut self, outputs: &[f32], expected: &[Expected]) {
+        self.mismatched += outputs.len().abs_diff(expected.len()) as u64;
+        for (&output, &expected) in outputs.iter().zip(expected) {
+            self.add(output, expected);
         }
     }
 
-    /// Takes in what another comparison of the same storage saw.
+    /// Merges another comparison of the same storage into this one.
     pub fn merge(&mut self, other: &Comparison) {
         self.count += other.count;
         self.mismatched += other.mismatched;
@@ -118,7 +157,7 @@ impl Comparison {
         self.worst_error = self.worst_error.max(other.worst_error);
     }
 
-    /// Whether something was compared and every element is inside its bound.
+    /// Returns `true` if something was compared and every element is inside its bound.
     pub fn passes(&self) -> bool {
         self.count > 0 && self.mismatched == 0 && self.worst_bound <= 1.0
     }
@@ -138,8 +177,8 @@ impl std::fmt::Display for Comparison {
 mod tests {
     use super::*;
 
-    fn exact(value: f64) -> Exact {
-        Exact { value, magnitude: value.abs() }
+    fn exact(value: f64) -> Expected {
+        Expected { value, magnitude: value.abs() }
     }
 
     #[test]
@@ -174,9 +213,9 @@ mod tests {
     }
 
     #[test]
-    fn a_bound_that_is_none_is_no_pass() {
+    fn a_bound_of_nan_is_no_pass() {
         let mut c = Comparison::new(Storage::F32);
-        c.add(1.0, Exact { value: 1.0, magnitude: f64::NAN });
+        c.add(1.0, Expected { value: 1.0, magnitude: f64::NAN });
         assert!(!c.passes());
     }
 

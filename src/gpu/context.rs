@@ -1,4 +1,4 @@
-//! The wgpu plumbing, once: a device's limits, its compiled pipelines, and buffers that are written when they are made.
+//! The device: its limits, the pipelines compiled for it, and the buffers and bind groups of plans.
 
 use crate::gpu::error::PlanError;
 use crate::gpu::shader::bindings::layout_entries;
@@ -25,14 +25,14 @@ struct Inner {
     small: Mutex<HashMap<&'static str, Arc<Pipeline>>>,
 }
 
-/// What a pipeline is compiled for: a text and the tile of a workgroup.
+/// The key of a pipeline: the variant of a kernel and the tile of its workgroups.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct PipelineKey {
     pub variant: Variant,
     pub tile: Tile,
 }
 
-/// How a workgroup of `walk_lanes` covers lanes and samples; the other walks have no choice to make.
+/// The lanes and samples that a workgroup of the lane walk covers; the other walks have no choice to make.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Tile {
     pub lanes: u32,
@@ -47,7 +47,7 @@ pub(crate) struct Pipeline {
 }
 
 impl Context {
-    /// For the host application's own device. Costs nothing: shaders are compiled when a plan needs them.
+    /// A context for the host application's own device. Costs nothing: shaders are compiled when a plan needs them.
     pub fn new(device: &wgpu::Device) -> Self {
         Self {
             inner: Arc::new(Inner {
@@ -69,7 +69,7 @@ impl Context {
         &self.inner.limits
     }
 
-    /// How many pipelines have been compiled so far: plans that share one do not add to it.
+    /// The number of pipelines compiled so far: plans that share one do not add to it.
     pub fn compiled_pipelines(&self) -> usize {
         self.lock().len()
     }
@@ -80,11 +80,12 @@ impl Context {
     }
 
     pub(crate) fn pipeline(&self, key: PipelineKey) -> Arc<Pipeline> {
+        // Held while a pipeline compiles, so that two threads never compile the same one.
         let mut pipelines = self.lock();
         Arc::clone(pipelines.entry(key).or_insert_with(|| Arc::new(self.compile(key))))
     }
 
-    /// The pipeline of a small kernel of its own: its name is also its entry point. It finds workgroup memory as it is.
+    /// The pipeline of a kernel that stands alone. Its name is also its entry point; its workgroup memory is not cleared.
     pub(crate) fn small_pipeline(
         &self,
         name: &'static str,
@@ -93,6 +94,7 @@ impl Context {
     ) -> Arc<Pipeline> {
         let mut small = self.inner.small.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(small.entry(name).or_insert_with(|| {
+            // Kernels that stand alone write workgroup memory before they read it.
             let options =
                 wgpu::PipelineCompilationOptions { zero_initialize_workgroup_memory: false, ..Default::default() };
             let pipeline = self.assemble(&format!("tweedie::{name}"), &text(), bindings, name, options);
@@ -142,6 +144,7 @@ impl Context {
             ("tile_y", f64::from(key.tile.samples)),
             ("lanes_each", f64::from(key.tile.lanes_each)),
         ];
+        // Only the lane walk has pipeline constants; naming a constant that a shader lacks is an error.
         let constants: &[_] = if key.variant.walk == Walk::Lanes { &tile } else { &[] };
         let label = format!("tweedie::{}", key.variant.op.name());
         let zero_initialize_workgroup_memory = key.variant.clears_workgroup_memory();
@@ -162,7 +165,7 @@ impl Context {
             usage,
             mapped_at_creation: true,
         });
-        // A buffer that is mapped at creation can be written to, unless there is none.
+        // Mapping fails only if the device is lost or out of memory.
         match buffer.slice(..).get_mapped_range_mut() {
             Ok(mut view) => view.slice(..bytes.len()).copy_from_slice(bytes),
             Err(_) => return Err(PlanError::Device { buffer: label.to_owned(), bytes: buffer.size() }),
@@ -170,13 +173,32 @@ impl Context {
         buffer.unmap();
         Ok(buffer)
     }
+
+    /// A buffer that only the GPU writes; wgpu clears it before its first use.
+    pub(crate) fn zeroed_buffer(&self, label: &str, usage: wgpu::BufferUsages, size: u64) -> wgpu::Buffer {
+        let (label, mapped_at_creation) = (Some(label), false);
+        self.device().create_buffer(&wgpu::BufferDescriptor { label, size, usage, mapped_at_creation })
+    }
+
+    /// A bind group of a pipeline, from binding numbers and what they bind.
+    pub(crate) fn bind_group<'a>(
+        &self,
+        label: &str,
+        pipeline: &Pipeline,
+        resources: impl IntoIterator<Item = (u32, wgpu::BindingResource<'a>)>,
+    ) -> wgpu::BindGroup {
+        let entry = |(binding, resource)| wgpu::BindGroupEntry { binding, resource };
+        let entries: Vec<_> = resources.into_iter().map(entry).collect();
+        let (label, layout) = (Some(label), &pipeline.layout);
+        self.device().create_bind_group(&wgpu::BindGroupDescriptor { label, layout, entries: &entries })
+    }
 }
 
-/// What shaders may use on a device beyond WebGPU.
+/// The features beyond WebGPU that shaders use on a device.
 fn native_of(device: &wgpu::Device) -> Native {
     let int64 = device.features().contains(wgpu::Features::SHADER_INT64);
     let info = device.adapter_info();
-    // Measured on Mesa's lavapipe alone.
+    // Wide loads were measured to be faster on Mesa's lavapipe, and on nothing else.
     let software = info.device_type == wgpu::DeviceType::Cpu && info.backend == wgpu::Backend::Vulkan;
     Native { int64, wide: int64 && software }
 }

@@ -1,15 +1,14 @@
-//! Which call a loop is at, kept on the GPU: for loops that are recorded once and replayed, or whose length the GPU decides.
+//! A counter of a loop's calls on the GPU, for loops that are recorded once and replayed, or whose length the GPU decides.
 
-use crate::gpu::context::Pipeline;
-use crate::gpu::error::PlanError;
-use crate::gpu::map::Timesteps;
-use crate::gpu::plan::reduce::Words;
+use crate::gpu::context::{Context, Pipeline};
+use crate::gpu::error::{PlanError, check_limit};
+use crate::gpu::plan::words::WordRange;
 use crate::gpu::shader::bindings::{entry, storage};
+use crate::gpu::shader::params::SMALL_WORKGROUP;
 use crate::gpu::shader::standalone::ADVANCE;
-use crate::gpu::{Context, Shape};
 use std::sync::Arc;
 
-/// Advances `u32`s that a plan reads its calls from; see [`Timesteps::Shared`] and [`Timesteps::PerSample`].
+/// Advances the `u32`s from which a plan reads its calls; see [`Timesteps`](crate::gpu::Timesteps).
 #[derive(Debug)]
 pub struct Counter {
     pipeline: Arc<Pipeline>,
@@ -18,36 +17,30 @@ pub struct Counter {
 }
 
 impl Counter {
-    /// For the `count` words from byte `offset` of a buffer with usage STORAGE: the same as the plan's.
+    /// Makes a counter of the `count` words from byte `offset` of a buffer with usage STORAGE: the same as the plan's.
     ///
     /// # Errors
     /// [`PlanError`] for a buffer that is too small or lacks the usage, an offset that is no multiple of 4, or more words
     /// than 64 times the workgroups of a dispatch.
     pub fn new(context: &Context, buffer: &wgpu::Buffer, offset: u64, count: u32) -> Result<Self, PlanError> {
-        let words = Timesteps::PerSample { buffer, offset };
-        crate::gpu::plan::job::check_words("counter", words, Shape::new(count, 1))?;
-        let workgroups = count.div_ceil(64);
-        let allowed = context.limits().max_compute_workgroups_per_dimension;
-        if workgroups > allowed {
-            let (what, limit) = ("counters", "max_compute_workgroups_per_dimension");
-            let (allowed, found) = (u64::from(allowed), u64::from(workgroups));
-            return Err(PlanError::DeviceLimit { what, limit, allowed, found });
+        if count == 0 {
+            return Err(PlanError::EmptyShape { batch: 0, elements: 1 });
         }
+        let words = WordRange::at((buffer, offset), count);
+        words.check("counter")?;
+        let workgroups = count.div_ceil(SMALL_WORKGROUP);
+        // Counters lie along one axis of the dispatch.
+        let (limit, allowed) =
+            ("max_compute_workgroups_per_dimension", context.limits().max_compute_workgroups_per_dimension);
+        check_limit("counters", limit, u64::from(allowed), u64::from(workgroups))?;
+        words.check_binding("counters", context)?;
         let bindings = [entry(0, storage(true), false), entry(1, wgpu::BufferBindingType::Uniform, false)];
-        let pipeline = context.small_pipeline("advance", || ADVANCE.to_owned(), &bindings);
-        let words = Words { buffer, offset, bytes: 4 * u64::from(count) };
-        words.check("counters", context)?;
+        let pipeline = context.small_pipeline("advance", || advance(), &bindings);
         let (counters, first) = words.binding(context);
-        let words = bytemuck::cast::<[u32; 4], [u8; 16]>([count, first, 0, 0]);
-        let count = context.buffer_with("tweedie::Counter::count", wgpu::BufferUsages::UNIFORM, &words)?;
-        let group = context.device().create_bind_group(&wgpu::BindGroupDescriptor {
-            label: Some("tweedie::Counter::group"),
-            layout: &pipeline.layout,
-            entries: &[
-                wgpu::BindGroupEntry { binding: 0, resource: counters },
-                wgpu::BindGroupEntry { binding: 1, resource: count.as_entire_binding() },
-            ],
-        });
+        let params = bytemuck::cast::<[u32; 4], [u8; 16]>([count, first, 0, 0]);
+        let params = context.buffer_with("tweedie::Counter::count", wgpu::BufferUsages::UNIFORM, &params)?;
+        let resources = [counters, params.as_entire_binding()];
+        let group = context.bind_group("tweedie::Counter::group", &pipeline, (0..).zip(resources));
         Ok(Self { pipeline, group, workgroups })
     }
 

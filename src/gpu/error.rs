@@ -1,6 +1,6 @@
-//! What can be wrong with a plan or a recording. Everything here is found on the host, before anything is recorded.
+//! The errors of plans and recordings. All of them are found on the host, before anything is recorded.
 
-use super::Storage;
+use crate::gpu::storage::Storage;
 use crate::table::TableError;
 
 /// A plan that cannot be made. Nothing has been recorded, and nothing is kept on the device.
@@ -47,6 +47,14 @@ pub enum PlanError {
         /// The offset in bytes.
         found: u64,
     },
+    /// An offset of timesteps, seeds or results that is not a whole number of words.
+    #[error("{words}: expected an offset that is a multiple of 4 bytes (one word), found {found}")]
+    WordOffset {
+        /// The role of the words: `timesteps`, `losses`, `mean` ...
+        words: &'static str,
+        /// The offset in bytes.
+        found: u64,
+    },
     /// Samples that would overlap: the stride is smaller than a sample. An input may have stride 0.
     #[error("{tensor}: expected a stride of at least {expected} elements (one sample), found {found}")]
     Stride {
@@ -87,16 +95,16 @@ pub enum PlanError {
     /// Something is larger than the device allows.
     #[error("{what}: the device's limit `{limit}` is {allowed}, found {found}")]
     DeviceLimit {
-        /// What is too large.
+        /// The thing that is too large.
         what: &'static str,
         /// The name of the limit in `wgpu::Limits`.
         limit: &'static str,
         /// The limit.
         allowed: u64,
-        /// What was asked for.
+        /// The amount asked for.
         found: u64,
     },
-    /// More buffers in one dispatch than the device binds, even if what is small is read in other ways.
+    /// More buffers in one dispatch than the device binds, even in the four-buffer form.
     #[error(
         "{op}: expected at most {allowed} storage buffers in a dispatch (the device's limit \
          `max_storage_buffers_per_shader_stage`), found {found}: {buffers}"
@@ -108,7 +116,7 @@ pub enum PlanError {
         buffers: String,
         /// The limit.
         allowed: u64,
-        /// How many there would be.
+        /// The number of buffers.
         found: u64,
     },
     /// The device gave no memory for a buffer of the plan's own.
@@ -127,15 +135,15 @@ pub enum PlanError {
         /// The first row, of a call or a timestep, that needs it.
         row: usize,
     },
-    /// A plan beside one that remembers its clean samples otherwise.
+    /// A plan beside one whose history buffer is another.
     #[error(
-        "expected a loop that remembers {} bytes in {}, as the plan beside it, found {} bytes in {}",
+        "history buffers differ: the other plan keeps {} bytes in {}, this one {} bytes in {}",
         .expected.0, .expected.1, .found.0, .found.1
     )]
     History {
-        /// What the other plan remembers: bytes, and how they are stored.
+        /// The other plan's bytes and their storage.
         expected: (u64, Storage),
-        /// What this one would.
+        /// Those of this plan.
         found: (u64, Storage),
     },
     /// Channels that do not make up a sample.
@@ -151,12 +159,12 @@ pub enum PlanError {
     Rule {
         /// The rule.
         what: &'static str,
-        /// What it has to be.
+        /// The condition on it.
         expected: &'static str,
-        /// What was given.
+        /// The number that was given.
         found: f64,
     },
-    /// No recording slots were asked for.
+    /// A plan that draws noise for no step at all.
     #[error("expected at least 1 noise step, found 0")]
     NoSteps,
 }
@@ -186,8 +194,8 @@ pub enum RecordError {
         found: u32,
     },
     /// A timestep at which the value does not exist, such as x0 from epsilon at alpha = 0.
-    #[error("timestep {found} is a hole of the table: the value does not exist there")]
-    Hole {
+    #[error("timestep {found} has no row: the requested quantity is undefined there")]
+    Undefined {
         /// The timestep that was given.
         found: u32,
     },
@@ -204,10 +212,15 @@ pub enum RecordError {
     Timesteps {
         /// The plan's timesteps.
         expected: usize,
-        /// What was given.
+        /// The timesteps of the distribution that was given.
         found: usize,
     },
     /// A key for a plan that draws no noise.
     #[error("this plan draws no noise, so it has no key to set")]
     NoNoise,
+}
+
+/// Checks a size against one of the device's limits.
+pub(crate) fn check_limit(what: &'static str, limit: &'static str, allowed: u64, found: u64) -> Result<(), PlanError> {
+    if found <= allowed { Ok(()) } else { Err(PlanError::DeviceLimit { what, limit, allowed, found }) }
 }

@@ -1,21 +1,25 @@
-//! The GPU wing: kernels that apply tables of coefficients to buffers.
+//! The GPU half: kernels that apply tables of coefficients to buffers.
 //!
 //! It knows tensors, storage types and tables of rows; it knows no schedule and no name of a prediction. The
 //! [front](crate::Diffusion) joins it with the [mathematics](crate::math).
+//!
+//! A plan is made by an op ([`map`], [`loss`], [`vlb`], [`step`]) and recorded into the caller's compute pass. Each op has an
+//! f64 reference beside it, and [`compare`] bounds the difference.
 
 pub mod compare;
-mod context;
-mod counter;
-mod draw_timesteps;
-mod error;
+pub(crate) mod context;
+pub(crate) mod counter;
+pub(crate) mod draw_timesteps;
+pub(crate) mod error;
+pub(crate) mod inputs;
 pub mod loss;
 pub mod map;
-mod plan;
-mod recordable;
-mod shader;
+pub(crate) mod plan;
+pub(crate) mod recordable;
+pub(crate) mod shader;
 pub mod step;
-mod storage;
-mod tensor;
+pub(crate) mod storage;
+pub(crate) mod tensor;
 pub mod vlb;
 
 pub use crate::noise;
@@ -24,12 +28,13 @@ pub use context::Context;
 pub use counter::Counter;
 pub use draw_timesteps::{TimestepDraw, TimestepPlan};
 pub use error::{PlanError, RecordError};
-pub use loss::{Loss, LossPlan, Of};
-pub use map::{At, Drawn, Map, MapPlan, Perturbed, Second, Timesteps};
+pub use inputs::{At, Drawn, DrawnNoise, Noise, Of, Perturbed, Second, Timesteps};
+pub use loss::{Loss, LossPlan};
+pub use map::{Map, MapPlan};
 pub use noise::NoiseKey;
 pub use recordable::Recordable;
 pub use shader::catalog::{ComposedShader, every_shader};
-pub use step::{DrawnNoise, Health, Known, Noise, Rules, Step, StepPlan};
+pub use step::{CleanStats, Inpainting, Rules, Step, StepPlan};
 pub use storage::{Storage, UnknownStorage};
 pub use tensor::{Shape, Tensor};
 pub use vlb::{ChainPlan, ChainTerms, VlbInputs, VlbPlan, VlbTerms};

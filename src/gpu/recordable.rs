@@ -1,12 +1,13 @@
-//! The plans that a caller may hold without knowing of which kind they are.
+//! Plans of any op, for code that holds plans of several kinds.
 
 use crate::gpu::error::RecordError;
-use crate::gpu::loss::LossPlan;
-use crate::gpu::map::{At, MapPlan};
-use crate::gpu::step::StepPlan;
-use crate::gpu::vlb::VlbPlan;
+use crate::gpu::inputs::At;
+use crate::gpu::loss::plan::LossPlan;
+use crate::gpu::map::MapPlan;
+use crate::gpu::step::plan::StepPlan;
+use crate::gpu::vlb::plan::VlbPlan;
 
-/// What can be recorded into a compute pass, whatever its op: for code that holds plans of several kinds.
+/// A plan that can be recorded into a compute pass, whatever its op.
 pub trait Recordable: std::fmt::Debug {
     /// Records one application of the plan into the caller's pass.
     ///

@@ -1,10 +1,10 @@
-//! Storage types: how an element lies in a buffer. All arithmetic is f32, whatever the storage.
+//! Storage types: the layout of an element in a buffer. All arithmetic is f32, whatever the storage.
 //!
-//! Host twin of `shaders/storage.wgsl`.
+//! Host twin of `shaders/storage_f16.wgsl` and `shaders/storage_bf16.wgsl`.
 
 use half::{bf16, f16};
 
-/// How the elements of a tensor are stored.
+/// The storage type of a tensor's elements.
 ///
 /// f16 and bf16 lie two to a 32-bit word, the lower element in the lower half, which is the plain little-endian layout of
 /// an array; neither needs a feature of the device.
@@ -97,7 +97,7 @@ impl std::fmt::Display for Storage {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected a storage type f32, f16 or bf16, found `{found}`")]
 pub struct UnknownStorage {
-    /// What was given.
+    /// The name that was given.
     pub found: String,
 }
 

@@ -1,9 +1,9 @@
 //! Tensors as kernels see them: a slice of the caller's buffer, sample after sample.
 
-use super::Storage;
+use crate::gpu::storage::Storage;
 
-/// The shape of a batch: `batch` samples of `elements` each. Which axes a sample has does not matter here: every op of
-/// this crate works element by element.
+/// The shape of a batch: `batch` samples of `elements` each. The axes of a sample do not matter: every op of this crate
+/// works element by element.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Shape {
     /// Number of samples, at least 1.
@@ -37,9 +37,9 @@ impl std::fmt::Display for Shape {
 /// samples of every tensor follow each other without a gap and the whole batch is a multiple of 4.
 #[derive(Clone, Copy, Debug)]
 pub struct Tensor<'a> {
-    /// Where it lies.
+    /// The buffer that holds it.
     pub buffer: &'a wgpu::Buffer,
-    /// How its elements are stored.
+    /// The storage of its elements.
     pub storage: Storage,
     /// Bytes before its first element: a multiple of the element's size.
     pub offset: u64,
@@ -81,11 +81,13 @@ impl<'a> Tensor<'a> {
 
     /// The bytes that the tensor touches, in whole words.
     pub(crate) fn bytes(&self, shape: Shape) -> std::ops::Range<u64> {
+        // A 16-bit tensor may begin or end in the middle of a word, whose other half is written back unchanged: it counts as
+        // touched.
         let end = self.offset + self.extent(shape) * self.storage.bytes();
         self.offset / 4 * 4..end.next_multiple_of(4)
     }
 
-    /// Whether both are the very same elements.
+    /// Returns `true` if both are the very same elements.
     pub(crate) fn same(&self, other: &Tensor<'_>, shape: Shape) -> bool {
         self.buffer == other.buffer
             && self.offset == other.offset
@@ -93,7 +95,7 @@ impl<'a> Tensor<'a> {
             && self.stride_in(shape) == other.stride_in(shape)
     }
 
-    /// Whether any word belongs to both.
+    /// Returns `true` if any word belongs to both.
     pub(crate) fn overlaps(&self, other: &Tensor<'_>, shape: Shape) -> bool {
         if self.buffer != other.buffer {
             return false;
@@ -105,7 +107,8 @@ impl<'a> Tensor<'a> {
         !self.interleaves(other, shape)
     }
 
-    /// Whether the samples of both alternate with the same stride, as channels of one tensor do, and share no word.
+    /// Returns `true` if the samples of both alternate with the same stride, as channels of one tensor do, and share no
+    /// word.
     fn interleaves(&self, other: &Tensor<'_>, shape: Shape) -> bool {
         let stride = self.stride_in(shape) * self.storage.bytes();
         if stride != other.stride_in(shape) * other.storage.bytes() || stride == 0 || !stride.is_multiple_of(4) {
@@ -113,6 +116,8 @@ impl<'a> Tensor<'a> {
         }
         let one = Shape::new(1, shape.elements);
         let (a, b) = (self.bytes(one), other.bytes(one));
+        // Both repeat every `stride` bytes, so it is enough to look at one period: the one that begins first must end before
+        // the other begins, and the other before the next period does.
         let (a_start, b_start) = (a.start % stride, b.start % stride);
         let (first, first_length, second, second_length) = if a_start <= b_start {
             (a_start, a.end - a.start, b_start, b.end - b.start)

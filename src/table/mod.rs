@@ -105,27 +105,69 @@ impl<R> Table<R> {
         Table::with_undefined(self.rows.iter().map(|row| row.as_ref().map(&change)))
     }
 
-    /// The [numbers](Row::numbers) of every row, rounded once to f32; holes stay holes.
+    /// The [numbers](Row::numbers) of every row, rounded once to f32.
     ///
     /// A coefficient below f32's range rounds to a subnormal or to zero.
     ///
     /// # Errors
     /// [`TableError::NotFinite`] for the first coefficient that f32 cannot hold.
-    pub fn rounded<const N: usize>(&self) -> Result<Vec<Option<[f32; N]>>, TableError>
+    pub fn rounded<const N: usize>(&self) -> Result<RoundedTable, TableError>
     where
         R: Row<N>,
     {
-        let round = |(index, row): (usize, &Option<R>)| row.as_ref().map(|row| rounded_row(index, row)).transpose();
-        self.rows.iter().enumerate().map(round).collect()
+        RoundedTable::new(self.rows.iter().map(|row| row.as_ref().map(Row::numbers)))
     }
 }
 
-fn rounded_row<const N: usize>(index: usize, row: &impl Row<N>) -> Result<[f32; N], TableError> {
-    let row = row.numbers();
-    let unfit = row.into_iter().find(|value| !(*value as f32).is_finite());
-    match unfit {
-        Some(value) => Err(TableError::NotFinite { index, value }),
-        None => Ok(row.map(|value| value as f32)),
+/// The rows of a [`Table`] in f32, one after the other, as a plan uploads them.
+#[derive(Clone, Debug)]
+pub struct RoundedTable {
+    width: usize,
+    values: Vec<f32>,
+    undefined: Vec<bool>,
+}
+
+impl RoundedTable {
+    /// Rounds rows of `N` numbers; `None` is an undefined row, whose numbers are NaN.
+    pub(crate) fn new<const N: usize>(rows: impl IntoIterator<Item = Option<[f64; N]>>) -> Result<Self, TableError> {
+        let mut table = Self { width: N, values: Vec::new(), undefined: Vec::new() };
+        for (index, row) in rows.into_iter().enumerate() {
+            if let Some(value) = row.into_iter().flatten().find(|value| !(*value as f32).is_finite()) {
+                return Err(TableError::NotFinite { index, value });
+            }
+            table.undefined.push(row.is_none());
+            table.values.extend(row.map_or([f32::NAN; N], |row| row.map(|value| value as f32)));
+        }
+        Ok(table)
+    }
+
+    /// The number of rows, undefined ones included.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.undefined.len()
+    }
+
+    /// `true` if there is no row at all.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.undefined.is_empty()
+    }
+
+    /// The numbers of a row; `None` for an undefined row and beyond the end.
+    #[must_use]
+    pub fn row(&self, index: usize) -> Option<&[f32]> {
+        let defined = !*self.undefined.get(index)?;
+        self.values.chunks_exact(self.width).nth(index).filter(|_| defined)
+    }
+
+    /// All numbers, row after row; NaN in undefined rows.
+    pub(crate) fn values(&self) -> &[f32] {
+        &self.values
+    }
+
+    /// For each row, `true` if it is undefined.
+    pub(crate) fn undefined(&self) -> &[bool] {
+        &self.undefined
     }
 }
 
@@ -139,7 +181,9 @@ mod tests {
     fn rounds_once_and_keeps_holes() {
         let table = Table::with_undefined([Some(ROW), None]);
         let rounded = table.rounded().unwrap();
-        assert_eq!(rounded, [Some([1.0, 2.0, 3.0, 0.1_f32]), None]);
+        assert_eq!((rounded.len(), rounded.is_empty(), rounded.undefined()), (2, false, &[false, true][..]));
+        assert_eq!((rounded.row(0), rounded.row(1)), (Some(&[1.0, 2.0, 3.0, 0.1_f32][..]), None));
+        assert!(rounded.values()[4..].iter().all(|x| x.is_nan()) && rounded.row(2).is_none());
         assert_eq!((table.len(), table.is_empty(), table.first_undefined()), (2, false, Some(1)));
         assert_eq!((table.row(0), table.row(1), table.row(2)), (Some(&ROW), None, None));
         assert_eq!(table.rows().len(), 2);

@@ -16,8 +16,6 @@
 //! **Practice.** A coefficient of 0 means that its operand is not looked at: it may be missing, or hold anything. The sample and
 //! the conditional prediction are always read, and must be finite.
 
-use super::TableError;
-
 /// How many earlier `x0` a step may use.
 pub const HISTORY: usize = 3;
 
@@ -83,7 +81,7 @@ impl StepRow {
     }
 
     /// In the order in which the kernel reads them, padded to whole `vec4`s; the index tells it which call this is.
-    const fn numbers(&self, index: usize) -> [f64; STEP_WIDTH] {
+    pub(crate) const fn numbers(&self, index: usize) -> [f64; STEP_WIDTH] {
         let [h1, h2, h3] = self.history;
         [
             self.guidance[0],
@@ -107,15 +105,6 @@ impl StepRow {
             0.0,
             0.0,
         ]
-    }
-
-    /// Rounded once to f32, as the row of this call.
-    pub(crate) fn rounded(&self, index: usize) -> Result<[f32; STEP_WIDTH], TableError> {
-        let numbers = self.numbers(index);
-        match numbers.into_iter().find(|number| !(*number as f32).is_finite()) {
-            Some(value) => Err(TableError::NotFinite { index, value }),
-            None => Ok(numbers.map(|number| number as f32)),
-        }
     }
 }
 

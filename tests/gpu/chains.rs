@@ -1,12 +1,12 @@
 //! The bound over a whole chain: guided-diffusion's, the mathematics', and what is recorded in which order.
 
-use crate::bed::{Bed, Dice};
+use crate::harness::{Harness, TestRng};
 use crate::support::{Vectors, cases, id, pick, recipe};
 use tweedie::error::VlbError;
 use tweedie::gpu::{
     At, ChainPlan, ChainTerms, NoiseKey, PlanError, RecordError, Second, Shape, Storage, Tensor, VlbInputs,
 };
-use tweedie::math::{LossInputs, ModelVariance, Schedule, Vlb};
+use tweedie::math::{Vlb, LossInputs, ModelVariance, Schedule};
 use tweedie::{Error, Likelihood, LikelihoodLoop, Quantity};
 
 pub const TESTS: &[crate::Test] = &[
@@ -29,15 +29,15 @@ fn assert_near(what: &str, found: &[f32], expected: &[f64], tolerance: f64) {
     }
 }
 
-fn floats(bed: &Bed, buffer: &wgpu::Buffer) -> Vec<f32> {
-    Storage::F32.decode(&bed.read(buffer))
+fn floats(harness: &Harness, buffer: &wgpu::Buffer) -> Vec<f32> {
+    Storage::F32.decode(&harness.read(buffer))
 }
 
 fn narrow(values: &[f64]) -> Vec<f32> {
     values.iter().map(|&x| x as f32).collect()
 }
 
-fn guided_diffusion(bed: &Bed) {
+fn guided_diffusion(harness: &Harness) {
     let names = [
         ("D_bpd_loop_linear_T1000_10", ModelVariance::LearnedRange),
         ("D_bpd_loop_linear_scaled_T20_fixed_large", ModelVariance::FixedLarge),
@@ -55,13 +55,13 @@ fn guided_diffusion(bed: &Bed) {
         let shape = Shape::new(samples as u32, (x0.len() / samples) as u32);
         let learns = case["tensors"].as_object().expect("tensors").contains_key("var_values");
         // Iteration k is timestep N-1-k: what the network and the noise are there lies in one buffer.
-        let upload = |name| bed.gpu.upload(name, bytemuck::cast_slice(&narrow(&file.f64(name))));
+        let upload = |name| harness.gpu.upload(name, bytemuck::cast_slice(&narrow(&file.f64(name))));
         let (noises, outputs) = (upload("noises"), upload("model_outputs"));
         let learned = learns.then(|| upload("var_values"));
         let x0 = upload("x0");
-        let tensors = [(); 3].map(|()| bed.gpu.buffer("tensor", 4 * shape.total()));
+        let tensors = [(); 3].map(|()| harness.gpu.buffer("tensor", 4 * shape.total()));
         let [prediction, second, noise] = &tensors;
-        let total = bed.gpu.buffer("total", 4 * samples as u64);
+        let total = harness.gpu.buffer("total", 4 * samples as u64);
         let plan = |table: &_, total| {
             let inputs = VlbInputs {
                 table,
@@ -73,7 +73,7 @@ fn guided_diffusion(bed: &Bed) {
                 in1: Some(Second::Given(Tensor::f32(noise))),
                 seeds: None,
             };
-            ChainPlan::new(&bed.context, &ChainTerms { inputs, total }).expect("plan")
+            ChainPlan::new(&harness.context, &ChainTerms { inputs, total }).expect("plan")
         };
         let bits = plan(&bound.chain_table(LossInputs::CleanAndNoise).expect("rows"), Some((&total, 0)));
         let errors = plan(&bound.x0_mse_table(LossInputs::CleanAndNoise).expect("rows"), None);
@@ -95,8 +95,8 @@ fn guided_diffusion(bed: &Bed) {
             }
             bits.record_total(&mut encoder.begin_compute_pass(&Default::default()));
         };
-        bed.gpu.submit(record).expect("device");
-        let (terms, errors) = (floats(bed, bits.terms()), floats(bed, errors.terms()));
+        harness.gpu.submit(record).expect("device");
+        let (terms, errors) = (floats(harness, bits.terms()), floats(harness, errors.terms()));
         for sample in 0..samples {
             let of = |name: &str| file.f64(name)[sample * steps..(sample + 1) * steps].to_vec();
             let terms = &terms[sample * (steps + 1)..(sample + 1) * (steps + 1)];
@@ -110,7 +110,7 @@ fn guided_diffusion(bed: &Bed) {
                 errors.iter().enumerate().map(|(k, e)| (f64::from(*e) * snr[steps - 1 - k]) as f32).collect();
             assert_near(&format!("{name} mse"), &epsilon, &of("mse"), TERM);
         }
-        assert_near(&format!("{name} total"), &floats(bed, &total), &file.f64("total_bpd"), TERM);
+        assert_near(&format!("{name} total"), &floats(harness, &total), &file.f64("total_bpd"), TERM);
     }
 }
 
@@ -119,7 +119,7 @@ const KEY: NoiseKey = NoiseKey { seed: 8, stream: 30, first_sample: 0 };
 
 /// A loop around a network whose outputs are what lies in two buffers, whatever it is asked.
 struct Setting {
-    vlb: Vlb,
+    bound: Bound,
     x0: Vec<f32>,
     outputs: [Vec<f32>; 2],
 }
@@ -135,22 +135,22 @@ struct Outcome {
 impl Setting {
     fn new() -> Self {
         let schedule = Schedule::linear(12, 1e-3, 0.3).expect("a schedule");
-        let vlb = Vlb::new(&schedule, Quantity::V, ModelVariance::LearnedRange, Some(1.0)).expect("a bound");
-        let mut dice = Dice(5);
-        let mut numbers = || (0..7 * ELEMENTS).map(|_| 0.5 * dice.float()).collect::<Vec<f32>>();
-        Self { vlb, x0: numbers(), outputs: [(); 2].map(|()| numbers()) }
+        let bound = Vlb::new(&schedule, Quantity::V, ModelVariance::LearnedRange, Some(1.0)).expect("a bound");
+        let mut rng = TestRng(5);
+        let mut numbers = || (0..7 * ELEMENTS).map(|_| 0.5 * rng.float()).collect::<Vec<f32>>();
+        Self { bound, x0: numbers(), outputs: [(); 2].map(|()| numbers()) }
     }
 
     /// The samples from `first` on, at these timesteps in this order, twice over with another key before.
-    fn run(&self, bed: &Bed, first: u32, batch: u32, timesteps: &[u32]) -> Outcome {
+    fn run(&self, harness: &Harness, first: u32, batch: u32, timesteps: &[u32]) -> Outcome {
         let part = (first * ELEMENTS) as usize..((first + batch) * ELEMENTS) as usize;
-        let upload = |values: &[f32]| bed.gpu.upload("tensor", bytemuck::cast_slice(&values[part.clone()]));
+        let upload = |values: &[f32]| harness.gpu.upload("tensor", bytemuck::cast_slice(&values[part.clone()]));
         let (x0, [prediction, learned]) = (upload(&self.x0), self.outputs.each_ref().map(|values| upload(values)));
         let shape = Shape::new(batch, ELEMENTS);
-        let x_t = bed.gpu.buffer("x_t", 4 * shape.total());
-        let total = bed.gpu.buffer("total", 4 * u64::from(batch));
+        let x_t = harness.gpu.buffer("x_t", 4 * shape.total());
+        let total = harness.gpu.buffer("total", 4 * u64::from(batch));
         let likelihood = Likelihood {
-            vlb: &self.vlb,
+            bound: &self.bound,
             shape,
             key: NoiseKey::seed(1),
             x0: Tensor::f32(&x0),
@@ -160,10 +160,10 @@ impl Setting {
             total: &total,
             x0_mse: true,
         };
-        let bits = LikelihoodLoop::new(&bed.context, &likelihood).expect("a loop");
+        let bits = LikelihoodLoop::new(&harness.context, &likelihood).expect("a loop");
         let all: Vec<u32> = (0..bits.timesteps()).collect();
         for (timesteps, key) in [(&all[..], KEY.stream(99)), (timesteps, KEY.first_sample(u64::from(first)))] {
-            bits.set_key(&bed.gpu.queue, key).expect("keys");
+            bits.set_key(&harness.gpu.queue, key).expect("keys");
             let record = |encoder: &mut wgpu::CommandEncoder| {
                 let mut pass = encoder.begin_compute_pass(&Default::default());
                 bits.record_start(&mut pass)?;
@@ -174,9 +174,9 @@ impl Setting {
                 bits.record_end(&mut pass);
                 Ok::<_, RecordError>(())
             };
-            bed.gpu.submit(record).expect("device").expect("recording");
+            harness.gpu.submit(record).expect("device").expect("recording");
         }
-        let words = |buffer| bytemuck::pod_collect_to_vec(&bed.read(buffer));
+        let words = |buffer| bytemuck::pod_collect_to_vec(&harness.read(buffer));
         let x0_mse = words(bits.x0_mse().expect("errors"));
         Outcome { terms: words(bits.terms()), x0_mse, total: words(&total) }
     }
@@ -190,10 +190,10 @@ fn values(words: &[u32]) -> Vec<f32> {
 /// a hundredth.
 const DRAWN: f64 = 1e-5;
 
-fn the_loop_is_the_mathematics(bed: &Bed) {
+fn the_loop_is_the_mathematics(harness: &Harness) {
     let setting = Setting::new();
     let timesteps: Vec<u32> = (0..12).collect();
-    let found = setting.run(bed, 0, 7, &timesteps);
+    let found = setting.run(harness, 0, 7, &timesteps);
     let elements = ELEMENTS as usize;
     for sample in 0..7 {
         let part = sample * elements..(sample + 1) * elements;
@@ -203,7 +203,7 @@ fn the_loop_is_the_mathematics(bed: &Bed) {
             key.reference(1, elements)
         };
         let outputs = setting.outputs.each_ref().map(|values| wide(values));
-        let exact = setting.vlb.chain(&wide(&setting.x0), noise, |_, _| outputs.clone()).expect("a chain");
+        let exact = setting.bound.chain(&wide(&setting.x0), noise, |_, _| outputs.clone()).expect("a chain");
         let terms = values(&found.terms[sample * 13..(sample + 1) * 13]);
         assert_near("terms", &terms[..12], &exact.terms, DRAWN);
         assert_near("prior", &terms[12..], &[exact.prior], TERM);
@@ -212,12 +212,12 @@ fn the_loop_is_the_mathematics(bed: &Bed) {
     }
 }
 
-fn a_term_that_is_missing_is_no_zero(bed: &Bed) {
+fn a_term_that_is_missing_is_no_zero(harness: &Harness) {
     let setting = Setting::new();
     for missing in [0, 5, 11] {
         let timesteps: Vec<u32> = (0..12).filter(|&t| t != missing).collect();
         // The run before had all of them, and left nothing behind.
-        let found = setting.run(bed, 0, 3, &timesteps);
+        let found = setting.run(harness, 0, 3, &timesteps);
         assert!(values(&found.total).iter().all(|x| x.is_nan()), "{:?}", values(&found.total));
         let nan: Vec<usize> =
             values(&found.terms).iter().enumerate().filter(|(_, x)| x.is_nan()).map(|(i, _)| i).collect();
@@ -225,30 +225,30 @@ fn a_term_that_is_missing_is_no_zero(bed: &Bed) {
     }
 }
 
-fn order_and_batch_do_not_matter(bed: &Bed) {
+fn order_and_batch_do_not_matter(harness: &Harness) {
     let setting = Setting::new();
     let forwards: Vec<u32> = (0..12).collect();
     let backwards: Vec<u32> = forwards.iter().rev().copied().collect();
-    let whole = setting.run(bed, 0, 7, &forwards);
-    assert_eq!(setting.run(bed, 0, 7, &forwards), whole, "and again");
-    assert_eq!(setting.run(bed, 0, 7, &backwards), whole, "backwards");
+    let whole = setting.run(harness, 0, 7, &forwards);
+    assert_eq!(setting.run(harness, 0, 7, &forwards), whole, "and again");
+    assert_eq!(setting.run(harness, 0, 7, &backwards), whole, "backwards");
     for (first, batch) in [(0, 1), (2, 3), (6, 1)] {
-        let part = setting.run(bed, first, batch, &backwards);
+        let part = setting.run(harness, first, batch, &backwards);
         let of = |words: &[u32], each: u32| words[(first * each) as usize..((first + batch) * each) as usize].to_vec();
         assert_eq!((part.terms, part.x0_mse), (of(&whole.terms, 13), of(&whole.x0_mse, 12)), "{batch} from {first}");
         assert_eq!(part.total, of(&whole.total, 1), "{batch} from {first}");
     }
 }
 
-fn errors_name_what_was_found(bed: &Bed) {
+fn errors_name_what_was_found(harness: &Harness) {
     let schedule =
         Schedule::linear(12, 1e-3, 0.3).and_then(|schedule| schedule.zero_terminal_snr()).expect("a schedule");
-    let tensors = [(); 4].map(|()| bed.gpu.buffer("tensor", 32));
+    let tensors = [(); 4].map(|()| harness.gpu.buffer("tensor", 32));
     let [x0, x_t, prediction, total] = &tensors;
     let bound = |predicts, variance| Vlb::new(&schedule, predicts, variance, None).expect("a bound");
-    let of = |bound: &Vlb, total: &wgpu::Buffer| {
+    let of = |bound: &Bound, total: &wgpu::Buffer| {
         let likelihood = Likelihood {
-            vlb: bound,
+            bound,
             shape: Shape::new(2, 4),
             key: KEY,
             x0: Tensor::f32(x0),
@@ -258,7 +258,7 @@ fn errors_name_what_was_found(bed: &Bed) {
             total,
             x0_mse: false,
         };
-        LikelihoodLoop::new(&bed.context, &likelihood)
+        LikelihoodLoop::new(&harness.context, &likelihood)
     };
     let error = of(&bound(Quantity::Epsilon, ModelVariance::FixedSmall), total).expect_err("no x0 at the end");
     assert!(matches!(&error, Error::Vlb(VlbError::Undefined(_))), "{error}");
@@ -275,5 +275,5 @@ fn errors_name_what_was_found(bed: &Bed) {
     };
     // There are as many noise steps as timesteps.
     let step = Err(RecordError::Step { steps: 12, found: 12 });
-    assert_eq!(bed.gpu.submit(record).expect("device"), [step.clone(), step]);
+    assert_eq!(harness.gpu.submit(record).expect("device"), [step.clone(), step]);
 }

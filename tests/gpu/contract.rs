@@ -1,7 +1,7 @@
 //! The embedding contract: what recording does and does not do, and each error with the recovery after it.
 
 use crate::Test;
-use crate::bed::Bed;
+use crate::harness::Harness;
 use tweedie::gpu::{
     At, Context, Drawn, Map, MapPlan, NoiseKey, PlanError, RecordError, Second, Shape, Storage, Tensor, Timesteps,
 };
@@ -27,11 +27,11 @@ struct Pair {
     out: wgpu::Buffer,
 }
 
-fn pair(bed: &Bed, a: &[f32], b: &[f32]) -> Pair {
+fn pair(harness: &Harness, a: &[f32], b: &[f32]) -> Pair {
     Pair {
-        a: bed.gpu.upload("a", bytemuck::cast_slice(a)),
-        b: bed.gpu.upload("b", bytemuck::cast_slice(b)),
-        out: bed.gpu.buffer("out", 4 * a.len() as u64),
+        a: harness.gpu.upload("a", bytemuck::cast_slice(a)),
+        b: harness.gpu.upload("b", bytemuck::cast_slice(b)),
+        out: harness.gpu.buffer("out", 4 * a.len() as u64),
     }
 }
 
@@ -49,99 +49,99 @@ impl Pair {
     }
 }
 
-fn floats(bed: &Bed, buffer: &wgpu::Buffer) -> Vec<f32> {
-    Storage::F32.decode(&bed.read(buffer))
+fn floats(harness: &Harness, buffer: &wgpu::Buffer) -> Vec<f32> {
+    Storage::F32.decode(&harness.read(buffer))
 }
 
-fn count(bed: &Bed, plan: &MapPlan) -> u32 {
-    bytemuck::pod_read_unaligned(&bed.read(plan.status().expect("timesteps from a buffer"))[..4])
+fn count(harness: &Harness, plan: &MapPlan) -> u32 {
+    bytemuck::pod_read_unaligned(&harness.read(plan.status().expect("timesteps from a buffer"))[..4])
 }
 
-fn a_timestep_out_of_range_is_nan_and_counted(bed: &Bed) {
+fn a_timestep_out_of_range_is_nan_and_counted(harness: &Harness) {
     for elements in [4, 5, 1024] {
         let total = 6 * elements;
-        let p = pair(bed, &vec![1.0; total], &vec![2.0; total]);
-        let times = bed.gpu.upload("t", bytemuck::cast_slice(&[0u32, 3, 2, u32::MAX, 1, 1 << 31]));
+        let p = pair(harness, &vec![1.0; total], &vec![2.0; total]);
+        let times = harness.gpu.upload("t", bytemuck::cast_slice(&[0u32, 3, 2, u32::MAX, 1, 1 << 31]));
         let table = Table::new([SUM; 3]);
         let shape = Shape::new(6, elements as u32);
-        let plan = MapPlan::new(&bed.context, &p.map(&table, shape, Timesteps::per_sample(&times))).expect("plan");
-        bed.run(&plan, At::per_sample());
-        for (sample, values) in floats(bed, &p.out).chunks(elements).enumerate() {
+        let plan = MapPlan::new(&harness.context, &p.map(&table, shape, Timesteps::per_sample(&times))).expect("plan");
+        harness.run(&plan, At::per_sample());
+        for (sample, values) in floats(harness, &p.out).chunks(elements).enumerate() {
             if [1, 3, 5].contains(&sample) {
                 assert!(values.iter().all(|x| x.is_nan()), "sample {sample} of {elements}: {values:?}");
             } else {
                 assert!(values.iter().all(|&x| x == 3.0), "sample {sample} of {elements}: {values:?}");
             }
         }
-        assert_eq!(count(bed, &plan), 3, "one count a sample, whatever its elements");
-        bed.run(&plan, At::per_sample());
-        assert_eq!(count(bed, &plan), 6, "the count goes on until it is cleared");
-        bed.gpu.submit(|encoder| encoder.clear_buffer(plan.status().expect("status"), 0, None)).expect("device");
-        assert_eq!(count(bed, &plan), 0);
+        assert_eq!(count(harness, &plan), 3, "one count a sample, whatever its elements");
+        harness.run(&plan, At::per_sample());
+        assert_eq!(count(harness, &plan), 6, "the count goes on until it is cleared");
+        harness.gpu.submit(|encoder| encoder.clear_buffer(plan.status().expect("status"), 0, None)).expect("device");
+        assert_eq!(count(harness, &plan), 0);
     }
 }
 
 /// Two 16-bit outputs in different halves of a word take two dispatches, and still count a sample once.
-fn a_plan_of_two_dispatches_counts_once(bed: &Bed) {
-    let p = pair(bed, &[1.0; 6], &[2.0; 6]);
-    let times = bed.gpu.upload("t", bytemuck::cast_slice(&[0u32, 9]));
-    let [first, second] = [bed.gpu.buffer("first", 16), bed.gpu.buffer("second", 16)];
+fn a_plan_of_two_dispatches_counts_once(harness: &Harness) {
+    let p = pair(harness, &[1.0; 6], &[2.0; 6]);
+    let times = harness.gpu.upload("t", bytemuck::cast_slice(&[0u32, 9]));
+    let [first, second] = [harness.gpu.buffer("first", 16), harness.gpu.buffer("second", 16)];
     let table = Table::new([SUM]);
     let map = Map {
         out0: Tensor::new(&first, Storage::Bf16),
         out1: Some(Tensor::new(&second, Storage::Bf16).at(2)),
         ..p.map(&table, Shape::new(2, 3), Timesteps::per_sample(&times))
     };
-    let plan = MapPlan::new(&bed.context, &map).expect("plan");
-    let gathers = bed.gpu.device.limits().max_storage_buffers_per_shader_stage < 5;
+    let plan = MapPlan::new(&harness.context, &map).expect("plan");
+    let gathers = harness.gpu.device.limits().max_storage_buffers_per_shader_stage < 5;
     assert_eq!(plan.dispatches(), 2 + usize::from(gathers));
-    bed.run(&plan, At::per_sample());
-    assert_eq!(count(bed, &plan), 1);
+    harness.run(&plan, At::per_sample());
+    assert_eq!(count(harness, &plan), 1);
 }
 
-fn holes_are_nan_per_sample_and_an_error_per_batch(bed: &Bed) {
+fn holes_are_nan_per_sample_and_an_error_per_batch(harness: &Harness) {
     let table = Table::with_undefined([Some(SUM), None]);
     let shape = Shape::new(2, 3);
-    let p = pair(bed, &[1.0; 6], &[2.0; 6]);
-    let times = bed.gpu.upload("t", bytemuck::cast_slice(&[0u32, 1]));
-    let plan = MapPlan::new(&bed.context, &p.map(&table, shape, Timesteps::per_sample(&times))).expect("plan");
-    bed.run(&plan, At::per_sample());
-    let found = floats(bed, &p.out);
+    let p = pair(harness, &[1.0; 6], &[2.0; 6]);
+    let times = harness.gpu.upload("t", bytemuck::cast_slice(&[0u32, 1]));
+    let plan = MapPlan::new(&harness.context, &p.map(&table, shape, Timesteps::per_sample(&times))).expect("plan");
+    harness.run(&plan, At::per_sample());
+    let found = floats(harness, &p.out);
     assert!(found[..3] == [3.0; 3] && found[3..].iter().all(|x| x.is_nan()), "{found:?}");
-    assert_eq!(count(bed, &plan), 1);
+    assert_eq!(count(harness, &plan), 1);
     for storage in [Storage::F16, Storage::Bf16] {
-        let out = bed.gpu.buffer("halves", 12);
+        let out = harness.gpu.buffer("halves", 12);
         let map = Map { out0: Tensor::new(&out, storage), ..p.map(&table, shape, Timesteps::per_sample(&times)) };
-        bed.run(&MapPlan::new(&bed.context, &map).expect("plan"), At::per_sample());
-        let found = storage.decode(&bed.read(&out));
+        harness.run(&MapPlan::new(&harness.context, &map).expect("plan"), At::per_sample());
+        let found = storage.decode(&harness.read(&out));
         assert!(found[..3] == [3.0; 3] && found[3..].iter().all(|x| x.is_nan()), "{storage}: {found:?}");
     }
-    let plan = MapPlan::new(&bed.context, &p.map(&table, shape, Timesteps::Batch)).expect("plan");
-    bed.run(&plan, At::timestep(0));
-    assert_eq!(floats(bed, &p.out), [3.0; 6]);
-    let error = bed.gpu.submit(|encoder| plan.encode(encoder, At::timestep(1))).expect("device");
-    assert_eq!(error, Err(RecordError::Hole { found: 1 }));
+    let plan = MapPlan::new(&harness.context, &p.map(&table, shape, Timesteps::Batch)).expect("plan");
+    harness.run(&plan, At::timestep(0));
+    assert_eq!(floats(harness, &p.out), [3.0; 6]);
+    let error = harness.gpu.submit(|encoder| plan.encode(encoder, At::timestep(1))).expect("device");
+    assert_eq!(error, Err(RecordError::Undefined { found: 1 }));
 }
 
 /// A recording that is thrown away leaves nothing behind: no submit, no upload, no allocation that something waits for.
-fn recording_submits_nothing(bed: &Bed) {
-    let p = pair(bed, &[1.0; 8], &[2.0; 8]);
+fn recording_submits_nothing(harness: &Harness) {
+    let p = pair(harness, &[1.0; 8], &[2.0; 8]);
     let table = Table::new([SUM]);
-    let plan = MapPlan::new(&bed.context, &p.map(&table, Shape::new(2, 4), Timesteps::Batch)).expect("plan");
-    let mut encoder = bed.gpu.device.create_command_encoder(&Default::default());
+    let plan = MapPlan::new(&harness.context, &p.map(&table, Shape::new(2, 4), Timesteps::Batch)).expect("plan");
+    let mut encoder = harness.gpu.device.create_command_encoder(&Default::default());
     for _ in 0..100 {
         plan.encode(&mut encoder, At::timestep(0)).expect("recording");
     }
     drop(encoder);
-    bed.gpu.wait().expect("device");
-    assert_eq!(floats(bed, &p.out), [0.0; 8]);
-    bed.run(&plan, At::timestep(0));
-    assert_eq!(floats(bed, &p.out), [3.0; 8]);
+    harness.gpu.wait().expect("device");
+    assert_eq!(floats(harness, &p.out), [0.0; 8]);
+    harness.run(&plan, At::timestep(0));
+    assert_eq!(floats(harness, &p.out), [3.0; 8]);
 }
 
-fn pipelines_are_shared(bed: &Bed) {
-    let context = Context::new(&bed.gpu.device);
-    let p = pair(bed, &[1.0; 8], &[2.0; 8]);
+fn pipelines_are_shared(harness: &Harness) {
+    let context = Context::new(&harness.gpu.device);
+    let p = pair(harness, &[1.0; 8], &[2.0; 8]);
     for rows in [1, 5, 1000] {
         let table = Table::new(vec![SUM; rows]);
         MapPlan::new(&context.clone(), &p.map(&table, Shape::new(2, 4), Timesteps::Batch)).expect("plan");
@@ -150,12 +150,12 @@ fn pipelines_are_shared(bed: &Bed) {
 }
 
 /// Many steps in one pass, in place, each with its own row and noise: what a sampling loop does.
-fn a_loop_recorded_ahead(bed: &Bed) {
+fn a_loop_recorded_ahead(harness: &Harness) {
     const STEPS: u32 = 20;
     let rows: Vec<Matrix> = (0..STEPS).map(|t| [[0.9, 0.1 + 0.01 * f64::from(t)], [0.0; 2]]).collect();
     let table = Table::new(rows.clone());
     let shape = Shape::new(3, 8);
-    let state = bed.gpu.upload("state", bytemuck::cast_slice(&[1f32; 24]));
+    let state = harness.gpu.upload("state", bytemuck::cast_slice(&[1f32; 24]));
     let key = NoiseKey::seed(5);
     let map = Map {
         table: &table,
@@ -166,8 +166,9 @@ fn a_loop_recorded_ahead(bed: &Bed) {
         out0: Tensor::f32(&state),
         out1: None,
     };
-    let plan = MapPlan::new(&bed.context, &map).expect("plan");
-    bed.gpu
+    let plan = MapPlan::new(&harness.context, &map).expect("plan");
+    harness
+        .gpu
         .submit(|encoder| {
             let mut pass = encoder.begin_compute_pass(&Default::default());
             for t in (0..STEPS).rev() {
@@ -182,16 +183,17 @@ fn a_loop_recorded_ahead(bed: &Bed) {
         expected.iter_mut().zip(noise).for_each(|(x, z)| *x = a * *x + b * z);
     }
     // Each of the 20 steps adds its own rounding and up to 2e-6 * 0.3 of the normals'.
-    let worst = floats(bed, &state).iter().zip(&expected).map(|(x, e)| (f64::from(*x) - e).abs()).fold(0.0, f64::max);
+    let worst =
+        floats(harness, &state).iter().zip(&expected).map(|(x, e)| (f64::from(*x) - e).abs()).fold(0.0, f64::max);
     assert!(worst < 1e-5, "{worst}");
-    assert!(floats(bed, &state).iter().any(|&x| x != 1.0));
+    assert!(floats(harness, &state).iter().any(|&x| x != 1.0));
 }
 
-fn plan_errors_name_what_was_found(bed: &Bed) {
-    let p = pair(bed, &[1.0; 8], &[2.0; 8]);
+fn plan_errors_name_what_was_found(harness: &Harness) {
+    let p = pair(harness, &[1.0; 8], &[2.0; 8]);
     let table = Table::new([SUM]);
     let good = p.map(&table, Shape::new(2, 4), Timesteps::Batch);
-    let fails = |map: Map<'_>| MapPlan::new(&bed.context, &map).expect_err("a plan that cannot be made");
+    let fails = |map: Map<'_>| MapPlan::new(&harness.context, &map).expect_err("a plan that cannot be made");
     assert_eq!(fails(Map { shape: Shape::new(0, 4), ..good }), PlanError::EmptyShape { batch: 0, elements: 4 });
     assert_eq!(fails(Map { shape: Shape::new(4, 0), ..good }), PlanError::EmptyShape { batch: 4, elements: 0 });
     assert_eq!(fails(Map { table: &Table::new([]), ..good }), PlanError::EmptyTable);
@@ -217,7 +219,7 @@ fn plan_errors_name_what_was_found(bed: &Bed) {
     let shifted = Tensor::f32(&p.a).at(4);
     assert_eq!(fails(Map { shape: small, out0: shifted, ..good }), PlanError::Overlap { output: "out0", other: "in0" });
     assert_eq!(fails(Map { out1: Some(good.out0), ..good }), PlanError::Overlap { output: "out0", other: "out1" });
-    let unusable = bed.gpu.device.create_buffer(&wgpu::BufferDescriptor {
+    let unusable = harness.gpu.device.create_buffer(&wgpu::BufferDescriptor {
         label: None,
         size: 32,
         usage: wgpu::BufferUsages::COPY_DST,
@@ -240,20 +242,21 @@ fn plan_errors_name_what_was_found(bed: &Bed) {
     assert!(matches!(fails(Map { in1: drawn, ..good }), PlanError::DeviceLimit { what: "noise steps", .. }));
 
     // After all that, the device and the context are as good as before.
-    let plan = MapPlan::new(&bed.context, &good).expect("plan");
-    bed.run(&plan, At::timestep(0));
-    assert_eq!(floats(bed, &p.out), [3.0; 8]);
+    let plan = MapPlan::new(&harness.context, &good).expect("plan");
+    harness.run(&plan, At::timestep(0));
+    assert_eq!(floats(harness, &p.out), [3.0; 8]);
 }
 
-fn record_errors_record_nothing(bed: &Bed) {
-    let p = pair(bed, &[1.0; 8], &[2.0; 8]);
+fn record_errors_record_nothing(harness: &Harness) {
+    let p = pair(harness, &[1.0; 8], &[2.0; 8]);
     let table = Table::new([SUM; 2]);
-    let times = bed.gpu.upload("t", bytemuck::cast_slice(&[0u32, 1]));
-    let batch = MapPlan::new(&bed.context, &p.map(&table, Shape::new(2, 4), Timesteps::Batch)).expect("plan");
+    let times = harness.gpu.upload("t", bytemuck::cast_slice(&[0u32, 1]));
+    let batch = MapPlan::new(&harness.context, &p.map(&table, Shape::new(2, 4), Timesteps::Batch)).expect("plan");
     let each =
-        MapPlan::new(&bed.context, &p.map(&table, Shape::new(2, 4), Timesteps::per_sample(&times))).expect("plan");
+        MapPlan::new(&harness.context, &p.map(&table, Shape::new(2, 4), Timesteps::per_sample(&times))).expect("plan");
     let fails = |plan: &MapPlan, at| {
-        bed.gpu
+        harness
+            .gpu
             .submit(|encoder| plan.encode(encoder, at))
             .expect("device")
             .expect_err("a recording that cannot be made")
@@ -262,14 +265,14 @@ fn record_errors_record_nothing(bed: &Bed) {
     assert_eq!(fails(&batch, At::timestep(2)), RecordError::Timestep { rows: 2, found: 2 });
     assert_eq!(fails(&batch, At::timestep(0).step(1)), RecordError::Step { steps: 1, found: 1 });
     assert_eq!(fails(&each, At::timestep(0)), RecordError::TimestepUnused { found: 0 });
-    assert_eq!(batch.set_key(&bed.gpu.queue, 0, NoiseKey::seed(1)), Err(RecordError::NoNoise));
-    assert_eq!(floats(bed, &p.out), [0.0; 8]);
-    bed.run(&each, At::per_sample());
-    assert_eq!(floats(bed, &p.out), [3.0; 8]);
+    assert_eq!(batch.set_key(&harness.gpu.queue, 0, NoiseKey::seed(1)), Err(RecordError::NoNoise));
+    assert_eq!(floats(harness, &p.out), [0.0; 8]);
+    harness.run(&each, At::per_sample());
+    assert_eq!(floats(harness, &p.out), [3.0; 8]);
 }
 
 /// Special numbers through 16-bit outputs: infinities, NaN, overflow, ties and subnormals.
-fn halves_round_and_overflow_as_they_should(bed: &Bed) {
+fn halves_round_and_overflow_as_they_should(harness: &Harness) {
     let values = [
         f32::INFINITY,
         f32::NEG_INFINITY,
@@ -284,15 +287,15 @@ fn halves_round_and_overflow_as_they_should(bed: &Bed) {
         -0.0,
         1e-40,
     ];
-    let p = pair(bed, &values, &[0.0; 12]);
+    let p = pair(harness, &values, &[0.0; 12]);
     let table = Table::new([[[1.0, 0.0], [0.0, 0.0]]]);
     for storage in [Storage::F16, Storage::Bf16] {
         for (elements, batch) in [(4, 3), (3, 4)] {
-            let out = bed.gpu.buffer("halves", 24);
+            let out = harness.gpu.buffer("halves", 24);
             let shape = Shape::new(batch, elements);
             let map = Map { out0: Tensor::new(&out, storage), ..p.map(&table, shape, Timesteps::Batch) };
-            bed.run(&MapPlan::new(&bed.context, &map).expect("plan"), At::timestep(0));
-            let found = storage.decode(&bed.read(&out));
+            harness.run(&MapPlan::new(&harness.context, &map).expect("plan"), At::timestep(0));
+            let found = storage.decode(&harness.read(&out));
             for (found, value) in found.into_iter().zip(values) {
                 let expected = storage.round(f64::from(value));
                 let step = storage.smallest_step().max(expected.abs() * 2.0 * storage.unit_roundoff());

@@ -1,7 +1,7 @@
 //! Drawn noise: words to the bit, normals to their tolerance, statistics of many.
 
 use crate::Test;
-use crate::bed::{Bed, bed_without_features};
+use crate::harness::{Harness, harness_without_features};
 use crate::support::Vectors;
 use tweedie::gpu::noise::{NORMAL_TOLERANCE, Perturbation, normal_pair};
 use tweedie::gpu::{At, Drawn, MapPlan, NoiseKey, PlanError, Shape, Storage, Tensor};
@@ -18,13 +18,13 @@ pub const TESTS: &[Test] = &[
 ];
 
 /// Runs a small kernel around the project's own random functions: `main` maps words of `input` to words of `output`.
-fn run_kernel(bed: &Bed, product: &str, main: &str, input: &[u32], outputs: usize) -> Vec<u32> {
-    let device = &bed.gpu.device;
+fn run_kernel(harness: &Harness, product: &str, main: &str, input: &[u32], outputs: usize) -> Vec<u32> {
+    let device = &harness.gpu.device;
     let text = [
         product,
-        include_str!("../../shaders/philox.wgsl"),
-        include_str!("../../shaders/log1p.wgsl"),
-        include_str!("../../shaders/normal.wgsl"),
+        include_str!("../../shaders/noise/philox.wgsl"),
+        include_str!("../../shaders/noise/log1p.wgsl"),
+        include_str!("../../shaders/noise/normal.wgsl"),
         "@group(0) @binding(0) var<storage, read> input: array<u32>;\n",
         "@group(0) @binding(1) var<storage, read_write> output: array<u32>;\n",
         main,
@@ -42,8 +42,8 @@ fn run_kernel(bed: &Bed, product: &str, main: &str, input: &[u32], outputs: usiz
         compilation_options: Default::default(),
         cache: None,
     });
-    let source = bed.gpu.upload("input", bytemuck::cast_slice(input));
-    let target = bed.gpu.buffer("output", outputs as u64 * 4);
+    let source = harness.gpu.upload("input", bytemuck::cast_slice(input));
+    let target = harness.gpu.buffer("output", outputs as u64 * 4);
     let group = device.create_bind_group(&wgpu::BindGroupDescriptor {
         label: None,
         layout: &pipeline.get_bind_group_layout(0),
@@ -52,7 +52,8 @@ fn run_kernel(bed: &Bed, product: &str, main: &str, input: &[u32], outputs: usiz
             wgpu::BindGroupEntry { binding: 1, resource: target.as_entire_binding() },
         ],
     });
-    bed.gpu
+    harness
+        .gpu
         .submit(|encoder| {
             let mut pass = encoder.begin_compute_pass(&Default::default());
             pass.set_pipeline(&pipeline);
@@ -60,7 +61,7 @@ fn run_kernel(bed: &Bed, product: &str, main: &str, input: &[u32], outputs: usiz
             pass.dispatch_workgroups((outputs as u32).div_ceil(64), 1, 1);
         })
         .expect("device");
-    bytemuck::pod_collect_to_vec(&bed.read(&target))
+    bytemuck::pod_collect_to_vec(&harness.read(&target))
 }
 
 const PHILOX_MAIN: &str = "
@@ -83,47 +84,47 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     output[2u * i + 1u] = bitcast<u32>(z.y);
 }";
 
-const PRODUCT_WORDS: &str = include_str!("../../shaders/product_words.wgsl");
-const PRODUCT_INT64: &str = include_str!("../../shaders/product_int64.wgsl");
+const PRODUCT_WORDS: &str = include_str!("../../shaders/noise/product_words.wgsl");
+const PRODUCT_INT64: &str = include_str!("../../shaders/noise/product_int64.wgsl");
 
-fn has_int64(bed: &Bed) -> bool {
-    bed.gpu.device.features().contains(wgpu::Features::SHADER_INT64)
+fn has_int64(harness: &Harness) -> bool {
+    harness.gpu.device.features().contains(wgpu::Features::SHADER_INT64)
 }
 
-fn words_are_the_known_answers(bed: &Bed) {
+fn words_are_the_known_answers(harness: &Harness) {
     let file = Vectors::load("E_philox4x32_10_kat");
     let [counters, keys, expected] = ["counter", "key", "output"].map(|name| file.u32(name));
     let input: Vec<u32> = counters.chunks(4).zip(keys.chunks(2)).flat_map(|(c, k)| [c, k].concat()).collect();
     let mut wrong = input.clone();
     wrong[5] ^= 1;
-    let products = [Some(PRODUCT_WORDS), has_int64(bed).then_some(PRODUCT_INT64)];
+    let products = [Some(PRODUCT_WORDS), has_int64(harness).then_some(PRODUCT_INT64)];
     for product in products.into_iter().flatten() {
-        assert_eq!(run_kernel(bed, product, PHILOX_MAIN, &input, expected.len()), expected);
-        assert_ne!(run_kernel(bed, product, PHILOX_MAIN, &wrong, expected.len()), expected);
+        assert_eq!(run_kernel(harness, product, PHILOX_MAIN, &input, expected.len()), expected);
+        assert_ne!(run_kernel(harness, product, PHILOX_MAIN, &wrong, expected.len()), expected);
     }
 }
 
 /// A device that has 64-bit integers draws what one draws that was made without.
-fn words_do_not_depend_on_64_bit_integers(bed: &Bed) {
-    let without = bed_without_features(bed);
+fn words_do_not_depend_on_64_bit_integers(harness: &Harness) {
+    let without = harness_without_features(harness);
     assert!(!has_int64(&without));
-    println!("64-bit integers: {}", has_int64(bed));
+    println!("64-bit integers: {}", has_int64(harness));
     let key = NoiseKey::seed(0xfedc_ba98_7654_3210).stream(3);
     for shape in [Shape::new(5, 4096), Shape::new(4, 63), Shape::new(1021, 2)] {
-        let [here, there] = [bed, &without].map(|bed| filled(bed, shape, key));
+        let [here, there] = [harness, &without].map(|harness| filled(harness, shape, key));
         let bits = |z: &[f32]| z.iter().map(|z| z.to_bits()).collect::<Vec<_>>();
         assert_eq!(bits(&here), bits(&there), "{shape:?}");
     }
 }
 
-fn normals_at_every_kind_of_word(bed: &Bed) {
+fn normals_at_every_kind_of_word(harness: &Harness) {
     let mut corners: Vec<u32> =
         (0..32).flat_map(|bit| [1u32 << bit, (1u32 << bit).wrapping_sub(1), !(1u32 << bit)]).collect();
     corners.extend([0xB504_F333, 0xB504_F334, 0xB504_F335, u32::MAX, 0xC000_0000, 0xDFFF_FFFF, 0xE000_0000]);
     let spread = (0..400u32).map(|i| i.wrapping_mul(10_737_419));
     let radii: Vec<u32> = corners.iter().copied().chain(spread).collect();
     let input: Vec<u32> = radii.iter().flat_map(|&r| radii.iter().flat_map(move |&t| [r, t])).collect();
-    let output = run_kernel(bed, PRODUCT_WORDS, PAIR_MAIN, &input, input.len());
+    let output = run_kernel(harness, PRODUCT_WORDS, PAIR_MAIN, &input, input.len());
     let mut worst = 0f64;
     for (words, z) in input.chunks(2).zip(output.chunks(2)) {
         let exact = normal_pair(words[0], words[1]);
@@ -136,43 +137,43 @@ fn normals_at_every_kind_of_word(bed: &Bed) {
     println!("normals: {} compared, worst absolute error {worst:.2e}", input.len());
 }
 
-fn fill(bed: &Bed, shape: Shape, storage: Storage, key: NoiseKey, steps: u32) -> (MapPlan, wgpu::Buffer) {
-    let out = bed.gpu.buffer("noise", shape.total() * storage.bytes());
+fn fill(harness: &Harness, shape: Shape, storage: Storage, key: NoiseKey, steps: u32) -> (MapPlan, wgpu::Buffer) {
+    let out = harness.gpu.buffer("noise", shape.total() * storage.bytes());
     let plan =
-        MapPlan::fill(&bed.context, shape, Drawn::new(key).steps(steps), Tensor::new(&out, storage)).expect("plan");
+        MapPlan::fill(&harness.context, shape, Drawn::new(key).steps(steps), Tensor::new(&out, storage)).expect("plan");
     (plan, out)
 }
 
-fn filled(bed: &Bed, shape: Shape, key: NoiseKey) -> Vec<f32> {
-    let (plan, out) = fill(bed, shape, Storage::F32, key, 1);
-    bed.run(&plan, At::timestep(0));
-    Storage::F32.decode(&bed.read(&out))
+fn filled(harness: &Harness, shape: Shape, key: NoiseKey) -> Vec<f32> {
+    let (plan, out) = fill(harness, shape, Storage::F32, key, 1);
+    harness.run(&plan, At::timestep(0));
+    Storage::F32.decode(&harness.read(&out))
 }
 
 /// cuRAND's host generator with seed 42: 256 groups of four, whose counters are our samples.
-fn the_generator_of_curand(bed: &Bed) {
+fn the_generator_of_curand(harness: &Harness) {
     let expected = Vectors::load("E_curand_host_seed42").f64("normal_f64_ours");
-    let found = filled(bed, Shape::new(256, 4), NoiseKey::seed(42));
+    let found = filled(harness, Shape::new(256, 4), NoiseKey::seed(42));
     for (i, (z, exact)) in found.iter().zip(&expected).enumerate() {
         assert!((f64::from(*z) - exact).abs() <= NORMAL_TOLERANCE, "number {i}: expected {exact}, found {z}");
     }
-    let other = filled(bed, Shape::new(256, 4), NoiseKey::seed(43));
+    let other = filled(harness, Shape::new(256, 4), NoiseKey::seed(43));
     assert!(other.iter().zip(&expected).any(|(z, exact)| (f64::from(*z) - exact).abs() > 0.1));
 }
 
-fn a_sample_is_the_same_in_every_batch_and_storage(bed: &Bed) {
+fn a_sample_is_the_same_in_every_batch_and_storage(harness: &Harness) {
     let key = NoiseKey::seed(0x1234_5678_9abc_def0).stream(9);
     for elements in [64, 63, 7] {
-        let whole = filled(bed, Shape::new(21, elements), key);
+        let whole = filled(harness, Shape::new(21, elements), key);
         for (first, batch) in [(0, 1), (3, 7), (20, 1)] {
-            let part = filled(bed, Shape::new(batch, elements), key.first_sample(u64::from(first)));
+            let part = filled(harness, Shape::new(batch, elements), key.first_sample(u64::from(first)));
             let start = (first * elements) as usize;
             assert_eq!(part, whole[start..start + part.len()], "{elements} elements, from sample {first}");
         }
         for storage in [Storage::F16, Storage::Bf16] {
-            let (plan, out) = fill(bed, Shape::new(21, elements), storage, key, 1);
-            bed.run(&plan, At::timestep(0));
-            let rounded = storage.decode(&bed.read(&out));
+            let (plan, out) = fill(harness, Shape::new(21, elements), storage, key, 1);
+            harness.run(&plan, At::timestep(0));
+            let rounded = storage.decode(&harness.read(&out));
             let expected = storage.decode(&storage.encode(&whole));
             let exact = rounded.iter().zip(&expected).filter(|(a, b)| a == b).count();
             assert!(storage == Storage::F16 || exact == expected.len(), "bf16 is rounded in integers");
@@ -181,21 +182,21 @@ fn a_sample_is_the_same_in_every_batch_and_storage(bed: &Bed) {
     }
     // The sample index is 64 bits: the carry into the high word is part of the key.
     let across = NoiseKey { first_sample: u64::from(u32::MAX), ..key };
-    let found = filled(bed, Shape::new(2, 4), across);
+    let found = filled(harness, Shape::new(2, 4), across);
     let exact = across.reference(2, 4);
     assert!(found.iter().zip(&exact).all(|(z, e)| (f64::from(*z) - e).abs() <= NORMAL_TOLERANCE));
 }
 
-fn keys_can_be_set(bed: &Bed) {
+fn keys_can_be_set(harness: &Harness) {
     let shape = Shape::new(3, 5);
-    let (plan, out) = fill(bed, shape, Storage::F32, NoiseKey::seed(1), 2);
+    let (plan, out) = fill(harness, shape, Storage::F32, NoiseKey::seed(1), 2);
     let at = |step| At::timestep(0).step(step);
-    bed.run(&plan, at(1));
-    assert_eq!(Storage::F32.decode(&bed.read(&out)), filled(bed, shape, NoiseKey::seed(1).stream(1)));
-    plan.set_key(&bed.gpu.queue, 1, NoiseKey::seed(77)).expect("a step of the plan");
-    bed.run(&plan, at(1));
-    assert_eq!(Storage::F32.decode(&bed.read(&out)), filled(bed, shape, NoiseKey::seed(77)));
-    assert!(plan.set_key(&bed.gpu.queue, 2, NoiseKey::seed(0)).is_err());
+    harness.run(&plan, at(1));
+    assert_eq!(Storage::F32.decode(&harness.read(&out)), filled(harness, shape, NoiseKey::seed(1).stream(1)));
+    plan.set_key(&harness.gpu.queue, 1, NoiseKey::seed(77)).expect("a step of the plan");
+    harness.run(&plan, at(1));
+    assert_eq!(Storage::F32.decode(&harness.read(&out)), filled(harness, shape, NoiseKey::seed(77)));
+    assert!(plan.set_key(&harness.gpu.queue, 2, NoiseKey::seed(0)).is_err());
 }
 
 /// Standard errors of the mean, the variance and the kurtosis of `n` normals are 1, sqrt(2) and sqrt(24) over sqrt(n);
@@ -205,10 +206,10 @@ const STANDARD_ERRORS: f64 = 5.0;
 /// The Kolmogorov-Smirnov statistic times sqrt(n) exceeds 2 with probability 7e-4.
 const KOLMOGOROV: f64 = 2.0;
 
-fn ten_million_normals(bed: &Bed) {
+fn ten_million_normals(harness: &Harness) {
     let shape = Shape::new(1000, 10_000);
     let key = NoiseKey::seed(2024);
-    let z = filled(bed, shape, key);
+    let z = filled(harness, shape, key);
     let n = z.len() as f64;
     let root = n.sqrt();
     let moment = |power: i32| z.iter().map(|&x| f64::from(x).powi(power)).sum::<f64>() / n;
@@ -225,8 +226,8 @@ fn ten_million_normals(bed: &Bed) {
         ("the next element", z[1..].to_vec()),
         ("the block after", z[4..].to_vec()),
         ("the next sample", z[10_000..].to_vec()),
-        ("another stream", filled(bed, shape, key.stream(1))),
-        ("another seed", filled(bed, shape, NoiseKey::seed(2025))),
+        ("another stream", filled(harness, shape, key.stream(1))),
+        ("another seed", filled(harness, shape, NoiseKey::seed(2025))),
     ];
     for (what, other) in &others {
         let sigmas = correlation(&z, other);
@@ -276,7 +277,7 @@ fn normal_cdf(x: f64) -> f64 {
 }
 
 /// The noise of the target (an offset for each channel) and of the input (a second noise too), in every walk.
-fn perturbed_noise_is_that_of_the_host(bed: &Bed) {
+fn perturbed_noise_is_that_of_the_host(harness: &Harness) {
     let key = NoiseKey { seed: 77, stream: 5, first_sample: 40 };
     for (channels, channel) in [(1, 5), (5, 1), (3, 2), (4, 3), (2, 64), (9, 7), (3, 100)] {
         let shape = Shape::new(3, channels * channel);
@@ -285,13 +286,13 @@ fn perturbed_noise_is_that_of_the_host(bed: &Bed) {
             (Perturbation { offset: 0.0, input: 0.25 }, true),
             (Perturbation { offset: 0.5, input: 0.25 }, true),
         ] {
-            let out = bed.gpu.buffer("out", shape.total() * 4 + 4);
+            let out = harness.gpu.buffer("out", shape.total() * 4 + 4);
             let noise = Drawn::new(key).perturbed(by, channel);
             // From the beginning of the buffer, and from a place that no lane begins at.
             for offset in [0, 4] {
-                let plan = MapPlan::fill(&bed.context, shape, noise, Tensor::f32(&out).at(offset)).expect("plan");
-                bed.run(&plan, At::timestep(0));
-                let found: Vec<f32> = bytemuck::pod_collect_to_vec(&bed.read(&out));
+                let plan = MapPlan::fill(&harness.context, shape, noise, Tensor::f32(&out).at(offset)).expect("plan");
+                harness.run(&plan, At::timestep(0));
+                let found: Vec<f32> = bytemuck::pod_collect_to_vec(&harness.read(&out));
                 let samples = (0..3).flat_map(|i| {
                     let noise = by.noise(key, key.first_sample + i, channels as usize, channel as usize);
                     if of_input { noise.input } else { noise.target }
@@ -307,10 +308,10 @@ fn perturbed_noise_is_that_of_the_host(bed: &Bed) {
         }
     }
     let shape = Shape::new(3, 10);
-    let out = bed.gpu.buffer("out", shape.total() * 4);
+    let out = harness.gpu.buffer("out", shape.total() * 4);
     for channel in [0, 3, 11] {
         let noise = Drawn::new(key).perturbed(Perturbation { offset: 0.5, input: 0.0 }, channel);
-        let error = MapPlan::fill(&bed.context, shape, noise, Tensor::f32(&out)).map(|_| ()).expect_err("channels");
+        let error = MapPlan::fill(&harness.context, shape, noise, Tensor::f32(&out)).map(|_| ()).expect_err("channels");
         assert_eq!(error, PlanError::Channel { elements: 10, found: channel });
     }
 }

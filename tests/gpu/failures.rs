@@ -2,7 +2,7 @@
 //! otherwise wgpu's own error with the name of the object; never a panic, and a new device computes right afterwards.
 
 use crate::Test;
-use crate::bed::{Bed, bed_with_limits};
+use crate::harness::{Harness, harness_with_limits};
 use tweedie::gpu::{At, Counter, Map, MapPlan, NoiseKey, PlanError, Recordable, Second, Shape, Tensor, TimestepDraw};
 use tweedie::gpu::{TimestepPlan, Timesteps};
 use tweedie::headless::{Gpu, HeadlessError};
@@ -23,56 +23,56 @@ pub const TESTS: &[Test] = &[
 const SUM: Matrix = [[1.0, 1.0], [0.0, 0.0]];
 const SHAPE: Shape = Shape::new(2, 8);
 
-/// Another device of the bed's adapter, to be broken.
-fn fresh(bed: &Bed) -> Bed {
-    bed_with_limits(bed, bed.gpu.device.limits())
+/// Another device of the harness's adapter, to be broken.
+fn fresh(harness: &Harness) -> Harness {
+    harness_with_limits(harness, harness.gpu.device.limits())
 }
 
 struct Buffers([wgpu::Buffer; 3]);
 
 impl Buffers {
-    fn new(bed: &Bed) -> Self {
-        let [a, b] = [1f32, 2.0].map(|x| bed.gpu.upload("host::input", bytemuck::cast_slice(&[x; 16])));
-        Self([a, b, bed.gpu.buffer("host::output", 64)])
+    fn new(harness: &Harness) -> Self {
+        let [a, b] = [1f32, 2.0].map(|x| harness.gpu.upload("host::input", bytemuck::cast_slice(&[x; 16])));
+        Self([a, b, harness.gpu.buffer("host::output", 64)])
     }
 
-    fn plan(&self, bed: &Bed) -> Result<MapPlan, PlanError> {
+    fn plan(&self, harness: &Harness) -> Result<MapPlan, PlanError> {
         let Self([a, b, out]) = self;
-        plan(bed, a, b, out)
+        plan(harness, a, b, out)
     }
 }
 
-fn plan(bed: &Bed, a: &wgpu::Buffer, b: &wgpu::Buffer, out: &wgpu::Buffer) -> Result<MapPlan, PlanError> {
+fn plan(harness: &Harness, a: &wgpu::Buffer, b: &wgpu::Buffer, out: &wgpu::Buffer) -> Result<MapPlan, PlanError> {
     let table = Table::new([SUM]);
     let (timesteps, in1) = (Timesteps::Batch, Second::Given(Tensor::f32(b)));
     let (in0, out0) = (Some(Tensor::f32(a)), Tensor::f32(out));
-    MapPlan::new(&bed.context, &Map { table: &table, shape: SHAPE, timesteps, in0, in1, out0, out1: None })
+    MapPlan::new(&harness.context, &Map { table: &table, shape: SHAPE, timesteps, in0, in1, out0, out1: None })
 }
 
 /// A device that works gives three.
-fn assert_computes(bed: &Bed) {
-    let buffers = Buffers::new(bed);
-    bed.run(&buffers.plan(bed).expect("a plan"), At::timestep(0));
-    let found: Vec<f32> = bytemuck::pod_collect_to_vec(&bed.read(&buffers.0[2]));
+fn assert_computes(harness: &Harness) {
+    let buffers = Buffers::new(harness);
+    harness.run(&buffers.plan(harness).expect("a plan"), At::timestep(0));
+    let found: Vec<f32> = bytemuck::pod_collect_to_vec(&harness.read(&buffers.0[2]));
     assert_eq!(found, [3.0; 16]);
 }
 
 /// What wgpu says while this runs.
-fn complaint(bed: &Bed, run: impl FnOnce()) -> String {
-    let scope = bed.gpu.device.push_error_scope(wgpu::ErrorFilter::Validation);
+fn complaint(harness: &Harness, run: impl FnOnce()) -> String {
+    let scope = harness.gpu.device.push_error_scope(wgpu::ErrorFilter::Validation);
     run();
     pollster::block_on(scope.pop()).map_or_else(String::new, |error| error.to_string())
 }
 
 /// Records and submits the plan, with nothing said about what comes of it.
-fn submit(bed: &Bed, plan: &dyn Recordable) {
-    let mut encoder = bed.gpu.device.create_command_encoder(&Default::default());
+fn submit(harness: &Harness, plan: &dyn Recordable) {
+    let mut encoder = harness.gpu.device.create_command_encoder(&Default::default());
     plan.record(&mut encoder.begin_compute_pass(&Default::default()), At::timestep(0)).expect("recorded");
-    bed.gpu.queue.submit([encoder.finish()]);
+    harness.gpu.queue.submit([encoder.finish()]);
 }
 
-fn a_lost_device(bed: &Bed) {
-    let broken = fresh(bed);
+fn a_lost_device(harness: &Harness) {
+    let broken = fresh(harness);
     let buffers = Buffers::new(&broken);
     broken.gpu.device.destroy();
     let error = buffers.plan(&broken).expect_err("no memory on a lost device");
@@ -93,12 +93,12 @@ fn a_lost_device(bed: &Bed) {
     assert!(matches!(counter, Err(PlanError::Device { .. })), "{counter:?}");
     let submitted = broken.gpu.submit(|_| ());
     assert!(matches!(&submitted, Err(HeadlessError::Device(said)) if said.contains("lost")), "{submitted:?}");
-    assert_computes(&fresh(bed));
+    assert_computes(&fresh(harness));
 }
 
-fn a_device_lost_between_plan_and_submit(bed: &Bed) {
+fn a_device_lost_between_plan_and_submit(harness: &Harness) {
     for early in [true, false] {
-        let broken = fresh(bed);
+        let broken = fresh(harness);
         let buffers = Buffers::new(&broken);
         let plan = buffers.plan(&broken).expect("a plan");
         let mut encoder = broken.gpu.device.create_command_encoder(&Default::default());
@@ -114,11 +114,11 @@ fn a_device_lost_between_plan_and_submit(bed: &Bed) {
         let read = pollster::block_on(broken.gpu.download(&buffers.0[2], 0..64));
         assert!(read.is_err(), "nothing comes back from a lost device");
     }
-    assert_computes(&fresh(bed));
+    assert_computes(&fresh(harness));
 }
 
-fn a_destroyed_buffer(bed: &Bed) {
-    let broken = fresh(bed);
+fn a_destroyed_buffer(harness: &Harness) {
+    let broken = fresh(harness);
     let buffers = Buffers::new(&broken);
     let before = buffers.plan(&broken).expect("a plan");
     buffers.0[1].destroy();
@@ -129,8 +129,8 @@ fn a_destroyed_buffer(bed: &Bed) {
     assert_computes(&broken);
 }
 
-fn a_mapped_buffer(bed: &Bed) {
-    let broken = fresh(bed);
+fn a_mapped_buffer(harness: &Harness) {
+    let broken = fresh(harness);
     let Buffers([a, b, _]) = Buffers::new(&broken);
     let mapped = broken.gpu.device.create_buffer(&wgpu::BufferDescriptor {
         label: Some("host::mapped"),
@@ -146,11 +146,12 @@ fn a_mapped_buffer(bed: &Bed) {
     assert_eq!(bytemuck::pod_collect_to_vec::<u8, f32>(&broken.read(&mapped)), [3.0; 16]);
 }
 
-fn a_buffer_of_another_device(bed: &Bed) {
+fn a_buffer_of_another_device(harness: &Harness) {
     // Both of one instance: what another instance made means nothing to this one.
     let adapters = pollster::block_on(tweedie::headless::adapters());
-    let adapter = adapters.iter().find(|adapter| adapter.get_info() == bed.gpu.info).expect("the bed's adapter");
-    let open = || Bed::of(pollster::block_on(Gpu::with_limits(adapter, adapter.limits())).expect("a device"));
+    let adapter =
+        adapters.iter().find(|adapter| adapter.get_info() == harness.gpu.info).expect("the harness's adapter");
+    let open = || Harness::of(pollster::block_on(Gpu::with_limits(adapter, adapter.limits())).expect("a device"));
     let [one, other] = [open(), open()];
     let (Buffers([a, b, _]), Buffers([_, _, out])) = (Buffers::new(&one), Buffers::new(&other));
     let said = complaint(&one, || drop(plan(&one, &a, &b, &out)));
@@ -160,8 +161,8 @@ fn a_buffer_of_another_device(bed: &Bed) {
 }
 
 /// More than any buffer may have: the host's own error, and wgpu knows the handle from then on.
-fn a_buffer_that_could_not_be_made(bed: &Bed) {
-    let broken = fresh(bed);
+fn a_buffer_that_could_not_be_made(harness: &Harness) {
+    let broken = fresh(harness);
     let Buffers([a, b, _]) = Buffers::new(&broken);
     let mut huge = None;
     let said = complaint(&broken, || huge = Some(broken.gpu.buffer("host::huge", 1 << 50)));
@@ -172,36 +173,37 @@ fn a_buffer_that_could_not_be_made(bed: &Bed) {
     assert_computes(&broken);
 }
 
-fn what_the_host_can_know(bed: &Bed) {
-    let Buffers([a, b, out]) = Buffers::new(bed);
+fn what_the_host_can_know(harness: &Harness) {
+    let Buffers([a, b, out]) = Buffers::new(harness);
     let with = |out0: Tensor<'_>| {
         let table = Table::new([SUM]);
         let (timesteps, in1) = (Timesteps::Batch, Second::Given(Tensor::f32(&b)));
         let in0 = Some(Tensor::f32(&a));
         let map = Map { table: &table, shape: SHAPE, timesteps, in0, in1, out0, out1: None };
-        MapPlan::new(&bed.context, &map).map(drop).expect_err("a plan")
+        MapPlan::new(&harness.context, &map).map(drop).expect_err("a plan")
     };
-    let unusable = bed.gpu.device.create_buffer(&wgpu::BufferDescriptor {
+    let unusable = harness.gpu.device.create_buffer(&wgpu::BufferDescriptor {
         label: None,
         size: 64,
         usage: BufferUsages::COPY_DST,
         mapped_at_creation: false,
     });
-    let short = bed.gpu.buffer("short", 60);
+    let short = harness.gpu.buffer("short", 60);
     let (tensor, expected) = ("out0", 64);
     assert_eq!(with(Tensor::f32(&short)), PlanError::BufferTooSmall { tensor, expected, found: 60 });
     assert!(matches!(with(Tensor::f32(&out).at(2)), PlanError::Offset { tensor: "out0", expected: 4, found: 2, .. }));
     assert!(matches!(with(Tensor::f32(&out).at(u64::MAX - 3)), PlanError::BufferTooSmall { found: 64, .. }));
     assert!(matches!(with(Tensor::f32(&unusable)), PlanError::BufferUsage { tensor: "out0", .. }));
-    let counter = Counter::new(&bed.context, &out, 0, 17).map(drop);
+    let counter = Counter::new(&harness.context, &out, 0, 17).map(drop);
     assert!(matches!(counter, Err(PlanError::BufferTooSmall { tensor: "counter", .. })), "{counter:?}");
-    assert_computes(bed);
+    assert_computes(harness);
 }
 
-fn a_device_with_fewer_limits(bed: &Bed) {
+fn a_device_with_fewer_limits(harness: &Harness) {
     // More than the adapter has: no device, and which limit it was.
     let adapters = pollster::block_on(tweedie::headless::adapters());
-    let adapter = adapters.iter().find(|adapter| adapter.get_info() == bed.gpu.info).expect("the bed's adapter");
+    let adapter =
+        adapters.iter().find(|adapter| adapter.get_info() == harness.gpu.info).expect("the harness's adapter");
     let absurd = wgpu::Limits { max_storage_buffers_per_shader_stage: u32::MAX, ..adapter.limits() };
     let refused = pollster::block_on(Gpu::with_limits(adapter, absurd)).map(drop).expect_err("a device");
     assert!(
@@ -210,12 +212,13 @@ fn a_device_with_fewer_limits(bed: &Bed) {
     );
     // Less than WebGPU gives: an error that names the limit.
     let small = wgpu::Limits { max_compute_invocations_per_workgroup: 128, ..adapter.limits() };
-    let small = bed_with_limits(bed, small);
+    let small = harness_with_limits(harness, small);
     let error = Buffers::new(&small).plan(&small).expect_err("a plan");
     let limit = "max_compute_invocations_per_workgroup";
     assert_eq!(error, PlanError::DeviceLimit { what: "workgroup", limit, allowed: 128, found: 256 });
-    let none = bed_with_limits(bed, wgpu::Limits { max_storage_buffers_per_shader_stage: 2, ..adapter.limits() });
+    let none =
+        harness_with_limits(harness, wgpu::Limits { max_storage_buffers_per_shader_stage: 2, ..adapter.limits() });
     let error = Buffers::new(&none).plan(&none).expect_err("a plan");
     assert!(matches!(error, PlanError::Bindings { op: "Map", allowed: 2, found: 3, .. }), "{error}");
-    assert_computes(&fresh(bed));
+    assert_computes(&fresh(harness));
 }

@@ -1,15 +1,15 @@
 //! Terms of the variational bound on the GPU against guided-diffusion and against the mathematics as it is published.
 
-use crate::bed::{Bed, Dice};
-use crate::bounds::{Data, pixel, terms_of};
+use crate::harness::{Harness, TestRng};
 use crate::support::{Vectors, cases, id, recipe};
+use crate::vlb_terms::{Data, pixel, terms_of};
 use tweedie::Quantity;
 use tweedie::error::VlbError;
-use tweedie::gpu::compare::{Comparison, Exact};
+use tweedie::gpu::compare::{Comparison, Expected};
 use tweedie::gpu::vlb::{Batch, ROUNDINGS, reference};
 use tweedie::gpu::{At, Of, RecordError, Second, Shape, Storage, Tensor, Timesteps, VlbInputs, VlbPlan, VlbTerms};
-use tweedie::math::{LossInputs, ModelVariance, Schedule, Vlb};
-use tweedie::table::{Table, Term, VlbRow};
+use tweedie::math::{Vlb, LossInputs, ModelVariance, Schedule};
+use tweedie::table::{VlbRow, Table, Term};
 
 pub const TESTS: &[crate::Test] = &[
     ("likelihoods::guided_diffusion", guided_diffusion),
@@ -31,7 +31,7 @@ fn assert_near(what: &str, found: &[f64], expected: &[f64], tolerance: f64) {
     }
 }
 
-fn guided_diffusion(bed: &Bed) {
+fn guided_diffusion(harness: &Harness) {
     for name in ["D_vlb_linear_T1000_eps_6x3x4x4", "D_vlb_cosine_T1000_x0_3x1x3x5"] {
         let case = cases("D").into_iter().find(|case| id(case) == name).expect("the case");
         let (file, schedule) = (Vectors::load(name), recipe(&case).expect("a schedule"));
@@ -42,31 +42,31 @@ fn guided_diffusion(bed: &Bed) {
         for (clip, expected) in [(None, "vb_bpd"), (Some(1.0), "vb_bpd_clip")] {
             let bound = Vlb::new(&schedule, predicts, ModelVariance::LearnedRange, clip).expect("a bound");
             let table = bound.table(LossInputs::CleanAndNoise).expect("rows");
-            let [found, ..] = terms_of(bed, &table, clip, &data, None);
+            let [found, ..] = terms_of(harness, &table, clip, &data, None);
             assert_near(&format!("{name} {expected}"), &found, &file.f64(expected), TERM);
             // The term of a hybrid loss, and that of one that is the bound alone.
             let steps = schedule.len() as f64;
             for (factor, of) in [(steps / 1000.0, "rescaled_mse_vb"), (steps, "rescaled_kl_loss")] {
-                let [found, ..] = terms_of(bed, &table.map(|row| row.times(factor)), clip, &data, None);
+                let [found, ..] = terms_of(harness, &table.map(|row| row.times(factor)), clip, &data, None);
                 let expected = file.f64(of);
                 if clip.is_none() {
                     assert_near(&format!("{name} {of}"), &found, &expected, TERM);
                 }
             }
             let wrong = Vlb::new(&schedule, predicts, ModelVariance::FixedLarge, clip).expect("a bound");
-            let [found, ..] = terms_of(bed, &wrong.table(LossInputs::CleanAndNoise).expect("rows"), clip, &data, None);
+            let [found, ..] = terms_of(harness, &wrong.table(LossInputs::CleanAndNoise).expect("rows"), clip, &data, None);
             let far = found.iter().zip(file.f64(expected)).filter(|(found, exact)| (**found - exact).abs() > TERM);
             assert!(far.count() > 0, "{name}: a fixed variance passes for a learned one");
         }
         let bound = Vlb::new(&schedule, predicts, ModelVariance::FixedSmall, None).expect("a bound");
         let prior = Table::new(vec![bound.prior_row(); schedule.len()]);
-        let [found, ..] = terms_of(bed, &prior, None, &data, None);
+        let [found, ..] = terms_of(harness, &prior, None, &data, None);
         assert_near(&format!("{name} prior"), &found, &file.f64("prior_bpd"), TERM);
     }
 }
 
 /// Divergences and likelihoods of single elements: a sample and a row each.
-fn primitives_of_guided_diffusion(bed: &Bed) {
+fn primitives_of_guided_diffusion(harness: &Harness) {
     let file = Vectors::load("D_likelihood_primitives");
     let number = |name: &str| file.f64(name);
     let row = |term, inverse_deviation, log_ratio| VlbRow {
@@ -81,7 +81,7 @@ fn primitives_of_guided_diffusion(bed: &Bed) {
     let timesteps: Vec<u32> = (0..mean1.len() as u32).collect();
     let table = Table::new(logvar1.iter().map(|&log| row(Term::Divergence, (-0.5 * log).exp(), log)));
     let data = Data { timesteps: &timesteps, prediction: &mean2, learned: &logvar2, x0: &mean1, in1: &mean1 };
-    let [found, ..] = terms_of(bed, &table, None, &data, None);
+    let [found, ..] = terms_of(harness, &table, None, &data, None);
     for (i, (found, exact)) in found.iter().zip(number("normal_kl")).enumerate() {
         // As the manifest says: what rounding the logarithms and the means comes to.
         let (r, d) = (logvar1[i] - logvar2[i], mean1[i] - mean2[i]);
@@ -92,13 +92,13 @@ fn primitives_of_guided_diffusion(bed: &Bed) {
     let learned: Vec<f64> = scales.iter().map(|log| 2.0 * log).collect();
     let table = Table::new(x.iter().map(|_| row(Term::Decoder, 1.0, 0.0)));
     let data = Data { timesteps: &timesteps, prediction: &means, learned: &learned, x0: &x, in1: &x };
-    let [found, ..] = terms_of(bed, &table, None, &data, None);
+    let [found, ..] = terms_of(harness, &table, None, &data, None);
     let batch = Batch { timesteps: &timesteps, elements: 1, prediction: &means, learned: &learned, x0: &x, in1: &x };
     let magnitudes = reference(&table, None, &batch, Of::Sum).samples;
     for (i, (found, exact)) in found.iter().zip(&number("discretized_gaussian_log_likelihood")).enumerate() {
         // The vectors lose some of a small probability in f64, as the manifest says.
         let bound = Comparison::new(Storage::F32)
-            .bound(Exact { value: -exact, magnitude: ROUNDINGS * magnitudes[i].magnitude });
+            .bound(Expected { value: -exact, magnitude: ROUNDINGS * magnitudes[i].magnitude });
         let bound = bound + 8.0 * f64::EPSILON * (-exact).exp();
         assert!((found + exact).abs() <= bound, "log likelihood {i}: {exact}, found {found}, within {bound}");
         // The manifest's own, where it has one.
@@ -111,19 +111,19 @@ const VARIANCES: [ModelVariance; 4] =
     [ModelVariance::FixedSmall, ModelVariance::FixedLarge, ModelVariance::Learned, ModelVariance::LearnedRange];
 
 /// Against the mathematics as it is published, which forms both means: the noise given, and the noisy sample given.
-fn every_variance_and_prediction(bed: &Bed) {
+fn every_variance_and_prediction(harness: &Harness) {
     let schedules = [
         Schedule::linear(1000, 1e-4, 0.02).expect("a schedule"),
         Schedule::scaled_linear(1000, 0.00085, 0.012).and_then(|s| s.zero_terminal_snr()).expect("a schedule"),
     ];
     let timesteps = [0u32, 1, 2, 500, 999];
     let elements = 40;
-    let mut dice = Dice(91);
-    let mut draw = |number: &mut dyn FnMut(&mut Dice) -> f32| -> Vec<f64> {
-        (0..timesteps.len() * elements).map(|_| f64::from(number(&mut dice))).collect()
+    let mut rng = TestRng(91);
+    let mut draw = |number: &mut dyn FnMut(&mut TestRng) -> f32| -> Vec<f64> {
+        (0..timesteps.len() * elements).map(|_| f64::from(number(&mut rng))).collect()
     };
-    let (x0, eps, off) = (draw(&mut pixel), draw(&mut Dice::float), draw(&mut |dice| 0.05 * dice.float()));
-    let range = draw(&mut |dice| 0.5 * dice.float());
+    let (x0, eps, off) = (draw(&mut pixel), draw(&mut TestRng::float), draw(&mut |rng| 0.05 * rng.float()));
+    let range = draw(&mut |rng| 0.5 * rng.float());
     for schedule in &schedules {
         let levels: Vec<_> = timesteps.iter().map(|&t| schedule.levels()[t as usize]).collect();
         let small = schedule.posterior_log_variance_clipped().expect("variances");
@@ -148,7 +148,7 @@ fn every_variance_and_prediction(bed: &Bed) {
                 let data =
                     Data { timesteps: &timesteps, prediction: &prediction, learned: &learned, x0: &x0, in1: &eps };
                 let table = bound.table_where_defined(LossInputs::CleanAndNoise);
-                let [found, ..] = terms_of(bed, &table, clip, &data, None);
+                let [found, ..] = terms_of(harness, &table, clip, &data, None);
                 for (sample, &t) in timesteps.iter().enumerate() {
                     if t == 999 && !defined {
                         assert!(found[sample].is_nan(), "{predicts} at zero terminal SNR: {}", found[sample]);
@@ -170,7 +170,7 @@ fn every_variance_and_prediction(bed: &Bed) {
 }
 
 /// What does not exist is an error that names the timestep, or a sample of NaN that is counted.
-fn zero_terminal_snr(bed: &Bed) {
+fn zero_terminal_snr(harness: &Harness) {
     let schedule =
         Schedule::scaled_linear(1000, 0.00085, 0.012).and_then(|s| s.zero_terminal_snr()).expect("a schedule");
     let bound = Vlb::new(&schedule, Quantity::Epsilon, ModelVariance::FixedSmall, None).expect("a bound");
@@ -178,8 +178,9 @@ fn zero_terminal_snr(bed: &Bed) {
     assert!(matches!(&error, VlbError::Undefined(_)) && error.to_string().contains("timestep 999"), "{error}");
     let table = bound.table_where_defined(LossInputs::CleanAndNoise);
     assert_eq!((table.len(), table.first_undefined()), (1000, Some(999)));
-    let [p, x0] = [(); 2].map(|()| bed.gpu.upload("tensor", bytemuck::cast_slice(&[0.5f32; 8])));
-    let (terms, times) = (bed.gpu.buffer("terms", 8), bed.gpu.upload("t", bytemuck::cast_slice(&[500u32, 999])));
+    let [p, x0] = [(); 2].map(|()| harness.gpu.upload("tensor", bytemuck::cast_slice(&[0.5f32; 8])));
+    let (terms, times) =
+        (harness.gpu.buffer("terms", 8), harness.gpu.upload("t", bytemuck::cast_slice(&[500u32, 999])));
     let inputs = VlbInputs {
         table: &table,
         clip: None,
@@ -193,14 +194,14 @@ fn zero_terminal_snr(bed: &Bed) {
     let plan = |timesteps| {
         let (mean, gradient, learned_gradient, of) = (None, None, None, Of::Sum);
         let bound = VlbTerms { inputs, timesteps, terms: (&terms, 0), mean, gradient, learned_gradient, of };
-        VlbPlan::new(&bed.context, &bound).expect("plan")
+        VlbPlan::new(&harness.context, &bound).expect("plan")
     };
     let per_sample = plan(Timesteps::per_sample(&times));
-    bed.gpu.submit(|encoder| per_sample.encode(encoder, At::per_sample())).expect("device").expect("recording");
-    let found = Storage::F32.decode(&bed.read(&terms));
+    harness.gpu.submit(|encoder| per_sample.encode(encoder, At::per_sample())).expect("device").expect("recording");
+    let found = Storage::F32.decode(&harness.read(&terms));
     assert!(found[0] == 0.0 && found[1].is_nan(), "{found:?}");
-    assert_eq!(bytemuck::cast_slice::<u8, u32>(&bed.read(per_sample.status().expect("a count")))[0], 1);
+    assert_eq!(bytemuck::cast_slice::<u8, u32>(&harness.read(per_sample.status().expect("a count")))[0], 1);
     let batch = plan(Timesteps::Batch);
-    let error = bed.gpu.submit(|encoder| batch.encode(encoder, At::timestep(999))).expect("device");
-    assert_eq!(error, Err(RecordError::Hole { found: 999 }));
+    let error = harness.gpu.submit(|encoder| batch.encode(encoder, At::timestep(999))).expect("device");
+    assert_eq!(error, Err(RecordError::Undefined { found: 999 }));
 }

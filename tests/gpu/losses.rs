@@ -1,8 +1,8 @@
 //! The loss kernel against its f64 twin and against torch: every penalty, storage and layout, sums and gradients.
 
-use crate::bed::{Bed, Dice, Layout, Placed, Stage};
+use crate::harness::{Harness, Layout, Placed, Stage, TestRng};
 use crate::support::{Vectors, cases, id};
-use tweedie::gpu::compare::{Comparison, Exact};
+use tweedie::gpu::compare::{Comparison, Expected};
 use tweedie::gpu::loss::{Batch, Losses, ROUNDINGS, reference};
 use tweedie::gpu::{
     At, Drawn, Loss, LossPlan, MapPlan, NoiseKey, Of, PlanError, Second, Shape, Storage, Tensor, Timesteps,
@@ -67,8 +67,8 @@ pub fn penalties() -> [Penalty; 6] {
     ]
 }
 
-fn random_table(dice: &mut Dice) -> Table<LossRow> {
-    let mut number = || f64::from(dice.float()) + 0.1;
+fn random_table(rng: &mut TestRng) -> Table<LossRow> {
+    let mut number = || f64::from(rng.float()) + 0.1;
     Table::new([(); 5].map(|()| LossRow { prediction: number(), inputs: [number(), number()], weight: 3.0 + number() }))
 }
 
@@ -82,15 +82,20 @@ pub struct Ran {
 }
 
 /// Runs a case with one table, and compares with the twin of another.
-fn check_with(bed: &Bed, case: &Case, seed: u64, tamper: impl Fn(Table<LossRow>) -> Table<LossRow>) -> (bool, Ran) {
-    let mut dice = Dice(seed);
+fn check_with(
+    harness: &Harness,
+    case: &Case,
+    seed: u64,
+    tamper: impl Fn(Table<LossRow>) -> Table<LossRow>,
+) -> (bool, Ran) {
+    let mut rng = TestRng(seed);
     let shape = case.shape;
-    let table = random_table(&mut dice);
+    let table = random_table(&mut rng);
     let mut stage = Stage::new(shape, false);
     let mut input = |stage: &mut Stage, used: bool| {
         used.then(|| {
             let placed = stage.place(case.layout, false);
-            stage.fill(placed, || dice.float());
+            stage.fill(placed, || rng.float());
             placed
         })
     };
@@ -100,13 +105,13 @@ fn check_with(bed: &Bed, case: &Case, seed: u64, tamper: impl Fn(Table<LossRow>)
         let placed = if case.in_place { prediction } else { stage.place(layout, false) };
         (placed, of)
     });
-    let buffers = stage.upload(bed);
+    let buffers = stage.upload(harness);
     let tensor = |p: Placed| Stage::tensor(&buffers, p);
     let timesteps: Vec<u32> = (0..shape.batch).map(|i| if case.per_sample { (i * 3) % 5 } else { 2 }).collect();
-    let times = bed.gpu.upload("timesteps", bytemuck::cast_slice(&timesteps));
-    let ids: Vec<[u32; 4]> = (0..shape.batch).map(|i| [dice.word(), i, 9 + i, i & 1]).collect();
-    let seeds = bed.gpu.upload("seeds", bytemuck::cast_slice(&ids));
-    let [results, apart] = [8, 4].map(|more| bed.gpu.buffer("results", 4 * u64::from(shape.batch) + more));
+    let times = harness.gpu.upload("timesteps", bytemuck::cast_slice(&timesteps));
+    let ids: Vec<[u32; 4]> = (0..shape.batch).map(|i| [rng.word(), i, 9 + i, i & 1]).collect();
+    let seeds = harness.gpu.upload("seeds", bytemuck::cast_slice(&ids));
+    let [results, apart] = [8, 4].map(|more| harness.gpu.buffer("results", 4 * u64::from(shape.batch) + more));
     // A mean lies in the same buffer as what it is of, or in one of its own.
     let means = if shape.batch.is_multiple_of(2) { &apart } else { &results };
     let tampered = tamper(table.clone());
@@ -126,17 +131,17 @@ fn check_with(bed: &Bed, case: &Case, seed: u64, tamper: impl Fn(Table<LossRow>)
         mean: case.mean.then_some((means, 0)),
         gradient: gradient.map(|(placed, of)| (tensor(placed), of)),
     };
-    let plan = LossPlan::new(&bed.context, &loss).unwrap_or_else(|error| panic!("{error}: {case:?}"));
+    let plan = LossPlan::new(&harness.context, &loss).unwrap_or_else(|error| panic!("{error}: {case:?}"));
     let at = At { timestep: (!case.per_sample).then_some(2), step: u32::from(case.drawn) };
-    bed.gpu.submit(|encoder| plan.encode(encoder, at)).expect("device").expect("recording");
-    let after: Vec<Vec<u8>> = buffers.iter().map(|buffer| bed.read(buffer)).collect();
+    harness.gpu.submit(|encoder| plan.encode(encoder, at)).expect("device").expect("recording");
+    let after: Vec<Vec<u8>> = buffers.iter().map(|buffer| harness.read(buffer)).collect();
     let written: Vec<Placed> = gradient.iter().map(|(placed, _)| *placed).collect();
     stage.assert_untouched(&after, &written, case);
-    let words = Storage::F32.decode(&bed.read(&results));
+    let words = Storage::F32.decode(&harness.read(&results));
     assert_eq!(words[shape.batch as usize + 1], 0.0, "beyond the results");
     let ran = Ran {
         losses: words[1..=shape.batch as usize].to_vec(),
-        mean: case.mean.then(|| Storage::F32.decode(&bed.read(means))[0]),
+        mean: case.mean.then(|| Storage::F32.decode(&harness.read(means))[0]),
         gradient: gradient.map(|(placed, _)| stage.values_in(&after, placed).iter().map(|&x| x as f32).collect()),
     };
 
@@ -156,7 +161,7 @@ fn check_with(bed: &Bed, case: &Case, seed: u64, tamper: impl Fn(Table<LossRow>)
 }
 
 fn agrees(case: &Case, ran: &Ran, exact: &Losses) -> bool {
-    let near = |found: f32, exact: &Exact| (f64::from(found) - exact.value).abs() <= SUM * exact.magnitude;
+    let near = |found: f32, exact: &Expected| (f64::from(found) - exact.value).abs() <= SUM * exact.magnitude;
     let losses = ran.losses.iter().zip(&exact.samples).all(|(found, exact)| near(*found, exact));
     let mean = ran.mean.is_none_or(|found| near(found, &exact.mean));
     let gradient = ran.gradient.as_ref().is_none_or(|found| {
@@ -164,7 +169,7 @@ fn agrees(case: &Case, ran: &Ran, exact: &Losses) -> bool {
         let largest = exact.gradient.iter().map(|e| e.magnitude).fold(0.0, f64::max);
         // A drawn normal moves the gradient by as much as the error does.
         let mut comparison = Comparison::new(storage).with_noise(if case.drawn { 5.0 * largest } else { 0.0 });
-        let widen = |e: &Exact| Exact { magnitude: e.magnitude * ROUNDINGS, ..*e };
+        let widen = |e: &Expected| Expected { magnitude: e.magnitude * ROUNDINGS, ..*e };
         comparison.add_all(found, &exact.gradient.iter().map(widen).collect::<Vec<_>>());
         comparison.passes()
     });
@@ -172,13 +177,13 @@ fn agrees(case: &Case, ran: &Ran, exact: &Losses) -> bool {
 }
 
 #[track_caller]
-pub fn assert_passes(bed: &Bed, case: &Case, seed: u64) -> Ran {
-    let (agrees, ran) = check_with(bed, case, seed, |table| table);
+pub fn assert_passes(harness: &Harness, case: &Case, seed: u64) -> Ran {
+    let (agrees, ran) = check_with(harness, case, seed, |table| table);
     assert!(agrees, "{case:?}: losses {:?}..., mean {:?}", &ran.losses[..ran.losses.len().min(4)], ran.mean);
     ran
 }
 
-fn every_penalty_and_storage(bed: &Bed) {
+fn every_penalty_and_storage(harness: &Harness) {
     for (i, (batch, elements)) in [(1, 1), (3, 2), (5, 63), (2, 1024), (3, 4097), (2, 9000)].into_iter().enumerate() {
         for storage in Storage::ALL {
             for (j, penalty) in penalties().into_iter().enumerate() {
@@ -186,48 +191,48 @@ fn every_penalty_and_storage(bed: &Bed) {
                 let case = Case { penalty, per_sample: j % 2 == 0, ..Case::new(batch, elements, storage) };
                 let gradient = (i + j) % 3 > 0;
                 let gradient = gradient.then_some((case.layout, of));
-                assert_passes(bed, &Case { gradient, ..case }, (10 * i + j) as u64);
+                assert_passes(harness, &Case { gradient, ..case }, (10 * i + j) as u64);
             }
         }
     }
 }
 
-fn every_layout(bed: &Bed) {
-    let mut dice = Dice(21);
+fn every_layout(harness: &Harness) {
+    let mut rng = TestRng(21);
     for storage in Storage::ALL {
         for (batch, elements) in [(3, 64), (4, 63), (3, 5), (2, 8191)] {
             for _ in 0..3 {
-                let mut layout = |storage| Layout { storage, before: dice.below(6), gap: dice.below(5) };
+                let mut layout = |storage| Layout { storage, before: rng.below(6), gap: rng.below(5) };
                 let case = Case::new(batch, elements, storage);
                 let target = Storage::ALL[(batch as usize + elements as usize) % 3];
                 let gradient = Some((layout(target), Of::Mean));
-                assert_passes(bed, &Case { layout: layout(storage), gradient, ..case }, u64::from(elements));
+                assert_passes(harness, &Case { layout: layout(storage), gradient, ..case }, u64::from(elements));
             }
         }
     }
 }
 
-fn noise_drawn_again(bed: &Bed) {
+fn noise_drawn_again(harness: &Harness) {
     for elements in [6, 64, 63, 5000] {
         for storage in [Storage::F32, Storage::Bf16] {
             let case = Case { drawn: true, ..Case::new(4, elements, storage) };
-            assert_passes(bed, &case, 31);
-            assert_passes(bed, &Case { seeds: true, ..case.clone() }, 32);
-            assert_passes(bed, &Case { per_sample: false, ..case }, 33);
+            assert_passes(harness, &case, 31);
+            assert_passes(harness, &Case { seeds: true, ..case.clone() }, 32);
+            assert_passes(harness, &Case { per_sample: false, ..case }, 33);
         }
     }
 }
 
 /// A network that predicts x0, v at zero terminal SNR, and a timestep without a loss: the noise is the sample's all the same.
-fn noise_is_kept_where_it_is_not_looked_at(bed: &Bed) {
+fn noise_is_kept_where_it_is_not_looked_at(harness: &Harness) {
     let row = LossRow { prediction: 1.0, inputs: [-1.0, 0.0], weight: 1.0 };
     let table = Table::with_undefined([Some(row), Some(LossRow { inputs: [-0.6, 0.8], ..row }), None]);
-    let times = bed.gpu.upload("timesteps", bytemuck::cast_slice(&[0u32, 1, 2, 0]));
+    let times = harness.gpu.upload("timesteps", bytemuck::cast_slice(&[0u32, 1, 2, 0]));
     for (elements, storage) in [(64, Storage::F32), (63, Storage::F32), (63, Storage::F16), (5000, Storage::Bf16)] {
         let shape = Shape::new(4, elements);
-        let [p, x0, gradient] = [(); 3].map(|()| bed.gpu.buffer("tensor", storage.bytes() * shape.total()));
-        let [kept, filled] = [(); 2].map(|()| bed.gpu.buffer("noise", 4 * shape.total()));
-        let losses = bed.gpu.buffer("losses", 16);
+        let [p, x0, gradient] = [(); 3].map(|()| harness.gpu.buffer("tensor", storage.bytes() * shape.total()));
+        let [kept, filled] = [(); 2].map(|()| harness.gpu.buffer("noise", 4 * shape.total()));
+        let losses = harness.gpu.buffer("losses", 16);
         let loss = Loss {
             table: &table,
             penalty: Penalty::MSE,
@@ -241,19 +246,19 @@ fn noise_is_kept_where_it_is_not_looked_at(bed: &Bed) {
             mean: None,
             gradient: Some((Tensor::new(&gradient, storage), Of::Sum)),
         };
-        let plan = LossPlan::new(&bed.context, &loss).expect("plan");
-        let fill = MapPlan::fill(&bed.context, shape, Drawn::new(KEY), Tensor::f32(&filled)).expect("plan");
-        bed.gpu.submit(|encoder| plan.encode(encoder, At::per_sample())).expect("device").expect("recording");
-        bed.gpu.submit(|encoder| fill.encode(encoder, At::timestep(0))).expect("device").expect("recording");
-        assert!(bed.read(&kept) == bed.read(&filled), "{elements} of {storage}");
+        let plan = LossPlan::new(&harness.context, &loss).expect("plan");
+        let fill = MapPlan::fill(&harness.context, shape, Drawn::new(KEY), Tensor::f32(&filled)).expect("plan");
+        harness.gpu.submit(|encoder| plan.encode(encoder, At::per_sample())).expect("device").expect("recording");
+        harness.gpu.submit(|encoder| fill.encode(encoder, At::timestep(0))).expect("device").expect("recording");
+        assert!(harness.read(&kept) == harness.read(&filled), "{elements} of {storage}");
     }
 }
 
-fn in_place_and_alone(bed: &Bed) {
+fn in_place_and_alone(harness: &Harness) {
     for (elements, storage) in [(64, Storage::F16), (63, Storage::Bf16), (63, Storage::F32), (4099, Storage::F32)] {
         let case = Case::new(3, elements, storage);
-        assert_passes(bed, &Case { in_place: true, ..case.clone() }, 41);
-        assert_passes(bed, &Case { gradient: None, mean: false, ..case }, 42);
+        assert_passes(harness, &Case { in_place: true, ..case.clone() }, 41);
+        assert_passes(harness, &Case { gradient: None, mean: false, ..case }, 42);
     }
 }
 
@@ -262,10 +267,16 @@ pub fn difference() -> Table<LossRow> {
 }
 
 /// The loss and the gradient of `prediction - target`.
-pub fn plain(bed: &Bed, penalty: Penalty, batch: u32, prediction: &[f32], target: &[f32]) -> (Vec<f32>, Vec<f32>) {
-    let [p, t] = [prediction, target].map(|values| bed.gpu.upload("test", bytemuck::cast_slice(values)));
-    let losses = bed.gpu.buffer("losses", 4 * u64::from(batch));
-    let gradient = bed.gpu.buffer("gradient", 4 * prediction.len() as u64);
+pub fn plain(
+    harness: &Harness,
+    penalty: Penalty,
+    batch: u32,
+    prediction: &[f32],
+    target: &[f32],
+) -> (Vec<f32>, Vec<f32>) {
+    let [p, t] = [prediction, target].map(|values| harness.gpu.upload("test", bytemuck::cast_slice(values)));
+    let losses = harness.gpu.buffer("losses", 4 * u64::from(batch));
+    let gradient = harness.gpu.buffer("gradient", 4 * prediction.len() as u64);
     let loss = Loss {
         table: &difference(),
         penalty,
@@ -279,9 +290,9 @@ pub fn plain(bed: &Bed, penalty: Penalty, batch: u32, prediction: &[f32], target
         mean: None,
         gradient: Some((Tensor::f32(&gradient), Of::Sum)),
     };
-    let plan = LossPlan::new(&bed.context, &loss).expect("plan");
-    bed.gpu.submit(|encoder| plan.encode(encoder, At::timestep(0))).expect("device").expect("recording");
-    [&losses, &gradient].map(|buffer| Storage::F32.decode(&bed.read(buffer))).into()
+    let plan = LossPlan::new(&harness.context, &loss).expect("plan");
+    harness.gpu.submit(|encoder| plan.encode(encoder, At::timestep(0))).expect("device").expect("recording");
+    [&losses, &gradient].map(|buffer| Storage::F32.decode(&harness.read(buffer))).into()
 }
 
 /// The penalty that a tensor of the vectors is named after.
@@ -300,7 +311,7 @@ fn named(name: &str) -> Option<Penalty> {
 /// As the vectors say: relative to the largest gradient.
 const GRADIENT: f64 = 4e-7;
 
-fn torch_to_one_part_in_a_million(bed: &Bed) {
+fn torch_to_one_part_in_a_million(harness: &Harness) {
     for name in ["D_losses_normal_5x3x7x9", "D_losses_extreme_6x40"] {
         let case = cases("D").into_iter().find(|case| id(case) == name).expect("the case");
         let file = Vectors::load(name);
@@ -310,7 +321,7 @@ fn torch_to_one_part_in_a_million(bed: &Bed) {
         let names = case["tensors"].as_object().expect("tensors").keys();
         let mut seen = 0;
         for (tensor, penalty) in names.filter_map(|name| Some((name, named(name)?))) {
-            let (losses, gradient) = plain(bed, penalty, batch, &prediction, &target);
+            let (losses, gradient) = plain(harness, penalty, batch, &prediction, &target);
             for (found, exact) in losses.iter().zip(file.f64(tensor)) {
                 assert!((f64::from(*found) - exact).abs() <= SUM * exact, "{name} {tensor}: {exact}, found {found}");
             }
@@ -327,7 +338,7 @@ fn torch_to_one_part_in_a_million(bed: &Bed) {
 }
 
 /// The inputs are a rule: `((mul*i + add) mod 2^32 >> 8) * 2^-23 - 1`.
-fn three_million_elements(bed: &Bed) {
+fn three_million_elements(harness: &Harness) {
     let name = "D_losses_big_3x1000003";
     let case = cases("D").into_iter().find(|case| id(case) == name).expect("the case");
     let ruled = |tensor: &str| -> Vec<f32> {
@@ -339,7 +350,7 @@ fn three_million_elements(bed: &Bed) {
     let (prediction, target, file) = (ruled("pred"), ruled("target"), Vectors::load(name));
     let mut worst = 0f64;
     for tensor in case["tensors"].as_object().expect("tensors").keys() {
-        let (losses, _) = plain(bed, named(tensor).expect("a penalty"), 3, &prediction, &target);
+        let (losses, _) = plain(harness, named(tensor).expect("a penalty"), 3, &prediction, &target);
         for (found, exact) in losses.iter().zip(file.f64(tensor)) {
             let error = (f64::from(*found) / exact - 1.0).abs();
             assert!(error <= SUM, "{tensor}: {exact}, found {found}");
@@ -349,7 +360,7 @@ fn three_million_elements(bed: &Bed) {
     println!("losses of a million elements: worst relative error {worst:.1e}");
 }
 
-fn holes_and_numbers_that_are_none(bed: &Bed) {
+fn holes_and_numbers_that_are_none(harness: &Harness) {
     let row = LossRow { prediction: 1.0, inputs: [0.0, -1.0], weight: 2.0 };
     let unseeing = LossRow { prediction: 0.0, ..row };
     let table = Table::with_undefined([Some(row), None, Some(unseeing)]);
@@ -359,11 +370,11 @@ fn holes_and_numbers_that_are_none(bed: &Bed) {
         let mut values = vec![1.0f32; batch * elements];
         values[3 * elements] = f32::NAN;
         values[5 * elements..6 * elements].fill(f32::NAN);
-        let p = bed.gpu.upload("p", &storage.encode(&values));
-        let t = bed.gpu.upload("t", &storage.encode(&vec![0.0; batch * elements]));
-        let times = bed.gpu.upload("timesteps", bytemuck::cast_slice(&[0u32, 1, 9, 0, 0, 2, 0, 0]));
-        let losses = bed.gpu.buffer("losses", 32);
-        let gradient = bed.gpu.buffer("gradient", p.size());
+        let p = harness.gpu.upload("p", &storage.encode(&values));
+        let t = harness.gpu.upload("t", &storage.encode(&vec![0.0; batch * elements]));
+        let times = harness.gpu.upload("timesteps", bytemuck::cast_slice(&[0u32, 1, 9, 0, 0, 2, 0, 0]));
+        let losses = harness.gpu.buffer("losses", 32);
+        let gradient = harness.gpu.buffer("gradient", p.size());
         for penalty in penalties() {
             let loss = Loss {
                 table: &table,
@@ -378,16 +389,16 @@ fn holes_and_numbers_that_are_none(bed: &Bed) {
                 mean: None,
                 gradient: Some((Tensor::new(&gradient, storage), Of::Sum)),
             };
-            let plan = LossPlan::new(&bed.context, &loss).expect("plan");
-            bed.gpu.submit(|encoder| plan.encode(encoder, At::per_sample())).expect("device").expect("recording");
-            let losses = Storage::F32.decode(&bed.read(&losses));
+            let plan = LossPlan::new(&harness.context, &loss).expect("plan");
+            harness.gpu.submit(|encoder| plan.encode(encoder, At::per_sample())).expect("device").expect("recording");
+            let losses = Storage::F32.decode(&harness.read(&losses));
             let nan: Vec<bool> = losses.iter().map(|loss| loss.is_nan()).collect();
             assert_eq!(nan, [false, true, true, true, false, false, false, false], "{elements}: {losses:?}");
             for sample in [0, 4, 6, 7] {
                 assert!((f64::from(losses[sample]) / (2.0 * penalty.cost(1.0)) - 1.0).abs() < SUM, "{losses:?}");
             }
             assert_eq!(losses[5], 0.0, "what a row does not look at may hold anything");
-            let gradient = storage.decode(&bed.read(&gradient));
+            let gradient = storage.decode(&harness.read(&gradient));
             let count = |sample: usize| {
                 gradient[sample * elements..(sample + 1) * elements].iter().filter(|x| x.is_nan()).count()
             };
@@ -396,14 +407,14 @@ fn holes_and_numbers_that_are_none(bed: &Bed) {
                 [0, elements, elements, 1, 0, 0, 0, 0],
                 "{storage}, {elements}"
             );
-            let status = bed.read(plan.status().expect("a count"));
+            let status = harness.read(plan.status().expect("a count"));
             assert_eq!(bytemuck::cast_slice::<u8, u32>(&status)[0], 2, "a hole and a timestep that is none");
         }
     }
 }
 
 /// The comparison sees every number of every row that is used.
-fn a_wrong_coefficient_fails(bed: &Bed) {
+fn a_wrong_coefficient_fails(harness: &Harness) {
     type Break = (&'static str, fn(&mut LossRow));
     let breaks: [Break; 4] = [
         ("prediction", |row| row.prediction *= 1.0001),
@@ -414,9 +425,9 @@ fn a_wrong_coefficient_fails(bed: &Bed) {
     let gradient = Some((Layout::plain(Storage::F32), Of::Sum));
     for (batch, elements, gradient) in [(7, 200, gradient), (7, 200, None), (8, 2, gradient)] {
         let case = Case { gradient, ..Case::new(batch, elements, Storage::F32) };
-        assert_passes(bed, &case, 81);
+        assert_passes(harness, &case, 81);
         for (name, change) in breaks {
-            let (agrees, _) = check_with(bed, &case, 81, |table| {
+            let (agrees, _) = check_with(harness, &case, 81, |table| {
                 let mut rows: Vec<LossRow> = table.rows().iter().map(|row| row.expect("no holes")).collect();
                 change(&mut rows[3]);
                 Table::new(rows)
@@ -426,8 +437,8 @@ fn a_wrong_coefficient_fails(bed: &Bed) {
     }
 }
 
-fn errors_name_what_was_found(bed: &Bed) {
-    let tensors = [(); 3].map(|()| bed.gpu.buffer("tensor", 32));
+fn errors_name_what_was_found(harness: &Harness) {
+    let tensors = [(); 3].map(|()| harness.gpu.buffer("tensor", 32));
     let [p, t, results] = &tensors;
     let table = difference();
     let good = Loss {
@@ -444,7 +455,7 @@ fn errors_name_what_was_found(bed: &Bed) {
         gradient: Some((Tensor::f32(p), Of::Mean)),
     };
     let fails =
-        |loss: Loss<'_>| LossPlan::new(&bed.context, &loss).map(|_| ()).expect_err("a plan that cannot be made");
+        |loss: Loss<'_>| LossPlan::new(&harness.context, &loss).map(|_| ()).expect_err("a plan that cannot be made");
     let second = Table::new([
         LossRow { inputs: [0.0; 2], ..*table.row(0).expect("a row") },
         LossRow { prediction: 1.0, inputs: [1.0, 0.0], weight: 1.0 },
@@ -461,15 +472,15 @@ fn errors_name_what_was_found(bed: &Bed) {
     let short = fails(Loss { losses: (results, 28), ..good });
     assert_eq!(short, PlanError::BufferTooSmall { tensor: "losses", expected: 36, found: 32 });
     let between = fails(Loss { mean: Some((results, 10)), ..good });
-    assert_eq!(between, PlanError::Offset { tensor: "mean", storage: Storage::F32, expected: 4, found: 10 });
+    assert_eq!(between, PlanError::WordOffset { words: "mean", found: 10 });
     let far = Table::new([LossRow { weight: 1e40, ..*table.row(0).expect("a row") }]);
     assert!(matches!(fails(Loss { table: &far, ..good }), PlanError::Table(_)));
-    let mean = bed.gpu.buffer("mean", 4);
+    let mean = harness.gpu.buffer("mean", 4);
     let apart = Loss { mean: Some((&mean, 0)), ..good };
     // The tensors and samples at once, and their mean: in two dispatches where it is written beside what is read.
     for (loss, dispatches) in [(good, 3), (apart, 2), (Loss { mean: None, ..good }, 1)] {
-        let plan = LossPlan::new(&bed.context, &loss).expect("plan");
+        let plan = LossPlan::new(&harness.context, &loss).expect("plan");
         assert_eq!(plan.dispatches(), dispatches);
-        bed.gpu.submit(|encoder| plan.encode(encoder, At::timestep(0))).expect("device").expect("recording");
+        harness.gpu.submit(|encoder| plan.encode(encoder, At::timestep(0))).expect("device").expect("recording");
     }
 }

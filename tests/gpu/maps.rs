@@ -1,7 +1,9 @@
 //! The map kernels against their f64 twin: shapes, storages, layouts, windows, and what must not pass.
 
 use crate::Test;
-use crate::bed::{Bed, Case, Dice, InPlace, Layout, bed_with_binding_limit, bed_without_features, check, check_with};
+use crate::harness::{
+    Case, Harness, InPlace, Layout, TestRng, check, check_with, harness_with_binding_limit, harness_without_features,
+};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use tweedie::gpu::{At, Map, MapPlan, PlanError, Second, Shape, Storage, Tensor, Timesteps};
@@ -35,12 +37,12 @@ const SHAPES: [(u32, u32); 12] = [
     (70_000, 4),
 ];
 
-fn assert_passes(bed: &Bed, case: &Case, seed: u64) {
-    let comparison = check(bed, case, seed).unwrap_or_else(|error| panic!("{error}: {case:?}"));
+fn assert_passes(harness: &Harness, case: &Case, seed: u64) {
+    let comparison = check(harness, case, seed).unwrap_or_else(|error| panic!("{error}: {case:?}"));
     assert!(comparison.passes(), "{comparison}: {case:?}");
 }
 
-fn plain_shapes_and_storages(bed: &Bed) {
+fn plain_shapes_and_storages(harness: &Harness) {
     for (i, (batch, elements)) in SHAPES.into_iter().enumerate() {
         for storage in Storage::ALL {
             let case = Case::plain(Shape::new(batch, elements), storage);
@@ -50,7 +52,7 @@ fn plain_shapes_and_storages(bed: &Bed) {
                         continue; // what these add is covered by the smaller shapes
                     }
                     let keep = drawn.then_some(case.in0);
-                    assert_passes(bed, &Case { per_sample, drawn, keep, ..case }, i as u64);
+                    assert_passes(harness, &Case { per_sample, drawn, keep, ..case }, i as u64);
                 }
             }
         }
@@ -59,14 +61,14 @@ fn plain_shapes_and_storages(bed: &Bed) {
 
 /// Samples without gaps are walked as one run of lanes, which two samples share wherever their size is not a multiple of 4:
 /// with and without 64-bit integers, with which lanes may be loaded otherwise.
-fn gapless_samples_of_every_small_size(bed: &Bed) {
-    let without = bed_without_features(bed);
+fn gapless_samples_of_every_small_size(harness: &Harness) {
+    let without = harness_without_features(harness);
     for elements in 1..=13 {
         for (batch, storage) in [(1, Storage::F32), (4, Storage::Bf16), (5, Storage::F32), (36, Storage::F16)] {
             let case = Case::plain(Shape::new(batch, elements), storage);
             for (drawn, in_place) in [(false, InPlace::Both), (false, InPlace::No), (true, InPlace::First)] {
                 let case = Case { drawn, keep: drawn.then_some(case.in0), in_place, ..case };
-                assert_passes(bed, &case, u64::from(elements));
+                assert_passes(harness, &case, u64::from(elements));
                 assert_passes(&without, &case, u64::from(elements));
             }
         }
@@ -76,7 +78,7 @@ fn gapless_samples_of_every_small_size(bed: &Bed) {
 /// How many random layouts are tried; each makes a plan, and many compile a shader.
 const LAYOUTS: u32 = 120;
 
-fn any_layout(bed: &Bed) {
+fn any_layout(harness: &Harness) {
     let storage = prop::sample::select(&Storage::ALL[..]);
     let layout = (storage, 0..9u32, prop_oneof![Just(0), Just(4), 1..8u32]);
     let layout = layout.prop_map(|(storage, before, gap)| Layout { storage, before, gap });
@@ -104,7 +106,7 @@ fn any_layout(bed: &Bed) {
             shared,
             broadcast: broadcast && in_place == InPlace::No,
         };
-        match check(bed, &case, u64::from(seed)) {
+        match check(harness, &case, u64::from(seed)) {
             Ok(comparison) => prop_assert!(comparison.passes(), "{comparison}: {case:?}"),
             // Two outputs in place that own different halves of words: refused, and tested by itself below.
             Err(PlanError::Halves { .. }) => prop_assume!(false),
@@ -116,14 +118,14 @@ fn any_layout(bed: &Bed) {
 }
 
 /// The comparison is worth something only if it sees every coefficient of every row that is used.
-fn a_wrong_coefficient_fails(bed: &Bed) {
+fn a_wrong_coefficient_fails(harness: &Harness) {
     for storage in Storage::ALL {
         for (drawn, elements) in [(false, 64), (false, 63), (true, 64), (true, 63)] {
             let case = Case { rows: 3, drawn, ..Case::plain(Shape::new(40, elements), storage) };
             for (row, i, j) in [(0, 0, 0), (1, 0, 1), (2, 1, 0), (0, 1, 1)] {
                 // Drawn normals have an absolute allowance of their own, 2e-6 of the coefficient.
                 let factor = 1.0 + 40.0 * storage.unit_roundoff() + if drawn { 3e-5 } else { 0.0 };
-                let comparison = check_with(bed, &case, 5, |table| {
+                let comparison = check_with(harness, &case, 5, |table| {
                     let mut rows: Vec<_> = table.rows().iter().map(|row| row.expect("no holes")).collect();
                     rows[row][i][j] *= factor;
                     Table::new(rows)
@@ -131,36 +133,36 @@ fn a_wrong_coefficient_fails(bed: &Bed) {
                 .expect("plan");
                 assert!(!comparison.passes(), "{storage}: row {row}, coefficient {i}{j} was not noticed: {comparison}");
             }
-            assert_passes(bed, &case, 5);
+            assert_passes(harness, &case, 5);
         }
     }
 }
 
 /// 1024 rows fill the smallest uniform binding, 4096 the default one; what is longer goes to a storage buffer.
-fn long_tables(bed: &Bed) {
+fn long_tables(harness: &Harness) {
     for rows in [1024, 1025, 4096, 4097, 10_000] {
         for per_sample in [true, false] {
-            assert_passes(bed, &Case { rows, per_sample, ..Case::plain(Shape::new(300, 8), Storage::F32) }, 1);
+            assert_passes(harness, &Case { rows, per_sample, ..Case::plain(Shape::new(300, 8), Storage::F32) }, 1);
         }
     }
 }
 
 /// More samples than a dimension of a dispatch has workgroups.
-fn a_million_samples(bed: &Bed) {
+fn a_million_samples(harness: &Harness) {
     let case = Case::plain(Shape::new(1 << 20, 2), Storage::F32);
-    assert_passes(bed, &Case { out1: None, ..case }, 2);
-    assert_passes(bed, &Case { out1: None, ..Case::plain(Shape::new(1 << 20, 1), Storage::Bf16) }, 2);
+    assert_passes(harness, &Case { out1: None, ..case }, 2);
+    assert_passes(harness, &Case { out1: None, ..Case::plain(Shape::new(1 << 20, 1), Storage::Bf16) }, 2);
 }
 
-fn windows_of_a_small_binding_limit(bed: &Bed) {
-    let small = bed_with_binding_limit(bed, 16 << 10);
-    let mut dice = Dice(3);
+fn windows_of_a_small_binding_limit(harness: &Harness) {
+    let small = harness_with_binding_limit(harness, 16 << 10);
+    let mut rng = TestRng(3);
     for storage in Storage::ALL {
         for (batch, elements) in [(100, 64), (100, 63), (4000, 3), (3, 9001), (2, 16384), (5, 10_003)] {
             for drawn in [false, true] {
                 for shared in [false, true] {
                     let case = Case::plain(Shape::new(batch, elements), storage);
-                    let odd = Layout { before: dice.below(5), gap: dice.below(5), ..case.in1 };
+                    let odd = Layout { before: rng.below(5), gap: rng.below(5), ..case.in1 };
                     assert_passes(&small, &Case { drawn, keep: drawn.then_some(odd), shared, in1: odd, ..case }, 4);
                     assert_passes(&small, &Case { drawn, in_place: InPlace::First, ..case }, 4);
                 }
@@ -172,8 +174,8 @@ fn windows_of_a_small_binding_limit(bed: &Bed) {
 }
 
 /// 160 MiB a tensor, most of it gaps, where devices by default bind 128.
-fn buffers_beyond_one_binding(bed: &Bed) {
-    let default = bed_with_binding_limit(bed, wgpu::Limits::default().max_storage_buffer_binding_size);
+fn buffers_beyond_one_binding(harness: &Harness) {
+    let default = harness_with_binding_limit(harness, wgpu::Limits::default().max_storage_buffer_binding_size);
     for elements in [1024, 1023] {
         let case = Case::plain(Shape::new(10, elements), Storage::F32);
         let wide = Layout { gap: (4 << 20) - elements, ..case.in0 };
@@ -183,15 +185,15 @@ fn buffers_beyond_one_binding(bed: &Bed) {
 }
 
 /// Samples of a workgroup each, more of them than a dimension has workgroups: the third dimension goes on.
-fn more_workgroups_than_a_dimension(bed: &Bed) {
+fn more_workgroups_than_a_dimension(harness: &Harness) {
     let (rows, elements) = (4, 516);
     let table = Table::new((0..rows).map(|row| [[f64::from(row), 1.0], [0.0, 0.0]]));
     let run = |timesteps: &[u32]| {
         let shape = Shape::new(timesteps.len() as u32, elements);
         let one: Vec<f32> = (0..elements).map(|i| i as f32 / 64.0).collect();
-        let input = bed.gpu.upload("input", bytemuck::cast_slice(&one));
-        let times = bed.gpu.upload("timesteps", bytemuck::cast_slice(timesteps));
-        let out = bed.gpu.buffer("out", shape.total() * Storage::Bf16.bytes());
+        let input = harness.gpu.upload("input", bytemuck::cast_slice(&one));
+        let times = harness.gpu.upload("timesteps", bytemuck::cast_slice(timesteps));
+        let out = harness.gpu.buffer("out", shape.total() * Storage::Bf16.bytes());
         let map = Map {
             table: &table,
             shape,
@@ -201,8 +203,8 @@ fn more_workgroups_than_a_dimension(bed: &Bed) {
             out0: Tensor::new(&out, Storage::Bf16),
             out1: None,
         };
-        bed.run(&MapPlan::new(&bed.context, &map).expect("plan"), At::per_sample());
-        bed.read(&out)
+        harness.run(&MapPlan::new(&harness.context, &map).expect("plan"), At::per_sample());
+        harness.read(&out)
     };
     let each: Vec<u32> = (0..rows).collect();
     let expected: Vec<Vec<u8>> = run(&each).chunks(elements as usize * 2).map(<[u8]>::to_vec).collect();
@@ -215,7 +217,7 @@ fn more_workgroups_than_a_dimension(bed: &Bed) {
 
 /// Two 16-bit outputs that begin in different halves of a word go one after the other; only where both replace an input
 /// can neither go first.
-fn in_place_with_odd_halves(bed: &Bed) {
+fn in_place_with_odd_halves(harness: &Harness) {
     let layout = |before| Layout { storage: Storage::Bf16, before, gap: 0 };
     let case = Case {
         in0: layout(0),
@@ -224,9 +226,9 @@ fn in_place_with_odd_halves(bed: &Bed) {
         out1: Some(layout(1)),
         ..Case::plain(Shape::new(5, 7), Storage::Bf16)
     };
-    assert_passes(bed, &case, 7);
-    assert_passes(bed, &Case { in_place: InPlace::First, ..case }, 7);
-    let refused = check(bed, &Case { in_place: InPlace::Both, ..case }, 7);
+    assert_passes(harness, &case, 7);
+    assert_passes(harness, &Case { in_place: InPlace::First, ..case }, 7);
+    let refused = check(harness, &Case { in_place: InPlace::Both, ..case }, 7);
     assert_eq!(refused.unwrap_err(), PlanError::Halves { first: "out0", second: "out1" });
-    assert_passes(bed, &Case { in1: layout(2), in_place: InPlace::Both, ..case }, 7);
+    assert_passes(harness, &Case { in1: layout(2), in_place: InPlace::Both, ..case }, 7);
 }

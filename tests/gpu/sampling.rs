@@ -3,8 +3,8 @@
 //! No step is checked by itself here (see `steps`): a loop runs freely, and where it ends is held against its f64 twin,
 //! against the end of the differential equation, and against the distribution of the data.
 
-use crate::bed::{Bed, Dice};
-use crate::looped::Loop;
+use crate::closed_loop::Loop;
+use crate::harness::{Harness, TestRng};
 use crate::solvers::{Case, Course, Wrong, cases, schedule};
 use crate::support::loops::deviation;
 use networks::Mixture;
@@ -44,20 +44,20 @@ fn gaussian(elements: usize) -> Mixture {
     Mixture::gaussian(elements, MEAN, DEVIATION)
 }
 
-fn every_solver_ends_where_its_twin_does(bed: &Bed) {
+fn every_solver_ends_where_its_twin_does(harness: &Harness) {
     let mixture = gaussian(37);
     for case in cases() {
         for &predicts in case.course.predictions() {
             let sampler = case.sampler(&schedule(), predicts, 12);
-            let looped = Loop { sampler: &sampler, mixture: &mixture, predicts, batch: 5, key: KEY };
-            let apart = deviation(&looped.on_gpu(bed), &looped.in_f64());
+            let closed_loop = Loop { sampler: &sampler, mixture: &mixture, predicts, batch: 5, key: KEY };
+            let apart = deviation(&closed_loop.on_gpu(harness), &closed_loop.in_f64());
             assert!(apart < FREE_RUN, "{}, {predicts}: {apart:e}", case.name);
         }
     }
 }
 
 /// Each coefficient that a step uses, wrong by a hundredth in one call in the middle of the loop.
-fn a_wrong_coefficient_ends_elsewhere(bed: &Bed) {
+fn a_wrong_coefficient_ends_elsewhere(harness: &Harness) {
     const COEFFICIENTS: [fn(&mut StepRow) -> &mut f64; 8] = [
         |row| &mut row.x0[0],
         |row| &mut row.x0[1],
@@ -74,8 +74,8 @@ fn a_wrong_coefficient_ends_elsewhere(bed: &Bed) {
     for case in cases() {
         let predicts = case.course.predictions()[0];
         let sampler = case.sampler(&schedule(), predicts, steps);
-        let looped = Loop { sampler: &sampler, mixture: &mixture, predicts, batch: 5, key: KEY };
-        let found = looped.on_gpu(bed);
+        let closed_loop = Loop { sampler: &sampler, mixture: &mixture, predicts, batch: 5, key: KEY };
+        let found = closed_loop.on_gpu(harness);
         let grid = case.course.grid(&schedule(), steps);
         let mut changed = 0;
         for coefficient in COEFFICIENTS {
@@ -88,7 +88,7 @@ fn a_wrong_coefficient_ends_elsewhere(bed: &Bed) {
             let wrong = Sampler::new(&wrong, &grid, &Denoiser::new(predicts)).expect("a sampler");
             if used.get() {
                 changed += 1;
-                let apart = deviation(&found, &Loop { sampler: &wrong, ..looped }.in_f64());
+                let apart = deviation(&found, &Loop { sampler: &wrong, ..closed_loop }.in_f64());
                 assert!(apart > FREE_RUN, "{}: {apart:e}", case.name);
             }
         }
@@ -98,7 +98,7 @@ fn a_wrong_coefficient_ends_elsewhere(bed: &Bed) {
 
 /// The probability flow of Gaussian data moves every element along its quantile: it ends at
 /// `MEAN + DEVIATION/spread*(x - alpha*MEAN)`, with `spread` the deviation of `x` at the start.
-fn deterministic_solvers_end_where_the_ode_does(bed: &Bed) {
+fn deterministic_solvers_end_where_the_ode_does(harness: &Harness) {
     /// After 40 steps, of samples that spread over 5; for solvers of first and of higher order.
     const LIMITS: [f64; 2] = [0.12, 0.02];
     /// What twice the steps leave of the error: near half of it at least, for the last step is of first order in all.
@@ -106,12 +106,12 @@ fn deterministic_solvers_end_where_the_ode_does(bed: &Bed) {
     let (mixture, mean, s) = (gaussian(37), f64::from(MEAN), f64::from(DEVIATION));
     let error = |case: &Case, predicts: Quantity, steps: usize| {
         let sampler = case.sampler(&schedule(), predicts, steps);
-        let looped = Loop { sampler: &sampler, mixture: &mixture, predicts, batch: 5, key: KEY };
+        let closed_loop = Loop { sampler: &sampler, mixture: &mixture, predicts, batch: 5, key: KEY };
         let level = sampler.calls()[0].level;
         let spread = (level.alpha() * s).hypot(level.sigma());
         let end = |x: f64| mean + s / spread * (x - level.alpha() * mean);
-        let ends: Vec<f64> = looped.start().into_iter().map(end).collect();
-        deviation(&looped.on_gpu(bed), &ends)
+        let ends: Vec<f64> = closed_loop.start().into_iter().map(end).collect();
+        deviation(&closed_loop.on_gpu(harness), &ends)
     };
     for case in cases().into_iter().filter(|case| !case.draws()) {
         let limit = LIMITS[usize::from(!case.first_order())];
@@ -123,7 +123,7 @@ fn deterministic_solvers_end_where_the_ode_does(bed: &Bed) {
 }
 
 /// Mean and variance of 65,536 elements are those that the loop must have; and those of the data, as steps get small.
-fn every_solver_has_the_right_moments(bed: &Bed) {
+fn every_solver_has_the_right_moments(harness: &Harness) {
     /// How far mean and variance may be from the data's after 1000 steps. That a loop starts from pure noise where some
     /// signal should be (a hundredth) costs up to 0.010 of the mean, steps of first order cost 0.0105 of the variance.
     const LEFT: f64 = 0.012;
@@ -131,14 +131,14 @@ fn every_solver_has_the_right_moments(bed: &Bed) {
     for case in cases() {
         let predicts = case.course.predictions()[0];
         let sampler = case.sampler(&schedule(), predicts, 50);
-        let looped = Loop { sampler: &sampler, mixture: &mixture, predicts, batch: 32, key: KEY };
-        let found = looped.on_gpu(bed);
-        let law @ [mean, variance] = Loop { mixture: &one, ..looped }.law();
+        let closed_loop = Loop { sampler: &sampler, mixture: &mixture, predicts, batch: 32, key: KEY };
+        let found = closed_loop.on_gpu(harness);
+        let law @ [mean, variance] = Loop { mixture: &one, ..closed_loop }.law();
         assert!(fits(&found, law), "{}: {:?}, expected {law:?}", case.name, moments(&found));
         assert!(!fits(&found, [mean, 1.05 * variance]) && !fits(&found, [mean + 0.02, variance]), "{}", case.name);
 
         let sampler = case.sampler(&schedule(), predicts, 1000);
-        let [mean, variance] = Loop { sampler: &sampler, mixture: &one, ..looped }.law();
+        let [mean, variance] = Loop { sampler: &sampler, mixture: &one, ..closed_loop }.law();
         let missed = [mean / f64::from(MEAN) - 1.0, variance / f64::from(DEVIATION).powi(2) - 1.0];
         let right = missed.iter().all(|missed| missed.abs() < LEFT);
         assert_eq!(right, !case.wants_consistency(), "{}: {missed:?}", case.name);
@@ -159,23 +159,23 @@ fn fits(values: &[f64], [mean, variance]: [f64; 2]) -> bool {
 }
 
 /// Four unequal clouds of points: the energy distance from exact points is that of other exact points.
-fn a_mixture_in_the_plane(bed: &Bed) {
+fn a_mixture_in_the_plane(harness: &Harness) {
     const POINTS: usize = 1024;
     const FRESH: usize = 16;
     let (means, weights) = ([1.0, 0.2, -0.8, 0.9, 0.1, -1.2, -1.1, -0.6], [0.4, 0.3, 0.2, 0.1]);
     let mixture = Mixture::new(2, &means, &weights, CLOUD);
-    let mut dice = Dice(5);
-    let held_out = exact(&mixture, &mut dice, KEY.stream(1000), POINTS);
+    let mut rng = TestRng(5);
+    let held_out = exact(&mixture, &mut rng, KEY.stream(1000), POINTS);
     let within = mean_distance(&held_out, &held_out);
     let distance = |set: &[Point]| 2.0 * mean_distance(&held_out, set) - within - mean_distance(set, set);
-    let fresh = (0..FRESH).map(|i| distance(&exact(&mixture, &mut dice, KEY.stream(1001 + i as u32), POINTS)));
+    let fresh = (0..FRESH).map(|i| distance(&exact(&mixture, &mut rng, KEY.stream(1001 + i as u32), POINTS)));
     let [mean, variance] = moments(&fresh.collect::<Vec<_>>());
     let limit = mean + SIGMAS * variance.sqrt();
     for case in cases() {
         let predicts = case.course.predictions()[0];
         let sampler = case.sampler(&schedule(), predicts, 50);
-        let looped = Loop { sampler: &sampler, mixture: &mixture, predicts, batch: POINTS as u32, key: KEY };
-        let found = distance(looped.on_gpu(bed).as_chunks().0);
+        let closed_loop = Loop { sampler: &sampler, mixture: &mixture, predicts, batch: POINTS as u32, key: KEY };
+        let found = distance(closed_loop.on_gpu(harness).as_chunks().0);
         assert_eq!(found < limit, !case.wants_consistency(), "{}: {found:e}, limit {limit:e}", case.name);
     }
 }
@@ -186,10 +186,10 @@ type Point = [f64; 2];
 const CLOUD: f32 = 0.2;
 
 /// Points of a mixture, drawn as its definition says.
-fn exact(mixture: &Mixture, dice: &mut Dice, key: NoiseKey, count: usize) -> Vec<Point> {
+fn exact(mixture: &Mixture, rng: &mut TestRng, key: NoiseKey, count: usize) -> Vec<Point> {
     let (weights, means): (_, Vec<&[f32]>) = (mixture.weights(), mixture.means().collect());
     let mut component = || {
-        let mut left = f64::from(dice.word()) / 2f64.powi(31);
+        let mut left = f64::from(rng.word()) / 2f64.powi(31);
         let reached = |weight: &f64| {
             left -= weight;
             left < 0.0
@@ -210,21 +210,21 @@ fn mean_distance(a: &[Point], b: &[Point]) -> f64 {
 }
 
 /// Every sample is a picture of the set, and each picture comes as often as the others.
-fn a_set_of_pictures(bed: &Bed) {
+fn a_set_of_pictures(harness: &Harness) {
     const PICTURES: usize = 4;
     const SAMPLES: u32 = 256;
     /// The last call's noise, 0.09 at most, is far less than what the pictures differ by, about 16: what is left is rounding.
     const LANDED: f64 = 1e-5;
-    let mut dice = Dice(3);
-    let numbers: Vec<f32> = (0..PICTURES * 3 * 8 * 8).map(|_| 0.5 * dice.float()).collect();
+    let mut rng = TestRng(3);
+    let numbers: Vec<f32> = (0..PICTURES * 3 * 8 * 8).map(|_| 0.5 * rng.float()).collect();
     let mixture = Mixture::pictures(3 * 8 * 8, &numbers);
     let pictures: Vec<Vec<f64>> = mixture.means().map(|mean| mean.iter().map(|&x| f64::from(x)).collect()).collect();
     for case in cases() {
         let predicts = case.course.predictions()[0];
         let sampler = case.sampler(&schedule(), predicts, 20);
-        let looped = Loop { sampler: &sampler, mixture: &mixture, predicts, batch: SAMPLES, key: KEY };
+        let closed_loop = Loop { sampler: &sampler, mixture: &mixture, predicts, batch: SAMPLES, key: KEY };
         let mut counts = [0; PICTURES];
-        for sample in looped.on_gpu(bed).chunks(mixture.elements()) {
+        for sample in closed_loop.on_gpu(harness).chunks(mixture.elements()) {
             let reached = pictures.iter().position(|picture| deviation(sample, picture) < LANDED);
             counts[reached.unwrap_or_else(|| panic!("{}: a sample that is no picture", case.name))] += 1;
         }
@@ -236,7 +236,7 @@ fn a_set_of_pictures(bed: &Bed) {
 
 /// From a level without any signal the first step is as good as any other, if the network predicts v or x0; epsilon says
 /// nothing there, and is refused.
-fn from_zero_terminal_snr(bed: &Bed) {
+fn from_zero_terminal_snr(harness: &Harness) {
     /// The start is exact here, so that nothing is left of the mean's error.
     const MEAN_LEFT: f64 = 1e-3;
     const VARIANCE_LEFT: f64 = 0.012;
@@ -246,12 +246,12 @@ fn from_zero_terminal_snr(bed: &Bed) {
         for predicts in [Quantity::V, Quantity::X0] {
             let sampler = case.sampler(&schedule, predicts, 12);
             assert_eq!(sampler.calls()[0].level.alpha(), 0.0);
-            let looped = Loop { sampler: &sampler, mixture: &mixture, predicts, batch: 5, key: KEY };
-            let apart = deviation(&looped.on_gpu(bed), &looped.in_f64());
+            let closed_loop = Loop { sampler: &sampler, mixture: &mixture, predicts, batch: 5, key: KEY };
+            let apart = deviation(&closed_loop.on_gpu(harness), &closed_loop.in_f64());
             assert!(apart < FREE_RUN, "{}, {predicts}: {apart:e}", case.name);
 
             let sampler = case.sampler(&schedule, predicts, 1000);
-            let [mean, variance] = Loop { sampler: &sampler, mixture: &one, ..looped }.law();
+            let [mean, variance] = Loop { sampler: &sampler, mixture: &one, ..closed_loop }.law();
             let missed = [mean / f64::from(MEAN) - 1.0, variance / f64::from(DEVIATION).powi(2) - 1.0];
             let right = missed[0].abs() < MEAN_LEFT && missed[1].abs() < VARIANCE_LEFT;
             assert_eq!(right, !case.wants_consistency(), "{}, {predicts}: {missed:?}", case.name);
@@ -263,11 +263,11 @@ fn from_zero_terminal_snr(bed: &Bed) {
 }
 
 /// A loop whose tensors lie elsewhere at every call, as some frameworks' allocators have it.
-fn plans_beside_each_other_remember_together(bed: &Bed) {
+fn plans_beside_each_other_remember_together(harness: &Harness) {
     let case = cases().into_iter().find(|case| case.name.contains("3M")).expect("a solver that looks back twice");
     let sampler = case.sampler(&schedule(), Quantity::V, 8);
     let shape = Shape::new(3, 37);
-    let buffer = |label| bed.gpu.buffer(label, shape.total() * 4);
+    let buffer = |label| harness.gpu.buffer(label, shape.total() * 4);
     let [xs, predictions] = ["x", "prediction"].map(|label| [0, 1].map(|_| buffer(label)));
     let numbers = |seed| -> Vec<u8> {
         let normals = tweedie::noise::normals(seed, 0, 0, shape.total() as usize);
@@ -284,24 +284,28 @@ fn plans_beside_each_other_remember_together(bed: &Bed) {
         )
     };
     let run = |plans: &[StepPlan]| {
-        bed.gpu.queue.write_buffer(&xs[0], 0, &numbers(100));
+        harness.gpu.queue.write_buffer(&xs[0], 0, &numbers(100));
         for call in 0..sampler.calls().len() {
             let plan = &plans[call % plans.len()];
-            bed.gpu.queue.write_buffer(&predictions[call % plans.len()], 0, &numbers(call as u64));
-            bed.gpu.submit(|encoder| plan.encode(encoder, At::call(call as u32))).expect("device").expect("recording");
+            harness.gpu.queue.write_buffer(&predictions[call % plans.len()], 0, &numbers(call as u64));
+            harness
+                .gpu
+                .submit(|encoder| plan.encode(encoder, At::call(call as u32)))
+                .expect("device")
+                .expect("recording");
         }
-        bed.read(&xs[0])
+        harness.read(&xs[0])
     };
-    let plan = |from, to| sampling(from, to).plan(&bed.context).expect("a plan");
+    let plan = |from, to| sampling(from, to).plan(&harness.context).expect("a plan");
     let alone = run(&[plan(0, 0)]);
     let first = plan(0, 1);
-    let second = sampling(1, 0).plan_beside(&bed.context, &first).expect("a plan beside it");
+    let second = sampling(1, 0).plan_beside(&harness.context, &first).expect("a plan beside it");
     assert!(run(&[first, second]) == alone);
     assert!(run(&[plan(0, 1), plan(1, 0)]) != alone, "they must look back");
 
     let euler = cases().into_iter().find(|case| case.name.contains("Euler")).expect("a solver that does not look back");
     let euler = euler.sampler(&schedule(), Quantity::V, 8);
-    let other = Sampling { sampler: &euler, ..sampling(0, 1) }.plan(&bed.context).expect("a plan");
-    let error = sampling(1, 0).plan_beside(&bed.context, &other).expect_err("another loop");
+    let other = Sampling { sampler: &euler, ..sampling(0, 1) }.plan(&harness.context).expect("a plan");
+    let error = sampling(1, 0).plan_beside(&harness.context, &other).expect_err("another loop");
     assert!(matches!(error, tweedie::Error::Plan(PlanError::History { expected: (0, _), .. })), "{error}");
 }

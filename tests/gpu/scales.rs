@@ -1,7 +1,7 @@
 //! What a step finds out about each sample before it begins: guidance rescale and dynamic thresholding.
 
-use crate::bed::{Bed, Dice, Layout, Placed, Stage, bed_with_binding_limit};
-use tweedie::gpu::compare::{Comparison, Exact};
+use crate::harness::{Harness, Layout, Placed, Stage, TestRng, harness_with_binding_limit};
+use tweedie::gpu::compare::{Comparison, Expected};
 use tweedie::gpu::step::{Sample, reference};
 use tweedie::gpu::{At, Noise, NoiseKey, Rules, Shape, Step, StepPlan, Storage, Timesteps};
 use tweedie::table::{Clip, StepRow};
@@ -71,7 +71,7 @@ struct Ran {
 const KEY: NoiseKey = NoiseKey { seed: 11, stream: 5, first_sample: 3 };
 
 /// Runs call 1 of a case, or each sample's own, and compares all it gives with the twin's under these rules.
-fn check(bed: &Bed, case: &Case, rules: &Rules, mut value: impl FnMut() -> f32) -> (Comparison, Ran) {
+fn check(harness: &Harness, case: &Case, rules: &Rules, mut value: impl FnMut() -> f32) -> (Comparison, Ran) {
     let shape = case.shape;
     let mut stage = Stage::new(shape, false);
     let mut input = |stage: &mut Stage| {
@@ -81,13 +81,13 @@ fn check(bed: &Bed, case: &Case, rules: &Rules, mut value: impl FnMut() -> f32) 
     };
     let [x, conditional, unconditional] = [(); 3].map(|()| input(&mut stage));
     let [next, x0] = [(); 2].map(|()| stage.place(Layout::plain(Storage::F32), false));
-    let buffers = stage.upload(bed);
+    let buffers = stage.upload(harness);
     let tensor = |p: Placed| Stage::tensor(&buffers, p);
     let at: Vec<u32> = (0..shape.batch).map(|i| if case.per_sample { (i * 7) % 3 } else { 1 }).collect();
-    let calls = bed.gpu.upload("calls", bytemuck::cast_slice(&at));
+    let calls = harness.gpu.upload("calls", bytemuck::cast_slice(&at));
     let rows = case.rows();
     let plan = StepPlan::new(
-        &bed.context,
+        &harness.context,
         &Step {
             rows: &rows,
             rules: case.rules,
@@ -102,14 +102,18 @@ fn check(bed: &Bed, case: &Case, rules: &Rules, mut value: impl FnMut() -> f32) 
             next: tensor(next),
             x0: Some(tensor(x0)),
             input: None,
-            health: false,
+            clean_stats: false,
         },
     )
     .expect("plan");
     let when = if case.per_sample { At::per_sample() } else { At::call(1) };
     // Twice in one submission: what the first recording leaves behind must not matter to the second.
-    bed.gpu.submit(|encoder| (0..2).try_for_each(|_| plan.encode(encoder, when))).expect("device").expect("recording");
-    let after: Vec<Vec<u8>> = buffers.iter().map(|buffer| bed.read(buffer)).collect();
+    harness
+        .gpu
+        .submit(|encoder| (0..2).try_for_each(|_| plan.encode(encoder, when)))
+        .expect("device")
+        .expect("recording");
+    let after: Vec<Vec<u8>> = buffers.iter().map(|buffer| harness.read(buffer)).collect();
     let found = |p: Placed| -> Vec<f32> { stage.values_in(&after, p).iter().map(|&x| x as f32).collect() };
     let ran = Ran { next: found(next), x0: found(x0) };
 
@@ -131,8 +135,8 @@ fn check(bed: &Bed, case: &Case, rules: &Rules, mut value: impl FnMut() -> f32) 
             ..Sample::default()
         };
         let stepped = reference(&rows[at[sample] as usize], rules, &tensors);
-        let widened = |exact: &[Exact]| -> Vec<Exact> {
-            exact.iter().map(|e| Exact { magnitude: e.magnitude * ROUNDINGS, ..*e }).collect()
+        let widened = |exact: &[Expected]| -> Vec<Expected> {
+            exact.iter().map(|e| Expected { magnitude: e.magnitude * ROUNDINGS, ..*e }).collect()
         };
         total.add_all(&ran.next[range.clone()], &widened(&stepped.next));
         total.add_all(&ran.x0[range], &widened(&stepped.x0));
@@ -141,66 +145,67 @@ fn check(bed: &Bed, case: &Case, rules: &Rules, mut value: impl FnMut() -> f32) 
 }
 
 #[track_caller]
-fn assert_passes(bed: &Bed, case: &Case, value: impl FnMut() -> f32) -> Ran {
-    let (comparison, ran) = check(bed, case, &case.rules, value);
+fn assert_passes(harness: &Harness, case: &Case, value: impl FnMut() -> f32) -> Ran {
+    let (comparison, ran) = check(harness, case, &case.rules, value);
     assert!(comparison.passes(), "{comparison}: {case:?}");
     ran
 }
 
 fn random(seed: u64) -> impl FnMut() -> f32 {
-    let mut dice = Dice(seed);
+    let mut rng = TestRng(seed);
     // The sum of three is nearer to what networks give than one uniform number, and has tails.
-    move || (0..3).map(|_| dice.float()).sum::<f32>() * 0.5
+    move || (0..3).map(|_| rng.float()).sum::<f32>() * 0.5
 }
 
-fn every_size_and_storage(bed: &Bed) {
+fn every_size_and_storage(harness: &Harness) {
     for (batch, elements) in [(1, 1), (3, 2), (2, 3), (5, 5), (2, 1023), (3, 4096), (2, 4097), (1, 100_003)] {
         for storage in Storage::ALL {
-            assert_passes(bed, &Case::new(batch, elements, storage), random(u64::from(elements)));
+            assert_passes(harness, &Case::new(batch, elements, storage), random(u64::from(elements)));
         }
     }
     let only = |rules: Rules, guided: bool| Case { rules, guided, ..Case::new(3, 1029, Storage::F32) };
-    assert_passes(bed, &only(Rules { rescale: 1.0, ..Rules::default() }, true), random(1));
-    assert_passes(bed, &only(Rules { clip: THRESHOLD, ..Rules::default() }, true), random(2));
-    assert_passes(bed, &only(Rules { clip: THRESHOLD, rescale: 0.3, ..Rules::default() }, false), random(3));
+    assert_passes(harness, &only(Rules { rescale: 1.0, ..Rules::default() }, true), random(1));
+    assert_passes(harness, &only(Rules { clip: THRESHOLD, ..Rules::default() }, true), random(2));
+    assert_passes(harness, &only(Rules { clip: THRESHOLD, rescale: 0.3, ..Rules::default() }, false), random(3));
 }
 
-fn every_layout(bed: &Bed) {
-    let mut dice = Dice(8);
+fn every_layout(harness: &Harness) {
+    let mut rng = TestRng(8);
     for storage in Storage::ALL {
         for (batch, elements) in [(3, 64), (4, 63), (2, 8191), (2, 20_000)] {
-            for (before, gap) in [(4, 4), (dice.below(8), 1), (1, dice.below(8))] {
+            for (before, gap) in [(4, 4), (rng.below(8), 1), (1, rng.below(8))] {
                 let layout = Layout { storage, before, gap };
-                assert_passes(bed, &Case { layout, ..Case::new(batch, elements, storage) }, random(4));
+                assert_passes(harness, &Case { layout, ..Case::new(batch, elements, storage) }, random(4));
             }
         }
     }
 }
 
-fn every_sample_at_its_own_call(bed: &Bed) {
+fn every_sample_at_its_own_call(harness: &Harness) {
     for (batch, elements) in [(7, 40), (5, 5001)] {
-        assert_passes(bed, &Case { per_sample: true, ..Case::new(batch, elements, Storage::F32) }, random(5));
+        assert_passes(harness, &Case { per_sample: true, ..Case::new(batch, elements, Storage::F32) }, random(5));
     }
 }
 
-fn drawn_noise_is_part_of_the_clean_sample(bed: &Bed) {
+fn drawn_noise_is_part_of_the_clean_sample(harness: &Harness) {
     for elements in [64, 63, 4101] {
         let case = Case { drawn: true, ..Case::new(3, elements, Storage::F32) };
-        assert_passes(bed, &case, random(6));
-        assert_passes(bed, &Case { per_sample: true, ..case }, random(6));
+        assert_passes(harness, &case, random(6));
+        assert_passes(harness, &Case { per_sample: true, ..case }, random(6));
     }
 }
 
 /// A sample that is its own clean sample, thresholded: `x0 = clamp(x, -s, s)/s`, so `s` is known to the bit from an element
 /// that is not clipped.
-fn thresholded(bed: &Bed, values: &[f32], clip: Clip) -> Vec<f32> {
-    let x = bed.gpu.upload("x", bytemuck::cast_slice(values));
-    let [none, next, out] = ["prediction", "next", "x0"].map(|label| bed.gpu.buffer(label, 4 * values.len() as u64));
+fn thresholded(harness: &Harness, values: &[f32], clip: Clip) -> Vec<f32> {
+    let x = harness.gpu.upload("x", bytemuck::cast_slice(values));
+    let [none, next, out] =
+        ["prediction", "next", "x0"].map(|label| harness.gpu.buffer(label, 4 * values.len() as u64));
     let shape = Shape::new(1, values.len() as u32);
     let step = Step { x0: Some(tweedie::Tensor::f32(&out)), ..simple(&x, &none, &next, shape, clip) };
-    let plan = StepPlan::new(&bed.context, &step).expect("plan");
-    bed.gpu.submit(|encoder| plan.encode(encoder, At::call(0))).expect("device").expect("recording");
-    Storage::F32.decode(&bed.read(&out))
+    let plan = StepPlan::new(&harness.context, &step).expect("plan");
+    harness.gpu.submit(|encoder| plan.encode(encoder, At::call(0))).expect("device").expect("recording");
+    Storage::F32.decode(&harness.read(&out))
 }
 
 fn simple<'a>(
@@ -226,7 +231,7 @@ fn simple<'a>(
         next: tensor(next),
         x0: None,
         input: None,
-        health: false,
+        clean_stats: false,
     }
 }
 
@@ -234,62 +239,62 @@ fn simple<'a>(
 const DIVISION: f32 = 4.0 * f32::EPSILON;
 
 #[track_caller]
-fn assert_thresholded(bed: &Bed, values: &[f32], clip: Clip) {
+fn assert_thresholded(harness: &Harness, values: &[f32], clip: Clip) {
     let Clip::Quantile { ratio, least, most } = clip else { panic!("a threshold") };
     let magnitudes: Vec<f64> = values.iter().map(|x| f64::from(x.abs())).collect();
     let s = tweedie::gpu::step::quantile(&magnitudes, ratio).max(least).min(most) as f32;
-    for (i, (found, x)) in thresholded(bed, values, clip).into_iter().zip(values).enumerate() {
+    for (i, (found, x)) in thresholded(harness, values, clip).into_iter().zip(values).enumerate() {
         let expected = x.clamp(-s, s) / s;
         assert!((found - expected).abs() <= DIVISION * expected.abs(), "{i}: {x}/{s} = {expected}, found {found}");
     }
 }
 
-fn the_quantile_is_exact(bed: &Bed) {
+fn the_quantile_is_exact(harness: &Harness) {
     let mut value = random(7);
     for elements in [1, 2, 3, 100, 4096, 9999] {
         let values: Vec<f32> = (0..elements).map(|_| value()).collect();
         for ratio in [0.0, 0.25, 0.5, 0.9, 0.995, 1.0] {
-            assert_thresholded(bed, &values, Clip::Quantile { ratio, least: 1e-30, most: 1e30 });
+            assert_thresholded(harness, &values, Clip::Quantile { ratio, least: 1e-30, most: 1e30 });
         }
-        assert_thresholded(bed, &values, Clip::Quantile { ratio: 0.5, least: 3.0, most: 4.0 });
-        assert_thresholded(bed, &values, Clip::Quantile { ratio: 1.0, least: 0.25, most: 0.5 });
+        assert_thresholded(harness, &values, Clip::Quantile { ratio: 0.5, least: 3.0, most: 4.0 });
+        assert_thresholded(harness, &values, Clip::Quantile { ratio: 1.0, least: 0.25, most: 0.5 });
     }
     // Neighbours that differ in each of the three digits, and across the whole range.
     for (a, b) in [(1.0f32, 1.0 + f32::EPSILON), (1.0, 1.001), (1.0, 300.0), (1e-30, 1e30), (0.0, 1.0)] {
         for ratio in [0.3, 0.5, 1.0] {
-            assert_thresholded(bed, &[b, -a, a, -b], Clip::Quantile { ratio, least: 1e-35, most: f64::INFINITY });
+            assert_thresholded(harness, &[b, -a, a, -b], Clip::Quantile { ratio, least: 1e-35, most: f64::INFINITY });
         }
     }
 }
 
-fn ties_and_constants(bed: &Bed) {
+fn ties_and_constants(harness: &Harness) {
     let clip = |ratio| Clip::Quantile { ratio, least: 0.01, most: 100.0 };
     for elements in [5, 6000] {
         for ratio in [0.0, 0.37, 1.0] {
-            assert_thresholded(bed, &vec![-0.75; elements], clip(ratio));
+            assert_thresholded(harness, &vec![-0.75; elements], clip(ratio));
             let ties: Vec<f32> = (0..elements).map(|i| [0.5, -0.5, 0.5, 2.0][i % 4]).collect();
-            assert_thresholded(bed, &ties, clip(ratio));
+            assert_thresholded(harness, &ties, clip(ratio));
         }
-        assert_eq!(thresholded(bed, &vec![0.0; elements], clip(0.9)), vec![0.0; elements]);
+        assert_eq!(thresholded(harness, &vec![0.0; elements], clip(0.9)), vec![0.0; elements]);
     }
     // A mixture without deviation is left as it is.
     let flat = Rules { rescale: 1.0, ..Rules::default() };
-    let ran = assert_passes(bed, &Case { rules: flat, ..Case::new(2, 70, Storage::F32) }, || 0.5);
+    let ran = assert_passes(harness, &Case { rules: flat, ..Case::new(2, 70, Storage::F32) }, || 0.5);
     assert!(ran.next.iter().all(|x| x.is_finite()));
 }
 
-fn not_everything_is_a_number(bed: &Bed) {
+fn not_everything_is_a_number(harness: &Harness) {
     let clip = Clip::Quantile { ratio: 0.9, least: 0.5, most: f64::INFINITY };
     for elements in [9usize, 5000] {
         let mut values: Vec<f32> = (0..elements).map(|i| i as f32 / elements as f32).collect();
         values[elements / 3] = f32::NAN;
-        assert!(thresholded(bed, &values, clip).iter().all(|x| x.is_nan()), "a NaN leaves no threshold");
+        assert!(thresholded(harness, &values, clip).iter().all(|x| x.is_nan()), "a NaN leaves no threshold");
         values[elements / 3] = f32::INFINITY;
         values[1] = f32::NEG_INFINITY;
-        let found = thresholded(bed, &values, Clip::Quantile { ratio: 0.5, least: 0.5, most: 2.0 });
+        let found = thresholded(harness, &values, Clip::Quantile { ratio: 0.5, least: 0.5, most: 2.0 });
         assert_eq!((found[elements / 3], found[1]), (1.0, -1.0), "an infinity is clipped like anything else");
         assert!(found.iter().all(|x| x.is_finite()));
-        let found = thresholded(bed, &values, Clip::Quantile { ratio: 1.0, least: 0.5, most: 2.0 });
+        let found = thresholded(harness, &values, Clip::Quantile { ratio: 1.0, least: 0.5, most: 2.0 });
         assert_eq!(found[0], 0.0);
         assert_eq!(found[1], -1.0, "an infinite quantile is held to its bound");
     }
@@ -297,7 +302,7 @@ fn not_everything_is_a_number(bed: &Bed) {
     let mut at = 0;
     let case = Case::new(3, 50, Storage::F32);
     let mut value = random(9);
-    let ran = assert_passes(bed, &case, || {
+    let ran = assert_passes(harness, &case, || {
         at += 1;
         if at == 60 { f32::NAN } else { value() }
     });
@@ -306,15 +311,15 @@ fn not_everything_is_a_number(bed: &Bed) {
 }
 
 /// A deviation of one at a distance of a thousand: differences of squares would lose it.
-fn a_mean_far_from_zero(bed: &Bed) {
+fn a_mean_far_from_zero(harness: &Harness) {
     let rules = Rules { rescale: 1.0, ..Rules::default() };
     let mut value = random(10);
     // The mixture gathers rounding errors of its own at this distance, 6e-8 of 1000 times the weights.
     let case = Case { rules, ..Case::new(2, 50_000, Storage::F32) };
-    assert_passes(bed, &case, || 1000.0 + value());
+    assert_passes(harness, &case, || 1000.0 + value());
 }
 
-fn bit_identical_in_every_run_and_batch(bed: &Bed) {
+fn bit_identical_in_every_run_and_batch(harness: &Harness) {
     for (elements, storage) in [(40, Storage::F32), (5003, Storage::Bf16), (30_000, Storage::F32)] {
         let case = Case::new(4, elements, storage);
         let run = |batch: u32| {
@@ -323,7 +328,7 @@ fn bit_identical_in_every_run_and_batch(bed: &Bed) {
             let mut at = 0u64;
             let total = u64::from(batch * elements);
             let shape = Shape::new(batch, elements);
-            check(bed, &Case { shape, ..case.clone() }, &case.rules, || {
+            check(harness, &Case { shape, ..case.clone() }, &case.rules, || {
                 at += 1;
                 tensors[((at - 1) / total) as usize]()
             })
@@ -341,22 +346,22 @@ fn bit_identical_in_every_run_and_batch(bed: &Bed) {
 }
 
 /// More samples than scratch memory holds at once, and than a dimension has workgroups.
-fn many_small_samples(bed: &Bed) {
-    assert_passes(bed, &Case::new(1100, 4, Storage::F32), random(12));
+fn many_small_samples(harness: &Harness) {
+    assert_passes(harness, &Case::new(1100, 4, Storage::F32), random(12));
     assert_passes(
-        bed,
+        harness,
         &Case { rules: Rules { rescale: 0.5, ..Rules::default() }, ..Case::new(66_000, 3, Storage::F32) },
         random(13),
     );
 }
 
-fn windows_of_a_small_binding_limit(bed: &Bed) {
-    let small = bed_with_binding_limit(bed, 64 << 10);
+fn windows_of_a_small_binding_limit(harness: &Harness) {
+    let small = harness_with_binding_limit(harness, 64 << 10);
     for (batch, elements) in [(9, 5000), (3, 50_001), (2, 65_536)] {
         for storage in [Storage::F32, Storage::F16] {
             let case = Case::new(batch, elements, storage);
             let ran = assert_passes(&small, &case, random(14));
-            let whole = assert_passes(bed, &case, random(14));
+            let whole = assert_passes(harness, &case, random(14));
             let bits = |x: &[f32]| x.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
             assert_eq!(bits(&ran.next), bits(&whole.next), "windows change nothing: {case:?}");
         }
@@ -364,15 +369,15 @@ fn windows_of_a_small_binding_limit(bed: &Bed) {
 }
 
 /// Beyond what torch.quantile takes, which is 16 million.
-fn twenty_million_elements(bed: &Bed) {
+fn twenty_million_elements(harness: &Harness) {
     let elements = 20_000_003u32;
-    let mut dice = Dice(15);
-    let values: Vec<f32> = (0..elements).map(|_| dice.float()).collect();
-    let x = bed.gpu.upload("x", bytemuck::cast_slice(&values));
+    let mut rng = TestRng(15);
+    let values: Vec<f32> = (0..elements).map(|_| rng.float()).collect();
+    let x = harness.gpu.upload("x", bytemuck::cast_slice(&values));
     let clip = Clip::Quantile { ratio: 0.995, least: 0.5, most: 10.0 };
-    let plan = StepPlan::new(&bed.context, &simple(&x, &x, &x, Shape::new(1, elements), clip)).expect("plan");
-    bed.gpu.submit(|encoder| plan.encode(encoder, At::call(0))).expect("device").expect("recording");
-    let found = Storage::F32.decode(&bed.read(&x));
+    let plan = StepPlan::new(&harness.context, &simple(&x, &x, &x, Shape::new(1, elements), clip)).expect("plan");
+    harness.gpu.submit(|encoder| plan.encode(encoder, At::call(0))).expect("device").expect("recording");
+    let found = Storage::F32.decode(&harness.read(&x));
     let magnitudes: Vec<f64> = values.iter().map(|x| f64::from(x.abs())).collect();
     let s = tweedie::gpu::step::quantile(&magnitudes, 0.995) as f32;
     assert!(s > 1.9 && s < 2.0, "{s}");
@@ -383,7 +388,7 @@ fn twenty_million_elements(bed: &Bed) {
 }
 
 /// The comparison sees every number of the rules.
-fn a_wrong_rule_fails(bed: &Bed) {
+fn a_wrong_rule_fails(harness: &Harness) {
     let case = Case::new(3, 2000, Storage::F32);
     let quantile = |ratio, least| Clip::Quantile { ratio, least, most: f64::INFINITY };
     let wrong = [
@@ -394,8 +399,8 @@ fn a_wrong_rule_fails(bed: &Bed) {
         Rules { clip: Clip::None, ..case.rules },
     ];
     for rules in wrong {
-        let (comparison, _) = check(bed, &case, &rules, random(16));
+        let (comparison, _) = check(harness, &case, &rules, random(16));
         assert!(!comparison.passes(), "{rules:?} was not noticed: {comparison}");
     }
-    assert_passes(bed, &case, random(16));
+    assert_passes(harness, &case, random(16));
 }

@@ -1,11 +1,11 @@
 //! The step kernel against its f64 twin: random rows over every kind of tensor, whole loops, and what it promises.
 
-use crate::bed::{Bed, Dice, Layout, Placed, Stage};
-use tweedie::gpu::compare::{Comparison, Exact};
+use crate::harness::{Harness, Layout, Placed, Stage, TestRng};
+use tweedie::gpu::compare::{Comparison, Expected};
 use tweedie::gpu::step::{ROUNDINGS, Sample, Stepped, reference};
 use tweedie::gpu::{
-    At, Counter, DrawnNoise, Health, Known, Noise, NoiseKey, PlanError, Rules, Shape, Step, StepPlan, Storage, Tensor,
-    Timesteps,
+    At, CleanStats, Counter, DrawnNoise, Inpainting, Noise, NoiseKey, PlanError, Rules, Shape, Step, StepPlan, Storage,
+    Tensor, Timesteps,
 };
 use tweedie::table::{Clip, Deviation, STEP_WIDTH, StepRow};
 
@@ -72,8 +72,8 @@ impl Case {
     }
 }
 
-fn random_rows(case: &Case, dice: &mut Dice) -> Vec<StepRow> {
-    let mut number = || f64::from(dice.float());
+fn random_rows(case: &Case, rng: &mut TestRng) -> Vec<StepRow> {
+    let mut number = || f64::from(rng.float());
     (0..case.calls as usize)
         .map(|call| {
             let mut history = [0.0; 3];
@@ -101,42 +101,47 @@ fn comparison(storage: Storage, drawn: bool) -> Comparison {
 }
 
 /// Runs all calls of a case and checks every output element of each, and every byte outside the outputs.
-fn check_with(bed: &Bed, case: &Case, seed: u64, tamper: impl Fn(&mut [StepRow])) -> Result<Comparison, PlanError> {
-    let mut dice = Dice(seed);
+fn check_with(
+    harness: &Harness,
+    case: &Case,
+    seed: u64,
+    tamper: impl Fn(&mut [StepRow]),
+) -> Result<Comparison, PlanError> {
+    let mut rng = TestRng(seed);
     let shape = case.shape;
-    let rows = random_rows(case, &mut dice);
+    let rows = random_rows(case, &mut rng);
     let mut stage = Stage::new(shape, case.shared);
-    let input = |stage: &mut Stage, used: bool, dice: &mut Dice| {
+    let input = |stage: &mut Stage, used: bool, rng: &mut TestRng| {
         used.then(|| {
             let placed = stage.place(case.layout, false);
-            stage.fill(placed, || dice.float());
+            stage.fill(placed, || rng.float());
             placed
         })
     };
-    let x = input(&mut stage, true, &mut dice).expect("x");
-    let prediction = input(&mut stage, true, &mut dice).expect("prediction");
-    let unconditional = input(&mut stage, case.guided, &mut dice);
-    let given = input(&mut stage, !case.drawn, &mut dice);
-    let learned = input(&mut stage, case.deviation != Deviation::Fixed, &mut dice);
-    let mask = input(&mut stage, case.masked, &mut dice);
-    let known = input(&mut stage, case.masked, &mut dice);
+    let x = input(&mut stage, true, &mut rng).expect("x");
+    let prediction = input(&mut stage, true, &mut rng).expect("prediction");
+    let unconditional = input(&mut stage, case.guided, &mut rng);
+    let given = input(&mut stage, !case.drawn, &mut rng);
+    let learned = input(&mut stage, case.deviation != Deviation::Fixed, &mut rng);
+    let mask = input(&mut stage, case.masked, &mut rng);
+    let known = input(&mut stage, case.masked, &mut rng);
     let next = if case.in_place { x } else { stage.place(case.out, false) };
     let x0 = (case.all || case.depth > 0).then(|| stage.place(case.out, false));
     let scaled = case.all.then(|| stage.place(case.out, false));
     let keep = (case.all && case.drawn).then(|| stage.place(case.out, false));
 
-    let buffers = stage.upload(bed);
+    let buffers = stage.upload(harness);
     let tensor = |p: Placed| Stage::tensor(&buffers, p);
     let key = NoiseKey { seed, stream: 3, first_sample: 0xffff_fff0 };
-    let ids: Vec<[u32; 4]> = (0..shape.batch).map(|i| [dice.word(), i, 7 + i, i & 1]).collect();
-    let seeds = bed.gpu.upload("seeds", bytemuck::cast_slice(&ids));
-    let at: Vec<u32> = (0..shape.batch).map(|_| if case.per_sample { dice.below(case.calls) } else { 0 }).collect();
-    let calls = bed.gpu.upload("calls", bytemuck::cast_slice(&at));
+    let ids: Vec<[u32; 4]> = (0..shape.batch).map(|i| [rng.word(), i, 7 + i, i & 1]).collect();
+    let seeds = harness.gpu.upload("seeds", bytemuck::cast_slice(&ids));
+    let at: Vec<u32> = (0..shape.batch).map(|_| if case.per_sample { rng.below(case.calls) } else { 0 }).collect();
+    let calls = harness.gpu.upload("calls", bytemuck::cast_slice(&at));
 
     let mut tampered = rows.clone();
     tamper(&mut tampered);
     let plan = StepPlan::new(
-        &bed.context,
+        &harness.context,
         &Step {
             rows: &tampered,
             rules: case.rules(),
@@ -152,22 +157,22 @@ fn check_with(bed: &Bed, case: &Case, seed: u64, tamper: impl Fn(&mut [StepRow])
                 }
             },
             learned: learned.map(tensor),
-            known: mask.zip(known).map(|(mask, known)| Known { mask: tensor(mask), x0: tensor(known) }),
+            known: mask.zip(known).map(|(mask, known)| Inpainting { mask: tensor(mask), x0: tensor(known) }),
             next: tensor(next),
             x0: x0.map(tensor),
             input: scaled.map(tensor),
-            health: false,
+            clean_stats: false,
         },
     )?;
-    assert!(plan.dispatches() == 1 || is_narrow(bed));
+    assert!(plan.dispatches() == 1 || is_narrow(harness));
 
     let mut total = comparison(case.out.storage, case.drawn);
     let mut past: Vec<Vec<f64>> = Vec::new();
     let mut current = stage.values(x);
     for call in 0..case.calls {
         let at_call = if case.per_sample { At::per_sample() } else { At::call(call) };
-        bed.gpu.submit(|encoder| plan.encode(encoder, at_call)).expect("device").expect("recording");
-        let after: Vec<Vec<u8>> = buffers.iter().map(|buffer| bed.read(buffer)).collect();
+        harness.gpu.submit(|encoder| plan.encode(encoder, at_call)).expect("device").expect("recording");
+        let after: Vec<Vec<u8>> = buffers.iter().map(|buffer| harness.read(buffer)).collect();
         let call_of = |sample: usize| if case.per_sample { at[sample] } else { call };
         let noise = |sample: usize| -> Vec<f64> {
             let stream = key.stream + call_of(sample);
@@ -207,9 +212,9 @@ fn check_with(bed: &Bed, case: &Case, seed: u64, tamper: impl Fn(&mut [StepRow])
         ];
         for (placed, exact) in outputs.iter().filter_map(|(placed, exact)| Some(((*placed)?, exact))) {
             let got: Vec<f32> = stage.values_in(&after, placed).iter().map(|&x| x as f32).collect();
-            let widened: Vec<Exact> = exact
+            let widened: Vec<Expected> = exact
                 .iter()
-                .map(|e| Exact {
+                .map(|e| Expected {
                     magnitude: e.magnitude * if case.deviation == Deviation::Log { EXP } else { ROUNDINGS },
                     ..*e
                 })
@@ -247,14 +252,14 @@ fn expected(
         .collect()
 }
 
-fn is_narrow(bed: &Bed) -> bool {
-    bed.gpu.device.limits().max_storage_buffers_per_shader_stage < 8
+fn is_narrow(harness: &Harness) -> bool {
+    harness.gpu.device.limits().max_storage_buffers_per_shader_stage < 8
 }
 
 /// What of a case fits a device with four storage buffers: in place, without the network's input, and with noise that is
 /// drawn where there is more to read; and without guidance, for a known region.
-fn fitting(bed: &Bed, case: &Case) -> Case {
-    if !is_narrow(bed) {
+fn fitting(harness: &Harness, case: &Case) -> Case {
+    if !is_narrow(harness) {
         return *case;
     }
     let drawn = case.drawn || case.masked || case.guided && case.depth > 0;
@@ -262,20 +267,20 @@ fn fitting(bed: &Bed, case: &Case) -> Case {
 }
 
 #[track_caller]
-fn assert_passes(bed: &Bed, case: &Case, seed: u64) {
-    let case = &fitting(bed, case);
-    let comparison = check_with(bed, case, seed, |_| {}).unwrap_or_else(|error| panic!("{error}: {case:?}"));
+fn assert_passes(harness: &Harness, case: &Case, seed: u64) {
+    let case = &fitting(harness, case);
+    let comparison = check_with(harness, case, seed, |_| {}).unwrap_or_else(|error| panic!("{error}: {case:?}"));
     assert!(comparison.passes(), "{comparison}: {case:?}");
 }
 
-fn every_kind_of_tensor(bed: &Bed) {
-    let mut dice = Dice(11);
+fn every_kind_of_tensor(harness: &Harness) {
+    let mut rng = TestRng(11);
     let shapes = [(1, 1), (3, 2), (2, 8), (5, 63), (3, 1023), (2, 4096), (65, 4), (2, 70_000)];
     // Every storage and turn meets every third shape, since compiling takes most of the time.
     for (i, (batch, elements)) in shapes.into_iter().enumerate() {
         for (s, storage) in Storage::ALL.into_iter().enumerate() {
             for turn in (0..4).filter(|turn| (i + s + turn) % 3 == 0) {
-                let mut coin = || dice.below(2) == 1;
+                let mut coin = || rng.below(2) == 1;
                 let plain = Layout::plain(storage);
                 let odd = Layout { storage, before: 3, gap: 1 };
                 let case = Case {
@@ -294,13 +299,13 @@ fn every_kind_of_tensor(bed: &Bed) {
                     calls: 2,
                     ..Case::plain(Shape::new(batch, elements), storage)
                 };
-                assert_passes(bed, &case, 100 * i as u64 + turn as u64);
+                assert_passes(harness, &case, 100 * i as u64 + turn as u64);
             }
         }
     }
 }
 
-fn a_wrong_coefficient_fails(bed: &Bed) {
+fn a_wrong_coefficient_fails(harness: &Harness) {
     let case = Case {
         guided: true,
         clip: Clip::Range(1.0),
@@ -310,9 +315,9 @@ fn a_wrong_coefficient_fails(bed: &Bed) {
         ..Case::plain(Shape::new(3, 40), Storage::F32)
     };
     let masked = Case { masked: true, calls: 1, depth: 0, all: false, in_place: false, ..case };
-    let (case, masked) = (fitting(bed, &case), fitting(bed, &masked));
-    assert_passes(bed, &case, 5);
-    assert_passes(bed, &masked, 5);
+    let (case, masked) = (fitting(harness, &case), fitting(harness, &masked));
+    assert_passes(harness, &case, 5);
+    assert_passes(harness, &masked, 5);
     type Break = (&'static str, fn(&mut StepRow));
     let breaks: [Break; 12] = [
         ("conditional", |row| row.guidance[0] *= 1.001),
@@ -330,61 +335,61 @@ fn a_wrong_coefficient_fails(bed: &Bed) {
     ];
     // The network's input is looked at where it is written.
     for (name, change) in breaks.into_iter().filter(|(name, _)| case.all || *name != "input") {
-        let found = check_with(bed, &case, 5, |rows| rows.iter_mut().for_each(change)).expect(name);
+        let found = check_with(harness, &case, 5, |rows| rows.iter_mut().for_each(change)).expect(name);
         assert!(!found.passes(), "{name}: {found}");
     }
     for change in [|row: &mut StepRow| row.known[0] *= 1.001, |row: &mut StepRow| row.known[1] *= 1.001] {
-        let found = check_with(bed, &masked, 5, |rows| rows.iter_mut().for_each(change)).expect("known");
+        let found = check_with(harness, &masked, 5, |rows| rows.iter_mut().for_each(change)).expect("known");
         assert!(!found.passes(), "known: {found}");
     }
 }
 
-fn a_loop_that_looks_back(bed: &Bed) {
+fn a_loop_that_looks_back(harness: &Harness) {
     for (batch, elements) in [(1, 5), (3, 40), (2, 6), (4, 1030)] {
         for depth in 1..=3 {
             for in_place in [false, true] {
                 let shape = Shape::new(batch, elements);
                 let case = Case { depth, in_place, calls: 7, ..Case::plain(shape, Storage::F32) };
-                assert_passes(bed, &case, 40 + depth as u64);
-                assert_passes(bed, &Case { drawn: true, ..case }, 50 + depth as u64);
+                assert_passes(harness, &case, 40 + depth as u64);
+                assert_passes(harness, &Case { drawn: true, ..case }, 50 + depth as u64);
             }
         }
     }
     // In 16 bits what is remembered is rounded as the preview is, where samples are whole lanes.
     for storage in [Storage::F16, Storage::Bf16] {
         let case = Case { depth: 2, calls: 5, ..Case::plain(Shape::new(3, 40), storage) };
-        assert_passes(bed, &case, 60);
+        assert_passes(harness, &case, 60);
     }
 }
 
 /// One sample alone, at its own seed and call, and the same as part of a batch.
-fn a_sample_does_not_depend_on_its_batch(bed: &Bed) {
+fn a_sample_does_not_depend_on_its_batch(harness: &Harness) {
     let elements = 36;
     let rows: Vec<StepRow> =
-        random_rows(&Case { calls: 6, ..Case::plain(Shape::new(1, elements), Storage::F32) }, &mut Dice(9));
-    let mut dice = Dice(10);
-    let data: Vec<f32> = (0..3 * elements).map(|_| dice.float()).collect();
+        random_rows(&Case { calls: 6, ..Case::plain(Shape::new(1, elements), Storage::F32) }, &mut TestRng(9));
+    let mut rng = TestRng(10);
+    let data: Vec<f32> = (0..3 * elements).map(|_| rng.float()).collect();
     let run = |samples: &[usize]| -> Vec<Vec<u8>> {
         let batch = samples.len() as u32;
         let part = |i: usize| &data[i * elements as usize..(i + 1) * elements as usize];
         let gather =
             |shift: usize| -> Vec<f32> { samples.iter().flat_map(|i| part((i + shift) % 3)).copied().collect() };
-        let x = bed.gpu.upload("x", bytemuck::cast_slice(&gather(0)));
-        let p = bed.gpu.upload("p", bytemuck::cast_slice(&gather(1)));
+        let x = harness.gpu.upload("x", bytemuck::cast_slice(&gather(0)));
+        let p = harness.gpu.upload("p", bytemuck::cast_slice(&gather(1)));
         let ids: Vec<[u32; 4]> = samples.iter().map(|&i| [5 + i as u32, 0, 90 + i as u32, 0]).collect();
-        let seeds = bed.gpu.upload("seeds", bytemuck::cast_slice(&ids));
+        let seeds = harness.gpu.upload("seeds", bytemuck::cast_slice(&ids));
         let calls: Vec<u32> = samples.iter().map(|&i| 2 * i as u32).collect();
-        let calls = bed.gpu.upload("calls", bytemuck::cast_slice(&calls));
-        let next = bed.gpu.buffer("next", u64::from(batch * elements) * 4);
+        let calls = harness.gpu.upload("calls", bytemuck::cast_slice(&calls));
+        let next = harness.gpu.buffer("next", u64::from(batch * elements) * 4);
         let noise = DrawnNoise { key: NoiseKey::seed(1), seeds: Some((&seeds, 0)), keep: None };
         let step = Step {
             calls: Timesteps::per_sample(&calls),
             noise: Noise::Drawn(noise),
             ..simple(&rows, Shape::new(batch, elements), &x, &p, &next)
         };
-        let plan = StepPlan::new(&bed.context, &step).expect("plan");
-        bed.gpu.submit(|encoder| plan.encode(encoder, At::per_sample())).expect("device").expect("recording");
-        bed.read(&next).chunks(elements as usize * 4).map(<[u8]>::to_vec).collect()
+        let plan = StepPlan::new(&harness.context, &step).expect("plan");
+        harness.gpu.submit(|encoder| plan.encode(encoder, At::per_sample())).expect("device").expect("recording");
+        harness.read(&next).chunks(elements as usize * 4).map(<[u8]>::to_vec).collect()
     };
     let whole = run(&[0, 1, 2]);
     let swapped = run(&[2, 0]);
@@ -414,7 +419,7 @@ fn simple<'a>(
         next: Tensor::f32(next),
         x0: None,
         input: None,
-        health: false,
+        clean_stats: false,
     }
 }
 
@@ -423,17 +428,17 @@ fn powers(calls: i32) -> Vec<StepRow> {
     (0..calls).map(|k| StepRow { p: 10f64.powi(k), ..StepRow::IDENTITY }).collect()
 }
 
-fn a_counter_on_the_gpu_chooses_the_rows(bed: &Bed) {
+fn a_counter_on_the_gpu_chooses_the_rows(harness: &Harness) {
     let rows = powers(4);
-    let x = bed.gpu.upload("x", bytemuck::cast_slice(&[0.0f32; 8]));
-    let p = bed.gpu.upload("p", bytemuck::cast_slice(&[1.0f32; 8]));
-    let calls = bed.gpu.upload("calls", bytemuck::cast_slice(&[77u32, 0, 1, 77]));
+    let x = harness.gpu.upload("x", bytemuck::cast_slice(&[0.0f32; 8]));
+    let p = harness.gpu.upload("p", bytemuck::cast_slice(&[1.0f32; 8]));
+    let calls = harness.gpu.upload("calls", bytemuck::cast_slice(&[77u32, 0, 1, 77]));
     let shape = Shape::new(2, 4);
     let run = |timesteps, counters, recordings: usize| {
-        bed.gpu.submit(|encoder| encoder.clear_buffer(&x, 0, None)).expect("device");
-        let plan = StepPlan::new(&bed.context, &Step { calls: timesteps, ..simple(&rows, shape, &x, &p, &x) });
+        harness.gpu.submit(|encoder| encoder.clear_buffer(&x, 0, None)).expect("device");
+        let plan = StepPlan::new(&harness.context, &Step { calls: timesteps, ..simple(&rows, shape, &x, &p, &x) });
         let plan = plan.expect("plan");
-        let counter = Counter::new(&bed.context, &calls, 4, counters).expect("counter");
+        let counter = Counter::new(&harness.context, &calls, 4, counters).expect("counter");
         let record = |encoder: &mut wgpu::CommandEncoder| {
             let mut pass = encoder.begin_compute_pass(&Default::default());
             for _ in 0..recordings {
@@ -441,97 +446,97 @@ fn a_counter_on_the_gpu_chooses_the_rows(bed: &Bed) {
                 counter.record(&mut pass);
             }
         };
-        bed.gpu.submit(record).expect("device");
-        bytemuck::cast_slice::<u8, f32>(&bed.read(&x)).to_vec()
+        harness.gpu.submit(record).expect("device");
+        bytemuck::cast_slice::<u8, f32>(&harness.read(&x)).to_vec()
     };
     let per_sample = Timesteps::PerSample { buffer: &calls, offset: 4 };
     assert_eq!(run(per_sample, 2, 3), [111.0, 111.0, 111.0, 111.0, 1110.0, 1110.0, 1110.0, 1110.0]);
-    assert_eq!(bytemuck::cast_slice::<u8, u32>(&bed.read(&calls)), [77, 3, 4, 77]);
+    assert_eq!(bytemuck::cast_slice::<u8, u32>(&harness.read(&calls)), [77, 3, 4, 77]);
     let shared = Timesteps::Shared { buffer: &calls, offset: 4 };
     assert_eq!(run(shared, 1, 1), [1000.0; 8], "one counter for the batch, which stood at 3");
     let beyond = run(shared, 1, 1);
     assert!(beyond.iter().all(|x| x.is_nan()), "a call that the loop does not have: {beyond:?}");
-    assert!(Counter::new(&bed.context, &calls, 4, 4).is_err(), "beyond the buffer");
-    assert!(Counter::new(&bed.context, &calls, 2, 1).is_err(), "no whole word");
+    assert!(Counter::new(&harness.context, &calls, 4, 4).is_err(), "beyond the buffer");
+    assert!(Counter::new(&harness.context, &calls, 2, 1).is_err(), "no whole word");
 }
 
-fn what_a_row_does_not_need_may_hold_anything(bed: &Bed) {
+fn what_a_row_does_not_need_may_hold_anything(harness: &Harness) {
     let rows = [StepRow { x: 0.5, ..StepRow::IDENTITY }];
-    let x = bed.gpu.upload("x", bytemuck::cast_slice(&[2.0f32; 5]));
-    let p = bed.gpu.upload("p", bytemuck::cast_slice(&[1.0f32; 5]));
-    let nan = bed.gpu.upload("nan", bytemuck::cast_slice(&[f32::NAN; 5]));
-    let next = bed.gpu.buffer("next", 20);
+    let x = harness.gpu.upload("x", bytemuck::cast_slice(&[2.0f32; 5]));
+    let p = harness.gpu.upload("p", bytemuck::cast_slice(&[1.0f32; 5]));
+    let nan = harness.gpu.upload("nan", bytemuck::cast_slice(&[f32::NAN; 5]));
+    let next = harness.gpu.buffer("next", 20);
     let step = Step {
         unconditional: Some(Tensor::f32(&nan)),
         noise: Noise::Given(Tensor::f32(&nan)),
         ..simple(&rows, Shape::new(1, 5), &x, &p, &next)
     };
-    let plan = StepPlan::new(&bed.context, &step).expect("plan");
-    bed.gpu.submit(|encoder| plan.encode(encoder, At::call(0))).expect("device").expect("recording");
-    assert_eq!(bytemuck::cast_slice::<u8, f32>(&bed.read(&next)), [1.0f32; 5]);
+    let plan = StepPlan::new(&harness.context, &step).expect("plan");
+    harness.gpu.submit(|encoder| plan.encode(encoder, At::call(0))).expect("device").expect("recording");
+    assert_eq!(bytemuck::cast_slice::<u8, f32>(&harness.read(&next)), [1.0f32; 5]);
 
     // Samples without gaps, of which neighbours share lanes: every other one looks at the noise.
     let rows = [rows[0], StepRow { z: 1.0, ..rows[0] }];
-    let calls = bed.gpu.upload("calls", bytemuck::cast_slice(&[0u32, 1, 0, 1]));
-    let x = bed.gpu.upload("x", bytemuck::cast_slice(&[2.0f32; 20]));
-    let next = bed.gpu.buffer("next", 80);
+    let calls = harness.gpu.upload("calls", bytemuck::cast_slice(&[0u32, 1, 0, 1]));
+    let x = harness.gpu.upload("x", bytemuck::cast_slice(&[2.0f32; 20]));
+    let next = harness.gpu.buffer("next", 80);
     let noise: Vec<f32> = (0..20).map(|i| if i / 5 % 2 == 0 { f32::NAN } else { 4.0 }).collect();
-    let noise = bed.gpu.upload("noise", bytemuck::cast_slice(&noise));
+    let noise = harness.gpu.upload("noise", bytemuck::cast_slice(&noise));
     let step = Step {
         calls: Timesteps::per_sample(&calls),
         noise: Noise::Given(Tensor::f32(&noise)),
         ..simple(&rows, Shape::new(4, 5), &x, &x, &next)
     };
-    let plan = StepPlan::new(&bed.context, &step).expect("plan");
-    bed.gpu.submit(|encoder| plan.encode(encoder, At::per_sample())).expect("device").expect("recording");
+    let plan = StepPlan::new(&harness.context, &step).expect("plan");
+    harness.gpu.submit(|encoder| plan.encode(encoder, At::per_sample())).expect("device").expect("recording");
     let expected: Vec<f32> = (0..20).map(|i| if i / 5 % 2 == 0 { 1.0 } else { 5.0 }).collect();
-    assert_eq!(bytemuck::cast_slice::<u8, f32>(&bed.read(&next)), expected);
+    assert_eq!(bytemuck::cast_slice::<u8, f32>(&harness.read(&next)), expected);
 }
 
-fn health_counts_what_was_seen(bed: &Bed) {
+fn health_counts_what_was_seen(harness: &Harness) {
     for (batch, elements) in [(1, 5), (3, 7), (2, 4096), (3, 70_000)] {
         for per_sample in [false, true] {
             let shape = Shape::new(batch, elements);
             let total = (batch * elements) as usize;
-            let mut dice = Dice(4);
-            let mut values: Vec<f32> = (0..total).map(|_| dice.float()).collect();
+            let mut rng = TestRng(4);
+            let mut values: Vec<f32> = (0..total).map(|_| rng.float()).collect();
             values[total / 2] = f32::NAN;
             values[total - 1] = f32::INFINITY;
-            let x = bed.gpu.upload("x", bytemuck::cast_slice(&values));
-            let next = bed.gpu.buffer("next", 4 * total as u64);
-            let calls = bed.gpu.upload("calls", bytemuck::cast_slice(&vec![1u32; batch as usize]));
+            let x = harness.gpu.upload("x", bytemuck::cast_slice(&values));
+            let next = harness.gpu.buffer("next", 4 * total as u64);
+            let calls = harness.gpu.upload("calls", bytemuck::cast_slice(&vec![1u32; batch as usize]));
             let rows = [StepRow::IDENTITY; 3];
             let step = Step {
                 rules: Rules { clip: Clip::Range(1.5), ..Rules::default() },
                 calls: if per_sample { Timesteps::per_sample(&calls) } else { Timesteps::Batch },
-                health: true,
+                clean_stats: true,
                 ..simple(&rows, shape, &x, &x, &next)
             };
-            let plan = StepPlan::new(&bed.context, &step).expect("plan");
+            let plan = StepPlan::new(&harness.context, &step).expect("plan");
             let at = if per_sample { At::per_sample() } else { At::call(1) };
-            bed.gpu.submit(|encoder| plan.encode(encoder, at)).expect("device").expect("recording");
-            let record = Health::decode(&bed.read(plan.health().expect("a record")));
+            harness.gpu.submit(|encoder| plan.encode(encoder, at)).expect("device").expect("recording");
+            let record = CleanStats::decode(&harness.read(plan.clean_stats().expect("a record")));
             let finite = || values.iter().copied().filter(|x| x.is_finite());
-            let expected = Health {
+            let expected = CleanStats {
                 not_finite: 2,
                 clipped: finite().filter(|x| x.abs() > 1.5).count() as u32,
                 range: Some([finite().fold(f32::MAX, f32::min), finite().fold(f32::MIN, f32::max)]),
             };
-            let nothing = Health { not_finite: 0, clipped: 0, range: None };
+            let nothing = CleanStats { not_finite: 0, clipped: 0, range: None };
             assert_eq!(record, [nothing, expected, nothing], "{shape}, per sample: {per_sample}");
-            let after = bed.read(&next);
+            let after = harness.read(&next);
             assert!(bytemuck::cast_slice::<u8, f32>(&after)[total / 2].is_nan(), "a NaN is not clipped away");
         }
     }
 }
 
-fn errors_name_what_was_found(bed: &Bed) {
-    let x = bed.gpu.upload("x", bytemuck::cast_slice(&[2.0f32; 8]));
-    let next = bed.gpu.buffer("next", 32);
+fn errors_name_what_was_found(harness: &Harness) {
+    let x = harness.gpu.upload("x", bytemuck::cast_slice(&[2.0f32; 8]));
+    let next = harness.gpu.buffer("next", 32);
     let error = |rows: &[StepRow], change: &dyn Fn(&mut Step<'_>)| {
         let mut step = simple(rows, Shape::new(2, 4), &x, &x, &next);
         change(&mut step);
-        StepPlan::new(&bed.context, &step).map(|_| ()).expect_err("a plan")
+        StepPlan::new(&harness.context, &step).map(|_| ()).expect_err("a plan")
     };
     let noisy = [StepRow::IDENTITY, StepRow { z: 1.0, ..StepRow::IDENTITY }];
     assert_eq!(error(&noisy, &|_| {}), PlanError::Missing { what: "noise", row: 1 });
@@ -556,13 +561,13 @@ fn errors_name_what_was_found(bed: &Bed) {
     }
     let far = [StepRow { x: 1e39, ..StepRow::IDENTITY }];
     assert!(matches!(error(&far, &|_| {}), PlanError::Table(_)));
-    let small = bed.gpu.buffer("small", 28);
+    let small = harness.gpu.buffer("small", 28);
     let short = simple(&[StepRow::IDENTITY], Shape::new(2, 4), &x, &x, &small);
-    let found = StepPlan::new(&bed.context, &short).map(|_| ()).expect_err("a plan");
+    let found = StepPlan::new(&harness.context, &short).map(|_| ()).expect_err("a plan");
     assert!(found.to_string().starts_with("next: expected a buffer of at least 32 bytes"), "{found}");
     assert_eq!(STEP_WIDTH % 4, 0);
     let plan =
-        StepPlan::new(&bed.context, &simple(&[StepRow::IDENTITY], Shape::new(2, 4), &x, &x, &next)).expect("plan");
-    let outside = bed.gpu.submit(|encoder| plan.encode(encoder, At::call(1))).expect("device");
+        StepPlan::new(&harness.context, &simple(&[StepRow::IDENTITY], Shape::new(2, 4), &x, &x, &next)).expect("plan");
+    let outside = harness.gpu.submit(|encoder| plan.encode(encoder, At::call(1))).expect("device");
     assert!(outside.is_err(), "a call that the loop does not have");
 }

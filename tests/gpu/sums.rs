@@ -1,6 +1,6 @@
 //! The sums of losses: of samples of every size and in any number, in whatever windows and wherever their results lie.
 
-use crate::bed::{Bed, Dice, bed_with_binding_limit, bed_without_features};
+use crate::harness::{Harness, TestRng, harness_with_binding_limit, harness_without_features};
 use crate::losses::{Case, assert_passes, difference, penalties, plain};
 use tweedie::gpu::{At, Loss, LossPlan, Of, Second, Shape, Storage, Tensor, Timesteps};
 use tweedie::table::{LossRow, Penalty, Table};
@@ -17,24 +17,24 @@ pub const TESTS: &[crate::Test] = &[
 
 /// Samples that an invocation takes as a whole, and the first that several take; pairs, and a batch that does not end with
 /// one.
-fn every_short_sample(bed: &Bed) {
+fn every_short_sample(harness: &Harness) {
     for elements in 1..=17 {
         for (batch, storage) in [(8, Storage::F32), (1024, Storage::F16), (12, Storage::Bf16), (7, Storage::F32)] {
             let seed = u64::from(100 * elements + batch);
             let case = Case { penalty: penalties()[elements as usize % 6], ..Case::new(batch, elements, storage) };
-            assert_passes(bed, &Case { drawn: true, ..case.clone() }, seed);
-            assert_passes(bed, &Case { gradient: None, ..case.clone() }, seed);
-            assert_passes(bed, &Case { in_place: true, per_sample: false, ..case }, seed);
+            assert_passes(harness, &Case { drawn: true, ..case.clone() }, seed);
+            assert_passes(harness, &Case { gradient: None, ..case.clone() }, seed);
+            assert_passes(harness, &Case { in_place: true, per_sample: false, ..case }, seed);
         }
     }
 }
 
 /// Samples that all cost the same, so that a running sum would round the same way again and again; in order of their number.
-fn mean_of_a_million_samples(bed: &Bed) {
+fn mean_of_a_million_samples(harness: &Harness) {
     let batch = 1 << 20;
     let values = vec![0.1f32; batch as usize];
-    let p = bed.gpu.upload("p", bytemuck::cast_slice(&values));
-    let results = bed.gpu.buffer("results", 4 * u64::from(batch) + 4);
+    let p = harness.gpu.upload("p", bytemuck::cast_slice(&values));
+    let results = harness.gpu.buffer("results", 4 * u64::from(batch) + 4);
     for value in [0.1f32, 0.3, 0.7] {
         let table = Table::new([LossRow { prediction: f64::from(value), inputs: [0.0; 2], weight: 1.0 }]);
         let loss = Loss {
@@ -50,9 +50,9 @@ fn mean_of_a_million_samples(bed: &Bed) {
             mean: Some((&results, 0)),
             gradient: None,
         };
-        let plan = LossPlan::new(&bed.context, &loss).expect("plan");
-        bed.gpu.submit(|encoder| plan.encode(encoder, At::timestep(0))).expect("device").expect("recording");
-        let found = Storage::F32.decode(&bed.read(&results));
+        let plan = LossPlan::new(&harness.context, &loss).expect("plan");
+        harness.gpu.submit(|encoder| plan.encode(encoder, At::timestep(0))).expect("device").expect("recording");
+        let found = Storage::F32.decode(&harness.read(&results));
         let error = (f64::from(found[0]) / f64::from(found[1]) - 1.0).abs();
         println!("mean of a million losses of {}: relative error {error:.1e}", found[1]);
         assert!(error <= MEAN, "{} is the mean of {}", found[0], found[1]);
@@ -67,44 +67,44 @@ fn bits(values: &[f32]) -> Vec<u32> {
     values.iter().map(|x| x.to_bits()).collect()
 }
 
-fn bit_identical_in_every_run_and_batch(bed: &Bed) {
-    let without = bed_without_features(bed);
+fn bit_identical_in_every_run_and_batch(harness: &Harness) {
+    let without = harness_without_features(harness);
     for elements in [1, 2, 3, 5, 6, 14, 15, 16, 40, 63, 20_001] {
-        let mut dice = Dice(51);
-        let mut values = || (0..4 * elements).map(|_| dice.float()).collect::<Vec<f32>>();
+        let mut rng = TestRng(51);
+        let mut values = || (0..4 * elements).map(|_| rng.float()).collect::<Vec<f32>>();
         let (prediction, target) = (values(), values());
         let penalty = Penalty::pseudo_huber(0.1).expect("c");
-        let whole = plain(bed, penalty, 4, &prediction, &target).0;
-        assert_eq!(bits(&plain(bed, penalty, 4, &prediction, &target).0), bits(&whole));
+        let whole = plain(harness, penalty, 4, &prediction, &target).0;
+        assert_eq!(bits(&plain(harness, penalty, 4, &prediction, &target).0), bits(&whole));
         assert_eq!(bits(&plain(&without, penalty, 4, &prediction, &target).0), bits(&whole), "64-bit integers");
         for (first, batch) in [(0, 1), (2, 2), (3, 1)] {
             let part = first * elements..(first + batch) * elements;
-            let found = plain(bed, penalty, batch as u32, &prediction[part.clone()], &target[part]).0;
+            let found = plain(harness, penalty, batch as u32, &prediction[part.clone()], &target[part]).0;
             assert_eq!(bits(&found), bits(&whole[first..first + batch]), "{batch} x {elements} from {first}");
         }
     }
 }
 
 /// More samples than a dimension has workgroups.
-fn many_samples(bed: &Bed) {
-    assert_passes(bed, &Case::new(66_000, 4, Storage::F32), 61);
-    assert_passes(bed, &Case::new(1_000_000, 2, Storage::F16), 63);
-    assert_passes(bed, &Case { gradient: None, ..Case::new(66_000, 1, Storage::Bf16) }, 62);
+fn many_samples(harness: &Harness) {
+    assert_passes(harness, &Case::new(66_000, 4, Storage::F32), 61);
+    assert_passes(harness, &Case::new(1_000_000, 2, Storage::F16), 63);
+    assert_passes(harness, &Case { gradient: None, ..Case::new(66_000, 1, Storage::Bf16) }, 62);
 }
 
 /// Results in the buffer of a tensor that is read, which no dispatch may bind for reading and writing apart: the same bits.
-fn results_beside_a_tensor(bed: &Bed) {
+fn results_beside_a_tensor(harness: &Harness) {
     for (batch, elements) in [(4u32, 2u32), (3, 5), (2, 64)] {
         let total = (batch * elements) as usize;
         let room = total.next_multiple_of(64); // where results begin, in words: a multiple of any device's alignment
-        let mut dice = Dice(91);
-        let mut values: Vec<f32> = (0..2 * room).map(|_| dice.float()).collect();
+        let mut rng = TestRng(91);
+        let mut values: Vec<f32> = (0..2 * room).map(|_| rng.float()).collect();
         values[room..].fill(0.0);
         let table = difference();
-        let target = bed.gpu.upload("target", bytemuck::cast_slice(&vec![0.5f32; total]));
-        let apart = bed.gpu.buffer("losses", 4 * u64::from(batch));
+        let target = harness.gpu.upload("target", bytemuck::cast_slice(&vec![0.5f32; total]));
+        let apart = harness.gpu.buffer("losses", 4 * u64::from(batch));
         let run = |beside: bool| {
-            let prediction = bed.gpu.upload("prediction", bytemuck::cast_slice(&values));
+            let prediction = harness.gpu.upload("prediction", bytemuck::cast_slice(&values));
             let (losses, offset) = if beside { (&prediction, 4 * room as u64) } else { (&apart, 0) };
             let loss = Loss {
                 table: &table,
@@ -119,9 +119,9 @@ fn results_beside_a_tensor(bed: &Bed) {
                 mean: None,
                 gradient: None,
             };
-            let plan = LossPlan::new(&bed.context, &loss).expect("plan");
-            bed.gpu.submit(|encoder| plan.encode(encoder, At::timestep(0))).expect("device").expect("recording");
-            let found = bed.read(losses);
+            let plan = LossPlan::new(&harness.context, &loss).expect("plan");
+            harness.gpu.submit(|encoder| plan.encode(encoder, At::timestep(0))).expect("device").expect("recording");
+            let found = harness.read(losses);
             let found = Storage::F32.decode(&found[offset as usize..]);
             (bits(&found[..batch as usize]), plan.dispatches())
         };
@@ -131,22 +131,22 @@ fn results_beside_a_tensor(bed: &Bed) {
     }
 }
 
-fn windows_of_a_small_binding_limit(bed: &Bed) {
-    windows_change_nothing(bed, &[(40, 1000), (3, 50_001), (2, 65_536)]);
+fn windows_of_a_small_binding_limit(harness: &Harness) {
+    windows_change_nothing(harness, &[(40, 1000), (3, 50_001), (2, 65_536)]);
 }
 
-fn windows_of_short_samples(bed: &Bed) {
-    windows_change_nothing(bed, &[(16_000, 3), (16_002, 2)]);
+fn windows_of_short_samples(harness: &Harness) {
+    windows_change_nothing(harness, &[(16_000, 3), (16_002, 2)]);
 }
 
-fn windows_change_nothing(bed: &Bed, shapes: &[(u32, u32)]) {
-    let small = bed_with_binding_limit(bed, 64 << 10);
+fn windows_change_nothing(harness: &Harness, shapes: &[(u32, u32)]) {
+    let small = harness_with_binding_limit(harness, 64 << 10);
     for &(batch, elements) in shapes {
         for storage in [Storage::F32, Storage::F16] {
             let case = Case { gradient: None, ..Case::new(batch, elements, storage) };
             let case = Case { gradient: Some((case.layout, Of::Mean)), ..case };
             let parts = assert_passes(&small, &case, 71);
-            let whole = assert_passes(bed, &case, 71);
+            let whole = assert_passes(harness, &case, 71);
             assert_eq!(bits(&parts.losses), bits(&whole.losses), "windows change nothing: {case:?}");
         }
     }

@@ -1,6 +1,6 @@
 //! Timesteps drawn on the GPU: to the bit what the host draws, however a batch is split.
 
-use crate::bed::Bed;
+use crate::harness::Harness;
 use tweedie::gpu::{NoiseKey, PlanError, RecordError, TimestepDraw, TimestepPlan};
 use tweedie::math::{Density, Schedule, TimestepDensity};
 
@@ -15,16 +15,16 @@ fn draw<'a>(density: &'a TimestepDensity, batch: u32, key: NoiseKey, buffer: &'a
     TimestepDraw { ends: density.ends(), batch, key, steps: 3, stratified: None, buffer, offset: 4 }
 }
 
-fn run(bed: &Bed, draw: &TimestepDraw<'_>, step: u32) -> Vec<u32> {
-    let plan = TimestepPlan::new(&bed.context, draw).expect("plan");
-    read(bed, &plan, draw, step)
+fn run(harness: &Harness, draw: &TimestepDraw<'_>, step: u32) -> Vec<u32> {
+    let plan = TimestepPlan::new(&harness.context, draw).expect("plan");
+    read(harness, &plan, draw, step)
 }
 
-fn read(bed: &Bed, plan: &TimestepPlan, draw: &TimestepDraw<'_>, step: u32) -> Vec<u32> {
+fn read(harness: &Harness, plan: &TimestepPlan, draw: &TimestepDraw<'_>, step: u32) -> Vec<u32> {
     let record =
         |encoder: &mut wgpu::CommandEncoder| plan.record(&mut encoder.begin_compute_pass(&Default::default()), step);
-    bed.gpu.submit(record).expect("device").expect("recording");
-    let words: Vec<u32> = bytemuck::pod_collect_to_vec(&bed.read(draw.buffer));
+    harness.gpu.submit(record).expect("device").expect("recording");
+    let words: Vec<u32> = bytemuck::pod_collect_to_vec(&harness.read(draw.buffer));
     words[draw.offset as usize / 4..][..draw.batch as usize].to_vec()
 }
 
@@ -43,36 +43,36 @@ fn densities() -> Vec<TimestepDensity> {
     ]
 }
 
-fn are_those_of_the_host(bed: &Bed) {
+fn are_those_of_the_host(harness: &Harness) {
     let key = NoiseKey { seed: 0x1234_5678_9abc_def0, stream: 9, first_sample: u64::from(u32::MAX) - 300 };
-    let buffer = bed.gpu.buffer("timesteps", 4 * 1002);
+    let buffer = harness.gpu.buffer("timesteps", 4 * 1002);
     for density in densities() {
         for step in 0..2 {
             let draw = draw(&density, 1000, key, &buffer);
             let key = key.stream(key.stream + step);
-            assert_eq!(run(bed, &draw, step), density.draw(key, 1000), "{} timesteps", density.len());
+            assert_eq!(run(harness, &draw, step), density.draw(key, 1000), "{} timesteps", density.len());
             for whole in [1, 3, 1000, 123_456_789, u32::MAX] {
                 let stratified = TimestepDraw { stratified: Some(whole), ..draw };
                 let expected = density.draw_stratified(key, 1000, whole);
-                assert_eq!(run(bed, &stratified, step), expected, "{} timesteps, {whole} samples", density.len());
+                assert_eq!(run(harness, &stratified, step), expected, "{} timesteps, {whole} samples", density.len());
             }
         }
     }
-    let words: Vec<u32> = bytemuck::pod_collect_to_vec(&bed.read(&buffer));
+    let words: Vec<u32> = bytemuck::pod_collect_to_vec(&harness.read(&buffer));
     assert_eq!((words[0], words[1001]), (0, 0), "nothing around the timesteps is touched");
 }
 
-fn do_not_depend_on_how_a_batch_is_split(bed: &Bed) {
+fn do_not_depend_on_how_a_batch_is_split(harness: &Harness) {
     let density = TimestepDensity::uniform(840).expect("density");
     let key = NoiseKey::seed(5).stream(2);
-    let buffer = bed.gpu.buffer("timesteps", 4 * 128);
-    let whole = |stratified| run(bed, &TimestepDraw { stratified, ..draw(&density, 84, key, &buffer) }, 0);
+    let buffer = harness.gpu.buffer("timesteps", 4 * 128);
+    let whole = |stratified| run(harness, &TimestepDraw { stratified, ..draw(&density, 84, key, &buffer) }, 0);
     for stratified in [None, Some(84)] {
         for ranks in [1, 2, 3, 7] {
             let each = 84 / ranks;
             let parts = (0..ranks).flat_map(|rank| {
                 let key = key.first_sample(u64::from(rank * each));
-                run(bed, &TimestepDraw { stratified, ..draw(&density, each, key, &buffer) }, 0)
+                run(harness, &TimestepDraw { stratified, ..draw(&density, each, key, &buffer) }, 0)
             });
             assert_eq!(parts.collect::<Vec<_>>(), whole(stratified), "{ranks} ranks");
         }
@@ -83,37 +83,40 @@ fn do_not_depend_on_how_a_batch_is_split(bed: &Bed) {
     assert_eq!(strata.len(), 84, "a stratified batch has one of each");
 }
 
-fn may_change_their_distribution(bed: &Bed) {
-    let buffer = bed.gpu.buffer("timesteps", 4 * 65);
+fn may_change_their_distribution(harness: &Harness) {
+    let buffer = harness.gpu.buffer("timesteps", 4 * 65);
     let (before, key) = (TimestepDensity::uniform(5).expect("density"), NoiseKey::seed(8));
     let draw = draw(&before, 64, key, &buffer);
-    let plan = TimestepPlan::new(&bed.context, &draw).expect("plan");
-    assert_eq!(read(bed, &plan, &draw, 0), before.draw(key, 64));
+    let plan = TimestepPlan::new(&harness.context, &draw).expect("plan");
+    assert_eq!(read(harness, &plan, &draw, 0), before.draw(key, 64));
     let after = TimestepDensity::from_probabilities(&[0.0, 0.0, 1.0, 3.0, 0.0]).expect("density");
-    plan.set_ends(&bed.gpu.queue, after.ends()).expect("as many");
-    assert_eq!(read(bed, &plan, &draw, 0), after.draw(key, 64));
-    plan.set_key(&bed.gpu.queue, 0, NoiseKey::seed(9)).expect("key");
-    assert_eq!(read(bed, &plan, &draw, 0), after.draw(NoiseKey::seed(9), 64));
+    plan.set_ends(&harness.gpu.queue, after.ends()).expect("as many");
+    assert_eq!(read(harness, &plan, &draw, 0), after.draw(key, 64));
+    plan.set_key(&harness.gpu.queue, 0, NoiseKey::seed(9)).expect("key");
+    assert_eq!(read(harness, &plan, &draw, 0), after.draw(NoiseKey::seed(9), 64));
     let fewer = TimestepDensity::uniform(4).expect("density");
-    let error = plan.set_ends(&bed.gpu.queue, fewer.ends()).expect_err("fewer");
+    let error = plan.set_ends(&harness.gpu.queue, fewer.ends()).expect_err("fewer");
     assert_eq!(error, RecordError::Timesteps { expected: 5, found: 4 });
 }
 
-fn errors_name_what_was_found(bed: &Bed) {
-    let buffer = bed.gpu.buffer("timesteps", 4 * 8);
+fn errors_name_what_was_found(harness: &Harness) {
+    let buffer = harness.gpu.buffer("timesteps", 4 * 8);
     let density = TimestepDensity::uniform(5).expect("density");
     let good = TimestepDraw { offset: 0, ..draw(&density, 8, NoiseKey::seed(1), &buffer) };
-    let error = |draw: TimestepDraw<'_>| TimestepPlan::new(&bed.context, &draw).map(|_| ()).expect_err("a plan");
+    let error = |draw: TimestepDraw<'_>| TimestepPlan::new(&harness.context, &draw).map(|_| ()).expect_err("a plan");
     assert!(matches!(
         error(TimestepDraw { batch: 9, ..good }),
         PlanError::BufferTooSmall { expected: 36, found: 32, .. }
     ));
-    assert!(matches!(error(TimestepDraw { offset: 2, ..good }), PlanError::Offset { .. }));
+    assert!(matches!(
+        error(TimestepDraw { offset: 2, ..good }),
+        PlanError::WordOffset { words: "timesteps", found: 2 }
+    ));
     assert!(matches!(error(TimestepDraw { batch: 0, ..good }), PlanError::EmptyShape { .. }));
     assert_eq!(error(TimestepDraw { ends: &[], ..good }), PlanError::EmptyTable);
     assert_eq!(error(TimestepDraw { steps: 0, ..good }), PlanError::NoSteps);
-    let plan = TimestepPlan::new(&bed.context, &good).expect("plan");
+    let plan = TimestepPlan::new(&harness.context, &good).expect("plan");
     let record =
         |encoder: &mut wgpu::CommandEncoder| plan.record(&mut encoder.begin_compute_pass(&Default::default()), 3);
-    assert_eq!(bed.gpu.submit(record).expect("device"), Err(RecordError::Step { steps: 3, found: 3 }));
+    assert_eq!(harness.gpu.submit(record).expect("device"), Err(RecordError::Step { steps: 3, found: 3 }));
 }

@@ -1,11 +1,11 @@
 //! The training step end to end, without a network: against the f64 twins, and however its batch is split.
 
-use crate::bed::Bed;
-use tweedie::gpu::compare::{Comparison, Exact};
+use crate::harness::Harness;
+use tweedie::gpu::compare::{Comparison, Expected};
 use tweedie::gpu::loss::{Batch, ROUNDINGS, reference};
 use tweedie::gpu::vlb;
 use tweedie::gpu::{NoiseKey, Of, Shape, Storage, Tensor};
-use tweedie::math::{LossInputs, ModelVariance, Objective, Schedule, TimestepDensity, Vlb, Weight};
+use tweedie::math::{Vlb, LossInputs, ModelVariance, Objective, Schedule, TimestepDensity, Weight};
 use tweedie::noise::Perturbation;
 use tweedie::table::Penalty;
 use tweedie::{Error, LearnedVariance, Quantity, TimestepSource, Training, TrainingStep};
@@ -54,20 +54,20 @@ impl Setting {
     }
 
     /// The samples from `first` on of a batch of `whole`.
-    fn run(&self, bed: &Bed, first: u32, batch: u32, whole: u32, step: u32) -> Result<Outcome, Error> {
+    fn run(&self, harness: &Harness, first: u32, batch: u32, whole: u32, step: u32) -> Result<Outcome, Error> {
         let shape = Shape::new(batch, ELEMENTS);
         let key = KEY.first_sample(u64::from(first));
         let numbers = |stream| -> Vec<f32> {
             let normals = NoiseKey::seed(1).stream(stream).first_sample(u64::from(first));
             normals.reference(batch as usize, ELEMENTS as usize).iter().map(|&x| x as f32).collect()
         };
-        let [x0, prediction] = [0, 1].map(|stream| bed.gpu.upload("input", bytemuck::cast_slice(&numbers(stream))));
-        let [x_t, gradient] = ["x_t", "gradient"].map(|label| bed.gpu.buffer(label, shape.total() * 4));
-        let [timesteps, losses] = ["timesteps", "losses"].map(|label| bed.gpu.buffer(label, u64::from(batch) * 4));
-        let mean = bed.gpu.buffer("mean", 4);
-        let learned = bed.gpu.upload("learned", bytemuck::cast_slice(&numbers(2)));
+        let [x0, prediction] = [0, 1].map(|stream| harness.gpu.upload("input", bytemuck::cast_slice(&numbers(stream))));
+        let [x_t, gradient] = ["x_t", "gradient"].map(|label| harness.gpu.buffer(label, shape.total() * 4));
+        let [timesteps, losses] = ["timesteps", "losses"].map(|label| harness.gpu.buffer(label, u64::from(batch) * 4));
+        let mean = harness.gpu.buffer("mean", 4);
+        let learned = harness.gpu.upload("learned", bytemuck::cast_slice(&numbers(2)));
         let (of_learned, terms) =
-            (bed.gpu.buffer("gradient", shape.total() * 4), bed.gpu.buffer("terms", losses.size()));
+            (harness.gpu.buffer("gradient", shape.total() * 4), harness.gpu.buffer("terms", losses.size()));
         let training = Training {
             objective: &self.objective,
             penalty: Penalty::MSE,
@@ -91,16 +91,16 @@ impl Setting {
                 terms: &terms,
             }),
         };
-        let plan = TrainingStep::new(&bed.context, &self.schedule, &training)?;
+        let plan = TrainingStep::new(&harness.context, &self.schedule, &training)?;
         let record = |encoder: &mut wgpu::CommandEncoder| {
             let mut pass = encoder.begin_compute_pass(&Default::default());
             plan.record_before(&mut pass, step)?;
             plan.record_after(&mut pass, step)
         };
-        bed.gpu.submit(record).expect("device")?;
-        let floats = |buffer| bytemuck::pod_collect_to_vec(&bed.read(buffer));
+        harness.gpu.submit(record).expect("device")?;
+        let floats = |buffer| bytemuck::pod_collect_to_vec(&harness.read(buffer));
         Ok(Outcome {
-            timesteps: bytemuck::pod_collect_to_vec(&bed.read(&timesteps)),
+            timesteps: bytemuck::pod_collect_to_vec(&harness.read(&timesteps)),
             x_t: floats(&x_t),
             losses: floats(&losses),
             mean: floats(&mean)[0],
@@ -111,12 +111,12 @@ impl Setting {
     }
 }
 
-fn a_step_is_what_the_twins_say(bed: &Bed) {
+fn a_step_is_what_the_twins_say(harness: &Harness) {
     let perturbed = Some((Perturbation { offset: 0.25, input: 0.5 }, 35));
     for setting in [Setting::plain(), Setting { perturbed, ..Setting::plain() }] {
         for step in [0, 2] {
             let batch = 6;
-            let found = setting.run(bed, 0, batch, batch, step).expect("a step");
+            let found = setting.run(harness, 0, batch, batch, step).expect("a step");
             let key = KEY.stream(KEY.stream + step);
             assert_eq!(found.timesteps, setting.density.draw_stratified(key, batch as usize, batch));
             let normals = |stream| -> Vec<f64> {
@@ -135,7 +135,7 @@ fn a_step_is_what_the_twins_say(bed: &Bed) {
             for (i, x) in found.x_t.iter().enumerate() {
                 let level = setting.schedule.levels()[found.timesteps[i / ELEMENTS as usize] as usize];
                 let (a, b) = (level.alpha() * x0[i], level.sigma() * seen[i]);
-                comparison.add(*x, Exact { value: a + b, magnitude: a.abs() + b.abs() });
+                comparison.add(*x, Expected { value: a + b, magnitude: a.abs() + b.abs() });
             }
             assert!(comparison.passes(), "x_t: {comparison}");
 
@@ -153,11 +153,11 @@ fn a_step_is_what_the_twins_say(bed: &Bed) {
                 ("gradient", &found.gradient, &exact.gradient),
             ] {
                 let mut comparison = Comparison::new(Storage::F32).with_noise(1.0);
-                let widened = |e: &Exact| Exact { magnitude: ROUNDINGS * e.magnitude, ..*e };
+                let widened = |e: &Expected| Expected { magnitude: ROUNDINGS * e.magnitude, ..*e };
                 comparison.add_all(found, &exact.iter().map(widened).collect::<Vec<_>>());
                 assert!(comparison.passes(), "{name}: {comparison}");
                 let mut wrong = Comparison::new(Storage::F32).with_noise(1.0);
-                let off = |e: &Exact| Exact { value: e.value * 1.001, magnitude: ROUNDINGS * e.magnitude };
+                let off = |e: &Expected| Expected { value: e.value * 1.001, magnitude: ROUNDINGS * e.magnitude };
                 wrong.add_all(found, &exact.iter().map(off).collect::<Vec<_>>());
                 assert!(!wrong.passes(), "{name} would pass with a wrong weight: {wrong}");
             }
@@ -166,14 +166,14 @@ fn a_step_is_what_the_twins_say(bed: &Bed) {
 }
 
 /// The hybrid loss: the bound's term at the noisy sample that the network saw, with a gradient for the second output alone.
-fn a_learned_variance_has_the_bounds_gradient(bed: &Bed) {
+fn a_learned_variance_has_the_bounds_gradient(harness: &Harness) {
     for predicts in [Quantity::V, Quantity::Epsilon] {
         let plain = Setting { objective: Objective::of(predicts), ..Setting::plain() };
         let perturbed = Some((Perturbation { offset: 0.0, input: 0.5 }, 35));
         for plain in [Setting { perturbed, ..plain.clone() }, plain] {
             let setting = Setting { variance: Some(ModelVariance::LearnedRange), ..plain.clone() };
-            let found = setting.run(bed, 0, 6, 6, 1).expect("a step");
-            let without = plain.run(bed, 0, 6, 6, 1).expect("a step");
+            let found = setting.run(harness, 0, 6, 6, 1).expect("a step");
+            let without = plain.run(harness, 0, 6, 6, 1).expect("a step");
             assert_eq!((&found.losses, &found.gradient), (&without.losses, &without.gradient), "the loss is its own");
             let normals = |stream| -> Vec<f64> {
                 let normals = NoiseKey::seed(1).stream(stream).reference(6, ELEMENTS as usize);
@@ -191,12 +191,12 @@ fn a_learned_variance_has_the_bounds_gradient(bed: &Bed) {
             for (name, found, exact) in
                 [("terms", &found.terms, &exact.samples), ("gradient", &found.of_learned, &exact.learned_gradient)]
             {
-                let widened = |e: &Exact| Exact { magnitude: vlb::ROUNDINGS * e.magnitude, ..*e };
+                let widened = |e: &Expected| Expected { magnitude: vlb::ROUNDINGS * e.magnitude, ..*e };
                 let mut comparison = Comparison::new(Storage::F32);
                 comparison.add_all(found, &exact.iter().map(widened).collect::<Vec<_>>());
                 assert!(comparison.passes(), "{predicts} {name}: {comparison}");
                 let mut wrong = Comparison::new(Storage::F32);
-                let off = |e: &Exact| Exact { value: 1.01 * e.value, ..widened(e) };
+                let off = |e: &Expected| Expected { value: 1.01 * e.value, ..widened(e) };
                 wrong.add_all(found, &exact.iter().map(off).collect::<Vec<_>>());
                 assert!(!wrong.passes(), "{predicts} {name} would pass with a wrong factor: {wrong}");
             }
@@ -204,15 +204,15 @@ fn a_learned_variance_has_the_bounds_gradient(bed: &Bed) {
     }
 }
 
-fn a_batch_may_be_split_in_any_way(bed: &Bed) {
+fn a_batch_may_be_split_in_any_way(harness: &Harness) {
     let variance = Some(ModelVariance::Learned);
     let setting =
         Setting { variance, perturbed: Some((Perturbation { offset: 0.1, input: 0.1 }, 35)), ..Setting::plain() };
-    let whole = setting.run(bed, 0, 42, 42, 1).expect("a step");
+    let whole = setting.run(harness, 0, 42, 42, 1).expect("a step");
     for ranks in [2, 3, 7] {
         let each = 42 / ranks;
         let parts: Vec<Outcome> =
-            (0..ranks).map(|rank| setting.run(bed, rank * each, each, 42, 1).expect("a step")).collect();
+            (0..ranks).map(|rank| setting.run(harness, rank * each, each, 42, 1).expect("a step")).collect();
         let joined =
             |field: fn(&Outcome) -> &Vec<f32>| parts.iter().flat_map(|part| field(part).clone()).collect::<Vec<_>>();
         let timesteps: Vec<u32> = parts.iter().flat_map(|part| part.timesteps.clone()).collect();
@@ -223,28 +223,28 @@ fn a_batch_may_be_split_in_any_way(bed: &Bed) {
         assert_eq!(joined(|part| &part.terms), whole.terms, "{ranks} ranks");
         assert_eq!(joined(|part| &part.of_learned), whole.of_learned, "{ranks} ranks");
     }
-    assert_eq!(setting.run(bed, 0, 42, 42, 1).expect("a step"), whole, "and again");
-    assert_ne!(setting.run(bed, 0, 42, 42, 2).expect("a step"), whole, "another step is another draw");
+    assert_eq!(setting.run(harness, 0, 42, 42, 1).expect("a step"), whole, "and again");
+    assert_ne!(setting.run(harness, 0, 42, 42, 2).expect("a step"), whole, "another step is another draw");
 }
 
-fn errors_name_what_was_found(bed: &Bed) {
+fn errors_name_what_was_found(harness: &Harness) {
     let fewer = Setting { density: TimestepDensity::uniform(10).expect("density"), ..Setting::plain() };
-    let error = fewer.run(bed, 0, 2, 2, 0).expect_err("ten timesteps");
+    let error = fewer.run(harness, 0, 2, 2, 0).expect_err("ten timesteps");
     assert_eq!(error, Error::Density { expected: 1000, found: 10 });
 
     // At zero terminal SNR an x0 loss of an epsilon network does not exist, which matters only if it is drawn.
     let schedule = Setting::plain().schedule.zero_terminal_snr().expect("schedule");
     let objective = Objective::of(Quantity::Epsilon).on(Quantity::X0);
     let undefined = Setting { schedule, objective, ..Setting::plain() };
-    let error = undefined.run(bed, 0, 2, 2, 0).expect_err("no x0");
+    let error = undefined.run(harness, 0, 2, 2, 0).expect_err("no x0");
     assert!(error.to_string().contains("timestep 999"), "{error}");
     let mut probabilities = vec![1.0; 1000];
     probabilities[999] = 0.0;
     let density = TimestepDensity::from_probabilities(&probabilities).expect("density");
-    assert!(Setting { density, ..undefined }.run(bed, 0, 2, 2, 0).is_ok());
+    assert!(Setting { density, ..undefined }.run(harness, 0, 2, 2, 0).is_ok());
     let fixed = Setting { variance: Some(ModelVariance::FixedLarge), ..Setting::plain() };
-    let error = fixed.run(bed, 0, 2, 2, 0).expect_err("nothing to learn");
+    let error = fixed.run(harness, 0, 2, 2, 0).expect_err("nothing to learn");
     assert_eq!(error.to_string(), "expected a variance that is learned, found FixedLarge");
-    let error = Setting::plain().run(bed, 0, 2, 2, 3).expect_err("three steps");
+    let error = Setting::plain().run(harness, 0, 2, 2, 3).expect_err("three steps");
     assert!(matches!(error, Error::Record(_)), "{error}");
 }

@@ -1,212 +1,215 @@
-//! From [`Job`]s to a [`Plan`]: uploads, windows, bindings. Everything that can be wrong is found here, before anything
-//! is recorded. How the tensors are walked is the matter of the module beside this one, `layout`.
+//! The making of a [`Plan`] from [`Job`]s: uploads, windows, bindings. Everything that can be wrong is found here, before
+//! anything is recorded.
 
 use crate::gpu::context::{Context, PipelineKey};
 use crate::gpu::error::PlanError;
-use crate::gpu::plan::job::{Drawing, Job};
-use crate::gpu::plan::layout::Span;
-use crate::gpu::plan::narrow;
+use crate::gpu::plan::check::{check, check_bindings};
+use crate::gpu::plan::four_buffers::lay_out_rows;
+use crate::gpu::plan::job::Job;
+use crate::gpu::plan::keys::Keys;
+use crate::gpu::plan::layout::{Layout, row_range, scale_range};
 use crate::gpu::plan::plan::{Dispatch, Offsets, Plan};
-use crate::gpu::plan::tables::{Keys, RowBuffer, Tables, check};
+use crate::gpu::plan::tables::{RowBuffer, Tables};
+use crate::gpu::plan::walk::{passes, reducing_walk, streaming_walk, variant};
 use crate::gpu::plan::window::Window;
 use crate::gpu::shader::bindings::{
-    HEALTH_BINDING, SCALES_BINDING, SCRATCH_BINDING, SEEDS_BINDING, SLOT_BINDING, STATUS_BINDING, TIMESTEPS_BINDING,
+    HEALTH_BINDING, SCALES_BINDING, SCRATCH_BINDING, SEEDS_BINDING, SLOT_BINDING, STATUS_BINDING, TABLE_BINDING,
+    TIMESTEPS_BINDING,
 };
-use crate::gpu::shader::op::{Op, Part, SLOTS};
-use crate::gpu::shader::params::{CHUNK, GRAIN, Params, WORKGROUP};
-use crate::gpu::shader::variant::{Operand, Rows, Variant, Walk};
-use crate::gpu::{Storage, Tensor};
-use wgpu::BufferUsages;
+use crate::gpu::shader::op::Op;
+use crate::gpu::shader::params::{CHUNK, GRAIN, Params};
+use crate::gpu::shader::variant::{Rows, Variant, Walk};
+use crate::gpu::storage::Storage;
+use wgpu::{BindingResource, BufferUsages};
 
 /// A plan in the making: what its dispatches share, and the dispatches so far.
 pub(crate) struct PlanBuilder<'a> {
     pub context: &'a Context,
     label: String,
-    pub rows: RowBuffer,
+    rows: RowBuffer,
     keys: Keys,
+    /// The count of samples without a row, for timesteps from a buffer.
     status: Option<wgpu::Buffer>,
-    holes: Vec<bool>,
-    drawn: Option<Drawing>,
+    /// For each row, `true` if it is undefined.
+    undefined: Vec<bool>,
     pub dispatches: Vec<Dispatch>,
-    /// Whether samples without a row are counted already: the first dispatches that see them do.
-    reported: bool,
-    /// Whether the plan takes the form for devices with few storage buffers; see [`crate::gpu::plan::narrow`].
-    pub narrow: bool,
-}
-
-/// A kernel and the context to place it for.
-pub(crate) struct Builder<'a> {
-    pub context: &'a Context,
-    pub job: &'a Job<'a>,
-    pub narrow: bool,
+    /// `true` once a dispatch counts samples without a row: the first pass over them does.
+    counts: bool,
+    /// `true` in the four-buffer form; see [`crate::gpu::plan::four_buffers`].
+    pub four_buffers: bool,
 }
 
 impl<'a> PlanBuilder<'a> {
-    /// Checks the kernel that the plan is for, and uploads what it shares with those that prepare it or come after it.
-    pub fn new(context: &'a Context, job: &Job<'_>, narrow: bool) -> Result<Self, PlanError> {
-        job.check()?;
-        let uploader = Tables { context, job, narrow };
-        let mut draft = Self {
+    /// Checks the job that the plan is for, and uploads what its dispatches share.
+    pub fn new(context: &'a Context, job: &Job<'_>, four_buffers: bool) -> Result<Self, PlanError> {
+        check(job)?;
+        let tables = Tables { context, job, four_buffers };
+        let mut plan = Self {
             context,
             label: job.label("pass"),
-            rows: uploader.rows()?,
-            keys: uploader.keys()?,
-            status: uploader.status()?,
-            holes: job.rows.iter().map(Option::is_none).collect(),
-            drawn: job.drawn,
+            rows: tables.rows()?,
+            keys: Keys::new(context, &job.label("keys"), job.drawn)?,
+            status: tables.status()?,
+            undefined: job.rows.undefined().to_vec(),
             dispatches: Vec::new(),
-            reported: false,
-            narrow,
+            counts: false,
+            four_buffers,
         };
-        if let Some(status) = draft.status.clone().filter(|_| narrow) {
-            draft.gather(job, &status)?;
+        if let (true, Some(status), Some(timesteps)) = (four_buffers, &plan.status, job.timesteps()) {
+            // The rows that the kernels read are those that this dispatch lays out, so it goes first.
+            let (dispatch, rows) = lay_out_rows(context, job, timesteps, &plan.rows, status)?;
+            plan.dispatches.push(dispatch);
+            plan.rows = rows;
         }
-        Ok(draft)
+        Ok(plan)
     }
 
-    /// Makes a plan in the usual form or, where that takes more storage buffers than the device has, in the narrow one.
+    /// Makes a plan in the usual form or, where that takes more storage buffers than the device has, in the four-buffer
+    /// form.
     pub fn plan(
         context: &'a Context,
         job: &Job<'_>,
         build: impl Fn(&mut Self) -> Result<(), PlanError>,
     ) -> Result<Plan, PlanError> {
-        let in_form = |narrow| {
-            let mut draft = Self::new(context, job, narrow)?;
-            build(&mut draft)?;
-            Ok(draft.done())
+        let in_form = |four_buffers| {
+            let mut plan = Self::new(context, job, four_buffers)?;
+            build(&mut plan)?;
+            Ok(plan.done())
         };
+        // Nothing is kept of a plan that does not fit, so the job starts again in the other form.
         match in_form(false) {
             Err(PlanError::Bindings { .. }) => in_form(true),
             made => made,
         }
     }
 
-    pub fn builder<'b>(&self, job: &'b Job<'b>) -> Builder<'b>
+    /// The layout of a job in this plan.
+    pub fn layout<'b>(&self, job: &'b Job<'b>) -> Layout<'b>
     where
         'a: 'b,
     {
-        Builder { context: self.context, job, narrow: self.narrow }
+        Layout { context: self.context, job, four_buffers: self.four_buffers }
     }
 
-    /// Adds a kernel that goes over every element, folded where that is possible.
+    /// Adds the passes of a kernel that goes over every element, with the batch as one sample where that is possible.
     pub fn stream(&mut self, job: &Job<'_>) -> Result<(), PlanError> {
-        let job = job.folded();
-        let builder = self.builder(&job);
-        let passes = builder.passes()?;
+        let job = job.as_one_sample();
+        let passes = passes(&job)?;
+        // A step's outputs are computed from each other, so they are written in one pass.
         if let (Op::Step(_), [first, second, ..]) = (job.op, &passes[..]) {
             return Err(PlanError::Halves { first: job.name(first[0]), second: job.name(second[0]) });
         }
-        let windows = builder.windows(GRAIN);
+        let windows = self.layout(&job).windows(GRAIN);
         for outputs in &passes {
-            let variant = builder.variant(builder.walk(outputs, &windows), outputs, self.rows.rows);
-            let reports = self.is_first_to_count(&variant);
-            self.place(&job, &variant, &windows, reports)?;
+            let walk = streaming_walk(&job, outputs, &windows);
+            let variant = self.variant(&job, walk, outputs);
+            let counts = self.is_first_to_count(&variant);
+            self.dispatch_windows(&job, &variant, &windows, counts)?;
         }
         Ok(())
     }
 
-    /// Whether kernels of this source are the first of the plan that could count the samples without a row.
+    /// Returns `true` if dispatches of this kernel are the first of the plan that count the samples without a row.
     pub fn is_first_to_count(&mut self, variant: &Variant) -> bool {
-        let reports = variant.counts_undefined() && !self.reported;
-        self.reported |= reports;
-        reports
+        let counts = variant.counts_undefined() && !self.counts;
+        self.counts |= counts;
+        counts
     }
 
-    /// Whether a reduction can write a kernel's outputs too: unless they are 16-bit and two samples may share a word, or
-    /// would be too many buffers in the narrow form. Then a pass over every element writes them.
+    /// The kernel that reduces these windows.
+    pub fn reducing_variant(&self, job: &Job<'_>, windows: &[Window]) -> Variant {
+        self.variant(job, reducing_walk(job, windows), &job.outputs())
+    }
+
+    /// Returns `true` if a reduction can write a job's outputs too.
+    ///
+    /// It cannot if they are 16-bit and two samples may share a word, nor if they would be too many buffers in the
+    /// four-buffer form. A pass over every element then writes them.
     pub fn writes_while_reducing(&self, job: &Job<'_>) -> bool {
-        let builder = self.builder(job);
-        let (walk, slots) = (builder.reducing_walk(&builder.windows(CHUNK)), builder.outputs());
-        let mut outputs = slots.iter().filter_map(|&slot| job.tensors[slot]);
-        let whole_words = walk != Walk::LooseChunks || outputs.all(|output| output.storage == Storage::F32);
-        let variant = builder.variant(walk, &slots, self.rows.rows);
-        whole_words && (!self.narrow || builder.check_bindings(&variant).is_ok())
+        let variant = self.reducing_variant(job, &self.layout(job).windows(CHUNK));
+        let mut outputs = job.outputs().into_iter().filter_map(|slot| job.tensors[slot]);
+        // A reduction of unaligned chunks may meet a word that it shares with the chunk of another workgroup.
+        let owns_words = variant.walk != Walk::UnalignedChunks || outputs.all(|output| output.storage == Storage::F32);
+        owns_words && (!self.four_buffers || check_bindings(job, &variant, self.context).is_ok())
     }
 
-    /// Whether a pass over every element binds no more storage buffers than the device has.
+    /// Returns `true` if a pass over every element binds no more storage buffers than the device has.
     pub fn fits(&self, job: &Job<'_>) -> bool {
-        let builder = self.builder(job);
-        let variant = builder.variant(builder.walk_of_all(), &builder.outputs(), self.rows.rows);
-        builder.check_bindings(&variant).is_ok()
+        let variant = self.variant(job, self.layout(job).walk_of_all(), &job.outputs());
+        check_bindings(job, &variant, self.context).is_ok()
     }
 
-    /// Adds a dispatch for each of these windows; `reports` says whether they count the samples without a row.
-    pub fn place(
+    fn variant(&self, job: &Job<'_>, walk: Walk, outputs: &[usize]) -> Variant {
+        variant(job, walk, outputs, self.rows.rows, self.four_buffers)
+    }
+
+    /// Adds a dispatch for each of these windows; `counts` says whether they count the samples without a row.
+    pub fn dispatch_windows(
         &mut self,
         job: &Job<'_>,
         variant: &Variant,
         windows: &[Window],
-        reports: bool,
+        counts: bool,
     ) -> Result<(), PlanError> {
-        let builder = self.builder(job);
-        builder.check_bindings(variant)?;
-        windows.iter().try_for_each(|window| builder.check_window(variant, window))?;
-        let plans: Vec<_> = windows.iter().map(|window| builder.place(variant, window)).collect();
+        check_bindings(job, variant, self.context)?;
+        let layout = self.layout(job);
+        windows.iter().try_for_each(|window| layout.check_window(variant, window))?;
+        let laid_out: Vec<_> = windows.iter().map(|window| layout.dispatch(variant, window)).collect();
+        // The parameters of all windows share a buffer, one aligned slot each.
         let alignment = u64::from(self.context.limits().min_uniform_buffer_offset_alignment);
-        let step = (size_of::<Params>() as u64).next_multiple_of(alignment);
-        let mut bytes = Vec::with_capacity(plans.len() * step as usize);
-        for (params, ..) in &plans {
-            bytes.extend_from_slice(bytemuck::bytes_of(&params.reporting(reports)));
-            bytes.resize((bytes.len() as u64).next_multiple_of(step) as usize, 0);
+        let stride = (size_of::<Params>() as u64).next_multiple_of(alignment);
+        let mut bytes = Vec::with_capacity(laid_out.len() * stride as usize);
+        for (params, ..) in &laid_out {
+            bytes.extend_from_slice(bytemuck::bytes_of(&params.reporting(counts)));
+            bytes.resize((bytes.len() as u64).next_multiple_of(stride) as usize, 0);
         }
         let params = self.context.buffer_with(&job.label("params"), BufferUsages::UNIFORM, &bytes)?;
-        for (index, (window, (_, tile, workgroups))) in windows.iter().zip(plans).enumerate() {
+        for (index, (window, (_, tile, workgroups))) in windows.iter().zip(laid_out).enumerate() {
             let pipeline = self.context.pipeline(PipelineKey { variant: *variant, tile });
-            let group = self.bind(job, &pipeline.layout, variant, window, (&params, index as u64 * step));
-            self.dispatches.push(Dispatch { pipeline, group, workgroups, offsets: Offsets::Plan });
+            let params = part(&params, index as u64 * stride, size_of::<Params>() as u64);
+            let resources = self.resources(job, variant, window, params);
+            let group = self.context.bind_group(&job.label("group"), &pipeline, resources);
+            self.dispatches.push(Dispatch { pipeline, group, workgroups, offsets: Offsets::KeyAndRow });
         }
         Ok(())
     }
 
-    fn bind(
-        &self,
-        job: &Job<'_>,
-        layout: &wgpu::BindGroupLayout,
+    /// The resources of a window's dispatch, with the numbers of their bindings.
+    fn resources<'b>(
+        &'b self,
+        job: &Job<'b>,
         variant: &Variant,
         window: &Window,
-        (params, at): (&wgpu::Buffer, u64),
-    ) -> wgpu::BindGroup {
-        let builder = self.builder(job);
-        let part = |buffer, offset, size| {
-            let size = std::num::NonZero::new(size);
-            wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset, size })
-        };
-        let entry = |binding, resource| wgpu::BindGroupEntry { binding, resource };
+        params: BindingResource<'b>,
+    ) -> Vec<(u32, BindingResource<'b>)> {
+        let layout = self.layout(job);
         let (first_row, rows) = match variant.rows {
-            Rows::Gathered => narrow::bound(window.first_sample, narrow::row_stride(job)),
-            _ => (0, self.rows.bound),
+            Rows::PerSample => row_range(job, window),
+            Rows::Batch | Rows::Uniform(_) | Rows::Storage => (0, self.rows.binding_size),
         };
-        let mut entries = vec![
-            entry(0, part(params, at, size_of::<Params>() as u64)),
-            entry(1, part(&self.keys.buffer, 0, 32)),
-            entry(2, part(&self.rows.buffer, first_row, rows)),
-        ];
+        let table = part(&self.rows.buffer, first_row, rows);
+        let mut resources = vec![(0, params), (1, self.keys.binding()), (TABLE_BINDING, table)];
+        // In the four-buffer form, rows were looked up and counted by the dispatch that laid them out.
         if let Some(timesteps) = job.timesteps().filter(|_| variant.rows.are_looked_up()) {
-            let (start, size, _) = builder.bound(&timesteps, window, Span::Timestep);
-            entries.push(entry(TIMESTEPS_BINDING, part(timesteps.buffer, start, size)));
+            resources.push((TIMESTEPS_BINDING, timesteps.of_window(window).binding(self.context).0));
         }
         if let Some(status) = self.status.as_ref().filter(|_| variant.counts_undefined()) {
-            entries.push(entry(STATUS_BINDING, part(status, 0, 16)));
+            resources.push((STATUS_BINDING, part(status, 0, 16)));
         }
         for (slot, tensor) in job.tensors().filter(|(slot, _)| variant.operand(*slot).has_binding()) {
-            let (start, size, _) = builder.bound(&tensor, window, Span::Slot(slot));
-            entries.push(entry(SLOT_BINDING + slot as u32, part(tensor.buffer, start, size)));
+            let range = layout.binding_range(slot, &tensor, window);
+            resources.push((SLOT_BINDING + slot as u32, part(tensor.buffer, range.start, range.size)));
         }
         if let Some(seeds) = job.seeds {
-            let size = 16 * u64::from(job.shape.batch);
-            entries.push(entry(SEEDS_BINDING, part(seeds.buffer, seeds.offset, size)));
+            resources.push((SEEDS_BINDING, seeds.of_batch(job.shape.batch).binding(self.context).0));
         }
         if let Some(scales) = job.scales {
-            let (start, size) = if variant.scales_uniform { narrow::bound_scales(window) } else { (0, scales.size()) };
-            entries.push(entry(SCALES_BINDING, part(scales, start, size)));
+            let (start, size) = if variant.scales_uniform { scale_range(window) } else { (0, scales.size()) };
+            resources.push((SCALES_BINDING, part(scales, start, size)));
         }
-        entries.extend(job.health.map(|health| entry(HEALTH_BINDING, health.as_entire_binding())));
-        entries.extend(job.scratch.map(|scratch| entry(SCRATCH_BINDING, scratch.words.binding(self.context).0)));
-        self.context.device().create_bind_group(&wgpu::BindGroupDescriptor {
-            label: Some(&job.label("group")),
-            layout,
-            entries: &entries,
-        })
+        resources.extend(job.clean_stats.map(|stats| (HEALTH_BINDING, stats.as_entire_binding())));
+        resources.extend(job.partials.map(|partials| (SCRATCH_BINDING, partials.words.binding(self.context).0)));
+        resources
     }
 
     /// The plan.
@@ -214,87 +217,16 @@ impl<'a> PlanBuilder<'a> {
         Plan {
             label: self.label,
             dispatches: self.dispatches,
-            keys: self.keys.buffer,
-            key_stride: self.keys.stride,
-            steps: self.keys.steps,
-            drawn: self.drawn,
+            keys: self.keys,
             row_stride: self.rows.stride,
-            holes: self.holes,
+            undefined: self.undefined,
             status: self.status,
         }
     }
 }
 
-impl Builder<'_> {
-    pub(crate) fn variant(&self, walk: Walk, outputs: &[usize], rows: Rows) -> Variant {
-        let job = self.job;
-        let written = |buffer: &wgpu::Buffer| {
-            outputs.iter().filter_map(|&slot| job.tensors[slot]).any(|output| output.buffer == buffer)
-        };
-        let replaced = |tensor: &Tensor<'_>| {
-            let mut outputs = outputs.iter().copied();
-            outputs.find(|&output| job.tensors[output].is_some_and(|target| target.same(tensor, job.shape)))
-        };
-        let mut operands = [Operand::Absent; SLOTS];
-        for (slot, tensor) in job.tensors() {
-            let storage = tensor.storage;
-            operands[slot] = match job.op.slots()[slot].part {
-                Part::Memory => Operand::Binding { storage, writable: true },
-                Part::Output if outputs.contains(&slot) => Operand::Binding { storage, writable: true },
-                Part::Output => Operand::Absent,
-                Part::Input | Part::Needed(_) => match replaced(&tensor) {
-                    Some(output) => Operand::InPlace { storage, output },
-                    None => Operand::Binding { storage, writable: written(tensor.buffer) },
-                },
-            };
-        }
-        Variant {
-            op: job.op,
-            walk,
-            rows,
-            timesteps_writable: rows.are_looked_up()
-                && job.timesteps().is_some_and(|timesteps| written(timesteps.buffer)),
-            seeds_writable: job.seeds.is_some_and(|seeds| written(seeds.buffer)),
-            scales_uniform: self.narrow && job.op.scaled(),
-            draw: job.draw(),
-            operands,
-        }
-    }
-
-    /// A window that is as short as windows get may still be too long for a device that binds very little.
-    fn check_window(&self, variant: &Variant, window: &Window) -> Result<(), PlanError> {
-        let allowed = self.context.limits().max_storage_buffer_binding_size;
-        let mut bound = self.job.tensors().filter(|(slot, _)| variant.operand(*slot).has_binding());
-        bound.try_for_each(|(slot, tensor)| {
-            let (_, size, _) = self.bound(&tensor, window, Span::Slot(slot));
-            check(self.job.name(slot), "max_storage_buffer_binding_size", allowed, size)
-        })
-    }
-
-    fn check_bindings(&self, variant: &Variant) -> Result<(), PlanError> {
-        let limits = self.context.limits();
-        let allowed = u64::from(limits.max_storage_buffers_per_shader_stage);
-        let bindings = variant.storage_bindings();
-        let found = bindings.len() as u64;
-        if found > allowed {
-            let names: Vec<&str> = bindings.iter().map(|binding| binding.name).collect();
-            let (op, buffers) = (self.job.op.name(), names.join(", "));
-            return Err(PlanError::Bindings { op, buffers, allowed, found });
-        }
-        if let Some(seeds) = self.job.seeds {
-            let alignment = u64::from(limits.min_storage_buffer_offset_alignment);
-            if !seeds.offset.is_multiple_of(alignment) {
-                let (limit, found) = ("min_storage_buffer_offset_alignment", seeds.offset);
-                return Err(PlanError::DeviceLimit { what: "offset of the seeds", limit, allowed: alignment, found });
-            }
-            let size = 16 * u64::from(self.job.shape.batch);
-            check("seeds", "max_storage_buffer_binding_size", limits.max_storage_buffer_binding_size, size)?;
-        }
-        let sizes = [
-            ("max_compute_invocations_per_workgroup", limits.max_compute_invocations_per_workgroup),
-            ("max_compute_workgroup_size_x", limits.max_compute_workgroup_size_x),
-            ("max_compute_workgroup_size_y", limits.max_compute_workgroup_size_y),
-        ];
-        sizes.into_iter().try_for_each(|(limit, size)| check("workgroup", limit, u64::from(size), u64::from(WORKGROUP)))
-    }
+/// The binding of a part of a buffer.
+fn part(buffer: &wgpu::Buffer, offset: u64, size: u64) -> BindingResource<'_> {
+    let size = std::num::NonZero::new(size);
+    BindingResource::Buffer(wgpu::BufferBinding { buffer, offset, size })
 }

@@ -1,81 +1,70 @@
-//! A number for each sample, their mean, and what is written beside them: what a loss and a term of the variational bound
-//! have in common.
+//! Plans of losses and of terms of the variational bound: per-sample sums, their mean, and optional per-element outputs.
 
 use crate::gpu::context::Context;
 use crate::gpu::error::PlanError;
 use crate::gpu::plan::builder::PlanBuilder;
+use crate::gpu::plan::check::{check, check_results};
 use crate::gpu::plan::job::Job;
 use crate::gpu::plan::plan::Plan;
-use crate::gpu::plan::reduce::{Reduction, Words, chunks};
-use crate::gpu::shader::fold::Fold;
-use crate::gpu::shader::params::FoldParams;
-use crate::gpu::{Shape, Storage, Tensor};
+use crate::gpu::plan::reduce::Reduction;
+use crate::gpu::plan::words::WordRange;
 
-/// Where one number a sample goes, or one number: a buffer, and the byte at which it begins.
-pub(crate) type Place<'a> = (&'a wgpu::Buffer, u64);
+/// A buffer of the caller's, and the byte at which results begin.
+pub(crate) type ResultSlot<'a> = (&'a wgpu::Buffer, u64);
 
 /// Sums over the elements of each sample.
 pub(crate) struct Sums<'a> {
-    /// What is summed, and what is written of the elements.
+    /// The op whose elements are summed, and the outputs that it writes for each of them.
     pub job: Job<'a>,
-    /// What the sums are multiplied with beside the weights of the rows.
+    /// The factor of the sums beside the weights of the rows.
     pub factor: f64,
-    /// Where the sums go, and their name in errors.
-    pub samples: (&'static str, Place<'a>),
-    /// Where their mean goes.
-    pub mean: Option<Place<'a>>,
+    /// The sums, and their name in errors.
+    pub samples: (&'static str, ResultSlot<'a>),
+    /// The mean of the sums.
+    pub mean: Option<ResultSlot<'a>>,
 }
 
-impl Sums<'_> {
-    /// The plan: one pass over the tensors that sums and writes, where that is possible, and the ends of the sums.
+impl<'a> Sums<'a> {
+    /// Makes the plan: one pass over the tensors that sums and writes, where that is possible, and the folds of the sums.
     pub fn plan(&self, context: &Context) -> Result<Plan, PlanError> {
         let job = &self.job;
-        job.check()?;
+        check(job)?;
         self.check()?;
-        PlanBuilder::plan(context, job, |draft| {
-            if draft.writes_while_reducing(job) {
-                return draft.reduce(&self.reduction(job.clone()));
+        PlanBuilder::plan(context, job, |plan| {
+            // The usual case: outputs are written while the sums are made, and every tensor is read once.
+            if plan.writes_while_reducing(job) {
+                return self.reduction(job.clone()).add_to(plan);
             }
-            let mut reduced = job.clone();
-            let slots = 0..reduced.tensors.len();
-            slots.filter(|&slot| is_output(job, slot)).for_each(|slot| reduced.tensors[slot] = None);
-            draft.reduce(&self.reduction(reduced))?;
-            draft.stream(job)
+            // The sums first: an output may replace an input that they read.
+            self.reduction(job.without_outputs()).add_to(plan)?;
+            plan.stream(job)
         })
     }
 
     fn check(&self) -> Result<(), PlanError> {
-        let (one, all) = (Shape::new(1, 1), Shape::new(self.job.shape.batch, 1));
-        let (name, (buffer, offset)) = self.samples;
-        let samples = Tensor::f32(buffer).at(offset);
-        self.job.check_apart(name, &samples, all)?;
-        let Some((buffer, offset)) = self.mean else { return Ok(()) };
-        let mean = Tensor::f32(buffer).at(offset);
-        self.job.check_apart("mean", &mean, one)?;
-        if mean.buffer == samples.buffer && samples.bytes(all).contains(&offset) {
+        let (name, _) = self.samples;
+        let samples = self.results();
+        check_results(&self.job, name, &samples)?;
+        let Some(mean) = self.mean_words() else { return Ok(()) };
+        check_results(&self.job, "mean", &mean)?;
+        if samples.overlaps(mean.buffer, &mean.bytes()) {
             return Err(PlanError::Overlap { output: "mean", other: name });
         }
         Ok(())
     }
 
-    fn reduction<'b>(&'b self, job: Job<'b>) -> Reduction<'b> {
-        let words = |(buffer, offset), count: u32| Words { buffer, offset, bytes: 4 * u64::from(count) };
-        let output = words(self.samples.1, job.shape.batch);
-        Reduction { mean: self.mean.map(|mean| words(mean, 1)), ..Reduction::total(job, self.factor, 1, output) }
+    fn results(&self) -> WordRange<'a> {
+        WordRange::at(self.samples.1, self.job.shape.batch)
     }
-}
 
-/// Whether a slot of the op is written.
-fn is_output(job: &Job<'_>, slot: usize) -> bool {
-    job.op.slots().get(slot).is_some_and(crate::gpu::shader::op::Slot::is_output)
-}
+    fn mean_words(&self) -> Option<WordRange<'a>> {
+        self.mean.map(|mean| WordRange::at(mean, 1))
+    }
 
-impl<'a> Reduction<'a> {
-    /// The sum over each sample, times a number; see [`finish`](Reduction::finish) for the pitch.
-    pub fn total(job: Job<'a>, factor: f64, pitch: u32, output: Words<'a>) -> Self {
-        let parts = chunks(job.shape.elements);
-        let numbers = FoldParams { parts, pitch, numbers: [factor as f32, 0.0, 0.0, 0.0], ..FoldParams::default() };
-        let bytes = Storage::F32.bytes() * u64::from(parts);
-        Self { job, bytes, digits: &[0], finish: Fold::Total, numbers, output, mean: None }
+    fn reduction<'b>(&self, job: Job<'b>) -> Reduction<'b>
+    where
+        'a: 'b,
+    {
+        Reduction { mean: self.mean_words(), ..Reduction::total(job, self.factor, 1, self.results()) }
     }
 }

@@ -3,7 +3,7 @@
 //! A device binds at most `max_storage_buffer_binding_size` bytes of a buffer at once (128 MiB by default). A window is
 //! a range of samples or, where one sample alone is too large, a range of elements of one sample.
 
-use crate::gpu::Shape;
+use crate::gpu::tensor::Shape;
 
 /// Part of a batch that one dispatch covers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +25,7 @@ impl Window {
     }
 }
 
-/// How a tensor takes part: bytes of an element, elements from sample to sample, and elements of each sample.
+/// The extent of a tensor: bytes of an element, elements from sample to sample, and elements of each sample.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Extent {
     pub bytes: u64,
@@ -36,6 +36,7 @@ pub(crate) struct Extent {
 /// The windows of a batch, in order, so that no tensor binds more than `limit` bytes in one of them; `slack` bytes of it
 /// are left for aligning the start. Window borders within a sample are multiples of `grain` elements.
 pub(crate) fn windows(shape: Shape, extents: &[Extent], limit: u64, slack: u64, grain: u32) -> Vec<Window> {
+    // At least four grains, so that a tiny limit does not make endless windows; the device's limit is checked later.
     let room = limit.saturating_sub(slack).max(u64::from(grain) * 4);
     let elements = u64::from(shape.elements);
     let fitting = |e: &Extent| match (room / e.bytes).checked_sub(e.span) {
@@ -49,6 +50,8 @@ pub(crate) fn windows(shape: Shape, extents: &[Extent], limit: u64, slack: u64, 
             .map(|(first_sample, samples)| Window { first_sample, samples, first_element: 0, elements: shape.elements })
             .collect();
     }
+    // Not even one sample fits, so a window is a part of one. All tensors are cut at the same elements, and the widest
+    // decides how many.
     let widest = extents.iter().map(|e| e.bytes).max().unwrap_or(4);
     let part = (room / widest / u64::from(grain) * u64::from(grain)).min(elements) as u32;
     (0..shape.batch)
@@ -63,7 +66,7 @@ pub(crate) fn windows(shape: Shape, extents: &[Extent], limit: u64, slack: u64, 
         .collect()
 }
 
-/// So many samples or a few less, if they are not all: a number of them that is whole lanes, whatever their size.
+/// Rounds a number of samples down to a multiple of 4, unless they are few or all: 4 samples of any size are whole lanes.
 fn whole_lanes(samples: u32, all: u32) -> u32 {
     if samples < 4 || samples >= all { samples } else { samples / 4 * 4 }
 }

@@ -77,12 +77,12 @@ impl Access<'_> {
         } else if op.scaled() {
             line!(text, "@group(0) @binding({SCALES_BINDING}) var<storage, read> scales: array<vec2<f32>>;");
         }
-        if matches!(op, Op::Step(_) | Op::Spread | Op::Digits { .. }) && !self.variant.scales_uniform {
+        if matches!(op, Op::Step(_) | Op::Spread | Op::Histogram { .. }) && !self.variant.scales_uniform {
             let scales = if op.scaled() { "scales[params.window.first_sample + sample]" } else { "vec2<f32>(1.0)" };
             line!(text, "fn scales_of(sample: u32) -> vec2<f32> {{ return {scales}; }}");
         }
         if self.variant.walk.reduces() {
-            let part = if matches!(op, Op::Digits { .. }) { "atomic<u32>" } else { "Sum" };
+            let part = if matches!(op, Op::Histogram { .. }) { "atomic<u32>" } else { "Sum" };
             line!(text, "@group(0) @binding({SCRATCH_BINDING}) var<storage, read_write> scratch: array<{part}>;");
         }
     }
@@ -95,7 +95,7 @@ impl Access<'_> {
                 line!(text, "@group(0) @binding({binding}) var<storage, {access}> {}: array<{element}>;", slot.name);
             }
             match slot.part {
-                Part::Input | Part::Needed(_) => self.load(text, index),
+                Part::Input | Part::OptionalInput(_) => self.load(text, index),
                 Part::Output => self.store(text, index),
                 Part::Memory => {
                     self.load(text, index);
@@ -118,7 +118,7 @@ impl Access<'_> {
     fn lane_of_two(&self, text: &mut String) {
         line!(text, "fn seen(needed: u32, all: Inputs) -> Inputs {{\n    var v = all;");
         for (_, slot) in self.inputs().filter(|(index, _)| self.present(*index)) {
-            if let (Part::Needed(bit), name) = (slot.part, slot.name) {
+            if let (Part::OptionalInput(bit), name) = (slot.part, slot.name) {
                 line!(text, "    if ((needed & {bit}u) == 0u) {{\n        v.{name} = vec4<f32>(0.0);\n    }}");
             }
         }
@@ -153,7 +153,7 @@ impl Access<'_> {
         line!(text, "}}\nfn bases_of(sample: u32) -> Bases {{\n    return Bases({});\n}}", bases.join(", "));
         line!(text, "fn read_lane(row: Row, needed: u32, bases: Bases, lane: u32, z: vec4<f32>) -> Inputs {{");
         self.read_body(text, "z", |name, past| match self.variant.walk {
-            Walk::LooseChunks => format!("gather_{name}(bases.{name}, elements_of(lane))"),
+            Walk::UnalignedChunks => format!("gather_{name}(bases.{name}, elements_of(lane))"),
             _ => format!("load_{name}(bases.{name} + lane{past})"),
         });
         line!(text, "}}");
@@ -186,7 +186,7 @@ impl Access<'_> {
         }
         for (_, slot) in outputs {
             let (place, end) =
-                if self.variant.walk == Walk::LooseChunks { ("lane * 4u", ", inside") } else { ("lane", "") };
+                if self.variant.walk == Walk::UnalignedChunks { ("lane * 4u", ", inside") } else { ("lane", "") };
             line!(text, "    store_{0}(bases.{0} + {place}, out.{0}{end});", slot.name);
         }
         line!(text, "}}");
@@ -236,7 +236,7 @@ impl Access<'_> {
             }
             let value = load(name, "");
             match slot.part {
-                Part::Needed(bit) => {
+                Part::OptionalInput(bit) => {
                     line!(text, "    if ((needed & {bit}u) != 0u) {{\n        v.{name} = {value};\n    }}");
                 }
                 _ => {
@@ -254,7 +254,7 @@ impl Access<'_> {
 
     fn element(&self, storage: Storage) -> &'static str {
         match (self.variant.walk, storage) {
-            (Walk::Words | Walk::LooseChunks, _) => "u32",
+            (Walk::Words | Walk::UnalignedChunks, _) => "u32",
             (_, Storage::F32) if self.wide => "vec2<u64>",
             (_, Storage::F32) => "vec4<f32>",
             _ if self.wide => "u64",
@@ -288,7 +288,7 @@ impl Access<'_> {
         };
         let name = slots[index].name;
         line!(text, "fn load_{name}(i: u32) -> {value} {{ {body} }}");
-        if self.variant.walk == Walk::LooseChunks {
+        if self.variant.walk == Walk::UnalignedChunks {
             let four = ["x", "y", "z", "w"].map(|part| format!("load_{name}(base + i.{part})")).join(", ");
             line!(text, "fn gather_{name}(base: u32, i: vec4<u32>) -> vec4<f32> {{ return vec4<f32>({four}); }}");
         }
@@ -300,7 +300,7 @@ impl Access<'_> {
         match (self.variant.walk, storage) {
             (Walk::Words, storage) => store_pair(text, name, storage),
             // In 16 bits two samples may share a word, so those are written by another walk.
-            (Walk::LooseChunks, _) => {
+            (Walk::UnalignedChunks, _) => {
                 line!(text, "fn store_{name}(i: u32, v: vec4<f32>, inside: vec4<bool>) {{");
                 for (place, part) in ["x", "y", "z", "w"].into_iter().enumerate() {
                     line!(text, "    if (inside.{part}) {{ {name}[i + {place}u] = bitcast<u32>(v.{part}); }}");

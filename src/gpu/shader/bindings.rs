@@ -65,7 +65,7 @@ pub(crate) fn layout_entries(variant: &Variant) -> Vec<wgpu::BindGroupLayoutEntr
     let mut entries = vec![entry(0, uniform, false), entry(1, uniform, true)];
     match variant.rows {
         Rows::Batch => entries.push(entry(TABLE_BINDING, uniform, true)),
-        Rows::Uniform(_) | Rows::Gathered => entries.push(entry(TABLE_BINDING, uniform, false)),
+        Rows::Uniform(_) | Rows::PerSample => entries.push(entry(TABLE_BINDING, uniform, false)),
         Rows::Storage => {}
     }
     if variant.scales_uniform {

@@ -44,8 +44,8 @@ pub fn every_shader() -> Vec<ComposedShader> {
     });
     let small = [
         ("draw_timesteps", standalone::draw_timesteps()),
-        ("advance", standalone::ADVANCE.to_owned()),
-        ("gather_rows", standalone::GATHER_ROWS.to_owned()),
+        ("advance", standalone::advance()),
+        ("gather_rows", standalone::gather_rows()),
     ];
     let finishes = fold::Fold::ALL.into_iter().map(|finish| (finish.name(), finish.compose()));
     let small = small.into_iter().chain(finishes).map(|(entry_point, text)| ComposedShader {
@@ -63,7 +63,7 @@ type Operands = [Operand; SLOTS];
 pub(crate) fn every_variant() -> Vec<Variant> {
     let mut sources = Vec::new();
     for walk in Walk::STREAMING {
-        for rows in [Rows::Batch, Rows::Uniform(1024), Rows::Uniform(4096), Rows::Storage, Rows::Gathered] {
+        for rows in [Rows::Batch, Rows::Uniform(1024), Rows::Uniform(4096), Rows::Storage, Rows::PerSample] {
             let mut all = mixed_maps();
             // The longer tables differ in one line of the text alone.
             let long = !matches!(rows, Rows::Batch | Rows::Uniform(1024));
@@ -89,7 +89,7 @@ pub(crate) fn every_variant() -> Vec<Variant> {
         }
     }
     for walk in Walk::REDUCING {
-        for rows in [Rows::Batch, Rows::Uniform(1024), Rows::Gathered] {
+        for rows in [Rows::Batch, Rows::Uniform(1024), Rows::PerSample] {
             if walk != Walk::Pairs {
                 sources.extend(every_reduction(walk, rows));
             }
@@ -102,7 +102,7 @@ pub(crate) fn every_variant() -> Vec<Variant> {
 
 /// With every small buffer bound for reading alone.
 fn plain(op: Op, walk: Walk, rows: Rows, draw: Draw, operands: Operands) -> Variant {
-    let scales_uniform = rows == Rows::Gathered && op.scaled();
+    let scales_uniform = rows == Rows::PerSample && op.scaled();
     Variant { op, walk, rows, timesteps_writable: false, seeds_writable: false, scales_uniform, draw, operands }
 }
 
@@ -150,7 +150,7 @@ fn every_loss(walk: Walk, rows: Rows) -> Vec<Variant> {
     let mut all = Vec::new();
     for storage in Storage::ALL {
         // What 16-bit samples of any size write is written by another walk.
-        let writes = walk != Walk::LooseChunks || storage == Storage::F32;
+        let writes = walk != Walk::UnalignedChunks || storage == Storage::F32;
         let read = Operand::Binding { storage, writable: false };
         let write = Operand::Binding { storage, writable: true };
         let in_place = Operand::InPlace { storage, output: loss::GRADIENT };
@@ -207,7 +207,7 @@ fn every_vlb(walk: Walk, rows: Rows) -> Vec<Variant> {
                 all.push(variant(Draw::No, alone));
             }
             // What 16-bit samples of any size write is written by another walk.
-            if walk != Walk::LooseChunks || storage == Storage::F32 {
+            if walk != Walk::UnalignedChunks || storage == Storage::F32 {
                 all.push(variant(Draw::No, both));
                 all.push(variant(Draw::Batch { perturbed: false }, kept));
                 all.push(variant(Draw::PerSample { perturbed: true }, kept));
@@ -229,9 +229,9 @@ fn every_reduction(walk: Walk, rows: Rows) -> Vec<Variant> {
         let variant = |op, draw, operands| plain(op, walk, rows, draw, operands);
         all.push(variant(Op::Spread, Draw::No, two));
         for scaled in [false, true] {
-            all.push(variant(Op::Digits { scaled }, Draw::No, most));
-            all.push(variant(Op::Digits { scaled }, Draw::Batch { perturbed: false }, few));
-            all.push(variant(Op::Digits { scaled }, Draw::PerSample { perturbed: true }, few));
+            all.push(variant(Op::Histogram { scaled }, Draw::No, most));
+            all.push(variant(Op::Histogram { scaled }, Draw::Batch { perturbed: false }, few));
+            all.push(variant(Op::Histogram { scaled }, Draw::PerSample { perturbed: true }, few));
         }
     }
     all

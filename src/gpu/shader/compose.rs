@@ -27,7 +27,7 @@ impl Walk {
             Walk::Lanes => include_str!("../../../shaders/walk_lanes.wgsl"),
             Walk::Flat => include_str!("../../../shaders/walk_flat.wgsl"),
             Walk::Words => include_str!("../../../shaders/walk_words.wgsl"),
-            Walk::Chunks | Walk::LooseChunks => include_str!("../../../shaders/walk_chunks.wgsl"),
+            Walk::Chunks | Walk::UnalignedChunks => include_str!("../../../shaders/walk_chunks.wgsl"),
             Walk::Pairs => include_str!("../../../shaders/walk_pairs.wgsl"),
         }
     }
@@ -46,7 +46,7 @@ impl Variant {
                 text.push_str(helpers);
             }
         }
-        text.push_str(include_str!("../../../shaders/kernel.wgsl"));
+        text.push_str(include_str!("../../../shaders/walk/window.wgsl"));
         text.push_str(&format!("const WIDTH = {}u;\nconst NEEDS_NOISE = {NEEDS_NOISE}u;\n", self.op.width()));
         self.write_draw(&mut text, native.int64);
         self.write_rows(&mut text);
@@ -64,7 +64,7 @@ impl Variant {
         } else {
             self.write_health(&mut text);
         }
-        if matches!(self.walk, Walk::Lanes | Walk::Chunks | Walk::LooseChunks) {
+        if matches!(self.walk, Walk::Lanes | Walk::Chunks | Walk::UnalignedChunks) {
             text.push_str(if self.is_heavy() {
                 include_str!("../../../shaders/lanes_in_turn.wgsl")
             } else {
@@ -83,12 +83,12 @@ impl Variant {
     fn write_draw(&self, text: &mut String, int64: bool) {
         text.push_str(&format!("const DRAWN = {};\n", self.draw != Draw::No));
         if self.draw != Draw::No || self.op.takes_logarithms() {
-            text.push_str(include_str!("../../../shaders/log1p.wgsl"));
+            text.push_str(include_str!("../../../shaders/noise/log1p.wgsl"));
         }
         if self.draw != Draw::No {
-            text.push_str(if int64 { include_str!("../../../shaders/product_int64.wgsl") } else { PRODUCT_WORDS });
+            text.push_str(if int64 { include_str!("../../../shaders/noise/product_int64.wgsl") } else { PRODUCT_WORDS });
             text.push_str(PHILOX);
-            text.push_str(include_str!("../../../shaders/normal.wgsl"));
+            text.push_str(include_str!("../../../shaders/noise/normal.wgsl"));
             text.push_str(match self.draw {
                 Draw::Batch { perturbed: true } | Draw::PerSample { perturbed: true } => {
                     include_str!("../../../shaders/drawn_perturbed.wgsl")
@@ -120,7 +120,7 @@ impl Variant {
             }
             Rows::Uniform(rows) => format!("var<uniform> table: array<vec4<f32>, {rows}>"),
             Rows::Storage => "var<storage, read> table: array<vec4<f32>>".to_owned(),
-            Rows::Gathered => {
+            Rows::PerSample => {
                 let rows = include_str!("../../../shaders/rows_gathered.wgsl");
                 text.push_str(&format!(
                     "@group(0) @binding(2) var<uniform> table: array<vec4<f32>, {VECTORS}>;\n{rows}"

@@ -16,13 +16,13 @@ pub(crate) enum Fold {
 }
 
 impl Fold {
-    pub const ALL: [Fold; 3] = [Fold::Spread, Fold::Digits, Fold::Total];
+    pub const ALL: [Fold; 3] = [Fold::Spread, Fold::Histogram, Fold::Total];
 
     /// The entry point.
     pub fn name(self) -> &'static str {
         match self {
             Fold::Spread => "finish_spread",
-            Fold::Digits => "finish_digits",
+            Fold::Histogram => "finish_digits",
             Fold::Total => "finish_total",
         }
     }
@@ -32,7 +32,7 @@ impl Fold {
         let sum = include_str!("../../../shaders/finish_sum.wgsl");
         let parts: &[&str] = match self {
             Fold::Spread => &[text::MOMENTS, text::TREE, sum, include_str!("../../../shaders/finish_spread.wgsl")],
-            Fold::Digits => &[text::DIGIT, include_str!("../../../shaders/finish_digits.wgsl")],
+            Fold::Histogram => &[text::DIGIT, include_str!("../../../shaders/finish_digits.wgsl")],
             Fold::Total => &[text::TOTAL, text::TREE, sum, include_str!("../../../shaders/finish_total.wgsl")],
         };
         let text = [include_str!("../../../shaders/finish.wgsl"), &parts.concat()].concat();

@@ -30,7 +30,7 @@ impl Slot {
     }
 
     pub fn is_input(&self) -> bool {
-        matches!(self.part, Part::Input | Part::Needed(_))
+        matches!(self.part, Part::Input | Part::OptionalInput(_))
     }
 }
 
@@ -47,23 +47,23 @@ pub(crate) const NEEDS_NOISE: u32 = 1;
 /// What is done to each element.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Op {
-    /// `shaders/map.wgsl`.
+    /// `shaders/op/map.wgsl`.
     Map,
-    /// `shaders/step.wgsl`.
+    /// `shaders/op/step.wgsl`.
     Step(StepVariant),
-    /// `shaders/spread.wgsl`: how far the predictions of a step spread.
+    /// `shaders/op/spread.wgsl`: how far the predictions of a step spread.
     Spread,
     /// `shaders/digits.wgsl`: how often each digit occurs among the magnitudes of a step's clean samples.
     Digits {
         /// Whether each sample has its own factor of the prediction.
         scaled: bool,
     },
-    /// `shaders/loss.wgsl`.
+    /// `shaders/op/loss.wgsl`.
     Loss {
         /// 0: a parabola that turns into lines, 1: a hyperbola, 2: two lines.
         curve: u32,
     },
-    /// `shaders/bound.wgsl`.
+    /// `shaders/op/vlb.wgsl`.
     Vlb {
         /// Whether clean samples are clamped.
         clips: bool,
@@ -113,9 +113,9 @@ pub(crate) mod loss {
     pub const GRADIENT: usize = 3;
     pub const KEPT: usize = 4;
     pub const SLOTS: [Slot; 5] = [
-        slot("prediction", Part::Needed(4)),
-        slot("in0", Part::Needed(2)),
-        slot("in1", Part::Needed(NEEDS_NOISE)),
+        slot("prediction", Part::OptionalInput(4)),
+        slot("in0", Part::OptionalInput(2)),
+        slot("in1", Part::OptionalInput(NEEDS_NOISE)),
         slot("gradient", Part::Output),
         slot("noise", Part::Output),
     ];
@@ -133,17 +133,17 @@ pub(crate) mod vlb {
     pub const LEARNED_GRADIENT: usize = 5;
     pub const KEPT: usize = 6;
     pub const SLOTS: [Slot; 7] = [
-        slot("prediction", Part::Needed(4)),
-        slot("learned", Part::Needed(8)),
-        slot("x0", Part::Needed(2)),
-        slot("in1", Part::Needed(NEEDS_NOISE)),
+        slot("prediction", Part::OptionalInput(4)),
+        slot("learned", Part::OptionalInput(8)),
+        slot("x0", Part::OptionalInput(2)),
+        slot("in1", Part::OptionalInput(NEEDS_NOISE)),
         slot("gradient", Part::Output),
         slot("learned_gradient", Part::Output),
         slot("noise", Part::Output),
     ];
 }
 
-/// The slots of [`Op::Step`]; the first [`CLEAN`](step::CLEAN) of them are those of [`Op::Spread`] and [`Op::Digits`].
+/// The slots of [`Op::Step`]; the first [`CLEAN`](step::CLEAN) of them are those of [`Op::Spread`] and [`Op::Histogram`].
 pub(crate) mod step {
     use super::{NEEDS_NOISE, Part, Slot, slot};
 
@@ -166,9 +166,9 @@ pub(crate) mod step {
     pub const SLOTS: [Slot; 12] = [
         slot("x", Part::Input),
         slot("conditional", Part::Input),
-        slot("unconditional", Part::Needed(2)),
-        slot("noise", Part::Needed(NEEDS_NOISE)),
-        slot("learned", Part::Needed(4)),
+        slot("unconditional", Part::OptionalInput(2)),
+        slot("noise", Part::OptionalInput(NEEDS_NOISE)),
+        slot("learned", Part::OptionalInput(4)),
         slot("mask", Part::Input),
         slot("known", Part::Input),
         slot("next", Part::Output),
@@ -198,7 +198,7 @@ impl Op {
         match self {
             Op::Map => &map::SLOTS,
             Op::Step(_) => &step::SLOTS,
-            Op::Spread | Op::Digits { .. } => &step::SLOTS[..step::CLEAN],
+            Op::Spread | Op::Histogram { .. } => &step::SLOTS[..step::CLEAN],
             Op::Loss { .. } => &loss::SLOTS,
             Op::Vlb { .. } => &vlb::SLOTS,
         }
@@ -210,7 +210,7 @@ impl Op {
             Op::Map => map::IN1,
             Op::Loss { .. } => loss::IN1,
             Op::Vlb { .. } => vlb::IN1,
-            Op::Step(_) | Op::Spread | Op::Digits { .. } => step::NOISE,
+            Op::Step(_) | Op::Spread | Op::Histogram { .. } => step::NOISE,
         }
     }
 
@@ -220,7 +220,7 @@ impl Op {
             Op::Map => "Map",
             Op::Step(_) => "Step",
             Op::Spread => "Spread",
-            Op::Digits { .. } => "Digits",
+            Op::Histogram { .. } => "Digits",
             Op::Loss { .. } => "Loss",
             Op::Vlb { .. } => "Vlb",
         }
@@ -230,7 +230,7 @@ impl Op {
     pub fn scaled(self) -> bool {
         match self {
             Op::Step(variant) => variant.scaled,
-            Op::Digits { scaled } => scaled,
+            Op::Histogram { scaled } => scaled,
             Op::Map | Op::Spread | Op::Loss { .. } | Op::Vlb { .. } => false,
         }
     }
@@ -240,7 +240,7 @@ impl Op {
         match self {
             Op::Map | Op::Loss { .. } => 1,
             Op::Vlb { .. } => 2,
-            Op::Step(_) | Op::Spread | Op::Digits { .. } => (crate::table::STEP_WIDTH / 4) as u32,
+            Op::Step(_) | Op::Spread | Op::Histogram { .. } => (crate::table::STEP_WIDTH / 4) as u32,
         }
     }
 
@@ -260,27 +260,27 @@ impl Op {
             Op::Loss { .. } | Op::Vlb { .. } if pairs => &[text::TOTAL, text::LOSS_CHUNKS],
             Op::Spread => &[text::MOMENTS, text::TREE, text::SUM_CHUNKS],
             Op::Loss { .. } | Op::Vlb { .. } => &[text::TOTAL, text::TREE, text::SUM_CHUNKS, text::LOSS_CHUNKS],
-            Op::Digits { .. } | Op::Map | Op::Step(_) => &[],
+            Op::Histogram { .. } | Op::Map | Op::Step(_) => &[],
         }
     }
 
     /// The text of the op itself, and what it must know of the plan: which tensors it `has`.
     pub fn text(self, has: impl Fn(usize) -> bool) -> String {
         match self {
-            Op::Map => include_str!("../../../shaders/map.wgsl").to_owned(),
+            Op::Map => include_str!("../../../shaders/op/map.wgsl").to_owned(),
             Op::Step(variant) => {
                 let StepVariant { clip, deviation, depth, .. } = variant;
                 let masked = has(step::MASK);
                 format!(
                     "const CLIP = {clip}u;\nconst DEVIATION = {deviation}u;\nconst DEPTH = {depth}u;\n\
                      const MASKED = {masked};\n{STEP_ROW}{CLAMPED}{}",
-                    include_str!("../../../shaders/step.wgsl")
+                    include_str!("../../../shaders/op/step.wgsl")
                 )
             }
-            Op::Spread => [STEP_ROW, include_str!("../../../shaders/spread.wgsl")].concat(),
+            Op::Spread => [STEP_ROW, include_str!("../../../shaders/op/spread.wgsl")].concat(),
             Op::Loss { curve } => {
                 let kept = has(loss::KEPT);
-                let loss = include_str!("../../../shaders/loss.wgsl");
+                let loss = include_str!("../../../shaders/op/loss.wgsl");
                 format!("const CURVE = {curve}u;\nconst KEPT = {kept};\n{CLAMPED}{loss}")
             }
             Op::Vlb { clips } => {
@@ -291,10 +291,10 @@ impl Op {
                     "const CLIPS = {clips};\nconst KEPT = {kept};\nconst ROOT_2_OVER_PI = {root:e};\n\
                      const CUBIC = {cubic:e};\nconst HALF_BIN = {half_bin:e};\nconst LAST_BIN = {last_bin:e};\n\
                      const LEAST = {least:e};\n{CLAMPED}{EXPONENTIAL}{}",
-                    include_str!("../../../shaders/bound.wgsl")
+                    include_str!("../../../shaders/op/vlb.wgsl")
                 )
             }
-            Op::Digits { .. } => [STEP_ROW, text::DIGIT, include_str!("../../../shaders/digits.wgsl")].concat(),
+            Op::Histogram { .. } => [STEP_ROW, text::DIGIT, include_str!("../../../shaders/digits.wgsl")].concat(),
         }
     }
 }

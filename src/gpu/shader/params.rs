@@ -22,7 +22,7 @@ pub(crate) const TALLY_BYTES: u64 = 4 * (4 + 2048);
 /// The lowest bits of the three digits of a magnitude.
 pub(crate) const DIGIT_SHIFTS: [u32; 3] = [20, 10, 0];
 
-/// The uniform block `Params`: `struct Window` of `shaders/kernel.wgsl`, then an offset and a stride for each slot.
+/// The uniform block `Params`: `struct Window` of `shaders/walk/window.wgsl`, then an offset and a stride for each slot.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
 pub(crate) struct Params {
@@ -75,7 +75,7 @@ pub(crate) struct FoldParams {
     pub numbers: [f32; 4],
 }
 
-/// `struct Gather` of `shaders/gather.wgsl`.
+/// `struct Gather` of `shaders/standalone/gather_rows.wgsl`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
 pub(crate) struct RowParams {

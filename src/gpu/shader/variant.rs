@@ -21,7 +21,7 @@ impl Walk {
     /// The walks that go over every element on its own.
     pub const STREAMING: [Walk; 3] = [Walk::Lanes, Walk::Flat, Walk::Words];
     /// The walks that make something of a whole sample.
-    pub const REDUCING: [Walk; 3] = [Walk::Chunks, Walk::LooseChunks, Walk::Pairs];
+    pub const REDUCING: [Walk; 3] = [Walk::Chunks, Walk::UnalignedChunks, Walk::Pairs];
 
     pub fn reduces(self) -> bool {
         Self::REDUCING.contains(&self)
@@ -36,7 +36,7 @@ impl Walk {
     pub fn unit(self) -> u32 {
         match self {
             Walk::Lanes | Walk::Flat | Walk::Chunks | Walk::Pairs => 4,
-            Walk::Words | Walk::LooseChunks => 1,
+            Walk::Words | Walk::UnalignedChunks => 1,
         }
     }
 
@@ -45,7 +45,7 @@ impl Walk {
             Walk::Lanes => "lanes",
             Walk::Flat => "flat_lanes",
             Walk::Words => "words",
-            Walk::Chunks | Walk::LooseChunks => "chunks",
+            Walk::Chunks | Walk::UnalignedChunks => "chunks",
             Walk::Pairs => "pairs",
         }
     }
@@ -60,7 +60,7 @@ pub(crate) enum Rows {
     Uniform(u32),
     /// A table in a storage buffer, for what no uniform binding holds.
     Storage,
-    /// The rows of the samples themselves, laid out by a dispatch before; see [`crate::gpu::plan::narrow`].
+    /// The rows of the samples themselves, laid out by a dispatch before; see [`crate::gpu::plan::four_buffers`].
     Gathered,
 }
 
@@ -114,7 +114,7 @@ pub(crate) struct Variant {
     pub rows: Rows,
     pub timesteps_writable: bool,
     pub seeds_writable: bool,
-    /// Whether the scales of samples are read through a uniform binding; see [`crate::gpu::plan::narrow`].
+    /// Whether the scales of samples are read through a uniform binding; see [`crate::gpu::plan::four_buffers`].
     pub scales_uniform: bool,
     pub draw: Draw,
     pub operands: [Operand; SLOTS],
@@ -141,7 +141,7 @@ impl Variant {
     /// Whether samples without a row are counted; not by the kernels that only prepare a step, nor where that was done
     /// before.
     pub fn counts_undefined(&self) -> bool {
-        self.rows.are_looked_up() && !matches!(self.op, Op::Spread | Op::Digits { .. })
+        self.rows.are_looked_up() && !matches!(self.op, Op::Spread | Op::Histogram { .. })
     }
 
     /// Whether workgroup memory must be cleared. Reductions write theirs before they read it, and to have it cleared for

@@ -1,10 +1,15 @@
-//! What a step must give, in f64: written to be read, not to be fast.
+//! The f64 reference of a step, written to be read, not to be fast.
 
-use super::Rules;
-use crate::gpu::compare::Exact;
-use crate::table::{Clip, Deviation, HISTORY, StepRow};
+use crate::gpu::compare::Expected;
+use crate::gpu::step::options::Rules;
+use crate::table::step::{Clip, Deviation, HISTORY, StepRow};
 
-/// The tensors of one sample, in f64. What a row has no coefficient for is not looked at.
+/// The allowance for a step's output, in units of the bound of a [`Comparison`](crate::gpu::compare::Comparison), which allows
+/// for one sum of two products: the mixture of predictions, the clean sample made of it and the next sample made of that
+/// are three sums of up to seven terms.
+pub const ROUNDINGS: f64 = 2.5;
+
+/// The tensors of one sample, in f64. A tensor is not looked at where a row has no coefficient for it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Sample<'a> {
     /// The sample that the step starts from.
@@ -17,54 +22,52 @@ pub struct Sample<'a> {
     pub noise: &'a [f64],
     /// The network's second output, for a learned deviation.
     pub learned: &'a [f64],
-    /// Where the sample is known (1) and where it is not (0), and the known clean sample.
+    /// The mask, 1 where the sample is known and 0 where it is not, and the known clean sample.
     pub known: Option<[&'a [f64]; 2]>,
 }
 
-/// What a step must give for one sample, in f64.
+/// The outputs of a step for one sample, in f64.
 #[derive(Clone, Debug, Default)]
 pub struct Stepped {
     /// The next sample.
-    pub next: Vec<Exact>,
+    pub next: Vec<Expected>,
     /// The clean sample, after clipping.
-    pub x0: Vec<Exact>,
+    pub x0: Vec<Expected>,
     /// The next sample as the network is given it.
-    pub input: Vec<Exact>,
+    pub input: Vec<Expected>,
 }
 
-/// A value with the sum of the magnitudes of its terms.
-fn sum(terms: &[(f64, Exact)]) -> Exact {
+/// A sum of products with the sum of the magnitudes of its terms.
+fn sum(terms: &[(f64, Expected)]) -> Expected {
     let used = terms.iter().filter(|(c, _)| *c != 0.0);
-    used.fold(Exact { value: 0.0, magnitude: 0.0 }, |sum, (c, x)| Exact {
-        value: sum.value + c * x.value,
-        magnitude: sum.magnitude + (c * x.magnitude).abs(),
-    })
+    used.fold(Expected::ZERO, |sum, (c, x)| sum.plus(x.scaled(*c)))
 }
 
-fn at(tensor: &[f64], i: usize) -> Exact {
+fn at(tensor: &[f64], i: usize) -> Expected {
     let value = tensor.get(i).copied().unwrap_or(f64::NAN);
-    Exact { value, magnitude: value.abs() }
+    Expected { value, magnitude: value.abs() }
 }
 
 /// One step of one sample: the twin of the kernel.
 pub fn reference(row: &StepRow, rules: &Rules, sample: &Sample<'_>) -> Stepped {
     let elements = 0..sample.x.len();
     let [conditional, unconditional] = sample.predictions;
-    let mixed: Vec<Exact> = elements
+    let mixed: Vec<Expected> = elements
         .clone()
         .map(|i| sum(&[(row.guidance[0], at(conditional, i)), (row.guidance[1], at(unconditional, i))]))
         .collect();
+    // The order of a step: guidance, rescale, clean sample, clip, next sample, known region, scale of the network's input.
     let factor = rescale_factor(conditional, &mixed, rules.rescale);
-    let p = |i: usize| Exact {
+    let p = |i: usize| Expected {
         value: mixed[i].value * factor.value,
         magnitude: mixed[i].magnitude * factor.value + mixed[i].value.abs() * factor.magnitude,
     };
-    let raw: Vec<Exact> = elements
+    let raw: Vec<Expected> = elements
         .clone()
         .map(|i| sum(&[(row.x0[0], at(sample.x, i)), (row.x0[1], p(i)), (row.x0[2], at(sample.noise, i))]))
         .collect();
     let x0 = clipped(&raw, rules.clip);
-    let next: Vec<Exact> = elements
+    let next: Vec<Expected> = elements
         .map(|i| {
             let z = at(sample.noise, i);
             let s = match rules.deviation {
@@ -72,6 +75,7 @@ pub fn reference(row: &StepRow, rules: &Rules, sample: &Sample<'_>) -> Stepped {
                 Deviation::Log => (row.learned[0] + row.learned[1] * at(sample.learned, i).value).exp(),
                 Deviation::Variance => at(sample.learned, i).value.max(0.0).sqrt(),
             };
+            // Without noise a learned deviation is not looked at, even if it is infinite.
             let z_coefficient = if row.z == 0.0 { 0.0 } else { row.z * s };
             let next = sum(&[
                 (row.x, at(sample.x, i)),
@@ -93,30 +97,31 @@ pub fn reference(row: &StepRow, rules: &Rules, sample: &Sample<'_>) -> Stepped {
 }
 
 /// `rescale * std(conditional)/std(mixed) + 1 - rescale`; 1 where the mixture has no deviation, or one is not finite.
-fn rescale_factor(conditional: &[f64], mixed: &[Exact], rescale: f64) -> Exact {
-    let given: Vec<Exact> = conditional.iter().map(|&value| Exact { value, magnitude: 0.0 }).collect();
+fn rescale_factor(conditional: &[f64], mixed: &[Expected], rescale: f64) -> Expected {
+    let given: Vec<Expected> = conditional.iter().map(|&value| Expected { value, magnitude: 0.0 }).collect();
     let (wanted, found) = (deviation(&given), deviation(mixed));
     let defined = found.value > 0.0 && found.value.is_finite() && wanted.value.is_finite();
     if rescale == 0.0 || !defined {
-        return Exact { value: 1.0, magnitude: 0.0 };
+        return Expected { value: 1.0, magnitude: 0.0 };
     }
     let ratio = wanted.value / found.value;
+    // A quotient moves by the errors of both its parts.
     let moved = wanted.magnitude / found.value + ratio * found.magnitude / found.value;
-    Exact { value: rescale * ratio + 1.0 - rescale, magnitude: rescale * moved + 1.0 - rescale }
+    Expected { value: rescale * ratio + 1.0 - rescale, magnitude: rescale * moved + 1.0 - rescale }
 }
 
-/// The standard deviation, unbiased as torch's; and what rounding the values may move it by beside its own magnitude.
-fn deviation(values: &[Exact]) -> Exact {
+/// The standard deviation, unbiased as torch's. Its magnitude includes the change that rounding of the values may cause.
+fn deviation(values: &[Expected]) -> Expected {
     let n = values.len() as f64;
     let root = |squares: f64| if n < 2.0 { 0.0 } else { (squares / (n - 1.0)).sqrt() };
     let mean = values.iter().map(|x| x.value).sum::<f64>() / n;
     let deviation = root(values.iter().map(|x| (x.value - mean) * (x.value - mean)).sum());
     let moved = root(values.iter().map(|x| x.magnitude * x.magnitude).sum());
-    Exact { value: deviation, magnitude: deviation + moved }
+    Expected { value: deviation, magnitude: deviation + moved }
 }
 
-fn clipped(x0: &[Exact], clip: Clip) -> Vec<Exact> {
-    let clamp = |x: &Exact, range: f64, scale: f64| Exact {
+fn clipped(x0: &[Expected], clip: Clip) -> Vec<Expected> {
+    let clamp = |x: &Expected, range: f64, scale: f64| Expected {
         value: if x.value.is_nan() || range.is_nan() { f64::NAN } else { x.value.min(range).max(-range) / scale },
         magnitude: x.magnitude / scale,
     };
@@ -126,6 +131,7 @@ fn clipped(x0: &[Exact], clip: Clip) -> Vec<Exact> {
         Clip::Quantile { ratio, least, most } => {
             let magnitudes: Vec<f64> = x0.iter().map(|x| x.value.abs()).collect();
             let quantile = quantile(&magnitudes, ratio);
+            // `max` and `min` would hide a NaN.
             let s = if quantile.is_nan() { quantile } else { quantile.max(least).min(most) };
             x0.iter().map(|x| clamp(x, s, s)).collect()
         }

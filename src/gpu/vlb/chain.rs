@@ -1,25 +1,25 @@
-//! The bound over a whole chain: the terms of all timesteps side by side, and their sum.
+//! The variational bound over a whole chain: the terms of all timesteps side by side, and their sum.
 
-use super::{Shape, Tensor, Timesteps, VlbInputs};
 use crate::gpu::context::Context;
-use crate::gpu::error::{PlanError, RecordError};
-use crate::gpu::map::At;
-use crate::gpu::noise::NoiseKey;
+use crate::gpu::error::{PlanError, RecordError, check_limit};
+use crate::gpu::inputs::{At, Timesteps};
 use crate::gpu::plan::builder::PlanBuilder;
+use crate::gpu::plan::check::check_results;
+use crate::gpu::plan::fold_pass::FoldPass;
 use crate::gpu::plan::plan::{Dispatch, Plan};
-use crate::gpu::plan::reduce::{Reduction, Words};
-use crate::gpu::plan::tables::check;
-use crate::gpu::shader::fold::Fold;
-use crate::gpu::shader::params::FoldParams;
+use crate::gpu::plan::reduce::Reduction;
+use crate::gpu::plan::words::WordRange;
+use crate::gpu::vlb::inputs::VlbInputs;
+use crate::noise::NoiseKey;
 use wgpu::BufferUsages;
 
-/// What a [`ChainPlan`] is made of.
+/// The inputs and outputs of a [`ChainPlan`].
 #[derive(Clone, Copy, Debug)]
 pub struct ChainTerms<'a> {
-    /// What each term is computed from. The table has a row for each timestep, and for whatever else is a term of the sum:
+    /// The inputs of each term. The table has a row for each timestep, and for any other term of the sum:
     /// each is a column of the terms. The network's outputs are others at each recording.
     pub inputs: VlbInputs<'a>,
-    /// Where the sum over the columns goes, if it is wanted: an `f32` a sample, from this byte of a buffer with usage STORAGE.
+    /// The buffer for the sum over the columns, if it is wanted: an `f32` a sample, from this byte on, with usage STORAGE.
     pub total: Option<(&'a wgpu::Buffer, u64)>,
 }
 
@@ -29,8 +29,8 @@ pub struct ChainTerms<'a> {
 #[derive(Debug)]
 pub struct ChainPlan {
     plan: Plan,
-    clear: Vec<Dispatch>,
-    total: Vec<Dispatch>,
+    clear: Dispatch,
+    total: Option<Dispatch>,
     terms: wgpu::Buffer,
 }
 
@@ -40,46 +40,40 @@ impl ChainPlan {
     /// Cost: that of a [`VlbPlan`](super::VlbPlan), and 4 bytes for each sample and row of the table.
     ///
     /// # Errors
-    /// [`PlanError`] says what is rejected.
+    /// [`PlanError`] lists the inputs that are rejected.
     pub fn new(context: &Context, chain: &ChainTerms<'_>) -> Result<Self, PlanError> {
         let ChainTerms { inputs, total } = *chain;
         inputs.check()?;
         let table = inputs.scaled(1.0);
         let rounded = table.rounded()?;
         let job = inputs.job(Timesteps::Batch, &rounded);
-        let shape = inputs.shape;
-        let mut draft = PlanBuilder::new(context, &job, false)?;
+        let batch = inputs.shape.batch;
+        let mut builder = PlanBuilder::new(context, &job, false)?;
         let rows = table.len() as u32;
-        let words = u64::from(shape.batch) * u64::from(rows);
+        let count = u64::from(batch) * u64::from(rows);
         let limits = context.limits();
         let allowed = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size);
-        check("terms of a chain", "max_storage_buffer_binding_size", allowed, 4 * words)?;
-        let buffer = |role, size| {
-            let usage = BufferUsages::STORAGE | BufferUsages::COPY_SRC;
-            let (label, mapped_at_creation) = (Some(role), false);
-            context.device().create_buffer(&wgpu::BufferDescriptor { label, size, usage, mapped_at_creation })
+        check_limit("terms of a chain", "max_storage_buffer_binding_size", allowed, 4 * count)?;
+        let usage = BufferUsages::STORAGE | BufferUsages::COPY_SRC;
+        let terms = context.zeroed_buffer("tweedie::Chain::terms", usage, 4 * count);
+        let all = WordRange::of(&terms);
+        let sum = |slot| {
+            let output = WordRange::at(slot, batch);
+            check_results(&job, "total", &output)?;
+            FoldPass::total([batch, rows], 1.0, all, output).dispatch(context)
         };
-        let (terms, nothing) = (buffer("tweedie::Chain::terms", 4 * words), buffer("tweedie::Chain::nothing", 16));
-        let sums = |samples, parts, factor| {
-            let numbers = [factor, 0.0, 0.0, 0.0];
-            FoldParams { samples, parts, numbers, ..FoldParams::default() }
-        };
-        if let Some((buffer, offset)) = total {
-            job.check_apart("total", &Tensor::f32(buffer).at(offset), Shape::new(shape.batch, 1))?;
-            let output = Words { buffer, offset, bytes: 4 * u64::from(shape.batch) };
-            draft.finish(Fold::Total, sums(shape.batch, rows, 1.0), Words::of(&terms), output)?;
-        }
-        let total = std::mem::take(&mut draft.dispatches);
-        // The sum of no parts, times NaN.
-        draft.finish(Fold::Total, sums(words as u32, 0, f32::NAN), Words::of(&nothing), Words::of(&terms))?;
-        let clear = std::mem::take(&mut draft.dispatches);
-        draft.reduce(&Reduction::total(job, 1.0, rows, Words::of(&terms)))?;
-        Ok(Self { plan: draft.done(), clear, total, terms })
+        let total = total.map(sum).transpose()?;
+        // Fill with NaN: a sum over zero parts, scaled by NaN.
+        let nothing = context.zeroed_buffer("tweedie::Chain::nothing", usage, 16);
+        let clear = FoldPass::total([count as u32, 0], f32::NAN, WordRange::of(&nothing), all).dispatch(context)?;
+        // One column for each row of the table: recording a timestep writes the terms of its column alone.
+        Reduction::total(job.clone(), 1.0, rows, all).add_to(&mut builder)?;
+        Ok(Self { plan: builder.done(), clear, total, terms })
     }
 
     /// Records that no term is known: the beginning of a chain.
     pub fn record_start(&self, pass: &mut wgpu::ComputePass<'_>) {
-        self.clear.iter().for_each(|dispatch| dispatch.record(pass, &[0]));
+        self.clear.record(pass, &[0]);
     }
 
     /// Records the terms of a timestep, in any order of them, into the caller's pass: one pass over the tensors and a
@@ -91,7 +85,7 @@ impl ChainPlan {
         self.plan.record(pass, at)
     }
 
-    /// Records the sum of each sample's terms: always in the same order, whatever that of the recordings was.
+    /// Records the sum of each sample's terms: always in the same order, whatever the order of the recordings was.
     pub fn record_total(&self, pass: &mut wgpu::ComputePass<'_>) {
         self.total.iter().for_each(|dispatch| dispatch.record(pass, &[0]));
     }
@@ -101,7 +95,7 @@ impl ChainPlan {
         &self.terms
     }
 
-    /// As [`MapPlan::set_key`](crate::gpu::MapPlan::set_key).
+    /// Sets a key, as [`MapPlan::set_key`](crate::gpu::MapPlan::set_key) does.
     ///
     /// # Errors
     /// [`RecordError`] for a plan that draws no noise, and a step that it does not have.

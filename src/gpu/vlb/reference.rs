@@ -1,13 +1,18 @@
-//! What a term of the bound must give, in f64: written to be read, not to be fast.
+//! The f64 reference of a term of the variational bound, written to be read, not to be fast.
 
-use crate::gpu::Storage;
-use crate::gpu::compare::{ARITHMETIC, Exact};
-use crate::gpu::loss::{Of, mean, scaled};
-use crate::table::vlb::{CUBIC, HALF_BIN, LAST_BIN, LEAST_PROBABILITY};
-use crate::table::{Table, Term, VlbRow};
+use crate::gpu::compare::{ARITHMETIC, Expected};
+use crate::gpu::inputs::Of;
+use crate::gpu::storage::Storage;
+use crate::table::Table;
+use crate::table::vlb::{VlbRow, CUBIC, HALF_BIN, LAST_BIN, LEAST_PROBABILITY, Term};
 use std::f64::consts::FRAC_2_PI;
 
-/// The tensors of a batch in f64, sample after sample. What a row has no coefficient for is not looked at.
+/// The allowance for a term or a gradient, in units of the bound of a [`Comparison`](crate::gpu::compare::Comparison), which
+/// allows for four roundings. A gradient has those of an exponential or a logarithm of ours, and of products and two quotients
+/// around it, which WGSL permits to be off by 2.5 ULP; a term has one for each doubling of its elements, of which most cancel.
+pub const ROUNDINGS: f64 = 2.0;
+
+/// The tensors of a batch in f64, sample after sample. A tensor is not looked at where a row has no coefficient for it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Batch<'a> {
     /// The row of each sample.
@@ -24,65 +29,61 @@ pub struct Batch<'a> {
     pub in1: &'a [f64],
 }
 
-/// What the terms of a batch must be, in f64.
+/// The terms of a batch in f64.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Terms {
-    /// Of each sample: the weighted mean over its elements.
-    pub samples: Vec<Exact>,
+    /// The weighted mean over the elements of each sample.
+    pub samples: Vec<Expected>,
     /// The mean of those over the batch.
-    pub mean: Exact,
-    /// With respect to the prediction.
-    pub gradient: Vec<Exact>,
-    /// With respect to the second output.
-    pub learned_gradient: Vec<Exact>,
+    pub mean: Expected,
+    /// The gradient with respect to the prediction.
+    pub gradient: Vec<Expected>,
+    /// The gradient with respect to the second output.
+    pub learned_gradient: Vec<Expected>,
 }
 
-/// The terms of a batch: the twin of the kernel. A sample at a hole, or at a timestep that the table does not have, is NaN.
+/// The terms of a batch: the twin of the kernel. A sample at an undefined row, or at a timestep that the table does not have, is NaN.
 ///
-/// The magnitudes say what rounding may do: an element moves with the error of x0 and the log ratio as far as it does anywhere
+/// The magnitudes allow for rounding: an element moves with the error of x0 and the log ratio as far as it does anywhere
 /// within their own bounds, at the edge of the clip and of the least probability too.
 #[must_use]
 pub fn reference(table: &Table<VlbRow>, clip: Option<f64>, batch: &Batch<'_>, of: Of) -> Terms {
     let Batch { timesteps, elements, .. } = *batch;
-    let share = match of {
-        Of::Sum => 1.0,
-        Of::Mean => 1.0 / timesteps.len() as f64,
-    };
+    let share = of.share_of(timesteps.len() as f64);
     let (mut samples, mut gradient, mut learned_gradient) = (Vec::new(), Vec::new(), Vec::new());
     for (i, &t) in timesteps.iter().enumerate() {
         let range = i * elements..(i + 1) * elements;
         let Some(row) = table.row(t as usize) else {
-            samples.push(UNDEFINED);
-            gradient.extend(range.clone().map(|_| UNDEFINED));
-            learned_gradient.extend(range.map(|_| UNDEFINED));
+            samples.push(Expected::UNDEFINED);
+            gradient.extend(range.clone().map(|_| Expected::UNDEFINED));
+            learned_gradient.extend(range.map(|_| Expected::UNDEFINED));
             continue;
         };
-        let costs: Vec<[Exact; 3]> = range.map(|i| element(row, clip, batch, i)).collect();
-        let of_sample: Vec<Exact> = costs.iter().map(|cost| cost[0]).collect();
-        samples.push(scaled(mean(&of_sample), row.weight));
+        let costs: Vec<[Expected; 3]> = range.map(|i| element(row, clip, batch, i)).collect();
+        let of_sample: Vec<Expected> = costs.iter().map(|cost| cost[0]).collect();
+        samples.push(Expected::mean(&of_sample).scaled(row.weight));
         let factor = share * row.weight / elements as f64;
-        gradient.extend(costs.iter().map(|cost| scaled(cost[1], factor * row.prediction)));
-        learned_gradient.extend(costs.iter().map(|cost| scaled(cost[2], factor * row.log_ratio[1])));
+        gradient.extend(costs.iter().map(|cost| cost[1].scaled(factor * row.prediction)));
+        learned_gradient.extend(costs.iter().map(|cost| cost[2].scaled(factor * row.log_ratio[1])));
     }
-    Terms { mean: mean(&samples), samples, gradient, learned_gradient }
+    Terms { mean: Expected::mean(&samples), samples, gradient, learned_gradient }
 }
-
-const UNDEFINED: Exact = Exact { value: f64::NAN, magnitude: f64::NAN };
 
 /// A sum of terms that are rounded to f32, relative to its magnitude.
 const BOUND: f64 = ARITHMETIC * Storage::F32.unit_roundoff();
 
-/// What an exponential may be off by that is 0 in f32, in units of the bound.
+/// The error of an exponential that is 0 in f32, in units of the bound.
 const VANISHED: f64 = f32::MIN_POSITIVE as f64 * 4.0 / BOUND;
 
-/// What an element costs, its derivative with respect to the error of x0 as the prediction moves it, and that with respect to
-/// the log ratio.
-fn element(row: &VlbRow, clip: Option<f64>, batch: &Batch<'_>, i: usize) -> [Exact; 3] {
+/// The cost of an element, its derivative with respect to the error of x0 as the prediction moves it, and that with respect
+/// to the log ratio.
+fn element(row: &VlbRow, clip: Option<f64>, batch: &Batch<'_>, i: usize) -> [Expected; 3] {
     let at = |tensor: &[f64]| tensor.get(i).copied().unwrap_or(f64::NAN);
     let Batch { prediction, x0, in1, .. } = *batch;
-    let raw = sum(&[(row.prediction, at(prediction)), (row.inputs[0], at(x0)), (row.inputs[1], at(in1))]);
+    let terms = [(row.prediction, at(prediction)), (row.inputs[0], at(x0)), (row.inputs[1], at(in1))];
+    let raw = Expected::of_products(terms);
     let of_learned = if row.term == Term::SquaredError { 0.0 } else { row.log_ratio[1] };
-    let ratio = sum(&[(1.0, row.log_ratio[0]), (of_learned, at(batch.learned))]);
+    let ratio = Expected::of_products([(1.0, row.log_ratio[0]), (of_learned, at(batch.learned))]);
     let looks = row.term == Term::Decoder || clip.is_some();
     let x0 = if looks { at(x0) } else { 0.0 };
     let clipped = |raw: f64| match clip {
@@ -93,9 +94,9 @@ fn element(row: &VlbRow, clip: Option<f64>, batch: &Batch<'_>, i: usize) -> [Exa
     let cost = |raw: f64, by: f64, ratio: f64| {
         let (d, moves) = clipped(raw);
         let [cost, to_d, to_ratio] = costs(row, x0, d + by, ratio);
-        [cost, scaled(to_d, moves), to_ratio]
+        [cost, to_d.scaled(moves), to_ratio]
     };
-    // What is clipped is a difference of x0 and the clip; deviations are multiplied and rooted, two roundings of them.
+    // A clipped error is a difference of x0 and the clip; deviations are multiplied and rooted, two roundings of them.
     let off = BOUND * raw.magnitude;
     let off_d =
         BOUND * (HALF_BIN + clip.map_or(0.0, |clip| if clipped(raw.value).1 == 0.0 { clip + x0.abs() } else { 0.0 }));
@@ -112,9 +113,9 @@ fn element(row: &VlbRow, clip: Option<f64>, batch: &Batch<'_>, i: usize) -> [Exa
     exact
 }
 
-/// The three numbers of [`element`] at this error and log ratio, each with the magnitudes of what it is the sum of.
-fn costs(row: &VlbRow, x0: f64, d: f64, ratio: f64) -> [Exact; 3] {
-    let exact = |value: f64| Exact { value, magnitude: value.abs() };
+/// The three numbers of [`element`] at this error and log ratio, each with the summed magnitudes of its terms.
+fn costs(row: &VlbRow, x0: f64, d: f64, ratio: f64) -> [Expected; 3] {
+    let exact = |value: f64| Expected { value, magnitude: value.abs() };
     let per_deviation = row.inverse_deviation * (0.5 * ratio).exp();
     let z = per_deviation * d;
     match row.term {
@@ -123,9 +124,9 @@ fn costs(row: &VlbRow, x0: f64, d: f64, ratio: f64) -> [Exact; 3] {
             let excess = ratio.exp_m1() - ratio;
             // Formed without cancellation below 1, of its three terms above.
             let terms = if ratio.abs() < 1.0 { excess } else { ratio.exp() + 1.0 + ratio.abs() };
-            let cost = Exact { value: 0.5 * (excess + z * z), magnitude: 0.5 * (terms + z * z) };
+            let cost = Expected { value: 0.5 * (excess + z * z), magnitude: 0.5 * (terms + z * z) };
             let slope = 0.5 * (ratio.exp_m1() + z * z);
-            [cost, exact(per_deviation * z), Exact { value: slope, magnitude: 0.5 * (terms + ratio.abs() + z * z) }]
+            [cost, exact(per_deviation * z), Expected { value: slope, magnitude: 0.5 * (terms + ratio.abs() + z * z) }]
         }
         Term::Decoder => decoder(x0, d, per_deviation),
     }
@@ -133,9 +134,9 @@ fn costs(row: &VlbRow, x0: f64, d: f64, ratio: f64) -> [Exact; 3] {
 
 /// `F(upper) - F(lower) = gap/((1 + above)*(1 + below))` with `above = e^(-2a)`, `below = e^(2b)` and `gap = 1 - e^(-2(a - b))`
 /// for the arguments `a` and `b` of tanh at the edges of the bin; an open one has nothing beyond it.
-fn decoder(x0: f64, d: f64, per_deviation: f64) -> [Exact; 3] {
+fn decoder(x0: f64, d: f64, per_deviation: f64) -> [Expected; 3] {
     if x0.is_nan() || d.is_nan() || per_deviation.is_nan() {
-        return [UNDEFINED; 3];
+        return [Expected::UNDEFINED; 3];
     }
     let root = FRAC_2_PI.sqrt();
     // Nothing is left of F beyond 30 deviations.
@@ -158,31 +159,22 @@ fn decoder(x0: f64, d: f64, per_deviation: f64) -> [Exact; 3] {
     let (a, b) = (2.0 / (1.0 + 1.0 / above), 2.0 / (1.0 + 1.0 / below));
     // The exponentials carry the rounding of their arguments.
     let carried = a * argument(upper).abs() + b * argument(lower).abs();
-    let cost = Exact { value: nats, magnitude: nats + 1.0 + carried };
+    let cost = Expected { value: nats, magnitude: nats + 1.0 + carried };
     if probability < LEAST_PROBABILITY {
-        return [cost, Exact { value: 0.0, magnitude: 0.0 }, Exact { value: 0.0, magnitude: 0.0 }];
+        return [cost, Expected::ZERO, Expected::ZERO];
     }
     let (to_a, to_b) = (a * slope(upper), b * slope(lower));
     let carried = to_a * (1.0 + argument(upper).abs()) + to_b * (1.0 + argument(lower).abs());
     let carried = carried + VANISHED * (slope(upper) + slope(lower));
     let bent = of_gap * 3.0 * CUBIC;
-    let to_d = Exact {
+    let to_d = Expected {
         value: per_deviation * (to_a - to_b + bent * (upper + lower)),
         magnitude: per_deviation * (carried + bent * (upper.abs() + lower.abs())),
     };
     let (far, of_gap) = (upper.abs().max(lower.abs()), of_gap + bent * squares);
     let to_ratio =
-        Exact { value: -0.5 * (to_a * upper - to_b * lower + of_gap), magnitude: 0.5 * (carried * far + of_gap) };
+        Expected { value: -0.5 * (to_a * upper - to_b * lower + of_gap), magnitude: 0.5 * (carried * far + of_gap) };
     [cost, to_d, to_ratio]
-}
-
-/// A sum of products; what has no coefficient is not looked at.
-fn sum(terms: &[(f64, f64)]) -> Exact {
-    let products = terms.iter().filter(|(c, _)| *c != 0.0).map(|(c, x)| c * x);
-    products.fold(Exact { value: 0.0, magnitude: 0.0 }, |sum, product| Exact {
-        value: sum.value + product,
-        magnitude: sum.magnitude + product.abs(),
-    })
 }
 
 #[cfg(test)]

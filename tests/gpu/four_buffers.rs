@@ -1,53 +1,53 @@
-//! Devices with four storage buffers: the narrow form of every op gives the bits of the usual one, and what does not fit is an
+//! Devices with four storage buffers: the four-buffer form of every op gives the bits of the usual one, and what does not fit is an
 //! error that says what it needs.
 
 use crate::Test;
-use crate::bed::{Bed, Dice, bed_with_limits};
+use crate::harness::{Harness, TestRng, harness_with_limits};
 use tweedie::gpu::{
     At, Drawn, DrawnNoise, Loss, LossPlan, Map, MapPlan, Noise, NoiseKey, Of, PlanError, Recordable, Rules, Second,
     Shape, Step, StepPlan, Storage, Tensor, Timesteps, VlbInputs, VlbPlan, VlbTerms,
 };
-use tweedie::table::{Clip, LossRow, Matrix, Penalty, StepRow, Table, Term, VlbRow};
+use tweedie::table::{VlbRow, Clip, LossRow, Matrix, Penalty, StepRow, Table, Term};
 
 pub const TESTS: &[Test] = &[
-    ("narrow::maps_have_the_same_bits", maps_have_the_same_bits),
-    ("narrow::losses_have_the_same_bits", losses_have_the_same_bits),
-    ("narrow::bounds_have_the_same_bits", bounds_have_the_same_bits),
-    ("narrow::a_wrong_coefficient_differs", a_wrong_coefficient_differs),
-    ("narrow::steps_have_the_same_bits", steps_have_the_same_bits),
-    ("narrow::what_does_not_fit_says_what_it_needs", what_does_not_fit_says_what_it_needs),
+    ("four_buffers::maps_have_the_same_bits", maps_have_the_same_bits),
+    ("four_buffers::losses_have_the_same_bits", losses_have_the_same_bits),
+    ("four_buffers::vlb_terms_have_the_same_bits", vlb_terms_have_the_same_bits),
+    ("four_buffers::a_wrong_coefficient_differs", a_wrong_coefficient_differs),
+    ("four_buffers::steps_have_the_same_bits", steps_have_the_same_bits),
+    ("four_buffers::what_does_not_fit_says_what_it_needs", what_does_not_fit_says_what_it_needs),
 ];
 
-/// The bed's adapter with room for eight storage buffers, and with room for four.
-fn both(bed: &Bed) -> [Bed; 2] {
-    let narrow = wgpu::Limits::downlevel_defaults();
-    let usual = wgpu::Limits { max_storage_buffers_per_shader_stage: 8, ..narrow.clone() };
-    [usual, narrow].map(|limits| bed_with_limits(bed, limits))
+/// The harness's adapter with room for eight storage buffers, and with room for four.
+fn both(harness: &Harness) -> [Harness; 2] {
+    let few = wgpu::Limits::downlevel_defaults();
+    let usual = wgpu::Limits { max_storage_buffers_per_shader_stage: 8, ..few.clone() };
+    [usual, few].map(|limits| harness_with_limits(harness, limits))
 }
 
-/// Buffers with the same random numbers on every bed, and a timestep for each sample, two of which have no row.
+/// Buffers with the same random numbers on every harness, and a timestep for each sample, two of which have no row.
 struct Stage<'a> {
-    bed: &'a Bed,
+    harness: &'a Harness,
     shape: Shape,
     tensors: Vec<wgpu::Buffer>,
     times: wgpu::Buffer,
 }
 
 impl<'a> Stage<'a> {
-    fn new(bed: &'a Bed, shape: Shape, rows: u32) -> Self {
-        let mut dice = Dice(5);
+    fn new(harness: &'a Harness, shape: Shape, rows: u32) -> Self {
+        let mut rng = TestRng(5);
         let total = shape.total() as usize + 8;
         let mut tensor = || {
-            let values: Vec<f32> = (0..total).map(|_| dice.float()).collect();
-            bed.gpu.upload("tensor", bytemuck::cast_slice(&values))
+            let values: Vec<f32> = (0..total).map(|_| rng.float()).collect();
+            harness.gpu.upload("tensor", bytemuck::cast_slice(&values))
         };
         let tensors = (0..8).map(|_| tensor()).collect();
-        let mut times: Vec<u32> = (0..shape.batch).map(|_| dice.below(rows)).collect();
+        let mut times: Vec<u32> = (0..shape.batch).map(|_| rng.below(rows)).collect();
         times[0] = rows;
         if let Some(last) = times.last_mut() {
             *last = u32::MAX;
         }
-        Self { bed, shape, tensors, times: bed.gpu.upload("times", bytemuck::cast_slice(&times)) }
+        Self { harness, shape, tensors, times: harness.gpu.upload("times", bytemuck::cast_slice(&times)) }
     }
 
     fn tensor(&self, index: usize, storage: Storage) -> Tensor<'_> {
@@ -60,31 +60,31 @@ impl<'a> Stage<'a> {
             let record = |encoder: &mut wgpu::CommandEncoder| {
                 plan.record(&mut encoder.begin_compute_pass(&Default::default()), *at)
             };
-            self.bed.gpu.submit(record).expect("device").expect("recording");
+            self.harness.gpu.submit(record).expect("device").expect("recording");
         }
-        let bytes = self.tensors.iter().chain(status).map(|buffer| self.bed.read(buffer)).collect();
+        let bytes = self.tensors.iter().chain(status).map(|buffer| self.harness.read(buffer)).collect();
         (bytes, plan.dispatches())
     }
 }
 
-/// Runs on both beds and holds the results against each other. The second one has to have taken the narrow form.
+/// Runs on both devices and holds the results against each other. The second one has to have taken the four-buffer form.
 #[track_caller]
-fn assert_same(beds: &[Bed; 2], shape: Shape, rows: u32, run: impl Fn(&Stage<'_>) -> (Vec<Vec<u8>>, usize)) {
-    let difference = first_difference(beds, shape, rows, run);
+fn assert_same(devices: &[Harness; 2], shape: Shape, rows: u32, run: impl Fn(&Stage<'_>) -> (Vec<Vec<u8>>, usize)) {
+    let difference = first_difference(devices, shape, rows, run);
     assert_eq!(difference, None, "{shape}: buffer and word");
 }
 
 /// The first buffer and word of it that differs.
 fn first_difference(
-    beds: &[Bed; 2],
+    devices: &[Harness; 2],
     shape: Shape,
     rows: u32,
     run: impl Fn(&Stage<'_>) -> (Vec<Vec<u8>>, usize),
 ) -> Option<(usize, usize)> {
-    let [usual, narrow] = beds.each_ref().map(|bed| run(&Stage::new(bed, shape, rows)));
-    assert!(narrow.1 > usual.1, "{} and {} dispatches of {shape}", usual.1, narrow.1);
-    usual.0.iter().zip(&narrow.0).enumerate().find_map(|(index, (usual, narrow))| {
-        Some((index, usual.chunks(4).zip(narrow.chunks(4)).position(|(a, b)| !same(a, b))?))
+    let [usual, few] = devices.each_ref().map(|harness| run(&Stage::new(harness, shape, rows)));
+    assert!(few.1 > usual.1, "{} and {} dispatches of {shape}", usual.1, few.1);
+    usual.0.iter().zip(&few.0).enumerate().find_map(|(index, (usual, few))| {
+        Some((index, usual.chunks(4).zip(few.chunks(4)).position(|(a, b)| !same(a, b))?))
     })
 }
 
@@ -99,17 +99,17 @@ fn same(a: &[u8], b: &[u8]) -> bool {
 const SHAPES: [Shape; 5] =
     [Shape::new(5, 64), Shape::new(2100, 4), Shape::new(1500, 2), Shape::new(1301, 3), Shape::new(3, 4097)];
 
-fn maps_have_the_same_bits(bed: &Bed) {
-    let beds = both(bed);
-    let mut dice = Dice(7);
+fn maps_have_the_same_bits(harness: &Harness) {
+    let devices = both(harness);
+    let mut rng = TestRng(7);
     let rows: Vec<Option<Matrix>> = (0..2000)
-        .map(|i| (i % 7 != 3).then(|| [[0; 2], [0; 2]].map(|row| row.map(|_| f64::from(dice.float())))))
+        .map(|i| (i % 7 != 3).then(|| [[0; 2], [0; 2]].map(|row| row.map(|_| f64::from(rng.float())))))
         .collect();
     for (i, shape) in SHAPES.into_iter().enumerate() {
         // Tables that a uniform binding holds, and such that it does not; a timestep of one's own, and one for all.
         let table = Table::with_undefined(rows[..[40, 2000][i % 2]].iter().copied());
         for (storage, shared) in [(Storage::F32, false), (Storage::Bf16, false), (Storage::F32, true)] {
-            assert_same(&beds, shape, table.len() as u32, |stage| {
+            assert_same(&devices, shape, table.len() as u32, |stage| {
                 let (buffer, offset) = (&stage.times, 4);
                 let map = Map {
                     table: &table,
@@ -123,11 +123,11 @@ fn maps_have_the_same_bits(bed: &Bed) {
                     out0: stage.tensor(2, storage),
                     out1: Some(stage.tensor(3, Storage::F32)),
                 };
-                let plan = MapPlan::new(&stage.bed.context, &map).expect("given");
+                let plan = MapPlan::new(&stage.harness.context, &map).expect("given");
                 stage.run(&plan, plan.status(), &[At::per_sample()])
             });
         }
-        assert_same(&beds, shape, table.len() as u32, |stage| {
+        assert_same(&devices, shape, table.len() as u32, |stage| {
             let drawn = Drawn::new(NoiseKey::seed(3)).keep(stage.tensor(1, Storage::F32));
             let map = Map {
                 table: &table,
@@ -138,23 +138,23 @@ fn maps_have_the_same_bits(bed: &Bed) {
                 out0: stage.tensor(2, Storage::F32),
                 out1: Some(stage.tensor(3, Storage::F32)),
             };
-            let plan = MapPlan::new(&stage.bed.context, &map).expect("drawn");
+            let plan = MapPlan::new(&stage.harness.context, &map).expect("drawn");
             stage.run(&plan, plan.status(), &[At::per_sample(), At::per_sample()])
         });
     }
 }
 
-fn losses_have_the_same_bits(bed: &Bed) {
-    let beds = both(bed);
-    let mut dice = Dice(9);
-    let mut number = || f64::from(dice.float());
+fn losses_have_the_same_bits(harness: &Harness) {
+    let devices = both(harness);
+    let mut rng = TestRng(9);
+    let mut number = || f64::from(rng.float());
     let rows: Vec<LossRow> = (0..30)
         .map(|_| LossRow { prediction: number(), inputs: [number(), number()], weight: number().abs() })
         .collect();
     let table = Table::new(rows);
     for shape in SHAPES {
         for given in [true, false] {
-            assert_same(&beds, shape, 30, |stage| {
+            assert_same(&devices, shape, 30, |stage| {
                 let in1 = match given {
                     true => Second::Given(stage.tensor(2, Storage::F32)),
                     false => Second::Drawn(Drawn::new(NoiseKey::seed(3)).keep(stage.tensor(2, Storage::F32))),
@@ -172,15 +172,15 @@ fn losses_have_the_same_bits(bed: &Bed) {
                     mean: Some((&stage.tensors[4], 0)),
                     gradient: Some((stage.tensor(5, Storage::F32), Of::Mean)),
                 };
-                let plan = LossPlan::new(&stage.bed.context, &loss).expect("a loss");
+                let plan = LossPlan::new(&stage.harness.context, &loss).expect("a loss");
                 stage.run(&plan, plan.status(), &[At::per_sample()])
             });
         }
     }
 }
 
-/// A term of the bound with both gradients, in place.
-fn bound<'a>(stage: &'a Stage<'_>, table: &'a Table<VlbRow>, drawn: bool) -> VlbTerms<'a> {
+/// A term of the variational bound with both gradients, in place.
+fn vlb_terms<'a>(stage: &'a Stage<'_>, table: &'a Table<VlbRow>, drawn: bool) -> VlbTerms<'a> {
     let [prediction, x0, other] = [0, 1, 2].map(|i| stage.tensor(i, Storage::F32));
     // With given noise the variance is fixed, or there would be five.
     let learned = drawn.then_some(other);
@@ -205,10 +205,10 @@ fn bound<'a>(stage: &'a Stage<'_>, table: &'a Table<VlbRow>, drawn: bool) -> Vlb
     }
 }
 
-fn bounds_have_the_same_bits(bed: &Bed) {
-    let beds = both(bed);
-    let mut dice = Dice(10);
-    let mut number = || f64::from(dice.float());
+fn vlb_terms_have_the_same_bits(harness: &Harness) {
+    let devices = both(harness);
+    let mut rng = TestRng(10);
+    let mut number = || f64::from(rng.float());
     let terms = [Term::Divergence, Term::Decoder, Term::SquaredError];
     for drawn in [true, false] {
         let rows = (0..30).map(|i| VlbRow {
@@ -221,8 +221,8 @@ fn bounds_have_the_same_bits(bed: &Bed) {
         });
         let table = Table::new(rows);
         for shape in SHAPES {
-            assert_same(&beds, shape, 30, |stage| {
-                let plan = VlbPlan::new(&stage.bed.context, &bound(stage, &table, drawn)).expect("a term");
+            assert_same(&devices, shape, 30, |stage| {
+                let plan = VlbPlan::new(&stage.harness.context, &vlb_terms(stage, &table, drawn)).expect("a term");
                 stage.run(&plan, plan.status(), &[At::per_sample()])
             });
         }
@@ -239,16 +239,16 @@ const DIVERGENCE: VlbRow = VlbRow {
     term: Term::Divergence,
 };
 
-fn a_wrong_coefficient_differs(bed: &Bed) {
-    let beds = both(bed);
+fn a_wrong_coefficient_differs(harness: &Harness) {
+    let devices = both(harness);
     let shape = Shape::new(5, 64);
     let right = DIVERGENCE;
     let wrong = VlbRow { inputs: [0.2, 0.3 * (1.0 + f64::from(f32::EPSILON))], ..right };
     let with = |on_narrow: VlbRow| {
-        first_difference(&beds, shape, 2, |stage| {
-            let is_narrow = std::ptr::eq(stage.bed, &beds[1]);
-            let table = Table::new([if is_narrow { on_narrow } else { right }; 2]);
-            let plan = VlbPlan::new(&stage.bed.context, &bound(stage, &table, false)).expect("a term");
+        first_difference(&devices, shape, 2, |stage| {
+            let has_few = std::ptr::eq(stage.harness, &devices[1]);
+            let table = Table::new([if has_few { on_narrow } else { right }; 2]);
+            let plan = VlbPlan::new(&stage.harness.context, &vlb_terms(stage, &table, false)).expect("a term");
             stage.run(&plan, plan.status(), &[At::per_sample()])
         })
     };
@@ -272,12 +272,12 @@ fn guided<'a>(stage: &'a Stage<'_>, rows: &'a [StepRow]) -> Step<'a> {
         next: stage.tensor(0, Storage::F32),
         x0: Some(stage.tensor(3, Storage::F32)),
         input: None,
-        health: false,
+        clean_stats: false,
     }
 }
 
-fn random_row(dice: &mut Dice) -> StepRow {
-    let mut number = || f64::from(dice.float());
+fn random_row(rng: &mut TestRng) -> StepRow {
+    let mut number = || f64::from(rng.float());
     StepRow {
         guidance: [number(), number()],
         x0: [number(), number(), 0.0],
@@ -290,28 +290,28 @@ fn random_row(dice: &mut Dice) -> StepRow {
     }
 }
 
-fn steps_have_the_same_bits(bed: &Bed) {
-    let beds = both(bed);
-    let mut dice = Dice(11);
-    let rows: Vec<StepRow> = (0..30).map(|_| random_row(&mut dice)).collect();
+fn steps_have_the_same_bits(harness: &Harness) {
+    let devices = both(harness);
+    let mut rng = TestRng(11);
+    let rows: Vec<StepRow> = (0..30).map(|_| random_row(&mut rng)).collect();
     for shape in [Shape::new(5, 64), Shape::new(500, 4), Shape::new(430, 3)] {
-        assert_same(&beds, shape, 30, |stage| {
-            let plan = StepPlan::new(&stage.bed.context, &guided(stage, &rows)).expect("a step");
+        assert_same(&devices, shape, 30, |stage| {
+            let plan = StepPlan::new(&stage.harness.context, &guided(stage, &rows)).expect("a step");
             stage.run(&plan, plan.status(), &[At::per_sample(), At::per_sample()])
         });
     }
 }
 
-fn what_does_not_fit_says_what_it_needs(bed: &Bed) {
-    let [usual, narrow] = both(bed);
-    let rows = [random_row(&mut Dice(1))];
-    let plan = |bed: &Bed| {
-        let stage = Stage::new(bed, Shape::new(4, 64), 1);
+fn what_does_not_fit_says_what_it_needs(harness: &Harness) {
+    let [usual, few] = both(harness);
+    let rows = [random_row(&mut TestRng(1))];
+    let plan = |harness: &Harness| {
+        let stage = Stage::new(harness, Shape::new(4, 64), 1);
         let step = guided(&stage, &rows);
-        StepPlan::new(&bed.context, &Step { input: Some(stage.tensor(4, Storage::F32)), ..step }).map(drop)
+        StepPlan::new(&harness.context, &Step { input: Some(stage.tensor(4, Storage::F32)), ..step }).map(drop)
     };
     assert_eq!(plan(&usual), Ok(()));
-    let error = plan(&narrow).expect_err("five buffers");
+    let error = plan(&few).expect_err("five buffers");
     assert!(matches!(error, PlanError::Bindings { op: "Step", allowed: 4, found: 5, .. }), "{error}");
     assert_eq!(
         error.to_string(),
@@ -319,13 +319,13 @@ fn what_does_not_fit_says_what_it_needs(bed: &Bed) {
          `max_storage_buffers_per_shader_stage`), found 5: conditional, unconditional, next, input, history"
     );
     let table = Table::new([VlbRow { log_ratio: [0.0, 0.1], ..DIVERGENCE }]);
-    let plan = |bed: &Bed| {
-        let stage = Stage::new(bed, Shape::new(4, 64), 1);
-        let drawn = bound(&stage, &table, true);
+    let plan = |harness: &Harness| {
+        let stage = Stage::new(harness, Shape::new(4, 64), 1);
+        let drawn = vlb_terms(&stage, &table, true);
         let in1 = Some(Second::Given(stage.tensor(5, Storage::F32)));
-        VlbPlan::new(&bed.context, &VlbTerms { inputs: VlbInputs { in1, ..drawn.inputs }, ..drawn }).map(drop)
+        VlbPlan::new(&harness.context, &VlbTerms { inputs: VlbInputs { in1, ..drawn.inputs }, ..drawn }).map(drop)
     };
     assert_eq!(plan(&usual), Ok(()));
-    let error = plan(&narrow).expect_err("five buffers");
-    assert!(matches!(error, PlanError::Bindings { op: "Bound", allowed: 4, found: 5, .. }), "{error}");
+    let error = plan(&few).expect_err("five buffers");
+    assert!(matches!(error, PlanError::Bindings { op: "Vlb", allowed: 4, found: 5, .. }), "{error}");
 }

@@ -1,27 +1,27 @@
 //! Terms of the variational bound: the kernel against its f64 twin.
 
-use crate::bed::{Bed, Dice, Layout, Placed, Stage, bed_with_binding_limit};
-use tweedie::gpu::compare::{Comparison, Exact};
+use crate::harness::{Harness, Layout, Placed, Stage, TestRng, harness_with_binding_limit};
+use tweedie::gpu::compare::{Comparison, Expected};
 use tweedie::gpu::vlb::{Batch, ROUNDINGS, reference};
 use tweedie::gpu::{
     At, Drawn, NoiseKey, Of, PlanError, Second, Shape, Storage, Tensor, Timesteps, VlbInputs, VlbPlan, VlbTerms,
 };
 use tweedie::headless::Gpu;
-use tweedie::table::{Table, Term, VlbRow};
+use tweedie::table::{VlbRow, Table, Term};
 
 pub const TESTS: &[crate::Test] = &[
-    ("bounds::every_term_and_storage", every_term_and_storage),
-    ("bounds::every_layout", every_layout),
-    ("bounds::noise_drawn_again", noise_drawn_again),
-    ("bounds::in_place_and_alone", in_place_and_alone),
-    ("bounds::bit_identical_in_every_run_and_batch", bit_identical_in_every_run_and_batch),
-    ("bounds::many_samples", many_samples),
-    ("bounds::windows_of_a_small_binding_limit", windows_of_a_small_binding_limit),
-    ("bounds::everything_at_once_within_default_limits", everything_at_once_within_default_limits),
-    ("bounds::numbers_that_are_none", numbers_that_are_none),
-    ("bounds::extremes", extremes),
-    ("bounds::a_wrong_coefficient_fails", a_wrong_coefficient_fails),
-    ("bounds::errors_name_what_was_found", errors_name_what_was_found),
+    ("vlb_terms::every_term_and_storage", every_term_and_storage),
+    ("vlb_terms::every_layout", every_layout),
+    ("vlb_terms::noise_drawn_again", noise_drawn_again),
+    ("vlb_terms::in_place_and_alone", in_place_and_alone),
+    ("vlb_terms::bit_identical_in_every_run_and_batch", bit_identical_in_every_run_and_batch),
+    ("vlb_terms::many_samples", many_samples),
+    ("vlb_terms::windows_of_a_small_binding_limit", windows_of_a_small_binding_limit),
+    ("vlb_terms::everything_at_once_within_default_limits", everything_at_once_within_default_limits),
+    ("vlb_terms::numbers_that_are_none", numbers_that_are_none),
+    ("vlb_terms::extremes", extremes),
+    ("vlb_terms::a_wrong_coefficient_fails", a_wrong_coefficient_fails),
+    ("vlb_terms::errors_name_what_was_found", errors_name_what_was_found),
 ];
 
 #[derive(Clone, Debug)]
@@ -82,11 +82,11 @@ fn rows() -> Vec<VlbRow> {
 }
 
 /// A value of 8 bits in -1..=1, both ends often.
-pub fn pixel(dice: &mut Dice) -> f32 {
-    match dice.below(10) {
+pub fn pixel(rng: &mut TestRng) -> f32 {
+    match rng.below(10) {
         0 => -1.0,
         1 => 1.0,
-        _ => dice.below(256) as f32 / 127.5 - 1.0,
+        _ => rng.below(256) as f32 / 127.5 - 1.0,
     }
 }
 
@@ -100,8 +100,8 @@ struct Ran {
 }
 
 /// What of a case fits a device with four storage buffers: noise that is drawn, without seeds, and gradients in place.
-fn fitting(bed: &Bed, case: &Case) -> Case {
-    let narrow = bed.gpu.device.limits().max_storage_buffers_per_shader_stage < crate::FIVE;
+fn fitting(harness: &Harness, case: &Case) -> Case {
+    let narrow = harness.gpu.device.limits().max_storage_buffers_per_shader_stage < crate::FIVE;
     if !narrow {
         return case.clone();
     }
@@ -110,33 +110,38 @@ fn fitting(bed: &Bed, case: &Case) -> Case {
 }
 
 /// Runs a case with one table, and compares with the twin of another.
-fn check_with(bed: &Bed, case: &Case, seed: u64, tamper: impl Fn(Table<VlbRow>) -> Table<VlbRow>) -> (bool, Ran) {
-    let case = &fitting(bed, case);
-    let mut dice = Dice(seed);
+fn check_with(
+    harness: &Harness,
+    case: &Case,
+    seed: u64,
+    tamper: impl Fn(Table<VlbRow>) -> Table<VlbRow>,
+) -> (bool, Ran) {
+    let case = &fitting(harness, case);
+    let mut rng = TestRng(seed);
     let shape = case.shape;
     let table = Table::new(rows());
     let mut stage = Stage::new(shape, false);
-    let mut input = |stage: &mut Stage, number: fn(&mut Dice) -> f32| {
+    let mut input = |stage: &mut Stage, number: fn(&mut TestRng) -> f32| {
         let placed = stage.place(case.layout, false);
-        stage.fill(placed, || number(&mut dice));
+        stage.fill(placed, || number(&mut rng));
         placed
     };
-    let [prediction, learned] = [(); 2].map(|()| input(&mut stage, Dice::float));
+    let [prediction, learned] = [(); 2].map(|()| input(&mut stage, TestRng::float));
     let x0 = input(&mut stage, pixel);
-    let in1 = (!case.drawn).then(|| input(&mut stage, Dice::float));
+    let in1 = (!case.drawn).then(|| input(&mut stage, TestRng::float));
     let kept = case.drawn.then(|| stage.place(Layout::plain(Storage::F32), false));
     let mut gradient = |of: usize, over: Placed| {
         case.gradients[of].map(|layout| if case.in_place { over } else { stage.place(layout, false) })
     };
     let gradients = [gradient(0, prediction), gradient(1, learned)];
-    let buffers = stage.upload(bed);
+    let buffers = stage.upload(harness);
     let tensor = |p: Placed| Stage::tensor(&buffers, p);
     let count = table.len() as u32;
     let timesteps: Vec<u32> = (0..shape.batch).map(|i| if case.per_sample { (i * 5) % count } else { ONE }).collect();
-    let times = bed.gpu.upload("timesteps", bytemuck::cast_slice(&timesteps));
-    let ids: Vec<[u32; 4]> = (0..shape.batch).map(|i| [dice.word(), i, 9 + i, i & 1]).collect();
-    let seeds = bed.gpu.upload("seeds", bytemuck::cast_slice(&ids));
-    let results = bed.gpu.buffer("results", 4 * u64::from(shape.batch) + 8);
+    let times = harness.gpu.upload("timesteps", bytemuck::cast_slice(&timesteps));
+    let ids: Vec<[u32; 4]> = (0..shape.batch).map(|i| [rng.word(), i, 9 + i, i & 1]).collect();
+    let seeds = harness.gpu.upload("seeds", bytemuck::cast_slice(&ids));
+    let results = harness.gpu.buffer("results", 4 * u64::from(shape.batch) + 8);
     let tampered = tamper(table.clone());
     let inputs = VlbInputs {
         table: &tampered,
@@ -160,13 +165,13 @@ fn check_with(bed: &Bed, case: &Case, seed: u64, tamper: impl Fn(Table<VlbRow>) 
         learned_gradient: gradients[1].map(tensor),
         of: case.of,
     };
-    let plan = VlbPlan::new(&bed.context, &terms).unwrap_or_else(|error| panic!("{error}: {case:?}"));
+    let plan = VlbPlan::new(&harness.context, &terms).unwrap_or_else(|error| panic!("{error}: {case:?}"));
     let at = At { timestep: (!case.per_sample).then_some(ONE), step: u32::from(case.drawn) };
-    bed.gpu.submit(|encoder| plan.encode(encoder, at)).expect("device").expect("recording");
-    let after: Vec<Vec<u8>> = buffers.iter().map(|buffer| bed.read(buffer)).collect();
+    harness.gpu.submit(|encoder| plan.encode(encoder, at)).expect("device").expect("recording");
+    let after: Vec<Vec<u8>> = buffers.iter().map(|buffer| harness.read(buffer)).collect();
     let written: Vec<Placed> = gradients.into_iter().chain([kept]).flatten().collect();
     stage.assert_untouched(&after, &written, case);
-    let words = Storage::F32.decode(&bed.read(&results));
+    let words = Storage::F32.decode(&harness.read(&results));
     assert_eq!(words[shape.batch as usize + 1], 0.0, "beyond the results");
     let read = |placed: Placed| stage.values_in(&after, placed);
     let narrow = |values: Vec<f64>| values.iter().map(|&x| x as f32).collect::<Vec<f32>>();
@@ -183,7 +188,7 @@ fn check_with(bed: &Bed, case: &Case, seed: u64, tamper: impl Fn(Table<VlbRow>) 
             let kept = read(kept.expect("kept noise"));
             let noise = own_noise(case, &ids);
             let mut comparison = Comparison::new(Storage::F32).with_noise(1.0);
-            let exact: Vec<Exact> = noise.iter().map(|&z| Exact { value: z, magnitude: z.abs() }).collect();
+            let exact: Vec<Expected> = noise.iter().map(|&z| Expected { value: z, magnitude: z.abs() }).collect();
             comparison.add_all(&narrow(kept.clone()), &exact);
             (kept, comparison.passes())
         }
@@ -191,8 +196,8 @@ fn check_with(bed: &Bed, case: &Case, seed: u64, tamper: impl Fn(Table<VlbRow>) 
     let elements = shape.elements as usize;
     let batch = Batch { timesteps: &timesteps, elements, prediction: &p, learned: &l, x0: &x0, in1: &in1 };
     let exact = reference(&table, case.clip, &batch, case.of);
-    let agrees = |storage, found: &[f32], exact: &[Exact]| {
-        let widened = |e: &Exact| Exact { magnitude: ROUNDINGS * e.magnitude, ..*e };
+    let agrees = |storage, found: &[f32], exact: &[Expected]| {
+        let widened = |e: &Expected| Expected { magnitude: ROUNDINGS * e.magnitude, ..*e };
         let mut comparison = Comparison::new(storage);
         comparison.add_all(found, &exact.iter().map(widened).collect::<Vec<_>>());
         comparison.passes()
@@ -218,13 +223,13 @@ fn own_noise(case: &Case, ids: &[[u32; 4]]) -> Vec<f64> {
 }
 
 #[track_caller]
-fn assert_passes(bed: &Bed, case: &Case, seed: u64) -> Ran {
-    let (agrees, ran) = check_with(bed, case, seed, |table| table);
+fn assert_passes(harness: &Harness, case: &Case, seed: u64) -> Ran {
+    let (agrees, ran) = check_with(harness, case, seed, |table| table);
     assert!(agrees, "{case:?}: terms {:?}..., mean {:?}", &ran.terms[..ran.terms.len().min(6)], ran.mean);
     ran
 }
 
-fn every_term_and_storage(bed: &Bed) {
+fn every_term_and_storage(harness: &Harness) {
     let sizes = [(1, 1), (7, 2), (6, 63), (8, 1024), (6, 4097)];
     for (i, (batch, elements)) in sizes.into_iter().enumerate() {
         for storage in Storage::ALL {
@@ -233,43 +238,43 @@ fn every_term_and_storage(bed: &Bed) {
                 let case = Case { clip, of, per_sample: i % 3 < 2, ..Case::new(batch, elements, storage) };
                 let one = Case { gradients: [case.gradients[0], None], ..case.clone() };
                 let other = Case { gradients: [None, case.gradients[1]], ..case.clone() };
-                assert_passes(bed, &[case, one, other][(i + j) % 3], (10 * i + j) as u64);
+                assert_passes(harness, &[case, one, other][(i + j) % 3], (10 * i + j) as u64);
             }
         }
     }
 }
 
-fn every_layout(bed: &Bed) {
-    let mut dice = Dice(21);
+fn every_layout(harness: &Harness) {
+    let mut rng = TestRng(21);
     for (i, storage) in Storage::ALL.into_iter().enumerate() {
         for (j, (batch, elements)) in [(6, 64), (7, 63), (6, 5), (2, 8191)].into_iter().enumerate() {
             // Outputs of 16 bits that begin in different halves of a word are written one after the other.
-            let mut layout = |storage| Layout { storage, before: dice.below(6), gap: dice.below(5) };
+            let mut layout = |storage| Layout { storage, before: rng.below(6), gap: rng.below(5) };
             let clip = (j % 2 == 0).then_some(1.0);
             let gradients = [Some(layout(Storage::ALL[(i + j) % 3])), Some(layout(storage))];
             let case = Case { layout: layout(storage), gradients, clip, ..Case::new(batch, elements, storage) };
-            assert_passes(bed, &case, u64::from(elements));
+            assert_passes(harness, &case, u64::from(elements));
         }
     }
 }
 
-fn noise_drawn_again(bed: &Bed) {
+fn noise_drawn_again(harness: &Harness) {
     for elements in [64, 63, 5000] {
         for storage in [Storage::F32, Storage::Bf16] {
             let case = Case { drawn: true, ..Case::new(6, elements, storage) };
-            assert_passes(bed, &case, 31);
-            assert_passes(bed, &Case { seeds: true, clip: Some(1.0), ..case.clone() }, 32);
-            assert_passes(bed, &Case { per_sample: false, ..case }, 33);
+            assert_passes(harness, &case, 31);
+            assert_passes(harness, &Case { seeds: true, clip: Some(1.0), ..case.clone() }, 32);
+            assert_passes(harness, &Case { per_sample: false, ..case }, 33);
         }
     }
 }
 
-fn in_place_and_alone(bed: &Bed) {
+fn in_place_and_alone(harness: &Harness) {
     for (elements, storage) in [(64, Storage::F16), (63, Storage::Bf16), (63, Storage::F32), (4099, Storage::F32)] {
         let case = Case::new(6, elements, storage);
         // Two 16-bit outputs in place of inputs that begin alike are written at once.
-        assert_passes(bed, &Case { in_place: true, ..case.clone() }, 41);
-        assert_passes(bed, &Case { gradients: [None; 2], mean: false, ..case }, 42);
+        assert_passes(harness, &Case { in_place: true, ..case.clone() }, 41);
+        assert_passes(harness, &Case { gradients: [None; 2], mean: false, ..case }, 42);
     }
 }
 
@@ -283,18 +288,24 @@ pub struct Data<'a> {
 }
 
 /// The terms of a batch, and the gradients if `of` says of what.
-pub fn terms_of(bed: &Bed, table: &Table<VlbRow>, clip: Option<f64>, data: &Data<'_>, of: Option<Of>) -> [Vec<f64>; 3] {
+pub fn terms_of(
+    harness: &Harness,
+    table: &Table<VlbRow>,
+    clip: Option<f64>,
+    data: &Data<'_>,
+    of: Option<Of>,
+) -> [Vec<f64>; 3] {
     let upload = |values: &[f64]| {
         let values: Vec<f32> = values.iter().map(|&x| x as f32).collect();
-        bed.gpu.upload("test", bytemuck::cast_slice(&values))
+        harness.gpu.upload("test", bytemuck::cast_slice(&values))
     };
     let buffers = [data.prediction, data.learned, data.x0, data.in1].map(upload);
     let [prediction, learned, x0, in1] = buffers.each_ref().map(Tensor::f32);
     let batch = data.timesteps.len() as u32;
     let shape = Shape::new(batch, data.x0.len() as u32 / batch);
-    let times = bed.gpu.upload("timesteps", bytemuck::cast_slice(data.timesteps));
-    let terms = bed.gpu.buffer("terms", 4 * u64::from(batch));
-    let gradients = [(); 2].map(|()| bed.gpu.buffer("gradient", 4 * shape.total()));
+    let times = harness.gpu.upload("timesteps", bytemuck::cast_slice(data.timesteps));
+    let terms = harness.gpu.buffer("terms", 4 * u64::from(batch));
+    let gradients = [(); 2].map(|()| harness.gpu.buffer("gradient", 4 * shape.total()));
     let gradient = |i: usize| of.map(|_| Tensor::f32(&gradients[i]));
     let (learned, in1) = (Some(learned), Some(Second::Given(in1)));
     let bound = VlbTerms {
@@ -306,31 +317,31 @@ pub fn terms_of(bed: &Bed, table: &Table<VlbRow>, clip: Option<f64>, data: &Data
         learned_gradient: gradient(1),
         of: of.unwrap_or_default(),
     };
-    let plan = VlbPlan::new(&bed.context, &bound).expect("plan");
-    bed.gpu.submit(|encoder| plan.encode(encoder, At::per_sample())).expect("device").expect("recording");
+    let plan = VlbPlan::new(&harness.context, &bound).expect("plan");
+    harness.gpu.submit(|encoder| plan.encode(encoder, At::per_sample())).expect("device").expect("recording");
     [&terms, &gradients[0], &gradients[1]]
-        .map(|buffer| Storage::F32.decode(&bed.read(buffer)).into_iter().map(f64::from).collect())
+        .map(|buffer| Storage::F32.decode(&harness.read(buffer)).into_iter().map(f64::from).collect())
 }
 
 fn to_bits(values: &[f64]) -> Vec<u64> {
     values.iter().map(|x| x.to_bits()).collect()
 }
 
-fn bit_identical_in_every_run_and_batch(bed: &Bed) {
+fn bit_identical_in_every_run_and_batch(harness: &Harness) {
     let table = Table::new(rows());
     for elements in [40, 63, 20_001] {
-        let mut dice = Dice(51);
-        let mut draw = |number: fn(&mut Dice) -> f32| -> Vec<f64> {
-            (0..4 * elements).map(|_| f64::from(number(&mut dice))).collect()
+        let mut rng = TestRng(51);
+        let mut draw = |number: fn(&mut TestRng) -> f32| -> Vec<f64> {
+            (0..4 * elements).map(|_| f64::from(number(&mut rng))).collect()
         };
-        let [p, l, e] = [(); 3].map(|()| draw(Dice::float));
+        let [p, l, e] = [(); 3].map(|()| draw(TestRng::float));
         let x0 = draw(pixel);
         let timesteps = [0u32, 1, 2, 4];
         let run = |first: usize, count: usize| {
             let part = first * elements..(first + count) * elements;
             let [prediction, learned, x0, in1] = [&p, &l, &x0, &e].map(|values| &values[part.clone()]);
             let timesteps = &timesteps[first..first + count];
-            terms_of(bed, &table, Some(1.0), &Data { timesteps, prediction, learned, x0, in1 }, Some(Of::Sum))
+            terms_of(harness, &table, Some(1.0), &Data { timesteps, prediction, learned, x0, in1 }, Some(Of::Sum))
         };
         let whole = run(0, 4).map(|values| to_bits(&values));
         assert_eq!(run(0, 4).map(|values| to_bits(&values)), whole);
@@ -344,20 +355,20 @@ fn bit_identical_in_every_run_and_batch(bed: &Bed) {
 }
 
 /// More samples than a dimension has workgroups.
-fn many_samples(bed: &Bed) {
-    assert_passes(bed, &Case::new(66_000, 4, Storage::F32), 61);
-    assert_passes(bed, &Case::new(66_000, 2, Storage::F16), 63);
-    assert_passes(bed, &Case { gradients: [None; 2], ..Case::new(66_000, 1, Storage::Bf16) }, 62);
+fn many_samples(harness: &Harness) {
+    assert_passes(harness, &Case::new(66_000, 4, Storage::F32), 61);
+    assert_passes(harness, &Case::new(66_000, 2, Storage::F16), 63);
+    assert_passes(harness, &Case { gradients: [None; 2], ..Case::new(66_000, 1, Storage::Bf16) }, 62);
 }
 
-fn windows_of_a_small_binding_limit(bed: &Bed) {
-    let small = bed_with_binding_limit(bed, 64 << 10);
+fn windows_of_a_small_binding_limit(harness: &Harness) {
+    let small = harness_with_binding_limit(harness, 64 << 10);
     for (batch, elements) in [(40, 1000), (3, 50_001), (2, 65_536)] {
         for storage in [Storage::F32, Storage::F16] {
             let case = Case::new(batch, elements, storage);
             let case = Case { of: Of::Mean, gradients: [None, Some(case.layout)], ..case };
             let parts = assert_passes(&small, &case, 71);
-            let whole = assert_passes(bed, &case, 71);
+            let whole = assert_passes(harness, &case, 71);
             let same = parts.terms.iter().zip(&whole.terms).all(|(a, b)| a.to_bits() == b.to_bits());
             assert!(same, "windows change nothing: {case:?}");
         }
@@ -366,23 +377,23 @@ fn windows_of_a_small_binding_limit(bed: &Bed) {
 
 /// Both gradients, timesteps from a buffer and noise that is given are nine storage buffers at once; eight are what every
 /// device has.
-fn everything_at_once_within_default_limits(bed: &Bed) {
-    let bed = pollster::block_on(async {
+fn everything_at_once_within_default_limits(harness: &Harness) {
+    let harness = pollster::block_on(async {
         let adapters = tweedie::headless::adapters().await;
         let same = |adapter: &wgpu::Adapter| {
             let info = adapter.get_info();
-            info.name == bed.gpu.info.name && info.backend == bed.gpu.info.backend
+            info.name == harness.gpu.info.name && info.backend == harness.gpu.info.backend
         };
-        let adapter = adapters.into_iter().find(same).expect("the adapter of the bed");
+        let adapter = adapters.into_iter().find(same).expect("the adapter of the harness");
         let limits = wgpu::Limits { max_storage_buffers_per_shader_stage: 8, ..adapter.limits() };
-        Bed::of(Gpu::with_limits(&adapter, limits).await.expect("a device"))
+        Harness::of(Gpu::with_limits(&adapter, limits).await.expect("a device"))
     });
     for elements in [64, 63] {
-        assert_passes(&bed, &Case::new(6, elements, Storage::F32), 75);
+        assert_passes(&harness, &Case::new(6, elements, Storage::F32), 75);
     }
 }
 
-fn numbers_that_are_none(bed: &Bed) {
+fn numbers_that_are_none(harness: &Harness) {
     let table = Table::new(rows());
     let timesteps = [0u32, 1, 2, 3, 4, 5, 99, 1];
     for (elements, clip) in [(2, None), (5, None), (5, Some(1.0)), (18, Some(1.0))] {
@@ -393,7 +404,7 @@ fn numbers_that_are_none(bed: &Bed) {
             (0..timesteps.len() - 1).for_each(|sample| tensors[spoilt][sample * elements + 1] = f64::NAN);
             let [prediction, learned, x0, in1] = &tensors;
             let data = Data { timesteps: &timesteps, prediction, learned, x0, in1 };
-            let [terms, gradient, of_learned] = terms_of(bed, &table, clip, &data, Some(Of::Sum));
+            let [terms, gradient, of_learned] = terms_of(harness, &table, clip, &data, Some(Of::Sum));
             let exact = reference(
                 &table,
                 clip,
@@ -401,7 +412,7 @@ fn numbers_that_are_none(bed: &Bed) {
                 Of::Sum,
             );
             let nan = |values: &[f64]| values.iter().map(|x| x.is_nan()).collect::<Vec<_>>();
-            let expected = |exact: &[Exact]| exact.iter().map(|x| x.value.is_nan()).collect::<Vec<_>>();
+            let expected = |exact: &[Expected]| exact.iter().map(|x| x.value.is_nan()).collect::<Vec<_>>();
             let what = format!("{elements} elements, tensor {spoilt}, clip {clip:?}");
             assert_eq!(nan(&terms), expected(&exact.samples), "terms, {what}");
             assert_eq!(nan(&gradient), expected(&exact.gradient), "gradient, {what}");
@@ -412,7 +423,7 @@ fn numbers_that_are_none(bed: &Bed) {
 }
 
 /// Variances and errors far beyond what a network that was trained gives: large, infinite, never a wrong number.
-fn extremes(bed: &Bed) {
+fn extremes(harness: &Harness) {
     let table = Table::new(rows());
     let timesteps = [0u32, 1, 2, 3, 4];
     let learned: Vec<f64> = [-300.0, -90.0, -20.0, 0.0, 20.0, 90.0, 300.0].to_vec();
@@ -427,12 +438,12 @@ fn extremes(bed: &Bed) {
                 let [p, l, x0, in1] = [&prediction, &learned, &x0, &in1].map(|values| one(values));
                 let timesteps = [sample];
                 let data = Data { timesteps: &timesteps, prediction: &p, learned: &l, x0: &x0, in1: &in1 };
-                let [terms, ..] = terms_of(bed, &table, None, &data, None);
+                let [terms, ..] = terms_of(harness, &table, None, &data, None);
                 let batch =
                     Batch { timesteps: &timesteps, elements: 1, prediction: &p, learned: &l, x0: &x0, in1: &in1 };
                 let exact = reference(&table, None, &batch, Of::Sum).samples[0];
                 let mut comparison = Comparison::new(Storage::F32);
-                comparison.add(terms[0] as f32, Exact { magnitude: ROUNDINGS * exact.magnitude, ..exact });
+                comparison.add(terms[0] as f32, Expected { magnitude: ROUNDINGS * exact.magnitude, ..exact });
                 let what = format!("row {sample}, p {}, learned {}", p[0], l[0]);
                 assert!(comparison.passes(), "{what}: {exact:?}, found {terms:?}: {comparison}");
             }
@@ -441,7 +452,7 @@ fn extremes(bed: &Bed) {
 }
 
 /// The comparison sees every number of every row that is used.
-fn a_wrong_coefficient_fails(bed: &Bed) {
+fn a_wrong_coefficient_fails(harness: &Harness) {
     type Break = (&'static str, usize, fn(&mut VlbRow));
     let breaks: [Break; 8] = [
         ("prediction", 1, |row| row.prediction *= 1.0001),
@@ -455,9 +466,9 @@ fn a_wrong_coefficient_fails(bed: &Bed) {
     ];
     for gradients in [[Some(Layout::plain(Storage::F32)); 2], [None; 2]] {
         let case = Case { gradients, ..Case::new(12, 200, Storage::F32) };
-        assert_passes(bed, &case, 81);
+        assert_passes(harness, &case, 81);
         for (name, index, change) in breaks {
-            let (agrees, _) = check_with(bed, &case, 81, |table| {
+            let (agrees, _) = check_with(harness, &case, 81, |table| {
                 let mut rows: Vec<VlbRow> = table.rows().iter().map(|row| row.expect("no holes")).collect();
                 change(&mut rows[index]);
                 Table::new(rows)
@@ -467,8 +478,8 @@ fn a_wrong_coefficient_fails(bed: &Bed) {
     }
 }
 
-fn errors_name_what_was_found(bed: &Bed) {
-    let tensors = [(); 4].map(|()| bed.gpu.buffer("tensor", 32));
+fn errors_name_what_was_found(harness: &Harness) {
+    let tensors = [(); 4].map(|()| harness.gpu.buffer("tensor", 32));
     let [p, l, x0, results] = &tensors;
     let table = Table::new(rows());
     let (none, far) = (Table::new([]), table.map(|row| VlbRow { inverse_deviation: 1e40, ..*row }));
@@ -491,7 +502,7 @@ fn errors_name_what_was_found(bed: &Bed) {
         learned_gradient: Some(Tensor::f32(l)),
         of: Of::Mean,
     };
-    let fails = |bound: VlbTerms<'_>| VlbPlan::new(&bed.context, &bound).map(|_| ()).expect_err("no plan");
+    let fails = |bound: VlbTerms<'_>| VlbPlan::new(&harness.context, &bound).map(|_| ()).expect_err("no plan");
     let with = |inputs| fails(VlbTerms { inputs, ..good });
     assert_eq!(with(VlbInputs { in1: None, ..inputs }), PlanError::Missing { what: "in1", row: 0 });
     let learned = [None, Some(Tensor::f32(l).at(2))].map(|learned| with(VlbInputs { learned, ..inputs }));
@@ -515,7 +526,7 @@ fn errors_name_what_was_found(bed: &Bed) {
     );
     let fixed = table.map(|row| VlbRow { log_ratio: [row.log_ratio[0], 0.0], inputs: [row.inputs[0], 0.0], ..*row });
     let few = VlbInputs { table: &fixed, learned: None, in1: None, ..inputs };
-    let plan = VlbPlan::new(&bed.context, &VlbTerms { inputs: few, learned_gradient: None, ..good }).expect("plan");
+    let plan = VlbPlan::new(&harness.context, &VlbTerms { inputs: few, learned_gradient: None, ..good }).expect("plan");
     assert_eq!(plan.dispatches(), 3, "the tensors, the samples' sums, their mean");
-    bed.gpu.submit(|encoder| plan.encode(encoder, At::timestep(0))).expect("device").expect("recording");
+    harness.gpu.submit(|encoder| plan.encode(encoder, At::timestep(0))).expect("device").expect("recording");
 }

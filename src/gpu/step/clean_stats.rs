@@ -1,44 +1,41 @@
-//! What a loop's clean samples looked like, for whoever reads it frames later.
+//! Statistics of the predicted clean samples, readable a few frames later.
 
-use crate::gpu::plan::tables::check;
-use crate::gpu::{Context, PlanError};
+use crate::gpu::context::Context;
+use crate::gpu::error::{PlanError, check_limit};
 
-/// What a call's clean samples looked like before they were clipped, over all recordings of the call since the record was
-/// last cleared.
+/// Statistics of a call's clean samples before they were clipped, over all recordings of the call since the buffer was last
+/// cleared.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Health {
+pub struct CleanStats {
     /// Elements that were NaN or infinite.
     pub not_finite: u32,
     /// Elements that were clipped.
     pub clipped: u32,
-    /// The least and the largest finite element; `None` if there was none.
+    /// The least and the largest finite element; `None` if none was finite.
     pub range: Option<[f32; 2]>,
 }
 
-impl Health {
+impl CleanStats {
     /// Bytes of a call's record.
     pub const BYTES: u64 = 16;
 
     pub(super) fn buffer(context: &Context, calls: usize) -> Result<wgpu::Buffer, PlanError> {
         let size = (calls as u64).max(1) * Self::BYTES;
         let allowed = context.limits().max_storage_buffer_binding_size;
-        check("record of clean samples", "max_storage_buffer_binding_size", allowed, size)?;
-        Ok(context.device().create_buffer(&wgpu::BufferDescriptor {
-            label: Some("tweedie::Step::health"),
-            size,
-            usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST,
-            mapped_at_creation: false,
-        }))
+        check_limit("record of clean samples", "max_storage_buffer_binding_size", allowed, size)?;
+        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
+        Ok(context.zeroed_buffer("tweedie::Step::clean_stats", usage, size))
     }
 
-    /// The record of each call, from the bytes of [`StepPlan::health`](super::StepPlan::health). A last incomplete record
-    /// is ignored.
-    pub fn decode(bytes: &[u8]) -> Vec<Health> {
+    /// The statistics of each call, from the bytes of [`StepPlan::clean_stats`](super::StepPlan::clean_stats). A last
+    /// incomplete record is ignored.
+    pub fn decode(bytes: &[u8]) -> Vec<CleanStats> {
         bytes.as_chunks::<16>().0.iter().map(Self::of_record).collect()
     }
 
     fn of_record(record: &[u8; 16]) -> Self {
         let word = |i: usize| u32::from_le_bytes([record[i], record[i + 1], record[i + 2], record[i + 3]]);
+        // The least element is kept as the largest of the inverted order, so that a cleared record has neither.
         let range = (word(12) > 0).then(|| [number(!word(8)), number(word(12))]);
         Self { not_finite: word(0), clipped: word(4), range }
     }
@@ -68,6 +65,6 @@ mod tests {
 
     #[test]
     fn a_record_that_was_never_written_has_no_range() {
-        assert_eq!(Health::decode(&[0; 17]), [Health { not_finite: 0, clipped: 0, range: None }]);
+        assert_eq!(CleanStats::decode(&[0; 17]), [CleanStats { not_finite: 0, clipped: 0, range: None }]);
     }
 }

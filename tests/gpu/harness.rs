@@ -1,17 +1,17 @@
-//! The test bed: a device, and a general case of a map that is run and checked element by element, gaps included.
+//! The test harness: a device, and a general case of a map that is run and checked element by element, gaps included.
 
-use tweedie::gpu::compare::{Comparison, Exact};
+use tweedie::gpu::compare::{Comparison, Expected};
 use tweedie::gpu::map::reference;
 use tweedie::gpu::{At, Context, Drawn, Map, MapPlan, NoiseKey, PlanError, Second, Shape, Storage, Tensor, Timesteps};
 use tweedie::headless::{Gpu, HeadlessError};
 use tweedie::table::{Matrix, Table};
 
-pub struct Bed {
+pub struct Harness {
     pub gpu: Gpu,
     pub context: Context,
 }
 
-impl Bed {
+impl Harness {
     pub async fn open() -> Result<Self, HeadlessError> {
         let which = std::env::var("TWEEDIE_ADAPTER").ok();
         let gpu = Gpu::open(which.as_deref()).await?;
@@ -56,25 +56,25 @@ async fn adapter_of(gpu: &Gpu) -> wgpu::Adapter {
         let info = adapter.get_info();
         info.name == gpu.info.name && info.backend == gpu.info.backend
     };
-    tweedie::headless::adapters().await.into_iter().find(same).expect("the adapter of the bed")
+    tweedie::headless::adapters().await.into_iter().find(same).expect("the adapter of the harness")
 }
 
-/// A bed on the same adapter with these limits.
-pub fn bed_with_limits(bed: &Bed, limits: wgpu::Limits) -> Bed {
-    Bed::of(pollster::block_on(again(&bed.gpu, limits)))
+/// A harness on the same adapter with these limits.
+pub fn harness_with_limits(harness: &Harness, limits: wgpu::Limits) -> Harness {
+    Harness::of(pollster::block_on(again(&harness.gpu, limits)))
 }
 
-/// A bed on the same adapter that binds at most this many bytes of a buffer.
-pub fn bed_with_binding_limit(bed: &Bed, bytes: u64) -> Bed {
-    bed_with_limits(bed, wgpu::Limits { max_storage_buffer_binding_size: bytes, ..bed.gpu.device.limits() })
+/// A harness on the same adapter that binds at most this many bytes of a buffer.
+pub fn harness_with_binding_limit(harness: &Harness, bytes: u64) -> Harness {
+    harness_with_limits(harness, wgpu::Limits { max_storage_buffer_binding_size: bytes, ..harness.gpu.device.limits() })
 }
 
-/// A bed on the same adapter that has no optional feature.
-pub fn bed_without_features(bed: &Bed) -> Bed {
+/// A harness on the same adapter that has no optional feature.
+pub fn harness_without_features(harness: &Harness) -> Harness {
     pollster::block_on(async {
-        let adapter = adapter_of(&bed.gpu).await;
-        let limits = bed.gpu.device.limits();
-        Bed::of(Gpu::with_features(&adapter, wgpu::Features::empty(), limits).await.expect("a device"))
+        let adapter = adapter_of(&harness.gpu).await;
+        let limits = harness.gpu.device.limits();
+        Harness::of(Gpu::with_features(&adapter, wgpu::Features::empty(), limits).await.expect("a device"))
     })
 }
 
@@ -141,9 +141,9 @@ impl Case {
 }
 
 /// A small deterministic generator for test data; what it draws does not matter, that it repeats does.
-pub struct Dice(pub u64);
+pub struct TestRng(pub u64);
 
-impl Dice {
+impl TestRng {
     pub fn word(&mut self) -> u32 {
         self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
         (self.0 >> 33) as u32
@@ -232,8 +232,8 @@ impl Stage {
         }
     }
 
-    pub fn upload(&self, bed: &Bed) -> Vec<wgpu::Buffer> {
-        self.images.iter().map(|image| bed.gpu.upload("test", image)).collect()
+    pub fn upload(&self, harness: &Harness) -> Vec<wgpu::Buffer> {
+        self.images.iter().map(|image| harness.gpu.upload("test", image)).collect()
     }
 
     pub fn tensor<'a>(buffers: &'a [wgpu::Buffer], p: Placed) -> Tensor<'a> {
@@ -272,16 +272,21 @@ impl Stage {
 
 /// Lays tensors out, runs the map on the GPU, and checks each output element against the f64 reference and every byte
 /// outside the outputs against what was there.
-pub fn check(bed: &Bed, case: &Case, seed: u64) -> Result<Comparison, PlanError> {
-    check_with(bed, case, seed, |table| table)
+pub fn check(harness: &Harness, case: &Case, seed: u64) -> Result<Comparison, PlanError> {
+    check_with(harness, case, seed, |table| table)
 }
 
 /// The same with a table that is changed behind the reference's back, to see the comparison fail.
-pub fn check_with(bed: &Bed, case: &Case, seed: u64, tamper: impl Fn(Table) -> Table) -> Result<Comparison, PlanError> {
-    let mut dice = Dice(seed);
+pub fn check_with(
+    harness: &Harness,
+    case: &Case,
+    seed: u64,
+    tamper: impl Fn(Table) -> Table,
+) -> Result<Comparison, PlanError> {
+    let mut rng = TestRng(seed);
     let shape = case.shape;
     let rows: Vec<Matrix> =
-        (0..case.rows).map(|_| [[0; 2], [0; 2]].map(|r| r.map(|_| f64::from(dice.float())))).collect();
+        (0..case.rows).map(|_| [[0; 2], [0; 2]].map(|r| r.map(|_| f64::from(rng.float())))).collect();
     let table = Table::new(rows);
 
     let mut stage = Stage::new(shape, case.shared);
@@ -293,12 +298,12 @@ pub fn check_with(bed: &Bed, case: &Case, seed: u64, tamper: impl Fn(Table) -> T
         _ => stage.place(layout, false),
     });
     let keep = case.keep.filter(|_| case.drawn).map(|layout| stage.place(layout, false));
-    [Some(in0), in1].into_iter().flatten().for_each(|placed| stage.fill(placed, || dice.float()));
-    let timesteps: Vec<u32> = (0..shape.batch).map(|_| dice.below(case.rows)).collect();
+    [Some(in0), in1].into_iter().flatten().for_each(|placed| stage.fill(placed, || rng.float()));
+    let timesteps: Vec<u32> = (0..shape.batch).map(|_| rng.below(case.rows)).collect();
     let timesteps = if case.per_sample { timesteps } else { vec![timesteps[0]; shape.batch as usize] };
 
-    let buffers = stage.upload(bed);
-    let times = bed.gpu.upload("timesteps", bytemuck::cast_slice(&timesteps));
+    let buffers = stage.upload(harness);
+    let times = harness.gpu.upload("timesteps", bytemuck::cast_slice(&timesteps));
     let tensor = |p: Placed| Stage::tensor(&buffers, p);
     let key = NoiseKey { seed, stream: 3, first_sample: 0xffff_fff0 };
     let map = Map {
@@ -313,22 +318,22 @@ pub fn check_with(bed: &Bed, case: &Case, seed: u64, tamper: impl Fn(Table) -> T
         out0: tensor(out0),
         out1: out1.map(tensor),
     };
-    let plan = MapPlan::new(&bed.context, &map)?;
+    let plan = MapPlan::new(&harness.context, &map)?;
     let at = At { timestep: (!case.per_sample).then_some(timesteps[0]), step: u32::from(case.drawn) };
-    bed.run(&plan, at);
+    harness.run(&plan, at);
     if let Some(status) = plan.status() {
-        assert_eq!(bytemuck::cast_slice::<u8, u32>(&bed.read(status))[0], 0, "every timestep is in range");
+        assert_eq!(bytemuck::cast_slice::<u8, u32>(&harness.read(status))[0], 0, "every timestep is in range");
     }
 
     let noise = key.stream(4).reference(shape.batch as usize, shape.elements as usize);
     let second = in1.map_or_else(|| noise.clone(), |in1| stage.values(in1));
     let expected = reference(&table, &timesteps, shape.elements as usize, &stage.values(in0), &second);
 
-    let after: Vec<Vec<u8>> = buffers.iter().map(|buffer| bed.read(buffer)).collect();
+    let after: Vec<Vec<u8>> = buffers.iter().map(|buffer| harness.read(buffer)).collect();
     let largest = if case.drawn { 2.0 } else { 0.0 };
     let mut total = Comparison::new(out0.layout.storage);
     let [first, second] = expected;
-    let kept: Vec<Exact> = noise.iter().map(|&z| Exact { value: z, magnitude: z.abs() }).collect();
+    let kept: Vec<Expected> = noise.iter().map(|&z| Expected { value: z, magnitude: z.abs() }).collect();
     let outputs = [(Some(out0), first), (out1, second), (keep, kept)];
     for (placed, exact) in outputs.iter().filter_map(|(placed, exact)| Some(((*placed)?, exact))) {
         let mut comparison = Comparison::new(placed.layout.storage).with_noise(largest);

@@ -1,6 +1,6 @@
 //! A loop that runs by itself from drawn noise to a sample: on the GPU, in f64, and as a distribution.
 
-use crate::bed::Bed;
+use crate::harness::Harness;
 use crate::support::loops::{Inputs, run};
 use networks::{Ask, Calls, Mixture, Network, Tensors, asks};
 use tweedie::gpu::step::{Rules, Sample, reference};
@@ -21,20 +21,20 @@ pub struct Loop<'a> {
 
 impl Loop<'_> {
     /// The last samples, on the GPU: everything in one submit.
-    pub fn on_gpu(&self, bed: &Bed) -> Vec<f64> {
+    pub fn on_gpu(&self, harness: &Harness) -> Vec<f64> {
         let shape = Shape::new(self.batch, self.mixture.elements() as u32);
-        let buffer = |label| bed.gpu.buffer(label, shape.total() * 4);
+        let buffer = |label| harness.gpu.buffer(label, shape.total() * 4);
         let [x, input, prediction] = ["x", "input", "prediction"].map(buffer);
         let tensors = Tensors { batch: self.batch, x: &input, prediction: &prediction };
-        let network = Network::new(&bed.gpu.device, self.mixture, &self.asks(), tensors, Calls::Recorded);
+        let network = Network::new(&harness.gpu.device, self.mixture, &self.asks(), tensors, Calls::Recorded);
         let [of_x, of_prediction] = [&x, &prediction].map(Tensor::f32);
         let sampling = Sampling {
             input: Some(Tensor::f32(&input)),
             ..Sampling::in_place(self.sampler, shape, of_x, of_prediction, Noise::drawn(self.key))
         };
-        let start = sampling.start(&bed.context, self.key).expect("a start");
-        let steps = sampling.plan(&bed.context).expect("a plan");
-        let recorded = bed.gpu.submit(|encoder| {
+        let start = sampling.start(&harness.context, self.key).expect("a start");
+        let steps = sampling.plan(&harness.context).expect("a plan");
+        let recorded = harness.gpu.submit(|encoder| {
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
             start.record(&mut pass, At::timestep(0))?;
             for call in 0..self.sampler.calls().len() as u32 {
@@ -44,7 +44,7 @@ impl Loop<'_> {
             Ok::<_, RecordError>(())
         });
         recorded.expect("device").expect("recording");
-        bytemuck::pod_collect_to_vec::<u8, f32>(&bed.read(&x)).into_iter().map(f64::from).collect()
+        bytemuck::pod_collect_to_vec::<u8, f32>(&harness.read(&x)).into_iter().map(f64::from).collect()
     }
 
     fn asks(&self) -> Vec<Ask> {

@@ -1,0 +1,136 @@
+//! The validation of a job: everything about its shapes, tensors and words that can be wrong.
+
+use crate::gpu::context::Context;
+use crate::gpu::error::{PlanError, check_limit};
+use crate::gpu::inputs::Perturbed;
+use crate::gpu::plan::job::Job;
+use crate::gpu::plan::words::WordRange;
+use crate::gpu::shader::params::WORKGROUP;
+use crate::gpu::shader::variant::Variant;
+use crate::gpu::tensor::{Shape, Tensor};
+use wgpu::BufferUsages;
+
+/// Checks what does not depend on the device.
+pub(crate) fn check(job: &Job<'_>) -> Result<(), PlanError> {
+    let shape = job.shape;
+    if shape.batch == 0 || shape.elements == 0 {
+        return Err(PlanError::EmptyShape { batch: shape.batch, elements: shape.elements });
+    }
+    if job.rows.is_empty() {
+        return Err(PlanError::EmptyTable);
+    }
+    for (slot, tensor) in job.tensors() {
+        check_tensor(job.name(slot), &tensor, shape, job.op.slots()[slot].is_input())?;
+    }
+    job.drawn.and_then(|drawing| drawing.perturbed).map_or(Ok(()), |perturbed| check_perturbed(perturbed, shape))?;
+    job.sample_words().try_for_each(|words| words.of_batch(shape.batch).check(words.name))?;
+    let mut outputs = job.outputs().into_iter();
+    outputs.try_for_each(|slot| check_output(job, slot))
+}
+
+/// Checks results that are written beside the tensors.
+pub(crate) fn check_results(job: &Job<'_>, name: &'static str, results: &WordRange<'_>) -> Result<(), PlanError> {
+    results.check(name)?;
+    let mut tensors = job.tensors();
+    if let Some((slot, _)) = tensors.find(|(_, tensor)| results.overlaps(tensor.buffer, &tensor.bytes(job.shape))) {
+        return Err(PlanError::Overlap { output: name, other: job.name(slot) });
+    }
+    let batch = job.shape.batch;
+    let read = |range: WordRange<'_>| results.overlaps(range.buffer, &range.bytes());
+    match job.sample_words().find(|words| read(words.of_batch(batch))) {
+        Some(words) => Err(PlanError::Overlap { output: name, other: words.name }),
+        None => Ok(()),
+    }
+}
+
+/// Checks that a kernel binds no more than the device allows.
+pub(crate) fn check_bindings(job: &Job<'_>, variant: &Variant, context: &Context) -> Result<(), PlanError> {
+    let limits = context.limits();
+    let allowed = u64::from(limits.max_storage_buffers_per_shader_stage);
+    let bindings = variant.storage_bindings();
+    let found = bindings.len() as u64;
+    if found > allowed {
+        let names: Vec<&str> = bindings.iter().map(|binding| binding.name).collect();
+        let (op, buffers) = (job.op.name(), names.join(", "));
+        return Err(PlanError::Bindings { op, buffers, allowed, found });
+    }
+    check_seeds(job, limits)?;
+    let sizes = [
+        ("max_compute_invocations_per_workgroup", limits.max_compute_invocations_per_workgroup),
+        ("max_compute_workgroup_size_x", limits.max_compute_workgroup_size_x),
+        ("max_compute_workgroup_size_y", limits.max_compute_workgroup_size_y),
+    ];
+    let mut sizes = sizes.into_iter();
+    sizes.try_for_each(|(limit, size)| check_limit("workgroup", limit, u64::from(size), u64::from(WORKGROUP)))
+}
+
+/// Checks the seeds: their binding covers all of them and begins at the first.
+fn check_seeds(job: &Job<'_>, limits: &wgpu::Limits) -> Result<(), PlanError> {
+    let Some(seeds) = job.seeds else { return Ok(()) };
+    let words = seeds.of_batch(job.shape.batch);
+    let allowed = u64::from(limits.min_storage_buffer_offset_alignment);
+    if !words.offset.is_multiple_of(allowed) {
+        let (limit, found) = ("min_storage_buffer_offset_alignment", words.offset);
+        return Err(PlanError::DeviceLimit { what: "offset of the seeds", limit, allowed, found });
+    }
+    let bytes = words.bytes();
+    let largest = limits.max_storage_buffer_binding_size;
+    check_limit(seeds.name, "max_storage_buffer_binding_size", largest, bytes.end - bytes.start)
+}
+
+fn check_perturbed(Perturbed { by, channel }: Perturbed, shape: Shape) -> Result<(), PlanError> {
+    for (what, found) in [("offset", by.offset), ("input perturbation", by.input)] {
+        if !(found as f32).is_finite() {
+            return Err(PlanError::Rule { what, expected: "finite", found });
+        }
+    }
+    if channel == 0 || !shape.elements.is_multiple_of(channel) {
+        return Err(PlanError::Channel { elements: shape.elements, found: channel });
+    }
+    Ok(())
+}
+
+/// Checks that an output shares words with nothing else, unless it replaces an input.
+fn check_output(job: &Job<'_>, slot: usize) -> Result<(), PlanError> {
+    let shape = job.shape;
+    let Some(output) = job.tensors[slot] else { return Ok(()) };
+    for (other_slot, other) in job.tensors().filter(|(other, _)| *other != slot) {
+        // An invocation reads an element before it writes the same one. Any other overlap is a race.
+        let in_place = !job.is_output(other_slot) && output.same(&other, shape);
+        if !in_place && output.overlaps(&other, shape) {
+            return Err(PlanError::Overlap { output: job.name(slot), other: job.name(other_slot) });
+        }
+    }
+    let bytes = output.bytes(shape);
+    match job.sample_words().find(|words| words.of_batch(shape.batch).overlaps(output.buffer, &bytes)) {
+        Some(words) => Err(PlanError::Overlap { output: job.name(slot), other: words.name }),
+        None => Ok(()),
+    }
+}
+
+fn check_tensor(name: &'static str, tensor: &Tensor<'_>, shape: Shape, is_input: bool) -> Result<(), PlanError> {
+    let usage = tensor.buffer.usage();
+    if !usage.contains(BufferUsages::STORAGE) {
+        return Err(PlanError::BufferUsage { tensor: name, found: format!("{usage:?}") });
+    }
+    let bytes = tensor.storage.bytes();
+    if !tensor.offset.is_multiple_of(bytes) {
+        return Err(PlanError::Offset { tensor: name, storage: tensor.storage, expected: bytes, found: tensor.offset });
+    }
+    match tensor.stride {
+        // A broadcast input: every sample reads the same elements.
+        Some(0) if is_input => {}
+        Some(found) if found < shape.elements => {
+            return Err(PlanError::Stride { tensor: name, expected: shape.elements, found });
+        }
+        _ => {}
+    }
+    // A stride may be anything below 2^32, so the end may overflow.
+    let last = tensor.extent(shape).checked_mul(bytes).and_then(|length| length.checked_add(tensor.offset));
+    let expected = last.and_then(|end| end.checked_next_multiple_of(4)).unwrap_or(u64::MAX);
+    let found = tensor.buffer.size();
+    if expected > found {
+        return Err(PlanError::BufferTooSmall { tensor: name, expected, found });
+    }
+    Ok(())
+}

@@ -1,0 +1,149 @@
+//! Plain 32-bit words in buffers: timesteps, seeds, counters, results, and what passes between dispatches.
+
+use crate::gpu::context::Context;
+use crate::gpu::error::{PlanError, check_limit};
+use crate::gpu::inputs::Timesteps;
+use crate::gpu::plan::window::Window;
+use std::ops::Range;
+
+/// Bytes of a word.
+const WORD: u64 = 4;
+
+/// The words of a seed: `[seed low, seed high, sample low, sample high]`.
+const SEED_WORDS: u32 = 4;
+
+/// Consecutive words of a buffer.
+#[derive(Clone, Copy)]
+pub(crate) struct WordRange<'a> {
+    pub buffer: &'a wgpu::Buffer,
+    /// Bytes before the first word.
+    pub offset: u64,
+    /// The number of words.
+    pub count: u64,
+}
+
+impl<'a> WordRange<'a> {
+    /// All words of a buffer.
+    pub fn of(buffer: &'a wgpu::Buffer) -> Self {
+        Self { buffer, offset: 0, count: buffer.size() / WORD }
+    }
+
+    /// This many words from a byte of a buffer on.
+    pub fn at((buffer, offset): (&'a wgpu::Buffer, u64), count: u32) -> Self {
+        Self { buffer, offset, count: u64::from(count) }
+    }
+
+    /// The bytes of the words.
+    pub fn bytes(&self) -> Range<u64> {
+        self.offset..self.offset + WORD * self.count
+    }
+
+    /// Returns `true` if these bytes of a buffer share any with the words.
+    pub fn overlaps(&self, buffer: &wgpu::Buffer, bytes: &Range<u64>) -> bool {
+        let own = self.bytes();
+        self.buffer == buffer && own.start < bytes.end && bytes.start < own.end
+    }
+
+    /// Checks the buffer's usage, the offset, and that the words lie within the buffer.
+    pub fn check(&self, name: &'static str) -> Result<(), PlanError> {
+        let usage = self.buffer.usage();
+        if !usage.contains(wgpu::BufferUsages::STORAGE) {
+            return Err(PlanError::BufferUsage { tensor: name, found: format!("{usage:?}") });
+        }
+        if !self.offset.is_multiple_of(WORD) {
+            return Err(PlanError::WordOffset { words: name, found: self.offset });
+        }
+        let expected = (WORD * self.count).saturating_add(self.offset);
+        let found = self.buffer.size();
+        if expected > found {
+            return Err(PlanError::BufferTooSmall { tensor: name, expected, found });
+        }
+        Ok(())
+    }
+
+    /// Checks that the device binds as much at once.
+    pub fn check_binding(&self, name: &'static str, context: &Context) -> Result<(), PlanError> {
+        let slack = self.offset % alignment(context);
+        let allowed = context.limits().max_storage_buffer_binding_size;
+        check_limit(name, "max_storage_buffer_binding_size", allowed, slack + WORD * self.count)
+    }
+
+    /// A binding that covers the words, and the index of the first one in it.
+    pub fn binding(&self, context: &Context) -> (wgpu::BindingResource<'a>, u32) {
+        // A binding may only begin at a multiple of the device's alignment, so it may begin before the words do.
+        let slack = self.offset % alignment(context);
+        let size = std::num::NonZero::new(slack + WORD * self.count);
+        let binding = wgpu::BufferBinding { buffer: self.buffer, offset: self.offset - slack, size };
+        (wgpu::BindingResource::Buffer(binding), (slack / WORD) as u32)
+    }
+}
+
+/// The bytes that the start of a binding of words is a multiple of.
+fn alignment(context: &Context) -> u64 {
+    u64::from(context.limits().min_storage_buffer_offset_alignment).max(WORD)
+}
+
+/// `u32`s of the caller's that kernels read for each sample of a batch: timesteps or seeds.
+#[derive(Clone, Copy)]
+pub(crate) struct SampleWords<'a> {
+    pub name: &'static str,
+    pub buffer: &'a wgpu::Buffer,
+    offset: u64,
+    /// Words from one sample's to the next; 0 where all samples share one word.
+    pub stride: u32,
+}
+
+impl<'a> SampleWords<'a> {
+    /// The timesteps of a batch, if they lie in a buffer.
+    pub fn of_timesteps(timesteps: Timesteps<'a>) -> Option<Self> {
+        let words = |buffer, offset, stride| Self { name: "timesteps", buffer, offset, stride };
+        match timesteps {
+            Timesteps::Batch => None,
+            Timesteps::PerSample { buffer, offset } => Some(words(buffer, offset, 1)),
+            Timesteps::Shared { buffer, offset } => Some(words(buffer, offset, 0)),
+        }
+    }
+
+    /// A seed for each sample, from this byte of a buffer on.
+    pub fn of_seeds((buffer, offset): (&'a wgpu::Buffer, u64)) -> Self {
+        Self { name: "seeds", buffer, offset, stride: SEED_WORDS }
+    }
+
+    /// Returns `true` if all samples share one word.
+    pub fn are_shared(&self) -> bool {
+        self.stride == 0
+    }
+
+    /// The words of a whole batch.
+    pub fn of_batch(&self, batch: u32) -> WordRange<'a> {
+        self.of_samples(0, batch)
+    }
+
+    /// The words of a window's samples.
+    pub fn of_window(&self, window: &Window) -> WordRange<'a> {
+        self.of_samples(window.first_sample, window.samples)
+    }
+
+    fn of_samples(&self, first: u32, samples: u32) -> WordRange<'a> {
+        let stride = u64::from(self.stride);
+        // A shared word is one, however many samples there are.
+        let count = (stride * u64::from(samples)).max(1);
+        WordRange { buffer: self.buffer, offset: self.offset + WORD * stride * u64::from(first), count }
+    }
+}
+
+/// The memory in which a reduction leaves its result for each chunk.
+#[derive(Clone, Copy)]
+pub(crate) struct Partials<'a> {
+    pub words: WordRange<'a>,
+    /// The factor of the sums, where a chunk is a whole sample and `words` are the results of the batch.
+    pub direct: Option<f32>,
+}
+
+impl Partials<'_> {
+    /// The index of a window's first sum in the binding.
+    pub fn first_of(&self, window: &Window, context: &Context) -> u32 {
+        // Scratch memory is used anew by each window; results lie where their sample does.
+        self.direct.map_or(0, |_| self.words.binding(context).1 + window.first_sample)
+    }
+}

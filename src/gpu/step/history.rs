@@ -1,0 +1,66 @@
+//! The clean samples of earlier calls that a multistep solver looks back to.
+
+use crate::gpu::error::{PlanError, check_limit};
+use crate::gpu::plan::builder::PlanBuilder;
+use crate::gpu::plan::job::Job;
+use crate::gpu::shader::op::step as slots;
+use crate::gpu::shader::variant::Walk;
+use crate::gpu::storage::Storage;
+use crate::gpu::tensor::Tensor;
+
+/// The bytes that a binding may begin before its tensor; see the alignment of windows.
+const SLACK: u64 = 256;
+
+/// The memory of a loop.
+#[derive(Clone, Debug)]
+pub(super) struct History {
+    buffer: wgpu::Buffer,
+    storage: Storage,
+}
+
+impl History {
+    /// Memory for as many clean samples as the rows look back to, or that of a plan beside this one.
+    ///
+    /// It has the storage of the next sample, but f32 where tensors are walked word by word, so that no two remembered
+    /// samples share a word.
+    pub fn new(
+        plan: &PlanBuilder<'_>,
+        job: &Job<'_>,
+        beside: Option<Option<&History>>,
+    ) -> Result<Option<Self>, PlanError> {
+        let depth = u64::from(job.depth());
+        let Some(next) = job.tensors[slots::NEXT].filter(|_| depth > 0) else { return Ok(None) };
+        let walk = plan.layout(job).walk_of_all();
+        let storage = if walk == Walk::Words { Storage::F32 } else { next.storage };
+        let sample = depth * u64::from(job.shape.elements) * storage.bytes();
+        let size = (u64::from(job.shape.batch) * sample).next_multiple_of(4);
+        check(plan.context.limits(), depth, sample, size)?;
+        match beside {
+            None => {
+                let buffer = plan.context.zeroed_buffer("tweedie::Step::history", wgpu::BufferUsages::STORAGE, size);
+                Ok(Some(Self { buffer, storage }))
+            }
+            Some(other) => {
+                let expected = other.map_or((0, storage), |other| (other.buffer.size(), other.storage));
+                let found = (size, storage);
+                if expected == found { Ok(other.cloned()) } else { Err(PlanError::History { expected, found }) }
+            }
+        }
+    }
+
+    /// The tensor in which a job remembers: sample after sample, the clean samples of each together.
+    pub fn tensor(&self, job: &Job<'_>) -> Tensor<'_> {
+        Tensor::new(&self.buffer, self.storage).stride(job.depth() * job.shape.elements)
+    }
+}
+
+fn check(limits: &wgpu::Limits, depth: u64, sample: u64, size: u64) -> Result<(), PlanError> {
+    let what = "clean samples of earlier steps";
+    check_limit(what, "max_buffer_size", limits.max_buffer_size, size)?;
+    if depth > 1 {
+        // A binding covers the clean samples of all calls, whatever the window.
+        let allowed = limits.max_storage_buffer_binding_size.saturating_sub(SLACK);
+        check_limit(what, "max_storage_buffer_binding_size", allowed, sample)?;
+    }
+    Ok(())
+}
