@@ -1,10 +1,11 @@
 //! The front for training: what stands around the network in a training step.
 
-use crate::error::{Error, VlbError};
+use crate::error::Error;
 use crate::gpu::{
     At, Context, Drawn, Loss, LossPlan, Map, MapPlan, NoiseKey, Of, RecordError, Second, Shape, Tensor, TimestepDraw,
     TimestepPlan, Timesteps, VlbInputs, VlbPlan, VlbTerms,
 };
+use crate::math::error::VlbError;
 use crate::math::{LossInputs, ModelVariance, Objective, Quantity, Schedule, TimestepDensity, Vlb};
 use crate::noise::Perturbation;
 use crate::table::{LossRow, Penalty, Table};

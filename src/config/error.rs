@@ -1,6 +1,6 @@
 //! What can be wrong with a configuration.
 
-use crate::error::{SamplerError, ScheduleError};
+use crate::math::error::{SamplerError, ScheduleError};
 use thiserror::Error;
 
 /// Why a configuration of diffusers gives no sampler.

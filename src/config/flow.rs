@@ -5,7 +5,7 @@ use super::error::ConfigError;
 use super::options::{Options, refused};
 use super::run::{Run, Steps};
 use super::sigmas::Placement;
-use crate::error::SamplerError;
+use crate::math::error::SamplerError;
 use crate::math::sampler::{Consistency, Denoiser, FirstOrder, Grid, Heun, Sampler, Scale};
 use crate::math::{Quantity, flow};
 

@@ -15,7 +15,7 @@
 //! [`solve`](super::solve) gives from it to x0, and targets, losses and samplers need nothing of their own.
 
 use super::level::NoiseLevel;
-use crate::math::error::schedule::ScheduleError;
+use crate::math::schedule_error::ScheduleError;
 use std::hash::{Hash, Hasher};
 
 /// The standard deviation of the data: finite and above 0, in the data's units.

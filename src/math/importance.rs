@@ -15,7 +15,7 @@
 use super::schedule::check_steps;
 use super::timestep_density::TimestepDensity;
 use crate::math::error::draw::DrawError;
-use crate::math::error::schedule::ScheduleError;
+use crate::math::schedule_error::ScheduleError;
 use std::collections::VecDeque;
 
 /// How many losses of each timestep guided-diffusion remembers.

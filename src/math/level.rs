@@ -7,7 +7,7 @@
 //! **Practice.** A [`NoiseLevel`] is two numbers that have been checked once: finite, not negative, not both zero.
 
 use super::double_double::difference_of_products;
-use crate::math::error::schedule::ScheduleError;
+use crate::math::schedule_error::ScheduleError;
 
 /// The coefficients of `x_t = alpha*x0 + sigma*epsilon`.
 #[derive(Clone, Copy, Debug, PartialEq)]

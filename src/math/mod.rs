@@ -35,6 +35,7 @@ mod posterior;
 mod quantity;
 pub mod sampler;
 mod schedule;
+mod schedule_error;
 pub mod sigmas;
 mod spacing;
 mod timestep_density;

@@ -14,7 +14,7 @@ use super::level::NoiseLevel;
 use super::schedule::recipes::edm_sigmas;
 use super::schedule::{Schedule, check_steps};
 use crate::math::error::sampler::SamplerError;
-use crate::math::error::schedule::ScheduleError;
+use crate::math::schedule_error::ScheduleError;
 
 /// `(sigma_max^(1/rho) + i/(n-1)*(sigma_min^(1/rho) - sigma_max^(1/rho)))^rho` (Karras et al. 2022, eq. 5; `rho = 7`).
 ///

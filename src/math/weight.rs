@@ -19,7 +19,7 @@ use super::level::NoiseLevel;
 use super::quantity::{Quantity, solve};
 use super::schedule::Schedule;
 use crate::math::error::loss::WeightError;
-use crate::math::error::schedule::ScheduleError;
+use crate::math::schedule_error::ScheduleError;
 
 /// A weight for each timestep, by its published name.
 ///

@@ -1,7 +1,7 @@
 //! Errors of conversion tables.
 
-use super::schedule::ScheduleError;
 use crate::math::quantity::Undefined;
+use crate::math::schedule_error::ScheduleError;
 use thiserror::Error;
 
 /// Why a posterior table cannot be built.

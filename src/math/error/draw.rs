@@ -1,6 +1,6 @@
 //! Errors of timestep distributions.
 
-use super::schedule::ScheduleError;
+use crate::math::schedule_error::ScheduleError;
 use thiserror::Error;
 
 /// Why timesteps or noise levels cannot be drawn.

@@ -1,7 +1,7 @@
 //! Errors of losses and their weights.
 
-use super::schedule::ScheduleError;
 use crate::math::quantity::{Quantity, Undefined};
+use crate::math::schedule_error::ScheduleError;
 use thiserror::Error;
 
 /// Why there is no weight for a loss.

@@ -1,7 +1,7 @@
 //! Errors of timestep lists, grids and samplers.
 
-use super::schedule::ScheduleError;
 use crate::math::quantity::Undefined;
+use crate::math::schedule_error::ScheduleError;
 use thiserror::Error;
 
 /// Why a list of timesteps or sigmas, a grid or a sampler cannot be built.

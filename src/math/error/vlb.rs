@@ -1,8 +1,8 @@
 //! Errors of the variational bound.
 
-use super::schedule::ScheduleError;
 use crate::math::model_variance::ModelVariance;
 use crate::math::quantity::Undefined;
+use crate::math::schedule_error::ScheduleError;
 use thiserror::Error;
 
 /// Why a term of the variational bound cannot be computed.

@@ -31,7 +31,7 @@
 //! | [`UniPc`] | the fewest steps: 5 to 10 | p + 1 with its corrector | 1 | p | no | Zhao et al. 2023, arXiv 2302.04867 |
 //! | [`Consistency::lcm`] | models distilled for it, 1 to 8 steps | - | 1 | - | yes | Luo et al. 2023, arXiv 2310.04378 |
 //!
-//! Orders are measured against the exact solution of a Gaussian (`tests/samplers.rs`). Every step is one dispatch that
+//! Orders are measured against the exact solution of a Gaussian (`tests/samplers/orders.rs`). Every step is one dispatch that
 //! reads the sample, the prediction and what it remembers once; what is remembered are clean samples, in the plan's own
 //! memory.
 //!

@@ -14,7 +14,7 @@ pub(in crate::math) mod recipes;
 use super::chain::Chain;
 use super::level::NoiseLevel;
 use super::posterior::Posterior;
-use crate::math::error::schedule::ScheduleError;
+use crate::math::schedule_error::ScheduleError;
 
 /// The most timesteps that a schedule may have, 2^24: a guard against an absurd argument, not a limit of the mathematics.
 pub const MAX_STEPS: usize = 1 << 24;

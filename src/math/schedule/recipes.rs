@@ -9,8 +9,8 @@
 //! exponentials come from the platform's library and may differ in their last bit between platforms.
 
 use super::{Schedule, check_steps};
-use crate::math::error::schedule::ScheduleError;
 use crate::math::level::NoiseLevel;
+use crate::math::schedule_error::ScheduleError;
 use std::f64::consts::PI;
 
 /// The offset `s` of the cosine schedule (Nichol & Dhariwal 2021, section 3.2).
