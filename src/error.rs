@@ -6,7 +6,7 @@ pub use crate::math::error::{
 
 use crate::gpu::{PlanError, RecordError};
 
-/// Anything that can go wrong between a schedule and a recording, for applications that want one error type.
+/// Any error between a schedule and a recording, for applications that want one error type.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -28,7 +28,7 @@ pub enum Error {
     /// The distribution of timesteps cannot be built.
     #[error(transparent)]
     Draw(#[from] DrawError),
-    /// A distribution over another number of timesteps than the schedule has.
+    /// The distribution of timesteps does not have as many timesteps as the schedule.
     #[error("expected a distribution over the schedule's {expected} timesteps, found one over {found}")]
     Density {
         /// The schedule's timesteps.

@@ -1,4 +1,4 @@
-//! How to build tweedie into an application that has a device, buffers and a loop of its own.
+//! Guide: tweedie inside an application that has its own device, buffers and loop.
 //!
 //! # Your device
 //!
@@ -111,7 +111,7 @@
 //! }
 //!
 //! impl Loop {
-//!     /// What `CallbackTrait::prepare` does, with the encoder that it is given.
+//!     /// Called from `CallbackTrait::prepare`, with the encoder that egui passes.
 //!     fn prepare(&mut self, encoder: &mut wgpu::CommandEncoder) -> Result<(), tweedie::Error> {
 //!         if self.call < self.calls {
 //!             // ... the network ...

@@ -1,14 +1,13 @@
-//! A device of one's own, uploads and readback: for tools, tests and examples. An application that has a device needs
-//! nothing from here.
+//! A device, uploads and readback for tools, tests and examples. An application that has a device does not need this
+//! module.
 //!
-//! Here alone does this crate submit, poll and block. A browser allows no blocking, and nothing else is different there:
-//! [`Gpu::submit`] and [`Gpu::wait`] return at once, what is `async` waits, and errors are reported by the next call that
-//! has waited.
+//! This is the only module that submits, polls and blocks. In a browser, which may not block, [`Gpu::submit`] and
+//! [`Gpu::wait`] return at once; the `async` functions wait there, and an error is reported by the next call that waits.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use wgpu::{Backends, BufferUsages};
 
-/// What can go wrong with a device of one's own.
+/// Errors of opening a device and reading buffers back.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum HeadlessError {
@@ -18,7 +17,7 @@ pub enum HeadlessError {
     /// No adapter of that index or name.
     #[error("expected an adapter index or a part of a name from [{}], found `{found}`", .available.join(", "))]
     UnknownAdapter {
-        /// What was asked for.
+        /// The index or name asked for.
         found: String,
         /// The adapters that there are.
         available: Vec<String>,
@@ -28,7 +27,7 @@ pub enum HeadlessError {
     NoDevice {
         /// The adapter's name.
         adapter: String,
-        /// What wgpu says.
+        /// The reason that wgpu gives.
         reason: String,
     },
     /// The device reported an error or was lost while it worked.
@@ -82,7 +81,7 @@ pub fn describe(info: &wgpu::AdapterInfo) -> String {
 /// An adapter's device and queue.
 #[derive(Debug)]
 pub struct Gpu {
-    /// What the adapter says of itself.
+    /// Properties that the adapter reports.
     pub info: wgpu::AdapterInfo,
     /// The device, with the adapter's own limits unless [`Gpu::with_limits`] made it.
     pub device: wgpu::Device,

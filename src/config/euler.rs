@@ -14,7 +14,7 @@ pub(super) fn log_time(sigma: f64) -> f64 {
     0.25 * sigma.ln()
 }
 
-/// Falling sigmas and what the network is told at each.
+/// Falling sigmas and the timestep that the network is told at each.
 struct Places {
     sigmas: Vec<f64>,
     told: Vec<f64>,

@@ -50,7 +50,7 @@ pub(super) fn build_heun(options: &mut Options, run: &Run) -> Result<Sampler, Co
     Ok(Sampler::new(&Heun, &grid, &Denoiser::new(Quantity::Flow))?)
 }
 
-/// How times are led towards noise.
+/// The shift of times towards noise.
 #[derive(Clone, Copy)]
 pub(super) enum Shift {
     /// By the model's own number.
@@ -92,7 +92,7 @@ fn times(run: &Run, train: usize, shift: Shift) -> Result<Vec<f64>, ConfigError>
             _ => flow::times(*steps, 1.0, 1.0 / train)?,
         },
     };
-    // A time that the caller gives is what the network is told, and needs no shift.
+    // The network is told the times that the caller gives, without a shift.
     let shifts = run.is_diffusers() || matches!(run.steps, Steps::Count(_));
     let shifted = |t: f64| if shifts { shift.of(t) } else { Ok(t) };
     Ok(list.into_iter().map(shifted).collect::<Result<_, _>>()?)

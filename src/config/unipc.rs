@@ -20,7 +20,7 @@ const TYPES: &[(&str, UniPcKind)] = &[
     ("logrho", UniPcKind::Bh2),
 ];
 
-/// How far diffusers keeps the first flow sigma from 1, where its logarithms are infinite.
+/// The distance that diffusers keeps between the first flow sigma and 1, where its logarithms are infinite.
 const BELOW_ONE: f64 = 1e-6;
 
 pub(super) fn build(options: &mut Options, run: &Run) -> Result<Sampler, ConfigError> {

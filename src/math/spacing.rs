@@ -1,4 +1,4 @@
-//! Which timesteps a short loop visits.
+//! Spacing: the timesteps that a short loop visits.
 //!
 //! **Theory.** A network trained on `T` timesteps is asked at `n` of them. Where the list begins matters most: only
 //! trailing and linspace begin at the noisiest one (Lin et al. 2023, arXiv 2305.08891, section 3.3 and table 2).
@@ -12,12 +12,12 @@ use super::schedule::check_steps as check_timesteps;
 use crate::math::error::sampler::SamplerError;
 use std::str::FromStr;
 
-/// How `n` timesteps are chosen from `T`.
+/// A rule that chooses `n` timesteps from `T`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Spacing {
     /// Multiples of `T/n`, rounded down, plus an offset: begins below the noisiest timestep, ends at the offset.
     Leading {
-        /// What is added to each (`steps_offset`): 0, or 1 for Stable Diffusion.
+        /// Offset that is added to each timestep (`steps_offset`): 0, or 1 for Stable Diffusion.
         offset: usize,
     },
     /// `round(T - i*T/n) - 1`: begins at the noisiest timestep, ends above 0.
@@ -101,7 +101,7 @@ impl Spacing {
 pub enum Sections {
     /// As many from each section, evenly, with both ends of it.
     Counts(Vec<usize>),
-    /// That many in all, by the first whole stride that gives exactly so many, from timestep 0 (`ddimN`).
+    /// This many timesteps from timestep 0 on, by the first whole stride that gives exactly this number (`ddimN`).
     Ddim(usize),
 }
 

@@ -82,7 +82,7 @@ impl Density {
         }
     }
 
-    /// What a fraction `u` of all draws does not exceed.
+    /// The quantile: a fraction `u` of all draws does not exceed it.
     fn quantile(self, u: f64) -> f64 {
         match self {
             Self::Uniform => u,
@@ -189,7 +189,7 @@ impl TimestepDensity {
         self.ends.is_empty()
     }
 
-    /// Where the words of each timestep end, in `0..=2^32`, rising to 2^32: all that a draw needs.
+    /// The end of each timestep's range of random words, in `0..=2^32` and rising to 2^32. A draw needs nothing else.
     #[must_use]
     pub fn ends(&self) -> &[u64] {
         &self.ends
@@ -270,7 +270,7 @@ fn standard_normal(u: f64) -> f64 {
     bisect(u, -LIMIT, LIMIT, normal::cdf)
 }
 
-/// Where a rising function takes a value.
+/// Finds the argument at which a rising function takes a value.
 fn bisect(wanted: f64, mut low: f64, mut high: f64, f: impl Fn(f64) -> f64) -> f64 {
     const HALVINGS: usize = 60; // of a range of 20: below the last place of what is returned
     for _ in 0..HALVINGS {

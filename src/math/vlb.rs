@@ -1,4 +1,4 @@
-//! The variational bound: what a diffusion model says about the probability of data.
+//! The variational lower bound (VLB) of a diffusion model: an upper bound on bits per dimension of data.
 //!
 //! **Theory.** The negative log likelihood of `x0` is at most a sum with one term a timestep (Ho et al. 2020, arXiv
 //! 2006.11239, eq. 5):
@@ -27,7 +27,7 @@ use crate::table::Table;
 use crate::table::vlb::{Term, VlbRow};
 use std::f64::consts::LN_2;
 
-/// The bound of a model on a schedule.
+/// The variational bound of a model on a schedule.
 #[derive(Clone, Debug)]
 pub struct Vlb {
     schedule: Schedule,
@@ -36,20 +36,20 @@ pub struct Vlb {
     steps: Vec<Step>,
 }
 
-/// What a timestep needs.
+/// The Gaussians of a timestep.
 #[derive(Clone, Copy, Debug)]
 struct Step {
     posterior: Posterior,
-    /// Of the posterior, clipped.
+    /// The log variance of the posterior, clipped.
     log_variance: f64,
-    /// Of the model: this, and this times the network's second output.
+    /// The log variance of the model: a constant, and the factor of the network's second output.
     learned: [f64; 2],
 }
 
-/// A term of the bound, element by element.
+/// A term of the variational bound, element by element.
 #[derive(Clone, Debug, PartialEq)]
 pub struct VlbTerm {
-    /// What the model says of the step before.
+    /// The model's Gaussian of the step before.
     pub model: Vec<Gaussian>,
     /// The clean sample that the prediction implies, clipped.
     pub x0: Vec<f64>,
@@ -59,7 +59,7 @@ pub struct VlbTerm {
     pub decoder: Vec<f64>,
 }
 
-/// The bound of one sample over a whole chain.
+/// The variational bound of one sample over a whole chain.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ChainVlb {
     /// Bits per dimension of each timestep, 0 first.
@@ -70,12 +70,12 @@ pub struct ChainVlb {
     pub total: f64,
     /// The mean squared error of the clean sample at each timestep.
     pub x0_mse: Vec<f64>,
-    /// That of the epsilon which follows from the clean sample; NaN where it does not follow.
+    /// The mean squared error of the epsilon that the clean sample implies; NaN where it is undefined.
     pub epsilon_mse: Vec<f64>,
 }
 
 impl Vlb {
-    /// For a model that predicts a quantity. Its x0 is clamped to `-clip..=clip`, if that is given and finite.
+    /// Creates the bound of a model that predicts a quantity. Its x0 is clamped to `-clip..=clip`, if that is given and finite.
     ///
     /// # Errors
     /// [`VlbError::Schedule`]: a schedule without betas, or one on which the signal rises.
@@ -147,7 +147,7 @@ impl Vlb {
         x0.iter().map(last).collect()
     }
 
-    /// The whole bound of one sample: `noise` gives the noise of a timestep, `network` its outputs (prediction, learned) for
+    /// Evaluates the whole bound of one sample: `noise` gives the noise of a timestep, `network` its outputs (prediction, learned) for
     /// a timestep and a noisy sample. Both are asked from the last timestep to the first.
     ///
     /// # Errors
@@ -187,13 +187,13 @@ impl Vlb {
         &self.schedule
     }
 
-    /// What the clean sample is clamped to, on both sides of 0.
+    /// The limit to which the clean sample is clamped, on both sides of 0.
     #[must_use]
     pub const fn clip(&self) -> Option<f64> {
         self.clip
     }
 
-    /// Whether the variance depends on the network's second output at any timestep.
+    /// Returns true if the variance depends on the network's second output at any timestep.
     #[must_use]
     pub fn learns(&self) -> bool {
         self.steps.iter().any(|step| step.learned[1] != 0.0)
@@ -247,7 +247,7 @@ impl Vlb {
         Ok(Table::new(rows.collect::<Result<Vec<_>, _>>()?))
     }
 
-    /// As [`table`](Self::table), with a hole at every timestep at which the prediction does not determine x0.
+    /// As [`table`](Self::table), with an undefined row at every timestep at which the prediction does not determine x0.
     #[must_use]
     pub fn table_where_defined(&self, given: LossInputs) -> Table<VlbRow> {
         Table::with_undefined((0..self.schedule.len()).map(|t| self.row(t, given).ok()))

@@ -244,7 +244,7 @@ fn errors_name_what_was_found(bed: &Bed) {
     assert!(Setting { density, ..undefined }.run(bed, 0, 2, 2, 0).is_ok());
     let fixed = Setting { variance: Some(ModelVariance::FixedLarge), ..Setting::plain() };
     let error = fixed.run(bed, 0, 2, 2, 0).expect_err("nothing to learn");
-    assert_eq!(error.to_string(), "expected a variance that is learned, found FixedLarge");
+    assert_eq!(error.to_string(), "expected a learned variance, found FixedLarge");
     let error = Setting::plain().run(bed, 0, 2, 2, 3).expect_err("three steps");
     assert!(matches!(error, Error::Record(_)), "{error}");
 }

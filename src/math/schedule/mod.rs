@@ -48,7 +48,7 @@ impl Schedule {
     /// Decision on non-monotone input: it is accepted, because noising, targets and conversions only need the marginals,
     /// which exist at each timestep by itself. What needs a forward step into a timestep at which `abar` rises (its
     /// posterior) is [`ScheduleError::NotMarkov`], and the beta derived there is negative (minus infinity after 0).
-    /// Where `abar` stays 0 the step is not determined; no step is assumed, beta 0.
+    /// If `abar` stays 0 the step is not determined; no step is assumed, beta 0.
     ///
     /// # Errors
     /// [`ScheduleError::AlphasCumprod`], [`ScheduleError::Empty`], [`ScheduleError::TooLong`].
@@ -269,7 +269,7 @@ fn each<T>(values: Vec<T>, change: impl Fn(T) -> f64) -> Vec<f64> {
     values.into_iter().map(change).collect()
 }
 
-/// Whether a schedule may have this many timesteps; to be asked before anything of that size is built.
+/// Checks the number of timesteps; to be called before anything of that size is allocated.
 pub(in crate::math) fn check_steps(steps: usize) -> Result<(), ScheduleError> {
     match steps {
         0 => Err(ScheduleError::Empty),
