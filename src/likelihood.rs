@@ -155,19 +155,21 @@ impl LikelihoodLoop {
         self.bits.record_total(pass);
     }
 
-    /// The terms in bits per dimension, `[batch][timesteps + 1]` of `f32`: those of the timesteps, 0 first, then the prior. The
-    /// caller's encoder may copy it.
+    /// The terms in bits per dimension, `[batch][timesteps + 1]` of `f32`: those of the timesteps, 0 first, then the
+    /// prior. The caller's encoder may copy it.
     pub fn terms(&self) -> &wgpu::Buffer {
         self.bits.terms()
     }
 
-    /// The mean squared error of the clean sample that the prediction implies, clipped as [`Vlb::clip`] says, `[batch][timesteps]`
-    /// of `f32`, if it is kept. Epsilon's is that times the [signal-to-noise ratio](crate::Schedule::snr) of the timestep.
+    /// The mean squared error of the clean sample that the prediction implies, clipped as [`Vlb::clip`] says,
+    /// `[batch][timesteps]` of `f32`, if it is kept. Epsilon's is that times the [signal-to-noise
+    /// ratio](crate::Schedule::snr) of the timestep.
     pub fn x0_mse(&self) -> Option<&wgpu::Buffer> {
         self.x0_mse.as_ref().map(ChainPlan::terms)
     }
 
-    /// Sets the key of the noise of everything submitted from now on, for the next batch: timestep `t` from stream `key.stream + t`.
+    /// Sets the key of the noise of everything submitted from now on, for the next batch: timestep `t` from stream
+    /// `key.stream + t`.
     ///
     /// # Errors
     /// None of those of [`RecordError`] can occur.

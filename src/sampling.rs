@@ -25,8 +25,8 @@ pub struct Guidance<'a> {
     pub scale: f64,
     /// The convention of `w`.
     pub counts: GuidanceScale,
-    /// The degree to which the mixture is rescaled to the conditional prediction's standard deviation, in `0..=1` (Lin et al.
-    /// 2023, arXiv 2305.08891, section 3.4); 0 is not at all.
+    /// The degree to which the mixture is rescaled to the conditional prediction's standard deviation, in `0..=1` (Lin
+    /// et al. 2023, arXiv 2305.08891, section 3.4); 0 is not at all.
     pub rescale: f64,
 }
 
@@ -137,9 +137,9 @@ impl<'a> Sampling<'a> {
         Step { rows, rules, shape, calls, x, prediction, unconditional, noise, learned, known, next, x0, input, health }
     }
 
-    /// Creates the plan that fills `x` with noise to start from, and `input` with the same in the network's scale: recorded once,
-    /// at timestep 0. It draws on the stream before the first call's, so that a seed begins at the same place whatever the
-    /// solver and however many its steps.
+    /// Creates the plan that fills `x` with noise to start from, and `input` with the same in the network's scale:
+    /// recorded once, at timestep 0. It draws on the stream before the first call's, so that a seed begins at the same
+    /// place whatever the solver and however many its steps.
     ///
     /// # Errors
     /// [`Error::Plan`] for tensors that do not fit.

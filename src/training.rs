@@ -24,8 +24,8 @@ pub enum TimestepSource<'a> {
     },
 }
 
-/// A variance that the network learns by the variational bound, beside the prediction that it learns by its loss (the hybrid
-/// loss of Nichol & Dhariwal 2021, arXiv 2102.09672, eq. 16).
+/// A variance that the network learns by the variational bound, beside the prediction that it learns by its loss (the
+/// hybrid loss of Nichol & Dhariwal 2021, arXiv 2102.09672, eq. 16).
 ///
 /// The bound's term of each sample's timestep has a gradient with respect to the network's second output only: none goes
 /// through the mean. x0 is not clipped, as in guided-diffusion's training.
@@ -102,9 +102,9 @@ pub struct Training<'a> {
 
 /// A training step without its network: timesteps, noise and the noisy sample before it, loss and gradient after it.
 ///
-/// The target and the noise are never stored: the loss forms the target in registers and draws the same noise again. The
-/// work before the network is one pass over the tensors (1 read, 1 write) and a small dispatch for the timesteps, after it one pass
-/// (2 reads, 1 write) and up to three small ones that add up its sums; as much again for a learned
+/// The target and the noise are never stored: the loss forms the target in registers and draws the same noise again.
+/// The work before the network is one pass over the tensors (1 read, 1 write) and a small dispatch for the timesteps,
+/// after it one pass (2 reads, 1 write) and up to three small ones that add up its sums; as much again for a learned
 /// variance. A sample's noise, timestep and loss depend on its key and global index alone, so a batch may be split over
 /// machines in any way.
 ///
@@ -160,10 +160,9 @@ impl TrainingStep {
     /// Creates the plans.
     ///
     /// # Errors
-    /// [`Error::Loss`] where the objective has no value or no finite weight at a timestep: with drawn timesteps only if it is
-    /// ever drawn; [`Error::Vlb`] likewise, and for a variance that is not learned. [`Error::Plan`] for tensors that do not
-    /// fit, [`Error::Density`] for a distribution over another number of
-    /// timesteps.
+    /// [`Error::Loss`] where the objective has no value or no finite weight at a timestep: with drawn timesteps only if
+    /// it is ever drawn; [`Error::Vlb`] likewise, and for a variance that is not learned. [`Error::Plan`] for tensors
+    /// that do not fit, [`Error::Density`] for a distribution over another number of timesteps.
     pub fn new(context: &Context, schedule: &Schedule, training: &Training<'_>) -> Result<Self, Error> {
         let Training { shape, key, steps, timesteps, perturbed, .. } = *training;
         let per_sample = Timesteps::per_sample(timesteps);
@@ -254,8 +253,8 @@ impl TrainingStep {
         self.draw.as_ref().map_or(Ok(()), |draw| draw.set_ends(queue, density.ends()))
     }
 
-    /// A buffer whose first `u32` counts the samples whose timestep was out of range or has no loss, over all steps since it
-    /// was last cleared; see [`MapPlan::status`].
+    /// A buffer whose first `u32` counts the samples whose timestep was out of range or has no loss, over all steps
+    /// since it was last cleared; see [`MapPlan::status`].
     pub fn status(&self) -> Option<&wgpu::Buffer> {
         self.loss.status()
     }

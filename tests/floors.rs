@@ -3,24 +3,25 @@
 //! Every `use` of the crate, and every path that is written without one, is an arrow from a file to the file that defines
 //! the item; re-exports are followed. Four things are failures:
 //!
-//! - an arrow to a file that stands on the same floor or above, by the table [`HOUSES`];
+//! - an arrow to the same floor or a higher one, by the table [`FLOORS`];
 //! - a circle of files;
-//! - an item that is taken through a file that only hands it on. `lib.rs`, and the `mod.rs` of a wing (a folder of `src`),
-//!   re-export for those outside: a wing's own files name the file that defines an item, files of other wings may use the
-//!   wing's face, and nobody inside the crate goes through `lib.rs`;
+//! - an item that is taken through a file that only re-exports it. Files of a top-level module (`math`, `gpu`, ...) name the
+//!   file that defines an item. Files outside of it may import from its `mod.rs`, as an application does. No file of the
+//!   crate imports through `lib.rs`;
 //! - a file without a floor, and a floor without a file.
 //!
-//! A `mod.rs` that defines items is an ordinary file for them. The `pub use` lines of `lib.rs` and of a `mod.rs` are the index itself and no arrows. Modules of tests count as their file.
+//! A `mod.rs` that defines items is an ordinary file for them. The `pub use` lines of `lib.rs` and of a `mod.rs` are the index itself and count as no arrows. A test
+//! module counts as part of its file.
 
-mod judge;
 mod resolve;
+mod rules;
 mod sources;
 
-use judge::{House, judge, summary};
+use rules::{Floors, summary, violations};
 use std::path::Path;
 
 /// The floors of each folder, the lowest first. Files of one floor do not know each other.
-const HOUSES: &[House] = &[
+const FLOORS: &[Floors] = &[
     (
         "src",
         &[
@@ -87,7 +88,7 @@ const HOUSES: &[House] = &[
             &["job"],
             &["check", "tables", "walk"],
             &["layout"],
-            &["fold_pass", "narrow"],
+            &["fold_pass", "four_buffers"],
             &["builder"],
             &["reduce"],
             &["mod", "sums"],
@@ -96,9 +97,9 @@ const HOUSES: &[House] = &[
     (
         "src/gpu/shader",
         &[
-            &["op", "standalone"],
-            &["fold", "params", "variant"],
-            &["bindings"],
+            &["op", "template"],
+            &["params", "variant"],
+            &["bindings", "fold", "standalone"],
             &["access"],
             &["compose"],
             &["catalog", "mod"],
@@ -113,12 +114,12 @@ fn crate_sources() -> Vec<(String, String)> {
 #[test]
 fn imports_run_down() {
     let modules = sources::read(&crate_sources());
-    println!("{}", summary(&modules, HOUSES));
-    let broken = judge(&modules, HOUSES);
+    println!("{}", summary(&modules, FLOORS));
+    let broken = violations(&modules, FLOORS);
     assert!(broken.is_empty(), "\n{}\n", broken.join("\n"));
 }
 
-/// A small library of two wings, both clean.
+/// A small library that keeps all rules.
 const CLEAN: &[(&str, &str)] = &[
     ("src/lib.rs", "mod gpu; mod math; mod table; mod front; pub use front::Front; pub use gpu::Map;"),
     ("src/front.rs", "use crate::gpu::{Map, Tensor as Memory}; pub struct Front(Map, Memory, crate::math::Level);"),
@@ -130,52 +131,52 @@ const CLEAN: &[(&str, &str)] = &[
     ("src/gpu/map.rs", "use super::tensor::Tensor; pub struct Map(Tensor); #[cfg(test)] mod tests { use super::*; }"),
 ];
 
-const FLOORS: &[House] = &[
+const SMALL_FLOORS: &[Floors] = &[
     ("src", &[&["table"], &["gpu", "math"], &["front"], &["lib"]]),
     ("src/gpu", &[&["tensor"], &["map"], &["mod"]]),
     ("src/math", &[&["level"], &["mod"]]),
 ];
 
-/// The verdict on the clean library with one file in place of, or beside, its own.
-fn verdict(file: &str, text: &str) -> Vec<String> {
+/// The violations of the clean library with one file in place of, or beside, its own.
+fn with_file(file: &str, text: &str) -> Vec<String> {
     let kept = CLEAN.iter().filter(|(name, _)| *name != file);
-    judge_sources(kept.copied().chain([(file, text)]))
+    violations_of(kept.copied().chain([(file, text)]))
 }
 
-fn judge_sources<'a>(sources: impl Iterator<Item = (&'a str, &'a str)>) -> Vec<String> {
+fn violations_of<'a>(sources: impl Iterator<Item = (&'a str, &'a str)>) -> Vec<String> {
     let sources: Vec<_> = sources.map(|(name, text)| (name.to_owned(), text.to_owned())).collect();
-    judge(&sources::read(&sources), FLOORS)
+    violations(&sources::read(&sources), SMALL_FLOORS)
 }
 
-/// The verdict names the file and the import.
-fn assert_broken(verdict: &[String], file: &str, import: &str, how: &str) {
+/// The violations name the file and the import.
+fn assert_broken(found: &[String], file: &str, import: &str, how: &str) {
     let is_it = |line: &String| line.starts_with(file) && line.contains(import) && line.contains(how);
-    assert!(verdict.iter().any(is_it), "{file}: {import}: {how} is not in {verdict:#?}");
+    assert!(found.iter().any(is_it), "{file}: {import}: {how} is not in {found:#?}");
 }
 
 #[test]
 fn a_clean_library_passes() {
-    assert_eq!(verdict(CLEAN[0].0, CLEAN[0].1), [""; 0]);
+    assert_eq!(with_file(CLEAN[0].0, CLEAN[0].1), [""; 0]);
 }
 
 #[test]
 fn an_upward_import_fails() {
-    let found = verdict("src/gpu/tensor.rs", "use super::map::Map; pub struct Tensor(Map);");
+    let found = with_file("src/gpu/tensor.rs", "use super::map::Map; pub struct Tensor(Map);");
     assert_broken(&found, "src/gpu/tensor.rs", "super::map::Map", "map (floor 1) stands above it");
-    let found = verdict("src/table.rs", "use crate::{math::{Level, level as other}}; pub struct Table(Level);");
+    let found = with_file("src/table.rs", "use crate::{math::{Level, level as other}}; pub struct Table(Level);");
     assert_broken(&found, "src/table.rs", "crate::math::Level", "math (floor 1) stands above it");
     assert_broken(&found, "src/table.rs", "crate::math::level", "runs up");
 }
 
 #[test]
-fn a_wing_that_imports_its_neighbour_fails() {
-    let found = verdict("src/math/level.rs", "use crate::gpu::Tensor; pub struct Level(Tensor);");
+fn a_module_that_imports_its_neighbour_fails() {
+    let found = with_file("src/math/level.rs", "use crate::gpu::Tensor; pub struct Level(Tensor);");
     assert_broken(&found, "src/math/level.rs", "crate::gpu::Tensor", "gpu (floor 1) stands beside it");
 }
 
 #[test]
 fn a_circle_fails() {
-    let found = verdict("src/gpu/tensor.rs", "pub struct Tensor(super::map::Map);");
+    let found = with_file("src/gpu/tensor.rs", "pub struct Tensor(super::map::Map);");
     let circle = "a circle: src/gpu/map.rs -> src/gpu/tensor.rs -> src/gpu/map.rs";
     assert!(found.iter().any(|line| line == circle), "{found:#?}");
 }
@@ -183,7 +184,7 @@ fn a_circle_fails() {
 #[test]
 fn an_import_through_an_index_fails() {
     for path in ["crate::gpu::Tensor", "super::Tensor", "super::{self as up, Tensor}"] {
-        let found = verdict("src/gpu/map.rs", &format!("use {path}; pub struct Map(Tensor);"));
+        let found = with_file("src/gpu/map.rs", &format!("use {path}; pub struct Map(Tensor);"));
         assert_broken(
             &found,
             "src/gpu/map.rs",
@@ -192,12 +193,12 @@ fn an_import_through_an_index_fails() {
         );
     }
     // A glob takes names from the index itself.
-    let found = verdict("src/gpu/map.rs", "use super::*; pub struct Map(Tensor);");
+    let found = with_file("src/gpu/map.rs", "use super::*; pub struct Map(Tensor);");
     assert_broken(&found, "src/gpu/map.rs", "super", "mod (floor 2) stands above it");
-    let found = verdict("src/math/level.rs", "pub struct Level(crate::Front);");
+    let found = with_file("src/math/level.rs", "pub struct Level(crate::Front);");
     assert_broken(&found, "src/math/level.rs", "crate::Front", "through src/lib.rs, it is defined in src/front.rs");
     let private = "use super::map::Tensor; pub struct Deep(Tensor);";
-    let found = verdict("src/gpu/deep.rs", private);
+    let found = with_file("src/gpu/deep.rs", private);
     assert_broken(&found, "src/gpu/deep.rs", "super::map::Tensor", "through src/gpu/map.rs");
 }
 
@@ -211,21 +212,21 @@ fn a_path_without_a_use_counts() {
         "#[error(\"{}\", crate::gpu::map::Map)] pub struct Tensor;",
         "pub struct Tensor; fn f() { use crate::gpu::map; map::Map; }",
     ] {
-        let found = verdict("src/gpu/tensor.rs", text);
+        let found = with_file("src/gpu/tensor.rs", text);
         assert_broken(&found, "src/gpu/tensor.rs", "crate::gpu::map", "runs up");
     }
 }
 
 #[test]
 fn a_path_that_leads_nowhere_is_named() {
-    let found = verdict("src/gpu/tensor.rs", "use crate::gpu::gone::Gone; pub struct Tensor;");
+    let found = with_file("src/gpu/tensor.rs", "use crate::gpu::gone::Gone; pub struct Tensor;");
     assert_broken(&found, "src/gpu/tensor.rs", "crate::gpu::gone::Gone", "nothing is found");
 }
 
 #[test]
 fn files_and_floors_belong_together() {
-    let found = verdict("src/gpu/new.rs", "");
+    let found = with_file("src/gpu/new.rs", "");
     assert_eq!(found, ["src/gpu/new has no floor"]);
-    let found = judge_sources(CLEAN.iter().copied().filter(|(name, _)| *name != "src/front.rs"));
+    let found = violations_of(CLEAN.iter().copied().filter(|(name, _)| *name != "src/front.rs"));
     assert_eq!(found, ["src/front has a floor and no file"]);
 }

@@ -3,8 +3,8 @@
 //! **Theory.** A model that is published for diffusers carries a file that says which scheduler it is sampled with, and
 //! its options. Each class corresponds to one of our solvers on one of our grids.
 //!
-//! **Practice.** [`Sampler::from_diffusers_config`] reads the text; a [`Run`] holds the options that the file does not have.
-//! Option names, values and defaults are those of diffusers 0.42.1. By default the result is what the papers say;
+//! **Practice.** [`Sampler::from_diffusers_config`] reads the text; a [`Run`] holds the options that the file does not
+//! have. Option names, values and defaults are those of diffusers 0.42.1. By default the result is what the papers say;
 //! [`Compat::Diffusers`](crate::math::sampler::Compat) follows diffusers where it differs:
 //!
 //! | what | by default | in diffusers |
@@ -21,9 +21,9 @@
 //! | zero terminal SNR in DPM-Solver++ and UniPC | pure noise | `abar = 2^-24` |
 //! | one exponential step of an EDM scheduler | from `sigma_max` | from `sigma_min` |
 //!
-//! Some configurations are refused although diffusers computes something: an epsilon network at zero terminal SNR, v on flow sigmas and a
-//! flow on others, `sde-dpmsolver`, orders above 3, `invert_sigmas` with `stochastic_sampling`, and a `sigma_min` end that
-//! lies above the last sigma.
+//! Some configurations are refused although diffusers computes something: an epsilon network at zero terminal SNR, v on
+//! flow sigmas and a flow on others, `sde-dpmsolver`, orders above 3, `invert_sigmas` with `stochastic_sampling`, and a
+//! `sigma_min` end that lies above the last sigma.
 //!
 //! ```
 //! use tweedie::config::Run;

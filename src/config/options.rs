@@ -1,13 +1,12 @@
 //! The options of a `scheduler_config.json`, read one by one.
 //!
 //! **Theory.** Such a file is what Python's `json` writes: JSON, and beyond it the numbers `NaN`, `Infinity` and
-//! `-Infinity`. It holds the arguments of one class, `_class_name`; names that begin with an underscore are notes. Published
-//! files also contain arguments of other classes (Stable Diffusion XL's Euler has `skip_prk_steps`), which diffusers
-//! ignores.
+//! `-Infinity`. It holds the arguments of one class, `_class_name`; names that begin with an underscore are notes.
+//! Published files also contain arguments of other classes (Stable Diffusion XL's Euler has `skip_prk_steps`), which
+//! diffusers ignores.
 //!
-//! **Practice.** Each option is removed when it is read; at the end only ignored options may remain. A name that no scheduler
-//! has is an error. `null` is Python's `None`: an option that was not given, a flag that is
-//! off.
+//! **Practice.** Each option is removed when it is read; at the end only ignored options may remain. A name that no
+//! scheduler has is an error. `null` is Python's `None`: an option that was not given, a flag that is off.
 
 use super::error::ConfigError;
 use serde_json::{Map, Value};

@@ -8,8 +8,8 @@
 //! ```
 //! Both terms of the first coefficient are positive for every prediction, so it does not cancel.
 //!
-//! **Practice.** The plain methods fail at the first timestep without a value; those named `_where_defined` leave undefined rows.
-//! An absent second output is a row of zeros.
+//! **Practice.** The plain methods fail at the first timestep without a value; those named `_where_defined` leave
+//! undefined rows. An absent second output is a row of zeros.
 
 use super::level::NoiseLevel;
 use super::posterior::Posterior;

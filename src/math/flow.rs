@@ -1,7 +1,7 @@
 //! The times of flow matching: shifts towards the noisy end.
 //!
-//! **Theory.** An image of more pixels needs more noise to lose as much of its signal, so its times are shifted (Esser et al.
-//! 2024, arXiv 2403.03206, eq. 23):
+//! **Theory.** An image of more pixels needs more noise to lose as much of its signal, so its times are shifted (Esser
+//! et al. 2024, arXiv 2403.03206, eq. 23):
 //! ```text
 //! t' = k*t/(1 + (k - 1)*t)
 //! ```

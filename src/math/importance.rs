@@ -1,16 +1,16 @@
 //! Importance sampling of timesteps by the second moment of their losses.
 //!
 //! **Theory.** The variance of a loss estimate is least where a timestep's probability is proportional to
-//! `sqrt(E[loss^2])` (Nichol & Dhariwal 2021, arXiv 2102.09672, eq. 18). The expectation is taken over the last losses seen;
-//! until every timestep has been seen often enough, the distribution is uniform. A small uniform part keeps each timestep
-//! reachable:
+//! `sqrt(E[loss^2])` (Nichol & Dhariwal 2021, arXiv 2102.09672, eq. 18). The expectation is taken over the last losses
+//! seen; until every timestep has been seen often enough, the distribution is uniform. A small uniform part keeps each
+//! timestep reachable:
 //! ```text
 //! p_t = (1 - u)*w_t/sum(w) + u/T        w_t = sqrt(mean(loss_t^2))
 //! ```
 //! A sample's loss is then weighted with `1/(T*p_t)`: [`TimestepDensity::importance`].
 //!
-//! **Practice.** The state lives on the host and takes the losses of a whole batch in the order of its samples. Machines that
-//! share a batch exchange their losses, and their states stay bitwise equal.
+//! **Practice.** The state lives on the host and takes the losses of a whole batch in the order of its samples.
+//! Machines that share a batch exchange their losses, and their states stay bitwise equal.
 
 use super::schedule::check_steps;
 use super::timestep_density::TimestepDensity;
@@ -42,8 +42,8 @@ impl LossSecondMoment {
         Ok(Self { losses: vec![VecDeque::new(); steps], remembered: REMEMBERED, uniform: UNIFORM })
     }
 
-    /// Returns the state with other parameters: the losses to remember of each timestep (at least 1; 0 counts as 1) and the uniform
-    /// part of the probability.
+    /// Returns the state with other parameters: the losses to remember of each timestep (at least 1; 0 counts as 1) and
+    /// the uniform part of the probability.
     ///
     /// # Errors
     /// [`DrawError::Parameter`] unless `uniform` is within `0..=1`.

@@ -90,8 +90,8 @@ impl Schedule {
         Ok(Table::new(rows.collect::<Result<Vec<_>, _>>()?))
     }
 
-    /// As [`loss`](Self::loss), with an undefined row at every timestep at which the prediction determines nothing or the weight has no
-    /// finite value.
+    /// As [`loss`](Self::loss), with an undefined row at every timestep at which the prediction determines nothing or
+    /// the weight has no finite value.
     ///
     /// # Errors
     /// [`LossError::Weight`] for a parameter outside its range and a table that does not fit, [`LossError::Observation`].

@@ -89,8 +89,8 @@ pub enum ScheduleError {
         /// The timestep asked for.
         to: usize,
     },
-    /// A posterior at a timestep where the signal rises, so that no forward step leads there, or where levels are so extreme that its
-    /// coefficients leave f64.
+    /// A posterior at a timestep where the signal rises, so that no forward step leads there, or where levels are so
+    /// extreme that its coefficients leave f64.
     #[error("no forward step leads to timestep {timestep}: the signal rises there, or its levels are too extreme")]
     NotMarkov {
         /// The noisier timestep.

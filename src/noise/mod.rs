@@ -15,7 +15,7 @@
 //! draws of a training step under the same key are independent of it: the second noise of an input perturbation, the
 //! offsets of channels, the timestep.
 //!
-//! **Practice.** These functions are the f64 host twin of `shaders/philox.wgsl` and `shaders/normal.wgsl`, which the
+//! **Practice.** These functions are the f64 versions of `philox.wgsl` and `normal.wgsl`, which the
 //! kernels use in place. The numbers of a seed stay the same in every later release; known-answer tests pin them.
 
 mod perturb;
@@ -135,7 +135,7 @@ impl NoiseKey {
         [seed_low, seed_high, self.stream, 0, low, high, 0, 0]
     }
 
-    /// The f64 normals of a whole batch, sample after sample: the twin of what a kernel draws under this key.
+    /// The f64 normals of a whole batch, sample after sample: the reference for a kernel under this key.
     pub fn reference(self, batch: usize, elements: usize) -> Vec<f64> {
         (0..batch as u64)
             .flat_map(|i| normals(self.seed, self.stream, self.first_sample.wrapping_add(i), elements))

@@ -5,13 +5,13 @@
 //! eps' = eps + offset*o        o: one normal for each channel of a sample
 //! x_t  = alpha*x0 + sigma*(eps' + input*xi)
 //! ```
-//! *Offset noise* (Guttenberg 2023, "Diffusion with offset noise"; `offset` about 0.1): the target is made of `eps'`, whose
-//! covariance within a channel is `1 + offset^2` on the diagonal and `offset^2` beside it. The network learns to predict that
-//! noise, which lets it move the mean of a picture; `-eps'/sigma` is no longer the score of white noise.
+//! *Offset noise* (Guttenberg 2023, "Diffusion with offset noise"; `offset` about 0.1): the target is made of `eps'`,
+//! whose covariance within a channel is `1 + offset^2` on the diagonal and `offset^2` beside it. The network learns to
+//! predict that noise, which lets it move the mean of a picture; `-eps'/sigma` is no longer the score of white noise.
 //!
-//! *Input perturbation* (Ning et al. 2023, arXiv 2301.11706, section 4; `input` about 0.1): the target does not see `xi`, only
-//! `x_t` does. It trains the network on inputs with errors like those of its own samples. Given this `x_t`, an exact
-//! epsilon no longer gives the exact x0; the difference is `sigma*input*xi/alpha`.
+//! *Input perturbation* (Ning et al. 2023, arXiv 2301.11706, section 4; `input` about 0.1): the target does not see
+//! `xi`, only `x_t` does. It trains the network on inputs with errors like those of its own samples. Given this `x_t`,
+//! an exact epsilon no longer gives the exact x0; the difference is `sigma*input*xi/alpha`.
 //!
 //! **Practice.** Noise the first of the two tensors for the target and the second for the input. A loss row against
 //! `(x0, epsilon)` takes the first: it compares the prediction with the target, and does not look at `x_t`.

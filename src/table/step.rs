@@ -82,7 +82,8 @@ impl StepRow {
         self.z != 0.0 || self.x0[2] != 0.0 || (masked && self.known[1] != 0.0)
     }
 
-    /// The numbers in the order in which the kernel reads them, padded to whole `vec4`s; the index tells it which call this is.
+    /// The numbers in the order in which the kernel reads them, padded to whole `vec4`s; the index tells it which call
+    /// this is.
     const fn numbers(&self, index: usize) -> [f64; STEP_WIDTH] {
         let [h1, h2, h3] = self.history;
         [

@@ -1,8 +1,9 @@
 //! Rows of a term of the variational bound.
 //!
-//! **Theory.** A term compares the Gaussian of the truth with the model's. Both means hold the same share of the noisy sample,
-//! so their difference is the error of x0 times a number, and that error is linear in what the kernel reads. Counted in
-//! standard deviations of the model it is `z`, and with the logarithm `r` of the ratio of both variances the divergence is
+//! **Theory.** A term compares the Gaussian of the truth with the model's. Both means hold the same share of the noisy
+//! sample, so their difference is the error of x0 times a number, and that error is linear in what the kernel reads.
+//! Counted in standard deviations of the model it is `z`, and with the logarithm `r` of the ratio of both variances the
+//! divergence is
 //! ```text
 //! KL = (e^r - 1 - r + z^2)/2
 //! ```
@@ -23,7 +24,8 @@ pub const LAST_BIN: f64 = 0.999;
 /// The least probability of a bin (guided-diffusion).
 pub const LEAST_PROBABILITY: f64 = 1e-12;
 
-/// The coefficient of `z^3`, relative to `z`, in the tanh approximation of the normal distribution function (guided-diffusion).
+/// The coefficient of `z^3`, relative to `z`, in the tanh approximation of the normal distribution function
+/// (guided-diffusion).
 pub const CUBIC: f64 = 0.044715;
 
 /// The cost that a term sums up.

@@ -1,7 +1,7 @@
 //! Multistep consistency sampling: LCM, and stochastic flow matching.
 //!
-//! **Theory.** A consistency model predicts the clean sample in one call; each further step noises it to the next level (Song
-//! et al. 2023, arXiv 2303.01469, algorithm 1; Luo et al. 2023, arXiv 2310.04378, algorithm 3):
+//! **Theory.** A consistency model predicts the clean sample in one call; each further step noises it to the next level
+//! (Song et al. 2023, arXiv 2303.01469, algorithm 1; Luo et al. 2023, arXiv 2310.04378, algorithm 3):
 //! ```text
 //! x' = alpha'*(c_skip*x + c_out*x0) + sigma'*z
 //! c_skip = d^2/((r*t)^2 + d^2)        c_out = r*t/sqrt((r*t)^2 + d^2)

@@ -10,8 +10,8 @@
 //! 3 they take half of `M_2`, which reduces the solver to second order with a small error; [`DpmKind::Exact`] is of third
 //! order.
 //!
-//! **Practice.** The first steps use the x0 that exist by then. A step to a clean sample is always of first order (its `h` is
-//! infinite), and a call made at pure noise is not used later (it is infinitely far away).
+//! **Practice.** The first steps use the x0 that exist by then. A step to a clean sample is always of first order (its
+//! `h` is infinite), and a call made at pure noise is not used later (it is infinitely far away).
 
 use super::call::Call;
 use super::denoiser::Denoiser;

@@ -112,8 +112,9 @@ impl Grid {
         Ok(Self { steps, scale })
     }
 
-    /// Creates a grid of the levels of a schedule at these timesteps, then `end`: usually [`NoiseLevel::CLEAN`], or the schedule's least
-    /// noisy level (`set_alpha_to_one = false`). Rising timesteps and a noisy end make a grid for inversion.
+    /// Creates a grid of the levels of a schedule at these timesteps, then `end`: usually [`NoiseLevel::CLEAN`], or the
+    /// schedule's least noisy level (`set_alpha_to_one = false`). Rising timesteps and a noisy end make a grid for
+    /// inversion.
     ///
     /// # Errors
     /// [`SamplerError::Duplicate`]; [`SamplerError::Schedule`] for a timestep that the schedule does not have; as
@@ -127,8 +128,8 @@ impl Grid {
     /// As [`of_schedule`](Self::of_schedule), with the levels that follow from respaced betas `1 - abar_t/abar_s` in f64,
     /// as guided-diffusion computes them (Nichol & Dhariwal 2021, arXiv 2102.09672, section 4).
     ///
-    /// The levels are the same except for a rounding of 1e-16 in `abar_t/abar_s`. It matters where `abar` falls by orders of
-    /// magnitude in one step: the last `alpha` of 10 steps of the cosine schedule is off by 1e-9 of it.
+    /// The levels are the same except for a rounding of 1e-16 in `abar_t/abar_s`. It matters where `abar` falls by
+    /// orders of magnitude in one step: the last `alpha` of 10 steps of the cosine schedule is off by 1e-9 of it.
     ///
     /// # Errors
     /// As `of_schedule`.

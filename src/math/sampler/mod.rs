@@ -30,13 +30,13 @@
 //! | [`UniPc`] | the fewest steps: 5 to 10 | p + 1 with its corrector | 1 | p | no | Zhao et al. 2023, arXiv 2302.04867 |
 //! | [`Consistency::lcm`] | models distilled for it, 1 to 8 steps | - | 1 | - | yes | Luo et al. 2023, arXiv 2310.04378 |
 //!
-//! Orders are measured against the exact solution of a Gaussian (`tests/samplers/orders.rs`). Every step is one dispatch that
-//! reads the sample, the prediction and what it remembers once; what is remembered are clean samples, in the plan's own
-//! memory.
+//! Orders are measured against the exact solution of a Gaussian (`tests/samplers/orders.rs`). Every step is one
+//! dispatch that reads the sample, the prediction and what it remembers once; what is remembered are clean samples, in
+//! the plan's own memory.
 //!
-//! **Practice.** A [`Grid`] holds the noise levels, a [`Denoiser`] the meaning of the network's output, and a [`Solver`] the
-//! formula of a step. [`Sampler::new`] combines them, and its calls hold everything that a loop needs. Nothing is computed
-//! while the loop runs.
+//! **Practice.** A [`Grid`] holds the noise levels, a [`Denoiser`] the meaning of the network's output, and a
+//! [`Solver`] the formula of a step. [`Sampler::new`] combines them, and its calls hold everything that a loop needs.
+//! Nothing is computed while the loop runs.
 //!
 //! ```
 //! use tweedie::math::sampler::{Denoiser, FirstOrder, Grid, Sampler};
@@ -102,7 +102,7 @@ impl Sampler {
         denoiser.check()?;
         let Solution { mut calls, deviation, keeps } = solver.solve(grid, denoiser)?;
         if denoiser.clip != Clip::None && keeps != Quantity::X0 {
-            let (solver, what) = ("a solver that does not work in x0", "clip it");
+            let (solver, what) = ("a solver in epsilon", "clip x0");
             return Err(SamplerError::Unsupported { solver, what, step: 0 });
         }
         let churn = |call: &Call| grid.steps().get(call.step).map_or(0.0, |step| step.churn);

@@ -87,8 +87,8 @@ impl Form {
     }
 }
 
-/// The positions of the last `order` calls, in units of step `k`: 0, and back from there. Fewer where a call or the step itself
-/// is infinitely far away.
+/// The positions of the last `order` calls, in units of step `k`: 0, and back from there. Fewer where a call or the
+/// step itself is infinitely far away.
 pub(super) fn nodes(steps: &[Step], k: usize, order: usize) -> Vec<f64> {
     let h = Transition::of(&steps[k]).h();
     let back = |j: usize| -Transition { from: steps[k - j].from, to: steps[k].from }.h() / h;

@@ -36,8 +36,8 @@ impl From<Vec<Call>> for Solution {
 
 /// A solver: a function from noise levels to rows of coefficients.
 pub trait Solver {
-    /// Computes the calls and their rows. [`Sampler::new`] adds the parts that every solver shares: the input scale of the next
-    /// call, the noise of churning, and the check that all numbers are finite.
+    /// Computes the calls and their rows. [`Sampler::new`] adds the parts that every solver shares: the input scale of
+    /// the next call, the noise of churning, and the check that all numbers are finite.
     ///
     /// # Errors
     /// [`SamplerError`], whichever applies.

@@ -31,7 +31,8 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// Variance preserving, from betas in `0..=1` in any order (0: a step that adds no noise, 1: one that leaves no signal).
+    /// Variance preserving, from betas in `0..=1` in any order (0: a step that adds no noise, 1: one that leaves no
+    /// signal).
     ///
     /// # Errors
     /// [`ScheduleError::Beta`], [`ScheduleError::Empty`], [`ScheduleError::TooLong`].

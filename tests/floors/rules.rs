@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 /// A folder and its floors, the lowest first: names of files (without `.rs`) and of folders.
-pub type House = (&'static str, &'static [&'static [&'static str]]);
+pub type Floors = (&'static str, &'static [&'static [&'static str]]);
 
 /// An import of a file by another.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -64,11 +64,11 @@ fn is_index(file: &str) -> bool {
 }
 
 /// Everything that breaks a rule, a line each.
-pub fn judge(modules: &Modules, houses: &[House]) -> Vec<String> {
+pub fn violations(modules: &Modules, all: &[Floors]) -> Vec<String> {
     let (arrows, mut broken) = arrows(modules);
-    broken.extend(arrows.iter().filter_map(detour));
-    broken.extend(missing_files(modules, houses));
-    broken.extend(arrows.iter().filter_map(|arrow| upward(houses, arrow)));
+    broken.extend(arrows.iter().filter_map(indirect));
+    broken.extend(missing_files(modules, all));
+    broken.extend(arrows.iter().filter_map(|arrow| upward(all, arrow)));
     broken.extend(circles(&arrows));
     broken.sort();
     broken.dedup();
@@ -76,14 +76,16 @@ pub fn judge(modules: &Modules, houses: &[House]) -> Vec<String> {
 }
 
 /// The first folder below `src`.
-fn wing(file: &str) -> Option<&str> {
-    file.strip_prefix("src/")?.split_once('/').map(|(wing, _)| wing)
+fn top_module(file: &str) -> Option<&str> {
+    file.strip_prefix("src/")?.split_once('/').map(|(module, _)| module)
 }
 
-/// An item that is taken inside a wing, or from `lib.rs`, through a file that does not define it.
-fn detour(Arrow { from, to, path, through }: &Arrow) -> Option<String> {
-    let passed = through.iter().find(|file| *file != from && (wing(file).is_none() || wing(file) == wing(from)))?;
-    Some(format!("{from}: `{path}` is taken through {passed}, it is defined in {to}"))
+/// An item that is imported inside a top-level module, or from `lib.rs`, through a file that does not define it.
+fn indirect(Arrow { from, to, path, through }: &Arrow) -> Option<String> {
+    let passed = through
+        .iter()
+        .find(|file| *file != from && (top_module(file).is_none() || top_module(file) == top_module(from)))?;
+    Some(format!("{from}: `{path}` is imported through {passed}, it is defined in {to}"))
 }
 
 /// The entries of both files in the deepest folder that holds both.
@@ -98,9 +100,9 @@ fn floor_of(floors: &[&[&str]], entry: &str) -> Option<usize> {
     floors.iter().position(|floor| floor.contains(&entry))
 }
 
-fn upward(houses: &[House], Arrow { from, to, path, .. }: &Arrow) -> Option<String> {
+fn upward(all: &[Floors], Arrow { from, to, path, .. }: &Arrow) -> Option<String> {
     let (folder, above, below) = entries(from, to);
-    let (_, floors) = houses.iter().find(|(house, _)| *house == folder)?;
+    let (_, floors) = all.iter().find(|(name, _)| *name == folder)?;
     let (a, b) = (floor_of(floors, above)?, floor_of(floors, below)?);
     (a <= b).then(|| {
         let way = if a == b { "beside it" } else { "above it" };
@@ -109,9 +111,9 @@ fn upward(houses: &[House], Arrow { from, to, path, .. }: &Arrow) -> Option<Stri
 }
 
 /// Files without a floor, and floors without a file.
-fn missing_files(modules: &Modules, houses: &[House]) -> Vec<String> {
+fn missing_files(modules: &Modules, all: &[Floors]) -> Vec<String> {
     let mut broken = Vec::new();
-    for (folder, floors) in houses {
+    for (folder, floors) in all {
         let below = modules.values().filter_map(|module| module.file.strip_prefix(folder)?.strip_prefix('/'));
         let found: BTreeSet<&str> =
             below.map(|rest| rest.split('/').next().unwrap_or(rest).trim_end_matches(".rs")).collect();
@@ -162,13 +164,13 @@ fn way<'a>(next: &BTreeMap<&'a str, BTreeSet<&'a str>>, from: &'a str, to: &str)
     None
 }
 
-/// How many floors and distinct arrows between entries each house has.
-pub fn summary(modules: &Modules, houses: &[House]) -> String {
+/// How many floors and distinct arrows between entries each folder has.
+pub fn summary(modules: &Modules, all: &[Floors]) -> String {
     let (arrows, _) = arrows(modules);
     let mut text = String::new();
-    for (folder, floors) in houses {
+    for (folder, floors) in all {
         let inside = arrows.iter().map(|arrow| entries(&arrow.from, &arrow.to));
-        let between: BTreeSet<_> = inside.filter(|(house, ..)| house == folder).collect();
+        let between: BTreeSet<_> = inside.filter(|(name, ..)| name == folder).collect();
         let entries: usize = floors.iter().map(|floor| floor.len()).sum();
         writeln!(text, "{folder}: {entries} entries on {} floors, {} arrows", floors.len(), between.len()).unwrap();
     }
