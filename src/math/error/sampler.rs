@@ -20,7 +20,7 @@ pub enum SamplerError {
         available: usize,
     },
     /// A list that comes out with another length than asked for.
-    #[error("this spacing gives {found} timesteps, expected {expected}")]
+    #[error("expected {expected} timesteps, found {found}: this spacing cannot give that many")]
     Spacing {
         /// The timesteps asked for.
         expected: usize,
