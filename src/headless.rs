@@ -40,7 +40,7 @@ pub enum HeadlessError {
         size: u64,
         /// The first byte asked for.
         start: u64,
-        /// The end of what was asked for.
+        /// The end of the range asked for.
         end: u64,
     },
 }
@@ -133,7 +133,7 @@ impl Gpu {
         Ok(Self { info, device, queue, failure })
     }
 
-    /// A storage buffer that may be copied from and to, with these bytes in it, padded to whole words.
+    /// Creates a storage buffer with these bytes, padded to whole words. It may be copied from and to.
     pub fn upload(&self, label: &str, bytes: &[u8]) -> wgpu::Buffer {
         let buffer = self.buffer(label, bytes.len() as u64);
         let whole = bytes.len() / 4 * 4;
@@ -146,7 +146,7 @@ impl Gpu {
         buffer
     }
 
-    /// A storage buffer of this many bytes, in whole words, filled with zeros.
+    /// Creates a storage buffer of this many bytes, in whole words, filled with zeros.
     pub fn buffer(&self, label: &str, bytes: u64) -> wgpu::Buffer {
         self.device.create_buffer(&wgpu::BufferDescriptor {
             label: Some(label),
@@ -156,7 +156,7 @@ impl Gpu {
         })
     }
 
-    /// Records with `record`, submits, waits as [`wait`](Self::wait) does, and reports what the device complained about.
+    /// Records with `record`, submits, waits as [`wait`](Self::wait) does, and reports errors of the device.
     pub fn submit<T>(&self, record: impl FnOnce(&mut wgpu::CommandEncoder) -> T) -> Result<T, HeadlessError> {
         let mut encoder = self
             .device
@@ -167,7 +167,7 @@ impl Gpu {
         Ok(result)
     }
 
-    /// Waits for all submitted work; in a browser, for nothing.
+    /// Waits for all submitted work; returns at once in a browser.
     pub fn wait(&self) -> Result<(), HeadlessError> {
         let polled = self.device.poll(wgpu::PollType::wait_indefinitely());
         self.check()?;

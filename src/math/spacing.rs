@@ -1,11 +1,11 @@
 //! Spacing: the timesteps that a short loop visits.
 //!
-//! **Theory.** A network trained on `T` timesteps is asked at `n` of them. Where the list begins matters most: only
-//! trailing and linspace begin at the noisiest one (Lin et al. 2023, arXiv 2305.08891, section 3.3 and table 2).
+//! **Theory.** A network trained on `T` timesteps is called at `n` of them. The start of the list matters most: only
+//! trailing and linspace begin at the noisiest timestep (Lin et al. 2023, arXiv 2305.08891, section 3.3 and table 2).
 //! guided-diffusion divides the timesteps into sections instead (Nichol & Dhariwal 2021, arXiv 2102.09672, section 4).
 //!
-//! **Practice.** Lists run from noisy to clean, have exactly `n` entries, all different, and never one that the schedule
-//! lacks. Halves are rounded to even, as numpy does.
+//! **Practice.** Lists run from noisy to clean, have exactly `n` entries, all different and all in the schedule. Halves
+//! are rounded to even, as numpy does.
 
 use super::check;
 use super::schedule::check_steps as check_timesteps;
@@ -37,7 +37,7 @@ impl Spacing {
         self.whole(timesteps, steps, steps)
     }
 
-    /// The same without a timestep 0 at the end, as DPM-Solver and UniPC of diffusers: leading and linspace place
+    /// The timesteps without a timestep 0 at the end, as DPM-Solver and UniPC of diffusers: leading and linspace place
     /// `n + 1` and leave the last out.
     ///
     /// # Errors
@@ -53,7 +53,7 @@ impl Spacing {
         }
     }
 
-    /// The same, not rounded to whole timesteps: linspace as in diffusers' Euler and Heun. The others are whole.
+    /// The timesteps without rounding to whole ones: linspace as in diffusers' Euler and Heun. The others are whole.
     ///
     /// # Errors
     /// As [`timesteps`](Self::timesteps).
@@ -96,10 +96,10 @@ impl Spacing {
     }
 }
 
-/// guided-diffusion's respacing: how many timesteps are taken from each of equal sections of the schedule.
+/// The respacing of guided-diffusion: the number of timesteps taken from each of equal sections of the schedule.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Sections {
-    /// As many from each section, evenly, with both ends of it.
+    /// The number of timesteps from each section, evenly spaced and with both ends.
     Counts(Vec<usize>),
     /// This many timesteps from timestep 0 on, by the first whole stride that gives exactly this number (`ddimN`).
     Ddim(usize),

@@ -13,8 +13,9 @@
 //!
 //! **Practice.** [`Vlb::term`] and [`Vlb::chain`] evaluate it in f64, one sample at a time, by the formulas as they are
 //! published; [`Vlb::table`] and [`Vlb::chain_table`] are the rows of the kernels that do it on the GPU (see
-//! [`gpu::vlb`](crate::gpu::vlb)), in bits per dimension. The definitions are those of guided-diffusion. Its hybrid loss adds
-//! the term of a drawn timestep, times `T/1000`, to the mean squared error, and lets no gradient through the term's mean.
+//! [`gpu::vlb`](crate::gpu::vlb)), in bits per dimension. The definitions are those of guided-diffusion. Its hybrid
+//! loss adds the term of a drawn timestep, times `T/1000`, to the mean squared error, and lets no gradient through the
+//! term's mean.
 
 use super::likelihood::{Gaussian, bits, discretized_gaussian_log_likelihood, normal_kl};
 use super::loss::LossInputs;

@@ -7,7 +7,7 @@
 //!
 //! **Practice.** Index 0 is the least noisy timestep, in every recipe; the clean sample stands before it. A schedule is
 //! built once (cost linear in its length) and never changes. Tables come as fresh vectors, one entry a timestep, without
-//! units. This file has the plain constructors, `recipes.rs` the named schedules.
+//! units. The constructors here are the plain ones; the named schedules are in `recipes.rs`.
 
 pub(in crate::math) mod recipes;
 
