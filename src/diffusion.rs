@@ -4,7 +4,8 @@
 
 use crate::error::Error;
 use crate::gpu::{Context, Map, MapPlan, Second, Shape, Tensor, Timesteps};
-use crate::math::{Quantity, Schedule};
+use crate::math::quantity::Quantity;
+use crate::math::schedule::Schedule;
 use crate::table::Table;
 
 /// A tensor and what it means.

@@ -1,8 +1,12 @@
 //! The errors of the library: one type for a whole application, and the errors of the mathematics.
 
-pub use crate::math::error::{
-    DrawError, LossError, RowError, SamplerError, ScheduleError, Undefined, UnknownQuantity, VlbError, WeightError,
-};
+pub use crate::math::error::conversion::RowError;
+pub use crate::math::error::draw::DrawError;
+pub use crate::math::error::loss::{LossError, WeightError};
+pub use crate::math::error::sampler::SamplerError;
+pub use crate::math::error::vlb::VlbError;
+pub use crate::math::quantity::{Undefined, UnknownQuantity};
+pub use crate::math::schedule_error::ScheduleError;
 
 use crate::gpu::{PlanError, RecordError};
 

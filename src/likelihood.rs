@@ -2,10 +2,12 @@
 
 use crate::error::Error;
 use crate::gpu::{
-    At, ChainPlan, ChainTerms, Context, Drawn, Map, MapPlan, NoiseKey, RecordError, Second, Shape, Tensor, Timesteps,
-    VlbInputs,
+    At, ChainPlan, ChainTerms, Context, Drawn, Map, MapPlan, RecordError, Second, Shape, Tensor, Timesteps, VlbInputs,
 };
-use crate::math::{LossInputs, Quantity, Vlb};
+use crate::math::loss::LossInputs;
+use crate::math::quantity::Quantity;
+use crate::math::vlb::Vlb;
+use crate::noise::NoiseKey;
 
 /// The request for a [`LikelihoodLoop`].
 #[derive(Clone, Copy, Debug)]

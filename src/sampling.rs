@@ -2,9 +2,11 @@
 
 use crate::error::Error;
 use crate::gpu::map::{Drawn, Map, Second};
-use crate::gpu::{Context, Known, MapPlan, Noise, NoiseKey, Rules, Shape, Step, StepPlan, Tensor, Timesteps};
+use crate::gpu::{Context, Known, MapPlan, Noise, Rules, Shape, Step, StepPlan, Tensor, Timesteps};
 use crate::math::sampler::Sampler;
-use crate::table::{StepRow, Table};
+use crate::noise::NoiseKey;
+use crate::table::Table;
+use crate::table::step::StepRow;
 
 /// The convention of the guidance scale.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -2,13 +2,20 @@
 
 use crate::error::Error;
 use crate::gpu::{
-    At, Context, Drawn, Loss, LossPlan, Map, MapPlan, NoiseKey, Of, RecordError, Second, Shape, Tensor, TimestepDraw,
+    At, Context, Drawn, Loss, LossPlan, Map, MapPlan, Of, RecordError, Second, Shape, Tensor, TimestepDraw,
     TimestepPlan, Timesteps, VlbInputs, VlbPlan, VlbTerms,
 };
-use crate::math::error::VlbError;
-use crate::math::{LossInputs, ModelVariance, Objective, Quantity, Schedule, TimestepDensity, Vlb};
-use crate::noise::Perturbation;
-use crate::table::{LossRow, Penalty, Table};
+use crate::math::error::vlb::VlbError;
+use crate::math::loss::{LossInputs, Objective};
+use crate::math::model_variance::ModelVariance;
+use crate::math::quantity::Quantity;
+use crate::math::schedule::Schedule;
+use crate::math::timestep_density::TimestepDensity;
+use crate::math::vlb::Vlb;
+use crate::noise::NoiseKey;
+use crate::noise::perturb::Perturbation;
+use crate::table::Table;
+use crate::table::loss::{LossRow, Penalty};
 
 /// The source of a batch's timesteps.
 #[derive(Clone, Copy, Debug)]

@@ -3,9 +3,11 @@
 use super::error::ConfigError;
 use super::options::{Options, refused};
 use super::run::{Run, Steps};
-use crate::math::sampler::Denoiser;
-use crate::math::{MAX_STEPS, Quantity, Schedule, Spacing};
-use crate::table::Clip;
+use crate::math::quantity::Quantity;
+use crate::math::sampler::denoiser::Denoiser;
+use crate::math::schedule::{MAX_STEPS, Schedule};
+use crate::math::spacing::Spacing;
+use crate::table::step::Clip;
 
 /// A named schedule of betas.
 #[derive(Clone, Copy)]

@@ -5,9 +5,17 @@ use super::error::ConfigError;
 use super::options::{Options, refused};
 use super::run::{Run, Steps};
 use super::sigmas::{Placement, ends, last, told};
-use crate::math::sampler::{Denoiser, DpmKind, DpmSolver, Form, Grid, Sampler, Scale};
-use crate::math::{NoiseLevel, Quantity, Schedule, Spacing, flow};
-use crate::table::Clip;
+use crate::math::flow;
+use crate::math::level::NoiseLevel;
+use crate::math::quantity::Quantity;
+use crate::math::sampler::Sampler;
+use crate::math::sampler::denoiser::Denoiser;
+use crate::math::sampler::dpm::{DpmKind, DpmSolver};
+use crate::math::sampler::grid::{Grid, Scale};
+use crate::math::sampler::multistep::Form;
+use crate::math::schedule::Schedule;
+use crate::math::spacing::Spacing;
+use crate::table::step::Clip;
 
 /// diffusers takes the names of other solvers' types for the first.
 const TYPES: &[(&str, DpmKind)] = &[

@@ -1,6 +1,7 @@
 //! Errors of reading a configuration.
 
-use crate::math::error::{SamplerError, ScheduleError};
+use crate::math::error::sampler::SamplerError;
+use crate::math::schedule_error::ScheduleError;
 use thiserror::Error;
 
 /// Errors of building a sampler from a configuration of diffusers.

@@ -5,9 +5,15 @@ use super::error::ConfigError;
 use super::options::{Options, refused};
 use super::run::{Run, Steps};
 use super::sigmas::Placement;
-use crate::math::error::SamplerError;
-use crate::math::sampler::{Consistency, Denoiser, FirstOrder, Grid, Heun, Sampler, Scale};
-use crate::math::{Quantity, flow};
+use crate::math::error::sampler::SamplerError;
+use crate::math::flow;
+use crate::math::quantity::Quantity;
+use crate::math::sampler::Sampler;
+use crate::math::sampler::consistency::Consistency;
+use crate::math::sampler::denoiser::Denoiser;
+use crate::math::sampler::first_order::FirstOrder;
+use crate::math::sampler::grid::{Grid, Scale};
+use crate::math::sampler::heun::Heun;
 
 pub(super) fn build_euler(options: &mut Options, run: &Run) -> Result<Sampler, ConfigError> {
     let train = train_timesteps(options)?;

@@ -53,7 +53,7 @@ mod unipc;
 pub use error::ConfigError;
 pub use run::{Run, Steps};
 
-use crate::math::Sampler;
+use crate::math::sampler::Sampler;
 use options::Options;
 
 /// Builds the sampler of a class.

@@ -1,7 +1,9 @@
 //! Options of one run, which a configuration does not contain.
 
 use super::error::ConfigError;
-use crate::math::sampler::{Churn, Compat, Estimate};
+use crate::math::sampler::churn::Churn;
+use crate::math::sampler::first_order::Estimate;
+use crate::math::sampler::solver::Compat;
 
 /// The timesteps of a run.
 #[derive(Clone, Debug, PartialEq)]

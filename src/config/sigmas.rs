@@ -3,7 +3,7 @@
 use super::error::ConfigError;
 use super::options::Options;
 use super::run::Run;
-use crate::math::error::SamplerError;
+use crate::math::error::sampler::SamplerError;
 use crate::math::sigmas::{self, SigmaTable};
 
 /// The exponent of Karras et al. 2022, which the file cannot change.

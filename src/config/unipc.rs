@@ -7,9 +7,15 @@ use super::flow::Shift;
 use super::options::{Options, refused};
 use super::run::Run;
 use super::sigmas::{Placement, ends, last, range, told};
-use crate::math::sampler::{Corrector, Denoiser, Form, Grid, Sampler, Scale, UniPc, UniPcKind};
-use crate::math::{Schedule, Spacing, flow};
-use crate::table::Clip;
+use crate::math::flow;
+use crate::math::sampler::Sampler;
+use crate::math::sampler::denoiser::Denoiser;
+use crate::math::sampler::grid::{Grid, Scale};
+use crate::math::sampler::multistep::Form;
+use crate::math::sampler::unipc::{Corrector, UniPc, UniPcKind};
+use crate::math::schedule::Schedule;
+use crate::math::spacing::Spacing;
+use crate::table::step::Clip;
 
 /// diffusers takes the names of other solvers' types for `bh2`.
 const TYPES: &[(&str, UniPcKind)] = &[

@@ -17,30 +17,30 @@
 //! cancellation; its methods `noising`, `conversion` and `posterior_mean` return the
 //! tables of matrices that kernels apply. Timesteps are indices from 0: the clean sample is "before timestep 0".
 
-mod beta_distribution;
-mod chain;
-mod check;
-mod conversion_tables;
-mod double_double;
-mod edm;
+pub(crate) mod beta_distribution;
+pub(crate) mod chain;
+pub(crate) mod check;
+pub(crate) mod conversion_tables;
+pub(crate) mod double_double;
+pub(crate) mod edm;
 pub mod error;
 pub mod flow;
-mod importance;
-mod level;
-mod likelihood;
-mod loss;
-mod model_variance;
-mod normal;
-mod posterior;
-mod quantity;
+pub(crate) mod importance;
+pub(crate) mod level;
+pub(crate) mod likelihood;
+pub(crate) mod loss;
+pub(crate) mod model_variance;
+pub(crate) mod normal;
+pub(crate) mod posterior;
+pub(crate) mod quantity;
 pub mod sampler;
-mod schedule;
-mod schedule_error;
+pub(crate) mod schedule;
+pub(crate) mod schedule_error;
 pub mod sigmas;
-mod spacing;
-mod timestep_density;
-mod vlb;
-mod weight;
+pub(crate) mod spacing;
+pub(crate) mod timestep_density;
+pub(crate) mod vlb;
+pub(crate) mod weight;
 
 pub use conversion_tables::conversion_row;
 pub use edm::SigmaData;

@@ -18,7 +18,7 @@
 //! **Practice.** These functions are the f64 versions of `philox.wgsl` and `normal.wgsl`, which the
 //! kernels use in place. The numbers of a seed stay the same in every later release; known-answer tests pin them.
 
-mod perturb;
+pub(crate) mod perturb;
 
 pub use perturb::{Perturbation, PerturbedNoise};
 

@@ -75,16 +75,9 @@ pub fn violations(modules: &Modules, all: &[Floors]) -> Vec<String> {
     broken
 }
 
-/// The first folder below `src`.
-fn top_module(file: &str) -> Option<&str> {
-    file.strip_prefix("src/")?.split_once('/').map(|(module, _)| module)
-}
-
-/// An item that is imported inside a top-level module, or from `lib.rs`, through a file that does not define it.
+/// An item that is imported through a file that does not define it.
 fn indirect(Arrow { from, to, path, through }: &Arrow) -> Option<String> {
-    let passed = through
-        .iter()
-        .find(|file| *file != from && (top_module(file).is_none() || top_module(file) == top_module(from)))?;
+    let passed = through.first()?;
     Some(format!("{from}: `{path}` is imported through {passed}, it is defined in {to}"))
 }
 

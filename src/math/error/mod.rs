@@ -1,10 +1,10 @@
 //! Errors of the mathematics: small enums that say what was expected and what was found.
 
-pub(in crate::math) mod conversion;
-pub(in crate::math) mod draw;
-pub(in crate::math) mod loss;
-pub(in crate::math) mod sampler;
-pub(in crate::math) mod vlb;
+pub(crate) mod conversion;
+pub(crate) mod draw;
+pub(crate) mod loss;
+pub(crate) mod sampler;
+pub(crate) mod vlb;
 
 pub use conversion::RowError;
 pub use draw::DrawError;

@@ -51,19 +51,19 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-mod call;
-mod churn;
-mod consistency;
-mod ddpm;
-mod denoiser;
-mod dpm;
-mod first_order;
-mod grid;
-mod heun;
-mod multistep;
-mod solver;
-mod transition;
-mod unipc;
+pub(crate) mod call;
+pub(crate) mod churn;
+pub(crate) mod consistency;
+pub(crate) mod ddpm;
+pub(crate) mod denoiser;
+pub(crate) mod dpm;
+pub(crate) mod first_order;
+pub(crate) mod grid;
+pub(crate) mod heun;
+pub(crate) mod multistep;
+pub(crate) mod solver;
+pub(crate) mod transition;
+pub(crate) mod unipc;
 
 pub use call::Call;
 pub use churn::{Churn, UnseenChurn};
