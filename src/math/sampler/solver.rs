@@ -24,7 +24,8 @@ pub struct Solution {
     pub calls: Vec<Call>,
     /// The factor of the noise besides its coefficient.
     pub deviation: Deviation,
-    /// The quantity that stands in the place of x0 and is remembered from call to call; see [`Sampler::keeps`].
+    /// The quantity that stands in the place of x0 and is remembered from call to call; see
+    /// [`Sampler::keeps`](super::Sampler::keeps).
     pub keeps: Quantity,
 }
 
@@ -36,8 +37,8 @@ impl From<Vec<Call>> for Solution {
 
 /// A solver: a function from noise levels to rows of coefficients.
 pub trait Solver {
-    /// Computes the calls and their rows. [`Sampler::new`] adds the parts that every solver shares: the input scale of
-    /// the next call, the noise of churning, and the check that all numbers are finite.
+    /// Computes the calls and their rows. [`Sampler::new`](super::Sampler::new) adds the parts that every solver
+    /// shares: the input scale of the next call, the noise of churning, and the check that all numbers are finite.
     ///
     /// # Errors
     /// [`SamplerError`], whichever applies.
