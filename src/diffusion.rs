@@ -1,30 +1,30 @@
-//! The front: a schedule's rows applied to the caller's tensors.
+//! Noising, conversions and posterior means of a schedule on the caller's tensors.
 //!
-//! Joins the two wings for the common jobs and adds nothing of its own: each method asks the schedule for a table and
-//! makes a [`MapPlan`] of it.
+//! Each method asks the schedule for a table and makes a [`MapPlan`] of it.
 
 use crate::error::Error;
 use crate::gpu::{Context, Map, MapPlan, Second, Shape, Tensor, Timesteps};
-use crate::math::{Quantity, Schedule};
+use crate::math::quantity::Quantity;
+use crate::math::schedule::Schedule;
 use crate::table::Table;
 
 /// A tensor and what it means.
 pub type Named<'a> = (Quantity, Tensor<'a>);
 
-/// What to do about timesteps at which a value does not exist, such as x0 from epsilon at zero terminal SNR.
+/// The treatment of timesteps at which a quantity is undefined, such as x0 from epsilon at zero terminal SNR.
 ///
-/// It matters for [`Timesteps::PerSample`] alone, where the host cannot see which timesteps are used. With one timestep
+/// It matters only for [`Timesteps::PerSample`], where the host cannot see which timesteps are used. With one timestep
 /// for the batch, recording such a timestep is an error and all others work.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Holes {
-    /// The plan is an error that names the first such timestep.
+    /// Creating the plan is an error that names the first such timestep.
     #[default]
     Reject,
     /// A sample at such a timestep becomes NaN and is counted in [`MapPlan::status`].
     Nan,
 }
 
-/// From the clean sample and noise: the noisy sample, a training target, or both in one dispatch.
+/// Noising: the noisy sample, a training target, or both in one dispatch, from the clean sample and noise.
 #[derive(Clone, Copy, Debug)]
 pub struct Noising<'a> {
     /// The batch.
@@ -35,15 +35,15 @@ pub struct Noising<'a> {
     pub x0: Tensor<'a>,
     /// The noise: a tensor, or drawn in the kernel.
     pub epsilon: Second<'a>,
-    /// What to write: usually [`Quantity::Xt`].
+    /// The first output, usually [`Quantity::Xt`].
     pub first: Named<'a>,
-    /// What else to write: usually the training target.
+    /// The second output, usually the training target.
     pub second: Option<Named<'a>>,
 }
 
 impl Noising<'_> {
-    /// The coefficients on `(x0, epsilon)`: what the plan applies, to hold results against
-    /// [`reference`](crate::gpu::map::reference).
+    /// The coefficients on `(x0, epsilon)`: the rows that the plan applies. Results can be compared
+    /// with [`reference`](crate::gpu::map::reference).
     ///
     /// # Errors
     /// [`Error::Undefined`] for the score at `sigma = 0`.
@@ -52,7 +52,7 @@ impl Noising<'_> {
     }
 }
 
-/// From the noisy sample and a prediction of one quantity to one or two others.
+/// A conversion: from the noisy sample and a prediction of one quantity to one or two others.
 #[derive(Clone, Copy, Debug)]
 pub struct Conversion<'a> {
     /// The batch.
@@ -63,16 +63,16 @@ pub struct Conversion<'a> {
     pub x_t: Tensor<'a>,
     /// The network's output and what it predicts.
     pub prediction: Named<'a>,
-    /// What to write.
+    /// The first output.
     pub first: Named<'a>,
-    /// What else to write.
+    /// The second output.
     pub second: Option<Named<'a>>,
-    /// What to do where the prediction determines nothing.
+    /// The treatment of timesteps at which the prediction does not determine an output.
     pub holes: Holes,
 }
 
 impl Conversion<'_> {
-    /// The coefficients on `(x_t, prediction)`: what the plan applies.
+    /// The coefficients on `(x_t, prediction)`: the rows that the plan applies.
     ///
     /// # Errors
     /// [`Error::Undefined`] where the prediction does not determine what is wanted; see [`Holes`].
@@ -86,7 +86,7 @@ impl Conversion<'_> {
     }
 }
 
-/// From the noisy sample and a prediction to the mean of `q(x_{t-1} | x_t, x0)`.
+/// A posterior mean: from the noisy sample and a prediction to the mean of `q(x_{t-1} | x_t, x0)`.
 #[derive(Clone, Copy, Debug)]
 pub struct PosteriorMean<'a> {
     /// The batch.
@@ -101,12 +101,12 @@ pub struct PosteriorMean<'a> {
     pub mean: Tensor<'a>,
     /// The clean sample that the prediction implies, if it is wanted too.
     pub x0: Option<Tensor<'a>>,
-    /// What to do where the prediction does not determine x0.
+    /// The treatment of timesteps at which the prediction does not determine x0.
     pub holes: Holes,
 }
 
 impl PosteriorMean<'_> {
-    /// The coefficients on `(x_t, prediction)`: what the plan applies.
+    /// The coefficients on `(x_t, prediction)`: the rows that the plan applies.
     ///
     /// # Errors
     /// [`Error::Undefined`] where the prediction does not determine x0, [`Error::Schedule`] where no forward step leads;
@@ -131,7 +131,7 @@ pub struct Diffusion {
 }
 
 impl Diffusion {
-    /// The process with this schedule.
+    /// Creates the process with this schedule.
     #[must_use]
     pub const fn new(schedule: Schedule) -> Self {
         Self { schedule }
@@ -154,7 +154,7 @@ impl Diffusion {
         Ok(MapPlan::new(context, &Map { table: &table, shape, timesteps, in0, in1: epsilon, out0: first.1, out1 })?)
     }
 
-    /// Any prediction to any one or two quantities; see [`solve`](crate::math::solve) for the algebra.
+    /// Converts a prediction to one or two other quantities; see [`solve`](crate::math::solve) for the algebra.
     ///
     /// # Errors
     /// [`Error::Undefined`] where the prediction does not determine what is wanted (see [`Holes`]), [`Error::Plan`] for

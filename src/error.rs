@@ -1,12 +1,16 @@
 //! The errors of the library: one type for a whole application, and the errors of the mathematics.
 
-pub use crate::math::error::{
-    DrawError, LossError, RowError, SamplerError, ScheduleError, Undefined, UnknownQuantity, VlbError, WeightError,
-};
+pub use crate::math::error::conversion::RowError;
+pub use crate::math::error::draw::DrawError;
+pub use crate::math::error::loss::{LossError, WeightError};
+pub use crate::math::error::sampler::SamplerError;
+pub use crate::math::error::vlb::VlbError;
+pub use crate::math::quantity::{Undefined, UnknownQuantity};
+pub use crate::math::schedule_error::ScheduleError;
 
 use crate::gpu::{PlanError, RecordError};
 
-/// Anything that can go wrong between a schedule and a recording, for applications that want one error type.
+/// Any error between a schedule and a recording, for applications that want one error type.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -28,7 +32,7 @@ pub enum Error {
     /// The distribution of timesteps cannot be built.
     #[error(transparent)]
     Draw(#[from] DrawError),
-    /// A distribution over another number of timesteps than the schedule has.
+    /// The distribution of timesteps does not have as many timesteps as the schedule.
     #[error("expected a distribution over the schedule's {expected} timesteps, found one over {found}")]
     Density {
         /// The schedule's timesteps.

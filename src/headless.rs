@@ -1,14 +1,13 @@
-//! A device of one's own, uploads and readback: for tools, tests and examples. An application that has a device needs
-//! nothing from here.
+//! A device, uploads and readback for tools, tests and examples. An application that has a device does not need this
+//! module.
 //!
-//! Here alone does this crate submit, poll and block. A browser allows no blocking, and nothing else is different there:
-//! [`Gpu::submit`] and [`Gpu::wait`] return at once, what is `async` waits, and errors are reported by the next call that
-//! has waited.
+//! This is the only module that submits, polls and blocks. In a browser, which may not block, [`Gpu::submit`] and
+//! [`Gpu::wait`] return at once; the `async` functions wait there, and an error is reported by the next call that waits.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use wgpu::{Backends, BufferUsages};
 
-/// What can go wrong with a device of one's own.
+/// Errors of opening a device and reading buffers back.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum HeadlessError {
@@ -18,7 +17,7 @@ pub enum HeadlessError {
     /// No adapter of that index or name.
     #[error("expected an adapter index or a part of a name from [{}], found `{found}`", .available.join(", "))]
     UnknownAdapter {
-        /// What was asked for.
+        /// The index or name asked for.
         found: String,
         /// The adapters that there are.
         available: Vec<String>,
@@ -28,7 +27,7 @@ pub enum HeadlessError {
     NoDevice {
         /// The adapter's name.
         adapter: String,
-        /// What wgpu says.
+        /// The reason that wgpu gives.
         reason: String,
     },
     /// The device reported an error or was lost while it worked.
@@ -41,7 +40,7 @@ pub enum HeadlessError {
         size: u64,
         /// The first byte asked for.
         start: u64,
-        /// The end of what was asked for.
+        /// The end of the range asked for.
         end: u64,
     },
 }
@@ -82,7 +81,7 @@ pub fn describe(info: &wgpu::AdapterInfo) -> String {
 /// An adapter's device and queue.
 #[derive(Debug)]
 pub struct Gpu {
-    /// What the adapter says of itself.
+    /// Properties that the adapter reports.
     pub info: wgpu::AdapterInfo,
     /// The device, with the adapter's own limits unless [`Gpu::with_limits`] made it.
     pub device: wgpu::Device,
@@ -134,7 +133,7 @@ impl Gpu {
         Ok(Self { info, device, queue, failure })
     }
 
-    /// A storage buffer that may be copied from and to, with these bytes in it, padded to whole words.
+    /// Creates a storage buffer with these bytes, padded to whole words. It may be copied from and to.
     pub fn upload(&self, label: &str, bytes: &[u8]) -> wgpu::Buffer {
         let buffer = self.buffer(label, bytes.len() as u64);
         let whole = bytes.len() / 4 * 4;
@@ -147,7 +146,7 @@ impl Gpu {
         buffer
     }
 
-    /// A storage buffer of this many bytes, in whole words, filled with zeros.
+    /// Creates a storage buffer of this many bytes, in whole words, filled with zeros.
     pub fn buffer(&self, label: &str, bytes: u64) -> wgpu::Buffer {
         self.device.create_buffer(&wgpu::BufferDescriptor {
             label: Some(label),
@@ -157,7 +156,7 @@ impl Gpu {
         })
     }
 
-    /// Records with `record`, submits, waits as [`wait`](Self::wait) does, and reports what the device complained about.
+    /// Records with `record`, submits, waits as [`wait`](Self::wait) does, and reports errors of the device.
     pub fn submit<T>(&self, record: impl FnOnce(&mut wgpu::CommandEncoder) -> T) -> Result<T, HeadlessError> {
         let mut encoder = self
             .device
@@ -168,7 +167,7 @@ impl Gpu {
         Ok(result)
     }
 
-    /// Waits for all submitted work; in a browser, for nothing.
+    /// Waits for all submitted work; returns at once in a browser.
     pub fn wait(&self) -> Result<(), HeadlessError> {
         let polled = self.device.poll(wgpu::PollType::wait_indefinitely());
         self.check()?;

@@ -1,9 +1,14 @@
 //! The mathematics around a diffusion network, on the GPU, inside your own wgpu application.
 //!
+//! The network of a diffusion model is surrounded by elementwise math: noising, training targets, conversions between
+//! predictions, sampler steps, losses and likelihoods. tweedie does this math in WGSL compute shaders, on buffers of
+//! your [`wgpu`](mod@wgpu) device and inside your command encoder. Coefficients are computed in f64 and rounded to f32
+//! once. Every kernel is tested against an f64 reference on the CPU.
+//!
 //! # The plane
 //!
-//! Every tensor that diffusion code handles is `a * x0 + b * epsilon`, a row `(a, b)`. At a noise level with signal
-//! `alpha` and noise `sigma` (variance preserving: `alpha = sqrt(abar)`, `sigma = sqrt(1 - abar)`):
+//! Every tensor that diffusion code handles has the form `a * x0 + b * epsilon`: it is a row `(a, b)`. At a noise level
+//! with signal `alpha` and noise `sigma` (variance preserving: `alpha = sqrt(abar)`, `sigma = sqrt(1 - abar)`):
 //!
 //! | quantity | row | given x_t, it is |
 //! |---|---|---|
@@ -15,30 +20,33 @@
 //! | flow velocity `epsilon - x0` | `(-1, 1)` | never singular |
 //! | EDM's network output (Karras et al. 2022) | see [`math::SigmaData`] | never singular |
 //!
-//! Noising is a row applied to `(x0, epsilon)`, a training target is another. Knowing `x_t` and one prediction, any
-//! quantity is one 2x2 solve away. So all of it is a 2x2 matrix per timestep, and one streaming kernel.
+//! Noising applies one row to `(x0, epsilon)`, a training target applies another. Given `x_t` and one prediction, any
+//! other quantity follows from a 2x2 solve. All of these operations are therefore one 2x2 matrix per timestep, and one
+//! streaming kernel applies it.
 //!
-//! # The parts
+//! # Modules
 //!
-//! - [`math`]: schedules, quantities, posteriors in f64. Knows no GPU. Ends in a [`Table`](table::Table) of matrices.
-//! - [`noise`]: the numbers that a seed gives, on the host; both wings know them.
-//! - [`gpu`]: applies tables to buffers. Knows no schedule. Each kernel has an f64 twin beside it.
-//! - [`Diffusion`], [`Sampling`], [`TrainingStep`] and [`LikelihoodLoop`]: join both for the common jobs.
-//! - [`headless`]: a device of one's own and readback, for tools and tests. An application does not need it.
-//! - [`guide`]: how to build all this into an application: devices, order, lifetimes, egui, device loss, small devices.
+//! - [`math`]: schedules, quantities, posteriors and samplers in f64. It does not know the GPU, and its results are
+//!   [tables](table::Table) of coefficients.
+//! - [`noise`]: the random numbers of a seed, on the CPU. Both halves use them.
+//! - [`gpu`]: kernels that apply tables to buffers. It does not know schedules. Each kernel comes with an f64 reference.
+//! - [`Diffusion`], [`Sampling`], [`TrainingStep`] and [`LikelihoodLoop`]: both halves joined for the common jobs.
+//! - [`headless`]: a device, uploads and readback for tools and tests. Applications do not need it.
+//! - [`guide`]: a guide to embedding: devices, order of work, lifetimes, egui, browsers, device loss, small devices.
 //!
 //! # Conventions
 //!
-//! - Timesteps are indices from 0, the least noisy, to `T - 1`; `abar` of a timestep includes its own beta.
-//! - A batch is `batch` samples of `elements` each; which axes a sample has does not matter.
-//! - Coefficients are computed in f64 and rounded to f32 once. Storage is f32, f16 or bf16; arithmetic is f32.
-//! - Noise depends on (seed, stream, sample, element) alone; see [`noise`].
-//! - Recording never submits, polls, maps, allocates GPU memory or writes buffers. Plans do what must be done before.
-//! - wgpu is re-exported as [`wgpu`](mod@wgpu): an application must use the same major version.
+//! - Timesteps are indices from 0, the least noisy, to `T - 1`. The `abar` of a timestep includes its own beta.
+//! - A batch has `batch` samples of `elements` elements each. The axes of a sample do not matter.
+//! - Tensors are stored as f32, f16 or bf16. Arithmetic is f32.
+//! - Noise depends only on (seed, stream, sample, element); see [`noise`].
+//! - Creating a plan validates its inputs, compiles shaders and uploads coefficients. Recording a plan never submits,
+//!   polls, maps, allocates GPU memory or writes buffers.
+//! - wgpu is re-exported as [`wgpu`](mod@wgpu). An application must use the same major version.
 //!
 //! # Example
 //!
-//! A training pair in one dispatch: the noisy sample and the v target, with noise that is drawn in the kernel.
+//! This plan writes a training pair in one dispatch: the noisy sample and the v target. The kernel draws the noise.
 //!
 //! ```
 //! use tweedie::{Diffusion, Noising, Quantity, wgpu};
@@ -63,9 +71,9 @@
 //! # Ok(()) }
 //! ```
 //!
-//! # Not here
+//! # Out of scope
 //!
-//! Networks, autodiff, data loading, model files. tweedie is what stands around the network.
+//! Networks, autodiff, data loading and model files. tweedie is the math around the network.
 
 #[cfg(feature = "diffusers-config")]
 pub mod config;

@@ -1,16 +1,18 @@
-//! The front for evaluation: bits per dimension of a model, over a whole chain.
+//! Evaluation: bits per dimension of a model over a whole chain.
 
 use crate::error::Error;
 use crate::gpu::{
-    At, ChainPlan, ChainTerms, Context, Drawn, Map, MapPlan, NoiseKey, RecordError, Second, Shape, Tensor, Timesteps,
-    VlbInputs,
+    At, ChainPlan, ChainTerms, Context, Drawn, Map, MapPlan, RecordError, Second, Shape, Tensor, Timesteps, VlbInputs,
 };
-use crate::math::{LossInputs, Quantity, Vlb};
+use crate::math::loss::LossInputs;
+use crate::math::quantity::Quantity;
+use crate::math::vlb::Vlb;
+use crate::noise::NoiseKey;
 
-/// What a [`LikelihoodLoop`] is made of.
+/// The request for a [`LikelihoodLoop`].
 #[derive(Clone, Copy, Debug)]
 pub struct Likelihood<'a> {
-    /// The bound of the model: its schedule, what it predicts, its variance and its clip.
+    /// The variational bound of the model: schedule, prediction, variance and clip.
     pub vlb: &'a Vlb,
     /// The batch.
     pub shape: Shape,
@@ -24,18 +26,18 @@ pub struct Likelihood<'a> {
     pub prediction: Tensor<'a>,
     /// Its second output, if the variance is learned.
     pub learned: Option<Tensor<'a>>,
-    /// Where the bits per dimension of each sample go, an `f32` each.
+    /// The output: bits per dimension of each sample, one `f32` each.
     pub total: &'a wgpu::Buffer,
-    /// Whether the errors of x0 are kept too: one more pass a timestep.
+    /// Keep the errors of x0 too: one more pass per timestep.
     pub x0_mse: bool,
 }
 
 /// The variational bound of a batch, timestep after timestep around a network: bits per dimension (`calc_bpd_loop` of
 /// guided-diffusion).
 ///
-/// Before the network stands one dispatch, after it one pass over the tensors and a small dispatch. Nothing is read back
-/// between timesteps, and they may be recorded in any order, into as many encoders as is convenient: the terms are added up in
-/// a fixed order in the end. A timestep that was left out makes the sum NaN.
+/// Each timestep takes one dispatch before the network, and one pass over the tensors and a small dispatch after it.
+/// Nothing is read back between timesteps. They may be recorded in any order and into any number of encoders: the terms
+/// are summed in a fixed order at the end. A timestep that was left out makes the sum NaN.
 ///
 /// ```
 /// use tweedie::gpu::NoiseKey;
@@ -86,7 +88,7 @@ pub struct LikelihoodLoop {
 }
 
 impl LikelihoodLoop {
-    /// Makes the plans.
+    /// Creates the plans.
     ///
     /// # Errors
     /// [`Error::Vlb`] where the prediction does not determine x0, as epsilon does not at zero terminal SNR; [`Error::Plan`]
@@ -117,12 +119,12 @@ impl LikelihoodLoop {
         Ok(Self { timesteps, noising: MapPlan::new(context, &noising)?, bits, x0_mse })
     }
 
-    /// How many timesteps there are.
+    /// The number of timesteps.
     pub fn timesteps(&self) -> u32 {
         self.timesteps
     }
 
-    /// Records the beginning into the caller's pass: no term is known but the prior.
+    /// Records the start into the caller's pass: clears the terms and computes the prior.
     ///
     /// # Errors
     /// None of those of [`RecordError`] can occur.
@@ -132,7 +134,7 @@ impl LikelihoodLoop {
         self.bits.record(pass, At::timestep(self.timesteps))
     }
 
-    /// Records what comes before the network at a timestep: `x_t`.
+    /// Records the work before the network at a timestep: `x_t`.
     ///
     /// # Errors
     /// [`RecordError`] for a timestep out of range; then nothing has been recorded.
@@ -140,7 +142,7 @@ impl LikelihoodLoop {
         self.noising.record(pass, At::timestep(timestep).step(timestep))
     }
 
-    /// Records what comes after it: the term of this timestep.
+    /// Records the work after the network: the term of this timestep.
     ///
     /// # Errors
     /// [`RecordError`] for a timestep out of range; then nothing has been recorded.
@@ -155,19 +157,21 @@ impl LikelihoodLoop {
         self.bits.record_total(pass);
     }
 
-    /// The terms in bits per dimension, `[batch][timesteps + 1]` of `f32`: those of the timesteps, 0 first, then the prior. The
-    /// caller's encoder may copy it.
+    /// The terms in bits per dimension, `[batch][timesteps + 1]` of `f32`: those of the timesteps, 0 first, then the
+    /// prior. The caller's encoder may copy it.
     pub fn terms(&self) -> &wgpu::Buffer {
         self.bits.terms()
     }
 
-    /// The mean squared error of the clean sample that the prediction implies, clipped as the bound says, `[batch][timesteps]`
-    /// of `f32`, if it is kept. Epsilon's is that times the [signal-to-noise ratio](crate::Schedule::snr) of the timestep.
+    /// The mean squared error of the clean sample that the prediction implies, clipped as [`Vlb::clip`] says,
+    /// `[batch][timesteps]` of `f32`, if it is kept. Epsilon's is that times the [signal-to-noise
+    /// ratio](crate::Schedule::snr) of the timestep.
     pub fn x0_mse(&self) -> Option<&wgpu::Buffer> {
         self.x0_mse.as_ref().map(ChainPlan::terms)
     }
 
-    /// Draws other noise in what is submitted from now on, for the next batch: timestep `t` from stream `key.stream + t`.
+    /// Sets the key of the noise of everything submitted from now on, for the next batch: timestep `t` from stream
+    /// `key.stream + t`.
     ///
     /// # Errors
     /// None of those of [`RecordError`] can occur.

@@ -1,4 +1,4 @@
-//! The front for sampling: a sampler's rows on the caller's tensors.
+//! Sampling: the rows of a sampler on the caller's tensors.
 
 use crate::error::Error;
 use crate::gpu::context::Context;
@@ -10,9 +10,10 @@ use crate::gpu::step::plan::StepPlan;
 use crate::gpu::tensor::{Shape, Tensor};
 use crate::math::sampler::Sampler;
 use crate::noise::NoiseKey;
-use crate::table::{StepRow, Table};
+use crate::table::Table;
+use crate::table::step::StepRow;
 
-/// How classifier-free guidance counts its scale.
+/// The convention of the guidance scale.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum GuidanceScale {
     /// `u + w*(c - u)`: 1 is no guidance (diffusers, Imagen).
@@ -29,10 +30,10 @@ pub struct Guidance<'a> {
     pub unconditional: Tensor<'a>,
     /// `w`.
     pub scale: f64,
-    /// What `w` counts from.
+    /// The convention of `w`.
     pub counts: GuidanceScale,
-    /// How far the mixture is brought back to the conditional prediction's standard deviation, in `0..=1` (Lin et al.
-    /// 2023, arXiv 2305.08891, section 3.4); 0 is not at all.
+    /// The degree to which the mixture is rescaled to the conditional prediction's standard deviation, in `0..=1` (Lin
+    /// et al. 2023, arXiv 2305.08891, section 3.4); 0 is not at all.
     pub rescale: f64,
 }
 
@@ -62,7 +63,7 @@ pub struct Sampling<'a> {
     pub sampler: &'a Sampler,
     /// The batch.
     pub shape: Shape,
-    /// Which call each sample is at: named at each recording, or read on the GPU.
+    /// The call of each sample: named at each recording, or read on the GPU.
     pub calls: Timesteps<'a>,
     /// The sample.
     pub x: Tensor<'a>,
@@ -74,7 +75,7 @@ pub struct Sampling<'a> {
     pub noise: Noise<'a>,
     /// The network's second output, where the variance is learned.
     pub learned: Option<Tensor<'a>>,
-    /// What is known of the sample (inpainting).
+    /// The known region of the sample (inpainting).
     pub known: Option<Inpainting<'a>>,
     /// The next sample.
     pub next: Tensor<'a>,
@@ -82,12 +83,12 @@ pub struct Sampling<'a> {
     pub x0: Option<Tensor<'a>>,
     /// The next sample in the network's scale.
     pub input: Option<Tensor<'a>>,
-    /// `true` to keep statistics of the clean samples; see [`CleanStats`](crate::gpu::CleanStats).
+    /// Keep statistics of the clean samples; see [`CleanStats`](crate::gpu::CleanStats).
     pub clean_stats: bool,
 }
 
 impl<'a> Sampling<'a> {
-    /// A loop in place: one timestep for the batch, no guidance, nothing known, no preview.
+    /// Creates a loop in place: one timestep for the batch, no guidance, no known region, no preview.
     pub const fn in_place(
         sampler: &'a Sampler,
         shape: Shape,
@@ -100,7 +101,7 @@ impl<'a> Sampling<'a> {
         Self { sampler, shape, calls, x, prediction, guidance, noise, learned, known, next, x0, input, clean_stats }
     }
 
-    /// The rows that the plan applies, guidance included: what to hold results against; see
+    /// The rows that the plan applies, guidance included. Results can be compared with
     /// [`reference`](crate::gpu::step::reference()).
     #[must_use]
     pub fn rows(&self) -> Vec<StepRow> {
@@ -108,14 +109,14 @@ impl<'a> Sampling<'a> {
         self.sampler.calls().iter().map(|call| call.row.guided(mix)).collect()
     }
 
-    /// What holds for all steps.
+    /// The options that all steps share.
     #[must_use]
     pub fn rules(&self) -> Rules {
         let rescale = self.guidance.map_or(0.0, |guidance| guidance.rescale);
         Rules { clip: self.sampler.clip(), deviation: self.sampler.deviation(), rescale }
     }
 
-    /// The plan of the loop.
+    /// Creates the plan of the loop.
     ///
     /// # Errors
     /// [`Error::Plan`] for tensors that do not fit or are missing.
@@ -123,7 +124,7 @@ impl<'a> Sampling<'a> {
         Ok(StepPlan::new(context, &self.with_rows(&self.rows()))?)
     }
 
-    /// A plan of the same loop on other tensors; see [`StepPlan::beside`].
+    /// Creates a plan of the same loop on other tensors; see [`StepPlan::beside`].
     ///
     /// # Errors
     /// As [`plan`](Self::plan), and for a plan of another loop.
@@ -131,7 +132,7 @@ impl<'a> Sampling<'a> {
         Ok(plan.beside(context, &self.with_rows(&self.rows()))?)
     }
 
-    /// What the plan is made of, with these rows in place of [`Self::rows`]: for coefficients of one's own.
+    /// The request for the plan, with these rows in place of [`Self::rows`]: for your own coefficients.
     #[must_use]
     pub fn with_rows<'b>(&self, rows: &'b [StepRow]) -> Step<'b>
     where
@@ -158,15 +159,15 @@ impl<'a> Sampling<'a> {
         }
     }
 
-    /// The plan that fills `x` with noise to start from, and `input` with the same in the network's scale: recorded once,
-    /// at timestep 0. It draws on the stream before the first call's, so that a seed begins at the same place whatever the
-    /// solver and however many its steps.
+    /// Creates the plan that fills `x` with noise to start from, and `input` with the same in the network's scale:
+    /// recorded once, at timestep 0. It draws on the stream before the first call's, so that a seed begins at the same
+    /// place whatever the solver and however many its steps.
     ///
     /// # Errors
     /// [`Error::Plan`] for tensors that do not fit.
     pub fn start(&self, context: &Context, key: NoiseKey) -> Result<MapPlan, Error> {
         let calls = self.sampler.calls();
-        // What churns the first sample is one more independent noise.
+        // The churn of the first sample is one more independent noise.
         let [kept, churn] = self.sampler.start();
         let scale = (kept * self.sampler.noise_scale()).hypot(churn);
         let input = calls.first().map_or(1.0, |call| call.input);

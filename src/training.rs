@@ -1,32 +1,40 @@
-//! The front for training: what stands around the network in a training step.
+//! Training: the work around the network in a training step.
 
-use crate::error::{Error, VlbError};
+use crate::error::Error;
 use crate::gpu::{
-    At, Context, Drawn, Loss, LossPlan, Map, MapPlan, NoiseKey, Of, RecordError, Second, Shape, Tensor, TimestepDraw,
+    At, Context, Drawn, Loss, LossPlan, Map, MapPlan, Of, RecordError, Second, Shape, Tensor, TimestepDraw,
     TimestepPlan, Timesteps, VlbInputs, VlbPlan, VlbTerms,
 };
-use crate::math::{LossInputs, ModelVariance, Objective, Quantity, Schedule, TimestepDensity, Vlb};
-use crate::noise::Perturbation;
-use crate::table::{LossRow, Penalty, Table};
+use crate::math::error::vlb::VlbError;
+use crate::math::loss::{LossInputs, Objective};
+use crate::math::model_variance::ModelVariance;
+use crate::math::quantity::Quantity;
+use crate::math::schedule::Schedule;
+use crate::math::timestep_density::TimestepDensity;
+use crate::math::vlb::Vlb;
+use crate::noise::NoiseKey;
+use crate::noise::perturb::Perturbation;
+use crate::table::Table;
+use crate::table::loss::{LossRow, Penalty};
 
-/// Where a batch's timesteps come from.
+/// The source of a batch's timesteps.
 #[derive(Clone, Copy, Debug)]
 pub enum TimestepSource<'a> {
-    /// They lie in the buffer already.
+    /// The buffer holds them already.
     InBuffer,
-    /// Drawn on the GPU, anew in every step.
+    /// Drawn on the GPU in every step.
     Drawn {
-        /// From which distribution, over the schedule's timesteps.
+        /// The distribution over the schedule's timesteps.
         density: &'a TimestepDensity,
         /// For a stratified draw, the samples of the whole batch, those of all devices together.
         stratified: Option<u32>,
     },
 }
 
-/// A variance that the network learns by the variational bound, beside the prediction that it learns by its loss (the hybrid
-/// loss of Nichol & Dhariwal 2021, arXiv 2102.09672, eq. 16).
+/// A variance that the network learns by the variational bound, beside the prediction that it learns by its loss (the
+/// hybrid loss of Nichol & Dhariwal 2021, arXiv 2102.09672, eq. 16).
 ///
-/// The bound's term of each sample's timestep has its gradient with respect to the network's second output alone: none goes
+/// The bound's term of each sample's timestep has a gradient with respect to the network's second output only: none goes
 /// through the mean. x0 is not clipped, as in guided-diffusion's training.
 ///
 /// ```
@@ -53,32 +61,32 @@ pub enum TimestepSource<'a> {
 pub struct LearnedVariance<'a> {
     /// [`ModelVariance::Learned`] or [`ModelVariance::LearnedRange`].
     pub variance: ModelVariance,
-    /// What the term, which is in bits per dimension, is multiplied with: `T/1000` in guided-diffusion.
+    /// The factor of the term, which is in bits per dimension: `T/1000` in guided-diffusion.
     pub factor: f64,
     /// The network's second output: often the second half of its channels.
     pub learned: Tensor<'a>,
-    /// Where the gradient with respect to it goes, of what the loss's is of. It may be the second output's own elements.
+    /// The gradient with respect to it, with the reduction of the loss's gradient. It may overwrite the second output.
     pub gradient: Tensor<'a>,
-    /// Where the term of each sample goes, an `f32` each, apart from its loss.
+    /// The term of each sample, one `f32` each, apart from its loss.
     pub terms: &'a wgpu::Buffer,
 }
 
-/// What a [`TrainingStep`] is made of.
+/// The request for a [`TrainingStep`].
 #[derive(Clone, Copy, Debug)]
 pub struct Training<'a> {
-    /// What the network is trained for: what it predicts, what the loss is on, and its weight.
+    /// The objective: the prediction, the quantity that the loss measures, and the weight.
     pub objective: &'a Objective,
-    /// What an error costs.
+    /// The cost of an error.
     pub penalty: Penalty,
     /// The batch.
     pub shape: Shape,
     /// Seed, stream and first sample of the noise and the timesteps. Step `k` draws on stream `key.stream + k`.
     pub key: NoiseKey,
-    /// How many steps may be recorded without setting a key: at least 1.
+    /// The number of steps that may be recorded without setting a key, at least 1.
     pub steps: u32,
-    /// What is added to the noise, and the elements of a channel.
+    /// Offset noise and input perturbation, and the elements of a channel.
     pub perturbed: Option<(Perturbation, u32)>,
-    /// Where timesteps come from.
+    /// The source of the timesteps.
     pub timestep_source: TimestepSource<'a>,
     /// The timesteps, one `u32` a sample from the beginning of the buffer: the network reads them too.
     pub timesteps: &'a wgpu::Buffer,
@@ -88,12 +96,12 @@ pub struct Training<'a> {
     pub x_t: Tensor<'a>,
     /// The network's output.
     pub prediction: Tensor<'a>,
-    /// Where the gradient of the loss with respect to the prediction goes, and what it is of. It may be the prediction's
+    /// The gradient of the loss with respect to the prediction, and its reduction. It may be the prediction's
     /// own elements.
     pub gradient: (Tensor<'a>, Of),
-    /// Where the loss of each sample goes, an `f32` each.
+    /// The loss of each sample, one `f32` each.
     pub losses: &'a wgpu::Buffer,
-    /// Where their mean goes, one `f32`.
+    /// The mean loss, one `f32`.
     pub mean: Option<&'a wgpu::Buffer>,
     /// A variance that the network learns too.
     pub variance: Option<LearnedVariance<'a>>,
@@ -101,9 +109,9 @@ pub struct Training<'a> {
 
 /// A training step without its network: timesteps, noise and the noisy sample before it, loss and gradient after it.
 ///
-/// The target and the noise are never stored: the loss forms the target in registers and draws the same noise again. Before
-/// the network stand one pass over the tensors (1 read, 1 write) and a small dispatch for the timesteps, after it one pass
-/// (2 reads, 1 write) and up to three small ones that add up its sums; as much again for a learned
+/// The target and the noise are never stored: the loss forms the target in registers and draws the same noise again.
+/// The work before the network is one pass over the tensors (1 read, 1 write) and a small dispatch for the timesteps,
+/// after it one pass (2 reads, 1 write) and up to three small ones that add up its sums; as much again for a learned
 /// variance. A sample's noise, timestep and loss depend on its key and global index alone, so a batch may be split over
 /// machines in any way.
 ///
@@ -156,13 +164,12 @@ pub struct TrainingStep {
 }
 
 impl TrainingStep {
-    /// Makes the plans.
+    /// Creates the plans.
     ///
     /// # Errors
-    /// [`Error::Loss`] where the objective has no value or no finite weight at a timestep: with drawn timesteps only if it is
-    /// ever drawn; [`Error::Vlb`] likewise, and for a variance that is not learned. [`Error::Plan`] for tensors that do not
-    /// fit, [`Error::Density`] for a distribution over another number of
-    /// timesteps.
+    /// [`Error::Loss`] where the objective has no value or no finite weight at a timestep: with drawn timesteps only if
+    /// it is ever drawn; [`Error::Vlb`] likewise, and for a variance that is not learned. [`Error::Plan`] for tensors
+    /// that do not fit, [`Error::Density`] for a distribution over another number of timesteps.
     pub fn new(context: &Context, schedule: &Schedule, training: &Training<'_>) -> Result<Self, Error> {
         let Training { shape, key, steps, timesteps, perturbed, .. } = *training;
         let per_sample = Timesteps::per_sample(timesteps);
@@ -210,7 +217,7 @@ impl TrainingStep {
         Ok(Self { draw, noising, loss, vlb: vlb.transpose()? })
     }
 
-    /// Records what comes before the network into the caller's pass: the timesteps, if they are drawn, and `x_t`.
+    /// Records the work before the network into the caller's pass: the timesteps, if they are drawn, and `x_t`.
     ///
     /// # Errors
     /// [`RecordError::Step`]; then nothing has been recorded.
@@ -221,7 +228,7 @@ impl TrainingStep {
         self.noising.record(pass, At::per_sample().step(step))
     }
 
-    /// Records what comes after the network: the losses and the gradient, and those of a learned variance.
+    /// Records the work after the network: the losses and the gradient, and those of a learned variance.
     ///
     /// # Errors
     /// [`RecordError::Step`]; then nothing has been recorded.
@@ -230,8 +237,8 @@ impl TrainingStep {
         self.vlb.as_ref().map_or(Ok(()), |vlb| vlb.record(pass, At::per_sample().step(step)))
     }
 
-    /// Gives a step another key, stream included, through the caller's queue: it holds for whatever is submitted after this
-    /// call. For trainings longer than the plan's steps.
+    /// Sets the key of a step, stream included, through the caller's queue. It holds for everything submitted after this
+    /// call. Trainings longer than the plan's steps need it.
     ///
     /// # Errors
     /// [`RecordError::Step`].
@@ -244,7 +251,7 @@ impl TrainingStep {
         self.vlb.as_ref().map_or(Ok(()), |vlb| vlb.set_key(queue, step, key))
     }
 
-    /// Draws timesteps from another distribution from now on, through the caller's queue; see
+    /// Sets the distribution from which timesteps are drawn from now on, through the caller's queue; see
     /// [`LossSecondMoment`](crate::math::LossSecondMoment). Nothing happens where timesteps are given.
     ///
     /// # Errors
@@ -253,8 +260,8 @@ impl TrainingStep {
         self.draw.as_ref().map_or(Ok(()), |draw| draw.set_ends(queue, density.ends()))
     }
 
-    /// A buffer whose first `u32` counts the samples whose timestep was out of range or has no loss, over all steps since it
-    /// was last cleared; see [`MapPlan::status`].
+    /// A buffer whose first `u32` counts the samples whose timestep was out of range or has no loss, over all steps
+    /// since it was last cleared; see [`MapPlan::status`].
     pub fn status(&self) -> Option<&wgpu::Buffer> {
         self.loss.status()
     }

@@ -177,7 +177,7 @@ fn mistakes_are_named() {
     let list = |list: &[f64]| Run::timesteps(list.to_vec());
     let ddpm = of("DDPMScheduler", "clip_sample", json!(false));
     says(ddpm.clone(), &list(&[5.0, 4.5]), &["timesteps", "0..1000", "4.5"]);
-    says(ddpm.clone(), &list(&[5.0, 5.0]), &["timestep 5 stands twice"]);
+    says(ddpm.clone(), &list(&[5.0, 5.0]), &["timestep 5 appears twice"]);
     says(ddpm.clone(), &list(&[]), &["at least 1 step"]);
     says(ddpm, &list(&[f64::NAN]), &["NaN"]);
     says(of("DDIMScheduler", "eta", json!(0)), &list(&[5.0]), &["timesteps"]);

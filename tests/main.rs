@@ -3,7 +3,9 @@
 #[cfg(feature = "diffusers-config")]
 mod configs;
 mod embedding;
+mod floors;
 mod identities;
+mod pointers;
 mod samplers;
 mod schedules;
 mod shaders;

@@ -1,13 +1,15 @@
-//! What the schedulers of diffusers have in common: the training schedule, the spacing, the prediction, the clipping.
+//! Options that the schedulers of diffusers share: training schedule, spacing, prediction, clipping.
 
 use super::error::ConfigError;
 use super::options::{Options, refused};
 use super::run::{Run, Steps};
-use crate::math::sampler::Denoiser;
-use crate::math::{MAX_STEPS, Quantity, Schedule, Spacing};
-use crate::table::Clip;
+use crate::math::quantity::Quantity;
+use crate::math::sampler::denoiser::Denoiser;
+use crate::math::schedule::{MAX_STEPS, Schedule};
+use crate::math::spacing::Spacing;
+use crate::table::step::Clip;
 
-/// A named recipe of betas.
+/// A named schedule of betas.
 #[derive(Clone, Copy)]
 pub(super) enum BetaSchedule {
     Linear,
@@ -27,7 +29,7 @@ const BETA_SCHEDULES: &[(&str, BetaSchedule)] = &[
     ("sigmoid", BetaSchedule::Sigmoid),
 ];
 
-/// The betas that a class takes where the file says nothing.
+/// The default betas of a class.
 pub(super) struct Usual {
     pub(super) beta_schedule: BetaSchedule,
     pub(super) beta_start: f64,
@@ -71,7 +73,7 @@ pub(super) fn schedule(options: &mut Options, usual: &Usual) -> Result<Schedule,
     Ok(schedule?)
 }
 
-/// The same, rescaled to zero terminal SNR if the file says so; not every class reads that option.
+/// The training schedule, rescaled to zero terminal SNR if the file says so. Not every class reads that option.
 pub(super) fn rescaled_schedule(options: &mut Options, usual: &Usual) -> Result<Schedule, ConfigError> {
     let schedule = schedule(options, usual)?;
     let rescaled = options.flag("rescale_betas_zero_snr", false)?;
@@ -98,7 +100,7 @@ pub(super) fn timesteps(run: &Run, spacing: Spacing, train_timesteps: usize) -> 
     }
 }
 
-/// A list of the caller's as timesteps of a schedule.
+/// Converts the caller's list to timesteps of a schedule.
 pub(super) fn whole_timesteps(list: &[f64], train_timesteps: usize) -> Result<Vec<usize>, ConfigError> {
     let whole = |&t: &f64| match t >= 0.0 && t.fract() == 0.0 && t < train_timesteps as f64 {
         true => Ok(t as usize),
@@ -107,7 +109,7 @@ pub(super) fn whole_timesteps(list: &[f64], train_timesteps: usize) -> Result<Ve
     list.iter().map(whole).collect()
 }
 
-/// Refuses a list of timesteps where diffusers takes a number of steps alone.
+/// Refuses a list of timesteps if diffusers takes only a number of steps.
 pub(super) fn count_only(run: &Run) -> Result<usize, ConfigError> {
     match &run.steps {
         Steps::Count(steps) => Ok(*steps),
@@ -115,7 +117,7 @@ pub(super) fn count_only(run: &Run) -> Result<usize, ConfigError> {
     }
 }
 
-/// What the network predicts.
+/// Reads the prediction type.
 pub(super) fn prediction(options: &mut Options) -> Result<Quantity, ConfigError> {
     let names = [
         ("epsilon", Quantity::Epsilon),
@@ -146,7 +148,7 @@ pub(super) fn clip(options: &mut Options, usual: bool) -> Result<Clip, ConfigErr
     Ok(if on { Clip::Range(range) } else { Clip::None })
 }
 
-/// `thresholding`. diffusers bounds `s` by `sample_max_value`, whose default of 1 turns it into a clamp to -1..=1.
+/// `thresholding`. diffusers limits `s` to `sample_max_value`, whose default of 1 turns it into a clamp to -1..=1.
 pub(super) fn threshold(options: &mut Options, run: &Run) -> Result<Option<Clip>, ConfigError> {
     let ratio = options.number("dynamic_thresholding_ratio", 0.995)?;
     let bound = options.number("sample_max_value", 1.0)?;

@@ -4,8 +4,13 @@ use super::common::{Usual, clip, count_only, denoiser, prediction, rescaled_sche
 use super::error::ConfigError;
 use super::options::Options;
 use super::run::Run;
-use crate::math::sampler::{Denoiser, FirstOrder, Grid, Sampler};
-use crate::math::{NoiseLevel, Schedule, Spacing};
+use crate::math::level::NoiseLevel;
+use crate::math::sampler::Sampler;
+use crate::math::sampler::denoiser::Denoiser;
+use crate::math::sampler::first_order::FirstOrder;
+use crate::math::sampler::grid::Grid;
+use crate::math::schedule::Schedule;
+use crate::math::spacing::Spacing;
 
 pub(super) fn build(options: &mut Options, run: &Run) -> Result<Sampler, ConfigError> {
     run.only(&["eta", "rederive_epsilon"])?;

@@ -4,8 +4,11 @@ use super::common::{Usual, denoiser, prediction, rescaled_schedule, spacing, tim
 use super::error::ConfigError;
 use super::options::Options;
 use super::run::Run;
-use crate::math::sampler::{Ddpm, Grid, Sampler, Variance};
-use crate::math::{NoiseLevel, Spacing};
+use crate::math::level::NoiseLevel;
+use crate::math::sampler::Sampler;
+use crate::math::sampler::ddpm::{Ddpm, Variance};
+use crate::math::sampler::grid::Grid;
+use crate::math::spacing::Spacing;
 
 const VARIANCES: &[(&str, Variance)] = &[
     ("fixed_small", Variance::FixedSmall),

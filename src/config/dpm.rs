@@ -5,9 +5,17 @@ use super::error::ConfigError;
 use super::options::{Options, refused};
 use super::run::{Run, Steps};
 use super::sigmas::{Placement, ends, last, told};
-use crate::math::sampler::{Denoiser, DpmKind, DpmSolver, Form, Grid, Sampler, Scale};
-use crate::math::{NoiseLevel, Quantity, Schedule, Spacing, flow};
-use crate::table::Clip;
+use crate::math::flow;
+use crate::math::level::NoiseLevel;
+use crate::math::quantity::Quantity;
+use crate::math::sampler::Sampler;
+use crate::math::sampler::denoiser::Denoiser;
+use crate::math::sampler::dpm::{DpmKind, DpmSolver};
+use crate::math::sampler::grid::{Grid, Scale};
+use crate::math::sampler::multistep::Form;
+use crate::math::schedule::Schedule;
+use crate::math::spacing::Spacing;
+use crate::table::step::Clip;
 
 /// diffusers takes the names of other solvers' types for the first.
 const TYPES: &[(&str, DpmKind)] = &[
@@ -18,7 +26,7 @@ const TYPES: &[(&str, DpmKind)] = &[
     ("bh2", DpmKind::Midpoint),
 ];
 
-/// What a step is made of, and how much noise it draws.
+/// The solver of a configuration, and the share of noise that it draws.
 const ALGORITHMS: &[(&str, (Form, f64))] = &[
     ("dpmsolver++", (Form::X0, 0.0)),
     ("sde-dpmsolver++", (Form::X0, 1.0)),
@@ -51,7 +59,7 @@ pub(super) fn build(options: &mut Options, run: &Run) -> Result<Sampler, ConfigE
     Ok(Sampler::new(&solver, &grid, &Denoiser::new(prediction).clipped(clip))?)
 }
 
-/// What the network predicts: a flow on flow sigmas alone, v on others alone.
+/// Reads the prediction type. A flow goes with flow sigmas only, v with other sigmas only.
 pub(super) fn prediction_on(options: &mut Options, flow: bool) -> Result<Quantity, ConfigError> {
     let quantity = prediction(options)?;
     let (expected, unfit) = match flow {
@@ -94,7 +102,7 @@ pub(super) fn at_timesteps(run: &Run, schedule: &Schedule, timesteps: &[usize], 
     Ok(Grid::of_sigmas(Scale::VariancePreserving, &sigmas, &told, end)?)
 }
 
-/// How many timesteps have a `lambda` that is not below this (`lambda_min_clipped`).
+/// Counts the timesteps whose `lambda` is at least this (`lambda_min_clipped`).
 fn usable(schedule: &Schedule, least: f64) -> usize {
     schedule.lambda().iter().filter(|&&lambda| lambda >= least).count()
 }
@@ -119,7 +127,7 @@ fn flow_grid(options: &mut Options, run: &Run) -> Result<Grid, ConfigError> {
     let schedule = rescaled_schedule(options, &Usual::DDPM)?;
     let train = schedule.len() as f64;
     let end = last(options, ends(&schedule.sigma_table())[0])?;
-    // From data to noise, as the class counts: whole timesteps come of it where they should.
+    // From data to noise, in the order of the class, so that whole timesteps stay whole.
     let signal = flow::times(n.saturating_add(1), 1.0, 1.0 / train)?;
     let noisy = signal[1..].iter().rev();
     let shifted = noisy.map(|&signal| flow::shifted(1.0 - signal, shift)).collect::<Result<Vec<_>, _>>()?;

@@ -8,9 +8,13 @@ use super::euler::{churned_euler, log_time};
 use super::options::Options;
 use super::run::Run;
 use super::sigmas::{last, range};
-use crate::math::sampler::{Denoiser, Grid, Sampler, Scale};
-use crate::math::{Quantity, SigmaData, sigmas};
-use crate::table::Clip;
+use crate::math::edm::SigmaData;
+use crate::math::quantity::Quantity;
+use crate::math::sampler::Sampler;
+use crate::math::sampler::denoiser::Denoiser;
+use crate::math::sampler::grid::{Grid, Scale};
+use crate::math::sigmas;
+use crate::table::step::Clip;
 
 /// The places of the paper: 80 to 0.002.
 const ENDS: [f64; 2] = [0.002, 80.0];

@@ -1,22 +1,23 @@
-//! What can be wrong with a configuration.
+//! Errors of reading a configuration.
 
-use crate::error::{SamplerError, ScheduleError};
+use crate::math::error::sampler::SamplerError;
+use crate::math::schedule_error::ScheduleError;
 use thiserror::Error;
 
-/// Why a configuration of diffusers gives no sampler.
+/// Errors of building a sampler from a configuration of diffusers.
 #[derive(Clone, Debug, PartialEq, Error)]
 #[non_exhaustive]
 pub enum ConfigError {
     /// Not JSON, or not an object.
     #[error("expected the JSON of a scheduler's options: {reason}")]
     Json {
-        /// What the parser said.
+        /// The parser's message.
         reason: String,
     },
-    /// Nothing says which scheduler it is.
+    /// The option that names the scheduler is missing.
     #[error("expected an option `_class_name` that names the scheduler, found none")]
     NoClass,
-    /// A scheduler that does not exist here.
+    /// A scheduler that is not supported.
     #[error("_class_name: expected one of {expected}, found {found}")]
     Class {
         /// The supported classes, separated by commas.
@@ -29,7 +30,7 @@ pub enum ConfigError {
     UnknownOption {
         /// The class.
         class: String,
-        /// What was found.
+        /// The unknown name.
         option: String,
     },
     /// A value that the option does not have, or that is not supported.
@@ -37,15 +38,15 @@ pub enum ConfigError {
     Value {
         /// The option.
         option: String,
-        /// What it may be.
+        /// The accepted values.
         expected: String,
-        /// What it is.
+        /// The value in the file.
         found: String,
     },
-    /// Something asked of a run that the scheduler cannot do.
-    #[error("{option}: this scheduler has no use for it")]
+    /// A field of the run that the scheduler does not use.
+    #[error("{option}: this scheduler does not use it")]
     Unused {
-        /// What was asked for.
+        /// The field of the run.
         option: &'static str,
     },
     /// Options that exclude each other.
@@ -53,7 +54,7 @@ pub enum ConfigError {
     Contradiction {
         /// An option that is on.
         first: &'static str,
-        /// Another.
+        /// Another option that is on.
         second: &'static str,
     },
     /// The options describe no schedule.

@@ -5,16 +5,22 @@ use super::error::ConfigError;
 use super::options::Options;
 use super::run::{Run, Steps};
 use super::sigmas::{Placement, ends, last};
-use crate::math::sampler::{Churn, Denoiser, FirstOrder, Grid, Heun, Sampler, Scale, UnseenChurn};
+use crate::math::quantity::Quantity;
+use crate::math::sampler::Sampler;
+use crate::math::sampler::churn::{Churn, UnseenChurn};
+use crate::math::sampler::denoiser::Denoiser;
+use crate::math::sampler::first_order::FirstOrder;
+use crate::math::sampler::grid::{Grid, Scale};
+use crate::math::sampler::heun::Heun;
 use crate::math::sigmas::{self, SigmaTable};
-use crate::math::{Quantity, Spacing};
+use crate::math::spacing::Spacing;
 
 /// `c_noise` of Karras et al. 2022 (arXiv 2206.00364, table 1).
 pub(super) fn log_time(sigma: f64) -> f64 {
     0.25 * sigma.ln()
 }
 
-/// Falling sigmas and what the network is told at each.
+/// Falling sigmas and the timestep that the network is told at each.
 struct Places {
     sigmas: Vec<f64>,
     told: Vec<f64>,

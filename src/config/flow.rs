@@ -5,9 +5,15 @@ use super::error::ConfigError;
 use super::options::{Options, refused};
 use super::run::{Run, Steps};
 use super::sigmas::Placement;
-use crate::error::SamplerError;
-use crate::math::sampler::{Consistency, Denoiser, FirstOrder, Grid, Heun, Sampler, Scale};
-use crate::math::{Quantity, flow};
+use crate::math::error::sampler::SamplerError;
+use crate::math::flow;
+use crate::math::quantity::Quantity;
+use crate::math::sampler::Sampler;
+use crate::math::sampler::consistency::Consistency;
+use crate::math::sampler::denoiser::Denoiser;
+use crate::math::sampler::first_order::FirstOrder;
+use crate::math::sampler::grid::{Grid, Scale};
+use crate::math::sampler::heun::Heun;
 
 pub(super) fn build_euler(options: &mut Options, run: &Run) -> Result<Sampler, ConfigError> {
     let train = train_timesteps(options)?;
@@ -50,7 +56,7 @@ pub(super) fn build_heun(options: &mut Options, run: &Run) -> Result<Sampler, Co
     Ok(Sampler::new(&Heun, &grid, &Denoiser::new(Quantity::Flow))?)
 }
 
-/// How times are led towards noise.
+/// The shift of times towards noise.
 #[derive(Clone, Copy)]
 pub(super) enum Shift {
     /// By the model's own number.
@@ -92,7 +98,7 @@ fn times(run: &Run, train: usize, shift: Shift) -> Result<Vec<f64>, ConfigError>
             _ => flow::times(*steps, 1.0, 1.0 / train)?,
         },
     };
-    // A time that the caller gives is what the network is told, and needs no shift.
+    // The network is told the times that the caller gives, without a shift.
     let shifts = run.is_diffusers() || matches!(run.steps, Steps::Count(_));
     let shifted = |t: f64| if shifts { shift.of(t) } else { Ok(t) };
     Ok(list.into_iter().map(shifted).collect::<Result<_, _>>()?)

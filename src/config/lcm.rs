@@ -4,8 +4,11 @@ use super::common::{BetaSchedule, Usual, denoiser, prediction, rescaled_schedule
 use super::error::ConfigError;
 use super::options::Options;
 use super::run::{Run, Steps};
-use crate::math::sampler::{Boundary, Consistency, Grid, Sampler};
-use crate::math::{NoiseLevel, consistency_timesteps};
+use crate::math::level::NoiseLevel;
+use crate::math::sampler::Sampler;
+use crate::math::sampler::consistency::{Boundary, Consistency};
+use crate::math::sampler::grid::Grid;
+use crate::math::spacing::consistency_timesteps;
 
 pub(super) fn build(options: &mut Options, run: &Run) -> Result<Sampler, ConfigError> {
     run.only(&[])?;

@@ -1,11 +1,11 @@
 //! Samplers from the `scheduler_config.json` of diffusers.
 //!
 //! **Theory.** A model that is published for diffusers carries a file that says which scheduler it is sampled with, and
-//! its options. Each class is one of our solvers on one of our grids; here it is only said which.
+//! its options. Each class corresponds to one of our solvers on one of our grids.
 //!
-//! **Practice.** [`Sampler::from_diffusers_config`] reads the text; a [`Run`] says what the file leaves to the caller.
-//! Option names, values and defaults are those of diffusers 0.42.1. By default the result is what the papers say;
-//! [`Compat::Diffusers`](crate::math::sampler::Compat) gives what diffusers computes, where that differs:
+//! **Practice.** [`Sampler::from_diffusers_config`] reads the text; a [`Run`] holds the options that the file does not
+//! have. Option names, values and defaults are those of diffusers 0.42.1. By default the result is what the papers say;
+//! [`Compat::Diffusers`](crate::math::sampler::Compat) follows diffusers where it differs:
 //!
 //! | what | by default | in diffusers |
 //! |---|---|---|
@@ -14,16 +14,16 @@
 //! | `thresholding` | `s = max(quantile, 1)`, capped by a `sample_max_value` above 1 | capped by 1 where none is given |
 //! | `shift` of a flow | once | once, and the ends of the list before that |
 //! | explicit timesteps of a flow | as given | `t/T`, shifted |
-//! | churn | the network is asked about the churned sample | it is asked before |
+//! | churn | the network is called on the churned sample | it is called before |
 //! | timesteps at sigmas of DPM-Solver++ and UniPC | where the sigma lies | whole ones |
-//! | `log_linear` sigmas of Euler | as many as steps, and told so | one too many, at timesteps of other sigmas |
+//! | `log_linear` sigmas of Euler | one per step, at their own timesteps | one too many, at timesteps of other sigmas |
 //! | the third order of `sde-dpmsolver++` | as published | one coefficient is 1 too low |
 //! | zero terminal SNR in DPM-Solver++ and UniPC | pure noise | `abar = 2^-24` |
 //! | one exponential step of an EDM scheduler | from `sigma_max` | from `sigma_min` |
 //!
-//! What is refused although diffusers computes something: an epsilon network at zero terminal SNR, v on flow sigmas and a
-//! flow on others, `sde-dpmsolver`, orders above 3, `invert_sigmas` with `stochastic_sampling`, and a `sigma_min` end that
-//! lies above the last sigma.
+//! Some configurations are refused although diffusers computes something: an epsilon network at zero terminal SNR, v on
+//! flow sigmas and a flow on others, `sde-dpmsolver`, orders above 3, `invert_sigmas` with `stochastic_sampling`, and a
+//! `sigma_min` end that lies above the last sigma.
 //!
 //! ```
 //! use tweedie::config::Run;
@@ -53,10 +53,10 @@ mod unipc;
 pub use error::ConfigError;
 pub use run::{Run, Steps};
 
-use crate::math::Sampler;
+use crate::math::sampler::Sampler;
 use options::Options;
 
-/// How a class is built.
+/// Builds the sampler of a class.
 type Build = fn(&mut Options, &Run) -> Result<Sampler, ConfigError>;
 
 /// The schedulers that are supported.
@@ -82,7 +82,7 @@ pub fn classes() -> impl Iterator<Item = &'static str> {
 }
 
 impl Sampler {
-    /// The sampler that a `scheduler_config.json` of diffusers describes, for one run.
+    /// Creates the sampler that a `scheduler_config.json` of diffusers describes, for one run.
     ///
     /// Options of other schedulers are ignored, as diffusers does; misspelled ones are an error.
     ///

@@ -1,13 +1,12 @@
 //! The options of a `scheduler_config.json`, read one by one.
 //!
 //! **Theory.** Such a file is what Python's `json` writes: JSON, and beyond it the numbers `NaN`, `Infinity` and
-//! `-Infinity`. It holds the arguments of one class, `_class_name`; names that begin with an underscore are notes. Files
-//! in the wild carry arguments of other classes along (Stable Diffusion XL's Euler has `skip_prk_steps`), which diffusers
-//! ignores.
+//! `-Infinity`. It holds the arguments of one class, `_class_name`; names that begin with an underscore are notes.
+//! Published files also contain arguments of other classes (Stable Diffusion XL's Euler has `skip_prk_steps`), which
+//! diffusers ignores.
 //!
-//! **Practice.** Each option is taken out under its name; at the end nothing may remain but what is ignored. A name that
-//! no scheduler has is a mistake, and an error. `null` is Python's `None`: an option that was not given, a flag that is
-//! off.
+//! **Practice.** Each option is removed when it is read; at the end only ignored options may remain. A name that no
+//! scheduler has is an error. `null` is Python's `None`: an option that was not given, a flag that is off.
 
 use super::error::ConfigError;
 use serde_json::{Map, Value};
@@ -32,7 +31,7 @@ const ALL_NAMES: &str = "algorithm_type alpha_cum_end alpha_cum_start base_image
 /// The most characters of a value that a message shows.
 const SHOWN: usize = 60;
 
-/// What was not asked for yet.
+/// Options that have not been read yet.
 #[derive(Debug)]
 pub(super) struct Options {
     class: String,
@@ -72,12 +71,12 @@ impl Options {
         self.rest.insert(name.to_owned(), Value::Bool(flag));
     }
 
-    /// Whether the option is there and not null.
+    /// Returns true if the option is there and not null.
     pub(super) fn has(&self, name: &str) -> bool {
         self.rest.get(name).is_some_and(|value| !value.is_null())
     }
 
-    /// Whether the option is there and says this.
+    /// Returns true if the option is there and has this value.
     pub(super) fn says(&self, name: &str, text: &str) -> bool {
         self.rest.get(name).and_then(Value::as_str) == Some(text)
     }

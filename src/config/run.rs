@@ -1,42 +1,44 @@
-//! What a configuration leaves to the caller.
+//! Options of one run, which a configuration does not contain.
 
 use super::error::ConfigError;
-use crate::math::sampler::{Churn, Compat, Estimate};
+use crate::math::sampler::churn::Churn;
+use crate::math::sampler::first_order::Estimate;
+use crate::math::sampler::solver::Compat;
 
-/// Where a run asks the network.
+/// The timesteps of a run.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Steps {
-    /// At so many timesteps, placed as the configuration says.
+    /// This many timesteps, placed as the configuration says.
     Count(usize),
-    /// At these timesteps, from noisy to clean.
+    /// These timesteps, from noisy to clean.
     Timesteps(Vec<f64>),
 }
 
-/// What diffusers takes in `set_timesteps` and `step`.
+/// The arguments of `set_timesteps` and `step` in diffusers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Run {
-    /// Where the network is asked.
+    /// The timesteps at which the network is called.
     pub steps: Steps,
-    /// DDIM: how much of the posterior's noise is drawn, in `0..=1`; 0 elsewhere.
+    /// DDIM: the share of the posterior's noise that is drawn, in `0..=1`; 0 elsewhere.
     pub eta: f64,
-    /// DDIM: whether epsilon follows from the clipped x0 (`use_clipped_model_output`).
+    /// DDIM: derive epsilon from the clipped x0 (`use_clipped_model_output`).
     pub rederive_epsilon: bool,
     /// Flow matching with dynamic shifting: the `mu` of this image's size.
     pub mu: Option<f64>,
     /// Euler and EDM Euler: noise that is added on the way.
     pub churn: Option<Churn>,
-    /// Whose numbers.
+    /// The formulas to follow: as published, or as in diffusers.
     pub compat: Compat,
 }
 
 impl Run {
-    /// So many steps, nothing else.
+    /// Creates a run of this many steps with default options.
     #[must_use]
     pub const fn steps(steps: usize) -> Self {
         Self::at(Steps::Count(steps))
     }
 
-    /// At these timesteps, from noisy to clean, nothing else.
+    /// Creates a run at these timesteps, from noisy to clean, with default options.
     #[must_use]
     pub const fn timesteps(timesteps: Vec<f64>) -> Self {
         Self::at(Steps::Timesteps(timesteps))
@@ -47,7 +49,7 @@ impl Run {
         Self { steps, eta: 0.0, rederive_epsilon: false, mu: None, churn: None, compat }
     }
 
-    /// The same as diffusers computes it.
+    /// Returns the run with the formulas of diffusers.
     #[must_use]
     pub fn as_diffusers(self) -> Self {
         Self { compat: Compat::Diffusers, ..self }
@@ -61,7 +63,7 @@ impl Run {
         if self.rederive_epsilon { Estimate::Rederived } else { Estimate::Kept }
     }
 
-    /// Refuses what the class has no use for: whoever asks for it would believe that it had happened.
+    /// Refuses options that the class does not use: ignoring them silently would mislead the caller.
     pub(super) fn only(&self, used: &[&str]) -> Result<(), ConfigError> {
         let given = [
             ("eta", self.eta != 0.0),

@@ -3,19 +3,19 @@
 use super::error::ConfigError;
 use super::options::Options;
 use super::run::Run;
-use crate::error::SamplerError;
+use crate::math::error::sampler::SamplerError;
 use crate::math::sigmas::{self, SigmaTable};
 
-/// The exponent of Karras et al. 2022 where the file cannot say another.
+/// The exponent of Karras et al. 2022, which the file cannot change.
 const RHO: f64 = 7.0;
 
 /// The shape of the beta distribution in diffusers.
 const BETA_SHAPE: f64 = 0.6;
 
-/// How sigmas are placed between their ends.
+/// Placement of sigmas between their ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Placement {
-    /// Where the timesteps lie.
+    /// At the timesteps.
     Timesteps,
     Karras,
     Exponential,
@@ -78,7 +78,7 @@ pub(super) fn last(options: &mut Options, least: f64) -> Result<f64, ConfigError
     options.choice("final_sigmas_type", &[("zero", 0.0), ("sigma_min", least)], 0.0)
 }
 
-/// What the network is told at each sigma: what the class says, or as diffusers cuts it to whole timesteps.
+/// The timestep that the network is told at each sigma: by the formula of the class, or rounded as in diffusers.
 pub(super) fn told(run: &Run, sigmas: &[f64], clock: impl Fn(f64) -> f64, whole: fn(f64) -> f64) -> Vec<f64> {
     let told = |&sigma: &f64| match run.is_diffusers() {
         true => whole(clock(sigma)),

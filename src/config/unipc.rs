@@ -7,9 +7,15 @@ use super::flow::Shift;
 use super::options::{Options, refused};
 use super::run::Run;
 use super::sigmas::{Placement, ends, last, range, told};
-use crate::math::sampler::{Corrector, Denoiser, Form, Grid, Sampler, Scale, UniPc, UniPcKind};
-use crate::math::{Schedule, Spacing, flow};
-use crate::table::Clip;
+use crate::math::flow;
+use crate::math::sampler::Sampler;
+use crate::math::sampler::denoiser::Denoiser;
+use crate::math::sampler::grid::{Grid, Scale};
+use crate::math::sampler::multistep::Form;
+use crate::math::sampler::unipc::{Corrector, UniPc, UniPcKind};
+use crate::math::schedule::Schedule;
+use crate::math::spacing::Spacing;
+use crate::table::step::Clip;
 
 /// diffusers takes the names of other solvers' types for `bh2`.
 const TYPES: &[(&str, UniPcKind)] = &[
@@ -20,7 +26,7 @@ const TYPES: &[(&str, UniPcKind)] = &[
     ("logrho", UniPcKind::Bh2),
 ];
 
-/// How far diffusers keeps the first flow sigma from 1, where its logarithms are infinite.
+/// The distance that diffusers keeps between the first flow sigma and 1, where its logarithms are infinite.
 const BELOW_ONE: f64 = 1e-6;
 
 pub(super) fn build(options: &mut Options, run: &Run) -> Result<Sampler, ConfigError> {

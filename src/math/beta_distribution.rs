@@ -103,7 +103,7 @@ fn ln_gamma(x: f64) -> f64 {
 mod tests {
     use super::*;
 
-    /// What Lanczos' approximation and the exponential of a logarithm leave, over a slope of 0.05 (`a = b = 0.1`).
+    /// The error of Lanczos' approximation and of the exponential of a logarithm, over a slope of 0.05 (`a = b = 0.1`).
     const TOLERANCE: f64 = 1e-13;
 
     #[test]

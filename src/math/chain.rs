@@ -1,4 +1,4 @@
-//! The variance-preserving Markov chain, held so that nothing in it cancels.
+//! The variance-preserving Markov chain, in a form without cancellation.
 //!
 //! **Theory.** With `abar_t = prod_{i<=t} (1 - beta_i)` (Ho et al. 2020, arXiv 2006.11239, eq. 4), everything wanted is a
 //! product or a quotient of betas, `abar` and `1 - abar`. Only the last cancels, near the clean end, if it is formed by a
@@ -16,7 +16,7 @@ use super::double_double::DoubleDouble;
 use super::level::{NoiseLevel, log_ratio};
 use super::posterior::Posterior;
 
-/// What the chain was built from, and so what is exact.
+/// The input that a chain was built from, which is exact.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Source {
     Betas,
@@ -60,7 +60,7 @@ impl Chain {
         &self.betas
     }
 
-    /// Whether `abar` was given and betas were derived from it.
+    /// Returns true if `abar` was given and betas were derived from it.
     pub(super) fn is_from_alphas_cumprod(&self) -> bool {
         self.source == Source::AlphasCumprod
     }

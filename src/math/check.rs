@@ -1,4 +1,4 @@
-//! What numbers may be, said once.
+//! Checks of numeric parameters.
 
 use crate::math::error::sampler::SamplerError;
 

@@ -8,8 +8,8 @@
 //! ```
 //! Both terms of the first coefficient are positive for every prediction, so it does not cancel.
 //!
-//! **Practice.** The plain methods fail at the first timestep without a value; those named `_where_defined` leave holes.
-//! An absent second output is a row of zeros.
+//! **Practice.** The plain methods fail at the first timestep without a value; those named `_where_defined` leave
+//! undefined rows. An absent second output is a row of zeros.
 
 use super::level::NoiseLevel;
 use super::posterior::Posterior;
@@ -67,7 +67,7 @@ impl Schedule {
         Ok(Table::new(rows.collect::<Result<Vec<_>, _>>()?))
     }
 
-    /// As [`conversion`](Self::conversion), with a hole at every timestep that has no value.
+    /// As [`conversion`](Self::conversion), with an undefined row at every timestep that has no value.
     #[must_use]
     pub fn conversion_where_defined(&self, given: Quantity, wanted: Quantity, second: Option<Quantity>) -> Table {
         Table::with_undefined(self.conversion_rows(given, wanted, second).map(Result::ok))
@@ -83,7 +83,7 @@ impl Schedule {
         Ok(Table::new(rows.collect::<Result<Vec<_>, _>>()?))
     }
 
-    /// As [`posterior_mean`](Self::posterior_mean), with a hole at every timestep that has no value.
+    /// As [`posterior_mean`](Self::posterior_mean), with an undefined row at every timestep that has no value.
     #[must_use]
     pub fn posterior_mean_where_defined(&self, given: Quantity) -> Table {
         Table::with_undefined(self.posterior_rows(given).map(Result::ok))

@@ -12,10 +12,10 @@
 //! The paper's formulas are those at `alpha = 1`. `F` is `-v` of data scaled to unit variance: a rotation, never singular.
 //!
 //! **Practice.** `F` is a [`Quantity`](super::Quantity) like any other, so `c_skip` and `c_out` are what
-//! [`solve`](super::solve) gives from it to x0, and targets, losses and samplers need nothing of their own.
+//! [`solve`](super::solve) gives from it to x0. Targets, losses and samplers need no special case.
 
 use super::level::NoiseLevel;
-use crate::math::error::schedule::ScheduleError;
+use crate::math::schedule_error::ScheduleError;
 use std::hash::{Hash, Hasher};
 
 /// The standard deviation of the data: finite and above 0, in the data's units.
@@ -23,10 +23,10 @@ use std::hash::{Hash, Hasher};
 pub struct SigmaData(f64);
 
 impl SigmaData {
-    /// The paper's: images in `-1..=1`.
+    /// The paper's value for images in `-1..=1`.
     pub const KARRAS: Self = Self(0.5);
 
-    /// Any standard deviation.
+    /// Creates a standard deviation.
     ///
     /// # Errors
     /// [`ScheduleError::ParamNotPositive`].
@@ -44,13 +44,13 @@ impl SigmaData {
         self.0
     }
 
-    /// What the noisy sample is multiplied with before the network sees it, so that it has unit variance.
+    /// The scale `c_in` of the network's input, which gives it unit variance.
     #[must_use]
     pub fn c_in(self, level: NoiseLevel) -> f64 {
         1.0 / self.deviation(level)
     }
 
-    /// What the network is told instead of a timestep, `ln(sigma/alpha)/4`; infinite of either sign at the ends.
+    /// The number `c_noise = ln(sigma/alpha)/4` that the network is told instead of a timestep; infinite at both ends.
     #[must_use]
     pub fn c_noise(self, level: NoiseLevel) -> f64 {
         -0.25 * level.lambda()

@@ -1,13 +1,13 @@
 //! The times of flow matching: shifts towards the noisy end.
 //!
-//! **Theory.** A picture of more pixels needs more noise to be destroyed as much, so its times are shifted (Esser et al.
-//! 2024, arXiv 2403.03206, eq. 23):
+//! **Theory.** An image of more pixels needs more noise to lose as much of its signal, so its times are shifted (Esser
+//! et al. 2024, arXiv 2403.03206, eq. 23):
 //! ```text
 //! t' = k*t/(1 + (k - 1)*t)
 //! ```
 //! The "exponential" shift of Flux is the same with `k = exp(mu)`, the "linear" one with `k = mu`.
 //!
-//! **Practice.** Times run from noisy (1) to clean and do not hold the final 0; the network is told `T*t`.
+//! **Practice.** Times run from noisy (1) to clean and do not include the final 0; the network is told `T*t`.
 
 use super::check;
 use super::schedule::check_steps;

@@ -1,24 +1,24 @@
 //! Importance sampling of timesteps by the second moment of their losses.
 //!
 //! **Theory.** The variance of a loss estimate is least where a timestep's probability is proportional to
-//! `sqrt(E[loss^2])` (Nichol & Dhariwal 2021, arXiv 2102.09672, eq. 18). The expectation is that of the last losses seen;
-//! until every timestep has been seen often enough, all are drawn alike. A small part of uniform probability keeps each
+//! `sqrt(E[loss^2])` (Nichol & Dhariwal 2021, arXiv 2102.09672, eq. 18). The expectation is taken over the last losses
+//! seen; until every timestep has been seen often enough, the distribution is uniform. A small uniform part keeps each
 //! timestep reachable:
 //! ```text
 //! p_t = (1 - u)*w_t/sum(w) + u/T        w_t = sqrt(mean(loss_t^2))
 //! ```
 //! A sample's loss is then weighted with `1/(T*p_t)`: [`TimestepDensity::importance`].
 //!
-//! **Practice.** Plain host state, fed with the losses of a whole batch in the order of its samples: machines that share
-//! a batch feed each other's losses too, and stay equal to the bit.
+//! **Practice.** The state lives on the host and takes the losses of a whole batch in the order of its samples.
+//! Machines that share a batch exchange their losses, and their states stay bitwise equal.
 
 use super::schedule::check_steps;
 use super::timestep_density::TimestepDensity;
 use crate::math::error::draw::DrawError;
-use crate::math::error::schedule::ScheduleError;
+use crate::math::schedule_error::ScheduleError;
 use std::collections::VecDeque;
 
-/// How many losses of each timestep guided-diffusion remembers.
+/// The number of losses that guided-diffusion remembers for each timestep.
 const REMEMBERED: usize = 10;
 
 /// The part of the probability that guided-diffusion leaves uniform.
@@ -33,7 +33,7 @@ pub struct LossSecondMoment {
 }
 
 impl LossSecondMoment {
-    /// For `steps` timesteps, with guided-diffusion's 10 losses a timestep and a uniform part of 0.001.
+    /// Creates the state for `steps` timesteps, with guided-diffusion's 10 losses per timestep and a uniform part of 0.001.
     ///
     /// # Errors
     /// [`DrawError::Schedule`] for no timestep or too many.
@@ -42,8 +42,8 @@ impl LossSecondMoment {
         Ok(Self { losses: vec![VecDeque::new(); steps], remembered: REMEMBERED, uniform: UNIFORM })
     }
 
-    /// The same with other numbers: the losses to remember of each timestep (at least 1; 0 counts as 1) and the uniform
-    /// part of the probability.
+    /// Returns the state with other parameters: the losses to remember of each timestep (at least 1; 0 counts as 1) and
+    /// the uniform part of the probability.
     ///
     /// # Errors
     /// [`DrawError::Parameter`] unless `uniform` is within `0..=1`.
@@ -56,11 +56,11 @@ impl LossSecondMoment {
         Ok(changed)
     }
 
-    /// Takes in the losses of a batch, before any weight; the oldest are forgotten.
+    /// Adds the losses of a batch, before any weight; the oldest are dropped.
     ///
     /// # Errors
-    /// [`DrawError::Losses`], [`DrawError::Loss`], [`DrawError::Schedule`] for a timestep out of range; nothing is taken
-    /// in then.
+    /// [`DrawError::Losses`], [`DrawError::Loss`], [`DrawError::Schedule`] for a timestep out of range. The state is then
+    /// unchanged.
     pub fn update(&mut self, timesteps: &[u32], losses: &[f64]) -> Result<(), DrawError> {
         if timesteps.len() != losses.len() {
             return Err(DrawError::Losses { expected: timesteps.len(), found: losses.len() });
@@ -83,16 +83,16 @@ impl LossSecondMoment {
         Ok(())
     }
 
-    /// Whether every timestep has been seen often enough.
+    /// Returns true once every timestep has been seen often enough.
     #[must_use]
     pub fn is_warmed_up(&self) -> bool {
         self.losses.iter().all(|losses| losses.len() == self.remembered)
     }
 
-    /// What to draw the next timesteps from: uniform until [warmed up](Self::is_warmed_up), or where all losses are 0.
+    /// The distribution of the next timesteps: uniform until [warmed up](Self::is_warmed_up), or where all losses are 0.
     ///
     /// # Errors
-    /// None that `new` has not returned before.
+    /// Only errors that `new` would have returned.
     pub fn density(&self) -> Result<TimestepDensity, DrawError> {
         let steps = self.losses.len();
         let largest = self.losses.iter().flatten().fold(0.0, |largest: f64, loss| largest.max(loss.abs()));

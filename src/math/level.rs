@@ -1,13 +1,13 @@
-//! How much signal and how much noise a noisy sample holds.
+//! Noise levels: the shares of signal and noise in a noisy sample.
 //!
 //! **Theory.** Every Gaussian diffusion has `x_t = alpha*x0 + sigma*epsilon` with `epsilon ~ N(0, 1)` (Kingma et al.
 //! 2021, arXiv 2107.00630, eq. 1); the families differ in the curve that `(alpha, sigma)` follows. The ratio
-//! `SNR = alpha^2/sigma^2` is what matters to a conversion, the length of `(alpha, sigma)` is only the scale of `x_t`.
+//! `SNR = alpha^2/sigma^2` decides a conversion; the length of `(alpha, sigma)` is only the scale of `x_t`.
 //!
 //! **Practice.** A [`NoiseLevel`] is two numbers that have been checked once: finite, not negative, not both zero.
 
 use super::double_double::difference_of_products;
-use crate::math::error::schedule::ScheduleError;
+use crate::math::schedule_error::ScheduleError;
 
 /// The coefficients of `x_t = alpha*x0 + sigma*epsilon`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -20,7 +20,7 @@ impl NoiseLevel {
     /// The clean sample: `alpha = 1`, `sigma = 0`.
     pub const CLEAN: Self = Self { alpha: 1.0, sigma: 0.0 };
 
-    /// Any signal and noise, both finite and at least 0, not both 0.
+    /// Creates a level from signal and noise, both finite and at least 0, not both 0.
     ///
     /// # Errors
     /// [`ScheduleError::Level`].
@@ -67,7 +67,7 @@ impl NoiseLevel {
         Ok(Self::raw(1.0 - t, t))
     }
 
-    /// Without a check, and without negative zeros.
+    /// Creates a level without a check, and without negative zeros.
     pub(in crate::math) fn raw(alpha: f64, sigma: f64) -> Self {
         Self { alpha: alpha + 0.0, sigma: sigma + 0.0 }
     }

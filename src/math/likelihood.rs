@@ -3,8 +3,8 @@
 //! **Theory.** A term of the variational bound compares two normal distributions; the last one, the decoder, integrates one
 //! over the bin of an 8-bit value (Ho et al. 2020, arXiv 2006.11239, eq. 13).
 //!
-//! **Practice.** guided-diffusion's definitions: the normal distribution function is its tanh approximation, and probabilities
-//! below 1e-12 count as that. Nats an element; [`bits`] makes bits per dimension of them.
+//! **Practice.** guided-diffusion's definitions: the normal distribution function is its tanh approximation, and
+//! probabilities below 1e-12 count as that. Nats an element; [`bits`] makes bits per dimension of them.
 
 use crate::table::vlb::{CUBIC, HALF_BIN, LAST_BIN, LEAST_PROBABILITY};
 use std::f64::consts::{FRAC_2_PI, LN_2};

@@ -1,4 +1,4 @@
-//! From a schedule to loss rows: any loss, whatever the network predicts.
+//! Loss rows of a schedule, for any loss and any prediction.
 //!
 //! **Theory.** Let the network predict `P`, whose exact value is the row `(a, b)` on `(x0, epsilon)`, and let the loss be
 //! on `Q = c0*x_t + c1*P`. The same `x_t` stands in the estimate and in the truth, so the error is
@@ -18,41 +18,41 @@ use crate::math::error::loss::{LossError, WeightError};
 use crate::table::Table;
 use crate::table::loss::LossRow;
 
-/// What a loss kernel reads beside the prediction.
+/// The inputs of a loss beside the prediction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum LossInputs {
-    /// The clean sample and the noise: the target is formed from them.
+    /// The clean sample and the noise, from which the kernel forms the target.
     #[default]
     CleanAndNoise,
-    /// The noisy sample and the target. The noisy sample is not looked at if the loss is on what the network predicts.
+    /// The noisy sample and the target. The noisy sample is not read if the loss is on the prediction itself.
     NoisyAndTarget,
 }
 
-/// What a network is trained for.
+/// The training objective of a network.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Objective {
-    /// What the network predicts.
+    /// The quantity that the network predicts.
     pub predicts: Quantity,
-    /// What the loss is on: usually the same.
+    /// The quantity that the loss measures, usually the same.
     pub on: Quantity,
-    /// What the loss of each timestep is multiplied with.
+    /// The weight of each timestep's loss.
     pub weight: Weight,
 }
 
 impl Objective {
-    /// The plain loss on what the network predicts.
+    /// Creates the unweighted loss on the prediction itself.
     #[must_use]
     pub const fn of(predicts: Quantity) -> Self {
         Self { predicts, on: predicts, weight: Weight::None }
     }
 
-    /// The same with a loss on another quantity.
+    /// Returns the objective with a loss on another quantity.
     #[must_use]
     pub fn on(self, on: Quantity) -> Self {
         Self { on, ..self }
     }
 
-    /// The same with a weight.
+    /// Returns the objective with a weight.
     #[must_use]
     pub fn weighted(self, weight: Weight) -> Self {
         Self { weight, ..self }
@@ -90,8 +90,8 @@ impl Schedule {
         Ok(Table::new(rows.collect::<Result<Vec<_>, _>>()?))
     }
 
-    /// As [`loss`](Self::loss), with a hole at every timestep at which the prediction determines nothing or the weight has no
-    /// finite value.
+    /// As [`loss`](Self::loss), with an undefined row at every timestep at which the prediction determines nothing or
+    /// the weight has no finite value.
     ///
     /// # Errors
     /// [`LossError::Weight`] for a parameter outside its range and a table that does not fit, [`LossError::Observation`].

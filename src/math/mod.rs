@@ -1,4 +1,4 @@
-//! The mathematics: pure f64, knows no GPU, ends in a [`Table`](crate::table::Table) of coefficient rows.
+//! The mathematics of diffusion in f64, without a GPU. Its results are [tables](crate::table::Table) of coefficients.
 //!
 //! **Theory.** Every tensor that diffusion code handles is a point `(a, b)` of one plane, the value `a*x0 + b*epsilon`.
 //! At a [`NoiseLevel`] with signal `alpha` and noise `sigma`:
@@ -11,35 +11,36 @@
 //! flow    = (-1, 1)               velocity of rectified flow
 //! edm     = SigmaData::row        output of a preconditioned network
 //! ```
-//! Knowing `x_t` and one prediction, any [`Quantity`] is one 2x2 solve away: [`solve`].
+//! Given `x_t` and one prediction, any [`Quantity`] follows from one 2x2 solve: [`solve`].
 //!
-//! **Practice.** A [`Schedule`] is a list of noise levels, index 0 the least noisy, built once by a recipe. Its derived
-//! tables are computed without cancellation; its methods `noising`, `conversion` and `posterior_mean` return the
+//! **Practice.** A [`Schedule`] is a list of noise levels, index 0 the least noisy. Its derived tables are computed without
+//! cancellation; its methods `noising`, `conversion` and `posterior_mean` return the
 //! tables of matrices that kernels apply. Timesteps are indices from 0: the clean sample is "before timestep 0".
 
-mod beta_distribution;
-mod chain;
-mod check;
-mod conversion_tables;
-mod double_double;
-mod edm;
+pub(crate) mod beta_distribution;
+pub(crate) mod chain;
+pub(crate) mod check;
+pub(crate) mod conversion_tables;
+pub(crate) mod double_double;
+pub(crate) mod edm;
 pub mod error;
 pub mod flow;
-mod importance;
-mod level;
-mod likelihood;
-mod loss;
-mod model_variance;
-mod normal;
-mod posterior;
-mod quantity;
+pub(crate) mod importance;
+pub(crate) mod level;
+pub(crate) mod likelihood;
+pub(crate) mod loss;
+pub(crate) mod model_variance;
+pub(crate) mod normal;
+pub(crate) mod posterior;
+pub(crate) mod quantity;
 pub mod sampler;
-mod schedule;
+pub(crate) mod schedule;
+pub(crate) mod schedule_error;
 pub mod sigmas;
-mod spacing;
-mod timestep_density;
-mod vlb;
-mod weight;
+pub(crate) mod spacing;
+pub(crate) mod timestep_density;
+pub(crate) mod vlb;
+pub(crate) mod weight;
 
 pub use conversion_tables::conversion_row;
 pub use edm::SigmaData;

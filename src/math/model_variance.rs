@@ -3,7 +3,7 @@
 /// The variance of a reverse step.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum ModelVariance {
-    /// That of the posterior, at timestep 0 that of timestep 1.
+    /// The posterior's variance; at timestep 0 the one of timestep 1.
     #[default]
     FixedSmall,
     /// `beta_t`, at timestep 0 the posterior's of timestep 1.

@@ -10,7 +10,7 @@
 
 use std::f64::consts::{FRAC_1_SQRT_2, PI};
 
-/// Where the continued fraction takes over: 60 of its terms are enough beyond, 60 of the series below.
+/// The argument above which the continued fraction is used: 60 of its terms are enough above, 60 of the series below.
 const SWITCH: f64 = 2.0;
 
 const TERMS: u32 = 60;

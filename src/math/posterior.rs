@@ -31,7 +31,7 @@ pub struct Posterior {
 }
 
 impl Posterior {
-    /// From a noisy level to a cleaner one, of any family of levels.
+    /// Creates the posterior from a noisy level to a cleaner one, of any family of levels.
     ///
     /// `None` if no forward step leads from `cleaner` to `noisy`: the signal-to-noise ratio rises, or `cleaner` holds no
     /// signal at all; or if the levels are so extreme that a coefficient leaves f64.

@@ -23,7 +23,7 @@ use std::fmt;
 use std::str::FromStr;
 use thiserror::Error;
 
-/// What a tensor means.
+/// The meaning of a tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Quantity {
     /// The noisy sample `alpha*x0 + sigma*epsilon`: the observation.
@@ -43,7 +43,7 @@ pub enum Quantity {
 }
 
 impl Quantity {
-    /// All of them; EDM's with the paper's data.
+    /// All quantities; EDM's with the paper's standard deviation of the data.
     pub const ALL: [Self; 7] =
         [Self::Xt, Self::X0, Self::Epsilon, Self::V, Self::Score, Self::Flow, Self::Edm(SigmaData::KARRAS)];
 
@@ -175,16 +175,16 @@ pub(super) fn undefined(level: NoiseLevel, given: Option<Quantity>, wanted: Quan
     Undefined { wanted, given, alpha: level.alpha(), sigma: level.sigma(), timestep: None }
 }
 
-/// A quantity that nothing determines at a noise level.
+/// A quantity that is not determined at a noise level.
 ///
 /// At `alpha = 0` (zero terminal SNR) the noisy sample is pure noise: epsilon says nothing about x0. At `sigma = 0` it is
 /// the clean sample: x0 says nothing about epsilon. The same error reports coefficients beyond the range of f64.
 #[derive(Clone, Debug, PartialEq, Error)]
 #[error("{}", self.message())]
 pub struct Undefined {
-    /// What was asked for.
+    /// The quantity asked for.
     pub wanted: Quantity,
-    /// What is known beside the noisy sample; `None` if that is the pair (x0, epsilon) itself.
+    /// The prediction that is known beside the noisy sample; `None` if x0 and epsilon are known.
     pub given: Option<Quantity>,
     /// The signal's coefficient there.
     pub alpha: f64,
@@ -195,7 +195,7 @@ pub struct Undefined {
 }
 
 impl Undefined {
-    /// The same, said of a timestep.
+    /// Returns the error with the timestep at which it happens.
     #[must_use]
     pub fn at(self, timestep: usize) -> Self {
         Self { timestep: Some(timestep), ..self }
@@ -226,13 +226,13 @@ impl Undefined {
     }
 }
 
-/// A name that is no quantity's.
+/// A name that is not the name of a quantity.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error(
     "unknown quantity {found:?}: expected x_t, x0 (sample, x_start), epsilon (eps, noise), v (v_prediction, velocity), \
      score, flow (flow_prediction, u) or edm (edm:SIGMA_DATA)"
 )]
 pub struct UnknownQuantity {
-    /// What was given.
+    /// The unknown name.
     pub found: String,
 }

@@ -1,12 +1,12 @@
-//! Lists of noise-to-signal ratios, "sigmas", and how they belong to timesteps.
+//! Lists of noise-to-signal ratios, "sigmas", and their timesteps.
 //!
-//! **Theory.** Samplers that think in `sigma/alpha` choose its values freely: Karras et al. 2022 (arXiv 2206.00364, eq. 5)
+//! **Theory.** Samplers that work in `sigma/alpha` choose its values freely: Karras et al. 2022 (arXiv 2206.00364, eq. 5)
 //! in equal steps of `sigma^(1/rho)`, others in equal steps of its logarithm, along the beta distribution (Lee et al.
 //! 2024, arXiv 2407.12173), or in the time of a continuous VP process (Song et al. 2021, arXiv 2011.13456). A network that
-//! knows timesteps is told the one whose ratio is nearest, interpolated.
+//! takes timesteps is told the timestep of that ratio, by interpolation.
 //!
 //! **Practice.** Lists run from noisy to clean, from exactly the largest to exactly the least sigma that was given, and do
-//! not hold the final 0. A list of one is the largest.
+//! not include the final 0. A list of one sigma has the largest.
 
 use super::beta_distribution::quantile;
 use super::check;
@@ -14,7 +14,7 @@ use super::level::NoiseLevel;
 use super::schedule::recipes::edm_sigmas;
 use super::schedule::{Schedule, check_steps};
 use crate::math::error::sampler::SamplerError;
-use crate::math::error::schedule::ScheduleError;
+use crate::math::schedule_error::ScheduleError;
 
 /// `(sigma_max^(1/rho) + i/(n-1)*(sigma_min^(1/rho) - sigma_max^(1/rho)))^rho` (Karras et al. 2022, eq. 5; `rho = 7`).
 ///
@@ -101,7 +101,7 @@ fn check_ends(n: usize, sigma_min: f64, sigma_max: f64) -> Result<(), SamplerErr
 }
 
 /// The `abar` that a timestep without any signal is taken to have, where its ratio must be finite: the least that f16
-/// holds. diffusers does the same in all samplers that think in sigmas; the ratio is 4096.
+/// holds. diffusers does the same in all samplers that work in sigmas; the ratio is 4096.
 const LEAST_ABAR: f64 = 1.0 / (1 << 24) as f64;
 
 /// The least sigma that has a logarithm here (diffusers and k-diffusion).

@@ -1,23 +1,23 @@
-//! Which timesteps a short loop visits.
+//! Spacing: the timesteps that a short loop visits.
 //!
-//! **Theory.** A network trained on `T` timesteps is asked at `n` of them. Where the list begins matters most: only
-//! trailing and linspace begin at the noisiest one (Lin et al. 2023, arXiv 2305.08891, section 3.3 and table 2).
+//! **Theory.** A network trained on `T` timesteps is called at `n` of them. The start of the list matters most: only
+//! trailing and linspace begin at the noisiest timestep (Lin et al. 2023, arXiv 2305.08891, section 3.3 and table 2).
 //! guided-diffusion divides the timesteps into sections instead (Nichol & Dhariwal 2021, arXiv 2102.09672, section 4).
 //!
-//! **Practice.** Lists run from noisy to clean, have exactly `n` entries, all different, and never one that the schedule
-//! lacks. Halves are rounded to even, as numpy does.
+//! **Practice.** Lists run from noisy to clean, have exactly `n` entries, all different and all in the schedule. Halves
+//! are rounded to even, as numpy does.
 
 use super::check;
 use super::schedule::check_steps as check_timesteps;
 use crate::math::error::sampler::SamplerError;
 use std::str::FromStr;
 
-/// How `n` timesteps are chosen from `T`.
+/// A rule that chooses `n` timesteps from `T`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Spacing {
     /// Multiples of `T/n`, rounded down, plus an offset: begins below the noisiest timestep, ends at the offset.
     Leading {
-        /// What is added to each (`steps_offset`): 0, or 1 for Stable Diffusion.
+        /// Offset that is added to each timestep (`steps_offset`): 0, or 1 for Stable Diffusion.
         offset: usize,
     },
     /// `round(T - i*T/n) - 1`: begins at the noisiest timestep, ends above 0.
@@ -37,7 +37,7 @@ impl Spacing {
         self.whole(timesteps, steps, steps)
     }
 
-    /// The same without a timestep 0 at the end, as DPM-Solver and UniPC of diffusers: leading and linspace place
+    /// The timesteps without a timestep 0 at the end, as DPM-Solver and UniPC of diffusers: leading and linspace place
     /// `n + 1` and leave the last out.
     ///
     /// # Errors
@@ -53,7 +53,7 @@ impl Spacing {
         }
     }
 
-    /// The same, not rounded to whole timesteps: linspace as in diffusers' Euler and Heun. The others are whole.
+    /// The timesteps without rounding to whole ones: linspace as in diffusers' Euler and Heun. The others are whole.
     ///
     /// # Errors
     /// As [`timesteps`](Self::timesteps).
@@ -96,12 +96,12 @@ impl Spacing {
     }
 }
 
-/// guided-diffusion's respacing: how many timesteps are taken from each of equal sections of the schedule.
+/// The respacing of guided-diffusion: the number of timesteps taken from each of equal sections of the schedule.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Sections {
-    /// As many from each section, evenly, with both ends of it.
+    /// The number of timesteps from each section, evenly spaced and with both ends.
     Counts(Vec<usize>),
-    /// That many in all, by the first whole stride that gives exactly so many, from timestep 0 (`ddimN`).
+    /// This many timesteps from timestep 0 on, by the first whole stride that gives exactly this number (`ddimN`).
     Ddim(usize),
 }
 

@@ -1,21 +1,21 @@
-//! Which timestep a training sample gets.
+//! Distributions of training timesteps.
 //!
 //! **Theory.** A distribution over timesteps is a division of the 2^32 random words into consecutive ranges, one a
 //! timestep. The word of a sample is the first of its Philox block (see [`noise`](crate::noise)), so its timestep depends
-//! on (seed, stream, global sample index) alone: not on the batch it is in, nor on how many machines share the work.
+//! only on (seed, stream, global sample index), not on the batch or on the number of machines that share the work.
 //! Stratified sampling replaces the word `w` of a sample by one from the sample's own share of all words,
 //! ```text
 //! (stratum*2^32 + w) / batch        stratum = (sample + shift) mod batch
 //! ```
-//! so that a batch is spread as evenly as can be (the low-discrepancy idea of Kingma et al. 2021, arXiv 2107.00630,
-//! appendix I.1). The shift is drawn anew for each stream, which leaves every sample its whole distribution.
+//! which spreads a batch evenly (the low-discrepancy sampler of Kingma et al. 2021, arXiv 2107.00630, appendix I.1).
+//! The shift is drawn for each stream, so every single sample keeps the whole distribution.
 //!
 //! The distributions themselves are [`Density`]s on a continuous time in `0..=1`, 1 being pure noise, cut into the steps
-//! `t/T..(t+1)/T`; EDM's is one on `sigma`, and a timestep gets what is nearest to it.
+//! `t/T..(t+1)/T`; EDM's is a density on `sigma`, and a draw goes to the nearest timestep.
 //!
-//! **Practice.** The division is made once, in f64; a draw is then one search among integers, equal to the bit wherever
-//! it is done. What a probability is off by is at most 2^-32, and [`TimestepDensity::probability`] returns what is
-//! really drawn, so that importance weights are exact.
+//! **Practice.** The division is computed once, in f64. A draw is then a search among integers, bitwise equal on every
+//! device. The error of a probability is at most 2^-32, and [`TimestepDensity::probability`] returns the probability of
+//! the actual draws, so importance weights are exact.
 
 use super::normal;
 use super::schedule::{Schedule, check_steps};
@@ -25,14 +25,14 @@ use crate::noise::{NoiseKey, TIMESTEP_BLOCK};
 /// The number of random words.
 const WORDS: u64 = 1 << 32;
 
-/// The largest scale of [`Density::Mode`] at which it is one, `2/(pi - 2)`.
+/// The largest scale at which [`Density::Mode`] is a density, `2/(pi - 2)`.
 const MODE_LIMIT: f64 = 2.0 / (std::f64::consts::PI - 2.0);
 
 /// A distribution of a continuous noise level.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Density {
-    /// All times in `0..=1` alike (Ho et al. 2020, arXiv 2006.11239).
+    /// Uniform times in `0..=1` (Ho et al. 2020, arXiv 2006.11239).
     Uniform,
     /// `sigmoid` of a normal (Esser et al. 2024, arXiv 2403.03206, eq. 19, Stable Diffusion 3): noisier for a higher mean.
     ///
@@ -59,7 +59,7 @@ pub enum Density {
 }
 
 impl Density {
-    /// Noise levels of a batch: times in `0..=1`, for [`LogNormal`](Self::LogNormal) the ratio `sigma/alpha`.
+    /// Draws noise levels of a batch: times in `0..=1`, for [`LogNormal`](Self::LogNormal) the ratio `sigma/alpha`.
     ///
     /// A batch's own levels are a schedule, with the sample's index for a timestep:
     /// [`Schedule::variance_exploding`], [`Schedule::rectified_flow_times`].
@@ -82,7 +82,7 @@ impl Density {
         }
     }
 
-    /// What a fraction `u` of all draws does not exceed.
+    /// The quantile: a fraction `u` of all draws does not exceed it.
     fn quantile(self, u: f64) -> f64 {
         match self {
             Self::Uniform => u,
@@ -118,7 +118,7 @@ pub struct TimestepDensity {
 }
 
 impl TimestepDensity {
-    /// Every timestep alike: `t = floor(word*steps/2^32)`.
+    /// Creates the uniform distribution: `t = floor(word*steps/2^32)`.
     ///
     /// # Errors
     /// [`DrawError::Schedule`] for no timestep or too many.
@@ -128,11 +128,11 @@ impl TimestepDensity {
         Ok(Self { ends: ends.collect() })
     }
 
-    /// A density over a schedule's timesteps.
+    /// Creates a density over a schedule's timesteps.
     ///
     /// # Errors
     /// [`DrawError::Parameter`]; for [`Density::LogNormal`] [`DrawError::Order`] unless the noise rises, and
-    /// [`DrawError::Nothing`] is never returned: the nearest timestep takes what lies beyond the ends.
+    /// [`DrawError::Nothing`] is never returned: levels beyond the ends go to the nearest timestep.
     pub fn of(schedule: &Schedule, density: Density) -> Result<Self, DrawError> {
         density.check()?;
         let steps = schedule.len();
@@ -145,7 +145,7 @@ impl TimestepDensity {
         Ok(Self::rising(inner.chain([WORDS])))
     }
 
-    /// Any distribution, as numbers that are proportional to the probabilities.
+    /// Creates a distribution from numbers that are proportional to the probabilities.
     ///
     /// # Errors
     /// [`DrawError::Probability`], [`DrawError::Nothing`], [`DrawError::Schedule`] for no timestep or too many.
@@ -168,7 +168,7 @@ impl TimestepDensity {
         Ok(Self::rising(sums.into_iter().map(|sum| (sum / total * WORDS as f64).round() as u64)))
     }
 
-    /// Rounding must not make an end fall, nor leave words to nobody.
+    /// Keeps ends rising after rounding, and assigns every word to a timestep.
     fn rising(ends: impl Iterator<Item = u64>) -> Self {
         let ends = ends.scan(0, |last, end: u64| {
             *last = end.clamp(*last, WORDS);
@@ -189,7 +189,7 @@ impl TimestepDensity {
         self.ends.is_empty()
     }
 
-    /// Where the words of each timestep end, in `0..=2^32`, rising to 2^32: all that a draw needs.
+    /// The end of each timestep's range of random words, in `0..=2^32` and rising to 2^32. A draw needs nothing else.
     #[must_use]
     pub fn ends(&self) -> &[u64] {
         &self.ends
@@ -217,15 +217,16 @@ impl TimestepDensity {
         self.ends.partition_point(|&end| end <= u64::from(word)) as u32
     }
 
-    /// A timestep for each sample of a batch, whose first has the global index `key.first_sample`.
+    /// Draws a timestep for each sample of a batch, whose first has the global index `key.first_sample`.
     #[must_use]
     pub fn draw(&self, key: NoiseKey, batch: usize) -> Vec<u32> {
         samples(key, batch).map(|sample| self.at(word(key, sample))).collect()
     }
 
-    /// The same, spread evenly over the `whole` samples of all devices: `key.first_sample` says which of them these are.
+    /// Draws timesteps that are spread evenly over the `whole` samples of all devices; `key.first_sample` is the global
+    /// index of the first sample of this batch.
     ///
-    /// A sample beyond the whole batch counts from its beginning again. A whole of 0 is one of 1.
+    /// Samples beyond the whole batch wrap around. A `whole` of 0 counts as 1.
     #[must_use]
     pub fn draw_stratified(&self, key: NoiseKey, batch: usize, whole: u32) -> Vec<u32> {
         let whole = u64::from(whole.max(1));
@@ -243,7 +244,7 @@ fn word(key: NoiseKey, sample: u64) -> u32 {
     key.words_of(TIMESTEP_BLOCK, sample)[0]
 }
 
-/// Which stratum sample 0 has: one number for the whole batch, from a block that belongs to no sample.
+/// The stratum of sample 0: one number for the whole batch, from a block that belongs to no sample.
 fn shift(key: NoiseKey, whole: u64) -> u64 {
     let word = key.words_of(TIMESTEP_BLOCK + 1, 0)[0];
     (u64::from(word) * whole) >> 32
@@ -270,7 +271,7 @@ fn standard_normal(u: f64) -> f64 {
     bisect(u, -LIMIT, LIMIT, normal::cdf)
 }
 
-/// Where a rising function takes a value.
+/// Finds the argument at which a rising function takes a value.
 fn bisect(wanted: f64, mut low: f64, mut high: f64, f: impl Fn(f64) -> f64) -> f64 {
     const HALVINGS: usize = 60; // of a range of 20: below the last place of what is returned
     for _ in 0..HALVINGS {

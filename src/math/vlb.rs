@@ -1,4 +1,4 @@
-//! The variational bound: what a diffusion model says about the probability of data.
+//! The variational lower bound (VLB) of a diffusion model: an upper bound on bits per dimension of data.
 //!
 //! **Theory.** The negative log likelihood of `x0` is at most a sum with one term a timestep (Ho et al. 2020, arXiv
 //! 2006.11239, eq. 5):
@@ -8,13 +8,14 @@
 //! timestep 0  -log p(x0 | x_0)                                     the decoder
 //! ```
 //! where `p` is the Gaussian whose mean is the posterior's at the `x0` that the network implies, and whose variance is
-//! fixed or learned. The decoder is that Gaussian, integrated over the bin of an 8-bit value. Both means hold the same share of
-//! `x_t`, so they differ by the error of `x0` alone, times its coefficient in the posterior: a row of a table.
+//! fixed or learned. The decoder is that Gaussian, integrated over the bin of an 8-bit value. Both means hold the same
+//! share of `x_t`, so they differ by the error of `x0` alone, times its coefficient in the posterior: a row of a table.
 //!
-//! **Practice.** [`Bound::term`] and [`Bound::chain`] evaluate it in f64, one sample at a time, by the formulas as they are
-//! published; [`Bound::table`] and [`Bound::chain_table`] are the rows of the kernels that do it on the GPU (see
-//! [`gpu::vlb`](crate::gpu::vlb)), in bits per dimension. guided-diffusion's definitions throughout. Its hybrid loss adds
-//! the term of a drawn timestep, times `T/1000`, to the mean squared error, and lets no gradient through the term's mean.
+//! **Practice.** [`Vlb::term`] and [`Vlb::chain`] evaluate it in f64, one sample at a time, by the formulas as they are
+//! published; [`Vlb::table`] and [`Vlb::chain_table`] are the rows of the kernels that do it on the GPU (see
+//! [`gpu::vlb`](crate::gpu::vlb)), in bits per dimension. The definitions are those of guided-diffusion. Its hybrid
+//! loss adds the term of a drawn timestep, times `T/1000`, to the mean squared error, and lets no gradient through the
+//! term's mean.
 
 use super::likelihood::{Gaussian, bits, discretized_gaussian_log_likelihood, normal_kl};
 use super::loss::LossInputs;
@@ -27,29 +28,29 @@ use crate::table::Table;
 use crate::table::vlb::{Term, VlbRow};
 use std::f64::consts::LN_2;
 
-/// The bound of a model on a schedule.
+/// The variational bound of a model on a schedule.
 #[derive(Clone, Debug)]
 pub struct Vlb {
     schedule: Schedule,
     predicts: Quantity,
     clip: Option<f64>,
-    steps: Vec<Step>,
+    timesteps: Vec<Gaussians>,
 }
 
-/// What a timestep needs.
+/// The Gaussians of a timestep.
 #[derive(Clone, Copy, Debug)]
-struct Step {
+struct Gaussians {
     posterior: Posterior,
-    /// Of the posterior, clipped.
+    /// The log variance of the posterior, clipped.
     log_variance: f64,
-    /// Of the model: this, and this times the network's second output.
+    /// The log variance of the model: a constant, and the factor of the network's second output.
     learned: [f64; 2],
 }
 
-/// A term of the bound, element by element.
+/// A term of the variational bound, element by element.
 #[derive(Clone, Debug, PartialEq)]
 pub struct VlbTerm {
-    /// What the model says of the step before.
+    /// The model's Gaussian of the step before.
     pub model: Vec<Gaussian>,
     /// The clean sample that the prediction implies, clipped.
     pub x0: Vec<f64>,
@@ -59,7 +60,7 @@ pub struct VlbTerm {
     pub decoder: Vec<f64>,
 }
 
-/// The bound of one sample over a whole chain.
+/// The variational bound of one sample over a whole chain.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ChainVlb {
     /// Bits per dimension of each timestep, 0 first.
@@ -70,12 +71,13 @@ pub struct ChainVlb {
     pub total: f64,
     /// The mean squared error of the clean sample at each timestep.
     pub x0_mse: Vec<f64>,
-    /// That of the epsilon which follows from the clean sample; NaN where it does not follow.
+    /// The mean squared error of the epsilon that the clean sample implies; NaN where it is undefined.
     pub epsilon_mse: Vec<f64>,
 }
 
 impl Vlb {
-    /// For a model that predicts a quantity. Its x0 is clamped to `-clip..=clip`, if that is given and finite.
+    /// Creates the bound of a model that predicts a quantity. Its x0 is clamped to `-clip..=clip`, if that is given and
+    /// finite.
     ///
     /// # Errors
     /// [`VlbError::Schedule`]: a schedule without betas, or one on which the signal rises.
@@ -99,9 +101,10 @@ impl Vlb {
             ModelVariance::Learned => vec![[0.0, 1.0]; small.len()],
             ModelVariance::LearnedRange => (0..small.len()).map(range).collect(),
         };
-        let steps = posteriors.into_iter().zip(small).zip(learned);
-        let steps = steps.map(|((posterior, log_variance), learned)| Step { posterior, log_variance, learned });
-        Ok(Self { schedule: schedule.clone(), predicts, clip, steps: steps.collect() })
+        let timesteps = posteriors.into_iter().zip(small).zip(learned);
+        let timesteps =
+            timesteps.map(|((posterior, log_variance), learned)| Gaussians { posterior, log_variance, learned });
+        Ok(Self { schedule: schedule.clone(), predicts, clip, timesteps: timesteps.collect() })
     }
 
     /// The term of a timestep, from the clean sample, the noisy one, and the network's outputs. `learned` is not looked at
@@ -118,7 +121,7 @@ impl Vlb {
         learned: &[f64],
     ) -> Result<VlbTerm, VlbError> {
         let level = self.schedule.level(timestep)?;
-        let Step { posterior, log_variance, learned: [fixed, slope] } = self.steps[timestep];
+        let Gaussians { posterior, log_variance, learned: [fixed, slope] } = self.timesteps[timestep];
         let tensors = [("x_t", x_t), ("prediction", prediction), ("learned", learned)];
         let needed = if slope == 0.0 { 2 } else { 3 };
         tensors[..needed].iter().try_for_each(|(name, tensor)| check(name, x0, tensor))?;
@@ -147,8 +150,8 @@ impl Vlb {
         x0.iter().map(last).collect()
     }
 
-    /// The whole bound of one sample: `noise` gives the noise of a timestep, `network` its outputs (prediction, learned) for
-    /// a timestep and a noisy sample. Both are asked from the last timestep to the first.
+    /// Evaluates the whole bound of one sample: `noise` gives the noise of a timestep, `network` its outputs
+    /// (prediction, learned) for a timestep and a noisy sample. Both are asked from the last timestep to the first.
     ///
     /// # Errors
     /// As [`term`](Self::term).
@@ -187,27 +190,28 @@ impl Vlb {
         &self.schedule
     }
 
-    /// What the clean sample is clamped to, on both sides of 0.
+    /// The limit to which the clean sample is clamped, on both sides of 0.
     #[must_use]
     pub const fn clip(&self) -> Option<f64> {
         self.clip
     }
 
-    /// Whether the variance depends on the network's second output at any timestep.
+    /// Returns true if the variance depends on the network's second output at any timestep.
     #[must_use]
     pub fn learns(&self) -> bool {
-        self.steps.iter().any(|step| step.learned[1] != 0.0)
+        self.timesteps.iter().any(|step| step.learned[1] != 0.0)
     }
 
-    /// The coefficients of the term of a timestep, in bits per dimension. With [`LossInputs::CleanAndNoise`] the kernel reads the noise
-    /// beside the clean sample, and the error of the mean does not cancel; with [`LossInputs::NoisyAndTarget`] it reads the noisy sample.
+    /// The coefficients of the term of a timestep, in bits per dimension. With [`LossInputs::CleanAndNoise`] the kernel
+    /// reads the noise beside the clean sample, and the error of the mean does not cancel; with
+    /// [`LossInputs::NoisyAndTarget`] it reads the noisy sample.
     ///
     /// # Errors
     /// [`VlbError::Schedule`] for a timestep out of range, [`VlbError::Undefined`] where the prediction does not determine
     /// x0.
     pub fn row(&self, timestep: usize, given: LossInputs) -> Result<VlbRow, VlbError> {
         let level = self.schedule.level(timestep)?;
-        let Step { posterior, log_variance, learned: [fixed, slope] } = self.steps[timestep];
+        let Gaussians { posterior, log_variance, learned: [fixed, slope] } = self.timesteps[timestep];
         let at = |error: Undefined| error.at(timestep);
         let [c0, c1] = solve(level, self.predicts, Quantity::X0).map_err(at)?;
         let inputs = match given {
@@ -247,7 +251,7 @@ impl Vlb {
         Ok(Table::new(rows.collect::<Result<Vec<_>, _>>()?))
     }
 
-    /// As [`table`](Self::table), with a hole at every timestep at which the prediction does not determine x0.
+    /// As [`table`](Self::table), with an undefined row at every timestep at which the prediction does not determine x0.
     #[must_use]
     pub fn table_where_defined(&self, given: LossInputs) -> Table<VlbRow> {
         Table::with_undefined((0..self.schedule.len()).map(|t| self.row(t, given).ok()))
@@ -262,8 +266,8 @@ impl Vlb {
         Ok(Table::new(rows.collect::<Result<Vec<_>, _>>()?))
     }
 
-    /// The rows of the mean squared error of the clean sample, clipped, at every timestep. Epsilon's, which follows from the
-    /// clean sample, is that times the [signal-to-noise ratio](Schedule::snr).
+    /// The rows of the mean squared error of the clean sample, clipped, at every timestep. Epsilon's, which follows
+    /// from the clean sample, is that times the [signal-to-noise ratio](Schedule::snr).
     ///
     /// # Errors
     /// As [`table`](Self::table).

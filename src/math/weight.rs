@@ -1,8 +1,8 @@
-//! How much the loss of a timestep weighs.
+//! Loss weights by timestep.
 //!
 //! **Theory.** At a noise level, the squared errors of all quantities are multiples of each other: an error of `q` is
 //! `c1` times that in another, where `c1` is the prediction's coefficient in [`solve`]. Published weights are stated for
-//! one prediction or another; said of a loss on `q` they are functions of two numbers,
+//! one prediction or another; for a loss on `q` they are functions of two numbers,
 //! ```text
 //! e = c1(q to epsilon)^2       e = snr on x0,   1 on epsilon,       snr/(snr+1) on v
 //! x = c1(q to x0)^2            x = 1 on x0,     1/snr on epsilon,   1/(snr+1)   on v
@@ -10,16 +10,16 @@
 //! that are homogeneous, `w(k*e, k*x) = k*w(e, x)`: the same weight whatever the loss is on. `e` itself is the uniform loss
 //! on epsilon, `x` that on x0, `e + x` that on v: an epsilon loss is `snr` times an x0 loss, a v loss `snr + 1` times.
 //!
-//! **Practice.** Written like this no weight divides 0 by 0 at either end of the signal-to-noise ratio: a limit that is
-//! finite is what comes out, and where there is none the error names the timestep. A weight multiplies whatever penalty is
-//! used; the equivalences hold for squared errors.
+//! **Practice.** In this form no weight divides 0 by 0 at either end of the signal-to-noise ratio: a finite limit is
+//! returned, and an infinite one is an error that names the timestep. A weight multiplies any penalty; the equivalences
+//! hold for squared errors.
 
 use super::edm::SigmaData;
 use super::level::NoiseLevel;
 use super::quantity::{Quantity, solve};
 use super::schedule::Schedule;
 use crate::math::error::loss::WeightError;
-use crate::math::error::schedule::ScheduleError;
+use crate::math::schedule_error::ScheduleError;
 
 /// A weight for each timestep, by its published name.
 ///
@@ -34,11 +34,11 @@ use crate::math::error::schedule::ScheduleError;
 /// | p2 | `e*(k + e/x)^-gamma` | `snr/(k+snr)^gamma` | `1/(k+snr)^gamma` | .. |
 /// | edm | `e + x/sigma_data^2` | `snr + 1/sigma_data^2` | .. | .. |
 ///
-/// It is the same weight whatever the loss is on, for squared errors.
+/// For squared errors, the weight is the same for a loss on any quantity.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub enum Weight {
-    /// 1, whatever the loss is on.
+    /// 1 for a loss on any quantity.
     #[default]
     None,
     /// A uniform loss on epsilon, `snr` on x0 (Salimans & Ho 2022, arXiv 2202.00512, section 4).
@@ -47,13 +47,13 @@ pub enum Weight {
     ///
     /// At zero terminal SNR it is 0 on x0 and on v, 1 on epsilon. The authors' code takes 1 there whatever the loss is on.
     MinSnr {
-        /// Where the signal-to-noise ratio is cut off, above 0.
+        /// The signal-to-noise ratio at which the weight is cut off, above 0.
         gamma: f64,
     },
     /// `snr*gamma/(snr + gamma)` on x0 (Crowson et al. 2024, arXiv 2401.11605): min-SNR without the kink;
     /// `gamma = 1/sigma_data^2 = 4` there.
     SoftMinSnr {
-        /// The bound for much signal, above 0.
+        /// The limit for much signal, above 0.
         gamma: f64,
     },
     /// `max(snr, gamma)` on x0; truncated SNR at `gamma = 1` (Salimans & Ho 2022, section 4). Infinite on epsilon at zero
@@ -84,7 +84,7 @@ pub enum Weight {
         /// As in [`Sigmoid`](Self::Sigmoid).
         bias: f64,
     },
-    /// Any numbers, one a timestep, for the loss as it is.
+    /// A weight for each timestep, for the loss as it is.
     Table(Vec<f64>),
 }
 
@@ -200,7 +200,7 @@ impl Schedule {
         (0..self.len()).map(|t| self.loss_weight(t, weight, on)).collect()
     }
 
-    /// `-d(ln snr)/d(t/T)` by differences between the neighbours: how fast time passes through log SNRs. A loss that is
+    /// `-d(ln snr)/d(t/T)` by differences between the neighbours: the speed of log SNR in time. A loss that is
     /// multiplied with it weighs log SNRs instead of timesteps (Kingma et al. 2021, arXiv 2107.00630, eq. 17).
     ///
     /// Infinite where the log SNR is, and 0 for a schedule of one timestep; a neighbour without a finite log SNR is left

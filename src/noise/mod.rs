@@ -11,11 +11,11 @@
 //! `u = (w + 1/2) / 2^32` and two words the normals `r sin(2 pi u')`, `r cos(2 pi u')` with `r = sqrt(-2 ln u)`; that is
 //! cuRAND's conversion: its Philox sequence of a seed is our batch of samples of four elements. `|z|` is at most 6.77.
 //!
-//! The two highest bits of the block say what is drawn. Noise has fewer than 2^30 blocks a sample, so what else a
-//! training step draws under the same key is independent of it: the second noise of an input perturbation, the offsets of
-//! channels, the timestep.
+//! The two highest bits of the block select the kind of draw. Noise has fewer than 2^30 blocks per sample, so the other
+//! draws of a training step under the same key are independent of it: the second noise of an input perturbation, the
+//! offsets of channels, the timestep.
 //!
-//! **Practice.** These functions are the f64 host twin of `shaders/philox.wgsl` and `shaders/normal.wgsl`, which the
+//! **Practice.** These functions are the f64 versions of `philox.wgsl` and `normal.wgsl`, which the
 //! kernels use in place. The numbers of a seed stay the same in every later release; known-answer tests pin them.
 
 pub(crate) mod perturb;
@@ -24,7 +24,7 @@ pub use perturb::{Perturbation, PerturbedNoise};
 
 /// The largest absolute difference between a normal drawn on a GPU and the f64 [`normal4`] of the same counter.
 ///
-/// The polynomials are good to 1e-7 relative; what is left is the driver's `sqrt`, on `|z|` of up to 6.77, where WGSL
+/// The polynomials are good to 1e-7 relative; the rest is the driver's `sqrt`, on `|z|` of up to 6.77, where WGSL
 /// permits a few ULP of 4.8e-7.
 pub const NORMAL_TOLERANCE: f64 = 2e-6;
 
@@ -87,7 +87,7 @@ pub fn normals(seed: u64, stream: u32, sample: u64, elements: usize) -> Vec<f64>
     NoiseKey { seed, stream, first_sample: 0 }.normals_from(0, sample, elements)
 }
 
-/// What decides the noise of a recording, beside the element's place in the batch.
+/// The key of a recording's noise: seed, stream and first sample.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct NoiseKey {
     /// The seed: Philox's key.
@@ -99,17 +99,17 @@ pub struct NoiseKey {
 }
 
 impl NoiseKey {
-    /// A key on stream 0 with samples counted from 0.
+    /// Creates a key on stream 0 with samples counted from 0.
     pub const fn seed(seed: u64) -> Self {
         Self { seed, stream: 0, first_sample: 0 }
     }
 
-    /// The same key on another stream.
+    /// Returns the key on another stream.
     pub const fn stream(self, stream: u32) -> Self {
         Self { stream, ..self }
     }
 
-    /// The same key for a batch whose first sample has this global index.
+    /// Returns the key for a batch whose first sample has this global index.
     pub const fn first_sample(self, first_sample: u64) -> Self {
         Self { first_sample, ..self }
     }
@@ -128,14 +128,14 @@ impl NoiseKey {
         normals.take(elements).collect()
     }
 
-    /// The words of the uniform block `Key` of `shaders/map.wgsl`.
+    /// The words of the uniform block `Key` of the shaders.
     pub(crate) fn words(self) -> [u32; 8] {
         let [seed_low, seed_high] = split(self.seed);
         let [low, high] = split(self.first_sample);
         [seed_low, seed_high, self.stream, 0, low, high, 0, 0]
     }
 
-    /// The f64 normals of a whole batch, sample after sample: the twin of what a kernel draws under this key.
+    /// The f64 normals of a whole batch, sample after sample: the reference for a kernel under this key.
     pub fn reference(self, batch: usize, elements: usize) -> Vec<f64> {
         (0..batch as u64)
             .flat_map(|i| normals(self.seed, self.stream, self.first_sample.wrapping_add(i), elements))

@@ -1,38 +1,38 @@
-//! Noise that is not white, and inputs that are noisier than their target says.
+//! Offset noise and input perturbation.
 //!
-//! **Theory.** Both are drawn beside the noise `eps` of a training sample, and both change what the target means:
+//! **Theory.** Both are drawn in addition to the noise `eps` of a training sample, and both change the target:
 //! ```text
 //! eps' = eps + offset*o        o: one normal for each channel of a sample
 //! x_t  = alpha*x0 + sigma*(eps' + input*xi)
 //! ```
-//! *Offset noise* (Guttenberg 2023, "Diffusion with offset noise"; `offset` about 0.1): the target is made of `eps'`, whose
-//! covariance within a channel is `1 + offset^2` on the diagonal and `offset^2` beside it. The network learns to predict that
-//! noise, which lets it move the mean of a picture; `-eps'/sigma` is no longer the score of white noise.
+//! *Offset noise* (Guttenberg 2023, "Diffusion with offset noise"; `offset` about 0.1): the target is made of `eps'`,
+//! whose covariance within a channel is `1 + offset^2` on the diagonal and `offset^2` beside it. The network learns to
+//! predict that noise, which lets it move the mean of a picture; `-eps'/sigma` is no longer the score of white noise.
 //!
-//! *Input perturbation* (Ning et al. 2023, arXiv 2301.11706, section 4; `input` about 0.1): the target does not see `xi`, only
-//! `x_t` does. It trains the network for inputs that are as wrong as its own samples will be. Given this `x_t`, an exact
-//! epsilon no longer gives the exact x0; the difference is `sigma*input*xi/alpha`.
+//! *Input perturbation* (Ning et al. 2023, arXiv 2301.11706, section 4; `input` about 0.1): the target does not see
+//! `xi`, only `x_t` does. It trains the network on inputs with errors like those of its own samples. Given this `x_t`,
+//! an exact epsilon no longer gives the exact x0; the difference is `sigma*input*xi/alpha`.
 //!
 //! **Practice.** Noise the first of the two tensors for the target and the second for the input. A loss row against
 //! `(x0, epsilon)` takes the first: it compares the prediction with the target, and does not look at `x_t`.
 
 use super::{NoiseKey, OFFSET_BLOCK, PERTURBATION_BLOCK};
 
-/// What is added to the noise of a training sample, as multiples of its standard deviation; 0 is nothing.
+/// Noise that is added to the noise of a training sample, in units of its standard deviation; 0 adds nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Perturbation {
-    /// Of one normal for each channel: the target sees it too.
+    /// The factor of one normal per channel (offset noise): the target sees it too.
     pub offset: f64,
-    /// Of a second noise: only the input sees it.
+    /// The factor of a second noise (input perturbation): only the network's input sees it.
     pub input: f64,
 }
 
 /// The noise of one sample.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PerturbedNoise {
-    /// What the target is made of.
+    /// The noise of the target.
     pub target: Vec<f64>,
-    /// What `x_t` is made of.
+    /// The noise of `x_t`.
     pub input: Vec<f64>,
 }
 

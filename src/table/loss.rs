@@ -1,4 +1,4 @@
-//! The coefficients of a loss.
+//! Rows of a loss, and the functions of the error.
 //!
 //! **Theory.** Whatever a network predicts and whatever the loss is on, the error of an element is linear in what the
 //! kernel reads, and the loss of a sample is the weighted mean of one function of it. The target is never stored. Five
@@ -16,14 +16,14 @@ use thiserror::Error;
 /// grad = weight * prediction * rho'(d) / elements         d(loss)/d(p)
 /// ```
 /// where `p` is the network's output and `in0`, `in1` are the clean sample and the noise, or the noisy sample and a target
-/// that is at hand. An input whose coefficient is 0 is not looked at: it may be missing, or hold anything.
+/// that is at hand. An input whose coefficient is 0 is not read: it may be missing, or hold anything.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LossRow {
-    /// Of the network's output in the error.
+    /// The coefficient of the network's output in the error.
     pub prediction: f64,
-    /// Of the two other inputs in the error.
+    /// The coefficients of the two other inputs in the error.
     pub inputs: [f64; 2],
-    /// Of the sample's loss and its gradient.
+    /// The weight of the sample's loss and its gradient.
     pub weight: f64,
 }
 
@@ -41,13 +41,13 @@ impl Row for LossRow {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Curve {
-    /// A parabola up to the delta, then straight lines.
+    /// A parabola up to `delta`, then straight lines.
     Huber,
-    /// A hyperbola; two straight lines if the delta is 0.
+    /// A hyperbola; two straight lines if `delta` is 0.
     PseudoHuber,
 }
 
-/// What an error costs: a [`Curve`], its delta and its scale.
+/// The cost of an error: a [`Curve`], its delta and its scale.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Penalty {
     curve: Curve,
@@ -55,7 +55,7 @@ pub struct Penalty {
     scale: f64,
 }
 
-/// A delta that is none.
+/// An invalid loss parameter.
 #[derive(Clone, Copy, Debug, PartialEq, Error)]
 #[error("{name} must be finite and {least}, found {value}")]
 pub struct PenaltyError {
@@ -63,7 +63,7 @@ pub struct PenaltyError {
     pub name: &'static str,
     /// `above 0` or `at least 0`.
     pub least: &'static str,
-    /// What was given.
+    /// The value given.
     pub value: f64,
 }
 
@@ -115,13 +115,13 @@ impl Penalty {
         self.curve
     }
 
-    /// Where the parabola turns into a line, in units of the error; infinite for [`MSE`](Self::MSE).
+    /// The error at which the parabola turns into a line; infinite for [`MSE`](Self::MSE).
     #[must_use]
     pub const fn delta(self) -> f64 {
         self.delta
     }
 
-    /// What the curve is multiplied with.
+    /// The factor of the curve.
     #[must_use]
     pub const fn scale(self) -> f64 {
         self.scale

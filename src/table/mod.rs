@@ -1,15 +1,16 @@
-//! The door between the two wings: coefficients in, one row a timestep.
+//! Tables of coefficients, one row per timestep: the interface between `math` and `gpu`.
 //!
-//! **Theory.** Whatever a kernel does to a sample at a timestep is a 2x2 matrix that maps two inputs to two outputs,
+//! **Theory.** Most operations on a sample at a timestep are a 2x2 matrix that maps two inputs to two outputs,
 //! elementwise:
 //! ```text
 //! out0 = m[0][0]*in0 + m[0][1]*in1
 //! out1 = m[1][0]*in0 + m[1][1]*in1
 //! ```
+//! Losses, terms of the variational bound and sampler steps have rows of their own.
 //!
-//! **Practice.** The mathematics composes matrices in f64; [`Table::rounded`] is the one place at which they become f32.
-//! A row may be a hole: no value exists at that timestep (epsilon to x0 at zero terminal SNR), and whoever applies the
-//! table must answer NaN there and never a neighbour's numbers.
+//! **Practice.** `math` composes rows in f64; [`Table::rounded`] is the only place that rounds them to f32. A row may be
+//! undefined: no value exists at that timestep (x0 from epsilon at zero terminal SNR). Kernels answer NaN there, never the
+//! numbers of a neighbouring timestep.
 
 pub mod loss;
 pub mod step;
@@ -21,12 +22,12 @@ pub use vlb::{Term, VlbRow};
 
 use thiserror::Error;
 
-/// `out = matrix * in`, row by row: `[[m00, m01], [m10, m11]]`. Without units.
+/// `out = matrix * in`, row by row: `[[m00, m01], [m10, m11]]`. No units.
 pub type Matrix = [[f64; 2]; 2];
 
-/// What a table holds a timestep: `N` numbers, whole `vec4`s on the GPU.
+/// A row of a table: `N` numbers per timestep, whole `vec4`s on the GPU.
 pub trait Row<const N: usize = 4> {
-    /// In the order in which a kernel reads them.
+    /// The numbers in the order in which a kernel reads them.
     fn numbers(&self) -> [f64; N];
 }
 
@@ -38,13 +39,13 @@ impl Row for Matrix {
     }
 }
 
-/// One row per timestep, index 0 first; some may be holes.
+/// A table of rows, one per timestep, index 0 first. Rows may be undefined.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Table<R = Matrix> {
     rows: Vec<Option<R>>,
 }
 
-/// Why a table cannot be rounded to f32.
+/// Errors of rounding a table to f32.
 #[derive(Clone, Debug, PartialEq, Error)]
 #[non_exhaustive]
 pub enum TableError {
@@ -59,29 +60,29 @@ pub enum TableError {
 }
 
 impl<R> Table<R> {
-    /// A table without holes.
+    /// Creates a table in which every row is defined.
     pub fn new(rows: impl IntoIterator<Item = R>) -> Self {
         Self::with_undefined(rows.into_iter().map(Some))
     }
 
-    /// A table in which `None` says that no value exists at that index.
+    /// Creates a table in which `None` is an undefined row.
     pub fn with_undefined(rows: impl IntoIterator<Item = Option<R>>) -> Self {
         Self { rows: rows.into_iter().collect() }
     }
 
-    /// The number of rows, holes included.
+    /// The number of rows, undefined ones included.
     #[must_use]
     pub fn len(&self) -> usize {
         self.rows.len()
     }
 
-    /// Whether there is no row at all.
+    /// Returns true if the table has no row at all.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
 
-    /// The row at `index`; `None` for a hole and beyond the end.
+    /// The row at `index`; `None` if it is undefined or beyond the end.
     #[must_use]
     pub fn row(&self, index: usize) -> Option<&R> {
         self.rows.get(index)?.as_ref()
@@ -93,19 +94,19 @@ impl<R> Table<R> {
         &self.rows
     }
 
-    /// The first index without a row.
+    /// The index of the first undefined row.
     #[must_use]
     pub fn first_undefined(&self) -> Option<usize> {
         self.rows.iter().position(Option::is_none)
     }
 
-    /// The same with every row changed; holes stay holes.
+    /// Returns the table with every row changed. Undefined rows stay undefined.
     #[must_use]
     pub fn map<S>(&self, change: impl Fn(&R) -> S) -> Table<S> {
         Table::with_undefined(self.rows.iter().map(|row| row.as_ref().map(&change)))
     }
 
-    /// The [numbers](Row::numbers) of every row, rounded once to f32.
+    /// The [numbers](Row::numbers) of every row, rounded once to f32; undefined rows are NaN.
     ///
     /// A coefficient below f32's range rounds to a subnormal or to zero.
     ///
@@ -178,7 +179,7 @@ mod tests {
     const ROW: Matrix = [[1.0, 2.0], [3.0, 0.1]];
 
     #[test]
-    fn rounds_once_and_keeps_holes() {
+    fn rounds_once_and_keeps_undefined_rows() {
         let table = Table::with_undefined([Some(ROW), None]);
         let rounded = table.rounded().unwrap();
         assert_eq!((rounded.len(), rounded.is_empty(), rounded.undefined()), (2, false, &[false, true][..]));

@@ -1,4 +1,4 @@
-//! The coefficients of one sampler step.
+//! Rows of a sampler step.
 //!
 //! **Theory.** Every solver of this library, with whatever guidance, clipping and noise, does the same to each element:
 //!
@@ -11,12 +11,12 @@
 //! ```
 //!
 //! where `z` is standard normal noise, `h1, h2, h3` are the `x0` of the last three steps, latest first, and `s` is 1 or
-//! a standard deviation that the network learned. A solver is nothing but the numbers.
+//! a standard deviation that the network learned. A solver only chooses the numbers.
 //!
-//! **Practice.** A coefficient of 0 means that its operand is not looked at: it may be missing, or hold anything. The sample and
+//! **Practice.** An operand whose coefficient is 0 is not read: it may be missing, or hold anything. The sample and
 //! the conditional prediction are always read, and must be finite.
 
-/// How many earlier `x0` a step may use.
+/// The number of earlier `x0` that a step may use.
 pub const HISTORY: usize = 3;
 
 /// The f32 numbers of a rounded row: whole `vec4`s.
@@ -25,25 +25,25 @@ pub const STEP_WIDTH: usize = 20;
 /// The coefficients of one step; see the [module](self) for what each multiplies.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct StepRow {
-    /// Of the conditional and the unconditional prediction: `[1, 0]` without guidance.
+    /// The coefficients of the conditional and the unconditional prediction: `[1, 0]` without guidance.
     pub guidance: [f64; 2],
-    /// Of `x`, `p` and `z` in the clean sample before clipping.
+    /// The coefficients of `x`, `p` and `z` in the clean sample before clipping.
     pub x0: [f64; 3],
-    /// Of `x` in the next sample.
+    /// The coefficient of `x` in the next sample.
     pub x: f64,
-    /// Of `p` in the next sample.
+    /// The coefficient of `p` in the next sample.
     pub p: f64,
-    /// Of the clipped clean sample in the next sample.
+    /// The coefficient of the clipped clean sample in the next sample.
     pub clean: f64,
-    /// Of the clean samples of the last steps, latest first.
+    /// The coefficients of the clean samples of the last steps, latest first.
     pub history: [f64; HISTORY],
-    /// Of the noise in the next sample.
+    /// The coefficient of the noise in the next sample.
     pub z: f64,
     /// A learned standard deviation is `exp(learned[0] + learned[1]*v)`; see [`Deviation::Log`].
     pub learned: [f64; 2],
     /// The level of the next sample, for a region that is known: of the known clean sample and of `z`.
     pub known: [f64; 2],
-    /// What the next sample is multiplied with before the network sees it.
+    /// The scale of the network's input.
     pub input: f64,
 }
 
@@ -62,25 +62,26 @@ impl StepRow {
         input: 1.0,
     };
 
-    /// The same with classifier-free guidance (Ho & Salimans 2022, arXiv 2207.12598).
+    /// Returns the row with classifier-free guidance (Ho & Salimans 2022, arXiv 2207.12598).
     #[must_use]
     pub const fn guided(self, guidance: [f64; 2]) -> Self {
         Self { guidance, ..self }
     }
 
-    /// How many earlier clean samples this step uses.
+    /// The number of earlier clean samples that this step uses.
     #[must_use]
     pub fn depth(&self) -> usize {
         self.history.iter().rposition(|&c| c != 0.0).map_or(0, |last| last + 1)
     }
 
-    /// Whether the noise matters; `masked` says that a region is known.
+    /// Returns true if the step needs noise; `masked` says that a region is known.
     #[must_use]
     pub fn draws(&self, masked: bool) -> bool {
         self.z != 0.0 || self.x0[2] != 0.0 || (masked && self.known[1] != 0.0)
     }
 
-    /// In the order in which the kernel reads them, padded to whole `vec4`s; the index tells it which call this is.
+    /// The numbers in the order in which the kernel reads them, padded to whole `vec4`s; the index tells it which call
+    /// this is.
     pub(crate) const fn numbers(&self, index: usize) -> [f64; STEP_WIDTH] {
         let [h1, h2, h3] = self.history;
         [
@@ -108,7 +109,7 @@ impl StepRow {
     }
 }
 
-/// What is done to the clean sample that a prediction implies, before it is used.
+/// Clipping of the clean sample that a prediction implies, before it is used.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum Clip {
     /// Nothing.
@@ -123,12 +124,12 @@ pub enum Clip {
         ratio: f64,
         /// `s` is at least this, usually 1.
         least: f64,
-        /// `s` is at most this; infinity for no bound.
+        /// `s` is at most this; infinity for no limit.
         most: f64,
     },
 }
 
-/// What the noise of a step is multiplied with, element by element, beside its coefficient.
+/// The factor of a step's noise, element by element, beside its coefficient.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Deviation {
     /// Nothing: the coefficient is the standard deviation.

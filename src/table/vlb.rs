@@ -1,8 +1,9 @@
-//! The coefficients of a term of the variational bound.
+//! Rows of a term of the variational bound.
 //!
-//! **Theory.** A term compares the Gaussian of the truth with the model's. Both means hold the same share of the noisy sample,
-//! so their difference is the error of x0 times a number, and that error is linear in what the kernel reads. Counted in
-//! standard deviations of the model it is `z`, and with the logarithm `r` of the ratio of both variances the divergence is
+//! **Theory.** A term compares the Gaussian of the truth with the model's. Both means hold the same share of the noisy
+//! sample, so their difference is the error of x0 times a number, and that error is linear in what the kernel reads.
+//! Counted in standard deviations of the model it is `z`, and with the logarithm `r` of the ratio of both variances the
+//! divergence is
 //! ```text
 //! KL = (e^r - 1 - r + z^2)/2
 //! ```
@@ -23,10 +24,11 @@ pub const LAST_BIN: f64 = 0.999;
 /// The least probability of a bin (guided-diffusion).
 pub const LEAST_PROBABILITY: f64 = 1e-12;
 
-/// What the tanh approximation of the normal distribution function has of `z^3`, relative to `z` (guided-diffusion).
+/// The coefficient of `z^3`, relative to `z`, in the tanh approximation of the normal distribution function
+/// (guided-diffusion).
 pub const CUBIC: f64 = 0.044715;
 
-/// What a term counts.
+/// The cost that a term sums up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Term {
     /// The Kullback-Leibler divergence of the model from the truth, in nats.
@@ -53,22 +55,22 @@ pub enum Term {
 /// decoded, or its coefficient is not 0.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct VlbRow {
-    /// Of the network's output in the error of x0.
+    /// The coefficient of the network's output in the error of x0.
     pub prediction: f64,
-    /// Of the clean sample and the other input in that error.
+    /// The coefficients of the clean sample and the other input in that error.
     pub inputs: [f64; 2],
-    /// What an error of x0 is in standard deviations of the truth: 1 over its deviation, times x0's share of its mean.
+    /// The factor from an error of x0 to standard deviations of the truth: x0's share of its mean over its deviation.
     pub inverse_deviation: f64,
     /// The logarithm of the ratio of the variances: alone, and of the network's second output.
     pub log_ratio: [f64; 2],
-    /// Of the sample's term and its gradients.
+    /// The weight of the sample's term and its gradients.
     pub weight: f64,
-    /// What is counted.
+    /// The cost.
     pub term: Term,
 }
 
 impl VlbRow {
-    /// The same, times a number.
+    /// Returns the row with its weight multiplied by a factor.
     #[must_use]
     pub fn times(self, factor: f64) -> Self {
         Self { weight: factor * self.weight, ..self }
@@ -76,7 +78,7 @@ impl VlbRow {
 }
 
 impl Term {
-    /// How the kernel is told.
+    /// The code in the kernel.
     pub(crate) const fn number(self) -> u32 {
         match self {
             Term::Divergence => 0,

@@ -244,7 +244,7 @@ fn errors_name_what_was_found(harness: &Harness) {
     assert!(Setting { density, ..undefined }.run(harness, 0, 2, 2, 0).is_ok());
     let fixed = Setting { variance: Some(ModelVariance::FixedLarge), ..Setting::plain() };
     let error = fixed.run(harness, 0, 2, 2, 0).expect_err("nothing to learn");
-    assert_eq!(error.to_string(), "expected a variance that is learned, found FixedLarge");
+    assert_eq!(error.to_string(), "expected a learned variance, found FixedLarge");
     let error = Setting::plain().run(harness, 0, 2, 2, 3).expect_err("three steps");
     assert!(matches!(error, Error::Record(_)), "{error}");
 }

@@ -1,10 +1,10 @@
 //! Errors of conversion tables.
 
-use super::schedule::ScheduleError;
 use crate::math::quantity::Undefined;
+use crate::math::schedule_error::ScheduleError;
 use thiserror::Error;
 
-/// Why a posterior table cannot be built.
+/// Errors of building a posterior table.
 #[derive(Clone, Debug, PartialEq, Error)]
 #[non_exhaustive]
 pub enum RowError {

@@ -1,9 +1,9 @@
 //! Errors of timestep distributions.
 
-use super::schedule::ScheduleError;
+use crate::math::schedule_error::ScheduleError;
 use thiserror::Error;
 
-/// Why timesteps or noise levels cannot be drawn.
+/// Errors of drawing timesteps or noise levels.
 #[derive(Clone, Debug, PartialEq, Error)]
 #[non_exhaustive]
 pub enum DrawError {
@@ -12,9 +12,9 @@ pub enum DrawError {
     Parameter {
         /// The parameter.
         name: &'static str,
-        /// What is accepted.
+        /// The accepted range.
         range: &'static str,
-        /// What was given.
+        /// The value given.
         value: f64,
     },
     /// A probability that is negative or not finite.
@@ -22,7 +22,7 @@ pub enum DrawError {
     Probability {
         /// The timestep.
         timestep: usize,
-        /// What stands there.
+        /// The probability at that timestep.
         value: f64,
     },
     /// No timestep has any probability.
@@ -39,10 +39,10 @@ pub enum DrawError {
     Loss {
         /// The timestep.
         timestep: usize,
-        /// What was given.
+        /// The value given.
         value: f64,
     },
-    /// As many losses as timesteps are needed.
+    /// The number of losses is not the number of timesteps.
     #[error("expected {expected} losses, one for each timestep, found {found}")]
     Losses {
         /// The timesteps given.
@@ -50,7 +50,7 @@ pub enum DrawError {
         /// The losses given.
         found: usize,
     },
-    /// The number of timesteps, or one of them.
+    /// The number of timesteps, or a timestep, is out of range.
     #[error(transparent)]
     Schedule(#[from] ScheduleError),
 }

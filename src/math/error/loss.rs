@@ -1,10 +1,10 @@
 //! Errors of losses and their weights.
 
-use super::schedule::ScheduleError;
 use crate::math::quantity::{Quantity, Undefined};
+use crate::math::schedule_error::ScheduleError;
 use thiserror::Error;
 
-/// Why there is no weight for a loss.
+/// Errors of weighting a loss.
 #[derive(Clone, Debug, PartialEq, Error)]
 #[non_exhaustive]
 pub enum WeightError {
@@ -15,12 +15,12 @@ pub enum WeightError {
         weight: &'static str,
         /// The parameter.
         name: &'static str,
-        /// What is accepted.
+        /// The accepted range.
         range: &'static str,
-        /// What was given.
+        /// The value given.
         value: f64,
     },
-    /// A weight that grows beyond all bounds, or does not exist, at a timestep.
+    /// A weight that is infinite or undefined at a timestep.
     #[error(
         "the weight {weight} of a loss on {on} has no finite value at timestep {timestep}, where alpha = {alpha:e}, \
          sigma = {sigma:e}"
@@ -28,7 +28,7 @@ pub enum WeightError {
     Infinite {
         /// The weight.
         weight: &'static str,
-        /// What the loss is on.
+        /// The quantity that the loss measures.
         on: Quantity,
         /// The timestep.
         timestep: usize,
@@ -50,7 +50,7 @@ pub enum WeightError {
     Entry {
         /// The timestep.
         timestep: usize,
-        /// What stands there.
+        /// The weight at that timestep.
         value: f64,
     },
     /// A timestep that the schedule does not have.
@@ -58,17 +58,17 @@ pub enum WeightError {
     Schedule(#[from] ScheduleError),
 }
 
-/// Why there are no coefficients for a loss.
+/// Errors of computing the coefficients of a loss.
 #[derive(Clone, Debug, PartialEq, Error)]
 #[non_exhaustive]
 pub enum LossError {
-    /// What the network predicts does not determine what the loss is on, or that has no target.
+    /// The prediction does not determine the quantity that the loss measures, or that quantity has no target.
     #[error(transparent)]
     Undefined(#[from] Undefined),
     /// The weight.
     #[error(transparent)]
     Weight(#[from] WeightError),
     /// A loss on the noisy sample.
-    #[error("a loss on x_t says nothing about a prediction: the network is given x_t")]
+    #[error("a loss on x_t does not depend on the prediction: x_t is the input of the network")]
     Observation,
 }

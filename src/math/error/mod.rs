@@ -1,17 +1,16 @@
 //! Errors of the mathematics: small enums that say what was expected and what was found.
 
-pub(in crate::math) mod conversion;
-pub(in crate::math) mod draw;
-pub(in crate::math) mod loss;
-pub(in crate::math) mod sampler;
-pub(in crate::math) mod schedule;
-pub(in crate::math) mod vlb;
+pub(crate) mod conversion;
+pub(crate) mod draw;
+pub(crate) mod loss;
+pub(crate) mod sampler;
+pub(crate) mod vlb;
 
 pub use conversion::RowError;
 pub use draw::DrawError;
 pub use loss::{LossError, WeightError};
 pub use sampler::SamplerError;
-pub use schedule::ScheduleError;
 pub use vlb::VlbError;
 
 pub use super::quantity::{Undefined, UnknownQuantity};
+pub use super::schedule_error::ScheduleError;

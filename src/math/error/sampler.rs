@@ -1,10 +1,10 @@
 //! Errors of timestep lists, grids and samplers.
 
-use super::schedule::ScheduleError;
 use crate::math::quantity::Undefined;
+use crate::math::schedule_error::ScheduleError;
 use thiserror::Error;
 
-/// Why a list of timesteps or sigmas, a grid or a sampler cannot be built.
+/// Errors of building a list of timesteps or sigmas, a grid or a sampler.
 #[derive(Clone, Debug, PartialEq, Error)]
 #[non_exhaustive]
 pub enum SamplerError {
@@ -20,11 +20,11 @@ pub enum SamplerError {
         available: usize,
     },
     /// A list that comes out with another length than asked for.
-    #[error("expected {expected} timesteps, found {found}: they cannot be spaced so")]
+    #[error("expected {expected} timesteps, found {found}: this spacing cannot give that many")]
     Spacing {
         /// The timesteps asked for.
         expected: usize,
-        /// What the rule gives.
+        /// The length that the rule gives.
         found: usize,
     },
     /// Two lists that belong together.
@@ -37,8 +37,8 @@ pub enum SamplerError {
         /// The length of the other list.
         found: usize,
     },
-    /// A timestep that stands in the list twice.
-    #[error("timestep {timestep} stands twice in the list")]
+    /// A timestep that appears in the list twice.
+    #[error("timestep {timestep} appears twice in the list")]
     Duplicate {
         /// The timestep.
         timestep: usize,
@@ -46,7 +46,7 @@ pub enum SamplerError {
     /// Noise that does not change in one direction.
     #[error("the noise must fall from step to step (or rise throughout, to invert); it does not at step {step}")]
     Direction {
-        /// The first step, from 0, that goes nowhere or back.
+        /// The first step, from 0, at which the noise stays or turns.
         step: usize,
     },
     /// A number outside its range.
@@ -54,9 +54,9 @@ pub enum SamplerError {
     Parameter {
         /// The parameter.
         name: &'static str,
-        /// What it may be.
+        /// The accepted range.
         expected: &'static str,
-        /// What was given.
+        /// The value given.
         found: f64,
     },
     /// An order that the solver does not have.
@@ -66,23 +66,23 @@ pub enum SamplerError {
         solver: &'static str,
         /// Its highest order.
         most: usize,
-        /// What was given.
+        /// The value given.
         found: usize,
     },
-    /// A combination that a solver cannot do.
-    #[error("{solver} cannot {what}, as step {step} would need")]
+    /// A combination that a solver does not support.
+    #[error("step {step} needs {solver} to {what}, which it cannot do")]
     Unsupported {
         /// The solver.
         solver: &'static str,
-        /// What it cannot do.
+        /// The unsupported operation.
         what: &'static str,
-        /// The first step at which it would have to.
+        /// The first step that needs it.
         step: usize,
     },
     /// Sections of a respacing that cannot be read or do not fit.
     #[error("expected sections as \"10,15,20\" or \"ddim25\" that fit {timesteps} timesteps, found {found:?}")]
     Sections {
-        /// What was given.
+        /// The value given.
         found: String,
         /// The timesteps to choose from.
         timesteps: usize,
@@ -100,7 +100,7 @@ pub enum SamplerError {
     Undefined {
         /// The first step, from 0, at which this happens.
         step: usize,
-        /// What is not determined.
+        /// The undefined quantity.
         source: Undefined,
     },
     /// A level or a schedule that does not exist.

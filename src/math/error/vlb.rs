@@ -1,11 +1,11 @@
 //! Errors of the variational bound.
 
-use super::schedule::ScheduleError;
 use crate::math::model_variance::ModelVariance;
 use crate::math::quantity::Undefined;
+use crate::math::schedule_error::ScheduleError;
 use thiserror::Error;
 
-/// Why a term of the variational bound cannot be computed.
+/// Errors of computing a term of the variational bound.
 #[derive(Clone, Debug, PartialEq, Error)]
 #[non_exhaustive]
 pub enum VlbError {
@@ -15,10 +15,10 @@ pub enum VlbError {
     /// There is no posterior, or no such timestep.
     #[error(transparent)]
     Schedule(#[from] ScheduleError),
-    /// A fixed variance where one is to be learned.
-    #[error("expected a variance that is learned, found {found:?}")]
+    /// A fixed variance in a place for a learned one.
+    #[error("expected a learned variance, found {found:?}")]
     Fixed {
-        /// What was given.
+        /// The variance given.
         found: ModelVariance,
     },
     /// Tensors of one sample that differ in size.

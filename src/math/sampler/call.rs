@@ -10,23 +10,23 @@ use crate::table::step::StepRow;
 /// One call of the network and the step that follows it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Call {
-    /// What the network is told, in the units that it was trained with: usually `0..T`, not always whole.
+    /// The timestep that the network is told, in the units that it was trained with: usually in `0..T`, not always whole.
     pub timestep: f64,
-    /// The noise level of the sample that the network is asked about, in the sampler's own scale.
+    /// The noise level of the network's input, in the scale of the sampler.
     pub level: NoiseLevel,
     /// The network is given `input * x`; 1 unless the sampler's scale is not the network's.
     pub input: f64,
     /// The step of the grid, from 0, to which the call belongs: most solvers call once a step.
     pub step: usize,
-    /// Which noise the row's `z` is, counted from 0 over the whole loop. If the row draws nothing it means nothing.
+    /// The index of the row's noise `z`, counted from 0 over the whole loop. It is unused if the row draws no noise.
     pub noise: usize,
     /// The step.
     pub row: StepRow,
 }
 
 impl Call {
-    /// The first call of step `k` of a grid: a row that only knows how x0 follows from the prediction, or another
-    /// quantity that is to be kept in its place. Solvers fill in the rest.
+    /// Creates the first call of step `k` of a grid. Its row only gives x0 from the prediction, or another quantity that
+    /// is remembered in its place. Solvers fill in the rest.
     ///
     /// # Errors
     /// [`SamplerError::Undefined`] where the prediction does not determine it.
@@ -37,7 +37,7 @@ impl Call {
         Ok(Self { timestep: step.timestep, level: step.from, input: step.input, step: k, noise: k, row })
     }
 
-    /// The noise that is added before the next step belongs to that step. Two independent noises are one.
+    /// Adds the churn of the next step to the noise of this row: two independent normals sum to one.
     pub(super) fn churned(&mut self, churn: f64) {
         if churn != 0.0 {
             let [alpha, sigma] = self.row.known;

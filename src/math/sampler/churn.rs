@@ -1,4 +1,4 @@
-//! Churn: noise added before a step, and taken away by it.
+//! Churn: noise that is added before a step and removed by the step.
 //!
 //! **Theory.** Karras et al. 2022 (arXiv 2206.00364, algorithm 2): the sample at `sigma` is raised to
 //! `sigma^ = sigma*(1 + gamma)` by fresh noise, and the step starts there:
@@ -9,7 +9,7 @@
 //!
 //! **Practice.** The noise of step `k` is added by the row of the call before it, so that the network sees the churned
 //! sample, as in the paper and k-diffusion; that of the first step by [`Sampler::start`](super::Sampler::start).
-//! diffusers asks the network before the noise is added and applies its answer after: [`UnseenChurn`].
+//! diffusers calls the network before the noise is added and uses its output afterwards: [`UnseenChurn`].
 
 use super::call::Call;
 use super::denoiser::Denoiser;
@@ -21,7 +21,7 @@ use crate::math::error::sampler::SamplerError;
 use crate::math::level::NoiseLevel;
 use crate::math::quantity::Quantity;
 
-/// How much noise is churned.
+/// Parameters of churning.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Churn {
     /// `s_churn`: spread over the steps.
@@ -30,12 +30,12 @@ pub struct Churn {
     pub least: f64,
     /// `s_tmax`: no churn above this sigma; may be infinite.
     pub most: f64,
-    /// `s_noise`: what the noise is multiplied with, slightly above 1.
+    /// `s_noise`: the factor of the noise, slightly above 1.
     pub scale: f64,
 }
 
 impl Churn {
-    /// This much everywhere.
+    /// Creates churn of this amount at every sigma.
     #[must_use]
     pub const fn new(amount: f64) -> Self {
         Self { amount, least: 0.0, most: f64::INFINITY, scale: 1.0 }
@@ -55,7 +55,7 @@ impl Churn {
         }
     }
 
-    /// The churned sigma and the standard deviation of the noise that leads there.
+    /// The churned sigma, and the standard deviation of the noise that is added to reach it.
     fn of(&self, sigma: f64, steps: usize) -> (f64, f64) {
         if !(self.least..=self.most).contains(&sigma) {
             return (sigma, 0.0);
@@ -66,7 +66,7 @@ impl Churn {
 }
 
 impl Grid {
-    /// The same grid with every step churned; `clock` says what the network is told at a sigma.
+    /// Returns the grid with every step churned; `clock` gives the timestep of a sigma.
     ///
     /// # Errors
     /// [`SamplerError::Parameter`]; [`SamplerError::Unsupported`] unless every level has `alpha = 1`.
@@ -84,8 +84,8 @@ impl Grid {
     }
 }
 
-/// Euler with churn as diffusers computes it: the network is asked at `sigma`, and its answer is taken for one at the
-/// churned sample. A prediction of v is converted at `sigma`, any other at the churned level.
+/// Euler with churn as diffusers computes it: the network is called at `sigma`, and its output is used as if it came
+/// from the churned sample. A prediction of v is converted at `sigma`, any other at the churned level.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct UnseenChurn(pub Churn);
 
@@ -95,7 +95,7 @@ impl UnseenChurn {
         let raised = NoiseLevel::variance_exploding(sigma)?;
         let converted = match denoiser.prediction {
             Quantity::V => *step,
-            // The network's input was scaled for sigma, but what it predicts is read as if for the raised level.
+            // The network's input was scaled for sigma, but its output is read as if for the raised level.
             _ => Step { from: raised, ..*step },
         };
         let mut call = Call::begin(k, &converted, denoiser, Quantity::X0)?;

@@ -1,12 +1,12 @@
 //! Multistep consistency sampling: LCM, and stochastic flow matching.
 //!
-//! **Theory.** A consistency model answers with a clean sample at once; sampling again noises it to the next level (Song
-//! et al. 2023, arXiv 2303.01469, algorithm 1; Luo et al. 2023, arXiv 2310.04378, algorithm 3):
+//! **Theory.** A consistency model predicts the clean sample in one call; each further step noises it to the next level
+//! (Song et al. 2023, arXiv 2303.01469, algorithm 1; Luo et al. 2023, arXiv 2310.04378, algorithm 3):
 //! ```text
 //! x' = alpha'*(c_skip*x + c_out*x0) + sigma'*z
 //! c_skip = d^2/((r*t)^2 + d^2)        c_out = r*t/sqrt((r*t)^2 + d^2)
 //! ```
-//! with the timestep `t`, its scale `r` and `d = 0.5`. Without the boundary scaling it is x0 noised anew: diffusers'
+//! with the timestep `t`, its scale `r` and `d = 0.5`. Without the boundary scaling a step noises x0 again: diffusers'
 //! `stochastic_sampling` of flow matching.
 
 use super::call::Call;
@@ -20,13 +20,13 @@ use crate::math::quantity::Quantity;
 /// The scaling that makes a consistency model the identity at timestep 0.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Boundary {
-    /// What timesteps are multiplied with; 10 for LCM.
+    /// The factor of timesteps; 10 for LCM.
     pub timestep_scaling: f64,
     /// The standard deviation of the data; 0.5.
     pub sigma_data: f64,
 }
 
-/// x0, noised to the next level.
+/// The solver of consistency models: x0, noised to the next level.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Consistency {
     /// The boundary scaling; `None` takes x0 as it is.
@@ -34,7 +34,7 @@ pub struct Consistency {
 }
 
 impl Consistency {
-    /// Latent consistency models: timesteps times 10, `sigma_data = 0.5`.
+    /// Creates the solver of latent consistency models: timesteps times 10, `sigma_data = 0.5`.
     #[must_use]
     pub const fn lcm() -> Self {
         Self { boundary: Some(Boundary { timestep_scaling: 10.0, sigma_data: 0.5 }) }

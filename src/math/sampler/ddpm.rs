@@ -8,7 +8,7 @@
 //! two extremes between which the right one lies (eq. 7 and section 3.2), or learned between them (Nichol & Dhariwal
 //! 2021, arXiv 2102.09672, eq. 15).
 //!
-//! **Practice.** The last step draws nothing, since it leads to a clean sample. No logarithm is taken of a variance of 0.
+//! **Practice.** The last step leads to a clean sample and draws no noise. The logarithm of a variance of 0 is never taken.
 
 use super::call::Call;
 use super::denoiser::Denoiser;
@@ -19,16 +19,16 @@ use crate::math::error::sampler::SamplerError;
 use crate::math::quantity::Quantity;
 use crate::table::step::{Deviation, StepRow};
 
-/// The variance below which diffusers does not go.
+/// The least variance in diffusers.
 const LEAST_VARIANCE: f64 = 1e-20;
 
 /// The variance of a reverse step.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Variance {
-    /// That of the posterior, right for data that are one point (`fixed_small`, and `fixed_small_log`).
+    /// The posterior's variance, right for data that are one point (`fixed_small`, and `fixed_small_log`).
     #[default]
     FixedSmall,
-    /// That of the forward step, right for data of unit variance (`fixed_large`, and `fixed_large_log`).
+    /// The forward step's variance, right for data of unit variance (`fixed_large`, and `fixed_large_log`).
     FixedLarge,
     /// The network's second output is the logarithm of the variance (guided-diffusion's `LEARNED`).
     LearnedLog,
@@ -49,7 +49,7 @@ pub struct Ddpm {
 }
 
 impl Ddpm {
-    /// With this variance.
+    /// Creates the solver with this variance.
     #[must_use]
     pub const fn new(variance: Variance) -> Self {
         Self { variance, compat: Compat::Published }

@@ -1,8 +1,8 @@
-//! From the network's answer to the clean sample.
+//! Denoisers: from the network's output to the clean sample.
 //!
-//! **Theory.** The network is given `input * x` at a level and answers with a point of the plane (see
-//! [`Quantity`]), so x0 and epsilon are one [`solve`] away, at the level that the network sees. EDM's network output is
-//! such a point too.
+//! **Theory.** The network is given `input * x` at a level and predicts a point of the plane (see
+//! [`Quantity`]), so x0 and epsilon follow from one [`solve`] at the level that the network sees. EDM's network output
+//! is such a point too.
 
 use super::grid::Step;
 use crate::math::check;
@@ -11,26 +11,26 @@ use crate::math::level::NoiseLevel;
 use crate::math::quantity::{Quantity, solve};
 use crate::table::step::Clip;
 
-/// How an answer of the network becomes a clean sample.
+/// The way from the network's output to a clean sample.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Denoiser {
-    /// What the network predicts.
+    /// The quantity that the network predicts.
     pub prediction: Quantity,
-    /// Whether the network answers with the opposite sign: velocities of a time that runs from noise to data, and
+    /// True if the network's output has the opposite sign: velocities of a time that runs from noise to data, and
     /// `v_prediction` of diffusers' EDM schedulers.
     pub negated: bool,
-    /// What is done to the clean sample before it is used.
+    /// Clipping of the clean sample before it is used.
     pub clip: Clip,
 }
 
 impl Denoiser {
-    /// A network that predicts this, without clipping.
+    /// Creates the denoiser of a network that predicts this quantity, without clipping.
     #[must_use]
     pub const fn new(prediction: Quantity) -> Self {
         Self { prediction, negated: false, clip: Clip::None }
     }
 
-    /// The same with clipping or thresholding.
+    /// Returns the denoiser with clipping or thresholding.
     #[must_use]
     pub fn clipped(self, clip: Clip) -> Self {
         Self { clip, ..self }

@@ -6,12 +6,12 @@
 //! x' = sigma'/sigma*exp(-eta*h)*x + alpha'*sum_i M_i((1 + eta)*h)*D_i + sigma'*sqrt(1 - exp(-2*eta*h))*z
 //! ```
 //! `D_i` are the coefficients of the polynomial through the last x0 (see [`multistep`](super::multistep)), `D_0` the
-//! newest. What is published puts simpler numbers for some `M_i`, which costs nothing at the orders 1 and 2. At order 3
-//! it takes half of `M_2`, which makes the solver a second-order one with a small error; [`DpmKind::Exact`] is the third
-//! order that the name promises.
+//! newest. The published solvers replace some `M_i` by simpler numbers, which keeps the order at orders 1 and 2. At order
+//! 3 they take half of `M_2`, which reduces the solver to second order with a small error; [`DpmKind::Exact`] is of third
+//! order.
 //!
-//! **Practice.** The first steps have as many x0 as there are, a step to a clean sample is always of first order (its `h`
-//! is infinite), and a call made at pure noise is not used later (it is infinitely far away).
+//! **Practice.** The first steps use the x0 that exist by then. A step to a clean sample is always of first order (its
+//! `h` is infinite), and a call made at pure noise is not used later (it is infinitely far away).
 
 use super::call::Call;
 use super::denoiser::Denoiser;
@@ -25,7 +25,7 @@ use crate::math::error::sampler::SamplerError;
 /// Below this number of steps the last ones are of lower order (Lu et al. 2022, section 4.3; as in diffusers).
 const FEW_STEPS: usize = 15;
 
-/// How the polynomial through the last x0 is integrated.
+/// The integration of the polynomial through the last x0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum DpmKind {
     /// Second order by the midpoint, `M_1 = M_0/2`; third as published.
@@ -33,33 +33,33 @@ pub enum DpmKind {
     Midpoint,
     /// Second order with the exact `M_1`; third as published.
     Heun,
-    /// All of it exactly: the exponential Adams-Bashforth method.
+    /// Every order with exact integrals: the exponential Adams-Bashforth method.
     Exact,
 }
 
 /// DPM-Solver++.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct DpmSolver {
-    /// How many x0 a step uses, 1 to 3: `1`, `2M` and `3M`.
+    /// The number of x0 that a step uses, 1 to 3: `1`, `2M` and `3M`.
     pub order: usize,
-    /// How they are integrated.
+    /// The integration rule.
     pub kind: DpmKind,
     /// In x0 (DPM-Solver++) or in epsilon (DPM-Solver, `dpmsolver` of diffusers), which has no stochastic variant here.
     pub form: Form,
     /// 0 for the ODE, 1 for the SDE (`sde-dpmsolver++`), anything between.
     pub eta: f64,
-    /// What fresh noise is multiplied with (`s_noise` of k-diffusion), usually 1.
+    /// The factor of fresh noise (`s_noise` of k-diffusion), usually 1.
     pub noise_scale: f64,
-    /// Of fewer than 15 steps the last is of first and the one before of second order at most.
+    /// With fewer than 15 steps, the last step is of first order and the one before of second order at most.
     pub lower_order_final: bool,
     /// The last step is of first order.
     pub euler_at_final: bool,
-    /// diffusers' third-order SDE has a coefficient that is 1 too low, which makes it a first-order one.
+    /// The third-order SDE of diffusers has a coefficient that is 1 too low, which reduces it to first order.
     pub compat: Compat,
 }
 
 impl DpmSolver {
-    /// The ODE solver with diffusers' defaults.
+    /// Creates the ODE solver with diffusers' defaults.
     #[must_use]
     pub const fn new(order: usize) -> Self {
         Self {
@@ -74,13 +74,13 @@ impl DpmSolver {
         }
     }
 
-    /// The SDE solver with diffusers' defaults.
+    /// Creates the SDE solver with diffusers' defaults.
     #[must_use]
     pub const fn sde(order: usize) -> Self {
         Self { eta: 1.0, ..Self::new(order) }
     }
 
-    /// The order of step `k` of `steps`, if all x0 are of use.
+    /// The order of step `k` of `steps`, if all x0 can be used.
     fn order_at(&self, k: usize, steps: usize) -> usize {
         let few = self.lower_order_final && steps < FEW_STEPS;
         let most = match steps - k {
@@ -91,7 +91,7 @@ impl DpmSolver {
         most.min(self.order).min(k + 1)
     }
 
-    /// The integrals as this kind takes them.
+    /// The integrals that this kind uses.
     fn integrals(&self, order: usize, h: f64) -> [f64; MOST_NODES] {
         let mut m = integrals(h);
         match (self.kind, order) {

@@ -1,7 +1,7 @@
 //! The first-order family: DDIM, Euler, Euler ancestral, flow Euler, and their inversions.
 //!
-//! **Theory.** Knowing x0 and epsilon, the sample at the next level is written down again, with a share of the noise
-//! drawn anew (Song et al. 2021, arXiv 2010.02502, eq. 12 and 16):
+//! **Theory.** The sample at the next level is composed of x0 and epsilon, with a share of fresh noise
+//! (Song et al. 2021, arXiv 2010.02502, eq. 12 and 16):
 //! ```text
 //! x' = alpha'*x0 + d*epsilon + n*z        n = eta*sigma'*sqrt(1 - kept^2)        d^2 + n^2 = sigma'^2
 //! ```
@@ -9,7 +9,7 @@
 //! `alpha = 1 - sigma` flow matching; `eta = 1` is DDPM and Euler ancestral. `d` is
 //! `sigma'*sqrt((1 - eta^2) + eta^2*kept^2)`, which is never the root of a negative number.
 //!
-//! **Practice.** Where x0 is clipped it matters which epsilon is meant; see [`Estimate`].
+//! **Practice.** If x0 is clipped, the result depends on the choice of epsilon; see [`Estimate`].
 
 use super::call::Call;
 use super::denoiser::Denoiser;
@@ -20,10 +20,10 @@ use crate::math::check;
 use crate::math::error::sampler::SamplerError;
 use crate::math::quantity::Quantity;
 
-/// Which epsilon a step uses when x0 has been clipped.
+/// The epsilon that a step uses when x0 has been clipped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Estimate {
-    /// The one that the network's answer implies (diffusers' DDIM).
+    /// The epsilon that the network's output implies (diffusers' DDIM).
     Kept,
     /// `(x - alpha*x0)/sigma` with the clipped x0 (guided-diffusion, Euler; diffusers' `use_clipped_model_output`).
     Rederived,
@@ -32,11 +32,11 @@ pub enum Estimate {
 /// A step of the first-order family.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct FirstOrder {
-    /// How much of the posterior's noise is drawn, in `0..=1`.
+    /// The share of the posterior's noise that is drawn, in `0..=1`.
     pub eta: f64,
-    /// Which epsilon is meant where x0 is clipped.
+    /// The epsilon that is used if x0 is clipped.
     pub estimate: Estimate,
-    /// What fresh noise is multiplied with (`s_noise` of k-diffusion), usually 1.
+    /// The factor of fresh noise (`s_noise` of k-diffusion), usually 1.
     pub noise_scale: f64,
 }
 
@@ -63,7 +63,7 @@ impl FirstOrder {
         let move_ = Transition::of(step);
         let mut call = Call::begin(k, step, denoiser, Quantity::X0)?;
         let row = &mut call.row;
-        // At a clean sample nothing can be derived from x0, and the sample is not clipped either.
+        // At a clean sample epsilon does not follow from x0, and the sample is not clipped either.
         let rederived = self.estimate == Estimate::Rederived && step.from.sigma() > 0.0;
         if rederived && self.eta == 0.0 {
             (row.x, row.clean) = (move_.ratio(), move_.added() / step.from.sigma());
@@ -80,7 +80,7 @@ impl FirstOrder {
         Ok(call)
     }
 
-    /// How much of the next level's noise is the old one's, and how much is new.
+    /// The shares of the next level's noise that are old and new.
     fn split(&self, k: usize, move_: Transition) -> Result<(f64, f64), SamplerError> {
         let sigma = move_.to.sigma();
         if self.eta == 0.0 {

@@ -1,11 +1,11 @@
 //! The noise levels that a sampler visits.
 //!
-//! **Theory.** What samplers call timesteps, sigmas or times is a list of [`NoiseLevel`]s, noisy to clean, and beside
-//! each what the network is told and how its input is scaled. DDIM on variance-preserving levels and Euler on
+//! **Theory.** Timesteps, sigmas and times of samplers are lists of [`NoiseLevel`]s, noisy to clean. Each entry has the
+//! timestep that the network is told and the scale of its input. DDIM on variance-preserving levels and Euler on
 //! variance-exploding ones are the same step on different lists (Song et al. 2021, arXiv 2010.02502, section 4.3; Karras
 //! et al. 2022, arXiv 2206.00364, appendix B).
 //!
-//! **Practice.** A [`Grid`] is built once and checked once: every step goes towards clean (or, to invert, towards noise).
+//! **Practice.** A [`Grid`] is checked when it is built: every step goes towards clean (or, to invert, towards noise).
 
 use crate::math::check;
 use crate::math::edm::SigmaData;
@@ -13,16 +13,16 @@ use crate::math::error::sampler::SamplerError;
 use crate::math::level::NoiseLevel;
 use crate::math::schedule::Schedule;
 
-/// One step of a grid, before a solver has said how it is made.
+/// One step of a grid, independent of the solver.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Step {
-    /// What the network is told: usually `0..T`, not always whole.
+    /// The timestep that the network is told: usually in `0..T`, not always whole.
     pub timestep: f64,
-    /// The level at which the network is asked.
+    /// The level at which the network is called.
     pub from: NoiseLevel,
     /// The level to which the step leads.
     pub to: NoiseLevel,
-    /// What the network is told at `to`, if it can be asked there.
+    /// The timestep that the network is told at `to`, if it can be called there.
     pub to_timestep: Option<f64>,
     /// The network is given `input * x`.
     pub input: f64,
@@ -30,7 +30,7 @@ pub struct Step {
     pub churn: f64,
 }
 
-/// What a noise-to-signal ratio, a "sigma", means for the sample and for the network's input.
+/// The convention by which a "sigma" (a noise-to-signal ratio) scales the sample and the network's input.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Scale {
     /// `alpha = 1/sqrt(1 + sigma^2)`; the network takes the sample as it is (DPM-Solver, UniPC).
@@ -63,7 +63,7 @@ impl Scale {
         })
     }
 
-    /// What the sample is multiplied with before the network sees it.
+    /// The scale of the network's input.
     #[must_use]
     pub fn input(self, level: NoiseLevel) -> f64 {
         match self {
@@ -82,12 +82,12 @@ pub struct Grid {
 }
 
 impl Grid {
-    /// Any steps; `scale` says how the network's input follows from a level, in case levels are changed later.
+    /// Creates a grid of any steps; `scale` gives the scale of the network's input if levels are changed later.
     ///
     /// # Errors
     /// [`SamplerError::NoSteps`]; [`SamplerError::Parameter`] for numbers that are not finite;
     /// [`SamplerError::Direction`] unless the noise-to-signal ratio falls in every step and from step to step, or rises
-    /// in all of them. The step at the clean end alone may lead nowhere.
+    /// in all of them. Only the step at the clean end may keep its level.
     pub fn new(steps: Vec<Step>, scale: Scale) -> Result<Self, SamplerError> {
         let [first, .., last] = &steps[..] else {
             let only = steps.first().ok_or(SamplerError::NoSteps)?;
@@ -112,8 +112,9 @@ impl Grid {
         Ok(Self { steps, scale })
     }
 
-    /// The levels of a schedule at these timesteps, then `end`: usually [`NoiseLevel::CLEAN`], or the schedule's least
-    /// noisy level (`set_alpha_to_one = false`). Rising timesteps and a noisy end make a grid for inversion.
+    /// Creates a grid of the levels of a schedule at these timesteps, then `end`: usually [`NoiseLevel::CLEAN`], or the
+    /// schedule's least noisy level (`set_alpha_to_one = false`). Rising timesteps and a noisy end make a grid for
+    /// inversion.
     ///
     /// # Errors
     /// [`SamplerError::Duplicate`]; [`SamplerError::Schedule`] for a timestep that the schedule does not have; as
@@ -127,8 +128,8 @@ impl Grid {
     /// As [`of_schedule`](Self::of_schedule), with the levels that follow from respaced betas `1 - abar_t/abar_s` in f64,
     /// as guided-diffusion computes them (Nichol & Dhariwal 2021, arXiv 2102.09672, section 4).
     ///
-    /// The same levels, but for a rounding of 1e-16 in `abar_t/abar_s`. It matters where `abar` falls by orders of
-    /// magnitude in one step: the last `alpha` of 10 steps of the cosine schedule is off by 1e-9 of it.
+    /// The levels are the same except for a rounding of 1e-16 in `abar_t/abar_s`. It matters where `abar` falls by
+    /// orders of magnitude in one step: the last `alpha` of 10 steps of the cosine schedule is off by 1e-9 of it.
     ///
     /// # Errors
     /// As `of_schedule`.
@@ -168,7 +169,7 @@ impl Grid {
         Self::of_levels(Scale::VariancePreserving, &levels, targets.into_iter(), &as_told(timesteps))
     }
 
-    /// From falling sigmas, what the network is told at each, and the last sigma, usually 0.
+    /// Creates a grid from falling sigmas, the timestep that the network is told at each, and the last sigma, usually 0.
     ///
     /// # Errors
     /// [`SamplerError::Lengths`]; [`SamplerError::Schedule`] for a sigma out of range; as [`Grid::new`].
@@ -196,8 +197,8 @@ impl Grid {
         Self::new(steps.collect(), scale)
     }
 
-    /// The same steps taken backwards, from the last level to the first, for inversion: each asks the network at the
-    /// cleaner level and tells it the timestep of the noisier, as diffusers' `DDIMInverseScheduler`.
+    /// Returns the steps backwards, from the last level to the first, for inversion. Each step calls the network at the
+    /// cleaner level with the timestep of the noisier one, as diffusers' `DDIMInverseScheduler`.
     ///
     /// # Errors
     /// As [`Grid::new`].
@@ -227,7 +228,7 @@ impl Grid {
         self.steps.is_empty()
     }
 
-    /// How the network's input follows from a level.
+    /// The scale of the network's input at a level.
     #[must_use]
     pub const fn scale(&self) -> Scale {
         self.scale

@@ -9,8 +9,8 @@
 //! for every family of levels; on variance-exploding ones `c = (sigma/sigma' - 1)/2`. So the second call needs neither the
 //! first sample nor the first slope, only the x0 of the call before: it is an ordinary multistep row.
 //!
-//! **Practice.** A step to a clean sample, or to an end at which the network cannot be asked, is an Euler step. The calls
-//! of a loop of `n` steps are `2n - 1`; the first of a step leads to the Euler sample, the second to the step's result.
+//! **Practice.** A step to a clean sample, or to an end at which the network cannot be called, is an Euler step. A loop of
+//! `n` steps has `2n - 1` calls; the first of a step leads to the Euler sample, the second to the step's result.
 
 use super::call::Call;
 use super::denoiser::Denoiser;

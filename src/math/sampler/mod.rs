@@ -1,9 +1,8 @@
 //! Samplers: host code in f64 that returns one row of coefficients per network call.
 //!
-//! **Theory.** A sampler visits noise levels from noisy to clean. At each it calls the network, and what it does with the
-//! answer is linear in the sample, the prediction, the clean sample that the prediction implies, the clean samples of
-//! earlier calls, and noise. So a solver is a function from a list of levels to [`StepRow`]s, and each small file here is
-//! one:
+//! **Theory.** A sampler visits noise levels from noisy to clean and calls the network at each. The next sample is linear
+//! in the sample, the prediction, the clean sample that the prediction implies, the clean samples of earlier calls, and
+//! noise. So a solver is a function from a list of levels to [`StepRow`]s. Each solver is a small file:
 //!
 //! | on | gives | solver |
 //! |---|---|---|
@@ -13,7 +12,7 @@
 //! | sigmas, [`Scale::Flow`] | flow matching | [`FirstOrder::euler`] |
 //! | any of these | Heun, DPM-Solver++, UniPC, LCM | [`Heun`], [`DpmSolver`], [`UniPc`], [`Consistency`] |
 //!
-//! # Which one
+//! # Choosing a solver
 //!
 //! | solver | when | order | network calls a step | remembers | noise | source |
 //! |---|---|---|---|---|---|---|
@@ -31,12 +30,13 @@
 //! | [`UniPc`] | the fewest steps: 5 to 10 | p + 1 with its corrector | 1 | p | no | Zhao et al. 2023, arXiv 2302.04867 |
 //! | [`Consistency::lcm`] | models distilled for it, 1 to 8 steps | - | 1 | - | yes | Luo et al. 2023, arXiv 2310.04378 |
 //!
-//! Orders are measured against the exact solution of a Gaussian (`tests/samplers.rs`). Every step is one dispatch that
-//! reads the sample, the prediction and what it remembers once; what is remembered are clean samples, in the plan's own
-//! memory.
+//! Orders are measured against the exact solution of a Gaussian (`tests/samplers/orders.rs`). Every step is one
+//! dispatch that reads the sample, the prediction and what it remembers once; what is remembered are clean samples, in
+//! the plan's own memory.
 //!
-//! **Practice.** A [`Grid`] says where, a [`Denoiser`] what the network predicts, a [`Solver`] how; [`Sampler::new`]
-//! puts them together once and its calls carry everything that a loop needs. Nothing is computed while the loop runs.
+//! **Practice.** A [`Grid`] holds the noise levels, a [`Denoiser`] the meaning of the network's output, and a
+//! [`Solver`] the formula of a step. [`Sampler::new`] combines them, and its calls hold everything that a loop needs.
+//! Nothing is computed while the loop runs.
 //!
 //! ```
 //! use tweedie::math::sampler::{Denoiser, FirstOrder, Grid, Sampler};
@@ -51,19 +51,19 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-mod call;
-mod churn;
-mod consistency;
-mod ddpm;
-mod denoiser;
-mod dpm;
-mod first_order;
-mod grid;
-mod heun;
-mod multistep;
-mod solver;
-mod transition;
-mod unipc;
+pub(crate) mod call;
+pub(crate) mod churn;
+pub(crate) mod consistency;
+pub(crate) mod ddpm;
+pub(crate) mod denoiser;
+pub(crate) mod dpm;
+pub(crate) mod first_order;
+pub(crate) mod grid;
+pub(crate) mod heun;
+pub(crate) mod multistep;
+pub(crate) mod solver;
+pub(crate) mod transition;
+pub(crate) mod unipc;
 
 pub use call::Call;
 pub use churn::{Churn, UnseenChurn};
@@ -82,7 +82,7 @@ use crate::math::error::sampler::SamplerError;
 use crate::math::quantity::Quantity;
 use crate::table::step::{Clip, Deviation, StepRow};
 
-/// A whole sampling loop, as numbers.
+/// The coefficients of a whole sampling loop.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sampler {
     calls: Vec<Call>,
@@ -93,16 +93,16 @@ pub struct Sampler {
 }
 
 impl Sampler {
-    /// The rows of a solver on a grid.
+    /// Computes the rows of a solver on a grid.
     ///
     /// # Errors
-    /// Whatever the solver finds; [`SamplerError::Parameter`] for a clipping that makes no sense,
+    /// Errors of the solver; [`SamplerError::Parameter`] for invalid clipping,
     /// [`SamplerError::NotFinite`] for levels so extreme that a coefficient leaves f64.
     pub fn new(solver: &(impl Solver + ?Sized), grid: &Grid, denoiser: &Denoiser) -> Result<Self, SamplerError> {
         denoiser.check()?;
         let Solution { mut calls, deviation, keeps } = solver.solve(grid, denoiser)?;
         if denoiser.clip != Clip::None && keeps != Quantity::X0 {
-            let (solver, what) = ("a solver that does not work in x0", "clip it");
+            let (solver, what) = ("a solver in epsilon", "clip x0");
             return Err(SamplerError::Unsupported { solver, what, step: 0 });
         }
         let churn = |call: &Call| grid.steps().get(call.step).map_or(0.0, |step| step.churn);
@@ -130,12 +130,12 @@ impl Sampler {
         &self.calls
     }
 
-    /// The same to be changed: guidance, the scale of the input, or coefficients of one's own.
+    /// The calls, to change guidance, the scale of the input, or any coefficient.
     pub fn calls_mut(&mut self) -> &mut [Call] {
         &mut self.calls
     }
 
-    /// What the network is told at each call.
+    /// The timesteps that the network is told, call by call.
     pub fn timesteps(&self) -> impl Iterator<Item = f64> {
         self.calls.iter().map(|call| call.timestep)
     }
@@ -155,31 +155,31 @@ impl Sampler {
         self.calls.first().map_or(1.0, |call| call.level.alpha().hypot(call.level.sigma()))
     }
 
-    /// What is done to the clean sample in every step.
+    /// Clipping of the clean sample in every step.
     #[must_use]
     pub const fn clip(&self) -> Clip {
         self.clip
     }
 
-    /// What the noise is multiplied with in every step.
+    /// The factor of the noise in every step.
     #[must_use]
     pub const fn deviation(&self) -> Deviation {
         self.deviation
     }
 
-    /// What stands in the place of x0 in every row and in the history: x0, but for solvers in [`Form::Epsilon`].
+    /// The quantity in the place of x0 in every row and in the history: x0, except for solvers in [`Form::Epsilon`].
     #[must_use]
     pub const fn keeps(&self) -> Quantity {
         self.keeps
     }
 
-    /// How many earlier clean samples must be kept, 0 to 3.
+    /// The number of earlier clean samples that must be kept, 0 to 3.
     #[must_use]
     pub fn depth(&self) -> usize {
         self.calls.iter().map(|call| call.row.depth()).max().unwrap_or(0)
     }
 
-    /// How many noises the loop may take: one more than the largest [`Call::noise`] that is drawn. 0 if it draws none.
+    /// The number of noises of the loop: one more than the largest [`Call::noise`] that is drawn. 0 if it draws none.
     #[must_use]
     pub fn noises(&self) -> usize {
         let first = usize::from(self.start[1] != 0.0);
@@ -188,7 +188,7 @@ impl Sampler {
     }
 }
 
-/// The same row with the clean sample written out, which saves cancellation in f32 where nothing is clipped.
+/// Returns the row with the clean sample written out, which avoids cancellation in f32 if nothing is clipped.
 fn folded(row: &StepRow) -> StepRow {
     let [c_x, c_p, c_z] = row.x0.map(|c| c * row.clean);
     StepRow { x: row.x + c_x, p: row.p + c_p, z: row.z + c_z, clean: 0.0, ..*row }

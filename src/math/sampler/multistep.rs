@@ -1,17 +1,17 @@
-//! Integrals of a polynomial through known x0, which every multistep solver is made of.
+//! Integrals of a polynomial through known x0, the building block of multistep solvers.
 //!
 //! **Theory.** In `lambda = ln(alpha/sigma)` the probability flow ODE is solved by (Lu et al. 2022, arXiv 2211.01095,
 //! proposition 4.1)
 //! ```text
 //! x' = sigma'/sigma*x + alpha' * integral_0^1 h*exp(-h*(1 - tau)) x0(tau) dtau
 //! ```
-//! with `x0` as a function of `tau`, the fraction of the step. Put the polynomial through the x0 of some calls in its
-//! place, and what is left are the integrals of the powers of `tau`,
+//! with `x0` as a function of `tau`, the fraction of the step. Replacing it by the polynomial
+//! through the x0 of some calls leaves the integrals of the powers of `tau`,
 //! ```text
 //! M_i = integral_0^1 h*exp(-h*(1 - tau)) tau^i dtau = h*i!*phi_{i+1}(-h)
 //! ```
 //! with the phi functions of exponential integrators (Hochbruck & Ostermann 2010, eq. 2.11). Solvers differ in the calls
-//! that they take and in what they put for some `M_i`.
+//! that they use and in the numbers that replace some `M_i`.
 //!
 //! The same holds with the roles of signal and noise exchanged, for epsilon and `-h` (Lu et al. 2022, arXiv 2206.00927,
 //! proposition 3.1):
@@ -27,10 +27,10 @@ use super::transition::Transition;
 use crate::math::error::sampler::SamplerError;
 use crate::math::quantity::Quantity;
 
-/// Which quantity a multistep solver takes for a polynomial.
+/// The quantity that a multistep solver approximates by a polynomial.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Form {
-    /// The clean sample: the data-prediction form of DPM-Solver++ and UniPC, which bears guidance and clipping.
+    /// The clean sample: the data-prediction form of DPM-Solver++ and UniPC, which works with guidance and clipping.
     #[default]
     X0,
     /// The noise: DPM-Solver, and UniPC with `predict_x0 = false`. Such a sampler keeps epsilon instead of x0.
@@ -45,7 +45,7 @@ impl Form {
         }
     }
 
-    /// What the sample is multiplied with.
+    /// The factor of the sample.
     pub(super) fn ratio(self, step: &Step) -> f64 {
         match self {
             Self::X0 => Transition::of(step).ratio(),
@@ -53,7 +53,7 @@ impl Form {
         }
     }
 
-    /// What the integrals are multiplied with.
+    /// The factor of the integrals.
     pub(super) const fn scale(self, step: &Step) -> f64 {
         match self {
             Self::X0 => step.to.alpha(),
@@ -61,7 +61,7 @@ impl Form {
         }
     }
 
-    /// The step in lambda, as the integrals take it.
+    /// The step in lambda, with the sign that the integrals need.
     pub(super) fn h(self, step: &Step) -> f64 {
         match self {
             Self::X0 => Transition::of(step).h(),
@@ -87,8 +87,8 @@ impl Form {
     }
 }
 
-/// Where the last `order` calls lie, in units of step `k`: 0, and back from there. Fewer where a call or the step itself
-/// is infinitely far away.
+/// The positions of the last `order` calls, in units of step `k`: 0, and back from there. Fewer where a call or the
+/// step itself is infinitely far away.
 pub(super) fn nodes(steps: &[Step], k: usize, order: usize) -> Vec<f64> {
     let h = Transition::of(&steps[k]).h();
     let back = |j: usize| -Transition { from: steps[k - j].from, to: steps[k].from }.h() / h;

@@ -7,24 +7,25 @@ use crate::math::error::sampler::SamplerError;
 use crate::math::quantity::Quantity;
 use crate::table::step::Deviation;
 
-/// Whose numbers, where the well-known systems are not right.
+/// The formulas to follow where a well-known system differs from the paper.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Compat {
     /// The published formula.
     #[default]
     Published,
-    /// What diffusers computes; each option says what differs.
+    /// The formula of diffusers; each option says what differs.
     Diffusers,
 }
 
-/// What a solver makes of a grid.
+/// The rows that a solver computes for a grid.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Solution {
     /// The calls in order.
     pub calls: Vec<Call>,
-    /// What the noise is multiplied with besides its coefficient.
+    /// The factor of the noise besides its coefficient.
     pub deviation: Deviation,
-    /// What the rows call x0, and what is kept from call to call; see [`Sampler::keeps`].
+    /// The quantity that stands in the place of x0 and is remembered from call to call; see
+    /// [`Sampler::keeps`](super::Sampler::keeps).
     pub keeps: Quantity,
 }
 
@@ -34,10 +35,10 @@ impl From<Vec<Call>> for Solution {
     }
 }
 
-/// A way from noise to a sample: a function from levels to rows.
+/// A solver: a function from noise levels to rows of coefficients.
 pub trait Solver {
-    /// The calls and their rows. [`Sampler::new`] adds what is the same for every solver: the input scale of the next
-    /// call, the noise of churning, and the check that all numbers are finite.
+    /// Computes the calls and their rows. [`Sampler::new`](super::Sampler::new) adds the parts that every solver
+    /// shares: the input scale of the next call, the noise of churning, and the check that all numbers are finite.
     ///
     /// # Errors
     /// [`SamplerError`], whichever applies.

@@ -1,4 +1,4 @@
-//! What changes between two noise levels, without cancellation.
+//! Differences between two noise levels, without cancellation.
 //!
 //! **Theory.** Everything that a solver needs of a step from `(alpha, sigma)` to `(alpha', sigma')` follows from one
 //! difference of products, `added = alpha'*sigma - alpha*sigma'`, which is positive towards clean:
@@ -55,7 +55,7 @@ impl Transition {
         log_ratio(now, before, self.added())
     }
 
-    /// That step `k` goes towards clean, so that it can draw noise.
+    /// Checks that step `k` goes towards clean, so that it can draw noise.
     pub(super) fn check_cleaner(self, k: usize, solver: &'static str) -> Result<(), SamplerError> {
         match (0.0..=1.0).contains(&self.lost()) {
             true => Ok(()),

@@ -1,8 +1,8 @@
-//! UniPC: a multistep predictor, and a corrector that costs no call.
+//! UniPC: a multistep predictor, and a corrector without further calls.
 //!
 //! **Theory.** Zhao et al. 2023 (arXiv 2302.04867, algorithm 5 to 8). The predictor is DPM-Solver++'s polynomial through
-//! the last x0. When the network has answered at the predicted sample, the corrector takes the same step again with that
-//! answer as one more node, and the next step starts from the corrected sample. With `s` for corrected samples, `P` and
+//! the last x0. After the call at the predicted sample, the corrector takes the same step again with that
+//! output as one more node, and the next step starts from the corrected sample. With `s` for corrected samples, `P` and
 //! `C` for the weights of predictor and corrector:
 //! ```text
 //! x_k     = A*s_{k-1} + sum_j P_j m_{k-1-j}             m the x0 of a call
@@ -35,10 +35,10 @@ pub enum UniPcKind {
     Bh2,
 }
 
-/// Which steps are corrected.
+/// The steps that are corrected.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Corrector {
-    /// All but the last, whose result the network is not asked about.
+    /// All except the last, after which the network is not called.
     #[default]
     On,
     /// None: UniP.
@@ -50,20 +50,20 @@ pub enum Corrector {
 /// UniPC.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct UniPc {
-    /// How many x0 the predictor uses, 1 to 3; the corrector uses one more.
+    /// The number of x0 that the predictor uses, 1 to 3; the corrector uses one more.
     pub order: usize,
     /// The function `B(h)`.
     pub kind: UniPcKind,
     /// In x0, or in epsilon (`predict_x0 = false` of diffusers).
     pub form: Form,
-    /// Which steps are corrected.
+    /// The steps that are corrected.
     pub corrector: Corrector,
     /// The order falls to 1 towards the last step.
     pub lower_order_final: bool,
 }
 
 impl UniPc {
-    /// With diffusers' defaults.
+    /// Creates the solver with diffusers' defaults.
     #[must_use]
     pub const fn new(order: usize) -> Self {
         Self { order, kind: UniPcKind::Bh2, form: Form::X0, corrector: Corrector::On, lower_order_final: true }
@@ -100,7 +100,7 @@ impl UniPc {
         self.weights(&self.nodes(steps, k), &steps[k])
     }
 
-    /// What the corrector of step `k - 1` adds to the sample of call `k`, per x0, newest first: `C - P`.
+    /// The weights that the corrector of step `k - 1` adds to the sample of call `k`, per x0, newest first: `C - P`.
     fn correction(&self, steps: &[Step], k: usize) -> [f64; MOST_NODES] {
         let possible = |before: &usize| self.corrects(*before) && self.form.h(&steps[*before]).is_finite();
         let Some(before) = k.checked_sub(1).filter(possible) else {

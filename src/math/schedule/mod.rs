@@ -7,14 +7,14 @@
 //!
 //! **Practice.** Index 0 is the least noisy timestep, in every recipe; the clean sample stands before it. A schedule is
 //! built once (cost linear in its length) and never changes. Tables come as fresh vectors, one entry a timestep, without
-//! units. This file has the plain constructors, `recipes.rs` the named schedules.
+//! units. The constructors here are the plain ones; the named schedules are in `recipes.rs`.
 
 pub(in crate::math) mod recipes;
 
 use super::chain::Chain;
 use super::level::NoiseLevel;
 use super::posterior::Posterior;
-use crate::math::error::schedule::ScheduleError;
+use crate::math::schedule_error::ScheduleError;
 
 /// The most timesteps that a schedule may have, 2^24: a guard against an absurd argument, not a limit of the mathematics.
 pub const MAX_STEPS: usize = 1 << 24;
@@ -31,7 +31,8 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// Variance preserving, from betas in `0..=1` in any order (0: a step that adds no noise, 1: one that leaves no signal).
+    /// Variance preserving, from betas in `0..=1` in any order (0: a step that adds no noise, 1: one that leaves no
+    /// signal).
     ///
     /// # Errors
     /// [`ScheduleError::Beta`], [`ScheduleError::Empty`], [`ScheduleError::TooLong`].
@@ -48,7 +49,7 @@ impl Schedule {
     /// Decision on non-monotone input: it is accepted, because noising, targets and conversions only need the marginals,
     /// which exist at each timestep by itself. What needs a forward step into a timestep at which `abar` rises (its
     /// posterior) is [`ScheduleError::NotMarkov`], and the beta derived there is negative (minus infinity after 0).
-    /// Where `abar` stays 0 the step is not determined; no step is assumed, beta 0.
+    /// If `abar` stays 0 the step is not determined; no step is assumed, beta 0.
     ///
     /// # Errors
     /// [`ScheduleError::AlphasCumprod`], [`ScheduleError::Empty`], [`ScheduleError::TooLong`].
@@ -269,7 +270,7 @@ fn each<T>(values: Vec<T>, change: impl Fn(T) -> f64) -> Vec<f64> {
     values.into_iter().map(change).collect()
 }
 
-/// Whether a schedule may have this many timesteps; to be asked before anything of that size is built.
+/// Checks the number of timesteps; to be called before anything of that size is allocated.
 pub(in crate::math) fn check_steps(steps: usize) -> Result<(), ScheduleError> {
     match steps {
         0 => Err(ScheduleError::Empty),

@@ -1,6 +1,6 @@
 //! The named noise schedules.
 //!
-//! **Theory.** Each is somebody's recipe for betas, cited where it stands. They differ in how fast the signal goes; only
+//! **Theory.** Each is a published formula for betas, cited at its function. They differ in how fast the signal fades; only
 //! the zero-terminal-SNR ones lose all of it.
 //!
 //! **Practice.** A model was trained on the betas that its own system computed, rounding errors included, so each recipe
@@ -9,8 +9,8 @@
 //! exponentials come from the platform's library and may differ in their last bit between platforms.
 
 use super::{Schedule, check_steps};
-use crate::math::error::schedule::ScheduleError;
 use crate::math::level::NoiseLevel;
+use crate::math::schedule_error::ScheduleError;
 use std::f64::consts::PI;
 
 /// The offset `s` of the cosine schedule (Nichol & Dhariwal 2021, section 3.2).
@@ -19,13 +19,13 @@ const COSINE_OFFSET: f64 = 0.008;
 /// The largest beta of the recipes that are cut off (Nichol & Dhariwal 2021, section 3.2).
 const MAX_BETA: f64 = 0.999;
 
-/// What diffusers adds inside the logarithm of the Laplace schedule, so that its ends stay finite.
+/// The number that diffusers adds inside the logarithm of the Laplace schedule, so that its ends stay finite.
 const LAPLACE_GUARD: f64 = 1e-6;
 
 /// The scale of the Laplace schedule's log SNR (Hang et al. 2024, table 1; diffusers).
 const LAPLACE_SCALE: f64 = 0.5;
 
-/// How fast diffusers' exponential schedule falls: the logarithm of its last `abar`.
+/// The rate of diffusers' exponential schedule: the logarithm of its last `abar`.
 const EXPONENTIAL_RATE: f64 = -12.0;
 
 impl Schedule {
@@ -163,7 +163,7 @@ impl Schedule {
         Self::from_betas(&(0..steps).map(beta).collect::<Vec<_>>())
     }
 
-    /// The same schedule shifted and scaled so that its last timestep holds no signal (Lin et al. 2023, arXiv 2305.08891,
+    /// Returns the schedule shifted and scaled so that its last timestep has no signal (Lin et al. 2023, arXiv 2305.08891,
     /// algorithm 1): the first `sqrt(abar)` is kept, the last becomes 0 exactly, its beta 1.
     /// ```text
     /// s_t  = sqrt(abar_t)

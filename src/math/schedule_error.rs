@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-/// Why a schedule, or a table of it, cannot be built.
+/// Errors of building a schedule, or a table of it.
 #[derive(Clone, Debug, PartialEq, Error)]
 #[non_exhaustive]
 pub enum ScheduleError {
@@ -17,20 +17,20 @@ pub enum ScheduleError {
         /// The most that are accepted.
         limit: usize,
     },
-    /// A beta that is no variance of a forward step.
+    /// A beta that is not the variance of a forward step.
     #[error("beta must be within 0..=1, found {value} at timestep {index}")]
     Beta {
         /// The timestep.
         index: usize,
-        /// What stands there, or what the recipe yields there.
+        /// The beta at that timestep, given or computed.
         value: f64,
     },
-    /// An `alphas_cumprod` that is no fraction of signal.
+    /// An `alphas_cumprod` outside `0..=1`.
     #[error("alphas_cumprod must be within 0..=1, found {value} at timestep {index}")]
     AlphasCumprod {
         /// The timestep.
         index: usize,
-        /// What stands there.
+        /// The value at that timestep.
         value: f64,
     },
     /// An end of the beta range that is not a variance.
@@ -38,7 +38,7 @@ pub enum ScheduleError {
     Endpoint {
         /// `beta_start` or `beta_end`.
         name: &'static str,
-        /// What was given.
+        /// The value given.
         value: f64,
     },
     /// A parameter that has to be finite and above zero.
@@ -46,20 +46,20 @@ pub enum ScheduleError {
     ParamNotPositive {
         /// The parameter.
         name: &'static str,
-        /// What was given.
+        /// The value given.
         value: f64,
     },
-    /// Two ends of a range that leave nothing between them, or are not finite.
+    /// The ends of a range that is empty or not finite.
     #[error("{name} needs a finite range with two different ends in order, found {start} to {end}")]
     Range {
-        /// What the range is of.
+        /// The quantity that has this range.
         name: &'static str,
         /// Its first end.
         start: f64,
         /// Its last end.
         end: f64,
     },
-    /// A pair that is no noise level.
+    /// A pair that is not a noise level.
     #[error("a noise level needs finite alpha >= 0 and sigma >= 0, not both 0; found alpha = {alpha}, sigma = {sigma}")]
     Level {
         /// The signal's coefficient.
@@ -70,7 +70,7 @@ pub enum ScheduleError {
     /// A rectified flow's time outside its range.
     #[error("a rectified flow's time must be within 0..=1, found {value}")]
     Time {
-        /// What was given.
+        /// The value given.
         value: f64,
     },
     /// A timestep that the schedule does not have.
@@ -78,10 +78,10 @@ pub enum ScheduleError {
     Timestep {
         /// The timestep asked for.
         found: usize,
-        /// How many there are.
+        /// The number of timesteps.
         steps: usize,
     },
-    /// A posterior asked from a timestep to one that is not cleaner in the order of the schedule.
+    /// A posterior from a timestep to one that is not cleaner in the order of the schedule.
     #[error("a posterior leads to an earlier timestep, found {from} to {to}")]
     Order {
         /// The timestep of the observation.
@@ -89,8 +89,8 @@ pub enum ScheduleError {
         /// The timestep asked for.
         to: usize,
     },
-    /// A posterior asked where the signal rises, so that no forward step leads there, or where levels are so extreme that its
-    /// coefficients leave f64.
+    /// A posterior at a timestep where the signal rises, so that no forward step leads there, or where levels are so
+    /// extreme that its coefficients leave f64.
     #[error("no forward step leads to timestep {timestep}: the signal rises there, or its levels are too extreme")]
     NotMarkov {
         /// The noisier timestep.
@@ -106,7 +106,7 @@ pub enum ScheduleError {
         /// `sqrt(abar_{T-1})`.
         last: f64,
     },
-    /// Betas asked of a schedule that has none (variance exploding, rectified flow, plain levels).
+    /// The betas of a schedule that has none (variance exploding, rectified flow, plain levels).
     #[error("this schedule has no betas: it is not variance preserving")]
     NoBetas,
 }
