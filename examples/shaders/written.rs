@@ -44,7 +44,7 @@ const HLSL: [(Language, hlsl::ShaderModel); 2] =
 /// no native f16. In wgpu it is the downlevel flag `SHADER_F16_IN_F32`. All other shaders must do without.
 fn capabilities(shader: &ComposedShader) -> Capabilities {
     let f16 =
-        if shader.text.contains("pack_f16") { Capabilities::SHADER_FLOAT16_IN_FLOAT32 } else { Capabilities::empty() };
+        if shader.text.contains("pack_lane_f16") { Capabilities::SHADER_FLOAT16_IN_FLOAT32 } else { Capabilities::empty() };
     let int64 = if shader.int64 { Capabilities::SHADER_INT64 } else { Capabilities::empty() };
     f16 | int64
 }

@@ -5,7 +5,8 @@ use crate::gpu::error::PlanError;
 use crate::gpu::map::Timesteps;
 use crate::gpu::plan::reduce::Words;
 use crate::gpu::shader::bindings::{entry, storage};
-use crate::gpu::shader::standalone::ADVANCE;
+use crate::gpu::shader::params::CounterParams;
+use crate::gpu::shader::standalone::advance;
 use crate::gpu::{Context, Shape};
 use std::sync::Arc;
 
@@ -34,18 +35,19 @@ impl Counter {
             return Err(PlanError::DeviceLimit { what, limit, allowed, found });
         }
         let bindings = [entry(0, storage(true), false), entry(1, wgpu::BufferBindingType::Uniform, false)];
-        let pipeline = context.small_pipeline("advance", || ADVANCE.to_owned(), &bindings);
+        let pipeline = context.small_pipeline("advance", advance, &bindings);
         let words = Words { buffer, offset, bytes: 4 * u64::from(count) };
         words.check("counters", context)?;
         let (counters, first) = words.binding(context);
-        let words = bytemuck::cast::<[u32; 4], [u8; 16]>([count, first, 0, 0]);
-        let count = context.buffer_with("tweedie::Counter::count", wgpu::BufferUsages::UNIFORM, &words)?;
+        let params = CounterParams { count, first, unused: [0; 2] };
+        let params = bytemuck::bytes_of(&params);
+        let params = context.buffer_with("tweedie::Counter::params", wgpu::BufferUsages::UNIFORM, params)?;
         let group = context.device().create_bind_group(&wgpu::BindGroupDescriptor {
             label: Some("tweedie::Counter::group"),
             layout: &pipeline.layout,
             entries: &[
                 wgpu::BindGroupEntry { binding: 0, resource: counters },
-                wgpu::BindGroupEntry { binding: 1, resource: count.as_entire_binding() },
+                wgpu::BindGroupEntry { binding: 1, resource: params.as_entire_binding() },
             ],
         });
         Ok(Self { pipeline, group, workgroups })

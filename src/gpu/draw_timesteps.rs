@@ -4,7 +4,7 @@
 //! [`TimestepDensity`](crate::math::TimestepDensity), whose draws these are to the bit.
 //!
 //! **Practice.** A [`TimestepPlan`] holds the ends of the ranges, which may be replaced between submits (importance
-//! sampling), and a key for each recorded step. Host twin of `shaders/timesteps.wgsl`: the density's `draw`.
+//! sampling), and a key for each recorded step. Host twin of `shaders/standalone/draw_timesteps.wgsl`: the density's `draw`.
 
 use crate::gpu::context::{Context, Pipeline};
 use crate::gpu::error::{PlanError, RecordError};
@@ -13,10 +13,11 @@ use crate::gpu::plan::job::check_words;
 use crate::gpu::plan::reduce::Words;
 use crate::gpu::plan::tables::check;
 use crate::gpu::shader::bindings::{entry, storage};
-use crate::gpu::shader::params::{MAX_GROUPS, SMALL_WORKGROUP};
+use crate::gpu::shader::params::{MAX_GROUPS, SMALL_WORKGROUP, TimestepParams};
 use crate::gpu::shader::standalone;
 use crate::gpu::tensor::Shape;
 use crate::noise::{NoiseKey, TIMESTEP_BLOCK};
+use std::mem::offset_of;
 use std::sync::Arc;
 use wgpu::BufferUsages;
 
@@ -85,10 +86,18 @@ impl TimestepPlan {
         let (ends, count) = inner_ends(draw.ends);
         let (out, first) = out.binding(context);
         let whole = draw.stratified.map_or(0, |whole| whole.max(1));
-        let params = [draw.batch, count, first, whole, workgroups[0], TIMESTEP_BLOCK, 0, 0];
+        let params = TimestepParams {
+            batch: draw.batch,
+            ends: count,
+            first,
+            whole,
+            groups_x: workgroups[0],
+            block: TIMESTEP_BLOCK,
+            unused: [0; 2],
+        };
         let uniform = BufferUsages::UNIFORM | BufferUsages::COPY_DST;
         let table = BufferUsages::STORAGE | BufferUsages::COPY_DST;
-        let params = context.buffer_with("tweedie::Timesteps::params", uniform, bytemuck::cast_slice(&params))?;
+        let params = context.buffer_with("tweedie::Timesteps::params", uniform, bytemuck::bytes_of(&params))?;
         let keys = context.buffer_with("tweedie::Timesteps::keys", uniform, &keys)?;
         let ends = context.buffer_with("tweedie::Timesteps::ends", table, bytemuck::cast_slice(&ends))?;
         let (pipeline, group) = assemble(context, [&params, &keys, &ends], out);
@@ -130,7 +139,7 @@ impl TimestepPlan {
         }
         let (ends, count) = inner_ends(ends);
         queue.write_buffer(&self.ends, 0, bytemuck::cast_slice(&ends));
-        queue.write_buffer(&self.params, 4, bytemuck::bytes_of(&count));
+        queue.write_buffer(&self.params, offset_of!(TimestepParams, ends) as u64, bytemuck::bytes_of(&count));
         Ok(())
     }
 

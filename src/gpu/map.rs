@@ -14,7 +14,7 @@
 //! its kind), uploads the table and makes the bind groups. Recording it afterwards is a few calls on the caller's pass:
 //! no submit, no poll, no allocation, no upload. It holds its buffers alive. One plan may be recorded any number of times.
 //!
-//! Host twin of `shaders/map.wgsl`: [`reference()`].
+//! Host twin of `shaders/op/map.wgsl`: [`reference()`].
 
 use super::{Shape, Tensor};
 use crate::gpu::compare::Exact;
@@ -183,7 +183,7 @@ impl MapPlan {
         tensors[slots::IN1] = given;
         tensors[slots::OUT0] = Some(map.out0);
         tensors[slots::OUT1] = map.out1;
-        tensors[slots::KEPT] = drawn.and_then(|drawn| drawn.keep);
+        tensors[slots::NOISE_OUT] = drawn.and_then(|drawn| drawn.keep);
         let rows = map.table.rounded()?;
         let job = Job {
             rows: rows.iter().map(|row| row.as_ref().map(<[f32; 4]>::as_slice)).collect(),

@@ -10,7 +10,7 @@
 //! or two more their mean. The gradient needs a pass of its own only where it is 16-bit and its samples are neither whole
 //! lanes of four nor pairs.
 //!
-//! Host twin of `shaders/loss.wgsl`: [`reference()`].
+//! Host twin of `shaders/op/loss.wgsl`: [`reference()`].
 
 mod reference;
 
@@ -25,7 +25,7 @@ use crate::gpu::noise::NoiseKey;
 use crate::gpu::plan::job::{Drawing, Job};
 use crate::gpu::plan::plan::Plan;
 use crate::gpu::plan::sums::Sums;
-use crate::gpu::shader::op::{Op, SLOTS, loss as slots};
+use crate::gpu::shader::op::{LossCurve, Op, SLOTS, loss as slots};
 use crate::table::{Curve, LossRow, Penalty, Table};
 
 /// What the gradient is of.
@@ -170,18 +170,18 @@ impl<'a> Loss<'a> {
         tensors[slots::IN0] = self.in0;
         tensors[slots::IN1] = given;
         tensors[slots::GRADIENT] = self.gradient.map(|(tensor, _)| tensor);
-        tensors[slots::KEPT] = drawn.and_then(|drawn| drawn.keep);
+        tensors[slots::NOISE_OUT] = drawn.and_then(|drawn| drawn.keep);
         let bend = self.penalty.bend();
         let curve = match self.penalty.curve() {
-            Curve::Clamped => 0,
-            Curve::Rooted if bend > 0.0 => 1,
-            Curve::Rooted => 2,
+            Curve::Clamped => LossCurve::Huber,
+            Curve::Rooted if bend > 0.0 => LossCurve::PseudoHuber,
+            Curve::Rooted => LossCurve::Absolute,
         };
         Job {
             rows: rows.iter().map(|row| row.as_ref().map(<[f32; 4]>::as_slice)).collect(),
             drawn: drawn.map(Drawing::of),
             seeds: drawn.and(self.seeds).map(|(buffer, offset)| Tensor::f32(buffer).at(offset)),
-            range: (bend as f32).min(f32::MAX),
+            delta: (bend as f32).min(f32::MAX),
             ..Job::new(Op::Loss { curve }, self.shape, self.timesteps, tensors)
         }
     }

@@ -1,6 +1,7 @@
 //! From [`Job`]s to a [`Plan`]: uploads, windows, bindings. Everything that can be wrong is found here, before anything
 //! is recorded. How the tensors are walked is the matter of the module beside this one, `layout`.
 
+use crate::gpu::Tensor;
 use crate::gpu::context::{Context, PipelineKey};
 use crate::gpu::error::PlanError;
 use crate::gpu::plan::job::{Drawing, Job};
@@ -15,7 +16,6 @@ use crate::gpu::shader::bindings::{
 use crate::gpu::shader::op::{Op, Part, SLOTS};
 use crate::gpu::shader::params::{CHUNK, GRAIN, Params, WORKGROUP};
 use crate::gpu::shader::variant::{Operand, Rows, Variant, Walk};
-use crate::gpu::{Storage, Tensor};
 use wgpu::BufferUsages;
 
 /// A plan in the making: what its dispatches share, and the dispatches so far.
@@ -118,7 +118,8 @@ impl<'a> PlanBuilder<'a> {
         let builder = self.builder(job);
         let (walk, slots) = (builder.reducing_walk(&builder.windows(CHUNK)), builder.outputs());
         let mut outputs = slots.iter().filter_map(|&slot| job.tensors[slot]);
-        let whole_words = walk != Walk::LooseChunks || outputs.all(|output| output.storage == Storage::F32);
+        let whole_words =
+            walk != Walk::UnalignedChunks || outputs.all(|output| output.storage.elements_per_word() == 1);
         let variant = builder.variant(walk, &slots, self.rows.rows);
         whole_words && (!self.narrow || builder.check_bindings(&variant).is_ok())
     }
@@ -173,7 +174,7 @@ impl<'a> PlanBuilder<'a> {
         };
         let entry = |binding, resource| wgpu::BindGroupEntry { binding, resource };
         let (first_row, rows) = match variant.rows {
-            Rows::Gathered => narrow::bound(window.first_sample, narrow::row_stride(job)),
+            Rows::PerSample => narrow::bound(window.first_sample, narrow::row_stride(job)),
             _ => (0, self.rows.bound),
         };
         let mut entries = vec![
@@ -242,7 +243,7 @@ impl Builder<'_> {
                 Part::Memory => Operand::Binding { storage, writable: true },
                 Part::Output if outputs.contains(&slot) => Operand::Binding { storage, writable: true },
                 Part::Output => Operand::Absent,
-                Part::Input | Part::Needed(_) => match replaced(&tensor) {
+                Part::Input | Part::OptionalInput(_) => match replaced(&tensor) {
                     Some(output) => Operand::InPlace { storage, output },
                     None => Operand::Binding { storage, writable: written(tensor.buffer) },
                 },

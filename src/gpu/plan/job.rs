@@ -31,8 +31,10 @@ pub(crate) struct Job<'a> {
     pub scratch: Option<Scratch<'a>>,
     /// The lowest bit of the digit that is counted.
     pub digit: u32,
-    /// What clean samples are clamped to.
-    pub range: f32,
+    /// Clean samples are clamped to `-limit..=limit`.
+    pub limit: f32,
+    /// Where the parabola of a loss turns into a line.
+    pub delta: f32,
 }
 
 /// Noise that a plan draws.
@@ -65,7 +67,8 @@ impl<'a> Job<'a> {
     /// Without rows or noise.
     pub fn new(op: Op, shape: Shape, timesteps: Timesteps<'a>, tensors: [Option<Tensor<'a>>; SLOTS]) -> Self {
         let (rows, drawn, seeds, scales, health, scratch) = (Vec::new(), None, None, None, None, None);
-        Self { op, shape, timesteps, tensors, rows, drawn, seeds, scales, health, scratch, digit: 0, range: f32::MAX }
+        let (digit, limit, delta) = (0, f32::MAX, f32::MAX);
+        Self { op, shape, timesteps, tensors, rows, drawn, seeds, scales, health, scratch, digit, limit, delta }
     }
 
     pub fn tensors(&self) -> impl Iterator<Item = (usize, Tensor<'a>)> + '_ {

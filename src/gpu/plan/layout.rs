@@ -5,6 +5,7 @@
 //! word otherwise. A pass that reduces samples walks over chunks of them, or over pairs of the shortest. Buffers beyond the
 //! device's binding limit are covered window by window.
 
+use crate::gpu::Tensor;
 use crate::gpu::context::Tile;
 use crate::gpu::error::PlanError;
 use crate::gpu::plan::builder::Builder;
@@ -12,9 +13,11 @@ use crate::gpu::plan::narrow::most_samples;
 use crate::gpu::plan::reduce::team_of;
 use crate::gpu::plan::window::{Extent, Window, windows};
 use crate::gpu::shader::op::SLOTS;
-use crate::gpu::shader::params::{CHUNK, GRAIN, LANE, MAX_GROUPS, Params, WORKGROUP};
+use crate::gpu::shader::params::{
+    CHUNK, ChunksParams, FlatParams, GRAIN, LANE, LanesParams, MAX_GROUPS, PairsParams, Params, WORKGROUP, WalkParams,
+    WindowParams, WordsParams,
+};
 use crate::gpu::shader::variant::{Variant, Walk};
-use crate::gpu::{Storage, Tensor};
 
 /// What a window binds of a tensor: a sample's elements, or its timestep.
 #[derive(Clone, Copy)]
@@ -106,7 +109,7 @@ impl Builder<'_> {
         } else if self.aligned(&outputs) {
             Walk::Chunks
         } else {
-            Walk::LooseChunks
+            Walk::UnalignedChunks
         }
     }
 
@@ -136,20 +139,22 @@ impl Builder<'_> {
         u64::from(self.context.limits().min_storage_buffer_offset_alignment).max(LANE * 4)
     }
 
-    /// The output whose words decide the pairs of `walk_words`; none if two outputs disagree about them.
+    /// The output whose words decide what `shaders/walk/words.wgsl` writes together; none if two outputs disagree about them.
     fn leader(&self, outputs: &[usize]) -> Option<usize> {
         let job = self.job;
         let shape = job.shape;
-        let halves = |slot: usize| {
+        // Where the first element lies in its word, and by how much the next sample's lies further.
+        let lead = |slot: usize| {
             let tensor = job.tensors[slot]?;
-            let stride = if shape.batch == 1 { 0 } else { tensor.stride_in(shape) % 2 };
-            (tensor.storage != Storage::F32).then_some((tensor.offset / 2 % 2, stride))
+            let in_word = u64::from(tensor.storage.elements_per_word());
+            let stride = if shape.batch == 1 { 0 } else { tensor.stride_in(shape) % in_word };
+            (in_word > 1).then_some((in_word, tensor.offset / tensor.storage.bytes() % in_word, stride))
         };
         let contiguous = |slot: &usize| {
             job.tensors[*slot].is_some_and(|tensor| tensor.stride_in(shape) == u64::from(shape.elements))
         };
-        let packed: Vec<usize> = outputs.iter().copied().filter(|&slot| halves(slot).is_some()).collect();
-        if packed.windows(2).any(|pair| halves(pair[0]) != halves(pair[1])) {
+        let packed: Vec<usize> = outputs.iter().copied().filter(|&slot| lead(slot).is_some()).collect();
+        if packed.windows(2).any(|pair| lead(pair[0]) != lead(pair[1])) {
             return None;
         }
         let first = packed.first().or(outputs.first()).copied();
@@ -183,73 +188,78 @@ impl Builder<'_> {
             let (_, _, first) = self.bound(&tensor, window, Span::Slot(slot));
             tensors[slot] = [first / unit, tensor.stride_in(job.shape) as u32 / unit];
         }
+        let (walk, tile, workgroups) = self.lay_out(variant, window, &tensors);
         let timesteps = job.timesteps();
-        let mut params = Params {
+        let window = WindowParams {
             batch: window.samples,
             elements: window.elements,
             first_sample: window.first_sample,
             first_element: window.first_element,
             rows: job.rows.len() as u32,
-            timesteps: timesteps.map_or(0, |timesteps| self.bound(&timesteps, window, Span::Timestep).2),
+            timestep_offset: timesteps.map_or(0, |timesteps| self.bound(&timesteps, window, Span::Timestep).2),
             timestep_stride: timesteps.map_or(0, |timesteps| timesteps.stride.unwrap_or(1)),
-            nan: f32::NAN.to_bits(),
-            contiguous: 0,
-            span: 4,
-            slots: 0,
-            groups: 0,
-            parity: 0,
+            nan_bits: f32::NAN.to_bits(),
             reports: 0,
             pitch: job.shape.elements / unit,
-            range: job.range,
-            team: 0,
-            digit: job.digit,
-            sums: job.scratch.map_or(0, |scratch| scratch.first_of(window, self.context)),
-            factor: job.scratch.and_then(|scratch| scratch.results).unwrap_or(1.0),
-            tensors,
+            limit: job.limit,
+            delta: job.delta,
         };
+        (Params { window, walk, tensors }, tile, workgroups)
+    }
+
+    /// The parameters of the walk itself.
+    fn lay_out(&self, variant: &Variant, window: &Window, tensors: &[[u32; 2]; SLOTS]) -> (WalkParams, Tile, [u32; 3]) {
+        let job = self.job;
+        let first_sum = job.scratch.map_or(0, |scratch| scratch.first_of(window, self.context));
+        let factor = job.scratch.and_then(|scratch| scratch.results).unwrap_or(1.0);
         match variant.walk {
-            Walk::Chunks | Walk::LooseChunks => {
-                params.team = team_of(job.op, job.shape.elements);
-                let teams = window.samples.div_ceil(WORKGROUP / params.team);
-                params.groups = teams.min(MAX_GROUPS);
-                params.span = job.shape.elements.div_ceil(CHUNK);
+            Walk::Chunks | Walk::UnalignedChunks => {
+                let team = team_of(job.op, job.shape.elements);
+                let teams = window.samples.div_ceil(WORKGROUP / team);
+                let groups_y = teams.min(MAX_GROUPS);
+                let chunks = job.shape.elements.div_ceil(CHUNK);
                 let across = window.elements.div_ceil(CHUNK);
-                (params, LINE, [across, params.groups, teams.div_ceil(params.groups)])
+                let walk = ChunksParams { groups_y, chunks, team, digit_shift: job.digit, first_sum, factor };
+                (walk.into(), LINE, [across, groups_y, teams.div_ceil(groups_y)])
             }
             Walk::Lanes => {
                 let tile = tile_for(window.elements / LANE as u32);
                 let across = (window.elements / LANE as u32).div_ceil(tile.lanes * tile.lanes_each);
                 let rows = window.samples.div_ceil(tile.samples);
-                params.groups = rows.min(MAX_GROUPS);
-                (params, tile, [across, params.groups, rows.div_ceil(params.groups)])
+                let groups_y = rows.min(MAX_GROUPS);
+                (LanesParams { groups_y }.into(), tile, [across, groups_y, rows.div_ceil(groups_y)])
             }
-            Walk::Flat | Walk::Pairs => {
-                params.slots = window.samples * window.elements;
-                let workgroups = line(&mut params);
-                (params, LINE, workgroups)
+            Walk::Flat => {
+                let total = window.samples * window.elements;
+                let workgroups = line(total);
+                (FlatParams { groups_x: workgroups[0], total }.into(), LINE, workgroups)
+            }
+            Walk::Pairs => {
+                let workgroups = line(window.samples * window.elements);
+                (PairsParams { groups_x: workgroups[0], first_sum, factor }.into(), LINE, workgroups)
             }
             Walk::Words => {
-                self.lay_out_words(&variant.outputs(), window, &mut params);
-                let workgroups = line(&mut params);
-                (params, LINE, workgroups)
+                let walk = self.lay_out_words(&variant.outputs(), window, tensors);
+                let workgroups = line(walk.slots);
+                (WordsParams { groups_x: workgroups[0], ..walk }.into(), LINE, workgroups)
             }
         }
     }
 
-    fn lay_out_words(&self, outputs: &[usize], window: &Window, params: &mut Params) {
+    fn lay_out_words(&self, outputs: &[usize], window: &Window, tensors: &[[u32; 2]; SLOTS]) -> WordsParams {
         let leader = self.leader(outputs).unwrap_or(outputs[0]);
-        let [first, stride] = params.tensors[leader];
-        let packed = u32::from(self.job.tensors[leader].is_some_and(|tensor| tensor.storage != Storage::F32));
-        params.parity = (first & 1) | (stride & 1) << 1 | packed << 2;
+        let [first, stride] = tensors[leader];
+        let word_mask = self.job.tensors[leader].map_or(1, |tensor| tensor.storage.elements_per_word()) - 1;
+        let (lead, lead_step) = (first & word_mask, stride & word_mask);
         // Where no words are shared, the gaps of the leader need no slots either.
-        params.contiguous = u32::from(packed == 0 || window.samples == 1 || stride == window.elements);
-        if params.contiguous == 1 {
-            params.slots = (window.samples * window.elements + packed * (first & 1)).next_multiple_of(4);
-            params.span = params.slots;
-        } else {
-            params.span = (window.elements + packed).next_multiple_of(4);
-            params.slots = window.samples * params.span;
+        if word_mask == 0 || window.samples == 1 || stride == window.elements {
+            let slots = (window.samples * window.elements + lead).next_multiple_of(4);
+            return WordsParams { slots, run: slots, contiguous: 1, lead, lead_step, word_mask, groups_x: 0 };
         }
+        // A run has room for the longest lead, so that each begins at a whole word.
+        let run = (window.elements + word_mask).next_multiple_of(4);
+        let slots = window.samples * run;
+        WordsParams { slots, run, contiguous: 0, lead, lead_step, word_mask, groups_x: 0 }
     }
 }
 
@@ -257,10 +267,10 @@ impl Builder<'_> {
 const LINE: Tile = Tile { lanes: WORKGROUP, samples: 1, lanes_each: 1 };
 
 /// The workgroups of a line of `slots`, four to an invocation.
-fn line(params: &mut Params) -> [u32; 3] {
-    let groups = (params.slots / 4).div_ceil(WORKGROUP);
-    params.groups = groups.min(MAX_GROUPS);
-    [params.groups, groups.div_ceil(params.groups), 1]
+fn line(slots: u32) -> [u32; 3] {
+    let groups = (slots / 4).div_ceil(WORKGROUP);
+    let groups_x = groups.min(MAX_GROUPS);
+    [groups_x, groups.div_ceil(groups_x), 1]
 }
 
 /// Whether a tensor begins at a whole lane.

@@ -8,7 +8,7 @@
 //! **Practice.** A plan takes this form by itself where the usual one does not fit; its results are the same to the bit. A
 //! dispatch then covers as many samples as a uniform binding has room for.
 //!
-//! Host twin of `shaders/gather.wgsl` and `shaders/rows_gathered.wgsl`.
+//! Host twin of `shaders/standalone/gather_rows.wgsl` and `shaders/row/per_sample.wgsl`.
 
 use crate::gpu::context::Context;
 use crate::gpu::error::PlanError;
@@ -20,7 +20,7 @@ use crate::gpu::plan::tables::{RowBuffer, check};
 use crate::gpu::plan::window::Window;
 use crate::gpu::shader::bindings::{entry, storage};
 use crate::gpu::shader::params::{ALIGNMENT, MAX_GROUPS, RowParams, SMALL_WORKGROUP, VECTORS};
-use crate::gpu::shader::standalone::GATHER_ROWS;
+use crate::gpu::shader::standalone::gather_rows;
 use crate::gpu::shader::variant::Rows;
 use wgpu::BufferUsages;
 
@@ -92,18 +92,18 @@ impl PlanBuilder<'_> {
         let groups = all.min(MAX_GROUPS);
         let numbers = RowParams {
             rows,
-            first,
-            table: job.rows.len() as u32,
+            first_timestep: first,
+            table_rows: job.rows.len() as u32,
             width: job.op.width(),
-            groups,
+            groups_x: groups,
             counts,
-            nan: f32::NAN.to_bits(),
+            nan_bits: f32::NAN.to_bits(),
             unused: 0,
         };
         let resources = [words, self.rows.buffer.as_entire_binding(), whole(&gathered), whole(status)];
         let dispatch = dispatch(context, numbers, resources, [groups, all.div_ceil(groups), 1])?;
         self.dispatches.push(dispatch);
-        self.rows = RowBuffer { rows: Rows::Gathered, buffer: gathered, stride: 0, bound: 0 };
+        self.rows = RowBuffer { rows: Rows::PerSample, buffer: gathered, stride: 0, bound: 0 };
         Ok(())
     }
 }
@@ -125,7 +125,7 @@ fn dispatch(
         entry(3, storage(true), false),
         entry(4, storage(true), false),
     ];
-    let pipeline = context.small_pipeline("gather_rows", || GATHER_ROWS.to_owned(), &bindings);
+    let pipeline = context.small_pipeline("gather_rows", gather_rows, &bindings);
     let bytes = bytemuck::bytes_of(&numbers);
     let params = context.buffer_with("tweedie::gather_rows::params", BufferUsages::UNIFORM, bytes)?;
     let bound = |binding, resource| wgpu::BindGroupEntry { binding, resource };

@@ -116,7 +116,7 @@ fn team(parts: u32, each: u32) -> u32 {
 /// How many invocations of a workgroup take a chunk together: fewer than all where samples are short, unless they count, in
 /// bins of the workgroup's.
 pub(crate) fn team_of(op: Op, elements: u32) -> u32 {
-    if matches!(op, Op::Digits { .. }) { WORKGROUP } else { team(elements, CHUNK / WORKGROUP) }
+    if matches!(op, Op::Histogram { .. }) { WORKGROUP } else { team(elements, CHUNK / WORKGROUP) }
 }
 
 impl PlanBuilder<'_> {
@@ -130,8 +130,7 @@ impl PlanBuilder<'_> {
         let reports = self.is_first_to_count(&variant);
         let at_once = windows.iter().map(|window| window.samples).max().unwrap_or(1);
         if reduction.is_direct() {
-            let [factor, ..] = reduction.numbers.numbers;
-            let results = Scratch { words: reduction.output, results: Some(factor) };
+            let results = Scratch { words: reduction.output, results: Some(reduction.numbers.factor) };
             let job = Job { scratch: Some(results), ..reduction.job.clone() };
             self.place(&job, &variant, &windows, reports)?;
         } else {
@@ -143,7 +142,7 @@ impl PlanBuilder<'_> {
                     let job = Job { scratch, digit, ..reduction.job.clone() };
                     self.place(&job, &variant, group, reports)?;
                     let Window { first_sample, samples, .. } = group[0];
-                    let numbers = FoldParams { samples, first_sample, shift: digit, ..reduction.numbers };
+                    let numbers = FoldParams { samples, first_sample, digit_shift: digit, ..reduction.numbers };
                     self.finish(reduction.finish, numbers, words, reduction.output)?;
                 }
             }
@@ -155,17 +154,14 @@ impl PlanBuilder<'_> {
     /// Adds the mean of so many results. More than a chunk of them are added up chunk by chunk first, since one workgroup takes
     /// long over a million; and so are fewer that lie in the same buffer as their mean, since no binding may be written twice.
     fn mean(&mut self, results: Words<'_>, batch: u32, mean: Words<'_>) -> Result<(), PlanError> {
-        let sum = |samples, parts, factor| {
-            let numbers = [factor, 0.0, 0.0, 0.0];
-            FoldParams { samples, parts, numbers, ..FoldParams::default() }
-        };
+        let sum = |samples, parts, factor| FoldParams { samples, parts, factor, ..FoldParams::default() };
         let factor = (1.0 / f64::from(batch)) as f32;
         let parts = chunks(batch);
         if parts == 1 && results.buffer != mean.buffer {
             return self.finish(Fold::Total, sum(1, batch, factor), results, mean);
         }
         let sums = self.context.device().create_buffer(&wgpu::BufferDescriptor {
-            label: Some("tweedie::finish_total::sums"),
+            label: Some("tweedie::fold_total::sums"),
             size: 4 * u64::from(parts),
             usage: BufferUsages::STORAGE,
             mapped_at_creation: false,
@@ -208,13 +204,21 @@ impl PlanBuilder<'_> {
         scratch: Words<'_>,
         output: Words<'_>,
     ) -> Result<(), PlanError> {
-        let team = if finish == Fold::Digits { WORKGROUP } else { team(numbers.parts, 1) };
+        let team = if finish == Fold::Histogram { WORKGROUP } else { team(numbers.parts, 1) };
         let teams = numbers.samples.div_ceil(WORKGROUP / team);
         let groups = teams.min(MAX_GROUPS);
-        let (scratch, start) = scratch.binding(self.context);
-        let (output, first) = output.binding(self.context);
+        let (scratch, first_part) = scratch.binding(self.context);
+        let (output, first_result) = output.binding(self.context);
         let pitch = numbers.pitch.max(1);
-        let numbers = FoldParams { groups, first, start, team, pitch, nan: f32::NAN.to_bits(), ..numbers };
+        let numbers = FoldParams {
+            groups_x: groups,
+            first_result,
+            first_part,
+            team,
+            pitch,
+            nan_bits: f32::NAN.to_bits(),
+            ..numbers
+        };
         let label = |role| format!("tweedie::{}::{role}", finish.name());
         let (params, stride) = self.columns(&label("params"), numbers)?;
         let size = std::num::NonZero::new(size_of::<FoldParams>() as u64);
@@ -242,7 +246,7 @@ impl PlanBuilder<'_> {
         let stride = size.next_multiple_of(self.context.limits().min_uniform_buffer_offset_alignment);
         let mut bytes = vec![0; (numbers.pitch * stride) as usize];
         for (slot, column) in bytes.chunks_exact_mut(stride as usize).zip(0..) {
-            let numbers = FoldParams { first: numbers.first + column, ..numbers };
+            let numbers = FoldParams { first_result: numbers.first_result + column, ..numbers };
             slot[..size as usize].copy_from_slice(bytemuck::bytes_of(&numbers));
         }
         let buffer = self.context.buffer_with(label, BufferUsages::UNIFORM, &bytes)?;

@@ -74,7 +74,7 @@ impl<'a> Reduction<'a> {
     /// The sum over each sample, times a number; see [`finish`](Reduction::finish) for the pitch.
     pub fn total(job: Job<'a>, factor: f64, pitch: u32, output: Words<'a>) -> Self {
         let parts = chunks(job.shape.elements);
-        let numbers = FoldParams { parts, pitch, numbers: [factor as f32, 0.0, 0.0, 0.0], ..FoldParams::default() };
+        let numbers = FoldParams { parts, pitch, factor: factor as f32, ..FoldParams::default() };
         let bytes = Storage::F32.bytes() * u64::from(parts);
         Self { job, bytes, digits: &[0], finish: Fold::Total, numbers, output, mean: None }
     }

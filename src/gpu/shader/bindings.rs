@@ -65,7 +65,7 @@ pub(crate) fn layout_entries(variant: &Variant) -> Vec<wgpu::BindGroupLayoutEntr
     let mut entries = vec![entry(0, uniform, false), entry(1, uniform, true)];
     match variant.rows {
         Rows::Batch => entries.push(entry(TABLE_BINDING, uniform, true)),
-        Rows::Uniform(_) | Rows::Gathered => entries.push(entry(TABLE_BINDING, uniform, false)),
+        Rows::Uniform(_) | Rows::PerSample => entries.push(entry(TABLE_BINDING, uniform, false)),
         Rows::Storage => {}
     }
     if variant.scales_uniform {
@@ -74,6 +74,11 @@ pub(crate) fn layout_entries(variant: &Variant) -> Vec<wgpu::BindGroupLayoutEntr
     let bound = variant.storage_bindings().into_iter();
     entries.extend(bound.map(|StorageBinding { binding, writable, .. }| entry(binding, storage(writable), false)));
     entries
+}
+
+/// Declares a binding in WGSL.
+pub(crate) fn declaration(binding: u32, space: &str, name: &str, ty: &str) -> String {
+    format!("@group(0) @binding({binding}) var<{space}> {name}: {ty};\n")
 }
 
 /// How a storage binding may be accessed.

@@ -1,10 +1,11 @@
 //! Every kind of kernel that a plan can ask for, so that their text can be checked without a GPU.
 
 use crate::gpu::shader::compose::{Native, shader_name};
-use crate::gpu::shader::op::{Op, SLOTS, StepVariant, loss, map, step, vlb};
+use crate::gpu::shader::op::{ClipKind, Code, LossCurve, Op, SLOTS, StepVariant, loss, map, step, vlb};
 use crate::gpu::shader::variant::{Draw, Operand, Rows, Variant, Walk};
 use crate::gpu::shader::{fold, standalone};
 use crate::gpu::storage::Storage;
+use crate::table::Deviation;
 
 /// A composed shader, as [`every_shader`] lists it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,8 +45,8 @@ pub fn every_shader() -> Vec<ComposedShader> {
     });
     let small = [
         ("draw_timesteps", standalone::draw_timesteps()),
-        ("advance", standalone::ADVANCE.to_owned()),
-        ("gather_rows", standalone::GATHER_ROWS.to_owned()),
+        ("advance", standalone::advance()),
+        ("gather_rows", standalone::gather_rows()),
     ];
     let finishes = fold::Fold::ALL.into_iter().map(|finish| (finish.name(), finish.compose()));
     let small = small.into_iter().chain(finishes).map(|(entry_point, text)| ComposedShader {
@@ -63,7 +64,7 @@ type Operands = [Operand; SLOTS];
 pub(crate) fn every_variant() -> Vec<Variant> {
     let mut sources = Vec::new();
     for walk in Walk::STREAMING {
-        for rows in [Rows::Batch, Rows::Uniform(1024), Rows::Uniform(4096), Rows::Storage, Rows::Gathered] {
+        for rows in [Rows::Batch, Rows::Uniform(1024), Rows::Uniform(4096), Rows::Storage, Rows::PerSample] {
             let mut all = mixed_maps();
             // The longer tables differ in one line of the text alone.
             let long = !matches!(rows, Rows::Batch | Rows::Uniform(1024));
@@ -89,7 +90,7 @@ pub(crate) fn every_variant() -> Vec<Variant> {
         }
     }
     for walk in Walk::REDUCING {
-        for rows in [Rows::Batch, Rows::Uniform(1024), Rows::Gathered] {
+        for rows in [Rows::Batch, Rows::Uniform(1024), Rows::PerSample] {
             if walk != Walk::Pairs {
                 sources.extend(every_reduction(walk, rows));
             }
@@ -102,7 +103,7 @@ pub(crate) fn every_variant() -> Vec<Variant> {
 
 /// With every small buffer bound for reading alone.
 fn plain(op: Op, walk: Walk, rows: Rows, draw: Draw, operands: Operands) -> Variant {
-    let scales_uniform = rows == Rows::Gathered && op.scaled();
+    let scales_uniform = rows == Rows::PerSample && op.scaled();
     Variant { op, walk, rows, timesteps_writable: false, seeds_writable: false, scales_uniform, draw, operands }
 }
 
@@ -113,11 +114,12 @@ fn operands<const N: usize>(given: [(usize, Operand); N]) -> Operands {
 }
 
 fn of_map([in0, in1, out0, out1, kept]: [Operand; 5]) -> Operands {
-    operands([(map::IN0, in0), (map::IN1, in1), (map::OUT0, out0), (map::OUT1, out1), (map::KEPT, kept)])
+    operands([(map::IN0, in0), (map::IN1, in1), (map::OUT0, out0), (map::OUT1, out1), (map::NOISE_OUT, kept)])
 }
 
 fn mixed_maps() -> Vec<Operands> {
-    let [f32, f16, bf16] = Storage::ALL.map(|storage| Operand::Binding { storage, writable: true });
+    let [f32, f16, bf16] =
+        [Storage::F32, Storage::F16, Storage::Bf16].map(|storage| Operand::Binding { storage, writable: true });
     let absent = Operand::Absent;
     vec![of_map([f32, bf16, f16, f32, absent]), of_map([bf16, absent, f32, f16, f32])]
 }
@@ -150,12 +152,12 @@ fn every_loss(walk: Walk, rows: Rows) -> Vec<Variant> {
     let mut all = Vec::new();
     for storage in Storage::ALL {
         // What 16-bit samples of any size write is written by another walk.
-        let writes = walk != Walk::LooseChunks || storage == Storage::F32;
+        let writes = walk != Walk::UnalignedChunks || storage == Storage::F32;
         let read = Operand::Binding { storage, writable: false };
         let write = Operand::Binding { storage, writable: true };
         let in_place = Operand::InPlace { storage, output: loss::GRADIENT };
         let variant = |curve, draw, operands| plain(Op::Loss { curve }, walk, rows, draw, operands);
-        for curve in 0..3 {
+        for &(curve, _) in LossCurve::ALL {
             let given = [(loss::IN0, read), (loss::IN1, read)];
             if walk.reduces() {
                 let [in0, in1] = given;
@@ -165,7 +167,7 @@ fn every_loss(walk: Walk, rows: Rows) -> Vec<Variant> {
                 let [in0, in1] = given;
                 let gradient = (loss::GRADIENT, write);
                 all.push(variant(curve, Draw::No, operands([(loss::PREDICTION, in_place), in0, in1, gradient])));
-                let kept = (loss::KEPT, write);
+                let kept = (loss::NOISE_OUT, write);
                 all.push(variant(
                     curve,
                     Draw::Batch { perturbed: false },
@@ -200,14 +202,14 @@ fn every_vlb(walk: Walk, rows: Rows) -> Vec<Variant> {
             (vlb::GRADIENT, write),
             (vlb::LEARNED_GRADIENT, write),
         ]);
-        let kept = operands([prediction, learned, x0, (vlb::LEARNED_GRADIENT, write), (vlb::KEPT, write)]);
+        let kept = operands([prediction, learned, x0, (vlb::LEARNED_GRADIENT, write), (vlb::NOISE_OUT, write)]);
         for clips in [false, true] {
             let variant = |draw, operands| plain(Op::Vlb { clips }, walk, rows, draw, operands);
             if walk.reduces() {
                 all.push(variant(Draw::No, alone));
             }
             // What 16-bit samples of any size write is written by another walk.
-            if walk != Walk::LooseChunks || storage == Storage::F32 {
+            if walk != Walk::UnalignedChunks || storage == Storage::F32 {
                 all.push(variant(Draw::No, both));
                 all.push(variant(Draw::Batch { perturbed: false }, kept));
                 all.push(variant(Draw::PerSample { perturbed: true }, kept));
@@ -229,9 +231,9 @@ fn every_reduction(walk: Walk, rows: Rows) -> Vec<Variant> {
         let variant = |op, draw, operands| plain(op, walk, rows, draw, operands);
         all.push(variant(Op::Spread, Draw::No, two));
         for scaled in [false, true] {
-            all.push(variant(Op::Digits { scaled }, Draw::No, most));
-            all.push(variant(Op::Digits { scaled }, Draw::Batch { perturbed: false }, few));
-            all.push(variant(Op::Digits { scaled }, Draw::PerSample { perturbed: true }, few));
+            all.push(variant(Op::Histogram { scaled }, Draw::No, most));
+            all.push(variant(Op::Histogram { scaled }, Draw::Batch { perturbed: false }, few));
+            all.push(variant(Op::Histogram { scaled }, Draw::PerSample { perturbed: true }, few));
         }
     }
     all
@@ -241,15 +243,20 @@ fn every_reduction(walk: Walk, rows: Rows) -> Vec<Variant> {
 fn every_step(walk: Walk, rows: Rows, storages: &[Storage]) -> Vec<Variant> {
     let mut all = Vec::new();
     for &storage in storages {
-        for (clip, deviation, depth, drawn) in
-            [(0, 0, 0, false), (1, 0, 0, true), (2, 1, 1, true), (0, 2, 1, false), (1, 0, 3, false), (2, 0, 2, true)]
-        {
+        for (clip, deviation, depth, drawn) in [
+            (ClipKind::None, Deviation::Fixed, 0, false),
+            (ClipKind::Range, Deviation::Fixed, 0, true),
+            (ClipKind::Quantile, Deviation::Log, 1, true),
+            (ClipKind::None, Deviation::Variance, 1, false),
+            (ClipKind::Range, Deviation::Fixed, 3, false),
+            (ClipKind::Quantile, Deviation::Fixed, 2, true),
+        ] {
             // Remembered clean samples are whole lanes, or f32.
             let past = if walk == Walk::Words { Storage::F32 } else { storage };
             let depth = if walk == Walk::Flat { depth.min(1) } else { depth };
             for full in [false, true] {
                 let health = full && walk != Walk::Flat;
-                let variant = StepVariant { clip, deviation, depth, scaled: clip == 2, health };
+                let variant = StepVariant { clip, deviation, depth, scaled: clip == ClipKind::Quantile, health };
                 let read = Operand::Binding { storage, writable: false };
                 let write = Operand::Binding { storage, writable: true };
                 let when = |condition: bool, operand| if condition { operand } else { Operand::Absent };
@@ -259,13 +266,13 @@ fn every_step(walk: Walk, rows: Rows, storages: &[Storage]) -> Vec<Variant> {
                     (step::CONDITIONAL, read),
                     (step::UNCONDITIONAL, when(full, read)),
                     (step::NOISE, when(!drawn, read)),
-                    (step::LEARNED, when(deviation > 0, read)),
+                    (step::LEARNED, when(deviation != Deviation::Fixed, read)),
                     (step::MASK, when(full, read)),
                     (step::KNOWN, when(full, read)),
                     (step::NEXT, write),
                     (step::X0, when(full, write)),
                     (step::INPUT, when(full, write)),
-                    (step::KEPT, when(full && drawn, write)),
+                    (step::NOISE_OUT, when(full && drawn, write)),
                     (step::HISTORY, when(depth > 0, Operand::Binding { storage: past, writable: true })),
                 ]);
                 let draw = match (drawn, full) {

@@ -8,4 +8,5 @@ pub(crate) mod fold;
 pub(crate) mod op;
 pub(crate) mod params;
 pub(crate) mod standalone;
+mod template;
 pub(crate) mod variant;

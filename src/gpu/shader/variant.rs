@@ -12,7 +12,7 @@ pub(crate) enum Walk {
     /// Chunks of samples that consist of whole lanes.
     Chunks,
     /// Chunks of samples of any size, stride and offset.
-    LooseChunks,
+    UnalignedChunks,
     /// Samples of two elements without gaps between them, two to a lane.
     Pairs,
 }
@@ -21,7 +21,7 @@ impl Walk {
     /// The walks that go over every element on its own.
     pub const STREAMING: [Walk; 3] = [Walk::Lanes, Walk::Flat, Walk::Words];
     /// The walks that make something of a whole sample.
-    pub const REDUCING: [Walk; 3] = [Walk::Chunks, Walk::LooseChunks, Walk::Pairs];
+    pub const REDUCING: [Walk; 3] = [Walk::Chunks, Walk::UnalignedChunks, Walk::Pairs];
 
     pub fn reduces(self) -> bool {
         Self::REDUCING.contains(&self)
@@ -36,7 +36,18 @@ impl Walk {
     pub fn unit(self) -> u32 {
         match self {
             Walk::Lanes | Walk::Flat | Walk::Chunks | Walk::Pairs => 4,
-            Walk::Words | Walk::LooseChunks => 1,
+            Walk::Words | Walk::UnalignedChunks => 1,
+        }
+    }
+
+    /// The struct of its parameters.
+    pub fn params(self) -> &'static str {
+        match self {
+            Walk::Lanes => "LanesParams",
+            Walk::Flat => "FlatParams",
+            Walk::Words => "WordsParams",
+            Walk::Chunks | Walk::UnalignedChunks => "ChunksParams",
+            Walk::Pairs => "PairsParams",
         }
     }
 
@@ -45,7 +56,7 @@ impl Walk {
             Walk::Lanes => "lanes",
             Walk::Flat => "flat_lanes",
             Walk::Words => "words",
-            Walk::Chunks | Walk::LooseChunks => "chunks",
+            Walk::Chunks | Walk::UnalignedChunks => "chunks",
             Walk::Pairs => "pairs",
         }
     }
@@ -61,7 +72,7 @@ pub(crate) enum Rows {
     /// A table in a storage buffer, for what no uniform binding holds.
     Storage,
     /// The rows of the samples themselves, laid out by a dispatch before; see [`crate::gpu::plan::narrow`].
-    Gathered,
+    PerSample,
 }
 
 impl Rows {
@@ -106,6 +117,13 @@ pub(crate) enum Draw {
     PerSample { perturbed: bool },
 }
 
+impl Draw {
+    /// Whether an offset or a second noise is added.
+    pub fn is_perturbed(self) -> bool {
+        matches!(self, Draw::Batch { perturbed: true } | Draw::PerSample { perturbed: true })
+    }
+}
+
 /// All that decides the text of a kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Variant {
@@ -141,7 +159,7 @@ impl Variant {
     /// Whether samples without a row are counted; not by the kernels that only prepare a step, nor where that was done
     /// before.
     pub fn counts_undefined(&self) -> bool {
-        self.rows.are_looked_up() && !matches!(self.op, Op::Spread | Op::Digits { .. })
+        self.rows.are_looked_up() && !matches!(self.op, Op::Spread | Op::Histogram { .. })
     }
 
     /// Whether workgroup memory must be cleared. Reductions write theirs before they read it, and to have it cleared for

@@ -12,7 +12,7 @@
 //! Calls are to be recorded in order: a multistep solver looks back at the calls before, of the same plan or of one made
 //! [`beside`](StepPlan::beside) it.
 //!
-//! Host twin of `shaders/step.wgsl`: [`reference()`].
+//! Host twin of `shaders/op/step.wgsl`: [`reference()`].
 
 mod health;
 mod reference;
@@ -29,7 +29,7 @@ use crate::gpu::noise::NoiseKey;
 use crate::gpu::plan::builder::PlanBuilder;
 use crate::gpu::plan::job::{Drawing, Job};
 use crate::gpu::plan::plan::Plan;
-use crate::gpu::shader::op::{Op, SLOTS, StepVariant, step as slots};
+use crate::gpu::shader::op::{ClipKind, Op, SLOTS, StepVariant, step as slots};
 use crate::gpu::shader::variant::Walk;
 use crate::table::{Clip, Deviation, STEP_WIDTH, StepRow};
 use std::cell::RefCell;
@@ -260,17 +260,17 @@ impl<'a> Step<'a> {
         tensors[slots::NEXT] = Some(self.next);
         tensors[slots::X0] = self.x0;
         tensors[slots::INPUT] = self.input;
-        tensors[slots::KEPT] = drawn.and_then(|drawn| drawn.keep);
-        let (clip, range) = match self.rules.clip {
-            Clip::None => (0, f32::MAX),
-            Clip::Range(range) => (1, range as f32),
-            Clip::Quantile { .. } => (2, f32::MAX),
+        tensors[slots::NOISE_OUT] = drawn.and_then(|drawn| drawn.keep);
+        let (clip, limit) = match self.rules.clip {
+            Clip::None => (ClipKind::None, f32::MAX),
+            Clip::Range(range) => (ClipKind::Range, range as f32),
+            Clip::Quantile { .. } => (ClipKind::Quantile, f32::MAX),
         };
         let variant = StepVariant {
             clip,
-            deviation: deviation as u32,
+            deviation,
             depth: self.rows.iter().map(StepRow::depth).max().unwrap_or(0) as u32,
-            scaled: clip == 2 || scales::rescales(&self.rules, self.rows),
+            scaled: clip == ClipKind::Quantile || scales::rescales(&self.rules, self.rows),
             health: health.is_some(),
         };
         Job {
@@ -278,7 +278,7 @@ impl<'a> Step<'a> {
             drawn: drawn.map(|drawn| Drawing { key: drawn.key, steps: 1, perturbed: None }),
             seeds: drawn.and_then(|drawn| drawn.seeds).map(|(buffer, offset)| Tensor::f32(buffer).at(offset)),
             health,
-            range,
+            limit,
             ..Job::new(Op::Step(variant), self.shape, self.calls, tensors)
         }
     }
@@ -306,7 +306,7 @@ impl Rules {
 /// Of a step, what makes its clean sample.
 fn preview<'a>(job: &Job<'a>) -> Job<'a> {
     let variant = match job.op {
-        Op::Step(variant) => StepVariant { deviation: 0, depth: 0, health: false, ..variant },
+        Op::Step(variant) => StepVariant { deviation: Deviation::Fixed, depth: 0, health: false, ..variant },
         _ => StepVariant::default(),
     };
     let mut tensors = [None; SLOTS];

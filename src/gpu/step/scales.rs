@@ -2,7 +2,7 @@
 //!
 //! Both are found by reductions that run before the step itself, over the same tensors and rows.
 //!
-//! Twin of `shaders/spread.wgsl`, `shaders/digits.wgsl` and their ends: [`reference()`](super::reference()).
+//! Twin of `shaders/op/spread.wgsl`, `shaders/op/histogram.wgsl` and their ends: [`reference()`](super::reference()).
 
 use super::Rules;
 use crate::gpu::error::PlanError;
@@ -64,7 +64,7 @@ fn spread<'a>(job: &Job<'a>, rescale: f64, scales: &'a wgpu::Buffer) -> Reductio
         bytes: MOMENTS_BYTES * u64::from(parts),
         digits: &[0],
         finish: Fold::Spread,
-        numbers: FoldParams { parts, numbers: [rescale as f32, 0.0, 0.0, 0.0], ..FoldParams::default() },
+        numbers: FoldParams { parts, rescale: rescale as f32, ..FoldParams::default() },
         output: Words::of(scales),
         mean: None,
     }
@@ -85,16 +85,18 @@ fn threshold<'a>(
         tensors[slots::NOISE] = None;
     }
     let (drawn, seeds) = if noisy { (job.drawn, job.seeds) } else { (None, None) };
-    let op = Op::Digits { scaled: factors.is_some() };
+    let op = Op::Histogram { scaled: factors.is_some() };
     Reduction {
         job: Job { op, tensors, drawn, seeds, scales: factors, health: None, ..job.clone() },
         bytes: TALLY_BYTES,
         digits: &DIGIT_SHIFTS,
-        finish: Fold::Digits,
+        finish: Fold::Histogram,
         numbers: FoldParams {
             rank: place.floor() as u32,
-            last,
-            numbers: [place.fract() as f32, least as f32, most as f32, 0.0],
+            last_rank: last,
+            fraction: place.fract() as f32,
+            least: least as f32,
+            most: most as f32,
             ..FoldParams::default()
         },
         output: Words::of(scales),

@@ -60,10 +60,7 @@ impl ChainPlan {
             context.device().create_buffer(&wgpu::BufferDescriptor { label, size, usage, mapped_at_creation })
         };
         let (terms, nothing) = (buffer("tweedie::Chain::terms", 4 * words), buffer("tweedie::Chain::nothing", 16));
-        let sums = |samples, parts, factor| {
-            let numbers = [factor, 0.0, 0.0, 0.0];
-            FoldParams { samples, parts, numbers, ..FoldParams::default() }
-        };
+        let sums = |samples, parts, factor| FoldParams { samples, parts, factor, ..FoldParams::default() };
         if let Some((buffer, offset)) = total {
             job.check_apart("total", &Tensor::f32(buffer).at(offset), Shape::new(shape.batch, 1))?;
             let output = Words { buffer, offset, bytes: 4 * u64::from(shape.batch) };

@@ -9,7 +9,7 @@
 //! [`ChainPlan`] keeps the terms of all timesteps and adds them up. The gradients are the full ones of the bound, that of
 //! the prediction and that of the learned variance. Training with a hybrid loss stops the first: leave it out.
 //!
-//! Host twin of `shaders/bound.wgsl`: [`reference()`].
+//! Host twin of `shaders/op/vlb.wgsl`: [`reference()`].
 
 mod chain;
 mod reference;
@@ -159,12 +159,12 @@ impl<'a> VlbInputs<'a> {
         tensors[slots::LEARNED] = self.learned;
         tensors[slots::X0] = Some(self.x0);
         tensors[slots::IN1] = given;
-        tensors[slots::KEPT] = drawn.and_then(|drawn| drawn.keep);
+        tensors[slots::NOISE_OUT] = drawn.and_then(|drawn| drawn.keep);
         Job {
             rows: rows.iter().map(|row| row.as_ref().map(<[f32; 8]>::as_slice)).collect(),
             drawn: drawn.map(Drawing::of),
             seeds: drawn.and(self.seeds).map(|(buffer, offset)| Tensor::f32(buffer).at(offset)),
-            range: self.clip.map_or(f32::MAX, |clip| clip as f32),
+            limit: self.clip.map_or(f32::MAX, |clip| clip as f32),
             ..Job::new(Op::Vlb { clips: self.clip.is_some() }, self.shape, timesteps, tensors)
         }
     }
