@@ -15,7 +15,7 @@
 //! training step draws under the same key is independent of it: the second noise of an input perturbation, the offsets of
 //! channels, the timestep.
 //!
-//! **Practice.** These functions are the f64 host twin of `shaders/philox.wgsl` and `shaders/normal.wgsl`, which the
+//! **Practice.** These functions are the f64 host twin of `shaders/noise/philox.wgsl` and `shaders/noise/normal.wgsl`, which the
 //! kernels use in place. The numbers of a seed stay the same in every later release; known-answer tests pin them.
 
 mod perturb;
@@ -128,7 +128,7 @@ impl NoiseKey {
         normals.take(elements).collect()
     }
 
-    /// The words of the uniform block `Key` of `shaders/map.wgsl`.
+    /// The words of the uniform block `Key` of `shaders/walk/window.wgsl`.
     pub(crate) fn words(self) -> [u32; 8] {
         let [seed_low, seed_high] = split(self.seed);
         let [low, high] = split(self.first_sample);

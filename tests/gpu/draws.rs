@@ -22,9 +22,9 @@ fn run_kernel(bed: &Bed, product: &str, main: &str, input: &[u32], outputs: usiz
     let device = &bed.gpu.device;
     let text = [
         product,
-        include_str!("../../shaders/philox.wgsl"),
-        include_str!("../../shaders/log1p.wgsl"),
-        include_str!("../../shaders/normal.wgsl"),
+        include_str!("../../shaders/noise/philox.wgsl"),
+        include_str!("../../shaders/noise/log1p.wgsl"),
+        include_str!("../../shaders/noise/normal.wgsl"),
         "@group(0) @binding(0) var<storage, read> input: array<u32>;\n",
         "@group(0) @binding(1) var<storage, read_write> output: array<u32>;\n",
         main,
@@ -83,8 +83,8 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     output[2u * i + 1u] = bitcast<u32>(z.y);
 }";
 
-const PRODUCT_WORDS: &str = include_str!("../../shaders/product_words.wgsl");
-const PRODUCT_INT64: &str = include_str!("../../shaders/product_int64.wgsl");
+const PRODUCT_WORDS: &str = include_str!("../../shaders/noise/product_words.wgsl");
+const PRODUCT_INT64: &str = include_str!("../../shaders/noise/product_int64.wgsl");
 
 fn has_int64(bed: &Bed) -> bool {
     bed.gpu.device.features().contains(wgpu::Features::SHADER_INT64)

@@ -25,7 +25,8 @@ use crate::gpu::noise::NoiseKey;
 use crate::gpu::plan::job::{Drawing, Job};
 use crate::gpu::plan::plan::Plan;
 use crate::gpu::plan::sums::Sums;
-use crate::gpu::shader::op::{LossCurve, Op, SLOTS, loss as slots};
+use crate::gpu::shader::codes::LossCurve;
+use crate::gpu::shader::op::{Op, SLOTS, loss as slots};
 use crate::table::{Curve, LossRow, Penalty, Table};
 
 /// What the gradient is of.

@@ -54,7 +54,7 @@ impl Drawing {
 }
 
 impl Drawing {
-    /// The uniform block `Key` of `shaders/kernel.wgsl` under this key.
+    /// The uniform block `Key` of `shaders/walk/window.wgsl` under this key.
     pub fn words(self, key: NoiseKey) -> [u32; 8] {
         let [a, b, stream, _, c, d, ..] = key.words();
         let Some(Perturbed { by, channel }) = self.perturbed else { return key.words() };

@@ -1,7 +1,8 @@
 //! Every kind of kernel that a plan can ask for, so that their text can be checked without a GPU.
 
+use crate::gpu::shader::codes::{ClipKind, Code, LossCurve};
 use crate::gpu::shader::compose::{Native, shader_name};
-use crate::gpu::shader::op::{ClipKind, Code, LossCurve, Op, SLOTS, StepVariant, loss, map, step, vlb};
+use crate::gpu::shader::op::{Op, SLOTS, StepVariant, loss, map, step, vlb};
 use crate::gpu::shader::variant::{Draw, Operand, Rows, Variant, Walk};
 use crate::gpu::shader::{fold, standalone};
 use crate::gpu::storage::Storage;
@@ -48,8 +49,8 @@ pub fn every_shader() -> Vec<ComposedShader> {
         ("advance", standalone::advance()),
         ("gather_rows", standalone::gather_rows()),
     ];
-    let finishes = fold::Fold::ALL.into_iter().map(|finish| (finish.name(), finish.compose()));
-    let small = small.into_iter().chain(finishes).map(|(entry_point, text)| ComposedShader {
+    let folds = fold::Fold::ALL.into_iter().map(|fold| (fold.name(), fold.compose()));
+    let small = small.into_iter().chain(folds).map(|(entry_point, text)| ComposedShader {
         entry_point,
         text,
         clears_workgroup_memory: false,
@@ -60,9 +61,9 @@ pub fn every_shader() -> Vec<ComposedShader> {
 
 type Operands = [Operand; SLOTS];
 
-/// Every kind of source, in each storage; and mixed storages in one of each kind of row.
+/// Every kind of kernel, in each storage; and mixed storages in one of each kind of row.
 pub(crate) fn every_variant() -> Vec<Variant> {
-    let mut sources = Vec::new();
+    let mut variants = Vec::new();
     for walk in Walk::STREAMING {
         for rows in [Rows::Batch, Rows::Uniform(1024), Rows::Uniform(4096), Rows::Storage, Rows::PerSample] {
             let mut all = mixed_maps();
@@ -77,34 +78,44 @@ pub(crate) fn every_variant() -> Vec<Variant> {
                 let timesteps_writable = rows.are_looked_up() && i % 2 == 1;
                 Variant { timesteps_writable, ..plain(Op::Map, walk, rows, draw, operands) }
             });
-            sources.extend(maps);
+            variants.extend(maps);
             if rows == Rows::Uniform(4096) {
                 continue; // for rows of one vector
             }
             let storages = if long { &Storage::ALL[..1] } else { &Storage::ALL[..] };
-            sources.extend(every_step(walk, rows, storages));
+            variants.extend(every_step(walk, rows, storages));
             if rows == Rows::Batch {
-                sources.extend(every_loss(walk, rows));
-                sources.extend(every_vlb(walk, rows));
+                variants.extend(every_loss(walk, rows));
+                variants.extend(every_vlb(walk, rows));
             }
         }
     }
     for walk in Walk::REDUCING {
         for rows in [Rows::Batch, Rows::Uniform(1024), Rows::PerSample] {
             if walk != Walk::Pairs {
-                sources.extend(every_reduction(walk, rows));
+                variants.extend(every_reduction(walk, rows));
             }
-            sources.extend(every_loss(walk, rows));
-            sources.extend(every_vlb(walk, rows));
+            variants.extend(every_loss(walk, rows));
+            variants.extend(every_vlb(walk, rows));
         }
     }
-    sources
+    variants
 }
 
 /// With every small buffer bound for reading alone.
 fn plain(op: Op, walk: Walk, rows: Rows, draw: Draw, operands: Operands) -> Variant {
     let scales_uniform = rows == Rows::PerSample && op.scaled();
     Variant { op, walk, rows, timesteps_writable: false, seeds_writable: false, scales_uniform, draw, operands }
+}
+
+/// The same where every input lies in a buffer that the kernel also writes: then it must be bound for writing.
+fn aliased(variant: Variant) -> Variant {
+    let operands = variant.operands.map(|operand| match operand {
+        Operand::Binding { storage, .. } => Operand::Binding { storage, writable: true },
+        other => other,
+    });
+    let seeds_writable = matches!(variant.draw, Draw::PerSample { .. });
+    Variant { operands, seeds_writable, timesteps_writable: variant.rows.are_looked_up(), ..variant }
 }
 
 fn operands<const N: usize>(given: [(usize, Operand); N]) -> Operands {
@@ -151,8 +162,8 @@ fn every_map(storage: Storage) -> Vec<Operands> {
 fn every_loss(walk: Walk, rows: Rows) -> Vec<Variant> {
     let mut all = Vec::new();
     for storage in Storage::ALL {
-        // What 16-bit samples of any size write is written by another walk.
-        let writes = walk != Walk::UnalignedChunks || storage == Storage::F32;
+        // Unaligned outputs that share words are written by the walk over words, not here.
+        let writes = walk != Walk::UnalignedChunks || storage.elements_per_word() == 1;
         let read = Operand::Binding { storage, writable: false };
         let write = Operand::Binding { storage, writable: true };
         let in_place = Operand::InPlace { storage, output: loss::GRADIENT };
@@ -167,24 +178,24 @@ fn every_loss(walk: Walk, rows: Rows) -> Vec<Variant> {
                 let [in0, in1] = given;
                 let gradient = (loss::GRADIENT, write);
                 all.push(variant(curve, Draw::No, operands([(loss::PREDICTION, in_place), in0, in1, gradient])));
+                let apart = operands([(loss::PREDICTION, read), in0, in1, gradient]);
+                all.extend([variant(curve, Draw::No, apart), aliased(variant(curve, Draw::No, apart))]);
                 let kept = (loss::NOISE_OUT, write);
                 all.push(variant(
                     curve,
                     Draw::Batch { perturbed: false },
                     operands([(loss::PREDICTION, read), in0, gradient, kept]),
                 ));
-                all.push(variant(
-                    curve,
-                    Draw::PerSample { perturbed: true },
-                    operands([(loss::PREDICTION, read), in0, gradient]),
-                ));
+                let drawn = Draw::PerSample { perturbed: true };
+                let drawn = variant(curve, drawn, operands([(loss::PREDICTION, read), in0, gradient]));
+                all.extend([drawn, aliased(drawn)]);
             }
         }
     }
     all
 }
 
-/// A term of the bound in each storage, clipped and not: with both gradients in place, with noise drawn and a gradient, and
+/// A term of the variational bound in each storage, clipped and not: with both gradients in place, with noise drawn and a gradient, and
 /// with neither.
 fn every_vlb(walk: Walk, rows: Rows) -> Vec<Variant> {
     let mut all = Vec::new();
@@ -202,17 +213,20 @@ fn every_vlb(walk: Walk, rows: Rows) -> Vec<Variant> {
             (vlb::GRADIENT, write),
             (vlb::LEARNED_GRADIENT, write),
         ]);
+        let gradients = [(vlb::GRADIENT, write), (vlb::LEARNED_GRADIENT, write)];
+        let apart = operands([prediction, learned, x0, (vlb::IN1, read), gradients[0], gradients[1]]);
         let kept = operands([prediction, learned, x0, (vlb::LEARNED_GRADIENT, write), (vlb::NOISE_OUT, write)]);
         for clips in [false, true] {
             let variant = |draw, operands| plain(Op::Vlb { clips }, walk, rows, draw, operands);
             if walk.reduces() {
                 all.push(variant(Draw::No, alone));
             }
-            // What 16-bit samples of any size write is written by another walk.
-            if walk != Walk::UnalignedChunks || storage == Storage::F32 {
+            // Unaligned outputs that share words are written by the walk over words, not here.
+            if walk != Walk::UnalignedChunks || storage.elements_per_word() == 1 {
                 all.push(variant(Draw::No, both));
                 all.push(variant(Draw::Batch { perturbed: false }, kept));
-                all.push(variant(Draw::PerSample { perturbed: true }, kept));
+                let drawn = variant(Draw::PerSample { perturbed: true }, kept);
+                all.extend([drawn, aliased(drawn), aliased(variant(Draw::No, apart))]);
             }
         }
     }
@@ -280,8 +294,12 @@ fn every_step(walk: Walk, rows: Rows, storages: &[Storage]) -> Vec<Variant> {
                     (true, false) => Draw::Batch { perturbed: false },
                     (true, true) => Draw::PerSample { perturbed: true },
                 };
-                let seeds_writable = matches!(draw, Draw::PerSample { .. });
-                all.push(Variant { seeds_writable, ..plain(Op::Step(variant), walk, rows, draw, operands) });
+                let mut apart = operands;
+                apart[step::X] = read;
+                all.push(plain(Op::Step(variant), walk, rows, draw, operands));
+                if full {
+                    all.push(aliased(plain(Op::Step(variant), walk, rows, draw, apart)));
+                }
             }
         }
     }

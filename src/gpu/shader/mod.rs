@@ -3,6 +3,7 @@
 pub(crate) mod access;
 pub(crate) mod bindings;
 pub(crate) mod catalog;
+pub(crate) mod codes;
 pub(crate) mod compose;
 pub(crate) mod fold;
 pub(crate) mod op;
