@@ -1,6 +1,7 @@
 //! Everything that needs an adapter. Without one, each test is listed as ignored; `TWEEDIE_REQUIRE_ADAPTER=1`, which the
 //! project's test command sets, makes that a failure instead.
 
+mod catalogue;
 #[path = "gpu/chains.rs"]
 mod chains;
 #[path = "gpu/closed_loop.rs"]
@@ -40,8 +41,11 @@ mod training;
 #[path = "gpu/vlb_terms.rs"]
 mod vlb_terms;
 
+use catalogue::Catalogue;
 use harness::Harness;
 use libtest_mimic::{Arguments, Trial};
+use std::path::Path;
+use std::process::{Command, ExitCode};
 use std::sync::Arc;
 
 /// A test that needs an adapter: it fails by panicking, like any other test.
@@ -71,8 +75,61 @@ const OF_FIVE: &[&str] = &[
     "sums::windows_of_short_samples",
 ];
 
-fn main() -> std::process::ExitCode {
+/// Where the shaders of a run are dumped.
+const DUMP: &str = "TWEEDIE_DUMP_WGSL";
+
+/// Runs the tests in a process of their own, which dumps every shader that it compiles, and holds those against the
+/// catalogue. A run that dumps its shaders already is for somebody who looks at them.
+fn main() -> ExitCode {
     let arguments = Arguments::from_args();
+    if arguments.list || std::env::var_os(DUMP).is_some() {
+        return run(&arguments);
+    }
+    let folder = std::env::temp_dir().join(format!("tweedie-shaders-{}", std::process::id()));
+    let checked = run_and_check(&folder);
+    let _ = std::fs::remove_dir_all(&folder);
+    match checked {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("shaders: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run_and_check(folder: &Path) -> Result<ExitCode, String> {
+    std::fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let program = std::env::current_exe().map_err(|error| error.to_string())?;
+    let status = Command::new(program).args(std::env::args_os().skip(1)).env(DUMP, folder).status();
+    let status = status.map_err(|error| error.to_string())?;
+    let code = u8::try_from(status.code().unwrap_or(1)).unwrap_or(1);
+    let compiled = compiled(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    if !compiled.is_empty() {
+        let catalogue = Catalogue::of(&tweedie::gpu::every_shader());
+        let missing = |(name, text): &(String, String)| {
+            let entry_point = name.rsplit_once('_').map_or("", |(entry_point, _)| entry_point);
+            Some(format!("{name} has a line that no listed shader has: {}", catalogue.missing(entry_point, text)?))
+        };
+        let missing: Vec<String> = compiled.iter().filter_map(missing).collect();
+        if !missing.is_empty() {
+            return Err(format!("{} are not in the catalogue:\n{}", missing.len(), missing.join("\n")));
+        }
+        println!("shaders: {} compiled, each of a kind that is in the catalogue", compiled.len());
+    }
+    Ok(ExitCode::from(code))
+}
+
+/// The shaders of a dump, by name.
+fn compiled(folder: &Path) -> std::io::Result<Vec<(String, String)>> {
+    let named = |entry: std::io::Result<std::fs::DirEntry>| {
+        let path = entry?.path();
+        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        Ok((name, std::fs::read_to_string(path)?))
+    };
+    std::fs::read_dir(folder)?.map(named).collect()
+}
+
+fn run(arguments: &Arguments) -> ExitCode {
     let harness = match pollster::block_on(Harness::open()) {
         Ok(harness) => Some(Arc::new(harness)),
         Err(error) => {
@@ -82,7 +139,7 @@ fn main() -> std::process::ExitCode {
     };
     if harness.is_none() && std::env::var_os("TWEEDIE_REQUIRE_ADAPTER").is_some() {
         eprintln!("TWEEDIE_REQUIRE_ADAPTER is set and there is no adapter");
-        return std::process::ExitCode::FAILURE;
+        return ExitCode::FAILURE;
     }
     if let Some(harness) = &harness {
         println!("adapter: {}", tweedie::headless::describe(&harness.gpu.info));
@@ -126,5 +183,5 @@ fn main() -> std::process::ExitCode {
             .with_ignored_flag(ignored)
         })
         .collect();
-    libtest_mimic::run(&arguments, trials).exit_code()
+    libtest_mimic::run(arguments, trials).exit_code()
 }

@@ -21,37 +21,41 @@ const LONG: Tile = [256.0, 1.0, 4.0];
 /// The other end of what the host chooses: samples of one lane, of a few, and of one workgroup.
 const SHORT: [Tile; 3] = [[1.0, 256.0, 1.0], [16.0, 16.0, 1.0], [256.0, 1.0, 1.0]];
 
-/// `struct Window` of `kernel.wgsl` as a plan fills it: words, in this order.
-const WINDOW: [&str; 20] = [
+/// `struct WindowParams` of `walk/window.wgsl` as a plan fills it: words, in this order.
+const WINDOW: [&str; 12] = [
     "batch",
     "elements",
     "first_sample",
     "first_element",
     "rows",
-    "timesteps",
+    "timestep_offset",
     "timestep_stride",
-    "nan",
-    "contiguous",
-    "span",
-    "slots",
-    "groups",
-    "parity",
+    "nan_bits",
     "reports",
     "pitch",
-    "range",
-    "team",
-    "digit",
-    "sums",
-    "factor",
+    "limit",
+    "delta",
 ];
 
 const WINDOW_BYTES: u32 = 4 * WINDOW.len() as u32;
 
-/// What follows it in `struct Params`, by the op: an offset and a stride for each tensor.
+/// The struct of each walk, which follows the window: words, in this order.
+const WALKS: [(&str, &[&str]); 5] = [
+    ("LanesParams", &["groups_y"]),
+    ("FlatParams", &["groups_x", "total"]),
+    ("PairsParams", &["groups_x", "first_sum", "factor"]),
+    ("WordsParams", &["groups_x", "slots", "run", "contiguous", "lead", "lead_step", "word_mask"]),
+    ("ChunksParams", &["groups_y", "chunks", "team", "digit_shift", "first_sum", "factor"]),
+];
+
+/// Bytes that each of them has room in.
+const WALK_BYTES: u32 = 32;
+
+/// An offset and a stride for each tensor follow in `struct Params`, by the op.
 const TENSORS: [&[&str]; 5] = [
-    &["prediction", "learned", "x0", "in1", "gradient", "learned_gradient", "noise"],
-    &["prediction", "in0", "in1", "gradient", "noise"],
-    &["in0", "in1", "out0", "out1", "noise"],
+    &["prediction", "learned", "x0", "in1", "gradient", "learned_gradient", "noise_out"],
+    &["prediction", "in0", "in1", "gradient", "noise_out"],
+    &["in0", "in1", "out0", "out1", "noise_out"],
     &["x", "conditional", "unconditional", "noise"],
     &[
         "x",
@@ -64,42 +68,43 @@ const TENSORS: [&[&str]; 5] = [
         "next",
         "x0",
         "input",
-        "kept",
+        "noise_out",
         "history",
     ],
 ];
 
-/// `struct Key` of `kernel.wgsl` as `NoiseKey` fills it, 32 bytes.
+/// `struct Key` of `walk/window.wgsl` as `NoiseKey` fills it, 32 bytes.
 const KEY: [(&str, u32); 5] = [("seed", 0), ("stream", 8), ("channel", 12), ("sample", 16), ("perturbation", 24)];
 const KEY_BYTES: u32 = 32;
 
-/// `struct Finish` of `finish.wgsl` as the end of a reduction fills it, 64 bytes.
-const FINISH: [(&str, u32); 13] = [
-    ("samples", 0),
-    ("first_sample", 4),
-    ("groups", 8),
-    ("parts", 12),
-    ("first", 16),
-    ("start", 20),
-    ("shift", 24),
-    ("rank", 28),
-    ("last", 32),
-    ("nan", 36),
-    ("team", 40),
-    ("pitch", 44),
-    ("numbers", 48),
-];
-
-/// `struct Gather` of `gather.wgsl` as the narrow form of a plan fills it, 32 bytes.
-const GATHER: [(&str, u32); 8] = [
-    ("rows", 0),
-    ("first", 4),
-    ("table", 8),
-    ("width", 12),
-    ("groups", 16),
-    ("counts", 20),
-    ("nan", 24),
-    ("unused", 28),
+/// The blocks of kernels that are not composed of an op and a walk: words in this order, and bytes.
+const BLOCKS: [(&str, &[&str], u32); 4] = [
+    (
+        "FoldParams",
+        &[
+            "samples",
+            "first_sample",
+            "groups_x",
+            "nan_bits",
+            "team",
+            "parts",
+            "first_part",
+            "first_result",
+            "pitch",
+            "factor",
+            "rescale",
+            "digit_shift",
+            "rank",
+            "last_rank",
+            "fraction",
+            "least",
+            "most",
+        ],
+        80,
+    ),
+    ("RowParams", &["rows", "first_timestep", "table_rows", "width", "groups_x", "counts", "nan_bits"], 32),
+    ("TimestepParams", &["batch", "ends", "first", "whole", "groups_x", "block"], 32),
+    ("CounterParams", &["count", "first"], 16),
 ];
 
 /// A part of a row of the table: a `vec4<f32>`.
@@ -146,28 +151,27 @@ fn wide_type(module: &Module) -> Option<String> {
     types.find(|inner| scalar(inner).is_some_and(|scalar| !plain(scalar))).map(|inner| format!("{inner:?}"))
 }
 
-/// Small kernels of their own, which are not composed of an op and a walk.
-const SMALL: [&str; 2] = ["draw_timesteps", "advance"];
+/// The fields of a struct of words, with their offsets.
+fn words<'a>(names: &[&'a str]) -> Vec<(&'a str, u32)> {
+    names.iter().copied().zip((0..).step_by(4)).collect()
+}
 
 /// Whether the blocks that the host fills lie as it writes them.
 fn check_layout(module: &Module) -> Result<(), String> {
     let has = |name| module.types.iter().any(|(_, ty)| ty.name.as_deref() == Some(name));
-    if has("Finish") {
-        return check_struct(module, "Finish", &FINISH, 64);
+    if let Some((name, fields, bytes)) = BLOCKS.into_iter().find(|(name, ..)| has(name)) {
+        return check_struct(module, name, &words(fields), bytes);
     }
-    if has("Gather") {
-        return check_struct(module, "Gather", &GATHER, 32);
-    }
-    if module.entry_points.iter().any(|entry| SMALL.contains(&entry.name.as_str())) {
-        return Ok(());
-    }
-    let words: Vec<_> = WINDOW.into_iter().zip((0..).step_by(4)).collect();
-    check_struct(module, "Window", &words, WINDOW_BYTES)?;
+    check_struct(module, "WindowParams", &words(&WINDOW), WINDOW_BYTES)?;
+    let walk = WALKS.into_iter().find(|(name, _)| has(name));
+    let (name, fields) = walk.ok_or("no walk has parameters")?;
+    check_struct(module, name, &words(fields), 4 * fields.len() as u32)?;
     let params = |tensors: &[&'static str]| {
-        let tensors = tensors.iter().copied().zip((WINDOW_BYTES..).step_by(8));
-        let members: Vec<_> = std::iter::once(("window", 0)).chain(tensors).collect();
-        let bytes = (WINDOW_BYTES + 8 * (members.len() as u32 - 1)).next_multiple_of(8);
-        check_struct(module, "Params", &members, bytes)
+        let first = WINDOW_BYTES + WALK_BYTES;
+        let tensors = tensors.iter().copied().zip((first..).step_by(8));
+        let members: Vec<_> = [("window", 0), ("walk", WINDOW_BYTES)].into_iter().chain(tensors).collect();
+        let bytes = first + 8 * (members.len() as u32 - 2);
+        check_struct(module, "Params", &members, bytes.next_multiple_of(8))
     };
     let tried: Vec<_> = TENSORS.into_iter().map(params).collect();
     if tried.iter().all(Result::is_err) {
@@ -236,8 +240,10 @@ fn what_is_broken_is_rejected() {
         (swap("@binding(2)", "@binding(0)"), "conflict with other resource"),
         (format!("enable f16;\n{}", good.text), "a directive"),
         (format!("{}\nfn wide(x: u64) -> u64 {{ return x; }}\n", good.text), "SHADER_INT64"),
-        (swap("range: f32,", "range: f32, more: vec4<f32>,"), "Window: expected 80 bytes"),
-        (swap("rows: u32,", "nans: u32,"), "Window: expected 80 bytes"),
+        (swap("limit: f32,", "limit: f32, more: vec4<f32>,"), "WindowParams: expected 48 bytes"),
+        (swap("pitch: u32,", "pitches: u32,"), "WindowParams: expected 48 bytes"),
+        (swap("@size(32) walk", "@size(16) walk"), "Params: expected 120 bytes"),
+        (swap("groups_y: u32,", "groups_z: u32,"), "LanesParams: expected 4 bytes"),
         (swap("    in1: vec2<u32>", "    more: vec2<u32>,\n    in1: vec2<u32>"), "Params: expected 120 bytes"),
         (swap("perturbation: vec2<f32>", "perturbation: vec4<f32>"), "Key: expected 32 bytes"),
         (swap("@workgroup_size(tile_x,", "@workgroup_size(tile_x * 2,"), "a workgroup of [512, 1, 1]"),
@@ -247,5 +253,27 @@ fn what_is_broken_is_rejected() {
         assert_ne!(text, good.text, "{reason}: nothing was broken");
         let error = check(&ComposedShader { text, ..good.clone() }, LONG).expect_err(reason);
         assert!(error.contains(reason), "expected {reason}, found {error}");
+    }
+}
+
+/// The most files of a folder of `shaders/`: what a reader takes in at a glance.
+const MOST_FILES: usize = 10;
+
+#[test]
+fn every_file_says_what_it_expects_and_defines() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("shaders");
+    let paths = |folder: &std::path::Path| -> Vec<_> {
+        let entries = std::fs::read_dir(folder).expect("a folder");
+        entries.map(|entry| entry.expect("an entry").path()).collect()
+    };
+    for folder in paths(&folder) {
+        let files = paths(&folder);
+        assert!(files.len() <= MOST_FILES, "{}: {} files", folder.display(), files.len());
+        for file in files {
+            let text = std::fs::read_to_string(&file).expect("a shader");
+            let head: Vec<&str> = text.lines().take_while(|line| line.starts_with("//")).collect();
+            let says = |what: &str| head.iter().any(|line| line.starts_with(&format!("// {what}")));
+            assert!(says("Expects: ") && says("Defines"), "{}: expected a head that says so", file.display());
+        }
     }
 }

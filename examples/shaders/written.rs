@@ -43,8 +43,11 @@ const HLSL: [(Language, hlsl::ShaderModel); 2] =
 /// What f16 tensors need beyond naga's core: `pack2x16float` and `unpack2x16float`, which WebGPU guarantees and which need
 /// no native f16. In wgpu it is the downlevel flag `SHADER_F16_IN_F32`. All other shaders must do without.
 fn capabilities(shader: &ComposedShader) -> Capabilities {
-    let f16 =
-        if shader.text.contains("pack_f16") { Capabilities::SHADER_FLOAT16_IN_FLOAT32 } else { Capabilities::empty() };
+    let f16 = if shader.text.contains("pack_lane_f16") {
+        Capabilities::SHADER_FLOAT16_IN_FLOAT32
+    } else {
+        Capabilities::empty()
+    };
     let int64 = if shader.int64 { Capabilities::SHADER_INT64 } else { Capabilities::empty() };
     f16 | int64
 }

@@ -4,8 +4,8 @@ use crate::gpu::context::{Context, Pipeline};
 use crate::gpu::error::{PlanError, check_limit};
 use crate::gpu::plan::words::WordRange;
 use crate::gpu::shader::bindings::{entry, storage};
-use crate::gpu::shader::params::SMALL_WORKGROUP;
-use crate::gpu::shader::standalone::ADVANCE;
+use crate::gpu::shader::params::{CounterParams, SMALL_WORKGROUP};
+use crate::gpu::shader::standalone::advance;
 use std::sync::Arc;
 
 /// Advances the `u32`s from which a plan reads its calls; see [`Timesteps`](crate::gpu::Timesteps).
@@ -35,10 +35,11 @@ impl Counter {
         check_limit("counters", limit, u64::from(allowed), u64::from(workgroups))?;
         words.check_binding("counters", context)?;
         let bindings = [entry(0, storage(true), false), entry(1, wgpu::BufferBindingType::Uniform, false)];
-        let pipeline = context.small_pipeline("advance", || advance(), &bindings);
+        let pipeline = context.small_pipeline("advance", advance, &bindings);
         let (counters, first) = words.binding(context);
-        let params = bytemuck::cast::<[u32; 4], [u8; 16]>([count, first, 0, 0]);
-        let params = context.buffer_with("tweedie::Counter::count", wgpu::BufferUsages::UNIFORM, &params)?;
+        let params = CounterParams { count, first, unused: [0; 2] };
+        let params = bytemuck::bytes_of(&params);
+        let params = context.buffer_with("tweedie::Counter::params", wgpu::BufferUsages::UNIFORM, params)?;
         let resources = [counters, params.as_entire_binding()];
         let group = context.bind_group("tweedie::Counter::group", &pipeline, (0..).zip(resources));
         Ok(Self { pipeline, group, workgroups })

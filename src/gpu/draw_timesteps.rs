@@ -11,9 +11,10 @@ use crate::gpu::error::{PlanError, RecordError, check_limit};
 use crate::gpu::plan::keys::{Drawing, Keys};
 use crate::gpu::plan::words::WordRange;
 use crate::gpu::shader::bindings::{entry, storage};
-use crate::gpu::shader::params::{MAX_GROUPS, SMALL_WORKGROUP};
+use crate::gpu::shader::params::{MAX_GROUPS, SMALL_WORKGROUP, TimestepParams};
 use crate::gpu::shader::standalone;
 use crate::noise::{NoiseKey, TIMESTEP_BLOCK};
+use std::mem::offset_of;
 use std::sync::Arc;
 use wgpu::BufferUsages;
 
@@ -73,10 +74,18 @@ impl TimestepPlan {
         let (out, first) = words.binding(context);
         // 0 tells the kernel that the draw is not stratified.
         let whole = draw.stratified.map_or(0, |whole| whole.max(1));
-        let params = [draw.batch, count, first, whole, workgroups[0], TIMESTEP_BLOCK, 0, 0];
+        let params = TimestepParams {
+            batch: draw.batch,
+            ends: count,
+            first,
+            whole,
+            groups_x: workgroups[0],
+            block: TIMESTEP_BLOCK,
+            unused: [0; 2],
+        };
         let (uniform, table) =
             (BufferUsages::UNIFORM | BufferUsages::COPY_DST, BufferUsages::STORAGE | BufferUsages::COPY_DST);
-        let params = context.buffer_with("tweedie::Timesteps::params", uniform, bytemuck::cast_slice(&params))?;
+        let params = context.buffer_with("tweedie::Timesteps::params", uniform, bytemuck::bytes_of(&params))?;
         let ends = context.buffer_with("tweedie::Timesteps::ends", table, bytemuck::cast_slice(&ends))?;
         let (pipeline, group) = assemble(context, [&params, &ends], &keys, out);
         Ok(Self { pipeline, group, workgroups, params, ends, timesteps: draw.ends.len(), keys })
@@ -114,7 +123,7 @@ impl TimestepPlan {
         let (ends, count) = inner_ends(ends);
         queue.write_buffer(&self.ends, 0, bytemuck::cast_slice(&ends));
         // The second word of the parameters is the number of ends.
-        queue.write_buffer(&self.params, 4, bytemuck::bytes_of(&count));
+        queue.write_buffer(&self.params, offset_of!(TimestepParams, ends) as u64, bytemuck::bytes_of(&count));
         Ok(())
     }
 }

@@ -1,10 +1,10 @@
-//! Storage types: the layout of an element in a buffer. All arithmetic is f32, whatever the storage.
+//! Storage types: how an element lies in a buffer. All arithmetic is f32, whatever the storage.
 //!
-//! Host twin of `shaders/storage_f16.wgsl` and `shaders/storage_bf16.wgsl`.
+//! Host twin of the files of `shaders/storage/`.
 
 use half::{bf16, f16};
 
-/// The storage type of a tensor's elements.
+/// How the elements of a tensor are stored.
 ///
 /// f16 and bf16 lie two to a 32-bit word, the lower element in the lower half, which is the plain little-endian layout of
 /// an array; neither needs a feature of the device.
@@ -27,6 +27,20 @@ impl Storage {
         match self {
             Storage::F32 => 4,
             Storage::F16 | Storage::Bf16 => 2,
+        }
+    }
+
+    /// Elements that a 32-bit word holds.
+    pub(crate) const fn elements_per_word(self) -> u32 {
+        (4 / self.bytes()) as u32
+    }
+
+    /// How its elements are packed in WGSL.
+    pub(crate) const fn wgsl(self) -> &'static str {
+        match self {
+            Storage::F32 => include_str!("../../shaders/storage/f32.wgsl"),
+            Storage::F16 => include_str!("../../shaders/storage/f16.wgsl"),
+            Storage::Bf16 => include_str!("../../shaders/storage/bf16.wgsl"),
         }
     }
 
@@ -97,7 +111,7 @@ impl std::fmt::Display for Storage {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected a storage type f32, f16 or bf16, found `{found}`")]
 pub struct UnknownStorage {
-    /// The name that was given.
+    /// What was given.
     pub found: String,
 }
 
@@ -138,6 +152,14 @@ mod tests {
             let u = storage.unit_roundoff();
             assert_eq!(storage.round(1.0 + u), 1.0, "{storage}: a tie goes to even");
             assert_eq!(storage.round(1.0 + 1.01 * u), 1.0 + 2.0 * u, "{storage}");
+        }
+    }
+
+    #[test]
+    fn host_and_shader_agree_how_many_elements_a_word_holds() {
+        for storage in Storage::ALL {
+            let line = format!("const ELEMENTS_PER_WORD_{storage} = {}u;", storage.elements_per_word());
+            assert!(storage.wgsl().contains(&line), "{storage}: expected `{line}`");
         }
     }
 

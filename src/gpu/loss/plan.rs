@@ -8,6 +8,7 @@ use crate::gpu::plan::keys::Drawing;
 use crate::gpu::plan::plan::Plan;
 use crate::gpu::plan::sums::Sums;
 use crate::gpu::plan::words::SampleWords;
+use crate::gpu::shader::codes::LossCurve;
 use crate::gpu::shader::op::{Op, SLOTS, loss as slots};
 use crate::gpu::tensor::{Shape, Tensor};
 use crate::noise::NoiseKey;
@@ -131,17 +132,17 @@ impl<'a> Loss<'a> {
         tensors[slots::IN1] = self.in1.and_then(Second::tensor);
         tensors[slots::GRADIENT] = self.gradient.map(|(tensor, _)| tensor);
         tensors[slots::NOISE_OUT] = drawn.and_then(|drawn| drawn.keep);
-        let bend = self.penalty.delta();
+        let delta = self.penalty.delta();
         let curve = match self.penalty.curve() {
-            Curve::Huber => 0,
-            Curve::PseudoHuber if bend > 0.0 => 1,
-            Curve::PseudoHuber => 2,
+            Curve::Huber => LossCurve::Huber,
+            Curve::PseudoHuber if delta > 0.0 => LossCurve::PseudoHuber,
+            Curve::PseudoHuber => LossCurve::Absolute,
         };
         Job {
             drawn: drawn.map(Drawing::of),
             seeds: drawn.and(self.seeds).map(SampleWords::of_seeds),
             // The squared error never bends: its delta is infinite, which a shader may not hold.
-            range: (bend as f32).min(f32::MAX),
+            delta: (delta as f32).min(f32::MAX),
             ..Job::new(Op::Loss { curve }, self.shape, self.timesteps, tensors, rows)
         }
     }

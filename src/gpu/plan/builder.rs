@@ -13,7 +13,7 @@ use crate::gpu::plan::tables::{RowBuffer, Tables};
 use crate::gpu::plan::walk::{passes, reducing_walk, streaming_walk, variant};
 use crate::gpu::plan::window::Window;
 use crate::gpu::shader::bindings::{
-    HEALTH_BINDING, SCALES_BINDING, SCRATCH_BINDING, SEEDS_BINDING, SLOT_BINDING, STATUS_BINDING, TABLE_BINDING,
+    CLEAN_STATS_BINDING, SCALES_BINDING, SCRATCH_BINDING, SEEDS_BINDING, SLOT_BINDING, STATUS_BINDING, TABLE_BINDING,
     TIMESTEPS_BINDING,
 };
 use crate::gpu::shader::op::Op;
@@ -129,7 +129,7 @@ impl<'a> PlanBuilder<'a> {
         let variant = self.reducing_variant(job, &self.layout(job).windows(CHUNK));
         let mut outputs = job.outputs().into_iter().filter_map(|slot| job.tensors[slot]);
         // A reduction of unaligned chunks may meet a word that it shares with the chunk of another workgroup.
-        let owns_words = variant.walk != Walk::UnalignedChunks || outputs.all(|output| output.storage == Storage::F32);
+        let owns_words = variant.walk != Walk::UnalignedChunks || outputs.all(|output| output.storage.elements_per_word() == 1);
         owns_words && (!self.four_buffers || check_bindings(job, &variant, self.context).is_ok())
     }
 
@@ -207,7 +207,7 @@ impl<'a> PlanBuilder<'a> {
             let (start, size) = if variant.scales_uniform { scale_range(window) } else { (0, scales.size()) };
             resources.push((SCALES_BINDING, part(scales, start, size)));
         }
-        resources.extend(job.clean_stats.map(|stats| (HEALTH_BINDING, stats.as_entire_binding())));
+        resources.extend(job.clean_stats.map(|stats| (CLEAN_STATS_BINDING, stats.as_entire_binding())));
         resources.extend(job.partials.map(|partials| (SCRATCH_BINDING, partials.words.binding(self.context).0)));
         resources
     }

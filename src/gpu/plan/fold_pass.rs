@@ -37,10 +37,18 @@ impl<'a> FoldPass<'a> {
         let team = if self.fold == Fold::Histogram { WORKGROUP } else { team(self.params.parts, 1) };
         let teams = self.params.samples.div_ceil(WORKGROUP / team);
         let groups = teams.min(MAX_GROUPS);
-        let (partials, start) = self.partials.binding(context);
-        let (output, first) = self.output.binding(context);
+        let (partials, first_part) = self.partials.binding(context);
+        let (output, first_result) = self.output.binding(context);
         let pitch = self.params.pitch.max(1);
-        let params = FoldParams { groups, first, start, team, pitch, nan: f32::NAN.to_bits(), ..self.params };
+        let params = FoldParams {
+            groups_x: groups,
+            first_result,
+            first_part,
+            team,
+            pitch,
+            nan_bits: f32::NAN.to_bits(),
+            ..self.params
+        };
         let label = |role| format!("tweedie::{}::{role}", self.fold.name());
         let (params, stride) = columns(context, &label("params"), params)?;
         let size = std::num::NonZero::new(size_of::<FoldParams>() as u64);
@@ -60,7 +68,7 @@ impl<'a> FoldPass<'a> {
 
 /// The numbers of a sum of `parts`, times a factor, with `pitch` columns.
 pub(crate) fn total_params(parts: u32, factor: f32, pitch: u32) -> FoldParams {
-    FoldParams { parts, pitch, numbers: [factor, 0.0, 0.0, 0.0], ..FoldParams::default() }
+    FoldParams { parts, pitch, factor, ..FoldParams::default() }
 }
 
 /// The numbers for each column of the results, and the bytes from one column's to the next.
@@ -69,7 +77,7 @@ fn columns(context: &Context, label: &str, params: FoldParams) -> Result<(wgpu::
     let stride = size.next_multiple_of(context.limits().min_uniform_buffer_offset_alignment);
     let mut bytes = vec![0; (params.pitch * stride) as usize];
     for (slot, column) in bytes.chunks_exact_mut(stride as usize).zip(0..) {
-        let params = FoldParams { first: params.first + column, ..params };
+        let params = FoldParams { first_result: params.first_result + column, ..params };
         slot[..size as usize].copy_from_slice(bytemuck::bytes_of(&params));
     }
     let buffer = context.buffer_with(label, BufferUsages::UNIFORM, &bytes)?;

@@ -8,7 +8,7 @@
 //! **Practice.** A plan takes this form by itself where the usual one does not fit; its results are the same to the bit. A
 //! dispatch then covers as many samples as a uniform binding has room for.
 //!
-//! Host twin of `shaders/standalone/gather_rows.wgsl` and `shaders/rows_gathered.wgsl`.
+//! Host twin of `shaders/standalone/gather_rows.wgsl` and `shaders/row/per_sample.wgsl`.
 
 use crate::gpu::context::Context;
 use crate::gpu::error::{PlanError, check_limit};
@@ -19,7 +19,7 @@ use crate::gpu::plan::tables::RowBuffer;
 use crate::gpu::plan::words::SampleWords;
 use crate::gpu::shader::bindings::{entry, storage};
 use crate::gpu::shader::params::{MAX_GROUPS, RowParams, SMALL_WORKGROUP};
-use crate::gpu::shader::standalone::GATHER_ROWS;
+use crate::gpu::shader::standalone::gather_rows;
 use crate::gpu::shader::variant::Rows;
 use wgpu::BufferUsages;
 
@@ -45,12 +45,12 @@ pub(crate) fn lay_out_rows(
     let groups = all.min(MAX_GROUPS);
     let params = RowParams {
         rows,
-        first,
-        table: job.rows.len() as u32,
+        first_timestep: first,
+        table_rows: job.rows.len() as u32,
         width: job.op.width(),
-        groups,
+        groups_x: groups,
         counts,
-        nan: f32::NAN.to_bits(),
+        nan_bits: f32::NAN.to_bits(),
         unused: 0,
     };
     let buffers = [table.buffer.as_entire_binding(), buffer.as_entire_binding(), status.as_entire_binding()];
@@ -80,7 +80,7 @@ fn dispatch(
         entry(3, storage(true), false),
         entry(4, storage(true), false),
     ];
-    let pipeline = context.small_pipeline("gather_rows", || gather_rows(), &bindings);
+    let pipeline = context.small_pipeline("gather_rows", gather_rows, &bindings);
     let bytes = bytemuck::bytes_of(&params);
     let params = context.buffer_with("tweedie::gather_rows::params", BufferUsages::UNIFORM, bytes)?;
     let resources = [params.as_entire_binding(), timesteps, table, rows, status];

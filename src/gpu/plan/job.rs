@@ -29,8 +29,10 @@ pub(crate) struct Job<'a> {
     pub partials: Option<Partials<'a>>,
     /// The lowest bit of the digit that is counted.
     pub digit: u32,
-    /// The range that clean samples are clamped to, or the delta of a loss.
-    pub range: f32,
+    /// Clean samples are clamped to `-limit..=limit`.
+    pub limit: f32,
+    /// The error at which the parabola of a loss turns into a line.
+    pub delta: f32,
 }
 
 impl<'a> Job<'a> {
@@ -43,8 +45,8 @@ impl<'a> Job<'a> {
         rows: &'a RoundedTable,
     ) -> Self {
         let (drawn, seeds, scales, clean_stats, partials) = (None, None, None, None, None);
-        let (digit, range) = (0, f32::MAX);
-        Self { op, shape, timesteps, tensors, rows, drawn, seeds, scales, clean_stats, partials, digit, range }
+        let (digit, limit, delta) = (0, f32::MAX, f32::MAX);
+        Self { op, shape, timesteps, tensors, rows, drawn, seeds, scales, clean_stats, partials, digit, limit, delta }
     }
 
     /// The tensors that are there, with their slots.

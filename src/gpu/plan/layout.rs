@@ -9,9 +9,11 @@ use crate::gpu::plan::walk::{leader, streaming_walk};
 use crate::gpu::plan::window::{Extent, Window, windows};
 use crate::gpu::plan::words::WordRange;
 use crate::gpu::shader::op::{Op, SLOTS};
-use crate::gpu::shader::params::{ALIGNMENT, CHUNK, GRAIN, LANE, MAX_GROUPS, Params, VECTORS, WORKGROUP};
+use crate::gpu::shader::params::{
+    ALIGNMENT, CHUNK, ChunksParams, FlatParams, GRAIN, LANE, LanesParams, MAX_GROUPS, PairsParams, Params, VECTORS,
+    WORKGROUP, WalkParams, WindowParams, WordsParams,
+};
 use crate::gpu::shader::variant::{Variant, Walk};
-use crate::gpu::storage::Storage;
 use crate::gpu::tensor::Tensor;
 
 /// The largest window in bytes: 65,535 workgroups along a sample are 511 MiB of 16-bit elements, and every index, gaps
@@ -103,92 +105,100 @@ impl Layout<'_> {
 
     /// The parameters, tile and workgroups of a window's dispatch.
     pub fn dispatch(&self, variant: &Variant, window: &Window) -> (Params, Tile, [u32; 3]) {
-        let mut params = self.params(variant.walk, window);
-        match variant.walk {
-            Walk::Chunks | Walk::UnalignedChunks => {
-                // Teams of invocations, one a chunk, share a workgroup where samples are short.
-                params.team = team_of(self.job.op, self.job.shape.elements);
-                let teams = window.samples.div_ceil(WORKGROUP / params.team);
-                params.groups = teams.min(MAX_GROUPS);
-                params.span = chunks(self.job.shape.elements);
-                (params, LINE, [chunks(window.elements), params.groups, teams.div_ceil(params.groups)])
-            }
-            Walk::Lanes => {
-                let lanes = window.elements / LANE as u32;
-                let tile = tile_for(lanes);
-                let rows = window.samples.div_ceil(tile.samples);
-                params.groups = rows.min(MAX_GROUPS);
-                let across = lanes.div_ceil(tile.lanes * tile.lanes_each);
-                // A dispatch has at most 65,535 workgroups along an axis, so rows beyond them go along z.
-                (params, tile, [across, params.groups, rows.div_ceil(params.groups)])
-            }
-            Walk::Flat | Walk::Pairs => {
-                params.slots = window.samples * window.elements;
-                let workgroups = line(&mut params);
-                (params, LINE, workgroups)
-            }
-            Walk::Words => {
-                self.lay_out_words(&variant.outputs(), window, &mut params);
-                let workgroups = line(&mut params);
-                (params, LINE, workgroups)
-            }
-        }
-    }
-
-    /// The parameters that do not depend on the tile.
-    fn params(&self, walk: Walk, window: &Window) -> Params {
-        let job = self.job;
-        let unit = walk.unit();
+        let unit = variant.walk.unit();
         let mut tensors = [[0; 2]; SLOTS];
-        for (slot, tensor) in job.tensors() {
+        for (slot, tensor) in self.job.tensors() {
             let first = self.binding_range(slot, &tensor, window).first_element;
             // Counted in lanes where a walk loads whole lanes.
-            tensors[slot] = [first / unit, tensor.stride_in(job.shape) as u32 / unit];
+            tensors[slot] = [first / unit, tensor.stride_in(self.job.shape) as u32 / unit];
         }
+        let (walk, tile, workgroups) = self.walk_params(variant, window, &tensors);
+        (Params { window: self.window_params(unit, window), walk, tensors }, tile, workgroups)
+    }
+
+    fn window_params(&self, unit: u32, window: &Window) -> WindowParams {
+        let job = self.job;
         let timesteps = job.timesteps();
         let first_timestep = |words: WordRange<'_>| words.binding(self.context).1;
-        Params {
+        WindowParams {
             batch: window.samples,
             elements: window.elements,
             first_sample: window.first_sample,
             first_element: window.first_element,
             rows: job.rows.len() as u32,
-            timesteps: timesteps.map_or(0, |words| first_timestep(words.of_window(window))),
+            timestep_offset: timesteps.map_or(0, |words| first_timestep(words.of_window(window))),
             timestep_stride: timesteps.map_or(0, |words| words.stride),
-            nan: f32::NAN.to_bits(),
-            contiguous: 0,
-            span: 4,
-            slots: 0,
-            groups: 0,
-            parity: 0,
+            nan_bits: f32::NAN.to_bits(),
             reports: 0,
             pitch: job.shape.elements / unit,
-            range: job.range,
-            team: 0,
-            digit: job.digit,
-            sums: job.partials.map_or(0, |partials| partials.first_of(window, self.context)),
-            factor: job.partials.and_then(|partials| partials.direct).unwrap_or(1.0),
-            tensors,
+            limit: job.limit,
+            delta: job.delta,
         }
     }
 
-    /// Lays out the slots of the word walk: pairs of elements that share a word of the leading output.
-    fn lay_out_words(&self, outputs: &[usize], window: &Window, params: &mut Params) {
-        let leader = leader(self.job, outputs).unwrap_or(outputs[0]);
-        let [first, stride] = params.tensors[leader];
-        let packed = u32::from(self.job.tensors[leader].is_some_and(|tensor| tensor.storage != Storage::F32));
-        // Bit 0: the leader begins in the upper half of a word. Bit 1: so does every other sample. Bit 2: it is packed.
-        params.parity = (first & 1) | (stride & 1) << 1 | packed << 2;
-        // Where no words are shared, the gaps of the leader need no slots either.
-        params.contiguous = u32::from(packed == 0 || window.samples == 1 || stride == window.elements);
-        if params.contiguous == 1 {
-            // One more slot where the first element is the upper half of its word: the lower half is someone else's.
-            params.slots = (window.samples * window.elements + packed * (first & 1)).next_multiple_of(4);
-            params.span = params.slots;
-        } else {
-            params.span = (window.elements + packed).next_multiple_of(4);
-            params.slots = window.samples * params.span;
+    /// The parameters of the walk itself, its tile and its workgroups.
+    fn walk_params(
+        &self,
+        variant: &Variant,
+        window: &Window,
+        tensors: &[[u32; 2]; SLOTS],
+    ) -> (WalkParams, Tile, [u32; 3]) {
+        let job = self.job;
+        let first_sum = job.partials.map_or(0, |partials| partials.first_of(window, self.context));
+        let factor = job.partials.and_then(|partials| partials.direct).unwrap_or(1.0);
+        match variant.walk {
+            Walk::Chunks | Walk::UnalignedChunks => {
+                // Teams of invocations, one a chunk, share a workgroup where samples are short.
+                let team = team_of(job.op, job.shape.elements);
+                let teams = window.samples.div_ceil(WORKGROUP / team);
+                let groups_y = teams.min(MAX_GROUPS);
+                let digit_shift = job.digit;
+                let all = chunks(job.shape.elements);
+                let walk = ChunksParams { groups_y, chunks: all, team, digit_shift, first_sum, factor };
+                (walk.into(), LINE, [chunks(window.elements), groups_y, teams.div_ceil(groups_y)])
+            }
+            Walk::Lanes => {
+                let lanes = window.elements / LANE as u32;
+                let tile = tile_for(lanes);
+                let rows = window.samples.div_ceil(tile.samples);
+                let groups_y = rows.min(MAX_GROUPS);
+                let across = lanes.div_ceil(tile.lanes * tile.lanes_each);
+                // A dispatch has at most 65,535 workgroups along an axis, so rows beyond them go along z.
+                (LanesParams { groups_y }.into(), tile, [across, groups_y, rows.div_ceil(groups_y)])
+            }
+            Walk::Flat => {
+                let total = window.samples * window.elements;
+                let workgroups = line(total);
+                (FlatParams { groups_x: workgroups[0], total }.into(), LINE, workgroups)
+            }
+            Walk::Pairs => {
+                let workgroups = line(window.samples * window.elements);
+                (PairsParams { groups_x: workgroups[0], first_sum, factor }.into(), LINE, workgroups)
+            }
+            Walk::Words => {
+                let walk = self.words_params(&variant.outputs(), window, tensors);
+                let workgroups = line(walk.slots);
+                (WordsParams { groups_x: workgroups[0], ..walk }.into(), LINE, workgroups)
+            }
         }
+    }
+
+    /// Lays out the slots of the word walk: runs of elements that begin at a whole word of the leading output.
+    fn words_params(&self, outputs: &[usize], window: &Window, tensors: &[[u32; 2]; SLOTS]) -> WordsParams {
+        let leader = leader(self.job, outputs).unwrap_or(outputs[0]);
+        let [first, stride] = tensors[leader];
+        let word_mask = self.job.tensors[leader].map_or(1, |tensor| tensor.storage.elements_per_word()) - 1;
+        // The elements of the first word that lie before the leader, and by how many more they are from sample to sample.
+        let (lead, lead_step) = (first & word_mask, stride & word_mask);
+        // Where no words are shared, the gaps of the leader need no slots either.
+        if word_mask == 0 || window.samples == 1 || stride == window.elements {
+            let slots = (window.samples * window.elements + lead).next_multiple_of(4);
+            return WordsParams { slots, run: slots, contiguous: 1, lead, lead_step, word_mask, groups_x: 0 };
+        }
+        // A run has room for the longest lead, so that each begins at a whole word.
+        let run = (window.elements + word_mask).next_multiple_of(4);
+        let slots = window.samples * run;
+        WordsParams { slots, run, contiguous: 0, lead, lead_step, word_mask, groups_x: 0 }
     }
 }
 
@@ -209,10 +219,10 @@ fn team_of(op: Op, elements: u32) -> u32 {
 }
 
 /// The workgroups of a line of slots, four to an invocation.
-fn line(params: &mut Params) -> [u32; 3] {
-    let groups = (params.slots / 4).div_ceil(WORKGROUP);
-    params.groups = groups.min(MAX_GROUPS);
-    [params.groups, groups.div_ceil(params.groups), 1]
+fn line(slots: u32) -> [u32; 3] {
+    let groups = (slots / 4).div_ceil(WORKGROUP);
+    let groups_x = groups.min(MAX_GROUPS);
+    [groups_x, groups.div_ceil(groups_x), 1]
 }
 
 /// The tile for samples of this many lanes: a workgroup is filled with short samples, and long samples give each

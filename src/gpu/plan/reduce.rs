@@ -88,8 +88,7 @@ impl<'a> Reduction<'a> {
         counts: bool,
     ) -> Result<(), PlanError> {
         // The kernel that reduces chunks multiplies with the factor itself, and no fold follows.
-        let [factor, ..] = self.params.numbers;
-        let results = Partials { words: self.output, direct: Some(factor) };
+        let results = Partials { words: self.output, direct: Some(self.params.factor) };
         let job = Job { partials: Some(results), ..self.job.clone() };
         plan.dispatch_windows(&job, variant, windows, counts)
     }
@@ -114,7 +113,7 @@ impl<'a> Reduction<'a> {
                 let job = Job { partials, digit, ..self.job.clone() };
                 plan.dispatch_windows(&job, variant, group, counts)?;
                 let Window { first_sample, samples, .. } = group[0];
-                let params = FoldParams { samples, first_sample, shift: digit, ..self.params };
+                let params = FoldParams { samples, first_sample, digit_shift: digit, ..self.params };
                 let fold = FoldPass { fold: self.fold, params, partials: words, output: self.output };
                 plan.dispatches.push(fold.dispatch(plan.context)?);
             }
@@ -169,7 +168,7 @@ fn add_mean(
         plan.dispatches.push(FoldPass::total([1, batch], factor, results, mean).dispatch(context)?);
         return Ok(());
     }
-    let sums = context.zeroed_buffer("tweedie::finish_total::sums", BufferUsages::STORAGE, 4 * u64::from(parts));
+    let sums = context.zeroed_buffer("tweedie::fold_total::sums", BufferUsages::STORAGE, 4 * u64::from(parts));
     let sums = WordRange::of(&sums);
     plan.dispatches.push(FoldPass::total([parts, CHUNK.min(batch)], 1.0, results, sums).dispatch(context)?);
     plan.dispatches.push(FoldPass::total([1, parts], factor, sums, mean).dispatch(context)?);

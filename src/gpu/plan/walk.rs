@@ -10,7 +10,6 @@ use crate::gpu::plan::window::Window;
 use crate::gpu::shader::op::{Part, SLOTS};
 use crate::gpu::shader::params::LANE;
 use crate::gpu::shader::variant::{Operand, Rows, Variant, Walk};
-use crate::gpu::storage::Storage;
 use crate::gpu::tensor::Tensor;
 
 /// The outputs of each pass over the data: all at once, unless two 16-bit outputs begin in different halves of a word.
@@ -88,22 +87,23 @@ pub(crate) fn variant(job: &Job<'_>, walk: Walk, outputs: &[usize], rows: Rows, 
     }
 }
 
-/// The output whose words decide the pairs of elements of the word walk; `None` if two outputs disagree about them.
+/// The output whose words decide which elements the word walk writes together; `None` if two outputs disagree about them.
 ///
-/// A 16-bit output may begin in the upper half of a word. An invocation must own whole words, or two invocations would
-/// write one word at once, so it takes the pairs of elements that share a word of the leader.
+/// A packed output may begin inside a word. An invocation must own whole words, or two invocations would write one word at
+/// once, so it takes the elements that share a word of the leader.
 pub(crate) fn leader(job: &Job<'_>, outputs: &[usize]) -> Option<usize> {
     let shape = job.shape;
-    // The half in which a packed output begins, and whether that changes from sample to sample.
-    let halves = |slot: usize| {
+    // The place of a packed output's first element in its word, and how that changes from sample to sample.
+    let lead = |slot: usize| {
         let tensor = job.tensors[slot]?;
-        let stride = if shape.batch == 1 { 0 } else { tensor.stride_in(shape) % 2 };
-        (tensor.storage != Storage::F32).then_some((tensor.offset / 2 % 2, stride))
+        let in_word = u64::from(tensor.storage.elements_per_word());
+        let stride = if shape.batch == 1 { 0 } else { tensor.stride_in(shape) % in_word };
+        (in_word > 1).then_some((in_word, tensor.offset / tensor.storage.bytes() % in_word, stride))
     };
     let is_gapless =
         |slot: &usize| job.tensors[*slot].is_some_and(|tensor| tensor.stride_in(shape) == u64::from(shape.elements));
-    let packed: Vec<usize> = outputs.iter().copied().filter(|&slot| halves(slot).is_some()).collect();
-    if packed.windows(2).any(|pair| halves(pair[0]) != halves(pair[1])) {
+    let packed: Vec<usize> = outputs.iter().copied().filter(|&slot| lead(slot).is_some()).collect();
+    if packed.windows(2).any(|pair| lead(pair[0]) != lead(pair[1])) {
         return None;
     }
     let first = packed.first().or(outputs.first()).copied();

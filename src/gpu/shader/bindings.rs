@@ -10,7 +10,7 @@ pub(crate) const STATUS_BINDING: u32 = 4;
 pub(crate) const SLOT_BINDING: u32 = 5;
 pub(crate) const SEEDS_BINDING: u32 = SLOT_BINDING + SLOTS as u32;
 pub(crate) const SCALES_BINDING: u32 = SEEDS_BINDING + 1;
-pub(crate) const HEALTH_BINDING: u32 = SEEDS_BINDING + 2;
+pub(crate) const CLEAN_STATS_BINDING: u32 = SEEDS_BINDING + 2;
 pub(crate) const SCRATCH_BINDING: u32 = SEEDS_BINDING + 3;
 
 /// A storage buffer of a kernel.
@@ -36,7 +36,7 @@ impl Variant {
             (self.counts_undefined(), "status", STATUS_BINDING, true),
             (matches!(self.draw, Draw::PerSample { .. }), "seeds", SEEDS_BINDING, self.seeds_writable),
             (self.op.scaled() && !self.scales_uniform, "scales", SCALES_BINDING, false),
-            (self.step().health, "health", HEALTH_BINDING, true),
+            (self.step().clean_stats, "clean_stats", CLEAN_STATS_BINDING, true),
             (self.walk.reduces(), "scratch", SCRATCH_BINDING, true),
         ];
         let others = others.into_iter().filter(|(present, ..)| *present);
@@ -74,6 +74,11 @@ pub(crate) fn layout_entries(variant: &Variant) -> Vec<wgpu::BindGroupLayoutEntr
     let bound = variant.storage_bindings().into_iter();
     entries.extend(bound.map(|StorageBinding { binding, writable, .. }| entry(binding, storage(writable), false)));
     entries
+}
+
+/// Declares a binding in WGSL.
+pub(crate) fn declaration(binding: u32, space: &str, name: &str, ty: &str) -> String {
+    format!("@group(0) @binding({binding}) var<{space}> {name}: {ty};\n")
 }
 
 /// How a storage binding may be accessed.

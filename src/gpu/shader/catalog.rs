@@ -1,10 +1,12 @@
 //! Every kind of kernel that a plan can ask for, so that their text can be checked without a GPU.
 
+use crate::gpu::shader::codes::{ClipKind, Code, LossCurve};
 use crate::gpu::shader::compose::{Native, shader_name};
 use crate::gpu::shader::op::{Op, SLOTS, StepVariant, loss, map, step, vlb};
 use crate::gpu::shader::variant::{Draw, Operand, Rows, Variant, Walk};
 use crate::gpu::shader::{fold, standalone};
 use crate::gpu::storage::Storage;
+use crate::table::step::Deviation;
 
 /// A composed shader, as [`every_shader`] lists it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -47,8 +49,8 @@ pub fn every_shader() -> Vec<ComposedShader> {
         ("advance", standalone::advance()),
         ("gather_rows", standalone::gather_rows()),
     ];
-    let finishes = fold::Fold::ALL.into_iter().map(|finish| (finish.name(), finish.compose()));
-    let small = small.into_iter().chain(finishes).map(|(entry_point, text)| ComposedShader {
+    let folds = fold::Fold::ALL.into_iter().map(|fold| (fold.name(), fold.compose()));
+    let small = small.into_iter().chain(folds).map(|(entry_point, text)| ComposedShader {
         entry_point,
         text,
         clears_workgroup_memory: false,
@@ -59,9 +61,9 @@ pub fn every_shader() -> Vec<ComposedShader> {
 
 type Operands = [Operand; SLOTS];
 
-/// Every kind of source, in each storage; and mixed storages in one of each kind of row.
+/// Every kind of kernel, in each storage; and mixed storages in one of each kind of row.
 pub(crate) fn every_variant() -> Vec<Variant> {
-    let mut sources = Vec::new();
+    let mut variants = Vec::new();
     for walk in Walk::STREAMING {
         for rows in [Rows::Batch, Rows::Uniform(1024), Rows::Uniform(4096), Rows::Storage, Rows::PerSample] {
             let mut all = mixed_maps();
@@ -76,34 +78,44 @@ pub(crate) fn every_variant() -> Vec<Variant> {
                 let timesteps_writable = rows.are_looked_up() && i % 2 == 1;
                 Variant { timesteps_writable, ..plain(Op::Map, walk, rows, draw, operands) }
             });
-            sources.extend(maps);
+            variants.extend(maps);
             if rows == Rows::Uniform(4096) {
                 continue; // for rows of one vector
             }
             let storages = if long { &Storage::ALL[..1] } else { &Storage::ALL[..] };
-            sources.extend(every_step(walk, rows, storages));
+            variants.extend(every_step(walk, rows, storages));
             if rows == Rows::Batch {
-                sources.extend(every_loss(walk, rows));
-                sources.extend(every_vlb(walk, rows));
+                variants.extend(every_loss(walk, rows));
+                variants.extend(every_vlb(walk, rows));
             }
         }
     }
     for walk in Walk::REDUCING {
         for rows in [Rows::Batch, Rows::Uniform(1024), Rows::PerSample] {
             if walk != Walk::Pairs {
-                sources.extend(every_reduction(walk, rows));
+                variants.extend(every_reduction(walk, rows));
             }
-            sources.extend(every_loss(walk, rows));
-            sources.extend(every_vlb(walk, rows));
+            variants.extend(every_loss(walk, rows));
+            variants.extend(every_vlb(walk, rows));
         }
     }
-    sources
+    variants
 }
 
 /// With every small buffer bound for reading alone.
 fn plain(op: Op, walk: Walk, rows: Rows, draw: Draw, operands: Operands) -> Variant {
     let scales_uniform = rows == Rows::PerSample && op.scaled();
     Variant { op, walk, rows, timesteps_writable: false, seeds_writable: false, scales_uniform, draw, operands }
+}
+
+/// The same where every input lies in a buffer that the kernel also writes: then it must be bound for writing.
+fn aliased(variant: Variant) -> Variant {
+    let operands = variant.operands.map(|operand| match operand {
+        Operand::Binding { storage, .. } => Operand::Binding { storage, writable: true },
+        other => other,
+    });
+    let seeds_writable = matches!(variant.draw, Draw::PerSample { .. });
+    Variant { operands, seeds_writable, timesteps_writable: variant.rows.are_looked_up(), ..variant }
 }
 
 fn operands<const N: usize>(given: [(usize, Operand); N]) -> Operands {
@@ -113,11 +125,12 @@ fn operands<const N: usize>(given: [(usize, Operand); N]) -> Operands {
 }
 
 fn of_map([in0, in1, out0, out1, kept]: [Operand; 5]) -> Operands {
-    operands([(map::IN0, in0), (map::IN1, in1), (map::OUT0, out0), (map::OUT1, out1), (map::KEPT, kept)])
+    operands([(map::IN0, in0), (map::IN1, in1), (map::OUT0, out0), (map::OUT1, out1), (map::NOISE_OUT, kept)])
 }
 
 fn mixed_maps() -> Vec<Operands> {
-    let [f32, f16, bf16] = Storage::ALL.map(|storage| Operand::Binding { storage, writable: true });
+    let [f32, f16, bf16] =
+        [Storage::F32, Storage::F16, Storage::Bf16].map(|storage| Operand::Binding { storage, writable: true });
     let absent = Operand::Absent;
     vec![of_map([f32, bf16, f16, f32, absent]), of_map([bf16, absent, f32, f16, f32])]
 }
@@ -149,13 +162,13 @@ fn every_map(storage: Storage) -> Vec<Operands> {
 fn every_loss(walk: Walk, rows: Rows) -> Vec<Variant> {
     let mut all = Vec::new();
     for storage in Storage::ALL {
-        // What 16-bit samples of any size write is written by another walk.
-        let writes = walk != Walk::UnalignedChunks || storage == Storage::F32;
+        // Unaligned outputs that share words are written by the walk over words, not here.
+        let writes = walk != Walk::UnalignedChunks || storage.elements_per_word() == 1;
         let read = Operand::Binding { storage, writable: false };
         let write = Operand::Binding { storage, writable: true };
         let in_place = Operand::InPlace { storage, output: loss::GRADIENT };
         let variant = |curve, draw, operands| plain(Op::Loss { curve }, walk, rows, draw, operands);
-        for curve in 0..3 {
+        for &(curve, _) in LossCurve::ALL {
             let given = [(loss::IN0, read), (loss::IN1, read)];
             if walk.reduces() {
                 let [in0, in1] = given;
@@ -165,24 +178,24 @@ fn every_loss(walk: Walk, rows: Rows) -> Vec<Variant> {
                 let [in0, in1] = given;
                 let gradient = (loss::GRADIENT, write);
                 all.push(variant(curve, Draw::No, operands([(loss::PREDICTION, in_place), in0, in1, gradient])));
-                let kept = (loss::KEPT, write);
+                let apart = operands([(loss::PREDICTION, read), in0, in1, gradient]);
+                all.extend([variant(curve, Draw::No, apart), aliased(variant(curve, Draw::No, apart))]);
+                let kept = (loss::NOISE_OUT, write);
                 all.push(variant(
                     curve,
                     Draw::Batch { perturbed: false },
                     operands([(loss::PREDICTION, read), in0, gradient, kept]),
                 ));
-                all.push(variant(
-                    curve,
-                    Draw::PerSample { perturbed: true },
-                    operands([(loss::PREDICTION, read), in0, gradient]),
-                ));
+                let drawn = Draw::PerSample { perturbed: true };
+                let drawn = variant(curve, drawn, operands([(loss::PREDICTION, read), in0, gradient]));
+                all.extend([drawn, aliased(drawn)]);
             }
         }
     }
     all
 }
 
-/// A term of the bound in each storage, clipped and not: with both gradients in place, with noise drawn and a gradient, and
+/// A term of the variational bound in each storage, clipped and not: with both gradients in place, with noise drawn and a gradient, and
 /// with neither.
 fn every_vlb(walk: Walk, rows: Rows) -> Vec<Variant> {
     let mut all = Vec::new();
@@ -200,17 +213,20 @@ fn every_vlb(walk: Walk, rows: Rows) -> Vec<Variant> {
             (vlb::GRADIENT, write),
             (vlb::LEARNED_GRADIENT, write),
         ]);
-        let kept = operands([prediction, learned, x0, (vlb::LEARNED_GRADIENT, write), (vlb::KEPT, write)]);
+        let gradients = [(vlb::GRADIENT, write), (vlb::LEARNED_GRADIENT, write)];
+        let apart = operands([prediction, learned, x0, (vlb::IN1, read), gradients[0], gradients[1]]);
+        let kept = operands([prediction, learned, x0, (vlb::LEARNED_GRADIENT, write), (vlb::NOISE_OUT, write)]);
         for clips in [false, true] {
             let variant = |draw, operands| plain(Op::Vlb { clips }, walk, rows, draw, operands);
             if walk.reduces() {
                 all.push(variant(Draw::No, alone));
             }
-            // What 16-bit samples of any size write is written by another walk.
-            if walk != Walk::UnalignedChunks || storage == Storage::F32 {
+            // Unaligned outputs that share words are written by the walk over words, not here.
+            if walk != Walk::UnalignedChunks || storage.elements_per_word() == 1 {
                 all.push(variant(Draw::No, both));
                 all.push(variant(Draw::Batch { perturbed: false }, kept));
-                all.push(variant(Draw::PerSample { perturbed: true }, kept));
+                let drawn = variant(Draw::PerSample { perturbed: true }, kept);
+                all.extend([drawn, aliased(drawn), aliased(variant(Draw::No, apart))]);
             }
         }
     }
@@ -241,15 +257,20 @@ fn every_reduction(walk: Walk, rows: Rows) -> Vec<Variant> {
 fn every_step(walk: Walk, rows: Rows, storages: &[Storage]) -> Vec<Variant> {
     let mut all = Vec::new();
     for &storage in storages {
-        for (clip, deviation, depth, drawn) in
-            [(0, 0, 0, false), (1, 0, 0, true), (2, 1, 1, true), (0, 2, 1, false), (1, 0, 3, false), (2, 0, 2, true)]
-        {
+        for (clip, deviation, depth, drawn) in [
+            (ClipKind::None, Deviation::Fixed, 0, false),
+            (ClipKind::Range, Deviation::Fixed, 0, true),
+            (ClipKind::Quantile, Deviation::Log, 1, true),
+            (ClipKind::None, Deviation::Variance, 1, false),
+            (ClipKind::Range, Deviation::Fixed, 3, false),
+            (ClipKind::Quantile, Deviation::Fixed, 2, true),
+        ] {
             // Remembered clean samples are whole lanes, or f32.
             let past = if walk == Walk::Words { Storage::F32 } else { storage };
             let depth = if walk == Walk::Flat { depth.min(1) } else { depth };
             for full in [false, true] {
-                let health = full && walk != Walk::Flat;
-                let variant = StepVariant { clip, deviation, depth, scaled: clip == 2, health };
+                let clean_stats = full && walk != Walk::Flat;
+                let variant = StepVariant { clip, deviation, depth, scaled: clip == ClipKind::Quantile, clean_stats };
                 let read = Operand::Binding { storage, writable: false };
                 let write = Operand::Binding { storage, writable: true };
                 let when = |condition: bool, operand| if condition { operand } else { Operand::Absent };
@@ -259,13 +280,13 @@ fn every_step(walk: Walk, rows: Rows, storages: &[Storage]) -> Vec<Variant> {
                     (step::CONDITIONAL, read),
                     (step::UNCONDITIONAL, when(full, read)),
                     (step::NOISE, when(!drawn, read)),
-                    (step::LEARNED, when(deviation > 0, read)),
+                    (step::LEARNED, when(deviation != Deviation::Fixed, read)),
                     (step::MASK, when(full, read)),
                     (step::KNOWN, when(full, read)),
                     (step::NEXT, write),
                     (step::X0, when(full, write)),
                     (step::INPUT, when(full, write)),
-                    (step::KEPT, when(full && drawn, write)),
+                    (step::NOISE_OUT, when(full && drawn, write)),
                     (step::HISTORY, when(depth > 0, Operand::Binding { storage: past, writable: true })),
                 ]);
                 let draw = match (drawn, full) {
@@ -273,8 +294,12 @@ fn every_step(walk: Walk, rows: Rows, storages: &[Storage]) -> Vec<Variant> {
                     (true, false) => Draw::Batch { perturbed: false },
                     (true, true) => Draw::PerSample { perturbed: true },
                 };
-                let seeds_writable = matches!(draw, Draw::PerSample { .. });
-                all.push(Variant { seeds_writable, ..plain(Op::Step(variant), walk, rows, draw, operands) });
+                let mut apart = operands;
+                apart[step::X] = read;
+                all.push(plain(Op::Step(variant), walk, rows, draw, operands));
+                if full {
+                    all.push(aliased(plain(Op::Step(variant), walk, rows, draw, apart)));
+                }
             }
         }
     }

@@ -1,18 +1,20 @@
 //! Composing the WGSL of a kernel: whole files from `shaders/`, and what differs from plan to plan.
 //!
-//! The files name no storage type and no access mode. Written here are a plan's bindings, the `load_*` or `store_*`
-//! function of each tensor, and how an op's inputs and outputs are read and written through them; see [`crate::gpu::shader::access`].
+//! The files name no storage type and no access mode. The bindings of a plan, the `load_*` or `store_*` function of each
+//! tensor, and how an op's inputs and outputs are read and written through them come from templates; see [`Access`].
 //! `TWEEDIE_DUMP_WGSL=DIR` makes every composed shader a file in `DIR`.
 
 use crate::gpu::shader::access::Access;
-use crate::gpu::shader::bindings::{HEALTH_BINDING, SEEDS_BINDING, TIMESTEPS_BINDING, access};
-use crate::gpu::shader::op::{NEEDS_NOISE, Op, StepVariant};
-use crate::gpu::shader::params::VECTORS;
+use crate::gpu::shader::bindings::{
+    CLEAN_STATS_BINDING, SEEDS_BINDING, TABLE_BINDING, TIMESTEPS_BINDING, access, declaration,
+};
+use crate::gpu::shader::op::{NEEDS_NOISE, Op};
+use crate::gpu::shader::params::{self, VECTORS};
 use crate::gpu::shader::standalone::{PHILOX, PRODUCT_WORDS};
 use crate::gpu::shader::variant::{Draw, Operand, Rows, Variant, Walk};
 use crate::gpu::storage::Storage;
 
-/// What shaders use beyond WebGPU where a device has it, as far as it was measured to be faster there.
+/// Extensions of WGSL that shaders use where a device has them and they were measured to be faster.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Native {
     /// 64-bit integers (`SHADER_INT64`), for random words.
@@ -21,133 +23,118 @@ pub(crate) struct Native {
     pub wide: bool,
 }
 
+/// Names files of `shaders/`.
+macro_rules! file {
+    ($path:literal) => {
+        include_str!(concat!("../../../shaders/", $path, ".wgsl"))
+    };
+}
+
 impl Walk {
-    fn text(self) -> &'static str {
+    fn file(self) -> &'static str {
         match self {
-            Walk::Lanes => include_str!("../../../shaders/walk_lanes.wgsl"),
-            Walk::Flat => include_str!("../../../shaders/walk_flat.wgsl"),
-            Walk::Words => include_str!("../../../shaders/walk_words.wgsl"),
-            Walk::Chunks | Walk::UnalignedChunks => include_str!("../../../shaders/walk_chunks.wgsl"),
-            Walk::Pairs => include_str!("../../../shaders/walk_pairs.wgsl"),
+            Walk::Lanes => file!("walk/lanes"),
+            Walk::Flat => file!("walk/flat"),
+            Walk::Words => file!("walk/words"),
+            Walk::Chunks | Walk::UnalignedChunks => file!("walk/chunks"),
+            Walk::Pairs => file!("walk/pairs"),
         }
     }
 }
 
 impl Variant {
-    /// The complete WGSL.
+    /// Writes the complete WGSL: of these parts, those whose condition holds.
     pub fn compose(&self, native: Native) -> String {
-        let mut text = String::new();
-        // Not every driver converts f16 at all, so what does not need it does not name it.
-        for (storage, helpers) in [
-            (Storage::F16, include_str!("../../../shaders/storage_f16.wgsl")),
-            (Storage::Bf16, include_str!("../../../shaders/storage_bf16.wgsl")),
-        ] {
-            if self.operands.iter().any(|operand| operand.storage() == Some(storage)) {
-                text.push_str(helpers);
+        let access = Access { variant: self, wide: native.wide && self.walk.unit() == 4 };
+        let four_lanes = matches!(self.walk, Walk::Lanes | Walk::Chunks | Walk::UnalignedChunks);
+        let (draws, lanes_of_two) = (self.draw != Draw::No, self.walk.crosses_samples());
+        let (streams, clean_stats) = (!self.walk.reduces(), self.step().clean_stats);
+        let mut text = params::constants() + &self.constants();
+        let mut add = |condition: bool, part: &str| {
+            if condition {
+                text.push_str(part);
             }
+        };
+        // Not every driver converts f16 at all, so a kernel that does not need it does not name it.
+        for storage in Storage::ALL {
+            add(self.has_storage(storage), storage.wgsl());
         }
-        text.push_str(include_str!("../../../shaders/walk/window.wgsl"));
-        text.push_str(&format!("const WIDTH = {}u;\nconst NEEDS_NOISE = {NEEDS_NOISE}u;\n", self.op.width()));
-        self.write_draw(&mut text, native.int64);
-        self.write_rows(&mut text);
-        text.push_str(if self.counts_undefined() {
-            include_str!("../../../shaders/undefined.wgsl")
-        } else {
-            "fn report_undefined(sample: u32) {\n}\n"
-        });
-        let glue = Access { variant: self, wide: native.wide && self.walk.unit() == 4 };
-        glue.declarations(&mut text);
-        text.push_str(&self.op.text(|slot| self.operand(slot) != Operand::Absent));
-        glue.functions(&mut text);
-        if self.walk.reduces() {
-            text.extend(self.op.reduction(self.walk == Walk::Pairs).iter().copied());
-        } else {
-            self.write_health(&mut text);
-        }
-        if matches!(self.walk, Walk::Lanes | Walk::Chunks | Walk::UnalignedChunks) {
-            text.push_str(if self.is_heavy() {
-                include_str!("../../../shaders/lanes_in_turn.wgsl")
-            } else {
-                include_str!("../../../shaders/lanes_written_out.wgsl")
-            });
-        }
-        text.push_str(self.walk.text());
+        add(true, file!("walk/window"));
+
+        add(draws || self.op.takes_logarithms(), file!("noise/log1p"));
+        add(draws && native.int64, file!("noise/product_int64"));
+        add(draws && !native.int64, PRODUCT_WORDS);
+        add(draws, PHILOX);
+        add(draws, file!("noise/normal"));
+        add(!draws, "fn draw_block(sample: u32, block: u32, step: u32) -> vec4<f32> { return vec4<f32>(0.0); }\n");
+        add(draws && !self.draw.is_perturbed(), file!("noise/draw_block"));
+        add(draws && self.draw.is_perturbed(), file!("noise/draw_block_perturbed"));
+        add(true, &self.seeds());
+        add(matches!(self.draw, Draw::Batch { .. }), file!("noise/seed_batch"));
+        add(matches!(self.draw, Draw::PerSample { .. }), file!("noise/seed_per_sample"));
+        add(lanes_of_two, file!("noise/draw_lane"));
+
+        add(true, &self.table());
+        add(self.rows == Rows::Batch, file!("row/batch"));
+        add(self.rows.are_looked_up(), file!("row/lookup"));
+        add(self.rows == Rows::PerSample, file!("row/per_sample"));
+        add(self.counts_undefined(), file!("row/count_undefined"));
+        add(!self.counts_undefined(), "fn report_undefined(sample: u32) {\n}\n");
+
+        add(true, &access.declarations());
+        add(true, &self.op.files().concat());
+        add(true, &access.functions());
+        add(!streams, &self.op.reduction(self.walk == Walk::Pairs).concat());
+        add(streams && clean_stats, &declaration(CLEAN_STATS_BINDING, "storage, read_write", "clean_stats", "array<atomic<u32>>"));
+        add(streams && clean_stats, file!("op/clean_stats"));
+        add(streams && !clean_stats, "fn flush(invocation: u32) {\n}\n");
+        add(four_lanes && self.is_heavy(), file!("walk/lanes_loop"));
+        add(four_lanes && !self.is_heavy(), file!("walk/lanes_unrolled"));
+        add(true, self.walk.file());
         text
     }
 
     /// Whether much more is done for an element than to read and write it.
     fn is_heavy(&self) -> bool {
-        self.draw != Draw::No || self.step().health || matches!(self.op, Op::Vlb { .. })
+        self.draw != Draw::No || self.step().clean_stats || matches!(self.op, Op::Vlb { .. })
     }
 
-    fn write_draw(&self, text: &mut String, int64: bool) {
-        text.push_str(&format!("const DRAWN = {};\n", self.draw != Draw::No));
-        if self.draw != Draw::No || self.op.takes_logarithms() {
-            text.push_str(include_str!("../../../shaders/noise/log1p.wgsl"));
-        }
-        if self.draw != Draw::No {
-            text.push_str(if int64 { include_str!("../../../shaders/noise/product_int64.wgsl") } else { PRODUCT_WORDS });
-            text.push_str(PHILOX);
-            text.push_str(include_str!("../../../shaders/noise/normal.wgsl"));
-            text.push_str(match self.draw {
-                Draw::Batch { perturbed: true } | Draw::PerSample { perturbed: true } => {
-                    include_str!("../../../shaders/drawn_perturbed.wgsl")
-                }
-                _ => include_str!("../../../shaders/drawn.wgsl"),
-            });
-        }
+    fn has_storage(&self, storage: Storage) -> bool {
+        self.operands.iter().any(|operand| operand.storage() == Some(storage))
+    }
+
+    /// Writes what the files must know of the plan.
+    fn constants(&self) -> String {
+        let (width, draws, shared) = (self.op.width(), self.draw != Draw::No, self.rows == Rows::Batch);
+        let op = self.op.constants(|slot| self.operand(slot) != Operand::Absent);
+        let kernel = format!("const WIDTH = {width}u;\nconst NEEDS_NOISE = {NEEDS_NOISE}u;\nconst DRAWN = {draws};\n");
+        let clean_stats = if self.step().clean_stats { format!("const CLEAN_STATS_IN_GROUP = {shared};\n") } else { String::new() };
+        kernel + &op + &clean_stats
+    }
+
+    /// Declares the seeds of the samples, where each has its own.
+    fn seeds(&self) -> String {
+        let space = format!("storage, {}", access(self.seeds_writable));
         match self.draw {
-            Draw::No => text.push_str(
-                "fn drawn_block(sample: u32, block: u32, step: u32) -> vec4<f32> { return vec4<f32>(0.0); }\n",
-            ),
-            Draw::Batch { .. } => text.push_str(include_str!("../../../shaders/seed_batch.wgsl")),
-            Draw::PerSample { .. } => text.push_str(&format!(
-                "@group(0) @binding({SEEDS_BINDING}) var<storage, {}> seeds: array<vec4<u32>>;\n{}",
-                access(self.seeds_writable),
-                include_str!("../../../shaders/seed_per_sample.wgsl")
-            )),
-        }
-        if self.walk.crosses_samples() {
-            text.push_str(include_str!("../../../shaders/drawn_lane.wgsl"));
+            Draw::PerSample { .. } => declaration(SEEDS_BINDING, &space, "seeds", "array<vec4<u32>>"),
+            Draw::No | Draw::Batch { .. } => String::new(),
         }
     }
 
-    fn write_rows(&self, text: &mut String) {
-        let table = match self.rows {
-            Rows::Batch => {
-                text.push_str(include_str!("../../../shaders/rows_batch.wgsl"));
-                return;
-            }
-            Rows::Uniform(rows) => format!("var<uniform> table: array<vec4<f32>, {rows}>"),
-            Rows::Storage => "var<storage, read> table: array<vec4<f32>>".to_owned(),
-            Rows::PerSample => {
-                let rows = include_str!("../../../shaders/rows_gathered.wgsl");
-                text.push_str(&format!(
-                    "@group(0) @binding(2) var<uniform> table: array<vec4<f32>, {VECTORS}>;\n{rows}"
-                ));
-                return;
-            }
+    /// Declares the table, and the timesteps that rows are looked up by; a row for the whole batch declares itself.
+    fn table(&self) -> String {
+        let uniform = |rows: u32| declaration(TABLE_BINDING, "uniform", "table", &format!("array<vec4<f32>, {rows}>"));
+        let mut text = match self.rows {
+            Rows::Batch => String::new(),
+            Rows::Uniform(rows) => uniform(rows),
+            Rows::PerSample => uniform(VECTORS),
+            Rows::Storage => declaration(TABLE_BINDING, "storage, read", "table", "array<vec4<f32>>"),
         };
-        let access = access(self.timesteps_writable);
-        text.push_str(&format!(
-            "@group(0) @binding(2) {table};\n\
-             @group(0) @binding({TIMESTEPS_BINDING}) var<storage, {access}> timesteps: array<u32>;\n"
-        ));
-        text.push_str(include_str!("../../../shaders/rows_per_sample.wgsl"));
-    }
-
-    /// What a step looks up for each sample, and what it records.
-    fn write_health(&self, text: &mut String) {
-        let StepVariant { health, .. } = self.step();
-        if health {
-            text.push_str(&format!("const HEALTH_IN_GROUP = {};\n", self.rows == Rows::Batch));
-            text.push_str(&format!(
-                "@group(0) @binding({HEALTH_BINDING}) var<storage, read_write> health: array<atomic<u32>>;\n"
-            ));
-            text.push_str(include_str!("../../../shaders/health.wgsl"));
-        } else {
-            text.push_str("fn finish(invocation: u32) {\n}\n");
+        if self.rows.are_looked_up() {
+            let space = format!("storage, {}", access(self.timesteps_writable));
+            text.push_str(&declaration(TIMESTEPS_BINDING, &space, "timesteps", "array<u32>"));
         }
+        text
     }
 }
 

@@ -1,17 +1,21 @@
 //! The ends of reductions: small kernels that make the result of a sample of what its chunks left in scratch memory.
 //!
-//! Host twin of `shaders/finish*.wgsl`.
+//! Host twin of `shaders/reduce/fold.wgsl` and the files that begin as it does.
 
-use crate::gpu::shader::op::text;
+use crate::gpu::shader::op::reduce::{MOMENTS, RADIX, TOTAL, TREE};
+use crate::gpu::shader::params;
+
+const FOLD: &str = include_str!("../../../shaders/reduce/fold.wgsl");
+const SUM: &str = include_str!("../../../shaders/reduce/fold_sum.wgsl");
 
 /// What is made of a sample's chunks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Fold {
-    /// `shaders/finish_spread.wgsl`: the factor of its guided prediction.
+    /// `shaders/reduce/fold_spread.wgsl`: the factor of its guided prediction.
     Spread,
-    /// `shaders/finish_digits.wgsl`: a pass of the selection of its threshold.
-    Digits,
-    /// `shaders/finish_total.wgsl`: a sum.
+    /// `shaders/reduce/fold_histogram.wgsl`: a pass of the selection of its threshold.
+    Histogram,
+    /// `shaders/reduce/fold_total.wgsl`: a sum.
     Total,
 }
 
@@ -21,21 +25,23 @@ impl Fold {
     /// The entry point.
     pub fn name(self) -> &'static str {
         match self {
-            Fold::Spread => "finish_spread",
-            Fold::Histogram => "finish_digits",
-            Fold::Total => "finish_total",
+            Fold::Spread => "fold_spread",
+            Fold::Histogram => "fold_histogram",
+            Fold::Total => "fold_total",
+        }
+    }
+
+    fn files(self) -> &'static [&'static str] {
+        match self {
+            Fold::Spread => &[MOMENTS, TREE, SUM, include_str!("../../../shaders/reduce/fold_spread.wgsl")],
+            Fold::Histogram => &[RADIX, include_str!("../../../shaders/reduce/fold_histogram.wgsl")],
+            Fold::Total => &[TOTAL, TREE, SUM, include_str!("../../../shaders/reduce/fold_total.wgsl")],
         }
     }
 
     /// The complete WGSL.
     pub fn compose(self) -> String {
-        let sum = include_str!("../../../shaders/finish_sum.wgsl");
-        let parts: &[&str] = match self {
-            Fold::Spread => &[text::MOMENTS, text::TREE, sum, include_str!("../../../shaders/finish_spread.wgsl")],
-            Fold::Histogram => &[text::DIGIT, include_str!("../../../shaders/finish_digits.wgsl")],
-            Fold::Total => &[text::TOTAL, text::TREE, sum, include_str!("../../../shaders/finish_total.wgsl")],
-        };
-        let text = [include_str!("../../../shaders/finish.wgsl"), &parts.concat()].concat();
-        text.replace("finish_sample", self.name())
+        let fold = FOLD.replace("fold_samples", self.name());
+        params::constants() + &fold + &self.files().concat()
     }
 }

@@ -3,9 +3,11 @@
 pub(crate) mod access;
 pub(crate) mod bindings;
 pub(crate) mod catalog;
+pub(crate) mod codes;
 pub(crate) mod compose;
 pub(crate) mod fold;
 pub(crate) mod op;
 pub(crate) mod params;
 pub(crate) mod standalone;
+mod template;
 pub(crate) mod variant;

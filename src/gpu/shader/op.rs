@@ -1,7 +1,10 @@
 //! The ops that kernels are made of, and the tensors that each takes.
 
-use crate::table::vlb::{CUBIC, HALF_BIN, LAST_BIN, LEAST_PROBABILITY};
+use crate::gpu::shader::codes::{ClipKind, Code, LossCurve};
+use crate::table::step::Deviation;
+use crate::table::vlb::{CUBIC, HALF_BIN, LAST_BIN, LEAST_PROBABILITY, Term};
 use std::f64::consts::FRAC_2_PI;
+use std::fmt::Write as _;
 
 /// A tensor's place in an op.
 #[derive(Clone, Copy, Debug)]
@@ -17,7 +20,7 @@ pub(crate) enum Part {
     /// Always read.
     Input,
     /// Read where a row needs it: this bit of the shader's `needs`.
-    Needed(u32),
+    OptionalInput(u32),
     /// Written.
     Output,
     /// Clean samples of earlier steps: read and written.
@@ -53,16 +56,13 @@ pub(crate) enum Op {
     Step(StepVariant),
     /// `shaders/op/spread.wgsl`: how far the predictions of a step spread.
     Spread,
-    /// `shaders/digits.wgsl`: how often each digit occurs among the magnitudes of a step's clean samples.
-    Digits {
+    /// `shaders/op/histogram.wgsl`: how often each digit occurs among the magnitudes of a step's clean samples.
+    Histogram {
         /// Whether each sample has its own factor of the prediction.
         scaled: bool,
     },
     /// `shaders/op/loss.wgsl`.
-    Loss {
-        /// 0: a parabola that turns into lines, 1: a hyperbola, 2: two lines.
-        curve: u32,
-    },
+    Loss { curve: LossCurve },
     /// `shaders/op/vlb.wgsl`.
     Vlb {
         /// Whether clean samples are clamped.
@@ -70,19 +70,17 @@ pub(crate) enum Op {
     },
 }
 
-/// What a step's shader is compiled for, beside its tensors.
+/// The choices that a step's shader is compiled for, besides its tensors.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct StepVariant {
-    /// 0: none, 1: a range, 2: each sample's own threshold.
-    pub clip: u32,
-    /// 0: fixed, 1: the exponential of a learned logarithm, 2: the root of a learned variance.
-    pub deviation: u32,
+    pub clip: ClipKind,
+    pub deviation: Deviation,
     /// How many clean samples are remembered.
     pub depth: u32,
     /// Whether each sample has its own factor of the prediction and threshold.
     pub scaled: bool,
     /// Whether a record of the clean samples is kept.
-    pub health: bool,
+    pub clean_stats: bool,
 }
 
 /// The slots of [`Op::Map`].
@@ -93,13 +91,13 @@ pub(crate) mod map {
     pub const IN1: usize = 1;
     pub const OUT0: usize = 2;
     pub const OUT1: usize = 3;
-    pub const KEPT: usize = 4;
+    pub const NOISE_OUT: usize = 4;
     pub const SLOTS: [Slot; 5] = [
         slot("in0", Part::Input),
         slot("in1", Part::Input),
         slot("out0", Part::Output),
         slot("out1", Part::Output),
-        slot("noise", Part::Output),
+        slot("noise_out", Part::Output),
     ];
 }
 
@@ -111,13 +109,13 @@ pub(crate) mod loss {
     pub const IN0: usize = 1;
     pub const IN1: usize = 2;
     pub const GRADIENT: usize = 3;
-    pub const KEPT: usize = 4;
+    pub const NOISE_OUT: usize = 4;
     pub const SLOTS: [Slot; 5] = [
         slot("prediction", Part::OptionalInput(4)),
         slot("in0", Part::OptionalInput(2)),
         slot("in1", Part::OptionalInput(NEEDS_NOISE)),
         slot("gradient", Part::Output),
-        slot("noise", Part::Output),
+        slot("noise_out", Part::Output),
     ];
 }
 
@@ -131,7 +129,7 @@ pub(crate) mod vlb {
     pub const IN1: usize = 3;
     pub const GRADIENT: usize = 4;
     pub const LEARNED_GRADIENT: usize = 5;
-    pub const KEPT: usize = 6;
+    pub const NOISE_OUT: usize = 6;
     pub const SLOTS: [Slot; 7] = [
         slot("prediction", Part::OptionalInput(4)),
         slot("learned", Part::OptionalInput(8)),
@@ -139,7 +137,7 @@ pub(crate) mod vlb {
         slot("in1", Part::OptionalInput(NEEDS_NOISE)),
         slot("gradient", Part::Output),
         slot("learned_gradient", Part::Output),
-        slot("noise", Part::Output),
+        slot("noise_out", Part::Output),
     ];
 }
 
@@ -159,10 +157,10 @@ pub(crate) mod step {
     pub const NEXT: usize = 7;
     pub const X0: usize = 8;
     pub const INPUT: usize = 9;
-    pub const KEPT: usize = 10;
+    pub const NOISE_OUT: usize = 10;
     pub const HISTORY: usize = 11;
     /// The bit of `needs` that asks for the latest remembered clean sample; the next bits ask for the ones before it.
-    pub const PAST: u32 = 8;
+    pub const FIRST_HISTORY_BIT: u32 = 8;
     pub const SLOTS: [Slot; 12] = [
         slot("x", Part::Input),
         slot("conditional", Part::Input),
@@ -174,23 +172,25 @@ pub(crate) mod step {
         slot("next", Part::Output),
         slot("x0", Part::Output),
         slot("input", Part::Output),
-        slot("kept", Part::Output),
+        slot("noise_out", Part::Output),
         slot("history", Part::Memory),
     ];
 }
 
-const STEP_ROW: &str = include_str!("../../../shaders/step_row.wgsl");
-const CLAMPED: &str = include_str!("../../../shaders/clamped.wgsl");
-const EXPONENTIAL: &str = include_str!("../../../shaders/exponential.wgsl");
+/// Texts that ops share.
+mod shared {
+    pub const STEP_ROW: &str = include_str!("../../../shaders/row/step.wgsl");
+    pub const CLAMPED: &str = include_str!("../../../shaders/op/clamped.wgsl");
+    pub const WEIGHTED_COST: &str = include_str!("../../../shaders/op/weighted_cost.wgsl");
+}
 
-/// What the two halves of a reduction have in common: of a chunk, and of the chunks of a sample.
-pub(crate) mod text {
-    pub const TOTAL: &str = include_str!("../../../shaders/total.wgsl");
-    pub const MOMENTS: &str = include_str!("../../../shaders/moments.wgsl");
-    pub const TREE: &str = include_str!("../../../shaders/tree.wgsl");
-    pub const SUM_CHUNKS: &str = include_str!("../../../shaders/sum_chunks.wgsl");
-    pub const LOSS_CHUNKS: &str = include_str!("../../../shaders/loss_chunks.wgsl");
-    pub const DIGIT: &str = include_str!("../../../shaders/digit.wgsl");
+/// What the two halves of a reduction share: the one that adds up a chunk, and the one that adds up the chunks of a sample.
+pub(crate) mod reduce {
+    pub const TOTAL: &str = include_str!("../../../shaders/reduce/total.wgsl");
+    pub const MOMENTS: &str = include_str!("../../../shaders/reduce/moments.wgsl");
+    pub const TREE: &str = include_str!("../../../shaders/reduce/tree.wgsl");
+    pub const SUM_CHUNKS: &str = include_str!("../../../shaders/reduce/sum_chunks.wgsl");
+    pub const RADIX: &str = include_str!("../../../shaders/reduce/radix.wgsl");
 }
 
 impl Op {
@@ -254,47 +254,65 @@ impl Op {
         matches!(self, Op::Loss { .. } | Op::Vlb { .. })
     }
 
+    /// Whether its row is that of a step.
+    pub fn has_step_row(self) -> bool {
+        matches!(self, Op::Step(_) | Op::Spread | Op::Histogram { .. })
+    }
+
     /// How a chunk of it is reduced, or a sample of two elements.
     pub fn reduction(self, pairs: bool) -> &'static [&'static str] {
+        use {reduce::*, shared::WEIGHTED_COST};
         match self {
-            Op::Loss { .. } | Op::Vlb { .. } if pairs => &[text::TOTAL, text::LOSS_CHUNKS],
-            Op::Spread => &[text::MOMENTS, text::TREE, text::SUM_CHUNKS],
-            Op::Loss { .. } | Op::Vlb { .. } => &[text::TOTAL, text::TREE, text::SUM_CHUNKS, text::LOSS_CHUNKS],
-            Op::Histogram { .. } | Op::Map | Op::Step(_) => &[],
+            // A pair is summed by the invocation that reads it, without a tree.
+            Op::Loss { .. } | Op::Vlb { .. } if pairs => &[TOTAL, WEIGHTED_COST],
+            Op::Loss { .. } | Op::Vlb { .. } => &[TOTAL, TREE, SUM_CHUNKS, WEIGHTED_COST],
+            Op::Spread => &[MOMENTS, TREE, SUM_CHUNKS],
+            Op::Histogram { .. } => &[RADIX],
+            Op::Map | Op::Step(_) => &[],
         }
     }
 
-    /// The text of the op itself, and what it must know of the plan: which tensors it `has`.
-    pub fn text(self, has: impl Fn(usize) -> bool) -> String {
+    /// The files of the op itself.
+    pub fn files(self) -> &'static [&'static str] {
+        use shared::{CLAMPED, STEP_ROW};
         match self {
-            Op::Map => include_str!("../../../shaders/op/map.wgsl").to_owned(),
-            Op::Step(variant) => {
-                let StepVariant { clip, deviation, depth, .. } = variant;
-                let masked = has(step::MASK);
-                format!(
-                    "const CLIP = {clip}u;\nconst DEVIATION = {deviation}u;\nconst DEPTH = {depth}u;\n\
-                     const MASKED = {masked};\n{STEP_ROW}{CLAMPED}{}",
-                    include_str!("../../../shaders/op/step.wgsl")
-                )
+            Op::Map => &[include_str!("../../../shaders/op/map.wgsl")],
+            Op::Step(_) => &[STEP_ROW, CLAMPED, include_str!("../../../shaders/op/step.wgsl")],
+            Op::Spread => &[STEP_ROW, include_str!("../../../shaders/op/spread.wgsl")],
+            Op::Histogram { .. } => &[STEP_ROW, include_str!("../../../shaders/op/histogram.wgsl")],
+            Op::Loss { .. } => &[CLAMPED, include_str!("../../../shaders/op/loss.wgsl")],
+            Op::Vlb { .. } => &[
+                CLAMPED,
+                include_str!("../../../shaders/op/exponential.wgsl"),
+                include_str!("../../../shaders/op/vlb.wgsl"),
+            ],
+        }
+    }
+
+    /// Writes what these files must know of the plan: its choices, and which tensors it `has`.
+    pub fn constants(self, has: impl Fn(usize) -> bool) -> String {
+        match self {
+            Op::Map | Op::Spread | Op::Histogram { .. } => String::new(),
+            Op::Step(StepVariant { clip, deviation, depth, .. }) => {
+                let (masked, codes) = (has(step::MASK), clip.chosen() + &deviation.chosen());
+                format!("{codes}const DEPTH = {depth}u;\nconst MASKED = {masked};\n")
             }
-            Op::Spread => [STEP_ROW, include_str!("../../../shaders/op/spread.wgsl")].concat(),
-            Op::Loss { curve } => {
-                let kept = has(loss::KEPT);
-                let loss = include_str!("../../../shaders/op/loss.wgsl");
-                format!("const CURVE = {curve}u;\nconst KEPT = {kept};\n{CLAMPED}{loss}")
-            }
+            Op::Loss { curve } => format!("{}const NOISE_OUT = {};\n", curve.chosen(), has(loss::NOISE_OUT)),
             Op::Vlb { clips } => {
-                let kept = has(vlb::KEPT);
-                let (root, constants) = (FRAC_2_PI.sqrt(), [HALF_BIN, LAST_BIN, LEAST_PROBABILITY, CUBIC]);
-                let [half_bin, last_bin, least, cubic] = constants;
-                format!(
-                    "const CLIPS = {clips};\nconst KEPT = {kept};\nconst ROOT_2_OVER_PI = {root:e};\n\
-                     const CUBIC = {cubic:e};\nconst HALF_BIN = {half_bin:e};\nconst LAST_BIN = {last_bin:e};\n\
-                     const LEAST = {least:e};\n{CLAMPED}{EXPONENTIAL}{}",
-                    include_str!("../../../shaders/op/vlb.wgsl")
-                )
+                let mut text = Term::codes();
+                let _ = write!(text, "const CLIPS = {clips};\nconst NOISE_OUT = {};\n", has(vlb::NOISE_OUT));
+                let numbers = [
+                    ("ROOT_2_OVER_PI", FRAC_2_PI.sqrt()),
+                    ("CUBIC", CUBIC),
+                    ("HALF_BIN", HALF_BIN),
+                    ("LAST_BIN", LAST_BIN),
+                    ("LEAST_PROBABILITY", LEAST_PROBABILITY),
+                ];
+                for (name, value) in numbers {
+                    let _ = writeln!(text, "const {name} = {value:e};");
+                }
+                text
             }
-            Op::Histogram { .. } => [STEP_ROW, text::DIGIT, include_str!("../../../shaders/digits.wgsl")].concat(),
         }
     }
 }

@@ -1,126 +1,225 @@
-//! The uniform blocks of kernels, and every number that host and shaders share.
+//! The uniform blocks of kernels, and every number that host and shaders share. The shaders' constants are written from
+//! here, by [`constants`]; `tests/shaders.rs` holds their structs to the blocks.
 
 use crate::gpu::shader::op::SLOTS;
 
+/// Elements of a lane.
 pub(crate) const LANE: u64 = 4;
+/// Invocations of a workgroup.
 pub(crate) const WORKGROUP: u32 = 256;
-/// Elements that a workgroup of `walk_chunks` makes one sum of.
-pub(crate) const CHUNK: u32 = 4096;
+/// Invocations of a workgroup of the kernels that stand alone.
+pub(crate) const SMALL_WORKGROUP: u32 = 64;
+/// Workgroups of a dispatch along one dimension: the least that WebGPU promises.
 pub(crate) const MAX_GROUPS: u32 = 65_535;
+/// Elements that a workgroup of `walk/chunks.wgsl` makes one sum of.
+pub(crate) const CHUNK: u32 = 4096;
 /// Windows within a sample begin at a multiple of this many elements.
 pub(crate) const GRAIN: u32 = WORKGROUP * LANE as u32;
+/// Sums that an invocation adds up in each level of a tree.
+pub(crate) const BRANCHES: u32 = 16;
+
 /// `vec4`s of a uniform binding: 16 KiB, which every device offers.
 pub(crate) const VECTORS: u32 = 1024;
 /// What the start of a uniform binding is a multiple of, in bytes; no device asks for more.
 pub(crate) const ALIGNMENT: u64 = 256;
-/// Invocations of a workgroup of the kernels that stand alone.
-pub(crate) const SMALL_WORKGROUP: u32 = 64;
-/// `struct Sum` of `shaders/moments.wgsl`, bytes.
-pub(crate) const MOMENTS_BYTES: u64 = 24;
-/// `TALLY` of `shaders/digit.wgsl`, bytes: two prefixes, two ranks and 2048 counts.
-pub(crate) const TALLY_BYTES: u64 = 4 * (4 + 2048);
-/// The lowest bits of the three digits of a magnitude.
-pub(crate) const DIGIT_SHIFTS: [u32; 3] = [20, 10, 0];
 
-/// The uniform block `Params`: `struct Window` of `shaders/walk/window.wgsl`, then an offset and a stride for each slot.
+/// Bytes of `struct Sum` of `reduce/moments.wgsl`.
+pub(crate) const MOMENTS_BYTES: u64 = 24;
+
+/// Bits of the highest digit of a magnitude, which is counted first, and of the two others.
+const FIRST_DIGIT_BITS: u32 = 11;
+const DIGIT_BITS: u32 = 10;
+/// The lowest bits of the three digits, in the order in which they are counted.
+pub(crate) const DIGIT_SHIFTS: [u32; 3] = [2 * DIGIT_BITS, DIGIT_BITS, 0];
+/// Counts of a sample: one for each value of the first digit, or two lists for a later one.
+const BINS: u32 = 1 << FIRST_DIGIT_BITS;
+/// Words before the counts of a sample: two prefixes and two ranks.
+const STATE: u32 = 4;
+/// Words of a sample.
+const TALLY: u32 = STATE + BINS;
+/// Bytes of a sample.
+pub(crate) const TALLY_BYTES: u64 = 4 * TALLY as u64;
+
+/// Writes the constants that shaders share with the host.
+pub(crate) fn constants() -> String {
+    let shared = [
+        ("WORKGROUP", WORKGROUP),
+        ("SMALL_WORKGROUP", SMALL_WORKGROUP),
+        ("CHUNK", CHUNK),
+        ("BRANCHES", BRANCHES),
+        ("ALIGNMENT", ALIGNMENT as u32),
+        ("FIRST_DIGIT_SHIFT", DIGIT_SHIFTS[0]),
+        ("FIRST_DIGIT_BITS", FIRST_DIGIT_BITS),
+        ("DIGIT_BITS", DIGIT_BITS),
+        ("BINS", BINS),
+        ("STATE", STATE),
+        ("TALLY", TALLY),
+    ];
+    shared.into_iter().map(|(name, value)| format!("const {name} = {value}u;\n")).collect()
+}
+
+/// `struct Params` of a composed kernel: its window, its walk, then an offset and a stride for each slot.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
 pub(crate) struct Params {
-    pub batch: u32,
-    pub elements: u32,
-    pub first_sample: u32,
-    pub first_element: u32,
-    pub rows: u32,
-    pub timesteps: u32,
-    pub timestep_stride: u32,
-    pub nan: u32,
-    pub contiguous: u32,
-    pub span: u32,
-    pub slots: u32,
-    pub groups: u32,
-    pub parity: u32,
-    pub reports: u32,
-    pub pitch: u32,
-    pub range: f32,
-    pub team: u32,
-    pub digit: u32,
-    pub sums: u32,
-    pub factor: f32,
+    pub window: WindowParams,
+    pub walk: WalkParams,
     pub tensors: [[u32; 2]; SLOTS],
 }
 
 impl Params {
     /// The same, counting samples without a row or leaving that to another dispatch.
     pub(crate) fn reporting(self, reports: bool) -> Self {
-        Self { reports: u32::from(reports), ..self }
+        Self { window: WindowParams { reports: u32::from(reports), ..self.window }, ..self }
     }
 }
 
-/// `struct Finish` of `shaders/finish.wgsl`.
+/// `struct WindowParams` of `shaders/walk/window.wgsl`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
+pub(crate) struct WindowParams {
+    pub batch: u32,
+    pub elements: u32,
+    pub first_sample: u32,
+    pub first_element: u32,
+    pub rows: u32,
+    pub timestep_offset: u32,
+    pub timestep_stride: u32,
+    pub nan_bits: u32,
+    pub reports: u32,
+    pub pitch: u32,
+    pub limit: f32,
+    pub delta: f32,
+}
+
+/// Bytes that every walk's parameters have room in.
+pub(crate) const WALK_BYTES: usize = 32;
+
+/// The parameters of a walk, as its own struct lays them out.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, bytemuck::Pod, bytemuck::Zeroable)]
+pub(crate) struct WalkParams([u32; WALK_BYTES / 4]);
+
+impl WalkParams {
+    /// From the struct of a walk, the rest of the room zero.
+    fn of(walk: &impl bytemuck::NoUninit) -> Self {
+        let mut words = Self::default();
+        bytemuck::bytes_of_mut(&mut words)[..size_of_val(walk)].copy_from_slice(bytemuck::bytes_of(walk));
+        words
+    }
+}
+
+/// Declares the struct of a walk, and that it is one.
+macro_rules! walk_params {
+    ($(#[$meta:meta])* $name:ident { $($field:ident: $ty:ty),* $(,)? }) => {
+        $(#[$meta])*
+        #[repr(C)]
+        #[derive(Clone, Copy, Debug, Default, bytemuck::Pod, bytemuck::Zeroable)]
+        pub(crate) struct $name {
+            $(pub $field: $ty,)*
+        }
+
+        impl From<$name> for WalkParams {
+            fn from(walk: $name) -> Self {
+                const { assert!(size_of::<$name>() <= WALK_BYTES) }
+                Self::of(&walk)
+            }
+        }
+    };
+}
+
+walk_params! {
+    /// `struct LanesParams` of `shaders/walk/lanes.wgsl`.
+    LanesParams { groups_y: u32 }
+}
+walk_params! {
+    /// `struct FlatParams` of `shaders/walk/flat.wgsl`.
+    FlatParams { groups_x: u32, total: u32 }
+}
+walk_params! {
+    /// `struct PairsParams` of `shaders/walk/pairs.wgsl`.
+    PairsParams { groups_x: u32, first_sum: u32, factor: f32 }
+}
+walk_params! {
+    /// `struct WordsParams` of `shaders/walk/words.wgsl`.
+    WordsParams {
+        groups_x: u32,
+        slots: u32,
+        run: u32,
+        contiguous: u32,
+        lead: u32,
+        lead_step: u32,
+        word_mask: u32,
+    }
+}
+walk_params! {
+    /// `struct ChunksParams` of `shaders/walk/chunks.wgsl`.
+    ChunksParams {
+        groups_y: u32,
+        chunks: u32,
+        team: u32,
+        digit_shift: u32,
+        first_sum: u32,
+        factor: f32,
+    }
+}
+
+/// `struct FoldParams` of `shaders/reduce/fold.wgsl`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, bytemuck::Pod, bytemuck::Zeroable)]
 pub(crate) struct FoldParams {
     pub samples: u32,
     pub first_sample: u32,
-    pub groups: u32,
-    pub parts: u32,
-    pub first: u32,
-    pub start: u32,
-    pub shift: u32,
-    pub rank: u32,
-    pub last: u32,
-    pub nan: u32,
+    pub groups_x: u32,
+    pub nan_bits: u32,
     pub team: u32,
+    pub parts: u32,
+    pub first_part: u32,
+    pub first_result: u32,
     pub pitch: u32,
-    pub numbers: [f32; 4],
+    pub factor: f32,
+    pub rescale: f32,
+    pub digit_shift: u32,
+    pub rank: u32,
+    pub last_rank: u32,
+    pub fraction: f32,
+    pub least: f32,
+    pub most: f32,
+    pub unused: [u32; 3],
 }
 
-/// `struct Gather` of `shaders/standalone/gather_rows.wgsl`.
+/// `struct RowParams` of `shaders/standalone/gather_rows.wgsl`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
 pub(crate) struct RowParams {
     pub rows: u32,
-    pub first: u32,
-    pub table: u32,
+    pub first_timestep: u32,
+    pub table_rows: u32,
     pub width: u32,
-    pub groups: u32,
+    pub groups_x: u32,
     pub counts: u32,
-    pub nan: u32,
+    pub nan_bits: u32,
     pub unused: u32,
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::mem::offset_of;
+/// `struct TimestepParams` of `shaders/standalone/draw_timesteps.wgsl`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
+pub(crate) struct TimestepParams {
+    pub batch: u32,
+    pub ends: u32,
+    pub first: u32,
+    pub whole: u32,
+    pub groups_x: u32,
+    pub block: u32,
+    pub unused: [u32; 2],
+}
 
-    /// `tests/shaders.rs` holds the shader's side to the same numbers.
-    #[test]
-    fn params_lie_as_the_shader_reads_them() {
-        assert_eq!(size_of::<Params>(), 80 + 8 * SLOTS);
-        let found = [
-            offset_of!(Params, batch),
-            offset_of!(Params, elements),
-            offset_of!(Params, first_sample),
-            offset_of!(Params, first_element),
-            offset_of!(Params, rows),
-            offset_of!(Params, timesteps),
-            offset_of!(Params, timestep_stride),
-            offset_of!(Params, nan),
-            offset_of!(Params, contiguous),
-            offset_of!(Params, span),
-            offset_of!(Params, slots),
-            offset_of!(Params, groups),
-            offset_of!(Params, parity),
-            offset_of!(Params, reports),
-            offset_of!(Params, pitch),
-            offset_of!(Params, range),
-            offset_of!(Params, team),
-            offset_of!(Params, digit),
-            offset_of!(Params, sums),
-            offset_of!(Params, factor),
-            offset_of!(Params, tensors),
-        ];
-        assert_eq!(found.to_vec(), (0..=20).map(|i| 4 * i).collect::<Vec<_>>());
-    }
+/// `struct CounterParams` of `shaders/standalone/advance.wgsl`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
+pub(crate) struct CounterParams {
+    pub count: u32,
+    pub first: u32,
+    pub unused: [u32; 2],
 }

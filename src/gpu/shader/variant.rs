@@ -12,7 +12,7 @@ pub(crate) enum Walk {
     /// Chunks of samples that consist of whole lanes.
     Chunks,
     /// Chunks of samples of any size, stride and offset.
-    LooseChunks,
+    UnalignedChunks,
     /// Samples of two elements without gaps between them, two to a lane.
     Pairs,
 }
@@ -40,6 +40,17 @@ impl Walk {
         }
     }
 
+    /// The struct of its parameters.
+    pub fn params(self) -> &'static str {
+        match self {
+            Walk::Lanes => "LanesParams",
+            Walk::Flat => "FlatParams",
+            Walk::Words => "WordsParams",
+            Walk::Chunks | Walk::UnalignedChunks => "ChunksParams",
+            Walk::Pairs => "PairsParams",
+        }
+    }
+
     pub fn entry_point(self) -> &'static str {
         match self {
             Walk::Lanes => "lanes",
@@ -60,8 +71,8 @@ pub(crate) enum Rows {
     Uniform(u32),
     /// A table in a storage buffer, for what no uniform binding holds.
     Storage,
-    /// The rows of the samples themselves, laid out by a dispatch before; see [`crate::gpu::plan::four_buffers`].
-    Gathered,
+    /// The rows of the samples themselves, laid out by a dispatch before; see [`crate::gpu::plan::narrow`].
+    PerSample,
 }
 
 impl Rows {
@@ -106,6 +117,13 @@ pub(crate) enum Draw {
     PerSample { perturbed: bool },
 }
 
+impl Draw {
+    /// Whether an offset or a second noise is added.
+    pub fn is_perturbed(self) -> bool {
+        matches!(self, Draw::Batch { perturbed: true } | Draw::PerSample { perturbed: true })
+    }
+}
+
 /// All that decides the text of a kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Variant {
@@ -114,7 +132,7 @@ pub(crate) struct Variant {
     pub rows: Rows,
     pub timesteps_writable: bool,
     pub seeds_writable: bool,
-    /// Whether the scales of samples are read through a uniform binding; see [`crate::gpu::plan::four_buffers`].
+    /// Whether the scales of samples are read through a uniform binding; see [`crate::gpu::plan::narrow`].
     pub scales_uniform: bool,
     pub draw: Draw,
     pub operands: [Operand; SLOTS],

@@ -41,7 +41,7 @@ impl CleanStats {
     }
 }
 
-/// The number that ordered bits stand for: the inverse of `ordered` in `shaders/health.wgsl`.
+/// The number that ordered bits stand for: the inverse of `ordered` in `shaders/op/clean_stats.wgsl`.
 fn number(ordered: u32) -> f32 {
     f32::from_bits(if ordered >> 31 == 1 { ordered & 0x7fff_ffff } else { !ordered })
 }

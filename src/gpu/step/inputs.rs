@@ -5,6 +5,7 @@ use crate::gpu::inputs::{DrawnNoise, Noise, Timesteps};
 use crate::gpu::plan::job::Job;
 use crate::gpu::plan::keys::Drawing;
 use crate::gpu::plan::words::SampleWords;
+use crate::gpu::shader::codes::ClipKind;
 use crate::gpu::shader::op::{Op, SLOTS, StepVariant, step as slots};
 use crate::gpu::step::options::Rules;
 use crate::gpu::tensor::{Shape, Tensor};
@@ -96,24 +97,24 @@ impl<'a> Step<'a> {
         tensors[slots::X0] = self.x0;
         tensors[slots::INPUT] = self.input;
         tensors[slots::NOISE_OUT] = drawn.and_then(|drawn| drawn.keep);
-        let (clip, range) = match self.rules.clip {
-            Clip::None => (0, f32::MAX),
-            Clip::Range(range) => (1, range as f32),
-            Clip::Quantile { .. } => (2, f32::MAX),
+        let (clip, limit) = match self.rules.clip {
+            Clip::None => (ClipKind::None, f32::MAX),
+            Clip::Range(range) => (ClipKind::Range, range as f32),
+            Clip::Quantile { .. } => (ClipKind::Quantile, f32::MAX),
         };
         let variant = StepVariant {
             clip,
-            deviation: deviation as u32,
+            deviation,
             depth: self.rows.iter().map(StepRow::depth).max().unwrap_or(0) as u32,
             scaled: matches!(self.rules.clip, Clip::Quantile { .. }) || self.rules.rescales(self.rows),
-            health: clean_stats.is_some(),
+            clean_stats: clean_stats.is_some(),
         };
         Job {
             // Each call has its own key, which the kernel makes of this one and the row.
             drawn: drawn.map(|drawn| Drawing::white(drawn.key, 1)),
             seeds: drawn.and_then(|drawn| drawn.seeds).map(SampleWords::of_seeds),
             clean_stats,
-            range,
+            limit,
             ..Job::new(Op::Step(variant), self.shape, self.calls, tensors, rows)
         }
     }
@@ -137,7 +138,7 @@ impl<'a> Step<'a> {
 /// The part of a step's job that makes its clean sample.
 pub(super) fn preview<'a>(job: &Job<'a>) -> Job<'a> {
     let variant = match job.op {
-        Op::Step(variant) => StepVariant { deviation: 0, depth: 0, clean_stats: false, ..variant },
+        Op::Step(variant) => StepVariant { deviation: Deviation::Fixed, depth: 0, clean_stats: false, ..variant },
         _ => StepVariant::default(),
     };
     let mut tensors = [None; SLOTS];

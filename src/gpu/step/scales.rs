@@ -65,7 +65,7 @@ fn spread<'a>(job: &Job<'a>, rescale: f64, scales: &'a wgpu::Buffer) -> Reductio
         partial_bytes: MOMENTS_BYTES * u64::from(parts),
         digits: &[0],
         fold: Fold::Spread,
-        params: total_params(parts, rescale as f32, 0),
+        params: FoldParams { parts, rescale: rescale as f32, ..FoldParams::default() },
         output: WordRange::of(scales),
         mean: None,
     }
@@ -96,8 +96,10 @@ fn threshold<'a>(
         fold: Fold::Histogram,
         params: FoldParams {
             rank: rank.floor() as u32,
-            last,
-            numbers: [rank.fract() as f32, least as f32, most as f32, 0.0],
+            last_rank: last,
+            fraction: rank.fract() as f32,
+            least: least as f32,
+            most: most as f32,
             ..FoldParams::default()
         },
         output: WordRange::of(scales),

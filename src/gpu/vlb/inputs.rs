@@ -54,7 +54,7 @@ impl<'a> VlbInputs<'a> {
         Job {
             drawn: drawn.map(Drawing::of),
             seeds: drawn.and(self.seeds).map(SampleWords::of_seeds),
-            range: self.clip.map_or(f32::MAX, |clip| clip as f32),
+            limit: self.clip.map_or(f32::MAX, |clip| clip as f32),
             ..Job::new(Op::Vlb { clips: self.clip.is_some() }, self.shape, timesteps, tensors, rows)
         }
     }

@@ -1,0 +1,19 @@
+// What an op sees of its tensors. A template: see `src/gpu/shader/template.rs`. A line that begins with [a class] is written
+// once for each tensor of that class.
+// Expects: WindowParams, and the parameters of the walk.
+// Defines: Params, params, Inputs, Outputs where the op writes anything.
+//# params
+struct Params {
+    window: WindowParams,
+    @size({{walk_bytes}}) walk: {{walk_params}},
+    [slot] {{name}}: vec2<u32>, // offset and stride: in lanes of 4, or in elements
+}
+@group(0) @binding(0) var<uniform> params: Params;
+struct Inputs {
+    [input] {{name}}: vec4<f32>,
+    [past_field] {{name}}: vec4<f32>, // a clean sample of the last three steps, latest first
+}
+//# outputs
+struct Outputs {
+    [output] {{name}}: vec4<f32>,
+}

@@ -1,7 +1,0 @@
-// Four lanes of an invocation, written out: their loads overlap, and no loop is guarded against running for ever.
-fn walk_four(row: Row, bases: Bases, sample: u32, first: u32, apart: u32) {
-    walk_lane(row, bases, sample, first);
-    walk_lane(row, bases, sample, first + apart);
-    walk_lane(row, bases, sample, first + 2u * apart);
-    walk_lane(row, bases, sample, first + 3u * apart);
-}

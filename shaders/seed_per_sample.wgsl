@@ -1,4 +1,0 @@
-// A seed and a sample index for each sample: (seed low, high, sample low, high).
-fn seed_of(sample: u32) -> vec4<u32> {
-    return seeds[params.window.first_sample + sample];
-}

@@ -1,0 +1,39 @@
+// Gathers the row of each sample ahead of kernels that have no storage binding to spare (the four-buffer form): one after the
+// other, where those read it through a uniform binding. A sample without a row becomes NaN, and is counted.
+// Host twin: `tweedie::gpu::plan::narrow`.
+// Expects: from the host SMALL_WORKGROUP.
+// Defines: RowParams, the entry point `gather_rows`.
+struct RowParams {
+    rows: u32,           // rows to lay out: one for each sample, or one for all of them
+    first_timestep: u32, // its word
+    table_rows: u32,     // rows of the table
+    width: u32,          // vec4s of a row
+    groups_x: u32,       // workgroups along x; y goes on from there
+    counts: u32,         // samples that a row stands for
+    @size(8) nan_bits: u32, // bits of a NaN
+}
+
+@group(0) @binding(0) var<uniform> params: RowParams;
+@group(0) @binding(1) var<storage, read> timesteps: array<u32>;
+@group(0) @binding(2) var<storage, read> table: array<vec4<u32>>;
+@group(0) @binding(3) var<storage, read_write> gathered: array<vec4<u32>>;
+@group(0) @binding(4) var<storage, read_write> status: array<atomic<u32>>;
+
+@compute @workgroup_size(SMALL_WORKGROUP, 1, 1)
+fn gather_rows(@builtin(local_invocation_id) local: vec3<u32>, @builtin(workgroup_id) group: vec3<u32>) {
+    let i = (group.y * params.groups_x + group.x) * SMALL_WORKGROUP + local.x;
+    if (i >= params.rows) {
+        return;
+    }
+    let t = timesteps[params.first_timestep + i];
+    let place = min(t, params.table_rows - 1u) * params.width;
+    let undefined = (table[place].x & 0x7fffffffu) > 0x7f800000u;
+    let defined = t < params.table_rows && !undefined;
+    // Bits are moved, not numbers: a device may flush or change what is not a normal number.
+    for (var part = 0u; part < params.width; part++) {
+        gathered[i * params.width + part] = select(vec4<u32>(params.nan_bits), table[place + part], defined);
+    }
+    if (!defined) {
+        atomicAdd(&status[0], params.counts);
+    }
+}

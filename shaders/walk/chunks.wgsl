@@ -1,0 +1,63 @@
+// Walk of reductions: a workgroup takes a chunk of one sample, or several samples that are short, each with a team of its
+// invocations. What is added to what depends on the size of a sample alone, so it is the same on every device and in every
+// batch.
+// Expects: params, Row, row_at, needs, report_undefined, bases_of, read_lane, write_chunk_lane, draw_block, walk_four; of the
+// reduction: clear_shared, load_sample_state, accumulate, write_partial.
+// Defines: ChunksParams, team, walk_lane, elements_of, the entry point `chunks`.
+struct ChunksParams {
+    groups_y: u32,    // workgroups along y; z goes on from there
+    chunks: u32,      // of a whole sample, all windows together
+    team: u32,        // invocations that take a sample together: a power of two
+    digit_shift: u32, // histogram: lowest bit of the digit that is counted
+    first_sum: u32,   // word of the first sum in `scratch`
+    factor: f32,      // of the sums
+}
+
+// How many invocations of a workgroup take a sample together.
+fn team() -> u32 {
+    return params.walk.team;
+}
+
+@compute @workgroup_size(WORKGROUP, 1, 1)
+fn chunks(@builtin(local_invocation_id) local: vec3<u32>, @builtin(workgroup_id) group: vec3<u32>) {
+    let sample = (group.z * params.walk.groups_y + group.y) * (WORKGROUP / team()) + local.x / team();
+    clear_shared(local.x);
+    if (sample < params.window.batch) {
+        walk_chunk(sample, group.x * (CHUNK / 4u) + local.x % team());
+    }
+    // Teams without a sample come here, too: what follows has barriers.
+    write_partial(sample, params.window.first_element / CHUNK + group.x, local.x);
+}
+
+fn walk_chunk(sample: u32, first: u32) {
+    let row = row_at(sample);
+    if (!row.defined && first == 0u) {
+        report_undefined(sample);
+    }
+    let bases = bases_of(sample);
+    load_sample_state(sample);
+    // Four lanes for each of a whole workgroup are a chunk; a smaller team has a sample of as few lanes.
+    walk_four(row, bases, sample, first, team());
+}
+
+fn walk_lane(row: Row, bases: Bases, sample: u32, lane: u32) {
+    let first = lane * 4u;
+    if (first >= params.window.elements) {
+        return;
+    }
+    let needed = needs(row);
+    var z = vec4<f32>(0.0);
+    if (DRAWN && (needed & NEEDS_NOISE) == NEEDS_NOISE) {
+        z = draw_block(sample, params.window.first_element / 4u + lane, step_of(row));
+    }
+    let v = read_lane(row, needed, bases, lane, z);
+    let inside = vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(params.window.elements - first);
+    // Inputs are read before anything is written: a gradient may replace the prediction.
+    accumulate(row, v, inside);
+    write_chunk_lane(row, bases, lane, v, inside);
+}
+
+// The elements of a lane; beyond the end of the sample, its last one again.
+fn elements_of(lane: u32) -> vec4<u32> {
+    return min(vec4<u32>(lane * 4u) + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(params.window.elements - 1u));
+}

@@ -1,0 +1,48 @@
+// Walk over samples of two elements or more that follow each other without a gap, in whatever size: a lane is four
+// consecutive elements of the whole batch.
+// Expects: params, Row, row_at, needs, op, report_undefined, bases_of, read_lane, write_lane, masked_inputs, select_lanes,
+// draw_lane, flush.
+// Defines: FlatParams, the entry point `flat_lanes`.
+struct FlatParams {
+    groups_x: u32, // workgroups along x; y goes on from there
+    total: u32,    // elements of the window, those of all samples together
+}
+
+@compute @workgroup_size(WORKGROUP, 1, 1)
+fn flat_lanes(@builtin(local_invocation_id) local: vec3<u32>, @builtin(workgroup_id) group: vec3<u32>) {
+    let lane = (group.y * params.walk.groups_x + group.x) * WORKGROUP + local.x;
+    if (lane < params.walk.total / 4u) {
+        walk_lane(lane);
+    }
+    flush(local.x);
+}
+
+fn walk_lane(lane: u32) {
+    let sample = lane * 4u / params.window.elements;
+    let element = lane * 4u - sample * params.window.elements;
+    let left = params.window.elements - element; // of the first sample, from here on
+    let row = row_at(sample);
+    if (!row.defined && element == 0u) {
+        report_undefined(sample);
+    }
+    // A lane meets two samples at most: with two elements each, one of them begins at its start.
+    var next = row;
+    if (left < 4u) {
+        next = row_at(sample + 1u);
+        if (!next.defined) {
+            report_undefined(sample + 1u);
+        }
+    }
+    let needed = needs(row) | needs(next);
+    var z = vec4<f32>(0.0);
+    if (DRAWN && (needed & NEEDS_NOISE) == NEEDS_NOISE) {
+        z = draw_lane(sample, element, left, step_of(row), step_of(next));
+    }
+    // What one of the two samples needs was read for both, so each sees its own inputs alone: the other's may be NaN.
+    let v = read_lane(row, needed, bases_of(0u), lane, z);
+    var out = op(row, masked_inputs(needs(row), v));
+    if (left < 4u) {
+        out = select_lanes(out, op(next, masked_inputs(needs(next), v)), vec4<u32>(0u, 1u, 2u, 3u) >= vec4<u32>(left));
+    }
+    write_lane(row, bases_of(0u), lane, out);
+}

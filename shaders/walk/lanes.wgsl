@@ -1,0 +1,48 @@
+// Walk over aligned tensors: a lane is four elements of one sample. A workgroup covers a tile of tile_x lanes and tile_y
+// samples, chosen by the host from the shape, so that neither long samples nor a million short ones leave invocations idle;
+// no division.
+// Expects: params, Row, row_at, needs, op, report_undefined, bases_of, read_lane, write_lane, draw_block, walk_four, flush.
+// Defines: LanesParams, the overrides of the tile, walk_lane, the entry point `lanes`.
+override tile_x: u32 = WORKGROUP;
+override tile_y: u32 = 1u;
+override lanes_each: u32 = 4u;
+
+struct LanesParams {
+    groups_y: u32, // workgroups along y; z goes on from there
+}
+
+@compute @workgroup_size(tile_x, tile_y, 1)
+fn lanes(@builtin(local_invocation_id) local: vec3<u32>, @builtin(workgroup_id) group: vec3<u32>) {
+    let sample = (group.z * params.walk.groups_y + group.y) * tile_y + local.y;
+    if (sample < params.window.batch) {
+        walk_sample(sample, group.x * tile_x * lanes_each + local.x);
+    }
+    // Every invocation comes here, those beyond the batch too: `flush` has a barrier.
+    flush(local.y * tile_x + local.x);
+}
+
+fn walk_sample(sample: u32, first: u32) {
+    let row = row_at(sample);
+    if (!row.defined && first == 0u) {
+        report_undefined(sample);
+    }
+    let bases = bases_of(sample);
+    if (lanes_each == 4u) {
+        // Neighbouring invocations take neighbouring lanes: an invocation's own four are a tile apart.
+        walk_four(row, bases, sample, first, tile_x);
+    } else {
+        walk_lane(row, bases, sample, first);
+    }
+}
+
+fn walk_lane(row: Row, bases: Bases, sample: u32, lane: u32) {
+    if (lane * 4u >= params.window.elements) {
+        return;
+    }
+    let needed = needs(row);
+    var z = vec4<f32>(0.0);
+    if (DRAWN && (needed & NEEDS_NOISE) == NEEDS_NOISE) {
+        z = draw_block(sample, params.window.first_element / 4u + lane, step_of(row));
+    }
+    write_lane(row, bases, lane, op(row, read_lane(row, needed, bases, lane, z)));
+}

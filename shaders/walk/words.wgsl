@@ -1,0 +1,95 @@
+// Walk over any size, stride and offset. Elements of less than 32 bits share a word, and no two invocations may write the
+// same word. So the slots of the leading output are walked in runs that start at a whole word of it, an invocation takes four
+// slots, which are whole words, and an element of a word that belongs to nobody is kept as it was.
+// Expects: params, Row, row_at, needs, op, report_undefined, read_element, keep_element, write_pair, draw_block, flush.
+// Defines: WordsParams, Place, the entry point `words`.
+struct WordsParams {
+    groups_x: u32,   // workgroups along x; y goes on from there
+    slots: u32,      // slots of all runs
+    run: u32,        // slots of a run: of a sample, or of all of them
+    contiguous: u32, // 1 where all samples are one run, since they follow each other without a gap
+    lead: u32,       // slots of the first run before its first element: the others of that element's word
+    lead_step: u32,  // by how much that grows from run to run, before it wraps
+    word_mask: u32,  // elements of a word of the leading output, less 1
+}
+
+// What a slot stands for.
+struct Place {
+    sample: u32,
+    element: u32,
+    inside: bool,
+}
+
+fn place_of(slot: u32) -> Place {
+    let run = slot / params.walk.run;
+    let lead = (params.walk.lead + run * params.walk.lead_step) & params.walk.word_mask;
+    let position = slot - run * params.walk.run - lead; // wraps below 0 and is then outside
+    if (params.walk.contiguous == 1u) {
+        let sample = position / params.window.elements;
+        let inside = slot >= lead && sample < params.window.batch;
+        return Place(sample, position - sample * params.window.elements, inside);
+    }
+    return Place(run, position, position < params.window.elements && run < params.window.batch);
+}
+
+// What neighbouring elements share: the row of their sample and, where noise is drawn, their block of four normals.
+struct Cached {
+    sample: u32,
+    row: Row,
+    block: u32,
+    normals: vec4<f32>,
+}
+
+fn element_at(place: Place, cached: ptr<function, Cached>) -> Outputs {
+    var values: Outputs;
+    if (!place.inside) {
+        return values;
+    }
+    let sample = place.sample;
+    if (sample != (*cached).sample) {
+        (*cached).sample = sample;
+        (*cached).row = row_at(sample);
+        (*cached).block = 0xffffffffu; // the same block of another sample has other normals
+    }
+    let row = (*cached).row;
+    let needed = needs(row);
+    var z = 0.0;
+    if (DRAWN && (needed & NEEDS_NOISE) == NEEDS_NOISE) {
+        let element = params.window.first_element + place.element;
+        let block = element / 4u;
+        if (block != (*cached).block) {
+            (*cached).block = block;
+            (*cached).normals = draw_block(sample, block, step_of(row));
+        }
+        z = (*cached).normals[element & 3u];
+    }
+    values = op(row, read_element(row, needed, sample, place.element, z));
+    keep_element(row, sample, place.element, values);
+    if (!row.defined && place.element == 0u) {
+        report_undefined(sample);
+    }
+    return values;
+}
+
+@compute @workgroup_size(WORKGROUP, 1, 1)
+fn words(@builtin(local_invocation_id) local: vec3<u32>, @builtin(workgroup_id) group: vec3<u32>) {
+    let invocation = (group.y * params.walk.groups_x + group.x) * WORKGROUP + local.x;
+    if (invocation < params.walk.slots / 4u) {
+        var cached: Cached;
+        cached.sample = 0xffffffffu;
+        var first: Place;
+        var of_first: Outputs;
+        for (var i = 0u; i < 4u; i += 1u) {
+            let place = place_of(invocation * 4u + i);
+            let values = element_at(place, &cached);
+            // An even slot waits for the odd one after it: two 16-bit elements are then written as one word.
+            if ((i & 1u) == 0u) {
+                first = place;
+                of_first = values;
+            } else {
+                write_pair(first, of_first, place, values);
+            }
+        }
+    }
+    flush(local.x);
+}

@@ -1,0 +1,90 @@
+//! Choices that host and shader name alike: each is an enum here and a set of named constants in WGSL.
+
+use crate::table::step::Deviation;
+use crate::table::vlb::Term;
+
+/// A choice that a kernel is compiled for. Its codes reach the shader as named constants, such as `CURVE_HUBER`.
+pub(crate) trait Code: Copy + 'static {
+    /// The constant that holds the choice.
+    const NAME: &'static str;
+    /// Every choice, with what its constant is called after that name.
+    const ALL: &'static [(Self, &'static str)];
+
+    /// The number that the shader compares with.
+    fn code(self) -> u32;
+
+    /// Writes the constants of all choices.
+    fn codes() -> String {
+        let name = Self::NAME;
+        Self::ALL.iter().map(|(choice, of)| format!("const {name}_{of} = {}u;\n", choice.code())).collect()
+    }
+
+    /// Writes the constants of all choices, and this one.
+    fn chosen(self) -> String {
+        format!("{}const {} = {}u;\n", Self::codes(), Self::NAME, self.code())
+    }
+}
+
+/// The shape of a loss as a function of the error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum LossCurve {
+    /// A parabola that turns into lines.
+    Huber,
+    /// A hyperbola.
+    PseudoHuber,
+    /// Two lines.
+    Absolute,
+}
+
+impl Code for LossCurve {
+    const NAME: &'static str = "CURVE";
+    const ALL: &'static [(Self, &'static str)] =
+        &[(Self::Huber, "HUBER"), (Self::PseudoHuber, "PSEUDO_HUBER"), (Self::Absolute, "ABSOLUTE")];
+
+    fn code(self) -> u32 {
+        self as u32
+    }
+}
+
+/// What a step does to its clean sample.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) enum ClipKind {
+    /// Nothing.
+    #[default]
+    None,
+    /// Clamps it to a range.
+    Range,
+    /// Clamps each sample to its own threshold, and divides by it.
+    Quantile,
+}
+
+impl Code for ClipKind {
+    const NAME: &'static str = "CLIP";
+    const ALL: &'static [(Self, &'static str)] =
+        &[(Self::None, "NONE"), (Self::Range, "RANGE"), (Self::Quantile, "QUANTILE")];
+
+    fn code(self) -> u32 {
+        self as u32
+    }
+}
+
+impl Code for Deviation {
+    const NAME: &'static str = "DEVIATION";
+    const ALL: &'static [(Self, &'static str)] =
+        &[(Self::Fixed, "FIXED"), (Self::Log, "LOG"), (Self::Variance, "VARIANCE")];
+
+    fn code(self) -> u32 {
+        self as u32
+    }
+}
+
+/// A row holds the code of its term, so one kernel computes all of them.
+impl Code for Term {
+    const NAME: &'static str = "TERM";
+    const ALL: &'static [(Self, &'static str)] =
+        &[(Self::Divergence, "DIVERGENCE"), (Self::Decoder, "DECODER"), (Self::SquaredError, "SQUARED_ERROR")];
+
+    fn code(self) -> u32 {
+        self.number()
+    }
+}
