@@ -19,7 +19,6 @@ use crate::gpu::shader::bindings::{
 use crate::gpu::shader::op::Op;
 use crate::gpu::shader::params::{CHUNK, GRAIN, Params};
 use crate::gpu::shader::variant::{Rows, Variant, Walk};
-use crate::gpu::storage::Storage;
 use wgpu::{BindingResource, BufferUsages};
 
 /// A plan in the making: what its dispatches share, and the dispatches so far.

@@ -7,7 +7,6 @@
 
 use crate::gpu::error::{PlanError, check_limit};
 use crate::gpu::plan::builder::PlanBuilder;
-use crate::gpu::plan::fold_pass::total_params;
 use crate::gpu::plan::job::Job;
 use crate::gpu::plan::layout::{chunks, scale_buffer_size};
 use crate::gpu::plan::reduce::Reduction;
