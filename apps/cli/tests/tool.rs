@@ -5,6 +5,8 @@
 
 #[path = "tool/bad_files.rs"]
 mod bad_files;
+#[path = "tool/bench.rs"]
+mod bench;
 #[path = "tool/draws.rs"]
 mod draws;
 #[path = "tool/loss.rs"]
@@ -57,7 +59,7 @@ fn main() -> ExitCode {
         eprintln!("TWEEDIE_REQUIRE_ADAPTER is set and there is no adapter");
         return ExitCode::FAILURE;
     }
-    let groups: [(&str, &[Test]); 9] = [
+    let groups: [(&str, &[Test]); 10] = [
         ("schedules", schedules::TESTS),
         ("vectors", vectors::TESTS),
         ("draws", draws::TESTS),
@@ -66,6 +68,7 @@ fn main() -> ExitCode {
         ("study", study::TESTS),
         ("bad_files", bad_files::TESTS),
         ("sample", sample::TESTS),
+        ("bench", bench::TESTS),
         ("misc", misc::TESTS),
     ];
     let trials = groups.iter().flat_map(|(group, tests)| {

@@ -3,7 +3,7 @@
 //! The ranges keep to values that can be divided, and ticks are counted, not searched for: a strange schedule brings
 //! extremes along, on which a search for round numbers need not end.
 
-use crate::canvas::{Canvas, Font, GRID, PALE, Point};
+use crate::canvas::{Canvas, GRID, PALE, Point, RIGHT_EDGE, UPPER_EDGE};
 use anyhow::Result;
 
 /// Values beyond are left out like infinities. No schedule has such numbers except by accident.
@@ -128,13 +128,9 @@ fn raised(exponent: f64) -> String {
 /// The rectangle that a plot is drawn in, in pixels.
 #[derive(Clone, Copy, Debug)]
 pub struct Frame {
-    /// The x of the y axis.
     pub left: f64,
-    /// The x of the other end.
     pub right: f64,
-    /// The upper y.
     pub top: f64,
-    /// The y of the x axis.
     pub bottom: f64,
 }
 
@@ -149,7 +145,7 @@ impl Frame {
         for (part, label) in axis.ticks() {
             let left = self.at(0.0, part);
             canvas.line(&[left, self.at(1.0, part)], GRID, 1.0)?;
-            canvas.text(&label, Font::right(12.0, PALE), (left.0 - 8.0, left.1))?;
+            canvas.text(&label, (12.0, PALE), RIGHT_EDGE, (left.0 - 8.0, left.1))?;
         }
         Ok(())
     }
@@ -159,7 +155,7 @@ impl Frame {
         for (part, label) in axis.ticks() {
             let foot = self.at(part, 0.0);
             canvas.line(&[foot, self.at(part, 1.0)], GRID, 1.0)?;
-            canvas.text(&label, Font::below(12.0, PALE), (foot.0, foot.1 + 8.0))?;
+            canvas.text(&label, (12.0, PALE), UPPER_EDGE, (foot.0, foot.1 + 8.0))?;
         }
         Ok(())
     }

@@ -1,7 +1,9 @@
 //! Bars in groups, in panels one above the other.
 
 use crate::axis::{Axis, Frame};
-use crate::canvas::{Canvas, Font, INK, PALE, Point, RGBColor, WIDTH, colour, svg};
+use crate::canvas::{
+    Canvas, INK, LEFT_EDGE, LOWER_EDGE, PALE, Point, RGBColor, RIGHT_EDGE, UPPER_EDGE, WIDTH, colour, svg,
+};
 use crate::distinct;
 use anyhow::Result;
 
@@ -56,10 +58,10 @@ impl Bars {
         let legend = self.legend(&series);
         let head = legend.last().map_or(HEAD, |((_, y), ..)| y + LEGEND_ROW);
         svg(head + PANEL * panels.len() as f64 + 6.0, |canvas| {
-            canvas.text(&self.title, Font::left(18.0, INK), (LEFT, 20.0))?;
+            canvas.text(&self.title, (18.0, INK), LEFT_EDGE, (LEFT, 20.0))?;
             for ((x, y), name, colour) in legend {
                 canvas.block((x, y - 5.0), (x + 12.0, y + 5.0), colour)?;
-                canvas.text(name, Font::left(13.0, INK), (x + 18.0, y))?;
+                canvas.text(name, (13.0, INK), LEFT_EDGE, (x + 18.0, y))?;
             }
             let tops = (0..).map(|index| head + PANEL * f64::from(index));
             tops.zip(&panels).try_for_each(|(top, panel)| self.draw_panel(canvas, panel, &series, top))
@@ -71,7 +73,7 @@ impl Bars {
         let names = series.iter().enumerate().map(|(index, name)| (*name, colour(index)));
         let (mut x, mut y) = (LEFT, HEAD + 4.0);
         let place = |(name, colour): (&'a str, _)| {
-            let width = 30.0 + 6.9 * name.chars().count() as f64;
+            let width = 30.0 + 7.3 * name.chars().count() as f64;
             if x > LEFT && x + width > RIGHT {
                 (x, y) = (LEFT, y + LEGEND_ROW);
             }
@@ -86,8 +88,8 @@ impl Bars {
         let groups = distinct(self.bars.iter().map(|bar| bar.group.as_str()));
         let y = Axis::from_zero(bars().flat_map(|bar| [Some(bar.value), bar.mark]).flatten());
         let frame = Frame { left: LEFT, right: RIGHT, top: top + PANEL_TITLE, bottom: top + PANEL - PANEL_FOOT };
-        canvas.text(panel, Font::left(14.0, INK), (LEFT, top + 18.0))?;
-        canvas.text(&format!("1 = {}", self.one), Font::right(13.0, PALE), (RIGHT, top + 18.0))?;
+        canvas.text(panel, (14.0, INK), LEFT_EDGE, (LEFT, top + 18.0))?;
+        canvas.text(&format!("1 = {}", self.one), (13.0, PALE), RIGHT_EDGE, (RIGHT, top + 18.0))?;
         frame.draw_y(canvas, &y)?;
         let one = y.part(1.0).unwrap_or(0.0);
         canvas.line(&[frame.at(0.0, one), frame.at(1.0, one)], PALE, 1.4)?;
@@ -105,7 +107,7 @@ impl Bars {
             let lines = broken(group, (group_width / NAME_LETTER) as usize);
             for (line, text) in lines.iter().enumerate() {
                 let top = frame.bottom + 8.0 + NAME_LINE * line as f64;
-                canvas.text(text, Font::below(12.0, INK), (middle, top))?;
+                canvas.text(text, (12.0, INK), UPPER_EDGE, (middle, top))?;
             }
         }
         Ok(())
@@ -135,7 +137,7 @@ fn draw_bar(
     if width <= NUMBERED {
         return Ok(());
     }
-    canvas.text(&digits(bar.value), Font::above(11.0, INK), ((left + right) / 2.0, number))
+    canvas.text(&digits(bar.value), (11.0, INK), LOWER_EDGE, ((left + right) / 2.0, number))
 }
 
 /// Breaks a name after underscores into lines of at most this many letters, where it has any to break after.

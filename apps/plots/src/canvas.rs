@@ -40,36 +40,15 @@ pub fn colour(index: usize) -> RGBColor {
     PALETTE[index % PALETTE.len()]
 }
 
-/// The look of a text, and its place beside the point where it is drawn.
-#[derive(Clone, Copy)]
-pub struct Font {
-    size: f64,
-    colour: RGBColor,
-    /// The edge or corner that lies on the point.
-    anchor: (HPos, VPos),
-}
+/// The edge or corner of a text that lies on the point where it is drawn.
+pub type Anchor = (HPos, VPos);
+pub const LEFT_EDGE: Anchor = (HPos::Left, VPos::Center);
+pub const RIGHT_EDGE: Anchor = (HPos::Right, VPos::Center);
+pub const UPPER_EDGE: Anchor = (HPos::Center, VPos::Top);
+pub const LOWER_EDGE: Anchor = (HPos::Center, VPos::Bottom);
 
-impl Font {
-    /// A text whose left edge, at half height, is placed.
-    pub const fn left(size: f64, colour: RGBColor) -> Self {
-        Self { size, colour, anchor: (HPos::Left, VPos::Center) }
-    }
-
-    /// A text whose right edge, at half height, is placed.
-    pub const fn right(size: f64, colour: RGBColor) -> Self {
-        Self { size, colour, anchor: (HPos::Right, VPos::Center) }
-    }
-
-    /// A text whose upper edge is placed, at its middle.
-    pub const fn below(size: f64, colour: RGBColor) -> Self {
-        Self { size, colour, anchor: (HPos::Center, VPos::Top) }
-    }
-
-    /// A text whose lower edge is placed, at its middle.
-    pub const fn above(size: f64, colour: RGBColor) -> Self {
-        Self { size, colour, anchor: (HPos::Center, VPos::Bottom) }
-    }
-}
+/// A font size and a colour.
+pub type Font = (f64, RGBColor);
 
 /// The ground of a picture.
 pub struct Canvas<'a>(DrawingArea<SVGBackend<'a>, Shift>);
@@ -119,18 +98,25 @@ impl Canvas<'_> {
     }
 
     /// A text in one line.
-    pub fn text(&self, text: &str, font: Font, at: Point) -> Result<()> {
-        self.turned_text(text, font, at, FontTransform::None)
+    pub fn text(&self, text: &str, font: Font, anchor: Anchor, at: Point) -> Result<()> {
+        self.turned_text(text, font, anchor, at, FontTransform::None)
     }
 
     /// A text that runs upwards.
-    pub fn upward_text(&self, text: &str, font: Font, at: Point) -> Result<()> {
-        self.turned_text(text, font, at, FontTransform::Rotate270)
+    pub fn upward_text(&self, text: &str, font: Font, anchor: Anchor, at: Point) -> Result<()> {
+        self.turned_text(text, font, anchor, at, FontTransform::Rotate270)
     }
 
-    fn turned_text(&self, text: &str, font: Font, at: Point, turn: FontTransform) -> Result<()> {
-        let style = ("Helvetica, Arial, sans-serif", LINE_HEIGHT * font.size * UNITS_PER_PIXEL).into_font();
-        let style = style.transform(turn).color(&font.colour).pos(Pos::new(font.anchor.0, font.anchor.1));
+    fn turned_text(
+        &self,
+        text: &str,
+        (size, colour): Font,
+        anchor: Anchor,
+        at: Point,
+        turn: FontTransform,
+    ) -> Result<()> {
+        let font = ("Helvetica, Arial, sans-serif", LINE_HEIGHT * size * UNITS_PER_PIXEL).into_font();
+        let style = font.transform(turn).color(&colour).pos(Pos::new(anchor.0, anchor.1));
         Ok(self.0.draw_text(text, &style, units(at))?)
     }
 }

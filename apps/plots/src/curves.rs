@@ -1,7 +1,7 @@
 //! Curves in panels, one above the other over a common axis, with legends at their right.
 
 use crate::axis::{Axis, Frame, Scale};
-use crate::canvas::{Canvas, Font, INK, PALE, Point, RGBColor, WIDTH, colour, svg};
+use crate::canvas::{Canvas, INK, LEFT_EDGE, PALE, Point, RGBColor, UPPER_EDGE, WIDTH, colour, svg};
 use anyhow::Result;
 
 const HEAD: f64 = 54.0;
@@ -59,8 +59,8 @@ impl Panel {
         frame.draw_x(canvas, x)?;
         frame.draw_y(canvas, &y)?;
         canvas.line(&[frame.at(0.0, 1.0), frame.at(0.0, 0.0), frame.at(1.0, 0.0)], PALE, 1.0)?;
-        canvas.text(&self.title, Font::left(15.0, INK), (LEFT, top + 16.0))?;
-        canvas.upward_text(&self.y_label, Font::below(13.0, PALE), (18.0, frame.at(0.0, 0.5).1))?;
+        canvas.text(&self.title, (15.0, INK), LEFT_EDGE, (LEFT, top + 16.0))?;
+        canvas.upward_text(&self.y_label, (13.0, PALE), UPPER_EDGE, (18.0, frame.at(0.0, 0.5).1))?;
 
         let place = |&(across, up): &(f64, f64)| Some(frame.at(x.part(across)?, y.part(up)?));
         for (index, (name, points)) in self.series.iter().enumerate() {
@@ -97,7 +97,7 @@ impl Panel {
 /// Writes a row of the legend, and returns the ends of the piece of line that belongs before it.
 fn draw_name(canvas: &Canvas<'_>, name: &str, top: f64, row: usize) -> Result<[Point; 2]> {
     let (x, y) = (WIDTH - RIGHT + 20.0, top + TOP + 12.0 + LEGEND_ROW * row as f64);
-    canvas.text(name, Font::left(14.0, INK), (x + 34.0, y))?;
+    canvas.text(name, (14.0, INK), LEFT_EDGE, (x + 34.0, y))?;
     Ok([(x, y), (x + 24.0, y)])
 }
 
@@ -107,11 +107,11 @@ pub fn draw(title: &str, x_label: &str, x: Scale, panels: &[Panel]) -> Result<St
     let bottom = HEAD + height * panels.len() as f64;
     let x = Axis::over(panels.iter().flat_map(Panel::points).map(|point| point.0), x, 0.0);
     svg(bottom + FOOT, |canvas| {
-        canvas.text(title, Font::left(20.0, INK), (LEFT, 32.0))?;
+        canvas.text(title, (20.0, INK), LEFT_EDGE, (LEFT, 32.0))?;
         for (index, panel) in panels.iter().enumerate() {
             panel.draw(canvas, &x, HEAD + height * index as f64, height)?;
         }
-        canvas.text(x_label, Font::below(14.0, PALE), ((LEFT + WIDTH - RIGHT) / 2.0, bottom))
+        canvas.text(x_label, (14.0, PALE), UPPER_EDGE, ((LEFT + WIDTH - RIGHT) / 2.0, bottom))
     })
 }
 

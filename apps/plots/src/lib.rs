@@ -1,15 +1,17 @@
 //! Plots as SVG files: the curves of a schedule or a study, and the bars and times of a benchmark.
 //!
-//! - [`canvas`]: an SVG, and the shapes and texts that are drawn on it;
-//! - [`axis`]: linear and logarithmic axes, their round ticks and labels, and a frame with grid lines;
+//! - `canvas`: an SVG, and the shapes and texts that are drawn on it;
+//! - `axis`: linear and logarithmic axes, their round ticks and labels, and a frame with grid lines;
 //! - [`curves`] and [`bars`]: the two kinds of plot.
 //!
 //! Every value is accepted. A value that no axis can show, such as NaN or an infinity, leaves a gap.
 
-pub mod axis;
+mod axis;
 pub mod bars;
-pub mod canvas;
+mod canvas;
 pub mod curves;
+
+pub use axis::Scale;
 
 /// Returns each name once, in the order of first appearance.
 pub fn distinct<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {

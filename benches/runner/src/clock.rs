@@ -13,25 +13,19 @@ use tweedie::headless::Gpu;
 /// Work that is timed.
 #[derive(Debug)]
 pub enum Work {
-    /// An op.
     Plan(Box<dyn Recordable>),
-    /// The copy as a command of wgpu.
     BufferCopy(Pieces),
-    /// The copy as a shader.
     StreamCopy(Pieces),
 }
 
 /// The source of the times of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Timer {
-    /// Timestamp queries.
     Timestamp,
-    /// The host's clock.
     Wall,
 }
 
 impl Timer {
-    /// The name in a result line.
     pub const fn name(self) -> &'static str {
         match self {
             Timer::Timestamp => "timestamp",
@@ -54,18 +48,12 @@ type Marks<'a> = Option<(&'a wgpu::QuerySet, u32)>;
 
 /// A device and the means to time it.
 pub struct Clock {
-    /// The device.
     pub gpu: Gpu,
-    /// The copy shader on it.
     pub copier: Copier,
     queries: Option<Queries>,
 }
 
 impl Clock {
-    /// Prepares a device.
-    ///
-    /// # Errors
-    /// Where the device fails.
     pub fn new(gpu: Gpu) -> Result<Self> {
         let copier = Copier::new(&gpu);
         let queries = gpu.device.features().contains(wgpu::Features::TIMESTAMP_QUERY).then(|| Queries {
@@ -92,15 +80,11 @@ impl Clock {
         if self.has_timestamps() && !software { Timer::Timestamp } else { Timer::Wall }
     }
 
-    /// Tells whether the device answers timestamp queries.
     pub fn has_timestamps(&self) -> bool {
         self.queries.is_some()
     }
 
     /// Milliseconds of wall time of one piece of work: recorded, submitted and waited for.
-    ///
-    /// # Errors
-    /// Where the device fails.
     pub fn wall(&self, work: &Work) -> Result<f64> {
         let begun = Instant::now();
         self.submit(work, None)?;
@@ -112,9 +96,6 @@ impl Clock {
     ///
     /// Each is a submit of its own, which the device works off one after another, so that none hides in another's tail;
     /// the host waits once, so that the device does not fall asleep between two.
-    ///
-    /// # Errors
-    /// Where the device fails, or has no timestamps.
     pub fn timestamps(&self, works: &[&Work]) -> Result<Vec<f64>> {
         let Some(queries) = &self.queries else {
             bail!("the device has no timestamps");

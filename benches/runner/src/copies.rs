@@ -30,7 +30,6 @@ pub struct Piece {
 pub type Pieces = Rc<Vec<Piece>>;
 
 impl Copier {
-    /// Compiles the shader.
     pub fn new(gpu: &Gpu) -> Self {
         let module = gpu.device.create_shader_module(wgpu::include_wgsl!("stream_copy.wgsl"));
         let pipeline = gpu.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
@@ -47,9 +46,6 @@ impl Copier {
     }
 
     /// Makes the buffers of a copy that moves this many bytes.
-    ///
-    /// # Errors
-    /// Where the device has no memory for them.
     pub fn pieces(&self, gpu: &Gpu, bytes: u64) -> Result<Pieces> {
         let half = half(bytes);
         let starts = (0..half).step_by(usize::try_from(self.most)?);

@@ -33,9 +33,6 @@ pub struct FixedCosts {
 const WAYS: [[usize; 2]; 4] = [[0, 0], [1, 1], [1, MANY], [MANY, 1]];
 
 /// Measures the costs on an adapter.
-///
-/// # Errors
-/// Where the device fails.
 pub fn measure(clock: &Clock, context: &Context) -> Result<FixedCosts> {
     let buffer = clock.gpu.buffer("tweedie-bench::tiny", 16);
     let tensor = Tensor::new(&buffer, Storage::F32);

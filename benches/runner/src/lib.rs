@@ -4,24 +4,24 @@
 //! table measures an op, `copy_buffer_to_buffer` and a streaming copy shader in turns, in the same run:
 //!
 //! - [`ops`] and [`workloads`]: the two tables of what is measured; `benches/kernels.rs` measures the same ops;
-//! - [`set`] and [`copies`]: buffers and plans, enough sets of them that no cache can answer for memory;
-//! - [`clock`] and [`measure`]: the time that work takes; [`fixed`]: the part of it that no size changes;
+//! - [`set`] and `copies`: buffers and plans, enough sets of them that no cache can answer for memory;
+//! - `clock` and `measure`: the time that work takes; `fixed`: the part of it that no size changes;
 //! - [`runner`]: all of these together, a row at a time;
 //! - [`lines`]: a result, as one JSON object a line; [`results`]: those of a run; [`compare`]: pairs of two runs;
-//! - [`table`]: results as text; [`page`]: as a page with plots; [`units`]: numbers as both write them.
+//! - [`table`]: results as text; [`page`]: as a page with plots; `units`: numbers as both write them.
 
-pub mod clock;
+mod clock;
 pub mod compare;
-pub mod copies;
-pub mod fixed;
+mod copies;
+mod fixed;
 pub mod lines;
-pub mod measure;
+mod measure;
 pub mod ops;
 pub mod page;
 pub mod results;
 pub mod runner;
 pub mod set;
-pub mod statistics;
+mod statistics;
 pub mod table;
-pub mod units;
+mod units;
 pub mod workloads;

@@ -33,43 +33,30 @@ pub struct Line {
     /// `min_bytes` in the median time.
     pub gbps: f64,
     /// The rate of the device's own copy, counting bytes read and written.
-    #[serde(default)]
     pub copy_gbps: Option<f64>,
     /// The rate of the streaming copy shader.
-    #[serde(default)]
     pub stream_gbps: Option<f64>,
     /// A tenth of the runs is faster.
-    #[serde(default)]
     pub p10_ms: Option<f64>,
     /// A tenth of the runs is slower.
-    #[serde(default)]
     pub p90_ms: Option<f64>,
     /// Median by timestamp queries, also where `median_ms` is wall time.
-    #[serde(default)]
     pub timestamp_ms: Option<f64>,
     /// `timestamp` or `wall`.
-    #[serde(default)]
     pub timer: Option<String>,
     /// Nanoseconds of the host for recording a dispatch.
-    #[serde(default)]
     pub record_ns: Option<f64>,
     /// Runs that were measured.
-    #[serde(default)]
     pub runs: Option<u64>,
     /// Sets of buffers that the runs took in turns.
-    #[serde(default)]
     pub sets: Option<u64>,
     /// The adapter's name.
-    #[serde(default)]
     pub adapter: Option<String>,
     /// The API that it was reached by.
-    #[serde(default)]
     pub backend: Option<String>,
     /// The driver's name and version.
-    #[serde(default)]
     pub driver: Option<String>,
     /// The time of the measurement, in UTC.
-    #[serde(default)]
     pub date: Option<String>,
 }
 

@@ -30,14 +30,10 @@ pub struct Times {
     pub main: Summary,
     /// Median by timestamps, where there are any.
     pub timestamp: Option<f64>,
-    /// Runs that were measured.
     pub runs: usize,
 }
 
 /// Measures each of the works, on one set of buffers after the other.
-///
-/// # Errors
-/// Where the device fails, or its timestamps do not advance.
 pub fn measure(clock: &Clock, works: &[Works], runs: Option<usize>) -> Result<Vec<Times>> {
     let round = warm_up(clock, works)?;
     let runs = runs.unwrap_or_else(|| affordable(round));
@@ -106,9 +102,6 @@ fn by_timestamps(clock: &Clock, works: &[Works], runs: usize, round: f64) -> Res
 
 /// Measures the nanoseconds of the host for recording a dispatch of a plan: the best of several passes, none of them
 /// submitted.
-///
-/// # Errors
-/// Where the plan cannot be recorded.
 pub fn record_ns(clock: &Clock, plan: &dyn Recordable) -> Result<f64> {
     const PASSES: usize = 5;
     const RECORDINGS: usize = 1000;

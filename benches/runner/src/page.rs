@@ -6,10 +6,9 @@ use crate::results::{Results, Skipped};
 use crate::runner::STREAM_COPY;
 use crate::units::{self, milliseconds, optional};
 use anyhow::Result;
-use plots::axis::Scale;
 use plots::bars::{Bar, Bars};
 use plots::curves::{self, Panel};
-use plots::distinct;
+use plots::{Scale, distinct};
 use std::fmt::Write as _;
 
 /// The contents of the page.

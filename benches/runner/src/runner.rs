@@ -50,8 +50,9 @@ impl Row {
         ops.flat_map(|op| sizes.iter().map(move |&size| row(op, size))).collect()
     }
 
+    /// The size of one tensor in bytes. The largest shapes on the command line exceed 64 bits, and any buffer.
     fn tensor(&self) -> u64 {
-        self.workload.shape.total() * self.storage.bytes()
+        self.workload.shape.total().saturating_mul(self.storage.bytes())
     }
 
     fn bytes(&self) -> u64 {
@@ -242,5 +243,11 @@ mod tests {
         assert_eq!(plots::distinct(rows.iter().map(Row::name)), ["noise", "draw_noise_target_v", STREAM_COPY]);
         assert!(rows.iter().all(|row| row.tensor() <= SWEEP_SOFTWARE && !row.with_copies));
         assert_eq!(rows[0].bytes(), 3 << 16);
+    }
+
+    #[test]
+    fn no_shape_is_too_large_for_its_size() {
+        let row = Row { workload: Workload::custom(u32::MAX, u32::MAX), ..Row::sweep(true)[0] };
+        assert_eq!(row.tensor(), u64::MAX);
     }
 }

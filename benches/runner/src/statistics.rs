@@ -3,11 +3,8 @@
 /// The middle of some times, and the limits of the tenth below and of the tenth above.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Summary {
-    /// Half of the times are below.
     pub median: f64,
-    /// A tenth is below.
     pub p10: f64,
-    /// A tenth is above.
     pub p90: f64,
 }
 

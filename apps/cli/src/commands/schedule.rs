@@ -5,7 +5,7 @@ use crate::atomic;
 use crate::report::{Outcome, say};
 use crate::schedule_args::ScheduleArgs;
 use crate::tensor_writer::TensorWriter;
-use plots::axis::Scale;
+use plots::Scale;
 use plots::curves::{self, Panel, Series};
 use serde_json::{Value, json};
 use std::path::PathBuf;

@@ -5,7 +5,7 @@ use super::halves::{HALVES, LOST, Part};
 use super::laboratory::Moment;
 use super::{CHOICES, WEIGHTS};
 use anyhow::Result;
-use plots::axis::Scale;
+use plots::Scale;
 use plots::curves::{self, Panel, Series};
 use tweedie::Quantity;
 use tweedie::math::Weight;
@@ -13,7 +13,12 @@ use tweedie::math::Weight;
 /// The text of the SVG file.
 pub fn draw(findings: &Findings<'_>) -> Result<String> {
     let title = format!("What to predict: {}, {} timesteps", findings.data.name, findings.schedule.len());
-    curves::draw(&title, "timestep", Scale::Linear, &[variances(findings), errors(findings), weights(findings), halves(findings)])
+    curves::draw(
+        &title,
+        "timestep",
+        Scale::Linear,
+        &[variances(findings), errors(findings), weights(findings), halves(findings)],
+    )
 }
 
 fn curve(findings: &Findings<'_>, name: &str, value: impl Fn(&Moment) -> Option<f64>) -> Series {
