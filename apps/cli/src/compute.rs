@@ -1,11 +1,11 @@
 //! Where an op is computed: on an adapter, or in f64 on the CPU, from the same table and with the same result type.
 
-use crate::array::Array;
 use crate::progress::Progress;
 use crate::report::{Failure, Outcome};
-use crate::tensor_writer::TensorWriter;
 use anyhow::anyhow;
 use clap::{Args, ValueEnum};
+use files::Array;
+use files::TensorWriter;
 use tweedie::gpu::map::reference;
 use tweedie::gpu::{At, Context, Drawn, Map, MapPlan, NoiseKey, PlanError, Recordable, Second, Timesteps};
 use tweedie::headless::{Gpu, HeadlessError};

@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use image::{Rgb, RgbImage};
 
 use crate::lettering::{Align, Ink, Lettering, blend};
-use crate::picture::Picture;
+use files::Picture;
 
 /// The box that a thumbnail is fitted into. Small enough that eight of them fit a README.
 pub const THUMBNAIL: u32 = 192;

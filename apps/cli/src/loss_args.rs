@@ -1,9 +1,9 @@
 //! Which loss: its shape and its weight, under our names and everybody else's.
 
 use crate::report::warn;
-use crate::tensor_file::TensorFile;
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use files::TensorFile;
 use std::fmt;
 use std::path::PathBuf;
 use tweedie::gpu::loss::Of;

@@ -1,8 +1,8 @@
 //! Losses over whole tensors in memory, computed where `--on` says.
 
-use crate::array::Array;
 use crate::compute::{Adapter, Engine, Values, narrow, plan_failure};
 use crate::report::Outcome;
+use files::Array;
 use tweedie::gpu::loss::{Batch, Of, reference};
 use tweedie::gpu::{At, Loss, LossPlan, Second, Timesteps};
 use tweedie::table::{LossRow, Penalty, Table};

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 
 use crate::schedule_name::ScheduleName;
-use crate::tensor_file::TensorFile;
+use files::TensorFile;
 
 /// The most training timesteps that the tool accepts.
 pub const MOST_TIMESTEPS: u32 = 1 << 24;
@@ -249,8 +249,8 @@ fn read_custom(path: &Path) -> Result<Recipe> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tensor_writer::TensorWriter;
     use clap::Parser;
+    use files::TensorWriter;
 
     #[derive(Parser)]
     struct Line {

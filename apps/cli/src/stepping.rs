@@ -1,11 +1,11 @@
 //! Where the steps of a sampler are computed: on an adapter, or in f64 on the CPU, from the same rows.
 
-use crate::array::Array;
 use crate::compute::{Adapter, Engine, Values, gpu_failure, plan_failure};
 use crate::progress::Progress;
 use crate::report::{Failure, Outcome};
 use crate::tape::Tape;
 use anyhow::anyhow;
+use files::Array;
 use std::array::from_fn;
 use tweedie::gpu::step::{Rules, Sample, reference};
 use tweedie::gpu::{At, Noise};

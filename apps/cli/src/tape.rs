@@ -1,8 +1,8 @@
 //! A recorded sampling run: the sample that it starts from and everything that the network and the dice said.
 
-use crate::array::Array;
 use crate::report::Outcome;
-use crate::tensor_file::TensorFile;
+use files::Array;
+use files::TensorFile;
 use tweedie::math::Sampler;
 use tweedie::table::Deviation;
 

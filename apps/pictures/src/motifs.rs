@@ -2,7 +2,7 @@
 //!
 //! Each is a function from a point to a colour, made of flat shapes and soft gradients, the same at every size.
 
-use crate::picture::Picture;
+use files::Picture;
 use image::{Rgb, Rgb32FImage};
 
 /// Sub-pixels along each axis, so that edges are smooth.

@@ -1,8 +1,8 @@
 //! The pictures that the ideal denoiser knows: all of one size, square.
 
 use crate::motifs::{MOTIFS, motif};
-use crate::picture::Picture;
 use anyhow::{Result, bail};
+use files::Picture;
 use std::path::{Path, PathBuf};
 
 /// The memory that the pictures may take, in bytes: what every device binds at once.

@@ -5,7 +5,7 @@
 
 use image::{Rgb, Rgb32FImage};
 
-use crate::picture::Picture;
+use files::Picture;
 
 /// Sub-pixels along each axis, so that edges are smooth.
 const SUBPIXELS: u32 = 3;

@@ -322,7 +322,7 @@ mod tests {
         state.open_bytes("broken.png", b"not a picture");
         let message = state.message.clone().unwrap();
         assert!(message.alarming && message.text.starts_with("broken.png: expected a PNG"), "{}", message.text);
-        let bytes = pictures::picture::png(&test_card(40, 30).to_rgb()).unwrap();
+        let bytes = files::picture::png(&test_card(40, 30).to_rgb()).unwrap();
         state.open_bytes("card.png", &bytes);
         assert_eq!((state.name.as_str(), state.message.is_none()), ("card.png", true));
     }

@@ -1,7 +1,7 @@
 //! A measured row as one JSON object on one line, with the fields of `benches/peers/torch_bench.py` and some more.
 
-use crate::atomic::check_destination;
 use anyhow::{Context as _, Result, anyhow, bail};
+use files::atomic::check_destination;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::{Write, stdout};

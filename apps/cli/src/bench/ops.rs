@@ -2,8 +2,8 @@
 
 use super::batch::Set;
 use tweedie::gpu::{
-    VlbInputs, VlbPlan, VlbTerms, Context, Drawn, Loss, LossPlan, Noise, NoiseKey, Of, Recordable, Rules, Second,
-    Step, StepPlan, Timesteps,
+    Context, Drawn, Loss, LossPlan, Noise, NoiseKey, Of, Recordable, Rules, Second, Step, StepPlan, Timesteps,
+    VlbInputs, VlbPlan, VlbTerms,
 };
 use tweedie::math::sampler::{Ddpm, Denoiser, Estimate, FirstOrder, Grid, Sampler, Solver, Variance};
 use tweedie::math::{Bound, Given, ModelVariance, NoiseLevel, Objective, Weight};

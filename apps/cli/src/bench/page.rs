@@ -7,8 +7,8 @@ use super::curves::{self, Curve};
 use super::lines::Line;
 use super::runner::STREAM_COPY;
 use super::table::{Skipped, optional, short};
-use crate::atomic;
 use anyhow::Result;
+use files::atomic;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 

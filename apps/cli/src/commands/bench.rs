@@ -1,6 +1,5 @@
 //! `tweedie bench`: how fast the ops are on an adapter, against a copy of as many bytes and against other programs.
 
-use crate::atomic::check_destination;
 use crate::bench::compare::{Pair, join};
 use crate::bench::lines::{self, Line, Sink};
 use crate::bench::ops::{OPS, Op};
@@ -12,6 +11,7 @@ use crate::compute::gpu_failure;
 use crate::progress::Progress;
 use crate::report::{Failure, Outcome, say, warn};
 use anyhow::{Context as _, anyhow};
+use files::atomic::check_destination;
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

@@ -2,8 +2,8 @@
 
 use super::{Prediction, PredictionArgs};
 use crate::report::{Outcome, say};
-use crate::tensor_writer::TensorWriter;
 use anyhow::bail;
+use files::TensorWriter;
 use serde_json::json;
 use tweedie::math::solve;
 use tweedie::{Quantity, Schedule};

@@ -3,12 +3,12 @@
 use super::schedule;
 use crate::compute::{Adapter, ComputeArgs, On, front_failure, gpu_failure, plan_failure};
 use crate::filmstrip::{Caption, Filmstrip, Row};
-use crate::picture::{self, Picture};
 use crate::progress::Progress;
 use crate::report::{Failure, Outcome, say};
 use crate::schedule_args::ScheduleArgs;
-use crate::test_card::test_card;
 use anyhow::{Context as _, anyhow};
+use files::{Picture, picture};
+use pictures::test_card::test_card;
 use serde_json::json;
 use std::path::PathBuf;
 use std::time::Instant;

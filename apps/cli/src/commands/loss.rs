@@ -1,15 +1,15 @@
 //! `tweedie loss`: what a prediction costs, and which way it should go.
 
 use super::{Files, HoleArgs, quantity, schedule};
-use crate::array::Array;
 use crate::compute::ComputeArgs;
 use crate::loss_args::LossArgs;
 use crate::losses::{LossJob, LossOutputs};
 use crate::report::{Outcome, say, warn};
 use crate::schedule_args::ScheduleArgs;
-use crate::tensor_file::TensorFile;
-use crate::tensor_writer::TensorWriter;
 use anyhow::{Context, Error, Result, bail};
+use files::Array;
+use files::TensorFile;
+use files::TensorWriter;
 use serde_json::json;
 use tweedie::math::{Given, Objective, Weight};
 use tweedie::{Quantity, Schedule};

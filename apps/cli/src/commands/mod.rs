@@ -13,13 +13,13 @@ pub mod schedule;
 pub mod study;
 pub mod verify;
 
-use crate::array::Array;
-use crate::atomic;
 use crate::compute::{ComputeArgs, Input, Job};
 use crate::report::{Failure, Outcome, warn};
 use crate::schedule_args::{Recipe, ScheduleArgs};
-use crate::tensor_file::TensorFile;
 use anyhow::anyhow;
+use files::Array;
+use files::TensorFile;
+use files::atomic;
 use std::path::PathBuf;
 use tweedie::table::Table;
 use tweedie::{Quantity, Schedule};

@@ -7,8 +7,8 @@ use crate::sampler_args::SamplerArgs;
 use crate::sampler_name::SamplerName;
 use crate::schedule_args::ScheduleArgs;
 use crate::tape::Tape;
-use crate::tensor_file::TensorFile;
-use crate::tensor_writer::TensorWriter;
+use files::TensorFile;
+use files::TensorWriter;
 use safetensors::Dtype;
 use serde_json::json;
 

@@ -1,8 +1,6 @@
 //! `tweedie sample`: pictures from noise, without trained weights.
 
-use crate::atomic;
 use crate::compute::Adapter;
-use crate::picture;
 use crate::report::{Failure, Outcome, say};
 use crate::sample::drawing::{self, Shown, looks};
 use crate::sample::lineup::{Choice, Entry, lineup};
@@ -11,6 +9,8 @@ use crate::sample::studio::{Studio, Take};
 use crate::sampler_args::SamplerArgs;
 use crate::schedule_args::ScheduleArgs;
 use anyhow::{Context as _, anyhow};
+use files::atomic;
+use files::picture;
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::path::PathBuf;

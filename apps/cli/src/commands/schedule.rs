@@ -1,11 +1,11 @@
 //! `tweedie schedule`: a noise schedule as numbers, as a file and as a picture.
 
 use super::schedule;
-use crate::atomic;
 use crate::plot::{self, Panel, Series};
 use crate::report::{Outcome, say};
 use crate::schedule_args::ScheduleArgs;
-use crate::tensor_writer::TensorWriter;
+use files::TensorWriter;
+use files::atomic;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use tweedie::math::solve;

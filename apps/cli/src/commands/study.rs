@@ -1,7 +1,6 @@
 //! `tweedie study`: what to predict, measured on the user's own data.
 
 use super::schedule;
-use crate::atomic;
 use crate::compute::Adapter;
 use crate::report::{Failure, Outcome, say};
 use crate::schedule_args::ScheduleArgs;
@@ -14,6 +13,7 @@ use crate::study::halves::{HALVES, recover};
 use crate::study::laboratory::Laboratory;
 use crate::study::{ERROR, report};
 use anyhow::{Context as _, anyhow};
+use files::atomic;
 use serde_json::json;
 use std::path::PathBuf;
 use tweedie::gpu::NoiseKey;

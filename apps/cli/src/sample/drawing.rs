@@ -4,8 +4,8 @@ use super::lineup::Entry;
 use super::set::{Likeness, Set};
 use super::studio::{Frame, Take};
 use crate::filmstrip::{Caption, Filmstrip, Row, THUMBNAIL};
-use crate::picture::Picture;
 use anyhow::Result;
+use files::Picture;
 use image::RgbImage;
 use tweedie::math::NoiseLevel;
 

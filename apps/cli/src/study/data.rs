@@ -6,12 +6,12 @@
 //! **Practice.** One pass, with memory that does not grow with the data. From as many equal stretches as elements are
 //! wanted one element each is drawn, so that every element has the same chance; fewer data are all taken, whole times.
 
-use super::npy::{Kind, Npy};
 use super::short::short;
-use crate::picture::Picture;
-use crate::tensor_file::TensorFile;
-use crate::test_card::test_card;
 use anyhow::{Context, Result, bail};
+use files::Picture;
+use files::TensorFile;
+use files::npy::{Kind, Npy};
+use pictures::test_card::test_card;
 use serde::Serialize;
 use std::path::Path;
 use tweedie::gpu::NoiseKey;

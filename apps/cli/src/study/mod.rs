@@ -7,18 +7,17 @@
 //! **Practice.** Everything that is reported was measured on the adapter with the user's own data, and is held against
 //! its formula in f64; where both disagree, the study fails instead of drawing something.
 
-pub mod advice;
-pub mod batch;
-pub mod claims;
+pub(crate) mod advice;
+pub(crate) mod batch;
+pub(crate) mod claims;
 pub mod data;
-pub mod drawing;
-pub mod findings;
-pub mod halves;
-pub mod laboratory;
-pub mod measured;
-pub mod npy;
-pub mod report;
-pub mod short;
+pub(crate) mod drawing;
+pub(crate) mod findings;
+pub(crate) mod halves;
+pub(crate) mod laboratory;
+pub(crate) mod measured;
+pub(crate) mod report;
+pub(crate) mod short;
 
 use tweedie::Quantity;
 use tweedie::math::Weight;
