@@ -12,13 +12,14 @@
 
 mod bench;
 mod commands;
-mod compute;
+mod engine;
 mod filmstrip;
-mod lettering;
 mod loss_args;
 mod losses;
 mod plot;
 mod progress;
+mod recorded_run;
+mod replay_engine;
 mod report;
 mod sample;
 mod sampler_args;
@@ -27,9 +28,10 @@ mod sampler_choices;
 mod sampler_name;
 mod schedule_args;
 mod schedule_name;
-mod stepping;
 pub mod study;
-mod tape;
+mod text;
+
+pub use bench::lines::read as read_measurements;
 
 use clap::{Parser, Subcommand};
 use commands::bench::Json;

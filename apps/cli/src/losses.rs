@@ -1,6 +1,6 @@
 //! Losses over whole tensors in memory, computed where `--on` says.
 
-use crate::compute::{Adapter, Engine, Values, narrow, plan_failure};
+use crate::engine::{Adapter, Engine, Values, narrow, plan_failure};
 use crate::report::Outcome;
 use files::Array;
 use tweedie::gpu::loss::{Batch, Of, reference};

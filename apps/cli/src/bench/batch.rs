@@ -4,7 +4,7 @@
 //! cache, and fewer where memory does not suffice.
 
 use super::ops::Op;
-use crate::compute::gpu_failure;
+use crate::engine::gpu_failure;
 use crate::report::{Failure, Outcome};
 use anyhow::anyhow;
 use tweedie::gpu::{At, Context, Drawn, MapPlan, NoiseKey};

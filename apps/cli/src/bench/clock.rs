@@ -5,7 +5,7 @@
 //! PyTorch's timing on a CPU contains.
 
 use super::copies::{self, Copier, Pieces};
-use crate::compute::gpu_failure;
+use crate::engine::gpu_failure;
 use crate::report::{Failure, Outcome};
 use anyhow::anyhow;
 use std::time::Instant;

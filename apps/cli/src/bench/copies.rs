@@ -2,7 +2,7 @@
 //!
 //! Both move `bytes` in all: half of them read, half written. Buffers are cut where the device's limits demand it.
 
-use crate::compute::gpu_failure;
+use crate::engine::gpu_failure;
 use crate::report::{Failure, Outcome};
 use anyhow::anyhow;
 use std::rc::Rc;

@@ -5,7 +5,7 @@
 
 use super::clock::Clock;
 use super::statistics::Summary;
-use crate::compute::gpu_failure;
+use crate::engine::gpu_failure;
 use crate::report::{Failure, Outcome};
 use anyhow::anyhow;
 use std::time::Instant;

@@ -7,7 +7,7 @@ use crate::bench::runner::{Measured, Runner};
 use crate::bench::table::{self, Skipped};
 use crate::bench::workloads::{SWEEP, WORKLOADS, Workload};
 use crate::bench::{interrupt, page};
-use crate::compute::gpu_failure;
+use crate::engine::gpu_failure;
 use crate::progress::Progress;
 use crate::report::{Failure, Outcome, say, warn};
 use anyhow::{Context as _, anyhow};

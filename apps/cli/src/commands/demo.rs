@@ -1,7 +1,7 @@
 //! `tweedie demo`: the algebra on a picture, checked, timed and drawn.
 
 use super::schedule;
-use crate::compute::{Adapter, ComputeArgs, On, front_failure, gpu_failure, plan_failure};
+use crate::engine::{Adapter, ComputeArgs, On, front_failure, gpu_failure, plan_failure};
 use crate::filmstrip::{Caption, Filmstrip, Row};
 use crate::progress::Progress;
 use crate::report::{Failure, Outcome, say};

@@ -1,7 +1,7 @@
 //! `tweedie loss`: what a prediction costs, and which way it should go.
 
 use super::{Files, HoleArgs, quantity, schedule};
-use crate::compute::ComputeArgs;
+use crate::engine::ComputeArgs;
 use crate::loss_args::LossArgs;
 use crate::losses::{LossJob, LossOutputs};
 use crate::report::{Outcome, say, warn};

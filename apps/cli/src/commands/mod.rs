@@ -13,7 +13,7 @@ pub mod schedule;
 pub mod study;
 pub mod verify;
 
-use crate::compute::{ComputeArgs, Input, Job};
+use crate::engine::{ComputeArgs, Input, Job};
 use crate::report::{Failure, Outcome, warn};
 use crate::schedule_args::{Recipe, ScheduleArgs};
 use anyhow::anyhow;

@@ -1,7 +1,7 @@
 //! `tweedie noise`: clean samples to noisy ones and training targets.
 
 use super::{Files, quantity, schedule};
-use crate::compute::{ComputeArgs, Input, Job};
+use crate::engine::{ComputeArgs, Input, Job};
 use crate::report::{Outcome, say, warn};
 use crate::schedule_args::ScheduleArgs;
 use files::TensorFile;

@@ -1,11 +1,11 @@
 //! `tweedie sample`: pictures from noise, without trained weights.
 
-use crate::compute::Adapter;
+use crate::engine::Adapter;
 use crate::report::{Failure, Outcome, say};
 use crate::sample::drawing::{self, Shown, looks};
-use crate::sample::lineup::{Choice, Entry, lineup};
+use crate::sample::generate::{Generated, Generator};
+use crate::sample::sampler_list::{Choice, Entry, sampler_list};
 use crate::sample::set::{Likeness, Set};
-use crate::sample::studio::{Studio, Take};
 use crate::sampler_args::SamplerArgs;
 use crate::schedule_args::ScheduleArgs;
 use anyhow::{Context as _, anyhow};
@@ -71,17 +71,17 @@ const LITTLE_NOISE: f64 = 0.1;
 
 impl Sample {
     pub fn run(&self, json: bool) -> Outcome {
-        let entries = lineup(&self.choices, &self.options, &self.schedule)?;
+        let entries = sampler_list(&self.choices, &self.options, &self.schedule)?;
         let set = Set::open(&self.images, self.size)?;
         let adapter = Adapter::open(self.adapter.as_deref(), Storage::F32)?;
         std::fs::create_dir_all(&self.out).with_context(|| self.out.display().to_string())?;
-        let studio = Studio { adapter: &adapter, set: &set, count: self.count, seed: self.seed };
+        let generator = Generator { adapter: &adapter, set: &set, count: self.count, seed: self.seed };
         if !json {
             self.print_header(&adapter, &set)?;
         }
         let mut takes = Vec::new();
         for entry in &entries {
-            let take = studio.take(entry, &looks(entry.sampler.calls().len()))?;
+            let take = generator.generate(entry, &looks(entry.sampler.calls().len()))?;
             report(&Shown { entry, take: &take }, &set, json)?;
             takes.push(take);
         }
@@ -177,7 +177,7 @@ fn check(set: &Set, shown: &[Shown<'_>]) -> Outcome {
     Err(Failure::check(anyhow!("not every sample of {names} ended on a picture of the set (within {LANDED} dB)")))
 }
 
-fn likenesses(set: &Set, take: &Take) -> Vec<Likeness> {
+fn likenesses(set: &Set, take: &Generated) -> Vec<Likeness> {
     take.samples.iter().map(|sample| set.nearest(sample)).collect()
 }
 

@@ -1,7 +1,7 @@
 //! `tweedie verify`: every op on an adapter against the f64 reference.
 
 use super::schedule;
-use crate::compute::{Adapter, gpu_failure, plan_failure};
+use crate::engine::{Adapter, gpu_failure, plan_failure};
 use crate::progress::Progress;
 use crate::report::{Failure, Outcome, say};
 use crate::schedule_args::ScheduleArgs;

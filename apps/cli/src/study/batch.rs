@@ -1,7 +1,7 @@
 //! The data at many noise levels at once: a sample of the batch for each level.
 
 use super::data::Data;
-use crate::compute::{Adapter, front_failure, gpu_failure};
+use crate::engine::{Adapter, front_failure, gpu_failure};
 use crate::report::{Failure, Outcome};
 use anyhow::anyhow;
 use tweedie::gpu::{At, Drawn, MapPlan, NoiseKey, Second, Timesteps};

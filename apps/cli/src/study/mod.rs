@@ -9,15 +9,15 @@
 
 pub(crate) mod advice;
 pub(crate) mod batch;
-pub(crate) mod claims;
 pub mod data;
 pub(crate) mod drawing;
-pub(crate) mod findings;
-pub(crate) mod halves;
-pub(crate) mod laboratory;
-pub(crate) mod measured;
+pub(crate) mod format;
+pub(crate) mod measure;
+pub(crate) mod measurement;
 pub(crate) mod report;
-pub(crate) mod short;
+pub(crate) mod results;
+pub(crate) mod storage_loss;
+pub(crate) mod textbook_claims;
 
 use tweedie::Quantity;
 use tweedie::math::Weight;

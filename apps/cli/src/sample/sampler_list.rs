@@ -82,7 +82,7 @@ impl Entry {
 }
 
 /// The samplers of these choices, each once.
-pub fn lineup(choices: &[Choice], options: &SamplerArgs, schedule: &ScheduleArgs) -> Outcome<Vec<Entry>> {
+pub fn sampler_list(choices: &[Choice], options: &SamplerArgs, schedule: &ScheduleArgs) -> Outcome<Vec<Entry>> {
     if options.config.is_some() {
         return Err(Failure::input(anyhow!("--config is for recorded runs; expected --sampler NAME,..")));
     }

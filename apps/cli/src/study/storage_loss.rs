@@ -11,8 +11,8 @@
 
 use super::batch::{Batch, LEVELS};
 use super::data::Data;
-use super::measured::root_mean_square;
-use crate::compute::Adapter;
+use super::measurement::root_mean_square;
+use crate::engine::Adapter;
 use crate::report::Outcome;
 use serde::Serialize;
 use tweedie::Storage;

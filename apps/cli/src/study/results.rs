@@ -1,14 +1,14 @@
 //! All that was measured of some data under a schedule, and the questions that are asked about it.
 
 use super::data::Data;
-use super::halves::{HALVES, Part, Recovered};
-use super::laboratory::Moment;
-use super::measured::Measured;
+use super::measure::Moment;
+use super::measurement::Measurement;
+use super::storage_loss::{HALVES, Part, Recovered};
 use tweedie::math::Weight;
 use tweedie::{Quantity, Schedule, Storage};
 
 /// The measurements of a study, by timestep.
-pub struct Findings<'a> {
+pub struct Results<'a> {
     pub data: &'a Data,
     pub schedule: &'a Schedule,
     /// In the order of their timesteps: a spread of the schedule's, and all that sampling visits.
@@ -26,7 +26,7 @@ pub struct At {
     pub t: usize,
 }
 
-impl Findings<'_> {
+impl Results<'_> {
     /// Where sampling goes.
     pub fn visits(&self) -> impl Iterator<Item = &Moment> {
         self.moments.iter().filter(|moment| self.visited.contains(&moment.t))
@@ -73,7 +73,7 @@ impl Moment {
     }
 }
 
-fn inverse_square(amplification: Measured) -> Option<f64> {
-    let Measured { measured, tolerance, .. } = amplification;
+fn inverse_square(amplification: Measurement) -> Option<f64> {
+    let Measurement { measured, tolerance, .. } = amplification;
     (tolerance <= MOSTLY_ROUNDING * measured).then(|| measured.powi(-2))
 }

@@ -7,7 +7,7 @@ use tweedie::math::Sampler;
 use tweedie::table::Deviation;
 
 /// What a sampler needs to run again without its network.
-pub struct Tape {
+pub struct RecordedRun {
     /// The first sample, `[B, ...]`.
     pub initial: Array,
     /// What the network said, `[K, B, ...]`.
@@ -18,7 +18,7 @@ pub struct Tape {
     pub learned: Option<Array>,
 }
 
-impl Tape {
+impl RecordedRun {
     /// Reads what the sampler needs and no more.
     pub fn read(file: &TensorFile, sampler: &Sampler) -> Outcome<Self> {
         let calls = sampler.calls().len();

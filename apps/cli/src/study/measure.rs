@@ -10,9 +10,9 @@
 
 use super::batch::{Batch, LEVELS};
 use super::data::Data;
-use super::measured::{Measured, differences, root_mean_square, variance};
+use super::measurement::{Measurement, differences, root_mean_square, variance};
 use super::{ERROR, TARGETS, WANTED};
-use crate::compute::{Adapter, front_failure, plan_failure};
+use crate::engine::{Adapter, front_failure, plan_failure};
 use crate::progress::Progress;
 use crate::report::Outcome;
 use serde::Serialize;
@@ -49,15 +49,15 @@ pub struct Moment {
 /// What was found of a target at a noise level.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Target {
-    pub variance: Measured,
+    pub variance: Measurement,
     /// How errors of a prediction grow on the way to x0.
-    pub into_x0: Measured,
+    pub into_x0: Measurement,
     /// On the way to epsilon.
-    pub into_epsilon: Measured,
+    pub into_epsilon: Measurement,
 }
 
 /// One of the numbers of a target.
-pub type Reading = fn(&Target) -> Measured;
+pub type Reading = fn(&Target) -> Measurement;
 
 impl Moment {
     pub fn of(&self, quantity: Quantity) -> Option<&Target> {
@@ -65,13 +65,13 @@ impl Moment {
     }
 
     /// All that was measured.
-    pub fn measured(&self) -> impl Iterator<Item = &Measured> {
+    pub fn measured(&self) -> impl Iterator<Item = &Measurement> {
         self.targets.values().flat_map(|target| [&target.variance, &target.into_x0, &target.into_epsilon])
     }
 }
 
 /// The measuring itself.
-pub struct Laboratory<'a> {
+pub struct Experiment<'a> {
     pub adapter: &'a Adapter,
     pub data: &'a Data,
     pub schedule: &'a Schedule,
@@ -80,7 +80,7 @@ pub struct Laboratory<'a> {
     pub spoiled: bool,
 }
 
-impl Laboratory<'_> {
+impl Experiment<'_> {
     /// Measures at these timesteps, which the schedule has.
     pub fn measure(&self, times: &[usize]) -> Outcome<Vec<Moment>> {
         let mut progress = Progress::new("measuring", times.len() as u64);
@@ -189,7 +189,7 @@ impl Seen<'_> {
             let came_out = root_mean_square(differences(self.found[index], self.truth[index]));
             amplification(level, quantity, WANTED[index], size, put_in, came_out / put_in)
         };
-        let variance = Measured {
+        let variance = Measurement {
             measured: variance(self.clean),
             expected: row[0] * row[0] * variance(data) + row[1] * row[1],
             tolerance: variance_tolerance(row, variance(data), size, data.len() as f64),
@@ -213,11 +213,11 @@ fn amplification(
     size: f64,
     put_in: f64,
     measured: f64,
-) -> Measured {
+) -> Measurement {
     let [c0, c1] = solve(level, given, wanted).unwrap_or([f64::NAN; 2]);
     let terms = |row: [f64; 2]| row[0].abs() * size + row[1].abs();
     let row = |quantity: Quantity| quantity.row(level).unwrap_or([f64::NAN; 2]);
     let added = c0.abs() * terms(row(Quantity::Xt)) + c1.abs() * (terms(row(given)) + put_in) + terms(row(wanted));
     let tolerance = AMPLIFICATION * c1.abs() + ROUNDINGS * added / put_in;
-    Measured { measured, expected: c1.abs(), tolerance }
+    Measurement { measured, expected: c1.abs(), tolerance }
 }
