@@ -16,6 +16,7 @@ mod engine;
 mod filmstrip;
 mod loss_args;
 mod losses;
+mod names;
 mod plot;
 mod progress;
 mod recorded_run;

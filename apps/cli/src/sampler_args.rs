@@ -162,7 +162,7 @@ impl SamplerArgs {
         match (self.sampler, &self.config) {
             (Some(name), None) => {
                 self.refuse_unused(name)?;
-                build(self, name, &super::commands::schedule(schedule)?)
+                build(self, name, &schedule.build()?)
             }
             (None, Some(path)) => Ok(self.configured(path, schedule)?),
             _ => Err(Failure::input(anyhow!("expected --sampler NAME or --config FILE"))),

@@ -1,6 +1,5 @@
 //! `tweedie demo`: the algebra on a picture, checked, timed and drawn.
 
-use super::schedule;
 use crate::engine::{Adapter, ComputeArgs, On, front_failure, gpu_failure, plan_failure};
 use crate::filmstrip::{Caption, Filmstrip, Row};
 use crate::progress::Progress;
@@ -86,7 +85,7 @@ impl Demo {
             return Err(anyhow!("--error: expected a number from 0 to 10, found {}", self.error).into());
         }
         let begun = Instant::now();
-        let diffusion = Diffusion::new(schedule(&self.schedule)?);
+        let diffusion = Diffusion::new(self.schedule.build()?);
         let original = match &self.image {
             Some(path) => Picture::open(path, WIDTH, HEIGHT)?,
             None => test_card(WIDTH, HEIGHT),

@@ -1,6 +1,6 @@
 //! `tweedie loss`: what a prediction costs, and which way it should go.
 
-use super::{Files, HoleArgs, quantity, schedule};
+use super::{Files, HoleArgs, quantity};
 use crate::engine::ComputeArgs;
 use crate::loss_args::LossArgs;
 use crate::losses::{LossJob, LossOutputs};
@@ -135,7 +135,7 @@ impl Loss {
             }
             return Ok(by_sigma(file, prediction)?);
         }
-        let schedule = schedule(&self.schedule)?;
+        let schedule = self.schedule.build()?;
         let timesteps = match plain {
             true => vec![0; prediction.batch()],
             false => file.timesteps("t", prediction, schedule.len())?,

@@ -15,7 +15,7 @@ pub mod verify;
 
 use crate::engine::{ComputeArgs, Input, Job};
 use crate::report::{Failure, Outcome, warn};
-use crate::schedule_args::{Recipe, ScheduleArgs};
+use crate::schedule_args::ScheduleArgs;
 use anyhow::anyhow;
 use files::Array;
 use files::TensorFile;
@@ -46,27 +46,6 @@ impl Files {
 /// A quantity on the command line.
 pub fn quantity(name: &str) -> Result<Quantity, String> {
     name.parse::<Quantity>().map_err(|error| error.to_string())
-}
-
-/// The schedule that the options describe.
-pub fn schedule(arguments: &ScheduleArgs) -> Outcome<Schedule> {
-    let built = match arguments.recipe()? {
-        Recipe::Linear { t, start, end } => Schedule::linear(t as usize, start, end),
-        Recipe::LinearScaled { t, start, end } => Schedule::linear_scaled(t as usize, start, end),
-        Recipe::ScaledLinear { t, start, end } => Schedule::scaled_linear(t as usize, start, end),
-        Recipe::Cosine { t } => Schedule::cosine(t as usize),
-        Recipe::Sigmoid { t, start, end } => Schedule::sigmoid(t as usize, start, end),
-        Recipe::SigmoidAbar { t, start, end, tau } => Schedule::sigmoid_abar(t as usize, start, end, tau),
-        Recipe::Laplace { t } => Schedule::laplace(t as usize),
-        Recipe::LaplacePaper { t } => Schedule::laplace_paper(t as usize),
-        Recipe::Custom { betas } => Schedule::from_betas(&betas),
-        Recipe::CustomAbar { alphas_cumprod } => Schedule::from_alphas_cumprod(&alphas_cumprod),
-    };
-    let rescaled = match (built, arguments.zero_terminal_snr) {
-        (Ok(schedule), true) => schedule.zero_terminal_snr(),
-        (built, _) => built,
-    };
-    rescaled.map_err(|error| Failure::input(anyhow!("schedule: {error}")))
 }
 
 /// What the commands that start from a network's prediction have in common.
@@ -101,7 +80,7 @@ impl PredictionArgs {
     /// Reads `x_t`, `prediction` and `t`, after it is sure that the result can be written.
     pub fn read(&self) -> Outcome<Prediction> {
         self.files.check()?;
-        let schedule = schedule(&self.schedule)?;
+        let schedule = self.schedule.build()?;
         let file = TensorFile::open(&self.files.input)?;
         let x_t = file.finite_floats("x_t")?;
         let prediction = file.floats_like("prediction", &x_t)?;

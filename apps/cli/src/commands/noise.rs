@@ -1,6 +1,6 @@
 //! `tweedie noise`: clean samples to noisy ones and training targets.
 
-use super::{Files, quantity, schedule};
+use super::{Files, quantity};
 use crate::engine::{ComputeArgs, Input, Job};
 use crate::report::{Outcome, say, warn};
 use crate::schedule_args::ScheduleArgs;
@@ -37,7 +37,7 @@ pub struct Noise {
 impl Noise {
     pub fn run(&self, json: bool) -> Outcome {
         self.files.check()?;
-        let schedule = schedule(&self.schedule)?;
+        let schedule = self.schedule.build()?;
         let file = TensorFile::open(&self.files.input)?;
         let x0 = file.finite_floats("x0")?;
         let timesteps = file.timesteps("t", &x0, schedule.len())?;

@@ -2,6 +2,7 @@
 
 use super::Files;
 use crate::engine::ComputeArgs;
+use crate::names::Named;
 use crate::recorded_run::RecordedRun;
 use crate::report::{Outcome, say};
 use crate::sampler_args::SamplerArgs;

@@ -1,6 +1,5 @@
 //! `tweedie schedule`: a noise schedule as numbers, as a file and as a picture.
 
-use super::schedule;
 use crate::plot::{self, Panel, Series};
 use crate::report::{Outcome, say};
 use crate::schedule_args::ScheduleArgs;
@@ -32,7 +31,7 @@ pub struct ScheduleCommand {
 
 impl ScheduleCommand {
     pub fn run(&self, json: bool) -> Outcome {
-        let schedule = schedule(&self.schedule)?;
+        let schedule = self.schedule.build()?;
         if self.out.is_some() && self.out == self.plot {
             return Err(anyhow::anyhow!("--out and --plot name the same file").into());
         }

@@ -1,6 +1,5 @@
 //! `tweedie study`: what to predict, measured on the user's own data.
 
-use super::schedule;
 use crate::engine::Adapter;
 use crate::report::{Failure, Outcome, say};
 use crate::schedule_args::ScheduleArgs;
@@ -73,7 +72,7 @@ const USUAL_STEPS: usize = 20;
 
 impl Study {
     pub fn run(&self, json: bool) -> Outcome {
-        let schedule = schedule(&self.schedule)?;
+        let schedule = self.schedule.build()?;
         let visited = self.visited(&schedule)?;
         let data = Data::open(self.data.as_deref(), self.tensor.as_deref(), self.seed)?;
         let mut adapter = Adapter::open(self.adapter.as_deref(), Storage::F32)?;

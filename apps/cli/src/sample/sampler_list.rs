@@ -1,5 +1,6 @@
 //! Which samplers take part, each with the options of the command line.
 
+use crate::names::Named;
 use crate::report::{Failure, Outcome};
 use crate::sampler_args::SamplerArgs;
 use crate::sampler_build::prediction;
