@@ -1,5 +1,5 @@
-//! `cargo platform`: what is checked for a platform, as named steps. Each leaves a result file in `docs/platforms`, and the
-//! README's table is made of those files alone.
+//! `cargo platform`: checks of a platform as named steps. Each leaves a result file in `docs/platforms`, and the table in
+//! `docs/platforms.md` is made of those files.
 
 mod output;
 mod record;
@@ -15,7 +15,7 @@ use steps::{STEPS, Step};
 pub const USAGE: &str = "\
        cargo platform NAME...                      run the checks of platforms, and keep their results
        cargo platform --list                       the names, and what each is for
-       cargo platform --table                      write the README's table again from the results";
+       cargo platform --table                      write docs/platforms.md again from the results";
 
 /// What keeps a step from being run, or its result from being kept.
 #[derive(Debug, thiserror::Error)]
@@ -28,8 +28,6 @@ pub enum PlatformError {
     File { path: PathBuf, error: std::io::Error },
     #[error("{path}: {error}")]
     Record { path: PathBuf, error: serde_json::Error },
-    #[error("{path}: expected the lines `{}` and `{}`, one after the other", table::BEGIN, table::END)]
-    NoTable { path: PathBuf },
 }
 
 /// Runs what the words after `cargo platform` say. An error is an exit code, as everywhere here.

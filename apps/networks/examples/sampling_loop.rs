@@ -12,7 +12,7 @@
 //! all calls lie on the GPU, and a dynamic offset picks one. Then the same loop once more, in the other way to drive it:
 //! one step, recorded again and again without saying which it is, because a counter on the GPU knows.
 //!
-//! The network is the ideal denoiser of four little pictures (`examples/networks`), so every sample must end as one of
+//! The network is the ideal denoiser of four little pictures (the crate `networks`), so every sample must end as one of
 //! them, and both runs must agree to the bit. Exit code 0: all good, 1: a check failed, 3: no adapter.
 
 use networks::{Calls, Mixture, Network, Tensors, asks};
