@@ -31,7 +31,7 @@ pub const TARGETS: [(&str, Target); 8] = [
 /// Runs the target of this name.
 ///
 /// # Panics
-/// Where the target does, and for a name that is none's.
+/// The target panics, or no target has this name.
 pub fn run(name: &str, data: &[u8]) {
     match TARGETS.iter().find(|(known, _)| *known == name) {
         Some((_, target)) => target(data),

@@ -101,7 +101,7 @@ fn rows(u: &mut Unstructured<'_>) -> Result<usize> {
     Ok(*u.choose(&[0, 1, 2, 3, 5, 1000, 1024, 1025, 4096, 4097])?)
 }
 
-/// What a plan is made on.
+/// Device that plans are made on.
 struct Bench<'a> {
     device: &'a Device,
     buffers: &'a [wgpu::Buffer],

@@ -62,7 +62,7 @@ pub fn measurements(data: &[u8]) {
     }
 }
 
-/// What `tweedie study` makes of a file.
+/// Reads a file as `tweedie study` does.
 fn study(path: &Path) {
     if let Some(data) = said(Data::open(Some(path), None, 1)) {
         assert!(data.deviation > 0.0 && data.mean.is_finite() && data.least < data.most);

@@ -40,11 +40,11 @@ pub struct Row {
     pub captions: Vec<Caption>,
 }
 
-/// What stands under a picture.
+/// Text under a picture.
 #[derive(Clone, Debug)]
 pub struct Caption {
     pub text: String,
-    /// Whether the picture has gone wrong, which the colour says.
+    /// True if the picture has gone wrong, which the colour says.
     pub alarming: bool,
 }
 
@@ -143,7 +143,7 @@ impl Row {
     }
 }
 
-/// Where the thumbnails stand.
+/// Positions of the thumbnails.
 struct Grid {
     cell: (u32, u32),
     columns: u32,

@@ -3,13 +3,14 @@
 //! ```text
 //! commands/                                   a file for each command
 //! schedule_args  sampler_args  loss_args      options, and what they build
-//! engine  losses  replay_engine               where a job is computed: on an adapter or in f64 on the CPU
+//! engine  batch  losses  replay_engine        where a job is computed: on an adapter or in f64 on the CPU
 //! recorded_run                                the input of `replay`
 //! study/  sample/                             the parts of the two largest commands
 //! filmstrip  text                             drawing
 //! report  progress                            output, errors and exit codes
 //! ```
 
+mod batch;
 mod bench;
 mod commands;
 mod engine;

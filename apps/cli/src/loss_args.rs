@@ -48,12 +48,12 @@ pub struct LossArgs {
     #[arg(long, value_name = "KIND", default_value_t = Kind::Mse, value_parser = Kind::parse)]
     pub kind: Kind,
 
-    /// Where huber, smooth-l1 (there called beta) and pseudo-huber (there called c) turn from a parabola into a line
+    /// Error at which huber, smooth-l1 (there called beta) and pseudo-huber (there called c) turn from a parabola into a line
     /// [default: 1; pseudo-huber: 0.001]
     #[arg(long, value_name = "D", aliases = ["beta", "c", "huber-c"], allow_negative_numbers = true)]
     pub delta: Option<f64>,
 
-    /// What the loss of a timestep is multiplied with, by its signal-to-noise ratio snr
+    /// Factor of a timestep's loss, by its signal-to-noise ratio snr
     ///
     /// Said of a loss on x0: snr; min-snr: min(snr, gamma); soft-min-snr: snr gamma/(snr + gamma); max-snr (or trunc-snr):
     /// max(snr, gamma); p2: snr/(k + snr)^gamma; edm: snr + 1/sigma_data^2; sigmoid: soft-min-snr with gamma = e^bias;
@@ -82,7 +82,7 @@ pub struct LossArgs {
     #[arg(long, value_name = "FILE")]
     pub weights: Option<PathBuf>,
 
-    /// What the gradient is of: the sum of the samples' losses (each the mean over its elements), or their mean
+    /// Gradient of the sum of the samples' losses (each the mean over its elements), or of their mean
     #[arg(long, value_name = "sum|mean", default_value = "sum", value_parser = gradient_of)]
     pub grad_of: Of,
 }

@@ -17,11 +17,11 @@ pub struct LossJob<'a> {
     pub prediction: &'a Array,
     /// The two other inputs; one that no row looks at may be missing.
     pub inputs: [Option<&'a Array>; 2],
-    /// What the gradient is of.
+    /// Reduction that the gradient is of.
     pub of: Of,
 }
 
-/// What comes of it; on the GPU, sums are F32 whatever the storage.
+/// Outputs of a loss job; on the GPU, sums are F32 whatever the storage.
 pub struct LossOutputs {
     /// The weighted mean of each sample.
     pub samples: Values,

@@ -5,7 +5,7 @@ pub trait Named: Copy + PartialEq + 'static {
     /// Every choice with its names.
     const NAMES: &'static [(Self, &'static [&'static str])];
 
-    /// Whether the error for an unknown name lists synonyms too.
+    /// True if the error for an unknown name lists synonyms too.
     const TELLS_SYNONYMS: bool = false;
 
     /// Finds the choice. Case, `-`, `_` and spaces do not count.

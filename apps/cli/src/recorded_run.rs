@@ -6,11 +6,11 @@ use files::TensorFile;
 use tweedie::math::Sampler;
 use tweedie::table::Deviation;
 
-/// What a sampler needs to run again without its network.
+/// Everything that a sampler needs to run again without its network.
 pub struct RecordedRun {
     /// The first sample, `[B, ...]`.
     pub initial: Array,
-    /// What the network said, `[K, B, ...]`.
+    /// Outputs of the network, `[K, B, ...]`.
     pub predictions: Array,
     /// Standard normal noise, `[at least as many as are drawn, B, ...]`; none where the sampler draws none.
     pub noises: Option<Array>,

@@ -1,4 +1,4 @@
-//! Where the steps of a sampler are computed: on an adapter, or in f64 on the CPU, from the same rows.
+//! Computes the steps of a sampler on an adapter, or in f64 on the CPU, from the same rows.
 
 use crate::engine::{Adapter, Engine, Values, gpu_failure, plan_failure};
 use crate::progress::Progress;
@@ -12,7 +12,7 @@ use tweedie::gpu::{At, Noise};
 use tweedie::math::{Sampler, solve};
 use tweedie::{Quantity, Sampling, Shape};
 
-/// What a run leaves.
+/// Outputs of a run.
 pub struct Replayed {
     /// The first sample and the one after each call, `[K+1, B, ...]`.
     pub samples: Values,
@@ -32,7 +32,7 @@ impl Engine {
     }
 }
 
-/// What the rows call x0, as clean samples: solvers in epsilon keep that in its place.
+/// Converts what the solver keeps to clean samples: solvers in epsilon keep that in place of x0.
 fn in_x0(sampler: &Sampler, samples: &Values, kept: Values) -> Values {
     let keeps = sampler.keeps();
     if keeps == Quantity::X0 {

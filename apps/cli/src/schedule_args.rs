@@ -30,7 +30,7 @@ const SCALED_BETAS: (f64, f64) = (0.00085, 0.012);
 #[derive(Args, Clone, Debug, Default, PartialEq)]
 #[command(next_help_heading = "Noise schedule (must be the one that the model was trained with)")]
 pub struct ScheduleArgs {
-    /// How fast the noise grows from timestep to timestep
+    /// Growth of the noise from timestep to timestep
     ///
     /// linear: DDPM. scaled-linear: Stable Diffusion. cosine: improved DDPM, called squaredcos_cap_v2 in diffusers.
     /// linear-scaled: linear, multiplied by 1000/T, as in guided-diffusion. sigmoid: diffusers' sigmoid of betas.

@@ -19,7 +19,7 @@ named! {
 }
 
 impl ScheduleName {
-    /// Whether `--beta-start` and `--beta-end` shape it.
+    /// Returns whether `--beta-start` and `--beta-end` shape it.
     pub fn has_beta_range(self) -> bool {
         matches!(self, Self::Linear | Self::LinearScaled | Self::ScaledLinear | Self::Sigmoid)
     }

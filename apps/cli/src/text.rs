@@ -10,7 +10,7 @@ use image::{Rgb, RgbImage};
 /// Size and drop of a lowered character, as parts of the text size.
 const LOWERED: (f32, f32) = (0.70, 0.16);
 
-/// Where the text stands relative to the given x.
+/// Alignment of the text at the given x.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Align {
     Left,

@@ -98,7 +98,7 @@ impl Kind {
         }
     }
 
-    /// Of little-endian bytes, the rest zero.
+    /// Decodes little-endian bytes, the rest of which are zero.
     fn value(self, raw: [u8; 8]) -> f64 {
         let bits = u64::from_le_bytes(raw);
         match self {
@@ -143,7 +143,7 @@ fn kind_of(descr: &str) -> Result<(Kind, bool)> {
     }
 }
 
-/// Where the values begin, and the header's text.
+/// Reads the header, and returns the offset of the values and the text.
 fn header(file: &mut impl Read) -> Result<(u64, String)> {
     let mut magic = [0; 8];
     file.read_exact(&mut magic).context("it is too short")?;
@@ -169,7 +169,7 @@ fn header(file: &mut impl Read) -> Result<(u64, String)> {
     Ok((8 + field as u64 + length, text))
 }
 
-/// What a header says.
+/// Content of a header.
 #[derive(Debug, Default, PartialEq)]
 struct Header {
     descr: String,
@@ -206,11 +206,11 @@ impl Header {
     }
 }
 
-/// What is left to read of a header.
+/// Rest of a header that is being read.
 struct Text<'a>(&'a str);
 
 impl<'a> Text<'a> {
-    /// Whether this comes next; if so it is passed.
+    /// Skips the mark if it comes next, and returns whether it did.
     fn take(&mut self, mark: char) -> bool {
         let rest = self.0.trim_start().strip_prefix(mark);
         self.0 = rest.unwrap_or(self.0);

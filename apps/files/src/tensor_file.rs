@@ -12,7 +12,7 @@ use safetensors::tensor::{Metadata, TensorInfo};
 use crate::array::{Array, integers, widen};
 use crate::{regular, tensor_header};
 
-/// How many tensor names a message lists.
+/// Most tensor names that a message lists.
 const LISTED: usize = 12;
 
 /// An open file: its bytes and its validated header.
@@ -20,7 +20,7 @@ const LISTED: usize = 12;
 pub struct TensorFile {
     path: PathBuf,
     bytes: Vec<u8>,
-    /// Where the data starts in `bytes`.
+    /// Offset of the data in `bytes`.
     start: usize,
     metadata: Metadata,
 }
@@ -45,7 +45,7 @@ impl TensorFile {
         names
     }
 
-    /// Whether it holds a tensor of this name.
+    /// Returns whether it holds a tensor of this name.
     pub fn has(&self, name: &str) -> bool {
         self.metadata.info(name).is_some()
     }

@@ -13,7 +13,7 @@ type Colour = [f32; 3];
 
 /// A picture and its name; both coordinates run from -1 to 1, y downwards.
 pub struct Motif {
-    /// What to call it.
+    /// Name for people.
     pub name: &'static str,
     paint: fn(f32, f32) -> Colour,
 }

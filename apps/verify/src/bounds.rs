@@ -2,9 +2,9 @@
 
 use crate::device::Device;
 use crate::{Error, Outcome, normals, over_shapes, spoilt_at_the_middle, wide};
+use tweedie::gpu::compare::Comparison;
 use tweedie::gpu::vlb::{Batch, ROUNDINGS, reference};
-use tweedie::gpu::compare::{Comparison, Exact};
-use tweedie::gpu::{At, VlbInputs, VlbPlan, VlbTerms, Drawn, NoiseKey, Of, Second, Timesteps};
+use tweedie::gpu::{At, Drawn, NoiseKey, Of, Second, Timesteps, VlbInputs, VlbPlan, VlbTerms};
 use tweedie::math::{Bound, Given, ModelVariance};
 use tweedie::table::{BoundRow, Table};
 use tweedie::{Quantity, Schedule, Shape, Storage, Tensor};
@@ -119,11 +119,7 @@ async fn check_shape(
         (device.storage, &gradients[0], &exact.gradient),
         (device.storage, &gradients[1], &exact.learned_gradient),
     ] {
-        let widened = |e: &Exact| Exact { magnitude: ROUNDINGS * e.magnitude, ..*e };
-        let mut comparison = Comparison::new(storage);
-        let found = device.read_as(storage, buffer, exact.len() as u64).await?;
-        comparison.add_all(&found, &exact.iter().map(widened).collect::<Vec<_>>());
-        total.merge(&comparison);
+        total.merge(&device.compare(storage, buffer, exact, ROUNDINGS).await?);
     }
     Ok(total)
 }

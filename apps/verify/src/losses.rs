@@ -9,7 +9,7 @@ use tweedie::math::{Given, Objective, SigmaData, Weight};
 use tweedie::table::{LossRow, Penalty, Table};
 use tweedie::{Quantity, Schedule, Shape, Storage, Tensor};
 
-/// What a prediction is held against, and which gradient is asked for with it.
+/// Inputs of a loss beside the prediction, and the gradient that is asked for.
 #[derive(Clone, Copy, Debug)]
 struct Truth {
     name: &'static str,
@@ -130,11 +130,7 @@ async fn check_shape(
         (Storage::F32, &mean, &vec![exact.mean]),
         (device.storage, &gradient, &exact.gradient),
     ] {
-        let widened = |e: &Exact| Exact { magnitude: ROUNDINGS * e.magnitude, ..*e };
-        let mut comparison = Comparison::new(storage);
-        let found = device.read_as(storage, buffer, exact.len() as u64).await?;
-        comparison.add_all(&found, &exact.iter().map(widened).collect::<Vec<_>>());
-        total.merge(&comparison);
+        total.merge(&device.compare(storage, buffer, exact, ROUNDINGS).await?);
     }
     Ok(total)
 }

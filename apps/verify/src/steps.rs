@@ -73,7 +73,7 @@ pub async fn check(device: &Device<'_>, sampling: &Loop, wrong: bool) -> Outcome
     Ok(total)
 }
 
-/// What is known of a loop's tensors beside its rows.
+/// Inputs of a loop beside its rows.
 struct Data {
     shape: Shape,
     x: Vec<f64>,
@@ -121,7 +121,7 @@ async fn check_shape(device: &Device<'_>, sampling: &Loop, shape: Shape, wrong: 
 }
 
 impl Data {
-    /// What a step must give, sample after sample, with the errors that it may have.
+    /// Computes the expected step, sample after sample, with the allowed errors.
     fn expected(
         &self,
         row: &StepRow,

@@ -17,7 +17,7 @@ pub const USAGE: &str = "\
        cargo platform --list                       the names, and what each is for
        cargo platform --table                      write docs/platforms.md again from the results";
 
-/// What keeps a step from being run, or its result from being kept.
+/// Failure to run a step or to keep its result.
 #[derive(Debug, thiserror::Error)]
 pub enum PlatformError {
     #[error("expected a step from [{}], found `{found}`", STEPS.iter().map(|step| step.name).collect::<Vec<_>>().join(", "))]
@@ -54,7 +54,7 @@ pub fn platform(words: &[String]) -> crate::Step {
     }
 }
 
-/// Whether all passed. One that fails keeps no other from being run, a name that is wrong keeps all.
+/// Runs steps and returns whether all passed. A failed step does not stop the others; a wrong name stops all.
 fn run_all(names: &[String]) -> Result<bool, PlatformError> {
     let steps = names.iter().map(|name| steps::named(name)).collect::<Result<Vec<&Step>, _>>()?;
     let mut all = true;

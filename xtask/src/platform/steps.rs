@@ -32,7 +32,7 @@ pub enum Driver {
 const SOFTWARE: [&str; 4] = ["llvmpipe", "swiftshader", "basic render driver", "warp"];
 
 impl Driver {
-    /// What is wrong with this adapter, if something is.
+    /// Explains why this adapter is the wrong one, if it is.
     pub fn trouble(self, adapter: Option<&str>) -> Option<String> {
         let wanted = match self {
             Driver::None => return None,

@@ -14,7 +14,7 @@ use tweedie::{Quantity, Schedule};
 /// has there. Any of epsilon, x0, v, score and flow to any other.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Convert {
-    /// What to write, separated by commas: x0,epsilon
+    /// Quantities to write, separated by commas: x0,epsilon
     #[arg(long, value_name = "QUANTITY,..", value_delimiter = ',', required = true)]
     to: Vec<String>,
 

@@ -26,11 +26,11 @@ pub struct Loss {
     #[command(flatten)]
     files: Files,
 
-    /// What the prediction is: epsilon, x0, v, score, flow, or edm (EDM's network output; edm:1 for data of deviation 1)
+    /// Quantity of the prediction: epsilon, x0, v, score, flow, or edm (EDM's network output; edm:1 for data of deviation 1)
     #[arg(long, value_name = "QUANTITY", default_value = "epsilon", alias = "from", value_parser = quantity)]
     predicts: Quantity,
 
-    /// What the loss is on [default: what the prediction is]
+    /// Quantity that the loss is on [default: that of the prediction]
     #[arg(long, value_name = "QUANTITY", value_parser = quantity)]
     target: Option<Quantity>,
 
@@ -47,7 +47,7 @@ pub struct Loss {
     compute: ComputeArgs,
 }
 
-/// What a prediction is held against.
+/// Inputs of the loss beside the prediction.
 struct Truth {
     given: Given,
     inputs: [Option<Array>; 2],

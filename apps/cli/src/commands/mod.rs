@@ -48,13 +48,13 @@ pub fn quantity(name: &str) -> Result<Quantity, String> {
     name.parse::<Quantity>().map_err(|error| error.to_string())
 }
 
-/// What the commands that start from a network's prediction have in common.
+/// Arguments of the commands that start from a network's prediction.
 #[derive(clap::Args, Clone, Debug)]
 pub struct PredictionArgs {
     #[command(flatten)]
     pub files: Files,
 
-    /// What the prediction is: epsilon, x0, v, score or flow
+    /// Quantity of the prediction: epsilon, x0, v, score or flow
     #[arg(long, value_name = "QUANTITY", value_parser = quantity)]
     pub from: Quantity,
 
@@ -68,7 +68,7 @@ pub struct PredictionArgs {
     pub compute: ComputeArgs,
 }
 
-/// What such a command reads.
+/// Input of such a command.
 pub struct Prediction {
     pub schedule: Schedule,
     pub x_t: Array,
@@ -104,7 +104,7 @@ impl Prediction {
     }
 }
 
-/// What to do with a sample at whose timestep the wanted value does not exist.
+/// Treatment of samples at a timestep where the wanted value does not exist.
 #[derive(clap::Args, Clone, Copy, Debug, Default)]
 pub struct HoleArgs {
     /// Write NaN for samples at a timestep where the prediction determines nothing (x0 from epsilon at zero terminal

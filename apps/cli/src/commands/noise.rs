@@ -19,7 +19,7 @@ pub struct Noise {
     #[command(flatten)]
     files: Files,
 
-    /// What a network shall learn to predict: epsilon, x0, v, score or flow
+    /// Quantity that a network shall learn to predict: epsilon, x0, v, score or flow
     #[arg(long, value_name = "QUANTITY", default_value = "epsilon", value_parser = quantity)]
     target: Quantity,
 

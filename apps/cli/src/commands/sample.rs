@@ -39,7 +39,7 @@ pub struct Sample {
     #[arg(long = "sampler", id = "sampler", value_name = "NAME,..", value_delimiter = ',', value_parser = Choice::parse)]
     choices: Vec<Choice>,
 
-    /// How many pictures each sampler generates
+    /// Number of pictures that each sampler generates
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=64))]
     count: u32,
 
@@ -62,8 +62,8 @@ pub struct Sample {
     schedule: ScheduleArgs,
 }
 
-/// What ends on a picture looks like it this much, in decibels: one picture explains all that the last call sees. What is
-/// left is the rounding of f32, more than 100 dB below the picture.
+/// Likeness of a sample to its picture, in decibels, from which on it counts as landed: one picture explains all that the
+/// last call sees. What is left is the rounding of f32, more than 100 dB below the picture.
 const LANDED: f64 = 60.0;
 
 /// The most noise, as a part of the variance, at which the last call can tell the pictures apart.
@@ -158,7 +158,7 @@ fn report(shown: &Shown<'_>, set: &Set, json: bool) -> Outcome {
     ))
 }
 
-/// Whether a sampler has to end on pictures: its last call sees nearly clean samples and its last step leads to clean
+/// Returns whether a sampler has to end on pictures: its last call sees nearly clean samples and its last step leads to clean
 /// ones, which nothing clips.
 fn must_land(entry: &Entry) -> bool {
     entry.sampler.calls().last().is_some_and(|call| {

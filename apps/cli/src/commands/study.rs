@@ -67,7 +67,7 @@ pub struct Study {
 /// Timesteps that are measured beside those that sampling visits.
 const SPREAD: usize = 33;
 
-/// What many samplers take.
+/// Usual number of sampling steps.
 const USUAL_STEPS: usize = 20;
 
 impl Study {

@@ -36,7 +36,7 @@ pub struct Verify {
     adapter: Option<String>,
 }
 
-/// What was seen of an op, over all shapes.
+/// Result of a check, over all shapes.
 struct Finding {
     op: String,
     comparison: Comparison,

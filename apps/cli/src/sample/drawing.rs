@@ -1,4 +1,4 @@
-//! What is drawn of a run: the generated pictures beside those of the set, and the way of one of them.
+//! Drawings of a run: the generated pictures beside those of the set, and the way of one of them.
 
 use super::generate::{Frame, Generated};
 use super::sampler_list::Entry;

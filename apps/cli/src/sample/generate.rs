@@ -14,7 +14,7 @@ use tweedie::{Sampling, Shape, Tensor};
 /// Calls that are submitted at once: no device waits long for one, and progress is seen.
 const CALLS: usize = 8;
 
-/// What all samplers share.
+/// Settings that all samplers share.
 pub struct Generator<'a> {
     pub adapter: &'a Adapter,
     pub set: &'a Set,
@@ -22,11 +22,11 @@ pub struct Generator<'a> {
     pub seed: u64,
 }
 
-/// What a sampler made.
+/// Output of a sampler.
 pub struct Generated {
     /// The generated pictures.
     pub samples: Vec<Vec<f32>>,
-    /// What was seen of the first one on the way.
+    /// Frames of the first one on the way.
     pub frames: Vec<Frame>,
     pub dispatches: usize,
     pub seconds: f64,
@@ -105,7 +105,7 @@ impl Generator<'_> {
         })
     }
 
-    /// What a buffer holds, picture by picture.
+    /// Reads a buffer, picture by picture.
     fn pictures(&self, buffer: &wgpu::Buffer) -> Outcome<Vec<Vec<f32>>> {
         let bytes = pollster::block_on(self.adapter.gpu.download(buffer, 0..buffer.size())).map_err(gpu_failure)?;
         let numbers: Vec<f32> = bytemuck::pod_collect_to_vec(&bytes);

@@ -12,7 +12,7 @@ use tweedie::Quantity;
 use tweedie::math::sampler::Sampler;
 use tweedie::table::Deviation;
 
-/// What can be asked for.
+/// A sampler on the command line, or all of them.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Choice {
     All,
@@ -28,7 +28,7 @@ impl Choice {
     }
 }
 
-/// Where nothing is chosen: deterministic and not, of first and higher order, diffusion and flow.
+/// Default choice: deterministic and not, of first and higher order, diffusion and flow.
 const TELLING: [Name; 5] = [Name::Ddim, Name::Ddpm, Name::Heun, Name::Dpm, Name::FlowEuler];
 
 /// All that lead from noise to pictures.

@@ -1,4 +1,4 @@
-//! What to predict and how to weigh it, from what was measured.
+//! Recommends a prediction and a loss weight from the measurements.
 //!
 //! **Theory.** A network errs by a part of its target's deviation. On the way to x0 and to epsilon that part is multiplied
 //! by the amplification, and by the ratio of the deviations of what is predicted and what is wanted. A sampler needs both
@@ -50,7 +50,7 @@ pub struct Worst {
     pub t: usize,
 }
 
-/// What these data need under this schedule.
+/// Recommends a prediction and a weight for these data under this schedule.
 pub fn advise(results: &Results<'_>) -> Result<Advice> {
     let costs: Vec<(Quantity, Worst)> = CHOICES.into_iter().filter_map(|it| Some((it, worst(results, it)?))).collect();
     let least = costs.iter().map(|(_, worst)| worst.factor).fold(f64::INFINITY, f64::min);

@@ -16,7 +16,7 @@ use serde::Serialize;
 use std::path::Path;
 use tweedie::gpu::NoiseKey;
 
-/// How many elements stand for the data, at least: the variance of as many normals is known to 0.8%.
+/// Least number of elements that stand for the data: the variance of as many normals is known to 0.8%.
 pub const ENOUGH: u64 = 1 << 15;
 
 /// The longest side at which a picture is studied; a larger one is reduced to it, which a training pipeline does too.
@@ -25,7 +25,7 @@ const LONGEST_SIDE: u32 = 2048;
 /// The stream from which elements are drawn: far from those of noise.
 const PICKS: u32 = u32::MAX;
 
-/// What f32 can compute with, squares and conversions included.
+/// Magnitudes that f32 can compute with, squares and conversions included.
 const USABLE: std::ops::Range<f64> = 1e-15..1e15;
 
 /// The data, in their own units.

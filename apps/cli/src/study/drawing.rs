@@ -31,7 +31,7 @@ fn variances(results: &Results<'_>) -> Panel {
     panel("variance of what is predicted", "variance", !(0.02..=50.0).contains(&variance), CHOICES.map(of).to_vec())
 }
 
-/// Of a prediction as itself there is nothing to see.
+/// Skips the conversion of a prediction to itself.
 fn errors(results: &Results<'_>) -> Panel {
     let into_x0 = |of: Quantity| curve(results, &format!("{of} into x0"), move |it| it.of(of)?.into_x0.value());
     let into_epsilon =

@@ -34,7 +34,7 @@ pub fn variance(values: &[f32]) -> f64 {
     mean_square(values.iter().map(|&value| f64::from(value) - mean))
 }
 
-/// Of the values themselves, not about their mean.
+/// Root mean square of the values themselves, not about their mean.
 pub fn root_mean_square(values: impl ExactSizeIterator<Item = f64>) -> f64 {
     mean_square(values).sqrt()
 }

@@ -19,13 +19,13 @@ pub fn disagreement(results: &Results<'_>) -> f64 {
     results.moments.iter().flat_map(Moment::measured).map(Measurement::of_tolerance).fold(0.0, f64::max)
 }
 
-/// How many numbers were measured, and how many are off.
+/// Counts the numbers that were measured, and those that are off.
 pub fn verdict(results: &Results<'_>) -> (usize, usize) {
     let all = || results.moments.iter().flat_map(Moment::measured);
     (all().count(), all().filter(|it| it.of_tolerance() > 1.0).count())
 }
 
-/// What is told of the data, on a line.
+/// Describes the data on a line.
 pub fn describe(results: &Results<'_>) -> String {
     let data = results.data;
     format!(

@@ -1,4 +1,4 @@
-//! What textbooks say about the three parameterizations, held against what was measured.
+//! Compares statements of textbooks about the three parameterizations with the measurements.
 
 use super::format::short;
 use super::measure::{Moment, Reading, Target};
@@ -16,13 +16,13 @@ pub struct Claim {
     pub found: String,
 }
 
-/// What "near" means of a variance: a factor.
+/// Factor within which a variance counts as near.
 const NEAR: f64 = 1.5;
 
 /// From which amplification on a conversion counts as ill-conditioned: a prediction that is 10% off says nothing then.
 const ILL: f64 = 10.0;
 
-/// What rounding may add to an amplification of one.
+/// Allowance for rounding in an amplification of one.
 const ROUNDING: f64 = 1e-3;
 
 /// All of them, in the order in which they are told.
@@ -141,7 +141,7 @@ fn half_precision(results: &Results<'_>) -> Option<Claim> {
     Some(Claim { claim: "16 bits hold the noisy sample", confirmed, found })
 }
 
-/// What a storage loses more than a tenth of, and where.
+/// Names the parts that a storage loses more than a tenth of, and the timesteps.
 pub fn losses(results: &Results<'_>, storage: Storage) -> Option<String> {
     let told = Part::ALL.into_iter().filter_map(|part| {
         let times = results.lost(storage, part);
