@@ -7,14 +7,14 @@ use tweedie::gpu::compare::{Comparison, Exact};
 use tweedie::{Storage, wgpu};
 use tweedie_burn::Bridge;
 
-pub struct Bed {
+pub struct Harness {
     pub adapter: String,
     /// One that Burn made, and one that the application made.
     pub bridges: [(&'static str, Bridge); 2],
     complaints: Arc<Mutex<Vec<String>>>,
 }
 
-impl Bed {
+impl Harness {
     pub fn open() -> Result<Self, String> {
         let own = Device::wgpu_options().init_with_setup().map_err(|error| error.to_string())?;
         let complaints = Arc::default();
