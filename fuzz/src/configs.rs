@@ -43,6 +43,6 @@ fn arbitrary_run(u: &mut Unstructured<'_>) -> Result<Run> {
         } else {
             None
         },
-        compat: if u.arbitrary()? { Compat::Diffusers } else { Compat::None },
+        compat: if u.arbitrary()? { Compat::Diffusers } else { Compat::Published },
     })
 }

@@ -6,36 +6,22 @@
 //! **Practice.** A target is a function of bytes that panics where a promise is broken. `xtask/scripts/fuzz.sh` runs all of them
 //! under libFuzzer; `cargo test` here runs them on the files in `seeds`, among which is every input that ever broke one.
 
-#[path = "../../apps/cli/src/array.rs"]
-pub mod array;
-pub mod study;
-#[path = "../../apps/cli/src/tensor_file.rs"]
-pub mod tensor_file;
-#[path = "../../apps/cli/src/tensor_header.rs"]
-pub mod tensor_header;
-#[cfg(test)] // by the tests of tensor_file, which clippy looks at
-#[path = "../../apps/cli/src/tensor_writer.rs"]
-pub mod tensor_writer;
-
-pub use pictures::{atomic, picture, test_card};
-pub use tweedie_bench::lines;
-
 mod configs;
-mod files;
 mod numbers;
 mod plans;
+mod readers;
 mod samplers;
 mod schedules;
 
-/// A target: it panics where a promise is broken.
+/// A fuzz target: a function that panics where a promise is broken.
 pub type Target = fn(&[u8]);
 
-/// All of them, by the names of the programs.
+/// All targets, by the names of their programs.
 pub const TARGETS: [(&str, Target); 8] = [
-    ("tensors", files::tensors),
-    ("arrays", files::arrays),
-    ("pictures", files::pictures),
-    ("measurements", files::measurements),
+    ("tensors", readers::tensors),
+    ("arrays", readers::arrays),
+    ("pictures", readers::pictures),
+    ("measurements", readers::measurements),
     ("configs", configs::run),
     ("schedules", schedules::run),
     ("samplers", samplers::run),
@@ -45,10 +31,38 @@ pub const TARGETS: [(&str, Target); 8] = [
 /// Runs the target of this name.
 ///
 /// # Panics
-/// Where the target does, and for a name that is none's.
+/// The target panics, or no target has this name.
 pub fn run(name: &str, data: &[u8]) {
     match TARGETS.iter().find(|(known, _)| *known == name) {
         Some((_, target)) => target(data),
         None => panic!("no target has the name {name}"),
     }
+}
+
+/// Runs the target of this name on the files that the command line lists, to see a finding again.
+///
+/// # Errors
+/// Reading a file fails.
+///
+/// # Panics
+/// As [`run`].
+pub fn run_files(name: &str) -> std::io::Result<()> {
+    std::env::args_os().skip(1).try_for_each(|file| {
+        run(name, &std::fs::read(file)?);
+        Ok(())
+    })
+}
+
+/// Defines the program of the target that has the program's name. libFuzzer calls it under cargo-fuzz.
+#[macro_export]
+macro_rules! program {
+    () => {
+        #[cfg(fuzzing)]
+        libfuzzer_sys::fuzz_target!(|data: &[u8]| $crate::run(env!("CARGO_BIN_NAME"), data));
+
+        #[cfg(not(fuzzing))]
+        fn main() -> std::io::Result<()> {
+            $crate::run_files(env!("CARGO_BIN_NAME"))
+        }
+    };
 }

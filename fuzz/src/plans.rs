@@ -6,7 +6,7 @@ use arbitrary::{Arbitrary, Result, Unstructured};
 use std::cell::OnceCell;
 use std::sync::Arc;
 use tweedie::gpu::{
-    At, Counter, Drawn, DrawnNoise, Known, Loss, LossPlan, Map, MapPlan, Noise, NoiseKey, Of, Perturbed, Recordable,
+    At, Counter, Drawn, DrawnNoise, Inpainting, Loss, LossPlan, Map, MapPlan, Noise, NoiseKey, Of, Perturbed, Recordable,
     Rules, Second, Step, StepPlan, TimestepDraw, TimestepPlan, Timesteps,
 };
 use tweedie::noise::Perturbation;
@@ -101,7 +101,7 @@ fn rows(u: &mut Unstructured<'_>) -> Result<usize> {
     Ok(*u.choose(&[0, 1, 2, 3, 5, 1000, 1024, 1025, 4096, 4097])?)
 }
 
-/// What a plan is made on.
+/// Device that plans are made on.
 struct Bench<'a> {
     device: &'a Device,
     buffers: &'a [wgpu::Buffer],
@@ -202,7 +202,7 @@ impl<'a> Bench<'a> {
     fn map(&self, u: &mut Unstructured<'_>) -> Result<()> {
         let numbers: [[[Number; 2]; 2]; 2] = u.arbitrary()?;
         let some: [Matrix; 2] = numbers.map(|matrix| matrix.map(|row| row.map(|number| number.0)));
-        let table = Table::with_holes(self.table(&some, u.arbitrary()?));
+        let table = Table::with_undefined(self.table(&some, u.arbitrary()?));
         let (in0, in1) = (self.maybe(u)?, self.second(u)?);
         let given = match in1 {
             Second::Given(tensor) => Some(tensor),
@@ -261,11 +261,11 @@ impl<'a> Bench<'a> {
             unconditional: self.maybe(u)?,
             noise,
             learned: self.maybe(u)?,
-            known: if u.ratio(1, 4)? { Some(Known { mask: self.tensor(u)?, x0: self.tensor(u)? }) } else { None },
+            known: if u.ratio(1, 4)? { Some(Inpainting { mask: self.tensor(u)?, x0: self.tensor(u)? }) } else { None },
             next: self.output(u, Some(x))?,
             x0: self.maybe(u)?,
             input: self.maybe(u)?,
-            health: u.arbitrary()?,
+            clean_stats: u.arbitrary()?,
         };
         let Ok(plan) = StepPlan::new(&self.device.context, &step) else { return Ok(()) };
         let _ = plan.set_key(&self.device.queue, Self::key(u)?);
@@ -275,7 +275,7 @@ impl<'a> Bench<'a> {
     fn loss(&self, u: &mut Unstructured<'_>) -> Result<()> {
         let [a, b, c, d, bend]: [Number; 5] = u.arbitrary()?;
         let row = LossRow { prediction: a.0, inputs: [b.0, c.0], weight: d.0 };
-        let table = Table::with_holes(self.table(&[row], u.arbitrary()?));
+        let table = Table::with_undefined(self.table(&[row], u.arbitrary()?));
         let curved = [Penalty::huber(bend.0), Penalty::smooth_l1(bend.0), Penalty::pseudo_huber(bend.0)];
         let penalty = u.choose(&curved)?.as_ref().ok().copied().unwrap_or(Penalty::MSE);
         let prediction = self.tensor(u)?;

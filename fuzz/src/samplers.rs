@@ -120,7 +120,7 @@ fn grid(u: &mut Unstructured<'_>) -> Result<Option<Grid>> {
 }
 
 fn solver(u: &mut Unstructured<'_>, eta: f64, scale: f64, churn: Churn) -> Result<Box<dyn Solver>> {
-    let compat = *u.choose(&[Compat::None, Compat::Diffusers])?;
+    let compat = *u.choose(&[Compat::Published, Compat::Diffusers])?;
     let form = *u.choose(&[Form::X0, Form::Epsilon])?;
     let order = Count::arbitrary(u)?.0;
     let estimate = *u.choose(&[Estimate::Kept, Estimate::Rederived])?;

@@ -4,7 +4,7 @@ use crate::numbers::{Count, Number, list};
 use arbitrary::{Arbitrary, Result, Unstructured};
 use tweedie::error::ScheduleError;
 use tweedie::math::{
-    Density, Given, LossSecondMoment, NoiseLevel, Objective, Quantity, Schedule, SigmaData, TimestepDensity, Weight,
+    Density, LossInputs, LossSecondMoment, NoiseLevel, Objective, Quantity, Schedule, SigmaData, TimestepDensity, Weight,
 };
 use tweedie::noise::NoiseKey;
 use tweedie::table::{Row, Table};
@@ -69,8 +69,8 @@ fn tables(schedule: &Schedule, u: &mut Unstructured<'_>) -> Result<()> {
     assert_finite(schedule.rows_of(wanted, Some(second)).ok());
     assert_finite(Some(schedule.posterior_mean_where_defined(given)));
     let objective = Objective { predicts: given, on: wanted, weight: weight(u)? };
-    assert_finite(schedule.loss(&objective, Given::Pair).ok());
-    assert_finite(schedule.loss_where_defined(&objective, Given::Pair).ok());
+    assert_finite(schedule.loss(&objective, LossInputs::CleanAndNoise).ok());
+    assert_finite(schedule.loss_where_defined(&objective, LossInputs::CleanAndNoise).ok());
     densities(schedule, u)
 }
 

@@ -6,7 +6,7 @@ use std::process::Command;
 use crate::Step;
 use crate::process::{cargo, code_of, run, succeeds};
 
-/// What a program exits with when it finds no device.
+/// Exit code of a program that finds no device.
 const NO_ADAPTER: u8 = 3;
 
 const BY_HAND: &str = "\
@@ -66,7 +66,7 @@ fn install() -> bool {
     apt_get(apt, &["install", "-y", "-qq", "--no-install-recommends", "libvulkan1", "mesa-vulkan-drivers"])
 }
 
-/// What apt-get prints goes to stderr, so that stdout holds the result alone.
+/// The output of apt-get goes to stderr, so that stdout holds the result alone.
 fn apt_get(apt: &[&str], arguments: &[&str]) -> bool {
     let [program, before @ ..] = apt else {
         return false;

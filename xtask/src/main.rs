@@ -1,9 +1,7 @@
-//! `cargo demo`, `cargo viewer`, `cargo burn` and `cargo check-all`: what a fresh machine needs, then the demo, the window, the
-//! training with Burn or the tests.
-//! `cargo platform`: the checks of a platform by name.
+//! The commands behind the cargo aliases.
 //!
-//! The first four build a program, ask it whether there is a device, install a software driver where there is none, and pass
-//! the exit code of what they ran on.
+//! `cargo demo`, `cargo viewer`, `cargo burn` and `cargo check-all` build a program, ask it for a device, install a software
+//! driver if there is none, run the program, and return its exit code. `cargo platform` runs the checks of a platform by name.
 #![deny(unsafe_code)]
 
 mod driver;
@@ -42,7 +40,7 @@ fn main() -> ExitCode {
     code.map_or_else(ExitCode::from, |()| ExitCode::SUCCESS)
 }
 
-/// How the tool is asked.
+/// The command of the tool that finds a Vulkan device or fails.
 const DEVICES: [&str; 3] = ["devices", "--backend", "vulkan"];
 
 /// Exit codes travel as errors; success is `Ok`.

@@ -48,7 +48,7 @@ pub fn exit_code(status: ExitStatus) -> u8 {
     status.code().map_or(1, |code| u8::try_from(code).unwrap_or(1))
 }
 
-/// Whether a program runs and succeeds, without a word.
+/// Runs a program without output, and returns whether it succeeds.
 pub fn succeeds(program: &str, arguments: &[&str]) -> bool {
     let mut command = Command::new(program);
     command.args(arguments);

@@ -5,8 +5,8 @@
 use anyhow::{Result, bail};
 use image::{Rgb, RgbImage};
 
-use crate::lettering::{Align, Ink, Lettering, blend};
-use crate::picture::Picture;
+use crate::text::{Align, Ink, TextPainter, blend};
+use files::Picture;
 
 /// The box that a thumbnail is fitted into. Small enough that eight of them fit a README.
 pub const THUMBNAIL: u32 = 192;
@@ -40,11 +40,11 @@ pub struct Row {
     pub captions: Vec<Caption>,
 }
 
-/// What stands under a picture.
+/// Text under a picture.
 #[derive(Clone, Debug)]
 pub struct Caption {
     pub text: String,
-    /// Whether the picture has gone wrong, which the colour says.
+    /// True if the picture has gone wrong, which the colour says.
     pub alarming: bool,
 }
 
@@ -66,7 +66,7 @@ impl Filmstrip {
         };
         let grid = Grid { cell: first.dimensions(), columns: self.column_labels.len() as u32 };
         let mut image = background(grid.width(), grid.height(thumbnails.len() as u32));
-        let fonts = Lettering::new()?;
+        let fonts = TextPainter::new()?;
         self.draw_header(&mut image, &fonts, &grid);
         for (index, (row, thumbnails)) in self.rows.iter().zip(&thumbnails).enumerate() {
             row.draw(&mut image, &fonts, &grid, index, thumbnails);
@@ -92,7 +92,7 @@ impl Filmstrip {
         Ok(rows)
     }
 
-    fn draw_header(&self, image: &mut RgbImage, fonts: &Lettering, grid: &Grid) {
+    fn draw_header(&self, image: &mut RgbImage, fonts: &TextPainter, grid: &Grid) {
         let left = MARGIN as f32;
         fonts.draw(image, &self.title, (left, 62.0), Ink { size: 34.0, colour: WHITE }, Align::Left);
         fonts.draw(image, &self.subtitle, (left, 94.0), Ink { size: 18.0, colour: DIM }, Align::Left);
@@ -109,7 +109,7 @@ impl Filmstrip {
 }
 
 impl Row {
-    fn draw(&self, image: &mut RgbImage, fonts: &Lettering, grid: &Grid, index: usize, thumbnails: &[RgbImage]) {
+    fn draw(&self, image: &mut RgbImage, fonts: &TextPainter, grid: &Grid, index: usize, thumbnails: &[RgbImage]) {
         let accent = ACCENTS[index % ACCENTS.len()];
         let (_, top) = grid.corner(0, index as u32);
         self.draw_label(image, fonts, accent, (top, grid.cell.1));
@@ -127,7 +127,7 @@ impl Row {
         }
     }
 
-    fn draw_label(&self, image: &mut RgbImage, fonts: &Lettering, accent: [u8; 3], (top, height): (u32, u32)) {
+    fn draw_label(&self, image: &mut RgbImage, fonts: &TextPainter, accent: [u8; 3], (top, height): (u32, u32)) {
         let middle = (top + height / 2) as f32;
         let half = (height as f32 / 2.0 - 4.0).clamp(4.0, 34.0);
         rounded(image, (MARGIN as f32, middle - half), (4.0, 2.0 * half), 2.0, |_, _| accent);
@@ -143,7 +143,7 @@ impl Row {
     }
 }
 
-/// Where the thumbnails stand.
+/// Positions of the thumbnails.
 struct Grid {
     cell: (u32, u32),
     columns: u32,

@@ -1,97 +1,43 @@
-//! Which loss: its shape and its weight, under our names and everybody else's.
+//! The options that describe a loss: its shape and its weight.
 
+use crate::names::{Named, named};
 use crate::report::warn;
-use crate::tensor_file::TensorFile;
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use std::fmt;
+use files::TensorFile;
 use std::path::PathBuf;
 use tweedie::gpu::loss::Of;
 use tweedie::math::{SigmaData, Weight};
 use tweedie::table::Penalty;
 
-/// Something with a name on the command line.
-trait Named: Copy + PartialEq + 'static {
-    /// Our name first, then the synonyms.
-    const NAMES: &'static [(Self, &'static [&'static str])];
-
-    /// Upper or lower case; `-`, `_` and spaces do not count.
-    fn parse(text: &str) -> Result<Self, String> {
-        let plain = |name: &str| name.to_lowercase().replace(['-', '_', ' '], "");
-        let known = Self::NAMES.iter().find(|(_, names)| names.iter().any(|name| plain(name) == plain(text)));
-        let accepted = || Self::NAMES.iter().filter_map(|(_, names)| names.first().copied()).collect::<Vec<_>>();
-        known.map(|(value, _)| *value).ok_or_else(|| format!("expected {}", accepted().join(", ")))
-    }
-
-    fn name(self) -> &'static str {
-        let names = Self::NAMES.iter().find(|(value, _)| *value == self).and_then(|(_, names)| names.first());
-        names.copied().unwrap_or("unnamed")
+named! {
+    /// The shape of a loss.
+    Kind {
+        Mse: "mse" | "l2" | "mse_loss" | "l2_loss" | "squared",
+        L1: "l1" | "mae" | "l1_loss" | "absolute",
+        Huber: "huber" | "huber_loss",
+        SmoothL1: "smooth-l1" | "smooth_l1_loss",
+        PseudoHuber: "pseudo-huber" | "pseudo_huber_loss",
     }
 }
 
-/// The shape of a loss.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    Mse,
-    L1,
-    Huber,
-    SmoothL1,
-    PseudoHuber,
-}
-
-impl Named for Kind {
-    const NAMES: &'static [(Self, &'static [&'static str])] = &[
-        (Self::Mse, &["mse", "l2", "mse_loss", "l2_loss", "squared"]),
-        (Self::L1, &["l1", "mae", "l1_loss", "absolute"]),
-        (Self::Huber, &["huber", "huber_loss"]),
-        (Self::SmoothL1, &["smooth-l1", "smooth_l1_loss"]),
-        (Self::PseudoHuber, &["pseudo-huber", "pseudo_huber_loss"]),
-    ];
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
+named! {
+    /// A weight, without its numbers.
+    WeightName {
+        None: "none" | "constant" | "uniform" | "1",
+        Snr: "snr",
+        MinSnr: "min-snr" | "min_snr_gamma" | "vmin_snr",
+        SoftMinSnr: "soft-min-snr" | "soft_min_snr_gamma",
+        MaxSnr: "max-snr" | "trunc_snr" | "truncated_snr" | "truncated",
+        P2: "p2" | "p2-weighting",
+        Edm: "edm" | "karras",
+        Sigmoid: "sigmoid",
+        Sid2: "sid2" | "simpler-diffusion",
+        Table: "table" | "custom",
     }
 }
 
-/// A weight, without its numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WeightName {
-    None,
-    Snr,
-    MinSnr,
-    SoftMinSnr,
-    MaxSnr,
-    P2,
-    Edm,
-    Sigmoid,
-    Sid2,
-    Table,
-}
-
-impl Named for WeightName {
-    const NAMES: &'static [(Self, &'static [&'static str])] = &[
-        (Self::None, &["none", "constant", "uniform", "1"]),
-        (Self::Snr, &["snr"]),
-        (Self::MinSnr, &["min-snr", "min_snr_gamma", "vmin_snr"]),
-        (Self::SoftMinSnr, &["soft-min-snr", "soft_min_snr_gamma"]),
-        (Self::MaxSnr, &["max-snr", "trunc_snr", "truncated_snr", "truncated"]),
-        (Self::P2, &["p2", "p2-weighting"]),
-        (Self::Edm, &["edm", "karras"]),
-        (Self::Sigmoid, &["sigmoid"]),
-        (Self::Sid2, &["sid2", "simpler-diffusion"]),
-        (Self::Table, &["table", "custom"]),
-    ];
-}
-
-impl fmt::Display for WeightName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
-}
-
-/// What the command line says about the loss.
+/// The options that describe a loss.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Loss")]
 pub struct LossArgs {
@@ -102,12 +48,12 @@ pub struct LossArgs {
     #[arg(long, value_name = "KIND", default_value_t = Kind::Mse, value_parser = Kind::parse)]
     pub kind: Kind,
 
-    /// Where huber, smooth-l1 (there called beta) and pseudo-huber (there called c) turn from a parabola into a line
+    /// Error at which huber, smooth-l1 (there called beta) and pseudo-huber (there called c) turn from a parabola into a line
     /// [default: 1; pseudo-huber: 0.001]
     #[arg(long, value_name = "D", aliases = ["beta", "c", "huber-c"], allow_negative_numbers = true)]
     pub delta: Option<f64>,
 
-    /// What the loss of a timestep is multiplied with, by its signal-to-noise ratio snr
+    /// Factor of a timestep's loss, by its signal-to-noise ratio snr
     ///
     /// Said of a loss on x0: snr; min-snr: min(snr, gamma); soft-min-snr: snr gamma/(snr + gamma); max-snr (or trunc-snr):
     /// max(snr, gamma); p2: snr/(k + snr)^gamma; edm: snr + 1/sigma_data^2; sigmoid: soft-min-snr with gamma = e^bias;
@@ -136,7 +82,7 @@ pub struct LossArgs {
     #[arg(long, value_name = "FILE")]
     pub weights: Option<PathBuf>,
 
-    /// What the gradient is of: the sum of the samples' losses (each the mean over its elements), or their mean
+    /// Gradient of the sum of the samples' losses (each the mean over its elements), or of their mean
     #[arg(long, value_name = "sum|mean", default_value = "sum", value_parser = gradient_of)]
     pub grad_of: Of,
 }
@@ -209,25 +155,5 @@ impl LossArgs {
                 warn(format_args!("{option} is not used: the weight {} has none", self.weight));
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_name_parses_in_every_spelling() {
-        fn check<T: Named + fmt::Debug>() {
-            for (value, name) in T::NAMES.iter().flat_map(|(value, names)| names.iter().map(move |name| (value, name)))
-            {
-                for spelling in [name.to_string(), name.to_uppercase(), name.replace('_', "-"), name.replace('-', "")] {
-                    assert_eq!(T::parse(&spelling), Ok(*value), "{spelling}");
-                }
-            }
-        }
-        check::<Kind>();
-        check::<WeightName>();
-        assert_eq!(Kind::parse("lpips").unwrap_err(), "expected mse, l1, huber, smooth-l1, pseudo-huber");
     }
 }

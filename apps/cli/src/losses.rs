@@ -1,8 +1,8 @@
 //! Losses over whole tensors in memory, computed where `--on` says.
 
-use crate::array::Array;
-use crate::compute::{Adapter, Engine, Values, narrow, plan_failure};
+use crate::engine::{Adapter, Engine, Values, narrow, plan_failure};
 use crate::report::Outcome;
+use files::Array;
 use tweedie::gpu::loss::{Batch, Of, reference};
 use tweedie::gpu::{At, Loss, LossPlan, Second, Timesteps};
 use tweedie::table::{LossRow, Penalty, Table};
@@ -17,11 +17,11 @@ pub struct LossJob<'a> {
     pub prediction: &'a Array,
     /// The two other inputs; one that no row looks at may be missing.
     pub inputs: [Option<&'a Array>; 2],
-    /// What the gradient is of.
+    /// Reduction that the gradient is of.
     pub of: Of,
 }
 
-/// What comes of it; on the GPU, sums are F32 whatever the storage.
+/// Outputs of a loss job; on the GPU, sums are F32 whatever the storage.
 pub struct LossOutputs {
     /// The weighted mean of each sample.
     pub samples: Values,

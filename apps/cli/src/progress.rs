@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// How long the work must last before a bar is worth the reader's attention.
+/// Time after which a bar appears.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Counts steps; removes its bar, if one ever appeared, when it is dropped.

@@ -1,4 +1,4 @@
-//! How the tool ends: what an exit code means, and how an error looks.
+//! Output, errors and exit codes of the tool.
 //!
 //! Scripts read the exit code, people read one line, programs read `--json`; all three are decided here, so that no
 //! command invents its own. A backtrace or a panic message would tell a user about our code instead of their file.
@@ -29,7 +29,7 @@ pub struct Failure {
     cause: anyhow::Error,
 }
 
-/// What a command returns.
+/// Result of a command.
 pub type Outcome<T = ()> = Result<T, Failure>;
 
 impl Failure {

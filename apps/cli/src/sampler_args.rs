@@ -14,7 +14,7 @@ use tweedie::config::{Run, Steps};
 use tweedie::math::sampler::{Churn, Compat, Sampler};
 use tweedie::math::{Quantity, Sections};
 
-/// What the command line says about the sampler.
+/// The options that describe a sampler.
 #[derive(clap::Args, Clone, Debug)]
 #[command(next_help_heading = "Sampler")]
 pub struct SamplerArgs {
@@ -30,7 +30,7 @@ pub struct SamplerArgs {
     #[arg(long, value_name = "SYSTEM")]
     pub compat: Option<System>,
 
-    /// How many steps
+    /// Number of steps
     #[arg(long, value_name = "N")]
     pub steps: Option<usize>,
 
@@ -43,7 +43,7 @@ pub struct SamplerArgs {
     #[arg(long, value_name = "SECTIONS")]
     pub sections: Option<Sections>,
 
-    /// How --steps are spaced [default: leading for ddpm and ddim, linspace for the others]
+    /// Spacing of --steps [default: leading for ddpm and ddim, linspace for the others]
     #[arg(long)]
     pub spacing: Option<SpacingName>,
 
@@ -51,13 +51,13 @@ pub struct SamplerArgs {
     #[arg(long, value_name = "N")]
     pub offset: Option<usize>,
 
-    /// What the network predicts: epsilon, x0, v, flow, score, or edm:D (the raw output of an EDM network
+    /// Quantity that the network predicts: epsilon, x0, v, flow, score, or edm:D (the raw output of an EDM network
     /// for data of standard deviation D, 0.5 if not said)
     /// [default: epsilon, or flow for the flow samplers]
     #[arg(long, value_name = "QUANTITY", value_parser = crate::commands::quantity)]
     pub prediction: Option<Quantity>,
 
-    /// What samples are: vp (alpha^2 + sigma^2 = 1), ve (alpha = 1) or flow (alpha = 1 - sigma) [default: ve for euler and
+    /// Scale of samples: vp (alpha^2 + sigma^2 = 1), ve (alpha = 1) or flow (alpha = 1 - sigma) [default: ve for euler and
     /// heun, flow where the network predicts a flow, vp for the others]
     #[arg(long)]
     pub scale: Option<ScaleName>,
@@ -78,7 +78,7 @@ pub struct SamplerArgs {
     #[arg(long, value_name = "RHO", allow_negative_numbers = true)]
     pub rho: Option<f64>,
 
-    /// Where the last step leads: zero (the clean sample) or sigma-min (the least noise that the network knows)
+    /// End of the last step: zero (the clean sample) or sigma-min (the least noise that the network knows)
     #[arg(long, value_name = "END")]
     pub r#final: Option<Final>,
 
@@ -142,13 +142,13 @@ pub struct SamplerArgs {
     #[arg(long, value_name = "SIGMA", allow_negative_numbers = true, requires = "s_churn")]
     pub s_tmax: Option<f64>,
 
-    /// What churned noise is multiplied with [default: 1]
+    /// Factor of churned noise [default: 1]
     #[arg(long, value_name = "S", allow_negative_numbers = true, requires = "s_churn")]
     pub s_noise: Option<f64>,
 }
 
 impl SamplerArgs {
-    /// What to call it.
+    /// Name for people.
     pub fn title(&self) -> String {
         match (&self.sampler, &self.config) {
             (Some(name), _) => name.to_string(),
@@ -162,7 +162,7 @@ impl SamplerArgs {
         match (self.sampler, &self.config) {
             (Some(name), None) => {
                 self.refuse_unused(name)?;
-                build(self, name, &super::commands::schedule(schedule)?)
+                build(self, name, &schedule.build()?)
             }
             (None, Some(path)) => Ok(self.configured(path, schedule)?),
             _ => Err(Failure::input(anyhow!("expected --sampler NAME or --config FILE"))),
@@ -198,7 +198,7 @@ impl SamplerArgs {
 
     /// Whose numbers are wanted.
     pub fn compat(&self) -> Compat {
-        self.compat.map_or(Compat::None, |System::Diffusers| Compat::Diffusers)
+        self.compat.map_or(Compat::Published, |System::Diffusers| Compat::Diffusers)
     }
 
     /// The churn, if there is any.
@@ -231,7 +231,7 @@ impl SamplerArgs {
         })
     }
 
-    /// Whether the options ask for rectified flow.
+    /// Returns whether the options ask for rectified flow.
     pub fn is_flow(&self) -> bool {
         self.scale == Some(ScaleName::Flow) || self.prediction == Some(Quantity::Flow)
     }

@@ -20,7 +20,7 @@ const KARRAS_RHO: f64 = 7.0;
 /// The shape of the beta distribution in diffusers.
 const BETA_SHAPE: f64 = 0.6;
 
-/// How many steps latent consistency models are distilled from.
+/// Steps that latent consistency models are distilled from.
 const ORIGINAL_STEPS: usize = 50;
 
 /// The sampler that the options describe.
@@ -29,7 +29,7 @@ pub fn build(arguments: &SamplerArgs, name: Name, schedule: &Schedule) -> Outcom
     plan.sampler().map_err(Failure::input)
 }
 
-/// What the network predicts that the options describe.
+/// Returns the quantity that the network predicts by these options.
 pub fn prediction(arguments: &SamplerArgs, name: Name) -> Quantity {
     let usual = if name.is_flow() || arguments.is_flow() { Quantity::Flow } else { Quantity::Epsilon };
     arguments.prediction.unwrap_or(usual)

@@ -1,4 +1,4 @@
-//! What the options of a sampler may be.
+//! Values of the options of a sampler.
 
 use clap::ValueEnum;
 
@@ -8,7 +8,7 @@ pub enum System {
     Diffusers,
 }
 
-/// How timesteps are spaced.
+/// Spacing of timesteps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum SpacingName {
     Leading,
@@ -16,7 +16,7 @@ pub enum SpacingName {
     Linspace,
 }
 
-/// What samples are.
+/// Scale of samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ScaleName {
     #[value(alias = "variance-preserving")]
@@ -26,7 +26,7 @@ pub enum ScaleName {
     Flow,
 }
 
-/// Where the last step leads.
+/// End of the last step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Final {
     Zero,
@@ -61,7 +61,7 @@ pub enum SolverType {
     Bh2,
 }
 
-/// How sigmas are placed between their ends.
+/// Placement of sigmas between their ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Placement {
     Karras,

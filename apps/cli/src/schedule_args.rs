@@ -1,15 +1,18 @@
-//! The options that describe a noise schedule, and the recipe that they add up to.
+//! The options that describe a noise schedule, and the schedule that they build.
 //!
 //! A contradiction is an error in words: an option that is silently ignored would let somebody believe that they
 //! have measured a schedule which never existed.
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
 
+use crate::names::Named;
 use crate::schedule_name::ScheduleName;
-use crate::tensor_file::TensorFile;
+use files::{Array, TensorFile};
+use tweedie::Schedule;
+use tweedie::error::ScheduleError;
 
 /// The most training timesteps that the tool accepts.
 pub const MOST_TIMESTEPS: u32 = 1 << 24;
@@ -17,77 +20,17 @@ pub const MOST_TIMESTEPS: u32 = 1 << 24;
 /// Length of the schedule where nothing else is said; every published DDPM uses it.
 const USUAL_TIMESTEPS: u32 = 1000;
 
-/// Which schedule, with every default filled in. `t` is the number of training timesteps.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Recipe {
-    Linear {
-        t: u32,
-        start: f64,
-        end: f64,
-    },
-    /// `start` and `end` are before the factor 1000/T.
-    LinearScaled {
-        t: u32,
-        start: f64,
-        end: f64,
-    },
-    ScaledLinear {
-        t: u32,
-        start: f64,
-        end: f64,
-    },
-    Cosine {
-        t: u32,
-    },
-    Sigmoid {
-        t: u32,
-        start: f64,
-        end: f64,
-    },
-    SigmoidAbar {
-        t: u32,
-        start: f64,
-        end: f64,
-        tau: f64,
-    },
-    Laplace {
-        t: u32,
-    },
-    LaplacePaper {
-        t: u32,
-    },
-    Custom {
-        betas: Vec<f64>,
-    },
-    /// From a file that has `alphas_cumprod` and no `betas`.
-    CustomAbar {
-        alphas_cumprod: Vec<f64>,
-    },
-}
+/// The first and the last beta of DDPM (Ho et al. 2020).
+const BETAS: (f64, f64) = (1e-4, 0.02);
 
-impl Recipe {
-    /// The number of training timesteps.
-    pub fn timesteps(&self) -> usize {
-        match self {
-            Self::Linear { t, .. }
-            | Self::LinearScaled { t, .. }
-            | Self::ScaledLinear { t, .. }
-            | Self::Cosine { t }
-            | Self::Sigmoid { t, .. }
-            | Self::SigmoidAbar { t, .. }
-            | Self::Laplace { t }
-            | Self::LaplacePaper { t } => *t as usize,
-            Self::Custom { betas } => betas.len(),
-            Self::CustomAbar { alphas_cumprod } => alphas_cumprod.len(),
-        }
-    }
-}
+/// Those of Stable Diffusion.
+const SCALED_BETAS: (f64, f64) = (0.00085, 0.012);
 
-/// What the command line says about the schedule.
+/// The options that describe a noise schedule.
 #[derive(Args, Clone, Debug, Default, PartialEq)]
 #[command(next_help_heading = "Noise schedule (must be the one that the model was trained with)")]
 pub struct ScheduleArgs {
-    /// How fast the noise grows from timestep to timestep
+    /// Growth of the noise from timestep to timestep
     ///
     /// linear: DDPM. scaled-linear: Stable Diffusion. cosine: improved DDPM, called squaredcos_cap_v2 in diffusers.
     /// linear-scaled: linear, multiplied by 1000/T, as in guided-diffusion. sigmoid: diffusers' sigmoid of betas.
@@ -135,34 +78,28 @@ pub struct ScheduleArgs {
 }
 
 impl ScheduleArgs {
-    /// The recipe that the options add up to. Reads the file of `--betas`.
-    pub fn recipe(&self) -> Result<Recipe> {
+    /// Builds the schedule. Reads the file of `--betas`.
+    pub fn build(&self) -> Result<Schedule> {
         let name = self.name()?;
         self.refuse_unused(name)?;
-        let t = self.train_timesteps.unwrap_or(USUAL_TIMESTEPS);
-        Ok(match name {
-            ScheduleName::Linear => {
-                let (start, end) = self.betas_between(1e-4, 0.02)?;
-                Recipe::Linear { t, start, end }
+        let t = self.train_timesteps.unwrap_or(USUAL_TIMESTEPS) as usize;
+        let (start, end) = self.betas_between(if name == ScheduleName::ScaledLinear { SCALED_BETAS } else { BETAS })?;
+        let built = match name {
+            ScheduleName::Linear => Schedule::linear(t, start, end),
+            ScheduleName::LinearScaled => Schedule::linear_scaled(t, start, end),
+            ScheduleName::ScaledLinear => Schedule::scaled_linear(t, start, end),
+            ScheduleName::Sigmoid => Schedule::sigmoid(t, start, end),
+            ScheduleName::SigmoidAbar => {
+                let [start, end, tau] = self.sigmoid()?;
+                Schedule::sigmoid_abar(t, start, end, tau)
             }
-            ScheduleName::LinearScaled => {
-                let (start, end) = self.betas_between(1e-4, 0.02)?;
-                Recipe::LinearScaled { t, start, end }
-            }
-            ScheduleName::ScaledLinear => {
-                let (start, end) = self.betas_between(0.00085, 0.012)?;
-                Recipe::ScaledLinear { t, start, end }
-            }
-            ScheduleName::Sigmoid => {
-                let (start, end) = self.betas_between(1e-4, 0.02)?;
-                Recipe::Sigmoid { t, start, end }
-            }
-            ScheduleName::SigmoidAbar => self.sigmoid_abar(t)?,
-            ScheduleName::Cosine => Recipe::Cosine { t },
-            ScheduleName::Laplace => Recipe::Laplace { t },
-            ScheduleName::LaplacePaper => Recipe::LaplacePaper { t },
+            ScheduleName::Cosine => Schedule::cosine(t),
+            ScheduleName::Laplace => Schedule::laplace(t),
+            ScheduleName::LaplacePaper => Schedule::laplace_paper(t),
             ScheduleName::Custom => self.custom()?,
-        })
+        };
+        let rescaled = if self.zero_terminal_snr { built.and_then(|it| it.zero_terminal_snr()) } else { built };
+        rescaled.map_err(|error| anyhow!("schedule: {error}"))
     }
 
     fn name(&self) -> Result<ScheduleName> {
@@ -194,7 +131,7 @@ impl ScheduleArgs {
         Ok(())
     }
 
-    fn betas_between(&self, start: f64, end: f64) -> Result<(f64, f64)> {
+    fn betas_between(&self, (start, end): (f64, f64)) -> Result<(f64, f64)> {
         let (start, end) = (self.beta_start.unwrap_or(start), self.beta_end.unwrap_or(end));
         for (option, beta) in [("--beta-start", start), ("--beta-end", end)] {
             if !(0.0..=1.0).contains(&beta) {
@@ -204,7 +141,7 @@ impl ScheduleArgs {
         Ok((start, end))
     }
 
-    fn sigmoid_abar(&self, t: u32) -> Result<Recipe> {
+    fn sigmoid(&self) -> Result<[f64; 3]> {
         let start = self.sigmoid_start.unwrap_or(-3.0);
         let end = self.sigmoid_end.unwrap_or(3.0);
         let tau = self.sigmoid_tau.unwrap_or(1.0);
@@ -214,22 +151,26 @@ impl ScheduleArgs {
         if !(tau.is_finite() && tau > 0.0) {
             bail!("--sigmoid-tau: expected a number above 0, found {tau}");
         }
-        Ok(Recipe::SigmoidAbar { t, start, end, tau })
+        Ok([start, end, tau])
     }
 
-    fn custom(&self) -> Result<Recipe> {
+    /// Reads the file of `--betas`, and then builds its schedule.
+    fn custom(&self) -> Result<Result<Schedule, ScheduleError>> {
         let path = self.betas.as_deref().context("--schedule custom needs --betas FILE")?;
-        let recipe = read_custom(path).context("--betas")?;
+        let Array { name, data, .. } = read_custom(path).context("--betas")?;
+        let found = data.len();
         match self.train_timesteps {
-            Some(t) if t as usize != recipe.timesteps() => {
-                bail!("--train-timesteps {t} contradicts --betas FILE, which holds {} timesteps", recipe.timesteps())
+            Some(t) if t as usize != found => {
+                bail!("--train-timesteps {t} contradicts --betas FILE, which holds {found} timesteps")
             }
-            _ => Ok(recipe),
+            _ if name == "betas" => Ok(Schedule::from_betas(&data)),
+            _ => Ok(Schedule::from_alphas_cumprod(&data)),
         }
     }
 }
 
-fn read_custom(path: &Path) -> Result<Recipe> {
+/// The tensor `betas`, or else `alphas_cumprod`.
+fn read_custom(path: &Path) -> Result<Array> {
     let file = TensorFile::open(path)?;
     let by_abar = !file.has("betas") && file.has("alphas_cumprod");
     let values = file.finite_floats(if by_abar { "alphas_cumprod" } else { "betas" })?;
@@ -242,15 +183,14 @@ fn read_custom(path: &Path) -> Result<Recipe> {
             values.shape
         );
     }
-    let data = values.data;
-    Ok(if by_abar { Recipe::CustomAbar { alphas_cumprod: data } } else { Recipe::Custom { betas: data } })
+    Ok(values)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tensor_writer::TensorWriter;
     use clap::Parser;
+    use files::TensorWriter;
 
     #[derive(Parser)]
     struct Line {
@@ -258,31 +198,26 @@ mod tests {
         schedule: ScheduleArgs,
     }
 
-    fn recipe(line: &str) -> Result<Recipe> {
+    fn built(line: &str) -> Result<Schedule> {
         let words = std::iter::once("tweedie").chain(line.split_whitespace());
-        Line::try_parse_from(words)?.schedule.recipe()
+        Line::try_parse_from(words)?.schedule.build()
     }
 
     fn refusal(line: &str) -> String {
-        recipe(line).map_err(|error| format!("{error:#}")).expect_err(line)
+        built(line).map_err(|error| format!("{error:#}")).expect_err(line)
     }
 
     #[test]
     fn defaults_follow_the_schedule() {
-        assert_eq!(recipe("").unwrap(), Recipe::Linear { t: 1000, start: 1e-4, end: 0.02 });
-        let stable_diffusion = Recipe::ScaledLinear { t: 1000, start: 0.00085, end: 0.012 };
-        assert_eq!(recipe("--schedule scaled_linear").unwrap(), stable_diffusion);
-        assert_eq!(recipe("--schedule cosine --train-timesteps 50").unwrap(), Recipe::Cosine { t: 50 });
-        let jabri = Recipe::SigmoidAbar { t: 1000, start: -3.0, end: 3.0, tau: 1.0 };
-        assert_eq!(recipe("--schedule JABRI").unwrap(), jabri);
-        let wide = Recipe::SigmoidAbar { t: 1000, start: -4.0, end: 3.0, tau: 0.5 };
-        assert_eq!(recipe("--schedule sigmoid-abar --sigmoid-start -4 --sigmoid-tau 0.5").unwrap(), wide);
-    }
-
-    #[test]
-    fn diffusers_spellings_are_understood() {
-        let line = "--beta-schedule squaredcos_cap_v2 --num-train-timesteps 7 --rescale-betas-zero-snr";
-        assert_eq!(recipe(line).unwrap(), Recipe::Cosine { t: 7 });
+        let same = |line: &str, schedule: Schedule| assert_eq!(built(line).unwrap(), schedule, "{line}");
+        same("", Schedule::linear(1000, 1e-4, 0.02).unwrap());
+        same("--schedule scaled_linear", Schedule::scaled_linear(1000, 0.00085, 0.012).unwrap());
+        same("--schedule cosine --train-timesteps 50", Schedule::cosine(50).unwrap());
+        same("--schedule JABRI", Schedule::sigmoid_abar(1000, -3.0, 3.0, 1.0).unwrap());
+        let wide = "--schedule sigmoid-abar --sigmoid-start -4 --sigmoid-tau 0.5";
+        same(wide, Schedule::sigmoid_abar(1000, -4.0, 3.0, 0.5).unwrap());
+        let diffusers = "--beta-schedule squaredcos_cap_v2 --num-train-timesteps 7 --rescale-betas-zero-snr";
+        same(diffusers, Schedule::cosine(7).unwrap().zero_terminal_snr().unwrap());
     }
 
     #[test]
@@ -314,11 +249,11 @@ mod tests {
     #[test]
     fn a_file_brings_its_own_schedule() {
         let (_folder, betas) = betas_file("betas", &[0.1, 0.2], &[2]);
-        assert_eq!(recipe(&betas).unwrap(), Recipe::Custom { betas: vec![0.1, 0.2] });
-        assert_eq!(recipe(&format!("{betas} --train-timesteps 2 --schedule custom")).unwrap().timesteps(), 2);
+        assert_eq!(built(&betas).unwrap(), Schedule::from_betas(&[0.1, 0.2]).unwrap());
+        assert_eq!(built(&format!("{betas} --train-timesteps 2 --schedule custom")).unwrap().len(), 2);
         assert!(refusal(&format!("{betas} --train-timesteps 3")).contains("which holds 2 timesteps"));
         let (_folder, abar) = betas_file("alphas_cumprod", &[0.9, 0.5], &[2]);
-        assert_eq!(recipe(&abar).unwrap(), Recipe::CustomAbar { alphas_cumprod: vec![0.9, 0.5] });
+        assert_eq!(built(&abar).unwrap(), Schedule::from_alphas_cumprod(&[0.9, 0.5]).unwrap());
     }
 
     #[test]

@@ -35,7 +35,7 @@ use std::time::Instant;
 /// A test fails by panicking, like any other.
 type Test = (&'static str, Needs, fn());
 
-/// What a test cannot do without.
+/// Requirement of a test.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Needs {
     Nothing,

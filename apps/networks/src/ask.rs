@@ -1,4 +1,4 @@
-//! What a call of a network is about.
+//! The question that a call asks a network.
 
 use tweedie::Quantity;
 use tweedie::math::{NoiseLevel, Sampler};
@@ -11,16 +11,16 @@ pub struct Ask {
     pub alpha: f32,
     /// The noise in what the network sees.
     pub sigma: f32,
-    /// How much of `E[x0 | x]` is in the answer.
+    /// Coefficient of `E[x0 | x]` in the answer.
     pub x0: f32,
-    /// How much of `E[epsilon | x]` is in the answer.
+    /// Coefficient of `E[epsilon | x]` in the answer.
     pub epsilon: f32,
 }
 
 impl Ask {
     /// For a network that predicts this quantity and sees samples of this level.
     ///
-    /// What the quantities mean is written down once more here, so that a mistake in the library cannot agree with itself.
+    /// The formulas of the quantities are repeated here, so that a mistake in the library cannot agree with itself.
     #[must_use]
     pub fn new(predicts: Quantity, alpha: f64, sigma: f64) -> Self {
         let [x0, epsilon] = match predicts {
@@ -41,7 +41,7 @@ impl Ask {
     }
 }
 
-/// What a sampler asks a network that predicts this quantity, call by call. The network sees samples in its own scale.
+/// Lists what a sampler asks a network that predicts this quantity, call by call. The network sees samples in its own scale.
 #[must_use]
 pub fn asks(sampler: &Sampler, predicts: Quantity) -> Vec<Ask> {
     let seen = |level: NoiseLevel, input: f64| Ask::new(predicts, input * level.alpha(), input * level.sigma());

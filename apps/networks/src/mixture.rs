@@ -42,7 +42,7 @@ impl Mixture {
         self.elements
     }
 
-    /// How many Gaussians there are.
+    /// Number of Gaussians.
     #[must_use]
     pub const fn components(&self) -> usize {
         self.log_weights.len()
@@ -53,13 +53,13 @@ impl Mixture {
         self.means.chunks_exact(self.elements.max(1))
     }
 
-    /// How likely each component is; they sum to 1.
+    /// Probabilities of the components; they sum to 1.
     #[must_use]
     pub fn weights(&self) -> Vec<f64> {
         normalised(&self.log_weights.iter().map(|&w| f64::from(w)).collect::<Vec<_>>())
     }
 
-    /// What the network answers about one sample: the twin of `mixture.wgsl`.
+    /// Answers about one sample: the twin of `mixture.wgsl`.
     #[must_use]
     pub fn answer(&self, ask: &Ask, x: &[f64]) -> Vec<f64> {
         let [alpha, sigma, of_x0, of_epsilon] = [ask.alpha, ask.sigma, ask.x0, ask.epsilon].map(f64::from);

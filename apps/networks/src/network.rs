@@ -3,10 +3,10 @@
 use crate::{Ask, Mixture};
 use tweedie::wgpu::{self, BufferUsages, util::DeviceExt};
 
-/// Where the network reads and writes: f32, sample after sample without gaps, usage STORAGE.
+/// Tensors that the network reads and writes: f32, sample after sample without gaps, usage STORAGE.
 #[derive(Clone, Copy, Debug)]
 pub struct Tensors<'a> {
-    /// How many samples; at most 65,535.
+    /// Number of samples; at most 65,535.
     pub batch: u32,
     /// The samples, in the network's scale.
     pub x: &'a wgpu::Buffer,
@@ -14,7 +14,7 @@ pub struct Tensors<'a> {
     pub prediction: &'a wgpu::Buffer,
 }
 
-/// Where the network learns which call it is.
+/// Source of the call's index.
 #[derive(Clone, Copy, Debug)]
 pub enum Calls<'a> {
     /// From the host, at each recording.

@@ -1,15 +1,11 @@
-//! Pictures as programs around diffusion models compute with them, for the tool, the viewer and the page.
+//! Generated images for the tool, the viewer and the page, so that nothing has to be opened first.
 //!
-//! [`picture`] reads and writes files, [`atomic`] sees to it that they appear whole or not at all. [`test_card`] and
-//! [`motifs`] are pictures made of mathematics, so that nothing has to be opened; a [`set`] of square ones is what an ideal
-//! denoiser knows.
+//! [`test_card`] and [`motifs`] compute images from formulas. A [`set`] of square images is the data that an ideal denoiser
+//! knows; its members are read from files or generated.
 
-#[cfg(not(target_family = "wasm"))] // a page has no files
-pub mod atomic;
 pub mod motifs;
-pub mod picture;
 pub mod set;
 pub mod test_card;
 
-pub use picture::Picture;
+pub use files::Picture;
 pub use set::Set;

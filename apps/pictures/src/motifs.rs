@@ -2,7 +2,7 @@
 //!
 //! Each is a function from a point to a colour, made of flat shapes and soft gradients, the same at every size.
 
-use crate::picture::Picture;
+use files::Picture;
 use image::{Rgb, Rgb32FImage};
 
 /// Sub-pixels along each axis, so that edges are smooth.
@@ -13,7 +13,7 @@ type Colour = [f32; 3];
 
 /// A picture and its name; both coordinates run from -1 to 1, y downwards.
 pub struct Motif {
-    /// What to call it.
+    /// Name for people.
     pub name: &'static str,
     paint: fn(f32, f32) -> Colour,
 }

@@ -1,8 +1,8 @@
 //! The pictures that the ideal denoiser knows: all of one size, square.
 
 use crate::motifs::{MOTIFS, motif};
-use crate::picture::Picture;
 use anyhow::{Result, bail};
+use files::Picture;
 use std::path::{Path, PathBuf};
 
 /// The memory that the pictures may take, in bytes: what every device binds at once.
@@ -11,7 +11,7 @@ const MOST_BYTES: usize = 128 << 20;
 /// A picture and what to call it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Member {
-    /// What to call it.
+    /// Name for people.
     pub name: String,
     /// The picture, square.
     pub picture: Picture,
@@ -71,7 +71,7 @@ impl Set {
     }
 }
 
-/// How much a picture looks like a member of the set.
+/// Similarity of a picture to a member of the set.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Likeness {
     /// Its index.

@@ -5,12 +5,12 @@
 
 use image::{Rgb, Rgb32FImage};
 
-use crate::picture::Picture;
+use files::Picture;
 
 /// Sub-pixels along each axis, so that edges are smooth.
 const SUBPIXELS: u32 = 3;
 
-/// Where the water begins, as a part of the height.
+/// Top of the water, as a part of the height.
 const SHORE: f64 = 0.70;
 
 /// The sun: centre and radius, in units of the height.

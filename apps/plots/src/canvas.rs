@@ -71,7 +71,7 @@ pub fn svg(height: f64, draw: impl FnOnce(&Canvas<'_>) -> Result<()>) -> Result<
 impl Canvas<'_> {
     /// A line through the points. One point is a dot as wide as the line.
     pub fn line(&self, points: &[Point], colour: RGBColor, width: f64) -> Result<()> {
-        // The last point stands twice, since `plotters` draws no line of one point.
+        // The last point appears twice, since `plotters` draws no line of one point.
         let points: Vec<_> = points.iter().chain(points.last()).copied().map(units).collect();
         let style = colour.stroke_width((width * UNITS_PER_PIXEL) as u32);
         Ok(self.0.draw(&PathElement::new(points, style))?)

@@ -22,7 +22,7 @@ pub fn uploaded(device: &wgpu::Device, queue: &wgpu::Queue, label: &str, numbers
 /// A picture that lies in a buffer: planar, `[3, height, width]`, f32.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ImageSlice {
-    /// Where.
+    /// Buffer that holds the image.
     pub buffer: wgpu::Buffer,
     /// Floats before its first one.
     pub offset: u64,
@@ -37,7 +37,7 @@ impl ImageSlice {
         Self { buffer: buffer.clone(), offset: 0, size }
     }
 
-    /// How many floats it has.
+    /// Number of its floats.
     #[must_use]
     pub fn count(&self) -> u64 {
         3 * u64::from(self.size[0]) * u64::from(self.size[1])

@@ -15,15 +15,15 @@ const DEVIATIONS: f64 = 2.0;
 pub struct Figure {
     /// Which.
     pub what: ImageId,
-    /// What it is.
+    /// Description.
     pub name: String,
-    /// What else there is to say.
+    /// Remark beside the name.
     pub remark: String,
-    /// Whether the remark is bad news.
+    /// True if the remark is bad news.
     pub alarming: bool,
     /// The whole story, for whoever asks.
     pub story: String,
-    /// What its values are multiplied with, before -1 becomes black and 1 full intensity.
+    /// Factor of its values, before -1 becomes black and 1 full intensity.
     pub gain: f64,
     /// Why there is none, if there is none.
     pub missing: Option<String>,
@@ -34,7 +34,7 @@ pub struct Figure {
 pub struct Figures {
     /// The pictures, row by row.
     pub rows: Vec<Vec<Figure>>,
-    /// What is to be computed for them.
+    /// Request that computes them.
     pub request: Request,
 }
 
@@ -126,7 +126,7 @@ pub fn sampling(state: &State, sampler: &Sampler, status: &Status) -> Figures {
     Figures { rows, request: Request::Run(scene, (call + 1).min(calls)) }
 }
 
-/// What the target is made of.
+/// Formula of a target.
 const fn formula(quantity: Quantity) -> &'static str {
     match quantity {
         Quantity::Xt => "alpha x0 + sigma eps",
@@ -139,7 +139,7 @@ const fn formula(quantity: Quantity) -> &'static str {
     }
 }
 
-/// What a target's values are multiplied with: a target's deviations fill the range; x0 is a picture as it is.
+/// Factor of a target's values: a target's deviations fill the range; x0 is a picture as it is.
 fn gain(level: NoiseLevel, state: &State, quantity: Quantity) -> f64 {
     match (quantity, expected_rms(level, quantity, state.mean_square)) {
         (Quantity::X0, _) | (_, Err(_)) => 1.0,
@@ -147,7 +147,7 @@ fn gain(level: NoiseLevel, state: &State, quantity: Quantity) -> f64 {
     }
 }
 
-/// What the sample is larger than data of unit variance would be.
+/// Deviation of the sample before a call, for data of unit variance.
 fn deviation(sampler: &Sampler, call: usize) -> f64 {
     let calls = sampler.calls();
     let [alpha, sigma] = match (calls.get(call), calls.last()) {
@@ -158,7 +158,7 @@ fn deviation(sampler: &Sampler, call: usize) -> f64 {
     alpha.hypot(sigma)
 }
 
-/// How much of a sample is noise before a call.
+/// Part of the noise in a sample before a call, in words.
 fn noise(sampler: &Sampler, call: usize) -> String {
     sampler
         .calls()

@@ -11,9 +11,9 @@ pub struct Placement {
     pub corners: [f32; 4],
     /// The picture.
     pub picture: ImageSlice,
-    /// What its values are multiplied with before -1 becomes black and 1 full intensity.
+    /// Factor of its values, before -1 becomes black and 1 full intensity.
     pub gain: f32,
-    /// Whether each of its pixels covers whole ones of the window, and needs no interpolation.
+    /// True if each of its pixels covers whole ones of the window, and needs no interpolation.
     pub crisp: bool,
 }
 

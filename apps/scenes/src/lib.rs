@@ -1,4 +1,4 @@
-//! What the window (`viewer`) and the web page (`web`) show, without either: a picture, its noised form, what a network is
+//! Scenes that the window (`viewer`) and the web page (`web`) show: a picture, its noised form, what a network is
 //! trained to predict, and what comes back of a prediction that errs; and every sampler at work, back and forth.
 //!
 //! **Theory.** Both programs are the same loop: a choice changes, kernels write storage buffers, a fragment shader draws

@@ -21,14 +21,14 @@ use tweedie::{Context, Conversion, Diffusion, Error, Holes, Noising, Quantity, S
 /// The first stream of the predictions' errors; the picture's noise is on stream 0.
 const ERROR_STREAM: u32 = 1;
 
-/// What is to be seen.
+/// Description of a plane.
 #[derive(Clone, Debug)]
 pub struct PlaneScene {
     /// The clean sample.
     pub picture: Arc<Picture>,
     /// The noise schedule.
     pub schedule: ScheduleChoice,
-    /// What is predicted, a column each.
+    /// Predicted quantities, a column each.
     pub quantities: Vec<Quantity>,
     /// The timestep.
     pub timestep: u32,
@@ -63,7 +63,7 @@ impl PlaneScene {
 /// One quantity: its target, a prediction of it, and the picture that comes back.
 #[derive(Debug)]
 pub struct Column {
-    /// What is predicted.
+    /// Predicted quantity.
     pub quantity: Quantity,
     target: wgpu::Buffer,
     prediction: wgpu::Buffer,
@@ -71,7 +71,7 @@ pub struct Column {
     err: MapPlan,
     back: MapPlan,
     measure: LossPlan,
-    /// Whether the prediction determines x0 at the timestep that is seen.
+    /// True if the prediction determines x0 at the timestep that is seen.
     pub determined: bool,
 }
 
@@ -147,7 +147,7 @@ impl Plane {
         Ok(Self { scene: scene.clone(), shape, x0, x_t, errors, noising, measure, columns, fresh: true })
     }
 
-    /// Whether this plane can show a scene with the plans that it has.
+    /// Returns whether this plane can show a scene with the plans that it has.
     #[must_use]
     pub fn serves(&self, scene: &PlaneScene) -> bool {
         self.scene.same_plans(scene)
@@ -182,7 +182,7 @@ impl Plane {
             // Where no signal is left, epsilon says nothing about the picture.
             column.determined = match column.back.record(&mut pass, at) {
                 Ok(()) => true,
-                Err(RecordError::Hole { .. }) => false,
+                Err(RecordError::Undefined { .. }) => false,
                 Err(error) => return Err(error.into()),
             };
             if column.determined {
@@ -225,7 +225,7 @@ impl Plane {
         &self.columns
     }
 
-    /// What the buffers hold.
+    /// Scene that the buffers hold.
     #[must_use]
     pub fn scene(&self) -> &PlaneScene {
         &self.scene
@@ -243,13 +243,13 @@ impl Plane {
         ImageSlice::alone(&self.x_t, self.scene.size())
     }
 
-    /// What the network of a column is trained to predict.
+    /// Training target of a column.
     #[must_use]
     pub fn target(&self, column: usize) -> Option<ImageSlice> {
         Some(ImageSlice::alone(&self.columns.get(column)?.target, self.scene.size()))
     }
 
-    /// What it predicts.
+    /// Prediction of a column.
     #[must_use]
     pub fn prediction(&self, column: usize) -> Option<ImageSlice> {
         Some(ImageSlice::alone(&self.columns.get(column)?.prediction, self.scene.size()))

@@ -1,4 +1,4 @@
-//! Where the user is in time: timesteps and calls, moved by keys or by themselves; and the tables that this asks for,
+//! The position in time: timesteps and calls, moved by keys or by themselves; and the tables that this asks for,
 //! made once for each choice.
 
 use crate::schedules::{ScheduleChoice, TIMESTEPS};
@@ -12,13 +12,13 @@ use tweedie::{Quantity, Schedule};
 const SWEEP: f64 = 4.0;
 const CALLS_A_SECOND: f64 = 8.0;
 
-/// What a sampler's rows depend on.
+/// Choices that a sampler's rows depend on.
 type SamplerKey = (ScheduleChoice, Solver, usize, u64, Quantity);
 
 /// The place in time, and the tables of the choices that were made last.
 #[derive(Debug, Default)]
 pub struct Playback {
-    /// Where time is between two whole timesteps or calls, and whether it goes back.
+    /// Position between two whole timesteps or calls, and whether time goes back.
     phase: f64,
     falling: bool,
     schedule: Option<(ScheduleChoice, Arc<Schedule>)>,
@@ -50,7 +50,7 @@ impl Playback {
         self.sampler.insert(made.unwrap_or_else(make)).1.clone()
     }
 
-    /// How often the chosen sampler calls its network.
+    /// Number of network calls of the chosen sampler.
     pub fn calls(&mut self, state: &State) -> usize {
         self.sampler(state).map_or(0, |sampler| sampler.calls().len())
     }

@@ -7,7 +7,7 @@ use tweedie::wgpu::{self, BufferUsages};
 #[derive(Debug)]
 pub struct Readout {
     staging: wgpu::Buffer,
-    /// Whether it could be mapped, once that is known.
+    /// True if it could be mapped, once that is known.
     mapped: Option<Arc<OnceLock<bool>>>,
 }
 

@@ -8,7 +8,7 @@ use crate::trajectory::{RunScene, Trajectory};
 use tweedie::wgpu;
 use tweedie::{Context, Error};
 
-/// What a frame wants to be computed.
+/// Computation that a frame asks for.
 #[derive(Clone, Debug)]
 pub enum Request {
     /// A picture, its targets, and what comes back.
@@ -32,7 +32,7 @@ pub enum ImageId {
     Recovered(usize),
     /// A sample before a call.
     Sample(u32, usize),
-    /// What the network made of a sample in a call.
+    /// Clean sample that the network predicts in a call.
     Preview(u32, usize),
     /// A picture of the set.
     Member(usize),
@@ -51,12 +51,12 @@ pub struct Piece {
     pub gain: f32,
 }
 
-/// What the window may tell of the work.
+/// Status of the work, for the window.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Status {
     /// The root mean square difference from the picture: of `x_t`, then of each column's x0. Empty before they arrive.
     pub errors: Vec<f64>,
-    /// Whether each column's prediction determines x0.
+    /// True if each column's prediction determines x0.
     pub determined: Vec<bool>,
     /// Calls of the trajectory that are done.
     pub done: usize,
@@ -64,7 +64,7 @@ pub struct Status {
     pub samples: u32,
     /// Dispatches since the window opened.
     pub dispatches: u64,
-    /// Whether something is still on its way to the host.
+    /// True if something is still on its way to the host.
     pub pending: bool,
     /// Why nothing is shown.
     pub trouble: Option<String>,
@@ -78,7 +78,7 @@ pub struct Renderer {
     images: ImageRenderer,
     plane: Option<Plane>,
     trajectory: Option<Trajectory>,
-    /// Whether the errors that are known are those of an earlier scene.
+    /// True if the errors that are known are those of an earlier scene.
     stale: bool,
     errors: Option<Readout>,
     wanted: Option<ImageId>,
@@ -156,7 +156,7 @@ impl Renderer {
         self.status.pending = self.stale || self.errors.is_some() || self.picture.is_some();
     }
 
-    /// What can be told, to be asked once a frame before anything is recorded.
+    /// Returns the status, to be asked once a frame before anything is recorded.
     pub fn look(&mut self) -> Status {
         if let Some(squares) = self.errors.as_mut().and_then(Readout::arrived) {
             self.status.errors = squares.into_iter().map(|square| f64::from(square).sqrt()).collect();
@@ -179,7 +179,7 @@ impl Renderer {
         Some(arrived)
     }
 
-    /// Where a picture lies, if it exists.
+    /// Finds the buffer of a picture, if it exists.
     #[must_use]
     pub fn find(&self, what: ImageId) -> Option<ImageSlice> {
         let (plane, trajectory) = (self.plane.as_ref(), self.trajectory.as_ref());

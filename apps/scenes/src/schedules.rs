@@ -9,11 +9,11 @@ pub const TIMESTEPS: u32 = 1000;
 
 /// A schedule of the menu.
 pub struct Recipe {
-    /// What to call it.
+    /// Name for people.
     pub name: &'static str,
-    /// Where it comes from.
+    /// Source, in a line.
     pub about: &'static str,
-    /// Whether it is variance preserving, and so can be rescaled to zero terminal SNR.
+    /// True if it is variance preserving, and so can be rescaled to zero terminal SNR.
     pub preserving: bool,
     make: fn(usize) -> Result<Schedule, ScheduleError>,
 }
@@ -58,17 +58,17 @@ const fn preserving(
     Recipe { name, about, preserving: true, make }
 }
 
-/// What was chosen in the menu.
+/// A choice in the menu.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ScheduleChoice {
     /// An index into [`RECIPES`].
     pub recipe: usize,
-    /// Whether it is rescaled, so that no signal is left at the last timestep.
+    /// True if it is rescaled, so that no signal is left at the last timestep.
     pub zero_terminal_snr: bool,
 }
 
 impl ScheduleChoice {
-    /// What stands in the menu.
+    /// Returns the recipe of the menu.
     #[must_use]
     pub fn recipe(self) -> &'static Recipe {
         &RECIPES[self.recipe.min(RECIPES.len() - 1)]

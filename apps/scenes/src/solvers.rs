@@ -24,13 +24,13 @@ pub enum Solver {
     Ddpm,
     /// Song et al. 2021.
     Ddim,
-    /// Of the probability flow.
+    /// First order, of the probability flow.
     Euler,
     /// With noise replaced on the way.
     EulerAncestral,
     /// Karras et al. 2022, algorithm 2, in first order.
     EulerChurn,
-    /// Of second order.
+    /// Second order (Karras et al. 2022).
     Heun,
     /// DPM-Solver++ 2M.
     Dpm2M,
@@ -84,19 +84,19 @@ impl Solver {
         }
     }
 
-    /// What to call it.
+    /// Name for people.
     #[must_use]
     pub const fn name(self) -> &'static str {
         self.texts().0
     }
 
-    /// What it is.
+    /// Description.
     #[must_use]
     pub const fn about(self) -> &'static str {
         self.texts().1
     }
 
-    /// What is said of how much noise it draws, where there is a choice: a name and the largest value.
+    /// Name and largest value of the option for drawn noise, if the solver has one.
     #[must_use]
     pub const fn stochasticity(self) -> Option<(&'static str, f64)> {
         match self {
@@ -109,7 +109,7 @@ impl Solver {
     /// The rows of the whole loop.
     ///
     /// # Errors
-    /// Where the sampler does not exist: epsilon predicted at zero terminal SNR, more steps than there are.
+    /// The sampler does not exist: epsilon predicted at zero terminal SNR, more steps than there are.
     pub fn sampler(
         self,
         schedule: &Schedule,

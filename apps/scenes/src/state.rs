@@ -1,4 +1,4 @@
-//! What the user has chosen. It knows no window and no device, and outlives both.
+//! Choices of the user. They know no window and no device, and outlive both.
 
 use crate::plane::{PlaneScene, mean_square};
 use crate::renderer::ImageId;
@@ -23,11 +23,11 @@ const CARD: [u32; 2] = [320, 240];
 /// The side of the pictures that are sampled.
 pub const SIDE: u32 = 96;
 
-/// What can be predicted.
+/// Quantities that can be predicted.
 pub const PREDICTIONS: [Quantity; 6] =
     [Quantity::Epsilon, Quantity::X0, Quantity::V, Quantity::Score, Quantity::Flow, Quantity::Edm(SigmaData::KARRAS)];
 
-/// What a prediction is.
+/// Describes a prediction.
 #[must_use]
 pub const fn about(quantity: Quantity) -> &'static str {
     match quantity {
@@ -41,7 +41,7 @@ pub const fn about(quantity: Quantity) -> &'static str {
     }
 }
 
-/// What the window shows.
+/// View of the window.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum View {
     /// A picture, its targets, and what comes back.
@@ -51,7 +51,7 @@ pub enum View {
     Sampling,
 }
 
-/// What the ideal denoiser knows.
+/// Images that the ideal denoiser knows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Source {
     /// Six posters.
@@ -64,15 +64,15 @@ pub enum Source {
 /// The choices of the sampling view.
 #[derive(Clone, Debug)]
 pub struct SamplingState {
-    /// What the denoiser knows.
+    /// Images that the denoiser knows.
     pub source: Source,
     /// The sampler.
     pub solver: Solver,
     /// Its steps.
     pub steps: usize,
-    /// How much of the noise that it may draw it draws, 0 to 1.
+    /// Part of the noise that it may draw, 0 to 1.
     pub stochasticity: f64,
-    /// What the network predicts.
+    /// Quantity that the network predicts.
     pub predicts: Quantity,
     /// The relative error of the network.
     pub error: f64,
@@ -84,24 +84,24 @@ pub struct SamplingState {
 /// A line for the user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
-    /// What it says.
+    /// Text of the message.
     pub text: String,
-    /// Whether something went wrong.
+    /// True if something went wrong.
     pub alarming: bool,
 }
 
 /// All choices.
 #[derive(Clone, Debug)]
 pub struct State {
-    /// What the window shows.
+    /// View of the window.
     pub view: View,
     /// The picture.
     pub picture: Arc<Picture>,
     /// The mean of its squares.
     pub mean_square: f64,
-    /// What to call it.
+    /// Name for people.
     pub name: String,
-    /// Where it was opened, if it was.
+    /// Path that it was opened from, if any.
     pub path: Option<PathBuf>,
     /// The noise schedule.
     pub schedule: ScheduleChoice,
@@ -113,7 +113,7 @@ pub struct State {
     pub seed: u64,
     /// Which of [`PREDICTIONS`] have a column.
     pub shown: [bool; PREDICTIONS.len()],
-    /// Whether time goes on by itself.
+    /// True if time goes on by itself.
     pub playing: bool,
     /// The picture that is saved next.
     pub selected: Option<ImageId>,
@@ -129,7 +129,7 @@ impl Default for State {
     }
 }
 
-/// What is brought along is drawn once.
+/// Draws the built-in image once.
 static TEST_CARD: LazyLock<Arc<Picture>> = LazyLock::new(|| Arc::new(test_card(CARD[0], CARD[1])));
 static POSTERS: LazyLock<Arc<Set>> = LazyLock::new(|| {
     // Nothing is opened, so nothing can go wrong; an empty set would only be dull.
@@ -173,7 +173,7 @@ impl State {
         PREDICTIONS.into_iter().zip(self.shown).filter_map(|(quantity, shown)| shown.then_some(quantity)).collect()
     }
 
-    /// What the plane's view wants to see.
+    /// Scene of the plane's view.
     #[must_use]
     pub fn plane(&self) -> PlaneScene {
         PlaneScene {
@@ -186,7 +186,7 @@ impl State {
         }
     }
 
-    /// What the sampling view wants to see.
+    /// Scene of the sampling view.
     #[must_use]
     pub fn run(&self) -> RunScene {
         let SamplingState { solver, steps, stochasticity, predicts, error, .. } = self.sampling;
@@ -262,7 +262,7 @@ impl State {
         });
     }
 
-    /// What a picture is called on disk, unless the user says otherwise.
+    /// Default file name of a picture.
     #[must_use]
     pub fn file_name(&self, what: ImageId) -> String {
         let quantities = self.quantities();
@@ -322,7 +322,7 @@ mod tests {
         state.open_bytes("broken.png", b"not a picture");
         let message = state.message.clone().unwrap();
         assert!(message.alarming && message.text.starts_with("broken.png: expected a PNG"), "{}", message.text);
-        let bytes = pictures::picture::png(&test_card(40, 30).to_rgb()).unwrap();
+        let bytes = files::picture::png(&test_card(40, 30).to_rgb()).unwrap();
         state.open_bytes("card.png", &bytes);
         assert_eq!((state.name.as_str(), state.message.is_none()), ("card.png", true));
     }

@@ -32,10 +32,10 @@ pub const CALLS: usize = 4;
 /// The first stream of the network's errors: above those of any sampler's noise.
 const ERROR_STREAM: u32 = 1 << 20;
 
-/// What is to be sampled.
+/// Description of a sampling run.
 #[derive(Clone, Debug)]
 pub struct RunScene {
-    /// What the denoiser knows.
+    /// Images that the denoiser knows.
     pub set: Arc<Set>,
     /// The noise schedule.
     pub schedule: ScheduleChoice,
@@ -43,9 +43,9 @@ pub struct RunScene {
     pub solver: Solver,
     /// Its steps.
     pub steps: usize,
-    /// How much noise it draws, if that can be chosen.
+    /// Amount of drawn noise, if that can be chosen.
     pub stochasticity: f64,
-    /// What the network predicts.
+    /// Quantity that the network predicts.
     pub predicts: Quantity,
     /// The relative error of the network.
     pub error: f64,
@@ -65,7 +65,7 @@ impl RunScene {
     /// The sampler's rows.
     ///
     /// # Errors
-    /// Where there is no such sampler.
+    /// There is no such sampler.
     pub fn sampler(&self) -> Result<Sampler, Error> {
         self.solver.sampler(&self.schedule.schedule()?, self.steps, self.stochasticity, self.predicts)
     }
@@ -82,7 +82,7 @@ pub struct Trajectory {
     x0: wgpu::Buffer,
     /// The samples before each call, and after the last.
     seen: wgpu::Buffer,
-    /// What the network made of them.
+    /// Clean samples that the network predicted.
     previews: wgpu::Buffer,
     members: wgpu::Buffer,
     start: MapPlan,
@@ -97,7 +97,7 @@ impl Trajectory {
     /// Makes the buffers and plans of a scene.
     ///
     /// # Errors
-    /// Where there is no such sampler, and whatever the plans find.
+    /// There is no such sampler, and whatever the plans find.
     pub fn new(context: &Context, queue: &wgpu::Queue, scene: &RunScene) -> Result<Self, Error> {
         let sampler = scene.sampler()?;
         let device = context.device();
@@ -149,7 +149,7 @@ impl Trajectory {
         })
     }
 
-    /// Whether this is the trajectory of a scene.
+    /// Returns whether this is the trajectory of a scene.
     #[must_use]
     pub fn serves(&self, scene: &RunScene) -> bool {
         self.scene.same(scene)
@@ -202,7 +202,7 @@ impl Trajectory {
         &self.sampler
     }
 
-    /// How many samples there are.
+    /// Number of samples.
     #[must_use]
     pub const fn samples(&self) -> u32 {
         self.samples
@@ -220,7 +220,7 @@ impl Trajectory {
         known.then(|| self.hung(&self.seen, call as u64 * u64::from(self.samples) + u64::from(sample)))
     }
 
-    /// What the network made of it in that call.
+    /// Clean sample that the network predicted in that call.
     #[must_use]
     pub fn preview(&self, sample: u32, call: usize) -> Option<ImageSlice> {
         let known = call < self.done && sample < self.samples;

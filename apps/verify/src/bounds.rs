@@ -2,18 +2,18 @@
 
 use crate::device::Device;
 use crate::{Error, Outcome, normals, over_shapes, spoilt_at_the_middle, wide};
-use tweedie::gpu::compare::{Comparison, Exact};
+use tweedie::gpu::compare::Comparison;
 use tweedie::gpu::vlb::{Batch, ROUNDINGS, reference};
 use tweedie::gpu::{At, Drawn, NoiseKey, Of, Second, Timesteps, VlbInputs, VlbPlan, VlbTerms};
-use tweedie::math::{Bound, Given, ModelVariance};
-use tweedie::table::{BoundRow, Table};
+use tweedie::math::{Vlb, LossInputs, ModelVariance};
+use tweedie::table::{VlbRow, Table};
 use tweedie::{Quantity, Schedule, Shape, Storage, Tensor};
 
 /// A term that is checked.
 #[derive(Debug)]
 pub struct Op {
     pub name: String,
-    table: Table<BoundRow>,
+    table: Table<VlbRow>,
     clip: Option<f64>,
     drawn: bool,
 }
@@ -21,24 +21,24 @@ pub struct Op {
 /// Every variance, each with another prediction, clipped and not, by noise that is given or drawn or by the noisy sample.
 pub fn ops(schedule: &Schedule) -> Outcome<Vec<Op>> {
     let ops = [
-        (ModelVariance::FixedSmall, Quantity::Epsilon, None, Given::Pair, false),
-        (ModelVariance::FixedLarge, Quantity::V, Some(1.0), Given::Pair, true),
-        (ModelVariance::Learned, Quantity::X0, Some(1.0), Given::Pair, false),
-        (ModelVariance::LearnedRange, Quantity::Epsilon, None, Given::Pair, true),
-        (ModelVariance::LearnedRange, Quantity::V, Some(1.0), Given::Target, false),
+        (ModelVariance::FixedSmall, Quantity::Epsilon, None, LossInputs::CleanAndNoise, false),
+        (ModelVariance::FixedLarge, Quantity::V, Some(1.0), LossInputs::CleanAndNoise, true),
+        (ModelVariance::Learned, Quantity::X0, Some(1.0), LossInputs::CleanAndNoise, false),
+        (ModelVariance::LearnedRange, Quantity::Epsilon, None, LossInputs::CleanAndNoise, true),
+        (ModelVariance::LearnedRange, Quantity::V, Some(1.0), LossInputs::NoisyAndTarget, false),
     ];
     let op = |(variance, predicts, clip, given, drawn)| {
-        let bound = Bound::new(schedule, predicts, variance, clip)?;
+        let bound = Vlb::new(schedule, predicts, variance, clip)?;
         let source = match (given, drawn) {
-            (Given::Target, _) => "given x_t",
-            (Given::Pair, true) => "drawn noise",
-            (Given::Pair, false) => "given noise",
+            (LossInputs::NoisyAndTarget, _) => "given x_t",
+            (LossInputs::CleanAndNoise, true) => "drawn noise",
+            (LossInputs::CleanAndNoise, false) => "given noise",
         };
         let (variance, clipped) = (named(variance), if clip.is_some() { ", clipped" } else { "" });
         let name = format!("bound from {predicts}{clipped}, {variance} variance, {source}");
         Ok(Op { name, table: bound.table_where_defined(given), clip, drawn })
     };
-    let ops = ops.into_iter().map(op).collect::<Result<_, tweedie::error::BoundError>>();
+    let ops = ops.into_iter().map(op).collect::<Result<_, tweedie::error::VlbError>>();
     ops.map_err(Error::of_schedule)
 }
 
@@ -54,7 +54,7 @@ fn named(variance: ModelVariance) -> &'static str {
 /// Runs a term on all shapes, with its own coefficients or spoilt ones.
 pub async fn check(device: &Device<'_>, steps: usize, op: &Op, wrong: bool) -> Outcome<Comparison> {
     let spoilt = wrong.then(|| {
-        spoilt_at_the_middle(&op.table, |row, factor| BoundRow {
+        spoilt_at_the_middle(&op.table, |row, factor| VlbRow {
             prediction: row.prediction * factor,
             inputs: row.inputs.map(|c| c * factor),
             log_ratio: row.log_ratio.map(|c| c * factor), // where a learned variance outweighs the rest
@@ -68,7 +68,7 @@ pub async fn check(device: &Device<'_>, steps: usize, op: &Op, wrong: bool) -> O
 async fn check_shape(
     device: &Device<'_>,
     op: &Op,
-    table: &Table<BoundRow>,
+    table: &Table<VlbRow>,
     times: &[u32],
     shape: Shape,
 ) -> Outcome<Comparison> {
@@ -119,11 +119,7 @@ async fn check_shape(
         (device.storage, &gradients[0], &exact.gradient),
         (device.storage, &gradients[1], &exact.learned_gradient),
     ] {
-        let widened = |e: &Exact| Exact { magnitude: ROUNDINGS * e.magnitude, ..*e };
-        let mut comparison = Comparison::new(storage);
-        let found = device.read_as(storage, buffer, exact.len() as u64).await?;
-        comparison.add_all(&found, &exact.iter().map(widened).collect::<Vec<_>>());
-        total.merge(&comparison);
+        total.merge(&device.compare(storage, buffer, exact, ROUNDINGS).await?);
     }
     Ok(total)
 }

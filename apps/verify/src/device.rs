@@ -1,6 +1,7 @@
 //! A device as the checks use it: tensors in one storage, there and back.
 
 use crate::Outcome;
+use tweedie::gpu::compare::{Comparison, Expected};
 use tweedie::gpu::{At, Recordable};
 use tweedie::headless::Gpu;
 use tweedie::{Context, Storage, Tensor, wgpu};
@@ -37,6 +38,21 @@ impl Device<'_> {
         let mut bytes = self.gpu.download(buffer, 0..length.next_multiple_of(4)).await?;
         bytes.truncate(length as usize); // without the padding of its buffer
         Ok(storage.decode(&bytes))
+    }
+
+    /// Compares a tensor with what is expected of it, where so many roundings are allowed.
+    pub async fn compare(
+        &self,
+        storage: Storage,
+        buffer: &wgpu::Buffer,
+        exact: &[Expected],
+        roundings: f64,
+    ) -> Outcome<Comparison> {
+        let allowed = |exact: &Exact| Expected { magnitude: roundings * exact.magnitude, ..*exact };
+        let mut comparison = Comparison::new(storage);
+        let found = self.read_as(storage, buffer, exact.len() as u64).await?;
+        comparison.add_all(&found, &exact.iter().map(allowed).collect::<Vec<_>>());
+        Ok(comparison)
     }
 
     pub fn run(&self, plan: &dyn Recordable, at: At) -> Outcome {

@@ -63,7 +63,7 @@ type Outcome<T = ()> = Result<T, Error>;
 pub struct Check {
     /// The schedule and the op.
     pub name: String,
-    /// How its tensors are stored.
+    /// Storage of its tensors.
     pub storage: Storage,
     timesteps: usize,
     op: Arc<Op>,
@@ -148,7 +148,7 @@ const ELEMENTS: [u32; 7] = [1, 2, 7, 63, 64, 1024, 4099];
 /// Elements of short samples that are whole lanes only four at a time, and then are walked otherwise.
 const SHORT: [u32; 2] = [2, 7];
 
-/// What `check` finds of a batch of each size, at the timesteps that matter, in one.
+/// Runs `check` on a batch of each size, at the critical timesteps, and merges the results.
 async fn over_shapes(
     device: &Device<'_>,
     steps: usize,
@@ -187,5 +187,5 @@ fn wide(values: &[f32]) -> Vec<f64> {
 fn spoilt_at_the_middle<R: Copy>(table: &Table<R>, scale: impl Fn(R, f64) -> R) -> Table<R> {
     let middle = table.len() / 2;
     let rows = table.rows().iter().enumerate();
-    Table::with_holes(rows.map(|(t, row)| row.map(|row| if t == middle { scale(row, 1.01) } else { row })))
+    Table::with_undefined(rows.map(|(t, row)| row.map(|row| if t == middle { scale(row, 1.01) } else { row })))
 }

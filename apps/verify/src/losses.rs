@@ -2,26 +2,26 @@
 
 use crate::device::Device;
 use crate::{Error, Outcome, normals, over_shapes, spoilt_at_the_middle, wide};
-use tweedie::gpu::compare::{Comparison, Exact};
+use tweedie::gpu::compare::{Comparison, Expected};
 use tweedie::gpu::loss::{Batch, ROUNDINGS, reference};
 use tweedie::gpu::{At, Drawn, Loss, LossPlan, NoiseKey, Of, Second, Timesteps};
-use tweedie::math::{Given, Objective, SigmaData, Weight};
+use tweedie::math::{LossInputs, Objective, SigmaData, Weight};
 use tweedie::table::{LossRow, Penalty, Table};
 use tweedie::{Quantity, Schedule, Shape, Storage, Tensor};
 
-/// What a prediction is held against, and which gradient is asked for with it.
+/// Inputs of a loss beside the prediction, and the gradient that is asked for.
 #[derive(Clone, Copy, Debug)]
 struct Truth {
     name: &'static str,
-    given: Given,
+    given: LossInputs,
     drawn: bool,
     of: Of,
 }
 
 const TRUTHS: [Truth; 3] = [
-    Truth { name: "given noise", given: Given::Pair, drawn: false, of: Of::Sum },
-    Truth { name: "drawn noise", given: Given::Pair, drawn: true, of: Of::Mean },
-    Truth { name: "given target", given: Given::Target, drawn: false, of: Of::Mean },
+    Truth { name: "given noise", given: LossInputs::CleanAndNoise, drawn: false, of: Of::Sum },
+    Truth { name: "drawn noise", given: LossInputs::CleanAndNoise, drawn: true, of: Of::Mean },
+    Truth { name: "given target", given: LossInputs::NoisyAndTarget, drawn: false, of: Of::Mean },
 ];
 
 /// A loss that is checked.
@@ -116,7 +116,7 @@ async fn check_shape(
     if op.truth.drawn {
         let drawn = device.read_as(Storage::F32, &noise, shape.total()).await?;
         let exact = key.reference(shape.batch as usize, shape.elements as usize);
-        let exact: Vec<Exact> = exact.iter().map(|&z| Exact { value: z, magnitude: z.abs() }).collect();
+        let exact: Vec<Expected> = exact.iter().map(|&z| Expected { value: z, magnitude: z.abs() }).collect();
         let mut comparison = Comparison::new(Storage::F32).with_noise(1.0);
         comparison.add_all(&drawn, &exact);
         total.merge(&comparison);
@@ -130,11 +130,7 @@ async fn check_shape(
         (Storage::F32, &mean, &vec![exact.mean]),
         (device.storage, &gradient, &exact.gradient),
     ] {
-        let widened = |e: &Exact| Exact { magnitude: ROUNDINGS * e.magnitude, ..*e };
-        let mut comparison = Comparison::new(storage);
-        let found = device.read_as(storage, buffer, exact.len() as u64).await?;
-        comparison.add_all(&found, &exact.iter().map(widened).collect::<Vec<_>>());
-        total.merge(&comparison);
+        total.merge(&device.compare(storage, buffer, exact, ROUNDINGS).await?);
     }
     Ok(total)
 }

@@ -2,7 +2,7 @@
 
 use crate::device::Device;
 use crate::{Outcome, normals, over_shapes, spoilt_at_the_middle, wide};
-use tweedie::gpu::compare::{Comparison, Exact};
+use tweedie::gpu::compare::{Comparison, Expected};
 use tweedie::gpu::map::reference;
 use tweedie::gpu::{At, Drawn, Map, MapPlan, NoiseKey, Second, Timesteps};
 use tweedie::table::{Matrix, Table};
@@ -80,7 +80,7 @@ async fn check_shape(device: &Device<'_>, op: &Op, table: &Table, times: &[u32],
     };
     let mut outputs = vec![(&out[0], first_exact, largest(0)), (&out[1], second_exact, largest(1))];
     if op.drawn {
-        outputs.push((&out[2], second.iter().map(|&z| Exact { value: z, magnitude: z.abs() }).collect(), 1.0));
+        outputs.push((&out[2], second.iter().map(|&z| Expected { value: z, magnitude: z.abs() }).collect(), 1.0));
     }
     let mut total = Comparison::new(storage);
     for (buffer, exact, coefficient) in outputs {

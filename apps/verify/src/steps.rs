@@ -3,7 +3,7 @@
 use crate::device::Device;
 use crate::{ELEMENTS, Error, Outcome, SHORT, normals, wide};
 use tweedie::error::SamplerError;
-use tweedie::gpu::compare::{Comparison, Exact};
+use tweedie::gpu::compare::{Comparison, Expected};
 use tweedie::gpu::step::{Sample, Stepped, reference};
 use tweedie::gpu::{At, Noise, NoiseKey, StepPlan};
 use tweedie::math::sampler::{
@@ -73,7 +73,7 @@ pub async fn check(device: &Device<'_>, sampling: &Loop, wrong: bool) -> Outcome
     Ok(total)
 }
 
-/// What is known of a loop's tensors beside its rows.
+/// Inputs of a loop beside its rows.
 struct Data {
     shape: Shape,
     x: Vec<f64>,
@@ -121,7 +121,7 @@ async fn check_shape(device: &Device<'_>, sampling: &Loop, shape: Shape, wrong: 
 }
 
 impl Data {
-    /// What a step must give, sample after sample, with the errors that it may have.
+    /// Computes the expected step, sample after sample, with the allowed errors.
     fn expected(
         &self,
         row: &StepRow,
@@ -155,7 +155,7 @@ impl Data {
                 let terms = row.history.iter().zip(history).filter(|(c, _)| **c != 0.0);
                 terms.map(|(c, past)| (c * past[i]).abs() * rounding).sum()
             };
-            let widened = |i: usize, exact: Exact| Exact {
+            let widened = |i: usize, exact: Exact| Expected {
                 magnitude: (exact.magnitude + remembered(i)) * tweedie::gpu::step::ROUNDINGS,
                 ..exact
             };

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use tweedie::Schedule;
 use tweedie::math::Sampler;
 
-/// What the window wants of the device's side.
+/// A command to the device's side.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     /// Save a picture here.
@@ -25,9 +25,9 @@ pub enum Command {
 /// The content of the window.
 #[derive(Debug)]
 pub struct Viewer {
-    /// What the user has chosen.
+    /// Choices of the user.
     pub state: State,
-    /// What the device's side has told.
+    /// Status of the device's side.
     pub status: Status,
     /// The adapter, in words.
     pub adapter: String,
@@ -81,12 +81,12 @@ impl Viewer {
         self.dialog(ui);
     }
 
-    /// What the device's side is to do, once.
+    /// Takes the commands for the device's side.
     pub fn commands(&mut self) -> Vec<Command> {
         std::mem::take(&mut self.commands)
     }
 
-    /// Whether there is any.
+    /// Returns whether there is any.
     #[must_use]
     pub fn has_commands(&self) -> bool {
         !self.commands.is_empty()

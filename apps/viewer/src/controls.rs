@@ -7,7 +7,7 @@ use crate::solvers::{MOST_STEPS, Solver};
 use crate::state::{PREDICTIONS, Source, State, View, about};
 use eframe::egui::{Align, Button, ComboBox, DragValue, Grid, Layout, RichText, Slider, Ui, vec2};
 
-/// What follows from a look at the panel.
+/// An action that the panel asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Choose a file to open.

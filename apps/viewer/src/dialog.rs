@@ -3,7 +3,7 @@
 use eframe::egui::{Id, Key, Modal, ScrollArea, TextEdit, Ui};
 use std::path::{Path, PathBuf};
 
-/// What came of a frame.
+/// Result of a frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Choice {
     /// Nothing yet.

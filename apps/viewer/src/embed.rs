@@ -1,4 +1,4 @@
-//! How tweedie lives in an egui window: this file is all of it.
+//! Integrates tweedie into an egui window. This file is all that it takes.
 //!
 //! eframe opens the window and makes the device; tweedie is given that device and makes none of its own. A frame is one
 //! encoder and one submit, both egui's:
@@ -18,7 +18,7 @@ use eframe::egui::{Context, PaintCallback, PaintCallbackInfo, Rect};
 use eframe::egui_wgpu::{self, CallbackResources, CallbackTrait, RenderState, ScreenDescriptor};
 use tweedie::wgpu; // the very wgpu of eframe: their types must be the same
 
-/// What the device must have. Compute shaders, and storage buffers in the fragment stage, are in WebGPU's default limits;
+/// Describes the device. Compute shaders, and storage buffers in the fragment stage, are in WebGPU's default limits;
 /// the adapter's own let tensors be as large as it can bind.
 #[must_use]
 pub fn device_descriptor(adapter: &wgpu::Adapter) -> wgpu::DeviceDescriptor<'static> {
@@ -46,7 +46,7 @@ pub fn callback(egui: &Context, rect: Rect, request: Request, pieces: Vec<Piece>
     egui_wgpu::Callback::new_paint_callback(rect, Callback { egui: egui.clone(), request, pieces })
 }
 
-/// What a frame wants: egui calls it back, first to prepare, then to paint.
+/// Request of a frame: egui calls it back, first to prepare, then to paint.
 struct Callback {
     egui: Context,
     request: Request,

@@ -51,13 +51,13 @@ impl Table {
         Rect::from_min_size(corner, self.picture)
     }
 
-    /// What is free right of a cell in its row, captions included.
+    /// Free space right of a cell in its row, captions included.
     pub fn rest(&self, column: usize, row: usize) -> Rect {
         let place = self.place(column, row);
         Rect::from_min_max(pos2(place.left() + 8.0, place.top() - CAPTION), pos2(self.area.right(), place.bottom()))
     }
 
-    /// Where the rows after this many begin.
+    /// Top of the row with this index.
     pub fn below(&self, rows: usize) -> f32 {
         self.place(0, rows).top() - CAPTION
     }

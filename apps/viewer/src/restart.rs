@@ -1,6 +1,6 @@
 //! Another window after one that had to stop: the same choices in a new process.
 //!
-//! What was chosen travels as one argument of the command line. What cannot be read there is as at the beginning.
+//! The choices travel as one argument of the command line. Those that cannot be read there have their defaults.
 
 use crate::schedules::RECIPES;
 use crate::solvers::Solver;
@@ -11,14 +11,14 @@ use serde_json::{Value, json};
 use std::path::Path;
 use std::process::Command;
 
-/// What is left of a window.
+/// State of a window that survives it.
 #[derive(Clone, Debug)]
 pub struct Restart {
-    /// What was chosen.
+    /// Choices of the user.
     pub state: State,
-    /// Where it was.
+    /// Place on the screen.
     pub place: Option<Rect>,
-    /// How many devices have been lost at once before.
+    /// Number of devices that were lost at once before.
     pub brief: u32,
 }
 
@@ -26,7 +26,7 @@ impl Restart {
     /// Opens the next window. On Unix this process becomes it; elsewhere it waits for it.
     ///
     /// # Errors
-    /// Where the program cannot be started once more.
+    /// The program cannot be started once more.
     pub fn go_on(&self, options: &Options) -> Result<(), String> {
         let program = std::env::current_exe().map_err(|error| error.to_string())?;
         let mut command = Command::new(program);

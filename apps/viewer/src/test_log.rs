@@ -1,11 +1,11 @@
-//! What the window says of itself, for tests: a file with all that a screen reader would see, and the state behind it.
+//! Writes a file for tests with all that a screen reader would see, and the state behind it.
 
 use eframe::egui::{self, FullOutput, Plugin};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// What the window adds to each account: the same on both sides.
+/// State that the window adds to each record.
 pub type Account = Arc<Mutex<Value>>;
 
 /// Writes an account after each frame, each in the place of the last.

@@ -11,7 +11,8 @@ use crate::state::State;
 use crate::test_log::{Account, TestLog};
 use eframe::egui::{self, IconData, Rect, ViewportBuilder, ViewportCommand};
 use eframe::egui_wgpu::{RenderState, SurfaceErrorAction, WgpuSetup, WgpuSetupCreateNew};
-use pictures::{Picture, picture, test_card::test_card};
+use files::{Picture, picture};
+use pictures::test_card::test_card;
 use serde_json::json;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
@@ -20,16 +21,16 @@ use std::time::{Duration, Instant};
 use tweedie::headless::describe;
 use tweedie::wgpu;
 
-/// How a window is to be opened.
+/// Options of a window.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     /// The adapter: a part of its name.
     pub adapter: Option<String>,
-    /// Where to write what the window shows, for tests.
+    /// File for the record of each frame, for tests.
     pub trace: Option<PathBuf>,
-    /// Where the window was, if this is another one.
+    /// Place of the window before this one.
     pub place: Option<Rect>,
-    /// How many devices before have been lost at once.
+    /// Number of devices that were lost at once before.
     pub brief: u32,
     /// When a device is to be lost, lose it within a frame instead of before one, for tests.
     pub lose_midway: bool,
@@ -38,13 +39,13 @@ pub struct Options {
 /// A device that is lost sooner than this, again and again, is not worth another window.
 const BRIEF: Duration = Duration::from_secs(3);
 
-/// How often it may be.
+/// Most devices that may be lost at once.
 const MOST_BRIEF: u32 = 3;
 
-/// How long a window that has closed waits for the last work of its device.
+/// Time that a closed window waits for the last work of its device.
 const LAST_WORK: Duration = Duration::from_secs(5);
 
-/// What was said from elsewhere, once.
+/// A message from another thread, taken once.
 #[derive(Clone, Debug, Default)]
 struct Notice(Arc<Mutex<Option<String>>>);
 
@@ -74,7 +75,7 @@ impl Notice {
 /// Opens the window and returns when the user has closed it.
 ///
 /// # Errors
-/// Where no window or no device can be had, in words.
+/// No window or no device can be had.
 pub fn run(state: State, options: &Options) -> Result<(), String> {
     let begun = Instant::now();
     let (mut viewer, mut remains) = (Viewer::new(state), Remains { place: options.place, ..Remains::default() });

@@ -1,4 +1,4 @@
-//! What the viewer computes, held against the f64 references; what it draws, pixel by pixel; and its content, without a
+//! Tests of the viewer's buffers against the f64 references, of its drawing, pixel by pixel, and of its content, without a
 //! window.
 //!
 //! Tests that need an adapter are listed as ignored where there is none; `TWEEDIE_REQUIRE_ADAPTER=1`, which the project's

@@ -17,33 +17,33 @@ use wasm_bindgen::JsCast;
 use wasm_bindgen::closure::Closure;
 use web_sys::{Element, HtmlCanvasElement};
 
-/// Who holds the page: every listener.
+/// Shared handle to the page: every listener holds one.
 pub type Shared = Rc<RefCell<App>>;
 
-/// What the page consists of.
+/// The page.
 #[derive(Default)]
 pub struct App {
-    /// What the user has chosen.
+    /// Choices of the user.
     pub state: State,
-    /// What the device's side has told.
+    /// Status of the device's side.
     pub status: Status,
-    /// Where the user is in time.
+    /// Position in time.
     pub playback: Playback,
     /// The figures of the view.
     pub figures: Figures,
-    /// Whether the checks are shown instead of a view.
+    /// True if the checks are shown instead of a view.
     pub verifying: bool,
-    /// How far they are.
+    /// Progress of the checks.
     pub checks: Progress,
     /// The device, while there is one.
     pub screen: Option<Screen>,
-    /// What is to be saved, and how it is to be called.
+    /// Picture to save, and the name of its file.
     pub saving: Option<(ImageId, String)>,
     /// When the first frame was drawn, in milliseconds since the page began to load.
     pub first_frame: Option<f64>,
     /// Frames that were drawn.
     pub frames: u64,
-    /// Whether a frame is on its way.
+    /// True if a frame is on its way.
     pub asked: bool,
     drawn: Option<Curves>,
     before: Option<f64>,
@@ -51,7 +51,7 @@ pub struct App {
     frame_ms: f64,
 }
 
-/// What the curves show; a sampler by its calls.
+/// Content of the curves; a sampler by its calls.
 type Curves = (View, ScheduleChoice, Vec<[f64; 2]>);
 
 /// The longest time that passes between two frames, in seconds: a page that was hidden does not rush.
@@ -107,7 +107,7 @@ impl App {
         self.playback.play(&mut self.state, (passed / 1e3).min(LONGEST));
     }
 
-    /// What the view shows, with its figures in place; nothing where there is no such sampler.
+    /// Lays out the figures of the view; returns nothing where there is no such sampler.
     fn exhibition(&mut self) -> Outcome<Option<Figures>> {
         let Some(schedule) = self.playback.schedule(&mut self.state) else { return Ok(None) };
         let state = &self.state;

@@ -13,7 +13,7 @@ struct Control {
     id: &'static str,
     get: fn(&State) -> String,
     set: fn(&mut State, &str),
-    /// What stands beside it, in the element `ID-text`.
+    /// Text beside it, in the element `ID-text`.
     text: Option<fn(&State) -> String>,
 }
 
@@ -75,7 +75,7 @@ const fn told(
     Control { id, get, set, text: Some(text) }
 }
 
-/// What is not a number, or out of range, changes nothing.
+/// Ignores text that is not a number or is out of range.
 fn put<T: std::str::FromStr>(text: &str, into: &mut T) {
     if let Ok(value) = text.parse() {
         *into = value;

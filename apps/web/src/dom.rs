@@ -6,7 +6,7 @@ use wasm_bindgen::convert::FromWasmAbi;
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{Document, Element, EventTarget, Window};
 
-/// What goes wrong in a page: something to tell whoever looks into its console.
+/// An error in a page, for its console.
 pub type Outcome<T = ()> = Result<T, JsValue>;
 
 /// An error of this page's own.
@@ -34,7 +34,7 @@ pub fn all(selector: &str) -> Outcome<Vec<Element>> {
     Ok((0..nodes.length()).filter_map(|index| nodes.get(index)?.dyn_into().ok()).collect())
 }
 
-/// Whether an element is shown.
+/// Returns whether an element is shown.
 pub fn show(id: &str, shown: bool) -> Outcome {
     let element: Element = by_id(id)?;
     if shown { element.remove_attribute("hidden") } else { element.set_attribute("hidden", "") }

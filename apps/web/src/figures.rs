@@ -7,11 +7,11 @@ use scenes::figures::Figure;
 use scenes::renderer::{ImageId, Piece};
 use web_sys::Element;
 
-/// What is in the document.
+/// Figures in the document.
 #[derive(Default)]
 pub struct Figures {
     figures: Vec<Figure>,
-    /// How many figures each row has.
+    /// Number of figures in each row.
     rows: Vec<usize>,
     view: &'static str,
 }
@@ -40,12 +40,12 @@ impl Figures {
         Ok(())
     }
 
-    /// How many columns the larger rows have; the last row of the samplers' view is one of thumbnails.
+    /// Number of columns of the larger rows; the last row of the samplers' view is one of thumbnails.
     fn columns(&self) -> usize {
         if self.view == "plane" { self.rows.iter().copied().fold(3, usize::max) } else { self.rows[0].max(1) }
     }
 
-    /// Where the pictures hang on a canvas of this size in pixels, `ratio` for each of the page's.
+    /// Positions of the pictures on a canvas of this size in pixels, `ratio` for each of the page's.
     pub fn pieces(&self, canvas: &Element, size: [u32; 2], ratio: f64) -> Outcome<Vec<Piece>> {
         let whole = canvas.get_bounding_client_rect();
         let piece = |(frame, figure): (&Element, &Figure)| {

@@ -2,7 +2,7 @@
 
 use crate::app::{Shared, ask};
 use crate::dom::{Outcome, document};
-use pictures::{Picture, picture};
+use files::{Picture, picture};
 use wasm_bindgen::JsCast;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{Blob, BlobPropertyBag, File, HtmlAnchorElement, Url};

@@ -1,4 +1,4 @@
-//! What the user does: controls, buttons, keys, files that are dropped. A listener for each kind of event, on the whole
+//! Input of the user: controls, buttons, keys, files that are dropped. A listener for each kind of event, on the whole
 //! document, so that figures may come and go.
 
 use crate::app::{App, Shared, ask};
@@ -14,7 +14,7 @@ use web_sys::{
     ResizeObserver,
 };
 
-/// How far an arrow key goes with Shift.
+/// Distance that an arrow key goes with Shift.
 const FAR: i64 = 25;
 
 /// Begins to listen.
@@ -97,7 +97,7 @@ fn clicked(app: &Shared, element: &Element) -> Outcome {
     Ok(())
 }
 
-/// What a button or a key stands for.
+/// Action of a button or a key.
 fn act(app: &Shared, what: &str) -> Outcome {
     match what {
         "open" => return by_id::<HtmlElement>("file").map(|input| input.click()),
@@ -184,7 +184,7 @@ fn pressed(app: &Shared, event: &KeyboardEvent) -> Outcome {
     Ok(())
 }
 
-/// Whether a control that has the focus does something with this key by itself.
+/// Returns whether a control that has the focus does something with this key by itself.
 fn is_its_own(element: &Element, key: &str) -> bool {
     let moves = matches!(key, "ArrowRight" | "ArrowLeft" | "Home" | "End");
     let kind = element.dyn_ref::<HtmlInputElement>().map(HtmlInputElement::type_);

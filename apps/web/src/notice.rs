@@ -1,4 +1,4 @@
-//! What is shown instead of pictures when there can be none.
+//! The notice that is shown instead of pictures when there can be none.
 
 use crate::dom::{Outcome, by_id, show, write};
 use web_sys::Element;

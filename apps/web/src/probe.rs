@@ -1,4 +1,4 @@
-//! What the page tells programs: tests ask it, and a console may. `start.js` offers it as `window.tweedie`.
+//! State of the page for programs: tests ask for it, and a console may. `start.js` offers it as `window.tweedie`.
 
 use crate::dom::{Outcome, failure};
 use crate::screen::Screen;
@@ -10,7 +10,7 @@ use std::rc::Rc;
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
-/// What was chosen and what is known, as an object of plain values.
+/// Returns choices and results as an object of plain values.
 ///
 /// # Errors
 /// Before the page has started.

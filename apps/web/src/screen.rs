@@ -1,4 +1,4 @@
-//! How tweedie lives in a web page: this file is all of it.
+//! Integrates tweedie into a web page. This file is all that it takes.
 //!
 //! The page's canvas makes a surface, WebGPU a device for it, and tweedie is given that device. A frame is one encoder and
 //! one submit: tweedie's kernels write storage buffers, a render pass draws from them onto the canvas. No code of the library
@@ -12,14 +12,14 @@ use std::rc::Rc;
 use tweedie::headless::Gpu;
 use web_sys::HtmlCanvasElement;
 
-/// What the canvas shows where no picture hangs: the background of `style.css`.
+/// Colour of the canvas between the pictures: the background of `style.css`.
 const BACKGROUND: wgpu::Color = wgpu::Color { r: 19.0 / 255.0, g: 21.0 / 255.0, b: 29.0 / 255.0, a: 1.0 };
 
 /// A canvas with a device that draws on it.
 pub struct Screen {
     /// The device.
     pub gpu: Rc<Gpu>,
-    /// What is on it.
+    /// Pictures on it.
     pub renderer: Renderer,
     surface: wgpu::Surface<'static>,
     config: wgpu::SurfaceConfiguration,

@@ -9,10 +9,10 @@ use verify::{Check, checks, usual_schedules};
 use wasm_bindgen::JsValue;
 use web_sys::{Element, HtmlButtonElement, HtmlInputElement};
 
-/// What is known of a run.
+/// Results of a run.
 #[derive(Clone, Debug, Default)]
 pub struct Progress {
-    /// Whether checks are being made.
+    /// True if checks are being made.
     pub running: bool,
     /// The checks that there are.
     pub total: usize,
@@ -141,7 +141,7 @@ pub fn refresh(progress: &Progress) -> Outcome {
     show("bar", running)
 }
 
-/// What a program may know of it.
+/// Returns the results for programs.
 pub fn account(progress: &Progress) -> Outcome<js_sys::Object> {
     let object = js_sys::Object::new();
     let Progress { running, total, done, failed, elements, worst, time, trouble } = progress;

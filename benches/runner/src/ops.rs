@@ -5,7 +5,7 @@ use tweedie::gpu::{
     Context, Drawn, Loss, LossPlan, Noise, NoiseKey, Of, Recordable, Second, VlbInputs, VlbPlan, VlbTerms,
 };
 use tweedie::math::sampler::{Ddpm, Denoiser, Estimate, FirstOrder, Grid, Sampler, Solver, Variance};
-use tweedie::math::{Bound, Given, ModelVariance, NoiseLevel, Objective, Weight};
+use tweedie::math::{Vlb, LossInputs, ModelVariance, NoiseLevel, Objective, Weight};
 use tweedie::table::{Clip, Penalty};
 use tweedie::{Conversion, Diffusion, Error, Holes, Noising, Quantity, Sampling, Schedule};
 
@@ -139,7 +139,7 @@ impl Maker<'_> {
     fn loss(&self, epsilon: Second<'_>) -> Planned {
         let objective = Objective::of(Quantity::V).weighted(Weight::MinSnr { gamma: 5.0 });
         let loss = Loss {
-            table: &self.diffusion.schedule().loss(&objective, Given::Pair)?,
+            table: &self.diffusion.schedule().loss(&objective, LossInputs::CleanAndNoise)?,
             penalty: Penalty::MSE,
             shape: self.set.shape,
             timesteps: self.set.timesteps(),
@@ -158,9 +158,9 @@ impl Maker<'_> {
     /// gradient of the batch's mean with respect to the second output: the second half of a hybrid loss. At the timesteps
     /// of a set, which are above 0, the clean sample cancels and is not read, so any tensor may stand for it.
     fn vlb(&self, epsilon: Second<'_>) -> Planned {
-        let bound = Bound::new(self.diffusion.schedule(), Quantity::Epsilon, ModelVariance::LearnedRange, None)?;
+        let bound = Vlb::new(self.diffusion.schedule(), Quantity::Epsilon, ModelVariance::LearnedRange, None)?;
         let inputs = VlbInputs {
-            table: &bound.table(Given::Pair)?,
+            table: &bound.table(LossInputs::CleanAndNoise)?,
             clip: None,
             shape: self.set.shape,
             prediction: self.set.input(0),

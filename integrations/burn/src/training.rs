@@ -21,7 +21,7 @@ use burn::tensor::{DType, FloatDType, Int, Tensor};
 use tweedie::gpu::{
     At, Drawn, Loss, LossPlan, Map, MapPlan, NoiseKey, Of, Second, TimestepDraw, TimestepPlan, Timesteps,
 };
-use tweedie::math::{Given, Objective, TimestepDensity};
+use tweedie::math::{LossInputs, Objective, TimestepDensity};
 use tweedie::table::{LossRow, Penalty, Table};
 use tweedie::{Quantity, Schedule};
 
@@ -79,13 +79,13 @@ impl Training {
     /// Where the objective has no value or no finite weight at a timestep that may be drawn, or the distribution is over
     /// another number of timesteps than the schedule's.
     pub fn new(bridge: &Bridge, schedule: &Schedule, goal: Goal) -> Result<Self, Error> {
-        let table = schedule.loss_where_defined(&goal.objective, Given::Pair)?;
+        let table = schedule.loss_where_defined(&goal.objective, LossInputs::CleanAndNoise)?;
         let (expected, found) = (schedule.len(), goal.density.len());
         if expected != found {
-            return Err(tweedie::Error::Times { expected, found }.into());
+            return Err(tweedie::Error::Density { expected, found }.into());
         }
         for t in (0..expected).filter(|&t| goal.density.probability(t) > 0.0) {
-            schedule.loss_row(t, &goal.objective, Given::Pair)?;
+            schedule.loss_row(t, &goal.objective, LossInputs::CleanAndNoise)?;
         }
         Ok(Self {
             bridge: bridge.clone(),

@@ -1,6 +1,6 @@
 //! Burn's tensors in tweedie's hands.
 
-use crate::bed::{Bed, ELEMENTS, download, upload, upload_words, values};
+use crate::harness::{ELEMENTS, Harness, download, upload, upload_words, values};
 use burn::tensor::{DType, Int, Tensor};
 use tweedie::gpu::{At, Drawn, MapPlan, NoiseKey};
 use tweedie::{Shape, Storage};
@@ -14,9 +14,9 @@ pub const TESTS: &[crate::Test] = &[
 ];
 
 /// tweedie writes where Burn reads: no copy lies between.
-fn a_lent_tensor_is_the_memory_that_burn_reads(bed: &Bed) {
+fn a_lent_tensor_is_the_memory_that_burn_reads(harness: &Harness) {
     let key = NoiseKey::seed(5);
-    for (name, bridge) in &bed.bridges {
+    for (name, bridge) in &harness.bridges {
         let tensor: Tensor<3> = bridge.empty("noise", [3, 5, 7], DType::F32).expect("a tensor");
         let lent = bridge.lend_out("noise", &tensor).expect("its memory");
         assert_eq!(lent.shape(), Shape::new(3, 35));
@@ -33,8 +33,8 @@ fn a_lent_tensor_is_the_memory_that_burn_reads(bed: &Bed) {
 }
 
 /// The case that the all-writable kernels are for is the usual one here.
-fn small_tensors_share_a_page(bed: &Bed) {
-    for (name, bridge) in &bed.bridges {
+fn small_tensors_share_a_page(harness: &Harness) {
+    for (name, bridge) in &harness.bridges {
         let tensors: Vec<Tensor<2>> =
             (0..4).map(|_| bridge.empty("x", [4, 64], DType::F32).expect("a tensor")).collect();
         let lent: Vec<_> = tensors.iter().map(|tensor| bridge.lend("x", tensor).expect("memory")).collect();
@@ -47,8 +47,8 @@ fn small_tensors_share_a_page(bed: &Bed) {
 }
 
 /// A tensor that Burn has not computed yet, one that does not lie row after row, and one that begins within another.
-fn what_burn_has_queued_comes_first(bed: &Bed) {
-    for (name, bridge) in &bed.bridges {
+fn what_burn_has_queued_comes_first(harness: &Harness) {
+    for (name, bridge) in &harness.bridges {
         for (dtype, storage) in ELEMENTS {
             let data = values(1, 6 * 4 * 8, storage);
             let plain = upload(bridge, &data, [6, 4, 8], dtype);
@@ -87,8 +87,8 @@ fn zeros(bridge: &tweedie_burn::Bridge, tensor: &Tensor<3>) -> Tensor<1, Int> {
     upload_words(bridge, &vec![0; tensor.dims()[0]])
 }
 
-fn what_does_not_fit_is_an_error(bed: &Bed) {
-    let [(_, own), (_, host)] = &bed.bridges;
+fn what_does_not_fit_is_an_error(harness: &Harness) {
+    let [(_, own), (_, host)] = &harness.bridges;
     let training = one_step(own);
     let data = values(1, 12, Storage::F32);
     let x0 = upload(own, &data, [3, 4], DType::F32);

@@ -1,6 +1,6 @@
 //! A batch that is split over several devices: each draws what a single one would.
 
-use crate::bed::{Bed, download, download_words, upload, values};
+use crate::harness::{Harness, download, download_words, upload, values};
 use burn::tensor::{DType, Tensor};
 use tweedie::gpu::NoiseKey;
 use tweedie::math::{Objective, TimestepDensity};
@@ -39,9 +39,9 @@ fn part(bridge: &Bridge, rank: std::ops::Range<usize>, first_sample: usize) -> P
 }
 
 /// 1, 2, 3 and 7 ranks over three devices that the application made of one adapter.
-fn any_split_draws_what_one_device_does(bed: &Bed) {
-    let devices = [bed.another(), bed.another(), bed.another()];
-    let whole = part(&bed.bridges[0].1, 0..BATCH, 0);
+fn any_split_draws_what_one_device_does(harness: &Harness) {
+    let devices = [harness.another(), harness.another(), harness.another()];
+    let whole = part(&harness.bridges[0].1, 0..BATCH, 0);
     for ranks in [1, 2, 3, 7] {
         let border = |rank: usize| rank * BATCH / ranks;
         let parts: Vec<Part> = (0..ranks)

@@ -1,6 +1,6 @@
 //! Samplers on Burn tensors against their f64 twins, call by call.
 
-use crate::bed::{Bed, ELEMENTS, compare, download};
+use crate::harness::{ELEMENTS, Harness, compare, download};
 use burn::tensor::Tensor;
 use tweedie::gpu::NoiseKey;
 use tweedie::gpu::step::{ROUNDINGS, Sample, reference};
@@ -45,8 +45,8 @@ fn network(x: Tensor<3>, guided: bool) -> Tensor<3> {
 }
 
 /// Each step is held against its row in f64, from the tensors that Burn has before and after it.
-fn every_call_is_its_twin(bed: &Bed) {
-    for (name, bridge) in &bed.bridges {
+fn every_call_is_its_twin(harness: &Harness) {
+    for (name, bridge) in &harness.bridges {
         for (dtype, storage) in ELEMENTS {
             for predicts in [Quantity::Epsilon, Quantity::X0, Quantity::V] {
                 for (solver, sampler) in samplers(predicts) {
@@ -100,7 +100,7 @@ fn twin(
     p: &[f64],
     history: &[Vec<f64>],
     noise: &[f64],
-) -> (Vec<tweedie::gpu::compare::Exact>, Vec<f64>) {
+) -> (Vec<tweedie::gpu::compare::Expected>, Vec<f64>) {
     let rules = tweedie::gpu::Rules { clip, ..Default::default() };
     let (mut next, mut clean) = (Vec::new(), Vec::new());
     for i in 0..SHAPE[0] {
@@ -121,8 +121,8 @@ fn twin(
 }
 
 /// What a solver remembers belongs to its run.
-fn runs_do_not_disturb_each_other(bed: &Bed) {
-    let [(_, bridge), _] = &bed.bridges;
+fn runs_do_not_disturb_each_other(harness: &Harness) {
+    let [(_, bridge), _] = &harness.bridges;
     let [_, _, (_, sampler)] = samplers(Quantity::V);
     let sampling = Sampling::new(bridge, sampler);
     let start = |key| sampling.start(SHAPE, burn::tensor::DType::F32, key).expect("noise");

@@ -9,7 +9,7 @@ mod train;
 #[expect(dead_code, reason = "the classifier judges the example's samples")]
 mod unet;
 
-use crate::bed::{Bed, download};
+use crate::harness::{Harness, download};
 use train::{Run, Setting};
 use tweedie::Quantity;
 
@@ -19,8 +19,8 @@ pub const TESTS: &[crate::Test] =
 const SETTING: Setting = Setting { width: 8, batch: 8, steps: 6, rate: 3e-3 };
 
 /// The losses of the second half are the same to the bit, from a checkpoint and without; with other parameters they are not.
-fn a_training_goes_on_where_it_stopped(bed: &Bed) {
-    let [(_, bridge), _] = &bed.bridges;
+fn a_training_goes_on_where_it_stopped(harness: &Harness) {
+    let [(_, bridge), _] = &harness.bridges;
     let folder = std::env::temp_dir().join(format!("tweedie-burn-{}", std::process::id()));
     let run = || Run::new(bridge, Quantity::V, SETTING).expect("a run");
     let losses = |run: &mut Run, steps: usize| {

@@ -1,11 +1,11 @@
 //! Noise, targets and losses against their f64 twins, and the loss as a node of Burn's graph against Burn's own operations.
 
-use crate::bed::{Bed, ELEMENTS, compare, download, download_words, upload, upload_words, values};
+use crate::harness::{ELEMENTS, Harness, compare, download, download_words, upload, upload_words, values};
 use burn::tensor::{DType, Tensor};
 use tweedie::gpu::compare::Comparison;
 use tweedie::gpu::loss::{Batch, ROUNDINGS, reference};
 use tweedie::gpu::{NoiseKey, Of};
-use tweedie::math::{Given, Objective, TimestepDensity, Weight};
+use tweedie::math::{LossInputs, Objective, TimestepDensity, Weight};
 use tweedie::table::{Penalty, Table};
 use tweedie::{Quantity, Schedule, Storage};
 use tweedie_burn::{Bridge, Goal, Noisy, Training};
@@ -48,8 +48,8 @@ fn wrong(table: &Table) -> Table {
     table.map(|row| row.map(|row| row.map(|c| 1.01 * c)))
 }
 
-fn noise_and_target_are_their_twins(bed: &Bed) {
-    for (name, bridge) in &bed.bridges {
+fn noise_and_target_are_their_twins(harness: &Harness) {
+    for (name, bridge) in &harness.bridges {
         for (dtype, storage) in ELEMENTS {
             for predicts in [Quantity::Epsilon, Quantity::X0, Quantity::V] {
                 let what = format!("{name}, {dtype:?}, {predicts}");
@@ -85,8 +85,8 @@ fn noise_and_target_are_their_twins(bed: &Bed) {
     }
 }
 
-fn losses_and_gradient_are_their_twins(bed: &Bed) {
-    for (name, bridge) in &bed.bridges {
+fn losses_and_gradient_are_their_twins(harness: &Harness) {
+    for (name, bridge) in &harness.bridges {
         for (dtype, storage) in ELEMENTS {
             for predicts in [Quantity::Epsilon, Quantity::X0, Quantity::V] {
                 let what = format!("{name}, {dtype:?}, {predicts}");
@@ -101,7 +101,7 @@ fn losses_and_gradient_are_their_twins(bed: &Bed) {
                 assert_eq!(download(&quiet.samples), download(&losses.samples), "{what}");
                 assert_eq!(download(&quiet.mean), download(&losses.mean), "{what}");
 
-                let table = schedule().loss(&training.goal().objective, Given::Pair).expect("rows");
+                let table = schedule().loss(&training.goal().objective, LossInputs::CleanAndNoise).expect("rows");
                 let noise = KEY.reference(SHAPE[0], elements());
                 let t = download_words(&noisy.t);
                 let batch = Batch { timesteps: &t, elements: elements(), prediction: &guess, inputs: [&data, &noise] };
@@ -129,8 +129,8 @@ const APART: f32 = 3e-5;
 
 /// A network of two parameters, `x_t*scale + shift`, under `3*loss + sum(shift^2)`: through tweedie's node, and written in
 /// Burn's own operations with the same noise.
-fn the_gradient_is_burns_own(bed: &Bed) {
-    for (name, bridge) in &bed.bridges {
+fn the_gradient_is_burns_own(harness: &Harness) {
+    for (name, bridge) in &harness.bridges {
         for predicts in [Quantity::Epsilon, Quantity::X0, Quantity::V] {
             let training = training(bridge, predicts);
             let x0 = upload(bridge, &values(1, SHAPE.iter().product(), Storage::F32), SHAPE, DType::F32);
@@ -180,9 +180,9 @@ fn in_burn(training: &Training, noisy: &Noisy<3>, prediction: Tensor<3>) -> Tens
 }
 
 /// The elements of an f16 gradient of a mean are too small for f16 before the loss is scaled up, not after.
-fn a_scaled_loss_keeps_small_gradients(bed: &Bed) {
+fn a_scaled_loss_keeps_small_gradients(harness: &Harness) {
     const SCALE: f64 = 65536.0;
-    for (name, bridge) in &bed.bridges {
+    for (name, bridge) in &harness.bridges {
         let training = training(bridge, Quantity::V);
         let data = values(1, SHAPE.iter().product(), Storage::F16);
         // A prediction that is nearly right: every error is a ten-thousandth or less.
@@ -208,9 +208,9 @@ fn a_scaled_loss_keeps_small_gradients(bed: &Bed) {
 }
 
 /// Around so small a network Burn's pool hands out the same places again and again.
-fn a_few_plans_serve_a_long_run(bed: &Bed) {
+fn a_few_plans_serve_a_long_run(harness: &Harness) {
     const ROUNDS: u32 = 60;
-    for (name, bridge) in &bed.bridges {
+    for (name, bridge) in &harness.bridges {
         let training = training(bridge, Quantity::Epsilon);
         let mut made = Vec::new();
         for round in 0..ROUNDS {
@@ -224,7 +224,7 @@ fn a_few_plans_serve_a_long_run(bed: &Bed) {
         }
         assert_eq!(made[ROUNDS as usize / 2], made[ROUNDS as usize - 1], "{name}: {made:?}");
     }
-    let [(_, own), _] = &bed.bridges;
+    let [(_, own), _] = &harness.bridges;
     // A timestep that is none of the schedule's makes a sample NaN, as it does without Burn.
     let training = training(own, Quantity::V);
     let x0 = upload(own, &[1.0, 1.0], [2, 1], DType::F32);

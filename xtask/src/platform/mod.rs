@@ -1,5 +1,5 @@
-//! `cargo platform`: what is checked for a platform, as named steps. Each leaves a result file in `docs/platforms`, and the
-//! README's table is made of those files alone.
+//! `cargo platform`: checks of a platform as named steps. Each leaves a result file in `docs/platforms`, and the table in
+//! `docs/platforms.md` is made of those files.
 
 mod output;
 mod record;
@@ -15,9 +15,9 @@ use steps::{STEPS, Step};
 pub const USAGE: &str = "\
        cargo platform NAME...                      run the checks of platforms, and keep their results
        cargo platform --list                       the names, and what each is for
-       cargo platform --table                      write the README's table again from the results";
+       cargo platform --table                      write docs/platforms.md again from the results";
 
-/// What keeps a step from being run, or its result from being kept.
+/// Failure to run a step or to keep its result.
 #[derive(Debug, thiserror::Error)]
 pub enum PlatformError {
     #[error("expected a step from [{}], found `{found}`", STEPS.iter().map(|step| step.name).collect::<Vec<_>>().join(", "))]
@@ -28,8 +28,6 @@ pub enum PlatformError {
     File { path: PathBuf, error: std::io::Error },
     #[error("{path}: {error}")]
     Record { path: PathBuf, error: serde_json::Error },
-    #[error("{path}: expected the lines `{}` and `{}`, one after the other", table::BEGIN, table::END)]
-    NoTable { path: PathBuf },
 }
 
 /// Runs what the words after `cargo platform` say. An error is an exit code, as everywhere here.
@@ -56,7 +54,7 @@ pub fn platform(words: &[String]) -> crate::Step {
     }
 }
 
-/// Whether all passed. One that fails keeps no other from being run, a name that is wrong keeps all.
+/// Runs steps and returns whether all passed. A failed step does not stop the others; a wrong name stops all.
 fn run_all(names: &[String]) -> Result<bool, PlatformError> {
     let steps = names.iter().map(|name| steps::named(name)).collect::<Result<Vec<&Step>, _>>()?;
     let mut all = true;

@@ -1,4 +1,4 @@
-//! What a step's output says: which adapter or tools, how many tests, what failed. No number of a result comes from
+//! Reads the output of a step: adapter or tools, number of tests, failures. No number of a result comes from
 //! anywhere else.
 
 /// Begins a line that names what a step ran with: tests name their adapter, scripts their tools.
@@ -44,7 +44,7 @@ impl Output {
         self.with.as_deref()
     }
 
-    /// What was run: the tests, or else what the last line says.
+    /// Summary of the run: the tests, or else the last line.
     pub fn ran(&self) -> String {
         match &self.tests {
             Some(tests) => tests.to_string(),

@@ -27,14 +27,14 @@ pub struct Record {
     /// The step's name.
     pub step: String,
     pub result: Verdict,
-    /// What went wrong, where something did.
+    /// Reason of a failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// What the step says it has run, with its counts.
+    /// Summary of the step, with its counts.
     pub ran: String,
     /// The adapter and its driver, or the tools, with their versions.
     pub with: String,
-    /// Where: architecture and operating system.
+    /// Architecture and operating system.
     pub on: String,
     /// The day on which it began, in UTC.
     pub date: String,

@@ -84,7 +84,7 @@ fn version(root: &Path) -> String {
     id.and_then(|id| id.rsplit(['@', '#']).next().map(str::to_owned)).unwrap_or_else(|| "unknown".to_owned())
 }
 
-/// What a program that succeeds writes.
+/// Returns the output of a program that succeeds.
 fn said(root: &Path, command: &mut Command) -> Option<String> {
     let output = command.current_dir(root).output().ok()?;
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())

@@ -1,4 +1,4 @@
-//! The steps by name. One more line here is one more row of the README's table.
+//! The steps by name. Each is a row of the table in `docs/platforms.md`.
 
 use super::PlatformError;
 
@@ -7,9 +7,9 @@ use super::PlatformError;
 pub struct Step {
     /// After `cargo platform`; also the name of its result file.
     pub name: &'static str,
-    /// The table's first column.
+    /// First column of the table.
     pub platform: &'static str,
-    /// What it is for, in a line.
+    /// Purpose, in a line.
     pub about: &'static str,
     /// A program and its arguments, from the root of the workspace. None: no command can run it yet.
     pub command: &'static [&'static str],
@@ -17,7 +17,7 @@ pub struct Step {
     pub driver: Driver,
 }
 
-/// What must have been running underneath, so that a row tells of the platform that it names.
+/// The driver that a step must have run on, so that its row describes the platform that it names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Driver {
     /// No GPU is asked for.
@@ -32,7 +32,7 @@ pub enum Driver {
 const SOFTWARE: [&str; 4] = ["llvmpipe", "swiftshader", "basic render driver", "warp"];
 
 impl Driver {
-    /// What is wrong with this adapter, if something is.
+    /// Explains why this adapter is the wrong one, if it is.
     pub fn trouble(self, adapter: Option<&str>) -> Option<String> {
         let wanted = match self {
             Driver::None => return None,

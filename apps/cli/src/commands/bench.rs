@@ -1,11 +1,11 @@
 //! `tweedie bench`: the speed of the ops on an adapter, against a copy of as many bytes and against other programs.
 
-use crate::atomic;
-use crate::compute::gpu_failure;
+use crate::engine::gpu_failure;
 use crate::interrupt;
 use crate::progress::Progress;
 use crate::report::{Failure, Outcome, say, warn};
 use anyhow::{Context as _, anyhow};
+use files::atomic::check_destination;
 use std::convert::Infallible;
 use std::fs::File;
 use std::io::{self, Write};

@@ -2,8 +2,8 @@
 
 use super::{Prediction, PredictionArgs};
 use crate::report::{Outcome, say};
-use crate::tensor_writer::TensorWriter;
 use anyhow::bail;
+use files::TensorWriter;
 use serde_json::json;
 use tweedie::math::solve;
 use tweedie::{Quantity, Schedule};
@@ -14,7 +14,7 @@ use tweedie::{Quantity, Schedule};
 /// has there. Any of epsilon, x0, v, score and flow to any other.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Convert {
-    /// What to write, separated by commas: x0,epsilon
+    /// Quantities to write, separated by commas: x0,epsilon
     #[arg(long, value_name = "QUANTITY,..", value_delimiter = ',', required = true)]
     to: Vec<String>,
 

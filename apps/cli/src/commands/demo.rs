@@ -1,23 +1,25 @@
 //! `tweedie demo`: the algebra on a picture, checked, timed and drawn.
 
-use super::schedule;
-use crate::compute::{Adapter, ComputeArgs, On, front_failure, gpu_failure, plan_failure};
+use crate::batch::{Batch, Held};
+use crate::engine::{Adapter, ComputeArgs, On, gpu_failure};
 use crate::filmstrip::{Caption, Filmstrip, Row};
-use crate::picture::{self, Picture};
 use crate::progress::Progress;
 use crate::report::{Failure, Outcome, say};
 use crate::schedule_args::ScheduleArgs;
-use crate::test_card::test_card;
+use crate::study::measurement::{differences, root_mean_square};
 use anyhow::{Context as _, anyhow};
+use files::{Picture, picture};
+use pictures::test_card::test_card;
 use serde_json::json;
 use std::path::PathBuf;
 use std::time::Instant;
-use tweedie::gpu::compare::{Comparison, Exact};
+use tweedie::gpu::compare::{Comparison, Expected};
 use tweedie::gpu::map::reference;
-use tweedie::gpu::{At, Drawn, Map, MapPlan, NoiseKey, Second, Timesteps};
+use tweedie::gpu::{At, MapPlan, NoiseKey};
 use tweedie::headless::describe;
+use tweedie::math::NoiseLevel;
 use tweedie::table::Table;
-use tweedie::{Conversion, Diffusion, Holes, Noising, Quantity, Shape, Tensor};
+use tweedie::{Quantity, Schedule};
 
 /// Noise a picture, predict, and recover it: the three parameterizations side by side
 ///
@@ -70,7 +72,7 @@ struct Line {
     bytes: u64,
 }
 
-/// What one parameterization gives: a picture and its error, a column each.
+/// Recovered pictures and errors of one parameterization, a column each.
 struct Recovered {
     quantity: Quantity,
     pictures: Vec<Picture>,
@@ -86,14 +88,17 @@ impl Demo {
             return Err(anyhow!("--error: expected a number from 0 to 10, found {}", self.error).into());
         }
         let begun = Instant::now();
-        let diffusion = Diffusion::new(schedule(&self.schedule)?);
+        let schedule = self.schedule.build()?;
+        let last = (schedule.len() - 1) as f64;
+        let times = COLUMNS.map(|part| (part * last).round() as u32);
+        let levels = times.map(|t| schedule.levels()[t as usize]);
         let original = match &self.image {
             Some(path) => Picture::open(path, WIDTH, HEIGHT)?,
             None => test_card(WIDTH, HEIGHT),
         };
         let adapter = Adapter::open(self.compute.adapter.as_deref(), self.compute.storage)?;
         std::fs::create_dir_all(&self.out).with_context(|| self.out.display().to_string())?;
-        let mut show = Show::new(&adapter, &diffusion, &original, self);
+        let mut show = Show::new(&adapter, &levels, &original, self)?;
         let x_t = show.noised()?;
         let mut rows = Vec::new();
         let mut progress = Progress::new("demo", PARAMETERIZATIONS.len() as u64);
@@ -102,9 +107,9 @@ impl Demo {
             progress.advance(1);
         }
         drop(progress);
-        let Show { lines, times, .. } = show;
+        let lines = show.lines;
         let path = self.out.join("filmstrip.png");
-        picture::save_png(&self.filmstrip(&diffusion, &original, &times, x_t, &rows).render()?, &path)?;
+        picture::save_png(&self.filmstrip(&levels, &original, &times, x_t, &rows).render()?, &path)?;
         let seconds = begun.elapsed().as_secs_f64();
         if json {
             for line in &lines {
@@ -124,15 +129,14 @@ impl Demo {
 
     fn filmstrip(
         &self,
-        diffusion: &Diffusion,
+        levels: &[NoiseLevel],
         original: &Picture,
         times: &[u32],
         x_t: Vec<Picture>,
         rows: &[Recovered],
     ) -> Filmstrip {
-        let levels = diffusion.schedule().levels();
         let column_labels =
-            times.iter().map(|&t| format!("t = {t}\n{}", snr_label(levels[t as usize].snr()))).collect();
+            times.iter().zip(levels).map(|(t, level)| format!("t = {t}\n{}", snr_label(level.snr()))).collect();
         let noisy_errors: Vec<f64> = x_t.iter().map(|picture| difference(&picture.data, &original.data)).collect();
         let noisy = Row {
             label: "x_t\nthe noisy picture".into(),
@@ -200,143 +204,77 @@ impl Demo {
 
 /// The work on the GPU: the picture once, a sample for each column.
 struct Show<'a> {
-    adapter: &'a Adapter,
-    diffusion: &'a Diffusion,
+    batch: Batch<'a>,
     original: &'a Picture,
     error: f64,
-    key: NoiseKey,
-    shape: Shape,
-    times: Vec<u32>,
-    /// One sample, which every sample of the batch reads.
-    x0: wgpu::Buffer,
-    t: wgpu::Buffer,
-    x_t: wgpu::Buffer,
-    /// What the reference is computed from: the picture as it is stored, once for each sample, and the noise in f64.
+    /// Inputs of the reference: the picture as it is stored, once for each sample, and the noise in f64.
     x0_exact: Vec<f64>,
     noise_exact: Vec<f64>,
     lines: Vec<Line>,
 }
 
 impl<'a> Show<'a> {
-    fn new(adapter: &'a Adapter, diffusion: &'a Diffusion, original: &'a Picture, demo: &Demo) -> Self {
-        let last = (diffusion.schedule().len() - 1) as f64;
-        let times: Vec<u32> = COLUMNS.iter().map(|part| (part * last).round() as u32).collect();
-        let shape = Shape::new(times.len() as u32, original.data.len() as u32);
-        let stored = adapter.storage.decode(&adapter.storage.encode(&original.data));
-        let one: Vec<f64> = stored.into_iter().take(original.data.len()).map(f64::from).collect();
+    fn new(adapter: &'a Adapter, levels: &[NoiseLevel], original: &'a Picture, demo: &Demo) -> Outcome<Self> {
+        let elements = original.data.len();
         let key = NoiseKey::seed(demo.seed);
-        Self {
-            adapter,
-            diffusion,
+        let stored = adapter.storage.decode(&adapter.storage.encode(&original.data));
+        let one: Vec<f64> = stored.into_iter().take(elements).map(f64::from).collect();
+        Ok(Self {
+            batch: Batch::new(adapter, &original.data, levels, key)?,
             original,
             error: demo.error,
-            key,
-            x0_exact: one.repeat(times.len()),
-            noise_exact: key.reference(times.len(), original.data.len()),
-            shape,
-            x0: adapter.upload("demo::x0", &original.data),
-            t: adapter.gpu.upload("demo::t", bytemuck::cast_slice(&times)),
-            x_t: adapter.buffer("demo::x_t", shape.total()),
-            times,
+            x0_exact: one.repeat(levels.len()),
+            noise_exact: key.reference(levels.len(), elements),
             lines: Vec::new(),
-        }
-    }
-
-    fn picture_of_every_sample(&self) -> Tensor<'_> {
-        self.adapter.tensor(&self.x0).stride(0)
+        })
     }
 
     /// x_t alone, from noise that is drawn in the kernel.
     fn noised(&mut self) -> Outcome<Vec<Picture>> {
-        let plan = self.diffusion.noising(
-            &self.adapter.context,
-            &Noising {
-                shape: self.shape,
-                timesteps: Timesteps::per_sample(&self.t),
-                x0: self.picture_of_every_sample(),
-                epsilon: Second::Drawn(Drawn::new(self.key)),
-                first: (Quantity::Xt, self.adapter.tensor(&self.x_t)),
-                second: None,
-            },
-        );
-        let seconds = self.time(&plan.map_err(front_failure)?)?;
-        let table = self.diffusion.schedule().noising(None).map_err(anyhow::Error::from)?;
+        let seconds = self.noise(None)?;
+        let table = self.schedule().noising(None).map_err(anyhow::Error::from)?;
         let [exact, _] = self.reference(&table, &self.x0_exact, &self.noise_exact);
-        let found = self.read(&self.x_t)?;
+        let found = self.batch.read(&self.batch.x_t)?;
         self.line("x_t, noise drawn".into(), seconds, (0, 1), &[(&found, &exact, 1.0)]);
         self.pictures(&found)
     }
 
-    /// One parameterization: its target, a prediction that errs, and what comes back.
+    /// Writes x_t and perhaps a target, and returns the seconds that it took.
+    fn noise(&self, target: Option<Held<'_>>) -> Outcome<f64> {
+        let plan = self.batch.noising(None, target)?;
+        self.time(&plan.ok_or_else(|| Failure::input(anyhow!("the target does not exist at every timestep")))?)
+    }
+
+    /// One parameterization: its target, a prediction that errs, and the recovered picture.
     fn recover(&mut self, quantity: Quantity) -> Outcome<Recovered> {
-        let adapter = self.adapter;
         let [target, prediction, x0, epsilon] =
             ["demo::target", "demo::prediction", "demo::x0_from", "demo::epsilon_from"]
-                .map(|label| adapter.buffer(label, self.shape.total()));
+                .map(|label| self.batch.buffer(label));
 
         // The training pair: one dispatch, noise drawn and never stored.
-        let pair = self.diffusion.noising(
-            &adapter.context,
-            &Noising {
-                shape: self.shape,
-                timesteps: Timesteps::per_sample(&self.t),
-                x0: self.picture_of_every_sample(),
-                epsilon: Second::Drawn(Drawn::new(self.key)),
-                first: (Quantity::Xt, adapter.tensor(&self.x_t)),
-                second: Some((quantity, adapter.tensor(&target))),
-            },
-        );
-        let seconds = self.time(&pair.map_err(front_failure)?)?;
-        let schedule = self.diffusion.schedule();
-        let table = schedule.noising(Some(quantity)).map_err(anyhow::Error::from)?;
+        let seconds = self.noise(Some((quantity, &target)))?;
+        let table = self.schedule().noising(Some(quantity)).map_err(anyhow::Error::from)?;
         let [x_t_exact, target_exact] = self.reference(&table, &self.x0_exact, &self.noise_exact);
-        let (x_t, target_found) = (self.read(&self.x_t)?, self.read(&target)?);
+        let (x_t, target_found) = (self.batch.read(&self.batch.x_t)?, self.batch.read(&target)?);
         let outputs = [(&x_t[..], &x_t_exact[..], 1.0), (&target_found[..], &target_exact[..], 1.0)];
         self.line(format!("x_t and {quantity} target, noise drawn"), seconds, (0, 2), &outputs);
 
-        // A prediction: the target and an error of the same relative size for all. It is one more map: a row (1, size) for
-        // each sample.
+        // The prediction errs by the same relative size for every parameterization.
         let elements = self.original.data.len();
-        let sizes = target_found.chunks(elements).map(|sample| self.error * root_mean_square(sample));
-        let errs = Table::new(sizes.map(|size| [[1.0, size], [0.0, 0.0]]));
-        let rows: Vec<u32> = (0..self.shape.batch).collect();
-        let rows_buffer = adapter.gpu.upload("demo::rows", bytemuck::cast_slice(&rows));
+        let size = |sample: &[f32]| self.error * root_mean_square(sample.iter().map(|&value| f64::from(value)));
+        let sizes: Vec<f64> = target_found.chunks(elements).map(size).collect();
         let place = Quantity::ALL.iter().position(|known| *known == quantity).unwrap_or(0);
-        let error_key = self.key.stream(1 + place as u32);
-        let err = MapPlan::new(
-            &adapter.context,
-            &Map {
-                table: &errs,
-                shape: self.shape,
-                timesteps: Timesteps::per_sample(&rows_buffer),
-                in0: Some(adapter.tensor(&target)),
-                in1: Second::Drawn(Drawn::new(error_key)),
-                out0: adapter.tensor(&prediction),
-                out1: None,
-            },
-        );
-        adapter.run(&err.map_err(plan_failure)?, At::per_sample())?;
-        let predicted = self.read(&prediction)?;
+        self.batch.predict(&sizes, [&target, &prediction], self.batch.key.stream(1 + place as u32))?;
+        let predicted = self.batch.read(&prediction)?;
 
         // Back: x0 and epsilon from x_t and the prediction, in one dispatch. Epsilon says nothing about the picture where
         // there is none left (zero terminal SNR), and NaN is the honest answer.
-        let conversion = self.diffusion.conversion(
-            &adapter.context,
-            &Conversion {
-                shape: self.shape,
-                timesteps: Timesteps::per_sample(&self.t),
-                x_t: adapter.tensor(&self.x_t),
-                prediction: (quantity, adapter.tensor(&prediction)),
-                first: (Quantity::X0, adapter.tensor(&x0)),
-                second: Some((Quantity::Epsilon, adapter.tensor(&epsilon))),
-                holes: Holes::Nan,
-            },
-        );
-        let seconds = self.time(&conversion.map_err(front_failure)?)?;
-        let table = schedule.conversion_where_defined(quantity, Quantity::X0, Some(Quantity::Epsilon));
+        let wanted = [(Quantity::X0, &x0), (Quantity::Epsilon, &epsilon)];
+        let seconds = self.time(&self.batch.conversion((quantity, &prediction), wanted[0], Some(wanted[1]))?)?;
+        let table = self.schedule().conversion_where_defined(quantity, Quantity::X0, Some(Quantity::Epsilon));
         let wide = |values: &[f32]| values.iter().map(|&x| f64::from(x)).collect::<Vec<f64>>();
         let [x0_exact, epsilon_exact] = self.reference(&table, &wide(&x_t), &wide(&predicted));
-        let (x0_found, epsilon_found) = (self.read(&x0)?, self.read(&epsilon)?);
+        let (x0_found, epsilon_found) = (self.batch.read(&x0)?, self.batch.read(&epsilon)?);
         let outputs = [(&x0_found[..], &x0_exact[..], 0.0), (&epsilon_found[..], &epsilon_exact[..], 0.0)];
         self.line(format!("{quantity} to x0 and epsilon"), seconds, (2, 2), &outputs);
 
@@ -345,14 +283,12 @@ impl<'a> Show<'a> {
         Ok(Recovered { quantity, pictures, errors })
     }
 
-    fn reference(&self, table: &Table, in0: &[f64], in1: &[f64]) -> [Vec<Exact>; 2] {
-        reference(table, &self.times, self.original.data.len(), in0, in1)
+    fn schedule(&self) -> &Schedule {
+        self.batch.diffusion.schedule()
     }
 
-    fn read(&self, buffer: &wgpu::Buffer) -> Outcome<Vec<f32>> {
-        let mut values = self.adapter.storage.decode(&self.adapter.download(buffer, self.shape.total())?);
-        values.truncate(self.shape.total() as usize);
-        Ok(values)
+    fn reference(&self, table: &Table, in0: &[f64], in1: &[f64]) -> [Vec<Expected>; 2] {
+        reference(table, &self.batch.levels, self.original.data.len(), in0, in1)
     }
 
     fn pictures(&self, values: &[f32]) -> Outcome<Vec<Picture>> {
@@ -363,11 +299,11 @@ impl<'a> Show<'a> {
 
     /// Seconds of one recording: the median of several submits of several recordings each, after one to warm up.
     fn time(&self, plan: &MapPlan) -> Outcome<f64> {
-        self.adapter.run(plan, At::per_sample())?;
+        self.batch.run(plan)?;
         let mut seconds = Vec::with_capacity(SUBMITS);
         for _ in 0..SUBMITS {
             let begun = Instant::now();
-            let recorded = self.adapter.gpu.submit(|encoder| {
+            let recorded = self.batch.adapter.gpu.submit(|encoder| {
                 let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
                 (0..RECORDINGS).try_for_each(|_| plan.record(&mut pass, At::per_sample()))
             });
@@ -379,8 +315,8 @@ impl<'a> Show<'a> {
     }
 
     /// Adds a line: outputs with their references and the coefficient of drawn noise in them; tensors read and written.
-    fn line(&mut self, op: String, seconds: f64, (read, written): (u64, u64), outputs: &[(&[f32], &[Exact], f64)]) {
-        let storage = self.adapter.storage;
+    fn line(&mut self, op: String, seconds: f64, (read, written): (u64, u64), outputs: &[(&[f32], &[Expected], f64)]) {
+        let storage = self.batch.adapter.storage;
         let mut total = Comparison::new(storage);
         for (found, exact, noise) in outputs {
             let mut comparison = Comparison::new(storage).with_noise(*noise);
@@ -389,7 +325,7 @@ impl<'a> Show<'a> {
         }
         // The picture is read once for the whole batch, so it hardly counts.
         let picture = if read == 0 { self.original.data.len() as u64 } else { 0 };
-        let bytes = ((read + written) * self.shape.total() + picture) * storage.bytes();
+        let bytes = ((read + written) * self.batch.shape.total() + picture) * storage.bytes();
         self.lines.push(Line { op, comparison: total, seconds, bytes });
     }
 }
@@ -443,12 +379,7 @@ fn caption(error: f64, worse: bool) -> Caption {
 }
 
 fn difference(a: &[f32], b: &[f32]) -> f64 {
-    let squares = a.iter().zip(b).map(|(&a, &b)| (f64::from(a) - f64::from(b)).powi(2));
-    (squares.sum::<f64>() / a.len() as f64).sqrt()
-}
-
-fn root_mean_square(values: &[f32]) -> f64 {
-    (values.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>() / values.len() as f64).sqrt()
+    root_mean_square(differences(a, b))
 }
 
 #[cfg(test)]
@@ -468,6 +399,5 @@ mod tests {
     #[test]
     fn differences_are_root_mean_squares() {
         assert_eq!(difference(&[1.0, 2.0], &[1.0, 0.0]), 2f64.sqrt());
-        assert_eq!(root_mean_square(&[3.0, -3.0]), 3.0);
     }
 }

@@ -1,6 +1,6 @@
 //! `tweedie devices`: the adapters that can run the shaders.
 
-use crate::compute::gpu_failure;
+use crate::engine::gpu_failure;
 use crate::report::{Outcome, say};
 use serde_json::json;
 use tweedie::headless::{HeadlessError, adapters, describe};

@@ -1,17 +1,17 @@
 //! `tweedie loss`: what a prediction costs, and which way it should go.
 
-use super::{Files, HoleArgs, quantity, schedule};
-use crate::array::Array;
-use crate::compute::ComputeArgs;
+use super::{Files, HoleArgs, quantity};
+use crate::engine::ComputeArgs;
 use crate::loss_args::LossArgs;
 use crate::losses::{LossJob, LossOutputs};
 use crate::report::{Outcome, say, warn};
 use crate::schedule_args::ScheduleArgs;
-use crate::tensor_file::TensorFile;
-use crate::tensor_writer::TensorWriter;
 use anyhow::{Context, Error, Result, bail};
+use files::Array;
+use files::TensorFile;
+use files::TensorWriter;
 use serde_json::json;
-use tweedie::math::{Given, Objective, Weight};
+use tweedie::math::{LossInputs, Objective, Weight};
 use tweedie::{Quantity, Schedule};
 
 /// The loss of a prediction and its gradient, for training
@@ -26,11 +26,11 @@ pub struct Loss {
     #[command(flatten)]
     files: Files,
 
-    /// What the prediction is: epsilon, x0, v, score, flow, or edm (EDM's network output; edm:1 for data of deviation 1)
+    /// Quantity of the prediction: epsilon, x0, v, score, flow, or edm (EDM's network output; edm:1 for data of deviation 1)
     #[arg(long, value_name = "QUANTITY", default_value = "epsilon", alias = "from", value_parser = quantity)]
     predicts: Quantity,
 
-    /// What the loss is on [default: what the prediction is]
+    /// Quantity that the loss is on [default: that of the prediction]
     #[arg(long, value_name = "QUANTITY", value_parser = quantity)]
     target: Option<Quantity>,
 
@@ -47,9 +47,9 @@ pub struct Loss {
     compute: ComputeArgs,
 }
 
-/// What a prediction is held against.
+/// Inputs of the loss beside the prediction.
 struct Truth {
-    given: Given,
+    given: LossInputs,
     inputs: [Option<Array>; 2],
 }
 
@@ -111,13 +111,13 @@ impl Loss {
         let same = objective.predicts == objective.on;
         if file.has("target") && (same || file.has("x_t") || !file.has("x0")) {
             let x_t = if same { None } else { read("x_t").context("to convert the prediction")? };
-            return Ok(Truth { given: Given::Target, inputs: [x_t, read("target")?] });
+            return Ok(Truth { given: LossInputs::NoisyAndTarget, inputs: [x_t, read("target")?] });
         }
         if !file.has("x0") && !file.has("eps") {
             let (path, found) = (self.files.input.display(), file.names().join("`, `"));
             bail!("{path}: expected a tensor `target`, or `x0` and `eps`, found `{found}`");
         }
-        Ok(Truth { given: Given::Pair, inputs: [read("x0")?, read("eps")?] })
+        Ok(Truth { given: LossInputs::CleanAndNoise, inputs: [read("x0")?, read("eps")?] })
     }
 
     /// The noise level of each sample, as a schedule and an index into it. A target as it is, without a weight, needs none.
@@ -126,16 +126,16 @@ impl Loss {
         file: &TensorFile,
         prediction: &Array,
         objective: &Objective,
-        given: Given,
+        given: LossInputs,
     ) -> Outcome<(Schedule, Vec<u32>)> {
-        let plain = given == Given::Target && objective.predicts == objective.on && objective.weight == Weight::None;
+        let plain = given == LossInputs::NoisyAndTarget && objective.predicts == objective.on && objective.weight == Weight::None;
         if file.has("sigma") && !file.has("t") && !plain {
             if self.schedule != ScheduleArgs::default() {
                 warn("the schedule is not used: the file brings its own noise levels, `sigma`");
             }
             return Ok(by_sigma(file, prediction)?);
         }
-        let schedule = schedule(&self.schedule)?;
+        let schedule = self.schedule.build()?;
         let timesteps = match plain {
             true => vec![0; prediction.batch()],
             false => file.timesteps("t", prediction, schedule.len())?,

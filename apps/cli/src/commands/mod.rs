@@ -13,13 +13,13 @@ pub mod schedule;
 pub mod study;
 pub mod verify;
 
-use crate::array::Array;
-use crate::atomic;
-use crate::compute::{ComputeArgs, Input, Job};
+use crate::engine::{ComputeArgs, Input, Job};
 use crate::report::{Failure, Outcome, warn};
-use crate::schedule_args::{Recipe, ScheduleArgs};
-use crate::tensor_file::TensorFile;
+use crate::schedule_args::ScheduleArgs;
 use anyhow::anyhow;
+use files::Array;
+use files::TensorFile;
+use files::atomic;
 use std::path::PathBuf;
 use tweedie::table::Table;
 use tweedie::{Quantity, Schedule};
@@ -48,34 +48,13 @@ pub fn quantity(name: &str) -> Result<Quantity, String> {
     name.parse::<Quantity>().map_err(|error| error.to_string())
 }
 
-/// The schedule that the options describe.
-pub fn schedule(arguments: &ScheduleArgs) -> Outcome<Schedule> {
-    let built = match arguments.recipe()? {
-        Recipe::Linear { t, start, end } => Schedule::linear(t as usize, start, end),
-        Recipe::LinearScaled { t, start, end } => Schedule::linear_scaled(t as usize, start, end),
-        Recipe::ScaledLinear { t, start, end } => Schedule::scaled_linear(t as usize, start, end),
-        Recipe::Cosine { t } => Schedule::cosine(t as usize),
-        Recipe::Sigmoid { t, start, end } => Schedule::sigmoid(t as usize, start, end),
-        Recipe::SigmoidAbar { t, start, end, tau } => Schedule::sigmoid_abar(t as usize, start, end, tau),
-        Recipe::Laplace { t } => Schedule::laplace(t as usize),
-        Recipe::LaplacePaper { t } => Schedule::laplace_paper(t as usize),
-        Recipe::Custom { betas } => Schedule::from_betas(&betas),
-        Recipe::CustomAbar { alphas_cumprod } => Schedule::from_alphas_cumprod(&alphas_cumprod),
-    };
-    let rescaled = match (built, arguments.zero_terminal_snr) {
-        (Ok(schedule), true) => schedule.zero_terminal_snr(),
-        (built, _) => built,
-    };
-    rescaled.map_err(|error| Failure::input(anyhow!("schedule: {error}")))
-}
-
-/// What the commands that start from a network's prediction have in common.
+/// Arguments of the commands that start from a network's prediction.
 #[derive(clap::Args, Clone, Debug)]
 pub struct PredictionArgs {
     #[command(flatten)]
     pub files: Files,
 
-    /// What the prediction is: epsilon, x0, v, score or flow
+    /// Quantity of the prediction: epsilon, x0, v, score or flow
     #[arg(long, value_name = "QUANTITY", value_parser = quantity)]
     pub from: Quantity,
 
@@ -89,7 +68,7 @@ pub struct PredictionArgs {
     pub compute: ComputeArgs,
 }
 
-/// What such a command reads.
+/// Input of such a command.
 pub struct Prediction {
     pub schedule: Schedule,
     pub x_t: Array,
@@ -101,7 +80,7 @@ impl PredictionArgs {
     /// Reads `x_t`, `prediction` and `t`, after it is sure that the result can be written.
     pub fn read(&self) -> Outcome<Prediction> {
         self.files.check()?;
-        let schedule = schedule(&self.schedule)?;
+        let schedule = self.schedule.build()?;
         let file = TensorFile::open(&self.files.input)?;
         let x_t = file.finite_floats("x_t")?;
         let prediction = file.floats_like("prediction", &x_t)?;
@@ -125,7 +104,7 @@ impl Prediction {
     }
 }
 
-/// What to do with a sample at whose timestep the wanted value does not exist.
+/// Treatment of samples at a timestep where the wanted value does not exist.
 #[derive(clap::Args, Clone, Copy, Debug, Default)]
 pub struct HoleArgs {
     /// Write NaN for samples at a timestep where the prediction determines nothing (x0 from epsilon at zero terminal

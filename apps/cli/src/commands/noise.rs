@@ -1,11 +1,11 @@
 //! `tweedie noise`: clean samples to noisy ones and training targets.
 
-use super::{Files, quantity, schedule};
-use crate::compute::{ComputeArgs, Input, Job};
+use super::{Files, quantity};
+use crate::engine::{ComputeArgs, Input, Job};
 use crate::report::{Outcome, say, warn};
 use crate::schedule_args::ScheduleArgs;
-use crate::tensor_file::TensorFile;
-use crate::tensor_writer::TensorWriter;
+use files::TensorFile;
+use files::TensorWriter;
 use serde_json::json;
 use tweedie::Quantity;
 use tweedie::gpu::NoiseKey;
@@ -19,7 +19,7 @@ pub struct Noise {
     #[command(flatten)]
     files: Files,
 
-    /// What a network shall learn to predict: epsilon, x0, v, score or flow
+    /// Quantity that a network shall learn to predict: epsilon, x0, v, score or flow
     #[arg(long, value_name = "QUANTITY", default_value = "epsilon", value_parser = quantity)]
     target: Quantity,
 
@@ -37,7 +37,7 @@ pub struct Noise {
 impl Noise {
     pub fn run(&self, json: bool) -> Outcome {
         self.files.check()?;
-        let schedule = schedule(&self.schedule)?;
+        let schedule = self.schedule.build()?;
         let file = TensorFile::open(&self.files.input)?;
         let x0 = file.finite_floats("x0")?;
         let timesteps = file.timesteps("t", &x0, schedule.len())?;

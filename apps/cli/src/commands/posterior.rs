@@ -2,7 +2,7 @@
 
 use super::{Prediction, PredictionArgs};
 use crate::report::{Outcome, say};
-use crate::tensor_writer::TensorWriter;
+use files::TensorWriter;
 use serde_json::json;
 use tweedie::Quantity;
 use tweedie::math::solve;

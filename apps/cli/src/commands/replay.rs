@@ -1,14 +1,15 @@
 //! `tweedie replay`: a recorded sampling run, step by step.
 
 use super::Files;
-use crate::compute::ComputeArgs;
+use crate::engine::ComputeArgs;
+use crate::names::Named;
+use crate::recorded_run::RecordedRun;
 use crate::report::{Outcome, say};
 use crate::sampler_args::SamplerArgs;
 use crate::sampler_name::SamplerName;
 use crate::schedule_args::ScheduleArgs;
-use crate::tape::Tape;
-use crate::tensor_file::TensorFile;
-use crate::tensor_writer::TensorWriter;
+use files::TensorFile;
+use files::TensorWriter;
 use safetensors::Dtype;
 use serde_json::json;
 
@@ -45,17 +46,17 @@ impl Replay {
         let arguments = SamplerArgs { sampler: self.name, ..self.options.clone() };
         let sampler = arguments.sampler(&self.schedule)?;
         let file = TensorFile::open(&self.files.input)?;
-        let tape = Tape::read(&file, &sampler)?;
-        let replayed = self.compute.open()?.replay(&sampler, &tape)?;
+        let run = RecordedRun::read(&file, &sampler)?;
+        let replayed = self.compute.open()?.replay(&sampler, &run)?;
         let mut writer = TensorWriter::new();
         let calls = sampler.calls().len();
-        let entries = |count: usize| -> Vec<usize> { [&[count], &tape.initial.shape[..]].concat() };
+        let entries = |count: usize| -> Vec<usize> { [&[count], &run.initial.shape[..]].concat() };
         replayed.samples.write(&mut writer, "samples", &entries(calls + 1))?;
         replayed.clean.write(&mut writer, "pred_x0", &entries(calls))?;
         let timesteps: Vec<f64> = sampler.timesteps().collect();
         write_timesteps(&mut writer, &timesteps)?;
         writer.save(&self.files.out)?;
-        let (shape, name, out) = (&tape.initial.shape, arguments.title(), self.files.out.display());
+        let (shape, name, out) = (&run.initial.shape, arguments.title(), self.files.out.display());
         if json {
             let calls = timesteps.as_slice();
             return say(json!({ "shape": shape, "sampler": name, "timesteps": calls, "out": out.to_string() }));

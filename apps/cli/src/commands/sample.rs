@@ -1,16 +1,16 @@
 //! `tweedie sample`: pictures from noise, without trained weights.
 
-use crate::atomic;
-use crate::compute::Adapter;
-use crate::picture;
+use crate::engine::Adapter;
 use crate::report::{Failure, Outcome, say};
 use crate::sample::drawing::{self, Shown, looks};
-use crate::sample::lineup::{Choice, Entry, lineup};
+use crate::sample::generate::{Generated, Generator};
+use crate::sample::sampler_list::{Choice, Entry, sampler_list};
 use crate::sample::set::{Likeness, Set};
-use crate::sample::studio::{Studio, Take};
 use crate::sampler_args::SamplerArgs;
 use crate::schedule_args::ScheduleArgs;
 use anyhow::{Context as _, anyhow};
+use files::atomic;
+use files::picture;
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -39,7 +39,7 @@ pub struct Sample {
     #[arg(long = "sampler", id = "sampler", value_name = "NAME,..", value_delimiter = ',', value_parser = Choice::parse)]
     choices: Vec<Choice>,
 
-    /// How many pictures each sampler generates
+    /// Number of pictures that each sampler generates
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=64))]
     count: u32,
 
@@ -62,8 +62,8 @@ pub struct Sample {
     schedule: ScheduleArgs,
 }
 
-/// What ends on a picture looks like it this much, in decibels: one picture explains all that the last call sees. What is
-/// left is the rounding of f32, more than 100 dB below the picture.
+/// Likeness of a sample to its picture, in decibels, from which on it counts as landed: one picture explains all that the
+/// last call sees. What is left is the rounding of f32, more than 100 dB below the picture.
 const LANDED: f64 = 60.0;
 
 /// The most noise, as a part of the variance, at which the last call can tell the pictures apart.
@@ -71,17 +71,17 @@ const LITTLE_NOISE: f64 = 0.1;
 
 impl Sample {
     pub fn run(&self, json: bool) -> Outcome {
-        let entries = lineup(&self.choices, &self.options, &self.schedule)?;
+        let entries = sampler_list(&self.choices, &self.options, &self.schedule)?;
         let set = Set::open(&self.images, self.size)?;
         let adapter = Adapter::open(self.adapter.as_deref(), Storage::F32)?;
         std::fs::create_dir_all(&self.out).with_context(|| self.out.display().to_string())?;
-        let studio = Studio { adapter: &adapter, set: &set, count: self.count, seed: self.seed };
+        let generator = Generator { adapter: &adapter, set: &set, count: self.count, seed: self.seed };
         if !json {
             self.print_header(&adapter, &set)?;
         }
         let mut takes = Vec::new();
         for entry in &entries {
-            let take = studio.take(entry, &looks(entry.sampler.calls().len()))?;
+            let take = generator.generate(entry, &looks(entry.sampler.calls().len()))?;
             report(&Shown { entry, take: &take }, &set, json)?;
             takes.push(take);
         }
@@ -158,7 +158,7 @@ fn report(shown: &Shown<'_>, set: &Set, json: bool) -> Outcome {
     ))
 }
 
-/// Whether a sampler has to end on pictures: its last call sees nearly clean samples and its last step leads to clean
+/// Returns whether a sampler has to end on pictures: its last call sees nearly clean samples and its last step leads to clean
 /// ones, which nothing clips.
 fn must_land(entry: &Entry) -> bool {
     entry.sampler.calls().last().is_some_and(|call| {
@@ -177,7 +177,7 @@ fn check(set: &Set, shown: &[Shown<'_>]) -> Outcome {
     Err(Failure::check(anyhow!("not every sample of {names} ended on a picture of the set (within {LANDED} dB)")))
 }
 
-fn likenesses(set: &Set, take: &Take) -> Vec<Likeness> {
+fn likenesses(set: &Set, take: &Generated) -> Vec<Likeness> {
     take.samples.iter().map(|sample| set.nearest(sample)).collect()
 }
 

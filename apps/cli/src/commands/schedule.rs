@@ -1,10 +1,9 @@
 //! `tweedie schedule`: a noise schedule as numbers, as a file and as a picture.
 
 use super::schedule;
-use crate::atomic;
 use crate::report::{Outcome, say};
 use crate::schedule_args::ScheduleArgs;
-use crate::tensor_writer::TensorWriter;
+use files::{TensorWriter, atomic};
 use plots::Scale;
 use plots::curves::{self, Panel, Series};
 use serde_json::{Value, json};
@@ -33,7 +32,7 @@ pub struct ScheduleCommand {
 
 impl ScheduleCommand {
     pub fn run(&self, json: bool) -> Outcome {
-        let schedule = schedule(&self.schedule)?;
+        let schedule = self.schedule.build()?;
         if self.out.is_some() && self.out == self.plot {
             return Err(anyhow::anyhow!("--out and --plot name the same file").into());
         }

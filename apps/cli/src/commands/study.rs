@@ -1,19 +1,18 @@
 //! `tweedie study`: what to predict, measured on the user's own data.
 
-use super::schedule;
-use crate::atomic;
-use crate::compute::Adapter;
+use crate::engine::Adapter;
 use crate::report::{Failure, Outcome, say};
 use crate::schedule_args::ScheduleArgs;
 use crate::study::advice::advise;
-use crate::study::claims::claims;
 use crate::study::data::Data;
 use crate::study::drawing;
-use crate::study::findings::Findings;
-use crate::study::halves::{HALVES, recover};
-use crate::study::laboratory::Laboratory;
+use crate::study::measure::Experiment;
+use crate::study::results::Results;
+use crate::study::storage_loss::{HALVES, recover};
+use crate::study::textbook_claims::claims;
 use crate::study::{ERROR, report};
 use anyhow::{Context as _, anyhow};
+use files::atomic;
 use serde_json::json;
 use std::path::PathBuf;
 use tweedie::gpu::NoiseKey;
@@ -68,12 +67,12 @@ pub struct Study {
 /// Timesteps that are measured beside those that sampling visits.
 const SPREAD: usize = 33;
 
-/// What many samplers take.
+/// Usual number of sampling steps.
 const USUAL_STEPS: usize = 20;
 
 impl Study {
     pub fn run(&self, json: bool) -> Outcome {
-        let schedule = schedule(&self.schedule)?;
+        let schedule = self.schedule.build()?;
         let visited = self.visited(&schedule)?;
         let data = Data::open(self.data.as_deref(), self.tensor.as_deref(), self.seed)?;
         let mut adapter = Adapter::open(self.adapter.as_deref(), Storage::F32)?;
@@ -81,33 +80,33 @@ impl Study {
         let paths = ["study.svg", "study.json"].map(|name| self.out.join(name));
         paths.iter().try_for_each(|path| atomic::check_destination(path))?;
 
-        let findings = self.measure(&mut adapter, &data, &schedule, visited)?;
-        let ((measured, off), worst) = (report::verdict(&findings), report::disagreement(&findings));
+        let results = self.measure(&mut adapter, &data, &schedule, visited)?;
+        let ((measured, off), worst) = (report::verdict(&results), report::disagreement(&results));
         if off > 0 {
             let error = anyhow!(
                 "{off} of {measured} measurements disagree with their formulas, by up to {worst:.1} tolerances"
             );
             return Err(Failure::check(error));
         }
-        let (claims, advice) = (claims(&findings), advise(&findings)?);
+        let (claims, advice) = (claims(&results), advise(&results)?);
         let [svg, file] = &paths;
-        atomic::write(svg, drawing::draw(&findings)?.as_bytes())?;
-        atomic::write(file, format!("{:#}\n", report::file(&findings, &claims, &advice)).as_bytes())?;
+        atomic::write(svg, drawing::draw(&results)?.as_bytes())?;
+        atomic::write(file, format!("{:#}\n", report::file(&results, &claims, &advice)).as_bytes())?;
         if json {
-            let mut summary = report::summary(&findings, &claims, &advice);
+            let mut summary = report::summary(&results, &claims, &advice);
             summary["adapter"] = json!(describe(&adapter.gpu.info));
             summary["files"] = json!(paths.each_ref().map(|path| path.display().to_string()));
             return say(summary);
         }
         say(format_args!("{}", describe(&adapter.gpu.info)))?;
-        say(report::describe(&findings))?;
-        let (times, chosen) = (findings.moments.len(), data.chosen.len());
+        say(report::describe(&results))?;
+        let (times, chosen) = (results.moments.len(), data.chosen.len());
         say(format_args!(
             "{chosen} elements at {times} of {} timesteps, errors of {ERROR}, seed {}\n",
             schedule.len(),
             self.seed
         ))?;
-        report::print(&findings, &claims, &advice)?;
+        report::print(&results, &claims, &advice)?;
         say(format_args!(
             "\n{measured} measurements agree with their f64 formulas: {worst:.2} of the tolerance at worst"
         ))?;
@@ -125,7 +124,7 @@ impl Study {
         data: &'a Data,
         schedule: &'a Schedule,
         visited: Vec<usize>,
-    ) -> Outcome<Findings<'a>> {
+    ) -> Outcome<Results<'a>> {
         let mut times = [spread(schedule.len()), visited.clone()].concat();
         times.sort_unstable();
         times.dedup();
@@ -137,9 +136,9 @@ impl Study {
             *found = recover(adapter, data, &levels, key)?;
         }
         adapter.storage = Storage::F32;
-        let laboratory = Laboratory { adapter, data, schedule, key, spoiled: self.wrong_coefficient };
-        let moments = laboratory.measure(&times)?;
-        Ok(Findings { data, schedule, moments, visited, halves })
+        let experiment = Experiment { adapter, data, schedule, key, spoiled: self.wrong_coefficient };
+        let moments = experiment.measure(&times)?;
+        Ok(Results { data, schedule, moments, visited, halves })
     }
 }
 

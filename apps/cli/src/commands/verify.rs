@@ -1,7 +1,6 @@
 //! `tweedie verify`: every op on an adapter against the f64 reference.
 
-use super::schedule;
-use crate::compute::{Adapter, gpu_failure, plan_failure};
+use crate::engine::{Adapter, gpu_failure, plan_failure};
 use crate::progress::Progress;
 use crate::report::{Failure, Outcome, say};
 use crate::schedule_args::ScheduleArgs;
@@ -37,7 +36,7 @@ pub struct Verify {
     adapter: Option<String>,
 }
 
-/// What was seen of an op, over all shapes.
+/// Result of a check, over all shapes.
 struct Finding {
     op: String,
     comparison: Comparison,
@@ -80,7 +79,7 @@ impl Verify {
 
     fn schedules(&self) -> Outcome<Vec<(String, Schedule)>> {
         if self.schedule != ScheduleArgs::default() {
-            return Ok(vec![("schedule".into(), schedule(&self.schedule)?)]);
+            return Ok(vec![("schedule".into(), self.schedule.build()?)]);
         }
         Ok(usual_schedules().map_err(anyhow::Error::from)?)
     }

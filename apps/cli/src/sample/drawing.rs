@@ -1,11 +1,11 @@
-//! What is drawn of a run: the generated pictures beside those of the set, and the way of one of them.
+//! Drawings of a run: the generated pictures beside those of the set, and the way of one of them.
 
-use super::lineup::Entry;
+use super::generate::{Frame, Generated};
+use super::sampler_list::Entry;
 use super::set::{Likeness, Set};
-use super::studio::{Frame, Take};
 use crate::filmstrip::{Caption, Filmstrip, Row, THUMBNAIL};
-use crate::picture::Picture;
 use anyhow::Result;
+use files::Picture;
 use image::RgbImage;
 use tweedie::math::NoiseLevel;
 
@@ -26,7 +26,7 @@ pub fn looks(calls: usize) -> Vec<usize> {
 /// A sampler and what it made.
 pub struct Shown<'a> {
     pub entry: &'a Entry,
-    pub take: &'a Take,
+    pub take: &'a Generated,
 }
 
 fn caption(text: String) -> Caption {

@@ -1,7 +1,7 @@
 //! The parts of `tweedie sample`: the samplers that take part, the pictures of the set, the loop on the GPU, and what is drawn of it.
 
 pub mod drawing;
-pub mod lineup;
-pub mod studio;
+pub mod generate;
+pub mod sampler_list;
 
 pub use pictures::set;

@@ -1,4 +1,4 @@
-//! What to predict and how to weigh it, from what was measured.
+//! Recommends a prediction and a loss weight from the measurements.
 //!
 //! **Theory.** A network errs by a part of its target's deviation. On the way to x0 and to epsilon that part is multiplied
 //! by the amplification, and by the ratio of the deviations of what is predicted and what is wanted. A sampler needs both
@@ -9,11 +9,11 @@
 //! there is no signal).
 
 use super::CHOICES;
-use super::claims::losses;
-use super::findings::{At, Findings};
-use super::halves::HALVES;
-use super::laboratory::Moment;
-use super::short::short;
+use super::format::short;
+use super::measure::Moment;
+use super::results::{At, Results};
+use super::storage_loss::HALVES;
+use super::textbook_claims::losses;
 use anyhow::Result;
 use serde::Serialize;
 use tweedie::Quantity;
@@ -50,54 +50,54 @@ pub struct Worst {
     pub t: usize,
 }
 
-/// What these data need under this schedule.
-pub fn advise(findings: &Findings<'_>) -> Result<Advice> {
-    let costs: Vec<(Quantity, Worst)> = CHOICES.into_iter().filter_map(|it| Some((it, worst(findings, it)?))).collect();
+/// Recommends a prediction and a weight for these data under this schedule.
+pub fn advise(results: &Results<'_>) -> Result<Advice> {
+    let costs: Vec<(Quantity, Worst)> = CHOICES.into_iter().filter_map(|it| Some((it, worst(results, it)?))).collect();
     let least = costs.iter().map(|(_, worst)| worst.factor).fold(f64::INFINITY, f64::min);
     let good = |choice: &Quantity| costs.iter().any(|(of, worst)| of == choice && worst.factor <= least * ALIKE);
     let choice = PREFERENCE.into_iter().find(good).unwrap_or(Quantity::V);
-    let (weight, options) = weight(findings, choice)?;
+    let (weight, options) = weight(results, choice)?;
     let worst: Vec<Worst> = costs.iter().map(|(_, worst)| *worst).collect();
-    let precision = HALVES.into_iter().filter_map(|storage| losses(findings, storage)).next_back();
-    let mut reasons = vec![why_predict(findings, choice, &worst), why_weigh(findings, choice, &weight)];
+    let precision = HALVES.into_iter().filter_map(|storage| losses(results, storage)).next_back();
+    let mut reasons = vec![why_predict(results, choice, &worst), why_weigh(results, choice, &weight)];
     reasons.extend(precision.map(|lost| format!("Keep x_t in f32 there: {lost}.")));
-    reasons.extend(findings.data.look().remedy.map(|remedy| {
-        format!("Take {remedy} for the data x and study them again: what is best depends on their variance.")
+    reasons.extend(results.data.look().remedy.map(|remedy| {
+        format!("Generated {remedy} for the data x and study them again: what is best depends on their variance.")
     }));
-    Ok(Advice { steps: findings.visited.len(), prediction: choice.name(), weight: options, worst, reasons })
+    Ok(Advice { steps: results.visited.len(), prediction: choice.name(), weight: options, worst, reasons })
 }
 
-fn worst(findings: &Findings<'_>, choice: Quantity) -> Option<Worst> {
-    let all = findings.visits().filter_map(|moment| Some((moment.t, costs(findings, moment, choice)?)));
+fn worst(results: &Results<'_>, choice: Quantity) -> Option<Worst> {
+    let all = results.visits().filter_map(|moment| Some((moment.t, costs(results, moment, choice)?)));
     let all = all.flat_map(|(t, costs)| costs.map(|(of, factor)| Worst { prediction: choice.name(), factor, of, t }));
     all.reduce(|worst, other| if other.factor > worst.factor { other } else { worst })
 }
 
 /// The factors into x0 and into epsilon.
-fn costs(findings: &Findings<'_>, moment: &Moment, choice: Quantity) -> Option<[(&'static str, f64); 2]> {
+fn costs(results: &Results<'_>, moment: &Moment, choice: Quantity) -> Option<[(&'static str, f64); 2]> {
     let target = moment.of(choice)?;
     let deviation = target.variance.value()?.sqrt();
     let into =
         |amplification: Option<f64>, wanted: f64| amplification.map_or(f64::INFINITY, |it| it * deviation / wanted);
     Some([
-        (Quantity::X0.name(), into(target.into_x0.value(), findings.data.deviation)),
+        (Quantity::X0.name(), into(target.into_x0.value(), results.data.deviation)),
         (Quantity::Epsilon.name(), into(target.into_epsilon.value(), 1.0)),
     ])
 }
 
-fn weight(findings: &Findings<'_>, choice: Quantity) -> Result<(Weight, String)> {
+fn weight(results: &Results<'_>, choice: Quantity) -> Result<(Weight, String)> {
     Ok(if choice == Quantity::X0 {
         (Weight::MaxSnr { gamma: TRUNCATION }, format!("max-snr --gamma {TRUNCATION}"))
-    } else if findings.ends_in_pure_noise() {
-        let deviation = short(findings.data.deviation);
-        (Weight::Edm(SigmaData::new(findings.data.deviation)?), format!("edm --sigma-data {deviation}"))
+    } else if results.ends_in_pure_noise() {
+        let deviation = short(results.data.deviation);
+        (Weight::Edm(SigmaData::new(results.data.deviation)?), format!("edm --sigma-data {deviation}"))
     } else {
         (Weight::MinSnr { gamma: MIN_SNR_GAMMA }, format!("min-snr --gamma {MIN_SNR_GAMMA}"))
     })
 }
 
-fn why_predict(findings: &Findings<'_>, choice: Quantity, worst: &[Worst]) -> String {
-    let way = match findings.visited[..] {
+fn why_predict(results: &Results<'_>, choice: Quantity, worst: &[Worst]) -> String {
+    let way = match results.visited[..] {
         [noisiest, .., cleanest] => format!("On the way from t = {noisiest} to {cleanest}"),
         _ => "In the one step".to_owned(),
     };
@@ -115,16 +115,16 @@ fn why_predict(findings: &Findings<'_>, choice: Quantity, worst: &[Worst]) -> St
     )
 }
 
-fn why_weigh(findings: &Findings<'_>, choice: Quantity, weight: &Weight) -> String {
+fn why_weigh(results: &Results<'_>, choice: Quantity, weight: &Weight) -> String {
     let range = |ends: Option<[At; 2]>| match ends {
         Some([low, high]) => {
             format!("from {} (t = {}) to {} (t = {})", short(low.value), low.t, short(high.value), high.t)
         }
         None => "by what f32 cannot tell".to_owned(),
     };
-    let weighted = range(findings.extremes(|moment| findings.weight(moment, weight)));
-    let plain = range(findings.extremes(|moment| moment.plain_weight(choice)));
-    let of_epsilon = range(findings.extremes(|moment| moment.plain_weight_of_epsilon(choice)));
+    let weighted = range(results.extremes(|moment| results.weight(moment, weight)));
+    let plain = range(results.extremes(|moment| moment.plain_weight(choice)));
+    let of_epsilon = range(results.extremes(|moment| moment.plain_weight_of_epsilon(choice)));
     let name = weight.name();
     match weight {
         Weight::MaxSnr { .. } => format!(

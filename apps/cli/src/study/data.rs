@@ -6,17 +6,17 @@
 //! **Practice.** One pass, with memory that does not grow with the data. From as many equal stretches as elements are
 //! wanted one element each is drawn, so that every element has the same chance; fewer data are all taken, whole times.
 
-use super::npy::{Kind, Npy};
-use super::short::short;
-use crate::picture::Picture;
-use crate::tensor_file::TensorFile;
-use crate::test_card::test_card;
+use super::format::short;
 use anyhow::{Context, Result, bail};
+use files::Picture;
+use files::TensorFile;
+use files::npy::{Kind, Npy};
+use pictures::test_card::test_card;
 use serde::Serialize;
 use std::path::Path;
 use tweedie::gpu::NoiseKey;
 
-/// How many elements stand for the data, at least: the variance of as many normals is known to 0.8%.
+/// Least number of elements that stand for the data: the variance of as many normals is known to 0.8%.
 pub const ENOUGH: u64 = 1 << 15;
 
 /// The longest side at which a picture is studied; a larger one is reduced to it, which a training pipeline does too.
@@ -25,19 +25,23 @@ const LONGEST_SIDE: u32 = 2048;
 /// The stream from which elements are drawn: far from those of noise.
 const PICKS: u32 = u32::MAX;
 
-/// What f32 can compute with, squares and conversions included.
+/// Magnitudes that f32 can compute with, squares and conversions included.
 const USABLE: std::ops::Range<f64> = 1e-15..1e15;
 
 /// The data, in their own units.
 #[derive(Clone, Debug)]
 pub struct Data {
-    /// What they are called.
+    /// Name of the file or tensor.
     pub name: String,
+    /// Sizes of the dimensions.
     pub shape: Vec<u64>,
+    /// Mean over all elements.
     pub mean: f64,
     /// The standard deviation, above 0.
     pub deviation: f64,
+    /// Smallest element.
     pub least: f64,
+    /// Largest element.
     pub most: f64,
     /// The elements that stand for them.
     pub chosen: Vec<f32>,
@@ -155,16 +159,17 @@ impl Data {
         Ok(())
     }
 
-    /// How many there are.
+    /// Number of elements.
     pub fn elements(&self) -> u64 {
         self.shape.iter().product()
     }
 
+    /// Variance over all elements.
     pub fn variance(&self) -> f64 {
         self.deviation * self.deviation
     }
 
-    /// What their range and deviation make of them.
+    /// Guesses from range and deviation what the data are.
     pub fn look(&self) -> Look {
         let Self { least, most, deviation, .. } = *self;
         let inside = |range: std::ops::RangeInclusive<f64>| range.contains(&least) && range.contains(&most);
@@ -184,10 +189,12 @@ impl Data {
     }
 }
 
-/// What data look like, and what to take in their place.
+/// A guess what data are, and a transformation that suits models better.
 #[derive(Clone, Debug, Serialize)]
 pub struct Look {
+    /// Description of the data.
     pub what: &'static str,
+    /// Formula to apply to the data `x`, if they are scaled badly.
     pub remedy: Option<String>,
 }
 

@@ -1,8 +1,8 @@
 //! The four panels of a study.
 
-use super::findings::Findings;
-use super::halves::{HALVES, LOST, Part};
-use super::laboratory::Moment;
+use super::measure::Moment;
+use super::results::Results;
+use super::storage_loss::{HALVES, LOST, Part};
 use super::{CHOICES, WEIGHTS};
 use anyhow::Result;
 use plots::Scale;
@@ -11,18 +11,13 @@ use tweedie::Quantity;
 use tweedie::math::Weight;
 
 /// The text of the SVG file.
-pub fn draw(findings: &Findings<'_>) -> Result<String> {
-    let title = format!("What to predict: {}, {} timesteps", findings.data.name, findings.schedule.len());
-    curves::draw(
-        &title,
-        "timestep",
-        Scale::Linear,
-        &[variances(findings), errors(findings), weights(findings), halves(findings)],
-    )
+pub fn draw(results: &Results<'_>) -> Result<String> {
+    let title = format!("What to predict: {}, {} timesteps", results.data.name, results.schedule.len());
+    curves::draw(&title, "timestep", Scale::Linear, &[variances(results), errors(results), weights(results), halves(results)])
 }
 
-fn curve(findings: &Findings<'_>, name: &str, value: impl Fn(&Moment) -> Option<f64>) -> Series {
-    let points = findings.moments.iter().map(|moment| (moment.t as f64, value(moment).unwrap_or(f64::NAN)));
+fn curve(results: &Results<'_>, name: &str, value: impl Fn(&Moment) -> Option<f64>) -> Series {
+    let points = results.moments.iter().map(|moment| (moment.t as f64, value(moment).unwrap_or(f64::NAN)));
     (name.to_owned(), points.collect())
 }
 
@@ -31,33 +26,33 @@ fn panel(title: &str, y_label: &str, log_y: bool, series: Vec<Series>) -> Panel 
 }
 
 /// Logarithmic only where a linear axis would flatten something.
-fn variances(findings: &Findings<'_>) -> Panel {
-    let of = |quantity: Quantity| curve(findings, quantity.name(), move |it| it.of(quantity)?.variance.value());
-    let variance = findings.data.variance();
+fn variances(results: &Results<'_>) -> Panel {
+    let of = |quantity: Quantity| curve(results, quantity.name(), move |it| it.of(quantity)?.variance.value());
+    let variance = results.data.variance();
     panel("variance of what is predicted", "variance", !(0.02..=50.0).contains(&variance), CHOICES.map(of).to_vec())
 }
 
-/// Of a prediction as itself there is nothing to see.
-fn errors(findings: &Findings<'_>) -> Panel {
-    let into_x0 = |of: Quantity| curve(findings, &format!("{of} into x0"), move |it| it.of(of)?.into_x0.value());
+/// Skips the conversion of a prediction to itself.
+fn errors(results: &Results<'_>) -> Panel {
+    let into_x0 = |of: Quantity| curve(results, &format!("{of} into x0"), move |it| it.of(of)?.into_x0.value());
     let into_epsilon =
-        |of: Quantity| curve(findings, &format!("{of} into epsilon"), move |it| it.of(of)?.into_epsilon.value());
+        |of: Quantity| curve(results, &format!("{of} into epsilon"), move |it| it.of(of)?.into_epsilon.value());
     let (epsilon, x0, v) = (Quantity::Epsilon, Quantity::X0, Quantity::V);
     let series = vec![into_x0(epsilon), into_epsilon(x0), into_x0(v), into_epsilon(v)];
     panel("how an error of the prediction grows", "amplification", true, series)
 }
 
-fn weights(findings: &Findings<'_>) -> Panel {
-    let plain = |on: Quantity| curve(findings, &format!("plain loss on {on}"), move |it| it.plain_weight(on));
-    let named = |(name, weight): (&str, Weight)| curve(findings, name, move |it| findings.weight(it, &weight));
+fn weights(results: &Results<'_>) -> Panel {
+    let plain = |on: Quantity| curve(results, &format!("plain loss on {on}"), move |it| it.plain_weight(on));
+    let named = |(name, weight): (&str, Weight)| curve(results, name, move |it| results.weight(it, &weight));
     let series = CHOICES.map(plain).into_iter().chain(WEIGHTS.map(named)).collect();
     panel("how a loss weighs squared errors of x0", "weight", true, series)
 }
 
-fn halves(findings: &Findings<'_>) -> Panel {
-    let times = || findings.moments.iter().map(|moment| moment.t as f64);
+fn halves(results: &Results<'_>) -> Panel {
+    let times = || results.moments.iter().map(|moment| moment.t as f64);
     let mut series = Vec::new();
-    for (storage, recovered) in HALVES.iter().zip(&findings.halves) {
+    for (storage, recovered) in HALVES.iter().zip(&results.halves) {
         for part in Part::ALL {
             series.push((
                 format!("{} in {storage}", part.name()),

@@ -7,18 +7,16 @@
 //! **Practice.** Everything that is reported was measured on the adapter with the user's own data, and is held against
 //! its formula in f64; where both disagree, the study fails instead of drawing something.
 
-pub mod advice;
-pub mod batch;
-pub mod claims;
+pub(crate) mod advice;
 pub mod data;
-pub mod drawing;
-pub mod findings;
-pub mod halves;
-pub mod laboratory;
-pub mod measured;
-pub mod npy;
-pub mod report;
-pub mod short;
+pub(crate) mod drawing;
+pub(crate) mod format;
+pub(crate) mod measure;
+pub(crate) mod measurement;
+pub(crate) mod report;
+pub(crate) mod results;
+pub(crate) mod storage_loss;
+pub(crate) mod textbook_claims;
 
 use tweedie::Quantity;
 use tweedie::math::Weight;
@@ -29,8 +27,11 @@ pub const CHOICES: [Quantity; 3] = [Quantity::Epsilon, Quantity::X0, Quantity::V
 /// All targets that are measured; the choices come first.
 pub const TARGETS: [Quantity; 5] = [Quantity::Epsilon, Quantity::X0, Quantity::V, Quantity::Flow, Quantity::Score];
 
-/// What every prediction is converted to.
+/// Quantities that every prediction is converted to.
 pub const WANTED: [Quantity; 2] = [Quantity::X0, Quantity::Epsilon];
+
+/// The levels of a batch: as many as keep its tensors at some tens of megabytes.
+pub(crate) const LEVELS: usize = 32;
 
 /// The relative error that predictions are given: noise of this size against the root mean square of what is predicted.
 /// Conversions are linear, so what is measured does not depend on it, as long as it is far above the roundings of f32.

@@ -1,12 +1,12 @@
 //! A study as text and as JSON.
 
 use super::advice::Advice;
-use super::claims::Claim;
-use super::findings::Findings;
-use super::halves::{HALVES, Part};
-use super::laboratory::{Moment, Reading};
-use super::measured::Measured;
-use super::short::short;
+use super::format::short;
+use super::measure::{Moment, Reading};
+use super::measurement::Measurement;
+use super::results::Results;
+use super::storage_loss::{HALVES, Part};
+use super::textbook_claims::Claim;
 use super::{CHOICES, ERROR, TARGETS, WEIGHTS};
 use crate::report::{Outcome, say};
 use serde_json::{Value, json};
@@ -15,19 +15,19 @@ use serde_json::{Value, json};
 const COLUMNS: usize = 8;
 
 /// The largest difference between what was measured and its formula, as a part of what is tolerated.
-pub fn disagreement(findings: &Findings<'_>) -> f64 {
-    findings.moments.iter().flat_map(Moment::measured).map(Measured::of_tolerance).fold(0.0, f64::max)
+pub fn disagreement(results: &Results<'_>) -> f64 {
+    results.moments.iter().flat_map(Moment::measured).map(Measurement::of_tolerance).fold(0.0, f64::max)
 }
 
-/// How many numbers were measured, and how many are off.
-pub fn verdict(findings: &Findings<'_>) -> (usize, usize) {
-    let all = || findings.moments.iter().flat_map(Moment::measured);
+/// Counts the numbers that were measured, and those that are off.
+pub fn verdict(results: &Results<'_>) -> (usize, usize) {
+    let all = || results.moments.iter().flat_map(Moment::measured);
     (all().count(), all().filter(|it| it.of_tolerance() > 1.0).count())
 }
 
-/// What is told of the data, on a line.
-pub fn describe(findings: &Findings<'_>) -> String {
-    let data = findings.data;
+/// Describes the data on a line.
+pub fn describe(results: &Results<'_>) -> String {
+    let data = results.data;
     format!(
         "{}: {} elements, mean {}, deviation {}, from {} to {}; they look like {}",
         data.name,
@@ -41,8 +41,8 @@ pub fn describe(findings: &Findings<'_>) -> String {
 }
 
 /// The table, the claims and the advice.
-pub fn print(findings: &Findings<'_>, claims: &[Claim], advice: &Advice) -> Outcome {
-    let table = Table::of(findings);
+pub fn print(results: &Results<'_>, claims: &[Claim], advice: &Advice) -> Outcome {
+    let table = Table::of(results);
     table.row("t", |moment| Some(moment.t.to_string()))?;
     table.row("snr", |moment| Some(short(moment.level.snr())))?;
     let parts: [(&str, Reading); 3] = [
@@ -61,9 +61,9 @@ pub fn print(findings: &Findings<'_>, claims: &[Claim], advice: &Advice) -> Outc
         table.row(quantity.name(), |moment| moment.plain_weight(quantity).map(short))?;
     }
     say("relative error of what can be recovered")?;
-    for (storage, recovered) in HALVES.iter().zip(&findings.halves) {
+    for (storage, recovered) in HALVES.iter().zip(&results.halves) {
         for part in Part::ALL {
-            let at = |moment: &Moment| findings.moments.iter().position(|it| it.t == moment.t);
+            let at = |moment: &Moment| results.moments.iter().position(|it| it.t == moment.t);
             table.row(&format!("{}, {storage}", part.name()), |moment| Some(short(recovered[at(moment)?].of(part))))?;
         }
     }
@@ -81,11 +81,11 @@ pub fn print(findings: &Findings<'_>, claims: &[Claim], advice: &Advice) -> Outc
 struct Table<'a>(Vec<&'a Moment>);
 
 impl<'a> Table<'a> {
-    fn of(findings: &'a Findings<'_>) -> Self {
-        let last = findings.moments.len().saturating_sub(1);
+    fn of(results: &'a Results<'_>) -> Self {
+        let last = results.moments.len().saturating_sub(1);
         let mut places: Vec<usize> = (0..COLUMNS).map(|column| column * last / (COLUMNS - 1)).collect();
         places.dedup();
-        Self(places.into_iter().filter_map(|place| findings.moments.get(place)).collect())
+        Self(places.into_iter().filter_map(|place| results.moments.get(place)).collect())
     }
 
     fn row(&self, name: &str, cell: impl Fn(&Moment) -> Option<String>) -> Outcome {
@@ -95,9 +95,9 @@ impl<'a> Table<'a> {
 }
 
 /// The head of the file, which is also what `--json` prints.
-pub fn summary(findings: &Findings<'_>, claims: &[Claim], advice: &Advice) -> Value {
-    let data = findings.data;
-    let (measured, off) = verdict(findings);
+pub fn summary(results: &Results<'_>, claims: &[Claim], advice: &Advice) -> Value {
+    let data = results.data;
+    let (measured, off) = verdict(results);
     json!({
         "data": {
             "name": data.name,
@@ -110,30 +110,30 @@ pub fn summary(findings: &Findings<'_>, claims: &[Claim], advice: &Advice) -> Va
             "max": data.most,
             "looks_like": data.look(),
         },
-        "timesteps": findings.schedule.len(),
-        "zero_terminal_snr": findings.ends_in_pure_noise(),
-        "visited": findings.visited,
+        "timesteps": results.schedule.len(),
+        "zero_terminal_snr": results.ends_in_pure_noise(),
+        "visited": results.visited,
         "error": ERROR,
-        "agreement": { "measured": measured, "off": off, "worst_of_tolerance": disagreement(findings) },
+        "agreement": { "measured": measured, "off": off, "worst_of_tolerance": disagreement(results) },
         "claims": claims,
         "advice": advice,
     })
 }
 
 /// The whole file. JSON has no infinity and no NaN; null stands for them.
-pub fn file(findings: &Findings<'_>, claims: &[Claim], advice: &Advice) -> Value {
-    let mut file = summary(findings, claims, advice);
-    let moments = findings.moments.iter().enumerate().map(|(index, moment)| {
+pub fn file(results: &Results<'_>, claims: &[Claim], advice: &Advice) -> Value {
+    let mut file = summary(results, claims, advice);
+    let moments = results.moments.iter().enumerate().map(|(index, moment)| {
         let halves =
-            HALVES.iter().zip(&findings.halves).map(|(half, found)| (half.name().to_owned(), json!(found[index])));
+            HALVES.iter().zip(&results.halves).map(|(half, found)| (half.name().to_owned(), json!(found[index])));
         let plain = CHOICES.map(|on| (on.name().to_owned(), json!(moment.plain_weight(on))));
-        let named = WEIGHTS.map(|(name, weight)| (name.to_owned(), json!(findings.weight(moment, &weight))));
+        let named = WEIGHTS.map(|(name, weight)| (name.to_owned(), json!(results.weight(moment, &weight))));
         json!({
             "t": moment.t,
             "alpha": moment.level.alpha(),
             "sigma": moment.level.sigma(),
             "snr": moment.level.snr(),
-            "visited": findings.visited.contains(&moment.t),
+            "visited": results.visited.contains(&moment.t),
             "targets": moment.targets,
             "weight_of_plain_loss": serde_json::Map::from_iter(plain),
             "weight": serde_json::Map::from_iter(named),

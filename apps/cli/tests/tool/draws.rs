@@ -28,7 +28,7 @@ pub const TESTS: &[Test] = &[
 const SHAPE: [usize; 3] = [5, 3, 21];
 const TIMES: [usize; 5] = [0, 1, 500, 998, 999];
 
-/// How far a normal of a kernel may be from the f64 one.
+/// Allowed difference between a normal of a kernel and the f64 one.
 const NORMAL: f64 = 2e-6;
 
 fn ramp(count: usize) -> Vec<f64> {

@@ -40,7 +40,7 @@ fn case(name: &str) -> Value {
     cases("D").into_iter().find(|case| id(case) == name).expect("the case")
 }
 
-/// What the manifest allows a loss, relative to it. Where it is a text, it names the losses last.
+/// Tolerance of a loss in the manifest, relative to it. Where it is a text, it names the losses last.
 fn tolerance(case: &Value, on: On) -> f64 {
     let limit = &case["tolerance"][if on == On::Cpu { "float64" } else { "float32" }];
     let named = || limit.as_str()?.rsplit_once("losses ")?.1.parse().ok();
@@ -56,7 +56,7 @@ fn assert_relative(what: &str, found: &[f64], expected: &[f64], limit: f64) {
     }
 }
 
-/// Of f32, relative to the largest entry of its sample: an error of the prediction may be a difference of large numbers.
+/// Tolerance of f32, relative to the largest entry of its sample: an error of the prediction may be a difference of large numbers.
 #[track_caller]
 fn assert_gradient(what: &str, found: &Tensor, expected: &[f64], on: On, limit: f64) {
     let values = found.values();
@@ -75,7 +75,7 @@ fn assert_gradient(what: &str, found: &Tensor, expected: &[f64], on: On, limit: 
     }
 }
 
-/// What one rounding to the storage may change; which way f32 is rounded to f16 is the driver's choice.
+/// Error of one rounding to the storage; which way f32 is rounded to f16 is the driver's choice.
 fn rounding(on: On, x: f64) -> f64 {
     match on {
         On::Cpu | On::Gpu(Storage::F32) => 0.0,
@@ -86,7 +86,7 @@ fn rounding(on: On, x: f64) -> f64 {
 /// The manifest's tolerance of a gradient in f32, relative to its largest entry.
 const GRADIENT: f64 = 4e-7;
 
-/// Whether the same sums were taken in another order, or with factors that were rounded once more: nothing else may
+/// Returns whether the same sums were taken in another order, or with factors that were rounded once more: nothing else may
 /// differ.
 fn order(on: On) -> f64 {
     if on == On::Cpu { 1e-14 } else { 1e-6 }
@@ -264,7 +264,7 @@ fn every_storage() {
     }
 }
 
-/// What is stored is rounded; what is computed of that is as good as in f32.
+/// Inputs are rounded to the storage; results are as good as in f32.
 fn every_storage_on_the_gpu() {
     let (case, file, _) = weighted("v");
     let options = format!("--predicts v --weight min-snr {}", options(&case).expect("a recipe"));

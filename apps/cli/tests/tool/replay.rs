@@ -19,7 +19,7 @@ pub const TESTS: &[Test] = &[
     ("mistakes_are_named", Needs::Nothing, mistakes),
 ];
 
-/// Where a run computes, which decides the bound.
+/// Device of a run, which decides the bound.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum On {
     Cpu,
@@ -95,7 +95,7 @@ impl Run {
         options
     }
 
-    /// How far each sample may be off.
+    /// Allowed error of each sample.
     ///
     /// In f64 that is the manifest's. Its bound for f32 is for a network that answers to the disturbed sample, and so takes
     /// a part of the error back. Recorded answers do not: where they are epsilon, an error grows as the signal does. So
@@ -126,7 +126,7 @@ impl Run {
         bounds
     }
 
-    /// How much larger an error before call `k` is after it, given what the network said.
+    /// Growth of an error in call `k`, given the output of the network.
     fn growth(&self, k: usize) -> f64 {
         let config = self.config();
         let exploding =
@@ -177,7 +177,7 @@ impl Run {
         }
     }
 
-    /// How much larger an error of the sample is in the clean sample: 1/alpha of the network's level, but for v.
+    /// Growth of a sample's error in the clean sample: 1/alpha of the network's level, but for v.
     fn amplification(&self, k: usize) -> f64 {
         let alpha = self.file.values("net_alpha")[k];
         1.0 / alpha.max(LEAST_ALPHA)
@@ -237,7 +237,7 @@ fn every_guided_case(on: On) {
     }
 }
 
-/// What a user types to run as guided-diffusion does.
+/// Options that run as guided-diffusion does.
 fn guided(config: &Value) -> String {
     let text = |key: &str| config[key].as_str().expect("text");
     let sampler = match text("method") {
@@ -309,7 +309,7 @@ fn heun_of_k_diffusion(run: &Run, on: On) {
     }
 }
 
-/// What is spoilt of a run.
+/// Damage to a run.
 type Change = fn(&mut Run);
 
 /// The bounds are tight enough to see each of these.
@@ -398,7 +398,7 @@ fn mistakes() {
         ("--sampler ddim --steps 10 --order 2", &["--order means nothing to the ddim sampler"]),
         ("--sampler ddim --steps 10 --timesteps 9,8", &["--steps contradicts --timesteps"]),
         ("--sampler ddim --timesteps 9,9.5", &["whole numbers in 0..1000, found 9.5"]),
-        ("--sampler ddim --timesteps 8,9,9", &["timestep 9 stands twice"]),
+        ("--sampler ddim --timesteps 8,9,9", &["timestep 9 appears twice"]),
         ("--sampler ddim --timesteps 5,9,7", &["noise must fall"]),
         ("--sampler ddim --steps 1001", &["at most 1000 steps", "found 1001"]),
         ("--sampler ddim --steps 0", &["at least 1 step"]),

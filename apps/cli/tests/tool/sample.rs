@@ -13,7 +13,7 @@ pub const TESTS: &[Test] = &[
     ("refuses_in_words", Needs::Nothing, refuses_in_words),
 ];
 
-/// What a run printed with `--json`: a line for each sampler, and the files.
+/// Output of a run with `--json`: a line for each sampler, and the files.
 fn lines(folder: &Folder, options: &str) -> (Vec<Value>, Vec<String>) {
     let text = folder.succeeds(&format!("sample --out drawn --json {options}"));
     let mut lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();

@@ -88,7 +88,7 @@ fn check_digits(what: &str, tables: &Tensors, file: &Tensors, limit: impl Fn(&st
 }
 
 /// numpy forms `1 - abar` by a subtraction, so its logarithms miss by T roundings of abar over that difference.
-/// What the variance inherits as a relative error, its logarithm has as an absolute one.
+/// A relative error of the variance is an absolute error of its logarithm.
 fn check_log_variance(what: &str, tables: &Tensors, file: &Tensors, inherited: impl Fn(usize) -> f64) {
     let sigma = tables.values("sqrt_one_minus_alphas_cumprod");
     let found = tables.values("posterior_log_variance_clipped");
@@ -107,7 +107,7 @@ fn betas_tolerance(case: &Value) -> (f64, f64) {
     (scale.parse().expect("a number"), constant.parse().expect("a number"))
 }
 
-/// What a table that is proportional to beta inherits from betas that are recomputed, as a relative error.
+/// Relative error that a table proportional to beta inherits from recomputed betas.
 ///
 /// Only one case needs it: the stored betas of the zero-terminal-SNR rescale of 1000 scaled-linear steps come from a
 /// square root that is one ulp low at four timesteps, 4e-16 of a beta near 3.5e-3. The bound on betas themselves holds.

@@ -20,10 +20,10 @@ pub const TESTS: &[Test] = &[
     ("options_that_contradict", Needs::Nothing, bad_options),
 ];
 
-/// How far an amplification may be from its formula, relatively: some roundings of f32 against errors of 1%.
+/// Allowed relative error of an amplification: some roundings of f32 against errors of 1%.
 const AMPLIFICATION: f64 = 1e-3;
 
-/// How far a variance may be, relatively, at 32768 elements: six standard errors of sqrt(2/32768).
+/// Allowed relative error of a variance at 32768 elements: six standard errors of sqrt(2/32768).
 const VARIANCE: f64 = 0.047;
 
 /// An .npy file as NumPy writes it, but for the padding.
@@ -64,7 +64,7 @@ fn number(value: &Value) -> f64 {
     value.as_f64().unwrap_or(f64::NAN)
 }
 
-/// Whether both do not exist, or lie near each other.
+/// Returns whether both do not exist, or lie near each other.
 #[track_caller]
 fn assert_near(what: &str, found: f64, expected: f64, relative: f64) {
     let near = (found - expected).abs() <= relative * expected.abs();

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 use tweedie::Storage;
 
-/// What a run left.
+/// Output of a run.
 #[derive(Debug)]
 pub struct Run {
     /// `None` if a signal ended it.
@@ -32,7 +32,7 @@ fn run_in(folder: &Path, line: &str) -> Run {
 }
 
 impl Run {
-    /// Whether it failed as every failure should: with this code, one line on stderr, nothing on stdout.
+    /// Returns whether it failed as every failure should: with this code, one line on stderr, nothing on stdout.
     #[track_caller]
     pub fn assert_one_line_error(&self, what: &str, code: i32) {
         let Self { code: found, stdout, stderr } = self;
@@ -47,7 +47,7 @@ impl Run {
 /// A folder that is removed at the end, and the tool run in it.
 pub struct Folder(TempDir);
 
-/// What an output file holds before a run that must not touch it.
+/// Content of an output file before a run that must not touch it.
 const PRECIOUS: &[u8] = b"precious";
 
 /// The output of most runs.
@@ -185,7 +185,7 @@ pub fn options(case: &Value) -> Option<String> {
     Some(format!("{words} --train-timesteps {}", config["T"]))
 }
 
-/// Where a run computes, which decides the bound.
+/// Device of a run, which decides the bound.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum On {
     Cpu,
@@ -218,7 +218,7 @@ pub fn by_rule(rule: &Value, count: usize) -> Vec<f32> {
     (0..count as u32).map(value).collect()
 }
 
-/// Whether a function that asserts fails.
+/// Returns whether a function that asserts fails.
 pub fn fails(check: impl FnOnce()) -> bool {
     std::panic::catch_unwind(std::panic::AssertUnwindSafe(check)).is_err()
 }

@@ -158,7 +158,7 @@ impl Case {
         Tensors::load(&folder.path(OUT))
     }
 
-    /// What is wrong with a job's outputs, if anything.
+    /// Finds an error in a job's outputs.
     fn fault(&self, job: &Job, input: &Tensors, found: &Tensors, on: On) -> Option<String> {
         let [x, y] = job.inputs.map(|name| input.values(name));
         for &(tensor, names, row) in job.outputs {
@@ -232,7 +232,7 @@ fn step(storage: Storage, x: f64) -> f64 {
     (2.0 * storage.unit_roundoff() * power).max(storage.smallest_step())
 }
 
-/// What is wrong with an element that should be `row . inputs`, and equal the vectors' number if that is known.
+/// Finds an error in an element that should be `row . inputs`, and equal the vectors' number if that is known.
 fn element_fault(
     on: On,
     row: Option<[f64; 2]>,
@@ -319,7 +319,7 @@ fn undefined(on: &str) {
     assert!(x0.values("x0").iter().all(|x| x.is_finite()));
 }
 
-/// What is asked for beside it does not change a tensor: the score of an epsilon exists at zero SNR, x0 does not.
+/// A tensor does not depend on the other outputs: the score of an epsilon exists at zero SNR, x0 does not.
 fn nan_only_where_undefined() {
     let case = Case::named("zero_snr");
     let folder = Folder::with(&case.input());

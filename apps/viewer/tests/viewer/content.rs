@@ -105,7 +105,7 @@ impl DroppedFile for Dropped {
 fn files_are_opened_typed_and_dropped() {
     let folder = tempfile::tempdir().expect("a folder");
     let [good, broken] = ["good.png", "broken.png"].map(|name| folder.path().join(name));
-    pictures::picture::save_png(&pictures::test_card::test_card(100, 50).to_rgb(), &good).expect("saved");
+    files::picture::save_png(&pictures::test_card::test_card(100, 50).to_rgb(), &good).expect("saved");
     let bytes = std::fs::read(&good).expect("read");
     std::fs::write(&broken, &bytes[..bytes.len() / 2]).expect("written");
 

@@ -1,4 +1,4 @@
-//! What the render pipeline makes of a tensor, pixel by pixel.
+//! Tests of the render pipeline, pixel by pixel.
 
 use crate::harness::{FORMAT, Harness, Test, small};
 use pictures::{Picture, test_card::test_card};

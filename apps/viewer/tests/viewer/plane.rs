@@ -3,7 +3,7 @@
 use crate::harness::{Harness, Test, small, wide};
 use pictures::{Picture, test_card::test_card};
 use tweedie::Quantity;
-use tweedie::gpu::compare::{Comparison, Exact};
+use tweedie::gpu::compare::{Comparison, Expected};
 use tweedie::gpu::map::reference;
 use tweedie::gpu::{NoiseKey, Storage};
 use tweedie::table::Table;
@@ -21,7 +21,7 @@ pub const TESTS: &[Test] = &[
 ];
 
 /// The largest noise coefficient of each comparison, for `Comparison::with_noise`.
-fn check(name: &str, found: &[f32], exact: &[Exact], noise: f64) -> Comparison {
+fn check(name: &str, found: &[f32], exact: &[Expected], noise: f64) -> Comparison {
     let mut comparison = Comparison::new(Storage::F32).with_noise(noise);
     comparison.add_all(found, exact);
     assert!(comparison.worst_bound.is_finite(), "{name}");

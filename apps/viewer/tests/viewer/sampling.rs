@@ -19,7 +19,7 @@ pub const TESTS: &[Test] = &[
     ("sampling::what_does_not_exist_is_told", what_does_not_exist_is_told),
 ];
 
-/// What ends on a picture looks like it this much, in decibels; see the tool's `sample`.
+/// Likeness in decibels from which on a sample counts as landed; see the tool's `sample`.
 const LANDED: f64 = 60.0;
 
 /// The side of the pictures: enough to tell them apart, quick on any device.

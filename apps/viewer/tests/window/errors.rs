@@ -1,4 +1,4 @@
-//! What goes wrong, and that the window lives on, or says why not.
+//! Tests of failures: the window lives on, or says why not.
 
 use crate::screen::{Screen, Test};
 use crate::window_driver::{WindowDriver, difference, program};

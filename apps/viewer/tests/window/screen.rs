@@ -65,7 +65,7 @@ impl Screen {
         let _ = self.server.wait();
     }
 
-    /// What `DISPLAY` is to be.
+    /// Value of `DISPLAY`.
     pub fn display(&self) -> &str {
         &self.display
     }
@@ -106,7 +106,7 @@ impl Screen {
         self.connection.send_event(false, window, EventMask::NO_EVENT, message).expect("X").check().expect("sent");
     }
 
-    /// What is seen.
+    /// Takes a picture of the screen.
     pub fn look(&self) -> RgbImage {
         let [width, height] = SIZE;
         let image = self.connection.get_image(ImageFormat::Z_PIXMAP, self.root, 0, 0, width, height, !0);

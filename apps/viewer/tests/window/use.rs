@@ -1,4 +1,4 @@
-//! What a user does, and what must be seen of it.
+//! Tests of a user's actions and their visible effects.
 
 use crate::screen::{Screen, Test};
 use crate::window_driver::{WindowDriver, difference};
@@ -19,10 +19,10 @@ pub const TESTS: &[Test] = &[
 /// Pictures that differ by more than this, in steps of 255, look different; those of a still window do not differ at all.
 const DIFFERENT: f64 = 2.0;
 
-/// What the picture that is brought along is called.
+/// Name of the built-in picture.
 const CLEAN: &str = "x0 320 x 240";
 
-/// How far neighbours of a picture differ: noise is rough.
+/// Measures the difference between neighbours of a picture: noise is rough.
 fn roughness(picture: &RgbImage) -> f64 {
     let shifted = image::imageops::crop_imm(picture, 1, 0, picture.width() - 1, picture.height()).to_image();
     let rest = image::imageops::crop_imm(picture, 0, 0, picture.width() - 1, picture.height()).to_image();

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 /// A rectangle of the screen: left, top, right, bottom.
 pub type Placement = [u32; 4];
 
-/// Where the mouse touches nothing.
+/// A place where the mouse touches nothing.
 const AWAY: [u32; 2] = [2, 2];
 
 /// The program.
@@ -59,7 +59,7 @@ impl<'a> WindowDriver<'a> {
         self.screen.input(&["windowfocus", &window]);
     }
 
-    /// What the window says of itself.
+    /// Reads the record of the window.
     pub fn now(&mut self) -> Value {
         if let Some(status) = self.viewer.as_mut().and_then(|viewer| viewer.try_wait().expect("the viewer")) {
             let log = std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
@@ -121,7 +121,7 @@ impl<'a> WindowDriver<'a> {
         find(&now).expect("it was there")
     }
 
-    /// Whether something has a text that begins so.
+    /// Returns whether something has a text that begins so.
     pub fn shows(&mut self, text: &str) -> bool {
         self.now()["nodes"].as_array().is_some_and(|nodes| nodes.iter().any(|node| is_called(node, text)))
     }
@@ -170,7 +170,7 @@ impl<'a> WindowDriver<'a> {
         self.screen.input(&["type", "--delay", "20", text]);
     }
 
-    /// What is seen in a place, without its frame.
+    /// Takes a picture of a place, without its frame.
     pub fn look(&self, [left, top, right, bottom]: Placement) -> RgbImage {
         let whole = image::imageops::crop_imm(&self.screen.look(), left, top, right - left, bottom - top).to_image();
         Self::inside(&whole)
@@ -183,7 +183,7 @@ impl<'a> WindowDriver<'a> {
         image::imageops::crop_imm(picture, FRAME, FRAME, width, height).to_image()
     }
 
-    /// What is seen of the picture with this caption, once nothing happens any more and no tooltip covers it.
+    /// Takes a picture of the image with this caption, once nothing happens any more and no tooltip covers it.
     pub fn picture(&mut self, caption: &str) -> RgbImage {
         self.settle();
         let place = self.place(caption);
@@ -224,7 +224,7 @@ fn is_called(node: &Value, text: &str) -> bool {
     node["role"] != "TextRun" && node["text"].as_str().is_some_and(|found| found.starts_with(text))
 }
 
-/// How far two pictures differ: the mean over all channels, of 255.
+/// Measures the difference of two pictures: the mean over all channels, of 255.
 pub fn difference(a: &RgbImage, b: &RgbImage) -> f64 {
     assert_eq!(a.dimensions(), b.dimensions());
     let sum: f64 = a.as_raw().iter().zip(b.as_raw()).map(|(a, b)| f64::from(a.abs_diff(*b))).sum();

@@ -17,7 +17,7 @@ pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../..")
 }
 
-/// Where the page lies once it is built.
+/// Folder of the built page.
 #[must_use]
 pub fn folder() -> PathBuf {
     root().join("target/web")

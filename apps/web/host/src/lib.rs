@@ -1,4 +1,4 @@
-//! What stands between the page and a browser: how it is built, and how it is served.
+//! Builds the page and serves it.
 
 pub mod build;
 pub mod site;

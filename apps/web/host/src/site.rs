@@ -23,7 +23,7 @@ impl Site {
         Ok(Self { server: Arc::new(server), folder: folder.to_owned() })
     }
 
-    /// Where the page is to be found.
+    /// Address of the page.
     pub fn address(&self) -> String {
         format!("http://{}/", self.server.server_addr())
     }

@@ -15,7 +15,7 @@ use tungstenite::{Message, WebSocket};
 /// Anything that goes wrong is a failed test.
 pub type Outcome<T = ()> = Result<T, String>;
 
-/// How long the browser may take to answer: software rendering on few cores is slow, a hung page is for ever.
+/// Time limit for an answer of the browser: software rendering on few cores is slow, a hung page is for ever.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Names under which Chromium and its relatives are installed; `CHROMIUM` goes before all.
@@ -168,7 +168,7 @@ impl Tab {
         }
     }
 
-    /// What the page has written to the console as errors.
+    /// Errors that the page has written to the console.
     pub fn complaints(&mut self) -> Vec<String> {
         let complaint = |event: &Value| {
             let parameters = &event["params"];
@@ -256,7 +256,7 @@ impl Tab {
         Ok(())
     }
 
-    /// What the window shows, as the bytes of a PNG.
+    /// Takes a picture of the window, as the bytes of a PNG.
     pub fn screenshot(&mut self) -> Outcome<Vec<u8>> {
         let shot = self.call("Page.captureScreenshot", json!({ "format": "png" }))?;
         unpack(shot["data"].as_str().ok_or("no screenshot")?)

@@ -9,7 +9,7 @@ use std::time::Duration;
 /// A test is given the address of the page.
 pub type Test = fn(&str) -> Outcome;
 
-/// How long the page may take to show something: a device, its pipelines and a frame, all in software.
+/// Time limit for the first picture: a device, its pipelines and a frame, all in software.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The page once it is quiet: no frame is to come, and nothing is on its way to the host.
@@ -37,7 +37,7 @@ impl Page {
         Ok(Self { tab: chromium.open(address)?, _chromium: chromium })
     }
 
-    /// What the page says of itself, once it is quiet.
+    /// Reads the state of the page, once it is quiet.
     pub fn account(&mut self) -> Outcome<Value> {
         self.tab.until(QUIET, PATIENCE)?;
         self.tab.evaluate("tweedie.account()")
@@ -56,7 +56,7 @@ impl Page {
         Ok(bytes.chunks_exact(4).map(|word| f32::from_le_bytes([word[0], word[1], word[2], word[3]])).collect())
     }
 
-    /// What a figure shows on the screen.
+    /// Takes a picture of a figure on the screen.
     pub fn shown(&mut self, figure: usize) -> Outcome<RgbImage> {
         let [left, top, width, height] = self.tab.place(&format!("figure[data-index='{figure}'] .frame"))?;
         let bytes = self.tab.screenshot()?;

@@ -196,7 +196,7 @@ fn a_picture_can_be_dropped(address: &str) -> Outcome {
     let folder = tempfile::tempdir().map_err(text)?;
     let path = folder.path().join("small card.png");
     let card = test_card(200, 100);
-    std::fs::write(&path, pictures::picture::png(&card.to_rgb()).map_err(text)?).map_err(text)?;
+    std::fs::write(&path, files::picture::png(&card.to_rgb()).map_err(text)?).map_err(text)?;
     page.tab.drop_file("#stage", &path)?;
     page.tab.until("tweedie.account().picture === 'small card.png'", PATIENCE)?;
     let account = page.account()?;

@@ -1,4 +1,4 @@
-//! What goes wrong: broken files, a device that is lost, a browser that has none.
+//! Tests of failures: broken files, a device that is lost, a browser that has none.
 
 use crate::chromium::{Chromium, Outcome};
 use crate::page::{PATIENCE, Page, Test, ensure};

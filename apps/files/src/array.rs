@@ -13,7 +13,7 @@ pub struct Array {
     pub shape: Vec<usize>,
     /// In row-major order; every storage type widens to f64 without loss.
     pub data: Vec<f64>,
-    /// How the file stored it.
+    /// Element type in the file.
     pub dtype: Dtype,
 }
 

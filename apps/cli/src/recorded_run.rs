@@ -1,16 +1,16 @@
 //! A recorded sampling run: the sample that it starts from and everything that the network and the dice said.
 
-use crate::array::Array;
 use crate::report::Outcome;
-use crate::tensor_file::TensorFile;
+use files::Array;
+use files::TensorFile;
 use tweedie::math::Sampler;
 use tweedie::table::Deviation;
 
-/// What a sampler needs to run again without its network.
-pub struct Tape {
+/// Everything that a sampler needs to run again without its network.
+pub struct RecordedRun {
     /// The first sample, `[B, ...]`.
     pub initial: Array,
-    /// What the network said, `[K, B, ...]`.
+    /// Outputs of the network, `[K, B, ...]`.
     pub predictions: Array,
     /// Standard normal noise, `[at least as many as are drawn, B, ...]`; none where the sampler draws none.
     pub noises: Option<Array>,
@@ -18,7 +18,7 @@ pub struct Tape {
     pub learned: Option<Array>,
 }
 
-impl Tape {
+impl RecordedRun {
     /// Reads what the sampler needs and no more.
     pub fn read(file: &TensorFile, sampler: &Sampler) -> Outcome<Self> {
         let calls = sampler.calls().len();

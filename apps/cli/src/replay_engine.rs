@@ -1,18 +1,18 @@
-//! Where the steps of a sampler are computed: on an adapter, or in f64 on the CPU, from the same rows.
+//! Computes the steps of a sampler on an adapter, or in f64 on the CPU, from the same rows.
 
-use crate::array::Array;
-use crate::compute::{Adapter, Engine, Values, gpu_failure, plan_failure};
+use crate::engine::{Adapter, Engine, Values, gpu_failure, plan_failure};
 use crate::progress::Progress;
+use crate::recorded_run::RecordedRun;
 use crate::report::{Failure, Outcome};
-use crate::tape::Tape;
 use anyhow::anyhow;
+use files::Array;
 use std::array::from_fn;
 use tweedie::gpu::step::{Rules, Sample, reference};
 use tweedie::gpu::{At, Noise};
 use tweedie::math::{Sampler, solve};
 use tweedie::{Quantity, Sampling, Shape};
 
-/// What a run leaves.
+/// Outputs of a run.
 pub struct Replayed {
     /// The first sample and the one after each call, `[K+1, B, ...]`.
     pub samples: Values,
@@ -22,17 +22,17 @@ pub struct Replayed {
 
 impl Engine {
     /// Runs a sampler over what was recorded.
-    pub fn replay(&self, sampler: &Sampler, tape: &Tape) -> Outcome<Replayed> {
+    pub fn replay(&self, sampler: &Sampler, run: &RecordedRun) -> Outcome<Replayed> {
         let Replayed { samples, clean } = match self {
-            Engine::Cpu => on_cpu(sampler, tape),
-            Engine::Gpu(adapter) => adapter.replay(sampler, tape)?,
+            Engine::Cpu => on_cpu(sampler, run),
+            Engine::Gpu(adapter) => adapter.replay(sampler, run)?,
         };
         let clean = in_x0(sampler, &samples, clean);
         Ok(Replayed { samples, clean })
     }
 }
 
-/// What the rows call x0, as clean samples: solvers in epsilon keep that in its place.
+/// Converts what the solver keeps to clean samples: solvers in epsilon keep that in place of x0.
 fn in_x0(sampler: &Sampler, samples: &Values, kept: Values) -> Values {
     let keeps = sampler.keeps();
     if keeps == Quantity::X0 {
@@ -49,10 +49,10 @@ fn in_x0(sampler: &Sampler, samples: &Values, kept: Values) -> Values {
 }
 
 impl Adapter {
-    fn replay(&self, sampler: &Sampler, tape: &Tape) -> Outcome<Replayed> {
-        let batch = tape.initial.batch();
-        let elements = self.elements(batch, tape.initial.per_sample())?;
-        for array in [Some(&tape.initial), Some(&tape.predictions), tape.noises.as_ref(), tape.learned.as_ref()] {
+    fn replay(&self, sampler: &Sampler, run: &RecordedRun) -> Outcome<Replayed> {
+        let batch = run.initial.batch();
+        let elements = self.elements(batch, run.initial.per_sample())?;
+        for array in [Some(&run.initial), Some(&run.predictions), run.noises.as_ref(), run.learned.as_ref()] {
             array.map_or(Ok(()), |array| self.require_fit(array))?;
         }
         let calls = sampler.calls().len();
@@ -62,7 +62,7 @@ impl Adapter {
         let mut progress = Progress::new("replaying", batch as u64);
         for first in (0..batch).step_by(per_piece) {
             let shape = Shape::new(per_piece.min(batch - first) as u32, elements);
-            let piece = Piece { sampler, tape, shape, first: first * elements as usize };
+            let piece = Piece { sampler, run, shape, first: first * elements as usize };
             self.replay_piece(&piece, &mut samples, &mut clean)?;
             progress.advance(u64::from(shape.batch));
         }
@@ -73,12 +73,12 @@ impl Adapter {
     /// Runs some samples through the whole loop, and appends what they were and what they became to each entry.
     fn replay_piece(&self, piece: &Piece<'_>, samples: &mut [Vec<u8>], clean: &mut [Vec<u8>]) -> Outcome {
         let total = piece.shape.total();
-        let started = started(piece.sampler.start(), &piece.tape.initial.data, values(&piece.tape.noises));
+        let started = started(piece.sampler.start(), &piece.run.initial.data, values(&piece.run.noises));
         let x = self.upload("tweedie-cli::x", &piece.of(&started, 0));
         let [prediction, noise, learned, x0] =
             ["prediction", "noise", "learned", "x0"].map(|label| self.buffer(&format!("tweedie-cli::{label}"), total));
         let front = Sampling {
-            learned: piece.tape.learned.as_ref().map(|_| self.tensor(&learned)),
+            learned: piece.run.learned.as_ref().map(|_| self.tensor(&learned)),
             x0: Some(self.tensor(&x0)),
             ..Sampling::in_place(
                 piece.sampler,
@@ -94,9 +94,9 @@ impl Adapter {
         })?;
         samples[0].extend(self.download(&x, total)?);
         for (k, call) in piece.sampler.calls().iter().enumerate() {
-            self.refill(&prediction, &piece.of(&piece.tape.predictions.data, k));
-            self.refill(&noise, &piece.of(values(&piece.tape.noises), call.noise));
-            self.refill(&learned, &piece.of(values(&piece.tape.learned), k));
+            self.refill(&prediction, &piece.of(&piece.run.predictions.data, k));
+            self.refill(&noise, &piece.of(values(&piece.run.noises), call.noise));
+            self.refill(&learned, &piece.of(values(&piece.run.learned), k));
             let recorded = self.gpu.submit(|encoder| plan.encode(encoder, At::call(k as u32))).map_err(gpu_failure)?;
             recorded.map_err(|error| Failure::gpu(anyhow!(error)))?;
             samples[k + 1].extend(self.download(&x, total)?);
@@ -109,7 +109,7 @@ impl Adapter {
 /// Some samples of a tape.
 struct Piece<'a> {
     sampler: &'a Sampler,
-    tape: &'a Tape,
+    run: &'a RecordedRun,
     shape: Shape,
     /// The element at which the first of them starts in each entry.
     first: usize,
@@ -118,25 +118,25 @@ struct Piece<'a> {
 impl Piece<'_> {
     /// Their part of an entry of a list; nothing where the list has no such entry.
     fn of(&self, list: &[f64], entry: usize) -> Vec<f32> {
-        let place = (entry * self.tape.total() + self.first, self.shape.total() as usize);
+        let place = (entry * self.run.total() + self.first, self.shape.total() as usize);
         part(list, place).iter().map(|&value| value as f32).collect()
     }
 }
 
-fn on_cpu(sampler: &Sampler, tape: &Tape) -> Replayed {
+fn on_cpu(sampler: &Sampler, run: &RecordedRun) -> Replayed {
     let rules = Rules { clip: sampler.clip(), deviation: sampler.deviation(), ..Rules::default() };
-    let (total, elements) = (tape.total(), tape.initial.per_sample());
-    let mut samples = started(sampler.start(), &tape.initial.data, values(&tape.noises));
+    let (total, elements) = (run.total(), run.initial.per_sample());
+    let mut samples = started(sampler.start(), &run.initial.data, values(&run.noises));
     let mut clean: Vec<f64> = Vec::new();
     for (k, call) in sampler.calls().iter().enumerate() {
         for first in (0..total).step_by(elements) {
             let place = |entry: usize| (entry * total + first, elements);
             let sample = Sample {
                 x: part(&samples, place(k)),
-                predictions: [part(&tape.predictions.data, place(k)), &[]],
+                predictions: [part(&run.predictions.data, place(k)), &[]],
                 history: from_fn(|back| k.checked_sub(back + 1).map_or(&[][..], |entry| part(&clean, place(entry)))),
-                noise: part(values(&tape.noises), place(call.noise)),
-                learned: part(values(&tape.learned), place(k)),
+                noise: part(values(&run.noises), place(call.noise)),
+                learned: part(values(&run.learned), place(k)),
                 known: None,
             };
             let stepped = reference(&call.row, &rules, &sample);

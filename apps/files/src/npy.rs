@@ -3,11 +3,17 @@
 //! **Theory.** The format is a magic, a version, the length of a header, the header (a Python dictionary of `descr`,
 //! `fortran_order` and `shape`), and the values (NumPy Enhancement Proposal 1, "A simple file format for NumPy arrays").
 //!
-//! **Practice.** The header's claims are held against the size of the file before anything is believed, and values are
-//! read one by one, so memory does not grow with the file. Their order does not matter here: Fortran's is accepted.
+//! **Practice.** The claims of the header are checked against the length of the file before anything is allocated, and
+//! values are read one by one, so memory does not grow with the file. Fortran order is accepted, because the users of this
+//! module treat all elements as one population.
+//!
+//! The readers on crates.io do not survive headers that lie. `npyz` 0.9 and `ndarray-npy` 0.10 allocate as many bytes as
+//! the header's length claims, up to 4 GiB; `npyz` multiplies the sizes of a shape without checking for overflow and
+//! ignores what follows the values; `ndarray-npy` allocates the shape that the header claims.
 
+use crate::regular;
 use anyhow::{Context, Result, bail};
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::Path;
 
@@ -16,48 +22,46 @@ const LONGEST_HEADER: u64 = 1 << 16;
 
 /// An open file, before its first value.
 pub struct Npy {
+    /// The sizes of its dimensions.
     pub shape: Vec<u64>,
+    /// The type of its values.
     pub kind: Kind,
     swapped: bool,
     file: BufReader<File>,
 }
 
-/// How a value is stored, and in how many bytes.
+/// The type of a value and its size in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
+    /// IEEE 754, of 2, 4 or 8 bytes.
     Float(usize),
+    /// Two's complement.
     Signed(usize),
+    /// Unsigned integers.
     Unsigned(usize),
+    /// One byte, true unless zero.
     Boolean,
 }
 
 impl Npy {
     /// Opens a file and checks that it is whole.
     pub fn open(path: &Path) -> Result<Self> {
-        let about = match fs::metadata(path) {
-            Ok(about) if about.is_file() => about,
-            Ok(about) if about.is_dir() => bail!("expected an .npy file, found a directory"),
-            Ok(_) => bail!("expected an .npy file, found something that is not a regular file"),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                bail!("expected an .npy file, found no such file")
-            }
-            Err(error) => return Err(error).context("cannot be read"),
-        };
-        let mut file = BufReader::new(File::open(path).context("cannot be read")?);
+        let (file, length) = regular::open(path, "an .npy file")?;
+        let mut file = BufReader::new(file);
         let (start, text) = header(&mut file).context("expected an .npy file, found a damaged header")?;
         let header = Header::parse(&text).context("expected an .npy file, found a damaged header")?;
         let (kind, swapped) = kind_of(&header.descr)?;
         let count = header.shape.iter().try_fold(1u64, |product, &size| product.checked_mul(size));
         let end = count.and_then(|count| count.checked_mul(kind.bytes() as u64)?.checked_add(start));
         match end {
-            Some(end) if end == about.len() => {}
-            Some(end) if end < about.len() => {
-                bail!("expected {end} bytes as its header says, found {} (something follows the values)", about.len())
+            Some(end) if end == length => {}
+            Some(end) if end < length => {
+                bail!("expected {end} bytes as its header says, found {} (something follows the values)", length)
             }
             _ => bail!(
                 "expected the bytes of shape {:?} as its header says, found {} in all (the file is truncated)",
                 header.shape,
-                about.len()
+                length
             ),
         }
         Ok(Self { shape: header.shape, kind, swapped, file })
@@ -85,6 +89,8 @@ impl Npy {
 }
 
 impl Kind {
+    /// Bytes of a value.
+    #[must_use]
     pub const fn bytes(self) -> usize {
         match self {
             Self::Float(bytes) | Self::Signed(bytes) | Self::Unsigned(bytes) => bytes,
@@ -92,7 +98,7 @@ impl Kind {
         }
     }
 
-    /// Of little-endian bytes, the rest zero.
+    /// Decodes little-endian bytes, the rest of which are zero.
     fn value(self, raw: [u8; 8]) -> f64 {
         let bits = u64::from_le_bytes(raw);
         match self {
@@ -137,7 +143,7 @@ fn kind_of(descr: &str) -> Result<(Kind, bool)> {
     }
 }
 
-/// Where the values begin, and the header's text.
+/// Reads the header, and returns the offset of the values and the text.
 fn header(file: &mut impl Read) -> Result<(u64, String)> {
     let mut magic = [0; 8];
     file.read_exact(&mut magic).context("it is too short")?;
@@ -163,7 +169,7 @@ fn header(file: &mut impl Read) -> Result<(u64, String)> {
     Ok((8 + field as u64 + length, text))
 }
 
-/// What a header says.
+/// Content of a header.
 #[derive(Debug, Default, PartialEq)]
 struct Header {
     descr: String,
@@ -200,11 +206,11 @@ impl Header {
     }
 }
 
-/// What is left to read of a header.
+/// Rest of a header that is being read.
 struct Text<'a>(&'a str);
 
 impl<'a> Text<'a> {
-    /// Whether this comes next; if so it is passed.
+    /// Skips the mark if it comes next, and returns whether it did.
     fn take(&mut self, mark: char) -> bool {
         let rest = self.0.trim_start().strip_prefix(mark);
         self.0 = rest.unwrap_or(self.0);
@@ -249,6 +255,7 @@ impl<'a> Text<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     /// A file as NumPy writes it, but for the padding.
     fn file(descr: &str, shape: &str, values: &[u8]) -> Vec<u8> {

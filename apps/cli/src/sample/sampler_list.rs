@@ -1,5 +1,6 @@
 //! Which samplers take part, each with the options of the command line.
 
+use crate::names::Named;
 use crate::report::{Failure, Outcome};
 use crate::sampler_args::SamplerArgs;
 use crate::sampler_build::prediction;
@@ -11,7 +12,7 @@ use tweedie::Quantity;
 use tweedie::math::sampler::Sampler;
 use tweedie::table::Deviation;
 
-/// What can be asked for.
+/// A sampler on the command line, or all of them.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Choice {
     All,
@@ -27,7 +28,7 @@ impl Choice {
     }
 }
 
-/// Where nothing is chosen: deterministic and not, of first and higher order, diffusion and flow.
+/// Default choice: deterministic and not, of first and higher order, diffusion and flow.
 const TELLING: [Name; 5] = [Name::Ddim, Name::Ddpm, Name::Heun, Name::Dpm, Name::FlowEuler];
 
 /// All that lead from noise to pictures.
@@ -82,7 +83,7 @@ impl Entry {
 }
 
 /// The samplers of these choices, each once.
-pub fn lineup(choices: &[Choice], options: &SamplerArgs, schedule: &ScheduleArgs) -> Outcome<Vec<Entry>> {
+pub fn sampler_list(choices: &[Choice], options: &SamplerArgs, schedule: &ScheduleArgs) -> Outcome<Vec<Entry>> {
     if options.config.is_some() {
         return Err(Failure::input(anyhow!("--config is for recorded runs; expected --sampler NAME,..")));
     }

@@ -1,10 +1,10 @@
 //! The files that are given to the tool.
 
-use crate::study::data::Data;
-use crate::tensor_file::TensorFile;
-use crate::{lines, picture};
+use files::{Picture, TensorFile};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+use tweedie_bench::lines;
+use tweedie_cli::study::data::Data;
 
 /// Puts the bytes into a file of this kind, one for each process.
 fn file(extension: &str, data: &[u8]) -> PathBuf {
@@ -46,12 +46,12 @@ pub fn arrays(data: &[u8]) {
 
 pub fn pictures(data: &[u8]) {
     let path = file("png", data);
-    if let Some(picture) = said(picture::Picture::open(&path, 320, 200)) {
+    if let Some(picture) = said(Picture::open(&path, 320, 200)) {
         assert!(picture.width >= 1 && picture.height >= 1 && picture.width <= 320 && picture.height <= 200);
         assert_eq!(picture.data.len(), picture.channels * picture.width * picture.height);
         assert!(picture.data.iter().all(|value| (-1.0..=1.0).contains(value)));
     }
-    if let Some(square) = said(picture::Picture::open_square(&path, 16)) {
+    if let Some(square) = said(Picture::open_square(&path, 16)) {
         assert_eq!((square.width, square.height), (16, 16));
     }
 }
@@ -62,7 +62,7 @@ pub fn measurements(data: &[u8]) {
     }
 }
 
-/// What `tweedie study` makes of a file.
+/// Reads a file as `tweedie study` does.
 fn study(path: &Path) {
     if let Some(data) = said(Data::open(Some(path), None, 1)) {
         assert!(data.deviation > 0.0 && data.mean.is_finite() && data.least < data.most);

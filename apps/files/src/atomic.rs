@@ -17,7 +17,7 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     put(&target, bytes).with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// Whether `path` can be a destination at all; asked before the work starts, so that nobody waits for a refusal.
+/// Checks that `path` can be written; asked before the work starts, so that nobody waits for a refusal.
 pub fn check_destination(path: &Path) -> Result<()> {
     let shown = path.display();
     if path.as_os_str().is_empty() {

@@ -3,18 +3,18 @@
 use burn::tensor::wgpu::WgpuSetup;
 use burn::tensor::{DType, Device, Int, Tensor, TensorCreationOptions, TensorData};
 use std::sync::{Arc, Mutex};
-use tweedie::gpu::compare::{Comparison, Exact};
+use tweedie::gpu::compare::{Comparison, Expected};
 use tweedie::{Storage, wgpu};
 use tweedie_burn::Bridge;
 
-pub struct Bed {
+pub struct Harness {
     pub adapter: String,
     /// One that Burn made, and one that the application made.
     pub bridges: [(&'static str, Bridge); 2],
     complaints: Arc<Mutex<Vec<String>>>,
 }
 
-impl Bed {
+impl Harness {
     pub fn open() -> Result<Self, String> {
         let own = Device::wgpu_options().init_with_setup().map_err(|error| error.to_string())?;
         let complaints = Arc::default();
@@ -95,7 +95,7 @@ pub fn download_words(tensor: &Tensor<1, Int>) -> Vec<u32> {
 }
 
 /// How far a tensor is from its reference.
-pub fn compare<const D: usize>(found: &Tensor<D>, exact: &[Exact], noise: f64) -> Comparison {
+pub fn compare<const D: usize>(found: &Tensor<D>, exact: &[Expected], noise: f64) -> Comparison {
     let storage = ELEMENTS.iter().find(|(dtype, _)| *dtype == found.dtype()).expect("a storage").1;
     let mut comparison = Comparison::new(storage).with_noise(noise);
     comparison.add_all(&download(found), exact);

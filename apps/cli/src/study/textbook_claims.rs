@@ -1,10 +1,10 @@
-//! What textbooks say about the three parameterizations, held against what was measured.
+//! Compares statements of textbooks about the three parameterizations with the measurements.
 
-use super::findings::{At, Findings};
-use super::halves::{HALVES, Part};
-use super::laboratory::{Moment, Reading, Target};
-use super::measured::Measured;
-use super::short::short;
+use super::format::short;
+use super::measure::{Moment, Reading, Target};
+use super::measurement::Measurement;
+use super::results::{At, Results};
+use super::storage_loss::{HALVES, Part};
 use serde::Serialize;
 use tweedie::{Quantity, Storage};
 
@@ -16,17 +16,17 @@ pub struct Claim {
     pub found: String,
 }
 
-/// What "near" means of a variance: a factor.
+/// Factor within which a variance counts as near.
 const NEAR: f64 = 1.5;
 
 /// From which amplification on a conversion counts as ill-conditioned: a prediction that is 10% off says nothing then.
 const ILL: f64 = 10.0;
 
-/// What rounding may add to an amplification of one.
+/// Allowance for rounding in an amplification of one.
 const ROUNDING: f64 = 1e-3;
 
 /// All of them, in the order in which they are told.
-pub fn claims(findings: &Findings<'_>) -> Vec<Claim> {
+pub fn claims(results: &Results<'_>) -> Vec<Claim> {
     [
         unit_epsilon,
         x0_by_the_data,
@@ -37,29 +37,29 @@ pub fn claims(findings: &Findings<'_>) -> Vec<Claim> {
         half_precision,
     ]
     .iter()
-    .filter_map(|claim| claim(findings))
+    .filter_map(|claim| claim(results))
     .collect()
 }
 
-fn extremes(findings: &Findings<'_>, of: Quantity, pick: Reading) -> Option<[At; 2]> {
-    findings.extremes(|moment: &Moment| pick(moment.of(of)?).value())
+fn extremes(results: &Results<'_>, of: Quantity, pick: Reading) -> Option<[At; 2]> {
+    results.extremes(|moment: &Moment| pick(moment.of(of)?).value())
 }
 
 fn range([low, high]: [At; 2]) -> String {
     format!("{} (t = {}) to {} (t = {})", short(low.value), low.t, short(high.value), high.t)
 }
 
-fn unit_epsilon(findings: &Findings<'_>) -> Option<Claim> {
-    let found = extremes(findings, Quantity::Epsilon, |target| target.variance)?;
-    let mut measured = findings.moments.iter().filter_map(|moment| Some(moment.of(Quantity::Epsilon)?.variance));
+fn unit_epsilon(results: &Results<'_>) -> Option<Claim> {
+    let found = extremes(results, Quantity::Epsilon, |target| target.variance)?;
+    let mut measured = results.moments.iter().filter_map(|moment| Some(moment.of(Quantity::Epsilon)?.variance));
     let confirmed = measured.all(|variance| (variance.measured - 1.0).abs() <= variance.tolerance);
     let why = if confirmed { "as far as the sampling of the noise can tell" } else { "more than sampling explains" };
     let found = format!("{}, {why}", range(found));
     Some(Claim { claim: "epsilon has unit variance at every t", confirmed, found })
 }
 
-fn x0_by_the_data(findings: &Findings<'_>) -> Option<Claim> {
-    let [low, high] = extremes(findings, Quantity::X0, |target| target.variance)?;
+fn x0_by_the_data(results: &Results<'_>) -> Option<Claim> {
+    let [low, high] = extremes(results, Quantity::X0, |target| target.variance)?;
     let confirmed = high.value <= low.value * (1.0 + ROUNDING);
     let found = format!("{} at every t, of which the schedule changes nothing", short(high.value));
     let otherwise = range([low, high]);
@@ -70,11 +70,11 @@ fn x0_by_the_data(findings: &Findings<'_>) -> Option<Claim> {
     })
 }
 
-fn v_near_one(findings: &Findings<'_>) -> Option<Claim> {
-    let found = extremes(findings, Quantity::V, |target| target.variance)?;
+fn v_near_one(results: &Results<'_>) -> Option<Claim> {
+    let found = extremes(results, Quantity::V, |target| target.variance)?;
     let [low, high] = found.map(|at| at.value);
     let confirmed = low >= 1.0 / NEAR && high <= NEAR;
-    let data = findings.data.variance();
+    let data = results.data.variance();
     let why = match (confirmed, NEAR.recip() <= data && data <= NEAR) {
         (true, true) => "as that of the data".to_owned(),
         (true, false) => {
@@ -85,8 +85,8 @@ fn v_near_one(findings: &Findings<'_>) -> Option<Claim> {
     Some(Claim { claim: "v's variance is near one at every t", confirmed, found: format!("{}, {why}", range(found)) })
 }
 
-fn v_never_amplifies(findings: &Findings<'_>) -> Option<Claim> {
-    let [x0, epsilon] = [into_x0, into_epsilon].map(|into| extremes(findings, Quantity::V, into));
+fn v_never_amplifies(results: &Results<'_>) -> Option<Claim> {
+    let [x0, epsilon] = [into_x0, into_epsilon].map(|into| extremes(results, Quantity::V, into));
     let ([_, x0], [_, epsilon]) = (x0?, epsilon?);
     let confirmed = x0.value.max(epsilon.value) <= 1.0 + ROUNDING;
     let found = format!(
@@ -99,34 +99,34 @@ fn v_never_amplifies(findings: &Findings<'_>) -> Option<Claim> {
     Some(Claim { claim: "v's conversions never amplify an error", confirmed, found })
 }
 
-fn into_x0(target: &Target) -> Measured {
+fn into_x0(target: &Target) -> Measurement {
     target.into_x0
 }
 
-fn into_epsilon(target: &Target) -> Measured {
+fn into_epsilon(target: &Target) -> Measurement {
     target.into_epsilon
 }
 
-fn epsilon_at_high_noise(findings: &Findings<'_>) -> Option<Claim> {
+fn epsilon_at_high_noise(results: &Results<'_>) -> Option<Claim> {
     let claim = "epsilon is ill-conditioned at high noise";
-    ill_conditioned(findings, claim, Quantity::Epsilon, Quantity::X0, into_x0)
+    ill_conditioned(results, claim, Quantity::Epsilon, Quantity::X0, into_x0)
 }
 
-fn x0_at_low_noise(findings: &Findings<'_>) -> Option<Claim> {
+fn x0_at_low_noise(results: &Results<'_>) -> Option<Claim> {
     let claim = "x0 is ill-conditioned at low noise";
-    ill_conditioned(findings, claim, Quantity::X0, Quantity::Epsilon, into_epsilon)
+    ill_conditioned(results, claim, Quantity::X0, Quantity::Epsilon, into_epsilon)
 }
 
 /// Confirmed where the largest amplification is large, or the value does not exist.
 fn ill_conditioned(
-    findings: &Findings<'_>,
+    results: &Results<'_>,
     claim: &'static str,
     of: Quantity,
     wanted: Quantity,
     into: Reading,
 ) -> Option<Claim> {
-    let [_, worst] = extremes(findings, of, into)?;
-    let hole = findings.moments.iter().find(|it| it.of(of).is_some_and(|target| into(target).value().is_none()));
+    let [_, worst] = extremes(results, of, into)?;
+    let hole = results.moments.iter().find(|it| it.of(of).is_some_and(|target| into(target).value().is_none()));
     let mut found = format!("an error grows {}-fold into {wanted} at t = {}", short(worst.value), worst.t);
     if let Some(hole) = hole {
         found += &format!(", and at t = {} it determines nothing", hole.t);
@@ -134,17 +134,17 @@ fn ill_conditioned(
     Some(Claim { claim, confirmed: worst.value >= ILL || hole.is_some(), found })
 }
 
-fn half_precision(findings: &Findings<'_>) -> Option<Claim> {
-    let lost: Vec<String> = HALVES.into_iter().filter_map(|storage| losses(findings, storage)).collect();
+fn half_precision(results: &Results<'_>) -> Option<Claim> {
+    let lost: Vec<String> = HALVES.into_iter().filter_map(|storage| losses(results, storage)).collect();
     let confirmed = lost.is_empty();
     let found = if confirmed { "f16 and bf16 keep both to 10% everywhere".to_owned() } else { lost.join("; ") };
     Some(Claim { claim: "16 bits hold the noisy sample", confirmed, found })
 }
 
-/// What a storage loses more than a tenth of, and where.
-pub fn losses(findings: &Findings<'_>, storage: Storage) -> Option<String> {
+/// Names the parts that a storage loses more than a tenth of, and the timesteps.
+pub fn losses(results: &Results<'_>, storage: Storage) -> Option<String> {
     let told = Part::ALL.into_iter().filter_map(|part| {
-        let times = findings.lost(storage, part);
+        let times = results.lost(storage, part);
         Some(format!("the {} at {}", part.name(), span(*times.first()?, *times.last()?)))
     });
     let told: Vec<String> = told.collect();

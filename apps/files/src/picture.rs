@@ -1,6 +1,5 @@
 //! Pictures as programs compute with them: planar f32 in [-1, 1], the range that diffusion models are trained on.
 
-use std::fs;
 use std::io::{BufRead, BufReader, Cursor, Seek};
 use std::path::Path;
 
@@ -112,17 +111,8 @@ pub fn save_png(image: &RgbImage, path: &Path) -> Result<()> {
 }
 
 fn decode(path: &Path) -> Result<DynamicImage> {
-    let found = match fs::metadata(path) {
-        Ok(about) if about.is_file() => None,
-        Ok(about) if about.is_dir() => Some("a directory"),
-        Ok(_) => Some("something that is not a regular file"),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Some("no such file"),
-        Err(_) => None, // opening it tells more
-    };
-    if let Some(found) = found {
-        bail!("expected a PNG or JPEG file, found {found}");
-    }
-    unpack(BufReader::new(fs::File::open(path).context("cannot be read")?))
+    let (file, _) = crate::regular::open(path, "a PNG or JPEG file")?;
+    unpack(BufReader::new(file))
 }
 
 fn unpack(file: impl BufRead + Seek) -> Result<DynamicImage> {
@@ -203,6 +193,7 @@ fn fitted(image: &Rgb32FImage, most_width: u32, most_height: u32) -> Rgb32FImage
 mod tests {
     use super::*;
     use image::{GrayImage, Luma, LumaA, Rgba};
+    use std::fs;
 
     fn opened(image: impl Into<DynamicImage>, name: &str) -> Picture {
         let folder = tempfile::tempdir().unwrap();

@@ -10,7 +10,7 @@ use image::{Rgb, RgbImage};
 /// Size and drop of a lowered character, as parts of the text size.
 const LOWERED: (f32, f32) = (0.70, 0.16);
 
-/// Where the text stands relative to the given x.
+/// Alignment of the text at the given x.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Align {
     Left,
@@ -18,7 +18,7 @@ pub enum Align {
 }
 
 /// The fonts, in order of preference.
-pub struct Lettering {
+pub struct TextPainter {
     fonts: [FontRef<'static>; 2],
 }
 
@@ -30,7 +30,7 @@ pub struct Ink {
     pub colour: [u8; 3],
 }
 
-impl Lettering {
+impl TextPainter {
     /// Loads the built-in fonts.
     pub fn new() -> Result<Self> {
         let load = |bytes| FontRef::try_from_slice(bytes).context("the built-in font cannot be read");
@@ -105,7 +105,7 @@ mod tests {
     fn drawn(text: &str, at: (f32, f32), align: Align) -> Vec<u32> {
         let mut image = RgbImage::new(60, 40);
         let ink = Ink { size: 20.0, colour: [255; 3] };
-        Lettering::new().unwrap().draw(&mut image, text, at, ink, align);
+        TextPainter::new().unwrap().draw(&mut image, text, at, ink, align);
         image.enumerate_pixels().filter(|(_, _, pixel)| pixel.0[0] > 60).map(|(x, _, _)| x).collect()
     }
 
@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn every_sign_that_the_tool_uses_has_a_glyph() {
-        let fonts = Lettering::new().unwrap();
+        let fonts = TextPainter::new().unwrap();
         for letter in "ε σ α √ · × – − → ∞ ± ≤ ² ⁰ ᾱ".chars() {
             assert_ne!(fonts.glyph(letter).1, GlyphId(0), "{letter}");
         }

@@ -3,16 +3,16 @@
 //! Every message names the file, the tensor, what was expected and what was found, on one line. Memory is bounded by
 //! the real size of the file, never by what its header claims.
 
-use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
 use safetensors::tensor::{Metadata, TensorInfo};
 
 use crate::array::{Array, integers, widen};
-use crate::tensor_header;
+use crate::{regular, tensor_header};
 
-/// How many tensor names a message lists.
+/// Most tensor names that a message lists.
 const LISTED: usize = 12;
 
 /// An open file: its bytes and its validated header.
@@ -20,7 +20,7 @@ const LISTED: usize = 12;
 pub struct TensorFile {
     path: PathBuf,
     bytes: Vec<u8>,
-    /// Where the data starts in `bytes`.
+    /// Offset of the data in `bytes`.
     start: usize,
     metadata: Metadata,
 }
@@ -29,7 +29,9 @@ impl TensorFile {
     /// Reads and validates the whole file.
     pub fn open(path: &Path) -> Result<Self> {
         let open = || -> Result<Self> {
-            let bytes = read_regular(path)?;
+            let (mut file, _) = regular::open(path, "a safetensors file")?;
+            let mut bytes = Vec::new();
+            file.read_to_end(&mut bytes).context("cannot be read")?;
             let (start, metadata) = tensor_header::read(&bytes)?;
             Ok(Self { path: path.to_owned(), bytes, start, metadata })
         };
@@ -43,7 +45,7 @@ impl TensorFile {
         names
     }
 
-    /// Whether it holds a tensor of this name.
+    /// Returns whether it holds a tensor of this name.
     pub fn has(&self, name: &str) -> bool {
         self.metadata.info(name).is_some()
     }
@@ -144,23 +146,12 @@ impl TensorFile {
     }
 }
 
-/// Only a regular file has a size that bounds the reading; a device or a pipe might never end.
-fn read_regular(path: &Path) -> Result<Vec<u8>> {
-    let found = match fs::metadata(path) {
-        Ok(about) if about.is_file() => return fs::read(path).context("cannot be read"),
-        Ok(about) if about.is_dir() => "a directory",
-        Ok(_) => "something that is not a regular file",
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => "no such file",
-        Err(error) => return Err(error).context("cannot be read"),
-    };
-    bail!("expected a safetensors file, found {found}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::tensor_writer::TensorWriter;
     use safetensors::Dtype;
+    use std::fs;
 
     /// A file with tensors of every kind that the tests ask for.
     fn sample() -> (tempfile::TempDir, TensorFile) {

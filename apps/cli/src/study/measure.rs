@@ -1,4 +1,4 @@
-//! What each target is like at each noise level, measured on the GPU.
+//! Measures each target at each noise level on the GPU.
 //!
 //! **Theory.** A target with row `(a, b)` (see the library's first page) has the variance `a^2 var(x0) + b^2`, for noise
 //! that is independent of the data. A prediction that errs by `e` errs by `c1*e` after its conversion, `(c0, c1)` being
@@ -8,26 +8,26 @@
 //! small part of its size is added, the sum is converted to x0 and to epsilon, and what comes is compared with what went
 //! in. f32 rounds at each of these steps, which bounds how near a measurement can come to its formula.
 
-use super::batch::{Batch, LEVELS};
+use super::LEVELS;
 use super::data::Data;
-use super::measured::{Measured, differences, root_mean_square, variance};
+use super::measurement::{Measurement, differences, root_mean_square, variance};
 use super::{ERROR, TARGETS, WANTED};
-use crate::compute::{Adapter, front_failure, plan_failure};
+use crate::batch::Batch;
+use crate::engine::Adapter;
 use crate::progress::Progress;
 use crate::report::Outcome;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use tweedie::gpu::compare::ARITHMETIC;
-use tweedie::gpu::{Drawn, Map, MapPlan, NoiseKey, Second, Timesteps};
+use tweedie::gpu::NoiseKey;
 use tweedie::math::{NoiseLevel, solve};
-use tweedie::table::Table;
-use tweedie::{Conversion, Holes, Quantity, Schedule, Storage};
+use tweedie::{Quantity, Schedule, Storage};
 
-/// How many standard errors a measured variance may be off: a normal passes this once in 500 million, and a study makes
+/// Allowed error of a measured variance in standard errors: a normal passes this once in 500 million, and a study makes
 /// some hundred measurements.
 const STANDARD_ERRORS: f64 = 6.0;
 
-/// How far a measured amplification may be off, relatively, beyond what roundings explain: the error that was put in is
+/// Allowed relative error of a measured amplification beyond what roundings explain: the error that was put in is
 /// itself known to one rounding of the prediction in `ERROR`, 6e-6.
 const AMPLIFICATION: f64 = 1e-4;
 
@@ -46,18 +46,18 @@ pub struct Moment {
     pub targets: BTreeMap<&'static str, Target>,
 }
 
-/// What was found of a target at a noise level.
+/// Measurements of a target at a noise level.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Target {
-    pub variance: Measured,
-    /// How errors of a prediction grow on the way to x0.
-    pub into_x0: Measured,
+    pub variance: Measurement,
+    /// Amplification of a prediction's error on the way to x0.
+    pub into_x0: Measurement,
     /// On the way to epsilon.
-    pub into_epsilon: Measured,
+    pub into_epsilon: Measurement,
 }
 
 /// One of the numbers of a target.
-pub type Reading = fn(&Target) -> Measured;
+pub type Reading = fn(&Target) -> Measurement;
 
 impl Moment {
     pub fn of(&self, quantity: Quantity) -> Option<&Target> {
@@ -65,22 +65,22 @@ impl Moment {
     }
 
     /// All that was measured.
-    pub fn measured(&self) -> impl Iterator<Item = &Measured> {
+    pub fn measured(&self) -> impl Iterator<Item = &Measurement> {
         self.targets.values().flat_map(|target| [&target.variance, &target.into_x0, &target.into_epsilon])
     }
 }
 
 /// The measuring itself.
-pub struct Laboratory<'a> {
+pub struct Experiment<'a> {
     pub adapter: &'a Adapter,
     pub data: &'a Data,
     pub schedule: &'a Schedule,
     pub key: NoiseKey,
-    /// Whether the adapter computes with coefficients that are wrong: everything must then be noticed.
+    /// True if the adapter computes with coefficients that are wrong: everything must then be noticed.
     pub spoiled: bool,
 }
 
-impl Laboratory<'_> {
+impl Experiment<'_> {
     /// Measures at these timesteps, which the schedule has.
     pub fn measure(&self, times: &[usize]) -> Outcome<Vec<Moment>> {
         let mut progress = Progress::new("measuring", times.len() as u64);
@@ -97,7 +97,7 @@ impl Laboratory<'_> {
         let levels: Vec<NoiseLevel> = times.iter().map(|&t| self.schedule.levels()[t]).collect();
         let spoil = |level: &NoiseLevel| NoiseLevel::new(level.alpha(), level.sigma() * SPOILED).unwrap_or(*level);
         let computed = if self.spoiled { levels.iter().map(spoil).collect() } else { levels.clone() };
-        let batch = Batch::new(self.adapter, self.data, &computed, key)?;
+        let batch = Batch::new(self.adapter, &self.data.chosen, &computed, key)?;
         let [target, prediction, x0, epsilon] =
             ["study::target", "study::prediction", "study::x0_from", "study::epsilon_from"].map(|it| batch.buffer(it));
         let noise = batch.draw()?;
@@ -105,12 +105,16 @@ impl Laboratory<'_> {
         let mut moments: Vec<Moment> =
             times.iter().zip(&levels).map(|(&t, &level)| Moment { t, level, targets: BTreeMap::new() }).collect();
         for (place, quantity) in (1..).zip(TARGETS) {
-            if !batch.target(quantity, &target)? {
-                continue;
-            }
+            let Some(noising) = batch.noising(None, Some((quantity, &target)))? else { continue };
+            batch.run(&noising)?;
             let clean = batch.read(&target)?;
-            self.err(&batch, &clean, [&target, &prediction], key.stream(place))?;
-            convert(&batch, (quantity, &prediction), [&x0, &epsilon])?;
+            let size = |sample: &[f32]| ERROR * root_mean_square(sample.iter().map(|&value| f64::from(value)));
+            let sizes: Vec<f64> = clean.chunks(batch.shape.elements as usize).map(size).collect();
+            batch.predict(&sizes, [&target, &prediction], key.stream(place))?;
+            // Two outputs in a row exist where both do; each by itself exists more often.
+            for wanted in WANTED.into_iter().zip([&x0, &epsilon]) {
+                batch.run(&batch.conversion((quantity, &prediction), wanted, None)?)?;
+            }
             let [erring, x0, epsilon] = [batch.read(&prediction)?, batch.read(&x0)?, batch.read(&epsilon)?];
             for (index, moment) in moments.iter_mut().enumerate() {
                 let [clean, erring, x0, epsilon, noise] =
@@ -121,53 +125,6 @@ impl Laboratory<'_> {
         }
         Ok(moments)
     }
-
-    /// Adds noise of `ERROR` against each sample's own size: one more map, a row `(1, size)` for each sample.
-    fn err(
-        &self,
-        batch: &Batch<'_>,
-        clean: &[f32],
-        [target, prediction]: [&wgpu::Buffer; 2],
-        key: NoiseKey,
-    ) -> Outcome {
-        let size = |sample: &[f32]| ERROR * root_mean_square(sample.iter().map(|&value| f64::from(value)));
-        let sizes = clean.chunks(batch.shape.elements as usize).map(size);
-        let table = Table::new(sizes.map(|size| [[1.0, size], [0.0, 0.0]]));
-        let map = Map {
-            table: &table,
-            shape: batch.shape,
-            timesteps: Timesteps::per_sample(&batch.rows),
-            in0: Some(self.adapter.tensor(target)),
-            in1: Second::Drawn(Drawn::new(key)),
-            out0: self.adapter.tensor(prediction),
-            out1: None,
-        };
-        batch.run(&MapPlan::new(&self.adapter.context, &map).map_err(plan_failure)?)
-    }
-}
-
-/// To both at once; NaN where the prediction determines nothing.
-fn convert(
-    batch: &Batch<'_>,
-    (quantity, prediction): (Quantity, &wgpu::Buffer),
-    [x0, epsilon]: [&wgpu::Buffer; 2],
-) -> Outcome {
-    let adapter = batch.adapter;
-    // Two outputs in a row exist where both do; each by itself exists more often.
-    for (wanted, buffer) in WANTED.into_iter().zip([x0, epsilon]) {
-        let conversion = Conversion {
-            shape: batch.shape,
-            timesteps: Timesteps::per_sample(&batch.rows),
-            x_t: adapter.tensor(&batch.x_t),
-            prediction: (quantity, adapter.tensor(prediction)),
-            first: (wanted, adapter.tensor(buffer)),
-            second: None,
-            holes: Holes::Nan,
-        };
-        let plan = batch.diffusion.conversion(&adapter.context, &conversion).map_err(front_failure)?;
-        batch.run(&plan)?;
-    }
-    Ok(())
 }
 
 /// One sample of all that was read.
@@ -189,7 +146,7 @@ impl Seen<'_> {
             let came_out = root_mean_square(differences(self.found[index], self.truth[index]));
             amplification(level, quantity, WANTED[index], size, put_in, came_out / put_in)
         };
-        let variance = Measured {
+        let variance = Measurement {
             measured: variance(self.clean),
             expected: row[0] * row[0] * variance(data) + row[1] * row[1],
             tolerance: variance_tolerance(row, variance(data), size, data.len() as f64),
@@ -213,11 +170,11 @@ fn amplification(
     size: f64,
     put_in: f64,
     measured: f64,
-) -> Measured {
+) -> Measurement {
     let [c0, c1] = solve(level, given, wanted).unwrap_or([f64::NAN; 2]);
     let terms = |row: [f64; 2]| row[0].abs() * size + row[1].abs();
     let row = |quantity: Quantity| quantity.row(level).unwrap_or([f64::NAN; 2]);
     let added = c0.abs() * terms(row(Quantity::Xt)) + c1.abs() * (terms(row(given)) + put_in) + terms(row(wanted));
     let tolerance = AMPLIFICATION * c1.abs() + ROUNDINGS * added / put_in;
-    Measured { measured, expected: c1.abs(), tolerance }
+    Measurement { measured, expected: c1.abs(), tolerance }
 }

@@ -1,21 +1,21 @@
 //! All that was measured of some data under a schedule, and the questions that are asked about it.
 
 use super::data::Data;
-use super::halves::{HALVES, Part, Recovered};
-use super::laboratory::Moment;
-use super::measured::Measured;
+use super::measure::Moment;
+use super::measurement::Measurement;
+use super::storage_loss::{HALVES, Part, Recovered};
 use tweedie::math::Weight;
 use tweedie::{Quantity, Schedule, Storage};
 
 /// The measurements of a study, by timestep.
-pub struct Findings<'a> {
+pub struct Results<'a> {
     pub data: &'a Data,
     pub schedule: &'a Schedule,
     /// In the order of their timesteps: a spread of the schedule's, and all that sampling visits.
     pub moments: Vec<Moment>,
-    /// What sampling visits, from noisy to clean.
+    /// Timesteps that sampling visits, from noisy to clean.
     pub visited: Vec<usize>,
-    /// What 16 bits keep, for each of [`HALVES`] and each moment.
+    /// Errors of 16-bit storage, for each of [`HALVES`] and each moment.
     pub halves: [Vec<Recovered>; 2],
 }
 
@@ -26,8 +26,8 @@ pub struct At {
     pub t: usize,
 }
 
-impl Findings<'_> {
-    /// Where sampling goes.
+impl Results<'_> {
+    /// Moments that sampling visits.
     pub fn visits(&self) -> impl Iterator<Item = &Moment> {
         self.moments.iter().filter(|moment| self.visited.contains(&moment.t))
     }
@@ -40,12 +40,12 @@ impl Findings<'_> {
         })
     }
 
-    /// Whether the last timestep holds no signal.
+    /// Returns whether the last timestep holds no signal.
     pub fn ends_in_pure_noise(&self) -> bool {
         self.schedule.levels().last().is_some_and(|level| level.alpha() == 0.0)
     }
 
-    /// How a weight weighs the squared errors of x0 at a moment.
+    /// Weight of the squared errors of x0 at a moment.
     pub fn weight(&self, moment: &Moment, weight: &Weight) -> Option<f64> {
         self.schedule.loss_weight(moment.t, weight, Quantity::X0).ok()
     }
@@ -62,7 +62,7 @@ impl Findings<'_> {
 const MOSTLY_ROUNDING: f64 = 0.5;
 
 impl Moment {
-    /// How a plain loss on a quantity weighs the squared errors of x0: the inverse square of its measured amplification.
+    /// Weight that a plain loss on a quantity gives to squared errors of x0: the inverse square of its measured amplification.
     pub fn plain_weight(&self, on: Quantity) -> Option<f64> {
         inverse_square(self.of(on)?.into_x0)
     }
@@ -73,7 +73,7 @@ impl Moment {
     }
 }
 
-fn inverse_square(amplification: Measured) -> Option<f64> {
-    let Measured { measured, tolerance, .. } = amplification;
+fn inverse_square(amplification: Measurement) -> Option<f64> {
+    let Measurement { measured, tolerance, .. } = amplification;
     (tolerance <= MOSTLY_ROUNDING * measured).then(|| measured.powi(-2))
 }

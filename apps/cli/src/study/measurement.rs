@@ -4,14 +4,14 @@ use serde::Serialize;
 
 /// NaN stands for a value that does not exist, in both.
 #[derive(Clone, Copy, Debug, Serialize)]
-pub struct Measured {
+pub struct Measurement {
     pub measured: f64,
     pub expected: f64,
     /// The largest difference that roundings and the sampling of the noise explain.
     pub tolerance: f64,
 }
 
-impl Measured {
+impl Measurement {
     /// The difference as a part of the tolerance: at most 1 agrees. Infinite where only one of the two exists.
     pub fn of_tolerance(&self) -> f64 {
         let Self { measured, expected, tolerance } = *self;
@@ -34,7 +34,7 @@ pub fn variance(values: &[f32]) -> f64 {
     mean_square(values.iter().map(|&value| f64::from(value) - mean))
 }
 
-/// Of the values themselves, not about their mean.
+/// Root mean square of the values themselves, not about their mean.
 pub fn root_mean_square(values: impl ExactSizeIterator<Item = f64>) -> f64 {
     mean_square(values).sqrt()
 }
@@ -59,7 +59,7 @@ mod tests {
 
     #[test]
     fn agreement_is_a_part_of_the_tolerance() {
-        let part = |measured, expected| Measured { measured, expected, tolerance: 0.5 }.of_tolerance();
+        let part = |measured, expected| Measurement { measured, expected, tolerance: 0.5 }.of_tolerance();
         assert_eq!((part(2.0, 1.0), part(1.0, 1.0)), (2.0, 0.0));
         assert_eq!(part(f64::NAN, f64::NAN), 0.0);
         for (measured, expected) in [(f64::NAN, 1.0), (1.0, f64::NAN), (f64::INFINITY, 1.0)] {

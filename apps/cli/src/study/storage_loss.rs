@@ -1,4 +1,4 @@
-//! Where 16-bit storage loses what was put in.
+//! Measures the losses of 16-bit storage.
 //!
 //! **Theory.** `x_t = alpha*x0 + sigma*epsilon` is rounded to 11 (f16) or 8 (bf16) bits. Where `sigma` is small the
 //! rounding drowns the noise, where `alpha` is small it drowns the signal: even somebody who knows the one exactly can
@@ -9,23 +9,24 @@
 //! **Practice.** The data are stored in that type too, as such a pipeline has them; the noise and the arithmetic are
 //! f32. The error is relative to the deviation of what is recovered.
 
-use super::batch::{Batch, LEVELS};
+use super::LEVELS;
 use super::data::Data;
-use super::measured::root_mean_square;
-use crate::compute::Adapter;
+use super::measurement::root_mean_square;
+use crate::batch::Batch;
+use crate::engine::Adapter;
 use crate::report::Outcome;
 use serde::Serialize;
 use tweedie::Storage;
 use tweedie::gpu::NoiseKey;
 use tweedie::math::NoiseLevel;
 
-/// What counts as lost: a tenth of what is recovered is wrong.
+/// Relative error from which on a part counts as lost.
 pub const LOST: f64 = 0.1;
 
 /// The storages that may lose something.
 pub const HALVES: [Storage; 2] = [Storage::F16, Storage::Bf16];
 
-/// What x_t is made of.
+/// Parts of x_t.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
     Noise,
@@ -58,7 +59,7 @@ impl Recovered {
         }
     }
 
-    /// Whether a part is there and cannot be told any more.
+    /// Returns whether a part is there and cannot be told any more.
     pub fn is_lost(&self, part: Part) -> bool {
         self.of(part) > LOST
     }
@@ -70,7 +71,7 @@ pub fn recover(adapter: &Adapter, data: &Data, levels: &[NoiseLevel], key: Noise
     let x0 = &stored[..data.chosen.len()];
     let mut recovered = Vec::new();
     for (index, levels) in levels.chunks(LEVELS).enumerate() {
-        let batch = Batch::new(adapter, data, levels, key.first_sample((index * LEVELS) as u64))?;
+        let batch = Batch::new(adapter, &data.chosen, levels, key.first_sample((index * LEVELS) as u64))?;
         let noise = batch.draw()?;
         let x_t = batch.read(&batch.x_t)?;
         recovered.extend(levels.iter().enumerate().map(|(index, level)| {

@@ -1,18 +1,18 @@
-//! Where an op is computed: on an adapter, or in f64 on the CPU, from the same table and with the same result type.
+//! Computes jobs on an adapter, or in f64 on the CPU, from the same table and with the same result type.
 
-use crate::array::Array;
 use crate::progress::Progress;
 use crate::report::{Failure, Outcome};
-use crate::tensor_writer::TensorWriter;
 use anyhow::anyhow;
 use clap::{Args, ValueEnum};
+use files::Array;
+use files::TensorWriter;
 use tweedie::gpu::map::reference;
 use tweedie::gpu::{At, Context, Drawn, Map, MapPlan, NoiseKey, PlanError, Recordable, Second, Timesteps};
 use tweedie::headless::{Gpu, HeadlessError};
 use tweedie::table::Table;
 use tweedie::{Shape, Storage, Tensor};
 
-/// Where to compute.
+/// Choice between adapter and CPU.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum On {
     /// The GPU adapter (a software driver counts as one).
@@ -34,7 +34,7 @@ pub struct ComputeArgs {
     #[arg(long, value_enum, default_value_t)]
     pub on: On,
 
-    /// How tensors are stored on the GPU and in the result: f32, f16 or bf16; arithmetic is f32 in any case
+    /// Storage of tensors on the GPU and in the result: f32, f16 or bf16; arithmetic is f32 in any case
     #[arg(long, value_name = "TYPE", default_value_t = Storage::F32)]
     pub storage: Storage,
 }
@@ -127,7 +127,7 @@ pub fn front_failure(error: tweedie::Error) -> Failure {
     }
 }
 
-/// What computes.
+/// An adapter or the CPU.
 pub enum Engine {
     Gpu(Box<Adapter>),
     Cpu,
@@ -148,7 +148,7 @@ pub struct Job<'a> {
     pub timesteps: &'a [u32],
     pub in0: &'a Array,
     pub in1: Input<'a>,
-    /// Whether the second output is wanted.
+    /// True if the second output is wanted.
     pub both: bool,
 }
 
@@ -278,7 +278,7 @@ impl Adapter {
         Err(Failure::gpu(anyhow!("{what} takes {found} bytes, and this adapter's buffers hold {most}")))
     }
 
-    /// How many samples go through at once.
+    /// Number of samples that are computed at once.
     pub fn samples_per_piece(elements: u32) -> usize {
         (PIECE / 4 / (elements as usize).max(1)).max(1)
     }

@@ -1,8 +1,8 @@
 //! The loop on the GPU: the ideal denoiser of a set of pictures, and a sampler's steps.
 
-use super::lineup::Entry;
+use super::sampler_list::Entry;
 use super::set::Set;
-use crate::compute::{Adapter, front_failure, gpu_failure};
+use crate::engine::{Adapter, front_failure, gpu_failure};
 use crate::progress::Progress;
 use crate::report::{Failure, Outcome};
 use anyhow::anyhow;
@@ -14,19 +14,19 @@ use tweedie::{Sampling, Shape, Tensor};
 /// Calls that are submitted at once: no device waits long for one, and progress is seen.
 const CALLS: usize = 8;
 
-/// What all samplers share.
-pub struct Studio<'a> {
+/// Settings that all samplers share.
+pub struct Generator<'a> {
     pub adapter: &'a Adapter,
     pub set: &'a Set,
     pub count: u32,
     pub seed: u64,
 }
 
-/// What a sampler made.
-pub struct Take {
+/// Output of a sampler.
+pub struct Generated {
     /// The generated pictures.
     pub samples: Vec<Vec<f32>>,
-    /// What was seen of the first one on the way.
+    /// Frames of the first one on the way.
     pub frames: Vec<Frame>,
     pub dispatches: usize,
     pub seconds: f64,
@@ -39,9 +39,9 @@ pub struct Frame {
     pub x0: Vec<f32>,
 }
 
-impl Studio<'_> {
+impl Generator<'_> {
     /// Runs a sampler, and looks at the first sample at these calls.
-    pub fn take(&self, entry: &Entry, looks: &[usize]) -> Outcome<Take> {
+    pub fn generate(&self, entry: &Entry, looks: &[usize]) -> Outcome<Generated> {
         let Entry { name, sampler, predicts } = entry;
         let Adapter { gpu, context, .. } = self.adapter;
         let elements = self.set.elements();
@@ -97,7 +97,7 @@ impl Studio<'_> {
 
         let read = |buffer: &wgpu::Buffer| self.pictures(buffer);
         let frames = looks.iter().zip(read(&seen)?.into_iter().zip(read(&previews)?));
-        Ok(Take {
+        Ok(Generated {
             samples: read(&x)?,
             frames: frames.map(|(&call, (x, x0))| Frame { call, x, x0 }).collect(),
             dispatches: start.dispatches() + count * (network.dispatches() + steps.dispatches()),
@@ -105,7 +105,7 @@ impl Studio<'_> {
         })
     }
 
-    /// What a buffer holds, picture by picture.
+    /// Reads a buffer, picture by picture.
     fn pictures(&self, buffer: &wgpu::Buffer) -> Outcome<Vec<Vec<f32>>> {
         let bytes = pollster::block_on(self.adapter.gpu.download(buffer, 0..buffer.size())).map_err(gpu_failure)?;
         let numbers: Vec<f32> = bytemuck::pod_collect_to_vec(&bytes);

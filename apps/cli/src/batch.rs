@@ -1,0 +1,129 @@
+//! One sample at many noise levels at once: noised, predicted with an error, and recovered. A sample of the batch for each
+//! level.
+
+use crate::engine::{Adapter, front_failure, gpu_failure, plan_failure};
+use crate::report::{Failure, Outcome};
+use anyhow::anyhow;
+use tweedie::gpu::{At, Drawn, Map, MapPlan, NoiseKey, Second, Timesteps};
+use tweedie::math::NoiseLevel;
+use tweedie::table::Table;
+use tweedie::{Conversion, Diffusion, Holes, Named, Noising, Quantity, Schedule, Shape, Storage, Tensor};
+
+/// A batch on the GPU, in the storage of the adapter.
+pub struct Batch<'a> {
+    pub adapter: &'a Adapter,
+    pub shape: Shape,
+    /// The levels as a schedule of their own: what is not measured need not exist.
+    pub diffusion: Diffusion,
+    pub key: NoiseKey,
+    /// 0, 1, 2, ..: the level of each sample.
+    pub levels: Vec<u32>,
+    rows: wgpu::Buffer,
+    /// One sample, which every sample of the batch reads.
+    x0: wgpu::Buffer,
+    pub x_t: wgpu::Buffer,
+}
+
+/// A quantity and the buffer that holds it.
+pub type Held<'b> = (Quantity, &'b wgpu::Buffer);
+
+impl<'a> Batch<'a> {
+    pub fn new(adapter: &'a Adapter, x0: &[f32], levels: &[NoiseLevel], key: NoiseKey) -> Outcome<Self> {
+        let schedule = Schedule::from_levels(levels).map_err(|error| Failure::input(anyhow!(error)))?;
+        let shape = Shape::new(levels.len() as u32, x0.len() as u32);
+        let levels: Vec<u32> = (0..shape.batch).collect();
+        Ok(Self {
+            adapter,
+            shape,
+            diffusion: Diffusion::new(schedule),
+            key,
+            rows: adapter.gpu.upload("tweedie-cli::rows", bytemuck::cast_slice(&levels)),
+            levels,
+            x0: adapter.upload("tweedie-cli::x0", x0),
+            x_t: adapter.buffer("tweedie-cli::x_t", shape.total()),
+        })
+    }
+
+    /// Writes x_t, and returns the noise that is in it.
+    pub fn draw(&self) -> Outcome<Vec<f32>> {
+        let noise = self.adapter.gpu.buffer("tweedie-cli::noise", self.shape.total() * Storage::F32.bytes());
+        if let Some(plan) = self.noising(Some(Tensor::f32(&noise)), None)? {
+            self.run(&plan)?;
+        }
+        let bytes = pollster::block_on(self.adapter.gpu.download(&noise, 0..noise.size())).map_err(gpu_failure)?;
+        Ok(Storage::F32.decode(&bytes))
+    }
+
+    /// A plan that writes x_t and perhaps a target, from noise drawn in the kernel and perhaps kept. None where the target
+    /// does not exist at every level.
+    pub fn noising(&self, keep: Option<Tensor<'_>>, target: Option<Held<'_>>) -> Outcome<Option<MapPlan>> {
+        let noising = Noising {
+            shape: self.shape,
+            timesteps: Timesteps::per_sample(&self.rows),
+            x0: self.adapter.tensor(&self.x0).stride(0),
+            epsilon: Second::Drawn(Drawn { keep, ..Drawn::new(self.key) }),
+            first: (Quantity::Xt, self.adapter.tensor(&self.x_t)),
+            second: target.map(|target| self.named(target)),
+        };
+        match self.diffusion.noising(&self.adapter.context, &noising) {
+            Ok(plan) => Ok(Some(plan)),
+            Err(tweedie::Error::Undefined(_)) => Ok(None),
+            Err(error) => Err(front_failure(error)),
+        }
+    }
+
+    /// Writes a prediction: the target and noise, relative to the root mean square of each sample. It is one more map with
+    /// a row `(1, size)` for each sample.
+    pub fn predict(&self, sizes: &[f64], [target, prediction]: [&wgpu::Buffer; 2], key: NoiseKey) -> Outcome {
+        let table = Table::new(sizes.iter().map(|&size| [[1.0, size], [0.0, 0.0]]));
+        let map = Map {
+            table: &table,
+            shape: self.shape,
+            timesteps: Timesteps::per_sample(&self.rows),
+            in0: Some(self.adapter.tensor(target)),
+            in1: Second::Drawn(Drawn::new(key)),
+            out0: self.adapter.tensor(prediction),
+            out1: None,
+        };
+        self.run(&MapPlan::new(&self.adapter.context, &map).map_err(plan_failure)?)
+    }
+
+    /// A plan that converts a prediction to one or two quantities; NaN where it determines nothing.
+    pub fn conversion(&self, prediction: Held<'_>, first: Held<'_>, second: Option<Held<'_>>) -> Outcome<MapPlan> {
+        let conversion = Conversion {
+            shape: self.shape,
+            timesteps: Timesteps::per_sample(&self.rows),
+            x_t: self.adapter.tensor(&self.x_t),
+            prediction: self.named(prediction),
+            first: self.named(first),
+            second: second.map(|second| self.named(second)),
+            holes: Holes::Nan,
+        };
+        self.diffusion.conversion(&self.adapter.context, &conversion).map_err(front_failure)
+    }
+
+    fn named<'b>(&self, (quantity, buffer): Held<'b>) -> Named<'b> {
+        (quantity, self.adapter.tensor(buffer))
+    }
+
+    pub fn run(&self, plan: &MapPlan) -> Outcome {
+        self.adapter.run(plan, At::per_sample())
+    }
+
+    pub fn buffer(&self, label: &str) -> wgpu::Buffer {
+        self.adapter.buffer(label, self.shape.total())
+    }
+
+    /// The elements of every sample, one after the other.
+    pub fn read(&self, buffer: &wgpu::Buffer) -> Outcome<Vec<f32>> {
+        let mut values = self.adapter.storage.decode(&self.adapter.download(buffer, self.shape.total())?);
+        values.truncate(self.shape.total() as usize);
+        Ok(values)
+    }
+
+    /// One sample of what was read.
+    pub fn sample<'v>(&self, values: &'v [f32], index: usize) -> &'v [f32] {
+        let elements = self.shape.elements as usize;
+        &values[index * elements..(index + 1) * elements]
+    }
+}

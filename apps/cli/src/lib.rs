@@ -1,0 +1,98 @@
+//! The command line tool of tweedie: [`run`] is the whole program.
+//!
+//! ```text
+//! commands/                                   a file for each command
+//! schedule_args  sampler_args  loss_args      options, and what they build
+//! engine  batch  losses  replay_engine        where a job is computed: on an adapter or in f64 on the CPU
+//! recorded_run                                the input of `replay`
+//! study/  sample/                             the parts of the two largest commands
+//! filmstrip  text                             drawing
+//! report  progress                            output, errors and exit codes
+//! ```
+
+mod batch;
+mod commands;
+mod engine;
+mod filmstrip;
+mod interrupt;
+mod loss_args;
+mod losses;
+mod names;
+mod progress;
+mod recorded_run;
+mod replay_engine;
+mod report;
+mod sample;
+mod sampler_args;
+mod sampler_build;
+mod sampler_choices;
+mod sampler_name;
+mod schedule_args;
+mod schedule_name;
+pub mod study;
+mod text;
+
+use clap::{Parser, Subcommand};
+use commands::bench::Json;
+use std::process::ExitCode;
+
+/// The mathematics around a diffusion network, on the GPU
+///
+/// Noising, training targets, losses, conversions between what networks predict, posteriors and sampler steps, as compute
+/// shaders on any Vulkan, Metal, DX12 or OpenGL adapter, checked against an f64 reference. Start with `tweedie demo`.
+///
+/// Exit codes: 0 all went well, 1 a check failed, 2 wrong usage or a file that cannot be used, 3 no adapter or a GPU error.
+#[derive(Parser)]
+#[command(name = "tweedie", version, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+
+    /// Print JSON, for programs; errors too
+    #[arg(long, global = true, action = clap::ArgAction::SetTrue, value_parser = Json::flag)]
+    json: Json,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Devices(commands::devices::Devices),
+    Schedule(commands::schedule::ScheduleCommand),
+    Noise(commands::noise::Noise),
+    Convert(commands::convert::Convert),
+    Posterior(commands::posterior::Posterior),
+    Replay(Box<commands::replay::Replay>),
+    Loss(commands::loss::Loss),
+    Verify(commands::verify::Verify),
+    Demo(commands::demo::Demo),
+    Sample(Box<commands::sample::Sample>),
+    Study(commands::study::Study),
+    Bench(commands::bench::Bench),
+}
+
+/// Runs the command line of this process and returns its exit code.
+pub fn run() -> ExitCode {
+    let Cli { command, json } = match report::parse::<Cli>() {
+        Ok(cli) => cli,
+        Err(code) => return code,
+    };
+    // A benchmark's lines may go to a file; its errors are for people then.
+    let json = json == Json::Stdout;
+    let result = match command {
+        Command::Devices(command) => command.run(json),
+        Command::Schedule(command) => command.run(json),
+        Command::Noise(command) => command.run(json),
+        Command::Convert(command) => command.run(json),
+        Command::Posterior(command) => command.run(json),
+        Command::Replay(command) => command.run(json),
+        Command::Loss(command) => command.run(json),
+        Command::Verify(command) => command.run(json),
+        Command::Demo(command) => command.run(json),
+        Command::Sample(command) => command.run(json),
+        Command::Study(command) => command.run(json),
+        Command::Bench(command) => match command.run() {
+            Ok(Some(interrupted)) => return interrupted,
+            result => result.map(drop),
+        },
+    };
+    report::finish(result, json)
+}
