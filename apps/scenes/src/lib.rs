@@ -10,9 +10,9 @@
 //!
 //! ```text
 //! state  schedules  solvers  variants          what was chosen; knows no device
-//! playback  figures                             how it goes on by itself, and what is seen of it, in words
+//! playback  figures                            how it goes on by itself, and what is seen of it, in words
 //! plane  trajectory                            the kernels of the two views
-//! renderer  wall  buffers  readout               what is on the device, and how it comes into a frame
+//! renderer  image_renderer  buffers  readout   the device: kernels, drawing and readback
 //! ```
 
 mod buffers;

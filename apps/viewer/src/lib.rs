@@ -6,10 +6,10 @@
 //! changed computes nothing.
 //!
 //! ```text
-//! renderer (a crate)                                  what was chosen, and the kernels that compute it
+//! scenes (a crate)                                  what was chosen, and the kernels that compute it
 //! embed                                             how that lives in an egui window
 //! app  controls  *_view  gallery  curves  dialog    the window's content
-//! window  resume  trace                             the window itself, the next one after a lost device, and what it says
+//! window  restart  test_log                         the window itself, the next one after a lost device, and what it says
 //!                                                   to tests
 //! ```
 

@@ -1,7 +1,7 @@
 //! The page while it is open: what was chosen, what is on the device, and the frames between them.
 
 use crate::dom::{self, Outcome, all, by_id, set, show, window, write};
-use crate::figures::Figures;
+use crate::gallery::Gallery;
 use crate::screen::Screen;
 use crate::verify::{self, Progress};
 use crate::{controls, curves, files, notice};
@@ -30,7 +30,7 @@ pub struct App {
     /// Position in time.
     pub playback: Playback,
     /// The figures of the view.
-    pub figures: Figures,
+    pub gallery: Gallery,
     /// True if the checks are shown instead of a view.
     pub verifying: bool,
     /// Progress of the checks.
@@ -87,8 +87,8 @@ impl App {
         }
         let mut more = self.state.playing || self.saving.is_some();
         if !self.verifying {
-            let exhibition = self.exhibition()?;
-            more |= self.draw(exhibition.as_ref())?;
+            let figures = self.figures()?;
+            more |= self.draw(figures.as_ref())?;
         }
         self.refresh()?;
         self.save()?;
@@ -108,10 +108,10 @@ impl App {
     }
 
     /// Lays out the figures of the view; returns nothing where there is no such sampler.
-    fn exhibition(&mut self) -> Outcome<Option<Figures>> {
+    fn figures(&mut self) -> Outcome<Option<Figures>> {
         let Some(schedule) = self.playback.schedule(&mut self.state) else { return Ok(None) };
         let state = &self.state;
-        let (exhibition, visited, marker) = match state.view {
+        let (figures, visited, marker) = match state.view {
             View::Plane => (figures::plane(state, &schedule, &self.status), Vec::new(), f64::from(state.timestep)),
             View::Sampling => match self.playback.sampler(state) {
                 Ok(sampler) => {
@@ -133,14 +133,14 @@ impl App {
             }
             View::Sampling => ("sampling", 1.0),
         };
-        self.figures.refresh(view, &exhibition.rows, aspect, self.state.selected)?;
+        self.gallery.refresh(view, &figures.rows, aspect, self.state.selected)?;
         let curves = (self.state.view, self.state.schedule, visited);
         if self.drawn.as_ref() != Some(&curves) {
             curves::draw(&schedule, &curves.2)?;
             self.drawn = Some(curves);
         }
         curves::mark(marker, (schedule.len() - 1) as f64)?;
-        Ok(Some(exhibition))
+        Ok(Some(figures))
     }
 
     fn trouble(&self, text: &str) -> Outcome {
@@ -149,7 +149,7 @@ impl App {
     }
 
     /// Draws a frame, if there is a device; whether another one is worth it.
-    fn draw(&mut self, exhibition: Option<&Figures>) -> Outcome<bool> {
+    fn draw(&mut self, figures: Option<&Figures>) -> Outcome<bool> {
         let canvas: HtmlCanvasElement = by_id("canvas")?;
         let Some(screen) = &mut self.screen else { return Ok(false) };
         let place = canvas.get_bounding_client_rect();
@@ -160,8 +160,8 @@ impl App {
             canvas.set_width(size[0]);
             canvas.set_height(size[1]);
         }
-        let pieces = exhibition.map_or_else(|| Ok(Vec::new()), |_| self.figures.pieces(&canvas, size, ratio))?;
-        let news = screen.draw(size, exhibition.map(|exhibition| &exhibition.request), &pieces);
+        let pieces = figures.map_or_else(|| Ok(Vec::new()), |_| self.gallery.pieces(&canvas, size, ratio))?;
+        let news = screen.draw(size, figures.map(|figures| &figures.request), &pieces);
         self.status = screen.renderer.look(); // what was recorded begins its way to the host
         self.frames += 1;
         self.first_frame.get_or_insert_with(dom::now);

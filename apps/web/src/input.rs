@@ -89,7 +89,7 @@ fn clicked(app: &Shared, element: &Element) -> Outcome {
         return act(app, &button.get_attribute("data-do").unwrap_or_default());
     }
     let mut borrowed = app.borrow_mut();
-    if let Some(what) = borrowed.figures.clicked(element) {
+    if let Some(what) = borrowed.gallery.clicked(element) {
         borrowed.state.selected = Some(what);
         drop(borrowed);
         ask(app);

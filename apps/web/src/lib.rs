@@ -1,13 +1,13 @@
 //! tweedie in a web page: the demo with sliders, samplers at work, and every check of `tweedie verify`, on WebGPU.
 //!
 //! **Theory.** The page shows what the native viewer shows, and shares with it all but the surroundings (the crate
-//! `renderer`). The library runs in a browser as it does elsewhere: it records into the page's encoders on the page's device.
+//! `scenes`). The library runs in a browser as it does elsewhere: it records into the page's encoders on the page's device.
 //!
 //! **Practice.** `cargo web` builds and serves it.
 //!
 //! ```text
-//! screen                        how tweedie lives on a canvas
-//! app  figures  curves          frames, and the figures that they draw into
+//! screen                        the canvas that tweedie draws on
+//! app  gallery  curves          frames, and the figures that they draw into
 //! input  controls  files        what the user does
 //! verify                        every check, in the page
 //! notice  probe                 when there is no device; what programs may ask
@@ -18,8 +18,8 @@ mod app;
 mod controls;
 mod curves;
 mod dom;
-mod figures;
 mod files;
+mod gallery;
 mod input;
 mod notice;
 mod probe;

@@ -62,7 +62,7 @@ pub fn advise(results: &Results<'_>) -> Result<Advice> {
     let mut reasons = vec![why_predict(results, choice, &worst), why_weigh(results, choice, &weight)];
     reasons.extend(precision.map(|lost| format!("Keep x_t in f32 there: {lost}.")));
     reasons.extend(results.data.look().remedy.map(|remedy| {
-        format!("Generated {remedy} for the data x and study them again: what is best depends on their variance.")
+        format!("Take {remedy} for the data x and study them again: what is best depends on their variance.")
     }));
     Ok(Advice { steps: results.visited.len(), prediction: choice.name(), weight: options, worst, reasons })
 }

@@ -9,14 +9,14 @@ use web_sys::Element;
 
 /// Figures in the document.
 #[derive(Default)]
-pub struct Figures {
+pub struct Gallery {
     figures: Vec<Figure>,
     /// Number of figures in each row.
     rows: Vec<usize>,
     view: &'static str,
 }
 
-impl Figures {
+impl Gallery {
     /// Shows these rows: new figures where there are others than before, new words where these have changed.
     ///
     /// `aspect` is the width of the pictures of all rows over their height.
@@ -34,8 +34,8 @@ impl Figures {
         }
         set(&by_id("hall")?, "style", &format!("--aspect: {aspect}; --columns: {}", self.columns()))?;
         self.figures = rows.concat();
-        for (figure, figure) in all("#hall figure[data-index]")?.iter().zip(&self.figures) {
-            describe(figure, figure, selected == Some(figure.what))?;
+        for (element, figure) in all("#hall figure[data-index]")?.iter().zip(&self.figures) {
+            describe(element, figure, selected == Some(figure.what))?;
         }
         Ok(())
     }
@@ -97,8 +97,8 @@ fn build(view: &str, rows: &[usize]) -> Outcome {
     Ok(())
 }
 
-fn describe(figure: &Element, figure: &Figure, selected: bool) -> Outcome {
-    let part = |selector| figure.query_selector(selector);
+fn describe(element: &Element, figure: &Figure, selected: bool) -> Outcome {
+    let part = |selector| element.query_selector(selector);
     let alarm = if figure.alarming { "alarm" } else { "" };
     if let (Some(name), Some(remark), Some(frame)) = (part("b")?, part("span")?, part(".frame")?) {
         write(&name, &figure.name);
@@ -108,6 +108,6 @@ fn describe(figure: &Element, figure: &Figure, selected: bool) -> Outcome {
         write(&frame, figure.missing.as_deref().unwrap_or(""));
     }
     let missing = if figure.missing.is_some() { "missing" } else { "" };
-    set(figure, "class", if selected { "selected" } else { missing })?;
-    set(figure, "title", &figure.story)
+    set(element, "class", if selected { "selected" } else { missing })?;
+    set(element, "title", &figure.story)
 }
