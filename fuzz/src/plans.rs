@@ -6,8 +6,8 @@ use arbitrary::{Arbitrary, Result, Unstructured};
 use std::cell::OnceCell;
 use std::sync::Arc;
 use tweedie::gpu::{
-    At, Counter, Drawn, DrawnNoise, Inpainting, Loss, LossPlan, Map, MapPlan, Noise, NoiseKey, Of, Perturbed, Recordable,
-    Rules, Second, Step, StepPlan, TimestepDraw, TimestepPlan, Timesteps,
+    At, Counter, Drawn, DrawnNoise, Inpainting, Loss, LossPlan, Map, MapPlan, Noise, NoiseKey, Of, Perturbed,
+    Recordable, Rules, Second, Step, StepPlan, TimestepDraw, TimestepPlan, Timesteps,
 };
 use tweedie::noise::Perturbation;
 use tweedie::table::{Clip, Deviation, LossRow, Matrix, Penalty, StepRow, Table};

@@ -4,7 +4,8 @@ use crate::numbers::{Count, Number, list};
 use arbitrary::{Arbitrary, Result, Unstructured};
 use tweedie::error::ScheduleError;
 use tweedie::math::{
-    Density, LossInputs, LossSecondMoment, NoiseLevel, Objective, Quantity, Schedule, SigmaData, TimestepDensity, Weight,
+    Density, LossInputs, LossSecondMoment, NoiseLevel, Objective, Quantity, Schedule, SigmaData, TimestepDensity,
+    Weight,
 };
 use tweedie::noise::NoiseKey;
 use tweedie::table::{Row, Table};

@@ -6,7 +6,7 @@ use tweedie::error::VlbError;
 use tweedie::gpu::{
     At, ChainPlan, ChainTerms, NoiseKey, PlanError, RecordError, Second, Shape, Storage, Tensor, VlbInputs,
 };
-use tweedie::math::{Vlb, LossInputs, ModelVariance, Schedule};
+use tweedie::math::{LossInputs, ModelVariance, Schedule, Vlb};
 use tweedie::{Error, Likelihood, LikelihoodLoop, Quantity};
 
 pub const TESTS: &[crate::Test] = &[
@@ -49,7 +49,7 @@ fn guided_diffusion(harness: &Harness) {
         let abar = pick(&whole.alphas_cumprod(), &file.indices("timestep_map"));
         let schedule = Schedule::from_alphas_cumprod(&abar).expect("a schedule");
         let clip = case["config"]["clip_denoised"].as_bool().expect("a flag").then_some(1.0);
-        let bound = Vlb::new(&schedule, Quantity::Epsilon, variance, clip).expect("a bound");
+        let vlb = Vlb::new(&schedule, Quantity::Epsilon, variance, clip).expect("a bound");
         let samples = case["config"]["shape"][0].as_u64().expect("a shape") as usize;
         let (x0, steps) = (file.f64("x0"), abar.len());
         let shape = Shape::new(samples as u32, (x0.len() / samples) as u32);
@@ -75,8 +75,8 @@ fn guided_diffusion(harness: &Harness) {
             };
             ChainPlan::new(&harness.context, &ChainTerms { inputs, total }).expect("plan")
         };
-        let bits = plan(&bound.chain_table(LossInputs::CleanAndNoise).expect("rows"), Some((&total, 0)));
-        let errors = plan(&bound.x0_mse_table(LossInputs::CleanAndNoise).expect("rows"), None);
+        let bits = plan(&vlb.chain_table(LossInputs::CleanAndNoise).expect("rows"), Some((&total, 0)));
+        let errors = plan(&vlb.x0_mse_table(LossInputs::CleanAndNoise).expect("rows"), None);
         let record = |encoder: &mut wgpu::CommandEncoder| {
             let mut pass = encoder.begin_compute_pass(&Default::default());
             bits.record_start(&mut pass);
@@ -119,7 +119,7 @@ const KEY: NoiseKey = NoiseKey { seed: 8, stream: 30, first_sample: 0 };
 
 /// A loop around a network whose outputs are what lies in two buffers, whatever it is asked.
 struct Setting {
-    bound: Bound,
+    vlb: Vlb,
     x0: Vec<f32>,
     outputs: [Vec<f32>; 2],
 }
@@ -135,10 +135,10 @@ struct Outcome {
 impl Setting {
     fn new() -> Self {
         let schedule = Schedule::linear(12, 1e-3, 0.3).expect("a schedule");
-        let bound = Vlb::new(&schedule, Quantity::V, ModelVariance::LearnedRange, Some(1.0)).expect("a bound");
+        let vlb = Vlb::new(&schedule, Quantity::V, ModelVariance::LearnedRange, Some(1.0)).expect("a bound");
         let mut rng = TestRng(5);
         let mut numbers = || (0..7 * ELEMENTS).map(|_| 0.5 * rng.float()).collect::<Vec<f32>>();
-        Self { bound, x0: numbers(), outputs: [(); 2].map(|()| numbers()) }
+        Self { vlb, x0: numbers(), outputs: [(); 2].map(|()| numbers()) }
     }
 
     /// The samples from `first` on, at these timesteps in this order, twice over with another key before.
@@ -150,7 +150,7 @@ impl Setting {
         let x_t = harness.gpu.buffer("x_t", 4 * shape.total());
         let total = harness.gpu.buffer("total", 4 * u64::from(batch));
         let likelihood = Likelihood {
-            bound: &self.bound,
+            vlb: &self.vlb,
             shape,
             key: NoiseKey::seed(1),
             x0: Tensor::f32(&x0),
@@ -203,7 +203,7 @@ fn the_loop_is_the_mathematics(harness: &Harness) {
             key.reference(1, elements)
         };
         let outputs = setting.outputs.each_ref().map(|values| wide(values));
-        let exact = setting.bound.chain(&wide(&setting.x0), noise, |_, _| outputs.clone()).expect("a chain");
+        let exact = setting.vlb.chain(&wide(&setting.x0), noise, |_, _| outputs.clone()).expect("a chain");
         let terms = values(&found.terms[sample * 13..(sample + 1) * 13]);
         assert_near("terms", &terms[..12], &exact.terms, DRAWN);
         assert_near("prior", &terms[12..], &[exact.prior], TERM);
@@ -245,10 +245,10 @@ fn errors_name_what_was_found(harness: &Harness) {
         Schedule::linear(12, 1e-3, 0.3).and_then(|schedule| schedule.zero_terminal_snr()).expect("a schedule");
     let tensors = [(); 4].map(|()| harness.gpu.buffer("tensor", 32));
     let [x0, x_t, prediction, total] = &tensors;
-    let bound = |predicts, variance| Vlb::new(&schedule, predicts, variance, None).expect("a bound");
-    let of = |bound: &Bound, total: &wgpu::Buffer| {
+    let vlb = |predicts, variance| Vlb::new(&schedule, predicts, variance, None).expect("a bound");
+    let of = |vlb: &Vlb, total: &wgpu::Buffer| {
         let likelihood = Likelihood {
-            bound,
+            vlb,
             shape: Shape::new(2, 4),
             key: KEY,
             x0: Tensor::f32(x0),
@@ -260,12 +260,12 @@ fn errors_name_what_was_found(harness: &Harness) {
         };
         LikelihoodLoop::new(&harness.context, &likelihood)
     };
-    let error = of(&bound(Quantity::Epsilon, ModelVariance::FixedSmall), total).expect_err("no x0 at the end");
+    let error = of(&vlb(Quantity::Epsilon, ModelVariance::FixedSmall), total).expect_err("no x0 at the end");
     assert!(matches!(&error, Error::Vlb(VlbError::Undefined(_))), "{error}");
     assert!(error.to_string().contains("timestep 11"), "{error}");
-    let error = of(&bound(Quantity::V, ModelVariance::Learned), total).expect_err("no second output");
+    let error = of(&vlb(Quantity::V, ModelVariance::Learned), total).expect_err("no second output");
     assert_eq!(error, Error::Plan(PlanError::Missing { what: "learned", row: 0 }));
-    let good = bound(Quantity::V, ModelVariance::FixedSmall);
+    let good = vlb(Quantity::V, ModelVariance::FixedSmall);
     let error = of(&good, prediction).expect_err("the total over the prediction");
     assert_eq!(error, Error::Plan(PlanError::Overlap { output: "total", other: "prediction" }));
     let bits = of(&good, total).expect("a loop");

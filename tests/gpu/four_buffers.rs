@@ -7,7 +7,7 @@ use tweedie::gpu::{
     At, Drawn, DrawnNoise, Loss, LossPlan, Map, MapPlan, Noise, NoiseKey, Of, PlanError, Recordable, Rules, Second,
     Shape, Step, StepPlan, Storage, Tensor, Timesteps, VlbInputs, VlbPlan, VlbTerms,
 };
-use tweedie::table::{VlbRow, Clip, LossRow, Matrix, Penalty, StepRow, Table, Term};
+use tweedie::table::{Clip, LossRow, Matrix, Penalty, StepRow, Table, Term, VlbRow};
 
 pub const TESTS: &[Test] = &[
     ("four_buffers::maps_have_the_same_bits", maps_have_the_same_bits),

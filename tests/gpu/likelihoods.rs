@@ -8,8 +8,8 @@ use tweedie::error::VlbError;
 use tweedie::gpu::compare::{Comparison, Expected};
 use tweedie::gpu::vlb::{Batch, ROUNDINGS, reference};
 use tweedie::gpu::{At, Of, RecordError, Second, Shape, Storage, Tensor, Timesteps, VlbInputs, VlbPlan, VlbTerms};
-use tweedie::math::{Vlb, LossInputs, ModelVariance, Schedule};
-use tweedie::table::{VlbRow, Table, Term};
+use tweedie::math::{LossInputs, ModelVariance, Schedule, Vlb};
+use tweedie::table::{Table, Term, VlbRow};
 
 pub const TESTS: &[crate::Test] = &[
     ("likelihoods::guided_diffusion", guided_diffusion),
@@ -54,7 +54,8 @@ fn guided_diffusion(harness: &Harness) {
                 }
             }
             let wrong = Vlb::new(&schedule, predicts, ModelVariance::FixedLarge, clip).expect("a bound");
-            let [found, ..] = terms_of(harness, &wrong.table(LossInputs::CleanAndNoise).expect("rows"), clip, &data, None);
+            let [found, ..] =
+                terms_of(harness, &wrong.table(LossInputs::CleanAndNoise).expect("rows"), clip, &data, None);
             let far = found.iter().zip(file.f64(expected)).filter(|(found, exact)| (**found - exact).abs() > TERM);
             assert!(far.count() > 0, "{name}: a fixed variance passes for a learned one");
         }

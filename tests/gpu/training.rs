@@ -5,7 +5,7 @@ use tweedie::gpu::compare::{Comparison, Expected};
 use tweedie::gpu::loss::{Batch, ROUNDINGS, reference};
 use tweedie::gpu::vlb;
 use tweedie::gpu::{NoiseKey, Of, Shape, Storage, Tensor};
-use tweedie::math::{Vlb, LossInputs, ModelVariance, Objective, Schedule, TimestepDensity, Weight};
+use tweedie::math::{LossInputs, ModelVariance, Objective, Schedule, TimestepDensity, Vlb, Weight};
 use tweedie::noise::Perturbation;
 use tweedie::table::Penalty;
 use tweedie::{Error, LearnedVariance, Quantity, TimestepSource, Training, TrainingStep};

@@ -7,7 +7,7 @@ use tweedie::gpu::{
     At, Drawn, NoiseKey, Of, PlanError, Second, Shape, Storage, Tensor, Timesteps, VlbInputs, VlbPlan, VlbTerms,
 };
 use tweedie::headless::Gpu;
-use tweedie::table::{VlbRow, Table, Term};
+use tweedie::table::{Table, Term, VlbRow};
 
 pub const TESTS: &[crate::Test] = &[
     ("vlb_terms::every_term_and_storage", every_term_and_storage),

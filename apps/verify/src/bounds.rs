@@ -5,8 +5,8 @@ use crate::{Error, Outcome, normals, over_shapes, spoilt_at_the_middle, wide};
 use tweedie::gpu::compare::Comparison;
 use tweedie::gpu::vlb::{Batch, ROUNDINGS, reference};
 use tweedie::gpu::{At, Drawn, NoiseKey, Of, Second, Timesteps, VlbInputs, VlbPlan, VlbTerms};
-use tweedie::math::{Vlb, LossInputs, ModelVariance};
-use tweedie::table::{VlbRow, Table};
+use tweedie::math::{LossInputs, ModelVariance, Vlb};
+use tweedie::table::{Table, VlbRow};
 use tweedie::{Quantity, Schedule, Shape, Storage, Tensor};
 
 /// A term that is checked.

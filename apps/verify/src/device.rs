@@ -48,7 +48,7 @@ impl Device<'_> {
         exact: &[Expected],
         roundings: f64,
     ) -> Outcome<Comparison> {
-        let allowed = |exact: &Exact| Expected { magnitude: roundings * exact.magnitude, ..*exact };
+        let allowed = |exact: &Expected| Expected { magnitude: roundings * exact.magnitude, ..*exact };
         let mut comparison = Comparison::new(storage);
         let found = self.read_as(storage, buffer, exact.len() as u64).await?;
         comparison.add_all(&found, &exact.iter().map(allowed).collect::<Vec<_>>());

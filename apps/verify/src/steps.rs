@@ -155,7 +155,7 @@ impl Data {
                 let terms = row.history.iter().zip(history).filter(|(c, _)| **c != 0.0);
                 terms.map(|(c, past)| (c * past[i]).abs() * rounding).sum()
             };
-            let widened = |i: usize, exact: Exact| Expected {
+            let widened = |i: usize, exact: Expected| Expected {
                 magnitude: (exact.magnitude + remembered(i)) * tweedie::gpu::step::ROUNDINGS,
                 ..exact
             };

@@ -5,7 +5,7 @@ use tweedie::gpu::{
     Context, Drawn, Loss, LossPlan, Noise, NoiseKey, Of, Recordable, Second, VlbInputs, VlbPlan, VlbTerms,
 };
 use tweedie::math::sampler::{Ddpm, Denoiser, Estimate, FirstOrder, Grid, Sampler, Solver, Variance};
-use tweedie::math::{Vlb, LossInputs, ModelVariance, NoiseLevel, Objective, Weight};
+use tweedie::math::{LossInputs, ModelVariance, NoiseLevel, Objective, Vlb, Weight};
 use tweedie::table::{Clip, Penalty};
 use tweedie::{Conversion, Diffusion, Error, Holes, Noising, Quantity, Sampling, Schedule};
 

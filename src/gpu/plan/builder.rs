@@ -128,7 +128,8 @@ impl<'a> PlanBuilder<'a> {
         let variant = self.reducing_variant(job, &self.layout(job).windows(CHUNK));
         let mut outputs = job.outputs().into_iter().filter_map(|slot| job.tensors[slot]);
         // A reduction of unaligned chunks may meet a word that it shares with the chunk of another workgroup.
-        let owns_words = variant.walk != Walk::UnalignedChunks || outputs.all(|output| output.storage.elements_per_word() == 1);
+        let owns_words =
+            variant.walk != Walk::UnalignedChunks || outputs.all(|output| output.storage.elements_per_word() == 1);
         owns_words && (!self.four_buffers || check_bindings(job, &variant, self.context).is_ok())
     }
 

@@ -85,7 +85,10 @@ impl Variant {
         add(true, &self.op.files().concat());
         add(true, &access.functions());
         add(!streams, &self.op.reduction(self.walk == Walk::Pairs).concat());
-        add(streams && clean_stats, &declaration(CLEAN_STATS_BINDING, "storage, read_write", "clean_stats", "array<atomic<u32>>"));
+        add(
+            streams && clean_stats,
+            &declaration(CLEAN_STATS_BINDING, "storage, read_write", "clean_stats", "array<atomic<u32>>"),
+        );
         add(streams && clean_stats, file!("op/clean_stats"));
         add(streams && !clean_stats, "fn flush(invocation: u32) {\n}\n");
         add(four_lanes && self.is_heavy(), file!("walk/lanes_loop"));
@@ -108,7 +111,8 @@ impl Variant {
         let (width, draws, shared) = (self.op.width(), self.draw != Draw::No, self.rows == Rows::Batch);
         let op = self.op.constants(|slot| self.operand(slot) != Operand::Absent);
         let kernel = format!("const WIDTH = {width}u;\nconst NEEDS_NOISE = {NEEDS_NOISE}u;\nconst DRAWN = {draws};\n");
-        let clean_stats = if self.step().clean_stats { format!("const CLEAN_STATS_IN_GROUP = {shared};\n") } else { String::new() };
+        let clean_stats =
+            if self.step().clean_stats { format!("const CLEAN_STATS_IN_GROUP = {shared};\n") } else { String::new() };
         kernel + &op + &clean_stats
     }
 

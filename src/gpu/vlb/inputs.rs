@@ -7,7 +7,7 @@ use crate::gpu::plan::keys::Drawing;
 use crate::gpu::plan::words::SampleWords;
 use crate::gpu::shader::op::{Op, SLOTS, vlb as slots};
 use crate::gpu::tensor::{Shape, Tensor};
-use crate::table::vlb::{VlbRow, Term};
+use crate::table::vlb::{Term, VlbRow};
 use crate::table::{RoundedTable, Table};
 
 /// The inputs of a term of the variational bound (VLB).

@@ -4,7 +4,7 @@ use crate::gpu::compare::{ARITHMETIC, Expected};
 use crate::gpu::inputs::Of;
 use crate::gpu::storage::Storage;
 use crate::table::Table;
-use crate::table::vlb::{VlbRow, CUBIC, HALF_BIN, LAST_BIN, LEAST_PROBABILITY, Term};
+use crate::table::vlb::{CUBIC, HALF_BIN, LAST_BIN, LEAST_PROBABILITY, Term, VlbRow};
 use std::f64::consts::FRAC_2_PI;
 
 /// The allowance for a term or a gradient, in units of the bound of a [`Comparison`](crate::gpu::compare::Comparison), which

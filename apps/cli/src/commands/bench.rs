@@ -5,7 +5,7 @@ use crate::interrupt;
 use crate::progress::Progress;
 use crate::report::{Failure, Outcome, say, warn};
 use anyhow::{Context as _, anyhow};
-use files::atomic::check_destination;
+use files::atomic;
 use std::convert::Infallible;
 use std::fs::File;
 use std::io::{self, Write};

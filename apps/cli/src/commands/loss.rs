@@ -128,7 +128,9 @@ impl Loss {
         objective: &Objective,
         given: LossInputs,
     ) -> Outcome<(Schedule, Vec<u32>)> {
-        let plain = given == LossInputs::NoisyAndTarget && objective.predicts == objective.on && objective.weight == Weight::None;
+        let plain = given == LossInputs::NoisyAndTarget
+            && objective.predicts == objective.on
+            && objective.weight == Weight::None;
         if file.has("sigma") && !file.has("t") && !plain {
             if self.schedule != ScheduleArgs::default() {
                 warn("the schedule is not used: the file brings its own noise levels, `sigma`");

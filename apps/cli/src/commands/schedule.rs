@@ -1,6 +1,5 @@
 //! `tweedie schedule`: a noise schedule as numbers, as a file and as a picture.
 
-use super::schedule;
 use crate::report::{Outcome, say};
 use crate::schedule_args::ScheduleArgs;
 use files::{TensorWriter, atomic};

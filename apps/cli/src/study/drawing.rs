@@ -13,7 +13,12 @@ use tweedie::math::Weight;
 /// The text of the SVG file.
 pub fn draw(results: &Results<'_>) -> Result<String> {
     let title = format!("What to predict: {}, {} timesteps", results.data.name, results.schedule.len());
-    curves::draw(&title, "timestep", Scale::Linear, &[variances(results), errors(results), weights(results), halves(results)])
+    curves::draw(
+        &title,
+        "timestep",
+        Scale::Linear,
+        &[variances(results), errors(results), weights(results), halves(results)],
+    )
 }
 
 fn curve(results: &Results<'_>, name: &str, value: impl Fn(&Moment) -> Option<f64>) -> Series {

@@ -18,8 +18,8 @@ use crate::progress::Progress;
 use crate::report::Outcome;
 use serde::Serialize;
 use std::collections::BTreeMap;
-use tweedie::gpu::compare::ARITHMETIC;
 use tweedie::gpu::NoiseKey;
+use tweedie::gpu::compare::ARITHMETIC;
 use tweedie::math::{NoiseLevel, solve};
 use tweedie::{Quantity, Schedule, Storage};
 
