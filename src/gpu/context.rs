@@ -32,7 +32,7 @@ pub(crate) struct PipelineKey {
     pub tile: Tile,
 }
 
-/// How a workgroup of `walk_lanes` covers lanes and samples; the other walks have no choice to make.
+/// How a workgroup of `walk/lanes.wgsl` covers lanes and samples; the other walks have no choice to make.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Tile {
     pub lanes: u32,

@@ -327,5 +327,5 @@ fn what_does_not_fit_says_what_it_needs(bed: &Bed) {
     };
     assert_eq!(plan(&usual), Ok(()));
     let error = plan(&narrow).expect_err("five buffers");
-    assert!(matches!(error, PlanError::Bindings { op: "Bound", allowed: 4, found: 5, .. }), "{error}");
+    assert!(matches!(error, PlanError::Bindings { op: "Vlb", allowed: 4, found: 5, .. }), "{error}");
 }
