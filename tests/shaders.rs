@@ -12,7 +12,7 @@ use tweedie::gpu::{ComposedShader, every_shader};
 /// Invocations of a workgroup that every WebGPU device offers.
 const MAX_INVOCATIONS: u32 = 256;
 
-/// A tile of `walk_lanes`: lanes, samples, lanes each.
+/// A tile of `walk/lanes.wgsl`: lanes, samples, lanes each.
 type Tile = [f64; 3];
 
 /// For long samples, which is also what the shader says itself.
@@ -243,7 +243,7 @@ fn what_is_broken_is_rejected() {
         (swap("limit: f32,", "limit: f32, more: vec4<f32>,"), "WindowParams: expected 48 bytes"),
         (swap("pitch: u32,", "pitches: u32,"), "WindowParams: expected 48 bytes"),
         (swap("@size(32) walk", "@size(16) walk"), "Params: expected 120 bytes"),
-        (swap("groups_y: u32,", "groups_z: u32,"), "LanesParams: expected 4 bytes"),
+        (swap("groups_y: u32,", "groups_y: u32, more: u32,"), "LanesParams: expected 4 bytes"),
         (swap("    in1: vec2<u32>", "    more: vec2<u32>,\n    in1: vec2<u32>"), "Params: expected 120 bytes"),
         (swap("perturbation: vec2<f32>", "perturbation: vec4<f32>"), "Key: expected 32 bytes"),
         (swap("@workgroup_size(tile_x,", "@workgroup_size(tile_x * 2,"), "a workgroup of [512, 1, 1]"),

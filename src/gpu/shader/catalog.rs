@@ -61,45 +61,54 @@ pub fn every_shader() -> Vec<ComposedShader> {
 
 type Operands = [Operand; SLOTS];
 
-/// Every kind of kernel, in each storage; and mixed storages in one of each kind of row.
+/// Every kind of row. The second table size is for rows of one vector.
+const ROWS: [Rows; 5] = [Rows::Batch, Rows::Uniform(1024), LONG_TABLE, Rows::Storage, Rows::PerSample];
+const LONG_TABLE: Rows = Rows::Uniform(4096);
+
+/// Every kind of kernel: in each storage for the usual kinds of row, and in f32 for the others, whose texts differ in the
+/// lines that find a row.
 pub(crate) fn every_variant() -> Vec<Variant> {
+    let (all, one) = (&Storage::ALL[..], &Storage::ALL[..1]);
     let mut variants = Vec::new();
     for walk in Walk::STREAMING {
-        for rows in [Rows::Batch, Rows::Uniform(1024), Rows::Uniform(4096), Rows::Storage, Rows::PerSample] {
-            let mut all = mixed_maps();
-            // The longer tables differ in one line of the text alone.
-            let long = !matches!(rows, Rows::Batch | Rows::Uniform(1024));
-            if !long {
-                Storage::ALL.into_iter().for_each(|storage| all.extend(every_map(storage)));
-            }
-            let maps = all.into_iter().enumerate().map(|(i, operands)| {
-                let drawn = operands[map::IN1] == Operand::Absent;
-                let draw = if drawn { Draw::Batch { perturbed: i % 4 < 2 } } else { Draw::No };
-                let timesteps_writable = rows.are_looked_up() && i % 2 == 1;
-                Variant { timesteps_writable, ..plain(Op::Map, walk, rows, draw, operands) }
-            });
-            variants.extend(maps);
-            if rows == Rows::Uniform(4096) {
-                continue; // for rows of one vector
-            }
-            let storages = if long { &Storage::ALL[..1] } else { &Storage::ALL[..] };
-            variants.extend(every_step(walk, rows, storages));
-            if rows == Rows::Batch {
-                variants.extend(every_loss(walk, rows));
-                variants.extend(every_vlb(walk, rows));
+        for rows in ROWS {
+            let usual = matches!(rows, Rows::Batch | Rows::Uniform(1024));
+            variants.extend(map_variants(walk, rows, if usual { all } else { &[] }));
+            // What a loss writes apart from its sums is a pass for a few shapes.
+            let few = if rows == Rows::Batch { all } else { one };
+            variants.extend(every_loss(walk, rows, few));
+            if rows != LONG_TABLE {
+                variants.extend(every_step(walk, rows, if usual { all } else { one }));
+                variants.extend(every_vlb(walk, rows, few));
             }
         }
     }
     for walk in Walk::REDUCING {
-        for rows in [Rows::Batch, Rows::Uniform(1024), Rows::PerSample] {
-            if walk != Walk::Pairs {
-                variants.extend(every_reduction(walk, rows));
+        for rows in ROWS {
+            let usual = matches!(rows, Rows::Batch | Rows::Uniform(1024) | Rows::PerSample);
+            let storages = if usual { all } else { one };
+            variants.extend(every_loss(walk, rows, storages));
+            if rows != LONG_TABLE {
+                variants.extend(every_vlb(walk, rows, storages));
             }
-            variants.extend(every_loss(walk, rows));
-            variants.extend(every_vlb(walk, rows));
+            if rows != LONG_TABLE && walk != Walk::Pairs {
+                variants.extend(every_reduction(walk, rows, storages));
+            }
         }
     }
     variants
+}
+
+/// Maps of mixed storages, and every one of each of these.
+fn map_variants(walk: Walk, rows: Rows, storages: &[Storage]) -> impl Iterator<Item = Variant> {
+    let mut all = mixed_maps();
+    storages.iter().for_each(|&storage| all.extend(every_map(storage)));
+    all.into_iter().enumerate().map(move |(i, operands)| {
+        let drawn = operands[map::IN1] == Operand::Absent;
+        let draw = if drawn { Draw::Batch { perturbed: i % 4 < 2 } } else { Draw::No };
+        let timesteps_writable = rows.are_looked_up() && i % 2 == 1;
+        Variant { timesteps_writable, ..plain(Op::Map, walk, rows, draw, operands) }
+    })
 }
 
 /// With every small buffer bound for reading alone.
@@ -159,9 +168,9 @@ fn every_map(storage: Storage) -> Vec<Operands> {
 }
 
 /// Each curve of a loss in each storage, with its gradient and without, in place and not.
-fn every_loss(walk: Walk, rows: Rows) -> Vec<Variant> {
+fn every_loss(walk: Walk, rows: Rows, storages: &[Storage]) -> Vec<Variant> {
     let mut all = Vec::new();
-    for storage in Storage::ALL {
+    for &storage in storages {
         // Unaligned outputs that share words are written by the walk over words, not here.
         let writes = walk != Walk::UnalignedChunks || storage.elements_per_word() == 1;
         let read = Operand::Binding { storage, writable: false };
@@ -197,9 +206,9 @@ fn every_loss(walk: Walk, rows: Rows) -> Vec<Variant> {
 
 /// A term of the variational bound in each storage, clipped and not: with both gradients in place, with noise drawn and a gradient, and
 /// with neither.
-fn every_vlb(walk: Walk, rows: Rows) -> Vec<Variant> {
+fn every_vlb(walk: Walk, rows: Rows, storages: &[Storage]) -> Vec<Variant> {
     let mut all = Vec::new();
-    for storage in Storage::ALL {
+    for &storage in storages {
         let read = Operand::Binding { storage, writable: false };
         let write = Operand::Binding { storage, writable: true };
         let in_place = |output| Operand::InPlace { storage, output };
@@ -234,9 +243,9 @@ fn every_vlb(walk: Walk, rows: Rows) -> Vec<Variant> {
 }
 
 /// What prepares a step, in each storage: with noise given and drawn, and with the fewest tensors.
-fn every_reduction(walk: Walk, rows: Rows) -> Vec<Variant> {
+fn every_reduction(walk: Walk, rows: Rows, storages: &[Storage]) -> Vec<Variant> {
     let mut all = Vec::new();
-    for storage in Storage::ALL {
+    for &storage in storages {
         let read = Operand::Binding { storage, writable: false };
         let two = operands([(step::CONDITIONAL, read), (step::UNCONDITIONAL, read)]);
         let few = operands([(step::X, read), (step::CONDITIONAL, read)]);
