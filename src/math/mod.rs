@@ -19,6 +19,7 @@
 
 mod beta_distribution;
 mod bound;
+pub mod catalog;
 mod chain;
 mod dd;
 mod draw;
