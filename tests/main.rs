@@ -1,5 +1,6 @@
 //! Everything that needs no adapter.
 
+mod catalog;
 #[cfg(feature = "diffusers-config")]
 mod configs;
 mod embedding;

@@ -1,6 +1,7 @@
 //! The densities from which training timesteps are drawn.
 
-use super::entry::{ABOVE_ZERO, Catalogue, Entry, FINITE, Make, Parameter, Values};
+use super::entry::{Catalogue, Entry, Make, Values};
+use super::parameter::{ABOVE_ZERO, FINITE, Parameter};
 use crate::math::draw::{Density, MODE_LIMIT};
 
 impl Density {

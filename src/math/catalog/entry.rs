@@ -1,6 +1,7 @@
 //! The form of every catalogue: entries with names, parameters and a constructor.
 
 use super::error::CatalogError;
+use super::parameter::Parameter;
 
 /// A list of entries of one kind. See the [module](super) for the catalogues that there are.
 ///
@@ -38,69 +39,6 @@ pub struct Entry<T: 'static> {
 
 /// A constructor from numbers.
 pub type Make<T> = fn(&Values) -> Result<T, CatalogError>;
-
-/// A number that shapes an entry.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Parameter {
-    /// Its name: lower case, words joined by underscores.
-    pub name: &'static str,
-    /// The number that is taken where none is given. Without one a number must be given, but for samplers, whose options
-    /// are then off.
-    pub default: Option<f64>,
-    /// The least number that is accepted.
-    pub min: f64,
-    /// The largest number that is accepted.
-    pub max: f64,
-    /// Fractions are refused. With the range 0 to 1 it is a switch.
-    pub whole: bool,
-    /// One line about it.
-    pub about: &'static str,
-}
-
-/// The `min` of a parameter that must be above 0.
-pub(super) const ABOVE_ZERO: f64 = f64::MIN_POSITIVE;
-
-/// The `max` of a parameter that may be any finite number from its `min` on; its negative is the `min` of any finite one.
-pub(super) const FINITE: f64 = f64::MAX;
-
-impl Parameter {
-    /// A real number with a default.
-    #[must_use]
-    pub const fn new(name: &'static str, default: f64, [min, max]: [f64; 2], about: &'static str) -> Self {
-        Self { name, default: Some(default), min, max, whole: false, about }
-    }
-
-    /// The same for whole numbers alone.
-    #[must_use]
-    pub const fn whole(self) -> Self {
-        Self { whole: true, ..self }
-    }
-
-    /// The same without a default.
-    #[must_use]
-    pub const fn without_default(self) -> Self {
-        Self { default: None, ..self }
-    }
-
-    /// The range in words: `between 0 and 1`, `finite and above 0`.
-    #[must_use]
-    pub fn range(&self) -> String {
-        let whole = if self.whole { "a whole number " } else { "" };
-        let range = match (self.min, self.max) {
-            (min, max) if min == -FINITE && max == FINITE => "finite".to_owned(),
-            (min, max) if min == ABOVE_ZERO && max == FINITE => "finite and above 0".to_owned(),
-            (min, max) if max == FINITE => format!("finite and at least {min}"),
-            (min, max) if max == f64::INFINITY => format!("at least {min}"),
-            (min, max) => format!("between {min} and {max}"),
-        };
-        format!("{whole}{range}")
-    }
-
-    fn check(&self, found: f64) -> Result<f64, CatalogError> {
-        let fits = (self.min..=self.max).contains(&found) && (!self.whole || found.fract() == 0.0);
-        if fits { Ok(found) } else { Err(CatalogError::Range { parameter: *self, found }) }
-    }
-}
 
 /// The numbers of an entry's parameters, complete and checked.
 #[derive(Clone, Debug, PartialEq)]
@@ -189,7 +127,10 @@ impl<T> Entry<Make<T>> {
         let value = |parameter: &'static Parameter| {
             let found = given.iter().find(|(name, _)| *name == parameter.name).map(|(_, value)| *value);
             let missing = || CatalogError::Missing { option: parameter.name, by: self.title() };
-            Ok((parameter.name, parameter.check(found.or(parameter.default).ok_or_else(missing)?)?))
+            match found.or(parameter.default).ok_or_else(missing)? {
+                found if parameter.fits(found) => Ok((parameter.name, found)),
+                found => Err(CatalogError::Range { parameter: *parameter, found }),
+            }
         };
         let values = self.parameters.iter().map(value).collect::<Result<_, CatalogError>>()?;
         (self.make)(&Values(values))

@@ -1,6 +1,6 @@
 //! Errors of the catalogues.
 
-use super::entry::Parameter;
+use super::parameter::Parameter;
 use crate::error::{SamplerError, ScheduleError};
 use crate::table::loss::PenaltyError;
 use thiserror::Error;

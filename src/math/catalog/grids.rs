@@ -1,6 +1,7 @@
 //! The rules that place the noise levels of a loop, and the scales of its samples.
 
-use super::entry::{ABOVE_ZERO, Catalogue, Entry, FINITE, Make, Parameter};
+use super::entry::{Catalogue, Entry, Make};
+use super::parameter::{ABOVE_ZERO, FINITE, Parameter};
 use super::quantities::SIGMA_DATA;
 use crate::error::SamplerError;
 use crate::math::edm::SigmaData;
@@ -130,7 +131,9 @@ const VP: &[Parameter] = &[
     Parameter::new("least_time", 1e-3, [ABOVE_ZERO, 1.0], "time of the last level"),
 ];
 
-const SHIFT: Parameter = Parameter::new("shift", 1.0, [ABOVE_ZERO, FINITE], "above 1 leads times towards noise");
+/// The shift of a flow's times; 1 changes nothing.
+pub(super) const SHIFT: Parameter =
+    Parameter::new("shift", 1.0, [ABOVE_ZERO, FINITE], "above 1 leads times towards noise");
 
 const PLACEMENTS: &[Entry<Make<Placement>>] = &[
     Entry::new("grid", "leading", &[], "multiples of T/n plus an offset (Ho et al. 2020)", &[OFFSET], |v| {

@@ -1,6 +1,7 @@
 //! Loss weights, and the shapes of losses.
 
-use super::entry::{ABOVE_ZERO, Catalogue, Entry, FINITE, Make, Parameter, Values};
+use super::entry::{Catalogue, Entry, Make, Values};
+use super::parameter::{ABOVE_ZERO, FINITE, Parameter};
 use super::quantities::SIGMA_DATA;
 use crate::math::edm::SigmaData;
 use crate::math::weight::Weight;

@@ -125,7 +125,7 @@ const ENTRIES: &[Entry<ModelCard>] = &[
     Entry::new(
         "model",
         "sdxl",
-        &["stable-diffusion-xl-base-1.0", "sd-xl"],
+        &["stable-diffusion-xl-base-1.0"],
         "Stable Diffusion XL (Podell et al. 2023)",
         &[],
         ModelCard::latents("scaled-linear", Quantity::Epsilon, 0.13025),

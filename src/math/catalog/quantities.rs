@@ -1,6 +1,7 @@
 //! The quantities: points of the plane that a tensor can stand for.
 
-use super::entry::{ABOVE_ZERO, Catalogue, Entry, FINITE, Make, Parameter};
+use super::entry::{Catalogue, Entry, Make};
+use super::parameter::{ABOVE_ZERO, FINITE, Parameter};
 use crate::math::edm::SigmaData;
 use crate::math::quantity::Quantity;
 

@@ -1,10 +1,11 @@
 //! The samplers: a solver on a grid, by name.
 
-use super::entry::{Catalogue, Entry, Parameter};
+use super::entry::{Catalogue, Entry};
 use super::error::CatalogError;
-use super::grids::Placement;
-use super::sampler_build::{ORIGINAL_STEPS, SamplerRecipe};
+use super::grids::{Placement, SHIFT};
+use super::parameter::Parameter;
 use super::sampler_options::{SamplerOptions, SolverKind};
+use super::sampler_recipe::{ORIGINAL_STEPS, SamplerRecipe};
 use crate::math::sampler::{
     Compat, Consistency, Corrector, Ddpm, DpmKind, DpmSolver, Estimate, FirstOrder, Heun, Sampler, Scale, Solver,
     UniPc, UniPcKind, UnseenChurn,
@@ -54,9 +55,6 @@ const DISTILLED: Parameter = Parameter::new(
     "steps from which the model was distilled",
 )
 .whole();
-
-const SHIFT: Parameter =
-    Parameter::new("shift", 1.0, [f64::MIN_POSITIVE, f64::MAX], "above 1 leads times towards noise");
 
 const ENTRIES: &[Entry<SamplerRecipe>] = &[
     Entry::new(
@@ -121,7 +119,7 @@ const ENTRIES: &[Entry<SamplerRecipe>] = &[
     Entry::new(
         "sampler",
         "dpm++",
-        &["dpmpp", "dpmsolver++", "dpm-solver++", "dpm++-2m", "dpmpp-2m", "dpm-solver++ 2m"],
+        &["dpmpp", "dpmsolver++", "dpm++-2m", "dpmpp-2m", "dpm-solver++ 2m"],
         "DPM-Solver++ 2M: second order from the call before (Lu et al. 2022)",
         &[order(2.0)],
         multistep(&[SECTIONS, SPACED, SIGMAS, FINAL, MULTISTEP], |options| dpm(options, DpmSolver::new(2))),
@@ -145,7 +143,7 @@ const ENTRIES: &[Entry<SamplerRecipe>] = &[
     Entry::new(
         "sampler",
         "unipc",
-        &["uni-pc"],
+        &[],
         "predictor and corrector of one call (Zhao et al. 2023)",
         &[order(2.0)],
         multistep(&[SECTIONS, SPACED, SIGMAS, FINAL, MULTISTEP, &["corrector"]], unipc),

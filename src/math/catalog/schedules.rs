@@ -3,8 +3,9 @@
 //! An entry with the parameter `zero_terminal_snr` is variance preserving: it can be rescaled so that its last timestep
 //! holds no signal.
 
-use super::entry::{ABOVE_ZERO, Catalogue, Entry, FINITE, Make, Parameter, Values};
+use super::entry::{Catalogue, Entry, Make, Values};
 use super::error::CatalogError;
+use super::parameter::{ABOVE_ZERO, FINITE, Parameter};
 use crate::error::ScheduleError;
 use crate::math::edm_sigmas;
 use crate::math::schedule::{MAX_STEPS, Schedule};
