@@ -43,7 +43,22 @@ const FLOORS: &[Floors] = &[
             &["error", "schedule"],
             &["check", "conversion_tables", "timestep_density", "weight"],
             &["flow", "importance", "loss", "sampler", "sigmas", "spacing"],
-            &["mod", "vlb"],
+            &["catalog", "mod", "vlb"],
+        ],
+    ),
+    (
+        "src/math/catalog",
+        &[
+            &["parameter"],
+            &["error"],
+            &["entry"],
+            &["quantities"],
+            &["densities", "grids", "losses", "schedules"],
+            &["models", "sampler_options"],
+            &["sampler_recipe"],
+            &["sampler_grid"],
+            &["sampler_build"],
+            &["mod", "samplers"],
         ],
     ),
     (

@@ -1,7 +1,6 @@
 //! Everything that needs an adapter. Without one, each test is listed as ignored; `TWEEDIE_REQUIRE_ADAPTER=1`, which the
 //! project's test command sets, makes that a failure instead.
 
-mod catalogue;
 #[path = "gpu/chains.rs"]
 mod chains;
 #[path = "gpu/closed_loop.rs"]
@@ -26,6 +25,7 @@ mod maps;
 mod sampling;
 #[path = "gpu/scales.rs"]
 mod scales;
+mod shader_catalog;
 #[path = "gpu/solvers.rs"]
 mod solvers;
 #[path = "gpu/steps.rs"]
@@ -41,9 +41,9 @@ mod training;
 #[path = "gpu/vlb_terms.rs"]
 mod vlb_terms;
 
-use catalogue::Catalogue;
 use harness::Harness;
 use libtest_mimic::{Arguments, Trial};
+use shader_catalog::Catalogue;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::sync::Arc;

@@ -1,6 +1,6 @@
 //! Everything that needs no adapter.
 
-mod catalogue;
+mod catalog;
 #[cfg(feature = "diffusers-config")]
 mod configs;
 mod embedding;
@@ -9,6 +9,7 @@ mod identities;
 mod pointers;
 mod samplers;
 mod schedules;
+mod shader_catalog;
 mod shaders;
 mod support;
 mod timesteps;

@@ -18,6 +18,7 @@
 //! tables of matrices that kernels apply. Timesteps are indices from 0: the clean sample is "before timestep 0".
 
 pub(crate) mod beta_distribution;
+pub mod catalog;
 pub(crate) mod chain;
 pub(crate) mod check;
 pub(crate) mod conversion_tables;

@@ -26,7 +26,7 @@ use crate::noise::{NoiseKey, TIMESTEP_BLOCK};
 const WORDS: u64 = 1 << 32;
 
 /// The largest scale at which [`Density::Mode`] is a density, `2/(pi - 2)`.
-const MODE_LIMIT: f64 = 2.0 / (std::f64::consts::PI - 2.0);
+pub(super) const MODE_LIMIT: f64 = 2.0 / (std::f64::consts::PI - 2.0);
 
 /// A distribution of a continuous noise level.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -1,5 +1,6 @@
 //! Group C: whole loops of diffusers, guided-diffusion and k-diffusion, replayed in f64 from their networks' answers.
 
+mod by_name;
 mod configs;
 
 use crate::support::loops::{Inputs, Run, deviation, run};

@@ -1,0 +1,144 @@
+//! The form of every catalogue: entries with names, parameters and a constructor.
+
+use super::error::CatalogError;
+use super::parameter::Parameter;
+
+/// A list of entries of one kind. See the [module](super) for the catalogues that there are.
+///
+/// ```
+/// use tweedie::math::Weight;
+///
+/// let weight = Weight::CATALOGUE.find("min_snr_gamma")?.build(&[("gamma", 3.0)])?;
+/// assert_eq!(weight, Weight::MinSnr { gamma: 3.0 });
+/// let error = Weight::CATALOGUE.find("lpips").unwrap_err();
+/// assert!(error.to_string().starts_with("expected none (or constant, uniform, 1), snr, min-snr"));
+/// # Ok::<(), tweedie::math::catalog::CatalogError>(())
+/// ```
+#[derive(Debug)]
+pub struct Catalogue<T: 'static> {
+    /// The entries, in the order in which a list shows them.
+    pub entries: &'static [Entry<T>],
+}
+
+/// One entry of a catalogue.
+#[derive(Debug)]
+pub struct Entry<T: 'static> {
+    /// The word for what it is: `schedule`.
+    pub kind: &'static str,
+    /// Our name: lower case, words joined by dashes.
+    pub name: &'static str,
+    /// Other names, as the libraries that use them spell them.
+    pub synonyms: &'static [&'static str],
+    /// One line that names the thing and its source.
+    pub summary: &'static str,
+    /// The numbers that shape it.
+    pub parameters: &'static [Parameter],
+    /// The constructor.
+    pub make: T,
+}
+
+/// A constructor from numbers.
+pub type Make<T> = fn(&Values) -> Result<T, CatalogError>;
+
+/// The numbers of an entry's parameters, complete and checked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Values(Vec<(&'static str, f64)>);
+
+impl Values {
+    /// The number of a parameter; NaN for a name that the entry does not declare, which constructors refuse.
+    #[must_use]
+    pub fn number(&self, name: &str) -> f64 {
+        self.0.iter().find(|(known, _)| *known == name).map_or(f64::NAN, |(_, value)| *value)
+    }
+
+    /// The same as a count: of a whole parameter that is at least 0.
+    #[must_use]
+    pub fn count(&self, name: &str) -> usize {
+        self.number(name) as usize
+    }
+}
+
+impl<T> Catalogue<T> {
+    /// The entry of this name or synonym. Upper and lower case, `-`, `_` and spaces make no difference.
+    ///
+    /// # Errors
+    /// [`CatalogError::Unknown`], which lists the names that are accepted.
+    pub fn find(&self, name: &str) -> Result<&'static Entry<T>, CatalogError> {
+        let wanted = plain(name);
+        let found = self.entries.iter().find(|entry| entry.names().any(|known| plain(known) == wanted));
+        found.ok_or_else(|| CatalogError::Unknown { accepted: self.accepted(), found: name.to_owned() })
+    }
+
+    /// All names in one line, synonyms in brackets: `linear, scaled-linear (or quad, quadratic)`.
+    #[must_use]
+    pub fn accepted(&self) -> String {
+        let each = self.entries.iter().map(|entry| match entry.synonyms {
+            [] => entry.name.to_owned(),
+            others => format!("{} (or {})", entry.name, others.join(", ")),
+        });
+        each.collect::<Vec<_>>().join(", ")
+    }
+}
+
+impl<T> Entry<T> {
+    /// An entry, field by field.
+    pub const fn new(
+        kind: &'static str,
+        name: &'static str,
+        synonyms: &'static [&'static str],
+        summary: &'static str,
+        parameters: &'static [Parameter],
+        make: T,
+    ) -> Self
+    where
+        T: Copy,
+    {
+        Self { kind, name, synonyms, summary, parameters, make }
+    }
+
+    /// Our name, then the synonyms.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        std::iter::once(self.name).chain(self.synonyms.iter().copied())
+    }
+
+    /// The name and the word for what it is: `cosine schedule`.
+    #[must_use]
+    pub fn title(&self) -> String {
+        format!("{} {}", self.name, self.kind)
+    }
+
+    /// The parameter of this name, spelled as it is declared.
+    #[must_use]
+    pub fn parameter(&self, name: &str) -> Option<&'static Parameter> {
+        self.parameters.iter().find(|parameter| parameter.name == name)
+    }
+}
+
+impl<T> Entry<Make<T>> {
+    /// Builds it from numbers by name; the others take their defaults.
+    ///
+    /// # Errors
+    /// [`CatalogError::Unused`] for a name that the entry does not have, [`CatalogError::Range`], [`CatalogError::Missing`],
+    /// and the errors of the constructor.
+    pub fn build(&self, given: &[(&str, f64)]) -> Result<T, CatalogError> {
+        if let Some((name, _)) = given.iter().find(|(name, _)| self.parameter(name).is_none()) {
+            return Err(CatalogError::Unused { option: (*name).to_owned(), by: self.title() });
+        }
+        let value = |parameter: &'static Parameter| {
+            let found = given.iter().find(|(name, _)| *name == parameter.name).map(|(_, value)| *value);
+            let missing = || CatalogError::Missing { option: parameter.name, by: self.title() };
+            match found.or(parameter.default).ok_or_else(missing)? {
+                found if parameter.fits(found) => Ok((parameter.name, found)),
+                found => Err(CatalogError::Range { parameter: *parameter, found }),
+            }
+        };
+        let values = self.parameters.iter().map(value).collect::<Result<_, CatalogError>>()?;
+        (self.make)(&Values(values))
+    }
+}
+
+/// The spelling in which names are compared.
+fn plain(name: &str) -> String {
+    let letters = name.chars().filter(|c| !matches!(c, '-' | '_') && !c.is_whitespace());
+    letters.flat_map(char::to_lowercase).collect()
+}

@@ -1,0 +1,127 @@
+//! Errors of the catalogues.
+
+use super::parameter::Parameter;
+use crate::math::error::sampler::SamplerError;
+use crate::math::schedule_error::ScheduleError;
+use crate::table::loss::PenaltyError;
+use thiserror::Error;
+
+/// The reason for which a catalogue has no such entry, or an entry cannot be built.
+///
+/// Parameters and options are named as in the library. A program that spells them otherwise, as `--sigma-min` for
+/// `sigma_min`, gets its own words from [`describe`](Self::describe).
+#[derive(Clone, Debug, PartialEq, Error)]
+#[error("{}", self.describe(str::to_owned))]
+#[non_exhaustive]
+pub enum CatalogError {
+    /// A name that no entry has.
+    Unknown {
+        /// The names and synonyms of the catalogue.
+        accepted: String,
+        /// The name that was given.
+        found: String,
+    },
+    /// A parameter or an option that the entry does not use. Ignoring it would let the caller believe in an effect.
+    Unused {
+        /// The parameter or the option.
+        option: String,
+        /// The entry, with the word for what it is: `heun sampler`.
+        by: String,
+    },
+    /// A parameter without a default.
+    Missing {
+        /// The parameter.
+        option: &'static str,
+        /// The entry, with the word for what it is.
+        by: String,
+    },
+    /// A number out of the parameter's range.
+    Range {
+        /// The parameter.
+        parameter: Parameter,
+        /// The number that was given.
+        found: f64,
+    },
+    /// A value that the option cannot have there.
+    Value {
+        /// The option.
+        option: &'static str,
+        /// The values that it can have.
+        expected: String,
+        /// The value that was given.
+        found: String,
+    },
+    /// Neither a number of steps nor a list of timesteps.
+    NoSteps,
+    /// Two options that say different things about one fact.
+    Contradiction {
+        /// An option.
+        first: &'static str,
+        /// The option that settles the fact already.
+        second: &'static str,
+        /// The fact, as a clause about the second option.
+        because: &'static str,
+    },
+    /// An option, or one value of it, that needs a value of another.
+    Needs {
+        /// An option.
+        option: &'static str,
+        /// Its value.
+        value: &'static str,
+        /// The other option.
+        other: &'static str,
+        /// The value that the other option must have.
+        needed: &'static str,
+    },
+    /// Bounds or an exponent of sigmas, where no rule places sigmas.
+    NoSigmas,
+    /// The parameters describe no schedule, or no level of one.
+    Schedule(#[from] ScheduleError),
+    /// The options describe no sampler.
+    Sampler(#[from] SamplerError),
+    /// The parameters describe no penalty.
+    Penalty(#[from] PenaltyError),
+}
+
+impl CatalogError {
+    /// The message, with each parameter and option as `spell` writes its name.
+    ///
+    /// ```
+    /// use tweedie::math::catalog::SamplerOptions;
+    /// use tweedie::math::{Sampler, Schedule};
+    ///
+    /// let schedule = Schedule::cosine(1000)?;
+    /// let options = SamplerOptions { eta: Some(0.5), ..SamplerOptions::steps(20) };
+    /// let error = Sampler::CATALOGUE.find("heun")?.build(&schedule, &options).unwrap_err();
+    /// assert_eq!(error.to_string(), "eta means nothing to the heun sampler");
+    /// assert_eq!(error.describe(|name| format!("--{name}")), "--eta means nothing to the heun sampler");
+    /// # Ok::<(), tweedie::math::catalog::CatalogError>(())
+    /// ```
+    pub fn describe(&self, spell: impl Fn(&str) -> String) -> String {
+        match self {
+            Self::Unknown { accepted, found } => format!("expected {accepted}; found `{found}`"),
+            Self::Unused { option, by } => format!("{} means nothing to the {by}", spell(option)),
+            Self::Missing { option, by } => format!("the {by} needs {}", spell(option)),
+            Self::Range { parameter, found } => {
+                format!("{} must be {}, found {found}", spell(parameter.name), parameter.range())
+            }
+            Self::Value { option, expected, found } => {
+                format!("{}: expected {expected}, found {found}", spell(option))
+            }
+            Self::NoSteps => format!("expected {} or {}", spell("steps"), spell("timesteps")),
+            Self::Contradiction { first, second, because } => {
+                format!("{} contradicts {}, which {because}", spell(first), spell(second))
+            }
+            Self::Needs { option, value, other, needed } => {
+                format!("{} {value} needs {} {needed}", spell(option), spell(other))
+            }
+            Self::NoSigmas => {
+                let [least, most, rho, sigmas] = ["sigma_min", "sigma_max", "rho", "sigmas"].map(spell);
+                format!("{least}, {most} and {rho} mean something to {sigmas} alone")
+            }
+            Self::Schedule(error) => error.to_string(),
+            Self::Sampler(error) => error.to_string(),
+            Self::Penalty(error) => error.to_string(),
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! The catalogues: every schedule, sampler, grid, quantity, weight, penalty, density and model, by name.
+//!
+//! **Theory.** A program that lets somebody choose a schedule needs its name, the names that other libraries use, a line
+//! about it, its parameters with their defaults, and a way to build it. Each of these facts stands here once. A command
+//! line, a menu, a test or a fuzzer iterates over a [`Catalogue`] and learns of a new entry by itself.
+//!
+//! | catalogue | builds | from |
+//! |---|---|---|
+//! | [`Schedule::CATALOGUE`](crate::math::Schedule::CATALOGUE) | a schedule | numbers |
+//! | [`Sampler::CATALOGUE`](crate::math::Sampler::CATALOGUE) | a whole sampling loop | a schedule and [`SamplerOptions`] |
+//! | [`Placement::CATALOGUE`] | a rule for the noise levels of a loop | numbers |
+//! | [`Scale::CATALOGUE`](crate::math::sampler::Scale::CATALOGUE) | the scale of a loop's samples | numbers |
+//! | [`Variance::CATALOGUE`](crate::math::sampler::Variance::CATALOGUE) | the variance of a DDPM step | nothing |
+//! | [`SolverKind::CATALOGUE`] | a variant of a multistep solver | nothing |
+//! | [`Quantity::CATALOGUE`](crate::math::Quantity::CATALOGUE) | a quantity | numbers |
+//! | [`Weight::CATALOGUE`](crate::math::Weight::CATALOGUE) | a loss weight | numbers |
+//! | [`Penalty::CATALOGUE`](crate::table::Penalty::CATALOGUE) | the shape of a loss | numbers |
+//! | [`Density::CATALOGUE`](crate::math::Density::CATALOGUE) | a density of timesteps | numbers |
+//! | [`ModelCard::CATALOGUE`] | the facts of a published model | nothing |
+//!
+//! **Practice.** [`Catalogue::find`] takes our name or a synonym in any spelling: upper and lower case, `-`, `_` and spaces
+//! make no difference. [`Entry::build`] takes numbers by name, fills in the defaults, and refuses a name that the entry
+//! does not know and a number out of range. Catalogues hold what is made of numbers alone: lists of one's own go to
+//! constructors such as [`Schedule::from_betas`](crate::math::Schedule::from_betas).
+//!
+//! ```
+//! use tweedie::math::catalog::SamplerOptions;
+//! use tweedie::math::{Sampler, Schedule};
+//!
+//! let schedule = Schedule::CATALOGUE.find("SCALED_LINEAR")?.build(&[("beta_end", 0.013)])?;
+//! let options = SamplerOptions { eta: Some(0.5), ..SamplerOptions::steps(20) };
+//! let sampler = Sampler::CATALOGUE.find("ddim")?.build(&schedule, &options)?;
+//! assert_eq!(sampler.calls().len(), 20);
+//!
+//! for entry in Schedule::CATALOGUE.entries {
+//!     println!("{:<20} {}", entry.name, entry.summary);
+//! }
+//! # Ok::<(), tweedie::math::catalog::CatalogError>(())
+//! ```
+
+mod densities;
+mod entry;
+mod error;
+mod grids;
+mod losses;
+mod models;
+mod parameter;
+mod quantities;
+mod sampler_build;
+mod sampler_grid;
+mod sampler_options;
+mod sampler_recipe;
+mod samplers;
+mod schedules;
+
+pub use entry::{Catalogue, Entry, Make, Values};
+pub use error::CatalogError;
+pub use grids::Placement;
+pub use models::ModelCard;
+pub use parameter::Parameter;
+pub use sampler_options::{SamplerOptions, SolverKind};
+pub use sampler_recipe::SamplerRecipe;

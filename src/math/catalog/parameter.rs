@@ -1,0 +1,64 @@
+//! The numbers that shape an entry: their names, defaults and ranges.
+
+/// A number that shapes an entry.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Parameter {
+    /// Its name: lower case, words joined by underscores.
+    pub name: &'static str,
+    /// The number that is taken where none is given. Without one a number must be given, but for samplers, whose options
+    /// are then off.
+    pub default: Option<f64>,
+    /// The least number that is accepted.
+    pub min: f64,
+    /// The largest number that is accepted.
+    pub max: f64,
+    /// Fractions are refused. With the range 0 to 1 it is a switch.
+    pub whole: bool,
+    /// One line about it.
+    pub about: &'static str,
+}
+
+/// The `min` of a parameter that must be above 0.
+pub(super) const ABOVE_ZERO: f64 = f64::MIN_POSITIVE;
+
+/// The `max` of a parameter that may be any finite number from its `min` on; its negative is the `min` of any finite one.
+pub(super) const FINITE: f64 = f64::MAX;
+
+impl Parameter {
+    /// A real number with a default.
+    #[must_use]
+    pub const fn new(name: &'static str, default: f64, [min, max]: [f64; 2], about: &'static str) -> Self {
+        Self { name, default: Some(default), min, max, whole: false, about }
+    }
+
+    /// The same for whole numbers alone.
+    #[must_use]
+    pub const fn whole(self) -> Self {
+        Self { whole: true, ..self }
+    }
+
+    /// The same without a default.
+    #[must_use]
+    pub const fn without_default(self) -> Self {
+        Self { default: None, ..self }
+    }
+
+    /// The range in words: `between 0 and 1`, `finite and above 0`.
+    #[must_use]
+    pub fn range(&self) -> String {
+        let whole = if self.whole { "a whole number " } else { "" };
+        let range = match (self.min, self.max) {
+            (min, max) if min == -FINITE && max == FINITE => "finite".to_owned(),
+            (min, max) if min == ABOVE_ZERO && max == FINITE => "finite and above 0".to_owned(),
+            (min, max) if max == FINITE => format!("finite and at least {min}"),
+            (min, max) if max == f64::INFINITY => format!("at least {min}"),
+            (min, max) => format!("between {min} and {max}"),
+        };
+        format!("{whole}{range}")
+    }
+
+    /// True for a number that is accepted.
+    pub(super) fn fits(&self, found: f64) -> bool {
+        (self.min..=self.max).contains(&found) && (!self.whole || found.fract() == 0.0)
+    }
+}

@@ -1,0 +1,73 @@
+//! The quantities: points of the plane that a tensor can stand for.
+
+use super::entry::{Catalogue, Entry, Make};
+use super::parameter::{ABOVE_ZERO, FINITE, Parameter};
+use crate::math::edm::SigmaData;
+use crate::math::quantity::Quantity;
+
+impl Quantity {
+    /// Every quantity, with the names under which networks and libraries know it.
+    pub const CATALOGUE: Catalogue<Make<Self>> = Catalogue { entries: ENTRIES };
+}
+
+/// The standard deviation of the data; that of Karras et al. 2022 (arXiv 2206.00364) is of images in `-1..=1`.
+pub(super) const SIGMA_DATA: Parameter = Parameter::new(
+    "sigma_data",
+    SigmaData::KARRAS.value(),
+    [ABOVE_ZERO, FINITE],
+    "standard deviation of the data that the network was trained on",
+);
+
+const ENTRIES: &[Entry<Make<Quantity>>] = &[
+    Entry::new("quantity", "x_t", &["noisy", "noisy_sample"], "the noisy sample alpha*x0 + sigma*epsilon", &[], |_| {
+        Ok(Quantity::Xt)
+    }),
+    Entry::new(
+        "quantity",
+        "x0",
+        &["sample", "x_start", "start_x", "pred_x0", "pred_xstart", "clean", "pred_original_sample"],
+        "the clean sample",
+        &[],
+        |_| Ok(Quantity::X0),
+    ),
+    Entry::new(
+        "quantity",
+        "epsilon",
+        &["eps", "noise", "pred_noise"],
+        "the noise, of unit variance (Ho et al. 2020)",
+        &[],
+        |_| Ok(Quantity::Epsilon),
+    ),
+    Entry::new(
+        "quantity",
+        "v",
+        &["v_prediction", "velocity", "v_pred", "pred_v"],
+        "alpha*epsilon - sigma*x0 (Salimans & Ho 2022)",
+        &[],
+        |_| Ok(Quantity::V),
+    ),
+    Entry::new(
+        "quantity",
+        "score",
+        &[],
+        "the gradient of the log density, -epsilon/sigma (Song et al. 2021)",
+        &[],
+        |_| Ok(Quantity::Score),
+    ),
+    Entry::new(
+        "quantity",
+        "flow",
+        &["flow_prediction", "flow_velocity", "u", "rectified_flow"],
+        "the velocity epsilon - x0 of rectified flow (Liu et al. 2022)",
+        &[],
+        |_| Ok(Quantity::Flow),
+    ),
+    Entry::new(
+        "quantity",
+        "edm",
+        &["karras"],
+        "the output of a preconditioned network (Karras et al. 2022)",
+        &[SIGMA_DATA],
+        |values| Ok(Quantity::Edm(SigmaData::new(values.number("sigma_data"))?)),
+    ),
+];

@@ -1,0 +1,101 @@
+//! The facts from which a named sampler is built.
+//!
+//! Samplers differ in the scale of their samples, in the rule that places their steps, in the walk through the timesteps of
+//! a schedule, in their solver, and in the options that they use.
+
+use super::error::CatalogError;
+use super::grids::Placement;
+use super::sampler_options::SamplerOptions;
+use crate::math::sampler::grid::Scale;
+use crate::math::sampler::solver::Solver;
+
+/// The number of steps from which latent consistency models are distilled (Luo et al. 2023, arXiv 2310.04378).
+pub(super) const ORIGINAL_STEPS: usize = 50;
+
+/// The solver of a sampler, from options whose defaults are filled in.
+pub(super) type MakeSolver = fn(&SamplerOptions) -> Result<Box<dyn Solver>, CatalogError>;
+
+/// The facts from which a named sampler is built.
+///
+/// ```
+/// use tweedie::math::catalog::{Entry, Placement, SamplerOptions, SamplerRecipe};
+/// use tweedie::math::sampler::{Heun, Scale};
+/// use tweedie::math::{Schedule, Spacing};
+///
+/// let trailing = Placement::Timesteps(Spacing::Trailing);
+/// let recipe = SamplerRecipe::new(Scale::VariancePreserving, trailing, &[&["spacing"]], |_| Ok(Box::new(Heun)));
+/// let entry = Entry::new("sampler", "heun-vp", &[], "Heun on levels of a schedule", &[], recipe);
+/// let sampler = entry.build(&Schedule::cosine(1000)?, &SamplerOptions::steps(10))?;
+/// assert_eq!(sampler.calls().len(), 19);
+/// # Ok::<(), tweedie::math::catalog::CatalogError>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct SamplerRecipe {
+    pub(super) scale: Scale,
+    pub(super) placement: Placement,
+    options: &'static [&'static [&'static str]],
+    pub(super) solver: MakeSolver,
+    pub(super) walk: Walk,
+}
+
+/// The way through the timesteps of a schedule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Walk {
+    /// As the spacing says.
+    Plain,
+    /// The same; diffusers steps by the stride instead of to the next timestep of the list.
+    Strided,
+    /// Without timestep 0.
+    BeforeZero,
+    /// Along the timesteps from which a model was distilled.
+    Distilled,
+    /// From clean to noisy.
+    Inverse,
+}
+
+impl SamplerRecipe {
+    /// A solver that visits all timesteps of a placement. `options` are the names of the options that it uses, besides
+    /// those that every sampler does, in groups.
+    pub const fn new(
+        scale: Scale,
+        placement: Placement,
+        options: &'static [&'static [&'static str]],
+        solver: fn(&SamplerOptions) -> Result<Box<dyn Solver>, CatalogError>,
+    ) -> Self {
+        Self { scale, placement, options, solver, walk: Walk::Plain }
+    }
+
+    pub(super) const fn strided(self) -> Self {
+        Self { walk: Walk::Strided, ..self }
+    }
+
+    pub(super) const fn before_zero(self) -> Self {
+        Self { walk: Walk::BeforeZero, ..self }
+    }
+
+    pub(super) const fn distilled(self) -> Self {
+        Self { walk: Walk::Distilled, ..self }
+    }
+
+    pub(super) const fn inverse(self) -> Self {
+        Self { walk: Walk::Inverse, ..self }
+    }
+
+    /// True for a sampler that leads from a clean sample to noise.
+    #[must_use]
+    pub fn inverts(&self) -> bool {
+        self.walk == Walk::Inverse
+    }
+
+    /// True for a sampler of rectified flow, whatever its options.
+    #[must_use]
+    pub fn is_flow(&self) -> bool {
+        self.scale == Scale::Flow
+    }
+
+    /// The names of the options that it uses besides `steps`, `timesteps`, `compat`, `prediction`, `clip` and `threshold`,
+    /// which every sampler does.
+    pub fn options(&self) -> impl Iterator<Item = &'static str> + Clone + use<> {
+        self.options.iter().copied().flatten().copied()
+    }
+}

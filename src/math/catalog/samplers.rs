@@ -1,0 +1,235 @@
+//! The samplers: a solver on a grid, by name.
+
+use super::entry::{Catalogue, Entry};
+use super::error::CatalogError;
+use super::grids::{Placement, SHIFT};
+use super::parameter::Parameter;
+use super::sampler_options::{SamplerOptions, SolverKind};
+use super::sampler_recipe::{ORIGINAL_STEPS, SamplerRecipe};
+use crate::math::sampler::Sampler;
+use crate::math::sampler::churn::UnseenChurn;
+use crate::math::sampler::consistency::Consistency;
+use crate::math::sampler::ddpm::Ddpm;
+use crate::math::sampler::dpm::{DpmKind, DpmSolver};
+use crate::math::sampler::first_order::{Estimate, FirstOrder};
+use crate::math::sampler::grid::Scale;
+use crate::math::sampler::heun::Heun;
+use crate::math::sampler::solver::{Compat, Solver};
+use crate::math::sampler::unipc::{Corrector, UniPc, UniPcKind};
+use crate::math::schedule::MAX_STEPS;
+use crate::math::spacing::Spacing;
+
+impl Sampler {
+    /// Every sampler that has a name.
+    pub const CATALOGUE: Catalogue<SamplerRecipe> = Catalogue { entries: ENTRIES };
+}
+
+const LEADING: Placement = Placement::Timesteps(Spacing::Leading { offset: 0 });
+const LINSPACE: Placement = Placement::Timesteps(Spacing::Linspace);
+const FLOW_TIMES: Placement = Placement::FlowTimes { shift: 1.0 };
+
+/// Options of samplers that visit whole timesteps.
+const SECTIONS: &[&str] = &["sections"];
+
+/// Options of samplers whose steps a spacing places.
+const SPACED: &[&str] = &["spacing", "offset"];
+
+/// Options of samplers that can be placed by sigma.
+const SIGMAS: &[&str] = &["scale", "sigmas", "sigma_min", "sigma_max", "rho"];
+
+/// Options of samplers that end near the clean sample.
+const FINAL: &[&str] = &["final"];
+
+const MULTISTEP: &[&str] = &["order", "solver_type"];
+
+const fn eta(default: f64) -> Parameter {
+    Parameter::new("eta", default, [0.0, 1.0], "part of the posterior's noise that is drawn")
+}
+
+const fn order(default: f64) -> Parameter {
+    Parameter::new("order", default, [1.0, 3.0], "clean samples that a step uses").whole()
+}
+
+const CHURN: Parameter =
+    Parameter::new("s_churn", 0.0, [0.0, f64::INFINITY], "noise that is added on the way, spread over the steps")
+        .without_default();
+
+const DISTILLED: Parameter = Parameter::new(
+    "original_steps",
+    ORIGINAL_STEPS as f64,
+    [1.0, MAX_STEPS as f64],
+    "steps from which the model was distilled",
+)
+.whole();
+
+const ENTRIES: &[Entry<SamplerRecipe>] = &[
+    Entry::new(
+        "sampler",
+        "ddpm",
+        &["ancestral"],
+        "the posterior's mean and noise (Ho et al. 2020)",
+        &[],
+        SamplerRecipe::new(Scale::VariancePreserving, LEADING, &[SECTIONS, SPACED, FINAL, &["variance"]], |options| {
+            let variance = options.variance.unwrap_or_default();
+            Ok(Box::new(Ddpm { variance, compat: options.compat }))
+        }),
+    ),
+    Entry::new(
+        "sampler",
+        "ddim",
+        &[],
+        "deterministic at eta 0, DDPM's noise at eta 1 (Song et al. 2021)",
+        &[eta(0.0)],
+        SamplerRecipe::new(
+            Scale::VariancePreserving,
+            LEADING,
+            &[SECTIONS, SPACED, FINAL, &["eta", "rederive_epsilon"]],
+            ddim,
+        )
+        .strided(),
+    ),
+    Entry::new(
+        "sampler",
+        "ddim-inverse",
+        &["ddim-reverse"],
+        "DDIM from a picture to its noise (Dhariwal & Nichol 2021)",
+        &[],
+        SamplerRecipe::new(Scale::VariancePreserving, LEADING, &[SECTIONS, SPACED], ddim).inverse(),
+    ),
+    Entry::new(
+        "sampler",
+        "euler",
+        &["euler with churn", "euler-churn"],
+        "the probability flow in sigma, with churn if wanted (Karras et al. 2022)",
+        &[CHURN],
+        SamplerRecipe::new(Scale::VarianceExploding, LINSPACE, &[SPACED, SIGMAS, FINAL, &["s_churn"]], euler),
+    ),
+    Entry::new(
+        "sampler",
+        "euler-ancestral",
+        &["euler-a"],
+        "further down than needed, then noise, as k-diffusion",
+        &[eta(1.0)],
+        SamplerRecipe::new(Scale::VarianceExploding, LINSPACE, &[SPACED, SIGMAS, FINAL, &["eta"]], |options| {
+            Ok(Box::new(FirstOrder::ancestral(options.eta.unwrap_or(1.0))))
+        }),
+    ),
+    Entry::new(
+        "sampler",
+        "heun",
+        &[],
+        "second order, two network calls a step (Karras et al. 2022)",
+        &[],
+        SamplerRecipe::new(Scale::VarianceExploding, LINSPACE, &[SPACED, SIGMAS, FINAL], heun),
+    ),
+    Entry::new(
+        "sampler",
+        "dpm++",
+        &["dpmpp", "dpmsolver++", "dpm++-2m", "dpmpp-2m", "dpm-solver++ 2m"],
+        "DPM-Solver++ 2M: second order from the call before (Lu et al. 2022)",
+        &[order(2.0)],
+        multistep(&[SECTIONS, SPACED, SIGMAS, FINAL, MULTISTEP], |options| dpm(options, DpmSolver::new(2))),
+    ),
+    Entry::new(
+        "sampler",
+        "dpm++-3m",
+        &["dpmpp-3m", "dpm-solver++ 3m"],
+        "DPM-Solver++ 3M: from two calls before (Lu et al. 2022)",
+        &[order(3.0)],
+        multistep(&[SECTIONS, SPACED, SIGMAS, FINAL, MULTISTEP], |options| dpm(options, DpmSolver::new(3))),
+    ),
+    Entry::new(
+        "sampler",
+        "dpm++-sde",
+        &["dpmpp-sde", "sde-dpmsolver++", "dpm++-2m-sde", "dpmpp-2m-sde", "dpm-solver++ 2m sde"],
+        "DPM-Solver++ 2M with fresh noise in every step (Lu et al. 2022)",
+        &[order(2.0)],
+        multistep(&[SECTIONS, SPACED, SIGMAS, FINAL, MULTISTEP], |options| dpm(options, DpmSolver::sde(2))),
+    ),
+    Entry::new(
+        "sampler",
+        "unipc",
+        &[],
+        "predictor and corrector of one call (Zhao et al. 2023)",
+        &[order(2.0)],
+        multistep(&[SECTIONS, SPACED, SIGMAS, FINAL, MULTISTEP, &["corrector"]], unipc),
+    ),
+    Entry::new(
+        "sampler",
+        "lcm",
+        &[],
+        "latent consistency: x0, and noise again (Luo et al. 2023)",
+        &[DISTILLED],
+        SamplerRecipe::new(Scale::VariancePreserving, LINSPACE, &[SECTIONS, FINAL, &["original_steps"]], |_| {
+            Ok(Box::new(Consistency::lcm()))
+        })
+        .distilled(),
+    ),
+    Entry::new(
+        "sampler",
+        "flow-euler",
+        &["flow-match-euler"],
+        "rectified flow, first order (Esser et al. 2024)",
+        &[SHIFT],
+        SamplerRecipe::new(Scale::Flow, FLOW_TIMES, &[SIGMAS, FINAL, &["shift", "mu"]], |_| {
+            Ok(Box::new(FirstOrder::euler()))
+        }),
+    ),
+    Entry::new(
+        "sampler",
+        "flow-heun",
+        &["flow-match-heun"],
+        "rectified flow, second order (Karras et al. 2022)",
+        &[SHIFT],
+        SamplerRecipe::new(Scale::Flow, FLOW_TIMES, &[SIGMAS, FINAL, &["shift", "mu"]], heun),
+    ),
+];
+
+/// Multistep solvers never ask the network at timestep 0.
+const fn multistep(
+    options: &'static [&'static [&'static str]],
+    solver: fn(&SamplerOptions) -> Result<Box<dyn Solver>, CatalogError>,
+) -> SamplerRecipe {
+    SamplerRecipe::new(Scale::VariancePreserving, LINSPACE, options, solver).before_zero()
+}
+
+fn ddim(options: &SamplerOptions) -> Result<Box<dyn Solver>, CatalogError> {
+    let estimate = if options.rederive_epsilon { Estimate::Rederived } else { Estimate::Kept };
+    Ok(Box::new(FirstOrder { estimate, ..FirstOrder::ddim(options.eta.unwrap_or(0.0)) }))
+}
+
+/// diffusers adds churn after the network has been asked, which only a solver of its own can do.
+fn euler(options: &SamplerOptions) -> Result<Box<dyn Solver>, CatalogError> {
+    Ok(match options.churn {
+        Some(churn) if options.compat == Compat::Diffusers => Box::new(UnseenChurn(churn)),
+        _ => Box::new(FirstOrder::euler()),
+    })
+}
+
+fn heun(_: &SamplerOptions) -> Result<Box<dyn Solver>, CatalogError> {
+    Ok(Box::new(Heun))
+}
+
+fn dpm(options: &SamplerOptions, usual: DpmSolver) -> Result<Box<dyn Solver>, CatalogError> {
+    let kind = match options.solver_kind {
+        None => DpmKind::Midpoint,
+        Some(SolverKind::Dpm(kind)) => kind,
+        Some(other) => return Err(wrong_kind("midpoint, heun or exact", other)),
+    };
+    let order = options.order.unwrap_or(usual.order);
+    Ok(Box::new(DpmSolver { order, kind, compat: options.compat, ..usual }))
+}
+
+fn unipc(options: &SamplerOptions) -> Result<Box<dyn Solver>, CatalogError> {
+    let kind = match options.solver_kind {
+        None => UniPcKind::Bh2,
+        Some(SolverKind::UniPc(kind)) => kind,
+        Some(other) => return Err(wrong_kind("bh1 or bh2", other)),
+    };
+    let corrector = options.corrector.clone().unwrap_or(Corrector::On);
+    Ok(Box::new(UniPc { kind, corrector, ..UniPc::new(options.order.unwrap_or(2)) }))
+}
+
+fn wrong_kind(expected: &str, found: SolverKind) -> CatalogError {
+    CatalogError::Value { option: "solver_type", expected: expected.to_owned(), found: found.name().to_owned() }
+}
