@@ -3,7 +3,10 @@
 //! Each method asks the schedule for a table and makes a [`MapPlan`] of it.
 
 use crate::error::Error;
-use crate::gpu::{Context, Map, MapPlan, Second, Shape, Tensor, Timesteps};
+use crate::gpu::context::Context;
+use crate::gpu::inputs::{Second, Timesteps};
+use crate::gpu::map::{Map, MapPlan};
+use crate::gpu::tensor::{Shape, Tensor};
 use crate::math::quantity::Quantity;
 use crate::math::schedule::Schedule;
 use crate::table::Table;

@@ -8,7 +8,7 @@ pub use crate::math::error::vlb::VlbError;
 pub use crate::math::quantity::{Undefined, UnknownQuantity};
 pub use crate::math::schedule_error::ScheduleError;
 
-use crate::gpu::{PlanError, RecordError};
+use crate::gpu::error::{PlanError, RecordError};
 
 /// Any error between a schedule and a recording, for applications that want one error type.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]

@@ -1,9 +1,13 @@
 //! Evaluation: bits per dimension of a model over a whole chain.
 
 use crate::error::Error;
-use crate::gpu::{
-    At, ChainPlan, ChainTerms, Context, Drawn, Map, MapPlan, RecordError, Second, Shape, Tensor, Timesteps, VlbInputs,
-};
+use crate::gpu::context::Context;
+use crate::gpu::error::RecordError;
+use crate::gpu::inputs::{At, Drawn, Second, Timesteps};
+use crate::gpu::map::{Map, MapPlan};
+use crate::gpu::tensor::{Shape, Tensor};
+use crate::gpu::vlb::chain::{ChainPlan, ChainTerms};
+use crate::gpu::vlb::inputs::VlbInputs;
 use crate::math::loss::LossInputs;
 use crate::math::quantity::Quantity;
 use crate::math::vlb::Vlb;

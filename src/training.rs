@@ -1,10 +1,15 @@
 //! Training: the work around the network in a training step.
 
 use crate::error::Error;
-use crate::gpu::{
-    At, Context, Drawn, Loss, LossPlan, Map, MapPlan, Of, RecordError, Second, Shape, Tensor, TimestepDraw,
-    TimestepPlan, Timesteps, VlbInputs, VlbPlan, VlbTerms,
-};
+use crate::gpu::context::Context;
+use crate::gpu::draw_timesteps::{TimestepDraw, TimestepPlan};
+use crate::gpu::error::RecordError;
+use crate::gpu::inputs::{At, Drawn, Of, Second, Timesteps};
+use crate::gpu::loss::plan::{Loss, LossPlan};
+use crate::gpu::map::{Map, MapPlan};
+use crate::gpu::tensor::{Shape, Tensor};
+use crate::gpu::vlb::inputs::VlbInputs;
+use crate::gpu::vlb::plan::{VlbPlan, VlbTerms};
 use crate::math::error::vlb::VlbError;
 use crate::math::loss::{LossInputs, Objective};
 use crate::math::model_variance::ModelVariance;

@@ -111,7 +111,8 @@ const FLOORS: &[Floors] = &[
     (
         "src/gpu/shader",
         &[
-            &["op", "template"],
+            &["codes", "template"],
+            &["op"],
             &["params", "variant"],
             &["bindings", "fold", "standalone"],
             &["access"],

@@ -12,7 +12,7 @@
 //! Host twin of `shaders/op/loss.wgsl`: [`reference()`].
 
 pub(crate) mod plan;
-mod reference;
+pub(crate) mod reference;
 
 pub use crate::gpu::inputs::Of;
 pub use plan::{Loss, LossPlan};

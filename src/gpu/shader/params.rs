@@ -109,59 +109,67 @@ impl WalkParams {
     }
 }
 
-/// Declares the struct of a walk, and that it is one.
-macro_rules! walk_params {
-    ($(#[$meta:meta])* $name:ident { $($field:ident: $ty:ty),* $(,)? }) => {
-        $(#[$meta])*
-        #[repr(C)]
-        #[derive(Clone, Copy, Debug, Default, bytemuck::Pod, bytemuck::Zeroable)]
-        pub(crate) struct $name {
-            $(pub $field: $ty,)*
-        }
-
+/// The struct of a walk as the room that every walk's parameters have.
+macro_rules! is_walk {
+    ($($name:ty),*) => {$(
         impl From<$name> for WalkParams {
             fn from(walk: $name) -> Self {
                 const { assert!(size_of::<$name>() <= WALK_BYTES) }
                 Self::of(&walk)
             }
         }
-    };
+    )*};
 }
 
-walk_params! {
-    /// `struct LanesParams` of `shaders/walk/lanes.wgsl`.
-    LanesParams { groups_y: u32 }
+is_walk!(LanesParams, FlatParams, PairsParams, WordsParams, ChunksParams);
+
+/// `struct LanesParams` of `shaders/walk/lanes.wgsl`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, bytemuck::Pod, bytemuck::Zeroable)]
+pub(crate) struct LanesParams {
+    pub groups_y: u32,
 }
-walk_params! {
-    /// `struct FlatParams` of `shaders/walk/flat.wgsl`.
-    FlatParams { groups_x: u32, total: u32 }
+
+/// `struct FlatParams` of `shaders/walk/flat.wgsl`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, bytemuck::Pod, bytemuck::Zeroable)]
+pub(crate) struct FlatParams {
+    pub groups_x: u32,
+    pub total: u32,
 }
-walk_params! {
-    /// `struct PairsParams` of `shaders/walk/pairs.wgsl`.
-    PairsParams { groups_x: u32, first_sum: u32, factor: f32 }
+
+/// `struct PairsParams` of `shaders/walk/pairs.wgsl`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, bytemuck::Pod, bytemuck::Zeroable)]
+pub(crate) struct PairsParams {
+    pub groups_x: u32,
+    pub first_sum: u32,
+    pub factor: f32,
 }
-walk_params! {
-    /// `struct WordsParams` of `shaders/walk/words.wgsl`.
-    WordsParams {
-        groups_x: u32,
-        slots: u32,
-        run: u32,
-        contiguous: u32,
-        lead: u32,
-        lead_step: u32,
-        word_mask: u32,
-    }
+
+/// `struct WordsParams` of `shaders/walk/words.wgsl`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, bytemuck::Pod, bytemuck::Zeroable)]
+pub(crate) struct WordsParams {
+    pub groups_x: u32,
+    pub slots: u32,
+    pub run: u32,
+    pub contiguous: u32,
+    pub lead: u32,
+    pub lead_step: u32,
+    pub word_mask: u32,
 }
-walk_params! {
-    /// `struct ChunksParams` of `shaders/walk/chunks.wgsl`.
-    ChunksParams {
-        groups_y: u32,
-        chunks: u32,
-        team: u32,
-        digit_shift: u32,
-        first_sum: u32,
-        factor: f32,
-    }
+
+/// `struct ChunksParams` of `shaders/walk/chunks.wgsl`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, bytemuck::Pod, bytemuck::Zeroable)]
+pub(crate) struct ChunksParams {
+    pub groups_y: u32,
+    pub chunks: u32,
+    pub team: u32,
+    pub digit_shift: u32,
+    pub first_sum: u32,
+    pub factor: f32,
 }
 
 /// `struct FoldParams` of `shaders/reduce/fold.wgsl`.

@@ -16,13 +16,13 @@
 //!
 //! Host twin of `shaders/op/step.wgsl`: [`reference()`].
 
-mod clean_stats;
-mod history;
+pub(crate) mod clean_stats;
+pub(crate) mod history;
 pub(crate) mod inputs;
 pub(crate) mod options;
 pub(crate) mod plan;
-mod reference;
-mod scales;
+pub(crate) mod reference;
+pub(crate) mod scales;
 
 pub use crate::gpu::inputs::{DrawnNoise, Noise};
 pub use clean_stats::CleanStats;

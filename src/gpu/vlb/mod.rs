@@ -11,10 +11,10 @@
 //!
 //! Host twin of `shaders/op/vlb.wgsl`: [`reference()`].
 
-mod chain;
-mod inputs;
+pub(crate) mod chain;
+pub(crate) mod inputs;
 pub(crate) mod plan;
-mod reference;
+pub(crate) mod reference;
 
 pub use chain::{ChainPlan, ChainTerms};
 pub use inputs::VlbInputs;
