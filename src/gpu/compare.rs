@@ -100,12 +100,7 @@ impl Comparison {
     /// The bound on the error of one element.
     pub fn bound(&self, expected: Expected) -> f64 {
         let arithmetic = ARITHMETIC * Storage::F32.unit_roundoff() * expected.magnitude + FLUSHED + self.noise;
-        // WGSL leaves it open which way f32 rounds to f16, so a whole step is allowed; bf16 is rounded in integers.
-        let roundings = match self.storage {
-            Storage::F32 => 0.0,
-            Storage::F16 => 2.0,
-            Storage::Bf16 => 1.0,
-        };
+        let roundings = self.storage.roundings();
         let largest = expected.value.abs() + arithmetic;
         arithmetic + roundings * (self.storage.unit_roundoff() * largest).max(self.storage.smallest_step())
     }

@@ -62,6 +62,16 @@ impl Storage {
         }
     }
 
+    /// How many roundings a shader's store may be off by. WGSL leaves it open which way f32 rounds to f16, so a whole step is
+    /// allowed; bf16 is rounded in integers.
+    pub(crate) const fn roundings(self) -> f64 {
+        match self {
+            Storage::F32 => 0.0,
+            Storage::F16 => 2.0,
+            Storage::Bf16 => 1.0,
+        }
+    }
+
     /// The distance between the subnormal numbers of this storage: the smallest absolute step.
     pub fn smallest_step(self) -> f64 {
         match self {
