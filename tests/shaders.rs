@@ -156,7 +156,7 @@ fn words<'a>(names: &[&'a str]) -> Vec<(&'a str, u32)> {
     names.iter().copied().zip((0..).step_by(4)).collect()
 }
 
-/// Whether the blocks that the host fills lie as it writes them.
+/// Checks that the blocks that the host fills lie as it writes them.
 fn check_layout(module: &Module) -> Result<(), String> {
     let has = |name| module.types.iter().any(|(_, ty)| ty.name.as_deref() == Some(name));
     if let Some((name, fields, bytes)) = BLOCKS.into_iter().find(|(name, ..)| has(name)) {

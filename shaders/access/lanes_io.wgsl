@@ -2,7 +2,7 @@
 // Expects: params, Row, Inputs, Outputs, the load_* and store_* of each tensor.
 // Defines: Bases, bases_of, read_lane; write_lane of walks over elements, write_chunk_lane of walks over chunks.
 //# read
-// Where a sample begins in each tensor.
+// The start of a sample in each tensor.
 struct Bases {
     [present] {{name}}: u32,
 }
@@ -26,7 +26,7 @@ fn write_lane(row: Row, bases: Bases, lane: u32, out: Outputs) {
     [observed] observe(row, out, vec4<bool>(true));
 }
 //# write_chunk
-// What a reduction writes of the elements themselves.
+// Writes the outputs of a reduction that are as long as its inputs.
 fn write_chunk_lane(row: Row, bases: Bases, lane: u32, v: Inputs, inside: vec4<bool>) {
     [writes] let out = op(row, v);
     [stored] store_{{name}}({{stored_lane}});

@@ -1,4 +1,4 @@
-// What an op sees of its tensors. A template: see `src/gpu/shader/template.rs`. A line that begins with [a class] is written
+// The inputs and outputs of an op. A template: see `src/gpu/shader/template.rs`. A line that begins with [a class] is written
 // once for each tensor of that class.
 // Expects: WindowParams, and the parameters of the walk.
 // Defines: Params, params, Inputs, Outputs where the op writes anything.

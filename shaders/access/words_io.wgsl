@@ -9,7 +9,7 @@ fn read_element(row: Row, needed: u32, sample: u32, element: u32, z: f32) -> Inp
     [past] if ((needed & {{bit}}u) != 0u) { v.{{name}} = vec4<f32>(load_history(params.history.x + sample * params.history.y + element + place_of_past(row, {{back}}u) * params.window.pitch)); }
     return v;
 }
-// What is kept of an element at once. Remembered clean samples are f32 in this walk, so no two of them share a word.
+// Keeps what does not wait for the other element of a word. Remembered clean samples are f32 in this walk, so no two of them share a word.
 fn keep_element(row: Row, sample: u32, element: u32, out: Outputs) {
     [remembered] let i = params.history.x + sample * params.history.y + element;
     [remembered] history[i + place_of_past(row, 0u) * params.window.pitch] = bitcast<u32>(out.x0.x);

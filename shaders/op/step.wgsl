@@ -14,7 +14,7 @@ fn needs(row: Row) -> u32 {
         | past.x | past.y | past.z;
 }
 
-// Where the clean sample of `back` steps ago lies among the DEPTH remembered ones. This step's own replaces the oldest.
+// The place of the clean sample of `back` steps ago among the DEPTH remembered ones. This step's own replaces the oldest.
 fn place_of_past(row: Row, back: u32) -> u32 {
     return (u32(row.index) + DEPTH - back) % max(DEPTH, 1u);
 }

@@ -1,4 +1,4 @@
-// What a loss or a term of the variational bound adds up: the cost of the elements, times the weight of their sample.
+// The sum of a loss or of a term of the variational bound: the cost of the elements, times the weight of their sample.
 // Expects: partial, Sum, cost, weight_of, params.
 // Defines: accumulate, chunk_result.
 fn accumulate(row: Row, v: Inputs, inside: vec4<bool>) {

@@ -16,7 +16,7 @@ struct Place {
     rank: u32,
 }
 
-// What the passes before found for the lower (0) or the upper (1) order statistic.
+// The state that the passes before left for the lower (0) or the upper (1) order statistic.
 fn place_of(sample: u32, which: u32) -> Place {
     if (fold.digit_shift == FIRST_DIGIT_SHIFT) {
         return Place(0u, min(fold.rank + which, fold.last_rank));

@@ -20,7 +20,7 @@ fn sum_of_parts(start: u32, first: u32) -> Sum {
         waiting[level] = sum;
         count++;
     }
-    // What waits is left of fewer and fewer parts: the smallest first.
+    // The sums that still wait, from the one of the fewest parts on.
     var sum: Sum;
     for (var level = 0u; level < 32u && (count >> level) > 0u; level++) {
         if (((count >> level) & 1u) == 1u) {

@@ -13,7 +13,7 @@ struct ChunksParams {
     factor: f32,      // of the sums
 }
 
-// How many invocations of a workgroup take a sample together.
+// The invocations of a workgroup that take a sample together.
 fn team() -> u32 {
     return params.walk.team;
 }

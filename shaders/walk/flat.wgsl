@@ -38,7 +38,7 @@ fn walk_lane(lane: u32) {
     if (DRAWN && (needed & NEEDS_NOISE) == NEEDS_NOISE) {
         z = draw_lane(sample, element, left, step_of(row), step_of(next));
     }
-    // What one of the two samples needs was read for both, so each sees its own inputs alone: the other's may be NaN.
+    // Inputs that one of the two samples needs were read for both. Each sees its own alone: the other's may be NaN.
     let v = read_lane(row, needed, bases_of(0u), lane, z);
     var out = op(row, masked_inputs(needs(row), v));
     if (left < 4u) {

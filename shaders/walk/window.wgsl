@@ -1,4 +1,4 @@
-// What all composed kernels share: the parameters of a window, and the noise key.
+// Shared by all composed kernels: the parameters of a window, and the noise key.
 // A kernel is composed by the host of whole files and of what differs from plan to plan:
 //   - storage/: how the elements of a tensor lie in words;
 //   - row/: where the row of coefficients of a sample comes from;

@@ -13,7 +13,7 @@ struct WordsParams {
     word_mask: u32,  // elements of a word of the leading output, less 1
 }
 
-// What a slot stands for.
+// The element that a slot stands for.
 struct Place {
     sample: u32,
     element: u32,
@@ -32,7 +32,7 @@ fn place_of(slot: u32) -> Place {
     return Place(run, position, position < params.window.elements && run < params.window.batch);
 }
 
-// What neighbouring elements share: the row of their sample and, where noise is drawn, their block of four normals.
+// Shared by neighbouring elements: the row of their sample and, where noise is drawn, their block of four normals.
 struct Cached {
     sample: u32,
     row: Row,

@@ -35,7 +35,7 @@ impl Storage {
         (4 / self.bytes()) as u32
     }
 
-    /// How its elements are packed in WGSL.
+    /// The WGSL that packs its elements.
     pub(crate) const fn wgsl(self) -> &'static str {
         match self {
             Storage::F32 => include_str!("../../shaders/storage/f32.wgsl"),
@@ -62,7 +62,7 @@ impl Storage {
         }
     }
 
-    /// How many roundings a shader's store may be off by. WGSL leaves it open which way f32 rounds to f16, so a whole step is
+    /// Number of roundings that a shader's store may be off by. WGSL leaves it open which way f32 rounds to f16, so a whole step is
     /// allowed; bf16 is rounded in integers.
     pub(crate) const fn roundings(self) -> f64 {
         match self {

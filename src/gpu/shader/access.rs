@@ -26,7 +26,7 @@ const PAST: [&str; crate::table::step::HISTORY] = ["history0", "history1", "hist
 /// A kernel whose text is written.
 pub(crate) struct Access<'a> {
     pub variant: &'a Variant,
-    /// Whether lanes are loaded and stored 8 bytes at once.
+    /// True if lanes are loaded and stored 8 bytes at once.
     pub wide: bool,
 }
 
@@ -42,6 +42,7 @@ impl Access<'_> {
         let holes = [("walk_bytes", walk_bytes.as_str()), ("walk_params", self.variant.walk.params())];
         let mut text = self.constants();
         text.push_str(&fill(section(TENSORS, "params"), &items, &holes));
+        // WGSL has no empty structs.
         if items.iter().any(|item| item.classes.contains(&"output")) {
             text.push_str(&fill(section(TENSORS, "outputs"), &items, &holes));
         }
@@ -51,6 +52,7 @@ impl Access<'_> {
     /// Writes the bits of `needs` by the names of the inputs.
     fn constants(&self) -> String {
         let bits = self.slots().filter_map(|(index, slot)| match slot.part {
+            // The noise has its own constant, which every op shares.
             Part::OptionalInput(bit) if index != self.variant.op.noise() => Some((slot.name.to_uppercase(), bit)),
             Part::Memory => Some((slot.name.to_uppercase(), step::FIRST_HISTORY_BIT)),
             _ => None,
@@ -74,6 +76,7 @@ impl Access<'_> {
             text.push_str(&format!("fn scales_of(sample: u32) -> vec2<f32> {{ return {scales}; }}\n"));
         }
         if self.variant.walk.reduces() {
+            // Several workgroups count into the same bins; a sum has one word each.
             let ty = if matches!(op, Op::Histogram { .. }) { "array<atomic<u32>>" } else { "array<Sum>" };
             text.push_str(&declaration(SCRATCH_BINDING, "storage, read_write", "scratch", ty));
         }
@@ -158,6 +161,7 @@ impl Access<'_> {
         // The walk over words writes what is remembered by itself: see `keep_element`.
         let stores = slot.part == Part::Output || slot.part == Part::Memory && self.variant.walk != Walk::Words;
         let parts = [(writable.is_some(), "buffer"), (loads, "load"), (stores, "store")];
+        // An input that is updated in place has no binding: it is loaded through that of the output.
         let binding = (SLOT_BINDING + index as u32).to_string();
         let holes = [
             ("name", slot.name),

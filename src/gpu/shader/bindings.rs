@@ -6,7 +6,7 @@ use crate::gpu::shader::variant::{Draw, Operand, Rows, Variant};
 pub(crate) const TABLE_BINDING: u32 = 2;
 pub(crate) const TIMESTEPS_BINDING: u32 = 3;
 pub(crate) const STATUS_BINDING: u32 = 4;
-/// Of the first slot; the others follow.
+/// The binding of the first slot; the others follow.
 pub(crate) const SLOT_BINDING: u32 = 5;
 pub(crate) const SEEDS_BINDING: u32 = SLOT_BINDING + SLOTS as u32;
 pub(crate) const SCALES_BINDING: u32 = SEEDS_BINDING + 1;
@@ -16,7 +16,7 @@ pub(crate) const SCRATCH_BINDING: u32 = SEEDS_BINDING + 3;
 /// A storage buffer of a kernel.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct StorageBinding {
-    /// What it is to the caller.
+    /// Its name for the caller.
     pub name: &'static str,
     pub binding: u32,
     pub writable: bool,
@@ -30,6 +30,7 @@ impl Variant {
             Operand::Binding { writable, .. } => Some(StorageBinding { name: slot.name, binding, writable }),
             _ => None,
         });
+        // A device may bind as few as four storage buffers, so each of these is there only where the kernel reads it.
         let others = [
             (self.rows == Rows::Storage, "table", TABLE_BINDING, false),
             (self.rows.are_looked_up(), "timesteps", TIMESTEPS_BINDING, self.timesteps_writable),
@@ -62,6 +63,7 @@ pub(crate) fn storage(writable: bool) -> wgpu::BufferBindingType {
 /// The bindings of a composed kernel.
 pub(crate) fn layout_entries(variant: &Variant) -> Vec<wgpu::BindGroupLayoutEntry> {
     let uniform = wgpu::BufferBindingType::Uniform;
+    // Binding 1 is the noise key of a step, chosen by a dynamic offset as the row of a batch is.
     let mut entries = vec![entry(0, uniform, false), entry(1, uniform, true)];
     match variant.rows {
         Rows::Batch => entries.push(entry(TABLE_BINDING, uniform, true)),
@@ -81,7 +83,7 @@ pub(crate) fn declaration(binding: u32, space: &str, name: &str, ty: &str) -> St
     format!("@group(0) @binding({binding}) var<{space}> {name}: {ty};\n")
 }
 
-/// How a storage binding may be accessed.
+/// The access mode of a storage binding.
 pub(crate) fn access(writable: bool) -> &'static str {
     if writable { "read_write" } else { "read" }
 }

@@ -15,9 +15,9 @@ pub struct ComposedShader {
     pub entry_point: &'static str,
     /// The WGSL.
     pub text: String,
-    /// Whether its pipeline asks for cleared workgroup memory.
+    /// True if its pipeline asks for cleared workgroup memory.
     pub clears_workgroup_memory: bool,
-    /// Whether it is for devices with `SHADER_INT64` alone.
+    /// True if only devices with `SHADER_INT64` can run it.
     pub int64: bool,
 }
 
@@ -155,6 +155,7 @@ fn every_map(storage: Storage) -> Vec<Operands> {
         for in1 in inputs {
             for [out1, kept] in [[absent, absent], [write, absent], [absent, write], [write, write]] {
                 let replaced = |input: Operand| matches!(input, Operand::InPlace { .. });
+                // No plan replaces two inputs by one output, or keeps noise that was given.
                 let twice = replaced(in0) && in0 == in1;
                 let missing = out1 == absent && [in0, in1].contains(&in_place(map::OUT1));
                 let kept_but_given = kept == write && in1 != absent;
@@ -204,8 +205,8 @@ fn every_loss(walk: Walk, rows: Rows, storages: &[Storage]) -> Vec<Variant> {
     all
 }
 
-/// A term of the variational bound in each storage, clipped and not: with both gradients in place, with noise drawn and a gradient, and
-/// with neither.
+/// A term of the variational bound in each storage, clipped and not: with both gradients in place, with noise drawn and a
+/// gradient, and with neither.
 fn every_vlb(walk: Walk, rows: Rows, storages: &[Storage]) -> Vec<Variant> {
     let mut all = Vec::new();
     for &storage in storages {
@@ -242,7 +243,7 @@ fn every_vlb(walk: Walk, rows: Rows, storages: &[Storage]) -> Vec<Variant> {
     all
 }
 
-/// What prepares a step, in each storage: with noise given and drawn, and with the fewest tensors.
+/// The reductions ahead of a step, in each storage: with noise given and drawn, and with the fewest tensors.
 fn every_reduction(walk: Walk, rows: Rows, storages: &[Storage]) -> Vec<Variant> {
     let mut all = Vec::new();
     for &storage in storages {
@@ -262,7 +263,7 @@ fn every_reduction(walk: Walk, rows: Rows, storages: &[Storage]) -> Vec<Variant>
     all
 }
 
-/// Each rule of a step with the fewest and with the most tensors, in these storages.
+/// Each choice of a step with the fewest and with the most tensors, in these storages.
 fn every_step(walk: Walk, rows: Rows, storages: &[Storage]) -> Vec<Variant> {
     let mut all = Vec::new();
     for &storage in storages {
@@ -276,6 +277,7 @@ fn every_step(walk: Walk, rows: Rows, storages: &[Storage]) -> Vec<Variant> {
         ] {
             // Remembered clean samples are whole lanes, or f32.
             let past = if walk == Walk::Words { Storage::F32 } else { storage };
+            // A flat lane may hold two samples, and only one remembered sample lies as the others do.
             let depth = if walk == Walk::Flat { depth.min(1) } else { depth };
             for full in [false, true] {
                 let clean_stats = full && walk != Walk::Flat;

@@ -46,7 +46,7 @@ impl Code for LossCurve {
     }
 }
 
-/// What a step does to its clean sample.
+/// The treatment of the clean sample in a step.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) enum ClipKind {
     /// Nothing.

@@ -72,6 +72,7 @@ impl Variant {
         add(true, &self.seeds());
         add(matches!(self.draw, Draw::Batch { .. }), file!("noise/seed_batch"));
         add(matches!(self.draw, Draw::PerSample { .. }), file!("noise/seed_per_sample"));
+        // The files above define the normals of a sample: this one joins those of two.
         add(lanes_of_two, file!("noise/draw_lane"));
 
         add(true, &self.table());
@@ -81,6 +82,7 @@ impl Variant {
         add(self.counts_undefined(), file!("row/count_undefined"));
         add(!self.counts_undefined(), "fn report_undefined(sample: u32) {\n}\n");
 
+        // The op is written against `Inputs` and `Outputs`, so these come first; its tensors may follow.
         add(true, &access.declarations());
         add(true, &self.op.files().concat());
         add(true, &access.functions());
@@ -91,13 +93,14 @@ impl Variant {
         );
         add(streams && clean_stats, file!("op/clean_stats"));
         add(streams && !clean_stats, "fn flush(invocation: u32) {\n}\n");
+        // The other walks give an invocation one lane, or loop by themselves.
         add(four_lanes && self.is_heavy(), file!("walk/lanes_loop"));
         add(four_lanes && !self.is_heavy(), file!("walk/lanes_unrolled"));
         add(true, self.walk.file());
         text
     }
 
-    /// Whether much more is done for an element than to read and write it.
+    /// True if much more is done for an element than to read and write it.
     fn is_heavy(&self) -> bool {
         self.draw != Draw::No || self.step().clean_stats || matches!(self.op, Op::Vlb { .. })
     }

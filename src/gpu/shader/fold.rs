@@ -8,7 +8,7 @@ use crate::gpu::shader::params;
 const FOLD: &str = include_str!("../../../shaders/reduce/fold.wgsl");
 const SUM: &str = include_str!("../../../shaders/reduce/fold_sum.wgsl");
 
-/// What is made of a sample's chunks.
+/// The result that a sample's chunks are folded to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Fold {
     /// `shaders/reduce/fold_spread.wgsl`: the factor of its guided prediction.
@@ -41,6 +41,7 @@ impl Fold {
 
     /// The complete WGSL.
     pub fn compose(self) -> String {
+        // The entry point has the fold's name, which labels and dumps show.
         let fold = FOLD.replace("fold_samples", self.name());
         params::constants() + &fold + &self.files().concat()
     }

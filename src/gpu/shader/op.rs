@@ -14,7 +14,7 @@ pub(crate) struct Slot {
     pub part: Part,
 }
 
-/// What an op does with a tensor.
+/// The part that a tensor plays in an op.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Part {
     /// Always read.
@@ -47,7 +47,7 @@ pub(crate) const SLOTS: usize = 12;
 /// The bit of `needs` that asks for noise, given or drawn.
 pub(crate) const NEEDS_NOISE: u32 = 1;
 
-/// What is done to each element.
+/// The operation on each element.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Op {
     /// `shaders/op/map.wgsl`.
@@ -58,14 +58,14 @@ pub(crate) enum Op {
     Spread,
     /// `shaders/op/histogram.wgsl`: how often each digit occurs among the magnitudes of a step's clean samples.
     Histogram {
-        /// Whether each sample has its own factor of the prediction.
+        /// True if each sample has its own factor of the prediction.
         scaled: bool,
     },
     /// `shaders/op/loss.wgsl`.
     Loss { curve: LossCurve },
     /// `shaders/op/vlb.wgsl`.
     Vlb {
-        /// Whether clean samples are clamped.
+        /// True if clean samples are clamped.
         clips: bool,
     },
 }
@@ -75,11 +75,11 @@ pub(crate) enum Op {
 pub(crate) struct StepVariant {
     pub clip: ClipKind,
     pub deviation: Deviation,
-    /// How many clean samples are remembered.
+    /// Number of remembered clean samples.
     pub depth: u32,
-    /// Whether each sample has its own factor of the prediction and threshold.
+    /// True if each sample has its own factor of the prediction and threshold.
     pub scaled: bool,
-    /// Whether a record of the clean samples is kept.
+    /// True if a record of the clean samples is kept.
     pub clean_stats: bool,
 }
 
@@ -149,7 +149,7 @@ pub(crate) mod step {
     pub const CONDITIONAL: usize = 1;
     pub const UNCONDITIONAL: usize = 2;
     pub const NOISE: usize = 3;
-    /// What a clean sample is made of.
+    /// The number of slots that a clean sample is made of.
     pub const CLEAN: usize = 4;
     pub const LEARNED: usize = 4;
     pub const MASK: usize = 5;
@@ -184,7 +184,7 @@ mod shared {
     pub const WEIGHTED_COST: &str = include_str!("../../../shaders/op/weighted_cost.wgsl");
 }
 
-/// What the two halves of a reduction share: the one that adds up a chunk, and the one that adds up the chunks of a sample.
+/// Texts that the two halves of a reduction share: the one that adds up a chunk, and the one that adds up the chunks of a sample.
 pub(crate) mod reduce {
     pub const TOTAL: &str = include_str!("../../../shaders/reduce/total.wgsl");
     pub const MOMENTS: &str = include_str!("../../../shaders/reduce/moments.wgsl");
@@ -226,7 +226,7 @@ impl Op {
         }
     }
 
-    /// Whether each sample has numbers of its own that were found before.
+    /// True if each sample has numbers of its own that were found before.
     pub fn scaled(self) -> bool {
         match self {
             Op::Step(variant) => variant.scaled,
@@ -244,22 +244,22 @@ impl Op {
         }
     }
 
-    /// Whether its text takes logarithms.
+    /// True if its text takes logarithms.
     pub fn takes_logarithms(self) -> bool {
         matches!(self, Op::Vlb { .. })
     }
 
-    /// Whether it is reduced by adding up its elements.
+    /// True if it is reduced by adding up its elements.
     pub fn sums(self) -> bool {
         matches!(self, Op::Loss { .. } | Op::Vlb { .. })
     }
 
-    /// Whether its row is that of a step.
+    /// True if its row is that of a step.
     pub fn has_step_row(self) -> bool {
         matches!(self, Op::Step(_) | Op::Spread | Op::Histogram { .. })
     }
 
-    /// How a chunk of it is reduced, or a sample of two elements.
+    /// The files that reduce a chunk of it, or a sample of two elements.
     pub fn reduction(self, pairs: bool) -> &'static [&'static str] {
         use {reduce::*, shared::WEIGHTED_COST};
         match self {
@@ -308,6 +308,7 @@ impl Op {
                     ("LAST_BIN", LAST_BIN),
                     ("LEAST_PROBABILITY", LEAST_PROBABILITY),
                 ];
+                // Written without a type, so that the shader rounds them once, as the host does.
                 for (name, value) in numbers {
                     let _ = writeln!(text, "const {name} = {value:e};");
                 }

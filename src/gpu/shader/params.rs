@@ -20,7 +20,7 @@ pub(crate) const BRANCHES: u32 = 16;
 
 /// `vec4`s of a uniform binding: 16 KiB, which every device offers.
 pub(crate) const VECTORS: u32 = 1024;
-/// What the start of a uniform binding is a multiple of, in bytes; no device asks for more.
+/// Alignment of the start of a uniform binding in bytes; no device asks for more.
 pub(crate) const ALIGNMENT: u64 = 256;
 
 /// Bytes of `struct Sum` of `reduce/moments.wgsl`.
@@ -103,6 +103,7 @@ pub(crate) struct WalkParams([u32; WALK_BYTES / 4]);
 impl WalkParams {
     /// From the struct of a walk, the rest of the room zero.
     fn of(walk: &impl bytemuck::NoUninit) -> Self {
+        // The struct of the shader begins at the same byte and is padded to the same room by `@size`.
         let mut words = Self::default();
         bytemuck::bytes_of_mut(&mut words)[..size_of_val(walk)].copy_from_slice(bytemuck::bytes_of(walk));
         words

@@ -27,7 +27,7 @@ impl Walk {
         Self::REDUCING.contains(&self)
     }
 
-    /// Whether a lane may belong to two samples.
+    /// True if a lane may belong to two samples.
     pub fn crosses_samples(self) -> bool {
         matches!(self, Walk::Flat | Walk::Pairs)
     }
@@ -51,6 +51,7 @@ impl Walk {
         }
     }
 
+    /// The name of its entry point, which is also how dumps name a kernel.
     pub fn entry_point(self) -> &'static str {
         match self {
             Walk::Lanes => "lanes",
@@ -62,7 +63,7 @@ impl Walk {
     }
 }
 
-/// Where a sample's row comes from.
+/// The source of a sample's row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Rows {
     /// One row for the batch, chosen by a dynamic offset.
@@ -71,18 +72,18 @@ pub(crate) enum Rows {
     Uniform(u32),
     /// A table in a storage buffer, for what no uniform binding holds.
     Storage,
-    /// The rows of the samples themselves, laid out by a dispatch before; see [`crate::gpu::plan::narrow`].
+    /// The rows of the samples themselves, laid out by a dispatch before: the four-buffer form.
     PerSample,
 }
 
 impl Rows {
-    /// Whether the kernel looks its rows up itself, by timesteps that it reads.
+    /// True if the kernel looks its rows up itself, by timesteps that it reads.
     pub fn are_looked_up(self) -> bool {
         matches!(self, Rows::Uniform(_) | Rows::Storage)
     }
 }
 
-/// How a slot is bound.
+/// The binding of a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Operand {
     /// No such tensor: it reads as zero, and what is written to it is dropped.
@@ -118,7 +119,7 @@ pub(crate) enum Draw {
 }
 
 impl Draw {
-    /// Whether an offset or a second noise is added.
+    /// True if an offset or a second noise is added.
     pub fn is_perturbed(self) -> bool {
         matches!(self, Draw::Batch { perturbed: true } | Draw::PerSample { perturbed: true })
     }
@@ -132,7 +133,7 @@ pub(crate) struct Variant {
     pub rows: Rows,
     pub timesteps_writable: bool,
     pub seeds_writable: bool,
-    /// Whether the scales of samples are read through a uniform binding; see [`crate::gpu::plan::narrow`].
+    /// True if the scales of samples are read through a uniform binding, as in the four-buffer form.
     pub scales_uniform: bool,
     pub draw: Draw,
     pub operands: [Operand; SLOTS],
@@ -156,13 +157,12 @@ impl Variant {
         slots.filter(|(_, (slot, operand))| slot.is_output() && operand.has_binding()).map(|(slot, _)| slot).collect()
     }
 
-    /// Whether samples without a row are counted; not by the kernels that only prepare a step, nor where that was done
-    /// before.
+    /// True if samples without a row are counted: not by kernels that only prepare a step, nor where that was done before.
     pub fn counts_undefined(&self) -> bool {
         self.rows.are_looked_up() && !matches!(self.op, Op::Spread | Op::Histogram { .. })
     }
 
-    /// Whether workgroup memory must be cleared. Reductions write theirs before they read it, and to have it cleared for
+    /// True if workgroup memory must be cleared. Reductions write theirs before they read it, and to have it cleared for
     /// them costs some compilers (FXC) half a minute.
     pub fn clears_workgroup_memory(&self) -> bool {
         !self.walk.reduces()
