@@ -97,6 +97,7 @@ impl Storage {
             Storage::F16 => values.iter().flat_map(|&x| f16::from_f32(x).to_le_bytes()).collect(),
             Storage::Bf16 => values.iter().flat_map(|&x| bf16::from_f32(x).to_le_bytes()).collect(),
         };
+        // Buffers and copies are whole words.
         bytes.resize(bytes.len().next_multiple_of(4), 0);
         bytes
     }

@@ -18,6 +18,7 @@ pub(crate) fn gather_rows() -> String {
 
 /// Draws a timestep for each sample.
 pub(crate) fn draw_timesteps() -> String {
+    // Not with 64-bit integers: a word a sample is little work, and one text serves every device.
     let files = [PRODUCT_WORDS, PHILOX, include_str!("../../../shaders/standalone/draw_timesteps.wgsl")];
     params::constants() + &files.concat()
 }

@@ -18,6 +18,7 @@ impl Item {
 
 /// The lines of a section, or nothing if the file has no such section.
 pub(crate) fn section<'a>(file: &'a str, name: &str) -> &'a str {
+    // Before the first section stands the comment that says what the file is.
     let sections = file.split("//# ").skip(1);
     let mut sections = sections.filter_map(|section| section.split_once('\n'));
     sections.find(|(title, _)| *title == name).map_or("", |(_, text)| text)
@@ -28,6 +29,7 @@ pub(crate) fn fill(text: &str, items: &[Item], holes: &[(&str, &str)]) -> String
     let text = holes.iter().fold(text.to_owned(), |text, (name, value)| replaced(&text, name, value));
     let mut filled = String::with_capacity(text.len());
     let lines: Vec<&str> = text.lines().collect();
+    // A block is a run of lines that all have a class, or one line that has none: only neighbours with a class join.
     for block in lines.chunk_by(|a, b| class_of(a).is_some() && class_of(b).is_some()) {
         if block.iter().all(|line| class_of(line).is_none()) {
             block.iter().for_each(|line| push(&mut filled, line));
@@ -42,6 +44,7 @@ fn write_item(filled: &mut String, block: &[&str], item: &Item) {
     let lines = block.iter().filter_map(|line| class_of(line));
     for (_, line) in lines.filter(|(class, _)| item.is(class)) {
         let line = item.holes.iter().fold(line.to_owned(), |line, (name, value)| replaced(&line, name, value));
+        // The class stood before the indentation was known, so the line is indented as a statement of a function.
         push(filled, &format!("    {line}"));
     }
 }
@@ -52,6 +55,7 @@ fn class_of(line: &str) -> Option<(&str, &str)> {
 }
 
 fn replaced(text: &str, name: &str, value: &str) -> String {
+    // Five braces: two that are written, doubled for `format!`, and those of the argument.
     text.replace(&format!("{{{{{name}}}}}"), value)
 }
 

@@ -147,6 +147,7 @@ impl Variant {
     pub fn step(&self) -> StepVariant {
         match self.op {
             Op::Step(variant) => variant,
+            // The ops that prepare a step take its tensors, but neither clip nor remember.
             _ => StepVariant::default(),
         }
     }
@@ -159,6 +160,7 @@ impl Variant {
 
     /// True if samples without a row are counted: not by kernels that only prepare a step, nor where that was done before.
     pub fn counts_undefined(&self) -> bool {
+        // Rows that a dispatch before laid out were counted there.
         self.rows.are_looked_up() && !matches!(self.op, Op::Spread | Op::Histogram { .. })
     }
 

@@ -20,6 +20,7 @@ impl CleanStats {
     pub const BYTES: u64 = 16;
 
     pub(super) fn buffer(context: &Context, calls: usize) -> Result<wgpu::Buffer, PlanError> {
+        // A buffer may not be empty.
         let size = (calls as u64).max(1) * Self::BYTES;
         let allowed = context.limits().max_storage_buffer_binding_size;
         check_limit("record of clean samples", "max_storage_buffer_binding_size", allowed, size)?;
@@ -43,6 +44,7 @@ impl CleanStats {
 
 /// The number that ordered bits stand for: the inverse of `ordered` in `shaders/op/clean_stats.wgsl`.
 fn number(ordered: u32) -> f32 {
+    // Positive numbers have the sign bit set, negative ones all bits inverted, so that unsigned order is theirs.
     f32::from_bits(if ordered >> 31 == 1 { ordered & 0x7fff_ffff } else { !ordered })
 }
 
