@@ -44,7 +44,7 @@ fn write_item(filled: &mut String, block: &[&str], item: &Item) {
     let lines = block.iter().filter_map(|line| class_of(line));
     for (_, line) in lines.filter(|(class, _)| item.is(class)) {
         let line = item.holes.iter().fold(line.to_owned(), |line, (name, value)| replaced(&line, name, value));
-        // The class stood before the indentation was known, so the line is indented as a statement of a function.
+        // Such lines are statements of a function, one level deep.
         push(filled, &format!("    {line}"));
     }
 }
@@ -55,7 +55,7 @@ fn class_of(line: &str) -> Option<(&str, &str)> {
 }
 
 fn replaced(text: &str, name: &str, value: &str) -> String {
-    // Five braces: two that are written, doubled for `format!`, and those of the argument.
+    // `format!` writes two braces for four; the fifth is the argument's own.
     text.replace(&format!("{{{{{name}}}}}"), value)
 }
 
