@@ -36,8 +36,8 @@ impl Row for LossRow {
 
 /// The shape of a loss as a function of the error: `delta` is where the parabola turns into a line.
 /// ```text
-/// Huber   c = clamp(d, -delta, delta)      rho = scale*c*(d - c/2)           rho' = scale*c
-/// PseudoHuber    r = sqrt(d^2 + delta^2)         rho = scale*d^2/(r + delta)        rho' = scale*d/r        0 at d = 0
+/// Huber        c = clamp(d, -delta, delta)   rho = scale*c*(d - c/2)      rho' = scale*c
+/// PseudoHuber  r = sqrt(d^2 + delta^2)       rho = scale*d^2/(r + delta)  rho' = scale*d/r   0 at d = 0
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Curve {
