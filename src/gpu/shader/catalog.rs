@@ -188,8 +188,6 @@ fn every_loss(walk: Walk, rows: Rows, storages: &[Storage]) -> Vec<Variant> {
                 let [in0, in1] = given;
                 let gradient = (loss::GRADIENT, write);
                 all.push(variant(curve, Draw::No, operands([(loss::PREDICTION, in_place), in0, in1, gradient])));
-                let apart = operands([(loss::PREDICTION, read), in0, in1, gradient]);
-                all.extend([variant(curve, Draw::No, apart), aliased(variant(curve, Draw::No, apart))]);
                 let kept = (loss::NOISE_OUT, write);
                 all.push(variant(
                     curve,
@@ -198,7 +196,12 @@ fn every_loss(walk: Walk, rows: Rows, storages: &[Storage]) -> Vec<Variant> {
                 ));
                 let drawn = Draw::PerSample { perturbed: true };
                 let drawn = variant(curve, drawn, operands([(loss::PREDICTION, read), in0, gradient]));
-                all.extend([drawn, aliased(drawn)]);
+                all.push(drawn);
+                // Bindings do not depend on the curve.
+                if curve == LossCurve::Huber {
+                    let apart = variant(curve, Draw::No, operands([(loss::PREDICTION, read), in0, in1, gradient]));
+                    all.extend([apart, aliased(apart), aliased(drawn)]);
+                }
             }
         }
     }
@@ -236,7 +239,11 @@ fn every_vlb(walk: Walk, rows: Rows, storages: &[Storage]) -> Vec<Variant> {
                 all.push(variant(Draw::No, both));
                 all.push(variant(Draw::Batch { perturbed: false }, kept));
                 let drawn = variant(Draw::PerSample { perturbed: true }, kept);
-                all.extend([drawn, aliased(drawn), aliased(variant(Draw::No, apart))]);
+                all.push(drawn);
+                // Bindings do not depend on the clip.
+                if !clips {
+                    all.extend([aliased(drawn), aliased(variant(Draw::No, apart))]);
+                }
             }
         }
     }
@@ -308,7 +315,8 @@ fn every_step(walk: Walk, rows: Rows, storages: &[Storage]) -> Vec<Variant> {
                 let mut apart = operands;
                 apart[step::X] = read;
                 all.push(plain(Op::Step(variant), walk, rows, draw, operands));
-                if full {
+                // These two have every input between them, noise given and drawn.
+                if full && deviation != Deviation::Fixed {
                     all.push(aliased(plain(Op::Step(variant), walk, rows, draw, apart)));
                 }
             }
