@@ -1,4 +1,4 @@
-// Statistics of a step's clean samples before they are clipped; see `tweedie::gpu::Health`. An invocation adds up what it
+// Statistics of a step's clean samples before they are clipped; see `tweedie::gpu::CleanStats`. An invocation adds up what it
 // meets. Counts and extremes do not depend on the order of anything, so the record is the same from run to run.
 // Expects: row/step, params, find_row, coefficients, Outputs, clean_stats; from the host CLIP, and CLEAN_STATS_IN_GROUP: whether the
 // batch shares a step.

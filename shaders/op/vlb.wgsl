@@ -1,4 +1,4 @@
-// vlb: what an element adds to a term of the variational bound, and its derivatives; see `tweedie::table::BoundRow` for the
+// vlb: what an element adds to a term of the variational bound, and its derivatives; see `tweedie::table::VlbRow` for the
 // coefficients. The weight of a row has in it what the gradients are a share of.
 // Host twin: `tweedie::gpu::vlb`.
 // Expects: find_row, coefficients, clamped, exponential, log1p, params, Inputs, Outputs; from the host TERM_*, HALF_BIN,
