@@ -9,6 +9,7 @@ pub use crate::math::quantity::{Undefined, UnknownQuantity};
 pub use crate::math::schedule_error::ScheduleError;
 
 use crate::gpu::error::{PlanError, RecordError};
+use crate::math::catalog::CatalogError;
 
 /// Any error between a schedule and a recording, for applications that want one error type.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -23,6 +24,9 @@ pub enum Error {
     /// The sampler cannot be built.
     #[error(transparent)]
     Sampler(#[from] SamplerError),
+    /// A catalogue has no such entry, or it cannot be built.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
     /// The loss has no value.
     #[error(transparent)]
     Loss(#[from] LossError),

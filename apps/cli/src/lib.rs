@@ -24,11 +24,7 @@ mod replay_engine;
 mod report;
 mod sample;
 mod sampler_args;
-mod sampler_build;
-mod sampler_choices;
-mod sampler_name;
 mod schedule_args;
-mod schedule_name;
 pub mod study;
 mod text;
 
@@ -56,6 +52,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Devices(commands::devices::Devices),
+    List(commands::list::List),
     Schedule(commands::schedule::ScheduleCommand),
     Noise(commands::noise::Noise),
     Convert(commands::convert::Convert),
@@ -79,6 +76,7 @@ pub fn run() -> ExitCode {
     let json = json == Json::Stdout;
     let result = match command {
         Command::Devices(command) => command.run(json),
+        Command::List(command) => command.run(json),
         Command::Schedule(command) => command.run(json),
         Command::Noise(command) => command.run(json),
         Command::Convert(command) => command.run(json),

@@ -1,41 +1,18 @@
 //! The options that describe a loss: its shape and its weight.
 
-use crate::names::{Named, named};
+use crate::names::{find, flag, in_flags, joined};
 use crate::report::warn;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
 use files::TensorFile;
 use std::path::PathBuf;
 use tweedie::gpu::loss::Of;
-use tweedie::math::{SigmaData, Weight};
+use tweedie::math::Weight;
+use tweedie::math::catalog::{Entry, Make};
 use tweedie::table::Penalty;
 
-named! {
-    /// The shape of a loss.
-    Kind {
-        Mse: "mse" | "l2" | "mse_loss" | "l2_loss" | "squared",
-        L1: "l1" | "mae" | "l1_loss" | "absolute",
-        Huber: "huber" | "huber_loss",
-        SmoothL1: "smooth-l1" | "smooth_l1_loss",
-        PseudoHuber: "pseudo-huber" | "pseudo_huber_loss",
-    }
-}
-
-named! {
-    /// A weight, without its numbers.
-    WeightName {
-        None: "none" | "constant" | "uniform" | "1",
-        Snr: "snr",
-        MinSnr: "min-snr" | "min_snr_gamma" | "vmin_snr",
-        SoftMinSnr: "soft-min-snr" | "soft_min_snr_gamma",
-        MaxSnr: "max-snr" | "trunc_snr" | "truncated_snr" | "truncated",
-        P2: "p2" | "p2-weighting",
-        Edm: "edm" | "karras",
-        Sigmoid: "sigmoid",
-        Sid2: "sid2" | "simpler-diffusion",
-        Table: "table" | "custom",
-    }
-}
+/// The weight that a file brings, which no catalogue can hold.
+const TABLE: &str = "table";
 
 /// The options that describe a loss.
 #[derive(Args, Clone, Debug)]
@@ -45,8 +22,8 @@ pub struct LossArgs {
     ///
     /// mse: d^2. l1: |d|. huber: d^2/2 up to |d| = delta, then delta (|d| - delta/2). smooth-l1: huber divided by delta.
     /// pseudo-huber: sqrt(d^2 + delta^2) - delta. All as in torch and in diffusers' training scripts.
-    #[arg(long, value_name = "KIND", default_value_t = Kind::Mse, value_parser = Kind::parse)]
-    pub kind: Kind,
+    #[arg(long, value_name = "KIND", default_value = "mse", value_parser = |text: &str| find(&Penalty::CATALOGUE, text))]
+    pub kind: &'static Entry<Make<Penalty>>,
 
     /// Error at which huber, smooth-l1 (there called beta) and pseudo-huber (there called c) turn from a parabola into a line
     /// [default: 1; pseudo-huber: 0.001]
@@ -59,8 +36,8 @@ pub struct LossArgs {
     /// max(snr, gamma); p2: snr/(k + snr)^gamma; edm: snr + 1/sigma_data^2; sigmoid: soft-min-snr with gamma = e^bias;
     /// sid2: sigmoid times the speed of the log snr. A loss on another quantity gets the weight that makes it the same
     /// loss, such as min(snr, gamma)/snr on epsilon and min(snr, gamma)/(snr + 1) on v. table: --weights, as they are.
-    #[arg(long, value_name = "WEIGHT", default_value_t = WeightName::None, value_parser = WeightName::parse)]
-    pub weight: WeightName,
+    #[arg(long, value_name = "WEIGHT", default_value = "none", value_parser = weight_name)]
+    pub weight: &'static str,
 
     /// The gamma of a weight [default: min-snr 5, soft-min-snr 4, max-snr 1, p2 1]
     #[arg(long, value_name = "G", aliases = ["snr-gamma", "p2-gamma"], allow_negative_numbers = true)]
@@ -95,40 +72,45 @@ fn gradient_of(text: &str) -> Result<Of, String> {
     }
 }
 
+/// Our name of a weight.
+fn weight_name(text: &str) -> Result<&'static str, String> {
+    match text.to_lowercase().as_str() {
+        TABLE | "custom" => Ok(TABLE),
+        _ => match Weight::CATALOGUE.find(text) {
+            Ok(entry) => Ok(entry.name),
+            Err(_) => Err(format!("expected {}, {TABLE}", joined(&Weight::CATALOGUE))),
+        },
+    }
+}
+
 impl LossArgs {
     /// The shape, with its bend.
     pub fn penalty(&self) -> Result<Penalty> {
-        let delta = |usual: f64| self.delta.unwrap_or(usual);
-        if self.delta.is_some() && matches!(self.kind, Kind::Mse | Kind::L1) {
-            warn(format_args!("--delta is not used: {} has none", self.kind));
+        let (entry, mut delta) = (self.kind, self.delta.map(|delta| ("delta", delta)));
+        if delta.take_if(|(name, _)| entry.parameter(name).is_none()).is_some() {
+            warn(format_args!("--delta is not used: {} has none", entry.name));
         }
-        let built = match self.kind {
-            Kind::Mse => Ok(Penalty::MSE),
-            Kind::L1 => Ok(Penalty::L1),
-            Kind::Huber => Penalty::huber(delta(1.0)),
-            Kind::SmoothL1 => Penalty::smooth_l1(delta(1.0)),
-            Kind::PseudoHuber => Penalty::pseudo_huber(delta(0.001)),
-        };
-        built.with_context(|| format!("--delta of {}", self.kind))
+        // The number of pseudo-huber is called c in its paper and in the library's errors.
+        let spell = |name: &str| if entry.name == "pseudo-huber" { "c".to_owned() } else { name.to_owned() };
+        let built = entry.build(delta.as_slice());
+        built.map_err(|error| anyhow!("--delta of {}: {}", entry.name, error.describe(spell)))
     }
 
     /// The weight, with its numbers. Reads the file of `--weights`.
     pub fn weight(&self) -> Result<Weight> {
-        self.mention_unused();
-        let gamma = |usual: f64| self.gamma.unwrap_or(usual);
-        let (k, bias) = (self.k.unwrap_or(1.0), self.bias.unwrap_or(0.0));
-        Ok(match self.weight {
-            WeightName::None => Weight::None,
-            WeightName::Snr => Weight::Snr,
-            WeightName::MinSnr => Weight::MinSnr { gamma: gamma(5.0) },
-            WeightName::SoftMinSnr => Weight::SoftMinSnr { gamma: gamma(4.0) },
-            WeightName::MaxSnr => Weight::MaxSnr { gamma: gamma(1.0) },
-            WeightName::P2 => Weight::P2 { k, gamma: gamma(1.0) },
-            WeightName::Edm => Weight::Edm(self.sigma_data.map_or(Ok(SigmaData::KARRAS), SigmaData::new)?),
-            WeightName::Sigmoid => Weight::Sigmoid { bias },
-            WeightName::Sid2 => Weight::Sid2 { bias },
-            WeightName::Table => Weight::Table(self.table()?),
-        })
+        let numbers = [("gamma", self.gamma), ("k", self.k), ("sigma_data", self.sigma_data), ("bias", self.bias)];
+        let entry = Weight::CATALOGUE.find(self.weight).ok();
+        let used = |name: &str| entry.is_some_and(|entry| entry.parameter(name).is_some());
+        let given = numbers.into_iter().filter_map(|(name, number)| Some((name, number?)));
+        let (given, unused): (Vec<_>, Vec<_>) = given.partition(|(name, _)| used(name));
+        let weights = self.weights.as_ref().filter(|_| entry.is_some()).map(|_| "weights");
+        for name in unused.iter().map(|(name, _)| *name).chain(weights) {
+            warn(format_args!("{} is not used: the weight {} has none", flag(name), self.weight));
+        }
+        match entry {
+            Some(entry) => entry.build(&given).map_err(|error| in_flags(&error)),
+            None => Ok(Weight::Table(self.table()?)),
+        }
     }
 
     fn table(&self) -> Result<Vec<f64>> {
@@ -138,22 +120,5 @@ impl LossArgs {
             bail!("--weights: {}: expected one dimension, found shape {:?}", path.display(), values.shape);
         }
         Ok(values.data)
-    }
-
-    /// A number that the weight has no use for.
-    fn mention_unused(&self) {
-        use WeightName::{Edm, MaxSnr, MinSnr, P2, Sid2, Sigmoid, SoftMinSnr, Table};
-        let options: [(&str, bool, &[WeightName]); 5] = [
-            ("--gamma", self.gamma.is_some(), &[MinSnr, SoftMinSnr, MaxSnr, P2]),
-            ("--k", self.k.is_some(), &[P2]),
-            ("--sigma-data", self.sigma_data.is_some(), &[Edm]),
-            ("--bias", self.bias.is_some(), &[Sigmoid, Sid2]),
-            ("--weights", self.weights.is_some(), &[Table]),
-        ];
-        for (option, given, users) in options {
-            if given && !users.contains(&self.weight) {
-                warn(format_args!("{option} is not used: the weight {} has none", self.weight));
-            }
-        }
     }
 }

@@ -1,99 +1,116 @@
-//! Choices that have a name on the command line: ours first, then the synonyms of other libraries.
+//! Entries of the library's catalogues on the command line.
 
-/// A choice with a name.
-pub trait Named: Copy + PartialEq + 'static {
-    /// Every choice with its names.
-    const NAMES: &'static [(Self, &'static [&'static str])];
+use anyhow::{Error, anyhow};
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap::{Arg, Command};
+use std::ffi::OsStr;
+use tweedie::math::catalog::{CatalogError, Catalogue, Entry, Make};
 
-    /// True if the error for an unknown name lists synonyms too.
-    const TELLS_SYNONYMS: bool = false;
+/// The entry of this name. Case, `-`, `_` and spaces do not count.
+///
+/// # Errors
+/// Our names.
+pub fn find<T>(catalogue: &Catalogue<T>, text: &str) -> Result<&'static Entry<T>, String> {
+    catalogue.find(text).map_err(|_| format!("expected {}", joined(catalogue)))
+}
 
-    /// Finds the choice. Case, `-`, `_` and spaces do not count.
-    ///
-    /// # Errors
-    /// The known names.
-    fn parse(text: &str) -> Result<Self, String> {
-        let plain = |name: &str| name.to_lowercase().replace(['-', '_', ' '], "");
-        let known = Self::NAMES.iter().find(|(_, names)| names.iter().any(|name| plain(name) == plain(text)));
-        known.map(|(choice, _)| *choice).ok_or_else(|| {
-            let known: Vec<String> = Self::NAMES.iter().map(|(_, names)| told(names, Self::TELLS_SYNONYMS)).collect();
-            format!("expected {}", known.join(", "))
-        })
-    }
+/// Our names in a line.
+pub fn joined<T>(catalogue: &Catalogue<T>) -> String {
+    catalogue.entries.iter().map(|entry| entry.name).collect::<Vec<_>>().join(", ")
+}
 
-    /// The first name.
-    fn name(self) -> &'static str {
-        let names = Self::NAMES.iter().find(|(choice, _)| *choice == self).and_then(|(_, names)| names.first());
-        names.copied().unwrap_or("unnamed")
+/// Parses a choice that needs no numbers, among the entries that `keep` accepts. Help lists them.
+pub fn one_of<T>(catalogue: Catalogue<Make<T>>, keep: fn(&T) -> bool) -> OneOf<T> {
+    OneOf { entries: catalogue.entries, keep }
+}
+
+/// See [`one_of`].
+#[derive(Clone)]
+pub struct OneOf<T: 'static> {
+    entries: &'static [Entry<Make<T>>],
+    keep: fn(&T) -> bool,
+}
+
+impl<T> OneOf<T> {
+    fn values(&self) -> impl Iterator<Item = PossibleValue> {
+        let kept = self.entries.iter().filter(|entry| entry.build(&[]).is_ok_and(|built| (self.keep)(&built)));
+        kept.map(|entry| PossibleValue::new(entry.name).help(entry.summary))
     }
 }
 
-fn told(names: &[&str], synonyms: bool) -> String {
-    match names {
-        [ours, others @ ..] if synonyms && !others.is_empty() => format!("{ours} (or {})", others.join(", ")),
-        [ours, ..] => (*ours).to_owned(),
-        [] => String::new(),
+impl<T: Clone + Send + Sync + 'static> TypedValueParser for OneOf<T> {
+    type Value = T;
+
+    fn parse_ref(&self, command: &Command, argument: Option<&Arg>, value: &OsStr) -> Result<T, clap::Error> {
+        let catalogue = Catalogue { entries: self.entries };
+        let ours = value.to_str().and_then(|text| catalogue.find(text).ok()).map_or(value, |it| OsStr::new(it.name));
+        let name = PossibleValuesParser::new(self.values()).parse_ref(command, argument, ours)?;
+        let built = catalogue.find(&name).and_then(|entry| entry.build(&[]));
+        built.map_err(|error| command.clone().error(clap::error::ErrorKind::InvalidValue, error))
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        Some(Box::new(self.values()))
     }
 }
 
-/// Defines an enum whose variants have names: [`Named`] and `Display` follow from one table.
-macro_rules! named {
-    ($(#[$about:meta])* $name:ident { $($(#[$detail:meta])* $variant:ident: $($text:literal)|+,)+ } $($more:tt)*) => {
-        $(#[$about])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum $name {
-            $($(#[$detail])* $variant,)+
-        }
-
-        impl $crate::names::Named for $name {
-            const NAMES: &'static [(Self, &'static [&'static str])] = &[$((Self::$variant, &[$($text),+])),+];
-            $($more)*
-        }
-
-        impl std::fmt::Display for $name {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.pad($crate::names::Named::name(*self))
-            }
-        }
-    };
+/// The option that sets a parameter.
+pub fn flag(parameter: &str) -> String {
+    match parameter {
+        "corrector" => "--no-corrector".to_owned(),
+        name => format!("--{}", name.replace('_', "-")),
+    }
 }
 
-pub(crate) use named;
+/// The error, with the words of the command line.
+pub fn in_flags(error: &CatalogError) -> Error {
+    anyhow!(error.describe(flag))
+}
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::loss_args::{Kind, WeightName};
-    use crate::sampler_name::SamplerName;
-    use crate::schedule_name::ScheduleName;
-    use std::fmt::{Debug, Display};
+    use tweedie::math::catalog::Placement;
+    use tweedie::math::sampler::{Sampler, Scale};
+    use tweedie::math::{Schedule, Weight};
+    use tweedie::table::Penalty;
 
-    fn check<T: Named + Debug + Display>() {
-        for (choice, names) in T::NAMES {
-            for name in *names {
+    fn check<T>(catalogue: &Catalogue<T>) {
+        for entry in catalogue.entries {
+            for name in entry.names() {
                 let spellings =
                     [name.to_uppercase(), name.replace('_', "-"), name.replace('-', "_"), name.replace('-', "")];
-                for spelling in spellings.iter().chain([&(*name).to_owned()]) {
-                    assert_eq!(T::parse(spelling), Ok(*choice), "{spelling}");
+                for spelling in spellings.iter().chain([&name.to_owned()]) {
+                    assert_eq!(find(catalogue, spelling).map(|found| found.name), Ok(entry.name), "{spelling}");
                 }
             }
-            assert_eq!(T::parse(&choice.to_string()), Ok(*choice));
         }
     }
 
     #[test]
     fn every_name_parses_in_every_spelling() {
-        check::<Kind>();
-        check::<WeightName>();
-        check::<SamplerName>();
-        check::<ScheduleName>();
+        check(&Penalty::CATALOGUE);
+        check(&Weight::CATALOGUE);
+        check(&Sampler::CATALOGUE);
+        check(&Schedule::CATALOGUE);
     }
 
     #[test]
     fn an_unknown_name_is_told_the_known_ones() {
-        let text = ScheduleName::parse("karras").unwrap_err();
-        assert!(text.contains("scaled-linear (or quad, quadratic)") && text.contains("laplace-paper"), "{text}");
-        assert_eq!(Kind::parse("lpips").unwrap_err(), "expected mse, l1, huber, smooth-l1, pseudo-huber");
-        assert!(SamplerName::parse("plms").unwrap_err().contains("ddim, ddim-inverse, euler"));
+        let unknown = |catalogue: &Catalogue<_>| find(catalogue, "lpips").unwrap_err();
+        assert_eq!(unknown(&Penalty::CATALOGUE), "expected mse, l1, huber, smooth-l1, pseudo-huber");
+        assert!(find(&Sampler::CATALOGUE, "plms").unwrap_err().contains("ddim, ddim-inverse, euler"));
+    }
+
+    #[test]
+    fn choices_are_kept_and_built() {
+        let parse = |text: &str| {
+            let argument = Arg::new("x").value_parser(one_of(Placement::CATALOGUE, |it| *it == Placement::Exponential));
+            let line = Command::new("x").arg(argument);
+            line.try_get_matches_from(["x", text]).map(|mut found| found.remove_one::<Placement>("x"))
+        };
+        assert_eq!(parse("lu_lambdas").unwrap(), Some(Placement::Exponential));
+        assert!(parse("karras").unwrap_err().to_string().contains("[possible values: exponential]"));
+        assert_eq!(Scale::CATALOGUE.entries.len(), joined(&Scale::CATALOGUE).split(", ").count());
     }
 }

@@ -2,17 +2,51 @@
 //!
 //! As for schedules, an option that the sampler has no use for is an error: who gives it believes that it does something.
 
+use crate::names::{find, flag, in_flags, one_of};
 use crate::report::{Failure, Outcome};
-use crate::sampler_build::build;
-use crate::sampler_choices::{Final, Placement, ScaleName, SolverType, SpacingName, System, VarianceName};
-use crate::sampler_name::SamplerName;
 use crate::schedule_args::ScheduleArgs;
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Error, Result, anyhow, bail};
+use clap::ValueEnum;
 use std::fs;
 use std::path::{Path, PathBuf};
 use tweedie::config::{Run, Steps};
-use tweedie::math::sampler::{Churn, Compat, Sampler};
+use tweedie::math::catalog::{CatalogError, Entry, Placement, SamplerOptions, SamplerRecipe, SolverKind};
+use tweedie::math::sampler::{Churn, Compat, Corrector, Sampler, Scale, Variance};
 use tweedie::math::{Quantity, Sections};
+use tweedie::table::Clip;
+
+/// A sampler of the library's catalogue.
+pub type SamplerEntry = &'static Entry<SamplerRecipe>;
+
+/// The sampler of this name.
+///
+/// # Errors
+/// Our names.
+pub fn sampler_entry(text: &str) -> Result<SamplerEntry, String> {
+    find(&Sampler::CATALOGUE, text)
+}
+
+/// A system whose numbers are wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum System {
+    Diffusers,
+}
+
+/// End of the last step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Final {
+    Zero,
+    #[value(alias = "sigma_min")]
+    SigmaMin,
+}
+
+/// The message where nothing says how many steps there are.
+const NO_STEPS: &str = "expected --steps N or --timesteps T,..";
+
+/// True for a placement by timesteps.
+const fn is_spacing(placement: &Placement) -> bool {
+    matches!(placement, Placement::Timesteps(_))
+}
 
 /// The options that describe a sampler.
 #[derive(clap::Args, Clone, Debug)]
@@ -20,7 +54,7 @@ use tweedie::math::{Quantity, Sections};
 pub struct SamplerArgs {
     /// Which sampler; each command has an option of its own for it, `--sampler`.
     #[arg(skip)]
-    pub sampler: Option<SamplerName>,
+    pub sampler: Option<SamplerEntry>,
 
     /// Instead of --sampler and its options: the scheduler_config.json of a diffusers model
     #[arg(long, value_name = "FILE", conflicts_with = "sampler")]
@@ -44,8 +78,8 @@ pub struct SamplerArgs {
     pub sections: Option<Sections>,
 
     /// Spacing of --steps [default: leading for ddpm and ddim, linspace for the others]
-    #[arg(long)]
-    pub spacing: Option<SpacingName>,
+    #[arg(long, value_parser = one_of(Placement::CATALOGUE, is_spacing))]
+    pub spacing: Option<Placement>,
 
     /// Leading spacing: what is added to each timestep (`steps_offset`) [default: 0]
     #[arg(long, value_name = "N")]
@@ -59,11 +93,11 @@ pub struct SamplerArgs {
 
     /// Scale of samples: vp (alpha^2 + sigma^2 = 1), ve (alpha = 1) or flow (alpha = 1 - sigma) [default: ve for euler and
     /// heun, flow where the network predicts a flow, vp for the others]
-    #[arg(long)]
-    pub scale: Option<ScaleName>,
+    #[arg(long, value_parser = one_of(Scale::CATALOGUE, |_| true))]
+    pub scale: Option<Scale>,
 
     /// Place the noise levels by sigma = noise/signal instead of by timestep
-    #[arg(long)]
+    #[arg(long, value_parser = one_of(Placement::CATALOGUE, |placement| !is_spacing(placement)))]
     pub sigmas: Option<Placement>,
 
     /// The least sigma to visit [default: that of the least noisy timestep]
@@ -91,8 +125,8 @@ pub struct SamplerArgs {
     pub rederive_epsilon: bool,
 
     /// ddpm: the variance of a step [default: fixed-small]
-    #[arg(long)]
-    pub variance: Option<VarianceName>,
+    #[arg(long, value_parser = one_of(Variance::CATALOGUE, |_| true))]
+    pub variance: Option<Variance>,
 
     /// Clamp the clean sample to -R..R in every step
     #[arg(long, value_name = "R", allow_negative_numbers = true, conflicts_with = "threshold")]
@@ -111,8 +145,8 @@ pub struct SamplerArgs {
     pub order: Option<usize>,
 
     /// dpm++: midpoint or heun; unipc: bh1 or bh2 [default: midpoint, bh2]
-    #[arg(long, value_name = "TYPE")]
-    pub solver_type: Option<SolverType>,
+    #[arg(long, value_name = "TYPE", value_parser = one_of(SolverKind::CATALOGUE, |_| true))]
+    pub solver_type: Option<SolverKind>,
 
     /// unipc: leave the corrector out
     #[arg(long)]
@@ -151,7 +185,7 @@ impl SamplerArgs {
     /// Name for people.
     pub fn title(&self) -> String {
         match (&self.sampler, &self.config) {
-            (Some(name), _) => name.to_string(),
+            (Some(entry), _) => entry.name.to_owned(),
             (None, Some(path)) => path.display().to_string(),
             (None, None) => "no sampler".to_owned(),
         }
@@ -160,20 +194,69 @@ impl SamplerArgs {
     /// The sampler that the options add up to. Reads the files of `--config` and `--betas`.
     pub fn sampler(&self, schedule: &ScheduleArgs) -> Outcome<Sampler> {
         match (self.sampler, &self.config) {
-            (Some(name), None) => {
-                self.refuse_unused(name)?;
-                build(self, name, &schedule.build()?)
-            }
+            (Some(entry), None) => self.named(entry, schedule).map_err(Failure::input),
             (None, Some(path)) => Ok(self.configured(path, schedule)?),
             _ => Err(Failure::input(anyhow!("expected --sampler NAME or --config FILE"))),
         }
+    }
+
+    fn named(&self, entry: SamplerEntry, schedule: &ScheduleArgs) -> Result<Sampler> {
+        // A placement by sigmas hides a spacing, which some samplers do not use at all.
+        if self.spacing.is_some() && !uses(entry, "spacing") {
+            bail!("--spacing means nothing to the {}", entry.title());
+        }
+        entry.build(&schedule.build()?, &self.options()).map_err(|error| refusal(&error))
+    }
+
+    /// The quantity that the network predicts.
+    pub fn prediction(&self, entry: SamplerEntry) -> Quantity {
+        entry.prediction(&self.options())
+    }
+
+    /// The options as the library's catalogue takes them.
+    fn options(&self) -> SamplerOptions {
+        SamplerOptions {
+            steps: self.steps,
+            timesteps: (!self.timesteps.is_empty()).then(|| self.timesteps.clone()),
+            sections: self.sections.clone(),
+            placement: self.sigmas.or(self.spacing),
+            offset: self.offset,
+            sigma_min: self.sigma_min,
+            sigma_max: self.sigma_max,
+            rho: self.rho,
+            ends_at_least_sigma: self.r#final.map(|end| end == Final::SigmaMin),
+            prediction: self.prediction,
+            scale: self.scale,
+            clip: self.clip(),
+            eta: self.eta,
+            rederive_epsilon: self.rederive_epsilon,
+            variance: self.variance,
+            order: self.order,
+            solver_kind: self.solver_type,
+            corrector: self.no_corrector.then_some(Corrector::Off),
+            original_steps: self.original_steps,
+            shift: self.shift,
+            mu: self.mu,
+            churn: self.churn(),
+            compat: self.compat(),
+        }
+    }
+
+    fn clip(&self) -> Option<Clip> {
+        let most = self.threshold_max.unwrap_or(f64::INFINITY);
+        let threshold = self.threshold.map(|ratio| Clip::Quantile { ratio, least: 1.0, most });
+        self.clip.map(Clip::Range).or(threshold)
     }
 
     fn configured(&self, path: &Path, schedule: &ScheduleArgs) -> Result<Sampler> {
         if *schedule != ScheduleArgs::default() {
             bail!("--config FILE brings a schedule of its own, which options contradict");
         }
-        self.refuse("--config FILE", |option| option.with_config)?;
+        let options = self.options();
+        let unused = options.given().find(|option| !WITH_CONFIG.contains(option));
+        if let Some(option) = unused {
+            bail!("{} means nothing to --config FILE", flag(option));
+        }
         let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
         let run = Run {
             steps: self.run_steps()?,
@@ -191,7 +274,7 @@ impl SamplerArgs {
         match (self.steps, &self.timesteps[..]) {
             (Some(steps), []) => Ok(Steps::Count(steps)),
             (None, list @ [_, ..]) => Ok(Steps::Timesteps(list.to_vec())),
-            (None, []) => bail!("expected --steps N or --timesteps T,.."),
+            (None, []) => bail!(NO_STEPS),
             (Some(_), _) => bail!("--steps contradicts --timesteps, which says how many there are"),
         }
     }
@@ -211,90 +294,20 @@ impl SamplerArgs {
             ..usual
         })
     }
-
-    fn refuse_unused(&self, name: SamplerName) -> Result<()> {
-        let euler = matches!(name, SamplerName::Euler | SamplerName::EulerAncestral);
-        self.refuse(&format!("the {name} sampler"), |option| match option.used_by {
-            UsedBy::All => true,
-            UsedBy::Towards => name != SamplerName::DdimInverse,
-            UsedBy::Ddpm => name == SamplerName::Ddpm,
-            UsedBy::Ddim => name == SamplerName::Ddim,
-            UsedBy::Eta => matches!(name, SamplerName::Ddim | SamplerName::EulerAncestral),
-            UsedBy::Multistep => name.is_multistep(),
-            UsedBy::UniPc => name == SamplerName::UniPc,
-            UsedBy::Lcm => name == SamplerName::Lcm,
-            UsedBy::Flow => name.is_flow() || self.is_flow(),
-            UsedBy::Churn => name == SamplerName::Euler,
-            UsedBy::Sigmas => euler || name == SamplerName::Heun || name.is_multistep() || name.is_flow(),
-            UsedBy::Discrete => name.is_discrete() || name.is_multistep(),
-            UsedBy::Spaced => !name.is_flow() && name != SamplerName::Lcm,
-        })
-    }
-
-    /// Returns whether the options ask for rectified flow.
-    pub fn is_flow(&self) -> bool {
-        self.scale == Some(ScaleName::Flow) || self.prediction == Some(Quantity::Flow)
-    }
-
-    fn refuse(&self, whom: &str, uses: impl Fn(&Given) -> bool) -> Result<()> {
-        match self.given().iter().find(|option| option.given && !uses(option)) {
-            Some(option) => bail!("{} means nothing to {whom}", option.name),
-            None => Ok(()),
-        }
-    }
-
-    fn given(&self) -> Vec<Given> {
-        let one = |name, given, used_by| Given { name, given, used_by, with_config: false };
-        let both = |name, given, used_by| Given { name, given, used_by, with_config: true };
-        vec![
-            one("--sections", self.sections.is_some(), UsedBy::Discrete),
-            one("--spacing", self.spacing.is_some(), UsedBy::Spaced),
-            one("--offset", self.offset.is_some(), UsedBy::Spaced),
-            one("--prediction", self.prediction.is_some(), UsedBy::All),
-            one("--scale", self.scale.is_some(), UsedBy::Sigmas),
-            one("--sigmas", self.sigmas.is_some(), UsedBy::Sigmas),
-            one("--sigma-min", self.sigma_min.is_some(), UsedBy::Sigmas),
-            one("--sigma-max", self.sigma_max.is_some(), UsedBy::Sigmas),
-            one("--rho", self.rho.is_some(), UsedBy::Sigmas),
-            one("--final", self.r#final.is_some(), UsedBy::Towards),
-            both("--eta", self.eta.is_some(), UsedBy::Eta),
-            both("--rederive-epsilon", self.rederive_epsilon, UsedBy::Ddim),
-            one("--variance", self.variance.is_some(), UsedBy::Ddpm),
-            one("--clip", self.clip.is_some(), UsedBy::All),
-            one("--threshold", self.threshold.is_some(), UsedBy::All),
-            one("--order", self.order.is_some(), UsedBy::Multistep),
-            one("--solver-type", self.solver_type.is_some(), UsedBy::Multistep),
-            one("--no-corrector", self.no_corrector, UsedBy::UniPc),
-            one("--original-steps", self.original_steps.is_some(), UsedBy::Lcm),
-            one("--shift", self.shift.is_some(), UsedBy::Flow),
-            both("--mu", self.mu.is_some(), UsedBy::Flow),
-            both("--s-churn", self.s_churn.is_some(), UsedBy::Churn),
-        ]
-    }
 }
 
-/// An option, and who has a use for it.
-struct Given {
-    name: &'static str,
-    given: bool,
-    used_by: UsedBy,
-    with_config: bool,
+/// Options of a sampler that say something about a run, and not about the sampler of a configuration.
+const WITH_CONFIG: [&str; 4] = ["eta", "rederive_epsilon", "mu", "s_churn"];
+
+/// Returns whether a sampler uses an option.
+pub fn uses(entry: SamplerEntry, option: &str) -> bool {
+    entry.make.options().any(|known| known == option)
 }
 
-/// Which samplers.
-enum UsedBy {
-    All,
-    /// All that end near the clean sample.
-    Towards,
-    Ddpm,
-    Ddim,
-    Eta,
-    Multistep,
-    UniPc,
-    Lcm,
-    Flow,
-    Churn,
-    Sigmas,
-    Discrete,
-    Spaced,
+/// The error in the words of the options.
+fn refusal(error: &CatalogError) -> Error {
+    match error {
+        CatalogError::NoSteps => anyhow!("{NO_STEPS}"),
+        error => in_flags(error),
+    }
 }

@@ -5,26 +5,26 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Error, Result, anyhow, bail};
 use clap::Args;
 
-use crate::names::Named;
-use crate::schedule_name::ScheduleName;
+use crate::names::{flag, in_flags};
 use files::{Array, TensorFile};
 use tweedie::Schedule;
 use tweedie::error::ScheduleError;
+use tweedie::math::catalog::{CatalogError, Catalogue, Make};
 
 /// The most training timesteps that the tool accepts.
 pub const MOST_TIMESTEPS: u32 = 1 << 24;
 
-/// Length of the schedule where nothing else is said; every published DDPM uses it.
-const USUAL_TIMESTEPS: u32 = 1000;
+/// The schedule that a file brings, which no catalogue can hold.
+const CUSTOM: &str = "custom";
 
-/// The first and the last beta of DDPM (Ho et al. 2020).
-const BETAS: (f64, f64) = (1e-4, 0.02);
+/// Other names of [`CUSTOM`].
+const TRAINED_BETAS: &str = "trained_betas";
 
-/// Those of Stable Diffusion.
-const SCALED_BETAS: (f64, f64) = (0.00085, 0.012);
+/// The schedule where nothing is said.
+const USUAL: &str = "linear";
 
 /// The options that describe a noise schedule.
 #[derive(Args, Clone, Debug, Default, PartialEq)]
@@ -35,10 +35,11 @@ pub struct ScheduleArgs {
     /// linear: DDPM. scaled-linear: Stable Diffusion. cosine: improved DDPM, called squaredcos_cap_v2 in diffusers.
     /// linear-scaled: linear, multiplied by 1000/T, as in guided-diffusion. sigmoid: diffusers' sigmoid of betas.
     /// sigmoid-abar: Jabri et al. laplace: as diffusers computes it; laplace-paper: as its paper defines it.
-    /// custom: read from --betas. Upper or lower case, `-` or `_`; the names used by diffusers and guided-diffusion are
-    /// understood too. [default: linear, or custom with --betas]
-    #[arg(long, value_name = "NAME", alias = "beta-schedule", value_parser = ScheduleName::parse)]
-    pub schedule: Option<ScheduleName>,
+    /// custom: read from --betas. `tweedie list schedules` has them all. Upper or lower case, `-` or `_`; the names used by
+    /// diffusers and guided-diffusion are understood too. [default: linear, or custom with --betas]
+    #[arg(long, value_name = "NAME", alias = "beta-schedule",
+          value_parser = |text: &str| named(&Schedule::CATALOGUE, text))]
+    pub schedule: Option<&'static str>,
 
     /// T, the number of noise levels that the model was trained on; timesteps run from 0 (almost clean) to T-1 (almost
     /// pure noise) [default: 1000, or as many as --betas holds]
@@ -77,81 +78,65 @@ pub struct ScheduleArgs {
     pub betas: Option<PathBuf>,
 }
 
+/// Our name of a schedule.
+///
+/// # Errors
+/// All names that are accepted.
+pub fn named(catalogue: &Catalogue<Make<Schedule>>, text: &str) -> Result<&'static str, String> {
+    if let Ok(entry) = catalogue.find(text) {
+        return Ok(entry.name);
+    }
+    match text.to_lowercase().replace(['-', '_', ' '], "") {
+        plain if [CUSTOM, &TRAINED_BETAS.replace('_', "")].contains(&plain.as_str()) => Ok(CUSTOM),
+        _ => Err(format!("expected {}, {CUSTOM} (or {TRAINED_BETAS})", catalogue.accepted())),
+    }
+}
+
 impl ScheduleArgs {
     /// Builds the schedule. Reads the file of `--betas`.
     pub fn build(&self) -> Result<Schedule> {
-        let name = self.name()?;
-        self.refuse_unused(name)?;
-        let t = self.train_timesteps.unwrap_or(USUAL_TIMESTEPS) as usize;
-        let (start, end) = self.betas_between(if name == ScheduleName::ScaledLinear { SCALED_BETAS } else { BETAS })?;
-        let built = match name {
-            ScheduleName::Linear => Schedule::linear(t, start, end),
-            ScheduleName::LinearScaled => Schedule::linear_scaled(t, start, end),
-            ScheduleName::ScaledLinear => Schedule::scaled_linear(t, start, end),
-            ScheduleName::Sigmoid => Schedule::sigmoid(t, start, end),
-            ScheduleName::SigmoidAbar => {
-                let [start, end, tau] = self.sigmoid()?;
-                Schedule::sigmoid_abar(t, start, end, tau)
-            }
-            ScheduleName::Cosine => Schedule::cosine(t),
-            ScheduleName::Laplace => Schedule::laplace(t),
-            ScheduleName::LaplacePaper => Schedule::laplace_paper(t),
-            ScheduleName::Custom => self.custom()?,
-        };
-        let rescaled = if self.zero_terminal_snr { built.and_then(|it| it.zero_terminal_snr()) } else { built };
-        rescaled.map_err(|error| anyhow!("schedule: {error}"))
+        self.build_from(&Schedule::CATALOGUE)
     }
 
-    fn name(&self) -> Result<ScheduleName> {
+    /// The same with the schedules of a catalogue.
+    pub fn build_from(&self, catalogue: &Catalogue<Make<Schedule>>) -> Result<Schedule> {
+        let (name, mut numbers) = (self.name()?, self.numbers());
+        if name == CUSTOM {
+            if let Some((unused, _)) = numbers.first() {
+                bail!("{} means nothing to the {CUSTOM} schedule", flag(unused));
+            }
+            let built = self.custom()?;
+            let rescaled = if self.zero_terminal_snr { built.and_then(|it| it.zero_terminal_snr()) } else { built };
+            return rescaled.map_err(|error| anyhow!("schedule: {error}"));
+        }
+        numbers.extend(self.train_timesteps.map(|t| ("train_timesteps", f64::from(t))));
+        numbers.extend(self.zero_terminal_snr.then_some(("zero_terminal_snr", 1.0)));
+        let entry = catalogue.find(name).map_err(|error| in_flags(&error))?;
+        entry.build(&numbers).map_err(|error| refusal(&error))
+    }
+
+    fn name(&self) -> Result<&'static str> {
         Ok(match (self.schedule, &self.betas) {
-            (None, None) => ScheduleName::Linear,
-            (None, Some(_)) => ScheduleName::Custom,
-            (Some(ScheduleName::Custom), None) => bail!("--schedule custom needs --betas FILE"),
-            (Some(name), Some(_)) if name != ScheduleName::Custom => {
+            (None, None) => USUAL,
+            (None, Some(_)) => CUSTOM,
+            (Some(CUSTOM), None) => bail!("--schedule custom needs --betas FILE"),
+            (Some(name), Some(_)) if name != CUSTOM => {
                 bail!("--schedule {name} contradicts --betas FILE, which brings a schedule of its own")
             }
             (Some(name), _) => name,
         })
     }
 
-    /// An option that the schedule has no use for.
-    fn refuse_unused(&self, name: ScheduleName) -> Result<()> {
-        let options = [
-            ("--beta-start", self.beta_start.is_some(), name.has_beta_range()),
-            ("--beta-end", self.beta_end.is_some(), name.has_beta_range()),
-            ("--sigmoid-start", self.sigmoid_start.is_some(), name == ScheduleName::SigmoidAbar),
-            ("--sigmoid-end", self.sigmoid_end.is_some(), name == ScheduleName::SigmoidAbar),
-            ("--sigmoid-tau", self.sigmoid_tau.is_some(), name == ScheduleName::SigmoidAbar),
+    /// The numbers that shape some schedules only, as far as they are given.
+    fn numbers(&self) -> Vec<(&'static str, f64)> {
+        let numbers = [
+            ("beta_start", self.beta_start),
+            ("beta_end", self.beta_end),
+            ("sigmoid_start", self.sigmoid_start),
+            ("sigmoid_end", self.sigmoid_end),
+            ("sigmoid_tau", self.sigmoid_tau),
         ];
-        for (option, given, used) in options {
-            if given && !used {
-                bail!("{option} means nothing to the {name} schedule");
-            }
-        }
-        Ok(())
-    }
-
-    fn betas_between(&self, (start, end): (f64, f64)) -> Result<(f64, f64)> {
-        let (start, end) = (self.beta_start.unwrap_or(start), self.beta_end.unwrap_or(end));
-        for (option, beta) in [("--beta-start", start), ("--beta-end", end)] {
-            if !(0.0..=1.0).contains(&beta) {
-                bail!("{option}: expected a variance between 0 and 1, found {beta}");
-            }
-        }
-        Ok((start, end))
-    }
-
-    fn sigmoid(&self) -> Result<[f64; 3]> {
-        let start = self.sigmoid_start.unwrap_or(-3.0);
-        let end = self.sigmoid_end.unwrap_or(3.0);
-        let tau = self.sigmoid_tau.unwrap_or(1.0);
-        if !(start.is_finite() && end.is_finite() && start < end) {
-            bail!("--sigmoid-start must be below --sigmoid-end, found {start} and {end}");
-        }
-        if !(tau.is_finite() && tau > 0.0) {
-            bail!("--sigmoid-tau: expected a number above 0, found {tau}");
-        }
-        Ok([start, end, tau])
+        numbers.into_iter().filter_map(|(name, number)| Some((name, number?))).collect()
     }
 
     /// Reads the file of `--betas`, and then builds its schedule.
@@ -166,6 +151,20 @@ impl ScheduleArgs {
             _ if name == "betas" => Ok(Schedule::from_betas(&data)),
             _ => Ok(Schedule::from_alphas_cumprod(&data)),
         }
+    }
+}
+
+/// The error in the words of the options.
+fn refusal(error: &CatalogError) -> Error {
+    match error {
+        CatalogError::Range { parameter, found } if parameter.name.starts_with("beta_") => {
+            anyhow!("{}: expected a variance between 0 and 1, found {found}", flag(parameter.name))
+        }
+        CatalogError::Schedule(ScheduleError::Range { name: "sigmoid", start, end }) => {
+            anyhow!("--sigmoid-start must be below --sigmoid-end, found {start} and {end}")
+        }
+        CatalogError::Schedule(error) => anyhow!("schedule: {error}"),
+        error => in_flags(error),
     }
 }
 
@@ -213,6 +212,7 @@ mod tests {
         same("", Schedule::linear(1000, 1e-4, 0.02).unwrap());
         same("--schedule scaled_linear", Schedule::scaled_linear(1000, 0.00085, 0.012).unwrap());
         same("--schedule cosine --train-timesteps 50", Schedule::cosine(50).unwrap());
+        same("--schedule exponential", Schedule::exponential(1000).unwrap());
         same("--schedule JABRI", Schedule::sigmoid_abar(1000, -3.0, 3.0, 1.0).unwrap());
         let wide = "--schedule sigmoid-abar --sigmoid-start -4 --sigmoid-tau 0.5";
         same(wide, Schedule::sigmoid_abar(1000, -4.0, 3.0, 0.5).unwrap());
@@ -234,6 +234,8 @@ mod tests {
         assert!(refusal("--train-timesteps 0").contains("0 is not in"));
         assert!(refusal("--train-timesteps 16777217").contains("is not in"));
         assert!(refusal("--schedule bogus").contains("squaredcos_cap_v2"));
+        let unused = "--zero-terminal-snr means nothing to the rectified-flow schedule";
+        assert_eq!(refusal("--schedule flow --zero-terminal-snr").replace('_', "-"), unused);
     }
 
     fn betas_file(name: &str, values: &[f64], shape: &[usize]) -> (tempfile::TempDir, String) {

@@ -29,16 +29,8 @@ pub const PREDICTIONS: [Quantity; 6] =
 
 /// Describes a prediction.
 #[must_use]
-pub const fn about(quantity: Quantity) -> &'static str {
-    match quantity {
-        Quantity::Xt => "The observation.",
-        Quantity::X0 => "The clean sample. Singular where there is no noise.",
-        Quantity::Epsilon => "The noise (Ho et al. 2020). Singular where there is no signal.",
-        Quantity::V => "alpha*epsilon - sigma*x0 (Salimans & Ho 2022). Never singular.",
-        Quantity::Score => "The gradient of the log density, -epsilon/sigma.",
-        Quantity::Flow => "The velocity epsilon - x0 of rectified flow. Never singular.",
-        Quantity::Edm(_) => "The output of a preconditioned network (Karras et al. 2022), for data of deviation 0.5.",
-    }
+pub fn about(quantity: Quantity) -> &'static str {
+    Quantity::CATALOGUE.find(quantity.name()).map_or("", |entry| entry.summary)
 }
 
 /// View of the window.
@@ -155,7 +147,7 @@ impl State {
             selected: None,
             sampling: SamplingState {
                 source: Source::Posters,
-                solver: Solver::Ddim,
+                solver: Solver::default(),
                 steps: 20,
                 stochasticity: 0.0,
                 predicts: Quantity::V,

@@ -67,7 +67,7 @@ impl RunScene {
     /// # Errors
     /// There is no such sampler.
     pub fn sampler(&self) -> Result<Sampler, Error> {
-        self.solver.sampler(&self.schedule.schedule()?, self.steps, self.stochasticity, self.predicts)
+        Ok(self.solver.sampler(&self.schedule.schedule()?, self.steps, self.stochasticity, self.predicts)?)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::app::Viewer;
 use crate::gallery::DIM;
-use crate::schedules::{RECIPES, TIMESTEPS};
+use crate::schedules::{RECIPES, TIMESTEPS, can_be_rescaled};
 use crate::solvers::{MOST_STEPS, Solver};
 use crate::state::{PREDICTIONS, Source, State, View, about};
 use eframe::egui::{Align, Button, ComboBox, DragValue, Grid, Layout, RichText, Slider, Ui, vec2};
@@ -63,12 +63,12 @@ fn schedule(ui: &mut Ui, state: &mut State) {
     let menu = ComboBox::from_id_salt("schedule").selected_text(chosen.name).width(width).height(400.0);
     let response = menu.show_ui(ui, |ui| {
         for (index, recipe) in RECIPES.iter().enumerate() {
-            ui.selectable_value(&mut state.schedule.recipe, index, recipe.name).on_hover_text(recipe.about);
+            ui.selectable_value(&mut state.schedule.recipe, index, recipe.name).on_hover_text(recipe.summary);
         }
     });
     named(&response.response, "schedule", chosen.name);
-    response.response.on_hover_text(chosen.about);
-    let able = state.schedule.recipe().preserving;
+    response.response.on_hover_text(chosen.summary);
+    let able = can_be_rescaled(state.schedule.recipe());
     ui.add_enabled_ui(able, |ui| {
         ui.checkbox(&mut state.schedule.zero_terminal_snr, "zero terminal SNR").on_hover_text(
             "Rescale so that no trace of the picture is left at the last timestep (Lin et al. 2023). An epsilon \
@@ -156,7 +156,7 @@ fn sampling(ui: &mut Ui, viewer: &mut Viewer) {
     let solver = state.sampling.solver;
     let menu = ComboBox::from_id_salt("solver").selected_text(solver.name()).width(width).height(400.0);
     let response = menu.show_ui(ui, |ui| {
-        for solver in Solver::ALL {
+        for solver in Solver::all() {
             ui.selectable_value(&mut state.sampling.solver, solver, solver.name()).on_hover_text(solver.about());
         }
     });

@@ -2,7 +2,7 @@
 //!
 //! The choices travel as one argument of the command line. Those that cannot be read there have their defaults.
 
-use crate::schedules::RECIPES;
+use crate::schedules::recipe;
 use crate::solvers::Solver;
 use crate::state::{Message, PREDICTIONS, Source, State, View};
 use crate::window::Options;
@@ -82,7 +82,7 @@ impl Restart {
         }
         let is = |key: &str| value[key] == true;
         state.view = if is("sampling") { View::Sampling } else { View::Plane };
-        state.schedule.recipe = RECIPES.iter().position(|known| value["schedule"] == known.name).unwrap_or(0);
+        state.schedule.recipe = value["schedule"].as_str().and_then(recipe).unwrap_or(0);
         state.schedule.zero_terminal_snr = is("zero_terminal_snr");
         state.timestep = whole("timestep").map_or(state.timestep, |t| t.min(u64::from(u32::MAX)) as u32);
         state.error = number("error").unwrap_or(state.error);
@@ -92,8 +92,7 @@ impl Restart {
         }
         let sampling = &mut state.sampling;
         sampling.source = if is("cuttings") { Source::Cuttings } else { Source::Posters };
-        sampling.solver =
-            Solver::ALL.into_iter().find(|known| value["solver"] == known.name()).unwrap_or(sampling.solver);
+        sampling.solver = value["solver"].as_str().and_then(Solver::find).unwrap_or(sampling.solver);
         sampling.steps = whole("steps").map_or(sampling.steps, |steps| steps as usize);
         sampling.stochasticity = number("stochasticity").unwrap_or(sampling.stochasticity);
         sampling.predicts =
@@ -135,7 +134,7 @@ mod tests {
         (state.schedule.recipe, state.schedule.zero_terminal_snr) = (2, true);
         state.shown = [false, true, false, true, false, true];
         let sampling = &mut state.sampling;
-        (sampling.solver, sampling.steps, sampling.call) = (Solver::UniPc, 33, 12);
+        (sampling.solver, sampling.steps, sampling.call) = (Solver::find("unipc").unwrap(), 33, 12);
         (sampling.stochasticity, sampling.error, sampling.source) = (0.5, 0.125, Source::Cuttings);
         sampling.predicts = Quantity::Flow;
         state.renew_set();

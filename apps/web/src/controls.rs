@@ -2,7 +2,7 @@
 
 use crate::dom::{Outcome, all, by_id, document, set, write};
 use scenes::playback::Playback;
-use scenes::schedules::RECIPES;
+use scenes::schedules::{RECIPES, can_be_rescaled};
 use scenes::solvers::Solver;
 use scenes::state::{PREDICTIONS, Source, State, View, about};
 use wasm_bindgen::JsCast;
@@ -25,8 +25,8 @@ const CONTROLS: [Control; 12] = [
     told("error", |s| percent(s.error), |s, v| put_percent(v, &mut s.error), |s| percent(s.error) + "%"),
     plain(
         "solver",
-        |s| index_of(&Solver::ALL, &s.sampling.solver),
-        |s, v| pick(v, &Solver::ALL, &mut s.sampling.solver),
+        |s| index_of(Solver::all(), &s.sampling.solver),
+        |s, v| pick(v, Solver::all(), &mut s.sampling.solver),
     ),
     told(
         "steps",
@@ -47,8 +47,8 @@ const CONTROLS: [Control; 12] = [
     ),
     plain(
         "predicts",
-        |s| index_of(&PREDICTIONS, &s.sampling.predicts),
-        |s, v| pick(v, &PREDICTIONS, &mut s.sampling.predicts),
+        |s| index_of(PREDICTIONS, &s.sampling.predicts),
+        |s, v| pick(v, PREDICTIONS, &mut s.sampling.predicts),
     ),
     told(
         "network",
@@ -56,7 +56,7 @@ const CONTROLS: [Control; 12] = [
         |s, v| put_percent(v, &mut s.sampling.error),
         |s| percent(s.sampling.error) + "%",
     ),
-    plain("source", |s| index_of(&SOURCES, &s.sampling.source), |s, v| pick(v, &SOURCES, &mut s.sampling.source)),
+    plain("source", |s| index_of(SOURCES, &s.sampling.source), |s, v| pick(v, SOURCES, &mut s.sampling.source)),
     told("call", |s| s.sampling.call.to_string(), |s, v| put(v, &mut s.sampling.call), |s| s.sampling.call.to_string()),
 ];
 
@@ -94,22 +94,22 @@ fn put_percent(text: &str, part: &mut f64) {
     }
 }
 
-fn index_of<T: PartialEq>(all: &[T], one: &T) -> String {
-    all.iter().position(|each| each == one).unwrap_or_default().to_string()
+fn index_of<T: PartialEq>(all: impl IntoIterator<Item = T>, one: &T) -> String {
+    all.into_iter().position(|each| each == *one).unwrap_or_default().to_string()
 }
 
-fn pick<T: Copy>(text: &str, all: &[T], into: &mut T) {
+fn pick<T>(text: &str, all: impl IntoIterator<Item = T>, into: &mut T) {
     let mut index = usize::MAX;
     put(text, &mut index);
-    if let Some(&value) = all.get(index) {
+    if let Some(value) = all.into_iter().nth(index) {
         *into = value;
     }
 }
 
 /// Fills menus and lists.
 pub fn furnish() -> Outcome {
-    options("schedule", RECIPES.iter().map(|recipe| (recipe.name, recipe.about)))?;
-    options("solver", Solver::ALL.iter().map(|solver| (solver.name(), solver.about())))?;
+    options("schedule", RECIPES.iter().map(|recipe| (recipe.name, recipe.summary)))?;
+    options("solver", Solver::all().map(|solver| (solver.name(), solver.about())))?;
     options("predicts", PREDICTIONS.iter().map(|&quantity| (quantity.name(), about(quantity))))?;
     let list: Element = by_id("predictions")?;
     for (index, &quantity) in PREDICTIONS.iter().enumerate() {
@@ -196,7 +196,7 @@ pub fn refresh(state: &State, playback: &mut Playback) -> Outcome {
         input.set_disabled(*shown && count == 1);
     }
     let zero: HtmlInputElement = by_id("zero")?;
-    zero.set_disabled(!state.schedule.recipe().preserving);
+    zero.set_disabled(!can_be_rescaled(state.schedule.recipe()));
     let noise = state.sampling.solver.stochasticity();
     set(&by_id("stochasticity-row")?, "class", if noise.is_some() { "row" } else { "row absent" })?;
     write(&by_id::<Element>("stochasticity-name")?, noise.map_or("", |(name, _)| name));

@@ -120,16 +120,19 @@ impl SamplerOptions {
         true
     }
 
-    /// The options that are given, by name. Those that every sampler uses are left out.
-    pub(super) fn given(&self) -> impl Iterator<Item = &'static str> {
+    /// The names of the options that are given, besides `steps`, `timesteps` and `compat`.
+    pub fn given(&self) -> impl Iterator<Item = &'static str> {
         let all = [
             ("sections", self.sections.is_some()),
             ("offset", self.offset.is_some()),
+            ("prediction", self.prediction.is_some()),
             ("scale", self.scale.is_some()),
             ("sigma_min", self.sigma_min.is_some()),
             ("sigma_max", self.sigma_max.is_some()),
             ("rho", self.rho.is_some()),
             ("final", self.ends_at_least_sigma.is_some()),
+            ("clip", matches!(self.clip, Some(Clip::Range(_)))),
+            ("threshold", matches!(self.clip, Some(Clip::Quantile { .. }))),
             ("eta", self.eta.is_some()),
             ("rederive_epsilon", self.rederive_epsilon),
             ("variance", self.variance.is_some()),

@@ -87,6 +87,12 @@ impl SamplerRecipe {
         self.walk == Walk::Inverse
     }
 
+    /// The scale of the samples, whatever the options.
+    #[must_use]
+    pub const fn scale(&self) -> Scale {
+        self.scale
+    }
+
     /// True for a sampler of rectified flow, whatever its options.
     #[must_use]
     pub fn is_flow(&self) -> bool {

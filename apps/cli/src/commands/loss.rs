@@ -88,12 +88,12 @@ impl Loss {
     }
 
     fn told(&self, prediction: &Array, objective: &Objective, mean: f64, json: bool) -> Outcome {
-        let (kind, out) = (self.loss.kind, self.files.out.display());
+        let (kind, out) = (self.loss.kind.name, self.files.out.display());
         let Objective { predicts, on, weight } = objective;
         if json {
             return say(json!({
                 "shape": prediction.shape,
-                "kind": kind.to_string(),
+                "kind": kind,
                 "weight": weight.name(),
                 "predicts": predicts.name(),
                 "target": on.name(),

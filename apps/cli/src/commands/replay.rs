@@ -2,11 +2,9 @@
 
 use super::Files;
 use crate::engine::ComputeArgs;
-use crate::names::Named;
 use crate::recorded_run::RecordedRun;
 use crate::report::{Outcome, say};
-use crate::sampler_args::SamplerArgs;
-use crate::sampler_name::SamplerName;
+use crate::sampler_args::{SamplerArgs, SamplerEntry, sampler_entry};
 use crate::schedule_args::ScheduleArgs;
 use files::TensorFile;
 use files::TensorWriter;
@@ -26,9 +24,10 @@ pub struct Replay {
     #[command(flatten)]
     files: Files,
 
-    /// ddpm, ddim, ddim-inverse, euler, euler-ancestral, heun, dpm++, dpm++-sde, unipc, lcm, flow-euler or flow-heun
-    #[arg(long = "sampler", id = "sampler", value_name = "NAME", value_parser = SamplerName::parse)]
-    name: Option<SamplerName>,
+    /// ddpm, ddim, ddim-inverse, euler, euler-ancestral, heun, dpm++, dpm++-3m, dpm++-sde, unipc, lcm, flow-euler or
+    /// flow-heun; `tweedie list samplers` describes them
+    #[arg(long = "sampler", id = "sampler", value_name = "NAME", value_parser = sampler_entry)]
+    name: Option<SamplerEntry>,
 
     #[command(flatten)]
     options: SamplerArgs,

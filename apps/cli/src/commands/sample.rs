@@ -34,8 +34,7 @@ pub struct Sample {
     #[arg(long, value_name = "DIR", default_value = "out")]
     out: PathBuf,
 
-    /// ddim, ddpm, euler, euler-ancestral, heun, dpm++, dpm++-sde, unipc, lcm, flow-euler, flow-heun, several of them, or
-    /// all [default: five that tell a story]
+    /// Names of samplers as `tweedie list samplers` has them, ddim,dpm++ say, or all [default: five that tell a story]
     #[arg(long = "sampler", id = "sampler", value_name = "NAME,..", value_delimiter = ',', value_parser = Choice::parse)]
     choices: Vec<Choice>,
 

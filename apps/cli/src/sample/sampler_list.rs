@@ -1,50 +1,45 @@
 //! Which samplers take part, each with the options of the command line.
 
-use crate::names::Named;
 use crate::report::{Failure, Outcome};
-use crate::sampler_args::SamplerArgs;
-use crate::sampler_build::prediction;
-use crate::sampler_choices::SpacingName;
-use crate::sampler_name::SamplerName as Name;
+use crate::sampler_args::{SamplerArgs, SamplerEntry, sampler_entry, uses};
 use crate::schedule_args::ScheduleArgs;
 use anyhow::anyhow;
 use tweedie::Quantity;
+use tweedie::math::Spacing;
+use tweedie::math::catalog::Placement;
 use tweedie::math::sampler::Sampler;
 use tweedie::table::Deviation;
 
 /// A sampler on the command line, or all of them.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug)]
 pub enum Choice {
     All,
-    One(Name),
+    One(SamplerEntry),
 }
 
 impl Choice {
     pub fn parse(text: &str) -> Result<Self, String> {
         match text {
             "all" => Ok(Self::All),
-            text => Name::parse(text).map(Self::One).map_err(|expected| format!("{expected}, or all")),
+            text => sampler_entry(text).map(Self::One).map_err(|expected| format!("{expected}, or all")),
+        }
+    }
+
+    fn entries(self) -> Vec<SamplerEntry> {
+        match self {
+            Self::All => all().collect(),
+            Self::One(entry) => vec![entry],
         }
     }
 }
 
 /// Default choice: deterministic and not, of first and higher order, diffusion and flow.
-const TELLING: [Name; 5] = [Name::Ddim, Name::Ddpm, Name::Heun, Name::Dpm, Name::FlowEuler];
+const TELLING: [&str; 5] = ["ddim", "ddpm", "heun", "dpm++", "flow-euler"];
 
 /// All that lead from noise to pictures.
-const ALL: [Name; 11] = [
-    Name::Ddim,
-    Name::Ddpm,
-    Name::Euler,
-    Name::EulerAncestral,
-    Name::Heun,
-    Name::Dpm,
-    Name::DpmSde,
-    Name::UniPc,
-    Name::Lcm,
-    Name::FlowEuler,
-    Name::FlowHeun,
-];
+fn all() -> impl Iterator<Item = SamplerEntry> {
+    Sampler::CATALOGUE.entries.iter().filter(|entry| !entry.make.inverts())
+}
 
 /// Steps where nothing is said.
 const STEPS: usize = 20;
@@ -54,16 +49,17 @@ const MOST_CALLS: usize = 10_000;
 
 /// A sampler that takes part.
 pub struct Entry {
-    pub name: Name,
+    pub name: &'static str,
     pub sampler: Sampler,
     pub predicts: Quantity,
 }
 
 impl Entry {
-    fn new(name: Name, arguments: &SamplerArgs, schedule: &ScheduleArgs) -> Outcome<Self> {
+    fn new(entry: SamplerEntry, arguments: &SamplerArgs, schedule: &ScheduleArgs) -> Outcome<Self> {
+        let name = entry.name;
         let sampler = arguments.sampler(schedule)?;
         let refuse = |why: String| Err(Failure::input(anyhow!("{name}: {why}")));
-        if name == Name::DdimInverse {
+        if entry.make.inverts() {
             return refuse("it leads from pictures to noise; expected one that leads to pictures".to_owned());
         }
         if sampler.deviation() != Deviation::Fixed {
@@ -77,7 +73,7 @@ impl Entry {
                 sampler.calls().len()
             ));
         }
-        let predicts = prediction(arguments, name);
+        let predicts = arguments.prediction(entry);
         Ok(Self { name, sampler, predicts })
     }
 }
@@ -87,27 +83,27 @@ pub fn sampler_list(choices: &[Choice], options: &SamplerArgs, schedule: &Schedu
     if options.config.is_some() {
         return Err(Failure::input(anyhow!("--config is for recorded runs; expected --sampler NAME,..")));
     }
-    let chosen = choices.iter().flat_map(|choice| match choice {
-        Choice::All => ALL.to_vec(),
-        Choice::One(name) => vec![*name],
-    });
-    let mut names: Vec<Name> = Vec::new();
-    for name in if choices.is_empty() { TELLING.to_vec() } else { chosen.collect() } {
-        if !names.contains(&name) {
-            names.push(name);
+    let chosen: Vec<SamplerEntry> = match choices {
+        [] => all().filter(|entry| TELLING.contains(&entry.name)).collect(),
+        choices => choices.iter().flat_map(|choice| choice.entries()).collect(),
+    };
+    let mut once: Vec<SamplerEntry> = Vec::new();
+    for entry in chosen {
+        if once.iter().all(|known| known.name != entry.name) {
+            once.push(entry);
         }
     }
-    names.into_iter().map(|name| Entry::new(name, &completed(name, options), schedule)).collect()
+    once.into_iter().map(|entry| Entry::new(entry, &completed(entry, options), schedule)).collect()
 }
 
 /// The options, with defaults that suit a loop which begins with pure noise: it must begin at the noisiest timestep.
-fn completed(name: Name, options: &SamplerArgs) -> SamplerArgs {
+fn completed(entry: SamplerEntry, options: &SamplerArgs) -> SamplerArgs {
     let counted = options.steps.is_some() || !options.timesteps.is_empty() || options.sections.is_some();
-    let spaced = !name.is_flow() && name != Name::Lcm;
+    let trailing = || uses(entry, "spacing").then_some(Placement::Timesteps(Spacing::Trailing));
     SamplerArgs {
-        sampler: Some(name),
+        sampler: Some(entry),
         steps: options.steps.or((!counted).then_some(STEPS)),
-        spacing: options.spacing.or(spaced.then_some(SpacingName::Trailing)),
+        spacing: options.spacing.or_else(trailing),
         ..options.clone()
     }
 }
@@ -118,8 +114,10 @@ mod tests {
 
     #[test]
     fn names_and_all() {
-        assert_eq!(Choice::parse("all"), Ok(Choice::All));
-        assert_eq!(Choice::parse("DPM++"), Ok(Choice::One(Name::Dpm)));
-        assert!(Choice::parse("plms").unwrap_err().contains("flow-heun, or all"));
+        let names = |text: &str| Choice::parse(text).map(|choice| choice.entries().iter().map(|it| it.name).collect());
+        let all: Vec<&str> = names("all").unwrap();
+        assert!(TELLING.iter().all(|name| all.contains(name)) && !all.contains(&"ddim-inverse"), "{all:?}");
+        assert_eq!(names("DPM++"), Ok(vec!["dpm++"]));
+        assert!(names("plms").unwrap_err().contains("flow-heun, or all"));
     }
 }

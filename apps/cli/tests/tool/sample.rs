@@ -25,7 +25,7 @@ fn lines(folder: &Folder, options: &str) -> (Vec<Value>, Vec<String>) {
 fn every_sampler_ends_on_pictures() {
     let folder = Folder::new();
     let (samplers, files) = lines(&folder, "--sampler all --size 16 --count 2");
-    assert_eq!((samplers.len(), files.len()), (11, 12));
+    assert_eq!((samplers.len(), files.len()), (12, 13));
     for line in &samplers {
         let calls = line["calls"].as_u64().expect("calls");
         let twice = line["sampler"].as_str().is_some_and(|name| name.ends_with("heun"));
@@ -40,7 +40,7 @@ fn every_sampler_ends_on_pictures() {
         assert!(drawn.width() > 500 && drawn.height() > 300, "{path}");
     }
     let names = std::fs::read_dir(folder.path("drawn")).expect("the folder");
-    assert_eq!(names.count(), 12, "no temporary file is left");
+    assert_eq!(names.count(), 13, "no temporary file is left");
 }
 
 fn pictures_of_ones_own() {

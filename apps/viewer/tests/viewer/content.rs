@@ -80,8 +80,8 @@ fn menus_choose() {
     assert!(window.query_by_label_contains("There is no such sampler").is_some());
     click(&mut window, "zero terminal SNR");
     assert!(window.query_by_label_contains("There is no such sampler").is_none());
-    click(&mut window, "sampler: DDIM");
-    click(&mut window, "Heun");
+    click(&mut window, "sampler: ddim");
+    click(&mut window, "heun");
     click(&mut window, "cuttings");
     window.get_by_label_contains("upside down");
     click(&mut window, "To the end");

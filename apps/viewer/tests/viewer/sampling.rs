@@ -25,6 +25,10 @@ const LANDED: f64 = 60.0;
 /// The side of the pictures: enough to tell them apart, quick on any device.
 const SIDE: u32 = 24;
 
+fn solver(name: &str) -> Solver {
+    Solver::find(name).expect(name)
+}
+
 fn scene(solver: Solver, steps: usize) -> RunScene {
     RunScene {
         set: Arc::new(Set::open(&[], SIDE).expect("posters")),
@@ -47,7 +51,7 @@ fn run(harness: &Harness, renderer: &mut Renderer, scene: &RunScene) -> usize {
 
 fn every_solver_ends_on_a_picture(harness: &Harness) {
     let mut renderer = harness.renderer();
-    for solver in Solver::ALL {
+    for solver in Solver::all() {
         let scene = scene(solver, 10);
         let calls = run(harness, &mut renderer, &scene);
         for sample in 0..renderer.look().samples {
@@ -65,7 +69,7 @@ fn every_solver_ends_on_a_picture(harness: &Harness) {
 const DENOISED: f64 = 1e-2;
 
 fn previews_are_the_ideal_denoiser(harness: &Harness) {
-    let (mut renderer, scene) = (harness.renderer(), scene(Solver::Ddim, 8));
+    let (mut renderer, scene) = (harness.renderer(), scene(solver("ddim"), 8));
     run(harness, &mut renderer, &scene);
     let mixture = Mixture::pictures(scene.set.elements(), &scene.set.numbers());
     let start = harness.read(&renderer, ImageId::Sample(1, 0));
@@ -81,7 +85,7 @@ fn previews_are_the_ideal_denoiser(harness: &Harness) {
 }
 
 fn looking_back_computes_nothing(harness: &Harness) {
-    let scene = scene(Solver::Dpm2M, 12);
+    let scene = scene(solver("dpm++"), 12);
     let mut renderer = harness.renderer();
     let calls = run(harness, &mut renderer, &scene);
     let status: Vec<_> = (0..=calls).map(|k| harness.read(&renderer, ImageId::Sample(0, k))).collect();
@@ -101,7 +105,7 @@ fn looking_back_computes_nothing(harness: &Harness) {
 }
 
 fn an_error_and_a_seed_change_the_way(harness: &Harness) {
-    let plain = scene(Solver::Euler, 10);
+    let plain = scene(solver("euler"), 10);
     let mut renderer = harness.renderer();
     let calls = run(harness, &mut renderer, &plain);
     let middle = |renderer: &Renderer| harness.read(renderer, ImageId::Sample(0, calls / 2));
@@ -120,7 +124,7 @@ fn an_error_and_a_seed_change_the_way(harness: &Harness) {
 }
 
 fn what_does_not_exist_is_told(harness: &Harness) {
-    let mut scene = scene(Solver::Ddim, 10);
+    let mut scene = scene(solver("ddim"), 10);
     (scene.schedule.zero_terminal_snr, scene.predicts) = (true, Quantity::Epsilon);
     let mut renderer = harness.renderer();
     assert_eq!(harness.frame(&mut renderer, &Request::Run(scene.clone(), 1)), 0);

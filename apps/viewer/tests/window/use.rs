@@ -149,9 +149,9 @@ fn a_sampler_runs_and_is_scrubbed(screen: &Screen) {
     driver.settle();
     driver.click("Sampling");
     driver.wait_for("view", "Sampling");
-    driver.click("sampler: DDIM");
-    driver.click("DPM-Solver++ 2M SDE");
-    driver.wait_for("solver", "DPM-Solver++ 2M SDE");
+    driver.click("sampler: ddim");
+    driver.click("dpm++-sde");
+    driver.wait_for("solver", "dpm++-sde");
     driver.settle();
     let noise = driver.picture("x_t 1");
     driver.click("Play");

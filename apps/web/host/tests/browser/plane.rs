@@ -51,7 +51,7 @@ fn numbers_are_those_of_the_reference(address: &str) -> Outcome {
 /// `x_t`, the targets of epsilon and v, and x0 recovered from v, in f64 from what the page says of itself.
 fn hold_against_the_reference(page: &mut Page, account: &Value) -> Outcome {
     let name = account["schedule"].as_str().ok_or("no schedule")?;
-    let recipe = scenes::schedules::RECIPES.iter().position(|recipe| recipe.name == name).ok_or("no recipe")?;
+    let recipe = scenes::schedules::recipe(name).ok_or("no recipe")?;
     let zero_terminal_snr = account["zeroTerminalSnr"] == true;
     let schedule = scenes::schedules::ScheduleChoice { recipe, zero_terminal_snr }.schedule().map_err(text)?;
     let t = account["timestep"].as_u64().ok_or("no timestep")? as u32;

@@ -1,0 +1,144 @@
+//! `tweedie list`: the catalogues of the library.
+
+use crate::report::{Outcome, say};
+use clap::ValueEnum;
+use serde_json::{Value, json};
+use tweedie::math::catalog::{Catalogue, Entry, ModelCard, Parameter, Placement, SolverKind};
+use tweedie::math::sampler::{Sampler, Scale, Variance};
+use tweedie::math::{Density, Quantity, Schedule, Weight};
+use tweedie::table::Penalty;
+
+/// List what has a name: schedules, samplers, quantities and so on
+///
+/// Each with the names that other libraries use, where it comes from, and the numbers that shape it. With --json: an array
+/// of objects `name`, `synonyms`, `summary` and `parameters`, each of these with `name`, `default`, `min` and `max`.
+#[derive(clap::Args, Clone, Debug)]
+pub struct List {
+    /// The catalogue
+    #[arg(value_name = "KIND")]
+    kind: Kind,
+}
+
+/// A catalogue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Kind {
+    Models,
+    Schedules,
+    Samplers,
+    Grids,
+    Scales,
+    Variances,
+    SolverTypes,
+    Quantities,
+    Weights,
+    #[value(alias = "losses")]
+    Penalties,
+    Densities,
+}
+
+impl List {
+    pub fn run(&self, json: bool) -> Outcome {
+        match self.kind {
+            Kind::Models => list(&ModelCard::CATALOGUE, json),
+            Kind::Schedules => list(&Schedule::CATALOGUE, json),
+            Kind::Samplers => list(&Sampler::CATALOGUE, json),
+            Kind::Grids => list(&Placement::CATALOGUE, json),
+            Kind::Scales => list(&Scale::CATALOGUE, json),
+            Kind::Variances => list(&Variance::CATALOGUE, json),
+            Kind::SolverTypes => list(&SolverKind::CATALOGUE, json),
+            Kind::Quantities => list(&Quantity::CATALOGUE, json),
+            Kind::Weights => list(&Weight::CATALOGUE, json),
+            Kind::Penalties => list(&Penalty::CATALOGUE, json),
+            Kind::Densities => list(&Density::CATALOGUE, json),
+        }
+    }
+}
+
+fn list<T>(catalogue: &Catalogue<T>, json: bool) -> Outcome {
+    if json {
+        return say(Value::from_iter(catalogue.entries.iter().map(object)));
+    }
+    let width = catalogue.entries.iter().map(|entry| entry.name.len()).max().unwrap_or(0);
+    catalogue.entries.iter().try_for_each(|entry| say(text(entry, width)))
+}
+
+/// An infinite number is null, as JSON has none.
+fn object<T>(entry: &Entry<T>) -> Value {
+    let parameter = |it: &Parameter| json!({ "name": it.name, "default": it.default, "min": it.min, "max": it.max });
+    json!({
+        "name": entry.name,
+        "synonyms": entry.synonyms,
+        "summary": entry.summary,
+        "parameters": Value::from_iter(entry.parameters.iter().map(parameter)),
+    })
+}
+
+/// A line with the summary, one with the synonyms, and one for each parameter.
+fn text<T>(entry: &Entry<T>, width: usize) -> String {
+    let mut text = format!("{:<width$}  {}", entry.name, entry.summary);
+    let mut add = |line: String| text += &format!("\n{:<width$}    {line}", "");
+    if !entry.synonyms.is_empty() {
+        add(format!("also {}", entry.synonyms.join(", ")));
+    }
+    for parameter in entry.parameters {
+        let default = parameter.default.map_or_else(String::new, |default| format!(" = {default}"));
+        add(format!("{}{default}: {} ({})", parameter.name, parameter.about, parameter.range()));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::names::find;
+    use crate::schedule_args::{ScheduleArgs, named};
+    use tweedie::math::catalog::Make;
+
+    /// A schedule that the library does not have.
+    const NOVEL: Catalogue<Make<Schedule>> = Catalogue {
+        entries: &[Entry::new(
+            "schedule",
+            "novel",
+            &["brand_new"],
+            "four timesteps",
+            &[Parameter::new("beta_end", 0.5, [0.0, 1.0], "variance that the last timestep adds")],
+            |values| Ok(Schedule::linear(4, 0.1, values.number("beta_end"))?),
+        )],
+    };
+
+    #[test]
+    fn a_new_entry_is_found_listed_and_built() {
+        assert_eq!(find(&NOVEL, "Brand-New").unwrap().name, "novel");
+        assert_eq!(find(&NOVEL, "linear").unwrap_err(), "expected novel");
+        assert!(named(&NOVEL, "linear").unwrap_err().starts_with("expected novel (or brand_new), custom"));
+        let entry = &NOVEL.entries[0];
+        assert!(text(entry, 5).contains("beta_end = 0.5: variance"));
+        assert_eq!(object(entry)["parameters"][0]["default"], 0.5);
+        let schedule = Some(named(&NOVEL, "brand new").unwrap());
+        let usual = ScheduleArgs { schedule, ..ScheduleArgs::default() };
+        assert_eq!(usual.build_from(&NOVEL).unwrap(), Schedule::linear(4, 0.1, 0.5).unwrap());
+        let shaped = ScheduleArgs { beta_end: Some(0.25), ..usual.clone() };
+        assert_eq!(shaped.build_from(&NOVEL).unwrap(), Schedule::linear(4, 0.1, 0.25).unwrap());
+        let refused = ScheduleArgs { train_timesteps: Some(9), ..usual }.build_from(&NOVEL).unwrap_err();
+        assert_eq!(refused.to_string(), "--train-timesteps means nothing to the novel schedule");
+    }
+
+    #[test]
+    fn every_entry_is_listed() {
+        for kind in Kind::value_variants() {
+            assert!(List { kind: *kind }.run(true).is_ok(), "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn a_line_has_all_that_is_known() {
+        let entry = Schedule::CATALOGUE.find("scaled-linear").unwrap();
+        let text = text(entry, 14);
+        assert!(text.starts_with("scaled-linear   roots of betas"), "{text}");
+        assert!(text.contains("also quad, quadratic"), "{text}");
+        assert!(text.contains("\n                  beta_end = 0.012: variance that"), "{text}");
+        let churn = object(Sampler::CATALOGUE.find("euler").unwrap());
+        assert_eq!(churn["parameters"][0]["name"], "s_churn");
+        assert_eq!(churn["parameters"][0]["max"], Value::Null);
+    }
+}
