@@ -164,6 +164,26 @@ pub enum PlanError {
         /// The number that was given.
         found: f64,
     },
+    /// A tensor that a plan cannot be moved to: it must lie as the one before it does.
+    #[error("{tensor}: a moved plan expects the same {what} as before ({expected}), found {found}")]
+    Moved {
+        /// The tensor's role.
+        tensor: &'static str,
+        /// The property that differs: storage, stride, offset or place.
+        what: &'static str,
+        /// The property of the tensor before.
+        expected: String,
+        /// That of the new one.
+        found: String,
+    },
+    /// A role that a plan does not have.
+    #[error("expected a role of the plan ({expected}), found `{found}`")]
+    Role {
+        /// The roles of the plan.
+        expected: String,
+        /// The role that was given.
+        found: String,
+    },
     /// A plan that draws noise for no step at all.
     #[error("expected at least 1 noise step, found 0")]
     NoSteps,

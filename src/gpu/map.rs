@@ -93,9 +93,23 @@ impl MapPlan {
         self.plan.encode(encoder, at)
     }
 
+    /// The same plan on other tensors, by their roles: the names of the request's fields. It costs bind groups and nothing
+    /// else. Roles that are not named stay where they are. Both plans share keys, rows and status.
+    ///
+    /// A tensor must have the storage and stride of the one before, and an offset that differs by a multiple of the device's
+    /// `min_storage_buffer_offset_alignment`. Tensors share a buffer with an output exactly where they did, and work in
+    /// place where they did: name both. Words (timesteps, seeds, results) are given as f32 tensors.
+    ///
+    /// # Errors
+    /// [`PlanError::Moved`] names the role and what differs, [`PlanError::Role`] lists the roles; or what else is wrong with
+    /// a tensor.
+    pub fn moved(&self, context: &Context, tensors: &[(&str, Tensor<'_>)]) -> Result<Self, PlanError> {
+        Ok(Self { plan: self.plan.moved(context, tensors)? })
+    }
+
     /// Dispatches of one recording.
     pub fn dispatches(&self) -> usize {
-        self.plan.dispatches.len()
+        self.plan.dispatches()
     }
 
     /// Gives a noise step another key, stream included, through the caller's queue. It holds for all that is submitted
@@ -108,7 +122,7 @@ impl MapPlan {
     /// or without a row, over all recordings since it was last cleared. The caller's encoder may copy and clear it. One
     /// of several plans over the same timesteps is enough to look at.
     pub fn status(&self) -> Option<&wgpu::Buffer> {
-        self.plan.status.as_ref()
+        self.plan.status()
     }
 }
 

@@ -108,7 +108,13 @@ fn check_output(job: &Job<'_>, slot: usize) -> Result<(), PlanError> {
     }
 }
 
-fn check_tensor(name: &'static str, tensor: &Tensor<'_>, shape: Shape, is_input: bool) -> Result<(), PlanError> {
+/// Checks that a tensor lies in its buffer.
+pub(crate) fn check_tensor(
+    name: &'static str,
+    tensor: &Tensor<'_>,
+    shape: Shape,
+    is_input: bool,
+) -> Result<(), PlanError> {
     let usage = tensor.buffer.usage();
     if !usage.contains(BufferUsages::STORAGE) {
         return Err(PlanError::BufferUsage { tensor: name, found: format!("{usage:?}") });

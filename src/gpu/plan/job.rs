@@ -68,6 +68,11 @@ impl<'a> Job<'a> {
         self.op.slots().get(slot).is_some_and(|slot| slot.is_output())
     }
 
+    /// Returns `true` if a tensor of this slot is the caller's, not the plan's own memory.
+    pub fn is_callers(&self, slot: usize) -> bool {
+        self.op.slots()[slot].part != Part::Memory
+    }
+
     /// The slots that are written.
     pub fn outputs(&self) -> Vec<usize> {
         self.tensors().map(|(slot, _)| slot).filter(|&slot| self.is_output(slot)).collect()

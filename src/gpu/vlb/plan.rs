@@ -73,9 +73,17 @@ impl VlbPlan {
         self.plan.encode(encoder, at)
     }
 
+    /// The same plan on other tensors, by their roles; see [`MapPlan::moved`](crate::gpu::MapPlan::moved).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn moved(&self, context: &Context, tensors: &[(&str, Tensor<'_>)]) -> Result<Self, PlanError> {
+        Ok(Self { plan: self.plan.moved(context, tensors)? })
+    }
+
     /// Dispatches of one recording.
     pub fn dispatches(&self) -> usize {
-        self.plan.dispatches.len()
+        self.plan.dispatches()
     }
 
     /// Sets a key, as [`MapPlan::set_key`](crate::gpu::MapPlan::set_key) does.
@@ -88,6 +96,6 @@ impl VlbPlan {
 
     /// The status buffer, for timesteps from a buffer, as [`MapPlan::status`](crate::gpu::MapPlan::status).
     pub fn status(&self) -> Option<&wgpu::Buffer> {
-        self.plan.status.as_ref()
+        self.plan.status()
     }
 }
