@@ -11,8 +11,9 @@ use crate::gpu::error::{PlanError, RecordError, check_limit};
 use crate::gpu::plan::entry::Part;
 use crate::gpu::plan::keys::{Drawing, Keys};
 use crate::gpu::plan::layout::binding_alignment;
-use crate::gpu::plan::place::{Places, RESULTS};
+use crate::gpu::plan::place::Places;
 use crate::gpu::plan::plan::{Dispatch, Offsets};
+use crate::gpu::plan::role::RESULTS;
 use crate::gpu::plan::words::WordRange;
 use crate::gpu::shader::bindings::{entry, storage};
 use crate::gpu::shader::params::{MAX_GROUPS, SMALL_WORKGROUP, TimestepParams};
@@ -114,6 +115,11 @@ impl TimestepPlan {
     pub fn moved(&self, context: &Context, tensors: &[(&str, Tensor<'_>)]) -> Result<Self, PlanError> {
         let places = self.places.moved(tensors, binding_alignment(context))?;
         Ok(Self::bound(context, Arc::clone(&self.shared), places))
+    }
+
+    /// Returns `true` for the role of the timesteps.
+    pub(crate) fn has_role(&self, role: &str) -> bool {
+        self.places.has_role(role)
     }
 
     /// Records the draw of a step into the caller's pass: one small dispatch.

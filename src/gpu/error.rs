@@ -18,7 +18,7 @@ pub enum PlanError {
     /// A tensor does not fit into its buffer.
     #[error("{tensor}: expected a buffer of at least {expected} bytes, found {found}")]
     BufferTooSmall {
-        /// The tensor's role: `in0`, `out1`, `timesteps` ...
+        /// The tensor's role, by the name of its field in the request: `x_t`, `prediction`, `timesteps` ...
         tensor: &'static str,
         /// Bytes up to the end of the tensor, in whole 4-byte words.
         expected: u64,

@@ -95,7 +95,7 @@ fn a_map_in_place(harness: &Harness) {
         ("in0", there.tensor(&there.x)),
         ("out0", there.tensor(&there.x)),
         ("out1", there.tensor(&there.y)),
-        ("noise_out", there.tensor(&there.z)),
+        ("keep", there.tensor(&there.z)),
         ("timesteps", there.tensor(&there.words)),
     ];
     let moved = plan.moved(&harness.context, &roles).expect("a moved plan");

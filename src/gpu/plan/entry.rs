@@ -1,7 +1,6 @@
 //! The entries of a dispatch's bind group, kept so that it can be made anew for other tensors.
 
-use crate::gpu::context::{Context, Pipeline};
-use crate::gpu::plan::place::{Places, Role};
+use crate::gpu::plan::role::Role;
 use std::num::NonZero;
 use wgpu::{BindingResource, BufferBinding};
 
@@ -60,28 +59,20 @@ enum Source {
 }
 
 impl Entry {
-    /// The binding number and what is bound, with the caller's memory at these places.
-    fn bound<'a>(&'a self, places: &'a Places) -> Option<(u32, BindingResource<'a>)> {
+    /// The binding number and what is bound. `place` gives the buffer of a role now, and the offsets of its memory when the
+    /// plan was made and now.
+    pub fn bound<'a>(
+        &'a self,
+        place: impl Fn(Role) -> Option<(&'a wgpu::Buffer, [u64; 2])>,
+    ) -> Option<(u32, BindingResource<'a>)> {
         let part = match &self.source {
             Source::Own(buffer) => Part::own(buffer, self.offset, self.size),
             Source::Place(role) => {
-                let place = places.get(*role)?;
+                let (buffer, [origin, now]) = place(*role)?;
                 // An entry may begin before its tensor, at an aligned byte.
-                let offset = (self.offset + place.offset).saturating_sub(place.origin);
-                Part::own(&place.buffer, offset, self.size)
+                Part::own(buffer, (self.offset + now).saturating_sub(origin), self.size)
             }
         };
         Some((self.binding, part.resource()))
     }
-}
-
-/// Makes the bind group of these entries.
-pub(crate) fn bind(
-    context: &Context,
-    label: &str,
-    pipeline: &Pipeline,
-    entries: &[Entry],
-    places: &Places,
-) -> wgpu::BindGroup {
-    context.bind_group(label, pipeline, entries.iter().filter_map(|entry| entry.bound(places)))
 }

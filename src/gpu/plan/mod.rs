@@ -12,6 +12,7 @@ pub(crate) mod place;
 #[expect(clippy::module_inception, reason = "the folder makes plans, and this file defines them")]
 pub(crate) mod plan;
 pub(crate) mod reduce;
+pub(crate) mod role;
 pub(crate) mod sums;
 pub(crate) mod tables;
 pub(crate) mod walk;

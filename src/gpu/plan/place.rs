@@ -6,29 +6,18 @@
 use crate::gpu::error::PlanError;
 use crate::gpu::plan::check::check_tensor;
 use crate::gpu::plan::job::Job;
+use crate::gpu::plan::role::{ROLES, Role};
 use crate::gpu::plan::words::WordRange;
-use crate::gpu::shader::op::SLOTS;
 use crate::gpu::storage::Storage;
 use crate::gpu::tensor::{Shape, Tensor};
-
-/// A role of the caller's tensors in a plan: a slot of the op, or one of the words below.
-pub(crate) type Role = usize;
-
-pub(crate) const TIMESTEPS: Role = SLOTS;
-pub(crate) const SEEDS: Role = SLOTS + 1;
-/// The sums of samples.
-pub(crate) const RESULTS: Role = SLOTS + 2;
-/// Their mean.
-pub(crate) const MEAN: Role = SLOTS + 3;
-const ROLES: usize = SLOTS + 4;
 
 /// The place of a tensor, or of words, in the caller's memory.
 #[derive(Clone, Debug)]
 pub(crate) struct Place {
-    pub buffer: wgpu::Buffer,
-    pub offset: u64,
+    buffer: wgpu::Buffer,
+    offset: u64,
     /// The offset that the plan was made with, which the offsets of its entries count from.
-    pub origin: u64,
+    origin: u64,
     name: &'static str,
     kind: Kind,
     writes: bool,
@@ -82,8 +71,12 @@ impl Places {
         self.places[role] = Some(Place { buffer, offset, origin: offset, name, kind, writes });
     }
 
-    /// The place of a role.
-    pub fn get(&self, role: Role) -> Option<&Place> {
+    /// The buffer of a role now, and the offsets of its memory when the plan was made and now.
+    pub fn at(&self, role: Role) -> Option<(&wgpu::Buffer, [u64; 2])> {
+        self.get(role).map(|place| (&place.buffer, [place.origin, place.offset]))
+    }
+
+    fn get(&self, role: Role) -> Option<&Place> {
         self.places[role].as_ref()
     }
 
@@ -101,6 +94,11 @@ impl Places {
         }
         moved.check_sharing(self, &given)?;
         Ok(moved)
+    }
+
+    /// Returns `true` if a place has this role.
+    pub fn has_role(&self, name: &str) -> bool {
+        self.places.iter().flatten().any(|place| place.name == name)
     }
 
     fn role(&self, name: &str) -> Result<Role, PlanError> {

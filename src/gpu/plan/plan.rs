@@ -3,7 +3,7 @@
 use crate::gpu::context::{Context, Pipeline};
 use crate::gpu::error::{PlanError, RecordError};
 use crate::gpu::inputs::At;
-use crate::gpu::plan::entry::{Entry, bind};
+use crate::gpu::plan::entry::Entry;
 use crate::gpu::plan::keys::Keys;
 use crate::gpu::plan::layout::binding_alignment;
 use crate::gpu::plan::place::Places;
@@ -67,7 +67,8 @@ pub(crate) enum Offsets {
 impl Dispatch {
     /// Makes its bind group, with the caller's memory at these places.
     pub fn bind(&self, context: &Context, places: &Places) -> wgpu::BindGroup {
-        bind(context, &self.label, &self.pipeline, &self.entries, places)
+        let entries = self.entries.iter().filter_map(|entry| entry.bound(|role| places.at(role)));
+        context.bind_group(&self.label, &self.pipeline, entries)
     }
 
     /// The dispatch with its bind group.
@@ -102,6 +103,11 @@ impl Plan {
     pub fn moved(&self, context: &Context, tensors: &[(&str, Tensor<'_>)]) -> Result<Self, PlanError> {
         let places = self.places.moved(tensors, binding_alignment(context))?;
         Ok(Self::bound(context, Arc::clone(&self.shared), places))
+    }
+
+    /// Returns `true` if a tensor of the plan has this role.
+    pub fn has_role(&self, role: &str) -> bool {
+        self.places.has_role(role)
     }
 
     /// Dispatches of one recording.

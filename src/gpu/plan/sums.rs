@@ -5,9 +5,9 @@ use crate::gpu::error::PlanError;
 use crate::gpu::plan::builder::PlanBuilder;
 use crate::gpu::plan::check::{check, check_results};
 use crate::gpu::plan::job::Job;
-use crate::gpu::plan::place::{MEAN, RESULTS};
 use crate::gpu::plan::plan::Plan;
 use crate::gpu::plan::reduce::Reduction;
+use crate::gpu::plan::role::{MEAN, RESULTS};
 use crate::gpu::plan::words::WordRange;
 
 /// A buffer of the caller's, and the byte at which results begin.

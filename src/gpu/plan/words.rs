@@ -4,7 +4,7 @@ use crate::gpu::context::Context;
 use crate::gpu::error::{PlanError, check_limit};
 use crate::gpu::inputs::Timesteps;
 use crate::gpu::plan::entry::Part;
-use crate::gpu::plan::place::{Role, SEEDS, TIMESTEPS};
+use crate::gpu::plan::role::{Role, SEEDS, TIMESTEPS};
 use crate::gpu::plan::window::Window;
 use std::ops::Range;
 
@@ -116,6 +116,11 @@ impl<'a> SampleWords<'a> {
     /// A seed for each sample, from this byte of a buffer on.
     pub fn of_seeds((buffer, offset): (&'a wgpu::Buffer, u64)) -> Self {
         Self { name: "seeds", role: SEEDS, buffer, offset, stride: SEED_WORDS }
+    }
+
+    /// The same words under this name.
+    pub fn named(self, name: &'static str) -> Self {
+        Self { name, ..self }
     }
 
     /// Returns `true` if all samples share one word.

@@ -21,7 +21,7 @@ const WORD: &str = include_str!("../../../shaders/access/word.wgsl");
 const UNALIGNED: &str = include_str!("../../../shaders/access/unaligned.wgsl");
 
 /// Names of the clean samples of earlier steps among the inputs of a step.
-const PAST: [&str; crate::table::HISTORY] = ["history0", "history1", "history2"];
+const PAST: [&str; crate::table::step::HISTORY] = ["history0", "history1", "history2"];
 
 /// A kernel whose text is written.
 pub(crate) struct Access<'a> {
