@@ -154,7 +154,8 @@ impl Diffusion {
         let table = noising.table(&self.schedule)?;
         let Noising { shape, timesteps, x0, epsilon, first, second } = *noising;
         let (in0, out1) = (Some(x0), second.map(|second| second.1));
-        Ok(MapPlan::new(context, &Map { table: &table, shape, timesteps, in0, in1: epsilon, out0: first.1, out1 })?)
+        let map = Map { table: &table, shape, timesteps, in0, in1: epsilon, out0: first.1, out1 };
+        Ok(MapPlan::in_roles(context, &map, &["x0", "epsilon", "first", "second", "keep"])?)
     }
 
     /// Converts a prediction to one or two other quantities; see [`solve`](crate::math::solve) for the algebra.
@@ -166,7 +167,8 @@ impl Diffusion {
         let table = conversion.table(&self.schedule)?;
         let Conversion { shape, timesteps, x_t, prediction, first, second, .. } = *conversion;
         let (in0, in1, out1) = (Some(x_t), Second::Given(prediction.1), second.map(|second| second.1));
-        Ok(MapPlan::new(context, &Map { table: &table, shape, timesteps, in0, in1, out0: first.1, out1 })?)
+        let map = Map { table: &table, shape, timesteps, in0, in1, out0: first.1, out1 };
+        Ok(MapPlan::in_roles(context, &map, &["x_t", "prediction", "first", "second"])?)
     }
 
     /// The mean of the Gaussian posterior (Ho et al. 2020, eq. 7), from any prediction, without clipping.
@@ -178,7 +180,8 @@ impl Diffusion {
         let table = posterior.table(&self.schedule)?;
         let PosteriorMean { shape, timesteps, x_t, prediction, mean, x0, .. } = *posterior;
         let (in0, in1) = (Some(x_t), Second::Given(prediction.1));
-        Ok(MapPlan::new(context, &Map { table: &table, shape, timesteps, in0, in1, out0: mean, out1: x0 })?)
+        let map = Map { table: &table, shape, timesteps, in0, in1, out0: mean, out1: x0 };
+        Ok(MapPlan::in_roles(context, &map, &["x_t", "prediction", "mean", "x0"])?)
     }
 }
 

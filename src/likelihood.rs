@@ -120,7 +120,7 @@ impl LikelihoodLoop {
             Ok::<_, Error>(ChainPlan::new(context, &ChainTerms { inputs, total: None })?)
         };
         let x0_mse = x0_mse.then(errors).transpose()?;
-        Ok(Self { timesteps, noising: MapPlan::new(context, &noising)?, bits, x0_mse })
+        Ok(Self { timesteps, noising: MapPlan::in_roles(context, &noising, &["x0", "noise", "x_t"])?, bits, x0_mse })
     }
 
     /// The number of timesteps.

@@ -175,6 +175,6 @@ impl<'a> Sampling<'a> {
         let table = Table::new([[[0.0, scale], [0.0, scale * input]]]);
         let (out0, out1, in1) = (self.x, self.input, Second::Drawn(Drawn::new(key)));
         let map = Map { table: &table, shape: self.shape, timesteps: Timesteps::Batch, in0: None, in1, out0, out1 };
-        Ok(MapPlan::new(context, &map)?)
+        Ok(MapPlan::in_roles(context, &map, &["", "noise", "x", "input"])?)
     }
 }

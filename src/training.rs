@@ -3,10 +3,11 @@
 use crate::error::Error;
 use crate::gpu::context::Context;
 use crate::gpu::draw_timesteps::{TimestepDraw, TimestepPlan};
-use crate::gpu::error::RecordError;
+use crate::gpu::error::{PlanError, RecordError};
 use crate::gpu::inputs::{At, Drawn, Of, Second, Timesteps};
 use crate::gpu::loss::plan::{Loss, LossPlan};
 use crate::gpu::map::{Map, MapPlan};
+use crate::gpu::plan::job::Roles;
 use crate::gpu::tensor::{Shape, Tensor};
 use crate::gpu::vlb::inputs::VlbInputs;
 use crate::gpu::vlb::plan::{VlbPlan, VlbTerms};
@@ -111,6 +112,13 @@ pub struct Training<'a> {
     /// A variance that the network learns too.
     pub variance: Option<LearnedVariance<'a>>,
 }
+
+/// The names of the tensors in the plan of the noisy sample.
+const NOISING: Roles = &["x0", "noise", "x_t"];
+/// Those in the plan of the loss.
+const LOSS: Roles = &["prediction", "x0", "noise", "gradient"];
+/// Those in the plan of a learned variance.
+const VARIANCE: Roles = &["prediction", "variance.learned", "x0", "noise", "", "variance.gradient"];
 
 /// A training step without its network: timesteps, noise and the noisy sample before it, loss and gradient after it.
 ///
@@ -218,8 +226,37 @@ impl TrainingStep {
             }
         };
         let vlb = training.variance.map(|variance| training.vlb(context, schedule, &variance, noise(true)));
-        let (noising, loss) = (MapPlan::new(context, &noising)?, LossPlan::new(context, &loss)?);
+        let (noising, loss) =
+            (MapPlan::in_roles(context, &noising, NOISING)?, LossPlan::in_roles(context, &loss, Some(LOSS))?);
         Ok(Self { draw, noising, loss, vlb: vlb.transpose()? })
+    }
+
+    /// The same step on other tensors, by their roles: the names of [`Training`]'s fields, and `variance.learned`,
+    /// `variance.gradient` and `variance.terms`. It costs bind groups and nothing else; see [`MapPlan::moved`].
+    ///
+    /// # Errors
+    /// [`PlanError::Moved`] names the role and what differs, [`PlanError::Role`] lists the roles; or what else is wrong with
+    /// a tensor.
+    pub fn moved(&self, context: &Context, tensors: &[(&str, Tensor<'_>)]) -> Result<Self, PlanError> {
+        let Self { draw, noising, loss, vlb } = self;
+        // Each plan is given the tensors that it has a role for.
+        let of = |has_role: &dyn Fn(&str) -> bool| -> Vec<_> {
+            tensors.iter().copied().filter(|(role, _)| has_role(role)).collect()
+        };
+        let draw_has = |role: &str| draw.as_ref().is_some_and(|draw| draw.has_role(role));
+        let vlb_has = |role: &str| vlb.as_ref().is_some_and(|vlb| vlb.has_role(role));
+        let is_known = |role: &str| noising.has_role(role) || loss.has_role(role) || draw_has(role) || vlb_has(role);
+        if let Some((found, _)) = tensors.iter().find(|(role, _)| !is_known(role)) {
+            let expected = ["timesteps", "x0", "x_t", "prediction", "gradient", "losses", "mean"].into_iter();
+            let variance = ["variance.learned", "variance.gradient", "variance.terms"].into_iter();
+            let roles: Vec<&str> = expected.chain(variance).filter(|role| is_known(role)).collect();
+            return Err(PlanError::Role { expected: roles.join(", "), found: (*found).to_owned() });
+        }
+        let draw = draw.as_ref().map(|draw| draw.moved(context, &of(&draw_has))).transpose()?;
+        let vlb = vlb.as_ref().map(|vlb| vlb.moved(context, &of(&vlb_has))).transpose()?;
+        let noising = noising.moved(context, &of(&|role| noising.has_role(role)))?;
+        let loss = loss.moved(context, &of(&|role| loss.has_role(role)))?;
+        Ok(Self { draw, noising, loss, vlb })
     }
 
     /// Records the work before the network into the caller's pass: the timesteps, if they are drawn, and `x_t`.
@@ -313,7 +350,7 @@ impl Training<'_> {
             learned_gradient: Some(gradient),
             of: self.gradient.1,
         };
-        Ok(VlbPlan::new(context, &terms)?)
+        Ok(VlbPlan::in_roles(context, &terms, Some(VARIANCE), "variance.terms")?)
     }
 
     /// The table, if it has a row wherever one is drawn; else what `row` says of the first timestep without one.

@@ -290,3 +290,104 @@ fn small_bindings_hold_what_fits_and_say_what_does_not() {
     let limit = "min_storage_buffer_offset_alignment";
     assert_eq!(step(16), Err(PlanError::DeviceLimit { what: "offset of the seeds", limit, allowed: 256, found: 16 }));
 }
+
+/// The fields of the fronts are the names in their errors, and the roles by which their plans move.
+#[test]
+fn errors_and_moves_use_the_words_of_the_fronts() {
+    use tweedie::{Conversion, Diffusion, Error, Holes, Noising, PosteriorMean, Quantity, Schedule};
+    let (device, _queue) = device(wgpu::Limits::default());
+    let context = Context::new(&device);
+    let tensors = [(); 6].map(|()| buffer(&device, 4 * 1024));
+    let [a, b, c, d, times, other] = tensors.each_ref().map(Tensor::f32);
+    let (shape, timesteps) = (Shape::new(16, 64), Timesteps::per_sample(times.buffer));
+    let diffusion = Diffusion::new(Schedule::linear(1000, 1e-4, 0.02).unwrap());
+    let short = buffer(&device, 64);
+    let short = Tensor::f32(&short);
+    let words = |made: Result<MapPlan, Error>| {
+        let error = made.map(|_| ()).unwrap_err().to_string();
+        let (role, rest) = error.split_once(':').unwrap();
+        assert_eq!(rest, " expected a buffer of at least 4096 bytes, found 64");
+        role.to_owned()
+    };
+    let roles = |plan: &MapPlan| match plan.moved(&context, &[("nothing", other)]) {
+        Err(PlanError::Role { expected, .. }) => expected,
+        found => panic!("{found:?}"),
+    };
+
+    let first = (Quantity::Xt, c);
+    let second = Some((Quantity::V, d));
+    let noising = Noising { shape, timesteps, x0: a, epsilon: Second::Given(b), first, second };
+    let made = |noising: Noising<'_>| diffusion.noising(&context, &noising);
+    assert_eq!(words(made(Noising { x0: short, ..noising })), "x0");
+    assert_eq!(words(made(Noising { epsilon: Second::Given(short), ..noising })), "epsilon");
+    assert_eq!(words(made(Noising { first: (Quantity::Xt, short), ..noising })), "first");
+    assert_eq!(words(made(Noising { second: Some((Quantity::V, short)), ..noising })), "second");
+    let plan = made(noising).unwrap();
+    assert_eq!(roles(&plan), "x0, epsilon, first, second, timesteps");
+    assert!(plan.moved(&context, &[("x0", other)]).is_ok());
+
+    let (prediction, first) = ((Quantity::V, b), (Quantity::X0, c));
+    let conversion = Conversion { shape, timesteps, x_t: a, prediction, first, second: None, holes: Holes::Reject };
+    let made = |conversion: Conversion<'_>| diffusion.conversion(&context, &conversion);
+    assert_eq!(words(made(Conversion { x_t: short, ..conversion })), "x_t");
+    assert_eq!(words(made(Conversion { prediction: (Quantity::V, short), ..conversion })), "prediction");
+    assert_eq!(roles(&made(conversion).unwrap()), "x_t, prediction, first, timesteps");
+
+    let posterior = PosteriorMean { shape, timesteps, x_t: a, prediction, mean: a, x0: Some(d), holes: Holes::Reject };
+    let made = |posterior: PosteriorMean<'_>| diffusion.posterior_mean(&context, &posterior);
+    assert_eq!(words(made(PosteriorMean { mean: short, ..posterior })), "mean");
+    assert_eq!(words(made(PosteriorMean { x0: Some(short), ..posterior })), "x0");
+    assert_eq!(roles(&made(posterior).unwrap()), "x_t, prediction, mean, x0, timesteps");
+}
+
+#[test]
+fn a_training_step_moves_and_errs_in_its_own_words() {
+    use tweedie::gpu::Of;
+    use tweedie::math::{Objective, Schedule, TimestepDensity};
+    use tweedie::table::Penalty;
+    use tweedie::{Quantity, TimestepSource, Training, TrainingStep};
+    let (device, _queue) = device(wgpu::Limits::default());
+    let context = Context::new(&device);
+    let tensors = [(); 7].map(|()| buffer(&device, 4 * 1024));
+    let [x0, x_t, output, other, another] = [0, 1, 2, 3, 4].map(|k| Tensor::f32(&tensors[k]));
+    let [timesteps, losses] = [&tensors[5], &tensors[6]];
+    let (schedule, objective) = (Schedule::cosine(1000).unwrap(), Objective::of(Quantity::V));
+    let density = TimestepDensity::uniform(1000).unwrap();
+    let training = Training {
+        objective: &objective,
+        penalty: Penalty::MSE,
+        shape: Shape::new(16, 64),
+        key: NoiseKey::seed(1),
+        steps: 3,
+        perturbed: None,
+        timestep_source: TimestepSource::Drawn { density: &density, stratified: None },
+        timesteps,
+        x0,
+        x_t,
+        prediction: output,
+        gradient: (output, Of::Mean),
+        losses,
+        mean: None,
+        variance: None,
+    };
+    let short = buffer(&device, 64);
+    let error = |training: Training<'_>| TrainingStep::new(&context, &schedule, &training).unwrap_err().to_string();
+    let expected = |role: &str| format!("{role}: expected a buffer of at least 4096 bytes, found 64");
+    assert_eq!(error(Training { x_t: Tensor::f32(&short), ..training }), expected("x_t"));
+    assert_eq!(error(Training { x0: Tensor::f32(&short), ..training }), expected("x0"));
+    assert_eq!(error(Training { prediction: Tensor::f32(&short), ..training }), expected("prediction"));
+
+    let step = TrainingStep::new(&context, &schedule, &training).unwrap();
+    let moved = step.moved(&context, &[("x0", other), ("prediction", another), ("gradient", another)]).unwrap();
+    let mut encoder = device.create_command_encoder(&Default::default());
+    let mut pass = encoder.begin_compute_pass(&Default::default());
+    moved.record_before(&mut pass, 2).unwrap();
+    moved.record_after(&mut pass, 2).unwrap();
+    drop(pass);
+    encoder.finish();
+    let alone = step.moved(&context, &[("gradient", another)]).unwrap_err();
+    assert!(matches!(alone, PlanError::Moved { tensor: "gradient", what: "place", .. }), "{alone}");
+    let unknown = step.moved(&context, &[("terms", other)]).unwrap_err().to_string();
+    let roles = "timesteps, x0, x_t, prediction, gradient, losses";
+    assert_eq!(unknown, format!("expected a role of the plan ({roles}), found `terms`"));
+}

@@ -97,11 +97,13 @@ const FLOORS: &[Floors] = &[
     (
         "src/gpu/plan",
         &[
-            &["keys", "window"],
-            &["plan", "words"],
+            &["role", "window"],
+            &["entry"],
+            &["keys", "words"],
             &["job"],
             &["check", "tables", "walk"],
-            &["layout"],
+            &["layout", "place"],
+            &["plan"],
             &["fold_pass", "four_buffers"],
             &["builder"],
             &["reduce"],

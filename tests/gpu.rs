@@ -21,6 +21,8 @@ mod likelihoods;
 mod losses;
 #[path = "gpu/maps.rs"]
 mod maps;
+#[path = "gpu/moved.rs"]
+mod moved;
 #[path = "gpu/sampling.rs"]
 mod sampling;
 #[path = "gpu/scales.rs"]
@@ -158,6 +160,7 @@ fn run(arguments: &Arguments) -> ExitCode {
         timesteps::TESTS,
         training::TESTS,
         contract::TESTS,
+        moved::TESTS,
         four_buffers::TESTS,
         failures::TESTS,
     ]

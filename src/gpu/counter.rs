@@ -40,7 +40,7 @@ impl Counter {
         let params = CounterParams { count, first, unused: [0; 2] };
         let params = bytemuck::bytes_of(&params);
         let params = context.buffer_with("tweedie::Counter::params", wgpu::BufferUsages::UNIFORM, params)?;
-        let resources = [counters, params.as_entire_binding()];
+        let resources = [counters.resource(), params.as_entire_binding()];
         let group = context.bind_group("tweedie::Counter::group", &pipeline, (0..).zip(resources));
         Ok(Self { pipeline, group, workgroups })
     }

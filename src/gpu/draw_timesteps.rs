@@ -6,13 +6,19 @@
 //! **Practice.** A [`TimestepPlan`] holds the ends of the ranges, which may be replaced between submits (importance
 //! sampling), and a key for each recorded step. Host twin of `shaders/standalone/draw_timesteps.wgsl`: the density's `draw`.
 
-use crate::gpu::context::{Context, Pipeline};
+use crate::gpu::context::Context;
 use crate::gpu::error::{PlanError, RecordError, check_limit};
+use crate::gpu::plan::entry::Part;
 use crate::gpu::plan::keys::{Drawing, Keys};
+use crate::gpu::plan::layout::binding_alignment;
+use crate::gpu::plan::place::Places;
+use crate::gpu::plan::plan::{Dispatch, Offsets};
+use crate::gpu::plan::role::RESULTS;
 use crate::gpu::plan::words::WordRange;
 use crate::gpu::shader::bindings::{entry, storage};
 use crate::gpu::shader::params::{MAX_GROUPS, SMALL_WORKGROUP, TimestepParams};
 use crate::gpu::shader::standalone;
+use crate::gpu::tensor::Tensor;
 use crate::noise::{NoiseKey, TIMESTEP_BLOCK};
 use std::mem::offset_of;
 use std::sync::Arc;
@@ -40,9 +46,15 @@ pub struct TimestepDraw<'a> {
 /// A draw that is ready to be recorded.
 #[derive(Debug)]
 pub struct TimestepPlan {
-    pipeline: Arc<Pipeline>,
+    shared: Arc<Shared>,
     group: wgpu::BindGroup,
-    workgroups: [u32; 2],
+    places: Places,
+}
+
+/// The part of a draw that does not depend on the place of its timesteps.
+#[derive(Debug)]
+struct Shared {
+    dispatch: Dispatch,
     params: wgpu::Buffer,
     ends: wgpu::Buffer,
     timesteps: usize,
@@ -58,7 +70,7 @@ impl TimestepPlan {
         if draw.batch == 0 {
             return Err(PlanError::EmptyShape { batch: 0, elements: 1 });
         }
-        let words = WordRange::at((draw.buffer, draw.offset), draw.batch);
+        let words = WordRange::at((draw.buffer, draw.offset), draw.batch).in_role(RESULTS);
         words.check("timesteps")?;
         if draw.ends.is_empty() {
             return Err(PlanError::EmptyTable);
@@ -69,7 +81,7 @@ impl TimestepPlan {
         let keys = Keys::new(context, "tweedie::Timesteps::keys", Some(Drawing::white(draw.key, draw.steps)))?;
         // More workgroups than an axis has go along the second axis.
         let groups = draw.batch.div_ceil(SMALL_WORKGROUP);
-        let workgroups = [groups.min(MAX_GROUPS), groups.div_ceil(MAX_GROUPS)];
+        let workgroups = [groups.min(MAX_GROUPS), groups.div_ceil(MAX_GROUPS), 1];
         let (ends, count) = inner_ends(draw.ends);
         let (out, first) = words.binding(context);
         // 0 tells the kernel that the draw is not stratified.
@@ -87,8 +99,27 @@ impl TimestepPlan {
             (BufferUsages::UNIFORM | BufferUsages::COPY_DST, BufferUsages::STORAGE | BufferUsages::COPY_DST);
         let params = context.buffer_with("tweedie::Timesteps::params", uniform, bytemuck::bytes_of(&params))?;
         let ends = context.buffer_with("tweedie::Timesteps::ends", table, bytemuck::cast_slice(&ends))?;
-        let (pipeline, group) = assemble(context, [&params, &ends], &keys, out);
-        Ok(Self { pipeline, group, workgroups, params, ends, timesteps: draw.ends.len(), keys })
+        let dispatch = dispatch(context, [Part::whole(&params), keys.binding(), Part::whole(&ends), out], workgroups);
+        let shared = Arc::new(Shared { dispatch, params, ends, timesteps: draw.ends.len(), keys });
+        Ok(Self::bound(context, shared, Places::of_results("timesteps", &words)))
+    }
+
+    fn bound(context: &Context, shared: Arc<Shared>, places: Places) -> Self {
+        Self { group: shared.dispatch.bind(context, &places), shared, places }
+    }
+
+    /// The same draw into other memory, in the role `timesteps`; see [`MapPlan::moved`](crate::gpu::MapPlan::moved).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn moved(&self, context: &Context, tensors: &[(&str, Tensor<'_>)]) -> Result<Self, PlanError> {
+        let places = self.places.moved(tensors, binding_alignment(context))?;
+        Ok(Self::bound(context, Arc::clone(&self.shared), places))
+    }
+
+    /// Returns `true` for the role of the timesteps.
+    pub(crate) fn has_role(&self, role: &str) -> bool {
+        self.places.has_role(role)
     }
 
     /// Records the draw of a step into the caller's pass: one small dispatch.
@@ -96,11 +127,8 @@ impl TimestepPlan {
     /// # Errors
     /// [`RecordError::Step`].
     pub fn record(&self, pass: &mut wgpu::ComputePass<'_>, step: u32) -> Result<(), RecordError> {
-        let key = self.keys.offset(step)?;
-        pass.set_pipeline(&self.pipeline.pipeline);
-        pass.set_bind_group(0, &self.group, &[key]);
-        let [x, y] = self.workgroups;
-        pass.dispatch_workgroups(x, y, 1);
+        let key = self.shared.keys.offset(step)?;
+        self.shared.dispatch.record(pass, &self.group, &[key]);
         Ok(())
     }
 
@@ -109,7 +137,7 @@ impl TimestepPlan {
     /// # Errors
     /// [`RecordError::Step`].
     pub fn set_key(&self, queue: &wgpu::Queue, step: u32, key: NoiseKey) -> Result<(), RecordError> {
-        self.keys.set(queue, step, key)
+        self.shared.keys.set(queue, step, key)
     }
 
     /// Draws from another distribution over as many timesteps from now on, through the caller's queue.
@@ -117,13 +145,13 @@ impl TimestepPlan {
     /// # Errors
     /// [`RecordError::Timesteps`] unless there are as many.
     pub fn set_ends(&self, queue: &wgpu::Queue, ends: &[u64]) -> Result<(), RecordError> {
-        if ends.len() != self.timesteps {
-            return Err(RecordError::Timesteps { expected: self.timesteps, found: ends.len() });
+        if ends.len() != self.shared.timesteps {
+            return Err(RecordError::Timesteps { expected: self.shared.timesteps, found: ends.len() });
         }
         let (ends, count) = inner_ends(ends);
-        queue.write_buffer(&self.ends, 0, bytemuck::cast_slice(&ends));
+        queue.write_buffer(&self.shared.ends, 0, bytemuck::cast_slice(&ends));
         // The second word of the parameters is the number of ends.
-        queue.write_buffer(&self.params, offset_of!(TimestepParams, ends) as u64, bytemuck::bytes_of(&count));
+        queue.write_buffer(&self.shared.params, offset_of!(TimestepParams, ends) as u64, bytemuck::bytes_of(&count));
         Ok(())
     }
 }
@@ -138,12 +166,7 @@ fn inner_ends(ends: &[u64]) -> (Vec<u32>, u32) {
     (words, count)
 }
 
-fn assemble(
-    context: &Context,
-    [params, ends]: [&wgpu::Buffer; 2],
-    keys: &Keys,
-    out: wgpu::BindingResource<'_>,
-) -> (Arc<Pipeline>, wgpu::BindGroup) {
+fn dispatch(context: &Context, parts: [Part<'_>; 4], workgroups: [u32; 3]) -> Dispatch {
     let uniform = wgpu::BufferBindingType::Uniform;
     let bindings = [
         entry(0, uniform, false),
@@ -152,7 +175,8 @@ fn assemble(
         entry(3, storage(true), false),
     ];
     let pipeline = context.small_pipeline("draw_timesteps", standalone::draw_timesteps, &bindings);
-    let resources = [params.as_entire_binding(), keys.binding(), ends.as_entire_binding(), out];
-    let group = context.bind_group("tweedie::Timesteps::group", &pipeline, (0..).zip(resources));
-    (pipeline, group)
+    let label = "tweedie::Timesteps::group".to_owned();
+    let entries = (0..).zip(parts).map(|(binding, part)| part.entry(binding)).collect();
+    // Its only dynamic offset is the key's.
+    Dispatch { pipeline, label, entries, workgroups, offsets: Offsets::KeyAndRow }
 }

@@ -18,7 +18,7 @@ pub enum PlanError {
     /// A tensor does not fit into its buffer.
     #[error("{tensor}: expected a buffer of at least {expected} bytes, found {found}")]
     BufferTooSmall {
-        /// The tensor's role: `in0`, `out1`, `timesteps` ...
+        /// The tensor's role, by the name of its field in the request: `x_t`, `prediction`, `timesteps` ...
         tensor: &'static str,
         /// Bytes up to the end of the tensor, in whole 4-byte words.
         expected: u64,
@@ -163,6 +163,26 @@ pub enum PlanError {
         expected: &'static str,
         /// The number that was given.
         found: f64,
+    },
+    /// A tensor that a plan cannot be moved to: it must lie as the one before it does.
+    #[error("{tensor}: a moved plan expects the same {what} as before ({expected}), found {found}")]
+    Moved {
+        /// The tensor's role.
+        tensor: &'static str,
+        /// The property that differs: storage, stride, offset or place.
+        what: &'static str,
+        /// The property of the tensor before.
+        expected: String,
+        /// That of the new one.
+        found: String,
+    },
+    /// A role that a plan does not have.
+    #[error("expected a role of the plan ({expected}), found `{found}`")]
+    Role {
+        /// The roles of the plan.
+        expected: String,
+        /// The role that was given.
+        found: String,
     },
     /// A plan that draws noise for no step at all.
     #[error("expected at least 1 noise step, found 0")]

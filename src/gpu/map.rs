@@ -21,7 +21,7 @@ use crate::gpu::context::Context;
 use crate::gpu::error::{PlanError, RecordError};
 use crate::gpu::inputs::{At, Drawn, Second, Timesteps};
 use crate::gpu::plan::builder::PlanBuilder;
-use crate::gpu::plan::job::Job;
+use crate::gpu::plan::job::{Job, Roles};
 use crate::gpu::plan::keys::Drawing;
 use crate::gpu::plan::plan::Plan;
 use crate::gpu::shader::op::{Op, SLOTS, map as slots};
@@ -61,6 +61,11 @@ impl MapPlan {
     /// bytes a row (one aligned slot a row for one timestep per batch), which wgpu carries out with the next submit. See
     /// [`PlanError`] for what is rejected.
     pub fn new(context: &Context, map: &Map<'_>) -> Result<Self, PlanError> {
+        Self::in_roles(context, map, Op::Map.roles())
+    }
+
+    /// Makes a plan whose tensors have these names, by slot.
+    pub(crate) fn in_roles(context: &Context, map: &Map<'_>, roles: Roles) -> Result<Self, PlanError> {
         let drawn = map.in1.drawn();
         let mut tensors = [None; SLOTS];
         tensors[slots::IN0] = map.in0;
@@ -69,7 +74,8 @@ impl MapPlan {
         tensors[slots::OUT1] = map.out1;
         tensors[slots::NOISE_OUT] = drawn.and_then(|drawn| drawn.keep);
         let rows = map.table.rounded()?;
-        let job = Job { drawn: drawn.map(Drawing::of), ..Job::new(Op::Map, map.shape, map.timesteps, tensors, &rows) };
+        let job = Job::new(Op::Map, map.shape, map.timesteps, tensors, &rows);
+        let job = Job { drawn: drawn.map(Drawing::of), roles, ..job };
         Ok(Self { plan: PlanBuilder::plan(context, &job, |plan| plan.stream(&job))? })
     }
 
@@ -93,9 +99,28 @@ impl MapPlan {
         self.plan.encode(encoder, at)
     }
 
+    /// The same plan on other tensors, by their roles: the names of the request's fields. It costs bind groups and nothing
+    /// else. Roles that are not named stay where they are. Both plans share keys, rows and status.
+    ///
+    /// A tensor must have the storage and stride of the one before, and an offset that differs by a multiple of the device's
+    /// `min_storage_buffer_offset_alignment`. Tensors share a buffer with an output exactly where they did, and work in
+    /// place where they did: name both. Words (timesteps, seeds, results) are given as f32 tensors.
+    ///
+    /// # Errors
+    /// [`PlanError::Moved`] names the role and what differs, [`PlanError::Role`] lists the roles; or what else is wrong with
+    /// a tensor.
+    pub fn moved(&self, context: &Context, tensors: &[(&str, Tensor<'_>)]) -> Result<Self, PlanError> {
+        Ok(Self { plan: self.plan.moved(context, tensors)? })
+    }
+
+    /// Returns `true` if a tensor of the plan has this role.
+    pub(crate) fn has_role(&self, role: &str) -> bool {
+        self.plan.has_role(role)
+    }
+
     /// Dispatches of one recording.
     pub fn dispatches(&self) -> usize {
-        self.plan.dispatches.len()
+        self.plan.dispatches()
     }
 
     /// Gives a noise step another key, stream included, through the caller's queue. It holds for all that is submitted
@@ -108,7 +133,7 @@ impl MapPlan {
     /// or without a row, over all recordings since it was last cleared. The caller's encoder may copy and clear it. One
     /// of several plans over the same timesteps is enough to look at.
     pub fn status(&self) -> Option<&wgpu::Buffer> {
-        self.plan.status.as_ref()
+        self.plan.status()
     }
 }
 

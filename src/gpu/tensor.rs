@@ -35,7 +35,9 @@ impl std::fmt::Display for Shape {
 /// The buffer needs `BufferUsages::STORAGE`. Several tensors may lie in one buffer. Offsets and strides may be any whole
 /// number of elements. The fast kernels run where they, and the elements of a sample, are multiples of 4, or where the
 /// samples of every tensor follow each other without a gap and the whole batch is a multiple of 4.
-#[derive(Clone, Copy, Debug)]
+///
+/// Tensors are equal, and hash alike, if they are written alike in the same buffer: a host may keep plans by them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Tensor<'a> {
     /// The buffer that holds it.
     pub buffer: &'a wgpu::Buffer,

@@ -301,6 +301,10 @@ fn plans_beside_each_other_remember_together(harness: &Harness) {
     let first = plan(0, 1);
     let second = sampling(1, 0).plan_beside(&harness.context, &first).expect("a plan beside it");
     assert!(run(&[first, second]) == alone);
+    let first = plan(0, 1);
+    let roles = [("x", &xs[1]), ("prediction", &predictions[1]), ("next", &xs[0])];
+    let second = first.moved(&harness.context, &roles.map(|(role, buffer)| (role, Tensor::f32(buffer))));
+    assert!(run(&[first, second.expect("a moved plan")]) == alone, "a moved plan keeps the loop's memory");
     assert!(run(&[plan(0, 1), plan(1, 0)]) != alone, "they must look back");
 
     let euler = cases().into_iter().find(|case| case.name.contains("Euler")).expect("a solver that does not look back");

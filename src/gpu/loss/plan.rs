@@ -3,7 +3,7 @@
 use crate::gpu::context::Context;
 use crate::gpu::error::{PlanError, RecordError};
 use crate::gpu::inputs::{At, Of, Second, Timesteps};
-use crate::gpu::plan::job::Job;
+use crate::gpu::plan::job::{Job, Roles};
 use crate::gpu::plan::keys::Drawing;
 use crate::gpu::plan::plan::Plan;
 use crate::gpu::plan::sums::Sums;
@@ -60,11 +60,17 @@ impl LossPlan {
     /// # Errors
     /// [`PlanError`] lists the inputs that are rejected.
     pub fn new(context: &Context, loss: &Loss<'_>) -> Result<Self, PlanError> {
+        Self::in_roles(context, loss, None)
+    }
+
+    /// Makes a plan whose tensors have these names, by slot.
+    pub(crate) fn in_roles(context: &Context, loss: &Loss<'_>, roles: Option<Roles>) -> Result<Self, PlanError> {
         loss.check()?;
         let table = loss.scaled();
         let rows = table.rounded()?;
+        let job = loss.job(&rows);
         let sums = Sums {
-            job: loss.job(&rows),
+            job: Job { roles: roles.unwrap_or(job.roles), ..job },
             factor: 1.0 / loss.share(),
             samples: ("losses", loss.losses),
             mean: loss.mean,
@@ -88,9 +94,22 @@ impl LossPlan {
         self.plan.encode(encoder, at)
     }
 
+    /// The same plan on other tensors, by their roles; see [`MapPlan::moved`](crate::gpu::MapPlan::moved).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn moved(&self, context: &Context, tensors: &[(&str, Tensor<'_>)]) -> Result<Self, PlanError> {
+        Ok(Self { plan: self.plan.moved(context, tensors)? })
+    }
+
+    /// Returns `true` if a tensor of the plan has this role.
+    pub(crate) fn has_role(&self, role: &str) -> bool {
+        self.plan.has_role(role)
+    }
+
     /// Dispatches of one recording.
     pub fn dispatches(&self) -> usize {
-        self.plan.dispatches.len()
+        self.plan.dispatches()
     }
 
     /// Sets a key, as [`MapPlan::set_key`](crate::gpu::MapPlan::set_key) does.
@@ -103,7 +122,7 @@ impl LossPlan {
 
     /// The status buffer, for timesteps from a buffer, as [`MapPlan::status`](crate::gpu::MapPlan::status).
     pub fn status(&self) -> Option<&wgpu::Buffer> {
-        self.plan.status.as_ref()
+        self.plan.status()
     }
 }
 

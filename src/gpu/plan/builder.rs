@@ -4,11 +4,13 @@
 use crate::gpu::context::{Context, PipelineKey};
 use crate::gpu::error::PlanError;
 use crate::gpu::plan::check::{check, check_bindings};
+use crate::gpu::plan::entry::{Entry, Part};
 use crate::gpu::plan::four_buffers::lay_out_rows;
 use crate::gpu::plan::job::Job;
 use crate::gpu::plan::keys::Keys;
 use crate::gpu::plan::layout::{Layout, row_range, scale_range};
-use crate::gpu::plan::plan::{Dispatch, Offsets, Plan};
+use crate::gpu::plan::place::Places;
+use crate::gpu::plan::plan::{Dispatch, Offsets, Plan, Shared};
 use crate::gpu::plan::tables::{RowBuffer, Tables};
 use crate::gpu::plan::walk::{passes, reducing_walk, streaming_walk, variant};
 use crate::gpu::plan::window::Window;
@@ -19,7 +21,8 @@ use crate::gpu::shader::bindings::{
 use crate::gpu::shader::op::Op;
 use crate::gpu::shader::params::{CHUNK, GRAIN, Params};
 use crate::gpu::shader::variant::{Rows, Variant, Walk};
-use wgpu::{BindingResource, BufferUsages};
+use std::sync::Arc;
+use wgpu::BufferUsages;
 
 /// A plan in the making: what its dispatches share, and the dispatches so far.
 pub(crate) struct PlanBuilder<'a> {
@@ -32,6 +35,8 @@ pub(crate) struct PlanBuilder<'a> {
     /// For each row, `true` if it is undefined.
     undefined: Vec<bool>,
     pub dispatches: Vec<Dispatch>,
+    /// The places of the caller's tensors and words.
+    pub places: Places,
     /// `true` once a dispatch counts samples without a row: the first pass over them does.
     counts: bool,
     /// `true` in the four-buffer form; see [`crate::gpu::plan::four_buffers`].
@@ -51,6 +56,7 @@ impl<'a> PlanBuilder<'a> {
             status: tables.status()?,
             undefined: job.rows.undefined().to_vec(),
             dispatches: Vec::new(),
+            places: Places::new(job),
             counts: false,
             four_buffers,
         };
@@ -166,67 +172,58 @@ impl<'a> PlanBuilder<'a> {
         let params = self.context.buffer_with(&job.label("params"), BufferUsages::UNIFORM, &bytes)?;
         for (index, (window, (_, tile, workgroups))) in windows.iter().zip(laid_out).enumerate() {
             let pipeline = self.context.pipeline(PipelineKey { variant: *variant, tile });
-            let params = part(&params, index as u64 * stride, size_of::<Params>() as u64);
-            let resources = self.resources(job, variant, window, params);
-            let group = self.context.bind_group(&job.label("group"), &pipeline, resources);
-            self.dispatches.push(Dispatch { pipeline, group, workgroups, offsets: Offsets::KeyAndRow });
+            let params = Part::own(&params, index as u64 * stride, size_of::<Params>() as u64);
+            let entries = self.entries(job, variant, window, params);
+            let label = job.label("group");
+            self.dispatches.push(Dispatch { pipeline, label, entries, workgroups, offsets: Offsets::KeyAndRow });
         }
         Ok(())
     }
 
-    /// The resources of a window's dispatch, with the numbers of their bindings.
-    fn resources<'b>(
-        &'b self,
-        job: &Job<'b>,
-        variant: &Variant,
-        window: &Window,
-        params: BindingResource<'b>,
-    ) -> Vec<(u32, BindingResource<'b>)> {
+    /// The entries of a window's dispatch.
+    fn entries(&self, job: &Job<'_>, variant: &Variant, window: &Window, params: Part<'_>) -> Vec<Entry> {
         let layout = self.layout(job);
         let (first_row, rows) = match variant.rows {
             Rows::PerSample => row_range(job, window),
             Rows::Batch | Rows::Uniform(_) | Rows::Storage => (0, self.rows.binding_size),
         };
-        let table = part(&self.rows.buffer, first_row, rows);
+        let table = Part::own(&self.rows.buffer, first_row, rows);
         let mut resources = vec![(0, params), (1, self.keys.binding()), (TABLE_BINDING, table)];
         // In the four-buffer form, rows were looked up and counted by the dispatch that laid them out.
         if let Some(timesteps) = job.timesteps().filter(|_| variant.rows.are_looked_up()) {
             resources.push((TIMESTEPS_BINDING, timesteps.of_window(window).binding(self.context).0));
         }
         if let Some(status) = self.status.as_ref().filter(|_| variant.counts_undefined()) {
-            resources.push((STATUS_BINDING, part(status, 0, 16)));
+            resources.push((STATUS_BINDING, Part::own(status, 0, 16)));
         }
         for (slot, tensor) in job.tensors().filter(|(slot, _)| variant.operand(*slot).has_binding()) {
             let range = layout.binding_range(slot, &tensor, window);
-            resources.push((SLOT_BINDING + slot as u32, part(tensor.buffer, range.start, range.size)));
+            let role = job.is_callers(slot).then_some(slot);
+            let part = Part { buffer: tensor.buffer, offset: range.start, size: range.size, role };
+            resources.push((SLOT_BINDING + slot as u32, part));
         }
         if let Some(seeds) = job.seeds {
             resources.push((SEEDS_BINDING, seeds.of_batch(job.shape.batch).binding(self.context).0));
         }
         if let Some(scales) = job.scales {
             let (start, size) = if variant.scales_uniform { scale_range(window) } else { (0, scales.size()) };
-            resources.push((SCALES_BINDING, part(scales, start, size)));
+            resources.push((SCALES_BINDING, Part::own(scales, start, size)));
         }
-        resources.extend(job.clean_stats.map(|stats| (CLEAN_STATS_BINDING, stats.as_entire_binding())));
+        resources.extend(job.clean_stats.map(|stats| (CLEAN_STATS_BINDING, Part::whole(stats))));
         resources.extend(job.partials.map(|partials| (SCRATCH_BINDING, partials.words.binding(self.context).0)));
-        resources
+        resources.into_iter().map(|(binding, part)| part.entry(binding)).collect()
     }
 
     /// The plan.
     pub fn done(self) -> Plan {
-        Plan {
+        let shared = Shared {
             label: self.label,
             dispatches: self.dispatches,
             keys: self.keys,
             row_stride: self.rows.stride,
             undefined: self.undefined,
             status: self.status,
-        }
+        };
+        Plan::bound(self.context, Arc::new(shared), self.places)
     }
-}
-
-/// The binding of a part of a buffer.
-fn part(buffer: &wgpu::Buffer, offset: u64, size: u64) -> BindingResource<'_> {
-    let size = std::num::NonZero::new(size);
-    BindingResource::Buffer(wgpu::BufferBinding { buffer, offset, size })
 }

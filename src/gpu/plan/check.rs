@@ -5,6 +5,7 @@ use crate::gpu::error::{PlanError, check_limit};
 use crate::gpu::inputs::Perturbed;
 use crate::gpu::plan::job::Job;
 use crate::gpu::plan::words::WordRange;
+use crate::gpu::shader::bindings::{SEEDS_BINDING, SLOT_BINDING, StorageBinding};
 use crate::gpu::shader::params::WORKGROUP;
 use crate::gpu::shader::variant::Variant;
 use crate::gpu::tensor::{Shape, Tensor};
@@ -50,7 +51,7 @@ pub(crate) fn check_bindings(job: &Job<'_>, variant: &Variant, context: &Context
     let bindings = variant.storage_bindings();
     let found = bindings.len() as u64;
     if found > allowed {
-        let names: Vec<&str> = bindings.iter().map(|binding| binding.name).collect();
+        let names: Vec<&str> = bindings.iter().map(|binding| role(job, binding)).collect();
         let (op, buffers) = (job.op.name(), names.join(", "));
         return Err(PlanError::Bindings { op, buffers, allowed, found });
     }
@@ -62,6 +63,14 @@ pub(crate) fn check_bindings(job: &Job<'_>, variant: &Variant, context: &Context
     ];
     let mut sizes = sizes.into_iter();
     sizes.try_for_each(|(limit, size)| check_limit("workgroup", limit, u64::from(size), u64::from(WORKGROUP)))
+}
+
+/// The caller's name of what is bound, or the plan's own.
+fn role(job: &Job<'_>, binding: &StorageBinding) -> &'static str {
+    match binding.binding.checked_sub(SLOT_BINDING) {
+        Some(slot) if slot < SEEDS_BINDING - SLOT_BINDING => job.name(slot as usize),
+        _ => binding.name,
+    }
 }
 
 /// Checks the seeds: their binding covers all of them and begins at the first.
@@ -108,7 +117,13 @@ fn check_output(job: &Job<'_>, slot: usize) -> Result<(), PlanError> {
     }
 }
 
-fn check_tensor(name: &'static str, tensor: &Tensor<'_>, shape: Shape, is_input: bool) -> Result<(), PlanError> {
+/// Checks that a tensor lies in its buffer.
+pub(crate) fn check_tensor(
+    name: &'static str,
+    tensor: &Tensor<'_>,
+    shape: Shape,
+    is_input: bool,
+) -> Result<(), PlanError> {
     let usage = tensor.buffer.usage();
     if !usage.contains(BufferUsages::STORAGE) {
         return Err(PlanError::BufferUsage { tensor: name, found: format!("{usage:?}") });

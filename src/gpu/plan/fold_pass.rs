@@ -2,6 +2,7 @@
 
 use crate::gpu::context::Context;
 use crate::gpu::error::PlanError;
+use crate::gpu::plan::entry::Part;
 use crate::gpu::plan::layout::team;
 use crate::gpu::plan::plan::{Dispatch, Offsets};
 use crate::gpu::plan::words::WordRange;
@@ -51,8 +52,7 @@ impl<'a> FoldPass<'a> {
         };
         let label = |role| format!("tweedie::{}::{role}", self.fold.name());
         let (params, stride) = columns(context, &label("params"), params)?;
-        let size = std::num::NonZero::new(size_of::<FoldParams>() as u64);
-        let params = wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer: &params, offset: 0, size });
+        let params = Part::own(&params, 0, size_of::<FoldParams>() as u64);
         // The binding of partial results is writable because results may lie in the same buffer.
         let bindings = [
             entry(0, wgpu::BufferBindingType::Uniform, true),
@@ -60,9 +60,9 @@ impl<'a> FoldPass<'a> {
             entry(2, storage(true), false),
         ];
         let pipeline = context.small_pipeline(self.fold.name(), || self.fold.compose(), &bindings);
-        let group = context.bind_group(&label("group"), &pipeline, (0..).zip([params, partials, output]));
+        let entries = (0..).zip([params, partials, output]).map(|(binding, part)| part.entry(binding)).collect();
         let workgroups = [groups, teams.div_ceil(groups), 1];
-        Ok(Dispatch { pipeline, group, workgroups, offsets: Offsets::Column(stride) })
+        Ok(Dispatch { pipeline, label: label("group"), entries, workgroups, offsets: Offsets::Column(stride) })
     }
 }
 

@@ -12,6 +12,7 @@
 
 use crate::gpu::context::Context;
 use crate::gpu::error::{PlanError, check_limit};
+use crate::gpu::plan::entry::Part;
 use crate::gpu::plan::job::Job;
 use crate::gpu::plan::layout::{row_buffer_size, row_bytes};
 use crate::gpu::plan::plan::{Dispatch, Offsets};
@@ -53,7 +54,7 @@ pub(crate) fn lay_out_rows(
         nan_bits: f32::NAN.to_bits(),
         unused: 0,
     };
-    let buffers = [table.buffer.as_entire_binding(), buffer.as_entire_binding(), status.as_entire_binding()];
+    let buffers = [&table.buffer, &buffer, status].map(Part::whole);
     let dispatch = dispatch(context, params, words, buffers, [groups, all.div_ceil(groups), 1])?;
     Ok((dispatch, RowBuffer { rows: Rows::PerSample, buffer, stride: 0, binding_size: row_bytes(job) }))
 }
@@ -69,8 +70,8 @@ fn row_buffer(context: &Context, job: &Job<'_>, rows: u32) -> Result<wgpu::Buffe
 fn dispatch(
     context: &Context,
     params: RowParams,
-    timesteps: wgpu::BindingResource<'_>,
-    [table, rows, status]: [wgpu::BindingResource<'_>; 3],
+    timesteps: Part<'_>,
+    [table, rows, status]: [Part<'_>; 3],
     workgroups: [u32; 3],
 ) -> Result<Dispatch, PlanError> {
     let bindings = [
@@ -83,7 +84,8 @@ fn dispatch(
     let pipeline = context.small_pipeline("gather_rows", gather_rows, &bindings);
     let bytes = bytemuck::bytes_of(&params);
     let params = context.buffer_with("tweedie::gather_rows::params", BufferUsages::UNIFORM, bytes)?;
-    let resources = [params.as_entire_binding(), timesteps, table, rows, status];
-    let group = context.bind_group("tweedie::gather_rows::group", &pipeline, (0..).zip(resources));
-    Ok(Dispatch { pipeline, group, workgroups, offsets: Offsets::None })
+    let parts = [Part::whole(&params), timesteps, table, rows, status];
+    let entries = (0..).zip(parts).map(|(binding, part)| part.entry(binding)).collect();
+    let label = "tweedie::gather_rows::group".to_owned();
+    Ok(Dispatch { pipeline, label, entries, workgroups, offsets: Offsets::None })
 }

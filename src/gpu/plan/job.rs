@@ -8,12 +8,17 @@ use crate::gpu::shader::variant::Draw;
 use crate::gpu::tensor::{Shape, Tensor};
 use crate::table::RoundedTable;
 
+/// The names of an op's tensors in a request, by slot.
+pub(crate) type Roles = &'static [&'static str];
+
 /// An op, its tensors and coefficients, and what else its kernels bind.
 #[derive(Clone)]
 pub(crate) struct Job<'a> {
     pub op: Op,
     pub shape: Shape,
     pub timesteps: Timesteps<'a>,
+    /// The caller's names of the tensors, by the op's slots.
+    pub roles: Roles,
     /// By the op's slots.
     pub tensors: [Option<Tensor<'a>>; SLOTS],
     pub rows: &'a RoundedTable,
@@ -46,7 +51,23 @@ impl<'a> Job<'a> {
     ) -> Self {
         let (drawn, seeds, scales, clean_stats, partials) = (None, None, None, None, None);
         let (digit, limit, delta) = (0, f32::MAX, f32::MAX);
-        Self { op, shape, timesteps, tensors, rows, drawn, seeds, scales, clean_stats, partials, digit, limit, delta }
+        let roles = op.roles();
+        Self {
+            op,
+            shape,
+            timesteps,
+            roles,
+            tensors,
+            rows,
+            drawn,
+            seeds,
+            scales,
+            clean_stats,
+            partials,
+            digit,
+            limit,
+            delta,
+        }
     }
 
     /// The tensors that are there, with their slots.
@@ -59,13 +80,18 @@ impl<'a> Job<'a> {
         format!("tweedie::{}::{role}", self.op.name())
     }
 
-    /// The name of a slot in errors.
+    /// The caller's name of a slot's tensor.
     pub fn name(&self, slot: usize) -> &'static str {
-        self.op.slots()[slot].name
+        self.roles.get(slot).copied().unwrap_or(self.op.slots()[slot].name)
     }
 
     pub fn is_output(&self, slot: usize) -> bool {
         self.op.slots().get(slot).is_some_and(|slot| slot.is_output())
+    }
+
+    /// Returns `true` if a tensor of this slot is the caller's, not the plan's own memory.
+    pub fn is_callers(&self, slot: usize) -> bool {
+        self.op.slots()[slot].part != Part::Memory
     }
 
     /// The slots that are written.
@@ -82,7 +108,9 @@ impl<'a> Job<'a> {
 
     /// The timesteps, if they lie on the GPU.
     pub fn timesteps(&self) -> Option<SampleWords<'a>> {
-        SampleWords::of_timesteps(self.timesteps)
+        // The rows of a step are calls.
+        let name = if self.op.has_step_row() { "calls" } else { "timesteps" };
+        SampleWords::of_timesteps(self.timesteps).map(|words| words.named(name))
     }
 
     /// The words that are read for each sample.

@@ -3,6 +3,7 @@
 use crate::gpu::context::Context;
 use crate::gpu::error::{PlanError, RecordError, check_limit};
 use crate::gpu::inputs::{Drawn, Perturbed};
+use crate::gpu::plan::entry::Part;
 use crate::noise::NoiseKey;
 use crate::noise::perturb::Perturbation;
 use wgpu::BufferUsages;
@@ -75,9 +76,8 @@ impl Keys {
     }
 
     /// The binding of one key, to be moved by a dynamic offset.
-    pub fn binding(&self) -> wgpu::BindingResource<'_> {
-        let size = std::num::NonZero::new(u64::from(KEY));
-        wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer: &self.buffer, offset: 0, size })
+    pub fn binding(&self) -> Part<'_> {
+        Part::own(&self.buffer, 0, u64::from(KEY))
     }
 
     /// The dynamic offset of a noise step.

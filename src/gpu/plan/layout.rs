@@ -74,7 +74,7 @@ impl Layout<'_> {
 
     /// The start of a binding is a multiple of this many bytes, by the device's alignment and that of whole lanes.
     fn alignment(&self) -> u64 {
-        u64::from(self.context.limits().min_storage_buffer_offset_alignment).max(LANE * 4)
+        binding_alignment(self.context)
     }
 
     /// The part of a tensor's buffer that a window binds.
@@ -200,6 +200,11 @@ impl Layout<'_> {
         let slots = window.samples * run;
         WordsParams { slots, run, contiguous: 0, lead, lead_step, word_mask, groups_x: 0 }
     }
+}
+
+/// The bytes that the start of a tensor's binding is a multiple of, by the device's alignment and that of whole lanes.
+pub(crate) fn binding_alignment(context: &Context) -> u64 {
+    u64::from(context.limits().min_storage_buffer_offset_alignment).max(LANE * 4)
 }
 
 /// The number of chunks of a sample of this many elements.

@@ -7,6 +7,7 @@ use crate::gpu::plan::check::{check, check_results};
 use crate::gpu::plan::job::Job;
 use crate::gpu::plan::plan::Plan;
 use crate::gpu::plan::reduce::Reduction;
+use crate::gpu::plan::role::{MEAN, RESULTS};
 use crate::gpu::plan::words::WordRange;
 
 /// A buffer of the caller's, and the byte at which results begin.
@@ -31,6 +32,8 @@ impl<'a> Sums<'a> {
         check(job)?;
         self.check()?;
         PlanBuilder::plan(context, job, |plan| {
+            plan.places.add_results(self.samples.0, &self.results());
+            self.mean_words().iter().for_each(|mean| plan.places.add_results("mean", mean));
             // The usual case: outputs are written while the sums are made, and every tensor is read once.
             if plan.writes_while_reducing(job) {
                 return self.reduction(job.clone()).add_to(plan);
@@ -54,11 +57,11 @@ impl<'a> Sums<'a> {
     }
 
     fn results(&self) -> WordRange<'a> {
-        WordRange::at(self.samples.1, self.job.shape.batch)
+        WordRange::at(self.samples.1, self.job.shape.batch).in_role(RESULTS)
     }
 
     fn mean_words(&self) -> Option<WordRange<'a>> {
-        self.mean.map(|mean| WordRange::at(mean, 1))
+        self.mean.map(|mean| WordRange::at(mean, 1).in_role(MEAN))
     }
 
     fn reduction<'b>(&self, job: Job<'b>) -> Reduction<'b>

@@ -3,6 +3,8 @@
 use crate::gpu::context::Context;
 use crate::gpu::error::{PlanError, check_limit};
 use crate::gpu::inputs::Timesteps;
+use crate::gpu::plan::entry::Part;
+use crate::gpu::plan::role::{Role, SEEDS, TIMESTEPS};
 use crate::gpu::plan::window::Window;
 use std::ops::Range;
 
@@ -20,17 +22,24 @@ pub(crate) struct WordRange<'a> {
     pub offset: u64,
     /// The number of words.
     pub count: u64,
+    /// The caller's role of them; `None` for words of the plan's own.
+    pub role: Option<Role>,
 }
 
 impl<'a> WordRange<'a> {
     /// All words of a buffer.
     pub fn of(buffer: &'a wgpu::Buffer) -> Self {
-        Self { buffer, offset: 0, count: buffer.size() / WORD }
+        Self { buffer, offset: 0, count: buffer.size() / WORD, role: None }
     }
 
     /// This many words from a byte of a buffer on.
     pub fn at((buffer, offset): (&'a wgpu::Buffer, u64), count: u32) -> Self {
-        Self { buffer, offset, count: u64::from(count) }
+        Self { buffer, offset, count: u64::from(count), role: None }
+    }
+
+    /// The same words in a role of the caller's.
+    pub fn in_role(self, role: Role) -> Self {
+        Self { role: Some(role), ..self }
     }
 
     /// The bytes of the words.
@@ -69,12 +78,11 @@ impl<'a> WordRange<'a> {
     }
 
     /// A binding that covers the words, and the index of the first one in it.
-    pub fn binding(&self, context: &Context) -> (wgpu::BindingResource<'a>, u32) {
+    pub fn binding(&self, context: &Context) -> (Part<'a>, u32) {
         // A binding may only begin at a multiple of the device's alignment, so it may begin before the words do.
         let slack = self.offset % alignment(context);
-        let size = std::num::NonZero::new(slack + WORD * self.count);
-        let binding = wgpu::BufferBinding { buffer: self.buffer, offset: self.offset - slack, size };
-        (wgpu::BindingResource::Buffer(binding), (slack / WORD) as u32)
+        let (offset, size) = (self.offset - slack, slack + WORD * self.count);
+        (Part { buffer: self.buffer, offset, size, role: self.role }, (slack / WORD) as u32)
     }
 }
 
@@ -87,6 +95,7 @@ fn alignment(context: &Context) -> u64 {
 #[derive(Clone, Copy)]
 pub(crate) struct SampleWords<'a> {
     pub name: &'static str,
+    pub role: Role,
     pub buffer: &'a wgpu::Buffer,
     offset: u64,
     /// Words from one sample's to the next; 0 where all samples share one word.
@@ -96,7 +105,7 @@ pub(crate) struct SampleWords<'a> {
 impl<'a> SampleWords<'a> {
     /// The timesteps of a batch, if they lie in a buffer.
     pub fn of_timesteps(timesteps: Timesteps<'a>) -> Option<Self> {
-        let words = |buffer, offset, stride| Self { name: "timesteps", buffer, offset, stride };
+        let words = |buffer, offset, stride| Self { name: "timesteps", role: TIMESTEPS, buffer, offset, stride };
         match timesteps {
             Timesteps::Batch => None,
             Timesteps::PerSample { buffer, offset } => Some(words(buffer, offset, 1)),
@@ -106,7 +115,12 @@ impl<'a> SampleWords<'a> {
 
     /// A seed for each sample, from this byte of a buffer on.
     pub fn of_seeds((buffer, offset): (&'a wgpu::Buffer, u64)) -> Self {
-        Self { name: "seeds", buffer, offset, stride: SEED_WORDS }
+        Self { name: "seeds", role: SEEDS, buffer, offset, stride: SEED_WORDS }
+    }
+
+    /// The same words under this name.
+    pub fn named(self, name: &'static str) -> Self {
+        Self { name, ..self }
     }
 
     /// Returns `true` if all samples share one word.
@@ -128,7 +142,8 @@ impl<'a> SampleWords<'a> {
         let stride = u64::from(self.stride);
         // A shared word is one, however many samples there are.
         let count = (stride * u64::from(samples)).max(1);
-        WordRange { buffer: self.buffer, offset: self.offset + WORD * stride * u64::from(first), count }
+        let offset = self.offset + WORD * stride * u64::from(first);
+        WordRange { buffer: self.buffer, offset, count, role: Some(self.role) }
     }
 }
 

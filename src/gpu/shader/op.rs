@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 /// A tensor's place in an op.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Slot {
-    /// Its name in shaders and in errors.
+    /// Its name in shaders.
     pub name: &'static str,
     pub part: Part,
 }
@@ -161,6 +161,20 @@ pub(crate) mod step {
     pub const HISTORY: usize = 11;
     /// The bit of `needs` that asks for the latest remembered clean sample; the next bits ask for the ones before it.
     pub const FIRST_HISTORY_BIT: u32 = 8;
+    pub const ROLES: [&str; 12] = [
+        "x",
+        "prediction",
+        "unconditional",
+        "noise",
+        "learned",
+        "known.mask",
+        "known.x0",
+        "next",
+        "x0",
+        "input",
+        "keep",
+        "history",
+    ];
     pub const SLOTS: [Slot; 12] = [
         slot("x", Part::Input),
         slot("conditional", Part::Input),
@@ -201,6 +215,16 @@ impl Op {
             Op::Spread | Op::Histogram { .. } => &step::SLOTS[..step::CLEAN],
             Op::Loss { .. } => &loss::SLOTS,
             Op::Vlb { .. } => &vlb::SLOTS,
+        }
+    }
+
+    /// The names of its tensors in requests, by slot: the fields that hold them.
+    pub fn roles(self) -> &'static [&'static str] {
+        match self {
+            Op::Map => &["in0", "in1", "out0", "out1", "keep"],
+            Op::Step(_) | Op::Spread | Op::Histogram { .. } => &step::ROLES,
+            Op::Loss { .. } => &["prediction", "in0", "in1", "gradient", "keep"],
+            Op::Vlb { .. } => &["prediction", "learned", "x0", "in1", "gradient", "learned_gradient", "keep"],
         }
     }
 

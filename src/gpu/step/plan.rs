@@ -11,6 +11,7 @@ use crate::gpu::step::clean_stats::CleanStats;
 use crate::gpu::step::history::History;
 use crate::gpu::step::inputs::{Step, preview};
 use crate::gpu::step::scales;
+use crate::gpu::tensor::Tensor;
 use crate::noise::NoiseKey;
 use crate::table::RoundedTable;
 use std::cell::RefCell;
@@ -79,9 +80,19 @@ impl StepPlan {
         self.plan.encode(encoder, at)
     }
 
+    /// The same plan on other tensors, by their roles; see [`MapPlan::moved`](crate::gpu::MapPlan::moved).
+    /// It remembers in the same memory, so that each call may be recorded from either.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn moved(&self, context: &Context, tensors: &[(&str, Tensor<'_>)]) -> Result<Self, PlanError> {
+        let plan = self.plan.moved(context, tensors)?;
+        Ok(Self { plan, clean_stats: self.clean_stats.clone(), history: self.history.clone() })
+    }
+
     /// Dispatches of one recording.
     pub fn dispatches(&self) -> usize {
-        self.plan.dispatches.len()
+        self.plan.dispatches()
     }
 
     /// Draws from another key from now on, for the next run of the loop, through the caller's queue. It holds for all that
@@ -92,7 +103,7 @@ impl StepPlan {
 
     /// The status buffer, for calls from a buffer, as [`MapPlan::status`](crate::gpu::MapPlan::status).
     pub fn status(&self) -> Option<&wgpu::Buffer> {
-        self.plan.status.as_ref()
+        self.plan.status()
     }
 
     /// The statistics of the clean samples, if they are kept: [`CleanStats::BYTES`] for each call, read by

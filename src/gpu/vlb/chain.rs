@@ -6,7 +6,7 @@ use crate::gpu::inputs::{At, Timesteps};
 use crate::gpu::plan::builder::PlanBuilder;
 use crate::gpu::plan::check::check_results;
 use crate::gpu::plan::fold_pass::FoldPass;
-use crate::gpu::plan::plan::{Dispatch, Plan};
+use crate::gpu::plan::plan::{Bound, Plan};
 use crate::gpu::plan::reduce::Reduction;
 use crate::gpu::plan::words::WordRange;
 use crate::gpu::vlb::inputs::VlbInputs;
@@ -29,8 +29,8 @@ pub struct ChainTerms<'a> {
 #[derive(Debug)]
 pub struct ChainPlan {
     plan: Plan,
-    clear: Dispatch,
-    total: Option<Dispatch>,
+    clear: Bound,
+    total: Option<Bound>,
     terms: wgpu::Buffer,
 }
 
@@ -60,12 +60,14 @@ impl ChainPlan {
         let sum = |slot| {
             let output = WordRange::at(slot, batch);
             check_results(&job, "total", &output)?;
-            FoldPass::total([batch, rows], 1.0, all, output).dispatch(context)
+            let dispatch = FoldPass::total([batch, rows], 1.0, all, output).dispatch(context)?;
+            Ok::<_, PlanError>(dispatch.bound(context, &builder.places))
         };
         let total = total.map(sum).transpose()?;
         // Fill with NaN: a sum over zero parts, scaled by NaN.
         let nothing = context.zeroed_buffer("tweedie::Chain::nothing", usage, 16);
         let clear = FoldPass::total([count as u32, 0], f32::NAN, WordRange::of(&nothing), all).dispatch(context)?;
+        let clear = clear.bound(context, &builder.places);
         // One column for each row of the table: recording a timestep writes the terms of its column alone.
         Reduction::total(job.clone(), 1.0, rows, all).add_to(&mut builder)?;
         Ok(Self { plan: builder.done(), clear, total, terms })

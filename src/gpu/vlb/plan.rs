@@ -3,6 +3,7 @@
 use crate::gpu::context::Context;
 use crate::gpu::error::{PlanError, RecordError};
 use crate::gpu::inputs::{At, Of, Timesteps};
+use crate::gpu::plan::job::Roles;
 use crate::gpu::plan::plan::Plan;
 use crate::gpu::plan::sums::Sums;
 use crate::gpu::shader::op::vlb as slots;
@@ -45,15 +46,26 @@ impl VlbPlan {
     /// # Errors
     /// [`PlanError`] lists the inputs that are rejected.
     pub fn new(context: &Context, terms: &VlbTerms<'_>) -> Result<Self, PlanError> {
+        Self::in_roles(context, terms, None, "terms")
+    }
+
+    /// Makes a plan whose tensors have these names, by slot, and whose terms have this one.
+    pub(crate) fn in_roles(
+        context: &Context,
+        terms: &VlbTerms<'_>,
+        roles: Option<Roles>,
+        name: &'static str,
+    ) -> Result<Self, PlanError> {
         let VlbTerms { inputs, timesteps, terms: results, mean, gradient, learned_gradient, of } = *terms;
         inputs.check()?;
         let share = of.share(inputs.shape);
         let table = inputs.scaled(share);
         let rows = table.rounded()?;
         let mut job = inputs.job(timesteps, &rows);
+        job.roles = roles.unwrap_or(job.roles);
         job.tensors[slots::GRADIENT] = gradient;
         job.tensors[slots::LEARNED_GRADIENT] = learned_gradient;
-        let sums = Sums { job, factor: 1.0 / share, samples: ("terms", results), mean };
+        let sums = Sums { job, factor: 1.0 / share, samples: (name, results), mean };
         Ok(Self { plan: sums.plan(context)? })
     }
 
@@ -73,9 +85,22 @@ impl VlbPlan {
         self.plan.encode(encoder, at)
     }
 
+    /// The same plan on other tensors, by their roles; see [`MapPlan::moved`](crate::gpu::MapPlan::moved).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn moved(&self, context: &Context, tensors: &[(&str, Tensor<'_>)]) -> Result<Self, PlanError> {
+        Ok(Self { plan: self.plan.moved(context, tensors)? })
+    }
+
+    /// Returns `true` if a tensor of the plan has this role.
+    pub(crate) fn has_role(&self, role: &str) -> bool {
+        self.plan.has_role(role)
+    }
+
     /// Dispatches of one recording.
     pub fn dispatches(&self) -> usize {
-        self.plan.dispatches.len()
+        self.plan.dispatches()
     }
 
     /// Sets a key, as [`MapPlan::set_key`](crate::gpu::MapPlan::set_key) does.
@@ -88,6 +113,6 @@ impl VlbPlan {
 
     /// The status buffer, for timesteps from a buffer, as [`MapPlan::status`](crate::gpu::MapPlan::status).
     pub fn status(&self) -> Option<&wgpu::Buffer> {
-        self.plan.status.as_ref()
+        self.plan.status()
     }
 }

@@ -1,0 +1,225 @@
+//! The places of a plan's tensors: the buffers that its bind groups are made of, and the check of others that take over.
+//!
+//! A plan depends on its tensors in storage, stride, alignment and sharing of buffers alone. Others that agree in these need
+//! new bind groups and nothing else.
+
+use crate::gpu::error::PlanError;
+use crate::gpu::plan::check::check_tensor;
+use crate::gpu::plan::job::Job;
+use crate::gpu::plan::role::{ROLES, Role};
+use crate::gpu::plan::words::WordRange;
+use crate::gpu::storage::Storage;
+use crate::gpu::tensor::{Shape, Tensor};
+
+/// The place of a tensor, or of words, in the caller's memory.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    buffer: wgpu::Buffer,
+    offset: u64,
+    /// The offset that the plan was made with, which the offsets of its entries count from.
+    origin: u64,
+    name: &'static str,
+    kind: Kind,
+    writes: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Tensor { storage: Storage, stride: u32 },
+    Words { count: u64 },
+}
+
+/// The places of a plan, by their roles.
+#[derive(Clone, Debug)]
+pub(crate) struct Places {
+    shape: Shape,
+    places: [Option<Place>; ROLES],
+}
+
+impl Places {
+    /// The place of words that a dispatch writes, and of nothing else.
+    pub fn of_results(name: &'static str, words: &WordRange<'_>) -> Self {
+        let mut places = Self { shape: Shape::new(1, 1), places: Default::default() };
+        places.add_results(name, words);
+        places
+    }
+
+    /// The places of a job's tensors, and of the words that it reads for each sample.
+    pub fn new(job: &Job<'_>) -> Self {
+        let mut places = Self { shape: job.shape, places: Default::default() };
+        for (slot, tensor) in job.tensors() {
+            let kind = Kind::Tensor { storage: tensor.storage, stride: tensor.stride_in(job.shape) as u32 };
+            places.add(slot, job.name(slot), (tensor.buffer, tensor.offset), kind, job.is_output(slot));
+        }
+        for words in job.sample_words() {
+            let range = words.of_batch(job.shape.batch);
+            let kind = Kind::Words { count: range.count };
+            places.add(words.role, words.name, (range.buffer, range.offset), kind, false);
+        }
+        places
+    }
+
+    /// Adds words that the plan writes.
+    pub fn add_results(&mut self, name: &'static str, words: &WordRange<'_>) {
+        if let Some(role) = words.role {
+            self.add(role, name, (words.buffer, words.offset), Kind::Words { count: words.count }, true);
+        }
+    }
+
+    fn add(&mut self, role: Role, name: &'static str, at: (&wgpu::Buffer, u64), kind: Kind, writes: bool) {
+        let (buffer, offset) = (at.0.clone(), at.1);
+        self.places[role] = Some(Place { buffer, offset, origin: offset, name, kind, writes });
+    }
+
+    /// The buffer of a role now, and the offsets of its memory when the plan was made and now.
+    pub fn at(&self, role: Role) -> Option<(&wgpu::Buffer, [u64; 2])> {
+        self.get(role).map(|place| (&place.buffer, [place.origin, place.offset]))
+    }
+
+    fn get(&self, role: Role) -> Option<&Place> {
+        self.places[role].as_ref()
+    }
+
+    /// The places with these tensors in them, which must lie as those before do; `alignment` is that of bindings.
+    pub fn moved(&self, tensors: &[(&str, Tensor<'_>)], alignment: u64) -> Result<Self, PlanError> {
+        let mut moved = self.clone();
+        let mut given = [false; ROLES];
+        for (name, tensor) in tensors {
+            let role = self.role(name)?;
+            let Some(place) = &mut moved.places[role] else { continue };
+            place.check(tensor, self.shape, alignment)?;
+            place.buffer = tensor.buffer.clone();
+            place.offset = tensor.offset;
+            given[role] = true;
+        }
+        moved.check_sharing(self, &given)?;
+        Ok(moved)
+    }
+
+    /// Returns `true` if a place has this role.
+    pub fn has_role(&self, name: &str) -> bool {
+        self.places.iter().flatten().any(|place| place.name == name)
+    }
+
+    fn role(&self, name: &str) -> Result<Role, PlanError> {
+        let is_named = |place: &Option<Place>| place.as_ref().is_some_and(|place| place.name == name);
+        self.places.iter().position(is_named).ok_or_else(|| {
+            let names: Vec<&str> = self.places.iter().flatten().map(|place| place.name).collect();
+            PlanError::Role { expected: names.join(", "), found: name.to_owned() }
+        })
+    }
+
+    /// Checks that places share buffers exactly where they did before: bindings are read-only or writable by that.
+    fn check_sharing(&self, before: &Self, given: &[bool; ROLES]) -> Result<(), PlanError> {
+        for first in (0..ROLES).filter(|&role| given[role]) {
+            for second in (0..ROLES).filter(|&second| second != first) {
+                let old = before.pair(first, second);
+                if let (Some(old), Some(new)) = (old, self.pair(first, second)) {
+                    check_pair(old, new, self.shape)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn pair(&self, first: Role, second: Role) -> Option<(&Place, &Place)> {
+        self.get(first).zip(self.get(second))
+    }
+}
+
+/// Checks two places against what they were. Two that are only read may lie anywhere.
+fn check_pair(old: (&Place, &Place), (first, second): (&Place, &Place), shape: Shape) -> Result<(), PlanError> {
+    if !first.writes && !second.writes {
+        return Ok(());
+    }
+    let (shared, shares) = (old.0.buffer == old.1.buffer, first.buffer == second.buffer);
+    let differs = |expected: &str, found: &str| {
+        let text = |place: &str| format!("{place} {}", second.name);
+        Err(first.differs("place", text(expected), text(found)))
+    };
+    match (shared, shares) {
+        (false, false) => Ok(()),
+        (true, false) => differs("in the buffer of", "another buffer than that of"),
+        (false, true) => differs("in another buffer than", "the buffer of"),
+        (true, true) if old.0.same(old.1) => {
+            if first.same(second) {
+                Ok(())
+            } else {
+                differs("the very same elements as", "other elements than")
+            }
+        }
+        (true, true) if first.overlaps(second, shape) => {
+            Err(PlanError::Overlap { output: first.name, other: second.name })
+        }
+        (true, true) => Ok(()),
+    }
+}
+
+impl Place {
+    /// Checks that a tensor lies as this one does.
+    fn check(&self, found: &Tensor<'_>, shape: Shape, alignment: u64) -> Result<(), PlanError> {
+        match self.kind {
+            Kind::Tensor { storage, stride } => {
+                let found_stride = found.stride_in(shape);
+                self.check_same("storage", storage, found.storage)?;
+                self.check_same("stride", u64::from(stride), found_stride)?;
+                check_tensor(self.name, found, shape, !self.writes)?;
+            }
+            Kind::Words { count } => {
+                self.check_same("storage", Storage::F32, found.storage)?;
+                self.check_same("stride", 1, found.stride.unwrap_or(1))?;
+                WordRange { buffer: found.buffer, offset: found.offset, count, role: None }.check(self.name)?;
+            }
+        }
+        let rest = |offset: u64| format!("{} bytes beyond a multiple of {alignment}", offset % alignment);
+        if self.offset % alignment == found.offset % alignment {
+            Ok(())
+        } else {
+            Err(self.differs("offset", rest(self.offset), rest(found.offset)))
+        }
+    }
+
+    fn check_same<T: PartialEq + ToString>(&self, what: &'static str, expected: T, found: T) -> Result<(), PlanError> {
+        if expected == found { Ok(()) } else { Err(self.differs(what, expected.to_string(), found.to_string())) }
+    }
+
+    fn differs(&self, what: &'static str, expected: String, found: String) -> PlanError {
+        PlanError::Moved { tensor: self.name, what, expected, found }
+    }
+
+    /// The tensor of this place; `None` for words.
+    fn tensor(&self) -> Option<Tensor<'_>> {
+        match self.kind {
+            Kind::Tensor { storage, stride } => {
+                Some(Tensor { buffer: &self.buffer, storage, offset: self.offset, stride: Some(stride) })
+            }
+            Kind::Words { .. } => None,
+        }
+    }
+
+    fn bytes(&self, shape: Shape) -> std::ops::Range<u64> {
+        match self.kind {
+            Kind::Tensor { .. } => self.tensor().map_or(0..0, |tensor| tensor.bytes(shape)),
+            Kind::Words { count } => self.offset..self.offset + 4 * count,
+        }
+    }
+
+    /// Returns `true` if both are the very same elements of a tensor in one buffer.
+    fn same(&self, other: &Self) -> bool {
+        match (self.kind, other.kind) {
+            (Kind::Tensor { storage, stride }, Kind::Tensor { storage: other_storage, stride: other_stride }) => {
+                storage == other_storage && stride == other_stride && self.offset == other.offset
+            }
+            _ => false,
+        }
+    }
+
+    /// Returns `true` if any word belongs to both, which lie in one buffer.
+    fn overlaps(&self, other: &Self, shape: Shape) -> bool {
+        if let (Some(tensor), Some(other)) = (self.tensor(), other.tensor()) {
+            return tensor.overlaps(&other, shape);
+        }
+        let (a, b) = (self.bytes(shape), other.bytes(shape));
+        a.start < b.end && b.start < a.end
+    }
+}

@@ -1,0 +1,15 @@
+//! The roles of the caller's memory in a plan.
+
+use crate::gpu::shader::op::SLOTS;
+
+/// A role of the caller's memory: a slot of the op, or one of the words below.
+pub(crate) type Role = usize;
+
+pub(crate) const TIMESTEPS: Role = SLOTS;
+pub(crate) const SEEDS: Role = SLOTS + 1;
+/// The sums of samples, or the timesteps of a draw.
+pub(crate) const RESULTS: Role = SLOTS + 2;
+/// The mean of the sums.
+pub(crate) const MEAN: Role = SLOTS + 3;
+/// The number of roles.
+pub(crate) const ROLES: usize = SLOTS + 4;
