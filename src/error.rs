@@ -9,7 +9,7 @@ pub use crate::math::quantity::{Undefined, UnknownQuantity};
 pub use crate::math::schedule_error::ScheduleError;
 
 use crate::gpu::error::{PlanError, RecordError};
-use crate::math::catalog::CatalogError;
+use crate::math::catalog::error::CatalogError;
 
 /// Any error between a schedule and a recording, for applications that want one error type.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]

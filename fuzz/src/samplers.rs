@@ -3,16 +3,19 @@
 use crate::numbers::{Count, Number, list};
 use crate::schedules::schedule;
 use arbitrary::{Arbitrary, Result, Unstructured};
+use tweedie::math::catalog::{Placement, SamplerOptions};
 use tweedie::math::sampler::{
     Boundary, Churn, Compat, Consistency, Ddpm, Denoiser, DpmKind, DpmSolver, Estimate, FirstOrder, Form, Grid, Heun,
     Scale, Solver, UniPc, UniPcKind, UnseenChurn, Variance,
 };
-use tweedie::math::{NoiseLevel, Quantity, Sampler, Sections, SigmaData, Spacing, consistency_timesteps, flow, sigmas};
+use tweedie::math::{
+    NoiseLevel, Quantity, Sampler, Schedule, Sections, SigmaData, Spacing, consistency_timesteps, flow,
+};
 use tweedie::table::Clip;
 
 pub fn run(data: &[u8]) {
     let mut u = Unstructured::new(data);
-    let _ = lists(&mut u).and_then(|()| samplers(&mut u));
+    let _ = lists(&mut u).and_then(|()| samplers(&mut u)).and_then(|()| named(&mut u));
 }
 
 /// Every number of a sampler is finite, and no row looks back beyond the beginning.
@@ -33,11 +36,14 @@ fn lists(u: &mut Unstructured<'_>) -> Result<()> {
     let [a, b, c, d]: [Number; 4] = u.arbitrary()?;
     let (a, b, c, d) = (a.0, b.0, c.0, d.0);
     let found = match u.int_in_range(0..=6)? {
-        0 => sigmas::karras(n, a, b, c),
-        1 => sigmas::exponential(n, a, b),
-        2 => sigmas::polyexponential(n, a, b, c),
-        3 => sigmas::beta(n, a, b, c, d),
-        4 => sigmas::variance_preserving(n, a, b, c),
+        0..=4 => {
+            let mut numbers = [c, d, a].into_iter().cycle();
+            let placed = u.choose(Placement::CATALOGUE.entries)?.build_unchecked(|_| numbers.next().unwrap_or(0.0));
+            match (placed, Schedule::cosine(10)) {
+                (Ok(placement), Ok(schedule)) => placement.sigmas(&schedule, n, [a, b]),
+                _ => return Ok(()),
+            }
+        }
         5 => flow::times(n, a, b),
         _ => flow::stretched(&[a, b, c], d),
     };
@@ -54,6 +60,26 @@ fn lists(u: &mut Unstructured<'_>) -> Result<()> {
     let text: &str = u.arbitrary()?;
     if let Ok(Ok(list)) = text.parse::<Sections>().map(|sections| sections.timesteps(t)) {
         assert!(list.windows(2).all(|pair| pair[0] > pair[1]) && list[0] < t);
+    }
+    Ok(())
+}
+
+/// A sampler of the catalogue, with arbitrary options that its entry uses.
+fn named(u: &mut Unstructured<'_>) -> Result<()> {
+    let Ok(schedule) = schedule(u)? else { return Ok(()) };
+    let entry = u.choose(Sampler::CATALOGUE.entries)?;
+    let mut options = SamplerOptions::steps(Count::arbitrary(u)?.0);
+    for parameter in entry.parameters {
+        options.set(parameter.name, Number::arbitrary(u)?.0);
+    }
+    let uses = |name: &str| entry.make.options().any(|option| option == name);
+    let placement = u.choose(Placement::CATALOGUE.entries)?.build(&[]).ok();
+    let fits = |it: &Placement| uses(if matches!(it, Placement::Timesteps(_)) { "spacing" } else { "sigmas" });
+    options.placement = placement.filter(fits);
+    options.prediction = Some(*u.choose(&Quantity::ALL)?);
+    options.compat = *u.choose(&[Compat::Published, Compat::Diffusers])?;
+    if let Ok(sampler) = entry.build(&schedule, &options) {
+        assert_sound(&sampler);
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use crate::numbers::{Count, Number, list};
 use arbitrary::{Arbitrary, Result, Unstructured};
-use tweedie::error::ScheduleError;
+use tweedie::math::catalog::{CatalogError, Parameter};
 use tweedie::math::{
     Density, LossInputs, LossSecondMoment, NoiseLevel, Objective, Quantity, Schedule, SigmaData, TimestepDensity,
     Weight,
@@ -17,21 +17,20 @@ pub fn run(data: &[u8]) {
     }
 }
 
-pub fn schedule(u: &mut Unstructured<'_>) -> Result<std::result::Result<Schedule, ScheduleError>> {
+/// Any schedule, of the catalogue or of lists.
+pub fn schedule(u: &mut Unstructured<'_>) -> Result<std::result::Result<Schedule, CatalogError>> {
     let n = Count::arbitrary(u)?.0;
     let [a, b, c]: [Number; 3] = u.arbitrary()?;
-    let (a, b, c) = (a.0, b.0, c.0);
     let found = match u.int_in_range(0..=15)? {
-        0 => Schedule::linear(n, a, b),
-        1 => Schedule::linear_scaled(n, a, b),
-        2 => Schedule::scaled_linear(n, a, b),
-        3 => Schedule::cosine(n),
-        4 => Schedule::sigmoid(n, a, b),
-        5 => Schedule::sigmoid_abar(n, a, b, c),
-        6 => Schedule::laplace(n),
-        7 => Schedule::laplace_paper(n),
-        8 => Schedule::exponential(n),
-        9 => Schedule::rectified_flow(n),
+        0..=9 => {
+            let mut numbers = [a.0, b.0, c.0].into_iter().cycle();
+            let number = |parameter: &Parameter| match parameter.name {
+                "train_timesteps" => n as f64,
+                "zero_terminal_snr" => 0.0,
+                _ => numbers.next().unwrap_or(0.0),
+            };
+            return Ok(u.choose(Schedule::CATALOGUE.entries)?.build_unchecked(number));
+        }
         10 => Schedule::rectified_flow_times(&list(u, 20)?),
         11 => Schedule::variance_exploding(&list(u, 20)?),
         12 => Schedule::from_betas(&list(u, 20)?),
@@ -41,9 +40,10 @@ pub fn schedule(u: &mut Unstructured<'_>) -> Result<std::result::Result<Schedule
             let levels = numbers.as_chunks::<2>().0.iter().map(|[alpha, sigma]| NoiseLevel::new(*alpha, *sigma));
             levels.collect::<std::result::Result<Vec<_>, _>>().and_then(|levels| Schedule::from_levels(&levels))
         }
-        _ => tweedie::math::edm_sigmas(n, a, b, c).and_then(|sigmas| Schedule::variance_exploding(&sigmas)),
+        _ => tweedie::math::edm_sigmas(n, a.0, b.0, c.0).and_then(|sigmas| Schedule::variance_exploding(&sigmas)),
     };
-    Ok(if u.arbitrary()? { found.and_then(|schedule| schedule.zero_terminal_snr()) } else { found })
+    let rescaled = if u.arbitrary()? { found.and_then(|schedule| schedule.zero_terminal_snr()) } else { found };
+    Ok(rescaled.map_err(CatalogError::from))
 }
 
 fn quantity(u: &mut Unstructured<'_>) -> Result<Quantity> {
@@ -78,16 +78,12 @@ fn tables(schedule: &Schedule, u: &mut Unstructured<'_>) -> Result<()> {
 fn weight(u: &mut Unstructured<'_>) -> Result<Weight> {
     let [a, b]: [Number; 2] = u.arbitrary()?;
     let (gamma, k) = (a.0, b.0);
-    Ok(match u.int_in_range(0..=8)? {
-        0 => Weight::None,
-        1 => Weight::Snr,
-        2 => Weight::MinSnr { gamma },
-        3 => Weight::SoftMinSnr { gamma },
-        4 => Weight::MaxSnr { gamma },
-        5 => Weight::P2 { k, gamma },
-        6 => SigmaData::new(gamma).map_or(Weight::None, Weight::Edm),
-        7 => Weight::Sigmoid { bias: gamma },
-        _ => Weight::Table(list(u, 20)?),
+    let entries = Weight::CATALOGUE.entries;
+    Ok(match entries.get(u.int_in_range(0..=entries.len())?) {
+        Some(entry) => {
+            entry.build_unchecked(|it| if it.name == "k" { k } else { gamma }).unwrap_or(Weight::MinSnr { gamma })
+        }
+        None => Weight::Table(list(u, 20)?),
     })
 }
 
@@ -106,12 +102,9 @@ fn densities(schedule: &Schedule, u: &mut Unstructured<'_>) -> Result<()> {
     let [a, b]: [Number; 2] = u.arbitrary()?;
     let (mean, deviation) = (a.0, b.0);
     let key = NoiseKey::seed(u.arbitrary()?);
-    for density in [
-        Density::Uniform,
-        Density::LogitNormal { mean, deviation },
-        Density::Mode { scale: mean },
-        Density::LogNormal { mean, deviation },
-    ] {
+    for entry in Density::CATALOGUE.entries {
+        let number = |it: &Parameter| if it.name == "deviation" { deviation } else { mean };
+        let Ok(density) = entry.build_unchecked(number) else { continue };
         if let Ok(drawn) = density.draw(key, 3) {
             assert!(drawn.iter().all(|x| !x.is_nan()), "{density:?}: {drawn:?}");
         }

@@ -2,8 +2,9 @@
 
 use tweedie::error::SamplerError;
 
+use tweedie::math::catalog::{Entry, SamplerOptions, SamplerRecipe};
 use tweedie::math::sampler::{
-    Consistency, Ddpm, Denoiser, DpmSolver, FirstOrder, Grid, Heun, Sampler, Scale, Solution, Solver, UniPc, Variance,
+    Ddpm, Denoiser, DpmSolver, FirstOrder, Grid, Heun, Sampler, Scale, Solution, Solver, UniPc, Variance,
 };
 use tweedie::math::{NoiseLevel, SigmaData, Spacing, flow, sigmas};
 use tweedie::{Quantity, Schedule};
@@ -56,67 +57,52 @@ impl Course {
     }
 }
 
-/// Any solver.
-#[derive(Clone, Debug)]
-pub enum Any {
-    First(FirstOrder),
-    Ddpm(Ddpm),
-    Heun(Heun),
-    Dpm(DpmSolver),
-    UniPc(UniPc),
-    Consistency(Consistency),
-}
-
-impl Solver for Any {
-    fn solve(&self, grid: &Grid, denoiser: &Denoiser) -> Result<Solution, SamplerError> {
-        match self {
-            Self::First(solver) => solver.solve(grid, denoiser),
-            Self::Ddpm(solver) => solver.solve(grid, denoiser),
-            Self::Heun(solver) => solver.solve(grid, denoiser),
-            Self::Dpm(solver) => solver.solve(grid, denoiser),
-            Self::UniPc(solver) => solver.solve(grid, denoiser),
-            Self::Consistency(solver) => solver.solve(grid, denoiser),
-        }
-    }
-}
-
 /// A solver and where it goes.
-#[derive(Clone, Debug)]
 pub struct Case {
     pub name: &'static str,
     pub course: Course,
-    pub solver: Any,
+    pub solver: Box<dyn Solver>,
+    /// How fast its error falls with its steps; 1 where nothing more is known.
+    order: u32,
 }
 
 impl Case {
+    fn new(course: Course, name: &'static str, order: u32, solver: impl Solver + 'static) -> Self {
+        Self { name, course, solver: Box::new(solver), order }
+    }
+
+    /// A sampler of the library's catalogue with its defaults, on the grid of its course.
+    fn named(entry: &'static Entry<SamplerRecipe>) -> Self {
+        let course = match entry.make.scale() {
+            Scale::Flow => Course::Flow,
+            Scale::VarianceExploding => Course::Exploding,
+            _ => Course::Preserving,
+        };
+        let (solver, _) = entry.parts(&schedule(), &SamplerOptions::steps(10)).expect(entry.name);
+        let declared = entry.parameter("order").and_then(|order| order.default);
+        let order = declared.unwrap_or(if entry.name.ends_with("heun") { 2.0 } else { 1.0 }) as u32;
+        Self { name: entry.name, course, solver, order }
+    }
+
     /// Whether it draws noise on the way.
     pub fn draws(&self) -> bool {
-        match &self.solver {
-            Any::First(first) => first.eta > 0.0,
-            Any::Dpm(dpm) => dpm.eta > 0.0,
-            Any::Ddpm(_) | Any::Consistency(_) => true,
-            Any::Heun(_) | Any::UniPc(_) => false,
-        }
+        self.sampler(&schedule(), self.course.predictions()[0], 10).noises() > 0
     }
 
     /// Whether it is for networks that know where the differential equation ends. With one that knows expectations its
     /// samples vary too little.
     pub fn wants_consistency(&self) -> bool {
-        matches!(self.solver, Any::Consistency(_))
+        self.name == "lcm"
     }
 
     /// Whether its error falls no faster than its steps.
     pub fn first_order(&self) -> bool {
-        match &self.solver {
-            Any::First(_) | Any::Ddpm(_) | Any::Consistency(_) => true,
-            Any::Dpm(dpm) => dpm.order == 1,
-            Any::Heun(_) | Any::UniPc(_) => false,
-        }
+        self.order == 1
     }
 
     pub fn sampler(&self, schedule: &Schedule, predicts: Quantity, steps: usize) -> Sampler {
         let grid = self.course.grid(schedule, steps);
-        Sampler::new(&self.solver, &grid, &Denoiser::new(predicts)).expect("a sampler")
+        Sampler::new(&*self.solver, &grid, &Denoiser::new(predicts)).expect("a sampler")
     }
 }
 
@@ -125,40 +111,26 @@ pub fn schedule() -> Schedule {
     Schedule::linear(1000, 1e-4, 0.02).expect("a schedule")
 }
 
-/// All solvers.
+/// Every sampler of the catalogue that leads to pictures, and the variants that its defaults leave out.
 pub fn cases() -> Vec<Case> {
-    let case = |course, name, solver| Case { name, course, solver };
-    let first = |eta| Any::First(FirstOrder::ddim(eta));
-    let ancestral = || Any::First(FirstOrder::ancestral(1.0));
-    let euler = || Any::First(FirstOrder::euler());
-    vec![
-        case(Course::Preserving, "DDIM", first(0.0)),
-        case(Course::Preserving, "DDIM, eta 0.5", first(0.5)),
-        case(Course::Preserving, "DDIM, eta 1", first(1.0)),
-        case(Course::Preserving, "DDPM, small variance", Any::Ddpm(Ddpm::new(Variance::FixedSmall))),
-        case(Course::Preserving, "DDPM, large variance", Any::Ddpm(Ddpm::new(Variance::FixedLarge))),
-        case(Course::Preserving, "DPM-Solver++ 1", Any::Dpm(DpmSolver::new(1))),
-        case(Course::Preserving, "DPM-Solver++ 2M", Any::Dpm(DpmSolver::new(2))),
-        case(Course::Preserving, "DPM-Solver++ 3M", Any::Dpm(DpmSolver::new(3))),
-        case(Course::Preserving, "DPM-Solver++ 2M SDE", Any::Dpm(DpmSolver::sde(2))),
-        case(Course::Preserving, "UniPC 2", Any::UniPc(UniPc::new(2))),
-        case(Course::Preserving, "UniPC 3", Any::UniPc(UniPc::new(3))),
-        case(Course::Preserving, "LCM", Any::Consistency(Consistency::lcm())),
-        case(Course::Exploding, "Euler", euler()),
-        case(Course::Exploding, "Euler ancestral", ancestral()),
-        case(Course::Exploding, "Heun", Any::Heun(Heun)),
-        case(Course::Edm, "EDM Heun", Any::Heun(Heun)),
-        case(Course::Edm, "EDM DPM-Solver++ 2M", Any::Dpm(DpmSolver::new(2))),
-        case(Course::Flow, "flow Euler", euler()),
-        case(Course::Flow, "flow Euler ancestral", ancestral()),
-        case(Course::Flow, "flow Heun", Any::Heun(Heun)),
-        case(Course::Flow, "flow DPM-Solver++ 2M", Any::Dpm(DpmSolver::new(2))),
-    ]
+    let towards = Sampler::CATALOGUE.entries.iter().filter(|entry| !entry.make.inverts());
+    let variants = [
+        Case::new(Course::Preserving, "DDIM, eta 0.5", 1, FirstOrder::ddim(0.5)),
+        Case::new(Course::Preserving, "DDIM, eta 1", 1, FirstOrder::ddim(1.0)),
+        Case::new(Course::Preserving, "DDPM, large variance", 1, Ddpm::new(Variance::FixedLarge)),
+        Case::new(Course::Preserving, "DPM-Solver++ 1", 1, DpmSolver::new(1)),
+        Case::new(Course::Preserving, "UniPC 3", 3, UniPc::new(3)),
+        Case::new(Course::Edm, "EDM Heun", 2, Heun),
+        Case::new(Course::Edm, "EDM DPM-Solver++ 2M", 2, DpmSolver::new(2)),
+        Case::new(Course::Flow, "flow Euler ancestral", 1, FirstOrder::ancestral(1.0)),
+        Case::new(Course::Flow, "flow DPM-Solver++ 2M", 2, DpmSolver::new(2)),
+    ];
+    towards.map(Case::named).chain(variants).collect()
 }
 
 /// A solver that is wrong in one number: what `change` makes of the coefficients of a call.
 pub struct Wrong<'a, F> {
-    pub solver: &'a Any,
+    pub solver: &'a dyn Solver,
     pub call: usize,
     pub change: F,
 }

@@ -33,35 +33,44 @@ pub struct Op {
     truth: Truth,
 }
 
-/// Every penalty, each on other quantities and with another weight, against everything that a prediction may be held
-/// against.
+/// Every penalty of the catalogue, each on other quantities and with another weight, against everything that a prediction
+/// may be held against.
 pub fn ops(schedule: &Schedule) -> Outcome<Vec<Op>> {
-    let bent = |penalty: Result<Penalty, _>| penalty.map_err(Error::of_schedule);
-    let min_snr = Weight::MinSnr { gamma: 5.0 };
-    let losses = [
-        ("MSE", Penalty::MSE, Objective::of(Quantity::Epsilon)),
-        ("MSE", Penalty::MSE, Objective::of(Quantity::V).weighted(min_snr.clone())),
-        ("MSE", Penalty::MSE, Objective::of(Quantity::Epsilon).on(Quantity::X0).weighted(min_snr)),
-        ("L1", Penalty::L1, Objective::of(Quantity::X0).weighted(Weight::P2 { k: 1.0, gamma: 1.0 })),
-        ("Huber", bent(Penalty::huber(0.5))?, Objective::of(Quantity::Flow)),
-        ("smooth L1", bent(Penalty::smooth_l1(0.5))?, Objective::of(Quantity::V).on(Quantity::Epsilon)),
-        (
-            "pseudo-Huber",
-            bent(Penalty::pseudo_huber(0.03))?,
-            Objective::of(Quantity::Edm(SigmaData::KARRAS)).weighted(Weight::SoftMinSnr { gamma: 4.0 }),
-        ),
-    ];
     let mut ops = Vec::new();
-    for (name, penalty, objective) in losses {
-        for truth in TRUTHS {
-            let Objective { predicts, on, weight } = &objective;
-            let name = format!("{name} on {on} from {predicts}, weight {}, {}", weight.name(), truth.name);
-            let table = schedule.loss_where_defined(&objective, truth.given);
+    for entry in Penalty::CATALOGUE.entries {
+        let (delta, objectives) = objectives(entry.name);
+        let given: Vec<_> = entry.parameters.iter().map(|parameter| (parameter.name, delta)).collect();
+        let penalty = entry.build(&given).map_err(Error::of_schedule)?;
+        for (objective, truth) in objectives.iter().flat_map(|objective| TRUTHS.map(|truth| (objective, truth))) {
+            let Objective { predicts, on, weight } = objective;
+            let name = format!("{} on {on} from {predicts}, weight {}, {}", entry.name, weight.name(), truth.name);
+            let table = schedule.loss_where_defined(objective, truth.given);
             let table = table.map_err(Error::of_schedule)?;
             ops.push(Op { name, table, penalty, truth });
         }
     }
     Ok(ops)
+}
+
+/// The error at which a penalty bends, in the middle of what the samples hold, and the objectives that it is checked on.
+fn objectives(penalty: &str) -> (f64, Vec<Objective>) {
+    let min_snr = Weight::MinSnr { gamma: 5.0 };
+    let p2 = Weight::P2 { k: 1.0, gamma: 1.0 };
+    let edm = Quantity::Edm(SigmaData::KARRAS);
+    match penalty {
+        "mse" => (
+            0.5,
+            vec![
+                Objective::of(Quantity::Epsilon),
+                Objective::of(Quantity::V).weighted(min_snr.clone()),
+                Objective::of(Quantity::Epsilon).on(Quantity::X0).weighted(min_snr),
+            ],
+        ),
+        "l1" => (0.5, vec![Objective::of(Quantity::X0).weighted(p2)]),
+        "smooth-l1" => (0.5, vec![Objective::of(Quantity::V).on(Quantity::Epsilon)]),
+        "pseudo-huber" => (0.03, vec![Objective::of(edm).weighted(Weight::SoftMinSnr { gamma: 4.0 })]),
+        _ => (0.5, vec![Objective::of(Quantity::Flow)]),
+    }
 }
 
 /// Runs a loss on all shapes, with its own coefficients or spoilt ones.

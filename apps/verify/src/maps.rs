@@ -19,7 +19,7 @@ pub struct Op {
 /// Every op of a schedule: noising with every target, every prediction to every quantity, every posterior mean.
 pub fn ops(schedule: &Schedule) -> Vec<Op> {
     let mut ops = Vec::new();
-    for target in [Quantity::X0, Quantity::Epsilon, Quantity::V, Quantity::Score, Quantity::Flow] {
+    for target in outputs() {
         // The score exists wherever there is noise, which is everywhere in these schedules unless a beta is 0.
         let Ok(table) = schedule.noising(Some(target)) else { continue };
         for drawn in [false, true] {
@@ -27,8 +27,7 @@ pub fn ops(schedule: &Schedule) -> Vec<Op> {
             ops.push(Op { name: format!("x_t and {target}, {how}"), table: table.clone(), drawn });
         }
     }
-    let predictions = [Quantity::Epsilon, Quantity::X0, Quantity::V, Quantity::Score, Quantity::Flow];
-    for given in predictions {
+    for given in outputs() {
         for (first, second) in
             [(Quantity::X0, Quantity::Epsilon), (Quantity::V, Quantity::Flow), (Quantity::Score, Quantity::Xt)]
         {
@@ -39,6 +38,12 @@ pub fn ops(schedule: &Schedule) -> Vec<Op> {
         ops.push(Op { name: format!("posterior mean from {given}"), table, drawn: false });
     }
     ops
+}
+
+/// Every quantity that a network can predict.
+fn outputs() -> impl Iterator<Item = Quantity> {
+    let all = Quantity::CATALOGUE.entries.iter().filter_map(|entry| entry.build(&[]).ok());
+    all.filter(|quantity| *quantity != Quantity::Xt)
 }
 
 /// Runs an op on all shapes, with its own coefficients or spoilt ones.

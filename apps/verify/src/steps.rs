@@ -2,13 +2,11 @@
 
 use crate::device::Device;
 use crate::{ELEMENTS, Error, Outcome, SHORT, normals, wide};
-use tweedie::error::SamplerError;
 use tweedie::gpu::compare::{Comparison, Expected};
 use tweedie::gpu::step::{Sample, Stepped, reference};
 use tweedie::gpu::{At, Noise, NoiseKey, StepPlan};
-use tweedie::math::sampler::{
-    Consistency, Ddpm, Denoiser, DpmSolver, Estimate, FirstOrder, Grid, Heun, Sampler, UniPc, Variance,
-};
+use tweedie::math::catalog::{CatalogError, SamplerOptions};
+use tweedie::math::sampler::{Ddpm, Denoiser, Estimate, FirstOrder, Grid, Sampler, UniPc, Variance};
 use tweedie::math::{NoiseLevel, Spacing};
 use tweedie::table::{Clip, Deviation, StepRow};
 use tweedie::{Guidance, Quantity, Sampling, Schedule, Shape, Storage};
@@ -27,31 +25,32 @@ pub struct Loop {
     guided: bool,
 }
 
-/// A loop of every kind of solver, on v: the prediction that determines everything at every noise level.
+/// A loop of every solver of the catalogue and of some variants, on v: the prediction that determines everything at every
+/// noise level. All take their steps on the schedule, whatever the scale that they are used on.
 pub fn loops(schedule: &Schedule) -> Outcome<Vec<Loop>> {
-    let build = || -> Result<Vec<Loop>, SamplerError> {
+    let build = || -> Result<Vec<Loop>, CatalogError> {
         let timesteps = Spacing::Trailing.timesteps(schedule.len(), CALLS.min(schedule.len()))?;
         let grid = Grid::of_schedule(schedule, &timesteps, NoiseLevel::CLEAN)?;
+        let usual = Schedule::CATALOGUE.find("linear")?.build(&[])?;
         let plain = Denoiser::new(Quantity::V);
         let clipped = plain.clipped(Clip::Range(1.0));
         let threshold = plain.clipped(Clip::Quantile { ratio: 0.9, least: 0.5, most: f64::INFINITY });
         let rederived = FirstOrder { estimate: Estimate::Rederived, ..FirstOrder::ddim(0.0) };
-        let all = [
-            ("DDIM", Sampler::new(&FirstOrder::ddim(0.0), &grid, &plain)?),
-            ("DDIM, clipped, epsilon of that", Sampler::new(&rederived, &grid, &clipped)?),
-            ("DDIM, eta 0.5, drawn noise", Sampler::new(&FirstOrder::ddim(0.5), &grid, &clipped)?),
-            ("DDIM, dynamic threshold", Sampler::new(&FirstOrder::ddim(0.0), &grid, &threshold)?),
-            ("DDPM, drawn noise", Sampler::new(&Ddpm::new(Variance::FixedSmall), &grid, &clipped)?),
-            ("DDPM, learned variance", Sampler::new(&Ddpm::new(Variance::LearnedRange), &grid, &plain)?),
-            ("DPM-Solver++ 2M", Sampler::new(&DpmSolver::new(2), &grid, &plain)?),
-            ("DPM-Solver++ 3M", Sampler::new(&DpmSolver::new(3), &grid, &plain)?),
-            ("DPM-Solver++ SDE-2M, drawn noise", Sampler::new(&DpmSolver::sde(2), &grid, &plain)?),
-            ("UniPC", Sampler::new(&UniPc::new(3), &grid, &plain)?),
-            ("Heun", Sampler::new(&Heun, &grid, &plain)?),
-            ("LCM, drawn noise", Sampler::new(&Consistency::lcm(), &grid, &plain)?),
-        ];
+        let mut all = Vec::new();
+        for entry in Sampler::CATALOGUE.entries.iter().filter(|entry| !entry.make.inverts()) {
+            let (solver, _) = entry.parts(&usual, &SamplerOptions::steps(CALLS))?;
+            all.push((entry.name, Sampler::new(&*solver, &grid, &plain)?));
+        }
+        all.extend([
+            ("ddim, clipped, epsilon of that", Sampler::new(&rederived, &grid, &clipped)?),
+            ("ddim, eta 0.5, drawn noise", Sampler::new(&FirstOrder::ddim(0.5), &grid, &clipped)?),
+            ("ddim, dynamic threshold", Sampler::new(&FirstOrder::ddim(0.0), &grid, &threshold)?),
+            ("ddpm, clipped, drawn noise", Sampler::new(&Ddpm::new(Variance::FixedSmall), &grid, &clipped)?),
+            ("ddpm, learned variance", Sampler::new(&Ddpm::new(Variance::LearnedRange), &grid, &plain)?),
+            ("unipc, order 3", Sampler::new(&UniPc::new(3), &grid, &plain)?),
+        ]);
         let loops = all.into_iter().flat_map(|(name, sampler)| {
-            let guided = (name == "DDIM").then(|| Loop {
+            let guided = (name == "ddim").then(|| Loop {
                 name: format!("{name}, guided and rescaled"),
                 sampler: sampler.clone(),
                 guided: true,

@@ -135,6 +135,15 @@ impl<T> Entry<Make<T>> {
         let values = self.parameters.iter().map(value).collect::<Result<_, CatalogError>>()?;
         (self.make)(&Values(values))
     }
+
+    /// Builds it from a number for each parameter, in its range or not. The constructor refuses the numbers that it cannot
+    /// use.
+    ///
+    /// # Errors
+    /// Those of the constructor.
+    pub fn build_unchecked(&self, mut number: impl FnMut(&Parameter) -> f64) -> Result<T, CatalogError> {
+        (self.make)(&Values(self.parameters.iter().map(|parameter| (parameter.name, number(parameter))).collect()))
+    }
 }
 
 /// The spelling in which names are compared.

@@ -40,7 +40,7 @@
 
 mod densities;
 mod entry;
-mod error;
+pub(crate) mod error;
 mod grids;
 mod losses;
 mod models;

@@ -16,7 +16,7 @@ use tweedie::{Quantity, Schedule};
 /// pipelines lose four of them (the first timesteps).
 #[derive(clap::Args, Clone, Debug)]
 pub struct ScheduleCommand {
-    /// Write F64 tensors betas, alphas_cumprod, sqrt_alphas_cumprod, sqrt_one_minus_alphas_cumprod, snr and
+    /// Write F64 tensors betas (of schedules that have them), alphas_cumprod, sqrt_alphas_cumprod, sqrt_one_minus_alphas_cumprod, snr and
     /// posterior_variance, posterior_log_variance_clipped, posterior_mean_coef1, posterior_mean_coef2
     #[arg(long, value_name = "FILE.safetensors")]
     out: Option<PathBuf>,
@@ -116,7 +116,9 @@ fn summary(schedule: &Schedule) -> Vec<Value> {
 fn tables(schedule: &Schedule) -> anyhow::Result<TensorWriter> {
     let mut writer = TensorWriter::new();
     let mut add = |name: &str, values: Vec<f64>| writer.doubles(name, &[schedule.len()], &values);
-    add("betas", schedule.betas().map(<[f64]>::to_vec).unwrap_or_default())?;
+    if let Some(betas) = schedule.betas() {
+        add("betas", betas.to_vec())?;
+    }
     add("alphas_cumprod", schedule.alphas_cumprod())?;
     add("sqrt_alphas_cumprod", schedule.sqrt_alphas_cumprod())?;
     add("sqrt_one_minus_alphas_cumprod", schedule.sqrt_one_minus_alphas_cumprod())?;

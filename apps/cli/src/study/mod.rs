@@ -19,13 +19,14 @@ pub(crate) mod storage_loss;
 pub(crate) mod textbook_claims;
 
 use tweedie::Quantity;
-use tweedie::math::Weight;
+use tweedie::math::{SigmaData, Weight};
 
 /// The parameterizations between which one has to choose.
 pub const CHOICES: [Quantity; 3] = [Quantity::Epsilon, Quantity::X0, Quantity::V];
 
 /// All targets that are measured; the choices come first.
-pub const TARGETS: [Quantity; 5] = [Quantity::Epsilon, Quantity::X0, Quantity::V, Quantity::Flow, Quantity::Score];
+pub const TARGETS: [Quantity; 6] =
+    [Quantity::Epsilon, Quantity::X0, Quantity::V, Quantity::Flow, Quantity::Score, Quantity::Edm(SigmaData::KARRAS)];
 
 /// Quantities that every prediction is converted to.
 pub const WANTED: [Quantity; 2] = [Quantity::X0, Quantity::Epsilon];

@@ -324,7 +324,7 @@ fn verify_refuses() {
 
 fn unknown_names() {
     let folder = Folder::with(&good());
-    folder.refuses(&format!("{NOISE} --schedule karras"), &["karras", "squaredcos_cap_v2"]);
+    folder.refuses(&format!("{NOISE} --schedule plms"), &["plms", "squaredcos_cap_v2"]);
     folder.refuses(&format!("{NOISE} --target pixels"), &["pixels", "epsilon"]);
     folder.refuses(&format!("{NOISE} --storage f8"), &["f8", "bf16"]);
     folder.refuses(&format!("noise in.safetensors --on tpu --out {OUT}"), &["tpu", "cpu"]);

@@ -416,7 +416,7 @@ fn mistakes() {
         ("--sampler ddim --sections ddim999", &["sections"]),
         ("--sampler ddim --compat comfy --steps 10", &["diffusers"]),
         ("--sampler ddpm --steps 9", &["`model_outputs`", "expected 9 network outputs", "found 10"]),
-        (&format!("{config} --steps 10 --eta 1"), &["eta", "no use"]),
+        (&format!("{config} --steps 10 --eta 1"), &["eta", "does not use it"]),
         (&format!("{config} --steps 10 --order 2"), &["--order means nothing to --config"]),
         (&format!("{config} --steps 10 --schedule linear"), &["schedule of its own"]),
         ("--config nowhere.json --steps 10", &["nowhere.json"]),

@@ -78,12 +78,17 @@ fn check(study: &Value, variance: f64, abar: &dyn Fn(usize) -> f64) {
         let t = moment["t"].as_u64().expect("a timestep") as usize;
         let (signal, noise) = (abar(t), 1.0 - abar(t));
         let (alpha, sigma, snr) = (signal.sqrt(), noise.sqrt(), signal / noise);
+        // The deviation that EDM assumes of the data, and the deviation of x_t for such data.
+        let assumed = 0.5;
+        let norm = (assumed * alpha).hypot(sigma);
+        let edm = (noise / (assumed * assumed) * variance + assumed * assumed * signal) / (norm * norm);
         let targets = [
             ("epsilon", 1.0, sigma / alpha, 1.0),
             ("x0", variance, 1.0, alpha / sigma),
             ("v", signal + noise * variance, sigma, alpha),
             ("flow", 1.0 + variance, sigma / (alpha + sigma), alpha / (alpha + sigma)),
             ("score", 1.0 / noise, noise / alpha, sigma),
+            ("edm", edm, assumed * sigma / norm, assumed * alpha / norm),
         ];
         for (name, variance, into_x0, into_epsilon) in targets {
             let target = &moment["targets"][name];
