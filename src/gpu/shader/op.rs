@@ -264,7 +264,7 @@ impl Op {
         match self {
             Op::Map | Op::Loss { .. } => 1,
             Op::Vlb { .. } => 2,
-            Op::Step(_) | Op::Spread | Op::Histogram { .. } => (crate::table::STEP_WIDTH / 4) as u32,
+            Op::Step(_) | Op::Spread | Op::Histogram { .. } => (crate::table::step::STEP_WIDTH / 4) as u32,
         }
     }
 
