@@ -192,6 +192,24 @@ pub enum PlanError {
         /// Its end.
         found: u64,
     },
+    /// Rows beyond the end of a plan's table.
+    #[error("expected rows within the {expected} of the plan, found them up to {found}")]
+    Rows {
+        /// Rows of the plan.
+        expected: u64,
+        /// The end of the rows that were given.
+        found: u64,
+    },
+    /// A row that looks back further than the memory of its plan.
+    #[error("row {row} looks back {found} calls, further than the plan remembers: {expected}")]
+    Depth {
+        /// The first such row.
+        row: usize,
+        /// Calls that the plan remembers.
+        expected: usize,
+        /// Calls that the row looks back.
+        found: usize,
+    },
     /// A counter of no words.
     #[error("expected a counter of at least 1 word, found 0")]
     NoWords,
