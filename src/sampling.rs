@@ -2,6 +2,7 @@
 
 use crate::error::Error;
 use crate::gpu::context::Context;
+use crate::gpu::error::PlanError;
 use crate::gpu::inputs::{Drawn, Noise, Second, Timesteps};
 use crate::gpu::map::{Map, MapPlan};
 use crate::gpu::step::inputs::{Inpainting, Step};
@@ -9,6 +10,7 @@ use crate::gpu::step::options::Rules;
 use crate::gpu::step::plan::StepPlan;
 use crate::gpu::tensor::{Shape, Tensor};
 use crate::math::sampler::Sampler;
+use crate::math::sampler::call::Call;
 use crate::noise::NoiseKey;
 use crate::table::Table;
 use crate::table::step::StepRow;
@@ -53,6 +55,9 @@ impl<'a> Guidance<'a> {
     }
 }
 
+/// The guidance of a row that takes the conditional prediction alone.
+const UNGUIDED: [f64; 2] = [1.0, 0.0];
+
 /// A sampling loop on the caller's tensors: each call's step is one dispatch.
 ///
 /// The network reads `input` where the sampler's scale is not its own ([`Call::input`](crate::math::sampler::Call) is
@@ -81,14 +86,15 @@ pub struct Sampling<'a> {
     pub next: Tensor<'a>,
     /// A preview: the clean sample that the prediction implies.
     pub x0: Option<Tensor<'a>>,
-    /// The next sample in the network's scale.
+    /// The next sample in the network's scale: needed where a call's scale is not 1.
     pub input: Option<Tensor<'a>>,
     /// Keep statistics of the clean samples; see [`CleanStats`](crate::gpu::CleanStats).
     pub clean_stats: bool,
 }
 
 impl<'a> Sampling<'a> {
-    /// Creates a loop in place: one timestep for the batch, no guidance, no known region, no preview.
+    /// Creates a loop in place: one timestep for the batch, no guidance, no known region, no preview. A sampler whose scale
+    /// is not the network's, such as one of sigmas, takes an `input` besides.
     pub const fn in_place(
         sampler: &'a Sampler,
         shape: Shape,
@@ -101,12 +107,15 @@ impl<'a> Sampling<'a> {
         Self { sampler, shape, calls, x, prediction, guidance, noise, learned, known, next, x0, input, clean_stats }
     }
 
-    /// The rows that the plan applies, guidance included. Results can be compared with
+    /// The rows that the plan applies, guidance included. A row whose [guidance](StepRow::guidance) is not `[1, 0]` keeps
+    /// its own, so a scale may differ from call to call ([`Sampler::calls_mut`]): for an interval, set the rows in it and
+    /// let [`Guidance::scale`] be 1. Results can be compared with
     /// [`reference`](crate::gpu::step::reference()).
     #[must_use]
     pub fn rows(&self) -> Vec<StepRow> {
-        let mix = self.guidance.map_or([1.0, 0.0], |guidance| guidance.mix());
-        self.sampler.calls().iter().map(|call| call.row.guided(mix)).collect()
+        let mix = self.guidance.map_or(UNGUIDED, |guidance| guidance.mix());
+        let guided = |row: StepRow| if row.guidance == UNGUIDED { row.guided(mix) } else { row };
+        self.sampler.calls().iter().map(|call| guided(call.row)).collect()
     }
 
     /// The options that all steps share.
@@ -119,8 +128,10 @@ impl<'a> Sampling<'a> {
     /// Creates the plan of the loop.
     ///
     /// # Errors
-    /// [`Error::Plan`] for tensors that do not fit or are missing.
+    /// [`Error::Plan`] for tensors that do not fit or are missing: so is `input` where the network's scale is not the
+    /// sampler's. [`with_rows`](Self::with_rows) plans for a host that scales the sample itself.
     pub fn plan(&self, context: &Context) -> Result<StepPlan, Error> {
+        self.check_input()?;
         Ok(StepPlan::new(context, &self.with_rows(&self.rows()))?)
     }
 
@@ -129,7 +140,17 @@ impl<'a> Sampling<'a> {
     /// # Errors
     /// As [`plan`](Self::plan), and for a plan of another loop.
     pub fn plan_beside(&self, context: &Context, plan: &StepPlan) -> Result<StepPlan, Error> {
+        self.check_input()?;
         Ok(plan.beside(context, &self.with_rows(&self.rows()))?)
+    }
+
+    /// Checks that there is a tensor for the network's input if a call's is not the sample as it stands.
+    fn check_input(&self) -> Result<(), PlanError> {
+        let scaled = |call: &Call| call.input != 1.0;
+        match self.sampler.calls().iter().position(scaled).filter(|_| self.input.is_none()) {
+            Some(row) => Err(PlanError::Missing { what: "input", row }),
+            None => Ok(()),
+        }
     }
 
     /// The request for the plan, with these rows in place of [`Self::rows`]: for your own coefficients.

@@ -391,3 +391,66 @@ fn a_training_step_moves_and_errs_in_its_own_words() {
     let roles = "timesteps, x0, x_t, prediction, gradient, losses";
     assert_eq!(unknown, format!("expected a role of the plan ({roles}), found `terms`"));
 }
+
+/// A loop of eight calls in place, on sigmas and on a schedule.
+fn samplers() -> [tweedie::math::Sampler; 2] {
+    use tweedie::math::Sampler;
+    use tweedie::math::sampler::{Denoiser, FirstOrder, Grid, Scale};
+    use tweedie::math::{NoiseLevel, Quantity, Schedule, Spacing};
+    let schedule = Schedule::linear(1000, 1e-4, 0.02).unwrap();
+    let sigmas = Grid::of_sigmas(Scale::VarianceExploding, &[14.0, 3.0, 0.5], &[900.0, 500.0, 100.0], 0.0).unwrap();
+    let timesteps = Spacing::Trailing.timesteps(1000, 4).unwrap();
+    let steps = Grid::of_schedule(&schedule, &timesteps, NoiseLevel::CLEAN).unwrap();
+    [sigmas, steps].map(|grid| Sampler::new(&FirstOrder::euler(), &grid, &Denoiser::new(Quantity::Epsilon)).unwrap())
+}
+
+#[test]
+fn a_missing_input_and_the_guidance_of_a_call_are_seen() {
+    use tweedie::gpu::Noise;
+    use tweedie::{Error, Guidance, Sampling};
+    let (device, _queue) = device(wgpu::Limits::default());
+    let context = Context::new(&device);
+    let tensors = [(); 4].map(|()| buffer(&device, 4 * 1024));
+    let [x, prediction, unconditional, input] = tensors.each_ref().map(Tensor::f32);
+    let [on_sigmas, mut on_schedule] = samplers();
+    let sampling = Sampling::in_place(&on_sigmas, Shape::new(16, 64), x, prediction, Noise::None);
+    let missing = sampling.plan(&context).map(|_| ()).unwrap_err();
+    assert_eq!(missing, Error::Plan(PlanError::Missing { what: "input", row: 0 }));
+    assert!(Sampling { input: Some(input), ..sampling }.plan(&context).is_ok());
+
+    // A guidance of one's own in one call of a loop with another, and of a loop without.
+    on_schedule.calls_mut()[1].row.guidance = [4.0, -3.0];
+    let unguided = Sampling { sampler: &on_schedule, ..sampling };
+    let guided = Sampling { guidance: Some(Guidance::new(unconditional, 2.0)), ..unguided };
+    let mixes = |sampling: &Sampling<'_>| -> Vec<_> { sampling.rows().iter().map(|row| row.guidance).collect() };
+    assert_eq!(mixes(&guided)[..3], [[2.0, -1.0], [4.0, -3.0], [2.0, -1.0]]);
+    let missing = unguided.plan(&context).map(|_| ()).unwrap_err();
+    assert_eq!(missing, Error::Plan(PlanError::Missing { what: "unconditional", row: 1 }));
+}
+
+#[test]
+fn hostile_ends_and_empty_counters_are_refused() {
+    use tweedie::gpu::{Counter, RecordError, TimestepDraw, TimestepPlan};
+    const ALL: u64 = 1 << 32;
+    let (device, queue) = device(wgpu::Limits::default());
+    let context = Context::new(&device);
+    let words = buffer(&device, 64);
+    let draw = |ends: &[u64]| {
+        let (buffer, key) = (&words, NoiseKey::seed(1));
+        let draw = TimestepDraw { ends, batch: 4, key, steps: 1, stratified: None, buffer, offset: 0 };
+        TimestepPlan::new(&context, &draw)
+    };
+    let hostile: [(&[u64], usize, u64); 4] = [
+        (&[10, 5, ALL], 1, 5),
+        (&[10, ALL + 1, ALL + 1], 1, ALL + 1),
+        (&[10, 20, ALL - 1], 2, ALL - 1),
+        (&[0, 0, u64::MAX], 2, u64::MAX),
+    ];
+    let plan = draw(&[0, 7, ALL]).unwrap();
+    for (ends, timestep, found) in hostile {
+        assert_eq!(draw(ends).map(|_| ()).unwrap_err(), PlanError::Ends { timestep, found });
+        assert_eq!(plan.set_ends(&queue, ends), Err(RecordError::Ends { timestep, found }));
+    }
+    assert_eq!(plan.set_ends(&queue, &[ALL, ALL, ALL]), Ok(()));
+    assert_eq!(Counter::new(&context, &words, 0, 0).map(|_| ()).unwrap_err(), PlanError::NoWords);
+}

@@ -20,11 +20,11 @@ impl Counter {
     /// Makes a counter of the `count` words from byte `offset` of a buffer with usage STORAGE: the same as the plan's.
     ///
     /// # Errors
-    /// [`PlanError`] for a buffer that is too small or lacks the usage, an offset that is no multiple of 4, or more words
+    /// [`PlanError`] for no words, a buffer that is too small or lacks the usage, an offset that is no multiple of 4, or more words
     /// than 64 times the workgroups of a dispatch.
     pub fn new(context: &Context, buffer: &wgpu::Buffer, offset: u64, count: u32) -> Result<Self, PlanError> {
         if count == 0 {
-            return Err(PlanError::EmptyShape { batch: 0, elements: 1 });
+            return Err(PlanError::NoWords);
         }
         let words = WordRange::at((buffer, offset), count);
         words.check("counter")?;

@@ -24,6 +24,9 @@ use std::mem::offset_of;
 use std::sync::Arc;
 use wgpu::BufferUsages;
 
+/// The number of random words that timesteps share.
+const WORDS: u64 = 1 << 32;
+
 /// The inputs of a [`TimestepPlan`].
 #[derive(Clone, Copy, Debug)]
 pub struct TimestepDraw<'a> {
@@ -65,7 +68,8 @@ impl TimestepPlan {
     /// Makes a plan: compiles a small shader, uploads 4 bytes a timestep and a key a step.
     ///
     /// # Errors
-    /// [`PlanError`] for a buffer that does not fit, no samples, no timesteps, no steps, or more than the device binds.
+    /// [`PlanError`] for a buffer that does not fit, no samples, no timesteps, no steps, ends that do not rise to 2^32, or
+    /// more than the device binds.
     pub fn new(context: &Context, draw: &TimestepDraw<'_>) -> Result<Self, PlanError> {
         if draw.batch == 0 {
             return Err(PlanError::EmptyShape { batch: 0, elements: 1 });
@@ -74,6 +78,9 @@ impl TimestepPlan {
         words.check("timesteps")?;
         if draw.ends.is_empty() {
             return Err(PlanError::EmptyTable);
+        }
+        if let Err((timestep, found)) = check_ends(draw.ends) {
+            return Err(PlanError::Ends { timestep, found });
         }
         let allowed = context.limits().max_storage_buffer_binding_size;
         check_limit("table", "max_storage_buffer_binding_size", allowed, draw.ends.len() as u64 * 4)?;
@@ -143,17 +150,33 @@ impl TimestepPlan {
     /// Draws from another distribution over as many timesteps from now on, through the caller's queue.
     ///
     /// # Errors
-    /// [`RecordError::Timesteps`] unless there are as many.
+    /// [`RecordError::Timesteps`] unless there are as many, [`RecordError::Ends`] unless they rise to 2^32; then nothing
+    /// changes.
     pub fn set_ends(&self, queue: &wgpu::Queue, ends: &[u64]) -> Result<(), RecordError> {
         if ends.len() != self.shared.timesteps {
             return Err(RecordError::Timesteps { expected: self.shared.timesteps, found: ends.len() });
         }
+        check_ends(ends).map_err(|(timestep, found)| RecordError::Ends { timestep, found })?;
         let (ends, count) = inner_ends(ends);
         queue.write_buffer(&self.shared.ends, 0, bytemuck::cast_slice(&ends));
         // The second word of the parameters is the number of ends.
         queue.write_buffer(&self.shared.params, offset_of!(TimestepParams, ends) as u64, bytemuck::bytes_of(&count));
         Ok(())
     }
+}
+
+/// Checks that the ends of ranges rise to 2^32, or hold their height; else the first timestep whose end does not, and its
+/// end.
+fn check_ends(ends: &[u64]) -> Result<(), (usize, u64)> {
+    let mut before = 0;
+    for (timestep, &end) in ends.iter().enumerate() {
+        let is_last = timestep + 1 == ends.len();
+        if end < before || end > WORDS || (is_last && end != WORDS) {
+            return Err((timestep, end));
+        }
+        before = end;
+    }
+    Ok(())
 }
 
 /// The ends that a word can reach, padded to one for each timestep, and their number. The last timestep ends at 2^32,

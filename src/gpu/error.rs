@@ -155,7 +155,7 @@ pub enum PlanError {
         found: u32,
     },
     /// A rule of a step, or of its noise, that cannot hold.
-    #[error("{what}: expected a number {expected}, found {found}")]
+    #[error("{what}: expected a number that is {expected}, found {found}")]
     Rule {
         /// The rule.
         what: &'static str,
@@ -184,6 +184,35 @@ pub enum PlanError {
         /// The role that was given.
         found: String,
     },
+    /// Ends of the ranges of timesteps that fall, exceed 2^32, or do not end there.
+    #[error("expected ends that rise to 2^32, found {found} at timestep {timestep}")]
+    Ends {
+        /// The first timestep whose end is wrong.
+        timestep: usize,
+        /// Its end.
+        found: u64,
+    },
+    /// Rows beyond the end of a plan's table.
+    #[error("expected rows within the {expected} of the plan, found them up to {found}")]
+    Rows {
+        /// Rows of the plan.
+        expected: u64,
+        /// The end of the rows that were given.
+        found: u64,
+    },
+    /// A row that looks back further than the memory of its plan.
+    #[error("row {row} looks back {found} calls, further than the plan remembers: {expected}")]
+    Depth {
+        /// The first such row.
+        row: usize,
+        /// Calls that the plan remembers.
+        expected: usize,
+        /// Calls that the row looks back.
+        found: usize,
+    },
+    /// A counter of no words.
+    #[error("expected a counter of at least 1 word, found 0")]
+    NoWords,
     /// A plan that draws noise for no step at all.
     #[error("expected at least 1 noise step, found 0")]
     NoSteps,
@@ -234,6 +263,14 @@ pub enum RecordError {
         expected: usize,
         /// The timesteps of the distribution that was given.
         found: usize,
+    },
+    /// Ends of the ranges of timesteps that fall, exceed 2^32, or do not end there.
+    #[error("expected ends that rise to 2^32, found {found} at timestep {timestep}")]
+    Ends {
+        /// The first timestep whose end is wrong.
+        timestep: usize,
+        /// Its end.
+        found: u64,
     },
     /// A key for a plan that draws no noise.
     #[error("this plan draws no noise, so it has no key to set")]

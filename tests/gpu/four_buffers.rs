@@ -316,7 +316,7 @@ fn what_does_not_fit_says_what_it_needs(harness: &Harness) {
     assert_eq!(
         error.to_string(),
         "Step: expected at most 4 storage buffers in a dispatch (the device's limit \
-         `max_storage_buffers_per_shader_stage`), found 5: conditional, unconditional, next, input, history"
+         `max_storage_buffers_per_shader_stage`), found 5: prediction, unconditional, next, input, history"
     );
     let table = Table::new([VlbRow { log_ratio: [0.0, 0.1], ..DIVERGENCE }]);
     let plan = |harness: &Harness| {

@@ -10,7 +10,7 @@ use crate::support::loops::deviation;
 use networks::Mixture;
 use std::cell::Cell;
 use tweedie::error::SamplerError;
-use tweedie::gpu::{At, Noise, NoiseKey, PlanError, StepPlan};
+use tweedie::gpu::{At, Noise, NoiseKey, PlanError, StepPlan, Timesteps};
 use tweedie::math::Sampler;
 use tweedie::math::sampler::Denoiser;
 use tweedie::table::StepRow;
@@ -269,12 +269,14 @@ fn plans_beside_each_other_remember_together(harness: &Harness) {
     let shape = Shape::new(3, 37);
     let buffer = |label| harness.gpu.buffer(label, shape.total() * 4);
     let [xs, predictions] = ["x", "prediction"].map(|label| [0, 1].map(|_| buffer(label)));
+    let input = buffer("input");
     let numbers = |seed| -> Vec<u8> {
         let normals = tweedie::noise::normals(seed, 0, 0, shape.total() as usize);
         normals.into_iter().flat_map(|z| (z as f32).to_le_bytes()).collect()
     };
     let sampling = |from: usize, to: usize| Sampling {
         next: Tensor::f32(&xs[to]),
+        input: Some(Tensor::f32(&input)), // the solver is on sigmas
         ..Sampling::in_place(
             &sampler,
             shape,
@@ -307,9 +309,58 @@ fn plans_beside_each_other_remember_together(harness: &Harness) {
     assert!(run(&[first, second.expect("a moved plan")]) == alone, "a moved plan keeps the loop's memory");
     assert!(run(&[plan(0, 1), plan(1, 0)]) != alone, "they must look back");
 
+    // Rows that are written later give the bits of rows that were there from the beginning, one a batch or in a table.
+    for per_sample in [false, true] {
+        rows_written_later_are_the_rows(harness, &sampling(0, 0), per_sample);
+    }
+
     let euler = cases().into_iter().find(|case| case.name.contains("Euler")).expect("a solver that does not look back");
     let euler = euler.sampler(&schedule(), Quantity::V, 8);
     let other = Sampling { sampler: &euler, ..sampling(0, 1) }.plan(&harness.context).expect("a plan");
     let error = sampling(1, 0).plan_beside(&harness.context, &other).expect_err("another loop");
     assert!(matches!(error, tweedie::Error::Plan(PlanError::History { expected: (0, _), .. })), "{error}");
+}
+
+/// Runs three calls of a loop whose rows are written into a plan of others, and holds them against a plan of their own.
+fn rows_written_later_are_the_rows(harness: &Harness, sampling: &Sampling<'_>, per_sample: bool) {
+    let shape = sampling.shape;
+    let call = harness.gpu.buffer("call", 4);
+    let calls = if per_sample { Timesteps::Shared { buffer: &call, offset: 0 } } else { Timesteps::Batch };
+    let sampling = Sampling { calls, ..*sampling };
+    let rows = sampling.rows();
+    let planned = |rows: &[StepRow]| StepPlan::new(&harness.context, &sampling.with_rows(rows)).expect("a plan");
+    // Other numbers, and as far a look back.
+    let other: Vec<StepRow> = rows.iter().map(|row| StepRow { x: 0.5 * row.x, p: 0.25, ..*row }).collect();
+    let run = |plan: &StepPlan| {
+        let ones = 1f32.to_le_bytes().repeat(shape.total() as usize);
+        [sampling.x, sampling.prediction].into_iter().for_each(|t| harness.gpu.queue.write_buffer(t.buffer, 0, &ones));
+        for k in 0..3u32 {
+            harness.gpu.queue.write_buffer(&call, 0, &k.to_le_bytes());
+            let at = if per_sample { At::per_sample() } else { At::call(k) };
+            harness.gpu.submit(|encoder| plan.encode(encoder, at)).expect("device").expect("recording");
+        }
+        harness.read(sampling.x.buffer)
+    };
+    let expected = run(&planned(&rows));
+    let plan = planned(&other);
+    assert!(run(&plan) != expected, "other rows must give something else");
+    let queue = &harness.gpu.queue;
+    plan.set_rows(queue, 2, &rows[2..]).expect("the last rows");
+    plan.set_rows(queue, 0, &rows[..2]).expect("the first rows");
+    assert!(run(&plan) == expected);
+
+    let error = |first, row: StepRow| plan.set_rows(queue, first, &[row]).expect_err("rows that do not fit");
+    let guided = StepRow::IDENTITY.guided([2.0, -1.0]);
+    assert_eq!(error(1, guided), PlanError::Missing { what: "unconditional", row: 1 });
+    let count = rows.len() as u32;
+    let (expected_rows, found) = (u64::from(count), u64::from(count) + 1);
+    assert_eq!(error(count, StepRow::IDENTITY), PlanError::Rows { expected: expected_rows, found });
+    assert_eq!(error(u32::MAX, StepRow::IDENTITY), PlanError::Rows { expected: expected_rows, found: 1 << 32 });
+    let far = StepRow { x: 1e39, ..StepRow::IDENTITY };
+    assert!(matches!(error(0, far), PlanError::Table(_)));
+    let near = planned(&[StepRow { history: [0.5, 0.0, 0.0], ..StepRow::IDENTITY }]);
+    let back = StepRow { history: [0.0, 0.5, 0.0], ..StepRow::IDENTITY };
+    let error = near.set_rows(queue, 0, &[back]).expect_err("further back");
+    assert_eq!(error, PlanError::Depth { row: 0, expected: 1, found: 2 });
+    assert!(run(&plan) == expected, "what is refused writes nothing");
 }

@@ -8,7 +8,7 @@ use anyhow::anyhow;
 use files::Array;
 use std::array::from_fn;
 use tweedie::gpu::step::{Rules, Sample, reference};
-use tweedie::gpu::{At, Noise};
+use tweedie::gpu::{At, Noise, StepPlan};
 use tweedie::math::{Sampler, solve};
 use tweedie::{Quantity, Sampling, Shape};
 
@@ -88,10 +88,8 @@ impl Adapter {
                 Noise::Given(self.tensor(&noise)),
             )
         };
-        let plan = front.plan(&self.context).map_err(|error| match error {
-            tweedie::Error::Plan(error) => plan_failure(error),
-            error => Failure::gpu(anyhow!(error)),
-        })?;
+        // The predictions are those of the tape, so no network is given the sample in its scale.
+        let plan = StepPlan::new(&self.context, &front.with_rows(&front.rows())).map_err(plan_failure)?;
         samples[0].extend(self.download(&x, total)?);
         for (k, call) in piece.sampler.calls().iter().enumerate() {
             self.refill(&prediction, &piece.of(&piece.run.predictions.data, k));

@@ -8,10 +8,10 @@ use crate::gpu::plan::entry::{Entry, Part};
 use crate::gpu::plan::four_buffers::lay_out_rows;
 use crate::gpu::plan::job::Job;
 use crate::gpu::plan::keys::Keys;
-use crate::gpu::plan::layout::{Layout, row_range, scale_range};
+use crate::gpu::plan::layout::{Layout, row_bytes, row_range, scale_range};
 use crate::gpu::plan::place::Places;
 use crate::gpu::plan::plan::{Dispatch, Offsets, Plan, Shared};
-use crate::gpu::plan::tables::{RowBuffer, Tables};
+use crate::gpu::plan::tables::{RowBuffer, Tables, Upload};
 use crate::gpu::plan::walk::{passes, reducing_walk, streaming_walk, variant};
 use crate::gpu::plan::window::Window;
 use crate::gpu::shader::bindings::{
@@ -29,6 +29,7 @@ pub(crate) struct PlanBuilder<'a> {
     pub context: &'a Context,
     label: String,
     rows: RowBuffer,
+    upload: Upload,
     keys: Keys,
     /// The count of samples without a row, for timesteps from a buffer.
     status: Option<wgpu::Buffer>,
@@ -48,10 +49,12 @@ impl<'a> PlanBuilder<'a> {
     pub fn new(context: &'a Context, job: &Job<'_>, four_buffers: bool) -> Result<Self, PlanError> {
         check(job)?;
         let tables = Tables { context, job, four_buffers };
+        let rows = tables.rows()?;
         let mut plan = Self {
             context,
             label: job.label("pass"),
-            rows: tables.rows()?,
+            upload: Upload::of(&rows, row_bytes(job) as u32),
+            rows,
             keys: Keys::new(context, &job.label("keys"), job.drawn)?,
             status: tables.status()?,
             undefined: job.rows.undefined().to_vec(),
@@ -220,6 +223,7 @@ impl<'a> PlanBuilder<'a> {
             label: self.label,
             dispatches: self.dispatches,
             keys: self.keys,
+            upload: self.upload,
             row_stride: self.rows.stride,
             undefined: self.undefined,
             status: self.status,

@@ -7,8 +7,10 @@ use crate::gpu::plan::entry::Entry;
 use crate::gpu::plan::keys::Keys;
 use crate::gpu::plan::layout::binding_alignment;
 use crate::gpu::plan::place::Places;
+use crate::gpu::plan::tables::Upload;
 use crate::gpu::tensor::Tensor;
 use crate::noise::NoiseKey;
+use crate::table::RoundedTable;
 use std::sync::Arc;
 
 /// The plan of any op: what it shares with the same plan on other tensors, and its bind groups.
@@ -27,6 +29,7 @@ pub(crate) struct Shared {
     pub label: String,
     pub dispatches: Vec<Dispatch>,
     pub keys: Keys,
+    pub upload: Upload,
     /// Bytes from row to row, for one timestep per batch.
     pub row_stride: u32,
     /// For each row, `true` if it is undefined.
@@ -103,6 +106,16 @@ impl Plan {
     pub fn moved(&self, context: &Context, tensors: &[(&str, Tensor<'_>)]) -> Result<Self, PlanError> {
         let places = self.places.moved(tensors, binding_alignment(context))?;
         Ok(Self::bound(context, Arc::clone(&self.shared), places))
+    }
+
+    /// Writes rows anew, from the first on, through the caller's queue; none of them may be undefined.
+    pub fn set_rows(&self, queue: &wgpu::Queue, first: u32, rows: &RoundedTable) -> Result<(), PlanError> {
+        let (expected, found) = (self.shared.undefined.len() as u64, u64::from(first) + rows.len() as u64);
+        if found > expected {
+            return Err(PlanError::Rows { expected, found });
+        }
+        self.shared.upload.write(queue, first, rows);
+        Ok(())
     }
 
     /// Returns `true` if a tensor of the plan has this role.

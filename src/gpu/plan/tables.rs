@@ -5,6 +5,7 @@ use crate::gpu::error::{PlanError, check_limit};
 use crate::gpu::inputs::Timesteps;
 use crate::gpu::plan::job::Job;
 use crate::gpu::shader::variant::Rows;
+use crate::table::RoundedTable;
 use wgpu::BufferUsages;
 
 /// The rows of a plan on the GPU.
@@ -15,6 +16,34 @@ pub(crate) struct RowBuffer {
     pub stride: u32,
     /// Bytes of a binding.
     pub binding_size: u64,
+}
+
+/// The uploaded rows of a plan, which may be written again.
+#[derive(Debug)]
+pub(crate) struct Upload {
+    buffer: wgpu::Buffer,
+    /// Bytes from row to row.
+    pitch: u32,
+}
+
+impl Upload {
+    /// The rows of a buffer, of this many bytes each where they follow each other without a gap.
+    pub fn of(rows: &RowBuffer, row_bytes: u32) -> Self {
+        Self { buffer: rows.buffer.clone(), pitch: if rows.stride == 0 { row_bytes } else { rows.stride } }
+    }
+
+    /// Writes rows from the first on, through the caller's queue. They must lie within the table.
+    pub fn write(&self, queue: &wgpu::Queue, first: u32, rows: &RoundedTable) {
+        let bytes: &[u8] = bytemuck::cast_slice(rows.values());
+        let row_bytes = bytes.len() / rows.len().max(1);
+        let place = |row: u32| u64::from(row) * u64::from(self.pitch);
+        if row_bytes == self.pitch as usize {
+            queue.write_buffer(&self.buffer, place(first), bytes);
+        } else {
+            let rows = (first..).zip(bytes.chunks_exact(row_bytes.max(1)));
+            rows.for_each(|(row, bytes)| queue.write_buffer(&self.buffer, place(row), bytes));
+        }
+    }
 }
 
 /// Uploads the rows and the status of a job.
@@ -56,7 +85,7 @@ impl Tables<'_> {
         for (slot, row) in bytes.chunks_exact_mut(stride as usize).zip(rows.chunks_exact(row_bytes as usize)) {
             slot[..row.len()].copy_from_slice(row);
         }
-        let buffer = self.buffer("rows", BufferUsages::UNIFORM, &bytes)?;
+        let buffer = self.buffer("rows", BufferUsages::UNIFORM | BufferUsages::COPY_DST, &bytes)?;
         Ok(RowBuffer { rows: Rows::Batch, buffer, stride, binding_size: u64::from(row_bytes) })
     }
 
@@ -83,6 +112,11 @@ impl Tables<'_> {
             }
         };
         let binding_size = bytes.len() as u64;
-        Ok(RowBuffer { rows, buffer: self.buffer("table", usage, &bytes)?, stride: 0, binding_size })
+        Ok(RowBuffer {
+            rows,
+            buffer: self.buffer("table", usage | BufferUsages::COPY_DST, &bytes)?,
+            stride: 0,
+            binding_size,
+        })
     }
 }

@@ -66,7 +66,8 @@ impl<'a> Step<'a> {
             None => Ok(()),
         };
         if matches!(self.noise, Noise::None) {
-            missing("noise", &|row| row.draws(self.known.is_some()))?;
+            missing("noise", &|row| row.draws(false))?;
+            missing("noise (for the known region)", &|row| row.draws(self.known.is_some()))?;
         }
         // A tensor may be missing as long as no row has a coefficient for it.
         if self.unconditional.is_none() {

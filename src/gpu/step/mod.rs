@@ -16,6 +16,7 @@
 //!
 //! Host twin of `shaders/op/step.wgsl`: [`reference()`].
 
+pub(crate) mod bounds;
 pub(crate) mod clean_stats;
 pub(crate) mod history;
 pub(crate) mod inputs;

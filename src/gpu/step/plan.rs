@@ -7,6 +7,7 @@ use crate::gpu::plan::builder::PlanBuilder;
 use crate::gpu::plan::job::Job;
 use crate::gpu::plan::plan::Plan;
 use crate::gpu::shader::op::step as slots;
+use crate::gpu::step::bounds::Bounds;
 use crate::gpu::step::clean_stats::CleanStats;
 use crate::gpu::step::history::History;
 use crate::gpu::step::inputs::{Step, preview};
@@ -14,6 +15,7 @@ use crate::gpu::step::scales;
 use crate::gpu::tensor::Tensor;
 use crate::noise::NoiseKey;
 use crate::table::RoundedTable;
+use crate::table::step::StepRow;
 use std::cell::RefCell;
 
 /// A loop whose steps are ready to be recorded.
@@ -22,6 +24,7 @@ pub struct StepPlan {
     plan: Plan,
     clean_stats: Option<wgpu::Buffer>,
     history: Option<History>,
+    bounds: Bounds,
 }
 
 impl StepPlan {
@@ -65,7 +68,7 @@ impl StepPlan {
             }
             plan.stream(&job)
         })?;
-        Ok(Self { plan, clean_stats, history: history.into_inner() })
+        Ok(Self { plan, clean_stats, history: history.into_inner(), bounds: Bounds::of(step) })
     }
 
     /// Records a call's step into the caller's pass: one dispatch, or one for each window of buffers that are larger than
@@ -87,7 +90,7 @@ impl StepPlan {
     /// As there.
     pub fn moved(&self, context: &Context, tensors: &[(&str, Tensor<'_>)]) -> Result<Self, PlanError> {
         let plan = self.plan.moved(context, tensors)?;
-        Ok(Self { plan, clean_stats: self.clean_stats.clone(), history: self.history.clone() })
+        Ok(Self { plan, clean_stats: self.clean_stats.clone(), history: self.history.clone(), bounds: self.bounds })
     }
 
     /// Dispatches of one recording.
@@ -99,6 +102,22 @@ impl StepPlan {
     /// is submitted after this call.
     pub fn set_key(&self, queue: &wgpu::Queue, key: NoiseKey) -> Result<(), RecordError> {
         self.plan.set_key(queue, 0, key)
+    }
+
+    /// Writes rows in place of those from `first` on, through the caller's queue: other guidance, steps or samplers. They hold
+    /// for all that is submitted after this call, in the plans that were [moved](Self::moved) from this one too. Call `k`
+    /// still draws on stream `k` of the key.
+    ///
+    /// A plan binds what its first rows use: rows may ask for noise, guidance, a learned deviation and the past as far as
+    /// those did.
+    ///
+    /// # Errors
+    /// [`PlanError::Missing`] and [`PlanError::Depth`] for rows that ask for more, [`PlanError::Rows`] beyond the end,
+    /// [`PlanError::Table`] for a number that f32 cannot hold; then nothing is written.
+    pub fn set_rows(&self, queue: &wgpu::Queue, first: u32, rows: &[StepRow]) -> Result<(), PlanError> {
+        self.bounds.check(first, rows)?;
+        let numbers = (first as usize..).zip(rows).map(|(call, row)| Some(row.numbers(call)));
+        self.plan.set_rows(queue, first, &RoundedTable::new(numbers)?)
     }
 
     /// The status buffer, for calls from a buffer, as [`MapPlan::status`](crate::gpu::MapPlan::status).
