@@ -94,7 +94,7 @@ async fn run() -> Result<bool, Box<dyn Error>> {
     }
     queue.submit([encoder.finish()]); // the only submit of the loop
     let first = gpu.download(&x, 0..BYTES).await?;
-    let clean_stats = Health::decode(&gpu.download(clean_stats, 0..clean_stats.size()).await?);
+    let clean_stats = CleanStats::decode(&gpu.download(clean_stats, 0..clean_stats.size()).await?);
     println!("{calls} calls of the network and {calls} steps in one command buffer");
 
     // The other way: the GPU counts. Each step is recorded without saying which it is, here in a submit of its own, as
