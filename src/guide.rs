@@ -85,6 +85,48 @@
 //! }
 //! ```
 //!
+//! # Tensors that move, rows that change
+//!
+//! A plan has three parts with three lifetimes. Pipelines belong to the device. Rows of coefficients and noise keys belong to a
+//! run. Bind groups belong to the tensors. Each can change without the others:
+//!
+//! | change | call | cost |
+//! |---|---|---|
+//! | other tensors | [`moved`](crate::gpu::MapPlan::moved), by the names of the request's fields | bind groups: no upload, no compilation |
+//! | other steps, guidance or solvers of a loop | [`StepPlan::set_rows`](crate::gpu::StepPlan::set_rows) | a queue write |
+//! | another seed | [`set_key`](crate::gpu::StepPlan::set_key) | a queue write |
+//!
+//! A moved plan shares keys, rows, status and the memory of a loop with the plan that it came from. Its tensors must have the same
+//! storage and stride, and offsets that differ by whole binding alignments. [`Tensor`](crate::Tensor) is `Eq` and `Hash`, so a host
+//! whose allocator hands out the same memory again can keep its moved plans by place.
+//!
+//! ```no_run
+//! use tweedie::gpu::{At, StepPlan};
+//! use tweedie::table::StepRow;
+//! use tweedie::{Context, Error, Tensor, wgpu};
+//!
+//! /// One call of a loop whose network put its output somewhere else this time.
+//! fn call(
+//!     context: &Context,
+//!     encoder: &mut wgpu::CommandEncoder,
+//!     steps: &StepPlan,
+//!     prediction: Tensor<'_>,
+//!     call: u32,
+//! ) -> Result<(), Error> {
+//!     steps.moved(context, &[("prediction", prediction)])?.encode(encoder, At::call(call))?;
+//!     Ok(())
+//! }
+//!
+//! /// Guidance inside an interval of calls only: rows outside of it mix nothing in.
+//! fn guide_between(queue: &wgpu::Queue, steps: &StepPlan, rows: &[StepRow], calls: std::ops::Range<usize>) -> Result<(), Error> {
+//!     let rows: Vec<StepRow> = (0..)
+//!         .zip(rows)
+//!         .map(|(call, row)| if calls.contains(&call) { *row } else { row.guided([1.0, 0.0]) })
+//!         .collect();
+//!     Ok(steps.set_rows(queue, 0, &rows)?)
+//! }
+//! ```
+//!
 //! # First use
 //!
 //! The first plan of a kind compiles a shader, in milliseconds or, with some drivers, up to a second: create plans

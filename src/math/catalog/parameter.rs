@@ -50,6 +50,7 @@ impl Parameter {
         let range = match (self.min, self.max) {
             (min, max) if min == -FINITE && max == FINITE => "finite".to_owned(),
             (min, max) if min == ABOVE_ZERO && max == FINITE => "finite and above 0".to_owned(),
+            (min, max) if min == ABOVE_ZERO => format!("above 0 and at most {max}"),
             (min, max) if max == FINITE => format!("finite and at least {min}"),
             (min, max) if max == f64::INFINITY => format!("at least {min}"),
             (min, max) => format!("between {min} and {max}"),
@@ -60,5 +61,18 @@ impl Parameter {
     /// True for a number that is accepted.
     pub(super) fn fits(&self, found: f64) -> bool {
         (self.min..=self.max).contains(&found) && (!self.whole || found.fract() == 0.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_are_told_in_few_digits() {
+        let range = |min, max| Parameter::new("p", 1.0, [min, max], "").range();
+        assert_eq!(range(ABOVE_ZERO, 1.0), "above 0 and at most 1");
+        assert_eq!(range(ABOVE_ZERO, FINITE), "finite and above 0");
+        assert_eq!(range(0.0, 1.0), "between 0 and 1");
     }
 }
