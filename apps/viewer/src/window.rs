@@ -1,7 +1,7 @@
 //! The window, and what happens when its device is lost: another window, with a device of its own and all that was chosen.
 //!
 //! A lost device takes eframe's renderer with it, which cannot be given another, and no driver promises much to a process
-//! that has lost one. So the window that finds its device lost draws nothing more and closes, and [`resume`](crate::resume)
+//! that has lost one. So the window that finds its device lost draws nothing more and closes, and [`restart`](crate::restart)
 //! opens the next one in a process of its own.
 
 use crate::app::{Command, Viewer};
