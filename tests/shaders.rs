@@ -39,7 +39,8 @@ const WINDOW: [&str; 12] = [
 
 const WINDOW_BYTES: u32 = 4 * WINDOW.len() as u32;
 
-/// The struct of each walk, which follows the window: words, in this order.
+/// The struct of each walk, which follows the window: words, in this order. Those of up to four words have a `vec4` after
+/// them: OpenGL's layout knows no `@size`, so each must come to [`WALK_BYTES`] by itself when it is rounded to 16 bytes.
 const WALKS: [(&str, &[&str]); 5] = [
     ("LanesParams", &["groups_y"]),
     ("FlatParams", &["groups_x", "total"]),
@@ -165,7 +166,16 @@ fn check_layout(module: &Module) -> Result<(), String> {
     check_struct(module, "WindowParams", &words(&WINDOW), WINDOW_BYTES)?;
     let walk = WALKS.into_iter().find(|(name, _)| has(name));
     let (name, fields) = walk.ok_or("no walk has parameters")?;
-    check_struct(module, name, &words(fields), 4 * fields.len() as u32)?;
+    let mut walk_fields = words(fields);
+    let mut bytes = 4 * fields.len() as u32;
+    if bytes <= 16 {
+        walk_fields.push(("unused", 16));
+        bytes = WALK_BYTES;
+    }
+    check_struct(module, name, &walk_fields, bytes)?;
+    if bytes.next_multiple_of(16) != WALK_BYTES {
+        return Err(format!("{name}: OpenGL gives it {} bytes", bytes.next_multiple_of(16)));
+    }
     let params = |tensors: &[&'static str]| {
         let first = WINDOW_BYTES + WALK_BYTES;
         let tensors = tensors.iter().copied().zip((first..).step_by(8));
@@ -243,7 +253,7 @@ fn what_is_broken_is_rejected() {
         (swap("limit: f32,", "limit: f32, more: vec4<f32>,"), "WindowParams: expected 48 bytes"),
         (swap("pitch: u32,", "pitches: u32,"), "WindowParams: expected 48 bytes"),
         (swap("@size(32) walk", "@size(16) walk"), "Params: expected 120 bytes"),
-        (swap("groups_y: u32,", "groups_y: u32, more: u32,"), "LanesParams: expected 4 bytes"),
+        (swap("groups_y: u32,", "groups_y: u32, more: u32,"), "LanesParams: expected 32 bytes"),
         (swap("    in1: vec2<u32>", "    more: vec2<u32>,\n    in1: vec2<u32>"), "Params: expected 120 bytes"),
         (swap("perturbation: vec2<f32>", "perturbation: vec4<f32>"), "Key: expected 32 bytes"),
         (swap("@workgroup_size(tile_x,", "@workgroup_size(tile_x * 2,"), "a workgroup of [512, 1, 1]"),

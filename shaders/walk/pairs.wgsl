@@ -7,6 +7,7 @@ struct PairsParams {
     groups_x: u32,  // workgroups along x; y goes on from there
     first_sum: u32, // word of the first sum in `scratch`
     factor: f32,    // of the sums
+    unused: vec4<u32>, // to 32 bytes: OpenGL's layout knows no @size, and rounds a struct to whole 16 bytes
 }
 
 var<private> partial: Sum;

@@ -92,7 +92,8 @@ pub(crate) struct WindowParams {
     pub delta: f32,
 }
 
-/// Bytes that every walk's parameters have room in.
+/// Bytes that every walk's parameters have room in. In WGSL each struct fills them by itself when it is rounded to 16 bytes,
+/// since OpenGL's layout does not see an explicit size.
 pub(crate) const WALK_BYTES: usize = 32;
 
 /// The parameters of a walk, as its own struct lays them out.
