@@ -167,10 +167,10 @@ fn check_layout(module: &Module) -> Result<(), String> {
     let walk = WALKS.into_iter().find(|(name, _)| has(name));
     let (name, fields) = walk.ok_or("no walk has parameters")?;
     let mut walk_fields = words(fields);
-    let mut bytes = 4 * fields.len() as u32;
+    let (mut bytes, mut alignment) = (4 * fields.len() as u32, 8);
     if bytes <= 16 {
         walk_fields.push(("unused", 16));
-        bytes = WALK_BYTES;
+        (bytes, alignment) = (WALK_BYTES, 16);
     }
     check_struct(module, name, &walk_fields, bytes)?;
     if bytes.next_multiple_of(16) != WALK_BYTES {
@@ -181,7 +181,7 @@ fn check_layout(module: &Module) -> Result<(), String> {
         let tensors = tensors.iter().copied().zip((first..).step_by(8));
         let members: Vec<_> = [("window", 0), ("walk", WINDOW_BYTES)].into_iter().chain(tensors).collect();
         let bytes = first + 8 * (members.len() as u32 - 2);
-        check_struct(module, "Params", &members, bytes.next_multiple_of(8))
+        check_struct(module, "Params", &members, bytes.next_multiple_of(alignment))
     };
     let tried: Vec<_> = TENSORS.into_iter().map(params).collect();
     if tried.iter().all(Result::is_err) {
@@ -252,9 +252,9 @@ fn what_is_broken_is_rejected() {
         (format!("{}\nfn wide(x: u64) -> u64 {{ return x; }}\n", good.text), "SHADER_INT64"),
         (swap("limit: f32,", "limit: f32, more: vec4<f32>,"), "WindowParams: expected 48 bytes"),
         (swap("pitch: u32,", "pitches: u32,"), "WindowParams: expected 48 bytes"),
-        (swap("@size(32) walk", "@size(16) walk"), "Params: expected 120 bytes"),
+        (swap("@size(32) walk", "@size(16) walk"), "Params: expected 128 bytes"),
         (swap("groups_y: u32,", "groups_y: u32, more: u32,"), "LanesParams: expected 32 bytes"),
-        (swap("    in1: vec2<u32>", "    more: vec2<u32>,\n    in1: vec2<u32>"), "Params: expected 120 bytes"),
+        (swap("    in1: vec2<u32>", "    more: vec2<u32>,\n    in1: vec2<u32>"), "Params: expected 128 bytes"),
         (swap("perturbation: vec2<f32>", "perturbation: vec4<f32>"), "Key: expected 32 bytes"),
         (swap("@workgroup_size(tile_x,", "@workgroup_size(tile_x * 2,"), "a workgroup of [512, 1, 1]"),
         (swap("override tile_y: u32", "override tile_z: u32"), "no definition in scope"),
