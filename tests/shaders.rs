@@ -252,7 +252,7 @@ fn what_is_broken_is_rejected() {
         (format!("{}\nfn wide(x: u64) -> u64 {{ return x; }}\n", good.text), "SHADER_INT64"),
         (swap("limit: f32,", "limit: f32, more: vec4<f32>,"), "WindowParams: expected 48 bytes"),
         (swap("pitch: u32,", "pitches: u32,"), "WindowParams: expected 48 bytes"),
-        (swap("@size(32) walk", "@size(16) walk"), "Params: expected 128 bytes"),
+        (swap("@size(32) walk", "@size(48) walk"), "Params: expected 128 bytes"),
         (swap("groups_y: u32,", "groups_y: u32, more: u32,"), "LanesParams: expected 32 bytes"),
         (swap("    in1: vec2<u32>", "    more: vec2<u32>,\n    in1: vec2<u32>"), "Params: expected 128 bytes"),
         (swap("perturbation: vec2<f32>", "perturbation: vec4<f32>"), "Key: expected 32 bytes"),
