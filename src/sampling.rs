@@ -197,6 +197,7 @@ impl<'a> Sampling<'a> {
             calls,
             x,
             prediction,
+            slices: 1,
             unconditional,
             noise,
             learned,

@@ -276,6 +276,7 @@ fn small_bindings_hold_what_fits_and_say_what_does_not() {
             calls: Timesteps::Batch,
             x: Tensor::f32(a),
             prediction: Tensor::f32(b),
+            slices: 1,
             unconditional: None,
             noise: Noise::Drawn(Drawn { seeds: Some((c, seeds)), ..Drawn::new(NoiseKey::seed(1)) }),
             learned: None,

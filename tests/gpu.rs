@@ -9,6 +9,8 @@ mod closed_loop;
 mod contract;
 #[path = "gpu/draws.rs"]
 mod draws;
+#[path = "gpu/extended.rs"]
+mod extended;
 #[path = "gpu/failures.rs"]
 mod failures;
 #[path = "gpu/four_buffers.rs"]
@@ -164,6 +166,7 @@ fn run(arguments: &Arguments) -> ExitCode {
         contract::TESTS,
         moved::TESTS,
         runs::TESTS,
+        extended::TESTS,
         four_buffers::TESTS,
         failures::TESTS,
     ]

@@ -229,13 +229,16 @@ impl<'a> Bench<'a> {
             guidance: [1.0, sometimes()?],
             x0: [sometimes()?, 1.0, sometimes()?],
             clean: sometimes()?,
-            history: [sometimes()?, sometimes()?, sometimes()?],
+            unconditional_clean: sometimes()?,
+            second_z: (sometimes()?, 3),
             z: sometimes()?,
             learned: [sometimes()?, 1.0],
             known: [1.0, sometimes()?],
             stream: u.arbitrary()?,
+            clip: if u.ratio(1, 4)? { Some(Number::arbitrary(u)?.0) } else { None },
             ..StepRow::IDENTITY
-        })
+        }
+        .looking_back(&u.arbitrary::<[Number; 4]>()?.map(|number| number.0)[..u.int_in_range(0..=4)?]))
     }
 
     fn step(&self, u: &mut Unstructured<'_>) -> Result<()> {
@@ -258,6 +261,7 @@ impl<'a> Bench<'a> {
             calls: self.which(u)?,
             x,
             prediction: self.tensor(u)?,
+            slices: if u.ratio(1, 4)? { u.int_in_range(0..=20)? } else { 1 },
             unconditional: self.maybe(u)?,
             noise,
             learned: self.maybe(u)?,

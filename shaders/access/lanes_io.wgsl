@@ -1,5 +1,5 @@
 // Reading the inputs of a lane and writing its outputs. A template, as tensors.wgsl.
-// Expects: params, Row, Inputs, Outputs, the load_* and store_* of each tensor.
+// Expects: params, Row, slice_weight where predictions are sliced, Inputs, Outputs, the load_* and store_* of each tensor.
 // Defines: Bases, bases_of, read_lane; write_lane of walks over elements, write_chunk_lane of walks over chunks.
 //# read
 // The start of a sample in each tensor.
@@ -15,6 +15,7 @@ fn read_lane(row: Row, needed: u32, bases: Bases, lane: u32, z: vec4<f32>) -> In
     var v: Inputs;
     [drawn] v.{{name}} = z;
     [required] v.{{name}} = load_{{name}}({{lane}});
+    [sliced] for (var slice = 0u; slice < SLICES && ({{bit}}u == 0u || (needed & {{bit}}u) != 0u); slice += 1u) { let weight = slice_weight(row, slice); if (weight != 0.0) { v.{{name}} += weight * load_{{name}}({{lane}} + slice * params.window.pitch); } }
     [optional] if ((needed & {{bit}}u) != 0u) { v.{{name}} = load_{{name}}({{lane}}); }
     [past] if ((needed & {{bit}}u) != 0u) { v.{{name}} = load_history({{lane_of_past}}); }
     return v;
@@ -22,7 +23,7 @@ fn read_lane(row: Row, needed: u32, bases: Bases, lane: u32, z: vec4<f32>) -> In
 //# write
 fn write_lane(row: Row, bases: Bases, lane: u32, out: Outputs) {
     [stored] store_{{name}}(bases.{{name}} + lane, out.{{name}});
-    [remembered] store_history(bases.history + place_of_past(row, 0u) * params.window.pitch + lane, out.x0);
+    [remembered] store_history(bases.history + place_of_past(row, 0u) * params.window.pitch + lane, out.kept);
     [observed] observe(row, out, vec4<bool>(true));
 }
 //# write_chunk

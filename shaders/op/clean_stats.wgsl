@@ -44,7 +44,7 @@ fn observe(row: Row, out: Outputs, these: vec4<bool>) {
     let fit = exponents != vec4<u32>(0x7f800000u);
     stats.not_finite += count(these & !fit);
     let counted = these & fit;
-    let limit = select(params.window.limit, row.threshold, CLIP == CLIP_QUANTILE);
+    let limit = select(row.limit, row.threshold, CLIP == CLIP_QUANTILE);
     if (CLIP != CLIP_NONE) {
         stats.clipped += count(counted & (abs(out.raw) > vec4<f32>(limit)));
     }

@@ -1,6 +1,7 @@
 // step: one step of a sampler, from guidance to the next sample; see `tweedie::table::StepRow` for the coefficients.
 // Host twin: `tweedie::gpu::step`.
-// Expects: row/step, clamped, params, Inputs, Outputs; from the host CLIP, DEVIATION, DEPTH and MASKED.
+// Expects: row/step, row/step_plain or row/step_extended, clamped, params, Inputs, Outputs; from the host CLIP, DEVIATION, DEPTH,
+// MASKED and EXTENDED: whether rows have more than five vectors.
 // Defines: needs, place_of_past, op.
 
 // Which inputs this row looks at.
@@ -8,10 +9,12 @@ fn needs(row: Row) -> u32 {
     let bits = vec3<u32>(NEEDS_HISTORY, NEEDS_HISTORY << 1u, NEEDS_HISTORY << 2u);
     let past = select(vec3<u32>(0u), bits, row.history != vec3<f32>(0.0));
     let noise = row.x0.z != 0.0 || row.z != 0.0 || (MASKED && row.known.y != 0.0);
+    // A learned deviation of exp(0) is not looked up, so rows of a fixed one may stand beside it.
+    let learned = row.z != 0.0 && (DEVIATION == DEVIATION_VARIANCE || any(row.learned != vec2<f32>(0.0)));
     return select(0u, NEEDS_NOISE, noise)
         | select(0u, NEEDS_UNCONDITIONAL, row.guidance.y != 0.0)
-        | select(0u, NEEDS_LEARNED, row.z != 0.0)
-        | past.x | past.y | past.z;
+        | select(0u, NEEDS_LEARNED, learned)
+        | past.x | past.y | past.z | needs_extended(row);
 }
 
 // The place of the clean sample of `back` steps ago among the DEPTH remembered ones. This step's own replaces the oldest.
@@ -24,7 +27,7 @@ fn op(row: Row, v: Inputs) -> Outputs {
     let raw = clean_sample(row, v, p);
     var x0 = raw;
     if (CLIP == CLIP_RANGE) {
-        x0 = clamped(raw, params.window.limit);
+        x0 = clamped(raw, row.limit);
     } else if (CLIP == CLIP_QUANTILE) {
         x0 = clamped(raw, row.threshold) / row.threshold;
     }
@@ -38,8 +41,11 @@ fn op(row: Row, v: Inputs) -> Outputs {
     if (DEPTH > 0u) {
         next += row.history.x * v.history0 + row.history.y * v.history1 + row.history.z * v.history2;
     }
+    if (EXTENDED) {
+        next += extended_terms(row, v);
+    }
     if (MASKED) {
         next += v.mask * (row.known.x * v.known + row.known.y * v.noise - next);
     }
-    return Outputs(next, x0, row.input * next, v.noise, raw);
+    return Outputs(next, x0, row.input * next, v.noise, raw, kept(row, v, x0));
 }

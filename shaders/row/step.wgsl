@@ -1,7 +1,7 @@
 // The row of a step, and the clean sample that its prediction implies: shared by step, spread and histogram, so that all
 // three see the same numbers. The fields are those of `tweedie::table::StepRow`.
 // Expects: find_row, coefficients, scales_of, Inputs.
-// Defines: Row, row_at, step_of, stream_of, mixture, clean_sample.
+// Defines: Row, row_at, step_of, stream_of, slice_weight, mixture, clean_sample.
 
 struct Row {
     guidance: vec2<f32>, // of the conditional and the unconditional prediction
@@ -16,9 +16,11 @@ struct Row {
     index: f32,          // of the step
     known: vec2<f32>,    // of the known clean sample and z in a known region
     stream: f32,         // of the noise, counted from that of the key
+    limit: f32,          // clean samples are clamped to -limit..limit
     factor: f32,         // of the guided prediction: guidance rescale
     threshold: f32,      // of the clean sample: dynamic thresholding
     defined: bool,
+    found: Found,
 }
 
 fn row_at(sample: u32) -> Row {
@@ -42,9 +44,11 @@ fn row_at(sample: u32) -> Row {
         past.w,
         rest.xy,
         rest.z,
+        rest.w,
         scales.x,
         scales.y,
         found.defined,
+        found,
     );
 }
 
@@ -54,6 +58,11 @@ fn step_of(row: Row) -> u32 {
 
 fn stream_of(row: Row) -> u32 {
     return u32(row.stream);
+}
+
+// The weights of a prediction's slices follow the eight vectors of an extended row.
+fn slice_weight(row: Row, slice: u32) -> f32 {
+    return coefficients(row.found, 8u + slice / 4u)[slice & 3u];
 }
 
 // The guided prediction, before it is rescaled.

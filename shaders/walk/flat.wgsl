@@ -1,7 +1,7 @@
 // Walk over samples of two elements or more that follow each other without a gap, in whatever size: a lane is four
 // consecutive elements of the whole batch.
 // Expects: params, Row, row_at, needs, op, report_undefined, bases_of, read_lane, write_lane, masked_inputs, select_lanes,
-// draw_lane, flush.
+// draw_lane, SECOND_NOISE, flush.
 // Defines: FlatParams, the entry point `flat_lanes`.
 struct FlatParams {
     groups_x: u32, // workgroups along x; y goes on from there
@@ -38,6 +38,9 @@ fn walk_lane(lane: u32) {
     var z = vec4<f32>(0.0);
     if (DRAWN && (needed & NEEDS_NOISE) == NEEDS_NOISE) {
         z = draw_lane(sample, element, left, stream_of(row), stream_of(next));
+        if (SECOND_NOISE && (needs_second(row) || needs_second(next))) {
+            second_noise = draw_lane(sample, element, left, second_stream_of(row), second_stream_of(next));
+        }
     }
     // Inputs that one of the two samples needs were read for both. Each sees its own alone: the other's may be NaN.
     let v = read_lane(row, needed, bases_of(0u), lane, z);

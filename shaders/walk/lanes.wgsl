@@ -1,7 +1,7 @@
 // Walk over aligned tensors: a lane is four elements of one sample. A workgroup covers a tile of tile_x lanes and tile_y
 // samples, chosen by the host from the shape, so that neither long samples nor a million short ones leave invocations idle;
 // no division.
-// Expects: params, Row, row_at, needs, op, report_undefined, bases_of, read_lane, write_lane, draw_block, walk_four, flush.
+// Expects: params, Row, row_at, needs, op, report_undefined, bases_of, read_lane, write_lane, draw_block, SECOND_NOISE, walk_four, flush.
 // Defines: LanesParams, the overrides of the tile, walk_lane, the entry point `lanes`.
 override tile_x: u32 = WORKGROUP;
 override tile_y: u32 = 1u;
@@ -43,7 +43,11 @@ fn walk_lane(row: Row, bases: Bases, sample: u32, lane: u32) {
     let needed = needs(row);
     var z = vec4<f32>(0.0);
     if (DRAWN && (needed & NEEDS_NOISE) == NEEDS_NOISE) {
-        z = draw_block(sample, params.window.first_element / 4u + lane, stream_of(row));
+        let block = params.window.first_element / 4u + lane;
+        z = draw_block(sample, block, stream_of(row));
+        if (SECOND_NOISE && needs_second(row)) {
+            second_noise = draw_block(sample, block, second_stream_of(row));
+        }
     }
     write_lane(row, bases, lane, op(row, read_lane(row, needed, bases, lane, z)));
 }

@@ -1,7 +1,7 @@
 // Walk over any size, stride and offset. Elements of less than 32 bits share a word, and no two invocations may write the
 // same word. So the slots of the leading output are walked in runs that start at a whole word of it, an invocation takes four
 // slots, which are whole words, and an element of a word that belongs to nobody is kept as it was.
-// Expects: params, Row, row_at, needs, op, report_undefined, read_element, keep_element, write_pair, draw_block, flush.
+// Expects: params, Row, row_at, needs, op, report_undefined, read_element, keep_element, write_pair, draw_block, SECOND_NOISE, flush.
 // Defines: WordsParams, Place, the entry point `words`.
 struct WordsParams {
     groups_x: u32,   // workgroups along x; y goes on from there
@@ -39,6 +39,7 @@ struct Cached {
     row: Row,
     block: u32,
     normals: vec4<f32>,
+    second: vec4<f32>,
 }
 
 fn element_at(place: Place, cached: ptr<function, Cached>) -> Outputs {
@@ -61,8 +62,12 @@ fn element_at(place: Place, cached: ptr<function, Cached>) -> Outputs {
         if (block != (*cached).block) {
             (*cached).block = block;
             (*cached).normals = draw_block(sample, block, stream_of(row));
+            if (SECOND_NOISE && needs_second(row)) {
+                (*cached).second = draw_block(sample, block, second_stream_of(row));
+            }
         }
         z = (*cached).normals[element & 3u];
+        second_noise = vec4<f32>((*cached).second[element & 3u]);
     }
     values = op(row, read_element(row, needed, sample, place.element, z));
     keep_element(row, sample, place.element, values);

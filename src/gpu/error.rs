@@ -232,6 +232,37 @@ pub enum PlanError {
         /// The rows that were given.
         found: &'static str,
     },
+    /// A row that looks back further than three calls, or uses the clean sample of the unconditional prediction or a second
+    /// noise, in a plan whose first rows did not.
+    #[error("row {row} has a part that the rows of the plan have no place for: expected such a row in the request")]
+    Extended {
+        /// The first such row.
+        row: usize,
+    },
+    /// A prediction of no slices, or of more than a row has weights for.
+    #[error("slices: expected 1 to {most}, found {found}")]
+    SliceCount {
+        /// The largest number.
+        most: u32,
+        /// The number asked for.
+        found: u32,
+    },
+    /// A row with weights for more slices than a prediction has.
+    #[error("row {row}: expected weights of {expected} slices (1 for a prediction of one), found {found}")]
+    Slices {
+        /// The first such row.
+        row: usize,
+        /// The slices of the prediction.
+        expected: usize,
+        /// The slices that have a weight.
+        found: usize,
+    },
+    /// A row with a clip range of its own, in a plan that clips to a threshold or not at all.
+    #[error("row {row} clips to a range of its own: expected a plan with Clip::Range")]
+    Clip {
+        /// The first such row.
+        row: usize,
+    },
     /// A row of a step on a stream that f32 cannot count.
     #[error("row {row}: expected a stream below {streams}")]
     Stream {

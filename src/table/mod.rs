@@ -17,7 +17,7 @@ pub mod step;
 pub mod vlb;
 
 pub use loss::{Curve, LossRow, Penalty, PenaltyError};
-pub use step::{Clip, Deviation, HISTORY, STEP_WIDTH, STREAMS, StepRow};
+pub use step::{Clip, Deviation, HISTORY, Remembers, SLICES, STREAMS, StepRow};
 pub use vlb::{Term, VlbRow};
 
 use thiserror::Error;
@@ -116,7 +116,7 @@ impl<R> Table<R> {
     where
         R: Row<N>,
     {
-        RoundedTable::new(self.rows.iter().map(|row| row.as_ref().map(Row::numbers)))
+        RoundedTable::new(N, self.rows.iter().map(|row| row.as_ref().map(Row::numbers)))
     }
 }
 
@@ -129,15 +129,22 @@ pub struct RoundedTable {
 }
 
 impl RoundedTable {
-    /// Rounds rows of `N` numbers; `None` is an undefined row, whose numbers are NaN.
-    pub(crate) fn new<const N: usize>(rows: impl IntoIterator<Item = Option<[f64; N]>>) -> Result<Self, TableError> {
-        let mut table = Self { width: N, values: Vec::new(), undefined: Vec::new() };
+    /// Rounds rows of `width` numbers; `None` is an undefined row, whose numbers are NaN.
+    pub(crate) fn new<R: AsRef<[f64]>>(
+        width: usize,
+        rows: impl IntoIterator<Item = Option<R>>,
+    ) -> Result<Self, TableError> {
+        let mut table = Self { width, values: Vec::new(), undefined: Vec::new() };
         for (index, row) in rows.into_iter().enumerate() {
-            if let Some(value) = row.into_iter().flatten().find(|value| !(*value as f32).is_finite()) {
+            let numbers = row.as_ref().map(AsRef::as_ref);
+            if let Some(&value) = numbers.unwrap_or_default().iter().find(|value| !(**value as f32).is_finite()) {
                 return Err(TableError::NotFinite { index, value });
             }
             table.undefined.push(row.is_none());
-            table.values.extend(row.map_or([f32::NAN; N], |row| row.map(|value| value as f32)));
+            match numbers {
+                Some(numbers) => table.values.extend(numbers.iter().map(|&value| value as f32)),
+                None => table.values.resize(table.values.len() + width, f32::NAN),
+            }
         }
         Ok(table)
     }

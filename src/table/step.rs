@@ -5,25 +5,38 @@
 //! ```text
 //! p    = guidance[0]*conditional + guidance[1]*unconditional
 //! x0   = clip(x0[0]*x + x0[1]*p + x0[2]*z)
-//! next = x*x + p*p + clean*x0 + history[0]*h1 + history[1]*h2 + history[2]*h3 + z*s*z
+//! u0   =      x0[0]*x + x0[1]*unconditional + x0[2]*z
+//! next = x*x + p*p + clean*x0 + unconditional_clean*u0 + sum(history[k]*h[k]) + z*s*z + second_z*z2
 //! next = next + mask*(known[0]*reference + known[1]*z - next)
 //! net  = input*next
 //! ```
 //!
-//! where `z` is standard normal noise, `h1, h2, h3` are the `x0` of the last three steps, latest first, and `s` is 1 or
-//! a standard deviation that the network learned. A solver only chooses the numbers.
+//! where `z` and `z2` are standard normal noise on two streams, `h` what the last steps remembered, latest first (their `x0`, or
+//! `u0`), and `s` is 1 or a standard deviation that the network learned. A prediction of several slices is their sum by the
+//! weights `slices`. A solver only chooses the numbers.
 //!
 //! **Practice.** An operand whose coefficient is 0 is not read: it may be missing, or hold anything. The sample and
 //! the conditional prediction are always read, and must be finite.
 
-/// The number of earlier `x0` that a step may use.
-pub const HISTORY: usize = 3;
+/// The number of earlier calls that a step may look back to.
+pub const HISTORY: usize = 8;
+
+/// The most slices of a prediction.
+pub const SLICES: usize = 16;
 
 /// The streams that a row may name: f32 counts up to it without a gap.
 pub const STREAMS: u32 = 1 << 24;
 
-/// The f32 numbers of a rounded row: whole `vec4`s.
-pub const STEP_WIDTH: usize = 20;
+/// The f32 numbers of a rounded row, and those of one that looks back further than three calls, or uses the clean sample of
+/// the unconditional prediction, a second noise or slices; the weights of slices follow.
+const WIDTHS: [usize; 2] = [20, 32];
+
+/// The weights of a prediction of one slice.
+const ONE_SLICE: [f64; SLICES] = {
+    let mut weights = [0.0; SLICES];
+    weights[0] = 1.0;
+    weights
+};
 
 /// The coefficients of one step; see the [module](self) for what each multiplies.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -38,8 +51,13 @@ pub struct StepRow {
     pub p: f64,
     /// The coefficient of the clipped clean sample in the next sample.
     pub clean: f64,
-    /// The coefficients of the clean samples of the last steps, latest first.
+    /// The coefficient of the clean sample that the unconditional prediction implies, not clipped (CFG++, Chung et al. 2024,
+    /// arXiv 2406.08070).
+    pub unconditional_clean: f64,
+    /// The coefficients of what the last calls remembered, latest first.
     pub history: [f64; HISTORY],
+    /// The clean sample that later calls look back to.
+    pub remembers: Remembers,
     /// The coefficient of the noise in the next sample.
     pub z: f64,
     /// A learned standard deviation is `exp(learned[0] + learned[1]*v)`; see [`Deviation::Log`].
@@ -51,6 +69,38 @@ pub struct StepRow {
     /// The stream of the noise, counted from that of the key, below 2^24; `None` for the index of the row. A run that keeps
     /// its streams draws the same noise wherever its rows lie in a table.
     pub stream: Option<u32>,
+    /// The coefficient of a second noise in the next sample, and its stream, which may be that of an earlier call.
+    pub second_z: (f64, u32),
+    /// The weights of the slices of a prediction: `[1, 0, ...]` for one.
+    pub slices: [f64; SLICES],
+    /// The range to which this row clips the clean sample, in a plan with [`Clip::Range`]: infinity for none, `None` for
+    /// that of the plan.
+    pub clip: Option<f64>,
+}
+
+/// The clean sample that a call remembers for later ones.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Remembers {
+    /// That of the guided prediction, clipped.
+    #[default]
+    Guided,
+    /// That of the unconditional prediction, not clipped.
+    Unconditional,
+}
+
+/// The parts of a row beyond its first 20 numbers that the rows of a plan have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct RowParts {
+    pub extended: bool,
+    /// `true` if predictions are sliced: then the rows are extended too.
+    pub sliced: bool,
+}
+
+impl RowParts {
+    /// The numbers of a row: whole `vec4`s.
+    pub const fn width(self) -> usize {
+        WIDTHS[self.extended as usize] + if self.sliced { SLICES } else { 0 }
+    }
 }
 
 impl StepRow {
@@ -61,12 +111,17 @@ impl StepRow {
         x: 1.0,
         p: 0.0,
         clean: 0.0,
+        unconditional_clean: 0.0,
         history: [0.0; HISTORY],
+        remembers: Remembers::Guided,
         z: 0.0,
         learned: [0.0; 2],
         known: [1.0, 0.0],
         input: 1.0,
         stream: None,
+        second_z: (0.0, 0),
+        slices: ONE_SLICE,
+        clip: None,
     };
 
     /// Returns the row with classifier-free guidance (Ho & Salimans 2022, arXiv 2207.12598).
@@ -81,39 +136,55 @@ impl StepRow {
         self.history.iter().rposition(|&c| c != 0.0).map_or(0, |last| last + 1)
     }
 
+    /// Returns the row with these coefficients of the last clean samples, latest first.
+    ///
+    /// More than [`HISTORY`] of them are dropped.
+    #[must_use]
+    pub fn looking_back(self, to: &[f64]) -> Self {
+        let mut history = [0.0; HISTORY];
+        history.iter_mut().zip(to).for_each(|(slot, &c)| *slot = c);
+        Self { history, ..self }
+    }
+
     /// Returns true if the step needs noise; `masked` says that a region is known.
     #[must_use]
     pub fn draws(&self, masked: bool) -> bool {
-        self.z != 0.0 || self.x0[2] != 0.0 || (masked && self.known[1] != 0.0)
+        self.z != 0.0 || self.x0[2] != 0.0 || self.second_z.0 != 0.0 || (masked && self.known[1] != 0.0)
     }
 
-    /// The numbers in the order in which the kernel reads them, padded to whole `vec4`s; the index tells it which call
-    /// this is.
-    pub(crate) fn numbers(&self, index: usize) -> [f64; STEP_WIDTH] {
-        let [h1, h2, h3] = self.history;
+    /// Returns true if the step needs a prediction without the condition.
+    pub(crate) fn needs_unconditional(&self) -> bool {
+        self.guidance[1] != 0.0 || self.unconditional_clean != 0.0 || self.remembers == Remembers::Unconditional
+    }
+
+    /// Returns true if the step uses a part beyond the first 20 numbers, slices aside.
+    pub(crate) fn is_extended(&self) -> bool {
+        self.depth() > 3
+            || self.unconditional_clean != 0.0
+            || self.remembers != Remembers::Guided
+            || self.second_z.0 != 0.0
+    }
+
+    /// The numbers in the order in which the kernel reads them, whole `vec4`s; the index tells it which call this is, and
+    /// `limit` is the range of rows that name none.
+    pub(crate) fn numbers(&self, index: usize, parts: RowParts, limit: f64) -> Vec<f64> {
+        let [h1, h2, h3, further @ ..] = self.history;
         let stream = self.stream.map_or(index as f64, f64::from);
-        [
-            self.guidance[0],
-            self.guidance[1],
-            self.learned[0],
-            self.learned[1],
-            self.x0[0],
-            self.x0[1],
-            self.x0[2],
-            self.z,
-            self.x,
-            self.p,
-            self.clean,
-            self.input,
-            h1,
-            h2,
-            h3,
-            index as f64,
-            self.known[0],
-            self.known[1],
-            stream,
-            0.0,
-        ]
+        let limit = self.clip.unwrap_or(limit).min(f64::from(f32::MAX));
+        let mut numbers = Vec::with_capacity(parts.width());
+        numbers.extend(self.guidance.iter().chain(&self.learned).chain(&self.x0));
+        numbers.extend([self.z, self.x, self.p, self.clean, self.input, h1, h2, h3, index as f64]);
+        numbers.extend([self.known[0], self.known[1], stream, limit]);
+        if parts.extended {
+            numbers.extend(further);
+            let remembers = if self.remembers == Remembers::Unconditional { 1.0 } else { 0.0 };
+            numbers.extend([self.unconditional_clean, remembers, self.second_z.0]);
+            numbers.extend([f64::from(self.second_z.1), 0.0, 0.0, 0.0]);
+        }
+        if parts.sliced {
+            numbers.extend(self.slices);
+        }
+        numbers
     }
 }
 

@@ -90,11 +90,15 @@ impl Loop<'_> {
         for (call, ask) in self.sampler.calls().iter().zip(self.asks()) {
             let step = |state: [f64; STATE], z: f64| {
                 let answer = self.mixture.answer(&ask, &[call.input * state[0]]);
-                let history = [1, 2, 3].map(|back: usize| std::slice::from_ref(&state[back]));
+                let mut history = [&[][..]; HISTORY];
+                history.iter_mut().zip(&state[1..]).for_each(|(slot, past)| *slot = std::slice::from_ref(past));
                 let sample =
                     Sample { x: &state[..1], predictions: [&answer, &[]], history, noise: &[z], ..Sample::default() };
                 let stepped = reference(&call.row, &StepOptions::default(), &sample);
-                [stepped.next[0].value, stepped.x0[0].value, state[1], state[2]]
+                let mut after = state;
+                after.rotate_right(1);
+                (after[0], after[1]) = (stepped.next[0].value, stepped.x0[0].value);
+                after
             };
             let origin = step([0.0; STATE], 0.0);
             let from_origin = |end: [f64; STATE]| -> [f64; STATE] { std::array::from_fn(|i| end[i] - origin[i]) };

@@ -260,6 +260,7 @@ fn guided<'a>(stage: &'a Stage<'_>, rows: &'a [StepRow]) -> Step<'a> {
         calls: Timesteps::per_sample(&stage.times),
         x: stage.tensor(0, Storage::F32),
         prediction: stage.tensor(1, Storage::F32),
+        slices: 1,
         unconditional: Some(stage.tensor(2, Storage::F32)),
         noise: Noise::drawn(NoiseKey::seed(3)),
         learned: None,
@@ -281,9 +282,8 @@ fn random_row(rng: &mut TestRng) -> StepRow {
         x: number(),
         p: number(),
         clean: number(),
-        history: [number(), 0.0, 0.0],
         z: number().abs(),
-        ..StepRow::IDENTITY
+        ..StepRow::IDENTITY.looking_back(&[number()])
     }
 }
 

@@ -42,6 +42,7 @@ fn step<'a>(rows: &'a [StepRow], shape: Shape, x: &'a wgpu::Buffer, prediction: 
         calls: Timesteps::Batch,
         x: Tensor::f32(x),
         prediction: Tensor::f32(prediction),
+        slices: 1,
         unconditional: None,
         noise: Noise::None,
         learned: None,
@@ -61,10 +62,9 @@ fn run_of(calls: u32) -> Vec<StepRow> {
         x0: [0.9, 0.2, 0.0],
         x: 0.5,
         clean: 0.25,
-        history: [if call > 0 { 0.25 } else { 0.0 }, if call > 1 { -0.125 } else { 0.0 }, 0.0],
         z: 0.3 + 0.1 * f64::from(call),
         stream: Some(call),
-        ..StepRow::IDENTITY
+        ..StepRow::IDENTITY.looking_back(&[0.25, -0.125][..(call as usize).min(2)])
     };
     (0..calls).map(row).collect()
 }
@@ -83,7 +83,7 @@ fn a_request_is_the_same_in_any_slot(harness: &Harness) {
     };
     // The table holds five idle rows before those of the request, whose place is then no longer their stream.
     for own_streams in [true, false] {
-        let mut table = vec![StepRow { history: [0.0, 0.0, 0.0], ..StepRow::IDENTITY }; 5];
+        let mut table = vec![StepRow::IDENTITY; 5];
         table.extend(rows.iter().map(|row| StepRow { stream: row.stream.filter(|_| own_streams), ..*row }));
         let other = |from: u64| tweedie::noise::normals(from, 0, 0, elements);
         let two = |seed: u64| -> Vec<f32> {
@@ -265,7 +265,7 @@ fn a_loop_goes_on_elsewhere(harness: &Harness) {
         let forgotten = plan(&x, Some(&harness.gpu.buffer("memory", bytes)), &rows);
         record(harness, &forgotten, Recording::call(3));
         record(harness, &resumed, Recording::call(3));
-        let deeper = StepRow { history: [0.0, 0.0, 1.0], ..StepRow::IDENTITY };
+        let deeper = StepRow::IDENTITY.looking_back(&[0.0, 0.0, 1.0]);
         let refused = resumed.set_rows(&harness.gpu.queue, 0, &[deeper]);
         assert_eq!(refused, Err(PlanError::Depth { row: 0, expected: 2, found: 3 }));
     }
@@ -302,8 +302,8 @@ fn memory_that_does_not_fit_is_refused(harness: &Harness) {
         ..step(&rows, shape, &large, &p)
     };
     record(harness, &beside.plan(&harness.context).expect("one buffer"), Recording::call(0));
-    let deep = Step { least_depth: 4, ..step(&rows, shape, &x, &p) }.plan(&harness.context).map(drop);
-    assert_eq!(deep, Err(PlanError::LeastDepth { most: 3, found: 4 }));
+    let deep = Step { least_depth: 9, ..step(&rows, shape, &x, &p) }.plan(&harness.context).map(drop);
+    assert_eq!(deep, Err(PlanError::LeastDepth { most: 8, found: 9 }));
     let several = Noise::Drawn(Drawn::new(NoiseKey::default()).steps(2));
     let several = Step { noise: several, ..step(&rows, shape, &x, &p) }.plan(&harness.context).map(drop);
     assert!(matches!(several, Err(PlanError::Noise { what: "noise of a loop", .. })), "{several:?}");

@@ -356,8 +356,8 @@ fn rows_written_later_are_the_rows(harness: &Harness, sampling: &Sampling<'_>, p
     assert_eq!(error(u32::MAX, StepRow::IDENTITY), PlanError::Rows { expected: expected_rows, found: 1 << 32 });
     let far = StepRow { x: 1e39, ..StepRow::IDENTITY };
     assert!(matches!(error(0, far), PlanError::Table(_)));
-    let near = planned(&[StepRow { history: [0.5, 0.0, 0.0], ..StepRow::IDENTITY }]);
-    let back = StepRow { history: [0.0, 0.5, 0.0], ..StepRow::IDENTITY };
+    let near = planned(&[StepRow::IDENTITY.looking_back(&[0.5])]);
+    let back = StepRow::IDENTITY.looking_back(&[0.0, 0.5]);
     let error = near.set_rows(queue, 0, &[back]).expect_err("further back");
     assert_eq!(error, PlanError::Depth { row: 0, expected: 1, found: 2 });
     assert!(run(&plan) == expected, "what is refused writes nothing");

@@ -7,7 +7,7 @@ use tweedie::gpu::{
     CleanStats, Counter, Drawn, Inpainting, Noise, NoiseKey, PlanError, Recording, Shape, Step, StepOptions, Storage,
     Tensor, Timesteps,
 };
-use tweedie::table::{Clip, Deviation, STEP_WIDTH, StepRow};
+use tweedie::table::{Clip, Deviation, HISTORY, StepRow};
 
 pub const TESTS: &[crate::Test] = &[
     ("steps::every_kind_of_tensor", every_kind_of_tensor),
@@ -76,7 +76,7 @@ fn random_rows(case: &Case, rng: &mut TestRng) -> Vec<StepRow> {
     let mut number = || f64::from(rng.float());
     (0..case.calls as usize)
         .map(|call| {
-            let mut history = [0.0; 3];
+            let mut history = [0.0; HISTORY];
             // A first call has nothing to look back to.
             history.iter_mut().take(case.depth.min(call)).for_each(|h| *h = number());
             StepRow {
@@ -92,6 +92,7 @@ fn random_rows(case: &Case, rng: &mut TestRng) -> Vec<StepRow> {
                 input: number(),
                 // Some rows draw on a stream of their own.
                 stream: (call % 2 == 1).then_some(70_000 + 3 * call as u32),
+                ..StepRow::IDENTITY
             }
         })
         .collect()
@@ -149,6 +150,7 @@ fn check_with(
         calls: if case.per_sample { Timesteps::per_sample(&calls) } else { Timesteps::Batch },
         x: tensor(x),
         prediction: tensor(prediction),
+        slices: 1,
         unconditional: unconditional.map(tensor),
         noise: match given {
             Some(given) => Noise::Tensor(tensor(given)),
@@ -195,7 +197,7 @@ fn check_with(
                 placed.map_or(Vec::new(), |placed| stage.values(placed)[range.clone()].to_vec())
             };
             let z = given.map_or_else(|| noise(sample), |given| of(Some(given)));
-            let history: Vec<Vec<f64>> = past.iter().rev().take(3).map(|x0| x0[range.clone()].to_vec()).collect();
+            let history: Vec<Vec<f64>> = past.iter().rev().take(HISTORY).map(|x0| x0[range.clone()].to_vec()).collect();
             [
                 vec![
                     current[range.clone()].to_vec(),
@@ -250,7 +252,7 @@ fn expected(
             let [x, p, u, z, v, mask] = &first[..] else { panic!("six tensors") };
             let history = std::array::from_fn(|back| past.get(back).map_or(&[][..], Vec::as_slice));
             let known = case.masked.then(|| [&mask[..], &known[0][..]]);
-            let sample = Sample { x, predictions: [p, u], history, noise: z, learned: v, known };
+            let sample = Sample { x, predictions: [p, u], history, noise: z, learned: v, known, ..Sample::default() };
             reference(&rows[call_of(i) as usize], &case.options(), &sample)
         })
         .collect()
@@ -350,10 +352,10 @@ fn a_wrong_coefficient_fails(harness: &Harness) {
 
 fn a_loop_that_looks_back(harness: &Harness) {
     for (batch, elements) in [(1, 5), (3, 40), (2, 6), (4, 1030)] {
-        for depth in 1..=3 {
+        for depth in [1, 2, 3, 5, 8] {
             for in_place in [false, true] {
                 let shape = Shape::new(batch, elements);
-                let case = Case { depth, in_place, calls: 7, ..Case::plain(shape, Storage::F32) };
+                let case = Case { depth, in_place, calls: 10, ..Case::plain(shape, Storage::F32) };
                 assert_passes(harness, &case, 40 + depth as u64);
                 assert_passes(harness, &Case { drawn: true, ..case }, 50 + depth as u64);
             }
@@ -420,6 +422,7 @@ fn simple<'a>(
         calls: Timesteps::Batch,
         x: Tensor::f32(x),
         prediction: Tensor::f32(prediction),
+        slices: 1,
         unconditional: None,
         noise: Noise::None,
         learned: None,
@@ -575,7 +578,6 @@ fn errors_name_what_was_found(harness: &Harness) {
     let short = simple(&[StepRow::IDENTITY], Shape::new(2, 4), &x, &x, &small);
     let found = short.plan(&harness.context).map(|_| ()).expect_err("a plan");
     assert!(found.to_string().starts_with("next: expected a buffer of at least 32 bytes"), "{found}");
-    assert_eq!(STEP_WIDTH % 4, 0);
     let plan = simple(&[StepRow::IDENTITY], Shape::new(2, 4), &x, &x, &next).plan(&harness.context).expect("plan");
     let outside = harness.gpu.submit(|encoder| plan.encode(encoder, Recording::call(1))).expect("device");
     assert!(outside.is_err(), "a call that the loop does not have");

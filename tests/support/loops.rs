@@ -2,7 +2,7 @@
 
 use tweedie::gpu::step::{Sample, StepOptions, reference};
 use tweedie::math::Sampler;
-use tweedie::table::StepRow;
+use tweedie::table::{HISTORY, StepRow};
 
 /// What a loop is fed with. Tensors of a call are the samples of the batch, one after the other.
 #[derive(Default)]
@@ -46,7 +46,8 @@ pub fn run(sampler: &Sampler, inputs: &Inputs, mut network: impl FnMut(usize, &[
         let x = run.samples[k].clone();
         let answer = network(k, &x);
         let learned = inputs.learned.get(k).map_or(NOTHING, Vec::as_slice);
-        let history = [1, 2, 3].map(|back| k.checked_sub(back).map_or(NOTHING, |j| run.x0[j].as_slice()));
+        let history = std::array::from_fn(|i| i + 1)
+            .map(|back: usize| k.checked_sub(back).map_or(NOTHING, |j| run.x0[j].as_slice()));
         let (next, x0) = step(&call.row, &rules, inputs.batch, [&x, &answer, noise(call.noise), learned], history);
         run.samples.push(next);
         run.x0.push(x0);
@@ -60,7 +61,7 @@ fn step(
     rules: &StepOptions,
     batch: usize,
     [x, answer, noise, learned]: [&[f64]; 4],
-    history: [&[f64]; 3],
+    history: [&[f64]; HISTORY],
 ) -> (Vec<f64>, Vec<f64>) {
     let elements = x.len() / batch;
     let (mut next, mut x0) = (Vec::new(), Vec::new());
@@ -73,10 +74,10 @@ fn step(
         let sample = Sample {
             x: &parts[0],
             predictions: [&parts[1], NOTHING],
-            history: [&earlier[0], &earlier[1], &earlier[2]],
+            history: earlier.each_ref().map(Vec::as_slice),
             noise: &parts[2],
             learned: &parts[3],
-            known: None,
+            ..Sample::default()
         };
         let stepped = reference(row, rules, &sample);
         next.extend(stepped.next.iter().map(|exact| exact.value));

@@ -98,7 +98,8 @@ fn broken(row: &StepRow) -> StepRow {
     let [mut x, mut p, mut clean, mut newest] = [row.x, row.p, row.clean, row.history[0]];
     let largest = [&mut x, &mut p, &mut clean, &mut newest].into_iter().max_by(|a, b| a.abs().total_cmp(&b.abs()));
     *largest.unwrap() *= 1.001;
-    StepRow { x, p, clean, history: [newest, row.history[1], row.history[2]], ..*row }
+    let [_, second, third, ..] = row.history;
+    StepRow { x, p, clean, ..*row }.looking_back(&[newest, second, third])
 }
 
 #[test]

@@ -136,7 +136,7 @@ fn on_cpu(sampler: &Sampler, run: &RecordedRun) -> Replayed {
                 history: from_fn(|back| k.checked_sub(back + 1).map_or(&[][..], |entry| part(&clean, place(entry)))),
                 noise: part(values(&run.noises), place(call.noise)),
                 learned: part(values(&run.learned), place(k)),
-                known: None,
+                ..Sample::default()
             };
             let stepped = reference(&call.row, &rules, &sample);
             samples.extend(stepped.next.iter().map(|exact| exact.value));

@@ -8,7 +8,7 @@ use tweedie::gpu::{Noise, NoiseKey, Recording};
 use tweedie::math::catalog::{CatalogError, SamplerOptions};
 use tweedie::math::sampler::{Ddpm, Denoiser, Estimate, FirstOrder, Grid, Sampler, UniPc, Variance};
 use tweedie::math::{NoiseLevel, Spacing};
-use tweedie::table::{Clip, Deviation, StepRow};
+use tweedie::table::{Clip, Deviation, HISTORY, StepRow};
 use tweedie::{Guidance, Quantity, Sampling, Schedule, Shape, Storage};
 
 /// Samples of a batch.
@@ -133,7 +133,7 @@ impl Data {
         let mut all = Stepped::default();
         for sample in 0..self.shape.batch as usize {
             let range = sample * elements..(sample + 1) * elements;
-            let history: [&[f64]; 3] = std::array::from_fn(|back| {
+            let history: [&[f64]; HISTORY] = std::array::from_fn(|back| {
                 past.len().checked_sub(back + 1).map_or(&[][..], |index| &past[index][range.clone()])
             });
             let stepped = reference(
@@ -146,6 +146,7 @@ impl Data {
                     noise: &noise[range.clone()],
                     learned: &self.learned[range.clone()],
                     known: None,
+                    ..Sample::default()
                 },
             );
             // What is remembered was rounded to the storage, and so were the clean samples before it.

@@ -40,6 +40,8 @@ pub(crate) struct Job<'a> {
     pub clean_stats: Option<&'a wgpu::Buffer>,
     /// Present for a reduction.
     pub partials: Option<Partials<'a>>,
+    /// Slices of a prediction.
+    pub slices: u32,
     /// The lowest bit of the digit that is counted.
     pub digit: u32,
     /// Clean samples are clamped to `-limit..=limit`.
@@ -58,7 +60,7 @@ impl<'a> Job<'a> {
         rows: &'a RoundedTable,
     ) -> Self {
         let (drawn, keys, seeds, scaler, scales, clean_stats, partials) = (None, None, None, None, None, None, None);
-        let (digit, limit, delta) = (0, f32::MAX, f32::MAX);
+        let (slices, digit, limit, delta) = (1, 0, f32::MAX, f32::MAX);
         let (roles, accepts) = (op.roles(), Accepts::Nothing);
         Self {
             op,
@@ -75,6 +77,7 @@ impl<'a> Job<'a> {
             scales,
             clean_stats,
             partials,
+            slices,
             digit,
             limit,
             delta,
@@ -142,6 +145,7 @@ impl<'a> Job<'a> {
         match self.op.slots()[slot].part {
             // The remembered clean samples of a sample lie together, the latest in a place that moves with the call.
             Part::Memory => u64::from(self.depth()) * elements,
+            _ if self.op.slices(slot) => u64::from(self.slices) * elements,
             _ => elements,
         }
     }

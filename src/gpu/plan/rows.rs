@@ -2,7 +2,7 @@
 
 use crate::gpu::error::PlanError;
 use crate::table::loss::LossRow;
-use crate::table::step::{STREAMS, StepRow};
+use crate::table::step::{RowParts, STREAMS, StepRow};
 use crate::table::vlb::{Term, VlbRow};
 use crate::table::{Matrix, RoundedTable, Row};
 
@@ -56,6 +56,14 @@ pub struct StepBounds {
     pub masked: bool,
     /// Clean samples of earlier calls.
     pub depth: usize,
+    /// The parts that rows have.
+    pub(crate) parts: RowParts,
+    /// Slices of a prediction.
+    pub slices: usize,
+    /// `true` if clean samples are clipped to a range, which each row may name.
+    pub clips: bool,
+    /// The range of rows that name none.
+    pub limit: f64,
 }
 
 impl Accepts {
@@ -72,9 +80,8 @@ impl Accepts {
     }
 }
 
-/// Numbers of `N` rows, of which the first has this index.
 fn round<const N: usize>(rows: impl Iterator<Item = [f64; N]>) -> Result<RoundedTable, PlanError> {
-    Ok(RoundedTable::new(rows.map(Some))?)
+    Ok(RoundedTable::new(N, rows.map(Some))?)
 }
 
 fn missing(what: &'static str, row: usize) -> PlanError {
@@ -112,7 +119,7 @@ impl PlanRow for StepRow {
     fn rounded(rows: &[Self], first: u32, accepts: &Accepts) -> Result<RoundedTable, PlanError> {
         let Accepts::Step(bounds) = accepts else { return Err(accepts.wrong("rows of a step")) };
         (first as usize..).zip(rows).try_for_each(|(index, row)| bounds.check(index, row))?;
-        round((first as usize..).zip(rows).map(|(index, row)| row.numbers(index)))
+        bounds.rounded((first as usize..).zip(rows))
     }
 }
 
@@ -146,21 +153,50 @@ pub(crate) fn check_vlb<'r>(
 }
 
 impl StepBounds {
+    /// The numbers of the rows of these calls.
+    pub(crate) fn rounded<'r>(
+        &self,
+        rows: impl Iterator<Item = (usize, &'r StepRow)>,
+    ) -> Result<RoundedTable, PlanError> {
+        let numbers = rows.map(|(call, row)| Some(row.numbers(call, self.parts, self.limit)));
+        Ok(RoundedTable::new(self.parts.width(), numbers)?)
+    }
+
     /// Checks the row of a call.
     fn check(&self, call: usize, row: &StepRow) -> Result<(), PlanError> {
-        if row.stream.is_some_and(|stream| stream >= STREAMS) {
-            return Err(PlanError::Stream { row: call, streams: STREAMS });
-        }
         if row.draws(self.masked) && !self.noise || row.x0[2] != 0.0 && !self.noisy_clean {
             return Err(missing("noise", call));
         }
         if row.z != 0.0 && !self.deviation {
             return Err(missing("learned", call));
         }
-        if row.guidance != [1.0, 0.0] && !self.unconditional {
+        if (row.guidance != [1.0, 0.0] || row.needs_unconditional()) && !self.unconditional {
             return Err(missing("unconditional", call));
         }
+        if row.is_extended() && !self.parts.extended {
+            return Err(PlanError::Extended { row: call });
+        }
+        self.check_numbers(call, row)?;
         let (expected, found) = (self.depth, row.depth());
         if found > expected { Err(PlanError::Depth { row: call, expected, found }) } else { Ok(()) }
+    }
+
+    /// Checks the numbers of a row that are not coefficients: streams, slices and the range of a clip.
+    pub(crate) fn check_numbers(&self, call: usize, row: &StepRow) -> Result<(), PlanError> {
+        if row.stream.into_iter().chain([row.second_z.1]).any(|stream| stream >= STREAMS) {
+            return Err(PlanError::Stream { row: call, streams: STREAMS });
+        }
+        let expected = self.slices;
+        let found = row.slices.iter().rposition(|&weight| weight != 0.0).map_or(1, |last| last + 1);
+        if found > expected || expected == 1 && row.slices[0] != 1.0 {
+            return Err(PlanError::Slices { row: call, expected, found });
+        }
+        match row.clip {
+            Some(found) if !(found > 0.0 && (found as f32).is_normal() || found == f64::INFINITY) => {
+                Err(PlanError::Rule { what: "clip range", expected: "above 0", found })
+            }
+            Some(_) if !self.clips => Err(PlanError::Clip { row: call }),
+            _ => Ok(()),
+        }
     }
 }

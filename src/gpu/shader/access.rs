@@ -8,6 +8,7 @@ use crate::gpu::shader::params::{VECTORS, WALK_BYTES};
 use crate::gpu::shader::template::{Item, fill, section};
 use crate::gpu::shader::variant::{Draw, Operand, Variant, Walk};
 use crate::gpu::storage::Storage;
+use crate::table::step::HISTORY;
 
 const GRADIENT_SCALE: &str = include_str!("../../../shaders/access/gradient_scale.wgsl");
 const TENSORS: &str = include_str!("../../../shaders/access/tensors.wgsl");
@@ -22,7 +23,8 @@ const WORD: &str = include_str!("../../../shaders/access/word.wgsl");
 const UNALIGNED: &str = include_str!("../../../shaders/access/unaligned.wgsl");
 
 /// Names of the clean samples of earlier steps among the inputs of a step.
-const PAST: [&str; crate::table::step::HISTORY] = ["history0", "history1", "history2"];
+const PAST: [&str; HISTORY] =
+    ["history0", "history1", "history2", "history3", "history4", "history5", "history6", "history7"];
 
 /// A kernel whose text is written.
 pub(crate) struct Access<'a> {
@@ -124,8 +126,12 @@ impl Access<'_> {
     fn items(&self) -> Vec<Item> {
         let mut items: Vec<Item> = self.slots().map(|(index, slot)| self.item(index, slot)).collect();
         if let Op::Step(variant) = self.variant.op {
-            items.extend(PAST.into_iter().zip(0..).map(|(name, back)| past_item(name, back, variant.depth)));
-            items.push(Item { classes: vec!["output"], holes: vec![("name", "raw".to_owned())] });
+            // The text of a plain row names three of them.
+            let fields = if variant.parts.extended { HISTORY } else { 3 };
+            let past = PAST.into_iter().take(fields).zip(0..);
+            items.extend(past.map(|(name, back)| past_item(name, back, variant.depth)));
+            let computed = |name: &str| Item { classes: vec!["output"], holes: vec![("name", name.to_owned())] };
+            items.extend(["raw", "kept"].map(computed));
             let remembered = (variant.depth > 0).then_some("remembered");
             let observed = variant.clean_stats.then_some("observed");
             items.extend([remembered, observed].into_iter().flatten().map(only));
@@ -144,13 +150,15 @@ impl Access<'_> {
         let present = self.variant.operand(index) != Operand::Absent;
         let drawn = index == self.variant.op.noise() && self.variant.draw != Draw::No;
         let bit = if let Part::OptionalInput(bit) = slot.part { bit } else { 0 };
+        let sliced = self.variant.op.slices(index);
         let classes = [
             (true, "slot"),
             (present, "present"),
             (slot.is_input(), "input"),
             (drawn, "drawn"),
-            (present && !drawn && slot.part == Part::Input, "required"),
-            (present && !drawn && bit != 0, "optional"),
+            (present && sliced, "sliced"),
+            (present && !drawn && !sliced && slot.part == Part::Input, "required"),
+            (present && !drawn && !sliced && bit != 0, "optional"),
             (slot.is_output(), "output"),
             (present && slot.is_output(), "stored"),
             (present && slot.is_output() && self.variant.op.noise_out() != Some(index), "gradient"),

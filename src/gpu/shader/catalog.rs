@@ -6,7 +6,7 @@ use crate::gpu::shader::op::{Op, SLOTS, StepVariant, loss, map, step, vlb};
 use crate::gpu::shader::variant::{Draw, Operand, Rows, Variant, Walk};
 use crate::gpu::shader::{fold, standalone};
 use crate::gpu::storage::Storage;
-use crate::table::step::Deviation;
+use crate::table::step::{Deviation, RowParts};
 
 /// A composed shader, as [`every_shader`] lists it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -269,11 +269,15 @@ fn every_reduction(walk: Walk, rows: Rows, storages: &[Storage]) -> Vec<Variant>
         let most =
             operands([(step::X, read), (step::CONDITIONAL, read), (step::UNCONDITIONAL, read), (step::NOISE, read)]);
         let variant = |op, draw, operands| plain(op, walk, rows, draw, operands);
-        all.push(variant(Op::Spread, Draw::No, two));
-        for scaled in [false, true] {
-            all.push(variant(Op::Histogram { scaled }, Draw::No, most));
-            all.push(variant(Op::Histogram { scaled }, Draw::Batch { perturbed: false }, few));
-            all.push(variant(Op::Histogram { scaled }, Draw::PerSample { perturbed: true }, few));
+        let extended = RowParts { extended: true, sliced: false };
+        for parts in [RowParts::default(), extended, RowParts { sliced: true, ..extended }] {
+            all.push(variant(Op::Spread { parts }, Draw::No, two));
+            for scaled in [false, true] {
+                let op = Op::Histogram { scaled, parts };
+                all.push(variant(op, Draw::No, most));
+                all.push(variant(op, Draw::Batch { perturbed: false }, few));
+                all.push(variant(op, Draw::PerSample { perturbed: true }, few));
+            }
         }
     }
     all
@@ -283,13 +287,18 @@ fn every_reduction(walk: Walk, rows: Rows, storages: &[Storage]) -> Vec<Variant>
 fn every_step(walk: Walk, rows: Rows, storages: &[Storage]) -> Vec<Variant> {
     let mut all = Vec::new();
     for &storage in storages {
-        for (clip, deviation, depth, drawn) in [
-            (ClipKind::None, Deviation::Fixed, 0, false),
-            (ClipKind::Range, Deviation::Fixed, 0, true),
-            (ClipKind::Quantile, Deviation::Log, 1, true),
-            (ClipKind::None, Deviation::Variance, 1, false),
-            (ClipKind::Range, Deviation::Fixed, 3, false),
-            (ClipKind::Quantile, Deviation::Fixed, 2, true),
+        for (clip, deviation, depth, drawn, extended) in [
+            (ClipKind::None, Deviation::Fixed, 0, false, false),
+            (ClipKind::Range, Deviation::Fixed, 0, true, false),
+            (ClipKind::Quantile, Deviation::Log, 1, true, false),
+            (ClipKind::None, Deviation::Variance, 1, false, false),
+            (ClipKind::Range, Deviation::Fixed, 3, false, false),
+            (ClipKind::Quantile, Deviation::Fixed, 2, true, false),
+            (ClipKind::Range, Deviation::Fixed, 8, true, true),
+            (ClipKind::Quantile, Deviation::Log, 7, true, true),
+            (ClipKind::None, Deviation::Variance, 6, false, true),
+            (ClipKind::None, Deviation::Fixed, 5, false, true),
+            (ClipKind::Range, Deviation::Fixed, 4, false, true),
         ] {
             // Remembered clean samples are whole lanes, or f32.
             let past = if walk == Walk::Words { Storage::F32 } else { storage };
@@ -297,7 +306,10 @@ fn every_step(walk: Walk, rows: Rows, storages: &[Storage]) -> Vec<Variant> {
             let depth = if walk == Walk::Flat { depth.min(1) } else { depth };
             for full in [false, true] {
                 let clean_stats = full && walk != Walk::Flat;
-                let variant = StepVariant { clip, deviation, depth, scaled: clip == ClipKind::Quantile, clean_stats };
+                // Slices have gaps between them, as several remembered samples do.
+                let sliced = extended && depth < 7 && walk != Walk::Flat;
+                let (scaled, parts) = (clip == ClipKind::Quantile, RowParts { extended, sliced });
+                let variant = StepVariant { clip, deviation, parts, depth, scaled, clean_stats };
                 let read = Operand::Binding { storage, writable: false };
                 let write = Operand::Binding { storage, writable: true };
                 let when = |condition: bool, operand| if condition { operand } else { Operand::Absent };

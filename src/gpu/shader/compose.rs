@@ -26,6 +26,16 @@ pub(crate) struct Native {
 /// The caller's factor of gradients, and what was counted under it; see `gpu::GradientScale`.
 const SCALER: &str = "struct Scaler {\n    scale: f32,\n    not_finite: atomic<u32>,\n    flushed: atomic<u32>,\n}\n";
 
+/// For kernels whose rows have no second noise.
+const NO_SECOND_NOISE: &str = "var<private> second_noise: vec4<f32>;
+fn needs_second(row: Row) -> bool {
+    return false;
+}
+fn second_stream_of(row: Row) -> u32 {
+    return 0u;
+}
+";
+
 /// Names files of `shaders/`.
 macro_rules! file {
     ($path:literal) => {
@@ -77,6 +87,7 @@ impl Variant {
         add(matches!(self.draw, Draw::PerSample { .. }), file!("noise/seed_per_sample"));
         // The files above define the normals of a sample: this one joins those of two.
         add(lanes_of_two, file!("noise/draw_lane"));
+        add(!self.op.parts().extended, NO_SECOND_NOISE);
 
         add(true, &self.table());
         add(self.rows == Rows::Batch, file!("row/batch"));
@@ -124,7 +135,8 @@ impl Variant {
         let kernel = format!("const WIDTH = {width}u;\nconst NEEDS_NOISE = {NEEDS_NOISE}u;\nconst DRAWN = {draws};\n");
         let clean_stats =
             if self.step().clean_stats { format!("const CLEAN_STATS_IN_GROUP = {shared};\n") } else { String::new() };
-        kernel + &op + &clean_stats
+        let second = format!("const SECOND_NOISE = {};\n", self.op.parts().extended && draws);
+        kernel + &op + &clean_stats + &second
     }
 
     /// Declares the seeds of the samples, where each has its own.

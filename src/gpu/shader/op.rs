@@ -1,7 +1,7 @@
 //! The ops that kernels are made of, and the tensors that each takes.
 
 use crate::gpu::shader::codes::{ClipKind, Code, LossCurve};
-use crate::table::step::Deviation;
+use crate::table::step::{Deviation, RowParts};
 use crate::table::vlb::{CUBIC, HALF_BIN, LAST_BIN, LEAST_PROBABILITY, Term};
 use std::f64::consts::FRAC_2_PI;
 use std::fmt::Write as _;
@@ -55,11 +55,12 @@ pub(crate) enum Op {
     /// `shaders/op/step.wgsl`.
     Step(StepVariant),
     /// `shaders/op/spread.wgsl`: how far the predictions of a step spread.
-    Spread,
+    Spread { parts: RowParts },
     /// `shaders/op/histogram.wgsl`: how often each digit occurs among the magnitudes of a step's clean samples.
     Histogram {
         /// True if each sample has its own factor of the prediction.
         scaled: bool,
+        parts: RowParts,
     },
     /// `shaders/op/loss.wgsl`.
     Loss {
@@ -81,6 +82,8 @@ pub(crate) enum Op {
 pub(crate) struct StepVariant {
     pub clip: ClipKind,
     pub deviation: Deviation,
+    /// The parts of its rows.
+    pub parts: RowParts,
     /// Number of remembered clean samples.
     pub depth: u32,
     /// True if each sample has its own factor of the prediction and threshold.
@@ -199,6 +202,8 @@ pub(crate) mod step {
 
 /// Texts that ops share.
 mod shared {
+    pub const STEP_EXTENDED: &str = include_str!("../../../shaders/row/step_extended.wgsl");
+    pub const STEP_PLAIN: &str = include_str!("../../../shaders/row/step_plain.wgsl");
     pub const STEP_ROW: &str = include_str!("../../../shaders/row/step.wgsl");
     pub const CLAMPED: &str = include_str!("../../../shaders/op/clamped.wgsl");
     pub const WEIGHTED_COST: &str = include_str!("../../../shaders/op/weighted_cost.wgsl");
@@ -218,7 +223,7 @@ impl Op {
         match self {
             Op::Map => &map::SLOTS,
             Op::Step(_) => &step::SLOTS,
-            Op::Spread | Op::Histogram { .. } => &step::SLOTS[..step::CLEAN],
+            Op::Spread { .. } | Op::Histogram { .. } => &step::SLOTS[..step::CLEAN],
             Op::Loss { .. } => &loss::SLOTS,
             Op::Vlb { .. } => &vlb::SLOTS,
         }
@@ -228,7 +233,7 @@ impl Op {
     pub fn roles(self) -> &'static [&'static str] {
         match self {
             Op::Map => &["in0", "in1", "out0", "out1", "keep"],
-            Op::Step(_) | Op::Spread | Op::Histogram { .. } => &step::ROLES,
+            Op::Step(_) | Op::Spread { .. } | Op::Histogram { .. } => &step::ROLES,
             Op::Loss { .. } => &["prediction", "in0", "in1", "gradient", "keep"],
             Op::Vlb { .. } => &["prediction", "learned", "x0", "in1", "gradient", "learned_gradient", "keep"],
         }
@@ -240,7 +245,7 @@ impl Op {
             Op::Map => map::IN1,
             Op::Loss { .. } => loss::IN1,
             Op::Vlb { .. } => vlb::IN1,
-            Op::Step(_) | Op::Spread | Op::Histogram { .. } => step::NOISE,
+            Op::Step(_) | Op::Spread { .. } | Op::Histogram { .. } => step::NOISE,
         }
     }
 
@@ -251,7 +256,7 @@ impl Op {
             Op::Loss { .. } => Some(loss::NOISE_OUT),
             Op::Vlb { .. } => Some(vlb::NOISE_OUT),
             Op::Step(_) => Some(step::NOISE_OUT),
-            Op::Spread | Op::Histogram { .. } => None,
+            Op::Spread { .. } | Op::Histogram { .. } => None,
         }
     }
 
@@ -260,7 +265,7 @@ impl Op {
         match self {
             Op::Map => "Map",
             Op::Step(_) => "Step",
-            Op::Spread => "Spread",
+            Op::Spread { .. } => "Spread",
             Op::Histogram { .. } => "Digits",
             Op::Loss { .. } => "Loss",
             Op::Vlb { .. } => "Vlb",
@@ -271,9 +276,22 @@ impl Op {
     pub fn scaled(self) -> bool {
         match self {
             Op::Step(variant) => variant.scaled,
-            Op::Histogram { scaled } => scaled,
-            Op::Map | Op::Spread | Op::Loss { .. } | Op::Vlb { .. } => false,
+            Op::Histogram { scaled, .. } => scaled,
+            Op::Map | Op::Spread { .. } | Op::Loss { .. } | Op::Vlb { .. } => false,
         }
+    }
+
+    /// The parts of a step's rows.
+    pub fn parts(self) -> RowParts {
+        match self {
+            Op::Step(StepVariant { parts, .. }) | Op::Spread { parts } | Op::Histogram { parts, .. } => parts,
+            Op::Map | Op::Loss { .. } | Op::Vlb { .. } => RowParts::default(),
+        }
+    }
+
+    /// True if the tensor in a slot has several slices.
+    pub fn slices(self, slot: usize) -> bool {
+        self.parts().sliced && [step::CONDITIONAL, step::UNCONDITIONAL].contains(&slot)
     }
 
     /// `vec4`s of a row of coefficients.
@@ -281,7 +299,7 @@ impl Op {
         match self {
             Op::Map | Op::Loss { .. } => 1,
             Op::Vlb { .. } => 2,
-            Op::Step(_) | Op::Spread | Op::Histogram { .. } => (crate::table::step::STEP_WIDTH / 4) as u32,
+            Op::Step(_) | Op::Spread { .. } | Op::Histogram { .. } => (self.parts().width() / 4) as u32,
         }
     }
 
@@ -311,7 +329,7 @@ impl Op {
 
     /// True if its row is that of a step.
     pub fn has_step_row(self) -> bool {
-        matches!(self, Op::Step(_) | Op::Spread | Op::Histogram { .. })
+        matches!(self, Op::Step(_) | Op::Spread { .. } | Op::Histogram { .. })
     }
 
     /// The files that reduce a chunk of it, or a sample of two elements.
@@ -321,7 +339,7 @@ impl Op {
             // A pair is summed by the invocation that reads it, without a tree.
             Op::Loss { .. } | Op::Vlb { .. } if pairs => &[TOTAL, WEIGHTED_COST],
             Op::Loss { .. } | Op::Vlb { .. } => &[TOTAL, TREE, SUM_CHUNKS, WEIGHTED_COST],
-            Op::Spread => &[MOMENTS, TREE, SUM_CHUNKS],
+            Op::Spread { .. } => &[MOMENTS, TREE, SUM_CHUNKS],
             Op::Histogram { .. } => &[RADIX],
             Op::Map | Op::Step(_) => &[],
         }
@@ -329,11 +347,14 @@ impl Op {
 
     /// The files of the op itself.
     pub fn files(self) -> &'static [&'static str] {
-        use shared::{CLAMPED, STEP_ROW};
+        use shared::{CLAMPED, STEP_EXTENDED, STEP_PLAIN, STEP_ROW};
         match self {
             Op::Map => &[include_str!("../../../shaders/op/map.wgsl")],
-            Op::Step(_) => &[STEP_ROW, CLAMPED, include_str!("../../../shaders/op/step.wgsl")],
-            Op::Spread => &[STEP_ROW, include_str!("../../../shaders/op/spread.wgsl")],
+            Op::Step(StepVariant { parts: RowParts { extended: true, .. }, .. }) => {
+                &[STEP_ROW, STEP_EXTENDED, CLAMPED, include_str!("../../../shaders/op/step.wgsl")]
+            }
+            Op::Step(_) => &[STEP_ROW, STEP_PLAIN, CLAMPED, include_str!("../../../shaders/op/step.wgsl")],
+            Op::Spread { .. } => &[STEP_ROW, include_str!("../../../shaders/op/spread.wgsl")],
             Op::Histogram { .. } => &[STEP_ROW, include_str!("../../../shaders/op/histogram.wgsl")],
             Op::Loss { .. } => &[CLAMPED, include_str!("../../../shaders/op/loss.wgsl")],
             Op::Vlb { .. } => &[
@@ -347,10 +368,11 @@ impl Op {
     /// Writes what these files must know of the plan: its choices, and which tensors it `has`.
     pub fn constants(self, has: impl Fn(usize) -> bool) -> String {
         match self {
-            Op::Map | Op::Spread | Op::Histogram { .. } => String::new(),
-            Op::Step(StepVariant { clip, deviation, depth, .. }) => {
+            Op::Map | Op::Spread { .. } | Op::Histogram { .. } => String::new(),
+            Op::Step(StepVariant { clip, deviation, depth, parts, .. }) => {
                 let (masked, codes) = (has(step::MASK), clip.chosen() + &deviation.chosen());
-                format!("{codes}const DEPTH = {depth}u;\nconst MASKED = {masked};\n")
+                let extended = parts.extended;
+                format!("{codes}const DEPTH = {depth}u;\nconst MASKED = {masked};\nconst EXTENDED = {extended};\n")
             }
             Op::Loss { curve, .. } => format!("{}const NOISE_OUT = {};\n", curve.chosen(), has(loss::NOISE_OUT)),
             Op::Vlb { clips, .. } => {

@@ -2,6 +2,7 @@
 //! here, by [`constants`]; `tests/shaders.rs` holds their structs to the blocks.
 
 use crate::gpu::shader::op::SLOTS;
+use crate::table::step::SLICES;
 
 /// Elements of a lane.
 pub(crate) const LANE: u64 = 4;
@@ -52,6 +53,7 @@ pub(crate) fn constants() -> String {
         ("FIRST_DIGIT_BITS", FIRST_DIGIT_BITS),
         ("DIGIT_BITS", DIGIT_BITS),
         ("BINS", BINS),
+        ("SLICES", SLICES as u32),
         ("STATE", STATE),
         ("TALLY", TALLY),
     ];

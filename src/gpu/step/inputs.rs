@@ -9,7 +9,7 @@ use crate::gpu::shader::op::{Op, SLOTS, StepVariant, step as slots};
 use crate::gpu::step::options::StepOptions;
 use crate::gpu::tensor::{Shape, Tensor};
 use crate::table::RoundedTable;
-use crate::table::step::{Clip, Deviation, HISTORY, STREAMS, StepRow};
+use crate::table::step::{Clip, Deviation, HISTORY, RowParts, SLICES, StepRow};
 
 /// A region of the sample that is known (inpainting).
 ///
@@ -36,8 +36,10 @@ pub struct Step<'a> {
     pub calls: Timesteps<'a>,
     /// The sample.
     pub x: Tensor<'a>,
-    /// The network's output.
+    /// The network's output: of each sample its [`slices`](Self::slices), one after the other.
     pub prediction: Tensor<'a>,
+    /// Slices of a prediction, each of a sample's elements: 1 to [`SLICES`], which a row mixes by its weights.
+    pub slices: u32,
     /// The network's output without the condition, for guidance.
     pub unconditional: Option<Tensor<'a>>,
     /// The noise: a call draws on the stream of its row, counted from that of the key.
@@ -70,6 +72,7 @@ impl<'a> Step<'a> {
     pub(super) fn check(&self) -> Result<(), PlanError> {
         self.options.check()?;
         self.check_noise()?;
+        self.check_rows()?;
         if self.least_depth > HISTORY {
             return Err(PlanError::LeastDepth { most: HISTORY, found: self.least_depth });
         }
@@ -83,7 +86,7 @@ impl<'a> Step<'a> {
         }
         // A tensor may be missing as long as no row has a coefficient for it.
         if self.unconditional.is_none() {
-            missing("unconditional", &|row| row.guidance[1] != 0.0)?;
+            missing("unconditional", &StepRow::needs_unconditional)?;
         }
         if self.learned.is_none() && self.options.deviation != Deviation::Fixed {
             missing("learned", &|row| row.z != 0.0)?;
@@ -99,11 +102,28 @@ impl<'a> Step<'a> {
             Some(drawn) if drawn.perturbed.is_some() => refuse("white noise", "perturbed noise")?,
             _ => {}
         }
-        let stream = |row: &StepRow| row.stream.is_some_and(|stream| stream >= STREAMS);
-        match self.rows.iter().position(stream) {
-            Some(row) => Err(PlanError::Stream { row, streams: STREAMS }),
-            None => Ok(()),
+        match self.rows.iter().position(|row| row.second_z.0 != 0.0) {
+            Some(_) if self.noise.tensor().is_some() => {
+                refuse("noise drawn in the kernel for a second noise", "a tensor")
+            }
+            _ => Ok(()),
         }
+    }
+
+    /// Checks the slices, and the numbers of rows that are not coefficients.
+    fn check_rows(&self) -> Result<(), PlanError> {
+        if !(1..=SLICES as u32).contains(&self.slices) {
+            return Err(PlanError::SliceCount { most: SLICES as u32, found: self.slices });
+        }
+        let bounds = self.bounds();
+        self.rows.iter().enumerate().try_for_each(|(call, row)| bounds.check_numbers(call, row))
+    }
+
+    /// The parts of the rows.
+    fn parts(&self) -> RowParts {
+        let sliced = self.slices > 1;
+        let extended = sliced || self.depth() > 3 || self.rows.iter().any(StepRow::is_extended);
+        RowParts { extended, sliced }
     }
 
     /// The number of clean samples that the loop remembers.
@@ -120,8 +140,14 @@ impl<'a> Step<'a> {
         let deviation = self.deviation();
         let mut tensors = [None; SLOTS];
         tensors[slots::X] = Some(self.x);
-        tensors[slots::CONDITIONAL] = Some(self.prediction);
-        tensors[slots::UNCONDITIONAL] = self.unconditional;
+        // A sample's slices follow each other, and the next sample's follow them.
+        let slices = self.slices;
+        let prediction = |tensor: Tensor<'a>| match tensor.stride {
+            None if slices > 1 => tensor.stride(slices * self.shape.elements),
+            _ => tensor,
+        };
+        tensors[slots::CONDITIONAL] = Some(prediction(self.prediction));
+        tensors[slots::UNCONDITIONAL] = self.unconditional.map(prediction);
         tensors[slots::NOISE] = noise.tensor();
         tensors[slots::LEARNED] = self.learned.filter(|_| deviation != Deviation::Fixed);
         tensors[slots::MASK] = self.known.map(|known| known.mask);
@@ -133,14 +159,15 @@ impl<'a> Step<'a> {
         let memory = self.memory.filter(|_| depth > 0);
         tensors[slots::HISTORY] =
             memory.map(|memory| memory.stride(memory.stride.unwrap_or(depth * self.shape.elements)));
-        let (clip, limit) = match self.options.clip {
-            Clip::None => (ClipKind::None, f32::MAX),
-            Clip::Range(range) => (ClipKind::Range, range as f32),
-            Clip::Quantile { .. } => (ClipKind::Quantile, f32::MAX),
+        let clip = match self.options.clip {
+            Clip::None => ClipKind::None,
+            Clip::Range(_) => ClipKind::Range,
+            Clip::Quantile { .. } => ClipKind::Quantile,
         };
         let variant = StepVariant {
             clip,
             deviation,
+            parts: self.parts(),
             depth,
             scaled: matches!(self.options.clip, Clip::Quantile { .. }) || self.options.rescales(self.rows),
             clean_stats: clean_stats.is_some(),
@@ -148,7 +175,7 @@ impl<'a> Step<'a> {
         Job {
             accepts: Accepts::Step(self.bounds()),
             clean_stats,
-            limit,
+            slices: self.slices,
             ..Job::new(Op::Step(variant), self.shape, self.calls, tensors, rows)
         }
         .drawing(noise, slots::NOISE_OUT)
@@ -161,7 +188,7 @@ impl<'a> Step<'a> {
     }
 
     /// The bounds of rows that may be written in place of the request's: the plan binds what those use and nothing else.
-    fn bounds(&self) -> StepBounds {
+    pub(super) fn bounds(&self) -> StepBounds {
         let any = |uses: &dyn Fn(&StepRow) -> bool| self.rows.iter().any(uses);
         let noise = !self.used_noise().is_none();
         // Reductions ahead of the step read what the first rows need.
@@ -174,6 +201,10 @@ impl<'a> Step<'a> {
             unconditional: self.unconditional.is_some() && rescales,
             masked: self.known.is_some(),
             depth: self.depth(),
+            parts: self.parts(),
+            slices: self.slices as usize,
+            clips: matches!(self.options.clip, Clip::Range(_)),
+            limit: if let Clip::Range(range) = self.options.clip { range } else { f64::INFINITY },
         }
     }
 

@@ -2,7 +2,7 @@
 
 use crate::gpu::compare::Expected;
 use crate::gpu::step::options::StepOptions;
-use crate::table::step::{Clip, Deviation, HISTORY, StepRow};
+use crate::table::step::{Clip, Deviation, HISTORY, Remembers, StepRow};
 
 /// The allowance for a step's output, in units of the bound of a [`Comparison`](crate::gpu::compare::Comparison), which allows
 /// for one sum of two products: the mixture of predictions, the clean sample made of it and the next sample made of that
@@ -14,12 +14,14 @@ pub const ROUNDINGS: f64 = 2.5;
 pub struct Sample<'a> {
     /// The sample that the step starts from.
     pub x: &'a [f64],
-    /// The network's output, and that without the condition.
+    /// The network's output, and that without the condition: each of as many slices as the row has weights for.
     pub predictions: [&'a [f64]; 2],
-    /// The `x0` of the last steps, latest first.
+    /// What the last steps remembered, latest first.
     pub history: [&'a [f64]; HISTORY],
     /// Standard normal noise.
     pub noise: &'a [f64],
+    /// The second noise.
+    pub second_noise: &'a [f64],
     /// The network's second output, for a learned deviation.
     pub learned: &'a [f64],
     /// The mask, 1 where the sample is known and 0 where it is not, and the known clean sample.
@@ -35,6 +37,8 @@ pub struct Stepped {
     pub x0: Vec<Expected>,
     /// The next sample as the network is given it.
     pub input: Vec<Expected>,
+    /// What the step remembers.
+    pub remembered: Vec<Expected>,
 }
 
 /// A sum of products with the sum of the magnitudes of its terms.
@@ -52,9 +56,16 @@ fn at(tensor: &[f64], i: usize) -> Expected {
 pub fn reference(row: &StepRow, options: &StepOptions, sample: &Sample<'_>) -> Stepped {
     let elements = 0..sample.x.len();
     let [conditional, unconditional] = sample.predictions;
+    // The sum of a prediction's slices by their weights.
+    let size = sample.x.len();
+    let sliced = |prediction: &[f64], i: usize| {
+        let slices = row.slices.iter().enumerate().filter(|(_, weight)| **weight != 0.0);
+        let slices: Vec<_> = slices.map(|(slice, &weight)| (weight, at(prediction, slice * size + i))).collect();
+        sum(&slices)
+    };
     let mixed: Vec<Expected> = elements
         .clone()
-        .map(|i| sum(&[(row.guidance[0], at(conditional, i)), (row.guidance[1], at(unconditional, i))]))
+        .map(|i| sum(&[(row.guidance[0], sliced(conditional, i)), (row.guidance[1], sliced(unconditional, i))]))
         .collect();
     // The order of a step: guidance, rescale, clean sample, clip, next sample, known region, scale of the network's input.
     let factor = rescale_factor(conditional, &mixed, options.rescale);
@@ -66,7 +77,14 @@ pub fn reference(row: &StepRow, options: &StepOptions, sample: &Sample<'_>) -> S
         .clone()
         .map(|i| sum(&[(row.x0[0], at(sample.x, i)), (row.x0[1], p(i)), (row.x0[2], at(sample.noise, i))]))
         .collect();
-    let x0 = clipped(&raw, options.clip);
+    let x0 = clipped(&raw, row.clip.map_or(options.clip, Clip::Range));
+    let alone: Vec<Expected> = elements
+        .clone()
+        .map(|i| {
+            let [x, u, z] = [at(sample.x, i), sliced(unconditional, i), at(sample.noise, i)];
+            sum(&[(row.x0[0], x), (row.x0[1], u), (row.x0[2], z)])
+        })
+        .collect();
     let next: Vec<Expected> = elements
         .map(|i| {
             let z = at(sample.noise, i);
@@ -77,15 +95,16 @@ pub fn reference(row: &StepRow, options: &StepOptions, sample: &Sample<'_>) -> S
             };
             // Without noise a learned deviation is not looked at, even if it is infinite.
             let z_coefficient = if row.z == 0.0 { 0.0 } else { row.z * s };
-            let next = sum(&[
+            let now = [
                 (row.x, at(sample.x, i)),
                 (row.p, p(i)),
                 (row.clean, x0[i]),
-                (row.history[0], at(sample.history[0], i)),
-                (row.history[1], at(sample.history[1], i)),
-                (row.history[2], at(sample.history[2], i)),
+                (row.unconditional_clean, alone[i]),
                 (z_coefficient, z),
-            ]);
+                (row.second_z.0, at(sample.second_noise, i)),
+            ];
+            let past = row.history.iter().zip(sample.history).map(|(&c, past)| (c, at(past, i)));
+            let next = sum(&now.into_iter().chain(past).collect::<Vec<_>>());
             let Some([mask, known]) = sample.known else { return next };
             let m = at(mask, i).value;
             let target = sum(&[(row.known[0], at(known, i)), (row.known[1], z)]);
@@ -93,7 +112,8 @@ pub fn reference(row: &StepRow, options: &StepOptions, sample: &Sample<'_>) -> S
         })
         .collect();
     let input = next.iter().map(|&x| sum(&[(row.input, x)])).collect();
-    Stepped { next, x0, input }
+    let remembered = if row.remembers == Remembers::Guided { x0.clone() } else { alone };
+    Stepped { next, x0, input, remembered }
 }
 
 /// `rescale * std(conditional)/std(mixed) + 1 - rescale`; 1 where the mixture has no deviation, or one is not finite.

@@ -60,7 +60,14 @@ fn spread<'a>(job: &Job<'a>, rescale: f64, scales: &'a wgpu::Buffer) -> Reductio
     tensors[slots::CONDITIONAL] = job.tensors[slots::CONDITIONAL];
     tensors[slots::UNCONDITIONAL] = job.tensors[slots::UNCONDITIONAL];
     ReductionPass {
-        job: Job { op: Op::Spread, tensors, drawn: None, seeds: None, clean_stats: None, ..job.clone() },
+        job: Job {
+            op: Op::Spread { parts: job.op.parts() },
+            tensors,
+            drawn: None,
+            seeds: None,
+            clean_stats: None,
+            ..job.clone()
+        },
         partial_bytes: MOMENTS_BYTES * u64::from(parts),
         digits: &[0],
         fold: Fold::Spread,
@@ -87,7 +94,7 @@ fn threshold<'a>(
         tensors[slots::NOISE] = None;
     }
     let (drawn, seeds) = if noisy { (job.drawn, job.seeds) } else { (None, None) };
-    let op = Op::Histogram { scaled: factors.is_some() };
+    let op = Op::Histogram { scaled: factors.is_some(), parts: job.op.parts() };
     ReductionPass {
         job: Job { op, tensors, drawn, seeds, scales: factors, clean_stats: None, ..job.clone() },
         partial_bytes: TALLY_BYTES,

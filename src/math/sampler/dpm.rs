@@ -116,13 +116,15 @@ impl DpmSolver {
         row.x = form.ratio(step);
         if self.eta == 0.0 {
             let [m0, h1, h2, _] = form.weights(step, &nodes, &self.integrals(nodes.len(), form.h(step)));
-            (row.clean, row.history) = (m0, [h1, h2, 0.0]);
+            row.clean = m0;
+            *row = row.looking_back(&[h1, h2]);
         } else {
             let (move_, scale) = (Transition::of(step), step.to.alpha());
             move_.check_cleaner(k, "a stochastic DPM-Solver++")?;
             let h = (1.0 + self.eta) * move_.h();
             let [m0, h1, h2, _] = weights(&nodes, &self.integrals(nodes.len(), h)).map(|weight| weight * scale);
-            (row.clean, row.history) = (m0, [h1, h2, 0.0]);
+            row.clean = m0;
+            *row = row.looking_back(&[h1, h2]);
             row.x *= move_.kept().powf(self.eta);
             row.z = step.to.sigma() * (-(-2.0 * self.eta * move_.h()).exp_m1()).sqrt() * self.noise_scale;
         }

@@ -37,7 +37,8 @@ fn correction(k: usize, step: &Step, grid: &Grid, denoiser: &Denoiser) -> Option
     let at_end = Step { timestep, from: step.to, input: grid.scale().input(step.to), ..*step };
     Some(Call::begin(k, &at_end, denoiser, Quantity::X0).map(|mut call| {
         let weight = 0.5 * Transition::of(step).added() / step.to.sigma();
-        (call.row.x, call.row.clean, call.row.history) = (1.0, weight, [-weight, 0.0, 0.0]);
+        (call.row.x, call.row.clean) = (1.0, weight);
+        call.row = call.row.looking_back(&[-weight]);
         call
     }))
 }

@@ -195,11 +195,10 @@ fn folded(row: &StepRow) -> StepRow {
 }
 
 fn check_finite(step: usize, row: &StepRow) -> Result<(), SamplerError> {
-    let [h1, h2, h3] = row.history;
-    let [x, p, z] = row.x0;
-    let numbers = [row.x, row.p, row.clean, h1, h2, h3, row.z, x, p, z, row.input, row.learned[0], row.learned[1]];
-    match numbers.into_iter().find(|number| !number.is_finite()) {
-        Some(value) => Err(SamplerError::NotFinite { step, value }),
+    let numbers = [row.x, row.p, row.clean, row.unconditional_clean, row.z, row.second_z.0, row.input];
+    let mut all = numbers.iter().chain(&row.history).chain(&row.x0).chain(&row.learned).chain(&row.slices);
+    match all.find(|number| !number.is_finite()) {
+        Some(&value) => Err(SamplerError::NotFinite { step, value }),
         None => Ok(()),
     }
 }

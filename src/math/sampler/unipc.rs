@@ -23,7 +23,6 @@ use super::grid::{Grid, Step};
 use super::multistep::{Form, MOST_NODES, check_order, integrals, nodes};
 use super::solver::{Solution, Solver};
 use crate::math::error::sampler::SamplerError;
-use crate::table::step::HISTORY;
 
 /// The function `B(h)` of the paper.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -118,8 +117,8 @@ impl UniPc {
         row.x = self.form.ratio(&steps[k]);
         let (predictor, correction) = (self.predictor(steps, k), self.correction(steps, k));
         let weight = |j: usize| row.x.mul_add(correction[j], predictor[j]);
-        let history: [f64; HISTORY] = std::array::from_fn(|j| weight(j + 1));
-        (row.clean, row.history) = (weight(0), history);
+        row.clean = weight(0);
+        *row = row.looking_back(&[weight(1), weight(2), weight(3)]);
         Ok(call)
     }
 }

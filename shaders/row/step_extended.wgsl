@@ -1,0 +1,49 @@
+// The parts of a step's row beyond its first five vectors: clean samples of four to eight calls ago, the clean sample of the
+// unconditional prediction, and a second noise.
+// Expects: row/step, Inputs, coefficients; from the host DEPTH.
+// Defines: second_noise, needs_extended, extended_terms, kept, needs_second, second_stream_of.
+
+var<private> second_noise: vec4<f32>;
+
+fn needs_extended(row: Row) -> u32 {
+    let further = coefficients(row.found, 5u);
+    let more = coefficients(row.found, 6u);
+    let bits = vec4<u32>(NEEDS_HISTORY << 3u, NEEDS_HISTORY << 4u, NEEDS_HISTORY << 5u, NEEDS_HISTORY << 6u);
+    let past = select(vec4<u32>(0u), bits, further != vec4<f32>(0.0));
+    return past.x | past.y | past.z | past.w
+        | select(0u, NEEDS_HISTORY << 7u, more.x != 0.0)
+        | select(0u, NEEDS_NOISE, more.w != 0.0)
+        | select(0u, NEEDS_UNCONDITIONAL, more.y != 0.0 || more.z != 0.0);
+}
+
+// The clean sample that the unconditional prediction alone implies, not clipped.
+fn unconditional_clean(row: Row, v: Inputs) -> vec4<f32> {
+    return row.x0.x * v.x + row.x0.y * v.unconditional + row.x0.z * v.noise;
+}
+
+fn extended_terms(row: Row, v: Inputs) -> vec4<f32> {
+    let further = coefficients(row.found, 5u);
+    let more = coefficients(row.found, 6u);
+    var terms = more.y * unconditional_clean(row, v);
+    if (more.w != 0.0) {
+        terms += more.w * second_noise;
+    }
+    if (DEPTH > 3u) {
+        terms += further.x * v.history3 + further.y * v.history4 + further.z * v.history5 + further.w * v.history6;
+        terms += more.x * v.history7;
+    }
+    return terms;
+}
+
+// What the call remembers.
+fn kept(row: Row, v: Inputs, x0: vec4<f32>) -> vec4<f32> {
+    return select(x0, unconditional_clean(row, v), coefficients(row.found, 6u).z != 0.0);
+}
+
+fn needs_second(row: Row) -> bool {
+    return coefficients(row.found, 6u).w != 0.0;
+}
+
+fn second_stream_of(row: Row) -> u32 {
+    return u32(coefficients(row.found, 7u).x);
+}
