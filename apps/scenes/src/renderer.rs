@@ -1,5 +1,6 @@
 //! All that a viewer keeps on the GPU, and what it does there for a frame: what has changed, and nothing else.
 
+pub use crate::buffers::ImageId;
 use crate::buffers::ImageSlice;
 use crate::image_renderer::{ImageRenderer, Placement};
 use crate::plane::{Plane, PlaneScene};
@@ -15,27 +16,6 @@ pub enum Request {
     Plane(PlaneScene),
     /// Sampling, as far as this call.
     Run(RunScene, usize),
-}
-
-/// A picture that a frame wants to show.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ImageId {
-    /// The clean sample.
-    X0,
-    /// The noisy sample.
-    Xt,
-    /// The target of a column.
-    Target(usize),
-    /// A column's prediction.
-    Prediction(usize),
-    /// The clean sample that a column's prediction implies.
-    Recovered(usize),
-    /// A sample before a call.
-    Sample(u32, usize),
-    /// Clean sample that the network predicts in a call.
-    Preview(u32, usize),
-    /// A picture of the set.
-    Member(usize),
 }
 
 /// A picture, its place in clip space, and what its values are multiplied with.
@@ -182,17 +162,8 @@ impl Renderer {
     /// Finds the buffer of a picture, if it exists.
     #[must_use]
     pub fn find(&self, what: ImageId) -> Option<ImageSlice> {
-        let (plane, trajectory) = (self.plane.as_ref(), self.trajectory.as_ref());
-        match what {
-            ImageId::X0 => plane.map(Plane::x0),
-            ImageId::Xt => plane.map(Plane::x_t),
-            ImageId::Target(column) => plane?.target(column),
-            ImageId::Prediction(column) => plane?.prediction(column),
-            ImageId::Recovered(column) => plane?.recovered(column),
-            ImageId::Sample(sample, call) => trajectory?.sample(sample, call),
-            ImageId::Preview(sample, call) => trajectory?.preview(sample, call),
-            ImageId::Member(member) => trajectory?.member(member),
-        }
+        let plane = self.plane.as_ref().and_then(|plane| plane.find(what));
+        plane.or_else(|| self.trajectory.as_ref()?.find(what))
     }
 
     /// Hangs those of these pictures that exist.
