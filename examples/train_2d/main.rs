@@ -13,7 +13,7 @@
 //! `docs/train_2d.png` is the picture of `--steps 2000`:
 //! `rsvg-convert --zoom 1.5 out/train_2d.svg | pngquant 16 --nofs - > docs/train_2d.png`.
 //!
-//! Exit code 0: all good, 1: a check failed or something went wrong, 3: no adapter.
+//! Exit code 0: all good, 1: a check failed or something went wrong, 2: bad usage, 3: no adapter.
 //!
 //! Where to look first: `training` is the loop with tweedie in it, `sampler` the way back from noise, `network` the
 //! application's own work. Every sum is made in a fixed order, so weights and samples
@@ -31,6 +31,7 @@ mod sampler;
 mod streams;
 mod training;
 
+use clap::Parser as _;
 use data::{Data, Point, gaussian_like};
 use energy::Yardstick;
 use options::Options;
@@ -83,10 +84,7 @@ impl Setup {
 }
 
 fn main() -> ExitCode {
-    let outcome = Options::parse(std::env::args().skip(1))
-        .map_err(Into::into)
-        .and_then(|options| pollster::block_on(run(&options)));
-    match outcome {
+    match pollster::block_on(run(&Options::parse())) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
