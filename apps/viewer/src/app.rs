@@ -38,6 +38,22 @@ pub struct Viewer {
     playback: Playback,
 }
 
+/// The action of a key.
+type Act = fn(&mut Viewer);
+
+/// Actions of single keys. The arrow keys, which go by steps, are not among them.
+const KEYS: [(Key, Act); 9] = [
+    (Key::Home, |viewer| viewer.playback.go(&mut viewer.state, i64::MIN / 2)),
+    (Key::End, |viewer| viewer.playback.go(&mut viewer.state, i64::MAX / 2)),
+    (Key::Space, |viewer| viewer.state.playing = !viewer.state.playing),
+    (Key::Num1, |viewer| viewer.state.view = View::Plane),
+    (Key::Num2, |viewer| viewer.state.view = View::Sampling),
+    (Key::N, |viewer| viewer.state.another_seed()),
+    (Key::R, |viewer| viewer.state.reset()),
+    (Key::O, Viewer::open_dialog),
+    (Key::S, Viewer::save_dialog),
+];
+
 impl Viewer {
     /// With these choices.
     #[must_use]
@@ -183,32 +199,10 @@ impl Viewer {
                 self.playback.go(&mut self.state, by);
             }
         }
-        if pressed(Key::Home) {
-            self.playback.go(&mut self.state, i64::MIN / 2);
-        }
-        if pressed(Key::End) {
-            self.playback.go(&mut self.state, i64::MAX / 2);
-        }
-        if pressed(Key::Space) {
-            self.state.playing = !self.state.playing;
-        }
-        if pressed(Key::Num1) {
-            self.state.view = View::Plane;
-        }
-        if pressed(Key::Num2) {
-            self.state.view = View::Sampling;
-        }
-        if pressed(Key::N) {
-            self.state.another_seed();
-        }
-        if pressed(Key::R) {
-            self.state.reset();
-        }
-        if pressed(Key::O) {
-            self.open_dialog();
-        }
-        if pressed(Key::S) && self.state.selected.is_some() {
-            self.save_dialog();
+        for (key, act) in KEYS {
+            if pressed(key) {
+                act(self);
+            }
         }
     }
 
@@ -234,8 +228,7 @@ impl Viewer {
     }
 
     fn open_dialog(&mut self) {
-        let near = self.state.path.clone();
-        self.dialog = Some(Dialog::open(near.as_deref()));
+        self.dialog = Some(Dialog::open(self.state.path.as_deref()));
     }
 
     fn save_dialog(&mut self) {

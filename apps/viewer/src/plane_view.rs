@@ -18,11 +18,7 @@ pub fn show(ui: &mut Ui, state: &State, schedule: &Schedule, status: &Status) ->
     let columns = rows.iter().map(Vec::len).fold(LEAST_COLUMNS, usize::max);
     let table = Table::new(area, columns, rows.len(), state.plane().size(), ui.pixels_per_point());
     let mut gallery = Gallery::new(ui, area, state.selected);
-    for (row, figures) in rows.iter().enumerate() {
-        for (column, figure) in figures.iter().enumerate() {
-            gallery.picture(figure, table.place(column, row));
-        }
-    }
+    gallery.rows(&rows, &table);
     let clicked = gallery.clicked;
     gallery.hang(request);
     curves(ui, table.rest(2, 0), schedule, f64::from(state.timestep), &[]);

@@ -22,11 +22,7 @@ pub fn show(ui: &mut Ui, state: &State, schedule: &Schedule, sampler: &Sampler, 
     let main = Rect::from_min_max(area.min, pos2(area.right(), area.bottom() - FOOT * area.height()));
     let table = Table::new(main, way.first().map_or(1, Vec::len), way.len(), size, scale);
     let mut gallery = Gallery::new(ui, area, state.selected);
-    for (row, figures) in way.iter().enumerate() {
-        for (column, figure) in figures.iter().enumerate() {
-            gallery.picture(figure, table.place(column, row));
-        }
-    }
+    gallery.rows(way, &table);
 
     let foot = Rect::from_min_max(pos2(area.left(), table.below(2) + 6.0), area.max);
     let set = Rect::from_min_size(foot.min, vec2(foot.width() * SET, foot.height()));
