@@ -3,6 +3,7 @@
 
 use crate::engine::{Adapter, front_failure, gpu_failure, plan_failure};
 use crate::report::{Failure, Outcome};
+use crate::study::measurement::root_mean_square;
 use anyhow::anyhow;
 use tweedie::gpu::{At, Drawn, Map, MapPlan, NoiseKey, Second, Timesteps};
 use tweedie::math::NoiseLevel;
@@ -72,10 +73,18 @@ impl<'a> Batch<'a> {
         }
     }
 
-    /// Writes a prediction: the target and noise, relative to the root mean square of each sample. It is one more map with
-    /// a row `(1, size)` for each sample.
-    pub fn predict(&self, sizes: &[f64], [target, prediction]: [&wgpu::Buffer; 2], key: NoiseKey) -> Outcome {
-        let table = Table::new(sizes.iter().map(|&size| [[1.0, size], [0.0, 0.0]]));
+    /// Writes a prediction: the target, which was read as `clean`, and noise of a part `error` of the root mean square of each
+    /// sample. It is one more map with a row `(1, size)` for each sample.
+    pub fn predict(
+        &self,
+        error: f64,
+        clean: &[f32],
+        [target, prediction]: [&wgpu::Buffer; 2],
+        key: NoiseKey,
+    ) -> Outcome {
+        let size = |sample: &[f32]| error * root_mean_square(sample.iter().map(|&value| f64::from(value)));
+        let samples = clean.chunks(self.shape.elements as usize);
+        let table = Table::new(samples.map(|sample| [[1.0, size(sample)], [0.0, 0.0]]));
         let map = Map {
             table: &table,
             shape: self.shape,
