@@ -1,6 +1,6 @@
 //! A shader in the languages that drivers take, with the options that wgpu 30's backends write it with.
 //!
-//! What wgpu chooses by the device is chosen so that compilers have most to do: every index is checked, and uniform blocks
+//! Choices that wgpu makes by the device are made so that compilers have most to do: every index is checked, and uniform blocks
 //! are bound as those at dynamic offsets.
 
 use naga::back::{hlsl, msl, pipeline_constants, spv};
@@ -14,7 +14,7 @@ use tweedie::gpu::ComposedShader;
 pub struct Written {
     /// The size of its workgroups.
     pub workgroup: [u32; 3],
-    /// What HLSL calls its entry point.
+    /// Name of its entry point in HLSL.
     pub hlsl_entry_point: String,
     /// Its text or words by language.
     pub languages: Vec<(Language, Vec<u8>)>,
@@ -40,7 +40,7 @@ const METAL: (Language, (u8, u8)) = (language("metal_2_0", "metal"), (2, 0));
 const HLSL: [(Language, hlsl::ShaderModel); 2] =
     [(language("hlsl_5_1", "hlsl"), hlsl::ShaderModel::V5_1), (language("hlsl_6_2", "hlsl"), hlsl::ShaderModel::V6_2)];
 
-/// What f16 tensors need beyond naga's core: `pack2x16float` and `unpack2x16float`, which WebGPU guarantees and which need
+/// Capabilities that f16 tensors need beyond naga's core: `pack2x16float` and `unpack2x16float`, which WebGPU guarantees and which need
 /// no native f16. In wgpu it is the downlevel flag `SHADER_F16_IN_F32`. All other shaders must do without.
 fn capabilities(shader: &ComposedShader) -> Capabilities {
     let f16 = if shader.text.contains("pack_lane_f16") {
@@ -99,7 +99,7 @@ pub fn write(
     Ok(Written { workgroup: module.entry_points[0].workgroup_size, hlsl_entry_point, languages })
 }
 
-/// What every language is written from.
+/// The input of the writers of all languages.
 struct Shader<'a> {
     module: &'a Module,
     info: &'a ModuleInfo,
@@ -197,7 +197,7 @@ impl Shader<'_> {
     }
 }
 
-/// What the only entry point is called in another language.
+/// Name of the only entry point in another language.
 fn only<E: std::fmt::Display>(mut names: Vec<Result<String, E>>) -> Result<String, String> {
     match (names.pop(), names.len()) {
         (Some(name), 0) => name.map_err(|error| error.to_string()),
@@ -223,7 +223,7 @@ impl Register {
     }
 }
 
-/// What is bound, in the order of its numbers, and where it lies.
+/// The bindings in the order of their numbers, and their address spaces.
 fn bindings(module: &Module) -> impl Iterator<Item = (ResourceBinding, AddressSpace)> {
     let bound = module.global_variables.iter();
     let sorted: BTreeMap<_, _> = bound.filter_map(|(_, found)| Some((found.binding?, found.space))).collect();

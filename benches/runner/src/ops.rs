@@ -81,7 +81,7 @@ impl Op {
     /// Plans the op on a set of buffers that was made for it.
     ///
     /// # Errors
-    /// Where the device is unable to run it.
+    /// The device is unable to run it.
     pub fn plan(&self, diffusion: &Diffusion, context: &Context, set: &Set) -> Planned {
         (self.plan)(&Maker { diffusion, context, set })
     }

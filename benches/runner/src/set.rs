@@ -38,7 +38,7 @@ impl Set {
     /// Makes inputs of standard normal numbers, outputs, and a timestep for each sample.
     ///
     /// # Errors
-    /// Where the device has no memory for them.
+    /// The device has no memory for them.
     pub fn new(gpu: &Gpu, context: &Context, op: &Op, shape: Shape, storage: Storage, seed: u64) -> Result<Self> {
         let bytes = shape.total() * storage.bytes();
         let buffers = |label: &str, count: usize| (0..count).map(|_| gpu.buffer(label, bytes)).collect();

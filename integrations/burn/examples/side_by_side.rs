@@ -35,10 +35,10 @@ const WEIGHT: Weight = Weight::MinSnr { gamma: 5.0 };
 const SHAPES: [([usize; 4], DType); 3] =
     [([32, 1, 16, 16], DType::F32), ([64, 4, 64, 64], DType::F32), ([64, 4, 64, 64], DType::F16)];
 
-/// What is measured of a way.
+/// The measurements of a way.
 #[derive(Clone, Copy, Debug, serde::Serialize)]
 struct Figures {
-    /// Of a step, from its first operation until the device is done: the median.
+    /// Time of a step, from its first operation until the device is done: the median.
     milliseconds: f64,
     /// Kernels that Burn launched, a step.
     burn_launches: f64,

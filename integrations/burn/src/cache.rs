@@ -8,11 +8,11 @@ use crate::Error;
 use crate::lent::Place;
 use std::sync::{Mutex, PoisonError};
 
-/// How many places are remembered, the latest used ones. A plan takes some 20 KiB of tables and keeps the page of memory
+/// The most places that are remembered, the latest used ones. A plan takes some 20 KiB of tables and keeps the page of memory
 /// that it is bound to.
 const CAPACITY: usize = 32;
 
-/// What a plan depends on beside its op: the shape, and the places of its tensors in a fixed order.
+/// The key of a plan beside its op: the shape, and the places of its tensors in a fixed order.
 pub(crate) type Key = (tweedie::Shape, Vec<Option<Place>>);
 
 /// The plans of an op.
@@ -59,7 +59,7 @@ impl<P> Cache<P> {
         result
     }
 
-    /// How many plans have been made.
+    /// Number of plans that have been made.
     pub fn made(&self) -> u64 {
         self.lock().made
     }

@@ -22,7 +22,7 @@ pub struct Lent {
     shape: Shape,
 }
 
-/// What a tensor is lent for.
+/// The purpose of a loan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Access {
     /// To be read: a copy would do.
@@ -31,7 +31,7 @@ pub(crate) enum Access {
     Written,
 }
 
-/// Where a tensor lies, and how.
+/// The place of a tensor, and its storage.
 pub(crate) type Place = (wgpu::Buffer, u64, Storage);
 
 impl Lent {
@@ -63,7 +63,7 @@ impl Lent {
         (self.buffer.clone(), self.offset, self.storage)
     }
 
-    /// Of a tensor of floats.
+    /// Lends a tensor of floats.
     pub(crate) fn float<const D: usize>(
         role: &'static str,
         on: &Device,
@@ -85,7 +85,7 @@ impl Lent {
         Self::of(role, primitive, storage, &dims, access)
     }
 
-    /// Of 32-bit integers, which stand for timesteps.
+    /// Lends 32-bit integers, which stand for timesteps.
     pub(crate) fn words(
         role: &'static str,
         on: &Device,

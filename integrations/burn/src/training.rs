@@ -25,14 +25,14 @@ use tweedie::math::{LossInputs, Objective, TimestepDensity};
 use tweedie::table::{LossRow, Penalty, Table};
 use tweedie::{Quantity, Schedule};
 
-/// What a network is trained for, and on which timesteps.
+/// The aim of a training, and its timesteps.
 #[derive(Clone, Debug)]
 pub struct Goal {
-    /// What the network predicts, what the loss is on, and its weight.
+    /// The quantity that the network predicts, the one that the loss is on, and the weight.
     pub objective: Objective,
-    /// What an error costs.
+    /// The loss of an error.
     pub penalty: Penalty,
-    /// Where timesteps are drawn from.
+    /// The distribution of timesteps.
     pub density: TimestepDensity,
     /// For a stratified draw, the samples of the whole batch, those of all devices together.
     pub stratified: Option<u32>,
@@ -47,7 +47,7 @@ pub struct Noisy<const D: usize> {
     pub t: Tensor<1, Int>,
     /// The noisy samples, which the network is given.
     pub x_t: Tensor<D>,
-    /// What the noise was drawn with, and is drawn with again for the loss.
+    /// The key that the noise was drawn with, and is drawn with again for the loss.
     pub key: NoiseKey,
 }
 
@@ -60,7 +60,7 @@ pub struct Losses {
     pub samples: Tensor<1>,
 }
 
-/// What stands around a network in training, for batches of any shape.
+/// The ops around a network in training, for batches of any shape.
 #[derive(Debug)]
 pub struct Training {
     bridge: Bridge,
@@ -76,7 +76,7 @@ impl Training {
     /// For a schedule and a goal.
     ///
     /// # Errors
-    /// Where the objective has no value or no finite weight at a timestep that may be drawn, or the distribution is over
+    /// The objective has no value or no finite weight at a timestep that may be drawn, or the distribution is over
     /// another number of timesteps than the schedule's.
     pub fn new(bridge: &Bridge, schedule: &Schedule, goal: Goal) -> Result<Self, Error> {
         let table = schedule.loss_where_defined(&goal.objective, LossInputs::CleanAndNoise)?;
@@ -98,7 +98,7 @@ impl Training {
         })
     }
 
-    /// What it was made for.
+    /// The goal that it was made for.
     #[must_use]
     pub const fn goal(&self) -> &Goal {
         &self.goal
@@ -283,7 +283,7 @@ impl Training {
         Ok(words)
     }
 
-    /// How many plans have been made, of all that were recorded: see the README for what a run needs.
+    /// Number of plans that have been made, of all that were recorded: see the README for what a run needs.
     #[must_use]
     pub fn plans_made(&self) -> u64 {
         self.draws.made() + self.maps.iter().map(Cache::made).sum::<u64>() + self.losses.made()

@@ -15,7 +15,7 @@ const BATCH: usize = 21;
 const REST: [usize; 2] = [2, 13];
 const KEY: NoiseKey = NoiseKey::seed(8).stream(12);
 
-/// What a device computes for its part of the batch: timesteps, noisy samples, losses.
+/// Results of a device for its part of the batch: timesteps, noisy samples, losses.
 type Part = (Vec<u32>, Vec<f32>, Vec<f32>);
 
 fn part(bridge: &Bridge, rank: std::ops::Range<usize>, first_sample: usize) -> Part {

@@ -123,7 +123,7 @@ fn losses_and_gradient_are_their_twins(harness: &Harness) {
     }
 }
 
-/// How far two f32 gradients of the same loss may be apart: some dozen roundings of sums of 555 terms, relative to the
+/// Allowed difference of two f32 gradients of the same loss: some dozen roundings of sums of 555 terms, relative to the
 /// largest element.
 const APART: f32 = 3e-5;
 

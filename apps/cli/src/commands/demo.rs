@@ -54,7 +54,7 @@ const HEIGHT: u32 = 192;
 /// The timesteps of the columns, as fractions of T - 1.
 const COLUMNS: [f64; 8] = [0.0, 0.05, 0.15, 0.3, 0.5, 0.7, 0.85, 1.0];
 
-/// What is predicted, its sign on paper, and what is to be said of it.
+/// Predictions, each with its sign on paper and a remark.
 const PARAMETERIZATIONS: [(Quantity, &str, &str); 3] = [
     (Quantity::Epsilon, "ε", "fails at high noise"),
     (Quantity::X0, "x_0", "wasteful at low noise"),
