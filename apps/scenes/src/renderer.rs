@@ -6,6 +6,7 @@ use crate::image_renderer::{ImageRenderer, Placement};
 use crate::plane::{Plane, PlaneScene};
 use crate::readout::Readout;
 use crate::trajectory::{RunScene, Trajectory};
+use pictures::Picture;
 use tweedie::wgpu;
 use tweedie::{Context, Error};
 
@@ -151,12 +152,15 @@ impl Renderer {
         self.status.pending = true;
     }
 
-    /// The numbers that were asked for, planar, and their size, once they have arrived.
-    pub fn wanted(&mut self) -> Option<(Vec<f32>, [u32; 2])> {
-        let (readout, size) = self.picture.as_mut()?;
-        let arrived = (readout.arrived()?, *size);
+    /// The picture that was asked for, once it has arrived; or why there is none, in words.
+    pub fn wanted(&mut self) -> Option<Result<Picture, String>> {
+        let (readout, [width, height]) = self.picture.as_mut()?;
+        let (data, [width, height]) = (readout.arrived()?, [*width, *height].map(|side| side as usize));
         self.picture = None;
-        Some(arrived)
+        Some(match data.is_empty() {
+            true => Err("The picture could not be read back from the GPU.".to_owned()),
+            false => Picture::from_planar(width, height, data).map_err(|error| format!("{error:#}")),
+        })
     }
 
     /// Finds the buffer of a picture, if it exists.

@@ -31,11 +31,10 @@ pub struct Viewer {
     pub status: Status,
     /// The adapter, in words.
     pub adapter: String,
-    /// Seconds a frame while time goes on by itself; 0 before it is known.
-    pub frame_seconds: f64,
+    /// Position in time.
+    pub playback: Playback,
     dialog: Option<Dialog>,
     commands: Vec<Command>,
-    playback: Playback,
 }
 
 /// The action of a key.
@@ -62,10 +61,9 @@ impl Viewer {
             state,
             status: Status::default(),
             adapter: "no device".to_owned(),
-            frame_seconds: 0.0,
+            playback: Playback::default(),
             dialog: None,
             commands: Vec::new(),
-            playback: Playback::default(),
         }
     }
 
@@ -172,14 +170,9 @@ impl Viewer {
                 }
             });
             ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
-                let time = match (self.state.playing, self.frame_seconds) {
-                    (true, seconds) if seconds > 0.0 => format!("{:.1} ms a frame", seconds * 1e3),
-                    _ => "idle".to_owned(),
-                };
-                ui.label(RichText::new(format!("{} dispatches, {time}", self.status.dispatches)).color(DIM))
-                    .on_hover_text(
-                        "Compute dispatches since the window opened: none in a frame in which nothing has changed.",
-                    );
+                ui.label(RichText::new(self.playback.told(self.status.dispatches)).color(DIM)).on_hover_text(
+                    "Compute dispatches since the window opened: none in a frame in which nothing has changed.",
+                );
                 ui.label(RichText::new(&self.state.name).color(DIM));
             });
         });
@@ -208,15 +201,11 @@ impl Viewer {
 
     /// Time goes on by itself: the timestep back and forth, the calls to their end.
     fn play(&mut self, ui: &Ui) {
-        if !self.state.playing {
-            self.frame_seconds = 0.0;
-            return;
+        let playing = self.state.playing;
+        self.playback.frame(&mut self.state, f64::from(ui.input(|input| input.unstable_dt)));
+        if playing {
+            ui.ctx().request_repaint();
         }
-        let seconds = f64::from(ui.input(|input| input.unstable_dt)).min(0.5);
-        // A mean that forgets: some twenty frames.
-        self.frame_seconds += (seconds - self.frame_seconds) * if self.frame_seconds == 0.0 { 1.0 } else { 0.05 };
-        self.playback.play(&mut self.state, seconds);
-        ui.ctx().request_repaint();
     }
 
     fn dropped(&mut self, ui: &Ui) {
