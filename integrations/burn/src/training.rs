@@ -38,6 +38,17 @@ pub struct Goal {
     pub stratified: Option<u32>,
 }
 
+impl Goal {
+    /// The mean squared error at timesteps that are all as likely, drawn one by one; other fields may be set afterwards.
+    ///
+    /// # Errors
+    /// A schedule of no timesteps, or of more than can be drawn from.
+    pub fn new(objective: Objective, timesteps: usize) -> Result<Self, Error> {
+        let density = TimestepDensity::uniform(timesteps).map_err(tweedie::Error::from)?;
+        Ok(Self { objective, penalty: Penalty::MSE, density, stratified: None })
+    }
+}
+
 /// A batch with noise in it.
 #[derive(Clone, Debug)]
 pub struct Noisy<const D: usize> {

@@ -46,13 +46,8 @@ impl Run {
         let device = bridge.device().clone().autodiff();
         device.seed(u64::from(SEED));
         let network = UNet::new(setting.width, TIMESTEPS, &device);
-        let density = tweedie::math::TimestepDensity::uniform(TIMESTEPS).map_err(tweedie::Error::from)?;
-        let goal = Goal {
-            objective: tweedie::math::Objective::of(predicts),
-            penalty: tweedie::table::Penalty::MSE,
-            density,
-            stratified: Some(setting.batch as u32),
-        };
+        let goal = Goal::new(tweedie::math::Objective::of(predicts), TIMESTEPS)?;
+        let goal = Goal { stratified: Some(setting.batch as u32), ..goal };
         let training = Training::new(bridge, &schedule()?, goal)?;
         Ok(Self { network, step: 0, optimizer: AdamConfig::new().init(), training, device, setting })
     }
