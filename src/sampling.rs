@@ -3,11 +3,11 @@
 use crate::error::Error;
 use crate::gpu::context::Context;
 use crate::gpu::error::PlanError;
-use crate::gpu::inputs::{Drawn, Noise, Second, Timesteps};
-use crate::gpu::map::{Map, MapPlan};
+use crate::gpu::inputs::{Noise, Timesteps};
+use crate::gpu::map::Map;
+use crate::gpu::plan::plan::Plan;
 use crate::gpu::step::inputs::{Inpainting, Step};
-use crate::gpu::step::options::Rules;
-use crate::gpu::step::plan::StepPlan;
+use crate::gpu::step::options::StepOptions;
 use crate::gpu::tensor::{Shape, Tensor};
 use crate::math::sampler::Sampler;
 use crate::math::sampler::call::Call;
@@ -88,6 +88,10 @@ pub struct Sampling<'a> {
     pub x0: Option<Tensor<'a>>,
     /// The next sample in the network's scale: needed where a call's scale is not 1.
     pub input: Option<Tensor<'a>>,
+    /// The memory of the loop; see [`Step::memory`].
+    pub memory: Option<Tensor<'a>>,
+    /// The least number of clean samples that are remembered; see [`Step::least_depth`].
+    pub least_depth: usize,
     /// Keep statistics of the clean samples; see [`CleanStats`](crate::gpu::CleanStats).
     pub clean_stats: bool,
 }
@@ -102,9 +106,23 @@ impl<'a> Sampling<'a> {
         prediction: Tensor<'a>,
         noise: Noise<'a>,
     ) -> Self {
-        let (guidance, learned, known, x0, input) = (None, None, None, None, None);
-        let (calls, next, clean_stats) = (Timesteps::Batch, x, false);
-        Self { sampler, shape, calls, x, prediction, guidance, noise, learned, known, next, x0, input, clean_stats }
+        Self {
+            sampler,
+            shape,
+            calls: Timesteps::Batch,
+            x,
+            prediction,
+            guidance: None,
+            noise,
+            learned: None,
+            known: None,
+            next: x,
+            x0: None,
+            input: None,
+            memory: None,
+            least_depth: 0,
+            clean_stats: false,
+        }
     }
 
     /// The rows that the plan applies, guidance included. A row whose [guidance](StepRow::guidance) is not `[1, 0]` keeps
@@ -120,9 +138,9 @@ impl<'a> Sampling<'a> {
 
     /// The options that all steps share.
     #[must_use]
-    pub fn rules(&self) -> Rules {
+    pub fn options(&self) -> StepOptions {
         let rescale = self.guidance.map_or(0.0, |guidance| guidance.rescale);
-        Rules { clip: self.sampler.clip(), deviation: self.sampler.deviation(), rescale }
+        StepOptions { clip: self.sampler.clip(), deviation: self.sampler.deviation(), rescale }
     }
 
     /// Creates the plan of the loop.
@@ -130,18 +148,9 @@ impl<'a> Sampling<'a> {
     /// # Errors
     /// [`Error::Plan`] for tensors that do not fit or are missing: so is `input` where the network's scale is not the
     /// sampler's. [`with_rows`](Self::with_rows) plans for a host that scales the sample itself.
-    pub fn plan(&self, context: &Context) -> Result<StepPlan, Error> {
+    pub fn plan(&self, context: &Context) -> Result<Plan, Error> {
         self.check_input()?;
-        Ok(StepPlan::new(context, &self.with_rows(&self.rows()))?)
-    }
-
-    /// Creates a plan of the same loop on other tensors; see [`StepPlan::beside`].
-    ///
-    /// # Errors
-    /// As [`plan`](Self::plan), and for a plan of another loop.
-    pub fn plan_beside(&self, context: &Context, plan: &StepPlan) -> Result<StepPlan, Error> {
-        self.check_input()?;
-        Ok(plan.beside(context, &self.with_rows(&self.rows()))?)
+        Ok(self.with_rows(&self.rows()).plan(context)?)
     }
 
     /// Checks that there is a tensor for the network's input if a call's is not the sample as it stands.
@@ -159,12 +168,27 @@ impl<'a> Sampling<'a> {
     where
         'a: 'b,
     {
-        let Self { shape, calls, x, prediction, noise, learned, known, next, x0, input, clean_stats, .. } = *self;
+        let Self {
+            shape,
+            calls,
+            x,
+            prediction,
+            noise,
+            learned,
+            known,
+            next,
+            x0,
+            input,
+            memory,
+            least_depth,
+            clean_stats,
+            ..
+        } = *self;
         let unconditional = self.guidance.map(|guidance| guidance.unconditional);
-        let rules = self.rules();
+        let options = self.options();
         Step {
             rows,
-            rules,
+            options,
             shape,
             calls,
             x,
@@ -176,6 +200,8 @@ impl<'a> Sampling<'a> {
             next,
             x0,
             input,
+            memory,
+            least_depth,
             clean_stats,
         }
     }
@@ -186,7 +212,7 @@ impl<'a> Sampling<'a> {
     ///
     /// # Errors
     /// [`Error::Plan`] for tensors that do not fit.
-    pub fn start(&self, context: &Context, key: NoiseKey) -> Result<MapPlan, Error> {
+    pub fn start(&self, context: &Context, key: NoiseKey) -> Result<Plan, Error> {
         let calls = self.sampler.calls();
         // The churn of the first sample is one more independent noise.
         let [kept, churn] = self.sampler.start();
@@ -194,8 +220,8 @@ impl<'a> Sampling<'a> {
         let input = calls.first().map_or(1.0, |call| call.input);
         let key = key.stream(key.stream.wrapping_sub(1));
         let table = Table::new([[[0.0, scale], [0.0, scale * input]]]);
-        let (out0, out1, in1) = (self.x, self.input, Second::Drawn(Drawn::new(key)));
+        let (out0, out1, in1) = (self.x, self.input, Noise::drawn(key));
         let map = Map { table: &table, shape: self.shape, timesteps: Timesteps::Batch, in0: None, in1, out0, out1 };
-        Ok(MapPlan::in_roles(context, &map, &["", "noise", "x", "input"])?)
+        Ok(map.in_roles(context, &["", "noise", "x", "input"], None)?)
     }
 }

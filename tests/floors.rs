@@ -91,13 +91,13 @@ const FLOORS: &[Floors] = &[
             &["context", "inputs"],
             &["plan"],
             &["counter", "draw_timesteps", "loss", "map", "step", "vlb"],
-            &["mod", "recordable"],
+            &["mod"],
         ],
     ),
     (
         "src/gpu/plan",
         &[
-            &["role", "window"],
+            &["ends", "role", "rows", "window"],
             &["entry"],
             &["keys", "words"],
             &["job"],

@@ -3,7 +3,7 @@
 // Host twin: `tweedie::gpu::loss`.
 // Expects: find_row, coefficients, clamped, params, Inputs, Outputs; from the host CURVE, and NOISE_OUT: whether the noise is
 // written out.
-// Defines: Row, row_at, needs, step_of, weight_of, cost, op.
+// Defines: Row, row_at, needs, stream_of, weight_of, cost, op.
 
 struct Row {
     prediction: f32,   // of the prediction in the error
@@ -25,7 +25,7 @@ fn needs(row: Row) -> u32 {
 }
 
 // All steps of a plan draw on the streams that the host sets.
-fn step_of(row: Row) -> u32 {
+fn stream_of(row: Row) -> u32 {
     return 0u;
 }
 

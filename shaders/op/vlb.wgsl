@@ -4,7 +4,7 @@
 // Expects: find_row, coefficients, clamped, exponential, log1p, params, Inputs, Outputs; from the host TERM_*, HALF_BIN,
 // LAST_BIN, LEAST_PROBABILITY, CUBIC, ROOT_2_OVER_PI; CLIPS: whether clean samples are clamped to `params.window.limit`; and
 // NOISE_OUT: whether the noise is written out.
-// Defines: Row, row_at, needs, step_of, weight_of, cost, op.
+// Defines: Row, row_at, needs, stream_of, weight_of, cost, op.
 
 struct Row {
     prediction: f32,        // of the prediction in the error of x0
@@ -35,7 +35,7 @@ fn needs(row: Row) -> u32 {
 }
 
 // All steps of a plan draw on the streams that the host sets.
-fn step_of(row: Row) -> u32 {
+fn stream_of(row: Row) -> u32 {
     return 0u;
 }
 

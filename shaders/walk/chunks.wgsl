@@ -48,7 +48,7 @@ fn walk_lane(row: Row, bases: Bases, sample: u32, lane: u32) {
     let needed = needs(row);
     var z = vec4<f32>(0.0);
     if (DRAWN && (needed & NEEDS_NOISE) == NEEDS_NOISE) {
-        z = draw_block(sample, params.window.first_element / 4u + lane, step_of(row));
+        z = draw_block(sample, params.window.first_element / 4u + lane, stream_of(row));
     }
     let v = read_lane(row, needed, bases, lane, z);
     let inside = vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(params.window.elements - first);

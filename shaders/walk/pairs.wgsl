@@ -25,7 +25,7 @@ fn pairs(@builtin(local_invocation_id) local: vec3<u32>, @builtin(workgroup_id) 
     let needed = needs(row) | needs(next);
     var z = vec4<f32>(0.0);
     if (DRAWN && (needed & NEEDS_NOISE) == NEEDS_NOISE) {
-        z = draw_lane(sample, 0u, 2u, step_of(row), step_of(next));
+        z = draw_lane(sample, 0u, 2u, stream_of(row), stream_of(next));
     }
     let v = read_lane(row, needed, bases_of(0u), lane, z);
     let of_next = vec4<bool>(false, false, true, true);

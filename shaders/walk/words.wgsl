@@ -59,7 +59,7 @@ fn element_at(place: Place, cached: ptr<function, Cached>) -> Outputs {
         let block = element / 4u;
         if (block != (*cached).block) {
             (*cached).block = block;
-            (*cached).normals = draw_block(sample, block, step_of(row));
+            (*cached).normals = draw_block(sample, block, stream_of(row));
         }
         z = (*cached).normals[element & 3u];
     }

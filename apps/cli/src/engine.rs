@@ -6,7 +6,7 @@ use anyhow::anyhow;
 use clap::{Args, ValueEnum};
 use files::{Array, TensorWriter};
 use tweedie::gpu::map::reference;
-use tweedie::gpu::{At, Context, Drawn, Map, MapPlan, NoiseKey, PlanError, Recordable, Second, Timesteps};
+use tweedie::gpu::{Context, Drawn, Map, Noise, NoiseKey, Plan, PlanError, Recording, Timesteps};
 use tweedie::headless::{Gpu, HeadlessError};
 use tweedie::table::Table;
 use tweedie::{Shape, Storage, Tensor};
@@ -93,7 +93,7 @@ impl Adapter {
         self.gpu.queue.write_buffer(buffer, 0, &self.storage.encode(values));
     }
 
-    pub fn run(&self, plan: &dyn Recordable, at: At) -> Outcome {
+    pub fn run(&self, plan: &Plan, at: Recording) -> Outcome {
         let record = |encoder: &mut wgpu::CommandEncoder| {
             plan.record(&mut encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default()), at)
         };
@@ -302,11 +302,11 @@ impl Adapter {
         let in1 = match job.in1 {
             Input::Given(array) => {
                 given = self.upload("tweedie-cli::in1", &narrow(&array.data[range]));
-                Second::Given(self.tensor(&given))
+                Noise::Tensor(self.tensor(&given))
             }
             Input::Drawn(key) => {
                 let key = key.first_sample(key.first_sample.wrapping_add(first as u64));
-                Second::Drawn(Drawn::new(key).keep(self.tensor(&out[2])))
+                Noise::Drawn(Drawn::new(key).keep(self.tensor(&out[2])))
             }
         };
         let map = Map {
@@ -318,8 +318,8 @@ impl Adapter {
             out0: self.tensor(&out[0]),
             out1: job.both.then(|| self.tensor(&out[1])),
         };
-        let plan = MapPlan::new(&self.context, &map).map_err(plan_failure)?;
-        self.run(&plan, At::per_sample())?;
+        let plan = map.plan(&self.context).map_err(plan_failure)?;
+        self.run(&plan, Recording::per_sample())?;
         let read = |wanted: bool, buffer| if wanted { self.download(buffer, shape.total()) } else { Ok(Vec::new()) };
         Ok([read(true, &out[0])?, read(job.both, &out[1])?, read(matches!(job.in1, Input::Drawn(_)), &out[2])?])
     }

@@ -9,6 +9,7 @@ use crate::gpu::shader::bindings::{SEEDS_BINDING, SLOT_BINDING, StorageBinding};
 use crate::gpu::shader::params::WORKGROUP;
 use crate::gpu::shader::variant::Variant;
 use crate::gpu::tensor::{Shape, Tensor};
+use std::ops::Range;
 use wgpu::BufferUsages;
 
 /// Checks what does not depend on the device.
@@ -21,19 +22,21 @@ pub(crate) fn check(job: &Job<'_>) -> Result<(), PlanError> {
         return Err(PlanError::EmptyTable);
     }
     for (slot, tensor) in job.tensors() {
-        check_tensor(job.name(slot), &tensor, shape, job.op.slots()[slot].is_input())?;
+        check_tensor(job.name(slot), &tensor, job.shape_of(slot), job.op.slots()[slot].is_input())?;
     }
     job.drawn.and_then(|drawing| drawing.perturbed).map_or(Ok(()), |perturbed| check_perturbed(perturbed, shape))?;
     job.sample_words().try_for_each(|words| words.of_batch(shape.batch).check(words.name))?;
-    let mut outputs = job.outputs().into_iter();
-    outputs.try_for_each(|slot| check_output(job, slot))
+    let mut written = job.written().into_iter();
+    written.try_for_each(|slot| check_output(job, slot))
 }
 
 /// Checks results that are written beside the tensors.
 pub(crate) fn check_results(job: &Job<'_>, name: &'static str, results: &WordRange<'_>) -> Result<(), PlanError> {
     results.check(name)?;
     let mut tensors = job.tensors();
-    if let Some((slot, _)) = tensors.find(|(_, tensor)| results.overlaps(tensor.buffer, &tensor.bytes(job.shape))) {
+    if let Some((slot, _)) =
+        tensors.find(|(slot, tensor)| results.overlaps(tensor.buffer, &tensor.bytes(job.shape_of(*slot))))
+    {
         return Err(PlanError::Overlap { output: name, other: job.name(slot) });
     }
     let batch = job.shape.batch;
@@ -99,22 +102,35 @@ fn check_perturbed(Perturbed { by, channel }: Perturbed, shape: Shape) -> Result
     Ok(())
 }
 
-/// Checks that an output shares words with nothing else, unless it replaces an input.
+/// Checks that what is written shares words with nothing else, unless it replaces an input.
 fn check_output(job: &Job<'_>, slot: usize) -> Result<(), PlanError> {
     let shape = job.shape;
     let Some(output) = job.tensors[slot] else { return Ok(()) };
     for (other_slot, other) in job.tensors().filter(|(other, _)| *other != slot) {
         // An invocation reads an element before it writes the same one. Any other overlap is a race.
-        let in_place = !job.is_output(other_slot) && output.same(&other, shape);
-        if !in_place && output.overlaps(&other, shape) {
+        let in_place = job.op.slots()[other_slot].is_input() && output.same(&other, shape);
+        // Memory is larger than the other tensors, so the two are compared as a whole.
+        let of_one_shape = job.shape_of(slot) == job.shape_of(other_slot);
+        let bytes = |slot: usize, tensor: &Tensor<'_>| tensor.bytes(job.shape_of(slot));
+        let overlaps = if of_one_shape {
+            output.overlaps(&other, shape)
+        } else {
+            output.buffer == other.buffer && meet(&bytes(slot, &output), &bytes(other_slot, &other))
+        };
+        if !in_place && overlaps {
             return Err(PlanError::Overlap { output: job.name(slot), other: job.name(other_slot) });
         }
     }
-    let bytes = output.bytes(shape);
+    let bytes = output.bytes(job.shape_of(slot));
     match job.sample_words().find(|words| words.of_batch(shape.batch).overlaps(output.buffer, &bytes)) {
         Some(words) => Err(PlanError::Overlap { output: job.name(slot), other: words.name }),
         None => Ok(()),
     }
+}
+
+/// Returns `true` if two ranges of bytes share any.
+fn meet(a: &Range<u64>, b: &Range<u64>) -> bool {
+    a.start < b.end && b.start < a.end
 }
 
 /// Checks that a tensor lies in its buffer.

@@ -173,7 +173,7 @@ pub(crate) mod step {
         "x0",
         "input",
         "keep",
-        "history",
+        "memory",
     ];
     pub const SLOTS: [Slot; 12] = [
         slot("x", Part::Input),
