@@ -1,7 +1,7 @@
 //! One sample at many noise levels at once: noised, predicted with an error, and recovered. A sample of the batch for each
 //! level.
 
-use crate::engine::{Adapter, front_failure, gpu_failure, plan_failure};
+use crate::engine::{Adapter, front_failure, plan_failure};
 use crate::report::{Failure, Outcome};
 use crate::study::measurement::root_mean_square;
 use anyhow::anyhow;
@@ -51,8 +51,7 @@ impl<'a> Batch<'a> {
         if let Some(plan) = self.noising(Some(Tensor::f32(&noise)), None)? {
             self.run(&plan)?;
         }
-        let bytes = pollster::block_on(self.adapter.gpu.download(&noise, 0..noise.size())).map_err(gpu_failure)?;
-        Ok(Storage::F32.decode(&bytes))
+        Ok(Storage::F32.decode(&self.adapter.download_as(Storage::F32, &noise, self.shape.total())?))
     }
 
     /// A plan that writes x_t and perhaps a target, from noise drawn in the kernel and perhaps kept. None where the target

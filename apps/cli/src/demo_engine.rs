@@ -1,7 +1,7 @@
 //! The work of `demo` on the GPU: each op on one picture at many timesteps, checked and timed.
 
 use crate::batch::{Batch, Held};
-use crate::engine::{Adapter, gpu_failure};
+use crate::engine::Adapter;
 use crate::report::{Failure, Outcome};
 use crate::study::measurement::{differences, root_mean_square};
 use anyhow::anyhow;
@@ -138,11 +138,10 @@ impl<'a> Show<'a> {
         let mut seconds = Vec::with_capacity(SUBMITS);
         for _ in 0..SUBMITS {
             let begun = Instant::now();
-            let recorded = self.batch.adapter.gpu.submit(|encoder| {
+            self.batch.adapter.submit(|encoder| {
                 let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
                 (0..RECORDINGS).try_for_each(|_| plan.record(&mut pass, Recording::per_sample()))
-            });
-            recorded.map_err(gpu_failure)?.map_err(|error| Failure::gpu(anyhow!(error)))?;
+            })?;
             seconds.push(begun.elapsed().as_secs_f64() / f64::from(RECORDINGS));
         }
         seconds.sort_by(f64::total_cmp);

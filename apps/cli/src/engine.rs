@@ -6,7 +6,7 @@ use anyhow::anyhow;
 use clap::{Args, ValueEnum};
 use files::{Array, TensorWriter};
 use tweedie::gpu::map::reference;
-use tweedie::gpu::{Context, Drawn, Map, Noise, NoiseKey, Plan, PlanError, Recording, Timesteps};
+use tweedie::gpu::{Context, Drawn, Map, Noise, NoiseKey, Plan, PlanError, RecordError, Recording, Timesteps};
 use tweedie::headless::{Gpu, HeadlessError};
 use tweedie::table::Table;
 use tweedie::{Shape, Storage, Tensor};
@@ -94,9 +94,11 @@ impl Adapter {
     }
 
     pub fn run(&self, plan: &Plan, at: Recording) -> Outcome {
-        let record = |encoder: &mut wgpu::CommandEncoder| {
-            plan.record(&mut encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default()), at)
-        };
+        self.submit(|encoder| plan.encode(encoder, at))
+    }
+
+    /// Records something and submits it.
+    pub fn submit(&self, record: impl FnOnce(&mut wgpu::CommandEncoder) -> Result<(), RecordError>) -> Outcome {
         self.gpu.submit(record).map_err(gpu_failure)?.map_err(|error| Failure::gpu(anyhow!(error)))
     }
 }

@@ -160,24 +160,20 @@ impl Plane {
         self.adopt(context, queue, scene)?;
         let at = Recording::timestep(scene.timestep);
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-        let mut dispatches = self.measure.dispatches();
-        for plan in &self.noising {
-            plan.record(&mut pass, at)?;
-            dispatches += plan.dispatches();
-        }
-        self.measure.record(&mut pass, Recording::timestep(0))?;
+        let mut dispatches = 0;
+        let mut record = |plan: &Plan, at| plan.record(&mut pass, at).map(|()| dispatches += plan.dispatches());
+        self.noising.iter().try_for_each(|plan| record(plan, at))?;
+        record(&self.measure, Recording::timestep(0))?;
         for column in &mut self.columns {
-            column.err.record(&mut pass, at)?;
-            dispatches += column.err.dispatches();
+            record(&column.err, at)?;
             // Where no signal is left, epsilon says nothing about the picture.
-            column.determined = match column.back.record(&mut pass, at) {
+            column.determined = match record(&column.back, at) {
                 Ok(()) => true,
                 Err(RecordError::Undefined { .. }) => false,
                 Err(error) => return Err(error.into()),
             };
             if column.determined {
-                column.measure.record(&mut pass, Recording::timestep(0))?;
-                dispatches += column.back.dispatches() + column.measure.dispatches();
+                record(&column.measure, Recording::timestep(0))?;
             }
         }
         self.fresh = false;
