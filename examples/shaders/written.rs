@@ -1,6 +1,6 @@
 //! A shader in the languages that drivers take, with the options that wgpu 30's backends write it with.
 //!
-//! What wgpu chooses by the device is chosen so that compilers have most to do: every index is checked, and uniform blocks
+//! Choices that wgpu makes by the device are made so that compilers have most to do: every index is checked, and uniform blocks
 //! are bound as those at dynamic offsets.
 
 use naga::back::{hlsl, msl, pipeline_constants, spv};
@@ -14,7 +14,7 @@ use tweedie::gpu::ComposedShader;
 pub struct Written {
     /// The size of its workgroups.
     pub workgroup: [u32; 3],
-    /// What HLSL calls its entry point.
+    /// Name of its entry point in HLSL.
     pub hlsl_entry_point: String,
     /// Its text or words by language.
     pub languages: Vec<(Language, Vec<u8>)>,
@@ -40,7 +40,7 @@ const METAL: (Language, (u8, u8)) = (language("metal_2_0", "metal"), (2, 0));
 const HLSL: [(Language, hlsl::ShaderModel); 2] =
     [(language("hlsl_5_1", "hlsl"), hlsl::ShaderModel::V5_1), (language("hlsl_6_2", "hlsl"), hlsl::ShaderModel::V6_2)];
 
-/// What f16 tensors need beyond naga's core: `pack2x16float` and `unpack2x16float`, which WebGPU guarantees and which need
+/// Capabilities that f16 tensors need beyond naga's core: `pack2x16float` and `unpack2x16float`, which WebGPU guarantees and which need
 /// no native f16. In wgpu it is the downlevel flag `SHADER_F16_IN_F32`. All other shaders must do without.
 fn capabilities(shader: &ComposedShader) -> Capabilities {
     let f16 = if shader.text.contains("pack_lane_f16") {
@@ -71,24 +71,25 @@ pub fn write(
     let [entry] = &module.entry_points[..] else {
         return Err(format!("expected one entry point, found {}", module.entry_points.len()));
     };
-    let entry = (ShaderStage::Compute, entry.name.clone());
+    let entry = entry.name.clone();
     // Naming an override that a shader lacks is an error, as it is in wgpu.
     let overrides = if module.overrides.is_empty() { &[] } else { overrides };
     let constants = overrides.iter().map(|&(name, value)| (name.to_owned(), value)).collect();
-    let stage = Some((entry.0, &*entry.1));
+    let stage = Some((ShaderStage::Compute, &*entry));
     let (module, info) = pipeline_constants::process_overrides(module, info, stage, &constants)
         .map_err(|error| format!("overrides: {error}"))?;
+    let shader = Shader { module: &module, info: &info, entry, clears: clears_workgroup_memory };
 
     let mut languages = Vec::new();
     for (language, version) in SPIRV {
-        let words = spirv(&module, &info, &entry, version, clears_workgroup_memory)?;
+        let words = shader.spirv(version)?;
         languages.push((language, words.into_iter().flat_map(u32::to_le_bytes).collect()));
     }
     let (language, version) = METAL;
-    languages.push((language, metal(&module, &info, &entry, version, clears_workgroup_memory)?.into_bytes()));
+    languages.push((language, shader.metal(version)?.into_bytes()));
     let mut hlsl_entry_point = String::new();
     for (language, model) in HLSL.into_iter().filter(|(_, model)| !int64 || *model >= hlsl::ShaderModel::V6_0) {
-        let (text, name) = hlsl(&module, &info, &entry, model, clears_workgroup_memory)?;
+        let (text, name) = shader.hlsl(model)?;
         languages.push((language, text.into_bytes()));
         hlsl_entry_point = name;
     }
@@ -98,7 +99,14 @@ pub fn write(
     Ok(Written { workgroup: module.entry_points[0].workgroup_size, hlsl_entry_point, languages })
 }
 
-type Entry = (ShaderStage, String);
+/// The input of the writers of all languages.
+struct Shader<'a> {
+    module: &'a Module,
+    info: &'a ModuleInfo,
+    entry: String,
+    /// Workgroup memory is zeroed first.
+    clears: bool,
+}
 
 /// All that wgpu checks where the device does not.
 const CHECKED: BoundsCheckPolicies = BoundsCheckPolicies {
@@ -108,104 +116,88 @@ const CHECKED: BoundsCheckPolicies = BoundsCheckPolicies {
     binding_array: BoundsCheckPolicy::Unchecked,
 };
 
-fn spirv(
-    module: &Module,
-    info: &ModuleInfo,
-    (stage, entry): &Entry,
-    version: (u8, u8),
-    clears_workgroup_memory: bool,
-) -> Result<Vec<u32>, String> {
-    use spv::ZeroInitializeWorkgroupMemoryMode as Clear;
-    let options = spv::Options {
-        lang_version: version,
-        flags: spv::WriterFlags::LABEL_VARYINGS | spv::WriterFlags::FORCE_POINT_SIZE,
-        fake_missing_bindings: false,
-        binding_map: bindings(module)
-            .map(|(binding, _)| {
-                let info = spv::BindingInfo {
-                    descriptor_set: binding.group,
-                    binding: binding.binding,
-                    binding_array_size: None,
-                };
-                (binding, info)
-            })
-            .collect(),
-        bounds_check_policies: CHECKED,
-        zero_initialize_workgroup_memory: if clears_workgroup_memory { Clear::Polyfill } else { Clear::None },
-        ..Default::default()
-    };
-    let pipeline = spv::PipelineOptions { shader_stage: *stage, entry_point: entry.clone() };
-    spv::write_vec(module, info, &options, Some(&pipeline)).map_err(|error| format!("SPIR-V: {error}"))
-}
-
-fn metal(
-    module: &Module,
-    info: &ModuleInfo,
-    (stage, entry): &Entry,
-    version: (u8, u8),
-    clears_workgroup_memory: bool,
-) -> Result<String, String> {
-    let mut resources = msl::EntryPointResources::default();
-    for ((binding, space), slot) in bindings(module).zip(0..) {
-        let mutable = Register::of(space) == Register::Unordered;
-        let target = msl::BindTarget { buffer: Some(slot), mutable, ..Default::default() };
-        resources.resources.insert(binding, target);
+impl Shader<'_> {
+    fn spirv(&self, version: (u8, u8)) -> Result<Vec<u32>, String> {
+        use spv::ZeroInitializeWorkgroupMemoryMode as Clear;
+        let options = spv::Options {
+            lang_version: version,
+            flags: spv::WriterFlags::LABEL_VARYINGS | spv::WriterFlags::FORCE_POINT_SIZE,
+            fake_missing_bindings: false,
+            binding_map: bindings(self.module)
+                .map(|(binding, _)| {
+                    let info = spv::BindingInfo {
+                        descriptor_set: binding.group,
+                        binding: binding.binding,
+                        binding_array_size: None,
+                    };
+                    (binding, info)
+                })
+                .collect(),
+            bounds_check_policies: CHECKED,
+            zero_initialize_workgroup_memory: if self.clears { Clear::Polyfill } else { Clear::None },
+            ..Default::default()
+        };
+        let pipeline = spv::PipelineOptions { shader_stage: ShaderStage::Compute, entry_point: self.entry.clone() };
+        spv::write_vec(self.module, self.info, &options, Some(&pipeline)).map_err(|error| format!("SPIR-V: {error}"))
     }
-    resources.sizes_buffer = Some(resources.resources.len() as u8);
-    let options = msl::Options {
-        lang_version: version,
-        per_entry_point_map: [(entry.clone(), resources)].into(),
-        fake_missing_bindings: false,
-        bounds_check_policies: CHECKED,
-        zero_initialize_workgroup_memory: clears_workgroup_memory,
-        ..Default::default()
-    };
-    let pipeline = msl::PipelineOptions {
-        entry_point: Some((*stage, entry.clone())),
-        vertex_pulling_transform: true,
-        ..Default::default()
-    };
-    let (text, written) =
-        msl::write_string(module, info, &options, &pipeline).map_err(|error| format!("MSL: {error}"))?;
-    only(written.entry_point_names).map_err(|error| format!("MSL: {error}"))?;
-    Ok(text)
+
+    fn metal(&self, version: (u8, u8)) -> Result<String, String> {
+        let mut resources = msl::EntryPointResources::default();
+        for ((binding, space), slot) in bindings(self.module).zip(0..) {
+            let mutable = Register::of(space) == Register::Unordered;
+            let target = msl::BindTarget { buffer: Some(slot), mutable, ..Default::default() };
+            resources.resources.insert(binding, target);
+        }
+        resources.sizes_buffer = Some(resources.resources.len() as u8);
+        let options = msl::Options {
+            lang_version: version,
+            per_entry_point_map: [(self.entry.clone(), resources)].into(),
+            fake_missing_bindings: false,
+            bounds_check_policies: CHECKED,
+            zero_initialize_workgroup_memory: self.clears,
+            ..Default::default()
+        };
+        let pipeline = msl::PipelineOptions {
+            entry_point: Some((ShaderStage::Compute, self.entry.clone())),
+            vertex_pulling_transform: true,
+            ..Default::default()
+        };
+        let (text, written) =
+            msl::write_string(self.module, self.info, &options, &pipeline).map_err(|error| format!("MSL: {error}"))?;
+        only(written.entry_point_names).map_err(|error| format!("MSL: {error}"))?;
+        Ok(text)
+    }
+
+    fn hlsl(&self, model: hlsl::ShaderModel) -> Result<(String, String), String> {
+        let mut registers = BTreeMap::new();
+        let binding_map = bindings(self.module)
+            .map(|(binding, space)| {
+                let kind = Register::of(space);
+                let register = registers.entry(kind).or_insert(0);
+                let restrict_indexing = kind == Register::Constant;
+                let target = hlsl::BindTarget { register: *register, restrict_indexing, ..Default::default() };
+                *register += 1;
+                (binding, target)
+            })
+            .collect();
+        let options = hlsl::Options {
+            shader_model: model,
+            binding_map,
+            fake_missing_bindings: false,
+            zero_initialize_workgroup_memory: self.clears,
+            ..Default::default()
+        };
+        let pipeline = hlsl::PipelineOptions { entry_point: Some((ShaderStage::Compute, self.entry.clone())) };
+        let mut text = String::new();
+        let written = hlsl::Writer::new(&mut text, &options, &pipeline)
+            .write(self.module, self.info, None)
+            .map_err(|error| format!("HLSL: {error}"))?;
+        let name = only(written.entry_point_names).map_err(|error| format!("HLSL: {error}"))?;
+        Ok((text, name))
+    }
 }
 
-fn hlsl(
-    module: &Module,
-    info: &ModuleInfo,
-    (stage, entry): &Entry,
-    model: hlsl::ShaderModel,
-    clears_workgroup_memory: bool,
-) -> Result<(String, String), String> {
-    let mut registers = BTreeMap::new();
-    let binding_map = bindings(module)
-        .map(|(binding, space)| {
-            let kind = Register::of(space);
-            let register = registers.entry(kind).or_insert(0);
-            let restrict_indexing = kind == Register::Constant;
-            let target = hlsl::BindTarget { register: *register, restrict_indexing, ..Default::default() };
-            *register += 1;
-            (binding, target)
-        })
-        .collect();
-    let options = hlsl::Options {
-        shader_model: model,
-        binding_map,
-        fake_missing_bindings: false,
-        zero_initialize_workgroup_memory: clears_workgroup_memory,
-        ..Default::default()
-    };
-    let pipeline = hlsl::PipelineOptions { entry_point: Some((*stage, entry.clone())) };
-    let mut text = String::new();
-    let written = hlsl::Writer::new(&mut text, &options, &pipeline)
-        .write(module, info, None)
-        .map_err(|error| format!("HLSL: {error}"))?;
-    let name = only(written.entry_point_names).map_err(|error| format!("HLSL: {error}"))?;
-    Ok((text, name))
-}
-
-/// What the only entry point is called in another language.
+/// Name of the only entry point in another language.
 fn only<E: std::fmt::Display>(mut names: Vec<Result<String, E>>) -> Result<String, String> {
     match (names.pop(), names.len()) {
         (Some(name), 0) => name.map_err(|error| error.to_string()),
@@ -231,7 +223,7 @@ impl Register {
     }
 }
 
-/// What is bound, in the order of its numbers, and where it lies.
+/// The bindings in the order of their numbers, and their address spaces.
 fn bindings(module: &Module) -> impl Iterator<Item = (ResourceBinding, AddressSpace)> {
     let bound = module.global_variables.iter();
     let sorted: BTreeMap<_, _> = bound.filter_map(|(_, found)| Some((found.binding?, found.space))).collect();

@@ -19,8 +19,8 @@ const WIDTHS: [u32; 4] = [16, 8, 16, 8];
 const BATCH: u32 = 8;
 /// The step of the differences: their own error, of order `H^2` and `2^-53/H`, is below 1e-9.
 const H: f64 = 1e-5;
-/// Of the largest element of the gradient. Sums of at most 16 terms in f32 through three layers are good to some
-/// `16 * 3 * 2^-24 = 3e-6` of their terms; a term can be a few times larger than the sum.
+/// Allowed error, relative to the largest element of the gradient. Sums of at most 16 terms in f32 through three layers
+/// are good to some `16 * 3 * 2^-24 = 3e-6` of their terms; a term can be a few times larger than the sum.
 const TOLERANCE: f64 = 1e-5;
 /// Steps of the training that is repeated.
 const REPEATED_STEPS: u32 = 10;
@@ -36,7 +36,7 @@ pub async fn all(setup: &Setup, widths: &[u32], shape: Shape) -> Result<bool, Bo
     Ok(right <= 1.0 && wrong > 1.0 && repeated)
 }
 
-/// Whether the same training gives the same weights to the last bit, with another one in between.
+/// Checks that the same training gives the same weights to the last bit, with another one in between.
 async fn repeats(setup: &Setup, widths: &[u32], shape: Shape) -> Result<bool, Box<dyn Error>> {
     let trainer = Trainer::new(setup, widths, shape, REPEATED_STEPS);
     let mut weights: Vec<Vec<u32>> = Vec::new();

@@ -75,7 +75,7 @@ mod tests {
         assert!(Yardstick::new(held_out.clone(), &sets(2)).distance(&held_out).abs() < 1e-12);
     }
 
-    /// Of two single points, D is twice their distance.
+    /// For two single points, D is twice their distance.
     #[test]
     fn two_points_are_twice_their_distance_apart() {
         let yardstick = Yardstick::new(vec![[0.0, 0.0]], &[vec![[3.0, 4.0]], vec![[3.0, 4.0]]]);

@@ -13,9 +13,9 @@
 //! `docs/train_2d.png` is the picture of `--steps 2000`:
 //! `rsvg-convert --zoom 1.5 out/train_2d.svg | pngquant 16 --nofs - > docs/train_2d.png`.
 //!
-//! Exit code 0: all good, 1: a check failed or something went wrong, 3: no adapter.
+//! Exit code 0: all good, 1: a check failed or something went wrong, 2: bad usage, 3: no adapter.
 //!
-//! Where to look first: `training` is the loop with tweedie in it, `sampler` the way back from noise, `network` the
+//! Places to look first: `training` is the loop with tweedie in it, `sampler` the way back from noise, `network` the
 //! application's own work. Every sum is made in a fixed order, so weights and samples
 //! are the same to the last bit in every run on a device; `check` holds the application to that.
 
@@ -31,6 +31,7 @@ mod sampler;
 mod streams;
 mod training;
 
+use clap::Parser as _;
 use data::{Data, Point, gaussian_like};
 use energy::Yardstick;
 use options::Options;
@@ -58,17 +59,17 @@ const WAYS: [Way; 2] = [
     Way { name: "DDIM", solver: &FirstOrder::ddim(0.0), calls: 50 },
     Way { name: "DDPM", solver: &Ddpm::new(Variance::FixedSmall), calls: 100 },
 ];
-/// How many times as far from the held-out set as fresh data the samples may be. The trainings end at 1 to 3 and a
+/// The most times as far from the held-out set as fresh data that samples may be. The trainings end at 1 to 3 and a
 /// Gaussian that has only the mean and the covariance right at 10 and more, so rounding on another device decides nothing.
 const ALLOWED: f64 = 5.0;
 
-/// What everything here works with.
+/// The device, and all that everything here works with.
 #[derive(Debug)]
 pub struct Setup {
     gpu: Gpu,
     context: Context,
     schedule: Schedule,
-    /// What the network is told of each timestep.
+    /// Features of each timestep for the network.
     embedding: Buffer,
 }
 
@@ -83,10 +84,7 @@ impl Setup {
 }
 
 fn main() -> ExitCode {
-    let outcome = Options::parse(std::env::args().skip(1))
-        .map_err(Into::into)
-        .and_then(|options| pollster::block_on(run(&options)));
-    match outcome {
+    match pollster::block_on(run(&Options::parse())) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {

@@ -29,7 +29,7 @@ const MATMUL_WORKGROUP: u32 = 32;
 const EMBED_WORKGROUP: u32 = 64;
 const BYTES: u64 = size_of::<f32>() as u64;
 
-/// What `matmul.wgsl` does with a finished sum.
+/// Ends of `matmul.wgsl`, which take a finished sum.
 const PLAIN: &str = include_str!("shaders/plain.wgsl");
 const SILU: &str = include_str!("shaders/silu.wgsl");
 pub const SILU_BACKWARD: &str = include_str!("shaders/silu_backward.wgsl");
@@ -85,7 +85,7 @@ pub fn initial_weights(widths: &[u32], key: NoiseKey) -> Vec<f32> {
         .collect()
 }
 
-/// What the network is told of each timestep: sines and cosines of the log signal-to-noise ratio, stretched over half a
+/// Features of each timestep for the network: sines and cosines of the log signal-to-noise ratio, stretched over half a
 /// turn, at the frequencies 0, 1/2, 1, ...; the cosine of frequency 0 is the constant that stands for biases.
 pub fn embedding(schedule: &Schedule, width: u32) -> Vec<f32> {
     let lambda = schedule.lambda();
@@ -136,7 +136,7 @@ fn matmul(gpu: &Gpu, finish: &str) -> Kernel {
     Kernel::new(&gpu.device, "matmul", &[MATMUL, finish].concat(), &[])
 }
 
-/// What a batch goes in by.
+/// The buffers that a batch goes in by.
 #[derive(Clone, Copy, Debug)]
 pub struct Inputs<'a> {
     /// The noisy samples, two numbers each.
@@ -178,7 +178,7 @@ impl Forward {
         Self { dispatches, batch, activations, before }
     }
 
-    /// What the first layer sees, a row of the first width for each sample.
+    /// The input of the first layer, a row of the first width for each sample.
     pub fn features(&self) -> &Buffer {
         &self.activations[0]
     }
@@ -198,10 +198,10 @@ impl Forward {
 #[derive(Debug)]
 pub struct Backward {
     dispatches: Vec<Dispatch>,
-    /// Where the gradient of the loss with respect to the prediction goes in; what lies beyond the outputs that count
+    /// Input: the gradient of the loss with respect to the prediction; what lies beyond the outputs that count
     /// stays 0.
     pub prediction: Buffer,
-    /// Where the gradient with respect to the weights comes out.
+    /// Output: the gradient with respect to the weights.
     pub gradient: Matrices,
 }
 

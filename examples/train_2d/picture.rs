@@ -6,13 +6,13 @@ use std::fmt::Write as _;
 /// Pixels of a panel, and of the text below it.
 const SIDE: f64 = 150.0;
 const TEXT: f64 = 18.0;
-/// What a panel shows of the plane: `-REACH..REACH` in each direction.
+/// The part of the plane that a panel shows: `-REACH..REACH` in each direction.
 const REACH: f64 = 2.3;
 
 /// A set of points with a line of text.
 #[derive(Clone, Debug)]
 pub struct Panel {
-    /// What stands below.
+    /// The text below.
     pub text: String,
     /// The points; what lies outside of the panel is not drawn.
     pub points: Vec<Point>,

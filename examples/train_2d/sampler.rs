@@ -26,7 +26,7 @@ use tweedie::{Quantity, Sampling, Shape, Tensor};
 pub struct Way {
     /// For people.
     pub name: &'static str,
-    /// How a step is made.
+    /// The solver that makes a step.
     pub solver: &'static dyn Solver,
     /// Calls of the network: 1 to the timesteps of the schedule.
     pub calls: usize,

@@ -1,4 +1,4 @@
-//! What is drawn from where: every use of random numbers has a stream of its own, so nothing shares a number with anything
+//! Streams of random numbers: every use of random numbers has a stream of its own, so nothing shares a number with anything
 //! else, and a change in one place changes no other.
 
 use tweedie::gpu::NoiseKey;

@@ -28,9 +28,9 @@ use tweedie::{Quantity, Shape, Tensor, TimestepSource, Training, TrainingStep};
 const STEPS_PER_SUBMIT: u32 = 50;
 /// Batches of the training set; after the last, the first comes again.
 const BATCHES: u32 = 128;
-/// Of the loss: as an error of x0 it is the same whatever the network predicts, and what is left to compare is the prediction.
-/// Images take 5 (Hang et al. 2023, arXiv 2303.09556); points have no detail that noise hides early, and with 5
-/// the samples end farther from the data.
+/// The weight of the loss: as an error of x0 it is the same whatever the network predicts, and what is left to compare is
+/// the prediction. Images take 5 (Hang et al. 2023, arXiv 2303.09556); points have no detail that noise hides early, and
+/// with 5 the samples end farther from the data.
 const WEIGHT: Weight = Weight::MinSnr { gamma: 20.0 };
 
 /// A network with all that its training needs on the device, for any data set and prediction.
@@ -51,7 +51,7 @@ pub struct Trainer {
 }
 
 impl Trainer {
-    /// Of `steps` steps, for a network of these widths and batches of this shape.
+    /// A training of `steps` steps, for a network of these widths and batches of this shape.
     pub fn new(setup: &Setup, widths: &[u32], shape: Shape, steps: u32) -> Self {
         let Setup { gpu, embedding, .. } = setup;
         let bytes = 4 * shape.total();
@@ -79,7 +79,7 @@ impl Trainer {
         Ok(losses.iter().map(|&loss| f64::from(loss)).sum::<f64>() / losses.len() as f64)
     }
 
-    /// What tweedie does in a step, around the network.
+    /// The plans of tweedie in a step, around the network.
     fn around(&self, setup: &Setup, prediction: Quantity) -> Result<TrainingStep, Box<dyn Error>> {
         let Setup { context, schedule, .. } = setup;
         let training = Training {

@@ -36,10 +36,7 @@ pub fn ensure(question: &[&str]) -> Step {
 }
 
 fn devices(question: &[&str]) -> u8 {
-    let mut command = cargo();
-    command.args(question);
-    command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
-    code_of(&mut command)
+    code_of(cargo().args(question).stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()))
 }
 
 /// Lets the user see why it finds nothing.
@@ -53,27 +50,21 @@ fn install() -> bool {
     if !succeeds("apt-get", &["--version"]) {
         return false;
     }
-    let apt: &[&str] = if is_root() {
-        &["env", "DEBIAN_FRONTEND=noninteractive", "apt-get"]
-    } else if succeeds("sudo", &["-n", "true"]) {
-        &["sudo", "-n", "env", "DEBIAN_FRONTEND=noninteractive", "apt-get"]
-    } else {
-        return false;
+    let as_root: &[&str] = match (is_root(), succeeds("sudo", &["-n", "true"])) {
+        (true, _) => &["env"],
+        (false, true) => &["sudo", "-n", "env"],
+        (false, false) => return false,
     };
     eprintln!("no Vulkan driver found: installing Mesa's software driver (mesa-vulkan-drivers)");
     // Package lists that cannot be refreshed may still be good enough.
-    apt_get(apt, &["update", "-qq"]);
-    apt_get(apt, &["install", "-y", "-qq", "--no-install-recommends", "libvulkan1", "mesa-vulkan-drivers"])
+    apt_get(as_root, &["update", "-qq"]);
+    apt_get(as_root, &["install", "-y", "-qq", "--no-install-recommends", "libvulkan1", "mesa-vulkan-drivers"])
 }
 
 /// The output of apt-get goes to stderr, so that stdout holds the result alone.
-fn apt_get(apt: &[&str], arguments: &[&str]) -> bool {
-    let [program, before @ ..] = apt else {
-        return false;
-    };
-    let mut command = Command::new(program);
-    command.args(before).args(arguments).stdout(std::io::stderr());
-    code_of(&mut command) == 0
+fn apt_get(as_root: &[&str], arguments: &[&str]) -> bool {
+    let apt = ["DEBIAN_FRONTEND=noninteractive", "apt-get"];
+    code_of(Command::new(as_root[0]).args(&as_root[1..]).args(apt).args(arguments).stdout(std::io::stderr())) == 0
 }
 
 fn is_root() -> bool {

@@ -23,9 +23,9 @@ fn main() -> ExitCode {
     let job = arguments.next();
     let rest: Vec<String> = arguments.collect();
     let code = match job.as_deref() {
-        Some("demo") => demo(&rest),
-        Some("viewer") => viewer(&rest),
-        Some("burn") => burn(&rest),
+        Some("demo") => launch(&TOOL, &DEVICES, &["demo"], &rest),
+        Some("viewer") => launch(&VIEWER, &["--adapters"], &[], &rest),
+        Some("burn") => launch(&BURN, &["--adapter"], &[], &rest),
         Some("test") => test(&rest),
         Some("platform") => platform::platform(&rest),
         Some("help" | "--help" | "-h") => {
@@ -46,29 +46,21 @@ const DEVICES: [&str; 3] = ["devices", "--backend", "vulkan"];
 /// Exit codes travel as errors; success is `Ok`.
 type Step = Result<(), u8>;
 
-fn demo(arguments: &[String]) -> Step {
-    let tool = ["run", "--quiet", "--release", "--package", "tweedie-cli", "--"];
-    process::run(cargo().args(["build", "--release", "--package", "tweedie-cli"]))?;
-    driver::ensure(&[&tool[..], &DEVICES].concat())?;
-    process::run(cargo().args(tool).arg("demo").args(arguments))
-}
-
-fn viewer(arguments: &[String]) -> Step {
-    let program = ["run", "--quiet", "--release", "--package", "tweedie-viewer", "--"];
-    process::run(cargo().args(["build", "--release", "--package", "tweedie-viewer"]))?;
-    driver::ensure(&[&program[..], &["--adapters"]].concat())?;
-    process::run(cargo().args(program).args(arguments))
-}
+/// Cargo's words for the tool and for the viewer.
+const TOOL: [&str; 3] = ["--release", "--package", "tweedie-cli"];
+const VIEWER: [&str; 3] = ["--release", "--package", "tweedie-viewer"];
 
 /// A workspace of its own, in a folder of its own beside what else is compiled. It trains in the profile that its tests have: the
 /// GPU does the work, and compiling Burn twice takes longer than what is gained.
-fn burn(arguments: &[String]) -> Step {
-    let manifest =
-        ["--manifest-path", "integrations/burn/Cargo.toml", "--target-dir", "target/burn", "--example", "shapes"];
-    let program = [&["run", "--quiet"], &manifest[..], &["--"]].concat();
-    process::run(cargo().arg("build").args(manifest))?;
-    driver::ensure(&[&program[..], &["--adapter"]].concat())?;
-    process::run(cargo().args(program).args(arguments))
+const BURN: [&str; 6] =
+    ["--manifest-path", "integrations/burn/Cargo.toml", "--target-dir", "target/burn", "--example", "shapes"];
+
+/// Builds a program, asks it for a device, and runs it.
+fn launch(program: &[&str], question: &[&str], command: &[&str], arguments: &[String]) -> Step {
+    let run = [&["run", "--quiet"], program, &["--"]].concat();
+    process::run(cargo().arg("build").args(program))?;
+    driver::ensure(&[&run[..], question].concat())?;
+    process::run(cargo().args(run).args(command).args(arguments))
 }
 
 /// The tool is asked in the development profile, so that the tests find everything compiled. The viewer and the page compile long

@@ -50,10 +50,6 @@ pub fn exit_code(status: ExitStatus) -> u8 {
 
 /// Runs a program without output, and returns whether it succeeds.
 pub fn succeeds(program: &str, arguments: &[&str]) -> bool {
-    let mut command = Command::new(program);
-    command.args(arguments);
-    command.stdin(std::process::Stdio::null());
-    command.stdout(std::process::Stdio::null());
-    command.stderr(std::process::Stdio::null());
-    command.status().is_ok_and(|status| status.success())
+    let output = Command::new(program).args(arguments).stdin(std::process::Stdio::null()).output();
+    output.is_ok_and(|output| output.status.success())
 }

@@ -1,8 +1,9 @@
 //! One sample at many noise levels at once: noised, predicted with an error, and recovered. A sample of the batch for each
 //! level.
 
-use crate::engine::{Adapter, front_failure, gpu_failure, plan_failure};
+use crate::engine::{Adapter, front_failure, plan_failure};
 use crate::report::{Failure, Outcome};
+use crate::study::measurement::root_mean_square;
 use anyhow::anyhow;
 use tweedie::gpu::{Drawn, Map, Noise, NoiseKey, Plan, Recording, Timesteps};
 use tweedie::math::NoiseLevel;
@@ -50,8 +51,7 @@ impl<'a> Batch<'a> {
         if let Some(plan) = self.noising(Some(Tensor::f32(&noise)), None)? {
             self.run(&plan)?;
         }
-        let bytes = pollster::block_on(self.adapter.gpu.download(&noise, 0..noise.size())).map_err(gpu_failure)?;
-        Ok(Storage::F32.decode(&bytes))
+        Ok(Storage::F32.decode(&self.adapter.download_as(Storage::F32, &noise, self.shape.total())?))
     }
 
     /// A plan that writes x_t and perhaps a target, from noise drawn in the kernel and perhaps kept. None where the target
@@ -74,10 +74,18 @@ impl<'a> Batch<'a> {
         }
     }
 
-    /// Writes a prediction: the target and noise, relative to the root mean square of each sample. It is one more map with
-    /// a row `(1, size)` for each sample.
-    pub fn predict(&self, sizes: &[f64], [target, prediction]: [&wgpu::Buffer; 2], key: NoiseKey) -> Outcome {
-        let table = Table::new(sizes.iter().map(|&size| [[1.0, size], [0.0, 0.0]]));
+    /// Writes a prediction: the target, which was read as `clean`, and noise of a part `error` of the root mean square of each
+    /// sample. It is one more map with a row `(1, size)` for each sample.
+    pub fn predict(
+        &self,
+        error: f64,
+        clean: &[f32],
+        [target, prediction]: [&wgpu::Buffer; 2],
+        key: NoiseKey,
+    ) -> Outcome {
+        let size = |sample: &[f32]| error * root_mean_square(sample.iter().map(|&value| f64::from(value)));
+        let samples = clean.chunks(self.shape.elements as usize);
+        let table = Table::new(samples.map(|sample| [[1.0, size(sample)], [0.0, 0.0]]));
         let map = Map {
             table: &table,
             shape: self.shape,

@@ -4,10 +4,9 @@ use crate::progress::Progress;
 use crate::report::{Failure, Outcome};
 use anyhow::anyhow;
 use clap::{Args, ValueEnum};
-use files::Array;
-use files::TensorWriter;
+use files::{Array, TensorWriter};
 use tweedie::gpu::map::reference;
-use tweedie::gpu::{Context, Drawn, Map, Noise, NoiseKey, Plan, PlanError, Recording, Timesteps};
+use tweedie::gpu::{Context, Drawn, Map, Noise, NoiseKey, Plan, PlanError, RecordError, Recording, Timesteps};
 use tweedie::headless::{Gpu, HeadlessError};
 use tweedie::table::Table;
 use tweedie::{Shape, Storage, Tensor};
@@ -95,9 +94,11 @@ impl Adapter {
     }
 
     pub fn run(&self, plan: &Plan, at: Recording) -> Outcome {
-        let record = |encoder: &mut wgpu::CommandEncoder| {
-            plan.record(&mut encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default()), at)
-        };
+        self.submit(|encoder| plan.encode(encoder, at))
+    }
+
+    /// Records something and submits it.
+    pub fn submit(&self, record: impl FnOnce(&mut wgpu::CommandEncoder) -> Result<(), RecordError>) -> Outcome {
         self.gpu.submit(record).map_err(gpu_failure)?.map_err(|error| Failure::gpu(anyhow!(error)))
     }
 }
@@ -222,18 +223,14 @@ impl Engine {
 }
 
 fn on_cpu(job: &Job<'_>) -> Outputs {
-    let drawn = match job.in1 {
-        Input::Given(_) => None,
-        Input::Drawn(key) => Some(key.reference(job.batch, job.elements)),
-    };
-    let in1 = match (&job.in1, &drawn) {
-        (Input::Given(array), _) => array.data.as_slice(),
-        (_, Some(noise)) => noise.as_slice(),
-        _ => &[],
+    let mut noise = None;
+    let in1 = match job.in1 {
+        Input::Given(array) => &array.data,
+        Input::Drawn(key) => noise.insert(key.reference(job.batch, job.elements)),
     };
     let [out0, out1] = reference(job.table, job.timesteps, job.elements, &job.in0.data, in1)
         .map(|exact| Values::Double(exact.into_iter().map(|exact| exact.value).collect()));
-    Outputs { out0, out1: job.both.then_some(out1), noise: drawn.map(Values::Double) }
+    Outputs { out0, out1: job.both.then_some(out1), noise: noise.map(Values::Double) }
 }
 
 impl Adapter {
@@ -303,17 +300,16 @@ impl Adapter {
         let times = self.gpu.upload("tweedie-cli::t", bytemuck::cast_slice(&job.timesteps[first..first + samples]));
         let out = ["tweedie-cli::out0", "tweedie-cli::out1", "tweedie-cli::noise"]
             .map(|label| self.buffer(label, shape.total()));
-        let given = match job.in1 {
-            Input::Given(array) => Some(self.upload("tweedie-cli::in1", &narrow(&array.data[range]))),
-            Input::Drawn(_) => None,
-        };
-        let in1 = match (&job.in1, &given) {
-            (Input::Drawn(key), _) => {
+        let given;
+        let in1 = match job.in1 {
+            Input::Given(array) => {
+                given = self.upload("tweedie-cli::in1", &narrow(&array.data[range]));
+                Noise::Tensor(self.tensor(&given))
+            }
+            Input::Drawn(key) => {
                 let key = key.first_sample(key.first_sample.wrapping_add(first as u64));
                 Noise::Drawn(Drawn::new(key).keep(self.tensor(&out[2])))
             }
-            (_, Some(buffer)) => Noise::Tensor(self.tensor(buffer)),
-            _ => return Err(Failure::gpu(anyhow!("an input is missing"))),
         };
         let map = Map {
             table: job.table,
@@ -327,6 +323,6 @@ impl Adapter {
         let plan = map.plan(&self.context).map_err(plan_failure)?;
         self.run(&plan, Recording::per_sample())?;
         let read = |wanted: bool, buffer| if wanted { self.download(buffer, shape.total()) } else { Ok(Vec::new()) };
-        Ok([read(true, &out[0])?, read(job.both, &out[1])?, read(given.is_none(), &out[2])?])
+        Ok([read(true, &out[0])?, read(job.both, &out[1])?, read(matches!(job.in1, Input::Drawn(_)), &out[2])?])
     }
 }

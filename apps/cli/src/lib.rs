@@ -4,6 +4,7 @@
 //! commands/                                   a file for each command
 //! schedule_args  sampler_args  loss_args      options, and what they build
 //! engine  batch  losses  replay_engine        where a job is computed: on an adapter or in f64 on the CPU
+//! demo_engine                                 the work of `demo`
 //! recorded_run                                the input of `replay`
 //! study/  sample/                             the parts of the two largest commands
 //! filmstrip  text                             drawing
@@ -12,6 +13,7 @@
 
 mod batch;
 mod commands;
+mod demo_engine;
 mod engine;
 mod filmstrip;
 mod interrupt;

@@ -1,8 +1,7 @@
 //! A recorded sampling run: the sample that it starts from and everything that the network and the dice said.
 
 use crate::report::Outcome;
-use files::Array;
-use files::TensorFile;
+use files::{Array, TensorFile};
 use tweedie::math::Sampler;
 use tweedie::table::Deviation;
 

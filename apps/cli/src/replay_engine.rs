@@ -1,10 +1,9 @@
 //! Computes the steps of a sampler on an adapter, or in f64 on the CPU, from the same rows.
 
-use crate::engine::{Adapter, Engine, Values, gpu_failure, plan_failure};
+use crate::engine::{Adapter, Engine, Values, plan_failure};
 use crate::progress::Progress;
 use crate::recorded_run::RecordedRun;
-use crate::report::{Failure, Outcome};
-use anyhow::anyhow;
+use crate::report::Outcome;
 use files::Array;
 use std::array::from_fn;
 use tweedie::gpu::step::{Sample, StepOptions, reference};
@@ -95,9 +94,7 @@ impl Adapter {
             self.refill(&prediction, &piece.of(&piece.run.predictions.data, k));
             self.refill(&noise, &piece.of(values(&piece.run.noises), call.noise));
             self.refill(&learned, &piece.of(values(&piece.run.learned), k));
-            let recorded =
-                self.gpu.submit(|encoder| plan.encode(encoder, Recording::call(k as u32))).map_err(gpu_failure)?;
-            recorded.map_err(|error| Failure::gpu(anyhow!(error)))?;
+            self.run(&plan, Recording::call(k as u32))?;
             samples[k + 1].extend(self.download(&x, total)?);
             clean[k].extend(self.download(&x0, total)?);
         }

@@ -121,19 +121,13 @@ fn kind_of(descr: &str) -> Result<(Kind, bool)> {
         format!("expected values of a float or integer type such as `<f4` or `|u1`, found `{}`", descr.escape_debug())
     };
     let (order, name) = descr.split_at_checked(1).with_context(unknown)?;
-    let kind = match name {
-        "f2" => Kind::Float(2),
-        "f4" => Kind::Float(4),
-        "f8" => Kind::Float(8),
-        "i1" => Kind::Signed(1),
-        "i2" => Kind::Signed(2),
-        "i4" => Kind::Signed(4),
-        "i8" => Kind::Signed(8),
-        "u1" => Kind::Unsigned(1),
-        "u2" => Kind::Unsigned(2),
-        "u4" => Kind::Unsigned(4),
-        "u8" => Kind::Unsigned(8),
-        "b1" => Kind::Boolean,
+    let (class, bytes) = name.split_at_checked(1).with_context(unknown)?;
+    let size = bytes.parse().unwrap_or(0);
+    let kind = match (class, bytes) {
+        ("f", "2" | "4" | "8") => Kind::Float(size),
+        ("i", "1" | "2" | "4" | "8") => Kind::Signed(size),
+        ("u", "1" | "2" | "4" | "8") => Kind::Unsigned(size),
+        ("b", "1") => Kind::Boolean,
         _ => bail!(unknown()),
     };
     match order {

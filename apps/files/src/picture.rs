@@ -279,20 +279,13 @@ mod tests {
         RgbImage::new(1, 1).write_to(&mut png, ImageFormat::Png).unwrap();
         let mut png = png.into_inner();
         png[16..24].copy_from_slice(&[0, 0, 200, 0, 0, 0, 200, 0]); // IHDR: 51200 x 51200
-        let crc = crc32(&png[12..29]);
+        let crc = crc32fast::hash(&png[12..29]);
         png[29..33].copy_from_slice(&crc.to_be_bytes());
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("bomb.png");
         fs::write(&path, png).unwrap();
         let text = format!("{:#}", Picture::open(&path, 256, 256).unwrap_err());
         assert!(text.ends_with("found 51200 x 51200"), "{text}");
-    }
-
-    fn crc32(bytes: &[u8]) -> u32 {
-        let step = |crc: u32| {
-            if crc & 1 == 1 { (crc >> 1) ^ 0xedb8_8320 } else { crc >> 1 }
-        };
-        !bytes.iter().fold(!0u32, |crc, byte| (0..8).fold(crc ^ u32::from(*byte), |crc, _| step(crc)))
     }
 
     #[test]

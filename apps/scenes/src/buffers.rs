@@ -19,6 +19,27 @@ pub fn uploaded(device: &wgpu::Device, queue: &wgpu::Queue, label: &str, numbers
     buffer
 }
 
+/// A picture that a frame wants to show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ImageId {
+    /// The clean sample.
+    X0,
+    /// The noisy sample.
+    Xt,
+    /// The target of a column.
+    Target(usize),
+    /// A column's prediction.
+    Prediction(usize),
+    /// The clean sample that a column's prediction implies.
+    Recovered(usize),
+    /// A sample before a call.
+    Sample(u32, usize),
+    /// Clean sample that the network predicts in a call.
+    Preview(u32, usize),
+    /// A picture of the set.
+    Member(usize),
+}
+
 /// A picture that lies in a buffer: planar, `[3, height, width]`, f32.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ImageSlice {
@@ -31,12 +52,6 @@ pub struct ImageSlice {
 }
 
 impl ImageSlice {
-    /// The only picture of a buffer.
-    #[must_use]
-    pub fn alone(buffer: &wgpu::Buffer, size: [u32; 2]) -> Self {
-        Self { buffer: buffer.clone(), offset: 0, size }
-    }
-
     /// Number of its floats.
     #[must_use]
     pub fn count(&self) -> u64 {

@@ -36,6 +36,10 @@ pub struct Figures {
     pub rows: Vec<Vec<Figure>>,
     /// Request that computes them.
     pub request: Request,
+    /// The timestep that is looked at, on the curves of the schedule.
+    pub marker: f64,
+    /// Timesteps that a sampler visits, with their log SNRs.
+    pub visited: Vec<[f64; 2]>,
 }
 
 impl Figure {
@@ -95,7 +99,8 @@ pub fn plane(state: &State, schedule: &Schedule, status: &Status) -> Figures {
     };
     let targets = scene.quantities.iter().enumerate().map(target).collect();
     let recovered = scene.quantities.iter().enumerate().map(recovered).collect();
-    Figures { rows: vec![vec![x0, x_t], targets, recovered], request: Request::Plane(scene) }
+    let (rows, marker) = (vec![vec![x0, x_t], targets, recovered], f64::from(state.timestep));
+    Figures { rows, request: Request::Plane(scene), marker, visited: Vec::new() }
 }
 
 /// Samples before the call that is looked at; what the network makes of them; and what it knows.
@@ -122,8 +127,10 @@ pub fn sampling(state: &State, sampler: &Sampler, status: &Status) -> Figures {
         Figure::new(ImageId::Member(member), known.name.clone(), story)
     });
     let rows = vec![(0..samples).map(before).collect(), (0..samples).map(preview).collect(), members.collect()];
+    let visited = sampler.calls().iter().map(|call| [call.timestep, call.level.log_snr()]).collect();
+    let marker = sampler.calls().get(call).map_or(0.0, |call| call.timestep);
     // The call that is looked at is seen from both sides: the sample before it, and what the network makes of it.
-    Figures { rows, request: Request::Run(scene, (call + 1).min(calls)) }
+    Figures { rows, request: Request::Run(scene, (call + 1).min(calls)), marker, visited }
 }
 
 /// Formula of a target.

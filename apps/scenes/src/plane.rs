@@ -7,7 +7,7 @@
 //! **Practice.** What a change costs: a timestep nothing but the dispatches, since every plan holds a row for each; a seed
 //! one write of 32 bytes a plan; an error three small tables; a schedule or a size new plans. No change costs nothing.
 
-use crate::buffers::{ImageSlice, floats, uploaded};
+use crate::buffers::{ImageId, ImageSlice, floats, uploaded};
 use crate::schedules::ScheduleChoice;
 use pictures::Picture;
 use std::sync::Arc;
@@ -160,24 +160,20 @@ impl Plane {
         self.adopt(context, queue, scene)?;
         let at = Recording::timestep(scene.timestep);
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-        let mut dispatches = self.measure.dispatches();
-        for plan in &self.noising {
-            plan.record(&mut pass, at)?;
-            dispatches += plan.dispatches();
-        }
-        self.measure.record(&mut pass, Recording::timestep(0))?;
+        let mut dispatches = 0;
+        let mut record = |plan: &Plan, at| plan.record(&mut pass, at).map(|()| dispatches += plan.dispatches());
+        self.noising.iter().try_for_each(|plan| record(plan, at))?;
+        record(&self.measure, Recording::timestep(0))?;
         for column in &mut self.columns {
-            column.err.record(&mut pass, at)?;
-            dispatches += column.err.dispatches();
+            record(&column.err, at)?;
             // Where no signal is left, epsilon says nothing about the picture.
-            column.determined = match column.back.record(&mut pass, at) {
+            column.determined = match record(&column.back, at) {
                 Ok(()) => true,
                 Err(RecordError::Undefined { .. }) => false,
                 Err(error) => return Err(error.into()),
             };
             if column.determined {
-                column.measure.record(&mut pass, Recording::timestep(0))?;
-                dispatches += column.back.dispatches() + column.measure.dispatches();
+                record(&column.measure, Recording::timestep(0))?;
             }
         }
         self.fresh = false;
@@ -215,41 +211,19 @@ impl Plane {
         &self.columns
     }
 
-    /// Scene that the buffers hold.
+    /// Finds the buffer of one of these pictures, if it exists: a prediction need not imply a clean sample.
     #[must_use]
-    pub fn scene(&self) -> &PlaneScene {
-        &self.scene
-    }
-
-    /// The clean sample.
-    #[must_use]
-    pub fn x0(&self) -> ImageSlice {
-        ImageSlice::alone(&self.x0, self.scene.size())
-    }
-
-    /// The noisy sample.
-    #[must_use]
-    pub fn x_t(&self) -> ImageSlice {
-        ImageSlice::alone(&self.x_t, self.scene.size())
-    }
-
-    /// Training target of a column.
-    #[must_use]
-    pub fn target(&self, column: usize) -> Option<ImageSlice> {
-        Some(ImageSlice::alone(&self.columns.get(column)?.target, self.scene.size()))
-    }
-
-    /// Prediction of a column.
-    #[must_use]
-    pub fn prediction(&self, column: usize) -> Option<ImageSlice> {
-        Some(ImageSlice::alone(&self.columns.get(column)?.prediction, self.scene.size()))
-    }
-
-    /// The clean sample that the prediction implies, where it implies one.
-    #[must_use]
-    pub fn recovered(&self, column: usize) -> Option<ImageSlice> {
-        let column = self.columns.get(column).filter(|column| column.determined)?;
-        Some(ImageSlice::alone(&column.recovered, self.scene.size()))
+    pub fn find(&self, what: ImageId) -> Option<ImageSlice> {
+        let column = |index: usize| self.columns.get(index);
+        let buffer = match what {
+            ImageId::X0 => &self.x0,
+            ImageId::Xt => &self.x_t,
+            ImageId::Target(index) => &column(index)?.target,
+            ImageId::Prediction(index) => &column(index)?.prediction,
+            ImageId::Recovered(index) => &column(index).filter(|column| column.determined)?.recovered,
+            ImageId::Sample(..) | ImageId::Preview(..) | ImageId::Member(_) => return None,
+        };
+        Some(ImageSlice { buffer: buffer.clone(), offset: 0, size: self.scene.size() })
     }
 
     /// The mean squared differences from the picture: of `x_t`, then of each column's x0; an f32 each.

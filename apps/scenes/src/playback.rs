@@ -12,6 +12,12 @@ use tweedie::{Quantity, Schedule};
 const SWEEP: f64 = 4.0;
 const CALLS_A_SECOND: f64 = 8.0;
 
+/// The longest time that passes between two frames, in seconds: a window that was hidden does not rush.
+const LONGEST: f64 = 0.5;
+
+/// Part of a frame in the mean of their times: a mean that forgets after some twenty frames.
+const FRESH: f64 = 0.05;
+
 /// Choices that a sampler's rows depend on.
 type SamplerKey = (ScheduleChoice, Solver, usize, u64, Quantity);
 
@@ -21,6 +27,8 @@ pub struct Playback {
     /// Position between two whole timesteps or calls, and whether time goes back.
     phase: f64,
     falling: bool,
+    /// Seconds a frame while time goes on by itself; 0 before it is known.
+    pub frame_seconds: f64,
     schedule: Option<(ScheduleChoice, Arc<Schedule>)>,
     sampler: Option<(SamplerKey, Result<Arc<Sampler>, String>)>,
 }
@@ -64,8 +72,28 @@ impl Playback {
         }
     }
 
+    /// A frame, so many seconds after the one before.
+    pub fn frame(&mut self, state: &mut State, seconds: f64) {
+        if !state.playing {
+            self.frame_seconds = 0.0;
+            return;
+        }
+        let seconds = seconds.clamp(0.0, LONGEST);
+        self.frame_seconds += (seconds - self.frame_seconds) * if self.frame_seconds == 0.0 { 1.0 } else { FRESH };
+        self.play(state, seconds);
+    }
+
+    /// The work since the window opened, and the time that a frame takes.
+    #[must_use]
+    pub fn told(&self, dispatches: u64) -> String {
+        match self.frame_seconds {
+            0.0 => format!("{dispatches} dispatches, idle"),
+            seconds => format!("{dispatches} dispatches, {:.1} ms a frame", seconds * 1e3),
+        }
+    }
+
     /// Time goes on by itself: the timestep back and forth, the calls to their end.
-    pub fn play(&mut self, state: &mut State, seconds: f64) {
+    fn play(&mut self, state: &mut State, seconds: f64) {
         let rate = match state.view {
             View::Plane => f64::from(TIMESTEPS) / SWEEP,
             View::Sampling => CALLS_A_SECOND,

@@ -1,10 +1,12 @@
 //! All that a viewer keeps on the GPU, and what it does there for a frame: what has changed, and nothing else.
 
+pub use crate::buffers::ImageId;
 use crate::buffers::ImageSlice;
 use crate::image_renderer::{ImageRenderer, Placement};
 use crate::plane::{Plane, PlaneScene};
 use crate::readout::Readout;
 use crate::trajectory::{RunScene, Trajectory};
+use pictures::Picture;
 use tweedie::wgpu;
 use tweedie::{Context, Error};
 
@@ -15,27 +17,6 @@ pub enum Request {
     Plane(PlaneScene),
     /// Sampling, as far as this call.
     Run(RunScene, usize),
-}
-
-/// A picture that a frame wants to show.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ImageId {
-    /// The clean sample.
-    X0,
-    /// The noisy sample.
-    Xt,
-    /// The target of a column.
-    Target(usize),
-    /// A column's prediction.
-    Prediction(usize),
-    /// The clean sample that a column's prediction implies.
-    Recovered(usize),
-    /// A sample before a call.
-    Sample(u32, usize),
-    /// Clean sample that the network predicts in a call.
-    Preview(u32, usize),
-    /// A picture of the set.
-    Member(usize),
 }
 
 /// A picture, its place in clip space, and what its values are multiplied with.
@@ -171,28 +152,22 @@ impl Renderer {
         self.status.pending = true;
     }
 
-    /// The numbers that were asked for, planar, and their size, once they have arrived.
-    pub fn wanted(&mut self) -> Option<(Vec<f32>, [u32; 2])> {
-        let (readout, size) = self.picture.as_mut()?;
-        let arrived = (readout.arrived()?, *size);
+    /// The picture that was asked for, once it has arrived; or why there is none, in words.
+    pub fn wanted(&mut self) -> Option<Result<Picture, String>> {
+        let (readout, [width, height]) = self.picture.as_mut()?;
+        let (data, [width, height]) = (readout.arrived()?, [*width, *height].map(|side| side as usize));
         self.picture = None;
-        Some(arrived)
+        Some(match data.is_empty() {
+            true => Err("The picture could not be read back from the GPU.".to_owned()),
+            false => Picture::from_planar(width, height, data).map_err(|error| format!("{error:#}")),
+        })
     }
 
     /// Finds the buffer of a picture, if it exists.
     #[must_use]
     pub fn find(&self, what: ImageId) -> Option<ImageSlice> {
-        let (plane, trajectory) = (self.plane.as_ref(), self.trajectory.as_ref());
-        match what {
-            ImageId::X0 => plane.map(Plane::x0),
-            ImageId::Xt => plane.map(Plane::x_t),
-            ImageId::Target(column) => plane?.target(column),
-            ImageId::Prediction(column) => plane?.prediction(column),
-            ImageId::Recovered(column) => plane?.recovered(column),
-            ImageId::Sample(sample, call) => trajectory?.sample(sample, call),
-            ImageId::Preview(sample, call) => trajectory?.preview(sample, call),
-            ImageId::Member(member) => trajectory?.member(member),
-        }
+        let plane = self.plane.as_ref().and_then(|plane| plane.find(what));
+        plane.or_else(|| self.trajectory.as_ref()?.find(what))
     }
 
     /// Hangs those of these pictures that exist.

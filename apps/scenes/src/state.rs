@@ -43,6 +43,17 @@ pub enum View {
     Sampling,
 }
 
+impl View {
+    /// Name for programs.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Plane => "plane",
+            Self::Sampling => "sampling",
+        }
+    }
+}
+
 /// Images that the ideal denoiser knows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Source {

@@ -7,7 +7,7 @@
 //! **Practice.** Calls are recorded as they are wanted, a few in a frame, and each leaves its sample and the clean sample
 //! that the network made of it in one long buffer. Looking back and forth is a draw with another offset.
 
-use crate::buffers::{ImageSlice, floats, uploaded};
+use crate::buffers::{ImageId, ImageSlice, floats, uploaded};
 use crate::plane::{mean_square, noised};
 use crate::schedules::ScheduleChoice;
 use crate::solvers::Solver;
@@ -128,10 +128,8 @@ impl Trajectory {
             ..Sampling::in_place(&sampler, shape, x_tensor, predicted, Noise::drawn(key))
         };
         let (start, step) = (sampling.start(context, key)?, sampling.plan(context)?);
-        let (done, started) = (0, false);
-        let scene = scene.clone();
         Ok(Self {
-            scene,
+            scene: scene.clone(),
             sampler,
             samples,
             elements,
@@ -144,8 +142,8 @@ impl Trajectory {
             network,
             err,
             step,
-            done,
-            started,
+            done: 0,
+            started: false,
         })
     }
 
@@ -196,41 +194,28 @@ impl Trajectory {
         self.done
     }
 
-    /// The solver's rows.
-    #[must_use]
-    pub const fn sampler(&self) -> &Sampler {
-        &self.sampler
-    }
-
     /// Number of samples.
     #[must_use]
     pub const fn samples(&self) -> u32 {
         self.samples
     }
 
-    fn hung(&self, buffer: &wgpu::Buffer, index: u64) -> ImageSlice {
-        let side = self.scene.set.side;
-        ImageSlice { buffer: buffer.clone(), offset: index * self.elements, size: [side, side] }
-    }
-
-    /// A sample before a call, or after the last, if it has come so far.
+    /// Finds the buffer of one of these pictures, if the trajectory has come so far: a sample before a call, or after the last.
     #[must_use]
-    pub fn sample(&self, sample: u32, call: usize) -> Option<ImageSlice> {
-        let known = self.started && call <= self.done && sample < self.samples;
-        known.then(|| self.hung(&self.seen, call as u64 * u64::from(self.samples) + u64::from(sample)))
-    }
-
-    /// Clean sample that the network predicted in that call.
-    #[must_use]
-    pub fn preview(&self, sample: u32, call: usize) -> Option<ImageSlice> {
-        let known = call < self.done && sample < self.samples;
-        known.then(|| self.hung(&self.previews, call as u64 * u64::from(self.samples) + u64::from(sample)))
-    }
-
-    /// A picture of the set.
-    #[must_use]
-    pub fn member(&self, member: usize) -> Option<ImageSlice> {
-        (member < self.scene.set.members.len()).then(|| self.hung(&self.members, member as u64))
+    pub fn find(&self, what: ImageId) -> Option<ImageSlice> {
+        let at = |sample: u32, call: usize| call as u64 * u64::from(self.samples) + u64::from(sample);
+        let (known, buffer, index) = match what {
+            ImageId::Sample(sample, call) => {
+                (self.started && call <= self.done && sample < self.samples, &self.seen, at(sample, call))
+            }
+            ImageId::Preview(sample, call) => {
+                (call < self.done && sample < self.samples, &self.previews, at(sample, call))
+            }
+            ImageId::Member(member) => (member < self.scene.set.members.len(), &self.members, member as u64),
+            _ => return None,
+        };
+        let (offset, size) = (index * self.elements, [self.scene.set.side; 2]);
+        known.then(|| ImageSlice { buffer: buffer.clone(), offset, size })
     }
 }
 

@@ -1,7 +1,7 @@
 //! Terms of the variational bound, for every variance, with their sums, mean and both gradients.
 
 use crate::device::Device;
-use crate::{Error, Outcome, normals, over_shapes, spoilt_at_the_middle, wide};
+use crate::{Error, Named, Outcome, WRONG, normals, over_shapes, wide};
 use tweedie::gpu::compare::Comparison;
 use tweedie::gpu::vlb::{Batch, ROUNDINGS, reference};
 use tweedie::gpu::{Drawn, GradientScale, Noise, NoiseKey, Recording, Reduction, Timesteps, VlbInputs, VlbTerms};
@@ -12,57 +12,47 @@ use tweedie::{Quantity, Schedule, Shape, Storage, Tensor};
 /// A term that is checked.
 #[derive(Debug)]
 pub struct Op {
-    pub name: String,
     table: Table<VlbRow>,
     clip: Option<f64>,
     drawn: bool,
 }
 
 /// Every variance, each with another prediction, clipped and not, by noise that is given or drawn or by the noisy sample.
-pub fn ops(schedule: &Schedule) -> Outcome<Vec<Op>> {
+pub fn ops(schedule: &Schedule) -> Outcome<Vec<Named<Op>>> {
     let ops = [
-        (ModelVariance::FixedSmall, Quantity::Epsilon, None, LossInputs::CleanAndNoise, false),
-        (ModelVariance::FixedLarge, Quantity::V, Some(1.0), LossInputs::CleanAndNoise, true),
-        (ModelVariance::Learned, Quantity::X0, Some(1.0), LossInputs::CleanAndNoise, false),
-        (ModelVariance::LearnedRange, Quantity::Epsilon, None, LossInputs::CleanAndNoise, true),
-        (ModelVariance::LearnedRange, Quantity::V, Some(1.0), LossInputs::NoisyAndTarget, false),
+        ("fixed small", ModelVariance::FixedSmall, Quantity::Epsilon, None, LossInputs::CleanAndNoise, false),
+        ("fixed large", ModelVariance::FixedLarge, Quantity::V, Some(1.0), LossInputs::CleanAndNoise, true),
+        ("learned", ModelVariance::Learned, Quantity::X0, Some(1.0), LossInputs::CleanAndNoise, false),
+        ("learned range", ModelVariance::LearnedRange, Quantity::Epsilon, None, LossInputs::CleanAndNoise, true),
+        ("learned range", ModelVariance::LearnedRange, Quantity::V, Some(1.0), LossInputs::NoisyAndTarget, false),
     ];
-    let op = |(variance, predicts, clip, given, drawn)| {
+    let op = |(called, variance, predicts, clip, given, drawn)| {
         let bound = Vlb::new(schedule, predicts, variance, clip)?;
         let source = match (given, drawn) {
             (LossInputs::NoisyAndTarget, _) => "given x_t",
             (LossInputs::CleanAndNoise, true) => "drawn noise",
             (LossInputs::CleanAndNoise, false) => "given noise",
         };
-        let (variance, clipped) = (named(variance), if clip.is_some() { ", clipped" } else { "" });
-        let name = format!("bound from {predicts}{clipped}, {variance} variance, {source}");
-        Ok(Op { name, table: bound.table_where_defined(given), clip, drawn })
+        let clipped = if clip.is_some() { ", clipped" } else { "" };
+        let name = format!("bound from {predicts}{clipped}, {called} variance, {source}");
+        Ok((name, Op { table: bound.table_where_defined(given), clip, drawn }))
     };
     let ops = ops.into_iter().map(op).collect::<Result<_, tweedie::error::VlbError>>();
     ops.map_err(Error::of_schedule)
 }
 
-fn named(variance: ModelVariance) -> &'static str {
-    match variance {
-        ModelVariance::FixedSmall => "fixed small",
-        ModelVariance::FixedLarge => "fixed large",
-        ModelVariance::Learned => "learned",
-        ModelVariance::LearnedRange => "learned range",
-    }
-}
-
 /// Runs a term on all shapes, with its own coefficients or spoilt ones.
-pub async fn check(device: &Device<'_>, steps: usize, op: &Op, wrong: bool) -> Outcome<Comparison> {
-    let spoilt = wrong.then(|| {
-        spoilt_at_the_middle(&op.table, |row, factor| VlbRow {
-            prediction: row.prediction * factor,
-            inputs: row.inputs.map(|c| c * factor),
-            log_ratio: row.log_ratio.map(|c| c * factor), // where a learned variance outweighs the rest
-            ..row
-        })
-    });
-    let table = spoilt.as_ref().unwrap_or(&op.table);
-    over_shapes(device, steps, async |times, shape| check_shape(device, op, table, times, shape).await).await
+pub async fn check(device: &Device<'_>, op: &Op, wrong: bool) -> Outcome<Comparison> {
+    let spoilt = |row: VlbRow| VlbRow {
+        prediction: row.prediction * WRONG,
+        inputs: row.inputs.map(|c| c * WRONG),
+        log_ratio: row.log_ratio.map(|c| c * WRONG), // where a learned variance outweighs the rest
+        ..row
+    };
+    over_shapes(device, &op.table, wrong.then_some(spoilt), async |table, times, shape| {
+        check_shape(device, op, table, times, shape).await
+    })
+    .await
 }
 
 async fn check_shape(
@@ -108,7 +98,7 @@ async fn check_shape(
     let mut total = Comparison::new(device.storage);
     let [prediction, learned, x0, mut in1] = tensors.each_ref().map(|values| wide(values));
     if op.drawn {
-        in1 = wide(&device.read_as(Storage::F32, &noise, shape.total()).await?); // what the terms are of; losses check the noise
+        in1 = wide(&device.read(Storage::F32, &noise, shape.total()).await?); // what the terms are of; losses check the noise
     }
     let (elements, prediction, learned) = (shape.elements as usize, &prediction[..], &learned[..]);
     let batch = Batch { timesteps: times, elements, prediction, learned, x0: &x0, in1: &in1 };
@@ -119,7 +109,7 @@ async fn check_shape(
         (device.storage, &gradients[0], &exact.gradient),
         (device.storage, &gradients[1], &exact.learned_gradient),
     ] {
-        total.merge(&device.compare(storage, buffer, exact, ROUNDINGS).await?);
+        total.merge(&device.compare((storage, buffer), exact, (ROUNDINGS, 0.0)).await?);
     }
     Ok(total)
 }

@@ -29,29 +29,23 @@ impl Device<'_> {
     }
 
     /// The numbers of a tensor, once all submitted work is done.
-    pub async fn read(&self, buffer: &wgpu::Buffer, elements: u64) -> Outcome<Vec<f32>> {
-        self.read_as(self.storage, buffer, elements).await
-    }
-
-    /// As [`read`](Self::read), of a tensor in another storage.
-    pub async fn read_as(&self, storage: Storage, buffer: &wgpu::Buffer, elements: u64) -> Outcome<Vec<f32>> {
+    pub async fn read(&self, storage: Storage, buffer: &wgpu::Buffer, elements: u64) -> Outcome<Vec<f32>> {
         let length = elements * storage.bytes();
         let mut bytes = self.gpu.download(buffer, 0..length.next_multiple_of(4)).await?;
         bytes.truncate(length as usize); // without the padding of its buffer
         Ok(storage.decode(&bytes))
     }
 
-    /// Compares a tensor with what is expected of it, where so many roundings are allowed.
+    /// Compares a tensor with what is expected of it, where so many roundings and noise of such a coefficient are allowed.
     pub async fn compare(
         &self,
-        storage: Storage,
-        buffer: &wgpu::Buffer,
+        (storage, buffer): (Storage, &wgpu::Buffer),
         exact: &[Expected],
-        roundings: f64,
+        (roundings, noise): (f64, f64),
     ) -> Outcome<Comparison> {
         let allowed = |exact: &Expected| Expected { magnitude: roundings * exact.magnitude, ..*exact };
-        let mut comparison = Comparison::new(storage);
-        let found = self.read_as(storage, buffer, exact.len() as u64).await?;
+        let mut comparison = Comparison::new(storage).with_noise(noise);
+        let found = self.read(storage, buffer, exact.len() as u64).await?;
         comparison.add_all(&found, &exact.iter().map(allowed).collect::<Vec<_>>());
         Ok(comparison)
     }

@@ -16,7 +16,7 @@ mod steps;
 use device::Device;
 use std::sync::Arc;
 use tweedie::error::ScheduleError;
-use tweedie::gpu::compare::Comparison;
+use tweedie::gpu::compare::{Comparison, Expected};
 use tweedie::gpu::{NoiseKey, PlanError, RecordError};
 use tweedie::headless::{Gpu, HeadlessError};
 use tweedie::table::Table;
@@ -65,7 +65,6 @@ pub struct Check {
     pub name: String,
     /// Storage of its tensors.
     pub storage: Storage,
-    timesteps: usize,
     op: Arc<Op>,
 }
 
@@ -77,16 +76,11 @@ enum Op {
     Loop(steps::Loop),
 }
 
-impl Op {
-    fn name(&self) -> &str {
-        match self {
-            Self::Map(op) => &op.name,
-            Self::Loss(op) => &op.name,
-            Self::Bound(op) => &op.name,
-            Self::Loop(op) => &op.name,
-        }
-    }
-}
+/// A check and its name.
+type Named<T> = (String, T);
+
+/// Factor of a spoilt coefficient.
+const WRONG: f64 = 1.01;
 
 /// The schedules that are checked where no other is asked for: linear, cosine, and Stable Diffusion's with zero terminal SNR.
 ///
@@ -109,16 +103,16 @@ pub fn usual_schedules() -> Result<Vec<(String, Schedule)>, ScheduleError> {
 pub fn checks(schedules: &[(String, Schedule)], storages: &[Storage]) -> Result<Vec<Check>, Error> {
     let mut checks = Vec::new();
     for (schedule_name, schedule) in schedules {
-        let maps = maps::ops(schedule).into_iter().map(Op::Map);
-        let losses = losses::ops(schedule)?.into_iter().map(Op::Loss);
-        let bounds = bounds::ops(schedule)?.into_iter().map(Op::Bound);
-        let loops = steps::loops(schedule)?.into_iter().map(Op::Loop);
-        let ops: Vec<Arc<Op>> = maps.chain(losses).chain(bounds).chain(loops).map(Arc::new).collect();
+        let maps = maps::ops(schedule).into_iter().map(|(name, op)| (name, Op::Map(op)));
+        let losses = losses::ops(schedule)?.into_iter().map(|(name, op)| (name, Op::Loss(op)));
+        let bounds = bounds::ops(schedule)?.into_iter().map(|(name, op)| (name, Op::Bound(op)));
+        let loops = steps::loops(schedule)?.into_iter().map(|(name, op)| (name, Op::Loop(op)));
+        let all = maps.chain(losses).chain(bounds).chain(loops);
+        let ops: Vec<Named<Arc<Op>>> = all.map(|(name, op)| (name, Arc::new(op))).collect();
         for &storage in storages {
-            checks.extend(ops.iter().map(|op| Check {
-                name: format!("{schedule_name}: {}", op.name()),
+            checks.extend(ops.iter().map(|(name, op)| Check {
+                name: format!("{schedule_name}: {name}"),
                 storage,
-                timesteps: schedule.len(),
                 op: Arc::clone(op),
             }));
         }
@@ -134,9 +128,9 @@ impl Check {
     pub async fn run(&self, gpu: &Gpu, context: &Context, wrong_coefficient: bool) -> Result<Comparison, Error> {
         let device = Device { gpu, context, storage: self.storage };
         match &*self.op {
-            Op::Map(op) => maps::check(&device, self.timesteps, op, wrong_coefficient).await,
-            Op::Loss(op) => losses::check(&device, self.timesteps, op, wrong_coefficient).await,
-            Op::Bound(op) => bounds::check(&device, self.timesteps, op, wrong_coefficient).await,
+            Op::Map(op) => maps::check(&device, op, wrong_coefficient).await,
+            Op::Loss(op) => losses::check(&device, op, wrong_coefficient).await,
+            Op::Bound(op) => bounds::check(&device, op, wrong_coefficient).await,
             Op::Loop(op) => steps::check(&device, op, wrong_coefficient).await,
         }
     }
@@ -148,18 +142,28 @@ const ELEMENTS: [u32; 7] = [1, 2, 7, 63, 64, 1024, 4099];
 /// Elements of short samples that are whole lanes only four at a time, and then are walked otherwise.
 const SHORT: [u32; 2] = [2, 7];
 
-/// Runs `check` on a batch of each size, at the critical timesteps, and merges the results.
-async fn over_shapes(
+/// The batches of a check: so many samples of each size, and four times as many short ones.
+fn shapes(batch: u32) -> impl Iterator<Item = Shape> {
+    let each = ELEMENTS.map(|elements| Shape::new(batch, elements)).into_iter();
+    each.chain(SHORT.map(|elements| Shape::new(4 * batch, elements)))
+}
+
+/// Runs `check` on batches of all sizes at the critical timesteps, with the rows of a table or with that at T/2 spoilt.
+async fn over_shapes<R: Copy>(
     device: &Device<'_>,
-    steps: usize,
-    check: impl AsyncFn(&[u32], Shape) -> Outcome<Comparison>,
+    table: &Table<R>,
+    spoilt: Option<impl Fn(R) -> R>,
+    check: impl AsyncFn(&Table<R>, &[u32], Shape) -> Outcome<Comparison>,
 ) -> Outcome<Comparison> {
-    let once = timesteps(steps);
-    let four_times = once.repeat(4);
-    let each = ELEMENTS.map(|elements| (&once, elements)).into_iter();
+    let (times, middle) = (timesteps(table.len()), table.len() / 2);
+    let spoilt = spoilt.map(|spoilt| {
+        let rows = table.rows().iter().enumerate();
+        Table::with_undefined(rows.map(|(t, row)| row.map(|row| if t == middle { spoilt(row) } else { row })))
+    });
     let mut total = Comparison::new(device.storage);
-    for (times, elements) in each.chain(SHORT.map(|elements| (&four_times, elements))) {
-        total.merge(&check(times, Shape::new(times.len() as u32, elements)).await?);
+    for shape in shapes(times.len() as u32) {
+        let times = times.repeat(shape.batch as usize / times.len());
+        total.merge(&check(spoilt.as_ref().unwrap_or(table), &times, shape).await?);
     }
     Ok(total)
 }
@@ -183,9 +187,8 @@ fn wide(values: &[f32]) -> Vec<f64> {
     values.iter().map(|&x| f64::from(x)).collect()
 }
 
-/// A table whose row at T/2 is scaled by 1.01.
-fn spoilt_at_the_middle<R: Copy>(table: &Table<R>, scale: impl Fn(R, f64) -> R) -> Table<R> {
-    let middle = table.len() / 2;
-    let rows = table.rows().iter().enumerate();
-    Table::with_undefined(rows.map(|(t, row)| row.map(|row| if t == middle { scale(row, 1.01) } else { row })))
+/// Normals as they are drawn in f64.
+fn drawn(key: NoiseKey, shape: Shape) -> Vec<Expected> {
+    let normals = key.reference(shape.batch as usize, shape.elements as usize);
+    normals.iter().map(|&z| Expected { value: z, magnitude: z.abs() }).collect()
 }

@@ -1,8 +1,8 @@
 //! Losses of every shape, on what a network predicts and on what that implies, with sums, mean and gradient.
 
 use crate::device::Device;
-use crate::{Error, Outcome, normals, over_shapes, spoilt_at_the_middle, wide};
-use tweedie::gpu::compare::{Comparison, Expected};
+use crate::{Error, Named, Outcome, WRONG, drawn, normals, over_shapes, wide};
+use tweedie::gpu::compare::Comparison;
 use tweedie::gpu::loss::{Batch, ROUNDINGS, reference};
 use tweedie::gpu::{Drawn, Gradient, GradientScale, Loss, Noise, NoiseKey, Recording, Reduction, Timesteps};
 use tweedie::math::{LossInputs, Objective, SigmaData, Weight};
@@ -27,7 +27,6 @@ const TRUTHS: [Truth; 3] = [
 /// A loss that is checked.
 #[derive(Debug)]
 pub struct Op {
-    pub name: String,
     table: Table<LossRow>,
     penalty: Penalty,
     truth: Truth,
@@ -35,7 +34,7 @@ pub struct Op {
 
 /// Every penalty of the catalogue, each on other quantities and with another weight, against everything that a prediction
 /// may be held against.
-pub fn ops(schedule: &Schedule) -> Outcome<Vec<Op>> {
+pub fn ops(schedule: &Schedule) -> Outcome<Vec<Named<Op>>> {
     let mut ops = Vec::new();
     for entry in Penalty::CATALOGUE.entries {
         let (delta, objectives) = objectives(entry.name);
@@ -46,7 +45,7 @@ pub fn ops(schedule: &Schedule) -> Outcome<Vec<Op>> {
             let name = format!("{} on {on} from {predicts}, weight {}, {}", entry.name, weight.name(), truth.name);
             let table = schedule.loss_where_defined(objective, truth.given);
             let table = table.map_err(Error::of_schedule)?;
-            ops.push(Op { name, table, penalty, truth });
+            ops.push((name, Op { table, penalty, truth }));
         }
     }
     Ok(ops)
@@ -74,16 +73,16 @@ fn objectives(penalty: &str) -> (f64, Vec<Objective>) {
 }
 
 /// Runs a loss on all shapes, with its own coefficients or spoilt ones.
-pub async fn check(device: &Device<'_>, steps: usize, op: &Op, wrong: bool) -> Outcome<Comparison> {
-    let spoilt = wrong.then(|| {
-        spoilt_at_the_middle(&op.table, |row, factor| LossRow {
-            prediction: row.prediction * factor,
-            inputs: row.inputs.map(|c| c * factor),
-            ..row
-        })
-    });
-    let table = spoilt.as_ref().unwrap_or(&op.table);
-    over_shapes(device, steps, async |times, shape| check_shape(device, op, table, times, shape).await).await
+pub async fn check(device: &Device<'_>, op: &Op, wrong: bool) -> Outcome<Comparison> {
+    let spoilt = |row: LossRow| LossRow {
+        prediction: row.prediction * WRONG,
+        inputs: row.inputs.map(|coefficient| coefficient * WRONG),
+        ..row
+    };
+    over_shapes(device, &op.table, wrong.then_some(spoilt), async |table, times, shape| {
+        check_shape(device, op, table, times, shape).await
+    })
+    .await
 }
 
 async fn check_shape(
@@ -126,13 +125,8 @@ async fn check_shape(
     let mut total = Comparison::new(device.storage);
     let [prediction, in0, mut in1] = inputs.each_ref().map(|values| wide(values));
     if op.truth.drawn {
-        let drawn = device.read_as(Storage::F32, &noise, shape.total()).await?;
-        let exact = key.reference(shape.batch as usize, shape.elements as usize);
-        let exact: Vec<Expected> = exact.iter().map(|&z| Expected { value: z, magnitude: z.abs() }).collect();
-        let mut comparison = Comparison::new(Storage::F32).with_noise(1.0);
-        comparison.add_all(&drawn, &exact);
-        total.merge(&comparison);
-        in1 = wide(&drawn); // what the losses are of
+        total.merge(&device.compare((Storage::F32, &noise), &drawn(key, shape), (1.0, 1.0)).await?);
+        in1 = wide(&device.read(Storage::F32, &noise, shape.total()).await?); // what the losses are of
     }
     let elements = shape.elements as usize;
     let batch = Batch { timesteps: times, elements, prediction: &prediction, inputs: [&in0, &in1] };
@@ -142,7 +136,7 @@ async fn check_shape(
         (Storage::F32, &mean, &vec![exact.mean]),
         (device.storage, &gradient, &exact.gradient),
     ] {
-        total.merge(&device.compare(storage, buffer, exact, ROUNDINGS).await?);
+        total.merge(&device.compare((storage, buffer), exact, (ROUNDINGS, 0.0)).await?);
     }
     Ok(total)
 }

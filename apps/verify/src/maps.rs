@@ -1,8 +1,8 @@
 //! The ops of the map kernel: noising, conversions, posterior means.
 
 use crate::device::Device;
-use crate::{Outcome, normals, over_shapes, spoilt_at_the_middle, wide};
-use tweedie::gpu::compare::{Comparison, Expected};
+use crate::{Named, Outcome, WRONG, drawn, normals, over_shapes, wide};
+use tweedie::gpu::compare::Comparison;
 use tweedie::gpu::map::reference;
 use tweedie::gpu::{Drawn, Map, Noise, NoiseKey, Recording, Timesteps};
 use tweedie::table::{Matrix, Table};
@@ -11,20 +11,19 @@ use tweedie::{Quantity, Schedule, Shape};
 /// One op: what is computed from what.
 #[derive(Debug)]
 pub struct Op {
-    pub name: String,
     table: Table,
     drawn: bool,
 }
 
 /// Every op of a schedule: noising with every target, every prediction to every quantity, every posterior mean.
-pub fn ops(schedule: &Schedule) -> Vec<Op> {
+pub fn ops(schedule: &Schedule) -> Vec<Named<Op>> {
     let mut ops = Vec::new();
     for target in outputs() {
         // The score exists wherever there is noise, which is everywhere in these schedules unless a beta is 0.
         let Ok(table) = schedule.noising(Some(target)) else { continue };
         for drawn in [false, true] {
             let how = if drawn { "drawn noise" } else { "given noise" };
-            ops.push(Op { name: format!("x_t and {target}, {how}"), table: table.clone(), drawn });
+            ops.push((format!("x_t and {target}, {how}"), Op { table: table.clone(), drawn }));
         }
     }
     for given in outputs() {
@@ -32,10 +31,10 @@ pub fn ops(schedule: &Schedule) -> Vec<Op> {
             [(Quantity::X0, Quantity::Epsilon), (Quantity::V, Quantity::Flow), (Quantity::Score, Quantity::Xt)]
         {
             let table = schedule.conversion_where_defined(given, first, Some(second));
-            ops.push(Op { name: format!("{given} to {first} and {second}"), table, drawn: false });
+            ops.push((format!("{given} to {first} and {second}"), Op { table, drawn: false }));
         }
         let table = schedule.posterior_mean_where_defined(given);
-        ops.push(Op { name: format!("posterior mean from {given}"), table, drawn: false });
+        ops.push((format!("posterior mean from {given}"), Op { table, drawn: false }));
     }
     ops
 }
@@ -47,11 +46,12 @@ fn outputs() -> impl Iterator<Item = Quantity> {
 }
 
 /// Runs an op on all shapes, with its own coefficients or spoilt ones.
-pub async fn check(device: &Device<'_>, steps: usize, op: &Op, wrong: bool) -> Outcome<Comparison> {
-    let spoilt =
-        wrong.then(|| spoilt_at_the_middle(&op.table, |row: Matrix, factor| row.map(|row| row.map(|c| c * factor))));
-    let table = spoilt.as_ref().unwrap_or(&op.table);
-    over_shapes(device, steps, async |times, shape| check_shape(device, op, table, times, shape).await).await
+pub async fn check(device: &Device<'_>, op: &Op, wrong: bool) -> Outcome<Comparison> {
+    let spoilt = wrong.then_some(|row: Matrix| row.map(|row| row.map(|c| c * WRONG)));
+    over_shapes(device, &op.table, spoilt, async |table, times, shape| {
+        check_shape(device, op, table, times, shape).await
+    })
+    .await
 }
 
 async fn check_shape(device: &Device<'_>, op: &Op, table: &Table, times: &[u32], shape: Shape) -> Outcome<Comparison> {
@@ -85,13 +85,11 @@ async fn check_shape(device: &Device<'_>, op: &Op, table: &Table, times: &[u32],
     };
     let mut outputs = vec![(&out[0], first_exact, largest(0)), (&out[1], second_exact, largest(1))];
     if op.drawn {
-        outputs.push((&out[2], second.iter().map(|&z| Expected { value: z, magnitude: z.abs() }).collect(), 1.0));
+        outputs.push((&out[2], drawn(key, shape), 1.0));
     }
     let mut total = Comparison::new(storage);
     for (buffer, exact, coefficient) in outputs {
-        let mut comparison = Comparison::new(storage).with_noise(coefficient);
-        comparison.add_all(&device.read(buffer, shape.total()).await?, &exact);
-        total.merge(&comparison);
+        total.merge(&device.compare((storage, buffer), &exact, (1.0, coefficient)).await?);
     }
     Ok(total)
 }

@@ -1,7 +1,7 @@
 //! Loops of every kind of solver, each of their steps by itself: what the step kernel makes of a row, whatever the row.
 
 use crate::device::Device;
-use crate::{ELEMENTS, Error, Outcome, SHORT, normals, wide};
+use crate::{Error, Named, Outcome, WRONG, normals, shapes, wide};
 use tweedie::gpu::compare::{Comparison, Expected};
 use tweedie::gpu::step::{Sample, Stepped, reference};
 use tweedie::gpu::{Noise, NoiseKey, Recording};
@@ -20,15 +20,14 @@ const CALLS: usize = 6;
 /// A loop that is checked.
 #[derive(Debug)]
 pub struct Loop {
-    pub name: String,
     sampler: Sampler,
     guided: bool,
 }
 
 /// A loop of every solver of the catalogue and of some variants, on v: the prediction that determines everything at every
 /// noise level. All take their steps on the schedule, whatever the scale that they are used on.
-pub fn loops(schedule: &Schedule) -> Outcome<Vec<Loop>> {
-    let build = || -> Result<Vec<Loop>, CatalogError> {
+pub fn loops(schedule: &Schedule) -> Outcome<Vec<Named<Loop>>> {
+    let build = || -> Result<Vec<Named<Loop>>, CatalogError> {
         let timesteps = Spacing::Trailing.timesteps(schedule.len(), CALLS.min(schedule.len()))?;
         let grid = Grid::of_schedule(schedule, &timesteps, NoiseLevel::CLEAN)?;
         let usual = Schedule::CATALOGUE.find("linear")?.build(&[])?;
@@ -50,12 +49,9 @@ pub fn loops(schedule: &Schedule) -> Outcome<Vec<Loop>> {
             ("unipc, order 3", Sampler::new(&UniPc::new(3), &grid, &plain)?),
         ]);
         let loops = all.into_iter().flat_map(|(name, sampler)| {
-            let guided = (name == "ddim").then(|| Loop {
-                name: format!("{name}, guided and rescaled"),
-                sampler: sampler.clone(),
-                guided: true,
-            });
-            std::iter::once(Loop { name: name.into(), sampler, guided: false }).chain(guided)
+            let guided = (name == "ddim")
+                .then(|| (format!("{name}, guided and rescaled"), Loop { sampler: sampler.clone(), guided: true }));
+            std::iter::once((name.into(), Loop { sampler, guided: false })).chain(guided)
         });
         Ok(loops.collect())
     };
@@ -65,8 +61,7 @@ pub fn loops(schedule: &Schedule) -> Outcome<Vec<Loop>> {
 /// Runs a loop on all shapes, with its own coefficients or spoilt ones.
 pub async fn check(device: &Device<'_>, sampling: &Loop, wrong: bool) -> Outcome<Comparison> {
     let mut total = Comparison::new(device.storage);
-    let each = ELEMENTS.map(|elements| Shape::new(BATCH, elements)).into_iter();
-    for shape in each.chain(SHORT.map(|elements| Shape::new(4 * BATCH, elements))) {
+    for shape in shapes(BATCH) {
         total.merge(&check_shape(device, sampling, shape, wrong).await?);
     }
     Ok(total)
@@ -110,9 +105,7 @@ async fn check_shape(device: &Device<'_>, sampling: &Loop, shape: Shape, wrong: 
         let expected = data.expected(row, &options, &noise, &past, storage);
         let drawn = if row.draws(false) { 2.0 * (row.z.abs() + row.x0[2].abs()) } else { 0.0 };
         for (buffer, exact) in [(&next, expected.next), (&x0, expected.x0.clone())] {
-            let mut comparison = Comparison::new(storage).with_noise(drawn);
-            comparison.add_all(&device.read(buffer, shape.total()).await?, &exact);
-            total.merge(&comparison);
+            total.merge(&device.compare((storage, buffer), &exact, (1.0, drawn)).await?);
         }
         past.push(expected.x0.iter().map(|exact| exact.value).collect());
     }
@@ -168,5 +161,5 @@ impl Data {
 
 /// The row with the coefficients of the clean sample off by 1%.
 fn spoilt(row: &StepRow) -> StepRow {
-    StepRow { x0: row.x0.map(|c| c * 1.01), ..*row }
+    StepRow { x0: row.x0.map(|c| c * WRONG), ..*row }
 }

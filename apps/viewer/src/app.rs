@@ -31,12 +31,27 @@ pub struct Viewer {
     pub status: Status,
     /// The adapter, in words.
     pub adapter: String,
-    /// Seconds a frame while time goes on by itself; 0 before it is known.
-    pub frame_seconds: f64,
+    /// Position in time.
+    pub playback: Playback,
     dialog: Option<Dialog>,
     commands: Vec<Command>,
-    playback: Playback,
 }
+
+/// The action of a key.
+type Act = fn(&mut Viewer);
+
+/// Actions of single keys. The arrow keys, which go by steps, are not among them.
+const KEYS: [(Key, Act); 9] = [
+    (Key::Home, |viewer| viewer.playback.go(&mut viewer.state, i64::MIN / 2)),
+    (Key::End, |viewer| viewer.playback.go(&mut viewer.state, i64::MAX / 2)),
+    (Key::Space, |viewer| viewer.state.playing = !viewer.state.playing),
+    (Key::Num1, |viewer| viewer.state.view = View::Plane),
+    (Key::Num2, |viewer| viewer.state.view = View::Sampling),
+    (Key::N, |viewer| viewer.state.another_seed()),
+    (Key::R, |viewer| viewer.state.reset()),
+    (Key::O, Viewer::open_dialog),
+    (Key::S, Viewer::save_dialog),
+];
 
 impl Viewer {
     /// With these choices.
@@ -46,10 +61,9 @@ impl Viewer {
             state,
             status: Status::default(),
             adapter: "no device".to_owned(),
-            frame_seconds: 0.0,
+            playback: Playback::default(),
             dialog: None,
             commands: Vec::new(),
-            playback: Playback::default(),
         }
     }
 
@@ -156,14 +170,9 @@ impl Viewer {
                 }
             });
             ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
-                let time = match (self.state.playing, self.frame_seconds) {
-                    (true, seconds) if seconds > 0.0 => format!("{:.1} ms a frame", seconds * 1e3),
-                    _ => "idle".to_owned(),
-                };
-                ui.label(RichText::new(format!("{} dispatches, {time}", self.status.dispatches)).color(DIM))
-                    .on_hover_text(
-                        "Compute dispatches since the window opened: none in a frame in which nothing has changed.",
-                    );
+                ui.label(RichText::new(self.playback.told(self.status.dispatches)).color(DIM)).on_hover_text(
+                    "Compute dispatches since the window opened: none in a frame in which nothing has changed.",
+                );
                 ui.label(RichText::new(&self.state.name).color(DIM));
             });
         });
@@ -183,46 +192,20 @@ impl Viewer {
                 self.playback.go(&mut self.state, by);
             }
         }
-        if pressed(Key::Home) {
-            self.playback.go(&mut self.state, i64::MIN / 2);
-        }
-        if pressed(Key::End) {
-            self.playback.go(&mut self.state, i64::MAX / 2);
-        }
-        if pressed(Key::Space) {
-            self.state.playing = !self.state.playing;
-        }
-        if pressed(Key::Num1) {
-            self.state.view = View::Plane;
-        }
-        if pressed(Key::Num2) {
-            self.state.view = View::Sampling;
-        }
-        if pressed(Key::N) {
-            self.state.another_seed();
-        }
-        if pressed(Key::R) {
-            self.state.reset();
-        }
-        if pressed(Key::O) {
-            self.open_dialog();
-        }
-        if pressed(Key::S) && self.state.selected.is_some() {
-            self.save_dialog();
+        for (key, act) in KEYS {
+            if pressed(key) {
+                act(self);
+            }
         }
     }
 
     /// Time goes on by itself: the timestep back and forth, the calls to their end.
     fn play(&mut self, ui: &Ui) {
-        if !self.state.playing {
-            self.frame_seconds = 0.0;
-            return;
+        let playing = self.state.playing;
+        self.playback.frame(&mut self.state, f64::from(ui.input(|input| input.unstable_dt)));
+        if playing {
+            ui.ctx().request_repaint();
         }
-        let seconds = f64::from(ui.input(|input| input.unstable_dt)).min(0.5);
-        // A mean that forgets: some twenty frames.
-        self.frame_seconds += (seconds - self.frame_seconds) * if self.frame_seconds == 0.0 { 1.0 } else { 0.05 };
-        self.playback.play(&mut self.state, seconds);
-        ui.ctx().request_repaint();
     }
 
     fn dropped(&mut self, ui: &Ui) {
@@ -234,8 +217,7 @@ impl Viewer {
     }
 
     fn open_dialog(&mut self) {
-        let near = self.state.path.clone();
-        self.dialog = Some(Dialog::open(near.as_deref()));
+        self.dialog = Some(Dialog::open(self.state.path.as_deref()));
     }
 
     fn save_dialog(&mut self) {

@@ -59,15 +59,8 @@ fn heading(ui: &mut Ui, text: &str) {
 
 fn schedule(ui: &mut Ui, state: &mut State) {
     let width = ui.available_width() - 8.0;
-    let chosen = state.schedule.recipe();
-    let menu = ComboBox::from_id_salt("schedule").selected_text(chosen.name).width(width).height(400.0);
-    let response = menu.show_ui(ui, |ui| {
-        for (index, recipe) in RECIPES.iter().enumerate() {
-            ui.selectable_value(&mut state.schedule.recipe, index, recipe.name).on_hover_text(recipe.summary);
-        }
-    });
-    named(&response.response, "schedule", chosen.name);
-    response.response.on_hover_text(chosen.summary);
+    let recipes = RECIPES.iter().enumerate().map(|(index, recipe)| (index, recipe.name, recipe.summary));
+    menu(ui, "schedule", Some(width), &mut state.schedule.recipe, recipes);
     let able = can_be_rescaled(state.schedule.recipe());
     ui.add_enabled_ui(able, |ui| {
         ui.checkbox(&mut state.schedule.zero_terminal_snr, "zero terminal SNR").on_hover_text(
@@ -126,6 +119,27 @@ fn plane(ui: &mut Ui, viewer: &mut Viewer) {
     });
 }
 
+/// A menu, each choice with its name and what there is to say of it.
+fn menu<T: Copy + PartialEq>(
+    ui: &mut Ui,
+    name: &str,
+    width: Option<f32>,
+    chosen: &mut T,
+    choices: impl Iterator<Item = (T, &'static str, &'static str)>,
+) {
+    let choices: Vec<_> = choices.collect();
+    let &(_, text, about) = choices.iter().find(|(choice, ..)| choice == chosen).unwrap_or(&choices[0]);
+    let menu = ComboBox::from_id_salt(name).selected_text(text).height(400.0);
+    let menu = if let Some(width) = width { menu.width(width) } else { menu };
+    let shown = menu.show_ui(ui, |ui| {
+        for (choice, text, about) in choices {
+            ui.selectable_value(chosen, choice, text).on_hover_text(about);
+        }
+    });
+    named(&shown.response, name, text);
+    shown.response.on_hover_text(about);
+}
+
 /// A control with its name before it.
 fn beside<T>(ui: &mut Ui, name: &str, control: impl FnOnce(&mut Ui) -> T) -> T {
     let row = ui.horizontal(|ui| {
@@ -153,15 +167,8 @@ fn sampling(ui: &mut Ui, viewer: &mut Viewer) {
     let state = &mut viewer.state;
     heading(ui, "Sampler");
     let width = ui.available_width() - 8.0;
-    let solver = state.sampling.solver;
-    let menu = ComboBox::from_id_salt("solver").selected_text(solver.name()).width(width).height(400.0);
-    let response = menu.show_ui(ui, |ui| {
-        for solver in Solver::all() {
-            ui.selectable_value(&mut state.sampling.solver, solver, solver.name()).on_hover_text(solver.about());
-        }
-    });
-    named(&response.response, "sampler", solver.name());
-    response.response.on_hover_text(solver.about());
+    let solvers = Solver::all().map(|solver| (solver, solver.name(), solver.about()));
+    menu(ui, "sampler", Some(width), &mut state.sampling.solver, solvers);
     let steps = Slider::new(&mut state.sampling.steps, 1..=MOST_STEPS).logarithmic(true);
     let response = beside(ui, "steps", |ui| ui.add(steps));
     named(&response, "steps", &state.sampling.steps.to_string());
@@ -175,14 +182,8 @@ fn sampling(ui: &mut Ui, viewer: &mut Viewer) {
         state.sampling.stochasticity = (value / most).clamp(0.0, 1.0);
     }
     beside(ui, "predicts", |ui| {
-        let menu = ComboBox::from_id_salt("predicts").selected_text(state.sampling.predicts.name());
-        let response = menu.show_ui(ui, |ui| {
-            for quantity in PREDICTIONS {
-                ui.selectable_value(&mut state.sampling.predicts, quantity, quantity.name())
-                    .on_hover_text(about(quantity));
-            }
-        });
-        named(&response.response, "predicts", state.sampling.predicts.name());
+        let quantities = PREDICTIONS.iter().map(|&quantity| (quantity, quantity.name(), about(quantity)));
+        menu(ui, "predicts", None, &mut state.sampling.predicts, quantities);
     });
     ui.separator();
     heading(ui, "Error of the network");

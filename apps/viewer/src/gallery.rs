@@ -82,6 +82,15 @@ impl<'a> Gallery<'a> {
         Self { ui, area, behind, pieces: Vec::new(), selected, clicked: None }
     }
 
+    /// Rows of pictures at their places in a table.
+    pub fn rows(&mut self, rows: &[Vec<Figure>], table: &Table) {
+        for (row, figures) in rows.iter().enumerate() {
+            for (column, figure) in figures.iter().enumerate() {
+                self.picture(figure, table.place(column, row));
+            }
+        }
+    }
+
     /// A picture, or an empty frame with the reason.
     pub fn picture(&mut self, figure: &Figure, place: Rect) {
         let Figure { what, gain, .. } = *figure;

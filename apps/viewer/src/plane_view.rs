@@ -14,17 +14,13 @@ const LEAST_COLUMNS: usize = 3;
 /// Shows it, and says which picture was clicked.
 pub fn show(ui: &mut Ui, state: &State, schedule: &Schedule, status: &Status) -> Option<ImageId> {
     let area = ui.available_rect_before_wrap();
-    let Figures { rows, request } = plane(state, schedule, status);
+    let Figures { rows, request, marker, visited } = plane(state, schedule, status);
     let columns = rows.iter().map(Vec::len).fold(LEAST_COLUMNS, usize::max);
     let table = Table::new(area, columns, rows.len(), state.plane().size(), ui.pixels_per_point());
     let mut gallery = Gallery::new(ui, area, state.selected);
-    for (row, figures) in rows.iter().enumerate() {
-        for (column, figure) in figures.iter().enumerate() {
-            gallery.picture(figure, table.place(column, row));
-        }
-    }
+    gallery.rows(&rows, &table);
     let clicked = gallery.clicked;
     gallery.hang(request);
-    curves(ui, table.rest(2, 0), schedule, f64::from(state.timestep), &[]);
+    curves(ui, table.rest(2, 0), schedule, marker, &visited);
     clicked
 }

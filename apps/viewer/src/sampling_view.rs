@@ -16,17 +16,13 @@ const SET: f32 = 0.5;
 /// Shows it, and says which picture was clicked.
 pub fn show(ui: &mut Ui, state: &State, schedule: &Schedule, sampler: &Sampler, status: &Status) -> Option<ImageId> {
     let area = ui.available_rect_before_wrap();
-    let Figures { rows, request } = sampling(state, sampler, status);
+    let Figures { rows, request, marker, visited } = sampling(state, sampler, status);
     let [way @ .., members] = rows.as_slice() else { return None };
     let (size, scale) = ([state.run().set.side; 2], ui.pixels_per_point());
     let main = Rect::from_min_max(area.min, pos2(area.right(), area.bottom() - FOOT * area.height()));
     let table = Table::new(main, way.first().map_or(1, Vec::len), way.len(), size, scale);
     let mut gallery = Gallery::new(ui, area, state.selected);
-    for (row, figures) in way.iter().enumerate() {
-        for (column, figure) in figures.iter().enumerate() {
-            gallery.picture(figure, table.place(column, row));
-        }
-    }
+    gallery.rows(way, &table);
 
     let foot = Rect::from_min_max(pos2(area.left(), table.below(2) + 6.0), area.max);
     let set = Rect::from_min_size(foot.min, vec2(foot.width() * SET, foot.height()));
@@ -39,9 +35,6 @@ pub fn show(ui: &mut Ui, state: &State, schedule: &Schedule, sampler: &Sampler, 
     gallery.hang(request);
 
     let rest = Rect::from_min_max(pos2(thumbnails.rest(across, 0).left() + 4.0, foot.top()), foot.max);
-    let calls = sampler.calls();
-    let visited: Vec<[f64; 2]> = calls.iter().map(|call| [call.timestep, call.level.log_snr()]).collect();
-    let marker = calls.get(state.sampling.call).map_or(0.0, |call| call.timestep);
     curves(ui, rest, schedule, marker, &visited);
     clicked
 }

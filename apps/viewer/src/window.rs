@@ -203,7 +203,7 @@ impl<'a> Session<'a> {
         }
         let Some(path) = self.saving.take() else { return };
         match embed::with_renderer(window, |renderer| renderer.wanted()).flatten() {
-            Some((data, size)) => match save(data, size, &path) {
+            Some(picture) => match picture.and_then(|picture| save(&picture, &path)) {
                 Ok(()) => viewer.state.say(format!("Saved {}", path.display())),
                 Err(error) => viewer.state.alarm(error),
             },
@@ -244,7 +244,7 @@ impl<'a> Session<'a> {
             "done": status.done,
             "dispatches": status.dispatches,
             "pending": status.pending,
-            "frame_ms": self.viewer.frame_seconds * 1e3,
+            "frame_ms": self.viewer.playback.frame_seconds * 1e3,
             "message": state.message.as_ref().map(|message| &message.text),
             "trouble": status.trouble,
             "adapter": self.viewer.adapter,
@@ -285,10 +285,6 @@ impl eframe::App for Session<'_> {
     }
 }
 
-fn save(data: Vec<f32>, [width, height]: [u32; 2], path: &Path) -> Result<(), String> {
-    if data.is_empty() {
-        return Err("The picture could not be read back from the GPU.".to_owned());
-    }
-    let picture = Picture::from_planar(width as usize, height as usize, data);
-    picture.and_then(|picture| picture::save_png(&picture.to_rgb(), path)).map_err(|error| format!("{error:#}"))
+fn save(picture: &Picture, path: &Path) -> Result<(), String> {
+    picture::save_png(&picture.to_rgb(), path).map_err(|error| format!("{error:#}"))
 }

@@ -12,7 +12,6 @@ use scenes::schedules::ScheduleChoice;
 use scenes::state::{State, View};
 use std::cell::RefCell;
 use std::rc::Rc;
-use tweedie::math::Sampler;
 use wasm_bindgen::JsCast;
 use wasm_bindgen::closure::Closure;
 use web_sys::{Element, HtmlCanvasElement};
@@ -47,15 +46,10 @@ pub struct App {
     pub asked: bool,
     drawn: Option<Curves>,
     before: Option<f64>,
-    /// Milliseconds a frame while time goes on by itself.
-    frame_ms: f64,
 }
 
 /// Content of the curves; a sampler by its calls.
 type Curves = (View, ScheduleChoice, Vec<[f64; 2]>);
-
-/// The longest time that passes between two frames, in seconds: a page that was hidden does not rush.
-const LONGEST: f64 = 0.5;
 
 /// Asks the browser for a frame, if it has not been asked.
 pub fn ask(app: &Shared) {
@@ -96,28 +90,23 @@ impl App {
     }
 
     fn pass_time(&mut self, now: f64) {
-        let passed = self.before.map_or(0.0, |before| (now - before).max(0.0));
-        if !self.state.playing || self.verifying {
-            (self.before, self.frame_ms) = (None, 0.0);
-            return;
+        let passed = self.before.map_or(0.0, |before| now - before);
+        self.before = (self.state.playing && !self.verifying).then_some(now);
+        if !self.verifying {
+            self.playback.frame(&mut self.state, passed / 1e3);
         }
-        // A mean that forgets: some twenty frames.
-        self.frame_ms += (passed - self.frame_ms) * if self.frame_ms == 0.0 { 1.0 } else { 0.05 };
-        self.before = Some(now);
-        self.playback.play(&mut self.state, (passed / 1e3).min(LONGEST));
     }
 
     /// Lays out the figures of the view; returns nothing where there is no such sampler.
     fn figures(&mut self) -> Outcome<Option<Figures>> {
         let Some(schedule) = self.playback.schedule(&mut self.state) else { return Ok(None) };
         let state = &self.state;
-        let (figures, visited, marker) = match state.view {
-            View::Plane => (figures::plane(state, &schedule, &self.status), Vec::new(), f64::from(state.timestep)),
+        let figures = match state.view {
+            View::Plane => figures::plane(state, &schedule, &self.status),
             View::Sampling => match self.playback.sampler(state) {
                 Ok(sampler) => {
                     self.state.follow_selection(sampler.calls().len());
-                    let marker = sampler.calls().get(self.state.sampling.call).map_or(0.0, |call| call.timestep);
-                    (figures::sampling(&self.state, &sampler, &self.status), visited(&sampler), marker)
+                    figures::sampling(&self.state, &sampler, &self.status)
                 }
                 Err(why) => {
                     self.trouble(&format!("There is no such sampler: {why}"))?;
@@ -126,20 +115,18 @@ impl App {
             },
         };
         self.trouble(self.status.trouble.as_deref().unwrap_or(""))?;
-        let (view, aspect) = match self.state.view {
-            View::Plane => {
-                let [width, height] = self.state.plane().size();
-                ("plane", f64::from(width) / f64::from(height))
-            }
-            View::Sampling => ("sampling", 1.0),
+        let [width, height] = match self.state.view {
+            View::Plane => self.state.plane().size(),
+            View::Sampling => [1, 1],
         };
-        self.gallery.refresh(view, &figures.rows, aspect, self.state.selected)?;
-        let curves = (self.state.view, self.state.schedule, visited);
+        let aspect = f64::from(width) / f64::from(height);
+        self.gallery.refresh(self.state.view.name(), &figures.rows, aspect, self.state.selected)?;
+        let curves = (self.state.view, self.state.schedule, figures.visited.clone());
         if self.drawn.as_ref() != Some(&curves) {
             curves::draw(&schedule, &curves.2)?;
             self.drawn = Some(curves);
         }
-        curves::mark(marker, (schedule.len() - 1) as f64)?;
+        curves::mark(figures.marker, (schedule.len() - 1) as f64)?;
         Ok(Some(figures))
     }
 
@@ -171,11 +158,7 @@ impl App {
     /// All that is not a picture.
     fn refresh(&mut self) -> Outcome {
         controls::refresh(&self.state, &mut self.playback)?;
-        let tab = match (self.verifying, self.state.view) {
-            (true, _) => "verify",
-            (false, View::Plane) => "plane",
-            (false, View::Sampling) => "sampling",
-        };
+        let tab = if self.verifying { "verify" } else { self.state.view.name() };
         for button in all("nav [role=tab]")? {
             let chosen = button.get_attribute("data-do").as_deref() == Some(tab);
             set(&button, "aria-selected", if chosen { "true" } else { "false" })?;
@@ -187,20 +170,16 @@ impl App {
         show("message", message.is_some())?;
         write(&by_id::<Element>("message-text")?, message.map_or("", |message| &message.text));
         set(&by_id("message")?, "class", if message.is_some_and(|message| message.alarming) { "alarm" } else { "" })?;
-        let time = match self.frame_ms {
-            ms if ms > 0.0 => format!("{ms:.1} ms a frame"),
-            _ => "idle".to_owned(),
-        };
         write(&by_id::<Element>("picture-name")?, &self.state.name);
         write(&by_id::<Element>("adapter")?, self.screen.as_ref().map_or("", Screen::name));
-        write(&by_id::<Element>("work")?, &format!("{} dispatches, {time}", self.status.dispatches));
+        write(&by_id::<Element>("work")?, &self.playback.told(self.status.dispatches));
         Ok(())
     }
 
     fn save(&mut self) -> Outcome {
         let (Some(screen), Some((_, name))) = (&mut self.screen, &self.saving) else { return Ok(()) };
-        let Some((data, size)) = screen.renderer.wanted() else { return Ok(()) };
-        match files::save(data, size, name) {
+        let Some(picture) = screen.renderer.wanted() else { return Ok(()) };
+        match picture.and_then(|picture| files::save(&picture, name)) {
             Ok(()) => self.state.say(format!("Saved {name}")),
             Err(error) => self.state.alarm(error),
         }
@@ -214,8 +193,4 @@ impl App {
         self.saving = None;
         notice::lost(why)
     }
-}
-
-fn visited(sampler: &Sampler) -> Vec<[f64; 2]> {
-    sampler.calls().iter().map(|call| [call.timestep, call.level.log_snr()]).collect()
 }

@@ -4,7 +4,7 @@ use crate::dom::{Outcome, all, by_id, document, set, write};
 use scenes::playback::Playback;
 use scenes::schedules::{RECIPES, can_be_rescaled};
 use scenes::solvers::Solver;
-use scenes::state::{PREDICTIONS, Source, State, View, about};
+use scenes::state::{PREDICTIONS, Source, State, about};
 use wasm_bindgen::JsCast;
 use web_sys::{Element, HtmlButtonElement, HtmlInputElement, HtmlSelectElement};
 
@@ -13,66 +13,54 @@ struct Control {
     id: &'static str,
     get: fn(&State) -> String,
     set: fn(&mut State, &str),
-    /// Text beside it, in the element `ID-text`.
-    text: Option<fn(&State) -> String>,
+    /// Unit of the number that is told beside it, in the element `ID-text`.
+    unit: Option<&'static str>,
 }
 
 const CONTROLS: [Control; 12] = [
-    plain("schedule", |s| s.schedule.recipe.to_string(), |s, v| put(v, &mut s.schedule.recipe)),
-    plain("zero", |s| s.schedule.zero_terminal_snr.to_string(), |s, v| put(v, &mut s.schedule.zero_terminal_snr)),
-    plain("seed", |s| s.seed.to_string(), |s, v| put(v, &mut s.seed)),
-    told("timestep", |s| s.timestep.to_string(), |s, v| put(v, &mut s.timestep), |s| s.timestep.to_string()),
-    told("error", |s| percent(s.error), |s, v| put_percent(v, &mut s.error), |s| percent(s.error) + "%"),
-    plain(
+    control("schedule", None, |s| s.schedule.recipe.to_string(), |s, v| put(v, &mut s.schedule.recipe)),
+    control(
+        "zero",
+        None,
+        |s| s.schedule.zero_terminal_snr.to_string(),
+        |s, v| put(v, &mut s.schedule.zero_terminal_snr),
+    ),
+    control("seed", None, |s| s.seed.to_string(), |s, v| put(v, &mut s.seed)),
+    control("timestep", Some(""), |s| s.timestep.to_string(), |s, v| put(v, &mut s.timestep)),
+    control("error", Some("%"), |s| percent(s.error), |s, v| put_percent(v, &mut s.error)),
+    control(
         "solver",
+        None,
         |s| index_of(Solver::all(), &s.sampling.solver),
         |s, v| pick(v, Solver::all(), &mut s.sampling.solver),
     ),
-    told(
-        "steps",
-        |s| s.sampling.steps.to_string(),
-        |s, v| put(v, &mut s.sampling.steps),
-        |s| s.sampling.steps.to_string(),
-    ),
-    told(
+    control("steps", Some(""), |s| s.sampling.steps.to_string(), |s, v| put(v, &mut s.sampling.steps)),
+    control(
         "stochasticity",
+        None,
         |s| percent(s.sampling.stochasticity),
         |s, v| put_percent(v, &mut s.sampling.stochasticity),
-        |s| {
-            s.sampling
-                .solver
-                .stochasticity()
-                .map_or_else(String::new, |(_, most)| format!("{:.2}", s.sampling.stochasticity * most))
-        },
     ),
-    plain(
+    control(
         "predicts",
+        None,
         |s| index_of(PREDICTIONS, &s.sampling.predicts),
         |s, v| pick(v, PREDICTIONS, &mut s.sampling.predicts),
     ),
-    told(
-        "network",
-        |s| percent(s.sampling.error),
-        |s, v| put_percent(v, &mut s.sampling.error),
-        |s| percent(s.sampling.error) + "%",
-    ),
-    plain("source", |s| index_of(SOURCES, &s.sampling.source), |s, v| pick(v, SOURCES, &mut s.sampling.source)),
-    told("call", |s| s.sampling.call.to_string(), |s, v| put(v, &mut s.sampling.call), |s| s.sampling.call.to_string()),
+    control("network", Some("%"), |s| percent(s.sampling.error), |s, v| put_percent(v, &mut s.sampling.error)),
+    control("source", None, |s| index_of(SOURCES, &s.sampling.source), |s, v| pick(v, SOURCES, &mut s.sampling.source)),
+    control("call", Some(""), |s| s.sampling.call.to_string(), |s, v| put(v, &mut s.sampling.call)),
 ];
 
 const SOURCES: [Source; 2] = [Source::Posters, Source::Cuttings];
 
-const fn plain(id: &'static str, get: fn(&State) -> String, set: fn(&mut State, &str)) -> Control {
-    Control { id, get, set, text: None }
-}
-
-const fn told(
+const fn control(
     id: &'static str,
+    unit: Option<&'static str>,
     get: fn(&State) -> String,
     set: fn(&mut State, &str),
-    text: fn(&State) -> String,
 ) -> Control {
-    Control { id, get, set, text: Some(text) }
+    Control { id, get, set, unit }
 }
 
 /// Ignores text that is not a number or is out of range.
@@ -182,11 +170,12 @@ pub fn refresh(state: &State, playback: &mut Playback) -> Outcome {
     for control in &CONTROLS {
         let element: Element = by_id(control.id)?;
         let typing = control.id == "seed" && focused.as_deref() == Some("seed");
+        let value = (control.get)(state);
         if !typing {
-            set_value(&element, &(control.get)(state)); // whoever types is not interrupted
+            set_value(&element, &value); // whoever types is not interrupted
         }
-        if let Some(text) = control.text {
-            write(&by_id::<Element>(&format!("{}-text", control.id))?, &text(state));
+        if let Some(unit) = control.unit {
+            write(&by_id::<Element>(&format!("{}-text", control.id))?, &(value + unit));
         }
     }
     let count = state.shown.iter().filter(|shown| **shown).count();
@@ -200,10 +189,11 @@ pub fn refresh(state: &State, playback: &mut Playback) -> Outcome {
     let noise = state.sampling.solver.stochasticity();
     set(&by_id("stochasticity-row")?, "class", if noise.is_some() { "row" } else { "row absent" })?;
     write(&by_id::<Element>("stochasticity-name")?, noise.map_or("", |(name, _)| name));
+    let drawn = noise.map_or_else(String::new, |(_, most)| format!("{:.2}", state.sampling.stochasticity * most));
+    write(&by_id::<Element>("stochasticity-text")?, &drawn);
     by_id::<HtmlButtonElement>("save")?.set_disabled(state.selected.is_none());
     for button in all("[data-do=play]")? {
         write(&button, if state.playing { "Pause" } else { "Play" });
     }
-    let view = if state.view == View::Plane { "plane" } else { "sampling" };
-    set(&by_id("controls")?, "data-view", view)
+    set(&by_id("controls")?, "data-view", state.view.name())
 }

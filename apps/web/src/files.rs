@@ -28,12 +28,8 @@ pub async fn open(app: &Shared, file: File) {
 }
 
 /// Hands a picture to the browser as a PNG to be saved.
-pub fn save(data: Vec<f32>, [width, height]: [u32; 2], name: &str) -> Result<(), String> {
-    if data.is_empty() {
-        return Err("The picture could not be read back from the GPU.".to_owned());
-    }
-    let picture = Picture::from_planar(width as usize, height as usize, data);
-    let bytes = picture.and_then(|picture| picture::png(&picture.to_rgb())).map_err(|error| format!("{error:#}"))?;
+pub fn save(picture: &Picture, name: &str) -> Result<(), String> {
+    let bytes = picture::png(&picture.to_rgb()).map_err(|error| format!("{error:#}"))?;
     hand_over(&bytes, name).map_err(|error| format!("The browser did not take the picture: {error:?}"))
 }
 

@@ -8,10 +8,11 @@ use scenes::state::View;
 use std::rc::Rc;
 use wasm_bindgen::JsCast;
 use wasm_bindgen::closure::Closure;
+use wasm_bindgen::convert::FromWasmAbi;
 use wasm_bindgen_futures::spawn_local;
 use web_sys::{
-    DragEvent, Element, Event, HtmlButtonElement, HtmlElement, HtmlInputElement, HtmlSelectElement, KeyboardEvent,
-    ResizeObserver,
+    DragEvent, Element, Event, EventTarget, FileList, HtmlButtonElement, HtmlElement, HtmlInputElement,
+    HtmlSelectElement, KeyboardEvent, ResizeObserver,
 };
 
 /// Distance that an arrow key goes with Shift.
@@ -19,27 +20,20 @@ const FAR: i64 = 25;
 
 /// Begins to listen.
 pub fn begin(app: &Shared) -> Outcome {
-    let shared = Rc::clone(app);
-    listen(&document()?, "input", move |event: Event| {
+    on(app, &document()?, "input", |app, event: Event| {
         if let Some(element) = target(&event) {
-            controls::changed(&mut shared.borrow_mut().state, &element);
-            ask(&shared);
+            controls::changed(&mut app.borrow_mut().state, &element);
+            ask(app);
         }
         Ok(())
     })?;
-    let shared = Rc::clone(app);
-    listen(&document()?, "click", move |event: Event| {
-        target(&event).map_or(Ok(()), |element| clicked(&shared, &element))
+    on(app, &document()?, "click", |app, event: Event| {
+        target(&event).map_or(Ok(()), |element| clicked(app, &element))
     })?;
-    let shared = Rc::clone(app);
-    listen(&document()?, "keydown", move |event: KeyboardEvent| pressed(&shared, &event))?;
-    let shared = Rc::clone(app);
-    listen(&by_id::<HtmlInputElement>("file")?, "change", move |_: Event| {
+    on(app, &document()?, "keydown", |app, event: KeyboardEvent| pressed(app, &event))?;
+    on(app, &by_id::<HtmlInputElement>("file")?, "change", |app, _: Event| {
         let input: HtmlInputElement = by_id("file")?;
-        if let Some(file) = input.files().and_then(|files| files.get(0)) {
-            let shared = Rc::clone(&shared);
-            spawn_local(async move { files::open(&shared, file).await });
-        }
+        open_file(app, input.files());
         input.set_value(""); // so that the same file can be opened again
         Ok(())
     })?;
@@ -54,6 +48,25 @@ pub fn begin(app: &Shared) -> Outcome {
     Ok(())
 }
 
+/// Listens to a target, with the page at hand.
+fn on<E: FromWasmAbi + 'static>(
+    app: &Shared,
+    target: &impl AsRef<EventTarget>,
+    name: &str,
+    heard: fn(&Shared, E) -> Outcome,
+) -> Outcome {
+    let app = Rc::clone(app);
+    listen(target, name, move |event| heard(&app, event))
+}
+
+/// Opens the first of some files, and returns whether there is one.
+fn open_file(app: &Shared, files: Option<FileList>) -> bool {
+    let Some(file) = files.and_then(|files| files.get(0)) else { return false };
+    let app = Rc::clone(app);
+    spawn_local(async move { files::open(&app, file).await });
+    true
+}
+
 fn target(event: &Event) -> Option<Element> {
     event.target()?.dyn_into().ok()
 }
@@ -65,20 +78,12 @@ fn drops(app: &Shared) -> Outcome {
             set(&by_id("stage")?, "class", if over { "over" } else { "" })
         })?;
     }
-    let shared = Rc::clone(app);
-    listen(&document()?, "drop", move |event: DragEvent| {
+    on(app, &document()?, "drop", |app, event: DragEvent| {
         event.prevent_default();
         set(&by_id("stage")?, "class", "")?;
-        let file = event.data_transfer().and_then(|transfer| transfer.files()).and_then(|files| files.get(0));
-        match file {
-            Some(file) => {
-                let shared = Rc::clone(&shared);
-                spawn_local(async move { files::open(&shared, file).await });
-            }
-            None => {
-                shared.borrow_mut().state.alarm("expected a PNG or JPEG file, found something that is not a file");
-                ask(&shared);
-            }
+        if !open_file(app, event.data_transfer().and_then(|transfer| transfer.files())) {
+            app.borrow_mut().state.alarm("expected a PNG or JPEG file, found something that is not a file");
+            ask(app);
         }
         Ok(())
     })

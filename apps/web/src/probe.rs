@@ -5,7 +5,6 @@ use crate::screen::Screen;
 use crate::{Shared, shared, verify};
 use js_sys::{Array, Object, Reflect};
 use scenes::renderer::ImageId;
-use scenes::state::View;
 use std::rc::Rc;
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
@@ -23,7 +22,7 @@ pub fn account() -> Outcome<Object> {
     let put = |name: &str, value: JsValue| Reflect::set(&object, &name.into(), &value).map(|_| ());
     let numbers = |values: &[f64]| values.iter().map(|&value| JsValue::from(value)).collect::<Array>();
     let text = |text: Option<&str>| text.map_or(JsValue::NULL, JsValue::from);
-    put("view", if state.view == View::Plane { "plane" } else { "sampling" }.into())?;
+    put("view", state.view.name().into())?;
     put("picture", state.name.as_str().into())?;
     put("size", numbers(&state.plane().size().map(f64::from)).into())?;
     put("schedule", state.schedule.recipe().name.into())?;

@@ -1,6 +1,6 @@
 //! The two yardsticks: `copy_buffer_to_buffer`, and a copy shader that streams.
 //!
-//! Of the bytes that move, half are read and half are written. Buffers are cut where the device's limits demand it.
+//! Half of the bytes that move are read and half are written. Buffers are cut where the device's limits demand it.
 
 use anyhow::Result;
 use std::rc::Rc;

@@ -3,7 +3,7 @@
 //! tweedie's ops only stream memory, so the floor of each is a copy that reads and writes as many bytes. A row of the
 //! table measures an op, `copy_buffer_to_buffer` and a streaming copy shader in turns, in the same run:
 //!
-//! - [`ops`] and [`workloads`]: the two tables of what is measured; `benches/kernels.rs` measures the same ops;
+//! - [`ops`] and [`workloads`]: the two tables of what is measured;
 //! - [`set`] and `copies`: buffers and plans, enough sets of them that no cache can answer for memory;
 //! - `clock` and `measure`: the time that work takes; `fixed`: the part of it that no size changes;
 //! - [`runner`]: all of these together, a row at a time;

@@ -107,7 +107,7 @@ fn plain(error: &anyhow::Error) -> String {
 /// enough and closes a pipe is no error.
 ///
 /// # Errors
-/// Where writing fails.
+/// Writing fails.
 pub fn write(to: &mut dyn Write, line: &Line) -> Result<()> {
     let text = serde_json::to_string(line)? + "\n";
     match to.write_all(text.as_bytes()).and_then(|()| to.flush()) {
@@ -123,7 +123,7 @@ pub(crate) mod tests {
     /// A line as the PyTorch script prints it.
     pub const TORCH: &str = r#"{"impl": "torch-eager", "device": "cuda", "workload": "image256", "op": "noise", "dtype": "f32", "batch": 64, "elements": 196608, "median_ms": 0.21, "min_bytes": 150994944, "gbps": 719.0, "copy_gbps": 4100.0}"#;
 
-    /// That line for another program, op and time.
+    /// The same line for another program, op and time.
     pub fn line(program: &str, op: &str, median_ms: f64) -> Line {
         let gbps = (150_994.944 / median_ms).round() / 1e3;
         Line { program: program.into(), op: op.into(), median_ms, gbps, ..Line::parse(TORCH).unwrap() }

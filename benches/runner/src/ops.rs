@@ -1,4 +1,4 @@
-//! The ops that are measured, by `tweedie bench` and by criterion. An op is one entry of [`OPS`].
+//! The ops that `tweedie bench` measures. An op is one entry of [`OPS`].
 
 use crate::set::{STEPS, Set};
 use tweedie::gpu::{
@@ -81,7 +81,7 @@ impl Op {
     /// Plans the op on a set of buffers that was made for it.
     ///
     /// # Errors
-    /// Where the device is unable to run it.
+    /// The device is unable to run it.
     pub fn plan(&self, schedule: &Schedule, context: &Context, set: &Set) -> Planned {
         (self.plan)(&Maker { schedule, context, set })
     }

@@ -26,7 +26,7 @@ impl Page<'_> {
     /// Draws `fraction.svg`, `size.svg` if sizes were measured, and `index.html`, which holds them too and comes last.
     ///
     /// # Errors
-    /// Where a plot cannot be drawn.
+    /// A plot cannot be drawn.
     pub fn files(&self) -> Result<Vec<File>> {
         let fraction = self.fractions().draw()?;
         let size = if self.results.sweep.is_empty() { None } else { Some(self.sizes()?) };
@@ -126,7 +126,7 @@ impl Page<'_> {
         self.results.sweep.iter().filter(|it| it.op == STREAM_COPY).map(|it| it.gbps).reduce(f64::max)
     }
 
-    /// Where the rate begins to matter, in a sentence.
+    /// The size from which on the rate matters, in a sentence.
     fn knee(&self) -> String {
         let smallest = self.results.sweep.iter().filter(|it| it.op != STREAM_COPY).min_by_key(|it| it.min_bytes);
         let Some((line, rate)) = smallest.zip(self.best_copy()) else {

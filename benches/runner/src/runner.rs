@@ -92,7 +92,7 @@ impl Runner {
     /// Prepares an adapter for this many runs of each row and sets of buffers, or for good numbers of both.
     ///
     /// # Errors
-    /// Where the device fails.
+    /// The device fails.
     pub fn new(gpu: Gpu, runs: Option<usize>, sets: Option<u64>) -> Result<Self> {
         Ok(Self {
             context: Context::new(&gpu.device),
@@ -108,7 +108,7 @@ impl Runner {
     /// Measures the costs that work of any size has on this adapter.
     ///
     /// # Errors
-    /// Where the device fails.
+    /// The device fails.
     pub fn fixed_costs(&self) -> Result<FixedCosts> {
         fixed::measure(&self.clock, &self.context)
     }
@@ -116,7 +116,7 @@ impl Runner {
     /// Measures a row.
     ///
     /// # Errors
-    /// Where the device fails while it works. A row that it has no memory for is only skipped.
+    /// The device fails while it works. A row that it has no memory for is only skipped.
     pub fn measure(&mut self, row: &Row) -> Result<Measured> {
         let works = match self.sets(row) {
             Ok(sets) => match self.works(row, sets) {

@@ -38,7 +38,7 @@ impl Set {
     /// Makes inputs of standard normal numbers, outputs, and a timestep for each sample.
     ///
     /// # Errors
-    /// Where the device has no memory for them.
+    /// The device has no memory for them.
     pub fn new(gpu: &Gpu, context: &Context, op: &Op, shape: Shape, storage: Storage, seed: u64) -> Result<Self> {
         let bytes = shape.total() * storage.bytes();
         let buffers = |label: &str, count: usize| (0..count).map(|_| gpu.buffer(label, bytes)).collect();
@@ -83,14 +83,8 @@ impl Set {
 
 /// Draws a timestep for each sample, in 1..STEPS.
 fn timesteps(batch: u32, seed: u64) -> Vec<u32> {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut next = move || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        1 + (state >> 33) as u32 % (STEPS - 1)
-    };
-    (0..batch).map(|_| next()).collect()
+    let key = NoiseKey::seed(seed);
+    (0..batch).map(|sample| 1 + key.words_of(0, sample.into())[0] % (STEPS - 1)).collect()
 }
 
 /// Tells how many sets of this many bytes to make, if no number is `wanted`.

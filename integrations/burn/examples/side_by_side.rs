@@ -14,8 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 use tweedie::gpu::NoiseKey;
-use tweedie::math::{Objective, TimestepDensity, Weight};
-use tweedie::table::Penalty;
+use tweedie::math::{Objective, Weight};
 use tweedie::{Quantity, Schedule, wgpu};
 use tweedie_burn::{Bridge, Goal, Training};
 
@@ -35,10 +34,10 @@ const WEIGHT: Weight = Weight::MinSnr { gamma: 5.0 };
 const SHAPES: [([usize; 4], DType); 3] =
     [([32, 1, 16, 16], DType::F32), ([64, 4, 64, 64], DType::F32), ([64, 4, 64, 64], DType::F16)];
 
-/// What is measured of a way.
+/// The measurements of a way.
 #[derive(Clone, Copy, Debug, serde::Serialize)]
 struct Figures {
-    /// Of a step, from its first operation until the device is done: the median.
+    /// Time of a step, from its first operation until the device is done: the median.
     milliseconds: f64,
     /// Kernels that Burn launched, a step.
     burn_launches: f64,
@@ -235,12 +234,7 @@ struct Tweedie {
 impl Tweedie {
     fn new(device: &Device, setup: &WgpuSetup, shape: [usize; 4], dtype: DType) -> anyhow::Result<Self> {
         let bridge = Bridge::new(device, setup);
-        let goal = Goal {
-            objective: Objective::of(Quantity::V).weighted(WEIGHT),
-            penalty: Penalty::MSE,
-            density: TimestepDensity::uniform(TIMESTEPS)?,
-            stratified: None,
-        };
+        let goal = Goal::new(Objective::of(Quantity::V).weighted(WEIGHT), TIMESTEPS)?;
         let training = Training::new(&bridge, &schedule()?, goal)?;
         Ok(Self { bridge, training, x0: clean(device, shape, dtype), gain: gain(device, shape, dtype) })
     }

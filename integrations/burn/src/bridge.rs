@@ -56,7 +56,7 @@ impl Bridge {
         &self.device
     }
 
-    /// What plans are made on.
+    /// The context that plans are made on.
     #[must_use]
     pub const fn context(&self) -> &Context {
         &self.context
@@ -68,7 +68,7 @@ impl Bridge {
         &self.queue
     }
 
-    /// How many dispatches have been submitted.
+    /// Number of dispatches that have been submitted.
     #[must_use]
     pub fn dispatches(&self) -> u64 {
         self.dispatches.load(Ordering::Relaxed)
@@ -133,7 +133,7 @@ impl Bridge {
     /// that Burn is asked for from now on. `dispatches` is how many there are, which is only counted.
     ///
     /// # Errors
-    /// What `record` returns; then nothing is submitted.
+    /// The error of `record`; then nothing is submitted.
     pub fn submit(
         &self,
         dispatches: usize,

@@ -1,4 +1,4 @@
-//! What can go wrong between a Burn tensor and a recording.
+//! Errors between a Burn tensor and a recording.
 
 use burn::tensor::DType;
 
@@ -21,7 +21,7 @@ pub enum Error {
     Backend {
         /// The tensor's role.
         tensor: &'static str,
-        /// What Burn says of it.
+        /// Burn's words for it.
         found: String,
     },
     /// Elements that tweedie does not read.
@@ -29,9 +29,9 @@ pub enum Error {
     Elements {
         /// The tensor's role.
         tensor: &'static str,
-        /// What they may be.
+        /// The types that are read.
         expected: &'static str,
-        /// What they are.
+        /// The type that was found.
         found: DType,
     },
     /// A tensor of another shape than the one beside it.
@@ -63,16 +63,16 @@ pub enum Error {
     Server {
         /// The tensor's role.
         tensor: &'static str,
-        /// What Burn says.
+        /// Burn's reason.
         reason: String,
     },
     /// A step after the sampler's last.
     #[error("expected at most {calls} steps, found another")]
     Finished {
-        /// How many calls of the network the sampler makes.
+        /// Number of the sampler's network calls.
         calls: usize,
     },
-    /// What tweedie says.
+    /// An error of tweedie.
     #[error(transparent)]
     Tweedie(#[from] tweedie::Error),
 }

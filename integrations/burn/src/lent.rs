@@ -22,7 +22,7 @@ pub struct Lent {
     shape: Shape,
 }
 
-/// What a tensor is lent for.
+/// The purpose of a loan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Access {
     /// To be read: a copy would do.

@@ -13,9 +13,9 @@ use tweedie::{Guidance, GuidanceScale, Shape};
 pub struct Guide {
     /// `w`.
     pub scale: f64,
-    /// What `w` counts from.
+    /// The prediction that `w` counts from.
     pub counts: GuidanceScale,
-    /// How far the mixture is brought back to the conditional prediction's standard deviation, in `0..=1`.
+    /// Part of the way that the mixture is brought back to the conditional prediction's standard deviation, in `0..=1`.
     pub rescale: f64,
 }
 
@@ -115,7 +115,7 @@ impl<const D: usize> Run<'_, D> {
         self.sampling.sampler.calls().get(self.next)
     }
 
-    /// What the network is given.
+    /// The network's input.
     #[must_use]
     pub fn input(&self) -> Tensor<D> {
         self.input.as_ref().unwrap_or(&self.x).clone()

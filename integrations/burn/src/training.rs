@@ -23,17 +23,28 @@ use tweedie::math::{LossInputs, Objective, TimestepDensity};
 use tweedie::table::{LossRow, Penalty, Table};
 use tweedie::{Quantity, Schedule};
 
-/// What a network is trained for, and on which timesteps.
+/// The aim of a training, and its timesteps.
 #[derive(Clone, Debug)]
 pub struct Goal {
-    /// What the network predicts, what the loss is on, and its weight.
+    /// The quantity that the network predicts, the one that the loss is on, and the weight.
     pub objective: Objective,
-    /// What an error costs.
+    /// The loss of an error.
     pub penalty: Penalty,
-    /// Where timesteps are drawn from.
+    /// The distribution of timesteps.
     pub density: TimestepDensity,
     /// For a stratified draw, the samples of the whole batch, those of all devices together.
     pub stratified: Option<u32>,
+}
+
+impl Goal {
+    /// The mean squared error at timesteps that are all as likely, drawn one by one; other fields may be set afterwards.
+    ///
+    /// # Errors
+    /// A schedule of no timesteps, or of more than can be drawn from.
+    pub fn new(objective: Objective, timesteps: usize) -> Result<Self, Error> {
+        let density = TimestepDensity::uniform(timesteps).map_err(tweedie::Error::from)?;
+        Ok(Self { objective, penalty: Penalty::MSE, density, stratified: None })
+    }
 }
 
 /// A batch with noise in it.
@@ -45,7 +56,7 @@ pub struct Noisy<const D: usize> {
     pub t: Tensor<1, Int>,
     /// The noisy samples, which the network is given.
     pub x_t: Tensor<D>,
-    /// What the noise was drawn with, and is drawn with again for the loss.
+    /// The key that the noise was drawn with, and is drawn with again for the loss.
     pub key: NoiseKey,
 }
 
@@ -58,7 +69,7 @@ pub struct Losses {
     pub samples: Tensor<1>,
 }
 
-/// What stands around a network in training, for batches of any shape.
+/// The ops around a network in training, for batches of any shape.
 #[derive(Debug)]
 pub struct Training {
     bridge: Bridge,
@@ -74,7 +85,7 @@ impl Training {
     /// For a schedule and a goal.
     ///
     /// # Errors
-    /// Where the objective has no value or no finite weight at a timestep that may be drawn, or the distribution is over
+    /// The objective has no value or no finite weight at a timestep that may be drawn, or the distribution is over
     /// another number of timesteps than the schedule's.
     pub fn new(bridge: &Bridge, schedule: &Schedule, goal: Goal) -> Result<Self, Error> {
         let table = schedule.loss_where_defined(&goal.objective, LossInputs::CleanAndNoise)?;
@@ -96,7 +107,7 @@ impl Training {
         })
     }
 
-    /// What it was made for.
+    /// The goal that it was made for.
     #[must_use]
     pub const fn goal(&self) -> &Goal {
         &self.goal

@@ -74,12 +74,7 @@ const KEY: NoiseKey = NoiseKey::seed(3);
 /// A schedule whose noisy sample is the clean one.
 fn one_step(bridge: &tweedie_burn::Bridge) -> Training {
     let clean = tweedie::Schedule::from_levels(&[tweedie::math::NoiseLevel::CLEAN]).expect("a schedule");
-    let goal = Goal {
-        objective: tweedie::math::Objective::of(tweedie::Quantity::V),
-        penalty: tweedie::table::Penalty::MSE,
-        density: tweedie::math::TimestepDensity::uniform(1).expect("a distribution"),
-        stratified: None,
-    };
+    let goal = Goal::new(tweedie::math::Objective::of(tweedie::Quantity::V), 1).expect("a goal");
     Training::new(bridge, &clean, goal).expect("a training")
 }
 

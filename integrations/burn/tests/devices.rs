@@ -3,8 +3,7 @@
 use crate::harness::{Harness, download, download_words, upload, values};
 use burn::tensor::{DType, Tensor};
 use tweedie::gpu::NoiseKey;
-use tweedie::math::{Objective, TimestepDensity};
-use tweedie::table::Penalty;
+use tweedie::math::Objective;
 use tweedie::{Quantity, Schedule, Storage};
 use tweedie_burn::{Bridge, Goal, Training};
 
@@ -15,17 +14,13 @@ const BATCH: usize = 21;
 const REST: [usize; 2] = [2, 13];
 const KEY: NoiseKey = NoiseKey::seed(8).stream(12);
 
-/// What a device computes for its part of the batch: timesteps, noisy samples, losses.
+/// Results of a device for its part of the batch: timesteps, noisy samples, losses.
 type Part = (Vec<u32>, Vec<f32>, Vec<f32>);
 
 fn part(bridge: &Bridge, rank: std::ops::Range<usize>, first_sample: usize) -> Part {
     let schedule = Schedule::cosine(500).expect("a schedule");
-    let goal = Goal {
-        objective: Objective::of(Quantity::V),
-        penalty: Penalty::MSE,
-        density: TimestepDensity::uniform(500).expect("a distribution"),
-        stratified: Some(BATCH as u32),
-    };
+    let goal = Goal::new(Objective::of(Quantity::V), 500).expect("a goal");
+    let goal = Goal { stratified: Some(BATCH as u32), ..goal };
     let training = Training::new(bridge, &schedule, goal).expect("a training");
     let elements = REST[0] * REST[1];
     let data = values(4, BATCH * elements, Storage::F32);

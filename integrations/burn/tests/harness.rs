@@ -94,7 +94,7 @@ pub fn download_words(tensor: &Tensor<1, Int>) -> Vec<u32> {
     words.into_iter().map(|word| word as u32).collect()
 }
 
-/// How far a tensor is from its reference.
+/// Compares a tensor with its reference.
 pub fn compare<const D: usize>(found: &Tensor<D>, exact: &[Expected], noise: f64) -> Comparison {
     let storage = ELEMENTS.iter().find(|(dtype, _)| *dtype == found.dtype()).expect("a storage").1;
     let mut comparison = Comparison::new(storage).with_noise(noise);

@@ -120,7 +120,7 @@ fn twin(
     (next, clean)
 }
 
-/// What a solver remembers belongs to its run.
+/// A solver's memory belongs to its run.
 fn runs_do_not_disturb_each_other(harness: &Harness) {
     let [(_, bridge), _] = &harness.bridges;
     let [_, _, (_, sampler)] = samplers(Quantity::V);

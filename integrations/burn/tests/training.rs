@@ -5,7 +5,7 @@ use burn::tensor::{DType, Tensor};
 use tweedie::gpu::compare::Comparison;
 use tweedie::gpu::loss::{Batch, ROUNDINGS, reference};
 use tweedie::gpu::{NoiseKey, Reduction};
-use tweedie::math::{LossInputs, Objective, TimestepDensity, Weight};
+use tweedie::math::{LossInputs, Objective, Weight};
 use tweedie::table::{Penalty, Table};
 use tweedie::{Quantity, Schedule, Storage};
 use tweedie_burn::{Bridge, Goal, Noisy, Training};
@@ -27,12 +27,8 @@ fn schedule() -> Schedule {
 }
 
 fn goal(predicts: Quantity) -> Goal {
-    Goal {
-        objective: Objective::of(predicts).weighted(Weight::MinSnr { gamma: 5.0 }),
-        penalty: Penalty::MSE,
-        density: TimestepDensity::uniform(STEPS).expect("a distribution"),
-        stratified: Some(SHAPE[0] as u32),
-    }
+    let objective = Objective::of(predicts).weighted(Weight::MinSnr { gamma: 5.0 });
+    Goal { stratified: Some(SHAPE[0] as u32), ..Goal::new(objective, STEPS).expect("a goal") }
 }
 
 fn training(bridge: &Bridge, predicts: Quantity) -> Training {
@@ -66,13 +62,8 @@ fn noise_and_target_are_their_twins(harness: &Harness) {
                 let table = schedule().rows_of(Quantity::Xt, Some(predicts)).expect("rows");
                 let noise = KEY.reference(SHAPE[0], elements());
                 let against = |table: &Table| {
-                    let exact = tweedie::gpu::map::reference(table, &t, elements(), &data, &noise);
-                    [&noisy.x_t, &target]
-                        .map(|found| found.clone())
-                        .into_iter()
-                        .zip(exact)
-                        .map(|(found, exact)| compare(&found, &exact, 1.0))
-                        .collect::<Vec<Comparison>>()
+                    let [x_t, exact] = tweedie::gpu::map::reference(table, &t, elements(), &data, &noise);
+                    [compare(&noisy.x_t, &x_t, 1.0), compare(&target, &exact, 1.0)]
                 };
                 for comparison in against(&table) {
                     assert!(comparison.passes(), "{what}: {comparison}");
@@ -123,7 +114,7 @@ fn losses_and_gradient_are_their_twins(harness: &Harness) {
     }
 }
 
-/// How far two f32 gradients of the same loss may be apart: some dozen roundings of sums of 555 terms, relative to the
+/// Allowed difference of two f32 gradients of the same loss: some dozen roundings of sums of 555 terms, relative to the
 /// largest element.
 const APART: f32 = 3e-5;
 

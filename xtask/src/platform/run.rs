@@ -43,19 +43,11 @@ pub fn run(root: &Path, step: &Step) -> Result<Record, PlatformError> {
 fn follow(root: &Path, step: &Step, output: &mut Output) -> std::io::Result<u8> {
     let (reader, writer) = std::io::pipe()?;
     let mut command = match step.command {
-        ["cargo", arguments @ ..] => {
-            let mut cargo = cargo();
-            cargo.args(arguments);
-            cargo
-        }
-        [program, arguments @ ..] => {
-            let mut command = Command::new(root.join(program));
-            command.args(arguments);
-            command
-        }
+        ["cargo", ..] => cargo(),
+        [program, ..] => Command::new(root.join(program)),
         [] => return Err(std::io::ErrorKind::NotFound.into()),
     };
-    command.current_dir(root).envs(step.environment.iter().copied());
+    command.args(&step.command[1..]).current_dir(root).envs(step.environment.iter().copied());
     command.stdin(std::process::Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
     let mut child = command.spawn()?;
     drop(command); // it holds the pipe's other end open

@@ -58,167 +58,131 @@ const SUITE: &[&str] = &["cargo", "test"];
 /// Without this, tests that find no adapter are ignored.
 const REQUIRED: (&str, &str) = ("TWEEDIE_REQUIRE_ADAPTER", "1");
 
+const fn step(
+    name: &'static str,
+    platform: &'static str,
+    about: &'static str,
+    command: &'static [&'static str],
+) -> Step {
+    Step { name, platform, about, command, environment: &[], driver: Driver::None }
+}
+
+impl Step {
+    const fn on(self, driver: Driver, environment: &'static [(&'static str, &'static str)]) -> Self {
+        Self { driver, environment, ..self }
+    }
+}
+
 pub static STEPS: [Step; 20] = [
-    Step {
-        name: "lavapipe",
-        platform: "Vulkan, Mesa lavapipe",
-        about: "the whole suite on Mesa's software Vulkan",
-        command: &["cargo", "check-all"],
-        environment: &[("WGPU_BACKEND", "vulkan"), ("TWEEDIE_ADAPTER", "llvmpipe")],
-        driver: Driver::Named("(vulkan, llvmpipe"),
-    },
-    Step {
-        name: "swiftshader",
-        platform: "Vulkan, Google SwiftShader",
-        about: "the whole suite on SwiftShader, which flushes subnormals and has WebGPU's least limits",
-        command: &["xtask/scripts/swiftshader.sh", "cargo", "test"],
-        environment: &[REQUIRED],
-        driver: Driver::Named("(vulkan, swiftshader"),
-    },
-    Step {
-        name: "gl",
-        platform: "OpenGL ES, Mesa llvmpipe",
-        about: "the whole suite on wgpu's OpenGL backend",
-        command: &["xtask/scripts/gl.sh", "cargo", "test"],
-        environment: &[REQUIRED],
-        driver: Driver::Named("(gl, "),
-    },
-    Step {
-        name: "default-limits",
-        platform: "WebGPU's default limits, lavapipe",
-        about: "the library's GPU tests on a device that was asked for no more than `wgpu::Limits::default()`",
-        command: &["cargo", "test", "-p", "tweedie", "--test", "gpu"],
-        environment: &[("TWEEDIE_LIMITS", "default"), ("TWEEDIE_ADAPTER", "llvmpipe"), REQUIRED],
-        driver: Driver::Named("(vulkan, llvmpipe"),
-    },
-    Step {
-        name: "least-limits",
-        platform: "Four storage buffers, 16 KiB uniforms",
-        about: "the library's GPU tests on a device with `wgpu::Limits::downlevel_defaults()`",
-        command: &["cargo", "test", "-p", "tweedie", "--test", "gpu"],
-        environment: &[("TWEEDIE_LIMITS", "downlevel"), ("TWEEDIE_ADAPTER", "llvmpipe"), REQUIRED],
-        driver: Driver::Named("(vulkan, llvmpipe"),
-    },
-    Step {
-        name: "shaders",
-        platform: "Every shader in SPIR-V, MSL, HLSL",
-        about: "every composed shader as wgpu's backends write it, its SPIR-V through spirv-val",
-        command: &["xtask/scripts/shaders.sh"],
-        environment: &[],
-        driver: Driver::None,
-    },
-    Step {
-        name: "hlsl",
-        platform: "DX12, Microsoft's compilers",
-        about: "every composed shader through FXC (SM 5.1) and DXC (SM 6.2), under Wine",
-        command: &["xtask/scripts/hlsl.sh"],
-        environment: &[],
-        driver: Driver::None,
-    },
-    Step {
-        name: "windows",
-        platform: "Windows (DX12, Vulkan)",
-        about: "cargo check of all targets for Windows",
-        command: &["xtask/scripts/cross.sh", "x86_64-pc-windows-gnu"],
-        environment: &[],
-        driver: Driver::None,
-    },
-    Step {
-        name: "macos",
-        platform: "macOS (Metal)",
-        about: "cargo check of all targets for macOS",
-        command: &["xtask/scripts/cross.sh", "aarch64-apple-darwin"],
-        environment: &[],
-        driver: Driver::None,
-    },
-    Step {
-        name: "wasm",
-        platform: "Browsers (WebGPU)",
-        about: "cargo check of the library for wasm32",
-        command: &["xtask/scripts/cross.sh", "wasm32-unknown-unknown"],
-        environment: &[],
-        driver: Driver::None,
-    },
-    Step {
-        name: "browser",
-        platform: "WebGPU in Chromium, SwiftShader",
-        about: "the page in a headless Chromium, with real input events, and every check of verify in it",
-        command: &["xtask/scripts/browser.sh"],
-        environment: &[],
-        driver: Driver::None,
-    },
-    Step {
-        name: "viewer",
-        platform: "The viewer, X11 on lavapipe",
-        about: "the viewer's window on a screen of its own, with real mouse and key events",
-        command: &["xtask/scripts/viewer.sh"],
-        environment: &[],
-        driver: Driver::None,
-    },
-    Step {
-        name: "burn",
-        platform: "Burn 0.22, wgpu backend",
-        about: "tweedie's ops on Burn tensors: values, gradients, samplers, several devices, with fusion and without",
-        command: &["xtask/scripts/burn.sh"],
-        environment: &[],
-        driver: Driver::None,
-    },
-    Step {
-        name: "soak",
-        platform: "A long run",
-        about: "100,000 steps of changing shapes: memory flat, results the same to the bit",
-        command: &["xtask/scripts/soak.sh"],
-        environment: &[],
-        driver: Driver::None,
-    },
-    Step {
-        name: "fuzz",
-        platform: "Arbitrary input",
-        about: "every reader and every builder under libFuzzer, ten minutes each",
-        command: &["xtask/scripts/fuzz.sh", "600"],
-        environment: &[],
-        driver: Driver::None,
-    },
-    Step {
-        name: "deny",
-        platform: "Licences and sources",
-        about: "cargo deny: licences, sources and bans of every dependency",
-        command: &["xtask/scripts/deny.sh"],
-        environment: &[],
-        driver: Driver::None,
-    },
-    Step {
-        name: "vulkan",
-        platform: "Vulkan, a GPU (NVIDIA, AMD, Intel)",
-        about: "the whole suite on this machine's GPU through Vulkan",
-        command: SUITE,
-        environment: &[("WGPU_BACKEND", "vulkan"), REQUIRED],
-        driver: Driver::Hardware("vulkan"),
-    },
-    Step {
-        name: "metal",
-        platform: "Metal, a GPU",
-        about: "the whole suite on a Mac's GPU",
-        command: SUITE,
-        environment: &[("WGPU_BACKEND", "metal"), REQUIRED],
-        driver: Driver::Hardware("metal"),
-    },
-    Step {
-        name: "dx12",
-        platform: "DX12, a GPU",
-        about: "the whole suite on this machine's GPU through DX12",
-        command: SUITE,
-        environment: &[("WGPU_BACKEND", "dx12"), REQUIRED],
-        driver: Driver::Hardware("dx12"),
-    },
-    Step {
-        name: "webgpu",
-        platform: "WebGPU in a browser, a GPU",
-        about: "by hand: nothing here drives a browser on a GPU yet",
-        command: &[],
-        environment: &[],
-        driver: Driver::None,
-    },
+    step("lavapipe", "Vulkan, Mesa lavapipe", "the whole suite on Mesa's software Vulkan", &["cargo", "check-all"])
+        .on(Driver::Named("(vulkan, llvmpipe"), &[("WGPU_BACKEND", "vulkan"), ("TWEEDIE_ADAPTER", "llvmpipe")]),
+    step(
+        "swiftshader",
+        "Vulkan, Google SwiftShader",
+        "the whole suite on SwiftShader, which flushes subnormals and has WebGPU's least limits",
+        &["xtask/scripts/swiftshader.sh", "cargo", "test"],
+    )
+    .on(Driver::Named("(vulkan, swiftshader"), &[REQUIRED]),
+    step(
+        "gl",
+        "OpenGL ES, Mesa llvmpipe",
+        "the whole suite on wgpu's OpenGL backend",
+        &["xtask/scripts/gl.sh", "cargo", "test"],
+    )
+    .on(Driver::Named("(gl, "), &[REQUIRED]),
+    step(
+        "default-limits",
+        "WebGPU's default limits, lavapipe",
+        "the library's GPU tests on a device that was asked for no more than `wgpu::Limits::default()`",
+        &["cargo", "test", "-p", "tweedie", "--test", "gpu"],
+    )
+    .on(
+        Driver::Named("(vulkan, llvmpipe"),
+        &[("TWEEDIE_LIMITS", "default"), ("TWEEDIE_ADAPTER", "llvmpipe"), REQUIRED],
+    ),
+    step(
+        "least-limits",
+        "Four storage buffers, 16 KiB uniforms",
+        "the library's GPU tests on a device with `wgpu::Limits::downlevel_defaults()`",
+        &["cargo", "test", "-p", "tweedie", "--test", "gpu"],
+    )
+    .on(
+        Driver::Named("(vulkan, llvmpipe"),
+        &[("TWEEDIE_LIMITS", "downlevel"), ("TWEEDIE_ADAPTER", "llvmpipe"), REQUIRED],
+    ),
+    step(
+        "shaders",
+        "Every shader in SPIR-V, MSL, HLSL",
+        "every composed shader as wgpu's backends write it, its SPIR-V through spirv-val",
+        &["xtask/scripts/shaders.sh"],
+    ),
+    step(
+        "hlsl",
+        "DX12, Microsoft's compilers",
+        "every composed shader through FXC (SM 5.1) and DXC (SM 6.2), under Wine",
+        &["xtask/scripts/hlsl.sh"],
+    ),
+    step(
+        "windows",
+        "Windows (DX12, Vulkan)",
+        "cargo check of all targets for Windows",
+        &["xtask/scripts/cross.sh", "x86_64-pc-windows-gnu"],
+    ),
+    step(
+        "macos",
+        "macOS (Metal)",
+        "cargo check of all targets for macOS",
+        &["xtask/scripts/cross.sh", "aarch64-apple-darwin"],
+    ),
+    step(
+        "wasm",
+        "Browsers (WebGPU)",
+        "cargo check of the library for wasm32",
+        &["xtask/scripts/cross.sh", "wasm32-unknown-unknown"],
+    ),
+    step(
+        "browser",
+        "WebGPU in Chromium, SwiftShader",
+        "the page in a headless Chromium, with real input events, and every check of verify in it",
+        &["xtask/scripts/browser.sh"],
+    ),
+    step(
+        "viewer",
+        "The viewer, X11 on lavapipe",
+        "the viewer's window on a screen of its own, with real mouse and key events",
+        &["xtask/scripts/viewer.sh"],
+    ),
+    step(
+        "burn",
+        "Burn 0.22, wgpu backend",
+        "tweedie's ops on Burn tensors: values, gradients, samplers, several devices, with fusion and without",
+        &["xtask/scripts/burn.sh"],
+    ),
+    step(
+        "soak",
+        "A long run",
+        "100,000 steps of changing shapes: memory flat, results the same to the bit",
+        &["xtask/scripts/soak.sh"],
+    ),
+    step(
+        "fuzz",
+        "Arbitrary input",
+        "every reader and every builder under libFuzzer, ten minutes each",
+        &["xtask/scripts/fuzz.sh", "600"],
+    ),
+    step(
+        "deny",
+        "Licences and sources",
+        "cargo deny: licences, sources and bans of every dependency",
+        &["xtask/scripts/deny.sh"],
+    ),
+    step("vulkan", "Vulkan, a GPU (NVIDIA, AMD, Intel)", "the whole suite on this machine's GPU through Vulkan", SUITE)
+        .on(Driver::Hardware("vulkan"), &[("WGPU_BACKEND", "vulkan"), REQUIRED]),
+    step("metal", "Metal, a GPU", "the whole suite on a Mac's GPU", SUITE)
+        .on(Driver::Hardware("metal"), &[("WGPU_BACKEND", "metal"), REQUIRED]),
+    step("dx12", "DX12, a GPU", "the whole suite on this machine's GPU through DX12", SUITE)
+        .on(Driver::Hardware("dx12"), &[("WGPU_BACKEND", "dx12"), REQUIRED]),
+    step("webgpu", "WebGPU in a browser, a GPU", "by hand: nothing here drives a browser on a GPU yet", &[]),
 ];
 
 /// The step of this name that can be run.

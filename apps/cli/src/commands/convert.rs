@@ -29,12 +29,7 @@ impl Convert {
         let input = self.arguments.read()?;
         let Prediction { schedule, x_t, timesteps, .. } = &input;
         for (_, quantity) in &wanted {
-            let table = schedule.conversion_where_defined(*from, *quantity, None);
-            let why = |t: usize| {
-                let undefined = solve(schedule.levels()[t], *from, *quantity).err();
-                undefined.map_or(String::new(), |error| error.at(t).to_string())
-            };
-            holes.check(timesteps, |t| table.row(t).is_some(), why)?;
+            holes.check(timesteps, |t| solve(schedule.levels()[t], *from, *quantity).map_err(|error| error.at(t)))?;
         }
         let engine = compute.open()?;
         let mut writer = TensorWriter::new();

@@ -7,9 +7,7 @@ use crate::losses::{LossJob, LossOutputs};
 use crate::report::{Outcome, say, warn};
 use crate::schedule_args::ScheduleArgs;
 use anyhow::{Context, Error, Result, bail};
-use files::Array;
-use files::TensorFile;
-use files::TensorWriter;
+use files::{Array, TensorFile, TensorWriter};
 use serde_json::json;
 use tweedie::math::{LossInputs, Objective, Weight};
 use tweedie::{Quantity, Schedule};
@@ -64,11 +62,7 @@ impl Loss {
         let truth = self.truth(&file, &prediction, &objective)?;
         let (schedule, timesteps) = self.levels(&file, &prediction, &objective, truth.given)?;
         let table = schedule.loss_where_defined(&objective, truth.given).map_err(Error::from)?;
-        let why = |t: usize| {
-            let missing = schedule.loss_row(t, &objective, truth.given).err();
-            missing.map_or(String::new(), |error| error.to_string())
-        };
-        self.holes.check(&timesteps, |t| table.row(t).is_some(), why)?;
+        self.holes.check(&timesteps, |t| schedule.loss_row(t, &objective, truth.given))?;
         let job = LossJob {
             table: &table,
             penalty,

@@ -18,9 +18,8 @@ use crate::engine::{ComputeArgs, Input, Job};
 use crate::report::{Failure, Outcome, warn};
 use crate::schedule_args::ScheduleArgs;
 use anyhow::anyhow;
-use files::Array;
-use files::TensorFile;
-use files::atomic;
+use files::{Array, TensorFile, atomic};
+use std::fmt::Display;
 use std::path::PathBuf;
 use tweedie::table::Table;
 use tweedie::{Quantity, Schedule};
@@ -115,12 +114,12 @@ pub struct HoleArgs {
 }
 
 impl HoleArgs {
-    /// Looks at the timesteps that are used: a hole of the table is an error, unless NaN was asked for.
-    pub fn check(self, timesteps: &[u32], holds: impl Fn(usize) -> bool, why: impl Fn(usize) -> String) -> Outcome {
-        let Some(sample) = timesteps.iter().position(|&t| !holds(t as usize)) else {
+    /// Looks at the timesteps that are used: where a value does not exist is an error, unless NaN was asked for.
+    pub fn check<T, E: Display>(self, timesteps: &[u32], value: impl Fn(usize) -> Result<T, E>) -> Outcome {
+        let mut missing = timesteps.iter().map(|&t| value(t as usize).err()).enumerate();
+        let Some((sample, reason)) = missing.find_map(|(sample, reason)| Some((sample, reason?))) else {
             return Ok(());
         };
-        let reason = why(timesteps[sample] as usize);
         if self.allow_undefined {
             warn(format_args!("sample {sample}: {reason}; NaN is written for such samples"));
             return Ok(());

@@ -25,11 +25,7 @@ impl Posterior {
         let variances = schedule.posterior_variance().map_err(anyhow::Error::from)?;
         let log_variances = schedule.posterior_log_variance_clipped().map_err(anyhow::Error::from)?;
         let table = schedule.posterior_mean_where_defined(*from);
-        let why = |t: usize| {
-            let x0 = solve(schedule.levels()[t], *from, Quantity::X0);
-            x0.err().map_or(String::new(), |error| error.at(t).to_string())
-        };
-        holes.check(timesteps, |t| table.row(t).is_some(), why)?;
+        holes.check(timesteps, |t| solve(schedule.levels()[t], *from, Quantity::X0).map_err(|error| error.at(t)))?;
         let outputs = compute.open()?.run("posterior mean", &input.job(&table, false))?;
         let of_samples = |table: &[f64]| timesteps.iter().map(|&t| table[t as usize]).collect::<Vec<f64>>();
         let mut writer = TensorWriter::new();

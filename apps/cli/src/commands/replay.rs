@@ -6,8 +6,7 @@ use crate::recorded_run::RecordedRun;
 use crate::report::{Outcome, say};
 use crate::sampler_args::{SamplerArgs, SamplerEntry, sampler_entry};
 use crate::schedule_args::ScheduleArgs;
-use files::TensorFile;
-use files::TensorWriter;
+use files::{TensorFile, TensorWriter};
 use safetensors::Dtype;
 use serde_json::json;
 

@@ -8,9 +8,8 @@
 
 use super::format::short;
 use anyhow::{Context, Result, bail};
-use files::Picture;
-use files::TensorFile;
 use files::npy::{Kind, Npy};
+use files::{Picture, TensorFile};
 use pictures::test_card::test_card;
 use serde::Serialize;
 use std::path::Path;

@@ -108,9 +108,7 @@ impl Experiment<'_> {
             let Some(noising) = batch.noising(None, Some((quantity, &target)))? else { continue };
             batch.run(&noising)?;
             let clean = batch.read(&target)?;
-            let size = |sample: &[f32]| ERROR * root_mean_square(sample.iter().map(|&value| f64::from(value)));
-            let sizes: Vec<f64> = clean.chunks(batch.shape.elements as usize).map(size).collect();
-            batch.predict(&sizes, [&target, &prediction], key.stream(place))?;
+            batch.predict(ERROR, &clean, [&target, &prediction], key.stream(place))?;
             // Two outputs in a row exist where both do; each by itself exists more often.
             for wanted in WANTED.into_iter().zip([&x0, &epsilon]) {
                 batch.run(&batch.conversion((quantity, &prediction), &[wanted])?)?;

@@ -1,8 +1,7 @@
 //! Compares statements of textbooks about the three parameterizations with the measurements.
 
 use super::format::short;
-use super::measure::{Moment, Reading, Target};
-use super::measurement::Measurement;
+use super::measure::{Moment, Reading};
 use super::results::{At, Results};
 use super::storage_loss::{HALVES, Part};
 use serde::Serialize;
@@ -27,19 +26,21 @@ const ROUNDING: f64 = 1e-3;
 
 /// All of them, in the order in which they are told.
 pub fn claims(results: &Results<'_>) -> Vec<Claim> {
-    [
-        unit_epsilon,
-        x0_by_the_data,
-        v_near_one,
-        v_never_amplifies,
-        epsilon_at_high_noise,
-        x0_at_low_noise,
-        half_precision,
-    ]
-    .iter()
-    .filter_map(|claim| claim(results))
-    .collect()
+    let (epsilon, x0) = (Quantity::Epsilon, Quantity::X0);
+    let all = [
+        unit_epsilon(results),
+        x0_by_the_data(results),
+        v_near_one(results),
+        v_never_amplifies(results),
+        ill_conditioned(results, "epsilon is ill-conditioned at high noise", [epsilon, x0], INTO_X0),
+        ill_conditioned(results, "x0 is ill-conditioned at low noise", [x0, epsilon], INTO_EPSILON),
+        half_precision(results),
+    ];
+    all.into_iter().flatten().collect()
 }
+
+const INTO_X0: Reading = |target| target.into_x0;
+const INTO_EPSILON: Reading = |target| target.into_epsilon;
 
 fn extremes(results: &Results<'_>, of: Quantity, pick: Reading) -> Option<[At; 2]> {
     results.extremes(|moment: &Moment| pick(moment.of(of)?).value())
@@ -61,13 +62,11 @@ fn unit_epsilon(results: &Results<'_>) -> Option<Claim> {
 fn x0_by_the_data(results: &Results<'_>) -> Option<Claim> {
     let [low, high] = extremes(results, Quantity::X0, |target| target.variance)?;
     let confirmed = high.value <= low.value * (1.0 + ROUNDING);
-    let found = format!("{} at every t, of which the schedule changes nothing", short(high.value));
-    let otherwise = range([low, high]);
-    Some(Claim {
-        claim: "x0's variance is that of the data",
-        confirmed,
-        found: if confirmed { found } else { otherwise },
-    })
+    let found = match confirmed {
+        true => format!("{} at every t, of which the schedule changes nothing", short(high.value)),
+        false => range([low, high]),
+    };
+    Some(Claim { claim: "x0's variance is that of the data", confirmed, found })
 }
 
 fn v_near_one(results: &Results<'_>) -> Option<Claim> {
@@ -86,43 +85,19 @@ fn v_near_one(results: &Results<'_>) -> Option<Claim> {
 }
 
 fn v_never_amplifies(results: &Results<'_>) -> Option<Claim> {
-    let [x0, epsilon] = [into_x0, into_epsilon].map(|into| extremes(results, Quantity::V, into));
+    let [x0, epsilon] = [INTO_X0, INTO_EPSILON].map(|into| extremes(results, Quantity::V, into));
     let ([_, x0], [_, epsilon]) = (x0?, epsilon?);
     let confirmed = x0.value.max(epsilon.value) <= 1.0 + ROUNDING;
-    let found = format!(
-        "at most {} into x0 (t = {}) and {} into epsilon (t = {})",
-        short(x0.value),
-        x0.t,
-        short(epsilon.value),
-        epsilon.t
-    );
+    let worst = |at: At, into: &str| format!("{} into {into} (t = {})", short(at.value), at.t);
+    let found = format!("at most {} and {}", worst(x0, "x0"), worst(epsilon, "epsilon"));
     Some(Claim { claim: "v's conversions never amplify an error", confirmed, found })
-}
-
-fn into_x0(target: &Target) -> Measurement {
-    target.into_x0
-}
-
-fn into_epsilon(target: &Target) -> Measurement {
-    target.into_epsilon
-}
-
-fn epsilon_at_high_noise(results: &Results<'_>) -> Option<Claim> {
-    let claim = "epsilon is ill-conditioned at high noise";
-    ill_conditioned(results, claim, Quantity::Epsilon, Quantity::X0, into_x0)
-}
-
-fn x0_at_low_noise(results: &Results<'_>) -> Option<Claim> {
-    let claim = "x0 is ill-conditioned at low noise";
-    ill_conditioned(results, claim, Quantity::X0, Quantity::Epsilon, into_epsilon)
 }
 
 /// Confirmed where the largest amplification is large, or the value does not exist.
 fn ill_conditioned(
     results: &Results<'_>,
     claim: &'static str,
-    of: Quantity,
-    wanted: Quantity,
+    [of, wanted]: [Quantity; 2],
     into: Reading,
 ) -> Option<Claim> {
     let [_, worst] = extremes(results, of, into)?;

@@ -1,8 +1,7 @@
 //! `tweedie bench`: result lines that come back, reports, and input that is refused.
 
-use crate::support::Folder;
+use crate::support::{Folder, objects};
 use crate::{Needs, Test};
-use serde_json::Value;
 
 pub const TESTS: &[Test] = &[
     ("lines_are_written_and_compared", Needs::Adapter, lines),
@@ -27,7 +26,7 @@ fn lines() {
     let text = folder.succeeds(&format!("{SHORT} --json lines.jsonl"));
     assert!(text.contains("draw_loss_grad_v     custom"), "{text}");
     let written = std::fs::read_to_string(folder.path("lines.jsonl")).expect("result lines");
-    let lines: Vec<Value> = written.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let lines = objects(&written);
     assert_eq!(lines.len(), 2);
     for (line, op) in lines.iter().zip(["noise", "draw_loss_grad_v"]) {
         assert_eq!((&line["impl"], &line["op"], &line["min_bytes"]), (&"tweedie".into(), &op.into(), &49_152.into()));

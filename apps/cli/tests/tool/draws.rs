@@ -262,9 +262,7 @@ fn targets() {
 
 fn json() {
     let folder = Folder::with(&clean());
-    let object = |line: &str| -> serde_json::Value {
-        serde_json::from_str(&folder.succeeds(&format!("{line} --on cpu --out {OUT} --json"))).expect("JSON")
-    };
+    let object = |line: &str| folder.objects(&format!("{line} --on cpu --out {OUT} --json")).remove(0);
     let noise = object("noise in.safetensors --target v");
     assert_eq!(noise, serde_json::json!({ "shape": SHAPE, "target": "v", "seed": 0, "out": OUT }));
     predicted().save(&folder.path("in.safetensors"));

@@ -113,10 +113,7 @@ fn kinds(on: On) {
     for name in ["D_losses_normal_5x3x7x9", "D_losses_extreme_6x40"] {
         let case = case(name);
         let file = load(&case);
-        let input = Tensors::default()
-            .with_tensor("prediction", file.tensor("pred").clone())
-            .with_tensor("target", file.tensor("target").clone());
-        let folder = Folder::with(&input);
+        let folder = Folder::with(&file.renamed(&[("pred", "prediction"), ("target", "target")]));
         let losses: Vec<&str> = file.names().into_iter().filter_map(|name| name.strip_prefix("grad_")).collect();
         assert!(losses.len() >= 6);
         for tensor in losses {
@@ -154,11 +151,9 @@ fn three_million_elements() {
 fn weighted(predicts: &str) -> (Value, Tensors, Folder) {
     let case = case("D_weighted_linear_T1000_6x3x4x5");
     let file = load(&case);
-    let prediction = file.tensor(&format!("pred_{predicts}")).clone();
-    let input = ["x0", "eps", "t"]
-        .into_iter()
-        .fold(Tensors::default(), |input, name| input.with_tensor(name, file.tensor(name).clone()));
-    let folder = Folder::with(&input.with_tensor("prediction", prediction));
+    let prediction = format!("pred_{predicts}");
+    let names = [("x0", "x0"), ("eps", "eps"), ("t", "t"), (&*prediction, "prediction")];
+    let folder = Folder::with(&file.renamed(&names));
     (case, file, folder)
 }
 
@@ -191,10 +186,7 @@ fn edm_by_sigma(on: On) {
     let case = case("D_edm_denoiser_sd05");
     let file = load(&case);
     let tensors = [("x0", "x0"), ("noise", "eps"), ("inner_output", "prediction"), ("sigma", "sigma")];
-    let input = tensors
-        .into_iter()
-        .fold(Tensors::default(), |input, (theirs, ours)| input.with_tensor(ours, file.tensor(theirs).clone()));
-    let folder = Folder::with(&input);
+    let folder = Folder::with(&file.renamed(&tensors));
     let weights = [("karras", "edm"), ("soft_min_snr", "soft-min-snr --gamma 4"), ("snr", "snr")];
     for (name, weight) in weights {
         for quantity in ["edm", "x0"] {
@@ -216,12 +208,8 @@ fn another_quantity(on: On) {
     }
     assert_gradient("grad", x0.tensor("grad"), &epsilon.values("grad"), on, limit);
     let noisy = folder.output(&format!("noise in.safetensors --target v {options} --on cpu --out {OUT}"));
-    let given = Tensors::default()
-        .with_tensor("prediction", file.tensor("pred_v").clone())
-        .with_tensor("target", file.tensor("eps").clone())
-        .with_tensor("x_t", noisy.tensor("x_t").clone())
-        .with_tensor("t", file.tensor("t").clone());
-    let folder = Folder::with(&given);
+    let given = file.renamed(&[("pred_v", "prediction"), ("eps", "target"), ("t", "t")]);
+    let folder = Folder::with(&given.with_tensor("x_t", noisy.tensor("x_t").clone()));
     let found = folder.output(&loss_on(on, &format!("--predicts v --target epsilon {options}")));
     // In f32 the error of the prediction is a difference of numbers around 1, which were rounded four times.
     let rounded = if on == On::Cpu { 0.0 } else { 4.0 * Storage::F32.unit_roundoff() };
@@ -270,13 +258,8 @@ fn every_storage_on_the_gpu() {
     let options = format!("--predicts v --weight min-snr {}", options(&case).expect("a recipe"));
     for (storage, dtype) in [(Storage::F32, Dtype::F32), (Storage::F16, Dtype::F16), (Storage::Bf16, Dtype::BF16)] {
         let on = On::Gpu(storage);
-        let shape = &file.tensor("x0").shape;
-        let input = [("pred_v", "prediction"), ("x0", "x0"), ("eps", "eps")]
-            .into_iter()
-            .fold(Tensors::default().with_tensor("t", file.tensor("t").clone()), |input, (theirs, ours)| {
-                input.with(ours, dtype, shape, &file.values(theirs))
-            });
-        let folder = Folder::with(&input);
+        let input = file.renamed(&[("pred_v", "prediction"), ("x0", "x0"), ("eps", "eps")]).stored(dtype);
+        let folder = Folder::with(&input.with_tensor("t", file.tensor("t").clone()));
         for kind in ["mse", "l1", "huber --delta 0.5", "pseudo-huber --delta 0.03"] {
             let options = format!("--kind {kind} {options}");
             let [exact, found] = [On::Cpu, on].map(|on| folder.output(&loss_on(on, &options)));
@@ -418,6 +401,6 @@ fn told(on: On) {
     let folder = Folder::with(&small(Dtype::F32, &[1.0, -1.0, 3.0, 1.0]));
     let text = folder.succeeds(&loss_on(on, ""));
     assert!(text.contains("[2, 2]: mse on epsilon from epsilon, weight none: 3.000000000e0"), "{text}");
-    let object: Value = serde_json::from_str(&folder.succeeds(&loss_on(on, "--json --kind l1"))).expect("JSON");
+    let object = &folder.objects(&loss_on(on, "--json --kind l1"))[0];
     assert_eq!((&object["mean"], &object["kind"]), (&Value::from(1.5), &Value::from("l1")));
 }

@@ -1,6 +1,6 @@
 //! Help, `devices`, `demo`, `verify`.
 
-use crate::support::{Folder, Run, run};
+use crate::support::{Folder, Run, objects, run};
 use crate::{Needs, Test};
 use image::{GrayImage, Luma, Rgb, RgbImage, Rgba, RgbaImage};
 use serde_json::Value;
@@ -69,14 +69,6 @@ fn no_command() {
     assert!(stderr.contains("demo") && stderr.contains("Usage"), "{stderr}");
 }
 
-/// One JSON object a line.
-#[track_caller]
-fn objects(text: &str) -> Vec<Value> {
-    let objects: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
-    assert!(!objects.is_empty());
-    objects
-}
-
 fn devices() {
     let Run { code, stdout, stderr } = run("devices");
     assert_eq!((code, stderr.as_str()), (Some(0), ""));
@@ -142,7 +134,7 @@ fn demo_on_other_pictures() {
         ("tiny.png", "--schedule scaled-linear --zero-terminal-snr"),
         ("grey.jpg", "--storage f16 --error 0 --train-timesteps 10"),
     ] {
-        let found = objects(&folder.succeeds(&format!("demo {name} --out {name}.out --json {options}")));
+        let found = folder.objects(&format!("demo {name} --out {name}.out --json {options}"));
         let (summary, checks) = found.split_last().expect("a summary");
         let path = summary["filmstrip"].as_str().expect("a path");
         assert!(path.ends_with("filmstrip.png") && summary["seconds"].as_f64().is_some_and(|s| s > 0.0));

@@ -1,38 +1,35 @@
 //! `tweedie replay` against the runs of group C, with the manifest's bounds, and on input that cannot be right.
 
-use crate::support::{Folder, OUT, cases, fails, id, load};
+use crate::support::{Folder, OUT, On, cases, fails, id, load};
 use crate::tensors::Tensors;
 use crate::{Needs, Test};
 use safetensors::Dtype;
 use serde_json::{Value, json};
+use tweedie::Storage;
 
 pub const TESTS: &[Test] = &[
     ("diffusers_in_f64", Needs::Nothing, || every_diffusers_case(On::Cpu)),
-    ("diffusers_on_the_gpu", Needs::Adapter, || every_diffusers_case(On::Gpu)),
+    ("diffusers_on_the_gpu", Needs::Adapter, || every_diffusers_case(GPU)),
     ("guided_diffusion_in_f64", Needs::Nothing, || every_guided_case(On::Cpu)),
-    ("guided_diffusion_on_the_gpu", Needs::Adapter, || every_guided_case(On::Gpu)),
+    ("guided_diffusion_on_the_gpu", Needs::Adapter, || every_guided_case(GPU)),
     ("k_diffusion_in_f64", Needs::Nothing, || every_k_case(On::Cpu)),
-    ("k_diffusion_on_the_gpu", Needs::Adapter, || every_k_case(On::Gpu)),
+    ("k_diffusion_on_the_gpu", Needs::Adapter, || every_k_case(GPU)),
     ("a_wrong_coefficient_is_noticed", Needs::Nothing, wrong_coefficients),
     ("a_config_by_options", Needs::Nothing, by_options),
     ("every_storage_type_is_read", Needs::Nothing, storage_types),
     ("mistakes_are_named", Needs::Nothing, mistakes),
 ];
 
-/// Device of a run, which decides the bound.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum On {
-    Cpu,
-    Gpu,
-}
+const GPU: On = On::Gpu(Storage::F32);
 
-impl On {
-    fn option(self) -> &'static str {
-        match self {
-            On::Cpu => "--on cpu",
-            On::Gpu => "--on gpu",
-        }
-    }
+/// The options that set churn.
+const CHURN: [(&str, &str); 4] =
+    [("s_churn", "--s-churn"), ("s_tmin", "--s-tmin"), ("s_tmax", "--s-tmax"), ("s_noise", "--s-noise")];
+
+/// The options of a group that are given, from pairs of key and option.
+fn flags(group: &Value, keys: &[(&str, &str)]) -> String {
+    let given = keys.iter().filter(|(key, _)| !group[key].is_null());
+    given.map(|(key, flag)| format!("{flag} {} ", group[key])).collect()
 }
 
 /// The unit roundoff of f32 for the sample, the prediction, the sum of their terms and the storing of it.
@@ -51,9 +48,7 @@ struct Run {
 impl Run {
     fn new(case: Value, names: &[(&str, &str)]) -> Self {
         let file = load(&case);
-        let given = names.iter().filter(|(theirs, _)| file.0.contains_key(*theirs));
-        let input = given
-            .fold(Tensors::default(), |input, (theirs, ours)| input.with_tensor(ours, file.tensor(theirs).clone()));
+        let input = file.renamed(names);
         Self { case, file, input }
     }
 
@@ -77,18 +72,9 @@ impl Run {
 
     /// The options of the run itself: those of `set_timesteps` and of `step`.
     fn options(&self) -> String {
-        let flags = [
-            ("set_timesteps", "num_inference_steps", "--steps"),
-            ("set_timesteps", "mu", "--mu"),
-            ("step_kwargs", "eta", "--eta"),
-            ("step_kwargs", "s_churn", "--s-churn"),
-            ("step_kwargs", "s_tmin", "--s-tmin"),
-            ("step_kwargs", "s_tmax", "--s-tmax"),
-            ("step_kwargs", "s_noise", "--s-noise"),
-        ];
-        let given = flags.iter().filter(|(group, key, _)| !self.config()[group][key].is_null());
-        let mut options: String =
-            given.map(|(group, key, flag)| format!("{flag} {} ", self.config()[group][key])).collect();
+        let config = self.config();
+        let mut options = flags(&config["set_timesteps"], &[("num_inference_steps", "--steps"), ("mu", "--mu")]);
+        options += &flags(&config["step_kwargs"], &[&[("eta", "--eta")], &CHURN[..]].concat());
         if self.config()["step_kwargs"]["use_clipped_model_output"] == true {
             options.push_str("--rederive-epsilon");
         }
@@ -103,13 +89,9 @@ impl Run {
     fn bounds(&self, on: On) -> Vec<f64> {
         let tolerance = &self.case["tolerance"];
         let largest = |name: &str| -> Vec<f64> {
-            let tensor = self.file.tensor(name);
-            let entry = tensor.shape[1..].iter().product();
-            tensor
-                .values()
-                .chunks(entry)
-                .map(|entry| entry.iter().fold(0.0, |most, x| f64::max(most, x.abs())))
-                .collect()
+            let (tensor, values) = (self.file.tensor(name), self.file.values(name));
+            let entries = values.chunks(tensor.shape[1..].iter().product());
+            entries.map(|entry| entry.iter().fold(0.0, |most, x| f64::max(most, x.abs()))).collect()
         };
         let samples = largest("samples");
         if on == On::Cpu {
@@ -142,21 +124,17 @@ impl Run {
     /// Runs the tool and holds the samples against the vectors'.
     fn check(&self, folder: &Folder, options: &str, on: On, samples: &str) {
         let name = id(&self.case);
-        let found = folder.output(&format!("replay in.safetensors {options} {} --out {OUT}", on.option()));
+        let found = folder.output(&format!("replay in.safetensors {options} {} --out {OUT}", on.options()));
         let (ours, theirs) = (found.values("samples"), self.file.values(samples));
         assert_eq!(found.tensor("samples").shape[1..], self.file.tensor(samples).shape[1..], "{name}");
-        let dtype = if on == On::Cpu { Dtype::F64 } else { Dtype::F32 };
-        assert_eq!(found.tensor("samples").dtype, dtype, "{name}");
+        assert_eq!(found.tensor("samples").dtype, on.dtype(), "{name}");
         let entry: usize = found.tensor("samples").shape[1..].iter().product();
         let bounds = self.bounds(on);
         assert_eq!(ours.len() / entry, theirs.len() / entry, "{name}: entries");
         for (k, (ours, theirs)) in ours.chunks(entry).zip(theirs.chunks(entry)).enumerate() {
             let deviation = largest_deviation(ours, theirs);
-            assert!(
-                deviation <= bounds[k],
-                "{name} {options}: sample {k} deviates by {deviation:e} above {:e}",
-                bounds[k]
-            );
+            let bound = bounds[k];
+            assert!(deviation <= bound, "{name} {options}: sample {k} deviates by {deviation:e} above {bound:e}");
         }
         let calls = found.tensor("timesteps").shape[0];
         assert_eq!(found.tensor("pred_x0").shape, [&[calls], &found.tensor("samples").shape[1..]].concat(), "{name}");
@@ -283,20 +261,15 @@ fn k_diffusion(config: &Value) -> String {
         other => panic!("no option for {other}"),
     };
     let sigmas = &config["sigmas"];
-    let of = |group: &Value, keys: &[(&str, &str)]| -> String {
-        let given = keys.iter().filter(|(key, _)| !group[key].is_null());
-        given.map(|(key, flag)| format!("{flag} {} ", group[key])).collect()
-    };
-    let range = of(sigmas, &[("sigma_min", "--sigma-min"), ("sigma_max", "--sigma-max"), ("rho", "--rho")]);
-    let names = [("s_churn", "--s-churn"), ("s_tmin", "--s-tmin"), ("s_tmax", "--s-tmax"), ("s_noise", "--s-noise")];
-    let churn = of(&config["sampler_kwargs"], &names);
+    let range = flags(sigmas, &[("sigma_min", "--sigma-min"), ("sigma_max", "--sigma-max"), ("rho", "--rho")]);
+    let churn = flags(&config["sampler_kwargs"], &CHURN);
     let (kind, n) = (sigmas["function"].as_str().expect("a schedule of sigmas"), &sigmas["n"]);
     format!("--sampler {sampler} --prediction x0 --sigmas {kind} {range} --steps {n} {churn}")
 }
 
 fn heun_of_k_diffusion(run: &Run, on: On) {
     let folder = Folder::with(&run.input);
-    let options = format!("{} {}", k_diffusion(run.config()), on.option());
+    let options = format!("{} {}", k_diffusion(run.config()), on.options());
     let found = folder.output(&format!("replay in.safetensors {options} --out {OUT}"));
     let entry: usize = found.tensor("samples").shape[1..].iter().product();
     let (ours, theirs) = (found.values("samples"), run.file.values("samples"));
@@ -368,20 +341,15 @@ fn storage_types() {
     let run = Run::named("C_ddim_linear_eps_eta0_leading_N10");
     let line = format!("replay in.safetensors --config scheduler_config.json {} --on cpu --out {OUT}", run.options());
     let folder = run.folder();
-    let stored = |from: &Tensors, dtype: Dtype| {
-        from.0.iter().fold(Tensors::default(), |tensors, (name, tensor)| {
-            tensors.with(name, dtype, &tensor.shape, &tensor.values())
-        })
-    };
     let samples = |tensors: &Tensors| {
         tensors.save(&folder.path("in.safetensors"));
         folder.output(&line).values("samples")
     };
     let whole = samples(&run.input);
     for dtype in [Dtype::F32, Dtype::F16, Dtype::BF16] {
-        let rounded = stored(&run.input, dtype);
+        let rounded = run.input.stored(dtype);
         let found = samples(&rounded);
-        assert_eq!(found, samples(&stored(&rounded, Dtype::F64)), "{dtype:?}");
+        assert_eq!(found, samples(&rounded.stored(Dtype::F64)), "{dtype:?}");
         assert_ne!(found, whole, "{dtype:?}");
     }
 }
@@ -425,13 +393,12 @@ fn mistakes() {
         folder.refuses(&line(options), words);
     }
     let input = |tensors: Tensors, words: &[&str]| {
-        tensors.save(&folder.path("in.safetensors"));
-        folder.refuses(&line(&format!("{config} --steps 10")), words);
+        folder.refuses_input(&tensors, &line(&format!("{config} --steps 10")), words);
     };
     input(run.input.clone().without("model_outputs"), &["in.safetensors", "expected a tensor `model_outputs`"]);
-    input(run.input.clone().without("samples"), &["expected a tensor `initial`"]);
-    input(run.input.clone().without("noises"), &["expected a tensor `noises`"]);
-    input(run.input.clone().without("var_values"), &["expected a tensor `var_values`"]);
+    for (name, missing) in [("samples", "initial"), ("noises", "noises"), ("var_values", "var_values")] {
+        input(run.input.clone().without(name), &[&format!("expected a tensor `{missing}`")]);
+    }
     let shaped = |name: &str, shape: &[usize]| {
         run.input.clone().with(name, Dtype::F32, shape, &vec![0.5; shape.iter().product()])
     };

@@ -15,8 +15,7 @@ pub const TESTS: &[Test] = &[
 
 /// Output of a run with `--json`: a line for each sampler, and the files.
 fn lines(folder: &Folder, options: &str) -> (Vec<Value>, Vec<String>) {
-    let text = folder.succeeds(&format!("sample --out drawn --json {options}"));
-    let mut lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let mut lines = folder.objects(&format!("sample --out drawn --json {options}"));
     let files = lines.pop().expect("the files");
     let paths = files["files"].as_array().expect("a list").iter();
     (lines, paths.map(|path| path.as_str().expect("a path").to_owned()).collect())

@@ -39,7 +39,7 @@ fn singles(values: &[f32]) -> Vec<u8> {
 /// Runs a study, and reads what it wrote.
 #[track_caller]
 fn study(folder: &Folder, line: &str) -> Value {
-    let printed: Value = serde_json::from_str(&folder.succeeds(&format!("study {line} --out s --json"))).expect("JSON");
+    let printed = &folder.objects(&format!("study {line} --out s --json"))[0];
     let file: Value = serde_json::from_slice(&fs::read(folder.path("s/study.json")).expect("a file")).expect("JSON");
     for key in ["data", "claims", "advice", "agreement", "visited"] {
         assert_eq!(printed[key], file[key], "{line}: {key}");
@@ -106,17 +106,24 @@ fn check(study: &Value, variance: f64, abar: &dyn Fn(usize) -> f64) {
     }
 }
 
+/// `abar` of some betas.
+fn abar(betas: impl Iterator<Item = f64>) -> Vec<f64> {
+    let mut product = 1.0;
+    let multiply = |beta: f64| {
+        product *= 1.0 - beta;
+        product
+    };
+    betas.map(multiply).collect()
+}
+
+/// A thousand numbers from one to another.
+fn thousand(start: f64, end: f64) -> impl Iterator<Item = f64> {
+    (0..1000).map(move |i| start + f64::from(i) / 999.0 * (end - start))
+}
+
 /// `abar` of betas from 1e-4 to 0.02.
 fn linear() -> Vec<f64> {
-    let betas = (0..1000).map(|i| 1e-4 + f64::from(i) / 999.0 * (0.02 - 1e-4));
-    betas
-        .scan(1.0, |abar, beta| {
-            Some({
-                *abar *= 1.0 - beta;
-                *abar
-            })
-        })
-        .collect()
+    abar(thousand(1e-4, 0.02))
 }
 
 #[track_caller]
@@ -125,6 +132,12 @@ fn claim(study: &Value, word: &str) -> (bool, String) {
     let mut fitting = claims.iter().filter(|claim| claim["claim"].as_str().is_some_and(|text| text.contains(word)));
     let found = fitting.next().unwrap_or_else(|| panic!("no claim about {word}"));
     (found["confirmed"].as_bool().expect("a verdict"), found["found"].as_str().expect("numbers").to_owned())
+}
+
+/// The prediction and the weight that a study advises.
+fn advised(study: &Value) -> (&str, &str) {
+    let text = |part: &str| study["advice"][part].as_str().expect("advice");
+    (text("prediction"), text("weight"))
 }
 
 fn generated_picture() {
@@ -147,8 +160,7 @@ fn generated_picture() {
     assert!(high_noise && found.contains("157-fold into x0 at t = 999"), "{found}");
     let (low_noise, found) = claim(&study, "low noise");
     assert!(low_noise && found.contains("100-fold into epsilon at t = 0"), "{found}");
-    assert_eq!(study["advice"]["prediction"], "v");
-    assert_eq!(study["advice"]["weight"], "min-snr --gamma 5");
+    assert_eq!(advised(&study), ("v", "min-snr --gamma 5"));
     // bf16 has 8 bits: of a signal of 0.006 beside noise of 1 nothing much is left; of noise of 0.01, most is.
     let [first, .., last] = moments(&study) else { panic!("too few moments") };
     let error = |moment: &Value, storage: &str, part: &str| number(&moment["error_of_recovered"][storage][part]);
@@ -165,25 +177,13 @@ fn unit_variance() {
     let values: Vec<u8> = (0..600).flat_map(|i| if i % 2 == 0 { 1f64 } else { -1.0 }.to_be_bytes()).collect();
     folder.write("unit.npy", &npy(">f8", "(3, 200)", &values));
     let study = study(&folder, "unit.npy --schedule scaled-linear --zero-terminal-snr --steps 50 --seed 7");
-    let abar = {
-        let roots = (0..1000).map(|i| 0.00085f64.sqrt() + f64::from(i) / 999.0 * (0.012f64.sqrt() - 0.00085f64.sqrt()));
-        let product = roots.scan(1.0, |abar, root| {
-            Some({
-                *abar *= 1.0 - root * root;
-                *abar
-            })
-        });
-        let signal: Vec<f64> = product.map(f64::sqrt).collect();
-        move |t: usize| ((signal[t] - signal[999]) * signal[0] / (signal[0] - signal[999])).powi(2)
-    };
-    check(&study, 1.0, &abar);
+    let roots = thousand(0.00085f64.sqrt(), 0.012f64.sqrt());
+    let signal: Vec<f64> = abar(roots.map(|root| root * root)).into_iter().map(f64::sqrt).collect();
+    check(&study, 1.0, &|t| ((signal[t] - signal[999]) * signal[0] / (signal[0] - signal[999])).powi(2));
     assert!(claim(&study, "v's variance").0 && claim(&study, "high noise").1.contains("t = 999 it determines nothing"));
     let last = moments(&study).last().expect("moments");
     assert!(last["targets"]["epsilon"]["into_x0"]["measured"].is_null() && last["snr"] == 0.0);
-    assert_eq!(
-        (&study["advice"]["prediction"], &study["advice"]["weight"]),
-        (&"v".into(), &"edm --sigma-data 1.00".into())
-    );
+    assert_eq!(advised(&study), ("v", "edm --sigma-data 1.00"));
     let reasons = study["advice"]["reasons"].to_string();
     assert!(reasons.contains("epsilon no x0 at all (t = 999)") && reasons.contains("min-snr would"), "{reasons}");
 }
@@ -210,20 +210,15 @@ fn advice() {
         assert_eq!(found["prediction"], name);
         assert_near(name, number(&found["factor"]), factor, VARIANCE);
     }
-    assert_eq!(
-        (&study["advice"]["prediction"], &study["advice"]["weight"]),
-        (&"x0".into(), &"max-snr --gamma 1".into())
-    );
+    assert_eq!(advised(&study), ("x0", "max-snr --gamma 1"));
     assert!(study["advice"]["reasons"].to_string().contains("Take 2*x - 1"));
 }
 
 fn clean_start() {
     let folder = Folder::with(&Tensors::default().with("betas", Dtype::F64, &[4], &[0.0, 0.1, 0.5, 0.9]));
     let values: Vec<f64> = (0..40).map(|i| f64::from(i) - 20.0).collect();
-    let tensors = ["latent", "other"]
-        .iter()
-        .fold(Tensors::default(), |file, name| file.with(name, Dtype::F16, &[4, 10], &values));
-    tensors.save(&folder.path("two.safetensors"));
+    let latent = Tensors::default().with("latent", Dtype::F16, &[4, 10], &values);
+    latent.with("other", Dtype::F16, &[4, 10], &values).save(&folder.path("two.safetensors"));
     let study = study(&folder, "two.safetensors --tensor latent --betas in.safetensors --steps 4");
     let [first, ..] = moments(&study) else { panic!("no moments") };
     assert!(first["targets"]["x0"]["into_epsilon"]["measured"].is_null(), "{first}");

@@ -102,6 +102,19 @@ impl Folder {
         Tensors::load(&self.path(OUT))
     }
 
+    /// As [`succeeds`](Self::succeeds), and reads the objects that it printed, one a line.
+    #[track_caller]
+    pub fn objects(&self, line: &str) -> Vec<Value> {
+        objects(&self.succeeds(line))
+    }
+
+    /// As [`refuses`](Self::refuses), with these tensors in `in.safetensors`.
+    #[track_caller]
+    pub fn refuses_input(&self, tensors: &Tensors, line: &str, words: &[&str]) {
+        tensors.save(&self.path("in.safetensors"));
+        self.refuses(line, words);
+    }
+
     /// Runs it three times: with an output file that must survive, without one, and for JSON.
     ///
     /// Each time it must fail with code 2, say these words in one line, and leave nothing behind.
@@ -132,6 +145,14 @@ impl Folder {
             assert!(!existing || fs::read(&out).is_ok_and(|bytes| bytes == PRECIOUS), "{line}: the output was damaged");
         }
     }
+}
+
+/// One JSON object a line.
+#[track_caller]
+pub fn objects(text: &str) -> Vec<Value> {
+    let objects: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert!(!objects.is_empty());
+    objects
 }
 
 fn vectors(name: &str) -> PathBuf {

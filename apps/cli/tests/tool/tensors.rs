@@ -68,6 +68,18 @@ impl Tensors {
         self
     }
 
+    /// Some of them, under other names: pairs of the name here and that there. Names that are not here are left out.
+    pub fn renamed(&self, names: &[(&str, &str)]) -> Self {
+        let found = names.iter().filter_map(|(old, new)| Some(((*new).to_owned(), self.0.get(*old)?.clone())));
+        Self(found.collect())
+    }
+
+    /// The same values in another type.
+    pub fn stored(&self, dtype: Dtype) -> Self {
+        let stored = |tensor: &Tensor| Tensor::new(dtype, &tensor.shape, &tensor.values());
+        Self(self.0.iter().map(|(name, tensor)| (name.clone(), stored(tensor))).collect())
+    }
+
     pub fn without(mut self, name: &str) -> Self {
         assert!(self.0.remove(name).is_some(), "no tensor {name}");
         self

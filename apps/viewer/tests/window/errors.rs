@@ -28,9 +28,7 @@ fn lose(screen: &Screen, arguments: &[&str]) {
         driver.wait("a new window", |now| {
             now["frame"].as_u64() < frame.max(Some(6)) && now["state"]["errors"][1].is_f64()
         });
-        driver.wait("the message", |now| {
-            now["state"]["message"].as_str().is_some_and(|text| text.starts_with("The GPU device was lost"))
-        });
+        driver.wait_for_message("The GPU device was lost");
         driver.focus();
         if round == 0 {
             driver.keep("device_lost.png");
@@ -76,8 +74,7 @@ fn a_missing_file_is_told(screen: &Screen) {
     driver.write("nowhere.png");
     driver.keep("open.png");
     driver.key("Return");
-    driver
-        .wait("the message", |now| now["state"]["message"].as_str().is_some_and(|text| text.contains("no such file")));
+    driver.wait_for_message("no such file");
     driver.key("o");
     driver.place("Open a picture");
     driver.key("Escape");

@@ -7,6 +7,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use x11rb::connection::Connection as _;
+use x11rb::cookie::VoidCookie;
+use x11rb::errors::ConnectionError;
 use x11rb::protocol::Event;
 use x11rb::protocol::xproto::{
     AtomEnum, ClientMessageEvent, ConnectionExt as _, CreateWindowAux, EventMask, ImageFormat, MapState, PropMode,
@@ -100,10 +102,13 @@ impl Screen {
 
     /// Asks a window to close, as a window manager does.
     pub fn ask_to_close(&self, window: Window) {
-        let atom = |name: &str| self.atom(name);
-        let data = [atom("WM_DELETE_WINDOW"), x11rb::CURRENT_TIME, 0, 0, 0];
-        let message = ClientMessageEvent::new(32, window, atom("WM_PROTOCOLS"), data);
-        self.connection.send_event(false, window, EventMask::NO_EVENT, message).expect("X").check().expect("sent");
+        self.send(window, "WM_PROTOCOLS", [self.atom("WM_DELETE_WINDOW"), x11rb::CURRENT_TIME, 0, 0, 0]);
+    }
+
+    /// Sends a message to a window.
+    fn send(&self, window: Window, kind: &str, data: [u32; 5]) {
+        let message = ClientMessageEvent::new(32, window, self.atom(kind), data);
+        done(self.connection.send_event(false, window, EventMask::NO_EVENT, message));
     }
 
     /// Takes a picture of the screen.
@@ -121,42 +126,26 @@ impl Screen {
         let atom = |name: &str| self.atom(name);
         let source = connection.generate_id().expect("an id");
         let aux = CreateWindowAux::new().event_mask(EventMask::PROPERTY_CHANGE);
-        let created = connection.create_window(0, source, self.root, 0, 0, 1, 1, 0, WindowClass::INPUT_ONLY, 0, &aux);
-        created.expect("X").check().expect("a window");
+        done(connection.create_window(0, source, self.root, 0, 0, 1, 1, 0, WindowClass::INPUT_ONLY, 0, &aux));
         let (selection, list, copy) = (atom("XdndSelection"), atom("text/uri-list"), atom("XdndActionCopy"));
-        connection
-            .set_selection_owner(source, selection, x11rb::CURRENT_TIME)
-            .expect("X")
-            .check()
-            .expect("the selection");
-
-        let send = |kind: &str, data: [u32; 5]| {
-            let message = ClientMessageEvent::new(32, target, atom(kind), data);
-            connection.send_event(false, target, EventMask::NO_EVENT, message).expect("X").check().expect("sent");
-        };
+        done(connection.set_selection_owner(source, selection, x11rb::CURRENT_TIME));
+        let send = |kind: &str, data: [u32; 5]| self.send(target, kind, data);
         send("XdndEnter", [source, XDND_VERSION << 24, list, 0, 0]);
         send("XdndPosition", [source, 0, (300 << 16) | 300, x11rb::CURRENT_TIME, copy]);
         let uri = format!("file://{}\r\n", file.display());
         self.answer(|request| {
-            connection
-                .change_property8(PropMode::REPLACE, request.requestor, request.property, list, uri.as_bytes())
-                .expect("X")
-                .check()
-                .expect("the list of files");
+            let (window, property) = (request.requestor, request.property);
+            done(connection.change_property8(PropMode::REPLACE, window, property, list, uri.as_bytes()));
             let notify = SelectionNotifyEvent {
                 response_type: SELECTION_NOTIFY_EVENT,
                 sequence: 0,
                 time: request.time,
-                requestor: request.requestor,
+                requestor: window,
                 selection,
                 target: list,
-                property: request.property,
+                property,
             };
-            connection
-                .send_event(false, request.requestor, EventMask::NO_EVENT, notify)
-                .expect("X")
-                .check()
-                .expect("sent");
+            done(connection.send_event(false, window, EventMask::NO_EVENT, notify));
         });
         send("XdndDrop", [source, 0, x11rb::CURRENT_TIME, 0, 0]);
         connection.flush().expect("X");
@@ -178,4 +167,10 @@ impl Screen {
         }
         panic!("nobody has asked for what was dragged");
     }
+}
+
+/// Waits until the server has done what it was asked.
+#[track_caller]
+fn done(asked: Result<VoidCookie<'_, RustConnection>, ConnectionError>) {
+    asked.expect("X").check().expect("what was asked");
 }

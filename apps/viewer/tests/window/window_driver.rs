@@ -88,6 +88,11 @@ impl<'a> WindowDriver<'a> {
         self.wait(&format!("{key} = {value}"), |now| now["state"][key] == value);
     }
 
+    /// Waits for a message with these words.
+    pub fn wait_for_message(&mut self, words: &str) {
+        self.wait(words, |now| now["state"]["message"].as_str().is_some_and(|text| text.contains(words)));
+    }
+
     /// Waits until nothing happens any more: until two frames, one after the other, have nothing new to tell.
     pub fn settle(&mut self) -> Value {
         let mut before = self.nudge();

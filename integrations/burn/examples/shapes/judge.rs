@@ -1,4 +1,4 @@
-//! How good samples are, in numbers: how far they are from pictures that were never trained on, and whether they are of the
+//! The quality of samples in numbers: how far they are from pictures that were never trained on, and whether they are of the
 //! class that was asked for.
 
 use super::pictures::{PIXELS, Pictures, SIDE};
@@ -47,7 +47,7 @@ pub fn classifier(device: &Device, steps: u64) -> Classifier {
     network.valid()
 }
 
-/// How many of the pictures are of their class, 0 to 1.
+/// The part of the pictures that are of their class, 0 to 1.
 pub fn accuracy(classifier: &Classifier, pixels: Vec<f32>, classes: &[i32], device: &Device) -> f64 {
     let logits = classifier.forward(tensor(pixels, device));
     let found: Vec<i32> =

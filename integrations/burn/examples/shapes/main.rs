@@ -28,16 +28,16 @@ use unet::{NO_CLASS, UNet};
 /// Trains, samples and judges.
 #[derive(Parser, Debug)]
 struct Arguments {
-    /// How large and how long: `small` takes minutes on two cores, `gpu` minutes on a GPU.
+    /// Size and length: `small` takes minutes on two cores, `gpu` minutes on a GPU.
     #[arg(long, value_enum, default_value_t = Size::Small)]
     size: Size,
     /// Training steps, instead of the size's.
     #[arg(long)]
     steps: Option<u32>,
-    /// What the network predicts; all three if not given.
+    /// The network's prediction; all three if not given.
     #[arg(long)]
     predicts: Option<String>,
-    /// Where checkpoints, the report and the picture go. A training that was stopped goes on from its checkpoint there.
+    /// The folder of checkpoints, report and picture. A training that was stopped goes on from its checkpoint there.
     #[arg(long, default_value = "target/burn/shapes")]
     out: PathBuf,
     /// Only names the device; exits with 3 if there is none.
@@ -71,13 +71,13 @@ impl Size {
     }
 }
 
-/// How much the class counts.
+/// The scale of guidance by the class.
 const GUIDE: f64 = 2.0;
-/// Of every sampler; the first sample of a seed begins as the same noise.
+/// The key of every sampler; the first sample of a seed begins as the same noise.
 const KEY: NoiseKey = NoiseKey::seed(2026);
 const CLASSIFIER_STEPS: u64 = 300;
 
-/// What is told of a set of samples.
+/// The figures of a set of samples.
 #[derive(Debug, serde::Serialize)]
 struct Row {
     predicts: String,
@@ -171,7 +171,7 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What samples are held against.
+/// The pictures and the classifier that samples are held against.
 struct Bed {
     classes: Vec<i32>,
     held_out: Vec<f32>,

@@ -45,7 +45,7 @@ impl Pictures {
         })
     }
 
-    /// So many pictures from an index on, one after the other, and their classes.
+    /// `count` pictures from an index on, one after the other, and their classes.
     pub fn batch(self, first: u64, count: usize) -> (Vec<f32>, Vec<i32>) {
         let indices = first..first + count as u64;
         let pixels = indices.clone().flat_map(|index| self.of_class(index, self.class(index))).collect();

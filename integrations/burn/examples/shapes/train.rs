@@ -10,7 +10,7 @@ use tweedie::gpu::NoiseKey;
 use tweedie::{Quantity, Schedule, philox4x32_10};
 use tweedie_burn::{Bridge, Error, Goal, Training};
 
-/// How large, and how long.
+/// Size and length of a training.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Setting {
     /// Channels of the U-Net's first level.
@@ -22,7 +22,7 @@ pub struct Setting {
 
 /// Timesteps of the schedule.
 pub const TIMESTEPS: usize = 1000;
-/// Of 256 pictures, how many are shown without their class.
+/// Pictures of every 256 that are shown without their class.
 const DROPPED: u32 = 26;
 const SEED: u32 = 1;
 
@@ -46,13 +46,8 @@ impl Run {
         let device = bridge.device().clone().autodiff();
         device.seed(u64::from(SEED));
         let network = UNet::new(setting.width, TIMESTEPS, &device);
-        let density = tweedie::math::TimestepDensity::uniform(TIMESTEPS).map_err(tweedie::Error::from)?;
-        let goal = Goal {
-            objective: tweedie::math::Objective::of(predicts),
-            penalty: tweedie::table::Penalty::MSE,
-            density,
-            stratified: Some(setting.batch as u32),
-        };
+        let goal = Goal::new(tweedie::math::Objective::of(predicts), TIMESTEPS)?;
+        let goal = Goal { stratified: Some(setting.batch as u32), ..goal };
         let training = Training::new(bridge, &schedule()?, goal)?;
         Ok(Self { network, step: 0, optimizer: AdamConfig::new().init(), training, device, setting })
     }
@@ -78,7 +73,7 @@ impl Run {
         Ok(losses.mean.without_autodiff())
     }
 
-    /// How many plans tweedie has made.
+    /// Number of plans that tweedie has made.
     pub fn plans_made(&self) -> u64 {
         self.training.plans_made()
     }
@@ -118,7 +113,7 @@ struct Progress {
     predicts: String,
 }
 
-/// Whether a picture is shown without its class: as its noise, a matter of its own index alone.
+/// Returns whether a picture is shown without its class: as its noise, a matter of its own index alone.
 fn dropped(index: u64) -> bool {
     philox4x32_10([index as u32, (index >> 32) as u32, 1, 0], [SEED, 0x6472_6f70])[0] % 256 < DROPPED
 }

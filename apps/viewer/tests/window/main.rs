@@ -5,16 +5,12 @@
 //! (`--trace`); that it looks right is asked of the screen. Screenshots stay in `target/tmp/viewer`.
 
 #[cfg(target_os = "linux")]
-#[path = "window/errors.rs"]
 mod errors;
 #[cfg(target_os = "linux")]
-#[path = "window/screen.rs"]
 mod screen;
 #[cfg(target_os = "linux")]
-#[path = "window/use.rs"]
 mod usage;
 #[cfg(target_os = "linux")]
-#[path = "window/window_driver.rs"]
 mod window_driver;
 
 #[cfg(not(target_os = "linux"))]

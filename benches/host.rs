@@ -1,20 +1,19 @@
-//! The cost of plans, recordings, kernels and readback on the adapter that `TWEEDIE_ADAPTER` names, or the best one.
+//! The cost of plans, recordings and readback on the adapter that `TWEEDIE_ADAPTER` names, or the best one.
 //!
 //! - `plan`: host time for a plan with a table of 1000 rows, after its shader was compiled; `table` is its f64 part.
 //! - `record`: host time for 1000 recordings in one pass of an encoder that is dropped. wgpu 30 validates and encodes a
 //!   pass when the encoder is finished, which the `finish` lines include and the caller pays in any case.
-//! - `latent_sd15`, `image256`: wall time from submit to done, of every op of [`OPS`] in every storage. Bytes are each
-//!   input read once and each output written once; `copy` is `copy_buffer_to_buffer` that moves as many bytes as three or
-//!   four tensors have.
 //! - `readback`: wall time of [`Gpu::download`].
+//!
+//! Kernels are measured by `tweedie bench`, beside a copy of as many bytes in the same run.
 
-use criterion::{Bencher, BenchmarkId, Criterion, SamplingMode, Throughput};
+use criterion::{Bencher, Criterion, SamplingMode, Throughput};
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 use tweedie::gpu::{Context, Plan, Recording, Timesteps};
 use tweedie::headless::{Gpu, describe};
 use tweedie::{Noising, Quantity, Schedule, Shape, Storage};
-use tweedie_bench::ops::{self, OPS, Op};
+use tweedie_bench::ops::{self, Op};
 use tweedie_bench::set::{STEPS, Set};
 use tweedie_bench::workloads::Workload;
 
@@ -43,9 +42,6 @@ fn main() {
         .configure_from_args();
     let workloads = WORKLOADS.map(|name| Workload::named(name).expect("a workload of the table"));
     bench.host(&mut criterion, workloads[0].shape);
-    for workload in &workloads {
-        bench.kernels(&mut criterion, workload);
-    }
     bench.readback(&mut criterion, &workloads);
     criterion.final_summary();
 }
@@ -57,13 +53,10 @@ struct Bench {
 }
 
 impl Bench {
-    fn set(&self, op: &Op, shape: Shape, storage: Storage) -> Set {
-        Set::new(&self.gpu, &self.context, op, shape, storage, SEED).expect("memory for the tensors")
-    }
-
     /// Measures plans and recordings of noising, with a timestep for each sample and with one for the batch.
     fn host(&self, criterion: &mut Criterion, shape: Shape) {
-        let set = self.set(Op::named("noise").expect("an op of the table"), shape, Storage::F32);
+        let noise = Op::named("noise").expect("an op of the table");
+        let set = Set::new(&self.gpu, &self.context, noise, shape, Storage::F32, SEED).expect("memory for the tensors");
         self.plan(criterion, &set);
         self.record(criterion, &set);
     }
@@ -125,38 +118,6 @@ impl Bench {
         }
         drop(pass);
         encoder
-    }
-
-    fn kernels(&self, criterion: &mut Criterion, &Workload { name, shape, .. }: &Workload) {
-        let mut group = criterion.benchmark_group(name);
-        group.sampling_mode(SamplingMode::Flat);
-        for storage in Storage::ALL {
-            let tensor = shape.total() * storage.bytes();
-            for op in &OPS {
-                let set = self.set(op, shape, storage);
-                let plan = op.plan(&self.schedule, &self.context, &set).expect("a plan");
-                group.throughput(Throughput::BytesDecimal(op.bytes(tensor)));
-                group.bench_function(BenchmarkId::new(op.name, storage), |b| {
-                    self.time_submit(b, |encoder| {
-                        let mut pass = encoder.begin_compute_pass(&Default::default());
-                        plan.record(&mut pass, Recording::per_sample()).expect("a recording");
-                    });
-                });
-            }
-            for tensors in [3, 4] {
-                let half = tensors * tensor / 2;
-                let [from, to] = ["from", "to"].map(|label| self.gpu.buffer(label, half));
-                group.throughput(Throughput::BytesDecimal(2 * half));
-                group.bench_function(BenchmarkId::new(format!("copy_{tensors}"), storage), |b| {
-                    self.time_submit(b, |encoder| encoder.copy_buffer_to_buffer(&from, 0, &to, 0, half));
-                });
-            }
-        }
-        group.finish();
-    }
-
-    fn time_submit(&self, bencher: &mut Bencher<'_>, record: impl Fn(&mut wgpu::CommandEncoder)) {
-        bencher.iter(|| self.gpu.submit(&record).expect("the device works"));
     }
 
     fn readback(&self, criterion: &mut Criterion, workloads: &[Workload]) {

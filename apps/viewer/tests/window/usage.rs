@@ -132,12 +132,12 @@ fn a_file_is_dropped_and_a_picture_saved(screen: &Screen) {
     driver.key("ctrl+a");
     driver.write(&saved.display().to_string());
     driver.key("Return");
-    driver.wait("the message", |now| now["state"]["message"].as_str().is_some_and(|text| text.starts_with("Saved")));
+    driver.wait_for_message("Saved");
     let (original, again) = (image::open(&striped).expect("a picture"), image::open(&saved).expect("a picture"));
     assert_eq!(original.to_rgb8(), again.to_rgb8(), "what was saved is what was opened");
 
     screen.drop_file(screen.window("tweedie"), &broken);
-    driver.wait("the message", |now| now["state"]["message"].as_str().is_some_and(|text| text.contains("damaged")));
+    driver.wait_for_message("damaged");
     assert_eq!(driver.now()["state"]["picture"], "striped.png");
     driver.keep("damaged_file.png");
     driver.click("Dismiss");

@@ -3,15 +3,10 @@
 //!
 //! `xtask/scripts/browser.sh` builds the page, finds a Chromium and runs all of it. Elsewhere these tests are listed as ignored.
 
-#[path = "browser/checks.rs"]
 mod checks;
-#[path = "browser/chromium.rs"]
 mod chromium;
-#[path = "browser/page.rs"]
 mod page;
-#[path = "browser/plane.rs"]
 mod plane;
-#[path = "browser/trouble.rs"]
 mod trouble;
 
 use host::build::folder;

@@ -4,15 +4,10 @@
 //! Tests that need an adapter are listed as ignored where there is none; `TWEEDIE_REQUIRE_ADAPTER=1`, which the project's
 //! test command sets, makes that a failure. The window itself is tested by `xtask/scripts/viewer.sh`, with real input events.
 
-#[path = "viewer/content.rs"]
 mod content;
-#[path = "viewer/drawing.rs"]
 mod drawing;
-#[path = "viewer/harness.rs"]
 mod harness;
-#[path = "viewer/plane.rs"]
 mod plane;
-#[path = "viewer/sampling.rs"]
 mod sampling;
 
 use harness::Harness;

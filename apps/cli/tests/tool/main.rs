@@ -3,29 +3,17 @@
 //! Tests that need an adapter are listed as ignored where `tweedie devices` finds none; `TWEEDIE_REQUIRE_ADAPTER=1`,
 //! which the project's test command sets, makes that a failure.
 
-#[path = "tool/bad_files.rs"]
 mod bad_files;
-#[path = "tool/bench.rs"]
 mod bench;
-#[path = "tool/draws.rs"]
 mod draws;
-#[path = "tool/loss.rs"]
 mod loss;
-#[path = "tool/misc.rs"]
 mod misc;
-#[path = "tool/replay.rs"]
 mod replay;
-#[path = "tool/sample.rs"]
 mod sample;
-#[path = "tool/schedules.rs"]
 mod schedules;
-#[path = "tool/study.rs"]
 mod study;
-#[path = "tool/support.rs"]
 mod support;
-#[path = "tool/tensors.rs"]
 mod tensors;
-#[path = "tool/vectors.rs"]
 mod vectors;
 
 use libtest_mimic::{Arguments, Trial};
