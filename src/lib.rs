@@ -92,7 +92,7 @@ pub use diffusion::{Conversion, Diffusion, Holes, Named, Noising, PosteriorMean}
 pub use error::Error;
 pub use gpu::{Context, Shape, Storage, Tensor};
 pub use likelihood::{Likelihood, LikelihoodLoop};
-pub use math::{Quantity, Schedule};
+pub use math::{Model, Quantity, Sampler, Schedule};
 pub use noise::philox4x32_10;
 pub use sampling::{Guidance, GuidanceScale, Sampling};
 pub use training::{LearnedVariance, TimestepSource, Training, TrainingStep};

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use tweedie::math::catalog::{
-    CatalogError, Catalogue, Entry, Make, ModelCard, Parameter, Placement, SamplerOptions, SamplerRecipe, SolverKind,
+    CatalogError, Catalogue, Entry, Make, Parameter, Placement, SamplerOptions, SamplerRecipe, SolverKind,
 };
 use tweedie::math::sampler::{Churn, Corrector, DpmKind, Heun, Scale, Variance};
 use tweedie::math::{
-    Density, Quantity, Sampler, Schedule, Sections, SigmaData, Spacing, TimestepDensity, Weight, edm_sigmas,
+    Call, Density, Model, Process, Quantity, Sampler, Schedule, Sections, SigmaData, Spacing, TimestepDensity, Told,
+    Weight, edm_sigmas,
 };
 use tweedie::table::{Clip, Penalty};
 
@@ -86,7 +87,7 @@ fn entries_are_sound() {
     assert_sound(&Weight::CATALOGUE);
     assert_sound(&Penalty::CATALOGUE);
     assert_sound(&Density::CATALOGUE);
-    assert_sound(&ModelCard::CATALOGUE);
+    assert_sound(&Model::CATALOGUE);
 }
 
 #[test]
@@ -200,17 +201,89 @@ fn placements_make_falling_lists() {
 }
 
 #[test]
-fn model_cards_name_what_exists() {
-    for entry in ModelCard::CATALOGUE.entries {
-        let (card, schedule) = (entry.make, entry.make.schedule().unwrap());
-        assert_eq!(schedule.levels()[0].alpha() < 1.0, !matches!(card.predicts, Quantity::Edm(_)), "{}", entry.name);
-        assert_eq!(card.predicts == Quantity::Flow, schedule == Schedule::rectified_flow(1000).unwrap());
-        let options = SamplerOptions { prediction: Some(card.predicts), ..SamplerOptions::steps(5) };
-        let name = if card.predicts == Quantity::Flow { "flow-euler" } else { "heun" };
-        Sampler::CATALOGUE.find(name).unwrap().build(&schedule, &options).unwrap();
+fn published_models_have_samplers() {
+    for entry in Model::CATALOGUE.entries {
+        let model = entry.build(&[]).unwrap();
+        let process = match model.prediction() {
+            Quantity::Flow => Process::Flow,
+            Quantity::Edm(_) => Process::VarianceExploding,
+            _ => Process::VariancePreserving,
+        };
+        assert_eq!(model.process(), process, "{}", entry.name);
+        for construct in [Sampler::euler, Sampler::heun, Sampler::dpm_solver_pp, Sampler::unipc] {
+            let sampler = construct(&model, 5).unwrap();
+            // Between whole timesteps diffusers interpolates sigmas one way, and timesteps another.
+            let between = |call: &Call| process == Process::VariancePreserving && call.timestep.fract() != 0.0;
+            let told = |call: &Call| model.told(call.level) - call.timestep;
+            assert!(sampler.calls().iter().all(|call| between(call) || told(call).abs() < 1e-9), "{}", entry.name);
+        }
     }
-    let sd2 = ModelCard::CATALOGUE.find("stable-diffusion-2-1").unwrap().make;
-    assert_eq!((sd2.predicts, sd2.latent_scale), (Quantity::V, 0.18215));
+    let sd2 = Model::named("stable-diffusion-2-1").unwrap();
+    assert_eq!((sd2.prediction(), sd2.latent_scale()), (Quantity::V, 0.18215));
+}
+
+#[test]
+fn a_model_settles_what_its_samplers_visit_and_say() {
+    let [edm, sd3] = ["edm", "sd3"].map(|name| Model::named(name).unwrap());
+    let heun = Sampler::heun(&edm, 18).unwrap();
+    let sigmas = edm_sigmas(18, 0.002, 80.0, 7.0).unwrap();
+    for (call, sigma) in heun.calls().iter().step_by(2).zip(sigmas.iter().rev()) {
+        assert_eq!((call.level.alpha(), call.level.sigma(), call.timestep), (1.0, *sigma, 0.25 * sigma.ln()));
+        assert_eq!(call.input, 1.0 / sigma.hypot(0.5));
+    }
+    // Shifted by 3: the model's own; 1000 times the time.
+    let euler = Sampler::euler(&sd3, 4).unwrap();
+    assert_eq!(euler, Sampler::flow_euler(&sd3, 4).unwrap());
+    assert_eq!(euler.timesteps().next(), Some(1000.0));
+    let karras = SamplerOptions {
+        placement: Some(Placement::Karras { rho: 7.0 }),
+        sigma_min: Some(0.001),
+        sigma_max: Some(1.0),
+        ..SamplerOptions::steps(4)
+    };
+    let told: Vec<f64> =
+        Sampler::CATALOGUE.find("flow-euler").unwrap().build(&sd3, &karras).unwrap().timesteps().collect();
+    for (told, expected) in told.iter().zip([1000.0, 193.6, 22.6, 1.0]) {
+        assert!((told - expected).abs() < 0.05, "{told:?}");
+    }
+    let rising = sd3.clone().negated().told_as(Told::RisingTime(1.0));
+    assert_eq!(Sampler::euler(&rising, 4).unwrap().timesteps().next(), Some(0.0));
+}
+
+#[test]
+fn models_of_another_process_are_refused() {
+    let [sdxl, edm, sd3] = ["sdxl", "edm", "sd3"].map(|name| Model::named(name).unwrap());
+    let refused = |built: Result<Sampler, CatalogError>| built.unwrap_err().to_string();
+    assert_eq!(
+        refused(Sampler::flow_euler(&sdxl, 4)),
+        "expected a rectified-flow model, found a variance-preserving one"
+    );
+    let on = |scale| SamplerOptions { scale: Some(scale), ..SamplerOptions::steps(4) };
+    let dpm = Sampler::CATALOGUE.find("dpm++").unwrap();
+    assert!(refused(dpm.build(&edm, &on(Scale::VariancePreserving))).contains("found a variance-exploding one"));
+    assert!(refused(dpm.build(&sd3, &on(Scale::VarianceExploding))).contains("found a rectified-flow one"));
+    let at = |timestep| SamplerOptions { timesteps: Some(vec![timestep]), ..SamplerOptions::default() };
+    for timestep in [5000.0, 1000.0, -1.0, f64::NAN] {
+        let refused = refused(Sampler::CATALOGUE.find("euler").unwrap().build(&sdxl, &at(timestep)));
+        assert!(refused.starts_with("a timestep must be from 0 to the model's last"), "{refused}");
+    }
+}
+
+#[test]
+fn samplers_are_clipped_after_they_are_made() {
+    let model = Model::named("sdxl").unwrap();
+    let entry = Sampler::CATALOGUE.find("unipc").unwrap();
+    let built = |clip| entry.build(&model, &SamplerOptions { clip, ..SamplerOptions::steps(6) }).unwrap();
+    let plain = Sampler::unipc(&model, 6).unwrap();
+    let clipped = plain.clone().clipped(1.0).unwrap();
+    assert_eq!(clipped, built(Some(Clip::Range(1.0))));
+    assert_eq!(clipped.clone().with_clip(Clip::None).unwrap(), plain);
+    let quantile = Clip::Quantile { ratio: 0.995, least: 1.0, most: f64::INFINITY };
+    assert_eq!(plain.clone().thresholded(0.995).unwrap(), built(Some(quantile)));
+    assert!(plain.clone().clipped(0.0).is_err() && plain.clone().thresholded(2.0).is_err());
+    let mut changed = plain;
+    changed.calls_mut()[2].row.guidance = [2.0, -1.0];
+    assert_eq!(changed.clipped(1.0).unwrap().calls()[2].row.guidance, [2.0, -1.0]);
 }
 
 /// Sets an option.
@@ -237,23 +310,23 @@ const OPTIONS: &[(&str, Change)] = &[
     ("mu", |o| o.mu = Some(0.5)),
     ("s_churn", |o| o.churn = Some(Churn::new(1.0))),
     ("clip", |o| o.clip = Some(Clip::Range(1.0))),
-    ("prediction", |o| o.prediction = Some(Quantity::X0)),
 ];
 
 /// Options that no sampler refuses.
-const ALWAYS: [&str; 2] = ["clip", "prediction"];
+const ALWAYS: [&str; 1] = ["clip"];
 
 #[test]
 fn a_sampler_refuses_the_options_that_it_does_not_use() {
     let schedule = Schedule::scaled_linear(1000, 0.00085, 0.012).unwrap();
     for entry in Sampler::CATALOGUE.entries {
         let mut changed = 0;
-        let plain = entry.build(&schedule, &SamplerOptions::steps(6)).unwrap();
+        let model = entry.usual_model(schedule.clone(), None, None);
+        let plain = entry.build(&model, &SamplerOptions::steps(6)).unwrap();
         for (name, set) in OPTIONS {
             let mut options = SamplerOptions::steps(6);
             set(&mut options);
             let used = ALWAYS.contains(name) || entry.make.options().any(|option| option == *name);
-            match entry.build(&schedule, &options) {
+            match entry.build(&model, &options) {
                 Err(CatalogError::Unused { option, by }) => {
                     assert!(!used && option == *name && by == entry.title(), "{name}: {}", entry.title());
                 }
@@ -277,7 +350,10 @@ fn contradictions_are_named() {
     let refusal = |name: &str, change: Change| {
         let mut options = SamplerOptions::steps(10);
         change(&mut options);
-        let error = Sampler::CATALOGUE.find(name).unwrap().build(&schedule, &options).unwrap_err();
+        let predicts = if name == "ddim-edm" { Quantity::Edm(SigmaData::KARRAS) } else { Quantity::Epsilon };
+        let model = Model::new(schedule.clone(), predicts);
+        let entry = Sampler::CATALOGUE.find(name.trim_end_matches("-edm")).unwrap();
+        let error = entry.build(&model, &options).unwrap_err();
         error.describe(|name| format!("--{}", name.replace('_', "-")))
     };
     let cases: [(&str, Change, &str); 9] = [
@@ -294,7 +370,7 @@ fn contradictions_are_named() {
             "--timesteps: expected whole numbers in 0..1000, found 8.5",
         ),
         ("ddim", |o| o.order = Some(2), "--order means nothing to the ddim sampler"),
-        ("ddim", |o| o.prediction = Some(Quantity::Edm(SigmaData::KARRAS)), "--prediction edm needs --scale ve"),
+        ("ddim-edm", |_| {}, "--prediction edm needs --scale ve"),
         ("euler", |o| o.sigma_max = Some(3.0), "--sigma-min, --sigma-max and --rho mean something to --sigmas alone"),
         (
             "unipc",
@@ -349,9 +425,10 @@ fn a_pretended_entry_needs_no_further_code() {
     let samplers = Catalogue { entries: PRETENDED_SAMPLERS };
     assert_sound(&samplers);
     let entry = samplers.find("Heun_VP").unwrap();
-    let sampler = entry.build(&Schedule::cosine(100).unwrap(), &SamplerOptions::steps(10)).unwrap();
+    let model = |schedule| Model::new(schedule, Quantity::Epsilon);
+    let sampler = entry.build(&model(Schedule::cosine(100).unwrap()), &SamplerOptions::steps(10)).unwrap();
     assert_eq!((sampler.calls().len(), sampler.calls()[0].timestep), (19, 99.0));
     let options = SamplerOptions { eta: Some(0.1), ..SamplerOptions::steps(10) };
-    let refused = entry.build(&schedule, &options).unwrap_err();
+    let refused = entry.build(&model(schedule), &options).unwrap_err();
     assert_eq!(refused.to_string(), "eta means nothing to the heun-vp sampler");
 }

@@ -38,12 +38,13 @@ const FLOORS: &[Floors] = &[
         &[
             &["beta_distribution", "double_double", "likelihood", "model_variance", "normal", "schedule_error"],
             &["level"],
-            &["edm", "posterior"],
+            &["edm", "posterior", "process"],
             &["chain", "quantity"],
             &["error", "schedule"],
             &["check", "conversion_tables", "timestep_density", "weight"],
             &["flow", "importance", "loss", "sampler", "sigmas", "spacing"],
-            &["catalog", "mod", "vlb"],
+            &["model", "vlb"],
+            &["catalog", "mod"],
         ],
     ),
     (

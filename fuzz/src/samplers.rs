@@ -76,9 +76,9 @@ fn named(u: &mut Unstructured<'_>) -> Result<()> {
     let placement = u.choose(Placement::CATALOGUE.entries)?.build(&[]).ok();
     let fits = |it: &Placement| uses(if matches!(it, Placement::Timesteps(_)) { "spacing" } else { "sigmas" });
     options.placement = placement.filter(fits);
-    options.prediction = Some(*u.choose(&Quantity::ALL)?);
+    let model = entry.usual_model(schedule, Some(*u.choose(&Quantity::ALL)?), None);
     options.compat = *u.choose(&[Compat::Published, Compat::Diffusers])?;
-    if let Ok(sampler) = entry.build(&schedule, &options) {
+    if let Ok(sampler) = entry.build(&model, &options) {
         assert_sound(&sampler);
     }
     Ok(())

@@ -130,9 +130,13 @@ impl SigmaTable {
         &self.sigmas
     }
 
-    /// The ratio at a position between timesteps, by linear interpolation; the nearest end beyond them.
+    /// The ratio at a position between timesteps, by linear interpolation; the nearest end beyond them, and
+    /// NaN for NaN.
     #[must_use]
     pub fn at(&self, position: f64) -> f64 {
+        if position.is_nan() {
+            return position;
+        }
         let last = self.sigmas.len() - 1;
         let place = position.clamp(0.0, last as f64);
         let below = place.floor() as usize;
@@ -140,9 +144,12 @@ impl SigmaTable {
         if place.fract() == 0.0 { low } else { (high - low).mul_add(place.fract(), low) }
     }
 
-    /// The position whose ratio this is, by interpolation in its logarithm; the nearest end beyond them.
+    /// The position whose ratio this is, by interpolation in its logarithm; the nearest end beyond them, and NaN for NaN.
     #[must_use]
     pub fn timestep(&self, sigma: f64) -> f64 {
+        if sigma.is_nan() {
+            return sigma;
+        }
         let Some(last_pair) = self.sigmas.len().checked_sub(2) else {
             return 0.0;
         };

@@ -78,7 +78,8 @@ impl Case {
             Scale::VarianceExploding => Course::Exploding,
             _ => Course::Preserving,
         };
-        let (solver, _) = entry.parts(&schedule(), &SamplerOptions::steps(10)).expect(entry.name);
+        let (solver, _) =
+            entry.parts(&entry.usual_model(schedule(), None, None), &SamplerOptions::steps(10)).expect(entry.name);
         let declared = entry.parameter("order").and_then(|order| order.default);
         let order = declared.unwrap_or(if entry.name.ends_with("heun") { 2.0 } else { 1.0 }) as u32;
         Self { name: entry.name, course, solver, order }

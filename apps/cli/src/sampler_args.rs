@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use tweedie::config::{Run, Steps};
 use tweedie::math::catalog::{CatalogError, Entry, Placement, SamplerOptions, SamplerRecipe, SolverKind};
 use tweedie::math::sampler::{Churn, Compat, Corrector, Sampler, Scale, Variance};
-use tweedie::math::{Quantity, Sections};
+use tweedie::math::{Model, Quantity, Sections};
 use tweedie::table::Clip;
 
 /// A sampler of the library's catalogue.
@@ -205,12 +205,12 @@ impl SamplerArgs {
         if self.spacing.is_some() && !uses(entry, "spacing") {
             bail!("--spacing means nothing to the {}", entry.title());
         }
-        entry.build(&schedule.build()?, &self.options()).map_err(|error| refusal(&error))
+        entry.build(&self.model(entry, schedule)?, &self.options()).map_err(|error| refusal(&error))
     }
 
-    /// The quantity that the network predicts.
-    pub fn prediction(&self, entry: SamplerEntry) -> Quantity {
-        entry.prediction(&self.options())
+    /// The model that the options describe.
+    pub fn model(&self, entry: SamplerEntry, schedule: &ScheduleArgs) -> Result<Model> {
+        Ok(entry.usual_model(schedule.build()?, self.prediction, self.scale))
     }
 
     /// The options as the library's catalogue takes them.
@@ -225,7 +225,6 @@ impl SamplerArgs {
             sigma_max: self.sigma_max,
             rho: self.rho,
             ends_at_least_sigma: self.r#final.map(|end| end == Final::SigmaMin),
-            prediction: self.prediction,
             scale: self.scale,
             clip: self.clip(),
             eta: self.eta,

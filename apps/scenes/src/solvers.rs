@@ -82,13 +82,13 @@ impl Solver {
         let spaced = recipe.options().any(|option| option == "spacing");
         let mut options = SamplerOptions {
             placement: spaced.then_some(Placement::Timesteps(Spacing::Trailing)),
-            prediction: preconditioned.then_some(predicts),
             ..SamplerOptions::steps(steps)
         };
         if let Some((name, _)) = self.stochasticity() {
             options.set(name, stochasticity);
         }
-        let (solver, grid) = self.0.parts(schedule, &options)?;
+        let model = self.0.usual_model(schedule.clone(), preconditioned.then_some(predicts), None);
+        let (solver, grid) = self.0.parts(&model, &options)?;
         Ok(Sampler::new(&*solver, &grid, &Denoiser::new(predicts))?)
     }
 }

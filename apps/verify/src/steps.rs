@@ -38,7 +38,8 @@ pub fn loops(schedule: &Schedule) -> Outcome<Vec<Loop>> {
         let rederived = FirstOrder { estimate: Estimate::Rederived, ..FirstOrder::ddim(0.0) };
         let mut all = Vec::new();
         for entry in Sampler::CATALOGUE.entries.iter().filter(|entry| !entry.make.inverts()) {
-            let (solver, _) = entry.parts(&usual, &SamplerOptions::steps(CALLS))?;
+            let model = entry.usual_model(usual.clone(), None, None);
+            let (solver, _) = entry.parts(&model, &SamplerOptions::steps(CALLS))?;
             all.push((entry.name, Sampler::new(&*solver, &grid, &plain)?));
         }
         all.extend([

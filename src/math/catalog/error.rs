@@ -2,6 +2,7 @@
 
 use super::parameter::Parameter;
 use crate::math::error::sampler::SamplerError;
+use crate::math::process::Process;
 use crate::math::schedule_error::ScheduleError;
 use crate::table::loss::PenaltyError;
 use thiserror::Error;
@@ -73,6 +74,13 @@ pub enum CatalogError {
         /// The value that the other option must have.
         needed: &'static str,
     },
+    /// A sampler or a scale for models of another process.
+    Process {
+        /// The process that is needed.
+        expected: Process,
+        /// The model's.
+        found: Process,
+    },
     /// Bounds or an exponent of sigmas, where no rule places sigmas.
     NoSigmas,
     /// The parameters describe no schedule, or no level of one.
@@ -88,11 +96,10 @@ impl CatalogError {
     ///
     /// ```
     /// use tweedie::math::catalog::SamplerOptions;
-    /// use tweedie::math::{Sampler, Schedule};
+    /// use tweedie::math::{Model, Sampler};
     ///
-    /// let schedule = Schedule::cosine(1000)?;
     /// let options = SamplerOptions { eta: Some(0.5), ..SamplerOptions::steps(20) };
-    /// let error = Sampler::CATALOGUE.find("heun")?.build(&schedule, &options).unwrap_err();
+    /// let error = Sampler::CATALOGUE.find("heun")?.build(&Model::named("sdxl")?, &options).unwrap_err();
     /// assert_eq!(error.to_string(), "eta means nothing to the heun sampler");
     /// assert_eq!(error.describe(|name| format!("--{name}")), "--eta means nothing to the heun sampler");
     /// # Ok::<(), tweedie::math::catalog::CatalogError>(())
@@ -115,6 +122,7 @@ impl CatalogError {
             Self::Needs { option, value, other, needed } => {
                 format!("{} {value} needs {} {needed}", spell(option), spell(other))
             }
+            Self::Process { expected, found } => format!("expected a {expected} model, found a {found} one"),
             Self::NoSigmas => {
                 let [least, most, rho, sigmas] = ["sigma_min", "sigma_max", "rho", "sigmas"].map(spell);
                 format!("{least}, {most} and {rho} mean something to {sigmas} alone")

@@ -66,6 +66,9 @@ impl Placement {
     /// Every rule, with the constants of its source.
     pub const CATALOGUE: Catalogue<Make<Self>> = Catalogue { entries: PLACEMENTS };
 
+    /// Karras et al. 2022 (arXiv 2206.00364, table 1).
+    pub(crate) const KARRAS: Self = Self::Karras { rho: 7.0 };
+
     /// `steps` ratios of noise to signal from noisy to clean, between the ends `[sigma_min, sigma_max]`.
     ///
     /// Timesteps and the times of a flow or of a variance-preserving process lie where they are, whatever the ends. The

@@ -10,10 +10,11 @@ use super::sampler_recipe::{ORIGINAL_STEPS, SamplerRecipe, Walk};
 use crate::math::error::sampler::SamplerError;
 use crate::math::flow;
 use crate::math::level::NoiseLevel;
+use crate::math::model::Model;
+use crate::math::process::Process;
 use crate::math::quantity::Quantity;
 use crate::math::sampler::grid::{Grid, Scale};
 use crate::math::sampler::solver::Compat;
-use crate::math::schedule::Schedule;
 use crate::math::spacing::{Spacing, consistency_timesteps};
 
 /// The number of steps, or where they are.
@@ -26,41 +27,63 @@ enum Steps<'a> {
 pub(super) struct GridBuilder<'a> {
     pub(super) recipe: &'a SamplerRecipe,
     pub(super) options: &'a SamplerOptions,
-    pub(super) schedule: &'a Schedule,
+    pub(super) model: &'a Model,
 }
 
 impl GridBuilder<'_> {
     /// The grid, with the noise that the network is to see. diffusers adds it behind the network's back, in its solver.
-    pub(super) fn churned_grid(&self, prediction: Quantity) -> Result<Grid, CatalogError> {
-        let grid = self.grid(prediction)?;
+    pub(super) fn churned_grid(&self) -> Result<Grid, CatalogError> {
+        let grid = self.grid()?;
         match &self.options.churn {
             Some(churn) if !self.is_diffusers() => {
-                let table = self.schedule.sigma_table();
-                Ok(grid.churned(churn, |sigma| table.timestep(sigma))?)
+                Ok(grid.churned(churn, |sigma| self.model.told(NoiseLevel::raw(1.0, sigma)))?)
             }
             _ => Ok(grid),
         }
     }
 
-    fn grid(&self, prediction: Quantity) -> Result<Grid, CatalogError> {
-        let SamplerOptions { placement, sigma_min, sigma_max, rho, .. } = self.options;
-        let sigmas = placement.filter(|placement| !matches!(placement, Placement::Timesteps(_)));
+    fn grid(&self) -> Result<Grid, CatalogError> {
+        let scale = self.scale()?;
+        let grid = match (scale, self.placement()?) {
+            (Scale::Flow, None | Some(Placement::FlowTimes { .. })) => self.flow_grid()?,
+            (_, Some(Placement::FlowTimes { .. })) => return Err(needs("sigmas", "flow-times", "scale", "flow")),
+            (Scale::VariancePreserving, None) => return self.schedule_grid(),
+            (scale, None) => self.timestep_grid(scale)?,
+            (scale, Some(placement)) => self.sigma_grid(scale, placement.with_rho(self.options.rho))?,
+        };
+        Ok(if self.recipe.inverts() { grid.reversed()? } else { grid })
+    }
+
+    /// The rule that places sigmas; `None` where timesteps are visited.
+    fn placement(&self) -> Result<Option<Placement>, CatalogError> {
+        let SamplerOptions { placement, timesteps, sigma_min, sigma_max, rho, .. } = self.options;
+        let preconditioned = matches!(self.model.scale(), Scale::Edm(_)) && timesteps.is_none();
+        let sigmas = match placement {
+            None if preconditioned => Some(Placement::KARRAS),
+            _ => placement.filter(|placement| !matches!(placement, Placement::Timesteps(_))),
+        };
         if sigmas.is_none() && [sigma_min, sigma_max, rho].into_iter().any(Option::is_some) {
             return Err(CatalogError::NoSigmas);
         }
-        match (self.scale(prediction)?, sigmas) {
-            (Scale::Flow, None | Some(Placement::FlowTimes { .. })) => self.flow_grid(),
-            (_, Some(Placement::FlowTimes { .. })) => Err(needs("sigmas", "flow-times", "scale", "flow")),
-            (Scale::VariancePreserving, None) => self.schedule_grid(),
-            (scale, None) => self.timestep_grid(scale),
-            (scale, Some(placement)) => self.sigma_grid(scale, placement.with_rho(*rho)),
-        }
+        Ok(sigmas)
     }
 
-    /// The scale that the options, the prediction or the recipe ask for.
-    fn scale(&self, prediction: Quantity) -> Result<Scale, CatalogError> {
-        let usual = if self.options.is_flow() { Scale::Flow } else { self.recipe.scale };
-        match (self.options.scale.unwrap_or(usual), prediction) {
+    /// The scale that the options, the model or the recipe ask for.
+    fn scale(&self) -> Result<Scale, CatalogError> {
+        let (process, own) = (self.model.process(), self.model.scale());
+        let usual = if own == Scale::VariancePreserving { self.recipe.scale } else { own };
+        let scale = self.options.scale.unwrap_or(usual);
+        match (scale, self.model.prediction()) {
+            (Scale::Flow, _) if process == Process::Flow => Ok(scale),
+            (Scale::Flow, _) => Err(CatalogError::Process { expected: Process::Flow, found: process }),
+            (Scale::VarianceExploding | Scale::Denoiser | Scale::Edm(_), _)
+                if matches!(process, Process::Flow | Process::Levels) =>
+            {
+                Err(CatalogError::Process { expected: Process::VarianceExploding, found: process })
+            }
+            (Scale::VariancePreserving, _) if matches!(process, Process::Flow | Process::VarianceExploding) => {
+                Err(CatalogError::Process { expected: Process::VariancePreserving, found: process })
+            }
             (Scale::VarianceExploding, Quantity::Edm(sigma_data)) => Ok(Scale::Edm(sigma_data)),
             (Scale::Edm(data), Quantity::Edm(sigma_data)) if data == sigma_data => Ok(Scale::Edm(data)),
             (_, Quantity::Edm(_)) => Err(needs("prediction", "edm", "scale", "ve")),
@@ -97,7 +120,7 @@ impl GridBuilder<'_> {
 
     /// The timesteps to visit, from noisy to clean.
     fn timesteps(&self) -> Result<Vec<usize>, CatalogError> {
-        let all = self.schedule.len();
+        let all = self.model.schedule().len();
         if let Some(sections) = &self.options.sections {
             for (option, given) in
                 [("steps", self.options.steps.is_some()), ("timesteps", self.options.timesteps.is_some())]
@@ -124,7 +147,7 @@ impl GridBuilder<'_> {
 
     /// The levels of the schedule at whole timesteps.
     fn schedule_grid(&self) -> Result<Grid, CatalogError> {
-        let (schedule, mut timesteps) = (self.schedule, self.timesteps()?);
+        let (schedule, mut timesteps) = (self.model.schedule(), self.timesteps()?);
         let end = if self.ends_at_least_sigma() { schedule.level(0)? } else { NoiseLevel::CLEAN };
         if self.is_diffusers() && matches!(self.recipe.walk, Walk::Strided | Walk::Inverse) {
             let stride = schedule.len() / timesteps.len().max(1);
@@ -146,56 +169,65 @@ impl GridBuilder<'_> {
 
     /// The sigmas of timesteps, which need not be whole.
     fn timestep_grid(&self, scale: Scale) -> Result<Grid, CatalogError> {
-        let table = self.schedule.sigma_table();
-        let told: Vec<f64> = match self.steps()? {
+        let model = self.model;
+        let visited: Vec<f64> = match self.steps()? {
             Steps::Timesteps(list) => list.to_vec(),
             Steps::Count(_) if self.recipe.walk == Walk::BeforeZero => {
                 self.timesteps()?.iter().map(|&t| t as f64).collect()
             }
-            Steps::Count(steps) => self.spacing().positions(self.schedule.len(), steps)?,
+            Steps::Count(steps) => self.spacing().positions(model.schedule().len(), steps)?,
         };
-        let sigmas: Vec<f64> = told.iter().map(|&t| table.at(t)).collect();
-        Ok(Grid::of_sigmas(scale, &sigmas, &told, self.last_sigma(table.sigmas()[0]))?)
+        let sigmas = visited.iter().map(|&t| model.sigma_at(t)).collect::<Result<Vec<_>, _>>()?;
+        let told = sigmas.iter().zip(&visited).map(|(&sigma, &t)| Ok(model.told_at(t, scale.level(sigma)?)));
+        let told = told.collect::<Result<Vec<_>, SamplerError>>()?;
+        Ok(Grid::of_sigmas(scale, &sigmas, &told, self.last_sigma(model.table().sigmas()[0]))?)
     }
 
-    /// Sigmas between ends, and the timesteps that have them.
+    /// Sigmas between ends, and what the network is told there.
     fn sigma_grid(&self, scale: Scale, placement: Placement) -> Result<Grid, CatalogError> {
         let Steps::Count(steps) = self.steps()? else {
             return Err(contradiction("timesteps", "sigmas", "places the levels"));
         };
-        let table = self.schedule.sigma_table();
-        let known = table.sigmas();
-        let least = self.options.sigma_min.unwrap_or(known[0]);
-        let most = self.options.sigma_max.unwrap_or(known[known.len() - 1]);
-        let sigmas = placement.sigmas(self.schedule, steps, [least, most])?;
-        let told: Vec<f64> = sigmas.iter().map(|&sigma| table.timestep(sigma)).collect();
-        Ok(Grid::of_sigmas(scale, &sigmas, &told, self.last_sigma(least))?)
+        let [least, most] = self.ends();
+        let sigmas = placement.sigmas(self.model.schedule(), steps, [least, most])?;
+        Ok(Grid::of_sigmas(scale, &sigmas, &self.told(scale, &sigmas)?, self.last_sigma(least))?)
+    }
+
+    /// The least and the largest sigma: the given ones, or those of training.
+    fn ends(&self) -> [f64; 2] {
+        let known = self.model.table().sigmas();
+        let [least, most] = match self.model.process() {
+            Process::Flow => [1.0 / known.len() as f64, 1.0],
+            _ => [known[0], known[known.len() - 1]],
+        };
+        [self.options.sigma_min.unwrap_or(least), self.options.sigma_max.unwrap_or(most)]
+    }
+
+    fn told(&self, scale: Scale, sigmas: &[f64]) -> Result<Vec<f64>, SamplerError> {
+        sigmas.iter().map(|&sigma| Ok(self.model.told(scale.level(sigma)?))).collect()
     }
 
     /// Times of a rectified flow, shifted; diffusers shifts the ends of the list before it shifts the list.
     fn flow_grid(&self) -> Result<Grid, CatalogError> {
-        let train = self.schedule.len() as f64;
-        let shift = self.shift();
+        let (train, shift) = (self.model.schedule().len() as f64, self.shift());
         let twice = self.is_diffusers() && self.options.mu.is_none();
         let end = |time: f64| if twice { flow::shifted(time, shift) } else { Ok(time) };
         let times = match self.steps()? {
-            Steps::Timesteps(list) => list.iter().map(|t| t / train).collect(),
+            Steps::Timesteps(list) => list.iter().map(|&t| self.model.sigma_at(t)).collect::<Result<Vec<_>, _>>()?,
             Steps::Count(steps) => {
                 let even = flow::times(steps, end(1.0)?, end(1.0 / train)?)?;
-                even.into_iter().map(|time| flow::shifted(time, shift)).collect::<Result<Vec<_>, SamplerError>>()?
+                even.into_iter().map(|time| flow::shifted(time, shift)).collect::<Result<Vec<_>, _>>()?
             }
         };
-        let told: Vec<f64> = times.iter().map(|time| train * time).collect();
-        Ok(Grid::of_sigmas(Scale::Flow, &times, &told, self.last_sigma(1.0 / train))?)
+        Ok(Grid::of_sigmas(Scale::Flow, &times, &self.told(Scale::Flow, &times)?, self.last_sigma(1.0 / train))?)
     }
 
     fn shift(&self) -> f64 {
-        let placed = [self.options.placement, Some(self.recipe.placement)].into_iter().flatten();
-        let mut placed = placed.filter_map(|placement| match placement {
-            Placement::FlowTimes { shift } => Some(shift),
+        let placed = match self.options.placement {
+            Some(Placement::FlowTimes { shift }) => Some(shift),
             _ => None,
-        });
-        self.options.mu.map(f64::exp).or(self.options.shift).or(placed.next()).unwrap_or(1.0)
+        };
+        self.options.mu.map(f64::exp).or(self.options.shift).or(placed).unwrap_or(self.model.shift())
     }
 
     fn ends_at_least_sigma(&self) -> bool {

@@ -2,7 +2,6 @@
 
 use super::entry::{Catalogue, Entry, Make};
 use super::grids::Placement;
-use crate::math::quantity::Quantity;
 use crate::math::sampler::churn::Churn;
 use crate::math::sampler::ddpm::Variance;
 use crate::math::sampler::dpm::DpmKind;
@@ -19,12 +18,11 @@ use crate::table::step::Clip;
 ///
 /// ```
 /// use tweedie::math::catalog::{Placement, SamplerOptions};
-/// use tweedie::math::{Sampler, Schedule};
+/// use tweedie::math::{Model, Sampler};
 ///
-/// let schedule = Schedule::scaled_linear(1000, 0.00085, 0.012)?;
 /// let placement = Some(Placement::CATALOGUE.find("karras")?.build(&[])?);
 /// let options = SamplerOptions { placement, order: Some(3), ..SamplerOptions::steps(12) };
-/// let sampler = Sampler::CATALOGUE.find("dpm++")?.build(&schedule, &options)?;
+/// let sampler = Sampler::CATALOGUE.find("dpm++")?.build(&Model::named("sdxl")?, &options)?;
 /// assert_eq!((sampler.calls().len(), sampler.depth()), (12, 2));
 /// # Ok::<(), tweedie::math::catalog::CatalogError>(())
 /// ```
@@ -49,9 +47,7 @@ pub struct SamplerOptions {
     /// The last step leads to the least noise that the network knows instead of the clean sample. This is the option
     /// `final`.
     pub ends_at_least_sigma: Option<bool>,
-    /// The quantity that the network predicts.
-    pub prediction: Option<Quantity>,
-    /// The scale of the samples.
+    /// The scale of the samples; that of the sampler, or of a model that is not variance preserving, if `None`.
     pub scale: Option<Scale>,
     /// The clipping of the clean sample. [`Clip::Range`] is the option `clip`, [`Clip::Quantile`] the option `threshold`.
     pub clip: Option<Clip>,
@@ -125,7 +121,6 @@ impl SamplerOptions {
         let all = [
             ("sections", self.sections.is_some()),
             ("offset", self.offset.is_some()),
-            ("prediction", self.prediction.is_some()),
             ("scale", self.scale.is_some()),
             ("sigma_min", self.sigma_min.is_some()),
             ("sigma_max", self.sigma_max.is_some()),
@@ -146,11 +141,6 @@ impl SamplerOptions {
         ];
         let given = all.into_iter().filter(|(_, given)| *given).map(|(name, _)| name);
         self.placement.map(Placement::option).into_iter().chain(given)
-    }
-
-    /// The scale or the prediction is that of a rectified flow.
-    pub(super) fn is_flow(&self) -> bool {
-        self.scale == Some(Scale::Flow) || self.prediction == Some(Quantity::Flow)
     }
 }
 

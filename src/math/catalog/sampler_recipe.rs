@@ -20,12 +20,12 @@ pub(super) type MakeSolver = fn(&SamplerOptions) -> Result<Box<dyn Solver>, Cata
 /// ```
 /// use tweedie::math::catalog::{Entry, Placement, SamplerOptions, SamplerRecipe};
 /// use tweedie::math::sampler::{Heun, Scale};
-/// use tweedie::math::{Schedule, Spacing};
+/// use tweedie::math::{Model, Spacing};
 ///
 /// let trailing = Placement::Timesteps(Spacing::Trailing);
 /// let recipe = SamplerRecipe::new(Scale::VariancePreserving, trailing, &[&["spacing"]], |_| Ok(Box::new(Heun)));
 /// let entry = Entry::new("sampler", "heun-vp", &[], "Heun on levels of a schedule", &[], recipe);
-/// let sampler = entry.build(&Schedule::cosine(1000)?, &SamplerOptions::steps(10))?;
+/// let sampler = entry.build(&Model::named("sdxl")?, &SamplerOptions::steps(10))?;
 /// assert_eq!(sampler.calls().len(), 19);
 /// # Ok::<(), tweedie::math::catalog::CatalogError>(())
 /// ```
@@ -99,8 +99,8 @@ impl SamplerRecipe {
         self.scale == Scale::Flow
     }
 
-    /// The names of the options that it uses besides `steps`, `timesteps`, `compat`, `prediction`, `clip` and `threshold`,
-    /// which every sampler does.
+    /// The names of the options that it uses besides `steps`, `timesteps`, `compat`, `clip` and `threshold`, which every
+    /// sampler does.
     pub fn options(&self) -> impl Iterator<Item = &'static str> + Clone + use<> {
         self.options.iter().copied().flatten().copied()
     }

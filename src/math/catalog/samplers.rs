@@ -6,6 +6,7 @@ use super::grids::{Placement, SHIFT};
 use super::parameter::Parameter;
 use super::sampler_options::{SamplerOptions, SolverKind};
 use super::sampler_recipe::{ORIGINAL_STEPS, SamplerRecipe};
+use crate::math::model::Model;
 use crate::math::sampler::Sampler;
 use crate::math::sampler::churn::UnseenChurn;
 use crate::math::sampler::consistency::Consistency;
@@ -22,6 +23,44 @@ use crate::math::spacing::Spacing;
 impl Sampler {
     /// Every sampler that has a name.
     pub const CATALOGUE: Catalogue<SamplerRecipe> = Catalogue { entries: ENTRIES };
+}
+
+/// A constructor for each sampler, by the name of its entry.
+macro_rules! constructors {
+    ($($name:ident: $entry:literal, $doc:literal;)*) => {
+        impl Sampler {
+            $(
+                #[doc = $doc]
+                ///
+                /// # Errors
+                /// [`CatalogError::Process`] for a model of another process, [`CatalogError::Sampler`] for a number of steps that
+                /// is not possible and for a prediction that does not determine what the solver needs.
+                pub fn $name(model: &Model, steps: usize) -> Result<Self, CatalogError> {
+                    Self::CATALOGUE.find($entry)?.build(model, &SamplerOptions::steps(steps))
+                }
+            )*
+
+            /// The constructors, by the names of their entries.
+            #[cfg(test)]
+            const CONSTRUCTORS: &[(&str, fn(&Model, usize) -> Result<Self, CatalogError>)] = &[$(($entry, Self::$name)),*];
+        }
+    };
+}
+
+constructors! {
+    ddpm: "ddpm", "DDPM: the posterior's mean and noise (Ho et al. 2020, arXiv 2006.11239).";
+    ddim: "ddim", "DDIM, deterministic (Song et al. 2021, arXiv 2010.02502).";
+    ddim_inverse: "ddim-inverse", "DDIM from a picture to its noise (Dhariwal & Nichol 2021, arXiv 2105.05233).";
+    euler: "euler", "Euler's method on the probability flow (Karras et al. 2022, arXiv 2206.00364), and on rectified flows.";
+    euler_ancestral: "euler-ancestral", "Euler further down than needed, then noise, as k-diffusion.";
+    heun: "heun", "Heun's method, two network calls a step (Karras et al. 2022, arXiv 2206.00364).";
+    dpm_solver_pp: "dpm++", "DPM-Solver++ 2M (Lu et al. 2022, arXiv 2211.01095).";
+    dpm_solver_pp_3m: "dpm++-3m", "DPM-Solver++ 3M (Lu et al. 2022, arXiv 2211.01095).";
+    dpm_solver_pp_sde: "dpm++-sde", "DPM-Solver++ 2M with fresh noise in every step (Lu et al. 2022, arXiv 2211.01095).";
+    unipc: "unipc", "UniPC: predictor and corrector of one call (Zhao et al. 2023, arXiv 2302.04867).";
+    lcm: "lcm", "Latent consistency: the clean sample, and noise again (Luo et al. 2023, arXiv 2310.04378).";
+    flow_euler: "flow-euler", "Euler's method on a rectified flow (Esser et al. 2024, arXiv 2403.03206).";
+    flow_heun: "flow-heun", "Heun's method on a rectified flow (Karras et al. 2022, arXiv 2206.00364).";
 }
 
 const LEADING: Placement = Placement::Timesteps(Spacing::Leading { offset: 0 });
@@ -232,4 +271,21 @@ fn unipc(options: &SamplerOptions) -> Result<Box<dyn Solver>, CatalogError> {
 
 fn wrong_kind(expected: &str, found: SolverKind) -> CatalogError {
     CatalogError::Value { option: "solver_type", expected: expected.to_owned(), found: found.name().to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_entry_has_a_constructor() {
+        let names = ENTRIES.iter().map(|entry| entry.name);
+        assert!(names.eq(Sampler::CONSTRUCTORS.iter().map(|(name, _)| *name)));
+        let [sdxl, sd3] = ["sdxl", "sd3"].map(|name| Model::named(name).unwrap());
+        for (name, construct) in Sampler::CONSTRUCTORS {
+            let model = if name.starts_with("flow") { &sd3 } else { &sdxl };
+            let named = Sampler::CATALOGUE.find(name).unwrap().build(model, &SamplerOptions::steps(8));
+            assert_eq!(construct(model, 8), named, "{name}");
+        }
+    }
 }

@@ -14,6 +14,7 @@ pub(in crate::math) mod recipes;
 use super::chain::Chain;
 use super::level::NoiseLevel;
 use super::posterior::Posterior;
+use super::process::Process;
 use crate::math::schedule_error::ScheduleError;
 
 /// The most timesteps that a schedule may have, 2^24: a guard against an absurd argument, not a limit of the mathematics.
@@ -26,7 +27,8 @@ pub(in crate::math) const LEAST_VARIANCE: f64 = 1e-20;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Schedule {
     levels: Vec<NoiseLevel>,
-    /// Present if variance preserving.
+    process: Process,
+    /// Present if the schedule has betas.
     chain: Option<Chain>,
 }
 
@@ -67,7 +69,7 @@ impl Schedule {
     /// [`ScheduleError::Empty`], [`ScheduleError::TooLong`].
     pub fn from_levels(levels: &[NoiseLevel]) -> Result<Self, ScheduleError> {
         check_steps(levels.len())?;
-        Ok(Self { levels: levels.to_vec(), chain: None })
+        Ok(Self { levels: levels.to_vec(), process: Process::of(levels), chain: None })
     }
 
     pub(in crate::math) fn from_level_results(
@@ -77,11 +79,17 @@ impl Schedule {
     }
 
     fn of_chain(chain: Chain) -> Self {
-        Self { levels: chain.levels(), chain: Some(chain) }
+        Self { levels: chain.levels(), process: Process::VariancePreserving, chain: Some(chain) }
     }
 
     pub(in crate::math) fn chain(&self) -> Result<&Chain, ScheduleError> {
         self.chain.as_ref().ok_or(ScheduleError::NoBetas)
+    }
+
+    /// The curve on which the levels lie.
+    #[must_use]
+    pub const fn process(&self) -> Process {
+        self.process
     }
 
     /// The number of timesteps, at least 1.

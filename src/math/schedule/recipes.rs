@@ -28,6 +28,13 @@ const LAPLACE_SCALE: f64 = 0.5;
 /// The rate of diffusers' exponential schedule: the logarithm of its last `abar`.
 const EXPONENTIAL_RATE: f64 = -12.0;
 
+/// The exponents of Karras et al. 2022 for which a list is what its formula says: below, the powers of usual sigmas are
+/// beyond f64 and sums of them lose all but the larger; above, neighbouring powers differ by their rounding alone.
+pub(in crate::math) const LEAST_RHO: f64 = 0.05;
+
+/// See [`LEAST_RHO`].
+pub(in crate::math) const MOST_RHO: f64 = 1e4;
+
 impl Schedule {
     /// `beta` from `beta_start` to `beta_end` in equal steps (Ho et al. 2020, arXiv 2006.11239: 1e-4 to 0.02 at 1000
     /// timesteps), as diffusers: the range is *not* scaled with the number of timesteps. One timestep has `beta_start`.
@@ -248,7 +255,9 @@ pub fn edm_sigmas(n: usize, sigma_min: f64, sigma_max: f64, rho: f64) -> Result<
     check_steps(n)?;
     check_positive("sigma_min", sigma_min)?;
     check_positive("sigma_max", sigma_max)?;
-    check_positive("rho", rho)?;
+    if !(LEAST_RHO..=MOST_RHO).contains(&rho) {
+        return Err(ScheduleError::Rho { found: rho });
+    }
     if sigma_min > sigma_max {
         let (name, start, end) = ("sigma", sigma_min, sigma_max);
         return Err(ScheduleError::Range { name, start, end });

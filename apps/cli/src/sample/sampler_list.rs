@@ -73,7 +73,7 @@ impl Entry {
                 sampler.calls().len()
             ));
         }
-        let predicts = arguments.prediction(entry);
+        let predicts = arguments.model(entry, schedule).map_err(Failure::input)?.prediction();
         Ok(Self { name, sampler, predicts })
     }
 }
