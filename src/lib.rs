@@ -79,6 +79,7 @@
 pub mod config;
 mod diffusion;
 pub mod error;
+mod few;
 pub mod gpu;
 pub mod headless;
 mod likelihood;

@@ -24,6 +24,7 @@ const FLOORS: &[Floors] = &[
     (
         "src",
         &[
+            &["few"],
             &["headless", "noise", "table"],
             &["gpu", "math"],
             &["config", "error"],

@@ -152,7 +152,7 @@ fn the_singular_ends() {
     let error: Undefined = Score.row(NoiseLevel::CLEAN).unwrap_err();
     assert_eq!(error.at(3).to_string(), "score does not exist at timestep 3, where sigma = 0 (no noise)");
     let faint = NoiseLevel::new(5e-324, 1.0).unwrap();
-    assert_eq!(undefined(faint, Epsilon, X0), "epsilon does not determine x0 where alpha = 5e-324, sigma = 1e0");
+    assert_eq!(undefined(faint, Epsilon, X0), "epsilon does not determine x0 where alpha = 5e-324, sigma = 1");
 }
 
 /// The marginal of x_s that the posterior implies must be the schedule's: `alpha_s` in the mean, `sigma_s^2` in all.

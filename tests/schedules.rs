@@ -2,7 +2,7 @@
 
 use crate::support::{assert_relative, assert_within, pick, relative};
 use tweedie::error::{RowError, ScheduleError};
-use tweedie::math::{MAX_STEPS, NoiseLevel, Quantity, Schedule, edm_sigmas};
+use tweedie::math::{MAX_STEPS, NoiseLevel, Quantity, Schedule, edm_sigmas, flow, sigmas};
 
 /// The golden numbers are printed with twelve digits.
 const TWELVE_DIGITS: f64 = 5e-12;
@@ -293,4 +293,26 @@ fn posteriors_of_extreme_levels_are_finite_or_an_error() {
             numbers.for_each(|number| assert!(number.is_finite(), "{levels:?}: {quantity}"));
         }
     }
+}
+
+#[test]
+fn extreme_exponents_are_exact_or_refused() {
+    let middle = sigmas::karras(3, 1e-3, 1e-2, 0.005).unwrap()[1];
+    assert!((middle - 0.009_965_402_6).abs() < 1e-10, "{middle}");
+    for rho in [1e300, 1e-300, 0.0, -7.0, f64::NAN, f64::INFINITY] {
+        let refused = [sigmas::karras(3, 0.1, 1.0, rho), sigmas::polyexponential(3, 0.1, 1.0, rho)];
+        for refused in refused.map(|list| list.unwrap_err().to_string()) {
+            assert!(refused.starts_with("rho must be within 0.001..=1000, found ") && refused.len() < 50, "{refused}");
+        }
+    }
+}
+
+#[test]
+fn numbers_in_messages_are_short() {
+    let beta = Schedule::from_betas(&[0.1, -1e-300]).unwrap_err();
+    assert_eq!(beta.to_string(), "beta must be within 0..=1, found -1e-300 at timestep 1");
+    let level = NoiseLevel::new(1e300, -1e-200).unwrap_err().to_string();
+    assert!(level.ends_with("found alpha = 1e300, sigma = -1e-200"), "{level}");
+    let shift = flow::shifted(0.5, -1e300).unwrap_err().to_string();
+    assert_eq!(shift, "shift must be finite and above 0, found -1e300");
 }

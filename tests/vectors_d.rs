@@ -166,7 +166,7 @@ fn weights_at_zero_terminal_snr() {
     assert_eq!([X0, V].map(|on| last(edm.clone(), on)), [4.0, 4.0]);
     assert_eq!(
         schedule.loss_weights(&edm, Epsilon).unwrap_err().to_string(),
-        "the weight edm of a loss on epsilon has no finite value at timestep 999, where alpha = 0e0, sigma = 1e0"
+        "the weight edm of a loss on epsilon has no finite value at timestep 999, where alpha = 0, sigma = 1"
     );
 }
 

@@ -19,6 +19,7 @@
 use super::double_double::difference_of_products;
 use super::edm::SigmaData;
 use super::level::NoiseLevel;
+use crate::few::few;
 use std::fmt;
 use std::str::FromStr;
 use thiserror::Error;
@@ -221,7 +222,7 @@ impl Undefined {
         } else if *sigma == 0.0 {
             "sigma = 0 (no noise)".to_owned()
         } else {
-            format!("alpha = {alpha:e}, sigma = {sigma:e}")
+            format!("alpha = {}, sigma = {}", few(alpha), few(sigma))
         }
     }
 }

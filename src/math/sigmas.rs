@@ -11,7 +11,7 @@
 use super::beta_distribution::quantile;
 use super::check;
 use super::level::NoiseLevel;
-use super::schedule::recipes::edm_sigmas;
+use super::schedule::recipes::{check_rho, edm_sigmas};
 use super::schedule::{Schedule, check_steps};
 use crate::math::error::sampler::SamplerError;
 use crate::math::schedule_error::ScheduleError;
@@ -40,7 +40,7 @@ pub fn exponential(n: usize, sigma_min: f64, sigma_max: f64) -> Result<Vec<f64>,
 /// [`SamplerError::Parameter`], [`SamplerError::Schedule`] for the count and for ends in the wrong order.
 pub fn polyexponential(n: usize, sigma_min: f64, sigma_max: f64, rho: f64) -> Result<Vec<f64>, SamplerError> {
     check_ends(n, sigma_min, sigma_max)?;
-    check::positive("rho", rho)?;
+    check_rho(rho)?;
     let (low, high) = (sigma_min.ln(), sigma_max.ln());
     let sigma = |x: f64| match x {
         1.0 => sigma_max,

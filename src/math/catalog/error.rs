@@ -1,6 +1,7 @@
 //! Errors of the catalogues.
 
 use super::parameter::Parameter;
+use crate::few::few;
 use crate::math::error::sampler::SamplerError;
 use crate::math::process::Process;
 use crate::math::schedule_error::ScheduleError;
@@ -110,7 +111,7 @@ impl CatalogError {
             Self::Unused { option, by } => format!("{} means nothing to the {by}", spell(option)),
             Self::Missing { option, by } => format!("the {by} needs {}", spell(option)),
             Self::Range { parameter, found } => {
-                format!("{} must be {}, found {found}", spell(parameter.name), parameter.range())
+                format!("{} must be {}, found {}", spell(parameter.name), parameter.range(), few(found))
             }
             Self::Value { option, expected, found } => {
                 format!("{}: expected {expected}, found {found}", spell(option))

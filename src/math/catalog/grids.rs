@@ -6,6 +6,7 @@ use super::quantities::SIGMA_DATA;
 use crate::math::edm::SigmaData;
 use crate::math::error::sampler::SamplerError;
 use crate::math::sampler::grid::Scale;
+use crate::math::schedule::recipes::RHO;
 use crate::math::schedule::{MAX_STEPS, Schedule};
 use crate::math::spacing::Spacing;
 use crate::math::{flow, sigmas};
@@ -115,7 +116,7 @@ impl Placement {
 }
 
 const fn rho(default: f64) -> Parameter {
-    Parameter::new("rho", default, [ABOVE_ZERO, FINITE], "exponent of the spacing")
+    Parameter::new("rho", default, RHO, "exponent of the spacing")
 }
 
 const OFFSET: Parameter =

@@ -6,7 +6,7 @@
 use super::entry::{Catalogue, Entry, Make, Values};
 use super::error::CatalogError;
 use super::parameter::{ABOVE_ZERO, FINITE, Parameter};
-use crate::math::schedule::recipes::edm_sigmas;
+use crate::math::schedule::recipes::{RHO, edm_sigmas};
 use crate::math::schedule::{MAX_STEPS, Schedule};
 use crate::math::schedule_error::ScheduleError;
 
@@ -55,7 +55,7 @@ const EDM: &[Parameter] = &[
     TIMESTEPS,
     Parameter::new("sigma_min", 0.002, [ABOVE_ZERO, FINITE], "sigma of the least noisy timestep"),
     Parameter::new("sigma_max", 80.0, [ABOVE_ZERO, FINITE], "sigma of the noisiest timestep"),
-    Parameter::new("rho", 7.0, [ABOVE_ZERO, FINITE], "exponent of the spacing; 1 is even"),
+    Parameter::new("rho", 7.0, RHO, "exponent of the spacing; 1 is even"),
 ];
 
 const ENTRIES: &[Entry<Make<Schedule>>] = &[

@@ -1,5 +1,6 @@
 //! Errors of losses and their weights.
 
+use crate::few::few;
 use crate::math::quantity::{Quantity, Undefined};
 use crate::math::schedule_error::ScheduleError;
 use thiserror::Error;
@@ -9,7 +10,7 @@ use thiserror::Error;
 #[non_exhaustive]
 pub enum WeightError {
     /// A parameter outside its range.
-    #[error("the weight {weight}: {name} must be {range}, found {value}")]
+    #[error("the weight {weight}: {name} must be {range}, found {value}", value = few(.value))]
     Parameter {
         /// The weight.
         weight: &'static str,
@@ -21,10 +22,8 @@ pub enum WeightError {
         value: f64,
     },
     /// A weight that is infinite or undefined at a timestep.
-    #[error(
-        "the weight {weight} of a loss on {on} has no finite value at timestep {timestep}, where alpha = {alpha:e}, \
-         sigma = {sigma:e}"
-    )]
+    #[error("the weight {weight} of a loss on {on} has no finite value at timestep {timestep}, where alpha = {alpha}, \
+         sigma = {sigma}", alpha = few(.alpha), sigma = few(.sigma))]
     Infinite {
         /// The weight.
         weight: &'static str,
@@ -46,7 +45,7 @@ pub enum WeightError {
         found: usize,
     },
     /// An entry of a table of weights that is negative or not finite.
-    #[error("a weight must be finite and at least 0, found {value} at timestep {timestep}")]
+    #[error("a weight must be finite and at least 0, found {value} at timestep {timestep}", value = few(.value))]
     Entry {
         /// The timestep.
         timestep: usize,

@@ -28,12 +28,9 @@ const LAPLACE_SCALE: f64 = 0.5;
 /// The rate of diffusers' exponential schedule: the logarithm of its last `abar`.
 const EXPONENTIAL_RATE: f64 = -12.0;
 
-/// The exponents of Karras et al. 2022 for which a list is what its formula says: below, the powers of usual sigmas are
-/// beyond f64 and sums of them lose all but the larger; above, neighbouring powers differ by their rounding alone.
-pub(in crate::math) const LEAST_RHO: f64 = 0.05;
-
-/// See [`LEAST_RHO`].
-pub(in crate::math) const MOST_RHO: f64 = 1e4;
+/// The exponents that lists of sigmas may have; published ones lie between 1 and 7. Far below, all sigmas but the last are
+/// the largest; far above, the list is that of equal steps of the logarithm.
+pub(in crate::math) const RHO: [f64; 2] = [1e-3, 1e3];
 
 impl Schedule {
     /// `beta` from `beta_start` to `beta_end` in equal steps (Ho et al. 2020, arXiv 2006.11239: 1e-4 to 0.02 at 1000
@@ -249,28 +246,36 @@ impl Schedule {
 /// One level is `sigma_max`. The paper takes `sigma_min = 0.002`, `sigma_max = 80`, `rho = 7`.
 ///
 /// # Errors
-/// [`ScheduleError::ParamNotPositive`]; [`ScheduleError::Range`] if `sigma_min > sigma_max`; [`ScheduleError::Level`] if
+/// [`ScheduleError::ParamNotPositive`]; [`ScheduleError::Parameter`] for a `rho` outside `0.001..=1000`; [`ScheduleError::Range`] if `sigma_min > sigma_max`; [`ScheduleError::Level`] if
 /// the powers are beyond f64; [`ScheduleError::Empty`], [`ScheduleError::TooLong`].
 pub fn edm_sigmas(n: usize, sigma_min: f64, sigma_max: f64, rho: f64) -> Result<Vec<f64>, ScheduleError> {
     check_steps(n)?;
     check_positive("sigma_min", sigma_min)?;
     check_positive("sigma_max", sigma_max)?;
-    if !(LEAST_RHO..=MOST_RHO).contains(&rho) {
-        return Err(ScheduleError::Rho { found: rho });
-    }
+    check_rho(rho)?;
     if sigma_min > sigma_max {
         let (name, start, end) = ("sigma", sigma_min, sigma_max);
         return Err(ScheduleError::Range { name, start, end });
     }
-    let (low, high) = (sigma_min.powf(1.0 / rho), sigma_max.powf(1.0 / rho));
+    // The powers relative to the first, without cancellation: (sigma_min/sigma_max)^(1/rho) - 1.
+    let fall = ((sigma_min / sigma_max).ln() / rho).exp_m1();
     let last = n.saturating_sub(1).max(1) as f64;
     let sigma = |i: usize| match i {
         0 => sigma_max,
         _ if i + 1 == n => sigma_min, // the ends are what was asked for, to the bit
-        _ => (high + i as f64 / last * (low - high)).powf(rho),
+        _ => sigma_max * (rho * (i as f64 / last * fall).ln_1p()).exp(),
     };
     let checked = |i| NoiseLevel::variance_exploding(sigma(i)).map(NoiseLevel::sigma);
     (0..n).rev().map(checked).collect()
+}
+
+/// Checks the exponent of a list of sigmas.
+pub(in crate::math) fn check_rho(rho: f64) -> Result<(), ScheduleError> {
+    let (name, expected, found) = ("rho", "within 0.001..=1000", rho);
+    match (RHO[0]..=RHO[1]).contains(&rho) {
+        true => Ok(()),
+        false => Err(ScheduleError::Parameter { name, expected, found }),
+    }
 }
 
 fn sigmoid(x: f64) -> f64 {
