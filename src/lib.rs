@@ -91,7 +91,7 @@ mod training;
 
 pub use diffusion::{Conversion, Diffusion, Holes, Named, Noising, PosteriorMean};
 pub use error::Error;
-pub use gpu::{Context, Shape, Storage, Tensor};
+pub use gpu::{At, Context, Noise, NoiseKey, Shape, Storage, Tensor};
 pub use likelihood::{Likelihood, LikelihoodLoop};
 pub use math::{Model, Quantity, Sampler, Schedule};
 pub use noise::philox4x32_10;

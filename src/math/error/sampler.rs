@@ -38,6 +38,14 @@ pub enum SamplerError {
         /// The length of the other list.
         found: usize,
     },
+    /// Guidance scales that are not one for each call.
+    #[error("expected a guidance scale for each of {expected} calls, found {found}")]
+    GuidanceScales {
+        /// The calls of the sampler.
+        expected: usize,
+        /// The scales given.
+        found: usize,
+    },
     /// A timestep that appears in the list twice.
     #[error("timestep {timestep} appears twice in the list")]
     Duplicate {
