@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use tweedie::math::catalog::{
     CatalogError, Catalogue, Entry, Make, Parameter, Placement, SamplerOptions, SamplerRecipe, SolverKind,
 };
-use tweedie::math::sampler::{Churn, Corrector, DpmKind, Heun, Scale, Variance};
+use tweedie::math::sampler::{Churn, Corrector, DpmKind, Form, Heun, Scale, Variance};
 use tweedie::math::{
     Call, Density, Model, Process, Quantity, Sampler, Schedule, Sections, SigmaData, Spacing, TimestepDensity, Told,
     Weight, edm_sigmas,
@@ -304,6 +304,11 @@ const OPTIONS: &[(&str, Change)] = &[
     ("variance", |o| o.variance = Some(Variance::FixedLarge)),
     ("order", |o| o.order = Some(1)),
     ("solver_type", |o| o.solver_kind = Some(SolverKind::Dpm(DpmKind::Heun))),
+    ("form", |o| o.form = Some(Form::Epsilon)),
+    ("lower_order_final", |o| o.lower_order_final = Some(false)),
+    ("euler_at_final", |o| o.euler_at_final = Some(true)),
+    ("timestep_scaling", |o| o.timestep_scaling = Some(1.0)),
+    ("stochastic", |o| o.stochastic = true),
     ("corrector", |o| o.corrector = Some(Corrector::Off)),
     ("original_steps", |o| o.original_steps = Some(25)),
     ("shift", |o| o.shift = Some(3.0)),

@@ -173,7 +173,7 @@ fn mistakes_are_named() {
     let zero =
         json!({ "_class_name": "DDIMScheduler", "rescale_betas_zero_snr": true, "timestep_spacing": "trailing" });
     says(zero, &ten, &["step 0", "epsilon does not determine x0", "zero terminal SNR"]);
-    says(of("DDPMScheduler", "x", json!(0)), &Run { eta: 0.5, ..ten.clone() }, &["eta"]);
+    says(of("DDPMScheduler", "clip_sample", json!(true)), &Run { eta: 0.5, ..ten.clone() }, &["eta"]);
     let list = |list: &[f64]| Run::timesteps(list.to_vec());
     let ddpm = of("DDPMScheduler", "clip_sample", json!(false));
     says(ddpm.clone(), &list(&[5.0, 4.5]), &["timesteps", "0..1000", "4.5"]);

@@ -56,9 +56,10 @@ const FLOORS: &[Floors] = &[
             &["entry"],
             &["quantities"],
             &["densities", "grids", "losses", "schedules"],
-            &["models", "sampler_options"],
+            &["models", "sampler_options", "sampler_rules"],
             &["sampler_recipe"],
             &["sampler_grid"],
+            &["sampler_sigmas"],
             &["sampler_build"],
             &["mod", "samplers"],
         ],
@@ -74,17 +75,7 @@ const FLOORS: &[Floors] = &[
             &["mod"],
         ],
     ),
-    (
-        "src/config",
-        &[
-            &["error"],
-            &["options", "run"],
-            &["common", "sigmas"],
-            &["ddim", "ddpm", "dpm", "euler", "flow", "lcm"],
-            &["edm", "unipc"],
-            &["mod"],
-        ],
-    ),
+    ("src/config", &[&["error"], &["options", "run"], &["common", "scheduler"], &["classes"], &["mod"]]),
     (
         "src/gpu",
         &[

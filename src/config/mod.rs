@@ -1,10 +1,10 @@
 //! Samplers from the `scheduler_config.json` of diffusers.
 //!
 //! **Theory.** A model that is published for diffusers carries a file that says which scheduler it is sampled with, and
-//! its options. Each class corresponds to one of our solvers on one of our grids.
+//! its options. Each class is a sampler of our [catalogue](Sampler::CATALOGUE) with options.
 //!
-//! **Practice.** [`Sampler::from_diffusers_config`] reads the text; a [`Run`] holds the options that the file does not
-//! have. Option names, values and defaults are those of diffusers 0.42.1. By default the result is what the papers say;
+//! **Practice.** [`Scheduler::parse`] reads the text into a [`Model`](crate::Model) and the defaults of its runs; a [`Run`]
+//! holds the options that the file does not have. [`Sampler::from_diffusers_config`] does both at once. Option names, values and defaults are those of diffusers 0.42.1. By default the result is what the papers say;
 //! [`Compat::Diffusers`](crate::math::sampler::Compat) follows diffusers where it differs:
 //!
 //! | what | by default | in diffusers |
@@ -36,69 +36,54 @@
 //! # Ok::<(), tweedie::config::ConfigError>(())
 //! ```
 
+mod classes;
 mod common;
-mod ddim;
-mod ddpm;
-mod dpm;
-mod edm;
 mod error;
-mod euler;
-mod flow;
-mod lcm;
 mod options;
 mod run;
-mod sigmas;
-mod unipc;
+mod scheduler;
 
 pub use error::ConfigError;
 pub use run::{Run, Steps};
+pub use scheduler::Scheduler;
 
 use crate::math::sampler::Sampler;
+use classes::CLASSES;
 use options::Options;
-
-/// Builds the sampler of a class.
-type Build = fn(&mut Options, &Run) -> Result<Sampler, ConfigError>;
-
-/// The schedulers that are supported.
-const BUILDERS: &[(&str, Build)] = &[
-    ("DDPMScheduler", ddpm::build),
-    ("DDIMScheduler", ddim::build),
-    ("DDIMInverseScheduler", ddim::build_inverse),
-    ("EulerDiscreteScheduler", euler::build),
-    ("EulerAncestralDiscreteScheduler", euler::build_ancestral),
-    ("HeunDiscreteScheduler", euler::build_heun),
-    ("DPMSolverMultistepScheduler", dpm::build),
-    ("UniPCMultistepScheduler", unipc::build),
-    ("LCMScheduler", lcm::build),
-    ("FlowMatchEulerDiscreteScheduler", flow::build_euler),
-    ("FlowMatchHeunDiscreteScheduler", flow::build_heun),
-    ("EDMEulerScheduler", edm::build_euler),
-    ("EDMDPMSolverMultistepScheduler", edm::build_dpm),
-];
 
 /// The names of the schedulers of diffusers that are supported.
 pub fn classes() -> impl Iterator<Item = &'static str> {
-    BUILDERS.iter().map(|(class, _)| *class)
+    CLASSES.iter().map(|(class, _)| *class)
 }
 
-impl Sampler {
-    /// Creates the sampler that a `scheduler_config.json` of diffusers describes, for one run.
+impl Scheduler {
+    /// Reads a `scheduler_config.json` of diffusers.
     ///
     /// Options of other schedulers are ignored, as diffusers does; misspelled ones are an error.
     ///
     /// # Errors
-    /// [`ConfigError`]: text that is not such a file, a scheduler or a value that is not supported, a run that the
-    /// scheduler cannot make.
-    pub fn from_diffusers_config(json: &str, run: &Run) -> Result<Self, ConfigError> {
+    /// [`ConfigError`]: text that is not such a file, a scheduler or a value that is not supported.
+    pub fn parse(json: &str) -> Result<Self, ConfigError> {
         let mut options = Options::parse(json)?;
-        let known = BUILDERS.iter().find(|(class, _)| *class == options.class());
+        let known = CLASSES.iter().find(|(class, _)| *class == options.class());
         let unknown = || {
             let expected = classes().collect::<Vec<_>>().join(", ");
             ConfigError::Class { expected, found: options.shown_class() }
         };
-        let (_, build) = known.ok_or_else(unknown)?;
-        let sampler = build(&mut options, run)?;
+        let (_, read) = known.ok_or_else(unknown)?;
+        let scheduler = read(&mut options)?;
         options.finish()?;
-        Ok(sampler)
+        Ok(scheduler)
+    }
+}
+
+impl Sampler {
+    /// The sampler that a `scheduler_config.json` of diffusers describes, for one run: [`Scheduler::parse`] and
+    /// [`Scheduler::sampler`].
+    ///
+    /// # Errors
+    /// Those of the two.
+    pub fn from_diffusers_config(json: &str, run: &Run) -> Result<Self, ConfigError> {
+        Scheduler::parse(json)?.sampler(run)
     }
 }

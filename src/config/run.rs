@@ -2,7 +2,6 @@
 
 use super::error::ConfigError;
 use crate::math::sampler::churn::Churn;
-use crate::math::sampler::first_order::Estimate;
 use crate::math::sampler::solver::Compat;
 
 /// The timesteps of a run.
@@ -59,10 +58,6 @@ impl Run {
         self.compat == Compat::Diffusers
     }
 
-    pub(super) fn estimate(&self) -> Estimate {
-        if self.rederive_epsilon { Estimate::Rederived } else { Estimate::Kept }
-    }
-
     /// Refuses options that the class does not use: ignoring them silently would mislead the caller.
     pub(super) fn only(&self, used: &[&str]) -> Result<(), ConfigError> {
         let given = [
@@ -70,6 +65,7 @@ impl Run {
             ("rederive_epsilon", self.rederive_epsilon),
             ("mu", self.mu.is_some()),
             ("churn", self.churn.is_some()),
+            ("timesteps", matches!(self.steps, Steps::Timesteps(_))),
         ];
         match given.into_iter().find(|(name, given)| *given && !used.contains(name)) {
             Some((option, _)) => Err(ConfigError::Unused { option }),

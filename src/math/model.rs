@@ -8,7 +8,6 @@
 //! is told, asks the model.
 
 use super::check;
-use super::edm::SigmaData;
 use super::level::NoiseLevel;
 use super::process::Process;
 use super::quantity::Quantity;
@@ -82,15 +81,6 @@ impl Model {
     /// [`ScheduleError::Empty`], [`ScheduleError::TooLong`].
     pub fn flow(timesteps: usize) -> Result<Self, ScheduleError> {
         Ok(Self::new(Schedule::rectified_flow(timesteps)?, Quantity::Flow))
-    }
-
-    /// A preconditioned network (Karras et al. 2022, arXiv 2206.00364) for these ratios of noise to signal, the least noisy
-    /// first; see [`edm_sigmas`](crate::math::edm_sigmas).
-    ///
-    /// # Errors
-    /// Those of [`Schedule::variance_exploding`].
-    pub fn edm(sigmas: &[f64], sigma_data: SigmaData) -> Result<Self, ScheduleError> {
-        Ok(Self::new(Schedule::variance_exploding(sigmas)?, Quantity::Edm(sigma_data)))
     }
 
     /// The same with an output of the opposite sign: `x0 - epsilon`, or `v_prediction` of diffusers' EDM schedulers.
@@ -197,9 +187,18 @@ impl Model {
         }
     }
 
+    /// True if the network is told the number by which [`sigma_at`](Self::sigma_at) is asked.
+    pub(crate) fn tells_timesteps(&self) -> bool {
+        match self.told {
+            Told::Timestep => true,
+            Told::Time(scale) => scale == self.schedule.len() as f64,
+            _ => false,
+        }
+    }
+
     /// The number that the network is told at a timestep, whose level this is.
     pub(in crate::math) fn told_at(&self, timestep: f64, level: NoiseLevel) -> f64 {
-        if self.told == Told::Timestep { timestep } else { self.told(level) }
+        if self.tells_timesteps() { timestep } else { self.told(level) }
     }
 
     /// The number that the network is told at a level, whatever its scale.

@@ -238,6 +238,7 @@ impl SamplerArgs {
             mu: self.mu,
             churn: self.churn(),
             compat: self.compat(),
+            ..SamplerOptions::default()
         }
     }
 

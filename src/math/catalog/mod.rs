@@ -40,17 +40,19 @@
 //! ```
 
 mod densities;
-mod entry;
+pub(crate) mod entry;
 pub(crate) mod error;
-mod grids;
+pub(crate) mod grids;
 mod losses;
 mod models;
-mod parameter;
+pub(crate) mod parameter;
 mod quantities;
 mod sampler_build;
 mod sampler_grid;
-mod sampler_options;
-mod sampler_recipe;
+pub(crate) mod sampler_options;
+pub(crate) mod sampler_recipe;
+pub(crate) mod sampler_rules;
+mod sampler_sigmas;
 mod samplers;
 mod schedules;
 

@@ -5,6 +5,7 @@ use super::error::CatalogError;
 use super::sampler_grid::GridBuilder;
 use super::sampler_options::SamplerOptions;
 use super::sampler_recipe::SamplerRecipe;
+use super::sampler_rules::GridRules;
 use crate::math::model::Model;
 use crate::math::process::Process;
 use crate::math::quantity::Quantity;
@@ -39,9 +40,32 @@ impl Entry<SamplerRecipe> {
     /// As [`build`](Self::build).
     pub fn parts(&self, model: &Model, options: &SamplerOptions) -> Result<SamplerParts, CatalogError> {
         self.refuse_unused(model, options)?;
+        self.parts_by(&GridRules::default(), model, options)
+    }
+
+    /// The same by the rules of a class of diffusers, whose reader has refused what the class does not use.
+    fn parts_by(
+        &self,
+        rules: &GridRules,
+        model: &Model,
+        options: &SamplerOptions,
+    ) -> Result<SamplerParts, CatalogError> {
         let solver = (self.make.solver)(&self.filled(options))?;
-        let builder = GridBuilder { recipe: &self.make, options, model };
+        let builder = GridBuilder { recipe: &self.make, options, model, rules };
         Ok((solver, builder.churned_grid()?))
+    }
+
+    /// [`build`](Self::build) by the rules of a class.
+    #[cfg(feature = "diffusers-config")]
+    pub(crate) fn build_by(
+        &self,
+        rules: &GridRules,
+        model: &Model,
+        options: &SamplerOptions,
+    ) -> Result<Sampler, CatalogError> {
+        let (solver, grid) = self.parts_by(rules, model, options)?;
+        let denoiser = model.denoiser().clipped(options.clip.unwrap_or(Clip::None));
+        Ok(Sampler::new(&*solver, &grid, &denoiser)?)
     }
 
     /// The model that somebody means who names this sampler, a schedule, and perhaps a prediction and a scale: a rectified

@@ -6,6 +6,7 @@ use crate::math::sampler::churn::Churn;
 use crate::math::sampler::ddpm::Variance;
 use crate::math::sampler::dpm::DpmKind;
 use crate::math::sampler::grid::Scale;
+use crate::math::sampler::multistep::Form;
 use crate::math::sampler::solver::Compat;
 use crate::math::sampler::unipc::{Corrector, UniPcKind};
 use crate::math::spacing::Sections;
@@ -61,10 +62,20 @@ pub struct SamplerOptions {
     pub order: Option<usize>,
     /// The variant of a multistep solver. This is the option `solver_type`.
     pub solver_kind: Option<SolverKind>,
+    /// The quantity that a multistep solver approximates by a polynomial.
+    pub form: Option<Form>,
+    /// With fewer than 15 steps, the last ones of a multistep solver are of lower order.
+    pub lower_order_final: Option<bool>,
+    /// The last step of a multistep solver is of first order.
+    pub euler_at_final: Option<bool>,
     /// The steps that UniPC corrects.
     pub corrector: Option<Corrector>,
     /// The steps from which a consistency model was distilled.
     pub original_steps: Option<usize>,
+    /// The factor of timesteps in the boundary scaling of a consistency model.
+    pub timestep_scaling: Option<f64>,
+    /// Each step of a flow noises the clean sample again (`stochastic_sampling`).
+    pub stochastic: bool,
     /// The shift of a flow's times towards noise.
     pub shift: Option<f64>,
     /// The logarithm of the shift, which it overrides.
@@ -133,7 +144,12 @@ impl SamplerOptions {
             ("variance", self.variance.is_some()),
             ("order", self.order.is_some()),
             ("solver_type", self.solver_kind.is_some()),
+            ("form", self.form.is_some()),
+            ("lower_order_final", self.lower_order_final.is_some()),
+            ("euler_at_final", self.euler_at_final.is_some()),
             ("corrector", self.corrector.is_some()),
+            ("timestep_scaling", self.timestep_scaling.is_some()),
+            ("stochastic", self.stochastic),
             ("original_steps", self.original_steps.is_some()),
             ("shift", self.shift.is_some()),
             ("mu", self.mu.is_some()),

@@ -79,7 +79,9 @@ const SIGMAS: &[&str] = &["scale", "sigmas", "sigma_min", "sigma_max", "rho"];
 /// Options of samplers that end near the clean sample.
 const FINAL: &[&str] = &["final"];
 
-const MULTISTEP: &[&str] = &["order", "solver_type"];
+const MULTISTEP: &[&str] = &["order", "solver_type", "form", "lower_order_final"];
+
+const DPM: &[&str] = &["euler_at_final"];
 
 const fn eta(default: f64) -> Parameter {
     Parameter::new("eta", default, [0.0, 1.0], "part of the posterior's noise that is drawn")
@@ -167,7 +169,7 @@ const ENTRIES: &[Entry<SamplerRecipe>] = &[
         &["dpmpp", "dpmsolver++", "dpm++-2m", "dpmpp-2m", "dpm-solver++ 2m"],
         "DPM-Solver++ 2M: second order from the call before (Lu et al. 2022)",
         &[order(2.0)],
-        multistep(&[SECTIONS, SPACED, SIGMAS, FINAL, MULTISTEP], |options| dpm(options, DpmSolver::new(2))),
+        multistep(&[SECTIONS, SPACED, SIGMAS, FINAL, MULTISTEP, DPM], |options| dpm(options, DpmSolver::new(2))),
     ),
     Entry::new(
         "sampler",
@@ -175,7 +177,7 @@ const ENTRIES: &[Entry<SamplerRecipe>] = &[
         &["dpmpp-3m", "dpm-solver++ 3m"],
         "DPM-Solver++ 3M: from two calls before (Lu et al. 2022)",
         &[order(3.0)],
-        multistep(&[SECTIONS, SPACED, SIGMAS, FINAL, MULTISTEP], |options| dpm(options, DpmSolver::new(3))),
+        multistep(&[SECTIONS, SPACED, SIGMAS, FINAL, MULTISTEP, DPM], |options| dpm(options, DpmSolver::new(3))),
     ),
     Entry::new(
         "sampler",
@@ -183,7 +185,7 @@ const ENTRIES: &[Entry<SamplerRecipe>] = &[
         &["dpmpp-sde", "sde-dpmsolver++", "dpm++-2m-sde", "dpmpp-2m-sde", "dpm-solver++ 2m sde"],
         "DPM-Solver++ 2M with fresh noise in every step (Lu et al. 2022)",
         &[order(2.0)],
-        multistep(&[SECTIONS, SPACED, SIGMAS, FINAL, MULTISTEP], |options| dpm(options, DpmSolver::sde(2))),
+        multistep(&[SECTIONS, SPACED, SIGMAS, FINAL, MULTISTEP, DPM], |options| dpm(options, DpmSolver::sde(2))),
     ),
     Entry::new(
         "sampler",
@@ -199,9 +201,12 @@ const ENTRIES: &[Entry<SamplerRecipe>] = &[
         &[],
         "latent consistency: x0, and noise again (Luo et al. 2023)",
         &[DISTILLED],
-        SamplerRecipe::new(Scale::VariancePreserving, LINSPACE, &[SECTIONS, FINAL, &["original_steps"]], |_| {
-            Ok(Box::new(Consistency::lcm()))
-        })
+        SamplerRecipe::new(
+            Scale::VariancePreserving,
+            LINSPACE,
+            &[SECTIONS, FINAL, &["original_steps", "timestep_scaling"]],
+            lcm,
+        )
         .distilled(),
     ),
     Entry::new(
@@ -210,8 +215,12 @@ const ENTRIES: &[Entry<SamplerRecipe>] = &[
         &["flow-match-euler"],
         "rectified flow, first order (Esser et al. 2024)",
         &[SHIFT],
-        SamplerRecipe::new(Scale::Flow, FLOW_TIMES, &[SIGMAS, FINAL, &["shift", "mu"]], |_| {
-            Ok(Box::new(FirstOrder::euler()))
+        SamplerRecipe::new(Scale::Flow, FLOW_TIMES, &[SIGMAS, FINAL, &["shift", "mu", "stochastic"]], |options| {
+            Ok(if options.stochastic {
+                Box::new(Consistency { boundary: None })
+            } else {
+                Box::new(FirstOrder::euler())
+            })
         }),
     ),
     Entry::new(
@@ -249,14 +258,29 @@ fn heun(_: &SamplerOptions) -> Result<Box<dyn Solver>, CatalogError> {
     Ok(Box::new(Heun))
 }
 
+fn lcm(options: &SamplerOptions) -> Result<Box<dyn Solver>, CatalogError> {
+    let Consistency { mut boundary } = Consistency::lcm();
+    if let (Some(boundary), Some(scaling)) = (&mut boundary, options.timestep_scaling) {
+        boundary.timestep_scaling = scaling;
+    }
+    Ok(Box::new(Consistency { boundary }))
+}
+
 fn dpm(options: &SamplerOptions, usual: DpmSolver) -> Result<Box<dyn Solver>, CatalogError> {
     let kind = match options.solver_kind {
         None => DpmKind::Midpoint,
         Some(SolverKind::Dpm(kind)) => kind,
         Some(other) => return Err(wrong_kind("midpoint, heun or exact", other)),
     };
-    let order = options.order.unwrap_or(usual.order);
-    Ok(Box::new(DpmSolver { order, kind, compat: options.compat, ..usual }))
+    Ok(Box::new(DpmSolver {
+        order: options.order.unwrap_or(usual.order),
+        kind,
+        form: options.form.unwrap_or(usual.form),
+        lower_order_final: options.lower_order_final.unwrap_or(usual.lower_order_final),
+        euler_at_final: options.euler_at_final.unwrap_or(usual.euler_at_final),
+        compat: options.compat,
+        ..usual
+    }))
 }
 
 fn unipc(options: &SamplerOptions) -> Result<Box<dyn Solver>, CatalogError> {
@@ -266,7 +290,10 @@ fn unipc(options: &SamplerOptions) -> Result<Box<dyn Solver>, CatalogError> {
         Some(other) => return Err(wrong_kind("bh1 or bh2", other)),
     };
     let corrector = options.corrector.clone().unwrap_or(Corrector::On);
-    Ok(Box::new(UniPc { kind, corrector, ..UniPc::new(options.order.unwrap_or(2)) }))
+    let usual = UniPc::new(options.order.unwrap_or(2));
+    let form = options.form.unwrap_or(usual.form);
+    let lower_order_final = options.lower_order_final.unwrap_or(usual.lower_order_final);
+    Ok(Box::new(UniPc { kind, corrector, form, lower_order_final, ..usual }))
 }
 
 fn wrong_kind(expected: &str, found: SolverKind) -> CatalogError {
