@@ -120,9 +120,11 @@ impl Scheduler {
         Ok(())
     }
 
-    /// Two oddities of diffusers.
+    /// Sigmas in equal steps of the logarithm, and two oddities of diffusers.
     fn exceptions(&self, run: &Run, options: &mut SamplerOptions) {
         if !run.is_diffusers() {
+            let counted = self.rules.one_too_many && options.steps.is_some();
+            options.placement = options.placement.or(counted.then_some(Placement::Exponential));
             return;
         }
         let steps = match &run.steps {

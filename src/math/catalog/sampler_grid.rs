@@ -121,7 +121,7 @@ impl GridBuilder<'_> {
                 consistency_timesteps(all, original, 1.0, steps)?
             }
             Walk::BeforeZero => self.before_zero(all, steps)?,
-            Walk::Plain | Walk::Strided | Walk::Inverse => self.spacing().timesteps(all, steps)?,
+            Walk::Plain | Walk::Strided | Walk::Inverse | Walk::Reverse => self.spacing().timesteps(all, steps)?,
         })
     }
 
@@ -144,20 +144,22 @@ impl GridBuilder<'_> {
         let end = if self.ends_at_least_sigma() { schedule.level(0)? } else { NoiseLevel::CLEAN };
         if self.is_diffusers() && matches!(self.recipe.walk, Walk::Strided | Walk::Inverse) {
             let stride = schedule.len() / timesteps.len().max(1);
-            let grid = Grid::with_stride(schedule, &timesteps, stride, end)?;
-            return Ok(if self.recipe.inverts() { grid.reversed()? } else { grid });
+            return self.inverted(Grid::with_stride(schedule, &timesteps, stride, end)?);
         }
-        let end = if self.recipe.inverts() {
-            // Each level is asked about at its own timestep, and the last step leads to noise, as in guided-diffusion.
+        let end = if self.recipe.walk == Walk::Reverse {
             timesteps.reverse();
             NoiseLevel::new(0.0, 1.0)?
         } else {
             end
         };
-        Ok(match self.options.sections {
+        self.inverted(match self.options.sections {
             Some(_) => Grid::respaced(schedule, &timesteps, end)?,
             None => Grid::of_schedule(schedule, &timesteps, end)?,
         })
+    }
+
+    fn inverted(&self, grid: Grid) -> Result<Grid, CatalogError> {
+        Ok(if self.recipe.walk == Walk::Inverse { grid.reversed()? } else { grid })
     }
 
     pub(super) fn ends_at_least_sigma(&self) -> bool {

@@ -49,8 +49,10 @@ pub(super) enum Walk {
     BeforeZero,
     /// Along the timesteps from which a model was distilled.
     Distilled,
-    /// From clean to noisy.
+    /// From clean to noisy, told the noisier timestep of each step.
     Inverse,
+    /// From clean to noisy, told the timestep of each level. The last step leads to noise.
+    Reverse,
 }
 
 impl SamplerRecipe {
@@ -65,26 +67,14 @@ impl SamplerRecipe {
         Self { scale, placement, options, solver, walk: Walk::Plain }
     }
 
-    pub(super) const fn strided(self) -> Self {
-        Self { walk: Walk::Strided, ..self }
-    }
-
-    pub(super) const fn before_zero(self) -> Self {
-        Self { walk: Walk::BeforeZero, ..self }
-    }
-
-    pub(super) const fn distilled(self) -> Self {
-        Self { walk: Walk::Distilled, ..self }
-    }
-
-    pub(super) const fn inverse(self) -> Self {
-        Self { walk: Walk::Inverse, ..self }
+    pub(super) const fn walks(self, walk: Walk) -> Self {
+        Self { walk, ..self }
     }
 
     /// True for a sampler that leads from a clean sample to noise.
     #[must_use]
     pub fn inverts(&self) -> bool {
-        self.walk == Walk::Inverse
+        matches!(self.walk, Walk::Inverse | Walk::Reverse)
     }
 
     /// The scale of the samples, whatever the options.

@@ -5,7 +5,7 @@ use super::error::CatalogError;
 use super::grids::{Placement, SHIFT};
 use super::parameter::Parameter;
 use super::sampler_options::{SamplerOptions, SolverKind};
-use super::sampler_recipe::{ORIGINAL_STEPS, SamplerRecipe};
+use super::sampler_recipe::{ORIGINAL_STEPS, SamplerRecipe, Walk};
 use crate::math::model::Model;
 use crate::math::sampler::Sampler;
 use crate::math::sampler::churn::UnseenChurn;
@@ -50,7 +50,8 @@ macro_rules! constructors {
 constructors! {
     ddpm: "ddpm", "DDPM: the posterior's mean and noise (Ho et al. 2020, arXiv 2006.11239).";
     ddim: "ddim", "DDIM, deterministic (Song et al. 2021, arXiv 2010.02502).";
-    ddim_inverse: "ddim-inverse", "DDIM from a picture to its noise (Dhariwal & Nichol 2021, arXiv 2105.05233).";
+    ddim_inverse: "ddim-inverse", "DDIM from a picture to its noise, told the noisier timestep of each step: it comes back nearest.";
+    ddim_reverse: "ddim-reverse", "DDIM from a picture to its noise, told each level's timestep (Dhariwal & Nichol 2021, arXiv 2105.05233).";
     euler: "euler", "Euler's method on the probability flow (Karras et al. 2022, arXiv 2206.00364), and on rectified flows.";
     euler_ancestral: "euler-ancestral", "Euler further down than needed, then noise, as k-diffusion.";
     heun: "heun", "Heun's method, two network calls a step (Karras et al. 2022, arXiv 2206.00364).";
@@ -127,15 +128,23 @@ const ENTRIES: &[Entry<SamplerRecipe>] = &[
             &[SECTIONS, SPACED, FINAL, &["eta", "rederive_epsilon"]],
             ddim,
         )
-        .strided(),
+        .walks(Walk::Strided),
     ),
     Entry::new(
         "sampler",
         "ddim-inverse",
-        &["ddim-reverse"],
-        "DDIM from a picture to its noise (Dhariwal & Nichol 2021)",
         &[],
-        SamplerRecipe::new(Scale::VariancePreserving, LEADING, &[SECTIONS, SPACED], ddim).inverse(),
+        "DDIM from a picture to its noise, told the noisier timestep of a step, as diffusers",
+        &[],
+        SamplerRecipe::new(Scale::VariancePreserving, LEADING, &[SECTIONS, SPACED, FINAL], ddim).walks(Walk::Inverse),
+    ),
+    Entry::new(
+        "sampler",
+        "ddim-reverse",
+        &[],
+        "DDIM from a picture to its noise, told the timestep of each level (Dhariwal & Nichol 2021)",
+        &[],
+        SamplerRecipe::new(Scale::VariancePreserving, LEADING, &[SECTIONS, SPACED], ddim).walks(Walk::Reverse),
     ),
     Entry::new(
         "sampler",
@@ -207,7 +216,7 @@ const ENTRIES: &[Entry<SamplerRecipe>] = &[
             &[SECTIONS, FINAL, &["original_steps", "timestep_scaling"]],
             lcm,
         )
-        .distilled(),
+        .walks(Walk::Distilled),
     ),
     Entry::new(
         "sampler",
@@ -238,7 +247,7 @@ const fn multistep(
     options: &'static [&'static [&'static str]],
     solver: fn(&SamplerOptions) -> Result<Box<dyn Solver>, CatalogError>,
 ) -> SamplerRecipe {
-    SamplerRecipe::new(Scale::VariancePreserving, LINSPACE, options, solver).before_zero()
+    SamplerRecipe::new(Scale::VariancePreserving, LINSPACE, options, solver).walks(Walk::BeforeZero)
 }
 
 fn ddim(options: &SamplerOptions) -> Result<Box<dyn Solver>, CatalogError> {
