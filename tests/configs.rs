@@ -4,7 +4,8 @@ use crate::support::loops::{Inputs, run};
 use crate::support::{Vectors, assert_within, cases};
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use tweedie::config::{ConfigError, Run, Scheduler, classes};
+use tweedie::config::{ConfigError, Scheduler};
+use tweedie::math::catalog::SamplerOptions as Run;
 use tweedie::math::sampler::{Churn, Compat};
 use tweedie::math::{Model, NoiseLevel, Process, Quantity, Sampler, Schedule};
 use tweedie::table::Clip;
@@ -34,7 +35,7 @@ fn described(entry: &Value) -> (Value, Run) {
         scale: number("s_noise").unwrap(),
     });
     let run = Run {
-        eta: number("eta").unwrap_or(0.0),
+        eta: number("eta"),
         rederive_epsilon: step["use_clipped_model_output"] == true,
         mu: set["mu"].as_f64(),
         churn,
@@ -74,7 +75,7 @@ fn runs_of_diffusers() {
 
 #[test]
 fn every_class_has_its_defaults() {
-    for class in classes() {
+    for class in Scheduler::classes() {
         let sampler = sampler(&json!({ "_class_name": class }), &Run::steps(10)).unwrap();
         let calls = if class.contains("Heun") { 19 } else { 10 };
         assert_eq!(sampler.calls().len(), calls, "{class}");
@@ -229,7 +230,7 @@ fn mistakes_are_named() {
     let zero =
         json!({ "_class_name": "DDIMScheduler", "rescale_betas_zero_snr": true, "timestep_spacing": "trailing" });
     says(zero, &ten, &["step 0", "epsilon does not determine x0", "zero terminal SNR"]);
-    says(of("DDPMScheduler", "clip_sample", json!(true)), &Run { eta: 0.5, ..ten.clone() }, &["eta"]);
+    says(of("DDPMScheduler", "clip_sample", json!(true)), &Run { eta: Some(0.5), ..ten.clone() }, &["eta"]);
     let list = |list: &[f64]| Run::timesteps(list.to_vec());
     let ddpm = of("DDPMScheduler", "clip_sample", json!(false));
     says(ddpm.clone(), &list(&[5.0, 4.5]), &["timesteps", "0..1000", "4.5"]);
@@ -342,15 +343,16 @@ fn any_run() -> impl Strategy<Value = Run> {
         2 => prop::collection::vec(prop_oneof![(0..1000u32).prop_map(f64::from), odd()], 0..5).prop_map(Run::timesteps),
     ];
     let churn = prop::option::weighted(0.2, (odd(), odd(), odd(), odd()));
-    (steps, prop_oneof![4 => Just(0.0), 1 => odd()], any::<bool>(), prop::option::of(odd()), churn, any::<bool>())
-        .prop_map(|(run, eta, rederive_epsilon, mu, churn, theirs)| Run {
+    (steps, prop::option::weighted(0.2, odd()), any::<bool>(), prop::option::of(odd()), churn, any::<bool>()).prop_map(
+        |(run, eta, rederive_epsilon, mu, churn, theirs)| Run {
             eta,
-            rederive_epsilon: rederive_epsilon && eta != 0.0,
+            rederive_epsilon: rederive_epsilon && eta.is_some(),
             mu,
             churn: churn.map(|(amount, least, most, scale)| Churn { amount, least, most, scale }),
             compat: if theirs { Compat::Diffusers } else { Compat::Published },
             ..run
-        })
+        },
+    )
 }
 
 fn finite(sampler: &Sampler) -> bool {
@@ -366,11 +368,11 @@ proptest! {
     /// Whatever the file says: an error, or rows of finite numbers.
     #[test]
     fn no_configuration_panics(
-        class in 0..classes().count(),
+        class in 0..Scheduler::classes().count(),
         options in prop::collection::vec((0..OPTIONS.len(), value()), 0..6),
         run in any_run(),
     ) {
-        let mut config = json!({ "_class_name": classes().nth(class) });
+        let mut config = json!({ "_class_name": Scheduler::classes().nth(class) });
         for (option, value) in options {
             config[OPTIONS[option]] = value;
         }

@@ -75,7 +75,7 @@ const FLOORS: &[Floors] = &[
             &["mod"],
         ],
     ),
-    ("src/config", &[&["error"], &["options", "run"], &["common", "scheduler"], &["classes"], &["mod"]]),
+    ("src/config", &[&["error"], &["options"], &["common", "scheduler"], &["classes"], &["mod"]]),
     (
         "src/gpu",
         &[

@@ -97,7 +97,7 @@ fn euler(options: &mut Options) -> Result<Scheduler, ConfigError> {
     if continuous && read.model.prediction() == Quantity::V {
         read.model = read.model.told_as(Told::LogSigma);
     }
-    Ok(Scheduler { takes: vec!["churn", "timesteps"], ..read })
+    Ok(Scheduler { takes: vec!["s_churn", "timesteps"], ..read })
 }
 
 fn euler_ancestral(options: &mut Options) -> Result<Scheduler, ConfigError> {
@@ -257,7 +257,7 @@ fn edm(options: &mut Options, sampler: &str, solver: SamplerOptions) -> Result<S
 fn edm_euler(options: &mut Options) -> Result<Scheduler, ConfigError> {
     let mut read = edm(options, "euler", SamplerOptions::default())?;
     read.rules.last = Last::Listed;
-    Ok(Scheduler { takes: vec!["churn"], ..read })
+    Ok(Scheduler { takes: vec!["s_churn"], ..read })
 }
 
 fn edm_dpm(options: &mut Options) -> Result<Scheduler, ConfigError> {

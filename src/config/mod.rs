@@ -3,8 +3,8 @@
 //! **Theory.** A model that is published for diffusers carries a file that says which scheduler it is sampled with, and
 //! its options. Each class is a sampler of our [catalogue](Sampler::CATALOGUE) with options.
 //!
-//! **Practice.** [`Scheduler::parse`] reads the text into a [`Model`](crate::Model) and the defaults of its runs; a [`Run`]
-//! holds the options that the file does not have. [`Sampler::from_diffusers_config`] does both at once. Option names, values and defaults are those of diffusers 0.42.1. By default the result is what the papers say;
+//! **Practice.** [`Scheduler::parse`] reads the text into a [`Model`](crate::Model) and the defaults of its runs; a run's
+//! [options](SamplerOptions) are what the file does not have. [`Sampler::from_diffusers_config`] does both at once. Option names, values and defaults are those of diffusers 0.42.1. By default the result is what the papers say;
 //! [`Compat::Diffusers`](crate::math::sampler::Compat) follows diffusers where it differs:
 //!
 //! | what | by default | in diffusers |
@@ -26,12 +26,12 @@
 //! `sigma_min` end that lies above the last sigma.
 //!
 //! ```
-//! use tweedie::config::Run;
 //! use tweedie::math::Sampler;
+//! use tweedie::math::catalog::SamplerOptions;
 //!
 //! let json = r#"{"_class_name": "DDIMScheduler", "beta_schedule": "scaled_linear", "beta_start": 0.00085,
 //!     "beta_end": 0.012, "clip_sample": false, "set_alpha_to_one": false, "steps_offset": 1}"#;
-//! let sampler = Sampler::from_diffusers_config(json, &Run::steps(50))?;
+//! let sampler = Sampler::from_diffusers_config(json, &SamplerOptions::steps(50))?;
 //! assert_eq!(sampler.calls()[0].timestep, 981.0);
 //! # Ok::<(), tweedie::config::ConfigError>(())
 //! ```
@@ -40,23 +40,22 @@ mod classes;
 mod common;
 mod error;
 mod options;
-mod run;
 mod scheduler;
 
 pub use error::ConfigError;
-pub use run::{Run, Steps};
 pub use scheduler::Scheduler;
 
+use crate::math::catalog::sampler_options::SamplerOptions;
 use crate::math::sampler::Sampler;
 use classes::CLASSES;
 use options::Options;
 
-/// The names of the schedulers of diffusers that are supported.
-pub fn classes() -> impl Iterator<Item = &'static str> {
-    CLASSES.iter().map(|(class, _)| *class)
-}
-
 impl Scheduler {
+    /// The names of the classes of diffusers that are supported.
+    pub fn classes() -> impl Iterator<Item = &'static str> {
+        CLASSES.iter().map(|(class, _)| *class)
+    }
+
     /// Reads a `scheduler_config.json` of diffusers.
     ///
     /// Options of other schedulers are ignored, as diffusers does; misspelled ones are an error.
@@ -67,7 +66,7 @@ impl Scheduler {
         let mut options = Options::parse(json)?;
         let known = CLASSES.iter().find(|(class, _)| *class == options.class());
         let unknown = || {
-            let expected = classes().collect::<Vec<_>>().join(", ");
+            let expected = Self::classes().collect::<Vec<_>>().join(", ");
             ConfigError::Class { expected, found: options.shown_class() }
         };
         let (_, read) = known.ok_or_else(unknown)?;
@@ -83,7 +82,7 @@ impl Sampler {
     ///
     /// # Errors
     /// Those of the two.
-    pub fn from_diffusers_config(json: &str, run: &Run) -> Result<Self, ConfigError> {
+    pub fn from_diffusers_config(json: &str, run: &SamplerOptions) -> Result<Self, ConfigError> {
         Scheduler::parse(json)?.sampler(run)
     }
 }

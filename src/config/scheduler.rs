@@ -2,7 +2,6 @@
 
 use super::error::ConfigError;
 use super::options::refused;
-use super::run::{Run, Steps};
 use crate::math::catalog::entry::Entry;
 use crate::math::catalog::grids::Placement;
 use crate::math::catalog::sampler_options::SamplerOptions;
@@ -13,18 +12,20 @@ use crate::math::process::Process;
 use crate::math::sampler::Sampler;
 use crate::math::sampler::churn::Churn;
 use crate::math::sampler::multistep::Form;
+use crate::math::sampler::solver::Compat;
 use crate::table::step::Clip;
 
 /// A `scheduler_config.json`: a model, and the defaults of its runs.
 ///
 /// ```
 /// use tweedie::Quantity;
-/// use tweedie::config::{Run, Scheduler};
+/// use tweedie::config::Scheduler;
+/// use tweedie::math::catalog::SamplerOptions;
 ///
 /// let json = r#"{"_class_name": "FlowMatchEulerDiscreteScheduler", "shift": 3.0}"#;
 /// let scheduler = Scheduler::parse(json)?;
 /// assert_eq!((scheduler.model().prediction(), scheduler.model().shift()), (Quantity::Flow, 3.0));
-/// assert_eq!(scheduler.sampler(&Run::steps(28))?.calls().len(), 28);
+/// assert_eq!(scheduler.sampler(&SamplerOptions::steps(28))?.calls().len(), 28);
 /// # Ok::<(), tweedie::config::ConfigError>(())
 /// ```
 #[doc(alias = "scheduler_config")]
@@ -66,33 +67,36 @@ impl Scheduler {
         &self.model
     }
 
-    /// The sampler of a run.
+    /// The sampler of a run: the arguments of `set_timesteps` and `step` in diffusers. These are a number of steps or
+    /// timesteps, and of `eta`, `rederive_epsilon` (`use_clipped_model_output`), `mu` and `churn` those that the class has.
     ///
     /// # Errors
-    /// [`ConfigError`] for a run that the scheduler cannot make.
-    pub fn sampler(&self, run: &Run) -> Result<Sampler, ConfigError> {
-        run.only(&self.takes)?;
+    /// [`ConfigError`] for a run that the scheduler cannot make, [`ConfigError::Unused`] for options that the file settles or
+    /// that the class does not use.
+    pub fn sampler(&self, run: &SamplerOptions) -> Result<Sampler, ConfigError> {
+        let given = run.given().chain(run.timesteps.is_some().then_some("timesteps"));
+        if let Some(option) = given.into_iter().find(|option| !self.takes.contains(option)) {
+            return Err(ConfigError::Unused { option });
+        }
         let mut options = SamplerOptions {
-            eta: self.takes.contains(&"eta").then_some(run.eta),
+            steps: run.steps,
+            timesteps: run.timesteps.clone(),
+            eta: run.eta,
             rederive_epsilon: run.rederive_epsilon,
             churn: run.churn,
             compat: run.compat,
             clip: self.clip(run),
             ..self.defaults.clone()
         };
-        match &run.steps {
-            Steps::Count(steps) => options.steps = Some(*steps),
-            Steps::Timesteps(list) => options.timesteps = Some(list.clone()),
-        }
         self.shift(run, &mut options)?;
         self.exceptions(run, &mut options);
         Ok(self.sampler.build_by(&self.rules, &self.model, &options)?)
     }
 
     /// diffusers limits the threshold to `sample_max_value`, whose default of 1 turns it into a clamp to -1..=1.
-    fn clip(&self, run: &Run) -> Option<Clip> {
+    fn clip(&self, run: &SamplerOptions) -> Option<Clip> {
         let Some([ratio, bound]) = self.threshold else { return self.defaults.clip };
-        let (least, most) = match run.is_diffusers() {
+        let (least, most) = match run.compat == Compat::Diffusers {
             // diffusers forgets to threshold in this form, in which it cannot be done.
             true if self.sampler.name == "unipc" && self.defaults.form == Some(Form::Epsilon) => return None,
             true => (bound.min(1.0), bound),
@@ -103,8 +107,8 @@ impl Scheduler {
     }
 
     /// The shift of a flow. A list of timesteps is final, but for diffusers, which shifts it.
-    fn shift(&self, run: &Run, options: &mut SamplerOptions) -> Result<(), ConfigError> {
-        let is_final = matches!(run.steps, Steps::Timesteps(_)) && !run.is_diffusers();
+    fn shift(&self, run: &SamplerOptions, options: &mut SamplerOptions) -> Result<(), ConfigError> {
+        let is_final = run.timesteps.is_some() && run.compat == Compat::Published;
         match (self.mu, run.mu) {
             _ if is_final => {}
             (Mu::Optional | Mu::Exponential, Some(_)) => options.mu = run.mu,
@@ -121,16 +125,13 @@ impl Scheduler {
     }
 
     /// Sigmas in equal steps of the logarithm, and two oddities of diffusers.
-    fn exceptions(&self, run: &Run, options: &mut SamplerOptions) {
-        if !run.is_diffusers() {
+    fn exceptions(&self, run: &SamplerOptions, options: &mut SamplerOptions) {
+        if run.compat == Compat::Published {
             let counted = self.rules.one_too_many && options.steps.is_some();
             options.placement = options.placement.or(counted.then_some(Placement::Exponential));
             return;
         }
-        let steps = match &run.steps {
-            Steps::Count(steps) => *steps as f64,
-            Steps::Timesteps(list) => list.len() as f64,
-        };
+        let steps = run.timesteps.as_ref().map(Vec::len).or(run.steps).unwrap_or(0) as f64;
         if self.rules.one_too_many && options.placement.is_none() && self.model.tells_timesteps() {
             // Its churn is spread over the sigma too many as well.
             let spread = |churn: Churn| Churn { amount: churn.amount * (steps / (steps + 1.0)), ..churn };

@@ -9,7 +9,6 @@ use anyhow::{Context, Error, Result, anyhow, bail};
 use clap::ValueEnum;
 use std::fs;
 use std::path::{Path, PathBuf};
-use tweedie::config::{Run, Steps};
 use tweedie::math::catalog::{CatalogError, Entry, Placement, SamplerOptions, SamplerRecipe, SolverKind};
 use tweedie::math::sampler::{Churn, Compat, Corrector, Sampler, Scale, Variance};
 use tweedie::math::{Model, Quantity, Sections};
@@ -257,26 +256,13 @@ impl SamplerArgs {
         if let Some(option) = unused {
             bail!("{} means nothing to --config FILE", flag(option));
         }
-        let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
-        let run = Run {
-            steps: self.run_steps()?,
-            eta: self.eta.unwrap_or(0.0),
-            rederive_epsilon: self.rederive_epsilon,
-            mu: self.mu,
-            churn: self.churn(),
-            compat: self.compat(),
-        };
-        Sampler::from_diffusers_config(&text, &run).with_context(|| path.display().to_string())
-    }
-
-    /// `--steps` or `--timesteps`.
-    pub fn run_steps(&self) -> Result<Steps> {
         match (self.steps, &self.timesteps[..]) {
-            (Some(steps), []) => Ok(Steps::Count(steps)),
-            (None, list @ [_, ..]) => Ok(Steps::Timesteps(list.to_vec())),
             (None, []) => bail!(NO_STEPS),
-            (Some(_), _) => bail!("--steps contradicts --timesteps, which says how many there are"),
+            (Some(_), [_, ..]) => bail!("--steps contradicts --timesteps, which says how many there are"),
+            _ => {}
         }
+        let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
+        Sampler::from_diffusers_config(&text, &options).with_context(|| path.display().to_string())
     }
 
     /// Whose numbers are wanted.

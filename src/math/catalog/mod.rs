@@ -51,6 +51,10 @@ mod sampler_build;
 mod sampler_grid;
 pub(crate) mod sampler_options;
 pub(crate) mod sampler_recipe;
+#[cfg_attr(
+    not(feature = "diffusers-config"),
+    expect(dead_code, reason = "the reader of configurations sets what named samplers leave at its default")
+)]
 pub(crate) mod sampler_rules;
 mod sampler_sigmas;
 mod samplers;

@@ -102,6 +102,18 @@ impl SamplerOptions {
         Self { steps: Some(steps), ..Self::default() }
     }
 
+    /// Timesteps to visit, from noisy to clean, and nothing else.
+    #[must_use]
+    pub fn timesteps(timesteps: Vec<f64>) -> Self {
+        Self { timesteps: Some(timesteps), ..Self::default() }
+    }
+
+    /// The same with the formulas of diffusers.
+    #[must_use]
+    pub fn as_diffusers(self) -> Self {
+        Self { compat: Compat::Diffusers, ..self }
+    }
+
     /// Sets the option that a sampler's [`Parameter`](super::Parameter) names; false if there is no such option.
     ///
     /// ```
