@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
+use tweedie::math::Placement;
 use tweedie::math::catalog::{
-    CatalogError, Catalogue, Entry, Make, Parameter, Placement, SamplerOptions, SamplerRecipe, SolverKind,
+    CatalogError, Catalogue, Entry, Make, Parameter, SamplerOptions, SamplerRecipe, SolverKind,
 };
 use tweedie::math::sampler::{Churn, Corrector, DpmKind, Form, Heun, Scale, Variance};
 use tweedie::math::{
     Call, Density, Model, Process, Quantity, Sampler, Schedule, Sections, SigmaData, Spacing, TimestepDensity, Told,
-    Weight, edm_sigmas,
+    Weight,
 };
 use tweedie::table::{Clip, Penalty};
 
@@ -106,7 +107,7 @@ fn entries_build_from_numbers() {
 #[test]
 fn schedules_are_those_of_their_constructors() {
     let built = |name: &str, given: &[(&str, f64)]| Schedule::CATALOGUE.find(name).unwrap().build(given).unwrap();
-    let exploding = edm_sigmas(1000, 0.002, 80.0, 7.0).and_then(|sigmas| Schedule::variance_exploding(&sigmas));
+    let exploding = Schedule::edm(1000, 0.002, 80.0, 7.0);
     let expected = [
         ("linear", Schedule::linear(1000, 1e-4, 0.02)),
         ("linear-scaled", Schedule::linear_scaled(1000, 1e-4, 0.02)),
@@ -226,7 +227,7 @@ fn published_models_have_samplers() {
 fn a_model_settles_what_its_samplers_visit_and_say() {
     let [edm, sd3] = ["edm", "sd3"].map(|name| Model::named(name).unwrap());
     let heun = Sampler::heun(&edm, 18).unwrap();
-    let sigmas = edm_sigmas(18, 0.002, 80.0, 7.0).unwrap();
+    let sigmas = Schedule::edm(18, 0.002, 80.0, 7.0).unwrap().sigmas();
     for (call, sigma) in heun.calls().iter().step_by(2).zip(sigmas.iter().rev()) {
         assert_eq!((call.level.alpha(), call.level.sigma(), call.timestep), (1.0, *sigma, 0.25 * sigma.ln()));
         assert_eq!(call.input, 1.0 / sigma.hypot(0.5));

@@ -44,7 +44,7 @@ const FLOORS: &[Floors] = &[
             &["error", "schedule"],
             &["check", "conversion_tables", "timestep_density", "weight"],
             &["flow", "importance", "loss", "sampler", "sigmas", "spacing"],
-            &["model", "vlb"],
+            &["model", "placement", "vlb"],
             &["catalog", "mod"],
         ],
     ),

@@ -1,8 +1,9 @@
 //! The recipes: golden numbers, both extremes of length, zero terminal SNR, and every error.
 
+use crate::support::sigmas;
 use crate::support::{assert_relative, assert_within, pick, relative};
 use tweedie::error::{RowError, ScheduleError};
-use tweedie::math::{MAX_STEPS, NoiseLevel, Quantity, Schedule, edm_sigmas, flow, sigmas};
+use tweedie::math::{NoiseLevel, Quantity, Schedule, flow};
 
 /// The golden numbers are printed with twelve digits.
 const TWELVE_DIGITS: f64 = 5e-12;
@@ -40,11 +41,10 @@ fn golden_numbers() {
 
 #[test]
 fn edm_sigmas_ascend() {
-    let found = edm_sigmas(5, 0.002, 80.0, 7.0).unwrap();
-    assert_relative("sigmas", &found, &[0.002, 0.169752756, 2.51521898, 17.5278320, 80.0], NINE_DIGITS);
-    let one = edm_sigmas(1, 0.002, 80.0, 7.0).unwrap();
+    let schedule = Schedule::edm(5, 0.002, 80.0, 7.0).unwrap();
+    assert_relative("sigmas", &schedule.sigmas(), &[0.002, 0.169752756, 2.51521898, 17.5278320, 80.0], NINE_DIGITS);
+    let one = Schedule::edm(1, 0.002, 80.0, 7.0).unwrap().sigmas();
     assert_relative("one", &one, &[80.0], NINE_DIGITS);
-    let schedule = Schedule::variance_exploding(&found).unwrap();
     assert!(schedule.betas().is_none());
     assert_relative("snr", &[schedule.snr()[4]], &[1.0 / 6400.0], NINE_DIGITS);
 }
@@ -91,7 +91,7 @@ fn recipes() -> [Constructor; 10] {
         ("laplace", Schedule::laplace),
         ("laplace paper", Schedule::laplace_paper),
         ("rectified flow", Schedule::rectified_flow),
-        ("edm", |n| Schedule::variance_exploding(&edm_sigmas(n, 0.002, 80.0, 7.0)?)),
+        ("edm", |n| Schedule::edm(n, 0.002, 80.0, 7.0)),
     ]
 }
 
@@ -121,7 +121,7 @@ fn one_timestep_and_ten_thousand() {
             assert!(schedule.posterior_mean(Quantity::V).is_ok());
         }
         assert_eq!(recipe(0), Err(ScheduleError::Empty), "{name}");
-        let limit = MAX_STEPS;
+        let limit = Schedule::MAX_STEPS;
         let found = usize::MAX;
         assert_eq!(recipe(found), Err(ScheduleError::TooLong { found, limit }), "{name}");
     }
@@ -256,8 +256,8 @@ fn errors_name_what_was_found() {
         assert!(matches!(found, Err(ScheduleError::Range { .. })), "{start} to {end}");
     }
     assert!(matches!(Schedule::sigmoid_abar(50, -3.0, 80.0, 1.0), Err(ScheduleError::Beta { .. })));
-    assert!(matches!(edm_sigmas(3, 2.0, 1.0, 7.0), Err(ScheduleError::Range { .. })));
-    assert!(matches!(edm_sigmas(3, 0.0, 1.0, 7.0), Err(ScheduleError::ParamNotPositive { .. })));
+    assert!(matches!(Schedule::edm(3, 2.0, 1.0, 7.0), Err(ScheduleError::Range { .. })));
+    assert!(matches!(Schedule::edm(3, 0.0, 1.0, 7.0), Err(ScheduleError::ParamNotPositive { .. })));
     assert!(matches!(Schedule::variance_exploding(&[-1.0]), Err(ScheduleError::Level { .. })));
     assert!(matches!(Schedule::rectified_flow_times(&[1.5]), Err(ScheduleError::Time { .. })));
     assert!(matches!(NoiseLevel::new(0.0, 0.0), Err(ScheduleError::Level { .. })));

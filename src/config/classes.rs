@@ -7,11 +7,11 @@ use super::common::{
 use super::error::ConfigError;
 use super::options::Options;
 use super::scheduler::{Mu, Scheduler};
-use crate::math::catalog::grids::Placement;
 use crate::math::catalog::sampler_options::SamplerOptions;
 use crate::math::catalog::sampler_rules::{GridRules, Last, Times, Whole};
 use crate::math::edm::SigmaData;
 use crate::math::model::{Model, Told};
+use crate::math::placement::Placement;
 use crate::math::quantity::Quantity;
 use crate::math::sampler::ddpm::Variance;
 use crate::math::schedule::Schedule;
@@ -88,7 +88,7 @@ fn euler(options: &mut Options) -> Result<Scheduler, ConfigError> {
     let given = [options.optional_number("sigma_min")?, options.optional_number("sigma_max")?];
     // The ends of a placement; without one they act on nothing in diffusers either.
     let [sigma_min, sigma_max] = if placed.is_some() { given } else { [None; 2] };
-    let last = Last::At(schedule.sigma_table().sigmas()[0]);
+    let last = Last::At(schedule.sigma_ends()[0]);
     let ends_at_least_sigma = ends_noisy(options)?;
     let defaults =
         SamplerOptions { placement: placed, sigma_min, sigma_max, ends_at_least_sigma, ..SamplerOptions::default() };
@@ -124,7 +124,7 @@ fn dpm(options: &mut Options) -> Result<Scheduler, ConfigError> {
     defaults.ends_at_least_sigma = ends_noisy(options)?;
     if flow {
         let shift = options.number("flow_shift", 1.0)?;
-        let last = Last::At(schedule.sigma_table().sigmas()[0]);
+        let last = Last::At(schedule.sigma_ends()[0]);
         let model = Model::new(Schedule::rectified_flow(schedule.len())?, prediction).shifted(shift);
         let rules = GridRules { times: Times::FromData, whole: Some(Whole::Down), last, ..GridRules::default() };
         let read = Scheduler::new(model, sampler, defaults)?;
@@ -153,8 +153,7 @@ fn unipc(options: &mut Options) -> Result<Scheduler, ConfigError> {
         if flow && !matches!(placement, Placement::Karras { .. }) {
             return Err(ConfigError::Contradiction { first: "use_flow_sigmas", second: flag });
         }
-        let table = schedule.sigma_table();
-        let ends = [table.sigmas()[0], table.sigmas()[schedule.len() - 1]];
+        let ends = schedule.sigma_ends();
         defaults.placement = Some(placement);
         defaults.sigma_min = Some(options.number("sigma_min", ends[0])?);
         defaults.sigma_max = Some(options.number("sigma_max", ends[1])?);

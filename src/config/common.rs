@@ -3,9 +3,9 @@
 use super::error::ConfigError;
 use super::options::{Options, refused};
 use crate::math::catalog::entry::{Entry, Make};
-use crate::math::catalog::grids::Placement;
 use crate::math::catalog::parameter::Parameter;
 use crate::math::catalog::sampler_options::{SamplerOptions, SolverKind};
+use crate::math::placement::Placement;
 use crate::math::quantity::Quantity;
 use crate::math::sampler::dpm::DpmKind;
 use crate::math::sampler::multistep::Form;

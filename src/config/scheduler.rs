@@ -3,11 +3,11 @@
 use super::error::ConfigError;
 use super::options::refused;
 use crate::math::catalog::entry::Entry;
-use crate::math::catalog::grids::Placement;
 use crate::math::catalog::sampler_options::SamplerOptions;
 use crate::math::catalog::sampler_recipe::SamplerRecipe;
 use crate::math::catalog::sampler_rules::GridRules;
 use crate::math::model::Model;
+use crate::math::placement::Placement;
 use crate::math::process::Process;
 use crate::math::sampler::Sampler;
 use crate::math::sampler::churn::Churn;

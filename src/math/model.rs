@@ -14,7 +14,6 @@ use super::quantity::Quantity;
 use super::sampler::denoiser::Denoiser;
 use super::sampler::grid::Scale;
 use super::schedule::Schedule;
-use super::sigmas::SigmaTable;
 use crate::math::error::sampler::SamplerError;
 use crate::math::schedule_error::ScheduleError;
 
@@ -52,7 +51,6 @@ pub enum Told {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Model {
     schedule: Schedule,
-    table: SigmaTable,
     prediction: Quantity,
     negated: bool,
     told: Told,
@@ -71,8 +69,7 @@ impl Model {
             (Process::Flow, _) => Told::Time(schedule.len() as f64),
             _ => Told::Timestep,
         };
-        let table = schedule.sigma_table();
-        Self { schedule, table, prediction, negated: false, told, shift: 1.0, latent: [1.0, 0.0] }
+        Self { schedule, prediction, negated: false, told, shift: 1.0, latent: [1.0, 0.0] }
     }
 
     /// A rectified flow of so many timesteps that predicts the velocity `epsilon - x0`.
@@ -150,11 +147,6 @@ impl Model {
         Denoiser { negated: self.negated, ..Denoiser::new(self.prediction) }
     }
 
-    /// The ratio of noise to signal by timestep.
-    pub(in crate::math) const fn table(&self) -> &SigmaTable {
-        &self.table
-    }
-
     /// The scale of samples on the process, from which [`Scale::level`] follows: the sigma of a flow is its time, any other
     /// the ratio of noise to signal.
     #[must_use]
@@ -180,7 +172,7 @@ impl Model {
             return Ok(time);
         }
         if (0.0..=all - 1.0).contains(&timestep) {
-            Ok(self.table.at(timestep))
+            Ok(self.schedule.sigma_at(timestep))
         } else {
             let (name, expected) = ("a timestep", "from 0 to the model's last timestep");
             Err(SamplerError::Parameter { name, expected, found: timestep })
@@ -206,7 +198,7 @@ impl Model {
     pub fn told(&self, level: NoiseLevel) -> f64 {
         let (alpha, sigma) = (level.alpha(), level.sigma());
         match self.told {
-            Told::Timestep => self.table.timestep(sigma / alpha),
+            Told::Timestep => self.schedule.timestep_of(sigma / alpha),
             Told::Time(scale) => scale * (sigma / (alpha + sigma)),
             Told::RisingTime(scale) => scale * (alpha / (alpha + sigma)),
             Told::Sigma => sigma / alpha,

@@ -10,7 +10,7 @@ pub enum ScheduleError {
     /// A schedule needs at least one timestep.
     #[error("a schedule needs at least 1 timestep, found 0")]
     Empty,
-    /// More timesteps than [`MAX_STEPS`](crate::math::MAX_STEPS).
+    /// More timesteps than [`Schedule::MAX_STEPS`](crate::Schedule::MAX_STEPS).
     #[error("a schedule has at most {limit} timesteps, found {found}")]
     TooLong {
         /// The timesteps asked for.

@@ -3,7 +3,8 @@
 use super::configs::{churn, count, name, number, sampler as constructed, truth};
 use super::*;
 use tweedie::math::Model;
-use tweedie::math::catalog::{CatalogError, Placement, SamplerOptions, SolverKind};
+use tweedie::math::Placement;
+use tweedie::math::catalog::{CatalogError, SamplerOptions, SolverKind};
 use tweedie::math::sampler::Compat;
 
 fn found<T>(built: Result<T, CatalogError>) -> Option<T> {

@@ -70,7 +70,7 @@ pub fn in_flags(error: &CatalogError) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tweedie::math::catalog::Placement;
+    use tweedie::math::Placement;
     use tweedie::math::sampler::{Sampler, Scale};
     use tweedie::math::{Schedule, Weight};
     use tweedie::table::Penalty;

@@ -3,7 +3,8 @@
 //! Each begins where its network was trained to begin and ends at the clean sample; what else a sampler can be told, the
 //! command line tool has options for.
 
-use tweedie::math::catalog::{CatalogError, Entry, Placement, SamplerOptions, SamplerRecipe};
+use tweedie::math::Placement;
+use tweedie::math::catalog::{CatalogError, Entry, SamplerOptions, SamplerRecipe};
 use tweedie::math::sampler::{Denoiser, Scale};
 use tweedie::math::{Sampler, Spacing};
 use tweedie::{Quantity, Schedule};

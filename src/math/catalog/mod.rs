@@ -8,7 +8,7 @@
 //! |---|---|---|
 //! | [`Schedule::CATALOGUE`](crate::math::Schedule::CATALOGUE) | a schedule | numbers |
 //! | [`Sampler::CATALOGUE`](crate::math::Sampler::CATALOGUE) | a whole sampling loop | a model and [`SamplerOptions`] |
-//! | [`Placement::CATALOGUE`] | a rule for the noise levels of a loop | numbers |
+//! | [`Placement::CATALOGUE`](crate::math::Placement::CATALOGUE) | a rule for the noise levels of a loop | numbers |
 //! | [`Scale::CATALOGUE`](crate::math::sampler::Scale::CATALOGUE) | the scale of a loop's samples | numbers |
 //! | [`Variance::CATALOGUE`](crate::math::sampler::Variance::CATALOGUE) | the variance of a DDPM step | nothing |
 //! | [`SolverKind::CATALOGUE`] | a variant of a multistep solver | nothing |
@@ -42,7 +42,7 @@
 mod densities;
 pub(crate) mod entry;
 pub(crate) mod error;
-pub(crate) mod grids;
+mod grids;
 mod losses;
 mod models;
 pub(crate) mod parameter;
@@ -62,7 +62,6 @@ mod schedules;
 
 pub use entry::{Catalogue, Entry, Make, Values};
 pub use error::CatalogError;
-pub use grids::Placement;
 pub use parameter::Parameter;
 pub use sampler_options::{SamplerOptions, SolverKind};
 pub use sampler_recipe::SamplerRecipe;

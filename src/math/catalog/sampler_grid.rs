@@ -4,17 +4,17 @@
 //! sigmas of timesteps, sigmas between ends, or times of a flow.
 
 use super::error::CatalogError;
-use super::grids::Placement;
 use super::sampler_options::SamplerOptions;
 use super::sampler_recipe::{ORIGINAL_STEPS, SamplerRecipe, Walk};
 use super::sampler_rules::GridRules;
 use crate::math::level::NoiseLevel;
 use crate::math::model::Model;
+use crate::math::placement::Placement;
 use crate::math::process::Process;
 use crate::math::quantity::Quantity;
 use crate::math::sampler::grid::{Grid, Scale};
 use crate::math::sampler::solver::Compat;
-use crate::math::spacing::{Spacing, consistency_timesteps};
+use crate::math::spacing::Spacing;
 
 /// The number of steps, or where they are.
 pub(super) enum Steps<'a> {
@@ -118,7 +118,7 @@ impl GridBuilder<'_> {
         Ok(match self.recipe.walk {
             Walk::Distilled => {
                 let original = self.options.original_steps.unwrap_or(ORIGINAL_STEPS);
-                consistency_timesteps(all, original, 1.0, steps)?
+                Spacing::distilled(all, original, 1.0, steps)?
             }
             Walk::BeforeZero => self.before_zero(all, steps)?,
             Walk::Plain | Walk::Strided | Walk::Inverse | Walk::Reverse => self.spacing().timesteps(all, steps)?,

@@ -1,7 +1,7 @@
 //! The options of a named sampler, as plain data.
 
 use super::entry::{Catalogue, Entry, Make};
-use super::grids::Placement;
+use crate::math::placement::Placement;
 use crate::math::sampler::churn::Churn;
 use crate::math::sampler::ddpm::Variance;
 use crate::math::sampler::dpm::DpmKind;
@@ -18,8 +18,8 @@ use crate::table::step::Clip;
 /// One of `steps`, `timesteps` and `sections` says how many steps there are.
 ///
 /// ```
-/// use tweedie::math::catalog::{Placement, SamplerOptions};
-/// use tweedie::math::{Model, Sampler};
+/// use tweedie::math::catalog::SamplerOptions;
+/// use tweedie::math::{Model, Placement, Sampler};
 ///
 /// let placement = Some(Placement::CATALOGUE.find("karras")?.build(&[])?);
 /// let options = SamplerOptions { placement, order: Some(3), ..SamplerOptions::steps(12) };

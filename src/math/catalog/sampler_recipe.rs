@@ -4,8 +4,8 @@
 //! a schedule, in their solver, and in the options that they use.
 
 use super::error::CatalogError;
-use super::grids::Placement;
 use super::sampler_options::SamplerOptions;
+use crate::math::placement::Placement;
 use crate::math::sampler::grid::Scale;
 use crate::math::sampler::solver::Solver;
 
@@ -18,9 +18,9 @@ pub(super) type MakeSolver = fn(&SamplerOptions) -> Result<Box<dyn Solver>, Cata
 /// The facts from which a named sampler is built.
 ///
 /// ```
-/// use tweedie::math::catalog::{Entry, Placement, SamplerOptions, SamplerRecipe};
+/// use tweedie::math::catalog::{Entry, SamplerOptions, SamplerRecipe};
 /// use tweedie::math::sampler::{Heun, Scale};
-/// use tweedie::math::{Model, Spacing};
+/// use tweedie::math::{Model, Placement, Spacing};
 ///
 /// let trailing = Placement::Timesteps(Spacing::Trailing);
 /// let recipe = SamplerRecipe::new(Scale::VariancePreserving, trailing, &[&["spacing"]], |_| Ok(Box::new(Heun)));

@@ -1,7 +1,6 @@
 //! Grids of sigmas: at timesteps, between ends, and at the times of a flow.
 
 use super::error::CatalogError;
-use super::grids::Placement;
 use super::sampler_grid::{GridBuilder, Steps, contradiction, needs};
 use super::sampler_options::SamplerOptions;
 use super::sampler_recipe::Walk;
@@ -9,6 +8,7 @@ use super::sampler_rules::{Last, Times};
 use crate::math::error::sampler::SamplerError;
 use crate::math::flow;
 use crate::math::level::NoiseLevel;
+use crate::math::placement::Placement;
 use crate::math::process::Process;
 use crate::math::sampler::grid::{Grid, Scale};
 
@@ -114,10 +114,9 @@ impl GridBuilder<'_> {
     }
 
     fn trained(&self) -> [f64; 2] {
-        let known = self.model.table().sigmas();
         match self.model.process() {
-            Process::Flow => [1.0 / known.len() as f64, 1.0],
-            _ => [known[0], known[known.len() - 1]],
+            Process::Flow => [1.0 / self.model.schedule().len() as f64, 1.0],
+            _ => self.model.schedule().sigma_ends(),
         }
     }
 

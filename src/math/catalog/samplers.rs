@@ -2,11 +2,12 @@
 
 use super::entry::{Catalogue, Entry};
 use super::error::CatalogError;
-use super::grids::{Placement, SHIFT};
+use super::grids::SHIFT;
 use super::parameter::Parameter;
 use super::sampler_options::{SamplerOptions, SolverKind};
 use super::sampler_recipe::{ORIGINAL_STEPS, SamplerRecipe, Walk};
 use crate::math::model::Model;
+use crate::math::placement::Placement;
 use crate::math::sampler::Sampler;
 use crate::math::sampler::churn::UnseenChurn;
 use crate::math::sampler::consistency::Consistency;

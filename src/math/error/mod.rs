@@ -12,5 +12,5 @@ pub use loss::{LossError, WeightError};
 pub use sampler::SamplerError;
 pub use vlb::VlbError;
 
-pub use super::quantity::{Undefined, UnknownQuantity};
+pub use super::quantity::Undefined;
 pub use super::schedule_error::ScheduleError;

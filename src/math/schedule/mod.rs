@@ -9,6 +9,7 @@
 //! built once (cost linear in its length) and never changes. Tables come as fresh vectors, one entry a timestep, without
 //! units. The constructors here are the plain ones; the named schedules are in `recipes.rs`.
 
+mod ratios;
 pub(in crate::math) mod recipes;
 
 use super::chain::Chain;
@@ -17,8 +18,8 @@ use super::posterior::Posterior;
 use super::process::Process;
 use crate::math::schedule_error::ScheduleError;
 
-/// The most timesteps that a schedule may have, 2^24: a guard against an absurd argument, not a limit of the mathematics.
-pub const MAX_STEPS: usize = 1 << 24;
+/// See [`Schedule::MAX_STEPS`].
+pub(crate) const MAX_STEPS: usize = 1 << 24;
 
 /// The variance below which `posterior_log_variance_clipped` does not go (the clamp of diffusers and lucidrains).
 pub(in crate::math) const LEAST_VARIANCE: f64 = 1e-20;
@@ -33,6 +34,10 @@ pub struct Schedule {
 }
 
 impl Schedule {
+    /// The most timesteps that a schedule may have, 2^24: a guard against an absurd argument, not a limit of the
+    /// mathematics.
+    pub const MAX_STEPS: usize = MAX_STEPS;
+
     /// Variance preserving, from betas in `0..=1` in any order (0: a step that adds no noise, 1: one that leaves no
     /// signal).
     ///

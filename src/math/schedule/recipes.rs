@@ -207,7 +207,7 @@ impl Schedule {
     }
 
     /// `alpha = 1` and the given `sigma`, finite and at least 0, the least noisy first (Song et al. 2021, arXiv
-    /// 2011.13456; EDM: see [`edm_sigmas`]).
+    /// 2011.13456; EDM: see [`edm`](Self::edm)).
     ///
     /// # Errors
     /// [`ScheduleError::Level`], [`ScheduleError::Empty`], [`ScheduleError::TooLong`].
@@ -215,6 +215,20 @@ impl Schedule {
         check_steps(sigmas.len())?;
         let sigmas = sigmas.iter().copied();
         Self::from_level_results(sigmas.map(NoiseLevel::variance_exploding))
+    }
+
+    /// The noise levels of EDM (Karras et al. 2022, arXiv 2206.00364, eq. 5), without the final 0:
+    /// ```text
+    /// sigma_i = (sigma_max^(1/rho) + i/(n-1)*(sigma_min^(1/rho) - sigma_max^(1/rho)))^rho        i = n-1 .. 0
+    /// ```
+    /// One level is `sigma_max`. The paper takes `sigma_min = 0.002`, `sigma_max = 80`, `rho = 7`.
+    ///
+    /// # Errors
+    /// [`ScheduleError::ParamNotPositive`]; [`ScheduleError::Parameter`] for a `rho` outside `0.001..=1000`;
+    /// [`ScheduleError::Range`] if `sigma_min > sigma_max`; [`ScheduleError::Level`] for levels beyond f64;
+    /// [`ScheduleError::Empty`], [`ScheduleError::TooLong`].
+    pub fn edm(steps: usize, sigma_min: f64, sigma_max: f64, rho: f64) -> Result<Self, ScheduleError> {
+        Self::variance_exploding(&edm_sigmas(steps, sigma_min, sigma_max, rho)?)
     }
 
     /// `alpha = 1 - t`, `sigma = t` at `t = (i+1)/steps`: the last timestep is pure noise (Liu et al. 2022, arXiv
@@ -239,16 +253,13 @@ impl Schedule {
     }
 }
 
-/// The noise levels of EDM (Karras et al. 2022, arXiv 2206.00364, eq. 5), the least noisy first, without the final 0:
-/// ```text
-/// sigma_i = (sigma_max^(1/rho) + i/(n-1)*(sigma_min^(1/rho) - sigma_max^(1/rho)))^rho        i = n-1 .. 0
-/// ```
-/// One level is `sigma_max`. The paper takes `sigma_min = 0.002`, `sigma_max = 80`, `rho = 7`.
-///
-/// # Errors
-/// [`ScheduleError::ParamNotPositive`]; [`ScheduleError::Parameter`] for a `rho` outside `0.001..=1000`; [`ScheduleError::Range`] if `sigma_min > sigma_max`; [`ScheduleError::Level`] if
-/// the powers are beyond f64; [`ScheduleError::Empty`], [`ScheduleError::TooLong`].
-pub fn edm_sigmas(n: usize, sigma_min: f64, sigma_max: f64, rho: f64) -> Result<Vec<f64>, ScheduleError> {
+/// The ratios of [`Schedule::edm`].
+pub(in crate::math) fn edm_sigmas(
+    n: usize,
+    sigma_min: f64,
+    sigma_max: f64,
+    rho: f64,
+) -> Result<Vec<f64>, ScheduleError> {
     check_steps(n)?;
     check_positive("sigma_min", sigma_min)?;
     check_positive("sigma_max", sigma_max)?;

@@ -3,7 +3,8 @@
 use crate::report::{Outcome, say};
 use clap::ValueEnum;
 use serde_json::{Value, json};
-use tweedie::math::catalog::{Catalogue, Entry, Parameter, Placement, SolverKind};
+use tweedie::math::Placement;
+use tweedie::math::catalog::{Catalogue, Entry, Parameter, SolverKind};
 use tweedie::math::sampler::{Sampler, Scale, Variance};
 use tweedie::math::{Density, Model, Quantity, Schedule, Weight};
 use tweedie::table::Penalty;
