@@ -10,6 +10,7 @@ use crate::gpu::step::options::Rules;
 use crate::gpu::step::plan::StepPlan;
 use crate::gpu::tensor::{Shape, Tensor};
 use crate::math::error::sampler::SamplerError;
+use crate::math::level::NoiseLevel;
 use crate::math::sampler::Sampler;
 use crate::noise::NoiseKey;
 use crate::table::Table;
@@ -236,15 +237,38 @@ impl<'a> Sampling<'a> {
     /// # Errors
     /// [`Error::Plan`] for tensors that do not fit.
     pub fn start(&self, context: &Context, key: NoiseKey) -> Result<MapPlan, Error> {
-        let calls = self.sampler.calls();
+        self.start_at(context, key, None, [0.0, self.sampler.noise_scale()])
+    }
+
+    /// Creates the plan that fills `x`, and `input`, with a clean sample that is noised to the first call's level: the start of a
+    /// loop of the last steps ([`strength`](crate::math::catalog::SamplerOptions::strength)). Its noise is that of
+    /// [`start`](Self::start).
+    ///
+    /// # Errors
+    /// [`Error::Plan`] for tensors that do not fit.
+    #[doc(alias = "strength")]
+    #[doc(alias = "img2img")]
+    #[doc(alias = "add_noise")]
+    pub fn start_from(&self, context: &Context, key: NoiseKey, x0: Tensor<'_>) -> Result<MapPlan, Error> {
+        let level = self.sampler.calls().first().map_or(NoiseLevel::CLEAN, |call| call.level);
+        self.start_at(context, key, Some(x0), [level.alpha(), level.sigma()])
+    }
+
+    fn start_at(
+        &self,
+        context: &Context,
+        key: NoiseKey,
+        in0: Option<Tensor<'_>>,
+        [signal, noise]: [f64; 2],
+    ) -> Result<MapPlan, Error> {
         // The churn of the first sample is one more independent noise.
         let [kept, churn] = self.sampler.start();
-        let scale = (kept * self.sampler.noise_scale()).hypot(churn);
-        let input = calls.first().map_or(1.0, |call| call.input);
+        let row = [kept * signal, (kept * noise).hypot(churn)];
+        let input = self.sampler.calls().first().map_or(1.0, |call| call.input);
         let key = key.stream(key.stream.wrapping_sub(1));
-        let table = Table::new([[[0.0, scale], [0.0, scale * input]]]);
+        let table = Table::new([[row, row.map(|coefficient| coefficient * input)]]);
         let (out0, out1, in1) = (self.x, self.input, Second::Drawn(Drawn::new(key)));
-        let map = Map { table: &table, shape: self.shape, timesteps: Timesteps::Batch, in0: None, in1, out0, out1 };
-        Ok(MapPlan::in_roles(context, &map, &["", "noise", "x", "input"])?)
+        let map = Map { table: &table, shape: self.shape, timesteps: Timesteps::Batch, in0, in1, out0, out1 };
+        Ok(MapPlan::in_roles(context, &map, &["x0", "noise", "x", "input"])?)
     }
 }

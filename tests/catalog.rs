@@ -271,6 +271,28 @@ fn models_of_another_process_are_refused() {
 }
 
 #[test]
+fn a_strength_leaves_the_last_steps() {
+    let model = Model::named("sdxl").unwrap();
+    let told = |name: &str, options: SamplerOptions| -> Vec<f64> {
+        Sampler::CATALOGUE.find(name).unwrap().build(&model, &options).unwrap().timesteps().collect()
+    };
+    let strength = |strength| SamplerOptions { strength: Some(strength), ..SamplerOptions::steps(10) };
+    for name in ["ddim", "euler", "dpm++"] {
+        let all = told(name, SamplerOptions::steps(10));
+        assert_eq!(told(name, strength(0.65)), all[4..], "{name}");
+        assert_eq!(told(name, strength(1.0)), all, "{name}");
+    }
+    // The first step of a multistep solver has no history.
+    let dpm = Sampler::CATALOGUE.find("dpm++").unwrap();
+    assert_eq!(dpm.build(&model, &strength(0.5)).unwrap().calls()[0].row.depth(), 0);
+    for (wrong, message) in [(0.05, "a sampler needs at least 1 step"), (1.5, "strength must be within 0..=1")] {
+        assert!(dpm.build(&model, &strength(wrong)).unwrap_err().to_string().starts_with(message), "{wrong}");
+    }
+    let lcm = SamplerOptions { strength: Some(0.5), ..SamplerOptions::steps(4) };
+    assert_eq!(told("lcm", lcm), [499.0, 379.0, 259.0, 139.0]);
+}
+
+#[test]
 fn samplers_are_clipped_after_they_are_made() {
     let model = Model::named("sdxl").unwrap();
     let entry = Sampler::CATALOGUE.find("unipc").unwrap();
@@ -294,6 +316,7 @@ const OPTIONS: &[(&str, Change)] = &[
     ("sections", |o| (o.sections, o.steps) = (Some(Sections::Counts(vec![6])), None)),
     ("spacing", |o| o.placement = Some(Placement::Timesteps(Spacing::Trailing))),
     ("sigmas", |o| o.placement = Some(Placement::Exponential)),
+    ("strength", |o| o.strength = Some(0.5)),
     ("offset", |o| o.offset = Some(1)),
     ("scale", |o| o.scale = Some(Scale::VariancePreserving)),
     ("sigma_min", |o| o.sigma_min = Some(0.1)),
@@ -319,7 +342,7 @@ const OPTIONS: &[(&str, Change)] = &[
 ];
 
 /// Options that no sampler refuses.
-const ALWAYS: [&str; 1] = ["clip"];
+const ALWAYS: [&str; 2] = ["clip", "strength"];
 
 #[test]
 fn a_sampler_refuses_the_options_that_it_does_not_use() {

@@ -68,19 +68,20 @@ impl Scheduler {
     }
 
     /// The sampler of a run: the arguments of `set_timesteps` and `step` in diffusers. These are a number of steps or
-    /// timesteps, and of `eta`, `rederive_epsilon` (`use_clipped_model_output`), `mu` and `churn` those that the class has.
+    /// timesteps, `strength`, and of `eta`, `rederive_epsilon` (`use_clipped_model_output`), `mu` and `churn` those that the class has.
     ///
     /// # Errors
     /// [`ConfigError`] for a run that the scheduler cannot make, [`ConfigError::Unused`] for options that the file settles or
     /// that the class does not use.
     pub fn sampler(&self, run: &SamplerOptions) -> Result<Sampler, ConfigError> {
         let given = run.given().chain(run.timesteps.is_some().then_some("timesteps"));
-        if let Some(option) = given.into_iter().find(|option| !self.takes.contains(option)) {
+        if let Some(option) = given.into_iter().find(|option| *option != "strength" && !self.takes.contains(option)) {
             return Err(ConfigError::Unused { option });
         }
         let mut options = SamplerOptions {
             steps: run.steps,
             timesteps: run.timesteps.clone(),
+            strength: run.strength,
             eta: run.eta,
             rederive_epsilon: run.rederive_epsilon,
             churn: run.churn,

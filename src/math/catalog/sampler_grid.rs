@@ -118,7 +118,7 @@ impl GridBuilder<'_> {
         Ok(match self.recipe.walk {
             Walk::Distilled => {
                 let original = self.options.original_steps.unwrap_or(ORIGINAL_STEPS);
-                Spacing::distilled(all, original, 1.0, steps)?
+                Spacing::distilled(all, original, self.options.strength.unwrap_or(1.0), steps)?
             }
             Walk::BeforeZero => self.before_zero(all, steps)?,
             Walk::Plain | Walk::Strided | Walk::Inverse | Walk::Reverse => self.spacing().timesteps(all, steps)?,

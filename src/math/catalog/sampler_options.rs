@@ -35,6 +35,9 @@ pub struct SamplerOptions {
     pub timesteps: Option<Vec<f64>>,
     /// The timesteps as guided-diffusion chooses them, instead of a number of steps.
     pub sections: Option<Sections>,
+    /// The part of the steps that is taken, in `0..=1`: `n*strength` of them, rounded down, from the noisy end of which a noised
+    /// picture is the start (`strength` of image-to-image in diffusers). All of them if `None`.
+    pub strength: Option<f64>,
     /// The rule that places the steps. [`Placement::Timesteps`] is the option `spacing`, any other the option `sigmas`.
     pub placement: Option<Placement>,
     /// Added to each timestep of leading spacing.
@@ -143,6 +146,7 @@ impl SamplerOptions {
     pub fn given(&self) -> impl Iterator<Item = &'static str> {
         let all = [
             ("sections", self.sections.is_some()),
+            ("strength", self.strength.is_some()),
             ("offset", self.offset.is_some()),
             ("scale", self.scale.is_some()),
             ("sigma_min", self.sigma_min.is_some()),

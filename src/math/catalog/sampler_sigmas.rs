@@ -5,6 +5,7 @@ use super::sampler_grid::{GridBuilder, Steps, contradiction, needs};
 use super::sampler_options::SamplerOptions;
 use super::sampler_recipe::Walk;
 use super::sampler_rules::{Last, Times};
+use crate::math::check;
 use crate::math::error::sampler::SamplerError;
 use crate::math::flow;
 use crate::math::level::NoiseLevel;
@@ -18,10 +19,22 @@ const BELOW_ONE: f64 = 1e-6;
 impl GridBuilder<'_> {
     /// The grid, with the noise that the network is to see. diffusers adds it behind the network's back, in its solver.
     pub(super) fn churned_grid(&self) -> Result<Grid, CatalogError> {
-        let grid = self.grid()?;
+        let grid = self.taken(self.grid()?)?;
         match &self.options.churn {
             Some(churn) if !self.is_diffusers() => {
                 Ok(grid.churned(churn, |sigma| self.model.told(NoiseLevel::raw(1.0, sigma)))?)
+            }
+            _ => Ok(grid),
+        }
+    }
+
+    /// The steps that the strength leaves. A distilled model's are placed by it.
+    fn taken(&self, grid: Grid) -> Result<Grid, CatalogError> {
+        match self.options.strength {
+            Some(strength) if self.recipe.walk != Walk::Distilled => {
+                check::fraction("strength", strength)?;
+                let steps = (grid.len() as f64 * strength) as usize;
+                Ok(grid.last_steps(steps)?)
             }
             _ => Ok(grid),
         }
