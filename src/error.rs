@@ -2,7 +2,7 @@
 
 pub use crate::math::error::conversion::RowError;
 pub use crate::math::error::draw::DrawError;
-pub use crate::math::error::loss::{LossError, WeightError};
+pub use crate::math::error::loss::LossError;
 pub use crate::math::error::sampler::SamplerError;
 pub use crate::math::error::vlb::VlbError;
 pub use crate::math::quantity::Undefined;

@@ -4,7 +4,7 @@ use crate::support::assert_within;
 use proptest::prelude::*;
 use tweedie::Quantity;
 use tweedie::Quantity::{Edm, Epsilon, Flow, Score, V, X0, Xt};
-use tweedie::error::{LossError, WeightError};
+use tweedie::error::LossError;
 use tweedie::gpu::loss::{Batch, Losses, Of, reference};
 use tweedie::math::{Gaussian, LossInputs, ModelVariance, Objective, Schedule, SigmaData, Vlb, Weight};
 use tweedie::noise::NoiseKey;
@@ -351,7 +351,7 @@ fn tables_and_parameters_are_checked() {
     let schedule = Schedule::cosine(3).unwrap();
     let weights = |weight: Weight| schedule.loss_weights(&weight, X0);
     assert_eq!(weights(Weight::Table(vec![1.0, 0.0, 2.5])), Ok(vec![1.0, 0.0, 2.5]));
-    assert_eq!(weights(Weight::Table(vec![1.0])), Err(WeightError::Length { expected: 3, found: 1 }));
+    assert_eq!(weights(Weight::Table(vec![1.0])), Err(LossError::Length { expected: 3, found: 1 }));
     let negative = weights(Weight::Table(vec![1.0, -2.0, 1.0])).unwrap_err();
     assert_eq!(negative.to_string(), "a weight must be finite and at least 0, found -2 at timestep 1");
     let told = weights(Weight::MinSnr { gamma: 0.0 }).unwrap_err().to_string();
@@ -363,7 +363,7 @@ fn tables_and_parameters_are_checked() {
         Weight::Sigmoid { bias: 1e4 },
         Weight::Sid2 { bias: f64::NAN },
     ] {
-        assert!(matches!(weights(wrong), Err(WeightError::Parameter { .. })));
+        assert!(matches!(weights(wrong), Err(LossError::Parameter { .. })));
     }
     assert!(schedule.loss_weight(3, &Weight::None, X0).unwrap_err().to_string().contains("timestep 3 is out of range"));
 }

@@ -6,8 +6,8 @@ use arbitrary::{Arbitrary, Result, Unstructured};
 use tweedie::math::Placement;
 use tweedie::math::catalog::SamplerOptions;
 use tweedie::math::sampler::{
-    Boundary, Churn, Compat, Consistency, Ddpm, Denoiser, DpmKind, DpmSolver, Estimate, FirstOrder, Form, Grid, Heun,
-    Scale, Solver, UniPc, UniPcKind, UnseenChurn, Variance,
+    Churn, Compat, Consistency, Ddpm, Denoiser, DpmKind, DpmSolver, FirstOrder, Form, Grid, Heun, Scale, Solver, UniPc,
+    UniPcKind, Variance,
 };
 use tweedie::math::{NoiseLevel, Quantity, Sampler, Schedule, Sections, SigmaData, Spacing, flow};
 use tweedie::table::Clip;
@@ -139,12 +139,11 @@ fn solver(u: &mut Unstructured<'_>, eta: f64, scale: f64, churn: Churn) -> Resul
     let compat = *u.choose(&[Compat::Published, Compat::Diffusers])?;
     let form = *u.choose(&[Form::X0, Form::Epsilon])?;
     let order = Count::arbitrary(u)?.0;
-    let estimate = *u.choose(&[Estimate::Kept, Estimate::Rederived])?;
     let variances =
         [Variance::FixedSmall, Variance::FixedLarge, Variance::LearnedLog, Variance::Learned, Variance::LearnedRange];
     let variance = *u.choose(&variances)?;
     Ok(match u.int_in_range(0..=6)? {
-        0 => Box::new(FirstOrder { eta, estimate, noise_scale: scale }),
+        0 => Box::new(FirstOrder { eta, rederived: u.arbitrary()?, noise_scale: scale }),
         1 => Box::new(Ddpm { variance, compat }),
         2 => Box::new(Heun),
         3 => Box::new(DpmSolver {
@@ -163,7 +162,7 @@ fn solver(u: &mut Unstructured<'_>, eta: f64, scale: f64, churn: Churn) -> Resul
             lower_order_final: u.arbitrary()?,
             ..UniPc::new(order)
         }),
-        5 => Box::new(Consistency { boundary: Some(Boundary { timestep_scaling: eta, sigma_data: scale }) }),
-        _ => Box::new(UnseenChurn(churn)),
+        5 => Box::new(Consistency { timestep_scaling: Some(eta) }),
+        _ => Box::new(churn.unseen()),
     })
 }

@@ -3,8 +3,8 @@
 use crate::support::sigmas;
 use serde_json::Value;
 use tweedie::math::sampler::{
-    Churn, Compat, Ddpm, Denoiser, DpmKind, DpmSolver, Estimate, FirstOrder, Grid, Heun, Sampler, Scale, UniPc,
-    UniPcKind, UnseenChurn, Variance,
+    Churn, Compat, Ddpm, Denoiser, DpmKind, DpmSolver, FirstOrder, Grid, Heun, Sampler, Scale, UniPc, UniPcKind,
+    Variance,
 };
 use tweedie::math::{NoiseLevel, Quantity, Schedule, Spacing, flow};
 use tweedie::table::Clip;
@@ -111,8 +111,7 @@ pub fn ddim(case: &Value) -> Sampler {
     let grid = Grid::with_stride(&schedule, &timesteps, schedule.len() / steps(case), end).unwrap();
     let step = &case["config"]["step_kwargs"];
     let rederived = truth(&step["use_clipped_model_output"], false);
-    let estimate = if rederived { Estimate::Rederived } else { Estimate::Kept };
-    let solver = FirstOrder { estimate, ..FirstOrder::ddim(number(&step["eta"], 0.0)) };
+    let solver = FirstOrder { rederived, ..FirstOrder::ddim(number(&step["eta"], 0.0)) };
     Sampler::new(&solver, &grid, &denoiser(case, true)).unwrap()
 }
 
@@ -179,7 +178,7 @@ pub fn euler(case: &Value) -> Sampler {
     let (grid, denoiser, options) = (exploding(case), denoiser(case, false), &case["config"]["step_kwargs"]);
     match options["s_churn"].is_null() {
         true => Sampler::new(&FirstOrder::euler(), &grid, &denoiser).unwrap(),
-        false => Sampler::new(&UnseenChurn(churn(options)), &grid, &denoiser).unwrap(),
+        false => Sampler::new(&churn(options).unseen(), &grid, &denoiser).unwrap(),
     }
 }
 

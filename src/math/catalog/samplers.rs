@@ -9,11 +9,10 @@ use super::sampler_recipe::{ORIGINAL_STEPS, SamplerRecipe, Walk};
 use crate::math::model::Model;
 use crate::math::placement::Placement;
 use crate::math::sampler::Sampler;
-use crate::math::sampler::churn::UnseenChurn;
 use crate::math::sampler::consistency::Consistency;
 use crate::math::sampler::ddpm::Ddpm;
 use crate::math::sampler::dpm::{DpmKind, DpmSolver};
-use crate::math::sampler::first_order::{Estimate, FirstOrder};
+use crate::math::sampler::first_order::FirstOrder;
 use crate::math::sampler::grid::Scale;
 use crate::math::sampler::heun::Heun;
 use crate::math::sampler::solver::{Compat, Solver};
@@ -227,7 +226,7 @@ const ENTRIES: &[Entry<SamplerRecipe>] = &[
         &[SHIFT],
         SamplerRecipe::new(Scale::Flow, FLOW_TIMES, &[SIGMAS, FINAL, &["shift", "mu", "stochastic"]], |options| {
             Ok(if options.stochastic {
-                Box::new(Consistency { boundary: None })
+                Box::new(Consistency { timestep_scaling: None })
             } else {
                 Box::new(FirstOrder::euler())
             })
@@ -252,14 +251,13 @@ const fn multistep(
 }
 
 fn ddim(options: &SamplerOptions) -> Result<Box<dyn Solver>, CatalogError> {
-    let estimate = if options.rederive_epsilon { Estimate::Rederived } else { Estimate::Kept };
-    Ok(Box::new(FirstOrder { estimate, ..FirstOrder::ddim(options.eta.unwrap_or(0.0)) }))
+    Ok(Box::new(FirstOrder { rederived: options.rederive_epsilon, ..FirstOrder::ddim(options.eta.unwrap_or(0.0)) }))
 }
 
 /// diffusers adds churn after the network has been asked, which only a solver of its own can do.
 fn euler(options: &SamplerOptions) -> Result<Box<dyn Solver>, CatalogError> {
     Ok(match options.churn {
-        Some(churn) if options.compat == Compat::Diffusers => Box::new(UnseenChurn(churn)),
+        Some(churn) if options.compat == Compat::Diffusers => Box::new(churn.unseen()),
         _ => Box::new(FirstOrder::euler()),
     })
 }
@@ -269,11 +267,8 @@ fn heun(_: &SamplerOptions) -> Result<Box<dyn Solver>, CatalogError> {
 }
 
 fn lcm(options: &SamplerOptions) -> Result<Box<dyn Solver>, CatalogError> {
-    let Consistency { mut boundary } = Consistency::lcm();
-    if let (Some(boundary), Some(scaling)) = (&mut boundary, options.timestep_scaling) {
-        boundary.timestep_scaling = scaling;
-    }
-    Ok(Box::new(Consistency { boundary }))
+    let usual = Consistency::lcm();
+    Ok(Box::new(Consistency { timestep_scaling: options.timestep_scaling.or(usual.timestep_scaling) }))
 }
 
 fn dpm(options: &SamplerOptions, usual: DpmSolver) -> Result<Box<dyn Solver>, CatalogError> {

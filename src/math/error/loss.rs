@@ -5,10 +5,16 @@ use crate::math::quantity::{Quantity, Undefined};
 use crate::math::schedule_error::ScheduleError;
 use thiserror::Error;
 
-/// Errors of weighting a loss.
+/// Errors of the coefficients and the weights of a loss.
 #[derive(Clone, Debug, PartialEq, Error)]
 #[non_exhaustive]
-pub enum WeightError {
+pub enum LossError {
+    /// The prediction does not determine the quantity that the loss measures, or that quantity has no target.
+    #[error(transparent)]
+    Undefined(#[from] Undefined),
+    /// A loss on the noisy sample.
+    #[error("a loss on x_t does not depend on the prediction: x_t is the input of the network")]
+    Observation,
     /// A parameter outside its range.
     #[error("the weight {weight}: {name} must be {range}, found {value}", value = few(.value))]
     Parameter {
@@ -55,19 +61,4 @@ pub enum WeightError {
     /// A timestep that the schedule does not have.
     #[error(transparent)]
     Schedule(#[from] ScheduleError),
-}
-
-/// Errors of computing the coefficients of a loss.
-#[derive(Clone, Debug, PartialEq, Error)]
-#[non_exhaustive]
-pub enum LossError {
-    /// The prediction does not determine the quantity that the loss measures, or that quantity has no target.
-    #[error(transparent)]
-    Undefined(#[from] Undefined),
-    /// The weight.
-    #[error(transparent)]
-    Weight(#[from] WeightError),
-    /// A loss on the noisy sample.
-    #[error("a loss on x_t does not depend on the prediction: x_t is the input of the network")]
-    Observation,
 }

@@ -8,7 +8,7 @@ pub(crate) mod vlb;
 
 pub use conversion::RowError;
 pub use draw::DrawError;
-pub use loss::{LossError, WeightError};
+pub use loss::LossError;
 pub use sampler::SamplerError;
 pub use vlb::VlbError;
 

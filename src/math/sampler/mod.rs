@@ -66,12 +66,12 @@ pub(crate) mod transition;
 pub(crate) mod unipc;
 
 pub use call::Call;
-pub use churn::{Churn, UnseenChurn};
-pub use consistency::{Boundary, Consistency};
+pub use churn::Churn;
+pub use consistency::Consistency;
 pub use ddpm::{Ddpm, Variance};
 pub use denoiser::Denoiser;
 pub use dpm::{DpmKind, DpmSolver};
-pub use first_order::{Estimate, FirstOrder};
+pub use first_order::FirstOrder;
 pub use grid::{Grid, Scale, Step};
 pub use heun::Heun;
 pub use multistep::Form;
