@@ -204,7 +204,11 @@ fn placements_make_falling_lists() {
 #[test]
 fn published_models_have_samplers() {
     for entry in Model::CATALOGUE.entries {
-        let model = entry.build(&[]).unwrap();
+        let mut model = entry.build(&[]).unwrap();
+        if model.token_line().is_some() {
+            assert!(Sampler::euler(&model, 5).is_err(), "{}", entry.name);
+            model = Model::flow(1000).unwrap().shifted(3.0);
+        }
         let process = match model.prediction() {
             Quantity::Flow => Process::Flow,
             Quantity::Edm(_) => Process::VarianceExploding,
@@ -337,6 +341,7 @@ const OPTIONS: &[(&str, Change)] = &[
     ("original_steps", |o| o.original_steps = Some(25)),
     ("shift", |o| o.shift = Some(3.0)),
     ("mu", |o| o.mu = Some(0.5)),
+    ("tokens", |o| o.tokens = Some(1024.0)),
     ("s_churn", |o| o.churn = Some(Churn::new(1.0))),
     ("clip", |o| o.clip = Some(Clip::Range(1.0))),
 ];

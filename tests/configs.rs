@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tweedie::config::{ConfigError, Scheduler};
 use tweedie::math::catalog::SamplerOptions as Run;
 use tweedie::math::sampler::{Churn, Compat};
-use tweedie::math::{Model, NoiseLevel, Process, Quantity, Sampler, Schedule};
+use tweedie::math::{Model, NoiseLevel, Placement, Process, Quantity, Sampler, Schedule};
 use tweedie::table::Clip;
 
 fn sampler(config: &Value, run: &Run) -> Result<Sampler, ConfigError> {
@@ -86,8 +86,7 @@ fn every_class_has_its_defaults() {
     assert_eq!(first("DPMSolverMultistepScheduler"), [999.0, 749.0, 500.0, 250.0]);
     assert_eq!(first("LCMScheduler"), [999.0, 759.0, 499.0, 259.0]);
     let flow = first("FlowMatchEulerDiscreteScheduler");
-    let nearest: Vec<f64> = flow.iter().map(|t| (1e9 * t).round() / 1e9).collect();
-    assert_eq!(nearest, [1000.0, 667.0, 334.0, 1.0]);
+    assert_eq!(flow, [1000.0, 750.0, 500.0, 250.0]);
 }
 
 /// The last sample of a loop of first-order rows with the best epsilon, at the timestep that is told, for clean samples of
@@ -128,6 +127,30 @@ fn a_list_for_a_flow_is_final() {
 }
 
 #[test]
+fn flows_are_sampled_as_their_authors_do() {
+    let flux = json!({ "_class_name": "FlowMatchEulerDiscreteScheduler", "use_dynamic_shifting": true, "base_shift": 0.5,
+        "max_shift": 1.15, "base_image_seq_len": 256, "max_image_seq_len": 4096 });
+    let times = |config: &Value, run: Run| told(&sampler(config, &run).unwrap());
+    let by_size = times(&flux, Run { tokens: Some(4096.0), ..Run::steps(4) });
+    assert_eq!(by_size, times(&flux, Run { mu: Some(1.15), ..Run::steps(4) }));
+    for (found, expected) in by_size.iter().zip([1000.0, 904.5, 759.5, 512.8]) {
+        assert!((found - expected).abs() < 0.06, "{by_size:?}");
+    }
+    let model = Model::named("flux").unwrap();
+    assert_eq!(Sampler::euler(&model, 4).unwrap_err().to_string().split(':').next(), Some("expected tokens or mu"));
+    let entry = Sampler::CATALOGUE.find("euler").unwrap();
+    let by_name = entry.build(&model, &Run { tokens: Some(4096.0), ..Run::steps(4) }).unwrap();
+    assert_eq!(told(&by_name), by_size);
+    let sd3 = Sampler::flow_euler(&Model::named("sd3").unwrap(), 4).unwrap();
+    for (found, expected) in sd3.timesteps().zip([1000.0, 857.7, 602.2, 8.93]) {
+        assert!((found - expected).abs() < 0.06, "{found} {expected}");
+    }
+    let qwen = json!({ "_class_name": "FlowMatchEulerDiscreteScheduler", "use_dynamic_shifting": true,
+        "shift_terminal": 0.02 });
+    assert_eq!(times(&qwen, Run { mu: Some(0.9), ..Run::steps(1) }), [1000.0]);
+}
+
+#[test]
 fn a_file_is_a_model() {
     let model = |config: Value| Scheduler::parse(&config.to_string()).unwrap().model().clone();
     let svd = model(json!({ "_class_name": "EulerDiscreteScheduler", "prediction_type": "v_prediction",
@@ -137,7 +160,8 @@ fn a_file_is_a_model() {
     assert_within("c_noise", svd.told(level), 0.25 * 700f64.ln(), 1e-15);
     let wan = model(json!({ "_class_name": "UniPCMultistepScheduler", "use_flow_sigmas": true, "flow_shift": 5.0,
         "prediction_type": "flow_prediction" }));
-    assert_eq!((wan.process(), wan.prediction(), wan.shift()), (Process::Flow, Quantity::Flow, 5.0));
+    assert_eq!((wan.process(), wan.prediction()), (Process::Flow, Quantity::Flow));
+    assert_eq!(wan.placement(), Some(Placement::FlowTimes { shift: 5.0 }));
     let sd15 = model(json!({ "_class_name": "DDIMScheduler", "beta_schedule": "scaled_linear", "beta_start": 0.00085,
         "beta_end": 0.012 }));
     assert_eq!(*sd15.schedule(), Schedule::scaled_linear(1000, 0.00085, 0.012).unwrap());
@@ -177,7 +201,7 @@ fn the_default_is_right_where_diffusers_is_not() {
     let (right, theirs) =
         both(json!({ "_class_name": "FlowMatchEulerDiscreteScheduler", "shift": 3.0 }), Run::steps(3));
     let shifted = |t: f64| 3.0 * t / (1.0 + 2.0 * t);
-    assert_within("once", told(&right)[2], 1000.0 * shifted(0.001), 1e-9);
+    assert_within("once", told(&right)[2], 1000.0 * shifted(1.0 / 3.0), 1e-9);
     assert_within("twice", told(&theirs)[2], 1000.0 * shifted(shifted(0.001)), 1e-9);
 
     let large =

@@ -7,6 +7,7 @@ mod embedding;
 mod floors;
 mod identities;
 mod pointers;
+mod readme;
 mod samplers;
 mod schedules;
 mod shader_catalog;

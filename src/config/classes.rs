@@ -197,9 +197,15 @@ fn shifts(options: &mut Options, mut read: Scheduler, name: &str) -> Result<Sche
         &[("exponential", Mu::Exponential), ("linear", Mu::Linear)],
         Mu::Exponential,
     )?;
+    let mut point = |tokens, [usual_tokens, usual_shift]: [f64; 2], shift| {
+        Ok::<_, ConfigError>((options.number(tokens, usual_tokens)?, options.number(shift, usual_shift)?))
+    };
+    let base = point("base_image_seq_len", [256.0, 0.5], "base_shift")?;
+    let most = point("max_image_seq_len", [4096.0, 1.15], "max_shift")?;
     if options.flag("use_dynamic_shifting", false)? {
         (read.mu, read.rules.dynamic) = (mu, true);
-        read.takes.push("mu");
+        read.takes.extend(["mu", "tokens"]);
+        read.model = read.model.shifted_by_tokens(base, most);
     }
     read.rules.terminal = Some(options.number("shift_terminal", 0.0)?).filter(|terminal| *terminal != 0.0);
     Ok(read)

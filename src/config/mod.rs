@@ -12,7 +12,7 @@
 //! | the previous timestep of DDIM | the next of the list | `t - T/n`, rounded down |
 //! | DDPM's noise after the last step | none | drawn, unless that step starts at timestep 0 |
 //! | `thresholding` | `s = max(quantile, 1)`, capped by a `sample_max_value` above 1 | capped by 1 where none is given |
-//! | `shift` of a flow | once | once, and the ends of the list before that |
+//! | times of a flow | `1 - i/n`, shifted once | from 1 to `1/T`, shifted, and the ends before that |
 //! | explicit timesteps of a flow | as given | `t/T`, shifted |
 //! | churn | the network is called on the churned sample | it is called before |
 //! | timesteps at sigmas of DPM-Solver++ and UniPC | where the sigma lies | whole ones |

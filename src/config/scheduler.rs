@@ -6,6 +6,7 @@ use crate::math::catalog::entry::Entry;
 use crate::math::catalog::sampler_options::SamplerOptions;
 use crate::math::catalog::sampler_recipe::SamplerRecipe;
 use crate::math::catalog::sampler_rules::GridRules;
+use crate::math::flow;
 use crate::math::model::Model;
 use crate::math::placement::Placement;
 use crate::math::process::Process;
@@ -24,7 +25,7 @@ use crate::table::step::Clip;
 ///
 /// let json = r#"{"_class_name": "FlowMatchEulerDiscreteScheduler", "shift": 3.0}"#;
 /// let scheduler = Scheduler::parse(json)?;
-/// assert_eq!((scheduler.model().prediction(), scheduler.model().shift()), (Quantity::Flow, 3.0));
+/// assert_eq!(scheduler.model().prediction(), Quantity::Flow);
 /// assert_eq!(scheduler.sampler(&SamplerOptions::steps(28))?.calls().len(), 28);
 /// # Ok::<(), tweedie::config::ConfigError>(())
 /// ```
@@ -68,7 +69,7 @@ impl Scheduler {
     }
 
     /// The sampler of a run: the arguments of `set_timesteps` and `step` in diffusers. These are a number of steps or
-    /// timesteps, `strength`, and of `eta`, `rederive_epsilon` (`use_clipped_model_output`), `mu` and `churn` those that the class has.
+    /// timesteps, `strength`, and of `eta`, `rederive_epsilon` (`use_clipped_model_output`), `mu` or `tokens` and `churn` those that the class has.
     ///
     /// # Errors
     /// [`ConfigError`] for a run that the scheduler cannot make, [`ConfigError::Unused`] for options that the file settles or
@@ -110,13 +111,17 @@ impl Scheduler {
     /// The shift of a flow. A list of timesteps is final, but for diffusers, which shifts it.
     fn shift(&self, run: &SamplerOptions, options: &mut SamplerOptions) -> Result<(), ConfigError> {
         let is_final = run.timesteps.is_some() && run.compat == Compat::Published;
-        match (self.mu, run.mu) {
+        let mu = match (run.mu, run.tokens, self.model.token_line()) {
+            (None, Some(tokens), Some([base, most])) => Some(flow::dynamic_mu(tokens, base, most)?),
+            (mu, ..) => mu,
+        };
+        match (self.mu, mu) {
             _ if is_final => {}
-            (Mu::Optional | Mu::Exponential, Some(_)) => options.mu = run.mu,
-            (Mu::Linear, Some(_)) => options.shift = run.mu,
+            (Mu::Optional | Mu::Exponential, Some(_)) => options.mu = mu,
+            (Mu::Linear, Some(_)) => options.shift = mu,
             (Mu::Optional, None) => {}
             (Mu::Exponential | Mu::Linear, None) => {
-                return Err(refused("mu", "a number, since use_dynamic_shifting is on", "none"));
+                return Err(refused("mu or tokens", "a number, since use_dynamic_shifting is on", "none"));
             }
         }
         if is_final && self.model.process() == Process::Flow {

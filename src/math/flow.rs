@@ -13,6 +13,15 @@ use super::check;
 use super::schedule::check_steps;
 use crate::math::error::sampler::SamplerError;
 
+/// The `n` times `1 - i/n`, as most models are sampled.
+///
+/// # Errors
+/// [`SamplerError::Schedule`] for the count.
+pub(super) fn even(n: usize) -> Result<Vec<f64>, SamplerError> {
+    check_steps(n)?;
+    Ok((0..n).map(|i| 1.0 - i as f64 / n as f64).collect())
+}
+
 /// `n` times in equal steps from `most` to `least`: from 1 to `1/T` for a network with `T` timesteps. One is `most`.
 ///
 /// # Errors

@@ -9,6 +9,7 @@
 
 use super::check;
 use super::level::NoiseLevel;
+use super::placement::Placement;
 use super::process::Process;
 use super::quantity::Quantity;
 use super::sampler::denoiser::Denoiser;
@@ -54,7 +55,8 @@ pub struct Model {
     prediction: Quantity,
     negated: bool,
     told: Told,
-    shift: f64,
+    placement: Option<Placement>,
+    line: Option<[(f64, f64); 2]>,
     latent: [f64; 2],
 }
 
@@ -69,7 +71,9 @@ impl Model {
             (Process::Flow, _) => Told::Time(schedule.len() as f64),
             _ => Told::Timestep,
         };
-        Self { schedule, prediction, negated: false, told, shift: 1.0, latent: [1.0, 0.0] }
+        let edm = (schedule.process() == Process::VarianceExploding) && matches!(prediction, Quantity::Edm(_));
+        let placement = edm.then_some(Placement::KARRAS);
+        Self { schedule, prediction, negated: false, told, placement, line: None, latent: [1.0, 0.0] }
     }
 
     /// A rectified flow of so many timesteps that predicts the velocity `epsilon - x0`.
@@ -92,11 +96,23 @@ impl Model {
         Self { told, ..self }
     }
 
-    /// The same, with times of its samplers that are shifted towards noise; see
-    /// [`flow::shifted`](crate::math::flow::shifted). 1 is none.
+    /// The same, sampled at times that are shifted towards noise: [`Placement::FlowTimes`].
     #[must_use]
     pub fn shifted(self, shift: f64) -> Self {
-        Self { shift, ..self }
+        self.placed(Placement::FlowTimes { shift })
+    }
+
+    /// The same, sampled at the levels that this rule places where nothing else is asked for.
+    #[must_use]
+    pub fn placed(self, placement: Placement) -> Self {
+        Self { placement: Some(placement), ..self }
+    }
+
+    /// The same, with a shift that follows from the size of the image: its logarithm is a line through two points of tokens and
+    /// shift, usually (256, 0.5) and (4096, 1.15). See [`flow::dynamic_mu`](crate::math::flow::dynamic_mu).
+    #[must_use]
+    pub fn shifted_by_tokens(self, base: (f64, f64), most: (f64, f64)) -> Self {
+        Self { line: Some([base, most]), ..self }
     }
 
     /// The same on `scale*(latent - shift)` instead of latents.
@@ -123,10 +139,17 @@ impl Model {
         self.prediction
     }
 
-    /// The shift of a flow's times at which the model is usually sampled.
+    /// The rule that places the levels at which the model is usually sampled; `None` for the sampler's own.
     #[must_use]
-    pub const fn shift(&self) -> f64 {
-        self.shift
+    pub const fn placement(&self) -> Option<Placement> {
+        self.placement
+    }
+
+    /// The points of tokens and shift between which the logarithm of the shift is a line, if it follows from the size of the
+    /// image.
+    #[must_use]
+    pub const fn token_line(&self) -> Option<[(f64, f64); 2]> {
+        self.line
     }
 
     /// The factor of latents: the network works on `latent_scale*(latent - latent_shift)`; 1 in the space of pixels.

@@ -49,8 +49,13 @@ pub enum Placement {
         /// The least time.
         least_time: f64,
     },
-    /// At equal times of a rectified flow, shifted; see [`flow::shifted`](super::flow::shifted).
+    /// At the times `1 - i/n` of a rectified flow, shifted; see [`flow::shifted`](super::flow::shifted).
     FlowTimes {
+        /// The shift towards noise; 1 changes nothing.
+        shift: f64,
+    },
+    /// At equal times from 1 to `1/T`, whose ends are shifted before the list is: Stable Diffusion 3, and diffusers' class.
+    FlowEnds {
         /// The shift towards noise; 1 changes nothing.
         shift: f64,
     },
@@ -80,10 +85,19 @@ impl Placement {
             Self::Vp { beta_d, beta_min, least_time } => {
                 sigmas::variance_preserving(steps, beta_d, beta_min, least_time)
             }
-            Self::FlowTimes { shift } => {
-                let times = flow::times(steps, 1.0, 1.0 / schedule.len() as f64)?;
-                times.into_iter().map(|time| flow::shifted(time, shift)).collect()
+            Self::FlowTimes { shift } => shifted(flow::even(steps)?, shift),
+            Self::FlowEnds { shift } => {
+                let [first, last] = [1.0, 1.0 / schedule.len() as f64].map(|time| flow::shifted(time, shift));
+                shifted(flow::times(steps, first?, last?)?, shift)
             }
+        }
+    }
+
+    /// The shift of a flow's times.
+    pub(in crate::math) const fn shift(self) -> Option<f64> {
+        match self {
+            Self::FlowTimes { shift } | Self::FlowEnds { shift } => Some(shift),
+            _ => None,
         }
     }
 
@@ -103,4 +117,9 @@ impl Placement {
             _ => self,
         }
     }
+}
+
+/// The times, shifted towards noise.
+fn shifted(times: Vec<f64>, shift: f64) -> Result<Vec<f64>, SamplerError> {
+    times.into_iter().map(|time| flow::shifted(time, shift)).collect()
 }

@@ -164,6 +164,10 @@ pub struct SamplerArgs {
     #[arg(long, value_name = "MU", allow_negative_numbers = true, conflicts_with = "shift")]
     pub mu: Option<f64>,
 
+    /// Flow models whose shift follows from the size of the picture: its tokens, instead of --mu
+    #[arg(long, value_name = "N", conflicts_with_all = ["shift", "mu"])]
+    pub tokens: Option<f64>,
+
     /// euler: noise that is added on the way, spread over the steps (churn of Karras et al.)
     #[arg(long, value_name = "S", allow_negative_numbers = true)]
     pub s_churn: Option<f64>,
@@ -236,6 +240,7 @@ impl SamplerArgs {
             original_steps: self.original_steps,
             shift: self.shift,
             mu: self.mu,
+            tokens: self.tokens,
             churn: self.churn(),
             compat: self.compat(),
             ..SamplerOptions::default()
@@ -284,7 +289,7 @@ impl SamplerArgs {
 }
 
 /// Options of a sampler that say something about a run, and not about the sampler of a configuration.
-const WITH_CONFIG: [&str; 4] = ["eta", "rederive_epsilon", "mu", "s_churn"];
+const WITH_CONFIG: [&str; 5] = ["eta", "rederive_epsilon", "mu", "tokens", "s_churn"];
 
 /// Returns whether a sampler uses an option.
 pub fn uses(entry: SamplerEntry, option: &str) -> bool {

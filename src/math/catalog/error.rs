@@ -55,6 +55,8 @@ pub enum CatalogError {
     },
     /// Neither a number of steps nor a list of timesteps.
     NoSteps,
+    /// A flow whose shift follows from the size of the image, which nothing says.
+    NoSize,
     /// Two options that say different things about one fact.
     Contradiction {
         /// An option.
@@ -117,6 +119,10 @@ impl CatalogError {
                 format!("{}: expected {expected}, found {found}", spell(option))
             }
             Self::NoSteps => format!("expected {} or {}", spell("steps"), spell("timesteps")),
+            Self::NoSize => {
+                let [tokens, mu] = ["tokens", "mu"].map(spell);
+                format!("expected {tokens} or {mu}: the shift of this model follows from the size of the image")
+            }
             Self::Contradiction { first, second, because } => {
                 format!("{} contradicts {}, which {because}", spell(first), spell(second))
             }

@@ -75,9 +75,17 @@ const PLACEMENTS: &[Entry<Make<Placement>>] = &[
         let [beta_d, beta_min, least_time] = ["beta_d", "beta_min", "least_time"].map(|name| v.number(name));
         Ok(Placement::Vp { beta_d, beta_min, least_time })
     }),
-    Entry::new("grid", "flow-times", &["flow"], "equal times of a rectified flow (Esser et al. 2024)", &[SHIFT], |v| {
+    Entry::new("grid", "flow-times", &["flow"], "times 1 - i/n of a rectified flow, shifted", &[SHIFT], |v| {
         Ok(Placement::FlowTimes { shift: v.number("shift") })
     }),
+    Entry::new(
+        "grid",
+        "flow-ends",
+        &[],
+        "times from 1 to 1/T, their ends shifted too: Stable Diffusion 3",
+        &[SHIFT],
+        |v| Ok(Placement::FlowEnds { shift: v.number("shift") }),
+    ),
 ];
 
 impl Scale {

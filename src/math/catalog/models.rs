@@ -4,6 +4,7 @@ use super::entry::{Catalogue, Entry, Make};
 use super::error::CatalogError;
 use crate::math::edm::SigmaData;
 use crate::math::model::Model;
+use crate::math::placement::Placement;
 use crate::math::quantity::Quantity;
 use crate::math::schedule::Schedule;
 
@@ -86,7 +87,11 @@ const ENTRIES: &[Entry<Make<Model>>] = &[
         &["stable-diffusion-3-medium"],
         "Stable Diffusion 3, a rectified flow (Esser et al. 2024)",
         &[],
-        |_| Ok(model("rectified-flow", &[], Quantity::Flow)?.shifted(3.0).in_latents(1.5305, 0.0609)),
+        |_| {
+            Ok(model("rectified-flow", &[], Quantity::Flow)?
+                .placed(Placement::FlowEnds { shift: 3.0 })
+                .in_latents(1.5305, 0.0609))
+        },
     ),
     Entry::new(
         "model",
@@ -94,6 +99,10 @@ const ENTRIES: &[Entry<Make<Model>>] = &[
         &["flux.1-dev"],
         "FLUX.1 dev, a rectified flow whose shift follows the image's size (Black Forest Labs 2024)",
         &[],
-        |_| Ok(model("rectified-flow", &[], Quantity::Flow)?.in_latents(0.3611, 0.1159)),
+        |_| {
+            Ok(model("rectified-flow", &[], Quantity::Flow)?
+                .shifted_by_tokens((256.0, 0.5), (4096.0, 1.15))
+                .in_latents(0.3611, 0.1159))
+        },
     ),
 ];

@@ -83,7 +83,7 @@ impl Entry<SamplerRecipe> {
 
     fn refuse_unused(&self, model: &Model, options: &SamplerOptions) -> Result<(), CatalogError> {
         // Any sampler becomes one of rectified flow with a model of that process.
-        let of_flow: &[&str] = if model.process() == Process::Flow { &["shift", "mu"] } else { &[] };
+        let of_flow: &[&str] = if model.process() == Process::Flow { &["shift", "mu", "tokens"] } else { &[] };
         let used = self.make.options().chain(EVERYWHERE).chain(of_flow.iter().copied());
         match options.given().find(|option| used.clone().all(|known| known != *option)) {
             Some(option) => Err(CatalogError::Unused { option: option.to_owned(), by: self.title() }),

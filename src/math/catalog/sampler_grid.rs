@@ -34,11 +34,8 @@ impl GridBuilder<'_> {
     /// The rule that places sigmas; `None` where timesteps are visited.
     pub(super) fn placement(&self) -> Result<Option<Placement>, CatalogError> {
         let SamplerOptions { placement, timesteps, sigma_min, sigma_max, rho, .. } = self.options;
-        let preconditioned = matches!(self.model.scale(), Scale::Edm(_)) && timesteps.is_none();
-        let sigmas = match placement {
-            None if preconditioned => Some(Placement::KARRAS),
-            _ => placement.filter(|placement| !matches!(placement, Placement::Timesteps(_))),
-        };
+        let usual = self.model.placement().filter(|_| timesteps.is_none());
+        let sigmas = placement.or(usual).filter(|placement| !matches!(placement, Placement::Timesteps(_)));
         if sigmas.is_none() && [sigma_min, sigma_max, rho].into_iter().any(Option::is_some) {
             return Err(CatalogError::NoSigmas);
         }

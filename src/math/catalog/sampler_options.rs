@@ -83,6 +83,8 @@ pub struct SamplerOptions {
     pub shift: Option<f64>,
     /// The logarithm of the shift, which it overrides.
     pub mu: Option<f64>,
+    /// The size of the image in tokens of the network, from which the shift of some models follows.
+    pub tokens: Option<f64>,
     /// Noise that is added on the way. This is the option `s_churn`.
     pub churn: Option<Churn>,
     /// The system whose numbers are computed.
@@ -169,6 +171,7 @@ impl SamplerOptions {
             ("original_steps", self.original_steps.is_some()),
             ("shift", self.shift.is_some()),
             ("mu", self.mu.is_some()),
+            ("tokens", self.tokens.is_some()),
             ("s_churn", self.churn.is_some()),
         ];
         let given = all.into_iter().filter(|(_, given)| *given).map(|(name, _)| name);

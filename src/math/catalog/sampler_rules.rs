@@ -46,9 +46,9 @@ pub(crate) enum Last {
 /// Equal times of a rectified flow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Times {
-    /// From 1 to `1/T`.
+    /// `1 - i/n`; from 1 to `1/T` in diffusers and where the model or the options place both ends.
     #[default]
-    ToLast,
+    Usual,
     /// One more from 1 to `1/T`, without the last.
     BeforeLast,
     /// One more from 1 to `1/T`, counted from data and without the first.

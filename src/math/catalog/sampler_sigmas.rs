@@ -43,8 +43,9 @@ impl GridBuilder<'_> {
     fn grid(&self) -> Result<Grid, CatalogError> {
         let scale = self.scale()?;
         let grid = match (scale, self.placement()?) {
-            (Scale::Flow, None | Some(Placement::FlowTimes { .. })) => self.flow_grid()?,
+            (Scale::Flow, None | Some(Placement::FlowTimes { .. } | Placement::FlowEnds { .. })) => self.flow_grid()?,
             (_, Some(Placement::FlowTimes { .. })) => return Err(needs("sigmas", "flow-times", "scale", "flow")),
+            (_, Some(Placement::FlowEnds { .. })) => return Err(needs("sigmas", "flow-ends", "scale", "flow")),
             (Scale::VariancePreserving, None) if !(self.rules.finite && self.is_diffusers()) => {
                 return self.schedule_grid();
             }
@@ -164,10 +165,12 @@ impl GridBuilder<'_> {
             Steps::Timesteps(list) => return Ok(self.sigmas_at(list)?),
             Steps::Count(steps) => self.even_times(steps)?,
         };
-        let shift = self.shift();
+        let shift = self.shift()?;
         let shifted = times.into_iter().map(|time| flow::shifted(time, shift));
         let mut times = shifted.collect::<Result<Vec<_>, SamplerError>>()?;
-        if let Some(terminal) = self.rules.terminal {
+        // One step from pure noise cannot be stretched.
+        let last = times.last().copied().unwrap_or(1.0);
+        if let Some(terminal) = self.rules.terminal.filter(|_| last < 1.0) {
             times = flow::stretched(&times, terminal)?;
         }
         let infinite = self.is_diffusers() && self.rules.times == Times::BeforeLast;
@@ -177,29 +180,40 @@ impl GridBuilder<'_> {
         Ok(times)
     }
 
-    /// Equal times. diffusers shifts the ends of the list before it shifts the list.
-    fn even_times(&self, steps: usize) -> Result<Vec<f64>, SamplerError> {
+    /// The times before they are shifted: `1 - i/n`, or with both ends as in diffusers, which shifts these before the list.
+    fn even_times(&self, steps: usize) -> Result<Vec<f64>, CatalogError> {
         let least = 1.0 / self.model.schedule().len() as f64;
         let one_more = || flow::times(steps.saturating_add(1), 1.0, least);
-        let twice = self.is_diffusers() && self.options.mu.is_none() && !self.rules.dynamic;
+        let ends = matches!(self.options.placement.or(self.model.placement()), Some(Placement::FlowEnds { .. }));
+        let sized = self.options.mu.is_some() || self.options.tokens.is_some() || self.rules.dynamic;
         Ok(match self.rules.times {
-            Times::ToLast if twice => {
-                let end = |time: f64| flow::shifted(time, self.shift());
-                flow::times(steps, end(1.0)?, end(least)?)?
+            Times::Usual if !ends && !self.is_diffusers() => flow::even(steps)?,
+            Times::Usual if sized => flow::times(steps, 1.0, least)?,
+            Times::Usual => {
+                let shift = self.shift()?;
+                flow::times(steps, flow::shifted(1.0, shift)?, flow::shifted(least, shift)?)?
             }
-            Times::ToLast => flow::times(steps, 1.0, least)?,
             Times::BeforeLast => one_more()?[..steps].to_vec(),
             // In the order of the class, so that whole timesteps stay whole.
             Times::FromData => one_more()?[1..].iter().rev().map(|signal| 1.0 - signal).collect(),
         })
     }
 
-    fn shift(&self) -> f64 {
-        let placed = match self.options.placement {
-            Some(Placement::FlowTimes { shift }) => Some(shift),
-            _ => None,
-        };
-        self.options.mu.map(f64::exp).or(self.options.shift).or(placed).unwrap_or(self.model.shift())
+    /// The shift: as the options say, from the size of the image, or the model's.
+    fn shift(&self) -> Result<f64, CatalogError> {
+        let SamplerOptions { placement, shift, mu, tokens, .. } = self.options;
+        let given = mu.map(f64::exp).or(*shift).or(placement.and_then(Placement::shift));
+        match (given, tokens, self.model.token_line()) {
+            (Some(shift), ..) => Ok(shift),
+            (None, Some(tokens), Some([base, most])) => Ok(flow::dynamic_mu(*tokens, base, most)?.exp()),
+            (None, Some(tokens), None) => Err(CatalogError::Value {
+                option: "tokens",
+                expected: "a model whose shift follows from the size of the image".to_owned(),
+                found: tokens.to_string(),
+            }),
+            (None, None, Some(_)) => Err(CatalogError::NoSize),
+            (None, None, None) => Ok(self.model.placement().and_then(Placement::shift).unwrap_or(1.0)),
+        }
     }
 
     fn last_sigma(&self, sigmas: &[f64]) -> f64 {

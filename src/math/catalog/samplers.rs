@@ -224,13 +224,18 @@ const ENTRIES: &[Entry<SamplerRecipe>] = &[
         &["flow-match-euler"],
         "rectified flow, first order (Esser et al. 2024)",
         &[SHIFT],
-        SamplerRecipe::new(Scale::Flow, FLOW_TIMES, &[SIGMAS, FINAL, &["shift", "mu", "stochastic"]], |options| {
-            Ok(if options.stochastic {
-                Box::new(Consistency { timestep_scaling: None })
-            } else {
-                Box::new(FirstOrder::euler())
-            })
-        }),
+        SamplerRecipe::new(
+            Scale::Flow,
+            FLOW_TIMES,
+            &[SIGMAS, FINAL, &["shift", "mu", "tokens", "stochastic"]],
+            |options| {
+                Ok(if options.stochastic {
+                    Box::new(Consistency { timestep_scaling: None })
+                } else {
+                    Box::new(FirstOrder::euler())
+                })
+            },
+        ),
     ),
     Entry::new(
         "sampler",
@@ -238,7 +243,7 @@ const ENTRIES: &[Entry<SamplerRecipe>] = &[
         &["flow-match-heun"],
         "rectified flow, second order (Karras et al. 2022)",
         &[SHIFT],
-        SamplerRecipe::new(Scale::Flow, FLOW_TIMES, &[SIGMAS, FINAL, &["shift", "mu"]], heun),
+        SamplerRecipe::new(Scale::Flow, FLOW_TIMES, &[SIGMAS, FINAL, &["shift", "mu", "tokens"]], heun),
     ),
 ];
 
