@@ -11,9 +11,9 @@
 use criterion::{Bencher, BenchmarkId, Criterion, SamplingMode, Throughput};
 use std::hint::black_box;
 use std::time::{Duration, Instant};
-use tweedie::gpu::{At, Context, MapPlan, Timesteps};
+use tweedie::gpu::{Context, Plan, Recording, Timesteps};
 use tweedie::headless::{Gpu, describe};
-use tweedie::{Diffusion, Noising, Quantity, Shape, Storage};
+use tweedie::{Noising, Quantity, Schedule, Shape, Storage};
 use tweedie_bench::ops::{self, OPS, Op};
 use tweedie_bench::set::{STEPS, Set};
 use tweedie_bench::workloads::Workload;
@@ -33,8 +33,8 @@ fn main() {
         }
     };
     println!("adapter: {}", describe(&gpu.info));
-    let diffusion = Diffusion::new(ops::schedule().expect("a schedule that everybody uses"));
-    let bench = Bench { context: Context::new(&gpu.device), diffusion, gpu };
+    let schedule = ops::schedule().expect("a schedule that everybody uses");
+    let bench = Bench { context: Context::new(&gpu.device), schedule, gpu };
     let mut criterion = Criterion::default()
         .sample_size(10)
         .warm_up_time(Duration::from_millis(200))
@@ -53,7 +53,7 @@ fn main() {
 struct Bench {
     gpu: Gpu,
     context: Context,
-    diffusion: Diffusion,
+    schedule: Schedule,
 }
 
 impl Bench {
@@ -68,14 +68,14 @@ impl Bench {
         self.record(criterion, &set);
     }
 
-    fn noising(&self, set: &Set, timesteps: Timesteps<'_>) -> MapPlan {
-        let (x0, epsilon, first) = (set.input(0), set.noise(1), (Quantity::Xt, set.output(0)));
-        let noising = Noising { shape: set.shape, timesteps, x0, epsilon, first, second: None };
-        self.diffusion.noising(&self.context, &noising).expect("a plan")
+    fn noising(&self, set: &Set, timesteps: Timesteps<'_>) -> Plan {
+        let (x0, epsilon, outputs) = (set.input(0), set.noise(1), &[(Quantity::Xt, set.output(0))]);
+        let noising = Noising { schedule: &self.schedule, shape: set.shape, timesteps, x0, epsilon, outputs };
+        noising.plan(&self.context).expect("a plan")
     }
 
     fn plan(&self, criterion: &mut Criterion, set: &Set) {
-        let schedule = self.diffusion.schedule();
+        let schedule = &self.schedule;
         let mut group = criterion.benchmark_group("plan");
         group.bench_function("table", |b| b.iter(|| schedule.rows_of(Quantity::Xt, None).map(|table| table.rounded())));
         group.bench_function("per_sample", |b| self.time_plan(b, || self.noising(set, set.timesteps())));
@@ -85,7 +85,7 @@ impl Bench {
 
     /// Times plans alone. A plan's uploads wait for the next submit, so one follows each plan, off the clock: nothing piles
     /// up.
-    fn time_plan(&self, bencher: &mut Bencher<'_>, make: impl Fn() -> MapPlan) {
+    fn time_plan(&self, bencher: &mut Bencher<'_>, make: impl Fn() -> Plan) {
         let once = || {
             let start = Instant::now();
             let plan = make();
@@ -103,13 +103,13 @@ impl Bench {
         group.bench_function("one_with_its_pass_and_finish", |b| {
             b.iter(|| {
                 let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
-                per_sample.encode(&mut encoder, At::per_sample()).expect("a recording");
+                per_sample.encode(&mut encoder, Recording::per_sample()).expect("a recording");
                 encoder.finish()
             });
         });
         group.throughput(Throughput::Elements(u64::from(RECORDINGS)));
-        let of_samples = || self.pass(&per_sample, |_| At::per_sample());
-        let of_batch = || self.pass(&batch, |i| At::timestep(i % STEPS));
+        let of_samples = || self.pass(&per_sample, |_| Recording::per_sample());
+        let of_batch = || self.pass(&batch, |i| Recording::timestep(i % STEPS));
         group.bench_function("per_sample_1000", |b| b.iter(of_samples));
         group.bench_function("batch_1000", |b| b.iter(of_batch));
         group.bench_function("per_sample_1000_finish", |b| b.iter(|| of_samples().finish()));
@@ -117,7 +117,7 @@ impl Bench {
         group.finish();
     }
 
-    fn pass(&self, plan: &MapPlan, at: impl Fn(u32) -> At) -> wgpu::CommandEncoder {
+    fn pass(&self, plan: &Plan, at: impl Fn(u32) -> Recording) -> wgpu::CommandEncoder {
         let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
         let mut pass = encoder.begin_compute_pass(&Default::default());
         for i in 0..RECORDINGS {
@@ -134,12 +134,12 @@ impl Bench {
             let tensor = shape.total() * storage.bytes();
             for op in &OPS {
                 let set = self.set(op, shape, storage);
-                let plan = op.plan(&self.diffusion, &self.context, &set).expect("a plan");
+                let plan = op.plan(&self.schedule, &self.context, &set).expect("a plan");
                 group.throughput(Throughput::BytesDecimal(op.bytes(tensor)));
                 group.bench_function(BenchmarkId::new(op.name, storage), |b| {
                     self.time_submit(b, |encoder| {
                         let mut pass = encoder.begin_compute_pass(&Default::default());
-                        plan.record(&mut pass, At::per_sample()).expect("a recording");
+                        plan.record(&mut pass, Recording::per_sample()).expect("a recording");
                     });
                 });
             }

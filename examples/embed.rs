@@ -18,10 +18,10 @@ use std::error::Error;
 use std::process::ExitCode;
 use tweedie::gpu::compare::{Comparison, Expected};
 use tweedie::gpu::map::reference;
-use tweedie::gpu::{At, Context, Drawn, NoiseKey, Second, Shape, Storage, Tensor, Timesteps};
+use tweedie::gpu::{Context, Drawn, Noise, NoiseKey, Recording, Shape, Storage, Tensor, Timesteps};
 use tweedie::table::Table;
 use tweedie::wgpu::{self, BufferUsages}; // the very wgpu that tweedie uses: its types must be the same
-use tweedie::{Conversion, Diffusion, Holes, Noising, PosteriorMean, Quantity, Schedule};
+use tweedie::{Conversion, Noising, OnUndefined, PosteriorMean, Quantity, Schedule};
 
 const TIMESTEPS: [u32; 8] = [0, 50, 150, 300, 500, 700, 900, 999];
 const SHAPE: Shape = Shape::new(TIMESTEPS.len() as u32, 4 * 32 * 32);
@@ -100,43 +100,45 @@ async fn run() -> Result<ExitCode, Box<dyn Error>> {
     // Plans: made once, before the loop. Here shaders are compiled, tables uploaded and everything checked that can be.
     // A plan keeps the buffers that it names alive, and needs no context, table or schedule afterwards.
     let context = Context::new(&device);
-    let diffusion = Diffusion::new(Schedule::scaled_linear(1000, 0.00085, 0.012)?);
+    let schedule = Schedule::scaled_linear(1000, 0.00085, 0.012)?;
     let per_sample = Timesteps::per_sample(&timesteps);
-    let noising = Noising {
+    let pair = Noising {
+        schedule: &schedule,
         shape: SHAPE,
         timesteps: per_sample,
         x0: Tensor::f32(&x0),
-        epsilon: Second::Drawn(Drawn::new(SEED).steps(NOISE_STEPS)), // never stored, and the same on every device
-        first: (Quantity::Xt, Tensor::f32(&x_t)),
-        second: Some((Quantity::V, Tensor::f32(&target))),
-    };
-    let pair = diffusion.noising(&context, &noising)?;
+        epsilon: Noise::Drawn(Drawn::new(SEED).steps(NOISE_STEPS)), // never stored, and the same on every device
+        outputs: &[(Quantity::Xt, Tensor::f32(&x_t)), (Quantity::V, Tensor::f32(&target))],
+    }
+    .plan(&context)?;
     let predicted = (Quantity::V, Tensor::f32(&prediction));
-    let conversion = Conversion {
+    let convert = Conversion {
+        schedule: &schedule,
         shape: SHAPE,
         timesteps: per_sample,
         x_t: Tensor::f32(&x_t),
         prediction: predicted,
-        first: (Quantity::X0, Tensor::f32(&x0_hat)), // could be `prediction` itself: outputs may replace inputs
-        second: Some((Quantity::Epsilon, Tensor::f32(&epsilon_hat))),
-        holes: Holes::Reject,
-    };
-    let convert = diffusion.conversion(&context, &conversion)?;
+        // The first could be `prediction` itself: outputs may replace inputs.
+        outputs: &[(Quantity::X0, Tensor::f32(&x0_hat)), (Quantity::Epsilon, Tensor::f32(&epsilon_hat))],
+        on_undefined: OnUndefined::Error,
+    }
+    .plan(&context)?;
     let posterior = PosteriorMean {
+        schedule: &schedule,
         shape: SHAPE,
         timesteps: per_sample,
         x_t: Tensor::f32(&x_t),
         prediction: predicted,
         mean: Tensor::f32(&mean),
         x0: None,
-        holes: Holes::Reject,
-    };
-    let posterior = diffusion.posterior_mean(&context, &posterior)?;
+        on_undefined: OnUndefined::Error,
+    }
+    .plan(&context)?;
     // Counts the samples whose timestep was not in the table; the host cannot see them. Look at it now and then.
     let status = pair.status().ok_or("a plan with a timestep for each sample has a status buffer")?;
 
     // The application's own pipeline.
-    let levels: Vec<_> = diffusion.schedule().levels().iter().map(|l| [l.alpha() as f32, l.sigma() as f32]).collect();
+    let levels: Vec<_> = schedule.levels().iter().map(|l| [l.alpha() as f32, l.sigma() as f32]).collect();
     let levels = upload("levels", bytemuck::cast_slice(&levels));
     let (network, bindings) = network(&device, [&x_t, &timesteps, &levels, &prediction]);
     let read = [&x_t, &target, &prediction, &x0_hat, &epsilon_hat, &mean];
@@ -155,12 +157,12 @@ async fn run() -> Result<ExitCode, Box<dyn Error>> {
             // Everything may share one pass: wgpu orders dispatches that touch the same buffers. tweedie sets the
             // pipeline and bind group 0, so set your own again before each dispatch of yours.
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-            pair.record(&mut pass, At::per_sample().step(step % NOISE_STEPS))?;
+            pair.record(&mut pass, Recording::per_sample().step(step % NOISE_STEPS))?;
             pass.set_pipeline(&network);
             pass.set_bind_group(0, &bindings, &[]);
             pass.dispatch_workgroups(SHAPE.elements.div_ceil(64), SHAPE.batch, 1);
-            convert.record(&mut pass, At::per_sample())?;
-            posterior.record(&mut pass, At::per_sample())?;
+            convert.record(&mut pass, Recording::per_sample())?;
+            posterior.record(&mut pass, Recording::per_sample())?;
         }
         for (i, buffer) in (0..).zip(read) {
             encoder.copy_buffer_to_buffer(buffer, 0, &staging, i * BYTES, BYTES);
@@ -168,7 +170,7 @@ async fn run() -> Result<ExitCode, Box<dyn Error>> {
         encoder.copy_buffer_to_buffer(status, 0, &staging, read.len() as u64 * BYTES, 4);
         queue.submit([encoder.finish()]); // the only submit
 
-        good &= check(&diffusion, step, &data, &read_back(&device, &staging)?)?;
+        good &= check(&schedule, step, &data, &read_back(&device, &staging)?)?;
     }
     println!("\n{}", if good { "all checks passed" } else { "a CHECK FAILED" });
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -201,7 +203,7 @@ fn network(device: &wgpu::Device, buffers: [&wgpu::Buffer; 4]) -> (wgpu::Compute
 }
 
 /// Checks what one training step left in the staging buffer. An application does not do this; it shows what to expect.
-fn check(diffusion: &Diffusion, step: u32, data: &[f32], words: &[f32]) -> Result<bool, Box<dyn Error>> {
+fn check(schedule: &Schedule, step: u32, data: &[f32], words: &[f32]) -> Result<bool, Box<dyn Error>> {
     let tensors: Vec<&[f32]> = words.chunks(SHAPE.total() as usize).collect();
     let [x_t, target, prediction, x0_hat, epsilon_hat, mean, out_of_range] = tensors[..] else {
         return Err("the staging buffer holds something else".into());
@@ -213,7 +215,6 @@ fn check(diffusion: &Diffusion, step: u32, data: &[f32], words: &[f32]) -> Resul
     };
     let noise = SEED.stream(step).reference(batch, elements);
     let predicted: Vec<f64> = prediction.iter().copied().map(f64::from).collect();
-    let schedule = diffusion.schedule();
     let [exact_x_t, exact_v] = expect(&schedule.rows_of(Quantity::Xt, Some(Quantity::V))?, data, &noise);
     let to_both = schedule.conversion(Quantity::V, Quantity::X0, Some(Quantity::Epsilon))?;
     let [exact_x0, exact_epsilon] = expect(&to_both, x_t, &predicted);

@@ -50,20 +50,20 @@
 //!   see the results of earlier ones: wgpu inserts the barriers. Your network needs no barrier of its own.
 //! - A plan keeps its buffers alive, and a finished command buffer keeps the plan's: you may drop a plan right after its
 //!   last recording.
-//! - Queue writes (`write_buffer`, [`set_key`](crate::gpu::MapPlan::set_key)) take effect before the next submit, for
+//! - Queue writes (`write_buffer`, [`set_key`](crate::gpu::Plan::set_key)) take effect before the next submit, for
 //!   everything in it. Two recordings of one submit that need different keys therefore need two of the plan's noise steps.
 //! - An output may overwrite an input (in place). Any other overlap is an error.
-//! - The plan of a multistep sampler remembers clean samples of earlier calls: record its calls in order, and create two plans
-//!   for two loops at once.
+//! - The plan of a multistep sampler remembers clean samples of earlier calls: record its calls in order, and make two plans
+//!   for two loops at once. [`Step::memory`](crate::gpu::Step::memory) lets a host keep that memory itself, to stop a loop and go
+//!   on with it elsewhere.
 //!
 //! ```no_run
-//! use tweedie::gpu::{At, MapPlan, NoiseKey, StepPlan};
-//! use tweedie::{Error, wgpu};
+//! use tweedie::{Error, NoiseKey, Plan, Recording, wgpu};
 //!
 //! /// A frame: as many calls of the loop as fit its time, around the application's own network.
 //! fn frame(
 //!     (device, queue): (&wgpu::Device, &wgpu::Queue),
-//!     steps: &StepPlan,
+//!     steps: &Plan,
 //!     calls: std::ops::Range<u32>,
 //!     mut network: impl FnMut(&mut wgpu::ComputePass<'_>, u32),
 //! ) -> Result<(), Error> {
@@ -72,7 +72,8 @@
 //!         let mut pass = encoder.begin_compute_pass(&Default::default());
 //!         for call in calls {
 //!             network(&mut pass, call);                // reads x, writes prediction
-//!             steps.record(&mut pass, At::call(call))?; // x is one step cleaner
+//!             // x is one step cleaner afterwards
+//!             steps.record(&mut pass, Recording::call(call))?;
 //!         }
 //!     }
 //!     queue.submit([encoder.finish()]); // yours: when, and with what else
@@ -80,7 +81,7 @@
 //! }
 //!
 //! /// A loop without end draws new noise in every submit.
-//! fn next_epoch(queue: &wgpu::Queue, noising: &MapPlan, epoch: u32) -> Result<(), Error> {
+//! fn next_epoch(queue: &wgpu::Queue, noising: &Plan, epoch: u32) -> Result<(), Error> {
 //!     Ok(noising.set_key(queue, 0, NoiseKey::seed(42).stream(epoch))?)
 //! }
 //! ```
@@ -92,33 +93,32 @@
 //!
 //! | change | call | cost |
 //! |---|---|---|
-//! | other tensors | [`moved`](crate::gpu::MapPlan::moved), by the names of the request's fields | bind groups: no upload, no compilation |
-//! | other steps, guidance or solvers of a loop | [`StepPlan::set_rows`](crate::gpu::StepPlan::set_rows) | a queue write |
-//! | another seed | [`set_key`](crate::gpu::StepPlan::set_key) | a queue write |
+//! | other tensors | [`moved`](crate::gpu::Plan::moved), by the names of the request's fields | bind groups: no upload, no compilation |
+//! | other rows: the steps, guidance or solver of a loop, the weights of a loss | [`set_rows`](crate::gpu::Plan::set_rows) | a queue write |
+//! | another seed | [`set_key`](crate::gpu::Plan::set_key) | a queue write |
 //!
 //! A moved plan shares keys, rows, status and the memory of a loop with the plan that it came from. Its tensors must have the same
 //! storage and stride, and offsets that differ by whole binding alignments. [`Tensor`](crate::Tensor) is `Eq` and `Hash`, so a host
 //! whose allocator hands out the same memory again can keep its moved plans by place.
 //!
 //! ```no_run
-//! use tweedie::gpu::{At, StepPlan};
 //! use tweedie::table::StepRow;
-//! use tweedie::{Context, Error, Tensor, wgpu};
+//! use tweedie::{Context, Error, Plan, Recording, Tensor, wgpu};
 //!
 //! /// One call of a loop whose network put its output somewhere else this time.
 //! fn call(
 //!     context: &Context,
 //!     encoder: &mut wgpu::CommandEncoder,
-//!     steps: &StepPlan,
+//!     steps: &Plan,
 //!     prediction: Tensor<'_>,
 //!     call: u32,
 //! ) -> Result<(), Error> {
-//!     steps.moved(context, &[("prediction", prediction)])?.encode(encoder, At::call(call))?;
+//!     steps.moved(context, &[("prediction", prediction)])?.encode(encoder, Recording::call(call))?;
 //!     Ok(())
 //! }
 //!
 //! /// Guidance inside an interval of calls only: rows outside of it mix nothing in.
-//! fn guide_between(queue: &wgpu::Queue, steps: &StepPlan, rows: &[StepRow], calls: std::ops::Range<usize>) -> Result<(), Error> {
+//! fn guide_between(queue: &wgpu::Queue, steps: &Plan, rows: &[StepRow], calls: std::ops::Range<usize>) -> Result<(), Error> {
 //!     let rows: Vec<StepRow> = (0..)
 //!         .zip(rows)
 //!         .map(|(call, row)| if calls.contains(&call) { *row } else { row.guided([1.0, 0.0]) })
@@ -144,11 +144,11 @@
 //! destroy it or replace its callbacks.
 //!
 //! ```no_run
-//! use tweedie::gpu::{At, StepPlan};
+//! use tweedie::gpu::{Recording, Plan};
 //! use tweedie::wgpu;
 //!
 //! struct Loop {
-//!     steps: StepPlan,
+//!     steps: Plan,
 //!     call: u32,
 //!     calls: u32,
 //! }
@@ -158,7 +158,7 @@
 //!     fn prepare(&mut self, encoder: &mut wgpu::CommandEncoder) -> Result<(), tweedie::Error> {
 //!         if self.call < self.calls {
 //!             // ... the network ...
-//!             self.steps.encode(encoder, At::call(self.call))?;
+//!             self.steps.encode(encoder, Recording::call(self.call))?;
 //!             self.call += 1;
 //!         }
 //!         Ok(())
@@ -190,7 +190,7 @@
 //!   [`PlanError::Device`](crate::gpu::PlanError::Device).
 //!
 //! Timesteps that lie in a GPU buffer are checked there: a sample whose timestep is out of range becomes NaN and is
-//! counted in the plan's [`status`](crate::gpu::MapPlan::status), which you can read some frames later without a stall.
+//! counted in the plan's [`status`](crate::gpu::Plan::status), which you can read some frames later without a stall.
 //!
 //! # When the device is lost
 //!

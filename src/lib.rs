@@ -30,7 +30,7 @@
 //!   [tables](table::Table) of coefficients.
 //! - [`noise`]: the random numbers of a seed, on the CPU. Both halves use them.
 //! - [`gpu`]: kernels that apply tables to buffers. It does not know schedules. Each kernel comes with an f64 reference.
-//! - [`Diffusion`], [`Sampling`], [`TrainingStep`] and [`LikelihoodLoop`]: both halves joined for the common jobs.
+//! - [`Noising`], [`Conversion`], [`Sampling`], [`TrainingStep`] and [`LikelihoodLoop`]: both halves joined for the common jobs.
 //! - [`headless`]: a device, uploads and readback for tools and tests. Applications do not need it.
 //! - [`guide`]: a guide to embedding: devices, order of work, lifetimes, egui, browsers, device loss, small devices.
 //!
@@ -49,25 +49,24 @@
 //! This plan writes a training pair in one dispatch: the noisy sample and the v target. The kernel draws the noise.
 //!
 //! ```
-//! use tweedie::{Diffusion, Noising, Quantity, wgpu};
-//! use tweedie::gpu::{At, Context, Drawn, NoiseKey, Second, Shape, Tensor, Timesteps};
-//! use tweedie::math::Schedule;
+//! use tweedie::{Context, Noise, NoiseKey, Noising, Quantity, Recording, Schedule, Shape, Tensor, Timesteps, wgpu};
 //!
 //! # fn run(device: &wgpu::Device, encoder: &mut wgpu::CommandEncoder, x0: &wgpu::Buffer, t: &wgpu::Buffer,
 //! #        x_t: &wgpu::Buffer, target: &wgpu::Buffer) -> Result<(), tweedie::Error> {
 //! let context = Context::new(device); // your device; once
-//! let diffusion = Diffusion::new(Schedule::scaled_linear(1000, 0.00085, 0.012)?);
-//! let pair = diffusion.noising(&context, &Noising {
+//! let schedule = Schedule::scaled_linear(1000, 0.00085, 0.012)?;
+//! let noising = Noising {
+//!     schedule: &schedule,
 //!     shape: Shape::new(16, 4 * 64 * 64),
 //!     timesteps: Timesteps::per_sample(t),              // u32 for each sample, on the GPU
 //!     x0: Tensor::f32(x0),
-//!     epsilon: Second::Drawn(Drawn::new(NoiseKey::seed(42))),
-//!     first: (Quantity::Xt, Tensor::f32(x_t)),
-//!     second: Some((Quantity::V, Tensor::f32(target))),
-//! })?;
+//!     epsilon: Noise::drawn(NoiseKey::seed(42)),        // drawn in the kernel, never stored
+//!     outputs: &[(Quantity::Xt, Tensor::f32(x_t)), (Quantity::V, Tensor::f32(target))],
+//! };
+//! let pair = noising.plan(&context)?;
 //!
 //! let mut pass = encoder.begin_compute_pass(&Default::default()); // your encoder
-//! pair.record(&mut pass, At::per_sample())?;            // one dispatch; your submit
+//! pair.record(&mut pass, Recording::per_sample())?;     // one dispatch; your submit
 //! # Ok(()) }
 //! ```
 //!
@@ -89,14 +88,15 @@ mod sampling;
 pub mod table;
 mod training;
 
-pub use diffusion::{Conversion, Diffusion, Holes, Named, Noising, PosteriorMean};
+pub use diffusion::{Conversion, Noising, OnUndefined, PosteriorMean};
 pub use error::Error;
-pub use gpu::{At, Context, Noise, NoiseKey, Shape, Storage, Tensor};
+pub use gpu::{Context, Gradient, Noise, NoiseKey, Plan, Recording, Shape, Storage, Tensor, Timesteps};
 pub use likelihood::{Likelihood, LikelihoodLoop};
 pub use math::{Model, Quantity, Sampler, Schedule};
 pub use noise::philox4x32_10;
 pub use sampling::{Guidance, GuidanceScale, Sampling};
-pub use training::{LearnedVariance, TimestepSource, Training, TrainingStep};
+pub use training::request::{LearnedVariance, TimestepSource, Training};
+pub use training::step::TrainingStep;
 pub use wgpu;
 
 #[cfg(any(doc, doctest))]

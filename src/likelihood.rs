@@ -3,10 +3,11 @@
 use crate::error::Error;
 use crate::gpu::context::Context;
 use crate::gpu::error::RecordError;
-use crate::gpu::inputs::{At, Drawn, Second, Timesteps};
-use crate::gpu::map::{Map, MapPlan};
+use crate::gpu::inputs::{Drawn, Noise, Recording, Timesteps};
+use crate::gpu::map::Map;
+use crate::gpu::plan::plan::Plan;
 use crate::gpu::tensor::{Shape, Tensor};
-use crate::gpu::vlb::chain::{ChainPlan, ChainTerms};
+use crate::gpu::vlb::chain::{VlbLoop, VlbLoopTerms};
 use crate::gpu::vlb::inputs::VlbInputs;
 use crate::math::loss::LossInputs;
 use crate::math::quantity::Quantity;
@@ -86,9 +87,9 @@ pub struct Likelihood<'a> {
 #[derive(Debug)]
 pub struct LikelihoodLoop {
     timesteps: u32,
-    noising: MapPlan,
-    bits: ChainPlan,
-    x0_mse: Option<ChainPlan>,
+    noising: Plan,
+    bits: VlbLoop,
+    x0_mse: Option<VlbLoop>,
 }
 
 impl LikelihoodLoop {
@@ -100,7 +101,7 @@ impl LikelihoodLoop {
     pub fn new(context: &Context, likelihood: &Likelihood<'_>) -> Result<Self, Error> {
         let Likelihood { vlb, shape, key, x0, x_t, prediction, learned, total, x0_mse } = *likelihood;
         let timesteps = vlb.schedule().len() as u32;
-        let noise = Second::Drawn(Drawn::new(key).steps(timesteps));
+        let noise = Noise::Drawn(Drawn::new(key).steps(timesteps));
         let noising = Map {
             table: &vlb.schedule().rows_of(Quantity::Xt, None)?,
             shape,
@@ -111,16 +112,16 @@ impl LikelihoodLoop {
             out1: None,
         };
         let table = vlb.chain_table(LossInputs::CleanAndNoise)?;
-        let (clip, in1, seeds) = (vlb.clip(), Some(noise), None);
-        let inputs = VlbInputs { table: &table, clip, shape, prediction, learned, x0, in1, seeds };
-        let bits = ChainPlan::new(context, &ChainTerms { inputs, total: Some((total, 0)) })?;
+        let (clip, in1) = (vlb.clip(), noise);
+        let inputs = VlbInputs { table: &table, clip, shape, prediction, learned, x0, in1 };
+        let bits = VlbLoop::new(context, &VlbLoopTerms { inputs, total: Some((total, 0)) })?;
         let errors = || {
             let table = vlb.x0_mse_table(LossInputs::CleanAndNoise)?;
             let inputs = VlbInputs { table: &table, ..inputs };
-            Ok::<_, Error>(ChainPlan::new(context, &ChainTerms { inputs, total: None })?)
+            Ok::<_, Error>(VlbLoop::new(context, &VlbLoopTerms { inputs, total: None })?)
         };
         let x0_mse = x0_mse.then(errors).transpose()?;
-        Ok(Self { timesteps, noising: MapPlan::in_roles(context, &noising, &["x0", "noise", "x_t"])?, bits, x0_mse })
+        Ok(Self { timesteps, noising: noising.in_roles(context, &["x0", "noise", "x_t"], None)?, bits, x0_mse })
     }
 
     /// The number of timesteps.
@@ -135,7 +136,7 @@ impl LikelihoodLoop {
     pub fn record_start(&self, pass: &mut wgpu::ComputePass<'_>) -> Result<(), RecordError> {
         self.bits.record_start(pass);
         self.x0_mse.iter().for_each(|errors| errors.record_start(pass));
-        self.bits.record(pass, At::timestep(self.timesteps))
+        self.bits.record(pass, Recording::timestep(self.timesteps))
     }
 
     /// Records the work before the network at a timestep: `x_t`.
@@ -143,7 +144,7 @@ impl LikelihoodLoop {
     /// # Errors
     /// [`RecordError`] for a timestep out of range; then nothing has been recorded.
     pub fn record_before(&self, pass: &mut wgpu::ComputePass<'_>, timestep: u32) -> Result<(), RecordError> {
-        self.noising.record(pass, At::timestep(timestep).step(timestep))
+        self.noising.record(pass, Recording::timestep(timestep).step(timestep))
     }
 
     /// Records the work after the network: the term of this timestep.
@@ -151,7 +152,7 @@ impl LikelihoodLoop {
     /// # Errors
     /// [`RecordError`] for a timestep out of range; then nothing has been recorded.
     pub fn record_after(&self, pass: &mut wgpu::ComputePass<'_>, timestep: u32) -> Result<(), RecordError> {
-        let at = At::timestep(timestep).step(timestep);
+        let at = Recording::timestep(timestep).step(timestep);
         self.bits.record(pass, at)?;
         self.x0_mse.as_ref().map_or(Ok(()), |errors| errors.record(pass, at))
     }
@@ -171,7 +172,7 @@ impl LikelihoodLoop {
     /// `[batch][timesteps]` of `f32`, if it is kept. Epsilon's is that times the [signal-to-noise
     /// ratio](crate::Schedule::snr) of the timestep.
     pub fn x0_mse(&self) -> Option<&wgpu::Buffer> {
-        self.x0_mse.as_ref().map(ChainPlan::terms)
+        self.x0_mse.as_ref().map(VlbLoop::terms)
     }
 
     /// Sets the key of the noise of everything submitted from now on, for the next batch: timestep `t` from stream

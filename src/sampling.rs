@@ -3,11 +3,11 @@
 use crate::error::Error;
 use crate::gpu::context::Context;
 use crate::gpu::error::PlanError;
-use crate::gpu::inputs::{Drawn, Noise, Second, Timesteps};
-use crate::gpu::map::{Map, MapPlan};
+use crate::gpu::inputs::{Noise, Timesteps};
+use crate::gpu::map::Map;
+use crate::gpu::plan::plan::Plan;
 use crate::gpu::step::inputs::{Inpainting, Step};
-use crate::gpu::step::options::Rules;
-use crate::gpu::step::plan::StepPlan;
+use crate::gpu::step::options::StepOptions;
 use crate::gpu::tensor::{Shape, Tensor};
 use crate::math::error::sampler::SamplerError;
 use crate::math::level::NoiseLevel;
@@ -80,7 +80,7 @@ const UNGUIDED: [f64; 2] = [1.0, 0.0];
 /// A sampling loop on the caller's tensors: each call's step is one dispatch.
 ///
 /// ```
-/// use tweedie::{At, Context, Error, Model, Noise, NoiseKey, Sampler, Sampling, Shape, Tensor, wgpu};
+/// use tweedie::{Context, Error, Model, Noise, NoiseKey, Recording, Sampler, Sampling, Shape, Tensor, wgpu};
 ///
 /// /// Record 28 steps of Euler's method on a rectified flow, which needs no tensor for the network's input.
 /// fn record(
@@ -91,11 +91,11 @@ const UNGUIDED: [f64; 2] = [1.0, 0.0];
 /// ) -> Result<(), Error> {
 ///     let sampler = Sampler::euler(&Model::named("sd3")?, 28)?;
 ///     let sampling = Sampling::in_place(&sampler, Shape::new(1, 16 * 128 * 128), x, prediction, Noise::None);
-///     sampling.start(context, NoiseKey::seed(7))?.encode(encoder, At::timestep(0))?;
+///     sampling.start(context, NoiseKey::seed(7))?.encode(encoder, Recording::timestep(0))?;
 ///     let steps = sampling.plan(context)?;
 ///     for (k, call) in (0..).zip(sampler.calls()) {
 ///         network(encoder, call.timestep);
-///         steps.encode(encoder, At::call(k))?;
+///         steps.encode(encoder, Recording::call(k))?;
 ///     }
 ///     Ok(())
 /// }
@@ -134,6 +134,10 @@ pub struct Sampling<'a> {
     pub x0: Option<Tensor<'a>>,
     /// The next sample in the network's scale: needed where a call's scale is not 1.
     pub input: Option<Tensor<'a>>,
+    /// The memory of the loop; see [`Step::memory`].
+    pub memory: Option<Tensor<'a>>,
+    /// The least number of clean samples that are remembered; see [`Step::least_depth`].
+    pub least_depth: usize,
     /// Keep statistics of the clean samples; see [`CleanStats`](crate::gpu::CleanStats).
     pub clean_stats: bool,
 }
@@ -148,44 +152,52 @@ impl<'a> Sampling<'a> {
         prediction: Tensor<'a>,
         noise: Noise<'a>,
     ) -> Self {
-        let (guidance, learned, known, x0, input) = (None, None, None, None, None);
-        let (calls, next, clean_stats) = (Timesteps::Batch, x, false);
-        Self { sampler, shape, calls, x, prediction, guidance, noise, learned, known, next, x0, input, clean_stats }
+        Self {
+            sampler,
+            shape,
+            calls: Timesteps::Batch,
+            x,
+            prediction,
+            guidance: None,
+            noise,
+            learned: None,
+            known: None,
+            next: x,
+            x0: None,
+            input: None,
+            memory: None,
+            least_depth: 0,
+            clean_stats: false,
+        }
     }
 
-    /// The rows that the plan applies, guidance included. A row whose [guidance](StepRow::guidance) is not `[1, 0]` keeps
+    /// The rows that the plan applies, guidance included. Each names the stream of its noise, the index of its call, so that
+    /// the rows of several runs may lie in one table. A row whose [guidance](StepRow::guidance) is not `[1, 0]` keeps
     /// its own ([`Sampler::calls_mut`]). Results can be compared with [`reference`](crate::gpu::step::reference()).
     #[must_use]
     pub fn rows(&self) -> Vec<StepRow> {
         let mix = |call| self.guidance.map_or(UNGUIDED, |guidance| guidance.mix(call));
-        let guided = |(k, row): (usize, StepRow)| if row.guidance == UNGUIDED { row.guided(mix(k)) } else { row };
-        self.sampler.calls().iter().map(|call| call.row).enumerate().map(guided).collect()
+        let guided = |k, row: StepRow| if row.guidance == UNGUIDED { row.guided(mix(k)) } else { row };
+        let calls = self.sampler.calls().iter().map(|call| call.row).enumerate();
+        calls.map(|(k, row)| StepRow { stream: row.stream.or(Some(k as u32)), ..guided(k, row) }).collect()
     }
 
     /// The options that all steps share.
     #[must_use]
-    pub fn rules(&self) -> Rules {
+    pub fn options(&self) -> StepOptions {
         let rescale = self.guidance.map_or(0.0, |guidance| guidance.rescale);
-        Rules { clip: self.sampler.clip(), deviation: self.sampler.deviation(), rescale }
+        StepOptions { clip: self.sampler.clip(), deviation: self.sampler.deviation(), rescale }
     }
 
     /// Creates the plan of the loop.
     ///
     /// # Errors
     /// [`Error::Sampler`] for [`Guidance::scales`] of another length than the calls; [`Error::Plan`] for tensors that do not
-    /// fit or are missing: so is `input` where the network's scale is not the sampler's. [`with_rows`](Self::with_rows) plans for a host that scales the sample itself.
-    pub fn plan(&self, context: &Context) -> Result<StepPlan, Error> {
+    /// fit or are missing: so is `input` where the network's scale is not the sampler's. [`with_rows`](Self::with_rows) plans
+    /// for a host that scales the sample itself.
+    pub fn plan(&self, context: &Context) -> Result<Plan, Error> {
         self.check()?;
-        Ok(StepPlan::new(context, &self.with_rows(&self.rows()))?)
-    }
-
-    /// Creates a plan of the same loop on other tensors; see [`StepPlan::beside`].
-    ///
-    /// # Errors
-    /// As [`plan`](Self::plan), and for a plan of another loop.
-    pub fn plan_beside(&self, context: &Context, plan: &StepPlan) -> Result<StepPlan, Error> {
-        self.check()?;
-        Ok(plan.beside(context, &self.with_rows(&self.rows()))?)
+        Ok(self.with_rows(&self.rows()).plan(context)?)
     }
 
     /// Checks that there is a tensor for the network's input if a call's is not the sample as it stands, and a scale for each
@@ -209,12 +221,27 @@ impl<'a> Sampling<'a> {
     where
         'a: 'b,
     {
-        let Self { shape, calls, x, prediction, noise, learned, known, next, x0, input, clean_stats, .. } = *self;
+        let Self {
+            shape,
+            calls,
+            x,
+            prediction,
+            noise,
+            learned,
+            known,
+            next,
+            x0,
+            input,
+            memory,
+            least_depth,
+            clean_stats,
+            ..
+        } = *self;
         let unconditional = self.guidance.map(|guidance| guidance.unconditional);
-        let rules = self.rules();
+        let options = self.options();
         Step {
             rows,
-            rules,
+            options,
             shape,
             calls,
             x,
@@ -226,6 +253,8 @@ impl<'a> Sampling<'a> {
             next,
             x0,
             input,
+            memory,
+            least_depth,
             clean_stats,
         }
     }
@@ -236,7 +265,7 @@ impl<'a> Sampling<'a> {
     ///
     /// # Errors
     /// [`Error::Plan`] for tensors that do not fit.
-    pub fn start(&self, context: &Context, key: NoiseKey) -> Result<MapPlan, Error> {
+    pub fn start(&self, context: &Context, key: NoiseKey) -> Result<Plan, Error> {
         self.start_at(context, key, None, [0.0, self.sampler.noise_scale()])
     }
 
@@ -249,7 +278,7 @@ impl<'a> Sampling<'a> {
     #[doc(alias = "strength")]
     #[doc(alias = "img2img")]
     #[doc(alias = "add_noise")]
-    pub fn start_from(&self, context: &Context, key: NoiseKey, x0: Tensor<'_>) -> Result<MapPlan, Error> {
+    pub fn start_from(&self, context: &Context, key: NoiseKey, x0: Tensor<'_>) -> Result<Plan, Error> {
         let level = self.sampler.calls().first().map_or(NoiseLevel::CLEAN, |call| call.level);
         self.start_at(context, key, Some(x0), [level.alpha(), level.sigma()])
     }
@@ -260,15 +289,15 @@ impl<'a> Sampling<'a> {
         key: NoiseKey,
         in0: Option<Tensor<'_>>,
         [signal, noise]: [f64; 2],
-    ) -> Result<MapPlan, Error> {
+    ) -> Result<Plan, Error> {
         // The churn of the first sample is one more independent noise.
         let [kept, churn] = self.sampler.start();
         let row = [kept * signal, (kept * noise).hypot(churn)];
         let input = self.sampler.calls().first().map_or(1.0, |call| call.input);
         let key = key.stream(key.stream.wrapping_sub(1));
         let table = Table::new([[row, row.map(|coefficient| coefficient * input)]]);
-        let (out0, out1, in1) = (self.x, self.input, Second::Drawn(Drawn::new(key)));
+        let (out0, out1, in1) = (self.x, self.input, Noise::drawn(key));
         let map = Map { table: &table, shape: self.shape, timesteps: Timesteps::Batch, in0, in1, out0, out1 };
-        Ok(MapPlan::in_roles(context, &map, &["x0", "noise", "x", "input"])?)
+        Ok(map.in_roles(context, &["x0", "noise", "x", "input"], None)?)
     }
 }

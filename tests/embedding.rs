@@ -1,6 +1,8 @@
 //! The embedding contract on wgpu's noop backend, which validates everything and runs nothing: no adapter is needed.
 
-use tweedie::gpu::{At, Context, Drawn, Map, MapPlan, NoiseKey, PlanError, Second, Shape, Tensor, Timesteps};
+use tweedie::gpu::{
+    Context, Drawn, Gradient, Map, Noise, NoiseKey, Plan, PlanError, Recording, Shape, Tensor, Timesteps,
+};
 use tweedie::table::{Matrix, Table};
 
 const SUM: Matrix = [[1.0, 1.0], [1.0, -1.0]];
@@ -103,13 +105,13 @@ fn recording_allocates_nothing_beyond_wgpu_itself() {
         shape: Shape::new(16, 64),
         timesteps: Timesteps::Batch,
         in0: Some(Tensor::f32(a)),
-        in1: Second::Given(Tensor::f32(b)),
+        in1: Noise::Tensor(Tensor::f32(b)),
         out0: Tensor::f32(out),
         out1: None,
     };
-    let plan = MapPlan::new(&context, &map).unwrap();
+    let plan = map.plan(&context).unwrap();
     let (pipeline, group) = by_hand(&device);
-    let ours = allocations(&device, |pass, i| plan.record(pass, At::timestep(i)).unwrap());
+    let ours = allocations(&device, |pass, i| plan.record(pass, Recording::timestep(i)).unwrap());
     let wgpu = allocations(&device, |pass, i| {
         pass.set_pipeline(&pipeline);
         pass.set_bind_group(0, &group, &[256 * (i % 2), 256]);
@@ -117,7 +119,7 @@ fn recording_allocates_nothing_beyond_wgpu_itself() {
     });
     assert!(ours <= wgpu, "{RECORDINGS} recordings: {ours} allocations, by hand {wgpu}");
     let wasteful = allocations(&device, |pass, i| {
-        plan.record(pass, At::timestep(i)).unwrap();
+        plan.record(pass, Recording::timestep(i)).unwrap();
         std::hint::black_box(vec![i]);
     });
     assert!(wasteful >= ours + u64::from(RECORDINGS), "the count would not see an allocation a recording");
@@ -140,17 +142,17 @@ fn a_device_with_the_smallest_limits_takes_every_map() {
             shape: Shape::new(16, 64),
             timesteps: Timesteps::Batch,
             in0: Some(Tensor::f32(a)),
-            in1: Second::Given(Tensor::f32(b)),
+            in1: Noise::Tensor(Tensor::f32(b)),
             out0: Tensor::f32(out0),
             out1: Some(Tensor::f32(out1)),
         };
-        let drawn = Second::Drawn(Drawn::new(NoiseKey::seed(1)).keep(Tensor::f32(b)));
+        let drawn = Noise::Drawn(Drawn::new(NoiseKey::seed(1)).keep(Tensor::f32(b)));
         let per_sample = Map { timesteps: Timesteps::per_sample(times), ..map };
         // A dispatch ahead lays out the rows of the samples.
-        let expected = [(map, At::timestep(rows as u32 - 1), 1), (per_sample, At::per_sample(), 2)];
+        let expected = [(map, Recording::timestep(rows as u32 - 1), 1), (per_sample, Recording::per_sample(), 2)];
         for (map, at, dispatches) in expected {
             for in1 in [map.in1, drawn] {
-                let plan = MapPlan::new(&context, &Map { in1, ..map }).unwrap();
+                let plan = Map { in1, ..map }.plan(&context).unwrap();
                 assert_eq!(plan.dispatches(), dispatches);
                 let mut encoder = device.create_command_encoder(&Default::default());
                 plan.encode(&mut encoder, at).unwrap();
@@ -162,7 +164,7 @@ fn a_device_with_the_smallest_limits_takes_every_map() {
 
 #[test]
 fn the_examples_of_the_front_record_on_any_device() {
-    use tweedie::{Conversion, Diffusion, Error, Holes, Noising, PosteriorMean, Quantity, Schedule};
+    use tweedie::{Conversion, Error, Noising, OnUndefined, PosteriorMean, Quantity, Schedule};
     let (device, _queue) = device(wgpu::Limits::default());
     let context = Context::new(&device);
     let tensors = [(); 5].map(|()| buffer(&device, 4 * 1024));
@@ -170,65 +172,69 @@ fn the_examples_of_the_front_record_on_any_device() {
     let shape = Shape::new(16, 64);
     let timesteps = Timesteps::per_sample(times.buffer);
     let zero = Schedule::linear(1000, 1e-4, 0.02).unwrap().zero_terminal_snr().unwrap();
-    let diffusion = Diffusion::new(zero);
     let noising = Noising {
+        schedule: &zero,
         shape,
         timesteps,
         x0: a,
-        epsilon: Second::Given(b),
-        first: (Quantity::Xt, c),
-        second: Some((Quantity::V, d)),
+        epsilon: Noise::Tensor(b),
+        outputs: &[(Quantity::Xt, c), (Quantity::V, d)],
     };
     let conversion = Conversion {
+        schedule: &zero,
         shape,
         timesteps,
         x_t: a,
         prediction: (Quantity::V, b),
-        first: (Quantity::X0, c),
-        second: Some((Quantity::Epsilon, d)),
-        holes: Holes::Reject,
+        outputs: &[(Quantity::X0, c), (Quantity::Epsilon, d)],
+        on_undefined: OnUndefined::Error,
     };
     let posterior = PosteriorMean {
+        schedule: &zero,
         shape,
         timesteps,
         x_t: a,
         prediction: (Quantity::V, b),
         mean: a,
         x0: Some(d),
-        holes: Holes::Reject,
+        on_undefined: OnUndefined::Error,
     };
-    let plans = [
-        diffusion.noising(&context, &noising).unwrap(),
-        diffusion.conversion(&context, &conversion).unwrap(),
-        diffusion.posterior_mean(&context, &posterior).unwrap(),
-    ];
+    let plans =
+        [noising.plan(&context).unwrap(), conversion.plan(&context).unwrap(), posterior.plan(&context).unwrap()];
     let mut encoder = device.create_command_encoder(&Default::default());
     for plan in &plans {
         assert_eq!(plan.dispatches(), 1);
-        plan.encode(&mut encoder, At::per_sample()).unwrap();
+        plan.encode(&mut encoder, Recording::per_sample()).unwrap();
     }
     encoder.finish();
 
     // Epsilon determines nothing at the end of this schedule: refused, unless NaN is asked for or the host names the
     // timestep.
-    let epsilon = Conversion { prediction: (Quantity::Epsilon, b), second: None, ..conversion };
-    let refused = diffusion.conversion(&context, &epsilon).unwrap_err();
+    let epsilon = Conversion { prediction: (Quantity::Epsilon, b), outputs: &[(Quantity::X0, c)], ..conversion };
+    let refused = epsilon.plan(&context).unwrap_err();
     assert!(matches!(&refused, Error::Undefined(undefined) if undefined.timestep == Some(999)), "{refused}");
-    assert!(diffusion.conversion(&context, &Conversion { holes: Holes::Nan, ..epsilon }).is_ok());
+    assert!(Conversion { on_undefined: OnUndefined::Nan, ..epsilon }.plan(&context).is_ok());
     let by_host = Conversion { timesteps: Timesteps::Batch, ..epsilon };
-    let plan = diffusion.conversion(&context, &by_host).unwrap();
+    let plan = by_host.plan(&context).unwrap();
     let mut encoder = device.create_command_encoder(&Default::default());
-    assert!(plan.encode(&mut encoder, At::timestep(998)).is_ok());
-    assert!(plan.encode(&mut encoder, At::timestep(999)).is_err());
+    assert!(plan.encode(&mut encoder, Recording::timestep(998)).is_ok());
+    assert!(plan.encode(&mut encoder, Recording::timestep(999)).is_err());
     let mean = PosteriorMean { prediction: (Quantity::Epsilon, b), ..posterior };
-    assert!(matches!(diffusion.posterior_mean(&context, &mean), Err(Error::Undefined(_))));
-    assert!(diffusion.posterior_mean(&context, &PosteriorMean { holes: Holes::Nan, ..mean }).is_ok());
+    assert!(matches!(mean.plan(&context), Err(Error::Undefined(_))));
+    assert!(PosteriorMean { on_undefined: OnUndefined::Nan, ..mean }.plan(&context).is_ok());
+    // A list of outputs holds one or two.
+    let three = [(Quantity::X0, c), (Quantity::V, d), (Quantity::Xt, c)];
+    for outputs in [&three[..], &[]] {
+        let expected = Error::Plan(PlanError::Outputs { found: outputs.len() });
+        assert_eq!(Noising { outputs, ..noising }.plan(&context).map(|_| ()).unwrap_err(), expected);
+        assert_eq!(Conversion { outputs, ..conversion }.plan(&context).map(|_| ()).unwrap_err(), expected);
+    }
 }
 
 /// Each of these was once accepted, and refused by wgpu afterwards.
 #[test]
 fn small_bindings_hold_what_fits_and_say_what_does_not() {
-    use tweedie::gpu::{Counter, DrawnNoise, Loss, LossPlan, Noise, Rules, Step, StepPlan};
+    use tweedie::gpu::{Counter, Drawn, Loss, Noise, Step, StepOptions};
     use tweedie::table::{LossRow, Penalty, StepRow};
     let limits = wgpu::Limits { max_storage_buffer_binding_size: 1 << 14, ..wgpu::Limits::default() };
     let (device, _queue) = device(limits);
@@ -249,13 +255,12 @@ fn small_bindings_hold_what_fits_and_say_what_does_not() {
         timesteps: Timesteps::Batch,
         prediction: Tensor::f32(a).at(4),
         in0: Some(Tensor::f32(b)),
-        in1: None,
-        seeds: None,
+        in1: Noise::None,
         losses: (c, 0),
         mean: None,
         gradient: None,
     };
-    let tight = LossPlan::new(&context, &loss).unwrap_err();
+    let tight = loss.plan(&context).unwrap_err();
     let limit = "max_storage_buffer_binding_size";
     assert!(
         matches!(tight, PlanError::DeviceLimit { what: "prediction", limit: found, .. } if found == limit),
@@ -266,23 +271,25 @@ fn small_bindings_hold_what_fits_and_say_what_does_not() {
     let step = |seeds: u64| {
         let step = Step {
             rows: &rows,
-            rules: Rules::default(),
+            options: StepOptions::default(),
             shape: Shape::new(4, 64),
             calls: Timesteps::Batch,
             x: Tensor::f32(a),
             prediction: Tensor::f32(b),
             unconditional: None,
-            noise: Noise::Drawn(DrawnNoise { key: NoiseKey::seed(1), seeds: Some((c, seeds)), keep: None }),
+            noise: Noise::Drawn(Drawn { seeds: Some((c, seeds)), ..Drawn::new(NoiseKey::seed(1)) }),
             learned: None,
             known: None,
             next: Tensor::f32(c).at(4096),
             x0: None,
             input: None,
+            memory: None,
+            least_depth: 0,
             clean_stats: false,
         };
-        let plan = StepPlan::new(&context, &step)?;
+        let plan = step.plan(&context)?;
         let mut encoder = device.create_command_encoder(&Default::default());
-        plan.encode(&mut encoder, At::call(0)).expect("recorded");
+        plan.encode(&mut encoder, Recording::call(0)).expect("recorded");
         encoder.finish();
         Ok(())
     };
@@ -294,47 +301,56 @@ fn small_bindings_hold_what_fits_and_say_what_does_not() {
 /// The fields of the fronts are the names in their errors, and the roles by which their plans move.
 #[test]
 fn errors_and_moves_use_the_words_of_the_fronts() {
-    use tweedie::{Conversion, Diffusion, Error, Holes, Noising, PosteriorMean, Quantity, Schedule};
+    use tweedie::{Conversion, Error, Noising, OnUndefined, PosteriorMean, Quantity, Schedule};
     let (device, _queue) = device(wgpu::Limits::default());
     let context = Context::new(&device);
     let tensors = [(); 6].map(|()| buffer(&device, 4 * 1024));
     let [a, b, c, d, times, other] = tensors.each_ref().map(Tensor::f32);
     let (shape, timesteps) = (Shape::new(16, 64), Timesteps::per_sample(times.buffer));
-    let diffusion = Diffusion::new(Schedule::linear(1000, 1e-4, 0.02).unwrap());
+    let schedule = &Schedule::linear(1000, 1e-4, 0.02).unwrap();
     let short = buffer(&device, 64);
     let short = Tensor::f32(&short);
-    let words = |made: Result<MapPlan, Error>| {
+    let words = |made: Result<Plan, Error>| {
         let error = made.map(|_| ()).unwrap_err().to_string();
         let (role, rest) = error.split_once(':').unwrap();
         assert_eq!(rest, " expected a buffer of at least 4096 bytes, found 64");
         role.to_owned()
     };
-    let roles = |plan: &MapPlan| match plan.moved(&context, &[("nothing", other)]) {
+    let roles = |plan: &Plan| match plan.moved(&context, &[("nothing", other)]) {
         Err(PlanError::Role { expected, .. }) => expected,
         found => panic!("{found:?}"),
     };
 
-    let first = (Quantity::Xt, c);
-    let second = Some((Quantity::V, d));
-    let noising = Noising { shape, timesteps, x0: a, epsilon: Second::Given(b), first, second };
-    let made = |noising: Noising<'_>| diffusion.noising(&context, &noising);
+    let outputs = &[(Quantity::Xt, c), (Quantity::V, d)];
+    let noising = Noising { schedule, shape, timesteps, x0: a, epsilon: Noise::Tensor(b), outputs };
+    let made = |noising: Noising<'_>| noising.plan(&context);
     assert_eq!(words(made(Noising { x0: short, ..noising })), "x0");
-    assert_eq!(words(made(Noising { epsilon: Second::Given(short), ..noising })), "epsilon");
-    assert_eq!(words(made(Noising { first: (Quantity::Xt, short), ..noising })), "first");
-    assert_eq!(words(made(Noising { second: Some((Quantity::V, short)), ..noising })), "second");
+    assert_eq!(words(made(Noising { epsilon: Noise::Tensor(short), ..noising })), "epsilon");
+    assert_eq!(words(made(Noising { outputs: &[(Quantity::Xt, short), outputs[1]], ..noising })), "outputs[0]");
+    assert_eq!(words(made(Noising { outputs: &[outputs[0], (Quantity::V, short)], ..noising })), "outputs[1]");
     let plan = made(noising).unwrap();
-    assert_eq!(roles(&plan), "x0, epsilon, first, second, timesteps");
+    assert_eq!(roles(&plan), "x0, epsilon, outputs[0], outputs[1], timesteps");
     assert!(plan.moved(&context, &[("x0", other)]).is_ok());
 
-    let (prediction, first) = ((Quantity::V, b), (Quantity::X0, c));
-    let conversion = Conversion { shape, timesteps, x_t: a, prediction, first, second: None, holes: Holes::Reject };
-    let made = |conversion: Conversion<'_>| diffusion.conversion(&context, &conversion);
+    let (prediction, outputs) = ((Quantity::V, b), &[(Quantity::X0, c)]);
+    let conversion =
+        Conversion { schedule, shape, timesteps, x_t: a, prediction, outputs, on_undefined: OnUndefined::Error };
+    let made = |conversion: Conversion<'_>| conversion.plan(&context);
     assert_eq!(words(made(Conversion { x_t: short, ..conversion })), "x_t");
     assert_eq!(words(made(Conversion { prediction: (Quantity::V, short), ..conversion })), "prediction");
-    assert_eq!(roles(&made(conversion).unwrap()), "x_t, prediction, first, timesteps");
+    assert_eq!(roles(&made(conversion).unwrap()), "x_t, prediction, outputs[0], timesteps");
 
-    let posterior = PosteriorMean { shape, timesteps, x_t: a, prediction, mean: a, x0: Some(d), holes: Holes::Reject };
-    let made = |posterior: PosteriorMean<'_>| diffusion.posterior_mean(&context, &posterior);
+    let posterior = PosteriorMean {
+        schedule,
+        shape,
+        timesteps,
+        x_t: a,
+        prediction,
+        mean: a,
+        x0: Some(d),
+        on_undefined: OnUndefined::Error,
+    };
+    let made = |posterior: PosteriorMean<'_>| posterior.plan(&context);
     assert_eq!(words(made(PosteriorMean { mean: short, ..posterior })), "mean");
     assert_eq!(words(made(PosteriorMean { x0: Some(short), ..posterior })), "x0");
     assert_eq!(roles(&made(posterior).unwrap()), "x_t, prediction, mean, x0, timesteps");
@@ -342,7 +358,6 @@ fn errors_and_moves_use_the_words_of_the_fronts() {
 
 #[test]
 fn a_training_step_moves_and_errs_in_its_own_words() {
-    use tweedie::gpu::Of;
     use tweedie::math::{Objective, Schedule, TimestepDensity};
     use tweedie::table::Penalty;
     use tweedie::{Quantity, TimestepSource, Training, TrainingStep};
@@ -365,7 +380,7 @@ fn a_training_step_moves_and_errs_in_its_own_words() {
         x0,
         x_t,
         prediction: output,
-        gradient: (output, Of::Mean),
+        gradient: Gradient::mean(output),
         losses,
         mean: None,
         variance: None,
@@ -443,15 +458,15 @@ fn a_missing_input_and_the_guidance_of_a_call_are_seen() {
 
 #[test]
 fn hostile_ends_and_empty_counters_are_refused() {
-    use tweedie::gpu::{Counter, RecordError, TimestepDraw, TimestepPlan};
+    use tweedie::gpu::{Counter, RecordError, TimestepDraw};
     const ALL: u64 = 1 << 32;
     let (device, queue) = device(wgpu::Limits::default());
     let context = Context::new(&device);
     let words = buffer(&device, 64);
     let draw = |ends: &[u64]| {
         let (buffer, key) = (&words, NoiseKey::seed(1));
-        let draw = TimestepDraw { ends, batch: 4, key, steps: 1, stratified: None, buffer, offset: 0 };
-        TimestepPlan::new(&context, &draw)
+        let draw = TimestepDraw { ends, batch: 4, key, steps: 1, seeds: None, stratified: None, buffer, offset: 0 };
+        draw.plan(&context)
     };
     let hostile: [(&[u64], usize, u64); 4] = [
         (&[10, 5, ALL], 1, 5),

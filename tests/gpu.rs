@@ -23,6 +23,8 @@ mod losses;
 mod maps;
 #[path = "gpu/moved.rs"]
 mod moved;
+#[path = "gpu/runs.rs"]
+mod runs;
 #[path = "gpu/sampling.rs"]
 mod sampling;
 #[path = "gpu/scales.rs"]
@@ -161,6 +163,7 @@ fn run(arguments: &Arguments) -> ExitCode {
         training::TESTS,
         contract::TESTS,
         moved::TESTS,
+        runs::TESTS,
         four_buffers::TESTS,
         failures::TESTS,
     ]

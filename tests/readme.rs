@@ -25,8 +25,9 @@ fn types(program: &str) -> BTreeSet<&str> {
 fn the_sampling_loop_is_short() {
     let program = program("dpm_solver_pp");
     assert!(lines(program) <= 17, "{} lines", lines(program));
-    assert!(types(program).len() <= 10, "{:?}", types(program));
-    assert_eq!(program.matches("use tweedie").count(), 1, "one import path");
+    // `tweedie::Error` is written where it is used.
+    assert!(types(program).len() < 10, "{:?}", types(program));
+    assert_eq!(program.matches("use tweedie::{").count(), 1, "one import path");
     assert!(program.lines().filter(|line| !line.contains("//")).all(|line| line.len() <= 100));
     // Nothing of ours is used without an import.
     assert!(!program.contains("tweedie::gpu") && !program.contains('*'));

@@ -13,13 +13,13 @@ use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::process::ExitCode;
 use std::time::Instant;
-use tweedie::gpu::{At, Drawn, Noise, NoiseKey, Of, Second, Timesteps};
+use tweedie::gpu::{Drawn, Gradient, Noise, NoiseKey, Plan, Recording, Reduction, Timesteps};
 use tweedie::headless::{Gpu, HeadlessError, describe};
 use tweedie::math::sampler::{Denoiser, DpmSolver, Grid};
 use tweedie::math::{NoiseLevel, Objective, Sampler, Spacing, TimestepDensity, Weight};
 use tweedie::table::{Clip, Penalty};
 use tweedie::{
-    Context, Conversion, Diffusion, Guidance, Holes, Noising, Quantity, Sampling, Schedule, Shape, Tensor,
+    Context, Conversion, Diffusion, Guidance, Noising, OnUndefined, Quantity, Sampling, Schedule, Shape, Tensor,
     TimestepSource, Training, TrainingStep,
 };
 
@@ -148,7 +148,7 @@ impl Bench {
                 x0,
                 x_t,
                 prediction,
-                gradient: (gradient, Of::Mean),
+                gradient: Gradient::mean(gradient),
                 losses: &losses,
                 mean: Some(&mean),
                 variance: None,
@@ -176,7 +176,7 @@ impl Bench {
                 shape,
                 timesteps: Timesteps::per_sample(&timesteps),
                 x0,
-                epsilon: Second::Given(noise),
+                epsilon: Noise::Tensor(noise),
                 first: (Quantity::Xt, x_t),
                 second: Some((Quantity::V, target)),
             },
@@ -190,7 +190,7 @@ impl Bench {
                 prediction: (Quantity::V, target),
                 first: (Quantity::X0, x_t),
                 second: None,
-                holes: Holes::Reject,
+                on_undefined: OnUndefined::Error,
             },
         )?;
         let guidance = Some(Guidance { rescale: 0.5, ..Guidance::new(noise, 3.0) });
@@ -200,16 +200,16 @@ impl Bench {
             ..Sampling::in_place(&self.sampler, shape, x, prediction, Noise::drawn(key))
         };
         let (start, steps) = (sampling.start(&self.context, key)?, sampling.plan(&self.context)?);
-        let fill = tweedie::gpu::MapPlan::fill(&self.context, shape, Drawn::new(key).steps(2), target)?;
+        let fill = tweedie::gpu::Plan::fill(&self.context, shape, Drawn::new(key).steps(2), target)?;
         self.gpu.submit(|encoder| -> Result<(), Failure> {
             let mut pass = encoder.begin_compute_pass(&Default::default());
-            start.record(&mut pass, At::timestep(0))?;
+            start.record(&mut pass, Recording::timestep(0))?;
             for call in 0..LOOP {
-                steps.record(&mut pass, At::call(call))?;
-                pair.record(&mut pass, At::per_sample())?;
-                back.record(&mut pass, At::timestep(100 * call))?;
+                steps.record(&mut pass, Recording::call(call))?;
+                pair.record(&mut pass, Recording::per_sample())?;
+                back.record(&mut pass, Recording::timestep(100 * call))?;
             }
-            fill.record(&mut pass, At::timestep(0).step(1))?;
+            fill.record(&mut pass, Recording::timestep(0).step(1))?;
             recorded += 2 + 3 * u64::from(LOOP);
             Ok(())
         })??;

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use tweedie::Quantity;
 use tweedie::Quantity::{Edm, Epsilon, Flow, Score, V, X0, Xt};
 use tweedie::error::LossError;
-use tweedie::gpu::loss::{Batch, Losses, Of, reference};
+use tweedie::gpu::loss::{Batch, Losses, Reduction, reference};
 use tweedie::math::{Gaussian, LossInputs, ModelVariance, Objective, Schedule, SigmaData, Vlb, Weight};
 use tweedie::noise::NoiseKey;
 use tweedie::noise::Perturbation;
@@ -71,7 +71,7 @@ impl Data {
 
     fn losses(&self, table: &Table<LossRow>, penalty: Penalty, inputs: [&[f64]; 2]) -> Losses {
         let Self { timesteps, prediction, .. } = self;
-        reference(table, penalty, &Batch { timesteps, elements: ELEMENTS, prediction, inputs }, Of::Sum)
+        reference(table, penalty, &Batch { timesteps, elements: ELEMENTS, prediction, inputs }, Reduction::Sum)
     }
 
     fn pair(&self, table: &Table<LossRow>) -> Losses {
@@ -202,7 +202,7 @@ fn the_gradient_is_the_derivative() {
     let objective = Objective::of(Epsilon).on(V).weighted(Weight::MinSnr { gamma: 5.0 });
     let table = schedule.loss(&objective, LossInputs::CleanAndNoise).unwrap();
     for penalty in penalties() {
-        for of in [Of::Sum, Of::Mean] {
+        for of in [Reduction::Sum, Reduction::Mean] {
             let value = |i: usize, step: f64| {
                 let mut prediction = data.prediction.clone();
                 prediction[i] += step;
@@ -215,8 +215,8 @@ fn the_gradient_is_the_derivative() {
                 )
             };
             let scalar = |losses: &Losses| match of {
-                Of::Sum => losses.samples.iter().map(|loss| loss.value).sum::<f64>(),
-                Of::Mean => losses.mean.value,
+                Reduction::Sum => losses.samples.iter().map(|loss| loss.value).sum::<f64>(),
+                Reduction::Mean => losses.mean.value,
             };
             for (i, found) in value(0, 0.0).gradient.iter().enumerate() {
                 let slope = (scalar(&value(i, STEP)) - scalar(&value(i, -STEP))) / (2.0 * STEP);

@@ -39,7 +39,7 @@ impl Case {
         all
     }
 
-    /// `row(t) . (x, y)` against a tensor, bounded by the sum of `terms(t, x, y)`. Holes must not be finite there.
+    /// `row(t) . (x, y)` against a tensor, bounded by the sum of `terms(t, x, y)`. OnUndefined must not be finite there.
     fn check(&self, tensor: &str, inputs: [&str; 2], row: impl Fn(usize) -> Option<[f64; 2]>, slack: Slack) {
         let [x, y] = inputs.map(|name| self.file.f64(name));
         let noise = self.schedule.one_minus_alphas_cumprod();

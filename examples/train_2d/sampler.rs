@@ -15,7 +15,7 @@ use crate::kernel::download;
 use crate::network::{Forward, Inputs, Matrices, TILE};
 use crate::streams;
 use std::error::Error;
-use tweedie::gpu::{At, MapPlan, Noise, RecordError, StepPlan};
+use tweedie::gpu::{Noise, Plan, RecordError, Recording};
 use tweedie::math::sampler::{Denoiser, Grid, Sampler, Solver};
 use tweedie::math::{NoiseLevel, Spacing};
 use tweedie::wgpu::{Buffer, CommandEncoder, ComputePassDescriptor};
@@ -73,16 +73,16 @@ impl Generator {
     fn record(
         &self,
         encoder: &mut CommandEncoder,
-        start: &MapPlan,
-        step: &StepPlan,
+        start: &Plan,
+        step: &Plan,
         told: &Buffer,
     ) -> Result<(), RecordError> {
-        start.encode(encoder, At::timestep(0))?;
+        start.encode(encoder, Recording::timestep(0))?;
         for (k, offset) in (0..).zip((0..told.size()).step_by(4)) {
             encoder.copy_buffer_to_buffer(told, offset, &self.timestep, 0, 4);
             let mut pass = encoder.begin_compute_pass(&ComputePassDescriptor::default());
             self.network.record(&mut pass);
-            step.record(&mut pass, At::timestep(k))?;
+            step.record(&mut pass, Recording::timestep(k))?;
         }
         Ok(())
     }

@@ -18,7 +18,7 @@ use crate::kernel::download;
 use crate::network::{Backward, Forward, Inputs, Matrices, TILE, initial_weights};
 use crate::streams;
 use std::error::Error;
-use tweedie::gpu::{Of, RecordError};
+use tweedie::gpu::{Gradient, RecordError};
 use tweedie::math::{Objective, TimestepDensity, Weight};
 use tweedie::table::Penalty;
 use tweedie::wgpu::{Buffer, CommandEncoder, ComputePassDescriptor};
@@ -98,7 +98,7 @@ impl Trainer {
             x_t: Tensor::f32(&self.x_t),
             // Rows of TILE, of which as many count as a sample has elements.
             prediction: Tensor::f32(self.forward.prediction()).stride(TILE),
-            gradient: (Tensor::f32(&self.backward.prediction).stride(TILE), Of::Mean),
+            gradient: Gradient::mean(Tensor::f32(&self.backward.prediction).stride(TILE)),
             losses: &self.losses,
             mean: None,
             variance: None,

@@ -6,8 +6,8 @@ use arbitrary::{Arbitrary, Result, Unstructured};
 use std::cell::OnceCell;
 use std::sync::Arc;
 use tweedie::gpu::{
-    At, Counter, Drawn, DrawnNoise, Inpainting, Loss, LossPlan, Map, MapPlan, Noise, NoiseKey, Of, Perturbed,
-    Recordable, Rules, Second, Step, StepPlan, TimestepDraw, TimestepPlan, Timesteps,
+    Counter, Drawn, Gradient, Inpainting, Loss, Map, Noise, NoiseKey, Perturbed, Plan, Recording, Step, StepOptions,
+    TimestepDraw, Timesteps,
 };
 use tweedie::noise::Perturbation;
 use tweedie::table::{Clip, Deviation, LossRow, Matrix, Penalty, StepRow, Table};
@@ -163,12 +163,19 @@ impl<'a> Bench<'a> {
         Ok(*u.choose(&[0, 1, 2, 100, 1 << 25, u32::MAX])?)
     }
 
-    fn second(&self, u: &mut Unstructured<'_>) -> Result<Second<'a>> {
-        if u.arbitrary()? {
-            return Ok(Second::Given(self.tensor(u)?));
+    fn noise(&self, u: &mut Unstructured<'_>) -> Result<Noise<'a>> {
+        match u.int_in_range(0..=4)? {
+            0 => return Ok(Noise::None),
+            1 => return Ok(Noise::Tensor(self.tensor(u)?)),
+            _ => {}
         }
-        let drawn = Drawn { keep: self.maybe(u)?, ..Drawn::new(Self::key(u)?).steps(Self::steps(u)?) };
-        Ok(Second::Drawn(Drawn { perturbed: if u.ratio(1, 4)? { Some(Self::perturbed(u)?) } else { None }, ..drawn }))
+        let steps = if u.arbitrary()? { 1 } else { Self::steps(u)? };
+        Ok(Noise::Drawn(Drawn {
+            seeds: if u.ratio(1, 4)? { Some((self.any(u)?, Self::offset(u)?)) } else { None },
+            keep: self.maybe(u)?,
+            perturbed: if u.ratio(1, 4)? { Some(Self::perturbed(u)?) } else { None },
+            ..Drawn::new(Self::key(u)?).steps(steps)
+        }))
     }
 
     fn perturbed(u: &mut Unstructured<'_>) -> Result<Perturbed> {
@@ -184,13 +191,13 @@ impl<'a> Bench<'a> {
     }
 
     /// Whatever is accepted can be recorded at each of its places, and nowhere else.
-    fn record(&self, u: &mut Unstructured<'_>, plan: &dyn Recordable) -> Result<()> {
+    fn record(&self, u: &mut Unstructured<'_>, plan: &Plan) -> Result<()> {
         let timestep = if u.arbitrary()? { Some(u.int_in_range(0..=5000)?) } else { None };
-        let at = At { timestep, step: u.int_in_range(0..=3)? };
+        let at = Recording { timestep, step: u.int_in_range(0..=3)? };
         let mut encoder = self.device.device.create_command_encoder(&Default::default());
         {
             let mut pass = encoder.begin_compute_pass(&Default::default());
-            for at in [at, At::timestep(0), At::per_sample()] {
+            for at in [at, Recording::timestep(0), Recording::per_sample()] {
                 let _ = plan.record(&mut pass, at);
             }
         }
@@ -203,15 +210,15 @@ impl<'a> Bench<'a> {
         let numbers: [[[Number; 2]; 2]; 2] = u.arbitrary()?;
         let some: [Matrix; 2] = numbers.map(|matrix| matrix.map(|row| row.map(|number| number.0)));
         let table = Table::with_undefined(self.table(&some, u.arbitrary()?));
-        let (in0, in1) = (self.maybe(u)?, self.second(u)?);
+        let (in0, in1) = (self.maybe(u)?, self.noise(u)?);
         let given = match in1 {
-            Second::Given(tensor) => Some(tensor),
-            Second::Drawn(_) => None,
+            Noise::Tensor(tensor) => Some(tensor),
+            Noise::Drawn(_) | Noise::None => None,
         };
         let out0 = self.output(u, in0)?;
         let out1 = if u.arbitrary()? { Some(self.output(u, given)?) } else { None };
         let map = Map { table: &table, shape: self.shape, timesteps: self.which(u)?, in0, in1, out0, out1 };
-        let Ok(plan) = MapPlan::new(&self.device.context, &map) else { return Ok(()) };
+        let Ok(plan) = map.plan(&self.device.context) else { return Ok(()) };
         let _ = plan.set_key(&self.device.queue, u.int_in_range(0..=3)?, Self::key(u)?);
         self.record(u, &plan)
     }
@@ -226,6 +233,7 @@ impl<'a> Bench<'a> {
             z: sometimes()?,
             learned: [sometimes()?, 1.0],
             known: [1.0, sometimes()?],
+            stream: u.arbitrary()?,
             ..StepRow::IDENTITY
         })
     }
@@ -241,19 +249,11 @@ impl<'a> Bench<'a> {
         };
         let deviation = *u.choose(&[Deviation::Fixed, Deviation::Log, Deviation::Variance])?;
         let rescale = if u.ratio(1, 3)? { Number::arbitrary(u)?.0 } else { 0.0 };
-        let noise = match u.int_in_range(0..=3)? {
-            0 => Noise::None,
-            1 => Noise::Given(self.tensor(u)?),
-            _ => Noise::Drawn(DrawnNoise {
-                key: Self::key(u)?,
-                seeds: if u.arbitrary()? { Some((self.any(u)?, Self::offset(u)?)) } else { None },
-                keep: self.maybe(u)?,
-            }),
-        };
+        let noise = self.noise(u)?;
         let x = self.tensor(u)?;
         let step = Step {
             rows: &rows,
-            rules: Rules { clip, deviation, rescale },
+            options: StepOptions { clip, deviation, rescale },
             shape: self.shape,
             calls: self.which(u)?,
             x,
@@ -265,10 +265,13 @@ impl<'a> Bench<'a> {
             next: self.output(u, Some(x))?,
             x0: self.maybe(u)?,
             input: self.maybe(u)?,
+            memory: if u.ratio(1, 4)? { self.maybe(u)? } else { None },
+            least_depth: if u.ratio(1, 4)? { u.arbitrary()? } else { 0 },
             clean_stats: u.arbitrary()?,
         };
-        let Ok(plan) = StepPlan::new(&self.device.context, &step) else { return Ok(()) };
-        let _ = plan.set_key(&self.device.queue, Self::key(u)?);
+        let Ok(plan) = step.plan(&self.device.context) else { return Ok(()) };
+        let _ = plan.set_key(&self.device.queue, u.int_in_range(0..=1)?, Self::key(u)?);
+        let _ = plan.set_rows(&self.device.queue, u.arbitrary()?, &[Self::step_row(u)?]);
         self.record(u, &plan)
     }
 
@@ -286,13 +289,18 @@ impl<'a> Bench<'a> {
             timesteps: self.which(u)?,
             prediction,
             in0: self.maybe(u)?,
-            in1: if u.arbitrary()? { Some(self.second(u)?) } else { None },
-            seeds: if u.ratio(1, 4)? { Some((self.any(u)?, Self::offset(u)?)) } else { None },
+            in1: self.noise(u)?,
             losses: (self.any(u)?, Self::offset(u)?),
             mean: if u.arbitrary()? { Some((self.any(u)?, Self::offset(u)?)) } else { None },
-            gradient: if u.arbitrary()? { Some((self.output(u, Some(prediction))?, Of::Mean)) } else { None },
+            gradient: if u.arbitrary()? {
+                let scale = if u.arbitrary()? { 1.0 } else { Number::arbitrary(u)?.0 };
+                Some(Gradient::mean(self.output(u, Some(prediction))?).scaled(scale.into()))
+            } else {
+                None
+            },
         };
-        let Ok(plan) = LossPlan::new(&self.device.context, &loss) else { return Ok(()) };
+        let Ok(plan) = loss.plan(&self.device.context) else { return Ok(()) };
+        let _ = plan.set_rows(&self.device.queue, u.int_in_range(0..=9)?, &[row]);
         let _ = plan.set_key(&self.device.queue, u.int_in_range(0..=3)?, Self::key(u)?);
         self.record(u, &plan)
     }
@@ -304,14 +312,15 @@ impl<'a> Bench<'a> {
             batch: self.shape.batch,
             key: Self::key(u)?,
             steps: Self::steps(u)?,
+            seeds: None,
             stratified: u.arbitrary()?,
             buffer: self.any(u)?,
             offset: Self::offset(u)?,
         };
-        let Ok(plan) = TimestepPlan::new(&self.device.context, &draw) else { return Ok(()) };
+        let Ok(plan) = draw.plan(&self.device.context) else { return Ok(()) };
         let _ = plan.set_key(&self.device.queue, u.int_in_range(0..=3)?, Self::key(u)?);
         let _ = plan.set_ends(&self.device.queue, &vec![0; u.int_in_range(0..=5)?]);
-        self.within_a_pass(|pass| drop(plan.record(pass, 1)));
+        self.within_a_pass(|pass| drop(plan.record(pass, Recording::per_sample().step(1))));
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 // from 2^30 the second noise, from 2^31 the offsets. Host twin: `tweedie::noise::Perturbation`.
 // Expects: key, seed_of, normal_block.
 // Defines: draw_block.
-fn draw_block(sample: u32, block: u32, step: u32) -> vec4<f32> {
+fn draw_block(sample: u32, block: u32, stream: u32) -> vec4<f32> {
     let id = seed_of(sample);
     let channel = (vec4<u32>(4u * block) + vec4<u32>(0u, 1u, 2u, 3u)) / key.channel;
     // Four elements belong to four channels at most, and those to two blocks.
@@ -15,7 +15,7 @@ fn draw_block(sample: u32, block: u32, step: u32) -> vec4<f32> {
         if (!used[part]) {
             continue;
         }
-        let n = normal_block(vec4<u32>(blocks[part], key.stream + step, id.zw), id.xy);
+        let n = normal_block(vec4<u32>(blocks[part], key.stream + stream, id.zw), id.xy);
         if (part == 0u) {
             z = n;
         } else if (part == 3u) {

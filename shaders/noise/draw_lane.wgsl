@@ -2,17 +2,17 @@
 // the next sample's first.
 // Expects: draw_block.
 // Defines: draw_lane.
-fn draw_lane(sample: u32, element: u32, left: u32, step: u32, next_step: u32) -> vec4<f32> {
+fn draw_lane(sample: u32, element: u32, left: u32, stream: u32, next_stream: u32) -> vec4<f32> {
     let shift = element & 3u;
-    let here = draw_block(sample, element / 4u, step);
+    let here = draw_block(sample, element / 4u, stream);
     // A lane rarely begins where a block does: then it ends in the next one, unless its sample ends before.
     var after = here;
     if (shift + min(left, 4u) > 4u) {
-        after = draw_block(sample, element / 4u + 1u, step);
+        after = draw_block(sample, element / 4u + 1u, stream);
     }
     var first = here;
     if (left < 4u) {
-        first = draw_block(sample + 1u, 0u, next_step);
+        first = draw_block(sample + 1u, 0u, next_stream);
     }
     return vec4<f32>(
         here[shift],

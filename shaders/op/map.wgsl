@@ -1,7 +1,7 @@
 // map: out_j = m[j][0] * in0 + m[j][1] * in1, with the 2x2 row m of each sample's timestep; in1 may be drawn here.
 // Host twin: `tweedie::gpu::map`.
 // Expects: find_row, coefficients, Inputs, Outputs.
-// Defines: Row, row_at, needs, step_of, op.
+// Defines: Row, row_at, needs, stream_of, op.
 
 // The matrix of a sample, NaN where the timestep has none.
 struct Row {
@@ -20,7 +20,7 @@ fn needs(row: Row) -> u32 {
 }
 
 // All steps of a plan draw on the streams that the host sets.
-fn step_of(row: Row) -> u32 {
+fn stream_of(row: Row) -> u32 {
     return 0u;
 }
 

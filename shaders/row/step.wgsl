@@ -1,7 +1,7 @@
 // The row of a step, and the clean sample that its prediction implies: shared by step, spread and histogram, so that all
 // three see the same numbers. The fields are those of `tweedie::table::StepRow`.
 // Expects: find_row, coefficients, scales_of, Inputs.
-// Defines: Row, row_at, step_of, mixture, clean_sample.
+// Defines: Row, row_at, step_of, stream_of, mixture, clean_sample.
 
 struct Row {
     guidance: vec2<f32>, // of the conditional and the unconditional prediction
@@ -15,6 +15,7 @@ struct Row {
     history: vec3<f32>,  // of the last three clean samples, latest first
     index: f32,          // of the step
     known: vec2<f32>,    // of the known clean sample and z in a known region
+    stream: f32,         // of the noise, counted from that of the key
     factor: f32,         // of the guided prediction: guidance rescale
     threshold: f32,      // of the clean sample: dynamic thresholding
     defined: bool,
@@ -27,6 +28,7 @@ fn row_at(sample: u32) -> Row {
     let clean = coefficients(found, 1u);
     let next = coefficients(found, 2u);
     let past = coefficients(found, 3u);
+    let rest = coefficients(found, 4u);
     return Row(
         mixed.xy,
         mixed.zw,
@@ -38,7 +40,8 @@ fn row_at(sample: u32) -> Row {
         next.w,
         past.xyz,
         past.w,
-        coefficients(found, 4u).xy,
+        rest.xy,
+        rest.z,
         scales.x,
         scales.y,
         found.defined,
@@ -47,6 +50,10 @@ fn row_at(sample: u32) -> Row {
 
 fn step_of(row: Row) -> u32 {
     return u32(row.index);
+}
+
+fn stream_of(row: Row) -> u32 {
+    return u32(row.stream);
 }
 
 // The guided prediction, before it is rescaled.

@@ -6,7 +6,7 @@
 struct FlatParams {
     groups_x: u32, // workgroups along x; y goes on from there
     total: u32,    // elements of the window, those of all samples together
-    unused: vec4<u32>, // to 32 bytes: OpenGL's layout knows no @size, and rounds a struct to whole 16 bytes
+    unused: vec4<u32>,
 }
 
 @compute @workgroup_size(WORKGROUP, 1, 1)
@@ -37,7 +37,7 @@ fn walk_lane(lane: u32) {
     let needed = needs(row) | needs(next);
     var z = vec4<f32>(0.0);
     if (DRAWN && (needed & NEEDS_NOISE) == NEEDS_NOISE) {
-        z = draw_lane(sample, element, left, step_of(row), step_of(next));
+        z = draw_lane(sample, element, left, stream_of(row), stream_of(next));
     }
     // Inputs that one of the two samples needs were read for both. Each sees its own alone: the other's may be NaN.
     let v = read_lane(row, needed, bases_of(0u), lane, z);

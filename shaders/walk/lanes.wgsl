@@ -9,7 +9,7 @@ override lanes_each: u32 = 4u;
 
 struct LanesParams {
     groups_y: u32, // workgroups along y; z goes on from there
-    unused: vec4<u32>, // to 32 bytes: OpenGL's layout knows no @size, and rounds a struct to whole 16 bytes
+    unused: vec4<u32>,
 }
 
 @compute @workgroup_size(tile_x, tile_y, 1)
@@ -43,7 +43,7 @@ fn walk_lane(row: Row, bases: Bases, sample: u32, lane: u32) {
     let needed = needs(row);
     var z = vec4<f32>(0.0);
     if (DRAWN && (needed & NEEDS_NOISE) == NEEDS_NOISE) {
-        z = draw_block(sample, params.window.first_element / 4u + lane, step_of(row));
+        z = draw_block(sample, params.window.first_element / 4u + lane, stream_of(row));
     }
     write_lane(row, bases, lane, op(row, read_lane(row, needed, bases, lane, z)));
 }

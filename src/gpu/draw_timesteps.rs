@@ -3,31 +3,27 @@
 //! **Theory.** A distribution is a division of the 2^32 random words into consecutive ranges; see
 //! [`TimestepDensity`](crate::math::TimestepDensity), whose draws these are to the bit.
 //!
-//! **Practice.** A [`TimestepPlan`] holds the ends of the ranges, which may be replaced between submits (importance
-//! sampling), and a key for each recorded step. Host twin of `shaders/standalone/draw_timesteps.wgsl`: the density's `draw`.
+//! **Practice.** [`TimestepDraw::plan`] makes a plan that holds the ends of the ranges, which may be replaced between submits
+//! (importance sampling: [`Plan::set_ends`]), and a key for each recorded step. Host twin of `shaders/standalone/draw_timesteps.wgsl`: the density's `draw`.
 
 use crate::gpu::context::Context;
-use crate::gpu::error::{PlanError, RecordError, check_limit};
+use crate::gpu::error::{PlanError, check_limit};
+use crate::gpu::plan::ends::{Ends, check_ends, inner_ends};
 use crate::gpu::plan::entry::Part;
 use crate::gpu::plan::keys::{Drawing, Keys};
-use crate::gpu::plan::layout::binding_alignment;
 use crate::gpu::plan::place::Places;
-use crate::gpu::plan::plan::{Dispatch, Offsets};
+use crate::gpu::plan::plan::{Dispatch, Offsets, Plan, Shared};
 use crate::gpu::plan::role::RESULTS;
-use crate::gpu::plan::words::WordRange;
+use crate::gpu::plan::rows::Accepts;
+use crate::gpu::plan::words::{SampleWords, WordRange};
 use crate::gpu::shader::bindings::{entry, storage};
 use crate::gpu::shader::params::{MAX_GROUPS, SMALL_WORKGROUP, TimestepParams};
-use crate::gpu::shader::standalone;
-use crate::gpu::tensor::Tensor;
+use crate::gpu::shader::standalone::{DRAW_SEEDS_BINDING, DRAW_TIMESTEPS, draw_timesteps};
 use crate::noise::{NoiseKey, TIMESTEP_BLOCK};
-use std::mem::offset_of;
 use std::sync::Arc;
 use wgpu::BufferUsages;
 
-/// The number of random words that timesteps share.
-const WORDS: u64 = 1 << 32;
-
-/// The inputs of a [`TimestepPlan`].
+/// The request for the plan of a draw of timesteps.
 #[derive(Clone, Copy, Debug)]
 pub struct TimestepDraw<'a> {
     /// The end of each timestep's range of words, rising to 2^32: [`TimestepDensity::ends`](crate::math::TimestepDensity).
@@ -38,6 +34,9 @@ pub struct TimestepDraw<'a> {
     pub key: NoiseKey,
     /// The number of steps that may be recorded without setting a key: at least 1.
     pub steps: u32,
+    /// A seed and an index for each sample instead of the key's, as [`Drawn::seeds`](crate::gpu::Drawn::seeds); not for a
+    /// stratified draw, whose samples share the strata of one seed.
+    pub seeds: Option<(&'a wgpu::Buffer, u64)>,
     /// For a stratified draw, the samples of the whole batch, those of all devices together.
     pub stratified: Option<u32>,
     /// The buffer for the timesteps, one `u32` a sample, with usage STORAGE.
@@ -46,58 +45,51 @@ pub struct TimestepDraw<'a> {
     pub offset: u64,
 }
 
-/// A draw that is ready to be recorded.
-#[derive(Debug)]
-pub struct TimestepPlan {
-    shared: Arc<Shared>,
-    group: wgpu::BindGroup,
-    places: Places,
-}
-
-/// The part of a draw that does not depend on the place of its timesteps.
-#[derive(Debug)]
-struct Shared {
-    dispatch: Dispatch,
-    params: wgpu::Buffer,
-    ends: wgpu::Buffer,
-    timesteps: usize,
-    keys: Keys,
-}
-
-impl TimestepPlan {
-    /// Makes a plan: compiles a small shader, uploads 4 bytes a timestep and a key a step.
+impl TimestepDraw<'_> {
+    /// Makes the plan: compiles a small shader, uploads 4 bytes a timestep and a key a step. It is recorded at
+    /// [`Recording::per_sample`](crate::gpu::Recording::per_sample) and its noise step.
     ///
     /// # Errors
     /// [`PlanError`] for a buffer that does not fit, no samples, no timesteps, no steps, ends that do not rise to 2^32, or
     /// more than the device binds.
-    pub fn new(context: &Context, draw: &TimestepDraw<'_>) -> Result<Self, PlanError> {
-        if draw.batch == 0 {
+    pub fn plan(&self, context: &Context) -> Result<Plan, PlanError> {
+        self.with_keys(context, None)
+    }
+
+    /// The plan with keys that another one has uploaded already.
+    pub(crate) fn with_keys(&self, context: &Context, keys: Option<&Arc<Keys>>) -> Result<Plan, PlanError> {
+        if self.batch == 0 {
             return Err(PlanError::EmptyShape { batch: 0, elements: 1 });
         }
-        let words = WordRange::at((draw.buffer, draw.offset), draw.batch).in_role(RESULTS);
+        let words = WordRange::at((self.buffer, self.offset), self.batch).in_role(RESULTS);
         words.check("timesteps")?;
-        if draw.ends.is_empty() {
+        if self.ends.is_empty() {
             return Err(PlanError::EmptyTable);
         }
-        if let Err((timestep, found)) = check_ends(draw.ends) {
+        if let Err((timestep, found)) = check_ends(self.ends) {
             return Err(PlanError::Ends { timestep, found });
         }
         let allowed = context.limits().max_storage_buffer_binding_size;
-        check_limit("table", "max_storage_buffer_binding_size", allowed, draw.ends.len() as u64 * 4)?;
+        check_limit("table", "max_storage_buffer_binding_size", allowed, self.ends.len() as u64 * 4)?;
         words.check_binding("timesteps", context)?;
-        let keys = Keys::new(context, "tweedie::Timesteps::keys", Some(Drawing::white(draw.key, draw.steps)))?;
+        let seeds = self.seed_words(context)?;
+        let label = "tweedie::Timesteps::keys";
+        let drawing = Drawing::white(self.key, self.steps);
+        let keys = match keys {
+            Some(keys) => Arc::clone(keys),
+            None => Arc::new(Keys::new(context, label, Some(drawing))?),
+        };
         // More workgroups than an axis has go along the second axis.
-        let groups = draw.batch.div_ceil(SMALL_WORKGROUP);
+        let groups = self.batch.div_ceil(SMALL_WORKGROUP);
         let workgroups = [groups.min(MAX_GROUPS), groups.div_ceil(MAX_GROUPS), 1];
-        let (ends, count) = inner_ends(draw.ends);
+        let (ends, count) = inner_ends(self.ends);
         let (out, first) = words.binding(context);
-        // 0 tells the kernel that the draw is not stratified.
-        let whole = draw.stratified.map_or(0, |whole| whole.max(1));
         let params = TimestepParams {
-            batch: draw.batch,
+            batch: self.batch,
             ends: count,
             first,
-            whole,
+            // 0 tells the kernel that the draw is not stratified.
+            whole: self.stratified.map_or(0, |whole| whole.max(1)),
             groups_x: workgroups[0],
             block: TIMESTEP_BLOCK,
             unused: [0; 2],
@@ -106,98 +98,57 @@ impl TimestepPlan {
             (BufferUsages::UNIFORM | BufferUsages::COPY_DST, BufferUsages::STORAGE | BufferUsages::COPY_DST);
         let params = context.buffer_with("tweedie::Timesteps::params", uniform, bytemuck::bytes_of(&params))?;
         let ends = context.buffer_with("tweedie::Timesteps::ends", table, bytemuck::cast_slice(&ends))?;
-        let dispatch = dispatch(context, [Part::whole(&params), keys.binding(), Part::whole(&ends), out], workgroups);
-        let shared = Arc::new(Shared { dispatch, params, ends, timesteps: draw.ends.len(), keys });
-        Ok(Self::bound(context, shared, Places::of_results("timesteps", &words)))
+        let mut parts = vec![Part::whole(&params), keys.binding(), Part::whole(&ends), out];
+        parts.extend(seeds.map(|seeds| seeds.binding(context).0));
+        let mut places = Places::of_results("timesteps", &words);
+        seeds.iter().for_each(|seeds| places.add_read("seeds", seeds));
+        let shared = Shared {
+            label: "tweedie::Timesteps::pass".to_owned(),
+            dispatches: vec![dispatch(context, &parts, workgroups)],
+            keys,
+            upload: None,
+            accepts: Accepts::Nothing,
+            row_stride: 0,
+            undefined: Vec::new(),
+            looks_up: true,
+            status: None,
+            ends: Some(Ends { params, ends, timesteps: self.ends.len() }),
+            clean_stats: None,
+        };
+        Ok(Plan::bound(context, Arc::new(shared), places))
     }
 
-    fn bound(context: &Context, shared: Arc<Shared>, places: Places) -> Self {
-        Self { group: shared.dispatch.bind(context, &places), shared, places }
-    }
-
-    /// The same draw into other memory, in the role `timesteps`; see [`MapPlan::moved`](crate::gpu::MapPlan::moved).
-    ///
-    /// # Errors
-    /// As there.
-    pub fn moved(&self, context: &Context, tensors: &[(&str, Tensor<'_>)]) -> Result<Self, PlanError> {
-        let places = self.places.moved(tensors, binding_alignment(context))?;
-        Ok(Self::bound(context, Arc::clone(&self.shared), places))
-    }
-
-    /// Returns `true` for the role of the timesteps.
-    pub(crate) fn has_role(&self, role: &str) -> bool {
-        self.places.has_role(role)
-    }
-
-    /// Records the draw of a step into the caller's pass: one small dispatch.
-    ///
-    /// # Errors
-    /// [`RecordError::Step`].
-    pub fn record(&self, pass: &mut wgpu::ComputePass<'_>, step: u32) -> Result<(), RecordError> {
-        let key = self.shared.keys.offset(step)?;
-        self.shared.dispatch.record(pass, &self.group, &[key]);
-        Ok(())
-    }
-
-    /// Gives a step another key through the caller's queue: it holds for all that is submitted after this call.
-    ///
-    /// # Errors
-    /// [`RecordError::Step`].
-    pub fn set_key(&self, queue: &wgpu::Queue, step: u32, key: NoiseKey) -> Result<(), RecordError> {
-        self.shared.keys.set(queue, step, key)
-    }
-
-    /// Draws from another distribution over as many timesteps from now on, through the caller's queue.
-    ///
-    /// # Errors
-    /// [`RecordError::Timesteps`] unless there are as many, [`RecordError::Ends`] unless they rise to 2^32; then nothing
-    /// changes.
-    pub fn set_ends(&self, queue: &wgpu::Queue, ends: &[u64]) -> Result<(), RecordError> {
-        if ends.len() != self.shared.timesteps {
-            return Err(RecordError::Timesteps { expected: self.shared.timesteps, found: ends.len() });
+    /// The seeds of the samples.
+    fn seed_words(&self, context: &Context) -> Result<Option<WordRange<'_>>, PlanError> {
+        let Some(seeds) = self.seeds else { return Ok(None) };
+        if self.stratified.is_some() {
+            let (expected, found) = ("one key for all samples", "a seed for each");
+            return Err(PlanError::Noise { what: "stratified timesteps", expected, found });
         }
-        check_ends(ends).map_err(|(timestep, found)| RecordError::Ends { timestep, found })?;
-        let (ends, count) = inner_ends(ends);
-        queue.write_buffer(&self.shared.ends, 0, bytemuck::cast_slice(&ends));
-        // The second word of the parameters is the number of ends.
-        queue.write_buffer(&self.shared.params, offset_of!(TimestepParams, ends) as u64, bytemuck::bytes_of(&count));
-        Ok(())
-    }
-}
-
-/// Checks that the ends of ranges rise to 2^32, or hold their height; else the first timestep whose end does not, and its
-/// end.
-fn check_ends(ends: &[u64]) -> Result<(), (usize, u64)> {
-    let mut before = 0;
-    for (timestep, &end) in ends.iter().enumerate() {
-        let is_last = timestep + 1 == ends.len();
-        if end < before || end > WORDS || (is_last && end != WORDS) {
-            return Err((timestep, end));
+        let words = SampleWords::of_seeds(seeds).of_batch(self.batch);
+        words.check("seeds")?;
+        words.check_whole("seeds", "offset of the seeds", context)?;
+        let written = WordRange::at((self.buffer, self.offset), self.batch);
+        if written.buffer == words.buffer {
+            // WebGPU forbids one buffer as read and written in a dispatch.
+            return Err(PlanError::Overlap { output: "timesteps", other: "seeds" });
         }
-        before = end;
+        Ok(Some(words))
     }
-    Ok(())
 }
 
-/// The ends that a word can reach, padded to one for each timestep, and their number. The last timestep ends at 2^32,
-/// which no word reaches.
-fn inner_ends(ends: &[u64]) -> (Vec<u32>, u32) {
-    let inner = ends.iter().map_while(|&end| u32::try_from(end).ok()).take(ends.len() - 1);
-    let mut words: Vec<u32> = inner.collect();
-    let count = words.len() as u32;
-    words.resize(ends.len(), u32::MAX);
-    (words, count)
-}
-
-fn dispatch(context: &Context, parts: [Part<'_>; 4], workgroups: [u32; 3]) -> Dispatch {
+fn dispatch(context: &Context, parts: &[Part<'_>], workgroups: [u32; 3]) -> Dispatch {
     let uniform = wgpu::BufferBindingType::Uniform;
-    let bindings = [
+    let mut bindings = vec![
         entry(0, uniform, false),
         entry(1, uniform, true),
         entry(2, storage(false), false),
         entry(3, storage(true), false),
     ];
-    let pipeline = context.small_pipeline("draw_timesteps", standalone::draw_timesteps, &bindings);
+    let seeded = parts.len() > bindings.len();
+    bindings.extend(seeded.then(|| entry(DRAW_SEEDS_BINDING, storage(false), false)));
+    let name = DRAW_TIMESTEPS[usize::from(seeded)];
+    let pipeline = context.small_pipeline(name, || draw_timesteps(seeded), &bindings);
     let label = "tweedie::Timesteps::group".to_owned();
     let entries = (0..).zip(parts).map(|(binding, part)| part.entry(binding)).collect();
     // Its only dynamic offset is the key's.

@@ -86,6 +86,12 @@ pub enum PlanError {
         /// Another output's role.
         second: &'static str,
     },
+    /// A list of no outputs, or of more than two.
+    #[error("outputs: expected one or two, found {found}")]
+    Outputs {
+        /// The number of outputs.
+        found: usize,
+    },
     /// A table without rows.
     #[error("expected a table of at least one row, found none")]
     EmptyTable,
@@ -135,16 +141,13 @@ pub enum PlanError {
         /// The first row, of a call or a timestep, that needs it.
         row: usize,
     },
-    /// A plan beside one whose history buffer is another.
-    #[error(
-        "history buffers differ: the other plan keeps {} bytes in {}, this one {} bytes in {}",
-        .expected.0, .expected.1, .found.0, .found.1
-    )]
-    History {
-        /// The other plan's bytes and their storage.
-        expected: (u64, Storage),
-        /// Those of this plan.
-        found: (u64, Storage),
+    /// Memory of a loop in another storage than its steps write.
+    #[error("memory: expected storage {expected}, found {found}")]
+    Memory {
+        /// The storage that it must have.
+        expected: Storage,
+        /// The storage that it has.
+        found: Storage,
     },
     /// Channels that do not make up a sample.
     #[error("expected channels that divide a sample of {elements} elements, found {found} elements a channel")]
@@ -213,9 +216,48 @@ pub enum PlanError {
     /// A counter of no words.
     #[error("expected a counter of at least 1 word, found 0")]
     NoWords,
-    /// A plan that draws noise for no step at all.
-    #[error("expected at least 1 noise step, found 0")]
-    NoSteps,
+    /// Noise for no step at all, or for more than a plan keeps keys of.
+    #[error("expected 1 to {most} noise steps, found {found}; set_key continues them")]
+    Steps {
+        /// The largest number.
+        most: u32,
+        /// The number asked for.
+        found: u32,
+    },
+    /// Rows of another op than the plan's.
+    #[error("expected {expected}, found {found}")]
+    RowKind {
+        /// The rows that the plan applies.
+        expected: &'static str,
+        /// The rows that were given.
+        found: &'static str,
+    },
+    /// A row of a step on a stream that f32 cannot count.
+    #[error("row {row}: expected a stream below {streams}")]
+    Stream {
+        /// The first such row.
+        row: usize,
+        /// The number of streams.
+        streams: u32,
+    },
+    /// More clean samples to remember than a row can look back to.
+    #[error("expected a depth of memory of at most {most} clean samples, found {found}")]
+    LeastDepth {
+        /// The number that a row can look back to.
+        most: usize,
+        /// The number asked for.
+        found: usize,
+    },
+    /// Noise that an op cannot draw: of several steps or perturbed in a loop, of own seeds in a stratified draw.
+    #[error("{what}: expected {expected}, found {found}")]
+    Noise {
+        /// The op's noise.
+        what: &'static str,
+        /// The noise that it draws.
+        expected: &'static str,
+        /// The property that was asked for.
+        found: &'static str,
+    },
 }
 
 /// A recording that cannot be made. Nothing has been recorded.
@@ -223,7 +265,7 @@ pub enum PlanError {
 #[non_exhaustive]
 pub enum RecordError {
     /// The plan has one timestep for the batch and the recording names none.
-    #[error("this plan takes one timestep for the whole batch: expected At::timestep(0..{rows}), found none")]
+    #[error("this plan takes one timestep for the whole batch: expected Recording::timestep(0..{rows}), found none")]
     TimestepMissing {
         /// Rows of the table.
         rows: u32,
@@ -272,6 +314,9 @@ pub enum RecordError {
         /// Its end.
         found: u64,
     },
+    /// A distribution for a plan that draws no timesteps.
+    #[error("this plan draws no timesteps, so it has no distribution to set")]
+    NoDraw,
     /// A key for a plan that draws no noise.
     #[error("this plan draws no noise, so it has no key to set")]
     NoNoise,

@@ -7,10 +7,10 @@ use crate::noise::perturb::Perturbation;
 /// The row of the table that each sample uses.
 #[derive(Clone, Copy, Debug)]
 pub enum Timesteps<'a> {
-    /// One for the whole batch, named at each recording by [`At::timestep`].
+    /// One for the whole batch, named at each recording by [`Recording::timestep`].
     Batch,
     /// One `u32` per sample, read from this buffer on the GPU. A value that is not in the table, or names an undefined row,
-    /// makes that sample NaN and is counted in [`MapPlan::status`](crate::gpu::MapPlan::status).
+    /// makes that sample NaN and is counted in [`Plan::status`](crate::gpu::Plan::status).
     PerSample {
         /// The buffer, with usage STORAGE.
         buffer: &'a wgpu::Buffer,
@@ -36,21 +36,21 @@ impl<'a> Timesteps<'a> {
 
 /// The timestep and the noise step that a recording uses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct At {
-    /// The timestep of the whole batch, for [`Timesteps::Batch`]; `None` for [`Timesteps::PerSample`].
+pub struct Recording {
+    /// The timestep of the whole batch, for [`Timesteps::Batch`]; `None` where the GPU reads it.
     pub timestep: Option<u32>,
     /// The noise step, below [`Drawn::steps`]. It draws from the plan's stream plus this number, or with the key that
-    /// [`MapPlan::set_key`](crate::gpu::MapPlan::set_key) gave it. 0 where no noise is drawn.
+    /// [`Plan::set_key`](crate::gpu::Plan::set_key) gave it. 0 where no noise is drawn.
     pub step: u32,
 }
 
-impl At {
+impl Recording {
     /// This timestep for the whole batch.
     pub const fn timestep(timestep: u32) -> Self {
         Self { timestep: Some(timestep), step: 0 }
     }
 
-    /// This call of a loop for the whole batch; see [`StepPlan`](crate::gpu::StepPlan).
+    /// This call of a loop for the whole batch; see [`Step`](crate::gpu::Step).
     pub const fn call(call: u32) -> Self {
         Self::timestep(call)
     }
@@ -66,40 +66,64 @@ impl At {
     }
 }
 
-/// The second input of a map or a loss.
-#[derive(Clone, Copy, Debug)]
-pub enum Second<'a> {
-    /// A tensor.
-    Given(Tensor<'a>),
+/// The noise of a plan, or the tensor that stands in its place.
+#[derive(Clone, Copy, Debug, Default)]
+pub enum Noise<'a> {
+    /// None: no row may ask for it.
+    #[default]
+    None,
+    /// A tensor, which the application fills before each recording.
+    Tensor(Tensor<'a>),
     /// Standard normal noise, drawn in the kernel.
     Drawn(Drawn<'a>),
 }
 
-impl<'a> Second<'a> {
+impl<'a> Noise<'a> {
+    /// Noise drawn with this key: one step, not written out.
+    pub const fn drawn(key: NoiseKey) -> Self {
+        Self::Drawn(Drawn::new(key))
+    }
+
     /// The tensor that is read, if any.
     pub(crate) fn tensor(self) -> Option<Tensor<'a>> {
-        match self {
-            Second::Given(tensor) => Some(tensor),
-            Second::Drawn(_) => None,
-        }
+        if let Self::Tensor(tensor) = self { Some(tensor) } else { None }
     }
 
     /// The noise that is drawn, if any.
-    pub(crate) fn drawn(self) -> Option<Drawn<'a>> {
-        match self {
-            Second::Given(_) => None,
-            Second::Drawn(drawn) => Some(drawn),
-        }
+    pub(crate) fn draws(self) -> Option<Drawn<'a>> {
+        if let Self::Drawn(drawn) = self { Some(drawn) } else { None }
+    }
+
+    /// Returns `true` if there is none.
+    pub(crate) fn is_none(self) -> bool {
+        matches!(self, Self::None)
+    }
+}
+
+impl<'a> From<Drawn<'a>> for Noise<'a> {
+    fn from(drawn: Drawn<'a>) -> Self {
+        Self::Drawn(drawn)
+    }
+}
+
+impl<'a> From<Tensor<'a>> for Noise<'a> {
+    fn from(tensor: Tensor<'a>) -> Self {
+        Self::Tensor(tensor)
     }
 }
 
 /// Noise that a kernel draws.
 #[derive(Clone, Copy, Debug)]
 pub struct Drawn<'a> {
-    /// Seed, stream and first sample. Recording step `k` draws from stream `key.stream + k`.
+    /// Seed, stream and first sample. A recording at step `k` draws from stream `key.stream + k`, call `k` of a loop from
+    /// the stream of its row.
     pub key: NoiseKey,
-    /// The number of noise steps that may be recorded without setting a key: at least 1.
+    /// The number of noise steps that may be recorded without setting a key: 1 to 65,536. A loop needs 1 for all calls.
     pub steps: u32,
+    /// A seed and an index for each sample instead of the key's: four `u32` a sample, `[seed low, seed high, sample low,
+    /// sample high]`, without gaps; and the byte at which they begin, a multiple of the device's
+    /// `min_storage_buffer_offset_alignment`. Requests that share a batch keep their own noise.
+    pub seeds: Option<(&'a wgpu::Buffer, u64)>,
     /// A tensor that the noise is also written to.
     pub keep: Option<Tensor<'a>>,
     /// Offset noise and input perturbation.
@@ -118,12 +142,17 @@ pub struct Perturbed {
 impl<'a> Drawn<'a> {
     /// Noise of one step that is not written out.
     pub const fn new(key: NoiseKey) -> Self {
-        Self { key, steps: 1, keep: None, perturbed: None }
+        Self { key, steps: 1, seeds: None, keep: None, perturbed: None }
     }
 
     /// The same with this many noise steps, on consecutive streams.
     pub const fn steps(self, steps: u32) -> Self {
         Self { steps, ..self }
+    }
+
+    /// The same with a seed and an index for each sample, from the beginning of a buffer; see [`seeds`](Self::seeds).
+    pub const fn seeded(self, buffer: &'a wgpu::Buffer) -> Self {
+        Self { seeds: Some((buffer, 0)), ..self }
     }
 
     /// The same with perturbations added; each channel of a sample has this many elements.
@@ -137,41 +166,9 @@ impl<'a> Drawn<'a> {
     }
 }
 
-/// The noise of a loop.
-#[derive(Clone, Copy, Debug, Default)]
-pub enum Noise<'a> {
-    /// None: no row may ask for it.
-    #[default]
-    None,
-    /// A tensor, which the application fills before each call that needs it.
-    Given(Tensor<'a>),
-    /// Drawn in the kernel: call `k` draws on stream `key.stream + k`.
-    Drawn(DrawnNoise<'a>),
-}
-
-/// Noise that a step draws.
-#[derive(Clone, Copy, Debug)]
-pub struct DrawnNoise<'a> {
-    /// Seed, first stream and first sample.
-    pub key: NoiseKey,
-    /// A seed and an index for each sample instead of the key's: four `u32` a sample, `[seed low, seed high, sample low,
-    /// sample high]`, without gaps; and the byte at which they begin, a multiple of the device's
-    /// `min_storage_buffer_offset_alignment`. Requests that share a batch keep their own noise.
-    pub seeds: Option<(&'a wgpu::Buffer, u64)>,
-    /// A tensor that the noise is also written to.
-    pub keep: Option<Tensor<'a>>,
-}
-
-impl<'a> Noise<'a> {
-    /// Noise of this key.
-    pub const fn drawn(key: NoiseKey) -> Self {
-        Self::Drawn(DrawnNoise { key, seeds: None, keep: None })
-    }
-}
-
-/// The reduction over the batch that a gradient belongs to.
+/// The reduction over the batch whose gradient is taken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Of {
+pub enum Reduction {
     /// The sum of the samples' losses, each the mean over its elements.
     #[default]
     Sum,
@@ -179,7 +176,7 @@ pub enum Of {
     Mean,
 }
 
-impl Of {
+impl Reduction {
     /// The factor of a gradient beside the weight: 1, or 1 over the samples.
     pub(crate) fn share(self, shape: Shape) -> f64 {
         self.share_of(f64::from(shape.batch.max(1)))
@@ -188,8 +185,75 @@ impl Of {
     /// The same for this many samples.
     pub(crate) fn share_of(self, samples: f64) -> f64 {
         match self {
-            Of::Sum => 1.0,
-            Of::Mean => 1.0 / samples,
+            Reduction::Sum => 1.0,
+            Reduction::Mean => 1.0 / samples,
         }
+    }
+}
+
+/// The gradient of a loss.
+#[derive(Clone, Copy, Debug)]
+pub struct Gradient<'a> {
+    /// The tensor that it is written to. It may be the very same elements as the prediction.
+    pub tensor: Tensor<'a>,
+    /// The reduction of the samples' losses whose gradient it is.
+    pub reduction: Reduction,
+    /// A factor of the gradient alone: the losses are without it.
+    pub scale: GradientScale<'a>,
+}
+
+/// A factor of gradients, for training in 16 bits ("loss scaling", Micikevicius et al. 2018, arXiv 1710.03740).
+///
+/// The gradient of a mean over a batch is small: in f16, whose least number is 6e-8, a part of it becomes 0 and more of it
+/// loses digits. A factor of some thousands, which the optimizer divides by again, keeps it in range; f32 and bf16 need none.
+#[derive(Clone, Copy, Debug)]
+pub enum GradientScale<'a> {
+    /// A number, finite and above 0. It costs nothing: the coefficients hold it.
+    Factor(f64),
+    /// An `f32` on the GPU, which the application may change from step to step, and two counts: 12 bytes, `[scale: f32,
+    /// not_finite: u32, flushed: u32]`, of a buffer with usage STORAGE, from this byte on, a multiple of the device's
+    /// `min_storage_buffer_offset_alignment`.
+    ///
+    /// Each recording adds to `not_finite` the elements that are infinite or NaN in the gradient's storage, and to `flushed`
+    /// those that are not 0 but are stored as 0. The application clears both. Too many of the first call for a smaller
+    /// scale, of the second for a larger one.
+    Buffer(&'a wgpu::Buffer, u64),
+}
+
+impl<'a> Gradient<'a> {
+    /// The gradient of the sum of the losses, unscaled.
+    pub const fn sum(tensor: Tensor<'a>) -> Self {
+        Self { tensor, reduction: Reduction::Sum, scale: GradientScale::ONE }
+    }
+
+    /// The gradient of the mean of the losses, unscaled.
+    pub const fn mean(tensor: Tensor<'a>) -> Self {
+        Self { reduction: Reduction::Mean, ..Self::sum(tensor) }
+    }
+
+    /// The same times a factor.
+    pub const fn scaled(self, scale: GradientScale<'a>) -> Self {
+        Self { scale, ..self }
+    }
+}
+
+impl<'a> GradientScale<'a> {
+    /// No scale.
+    pub const ONE: Self = Self::Factor(1.0);
+
+    /// The factor that the coefficients hold.
+    pub(crate) fn factor(self) -> f64 {
+        if let Self::Factor(factor) = self { factor } else { 1.0 }
+    }
+
+    /// The buffer that holds it.
+    pub(crate) fn buffer(self) -> Option<(&'a wgpu::Buffer, u64)> {
+        if let Self::Buffer(buffer, offset) = self { Some((buffer, offset)) } else { None }
+    }
+}
+
+impl From<f64> for GradientScale<'_> {
+    fn from(factor: f64) -> Self {
+        Self::Factor(factor)
     }
 }

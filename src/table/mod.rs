@@ -17,7 +17,7 @@ pub mod step;
 pub mod vlb;
 
 pub use loss::{Curve, LossRow, Penalty, PenaltyError};
-pub use step::{Clip, Deviation, HISTORY, STEP_WIDTH, StepRow};
+pub use step::{Clip, Deviation, HISTORY, STEP_WIDTH, STREAMS, StepRow};
 pub use vlb::{Term, VlbRow};
 
 use thiserror::Error;

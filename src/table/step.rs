@@ -19,6 +19,9 @@
 /// The number of earlier `x0` that a step may use.
 pub const HISTORY: usize = 3;
 
+/// The streams that a row may name: f32 counts up to it without a gap.
+pub const STREAMS: u32 = 1 << 24;
+
 /// The f32 numbers of a rounded row: whole `vec4`s.
 pub const STEP_WIDTH: usize = 20;
 
@@ -45,6 +48,9 @@ pub struct StepRow {
     pub known: [f64; 2],
     /// The scale of the network's input.
     pub input: f64,
+    /// The stream of the noise, counted from that of the key, below 2^24; `None` for the index of the row. A run that keeps
+    /// its streams draws the same noise wherever its rows lie in a table.
+    pub stream: Option<u32>,
 }
 
 impl StepRow {
@@ -60,6 +66,7 @@ impl StepRow {
         learned: [0.0; 2],
         known: [1.0, 0.0],
         input: 1.0,
+        stream: None,
     };
 
     /// Returns the row with classifier-free guidance (Ho & Salimans 2022, arXiv 2207.12598).
@@ -82,8 +89,9 @@ impl StepRow {
 
     /// The numbers in the order in which the kernel reads them, padded to whole `vec4`s; the index tells it which call
     /// this is.
-    pub(crate) const fn numbers(&self, index: usize) -> [f64; STEP_WIDTH] {
+    pub(crate) fn numbers(&self, index: usize) -> [f64; STEP_WIDTH] {
         let [h1, h2, h3] = self.history;
+        let stream = self.stream.map_or(index as f64, f64::from);
         [
             self.guidance[0],
             self.guidance[1],
@@ -103,7 +111,7 @@ impl StepRow {
             index as f64,
             self.known[0],
             self.known[1],
-            0.0,
+            stream,
             0.0,
         ]
     }

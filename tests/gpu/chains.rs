@@ -4,7 +4,7 @@ use crate::harness::{Harness, TestRng};
 use crate::support::{Vectors, cases, id, pick, recipe};
 use tweedie::error::VlbError;
 use tweedie::gpu::{
-    At, ChainPlan, ChainTerms, NoiseKey, PlanError, RecordError, Second, Shape, Storage, Tensor, VlbInputs,
+    Noise, NoiseKey, PlanError, RecordError, Recording, Shape, Storage, Tensor, VlbInputs, VlbLoop, VlbLoopTerms,
 };
 use tweedie::math::{LossInputs, ModelVariance, Schedule, Vlb};
 use tweedie::{Error, Likelihood, LikelihoodLoop, Quantity};
@@ -70,10 +70,9 @@ fn guided_diffusion(harness: &Harness) {
                 prediction: Tensor::f32(prediction),
                 learned: learns.then_some(Tensor::f32(second)),
                 x0: Tensor::f32(&x0),
-                in1: Some(Second::Given(Tensor::f32(noise))),
-                seeds: None,
+                in1: Noise::Tensor(Tensor::f32(noise)),
             };
-            ChainPlan::new(&harness.context, &ChainTerms { inputs, total }).expect("plan")
+            VlbLoop::new(&harness.context, &VlbLoopTerms { inputs, total }).expect("plan")
         };
         let bits = plan(&vlb.chain_table(LossInputs::CleanAndNoise).expect("rows"), Some((&total, 0)));
         let errors = plan(&vlb.x0_mse_table(LossInputs::CleanAndNoise).expect("rows"), None);
@@ -81,10 +80,10 @@ fn guided_diffusion(harness: &Harness) {
             let mut pass = encoder.begin_compute_pass(&Default::default());
             bits.record_start(&mut pass);
             errors.record_start(&mut pass);
-            bits.record(&mut pass, At::timestep(steps as u32)).expect("the prior");
+            bits.record(&mut pass, Recording::timestep(steps as u32)).expect("the prior");
             drop(pass);
             for k in 0..steps {
-                let (t, bytes) = (At::timestep((steps - 1 - k) as u32), 4 * shape.total());
+                let (t, bytes) = (Recording::timestep((steps - 1 - k) as u32), 4 * shape.total());
                 for (from, to) in [(Some(&noises), noise), (Some(&outputs), prediction), (learned.as_ref(), second)] {
                     let from = from.into_iter();
                     from.for_each(|from| encoder.copy_buffer_to_buffer(from, k as u64 * bytes, to, 0, bytes));

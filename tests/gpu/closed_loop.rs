@@ -3,8 +3,8 @@
 use crate::harness::Harness;
 use crate::support::loops::{Inputs, run};
 use networks::{Ask, Calls, Mixture, Network, Tensors, asks};
-use tweedie::gpu::step::{Rules, Sample, reference};
-use tweedie::gpu::{At, Noise, NoiseKey, RecordError};
+use tweedie::gpu::step::{Sample, StepOptions, reference};
+use tweedie::gpu::{Noise, NoiseKey, RecordError, Recording};
 use tweedie::math::sampler::Sampler;
 use tweedie::table::HISTORY;
 use tweedie::{Quantity, Sampling, Shape, Tensor};
@@ -36,10 +36,10 @@ impl Loop<'_> {
         let steps = sampling.plan(&harness.context).expect("a plan");
         let recorded = harness.gpu.submit(|encoder| {
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-            start.record(&mut pass, At::timestep(0))?;
+            start.record(&mut pass, Recording::timestep(0))?;
             for call in 0..self.sampler.calls().len() as u32 {
                 network.record(&mut pass, call);
-                steps.record(&mut pass, At::call(call))?;
+                steps.record(&mut pass, Recording::call(call))?;
             }
             Ok::<_, RecordError>(())
         });
@@ -93,7 +93,7 @@ impl Loop<'_> {
                 let history = [1, 2, 3].map(|back: usize| std::slice::from_ref(&state[back]));
                 let sample =
                     Sample { x: &state[..1], predictions: [&answer, &[]], history, noise: &[z], ..Sample::default() };
-                let stepped = reference(&call.row, &Rules::default(), &sample);
+                let stepped = reference(&call.row, &StepOptions::default(), &sample);
                 [stepped.next[0].value, stepped.x0[0].value, state[1], state[2]]
             };
             let origin = step([0.0; STATE], 0.0);

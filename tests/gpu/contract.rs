@@ -3,7 +3,7 @@
 use crate::Test;
 use crate::harness::Harness;
 use tweedie::gpu::{
-    At, Context, Drawn, Map, MapPlan, NoiseKey, PlanError, RecordError, Second, Shape, Storage, Tensor, Timesteps,
+    Context, Drawn, Map, Noise, NoiseKey, Plan, PlanError, RecordError, Recording, Shape, Storage, Tensor, Timesteps,
 };
 use tweedie::table::{Matrix, Table};
 
@@ -42,7 +42,7 @@ impl Pair {
             shape,
             timesteps,
             in0: Some(Tensor::f32(&self.a)),
-            in1: Second::Given(Tensor::f32(&self.b)),
+            in1: Noise::Tensor(Tensor::f32(&self.b)),
             out0: Tensor::f32(&self.out),
             out1: None,
         }
@@ -53,7 +53,7 @@ fn floats(harness: &Harness, buffer: &wgpu::Buffer) -> Vec<f32> {
     Storage::F32.decode(&harness.read(buffer))
 }
 
-fn count(harness: &Harness, plan: &MapPlan) -> u32 {
+fn count(harness: &Harness, plan: &Plan) -> u32 {
     bytemuck::pod_read_unaligned(&harness.read(plan.status().expect("timesteps from a buffer"))[..4])
 }
 
@@ -64,8 +64,8 @@ fn a_timestep_out_of_range_is_nan_and_counted(harness: &Harness) {
         let times = harness.gpu.upload("t", bytemuck::cast_slice(&[0u32, 3, 2, u32::MAX, 1, 1 << 31]));
         let table = Table::new([SUM; 3]);
         let shape = Shape::new(6, elements as u32);
-        let plan = MapPlan::new(&harness.context, &p.map(&table, shape, Timesteps::per_sample(&times))).expect("plan");
-        harness.run(&plan, At::per_sample());
+        let plan = p.map(&table, shape, Timesteps::per_sample(&times)).plan(&harness.context).expect("plan");
+        harness.run(&plan, Recording::per_sample());
         for (sample, values) in floats(harness, &p.out).chunks(elements).enumerate() {
             if [1, 3, 5].contains(&sample) {
                 assert!(values.iter().all(|x| x.is_nan()), "sample {sample} of {elements}: {values:?}");
@@ -74,7 +74,7 @@ fn a_timestep_out_of_range_is_nan_and_counted(harness: &Harness) {
             }
         }
         assert_eq!(count(harness, &plan), 3, "one count a sample, whatever its elements");
-        harness.run(&plan, At::per_sample());
+        harness.run(&plan, Recording::per_sample());
         assert_eq!(count(harness, &plan), 6, "the count goes on until it is cleared");
         harness.gpu.submit(|encoder| encoder.clear_buffer(plan.status().expect("status"), 0, None)).expect("device");
         assert_eq!(count(harness, &plan), 0);
@@ -92,10 +92,10 @@ fn a_plan_of_two_dispatches_counts_once(harness: &Harness) {
         out1: Some(Tensor::new(&second, Storage::Bf16).at(2)),
         ..p.map(&table, Shape::new(2, 3), Timesteps::per_sample(&times))
     };
-    let plan = MapPlan::new(&harness.context, &map).expect("plan");
+    let plan = map.plan(&harness.context).expect("plan");
     let gathers = harness.gpu.device.limits().max_storage_buffers_per_shader_stage < 5;
     assert_eq!(plan.dispatches(), 2 + usize::from(gathers));
-    harness.run(&plan, At::per_sample());
+    harness.run(&plan, Recording::per_sample());
     assert_eq!(count(harness, &plan), 1);
 }
 
@@ -104,22 +104,22 @@ fn holes_are_nan_per_sample_and_an_error_per_batch(harness: &Harness) {
     let shape = Shape::new(2, 3);
     let p = pair(harness, &[1.0; 6], &[2.0; 6]);
     let times = harness.gpu.upload("t", bytemuck::cast_slice(&[0u32, 1]));
-    let plan = MapPlan::new(&harness.context, &p.map(&table, shape, Timesteps::per_sample(&times))).expect("plan");
-    harness.run(&plan, At::per_sample());
+    let plan = p.map(&table, shape, Timesteps::per_sample(&times)).plan(&harness.context).expect("plan");
+    harness.run(&plan, Recording::per_sample());
     let found = floats(harness, &p.out);
     assert!(found[..3] == [3.0; 3] && found[3..].iter().all(|x| x.is_nan()), "{found:?}");
     assert_eq!(count(harness, &plan), 1);
     for storage in [Storage::F16, Storage::Bf16] {
         let out = harness.gpu.buffer("halves", 12);
         let map = Map { out0: Tensor::new(&out, storage), ..p.map(&table, shape, Timesteps::per_sample(&times)) };
-        harness.run(&MapPlan::new(&harness.context, &map).expect("plan"), At::per_sample());
+        harness.run(&map.plan(&harness.context).expect("plan"), Recording::per_sample());
         let found = storage.decode(&harness.read(&out));
         assert!(found[..3] == [3.0; 3] && found[3..].iter().all(|x| x.is_nan()), "{storage}: {found:?}");
     }
-    let plan = MapPlan::new(&harness.context, &p.map(&table, shape, Timesteps::Batch)).expect("plan");
-    harness.run(&plan, At::timestep(0));
+    let plan = p.map(&table, shape, Timesteps::Batch).plan(&harness.context).expect("plan");
+    harness.run(&plan, Recording::timestep(0));
     assert_eq!(floats(harness, &p.out), [3.0; 6]);
-    let error = harness.gpu.submit(|encoder| plan.encode(encoder, At::timestep(1))).expect("device");
+    let error = harness.gpu.submit(|encoder| plan.encode(encoder, Recording::timestep(1))).expect("device");
     assert_eq!(error, Err(RecordError::Undefined { found: 1 }));
 }
 
@@ -127,15 +127,15 @@ fn holes_are_nan_per_sample_and_an_error_per_batch(harness: &Harness) {
 fn recording_submits_nothing(harness: &Harness) {
     let p = pair(harness, &[1.0; 8], &[2.0; 8]);
     let table = Table::new([SUM]);
-    let plan = MapPlan::new(&harness.context, &p.map(&table, Shape::new(2, 4), Timesteps::Batch)).expect("plan");
+    let plan = p.map(&table, Shape::new(2, 4), Timesteps::Batch).plan(&harness.context).expect("plan");
     let mut encoder = harness.gpu.device.create_command_encoder(&Default::default());
     for _ in 0..100 {
-        plan.encode(&mut encoder, At::timestep(0)).expect("recording");
+        plan.encode(&mut encoder, Recording::timestep(0)).expect("recording");
     }
     drop(encoder);
     harness.gpu.wait().expect("device");
     assert_eq!(floats(harness, &p.out), [0.0; 8]);
-    harness.run(&plan, At::timestep(0));
+    harness.run(&plan, Recording::timestep(0));
     assert_eq!(floats(harness, &p.out), [3.0; 8]);
 }
 
@@ -144,7 +144,7 @@ fn pipelines_are_shared(harness: &Harness) {
     let p = pair(harness, &[1.0; 8], &[2.0; 8]);
     for rows in [1, 5, 1000] {
         let table = Table::new(vec![SUM; rows]);
-        MapPlan::new(&context.clone(), &p.map(&table, Shape::new(2, 4), Timesteps::Batch)).expect("plan");
+        p.map(&table, Shape::new(2, 4), Timesteps::Batch).plan(&context.clone()).expect("plan");
     }
     assert_eq!(context.compiled_pipelines(), 1);
 }
@@ -162,17 +162,17 @@ fn a_loop_recorded_ahead(harness: &Harness) {
         shape,
         timesteps: Timesteps::Batch,
         in0: Some(Tensor::f32(&state)),
-        in1: Second::Drawn(Drawn::new(key).steps(STEPS)),
+        in1: Noise::Drawn(Drawn::new(key).steps(STEPS)),
         out0: Tensor::f32(&state),
         out1: None,
     };
-    let plan = MapPlan::new(&harness.context, &map).expect("plan");
+    let plan = map.plan(&harness.context).expect("plan");
     harness
         .gpu
         .submit(|encoder| {
             let mut pass = encoder.begin_compute_pass(&Default::default());
             for t in (0..STEPS).rev() {
-                plan.record(&mut pass, At::timestep(t).step(STEPS - 1 - t)).expect("recording");
+                plan.record(&mut pass, Recording::timestep(t).step(STEPS - 1 - t)).expect("recording");
             }
         })
         .expect("device");
@@ -193,7 +193,7 @@ fn plan_errors_name_what_was_found(harness: &Harness) {
     let p = pair(harness, &[1.0; 8], &[2.0; 8]);
     let table = Table::new([SUM]);
     let good = p.map(&table, Shape::new(2, 4), Timesteps::Batch);
-    let fails = |map: Map<'_>| MapPlan::new(&harness.context, &map).expect_err("a plan that cannot be made");
+    let fails = |map: Map<'_>| map.plan(&harness.context).expect_err("a plan that cannot be made");
     assert_eq!(fails(Map { shape: Shape::new(0, 4), ..good }), PlanError::EmptyShape { batch: 0, elements: 4 });
     assert_eq!(fails(Map { shape: Shape::new(4, 0), ..good }), PlanError::EmptyShape { batch: 4, elements: 0 });
     assert_eq!(fails(Map { table: &Table::new([]), ..good }), PlanError::EmptyTable);
@@ -236,14 +236,14 @@ fn plan_errors_name_what_was_found(harness: &Harness) {
     assert_eq!(fails(Map { timesteps: per_sample, ..good }), PlanError::Overlap { output: "out0", other: "timesteps" });
     let huge = Table::new([[[1e39, 0.0], [0.0, 0.0]]]);
     assert!(matches!(fails(Map { table: &huge, ..good }), PlanError::Table(_)));
-    let drawn = Second::Drawn(Drawn::new(NoiseKey::seed(0)).steps(0));
-    assert_eq!(fails(Map { in1: drawn, ..good }), PlanError::NoSteps);
-    let drawn = Second::Drawn(Drawn::new(NoiseKey::seed(0)).steps(u32::MAX));
-    assert!(matches!(fails(Map { in1: drawn, ..good }), PlanError::DeviceLimit { what: "noise steps", .. }));
+    let drawn = Noise::Drawn(Drawn::new(NoiseKey::seed(0)).steps(0));
+    assert_eq!(fails(Map { in1: drawn, ..good }), PlanError::Steps { most: 65_536, found: 0 });
+    let drawn = Noise::Drawn(Drawn::new(NoiseKey::seed(0)).steps(u32::MAX));
+    assert_eq!(fails(Map { in1: drawn, ..good }), PlanError::Steps { most: 65_536, found: u32::MAX });
 
     // After all that, the device and the context are as good as before.
-    let plan = MapPlan::new(&harness.context, &good).expect("plan");
-    harness.run(&plan, At::timestep(0));
+    let plan = good.plan(&harness.context).expect("plan");
+    harness.run(&plan, Recording::timestep(0));
     assert_eq!(floats(harness, &p.out), [3.0; 8]);
 }
 
@@ -251,23 +251,22 @@ fn record_errors_record_nothing(harness: &Harness) {
     let p = pair(harness, &[1.0; 8], &[2.0; 8]);
     let table = Table::new([SUM; 2]);
     let times = harness.gpu.upload("t", bytemuck::cast_slice(&[0u32, 1]));
-    let batch = MapPlan::new(&harness.context, &p.map(&table, Shape::new(2, 4), Timesteps::Batch)).expect("plan");
-    let each =
-        MapPlan::new(&harness.context, &p.map(&table, Shape::new(2, 4), Timesteps::per_sample(&times))).expect("plan");
-    let fails = |plan: &MapPlan, at| {
+    let batch = p.map(&table, Shape::new(2, 4), Timesteps::Batch).plan(&harness.context).expect("plan");
+    let each = p.map(&table, Shape::new(2, 4), Timesteps::per_sample(&times)).plan(&harness.context).expect("plan");
+    let fails = |plan: &Plan, at| {
         harness
             .gpu
             .submit(|encoder| plan.encode(encoder, at))
             .expect("device")
             .expect_err("a recording that cannot be made")
     };
-    assert_eq!(fails(&batch, At::per_sample()), RecordError::TimestepMissing { rows: 2 });
-    assert_eq!(fails(&batch, At::timestep(2)), RecordError::Timestep { rows: 2, found: 2 });
-    assert_eq!(fails(&batch, At::timestep(0).step(1)), RecordError::Step { steps: 1, found: 1 });
-    assert_eq!(fails(&each, At::timestep(0)), RecordError::TimestepUnused { found: 0 });
+    assert_eq!(fails(&batch, Recording::per_sample()), RecordError::TimestepMissing { rows: 2 });
+    assert_eq!(fails(&batch, Recording::timestep(2)), RecordError::Timestep { rows: 2, found: 2 });
+    assert_eq!(fails(&batch, Recording::timestep(0).step(1)), RecordError::Step { steps: 1, found: 1 });
+    assert_eq!(fails(&each, Recording::timestep(0)), RecordError::TimestepUnused { found: 0 });
     assert_eq!(batch.set_key(&harness.gpu.queue, 0, NoiseKey::seed(1)), Err(RecordError::NoNoise));
     assert_eq!(floats(harness, &p.out), [0.0; 8]);
-    harness.run(&each, At::per_sample());
+    harness.run(&each, Recording::per_sample());
     assert_eq!(floats(harness, &p.out), [3.0; 8]);
 }
 
@@ -294,7 +293,7 @@ fn halves_round_and_overflow_as_they_should(harness: &Harness) {
             let out = harness.gpu.buffer("halves", 24);
             let shape = Shape::new(batch, elements);
             let map = Map { out0: Tensor::new(&out, storage), ..p.map(&table, shape, Timesteps::Batch) };
-            harness.run(&MapPlan::new(&harness.context, &map).expect("plan"), At::timestep(0));
+            harness.run(&map.plan(&harness.context).expect("plan"), Recording::timestep(0));
             let found = storage.decode(&harness.read(&out));
             for (found, value) in found.into_iter().zip(values) {
                 let expected = storage.round(f64::from(value));

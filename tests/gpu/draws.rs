@@ -4,7 +4,7 @@ use crate::Test;
 use crate::harness::{Harness, harness_without_features};
 use crate::support::Vectors;
 use tweedie::gpu::noise::{NORMAL_TOLERANCE, Perturbation, normal_pair};
-use tweedie::gpu::{At, Drawn, MapPlan, NoiseKey, PlanError, Shape, Storage, Tensor};
+use tweedie::gpu::{Drawn, NoiseKey, Plan, PlanError, Recording, Shape, Storage, Tensor};
 
 pub const TESTS: &[Test] = &[
     ("draws::words_are_the_known_answers", words_are_the_known_answers),
@@ -137,16 +137,16 @@ fn normals_at_every_kind_of_word(harness: &Harness) {
     println!("normals: {} compared, worst absolute error {worst:.2e}", input.len());
 }
 
-fn fill(harness: &Harness, shape: Shape, storage: Storage, key: NoiseKey, steps: u32) -> (MapPlan, wgpu::Buffer) {
+fn fill(harness: &Harness, shape: Shape, storage: Storage, key: NoiseKey, steps: u32) -> (Plan, wgpu::Buffer) {
     let out = harness.gpu.buffer("noise", shape.total() * storage.bytes());
     let plan =
-        MapPlan::fill(&harness.context, shape, Drawn::new(key).steps(steps), Tensor::new(&out, storage)).expect("plan");
+        Plan::fill(&harness.context, shape, Drawn::new(key).steps(steps), Tensor::new(&out, storage)).expect("plan");
     (plan, out)
 }
 
 fn filled(harness: &Harness, shape: Shape, key: NoiseKey) -> Vec<f32> {
     let (plan, out) = fill(harness, shape, Storage::F32, key, 1);
-    harness.run(&plan, At::timestep(0));
+    harness.run(&plan, Recording::timestep(0));
     Storage::F32.decode(&harness.read(&out))
 }
 
@@ -172,7 +172,7 @@ fn a_sample_is_the_same_in_every_batch_and_storage(harness: &Harness) {
         }
         for storage in [Storage::F16, Storage::Bf16] {
             let (plan, out) = fill(harness, Shape::new(21, elements), storage, key, 1);
-            harness.run(&plan, At::timestep(0));
+            harness.run(&plan, Recording::timestep(0));
             let rounded = storage.decode(&harness.read(&out));
             let expected = storage.decode(&storage.encode(&whole));
             let exact = rounded.iter().zip(&expected).filter(|(a, b)| a == b).count();
@@ -190,7 +190,7 @@ fn a_sample_is_the_same_in_every_batch_and_storage(harness: &Harness) {
 fn keys_can_be_set(harness: &Harness) {
     let shape = Shape::new(3, 5);
     let (plan, out) = fill(harness, shape, Storage::F32, NoiseKey::seed(1), 2);
-    let at = |step| At::timestep(0).step(step);
+    let at = |step| Recording::timestep(0).step(step);
     harness.run(&plan, at(1));
     assert_eq!(Storage::F32.decode(&harness.read(&out)), filled(harness, shape, NoiseKey::seed(1).stream(1)));
     plan.set_key(&harness.gpu.queue, 1, NoiseKey::seed(77)).expect("a step of the plan");
@@ -290,8 +290,8 @@ fn perturbed_noise_is_that_of_the_host(harness: &Harness) {
             let noise = Drawn::new(key).perturbed(by, channel);
             // From the beginning of the buffer, and from a place that no lane begins at.
             for offset in [0, 4] {
-                let plan = MapPlan::fill(&harness.context, shape, noise, Tensor::f32(&out).at(offset)).expect("plan");
-                harness.run(&plan, At::timestep(0));
+                let plan = Plan::fill(&harness.context, shape, noise, Tensor::f32(&out).at(offset)).expect("plan");
+                harness.run(&plan, Recording::timestep(0));
                 let found: Vec<f32> = bytemuck::pod_collect_to_vec(&harness.read(&out));
                 let samples = (0..3).flat_map(|i| {
                     let noise = by.noise(key, key.first_sample + i, channels as usize, channel as usize);
@@ -311,7 +311,7 @@ fn perturbed_noise_is_that_of_the_host(harness: &Harness) {
     let out = harness.gpu.buffer("out", shape.total() * 4);
     for channel in [0, 3, 11] {
         let noise = Drawn::new(key).perturbed(Perturbation { offset: 0.5, input: 0.0 }, channel);
-        let error = MapPlan::fill(&harness.context, shape, noise, Tensor::f32(&out)).map(|_| ()).expect_err("channels");
+        let error = Plan::fill(&harness.context, shape, noise, Tensor::f32(&out)).map(|_| ()).expect_err("channels");
         assert_eq!(error, PlanError::Channel { elements: 10, found: channel });
     }
 }

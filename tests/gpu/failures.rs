@@ -3,8 +3,7 @@
 
 use crate::Test;
 use crate::harness::{Harness, harness_with_limits};
-use tweedie::gpu::{At, Counter, Map, MapPlan, NoiseKey, PlanError, Recordable, Second, Shape, Tensor, TimestepDraw};
-use tweedie::gpu::{TimestepPlan, Timesteps};
+use tweedie::gpu::{Counter, Map, Noise, NoiseKey, Plan, PlanError, Recording, Shape, Tensor, TimestepDraw, Timesteps};
 use tweedie::headless::{Gpu, HeadlessError};
 use tweedie::table::{Matrix, Table};
 use wgpu::BufferUsages;
@@ -36,23 +35,23 @@ impl Buffers {
         Self([a, b, harness.gpu.buffer("host::output", 64)])
     }
 
-    fn plan(&self, harness: &Harness) -> Result<MapPlan, PlanError> {
+    fn plan(&self, harness: &Harness) -> Result<Plan, PlanError> {
         let Self([a, b, out]) = self;
         plan(harness, a, b, out)
     }
 }
 
-fn plan(harness: &Harness, a: &wgpu::Buffer, b: &wgpu::Buffer, out: &wgpu::Buffer) -> Result<MapPlan, PlanError> {
+fn plan(harness: &Harness, a: &wgpu::Buffer, b: &wgpu::Buffer, out: &wgpu::Buffer) -> Result<Plan, PlanError> {
     let table = Table::new([SUM]);
-    let (timesteps, in1) = (Timesteps::Batch, Second::Given(Tensor::f32(b)));
+    let (timesteps, in1) = (Timesteps::Batch, Noise::Tensor(Tensor::f32(b)));
     let (in0, out0) = (Some(Tensor::f32(a)), Tensor::f32(out));
-    MapPlan::new(&harness.context, &Map { table: &table, shape: SHAPE, timesteps, in0, in1, out0, out1: None })
+    Map { table: &table, shape: SHAPE, timesteps, in0, in1, out0, out1: None }.plan(&harness.context)
 }
 
 /// A device that works gives three.
 fn assert_computes(harness: &Harness) {
     let buffers = Buffers::new(harness);
-    harness.run(&buffers.plan(harness).expect("a plan"), At::timestep(0));
+    harness.run(&buffers.plan(harness).expect("a plan"), Recording::timestep(0));
     let found: Vec<f32> = bytemuck::pod_collect_to_vec(&harness.read(&buffers.0[2]));
     assert_eq!(found, [3.0; 16]);
 }
@@ -65,9 +64,9 @@ fn complaint(harness: &Harness, run: impl FnOnce()) -> String {
 }
 
 /// Records and submits the plan, with nothing said about what comes of it.
-fn submit(harness: &Harness, plan: &dyn Recordable) {
+fn submit(harness: &Harness, plan: &Plan) {
     let mut encoder = harness.gpu.device.create_command_encoder(&Default::default());
-    plan.record(&mut encoder.begin_compute_pass(&Default::default()), At::timestep(0)).expect("recorded");
+    plan.record(&mut encoder.begin_compute_pass(&Default::default()), Recording::timestep(0)).expect("recorded");
     harness.gpu.queue.submit([encoder.finish()]);
 }
 
@@ -83,11 +82,12 @@ fn a_lost_device(harness: &Harness) {
         batch: 4,
         key: NoiseKey::seed(1),
         steps: 1,
+        seeds: None,
         stratified: None,
         buffer: out,
         offset: 0,
     };
-    let drawn = TimestepPlan::new(&broken.context, &draw).map(drop);
+    let drawn = draw.plan(&broken.context).map(drop);
     assert!(matches!(drawn, Err(PlanError::Device { .. })), "{drawn:?}");
     let counter = Counter::new(&broken.context, out, 0, 4).map(drop);
     assert!(matches!(counter, Err(PlanError::Device { .. })), "{counter:?}");
@@ -105,7 +105,7 @@ fn a_device_lost_between_plan_and_submit(harness: &Harness) {
         if early {
             broken.gpu.device.destroy();
         }
-        plan.encode(&mut encoder, At::timestep(0)).expect("the host cannot know");
+        plan.encode(&mut encoder, Recording::timestep(0)).expect("the host cannot know");
         let commands = encoder.finish();
         broken.gpu.device.destroy();
         broken.gpu.queue.submit([commands]);
@@ -177,10 +177,10 @@ fn what_the_host_can_know(harness: &Harness) {
     let Buffers([a, b, out]) = Buffers::new(harness);
     let with = |out0: Tensor<'_>| {
         let table = Table::new([SUM]);
-        let (timesteps, in1) = (Timesteps::Batch, Second::Given(Tensor::f32(&b)));
+        let (timesteps, in1) = (Timesteps::Batch, Noise::Tensor(Tensor::f32(&b)));
         let in0 = Some(Tensor::f32(&a));
         let map = Map { table: &table, shape: SHAPE, timesteps, in0, in1, out0, out1: None };
-        MapPlan::new(&harness.context, &map).map(drop).expect_err("a plan")
+        map.plan(&harness.context).map(drop).expect_err("a plan")
     };
     let unusable = harness.gpu.device.create_buffer(&wgpu::BufferDescriptor {
         label: None,

@@ -4,8 +4,8 @@
 use crate::Test;
 use crate::harness::{Harness, TestRng, harness_with_limits};
 use tweedie::gpu::{
-    At, Drawn, DrawnNoise, Loss, LossPlan, Map, MapPlan, Noise, NoiseKey, Of, PlanError, Recordable, Rules, Second,
-    Shape, Step, StepPlan, Storage, Tensor, Timesteps, VlbInputs, VlbPlan, VlbTerms,
+    Drawn, Gradient, GradientScale, Loss, Map, Noise, NoiseKey, Plan, PlanError, Recording, Reduction, Shape, Step,
+    StepOptions, Storage, Tensor, Timesteps, VlbInputs, VlbTerms,
 };
 use tweedie::table::{Clip, LossRow, Matrix, Penalty, StepRow, Table, Term, VlbRow};
 
@@ -55,7 +55,7 @@ impl<'a> Stage<'a> {
     }
 
     /// The bytes of all tensors and of the status after these recordings, and the dispatches of one.
-    fn run(&self, plan: &dyn Recordable, status: Option<&wgpu::Buffer>, at: &[At]) -> (Vec<Vec<u8>>, usize) {
+    fn run(&self, plan: &Plan, status: Option<&wgpu::Buffer>, at: &[Recording]) -> (Vec<Vec<u8>>, usize) {
         for at in at {
             let record = |encoder: &mut wgpu::CommandEncoder| {
                 plan.record(&mut encoder.begin_compute_pass(&Default::default()), *at)
@@ -119,12 +119,12 @@ fn maps_have_the_same_bits(harness: &Harness) {
                         false => Timesteps::per_sample(buffer),
                     },
                     in0: Some(stage.tensor(0, Storage::F32)),
-                    in1: Second::Given(stage.tensor(1, storage)),
+                    in1: Noise::Tensor(stage.tensor(1, storage)),
                     out0: stage.tensor(2, storage),
                     out1: Some(stage.tensor(3, Storage::F32)),
                 };
-                let plan = MapPlan::new(&stage.harness.context, &map).expect("given");
-                stage.run(&plan, plan.status(), &[At::per_sample()])
+                let plan = map.plan(&stage.harness.context).expect("given");
+                stage.run(&plan, plan.status(), &[Recording::per_sample()])
             });
         }
         assert_same(&devices, shape, table.len() as u32, |stage| {
@@ -134,12 +134,12 @@ fn maps_have_the_same_bits(harness: &Harness) {
                 shape,
                 timesteps: Timesteps::per_sample(&stage.times),
                 in0: Some(stage.tensor(0, Storage::F32)),
-                in1: Second::Drawn(drawn),
+                in1: Noise::Drawn(drawn),
                 out0: stage.tensor(2, Storage::F32),
                 out1: Some(stage.tensor(3, Storage::F32)),
             };
-            let plan = MapPlan::new(&stage.harness.context, &map).expect("drawn");
-            stage.run(&plan, plan.status(), &[At::per_sample(), At::per_sample()])
+            let plan = map.plan(&stage.harness.context).expect("drawn");
+            stage.run(&plan, plan.status(), &[Recording::per_sample(), Recording::per_sample()])
         });
     }
 }
@@ -156,8 +156,8 @@ fn losses_have_the_same_bits(harness: &Harness) {
         for given in [true, false] {
             assert_same(&devices, shape, 30, |stage| {
                 let in1 = match given {
-                    true => Second::Given(stage.tensor(2, Storage::F32)),
-                    false => Second::Drawn(Drawn::new(NoiseKey::seed(3)).keep(stage.tensor(2, Storage::F32))),
+                    true => Noise::Tensor(stage.tensor(2, Storage::F32)),
+                    false => Noise::Drawn(Drawn::new(NoiseKey::seed(3)).keep(stage.tensor(2, Storage::F32))),
                 };
                 let loss = Loss {
                     table: &table,
@@ -166,14 +166,13 @@ fn losses_have_the_same_bits(harness: &Harness) {
                     timesteps: Timesteps::per_sample(&stage.times),
                     prediction: stage.tensor(0, Storage::F32),
                     in0: Some(stage.tensor(1, Storage::F32)),
-                    in1: Some(in1),
-                    seeds: None,
+                    in1,
                     losses: (&stage.tensors[3], 0),
                     mean: Some((&stage.tensors[4], 0)),
-                    gradient: Some((stage.tensor(5, Storage::F32), Of::Mean)),
+                    gradient: Some(Gradient::mean(stage.tensor(5, Storage::F32))),
                 };
-                let plan = LossPlan::new(&stage.harness.context, &loss).expect("a loss");
-                stage.run(&plan, plan.status(), &[At::per_sample()])
+                let plan = loss.plan(&stage.harness.context).expect("a loss");
+                stage.run(&plan, plan.status(), &[Recording::per_sample()])
             });
         }
     }
@@ -184,24 +183,16 @@ fn vlb_terms<'a>(stage: &'a Stage<'_>, table: &'a Table<VlbRow>, drawn: bool) ->
     let [prediction, x0, other] = [0, 1, 2].map(|i| stage.tensor(i, Storage::F32));
     // With given noise the variance is fixed, or there would be five.
     let learned = drawn.then_some(other);
-    let in1 = if drawn { Second::Drawn(Drawn::new(NoiseKey::seed(3))) } else { Second::Given(other) };
+    let in1 = if drawn { Noise::Drawn(Drawn::new(NoiseKey::seed(3))) } else { Noise::Tensor(other) };
     VlbTerms {
-        inputs: VlbInputs {
-            table,
-            clip: Some(1.0),
-            shape: stage.shape,
-            prediction,
-            learned,
-            x0,
-            in1: Some(in1),
-            seeds: None,
-        },
+        inputs: VlbInputs { table, clip: Some(1.0), shape: stage.shape, prediction, learned, x0, in1 },
         timesteps: Timesteps::per_sample(&stage.times),
         terms: (&stage.tensors[3], 0),
         mean: Some((&stage.tensors[4], 0)),
         gradient: Some(prediction),
         learned_gradient: learned,
-        of: Of::Mean,
+        reduction: Reduction::Mean,
+        scale: GradientScale::ONE,
     }
 }
 
@@ -222,8 +213,8 @@ fn vlb_terms_have_the_same_bits(harness: &Harness) {
         let table = Table::new(rows);
         for shape in SHAPES {
             assert_same(&devices, shape, 30, |stage| {
-                let plan = VlbPlan::new(&stage.harness.context, &vlb_terms(stage, &table, drawn)).expect("a term");
-                stage.run(&plan, plan.status(), &[At::per_sample()])
+                let plan = vlb_terms(stage, &table, drawn).plan(&stage.harness.context).expect("a term");
+                stage.run(&plan, plan.status(), &[Recording::per_sample()])
             });
         }
     }
@@ -248,8 +239,8 @@ fn a_wrong_coefficient_differs(harness: &Harness) {
         first_difference(&devices, shape, 2, |stage| {
             let has_few = std::ptr::eq(stage.harness, &devices[1]);
             let table = Table::new([if has_few { on_narrow } else { right }; 2]);
-            let plan = VlbPlan::new(&stage.harness.context, &vlb_terms(stage, &table, false)).expect("a term");
-            stage.run(&plan, plan.status(), &[At::per_sample()])
+            let plan = vlb_terms(stage, &table, false).plan(&stage.harness.context).expect("a term");
+            stage.run(&plan, plan.status(), &[Recording::per_sample()])
         })
     };
     assert_eq!(with(right), None);
@@ -260,18 +251,24 @@ fn a_wrong_coefficient_differs(harness: &Harness) {
 fn guided<'a>(stage: &'a Stage<'_>, rows: &'a [StepRow]) -> Step<'a> {
     Step {
         rows,
-        rules: Rules { clip: Clip::Quantile { ratio: 0.9, least: 0.5, most: 3.0 }, rescale: 0.5, ..Rules::default() },
+        options: StepOptions {
+            clip: Clip::Quantile { ratio: 0.9, least: 0.5, most: 3.0 },
+            rescale: 0.5,
+            ..StepOptions::default()
+        },
         shape: stage.shape,
         calls: Timesteps::per_sample(&stage.times),
         x: stage.tensor(0, Storage::F32),
         prediction: stage.tensor(1, Storage::F32),
         unconditional: Some(stage.tensor(2, Storage::F32)),
-        noise: Noise::Drawn(DrawnNoise { key: NoiseKey::seed(3), seeds: None, keep: None }),
+        noise: Noise::drawn(NoiseKey::seed(3)),
         learned: None,
         known: None,
         next: stage.tensor(0, Storage::F32),
         x0: Some(stage.tensor(3, Storage::F32)),
         input: None,
+        memory: None,
+        least_depth: 0,
         clean_stats: false,
     }
 }
@@ -296,8 +293,8 @@ fn steps_have_the_same_bits(harness: &Harness) {
     let rows: Vec<StepRow> = (0..30).map(|_| random_row(&mut rng)).collect();
     for shape in [Shape::new(5, 64), Shape::new(500, 4), Shape::new(430, 3)] {
         assert_same(&devices, shape, 30, |stage| {
-            let plan = StepPlan::new(&stage.harness.context, &guided(stage, &rows)).expect("a step");
-            stage.run(&plan, plan.status(), &[At::per_sample(), At::per_sample()])
+            let plan = guided(stage, &rows).plan(&stage.harness.context).expect("a step");
+            stage.run(&plan, plan.status(), &[Recording::per_sample(), Recording::per_sample()])
         });
     }
 }
@@ -308,7 +305,7 @@ fn what_does_not_fit_says_what_it_needs(harness: &Harness) {
     let plan = |harness: &Harness| {
         let stage = Stage::new(harness, Shape::new(4, 64), 1);
         let step = guided(&stage, &rows);
-        StepPlan::new(&harness.context, &Step { input: Some(stage.tensor(4, Storage::F32)), ..step }).map(drop)
+        Step { input: Some(stage.tensor(4, Storage::F32)), ..step }.plan(&harness.context).map(drop)
     };
     assert_eq!(plan(&usual), Ok(()));
     let error = plan(&few).expect_err("five buffers");
@@ -316,14 +313,14 @@ fn what_does_not_fit_says_what_it_needs(harness: &Harness) {
     assert_eq!(
         error.to_string(),
         "Step: expected at most 4 storage buffers in a dispatch (the device's limit \
-         `max_storage_buffers_per_shader_stage`), found 5: prediction, unconditional, next, input, history"
+         `max_storage_buffers_per_shader_stage`), found 5: prediction, unconditional, next, input, memory"
     );
     let table = Table::new([VlbRow { log_ratio: [0.0, 0.1], ..DIVERGENCE }]);
     let plan = |harness: &Harness| {
         let stage = Stage::new(harness, Shape::new(4, 64), 1);
         let drawn = vlb_terms(&stage, &table, true);
-        let in1 = Some(Second::Given(stage.tensor(5, Storage::F32)));
-        VlbPlan::new(&harness.context, &VlbTerms { inputs: VlbInputs { in1, ..drawn.inputs }, ..drawn }).map(drop)
+        let in1 = Noise::Tensor(stage.tensor(5, Storage::F32));
+        VlbTerms { inputs: VlbInputs { in1, ..drawn.inputs }, ..drawn }.plan(&harness.context).map(drop)
     };
     assert_eq!(plan(&usual), Ok(()));
     let error = plan(&few).expect_err("five buffers");

@@ -2,7 +2,9 @@
 
 use tweedie::gpu::compare::{Comparison, Expected};
 use tweedie::gpu::map::reference;
-use tweedie::gpu::{At, Context, Drawn, Map, MapPlan, NoiseKey, PlanError, Second, Shape, Storage, Tensor, Timesteps};
+use tweedie::gpu::{
+    Context, Drawn, Map, Noise, NoiseKey, Plan, PlanError, Recording, Shape, Storage, Tensor, Timesteps,
+};
 use tweedie::headless::{Gpu, HeadlessError};
 use tweedie::table::{Matrix, Table};
 
@@ -30,7 +32,7 @@ impl Harness {
         pollster::block_on(self.gpu.download(buffer, 0..buffer.size())).expect("readback")
     }
 
-    pub fn run(&self, plan: &MapPlan, at: At) {
+    pub fn run(&self, plan: &Plan, at: Recording) {
         self.gpu.submit(|encoder| plan.encode(encoder, at)).expect("device").expect("recording");
     }
 }
@@ -312,14 +314,14 @@ pub fn check_with(
         timesteps: if case.per_sample { Timesteps::per_sample(&times) } else { Timesteps::Batch },
         in0: Some(tensor(in0)),
         in1: match in1 {
-            Some(in1) => Second::Given(tensor(in1)),
-            None => Second::Drawn(Drawn { keep: keep.map(tensor), ..Drawn::new(key).steps(2) }),
+            Some(in1) => Noise::Tensor(tensor(in1)),
+            None => Noise::Drawn(Drawn { keep: keep.map(tensor), ..Drawn::new(key).steps(2) }),
         },
         out0: tensor(out0),
         out1: out1.map(tensor),
     };
-    let plan = MapPlan::new(&harness.context, &map)?;
-    let at = At { timestep: (!case.per_sample).then_some(timesteps[0]), step: u32::from(case.drawn) };
+    let plan = map.plan(&harness.context)?;
+    let at = Recording { timestep: (!case.per_sample).then_some(timesteps[0]), step: u32::from(case.drawn) };
     harness.run(&plan, at);
     if let Some(status) = plan.status() {
         assert_eq!(bytemuck::cast_slice::<u8, u32>(&harness.read(status))[0], 0, "every timestep is in range");

@@ -7,7 +7,9 @@ use tweedie::Quantity;
 use tweedie::error::VlbError;
 use tweedie::gpu::compare::{Comparison, Expected};
 use tweedie::gpu::vlb::{Batch, ROUNDINGS, reference};
-use tweedie::gpu::{At, Of, RecordError, Second, Shape, Storage, Tensor, Timesteps, VlbInputs, VlbPlan, VlbTerms};
+use tweedie::gpu::{
+    GradientScale, Noise, RecordError, Recording, Reduction, Shape, Storage, Tensor, Timesteps, VlbInputs, VlbTerms,
+};
 use tweedie::math::{LossInputs, ModelVariance, Schedule, Vlb};
 use tweedie::table::{Table, Term, VlbRow};
 
@@ -95,7 +97,7 @@ fn primitives_of_guided_diffusion(harness: &Harness) {
     let data = Data { timesteps: &timesteps, prediction: &means, learned: &learned, x0: &x, in1: &x };
     let [found, ..] = terms_of(harness, &table, None, &data, None);
     let batch = Batch { timesteps: &timesteps, elements: 1, prediction: &means, learned: &learned, x0: &x, in1: &x };
-    let magnitudes = reference(&table, None, &batch, Of::Sum).samples;
+    let magnitudes = reference(&table, None, &batch, Reduction::Sum).samples;
     for (i, (found, exact)) in found.iter().zip(&number("discretized_gaussian_log_likelihood")).enumerate() {
         // The vectors lose some of a small probability in f64, as the manifest says.
         let bound = Comparison::new(Storage::F32)
@@ -189,20 +191,25 @@ fn zero_terminal_snr(harness: &Harness) {
         prediction: Tensor::f32(&p),
         learned: None,
         x0: Tensor::f32(&x0),
-        in1: Some(Second::Given(Tensor::f32(&x0))),
-        seeds: None,
+        in1: Noise::Tensor(Tensor::f32(&x0)),
     };
     let plan = |timesteps| {
-        let (mean, gradient, learned_gradient, of) = (None, None, None, Of::Sum);
-        let bound = VlbTerms { inputs, timesteps, terms: (&terms, 0), mean, gradient, learned_gradient, of };
-        VlbPlan::new(&harness.context, &bound).expect("plan")
+        let (mean, gradient, learned_gradient) = (None, None, None);
+        let (reduction, scale) = (Reduction::Sum, GradientScale::ONE);
+        let terms = (&terms, 0);
+        let bound = VlbTerms { inputs, timesteps, terms, mean, gradient, learned_gradient, reduction, scale };
+        bound.plan(&harness.context).expect("plan")
     };
     let per_sample = plan(Timesteps::per_sample(&times));
-    harness.gpu.submit(|encoder| per_sample.encode(encoder, At::per_sample())).expect("device").expect("recording");
+    harness
+        .gpu
+        .submit(|encoder| per_sample.encode(encoder, Recording::per_sample()))
+        .expect("device")
+        .expect("recording");
     let found = Storage::F32.decode(&harness.read(&terms));
     assert!(found[0] == 0.0 && found[1].is_nan(), "{found:?}");
     assert_eq!(bytemuck::cast_slice::<u8, u32>(&harness.read(per_sample.status().expect("a count")))[0], 1);
     let batch = plan(Timesteps::Batch);
-    let error = harness.gpu.submit(|encoder| batch.encode(encoder, At::timestep(999))).expect("device");
+    let error = harness.gpu.submit(|encoder| batch.encode(encoder, Recording::timestep(999))).expect("device");
     assert_eq!(error, Err(RecordError::Undefined { found: 999 }));
 }

@@ -5,7 +5,8 @@ use crate::support::{Vectors, cases, id};
 use tweedie::gpu::compare::{Comparison, Expected};
 use tweedie::gpu::loss::{Batch, Losses, ROUNDINGS, reference};
 use tweedie::gpu::{
-    At, Drawn, Loss, LossPlan, MapPlan, NoiseKey, Of, PlanError, Second, Shape, Storage, Tensor, Timesteps,
+    Drawn, Gradient, GradientScale, Loss, Noise, NoiseKey, Plan, PlanError, Recording, Reduction, Shape, Storage,
+    Tensor, Timesteps,
 };
 use tweedie::table::{LossRow, Penalty, Table};
 
@@ -30,7 +31,7 @@ const SUM: f64 = 1e-6;
 pub struct Case {
     pub shape: Shape,
     pub layout: Layout,
-    pub gradient: Option<(Layout, Of)>,
+    pub gradient: Option<(Layout, Reduction)>,
     pub penalty: Penalty,
     pub drawn: bool,
     pub seeds: bool,
@@ -45,7 +46,7 @@ impl Case {
         Self {
             shape: Shape::new(batch, elements),
             layout,
-            gradient: Some((layout, Of::Sum)),
+            gradient: Some((layout, Reduction::Sum)),
             penalty: Penalty::MSE,
             drawn: false,
             seeds: false,
@@ -122,17 +123,20 @@ fn check_with(
         timesteps: if case.per_sample { Timesteps::per_sample(&times) } else { Timesteps::Batch },
         prediction: tensor(prediction),
         in0: Some(tensor(in0)),
-        in1: Some(match in1 {
-            Some(in1) => Second::Given(tensor(in1)),
-            None => Second::Drawn(Drawn::new(KEY).steps(2)),
-        }),
-        seeds: case.seeds.then_some((&seeds, 0)),
+        in1: match in1 {
+            Some(in1) => Noise::Tensor(tensor(in1)),
+            None => Noise::Drawn(Drawn { seeds: case.seeds.then_some((&seeds, 0)), ..Drawn::new(KEY).steps(2) }),
+        },
         losses: (&results, 4),
         mean: case.mean.then_some((means, 0)),
-        gradient: gradient.map(|(placed, of)| (tensor(placed), of)),
+        gradient: gradient.map(|(placed, reduction)| Gradient {
+            tensor: tensor(placed),
+            reduction,
+            scale: GradientScale::ONE,
+        }),
     };
-    let plan = LossPlan::new(&harness.context, &loss).unwrap_or_else(|error| panic!("{error}: {case:?}"));
-    let at = At { timestep: (!case.per_sample).then_some(2), step: u32::from(case.drawn) };
+    let plan = loss.plan(&harness.context).unwrap_or_else(|error| panic!("{error}: {case:?}"));
+    let at = Recording { timestep: (!case.per_sample).then_some(2), step: u32::from(case.drawn) };
     harness.gpu.submit(|encoder| plan.encode(encoder, at)).expect("device").expect("recording");
     let after: Vec<Vec<u8>> = buffers.iter().map(|buffer| harness.read(buffer)).collect();
     let written: Vec<Placed> = gradient.iter().map(|(placed, _)| *placed).collect();
@@ -156,7 +160,7 @@ fn check_with(
     let [p, a] = [prediction, in0].map(|placed| stage.values(placed));
     let b = in1.map_or(noise, |in1| stage.values(in1));
     let batch = Batch { timesteps: &timesteps, elements: shape.elements as usize, prediction: &p, inputs: [&a, &b] };
-    let exact = reference(&table, case.penalty, &batch, case.gradient.map_or(Of::Sum, |(_, of)| of));
+    let exact = reference(&table, case.penalty, &batch, case.gradient.map_or(Reduction::Sum, |(_, of)| of));
     (agrees(case, &ran, &exact), ran)
 }
 
@@ -187,7 +191,7 @@ fn every_penalty_and_storage(harness: &Harness) {
     for (i, (batch, elements)) in [(1, 1), (3, 2), (5, 63), (2, 1024), (3, 4097), (2, 9000)].into_iter().enumerate() {
         for storage in Storage::ALL {
             for (j, penalty) in penalties().into_iter().enumerate() {
-                let of = [Of::Sum, Of::Mean][(i + j) % 2];
+                let of = [Reduction::Sum, Reduction::Mean][(i + j) % 2];
                 let case = Case { penalty, per_sample: j % 2 == 0, ..Case::new(batch, elements, storage) };
                 let gradient = (i + j) % 3 > 0;
                 let gradient = gradient.then_some((case.layout, of));
@@ -205,7 +209,7 @@ fn every_layout(harness: &Harness) {
                 let mut layout = |storage| Layout { storage, before: rng.below(6), gap: rng.below(5) };
                 let case = Case::new(batch, elements, storage);
                 let target = Storage::ALL[(batch as usize + elements as usize) % 3];
-                let gradient = Some((layout(target), Of::Mean));
+                let gradient = Some((layout(target), Reduction::Mean));
                 assert_passes(harness, &Case { layout: layout(storage), gradient, ..case }, u64::from(elements));
             }
         }
@@ -240,16 +244,19 @@ fn noise_is_kept_where_it_is_not_looked_at(harness: &Harness) {
             timesteps: Timesteps::per_sample(&times),
             prediction: Tensor::new(&p, storage),
             in0: Some(Tensor::new(&x0, storage)),
-            in1: Some(Second::Drawn(Drawn::new(KEY).keep(Tensor::f32(&kept)))),
-            seeds: None,
+            in1: Noise::Drawn(Drawn::new(KEY).keep(Tensor::f32(&kept))),
             losses: (&losses, 0),
             mean: None,
-            gradient: Some((Tensor::new(&gradient, storage), Of::Sum)),
+            gradient: Some(Gradient::sum(Tensor::new(&gradient, storage))),
         };
-        let plan = LossPlan::new(&harness.context, &loss).expect("plan");
-        let fill = MapPlan::fill(&harness.context, shape, Drawn::new(KEY), Tensor::f32(&filled)).expect("plan");
-        harness.gpu.submit(|encoder| plan.encode(encoder, At::per_sample())).expect("device").expect("recording");
-        harness.gpu.submit(|encoder| fill.encode(encoder, At::timestep(0))).expect("device").expect("recording");
+        let plan = loss.plan(&harness.context).expect("plan");
+        let fill = Plan::fill(&harness.context, shape, Drawn::new(KEY), Tensor::f32(&filled)).expect("plan");
+        harness
+            .gpu
+            .submit(|encoder| plan.encode(encoder, Recording::per_sample()))
+            .expect("device")
+            .expect("recording");
+        harness.gpu.submit(|encoder| fill.encode(encoder, Recording::timestep(0))).expect("device").expect("recording");
         assert!(harness.read(&kept) == harness.read(&filled), "{elements} of {storage}");
     }
 }
@@ -284,14 +291,13 @@ pub fn plain(
         timesteps: Timesteps::Batch,
         prediction: Tensor::f32(&p),
         in0: None,
-        in1: Some(Second::Given(Tensor::f32(&t))),
-        seeds: None,
+        in1: Noise::Tensor(Tensor::f32(&t)),
         losses: (&losses, 0),
         mean: None,
-        gradient: Some((Tensor::f32(&gradient), Of::Sum)),
+        gradient: Some(Gradient::sum(Tensor::f32(&gradient))),
     };
-    let plan = LossPlan::new(&harness.context, &loss).expect("plan");
-    harness.gpu.submit(|encoder| plan.encode(encoder, At::timestep(0))).expect("device").expect("recording");
+    let plan = loss.plan(&harness.context).expect("plan");
+    harness.gpu.submit(|encoder| plan.encode(encoder, Recording::timestep(0))).expect("device").expect("recording");
     [&losses, &gradient].map(|buffer| Storage::F32.decode(&harness.read(buffer))).into()
 }
 
@@ -383,14 +389,17 @@ fn holes_and_numbers_that_are_none(harness: &Harness) {
                 timesteps: Timesteps::per_sample(&times),
                 prediction: Tensor::new(&p, storage),
                 in0: None,
-                in1: Some(Second::Given(Tensor::new(&t, storage))),
-                seeds: None,
+                in1: Noise::Tensor(Tensor::new(&t, storage)),
                 losses: (&losses, 0),
                 mean: None,
-                gradient: Some((Tensor::new(&gradient, storage), Of::Sum)),
+                gradient: Some(Gradient::sum(Tensor::new(&gradient, storage))),
             };
-            let plan = LossPlan::new(&harness.context, &loss).expect("plan");
-            harness.gpu.submit(|encoder| plan.encode(encoder, At::per_sample())).expect("device").expect("recording");
+            let plan = loss.plan(&harness.context).expect("plan");
+            harness
+                .gpu
+                .submit(|encoder| plan.encode(encoder, Recording::per_sample()))
+                .expect("device")
+                .expect("recording");
             let losses = Storage::F32.decode(&harness.read(&losses));
             let nan: Vec<bool> = losses.iter().map(|loss| loss.is_nan()).collect();
             assert_eq!(nan, [false, true, true, true, false, false, false, false], "{elements}: {losses:?}");
@@ -422,7 +431,7 @@ fn a_wrong_coefficient_fails(harness: &Harness) {
         ("in1", |row| row.inputs[1] *= 1.0001),
         ("weight", |row| row.weight *= 1.0001),
     ];
-    let gradient = Some((Layout::plain(Storage::F32), Of::Sum));
+    let gradient = Some((Layout::plain(Storage::F32), Reduction::Sum));
     for (batch, elements, gradient) in [(7, 200, gradient), (7, 200, None), (8, 2, gradient)] {
         let case = Case { gradient, ..Case::new(batch, elements, Storage::F32) };
         assert_passes(harness, &case, 81);
@@ -448,19 +457,17 @@ fn errors_name_what_was_found(harness: &Harness) {
         timesteps: Timesteps::Batch,
         prediction: Tensor::f32(p),
         in0: None,
-        in1: Some(Second::Given(Tensor::f32(t))),
-        seeds: None,
+        in1: Noise::Tensor(Tensor::f32(t)),
         losses: (results, 0),
         mean: Some((results, 8)),
-        gradient: Some((Tensor::f32(p), Of::Mean)),
+        gradient: Some(Gradient::mean(Tensor::f32(p))),
     };
-    let fails =
-        |loss: Loss<'_>| LossPlan::new(&harness.context, &loss).map(|_| ()).expect_err("a plan that cannot be made");
+    let fails = |loss: Loss<'_>| loss.plan(&harness.context).map(|_| ()).expect_err("a plan that cannot be made");
     let second = Table::new([
         LossRow { inputs: [0.0; 2], ..*table.row(0).expect("a row") },
         LossRow { prediction: 1.0, inputs: [1.0, 0.0], weight: 1.0 },
     ]);
-    assert_eq!(fails(Loss { in1: None, ..good }), PlanError::Missing { what: "in1", row: 0 });
+    assert_eq!(fails(Loss { in1: Noise::None, ..good }), PlanError::Missing { what: "in1", row: 0 });
     assert_eq!(fails(Loss { table: &second, ..good }), PlanError::Missing { what: "in0", row: 1 });
     assert_eq!(fails(Loss { table: &Table::new([]), ..good }), PlanError::EmptyTable);
     assert_eq!(fails(Loss { shape: Shape::new(0, 4), ..good }), PlanError::EmptyShape { batch: 0, elements: 4 });
@@ -479,8 +486,8 @@ fn errors_name_what_was_found(harness: &Harness) {
     let apart = Loss { mean: Some((&mean, 0)), ..good };
     // The tensors and samples at once, and their mean: in two dispatches where it is written beside what is read.
     for (loss, dispatches) in [(good, 3), (apart, 2), (Loss { mean: None, ..good }, 1)] {
-        let plan = LossPlan::new(&harness.context, &loss).expect("plan");
+        let plan = loss.plan(&harness.context).expect("plan");
         assert_eq!(plan.dispatches(), dispatches);
-        harness.gpu.submit(|encoder| plan.encode(encoder, At::timestep(0))).expect("device").expect("recording");
+        harness.gpu.submit(|encoder| plan.encode(encoder, Recording::timestep(0))).expect("device").expect("recording");
     }
 }

@@ -6,7 +6,7 @@ use crate::harness::{
 };
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
-use tweedie::gpu::{At, Map, MapPlan, PlanError, Second, Shape, Storage, Tensor, Timesteps};
+use tweedie::gpu::{Map, Noise, PlanError, Recording, Shape, Storage, Tensor, Timesteps};
 use tweedie::table::Table;
 
 pub const TESTS: &[Test] = &[
@@ -199,11 +199,11 @@ fn more_workgroups_than_a_dimension(harness: &Harness) {
             shape,
             timesteps: Timesteps::per_sample(&times),
             in0: Some(Tensor::f32(&input).stride(0)),
-            in1: Second::Given(Tensor::f32(&input).stride(0)),
+            in1: Noise::Tensor(Tensor::f32(&input).stride(0)),
             out0: Tensor::new(&out, Storage::Bf16),
             out1: None,
         };
-        harness.run(&MapPlan::new(&harness.context, &map).expect("plan"), At::per_sample());
+        harness.run(&map.plan(&harness.context).expect("plan"), Recording::per_sample());
         harness.read(&out)
     };
     let each: Vec<u32> = (0..rows).collect();

@@ -2,8 +2,8 @@
 
 use crate::harness::Harness;
 use tweedie::gpu::{
-    At, Drawn, Loss, LossPlan, Map, MapPlan, NoiseKey, Of, PlanError, Second, Shape, Storage, Tensor, TimestepDraw,
-    TimestepPlan, Timesteps, VlbInputs, VlbPlan, VlbTerms,
+    Drawn, Gradient, GradientScale, Loss, Map, Noise, NoiseKey, Plan, PlanError, Recording, Reduction, Shape, Storage,
+    Tensor, TimestepDraw, Timesteps, VlbInputs, VlbTerms,
 };
 use tweedie::math::{LossInputs, ModelVariance, Quantity, Schedule, TimestepDensity, Vlb};
 use tweedie::table::{LossRow, Matrix, Penalty, Table};
@@ -76,17 +76,17 @@ fn scenes(harness: &Harness) -> [Scene; 2] {
 
 fn a_map_in_place(harness: &Harness) {
     let table = Table::new(ROWS);
-    let map = |scene: &Scene| -> MapPlan {
+    let map = |scene: &Scene| -> Plan {
         let map = Map {
             table: &table,
             shape: SHAPE,
             timesteps: scene.timesteps(),
             in0: Some(scene.tensor(&scene.x)),
-            in1: Second::Drawn(Drawn::new(KEY).steps(2).keep(scene.tensor(&scene.z))),
+            in1: Noise::Drawn(Drawn::new(KEY).steps(2).keep(scene.tensor(&scene.z))),
             out0: scene.tensor(&scene.x),
             out1: Some(scene.tensor(&scene.y)),
         };
-        MapPlan::new(&harness.context, &map).expect("a plan")
+        map.plan(&harness.context).expect("a plan")
     };
     let [here, there] = scenes(harness);
     let plan = map(&here);
@@ -102,13 +102,13 @@ fn a_map_in_place(harness: &Harness) {
     assert_eq!((harness.context.compiled_pipelines(), moved.dispatches()), (compiled, plan.dispatches()));
     // A key that is set in one is set in both.
     plan.set_key(&harness.gpu.queue, 1, NoiseKey::seed(77)).expect("a key");
-    [&plan, &moved].into_iter().for_each(|plan| harness.run(plan, At::per_sample().step(1)));
+    [&plan, &moved].into_iter().for_each(|plan| harness.run(plan, Recording::per_sample().step(1)));
     assert!(here.all(harness) == there.all(harness));
     let untouched = Scene::new(harness, 40, 0);
     assert!(here.all(harness) != untouched.all(harness), "the plan must change something");
     // What has moved may move on, and by halves.
     let back = moved.moved(&harness.context, &[("out1", Tensor::f32(&untouched.y))]).expect("a moved plan");
-    harness.run(&back, At::per_sample().step(1));
+    harness.run(&back, Recording::per_sample().step(1));
     assert!(harness.read(&untouched.y) != here.all(harness)[1], "x of the second scene has moved on");
 }
 
@@ -123,13 +123,12 @@ fn a_loss_and_its_results(harness: &Harness) {
         timesteps: here.timesteps(),
         prediction: here.tensor(&here.x),
         in0: Some(here.tensor(&here.y)),
-        in1: Some(Second::Given(here.tensor(&here.z))),
-        seeds: None,
+        in1: Noise::Tensor(here.tensor(&here.z)),
         losses: (&here.results[0], here.offset),
         mean: Some((&here.results[1], here.offset)),
-        gradient: Some((here.tensor(&here.x), Of::Mean)),
+        gradient: Some(Gradient::mean(here.tensor(&here.x))),
     };
-    let plan = LossPlan::new(&harness.context, &loss).expect("a plan");
+    let plan = loss.plan(&harness.context).expect("a plan");
     let compiled = harness.context.compiled_pipelines();
     let roles = [
         ("prediction", there.tensor(&there.x)),
@@ -143,7 +142,11 @@ fn a_loss_and_its_results(harness: &Harness) {
     let moved = plan.moved(&harness.context, &roles).expect("a moved plan");
     assert_eq!(harness.context.compiled_pipelines(), compiled);
     for plan in [&plan, &moved] {
-        harness.gpu.submit(|encoder| plan.encode(encoder, At::per_sample())).expect("device").expect("recording");
+        harness
+            .gpu
+            .submit(|encoder| plan.encode(encoder, Recording::per_sample()))
+            .expect("device")
+            .expect("recording");
     }
     assert!(here.all(harness) == there.all(harness));
     assert!(harness.read(&here.results[0]).iter().any(|&byte| byte != 0), "the plan must write losses");
@@ -161,8 +164,7 @@ fn a_term_of_the_bound(harness: &Harness) {
         prediction: here.tensor(&here.x),
         learned: None,
         x0: here.tensor(&here.y),
-        in1: Some(Second::Given(here.tensor(&here.z))),
-        seeds: None,
+        in1: Noise::Tensor(here.tensor(&here.z)),
     };
     let terms = VlbTerms {
         inputs,
@@ -171,9 +173,10 @@ fn a_term_of_the_bound(harness: &Harness) {
         mean: None,
         gradient: None,
         learned_gradient: None,
-        of: Of::Sum,
+        reduction: Reduction::Sum,
+        scale: GradientScale::ONE,
     };
-    let plan = VlbPlan::new(&harness.context, &terms).expect("a plan");
+    let plan = terms.plan(&harness.context).expect("a plan");
     let roles = [
         ("prediction", there.tensor(&there.x)),
         ("x0", there.tensor(&there.y)),
@@ -183,7 +186,11 @@ fn a_term_of_the_bound(harness: &Harness) {
     ];
     let moved = plan.moved(&harness.context, &roles).expect("a moved plan");
     for plan in [&plan, &moved] {
-        harness.gpu.submit(|encoder| plan.encode(encoder, At::per_sample())).expect("device").expect("recording");
+        harness
+            .gpu
+            .submit(|encoder| plan.encode(encoder, Recording::per_sample()))
+            .expect("device")
+            .expect("recording");
     }
     assert!(here.all(harness) == there.all(harness));
     assert!(harness.read(&here.results[0]).iter().any(|&byte| byte != 0), "the plan must write terms");
@@ -197,15 +204,15 @@ fn a_draw_of_timesteps(harness: &Harness) {
         batch: 33,
         key: KEY,
         steps: 1,
+        seeds: None,
         stratified: None,
         buffer: &here,
         offset: 0,
     };
-    let plan = TimestepPlan::new(&harness.context, &draw).expect("a plan");
+    let plan = draw.plan(&harness.context).expect("a plan");
     let moved = plan.moved(&harness.context, &[("timesteps", Tensor::f32(&there).at(FURTHER))]).expect("moved");
     for plan in [&plan, &moved] {
-        let record =
-            |encoder: &mut wgpu::CommandEncoder| plan.record(&mut encoder.begin_compute_pass(&Default::default()), 0);
+        let record = |encoder: &mut wgpu::CommandEncoder| plan.encode(encoder, Recording::per_sample());
         harness.gpu.submit(record).expect("device").expect("recording");
     }
     assert!(harness.read(&here)[..4 * 33] == from(harness, &there, FURTHER));
@@ -219,11 +226,11 @@ fn tensors_that_lie_otherwise_are_refused(harness: &Harness) {
         shape: Shape::new(4, 16),
         timesteps: Timesteps::Batch,
         in0: Some(Tensor::f32(&a)),
-        in1: Second::Given(Tensor::f32(&b)),
+        in1: Noise::Tensor(Tensor::f32(&b)),
         out0: Tensor::f32(&a),
         out1: Some(Tensor::f32(&c).at(FURTHER)),
     };
-    let plan = MapPlan::new(&harness.context, &map).expect("a plan");
+    let plan = map.plan(&harness.context).expect("a plan");
     let error = |tensors: &[(&str, Tensor<'_>)]| plan.moved(&harness.context, tensors).map(|_| ()).expect_err("moved");
     let what = |tensors: &[(&str, Tensor<'_>)]| match error(tensors) {
         PlanError::Moved { tensor, what, .. } => (tensor, what),

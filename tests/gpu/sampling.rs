@@ -10,7 +10,7 @@ use crate::support::loops::deviation;
 use networks::Mixture;
 use std::cell::Cell;
 use tweedie::error::SamplerError;
-use tweedie::gpu::{At, Noise, NoiseKey, PlanError, StepPlan, Timesteps};
+use tweedie::gpu::{Noise, NoiseKey, Plan, PlanError, Recording, Timesteps};
 use tweedie::math::catalog::SamplerOptions;
 use tweedie::math::sampler::Denoiser;
 use tweedie::math::{Model, Sampler};
@@ -287,14 +287,14 @@ fn plans_beside_each_other_remember_together(harness: &Harness) {
             Noise::drawn(KEY),
         )
     };
-    let run = |plans: &[StepPlan]| {
+    let run = |plans: &[Plan]| {
         harness.gpu.queue.write_buffer(&xs[0], 0, &numbers(100));
         for call in 0..sampler.calls().len() {
             let plan = &plans[call % plans.len()];
             harness.gpu.queue.write_buffer(&predictions[call % plans.len()], 0, &numbers(call as u64));
             harness
                 .gpu
-                .submit(|encoder| plan.encode(encoder, At::call(call as u32)))
+                .submit(|encoder| plan.encode(encoder, Recording::call(call as u32)))
                 .expect("device")
                 .expect("recording");
         }
@@ -302,9 +302,13 @@ fn plans_beside_each_other_remember_together(harness: &Harness) {
     };
     let plan = |from, to| sampling(from, to).plan(&harness.context).expect("a plan");
     let alone = run(&[plan(0, 0)]);
-    let first = plan(0, 1);
-    let second = sampling(1, 0).plan_beside(&harness.context, &first).expect("a plan beside it");
-    assert!(run(&[first, second]) == alone);
+    // Memory of the caller's is that of both plans.
+    let memory = harness.gpu.buffer("memory", 3 * shape.total() * 4);
+    let sharing = |from, to| {
+        let sampling = Sampling { memory: Some(Tensor::f32(&memory)), ..sampling(from, to) };
+        sampling.plan(&harness.context).expect("a plan on memory of the caller's")
+    };
+    assert!(run(&[sharing(0, 1), sharing(1, 0)]) == alone);
     let first = plan(0, 1);
     let roles = [("x", &xs[1]), ("prediction", &predictions[1]), ("next", &xs[0])];
     let second = first.moved(&harness.context, &roles.map(|(role, buffer)| (role, Tensor::f32(buffer))));
@@ -315,12 +319,6 @@ fn plans_beside_each_other_remember_together(harness: &Harness) {
     for per_sample in [false, true] {
         rows_written_later_are_the_rows(harness, &sampling(0, 0), per_sample);
     }
-
-    let euler = cases().into_iter().find(|case| case.name.contains("Euler")).expect("a solver that does not look back");
-    let euler = euler.sampler(&schedule(), Quantity::V, 8);
-    let other = Sampling { sampler: &euler, ..sampling(0, 1) }.plan(&harness.context).expect("a plan");
-    let error = sampling(1, 0).plan_beside(&harness.context, &other).expect_err("another loop");
-    assert!(matches!(error, tweedie::Error::Plan(PlanError::History { expected: (0, _), .. })), "{error}");
 }
 
 /// Runs three calls of a loop whose rows are written into a plan of others, and holds them against a plan of their own.
@@ -330,15 +328,15 @@ fn rows_written_later_are_the_rows(harness: &Harness, sampling: &Sampling<'_>, p
     let calls = if per_sample { Timesteps::Shared { buffer: &call, offset: 0 } } else { Timesteps::Batch };
     let sampling = Sampling { calls, ..*sampling };
     let rows = sampling.rows();
-    let planned = |rows: &[StepRow]| StepPlan::new(&harness.context, &sampling.with_rows(rows)).expect("a plan");
+    let planned = |rows: &[StepRow]| sampling.with_rows(rows).plan(&harness.context).expect("a plan");
     // Other numbers, and as far a look back.
     let other: Vec<StepRow> = rows.iter().map(|row| StepRow { x: 0.5 * row.x, p: 0.25, ..*row }).collect();
-    let run = |plan: &StepPlan| {
+    let run = |plan: &Plan| {
         let ones = 1f32.to_le_bytes().repeat(shape.total() as usize);
         [sampling.x, sampling.prediction].into_iter().for_each(|t| harness.gpu.queue.write_buffer(t.buffer, 0, &ones));
         for k in 0..3u32 {
             harness.gpu.queue.write_buffer(&call, 0, &k.to_le_bytes());
-            let at = if per_sample { At::per_sample() } else { At::call(k) };
+            let at = if per_sample { Recording::per_sample() } else { Recording::call(k) };
             harness.gpu.submit(|encoder| plan.encode(encoder, at)).expect("device").expect("recording");
         }
         harness.read(sampling.x.buffer)
@@ -384,7 +382,7 @@ fn a_loop_begins_with_a_noised_picture(harness: &Harness) {
         ..Sampling::in_place(&sampler, shape, Tensor::f32(&x), Tensor::f32(&prediction), Noise::None)
     };
     let start = sampling.start_from(&harness.context, KEY, Tensor::f32(&x0)).expect("a start");
-    harness.gpu.submit(|encoder| start.encode(encoder, At::timestep(0))).expect("device").expect("recording");
+    harness.gpu.submit(|encoder| start.encode(encoder, Recording::timestep(0))).expect("device").expect("recording");
     let noise = KEY.stream(KEY.stream - 1).reference(3, 50);
     let read = |buffer| bytemuck::pod_collect_to_vec::<u8, f32>(&harness.read(buffer));
     for ((x, input), (x0, z)) in read(&x).into_iter().zip(read(&input)).zip(picture.iter().zip(noise)) {

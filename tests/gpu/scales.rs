@@ -3,7 +3,7 @@
 use crate::harness::{Harness, Layout, Placed, Stage, TestRng, harness_with_binding_limit};
 use tweedie::gpu::compare::{Comparison, Expected};
 use tweedie::gpu::step::{Sample, reference};
-use tweedie::gpu::{At, Noise, NoiseKey, Rules, Shape, Step, StepPlan, Storage, Timesteps};
+use tweedie::gpu::{Noise, NoiseKey, Recording, Shape, Step, StepOptions, Storage, Timesteps};
 use tweedie::table::{Clip, StepRow};
 
 pub const TESTS: &[crate::Test] = &[
@@ -30,7 +30,7 @@ const ROUNDINGS: f64 = 12.0;
 struct Case {
     shape: Shape,
     layout: Layout,
-    rules: Rules,
+    options: StepOptions,
     guided: bool,
     drawn: bool,
     per_sample: bool,
@@ -43,7 +43,7 @@ impl Case {
         Self {
             shape: Shape::new(batch, elements),
             layout: Layout::plain(storage),
-            rules: Rules { clip: THRESHOLD, rescale: 0.7, ..Rules::default() },
+            options: StepOptions { clip: THRESHOLD, rescale: 0.7, ..StepOptions::default() },
             guided: true,
             drawn: false,
             per_sample: false,
@@ -70,8 +70,8 @@ struct Ran {
 
 const KEY: NoiseKey = NoiseKey { seed: 11, stream: 5, first_sample: 3 };
 
-/// Runs call 1 of a case, or each sample's own, and compares all it gives with the twin's under these rules.
-fn check(harness: &Harness, case: &Case, rules: &Rules, mut value: impl FnMut() -> f32) -> (Comparison, Ran) {
+/// Runs call 1 of a case, or each sample's own, and compares all it gives with the twin's under these options.
+fn check(harness: &Harness, case: &Case, options: &StepOptions, mut value: impl FnMut() -> f32) -> (Comparison, Ran) {
     let shape = case.shape;
     let mut stage = Stage::new(shape, false);
     let mut input = |stage: &mut Stage| {
@@ -86,27 +86,27 @@ fn check(harness: &Harness, case: &Case, rules: &Rules, mut value: impl FnMut() 
     let at: Vec<u32> = (0..shape.batch).map(|i| if case.per_sample { (i * 7) % 3 } else { 1 }).collect();
     let calls = harness.gpu.upload("calls", bytemuck::cast_slice(&at));
     let rows = case.rows();
-    let plan = StepPlan::new(
-        &harness.context,
-        &Step {
-            rows: &rows,
-            rules: case.rules,
-            shape,
-            calls: if case.per_sample { Timesteps::per_sample(&calls) } else { Timesteps::Batch },
-            x: tensor(x),
-            prediction: tensor(conditional),
-            unconditional: case.guided.then(|| tensor(unconditional)),
-            noise: if case.drawn { Noise::drawn(KEY) } else { Noise::None },
-            learned: None,
-            known: None,
-            next: tensor(next),
-            x0: Some(tensor(x0)),
-            input: None,
-            clean_stats: false,
-        },
-    )
+    let plan = Step {
+        rows: &rows,
+        options: case.options,
+        shape,
+        calls: if case.per_sample { Timesteps::per_sample(&calls) } else { Timesteps::Batch },
+        x: tensor(x),
+        prediction: tensor(conditional),
+        unconditional: case.guided.then(|| tensor(unconditional)),
+        noise: if case.drawn { Noise::drawn(KEY) } else { Noise::None },
+        learned: None,
+        known: None,
+        next: tensor(next),
+        x0: Some(tensor(x0)),
+        input: None,
+        memory: None,
+        least_depth: 0,
+        clean_stats: false,
+    }
+    .plan(&harness.context)
     .expect("plan");
-    let when = if case.per_sample { At::per_sample() } else { At::call(1) };
+    let when = if case.per_sample { Recording::per_sample() } else { Recording::call(1) };
     // Twice in one submission: what the first recording leaves behind must not matter to the second.
     harness
         .gpu
@@ -134,7 +134,7 @@ fn check(harness: &Harness, case: &Case, rules: &Rules, mut value: impl FnMut() 
             noise: &noise,
             ..Sample::default()
         };
-        let stepped = reference(&rows[at[sample] as usize], rules, &tensors);
+        let stepped = reference(&rows[at[sample] as usize], options, &tensors);
         let widened = |exact: &[Expected]| -> Vec<Expected> {
             exact.iter().map(|e| Expected { magnitude: e.magnitude * ROUNDINGS, ..*e }).collect()
         };
@@ -146,7 +146,7 @@ fn check(harness: &Harness, case: &Case, rules: &Rules, mut value: impl FnMut() 
 
 #[track_caller]
 fn assert_passes(harness: &Harness, case: &Case, value: impl FnMut() -> f32) -> Ran {
-    let (comparison, ran) = check(harness, case, &case.rules, value);
+    let (comparison, ran) = check(harness, case, &case.options, value);
     assert!(comparison.passes(), "{comparison}: {case:?}");
     ran
 }
@@ -163,10 +163,14 @@ fn every_size_and_storage(harness: &Harness) {
             assert_passes(harness, &Case::new(batch, elements, storage), random(u64::from(elements)));
         }
     }
-    let only = |rules: Rules, guided: bool| Case { rules, guided, ..Case::new(3, 1029, Storage::F32) };
-    assert_passes(harness, &only(Rules { rescale: 1.0, ..Rules::default() }, true), random(1));
-    assert_passes(harness, &only(Rules { clip: THRESHOLD, ..Rules::default() }, true), random(2));
-    assert_passes(harness, &only(Rules { clip: THRESHOLD, rescale: 0.3, ..Rules::default() }, false), random(3));
+    let only = |options: StepOptions, guided: bool| Case { options, guided, ..Case::new(3, 1029, Storage::F32) };
+    assert_passes(harness, &only(StepOptions { rescale: 1.0, ..StepOptions::default() }, true), random(1));
+    assert_passes(harness, &only(StepOptions { clip: THRESHOLD, ..StepOptions::default() }, true), random(2));
+    assert_passes(
+        harness,
+        &only(StepOptions { clip: THRESHOLD, rescale: 0.3, ..StepOptions::default() }, false),
+        random(3),
+    );
 }
 
 fn every_layout(harness: &Harness) {
@@ -203,8 +207,8 @@ fn thresholded(harness: &Harness, values: &[f32], clip: Clip) -> Vec<f32> {
         ["prediction", "next", "x0"].map(|label| harness.gpu.buffer(label, 4 * values.len() as u64));
     let shape = Shape::new(1, values.len() as u32);
     let step = Step { x0: Some(tweedie::Tensor::f32(&out)), ..simple(&x, &none, &next, shape, clip) };
-    let plan = StepPlan::new(&harness.context, &step).expect("plan");
-    harness.gpu.submit(|encoder| plan.encode(encoder, At::call(0))).expect("device").expect("recording");
+    let plan = step.plan(&harness.context).expect("plan");
+    harness.gpu.submit(|encoder| plan.encode(encoder, Recording::call(0))).expect("device").expect("recording");
     Storage::F32.decode(&harness.read(&out))
 }
 
@@ -219,7 +223,7 @@ fn simple<'a>(
     let tensor = tweedie::Tensor::f32;
     Step {
         rows: ROWS,
-        rules: Rules { clip, ..Rules::default() },
+        options: StepOptions { clip, ..StepOptions::default() },
         shape,
         calls: Timesteps::Batch,
         x: tensor(x),
@@ -231,6 +235,8 @@ fn simple<'a>(
         next: tensor(next),
         x0: None,
         input: None,
+        memory: None,
+        least_depth: 0,
         clean_stats: false,
     }
 }
@@ -278,8 +284,8 @@ fn ties_and_constants(harness: &Harness) {
         assert_eq!(thresholded(harness, &vec![0.0; elements], clip(0.9)), vec![0.0; elements]);
     }
     // A mixture without deviation is left as it is.
-    let flat = Rules { rescale: 1.0, ..Rules::default() };
-    let ran = assert_passes(harness, &Case { rules: flat, ..Case::new(2, 70, Storage::F32) }, || 0.5);
+    let flat = StepOptions { rescale: 1.0, ..StepOptions::default() };
+    let ran = assert_passes(harness, &Case { options: flat, ..Case::new(2, 70, Storage::F32) }, || 0.5);
     assert!(ran.next.iter().all(|x| x.is_finite()));
 }
 
@@ -312,10 +318,10 @@ fn not_everything_is_a_number(harness: &Harness) {
 
 /// A deviation of one at a distance of a thousand: differences of squares would lose it.
 fn a_mean_far_from_zero(harness: &Harness) {
-    let rules = Rules { rescale: 1.0, ..Rules::default() };
+    let options = StepOptions { rescale: 1.0, ..StepOptions::default() };
     let mut value = random(10);
     // The mixture gathers rounding errors of its own at this distance, 6e-8 of 1000 times the weights.
-    let case = Case { rules, ..Case::new(2, 50_000, Storage::F32) };
+    let case = Case { options, ..Case::new(2, 50_000, Storage::F32) };
     assert_passes(harness, &case, || 1000.0 + value());
 }
 
@@ -328,7 +334,7 @@ fn bit_identical_in_every_run_and_batch(harness: &Harness) {
             let mut at = 0u64;
             let total = u64::from(batch * elements);
             let shape = Shape::new(batch, elements);
-            check(harness, &Case { shape, ..case.clone() }, &case.rules, || {
+            check(harness, &Case { shape, ..case.clone() }, &case.options, || {
                 at += 1;
                 tensors[((at - 1) / total) as usize]()
             })
@@ -350,7 +356,7 @@ fn many_small_samples(harness: &Harness) {
     assert_passes(harness, &Case::new(1100, 4, Storage::F32), random(12));
     assert_passes(
         harness,
-        &Case { rules: Rules { rescale: 0.5, ..Rules::default() }, ..Case::new(66_000, 3, Storage::F32) },
+        &Case { options: StepOptions { rescale: 0.5, ..StepOptions::default() }, ..Case::new(66_000, 3, Storage::F32) },
         random(13),
     );
 }
@@ -375,8 +381,8 @@ fn twenty_million_elements(harness: &Harness) {
     let values: Vec<f32> = (0..elements).map(|_| rng.float()).collect();
     let x = harness.gpu.upload("x", bytemuck::cast_slice(&values));
     let clip = Clip::Quantile { ratio: 0.995, least: 0.5, most: 10.0 };
-    let plan = StepPlan::new(&harness.context, &simple(&x, &x, &x, Shape::new(1, elements), clip)).expect("plan");
-    harness.gpu.submit(|encoder| plan.encode(encoder, At::call(0))).expect("device").expect("recording");
+    let plan = simple(&x, &x, &x, Shape::new(1, elements), clip).plan(&harness.context).expect("plan");
+    harness.gpu.submit(|encoder| plan.encode(encoder, Recording::call(0))).expect("device").expect("recording");
     let found = Storage::F32.decode(&harness.read(&x));
     let magnitudes: Vec<f64> = values.iter().map(|x| f64::from(x.abs())).collect();
     let s = tweedie::gpu::step::quantile(&magnitudes, 0.995) as f32;
@@ -387,20 +393,20 @@ fn twenty_million_elements(harness: &Harness) {
     }
 }
 
-/// The comparison sees every number of the rules.
+/// The comparison sees every number of the options.
 fn a_wrong_rule_fails(harness: &Harness) {
     let case = Case::new(3, 2000, Storage::F32);
     let quantile = |ratio, least| Clip::Quantile { ratio, least, most: f64::INFINITY };
     let wrong = [
-        Rules { rescale: 0.7001, ..case.rules },
-        Rules { rescale: 0.0, ..case.rules },
-        Rules { clip: quantile(0.8502, 0.05), ..case.rules },
-        Rules { clip: quantile(0.85, 4.0), ..case.rules },
-        Rules { clip: Clip::None, ..case.rules },
+        StepOptions { rescale: 0.7001, ..case.options },
+        StepOptions { rescale: 0.0, ..case.options },
+        StepOptions { clip: quantile(0.8502, 0.05), ..case.options },
+        StepOptions { clip: quantile(0.85, 4.0), ..case.options },
+        StepOptions { clip: Clip::None, ..case.options },
     ];
-    for rules in wrong {
-        let (comparison, _) = check(harness, &case, &rules, random(16));
-        assert!(!comparison.passes(), "{rules:?} was not noticed: {comparison}");
+    for options in wrong {
+        let (comparison, _) = check(harness, &case, &options, random(16));
+        assert!(!comparison.passes(), "{options:?} was not noticed: {comparison}");
     }
     assert_passes(harness, &case, random(16));
 }

@@ -4,7 +4,7 @@ use crate::harness::{Harness, Layout, Placed, Stage, TestRng};
 use tweedie::gpu::compare::{Comparison, Expected};
 use tweedie::gpu::step::{ROUNDINGS, Sample, Stepped, reference};
 use tweedie::gpu::{
-    At, CleanStats, Counter, DrawnNoise, Inpainting, Noise, NoiseKey, PlanError, Rules, Shape, Step, StepPlan, Storage,
+    CleanStats, Counter, Drawn, Inpainting, Noise, NoiseKey, PlanError, Recording, Shape, Step, StepOptions, Storage,
     Tensor, Timesteps,
 };
 use tweedie::table::{Clip, Deviation, STEP_WIDTH, StepRow};
@@ -67,8 +67,8 @@ impl Case {
         }
     }
 
-    fn rules(&self) -> Rules {
-        Rules { clip: self.clip, deviation: self.deviation, rescale: 0.0 }
+    fn options(&self) -> StepOptions {
+        StepOptions { clip: self.clip, deviation: self.deviation, rescale: 0.0 }
     }
 }
 
@@ -90,6 +90,8 @@ fn random_rows(case: &Case, rng: &mut TestRng) -> Vec<StepRow> {
                 learned: [number() * 0.5, number() * 0.5],
                 known: [number(), number()],
                 input: number(),
+                // Some rows draw on a stream of their own.
+                stream: (call % 2 == 1).then_some(70_000 + 3 * call as u32),
             }
         })
         .collect()
@@ -140,42 +142,44 @@ fn check_with(
 
     let mut tampered = rows.clone();
     tamper(&mut tampered);
-    let plan = StepPlan::new(
-        &harness.context,
-        &Step {
-            rows: &tampered,
-            rules: case.rules(),
-            shape,
-            calls: if case.per_sample { Timesteps::per_sample(&calls) } else { Timesteps::Batch },
-            x: tensor(x),
-            prediction: tensor(prediction),
-            unconditional: unconditional.map(tensor),
-            noise: match given {
-                Some(given) => Noise::Given(tensor(given)),
-                None => {
-                    Noise::Drawn(DrawnNoise { key, seeds: case.seeds.then_some((&seeds, 0)), keep: keep.map(tensor) })
-                }
-            },
-            learned: learned.map(tensor),
-            known: mask.zip(known).map(|(mask, known)| Inpainting { mask: tensor(mask), x0: tensor(known) }),
-            next: tensor(next),
-            x0: x0.map(tensor),
-            input: scaled.map(tensor),
-            clean_stats: false,
+    let plan = Step {
+        rows: &tampered,
+        options: case.options(),
+        shape,
+        calls: if case.per_sample { Timesteps::per_sample(&calls) } else { Timesteps::Batch },
+        x: tensor(x),
+        prediction: tensor(prediction),
+        unconditional: unconditional.map(tensor),
+        noise: match given {
+            Some(given) => Noise::Tensor(tensor(given)),
+            None => {
+                let seeds = case.seeds.then_some((&seeds, 0));
+                Noise::Drawn(Drawn { seeds, keep: keep.map(tensor), ..Drawn::new(key) })
+            }
         },
-    )?;
+        learned: learned.map(tensor),
+        known: mask.zip(known).map(|(mask, known)| Inpainting { mask: tensor(mask), x0: tensor(known) }),
+        next: tensor(next),
+        x0: x0.map(tensor),
+        input: scaled.map(tensor),
+        memory: None,
+        least_depth: 0,
+        clean_stats: false,
+    }
+    .plan(&harness.context)?;
     assert!(plan.dispatches() == 1 || is_narrow(harness));
 
     let mut total = comparison(case.out.storage, case.drawn);
     let mut past: Vec<Vec<f64>> = Vec::new();
     let mut current = stage.values(x);
     for call in 0..case.calls {
-        let at_call = if case.per_sample { At::per_sample() } else { At::call(call) };
+        let at_call = if case.per_sample { Recording::per_sample() } else { Recording::call(call) };
         harness.gpu.submit(|encoder| plan.encode(encoder, at_call)).expect("device").expect("recording");
         let after: Vec<Vec<u8>> = buffers.iter().map(|buffer| harness.read(buffer)).collect();
         let call_of = |sample: usize| if case.per_sample { at[sample] } else { call };
         let noise = |sample: usize| -> Vec<f64> {
-            let stream = key.stream + call_of(sample);
+            let call = call_of(sample);
+            let stream = key.stream + rows[call as usize].stream.unwrap_or(call);
             let [low, high, index_low, index_high] = ids[sample].map(u64::from);
             let (seed, index) = if case.seeds {
                 (low | high << 32, index_low | index_high << 32)
@@ -247,7 +251,7 @@ fn expected(
             let history = std::array::from_fn(|back| past.get(back).map_or(&[][..], Vec::as_slice));
             let known = case.masked.then(|| [&mask[..], &known[0][..]]);
             let sample = Sample { x, predictions: [p, u], history, noise: z, learned: v, known };
-            reference(&rows[call_of(i) as usize], &case.rules(), &sample)
+            reference(&rows[call_of(i) as usize], &case.options(), &sample)
         })
         .collect()
 }
@@ -381,14 +385,18 @@ fn a_sample_does_not_depend_on_its_batch(harness: &Harness) {
         let calls: Vec<u32> = samples.iter().map(|&i| 2 * i as u32).collect();
         let calls = harness.gpu.upload("calls", bytemuck::cast_slice(&calls));
         let next = harness.gpu.buffer("next", u64::from(batch * elements) * 4);
-        let noise = DrawnNoise { key: NoiseKey::seed(1), seeds: Some((&seeds, 0)), keep: None };
+        let noise = Drawn::new(NoiseKey::seed(1)).seeded(&seeds);
         let step = Step {
             calls: Timesteps::per_sample(&calls),
             noise: Noise::Drawn(noise),
             ..simple(&rows, Shape::new(batch, elements), &x, &p, &next)
         };
-        let plan = StepPlan::new(&harness.context, &step).expect("plan");
-        harness.gpu.submit(|encoder| plan.encode(encoder, At::per_sample())).expect("device").expect("recording");
+        let plan = step.plan(&harness.context).expect("plan");
+        harness
+            .gpu
+            .submit(|encoder| plan.encode(encoder, Recording::per_sample()))
+            .expect("device")
+            .expect("recording");
         harness.read(&next).chunks(elements as usize * 4).map(<[u8]>::to_vec).collect()
     };
     let whole = run(&[0, 1, 2]);
@@ -407,7 +415,7 @@ fn simple<'a>(
 ) -> Step<'a> {
     Step {
         rows,
-        rules: Rules::default(),
+        options: StepOptions::default(),
         shape,
         calls: Timesteps::Batch,
         x: Tensor::f32(x),
@@ -419,6 +427,8 @@ fn simple<'a>(
         next: Tensor::f32(next),
         x0: None,
         input: None,
+        memory: None,
+        least_depth: 0,
         clean_stats: false,
     }
 }
@@ -436,13 +446,13 @@ fn a_counter_on_the_gpu_chooses_the_rows(harness: &Harness) {
     let shape = Shape::new(2, 4);
     let run = |timesteps, counters, recordings: usize| {
         harness.gpu.submit(|encoder| encoder.clear_buffer(&x, 0, None)).expect("device");
-        let plan = StepPlan::new(&harness.context, &Step { calls: timesteps, ..simple(&rows, shape, &x, &p, &x) });
+        let plan = Step { calls: timesteps, ..simple(&rows, shape, &x, &p, &x) }.plan(&harness.context);
         let plan = plan.expect("plan");
         let counter = Counter::new(&harness.context, &calls, 4, counters).expect("counter");
         let record = |encoder: &mut wgpu::CommandEncoder| {
             let mut pass = encoder.begin_compute_pass(&Default::default());
             for _ in 0..recordings {
-                plan.record(&mut pass, At::per_sample()).expect("recording");
+                plan.record(&mut pass, Recording::per_sample()).expect("recording");
                 counter.record(&mut pass);
             }
         };
@@ -468,11 +478,11 @@ fn what_a_row_does_not_need_may_hold_anything(harness: &Harness) {
     let next = harness.gpu.buffer("next", 20);
     let step = Step {
         unconditional: Some(Tensor::f32(&nan)),
-        noise: Noise::Given(Tensor::f32(&nan)),
+        noise: Noise::Tensor(Tensor::f32(&nan)),
         ..simple(&rows, Shape::new(1, 5), &x, &p, &next)
     };
-    let plan = StepPlan::new(&harness.context, &step).expect("plan");
-    harness.gpu.submit(|encoder| plan.encode(encoder, At::call(0))).expect("device").expect("recording");
+    let plan = step.plan(&harness.context).expect("plan");
+    harness.gpu.submit(|encoder| plan.encode(encoder, Recording::call(0))).expect("device").expect("recording");
     assert_eq!(bytemuck::cast_slice::<u8, f32>(&harness.read(&next)), [1.0f32; 5]);
 
     // Samples without gaps, of which neighbours share lanes: every other one looks at the noise.
@@ -484,11 +494,11 @@ fn what_a_row_does_not_need_may_hold_anything(harness: &Harness) {
     let noise = harness.gpu.upload("noise", bytemuck::cast_slice(&noise));
     let step = Step {
         calls: Timesteps::per_sample(&calls),
-        noise: Noise::Given(Tensor::f32(&noise)),
+        noise: Noise::Tensor(Tensor::f32(&noise)),
         ..simple(&rows, Shape::new(4, 5), &x, &x, &next)
     };
-    let plan = StepPlan::new(&harness.context, &step).expect("plan");
-    harness.gpu.submit(|encoder| plan.encode(encoder, At::per_sample())).expect("device").expect("recording");
+    let plan = step.plan(&harness.context).expect("plan");
+    harness.gpu.submit(|encoder| plan.encode(encoder, Recording::per_sample())).expect("device").expect("recording");
     let expected: Vec<f32> = (0..20).map(|i| if i / 5 % 2 == 0 { 1.0 } else { 5.0 }).collect();
     assert_eq!(bytemuck::cast_slice::<u8, f32>(&harness.read(&next)), expected);
 }
@@ -507,13 +517,13 @@ fn health_counts_what_was_seen(harness: &Harness) {
             let calls = harness.gpu.upload("calls", bytemuck::cast_slice(&vec![1u32; batch as usize]));
             let rows = [StepRow::IDENTITY; 3];
             let step = Step {
-                rules: Rules { clip: Clip::Range(1.5), ..Rules::default() },
+                options: StepOptions { clip: Clip::Range(1.5), ..StepOptions::default() },
                 calls: if per_sample { Timesteps::per_sample(&calls) } else { Timesteps::Batch },
                 clean_stats: true,
                 ..simple(&rows, shape, &x, &x, &next)
             };
-            let plan = StepPlan::new(&harness.context, &step).expect("plan");
-            let at = if per_sample { At::per_sample() } else { At::call(1) };
+            let plan = step.plan(&harness.context).expect("plan");
+            let at = if per_sample { Recording::per_sample() } else { Recording::call(1) };
             harness.gpu.submit(|encoder| plan.encode(encoder, at)).expect("device").expect("recording");
             let record = CleanStats::decode(&harness.read(plan.clean_stats().expect("a record")));
             let finite = || values.iter().copied().filter(|x| x.is_finite());
@@ -536,7 +546,7 @@ fn errors_name_what_was_found(harness: &Harness) {
     let error = |rows: &[StepRow], change: &dyn Fn(&mut Step<'_>)| {
         let mut step = simple(rows, Shape::new(2, 4), &x, &x, &next);
         change(&mut step);
-        StepPlan::new(&harness.context, &step).map(|_| ()).expect_err("a plan")
+        step.plan(&harness.context).map(|_| ()).expect_err("a plan")
     };
     let noisy = [StepRow::IDENTITY, StepRow { z: 1.0, ..StepRow::IDENTITY }];
     assert_eq!(error(&noisy, &|_| {}), PlanError::Missing { what: "noise", row: 1 });
@@ -544,7 +554,7 @@ fn errors_name_what_was_found(harness: &Harness) {
     assert_eq!(error(&guided, &|_| {}), PlanError::Missing { what: "unconditional", row: 0 });
     let learned = error(&noisy, &|step| {
         step.noise = Noise::drawn(NoiseKey::seed(0));
-        step.rules.deviation = Deviation::Log;
+        step.options.deviation = Deviation::Log;
     });
     assert_eq!(learned, PlanError::Missing { what: "learned", row: 1 });
     assert_eq!(error(&[], &|_| {}), PlanError::EmptyTable);
@@ -556,18 +566,17 @@ fn errors_name_what_was_found(harness: &Harness) {
         Clip::Quantile { ratio: 0.5, least: 1.0, most: 0.5 },
     ];
     for clip in clips {
-        let found = error(&[StepRow::IDENTITY], &|step| step.rules.clip = clip);
+        let found = error(&[StepRow::IDENTITY], &|step| step.options.clip = clip);
         assert!(matches!(found, PlanError::Rule { .. }), "{clip:?}: {found}");
     }
     let far = [StepRow { x: 1e39, ..StepRow::IDENTITY }];
     assert!(matches!(error(&far, &|_| {}), PlanError::Table(_)));
     let small = harness.gpu.buffer("small", 28);
     let short = simple(&[StepRow::IDENTITY], Shape::new(2, 4), &x, &x, &small);
-    let found = StepPlan::new(&harness.context, &short).map(|_| ()).expect_err("a plan");
+    let found = short.plan(&harness.context).map(|_| ()).expect_err("a plan");
     assert!(found.to_string().starts_with("next: expected a buffer of at least 32 bytes"), "{found}");
     assert_eq!(STEP_WIDTH % 4, 0);
-    let plan =
-        StepPlan::new(&harness.context, &simple(&[StepRow::IDENTITY], Shape::new(2, 4), &x, &x, &next)).expect("plan");
-    let outside = harness.gpu.submit(|encoder| plan.encode(encoder, At::call(1))).expect("device");
+    let plan = simple(&[StepRow::IDENTITY], Shape::new(2, 4), &x, &x, &next).plan(&harness.context).expect("plan");
+    let outside = harness.gpu.submit(|encoder| plan.encode(encoder, Recording::call(1))).expect("device");
     assert!(outside.is_err(), "a call that the loop does not have");
 }

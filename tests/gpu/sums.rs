@@ -2,7 +2,7 @@
 
 use crate::harness::{Harness, TestRng, harness_with_binding_limit, harness_without_features};
 use crate::losses::{Case, assert_passes, difference, penalties, plain};
-use tweedie::gpu::{At, Loss, LossPlan, Of, Second, Shape, Storage, Tensor, Timesteps};
+use tweedie::gpu::{Loss, Noise, Recording, Reduction, Shape, Storage, Tensor, Timesteps};
 use tweedie::table::{LossRow, Penalty, Table};
 
 pub const TESTS: &[crate::Test] = &[
@@ -44,14 +44,13 @@ fn mean_of_a_million_samples(harness: &Harness) {
             timesteps: Timesteps::Batch,
             prediction: Tensor::f32(&p),
             in0: None,
-            in1: None,
-            seeds: None,
+            in1: Noise::None,
             losses: (&results, 4),
             mean: Some((&results, 0)),
             gradient: None,
         };
-        let plan = LossPlan::new(&harness.context, &loss).expect("plan");
-        harness.gpu.submit(|encoder| plan.encode(encoder, At::timestep(0))).expect("device").expect("recording");
+        let plan = loss.plan(&harness.context).expect("plan");
+        harness.gpu.submit(|encoder| plan.encode(encoder, Recording::timestep(0))).expect("device").expect("recording");
         let found = Storage::F32.decode(&harness.read(&results));
         let error = (f64::from(found[0]) / f64::from(found[1]) - 1.0).abs();
         println!("mean of a million losses of {}: relative error {error:.1e}", found[1]);
@@ -113,14 +112,17 @@ fn results_beside_a_tensor(harness: &Harness) {
                 timesteps: Timesteps::Batch,
                 prediction: Tensor::f32(&prediction),
                 in0: None,
-                in1: Some(Second::Given(Tensor::f32(&target))),
-                seeds: None,
+                in1: Noise::Tensor(Tensor::f32(&target)),
                 losses: (losses, offset),
                 mean: None,
                 gradient: None,
             };
-            let plan = LossPlan::new(&harness.context, &loss).expect("plan");
-            harness.gpu.submit(|encoder| plan.encode(encoder, At::timestep(0))).expect("device").expect("recording");
+            let plan = loss.plan(&harness.context).expect("plan");
+            harness
+                .gpu
+                .submit(|encoder| plan.encode(encoder, Recording::timestep(0)))
+                .expect("device")
+                .expect("recording");
             let found = harness.read(losses);
             let found = Storage::F32.decode(&found[offset as usize..]);
             (bits(&found[..batch as usize]), plan.dispatches())
@@ -144,7 +146,7 @@ fn windows_change_nothing(harness: &Harness, shapes: &[(u32, u32)]) {
     for &(batch, elements) in shapes {
         for storage in [Storage::F32, Storage::F16] {
             let case = Case { gradient: None, ..Case::new(batch, elements, storage) };
-            let case = Case { gradient: Some((case.layout, Of::Mean)), ..case };
+            let case = Case { gradient: Some((case.layout, Reduction::Mean)), ..case };
             let parts = assert_passes(&small, &case, 71);
             let whole = assert_passes(harness, &case, 71);
             assert_eq!(bits(&parts.losses), bits(&whole.losses), "windows change nothing: {case:?}");

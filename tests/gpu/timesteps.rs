@@ -1,7 +1,7 @@
 //! Timesteps drawn on the GPU: to the bit what the host draws, however a batch is split.
 
 use crate::harness::Harness;
-use tweedie::gpu::{NoiseKey, PlanError, RecordError, TimestepDraw, TimestepPlan};
+use tweedie::gpu::{NoiseKey, Plan, PlanError, RecordError, Recording, TimestepDraw};
 use tweedie::math::{Density, Schedule, TimestepDensity};
 
 pub const TESTS: &[crate::Test] = &[
@@ -12,17 +12,16 @@ pub const TESTS: &[crate::Test] = &[
 ];
 
 fn draw<'a>(density: &'a TimestepDensity, batch: u32, key: NoiseKey, buffer: &'a wgpu::Buffer) -> TimestepDraw<'a> {
-    TimestepDraw { ends: density.ends(), batch, key, steps: 3, stratified: None, buffer, offset: 4 }
+    TimestepDraw { ends: density.ends(), batch, key, steps: 3, seeds: None, stratified: None, buffer, offset: 4 }
 }
 
 fn run(harness: &Harness, draw: &TimestepDraw<'_>, step: u32) -> Vec<u32> {
-    let plan = TimestepPlan::new(&harness.context, draw).expect("plan");
+    let plan = draw.plan(&harness.context).expect("plan");
     read(harness, &plan, draw, step)
 }
 
-fn read(harness: &Harness, plan: &TimestepPlan, draw: &TimestepDraw<'_>, step: u32) -> Vec<u32> {
-    let record =
-        |encoder: &mut wgpu::CommandEncoder| plan.record(&mut encoder.begin_compute_pass(&Default::default()), step);
+fn read(harness: &Harness, plan: &Plan, draw: &TimestepDraw<'_>, step: u32) -> Vec<u32> {
+    let record = |encoder: &mut wgpu::CommandEncoder| plan.encode(encoder, Recording::per_sample().step(step));
     harness.gpu.submit(record).expect("device").expect("recording");
     let words: Vec<u32> = bytemuck::pod_collect_to_vec(&harness.read(draw.buffer));
     words[draw.offset as usize / 4..][..draw.batch as usize].to_vec()
@@ -87,7 +86,7 @@ fn may_change_their_distribution(harness: &Harness) {
     let buffer = harness.gpu.buffer("timesteps", 4 * 65);
     let (before, key) = (TimestepDensity::uniform(5).expect("density"), NoiseKey::seed(8));
     let draw = draw(&before, 64, key, &buffer);
-    let plan = TimestepPlan::new(&harness.context, &draw).expect("plan");
+    let plan = draw.plan(&harness.context).expect("plan");
     assert_eq!(read(harness, &plan, &draw, 0), before.draw(key, 64));
     let after = TimestepDensity::from_probabilities(&[0.0, 0.0, 1.0, 3.0, 0.0]).expect("density");
     plan.set_ends(&harness.gpu.queue, after.ends()).expect("as many");
@@ -103,7 +102,7 @@ fn errors_name_what_was_found(harness: &Harness) {
     let buffer = harness.gpu.buffer("timesteps", 4 * 8);
     let density = TimestepDensity::uniform(5).expect("density");
     let good = TimestepDraw { offset: 0, ..draw(&density, 8, NoiseKey::seed(1), &buffer) };
-    let error = |draw: TimestepDraw<'_>| TimestepPlan::new(&harness.context, &draw).map(|_| ()).expect_err("a plan");
+    let error = |draw: TimestepDraw<'_>| draw.plan(&harness.context).map(|_| ()).expect_err("a plan");
     assert!(matches!(
         error(TimestepDraw { batch: 9, ..good }),
         PlanError::BufferTooSmall { expected: 36, found: 32, .. }
@@ -114,9 +113,8 @@ fn errors_name_what_was_found(harness: &Harness) {
     ));
     assert!(matches!(error(TimestepDraw { batch: 0, ..good }), PlanError::EmptyShape { .. }));
     assert_eq!(error(TimestepDraw { ends: &[], ..good }), PlanError::EmptyTable);
-    assert_eq!(error(TimestepDraw { steps: 0, ..good }), PlanError::NoSteps);
-    let plan = TimestepPlan::new(&harness.context, &good).expect("plan");
-    let record =
-        |encoder: &mut wgpu::CommandEncoder| plan.record(&mut encoder.begin_compute_pass(&Default::default()), 3);
+    assert_eq!(error(TimestepDraw { steps: 0, ..good }), PlanError::Steps { most: 65_536, found: 0 });
+    let plan = good.plan(&harness.context).expect("plan");
+    let record = |encoder: &mut wgpu::CommandEncoder| plan.encode(encoder, Recording::per_sample().step(3));
     assert_eq!(harness.gpu.submit(record).expect("device"), Err(RecordError::Step { steps: 3, found: 3 }));
 }

@@ -4,7 +4,7 @@ use crate::harness::Harness;
 use tweedie::gpu::compare::{Comparison, Expected};
 use tweedie::gpu::loss::{Batch, ROUNDINGS, reference};
 use tweedie::gpu::vlb;
-use tweedie::gpu::{NoiseKey, Of, Shape, Storage, Tensor};
+use tweedie::gpu::{Gradient, NoiseKey, Reduction, Shape, Storage, Tensor};
 use tweedie::math::{LossInputs, ModelVariance, Objective, Schedule, TimestepDensity, Vlb, Weight};
 use tweedie::noise::Perturbation;
 use tweedie::table::Penalty;
@@ -80,7 +80,7 @@ impl Setting {
             x0: Tensor::f32(&x0),
             x_t: Tensor::f32(&x_t),
             prediction: Tensor::f32(&prediction),
-            gradient: (Tensor::f32(&gradient), Of::Sum),
+            gradient: Gradient::sum(Tensor::f32(&gradient)),
             losses: &losses,
             mean: Some(&mean),
             variance: self.variance.map(|variance| LearnedVariance {
@@ -146,7 +146,7 @@ fn a_step_is_what_the_twins_say(harness: &Harness) {
                 prediction: &prediction,
                 inputs: [&x0, &eps],
             };
-            let exact = reference(&table, Penalty::MSE, &batch, Of::Sum);
+            let exact = reference(&table, Penalty::MSE, &batch, Reduction::Sum);
             for (name, found, exact) in [
                 ("losses", &found.losses, &exact.samples),
                 ("mean", &vec![found.mean], &vec![exact.mean]),
@@ -187,7 +187,7 @@ fn a_learned_variance_has_the_bounds_gradient(harness: &Harness) {
             let (timesteps, elements) = (&found.timesteps[..], ELEMENTS as usize);
             let [prediction, learned, x0, in1] = [&prediction, &learned, &x0, &x_t].map(|values| &values[..]);
             let batch = vlb::Batch { timesteps, elements, prediction, learned, x0, in1 };
-            let exact = vlb::reference(&table, None, &batch, Of::Sum);
+            let exact = vlb::reference(&table, None, &batch, Reduction::Sum);
             for (name, found, exact) in
                 [("terms", &found.terms, &exact.samples), ("gradient", &found.of_learned, &exact.learned_gradient)]
             {

@@ -4,7 +4,8 @@ use crate::harness::{Harness, Layout, Placed, Stage, TestRng, harness_with_bindi
 use tweedie::gpu::compare::{Comparison, Expected};
 use tweedie::gpu::vlb::{Batch, ROUNDINGS, reference};
 use tweedie::gpu::{
-    At, Drawn, NoiseKey, Of, PlanError, Second, Shape, Storage, Tensor, Timesteps, VlbInputs, VlbPlan, VlbTerms,
+    Drawn, GradientScale, Noise, NoiseKey, PlanError, Recording, Reduction, Shape, Storage, Tensor, Timesteps,
+    VlbInputs, VlbTerms,
 };
 use tweedie::headless::Gpu;
 use tweedie::table::{Table, Term, VlbRow};
@@ -30,7 +31,7 @@ struct Case {
     layout: Layout,
     /// Of the prediction's and of the second output's gradient.
     gradients: [Option<Layout>; 2],
-    of: Of,
+    reduction: Reduction,
     clip: Option<f64>,
     drawn: bool,
     seeds: bool,
@@ -46,7 +47,7 @@ impl Case {
             shape: Shape::new(batch, elements),
             layout,
             gradients: [Some(layout); 2],
-            of: Of::Sum,
+            reduction: Reduction::Sum,
             clip: None,
             drawn: false,
             seeds: false,
@@ -150,11 +151,13 @@ fn check_with(
         prediction: tensor(prediction),
         learned: Some(tensor(learned)),
         x0: tensor(x0),
-        in1: Some(match in1 {
-            Some(in1) => Second::Given(tensor(in1)),
-            None => Second::Drawn(Drawn { keep: kept.map(tensor), ..Drawn::new(KEY).steps(2) }),
-        }),
-        seeds: case.seeds.then_some((&seeds, 0)),
+        in1: match in1 {
+            Some(in1) => Noise::Tensor(tensor(in1)),
+            None => {
+                let seeds = case.seeds.then_some((&seeds, 0));
+                Noise::Drawn(Drawn { seeds, keep: kept.map(tensor), ..Drawn::new(KEY).steps(2) })
+            }
+        },
     };
     let terms = VlbTerms {
         inputs,
@@ -163,10 +166,11 @@ fn check_with(
         mean: case.mean.then_some((&results, 0)),
         gradient: gradients[0].map(tensor),
         learned_gradient: gradients[1].map(tensor),
-        of: case.of,
+        reduction: case.reduction,
+        scale: GradientScale::ONE,
     };
-    let plan = VlbPlan::new(&harness.context, &terms).unwrap_or_else(|error| panic!("{error}: {case:?}"));
-    let at = At { timestep: (!case.per_sample).then_some(ONE), step: u32::from(case.drawn) };
+    let plan = terms.plan(&harness.context).unwrap_or_else(|error| panic!("{error}: {case:?}"));
+    let at = Recording { timestep: (!case.per_sample).then_some(ONE), step: u32::from(case.drawn) };
     harness.gpu.submit(|encoder| plan.encode(encoder, at)).expect("device").expect("recording");
     let after: Vec<Vec<u8>> = buffers.iter().map(|buffer| harness.read(buffer)).collect();
     let written: Vec<Placed> = gradients.into_iter().chain([kept]).flatten().collect();
@@ -195,7 +199,7 @@ fn check_with(
     };
     let elements = shape.elements as usize;
     let batch = Batch { timesteps: &timesteps, elements, prediction: &p, learned: &l, x0: &x0, in1: &in1 };
-    let exact = reference(&table, case.clip, &batch, case.of);
+    let exact = reference(&table, case.clip, &batch, case.reduction);
     let agrees = |storage, found: &[f32], exact: &[Expected]| {
         let widened = |e: &Expected| Expected { magnitude: ROUNDINGS * e.magnitude, ..*e };
         let mut comparison = Comparison::new(storage);
@@ -234,8 +238,8 @@ fn every_term_and_storage(harness: &Harness) {
     for (i, (batch, elements)) in sizes.into_iter().enumerate() {
         for storage in Storage::ALL {
             for (j, clip) in [None, Some(0.9)].into_iter().enumerate() {
-                let of = [Of::Sum, Of::Mean][(i + j) % 2];
-                let case = Case { clip, of, per_sample: i % 3 < 2, ..Case::new(batch, elements, storage) };
+                let of = [Reduction::Sum, Reduction::Mean][(i + j) % 2];
+                let case = Case { clip, reduction: of, per_sample: i % 3 < 2, ..Case::new(batch, elements, storage) };
                 let one = Case { gradients: [case.gradients[0], None], ..case.clone() };
                 let other = Case { gradients: [None, case.gradients[1]], ..case.clone() };
                 assert_passes(harness, &[case, one, other][(i + j) % 3], (10 * i + j) as u64);
@@ -293,7 +297,7 @@ pub fn terms_of(
     table: &Table<VlbRow>,
     clip: Option<f64>,
     data: &Data<'_>,
-    of: Option<Of>,
+    of: Option<Reduction>,
 ) -> [Vec<f64>; 3] {
     let upload = |values: &[f64]| {
         let values: Vec<f32> = values.iter().map(|&x| x as f32).collect();
@@ -307,18 +311,19 @@ pub fn terms_of(
     let terms = harness.gpu.buffer("terms", 4 * u64::from(batch));
     let gradients = [(); 2].map(|()| harness.gpu.buffer("gradient", 4 * shape.total()));
     let gradient = |i: usize| of.map(|_| Tensor::f32(&gradients[i]));
-    let (learned, in1) = (Some(learned), Some(Second::Given(in1)));
+    let (learned, in1) = (Some(learned), Noise::Tensor(in1));
     let bound = VlbTerms {
-        inputs: VlbInputs { table, clip, shape, prediction, learned, x0, in1, seeds: None },
+        inputs: VlbInputs { table, clip, shape, prediction, learned, x0, in1 },
         timesteps: Timesteps::per_sample(&times),
         terms: (&terms, 0),
         mean: None,
         gradient: gradient(0),
         learned_gradient: gradient(1),
-        of: of.unwrap_or_default(),
+        reduction: of.unwrap_or_default(),
+        scale: GradientScale::ONE,
     };
-    let plan = VlbPlan::new(&harness.context, &bound).expect("plan");
-    harness.gpu.submit(|encoder| plan.encode(encoder, At::per_sample())).expect("device").expect("recording");
+    let plan = bound.plan(&harness.context).expect("plan");
+    harness.gpu.submit(|encoder| plan.encode(encoder, Recording::per_sample())).expect("device").expect("recording");
     [&terms, &gradients[0], &gradients[1]]
         .map(|buffer| Storage::F32.decode(&harness.read(buffer)).into_iter().map(f64::from).collect())
 }
@@ -341,7 +346,13 @@ fn bit_identical_in_every_run_and_batch(harness: &Harness) {
             let part = first * elements..(first + count) * elements;
             let [prediction, learned, x0, in1] = [&p, &l, &x0, &e].map(|values| &values[part.clone()]);
             let timesteps = &timesteps[first..first + count];
-            terms_of(harness, &table, Some(1.0), &Data { timesteps, prediction, learned, x0, in1 }, Some(Of::Sum))
+            terms_of(
+                harness,
+                &table,
+                Some(1.0),
+                &Data { timesteps, prediction, learned, x0, in1 },
+                Some(Reduction::Sum),
+            )
         };
         let whole = run(0, 4).map(|values| to_bits(&values));
         assert_eq!(run(0, 4).map(|values| to_bits(&values)), whole);
@@ -366,7 +377,7 @@ fn windows_of_a_small_binding_limit(harness: &Harness) {
     for (batch, elements) in [(40, 1000), (3, 50_001), (2, 65_536)] {
         for storage in [Storage::F32, Storage::F16] {
             let case = Case::new(batch, elements, storage);
-            let case = Case { of: Of::Mean, gradients: [None, Some(case.layout)], ..case };
+            let case = Case { reduction: Reduction::Mean, gradients: [None, Some(case.layout)], ..case };
             let parts = assert_passes(&small, &case, 71);
             let whole = assert_passes(harness, &case, 71);
             let same = parts.terms.iter().zip(&whole.terms).all(|(a, b)| a.to_bits() == b.to_bits());
@@ -404,12 +415,12 @@ fn numbers_that_are_none(harness: &Harness) {
             (0..timesteps.len() - 1).for_each(|sample| tensors[spoilt][sample * elements + 1] = f64::NAN);
             let [prediction, learned, x0, in1] = &tensors;
             let data = Data { timesteps: &timesteps, prediction, learned, x0, in1 };
-            let [terms, gradient, of_learned] = terms_of(harness, &table, clip, &data, Some(Of::Sum));
+            let [terms, gradient, of_learned] = terms_of(harness, &table, clip, &data, Some(Reduction::Sum));
             let exact = reference(
                 &table,
                 clip,
                 &Batch { timesteps: &timesteps, elements, prediction, learned, x0, in1 },
-                Of::Sum,
+                Reduction::Sum,
             );
             let nan = |values: &[f64]| values.iter().map(|x| x.is_nan()).collect::<Vec<_>>();
             let expected = |exact: &[Expected]| exact.iter().map(|x| x.value.is_nan()).collect::<Vec<_>>();
@@ -441,7 +452,7 @@ fn extremes(harness: &Harness) {
                 let [terms, ..] = terms_of(harness, &table, None, &data, None);
                 let batch =
                     Batch { timesteps: &timesteps, elements: 1, prediction: &p, learned: &l, x0: &x0, in1: &in1 };
-                let exact = reference(&table, None, &batch, Of::Sum).samples[0];
+                let exact = reference(&table, None, &batch, Reduction::Sum).samples[0];
                 let mut comparison = Comparison::new(Storage::F32);
                 comparison.add(terms[0] as f32, Expected { magnitude: ROUNDINGS * exact.magnitude, ..exact });
                 let what = format!("row {sample}, p {}, learned {}", p[0], l[0]);
@@ -490,8 +501,7 @@ fn errors_name_what_was_found(harness: &Harness) {
         prediction: Tensor::f32(p),
         learned: Some(Tensor::f32(l)),
         x0: Tensor::f32(x0),
-        in1: Some(Second::Given(Tensor::f32(x0))),
-        seeds: None,
+        in1: Noise::Tensor(Tensor::f32(x0)),
     };
     let good = VlbTerms {
         inputs,
@@ -500,11 +510,12 @@ fn errors_name_what_was_found(harness: &Harness) {
         mean: Some((results, 8)),
         gradient: Some(Tensor::f32(p)),
         learned_gradient: Some(Tensor::f32(l)),
-        of: Of::Mean,
+        reduction: Reduction::Mean,
+        scale: GradientScale::ONE,
     };
-    let fails = |bound: VlbTerms<'_>| VlbPlan::new(&harness.context, &bound).map(|_| ()).expect_err("no plan");
+    let fails = |bound: VlbTerms<'_>| bound.plan(&harness.context).map(|_| ()).expect_err("no plan");
     let with = |inputs| fails(VlbTerms { inputs, ..good });
-    assert_eq!(with(VlbInputs { in1: None, ..inputs }), PlanError::Missing { what: "in1", row: 0 });
+    assert_eq!(with(VlbInputs { in1: Noise::None, ..inputs }), PlanError::Missing { what: "in1", row: 0 });
     let learned = [None, Some(Tensor::f32(l).at(2))].map(|learned| with(VlbInputs { learned, ..inputs }));
     assert_eq!(learned[0], PlanError::Missing { what: "learned", row: 0 });
     assert_eq!(learned[1], PlanError::Offset { tensor: "learned", storage: Storage::F32, expected: 4, found: 2 });
@@ -525,8 +536,8 @@ fn errors_name_what_was_found(harness: &Harness) {
         "both gradients in one place"
     );
     let fixed = table.map(|row| VlbRow { log_ratio: [row.log_ratio[0], 0.0], inputs: [row.inputs[0], 0.0], ..*row });
-    let few = VlbInputs { table: &fixed, learned: None, in1: None, ..inputs };
-    let plan = VlbPlan::new(&harness.context, &VlbTerms { inputs: few, learned_gradient: None, ..good }).expect("plan");
+    let few = VlbInputs { table: &fixed, learned: None, in1: Noise::None, ..inputs };
+    let plan = VlbTerms { inputs: few, learned_gradient: None, ..good }.plan(&harness.context).expect("plan");
     assert_eq!(plan.dispatches(), 3, "the tensors, the samples' sums, their mean");
-    harness.gpu.submit(|encoder| plan.encode(encoder, At::timestep(0))).expect("device").expect("recording");
+    harness.gpu.submit(|encoder| plan.encode(encoder, Recording::timestep(0))).expect("device").expect("recording");
 }

@@ -1,6 +1,6 @@
 //! Running a sampler in f64: the rows of a loop, applied by the reference of the step kernel.
 
-use tweedie::gpu::step::{Rules, Sample, reference};
+use tweedie::gpu::step::{Sample, StepOptions, reference};
 use tweedie::math::Sampler;
 use tweedie::table::StepRow;
 
@@ -34,7 +34,7 @@ const NOTHING: &[f64] = &[];
 
 /// The loop, with `network(k, x)` for the answer to call `k` about the sample `x` (before its scaling for the network).
 pub fn run(sampler: &Sampler, inputs: &Inputs, mut network: impl FnMut(usize, &[f64]) -> Vec<f64>) -> Run {
-    let rules = Rules { clip: sampler.clip(), deviation: sampler.deviation(), rescale: 0.0 };
+    let rules = StepOptions { clip: sampler.clip(), deviation: sampler.deviation(), rescale: 0.0 };
     let start = sampler.start();
     let noise = |i: usize| inputs.noises.get(i).map_or(NOTHING, Vec::as_slice);
     let first = inputs.initial.iter().enumerate().map(|(i, x)| match start[1] {
@@ -57,7 +57,7 @@ pub fn run(sampler: &Sampler, inputs: &Inputs, mut network: impl FnMut(usize, &[
 /// One call, sample by sample: what is per sample (thresholds) sees only its own.
 fn step(
     row: &StepRow,
-    rules: &Rules,
+    rules: &StepOptions,
     batch: usize,
     [x, answer, noise, learned]: [&[f64]; 4],
     history: [&[f64]; 3],

@@ -4,17 +4,17 @@
 use crate::engine::{Adapter, front_failure, gpu_failure, plan_failure};
 use crate::report::{Failure, Outcome};
 use anyhow::anyhow;
-use tweedie::gpu::{At, Drawn, Map, MapPlan, NoiseKey, Second, Timesteps};
+use tweedie::gpu::{Drawn, Map, Noise, NoiseKey, Plan, Recording, Timesteps};
 use tweedie::math::NoiseLevel;
 use tweedie::table::Table;
-use tweedie::{Conversion, Diffusion, Holes, Named, Noising, Quantity, Schedule, Shape, Storage, Tensor};
+use tweedie::{Conversion, Noising, OnUndefined, Quantity, Schedule, Shape, Storage, Tensor};
 
 /// A batch on the GPU, in the storage of the adapter.
 pub struct Batch<'a> {
     pub adapter: &'a Adapter,
     pub shape: Shape,
     /// The levels as a schedule of their own: what is not measured need not exist.
-    pub diffusion: Diffusion,
+    pub schedule: Schedule,
     pub key: NoiseKey,
     /// 0, 1, 2, ..: the level of each sample.
     pub levels: Vec<u32>,
@@ -35,7 +35,7 @@ impl<'a> Batch<'a> {
         Ok(Self {
             adapter,
             shape,
-            diffusion: Diffusion::new(schedule),
+            schedule,
             key,
             rows: adapter.gpu.upload("tweedie-cli::rows", bytemuck::cast_slice(&levels)),
             levels,
@@ -56,16 +56,18 @@ impl<'a> Batch<'a> {
 
     /// A plan that writes x_t and perhaps a target, from noise drawn in the kernel and perhaps kept. None where the target
     /// does not exist at every level.
-    pub fn noising(&self, keep: Option<Tensor<'_>>, target: Option<Held<'_>>) -> Outcome<Option<MapPlan>> {
+    pub fn noising(&self, keep: Option<Tensor<'_>>, target: Option<Held<'_>>) -> Outcome<Option<Plan>> {
+        let x_t = (Quantity::Xt, self.adapter.tensor(&self.x_t));
+        let outputs: Vec<_> = std::iter::once(x_t).chain(target.map(|target| self.held(target))).collect();
         let noising = Noising {
+            schedule: &self.schedule,
             shape: self.shape,
             timesteps: Timesteps::per_sample(&self.rows),
             x0: self.adapter.tensor(&self.x0).stride(0),
-            epsilon: Second::Drawn(Drawn { keep, ..Drawn::new(self.key) }),
-            first: (Quantity::Xt, self.adapter.tensor(&self.x_t)),
-            second: target.map(|target| self.named(target)),
+            epsilon: Noise::Drawn(Drawn { keep, ..Drawn::new(self.key) }),
+            outputs: &outputs,
         };
-        match self.diffusion.noising(&self.adapter.context, &noising) {
+        match noising.plan(&self.adapter.context) {
             Ok(plan) => Ok(Some(plan)),
             Err(tweedie::Error::Undefined(_)) => Ok(None),
             Err(error) => Err(front_failure(error)),
@@ -81,33 +83,34 @@ impl<'a> Batch<'a> {
             shape: self.shape,
             timesteps: Timesteps::per_sample(&self.rows),
             in0: Some(self.adapter.tensor(target)),
-            in1: Second::Drawn(Drawn::new(key)),
+            in1: Noise::Drawn(Drawn::new(key)),
             out0: self.adapter.tensor(prediction),
             out1: None,
         };
-        self.run(&MapPlan::new(&self.adapter.context, &map).map_err(plan_failure)?)
+        self.run(&map.plan(&self.adapter.context).map_err(plan_failure)?)
     }
 
     /// A plan that converts a prediction to one or two quantities; NaN where it determines nothing.
-    pub fn conversion(&self, prediction: Held<'_>, first: Held<'_>, second: Option<Held<'_>>) -> Outcome<MapPlan> {
+    pub fn conversion(&self, prediction: Held<'_>, outputs: &[Held<'_>]) -> Outcome<Plan> {
+        let outputs: Vec<_> = outputs.iter().map(|&output| self.held(output)).collect();
         let conversion = Conversion {
+            schedule: &self.schedule,
             shape: self.shape,
             timesteps: Timesteps::per_sample(&self.rows),
             x_t: self.adapter.tensor(&self.x_t),
-            prediction: self.named(prediction),
-            first: self.named(first),
-            second: second.map(|second| self.named(second)),
-            holes: Holes::Nan,
+            prediction: self.held(prediction),
+            outputs: &outputs,
+            on_undefined: OnUndefined::Nan,
         };
-        self.diffusion.conversion(&self.adapter.context, &conversion).map_err(front_failure)
+        conversion.plan(&self.adapter.context).map_err(front_failure)
     }
 
-    fn named<'b>(&self, (quantity, buffer): Held<'b>) -> Named<'b> {
+    fn held<'b>(&self, (quantity, buffer): Held<'b>) -> (Quantity, Tensor<'b>) {
         (quantity, self.adapter.tensor(buffer))
     }
 
-    pub fn run(&self, plan: &MapPlan) -> Outcome {
-        self.adapter.run(plan, At::per_sample())
+    pub fn run(&self, plan: &Plan) -> Outcome {
+        self.adapter.run(plan, Recording::per_sample())
     }
 
     pub fn buffer(&self, label: &str) -> wgpu::Buffer {

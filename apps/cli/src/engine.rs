@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use files::Array;
 use files::TensorWriter;
 use tweedie::gpu::map::reference;
-use tweedie::gpu::{At, Context, Drawn, Map, MapPlan, NoiseKey, PlanError, Recordable, Second, Timesteps};
+use tweedie::gpu::{Context, Drawn, Map, Noise, NoiseKey, Plan, PlanError, Recording, Timesteps};
 use tweedie::headless::{Gpu, HeadlessError};
 use tweedie::table::Table;
 use tweedie::{Shape, Storage, Tensor};
@@ -94,7 +94,7 @@ impl Adapter {
         self.gpu.queue.write_buffer(buffer, 0, &self.storage.encode(values));
     }
 
-    pub fn run(&self, plan: &dyn Recordable, at: At) -> Outcome {
+    pub fn run(&self, plan: &Plan, at: Recording) -> Outcome {
         let record = |encoder: &mut wgpu::CommandEncoder| {
             plan.record(&mut encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default()), at)
         };
@@ -310,9 +310,9 @@ impl Adapter {
         let in1 = match (&job.in1, &given) {
             (Input::Drawn(key), _) => {
                 let key = key.first_sample(key.first_sample.wrapping_add(first as u64));
-                Second::Drawn(Drawn::new(key).keep(self.tensor(&out[2])))
+                Noise::Drawn(Drawn::new(key).keep(self.tensor(&out[2])))
             }
-            (_, Some(buffer)) => Second::Given(self.tensor(buffer)),
+            (_, Some(buffer)) => Noise::Tensor(self.tensor(buffer)),
             _ => return Err(Failure::gpu(anyhow!("an input is missing"))),
         };
         let map = Map {
@@ -324,8 +324,8 @@ impl Adapter {
             out0: self.tensor(&out[0]),
             out1: job.both.then(|| self.tensor(&out[1])),
         };
-        let plan = MapPlan::new(&self.context, &map).map_err(plan_failure)?;
-        self.run(&plan, At::per_sample())?;
+        let plan = map.plan(&self.context).map_err(plan_failure)?;
+        self.run(&plan, Recording::per_sample())?;
         let read = |wanted: bool, buffer| if wanted { self.download(buffer, shape.total()) } else { Ok(Vec::new()) };
         Ok([read(true, &out[0])?, read(job.both, &out[1])?, read(given.is_none(), &out[2])?])
     }

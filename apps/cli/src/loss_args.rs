@@ -6,7 +6,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
 use files::TensorFile;
 use std::path::PathBuf;
-use tweedie::gpu::loss::Of;
+use tweedie::gpu::loss::Reduction;
 use tweedie::math::Weight;
 use tweedie::math::catalog::{Entry, Make};
 use tweedie::table::Penalty;
@@ -61,13 +61,13 @@ pub struct LossArgs {
 
     /// Gradient of the sum of the samples' losses (each the mean over its elements), or of their mean
     #[arg(long, value_name = "sum|mean", default_value = "sum", value_parser = gradient_of)]
-    pub grad_of: Of,
+    pub grad_of: Reduction,
 }
 
-fn gradient_of(text: &str) -> Result<Of, String> {
+fn gradient_of(text: &str) -> Result<Reduction, String> {
     match text.to_lowercase().as_str() {
-        "sum" => Ok(Of::Sum),
-        "mean" => Ok(Of::Mean),
+        "sum" => Ok(Reduction::Sum),
+        "mean" => Ok(Reduction::Mean),
         _ => Err("expected sum or mean".to_owned()),
     }
 }

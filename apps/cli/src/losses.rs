@@ -3,8 +3,8 @@
 use crate::engine::{Adapter, Engine, Values, narrow, plan_failure};
 use crate::report::Outcome;
 use files::Array;
-use tweedie::gpu::loss::{Batch, Of, reference};
-use tweedie::gpu::{At, Loss, LossPlan, Second, Timesteps};
+use tweedie::gpu::loss::{Batch, Reduction, reference};
+use tweedie::gpu::{Gradient, GradientScale, Loss, Noise, Recording, Timesteps};
 use tweedie::table::{LossRow, Penalty, Table};
 use tweedie::{Shape, Storage};
 
@@ -18,7 +18,7 @@ pub struct LossJob<'a> {
     /// The two other inputs; one that no row looks at may be missing.
     pub inputs: [Option<&'a Array>; 2],
     /// Reduction that the gradient is of.
-    pub of: Of,
+    pub of: Reduction,
 }
 
 /// Outputs of a loss job; on the GPU, sums are F32 whatever the storage.
@@ -80,14 +80,13 @@ impl Adapter {
             timesteps: Timesteps::per_sample(&times),
             prediction: self.tensor(&prediction),
             in0: in0.as_ref().map(|buffer| self.tensor(buffer)),
-            in1: in1.as_ref().map(|buffer| Second::Given(self.tensor(buffer))),
-            seeds: None,
+            in1: in1.as_ref().map_or(Noise::None, |buffer| Noise::Tensor(self.tensor(buffer))),
             losses: (&samples, 0),
             mean: Some((&mean, 0)),
-            gradient: Some((self.tensor(&gradient), job.of)),
+            gradient: Some(Gradient { tensor: self.tensor(&gradient), reduction: job.of, scale: GradientScale::ONE }),
         };
-        let plan = LossPlan::new(&self.context, &loss).map_err(plan_failure)?;
-        self.run(&plan, At::per_sample())?;
+        let plan = loss.plan(&self.context).map_err(plan_failure)?;
+        self.run(&plan, Recording::per_sample())?;
         let read =
             |storage, buffer, count| self.download_as(storage, buffer, count).map(|it| Values::Stored(storage, it));
         Ok(LossOutputs {

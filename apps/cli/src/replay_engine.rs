@@ -7,8 +7,8 @@ use crate::report::{Failure, Outcome};
 use anyhow::anyhow;
 use files::Array;
 use std::array::from_fn;
-use tweedie::gpu::step::{Rules, Sample, reference};
-use tweedie::gpu::{At, Noise, StepPlan};
+use tweedie::gpu::step::{Sample, StepOptions, reference};
+use tweedie::gpu::{Noise, Recording};
 use tweedie::math::{Sampler, solve};
 use tweedie::{Quantity, Sampling, Shape};
 
@@ -85,17 +85,18 @@ impl Adapter {
                 piece.shape,
                 self.tensor(&x),
                 self.tensor(&prediction),
-                Noise::Given(self.tensor(&noise)),
+                Noise::Tensor(self.tensor(&noise)),
             )
         };
         // The predictions are those of the tape, so no network is given the sample in its scale.
-        let plan = StepPlan::new(&self.context, &front.with_rows(&front.rows())).map_err(plan_failure)?;
+        let plan = front.with_rows(&front.rows()).plan(&self.context).map_err(plan_failure)?;
         samples[0].extend(self.download(&x, total)?);
         for (k, call) in piece.sampler.calls().iter().enumerate() {
             self.refill(&prediction, &piece.of(&piece.run.predictions.data, k));
             self.refill(&noise, &piece.of(values(&piece.run.noises), call.noise));
             self.refill(&learned, &piece.of(values(&piece.run.learned), k));
-            let recorded = self.gpu.submit(|encoder| plan.encode(encoder, At::call(k as u32))).map_err(gpu_failure)?;
+            let recorded =
+                self.gpu.submit(|encoder| plan.encode(encoder, Recording::call(k as u32))).map_err(gpu_failure)?;
             recorded.map_err(|error| Failure::gpu(anyhow!(error)))?;
             samples[k + 1].extend(self.download(&x, total)?);
             clean[k].extend(self.download(&x0, total)?);
@@ -122,7 +123,7 @@ impl Piece<'_> {
 }
 
 fn on_cpu(sampler: &Sampler, run: &RecordedRun) -> Replayed {
-    let rules = Rules { clip: sampler.clip(), deviation: sampler.deviation(), ..Rules::default() };
+    let rules = StepOptions { clip: sampler.clip(), deviation: sampler.deviation(), ..StepOptions::default() };
     let (total, elements) = (run.total(), run.initial.per_sample());
     let mut samples = started(sampler.start(), &run.initial.data, values(&run.noises));
     let mut clean: Vec<f64> = Vec::new();

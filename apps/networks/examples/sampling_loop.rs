@@ -17,7 +17,7 @@
 use networks::{Calls, Mixture, Network, Tensors, asks};
 use std::error::Error;
 use std::process::ExitCode;
-use tweedie::gpu::{At, CleanStats, Context, Counter, Noise, NoiseKey, Shape, Tensor, Timesteps};
+use tweedie::gpu::{CleanStats, Context, Counter, Noise, NoiseKey, Recording, Shape, Tensor, Timesteps};
 use tweedie::headless::{Gpu, HeadlessError};
 use tweedie::math::sampler::{Denoiser, DpmSolver, Grid, Sampler};
 use tweedie::math::{NoiseLevel, Spacing};
@@ -86,10 +86,10 @@ async fn run() -> Result<bool, Box<dyn Error>> {
     let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
     {
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-        start.record(&mut pass, At::timestep(0))?;
+        start.record(&mut pass, Recording::timestep(0))?;
         for call in 0..calls {
             host.record(&mut pass, call);
-            steps.record(&mut pass, At::call(call))?;
+            steps.record(&mut pass, Recording::call(call))?;
         }
     }
     queue.submit([encoder.finish()]); // the only submit of the loop
@@ -106,12 +106,12 @@ async fn run() -> Result<bool, Box<dyn Error>> {
         let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         if frame == 0 {
             encoder.clear_buffer(&counter, 0, None);
-            start.encode(&mut encoder, At::timestep(0))?;
+            start.encode(&mut encoder, Recording::timestep(0))?;
         }
         {
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
             counting.record(&mut pass, 0); // it does not look at the number
-            counted.record(&mut pass, At::per_sample())?;
+            counted.record(&mut pass, Recording::per_sample())?;
             advance.record(&mut pass);
         }
         queue.submit([encoder.finish()]);

@@ -12,11 +12,11 @@ use crate::schedules::ScheduleChoice;
 use pictures::Picture;
 use std::sync::Arc;
 use tweedie::error::Undefined;
-use tweedie::gpu::{At, Drawn, Loss, LossPlan, Map, MapPlan, NoiseKey, RecordError, Second, Timesteps};
+use tweedie::gpu::{Drawn, Loss, Map, Noise, NoiseKey, Plan, RecordError, Recording, Timesteps};
 use tweedie::math::NoiseLevel;
 use tweedie::table::{LossRow, Penalty, Table};
 use tweedie::wgpu;
-use tweedie::{Context, Conversion, Diffusion, Error, Holes, Noising, Quantity, Shape, Tensor};
+use tweedie::{Context, Conversion, Error, Noising, OnUndefined, Quantity, Schedule, Shape, Tensor};
 
 /// The first stream of the predictions' errors; the picture's noise is on stream 0.
 const ERROR_STREAM: u32 = 1;
@@ -68,9 +68,9 @@ pub struct Column {
     target: wgpu::Buffer,
     prediction: wgpu::Buffer,
     recovered: wgpu::Buffer,
-    err: MapPlan,
-    back: MapPlan,
-    measure: LossPlan,
+    err: Plan,
+    back: Plan,
+    measure: Plan,
     /// True if the prediction determines x0 at the timestep that is seen.
     pub determined: bool,
 }
@@ -84,8 +84,8 @@ pub struct Plane {
     x_t: wgpu::Buffer,
     /// The mean squared difference from the picture: of `x_t`, then of each column's x0.
     errors: wgpu::Buffer,
-    noising: Vec<MapPlan>,
-    measure: LossPlan,
+    noising: Vec<Plan>,
+    measure: Plan,
     columns: Vec<Column>,
     fresh: bool,
 }
@@ -96,7 +96,7 @@ impl Plane {
     /// # Errors
     /// Whatever the schedule and the plans find.
     pub fn new(context: &Context, queue: &wgpu::Queue, scene: &PlaneScene) -> Result<Self, Error> {
-        let diffusion = Diffusion::new(scene.schedule.schedule()?);
+        let schedule = &scene.schedule.schedule()?;
         let device = context.device();
         let shape = Shape::new(1, scene.picture.data.len() as u32);
         let tensor = |label: &str| floats(device, label, shape.total());
@@ -109,36 +109,26 @@ impl Plane {
         let named = scene.quantities.iter().zip(&targets).map(|(&quantity, target)| (quantity, Tensor::f32(target)));
         let outputs: Vec<_> = std::iter::once((Quantity::Xt, Tensor::f32(&x_t))).chain(named).collect();
         let noising = outputs.chunks(2).map(|pair| {
-            diffusion.noising(
-                context,
-                &Noising {
-                    shape,
-                    timesteps: Timesteps::Batch,
-                    x0: Tensor::f32(&x0),
-                    epsilon: Second::Drawn(Drawn::new(NoiseKey::seed(scene.seed))),
-                    first: pair[0],
-                    second: pair.get(1).copied(),
-                },
-            )
+            let (timesteps, x0) = (Timesteps::Batch, Tensor::f32(&x0));
+            let epsilon = Noise::drawn(NoiseKey::seed(scene.seed));
+            Noising { schedule, shape, timesteps, x0, epsilon, outputs: pair }.plan(context)
         });
         let noising = noising.collect::<Result<_, _>>()?;
 
         let measure = |index: usize, found: &wgpu::Buffer| measure(context, shape, found, &x0, (&errors, index));
         let columns = (0..).zip(scene.quantities.iter().zip(targets)).map(|(index, (&quantity, target))| {
             let [prediction, recovered] = ["scenes::prediction", "scenes::recovered"].map(tensor);
-            let err = err(context, scene, &diffusion, index, shape, [&target, &prediction])?;
-            let back = diffusion.conversion(
-                context,
-                &Conversion {
-                    shape,
-                    timesteps: Timesteps::Batch,
-                    x_t: Tensor::f32(&x_t),
-                    prediction: (quantity, Tensor::f32(&prediction)),
-                    first: (Quantity::X0, Tensor::f32(&recovered)),
-                    second: None,
-                    holes: Holes::Nan,
-                },
-            )?;
+            let err = err(context, scene, schedule, index, shape, [&target, &prediction])?;
+            let back = Conversion {
+                schedule,
+                shape,
+                timesteps: Timesteps::Batch,
+                x_t: Tensor::f32(&x_t),
+                prediction: (quantity, Tensor::f32(&prediction)),
+                outputs: &[(Quantity::X0, Tensor::f32(&recovered))],
+                on_undefined: OnUndefined::Nan,
+            };
+            let back = back.plan(context)?;
             let measure = measure(1 + index as usize, &recovered)?;
             Ok(Column { quantity, target, prediction, recovered, err, back, measure, determined: true })
         });
@@ -168,14 +158,14 @@ impl Plane {
             return Ok(0);
         }
         self.adopt(context, queue, scene)?;
-        let at = At::timestep(scene.timestep);
+        let at = Recording::timestep(scene.timestep);
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
         let mut dispatches = self.measure.dispatches();
         for plan in &self.noising {
             plan.record(&mut pass, at)?;
             dispatches += plan.dispatches();
         }
-        self.measure.record(&mut pass, At::timestep(0))?;
+        self.measure.record(&mut pass, Recording::timestep(0))?;
         for column in &mut self.columns {
             column.err.record(&mut pass, at)?;
             dispatches += column.err.dispatches();
@@ -186,7 +176,7 @@ impl Plane {
                 Err(error) => return Err(error.into()),
             };
             if column.determined {
-                column.measure.record(&mut pass, At::timestep(0))?;
+                column.measure.record(&mut pass, Recording::timestep(0))?;
                 dispatches += column.back.dispatches() + column.measure.dispatches();
             }
         }
@@ -202,10 +192,10 @@ impl Plane {
             queue.write_buffer(&self.x0, 0, bytemuck::cast_slice(&scene.picture.data));
         }
         if !before.same_picture(scene) || before.error.to_bits() != scene.error.to_bits() {
-            let diffusion = Diffusion::new(scene.schedule.schedule()?);
+            let schedule = &scene.schedule.schedule()?;
             for (index, column) in (0..).zip(&mut self.columns) {
                 let tensors = [&column.target, &column.prediction];
-                column.err = err(context, scene, &diffusion, index, self.shape, tensors)?;
+                column.err = err(context, scene, schedule, index, self.shape, tensors)?;
             }
         }
         if before.seed != scene.seed {
@@ -294,15 +284,15 @@ fn error_key(scene: &PlaneScene, column: u32) -> NoiseKey {
 fn err(
     context: &Context,
     scene: &PlaneScene,
-    diffusion: &Diffusion,
+    schedule: &Schedule,
     column: u32,
     shape: Shape,
     [target, prediction]: [&wgpu::Buffer; 2],
-) -> Result<MapPlan, Error> {
+) -> Result<Plan, Error> {
     let quantity = scene.quantities[column as usize];
     let square = mean_square(&scene.picture.data);
     let row = |&level| Ok([[1.0, scene.error * expected_rms(level, quantity, square)?], [0.0, 0.0]]);
-    let table = Table::new(diffusion.schedule().levels().iter().map(row).collect::<Result<Vec<_>, Undefined>>()?);
+    let table = Table::new(schedule.levels().iter().map(row).collect::<Result<Vec<_>, Undefined>>()?);
     noised(context, &table, shape, Drawn::new(error_key(scene, column)), [target, prediction])
 }
 
@@ -313,17 +303,17 @@ pub fn noised(
     shape: Shape,
     noise: Drawn<'_>,
     [right, output]: [&wgpu::Buffer; 2],
-) -> Result<MapPlan, Error> {
+) -> Result<Plan, Error> {
     let map = Map {
         table,
         shape,
         timesteps: Timesteps::Batch,
         in0: Some(Tensor::f32(right)),
-        in1: Second::Drawn(noise),
+        in1: Noise::Drawn(noise),
         out0: Tensor::f32(output),
         out1: None,
     };
-    Ok(MapPlan::new(context, &map)?)
+    Ok(map.plan(context)?)
 }
 
 /// The mean squared difference of two pictures.
@@ -333,22 +323,19 @@ fn measure(
     found: &wgpu::Buffer,
     wanted: &wgpu::Buffer,
     (errors, index): (&wgpu::Buffer, usize),
-) -> Result<LossPlan, Error> {
+) -> Result<Plan, Error> {
     let table = Table::new([LossRow { prediction: 1.0, inputs: [0.0, -1.0], weight: 1.0 }]);
-    Ok(LossPlan::new(
-        context,
-        &Loss {
-            table: &table,
-            penalty: Penalty::MSE,
-            shape,
-            timesteps: Timesteps::Batch,
-            prediction: Tensor::f32(found),
-            in0: None,
-            in1: Some(Second::Given(Tensor::f32(wanted))),
-            seeds: None,
-            losses: (errors, 4 * index as u64),
-            mean: None,
-            gradient: None,
-        },
-    )?)
+    Ok(Loss {
+        table: &table,
+        penalty: Penalty::MSE,
+        shape,
+        timesteps: Timesteps::Batch,
+        prediction: Tensor::f32(found),
+        in0: None,
+        in1: Noise::Tensor(Tensor::f32(wanted)),
+        losses: (errors, 4 * index as u64),
+        mean: None,
+        gradient: None,
+    }
+    .plan(context)?)
 }

@@ -14,7 +14,7 @@ use crate::solvers::Solver;
 use networks::{Ask, Calls, Mixture, Network, Tensors, asks};
 use pictures::Set;
 use std::sync::Arc;
-use tweedie::gpu::{At, Drawn, MapPlan, Noise, NoiseKey, StepPlan};
+use tweedie::gpu::{Drawn, Noise, NoiseKey, Plan, Recording};
 use tweedie::math::Sampler;
 use tweedie::table::Table;
 use tweedie::wgpu;
@@ -85,10 +85,10 @@ pub struct Trajectory {
     /// Clean samples that the network predicted.
     previews: wgpu::Buffer,
     members: wgpu::Buffer,
-    start: MapPlan,
+    start: Plan,
     network: Network,
-    err: Option<MapPlan>,
-    step: StepPlan,
+    err: Option<Plan>,
+    step: Plan,
     done: usize,
     started: bool,
 }
@@ -162,7 +162,7 @@ impl Trajectory {
     pub fn advance(&mut self, encoder: &mut wgpu::CommandEncoder, wanted: usize) -> Result<usize, Error> {
         let mut dispatches = 0;
         if !self.started {
-            self.start.encode(encoder, At::timestep(0))?;
+            self.start.encode(encoder, Recording::timestep(0))?;
             self.keep(encoder, &self.x, &self.seen, 0);
             dispatches += self.start.dispatches();
             self.started = true;
@@ -173,10 +173,10 @@ impl Trajectory {
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
             self.network.record(&mut pass, call);
             if let Some(err) = &self.err {
-                err.record(&mut pass, At::call(call).step(call))?;
+                err.record(&mut pass, Recording::call(call).step(call))?;
                 dispatches += err.dispatches();
             }
-            self.step.record(&mut pass, At::call(call))?;
+            self.step.record(&mut pass, Recording::call(call))?;
             drop(pass);
             dispatches += self.network.dispatches() + self.step.dispatches();
             self.keep(encoder, &self.x0, &self.previews, self.done);
@@ -241,7 +241,7 @@ fn err(
     asks: &[Ask],
     shape: Shape,
     prediction: &wgpu::Buffer,
-) -> Result<MapPlan, Error> {
+) -> Result<Plan, Error> {
     let data = mean_square(&scene.set.numbers());
     let rms = |ask: &Ask| (f64::from(ask.x0).powi(2) * data).sqrt().hypot(f64::from(ask.epsilon));
     let table = Table::new(asks.iter().map(|ask| [[1.0, scene.error * rms(ask)], [0.0, 0.0]]));

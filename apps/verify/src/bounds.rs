@@ -4,7 +4,7 @@ use crate::device::Device;
 use crate::{Error, Outcome, normals, over_shapes, spoilt_at_the_middle, wide};
 use tweedie::gpu::compare::Comparison;
 use tweedie::gpu::vlb::{Batch, ROUNDINGS, reference};
-use tweedie::gpu::{At, Drawn, NoiseKey, Of, Second, Timesteps, VlbInputs, VlbPlan, VlbTerms};
+use tweedie::gpu::{Drawn, GradientScale, Noise, NoiseKey, Recording, Reduction, Timesteps, VlbInputs, VlbTerms};
 use tweedie::math::{LossInputs, ModelVariance, Vlb};
 use tweedie::table::{Table, VlbRow};
 use tweedie::{Quantity, Schedule, Shape, Storage, Tensor};
@@ -87,11 +87,10 @@ async fn check_shape(
         prediction,
         learned: Some(learned),
         x0,
-        in1: Some(match op.drawn {
-            true => Second::Drawn(Drawn::new(key).keep(Tensor::f32(&noise))),
-            false => Second::Given(in1),
-        }),
-        seeds: None,
+        in1: match op.drawn {
+            true => Noise::Drawn(Drawn::new(key).keep(Tensor::f32(&noise))),
+            false => Noise::Tensor(in1),
+        },
     };
     let bound = VlbTerms {
         inputs,
@@ -100,10 +99,11 @@ async fn check_shape(
         mean: Some((&mean, 0)),
         gradient: Some(device.tensor(&gradients[0])),
         learned_gradient: Some(device.tensor(&gradients[1])),
-        of: Of::Mean,
+        reduction: Reduction::Mean,
+        scale: GradientScale::ONE,
     };
-    let plan = VlbPlan::new(device.context, &bound)?;
-    device.run(&plan, At::per_sample())?;
+    let plan = bound.plan(device.context)?;
+    device.run(&plan, Recording::per_sample())?;
 
     let mut total = Comparison::new(device.storage);
     let [prediction, learned, x0, mut in1] = tensors.each_ref().map(|values| wide(values));
@@ -112,7 +112,7 @@ async fn check_shape(
     }
     let (elements, prediction, learned) = (shape.elements as usize, &prediction[..], &learned[..]);
     let batch = Batch { timesteps: times, elements, prediction, learned, x0: &x0, in1: &in1 };
-    let exact = reference(&op.table, op.clip, &batch, Of::Mean);
+    let exact = reference(&op.table, op.clip, &batch, Reduction::Mean);
     for (storage, buffer, exact) in [
         (Storage::F32, &terms, &exact.samples),
         (Storage::F32, &mean, &vec![exact.mean]),

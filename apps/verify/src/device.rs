@@ -1,8 +1,9 @@
 //! A device as the checks use it: tensors in one storage, there and back.
 
 use crate::Outcome;
+use tweedie::gpu::Plan;
+use tweedie::gpu::Recording;
 use tweedie::gpu::compare::{Comparison, Expected};
-use tweedie::gpu::{At, Recordable};
 use tweedie::headless::Gpu;
 use tweedie::{Context, Storage, Tensor, wgpu};
 
@@ -55,7 +56,7 @@ impl Device<'_> {
         Ok(comparison)
     }
 
-    pub fn run(&self, plan: &dyn Recordable, at: At) -> Outcome {
+    pub fn run(&self, plan: &Plan, at: Recording) -> Outcome {
         let record = |encoder: &mut wgpu::CommandEncoder| {
             plan.record(&mut encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default()), at)
         };

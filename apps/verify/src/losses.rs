@@ -4,7 +4,7 @@ use crate::device::Device;
 use crate::{Error, Outcome, normals, over_shapes, spoilt_at_the_middle, wide};
 use tweedie::gpu::compare::{Comparison, Expected};
 use tweedie::gpu::loss::{Batch, ROUNDINGS, reference};
-use tweedie::gpu::{At, Drawn, Loss, LossPlan, NoiseKey, Of, Second, Timesteps};
+use tweedie::gpu::{Drawn, Gradient, GradientScale, Loss, Noise, NoiseKey, Recording, Reduction, Timesteps};
 use tweedie::math::{LossInputs, Objective, SigmaData, Weight};
 use tweedie::table::{LossRow, Penalty, Table};
 use tweedie::{Quantity, Schedule, Shape, Storage, Tensor};
@@ -15,13 +15,13 @@ struct Truth {
     name: &'static str,
     given: LossInputs,
     drawn: bool,
-    of: Of,
+    reduction: Reduction,
 }
 
 const TRUTHS: [Truth; 3] = [
-    Truth { name: "given noise", given: LossInputs::CleanAndNoise, drawn: false, of: Of::Sum },
-    Truth { name: "drawn noise", given: LossInputs::CleanAndNoise, drawn: true, of: Of::Mean },
-    Truth { name: "given target", given: LossInputs::NoisyAndTarget, drawn: false, of: Of::Mean },
+    Truth { name: "given noise", given: LossInputs::CleanAndNoise, drawn: false, reduction: Reduction::Sum },
+    Truth { name: "drawn noise", given: LossInputs::CleanAndNoise, drawn: true, reduction: Reduction::Mean },
+    Truth { name: "given target", given: LossInputs::NoisyAndTarget, drawn: false, reduction: Reduction::Mean },
 ];
 
 /// A loss that is checked.
@@ -108,17 +108,20 @@ async fn check_shape(
         timesteps: Timesteps::per_sample(&t),
         prediction,
         in0: Some(in0),
-        in1: Some(match op.truth.drawn {
-            true => Second::Drawn(Drawn::new(key).keep(Tensor::f32(&noise))),
-            false => Second::Given(in1),
-        }),
-        seeds: None,
+        in1: match op.truth.drawn {
+            true => Noise::Drawn(Drawn::new(key).keep(Tensor::f32(&noise))),
+            false => Noise::Tensor(in1),
+        },
         losses: (&losses, 0),
         mean: Some((&mean, 0)),
-        gradient: Some((device.tensor(&gradient), op.truth.of)),
+        gradient: Some(Gradient {
+            tensor: device.tensor(&gradient),
+            reduction: op.truth.reduction,
+            scale: GradientScale::ONE,
+        }),
     };
-    let plan = LossPlan::new(device.context, &loss)?;
-    device.run(&plan, At::per_sample())?;
+    let plan = loss.plan(device.context)?;
+    device.run(&plan, Recording::per_sample())?;
 
     let mut total = Comparison::new(device.storage);
     let [prediction, in0, mut in1] = inputs.each_ref().map(|values| wide(values));
@@ -133,7 +136,7 @@ async fn check_shape(
     }
     let elements = shape.elements as usize;
     let batch = Batch { timesteps: times, elements, prediction: &prediction, inputs: [&in0, &in1] };
-    let exact = reference(&op.table, op.penalty, &batch, op.truth.of);
+    let exact = reference(&op.table, op.penalty, &batch, op.truth.reduction);
     for (storage, buffer, exact) in [
         (Storage::F32, &losses, &exact.samples),
         (Storage::F32, &mean, &vec![exact.mean]),

@@ -4,7 +4,7 @@ use crate::device::Device;
 use crate::{Outcome, normals, over_shapes, spoilt_at_the_middle, wide};
 use tweedie::gpu::compare::{Comparison, Expected};
 use tweedie::gpu::map::reference;
-use tweedie::gpu::{At, Drawn, Map, MapPlan, NoiseKey, Second, Timesteps};
+use tweedie::gpu::{Drawn, Map, Noise, NoiseKey, Recording, Timesteps};
 use tweedie::table::{Matrix, Table};
 use tweedie::{Quantity, Schedule, Shape};
 
@@ -67,15 +67,15 @@ async fn check_shape(device: &Device<'_>, op: &Op, table: &Table, times: &[u32],
         timesteps: Timesteps::per_sample(&t),
         in0: Some(device.tensor(&a)),
         in1: if op.drawn {
-            Second::Drawn(Drawn::new(key).keep(device.tensor(&out[2])))
+            Noise::Drawn(Drawn::new(key).keep(device.tensor(&out[2])))
         } else {
-            Second::Given(device.tensor(&b))
+            Noise::Tensor(device.tensor(&b))
         },
         out0: device.tensor(&out[0]),
         out1: Some(device.tensor(&out[1])),
     };
-    let plan = MapPlan::new(device.context, &map)?;
-    device.run(&plan, At::per_sample())?;
+    let plan = map.plan(device.context)?;
+    device.run(&plan, Recording::per_sample())?;
 
     let second = if op.drawn { key.reference(times.len(), shape.elements as usize) } else { wide(&in1) };
     let [first_exact, second_exact] = reference(&op.table, times, shape.elements as usize, &wide(&in0), &second);

@@ -4,7 +4,7 @@ use crate::device::Device;
 use crate::{ELEMENTS, Error, Outcome, SHORT, normals, wide};
 use tweedie::gpu::compare::{Comparison, Expected};
 use tweedie::gpu::step::{Sample, Stepped, reference};
-use tweedie::gpu::{At, Noise, NoiseKey, StepPlan};
+use tweedie::gpu::{Noise, NoiseKey, Recording};
 use tweedie::math::catalog::{CatalogError, SamplerOptions};
 use tweedie::math::sampler::{Ddpm, Denoiser, FirstOrder, Grid, Sampler, UniPc, Variance};
 use tweedie::math::{NoiseLevel, Spacing};
@@ -97,18 +97,18 @@ async fn check_shape(device: &Device<'_>, sampling: &Loop, shape: Shape, wrong: 
         guidance: sampling.guided.then_some(guidance),
         ..Sampling::in_place(&sampling.sampler, shape, x, conditional, Noise::drawn(key))
     };
-    let (rows, rules) = (front.rows(), front.rules());
+    let (rows, options) = (front.rows(), front.options());
     let applied = if wrong { rows.iter().map(spoilt).collect() } else { rows.clone() };
-    let plan = StepPlan::new(device.context, &front.with_rows(&applied))?;
+    let plan = front.with_rows(&applied).plan(device.context)?;
 
     let [x, conditional, unconditional, learned] = inputs.each_ref().map(|values| wide(values));
     let data = Data { shape, x, predictions: [conditional, unconditional], learned };
     let mut total = Comparison::new(storage);
     let mut past: Vec<Vec<f64>> = Vec::new();
     for (call, row) in (0u32..).zip(&rows) {
-        device.run(&plan, At::call(call))?;
+        device.run(&plan, Recording::call(call))?;
         let noise = key.stream(key.stream + call).reference(shape.batch as usize, shape.elements as usize);
-        let expected = data.expected(row, &rules, &noise, &past, storage);
+        let expected = data.expected(row, &options, &noise, &past, storage);
         let drawn = if row.draws(false) { 2.0 * (row.z.abs() + row.x0[2].abs()) } else { 0.0 };
         for (buffer, exact) in [(&next, expected.next), (&x0, expected.x0.clone())] {
             let mut comparison = Comparison::new(storage).with_noise(drawn);
@@ -125,7 +125,7 @@ impl Data {
     fn expected(
         &self,
         row: &StepRow,
-        rules: &tweedie::gpu::Rules,
+        options: &tweedie::gpu::StepOptions,
         noise: &[f64],
         past: &[Vec<f64>],
         storage: Storage,
@@ -139,7 +139,7 @@ impl Data {
             });
             let stepped = reference(
                 row,
-                rules,
+                options,
                 &Sample {
                     x: &self.x[range.clone()],
                     predictions: [&self.predictions[0][range.clone()], &self.predictions[1][range.clone()]],

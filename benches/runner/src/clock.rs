@@ -7,13 +7,13 @@
 use crate::copies::{self, Copier, Pieces};
 use anyhow::{Result, bail};
 use std::time::Instant;
-use tweedie::gpu::{At, RecordError, Recordable};
+use tweedie::gpu::{Plan, RecordError, Recording};
 use tweedie::headless::Gpu;
 
 /// Work that is timed.
 #[derive(Debug)]
 pub enum Work {
-    Plan(Box<dyn Recordable>),
+    Plan(Plan),
     BufferCopy(Pieces),
     StreamCopy(Pieces),
 }
@@ -124,7 +124,7 @@ impl Clock {
     fn encode(&self, encoder: &mut wgpu::CommandEncoder, work: &Work, marks: Marks<'_>) -> Result<(), RecordError> {
         let (begin, end) = (marks.map(|(_, index)| index), marks.map(|(_, index)| index + 1));
         match work {
-            Work::Plan(plan) => plan.record(&mut pass(encoder, marks, begin, end), At::per_sample())?,
+            Work::Plan(plan) => plan.record(&mut pass(encoder, marks, begin, end), Recording::per_sample())?,
             Work::StreamCopy(pieces) => self.copier.record(&mut pass(encoder, marks, begin, end), pieces),
             // Timestamps belong to passes: two empty ones stand around the copy.
             Work::BufferCopy(pieces) => {

@@ -7,7 +7,7 @@ use crate::clock::Clock;
 use crate::statistics::Summary;
 use anyhow::Result;
 use std::time::Instant;
-use tweedie::gpu::{At, Context, Drawn, MapPlan, NoiseKey, RecordError};
+use tweedie::gpu::{Context, Drawn, NoiseKey, Plan, RecordError, Recording};
 use tweedie::{Shape, Storage, Tensor};
 
 /// Turns of the four ways that are measured, and of those before them that warm up.
@@ -36,7 +36,7 @@ const WAYS: [[usize; 2]; 4] = [[0, 0], [1, 1], [1, MANY], [MANY, 1]];
 pub fn measure(clock: &Clock, context: &Context) -> Result<FixedCosts> {
     let buffer = clock.gpu.buffer("tweedie-bench::tiny", 16);
     let tensor = Tensor::new(&buffer, Storage::F32);
-    let plan = MapPlan::fill(context, Shape::new(1, 4), Drawn::new(NoiseKey::seed(0)), tensor)?;
+    let plan = Plan::fill(context, Shape::new(1, 4), Drawn::new(NoiseKey::seed(0)), tensor)?;
     let mut times = WAYS.map(|_| Vec::with_capacity(TURNS));
     for turn in 0..WARM_UP + TURNS {
         for ([passes, dispatches], times) in WAYS.into_iter().zip(&mut times) {
@@ -54,13 +54,13 @@ pub fn measure(clock: &Clock, context: &Context) -> Result<FixedCosts> {
 
 fn record(
     encoder: &mut wgpu::CommandEncoder,
-    plan: &MapPlan,
+    plan: &Plan,
     passes: usize,
     dispatches: usize,
 ) -> Result<(), RecordError> {
     for _ in 0..passes {
         let mut pass = encoder.begin_compute_pass(&Default::default());
-        (0..dispatches).try_for_each(|_| plan.record(&mut pass, At::timestep(0)))?;
+        (0..dispatches).try_for_each(|_| plan.record(&mut pass, Recording::timestep(0)))?;
     }
     Ok(())
 }

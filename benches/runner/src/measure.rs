@@ -4,7 +4,7 @@ use crate::clock::{Clock, MOST_AT_ONCE, Timer, Work};
 use crate::statistics::Summary;
 use anyhow::{Context as _, Result};
 use std::time::{Duration, Instant};
-use tweedie::gpu::{At, Recordable};
+use tweedie::gpu::{Plan, Recording};
 
 /// Runs of each work, unless the user says how many: at least `FEW`, then as many as fit into `BUDGET`.
 const FEW: usize = 15;
@@ -102,7 +102,7 @@ fn by_timestamps(clock: &Clock, works: &[Works], runs: usize, round: f64) -> Res
 
 /// Measures the nanoseconds of the host for recording a dispatch of a plan: the best of several passes, none of them
 /// submitted.
-pub fn record_ns(clock: &Clock, plan: &dyn Recordable) -> Result<f64> {
+pub fn record_ns(clock: &Clock, plan: &Plan) -> Result<f64> {
     const PASSES: usize = 5;
     const RECORDINGS: usize = 1000;
     let mut best = f64::INFINITY;
@@ -111,7 +111,7 @@ pub fn record_ns(clock: &Clock, plan: &dyn Recordable) -> Result<f64> {
         let mut pass = encoder.begin_compute_pass(&Default::default());
         let begun = Instant::now();
         for _ in 0..RECORDINGS {
-            plan.record(&mut pass, At::per_sample())?;
+            plan.record(&mut pass, Recording::per_sample())?;
         }
         best = best.min(begun.elapsed().as_secs_f64() * 1e9);
         drop(pass);

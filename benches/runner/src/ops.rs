@@ -2,12 +2,12 @@
 
 use crate::set::{STEPS, Set};
 use tweedie::gpu::{
-    Context, Drawn, Loss, LossPlan, Noise, NoiseKey, Of, Recordable, Second, VlbInputs, VlbPlan, VlbTerms,
+    Context, Drawn, Gradient, GradientScale, Loss, Noise, NoiseKey, Plan, Reduction, VlbInputs, VlbTerms,
 };
 use tweedie::math::sampler::{Ddpm, Denoiser, FirstOrder, Grid, Sampler, Solver, Variance};
 use tweedie::math::{LossInputs, ModelVariance, NoiseLevel, Objective, Vlb, Weight};
 use tweedie::table::{Clip, Penalty};
-use tweedie::{Conversion, Diffusion, Error, Holes, Noising, Quantity, Sampling, Schedule};
+use tweedie::{Conversion, Error, Noising, OnUndefined, Quantity, Sampling, Schedule};
 
 /// An op: the tensors that it moves at least, and its plan.
 #[derive(Debug)]
@@ -45,12 +45,12 @@ const fn op(name: &'static str, reads: usize, writes: usize, plan: fn(&Maker<'_>
 }
 
 /// Noise that the kernel draws.
-fn drawn() -> Second<'static> {
-    Second::Drawn(Drawn::new(KEY))
+fn drawn() -> Noise<'static> {
+    Noise::Drawn(Drawn::new(KEY))
 }
 
 /// A plan of any kind.
-pub type Planned = Result<Box<dyn Recordable>, Error>;
+pub type Planned = Result<Plan, Error>;
 
 /// The schedule of every op.
 ///
@@ -82,83 +82,86 @@ impl Op {
     ///
     /// # Errors
     /// Where the device is unable to run it.
-    pub fn plan(&self, diffusion: &Diffusion, context: &Context, set: &Set) -> Planned {
-        (self.plan)(&Maker { diffusion, context, set })
+    pub fn plan(&self, schedule: &Schedule, context: &Context, set: &Set) -> Planned {
+        (self.plan)(&Maker { schedule, context, set })
     }
 }
 
 /// Makes plans of the tensors of a set.
 struct Maker<'a> {
-    diffusion: &'a Diffusion,
+    schedule: &'a Schedule,
     context: &'a Context,
     set: &'a Set,
 }
 
 impl Maker<'_> {
     /// Takes `x0` and noise to `x_t`, and to a target if there is one.
-    fn noising(&self, epsilon: Second<'_>, target: Option<Quantity>) -> Planned {
+    fn noising(&self, epsilon: Noise<'_>, target: Option<Quantity>) -> Planned {
+        let mut outputs = vec![(Quantity::Xt, self.set.output(0))];
+        outputs.extend(target.map(|target| (target, self.set.output(1))));
         let noising = Noising {
+            schedule: self.schedule,
             shape: self.set.shape,
             timesteps: self.set.timesteps(),
             x0: self.set.input(0),
             epsilon,
-            first: (Quantity::Xt, self.set.output(0)),
-            second: target.map(|target| (target, self.set.output(1))),
+            outputs: &outputs,
         };
-        Ok(Box::new(self.diffusion.noising(self.context, &noising)?))
+        noising.plan(self.context)
     }
 
     /// Takes `x_t` and a prediction to `x0`, and to a second quantity if there is one.
     fn conversion(&self, from: Quantity, second: Option<Quantity>) -> Planned {
+        let mut outputs = vec![(Quantity::X0, self.set.output(0))];
+        outputs.extend(second.map(|quantity| (quantity, self.set.output(1))));
         let conversion = Conversion {
+            schedule: self.schedule,
             shape: self.set.shape,
             timesteps: self.set.timesteps(),
             x_t: self.set.input(0),
             prediction: (from, self.set.input(1)),
-            first: (Quantity::X0, self.set.output(0)),
-            second: second.map(|quantity| (quantity, self.set.output(1))),
-            holes: Holes::Reject,
+            outputs: &outputs,
+            on_undefined: OnUndefined::Error,
         };
-        Ok(Box::new(self.diffusion.conversion(self.context, &conversion)?))
+        conversion.plan(self.context)
     }
 
     /// Takes a step of a sampler that visits every timestep. The numbers that a set has for timesteps are calls here, so
     /// each sample is at a step of its own.
     fn step(&self, solver: &impl Solver, prediction: Quantity, noise: Noise<'_>) -> Planned {
-        let schedule = self.diffusion.schedule();
+        let schedule = self.schedule;
         let timesteps: Vec<usize> = (0..schedule.len()).rev().collect();
         let grid = Grid::of_schedule(schedule, &timesteps, NoiseLevel::CLEAN)?;
         let sampler = Sampler::new(solver, &grid, &Denoiser::new(prediction).clipped(Clip::Range(1.0)))?;
         let Set { shape, .. } = *self.set;
         let in_place = Sampling::in_place(&sampler, shape, self.set.input(0), self.set.input(1), noise);
         let step = Sampling { calls: self.set.timesteps(), next: self.set.output(0), ..in_place };
-        Ok(Box::new(step.plan(self.context)?))
+        step.plan(self.context)
     }
 
     /// Takes a v prediction to each sample's loss by min-SNR, and to the gradient of the batch's mean.
-    fn loss(&self, epsilon: Second<'_>) -> Planned {
+    fn loss(&self, epsilon: Noise<'_>) -> Planned {
         let objective = Objective::of(Quantity::V).weighted(Weight::MinSnr { gamma: 5.0 });
         let loss = Loss {
-            table: &self.diffusion.schedule().loss(&objective, LossInputs::CleanAndNoise)?,
+            table: &self.schedule.loss(&objective, LossInputs::CleanAndNoise)?,
             penalty: Penalty::MSE,
             shape: self.set.shape,
             timesteps: self.set.timesteps(),
             prediction: self.set.input(0),
             in0: Some(self.set.input(1)),
-            in1: Some(epsilon),
-            seeds: None,
+            in1: epsilon,
             losses: (&self.set.losses, 0),
             mean: None,
-            gradient: Some((self.set.output(0), Of::Mean)),
+            gradient: Some(Gradient::mean(self.set.output(0))),
         };
-        Ok(Box::new(LossPlan::new(self.context, &loss)?))
+        Ok(loss.plan(self.context)?)
     }
 
     /// Takes an epsilon prediction with a learned variance to each sample's term of the variational bound, and to the
     /// gradient of the batch's mean with respect to the second output: the second half of a hybrid loss. At the timesteps
     /// of a set, which are above 0, the clean sample cancels and is not read, so any tensor may stand for it.
-    fn vlb(&self, epsilon: Second<'_>) -> Planned {
-        let bound = Vlb::new(self.diffusion.schedule(), Quantity::Epsilon, ModelVariance::LearnedRange, None)?;
+    fn vlb(&self, epsilon: Noise<'_>) -> Planned {
+        let bound = Vlb::new(self.schedule, Quantity::Epsilon, ModelVariance::LearnedRange, None)?;
         let inputs = VlbInputs {
             table: &bound.table(LossInputs::CleanAndNoise)?,
             clip: None,
@@ -166,8 +169,7 @@ impl Maker<'_> {
             prediction: self.set.input(0),
             learned: Some(self.set.input(1)),
             x0: self.set.input(0),
-            in1: Some(epsilon),
-            seeds: None,
+            in1: epsilon,
         };
         let terms = VlbTerms {
             inputs,
@@ -176,9 +178,10 @@ impl Maker<'_> {
             mean: None,
             gradient: None,
             learned_gradient: Some(self.set.output(0)),
-            of: Of::Mean,
+            reduction: Reduction::Mean,
+            scale: GradientScale::ONE,
         };
-        Ok(Box::new(VlbPlan::new(self.context, &terms)?))
+        Ok(terms.plan(self.context)?)
     }
 }
 

@@ -13,7 +13,7 @@ use anyhow::Result;
 use std::time::{Instant, SystemTime};
 use tweedie::gpu::Context;
 use tweedie::headless::Gpu;
-use tweedie::{Diffusion, Storage};
+use tweedie::{Schedule, Storage};
 
 /// The name of the streaming copy in the size plot.
 pub const STREAM_COPY: &str = "stream_copy";
@@ -82,7 +82,7 @@ pub struct Runner {
     pub first_uses: Vec<FirstUse>,
     clock: Clock,
     context: Context,
-    diffusion: Diffusion,
+    schedule: Schedule,
     runs: Option<usize>,
     sets: Option<u64>,
     memory: u64,
@@ -96,7 +96,7 @@ impl Runner {
     pub fn new(gpu: Gpu, runs: Option<usize>, sets: Option<u64>) -> Result<Self> {
         Ok(Self {
             context: Context::new(&gpu.device),
-            diffusion: Diffusion::new(ops::schedule()?),
+            schedule: ops::schedule()?,
             memory: set::memory(&gpu.info),
             first_uses: Vec::new(),
             clock: Clock::new(gpu)?,
@@ -136,7 +136,7 @@ impl Runner {
             line.copy_gbps = Some(gbps(moved, copy.main.median));
             line.stream_gbps = Some(gbps(moved, stream.main.median));
             if let Some(Work::Plan(plan)) = works[0].first() {
-                line.record_ns = Some(record_ns(&self.clock, plan.as_ref())?.round());
+                line.record_ns = Some(record_ns(&self.clock, plan)?.round());
             }
         }
         Ok(Ok(line))
@@ -175,7 +175,7 @@ impl Runner {
     fn plan(&mut self, op: &'static Op, row: &Row, seed: u64) -> Result<Work> {
         let set = Set::new(&self.clock.gpu, &self.context, op, row.workload.shape, row.storage, seed)?;
         let (compiled, begun) = (self.context.compiled_pipelines(), Instant::now());
-        let plan = op.plan(&self.diffusion, &self.context, &set)?;
+        let plan = op.plan(&self.schedule, &self.context, &set)?;
         let milliseconds = begun.elapsed().as_secs_f64() * 1e3;
         let compiles = self.context.compiled_pipelines() > compiled;
         let uses = self.first_use(op, row.storage);

@@ -6,7 +6,7 @@
 use crate::ops::Op;
 use crate::units;
 use anyhow::Result;
-use tweedie::gpu::{At, Context, Drawn, MapPlan, NoiseKey, Second, Timesteps};
+use tweedie::gpu::{Context, Drawn, Noise, NoiseKey, Plan, Recording, Timesteps};
 use tweedie::headless::Gpu;
 use tweedie::{Shape, Storage, Tensor};
 
@@ -54,8 +54,8 @@ impl Set {
         gpu.check()?;
         for (stream, input) in (0..).zip(&set.inputs) {
             let noise = Drawn::new(NoiseKey::seed(seed).stream(stream));
-            let fill = MapPlan::fill(context, shape, noise, Tensor::new(input, storage))?;
-            gpu.submit(|encoder| fill.encode(encoder, At::timestep(0)))??;
+            let fill = Plan::fill(context, shape, noise, Tensor::new(input, storage))?;
+            gpu.submit(|encoder| fill.encode(encoder, Recording::timestep(0)))??;
         }
         Ok(set)
     }
@@ -71,8 +71,8 @@ impl Set {
     }
 
     /// An input that is noise.
-    pub fn noise(&self, index: usize) -> Second<'_> {
-        Second::Given(self.input(index))
+    pub fn noise(&self, index: usize) -> Noise<'_> {
+        Noise::Tensor(self.input(index))
     }
 
     /// The timestep of each sample.

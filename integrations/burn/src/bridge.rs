@@ -17,7 +17,7 @@ use tweedie::{Context, wgpu};
 ///
 /// ```
 /// use burn::tensor::{Device, Tensor};
-/// use tweedie::gpu::{At, MapPlan, Drawn, NoiseKey};
+/// use tweedie::gpu::{Recording, Plan, Drawn, NoiseKey};
 /// use tweedie_burn::{Bridge, Error};
 ///
 /// # fn run(device: &Device, setup: &burn::tensor::wgpu::WgpuSetup) -> Result<Tensor<4>, Error> {
@@ -25,8 +25,8 @@ use tweedie::{Context, wgpu};
 /// let bridge = Bridge::new(device, setup);
 /// let noise: Tensor<4> = bridge.empty("noise", [8, 3, 16, 16], burn::tensor::DType::F32)?;
 /// let lent = bridge.lend_out("noise", &noise)?;
-/// let plan = MapPlan::fill(bridge.context(), lent.shape(), Drawn::new(NoiseKey::seed(1)), lent.tensor())?;
-/// bridge.submit(plan.dispatches(), |pass| plan.record(pass, At::timestep(0)))?;
+/// let plan = Plan::fill(bridge.context(), lent.shape(), Drawn::new(NoiseKey::seed(1)), lent.tensor())?;
+/// bridge.submit(plan.dispatches(), |pass| plan.record(pass, Recording::timestep(0)))?;
 /// # Ok(noise) }
 /// ```
 #[derive(Clone, Debug)]

@@ -1,71 +1,107 @@
-//! Plans by where their tensors lie.
+//! Plans by the places of their tensors.
 //!
 //! A plan of tweedie is bound to its buffers, and Burn computes each step's tensors wherever its memory pool has room. Around a
 //! small network the pool hands out the same places again and again, and a few plans serve a whole run. Around a larger one
-//! each tensor has a few places but all of them together seldom the same ones, and most steps make their plans anew.
+//! most steps have places of their own: then a plan of the same op is moved to them, which costs its bind groups.
 
 use crate::Error;
-use crate::lent::Place;
 use std::sync::{Mutex, PoisonError};
+use tweedie::gpu::{Plan, PlanError};
+use tweedie::{Context, Shape, Storage, Tensor, wgpu};
 
-/// How many places are remembered, the latest used ones. A plan takes some 20 KiB of tables and keeps the page of memory
-/// that it is bound to.
+/// The number of places that are remembered, the latest used ones. A plan keeps the page of memory that it is bound to.
 const CAPACITY: usize = 32;
 
-/// What a plan depends on beside its op: the shape, and the places of its tensors in a fixed order.
-pub(crate) type Key = (tweedie::Shape, Vec<Option<Place>>);
+/// The place of a tensor: its role, its buffer, the bytes before it and the storage of its elements.
+type Place = (&'static str, wgpu::Buffer, u64, Storage);
+
+/// Tensors by the roles that a plan of tweedie has for them.
+pub(crate) type Roles<'a> = &'a [(&'static str, Option<Tensor<'a>>)];
 
 /// The plans of an op.
-#[derive(Debug)]
-pub(crate) struct Cache<P> {
-    inner: Mutex<Inner<P>>,
+#[derive(Debug, Default)]
+pub(crate) struct Cache {
+    inner: Mutex<Inner>,
 }
 
-#[derive(Debug)]
-struct Inner<P> {
-    plans: Vec<(Key, P)>,
+#[derive(Debug, Default)]
+struct Inner {
+    plans: Vec<(Shape, Vec<Place>, Plan)>,
     made: u64,
+    moved: u64,
 }
 
-impl<P> Default for Cache<P> {
-    fn default() -> Self {
-        Self { inner: Mutex::new(Inner { plans: Vec::new(), made: 0 }) }
-    }
-}
-
-impl<P> Cache<P> {
-    /// Lets `record` have the plan of this key, made if there is none. Nobody else has it meanwhile: a noise key may be set
-    /// and the recording submitted.
+impl Cache {
+    /// Lets `record` have the plan of these tensors: one that is bound to them already, one that is moved to them, or else
+    /// one that is made. Nobody else has it meanwhile: a noise key may be set and the recording submitted.
     pub fn with<T>(
         &self,
-        key: Key,
-        make: impl FnOnce() -> Result<P, Error>,
-        record: impl FnOnce(&P) -> Result<T, Error>,
+        context: &Context,
+        shape: Shape,
+        tensors: Roles<'_>,
+        make: impl FnOnce() -> Result<Plan, Error>,
+        record: impl FnOnce(&Plan) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let mut inner = self.lock();
-        let found = inner.plans.iter().position(|(other, _)| *other == key);
-        let (key, plan) = match found {
-            Some(index) => inner.plans.remove(index),
-            None => {
-                inner.made += 1;
-                (key, make()?)
-            }
+        let places: Vec<Place> = tensors.iter().filter_map(|(role, tensor)| Some(place(role, &(*tensor)?))).collect();
+        let plan = match inner.plans.iter().position(|(other, at, _)| (*other, at) == (shape, &places)) {
+            Some(index) => inner.plans.remove(index).2,
+            None => inner.bind(context, shape, tensors, &places, make)?,
         };
         let result = record(&plan);
         if inner.plans.len() == CAPACITY {
             inner.plans.remove(0);
         }
-        inner.plans.push((key, plan));
+        inner.plans.push((shape, places, plan));
         result
     }
 
-    /// How many plans have been made.
-    pub fn made(&self) -> u64 {
-        self.lock().made
+    /// The numbers of plans that were made and that were moved.
+    pub fn counts(&self) -> [u64; 2] {
+        let inner = self.lock();
+        [inner.made, inner.moved]
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Inner<P>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
         // A panic while it was locked can have lost a plan, which is then made again.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+impl Inner {
+    fn bind(
+        &mut self,
+        context: &Context,
+        shape: Shape,
+        tensors: Roles<'_>,
+        places: &[Place],
+        make: impl FnOnce() -> Result<Plan, Error>,
+    ) -> Result<Plan, Error> {
+        let tensors: Vec<_> = tensors.iter().filter_map(|(role, tensor)| Some((*role, (*tensor)?))).collect();
+        let alike = |at: &[Place]| {
+            let kinds = |places: &[Place]| places.iter().map(|place| (place.0, place.3)).collect::<Vec<_>>();
+            kinds(at) == kinds(places)
+        };
+        // The latest first: Burn's pages change slowly.
+        let mut known = self.plans.iter().rev().filter(|(other, at, _)| *other == shape && alike(at));
+        let moved = known.find_map(|(.., plan)| match plan.moved(context, &tensors) {
+            // Tensors that share a page otherwise than before need a plan of their own.
+            Err(PlanError::Moved { .. }) => None,
+            moved => Some(moved),
+        });
+        match moved {
+            Some(plan) => {
+                self.moved += 1;
+                Ok(plan.map_err(tweedie::Error::from)?)
+            }
+            None => {
+                self.made += 1;
+                make()
+            }
+        }
+    }
+}
+
+fn place(role: &'static str, tensor: &Tensor<'_>) -> Place {
+    (role, tensor.buffer.clone(), tensor.offset, tensor.storage)
 }

@@ -31,9 +31,6 @@ pub(crate) enum Access {
     Written,
 }
 
-/// Where a tensor lies, and how.
-pub(crate) type Place = (wgpu::Buffer, u64, Storage);
-
 impl Lent {
     /// For plans of tweedie: the batch is the tensor's first dimension, whatever its others are.
     #[must_use]
@@ -59,11 +56,7 @@ impl Lent {
         self.offset
     }
 
-    pub(crate) fn place(&self) -> Place {
-        (self.buffer.clone(), self.offset, self.storage)
-    }
-
-    /// Of a tensor of floats.
+    /// Lends a tensor of floats.
     pub(crate) fn float<const D: usize>(
         role: &'static str,
         on: &Device,
@@ -85,7 +78,7 @@ impl Lent {
         Self::of(role, primitive, storage, &dims, access)
     }
 
-    /// Of 32-bit integers, which stand for timesteps.
+    /// Lends 32-bit integers: timesteps.
     pub(crate) fn words(
         role: &'static str,
         on: &Device,

@@ -4,9 +4,9 @@ use crate::cache::Cache;
 use crate::lent::Lent;
 use crate::{Bridge, Error};
 use burn::tensor::{DType, Tensor};
-use tweedie::gpu::{At, Noise, NoiseKey, StepPlan, Timesteps};
+use tweedie::gpu::{Noise, NoiseKey, PlanError, Recording, Timesteps};
 use tweedie::math::sampler::{Call, Sampler};
-use tweedie::{Guidance, GuidanceScale};
+use tweedie::{Guidance, GuidanceScale, Shape};
 
 /// Classifier-free guidance; see [`tweedie::Guidance`].
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -87,10 +87,11 @@ impl Sampling {
         let input = scaled.then(|| self.bridge.empty("input", shape, elements)).transpose()?;
         let lent = self.bridge.lend_out("x", &x)?;
         let out = input.as_ref().map(|input| self.bridge.lend_out("input", input)).transpose()?;
-        let view = View { sampling: self, x: &lent, prediction: &lent, next: &lent, input: out.as_ref(), key };
+        let (prediction, next) = (&lent, &lent);
+        let view = View { sampling: self, x: &lent, prediction, next, input: out.as_ref(), memory: None, key };
         let plan = view.of_tweedie(None).start(self.bridge.context(), key)?;
-        self.bridge.submit(plan.dispatches(), |pass| plan.record(pass, At::timestep(0)))?;
-        Ok(Run { sampling: self, key, next: 0, x, input, first: None, plans: Cache::default() })
+        self.bridge.submit(plan.dispatches(), |pass| plan.record(pass, Recording::timestep(0)))?;
+        Ok(Run { sampling: self, key, next: 0, x, input, memory: None, plans: Cache::default() })
     }
 }
 
@@ -102,9 +103,9 @@ pub struct Run<'a, const D: usize> {
     next: usize,
     x: Tensor<D>,
     input: Option<Tensor<D>>,
-    /// The first plan, beside which all others remember.
-    first: Option<StepPlan>,
-    plans: Cache<StepPlan>,
+    /// The memory of all plans.
+    memory: Option<Tensor<2>>,
+    plans: Cache,
 }
 
 impl<const D: usize> Run<'_, D> {
@@ -126,7 +127,7 @@ impl<const D: usize> Run<'_, D> {
     /// [`Error::Shape`] for an output of another shape, [`Error::Finished`] after the last step, and what else [`Error`] says
     /// of tensors.
     pub fn step(&mut self, prediction: Tensor<D>) -> Result<(), Error> {
-        let Self { sampling, key, next, x, input, first, plans } = self;
+        let Self { sampling, key, next, x, input, memory, plans } = self;
         let Sampling { bridge, sampler, guide } = *sampling;
         if *next >= sampler.calls().len() {
             return Err(Error::Finished { calls: sampler.calls().len() });
@@ -142,18 +143,41 @@ impl<const D: usize> Run<'_, D> {
         let prediction = bridge.lend("prediction", &prediction)?;
         let (from, to) = (bridge.lend("x", x)?, bridge.lend_out("next", &result)?);
         let out = scaled.as_ref().map(|scaled| bridge.lend_out("input", scaled)).transpose()?;
-        let view = View { sampling, x: &from, prediction: &prediction, next: &to, input: out.as_ref(), key: *key };
-        let places = [Some(&from), Some(&prediction), Some(&to), out.as_ref()];
-        let places = places.into_iter().map(|lent| lent.map(Lent::place)).collect();
-        let call = *next as u32;
-        let first = match first {
-            Some(plan) => plan,
-            None => first.insert(view.of_tweedie(*guide).plan(bridge.context())?),
+        let call = Recording::call(*next as u32);
+        let step = |memory: &Option<Tensor<2>>| {
+            let memory = memory.as_ref().map(|memory| bridge.lend_out("memory", memory)).transpose()?;
+            let (next, input, memory) = (&to, out.as_ref(), memory.as_ref());
+            let view = View { sampling, x: &from, prediction: &prediction, next, input, memory, key: *key };
+            let request = view.of_tweedie(*guide);
+            let roles = [
+                ("x", Some(request.x)),
+                ("prediction", Some(request.prediction)),
+                ("unconditional", request.guidance.map(|guidance| guidance.unconditional)),
+                ("next", Some(request.next)),
+                ("input", request.input),
+                ("memory", request.memory),
+            ];
+            plans.with(
+                bridge.context(),
+                from.shape(),
+                &roles,
+                || Ok(request.plan(bridge.context())?),
+                |plan| bridge.submit(plan.dispatches(), |pass| plan.record(pass, call)),
+            )
         };
-        let make = || Ok(view.of_tweedie(*guide).plan_beside(bridge.context(), first)?);
-        plans.with((from.shape(), places), make, |plan| {
-            bridge.submit(plan.dispatches(), |pass| plan.record(pass, At::call(call)))
-        })?;
+        // A loop that looks back remembers in a tensor of its own, which every plan is given.
+        let depth = sampler.calls().iter().map(|call| call.row.depth()).max().unwrap_or(0);
+        if memory.is_none() && depth > 0 {
+            *memory = Some(remembered(bridge, depth, from.shape(), x.dtype())?);
+        }
+        match step(memory) {
+            // 16-bit samples that are no whole lanes remember in f32.
+            Err(Error::Tweedie(tweedie::Error::Plan(PlanError::Memory { .. }))) => {
+                *memory = Some(remembered(bridge, depth, from.shape(), DType::F32)?);
+                step(memory)?;
+            }
+            stepped => stepped?,
+        }
         (*x, *input, *next) = (result, scaled, *next + 1);
         Ok(())
     }
@@ -165,6 +189,11 @@ impl<const D: usize> Run<'_, D> {
     }
 }
 
+/// Memory for this many clean samples.
+fn remembered(bridge: &Bridge, depth: usize, shape: Shape, elements: DType) -> Result<Tensor<2>, Error> {
+    bridge.empty("memory", [shape.batch as usize, depth * shape.elements as usize], elements)
+}
+
 /// Lent tensors in their roles.
 struct View<'a> {
     sampling: &'a Sampling,
@@ -172,12 +201,13 @@ struct View<'a> {
     prediction: &'a Lent,
     next: &'a Lent,
     input: Option<&'a Lent>,
+    memory: Option<&'a Lent>,
     key: NoiseKey,
 }
 
 impl<'a> View<'a> {
     fn of_tweedie(&self, guide: Option<Guide>) -> tweedie::Sampling<'a> {
-        let Self { sampling, x, prediction, next, input, key } = *self;
+        let Self { sampling, x, prediction, next, input, memory, key } = *self;
         let shape = x.shape();
         let conditional = prediction.tensor();
         let half = shape.total() * conditional.storage.bytes();
@@ -193,6 +223,7 @@ impl<'a> View<'a> {
             guidance,
             next: next.tensor(),
             input: input.map(Lent::tensor),
+            memory: memory.map(Lent::tensor),
             ..tweedie::Sampling::in_place(&sampling.sampler, shape, x.tensor(), conditional, Noise::drawn(key))
         }
     }

@@ -18,9 +18,7 @@ use burn::backend::ops::FloatTensorOps as _;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, TensorMetadata as _, Wgpu};
 use burn::tensor::{DType, FloatDType, Int, Tensor};
-use tweedie::gpu::{
-    At, Drawn, Loss, LossPlan, Map, MapPlan, NoiseKey, Of, Second, TimestepDraw, TimestepPlan, Timesteps,
-};
+use tweedie::gpu::{Gradient, Loss, Map, Noise, NoiseKey, Recording, TimestepDraw, Timesteps};
 use tweedie::math::{LossInputs, Objective, TimestepDensity};
 use tweedie::table::{LossRow, Penalty, Table};
 use tweedie::{Quantity, Schedule};
@@ -67,9 +65,9 @@ pub struct Training {
     schedule: Schedule,
     goal: Goal,
     table: Table<LossRow>,
-    draws: Cache<TimestepPlan>,
-    maps: [Cache<MapPlan>; 2],
-    losses: Cache<LossPlan>,
+    draws: Cache,
+    maps: [Cache; 2],
+    losses: Cache,
 }
 
 impl Training {
@@ -131,13 +129,19 @@ impl Training {
             let Goal { density, stratified, .. } = &self.goal;
             let (ends, stratified, steps) = (density.ends(), *stratified, 1);
             let (buffer, offset) = (words.buffer(), words.offset());
-            let draw = TimestepDraw { ends, batch, key, steps, stratified, buffer, offset };
-            Ok(TimestepPlan::new(self.bridge.context(), &draw)?)
+            let draw = TimestepDraw { ends, batch, key, steps, seeds: None, stratified, buffer, offset };
+            Ok(draw.plan(self.bridge.context())?)
         };
-        self.draws.with((clean.shape(), vec![Some(words.place())]), make, |plan| {
-            plan.set_key(self.bridge.queue(), 0, key)?;
-            self.bridge.submit(1, |pass| plan.record(pass, 0))
-        })?;
+        self.draws.with(
+            self.bridge.context(),
+            clean.shape(),
+            &[("timesteps", Some(words.tensor()))],
+            make,
+            |plan| {
+                plan.set_key(self.bridge.queue(), 0, key)?;
+                self.bridge.submit(plan.dispatches(), |pass| plan.record(pass, Recording::per_sample()))
+            },
+        )?;
         self.noise_at(x0, t, key)
     }
 
@@ -179,8 +183,12 @@ impl Training {
         let words = self.words(t, clean.shape().batch)?;
         let out0 = self.bridge.lend_out("x_t", &x_t)?;
         let out1 = second.as_ref().map(|second| self.bridge.lend_out("target", second)).transpose()?;
-        let key_of = |lent: &Lent| Some(lent.place());
-        let places = vec![key_of(&clean), key_of(&words), key_of(&out0), out1.as_ref().and_then(key_of)];
+        let roles = [
+            ("in0", Some(clean.tensor())),
+            ("timesteps", Some(words.tensor())),
+            ("out0", Some(out0.tensor())),
+            ("out1", out1.as_ref().map(Lent::tensor)),
+        ];
         let make = || {
             let table = self.schedule.rows_of(Quantity::Xt, target)?;
             let map = Map {
@@ -188,15 +196,15 @@ impl Training {
                 shape: clean.shape(),
                 timesteps: per_sample(&words),
                 in0: Some(clean.tensor()),
-                in1: Second::Drawn(Drawn::new(key)),
+                in1: Noise::drawn(key),
                 out0: out0.tensor(),
                 out1: out1.as_ref().map(Lent::tensor),
             };
-            Ok(MapPlan::new(self.bridge.context(), &map)?)
+            Ok(map.plan(self.bridge.context())?)
         };
-        self.maps[usize::from(target.is_some())].with((clean.shape(), places), make, |plan| {
+        self.maps[usize::from(target.is_some())].with(self.bridge.context(), clean.shape(), &roles, make, |plan| {
             plan.set_key(self.bridge.queue(), 0, key)?;
-            self.bridge.submit(plan.dispatches(), |pass| plan.record(pass, At::per_sample()))
+            self.bridge.submit(plan.dispatches(), |pass| plan.record(pass, Recording::per_sample()))
         })?;
         Ok((x_t, second))
     }
@@ -249,8 +257,14 @@ impl Training {
             [("losses", &samples), ("mean", &mean)].map(|(role, out)| self.bridge.lend_out(role, out));
         let (losses, average) = (losses?, average?);
         let gradient = wanted.then(|| self.bridge.lend_out("gradient", &slope)).transpose()?;
-        let lent = [Some(&clean), Some(&given), Some(&words), Some(&losses), Some(&average), gradient.as_ref()];
-        let places = lent.into_iter().map(|lent| lent.map(Lent::place)).collect();
+        let roles = [
+            ("in0", Some(clean.tensor())),
+            ("prediction", Some(given.tensor())),
+            ("timesteps", Some(words.tensor())),
+            ("losses", Some(losses.tensor())),
+            ("mean", Some(average.tensor())),
+            ("gradient", gradient.as_ref().map(Lent::tensor)),
+        ];
         let make = || {
             let loss = Loss {
                 table: &self.table,
@@ -259,17 +273,16 @@ impl Training {
                 timesteps: per_sample(&words),
                 prediction: given.tensor(),
                 in0: Some(clean.tensor()),
-                in1: Some(Second::Drawn(Drawn::new(noisy.key))),
-                seeds: None,
+                in1: Noise::drawn(noisy.key),
                 losses: (losses.buffer(), losses.offset()),
                 mean: Some((average.buffer(), average.offset())),
-                gradient: gradient.as_ref().map(|gradient| (gradient.tensor(), Of::Sum)),
+                gradient: gradient.as_ref().map(|gradient| Gradient::sum(gradient.tensor())),
             };
-            Ok(LossPlan::new(self.bridge.context(), &loss)?)
+            Ok(loss.plan(self.bridge.context())?)
         };
-        self.losses.with((clean.shape(), places), make, |plan| {
+        self.losses.with(self.bridge.context(), clean.shape(), &roles, make, |plan| {
             plan.set_key(self.bridge.queue(), 0, noisy.key)?;
-            self.bridge.submit(plan.dispatches(), |pass| plan.record(pass, At::per_sample()))
+            self.bridge.submit(plan.dispatches(), |pass| plan.record(pass, Recording::per_sample()))
         })?;
         Ok((Losses { mean, samples }, slope))
     }
@@ -283,10 +296,21 @@ impl Training {
         Ok(words)
     }
 
-    /// How many plans have been made, of all that were recorded: see the README for what a run needs.
+    /// The number of plans that have been made, of all that were recorded; see the README.
     #[must_use]
     pub fn plans_made(&self) -> u64 {
-        self.draws.made() + self.maps.iter().map(Cache::made).sum::<u64>() + self.losses.made()
+        self.counts()[0]
+    }
+
+    /// The number of plans that were moved to other tensors instead.
+    #[must_use]
+    pub fn plans_moved(&self) -> u64 {
+        self.counts()[1]
+    }
+
+    fn counts(&self) -> [u64; 2] {
+        let all = [&self.draws, &self.maps[0], &self.maps[1], &self.losses].map(Cache::counts);
+        [0, 1].map(|kind| all.iter().map(|counts| counts[kind]).sum())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::harness::{ELEMENTS, Harness, download, upload, upload_words, values};
 use burn::tensor::{DType, Int, Tensor};
-use tweedie::gpu::{At, Drawn, MapPlan, NoiseKey};
+use tweedie::gpu::{Drawn, NoiseKey, Plan, Recording};
 use tweedie::{Shape, Storage};
 use tweedie_burn::{Error, Goal, Training};
 
@@ -20,9 +20,9 @@ fn a_lent_tensor_is_the_memory_that_burn_reads(harness: &Harness) {
         let tensor: Tensor<3> = bridge.empty("noise", [3, 5, 7], DType::F32).expect("a tensor");
         let lent = bridge.lend_out("noise", &tensor).expect("its memory");
         assert_eq!(lent.shape(), Shape::new(3, 35));
-        let plan = MapPlan::fill(bridge.context(), lent.shape(), Drawn::new(key), lent.tensor()).expect("a plan");
+        let plan = Plan::fill(bridge.context(), lent.shape(), Drawn::new(key), lent.tensor()).expect("a plan");
         let before = bridge.dispatches();
-        bridge.submit(plan.dispatches(), |pass| plan.record(pass, At::timestep(0))).expect("a recording");
+        bridge.submit(plan.dispatches(), |pass| plan.record(pass, Recording::timestep(0))).expect("a recording");
         assert_eq!(bridge.dispatches() - before, 1);
         let again = bridge.lend("noise", &tensor).expect("its memory");
         assert_eq!((again.buffer(), again.offset()), (lent.buffer(), lent.offset()), "{name}");

@@ -101,7 +101,7 @@ fn twin(
     history: &[Vec<f64>],
     noise: &[f64],
 ) -> (Vec<tweedie::gpu::compare::Expected>, Vec<f64>) {
-    let rules = tweedie::gpu::Rules { clip, ..Default::default() };
+    let rules = tweedie::gpu::StepOptions { clip, ..Default::default() };
     let (mut next, mut clean) = (Vec::new(), Vec::new());
     for i in 0..SHAPE[0] {
         let part = |values: &[f64], at: usize| {

@@ -4,7 +4,7 @@ use crate::harness::{ELEMENTS, Harness, compare, download, download_words, uploa
 use burn::tensor::{DType, Tensor};
 use tweedie::gpu::compare::Comparison;
 use tweedie::gpu::loss::{Batch, ROUNDINGS, reference};
-use tweedie::gpu::{NoiseKey, Of};
+use tweedie::gpu::{NoiseKey, Reduction};
 use tweedie::math::{LossInputs, Objective, TimestepDensity, Weight};
 use tweedie::table::{Penalty, Table};
 use tweedie::{Quantity, Schedule, Storage};
@@ -106,7 +106,7 @@ fn losses_and_gradient_are_their_twins(harness: &Harness) {
                 let t = download_words(&noisy.t);
                 let batch = Batch { timesteps: &t, elements: elements(), prediction: &guess, inputs: [&data, &noise] };
                 let holds = |table: &Table<tweedie::table::LossRow>| {
-                    let exact = reference(table, Penalty::MSE, &batch, Of::Mean);
+                    let exact = reference(table, Penalty::MSE, &batch, Reduction::Mean);
                     let mut sums = Comparison::new(Storage::F32).with_noise(1.0);
                     sums.add_all(&download(&losses.samples), &exact.samples);
                     sums.add_all(&download(&losses.mean), &[exact.mean]);

@@ -4,8 +4,7 @@
 //! and the noise, and the noise may be drawn again from its key: a training step reads the prediction and the clean sample,
 //! and writes the gradient. Reductions run in a fixed order, so a loss is bitwise reproducible across runs and batch sizes.
 //!
-//! **Practice.** A [`LossPlan`] is made once. Recording it is a few calls on the caller's pass: no submit, no poll, no
-//! allocation, no upload. After the pass over the tensors, a small dispatch adds up samples of more than 4096 elements, and
+//! **Practice.** [`Loss::plan`] makes a plan, which is recorded into the caller's pass. After the pass over the tensors, a small dispatch adds up samples of more than 4096 elements, and
 //! one or two more compute the mean. The gradient needs a pass of its own only where it is 16-bit and its samples are neither
 //! whole lanes of four nor pairs.
 //!
@@ -14,6 +13,6 @@
 pub(crate) mod plan;
 pub(crate) mod reference;
 
-pub use crate::gpu::inputs::Of;
-pub use plan::{Loss, LossPlan};
+pub use crate::gpu::inputs::{Gradient, GradientScale, Reduction};
+pub use plan::Loss;
 pub use reference::{Batch, Losses, ROUNDINGS, reference};

@@ -1,7 +1,7 @@
 //! The f64 reference of a loss, written to be read, not to be fast.
 
 use crate::gpu::compare::{ARITHMETIC, Expected};
-use crate::gpu::inputs::Of;
+use crate::gpu::inputs::Reduction;
 use crate::gpu::storage::Storage;
 use crate::table::Table;
 use crate::table::loss::{LossRow, Penalty};
@@ -40,9 +40,9 @@ pub struct Losses {
 /// The magnitudes allow for rounding: a loss moves with the summed magnitudes of the error, times the penalty's slope, and a
 /// gradient by as much as the slope changes within the error's own bound, at a kink (`L1` at 0) too.
 #[must_use]
-pub fn reference(table: &Table<LossRow>, penalty: Penalty, batch: &Batch<'_>, of: Of) -> Losses {
+pub fn reference(table: &Table<LossRow>, penalty: Penalty, batch: &Batch<'_>, reduction: Reduction) -> Losses {
     let Batch { timesteps, elements, .. } = *batch;
-    let share = of.share_of(timesteps.len() as f64);
+    let share = reduction.share_of(timesteps.len() as f64);
     let (mut samples, mut gradient) = (Vec::new(), Vec::new());
     for (i, &t) in timesteps.iter().enumerate() {
         let range = i * elements..(i + 1) * elements;
@@ -92,7 +92,7 @@ mod tests {
     fn gradient(penalty: Penalty, target: f64) -> [f64; 2] {
         let table = Table::new([LossRow { prediction: 1.0, inputs: [0.0, -1.0], weight: 1.0 }]);
         let batch = Batch { timesteps: &[0], elements: 1, prediction: &[1.0], inputs: [&[], &[target]] };
-        let Expected { value, magnitude } = reference(&table, penalty, &batch, Of::Sum).gradient[0];
+        let Expected { value, magnitude } = reference(&table, penalty, &batch, Reduction::Sum).gradient[0];
         [value, BOUND * magnitude]
     }
 

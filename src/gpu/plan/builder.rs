@@ -11,17 +11,19 @@ use crate::gpu::plan::keys::Keys;
 use crate::gpu::plan::layout::{Layout, row_bytes, row_range, scale_range};
 use crate::gpu::plan::place::Places;
 use crate::gpu::plan::plan::{Dispatch, Offsets, Plan, Shared};
+use crate::gpu::plan::rows::Accepts;
 use crate::gpu::plan::tables::{RowBuffer, Tables, Upload};
 use crate::gpu::plan::walk::{passes, reducing_walk, streaming_walk, variant};
 use crate::gpu::plan::window::Window;
 use crate::gpu::shader::bindings::{
-    CLEAN_STATS_BINDING, SCALES_BINDING, SCRATCH_BINDING, SEEDS_BINDING, SLOT_BINDING, STATUS_BINDING, TABLE_BINDING,
-    TIMESTEPS_BINDING,
+    CLEAN_STATS_BINDING, SCALER_BINDING, SCALES_BINDING, SCRATCH_BINDING, SEEDS_BINDING, SLOT_BINDING, STATUS_BINDING,
+    TABLE_BINDING, TIMESTEPS_BINDING,
 };
 use crate::gpu::shader::op::Op;
 use crate::gpu::shader::params::{CHUNK, GRAIN, Params};
 use crate::gpu::shader::variant::{Rows, Variant, Walk};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use wgpu::BufferUsages;
 
 /// A plan in the making: what its dispatches share, and the dispatches so far.
@@ -30,11 +32,13 @@ pub(crate) struct PlanBuilder<'a> {
     label: String,
     rows: RowBuffer,
     upload: Upload,
-    keys: Keys,
+    keys: Arc<Keys>,
+    accepts: Accepts,
+    clean_stats: Option<wgpu::Buffer>,
     /// The count of samples without a row, for timesteps from a buffer.
     status: Option<wgpu::Buffer>,
     /// For each row, `true` if it is undefined.
-    undefined: Vec<bool>,
+    undefined: Vec<AtomicBool>,
     pub dispatches: Vec<Dispatch>,
     /// The places of the caller's tensors and words.
     pub places: Places,
@@ -55,9 +59,14 @@ impl<'a> PlanBuilder<'a> {
             label: job.label("pass"),
             upload: Upload::of(&rows, row_bytes(job) as u32),
             rows,
-            keys: Keys::new(context, &job.label("keys"), job.drawn)?,
+            keys: match job.keys {
+                Some(keys) => Arc::clone(keys),
+                None => Arc::new(Keys::new(context, &job.label("keys"), job.drawn)?),
+            },
+            accepts: job.accepts,
+            clean_stats: job.clean_stats.cloned(),
             status: tables.status()?,
-            undefined: job.rows.undefined().to_vec(),
+            undefined: job.rows.undefined().iter().map(|&undefined| AtomicBool::new(undefined)).collect(),
             dispatches: Vec::new(),
             places: Places::new(job),
             counts: false,
@@ -201,7 +210,8 @@ impl<'a> PlanBuilder<'a> {
         }
         for (slot, tensor) in job.tensors().filter(|(slot, _)| variant.operand(*slot).has_binding()) {
             let range = layout.binding_range(slot, &tensor, window);
-            let role = job.is_callers(slot).then_some(slot);
+            // Memory may be the plan's own.
+            let role = self.places.at(slot).map(|_| slot);
             let part = Part { buffer: tensor.buffer, offset: range.start, size: range.size, role };
             resources.push((SLOT_BINDING + slot as u32, part));
         }
@@ -212,6 +222,7 @@ impl<'a> PlanBuilder<'a> {
             let (start, size) = if variant.scales_uniform { scale_range(window) } else { (0, scales.size()) };
             resources.push((SCALES_BINDING, Part::own(scales, start, size)));
         }
+        resources.extend(job.scaler.map(|words| (SCALER_BINDING, words.binding(self.context).0)));
         resources.extend(job.clean_stats.map(|stats| (CLEAN_STATS_BINDING, Part::whole(stats))));
         resources.extend(job.partials.map(|partials| (SCRATCH_BINDING, partials.words.binding(self.context).0)));
         resources.into_iter().map(|(binding, part)| part.entry(binding)).collect()
@@ -223,10 +234,14 @@ impl<'a> PlanBuilder<'a> {
             label: self.label,
             dispatches: self.dispatches,
             keys: self.keys,
-            upload: self.upload,
+            upload: Some(self.upload),
+            accepts: self.accepts,
             row_stride: self.rows.stride,
             undefined: self.undefined,
+            looks_up: self.status.is_some(),
             status: self.status,
+            ends: None,
+            clean_stats: self.clean_stats,
         };
         Plan::bound(self.context, Arc::new(shared), self.places)
     }

@@ -9,6 +9,7 @@ use crate::gpu::shader::bindings::{SEEDS_BINDING, SLOT_BINDING, StorageBinding};
 use crate::gpu::shader::params::WORKGROUP;
 use crate::gpu::shader::variant::Variant;
 use crate::gpu::tensor::{Shape, Tensor};
+use std::ops::Range;
 use wgpu::BufferUsages;
 
 /// Checks what does not depend on the device.
@@ -21,19 +22,22 @@ pub(crate) fn check(job: &Job<'_>) -> Result<(), PlanError> {
         return Err(PlanError::EmptyTable);
     }
     for (slot, tensor) in job.tensors() {
-        check_tensor(job.name(slot), &tensor, shape, job.op.slots()[slot].is_input())?;
+        check_tensor(job.name(slot), &tensor, job.shape_of(slot), job.op.slots()[slot].is_input())?;
     }
     job.drawn.and_then(|drawing| drawing.perturbed).map_or(Ok(()), |perturbed| check_perturbed(perturbed, shape))?;
     job.sample_words().try_for_each(|words| words.of_batch(shape.batch).check(words.name))?;
-    let mut outputs = job.outputs().into_iter();
-    outputs.try_for_each(|slot| check_output(job, slot))
+    job.scaler.map_or(Ok(()), |words| check_results(job, "scale", &words))?;
+    let mut written = job.written().into_iter();
+    written.try_for_each(|slot| check_output(job, slot))
 }
 
 /// Checks results that are written beside the tensors.
 pub(crate) fn check_results(job: &Job<'_>, name: &'static str, results: &WordRange<'_>) -> Result<(), PlanError> {
     results.check(name)?;
     let mut tensors = job.tensors();
-    if let Some((slot, _)) = tensors.find(|(_, tensor)| results.overlaps(tensor.buffer, &tensor.bytes(job.shape))) {
+    if let Some((slot, _)) =
+        tensors.find(|(slot, tensor)| results.overlaps(tensor.buffer, &tensor.bytes(job.shape_of(*slot))))
+    {
         return Err(PlanError::Overlap { output: name, other: job.name(slot) });
     }
     let batch = job.shape.batch;
@@ -55,7 +59,10 @@ pub(crate) fn check_bindings(job: &Job<'_>, variant: &Variant, context: &Context
         let (op, buffers) = (job.op.name(), names.join(", "));
         return Err(PlanError::Bindings { op, buffers, allowed, found });
     }
-    check_seeds(job, limits)?;
+    // The bindings of these begin at their first word.
+    let seeds = job.seeds.map(|seeds| seeds.of_batch(job.shape.batch));
+    seeds.map_or(Ok(()), |seeds| seeds.check_whole("seeds", "offset of the seeds", context))?;
+    job.scaler.map_or(Ok(()), |words| words.check_whole("scale", "offset of the scale", context))?;
     let sizes = [
         ("max_compute_invocations_per_workgroup", limits.max_compute_invocations_per_workgroup),
         ("max_compute_workgroup_size_x", limits.max_compute_workgroup_size_x),
@@ -73,20 +80,6 @@ fn role(job: &Job<'_>, binding: &StorageBinding) -> &'static str {
     }
 }
 
-/// Checks the seeds: their binding covers all of them and begins at the first.
-fn check_seeds(job: &Job<'_>, limits: &wgpu::Limits) -> Result<(), PlanError> {
-    let Some(seeds) = job.seeds else { return Ok(()) };
-    let words = seeds.of_batch(job.shape.batch);
-    let allowed = u64::from(limits.min_storage_buffer_offset_alignment);
-    if !words.offset.is_multiple_of(allowed) {
-        let (limit, found) = ("min_storage_buffer_offset_alignment", words.offset);
-        return Err(PlanError::DeviceLimit { what: "offset of the seeds", limit, allowed, found });
-    }
-    let bytes = words.bytes();
-    let largest = limits.max_storage_buffer_binding_size;
-    check_limit(seeds.name, "max_storage_buffer_binding_size", largest, bytes.end - bytes.start)
-}
-
 fn check_perturbed(Perturbed { by, channel }: Perturbed, shape: Shape) -> Result<(), PlanError> {
     for (what, found) in [("offset", by.offset), ("input perturbation", by.input)] {
         if !(found as f32).is_finite() {
@@ -99,22 +92,35 @@ fn check_perturbed(Perturbed { by, channel }: Perturbed, shape: Shape) -> Result
     Ok(())
 }
 
-/// Checks that an output shares words with nothing else, unless it replaces an input.
+/// Checks that what is written shares words with nothing else, unless it replaces an input.
 fn check_output(job: &Job<'_>, slot: usize) -> Result<(), PlanError> {
     let shape = job.shape;
     let Some(output) = job.tensors[slot] else { return Ok(()) };
     for (other_slot, other) in job.tensors().filter(|(other, _)| *other != slot) {
         // An invocation reads an element before it writes the same one. Any other overlap is a race.
-        let in_place = !job.is_output(other_slot) && output.same(&other, shape);
-        if !in_place && output.overlaps(&other, shape) {
+        let in_place = job.op.slots()[other_slot].is_input() && output.same(&other, shape);
+        // Memory is larger than the other tensors, so the two are compared as a whole.
+        let of_one_shape = job.shape_of(slot) == job.shape_of(other_slot);
+        let bytes = |slot: usize, tensor: &Tensor<'_>| tensor.bytes(job.shape_of(slot));
+        let overlaps = if of_one_shape {
+            output.overlaps(&other, shape)
+        } else {
+            output.buffer == other.buffer && meet(&bytes(slot, &output), &bytes(other_slot, &other))
+        };
+        if !in_place && overlaps {
             return Err(PlanError::Overlap { output: job.name(slot), other: job.name(other_slot) });
         }
     }
-    let bytes = output.bytes(shape);
+    let bytes = output.bytes(job.shape_of(slot));
     match job.sample_words().find(|words| words.of_batch(shape.batch).overlaps(output.buffer, &bytes)) {
         Some(words) => Err(PlanError::Overlap { output: job.name(slot), other: words.name }),
         None => Ok(()),
     }
+}
+
+/// Returns `true` if two ranges of bytes share any.
+fn meet(a: &Range<u64>, b: &Range<u64>) -> bool {
+    a.start < b.end && b.start < a.end
 }
 
 /// Checks that a tensor lies in its buffer.

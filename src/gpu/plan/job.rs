@@ -1,12 +1,14 @@
 //! The request for a plan of any op.
 
-use crate::gpu::inputs::Timesteps;
-use crate::gpu::plan::keys::Drawing;
-use crate::gpu::plan::words::{Partials, SampleWords};
+use crate::gpu::inputs::{Noise, Timesteps};
+use crate::gpu::plan::keys::{Drawing, Keys};
+use crate::gpu::plan::rows::Accepts;
+use crate::gpu::plan::words::{Partials, SampleWords, WordRange};
 use crate::gpu::shader::op::{Op, Part, SLOTS};
 use crate::gpu::shader::variant::Draw;
 use crate::gpu::tensor::{Shape, Tensor};
 use crate::table::RoundedTable;
+use std::sync::Arc;
 
 /// The names of an op's tensors in a request, by slot.
 pub(crate) type Roles = &'static [&'static str];
@@ -22,10 +24,16 @@ pub(crate) struct Job<'a> {
     /// By the op's slots.
     pub tensors: [Option<Tensor<'a>>; SLOTS],
     pub rows: &'a RoundedTable,
+    /// The rows that may take their place.
+    pub accepts: Accepts,
     /// The noise that is drawn.
     pub drawn: Option<Drawing>,
+    /// The keys of that noise, if another plan has uploaded them already.
+    pub keys: Option<&'a Arc<Keys>>,
     /// A seed for each sample.
     pub seeds: Option<SampleWords<'a>>,
+    /// A factor of the gradients on the GPU, and its counts.
+    pub scaler: Option<WordRange<'a>>,
     /// A factor and a threshold for each sample.
     pub scales: Option<&'a wgpu::Buffer>,
     /// The statistics of clean samples.
@@ -49,9 +57,9 @@ impl<'a> Job<'a> {
         tensors: [Option<Tensor<'a>>; SLOTS],
         rows: &'a RoundedTable,
     ) -> Self {
-        let (drawn, seeds, scales, clean_stats, partials) = (None, None, None, None, None);
+        let (drawn, keys, seeds, scaler, scales, clean_stats, partials) = (None, None, None, None, None, None, None);
         let (digit, limit, delta) = (0, f32::MAX, f32::MAX);
-        let roles = op.roles();
+        let (roles, accepts) = (op.roles(), Accepts::Nothing);
         Self {
             op,
             shape,
@@ -59,8 +67,11 @@ impl<'a> Job<'a> {
             roles,
             tensors,
             rows,
+            accepts,
             drawn,
+            keys,
             seeds,
+            scaler,
             scales,
             clean_stats,
             partials,
@@ -68,6 +79,13 @@ impl<'a> Job<'a> {
             limit,
             delta,
         }
+    }
+
+    /// The job with what is drawn of this noise, which is kept in a slot if it is kept.
+    pub fn drawing(mut self, noise: Noise<'a>, kept: usize) -> Self {
+        let Some(drawn) = noise.draws() else { return self };
+        self.tensors[kept] = drawn.keep;
+        Self { drawn: Some(Drawing::of(drawn)), seeds: drawn.seeds.map(SampleWords::of_seeds), ..self }
     }
 
     /// The tensors that are there, with their slots.
@@ -89,19 +107,19 @@ impl<'a> Job<'a> {
         self.op.slots().get(slot).is_some_and(|slot| slot.is_output())
     }
 
-    /// Returns `true` if a tensor of this slot is the caller's, not the plan's own memory.
-    pub fn is_callers(&self, slot: usize) -> bool {
-        self.op.slots()[slot].part != Part::Memory
-    }
-
     /// The slots that are written.
     pub fn outputs(&self) -> Vec<usize> {
         self.tensors().map(|(slot, _)| slot).filter(|&slot| self.is_output(slot)).collect()
     }
 
+    /// The slots that are written: outputs and memory.
+    pub fn written(&self) -> Vec<usize> {
+        self.tensors().map(|(slot, _)| slot).filter(|&slot| !self.op.slots()[slot].is_input()).collect()
+    }
+
     /// The same job without outputs.
     pub fn without_outputs(&self) -> Self {
-        let mut job = self.clone();
+        let mut job = Self { op: self.op.unscaled(), scaler: None, ..self.clone() };
         self.outputs().into_iter().for_each(|slot| job.tensors[slot] = None);
         job
     }
@@ -126,6 +144,11 @@ impl<'a> Job<'a> {
             Part::Memory => u64::from(self.depth()) * elements,
             _ => elements,
         }
+    }
+
+    /// The shape of a tensor of this slot.
+    pub fn shape_of(&self, slot: usize) -> Shape {
+        Shape::new(self.shape.batch, self.elements_of(slot).min(u64::from(u32::MAX)) as u32)
     }
 
     /// The number of clean samples that a step remembers.

@@ -11,6 +11,9 @@ use wgpu::BufferUsages;
 /// The bytes of a key: the uniform block `Key` of the shaders.
 const KEY: u32 = 32;
 
+/// The largest number of noise steps: their keys are then 16 MiB.
+pub(crate) const MOST_STEPS: u32 = 65_536;
+
 /// Noise that a plan draws.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Drawing {
@@ -58,8 +61,8 @@ impl Keys {
         let limits = context.limits();
         let drawn = drawing.unwrap_or(Drawing::white(NoiseKey::default(), 1));
         let (first, steps) = (drawn.key, drawn.steps);
-        if steps == 0 {
-            return Err(PlanError::NoSteps);
+        if !(1..=MOST_STEPS).contains(&steps) {
+            return Err(PlanError::Steps { most: MOST_STEPS, found: steps });
         }
         let stride = limits.min_uniform_buffer_offset_alignment.max(KEY);
         let size = u64::from(stride) * u64::from(steps);

@@ -2,6 +2,7 @@
 
 pub(crate) mod builder;
 pub(crate) mod check;
+pub(crate) mod ends;
 pub(crate) mod entry;
 pub(crate) mod fold_pass;
 pub(crate) mod four_buffers;
@@ -13,6 +14,7 @@ pub(crate) mod place;
 pub(crate) mod plan;
 pub(crate) mod reduce;
 pub(crate) mod role;
+pub(crate) mod rows;
 pub(crate) mod sums;
 pub(crate) mod tables;
 pub(crate) mod walk;

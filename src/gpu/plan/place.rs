@@ -25,37 +25,35 @@ pub(crate) struct Place {
 
 #[derive(Clone, Copy, Debug)]
 enum Kind {
-    Tensor { storage: Storage, stride: u32 },
+    Tensor { storage: Storage, stride: u32, shape: Shape },
     Words { count: u64 },
 }
 
 /// The places of a plan, by their roles.
 #[derive(Clone, Debug)]
 pub(crate) struct Places {
-    shape: Shape,
-    places: [Option<Place>; ROLES],
+    places: Box<[Option<Place>; ROLES]>,
 }
 
 impl Places {
     /// The place of words that a dispatch writes, and of nothing else.
     pub fn of_results(name: &'static str, words: &WordRange<'_>) -> Self {
-        let mut places = Self { shape: Shape::new(1, 1), places: Default::default() };
+        let mut places = Self { places: Default::default() };
         places.add_results(name, words);
         places
     }
 
     /// The places of a job's tensors, and of the words that it reads for each sample.
     pub fn new(job: &Job<'_>) -> Self {
-        let mut places = Self { shape: job.shape, places: Default::default() };
+        let mut places = Self { places: Default::default() };
         for (slot, tensor) in job.tensors() {
-            let kind = Kind::Tensor { storage: tensor.storage, stride: tensor.stride_in(job.shape) as u32 };
-            places.add(slot, job.name(slot), (tensor.buffer, tensor.offset), kind, job.is_output(slot));
+            let (shape, stride) = (job.shape_of(slot), tensor.stride_in(job.shape) as u32);
+            let kind = Kind::Tensor { storage: tensor.storage, stride, shape };
+            let writes = !job.op.slots()[slot].is_input();
+            places.add(slot, job.name(slot), (tensor.buffer, tensor.offset), kind, writes);
         }
-        for words in job.sample_words() {
-            let range = words.of_batch(job.shape.batch);
-            let kind = Kind::Words { count: range.count };
-            places.add(words.role, words.name, (range.buffer, range.offset), kind, false);
-        }
+        job.sample_words().for_each(|words| places.add_read(words.name, &words.of_batch(job.shape.batch)));
+        job.scaler.iter().for_each(|words| places.add_results("scale", words));
         places
     }
 
@@ -63,6 +61,13 @@ impl Places {
     pub fn add_results(&mut self, name: &'static str, words: &WordRange<'_>) {
         if let Some(role) = words.role {
             self.add(role, name, (words.buffer, words.offset), Kind::Words { count: words.count }, true);
+        }
+    }
+
+    /// Adds words that the plan reads.
+    pub fn add_read(&mut self, name: &'static str, words: &WordRange<'_>) {
+        if let Some(role) = words.role {
+            self.add(role, name, (words.buffer, words.offset), Kind::Words { count: words.count }, false);
         }
     }
 
@@ -87,7 +92,7 @@ impl Places {
         for (name, tensor) in tensors {
             let role = self.role(name)?;
             let Some(place) = &mut moved.places[role] else { continue };
-            place.check(tensor, self.shape, alignment)?;
+            place.check(tensor, alignment)?;
             place.buffer = tensor.buffer.clone();
             place.offset = tensor.offset;
             given[role] = true;
@@ -96,15 +101,15 @@ impl Places {
         Ok(moved)
     }
 
-    /// Returns `true` if a place has this role.
-    pub fn has_role(&self, name: &str) -> bool {
-        self.places.iter().flatten().any(|place| place.name == name)
+    /// The names of all roles.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> + '_ {
+        self.places.iter().flatten().map(|place| place.name)
     }
 
     fn role(&self, name: &str) -> Result<Role, PlanError> {
         let is_named = |place: &Option<Place>| place.as_ref().is_some_and(|place| place.name == name);
         self.places.iter().position(is_named).ok_or_else(|| {
-            let names: Vec<&str> = self.places.iter().flatten().map(|place| place.name).collect();
+            let names: Vec<&str> = self.names().collect();
             PlanError::Role { expected: names.join(", "), found: name.to_owned() }
         })
     }
@@ -115,7 +120,7 @@ impl Places {
             for second in (0..ROLES).filter(|&second| second != first) {
                 let old = before.pair(first, second);
                 if let (Some(old), Some(new)) = (old, self.pair(first, second)) {
-                    check_pair(old, new, self.shape)?;
+                    check_pair(old, new)?;
                 }
             }
         }
@@ -128,7 +133,7 @@ impl Places {
 }
 
 /// Checks two places against what they were. Two that are only read may lie anywhere.
-fn check_pair(old: (&Place, &Place), (first, second): (&Place, &Place), shape: Shape) -> Result<(), PlanError> {
+fn check_pair(old: (&Place, &Place), (first, second): (&Place, &Place)) -> Result<(), PlanError> {
     if !first.writes && !second.writes {
         return Ok(());
     }
@@ -148,18 +153,16 @@ fn check_pair(old: (&Place, &Place), (first, second): (&Place, &Place), shape: S
                 differs("the very same elements as", "other elements than")
             }
         }
-        (true, true) if first.overlaps(second, shape) => {
-            Err(PlanError::Overlap { output: first.name, other: second.name })
-        }
+        (true, true) if first.overlaps(second) => Err(PlanError::Overlap { output: first.name, other: second.name }),
         (true, true) => Ok(()),
     }
 }
 
 impl Place {
     /// Checks that a tensor lies as this one does.
-    fn check(&self, found: &Tensor<'_>, shape: Shape, alignment: u64) -> Result<(), PlanError> {
+    fn check(&self, found: &Tensor<'_>, alignment: u64) -> Result<(), PlanError> {
         match self.kind {
-            Kind::Tensor { storage, stride } => {
+            Kind::Tensor { storage, stride, shape } => {
                 let found_stride = found.stride_in(shape);
                 self.check_same("storage", storage, found.storage)?;
                 self.check_same("stride", u64::from(stride), found_stride)?;
@@ -190,36 +193,42 @@ impl Place {
     /// The tensor of this place; `None` for words.
     fn tensor(&self) -> Option<Tensor<'_>> {
         match self.kind {
-            Kind::Tensor { storage, stride } => {
+            Kind::Tensor { storage, stride, .. } => {
                 Some(Tensor { buffer: &self.buffer, storage, offset: self.offset, stride: Some(stride) })
             }
             Kind::Words { .. } => None,
         }
     }
 
-    fn bytes(&self, shape: Shape) -> std::ops::Range<u64> {
-        match self.kind {
-            Kind::Tensor { .. } => self.tensor().map_or(0..0, |tensor| tensor.bytes(shape)),
-            Kind::Words { count } => self.offset..self.offset + 4 * count,
+    /// The bytes that it touches, in whole words.
+    fn bytes(&self) -> std::ops::Range<u64> {
+        match (self.kind, self.tensor()) {
+            (Kind::Tensor { shape, .. }, Some(tensor)) => tensor.bytes(shape),
+            (Kind::Words { count }, _) => self.offset..self.offset + 4 * count,
+            (Kind::Tensor { .. }, None) => 0..0,
         }
     }
 
     /// Returns `true` if both are the very same elements of a tensor in one buffer.
     fn same(&self, other: &Self) -> bool {
         match (self.kind, other.kind) {
-            (Kind::Tensor { storage, stride }, Kind::Tensor { storage: other_storage, stride: other_stride }) => {
-                storage == other_storage && stride == other_stride && self.offset == other.offset
-            }
+            (
+                Kind::Tensor { storage, stride, shape },
+                Kind::Tensor { storage: other_storage, stride: other_stride, shape: other_shape },
+            ) => (storage, stride, shape, self.offset) == (other_storage, other_stride, other_shape, other.offset),
             _ => false,
         }
     }
 
     /// Returns `true` if any word belongs to both, which lie in one buffer.
-    fn overlaps(&self, other: &Self, shape: Shape) -> bool {
-        if let (Some(tensor), Some(other)) = (self.tensor(), other.tensor()) {
+    fn overlaps(&self, other: &Self) -> bool {
+        if let (Kind::Tensor { shape, .. }, Kind::Tensor { shape: other_shape, .. }) = (self.kind, other.kind)
+            && let (Some(tensor), Some(other)) = (self.tensor(), other.tensor())
+            && shape == other_shape
+        {
             return tensor.overlaps(&other, shape);
         }
-        let (a, b) = (self.bytes(shape), other.bytes(shape));
+        let (a, b) = (self.bytes(), other.bytes());
         a.start < b.end && b.start < a.end
     }
 }

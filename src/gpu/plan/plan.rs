@@ -2,20 +2,29 @@
 
 use crate::gpu::context::{Context, Pipeline};
 use crate::gpu::error::{PlanError, RecordError};
-use crate::gpu::inputs::At;
+use crate::gpu::inputs::Recording;
+use crate::gpu::plan::ends::Ends;
 use crate::gpu::plan::entry::Entry;
 use crate::gpu::plan::keys::Keys;
 use crate::gpu::plan::layout::binding_alignment;
 use crate::gpu::plan::place::Places;
+use crate::gpu::plan::rows::{Accepts, PlanRow};
 use crate::gpu::plan::tables::Upload;
 use crate::gpu::tensor::Tensor;
 use crate::noise::NoiseKey;
-use crate::table::RoundedTable;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-/// The plan of any op: what it shares with the same plan on other tensors, and its bind groups.
+/// An op that is ready to be recorded, on the tensors that it was made for.
+///
+/// A plan is made once for a shape, coefficients and a set of buffers: that compiles (at the first plan of its kind),
+/// uploads the coefficients and makes the bind groups. Recording it is a few calls on the caller's pass: no submit, no poll,
+/// no allocation, no upload. It holds its buffers alive. One plan may be recorded any number of times.
+///
+/// Other tensors cost bind groups ([`moved`](Self::moved)), other coefficients and keys a queue write
+/// ([`set_rows`](Self::set_rows), [`set_key`](Self::set_key)).
 #[derive(Debug)]
-pub(crate) struct Plan {
+pub struct Plan {
     shared: Arc<Shared>,
     /// One for each dispatch.
     groups: Vec<wgpu::BindGroup>,
@@ -28,14 +37,23 @@ pub(crate) struct Shared {
     /// The label of a compute pass of its own.
     pub label: String,
     pub dispatches: Vec<Dispatch>,
-    pub keys: Keys,
-    pub upload: Upload,
+    pub keys: Arc<Keys>,
+    /// The uploaded rows; none for a draw of timesteps.
+    pub upload: Option<Upload>,
+    /// The rows that may be written in place of those.
+    pub accepts: Accepts,
     /// Bytes from row to row, for one timestep per batch.
     pub row_stride: u32,
     /// For each row, `true` if it is undefined.
-    pub undefined: Vec<bool>,
+    pub undefined: Vec<AtomicBool>,
+    /// `true` where a recording names no timestep.
+    pub looks_up: bool,
     /// The count of samples without a row: present where timesteps come from a buffer.
     pub status: Option<wgpu::Buffer>,
+    /// The distribution that timesteps are drawn from.
+    pub ends: Option<Ends>,
+    /// The statistics of a loop's clean samples.
+    pub clean_stats: Option<wgpu::Buffer>,
 }
 
 /// One dispatch of a plan.
@@ -97,44 +115,18 @@ impl Bound {
 
 impl Plan {
     /// The plan with the caller's memory at these places.
-    pub fn bound(context: &Context, shared: Arc<Shared>, places: Places) -> Self {
+    pub(crate) fn bound(context: &Context, shared: Arc<Shared>, places: Places) -> Self {
         let groups = shared.dispatches.iter().map(|dispatch| dispatch.bind(context, &places)).collect();
         Self { shared, groups, places }
     }
 
-    /// See [`MapPlan::moved`](crate::gpu::MapPlan::moved).
-    pub fn moved(&self, context: &Context, tensors: &[(&str, Tensor<'_>)]) -> Result<Self, PlanError> {
-        let places = self.places.moved(tensors, binding_alignment(context))?;
-        Ok(Self::bound(context, Arc::clone(&self.shared), places))
-    }
-
-    /// Writes rows anew, from the first on, through the caller's queue; none of them may be undefined.
-    pub fn set_rows(&self, queue: &wgpu::Queue, first: u32, rows: &RoundedTable) -> Result<(), PlanError> {
-        let (expected, found) = (self.shared.undefined.len() as u64, u64::from(first) + rows.len() as u64);
-        if found > expected {
-            return Err(PlanError::Rows { expected, found });
-        }
-        self.shared.upload.write(queue, first, rows);
-        Ok(())
-    }
-
-    /// Returns `true` if a tensor of the plan has this role.
-    pub fn has_role(&self, role: &str) -> bool {
-        self.places.has_role(role)
-    }
-
-    /// Dispatches of one recording.
-    pub fn dispatches(&self) -> usize {
-        self.shared.dispatches.len()
-    }
-
-    /// The count of samples without a row, where timesteps come from a buffer.
-    pub fn status(&self) -> Option<&wgpu::Buffer> {
-        self.shared.status.as_ref()
-    }
-
-    /// See [`MapPlan::record`](crate::gpu::MapPlan::record).
-    pub fn record(&self, pass: &mut wgpu::ComputePass<'_>, at: At) -> Result<(), RecordError> {
+    /// Records one application of the plan into the caller's pass: one dispatch for a map or a step, and more for sums,
+    /// thresholds, or buffers that are larger than the device binds at once (see [`dispatches`](Self::dispatches)). Sets the
+    /// pipeline and bind group 0. No heap allocation, no upload, no submit.
+    ///
+    /// # Errors
+    /// [`RecordError`]; then nothing has been recorded.
+    pub fn record(&self, pass: &mut wgpu::ComputePass<'_>, at: Recording) -> Result<(), RecordError> {
         let (offsets, count) = self.offsets(at)?;
         for (dispatch, group) in self.shared.dispatches.iter().zip(&self.groups) {
             match dispatch.offsets {
@@ -147,30 +139,109 @@ impl Plan {
         Ok(())
     }
 
-    /// See [`MapPlan::encode`](crate::gpu::MapPlan::encode).
-    pub fn encode(&self, encoder: &mut wgpu::CommandEncoder, at: At) -> Result<(), RecordError> {
+    /// Records the plan into a compute pass of its own.
+    ///
+    /// # Errors
+    /// As [`record`](Self::record).
+    pub fn encode(&self, encoder: &mut wgpu::CommandEncoder, at: Recording) -> Result<(), RecordError> {
         self.offsets(at)?; // no pass is begun that cannot be recorded
         let label = Some(self.shared.label.as_str());
         let descriptor = wgpu::ComputePassDescriptor { label, timestamp_writes: None };
         self.record(&mut encoder.begin_compute_pass(&descriptor), at)
     }
 
-    /// See [`MapPlan::set_key`](crate::gpu::MapPlan::set_key).
+    /// The same plan on other tensors, by their roles: the names of the request's fields. It costs bind groups and nothing
+    /// else. Roles that are not named stay where they are. Both plans share keys, rows, memory and status.
+    ///
+    /// A tensor must have the storage and stride of the one before, and an offset that differs by a multiple of the device's
+    /// `min_storage_buffer_offset_alignment`. Tensors share a buffer with an output exactly where they did, and work in
+    /// place where they did: name both. Words (timesteps, seeds, results) are given as f32 tensors.
+    ///
+    /// # Errors
+    /// [`PlanError::Moved`] names the role and what differs, [`PlanError::Role`] lists the roles; or what else is wrong with
+    /// a tensor.
+    pub fn moved(&self, context: &Context, tensors: &[(&str, Tensor<'_>)]) -> Result<Self, PlanError> {
+        let places = self.places.moved(tensors, binding_alignment(context))?;
+        Ok(Self::bound(context, Arc::clone(&self.shared), places))
+    }
+
+    /// The roles of the tensors and words that the plan may be [moved](Self::moved) to.
+    pub fn roles(&self) -> impl Iterator<Item = &'static str> + '_ {
+        self.places.names()
+    }
+
+    /// Gives a noise step another key, stream included, through the caller's queue; the calls of a loop are all at step 0.
+    /// It holds for all that is submitted after this call. Recording itself never writes.
+    ///
+    /// # Errors
+    /// [`RecordError::NoNoise`] for a plan that draws none, [`RecordError::Step`] for a step that it does not have.
     pub fn set_key(&self, queue: &wgpu::Queue, step: u32, key: NoiseKey) -> Result<(), RecordError> {
         self.shared.keys.set(queue, step, key)
     }
 
+    /// Writes rows in place of those from `first` on, through the caller's queue: other guidance, steps or samplers, other
+    /// timesteps, weights. They hold for all that is submitted after this call, in the plans that were
+    /// [moved](Self::moved) from this one too.
+    ///
+    /// A plan binds what the rows of its request use: new rows may ask for the inputs, the noise and the past that those
+    /// asked for. The weights of a loss are multiplied by its reduction and scale as those of the request were.
+    ///
+    /// # Errors
+    /// [`PlanError::Missing`] and [`PlanError::Depth`] for rows that ask for more, [`PlanError::RowKind`] for rows of another
+    /// op, [`PlanError::Rows`] beyond the end, [`PlanError::Table`] for a number that f32 cannot hold; then nothing is
+    /// written.
+    pub fn set_rows<R: PlanRow>(&self, queue: &wgpu::Queue, first: u32, rows: &[R]) -> Result<(), PlanError> {
+        let Shared { accepts, undefined, upload, .. } = &*self.shared;
+        let rounded = R::rounded(rows, first, accepts)?;
+        let (expected, found) = (undefined.len() as u64, u64::from(first) + rows.len() as u64);
+        if found > expected {
+            return Err(PlanError::Rows { expected, found });
+        }
+        upload.iter().for_each(|upload| upload.write(queue, first, &rounded));
+        // A row that had no value has one now.
+        undefined.iter().skip(first as usize).take(rows.len()).for_each(|row| row.store(false, Ordering::Relaxed));
+        Ok(())
+    }
+
+    /// Draws timesteps from another distribution over as many from now on, through the caller's queue.
+    ///
+    /// # Errors
+    /// [`RecordError::NoDraw`] for a plan that draws no timesteps, [`RecordError::Timesteps`] unless there are as many,
+    /// [`RecordError::Ends`] unless they rise to 2^32; then nothing changes.
+    pub fn set_ends(&self, queue: &wgpu::Queue, ends: &[u64]) -> Result<(), RecordError> {
+        self.shared.ends.as_ref().ok_or(RecordError::NoDraw)?.set(queue, ends)
+    }
+
+    /// Dispatches of one recording.
+    pub fn dispatches(&self) -> usize {
+        self.shared.dispatches.len()
+    }
+
+    /// The status buffer, for timesteps from a buffer. Its first `u32` counts the samples whose timestep was out of range
+    /// or without a row, over all recordings since it was last cleared. The caller's encoder may copy and clear it. One
+    /// of several plans over the same timesteps is enough to look at.
+    pub fn status(&self) -> Option<&wgpu::Buffer> {
+        self.shared.status.as_ref()
+    }
+
+    /// The statistics of a loop's clean samples, if they are kept: [`CleanStats::BYTES`](crate::gpu::CleanStats::BYTES) for
+    /// each call, read by [`CleanStats::decode`](crate::gpu::CleanStats::decode). The caller's encoder may copy and clear
+    /// them.
+    pub fn clean_stats(&self) -> Option<&wgpu::Buffer> {
+        self.shared.clean_stats.as_ref()
+    }
+
     /// The dynamic offsets of a recording, and how many of them the bind group takes.
-    fn offsets(&self, at: At) -> Result<([u32; 2], usize), RecordError> {
-        let Shared { keys, undefined, row_stride, status, .. } = &*self.shared;
+    fn offsets(&self, at: Recording) -> Result<([u32; 2], usize), RecordError> {
+        let Shared { keys, undefined, row_stride, looks_up, .. } = &*self.shared;
         let key = keys.offset(at.step)?;
         let rows = undefined.len() as u32;
-        match (status.is_some(), at.timestep) {
+        match (looks_up, at.timestep) {
             // Kernels look rows up in a table, which has no dynamic offset.
             (true, None) => Ok(([key, 0], 1)),
             (true, Some(found)) => Err(RecordError::TimestepUnused { found }),
             (false, None) => Err(RecordError::TimestepMissing { rows }),
-            (false, Some(found)) => match undefined.get(found as usize) {
+            (false, Some(found)) => match undefined.get(found as usize).map(|row| row.load(Ordering::Relaxed)) {
                 None => Err(RecordError::Timestep { rows, found }),
                 Some(true) => Err(RecordError::Undefined { found }),
                 Some(false) => Ok(([key, found * row_stride], 2)),

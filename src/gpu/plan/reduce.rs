@@ -27,7 +27,7 @@ use wgpu::BufferUsages;
 const SCRATCH: u64 = 8 << 20;
 
 /// A reduction of every sample to a number.
-pub(crate) struct Reduction<'a> {
+pub(crate) struct ReductionPass<'a> {
     pub job: Job<'a>,
     /// Bytes of partial results for a sample.
     pub partial_bytes: u64,
@@ -42,7 +42,7 @@ pub(crate) struct Reduction<'a> {
     pub mean: Option<WordRange<'a>>,
 }
 
-impl<'a> Reduction<'a> {
+impl<'a> ReductionPass<'a> {
     /// The sum over each sample, times a factor, in one of `pitch` columns.
     pub fn total(job: Job<'a>, factor: f64, pitch: u32, output: WordRange<'a>) -> Self {
         let parts = chunks(job.shape.elements);

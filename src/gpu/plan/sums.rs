@@ -2,16 +2,25 @@
 
 use crate::gpu::context::Context;
 use crate::gpu::error::PlanError;
+use crate::gpu::inputs::GradientScale;
 use crate::gpu::plan::builder::PlanBuilder;
 use crate::gpu::plan::check::{check, check_results};
 use crate::gpu::plan::job::Job;
 use crate::gpu::plan::plan::Plan;
-use crate::gpu::plan::reduce::Reduction;
+use crate::gpu::plan::reduce::ReductionPass;
 use crate::gpu::plan::role::{MEAN, RESULTS};
 use crate::gpu::plan::words::WordRange;
 
 /// A buffer of the caller's, and the byte at which results begin.
 pub(crate) type ResultSlot<'a> = (&'a wgpu::Buffer, u64);
+
+/// Checks the factor of a gradient.
+pub(crate) fn check_scale(scale: GradientScale<'_>) -> Result<(), PlanError> {
+    let found = scale.factor();
+    let is_valid = found > 0.0 && (found as f32).is_normal();
+    let (what, expected) = ("gradient scale", "finite and above 0");
+    if is_valid { Ok(()) } else { Err(PlanError::Rule { what, expected, found }) }
+}
 
 /// Sums over the elements of each sample.
 pub(crate) struct Sums<'a> {
@@ -64,10 +73,10 @@ impl<'a> Sums<'a> {
         self.mean.map(|mean| WordRange::at(mean, 1).in_role(MEAN))
     }
 
-    fn reduction<'b>(&self, job: Job<'b>) -> Reduction<'b>
+    fn reduction<'b>(&self, job: Job<'b>) -> ReductionPass<'b>
     where
         'a: 'b,
     {
-        Reduction { mean: self.mean_words(), ..Reduction::total(job, self.factor, 1, self.results()) }
+        ReductionPass { mean: self.mean_words(), ..ReductionPass::total(job, self.factor, 1, self.results()) }
     }
 }

@@ -59,7 +59,11 @@ pub(crate) fn variant(job: &Job<'_>, walk: Walk, outputs: &[usize], rows: Rows, 
     // WebGPU forbids one buffer as read and as read_write in a dispatch, so the binding of an input is writable if an output
     // lies in the same buffer.
     let is_written = |buffer: &wgpu::Buffer| {
-        outputs.iter().filter_map(|&slot| job.tensors[slot]).any(|output| output.buffer == buffer)
+        if job.scaler.is_some_and(|words| words.buffer == buffer) {
+            return true;
+        }
+        let mut written = job.written().into_iter().filter(|slot| outputs.contains(slot) || !job.is_output(*slot));
+        written.any(|slot| job.tensors[slot].is_some_and(|tensor| tensor.buffer == buffer))
     };
     let mut operands = [Operand::Absent; SLOTS];
     for (slot, tensor) in job.tensors() {

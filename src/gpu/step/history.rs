@@ -11,7 +11,7 @@ use crate::gpu::tensor::Tensor;
 /// The bytes that a binding may begin before its tensor; see the alignment of windows.
 const SLACK: u64 = 256;
 
-/// The memory of a loop.
+/// The memory of a loop that is the plan's own.
 #[derive(Clone, Debug)]
 pub(super) struct History {
     buffer: wgpu::Buffer,
@@ -19,15 +19,11 @@ pub(super) struct History {
 }
 
 impl History {
-    /// Memory for as many clean samples as the rows look back to, or that of a plan beside this one.
+    /// Memory for as many clean samples as the rows look back to. `None` if they look back to none, or the caller gives it.
     ///
     /// It has the storage of the next sample, but f32 where tensors are walked word by word, so that no two remembered
     /// samples share a word.
-    pub fn new(
-        plan: &PlanBuilder<'_>,
-        job: &Job<'_>,
-        beside: Option<Option<&History>>,
-    ) -> Result<Option<Self>, PlanError> {
+    pub fn new(plan: &PlanBuilder<'_>, job: &Job<'_>) -> Result<Option<Self>, PlanError> {
         let depth = u64::from(job.depth());
         let Some(next) = job.tensors[slots::NEXT].filter(|_| depth > 0) else { return Ok(None) };
         let walk = plan.layout(job).walk_of_all();
@@ -35,16 +31,13 @@ impl History {
         let sample = depth * u64::from(job.shape.elements) * storage.bytes();
         let size = (u64::from(job.shape.batch) * sample).next_multiple_of(4);
         check(plan.context.limits(), depth, sample, size)?;
-        match beside {
+        match job.tensors[slots::HISTORY] {
             None => {
-                let buffer = plan.context.zeroed_buffer("tweedie::Step::history", wgpu::BufferUsages::STORAGE, size);
+                let buffer = plan.context.zeroed_buffer("tweedie::Step::memory", wgpu::BufferUsages::STORAGE, size);
                 Ok(Some(Self { buffer, storage }))
             }
-            Some(other) => {
-                let expected = other.map_or((0, storage), |other| (other.buffer.size(), other.storage));
-                let found = (size, storage);
-                if expected == found { Ok(other.cloned()) } else { Err(PlanError::History { expected, found }) }
-            }
+            Some(memory) if memory.storage == storage => Ok(None),
+            Some(memory) => Err(PlanError::Memory { expected: storage, found: memory.storage }),
         }
     }
 

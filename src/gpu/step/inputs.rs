@@ -1,16 +1,15 @@
 //! The inputs and outputs of a step.
 
 use crate::gpu::error::PlanError;
-use crate::gpu::inputs::{DrawnNoise, Noise, Timesteps};
+use crate::gpu::inputs::{Noise, Timesteps};
 use crate::gpu::plan::job::Job;
-use crate::gpu::plan::keys::Drawing;
-use crate::gpu::plan::words::SampleWords;
+use crate::gpu::plan::rows::{Accepts, StepBounds};
 use crate::gpu::shader::codes::ClipKind;
 use crate::gpu::shader::op::{Op, SLOTS, StepVariant, step as slots};
-use crate::gpu::step::options::Rules;
+use crate::gpu::step::options::StepOptions;
 use crate::gpu::tensor::{Shape, Tensor};
 use crate::table::RoundedTable;
-use crate::table::step::{Clip, Deviation, StepRow};
+use crate::table::step::{Clip, Deviation, HISTORY, STREAMS, StepRow};
 
 /// A region of the sample that is known (inpainting).
 ///
@@ -24,13 +23,13 @@ pub struct Inpainting<'a> {
     pub x0: Tensor<'a>,
 }
 
-/// The inputs and outputs of a [`StepPlan`](super::StepPlan).
+/// The request for the plan of a loop's steps.
 #[derive(Clone, Copy, Debug)]
 pub struct Step<'a> {
     /// A row for each call of the loop.
     pub rows: &'a [StepRow],
     /// The options that hold for all calls.
-    pub rules: Rules,
+    pub options: StepOptions,
     /// The batch.
     pub shape: Shape,
     /// The call that each sample is at.
@@ -41,7 +40,7 @@ pub struct Step<'a> {
     pub prediction: Tensor<'a>,
     /// The network's output without the condition, for guidance.
     pub unconditional: Option<Tensor<'a>>,
-    /// The noise.
+    /// The noise: a call draws on the stream of its row, counted from that of the key.
     pub noise: Noise<'a>,
     /// The network's second output, where the deviation is learned.
     pub learned: Option<Tensor<'a>>,
@@ -53,6 +52,15 @@ pub struct Step<'a> {
     pub x0: Option<Tensor<'a>>,
     /// The next sample as the network is given it, for samplers whose scale is not the network's.
     pub input: Option<Tensor<'a>>,
+    /// The memory of the loop, for hosts that keep it, copy it or move it: the clean samples of the last calls, those of a
+    /// sample together, [`depth`](Self::depth) times its elements; `None` for memory of the plan's own.
+    ///
+    /// It has the storage of `next`, but f32 where tensors are walked word by word: where samples or offsets are no whole
+    /// lanes of four. Call `k` replaces the clean sample of call `k - depth`, at the place `k % depth`.
+    pub memory: Option<Tensor<'a>>,
+    /// The least number of clean samples that are remembered, at most [`HISTORY`]. Rows that look back further raise it; rows
+    /// that are written later may look back as far.
+    pub least_depth: usize,
     /// `true` to keep statistics of the clean samples; see [`CleanStats`](super::CleanStats).
     pub clean_stats: bool,
 }
@@ -60,7 +68,11 @@ pub struct Step<'a> {
 impl<'a> Step<'a> {
     /// Checks the options, and that the inputs are there that a row has a coefficient for.
     pub(super) fn check(&self) -> Result<(), PlanError> {
-        self.rules.check()?;
+        self.options.check()?;
+        self.check_noise()?;
+        if self.least_depth > HISTORY {
+            return Err(PlanError::LeastDepth { most: HISTORY, found: self.least_depth });
+        }
         let missing = |what, uses: &dyn Fn(&StepRow) -> bool| match self.rows.iter().position(uses) {
             Some(row) => Err(PlanError::Missing { what, row }),
             None => Ok(()),
@@ -73,10 +85,30 @@ impl<'a> Step<'a> {
         if self.unconditional.is_none() {
             missing("unconditional", &|row| row.guidance[1] != 0.0)?;
         }
-        if self.learned.is_none() && self.rules.deviation != Deviation::Fixed {
+        if self.learned.is_none() && self.options.deviation != Deviation::Fixed {
             missing("learned", &|row| row.z != 0.0)?;
         }
         Ok(())
+    }
+
+    /// Checks that the noise is one that a loop draws: each call has a stream of its own.
+    fn check_noise(&self) -> Result<(), PlanError> {
+        let refuse = |expected, found| Err(PlanError::Noise { what: "noise of a loop", expected, found });
+        match self.noise.draws() {
+            Some(drawn) if drawn.steps != 1 => refuse("1 step, since each call has a stream", "several steps")?,
+            Some(drawn) if drawn.perturbed.is_some() => refuse("white noise", "perturbed noise")?,
+            _ => {}
+        }
+        let stream = |row: &StepRow| row.stream.is_some_and(|stream| stream >= STREAMS);
+        match self.rows.iter().position(stream) {
+            Some(row) => Err(PlanError::Stream { row, streams: STREAMS }),
+            None => Ok(()),
+        }
+    }
+
+    /// The number of clean samples that the loop remembers.
+    pub fn depth(&self) -> usize {
+        self.rows.iter().map(StepRow::depth).max().unwrap_or(0).max(self.least_depth)
     }
 
     /// The job of the whole step.
@@ -84,21 +116,24 @@ impl<'a> Step<'a> {
     where
         'a: 'b,
     {
-        let (given, drawn) = self.noise();
+        let noise = self.used_noise();
         let deviation = self.deviation();
         let mut tensors = [None; SLOTS];
         tensors[slots::X] = Some(self.x);
         tensors[slots::CONDITIONAL] = Some(self.prediction);
         tensors[slots::UNCONDITIONAL] = self.unconditional;
-        tensors[slots::NOISE] = given;
+        tensors[slots::NOISE] = noise.tensor();
         tensors[slots::LEARNED] = self.learned.filter(|_| deviation != Deviation::Fixed);
         tensors[slots::MASK] = self.known.map(|known| known.mask);
         tensors[slots::KNOWN] = self.known.map(|known| known.x0);
         tensors[slots::NEXT] = Some(self.next);
         tensors[slots::X0] = self.x0;
         tensors[slots::INPUT] = self.input;
-        tensors[slots::NOISE_OUT] = drawn.and_then(|drawn| drawn.keep);
-        let (clip, limit) = match self.rules.clip {
+        let depth = self.depth() as u32;
+        let memory = self.memory.filter(|_| depth > 0);
+        tensors[slots::HISTORY] =
+            memory.map(|memory| memory.stride(memory.stride.unwrap_or(depth * self.shape.elements)));
+        let (clip, limit) = match self.options.clip {
             Clip::None => (ClipKind::None, f32::MAX),
             Clip::Range(range) => (ClipKind::Range, range as f32),
             Clip::Quantile { .. } => (ClipKind::Quantile, f32::MAX),
@@ -106,33 +141,45 @@ impl<'a> Step<'a> {
         let variant = StepVariant {
             clip,
             deviation,
-            depth: self.rows.iter().map(StepRow::depth).max().unwrap_or(0) as u32,
-            scaled: matches!(self.rules.clip, Clip::Quantile { .. }) || self.rules.rescales(self.rows),
+            depth,
+            scaled: matches!(self.options.clip, Clip::Quantile { .. }) || self.options.rescales(self.rows),
             clean_stats: clean_stats.is_some(),
         };
         Job {
-            // Each call has its own key, which the kernel makes of this one and the row.
-            drawn: drawn.map(|drawn| Drawing::white(drawn.key, 1)),
-            seeds: drawn.and_then(|drawn| drawn.seeds).map(SampleWords::of_seeds),
+            accepts: Accepts::Step(self.bounds()),
             clean_stats,
             limit,
             ..Job::new(Op::Step(variant), self.shape, self.calls, tensors, rows)
         }
+        .drawing(noise, slots::NOISE_OUT)
     }
 
-    /// The noise, as a tensor or drawn; none if no row has a coefficient for it.
-    fn noise(&self) -> (Option<Tensor<'a>>, Option<DrawnNoise<'a>>) {
+    /// The noise; none if no row has a coefficient for it.
+    fn used_noise(&self) -> Noise<'a> {
         let is_used = self.rows.iter().any(|row| row.draws(self.known.is_some()));
-        match self.noise {
-            Noise::Given(tensor) if is_used => (Some(tensor), None),
-            Noise::Drawn(drawn) if is_used => (None, Some(drawn)),
-            _ => (None, None),
+        if is_used { self.noise } else { Noise::None }
+    }
+
+    /// The bounds of rows that may be written in place of the request's: the plan binds what those use and nothing else.
+    fn bounds(&self) -> StepBounds {
+        let any = |uses: &dyn Fn(&StepRow) -> bool| self.rows.iter().any(uses);
+        let noise = !self.used_noise().is_none();
+        // Reductions ahead of the step read what the first rows need.
+        let quantile = matches!(self.options.clip, Clip::Quantile { .. });
+        let rescales = self.options.rescale == 0.0 || self.options.rescales(self.rows);
+        StepBounds {
+            noise,
+            noisy_clean: noise && (!quantile || any(&|row| row.x0[2] != 0.0)),
+            deviation: noise && (self.options.deviation == Deviation::Fixed || any(&|row| row.z != 0.0)),
+            unconditional: self.unconditional.is_some() && rescales,
+            masked: self.known.is_some(),
+            depth: self.depth(),
         }
     }
 
     /// The deviation, which is of no effect where no row adds noise.
     fn deviation(&self) -> Deviation {
-        if self.rows.iter().any(|row| row.z != 0.0) { self.rules.deviation } else { Deviation::Fixed }
+        if self.rows.iter().any(|row| row.z != 0.0) { self.options.deviation } else { Deviation::Fixed }
     }
 }
 

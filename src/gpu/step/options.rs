@@ -5,7 +5,7 @@ use crate::table::step::{Clip, Deviation, StepRow};
 
 /// The options that hold for all steps of a loop.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Rules {
+pub struct StepOptions {
     /// The treatment of the clean sample.
     pub clip: Clip,
     /// The factor of the noise.
@@ -16,7 +16,7 @@ pub struct Rules {
     pub rescale: f64,
 }
 
-impl Rules {
+impl StepOptions {
     /// Checks the numbers of the options.
     pub(super) fn check(&self) -> Result<(), PlanError> {
         let check = |what, expected, found: f64, holds: bool| {

@@ -1,7 +1,7 @@
 //! The f64 reference of a step, written to be read, not to be fast.
 
 use crate::gpu::compare::Expected;
-use crate::gpu::step::options::Rules;
+use crate::gpu::step::options::StepOptions;
 use crate::table::step::{Clip, Deviation, HISTORY, StepRow};
 
 /// The allowance for a step's output, in units of the bound of a [`Comparison`](crate::gpu::compare::Comparison), which allows
@@ -49,7 +49,7 @@ fn at(tensor: &[f64], i: usize) -> Expected {
 }
 
 /// One step of one sample: the twin of the kernel.
-pub fn reference(row: &StepRow, rules: &Rules, sample: &Sample<'_>) -> Stepped {
+pub fn reference(row: &StepRow, options: &StepOptions, sample: &Sample<'_>) -> Stepped {
     let elements = 0..sample.x.len();
     let [conditional, unconditional] = sample.predictions;
     let mixed: Vec<Expected> = elements
@@ -57,7 +57,7 @@ pub fn reference(row: &StepRow, rules: &Rules, sample: &Sample<'_>) -> Stepped {
         .map(|i| sum(&[(row.guidance[0], at(conditional, i)), (row.guidance[1], at(unconditional, i))]))
         .collect();
     // The order of a step: guidance, rescale, clean sample, clip, next sample, known region, scale of the network's input.
-    let factor = rescale_factor(conditional, &mixed, rules.rescale);
+    let factor = rescale_factor(conditional, &mixed, options.rescale);
     let p = |i: usize| Expected {
         value: mixed[i].value * factor.value,
         magnitude: mixed[i].magnitude * factor.value + mixed[i].value.abs() * factor.magnitude,
@@ -66,11 +66,11 @@ pub fn reference(row: &StepRow, rules: &Rules, sample: &Sample<'_>) -> Stepped {
         .clone()
         .map(|i| sum(&[(row.x0[0], at(sample.x, i)), (row.x0[1], p(i)), (row.x0[2], at(sample.noise, i))]))
         .collect();
-    let x0 = clipped(&raw, rules.clip);
+    let x0 = clipped(&raw, options.clip);
     let next: Vec<Expected> = elements
         .map(|i| {
             let z = at(sample.noise, i);
-            let s = match rules.deviation {
+            let s = match options.deviation {
                 Deviation::Fixed => 1.0,
                 Deviation::Log => (row.learned[0] + row.learned[1] * at(sample.learned, i).value).exp(),
                 Deviation::Variance => at(sample.learned, i).value.max(0.0).sqrt(),

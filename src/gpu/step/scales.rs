@@ -9,12 +9,12 @@ use crate::gpu::error::{PlanError, check_limit};
 use crate::gpu::plan::builder::PlanBuilder;
 use crate::gpu::plan::job::Job;
 use crate::gpu::plan::layout::{chunks, scale_buffer_size};
-use crate::gpu::plan::reduce::Reduction;
+use crate::gpu::plan::reduce::ReductionPass;
 use crate::gpu::plan::words::WordRange;
 use crate::gpu::shader::fold::Fold;
 use crate::gpu::shader::op::{Op, SLOTS, step as slots};
 use crate::gpu::shader::params::{DIGIT_SHIFTS, FoldParams, MOMENTS_BYTES, TALLY_BYTES};
-use crate::gpu::step::options::Rules;
+use crate::gpu::step::options::StepOptions;
 use crate::table::step::{Clip, StepRow};
 use wgpu::BufferUsages;
 
@@ -22,11 +22,11 @@ use wgpu::BufferUsages;
 pub(super) fn plan(
     plan: &mut PlanBuilder<'_>,
     job: &Job<'_>,
-    rules: &Rules,
+    options: &StepOptions,
     rows: &[StepRow],
 ) -> Result<Option<wgpu::Buffer>, PlanError> {
-    let rescales = rules.rescales(rows);
-    let quantile = matches!(rules.clip, Clip::Quantile { .. });
+    let rescales = options.rescales(rows);
+    let quantile = matches!(options.clip, Clip::Quantile { .. });
     if !rescales && !quantile {
         return Ok(None);
     }
@@ -42,9 +42,9 @@ pub(super) fn plan(
     }
     let scales = plan.context.buffer_with("tweedie::Step::scales", usage, bytemuck::cast_slice(&neutral))?;
     if rescales {
-        spread(job, rules.rescale, &scales).add_to(plan)?;
+        spread(job, options.rescale, &scales).add_to(plan)?;
     }
-    if let Clip::Quantile { ratio, least, most } = rules.clip {
+    if let Clip::Quantile { ratio, least, most } = options.clip {
         let noisy = rows.iter().any(|row| row.x0[2] != 0.0);
         // The threshold is that of the rescaled prediction's clean sample.
         let factors = rescales.then_some(&scales);
@@ -54,12 +54,12 @@ pub(super) fn plan(
 }
 
 /// The reduction to the factor of the guided prediction.
-fn spread<'a>(job: &Job<'a>, rescale: f64, scales: &'a wgpu::Buffer) -> Reduction<'a> {
+fn spread<'a>(job: &Job<'a>, rescale: f64, scales: &'a wgpu::Buffer) -> ReductionPass<'a> {
     let parts = chunks(job.shape.elements);
     let mut tensors = [None; SLOTS];
     tensors[slots::CONDITIONAL] = job.tensors[slots::CONDITIONAL];
     tensors[slots::UNCONDITIONAL] = job.tensors[slots::UNCONDITIONAL];
-    Reduction {
+    ReductionPass {
         job: Job { op: Op::Spread, tensors, drawn: None, seeds: None, clean_stats: None, ..job.clone() },
         partial_bytes: MOMENTS_BYTES * u64::from(parts),
         digits: &[0],
@@ -77,7 +77,7 @@ fn threshold<'a>(
     factors: Option<&'a wgpu::Buffer>,
     [ratio, least, most]: [f64; 3],
     scales: &'a wgpu::Buffer,
-) -> Reduction<'a> {
+) -> ReductionPass<'a> {
     let last = job.shape.elements - 1;
     // The quantile lies between two elements of the sorted sample: their rank, and the share of the second.
     let rank = ratio * f64::from(last);
@@ -88,7 +88,7 @@ fn threshold<'a>(
     }
     let (drawn, seeds) = if noisy { (job.drawn, job.seeds) } else { (None, None) };
     let op = Op::Histogram { scaled: factors.is_some() };
-    Reduction {
+    ReductionPass {
         job: Job { op, tensors, drawn, seeds, scales: factors, clean_stats: None, ..job.clone() },
         partial_bytes: TALLY_BYTES,
         digits: &DIGIT_SHIFTS,

@@ -2,20 +2,20 @@
 
 use crate::gpu::context::Context;
 use crate::gpu::error::{PlanError, RecordError, check_limit};
-use crate::gpu::inputs::{At, Timesteps};
+use crate::gpu::inputs::{Recording, Timesteps};
 use crate::gpu::plan::builder::PlanBuilder;
 use crate::gpu::plan::check::check_results;
 use crate::gpu::plan::fold_pass::FoldPass;
 use crate::gpu::plan::plan::{Bound, Plan};
-use crate::gpu::plan::reduce::Reduction;
+use crate::gpu::plan::reduce::ReductionPass;
 use crate::gpu::plan::words::WordRange;
 use crate::gpu::vlb::inputs::VlbInputs;
 use crate::noise::NoiseKey;
 use wgpu::BufferUsages;
 
-/// The inputs and outputs of a [`ChainPlan`].
+/// The inputs and outputs of a [`VlbLoop`].
 #[derive(Clone, Copy, Debug)]
-pub struct ChainTerms<'a> {
+pub struct VlbLoopTerms<'a> {
     /// The inputs of each term. The table has a row for each timestep, and for any other term of the sum:
     /// each is a column of the terms. The network's outputs are others at each recording.
     pub inputs: VlbInputs<'a>,
@@ -27,26 +27,26 @@ pub struct ChainTerms<'a> {
 ///
 /// Terms that are not recorded are NaN, and so is a sum that lacks one. Nothing is read back in between.
 #[derive(Debug)]
-pub struct ChainPlan {
+pub struct VlbLoop {
     plan: Plan,
     clear: Bound,
     total: Option<Bound>,
     terms: wgpu::Buffer,
 }
 
-impl ChainPlan {
-    /// Makes a plan.
+impl VlbLoop {
+    /// Makes the plans.
     ///
-    /// Cost: that of a [`VlbPlan`](super::VlbPlan), and 4 bytes for each sample and row of the table.
+    /// Cost: that of a [`VlbTerms`](super::VlbTerms), and 4 bytes for each sample and row of the table.
     ///
     /// # Errors
     /// [`PlanError`] lists the inputs that are rejected.
-    pub fn new(context: &Context, chain: &ChainTerms<'_>) -> Result<Self, PlanError> {
-        let ChainTerms { inputs, total } = *chain;
+    pub fn new(context: &Context, chain: &VlbLoopTerms<'_>) -> Result<Self, PlanError> {
+        let VlbLoopTerms { inputs, total } = *chain;
         inputs.check()?;
         let table = inputs.scaled(1.0);
         let rounded = table.rounded()?;
-        let job = inputs.job(Timesteps::Batch, &rounded);
+        let job = inputs.job(Timesteps::Batch, &rounded, 1.0);
         let batch = inputs.shape.batch;
         let mut builder = PlanBuilder::new(context, &job, false)?;
         let rows = table.len() as u32;
@@ -69,7 +69,7 @@ impl ChainPlan {
         let clear = FoldPass::total([count as u32, 0], f32::NAN, WordRange::of(&nothing), all).dispatch(context)?;
         let clear = clear.bound(context, &builder.places);
         // One column for each row of the table: recording a timestep writes the terms of its column alone.
-        Reduction::total(job.clone(), 1.0, rows, all).add_to(&mut builder)?;
+        ReductionPass::total(job.clone(), 1.0, rows, all).add_to(&mut builder)?;
         Ok(Self { plan: builder.done(), clear, total, terms })
     }
 
@@ -83,7 +83,7 @@ impl ChainPlan {
     ///
     /// # Errors
     /// [`RecordError`]; then nothing has been recorded.
-    pub fn record(&self, pass: &mut wgpu::ComputePass<'_>, at: At) -> Result<(), RecordError> {
+    pub fn record(&self, pass: &mut wgpu::ComputePass<'_>, at: Recording) -> Result<(), RecordError> {
         self.plan.record(pass, at)
     }
 
@@ -97,7 +97,7 @@ impl ChainPlan {
         &self.terms
     }
 
-    /// Sets a key, as [`MapPlan::set_key`](crate::gpu::MapPlan::set_key) does.
+    /// Sets a key, as [`Plan::set_key`] does.
     ///
     /// # Errors
     /// [`RecordError`] for a plan that draws no noise, and a step that it does not have.

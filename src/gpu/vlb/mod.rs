@@ -5,8 +5,8 @@
 //! cancels. Exponentials and logarithms are polynomials of the kernel's own. Reductions run in a fixed order, as those of a
 //! [loss](super::loss).
 //!
-//! **Practice.** A [`VlbPlan`] is recorded as a [`LossPlan`](super::LossPlan) is, each sample at its own timestep; a
-//! [`ChainPlan`] keeps the terms of all timesteps and adds them up. The gradients are the full ones of the term, that of
+//! **Practice.** [`VlbTerms::plan`] makes a plan that is recorded as that of a loss is, each sample at its own timestep; a
+//! [`VlbLoop`] keeps the terms of all timesteps and adds them up. The gradients are the full ones of the term, that of
 //! the prediction and that of the learned variance. A hybrid loss stops the gradient of the prediction: leave it out.
 //!
 //! Host twin of `shaders/op/vlb.wgsl`: [`reference()`].
@@ -16,7 +16,7 @@ pub(crate) mod inputs;
 pub(crate) mod plan;
 pub(crate) mod reference;
 
-pub use chain::{ChainPlan, ChainTerms};
+pub use chain::{VlbLoop, VlbLoopTerms};
 pub use inputs::VlbInputs;
-pub use plan::{VlbPlan, VlbTerms};
+pub use plan::VlbTerms;
 pub use reference::{Batch, ROUNDINGS, Terms, reference};

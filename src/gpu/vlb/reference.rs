@@ -1,7 +1,7 @@
 //! The f64 reference of a term of the variational bound, written to be read, not to be fast.
 
 use crate::gpu::compare::{ARITHMETIC, Expected};
-use crate::gpu::inputs::Of;
+use crate::gpu::inputs::Reduction;
 use crate::gpu::storage::Storage;
 use crate::table::Table;
 use crate::table::vlb::{CUBIC, HALF_BIN, LAST_BIN, LEAST_PROBABILITY, Term, VlbRow};
@@ -47,9 +47,9 @@ pub struct Terms {
 /// The magnitudes allow for rounding: an element moves with the error of x0 and the log ratio as far as it does anywhere
 /// within their own bounds, at the edge of the clip and of the least probability too.
 #[must_use]
-pub fn reference(table: &Table<VlbRow>, clip: Option<f64>, batch: &Batch<'_>, of: Of) -> Terms {
+pub fn reference(table: &Table<VlbRow>, clip: Option<f64>, batch: &Batch<'_>, reduction: Reduction) -> Terms {
     let Batch { timesteps, elements, .. } = *batch;
-    let share = of.share_of(timesteps.len() as f64);
+    let share = reduction.share_of(timesteps.len() as f64);
     let (mut samples, mut gradient, mut learned_gradient) = (Vec::new(), Vec::new(), Vec::new());
     for (i, &t) in timesteps.iter().enumerate() {
         let range = i * elements..(i + 1) * elements;
@@ -193,7 +193,7 @@ mod tests {
     fn of(row: VlbRow, clip: Option<f64>, prediction: f64, learned: f64, x0: f64) -> Terms {
         let batch =
             Batch { timesteps: &[0], elements: 1, prediction: &[prediction], learned: &[learned], x0: &[x0], in1: &[] };
-        reference(&Table::new([row]), clip, &batch, Of::Sum)
+        reference(&Table::new([row]), clip, &batch, Reduction::Sum)
     }
 
     /// The gradients are those of the costs, wherever an element may be.

@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 use tweedie::gpu::compare::{Comparison, Expected};
 use tweedie::gpu::map::reference;
-use tweedie::gpu::{At, MapPlan, NoiseKey};
+use tweedie::gpu::{NoiseKey, Plan, Recording};
 use tweedie::headless::describe;
 use tweedie::math::NoiseLevel;
 use tweedie::table::Table;
@@ -270,7 +270,7 @@ impl<'a> Show<'a> {
         // Back: x0 and epsilon from x_t and the prediction, in one dispatch. Epsilon says nothing about the picture where
         // there is none left (zero terminal SNR), and NaN is the honest answer.
         let wanted = [(Quantity::X0, &x0), (Quantity::Epsilon, &epsilon)];
-        let seconds = self.time(&self.batch.conversion((quantity, &prediction), wanted[0], Some(wanted[1]))?)?;
+        let seconds = self.time(&self.batch.conversion((quantity, &prediction), &wanted)?)?;
         let table = self.schedule().conversion_where_defined(quantity, Quantity::X0, Some(Quantity::Epsilon));
         let wide = |values: &[f32]| values.iter().map(|&x| f64::from(x)).collect::<Vec<f64>>();
         let [x0_exact, epsilon_exact] = self.reference(&table, &wide(&x_t), &wide(&predicted));
@@ -284,7 +284,7 @@ impl<'a> Show<'a> {
     }
 
     fn schedule(&self) -> &Schedule {
-        self.batch.diffusion.schedule()
+        &self.batch.schedule
     }
 
     fn reference(&self, table: &Table, in0: &[f64], in1: &[f64]) -> [Vec<Expected>; 2] {
@@ -298,14 +298,14 @@ impl<'a> Show<'a> {
     }
 
     /// Seconds of one recording: the median of several submits of several recordings each, after one to warm up.
-    fn time(&self, plan: &MapPlan) -> Outcome<f64> {
+    fn time(&self, plan: &Plan) -> Outcome<f64> {
         self.batch.run(plan)?;
         let mut seconds = Vec::with_capacity(SUBMITS);
         for _ in 0..SUBMITS {
             let begun = Instant::now();
             let recorded = self.batch.adapter.gpu.submit(|encoder| {
                 let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-                (0..RECORDINGS).try_for_each(|_| plan.record(&mut pass, At::per_sample()))
+                (0..RECORDINGS).try_for_each(|_| plan.record(&mut pass, Recording::per_sample()))
             });
             recorded.map_err(gpu_failure)?.map_err(|error| Failure::gpu(anyhow!(error)))?;
             seconds.push(begun.elapsed().as_secs_f64() / f64::from(RECORDINGS));

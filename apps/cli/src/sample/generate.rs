@@ -8,7 +8,7 @@ use crate::report::{Failure, Outcome};
 use anyhow::anyhow;
 use networks::{Calls, Mixture, Network, Tensors, asks};
 use std::time::Instant;
-use tweedie::gpu::{At, Noise, NoiseKey};
+use tweedie::gpu::{Noise, NoiseKey, Recording};
 use tweedie::{Sampling, Shape, Tensor};
 
 /// Calls that are submitted at once: no device waits long for one, and progress is seen.
@@ -73,7 +73,7 @@ impl Generator<'_> {
             let calls = first..count.min(first + CALLS);
             let recorded = gpu.submit(|encoder| {
                 if first == 0 {
-                    start.encode(encoder, At::timestep(0))?;
+                    start.encode(encoder, Recording::timestep(0))?;
                 }
                 for call in calls.clone() {
                     let look = looks.iter().position(|&look| look == call).map(|look| look as u64 * picture);
@@ -82,7 +82,7 @@ impl Generator<'_> {
                     }
                     let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
                     network.record(&mut pass, call as u32);
-                    steps.record(&mut pass, At::call(call as u32))?;
+                    steps.record(&mut pass, Recording::call(call as u32))?;
                     drop(pass);
                     if let Some(place) = look {
                         encoder.copy_buffer_to_buffer(&x0, 0, &previews, place, picture);

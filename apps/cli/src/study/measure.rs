@@ -113,7 +113,7 @@ impl Experiment<'_> {
             batch.predict(&sizes, [&target, &prediction], key.stream(place))?;
             // Two outputs in a row exist where both do; each by itself exists more often.
             for wanted in WANTED.into_iter().zip([&x0, &epsilon]) {
-                batch.run(&batch.conversion((quantity, &prediction), wanted, None)?)?;
+                batch.run(&batch.conversion((quantity, &prediction), &[wanted])?)?;
             }
             let [erring, x0, epsilon] = [batch.read(&prediction)?, batch.read(&x0)?, batch.read(&epsilon)?];
             for (index, moment) in moments.iter_mut().enumerate() {

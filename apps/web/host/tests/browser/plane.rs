@@ -9,7 +9,7 @@ use serde_json::Value;
 use tweedie::gpu::NoiseKey;
 use tweedie::gpu::compare::Comparison;
 use tweedie::gpu::map::reference;
-use tweedie::{Diffusion, Quantity, Storage};
+use tweedie::{Quantity, Storage};
 
 pub const TESTS: &[(&str, Test)] = &[
     ("plane::numbers_are_those_of_the_reference", numbers_are_those_of_the_reference),
@@ -60,7 +60,7 @@ fn hold_against_the_reference(page: &mut Page, account: &Value) -> Outcome {
     let x0: Vec<f64> = page.numbers("x0")?.into_iter().map(f64::from).collect();
     let noise = NoiseKey::seed(seed).reference(1, x0.len());
     for (column, quantity) in [(None, Quantity::Xt), (Some(0), Quantity::Epsilon), (Some(2), Quantity::V)] {
-        let table = Diffusion::new(schedule.clone()).schedule().noising(Some(quantity)).map_err(text)?;
+        let table = schedule.noising(Some(quantity)).map_err(text)?;
         let [_, exact] = reference(&table, &[t], x0.len(), &x0, &noise);
         let found = page.numbers(&column.map_or_else(|| "x_t".to_owned(), |column| format!("target {column}")))?;
         let drawn = table.row(t as usize).map_or(0.0, |row| row[1][1].abs());

@@ -1,0 +1,99 @@
+//! The request for a training step.
+
+use crate::gpu::inputs::Gradient;
+use crate::gpu::tensor::{Shape, Tensor};
+use crate::math::loss::Objective;
+use crate::math::model_variance::ModelVariance;
+use crate::math::timestep_density::TimestepDensity;
+use crate::noise::NoiseKey;
+use crate::noise::perturb::Perturbation;
+use crate::table::loss::Penalty;
+
+/// The source of a batch's timesteps.
+#[derive(Clone, Copy, Debug)]
+pub enum TimestepSource<'a> {
+    /// The buffer holds them already.
+    InBuffer,
+    /// Drawn on the GPU in every step.
+    Drawn {
+        /// The distribution over the schedule's timesteps.
+        density: &'a TimestepDensity,
+        /// For a stratified draw, the samples of the whole batch, those of all devices together.
+        stratified: Option<u32>,
+    },
+}
+
+/// A variance that the network learns by the variational bound, beside the prediction that it learns by its loss (the
+/// hybrid loss of Nichol & Dhariwal 2021, arXiv 2102.09672, eq. 16).
+///
+/// The bound's term of each sample's timestep has a gradient with respect to the network's second output only: none goes
+/// through the mean. x0 is not clipped, as in guided-diffusion's training.
+///
+/// ```
+/// use tweedie::LearnedVariance;
+/// use tweedie::Tensor;
+/// use tweedie::math::ModelVariance;
+///
+/// // A network of six channels for three: epsilon, then its variance. The gradient lies as its output does.
+/// # fn of<'a>(output: &'a wgpu::Buffer, gradient: &'a wgpu::Buffer, terms: &'a wgpu::Buffer) -> LearnedVariance<'a> {
+/// let elements = 3 * 64 * 64;
+/// let second = |buffer| Tensor::f32(buffer).at(4 * elements).stride(2 * elements as u32);
+/// # let variance =
+/// LearnedVariance {
+///     variance: ModelVariance::LearnedRange,
+///     factor: 1000.0 / 1000.0, // T/1000
+///     learned: second(output),
+///     gradient: second(gradient),
+///     terms,
+/// }
+/// # ; variance }
+/// ```
+/// It goes into [`Training::variance`]; [`Training::prediction`] is then the first half, of the same stride.
+#[derive(Clone, Copy, Debug)]
+pub struct LearnedVariance<'a> {
+    /// [`ModelVariance::Learned`] or [`ModelVariance::LearnedRange`].
+    pub variance: ModelVariance,
+    /// The factor of the term, which is in bits per dimension: `T/1000` in guided-diffusion.
+    pub factor: f64,
+    /// The network's second output: often the second half of its channels.
+    pub learned: Tensor<'a>,
+    /// The gradient with respect to it, with the reduction and the scale of the loss's gradient. It may overwrite the second output.
+    pub gradient: Tensor<'a>,
+    /// The term of each sample, one `f32` each, apart from its loss.
+    pub terms: &'a wgpu::Buffer,
+}
+
+/// The request for a [`TrainingStep`].
+#[derive(Clone, Copy, Debug)]
+pub struct Training<'a> {
+    /// The objective: the prediction, the quantity that the loss measures, and the weight.
+    pub objective: &'a Objective,
+    /// The cost of an error.
+    pub penalty: Penalty,
+    /// The batch.
+    pub shape: Shape,
+    /// Seed, stream and first sample of the noise and the timesteps. Step `k` draws on stream `key.stream + k`.
+    pub key: NoiseKey,
+    /// The number of steps that may be recorded without setting a key, at least 1.
+    pub steps: u32,
+    /// Offset noise and input perturbation, and the elements of a channel.
+    pub perturbed: Option<(Perturbation, u32)>,
+    /// The source of the timesteps.
+    pub timestep_source: TimestepSource<'a>,
+    /// The timesteps, one `u32` a sample from the beginning of the buffer: the network reads them too.
+    pub timesteps: &'a wgpu::Buffer,
+    /// The clean sample.
+    pub x0: Tensor<'a>,
+    /// The noisy sample, which the network reads.
+    pub x_t: Tensor<'a>,
+    /// The network's output.
+    pub prediction: Tensor<'a>,
+    /// The gradient of the loss with respect to the prediction, its reduction and its scale.
+    pub gradient: Gradient<'a>,
+    /// The loss of each sample, one `f32` each.
+    pub losses: &'a wgpu::Buffer,
+    /// The mean loss, one `f32`.
+    pub mean: Option<&'a wgpu::Buffer>,
+    /// A variance that the network learns too.
+    pub variance: Option<LearnedVariance<'a>>,
+}
