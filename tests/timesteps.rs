@@ -238,3 +238,14 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn densities_are_drawn_from() {
+    let schedule = Schedule::cosine(20).unwrap();
+    for entry in Density::CATALOGUE.entries {
+        let density = TimestepDensity::of(&schedule, entry.build(&[]).unwrap()).unwrap();
+        assert_eq!(density.len(), 20, "{}", entry.name);
+    }
+    let built = Density::CATALOGUE.find("log-normal").unwrap().build(&[("mean", -0.4)]);
+    assert_eq!(built, Ok(Density::LogNormal { mean: -0.4, deviation: 1.2 }));
+}

@@ -11,7 +11,7 @@ use super::beta_distribution::quantile;
 use super::check;
 use super::level::NoiseLevel;
 use super::schedule::check_steps;
-use super::schedule::recipes::{check_rho, edm_sigmas};
+use super::schedule::families::{check_rho, edm_sigmas};
 use crate::math::error::sampler::SamplerError;
 use crate::math::schedule_error::ScheduleError;
 

@@ -7,7 +7,7 @@ use crate::math::edm::SigmaData;
 use crate::math::placement::Placement;
 use crate::math::sampler::grid::Scale;
 use crate::math::schedule::MAX_STEPS;
-use crate::math::schedule::recipes::RHO;
+use crate::math::schedule::families::RHO;
 use crate::math::spacing::Spacing;
 
 impl Placement {

@@ -6,7 +6,7 @@
 use super::entry::{Catalogue, Entry, Make, Values};
 use super::error::CatalogError;
 use super::parameter::{ABOVE_ZERO, FINITE, Parameter};
-use crate::math::schedule::recipes::RHO;
+use crate::math::schedule::families::RHO;
 use crate::math::schedule::{MAX_STEPS, Schedule};
 use crate::math::schedule_error::ScheduleError;
 

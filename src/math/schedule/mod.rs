@@ -7,10 +7,11 @@
 //!
 //! **Practice.** Index 0 is the least noisy timestep, in every recipe; the clean sample stands before it. A schedule is
 //! built once (cost linear in its length) and never changes. Tables come as fresh vectors, one entry a timestep, without
-//! units. The constructors here are the plain ones; the named schedules are in `recipes.rs`.
+//! units. The constructors here are the plain ones; the named schedules are in `recipes.rs` and `families.rs`.
 
+pub(in crate::math) mod families;
 mod ratios;
-pub(in crate::math) mod recipes;
+mod recipes;
 
 use super::chain::Chain;
 use super::level::NoiseLevel;
