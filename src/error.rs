@@ -2,10 +2,10 @@
 
 pub use crate::math::error::conversion::RowError;
 pub use crate::math::error::draw::DrawError;
-pub use crate::math::error::loss::{LossError, WeightError};
+pub use crate::math::error::loss::LossError;
 pub use crate::math::error::sampler::SamplerError;
 pub use crate::math::error::vlb::VlbError;
-pub use crate::math::quantity::{Undefined, UnknownQuantity};
+pub use crate::math::quantity::Undefined;
 pub use crate::math::schedule_error::ScheduleError;
 
 use crate::gpu::error::{PlanError, RecordError};

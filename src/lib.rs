@@ -78,6 +78,7 @@
 pub mod config;
 mod diffusion;
 pub mod error;
+mod few;
 pub mod gpu;
 pub mod headless;
 mod likelihood;
@@ -91,7 +92,7 @@ pub use diffusion::{Conversion, Noising, OnUndefined, PosteriorMean};
 pub use error::Error;
 pub use gpu::{Context, Gradient, Noise, NoiseKey, Plan, Recording, Shape, Storage, Tensor, Timesteps};
 pub use likelihood::{Likelihood, LikelihoodLoop};
-pub use math::{Quantity, Schedule};
+pub use math::{Model, Quantity, Sampler, Schedule};
 pub use noise::philox4x32_10;
 pub use sampling::{Guidance, GuidanceScale, Sampling};
 pub use training::request::{LearnedVariance, TimestepSource, Training};

@@ -9,8 +9,9 @@ use crate::gpu::plan::plan::Plan;
 use crate::gpu::step::inputs::{Inpainting, Step};
 use crate::gpu::step::options::StepOptions;
 use crate::gpu::tensor::{Shape, Tensor};
+use crate::math::error::sampler::SamplerError;
+use crate::math::level::NoiseLevel;
 use crate::math::sampler::Sampler;
-use crate::math::sampler::call::Call;
 use crate::noise::NoiseKey;
 use crate::table::Table;
 use crate::table::step::StepRow;
@@ -26,12 +27,29 @@ pub enum GuidanceScale {
 }
 
 /// Classifier-free guidance: a second prediction, without the condition.
+///
+/// ```
+/// use tweedie::{Guidance, Model, Sampler, Sampling, Tensor};
+///
+/// /// Guidance of 7.5 in the first half of the loop only: 1 mixes nothing in.
+/// fn plan<'a>(sampling: &Sampling<'a>, unconditional: Tensor<'a>, context: &tweedie::Context) -> Result<(), tweedie::Error> {
+///     let calls = sampling.sampler.calls().len();
+///     let scales: Vec<f64> = (0..calls).map(|call| if call < calls / 2 { 7.5 } else { 1.0 }).collect();
+///     let guidance = Guidance { scales: Some(&scales), ..Guidance::new(unconditional, 7.5) };
+///     Sampling { guidance: Some(guidance), ..*sampling }.plan(context)?;
+///     Ok(())
+/// }
+/// ```
+#[doc(alias = "cfg")]
+#[doc(alias = "guidance_scale")]
 #[derive(Clone, Copy, Debug)]
 pub struct Guidance<'a> {
     /// The prediction without the condition.
     pub unconditional: Tensor<'a>,
-    /// `w`.
+    /// `w` of every call that `scales` does not name.
     pub scale: f64,
+    /// `w` of each call: a schedule of guidance, or an interval, outside of which it is the `w` of no guidance.
+    pub scales: Option<&'a [f64]>,
     /// The convention of `w`.
     pub counts: GuidanceScale,
     /// The degree to which the mixture is rescaled to the conditional prediction's standard deviation, in `0..=1` (Lin
@@ -42,15 +60,16 @@ pub struct Guidance<'a> {
 impl<'a> Guidance<'a> {
     /// `u + scale*(c - u)`, without rescaling.
     pub const fn new(unconditional: Tensor<'a>, scale: f64) -> Self {
-        Self { unconditional, scale, counts: GuidanceScale::FromUnconditional, rescale: 0.0 }
+        Self { unconditional, scale, scales: None, counts: GuidanceScale::FromUnconditional, rescale: 0.0 }
     }
 
-    /// The coefficients of the conditional and the unconditional prediction.
+    /// The coefficients of the conditional and the unconditional prediction in a call, from 0.
     #[must_use]
-    pub fn mix(&self) -> [f64; 2] {
+    pub fn mix(&self, call: usize) -> [f64; 2] {
+        let scale = self.scales.and_then(|scales| scales.get(call)).copied().unwrap_or(self.scale);
         match self.counts {
-            GuidanceScale::FromUnconditional => [self.scale, 1.0 - self.scale],
-            GuidanceScale::FromConditional => [1.0 + self.scale, -self.scale],
+            GuidanceScale::FromUnconditional => [scale, 1.0 - scale],
+            GuidanceScale::FromConditional => [1.0 + scale, -scale],
         }
     }
 }
@@ -60,8 +79,35 @@ const UNGUIDED: [f64; 2] = [1.0, 0.0];
 
 /// A sampling loop on the caller's tensors: each call's step is one dispatch.
 ///
+/// ```
+/// use tweedie::{Context, Error, Model, Noise, NoiseKey, Recording, Sampler, Sampling, Shape, Tensor, wgpu};
+///
+/// /// Record 28 steps of Euler's method on a rectified flow, which needs no tensor for the network's input.
+/// fn record(
+///     context: &Context,
+///     encoder: &mut wgpu::CommandEncoder,
+///     [x, prediction]: [Tensor<'_>; 2],
+///     mut network: impl FnMut(&mut wgpu::CommandEncoder, f64),
+/// ) -> Result<(), Error> {
+///     let sampler = Sampler::euler(&Model::named("sd3")?, 28)?;
+///     let sampling = Sampling::in_place(&sampler, Shape::new(1, 16 * 128 * 128), x, prediction, Noise::None);
+///     sampling.start(context, NoiseKey::seed(7))?.encode(encoder, Recording::timestep(0))?;
+///     let steps = sampling.plan(context)?;
+///     for (k, call) in (0..).zip(sampler.calls()) {
+///         network(encoder, call.timestep);
+///         steps.encode(encoder, Recording::call(k))?;
+///     }
+///     Ok(())
+/// }
+/// ```
+///
 /// The network reads `input` where the sampler's scale is not its own ([`Call::input`](crate::math::sampler::Call) is
 /// not 1), else `next`, and writes `prediction`. `next` may be `x` itself.
+#[doc(alias = "scheduler")]
+#[doc(alias = "step")]
+#[doc(alias = "denoise")]
+#[doc(alias = "img2img")]
+#[doc(alias = "inpaint")]
 #[derive(Clone, Copy, Debug)]
 pub struct Sampling<'a> {
     /// The solver's rows.
@@ -127,17 +173,13 @@ impl<'a> Sampling<'a> {
 
     /// The rows that the plan applies, guidance included. Each names the stream of its noise, the index of its call, so that
     /// the rows of several runs may lie in one table. A row whose [guidance](StepRow::guidance) is not `[1, 0]` keeps
-    /// its own, so a scale may differ from call to call ([`Sampler::calls_mut`]): for an interval, set the rows in it and
-    /// let [`Guidance::scale`] be 1. Results can be compared with
-    /// [`reference`](crate::gpu::step::reference()).
+    /// its own ([`Sampler::calls_mut`]). Results can be compared with [`reference`](crate::gpu::step::reference()).
     #[must_use]
     pub fn rows(&self) -> Vec<StepRow> {
-        let mix = self.guidance.map_or(UNGUIDED, |guidance| guidance.mix());
-        let guided = |row: StepRow| if row.guidance == UNGUIDED { row.guided(mix) } else { row };
-        let rows = (0..)
-            .zip(self.sampler.calls())
-            .map(|(call, Call { row, .. })| StepRow { stream: row.stream.or(Some(call)), ..guided(*row) });
-        rows.collect()
+        let mix = |call| self.guidance.map_or(UNGUIDED, |guidance| guidance.mix(call));
+        let guided = |k, row: StepRow| if row.guidance == UNGUIDED { row.guided(mix(k)) } else { row };
+        let calls = self.sampler.calls().iter().map(|call| call.row).enumerate();
+        calls.map(|(k, row)| StepRow { stream: row.stream.or(Some(k as u32)), ..guided(k, row) }).collect()
     }
 
     /// The options that all steps share.
@@ -150,19 +192,26 @@ impl<'a> Sampling<'a> {
     /// Creates the plan of the loop.
     ///
     /// # Errors
-    /// [`Error::Plan`] for tensors that do not fit or are missing: so is `input` where the network's scale is not the
-    /// sampler's. [`with_rows`](Self::with_rows) plans for a host that scales the sample itself.
+    /// [`Error::Sampler`] for [`Guidance::scales`] of another length than the calls; [`Error::Plan`] for tensors that do not
+    /// fit or are missing: so is `input` where the network's scale is not the sampler's. [`with_rows`](Self::with_rows) plans
+    /// for a host that scales the sample itself.
     pub fn plan(&self, context: &Context) -> Result<Plan, Error> {
-        self.check_input()?;
+        self.check()?;
         Ok(self.with_rows(&self.rows()).plan(context)?)
     }
 
-    /// Checks that there is a tensor for the network's input if a call's is not the sample as it stands.
-    fn check_input(&self) -> Result<(), PlanError> {
-        let scaled = |call: &Call| call.input != 1.0;
-        match self.sampler.calls().iter().position(scaled).filter(|_| self.input.is_none()) {
-            Some(row) => Err(PlanError::Missing { what: "input", row }),
-            None => Ok(()),
+    /// Checks that there is a tensor for the network's input if a call's is not the sample as it stands, and a scale for each
+    /// call if there are several.
+    fn check(&self) -> Result<(), Error> {
+        let calls = self.sampler.calls();
+        if let Some(row) = calls.iter().position(|call| call.input != 1.0).filter(|_| self.input.is_none()) {
+            return Err(PlanError::Missing { what: "input", row }.into());
+        }
+        match self.guidance.and_then(|guidance| guidance.scales) {
+            Some(scales) if scales.len() != calls.len() => {
+                Err(SamplerError::GuidanceScales { expected: calls.len(), found: scales.len() }.into())
+            }
+            _ => Ok(()),
         }
     }
 
@@ -218,15 +267,38 @@ impl<'a> Sampling<'a> {
     /// # Errors
     /// [`Error::Plan`] for tensors that do not fit.
     pub fn start(&self, context: &Context, key: NoiseKey) -> Result<Plan, Error> {
-        let calls = self.sampler.calls();
+        self.start_at(context, key, None, [0.0, self.sampler.noise_scale()])
+    }
+
+    /// Creates the plan that fills `x`, and `input`, with a clean sample that is noised to the first call's level: the start of a
+    /// loop of the last steps ([`strength`](crate::math::catalog::SamplerOptions::strength)). Its noise is that of
+    /// [`start`](Self::start).
+    ///
+    /// # Errors
+    /// [`Error::Plan`] for tensors that do not fit.
+    #[doc(alias = "strength")]
+    #[doc(alias = "img2img")]
+    #[doc(alias = "add_noise")]
+    pub fn start_from(&self, context: &Context, key: NoiseKey, x0: Tensor<'_>) -> Result<Plan, Error> {
+        let level = self.sampler.calls().first().map_or(NoiseLevel::CLEAN, |call| call.level);
+        self.start_at(context, key, Some(x0), [level.alpha(), level.sigma()])
+    }
+
+    fn start_at(
+        &self,
+        context: &Context,
+        key: NoiseKey,
+        in0: Option<Tensor<'_>>,
+        [signal, noise]: [f64; 2],
+    ) -> Result<Plan, Error> {
         // The churn of the first sample is one more independent noise.
         let [kept, churn] = self.sampler.start();
-        let scale = (kept * self.sampler.noise_scale()).hypot(churn);
-        let input = calls.first().map_or(1.0, |call| call.input);
+        let row = [kept * signal, (kept * noise).hypot(churn)];
+        let input = self.sampler.calls().first().map_or(1.0, |call| call.input);
         let key = key.stream(key.stream.wrapping_sub(1));
-        let table = Table::new([[[0.0, scale], [0.0, scale * input]]]);
+        let table = Table::new([[row, row.map(|coefficient| coefficient * input)]]);
         let (out0, out1, in1) = (self.x, self.input, Noise::drawn(key));
-        let map = Map { table: &table, shape: self.shape, timesteps: Timesteps::Batch, in0: None, in1, out0, out1 };
-        Ok(map.in_roles(context, &["", "noise", "x", "input"], None)?)
+        let map = Map { table: &table, shape: self.shape, timesteps: Timesteps::Batch, in0, in1, out0, out1 };
+        Ok(map.in_roles(context, &["x0", "noise", "x", "input"], None)?)
     }
 }

@@ -3,12 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use tweedie::math::catalog::{
-    CatalogError, Catalogue, Entry, Make, ModelCard, Parameter, Placement, SamplerOptions, SamplerRecipe, SolverKind,
+    CatalogError, Catalogue, Entry, Make, Parameter, SamplerOptions, SamplerRecipe, SolverKind,
 };
-use tweedie::math::sampler::{Churn, Corrector, DpmKind, Heun, Scale, Variance};
-use tweedie::math::{
-    Density, Quantity, Sampler, Schedule, Sections, SigmaData, Spacing, TimestepDensity, Weight, edm_sigmas,
-};
+use tweedie::math::sampler::{Churn, Corrector, DpmKind, Form, Heun, Scale, Variance};
+use tweedie::math::{Density, Model, Placement, Quantity, Sampler, Schedule, Sections, SigmaData, Spacing, Weight};
 use tweedie::table::{Clip, Penalty};
 
 /// The spellings in which a name is understood.
@@ -86,7 +84,7 @@ fn entries_are_sound() {
     assert_sound(&Weight::CATALOGUE);
     assert_sound(&Penalty::CATALOGUE);
     assert_sound(&Density::CATALOGUE);
-    assert_sound(&ModelCard::CATALOGUE);
+    assert_sound(&Model::CATALOGUE);
 }
 
 #[test]
@@ -105,7 +103,7 @@ fn entries_build_from_numbers() {
 #[test]
 fn schedules_are_those_of_their_constructors() {
     let built = |name: &str, given: &[(&str, f64)]| Schedule::CATALOGUE.find(name).unwrap().build(given).unwrap();
-    let exploding = edm_sigmas(1000, 0.002, 80.0, 7.0).and_then(|sigmas| Schedule::variance_exploding(&sigmas));
+    let exploding = Schedule::edm(1000, 0.002, 80.0, 7.0);
     let expected = [
         ("linear", Schedule::linear(1000, 1e-4, 0.02)),
         ("linear-scaled", Schedule::linear_scaled(1000, 1e-4, 0.02)),
@@ -180,37 +178,12 @@ fn weights_and_penalties_are_those_of_their_papers() {
 }
 
 #[test]
-fn densities_are_drawn_from() {
-    let schedule = Schedule::cosine(20).unwrap();
-    for entry in Density::CATALOGUE.entries {
-        let density = TimestepDensity::of(&schedule, entry.build(&[]).unwrap()).unwrap();
-        assert_eq!(density.len(), 20, "{}", entry.name);
-    }
-    let built = Density::CATALOGUE.find("log-normal").unwrap().build(&[("mean", -0.4)]);
-    assert_eq!(built, Ok(Density::LogNormal { mean: -0.4, deviation: 1.2 }));
-}
-
-#[test]
 fn placements_make_falling_lists() {
     let schedule = Schedule::scaled_linear(1000, 0.00085, 0.012).unwrap();
     for entry in Placement::CATALOGUE.entries {
         let sigmas = entry.build(&[]).unwrap().sigmas(&schedule, 7, [0.03, 14.0]).unwrap();
         assert!(sigmas.len() == 7 && sigmas.windows(2).all(|pair| pair[0] > pair[1]), "{}: {sigmas:?}", entry.name);
     }
-}
-
-#[test]
-fn model_cards_name_what_exists() {
-    for entry in ModelCard::CATALOGUE.entries {
-        let (card, schedule) = (entry.make, entry.make.schedule().unwrap());
-        assert_eq!(schedule.levels()[0].alpha() < 1.0, !matches!(card.predicts, Quantity::Edm(_)), "{}", entry.name);
-        assert_eq!(card.predicts == Quantity::Flow, schedule == Schedule::rectified_flow(1000).unwrap());
-        let options = SamplerOptions { prediction: Some(card.predicts), ..SamplerOptions::steps(5) };
-        let name = if card.predicts == Quantity::Flow { "flow-euler" } else { "heun" };
-        Sampler::CATALOGUE.find(name).unwrap().build(&schedule, &options).unwrap();
-    }
-    let sd2 = ModelCard::CATALOGUE.find("stable-diffusion-2-1").unwrap().make;
-    assert_eq!((sd2.predicts, sd2.latent_scale), (Quantity::V, 0.18215));
 }
 
 /// Sets an option.
@@ -220,6 +193,7 @@ const OPTIONS: &[(&str, Change)] = &[
     ("sections", |o| (o.sections, o.steps) = (Some(Sections::Counts(vec![6])), None)),
     ("spacing", |o| o.placement = Some(Placement::Timesteps(Spacing::Trailing))),
     ("sigmas", |o| o.placement = Some(Placement::Exponential)),
+    ("strength", |o| o.strength = Some(0.5)),
     ("offset", |o| o.offset = Some(1)),
     ("scale", |o| o.scale = Some(Scale::VariancePreserving)),
     ("sigma_min", |o| o.sigma_min = Some(0.1)),
@@ -231,29 +205,35 @@ const OPTIONS: &[(&str, Change)] = &[
     ("variance", |o| o.variance = Some(Variance::FixedLarge)),
     ("order", |o| o.order = Some(1)),
     ("solver_type", |o| o.solver_kind = Some(SolverKind::Dpm(DpmKind::Heun))),
+    ("form", |o| o.form = Some(Form::Epsilon)),
+    ("lower_order_final", |o| o.lower_order_final = Some(false)),
+    ("euler_at_final", |o| o.euler_at_final = Some(true)),
+    ("timestep_scaling", |o| o.timestep_scaling = Some(1.0)),
+    ("stochastic", |o| o.stochastic = true),
     ("corrector", |o| o.corrector = Some(Corrector::Off)),
     ("original_steps", |o| o.original_steps = Some(25)),
     ("shift", |o| o.shift = Some(3.0)),
     ("mu", |o| o.mu = Some(0.5)),
+    ("tokens", |o| o.tokens = Some(1024.0)),
     ("s_churn", |o| o.churn = Some(Churn::new(1.0))),
     ("clip", |o| o.clip = Some(Clip::Range(1.0))),
-    ("prediction", |o| o.prediction = Some(Quantity::X0)),
 ];
 
 /// Options that no sampler refuses.
-const ALWAYS: [&str; 2] = ["clip", "prediction"];
+const ALWAYS: [&str; 2] = ["clip", "strength"];
 
 #[test]
 fn a_sampler_refuses_the_options_that_it_does_not_use() {
     let schedule = Schedule::scaled_linear(1000, 0.00085, 0.012).unwrap();
     for entry in Sampler::CATALOGUE.entries {
         let mut changed = 0;
-        let plain = entry.build(&schedule, &SamplerOptions::steps(6)).unwrap();
+        let model = entry.usual_model(schedule.clone(), None, None);
+        let plain = entry.build(&model, &SamplerOptions::steps(6)).unwrap();
         for (name, set) in OPTIONS {
             let mut options = SamplerOptions::steps(6);
             set(&mut options);
             let used = ALWAYS.contains(name) || entry.make.options().any(|option| option == *name);
-            match entry.build(&schedule, &options) {
+            match entry.build(&model, &options) {
                 Err(CatalogError::Unused { option, by }) => {
                     assert!(!used && option == *name && by == entry.title(), "{name}: {}", entry.title());
                 }
@@ -277,7 +257,10 @@ fn contradictions_are_named() {
     let refusal = |name: &str, change: Change| {
         let mut options = SamplerOptions::steps(10);
         change(&mut options);
-        let error = Sampler::CATALOGUE.find(name).unwrap().build(&schedule, &options).unwrap_err();
+        let predicts = if name == "ddim-edm" { Quantity::Edm(SigmaData::KARRAS) } else { Quantity::Epsilon };
+        let model = Model::new(schedule.clone(), predicts);
+        let entry = Sampler::CATALOGUE.find(name.trim_end_matches("-edm")).unwrap();
+        let error = entry.build(&model, &options).unwrap_err();
         error.describe(|name| format!("--{}", name.replace('_', "-")))
     };
     let cases: [(&str, Change, &str); 9] = [
@@ -294,7 +277,7 @@ fn contradictions_are_named() {
             "--timesteps: expected whole numbers in 0..1000, found 8.5",
         ),
         ("ddim", |o| o.order = Some(2), "--order means nothing to the ddim sampler"),
-        ("ddim", |o| o.prediction = Some(Quantity::Edm(SigmaData::KARRAS)), "--prediction edm needs --scale ve"),
+        ("ddim-edm", |_| {}, "--prediction edm needs --scale ve"),
         ("euler", |o| o.sigma_max = Some(3.0), "--sigma-min, --sigma-max and --rho mean something to --sigmas alone"),
         (
             "unipc",
@@ -349,9 +332,10 @@ fn a_pretended_entry_needs_no_further_code() {
     let samplers = Catalogue { entries: PRETENDED_SAMPLERS };
     assert_sound(&samplers);
     let entry = samplers.find("Heun_VP").unwrap();
-    let sampler = entry.build(&Schedule::cosine(100).unwrap(), &SamplerOptions::steps(10)).unwrap();
+    let model = |schedule| Model::new(schedule, Quantity::Epsilon);
+    let sampler = entry.build(&model(Schedule::cosine(100).unwrap()), &SamplerOptions::steps(10)).unwrap();
     assert_eq!((sampler.calls().len(), sampler.calls()[0].timestep), (19, 99.0));
     let options = SamplerOptions { eta: Some(0.1), ..SamplerOptions::steps(10) };
-    let refused = entry.build(&schedule, &options).unwrap_err();
+    let refused = entry.build(&model(schedule), &options).unwrap_err();
     assert_eq!(refused.to_string(), "eta means nothing to the heun-vp sampler");
 }

@@ -422,6 +422,7 @@ fn samplers() -> [tweedie::math::Sampler; 2] {
 
 #[test]
 fn a_missing_input_and_the_guidance_of_a_call_are_seen() {
+    use tweedie::error::SamplerError;
     use tweedie::gpu::Noise;
     use tweedie::{Error, Guidance, Sampling};
     let (device, _queue) = device(wgpu::Limits::default());
@@ -442,6 +443,18 @@ fn a_missing_input_and_the_guidance_of_a_call_are_seen() {
     assert_eq!(mixes(&guided)[..3], [[2.0, -1.0], [4.0, -3.0], [2.0, -1.0]]);
     let missing = unguided.plan(&context).map(|_| ()).unwrap_err();
     assert_eq!(missing, Error::Plan(PlanError::Missing { what: "unconditional", row: 1 }));
+
+    // A scale for each call: an interval.
+    let calls = on_schedule.calls().len();
+    let scales: Vec<f64> = (0..calls).map(|call| if call == 2 { 5.0 } else { 1.0 }).collect();
+    let scaled = |scales| {
+        let guidance = Guidance { scales: Some(scales), ..Guidance::new(unconditional, 2.0) };
+        Sampling { guidance: Some(guidance), ..unguided }
+    };
+    assert_eq!(mixes(&scaled(&scales))[..3], [[1.0, 0.0], [4.0, -3.0], [5.0, -4.0]]);
+    assert!(scaled(&scales).plan(&context).is_ok());
+    let refused = scaled(&scales[1..]).plan(&context).map(|_| ()).unwrap_err();
+    assert_eq!(refused, SamplerError::GuidanceScales { expected: calls, found: calls - 1 }.into());
 }
 
 #[test]

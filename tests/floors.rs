@@ -24,6 +24,7 @@ const FLOORS: &[Floors] = &[
     (
         "src",
         &[
+            &["few"],
             &["headless", "noise", "table"],
             &["gpu", "math"],
             &["config", "error"],
@@ -38,12 +39,14 @@ const FLOORS: &[Floors] = &[
         &[
             &["beta_distribution", "double_double", "likelihood", "model_variance", "normal", "schedule_error"],
             &["level"],
-            &["edm", "posterior"],
+            &["edm", "posterior", "process"],
             &["chain", "quantity"],
             &["error", "schedule"],
             &["check", "conversion_tables", "timestep_density", "weight"],
             &["flow", "importance", "loss", "sampler", "sigmas", "spacing"],
-            &["catalog", "mod", "vlb"],
+            &["placement"],
+            &["model", "vlb"],
+            &["catalog", "mod"],
         ],
     ),
     (
@@ -54,9 +57,10 @@ const FLOORS: &[Floors] = &[
             &["entry"],
             &["quantities"],
             &["densities", "grids", "losses", "schedules"],
-            &["models", "sampler_options"],
+            &["models", "sampler_options", "sampler_rules"],
             &["sampler_recipe"],
             &["sampler_grid"],
+            &["sampler_sigmas"],
             &["sampler_build"],
             &["mod", "samplers"],
         ],
@@ -72,17 +76,7 @@ const FLOORS: &[Floors] = &[
             &["mod"],
         ],
     ),
-    (
-        "src/config",
-        &[
-            &["error"],
-            &["options", "run"],
-            &["common", "sigmas"],
-            &["ddim", "ddpm", "dpm", "euler", "flow", "lcm"],
-            &["edm", "unipc"],
-            &["mod"],
-        ],
-    ),
+    ("src/config", &[&["error"], &["options"], &["common", "scheduler"], &["classes"], &["mod"]]),
     (
         "src/gpu",
         &[

@@ -4,7 +4,7 @@ use crate::support::assert_within;
 use proptest::prelude::*;
 use tweedie::error::{ScheduleError, Undefined};
 use tweedie::math::Quantity::{Edm, Epsilon, Flow, Score, V, X0, Xt};
-use tweedie::math::{NoiseLevel, Posterior, Quantity, Schedule, edm_sigmas, solve};
+use tweedie::math::{NoiseLevel, Posterior, Quantity, Schedule, solve};
 
 /// Coefficients are quotients of differences of products: a few roundings each, twice in a there-and-back. 16 half-ulps
 /// of the summed magnitudes leave a factor of about two.
@@ -31,7 +31,7 @@ fn schedules() -> Vec<Schedule> {
         Schedule::laplace_paper(100).unwrap(),
         Schedule::from_betas(&[0.0, 1e-30, 1e-18, 1e-9, 0.5, 0.999999999, 1.0, 0.3]).unwrap(),
         Schedule::from_alphas_cumprod(&[1.0, 0.5, 0.7, 0.7, 1e-300, 0.0, 0.0, 0.2]).unwrap(),
-        Schedule::variance_exploding(&edm_sigmas(40, 0.002, 80.0, 7.0).unwrap()).unwrap(),
+        Schedule::edm(40, 0.002, 80.0, 7.0).unwrap(),
         Schedule::variance_exploding(&[0.0, 1e-12, 1e12]).unwrap(),
         Schedule::rectified_flow(100).unwrap(),
         Schedule::rectified_flow_times(&[0.0, 1e-15, 0.5, 1.0 - 1e-15, 1.0]).unwrap(),
@@ -152,7 +152,7 @@ fn the_singular_ends() {
     let error: Undefined = Score.row(NoiseLevel::CLEAN).unwrap_err();
     assert_eq!(error.at(3).to_string(), "score does not exist at timestep 3, where sigma = 0 (no noise)");
     let faint = NoiseLevel::new(5e-324, 1.0).unwrap();
-    assert_eq!(undefined(faint, Epsilon, X0), "epsilon does not determine x0 where alpha = 5e-324, sigma = 1e0");
+    assert_eq!(undefined(faint, Epsilon, X0), "epsilon does not determine x0 where alpha = 5e-324, sigma = 1");
 }
 
 /// The marginal of x_s that the posterior implies must be the schedule's: `alpha_s` in the mean, `sigma_s^2` in all.
@@ -240,7 +240,7 @@ fn names_parse_from_their_synonyms() {
     }
     assert_eq!("flow prediction".parse(), Ok(Flow));
     let error = "w".parse::<Quantity>().unwrap_err().to_string();
-    assert!(error.contains("\"w\"") && error.contains("v_prediction") && error.contains("flow"));
+    assert!(error.contains("`w`") && error.contains("v_prediction") && error.contains("flow"));
 }
 
 proptest! {

@@ -2,11 +2,15 @@
 
 mod catalog;
 #[cfg(feature = "diffusers-config")]
+mod config_models;
+#[cfg(feature = "diffusers-config")]
 mod configs;
 mod embedding;
 mod floors;
 mod identities;
+mod models;
 mod pointers;
+mod readme;
 mod samplers;
 mod schedules;
 mod shader_catalog;

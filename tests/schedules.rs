@@ -1,8 +1,9 @@
 //! The recipes: golden numbers, both extremes of length, zero terminal SNR, and every error.
 
+use crate::support::sigmas;
 use crate::support::{assert_relative, assert_within, pick, relative};
 use tweedie::error::{RowError, ScheduleError};
-use tweedie::math::{MAX_STEPS, NoiseLevel, Quantity, Schedule, edm_sigmas};
+use tweedie::math::{NoiseLevel, Quantity, Schedule, flow};
 
 /// The golden numbers are printed with twelve digits.
 const TWELVE_DIGITS: f64 = 5e-12;
@@ -40,11 +41,10 @@ fn golden_numbers() {
 
 #[test]
 fn edm_sigmas_ascend() {
-    let found = edm_sigmas(5, 0.002, 80.0, 7.0).unwrap();
-    assert_relative("sigmas", &found, &[0.002, 0.169752756, 2.51521898, 17.5278320, 80.0], NINE_DIGITS);
-    let one = edm_sigmas(1, 0.002, 80.0, 7.0).unwrap();
+    let schedule = Schedule::edm(5, 0.002, 80.0, 7.0).unwrap();
+    assert_relative("sigmas", &schedule.sigmas(), &[0.002, 0.169752756, 2.51521898, 17.5278320, 80.0], NINE_DIGITS);
+    let one = Schedule::edm(1, 0.002, 80.0, 7.0).unwrap().sigmas();
     assert_relative("one", &one, &[80.0], NINE_DIGITS);
-    let schedule = Schedule::variance_exploding(&found).unwrap();
     assert!(schedule.betas().is_none());
     assert_relative("snr", &[schedule.snr()[4]], &[1.0 / 6400.0], NINE_DIGITS);
 }
@@ -91,7 +91,7 @@ fn recipes() -> [Constructor; 10] {
         ("laplace", Schedule::laplace),
         ("laplace paper", Schedule::laplace_paper),
         ("rectified flow", Schedule::rectified_flow),
-        ("edm", |n| Schedule::variance_exploding(&edm_sigmas(n, 0.002, 80.0, 7.0)?)),
+        ("edm", |n| Schedule::edm(n, 0.002, 80.0, 7.0)),
     ]
 }
 
@@ -121,7 +121,7 @@ fn one_timestep_and_ten_thousand() {
             assert!(schedule.posterior_mean(Quantity::V).is_ok());
         }
         assert_eq!(recipe(0), Err(ScheduleError::Empty), "{name}");
-        let limit = MAX_STEPS;
+        let limit = Schedule::MAX_STEPS;
         let found = usize::MAX;
         assert_eq!(recipe(found), Err(ScheduleError::TooLong { found, limit }), "{name}");
     }
@@ -256,8 +256,8 @@ fn errors_name_what_was_found() {
         assert!(matches!(found, Err(ScheduleError::Range { .. })), "{start} to {end}");
     }
     assert!(matches!(Schedule::sigmoid_abar(50, -3.0, 80.0, 1.0), Err(ScheduleError::Beta { .. })));
-    assert!(matches!(edm_sigmas(3, 2.0, 1.0, 7.0), Err(ScheduleError::Range { .. })));
-    assert!(matches!(edm_sigmas(3, 0.0, 1.0, 7.0), Err(ScheduleError::ParamNotPositive { .. })));
+    assert!(matches!(Schedule::edm(3, 2.0, 1.0, 7.0), Err(ScheduleError::Range { .. })));
+    assert!(matches!(Schedule::edm(3, 0.0, 1.0, 7.0), Err(ScheduleError::ParamNotPositive { .. })));
     assert!(matches!(Schedule::variance_exploding(&[-1.0]), Err(ScheduleError::Level { .. })));
     assert!(matches!(Schedule::rectified_flow_times(&[1.5]), Err(ScheduleError::Time { .. })));
     assert!(matches!(NoiseLevel::new(0.0, 0.0), Err(ScheduleError::Level { .. })));
@@ -293,4 +293,26 @@ fn posteriors_of_extreme_levels_are_finite_or_an_error() {
             numbers.for_each(|number| assert!(number.is_finite(), "{levels:?}: {quantity}"));
         }
     }
+}
+
+#[test]
+fn extreme_exponents_are_exact_or_refused() {
+    let middle = sigmas::karras(3, 1e-3, 1e-2, 0.005).unwrap()[1];
+    assert!((middle - 0.009_965_402_6).abs() < 1e-10, "{middle}");
+    for rho in [1e300, 1e-300, 0.0, -7.0, f64::NAN, f64::INFINITY] {
+        let refused = [sigmas::karras(3, 0.1, 1.0, rho), sigmas::polyexponential(3, 0.1, 1.0, rho)];
+        for refused in refused.map(|list| list.unwrap_err().to_string()) {
+            assert!(refused.starts_with("rho must be within 0.001..=1000, found ") && refused.len() < 50, "{refused}");
+        }
+    }
+}
+
+#[test]
+fn numbers_in_messages_are_short() {
+    let beta = Schedule::from_betas(&[0.1, -1e-300]).unwrap_err();
+    assert_eq!(beta.to_string(), "beta must be within 0..=1, found -1e-300 at timestep 1");
+    let level = NoiseLevel::new(1e300, -1e-200).unwrap_err().to_string();
+    assert!(level.ends_with("found alpha = 1e300, sigma = -1e-200"), "{level}");
+    let shift = flow::shifted(0.5, -1e300).unwrap_err().to_string();
+    assert_eq!(shift, "shift must be finite and above 0, found -1e300");
 }

@@ -3,7 +3,7 @@
 use crate::support::assert_within;
 use proptest::prelude::*;
 use tweedie::error::DrawError;
-use tweedie::math::{Density, LossSecondMoment, Schedule, TimestepDensity, edm_sigmas};
+use tweedie::math::{Density, LossSecondMoment, Schedule, TimestepDensity};
 use tweedie::noise::{NoiseKey, TIMESTEP_BLOCK};
 
 const STEPS: usize = 1000;
@@ -118,7 +118,7 @@ fn sigmoid_inverse(x: f64) -> f64 {
 
 #[test]
 fn log_normal_levels_take_the_nearest_timestep() {
-    let sigmas = edm_sigmas(40, 0.002, 80.0, 7.0).unwrap();
+    let sigmas = Schedule::edm(40, 0.002, 80.0, 7.0).unwrap().sigmas();
     let schedule = Schedule::variance_exploding(&sigmas).unwrap();
     let timesteps = TimestepDensity::of(&schedule, LOG_NORMAL).unwrap();
     let key = NoiseKey::seed(9);
@@ -237,4 +237,15 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn densities_are_drawn_from() {
+    let schedule = Schedule::cosine(20).unwrap();
+    for entry in Density::CATALOGUE.entries {
+        let density = TimestepDensity::of(&schedule, entry.build(&[]).unwrap()).unwrap();
+        assert_eq!(density.len(), 20, "{}", entry.name);
+    }
+    let built = Density::CATALOGUE.find("log-normal").unwrap().build(&[("mean", -0.4)]);
+    assert_eq!(built, Ok(Density::LogNormal { mean: -0.4, deviation: 1.2 }));
 }

@@ -4,12 +4,9 @@ use crate::support::assert_within;
 use proptest::prelude::*;
 use tweedie::Quantity;
 use tweedie::Quantity::{Edm, Epsilon, Flow, Score, V, X0, Xt};
-use tweedie::error::{LossError, WeightError};
+use tweedie::error::LossError;
 use tweedie::gpu::loss::{Batch, Losses, Reduction, reference};
-use tweedie::math::{
-    Gaussian, LossInputs, ModelVariance, Objective, Schedule, SigmaData, Vlb, Weight,
-    discretized_gaussian_log_likelihood, edm_sigmas, normal_kl,
-};
+use tweedie::math::{Gaussian, LossInputs, ModelVariance, Objective, Schedule, SigmaData, Vlb, Weight};
 use tweedie::noise::NoiseKey;
 use tweedie::noise::Perturbation;
 use tweedie::table::{LossRow, Penalty, Table};
@@ -19,6 +16,11 @@ use tweedie::table::{LossRow, Penalty, Table};
 const EQUIVALENT: f64 = 1e-11;
 
 const ELEMENTS: usize = 6;
+
+/// The log probability of an 8-bit value's bin.
+fn bin(x: f64, mean: f64, log_scale: f64) -> f64 {
+    Gaussian { mean, log_variance: 2.0 * log_scale }.discretized_log_likelihood(x)
+}
 
 fn schedules() -> Vec<Schedule> {
     let linear = Schedule::linear(60, 1e-4, 0.02).unwrap();
@@ -34,7 +36,7 @@ fn schedules() -> Vec<Schedule> {
         Schedule::laplace(60).unwrap(),
         Schedule::laplace_paper(60).unwrap(),
         Schedule::rectified_flow(60).unwrap(),
-        Schedule::variance_exploding(&edm_sigmas(60, 0.002, 80.0, 7.0).unwrap()).unwrap(),
+        Schedule::edm(60, 0.002, 80.0, 7.0).unwrap(),
     ]
 }
 
@@ -349,7 +351,7 @@ fn tables_and_parameters_are_checked() {
     let schedule = Schedule::cosine(3).unwrap();
     let weights = |weight: Weight| schedule.loss_weights(&weight, X0);
     assert_eq!(weights(Weight::Table(vec![1.0, 0.0, 2.5])), Ok(vec![1.0, 0.0, 2.5]));
-    assert_eq!(weights(Weight::Table(vec![1.0])), Err(WeightError::Length { expected: 3, found: 1 }));
+    assert_eq!(weights(Weight::Table(vec![1.0])), Err(LossError::Length { expected: 3, found: 1 }));
     let negative = weights(Weight::Table(vec![1.0, -2.0, 1.0])).unwrap_err();
     assert_eq!(negative.to_string(), "a weight must be finite and at least 0, found -2 at timestep 1");
     let told = weights(Weight::MinSnr { gamma: 0.0 }).unwrap_err().to_string();
@@ -361,7 +363,7 @@ fn tables_and_parameters_are_checked() {
         Weight::Sigmoid { bias: 1e4 },
         Weight::Sid2 { bias: f64::NAN },
     ] {
-        assert!(matches!(weights(wrong), Err(WeightError::Parameter { .. })));
+        assert!(matches!(weights(wrong), Err(LossError::Parameter { .. })));
     }
     assert!(schedule.loss_weight(3, &Weight::None, X0).unwrap_err().to_string().contains("timestep 3 is out of range"));
 }
@@ -389,8 +391,7 @@ fn a_perturbed_input_leaves_the_target_alone() {
 #[test]
 fn the_bins_of_the_decoder_sum_to_one() {
     for (mean, log_scale) in [(0.0, -1.0), (0.3, -3.0), (-0.99, -2.0), (0.9, 0.5), (0.1, -5.0)] {
-        let probability =
-            |i: i32| discretized_gaussian_log_likelihood(f64::from(i) / 127.5 - 1.0, mean, log_scale).exp();
+        let probability = |i: i32| bin(f64::from(i) / 127.5 - 1.0, mean, log_scale).exp();
         // Bins that count as 1e-12 add at most 256 of that.
         assert_within("sum", (0..256).map(probability).sum(), 1.0, 3e-10);
     }
@@ -480,10 +481,10 @@ proptest! {
     fn a_likelihood_is_a_number(
         x in -1.0..1.0f64, mean in any::<f64>(), log_scale in any::<f64>(), other in any::<f64>(),
     ) {
-        let found = discretized_gaussian_log_likelihood(x, mean, log_scale);
+        let found = bin(x, mean, log_scale);
         prop_assert!(found.is_nan() || (-27.7..=0.0).contains(&found), "{found}");
         let (first, second) = (Gaussian { mean, log_variance: log_scale }, Gaussian { mean: other, log_variance: x });
-        let kl = normal_kl(first, second);
+        let kl = first.kl(second);
         prop_assert!(kl.is_nan() || kl >= -1e-9 * (1.0 + log_scale.abs()), "{kl}");
     }
 }

@@ -3,8 +3,8 @@
 use crate::numbers::{Count, Number, list};
 use crate::samplers::assert_sound;
 use arbitrary::{Arbitrary, Result, Unstructured};
-use tweedie::config::{Run, Steps};
 use tweedie::math::Sampler;
+use tweedie::math::catalog::SamplerOptions;
 use tweedie::math::sampler::{Churn, Compat};
 
 /// The bytes are the text.
@@ -17,25 +17,27 @@ fn read(u: &mut Unstructured<'_>) -> Result<()> {
     let text = u.peek_bytes(u.len()).unwrap_or_default();
     let Ok(text) = std::str::from_utf8(text) else { return Ok(()) };
     for steps in [1, 2, 7, 50] {
-        check(text, &Run::steps(steps));
-        check(text, &Run::steps(steps).as_diffusers());
+        check(text, &SamplerOptions::steps(steps));
+        check(text, &SamplerOptions::steps(steps).as_diffusers());
     }
     check(text, &arbitrary_run(u)?);
     Ok(())
 }
 
-fn check(text: &str, run: &Run) {
+fn check(text: &str, run: &SamplerOptions) {
     match Sampler::from_diffusers_config(text, run) {
         Ok(sampler) => assert_sound(&sampler),
         Err(error) => assert!(error.to_string().len() < 4000 + text.len(), "an endless message"),
     }
 }
 
-fn arbitrary_run(u: &mut Unstructured<'_>) -> Result<Run> {
+fn arbitrary_run(u: &mut Unstructured<'_>) -> Result<SamplerOptions> {
     let number = |u: &mut Unstructured<'_>| Ok(Number::arbitrary(u)?.0);
-    Ok(Run {
-        steps: if u.arbitrary()? { Steps::Timesteps(list(u, 12)?) } else { Steps::Count(Count::arbitrary(u)?.0) },
-        eta: number(u)?,
+    let listed = u.arbitrary()?;
+    Ok(SamplerOptions {
+        steps: if listed { None } else { Some(Count::arbitrary(u)?.0) },
+        timesteps: if listed { Some(list(u, 12)?) } else { None },
+        eta: if u.arbitrary()? { Some(number(u)?) } else { None },
         rederive_epsilon: u.arbitrary()?,
         mu: if u.arbitrary()? { Some(number(u)?) } else { None },
         churn: if u.arbitrary()? {
@@ -44,5 +46,6 @@ fn arbitrary_run(u: &mut Unstructured<'_>) -> Result<Run> {
             None
         },
         compat: if u.arbitrary()? { Compat::Diffusers } else { Compat::Published },
+        ..SamplerOptions::default()
     })
 }

@@ -3,14 +3,13 @@
 use crate::numbers::{Count, Number, list};
 use crate::schedules::schedule;
 use arbitrary::{Arbitrary, Result, Unstructured};
-use tweedie::math::catalog::{Placement, SamplerOptions};
+use tweedie::math::Placement;
+use tweedie::math::catalog::SamplerOptions;
 use tweedie::math::sampler::{
-    Boundary, Churn, Compat, Consistency, Ddpm, Denoiser, DpmKind, DpmSolver, Estimate, FirstOrder, Form, Grid, Heun,
-    Scale, Solver, UniPc, UniPcKind, UnseenChurn, Variance,
+    Churn, Compat, Consistency, Ddpm, Denoiser, DpmKind, DpmSolver, FirstOrder, Form, Grid, Heun, Scale, Solver, UniPc,
+    UniPcKind, Variance,
 };
-use tweedie::math::{
-    NoiseLevel, Quantity, Sampler, Schedule, Sections, SigmaData, Spacing, consistency_timesteps, flow,
-};
+use tweedie::math::{NoiseLevel, Quantity, Sampler, Schedule, Sections, SigmaData, Spacing, flow};
 use tweedie::table::Clip;
 
 pub fn run(data: &[u8]) {
@@ -35,26 +34,17 @@ fn lists(u: &mut Unstructured<'_>) -> Result<()> {
     let n = Count::arbitrary(u)?.0;
     let [a, b, c, d]: [Number; 4] = u.arbitrary()?;
     let (a, b, c, d) = (a.0, b.0, c.0, d.0);
-    let found = match u.int_in_range(0..=6)? {
-        0..=4 => {
-            let mut numbers = [c, d, a].into_iter().cycle();
-            let placed = u.choose(Placement::CATALOGUE.entries)?.build_unchecked(|_| numbers.next().unwrap_or(0.0));
-            match (placed, Schedule::cosine(10)) {
-                (Ok(placement), Ok(schedule)) => placement.sigmas(&schedule, n, [a, b]),
-                _ => return Ok(()),
-            }
-        }
-        5 => flow::times(n, a, b),
-        _ => flow::stretched(&[a, b, c], d),
-    };
-    if let Ok(list) = found {
+    let mut numbers = [c, d, a].into_iter().cycle();
+    let placed = u.choose(Placement::CATALOGUE.entries)?.build_unchecked(|_| numbers.next().unwrap_or(0.0));
+    let (Ok(placement), Ok(schedule)) = (placed, Schedule::cosine(10)) else { return Ok(()) };
+    if let Ok(list) = placement.sigmas(&schedule, n, [a, b]) {
         assert!(list.iter().all(|sigma| sigma.is_finite()), "{list:?}");
     }
     for value in [flow::shifted(a, b), flow::dynamic_mu(a, (b, c), (d, a))].into_iter().flatten() {
         assert!(value.is_finite());
     }
     let t = Count::arbitrary(u)?.0;
-    if let Ok(list) = consistency_timesteps(t, n, a, Count::arbitrary(u)?.0) {
+    if let Ok(list) = Spacing::distilled(t, n, a, Count::arbitrary(u)?.0) {
         assert!(list.windows(2).all(|pair| pair[0] > pair[1]) && list[0] < t);
     }
     let text: &str = u.arbitrary()?;
@@ -76,9 +66,9 @@ fn named(u: &mut Unstructured<'_>) -> Result<()> {
     let placement = u.choose(Placement::CATALOGUE.entries)?.build(&[]).ok();
     let fits = |it: &Placement| uses(if matches!(it, Placement::Timesteps(_)) { "spacing" } else { "sigmas" });
     options.placement = placement.filter(fits);
-    options.prediction = Some(*u.choose(&Quantity::ALL)?);
+    let model = entry.usual_model(schedule, Some(*u.choose(&Quantity::ALL)?), None);
     options.compat = *u.choose(&[Compat::Published, Compat::Diffusers])?;
-    if let Ok(sampler) = entry.build(&schedule, &options) {
+    if let Ok(sampler) = entry.build(&model, &options) {
         assert_sound(&sampler);
     }
     Ok(())
@@ -149,12 +139,11 @@ fn solver(u: &mut Unstructured<'_>, eta: f64, scale: f64, churn: Churn) -> Resul
     let compat = *u.choose(&[Compat::Published, Compat::Diffusers])?;
     let form = *u.choose(&[Form::X0, Form::Epsilon])?;
     let order = Count::arbitrary(u)?.0;
-    let estimate = *u.choose(&[Estimate::Kept, Estimate::Rederived])?;
     let variances =
         [Variance::FixedSmall, Variance::FixedLarge, Variance::LearnedLog, Variance::Learned, Variance::LearnedRange];
     let variance = *u.choose(&variances)?;
     Ok(match u.int_in_range(0..=6)? {
-        0 => Box::new(FirstOrder { eta, estimate, noise_scale: scale }),
+        0 => Box::new(FirstOrder { eta, rederived: u.arbitrary()?, noise_scale: scale }),
         1 => Box::new(Ddpm { variance, compat }),
         2 => Box::new(Heun),
         3 => Box::new(DpmSolver {
@@ -173,7 +162,7 @@ fn solver(u: &mut Unstructured<'_>, eta: f64, scale: f64, churn: Churn) -> Resul
             lower_order_final: u.arbitrary()?,
             ..UniPc::new(order)
         }),
-        5 => Box::new(Consistency { boundary: Some(Boundary { timestep_scaling: eta, sigma_data: scale }) }),
-        _ => Box::new(UnseenChurn(churn)),
+        5 => Box::new(Consistency { timestep_scaling: Some(eta) }),
+        _ => Box::new(churn.unseen()),
     })
 }

@@ -40,7 +40,7 @@ pub fn schedule(u: &mut Unstructured<'_>) -> Result<std::result::Result<Schedule
             let levels = numbers.as_chunks::<2>().0.iter().map(|[alpha, sigma]| NoiseLevel::new(*alpha, *sigma));
             levels.collect::<std::result::Result<Vec<_>, _>>().and_then(|levels| Schedule::from_levels(&levels))
         }
-        _ => tweedie::math::edm_sigmas(n, a.0, b.0, c.0).and_then(|sigmas| Schedule::variance_exploding(&sigmas)),
+        _ => Schedule::edm(n, a.0, b.0, c.0),
     };
     let rescaled = if u.arbitrary()? { found.and_then(|schedule| schedule.zero_terminal_snr()) } else { found };
     Ok(rescaled.map_err(CatalogError::from))
@@ -59,7 +59,7 @@ fn tables(schedule: &Schedule, u: &mut Unstructured<'_>) -> Result<()> {
     }
     let numbers = [schedule.alphas_cumprod(), schedule.one_minus_alphas_cumprod(), schedule.sqrt_alphas_cumprod()];
     assert!(numbers.iter().flatten().all(|abar| !abar.is_nan()));
-    let _ = (schedule.snr(), schedule.log_snr(), schedule.lambda(), schedule.sigma_table().timestep(1.0));
+    let _ = (schedule.snr(), schedule.log_snr(), schedule.lambda(), schedule.timestep_of(1.0));
     if let Ok(variances) = schedule.posterior_variance() {
         assert!(variances.iter().all(|variance| *variance >= 0.0), "{variances:?}");
     }

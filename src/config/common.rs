@@ -1,44 +1,70 @@
-//! Options that the schedulers of diffusers share: training schedule, spacing, prediction, clipping.
+//! Options that the schedulers of diffusers share: training schedule, spacing, placement, prediction, clipping, solvers.
 
 use super::error::ConfigError;
 use super::options::{Options, refused};
-use super::run::{Run, Steps};
+use crate::math::catalog::entry::{Entry, Make};
+use crate::math::catalog::parameter::Parameter;
+use crate::math::catalog::sampler_options::{SamplerOptions, SolverKind};
+use crate::math::placement::Placement;
 use crate::math::quantity::Quantity;
-use crate::math::sampler::denoiser::Denoiser;
+use crate::math::sampler::dpm::DpmKind;
+use crate::math::sampler::multistep::Form;
+use crate::math::sampler::unipc::{Corrector, UniPcKind};
 use crate::math::schedule::{MAX_STEPS, Schedule};
 use crate::math::spacing::Spacing;
 use crate::table::step::Clip;
 
-/// A named schedule of betas.
-#[derive(Clone, Copy)]
-pub(super) enum BetaSchedule {
-    Linear,
-    ScaledLinear,
-    Cosine,
-    Exponential,
-    Laplace,
-    Sigmoid,
-}
+/// diffusers' names of schedules, each known to the catalogue.
+const BETA_SCHEDULES: [&str; 6] = ["linear", "scaled_linear", "squaredcos_cap_v2", "exp", "laplace", "sigmoid"];
 
-const BETA_SCHEDULES: &[(&str, BetaSchedule)] = &[
-    ("linear", BetaSchedule::Linear),
-    ("scaled_linear", BetaSchedule::ScaledLinear),
-    ("squaredcos_cap_v2", BetaSchedule::Cosine),
-    ("exp", BetaSchedule::Exponential),
-    ("laplace", BetaSchedule::Laplace),
-    ("sigmoid", BetaSchedule::Sigmoid),
-];
-
-/// The default betas of a class.
+/// The default betas of a class, by names of the catalogue.
 pub(super) struct Usual {
-    pub(super) beta_schedule: BetaSchedule,
-    pub(super) beta_start: f64,
-    pub(super) beta_end: f64,
+    /// The schedule.
+    schedule: &'static str,
+    /// The schedule whose default range of betas it has.
+    range: &'static str,
 }
 
 impl Usual {
-    /// Most classes: Ho et al. 2020 (arXiv 2006.11239).
-    pub(super) const DDPM: Self = Self { beta_schedule: BetaSchedule::Linear, beta_start: 1e-4, beta_end: 0.02 };
+    /// Most classes.
+    pub(super) const DDPM: Self = Self { schedule: "linear", range: "linear" };
+    /// Heun's.
+    pub(super) const HEUN: Self = Self { schedule: "linear", range: "scaled_linear" };
+    /// That of latent consistency models.
+    pub(super) const LCM: Self = Self { schedule: "scaled_linear", range: "scaled_linear" };
+}
+
+/// Numbers of a schedule: those of the file, else the defaults of an entry of the catalogue.
+pub(super) struct Given(Vec<(&'static str, f64)>);
+
+impl Given {
+    /// Reads options that are named as the entry's parameters.
+    pub(super) fn read(
+        options: &mut Options,
+        defaults: &Entry<Make<Schedule>>,
+        names: &[&'static str],
+    ) -> Result<Self, ConfigError> {
+        let mut read = |name: &'static str| {
+            let default = defaults.parameter(name).and_then(|parameter| parameter.default);
+            Ok((name, options.number(name, default.unwrap_or(f64::NAN))?))
+        };
+        Ok(Self(names.iter().map(|name| read(name)).collect::<Result<_, ConfigError>>()?))
+    }
+
+    /// The number of this name; NaN if it was not read.
+    pub(super) fn number(&self, name: &str) -> f64 {
+        self.0.iter().find(|(known, _)| *known == name).map_or(f64::NAN, |(_, value)| *value)
+    }
+
+    /// The schedule of this name, whose constructor refuses numbers in words that the file knows.
+    pub(super) fn build(&self, name: &str, train_timesteps: usize) -> Result<Schedule, ConfigError> {
+        let number = |parameter: &Parameter| match self.0.iter().find(|(known, _)| *known == parameter.name) {
+            _ if parameter.name == "train_timesteps" => train_timesteps as f64,
+            Some((_, number)) => *number,
+            None => parameter.default.unwrap_or(f64::NAN),
+        };
+        Ok(Schedule::CATALOGUE.find(name)?.build_unchecked(number)?)
+    }
 }
 
 /// The number of timesteps that the network was trained with.
@@ -49,35 +75,31 @@ pub(super) fn train_timesteps(options: &mut Options) -> Result<usize, ConfigErro
     }
 }
 
-/// The schedule that the network was trained with.
+/// The schedule that the network was trained with, of a class that does not rescale it.
 pub(super) fn schedule(options: &mut Options, usual: &Usual) -> Result<Schedule, ConfigError> {
     let steps = train_timesteps(options)?;
-    let start = options.number("beta_start", usual.beta_start)?;
-    let end = options.number("beta_end", usual.beta_end)?;
-    let beta_schedule = options.choice("beta_schedule", BETA_SCHEDULES, usual.beta_schedule)?;
-    let schedule = match options.numbers("trained_betas")? {
+    let name = options.choice("beta_schedule", &BETA_SCHEDULES.map(|name| (name, name)), usual.schedule)?;
+    let range = Given::read(options, Schedule::CATALOGUE.find(usual.range)?, &["beta_start", "beta_end"])?;
+    match options.numbers("trained_betas")? {
         Some(betas) if betas.len() != steps => {
             let expected = format!("{steps} betas, as many as num_train_timesteps");
-            return Err(refused("trained_betas", expected, betas.len()));
+            Err(refused("trained_betas", expected, betas.len()))
         }
-        Some(betas) => Schedule::from_betas(&betas),
-        None => match beta_schedule {
-            BetaSchedule::Linear => Schedule::linear(steps, start, end),
-            BetaSchedule::ScaledLinear => Schedule::scaled_linear(steps, start, end),
-            BetaSchedule::Cosine => Schedule::cosine(steps),
-            BetaSchedule::Exponential => Schedule::exponential(steps),
-            BetaSchedule::Laplace => Schedule::laplace(steps),
-            BetaSchedule::Sigmoid => Schedule::sigmoid(steps, start, end),
-        },
-    };
-    Ok(schedule?)
+        Some(betas) => Ok(Schedule::from_betas(&betas)?),
+        None => range.build(name, steps),
+    }
 }
 
 /// The training schedule, rescaled to zero terminal SNR if the file says so. Not every class reads that option.
-pub(super) fn rescaled_schedule(options: &mut Options, usual: &Usual) -> Result<Schedule, ConfigError> {
-    let schedule = schedule(options, usual)?;
-    let rescaled = options.flag("rescale_betas_zero_snr", false)?;
-    Ok(if rescaled { schedule.zero_terminal_snr()? } else { schedule })
+pub(super) fn rescaled_schedule(options: &mut Options) -> Result<Schedule, ConfigError> {
+    let schedule = schedule(options, &Usual::DDPM)?;
+    rescaled(options, schedule)
+}
+
+/// The schedule, rescaled if the file says so.
+pub(super) fn rescaled(options: &mut Options, schedule: Schedule) -> Result<Schedule, ConfigError> {
+    let rescales = options.flag("rescale_betas_zero_snr", false)?;
+    Ok(if rescales { schedule.zero_terminal_snr()? } else { schedule })
 }
 
 /// `timestep_spacing` and `steps_offset`.
@@ -92,29 +114,29 @@ pub(super) fn spacing(options: &mut Options, usual: Spacing) -> Result<Spacing, 
     options.choice("timestep_spacing", &names, usual)
 }
 
-/// The timesteps of a class that visits whole ones.
-pub(super) fn timesteps(run: &Run, spacing: Spacing, train_timesteps: usize) -> Result<Vec<usize>, ConfigError> {
-    match &run.steps {
-        Steps::Count(steps) => Ok(spacing.timesteps(train_timesteps, *steps)?),
-        Steps::Timesteps(list) => whole_timesteps(list, train_timesteps),
-    }
-}
+/// `use_lu_lambdas`: the same as exponential.
+pub(super) const LU: &str = "use_lu_lambdas";
 
-/// Converts the caller's list to timesteps of a schedule.
-pub(super) fn whole_timesteps(list: &[f64], train_timesteps: usize) -> Result<Vec<usize>, ConfigError> {
-    let whole = |&t: &f64| match t >= 0.0 && t.fract() == 0.0 && t < train_timesteps as f64 {
-        true => Ok(t as usize),
-        false => Err(refused("timesteps", format!("whole numbers in 0..{train_timesteps}"), t)),
-    };
-    list.iter().map(whole).collect()
-}
+/// The flags that place sigmas, each with its entry of the catalogue.
+const PLACEMENTS: [(&str, &str); 4] = [
+    ("use_karras_sigmas", "karras"),
+    ("use_exponential_sigmas", "exponential"),
+    ("use_beta_sigmas", "beta"),
+    (LU, "lu_lambdas"),
+];
 
-/// Refuses a list of timesteps if diffusers takes only a number of steps.
-pub(super) fn count_only(run: &Run) -> Result<usize, ConfigError> {
-    match &run.steps {
-        Steps::Count(steps) => Ok(*steps),
-        Steps::Timesteps(_) => Err(ConfigError::Unused { option: "timesteps" }),
+/// The flag that places sigmas and its rule, if one is on; two contradict each other. Not every class knows Lu's.
+pub(super) fn placement(options: &mut Options, lu: bool) -> Result<Option<(&'static str, Placement)>, ConfigError> {
+    let mut found: Option<(&'static str, Placement)> = None;
+    for (flag, name) in PLACEMENTS.into_iter().filter(|(flag, _)| lu || *flag != LU) {
+        if options.flag(flag, false)? {
+            if let Some((first, _)) = found {
+                return Err(ConfigError::Contradiction { first, second: flag });
+            }
+            found = Some((flag, Placement::CATALOGUE.find(name)?.build(&[])?));
+        }
     }
+    Ok(found)
 }
 
 /// Reads the prediction type.
@@ -129,34 +151,88 @@ pub(super) fn prediction(options: &mut Options) -> Result<Quantity, ConfigError>
     options.choice("prediction_type", &names, Quantity::Epsilon)
 }
 
-/// The network of a class that thresholds or clips.
-pub(super) fn denoiser(
-    options: &mut Options,
-    run: &Run,
-    prediction: Quantity,
-    clips: bool,
-) -> Result<Denoiser, ConfigError> {
-    let clip = clip(options, clips)?;
-    let threshold = threshold(options, run)?;
-    Ok(Denoiser::new(prediction).clipped(threshold.unwrap_or(clip)))
+/// Reads the prediction type. A flow goes with flow sigmas only, v with other sigmas only.
+pub(super) fn prediction_on(options: &mut Options, flow: bool) -> Result<Quantity, ConfigError> {
+    let quantity = prediction(options)?;
+    let (expected, unfit) = match flow {
+        true => ("flow_prediction, epsilon or sample, since use_flow_sigmas is on", Quantity::V),
+        false => ("epsilon, sample or v_prediction, since use_flow_sigmas is off", Quantity::Flow),
+    };
+    if quantity == unfit { Err(refused("prediction_type", expected, quantity)) } else { Ok(quantity) }
 }
 
 /// `clip_sample`, with the class's usual value.
-pub(super) fn clip(options: &mut Options, usual: bool) -> Result<Clip, ConfigError> {
+pub(super) fn clip(options: &mut Options, usual: bool) -> Result<Option<Clip>, ConfigError> {
     let range = options.number("clip_sample_range", 1.0)?;
-    let on = options.flag("clip_sample", usual)?;
-    Ok(if on { Clip::Range(range) } else { Clip::None })
+    Ok(options.flag("clip_sample", usual)?.then_some(Clip::Range(range)))
 }
 
-/// `thresholding`. diffusers limits `s` to `sample_max_value`, whose default of 1 turns it into a clamp to -1..=1.
-pub(super) fn threshold(options: &mut Options, run: &Run) -> Result<Option<Clip>, ConfigError> {
+/// `thresholding`: the quantile and `sample_max_value`.
+pub(super) fn threshold(options: &mut Options) -> Result<Option<[f64; 2]>, ConfigError> {
     let ratio = options.number("dynamic_thresholding_ratio", 0.995)?;
     let bound = options.number("sample_max_value", 1.0)?;
-    let on = options.flag("thresholding", false)?;
-    let (least, most) = match run.is_diffusers() {
-        true => (bound.min(1.0), bound),
-        false if bound > 1.0 => (1.0, bound),
-        false => (1.0, f64::INFINITY),
+    Ok(options.flag("thresholding", false)?.then_some([ratio, bound]))
+}
+
+/// True if the run ends at the least noise instead of the clean sample (`final_sigmas_type`).
+pub(super) fn ends_noisy(options: &mut Options) -> Result<Option<bool>, ConfigError> {
+    Ok(Some(options.choice("final_sigmas_type", &[("zero", false), ("sigma_min", true)], false)?))
+}
+
+/// diffusers takes the names of other solvers' types for the first.
+const DPM_TYPES: &[(&str, DpmKind)] = &[
+    ("midpoint", DpmKind::Midpoint),
+    ("heun", DpmKind::Heun),
+    ("logrho", DpmKind::Midpoint),
+    ("bh1", DpmKind::Midpoint),
+    ("bh2", DpmKind::Midpoint),
+];
+
+/// The names of DPM-Solver's variants: the sampler, and the quantity that it approximates.
+const ALGORITHMS: &[(&str, (&str, Form))] = &[
+    ("dpmsolver++", ("dpm++", Form::X0)),
+    ("sde-dpmsolver++", ("dpm++-sde", Form::X0)),
+    ("dpmsolver", ("dpm++", Form::Epsilon)),
+    ("deis", ("dpm++", Form::X0)),
+];
+
+/// The sampler of the DPM-Solver family that the file describes, and its options.
+pub(super) fn dpm_solver(options: &mut Options) -> Result<(&'static str, SamplerOptions), ConfigError> {
+    let (sampler, form) = options.choice("algorithm_type", ALGORITHMS, ALGORITHMS[0].1)?;
+    let found = SamplerOptions {
+        order: Some(options.count("solver_order", 2)?),
+        solver_kind: Some(SolverKind::Dpm(options.choice("solver_type", DPM_TYPES, DpmKind::Midpoint)?)),
+        form: Some(form),
+        lower_order_final: Some(options.flag("lower_order_final", true)?),
+        euler_at_final: Some(options.flag("euler_at_final", false)?),
+        ..SamplerOptions::default()
     };
-    Ok(on.then_some(Clip::Quantile { ratio, least, most }))
+    Ok((sampler, found))
+}
+
+/// diffusers takes the names of other solvers' types for `bh2`.
+const UNIPC_TYPES: &[(&str, UniPcKind)] = &[
+    ("bh1", UniPcKind::Bh1),
+    ("bh2", UniPcKind::Bh2),
+    ("midpoint", UniPcKind::Bh2),
+    ("heun", UniPcKind::Bh2),
+    ("logrho", UniPcKind::Bh2),
+];
+
+/// The options of UniPC.
+pub(super) fn unipc_solver(options: &mut Options) -> Result<SamplerOptions, ConfigError> {
+    if options.has("solver_p") {
+        return Err(refused("solver_p", "none: the predictor is UniPC's own", "another scheduler"));
+    }
+    let disabled = options.numbers("disable_corrector")?.unwrap_or_default();
+    // A number that no step has disables nothing.
+    let disabled = disabled.into_iter().filter(|k| *k >= 0.0).map(|k| k as usize).collect();
+    Ok(SamplerOptions {
+        order: Some(options.count("solver_order", 2)?),
+        solver_kind: Some(SolverKind::UniPc(options.choice("solver_type", UNIPC_TYPES, UniPcKind::Bh2)?)),
+        form: Some(if options.flag("predict_x0", true)? { Form::X0 } else { Form::Epsilon }),
+        corrector: Some(Corrector::Except(disabled)),
+        lower_order_final: Some(options.flag("lower_order_final", true)?),
+        ..SamplerOptions::default()
+    })
 }

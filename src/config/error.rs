@@ -1,5 +1,6 @@
 //! Errors of reading a configuration.
 
+use crate::math::catalog::error::CatalogError;
 use crate::math::error::sampler::SamplerError;
 use crate::math::schedule_error::ScheduleError;
 use thiserror::Error;
@@ -63,4 +64,17 @@ pub enum ConfigError {
     /// The options describe no sampler.
     #[error(transparent)]
     Sampler(#[from] SamplerError),
+    /// The options contradict each other, or a list of timesteps does not fit them.
+    #[error(transparent)]
+    Catalog(CatalogError),
+}
+
+impl From<CatalogError> for ConfigError {
+    fn from(error: CatalogError) -> Self {
+        match error {
+            CatalogError::Schedule(error) => Self::Schedule(error),
+            CatalogError::Sampler(error) => Self::Sampler(error),
+            error => Self::Catalog(error),
+        }
+    }
 }

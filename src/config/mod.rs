@@ -1,10 +1,10 @@
 //! Samplers from the `scheduler_config.json` of diffusers.
 //!
 //! **Theory.** A model that is published for diffusers carries a file that says which scheduler it is sampled with, and
-//! its options. Each class corresponds to one of our solvers on one of our grids.
+//! its options. Each class is a sampler of our [catalogue](Sampler::CATALOGUE) with options.
 //!
-//! **Practice.** [`Sampler::from_diffusers_config`] reads the text; a [`Run`] holds the options that the file does not
-//! have. Option names, values and defaults are those of diffusers 0.42.1. By default the result is what the papers say;
+//! **Practice.** [`Scheduler::parse`] reads the text into a [`Model`](crate::Model) and the defaults of its runs; a run's
+//! [options](SamplerOptions) are what the file does not have. [`Sampler::from_diffusers_config`] does both at once. Option names, values and defaults are those of diffusers 0.42.1. By default the result is what the papers say;
 //! [`Compat::Diffusers`](crate::math::sampler::Compat) follows diffusers where it differs:
 //!
 //! | what | by default | in diffusers |
@@ -12,7 +12,7 @@
 //! | the previous timestep of DDIM | the next of the list | `t - T/n`, rounded down |
 //! | DDPM's noise after the last step | none | drawn, unless that step starts at timestep 0 |
 //! | `thresholding` | `s = max(quantile, 1)`, capped by a `sample_max_value` above 1 | capped by 1 where none is given |
-//! | `shift` of a flow | once | once, and the ends of the list before that |
+//! | times of a flow | `1 - i/n`, shifted once | from 1 to `1/T`, shifted, and the ends before that |
 //! | explicit timesteps of a flow | as given | `t/T`, shifted |
 //! | churn | the network is called on the churned sample | it is called before |
 //! | timesteps at sigmas of DPM-Solver++ and UniPC | where the sigma lies | whole ones |
@@ -26,79 +26,63 @@
 //! `sigma_min` end that lies above the last sigma.
 //!
 //! ```
-//! use tweedie::config::Run;
 //! use tweedie::math::Sampler;
+//! use tweedie::math::catalog::SamplerOptions;
 //!
 //! let json = r#"{"_class_name": "DDIMScheduler", "beta_schedule": "scaled_linear", "beta_start": 0.00085,
 //!     "beta_end": 0.012, "clip_sample": false, "set_alpha_to_one": false, "steps_offset": 1}"#;
-//! let sampler = Sampler::from_diffusers_config(json, &Run::steps(50))?;
+//! let sampler = Sampler::from_diffusers_config(json, &SamplerOptions::steps(50))?;
 //! assert_eq!(sampler.calls()[0].timestep, 981.0);
 //! # Ok::<(), tweedie::config::ConfigError>(())
 //! ```
 
+mod classes;
 mod common;
-mod ddim;
-mod ddpm;
-mod dpm;
-mod edm;
 mod error;
-mod euler;
-mod flow;
-mod lcm;
 mod options;
-mod run;
-mod sigmas;
-mod unipc;
+mod scheduler;
 
 pub use error::ConfigError;
-pub use run::{Run, Steps};
+pub use scheduler::Scheduler;
 
+use crate::math::catalog::sampler_options::SamplerOptions;
 use crate::math::sampler::Sampler;
+use classes::CLASSES;
 use options::Options;
 
-/// Builds the sampler of a class.
-type Build = fn(&mut Options, &Run) -> Result<Sampler, ConfigError>;
+impl Scheduler {
+    /// The names of the classes of diffusers that are supported.
+    pub fn classes() -> impl Iterator<Item = &'static str> {
+        CLASSES.iter().map(|(class, _)| *class)
+    }
 
-/// The schedulers that are supported.
-const BUILDERS: &[(&str, Build)] = &[
-    ("DDPMScheduler", ddpm::build),
-    ("DDIMScheduler", ddim::build),
-    ("DDIMInverseScheduler", ddim::build_inverse),
-    ("EulerDiscreteScheduler", euler::build),
-    ("EulerAncestralDiscreteScheduler", euler::build_ancestral),
-    ("HeunDiscreteScheduler", euler::build_heun),
-    ("DPMSolverMultistepScheduler", dpm::build),
-    ("UniPCMultistepScheduler", unipc::build),
-    ("LCMScheduler", lcm::build),
-    ("FlowMatchEulerDiscreteScheduler", flow::build_euler),
-    ("FlowMatchHeunDiscreteScheduler", flow::build_heun),
-    ("EDMEulerScheduler", edm::build_euler),
-    ("EDMDPMSolverMultistepScheduler", edm::build_dpm),
-];
-
-/// The names of the schedulers of diffusers that are supported.
-pub fn classes() -> impl Iterator<Item = &'static str> {
-    BUILDERS.iter().map(|(class, _)| *class)
-}
-
-impl Sampler {
-    /// Creates the sampler that a `scheduler_config.json` of diffusers describes, for one run.
+    /// Reads a `scheduler_config.json` of diffusers.
     ///
     /// Options of other schedulers are ignored, as diffusers does; misspelled ones are an error.
     ///
     /// # Errors
-    /// [`ConfigError`]: text that is not such a file, a scheduler or a value that is not supported, a run that the
-    /// scheduler cannot make.
-    pub fn from_diffusers_config(json: &str, run: &Run) -> Result<Self, ConfigError> {
+    /// [`ConfigError`]: text that is not such a file, a scheduler or a value that is not supported.
+    pub fn parse(json: &str) -> Result<Self, ConfigError> {
         let mut options = Options::parse(json)?;
-        let known = BUILDERS.iter().find(|(class, _)| *class == options.class());
+        let known = CLASSES.iter().find(|(class, _)| *class == options.class());
         let unknown = || {
-            let expected = classes().collect::<Vec<_>>().join(", ");
+            let expected = Self::classes().collect::<Vec<_>>().join(", ");
             ConfigError::Class { expected, found: options.shown_class() }
         };
-        let (_, build) = known.ok_or_else(unknown)?;
-        let sampler = build(&mut options, run)?;
+        let (_, read) = known.ok_or_else(unknown)?;
+        let scheduler = read(&mut options)?;
         options.finish()?;
-        Ok(sampler)
+        Ok(scheduler)
+    }
+}
+
+impl Sampler {
+    /// The sampler that a `scheduler_config.json` of diffusers describes, for one run: [`Scheduler::parse`] and
+    /// [`Scheduler::sampler`].
+    ///
+    /// # Errors
+    /// Those of the two.
+    pub fn from_diffusers_config(json: &str, run: &SamplerOptions) -> Result<Self, ConfigError> {
+        Scheduler::parse(json)?.sampler(run)
     }
 }

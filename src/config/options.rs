@@ -9,6 +9,7 @@
 //! scheduler has is an error. `null` is Python's `None`: an option that was not given, a flag that is off.
 
 use super::error::ConfigError;
+use crate::math::catalog::entry::{Catalogue, Make};
 use serde_json::{Map, Value};
 use std::fmt::Display;
 
@@ -66,11 +67,6 @@ impl Options {
         short(&self.class)
     }
 
-    /// Sets a flag, as if the file had it.
-    pub(super) fn set_flag(&mut self, name: &str, flag: bool) {
-        self.rest.insert(name.to_owned(), Value::Bool(flag));
-    }
-
     /// Returns true if the option is there and not null.
     pub(super) fn has(&self, name: &str) -> bool {
         self.rest.get(name).is_some_and(|value| !value.is_null())
@@ -108,9 +104,22 @@ impl Options {
 
     /// A whole number, at least 0.
     pub(super) fn count(&mut self, name: &str, default: usize) -> Result<usize, ConfigError> {
-        let Some(value) = self.take(name) else { return Ok(default) };
+        Ok(self.optional_count(name)?.unwrap_or(default))
+    }
+
+    /// A whole number, at least 0, that may be missing.
+    pub(super) fn optional_count(&mut self, name: &str) -> Result<Option<usize>, ConfigError> {
+        let Some(value) = self.take(name) else { return Ok(None) };
         let whole = number(&value).filter(|x| *x >= 0.0 && x.fract() == 0.0 && *x <= f64::from(u32::MAX));
-        whole.map(|x| x as usize).ok_or_else(|| wrong(name, "a whole number from 0", &value))
+        whole.map(|x| Some(x as usize)).ok_or_else(|| wrong(name, "a whole number from 0", &value))
+    }
+
+    /// An entry of a catalogue, by its name or a synonym; `None` if the option is missing.
+    pub(super) fn entry<T>(&mut self, name: &str, catalogue: &Catalogue<Make<T>>) -> Result<Option<T>, ConfigError> {
+        let Some(value) = self.take(name) else { return Ok(None) };
+        let found = value.as_str().and_then(|text| catalogue.find(text).ok());
+        let entry = found.ok_or_else(|| wrong(name, &catalogue.accepted(), &value))?;
+        Ok(Some(entry.build(&[])?))
     }
 
     /// A list of numbers.

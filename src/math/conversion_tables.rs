@@ -21,12 +21,8 @@ use crate::table::{Matrix, Table};
 
 const NOTHING: [f64; 2] = [0.0, 0.0];
 
-/// One row of a conversion table, for a noise level that belongs to no schedule: `in0 = x_t`, `in1` = the prediction,
-/// `out0 = wanted`, `out1 = second` or 0.
-///
-/// # Errors
-/// [`Undefined`], as [`solve`].
-pub fn conversion_row(
+/// `in0 = x_t`, `in1` = the prediction, `out0 = wanted`, `out1 = second` or 0.
+fn conversion_row(
     level: NoiseLevel,
     given: Quantity,
     wanted: Quantity,

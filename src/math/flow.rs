@@ -13,11 +13,20 @@ use super::check;
 use super::schedule::check_steps;
 use crate::math::error::sampler::SamplerError;
 
+/// The `n` times `1 - i/n`, as most models are sampled.
+///
+/// # Errors
+/// [`SamplerError::Schedule`] for the count.
+pub(super) fn even(n: usize) -> Result<Vec<f64>, SamplerError> {
+    check_steps(n)?;
+    Ok((0..n).map(|i| 1.0 - i as f64 / n as f64).collect())
+}
+
 /// `n` times in equal steps from `most` to `least`: from 1 to `1/T` for a network with `T` timesteps. One is `most`.
 ///
 /// # Errors
 /// [`SamplerError::Parameter`] unless both are within `0..=1`; [`SamplerError::Schedule`] for the count.
-pub fn times(n: usize, most: f64, least: f64) -> Result<Vec<f64>, SamplerError> {
+pub(super) fn times(n: usize, most: f64, least: f64) -> Result<Vec<f64>, SamplerError> {
     check_steps(n)?;
     check::fraction("the largest time", most)?;
     check::fraction("the least time", least)?;
@@ -57,7 +66,7 @@ pub fn dynamic_mu(length: f64, base: (f64, f64), most: (f64, f64)) -> Result<f64
 /// # Errors
 /// [`SamplerError::Parameter`] unless the terminal time is within `0..1`, the times are within `0..=1` and the last of them
 /// is below 1; [`SamplerError::NoSteps`] without any.
-pub fn stretched(times: &[f64], terminal: f64) -> Result<Vec<f64>, SamplerError> {
+pub(super) fn stretched(times: &[f64], terminal: f64) -> Result<Vec<f64>, SamplerError> {
     check::fraction("the terminal time", terminal)?;
     let last = *times.last().ok_or(SamplerError::NoSteps)?;
     times.iter().try_for_each(|&t| check::fraction("a time", t))?;
@@ -65,4 +74,19 @@ pub fn stretched(times: &[f64], terminal: f64) -> Result<Vec<f64>, SamplerError>
     check::positive("1 less the last time", 1.0 - last)?;
     let scale = (1.0 - last) / (1.0 - terminal);
     Ok(times.iter().map(|t| 1.0 - (1.0 - t) / scale).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_equal_steps_and_stretched_to_their_end() {
+        let even = times(5, 1.0, 0.2).unwrap();
+        assert_eq!((even.len(), even[0], even[4]), (5, 1.0, 0.2));
+        let list = stretched(&even, 0.1).unwrap();
+        assert!((list[0] - 1.0).abs() < 1e-15 && (list[4] - 0.1).abs() < 1e-15);
+        assert!(times(usize::MAX, 1.0, 0.0).is_err() && times(3, f64::NAN, 0.0).is_err());
+        assert!(stretched(&[f64::NAN, 0.5], 0.1).is_err() && stretched(&[1.0], 0.1).is_err());
+    }
 }

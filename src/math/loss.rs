@@ -14,7 +14,7 @@
 use super::quantity::{Quantity, finite, solve, undefined};
 use super::schedule::Schedule;
 use super::weight::Weight;
-use crate::math::error::loss::{LossError, WeightError};
+use crate::math::error::loss::LossError;
 use crate::table::Table;
 use crate::table::loss::LossRow;
 
@@ -64,7 +64,7 @@ impl Schedule {
     ///
     /// # Errors
     /// [`LossError::Undefined`] where the prediction does not determine what the loss is on, or the target does not exist;
-    /// [`LossError::Weight`]; [`LossError::Observation`] for a loss on `x_t`.
+    /// Those of the weight; [`LossError::Observation`] for a loss on `x_t`.
     pub fn loss_row(&self, timestep: usize, objective: &Objective, given: LossInputs) -> Result<LossRow, LossError> {
         let Objective { predicts, on, ref weight } = *objective;
         if predicts == Quantity::Xt || on == Quantity::Xt {
@@ -94,10 +94,10 @@ impl Schedule {
     /// the weight has no finite value.
     ///
     /// # Errors
-    /// [`LossError::Weight`] for a parameter outside its range and a table that does not fit, [`LossError::Observation`].
+    /// [`LossError::Parameter`], [`LossError::Length`] and [`LossError::Entry`] of the weight, [`LossError::Observation`].
     pub fn loss_where_defined(&self, objective: &Objective, given: LossInputs) -> Result<Table<LossRow>, LossError> {
         let rows = (0..self.len()).map(|t| match self.loss_row(t, objective, given) {
-            Err(LossError::Undefined(_) | LossError::Weight(WeightError::Infinite { .. })) => Ok(None),
+            Err(LossError::Undefined(_) | LossError::Infinite { .. }) => Ok(None),
             row => row.map(Some),
         });
         Ok(Table::with_undefined(rows.collect::<Result<Vec<_>, _>>()?))

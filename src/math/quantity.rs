@@ -19,8 +19,8 @@
 use super::double_double::difference_of_products;
 use super::edm::SigmaData;
 use super::level::NoiseLevel;
+use crate::few::few;
 use std::fmt;
-use std::str::FromStr;
 use thiserror::Error;
 
 /// The meaning of a tensor.
@@ -83,35 +83,6 @@ impl Quantity {
 impl fmt::Display for Quantity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.name())
-    }
-}
-
-/// Accepts the names and the usual synonyms, in any case; `-`, `_` and spaces do not count. `edm` is that of the paper's
-/// data, `edm:1` that of data whose standard deviation is 1.
-impl FromStr for Quantity {
-    type Err = UnknownQuantity;
-
-    fn from_str(name: &str) -> Result<Self, UnknownQuantity> {
-        let unknown = || UnknownQuantity { found: name.to_owned() };
-        if let Some((first, sigma_data)) = name.split_once(':') {
-            let value = sigma_data.trim().parse().ok().filter(|_| first.trim().eq_ignore_ascii_case("edm"));
-            let sigma_data = value.and_then(|value| SigmaData::new(value).ok());
-            return sigma_data.map(Self::Edm).ok_or_else(unknown);
-        }
-        let plain: String =
-            name.chars().filter(|c| !matches!(c, '-' | '_' | ' ')).flat_map(char::to_lowercase).collect();
-        match plain.as_str() {
-            "xt" | "noisy" | "noisysample" => Ok(Self::Xt),
-            "x0" | "sample" | "xstart" | "startx" | "predx0" | "predxstart" | "clean" | "predoriginalsample" => {
-                Ok(Self::X0)
-            }
-            "epsilon" | "eps" | "noise" | "prednoise" => Ok(Self::Epsilon),
-            "v" | "vprediction" | "velocity" | "vpred" | "predv" => Ok(Self::V),
-            "score" => Ok(Self::Score),
-            "flow" | "flowprediction" | "flowvelocity" | "u" | "rectifiedflow" => Ok(Self::Flow),
-            "edm" | "karras" => Ok(Self::Edm(SigmaData::KARRAS)),
-            _ => Err(unknown()),
-        }
     }
 }
 
@@ -221,18 +192,7 @@ impl Undefined {
         } else if *sigma == 0.0 {
             "sigma = 0 (no noise)".to_owned()
         } else {
-            format!("alpha = {alpha:e}, sigma = {sigma:e}")
+            format!("alpha = {}, sigma = {}", few(alpha), few(sigma))
         }
     }
-}
-
-/// A name that is not the name of a quantity.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error(
-    "unknown quantity {found:?}: expected x_t, x0 (sample, x_start), epsilon (eps, noise), v (v_prediction, velocity), \
-     score, flow (flow_prediction, u) or edm (edm:SIGMA_DATA)"
-)]
-pub struct UnknownQuantity {
-    /// The unknown name.
-    pub found: String,
 }

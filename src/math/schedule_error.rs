@@ -1,5 +1,6 @@
 //! Errors of schedules and noise levels.
 
+use crate::few::few;
 use thiserror::Error;
 
 /// Errors of building a schedule, or a table of it.
@@ -9,7 +10,7 @@ pub enum ScheduleError {
     /// A schedule needs at least one timestep.
     #[error("a schedule needs at least 1 timestep, found 0")]
     Empty,
-    /// More timesteps than [`MAX_STEPS`](crate::math::MAX_STEPS).
+    /// More timesteps than [`Schedule::MAX_STEPS`](crate::Schedule::MAX_STEPS).
     #[error("a schedule has at most {limit} timesteps, found {found}")]
     TooLong {
         /// The timesteps asked for.
@@ -18,7 +19,7 @@ pub enum ScheduleError {
         limit: usize,
     },
     /// A beta that is not the variance of a forward step.
-    #[error("beta must be within 0..=1, found {value} at timestep {index}")]
+    #[error("beta must be within 0..=1, found {value} at timestep {index}", value = few(.value))]
     Beta {
         /// The timestep.
         index: usize,
@@ -26,7 +27,7 @@ pub enum ScheduleError {
         value: f64,
     },
     /// An `alphas_cumprod` outside `0..=1`.
-    #[error("alphas_cumprod must be within 0..=1, found {value} at timestep {index}")]
+    #[error("alphas_cumprod must be within 0..=1, found {value} at timestep {index}", value = few(.value))]
     AlphasCumprod {
         /// The timestep.
         index: usize,
@@ -34,7 +35,7 @@ pub enum ScheduleError {
         value: f64,
     },
     /// An end of the beta range that is not a variance.
-    #[error("{name} must be within 0..=1, found {value}")]
+    #[error("{name} must be within 0..=1, found {value}", value = few(.value))]
     Endpoint {
         /// `beta_start` or `beta_end`.
         name: &'static str,
@@ -42,15 +43,25 @@ pub enum ScheduleError {
         value: f64,
     },
     /// A parameter that has to be finite and above zero.
-    #[error("{name} must be finite and above 0, found {value}")]
+    #[error("{name} must be finite and above 0, found {value}", value = few(.value))]
     ParamNotPositive {
         /// The parameter.
         name: &'static str,
         /// The value given.
         value: f64,
     },
+    /// A parameter outside its range.
+    #[error("{name} must be {expected}, found {found}", found = few(.found))]
+    Parameter {
+        /// The parameter.
+        name: &'static str,
+        /// The accepted range.
+        expected: &'static str,
+        /// The value given.
+        found: f64,
+    },
     /// The ends of a range that is empty or not finite.
-    #[error("{name} needs a finite range with two different ends in order, found {start} to {end}")]
+    #[error("{name} needs a finite range with two different ends in order, found {start} to {end}", start = few(.start), end = few(.end))]
     Range {
         /// The quantity that has this range.
         name: &'static str,
@@ -60,7 +71,7 @@ pub enum ScheduleError {
         end: f64,
     },
     /// A pair that is not a noise level.
-    #[error("a noise level needs finite alpha >= 0 and sigma >= 0, not both 0; found alpha = {alpha}, sigma = {sigma}")]
+    #[error("a noise level needs finite alpha >= 0 and sigma >= 0, not both 0; found alpha = {alpha}, sigma = {sigma}", alpha = few(.alpha), sigma = few(.sigma))]
     Level {
         /// The signal's coefficient.
         alpha: f64,
@@ -68,7 +79,7 @@ pub enum ScheduleError {
         sigma: f64,
     },
     /// A rectified flow's time outside its range.
-    #[error("a rectified flow's time must be within 0..=1, found {value}")]
+    #[error("a rectified flow's time must be within 0..=1, found {value}", value = few(.value))]
     Time {
         /// The value given.
         value: f64,
@@ -97,9 +108,7 @@ pub enum ScheduleError {
         timestep: usize,
     },
     /// The zero-terminal-SNR rescale divides by `sqrt(abar_0) - sqrt(abar_{T-1})`, or meets more noise than at the end.
-    #[error(
-        "no zero-terminal-SNR rescale: sqrt(alphas_cumprod) goes from {first} to {last}, and must fall to its least value"
-    )]
+    #[error("no zero-terminal-SNR rescale: sqrt(alphas_cumprod) goes from {first} to {last}, and must fall to its least value", first = few(.first), last = few(.last))]
     NoRescale {
         /// `sqrt(abar_0)`.
         first: f64,

@@ -1,9 +1,8 @@
-//! Lists of noise-to-signal ratios, "sigmas", and their timesteps.
+//! Lists of noise-to-signal ratios, "sigmas".
 //!
 //! **Theory.** Samplers that work in `sigma/alpha` choose its values freely: Karras et al. 2022 (arXiv 2206.00364, eq. 5)
 //! in equal steps of `sigma^(1/rho)`, others in equal steps of its logarithm, along the beta distribution (Lee et al.
-//! 2024, arXiv 2407.12173), or in the time of a continuous VP process (Song et al. 2021, arXiv 2011.13456). A network that
-//! takes timesteps is told the timestep of that ratio, by interpolation.
+//! 2024, arXiv 2407.12173), or in the time of a continuous VP process (Song et al. 2021, arXiv 2011.13456).
 //!
 //! **Practice.** Lists run from noisy to clean, from exactly the largest to exactly the least sigma that was given, and do
 //! not include the final 0. A list of one sigma has the largest.
@@ -11,8 +10,8 @@
 use super::beta_distribution::quantile;
 use super::check;
 use super::level::NoiseLevel;
-use super::schedule::recipes::edm_sigmas;
-use super::schedule::{Schedule, check_steps};
+use super::schedule::check_steps;
+use super::schedule::families::{check_rho, edm_sigmas};
 use crate::math::error::sampler::SamplerError;
 use crate::math::schedule_error::ScheduleError;
 
@@ -20,7 +19,7 @@ use crate::math::schedule_error::ScheduleError;
 ///
 /// # Errors
 /// [`SamplerError::Schedule`]; see [`edm_sigmas`].
-pub fn karras(n: usize, sigma_min: f64, sigma_max: f64, rho: f64) -> Result<Vec<f64>, SamplerError> {
+pub(super) fn karras(n: usize, sigma_min: f64, sigma_max: f64, rho: f64) -> Result<Vec<f64>, SamplerError> {
     let mut sigmas = edm_sigmas(n, sigma_min, sigma_max, rho)?;
     sigmas.reverse();
     Ok(sigmas)
@@ -30,7 +29,7 @@ pub fn karras(n: usize, sigma_min: f64, sigma_max: f64, rho: f64) -> Result<Vec<
 ///
 /// # Errors
 /// As `polyexponential`.
-pub fn exponential(n: usize, sigma_min: f64, sigma_max: f64) -> Result<Vec<f64>, SamplerError> {
+pub(super) fn exponential(n: usize, sigma_min: f64, sigma_max: f64) -> Result<Vec<f64>, SamplerError> {
     polyexponential(n, sigma_min, sigma_max, 1.0)
 }
 
@@ -38,9 +37,9 @@ pub fn exponential(n: usize, sigma_min: f64, sigma_max: f64) -> Result<Vec<f64>,
 ///
 /// # Errors
 /// [`SamplerError::Parameter`], [`SamplerError::Schedule`] for the count and for ends in the wrong order.
-pub fn polyexponential(n: usize, sigma_min: f64, sigma_max: f64, rho: f64) -> Result<Vec<f64>, SamplerError> {
+pub(super) fn polyexponential(n: usize, sigma_min: f64, sigma_max: f64, rho: f64) -> Result<Vec<f64>, SamplerError> {
     check_ends(n, sigma_min, sigma_max)?;
-    check::positive("rho", rho)?;
+    check_rho(rho)?;
     let (low, high) = (sigma_min.ln(), sigma_max.ln());
     let sigma = |x: f64| match x {
         1.0 => sigma_max,
@@ -56,7 +55,7 @@ pub fn polyexponential(n: usize, sigma_min: f64, sigma_max: f64, rho: f64) -> Re
 /// # Errors
 /// [`SamplerError::Parameter`]: `a` and `b` must be within 0.1..=100; [`SamplerError::Schedule`] for the count and for
 /// ends in the wrong order.
-pub fn beta(n: usize, sigma_min: f64, sigma_max: f64, a: f64, b: f64) -> Result<Vec<f64>, SamplerError> {
+pub(super) fn beta(n: usize, sigma_min: f64, sigma_max: f64, a: f64, b: f64) -> Result<Vec<f64>, SamplerError> {
     check_ends(n, sigma_min, sigma_max)?;
     check::shape("a of the beta distribution", a)?;
     check::shape("b of the beta distribution", b)?;
@@ -68,7 +67,12 @@ pub fn beta(n: usize, sigma_min: f64, sigma_max: f64, a: f64, b: f64) -> Result<
 ///
 /// # Errors
 /// [`SamplerError::Parameter`]; [`SamplerError::Schedule`] for the count.
-pub fn variance_preserving(n: usize, beta_d: f64, beta_min: f64, least_time: f64) -> Result<Vec<f64>, SamplerError> {
+pub(super) fn variance_preserving(
+    n: usize,
+    beta_d: f64,
+    beta_min: f64,
+    least_time: f64,
+) -> Result<Vec<f64>, SamplerError> {
     check_steps(n)?;
     check::positive("beta_d", beta_d)?;
     check::not_negative("beta_min", beta_min)?;
@@ -98,58 +102,4 @@ fn check_ends(n: usize, sigma_min: f64, sigma_max: f64) -> Result<(), SamplerErr
         return Err(ScheduleError::Range { name, start, end }.into());
     }
     Ok(())
-}
-
-/// The `abar` that a timestep without any signal is taken to have, where its ratio must be finite: the least that f16
-/// holds. diffusers does the same in all samplers that work in sigmas; the ratio is 4096.
-const LEAST_ABAR: f64 = 1.0 / (1 << 24) as f64;
-
-/// The least sigma that has a logarithm here (diffusers and k-diffusion).
-const LEAST_SIGMA: f64 = 1e-10;
-
-/// The noise-to-signal ratio of every timestep of a schedule.
-#[derive(Clone, Debug, PartialEq)]
-pub struct SigmaTable {
-    sigmas: Vec<f64>,
-}
-
-impl Schedule {
-    /// `sigma/alpha` of every timestep; 4096 (`abar = 2^-24`) where there is no signal.
-    #[must_use]
-    pub fn sigma_table(&self) -> SigmaTable {
-        let most = ((1.0 - LEAST_ABAR) / LEAST_ABAR).sqrt();
-        let ratio = |level: &NoiseLevel| if level.alpha() == 0.0 { most } else { level.sigma() / level.alpha() };
-        SigmaTable { sigmas: self.levels().iter().map(ratio).collect() }
-    }
-}
-
-impl SigmaTable {
-    /// The ratios by timestep.
-    #[must_use]
-    pub fn sigmas(&self) -> &[f64] {
-        &self.sigmas
-    }
-
-    /// The ratio at a position between timesteps, by linear interpolation; the nearest end beyond them.
-    #[must_use]
-    pub fn at(&self, position: f64) -> f64 {
-        let last = self.sigmas.len() - 1;
-        let place = position.clamp(0.0, last as f64);
-        let below = place.floor() as usize;
-        let (low, high) = (self.sigmas[below], self.sigmas[(below + 1).min(last)]);
-        if place.fract() == 0.0 { low } else { (high - low).mul_add(place.fract(), low) }
-    }
-
-    /// The position whose ratio this is, by interpolation in its logarithm; the nearest end beyond them.
-    #[must_use]
-    pub fn timestep(&self, sigma: f64) -> f64 {
-        let Some(last_pair) = self.sigmas.len().checked_sub(2) else {
-            return 0.0;
-        };
-        let sigma = sigma.max(LEAST_SIGMA);
-        let below = self.sigmas.iter().rposition(|&other| other <= sigma).unwrap_or(0).min(last_pair);
-        let (low, high) = (self.sigmas[below].max(LEAST_SIGMA).ln(), self.sigmas[below + 1].max(LEAST_SIGMA).ln());
-        let share = (sigma.ln() - low) / (high - low);
-        below as f64 + if share.is_nan() { 0.0 } else { share.clamp(0.0, 1.0) }
-    }
 }

@@ -67,6 +67,29 @@ impl Spacing {
         }
     }
 
+    /// The timesteps of latent consistency models (Luo et al. 2023, arXiv 2310.04378, section 4.3): `steps` of the
+    /// `original` ones, evenly spaced and ending at the noisiest, on which the model was distilled. `strength` in `0..=1`
+    /// takes only the cleaner part of them.
+    ///
+    /// # Errors
+    /// [`SamplerError::NoSteps`]; [`SamplerError::TooManySteps`] for more steps than original ones or more original ones than
+    /// timesteps; [`SamplerError::Parameter`] for the strength.
+    pub fn distilled(
+        timesteps: usize,
+        original: usize,
+        strength: f64,
+        steps: usize,
+    ) -> Result<Vec<usize>, SamplerError> {
+        check::fraction("strength", strength)?;
+        check_steps(original, timesteps)?;
+        let stride = timesteps / original;
+        let usable = (original as f64 * strength) as usize;
+        check_steps(steps, usable)?;
+        let gap = usable as f64 / steps as f64;
+        let place = |i: usize| (i as f64 * gap).floor() as usize;
+        Ok((0..steps).map(|i| (usable - place(i)) * stride - 1).collect())
+    }
+
     /// The first `take` of `points` places, as timesteps.
     fn whole(self, timesteps: usize, points: usize, take: usize) -> Result<Vec<usize>, SamplerError> {
         let places = self.places(timesteps, points).into_iter().take(take);
@@ -171,29 +194,6 @@ impl FromStr for Sections {
         let counts = text.split(',').map(|count| count.trim().parse());
         Ok(Self::Counts(counts.collect::<Result<_, _>>().map_err(unread)?))
     }
-}
-
-/// The timesteps of latent consistency models (Luo et al. 2023, arXiv 2310.04378, section 4.3): `steps` of the
-/// `original` ones, evenly spaced and ending at the noisiest, on which the model was distilled. `strength` in `0..=1`
-/// takes only the cleaner part of them.
-///
-/// # Errors
-/// [`SamplerError::NoSteps`]; [`SamplerError::TooManySteps`] for more steps than original ones or more original ones than
-/// timesteps; [`SamplerError::Parameter`] for the strength.
-pub fn consistency_timesteps(
-    timesteps: usize,
-    original: usize,
-    strength: f64,
-    steps: usize,
-) -> Result<Vec<usize>, SamplerError> {
-    check::fraction("strength", strength)?;
-    check_steps(original, timesteps)?;
-    let stride = timesteps / original;
-    let usable = (original as f64 * strength) as usize;
-    check_steps(steps, usable)?;
-    let gap = usable as f64 / steps as f64;
-    let place = |i: usize| (i as f64 * gap).floor() as usize;
-    Ok((0..steps).map(|i| (usable - place(i)) * stride - 1).collect())
 }
 
 fn check_steps(steps: usize, timesteps: usize) -> Result<(), SamplerError> {

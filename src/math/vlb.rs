@@ -17,7 +17,7 @@
 //! loss adds the term of a drawn timestep, times `T/1000`, to the mean squared error, and lets no gradient through the
 //! term's mean.
 
-use super::likelihood::{Gaussian, bits, discretized_gaussian_log_likelihood, normal_kl};
+use super::likelihood::{Gaussian, bits};
 use super::loss::LossInputs;
 use super::model_variance::ModelVariance;
 use super::posterior::Posterior;
@@ -135,8 +135,8 @@ impl Vlb {
         });
         let model: Vec<Gaussian> = model.collect();
         let truth = x0.iter().zip(x_t).map(|(&x0, &x)| Gaussian { mean: mean(x0, x), log_variance });
-        let kl = truth.zip(&model).map(|(truth, &model)| normal_kl(truth, model)).collect();
-        let nll = |(&x0, g): (&f64, &Gaussian)| -discretized_gaussian_log_likelihood(x0, g.mean, 0.5 * g.log_variance);
+        let kl = truth.zip(&model).map(|(truth, &model)| truth.kl(model)).collect();
+        let nll = |(&x0, g): (&f64, &Gaussian)| -g.discretized_log_likelihood(x0);
         let decoder = x0.iter().zip(&model).map(nll).collect();
         Ok(VlbTerm { model, x0: implied, kl, decoder })
     }
@@ -146,7 +146,7 @@ impl Vlb {
     pub fn prior(&self, x0: &[f64]) -> Vec<f64> {
         let end = self.schedule.levels()[self.schedule.len() - 1];
         let log_variance = 2.0 * end.sigma().ln();
-        let last = |x0: &f64| normal_kl(Gaussian { mean: end.alpha() * x0, log_variance }, Gaussian::STANDARD);
+        let last = |x0: &f64| Gaussian { mean: end.alpha() * x0, log_variance }.kl(Gaussian::STANDARD);
         x0.iter().map(last).collect()
     }
 

@@ -18,7 +18,7 @@ use super::edm::SigmaData;
 use super::level::NoiseLevel;
 use super::quantity::{Quantity, solve};
 use super::schedule::Schedule;
-use crate::math::error::loss::WeightError;
+use crate::math::error::loss::LossError;
 use crate::math::schedule_error::ScheduleError;
 
 /// A weight for each timestep, by its published name.
@@ -121,11 +121,11 @@ impl Weight {
         }
     }
 
-    fn check(&self, steps: usize) -> Result<(), WeightError> {
+    fn check(&self, steps: usize) -> Result<(), LossError> {
         let weight = self.name();
         let require = |holds: bool, name, range, value| match holds {
             true => Ok(()),
-            false => Err(WeightError::Parameter { weight, name, range, value }),
+            false => Err(LossError::Parameter { weight, name, range, value }),
         };
         match *self {
             Self::None | Self::Snr | Self::Edm(_) => Ok(()),
@@ -140,7 +140,7 @@ impl Weight {
                 require(bias.exp().is_normal(), "bias", "within -700..=700", bias)
             }
             Self::Table(ref table) if table.len() != steps => {
-                Err(WeightError::Length { expected: steps, found: table.len() })
+                Err(LossError::Length { expected: steps, found: table.len() })
             }
             Self::Table(_) => Ok(()),
         }
@@ -169,14 +169,14 @@ impl Schedule {
     /// The weight of a loss on a quantity at a timestep.
     ///
     /// # Errors
-    /// [`WeightError`]: a parameter outside its range, a weight without a finite value there, a table of another length.
-    pub fn loss_weight(&self, timestep: usize, weight: &Weight, on: Quantity) -> Result<f64, WeightError> {
+    /// [`LossError`]: a parameter outside its range, a weight without a finite value there, a table of another length.
+    pub fn loss_weight(&self, timestep: usize, weight: &Weight, on: Quantity) -> Result<f64, LossError> {
         weight.check(self.len())?;
         let level = self.level(timestep)?;
         if let Weight::Table(table) = weight {
             let value = table[timestep];
             let holds = value.is_finite() && value >= 0.0;
-            return if holds { Ok(value) } else { Err(WeightError::Entry { timestep, value }) };
+            return if holds { Ok(value) } else { Err(LossError::Entry { timestep, value }) };
         }
         let plain = Weight::of(ratios(level, on), weight);
         // alpha is differentiable in time, so that snr*speed falls to 0 with snr.
@@ -189,14 +189,14 @@ impl Schedule {
             return Ok(value);
         }
         let (alpha, sigma) = (level.alpha(), level.sigma());
-        Err(WeightError::Infinite { weight: weight.name(), on, timestep, alpha, sigma })
+        Err(LossError::Infinite { weight: weight.name(), on, timestep, alpha, sigma })
     }
 
     /// The weight of a loss on a quantity at every timestep.
     ///
     /// # Errors
     /// As [`loss_weight`](Self::loss_weight), for the first timestep.
-    pub fn loss_weights(&self, weight: &Weight, on: Quantity) -> Result<Vec<f64>, WeightError> {
+    pub fn loss_weights(&self, weight: &Weight, on: Quantity) -> Result<Vec<f64>, LossError> {
         (0..self.len()).map(|t| self.loss_weight(t, weight, on)).collect()
     }
 

@@ -7,6 +7,7 @@
 //! **Practice.** A [`LossRow`] is one `vec4` a timestep; a [`Penalty`] holds for the whole table.
 
 use super::Row;
+use crate::few::few;
 use thiserror::Error;
 
 /// The coefficients of one timestep:
@@ -57,7 +58,7 @@ pub struct Penalty {
 
 /// An invalid loss parameter.
 #[derive(Clone, Copy, Debug, PartialEq, Error)]
-#[error("{name} must be finite and {least}, found {value}")]
+#[error("{name} must be finite and {least}, found {value}", value = few(.value))]
 pub struct PenaltyError {
     /// `delta`, `beta`, `1/beta` or `c`.
     pub name: &'static str,

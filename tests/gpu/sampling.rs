@@ -11,8 +11,9 @@ use networks::Mixture;
 use std::cell::Cell;
 use tweedie::error::SamplerError;
 use tweedie::gpu::{Noise, NoiseKey, Plan, PlanError, Recording, Timesteps};
-use tweedie::math::Sampler;
+use tweedie::math::catalog::SamplerOptions;
 use tweedie::math::sampler::Denoiser;
+use tweedie::math::{Model, Sampler};
 use tweedie::table::StepRow;
 use tweedie::{Quantity, Sampling, Shape, Tensor};
 
@@ -24,6 +25,7 @@ pub const TESTS: &[crate::Test] = &[
     ("sampling::a_mixture_in_the_plane", a_mixture_in_the_plane),
     ("sampling::a_set_of_pictures", a_set_of_pictures),
     ("sampling::from_zero_terminal_snr", from_zero_terminal_snr),
+    ("sampling::a_loop_begins_with_a_noised_picture", a_loop_begins_with_a_noised_picture),
     ("sampling::plans_beside_each_other_remember_together", plans_beside_each_other_remember_together),
 ];
 
@@ -361,4 +363,33 @@ fn rows_written_later_are_the_rows(harness: &Harness, sampling: &Sampling<'_>, p
     let error = near.set_rows(queue, 0, &[back]).expect_err("further back");
     assert_eq!(error, PlanError::Depth { row: 0, expected: 1, found: 2 });
     assert!(run(&plan) == expected, "what is refused writes nothing");
+}
+
+/// The rounding of a sum of two terms to f32, and what is drawn may be off by 2e-6 of its factor.
+const START: f64 = 3e-6;
+
+/// The picture at the level of the first of the last steps, with the noise that a start without picture has.
+fn a_loop_begins_with_a_noised_picture(harness: &Harness) {
+    let model = Model::new(schedule(), Quantity::Epsilon);
+    let options = SamplerOptions { strength: Some(0.6), ..SamplerOptions::steps(10) };
+    let sampler = Sampler::CATALOGUE.find("euler").expect("a sampler").build(&model, &options).expect("six steps");
+    let (shape, call) = (Shape::new(3, 50), sampler.calls()[0]);
+    let picture: Vec<f32> = (0..150).map(|i| (i as f32 * 0.37).sin()).collect();
+    let x0 = harness.gpu.upload("x0", bytemuck::cast_slice(&picture));
+    let [x, input, prediction] = ["x", "input", "prediction"].map(|label| harness.gpu.buffer(label, 600));
+    let sampling = Sampling {
+        input: Some(Tensor::f32(&input)),
+        ..Sampling::in_place(&sampler, shape, Tensor::f32(&x), Tensor::f32(&prediction), Noise::None)
+    };
+    let start = sampling.start_from(&harness.context, KEY, Tensor::f32(&x0)).expect("a start");
+    harness.gpu.submit(|encoder| start.encode(encoder, Recording::timestep(0))).expect("device").expect("recording");
+    let noise = KEY.stream(KEY.stream - 1).reference(3, 50);
+    let read = |buffer| bytemuck::pod_collect_to_vec::<u8, f32>(&harness.read(buffer));
+    for ((x, input), (x0, z)) in read(&x).into_iter().zip(read(&input)).zip(picture.iter().zip(noise)) {
+        let sigma = call.level.sigma();
+        let expected = f64::from(*x0) + sigma * z;
+        let bound = START * (1.0 + sigma * z.abs());
+        assert!((f64::from(x) - expected).abs() <= bound, "{x} {expected}");
+        assert!((f64::from(input) - call.input * expected).abs() <= bound * call.input, "{input}");
+    }
 }

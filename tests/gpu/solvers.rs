@@ -2,11 +2,12 @@
 
 use tweedie::error::SamplerError;
 
+use crate::support::sigmas;
 use tweedie::math::catalog::{Entry, SamplerOptions, SamplerRecipe};
 use tweedie::math::sampler::{
     Ddpm, Denoiser, DpmSolver, FirstOrder, Grid, Heun, Sampler, Scale, Solution, Solver, UniPc, Variance,
 };
-use tweedie::math::{NoiseLevel, SigmaData, Spacing, flow, sigmas};
+use tweedie::math::{NoiseLevel, SigmaData, Spacing};
 use tweedie::{Quantity, Schedule};
 
 /// Where a solver goes.
@@ -38,8 +39,8 @@ impl Course {
         let grid = match self {
             Self::Preserving => Grid::of_schedule(schedule, &timesteps(), NoiseLevel::CLEAN),
             Self::Exploding => {
-                let (table, told) = (schedule.sigma_table(), timesteps().iter().map(|&t| t as f64).collect::<Vec<_>>());
-                let sigmas: Vec<f64> = told.iter().map(|&t| table.at(t)).collect();
+                let told: Vec<f64> = timesteps().iter().map(|&t| t as f64).collect();
+                let sigmas: Vec<f64> = told.iter().map(|&t| schedule.sigma_at(t)).collect();
                 Grid::of_sigmas(Scale::VarianceExploding, &sigmas, &told, 0.0)
             }
             Self::Edm => {
@@ -48,7 +49,7 @@ impl Course {
                 Grid::of_sigmas(Scale::Edm(SigmaData::KARRAS), &sigmas, &told, 0.0)
             }
             Self::Flow => {
-                let times = flow::times(steps, 1.0, 1.0 / steps as f64).expect("times");
+                let times = sigmas::times(steps, 1.0, 1.0 / steps as f64);
                 let told: Vec<f64> = times.iter().map(|time| 1000.0 * time).collect();
                 Grid::of_sigmas(Scale::Flow, &times, &told, 0.0)
             }
@@ -78,7 +79,8 @@ impl Case {
             Scale::VarianceExploding => Course::Exploding,
             _ => Course::Preserving,
         };
-        let (solver, _) = entry.parts(&schedule(), &SamplerOptions::steps(10)).expect(entry.name);
+        let (solver, _) =
+            entry.parts(&entry.usual_model(schedule(), None, None), &SamplerOptions::steps(10)).expect(entry.name);
         let declared = entry.parameter("order").and_then(|order| order.default);
         let order = declared.unwrap_or(if entry.name.ends_with("heun") { 2.0 } else { 1.0 }) as u32;
         Self { name: entry.name, course, solver, order }

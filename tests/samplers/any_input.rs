@@ -113,7 +113,7 @@ proptest! {
     fn gives_falling_lists(n in 0_usize..60, a in number(), b in number(), c in number(), d in number()) {
         let lists = [
             sigmas::karras(n, a, b, c), sigmas::exponential(n, a, b), sigmas::polyexponential(n, a, b, c),
-            sigmas::beta(n, a, b, c, d), sigmas::variance_preserving(n, a, b, c), flow::times(n, a, b),
+            sigmas::beta(n, a, b, c, d), sigmas::variance_preserving(n, a, b, c),
         ];
         for list in lists.into_iter().flatten() {
             prop_assert!(list.len() == n && list.iter().all(|sigma| sigma.is_finite() && *sigma >= 0.0), "{:?}", list);
@@ -121,17 +121,15 @@ proptest! {
         for value in [flow::shifted(a, b), flow::dynamic_mu(a, (b, c), (d, a))].into_iter().flatten() {
             prop_assert!(value.is_finite(), "{}", value);
         }
-        for list in [flow::stretched(&[a, b], c), flow::stretched(&[f64::NAN, 0.5], 0.1)].into_iter().flatten() {
-            prop_assert!(list.iter().all(|t| t.is_finite()), "{:?}", list);
-        }
     }
 
     #[test]
     fn tells_timesteps_within_the_schedule(schedule in schedules(), sigma in number()) {
-        let table = schedule.sigma_table();
-        let (place, last) = (table.timestep(sigma), (schedule.len() - 1) as f64);
-        prop_assert!((0.0..=last).contains(&place), "{}", place);
-        prop_assert!(table.at(sigma).is_finite() || sigma.is_nan());
+        let table = &schedule;
+        let (place, last) = (table.timestep_of(sigma), (schedule.len() - 1) as f64);
+        prop_assert!((0.0..=last).contains(&place) || (sigma.is_nan() && place.is_nan()), "{}", place);
+        prop_assert!(table.sigma_at(sigma).is_finite() || sigma.is_nan());
+        prop_assert!(table.sigma_at(f64::NAN).is_nan() && table.timestep_of(f64::NAN).is_nan());
     }
 
     #[test]
@@ -145,7 +143,7 @@ proptest! {
 
     #[test]
     fn spaces_consistency_models(t in 0_usize..2000, original in 0_usize..100, strength in number(), n in 0_usize..60) {
-        if let Ok(list) = consistency_timesteps(t, original, strength, n) {
+        if let Ok(list) = Spacing::distilled(t, original, strength, n) {
             prop_assert!(list.len() == n && list.windows(2).all(|pair| pair[0] > pair[1]) && list[0] < t);
         }
     }

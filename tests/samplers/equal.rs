@@ -68,8 +68,8 @@ fn rows(first: &impl Solver, second: &impl Solver) -> [Vec<[f64; 4]>; 2] {
 #[test]
 fn euler_on_exploding_levels_is_ddim() {
     let timesteps = Spacing::Trailing.timesteps(1000, 10).unwrap();
-    let (table, told) = (schedule().sigma_table(), timesteps.iter().map(|&t| t as f64).collect::<Vec<_>>());
-    let list: Vec<f64> = timesteps.iter().map(|&t| table.sigmas()[t]).collect();
+    let (table, told) = (schedule().sigmas(), timesteps.iter().map(|&t| t as f64).collect::<Vec<_>>());
+    let list: Vec<f64> = timesteps.iter().map(|&t| table[t]).collect();
     let exploding = Grid::of_sigmas(Scale::VarianceExploding, &list, &told, 0.0).unwrap();
     for eta in [0.0, 0.7, 1.0] {
         for quantity in [Quantity::Epsilon, Quantity::V] {

@@ -6,14 +6,13 @@ mod options;
 mod orders;
 
 use crate::support::loops::{Inputs, Run, deviation, run};
+use crate::support::sigmas;
 use tweedie::error::SamplerError;
 use tweedie::math::sampler::{
-    Churn, Compat, Consistency, Corrector, Ddpm, Denoiser, DpmKind, DpmSolver, Estimate, FirstOrder, Form, Grid, Heun,
-    Sampler, Scale, Solver, UniPc, UniPcKind, Variance,
+    Churn, Compat, Consistency, Corrector, Ddpm, Denoiser, DpmKind, DpmSolver, FirstOrder, Form, Grid, Heun, Sampler,
+    Scale, Solver, UniPc, UniPcKind, Variance,
 };
-use tweedie::math::{
-    NoiseLevel, Quantity, Schedule, Sections, SigmaData, Spacing, consistency_timesteps, flow, sigmas,
-};
+use tweedie::math::{NoiseLevel, Quantity, Schedule, Sections, SigmaData, Spacing, flow};
 use tweedie::table::Clip;
 
 /// Data of one dimension with a closed form for everything: `x0 ~ N(mean, spread^2)`.

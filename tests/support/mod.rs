@@ -1,6 +1,7 @@
 //! Test vectors and comparisons.
 
 pub mod loops;
+pub mod sigmas;
 
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;

@@ -2,7 +2,9 @@
 
 use super::configs::{churn, count, name, number, sampler as constructed, truth};
 use super::*;
-use tweedie::math::catalog::{CatalogError, Placement, SamplerOptions, SolverKind};
+use tweedie::math::Model;
+use tweedie::math::Placement;
+use tweedie::math::catalog::{CatalogError, SamplerOptions, SolverKind};
 use tweedie::math::sampler::Compat;
 
 fn found<T>(built: Result<T, CatalogError>) -> Option<T> {
@@ -11,6 +13,10 @@ fn found<T>(built: Result<T, CatalogError>) -> Option<T> {
 
 fn placement(name: &str) -> Option<Placement> {
     found(Placement::CATALOGUE.find(name).unwrap().build(&[]))
+}
+
+fn quantity(value: &Value) -> Option<Quantity> {
+    found(Quantity::CATALOGUE.find(name(value, "")).unwrap().build(&[]))
 }
 
 /// The sampler of diffusers by our names: the vectors' own are synonyms.
@@ -32,11 +38,11 @@ fn of_diffusers_by_name(case: &Value) -> Sampler {
     let sigmas = truth(&options["use_karras_sigmas"], false).then_some("karras");
     let at_least = !truth(&options["set_alpha_to_one"], true) || named("final_sigmas_type") == Some("sigma_min");
     let denoiser = super::configs::denoiser(case, clips);
+    let prediction = quantity(&case["config"]["prediction"]);
     let options = SamplerOptions {
         placement: sigmas.or(named("timestep_spacing")).and_then(placement),
         offset: given(&options["steps_offset"]).map(|value| count(&value, 0)),
         ends_at_least_sigma: at_least.then_some(true),
-        prediction: found(Quantity::CATALOGUE.find(name(&case["config"]["prediction"], "")).unwrap().build(&[])),
         clip: (denoiser.clip != Clip::None).then_some(denoiser.clip),
         eta: given(&step["eta"]).map(|value| number(&value, 0.0)),
         rederive_epsilon: truth(&step["use_clipped_model_output"], false),
@@ -49,7 +55,8 @@ fn of_diffusers_by_name(case: &Value) -> Sampler {
         compat: Compat::Diffusers,
         ..SamplerOptions::steps(steps(case))
     };
-    Sampler::CATALOGUE.find(entry).unwrap().build(&schedule_by_name(case), &options).unwrap()
+    let entry = Sampler::CATALOGUE.find(entry).unwrap();
+    entry.build(&entry.usual_model(schedule_by_name(case), prediction, None), &options).unwrap()
 }
 
 fn schedule_by_name(case: &Value) -> Schedule {
@@ -92,7 +99,6 @@ fn guided_diffusion_by_name() {
         };
         let options = SamplerOptions {
             sections: Some(name(&config["section_counts"], "").parse().unwrap()),
-            prediction: found(Quantity::CATALOGUE.find(name(&config["mean_type"], "")).unwrap().build(&[])),
             variance: variance.and_then(|name| found(Variance::CATALOGUE.find(name).unwrap().build(&[]))),
             clip: truth(&config["clip_denoised"], false).then_some(Clip::Range(1.0)),
             eta: (entry == "ddim").then(|| number(&config["eta"], 0.0)),
@@ -101,7 +107,9 @@ fn guided_diffusion_by_name() {
         };
         let length = [("train_timesteps", number(&config["T"], 1000.0))];
         let schedule = Schedule::CATALOGUE.find(name(&config["schedule"], "")).unwrap().build(&length).unwrap();
-        let sampler = Sampler::CATALOGUE.find(entry).unwrap().build(&schedule, &options).unwrap();
+        let named = Sampler::CATALOGUE.find(entry).unwrap();
+        let sampler =
+            named.build(&named.usual_model(schedule, quantity(&config["mean_type"]), None), &options).unwrap();
         let expected = of_guided_diffusion(&case);
         // Inversion has no clipped x0, so that both epsilons are one, computed in another order.
         if entry == "ddim-reverse" {
@@ -124,12 +132,12 @@ fn k_diffusion_by_name() {
             sigma_min: sigmas["sigma_min"].as_f64(),
             sigma_max: sigmas["sigma_max"].as_f64(),
             rho: sigmas["rho"].as_f64(),
-            prediction: Some(Quantity::X0),
             churn: (!step["s_churn"].is_null()).then(|| churn(step)),
             ..SamplerOptions::steps(count(&sigmas["n"], 0))
         };
         let entry = Sampler::CATALOGUE.find(name(&config["sampler"], "").trim_start_matches("sample_")).unwrap();
-        let sampler = entry.build(&Schedule::linear(1000, 1e-4, 0.02).unwrap(), &options).unwrap();
+        let sampler =
+            entry.build(&Model::new(Schedule::linear(1000, 1e-4, 0.02).unwrap(), Quantity::X0), &options).unwrap();
         let answers = parts(&file, case, "call_denoised");
         let run = run(&sampler, &inputs(&file, case, file.f64("x_init")), |k, _| answers[k].clone());
         let (calls, expected) = (sampler.calls(), parts(&file, case, "samples"));

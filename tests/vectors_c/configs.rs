@@ -1,11 +1,12 @@
 //! From the configuration of a diffusers scheduler, as the manifest holds it, to the sampler that computes the same.
 
+use crate::support::sigmas;
 use serde_json::Value;
 use tweedie::math::sampler::{
-    Churn, Compat, Ddpm, Denoiser, DpmKind, DpmSolver, Estimate, FirstOrder, Grid, Heun, Sampler, Scale, UniPc,
-    UniPcKind, UnseenChurn, Variance,
+    Churn, Compat, Ddpm, Denoiser, DpmKind, DpmSolver, FirstOrder, Grid, Heun, Sampler, Scale, UniPc, UniPcKind,
+    Variance,
 };
-use tweedie::math::{NoiseLevel, Quantity, Schedule, SigmaTable, Spacing, flow, sigmas};
+use tweedie::math::{NoiseLevel, Quantity, Schedule, Spacing, flow};
 use tweedie::table::Clip;
 
 pub fn number(value: &Value, default: f64) -> f64 {
@@ -110,8 +111,7 @@ pub fn ddim(case: &Value) -> Sampler {
     let grid = Grid::with_stride(&schedule, &timesteps, schedule.len() / steps(case), end).unwrap();
     let step = &case["config"]["step_kwargs"];
     let rederived = truth(&step["use_clipped_model_output"], false);
-    let estimate = if rederived { Estimate::Rederived } else { Estimate::Kept };
-    let solver = FirstOrder { estimate, ..FirstOrder::ddim(number(&step["eta"], 0.0)) };
+    let solver = FirstOrder { rederived, ..FirstOrder::ddim(number(&step["eta"], 0.0)) };
     Sampler::new(&solver, &grid, &denoiser(case, true)).unwrap()
 }
 
@@ -119,12 +119,11 @@ pub fn ddim(case: &Value) -> Sampler {
 pub fn preserving(case: &Value) -> Grid {
     let options = &case["config"]["kwargs"];
     let schedule = schedule(options);
-    let (table, n) = (schedule.sigma_table(), steps(case));
-    let end = if name(&options["final_sigmas_type"], "zero") == "zero" { 0.0 } else { table.sigmas()[0] };
+    let (all, n) = (schedule.sigmas(), steps(case));
+    let end = if name(&options["final_sigmas_type"], "zero") == "zero" { 0.0 } else { all[0] };
     if truth(&options["use_karras_sigmas"], false) {
-        let all = table.sigmas();
         let list = sigmas::karras(n, all[0], all[all.len() - 1], 7.0).unwrap();
-        let told: Vec<f64> = list.iter().map(|&s| table.timestep(s).round_ties_even()).collect();
+        let told: Vec<f64> = list.iter().map(|&s| schedule.timestep_of(s).round_ties_even()).collect();
         return Grid::of_sigmas(Scale::VariancePreserving, &list, &told, end).unwrap();
     }
     let timesteps = spacing(options, "linspace").timesteps_before_zero(schedule.len(), n).unwrap();
@@ -153,18 +152,17 @@ pub fn unipc(case: &Value) -> Sampler {
 pub fn exploding(case: &Value) -> Grid {
     let options = &case["config"]["kwargs"];
     let schedule = schedule(options);
-    let table = schedule.sigma_table();
     let positions = spacing(options, "linspace").positions(schedule.len(), steps(case)).unwrap();
-    let plain: Vec<f64> = positions.iter().map(|&t| table.at(t)).collect();
+    let plain: Vec<f64> = positions.iter().map(|&t| schedule.sigma_at(t)).collect();
     if truth(&options["use_karras_sigmas"], false) {
         let list = sigmas::karras(plain.len(), plain[plain.len() - 1], plain[0], 7.0).unwrap();
-        return Grid::of_sigmas(Scale::VarianceExploding, &list, &told(&table, &list), 0.0).unwrap();
+        return Grid::of_sigmas(Scale::VarianceExploding, &list, &told(&schedule, &list), 0.0).unwrap();
     }
     Grid::of_sigmas(Scale::VarianceExploding, &plain, &positions, 0.0).unwrap()
 }
 
-pub fn told(table: &SigmaTable, sigmas: &[f64]) -> Vec<f64> {
-    sigmas.iter().map(|&sigma| table.timestep(sigma)).collect()
+pub fn told(schedule: &Schedule, sigmas: &[f64]) -> Vec<f64> {
+    sigmas.iter().map(|&sigma| schedule.timestep_of(sigma)).collect()
 }
 
 pub fn churn(options: &Value) -> Churn {
@@ -180,7 +178,7 @@ pub fn euler(case: &Value) -> Sampler {
     let (grid, denoiser, options) = (exploding(case), denoiser(case, false), &case["config"]["step_kwargs"]);
     match options["s_churn"].is_null() {
         true => Sampler::new(&FirstOrder::euler(), &grid, &denoiser).unwrap(),
-        false => Sampler::new(&UnseenChurn(churn(options)), &grid, &denoiser).unwrap(),
+        false => Sampler::new(&churn(options).unseen(), &grid, &denoiser).unwrap(),
     }
 }
 
@@ -193,7 +191,7 @@ pub fn flow_euler(case: &Value) -> Sampler {
     let fixed = number(&options["shift"], 1.0);
     let shift = if dynamic { mu.exp() } else { fixed };
     let least = if dynamic { 1.0 / train } else { flow::shifted(1.0 / train, fixed).unwrap() };
-    let times = flow::times(n, 1.0, least).unwrap();
+    let times = sigmas::times(n, 1.0, least);
     let times: Vec<f64> = times.iter().map(|&t| flow::shifted(t, shift).unwrap()).collect();
     let told: Vec<f64> = times.iter().map(|t| t * train).collect();
     let grid = Grid::of_sigmas(Scale::Flow, &times, &told, 0.0).unwrap();

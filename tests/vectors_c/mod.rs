@@ -4,11 +4,12 @@ mod by_name;
 mod configs;
 
 use crate::support::loops::{Inputs, Run, deviation, run};
+use crate::support::sigmas;
 use crate::support::{Vectors, assert_relative, assert_within, cases, id};
 use configs::*;
 use serde_json::Value;
 use tweedie::math::sampler::{Ddpm, Denoiser, DpmSolver, FirstOrder, Grid, Heun, Sampler, Scale, Variance};
-use tweedie::math::{NoiseLevel, Quantity, Schedule, Sections, Spacing, sigmas};
+use tweedie::math::{NoiseLevel, Quantity, Schedule, Sections, Spacing};
 use tweedie::table::{Clip, StepRow};
 
 /// Equal parts of a tensor whose first axis is the call.

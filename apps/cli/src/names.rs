@@ -70,7 +70,7 @@ pub fn in_flags(error: &CatalogError) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tweedie::math::catalog::Placement;
+    use tweedie::math::Placement;
     use tweedie::math::sampler::{Sampler, Scale};
     use tweedie::math::{Schedule, Weight};
     use tweedie::table::Penalty;
@@ -99,7 +99,7 @@ mod tests {
     fn an_unknown_name_is_told_the_known_ones() {
         let unknown = |catalogue: &Catalogue<_>| find(catalogue, "lpips").unwrap_err();
         assert_eq!(unknown(&Penalty::CATALOGUE), "expected mse, l1, huber, smooth-l1, pseudo-huber");
-        assert!(find(&Sampler::CATALOGUE, "plms").unwrap_err().contains("ddim, ddim-inverse, euler"));
+        assert!(find(&Sampler::CATALOGUE, "plms").unwrap_err().contains("ddim, ddim-inverse, ddim-reverse, euler"));
     }
 
     #[test]

@@ -9,10 +9,10 @@ use anyhow::{Context, Error, Result, anyhow, bail};
 use clap::ValueEnum;
 use std::fs;
 use std::path::{Path, PathBuf};
-use tweedie::config::{Run, Steps};
-use tweedie::math::catalog::{CatalogError, Entry, Placement, SamplerOptions, SamplerRecipe, SolverKind};
+use tweedie::math::Placement;
+use tweedie::math::catalog::{CatalogError, Entry, SamplerOptions, SamplerRecipe, SolverKind};
 use tweedie::math::sampler::{Churn, Compat, Corrector, Sampler, Scale, Variance};
-use tweedie::math::{Quantity, Sections};
+use tweedie::math::{Model, Quantity, Sections};
 use tweedie::table::Clip;
 
 /// A sampler of the library's catalogue.
@@ -164,6 +164,10 @@ pub struct SamplerArgs {
     #[arg(long, value_name = "MU", allow_negative_numbers = true, conflicts_with = "shift")]
     pub mu: Option<f64>,
 
+    /// Flow models whose shift follows from the size of the picture: its tokens, instead of --mu
+    #[arg(long, value_name = "N", conflicts_with_all = ["shift", "mu"])]
+    pub tokens: Option<f64>,
+
     /// euler: noise that is added on the way, spread over the steps (churn of Karras et al.)
     #[arg(long, value_name = "S", allow_negative_numbers = true)]
     pub s_churn: Option<f64>,
@@ -205,12 +209,12 @@ impl SamplerArgs {
         if self.spacing.is_some() && !uses(entry, "spacing") {
             bail!("--spacing means nothing to the {}", entry.title());
         }
-        entry.build(&schedule.build()?, &self.options()).map_err(|error| refusal(&error))
+        entry.build(&self.model(entry, schedule)?, &self.options()).map_err(|error| refusal(&error))
     }
 
-    /// The quantity that the network predicts.
-    pub fn prediction(&self, entry: SamplerEntry) -> Quantity {
-        entry.prediction(&self.options())
+    /// The model that the options describe.
+    pub fn model(&self, entry: SamplerEntry, schedule: &ScheduleArgs) -> Result<Model> {
+        Ok(entry.usual_model(schedule.build()?, self.prediction, self.scale))
     }
 
     /// The options as the library's catalogue takes them.
@@ -225,7 +229,6 @@ impl SamplerArgs {
             sigma_max: self.sigma_max,
             rho: self.rho,
             ends_at_least_sigma: self.r#final.map(|end| end == Final::SigmaMin),
-            prediction: self.prediction,
             scale: self.scale,
             clip: self.clip(),
             eta: self.eta,
@@ -237,8 +240,10 @@ impl SamplerArgs {
             original_steps: self.original_steps,
             shift: self.shift,
             mu: self.mu,
+            tokens: self.tokens,
             churn: self.churn(),
             compat: self.compat(),
+            ..SamplerOptions::default()
         }
     }
 
@@ -257,26 +262,13 @@ impl SamplerArgs {
         if let Some(option) = unused {
             bail!("{} means nothing to --config FILE", flag(option));
         }
-        let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
-        let run = Run {
-            steps: self.run_steps()?,
-            eta: self.eta.unwrap_or(0.0),
-            rederive_epsilon: self.rederive_epsilon,
-            mu: self.mu,
-            churn: self.churn(),
-            compat: self.compat(),
-        };
-        Sampler::from_diffusers_config(&text, &run).with_context(|| path.display().to_string())
-    }
-
-    /// `--steps` or `--timesteps`.
-    pub fn run_steps(&self) -> Result<Steps> {
         match (self.steps, &self.timesteps[..]) {
-            (Some(steps), []) => Ok(Steps::Count(steps)),
-            (None, list @ [_, ..]) => Ok(Steps::Timesteps(list.to_vec())),
             (None, []) => bail!(NO_STEPS),
-            (Some(_), _) => bail!("--steps contradicts --timesteps, which says how many there are"),
+            (Some(_), [_, ..]) => bail!("--steps contradicts --timesteps, which says how many there are"),
+            _ => {}
         }
+        let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
+        Sampler::from_diffusers_config(&text, &options).with_context(|| path.display().to_string())
     }
 
     /// Whose numbers are wanted.
@@ -297,7 +289,7 @@ impl SamplerArgs {
 }
 
 /// Options of a sampler that say something about a run, and not about the sampler of a configuration.
-const WITH_CONFIG: [&str; 4] = ["eta", "rederive_epsilon", "mu", "s_churn"];
+const WITH_CONFIG: [&str; 5] = ["eta", "rederive_epsilon", "mu", "tokens", "s_churn"];
 
 /// Returns whether a sampler uses an option.
 pub fn uses(entry: SamplerEntry, option: &str) -> bool {

@@ -3,7 +3,8 @@
 //! Each begins where its network was trained to begin and ends at the clean sample; what else a sampler can be told, the
 //! command line tool has options for.
 
-use tweedie::math::catalog::{CatalogError, Entry, Placement, SamplerOptions, SamplerRecipe};
+use tweedie::math::Placement;
+use tweedie::math::catalog::{CatalogError, Entry, SamplerOptions, SamplerRecipe};
 use tweedie::math::sampler::{Denoiser, Scale};
 use tweedie::math::{Sampler, Spacing};
 use tweedie::{Quantity, Schedule};
@@ -82,13 +83,13 @@ impl Solver {
         let spaced = recipe.options().any(|option| option == "spacing");
         let mut options = SamplerOptions {
             placement: spaced.then_some(Placement::Timesteps(Spacing::Trailing)),
-            prediction: preconditioned.then_some(predicts),
             ..SamplerOptions::steps(steps)
         };
         if let Some((name, _)) = self.stochasticity() {
             options.set(name, stochasticity);
         }
-        let (solver, grid) = self.0.parts(schedule, &options)?;
+        let model = self.0.usual_model(schedule.clone(), preconditioned.then_some(predicts), None);
+        let (solver, grid) = self.0.parts(&model, &options)?;
         Ok(Sampler::new(&*solver, &grid, &Denoiser::new(predicts))?)
     }
 }

@@ -6,7 +6,7 @@ use tweedie::gpu::compare::{Comparison, Expected};
 use tweedie::gpu::step::{Sample, Stepped, reference};
 use tweedie::gpu::{Noise, NoiseKey, Recording};
 use tweedie::math::catalog::{CatalogError, SamplerOptions};
-use tweedie::math::sampler::{Ddpm, Denoiser, Estimate, FirstOrder, Grid, Sampler, UniPc, Variance};
+use tweedie::math::sampler::{Ddpm, Denoiser, FirstOrder, Grid, Sampler, UniPc, Variance};
 use tweedie::math::{NoiseLevel, Spacing};
 use tweedie::table::{Clip, Deviation, HISTORY, StepRow};
 use tweedie::{Guidance, Quantity, Sampling, Schedule, Shape, Storage};
@@ -34,10 +34,11 @@ pub fn loops(schedule: &Schedule) -> Outcome<Vec<Named<Loop>>> {
         let plain = Denoiser::new(Quantity::V);
         let clipped = plain.clipped(Clip::Range(1.0));
         let threshold = plain.clipped(Clip::Quantile { ratio: 0.9, least: 0.5, most: f64::INFINITY });
-        let rederived = FirstOrder { estimate: Estimate::Rederived, ..FirstOrder::ddim(0.0) };
+        let rederived = FirstOrder { rederived: true, ..FirstOrder::ddim(0.0) };
         let mut all = Vec::new();
         for entry in Sampler::CATALOGUE.entries.iter().filter(|entry| !entry.make.inverts()) {
-            let (solver, _) = entry.parts(&usual, &SamplerOptions::steps(CALLS))?;
+            let model = entry.usual_model(usual.clone(), None, None);
+            let (solver, _) = entry.parts(&model, &SamplerOptions::steps(CALLS))?;
             all.push((entry.name, Sampler::new(&*solver, &grid, &plain)?));
         }
         all.extend([

@@ -4,7 +4,7 @@ use crate::set::{STEPS, Set};
 use tweedie::gpu::{
     Context, Drawn, Gradient, GradientScale, Loss, Noise, NoiseKey, Plan, Reduction, VlbInputs, VlbTerms,
 };
-use tweedie::math::sampler::{Ddpm, Denoiser, Estimate, FirstOrder, Grid, Sampler, Solver, Variance};
+use tweedie::math::sampler::{Ddpm, Denoiser, FirstOrder, Grid, Sampler, Solver, Variance};
 use tweedie::math::{LossInputs, ModelVariance, NoiseLevel, Objective, Vlb, Weight};
 use tweedie::table::{Clip, Penalty};
 use tweedie::{Conversion, Error, Noising, OnUndefined, Quantity, Sampling, Schedule};
@@ -37,7 +37,7 @@ pub const OPS: [Op; 11] = [
 ];
 
 const KEY: NoiseKey = NoiseKey::seed(1);
-const DDIM: FirstOrder = FirstOrder { estimate: Estimate::Rederived, ..FirstOrder::ddim(0.0) };
+const DDIM: FirstOrder = FirstOrder { rederived: true, ..FirstOrder::ddim(0.0) };
 const DDPM: Ddpm = Ddpm::new(Variance::FixedSmall);
 
 const fn op(name: &'static str, reads: usize, writes: usize, plan: fn(&Maker<'_>) -> Planned) -> Op {

@@ -212,6 +212,7 @@ impl<'a> View<'a> {
         let conditional = prediction.tensor();
         let half = shape.total() * conditional.storage.bytes();
         let guidance = guide.map(|Guide { scale, counts, rescale }| Guidance {
+            scales: None,
             unconditional: conditional.at(prediction.offset() + half),
             scale,
             counts,

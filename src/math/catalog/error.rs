@@ -1,7 +1,9 @@
 //! Errors of the catalogues.
 
 use super::parameter::Parameter;
+use crate::few::few;
 use crate::math::error::sampler::SamplerError;
+use crate::math::process::Process;
 use crate::math::schedule_error::ScheduleError;
 use crate::table::loss::PenaltyError;
 use thiserror::Error;
@@ -53,6 +55,8 @@ pub enum CatalogError {
     },
     /// Neither a number of steps nor a list of timesteps.
     NoSteps,
+    /// A flow whose shift follows from the size of the image, which nothing says.
+    NoSize,
     /// Two options that say different things about one fact.
     Contradiction {
         /// An option.
@@ -73,6 +77,13 @@ pub enum CatalogError {
         /// The value that the other option must have.
         needed: &'static str,
     },
+    /// A sampler or a scale for models of another process.
+    Process {
+        /// The process that is needed.
+        expected: Process,
+        /// The model's.
+        found: Process,
+    },
     /// Bounds or an exponent of sigmas, where no rule places sigmas.
     NoSigmas,
     /// The parameters describe no schedule, or no level of one.
@@ -88,11 +99,10 @@ impl CatalogError {
     ///
     /// ```
     /// use tweedie::math::catalog::SamplerOptions;
-    /// use tweedie::math::{Sampler, Schedule};
+    /// use tweedie::math::{Model, Sampler};
     ///
-    /// let schedule = Schedule::cosine(1000)?;
     /// let options = SamplerOptions { eta: Some(0.5), ..SamplerOptions::steps(20) };
-    /// let error = Sampler::CATALOGUE.find("heun")?.build(&schedule, &options).unwrap_err();
+    /// let error = Sampler::CATALOGUE.find("heun")?.build(&Model::named("sdxl")?, &options).unwrap_err();
     /// assert_eq!(error.to_string(), "eta means nothing to the heun sampler");
     /// assert_eq!(error.describe(|name| format!("--{name}")), "--eta means nothing to the heun sampler");
     /// # Ok::<(), tweedie::math::catalog::CatalogError>(())
@@ -103,18 +113,23 @@ impl CatalogError {
             Self::Unused { option, by } => format!("{} means nothing to the {by}", spell(option)),
             Self::Missing { option, by } => format!("the {by} needs {}", spell(option)),
             Self::Range { parameter, found } => {
-                format!("{} must be {}, found {found}", spell(parameter.name), parameter.range())
+                format!("{} must be {}, found {}", spell(parameter.name), parameter.range(), few(found))
             }
             Self::Value { option, expected, found } => {
                 format!("{}: expected {expected}, found {found}", spell(option))
             }
             Self::NoSteps => format!("expected {} or {}", spell("steps"), spell("timesteps")),
+            Self::NoSize => {
+                let [tokens, mu] = ["tokens", "mu"].map(spell);
+                format!("expected {tokens} or {mu}: the shift of this model follows from the size of the image")
+            }
             Self::Contradiction { first, second, because } => {
                 format!("{} contradicts {}, which {because}", spell(first), spell(second))
             }
             Self::Needs { option, value, other, needed } => {
                 format!("{} {value} needs {} {needed}", spell(option), spell(other))
             }
+            Self::Process { expected, found } => format!("expected a {expected} model, found a {found} one"),
             Self::NoSigmas => {
                 let [least, most, rho, sigmas] = ["sigma_min", "sigma_max", "rho", "sigmas"].map(spell);
                 format!("{least}, {most} and {rho} mean something to {sigmas} alone")

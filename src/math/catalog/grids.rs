@@ -4,115 +4,19 @@ use super::entry::{Catalogue, Entry, Make};
 use super::parameter::{ABOVE_ZERO, FINITE, Parameter};
 use super::quantities::SIGMA_DATA;
 use crate::math::edm::SigmaData;
-use crate::math::error::sampler::SamplerError;
+use crate::math::placement::Placement;
 use crate::math::sampler::grid::Scale;
-use crate::math::schedule::{MAX_STEPS, Schedule};
+use crate::math::schedule::MAX_STEPS;
+use crate::math::schedule::families::RHO;
 use crate::math::spacing::Spacing;
-use crate::math::{flow, sigmas};
-
-/// A rule that places the noise levels of a loop.
-///
-/// ```
-/// use tweedie::math::catalog::Placement;
-/// use tweedie::math::Schedule;
-///
-/// let schedule = Schedule::scaled_linear(1000, 0.00085, 0.012)?;
-/// let karras = Placement::CATALOGUE.find("karras")?.build(&[("rho", 5.0)])?;
-/// let sigmas = karras.sigmas(&schedule, 10, [0.03, 14.6])?;
-/// assert_eq!((sigmas.len(), sigmas[0], sigmas[9]), (10, 14.6, 0.03));
-/// # Ok::<(), tweedie::math::catalog::CatalogError>(())
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq)]
-#[non_exhaustive]
-pub enum Placement {
-    /// At timesteps of the schedule.
-    Timesteps(Spacing),
-    /// In equal steps of `sigma^(1/rho)`; see [`sigmas::karras`].
-    Karras {
-        /// The exponent.
-        rho: f64,
-    },
-    /// In equal steps of `ln(sigma)`; see [`sigmas::exponential`].
-    Exponential,
-    /// In powers of equal steps of `ln(sigma)`; see [`sigmas::polyexponential`].
-    Polyexponential {
-        /// The exponent.
-        rho: f64,
-    },
-    /// At quantiles of a beta distribution; see [`sigmas::beta`].
-    Beta {
-        /// The first shape.
-        a: f64,
-        /// The second shape.
-        b: f64,
-    },
-    /// At equal times of a continuous variance-preserving process; see [`sigmas::variance_preserving`].
-    Vp {
-        /// The rise of beta.
-        beta_d: f64,
-        /// The least beta.
-        beta_min: f64,
-        /// The least time.
-        least_time: f64,
-    },
-    /// At equal times of a rectified flow, shifted; see [`flow::times`] and [`flow::shifted`].
-    FlowTimes {
-        /// The shift towards noise; 1 changes nothing.
-        shift: f64,
-    },
-}
 
 impl Placement {
     /// Every rule, with the constants of its source.
     pub const CATALOGUE: Catalogue<Make<Self>> = Catalogue { entries: PLACEMENTS };
-
-    /// `steps` ratios of noise to signal from noisy to clean, between the ends `[sigma_min, sigma_max]`.
-    ///
-    /// Timesteps and the times of a flow or of a variance-preserving process lie where they are, whatever the ends. The
-    /// times of a flow are its sigmas.
-    ///
-    /// # Errors
-    /// [`SamplerError`]: a number of steps that is not possible, ends or parameters out of range.
-    pub fn sigmas(self, schedule: &Schedule, steps: usize, [least, most]: [f64; 2]) -> Result<Vec<f64>, SamplerError> {
-        match self {
-            Self::Timesteps(spacing) => {
-                let (positions, table) = (spacing.positions(schedule.len(), steps)?, schedule.sigma_table());
-                Ok(positions.into_iter().map(|position| table.at(position)).collect())
-            }
-            Self::Karras { rho } => sigmas::karras(steps, least, most, rho),
-            Self::Exponential => sigmas::exponential(steps, least, most),
-            Self::Polyexponential { rho } => sigmas::polyexponential(steps, least, most, rho),
-            Self::Beta { a, b } => sigmas::beta(steps, least, most, a, b),
-            Self::Vp { beta_d, beta_min, least_time } => {
-                sigmas::variance_preserving(steps, beta_d, beta_min, least_time)
-            }
-            Self::FlowTimes { shift } => {
-                let times = flow::times(steps, 1.0, 1.0 / schedule.len() as f64)?;
-                times.into_iter().map(|time| flow::shifted(time, shift)).collect()
-            }
-        }
-    }
-
-    /// The name of the option that chooses such a rule: `spacing` or `sigmas`.
-    pub(super) const fn option(self) -> &'static str {
-        match self {
-            Self::Timesteps(_) => "spacing",
-            _ => "sigmas",
-        }
-    }
-
-    /// The same rule with another exponent, if it has one.
-    pub(super) fn with_rho(self, rho: Option<f64>) -> Self {
-        match (self, rho) {
-            (Self::Karras { .. }, Some(rho)) => Self::Karras { rho },
-            (Self::Polyexponential { .. }, Some(rho)) => Self::Polyexponential { rho },
-            _ => self,
-        }
-    }
 }
 
 const fn rho(default: f64) -> Parameter {
-    Parameter::new("rho", default, [ABOVE_ZERO, FINITE], "exponent of the spacing")
+    Parameter::new("rho", default, RHO, "exponent of the spacing")
 }
 
 const OFFSET: Parameter =
@@ -171,9 +75,17 @@ const PLACEMENTS: &[Entry<Make<Placement>>] = &[
         let [beta_d, beta_min, least_time] = ["beta_d", "beta_min", "least_time"].map(|name| v.number(name));
         Ok(Placement::Vp { beta_d, beta_min, least_time })
     }),
-    Entry::new("grid", "flow-times", &["flow"], "equal times of a rectified flow (Esser et al. 2024)", &[SHIFT], |v| {
+    Entry::new("grid", "flow-times", &["flow"], "times 1 - i/n of a rectified flow, shifted", &[SHIFT], |v| {
         Ok(Placement::FlowTimes { shift: v.number("shift") })
     }),
+    Entry::new(
+        "grid",
+        "flow-ends",
+        &[],
+        "times from 1 to 1/T, their ends shifted too: Stable Diffusion 3",
+        &[SHIFT],
+        |v| Ok(Placement::FlowEnds { shift: v.number("shift") }),
+    ),
 ];
 
 impl Scale {

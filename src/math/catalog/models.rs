@@ -1,110 +1,61 @@
-//! The facts of published models that sampling and training need.
+//! Published models.
 
-use super::entry::{Catalogue, Entry};
+use super::entry::{Catalogue, Entry, Make};
 use super::error::CatalogError;
 use crate::math::edm::SigmaData;
+use crate::math::model::Model;
+use crate::math::placement::Placement;
 use crate::math::quantity::Quantity;
 use crate::math::schedule::Schedule;
 
-/// The schedule, the prediction and the latent scale of a published model.
-///
-/// ```
-/// use tweedie::Quantity;
-/// use tweedie::math::catalog::ModelCard;
-///
-/// let card = ModelCard::CATALOGUE.find("SDXL")?.make;
-/// assert_eq!(card.predicts, Quantity::Epsilon);
-/// assert_eq!(card.schedule()?.len(), 1000);
-/// # Ok::<(), tweedie::math::catalog::CatalogError>(())
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct ModelCard {
-    /// The name of its schedule in [`Schedule::CATALOGUE`].
-    pub schedule: &'static str,
-    /// The parameters of the schedule that differ from its defaults.
-    pub parameters: &'static [(&'static str, f64)],
-    /// The quantity that the network predicts.
-    pub predicts: Quantity,
-    /// The network works on `latent_scale*(latent - latent_shift)`; 1 in the space of pixels.
-    pub latent_scale: f64,
-    /// See [`latent_scale`](Self::latent_scale); 0 for most.
-    pub latent_shift: f64,
-    /// The shift of a flow's times towards noise; 1 is none.
-    pub flow_shift: f64,
-}
-
-impl ModelCard {
+impl Model {
     /// Published models that are often sampled or trained anew.
-    pub const CATALOGUE: Catalogue<Self> = Catalogue { entries: ENTRIES };
+    pub const CATALOGUE: Catalogue<Make<Self>> = Catalogue { entries: ENTRIES };
 
-    /// The schedule on which the model was trained.
+    /// The published model of this name or synonym.
     ///
     /// # Errors
-    /// [`CatalogError`] where the card names a schedule or a parameter that does not exist.
-    pub fn schedule(&self) -> Result<Schedule, CatalogError> {
-        Schedule::CATALOGUE.find(self.schedule)?.build(self.parameters)
+    /// [`CatalogError::Unknown`], which lists the names that are accepted.
+    pub fn named(name: &str) -> Result<Self, CatalogError> {
+        Self::CATALOGUE.find(name)?.build(&[])
     }
+}
 
-    const fn pixels(schedule: &'static str, predicts: Quantity) -> Self {
-        Self { schedule, parameters: &[], predicts, latent_scale: 1.0, latent_shift: 0.0, flow_shift: 1.0 }
-    }
-
-    const fn latents(schedule: &'static str, predicts: Quantity, latent_scale: f64) -> Self {
-        Self { latent_scale, ..Self::pixels(schedule, predicts) }
-    }
+fn model(schedule: &str, given: &[(&str, f64)], prediction: Quantity) -> Result<Model, CatalogError> {
+    Ok(Model::new(Schedule::CATALOGUE.find(schedule)?.build(given)?, prediction))
 }
 
 /// The latent scale of Stable Diffusion's first autoencoder (Rombach et al. 2022, `scaling_factor` of its configuration).
 const SD_LATENTS: f64 = 0.18215;
 
-const ENTRIES: &[Entry<ModelCard>] = &[
-    Entry::new(
-        "model",
-        "ddpm",
-        &["ddpm-cifar10-32"],
-        "DDPM in pixels (Ho et al. 2020)",
-        &[],
-        ModelCard::pixels("linear", Quantity::Epsilon),
-    ),
+const ENTRIES: &[Entry<Make<Model>>] = &[
+    Entry::new("model", "ddpm", &["ddpm-cifar10-32"], "DDPM in pixels (Ho et al. 2020)", &[], |_| {
+        model("linear", &[], Quantity::Epsilon)
+    }),
     Entry::new(
         "model",
         "improved-ddpm",
         &["iddpm"],
         "improved DDPM in pixels, 4000 timesteps (Nichol & Dhariwal 2021)",
         &[],
-        ModelCard { parameters: &[("train_timesteps", 4000.0)], ..ModelCard::pixels("cosine", Quantity::Epsilon) },
+        |_| model("cosine", &[("train_timesteps", 4000.0)], Quantity::Epsilon),
     ),
-    Entry::new(
-        "model",
-        "adm",
-        &["guided-diffusion"],
-        "ADM in pixels (Dhariwal & Nichol 2021)",
-        &[],
-        ModelCard::pixels("linear-scaled", Quantity::Epsilon),
-    ),
-    Entry::new(
-        "model",
-        "edm",
-        &["karras"],
-        "EDM in pixels (Karras et al. 2022)",
-        &[],
-        ModelCard::pixels("variance-exploding", Quantity::Edm(SigmaData::KARRAS)),
-    ),
-    Entry::new(
-        "model",
-        "dit",
-        &["dit-xl-2"],
-        "DiT in latents of Stable Diffusion (Peebles & Xie 2023)",
-        &[],
-        ModelCard::latents("linear", Quantity::Epsilon, SD_LATENTS),
-    ),
+    Entry::new("model", "adm", &["guided-diffusion"], "ADM in pixels (Dhariwal & Nichol 2021)", &[], |_| {
+        model("linear-scaled", &[], Quantity::Epsilon)
+    }),
+    Entry::new("model", "edm", &["karras"], "EDM in pixels (Karras et al. 2022)", &[], |_| {
+        model("variance-exploding", &[], Quantity::Edm(SigmaData::KARRAS))
+    }),
+    Entry::new("model", "dit", &["dit-xl-2"], "DiT in latents of Stable Diffusion (Peebles & Xie 2023)", &[], |_| {
+        Ok(model("linear", &[], Quantity::Epsilon)?.in_latents(SD_LATENTS, 0.0))
+    }),
     Entry::new(
         "model",
         "sd15",
         &["stable-diffusion-v1-5", "sd-1.5", "sd-1.4", "stable-diffusion-v1-4"],
         "Stable Diffusion 1.4 and 1.5 (Rombach et al. 2022)",
         &[],
-        ModelCard::latents("scaled-linear", Quantity::Epsilon, SD_LATENTS),
+        |_| Ok(model("scaled-linear", &[], Quantity::Epsilon)?.in_latents(SD_LATENTS, 0.0)),
     ),
     Entry::new(
         "model",
@@ -112,7 +63,7 @@ const ENTRIES: &[Entry<ModelCard>] = &[
         &["stable-diffusion-2-1-base", "sd-2.1-base"],
         "Stable Diffusion 2 and 2.1, 512 pixels (Rombach et al. 2022)",
         &[],
-        ModelCard::latents("scaled-linear", Quantity::Epsilon, SD_LATENTS),
+        |_| Ok(model("scaled-linear", &[], Quantity::Epsilon)?.in_latents(SD_LATENTS, 0.0)),
     ),
     Entry::new(
         "model",
@@ -120,7 +71,7 @@ const ENTRIES: &[Entry<ModelCard>] = &[
         &["stable-diffusion-2-1", "sd-2.1", "sd21"],
         "Stable Diffusion 2 and 2.1, 768 pixels, which predict v (Rombach et al. 2022)",
         &[],
-        ModelCard::latents("scaled-linear", Quantity::V, SD_LATENTS),
+        |_| Ok(model("scaled-linear", &[], Quantity::V)?.in_latents(SD_LATENTS, 0.0)),
     ),
     Entry::new(
         "model",
@@ -128,7 +79,7 @@ const ENTRIES: &[Entry<ModelCard>] = &[
         &["stable-diffusion-xl-base-1.0"],
         "Stable Diffusion XL (Podell et al. 2023)",
         &[],
-        ModelCard::latents("scaled-linear", Quantity::Epsilon, 0.13025),
+        |_| Ok(model("scaled-linear", &[], Quantity::Epsilon)?.in_latents(0.13025, 0.0)),
     ),
     Entry::new(
         "model",
@@ -136,10 +87,10 @@ const ENTRIES: &[Entry<ModelCard>] = &[
         &["stable-diffusion-3-medium"],
         "Stable Diffusion 3, a rectified flow (Esser et al. 2024)",
         &[],
-        ModelCard {
-            latent_shift: 0.0609,
-            flow_shift: 3.0,
-            ..ModelCard::latents("rectified-flow", Quantity::Flow, 1.5305)
+        |_| {
+            Ok(model("rectified-flow", &[], Quantity::Flow)?
+                .placed(Placement::FlowEnds { shift: 3.0 })
+                .in_latents(1.5305, 0.0609))
         },
     ),
     Entry::new(
@@ -148,6 +99,10 @@ const ENTRIES: &[Entry<ModelCard>] = &[
         &["flux.1-dev"],
         "FLUX.1 dev, a rectified flow whose shift follows the image's size (Black Forest Labs 2024)",
         &[],
-        ModelCard { latent_shift: 0.1159, ..ModelCard::latents("rectified-flow", Quantity::Flow, 0.3611) },
+        |_| {
+            Ok(model("rectified-flow", &[], Quantity::Flow)?
+                .shifted_by_tokens((256.0, 0.5), (4096.0, 1.15))
+                .in_latents(0.3611, 0.1159))
+        },
     ),
 ];

@@ -1,13 +1,28 @@
 //! The quantities: points of the plane that a tensor can stand for.
 
 use super::entry::{Catalogue, Entry, Make};
+use super::error::CatalogError;
 use super::parameter::{ABOVE_ZERO, FINITE, Parameter};
 use crate::math::edm::SigmaData;
 use crate::math::quantity::Quantity;
+use std::str::FromStr;
 
 impl Quantity {
     /// Every quantity, with the names under which networks and libraries know it.
     pub const CATALOGUE: Catalogue<Make<Self>> = Catalogue { entries: ENTRIES };
+}
+
+/// Accepts the names and synonyms of the catalogue. `edm` is that of the paper's data, `edm:1` that of data whose standard
+/// deviation is 1.
+impl FromStr for Quantity {
+    type Err = CatalogError;
+
+    fn from_str(text: &str) -> Result<Self, CatalogError> {
+        let Some((name, sigma_data)) = text.split_once(':') else { return Self::CATALOGUE.find(text)?.build(&[]) };
+        let unknown = |_| CatalogError::Unknown { accepted: Self::CATALOGUE.accepted(), found: text.to_owned() };
+        let sigma_data = sigma_data.trim().parse().map_err(unknown)?;
+        Self::CATALOGUE.find(name)?.build(&[(SIGMA_DATA.name, sigma_data)])
+    }
 }
 
 /// The standard deviation of the data; that of Karras et al. 2022 (arXiv 2206.00364) is of images in `-1..=1`.

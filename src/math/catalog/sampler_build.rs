@@ -5,10 +5,12 @@ use super::error::CatalogError;
 use super::sampler_grid::GridBuilder;
 use super::sampler_options::SamplerOptions;
 use super::sampler_recipe::SamplerRecipe;
+use super::sampler_rules::GridRules;
+use crate::math::model::Model;
+use crate::math::process::Process;
 use crate::math::quantity::Quantity;
 use crate::math::sampler::Sampler;
-use crate::math::sampler::denoiser::Denoiser;
-use crate::math::sampler::grid::Grid;
+use crate::math::sampler::grid::{Grid, Scale};
 use crate::math::sampler::solver::Solver;
 use crate::math::schedule::Schedule;
 use crate::table::step::Clip;
@@ -17,17 +19,18 @@ use crate::table::step::Clip;
 type SamplerParts = (Box<dyn Solver>, Grid);
 
 /// Options that every sampler uses.
-const EVERYWHERE: [&str; 3] = ["prediction", "clip", "threshold"];
+const EVERYWHERE: [&str; 3] = ["clip", "threshold", "strength"];
 
 impl Entry<SamplerRecipe> {
-    /// The sampler that the options describe on a schedule.
+    /// The sampler that the options describe for a model.
     ///
     /// # Errors
-    /// [`CatalogError::Unused`] for an option that this sampler does not use, options that contradict each other, and
-    /// [`CatalogError::Sampler`] for numbers that a grid or a solver refuses.
-    pub fn build(&self, schedule: &Schedule, options: &SamplerOptions) -> Result<Sampler, CatalogError> {
-        let (solver, grid) = self.parts(schedule, options)?;
-        let denoiser = Denoiser::new(self.prediction(options)).clipped(options.clip.unwrap_or(Clip::None));
+    /// [`CatalogError::Unused`] for an option that this sampler does not use, [`CatalogError::Process`] for a model that it
+    /// cannot sample, options that contradict each other, and [`CatalogError::Sampler`] for numbers that a grid or a solver
+    /// refuses.
+    pub fn build(&self, model: &Model, options: &SamplerOptions) -> Result<Sampler, CatalogError> {
+        let (solver, grid) = self.parts(model, options)?;
+        let denoiser = model.denoiser().clipped(options.clip.unwrap_or(Clip::None));
         Ok(Sampler::new(&*solver, &grid, &denoiser)?)
     }
 
@@ -35,23 +38,52 @@ impl Entry<SamplerRecipe> {
     ///
     /// # Errors
     /// As [`build`](Self::build).
-    pub fn parts(&self, schedule: &Schedule, options: &SamplerOptions) -> Result<SamplerParts, CatalogError> {
-        self.refuse_unused(options)?;
+    pub fn parts(&self, model: &Model, options: &SamplerOptions) -> Result<SamplerParts, CatalogError> {
+        self.refuse_unused(model, options)?;
+        self.parts_by(&GridRules::default(), model, options)
+    }
+
+    /// The same by the rules of a class of diffusers, whose reader has refused what the class does not use.
+    fn parts_by(
+        &self,
+        rules: &GridRules,
+        model: &Model,
+        options: &SamplerOptions,
+    ) -> Result<SamplerParts, CatalogError> {
         let solver = (self.make.solver)(&self.filled(options))?;
-        let builder = GridBuilder { recipe: &self.make, options, schedule };
-        Ok((solver, builder.churned_grid(self.prediction(options))?))
+        let builder = GridBuilder { recipe: &self.make, options, model, rules };
+        Ok((solver, builder.churned_grid()?))
     }
 
-    /// The quantity that the network predicts: as the options say, or a flow for samplers of rectified flow, or epsilon.
+    /// [`build`](Self::build) by the rules of a class.
+    #[cfg(feature = "diffusers-config")]
+    pub(crate) fn build_by(
+        &self,
+        rules: &GridRules,
+        model: &Model,
+        options: &SamplerOptions,
+    ) -> Result<Sampler, CatalogError> {
+        let (solver, grid) = self.parts_by(rules, model, options)?;
+        let denoiser = model.denoiser().clipped(options.clip.unwrap_or(Clip::None));
+        Ok(Sampler::new(&*solver, &grid, &denoiser)?)
+    }
+
+    /// The model that somebody means who names this sampler, a schedule, and perhaps a prediction and a scale: a rectified
+    /// flow with as many timesteps where one of them is a flow's, else a network that predicts epsilon at the schedule's
+    /// levels.
     #[must_use]
-    pub fn prediction(&self, options: &SamplerOptions) -> Quantity {
-        let flow = self.make.is_flow() || options.is_flow();
-        options.prediction.unwrap_or(if flow { Quantity::Flow } else { Quantity::Epsilon })
+    pub fn usual_model(&self, schedule: Schedule, prediction: Option<Quantity>, scale: Option<Scale>) -> Model {
+        let flows = prediction == Some(Quantity::Flow) || self.make.is_flow();
+        if scale.map_or(flows, |scale| scale == Scale::Flow) {
+            let schedule = Schedule::rectified_flow(schedule.len()).unwrap_or(schedule);
+            return Model::new(schedule, prediction.unwrap_or(Quantity::Flow));
+        }
+        Model::new(schedule, prediction.unwrap_or(if flows { Quantity::Flow } else { Quantity::Epsilon }))
     }
 
-    fn refuse_unused(&self, options: &SamplerOptions) -> Result<(), CatalogError> {
-        // Any sampler of levels becomes one of rectified flow when its samples or its predictions are a flow's.
-        let of_flow: &[&str] = if options.is_flow() { &["shift", "mu"] } else { &[] };
+    fn refuse_unused(&self, model: &Model, options: &SamplerOptions) -> Result<(), CatalogError> {
+        // Any sampler becomes one of rectified flow with a model of that process.
+        let of_flow: &[&str] = if model.process() == Process::Flow { &["shift", "mu", "tokens"] } else { &[] };
         let used = self.make.options().chain(EVERYWHERE).chain(of_flow.iter().copied());
         match options.given().find(|option| used.clone().all(|known| known != *option)) {
             Some(option) => Err(CatalogError::Unused { option: option.to_owned(), by: self.title() }),

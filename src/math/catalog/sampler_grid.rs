@@ -4,20 +4,20 @@
 //! sigmas of timesteps, sigmas between ends, or times of a flow.
 
 use super::error::CatalogError;
-use super::grids::Placement;
 use super::sampler_options::SamplerOptions;
 use super::sampler_recipe::{ORIGINAL_STEPS, SamplerRecipe, Walk};
-use crate::math::error::sampler::SamplerError;
-use crate::math::flow;
+use super::sampler_rules::GridRules;
 use crate::math::level::NoiseLevel;
+use crate::math::model::Model;
+use crate::math::placement::Placement;
+use crate::math::process::Process;
 use crate::math::quantity::Quantity;
 use crate::math::sampler::grid::{Grid, Scale};
 use crate::math::sampler::solver::Compat;
-use crate::math::schedule::Schedule;
-use crate::math::spacing::{Spacing, consistency_timesteps};
+use crate::math::spacing::Spacing;
 
 /// The number of steps, or where they are.
-enum Steps<'a> {
+pub(super) enum Steps<'a> {
     Count(usize),
     Timesteps(&'a [f64]),
 }
@@ -26,41 +26,38 @@ enum Steps<'a> {
 pub(super) struct GridBuilder<'a> {
     pub(super) recipe: &'a SamplerRecipe,
     pub(super) options: &'a SamplerOptions,
-    pub(super) schedule: &'a Schedule,
+    pub(super) model: &'a Model,
+    pub(super) rules: &'a GridRules,
 }
 
 impl GridBuilder<'_> {
-    /// The grid, with the noise that the network is to see. diffusers adds it behind the network's back, in its solver.
-    pub(super) fn churned_grid(&self, prediction: Quantity) -> Result<Grid, CatalogError> {
-        let grid = self.grid(prediction)?;
-        match &self.options.churn {
-            Some(churn) if !self.is_diffusers() => {
-                let table = self.schedule.sigma_table();
-                Ok(grid.churned(churn, |sigma| table.timestep(sigma))?)
-            }
-            _ => Ok(grid),
-        }
-    }
-
-    fn grid(&self, prediction: Quantity) -> Result<Grid, CatalogError> {
-        let SamplerOptions { placement, sigma_min, sigma_max, rho, .. } = self.options;
-        let sigmas = placement.filter(|placement| !matches!(placement, Placement::Timesteps(_)));
+    /// The rule that places sigmas; `None` where timesteps are visited.
+    pub(super) fn placement(&self) -> Result<Option<Placement>, CatalogError> {
+        let SamplerOptions { placement, timesteps, sigma_min, sigma_max, rho, .. } = self.options;
+        let usual = self.model.placement().filter(|_| timesteps.is_none());
+        let sigmas = placement.or(usual).filter(|placement| !matches!(placement, Placement::Timesteps(_)));
         if sigmas.is_none() && [sigma_min, sigma_max, rho].into_iter().any(Option::is_some) {
             return Err(CatalogError::NoSigmas);
         }
-        match (self.scale(prediction)?, sigmas) {
-            (Scale::Flow, None | Some(Placement::FlowTimes { .. })) => self.flow_grid(),
-            (_, Some(Placement::FlowTimes { .. })) => Err(needs("sigmas", "flow-times", "scale", "flow")),
-            (Scale::VariancePreserving, None) => self.schedule_grid(),
-            (scale, None) => self.timestep_grid(scale),
-            (scale, Some(placement)) => self.sigma_grid(scale, placement.with_rho(*rho)),
-        }
+        Ok(sigmas)
     }
 
-    /// The scale that the options, the prediction or the recipe ask for.
-    fn scale(&self, prediction: Quantity) -> Result<Scale, CatalogError> {
-        let usual = if self.options.is_flow() { Scale::Flow } else { self.recipe.scale };
-        match (self.options.scale.unwrap_or(usual), prediction) {
+    /// The scale that the options, the model or the recipe ask for.
+    pub(super) fn scale(&self) -> Result<Scale, CatalogError> {
+        let (process, own) = (self.model.process(), self.model.scale());
+        let usual = if own == Scale::VariancePreserving { self.recipe.scale } else { own };
+        let scale = self.options.scale.unwrap_or(usual);
+        match (scale, self.model.prediction()) {
+            (Scale::Flow, _) if process == Process::Flow => Ok(scale),
+            (Scale::Flow, _) => Err(CatalogError::Process { expected: Process::Flow, found: process }),
+            (Scale::VarianceExploding | Scale::Denoiser | Scale::Edm(_), _)
+                if matches!(process, Process::Flow | Process::Levels) =>
+            {
+                Err(CatalogError::Process { expected: Process::VarianceExploding, found: process })
+            }
+            (Scale::VariancePreserving, _) if matches!(process, Process::Flow | Process::VarianceExploding) => {
+                Err(CatalogError::Process { expected: Process::VariancePreserving, found: process })
+            }
             (Scale::VarianceExploding, Quantity::Edm(sigma_data)) => Ok(Scale::Edm(sigma_data)),
             (Scale::Edm(data), Quantity::Edm(sigma_data)) if data == sigma_data => Ok(Scale::Edm(data)),
             (_, Quantity::Edm(_)) => Err(needs("prediction", "edm", "scale", "ve")),
@@ -69,11 +66,11 @@ impl GridBuilder<'_> {
         }
     }
 
-    fn is_diffusers(&self) -> bool {
+    pub(super) fn is_diffusers(&self) -> bool {
         self.options.compat == Compat::Diffusers
     }
 
-    fn steps(&self) -> Result<Steps<'_>, CatalogError> {
+    pub(super) fn steps(&self) -> Result<Steps<'_>, CatalogError> {
         match (self.options.steps, &self.options.timesteps) {
             (Some(steps), None) => Ok(Steps::Count(steps)),
             (None, Some(list)) => Ok(Steps::Timesteps(list)),
@@ -82,11 +79,14 @@ impl GridBuilder<'_> {
         }
     }
 
-    fn spacing(&self) -> Spacing {
+    pub(super) fn spacing(&self) -> Spacing {
         let usual = match self.recipe.placement {
             Placement::Timesteps(spacing) => spacing,
             _ => Spacing::Linspace,
         };
+        if let Some(spacing) = self.rules.spacing {
+            return spacing;
+        }
         match (self.options.placement, self.options.offset) {
             (Some(Placement::Timesteps(Spacing::Leading { .. })), Some(offset)) => Spacing::Leading { offset },
             (Some(Placement::Timesteps(spacing)), _) => spacing,
@@ -96,8 +96,8 @@ impl GridBuilder<'_> {
     }
 
     /// The timesteps to visit, from noisy to clean.
-    fn timesteps(&self) -> Result<Vec<usize>, CatalogError> {
-        let all = self.schedule.len();
+    pub(super) fn timesteps(&self) -> Result<Vec<usize>, CatalogError> {
+        let all = self.model.schedule().len();
         if let Some(sections) = &self.options.sections {
             for (option, given) in
                 [("steps", self.options.steps.is_some()), ("timesteps", self.options.timesteps.is_some())]
@@ -115,103 +115,65 @@ impl GridBuilder<'_> {
         Ok(match self.recipe.walk {
             Walk::Distilled => {
                 let original = self.options.original_steps.unwrap_or(ORIGINAL_STEPS);
-                consistency_timesteps(all, original, 1.0, steps)?
+                Spacing::distilled(all, original, self.options.strength.unwrap_or(1.0), steps)?
             }
-            Walk::BeforeZero => self.spacing().timesteps_before_zero(all, steps)?,
-            Walk::Plain | Walk::Strided | Walk::Inverse => self.spacing().timesteps(all, steps)?,
+            Walk::BeforeZero => self.before_zero(all, steps)?,
+            Walk::Plain | Walk::Strided | Walk::Inverse | Walk::Reverse => self.spacing().timesteps(all, steps)?,
         })
     }
 
+    /// The timesteps without 0 and without those that may not be visited. diffusers keeps the gaps of the whole schedule in
+    /// trailing spacing, and so visits fewer.
+    fn before_zero(&self, all: usize, steps: usize) -> Result<Vec<usize>, CatalogError> {
+        let usable = self.rules.usable.unwrap_or(all);
+        if self.spacing() == Spacing::Trailing && self.is_diffusers() && usable < all {
+            self.spacing().timesteps(all, steps)?; // a number of steps that is possible
+            let gap = all as f64 / steps as f64;
+            let places = (0..steps).map(|i| usable as f64 - i as f64 * gap).take_while(|place| *place > 0.0);
+            return Ok(places.map(|place| (place.round_ties_even() as usize).saturating_sub(1)).collect());
+        }
+        Ok(self.spacing().timesteps_before_zero(usable, steps)?)
+    }
+
     /// The levels of the schedule at whole timesteps.
-    fn schedule_grid(&self) -> Result<Grid, CatalogError> {
-        let (schedule, mut timesteps) = (self.schedule, self.timesteps()?);
+    pub(super) fn schedule_grid(&self) -> Result<Grid, CatalogError> {
+        let (schedule, mut timesteps) = (self.model.schedule(), self.timesteps()?);
         let end = if self.ends_at_least_sigma() { schedule.level(0)? } else { NoiseLevel::CLEAN };
         if self.is_diffusers() && matches!(self.recipe.walk, Walk::Strided | Walk::Inverse) {
             let stride = schedule.len() / timesteps.len().max(1);
-            let grid = Grid::with_stride(schedule, &timesteps, stride, end)?;
-            return Ok(if self.recipe.inverts() { grid.reversed()? } else { grid });
+            return self.inverted(Grid::with_stride(schedule, &timesteps, stride, end)?);
         }
-        let end = if self.recipe.inverts() {
-            // Each level is asked about at its own timestep, and the last step leads to noise, as in guided-diffusion.
+        let end = if self.recipe.walk == Walk::Reverse {
             timesteps.reverse();
             NoiseLevel::new(0.0, 1.0)?
         } else {
             end
         };
-        Ok(match self.options.sections {
+        self.inverted(match self.options.sections {
             Some(_) => Grid::respaced(schedule, &timesteps, end)?,
             None => Grid::of_schedule(schedule, &timesteps, end)?,
         })
     }
 
-    /// The sigmas of timesteps, which need not be whole.
-    fn timestep_grid(&self, scale: Scale) -> Result<Grid, CatalogError> {
-        let table = self.schedule.sigma_table();
-        let told: Vec<f64> = match self.steps()? {
-            Steps::Timesteps(list) => list.to_vec(),
-            Steps::Count(_) if self.recipe.walk == Walk::BeforeZero => {
-                self.timesteps()?.iter().map(|&t| t as f64).collect()
-            }
-            Steps::Count(steps) => self.spacing().positions(self.schedule.len(), steps)?,
-        };
-        let sigmas: Vec<f64> = told.iter().map(|&t| table.at(t)).collect();
-        Ok(Grid::of_sigmas(scale, &sigmas, &told, self.last_sigma(table.sigmas()[0]))?)
+    fn inverted(&self, grid: Grid) -> Result<Grid, CatalogError> {
+        Ok(if self.recipe.walk == Walk::Inverse { grid.reversed()? } else { grid })
     }
 
-    /// Sigmas between ends, and the timesteps that have them.
-    fn sigma_grid(&self, scale: Scale, placement: Placement) -> Result<Grid, CatalogError> {
-        let Steps::Count(steps) = self.steps()? else {
-            return Err(contradiction("timesteps", "sigmas", "places the levels"));
-        };
-        let table = self.schedule.sigma_table();
-        let known = table.sigmas();
-        let least = self.options.sigma_min.unwrap_or(known[0]);
-        let most = self.options.sigma_max.unwrap_or(known[known.len() - 1]);
-        let sigmas = placement.sigmas(self.schedule, steps, [least, most])?;
-        let told: Vec<f64> = sigmas.iter().map(|&sigma| table.timestep(sigma)).collect();
-        Ok(Grid::of_sigmas(scale, &sigmas, &told, self.last_sigma(least))?)
-    }
-
-    /// Times of a rectified flow, shifted; diffusers shifts the ends of the list before it shifts the list.
-    fn flow_grid(&self) -> Result<Grid, CatalogError> {
-        let train = self.schedule.len() as f64;
-        let shift = self.shift();
-        let twice = self.is_diffusers() && self.options.mu.is_none();
-        let end = |time: f64| if twice { flow::shifted(time, shift) } else { Ok(time) };
-        let times = match self.steps()? {
-            Steps::Timesteps(list) => list.iter().map(|t| t / train).collect(),
-            Steps::Count(steps) => {
-                let even = flow::times(steps, end(1.0)?, end(1.0 / train)?)?;
-                even.into_iter().map(|time| flow::shifted(time, shift)).collect::<Result<Vec<_>, SamplerError>>()?
-            }
-        };
-        let told: Vec<f64> = times.iter().map(|time| train * time).collect();
-        Ok(Grid::of_sigmas(Scale::Flow, &times, &told, self.last_sigma(1.0 / train))?)
-    }
-
-    fn shift(&self) -> f64 {
-        let placed = [self.options.placement, Some(self.recipe.placement)].into_iter().flatten();
-        let mut placed = placed.filter_map(|placement| match placement {
-            Placement::FlowTimes { shift } => Some(shift),
-            _ => None,
-        });
-        self.options.mu.map(f64::exp).or(self.options.shift).or(placed.next()).unwrap_or(1.0)
-    }
-
-    fn ends_at_least_sigma(&self) -> bool {
+    pub(super) fn ends_at_least_sigma(&self) -> bool {
         self.options.ends_at_least_sigma == Some(true)
-    }
-
-    fn last_sigma(&self, least: f64) -> f64 {
-        if self.ends_at_least_sigma() { least } else { 0.0 }
     }
 }
 
-const fn contradiction(first: &'static str, second: &'static str, because: &'static str) -> CatalogError {
+pub(super) const fn contradiction(first: &'static str, second: &'static str, because: &'static str) -> CatalogError {
     CatalogError::Contradiction { first, second, because }
 }
 
-const fn needs(option: &'static str, value: &'static str, other: &'static str, needed: &'static str) -> CatalogError {
+pub(super) const fn needs(
+    option: &'static str,
+    value: &'static str,
+    other: &'static str,
+    needed: &'static str,
+) -> CatalogError {
     CatalogError::Needs { option, value, other, needed }
 }
 

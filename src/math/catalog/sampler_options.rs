@@ -1,12 +1,12 @@
 //! The options of a named sampler, as plain data.
 
 use super::entry::{Catalogue, Entry, Make};
-use super::grids::Placement;
-use crate::math::quantity::Quantity;
+use crate::math::placement::Placement;
 use crate::math::sampler::churn::Churn;
 use crate::math::sampler::ddpm::Variance;
 use crate::math::sampler::dpm::DpmKind;
 use crate::math::sampler::grid::Scale;
+use crate::math::sampler::multistep::Form;
 use crate::math::sampler::solver::Compat;
 use crate::math::sampler::unipc::{Corrector, UniPcKind};
 use crate::math::spacing::Sections;
@@ -18,13 +18,12 @@ use crate::table::step::Clip;
 /// One of `steps`, `timesteps` and `sections` says how many steps there are.
 ///
 /// ```
-/// use tweedie::math::catalog::{Placement, SamplerOptions};
-/// use tweedie::math::{Sampler, Schedule};
+/// use tweedie::math::catalog::SamplerOptions;
+/// use tweedie::math::{Model, Placement, Sampler};
 ///
-/// let schedule = Schedule::scaled_linear(1000, 0.00085, 0.012)?;
 /// let placement = Some(Placement::CATALOGUE.find("karras")?.build(&[])?);
 /// let options = SamplerOptions { placement, order: Some(3), ..SamplerOptions::steps(12) };
-/// let sampler = Sampler::CATALOGUE.find("dpm++")?.build(&schedule, &options)?;
+/// let sampler = Sampler::CATALOGUE.find("dpm++")?.build(&Model::named("sdxl")?, &options)?;
 /// assert_eq!((sampler.calls().len(), sampler.depth()), (12, 2));
 /// # Ok::<(), tweedie::math::catalog::CatalogError>(())
 /// ```
@@ -36,6 +35,9 @@ pub struct SamplerOptions {
     pub timesteps: Option<Vec<f64>>,
     /// The timesteps as guided-diffusion chooses them, instead of a number of steps.
     pub sections: Option<Sections>,
+    /// The part of the steps that is taken, in `0..=1`: `n*strength` of them, rounded down, from the noisy end of which a noised
+    /// picture is the start (`strength` of image-to-image in diffusers). All of them if `None`.
+    pub strength: Option<f64>,
     /// The rule that places the steps. [`Placement::Timesteps`] is the option `spacing`, any other the option `sigmas`.
     pub placement: Option<Placement>,
     /// Added to each timestep of leading spacing.
@@ -49,9 +51,7 @@ pub struct SamplerOptions {
     /// The last step leads to the least noise that the network knows instead of the clean sample. This is the option
     /// `final`.
     pub ends_at_least_sigma: Option<bool>,
-    /// The quantity that the network predicts.
-    pub prediction: Option<Quantity>,
-    /// The scale of the samples.
+    /// The scale of the samples; that of the sampler, or of a model that is not variance preserving, if `None`.
     pub scale: Option<Scale>,
     /// The clipping of the clean sample. [`Clip::Range`] is the option `clip`, [`Clip::Quantile`] the option `threshold`.
     pub clip: Option<Clip>,
@@ -65,14 +65,26 @@ pub struct SamplerOptions {
     pub order: Option<usize>,
     /// The variant of a multistep solver. This is the option `solver_type`.
     pub solver_kind: Option<SolverKind>,
+    /// The quantity that a multistep solver approximates by a polynomial.
+    pub form: Option<Form>,
+    /// With fewer than 15 steps, the last ones of a multistep solver are of lower order.
+    pub lower_order_final: Option<bool>,
+    /// The last step of a multistep solver is of first order.
+    pub euler_at_final: Option<bool>,
     /// The steps that UniPC corrects.
     pub corrector: Option<Corrector>,
     /// The steps from which a consistency model was distilled.
     pub original_steps: Option<usize>,
+    /// The factor of timesteps in the boundary scaling of a consistency model.
+    pub timestep_scaling: Option<f64>,
+    /// Each step of a flow noises the clean sample again (`stochastic_sampling`).
+    pub stochastic: bool,
     /// The shift of a flow's times towards noise.
     pub shift: Option<f64>,
     /// The logarithm of the shift, which it overrides.
     pub mu: Option<f64>,
+    /// The size of the image in tokens of the network, from which the shift of some models follows.
+    pub tokens: Option<f64>,
     /// Noise that is added on the way. This is the option `s_churn`.
     pub churn: Option<Churn>,
     /// The system whose numbers are computed.
@@ -93,6 +105,18 @@ impl SamplerOptions {
     #[must_use]
     pub fn steps(steps: usize) -> Self {
         Self { steps: Some(steps), ..Self::default() }
+    }
+
+    /// Timesteps to visit, from noisy to clean, and nothing else.
+    #[must_use]
+    pub fn timesteps(timesteps: Vec<f64>) -> Self {
+        Self { timesteps: Some(timesteps), ..Self::default() }
+    }
+
+    /// The same with the formulas of diffusers.
+    #[must_use]
+    pub fn as_diffusers(self) -> Self {
+        Self { compat: Compat::Diffusers, ..self }
     }
 
     /// Sets the option that a sampler's [`Parameter`](super::Parameter) names; false if there is no such option.
@@ -124,8 +148,8 @@ impl SamplerOptions {
     pub fn given(&self) -> impl Iterator<Item = &'static str> {
         let all = [
             ("sections", self.sections.is_some()),
+            ("strength", self.strength.is_some()),
             ("offset", self.offset.is_some()),
-            ("prediction", self.prediction.is_some()),
             ("scale", self.scale.is_some()),
             ("sigma_min", self.sigma_min.is_some()),
             ("sigma_max", self.sigma_max.is_some()),
@@ -138,19 +162,20 @@ impl SamplerOptions {
             ("variance", self.variance.is_some()),
             ("order", self.order.is_some()),
             ("solver_type", self.solver_kind.is_some()),
+            ("form", self.form.is_some()),
+            ("lower_order_final", self.lower_order_final.is_some()),
+            ("euler_at_final", self.euler_at_final.is_some()),
             ("corrector", self.corrector.is_some()),
+            ("timestep_scaling", self.timestep_scaling.is_some()),
+            ("stochastic", self.stochastic),
             ("original_steps", self.original_steps.is_some()),
             ("shift", self.shift.is_some()),
             ("mu", self.mu.is_some()),
+            ("tokens", self.tokens.is_some()),
             ("s_churn", self.churn.is_some()),
         ];
         let given = all.into_iter().filter(|(_, given)| *given).map(|(name, _)| name);
         self.placement.map(Placement::option).into_iter().chain(given)
-    }
-
-    /// The scale or the prediction is that of a rectified flow.
-    pub(super) fn is_flow(&self) -> bool {
-        self.scale == Some(Scale::Flow) || self.prediction == Some(Quantity::Flow)
     }
 }
 

@@ -4,8 +4,8 @@
 //! a schedule, in their solver, and in the options that they use.
 
 use super::error::CatalogError;
-use super::grids::Placement;
 use super::sampler_options::SamplerOptions;
+use crate::math::placement::Placement;
 use crate::math::sampler::grid::Scale;
 use crate::math::sampler::solver::Solver;
 
@@ -18,14 +18,14 @@ pub(super) type MakeSolver = fn(&SamplerOptions) -> Result<Box<dyn Solver>, Cata
 /// The facts from which a named sampler is built.
 ///
 /// ```
-/// use tweedie::math::catalog::{Entry, Placement, SamplerOptions, SamplerRecipe};
+/// use tweedie::math::catalog::{Entry, SamplerOptions, SamplerRecipe};
 /// use tweedie::math::sampler::{Heun, Scale};
-/// use tweedie::math::{Schedule, Spacing};
+/// use tweedie::math::{Model, Placement, Spacing};
 ///
 /// let trailing = Placement::Timesteps(Spacing::Trailing);
 /// let recipe = SamplerRecipe::new(Scale::VariancePreserving, trailing, &[&["spacing"]], |_| Ok(Box::new(Heun)));
 /// let entry = Entry::new("sampler", "heun-vp", &[], "Heun on levels of a schedule", &[], recipe);
-/// let sampler = entry.build(&Schedule::cosine(1000)?, &SamplerOptions::steps(10))?;
+/// let sampler = entry.build(&Model::named("sdxl")?, &SamplerOptions::steps(10))?;
 /// assert_eq!(sampler.calls().len(), 19);
 /// # Ok::<(), tweedie::math::catalog::CatalogError>(())
 /// ```
@@ -49,8 +49,10 @@ pub(super) enum Walk {
     BeforeZero,
     /// Along the timesteps from which a model was distilled.
     Distilled,
-    /// From clean to noisy.
+    /// From clean to noisy, told the noisier timestep of each step.
     Inverse,
+    /// From clean to noisy, told the timestep of each level. The last step leads to noise.
+    Reverse,
 }
 
 impl SamplerRecipe {
@@ -65,26 +67,14 @@ impl SamplerRecipe {
         Self { scale, placement, options, solver, walk: Walk::Plain }
     }
 
-    pub(super) const fn strided(self) -> Self {
-        Self { walk: Walk::Strided, ..self }
-    }
-
-    pub(super) const fn before_zero(self) -> Self {
-        Self { walk: Walk::BeforeZero, ..self }
-    }
-
-    pub(super) const fn distilled(self) -> Self {
-        Self { walk: Walk::Distilled, ..self }
-    }
-
-    pub(super) const fn inverse(self) -> Self {
-        Self { walk: Walk::Inverse, ..self }
+    pub(super) const fn walks(self, walk: Walk) -> Self {
+        Self { walk, ..self }
     }
 
     /// True for a sampler that leads from a clean sample to noise.
     #[must_use]
     pub fn inverts(&self) -> bool {
-        self.walk == Walk::Inverse
+        matches!(self.walk, Walk::Inverse | Walk::Reverse)
     }
 
     /// The scale of the samples, whatever the options.
@@ -99,7 +89,7 @@ impl SamplerRecipe {
         self.scale == Scale::Flow
     }
 
-    /// The names of the options that it uses besides `steps`, `timesteps`, `compat`, `prediction`, `clip` and `threshold`,
+    /// The names of the options that it uses besides `steps`, `timesteps`, `compat`, `strength`, `clip` and `threshold`,
     /// which every sampler does.
     pub fn options(&self) -> impl Iterator<Item = &'static str> + Clone + use<> {
         self.options.iter().copied().flatten().copied()

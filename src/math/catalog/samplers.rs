@@ -2,16 +2,17 @@
 
 use super::entry::{Catalogue, Entry};
 use super::error::CatalogError;
-use super::grids::{Placement, SHIFT};
+use super::grids::SHIFT;
 use super::parameter::Parameter;
 use super::sampler_options::{SamplerOptions, SolverKind};
-use super::sampler_recipe::{ORIGINAL_STEPS, SamplerRecipe};
+use super::sampler_recipe::{ORIGINAL_STEPS, SamplerRecipe, Walk};
+use crate::math::model::Model;
+use crate::math::placement::Placement;
 use crate::math::sampler::Sampler;
-use crate::math::sampler::churn::UnseenChurn;
 use crate::math::sampler::consistency::Consistency;
 use crate::math::sampler::ddpm::Ddpm;
 use crate::math::sampler::dpm::{DpmKind, DpmSolver};
-use crate::math::sampler::first_order::{Estimate, FirstOrder};
+use crate::math::sampler::first_order::FirstOrder;
 use crate::math::sampler::grid::Scale;
 use crate::math::sampler::heun::Heun;
 use crate::math::sampler::solver::{Compat, Solver};
@@ -22,6 +23,45 @@ use crate::math::spacing::Spacing;
 impl Sampler {
     /// Every sampler that has a name.
     pub const CATALOGUE: Catalogue<SamplerRecipe> = Catalogue { entries: ENTRIES };
+}
+
+/// A constructor for each sampler, by the name of its entry.
+macro_rules! constructors {
+    ($($name:ident: $entry:literal, $doc:literal;)*) => {
+        impl Sampler {
+            $(
+                #[doc = $doc]
+                ///
+                /// # Errors
+                /// [`CatalogError::Process`] for a model of another process, [`CatalogError::Sampler`] for a number of steps that
+                /// is not possible and for a prediction that does not determine what the solver needs.
+                pub fn $name(model: &Model, steps: usize) -> Result<Self, CatalogError> {
+                    Self::CATALOGUE.find($entry)?.build(model, &SamplerOptions::steps(steps))
+                }
+            )*
+
+            /// The constructors, by the names of their entries.
+            #[cfg(test)]
+            const CONSTRUCTORS: &[(&str, fn(&Model, usize) -> Result<Self, CatalogError>)] = &[$(($entry, Self::$name)),*];
+        }
+    };
+}
+
+constructors! {
+    ddpm: "ddpm", "DDPM: the posterior's mean and noise (Ho et al. 2020, arXiv 2006.11239).";
+    ddim: "ddim", "DDIM, deterministic (Song et al. 2021, arXiv 2010.02502).";
+    ddim_inverse: "ddim-inverse", "DDIM from a picture to its noise, told the noisier timestep of each step: it comes back nearest.";
+    ddim_reverse: "ddim-reverse", "DDIM from a picture to its noise, told each level's timestep (Dhariwal & Nichol 2021, arXiv 2105.05233).";
+    euler: "euler", "Euler's method on the probability flow (Karras et al. 2022, arXiv 2206.00364), and on rectified flows.";
+    euler_ancestral: "euler-ancestral", "Euler further down than needed, then noise, as k-diffusion.";
+    heun: "heun", "Heun's method, two network calls a step (Karras et al. 2022, arXiv 2206.00364).";
+    dpm_solver_pp: "dpm++", "DPM-Solver++ 2M (Lu et al. 2022, arXiv 2211.01095).";
+    dpm_solver_pp_3m: "dpm++-3m", "DPM-Solver++ 3M (Lu et al. 2022, arXiv 2211.01095).";
+    dpm_solver_pp_sde: "dpm++-sde", "DPM-Solver++ 2M with fresh noise in every step (Lu et al. 2022, arXiv 2211.01095).";
+    unipc: "unipc", "UniPC: predictor and corrector of one call (Zhao et al. 2023, arXiv 2302.04867).";
+    lcm: "lcm", "Latent consistency: the clean sample, and noise again (Luo et al. 2023, arXiv 2310.04378).";
+    flow_euler: "flow-euler", "Euler's method on a rectified flow (Esser et al. 2024, arXiv 2403.03206).";
+    flow_heun: "flow-heun", "Heun's method on a rectified flow (Karras et al. 2022, arXiv 2206.00364).";
 }
 
 const LEADING: Placement = Placement::Timesteps(Spacing::Leading { offset: 0 });
@@ -40,7 +80,9 @@ const SIGMAS: &[&str] = &["scale", "sigmas", "sigma_min", "sigma_max", "rho"];
 /// Options of samplers that end near the clean sample.
 const FINAL: &[&str] = &["final"];
 
-const MULTISTEP: &[&str] = &["order", "solver_type"];
+const MULTISTEP: &[&str] = &["order", "solver_type", "form", "lower_order_final"];
+
+const DPM: &[&str] = &["euler_at_final"];
 
 const fn eta(default: f64) -> Parameter {
     Parameter::new("eta", default, [0.0, 1.0], "part of the posterior's noise that is drawn")
@@ -86,15 +128,23 @@ const ENTRIES: &[Entry<SamplerRecipe>] = &[
             &[SECTIONS, SPACED, FINAL, &["eta", "rederive_epsilon"]],
             ddim,
         )
-        .strided(),
+        .walks(Walk::Strided),
     ),
     Entry::new(
         "sampler",
         "ddim-inverse",
-        &["ddim-reverse"],
-        "DDIM from a picture to its noise (Dhariwal & Nichol 2021)",
         &[],
-        SamplerRecipe::new(Scale::VariancePreserving, LEADING, &[SECTIONS, SPACED], ddim).inverse(),
+        "DDIM from a picture to its noise, told the noisier timestep of a step, as diffusers",
+        &[],
+        SamplerRecipe::new(Scale::VariancePreserving, LEADING, &[SECTIONS, SPACED, FINAL], ddim).walks(Walk::Inverse),
+    ),
+    Entry::new(
+        "sampler",
+        "ddim-reverse",
+        &[],
+        "DDIM from a picture to its noise, told the timestep of each level (Dhariwal & Nichol 2021)",
+        &[],
+        SamplerRecipe::new(Scale::VariancePreserving, LEADING, &[SECTIONS, SPACED], ddim).walks(Walk::Reverse),
     ),
     Entry::new(
         "sampler",
@@ -128,7 +178,7 @@ const ENTRIES: &[Entry<SamplerRecipe>] = &[
         &["dpmpp", "dpmsolver++", "dpm++-2m", "dpmpp-2m", "dpm-solver++ 2m"],
         "DPM-Solver++ 2M: second order from the call before (Lu et al. 2022)",
         &[order(2.0)],
-        multistep(&[SECTIONS, SPACED, SIGMAS, FINAL, MULTISTEP], |options| dpm(options, DpmSolver::new(2))),
+        multistep(&[SECTIONS, SPACED, SIGMAS, FINAL, MULTISTEP, DPM], |options| dpm(options, DpmSolver::new(2))),
     ),
     Entry::new(
         "sampler",
@@ -136,7 +186,7 @@ const ENTRIES: &[Entry<SamplerRecipe>] = &[
         &["dpmpp-3m", "dpm-solver++ 3m"],
         "DPM-Solver++ 3M: from two calls before (Lu et al. 2022)",
         &[order(3.0)],
-        multistep(&[SECTIONS, SPACED, SIGMAS, FINAL, MULTISTEP], |options| dpm(options, DpmSolver::new(3))),
+        multistep(&[SECTIONS, SPACED, SIGMAS, FINAL, MULTISTEP, DPM], |options| dpm(options, DpmSolver::new(3))),
     ),
     Entry::new(
         "sampler",
@@ -144,7 +194,7 @@ const ENTRIES: &[Entry<SamplerRecipe>] = &[
         &["dpmpp-sde", "sde-dpmsolver++", "dpm++-2m-sde", "dpmpp-2m-sde", "dpm-solver++ 2m sde"],
         "DPM-Solver++ 2M with fresh noise in every step (Lu et al. 2022)",
         &[order(2.0)],
-        multistep(&[SECTIONS, SPACED, SIGMAS, FINAL, MULTISTEP], |options| dpm(options, DpmSolver::sde(2))),
+        multistep(&[SECTIONS, SPACED, SIGMAS, FINAL, MULTISTEP, DPM], |options| dpm(options, DpmSolver::sde(2))),
     ),
     Entry::new(
         "sampler",
@@ -160,10 +210,13 @@ const ENTRIES: &[Entry<SamplerRecipe>] = &[
         &[],
         "latent consistency: x0, and noise again (Luo et al. 2023)",
         &[DISTILLED],
-        SamplerRecipe::new(Scale::VariancePreserving, LINSPACE, &[SECTIONS, FINAL, &["original_steps"]], |_| {
-            Ok(Box::new(Consistency::lcm()))
-        })
-        .distilled(),
+        SamplerRecipe::new(
+            Scale::VariancePreserving,
+            LINSPACE,
+            &[SECTIONS, FINAL, &["original_steps", "timestep_scaling"]],
+            lcm,
+        )
+        .walks(Walk::Distilled),
     ),
     Entry::new(
         "sampler",
@@ -171,9 +224,18 @@ const ENTRIES: &[Entry<SamplerRecipe>] = &[
         &["flow-match-euler"],
         "rectified flow, first order (Esser et al. 2024)",
         &[SHIFT],
-        SamplerRecipe::new(Scale::Flow, FLOW_TIMES, &[SIGMAS, FINAL, &["shift", "mu"]], |_| {
-            Ok(Box::new(FirstOrder::euler()))
-        }),
+        SamplerRecipe::new(
+            Scale::Flow,
+            FLOW_TIMES,
+            &[SIGMAS, FINAL, &["shift", "mu", "tokens", "stochastic"]],
+            |options| {
+                Ok(if options.stochastic {
+                    Box::new(Consistency { timestep_scaling: None })
+                } else {
+                    Box::new(FirstOrder::euler())
+                })
+            },
+        ),
     ),
     Entry::new(
         "sampler",
@@ -181,7 +243,7 @@ const ENTRIES: &[Entry<SamplerRecipe>] = &[
         &["flow-match-heun"],
         "rectified flow, second order (Karras et al. 2022)",
         &[SHIFT],
-        SamplerRecipe::new(Scale::Flow, FLOW_TIMES, &[SIGMAS, FINAL, &["shift", "mu"]], heun),
+        SamplerRecipe::new(Scale::Flow, FLOW_TIMES, &[SIGMAS, FINAL, &["shift", "mu", "tokens"]], heun),
     ),
 ];
 
@@ -190,18 +252,17 @@ const fn multistep(
     options: &'static [&'static [&'static str]],
     solver: fn(&SamplerOptions) -> Result<Box<dyn Solver>, CatalogError>,
 ) -> SamplerRecipe {
-    SamplerRecipe::new(Scale::VariancePreserving, LINSPACE, options, solver).before_zero()
+    SamplerRecipe::new(Scale::VariancePreserving, LINSPACE, options, solver).walks(Walk::BeforeZero)
 }
 
 fn ddim(options: &SamplerOptions) -> Result<Box<dyn Solver>, CatalogError> {
-    let estimate = if options.rederive_epsilon { Estimate::Rederived } else { Estimate::Kept };
-    Ok(Box::new(FirstOrder { estimate, ..FirstOrder::ddim(options.eta.unwrap_or(0.0)) }))
+    Ok(Box::new(FirstOrder { rederived: options.rederive_epsilon, ..FirstOrder::ddim(options.eta.unwrap_or(0.0)) }))
 }
 
 /// diffusers adds churn after the network has been asked, which only a solver of its own can do.
 fn euler(options: &SamplerOptions) -> Result<Box<dyn Solver>, CatalogError> {
     Ok(match options.churn {
-        Some(churn) if options.compat == Compat::Diffusers => Box::new(UnseenChurn(churn)),
+        Some(churn) if options.compat == Compat::Diffusers => Box::new(churn.unseen()),
         _ => Box::new(FirstOrder::euler()),
     })
 }
@@ -210,14 +271,26 @@ fn heun(_: &SamplerOptions) -> Result<Box<dyn Solver>, CatalogError> {
     Ok(Box::new(Heun))
 }
 
+fn lcm(options: &SamplerOptions) -> Result<Box<dyn Solver>, CatalogError> {
+    let usual = Consistency::lcm();
+    Ok(Box::new(Consistency { timestep_scaling: options.timestep_scaling.or(usual.timestep_scaling) }))
+}
+
 fn dpm(options: &SamplerOptions, usual: DpmSolver) -> Result<Box<dyn Solver>, CatalogError> {
     let kind = match options.solver_kind {
         None => DpmKind::Midpoint,
         Some(SolverKind::Dpm(kind)) => kind,
         Some(other) => return Err(wrong_kind("midpoint, heun or exact", other)),
     };
-    let order = options.order.unwrap_or(usual.order);
-    Ok(Box::new(DpmSolver { order, kind, compat: options.compat, ..usual }))
+    Ok(Box::new(DpmSolver {
+        order: options.order.unwrap_or(usual.order),
+        kind,
+        form: options.form.unwrap_or(usual.form),
+        lower_order_final: options.lower_order_final.unwrap_or(usual.lower_order_final),
+        euler_at_final: options.euler_at_final.unwrap_or(usual.euler_at_final),
+        compat: options.compat,
+        ..usual
+    }))
 }
 
 fn unipc(options: &SamplerOptions) -> Result<Box<dyn Solver>, CatalogError> {
@@ -227,9 +300,29 @@ fn unipc(options: &SamplerOptions) -> Result<Box<dyn Solver>, CatalogError> {
         Some(other) => return Err(wrong_kind("bh1 or bh2", other)),
     };
     let corrector = options.corrector.clone().unwrap_or(Corrector::On);
-    Ok(Box::new(UniPc { kind, corrector, ..UniPc::new(options.order.unwrap_or(2)) }))
+    let usual = UniPc::new(options.order.unwrap_or(2));
+    let form = options.form.unwrap_or(usual.form);
+    let lower_order_final = options.lower_order_final.unwrap_or(usual.lower_order_final);
+    Ok(Box::new(UniPc { kind, corrector, form, lower_order_final, ..usual }))
 }
 
 fn wrong_kind(expected: &str, found: SolverKind) -> CatalogError {
     CatalogError::Value { option: "solver_type", expected: expected.to_owned(), found: found.name().to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_entry_has_a_constructor() {
+        let names = ENTRIES.iter().map(|entry| entry.name);
+        assert!(names.eq(Sampler::CONSTRUCTORS.iter().map(|(name, _)| *name)));
+        let [sdxl, sd3] = ["sdxl", "sd3"].map(|name| Model::named(name).unwrap());
+        for (name, construct) in Sampler::CONSTRUCTORS {
+            let model = if name.starts_with("flow") { &sd3 } else { &sdxl };
+            let named = Sampler::CATALOGUE.find(name).unwrap().build(model, &SamplerOptions::steps(8));
+            assert_eq!(construct(model, 8), named, "{name}");
+        }
+    }
 }

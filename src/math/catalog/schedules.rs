@@ -6,7 +6,7 @@
 use super::entry::{Catalogue, Entry, Make, Values};
 use super::error::CatalogError;
 use super::parameter::{ABOVE_ZERO, FINITE, Parameter};
-use crate::math::schedule::recipes::edm_sigmas;
+use crate::math::schedule::families::RHO;
 use crate::math::schedule::{MAX_STEPS, Schedule};
 use crate::math::schedule_error::ScheduleError;
 
@@ -55,7 +55,7 @@ const EDM: &[Parameter] = &[
     TIMESTEPS,
     Parameter::new("sigma_min", 0.002, [ABOVE_ZERO, FINITE], "sigma of the least noisy timestep"),
     Parameter::new("sigma_max", 80.0, [ABOVE_ZERO, FINITE], "sigma of the noisiest timestep"),
-    Parameter::new("rho", 7.0, [ABOVE_ZERO, FINITE], "exponent of the spacing; 1 is even"),
+    Parameter::new("rho", 7.0, RHO, "exponent of the spacing; 1 is even"),
 ];
 
 const ENTRIES: &[Entry<Make<Schedule>>] = &[
@@ -120,10 +120,7 @@ const ENTRIES: &[Entry<Make<Schedule>>] = &[
         &["ve", "edm", "karras"],
         "alpha = 1, sigmas as EDM places them (Karras et al. 2022)",
         EDM,
-        |v| {
-            let sigmas = edm_sigmas(steps(v), v.number("sigma_min"), v.number("sigma_max"), v.number("rho"))?;
-            Ok(Schedule::variance_exploding(&sigmas)?)
-        },
+        |v| Ok(Schedule::edm(steps(v), v.number("sigma_min"), v.number("sigma_max"), v.number("rho"))?),
     ),
     Entry::new(
         "schedule",

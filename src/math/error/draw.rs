@@ -1,5 +1,6 @@
 //! Errors of timestep distributions.
 
+use crate::few::few;
 use crate::math::schedule_error::ScheduleError;
 use thiserror::Error;
 
@@ -8,7 +9,7 @@ use thiserror::Error;
 #[non_exhaustive]
 pub enum DrawError {
     /// A parameter outside its range.
-    #[error("{name} must be {range}, found {value}")]
+    #[error("{name} must be {range}, found {value}", value = few(.value))]
     Parameter {
         /// The parameter.
         name: &'static str,
@@ -18,7 +19,7 @@ pub enum DrawError {
         value: f64,
     },
     /// A probability that is negative or not finite.
-    #[error("a probability must be finite and at least 0, found {value} at timestep {timestep}")]
+    #[error("a probability must be finite and at least 0, found {value} at timestep {timestep}", value = few(.value))]
     Probability {
         /// The timestep.
         timestep: usize,
@@ -35,7 +36,7 @@ pub enum DrawError {
         timestep: usize,
     },
     /// A loss that is not finite.
-    #[error("a loss must be finite, found {value} at timestep {timestep}")]
+    #[error("a loss must be finite, found {value} at timestep {timestep}", value = few(.value))]
     Loss {
         /// The timestep.
         timestep: usize,

@@ -1,15 +1,22 @@
 //! Errors of losses and their weights.
 
+use crate::few::few;
 use crate::math::quantity::{Quantity, Undefined};
 use crate::math::schedule_error::ScheduleError;
 use thiserror::Error;
 
-/// Errors of weighting a loss.
+/// Errors of the coefficients and the weights of a loss.
 #[derive(Clone, Debug, PartialEq, Error)]
 #[non_exhaustive]
-pub enum WeightError {
+pub enum LossError {
+    /// The prediction does not determine the quantity that the loss measures, or that quantity has no target.
+    #[error(transparent)]
+    Undefined(#[from] Undefined),
+    /// A loss on the noisy sample.
+    #[error("a loss on x_t does not depend on the prediction: x_t is the input of the network")]
+    Observation,
     /// A parameter outside its range.
-    #[error("the weight {weight}: {name} must be {range}, found {value}")]
+    #[error("the weight {weight}: {name} must be {range}, found {value}", value = few(.value))]
     Parameter {
         /// The weight.
         weight: &'static str,
@@ -21,10 +28,8 @@ pub enum WeightError {
         value: f64,
     },
     /// A weight that is infinite or undefined at a timestep.
-    #[error(
-        "the weight {weight} of a loss on {on} has no finite value at timestep {timestep}, where alpha = {alpha:e}, \
-         sigma = {sigma:e}"
-    )]
+    #[error("the weight {weight} of a loss on {on} has no finite value at timestep {timestep}, where alpha = {alpha}, \
+         sigma = {sigma}", alpha = few(.alpha), sigma = few(.sigma))]
     Infinite {
         /// The weight.
         weight: &'static str,
@@ -46,7 +51,7 @@ pub enum WeightError {
         found: usize,
     },
     /// An entry of a table of weights that is negative or not finite.
-    #[error("a weight must be finite and at least 0, found {value} at timestep {timestep}")]
+    #[error("a weight must be finite and at least 0, found {value} at timestep {timestep}", value = few(.value))]
     Entry {
         /// The timestep.
         timestep: usize,
@@ -56,19 +61,4 @@ pub enum WeightError {
     /// A timestep that the schedule does not have.
     #[error(transparent)]
     Schedule(#[from] ScheduleError),
-}
-
-/// Errors of computing the coefficients of a loss.
-#[derive(Clone, Debug, PartialEq, Error)]
-#[non_exhaustive]
-pub enum LossError {
-    /// The prediction does not determine the quantity that the loss measures, or that quantity has no target.
-    #[error(transparent)]
-    Undefined(#[from] Undefined),
-    /// The weight.
-    #[error(transparent)]
-    Weight(#[from] WeightError),
-    /// A loss on the noisy sample.
-    #[error("a loss on x_t does not depend on the prediction: x_t is the input of the network")]
-    Observation,
 }

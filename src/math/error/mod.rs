@@ -8,9 +8,9 @@ pub(crate) mod vlb;
 
 pub use conversion::RowError;
 pub use draw::DrawError;
-pub use loss::{LossError, WeightError};
+pub use loss::LossError;
 pub use sampler::SamplerError;
 pub use vlb::VlbError;
 
-pub use super::quantity::{Undefined, UnknownQuantity};
+pub use super::quantity::Undefined;
 pub use super::schedule_error::ScheduleError;

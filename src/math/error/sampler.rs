@@ -1,5 +1,6 @@
 //! Errors of timestep lists, grids and samplers.
 
+use crate::few::few;
 use crate::math::quantity::Undefined;
 use crate::math::schedule_error::ScheduleError;
 use thiserror::Error;
@@ -37,6 +38,14 @@ pub enum SamplerError {
         /// The length of the other list.
         found: usize,
     },
+    /// Guidance scales that are not one for each call.
+    #[error("expected a guidance scale for each of {expected} calls, found {found}")]
+    GuidanceScales {
+        /// The calls of the sampler.
+        expected: usize,
+        /// The scales given.
+        found: usize,
+    },
     /// A timestep that appears in the list twice.
     #[error("timestep {timestep} appears twice in the list")]
     Duplicate {
@@ -50,7 +59,7 @@ pub enum SamplerError {
         step: usize,
     },
     /// A number outside its range.
-    #[error("{name} must be {expected}, found {found}")]
+    #[error("{name} must be {expected}, found {found}", found = few(.found))]
     Parameter {
         /// The parameter.
         name: &'static str,
@@ -88,7 +97,7 @@ pub enum SamplerError {
         timesteps: usize,
     },
     /// A coefficient beyond the range of f64.
-    #[error("step {step} has the coefficient {value}: its levels are too extreme for this solver")]
+    #[error("step {step} has the coefficient {value}: its levels are too extreme for this solver", value = few(.value))]
     NotFinite {
         /// The call, from 0.
         step: usize,

@@ -9,7 +9,7 @@
 //!
 //! **Practice.** The noise of step `k` is added by the row of the call before it, so that the network sees the churned
 //! sample, as in the paper and k-diffusion; that of the first step by [`Sampler::start`](super::Sampler::start).
-//! diffusers calls the network before the noise is added and uses its output afterwards: [`UnseenChurn`].
+//! diffusers calls the network before the noise is added and uses its output afterwards: [`Churn::unseen`].
 
 use super::call::Call;
 use super::denoiser::Denoiser;
@@ -84,10 +84,17 @@ impl Grid {
     }
 }
 
-/// Euler with churn as diffusers computes it: the network is called at `sigma`, and its output is used as if it came
-/// from the churned sample. A prediction of v is converted at `sigma`, any other at the churned level.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct UnseenChurn(pub Churn);
+impl Churn {
+    /// Euler with churn as diffusers computes it: the network is called at `sigma`, and its output is used as if it came
+    /// from the churned sample. A prediction of v is converted at `sigma`, any other at the churned level.
+    #[must_use]
+    pub fn unseen(self) -> impl Solver {
+        UnseenChurn(self)
+    }
+}
+
+/// See [`Churn::unseen`].
+struct UnseenChurn(Churn);
 
 impl UnseenChurn {
     fn call(&self, k: usize, step: &Step, steps: usize, denoiser: &Denoiser) -> Result<Call, SamplerError> {

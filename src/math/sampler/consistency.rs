@@ -17,37 +17,32 @@ use crate::math::check;
 use crate::math::error::sampler::SamplerError;
 use crate::math::quantity::Quantity;
 
-/// The scaling that makes a consistency model the identity at timestep 0.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Boundary {
-    /// The factor of timesteps; 10 for LCM.
-    pub timestep_scaling: f64,
-    /// The standard deviation of the data; 0.5.
-    pub sigma_data: f64,
-}
+/// The standard deviation of the data in the boundary scaling.
+const SIGMA_DATA: f64 = 0.5;
 
 /// The solver of consistency models: x0, noised to the next level.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Consistency {
-    /// The boundary scaling; `None` takes x0 as it is.
-    pub boundary: Option<Boundary>,
+    /// The factor of timesteps in the scaling that makes a consistency model the identity at timestep 0; `None` takes x0 as it
+    /// is.
+    pub timestep_scaling: Option<f64>,
 }
 
 impl Consistency {
-    /// Creates the solver of latent consistency models: timesteps times 10, `sigma_data = 0.5`.
+    /// Creates the solver of latent consistency models, whose timesteps are scaled by 10.
     #[must_use]
     pub const fn lcm() -> Self {
-        Self { boundary: Some(Boundary { timestep_scaling: 10.0, sigma_data: 0.5 }) }
+        Self { timestep_scaling: Some(10.0) }
     }
 
     fn call(&self, k: usize, step: &Step, denoiser: &Denoiser) -> Result<Call, SamplerError> {
         let mut call = Call::begin(k, step, denoiser, Quantity::X0)?;
-        let [skip, out] = match self.boundary {
+        let [skip, out] = match self.timestep_scaling {
             None => [0.0, 1.0],
-            Some(Boundary { timestep_scaling, sigma_data }) => {
+            Some(timestep_scaling) => {
                 let time = timestep_scaling * step.timestep;
-                let whole = time.hypot(sigma_data);
-                [(sigma_data / whole).powi(2), time / whole]
+                let whole = time.hypot(SIGMA_DATA);
+                [(SIGMA_DATA / whole).powi(2), time / whole]
             }
         };
         (call.row.x, call.row.clean, call.row.z) = (step.to.alpha() * skip, step.to.alpha() * out, step.to.sigma());
@@ -57,9 +52,8 @@ impl Consistency {
 
 impl Solver for Consistency {
     fn solve(&self, grid: &Grid, denoiser: &Denoiser) -> Result<Solution, SamplerError> {
-        if let Some(boundary) = self.boundary {
-            check::positive("the scale of timesteps", boundary.timestep_scaling)?;
-            check::positive("sigma_data", boundary.sigma_data)?;
+        if let Some(scaling) = self.timestep_scaling {
+            check::positive("the scale of timesteps", scaling)?;
         }
         let steps = grid.steps().iter().enumerate();
         Ok(steps.map(|(k, step)| self.call(k, step, denoiser)).collect::<Result<Vec<_>, _>>()?.into())

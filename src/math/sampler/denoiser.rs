@@ -43,18 +43,19 @@ impl Denoiser {
         let [c_x, c_p] = row.map_err(|source| SamplerError::Undefined { step: k, source })?;
         Ok([c_x * step.input, if self.negated { -c_p } else { c_p }])
     }
+}
 
-    pub(super) fn check(&self) -> Result<(), SamplerError> {
-        match self.clip {
-            Clip::None => Ok(()),
-            Clip::Range(range) => check::positive("the clipping range", range),
-            Clip::Quantile { ratio, least, most } => {
-                check::fraction("the quantile", ratio)?;
-                check::positive("the least threshold", least)?;
-                let found = most;
-                let (name, expected) = ("the largest threshold", "at least the least one");
-                if most >= least { Ok(()) } else { Err(SamplerError::Parameter { name, expected, found }) }
-            }
+/// Checks the numbers of a clipping.
+pub(super) fn check_clip(clip: Clip) -> Result<(), SamplerError> {
+    match clip {
+        Clip::None => Ok(()),
+        Clip::Range(range) => check::positive("the clipping range", range),
+        Clip::Quantile { ratio, least, most } => {
+            check::fraction("the quantile", ratio)?;
+            check::positive("the least threshold", least)?;
+            let found = most;
+            let (name, expected) = ("the largest threshold", "at least the least one");
+            if most >= least { Ok(()) } else { Err(SamplerError::Parameter { name, expected, found }) }
         }
     }
 }

@@ -9,7 +9,8 @@
 //! `alpha = 1 - sigma` flow matching; `eta = 1` is DDPM and Euler ancestral. `d` is
 //! `sigma'*sqrt((1 - eta^2) + eta^2*kept^2)`, which is never the root of a negative number.
 //!
-//! **Practice.** If x0 is clipped, the result depends on the choice of epsilon; see [`Estimate`].
+//! **Practice.** If x0 is clipped, the result depends on the choice of epsilon; see
+//! [`FirstOrder::rederived`].
 
 use super::call::Call;
 use super::denoiser::Denoiser;
@@ -20,22 +21,14 @@ use crate::math::check;
 use crate::math::error::sampler::SamplerError;
 use crate::math::quantity::Quantity;
 
-/// The epsilon that a step uses when x0 has been clipped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Estimate {
-    /// The epsilon that the network's output implies (diffusers' DDIM).
-    Kept,
-    /// `(x - alpha*x0)/sigma` with the clipped x0 (guided-diffusion, Euler; diffusers' `use_clipped_model_output`).
-    Rederived,
-}
-
 /// A step of the first-order family.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct FirstOrder {
     /// The share of the posterior's noise that is drawn, in `0..=1`.
     pub eta: f64,
-    /// The epsilon that is used if x0 is clipped.
-    pub estimate: Estimate,
+    /// If x0 is clipped: false takes the epsilon that the network's output implies (diffusers' DDIM), true
+    /// `(x - alpha*x0)/sigma` with the clipped x0 (guided-diffusion, Euler; diffusers' `use_clipped_model_output`).
+    pub rederived: bool,
     /// The factor of fresh noise (`s_noise` of k-diffusion), usually 1.
     pub noise_scale: f64,
 }
@@ -44,7 +37,7 @@ impl FirstOrder {
     /// DDIM (Song et al. 2021): the model's own epsilon.
     #[must_use]
     pub const fn ddim(eta: f64) -> Self {
-        Self { eta, estimate: Estimate::Kept, noise_scale: 1.0 }
+        Self { eta, rederived: false, noise_scale: 1.0 }
     }
 
     /// Euler's method on the probability flow ODE: epsilon follows from x0.
@@ -56,7 +49,7 @@ impl FirstOrder {
     /// Euler ancestral (k-diffusion), whose `eta` is usually 1.
     #[must_use]
     pub const fn ancestral(eta: f64) -> Self {
-        Self { eta, estimate: Estimate::Rederived, noise_scale: 1.0 }
+        Self { eta, rederived: true, noise_scale: 1.0 }
     }
 
     fn call(&self, k: usize, step: &Step, denoiser: &Denoiser) -> Result<Call, SamplerError> {
@@ -64,7 +57,7 @@ impl FirstOrder {
         let mut call = Call::begin(k, step, denoiser, Quantity::X0)?;
         let row = &mut call.row;
         // At a clean sample epsilon does not follow from x0, and the sample is not clipped either.
-        let rederived = self.estimate == Estimate::Rederived && step.from.sigma() > 0.0;
+        let rederived = self.rederived && step.from.sigma() > 0.0;
         if rederived && self.eta == 0.0 {
             (row.x, row.clean) = (move_.ratio(), move_.added() / step.from.sigma());
         } else if rederived {

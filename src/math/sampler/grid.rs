@@ -210,6 +210,22 @@ impl Grid {
         Self::new(self.steps.iter().rev().map(back).collect(), self.scale)
     }
 
+    /// Returns the last steps, for a loop that begins with a noised picture instead of noise. At least one.
+    ///
+    /// # Errors
+    /// [`SamplerError::NoSteps`], [`SamplerError::TooManySteps`].
+    #[doc(alias = "img2img")]
+    pub fn last_steps(mut self, steps: usize) -> Result<Self, SamplerError> {
+        match self.len().checked_sub(steps) {
+            _ if steps == 0 => Err(SamplerError::NoSteps),
+            Some(skipped) => {
+                self.steps.drain(..skipped);
+                Ok(self)
+            }
+            None => Err(SamplerError::TooManySteps { found: steps, available: self.len() }),
+        }
+    }
+
     /// The steps, in order.
     #[must_use]
     pub fn steps(&self) -> &[Step] {

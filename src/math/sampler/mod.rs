@@ -66,12 +66,12 @@ pub(crate) mod transition;
 pub(crate) mod unipc;
 
 pub use call::Call;
-pub use churn::{Churn, UnseenChurn};
-pub use consistency::{Boundary, Consistency};
+pub use churn::Churn;
+pub use consistency::Consistency;
 pub use ddpm::{Ddpm, Variance};
 pub use denoiser::Denoiser;
 pub use dpm::{DpmKind, DpmSolver};
-pub use first_order::{Estimate, FirstOrder};
+pub use first_order::FirstOrder;
 pub use grid::{Grid, Scale, Step};
 pub use heun::Heun;
 pub use multistep::Form;
@@ -80,12 +80,31 @@ pub use unipc::{Corrector, UniPc, UniPcKind};
 
 use crate::math::error::sampler::SamplerError;
 use crate::math::quantity::Quantity;
+use crate::math::sampler::denoiser::check_clip;
 use crate::table::step::{Clip, Deviation, StepRow};
 
 /// The coefficients of a whole sampling loop.
+///
+/// A constructor for each sampler of the [catalogue](Sampler::CATALOGUE) takes a [`Model`](crate::Model) and a number of
+/// steps. [`Sampler::new`] takes a solver, a grid and a denoiser of one's own.
+///
+/// ```
+/// use tweedie::{Model, Sampler};
+///
+/// let sampler = Sampler::dpm_solver_pp(&Model::named("sdxl")?, 20)?.clipped(1.0)?;
+/// for call in sampler.calls() {
+///     // The network is told `call.timestep` and shown the sample times `call.input`; the step applies `call.row`.
+///     assert!(call.timestep <= 999.0 && call.input == 1.0);
+/// }
+/// # Ok::<(), tweedie::Error>(())
+/// ```
+#[doc(alias = "scheduler")]
+#[doc(alias = "solver")]
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sampler {
     calls: Vec<Call>,
+    /// `[x, p, z, clean]` of each row as the solver wrote them, for another clipping.
+    written: Vec<[f64; 4]>,
     start: [f64; 2],
     clip: Clip,
     deviation: Deviation,
@@ -99,29 +118,59 @@ impl Sampler {
     /// Errors of the solver; [`SamplerError::Parameter`] for invalid clipping,
     /// [`SamplerError::NotFinite`] for levels so extreme that a coefficient leaves f64.
     pub fn new(solver: &(impl Solver + ?Sized), grid: &Grid, denoiser: &Denoiser) -> Result<Self, SamplerError> {
-        denoiser.check()?;
+        check_clip(denoiser.clip)?;
         let Solution { mut calls, deviation, keeps } = solver.solve(grid, denoiser)?;
-        if denoiser.clip != Clip::None && keeps != Quantity::X0 {
+        let churn = |call: &Call| grid.steps().get(call.step).map_or(0.0, |step| step.churn);
+        let start = [1.0, calls.first().map_or(0.0, churn)];
+        for k in 1..calls.len() {
+            let next = calls[k];
+            let call = &mut calls[k - 1];
+            call.row.input = next.input;
+            if next.step != call.step {
+                call.churned(churn(&next));
+            }
+        }
+        let written = calls.iter().map(|Call { row, .. }| [row.x, row.p, row.z, row.clean]).collect();
+        Self { calls, written, start, clip: Clip::None, deviation, keeps }.with_clip(denoiser.clip)
+    }
+
+    /// The same with its clean samples clamped to `-range..=range`: 1 for images in `-1..=1`.
+    ///
+    /// # Errors
+    /// As [`with_clip`](Self::with_clip).
+    #[doc(alias = "clip_sample")]
+    pub fn clipped(self, range: f64) -> Result<Self, SamplerError> {
+        self.with_clip(Clip::Range(range))
+    }
+
+    /// The same with dynamic thresholding of its clean samples at this quantile of their absolute values, 0.995 say, and at
+    /// least 1 (Saharia et al. 2022, arXiv 2205.11487, section 2.3).
+    ///
+    /// # Errors
+    /// As [`with_clip`](Self::with_clip).
+    #[doc(alias = "thresholding")]
+    pub fn thresholded(self, ratio: f64) -> Result<Self, SamplerError> {
+        self.with_clip(Clip::Quantile { ratio, least: 1.0, most: f64::INFINITY })
+    }
+
+    /// The same with another treatment of its clean samples. Guidance and inputs that were changed in
+    /// [`calls_mut`](Self::calls_mut) stay; the coefficients of a row are written anew.
+    ///
+    /// # Errors
+    /// [`SamplerError::Parameter`] for numbers that are no clipping, [`SamplerError::Unsupported`] for a solver that keeps
+    /// epsilon instead of clean samples, [`SamplerError::NotFinite`].
+    pub fn with_clip(mut self, clip: Clip) -> Result<Self, SamplerError> {
+        check_clip(clip)?;
+        if clip != Clip::None && self.keeps != Quantity::X0 {
             let (solver, what) = ("a solver in epsilon", "clip x0");
             return Err(SamplerError::Unsupported { solver, what, step: 0 });
         }
-        let churn = |call: &Call| grid.steps().get(call.step).map_or(0.0, |step| step.churn);
-        let start = [1.0, calls.first().map_or(0.0, churn)];
-        for k in 0..calls.len() {
-            let next = calls.get(k + 1).copied();
-            let call = &mut calls[k];
-            if let Some(next) = next {
-                call.row.input = next.input;
-                if next.step != call.step {
-                    call.churned(churn(&next));
-                }
-            }
-            if denoiser.clip == Clip::None {
-                call.row = folded(&call.row);
-            }
+        for (k, (call, &[x, p, z, clean])) in self.calls.iter_mut().zip(&self.written).enumerate() {
+            let row = StepRow { x, p, z, clean, ..call.row };
+            call.row = if clip == Clip::None { folded(&row) } else { row };
             check_finite(k, &call.row)?;
         }
-        Ok(Self { calls, start, clip: denoiser.clip, deviation, keeps })
+        Ok(Self { clip, ..self })
     }
 
     /// The calls in the order in which they are made.

@@ -7,17 +7,20 @@
 //!
 //! **Practice.** Index 0 is the least noisy timestep, in every recipe; the clean sample stands before it. A schedule is
 //! built once (cost linear in its length) and never changes. Tables come as fresh vectors, one entry a timestep, without
-//! units. The constructors here are the plain ones; the named schedules are in `recipes.rs`.
+//! units. The constructors here are the plain ones; the named schedules are in `recipes.rs` and `families.rs`.
 
-pub(in crate::math) mod recipes;
+pub(in crate::math) mod families;
+mod ratios;
+mod recipes;
 
 use super::chain::Chain;
 use super::level::NoiseLevel;
 use super::posterior::Posterior;
+use super::process::Process;
 use crate::math::schedule_error::ScheduleError;
 
-/// The most timesteps that a schedule may have, 2^24: a guard against an absurd argument, not a limit of the mathematics.
-pub const MAX_STEPS: usize = 1 << 24;
+/// See [`Schedule::MAX_STEPS`].
+pub(crate) const MAX_STEPS: usize = 1 << 24;
 
 /// The variance below which `posterior_log_variance_clipped` does not go (the clamp of diffusers and lucidrains).
 pub(in crate::math) const LEAST_VARIANCE: f64 = 1e-20;
@@ -26,11 +29,16 @@ pub(in crate::math) const LEAST_VARIANCE: f64 = 1e-20;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Schedule {
     levels: Vec<NoiseLevel>,
-    /// Present if variance preserving.
+    process: Process,
+    /// Present if the schedule has betas.
     chain: Option<Chain>,
 }
 
 impl Schedule {
+    /// The most timesteps that a schedule may have, 2^24: a guard against an absurd argument, not a limit of the
+    /// mathematics.
+    pub const MAX_STEPS: usize = MAX_STEPS;
+
     /// Variance preserving, from betas in `0..=1` in any order (0: a step that adds no noise, 1: one that leaves no
     /// signal).
     ///
@@ -67,7 +75,7 @@ impl Schedule {
     /// [`ScheduleError::Empty`], [`ScheduleError::TooLong`].
     pub fn from_levels(levels: &[NoiseLevel]) -> Result<Self, ScheduleError> {
         check_steps(levels.len())?;
-        Ok(Self { levels: levels.to_vec(), chain: None })
+        Ok(Self { levels: levels.to_vec(), process: Process::of(levels), chain: None })
     }
 
     pub(in crate::math) fn from_level_results(
@@ -77,11 +85,17 @@ impl Schedule {
     }
 
     fn of_chain(chain: Chain) -> Self {
-        Self { levels: chain.levels(), chain: Some(chain) }
+        Self { levels: chain.levels(), process: Process::VariancePreserving, chain: Some(chain) }
     }
 
     pub(in crate::math) fn chain(&self) -> Result<&Chain, ScheduleError> {
         self.chain.as_ref().ok_or(ScheduleError::NoBetas)
+    }
+
+    /// The curve on which the levels lie.
+    #[must_use]
+    pub const fn process(&self) -> Process {
+        self.process
     }
 
     /// The number of timesteps, at least 1.

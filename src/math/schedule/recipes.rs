@@ -9,7 +9,6 @@
 //! exponentials come from the platform's library and may differ in their last bit between platforms.
 
 use super::{Schedule, check_steps};
-use crate::math::level::NoiseLevel;
 use crate::math::schedule_error::ScheduleError;
 use std::f64::consts::PI;
 
@@ -201,67 +200,6 @@ impl Schedule {
         }
         Self::from_betas(&betas_of(&abar, chain.betas()))
     }
-
-    /// `alpha = 1` and the given `sigma`, finite and at least 0, the least noisy first (Song et al. 2021, arXiv
-    /// 2011.13456; EDM: see [`edm_sigmas`]).
-    ///
-    /// # Errors
-    /// [`ScheduleError::Level`], [`ScheduleError::Empty`], [`ScheduleError::TooLong`].
-    pub fn variance_exploding(sigmas: &[f64]) -> Result<Self, ScheduleError> {
-        check_steps(sigmas.len())?;
-        let sigmas = sigmas.iter().copied();
-        Self::from_level_results(sigmas.map(NoiseLevel::variance_exploding))
-    }
-
-    /// `alpha = 1 - t`, `sigma = t` at `t = (i+1)/steps`: the last timestep is pure noise (Liu et al. 2022, arXiv
-    /// 2209.03003, in the direction of time of Stable Diffusion 3, 2403.03206).
-    ///
-    /// # Errors
-    /// [`ScheduleError::Empty`], [`ScheduleError::TooLong`].
-    pub fn rectified_flow(steps: usize) -> Result<Self, ScheduleError> {
-        check_steps(steps)?;
-        let times = (0..steps).map(|i| (i + 1) as f64 / steps as f64);
-        Self::from_level_results(times.map(NoiseLevel::rectified_flow))
-    }
-
-    /// Rectified flow at explicit times in `0..=1`, the least noisy first; 1 is pure noise.
-    ///
-    /// # Errors
-    /// [`ScheduleError::Time`], [`ScheduleError::Empty`], [`ScheduleError::TooLong`].
-    pub fn rectified_flow_times(times: &[f64]) -> Result<Self, ScheduleError> {
-        check_steps(times.len())?;
-        let times = times.iter().copied();
-        Self::from_level_results(times.map(NoiseLevel::rectified_flow))
-    }
-}
-
-/// The noise levels of EDM (Karras et al. 2022, arXiv 2206.00364, eq. 5), the least noisy first, without the final 0:
-/// ```text
-/// sigma_i = (sigma_max^(1/rho) + i/(n-1)*(sigma_min^(1/rho) - sigma_max^(1/rho)))^rho        i = n-1 .. 0
-/// ```
-/// One level is `sigma_max`. The paper takes `sigma_min = 0.002`, `sigma_max = 80`, `rho = 7`.
-///
-/// # Errors
-/// [`ScheduleError::ParamNotPositive`]; [`ScheduleError::Range`] if `sigma_min > sigma_max`; [`ScheduleError::Level`] if
-/// the powers are beyond f64; [`ScheduleError::Empty`], [`ScheduleError::TooLong`].
-pub fn edm_sigmas(n: usize, sigma_min: f64, sigma_max: f64, rho: f64) -> Result<Vec<f64>, ScheduleError> {
-    check_steps(n)?;
-    check_positive("sigma_min", sigma_min)?;
-    check_positive("sigma_max", sigma_max)?;
-    check_positive("rho", rho)?;
-    if sigma_min > sigma_max {
-        let (name, start, end) = ("sigma", sigma_min, sigma_max);
-        return Err(ScheduleError::Range { name, start, end });
-    }
-    let (low, high) = (sigma_min.powf(1.0 / rho), sigma_max.powf(1.0 / rho));
-    let last = n.saturating_sub(1).max(1) as f64;
-    let sigma = |i: usize| match i {
-        0 => sigma_max,
-        _ if i + 1 == n => sigma_min, // the ends are what was asked for, to the bit
-        _ => (high + i as f64 / last * (low - high)).powf(rho),
-    };
-    let checked = |i| NoiseLevel::variance_exploding(sigma(i)).map(NoiseLevel::sigma);
-    (0..n).rev().map(checked).collect()
 }
 
 fn sigmoid(x: f64) -> f64 {
@@ -328,6 +266,6 @@ fn check_endpoints(beta_start: f64, beta_end: f64) -> Result<(), ScheduleError> 
     Ok(())
 }
 
-fn check_positive(name: &'static str, value: f64) -> Result<(), ScheduleError> {
+pub(super) fn check_positive(name: &'static str, value: f64) -> Result<(), ScheduleError> {
     if value.is_finite() && value > 0.0 { Ok(()) } else { Err(ScheduleError::ParamNotPositive { name, value }) }
 }

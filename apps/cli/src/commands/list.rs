@@ -3,9 +3,10 @@
 use crate::report::{Outcome, say};
 use clap::ValueEnum;
 use serde_json::{Value, json};
-use tweedie::math::catalog::{Catalogue, Entry, ModelCard, Parameter, Placement, SolverKind};
+use tweedie::math::Placement;
+use tweedie::math::catalog::{Catalogue, Entry, Parameter, SolverKind};
 use tweedie::math::sampler::{Sampler, Scale, Variance};
-use tweedie::math::{Density, Quantity, Schedule, Weight};
+use tweedie::math::{Density, Model, Quantity, Schedule, Weight};
 use tweedie::table::Penalty;
 
 /// List what has a name: schedules, samplers, quantities and so on
@@ -39,7 +40,7 @@ enum Kind {
 impl List {
     pub fn run(&self, json: bool) -> Outcome {
         match self.kind {
-            Kind::Models => list(&ModelCard::CATALOGUE, json),
+            Kind::Models => list(&Model::CATALOGUE, json),
             Kind::Schedules => list(&Schedule::CATALOGUE, json),
             Kind::Samplers => list(&Sampler::CATALOGUE, json),
             Kind::Grids => list(&Placement::CATALOGUE, json),

@@ -23,7 +23,7 @@ pub struct Replay {
     #[command(flatten)]
     files: Files,
 
-    /// ddpm, ddim, ddim-inverse, euler, euler-ancestral, heun, dpm++, dpm++-3m, dpm++-sde, unipc, lcm, flow-euler or
+    /// ddpm, ddim, ddim-inverse, ddim-reverse, euler, euler-ancestral, heun, dpm++, dpm++-3m, dpm++-sde, unipc, lcm, flow-euler or
     /// flow-heun; `tweedie list samplers` describes them
     #[arg(long = "sampler", id = "sampler", value_name = "NAME", value_parser = sampler_entry)]
     name: Option<SamplerEntry>,

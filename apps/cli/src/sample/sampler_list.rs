@@ -5,8 +5,8 @@ use crate::sampler_args::{SamplerArgs, SamplerEntry, sampler_entry, uses};
 use crate::schedule_args::ScheduleArgs;
 use anyhow::anyhow;
 use tweedie::Quantity;
+use tweedie::math::Placement;
 use tweedie::math::Spacing;
-use tweedie::math::catalog::Placement;
 use tweedie::math::sampler::Sampler;
 use tweedie::table::Deviation;
 
@@ -73,7 +73,7 @@ impl Entry {
                 sampler.calls().len()
             ));
         }
-        let predicts = arguments.prediction(entry);
+        let predicts = arguments.model(entry, schedule).map_err(Failure::input)?.prediction();
         Ok(Self { name, sampler, predicts })
     }
 }

@@ -261,7 +261,7 @@ fn betas() {
     for (dtype, shape, values, words) in [
         (Dtype::F64, &[3][..], &[0.1, -0.1, 0.2][..], &["beta", "1", "-0.1"][..]),
         (Dtype::F64, &[3], &[0.1, 1.5, 0.2], &["beta", "1", "1.5"]),
-        (Dtype::F64, &[3], &[0.1, -1e-9, 0.2], &["beta", "1", "-0.000000001"]),
+        (Dtype::F64, &[3], &[0.1, -1e-9, 0.2], &["beta", "1", "-1e-9"]),
         (Dtype::F64, &[3], &[0.1, f64::NAN, 0.2], &["`betas`", "NaN", "sample 1"]),
         (Dtype::F32, &[2], &[0.1, f64::INFINITY], &["`betas`", "infinity"]),
         (Dtype::F64, &[2, 2], &[0.1; 4], &["`betas`", "one dimension", "[2, 2]"]),

@@ -325,7 +325,7 @@ fn refusals() {
     refuses("--weight snr", &["expected a tensor `t`"]);
     refuses("--target x0", &["to convert the prediction", "expected a tensor `x_t`"]);
     refuses("--predicts x_t", &["a loss on x_t"]);
-    refuses("--predicts edm:0", &["unknown quantity", "edm"]);
+    refuses("--predicts edm:0", &["sigma_data must be finite and above 0", "found 0"]);
     let of = |input: Tensors| Folder::with(&input);
     let without = of(small(Dtype::F32, &values).without("target"));
     without.refuses(&loss(""), &["expected a tensor `target`, or `x0` and `eps`, found `prediction`"]);

@@ -226,7 +226,7 @@ fn guided(config: &Value) -> String {
             other => panic!("no option for {other}"),
         },
         "ddim" => "ddim --rederive-epsilon",
-        "ddim_reverse" => "ddim-inverse",
+        "ddim_reverse" => "ddim-reverse",
         other => panic!("no option for {other}"),
     };
     let prediction = if text("mean_type") == "START_X" { "x0" } else { "epsilon" };

@@ -1,0 +1,227 @@
+//! Grids of sigmas: at timesteps, between ends, and at the times of a flow.
+
+use super::error::CatalogError;
+use super::sampler_grid::{GridBuilder, Steps, contradiction, needs};
+use super::sampler_options::SamplerOptions;
+use super::sampler_recipe::Walk;
+use super::sampler_rules::{Last, Times};
+use crate::math::check;
+use crate::math::error::sampler::SamplerError;
+use crate::math::flow;
+use crate::math::level::NoiseLevel;
+use crate::math::placement::Placement;
+use crate::math::process::Process;
+use crate::math::sampler::grid::{Grid, Scale};
+
+/// The distance that diffusers keeps between the first time of UniPC and 1, where its logarithms are infinite.
+const BELOW_ONE: f64 = 1e-6;
+
+impl GridBuilder<'_> {
+    /// The grid, with the noise that the network is to see. diffusers adds it behind the network's back, in its solver.
+    pub(super) fn churned_grid(&self) -> Result<Grid, CatalogError> {
+        let grid = self.taken(self.grid()?)?;
+        match &self.options.churn {
+            Some(churn) if !self.is_diffusers() => {
+                Ok(grid.churned(churn, |sigma| self.model.told(NoiseLevel::raw(1.0, sigma)))?)
+            }
+            _ => Ok(grid),
+        }
+    }
+
+    /// The steps that the strength leaves. A distilled model's are placed by it.
+    fn taken(&self, grid: Grid) -> Result<Grid, CatalogError> {
+        match self.options.strength {
+            Some(strength) if self.recipe.walk != Walk::Distilled => {
+                check::fraction("strength", strength)?;
+                let steps = (grid.len() as f64 * strength) as usize;
+                Ok(grid.last_steps(steps)?)
+            }
+            _ => Ok(grid),
+        }
+    }
+
+    fn grid(&self) -> Result<Grid, CatalogError> {
+        let scale = self.scale()?;
+        let grid = match (scale, self.placement()?) {
+            (Scale::Flow, None | Some(Placement::FlowTimes { .. } | Placement::FlowEnds { .. })) => self.flow_grid()?,
+            (_, Some(Placement::FlowTimes { .. })) => return Err(needs("sigmas", "flow-times", "scale", "flow")),
+            (_, Some(Placement::FlowEnds { .. })) => return Err(needs("sigmas", "flow-ends", "scale", "flow")),
+            (Scale::VariancePreserving, None) if !(self.rules.finite && self.is_diffusers()) => {
+                return self.schedule_grid();
+            }
+            (scale, None) => self.timestep_grid(scale)?,
+            (scale, Some(placement)) => self.sigma_grid(scale, placement.with_rho(self.options.rho))?,
+        };
+        Ok(if self.recipe.inverts() { grid.reversed()? } else { grid })
+    }
+
+    /// The sigmas of timesteps, which need not be whole.
+    fn timestep_grid(&self, scale: Scale) -> Result<Grid, CatalogError> {
+        let visited = self.visited()?;
+        if self.rules.one_too_many && self.is_diffusers() {
+            return self.one_too_many(scale, &visited);
+        }
+        let sigmas = self.sigmas_at(&visited)?;
+        Ok(Grid::of_sigmas(scale, &sigmas, &self.told_at(scale, &visited, &sigmas)?, self.last_sigma(&sigmas))?)
+    }
+
+    /// As diffusers places `log_linear` sigmas: the one too many is the end of the run, unless the network is told sigmas.
+    fn one_too_many(&self, scale: Scale, visited: &[f64]) -> Result<Grid, CatalogError> {
+        let most = visited.len().saturating_add(1);
+        let mut sigmas = Placement::Exponential.sigmas(self.model.schedule(), most, self.ends())?;
+        if !self.model.tells_timesteps() {
+            return Ok(Grid::of_sigmas(scale, &sigmas, &self.told(scale, &sigmas)?, self.last_sigma(&sigmas))?);
+        }
+        let end = sigmas.pop().ok_or(SamplerError::NoSteps)?;
+        Ok(Grid::of_sigmas(scale, &sigmas, visited, end)?)
+    }
+
+    /// The timesteps to visit, whole or not.
+    fn visited(&self) -> Result<Vec<f64>, CatalogError> {
+        match self.steps()? {
+            _ if self.recipe.walk == Walk::BeforeZero => Ok(self.timesteps()?.iter().map(|&t| t as f64).collect()),
+            Steps::Timesteps(list) => Ok(list.to_vec()),
+            Steps::Count(steps) => Ok(self.spacing().positions(self.model.schedule().len(), steps)?),
+        }
+    }
+
+    fn sigmas_at(&self, timesteps: &[f64]) -> Result<Vec<f64>, SamplerError> {
+        timesteps.iter().map(|&t| self.model.sigma_at(t)).collect()
+    }
+
+    /// Sigmas between ends, and what the network is told there.
+    fn sigma_grid(&self, scale: Scale, placement: Placement) -> Result<Grid, CatalogError> {
+        let steps = match self.steps()? {
+            Steps::Count(steps) => steps,
+            // What diffusers' flows are given, they place anew, and tell the network as given.
+            Steps::Timesteps(list) if self.is_diffusers() && scale == Scale::Flow => list.len(),
+            Steps::Timesteps(_) => return Err(contradiction("timesteps", "sigmas", "places the levels")),
+        };
+        let sigmas = match self.placement_ends(scale)? {
+            Some(ends) => placement.sigmas(self.model.schedule(), steps, ends)?,
+            None => return Err(SamplerError::NoSteps.into()),
+        };
+        let ratio_to_time = |sigma: f64| if self.rules.ratios { sigma / (1.0 + sigma) } else { sigma };
+        let sigmas: Vec<f64> = sigmas.into_iter().map(ratio_to_time).collect();
+        let told = match self.steps()? {
+            Steps::Timesteps(list) => self.told_at(scale, list, &sigmas)?,
+            Steps::Count(_) => self.told(scale, &sigmas)?,
+        };
+        Ok(Grid::of_sigmas(scale, &sigmas, &told, self.last_sigma(&sigmas))?)
+    }
+
+    /// The ends between which sigmas are placed; `None` for a list of no timesteps.
+    fn placement_ends(&self, scale: Scale) -> Result<Option<[f64; 2]>, CatalogError> {
+        if !self.rules.between_listed {
+            return Ok(Some(self.ends()));
+        }
+        let listed = if scale == Scale::Flow { self.flow_times()? } else { self.sigmas_at(&self.visited()?)? };
+        let ends = listed.last().zip(listed.first());
+        let SamplerOptions { sigma_min, sigma_max, .. } = self.options;
+        Ok(ends.map(|(least, most)| [sigma_min.unwrap_or(*least), sigma_max.unwrap_or(*most)]))
+    }
+
+    /// The least and the largest sigma: the given ones, or those of training.
+    fn ends(&self) -> [f64; 2] {
+        let [least, most] = self.trained();
+        [self.options.sigma_min.unwrap_or(least), self.options.sigma_max.unwrap_or(most)]
+    }
+
+    fn trained(&self) -> [f64; 2] {
+        match self.model.process() {
+            Process::Flow => [1.0 / self.model.schedule().len() as f64, 1.0],
+            _ => self.model.schedule().sigma_ends(),
+        }
+    }
+
+    fn told(&self, scale: Scale, sigmas: &[f64]) -> Result<Vec<f64>, SamplerError> {
+        let whole = self.rules.whole.filter(|_| self.is_diffusers());
+        let told = |&sigma: &f64| {
+            let told = self.model.told(scale.level(sigma)?);
+            Ok(whole.map_or(told, |whole| whole.of(told)))
+        };
+        sigmas.iter().map(told).collect()
+    }
+
+    fn told_at(&self, scale: Scale, timesteps: &[f64], sigmas: &[f64]) -> Result<Vec<f64>, SamplerError> {
+        let pairs = timesteps.iter().zip(sigmas);
+        pairs.map(|(&timestep, &sigma)| Ok(self.model.told_at(timestep, scale.level(sigma)?))).collect()
+    }
+
+    /// Times of a rectified flow, shifted.
+    fn flow_grid(&self) -> Result<Grid, CatalogError> {
+        let times = self.flow_times()?;
+        let told = match self.steps()? {
+            Steps::Timesteps(list) => self.told_at(Scale::Flow, list, &times)?,
+            Steps::Count(_) => self.told(Scale::Flow, &times)?,
+        };
+        Ok(Grid::of_sigmas(Scale::Flow, &times, &told, self.last_sigma(&times))?)
+    }
+
+    /// The times: a list as it is given, others shifted. In diffusers lists of a class are shifted too.
+    fn flow_times(&self) -> Result<Vec<f64>, CatalogError> {
+        let times = match self.steps()? {
+            Steps::Timesteps(list) if self.is_diffusers() && self.rules.between_listed => self.sigmas_at(list)?,
+            Steps::Timesteps(list) => return Ok(self.sigmas_at(list)?),
+            Steps::Count(steps) => self.even_times(steps)?,
+        };
+        let shift = self.shift()?;
+        let shifted = times.into_iter().map(|time| flow::shifted(time, shift));
+        let mut times = shifted.collect::<Result<Vec<_>, SamplerError>>()?;
+        // One step from pure noise cannot be stretched.
+        let last = times.last().copied().unwrap_or(1.0);
+        if let Some(terminal) = self.rules.terminal.filter(|_| last < 1.0) {
+            times = flow::stretched(&times, terminal)?;
+        }
+        let infinite = self.is_diffusers() && self.rules.times == Times::BeforeLast;
+        if let Some(first) = times.first_mut().filter(|first| infinite && 1.0 - **first < BELOW_ONE) {
+            *first -= BELOW_ONE;
+        }
+        Ok(times)
+    }
+
+    /// The times before they are shifted: `1 - i/n`, or with both ends as in diffusers, which shifts these before the list.
+    fn even_times(&self, steps: usize) -> Result<Vec<f64>, CatalogError> {
+        let least = 1.0 / self.model.schedule().len() as f64;
+        let one_more = || flow::times(steps.saturating_add(1), 1.0, least);
+        let ends = matches!(self.options.placement.or(self.model.placement()), Some(Placement::FlowEnds { .. }));
+        let sized = self.options.mu.is_some() || self.options.tokens.is_some() || self.rules.dynamic;
+        Ok(match self.rules.times {
+            Times::Usual if !ends && !self.is_diffusers() => flow::even(steps)?,
+            Times::Usual if sized => flow::times(steps, 1.0, least)?,
+            Times::Usual => {
+                let shift = self.shift()?;
+                flow::times(steps, flow::shifted(1.0, shift)?, flow::shifted(least, shift)?)?
+            }
+            Times::BeforeLast => one_more()?[..steps].to_vec(),
+            // In the order of the class, so that whole timesteps stay whole.
+            Times::FromData => one_more()?[1..].iter().rev().map(|signal| 1.0 - signal).collect(),
+        })
+    }
+
+    /// The shift: as the options say, from the size of the image, or the model's.
+    fn shift(&self) -> Result<f64, CatalogError> {
+        let SamplerOptions { placement, shift, mu, tokens, .. } = self.options;
+        let given = mu.map(f64::exp).or(*shift).or(placement.and_then(Placement::shift));
+        match (given, tokens, self.model.token_line()) {
+            (Some(shift), ..) => Ok(shift),
+            (None, Some(tokens), Some([base, most])) => Ok(flow::dynamic_mu(*tokens, base, most)?.exp()),
+            (None, Some(tokens), None) => Err(CatalogError::Value {
+                option: "tokens",
+                expected: "a model whose shift follows from the size of the image".to_owned(),
+                found: tokens.to_string(),
+            }),
+            (None, None, Some(_)) => Err(CatalogError::NoSize),
+            (None, None, None) => Ok(self.model.placement().and_then(Placement::shift).unwrap_or(1.0)),
+        }
+    }
+
+    fn last_sigma(&self, sigmas: &[f64]) -> f64 {
+        match self.rules.last {
+            _ if !self.ends_at_least_sigma() => 0.0,
+            Last::Least => self.ends()[0],
+            Last::Listed => sigmas.last().copied().unwrap_or(0.0),
+            Last::At(sigma) => sigma,
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! Rules that place the noise levels of a loop.
+
+use super::error::sampler::SamplerError;
+use super::schedule::Schedule;
+use super::spacing::Spacing;
+use super::{flow, sigmas};
+
+/// A rule that places the noise levels of a loop.
+///
+/// ```
+/// use tweedie::math::{Placement, Schedule};
+///
+/// let schedule = Schedule::scaled_linear(1000, 0.00085, 0.012)?;
+/// let karras = Placement::CATALOGUE.find("karras")?.build(&[("rho", 5.0)])?;
+/// let sigmas = karras.sigmas(&schedule, 10, [0.03, 14.6])?;
+/// assert_eq!((sigmas.len(), sigmas[0], sigmas[9]), (10, 14.6, 0.03));
+/// # Ok::<(), tweedie::math::catalog::CatalogError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Placement {
+    /// At timesteps of the schedule.
+    Timesteps(Spacing),
+    /// In equal steps of `sigma^(1/rho)` (Karras et al. 2022, arXiv 2206.00364, eq. 5).
+    Karras {
+        /// The exponent.
+        rho: f64,
+    },
+    /// In equal steps of `ln(sigma)`.
+    Exponential,
+    /// In powers of equal steps of `ln(sigma)`.
+    Polyexponential {
+        /// The exponent.
+        rho: f64,
+    },
+    /// At quantiles of a beta distribution.
+    Beta {
+        /// The first shape.
+        a: f64,
+        /// The second shape.
+        b: f64,
+    },
+    /// At equal times of a continuous variance-preserving process.
+    Vp {
+        /// The rise of beta.
+        beta_d: f64,
+        /// The least beta.
+        beta_min: f64,
+        /// The least time.
+        least_time: f64,
+    },
+    /// At the times `1 - i/n` of a rectified flow, shifted; see [`flow::shifted`](super::flow::shifted).
+    FlowTimes {
+        /// The shift towards noise; 1 changes nothing.
+        shift: f64,
+    },
+    /// At equal times from 1 to `1/T`, whose ends are shifted before the list is: Stable Diffusion 3, and diffusers' class.
+    FlowEnds {
+        /// The shift towards noise; 1 changes nothing.
+        shift: f64,
+    },
+}
+
+impl Placement {
+    /// Karras et al. 2022 (arXiv 2206.00364, table 1).
+    pub(crate) const KARRAS: Self = Self::Karras { rho: 7.0 };
+
+    /// `steps` ratios of noise to signal from noisy to clean, between the ends `[sigma_min, sigma_max]`.
+    ///
+    /// Timesteps and the times of a flow or of a variance-preserving process lie where they are, whatever the ends. The
+    /// times of a flow are its sigmas.
+    ///
+    /// # Errors
+    /// [`SamplerError`]: a number of steps that is not possible, ends or parameters out of range.
+    pub fn sigmas(self, schedule: &Schedule, steps: usize, [least, most]: [f64; 2]) -> Result<Vec<f64>, SamplerError> {
+        match self {
+            Self::Timesteps(spacing) => {
+                let positions = spacing.positions(schedule.len(), steps)?;
+                Ok(positions.into_iter().map(|position| schedule.sigma_at(position)).collect())
+            }
+            Self::Karras { rho } => sigmas::karras(steps, least, most, rho),
+            Self::Exponential => sigmas::exponential(steps, least, most),
+            Self::Polyexponential { rho } => sigmas::polyexponential(steps, least, most, rho),
+            Self::Beta { a, b } => sigmas::beta(steps, least, most, a, b),
+            Self::Vp { beta_d, beta_min, least_time } => {
+                sigmas::variance_preserving(steps, beta_d, beta_min, least_time)
+            }
+            Self::FlowTimes { shift } => shifted(flow::even(steps)?, shift),
+            Self::FlowEnds { shift } => {
+                let [first, last] = [1.0, 1.0 / schedule.len() as f64].map(|time| flow::shifted(time, shift));
+                shifted(flow::times(steps, first?, last?)?, shift)
+            }
+        }
+    }
+
+    /// The shift of a flow's times.
+    pub(in crate::math) const fn shift(self) -> Option<f64> {
+        match self {
+            Self::FlowTimes { shift } | Self::FlowEnds { shift } => Some(shift),
+            _ => None,
+        }
+    }
+
+    /// The name of the option that chooses such a rule: `spacing` or `sigmas`.
+    pub(in crate::math) const fn option(self) -> &'static str {
+        match self {
+            Self::Timesteps(_) => "spacing",
+            _ => "sigmas",
+        }
+    }
+
+    /// The same rule with another exponent, if it has one.
+    pub(in crate::math) fn with_rho(self, rho: Option<f64>) -> Self {
+        match (self, rho) {
+            (Self::Karras { .. }, Some(rho)) => Self::Karras { rho },
+            (Self::Polyexponential { .. }, Some(rho)) => Self::Polyexponential { rho },
+            _ => self,
+        }
+    }
+}
+
+/// The times, shifted towards noise.
+fn shifted(times: Vec<f64>, shift: f64) -> Result<Vec<f64>, SamplerError> {
+    times.into_iter().map(|time| flow::shifted(time, shift)).collect()
+}
