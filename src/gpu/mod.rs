@@ -14,12 +14,14 @@ pub(crate) mod error;
 pub(crate) mod inputs;
 pub mod loss;
 pub mod map;
+pub(crate) mod pipeline;
 pub(crate) mod plan;
 pub(crate) mod shader;
 pub mod step;
 pub(crate) mod storage;
 pub(crate) mod tensor;
 pub mod vlb;
+pub(crate) mod warm_up;
 
 pub use crate::noise;
 
@@ -38,3 +40,4 @@ pub use step::{CleanStats, Inpainting, Step, StepOptions};
 pub use storage::{Storage, UnknownStorage};
 pub use tensor::{Shape, Tensor};
 pub use vlb::{VlbInputs, VlbLoop, VlbLoopTerms, VlbTerms};
+pub use warm_up::{WarmUp, WarmUpError};
