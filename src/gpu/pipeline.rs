@@ -6,6 +6,7 @@ use crate::gpu::shader::variant::{Variant, Walk};
 use std::sync::{Arc, OnceLock};
 
 /// The key of a pipeline.
+#[expect(clippy::large_enum_variant, reason = "there is one a pipeline, and nearly all are the large variant")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum PipelineKey {
     /// A kernel of an op: its variant and the tile of its workgroups.

@@ -1,4 +1,4 @@
-//! The ops that are measured, by `tweedie bench` and by criterion. An op is one entry of [`OPS`].
+//! The ops that are measured. An op is one entry of [`OPS`].
 
 use crate::set::{STEPS, Set};
 use tweedie::gpu::{Context, Drawn, Gradient, Loss, Noise, NoiseKey, Plan, Reduction, VlbInputs, VlbTerms};
