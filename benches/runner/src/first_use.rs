@@ -14,13 +14,14 @@ use tweedie::headless::Gpu;
 const RUNS: usize = 7;
 
 /// Measures all of them, each on contexts of their own.
-pub fn measure(gpu: &Gpu, schedule: &Schedule) -> Result<Vec<HostTime>> {
+pub fn measure(gpu: &Gpu, schedule: &Schedule, runs: Option<usize>) -> Result<Vec<HostTime>> {
+    let runs = runs.unwrap_or(RUNS);
     let set = Kind::set(gpu, &Context::new(&gpu.device), 1)?;
     let first_use = FirstUses { gpu, schedule, set };
     let data = first_use.cache_data()?;
     let mut names: Vec<&str> = Vec::new();
     let mut times: Vec<Vec<f64>> = Vec::new();
-    for _ in 0..RUNS {
+    for _ in 0..runs {
         for (name, time) in first_use.run(data.as_deref())? {
             let index = names.iter().position(|known| *known == name).unwrap_or(names.len());
             if index == names.len() {
@@ -32,7 +33,7 @@ pub fn measure(gpu: &Gpu, schedule: &Schedule) -> Result<Vec<HostTime>> {
     }
     let summaries = names.into_iter().zip(times).map(|(name, times)| {
         let summary = Summary::of(times).context("no runs")?;
-        Ok(HostTime { what: format!("first_use_{name}"), summary, by_hand: None, runs: RUNS })
+        Ok(HostTime { what: format!("first_use_{name}"), summary, by_hand: None, runs })
     });
     summaries.collect()
 }

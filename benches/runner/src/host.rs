@@ -15,7 +15,7 @@ use tweedie::table::{Matrix, StepRow, Table};
 use tweedie::{Schedule, Tensor};
 
 /// Runs, and those before them that warm up.
-pub const RUNS: usize = 60;
+const RUNS: usize = 60;
 const WARM_UP: usize = 5;
 /// Repetitions of a run: its time is spread over them.
 const TIMES: usize = 50;
@@ -36,13 +36,14 @@ struct Host<'a> {
     context: &'a Context,
     here: Set,
     there: Set,
+    runs: usize,
     times: Vec<HostTime>,
 }
 
-/// Measures all of them.
-pub fn measure(gpu: &Gpu, context: &Context, schedule: &Schedule) -> Result<Vec<HostTime>> {
+/// Measures all of them, in this many runs or in good ones.
+pub fn measure(gpu: &Gpu, context: &Context, schedule: &Schedule, runs: Option<usize>) -> Result<Vec<HostTime>> {
     let [here, there] = [Kind::set(gpu, context, 1)?, Kind::set(gpu, context, 2)?];
-    let mut host = Host { gpu, context, here, there, times: Vec::new() };
+    let mut host = Host { gpu, context, here, there, runs: runs.unwrap_or(RUNS), times: Vec::new() };
     for kind in &KINDS {
         let made = kind.plan(schedule, context, &host.here)?;
         host.record(kind, &made)?;
@@ -78,7 +79,7 @@ impl Host<'_> {
         by_hand: Option<&ByHandTime<'_>>,
     ) -> Result<()> {
         let mut times = [Vec::new(), Vec::new()];
-        for run in 0..WARM_UP + RUNS {
+        for run in 0..WARM_UP + self.runs {
             let both = [Some(ours(self)?), by_hand.map(|by_hand| by_hand()).transpose()?];
             // Whatever waits for a submit is carried away.
             self.gpu.submit(|_| ())?;
@@ -87,7 +88,7 @@ impl Host<'_> {
             }
         }
         let [ours, by_hand] = times.map(Summary::of);
-        self.times.push(HostTime { what, summary: ours.context("no runs")?, by_hand, runs: RUNS });
+        self.times.push(HostTime { what, summary: ours.context("no runs")?, by_hand, runs: self.runs });
         Ok(())
     }
 

@@ -201,8 +201,8 @@ impl Runner {
     /// Where the device fails.
     pub fn host(&self) -> Result<Vec<Line>> {
         let gpu = &self.clock.gpu;
-        let mut times = host::measure(gpu, &self.context, &self.schedule)?;
-        times.extend(first_use::measure(gpu, &self.schedule)?);
+        let mut times = host::measure(gpu, &self.context, &self.schedule, self.runs)?;
+        times.extend(first_use::measure(gpu, &self.schedule, self.runs)?);
         Ok(times.into_iter().map(|time| self.host_line(time)).collect())
     }
 

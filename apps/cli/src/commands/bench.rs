@@ -80,7 +80,7 @@ pub struct Bench {
 
     /// Measure the host's times alone: recording, moving, writing and making plans, beside wgpu's own calls for as much, and
     /// first uses
-    #[arg(long, conflicts_with_all = ["ops", "workloads", "batch", "storage", "sets", "runs", "with", "report"])]
+    #[arg(long, conflicts_with_all = ["ops", "workloads", "batch", "storage", "sets", "with", "report"])]
     host: bool,
 
     /// Write DIR/index.html with plots, fraction.svg and size.svg; measures a range of sizes too
