@@ -56,7 +56,7 @@ fn host_times() {
         assert_eq!((&named(what)["workload"], &named(what)["runs"]), (&"host".into(), &1.into()));
     }
     // Lines of the same names are the same work.
-    let compared = folder.succeeds("bench --host --runs 1 --compare host.jsonl");
+    let compared = folder.succeeds("bench --with host.jsonl --compare host.jsonl");
     assert_eq!(compared.matches("x  tweedie (").count(), lines.len(), "{compared}");
 }
 
