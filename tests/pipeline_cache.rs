@@ -32,7 +32,7 @@ fn pipelines_are_created_with_the_cache() {
     // A kernel of an op, and those that stand alone.
     let plans = |cache| {
         let context = Context::with_cache(&device, cache);
-        (scene.loss(&context), scene.draw(&context));
+        drop((scene.loss(&context), scene.draw(&context)));
         std::mem::take(&mut *errors.lock().unwrap()).len()
     };
     assert_eq!(plans(None), 0);
