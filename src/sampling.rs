@@ -125,7 +125,8 @@ impl<'a> Sampling<'a> {
         }
     }
 
-    /// The rows that the plan applies, guidance included. A row whose [guidance](StepRow::guidance) is not `[1, 0]` keeps
+    /// The rows that the plan applies, guidance included. Each names the stream of its noise, the index of its call, so that
+    /// the rows of several runs may lie in one table. A row whose [guidance](StepRow::guidance) is not `[1, 0]` keeps
     /// its own, so a scale may differ from call to call ([`Sampler::calls_mut`]): for an interval, set the rows in it and
     /// let [`Guidance::scale`] be 1. Results can be compared with
     /// [`reference`](crate::gpu::step::reference()).
@@ -133,7 +134,10 @@ impl<'a> Sampling<'a> {
     pub fn rows(&self) -> Vec<StepRow> {
         let mix = self.guidance.map_or(UNGUIDED, |guidance| guidance.mix());
         let guided = |row: StepRow| if row.guidance == UNGUIDED { row.guided(mix) } else { row };
-        self.sampler.calls().iter().map(|call| guided(call.row)).collect()
+        let rows = (0..)
+            .zip(self.sampler.calls())
+            .map(|(call, Call { row, .. })| StepRow { stream: row.stream.or(Some(call)), ..guided(*row) });
+        rows.collect()
     }
 
     /// The options that all steps share.

@@ -348,7 +348,7 @@ fn hostile_ends_and_empty_counters_are_refused() {
     let words = buffer(&device, 64);
     let draw = |ends: &[u64]| {
         let (buffer, key) = (&words, NoiseKey::seed(1));
-        let draw = TimestepDraw { ends, batch: 4, key, steps: 1, stratified: None, buffer, offset: 0 };
+        let draw = TimestepDraw { ends, batch: 4, key, steps: 1, seeds: None, stratified: None, buffer, offset: 0 };
         draw.plan(&context)
     };
     let hostile: [(&[u64], usize, u64); 4] = [

@@ -25,6 +25,8 @@ mod losses;
 mod maps;
 #[path = "gpu/moved.rs"]
 mod moved;
+#[path = "gpu/runs.rs"]
+mod runs;
 #[path = "gpu/sampling.rs"]
 mod sampling;
 #[path = "gpu/scales.rs"]
@@ -167,6 +169,7 @@ fn run(arguments: &Arguments) -> ExitCode {
         training::TESTS,
         contract::TESTS,
         moved::TESTS,
+        runs::TESTS,
         first_use::TESTS,
         four_buffers::TESTS,
         failures::TESTS,

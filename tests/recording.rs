@@ -3,8 +3,8 @@
 use crate::embedding::{buffer, device};
 use std::sync::Arc;
 use tweedie::gpu::{
-    Context, Drawn, Gradient, Loss, Map, Noise, NoiseKey, Plan, Recording, Reduction, Shape, Step, StepOptions, Tensor,
-    TimestepDraw, Timesteps, VlbInputs, VlbTerms,
+    Context, Drawn, Gradient, GradientScale, Loss, Map, Noise, NoiseKey, Plan, Recording, Reduction, Shape, Step,
+    StepOptions, Tensor, TimestepDraw, Timesteps, VlbInputs, VlbTerms,
 };
 use tweedie::math::{Objective, Quantity, Schedule, TimestepDensity};
 use tweedie::table::{LossRow, Matrix, Penalty, StepRow, Table, Term, VlbRow};
@@ -95,7 +95,7 @@ impl Scene {
             gradient: Some(gradient),
             learned_gradient: None,
             reduction: Reduction::Mean,
-            scale: 1.0,
+            scale: GradientScale::ONE,
         };
         terms.plan(context).unwrap()
     }
@@ -128,7 +128,8 @@ impl Scene {
     pub fn draw(&self, context: &Context) -> Plan {
         let density = TimestepDensity::uniform(1000).unwrap();
         let (ends, key, buffer) = (density.ends(), NoiseKey::seed(1), &self.words[0]);
-        let draw = TimestepDraw { ends, batch: SHAPE.batch, key, steps: 2, stratified: None, buffer, offset: 0 };
+        let draw =
+            TimestepDraw { ends, batch: SHAPE.batch, key, steps: 2, seeds: None, stratified: None, buffer, offset: 0 };
         draw.plan(context).unwrap()
     }
 

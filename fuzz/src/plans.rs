@@ -294,7 +294,7 @@ impl<'a> Bench<'a> {
             mean: if u.arbitrary()? { Some((self.any(u)?, Self::offset(u)?)) } else { None },
             gradient: if u.arbitrary()? {
                 let scale = if u.arbitrary()? { 1.0 } else { Number::arbitrary(u)?.0 };
-                Some(Gradient::mean(self.output(u, Some(prediction))?).scaled(scale))
+                Some(Gradient::mean(self.output(u, Some(prediction))?).scaled(scale.into()))
             } else {
                 None
             },
@@ -312,6 +312,7 @@ impl<'a> Bench<'a> {
             batch: self.shape.batch,
             key: Self::key(u)?,
             steps: Self::steps(u)?,
+            seeds: None,
             stratified: u.arbitrary()?,
             buffer: self.any(u)?,
             offset: Self::offset(u)?,

@@ -30,4 +30,5 @@ fn write_lane(row: Row, bases: Bases, lane: u32, out: Outputs) {
 fn write_chunk_lane(row: Row, bases: Bases, lane: u32, v: Inputs, inside: vec4<bool>) {
     [writes] let out = op(row, v);
     [stored] store_{{name}}({{stored_lane}});
+    [observed] observe(row, out, inside);
 }

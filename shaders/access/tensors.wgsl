@@ -5,7 +5,7 @@
 //# params
 struct Params {
     window: WindowParams,
-    @size({{walk_bytes}}) walk: {{walk_params}},
+    walk: {{walk_params}}, // 32 bytes in every layout, so no walk moves what follows
     [slot] {{name}}: vec2<u32>, // offset and stride: in lanes of 4, or in elements
 }
 @group(0) @binding(0) var<uniform> params: Params;

@@ -1,7 +1,7 @@
 // loss: what the error of a prediction costs, and its gradient; see `tweedie::table::LossRow` for the coefficients. The
 // weight of a row has the scale of the penalty in it, and what the gradient is a share of.
 // Host twin: `tweedie::gpu::loss`.
-// Expects: find_row, coefficients, clamped, params, Inputs, Outputs; from the host CURVE, and NOISE_OUT: whether the noise is
+// Expects: find_row, coefficients, clamped, scaled, params, Inputs, Outputs; from the host CURVE, and NOISE_OUT: whether the noise is
 // written out.
 // Defines: Row, row_at, needs, stream_of, weight_of, cost, op.
 
@@ -69,5 +69,5 @@ fn slope(d: vec4<f32>) -> vec4<f32> {
 }
 
 fn op(row: Row, v: Inputs) -> Outputs {
-    return Outputs(row.weight * row.prediction * slope(error_of(row, v)), v.in1);
+    return Outputs(scaled(row.weight * row.prediction * slope(error_of(row, v))), v.in1);
 }

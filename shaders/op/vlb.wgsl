@@ -1,7 +1,7 @@
 // vlb: what an element adds to a term of the variational bound, and its derivatives; see `tweedie::table::VlbRow` for the
 // coefficients. The weight of a row has in it what the gradients are a share of.
 // Host twin: `tweedie::gpu::vlb`.
-// Expects: find_row, coefficients, clamped, exponential, log1p, params, Inputs, Outputs; from the host TERM_*, HALF_BIN,
+// Expects: find_row, coefficients, clamped, scaled, exponential, log1p, params, Inputs, Outputs; from the host TERM_*, HALF_BIN,
 // LAST_BIN, LEAST_PROBABILITY, CUBIC, ROOT_2_OVER_PI; CLIPS: whether clean samples are clamped to `params.window.limit`; and
 // NOISE_OUT: whether the noise is written out.
 // Defines: Row, row_at, needs, stream_of, weight_of, cost, op.
@@ -160,5 +160,6 @@ fn op(row: Row, v: Inputs) -> Outputs {
     let e = errors_of(row, v);
     let slopes = slopes_of(row, v, e);
     let gradient = select(vec4<f32>(0.0), row.weight * row.prediction * slopes.d, e.moves);
-    return Outputs(unless_nan(gradient, slopes.d), row.weight * row.log_ratio.y * slopes.ratio, v.in1);
+    let learned = row.weight * row.log_ratio.y * slopes.ratio;
+    return Outputs(scaled(unless_nan(gradient, slopes.d)), scaled(learned), v.in1);
 }

@@ -1,7 +1,7 @@
 // A timestep for each sample of a batch: the first word of its Philox block, looked up in a division of all words.
 // Integers only, so the same bits everywhere. Host twin: `tweedie::math::TimestepDensity`.
-// Expects: philox, multiply_wide (product_words); from the host SMALL_WORKGROUP.
-// Defines: Key, TimestepParams, the entry point `draw_timesteps`.
+// Expects: philox, multiply_wide (product_words), seed_of; from the host SMALL_WORKGROUP.
+// Defines: Key, TimestepParams, first_sample, the entry point, whose name the host fills in.
 struct Key {
     seed: vec2<u32>,     // low, high
     stream: u32,
@@ -23,6 +23,11 @@ struct TimestepParams {
 @group(0) @binding(1) var<uniform> key: Key;
 @group(0) @binding(2) var<storage, read> ends: array<u32>;
 @group(0) @binding(3) var<storage, read_write> timesteps: array<u32>;
+
+// A draw takes the whole batch.
+fn first_sample() -> u32 {
+    return 0u;
+}
 
 struct Division {
     quotient: u32,
@@ -56,16 +61,15 @@ fn stratified(word: u32, sample: vec2<u32>) -> u32 {
 }
 
 @compute @workgroup_size(SMALL_WORKGROUP, 1, 1)
-fn draw_timesteps(@builtin(local_invocation_id) local: vec3<u32>, @builtin(workgroup_id) group: vec3<u32>) {
+fn {{entry_point}}(@builtin(local_invocation_id) local: vec3<u32>, @builtin(workgroup_id) group: vec3<u32>) {
     let i = (group.y * params.groups_x + group.x) * SMALL_WORKGROUP + local.x;
     if (i >= params.batch) {
         return;
     }
-    let low = key.sample.x + i;
-    let sample = vec2<u32>(low, key.sample.y + select(0u, 1u, low < i));
-    var word = philox4x32_10(vec4<u32>(params.block, key.stream, sample), key.seed).x;
+    let id = seed_of(i);
+    var word = philox4x32_10(vec4<u32>(params.block, key.stream, id.zw), id.xy).x;
     if (params.whole > 0u) {
-        word = stratified(word, sample);
+        word = stratified(word, id.zw);
     }
     // The first timestep that ends after the word.
     // A binary search: 32 halvings are enough for any table, and the loop has an end that every compiler sees.

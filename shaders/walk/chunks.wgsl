@@ -2,7 +2,7 @@
 // invocations. What is added to what depends on the size of a sample alone, so it is the same on every device and in every
 // batch.
 // Expects: params, Row, row_at, needs, report_undefined, bases_of, read_lane, write_chunk_lane, draw_block, walk_four; of the
-// reduction: clear_shared, load_sample_state, accumulate, write_partial.
+// reduction: clear_shared, load_sample_state, accumulate, write_partial, flush.
 // Defines: ChunksParams, team, walk_lane, elements_of, the entry point `chunks`.
 struct ChunksParams {
     groups_y: u32,    // workgroups along y; z goes on from there
@@ -11,6 +11,7 @@ struct ChunksParams {
     digit_shift: u32, // histogram: lowest bit of the digit that is counted
     first_sum: u32,   // word of the first sum in `scratch`
     factor: f32,      // of the sums
+    unused: vec2<u32>,
 }
 
 // The invocations of a workgroup that take a sample together.
@@ -27,6 +28,7 @@ fn chunks(@builtin(local_invocation_id) local: vec3<u32>, @builtin(workgroup_id)
     }
     // Teams without a sample come here, too: what follows has barriers.
     write_partial(sample, params.window.first_element / CHUNK + group.x, local.x);
+    flush(local.x);
 }
 
 fn walk_chunk(sample: u32, first: u32) {

@@ -6,7 +6,7 @@
 struct FlatParams {
     groups_x: u32, // workgroups along x; y goes on from there
     total: u32,    // elements of the window, those of all samples together
-    unused: vec4<u32>, // to 32 bytes: OpenGL's layout knows no @size, and rounds a struct to whole 16 bytes
+    unused: vec4<u32>,
 }
 
 @compute @workgroup_size(WORKGROUP, 1, 1)

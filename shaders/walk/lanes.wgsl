@@ -9,7 +9,7 @@ override lanes_each: u32 = 4u;
 
 struct LanesParams {
     groups_y: u32, // workgroups along y; z goes on from there
-    unused: vec4<u32>, // to 32 bytes: OpenGL's layout knows no @size, and rounds a struct to whole 16 bytes
+    unused: vec4<u32>,
 }
 
 @compute @workgroup_size(tile_x, tile_y, 1)

@@ -1,13 +1,13 @@
 // Walk of reductions over samples of two elements that follow each other without a gap: a lane is two samples. A sum of two
 // numbers is the same in whatever walk.
 // Expects: params, Row, row_at, needs, op, report_undefined, bases_of, read_lane, write_lane, masked_inputs, select_lanes,
-// draw_lane, Sum, accumulate, chunk_result, scratch.
+// draw_lane, Sum, accumulate, chunk_result, scratch, flush.
 // Defines: PairsParams, partial, the entry point `pairs`.
 struct PairsParams {
     groups_x: u32,  // workgroups along x; y goes on from there
     first_sum: u32, // word of the first sum in `scratch`
     factor: f32,    // of the sums
-    unused: vec4<u32>, // to 32 bytes: OpenGL's layout knows no @size, and rounds a struct to whole 16 bytes
+    unused: vec4<u32>,
 }
 
 var<private> partial: Sum;
@@ -32,6 +32,7 @@ fn pairs(@builtin(local_invocation_id) local: vec3<u32>, @builtin(workgroup_id) 
     let first = reduce(sample, row, v, !of_next);
     let second = reduce(sample + 1u, next, v, of_next);
     write_lane(row, bases_of(0u), lane, select_lanes(first, second, of_next));
+    flush(local.x);
 }
 
 fn row_of(sample: u32) -> Row {

@@ -8,7 +8,7 @@
 //   - walk/: the entry point, which covers the elements of a window; reduce/: how a sample becomes one number.
 // Host twin: `tweedie::gpu`.
 // Expects: nothing. The host writes the constants that both sides share before it.
-// Defines: WindowParams, Key, key, Found.
+// Defines: WindowParams, first_sample, Key, key, Found.
 
 // The part of a batch that a dispatch covers. The parameters of its walk follow in `params.walk`.
 struct WindowParams {
@@ -24,6 +24,10 @@ struct WindowParams {
     pitch: u32,           // from one remembered clean sample to the next, in lanes or elements
     limit: f32,           // step, vlb: clean samples are clamped to -limit..limit
     delta: f32,           // loss: where a parabola turns into a line
+}
+
+fn first_sample() -> u32 {
+    return params.window.first_sample;
 }
 
 struct Key {

@@ -11,6 +11,7 @@ struct WordsParams {
     lead: u32,       // slots of the first run before its first element: the others of that element's word
     lead_step: u32,  // by how much that grows from run to run, before it wraps
     word_mask: u32,  // elements of a word of the leading output, less 1
+    unused: u32,
 }
 
 // The element that a slot stands for.

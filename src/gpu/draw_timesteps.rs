@@ -15,10 +15,10 @@ use crate::gpu::plan::place::Places;
 use crate::gpu::plan::plan::{Dispatch, Offsets, Plan, Shared};
 use crate::gpu::plan::role::RESULTS;
 use crate::gpu::plan::rows::Accepts;
-use crate::gpu::plan::words::WordRange;
+use crate::gpu::plan::words::{SampleWords, WordRange};
 use crate::gpu::shader::bindings::{entry, storage};
 use crate::gpu::shader::params::{MAX_GROUPS, SMALL_WORKGROUP, TimestepParams};
-use crate::gpu::shader::standalone;
+use crate::gpu::shader::standalone::{DRAW_SEEDS_BINDING, DRAW_TIMESTEPS, draw_timesteps};
 use crate::noise::{NoiseKey, TIMESTEP_BLOCK};
 use std::sync::Arc;
 use wgpu::BufferUsages;
@@ -34,6 +34,9 @@ pub struct TimestepDraw<'a> {
     pub key: NoiseKey,
     /// The number of steps that may be recorded without setting a key: at least 1.
     pub steps: u32,
+    /// A seed and an index for each sample instead of the key's, as [`Drawn::seeds`](crate::gpu::Drawn::seeds); not for a
+    /// stratified draw, whose samples share the strata of one seed.
+    pub seeds: Option<(&'a wgpu::Buffer, u64)>,
     /// For a stratified draw, the samples of the whole batch, those of all devices together.
     pub stratified: Option<u32>,
     /// The buffer for the timesteps, one `u32` a sample, with usage STORAGE.
@@ -69,6 +72,7 @@ impl TimestepDraw<'_> {
         let allowed = context.limits().max_storage_buffer_binding_size;
         check_limit("table", "max_storage_buffer_binding_size", allowed, self.ends.len() as u64 * 4)?;
         words.check_binding("timesteps", context)?;
+        let seeds = self.seed_words(context)?;
         let label = "tweedie::Timesteps::keys";
         let drawing = Drawing::white(self.key, self.steps);
         let keys = match keys {
@@ -94,10 +98,13 @@ impl TimestepDraw<'_> {
             (BufferUsages::UNIFORM | BufferUsages::COPY_DST, BufferUsages::STORAGE | BufferUsages::COPY_DST);
         let params = context.buffer_with("tweedie::Timesteps::params", uniform, bytemuck::bytes_of(&params))?;
         let ends = context.buffer_with("tweedie::Timesteps::ends", table, bytemuck::cast_slice(&ends))?;
-        let parts = [Part::whole(&params), keys.binding(), Part::whole(&ends), out];
+        let mut parts = vec![Part::whole(&params), keys.binding(), Part::whole(&ends), out];
+        parts.extend(seeds.map(|seeds| seeds.binding(context).0));
+        let mut places = Places::of_results("timesteps", &words);
+        seeds.iter().for_each(|seeds| places.add_read("seeds", seeds));
         let shared = Shared {
             label: "tweedie::Timesteps::pass".to_owned(),
-            dispatches: vec![dispatch(context, parts, workgroups)],
+            dispatches: vec![dispatch(context, &parts, workgroups)],
             keys,
             upload: None,
             accepts: Accepts::Nothing,
@@ -108,19 +115,40 @@ impl TimestepDraw<'_> {
             ends: Some(Ends { params, ends, timesteps: self.ends.len() }),
             clean_stats: None,
         };
-        Ok(Plan::bound(context, Arc::new(shared), Places::of_results("timesteps", &words)))
+        Ok(Plan::bound(context, Arc::new(shared), places))
+    }
+
+    /// The seeds of the samples.
+    fn seed_words(&self, context: &Context) -> Result<Option<WordRange<'_>>, PlanError> {
+        let Some(seeds) = self.seeds else { return Ok(None) };
+        if self.stratified.is_some() {
+            let (expected, found) = ("one key for all samples", "a seed for each");
+            return Err(PlanError::Noise { what: "stratified timesteps", expected, found });
+        }
+        let words = SampleWords::of_seeds(seeds).of_batch(self.batch);
+        words.check("seeds")?;
+        words.check_whole("seeds", "offset of the seeds", context)?;
+        let written = WordRange::at((self.buffer, self.offset), self.batch);
+        if written.buffer == words.buffer {
+            // WebGPU forbids one buffer as read and written in a dispatch.
+            return Err(PlanError::Overlap { output: "timesteps", other: "seeds" });
+        }
+        Ok(Some(words))
     }
 }
 
-fn dispatch(context: &Context, parts: [Part<'_>; 4], workgroups: [u32; 3]) -> Dispatch {
+fn dispatch(context: &Context, parts: &[Part<'_>], workgroups: [u32; 3]) -> Dispatch {
     let uniform = wgpu::BufferBindingType::Uniform;
-    let bindings = [
+    let mut bindings = vec![
         entry(0, uniform, false),
         entry(1, uniform, true),
         entry(2, storage(false), false),
         entry(3, storage(true), false),
     ];
-    let pipeline = context.small_pipeline("draw_timesteps", standalone::draw_timesteps, &bindings);
+    let seeded = parts.len() > bindings.len();
+    bindings.extend(seeded.then(|| entry(DRAW_SEEDS_BINDING, storage(false), false)));
+    let name = DRAW_TIMESTEPS[usize::from(seeded)];
+    let pipeline = context.small_pipeline(name, || draw_timesteps(seeded), &bindings);
     let label = "tweedie::Timesteps::group".to_owned();
     let entries = (0..).zip(parts).map(|(binding, part)| part.entry(binding)).collect();
     // Its only dynamic offset is the key's.

@@ -248,10 +248,12 @@ pub enum PlanError {
         /// The number asked for.
         found: usize,
     },
-    /// Noise that a loop cannot draw: of several steps, or perturbed.
-    #[error("noise of a loop: expected {expected}, found {found}")]
-    LoopNoise {
-        /// The noise that a loop draws.
+    /// Noise that an op cannot draw: of several steps or perturbed in a loop, of own seeds in a stratified draw.
+    #[error("{what}: expected {expected}, found {found}")]
+    Noise {
+        /// The op's noise.
+        what: &'static str,
+        /// The noise that it draws.
         expected: &'static str,
         /// The property that was asked for.
         found: &'static str,

@@ -198,15 +198,32 @@ pub struct Gradient<'a> {
     pub tensor: Tensor<'a>,
     /// The reduction of the samples' losses whose gradient it is.
     pub reduction: Reduction,
-    /// A factor of the gradient alone, above 0: the losses are without it. 16-bit gradients need one, since those of a mean
-    /// over a large batch lie below the range of f16; see `guide`.
-    pub scale: f64,
+    /// A factor of the gradient alone: the losses are without it.
+    pub scale: GradientScale<'a>,
+}
+
+/// A factor of gradients, for training in 16 bits ("loss scaling", Micikevicius et al. 2018, arXiv 1710.03740).
+///
+/// The gradient of a mean over a batch is small: in f16, whose least number is 6e-8, a part of it becomes 0 and more of it
+/// loses digits. A factor of some thousands, which the optimizer divides by again, keeps it in range; f32 and bf16 need none.
+#[derive(Clone, Copy, Debug)]
+pub enum GradientScale<'a> {
+    /// A number, finite and above 0. It costs nothing: the coefficients hold it.
+    Factor(f64),
+    /// An `f32` on the GPU, which the application may change from step to step, and two counts: 12 bytes, `[scale: f32,
+    /// not_finite: u32, flushed: u32]`, of a buffer with usage STORAGE, from this byte on, a multiple of the device's
+    /// `min_storage_buffer_offset_alignment`.
+    ///
+    /// Each recording adds to `not_finite` the elements that are infinite or NaN in the gradient's storage, and to `flushed`
+    /// those that are not 0 but are stored as 0. The application clears both. Too many of the first call for a smaller
+    /// scale, of the second for a larger one.
+    Buffer(&'a wgpu::Buffer, u64),
 }
 
 impl<'a> Gradient<'a> {
     /// The gradient of the sum of the losses, unscaled.
     pub const fn sum(tensor: Tensor<'a>) -> Self {
-        Self { tensor, reduction: Reduction::Sum, scale: 1.0 }
+        Self { tensor, reduction: Reduction::Sum, scale: GradientScale::ONE }
     }
 
     /// The gradient of the mean of the losses, unscaled.
@@ -215,12 +232,28 @@ impl<'a> Gradient<'a> {
     }
 
     /// The same times a factor.
-    pub const fn scaled(self, scale: f64) -> Self {
+    pub const fn scaled(self, scale: GradientScale<'a>) -> Self {
         Self { scale, ..self }
     }
+}
 
-    /// The factor of the gradient beside the weights.
-    pub(crate) fn factor(&self, shape: Shape) -> f64 {
-        self.scale * self.reduction.share(shape)
+impl<'a> GradientScale<'a> {
+    /// No scale.
+    pub const ONE: Self = Self::Factor(1.0);
+
+    /// The factor that the coefficients hold.
+    pub(crate) fn factor(self) -> f64 {
+        if let Self::Factor(factor) = self { factor } else { 1.0 }
+    }
+
+    /// The buffer that holds it.
+    pub(crate) fn buffer(self) -> Option<(&'a wgpu::Buffer, u64)> {
+        if let Self::Buffer(buffer, offset) = self { Some((buffer, offset)) } else { None }
+    }
+}
+
+impl From<f64> for GradientScale<'_> {
+    fn from(factor: f64) -> Self {
+        Self::Factor(factor)
     }
 }

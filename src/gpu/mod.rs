@@ -29,7 +29,7 @@ pub use context::Context;
 pub use counter::Counter;
 pub use draw_timesteps::TimestepDraw;
 pub use error::{PlanError, RecordError};
-pub use inputs::{Drawn, Gradient, Noise, Perturbed, Recording, Reduction, Timesteps};
+pub use inputs::{Drawn, Gradient, GradientScale, Noise, Perturbed, Recording, Reduction, Timesteps};
 pub use loss::Loss;
 pub use map::Map;
 pub use noise::NoiseKey;

@@ -81,6 +81,24 @@ impl Storage {
         }
     }
 
+    /// The bits of the least f32 magnitude that is stored as infinity: half a step beyond the largest number.
+    pub(crate) const fn infinite_from(self) -> u32 {
+        match self {
+            Storage::F32 => 0x7f80_0000,
+            Storage::F16 => 0x477f_f000,
+            Storage::Bf16 => 0x7f7f_8000,
+        }
+    }
+
+    /// The bits of the largest f32 magnitude that is stored as 0: half the smallest step, which ties to even.
+    pub(crate) const fn zero_up_to(self) -> u32 {
+        match self {
+            Storage::F32 => 0,
+            Storage::F16 => 0x3300_0000,
+            Storage::Bf16 => 0x0000_8000,
+        }
+    }
+
     /// The nearest number of this storage, ties to even; beyond its range, infinity.
     pub fn round(self, x: f64) -> f64 {
         match self {
@@ -171,6 +189,16 @@ mod tests {
         for storage in Storage::ALL {
             let line = format!("const ELEMENTS_PER_WORD_{storage} = {}u;", storage.elements_per_word());
             assert!(storage.wgsl().contains(&line), "{storage}: expected `{line}`");
+        }
+    }
+
+    #[test]
+    fn the_ends_of_a_range_are_where_rounding_says() {
+        for storage in Storage::ALL {
+            let stored = |bits: u32| storage.decode(&storage.encode(&[f32::from_bits(bits)]))[0];
+            let (top, bottom) = (storage.infinite_from(), storage.zero_up_to());
+            assert!(stored(top).is_infinite() && stored(top - 1).is_finite(), "{storage}");
+            assert!(stored(bottom) == 0.0 && stored(bottom + 1) > 0.0, "{storage}");
         }
     }
 

@@ -227,6 +227,7 @@ impl Training<'_> {
             batch: self.shape.batch,
             key: self.key,
             steps: self.steps,
+            seeds: None,
             stratified,
             buffer: self.timesteps,
             offset: 0,

@@ -82,6 +82,7 @@ fn a_lost_device(harness: &Harness) {
         batch: 4,
         key: NoiseKey::seed(1),
         steps: 1,
+        seeds: None,
         stratified: None,
         buffer: out,
         offset: 0,

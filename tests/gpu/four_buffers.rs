@@ -4,8 +4,8 @@
 use crate::Test;
 use crate::harness::{Harness, TestRng, harness_with_limits};
 use tweedie::gpu::{
-    Drawn, Gradient, Loss, Map, Noise, NoiseKey, Plan, PlanError, Recording, Reduction, Shape, Step, StepOptions,
-    Storage, Tensor, Timesteps, VlbInputs, VlbTerms,
+    Drawn, Gradient, GradientScale, Loss, Map, Noise, NoiseKey, Plan, PlanError, Recording, Reduction, Shape, Step,
+    StepOptions, Storage, Tensor, Timesteps, VlbInputs, VlbTerms,
 };
 use tweedie::table::{Clip, LossRow, Matrix, Penalty, StepRow, Table, Term, VlbRow};
 
@@ -192,7 +192,7 @@ fn vlb_terms<'a>(stage: &'a Stage<'_>, table: &'a Table<VlbRow>, drawn: bool) ->
         gradient: Some(prediction),
         learned_gradient: learned,
         reduction: Reduction::Mean,
-        scale: 1.0,
+        scale: GradientScale::ONE,
     }
 }
 

@@ -7,7 +7,9 @@ use tweedie::Quantity;
 use tweedie::error::VlbError;
 use tweedie::gpu::compare::{Comparison, Expected};
 use tweedie::gpu::vlb::{Batch, ROUNDINGS, reference};
-use tweedie::gpu::{Noise, RecordError, Recording, Reduction, Shape, Storage, Tensor, Timesteps, VlbInputs, VlbTerms};
+use tweedie::gpu::{
+    GradientScale, Noise, RecordError, Recording, Reduction, Shape, Storage, Tensor, Timesteps, VlbInputs, VlbTerms,
+};
 use tweedie::math::{LossInputs, ModelVariance, Schedule, Vlb};
 use tweedie::table::{Table, Term, VlbRow};
 
@@ -193,7 +195,7 @@ fn zero_terminal_snr(harness: &Harness) {
     };
     let plan = |timesteps| {
         let (mean, gradient, learned_gradient) = (None, None, None);
-        let (reduction, scale) = (Reduction::Sum, 1.0);
+        let (reduction, scale) = (Reduction::Sum, GradientScale::ONE);
         let terms = (&terms, 0);
         let bound = VlbTerms { inputs, timesteps, terms, mean, gradient, learned_gradient, reduction, scale };
         bound.plan(&harness.context).expect("plan")

@@ -5,7 +5,8 @@ use crate::support::{Vectors, cases, id};
 use tweedie::gpu::compare::{Comparison, Expected};
 use tweedie::gpu::loss::{Batch, Losses, ROUNDINGS, reference};
 use tweedie::gpu::{
-    Drawn, Gradient, Loss, Noise, NoiseKey, Plan, PlanError, Recording, Reduction, Shape, Storage, Tensor, Timesteps,
+    Drawn, Gradient, GradientScale, Loss, Noise, NoiseKey, Plan, PlanError, Recording, Reduction, Shape, Storage,
+    Tensor, Timesteps,
 };
 use tweedie::table::{LossRow, Penalty, Table};
 
@@ -128,7 +129,11 @@ fn check_with(
         },
         losses: (&results, 4),
         mean: case.mean.then_some((means, 0)),
-        gradient: gradient.map(|(placed, reduction)| Gradient { tensor: tensor(placed), reduction, scale: 1.0 }),
+        gradient: gradient.map(|(placed, reduction)| Gradient {
+            tensor: tensor(placed),
+            reduction,
+            scale: GradientScale::ONE,
+        }),
     };
     let plan = loss.plan(&harness.context).unwrap_or_else(|error| panic!("{error}: {case:?}"));
     let at = Recording { timestep: (!case.per_sample).then_some(2), step: u32::from(case.drawn) };

@@ -2,8 +2,8 @@
 
 use crate::harness::Harness;
 use tweedie::gpu::{
-    Drawn, Gradient, Loss, Map, Noise, NoiseKey, Plan, PlanError, Recording, Reduction, Shape, Storage, Tensor,
-    TimestepDraw, Timesteps, VlbInputs, VlbTerms,
+    Drawn, Gradient, GradientScale, Loss, Map, Noise, NoiseKey, Plan, PlanError, Recording, Reduction, Shape, Storage,
+    Tensor, TimestepDraw, Timesteps, VlbInputs, VlbTerms,
 };
 use tweedie::math::{LossInputs, ModelVariance, Quantity, Schedule, TimestepDensity, Vlb};
 use tweedie::table::{LossRow, Matrix, Penalty, Table};
@@ -174,7 +174,7 @@ fn a_term_of_the_bound(harness: &Harness) {
         gradient: None,
         learned_gradient: None,
         reduction: Reduction::Sum,
-        scale: 1.0,
+        scale: GradientScale::ONE,
     };
     let plan = terms.plan(&harness.context).expect("a plan");
     let roles = [
@@ -204,6 +204,7 @@ fn a_draw_of_timesteps(harness: &Harness) {
         batch: 33,
         key: KEY,
         steps: 1,
+        seeds: None,
         stratified: None,
         buffer: &here,
         offset: 0,

@@ -4,7 +4,8 @@ use crate::harness::{Harness, Layout, Placed, Stage, TestRng, harness_with_bindi
 use tweedie::gpu::compare::{Comparison, Expected};
 use tweedie::gpu::vlb::{Batch, ROUNDINGS, reference};
 use tweedie::gpu::{
-    Drawn, Noise, NoiseKey, PlanError, Recording, Reduction, Shape, Storage, Tensor, Timesteps, VlbInputs, VlbTerms,
+    Drawn, GradientScale, Noise, NoiseKey, PlanError, Recording, Reduction, Shape, Storage, Tensor, Timesteps,
+    VlbInputs, VlbTerms,
 };
 use tweedie::headless::Gpu;
 use tweedie::table::{Table, Term, VlbRow};
@@ -166,7 +167,7 @@ fn check_with(
         gradient: gradients[0].map(tensor),
         learned_gradient: gradients[1].map(tensor),
         reduction: case.reduction,
-        scale: 1.0,
+        scale: GradientScale::ONE,
     };
     let plan = terms.plan(&harness.context).unwrap_or_else(|error| panic!("{error}: {case:?}"));
     let at = Recording { timestep: (!case.per_sample).then_some(ONE), step: u32::from(case.drawn) };
@@ -319,7 +320,7 @@ pub fn terms_of(
         gradient: gradient(0),
         learned_gradient: gradient(1),
         reduction: of.unwrap_or_default(),
-        scale: 1.0,
+        scale: GradientScale::ONE,
     };
     let plan = bound.plan(&harness.context).expect("plan");
     harness.gpu.submit(|encoder| plan.encode(encoder, Recording::per_sample())).expect("device").expect("recording");
@@ -510,7 +511,7 @@ fn errors_name_what_was_found(harness: &Harness) {
         gradient: Some(Tensor::f32(p)),
         learned_gradient: Some(Tensor::f32(l)),
         reduction: Reduction::Mean,
-        scale: 1.0,
+        scale: GradientScale::ONE,
     };
     let fails = |bound: VlbTerms<'_>| bound.plan(&harness.context).map(|_| ()).expect_err("no plan");
     let with = |inputs| fails(VlbTerms { inputs, ..good });

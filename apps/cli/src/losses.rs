@@ -4,7 +4,7 @@ use crate::engine::{Adapter, Engine, Values, narrow, plan_failure};
 use crate::report::Outcome;
 use files::Array;
 use tweedie::gpu::loss::{Batch, Reduction, reference};
-use tweedie::gpu::{Gradient, Loss, Noise, Recording, Timesteps};
+use tweedie::gpu::{Gradient, GradientScale, Loss, Noise, Recording, Timesteps};
 use tweedie::table::{LossRow, Penalty, Table};
 use tweedie::{Shape, Storage};
 
@@ -83,7 +83,7 @@ impl Adapter {
             in1: in1.as_ref().map_or(Noise::None, |buffer| Noise::Tensor(self.tensor(buffer))),
             losses: (&samples, 0),
             mean: Some((&mean, 0)),
-            gradient: Some(Gradient { tensor: self.tensor(&gradient), reduction: job.of, scale: 1.0 }),
+            gradient: Some(Gradient { tensor: self.tensor(&gradient), reduction: job.of, scale: GradientScale::ONE }),
         };
         let plan = loss.plan(&self.context).map_err(plan_failure)?;
         self.run(&plan, Recording::per_sample())?;

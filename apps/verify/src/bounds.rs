@@ -4,7 +4,7 @@ use crate::device::Device;
 use crate::{Error, Outcome, normals, over_shapes, spoilt_at_the_middle, wide};
 use tweedie::gpu::compare::Comparison;
 use tweedie::gpu::vlb::{Batch, ROUNDINGS, reference};
-use tweedie::gpu::{Drawn, Noise, NoiseKey, Recording, Reduction, Timesteps, VlbInputs, VlbTerms};
+use tweedie::gpu::{Drawn, GradientScale, Noise, NoiseKey, Recording, Reduction, Timesteps, VlbInputs, VlbTerms};
 use tweedie::math::{LossInputs, ModelVariance, Vlb};
 use tweedie::table::{Table, VlbRow};
 use tweedie::{Quantity, Schedule, Shape, Storage, Tensor};
@@ -100,7 +100,7 @@ async fn check_shape(
         gradient: Some(device.tensor(&gradients[0])),
         learned_gradient: Some(device.tensor(&gradients[1])),
         reduction: Reduction::Mean,
-        scale: 1.0,
+        scale: GradientScale::ONE,
     };
     let plan = bound.plan(device.context)?;
     device.run(&plan, Recording::per_sample())?;

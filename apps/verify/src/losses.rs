@@ -4,7 +4,7 @@ use crate::device::Device;
 use crate::{Error, Outcome, normals, over_shapes, spoilt_at_the_middle, wide};
 use tweedie::gpu::compare::{Comparison, Expected};
 use tweedie::gpu::loss::{Batch, ROUNDINGS, reference};
-use tweedie::gpu::{Drawn, Gradient, Loss, Noise, NoiseKey, Recording, Reduction, Timesteps};
+use tweedie::gpu::{Drawn, Gradient, GradientScale, Loss, Noise, NoiseKey, Recording, Reduction, Timesteps};
 use tweedie::math::{LossInputs, Objective, SigmaData, Weight};
 use tweedie::table::{LossRow, Penalty, Table};
 use tweedie::{Quantity, Schedule, Shape, Storage, Tensor};
@@ -114,7 +114,11 @@ async fn check_shape(
         },
         losses: (&losses, 0),
         mean: Some((&mean, 0)),
-        gradient: Some(Gradient { tensor: device.tensor(&gradient), reduction: op.truth.reduction, scale: 1.0 }),
+        gradient: Some(Gradient {
+            tensor: device.tensor(&gradient),
+            reduction: op.truth.reduction,
+            scale: GradientScale::ONE,
+        }),
     };
     let plan = loss.plan(device.context)?;
     device.run(&plan, Recording::per_sample())?;

@@ -106,7 +106,8 @@ fn op(name: &str, schedule: &Schedule, context: &Context, set: &Set) -> Result<M
 fn draw(context: &Context, set: &Set) -> Result<Made> {
     let density = TimestepDensity::uniform(STEPS as usize)?;
     let (ends, key, buffer) = (density.ends(), NoiseKey::seed(1), set.timestep_buffer());
-    let draw = TimestepDraw { ends, batch: SHAPE.batch, key, steps: 1, stratified: None, buffer, offset: 0 };
+    let draw =
+        TimestepDraw { ends, batch: SHAPE.batch, key, steps: 1, seeds: None, stratified: None, buffer, offset: 0 };
     Ok(Made::Plan(draw.plan(context)?))
 }
 

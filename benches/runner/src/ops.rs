@@ -1,7 +1,9 @@
 //! The ops that are measured. An op is one entry of [`OPS`].
 
 use crate::set::{STEPS, Set};
-use tweedie::gpu::{Context, Drawn, Gradient, Loss, Noise, NoiseKey, Plan, Reduction, VlbInputs, VlbTerms};
+use tweedie::gpu::{
+    Context, Drawn, Gradient, GradientScale, Loss, Noise, NoiseKey, Plan, Reduction, VlbInputs, VlbTerms,
+};
 use tweedie::math::sampler::{Ddpm, Denoiser, Estimate, FirstOrder, Grid, Sampler, Solver, Variance};
 use tweedie::math::{LossInputs, ModelVariance, NoiseLevel, Objective, Vlb, Weight};
 use tweedie::table::{Clip, Penalty};
@@ -177,7 +179,7 @@ impl Maker<'_> {
             gradient: None,
             learned_gradient: Some(self.set.output(0)),
             reduction: Reduction::Mean,
-            scale: 1.0,
+            scale: GradientScale::ONE,
         };
         Ok(terms.plan(self.context)?)
     }

@@ -13,6 +13,6 @@
 pub(crate) mod plan;
 pub(crate) mod reference;
 
-pub use crate::gpu::inputs::{Gradient, Reduction};
+pub use crate::gpu::inputs::{Gradient, GradientScale, Reduction};
 pub use plan::Loss;
 pub use reference::{Batch, Losses, ROUNDINGS, reference};

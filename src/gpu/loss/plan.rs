@@ -8,6 +8,7 @@ use crate::gpu::plan::keys::Keys;
 use crate::gpu::plan::plan::Plan;
 use crate::gpu::plan::rows::{Accepts, check_loss};
 use crate::gpu::plan::sums::{Sums, check_scale};
+use crate::gpu::plan::words::WordRange;
 use crate::gpu::shader::codes::LossCurve;
 use crate::gpu::shader::op::{Op, SLOTS, loss as slots};
 use crate::gpu::tensor::{Shape, Tensor};
@@ -49,7 +50,7 @@ impl<'a> Loss<'a> {
     /// # Errors
     /// [`PlanError`] lists the inputs that are rejected.
     pub fn plan(&self, context: &Context) -> Result<Plan, PlanError> {
-        self.in_roles(context, Op::Loss { curve: self.curve() }.roles(), None)
+        self.in_roles(context, self.op().roles(), None)
     }
 
     /// Makes a plan whose tensors have these names, by slot, with keys that another plan has uploaded already.
@@ -65,20 +66,27 @@ impl<'a> Loss<'a> {
         self.gradient.map_or(Ok(()), |gradient| check_scale(gradient.scale))?;
         // The kernel computes the gradient with a weight of all factors, so that it is rounded once. The sums carry the same
         // factor, and their fold divides by that of the gradient again.
-        let of_gradient = self.gradient.map_or(1.0, |gradient| gradient.factor(self.shape));
+        let share = |gradient: Gradient<'_>| gradient.scale.factor() * gradient.reduction.share(self.shape);
+        let of_gradient = self.gradient.map_or(1.0, share);
         let factor = self.penalty.scale() * of_gradient / f64::from(self.shape.elements.max(1));
         let rows = self.table.map(|row| LossRow { weight: row.weight * factor, ..*row }).rounded()?;
         let job = Job { roles, keys, accepts: Accepts::Loss { inputs, factor }, ..self.job(&rows) };
         Sums { job, factor: 1.0 / of_gradient, samples: ("losses", self.losses), mean: self.mean }.plan(context)
     }
 
-    /// The curve in the kernel.
-    fn curve(&self) -> LossCurve {
-        match self.penalty.curve() {
+    /// The op in the kernel.
+    fn op(&self) -> Op {
+        let curve = match self.penalty.curve() {
             Curve::Huber => LossCurve::Huber,
             Curve::PseudoHuber if self.penalty.delta() > 0.0 => LossCurve::PseudoHuber,
             Curve::PseudoHuber => LossCurve::Absolute,
-        }
+        };
+        Op::Loss { curve, scaled_gradient: self.scaler().is_some() }
+    }
+
+    /// The factor of the gradient on the GPU.
+    fn scaler(&self) -> Option<WordRange<'a>> {
+        self.gradient.and_then(|gradient| WordRange::of_scale(gradient.scale))
     }
 
     fn job<'b>(&self, rows: &'b RoundedTable) -> Job<'b>
@@ -90,9 +98,9 @@ impl<'a> Loss<'a> {
         tensors[slots::IN0] = self.in0;
         tensors[slots::IN1] = self.in1.tensor();
         tensors[slots::GRADIENT] = self.gradient.map(|gradient| gradient.tensor);
-        let op = Op::Loss { curve: self.curve() };
         // The squared error never bends: its delta is infinite, which a shader may not hold.
         let delta = (self.penalty.delta() as f32).min(f32::MAX);
-        Job { delta, ..Job::new(op, self.shape, self.timesteps, tensors, rows) }.drawing(self.in1, slots::NOISE_OUT)
+        let job = Job::new(self.op(), self.shape, self.timesteps, tensors, rows);
+        Job { delta, scaler: self.scaler(), ..job }.drawing(self.in1, slots::NOISE_OUT)
     }
 }

@@ -16,8 +16,8 @@ use crate::gpu::plan::tables::{RowBuffer, Tables, Upload};
 use crate::gpu::plan::walk::{passes, reducing_walk, streaming_walk, variant};
 use crate::gpu::plan::window::Window;
 use crate::gpu::shader::bindings::{
-    CLEAN_STATS_BINDING, SCALES_BINDING, SCRATCH_BINDING, SEEDS_BINDING, SLOT_BINDING, STATUS_BINDING, TABLE_BINDING,
-    TIMESTEPS_BINDING,
+    CLEAN_STATS_BINDING, SCALER_BINDING, SCALES_BINDING, SCRATCH_BINDING, SEEDS_BINDING, SLOT_BINDING, STATUS_BINDING,
+    TABLE_BINDING, TIMESTEPS_BINDING,
 };
 use crate::gpu::shader::op::Op;
 use crate::gpu::shader::params::{CHUNK, GRAIN, Params};
@@ -222,6 +222,7 @@ impl<'a> PlanBuilder<'a> {
             let (start, size) = if variant.scales_uniform { scale_range(window) } else { (0, scales.size()) };
             resources.push((SCALES_BINDING, Part::own(scales, start, size)));
         }
+        resources.extend(job.scaler.map(|words| (SCALER_BINDING, words.binding(self.context).0)));
         resources.extend(job.clean_stats.map(|stats| (CLEAN_STATS_BINDING, Part::whole(stats))));
         resources.extend(job.partials.map(|partials| (SCRATCH_BINDING, partials.words.binding(self.context).0)));
         resources.into_iter().map(|(binding, part)| part.entry(binding)).collect()

@@ -26,6 +26,7 @@ pub(crate) fn check(job: &Job<'_>) -> Result<(), PlanError> {
     }
     job.drawn.and_then(|drawing| drawing.perturbed).map_or(Ok(()), |perturbed| check_perturbed(perturbed, shape))?;
     job.sample_words().try_for_each(|words| words.of_batch(shape.batch).check(words.name))?;
+    job.scaler.map_or(Ok(()), |words| check_results(job, "scale", &words))?;
     let mut written = job.written().into_iter();
     written.try_for_each(|slot| check_output(job, slot))
 }
@@ -58,7 +59,10 @@ pub(crate) fn check_bindings(job: &Job<'_>, variant: &Variant, context: &Context
         let (op, buffers) = (job.op.name(), names.join(", "));
         return Err(PlanError::Bindings { op, buffers, allowed, found });
     }
-    check_seeds(job, limits)?;
+    // The bindings of these begin at their first word.
+    let seeds = job.seeds.map(|seeds| seeds.of_batch(job.shape.batch));
+    seeds.map_or(Ok(()), |seeds| seeds.check_whole("seeds", "offset of the seeds", context))?;
+    job.scaler.map_or(Ok(()), |words| words.check_whole("scale", "offset of the scale", context))?;
     let sizes = [
         ("max_compute_invocations_per_workgroup", limits.max_compute_invocations_per_workgroup),
         ("max_compute_workgroup_size_x", limits.max_compute_workgroup_size_x),
@@ -74,20 +78,6 @@ fn role(job: &Job<'_>, binding: &StorageBinding) -> &'static str {
         Some(slot) if slot < SEEDS_BINDING - SLOT_BINDING => job.name(slot as usize),
         _ => binding.name,
     }
-}
-
-/// Checks the seeds: their binding covers all of them and begins at the first.
-fn check_seeds(job: &Job<'_>, limits: &wgpu::Limits) -> Result<(), PlanError> {
-    let Some(seeds) = job.seeds else { return Ok(()) };
-    let words = seeds.of_batch(job.shape.batch);
-    let allowed = u64::from(limits.min_storage_buffer_offset_alignment);
-    if !words.offset.is_multiple_of(allowed) {
-        let (limit, found) = ("min_storage_buffer_offset_alignment", words.offset);
-        return Err(PlanError::DeviceLimit { what: "offset of the seeds", limit, allowed, found });
-    }
-    let bytes = words.bytes();
-    let largest = limits.max_storage_buffer_binding_size;
-    check_limit(seeds.name, "max_storage_buffer_binding_size", largest, bytes.end - bytes.start)
 }
 
 fn check_perturbed(Perturbed { by, channel }: Perturbed, shape: Shape) -> Result<(), PlanError> {

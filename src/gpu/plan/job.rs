@@ -3,7 +3,7 @@
 use crate::gpu::inputs::{Noise, Timesteps};
 use crate::gpu::plan::keys::{Drawing, Keys};
 use crate::gpu::plan::rows::Accepts;
-use crate::gpu::plan::words::{Partials, SampleWords};
+use crate::gpu::plan::words::{Partials, SampleWords, WordRange};
 use crate::gpu::shader::op::{Op, Part, SLOTS};
 use crate::gpu::shader::variant::Draw;
 use crate::gpu::tensor::{Shape, Tensor};
@@ -32,6 +32,8 @@ pub(crate) struct Job<'a> {
     pub keys: Option<&'a Arc<Keys>>,
     /// A seed for each sample.
     pub seeds: Option<SampleWords<'a>>,
+    /// A factor of the gradients on the GPU, and its counts.
+    pub scaler: Option<WordRange<'a>>,
     /// A factor and a threshold for each sample.
     pub scales: Option<&'a wgpu::Buffer>,
     /// The statistics of clean samples.
@@ -55,7 +57,7 @@ impl<'a> Job<'a> {
         tensors: [Option<Tensor<'a>>; SLOTS],
         rows: &'a RoundedTable,
     ) -> Self {
-        let (drawn, keys, seeds, scales, clean_stats, partials) = (None, None, None, None, None, None);
+        let (drawn, keys, seeds, scaler, scales, clean_stats, partials) = (None, None, None, None, None, None, None);
         let (digit, limit, delta) = (0, f32::MAX, f32::MAX);
         let (roles, accepts) = (op.roles(), Accepts::Nothing);
         Self {
@@ -69,6 +71,7 @@ impl<'a> Job<'a> {
             drawn,
             keys,
             seeds,
+            scaler,
             scales,
             clean_stats,
             partials,
@@ -116,7 +119,7 @@ impl<'a> Job<'a> {
 
     /// The same job without outputs.
     pub fn without_outputs(&self) -> Self {
-        let mut job = self.clone();
+        let mut job = Self { op: self.op.unscaled(), scaler: None, ..self.clone() };
         self.outputs().into_iter().for_each(|slot| job.tensors[slot] = None);
         job
     }

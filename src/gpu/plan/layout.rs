@@ -154,8 +154,8 @@ impl Layout<'_> {
                 let teams = window.samples.div_ceil(WORKGROUP / team);
                 let groups_y = teams.min(MAX_GROUPS);
                 let digit_shift = job.digit;
-                let all = chunks(job.shape.elements);
-                let walk = ChunksParams { groups_y, chunks: all, team, digit_shift, first_sum, factor };
+                let (all, unused) = (chunks(job.shape.elements), [0; 2]);
+                let walk = ChunksParams { groups_y, chunks: all, team, digit_shift, first_sum, factor, unused };
                 (walk.into(), LINE, [chunks(window.elements), groups_y, teams.div_ceil(groups_y)])
             }
             Walk::Lanes => {
@@ -165,16 +165,16 @@ impl Layout<'_> {
                 let groups_y = rows.min(MAX_GROUPS);
                 let across = lanes.div_ceil(tile.lanes * tile.lanes_each);
                 // A dispatch has at most 65,535 workgroups along an axis, so rows beyond them go along z.
-                (LanesParams { groups_y }.into(), tile, [across, groups_y, rows.div_ceil(groups_y)])
+                (LanesParams { groups_y, unused: [0; 7] }.into(), tile, [across, groups_y, rows.div_ceil(groups_y)])
             }
             Walk::Flat => {
                 let total = window.samples * window.elements;
                 let workgroups = line(total);
-                (FlatParams { groups_x: workgroups[0], total }.into(), LINE, workgroups)
+                (FlatParams { groups_x: workgroups[0], total, unused: [0; 6] }.into(), LINE, workgroups)
             }
             Walk::Pairs => {
                 let workgroups = line(window.samples * window.elements);
-                (PairsParams { groups_x: workgroups[0], first_sum, factor }.into(), LINE, workgroups)
+                (PairsParams { groups_x: workgroups[0], first_sum, factor, unused: [0; 5] }.into(), LINE, workgroups)
             }
             Walk::Words => {
                 let walk = self.words_params(&variant.outputs(), window, tensors);
@@ -191,15 +191,16 @@ impl Layout<'_> {
         let word_mask = self.job.tensors[leader].map_or(1, |tensor| tensor.storage.elements_per_word()) - 1;
         // The elements of the first word that lie before the leader, and by how many more they are from sample to sample.
         let (lead, lead_step) = (first & word_mask, stride & word_mask);
+        let common = WordsParams { lead, lead_step, word_mask, ..WordsParams::default() };
         // Where no words are shared, the gaps of the leader need no slots either.
         if word_mask == 0 || window.samples == 1 || stride == window.elements {
             let slots = (window.samples * window.elements + lead).next_multiple_of(4);
-            return WordsParams { slots, run: slots, contiguous: 1, lead, lead_step, word_mask, groups_x: 0 };
+            return WordsParams { slots, run: slots, contiguous: 1, ..common };
         }
         // A run has room for the longest lead, so that each begins at a whole word.
         let run = (window.elements + word_mask).next_multiple_of(4);
         let slots = window.samples * run;
-        WordsParams { slots, run, contiguous: 0, lead, lead_step, word_mask, groups_x: 0 }
+        WordsParams { slots, run, ..common }
     }
 }
 

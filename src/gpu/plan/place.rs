@@ -52,11 +52,8 @@ impl Places {
             let writes = !job.op.slots()[slot].is_input();
             places.add(slot, job.name(slot), (tensor.buffer, tensor.offset), kind, writes);
         }
-        for words in job.sample_words() {
-            let range = words.of_batch(job.shape.batch);
-            let kind = Kind::Words { count: range.count };
-            places.add(words.role, words.name, (range.buffer, range.offset), kind, false);
-        }
+        job.sample_words().for_each(|words| places.add_read(words.name, &words.of_batch(job.shape.batch)));
+        job.scaler.iter().for_each(|words| places.add_results("scale", words));
         places
     }
 
@@ -64,6 +61,13 @@ impl Places {
     pub fn add_results(&mut self, name: &'static str, words: &WordRange<'_>) {
         if let Some(role) = words.role {
             self.add(role, name, (words.buffer, words.offset), Kind::Words { count: words.count }, true);
+        }
+    }
+
+    /// Adds words that the plan reads.
+    pub fn add_read(&mut self, name: &'static str, words: &WordRange<'_>) {
+        if let Some(role) = words.role {
+            self.add(role, name, (words.buffer, words.offset), Kind::Words { count: words.count }, false);
         }
     }
 

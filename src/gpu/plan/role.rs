@@ -11,5 +11,7 @@ pub(crate) const SEEDS: Role = SLOTS + 1;
 pub(crate) const RESULTS: Role = SLOTS + 2;
 /// The mean of the sums.
 pub(crate) const MEAN: Role = SLOTS + 3;
+/// The factor of gradients, and its counts.
+pub(crate) const SCALER: Role = SLOTS + 4;
 /// The number of roles.
-pub(crate) const ROLES: usize = SLOTS + 4;
+pub(crate) const ROLES: usize = SLOTS + 5;

@@ -2,6 +2,7 @@
 
 use crate::gpu::context::Context;
 use crate::gpu::error::PlanError;
+use crate::gpu::inputs::GradientScale;
 use crate::gpu::plan::builder::PlanBuilder;
 use crate::gpu::plan::check::{check, check_results};
 use crate::gpu::plan::job::Job;
@@ -14,7 +15,8 @@ use crate::gpu::plan::words::WordRange;
 pub(crate) type ResultSlot<'a> = (&'a wgpu::Buffer, u64);
 
 /// Checks the factor of a gradient.
-pub(crate) fn check_scale(found: f64) -> Result<(), PlanError> {
+pub(crate) fn check_scale(scale: GradientScale<'_>) -> Result<(), PlanError> {
+    let found = scale.factor();
     let is_valid = found > 0.0 && (found as f32).is_normal();
     let (what, expected) = ("gradient scale", "finite and above 0");
     if is_valid { Ok(()) } else { Err(PlanError::Rule { what, expected, found }) }

@@ -59,6 +59,9 @@ pub(crate) fn variant(job: &Job<'_>, walk: Walk, outputs: &[usize], rows: Rows, 
     // WebGPU forbids one buffer as read and as read_write in a dispatch, so the binding of an input is writable if an output
     // lies in the same buffer.
     let is_written = |buffer: &wgpu::Buffer| {
+        if job.scaler.is_some_and(|words| words.buffer == buffer) {
+            return true;
+        }
         let mut written = job.written().into_iter().filter(|slot| outputs.contains(slot) || !job.is_output(*slot));
         written.any(|slot| job.tensors[slot].is_some_and(|tensor| tensor.buffer == buffer))
     };

@@ -2,9 +2,9 @@
 
 use crate::gpu::context::Context;
 use crate::gpu::error::{PlanError, check_limit};
-use crate::gpu::inputs::Timesteps;
+use crate::gpu::inputs::{GradientScale, Timesteps};
 use crate::gpu::plan::entry::Part;
-use crate::gpu::plan::role::{Role, SEEDS, TIMESTEPS};
+use crate::gpu::plan::role::{Role, SCALER, SEEDS, TIMESTEPS};
 use crate::gpu::plan::window::Window;
 use std::ops::Range;
 
@@ -13,6 +13,9 @@ const WORD: u64 = 4;
 
 /// The words of a seed: `[seed low, seed high, sample low, sample high]`.
 const SEED_WORDS: u32 = 4;
+
+/// The words of a factor of gradients: `[scale, not finite, flushed]`.
+const SCALER_WORDS: u32 = 3;
 
 /// Consecutive words of a buffer.
 #[derive(Clone, Copy)]
@@ -35,6 +38,11 @@ impl<'a> WordRange<'a> {
     /// This many words from a byte of a buffer on.
     pub fn at((buffer, offset): (&'a wgpu::Buffer, u64), count: u32) -> Self {
         Self { buffer, offset, count: u64::from(count), role: None }
+    }
+
+    /// The words of a factor of gradients on the GPU, and of its counts.
+    pub fn of_scale(scale: GradientScale<'a>) -> Option<Self> {
+        scale.buffer().map(|at| Self::at(at, SCALER_WORDS).in_role(SCALER))
     }
 
     /// The same words in a role of the caller's.
@@ -75,6 +83,17 @@ impl<'a> WordRange<'a> {
         let slack = self.offset % alignment(context);
         let allowed = context.limits().max_storage_buffer_binding_size;
         check_limit(name, "max_storage_buffer_binding_size", allowed, slack + WORD * self.count)
+    }
+
+    /// Checks words whose binding begins at the first of them; `what` is their offset in errors.
+    pub fn check_whole(&self, name: &'static str, what: &'static str, context: &Context) -> Result<(), PlanError> {
+        let limits = context.limits();
+        let allowed = u64::from(limits.min_storage_buffer_offset_alignment);
+        if !self.offset.is_multiple_of(allowed) {
+            let (limit, found) = ("min_storage_buffer_offset_alignment", self.offset);
+            return Err(PlanError::DeviceLimit { what, limit, allowed, found });
+        }
+        check_limit(name, "max_storage_buffer_binding_size", limits.max_storage_buffer_binding_size, WORD * self.count)
     }
 
     /// A binding that covers the words, and the index of the first one in it.

@@ -9,6 +9,7 @@ use crate::gpu::shader::template::{Item, fill, section};
 use crate::gpu::shader::variant::{Draw, Operand, Variant, Walk};
 use crate::gpu::storage::Storage;
 
+const GRADIENT_SCALE: &str = include_str!("../../../shaders/access/gradient_scale.wgsl");
 const TENSORS: &str = include_str!("../../../shaders/access/tensors.wgsl");
 const LANES_IO: &str = include_str!("../../../shaders/access/lanes_io.wgsl");
 const WORDS_IO: &str = include_str!("../../../shaders/access/words_io.wgsl");
@@ -113,6 +114,11 @@ impl Access<'_> {
         text
     }
 
+    /// Writes how gradients are scaled, and how what their storages cannot hold is counted.
+    pub fn gradient_scale(&self) -> String {
+        fill(GRADIENT_SCALE, &self.items(), &[])
+    }
+
     /// Everything that lines of a template are written for: the tensors, the remembered clean samples, and what else is
     /// written.
     fn items(&self) -> Vec<Item> {
@@ -123,6 +129,9 @@ impl Access<'_> {
             let remembered = (variant.depth > 0).then_some("remembered");
             let observed = variant.clean_stats.then_some("observed");
             items.extend([remembered, observed].into_iter().flatten().map(only));
+        }
+        if self.variant.op.scales_gradients() {
+            items.push(only("observed"));
         }
         // What is written of a lane is computed before the first output is stored.
         if items.iter().any(|item| item.classes.contains(&"stored")) {
@@ -144,9 +153,15 @@ impl Access<'_> {
             (present && !drawn && bit != 0, "optional"),
             (slot.is_output(), "output"),
             (present && slot.is_output(), "stored"),
+            (present && slot.is_output() && self.variant.op.noise_out() != Some(index), "gradient"),
         ];
         let classes = classes.into_iter().filter(|(is, _)| *is).map(|(_, class)| class).collect();
-        Item { classes, holes: vec![("name", slot.name.to_owned()), ("bit", bit.to_string())] }
+        let mut holes = vec![("name", slot.name.to_owned()), ("bit", bit.to_string())];
+        if let Some(storage) = self.variant.operand(index).storage() {
+            holes.push(("infinite_from", storage.infinite_from().to_string()));
+            holes.push(("zero_up_to", storage.zero_up_to().to_string()));
+        }
+        Item { classes, holes }
     }
 
     /// Writes the binding of a tensor, and how it is loaded and stored.

@@ -12,6 +12,7 @@ pub(crate) const SEEDS_BINDING: u32 = SLOT_BINDING + SLOTS as u32;
 pub(crate) const SCALES_BINDING: u32 = SEEDS_BINDING + 1;
 pub(crate) const CLEAN_STATS_BINDING: u32 = SEEDS_BINDING + 2;
 pub(crate) const SCRATCH_BINDING: u32 = SEEDS_BINDING + 3;
+pub(crate) const SCALER_BINDING: u32 = SEEDS_BINDING + 4;
 
 /// A storage buffer of a kernel.
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +39,7 @@ impl Variant {
             (matches!(self.draw, Draw::PerSample { .. }), "seeds", SEEDS_BINDING, self.seeds_writable),
             (self.op.scaled() && !self.scales_uniform, "scales", SCALES_BINDING, false),
             (self.step().clean_stats, "clean_stats", CLEAN_STATS_BINDING, true),
+            (self.op.scales_gradients(), "scale", SCALER_BINDING, true),
             (self.walk.reduces(), "scratch", SCRATCH_BINDING, true),
         ];
         let others = others.into_iter().filter(|(present, ..)| *present);

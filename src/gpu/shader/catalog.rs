@@ -45,7 +45,8 @@ pub fn every_shader() -> Vec<ComposedShader> {
         })
     });
     let small = [
-        ("draw_timesteps", standalone::draw_timesteps()),
+        (standalone::DRAW_TIMESTEPS[0], standalone::draw_timesteps(false)),
+        (standalone::DRAW_TIMESTEPS[1], standalone::draw_timesteps(true)),
         ("advance", standalone::advance()),
         ("gather_rows", standalone::gather_rows()),
     ];
@@ -105,7 +106,12 @@ fn map_variants(walk: Walk, rows: Rows, storages: &[Storage]) -> impl Iterator<I
     storages.iter().for_each(|&storage| all.extend(every_map(storage)));
     all.into_iter().enumerate().map(move |(i, operands)| {
         let drawn = operands[map::IN1] == Operand::Absent;
-        let draw = if drawn { Draw::Batch { perturbed: i % 4 < 2 } } else { Draw::No };
+        let perturbed = i % 4 < 2;
+        let draw = match drawn {
+            true if i % 3 == 0 => Draw::PerSample { perturbed },
+            true => Draw::Batch { perturbed },
+            false => Draw::No,
+        };
         let timesteps_writable = rows.are_looked_up() && i % 2 == 1;
         Variant { timesteps_writable, ..plain(Op::Map, walk, rows, draw, operands) }
     })
@@ -177,7 +183,8 @@ fn every_loss(walk: Walk, rows: Rows, storages: &[Storage]) -> Vec<Variant> {
         let read = Operand::Binding { storage, writable: false };
         let write = Operand::Binding { storage, writable: true };
         let in_place = Operand::InPlace { storage, output: loss::GRADIENT };
-        let variant = |curve, draw, operands| plain(Op::Loss { curve }, walk, rows, draw, operands);
+        let op = |curve, scaled_gradient| Op::Loss { curve, scaled_gradient };
+        let variant = |curve, draw, operands| plain(op(curve, false), walk, rows, draw, operands);
         for &(curve, _) in LossCurve::ALL {
             let given = [(loss::IN0, read), (loss::IN1, read)];
             if walk.reduces() {
@@ -200,7 +207,8 @@ fn every_loss(walk: Walk, rows: Rows, storages: &[Storage]) -> Vec<Variant> {
                 // Bindings do not depend on the curve.
                 if curve == LossCurve::Huber {
                     let apart = variant(curve, Draw::No, operands([(loss::PREDICTION, read), in0, in1, gradient]));
-                    all.extend([apart, aliased(apart), aliased(drawn)]);
+                    let scaled = |variant: Variant| Variant { op: op(curve, true), ..variant };
+                    all.extend([apart, aliased(apart), aliased(drawn), scaled(apart), aliased(scaled(apart))]);
                 }
             }
         }
@@ -230,7 +238,8 @@ fn every_vlb(walk: Walk, rows: Rows, storages: &[Storage]) -> Vec<Variant> {
         let apart = operands([prediction, learned, x0, (vlb::IN1, read), gradients[0], gradients[1]]);
         let kept = operands([prediction, learned, x0, (vlb::LEARNED_GRADIENT, write), (vlb::NOISE_OUT, write)]);
         for clips in [false, true] {
-            let variant = |draw, operands| plain(Op::Vlb { clips }, walk, rows, draw, operands);
+            let op = |scaled_gradient| Op::Vlb { clips, scaled_gradient };
+            let variant = |draw, operands| plain(op(false), walk, rows, draw, operands);
             if walk.reduces() {
                 all.push(variant(Draw::No, alone));
             }

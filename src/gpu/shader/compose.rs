@@ -6,7 +6,7 @@
 
 use crate::gpu::shader::access::Access;
 use crate::gpu::shader::bindings::{
-    CLEAN_STATS_BINDING, SEEDS_BINDING, TABLE_BINDING, TIMESTEPS_BINDING, access, declaration,
+    CLEAN_STATS_BINDING, SCALER_BINDING, SEEDS_BINDING, TABLE_BINDING, TIMESTEPS_BINDING, access, declaration,
 };
 use crate::gpu::shader::op::{NEEDS_NOISE, Op};
 use crate::gpu::shader::params::{self, VECTORS};
@@ -22,6 +22,9 @@ pub(crate) struct Native {
     /// These for memory too, 8 bytes at once: software drivers load and store the numbers of a vector one by one.
     pub wide: bool,
 }
+
+/// The caller's factor of gradients, and what was counted under it; see `gpu::GradientScale`.
+const SCALER: &str = "struct Scaler {\n    scale: f32,\n    not_finite: atomic<u32>,\n    flushed: atomic<u32>,\n}\n";
 
 /// Names files of `shaders/`.
 macro_rules! file {
@@ -92,7 +95,12 @@ impl Variant {
             &declaration(CLEAN_STATS_BINDING, "storage, read_write", "clean_stats", "array<atomic<u32>>"),
         );
         add(streams && clean_stats, file!("op/clean_stats"));
-        add(streams && !clean_stats, "fn flush(invocation: u32) {\n}\n");
+        let scales = self.op.scales_gradients();
+        add(scales, &declaration(SCALER_BINDING, "storage, read_write", "scaler", "Scaler"));
+        add(scales, SCALER);
+        add(scales, &access.gradient_scale());
+        add(self.op.sums() && !scales, "fn scaled(gradient: vec4<f32>) -> vec4<f32> {\n    return gradient;\n}\n");
+        add(!(scales || streams && clean_stats), "fn flush(invocation: u32) {\n}\n");
         // The other walks give an invocation one lane, or loop by themselves.
         add(four_lanes && self.is_heavy(), file!("walk/lanes_loop"));
         add(four_lanes && !self.is_heavy(), file!("walk/lanes_unrolled"));

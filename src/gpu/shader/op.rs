@@ -62,11 +62,17 @@ pub(crate) enum Op {
         scaled: bool,
     },
     /// `shaders/op/loss.wgsl`.
-    Loss { curve: LossCurve },
+    Loss {
+        curve: LossCurve,
+        /// True if a factor of the gradient lies on the GPU.
+        scaled_gradient: bool,
+    },
     /// `shaders/op/vlb.wgsl`.
     Vlb {
         /// True if clean samples are clamped.
         clips: bool,
+        /// True if a factor of the gradients lies on the GPU.
+        scaled_gradient: bool,
     },
 }
 
@@ -238,6 +244,17 @@ impl Op {
         }
     }
 
+    /// The output that drawn noise is kept in.
+    pub fn noise_out(self) -> Option<usize> {
+        match self {
+            Op::Map => Some(map::NOISE_OUT),
+            Op::Loss { .. } => Some(loss::NOISE_OUT),
+            Op::Vlb { .. } => Some(vlb::NOISE_OUT),
+            Op::Step(_) => Some(step::NOISE_OUT),
+            Op::Spread | Op::Histogram { .. } => None,
+        }
+    }
+
     /// For labels: `tweedie::Map::...`.
     pub fn name(self) -> &'static str {
         match self {
@@ -265,6 +282,20 @@ impl Op {
             Op::Map | Op::Loss { .. } => 1,
             Op::Vlb { .. } => 2,
             Op::Step(_) | Op::Spread | Op::Histogram { .. } => (crate::table::step::STEP_WIDTH / 4) as u32,
+        }
+    }
+
+    /// True if a factor of its gradients lies on the GPU.
+    pub fn scales_gradients(self) -> bool {
+        matches!(self, Op::Loss { scaled_gradient: true, .. } | Op::Vlb { scaled_gradient: true, .. })
+    }
+
+    /// The same op with no factor of its gradients on the GPU.
+    pub fn unscaled(self) -> Self {
+        match self {
+            Op::Loss { curve, .. } => Op::Loss { curve, scaled_gradient: false },
+            Op::Vlb { clips, .. } => Op::Vlb { clips, scaled_gradient: false },
+            other => other,
         }
     }
 
@@ -321,8 +352,8 @@ impl Op {
                 let (masked, codes) = (has(step::MASK), clip.chosen() + &deviation.chosen());
                 format!("{codes}const DEPTH = {depth}u;\nconst MASKED = {masked};\n")
             }
-            Op::Loss { curve } => format!("{}const NOISE_OUT = {};\n", curve.chosen(), has(loss::NOISE_OUT)),
-            Op::Vlb { clips } => {
+            Op::Loss { curve, .. } => format!("{}const NOISE_OUT = {};\n", curve.chosen(), has(loss::NOISE_OUT)),
+            Op::Vlb { clips, .. } => {
                 let mut text = Term::codes();
                 let _ = write!(text, "const CLIPS = {clips};\nconst NOISE_OUT = {};\n", has(vlb::NOISE_OUT));
                 let numbers = [

@@ -92,8 +92,7 @@ pub(crate) struct WindowParams {
     pub delta: f32,
 }
 
-/// Bytes that every walk's parameters have room in. In WGSL each struct fills them by itself when it is rounded to 16 bytes,
-/// since OpenGL's layout does not see an explicit size.
+/// Bytes of every walk's parameters. Each struct fills them by itself: OpenGL's layout does not see an explicit size.
 pub(crate) const WALK_BYTES: usize = 32;
 
 /// The parameters of a walk, as its own struct lays them out.
@@ -101,23 +100,13 @@ pub(crate) const WALK_BYTES: usize = 32;
 #[derive(Clone, Copy, Debug, Default, bytemuck::Pod, bytemuck::Zeroable)]
 pub(crate) struct WalkParams([u32; WALK_BYTES / 4]);
 
-impl WalkParams {
-    /// From the struct of a walk, the rest of the room zero.
-    fn of(walk: &impl bytemuck::NoUninit) -> Self {
-        // The struct of the shader begins at the same byte and is padded to the same room by `@size`.
-        let mut words = Self::default();
-        bytemuck::bytes_of_mut(&mut words)[..size_of_val(walk)].copy_from_slice(bytemuck::bytes_of(walk));
-        words
-    }
-}
-
-/// The struct of a walk as the room that every walk's parameters have.
+/// The struct of a walk as the parameters of a kernel. One of another size does not compile.
 macro_rules! is_walk {
     ($($name:ty),*) => {$(
         impl From<$name> for WalkParams {
             fn from(walk: $name) -> Self {
-                const { assert!(size_of::<$name>() <= WALK_BYTES) }
-                Self::of(&walk)
+                const { assert!(size_of::<$name>() == WALK_BYTES) }
+                bytemuck::cast(walk)
             }
         }
     )*};
@@ -130,6 +119,7 @@ is_walk!(LanesParams, FlatParams, PairsParams, WordsParams, ChunksParams);
 #[derive(Clone, Copy, Debug, Default, bytemuck::Pod, bytemuck::Zeroable)]
 pub(crate) struct LanesParams {
     pub groups_y: u32,
+    pub unused: [u32; 7],
 }
 
 /// `struct FlatParams` of `shaders/walk/flat.wgsl`.
@@ -138,6 +128,7 @@ pub(crate) struct LanesParams {
 pub(crate) struct FlatParams {
     pub groups_x: u32,
     pub total: u32,
+    pub unused: [u32; 6],
 }
 
 /// `struct PairsParams` of `shaders/walk/pairs.wgsl`.
@@ -147,6 +138,7 @@ pub(crate) struct PairsParams {
     pub groups_x: u32,
     pub first_sum: u32,
     pub factor: f32,
+    pub unused: [u32; 5],
 }
 
 /// `struct WordsParams` of `shaders/walk/words.wgsl`.
@@ -160,6 +152,7 @@ pub(crate) struct WordsParams {
     pub lead: u32,
     pub lead_step: u32,
     pub word_mask: u32,
+    pub unused: u32,
 }
 
 /// `struct ChunksParams` of `shaders/walk/chunks.wgsl`.
@@ -172,6 +165,7 @@ pub(crate) struct ChunksParams {
     pub digit_shift: u32,
     pub first_sum: u32,
     pub factor: f32,
+    pub unused: [u32; 2],
 }
 
 /// `struct FoldParams` of `shaders/reduce/fold.wgsl`.

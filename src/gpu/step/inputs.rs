@@ -93,7 +93,7 @@ impl<'a> Step<'a> {
 
     /// Checks that the noise is one that a loop draws: each call has a stream of its own.
     fn check_noise(&self) -> Result<(), PlanError> {
-        let refuse = |expected, found| Err(PlanError::LoopNoise { expected, found });
+        let refuse = |expected, found| Err(PlanError::Noise { what: "noise of a loop", expected, found });
         match self.noise.draws() {
             Some(drawn) if drawn.steps != 1 => refuse("1 step, since each call has a stream", "several steps")?,
             Some(drawn) if drawn.perturbed.is_some() => refuse("white noise", "perturbed noise")?,

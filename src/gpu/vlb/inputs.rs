@@ -50,11 +50,12 @@ impl<'a> VlbInputs<'a> {
         tensors[slots::LEARNED] = self.learned;
         tensors[slots::X0] = Some(self.x0);
         tensors[slots::IN1] = self.in1.tensor();
+        let op = Op::Vlb { clips: self.clip.is_some(), scaled_gradient: false };
         let (in1, learned) = (!self.in1.is_none(), self.learned.is_some());
         Job {
             limit: self.clip.map_or(f32::MAX, |clip| clip as f32),
             accepts: Accepts::Vlb { in1, learned, factor: self.factor(share) },
-            ..Job::new(Op::Vlb { clips: self.clip.is_some() }, self.shape, timesteps, tensors, rows)
+            ..Job::new(op, self.shape, timesteps, tensors, rows)
         }
         .drawing(self.in1, slots::NOISE_OUT)
     }

@@ -2,11 +2,12 @@
 
 use crate::gpu::context::Context;
 use crate::gpu::error::PlanError;
-use crate::gpu::inputs::{Reduction, Timesteps};
+use crate::gpu::inputs::{GradientScale, Reduction, Timesteps};
 use crate::gpu::plan::job::Roles;
 use crate::gpu::plan::keys::Keys;
 use crate::gpu::plan::plan::Plan;
 use crate::gpu::plan::sums::{Sums, check_scale};
+use crate::gpu::plan::words::WordRange;
 use crate::gpu::shader::op::{Op, vlb as slots};
 use crate::gpu::tensor::Tensor;
 use crate::gpu::vlb::inputs::VlbInputs;
@@ -30,8 +31,8 @@ pub struct VlbTerms<'a> {
     pub learned_gradient: Option<Tensor<'a>>,
     /// The reduction of the samples' terms whose gradients they are.
     pub reduction: Reduction,
-    /// A factor of the gradients alone, above 0; see [`Gradient::scale`](crate::gpu::Gradient::scale).
-    pub scale: f64,
+    /// A factor of the gradients alone: the terms are without it.
+    pub scale: GradientScale<'a>,
 }
 
 impl VlbTerms<'_> {
@@ -43,7 +44,7 @@ impl VlbTerms<'_> {
     /// # Errors
     /// [`PlanError`] lists the inputs that are rejected.
     pub fn plan(&self, context: &Context) -> Result<Plan, PlanError> {
-        self.in_roles(context, Op::Vlb { clips: false }.roles(), "terms", None)
+        self.in_roles(context, Op::Vlb { clips: false, scaled_gradient: false }.roles(), "terms", None)
     }
 
     /// Makes a plan whose tensors have these names, by slot, and whose terms have this one, with keys that another plan has
@@ -58,10 +59,12 @@ impl VlbTerms<'_> {
         let Self { inputs, timesteps, terms, mean, gradient, learned_gradient, reduction, scale } = *self;
         check_scale(scale)?;
         inputs.check()?;
-        let share = scale * reduction.share(inputs.shape);
+        let share = scale.factor() * reduction.share(inputs.shape);
         let rows = inputs.scaled(share).rounded()?;
         let mut job = inputs.job(timesteps, &rows, share);
         (job.roles, job.keys) = (roles, keys);
+        job.scaler = WordRange::of_scale(scale).filter(|_| gradient.is_some() || learned_gradient.is_some());
+        job.op = Op::Vlb { clips: inputs.clip.is_some(), scaled_gradient: job.scaler.is_some() };
         job.tensors[slots::GRADIENT] = gradient;
         job.tensors[slots::LEARNED_GRADIENT] = learned_gradient;
         Sums { job, factor: 1.0 / share, samples: (name, terms), mean }.plan(context)
