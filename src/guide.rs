@@ -156,7 +156,7 @@
 //! | plans that compile as they are made | 145 |
 //! | the same with a pipeline cache of an earlier run, in which this driver keeps nothing | 149 |
 //! | the same in a warm-up: the calling thread | 2.1 |
-//! | until that warm-up is done: free cores would shorten it | 146 |
+//! | until that warm-up is done | 146 |
 //! | their first submit, Mesa's cache on disk empty, filled | 740, 28 |
 //! | each later submit | 3.2 |
 //!
