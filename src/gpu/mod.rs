@@ -1,7 +1,7 @@
 //! The GPU half: kernels that apply tables of coefficients to buffers.
 //!
 //! It knows tensors, storage types and tables of rows; it knows no schedule and no name of a prediction. The
-//! [front](crate::Diffusion) joins it with the [mathematics](crate::math).
+//! [front](crate::Noising) joins it with the [mathematics](crate::math).
 //!
 //! A plan is made by an op ([`map`], [`loss`], [`vlb`], [`step`]) and recorded into the caller's compute pass. Each op has an
 //! f64 reference beside it, and [`compare`] bounds the difference.
