@@ -222,7 +222,7 @@ fn flow_euler(options: &mut Options) -> Result<Scheduler, ConfigError> {
     if inverted {
         // The network's time runs from noise to data, and so does its velocity.
         let timesteps = model.schedule().len() as f64;
-        model = model.told_as(Told::RisingTime(timesteps)).negated();
+        model = model.negated().told_as(Told::RisingTime(timesteps));
     }
     let defaults = SamplerOptions { placement, stochastic, ..SamplerOptions::default() };
     let mut read = shifts(options, Scheduler::new(model, "flow-euler", defaults)?, "shift")?;

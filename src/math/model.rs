@@ -8,6 +8,7 @@
 //! is told, asks the model.
 
 use super::check;
+use super::edm::SigmaData;
 use super::level::NoiseLevel;
 use super::placement::Placement;
 use super::process::Process;
@@ -32,6 +33,8 @@ pub enum Told {
     Sigma,
     /// `ln(sigma/alpha)/4` (Karras et al. 2022, arXiv 2206.00364, table 1).
     LogSigma,
+    /// The angle `t` with `tan(t) = sigma/(sigma_data*alpha)` (Lu & Song 2024, arXiv 2410.11081).
+    Angle(SigmaData),
 }
 
 /// A trained network: its process, its prediction, and the number that it is told at a noise level.
@@ -63,15 +66,18 @@ pub struct Model {
 impl Model {
     /// A network that predicts a quantity at the levels of a schedule.
     ///
-    /// It is told `ln(sigma)/4` if it predicts EDM's output, `T*t` of a rectified flow of `T` timesteps, and else the timestep.
+    /// It is told `ln(sigma)/4` if it predicts EDM's output, `T*t` of a rectified flow of `T` timesteps, `T*(1 - t)` if that
+    /// flow's velocity leads to the data, TrigFlow's angle, and else the timestep.
     #[must_use]
     pub fn new(schedule: Schedule, prediction: Quantity) -> Self {
         let told = match (schedule.process(), prediction) {
-            (_, Quantity::Edm(_)) => Told::LogSigma,
+            (Process::TrigFlow(sigma_data), _) => Told::Angle(sigma_data),
+            (_, Quantity::Edm(_) | Quantity::TrigFlow(_)) => Told::LogSigma,
+            (Process::Flow, Quantity::RisingFlow) => Told::RisingTime(schedule.len() as f64),
             (Process::Flow, _) => Told::Time(schedule.len() as f64),
             _ => Told::Timestep,
         };
-        let edm = (schedule.process() == Process::VarianceExploding) && matches!(prediction, Quantity::Edm(_));
+        let edm = schedule.process() == Process::VarianceExploding && prediction.sigma_data().is_some();
         let placement = edm.then_some(Placement::KARRAS);
         Self { schedule, prediction, negated: false, told, placement, line: None, latent: [1.0, 0.0] }
     }
@@ -84,10 +90,21 @@ impl Model {
         Ok(Self::new(Schedule::rectified_flow(timesteps)?, Quantity::Flow))
     }
 
+    /// TrigFlow of so many timesteps on data of this standard deviation (Lu & Song 2024, arXiv 2410.11081).
+    ///
+    /// # Errors
+    /// [`ScheduleError::Empty`], [`ScheduleError::TooLong`].
+    pub fn trig_flow(timesteps: usize, sigma_data: SigmaData) -> Result<Self, ScheduleError> {
+        Ok(Self::new(Schedule::trig_flow(timesteps, sigma_data)?, Quantity::TrigFlow(sigma_data)))
+    }
+
     /// The same with an output of the opposite sign: `x0 - epsilon`, or `v_prediction` of diffusers' EDM schedulers.
     #[must_use]
     pub fn negated(self) -> Self {
-        Self { negated: !self.negated, ..self }
+        match self.prediction.negated() {
+            Some(prediction) => Self { prediction, ..self },
+            None => Self { negated: !self.negated, ..self },
+        }
     }
 
     /// The same, told another number.
@@ -139,6 +156,12 @@ impl Model {
         self.prediction
     }
 
+    /// The number that the network is told.
+    #[must_use]
+    pub const fn told_number(&self) -> Told {
+        self.told
+    }
+
     /// The rule that places the levels at which the model is usually sampled; `None` for the sampler's own.
     #[must_use]
     pub const fn placement(&self) -> Option<Placement> {
@@ -176,7 +199,8 @@ impl Model {
     pub const fn scale(&self) -> Scale {
         match (self.process(), self.prediction) {
             (Process::Flow, _) => Scale::Flow,
-            (Process::VarianceExploding, Quantity::Edm(sigma_data)) => Scale::Edm(sigma_data),
+            (Process::TrigFlow(sigma_data), _) => Scale::TrigFlow(sigma_data),
+            (Process::VarianceExploding, Quantity::Edm(data) | Quantity::TrigFlow(data)) => Scale::Edm(data),
             (Process::VarianceExploding, _) => Scale::Denoiser,
             (Process::VariancePreserving | Process::Levels, _) => Scale::VariancePreserving,
         }
@@ -226,6 +250,7 @@ impl Model {
             Told::RisingTime(scale) => scale * (alpha / (alpha + sigma)),
             Told::Sigma => sigma / alpha,
             Told::LogSigma => 0.25 * (sigma / alpha).ln(),
+            Told::Angle(sigma_data) => sigma.atan2(sigma_data.value() * alpha),
         }
     }
 }

@@ -73,7 +73,7 @@ impl Entry<SamplerRecipe> {
     /// levels.
     #[must_use]
     pub fn usual_model(&self, schedule: Schedule, prediction: Option<Quantity>, scale: Option<Scale>) -> Model {
-        let flows = prediction == Some(Quantity::Flow) || self.make.is_flow();
+        let flows = prediction.is_some_and(Quantity::is_flow) || self.make.is_flow();
         if scale.map_or(flows, |scale| scale == Scale::Flow) {
             let schedule = Schedule::rectified_flow(schedule.len()).unwrap_or(schedule);
             return Model::new(schedule, prediction.unwrap_or(Quantity::Flow));

@@ -50,17 +50,23 @@ impl GridBuilder<'_> {
         match (scale, self.model.prediction()) {
             (Scale::Flow, _) if process == Process::Flow => Ok(scale),
             (Scale::Flow, _) => Err(CatalogError::Process { expected: Process::Flow, found: process }),
+            (Scale::TrigFlow(data), _) if process == Process::TrigFlow(data) => Ok(scale),
+            (Scale::TrigFlow(data), _) => {
+                Err(CatalogError::Process { expected: Process::TrigFlow(data), found: process })
+            }
             (Scale::VarianceExploding | Scale::Denoiser | Scale::Edm(_), _)
-                if matches!(process, Process::Flow | Process::Levels) =>
+                if matches!(process, Process::Flow | Process::TrigFlow(_) | Process::Levels) =>
             {
                 Err(CatalogError::Process { expected: Process::VarianceExploding, found: process })
             }
-            (Scale::VariancePreserving, _) if matches!(process, Process::Flow | Process::VarianceExploding) => {
+            (Scale::VariancePreserving, _)
+                if matches!(process, Process::Flow | Process::TrigFlow(_) | Process::VarianceExploding) =>
+            {
                 Err(CatalogError::Process { expected: Process::VariancePreserving, found: process })
             }
-            (Scale::VarianceExploding, Quantity::Edm(sigma_data)) => Ok(Scale::Edm(sigma_data)),
-            (Scale::Edm(data), Quantity::Edm(sigma_data)) if data == sigma_data => Ok(Scale::Edm(data)),
-            (_, Quantity::Edm(_)) => Err(needs("prediction", "edm", "scale", "ve")),
+            (Scale::VarianceExploding, Quantity::Edm(data) | Quantity::TrigFlow(data)) => Ok(Scale::Edm(data)),
+            (Scale::Edm(data), prediction) if prediction.sigma_data() == Some(data) => Ok(scale),
+            (_, Quantity::Edm(_) | Quantity::TrigFlow(_)) => Err(needs("prediction", "edm", "scale", "ve")),
             (Scale::Edm(_), _) => Err(needs("scale", "edm", "prediction", "edm")),
             (scale, _) => Ok(scale),
         }

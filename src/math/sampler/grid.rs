@@ -44,6 +44,8 @@ pub enum Scale {
     Edm(SigmaData),
     /// `alpha = 1 - sigma` for `sigma` in `0..=1`: rectified flow.
     Flow,
+    /// `alpha = cos(t)` with `tan(t) = sigma/sigma_data`; the network is given `x/sigma_data`: TrigFlow.
+    TrigFlow(SigmaData),
 }
 
 impl Scale {
@@ -59,6 +61,10 @@ impl Scale {
                 NoiseLevel::new(alpha, checked.sigma() * alpha)?
             }
             Self::Flow => NoiseLevel::rectified_flow(sigma)?,
+            Self::TrigFlow(sigma_data) => {
+                let checked = NoiseLevel::variance_exploding(sigma)?.sigma();
+                NoiseLevel::trig_flow(checked.atan2(sigma_data.value()), sigma_data)?
+            }
             Self::VarianceExploding | Self::Denoiser | Self::Edm(_) => NoiseLevel::variance_exploding(sigma)?,
         })
     }
@@ -69,6 +75,7 @@ impl Scale {
         match self {
             Self::VarianceExploding => 1.0 / level.alpha().hypot(level.sigma()),
             Self::Edm(sigma_data) => sigma_data.c_in(level),
+            Self::TrigFlow(sigma_data) => 1.0 / sigma_data.value(),
             Self::VariancePreserving | Self::Denoiser | Self::Flow => 1.0,
         }
     }
