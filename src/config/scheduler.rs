@@ -44,6 +44,9 @@ pub struct Scheduler {
     pub(super) mu: Mu,
 }
 
+/// Options of a run that replace those of the file, where the sampler has them.
+const GRID: [&str; 9] = ["sections", "spacing", "offset", "sigmas", "sigma_min", "sigma_max", "rho", "final", "times"];
+
 /// The meaning of `mu`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mu {
@@ -69,30 +72,64 @@ impl Scheduler {
     }
 
     /// The sampler of a run: the arguments of `set_timesteps` and `step` in diffusers. These are a number of steps or
-    /// timesteps, `strength`, and of `eta`, `rederive_epsilon` (`use_clipped_model_output`), `mu` or `tokens` and `churn` those that the class has.
+    /// timesteps, `strength`, and of `eta`, `rederive_epsilon` (`use_clipped_model_output`), `mu` or `tokens` and `churn` those
+    /// that the class has. Options that place levels, as far as the sampler has them, replace those of the file.
     ///
     /// # Errors
     /// [`ConfigError`] for a run that the scheduler cannot make, [`ConfigError::Unused`] for options that the file settles or
     /// that the class does not use.
     pub fn sampler(&self, run: &SamplerOptions) -> Result<Sampler, ConfigError> {
-        let given = run.given().chain(run.timesteps.is_some().then_some("timesteps"));
-        if let Some(option) = given.into_iter().find(|option| *option != "strength" && !self.takes.contains(option)) {
+        let mut given = run.given().chain(run.timesteps.is_some().then_some("timesteps"));
+        if let Some(option) = given.find(|option| !self.uses(option)) {
             return Err(ConfigError::Unused { option });
         }
-        let mut options = SamplerOptions {
-            steps: run.steps,
-            timesteps: run.timesteps.clone(),
-            strength: run.strength,
-            eta: run.eta,
-            rederive_epsilon: run.rederive_epsilon,
-            churn: run.churn,
-            compat: run.compat,
-            clip: self.clip(run),
-            ..self.defaults.clone()
-        };
+        let mut options = SamplerOptions { clip: self.clip(run), ..run.placed_over(&self.defaults) };
         self.shift(run, &mut options)?;
         self.exceptions(run, &mut options);
-        Ok(self.sampler.build_by(&self.rules, &self.model, &options)?)
+        Ok(self.sampler.build_by(&self.rules_of(run), &self.model, &options)?)
+    }
+
+    /// The run of another sampler on the model of the file, with its shift, its spacing and the time at which it ends. Options
+    /// are those of the sampler.
+    ///
+    /// # Errors
+    /// As [`Entry::build`], and [`ConfigError`] for a flow whose shift needs the size of the image.
+    pub fn sampler_instead(&self, entry: &Entry<SamplerRecipe>, run: &SamplerOptions) -> Result<Sampler, ConfigError> {
+        let rules =
+            GridRules { spacing: self.rules_of(run).spacing, terminal: self.rules.terminal, ..GridRules::default() };
+        let mut options = run.clone();
+        if self.mu != Mu::Optional {
+            options.tokens = None;
+            self.shift(run, &mut options)?;
+        }
+        Ok(entry.build_instead(&rules, &self.model, &options)?)
+    }
+
+    /// The sampler of the file.
+    #[must_use]
+    pub const fn entry(&self) -> &'static Entry<SamplerRecipe> {
+        self.sampler
+    }
+
+    /// True for an option of a run that the class or the sampler has.
+    fn uses(&self, option: &str) -> bool {
+        let flow = self.model.process() == Process::Flow;
+        match option {
+            "strength" => true,
+            "times" => flow,
+            "shift" if flow && self.mu == Mu::Optional => true,
+            "sigmas" if flow => true,
+            _ if GRID.contains(&option) => self.sampler.make.options().any(|known| known == option),
+            _ => self.takes.contains(&option),
+        }
+    }
+
+    /// The rules of the class, without those that the run replaces.
+    fn rules_of(&self, run: &SamplerOptions) -> GridRules {
+        let mut rules = self.rules;
+        let spaced = matches!(run.placement, Some(Placement::Timesteps(_))) || run.offset.is_some();
+        rules.spacing = rules.spacing.filter(|_| !spaced);
+        rules
     }
 
     /// diffusers limits the threshold to `sample_max_value`, whose default of 1 turns it into a clamp to -1..=1.
@@ -110,7 +147,8 @@ impl Scheduler {
 
     /// The shift of a flow. A list of timesteps is final, but for diffusers, which shifts it.
     fn shift(&self, run: &SamplerOptions, options: &mut SamplerOptions) -> Result<(), ConfigError> {
-        let is_final = run.timesteps.is_some() && run.compat == Compat::Published;
+        let listed = run.timesteps.is_some() || run.sigma_list.is_some() || run.times.is_some();
+        let is_final = listed && run.compat == Compat::Published;
         let mu = match (run.mu, run.tokens, self.model.token_line()) {
             (None, Some(tokens), Some([base, most])) => Some(flow::dynamic_mu(tokens, base, most)?),
             (mu, ..) => mu,
@@ -120,12 +158,14 @@ impl Scheduler {
             (Mu::Optional | Mu::Exponential, Some(_)) => options.mu = mu,
             (Mu::Linear, Some(_)) => options.shift = mu,
             (Mu::Optional, None) => {}
+            // Ends that are given place sigmas without the times of the class.
+            _ if run.sigma_min.is_some() && run.sigma_max.is_some() && options.placement.is_some() => {}
             (Mu::Exponential | Mu::Linear, None) => {
                 return Err(refused("mu or tokens", "a number, since use_dynamic_shifting is on", "none"));
             }
         }
-        if is_final && self.model.process() == Process::Flow {
-            options.placement = None;
+        if run.sigma_list.is_some() || run.times.is_some() || (is_final && self.model.process() == Process::Flow) {
+            options.placement = run.placement;
         }
         Ok(())
     }

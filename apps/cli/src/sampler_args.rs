@@ -2,17 +2,17 @@
 //!
 //! As for schedules, an option that the sampler has no use for is an error: who gives it believes that it does something.
 
+use crate::model_args::{Described, ModelArgs};
 use crate::names::{find, flag, in_flags, one_of};
 use crate::report::{Failure, Outcome};
-use crate::schedule_args::ScheduleArgs;
 use anyhow::{Context, Error, Result, anyhow, bail};
 use clap::ValueEnum;
-use std::fs;
-use std::path::{Path, PathBuf};
+use clap::builder::TypedValueParser;
+use tweedie::config::{ConfigError, Scheduler};
 use tweedie::math::Placement;
 use tweedie::math::catalog::{CatalogError, Entry, SamplerOptions, SamplerRecipe, SolverKind};
 use tweedie::math::sampler::{Churn, Compat, Corrector, Sampler, Scale, Variance};
-use tweedie::math::{Model, Quantity, Sections};
+use tweedie::math::{Model, Process, Quantity, Sections};
 use tweedie::table::Clip;
 
 /// A sampler of the library's catalogue.
@@ -43,6 +43,45 @@ pub enum Final {
 /// The message where nothing says how many steps there are.
 const NO_STEPS: &str = "expected --steps N or --timesteps T,..";
 
+/// A rule that places sigmas, or a list of them.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Sigmas {
+    Placed(Placement),
+    Listed(Vec<f64>),
+}
+
+/// Parses either.
+fn sigmas() -> impl TypedValueParser<Value = Sigmas> {
+    SigmasParser
+}
+
+/// See [`sigmas`].
+#[derive(Clone)]
+struct SigmasParser;
+
+impl TypedValueParser for SigmasParser {
+    type Value = Sigmas;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        argument: Option<&clap::Arg>,
+        value: &std::ffi::OsStr,
+    ) -> Result<Sigmas, clap::Error> {
+        let numbers = value.to_str().map(|text| text.split(',').map(|part| part.trim().parse::<f64>()).collect());
+        match numbers {
+            Some(Ok(list)) => Ok(Sigmas::Listed(list)),
+            _ => one_of(Placement::CATALOGUE, |it| !is_spacing(it))
+                .parse_ref(command, argument, value)
+                .map(Sigmas::Placed),
+        }
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = clap::builder::PossibleValue> + '_>> {
+        None
+    }
+}
+
 /// True for a placement by timesteps.
 const fn is_spacing(placement: &Placement) -> bool {
     matches!(placement, Placement::Timesteps(_))
@@ -56,10 +95,6 @@ pub struct SamplerArgs {
     #[arg(skip)]
     pub sampler: Option<SamplerEntry>,
 
-    /// Instead of --sampler and its options: the scheduler_config.json of a diffusers model
-    #[arg(long, value_name = "FILE", conflicts_with = "sampler")]
-    pub config: Option<PathBuf>,
-
     /// Compute what this system computes where that is not what the papers say: diffusers
     #[arg(long, value_name = "SYSTEM")]
     pub compat: Option<System>,
@@ -71,6 +106,14 @@ pub struct SamplerArgs {
     /// The timesteps to visit, from noisy to clean, instead of --steps: 999,800,600
     #[arg(long, value_name = "T,..", value_delimiter = ',', allow_negative_numbers = true)]
     pub timesteps: Vec<f64>,
+
+    /// The times of a flow to visit, from noisy to clean, instead of --steps: 1,0.75,0.5,0.25; angles of TrigFlow: 1.5708,1.3
+    #[arg(long, value_name = "T,..", value_delimiter = ',', allow_negative_numbers = true)]
+    pub times: Vec<f64>,
+
+    /// Take the last steps only, from a noised picture on: this part of them, 0 to 1 (image to image)
+    #[arg(long, value_name = "S", allow_negative_numbers = true)]
+    pub strength: Option<f64>,
 
     /// The timesteps as guided-diffusion chooses them, instead of --steps: so many from each section (10,15,20), or by one
     /// stride (ddim25)
@@ -96,9 +139,11 @@ pub struct SamplerArgs {
     #[arg(long, value_parser = one_of(Scale::CATALOGUE, |_| true))]
     pub scale: Option<Scale>,
 
-    /// Place the noise levels by sigma = noise/signal instead of by timestep
-    #[arg(long, value_parser = one_of(Placement::CATALOGUE, |placement| !is_spacing(placement)))]
-    pub sigmas: Option<Placement>,
+    /// Place the noise levels by sigma = noise/signal (of a flow, by its time) instead of by timestep: a rule, karras, exponential,
+    /// polyexponential, beta, vp, flow-times (1 - i/n, shifted) or flow-ends (from 1 to 1/T, the ends shifted too: Stable
+    /// Diffusion 3, AuraFlow, HiDream); or the sigmas themselves, from noisy to clean, instead of --steps: 14.6,3,1
+    #[arg(long, value_name = "RULE|SIGMA,..", value_parser = sigmas())]
+    pub sigmas: Option<Sigmas>,
 
     /// The least sigma to visit [default: that of the least noisy timestep]
     #[arg(long, value_name = "SIGMA", allow_negative_numbers = true)]
@@ -187,43 +232,77 @@ pub struct SamplerArgs {
 
 impl SamplerArgs {
     /// Name for people.
-    pub fn title(&self) -> String {
-        match (&self.sampler, &self.config) {
+    pub fn title(&self, model: &ModelArgs) -> String {
+        match (&self.sampler, &model.config) {
             (Some(entry), _) => entry.name.to_owned(),
             (None, Some(path)) => path.display().to_string(),
             (None, None) => "no sampler".to_owned(),
         }
     }
 
-    /// The sampler that the options add up to. Reads the files of `--config` and `--betas`.
-    pub fn sampler(&self, schedule: &ScheduleArgs) -> Outcome<Sampler> {
-        match (self.sampler, &self.config) {
-            (Some(entry), None) => self.named(entry, schedule).map_err(Failure::input),
-            (None, Some(path)) => Ok(self.configured(path, schedule)?),
-            _ => Err(Failure::input(anyhow!("expected --sampler NAME or --config FILE"))),
-        }
+    /// The sampler that the options add up to, and the model that it samples. Reads the files of `--config` and `--betas`.
+    pub fn sampler(&self, model: &ModelArgs) -> Outcome<(Sampler, Model)> {
+        Ok(match (self.sampler, &model.config) {
+            (None, None) => return Err(Failure::input(anyhow!("expected --sampler NAME or --config FILE"))),
+            (Some(entry), _) => self.named(entry, model)?,
+            (None, Some(path)) => self.configured(model).with_context(|| path.display().to_string())?,
+        })
     }
 
-    fn named(&self, entry: SamplerEntry, schedule: &ScheduleArgs) -> Result<Sampler> {
+    fn named(&self, entry: SamplerEntry, args: &ModelArgs) -> Result<(Sampler, Model)> {
         // A placement by sigmas hides a spacing, which some samplers do not use at all.
         if self.spacing.is_some() && !uses(entry, "spacing") {
             bail!("--spacing means nothing to the {}", entry.title());
         }
-        entry.build(&self.model(entry, schedule)?, &self.options()).map_err(|error| refusal(&error))
+        let Described { model, scheduler } = self.described(entry, args)?;
+        let options = self.options(&model);
+        let sampler = match scheduler {
+            Some(scheduler) => scheduler.sampler_instead(entry, &options).map_err(|error| config_refusal(&error))?,
+            None => entry.build(&model, &options).map_err(|error| refusal(&error))?,
+        };
+        Ok((sampler, model))
     }
 
-    /// The model that the options describe.
-    pub fn model(&self, entry: SamplerEntry, schedule: &ScheduleArgs) -> Result<Model> {
-        Ok(entry.usual_model(schedule.build()?, self.prediction, self.scale))
+    /// The model that the options describe, of which a sampler of flows says something too.
+    fn described(&self, entry: SamplerEntry, args: &ModelArgs) -> Result<Described> {
+        if self.prediction.is_some() && (args.config.is_some() || args.model.is_some()) {
+            bail!("--prediction contradicts --config or --model, which says what the network predicts");
+        }
+        let implied = self.prediction.is_some_and(|it| it.sigma_data().is_some()) && !args.schedule.names_levels();
+        if args.settles_prediction() || implied {
+            return args.describe(self.prediction);
+        }
+        let schedule = args.schedule.build()?;
+        let named = schedule.process();
+        let model = entry.usual_model(schedule, self.prediction, self.scale);
+        if let (Some(option), Process::Flow) = (args.schedule.level_option(), model.process())
+            && named != Process::Flow
+        {
+            bail!("{option} means nothing to a rectified flow, which the sampler, --prediction or --scale asks for");
+        }
+        Ok(Described { model, scheduler: None })
+    }
+
+    /// The process of the model that the options describe.
+    pub fn process(&self, entry: SamplerEntry, args: &ModelArgs) -> Result<Process> {
+        Ok(self.described(entry, args)?.model.process())
     }
 
     /// The options as the library's catalogue takes them.
-    fn options(&self) -> SamplerOptions {
+    fn options(&self, model: &Model) -> SamplerOptions {
+        let (placed, listed) = match &self.sigmas {
+            Some(Sigmas::Placed(placement)) => (Some(of_model(*placement, model)), None),
+            Some(Sigmas::Listed(list)) => (None, Some(list.clone())),
+            None => (None, None),
+        };
         SamplerOptions {
             steps: self.steps,
             timesteps: (!self.timesteps.is_empty()).then(|| self.timesteps.clone()),
+            sigma_list: listed,
+            times: (!self.times.is_empty()).then(|| self.times.clone()),
             sections: self.sections.clone(),
-            placement: self.sigmas.or(self.spacing),
+            strength: self.strength,
+            placement: placed.or(self.spacing),
             offset: self.offset,
             sigma_min: self.sigma_min,
             sigma_max: self.sigma_max,
@@ -253,22 +332,24 @@ impl SamplerArgs {
         self.clip.map(Clip::Range).or(threshold)
     }
 
-    fn configured(&self, path: &Path, schedule: &ScheduleArgs) -> Result<Sampler> {
-        if *schedule != ScheduleArgs::default() {
-            bail!("--config FILE brings a schedule of its own, which options contradict");
+    fn configured(&self, args: &ModelArgs) -> Result<(Sampler, Model)> {
+        let Described { model, scheduler } = args.describe(None)?;
+        let scheduler: Scheduler = scheduler.context("expected --config FILE")?;
+        if self.prediction.is_some() {
+            bail!("--prediction contradicts --config FILE, which says what the network predicts");
         }
-        let options = self.options();
-        let unused = options.given().find(|option| !WITH_CONFIG.contains(option));
-        if let Some(option) = unused {
+        let options = self.options(&model);
+        if let Some(option) = options.given().find(|option| !WITH_CONFIG.contains(option)) {
             bail!("{} means nothing to --config FILE", flag(option));
         }
-        match (self.steps, &self.timesteps[..]) {
-            (None, []) => bail!(NO_STEPS),
-            (Some(_), [_, ..]) => bail!("--steps contradicts --timesteps, which says how many there are"),
+        let listed = !self.timesteps.is_empty() || options.sigma_list.is_some() || options.times.is_some();
+        match (self.steps, listed || options.sections.is_some()) {
+            (None, false) => bail!(NO_STEPS),
+            (Some(_), true) => bail!("--steps contradicts --timesteps, which says how many there are"),
             _ => {}
         }
-        let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
-        Sampler::from_diffusers_config(&text, &options).with_context(|| path.display().to_string())
+        let sampler = scheduler.sampler(&options).map_err(|error| config_refusal(&error))?;
+        Ok((sampler, model))
     }
 
     /// Whose numbers are wanted.
@@ -289,7 +370,37 @@ impl SamplerArgs {
 }
 
 /// Options of a sampler that say something about a run, and not about the sampler of a configuration.
-const WITH_CONFIG: [&str; 5] = ["eta", "rederive_epsilon", "mu", "tokens", "s_churn"];
+const WITH_CONFIG: [&str; 16] = [
+    "eta",
+    "rederive_epsilon",
+    "mu",
+    "tokens",
+    "shift",
+    "s_churn",
+    "strength",
+    "sections",
+    "spacing",
+    "offset",
+    "sigmas",
+    "times",
+    "sigma_min",
+    "sigma_max",
+    "rho",
+    "final",
+];
+
+/// A rule for the times of a flow, with the shift of the model.
+fn of_model(placement: Placement, model: &Model) -> Placement {
+    let shift = match model.placement() {
+        Some(Placement::FlowTimes { shift } | Placement::FlowEnds { shift }) => shift,
+        _ => return placement,
+    };
+    match placement {
+        Placement::FlowTimes { .. } => Placement::FlowTimes { shift },
+        Placement::FlowEnds { .. } => Placement::FlowEnds { shift },
+        other => other,
+    }
+}
 
 /// Returns whether a sampler uses an option.
 pub fn uses(entry: SamplerEntry, option: &str) -> bool {
@@ -301,5 +412,13 @@ fn refusal(error: &CatalogError) -> Error {
     match error {
         CatalogError::NoSteps => anyhow!("{NO_STEPS}"),
         error => in_flags(error),
+    }
+}
+
+/// The same of a configuration.
+fn config_refusal(error: &ConfigError) -> Error {
+    match error {
+        ConfigError::Catalog(error) => refusal(error),
+        error => anyhow!("{error}"),
     }
 }

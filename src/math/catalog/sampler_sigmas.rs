@@ -42,10 +42,15 @@ impl GridBuilder<'_> {
 
     fn grid(&self) -> Result<Grid, CatalogError> {
         let scale = self.scale()?;
+        self.refuse_idle(scale)?;
+        if let Some(levels) = self.listed_levels(scale)? {
+            return self.level_grid(scale, &levels);
+        }
         let grid = match (scale, self.placement()?) {
             (Scale::Flow, None | Some(Placement::FlowTimes { .. } | Placement::FlowEnds { .. })) => self.flow_grid()?,
             (_, Some(Placement::FlowTimes { .. })) => return Err(needs("sigmas", "flow-times", "scale", "flow")),
             (_, Some(Placement::FlowEnds { .. })) => return Err(needs("sigmas", "flow-ends", "scale", "flow")),
+            (Scale::TrigFlow(_), None) => self.angle_grid(scale)?,
             (Scale::VariancePreserving, None) if !(self.rules.finite && self.is_diffusers()) => {
                 return self.schedule_grid();
             }
@@ -81,6 +86,7 @@ impl GridBuilder<'_> {
         match self.steps()? {
             _ if self.recipe.walk == Walk::BeforeZero => Ok(self.timesteps()?.iter().map(|&t| t as f64).collect()),
             Steps::Timesteps(list) => Ok(list.to_vec()),
+            Steps::Sigmas(_) => Err(CatalogError::NoSteps),
             Steps::Count(steps) => Ok(self.spacing().positions(self.model.schedule().len(), steps)?),
         }
     }
@@ -94,8 +100,10 @@ impl GridBuilder<'_> {
         let steps = match self.steps()? {
             Steps::Count(steps) => steps,
             // What diffusers' flows are given, they place anew, and tell the network as given.
-            Steps::Timesteps(list) if self.is_diffusers() && scale == Scale::Flow => list.len(),
-            Steps::Timesteps(_) => return Err(contradiction("timesteps", "sigmas", "places the levels")),
+            Steps::Timesteps(list) | Steps::Sigmas(list) if self.is_diffusers() && scale == Scale::Flow => list.len(),
+            Steps::Timesteps(_) | Steps::Sigmas(_) => {
+                return Err(contradiction("timesteps", "sigmas", "places the levels"));
+            }
         };
         let sigmas = match self.placement_ends(scale)? {
             Some(ends) => placement.sigmas(self.model.schedule(), steps, ends)?,
@@ -105,7 +113,7 @@ impl GridBuilder<'_> {
         let sigmas: Vec<f64> = sigmas.into_iter().map(ratio_to_time).collect();
         let told = match self.steps()? {
             Steps::Timesteps(list) => self.told_at(scale, list, &sigmas)?,
-            Steps::Count(_) => self.told(scale, &sigmas)?,
+            Steps::Count(_) | Steps::Sigmas(_) => self.told(scale, &sigmas)?,
         };
         Ok(Grid::of_sigmas(scale, &sigmas, &told, self.last_sigma(&sigmas))?)
     }
@@ -153,7 +161,7 @@ impl GridBuilder<'_> {
         let times = self.flow_times()?;
         let told = match self.steps()? {
             Steps::Timesteps(list) => self.told_at(Scale::Flow, list, &times)?,
-            Steps::Count(_) => self.told(Scale::Flow, &times)?,
+            Steps::Count(_) | Steps::Sigmas(_) => self.told(Scale::Flow, &times)?,
         };
         Ok(Grid::of_sigmas(Scale::Flow, &times, &told, self.last_sigma(&times))?)
     }
@@ -163,6 +171,7 @@ impl GridBuilder<'_> {
         let times = match self.steps()? {
             Steps::Timesteps(list) if self.is_diffusers() && self.rules.between_listed => self.sigmas_at(list)?,
             Steps::Timesteps(list) => return Ok(self.sigmas_at(list)?),
+            Steps::Sigmas(list) => list.to_vec(),
             Steps::Count(steps) => self.even_times(steps)?,
         };
         let shift = self.shift()?;
@@ -202,7 +211,7 @@ impl GridBuilder<'_> {
     /// The shift: as the options say, from the size of the image, or the model's.
     fn shift(&self) -> Result<f64, CatalogError> {
         let SamplerOptions { placement, shift, mu, tokens, .. } = self.options;
-        let given = mu.map(f64::exp).or(*shift).or(placement.and_then(Placement::shift));
+        let given = mu.map(f64::exp).or(*shift);
         match (given, tokens, self.model.token_line()) {
             (Some(shift), ..) => Ok(shift),
             (None, Some(tokens), Some([base, most])) => Ok(flow::dynamic_mu(*tokens, base, most)?.exp()),
@@ -212,7 +221,7 @@ impl GridBuilder<'_> {
                 found: tokens.to_string(),
             }),
             (None, None, Some(_)) => Err(CatalogError::NoSize),
-            (None, None, None) => Ok(self.model.placement().and_then(Placement::shift).unwrap_or(1.0)),
+            (None, None, None) => Ok(placement.or(self.model.placement()).and_then(Placement::shift).unwrap_or(1.0)),
         }
     }
 

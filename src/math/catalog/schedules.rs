@@ -18,7 +18,7 @@ impl Schedule {
 }
 
 /// The number of timesteps; every published DDPM has 1000.
-const TIMESTEPS: Parameter =
+pub(super) const TIMESTEPS: Parameter =
     Parameter::new("train_timesteps", 1000.0, [1.0, MAX_STEPS as f64], "noise levels that the model was trained on")
         .whole();
 

@@ -190,7 +190,8 @@ impl Grid {
         Self::of_levels(scale, &levels, targets, timesteps)
     }
 
-    fn of_levels(
+    /// Creates a grid from levels, the level to which each step leads, and what the network is told at each.
+    pub(in crate::math) fn of_levels(
         scale: Scale,
         levels: &[NoiseLevel],
         targets: impl Iterator<Item = NoiseLevel>,

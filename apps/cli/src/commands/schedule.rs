@@ -1,7 +1,7 @@
 //! `tweedie schedule`: a noise schedule as numbers, as a file and as a picture.
 
+use crate::model_args::ModelArgs;
 use crate::report::{Outcome, say};
-use crate::schedule_args::ScheduleArgs;
 use files::{TensorWriter, atomic};
 use plots::Scale;
 use plots::curves::{self, Panel, Series};
@@ -26,12 +26,12 @@ pub struct ScheduleCommand {
     plot: Option<PathBuf>,
 
     #[command(flatten)]
-    schedule: ScheduleArgs,
+    model: ModelArgs,
 }
 
 impl ScheduleCommand {
     pub fn run(&self, json: bool) -> Outcome {
-        let schedule = self.schedule.build()?;
+        let schedule = self.model.schedule()?;
         if self.out.is_some() && self.out == self.plot {
             return Err(anyhow::anyhow!("--out and --plot name the same file").into());
         }
