@@ -1,20 +1,15 @@
-//! The cost of plans, recordings and readback on the adapter that `TWEEDIE_ADAPTER` names, or the best one.
-//!
-//! - `plan`: host time for a plan with a table of 1000 rows, after its shader was compiled; `table` is its f64 part.
-//! - `record`: host time for 1000 recordings in one pass of an encoder that is dropped. wgpu 30 validates and encodes a
-//!   pass when the encoder is finished, which the `finish` lines include and the caller pays in any case.
-//! - `readback`: wall time of [`Gpu::download`].
-//!
-//! Kernels are measured by `tweedie bench`, beside a copy of as many bytes in the same run.
+//! Criterion's view of the host's times: plans and recordings of every kind (`KINDS` of the runner, as `tweedie bench --host`),
+//! and readback, on the adapter that `TWEEDIE_ADAPTER` names, or the best one. Each can be compared with an earlier run.
 
 use criterion::{Bencher, Criterion, SamplingMode, Throughput};
 use std::hint::black_box;
 use std::time::{Duration, Instant};
-use tweedie::gpu::{Context, Plan, Recording, Timesteps};
+use tweedie::gpu::Context;
 use tweedie::headless::{Gpu, describe};
-use tweedie::{Noising, Quantity, Schedule, Shape, Storage};
-use tweedie_bench::ops::{self, Op};
-use tweedie_bench::set::{STEPS, Set};
+use tweedie::{Schedule, Storage};
+use tweedie_bench::kinds::{KINDS, Kind};
+use tweedie_bench::ops;
+use tweedie_bench::set::Set;
 use tweedie_bench::workloads::Workload;
 
 const RECORDINGS: u32 = 1000;
@@ -32,105 +27,69 @@ fn main() {
         }
     };
     println!("adapter: {}", describe(&gpu.info));
+    let context = Context::new(&gpu.device);
     let schedule = ops::schedule().expect("a schedule that everybody uses");
-    let bench = Bench { context: Context::new(&gpu.device), schedule, gpu };
+    let set = Kind::set(&gpu, &context, SEED).expect("memory for the tensors");
     let mut criterion = Criterion::default()
         .sample_size(10)
         .warm_up_time(Duration::from_millis(200))
         .measurement_time(Duration::from_millis(500))
         .without_plots()
         .configure_from_args();
-    let workloads = WORKLOADS.map(|name| Workload::named(name).expect("a workload of the table"));
-    bench.host(&mut criterion, workloads[0].shape);
-    bench.readback(&mut criterion, &workloads);
+    plans(&mut criterion, &gpu, |kind| kind.plan(&schedule, &context, &set).expect("a plan"));
+    recordings(&mut criterion, &gpu, (&schedule, &context, &set));
+    readback(&mut criterion, &gpu);
     criterion.final_summary();
 }
 
-struct Bench {
-    gpu: Gpu,
-    context: Context,
-    schedule: Schedule,
-}
-
-impl Bench {
-    /// Measures plans and recordings of noising, with a timestep for each sample and with one for the batch.
-    fn host(&self, criterion: &mut Criterion, shape: Shape) {
-        let noise = Op::named("noise").expect("an op of the table");
-        let set = Set::new(&self.gpu, &self.context, noise, shape, Storage::F32, SEED).expect("memory for the tensors");
-        self.plan(criterion, &set);
-        self.record(criterion, &set);
-    }
-
-    fn noising(&self, set: &Set, timesteps: Timesteps<'_>) -> Plan {
-        let (x0, epsilon, outputs) = (set.input(0), set.noise(1), &[(Quantity::Xt, set.output(0))]);
-        let noising = Noising { schedule: &self.schedule, shape: set.shape, timesteps, x0, epsilon, outputs };
-        noising.plan(&self.context).expect("a plan")
-    }
-
-    fn plan(&self, criterion: &mut Criterion, set: &Set) {
-        let schedule = &self.schedule;
-        let mut group = criterion.benchmark_group("plan");
-        group.bench_function("table", |b| b.iter(|| schedule.rows_of(Quantity::Xt, None).map(|table| table.rounded())));
-        group.bench_function("per_sample", |b| self.time_plan(b, || self.noising(set, set.timesteps())));
-        group.bench_function("batch", |b| self.time_plan(b, || self.noising(set, Timesteps::Batch)));
-        group.finish();
-    }
-
-    /// Times plans alone. A plan's uploads wait for the next submit, so one follows each plan, off the clock: nothing piles
-    /// up.
-    fn time_plan(&self, bencher: &mut Bencher<'_>, make: impl Fn() -> Plan) {
+/// Times plans alone. A plan's uploads wait for the next submit, so one follows each plan, off the clock.
+fn plans<T>(criterion: &mut Criterion, gpu: &Gpu, make: impl Fn(&Kind) -> T) {
+    let mut group = criterion.benchmark_group("plan");
+    for kind in &KINDS {
         let once = || {
             let start = Instant::now();
-            let plan = make();
+            let plan = make(kind);
             let taken = start.elapsed();
             drop(plan);
-            self.gpu.submit(|_| ()).expect("the device works");
+            gpu.submit(|_| ()).expect("the device works");
             taken
         };
-        bencher.iter_custom(|count| (0..count).map(|_| once()).sum());
+        group.bench_function(kind.name, |b: &mut Bencher<'_>| b.iter_custom(|count| (0..count).map(|_| once()).sum()));
     }
+    group.finish();
+}
 
-    fn record(&self, criterion: &mut Criterion, set: &Set) {
-        let (per_sample, batch) = (self.noising(set, set.timesteps()), self.noising(set, Timesteps::Batch));
-        let mut group = criterion.benchmark_group("record");
-        group.bench_function("one_with_its_pass_and_finish", |b| {
+/// Times recordings in one pass of an encoder that is dropped: wgpu encodes a pass when the encoder is finished, which the
+/// caller pays in any case.
+fn recordings(criterion: &mut Criterion, gpu: &Gpu, (schedule, context, set): (&Schedule, &Context, &Set)) {
+    let mut group = criterion.benchmark_group("record");
+    group.throughput(Throughput::Elements(u64::from(RECORDINGS)));
+    for kind in &KINDS {
+        let made = kind.plan(schedule, context, set).expect("a plan");
+        group.bench_function(kind.name, |b| {
             b.iter(|| {
-                let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
-                per_sample.encode(&mut encoder, Recording::per_sample()).expect("a recording");
-                encoder.finish()
+                let mut encoder = gpu.device.create_command_encoder(&Default::default());
+                let mut pass = encoder.begin_compute_pass(&Default::default());
+                (0..RECORDINGS).for_each(|_| made.record(&mut pass).expect("a recording"));
+                drop(pass);
+                encoder
             });
         });
-        group.throughput(Throughput::Elements(u64::from(RECORDINGS)));
-        let of_samples = || self.pass(&per_sample, |_| Recording::per_sample());
-        let of_batch = || self.pass(&batch, |i| Recording::timestep(i % STEPS));
-        group.bench_function("per_sample_1000", |b| b.iter(of_samples));
-        group.bench_function("batch_1000", |b| b.iter(of_batch));
-        group.bench_function("per_sample_1000_finish", |b| b.iter(|| of_samples().finish()));
-        group.bench_function("batch_1000_finish", |b| b.iter(|| of_batch().finish()));
-        group.finish();
     }
+    group.finish();
+}
 
-    fn pass(&self, plan: &Plan, at: impl Fn(u32) -> Recording) -> wgpu::CommandEncoder {
-        let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
-        let mut pass = encoder.begin_compute_pass(&Default::default());
-        for i in 0..RECORDINGS {
-            plan.record(&mut pass, at(i)).expect("a recording");
-        }
-        drop(pass);
-        encoder
+fn readback(criterion: &mut Criterion, gpu: &Gpu) {
+    let mut group = criterion.benchmark_group("readback");
+    group.sampling_mode(SamplingMode::Flat);
+    for name in WORKLOADS {
+        let shape = Workload::named(name).expect("a workload of the table").shape;
+        let bytes = shape.total() * Storage::F32.bytes();
+        let buffer = gpu.buffer(name, bytes);
+        group.throughput(Throughput::BytesDecimal(bytes));
+        group.bench_function(name, |b| {
+            b.iter(|| black_box(pollster::block_on(gpu.download(&buffer, 0..bytes)).expect("readback")));
+        });
     }
-
-    fn readback(&self, criterion: &mut Criterion, workloads: &[Workload]) {
-        let mut group = criterion.benchmark_group("readback");
-        group.sampling_mode(SamplingMode::Flat);
-        for Workload { name, shape, .. } in workloads {
-            let bytes = shape.total() * Storage::F32.bytes();
-            let buffer = self.gpu.buffer(name, bytes);
-            group.throughput(Throughput::BytesDecimal(bytes));
-            group.bench_function(*name, |b| {
-                b.iter(|| black_box(pollster::block_on(self.gpu.download(&buffer, 0..bytes)).expect("readback")));
-            });
-        }
-        group.finish();
-    }
+    group.finish();
 }

@@ -100,10 +100,10 @@ impl Gpu {
         Self::with_limits(&adapter, limits).await
     }
 
-    /// Opens an adapter with these limits and, where it has them, the features that tweedie can use: timestamp queries and
-    /// 64-bit integers.
+    /// Opens an adapter with these limits and, where it has them, the features that tweedie can use: timestamp queries,
+    /// 64-bit integers and pipeline caches.
     pub async fn with_limits(adapter: &wgpu::Adapter, limits: wgpu::Limits) -> Result<Self, HeadlessError> {
-        let wanted = wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SHADER_INT64;
+        let wanted = wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SHADER_INT64 | wgpu::Features::PIPELINE_CACHE;
         Self::with_features(adapter, adapter.features() & wanted, limits).await
     }
 

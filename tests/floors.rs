@@ -82,7 +82,9 @@ const FLOORS: &[Floors] = &[
         &[
             &["storage"],
             &["compare", "error", "shader", "tensor"],
-            &["context", "inputs"],
+            &["inputs", "pipeline"],
+            &["warm_up"],
+            &["context"],
             &["plan"],
             &["counter", "draw_timesteps", "loss", "map", "step", "vlb"],
             &["mod"],

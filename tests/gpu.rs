@@ -13,6 +13,8 @@ mod draws;
 mod extended;
 #[path = "gpu/failures.rs"]
 mod failures;
+#[path = "gpu/first_use.rs"]
+mod first_use;
 #[path = "gpu/four_buffers.rs"]
 mod four_buffers;
 #[path = "gpu/harness.rs"]
@@ -135,6 +137,10 @@ fn compiled(folder: &Path) -> std::io::Result<Vec<(String, String)>> {
     std::fs::read_dir(folder)?.map(named).collect()
 }
 
+fn has_pipeline_caches(harness: &Harness) -> bool {
+    harness.gpu.device.features().contains(wgpu::Features::PIPELINE_CACHE)
+}
+
 fn run(arguments: &Arguments) -> ExitCode {
     let harness = match pollster::block_on(Harness::open()) {
         Ok(harness) => Some(Arc::new(harness)),
@@ -167,6 +173,7 @@ fn run(arguments: &Arguments) -> ExitCode {
         moved::TESTS,
         runs::TESTS,
         extended::TESTS,
+        first_use::TESTS,
         four_buffers::TESTS,
         failures::TESTS,
     ]
@@ -176,10 +183,15 @@ fn run(arguments: &Arguments) -> ExitCode {
     if few {
         println!("ignored with fewer than {FIVE} storage buffers: {}", OF_FIVE.join(", "));
     }
+    let no_cache = harness.as_ref().is_some_and(|harness| !has_pipeline_caches(harness));
+    if no_cache {
+        println!("ignored without pipeline caches: {}", first_use::WITH_CACHE);
+    }
     let trials = tests
         .into_iter()
         .map(|(name, test)| {
-            let ignored = harness.is_none() || few && OF_FIVE.contains(&name);
+            let lacking = few && OF_FIVE.contains(&name) || no_cache && name == first_use::WITH_CACHE;
+            let ignored = harness.is_none() || lacking;
             let harness = harness.clone();
             Trial::test(name, move || {
                 if let Some(harness) = harness {

@@ -1,68 +1,74 @@
 //! The device: its limits, the pipelines compiled for it, and the buffers and bind groups of plans.
 
 use crate::gpu::error::PlanError;
-use crate::gpu::shader::bindings::layout_entries;
-use crate::gpu::shader::compose::{Native, dump};
-use crate::gpu::shader::variant::{Variant, Walk};
+use crate::gpu::pipeline::{Compiler, Pipeline, PipelineKey, Tile};
+use crate::gpu::shader::compose::Native;
+use crate::gpu::shader::variant::Variant;
+use crate::gpu::warm_up::WarmUp;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A device as this crate uses it, with the pipelines that were compiled for it.
 ///
 /// Cheap to clone; clones share the pipelines. Make one per [`wgpu::Device`] and keep it: a pipeline is compiled by the
-/// first plan that needs it. Nothing here submits, polls, maps or writes through a queue.
+/// first plan that needs it, or ahead of it by a [warm-up](Self::warm_up). Threads that need the same pipeline compile it
+/// once, and different ones at the same time. Nothing here submits, polls, maps or writes through a queue.
 #[derive(Clone, Debug)]
 pub struct Context {
     inner: Arc<Inner>,
+    /// The pipelines that the plans of a warm-up need. Its plans do not compile.
+    deferred: Option<Arc<Mutex<Vec<Arc<Pipeline>>>>>,
 }
 
 #[derive(Debug)]
 struct Inner {
-    device: wgpu::Device,
+    compiler: Arc<Compiler>,
     limits: wgpu::Limits,
-    native: Native,
     pipelines: Mutex<HashMap<PipelineKey, Arc<Pipeline>>>,
-    small: Mutex<HashMap<&'static str, Arc<Pipeline>>>,
-}
-
-/// The key of a pipeline: the variant of a kernel and the tile of its workgroups.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct PipelineKey {
-    pub variant: Variant,
-    pub tile: Tile,
-}
-
-/// The lanes and samples that a workgroup of the lane walk covers; the other walks have no choice to make.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Tile {
-    pub lanes: u32,
-    pub samples: u32,
-    pub lanes_each: u32,
-}
-
-#[derive(Debug)]
-pub(crate) struct Pipeline {
-    pub layout: wgpu::BindGroupLayout,
-    pub pipeline: wgpu::ComputePipeline,
 }
 
 impl Context {
     /// A context for the host application's own device. Costs nothing: shaders are compiled when a plan needs them.
     pub fn new(device: &wgpu::Device) -> Self {
-        Self {
-            inner: Arc::new(Inner {
-                device: device.clone(),
-                limits: device.limits(),
-                native: native_of(device),
-                pipelines: Mutex::default(),
-                small: Mutex::default(),
-            }),
-        }
+        Self::with_cache(device, None)
+    }
+
+    /// A context that creates its pipelines with a pipeline cache, which the application fills from an earlier run and
+    /// stores after this one.
+    ///
+    /// The cache spares the driver's part of a first use. It takes the feature [`PIPELINE_CACHE`](wgpu::Features), which
+    /// wgpu has on Vulkan alone: pass `None` where the device lacks it. Desktop drivers mostly keep a cache of their own;
+    /// those of Android leave it to the application. [`wgpu::util::pipeline_cache_key`] names the file for an adapter.
+    ///
+    /// ```no_run
+    /// use tweedie::{Context, wgpu};
+    ///
+    /// /// A context, and the cache whose `get_data()` is to be stored once the plans are made.
+    /// fn open(device: &wgpu::Device, stored: Option<&[u8]>) -> (Context, Option<wgpu::PipelineCache>) {
+    ///     let cache = device.features().contains(wgpu::Features::PIPELINE_CACHE).then(|| {
+    ///         let descriptor = wgpu::PipelineCacheDescriptor { label: None, data: stored, fallback: true };
+    ///         // SAFETY: the data was written by `get_data` in an earlier run, and nobody else writes that file.
+    ///         unsafe { device.create_pipeline_cache(&descriptor) }
+    ///     });
+    ///     (Context::with_cache(device, cache.as_ref()), cache)
+    /// }
+    ///
+    /// fn store(cache: &wgpu::PipelineCache, path: &std::path::Path) -> std::io::Result<()> {
+    ///     let Some(data) = cache.get_data() else { return Ok(()) };
+    ///     let new = path.with_extension("new");
+    ///     std::fs::write(&new, data)?;
+    ///     std::fs::rename(new, path)
+    /// }
+    /// ```
+    pub fn with_cache(device: &wgpu::Device, cache: Option<&wgpu::PipelineCache>) -> Self {
+        let compiler = Compiler { device: device.clone(), native: native_of(device), cache: cache.cloned() };
+        let inner = Inner { compiler: Arc::new(compiler), limits: device.limits(), pipelines: Mutex::default() };
+        Self { inner: Arc::new(inner), deferred: None }
     }
 
     /// The device that this context was made for.
     pub fn device(&self) -> &wgpu::Device {
-        &self.inner.device
+        &self.inner.compiler.device
     }
 
     pub(crate) fn limits(&self) -> &wgpu::Limits {
@@ -71,18 +77,46 @@ impl Context {
 
     /// The number of pipelines compiled so far: plans that share one do not add to it.
     pub fn compiled_pipelines(&self) -> usize {
-        self.lock().len()
+        lock(&self.inner.pipelines).values().filter(|pipeline| pipeline.is_compiled()).count()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<PipelineKey, Arc<Pipeline>>> {
-        // A panic while the map was locked cannot have left it half changed: it only ever gains whole entries.
-        self.inner.pipelines.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Makes plans without compiling for them, and then compiles all that they lack on other threads.
+    ///
+    /// Plans that `plans` makes with the context it is given are whole: keep and record them. Until a pipeline is
+    /// compiled, the first recording that needs it compiles it or waits for the thread that does. Plans that are made later
+    /// of the same kinds, on other tensors, find their pipelines compiled; buffers of this one's may be dropped.
+    ///
+    /// Cost here: that of the plans, without compilation. Afterwards as many threads as the machine runs at once, until the
+    /// work is done. In a browser, pipelines are created on the calling thread, and the browser compiles by itself: there the
+    /// warm-up is done at once, and the first submit may still wait. Errors of the device go to its handler, not to an error
+    /// scope of this thread.
+    ///
+    /// ```no_run
+    /// use tweedie::gpu::Drawn;
+    /// use tweedie::{Context, Error, NoiseKey, Plan, Sampling, Shape, Tensor};
+    ///
+    /// /// While the application loads. `WarmUp::is_done` tells when its first frame will be as fast as the others.
+    /// fn load(context: &Context, sampling: &Sampling<'_>, x: Tensor<'_>) -> Result<[Plan; 2], Error> {
+    ///     let (plans, warm_up) = context.warm_up(|context| -> Result<_, Error> {
+    ///         let start = Plan::fill(context, sampling.shape, Drawn::new(NoiseKey::seed(1)), x)?;
+    ///         Ok([start, sampling.plan(context)?])
+    ///     });
+    ///     // ... read files, build the network ...
+    ///     if let Err(error) = warm_up.wait() {
+    ///         eprintln!("{error}");
+    ///     }
+    ///     plans
+    /// }
+    /// ```
+    pub fn warm_up<T>(&self, plans: impl FnOnce(&Context) -> T) -> (T, WarmUp) {
+        let deferred = Arc::new(Mutex::default());
+        let made = plans(&Self { inner: Arc::clone(&self.inner), deferred: Some(Arc::clone(&deferred)) });
+        let pipelines = std::mem::take(&mut *lock(&deferred));
+        (made, WarmUp::begin(pipelines))
     }
 
-    pub(crate) fn pipeline(&self, key: PipelineKey) -> Arc<Pipeline> {
-        // Held while a pipeline compiles, so that two threads never compile the same one.
-        let mut pipelines = self.lock();
-        Arc::clone(pipelines.entry(key).or_insert_with(|| Arc::new(self.compile(key))))
+    pub(crate) fn pipeline(&self, variant: Variant, tile: Tile) -> Arc<Pipeline> {
+        self.pipeline_of(PipelineKey::Op(variant, tile), |compiler| Pipeline::of_op(compiler, variant, tile))
     }
 
     /// The pipeline of a kernel that stands alone. Its name is also its entry point; its workgroup memory is not cleared.
@@ -92,64 +126,29 @@ impl Context {
         text: impl FnOnce() -> String,
         bindings: &[wgpu::BindGroupLayoutEntry],
     ) -> Arc<Pipeline> {
-        let mut small = self.inner.small.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(small.entry(name).or_insert_with(|| {
-            // Kernels that stand alone write workgroup memory before they read it.
-            let options =
-                wgpu::PipelineCompilationOptions { zero_initialize_workgroup_memory: false, ..Default::default() };
-            let pipeline = self.assemble(&format!("tweedie::{name}"), &text(), bindings, name, options);
-            Arc::new(pipeline)
-        }))
+        self.pipeline_of(PipelineKey::Alone(name), |compiler| Pipeline::alone(compiler, name, text(), bindings))
     }
 
-    fn assemble(
-        &self,
-        label: &str,
-        text: &str,
-        bindings: &[wgpu::BindGroupLayoutEntry],
-        entry_point: &str,
-        compilation_options: wgpu::PipelineCompilationOptions<'_>,
-    ) -> Pipeline {
-        dump(entry_point, text);
-        let device = self.device();
-        let label = |part: &str| format!("{label}::{part}");
-        let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
-            label: Some(&label("shader")),
-            source: wgpu::ShaderSource::Wgsl(text.into()),
-        });
-        let layout = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
-            label: Some(&label("bindings")),
-            entries: bindings,
-        });
-        let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
-            label: Some(&label("layout")),
-            bind_group_layouts: &[Some(&layout)],
-            immediate_size: 0,
-        });
-        let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-            label: Some(&label("pipeline")),
-            layout: Some(&pipeline_layout),
-            module: &module,
-            entry_point: Some(entry_point),
-            compilation_options,
-            cache: None,
-        });
-        Pipeline { layout, pipeline }
-    }
-
-    fn compile(&self, key: PipelineKey) -> Pipeline {
-        let text = key.variant.compose(self.inner.native);
-        let tile = [
-            ("tile_x", f64::from(key.tile.lanes)),
-            ("tile_y", f64::from(key.tile.samples)),
-            ("lanes_each", f64::from(key.tile.lanes_each)),
-        ];
-        // Only the lane walk has pipeline constants; naming a constant that a shader lacks is an error.
-        let constants: &[_] = if key.variant.walk == Walk::Lanes { &tile } else { &[] };
-        let label = format!("tweedie::{}", key.variant.op.name());
-        let zero_initialize_workgroup_memory = key.variant.clears_workgroup_memory();
-        let options = wgpu::PipelineCompilationOptions { constants, zero_initialize_workgroup_memory };
-        self.assemble(&label, &text, &layout_entries(&key.variant), key.variant.walk.entry_point(), options)
+    /// The pipeline of this key, compiled unless that is put off.
+    fn pipeline_of(&self, key: PipelineKey, make: impl FnOnce(&Arc<Compiler>) -> Pipeline) -> Arc<Pipeline> {
+        let pipeline = {
+            let mut pipelines = lock(&self.inner.pipelines);
+            let entry = pipelines.entry(key).or_insert_with(|| Arc::new(make(&self.inner.compiler)));
+            Arc::clone(entry)
+        };
+        // The map is free again: other threads find and compile theirs meanwhile.
+        match &self.deferred {
+            None => {
+                pipeline.compiled();
+            }
+            Some(deferred) => {
+                let mut deferred = lock(deferred);
+                if !pipeline.is_compiled() && !deferred.iter().any(|known| Arc::ptr_eq(known, &pipeline)) {
+                    deferred.push(Arc::clone(&pipeline));
+                }
+            }
+        }
+        pipeline
     }
 
     /// A buffer with these bytes in it, padded to whole words.
@@ -192,6 +191,11 @@ impl Context {
         let (label, layout) = (Some(label), &pipeline.layout);
         self.device().create_bind_group(&wgpu::BindGroupDescriptor { label, layout, entries: &entries })
     }
+}
+
+/// Locks a list of whole entries. A panic while it was locked cannot have left it half changed.
+fn lock<T>(list: &Mutex<T>) -> MutexGuard<'_, T> {
+    list.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The features beyond WebGPU that shaders use on a device.

@@ -1,7 +1,8 @@
 //! A counter of a loop's calls on the GPU, for loops that are recorded once and replayed, or whose length the GPU decides.
 
-use crate::gpu::context::{Context, Pipeline};
+use crate::gpu::context::Context;
 use crate::gpu::error::{PlanError, check_limit};
+use crate::gpu::pipeline::Pipeline;
 use crate::gpu::plan::words::WordRange;
 use crate::gpu::shader::bindings::{entry, storage};
 use crate::gpu::shader::params::{CounterParams, SMALL_WORKGROUP};
@@ -47,7 +48,7 @@ impl Counter {
 
     /// Records the advance into the caller's pass: one small dispatch.
     pub fn record(&self, pass: &mut wgpu::ComputePass<'_>) {
-        pass.set_pipeline(&self.pipeline.pipeline);
+        pass.set_pipeline(self.pipeline.compiled());
         pass.set_bind_group(0, &self.group, &[]);
         pass.dispatch_workgroups(self.workgroups, 1, 1);
     }

@@ -1,7 +1,7 @@
 //! The GPU half: kernels that apply tables of coefficients to buffers.
 //!
 //! It knows tensors, storage types and tables of rows; it knows no schedule and no name of a prediction. The
-//! [front](crate::Diffusion) joins it with the [mathematics](crate::math).
+//! [front](crate::Noising) joins it with the [mathematics](crate::math).
 //!
 //! A plan is made by an op ([`map`], [`loss`], [`vlb`], [`step`]) and recorded into the caller's compute pass. Each op has an
 //! f64 reference beside it, and [`compare`] bounds the difference.
@@ -14,12 +14,14 @@ pub(crate) mod error;
 pub(crate) mod inputs;
 pub mod loss;
 pub mod map;
+pub(crate) mod pipeline;
 pub(crate) mod plan;
 pub(crate) mod shader;
 pub mod step;
 pub(crate) mod storage;
 pub(crate) mod tensor;
 pub mod vlb;
+pub(crate) mod warm_up;
 
 pub use crate::noise;
 
@@ -38,3 +40,4 @@ pub use step::{CleanStats, Inpainting, Step, StepOptions};
 pub use storage::{Storage, UnknownStorage};
 pub use tensor::{Shape, Tensor};
 pub use vlb::{VlbInputs, VlbLoop, VlbLoopTerms, VlbTerms};
+pub use warm_up::{WarmUp, WarmUpError};

@@ -63,7 +63,7 @@ pub struct LearnedVariance<'a> {
     pub terms: &'a wgpu::Buffer,
 }
 
-/// The request for a [`TrainingStep`].
+/// The request for a [`TrainingStep`](crate::TrainingStep).
 #[derive(Clone, Copy, Debug)]
 pub struct Training<'a> {
     /// The objective: the prediction, the quantity that the loss measures, and the weight.

@@ -214,7 +214,7 @@ mod tests {
         let sweep = [("noise", 1.0), (STREAM_COPY, 0.5)]
             .map(|(op, ms)| Line { workload: SWEEP.into(), ..line("tweedie", op, ms) })
             .into();
-        let results = Results { lines: vec![ours], sweep, skipped: Vec::new() };
+        let results = Results { lines: vec![ours], sweep, ..Results::default() };
         let theirs = [line("torch-eager", "noise", 3.0)];
         let files = Page { results: &results, pairs: &join(&results.lines, &theirs) }.files().unwrap();
         let [("fraction.svg", fraction), ("size.svg", size), ("index.html", html)] = &files[..] else {

@@ -2,7 +2,7 @@
 
 use crate::lines::{self, Line};
 use crate::runner::{Measured, Row};
-use crate::workloads::SWEEP;
+use crate::workloads::{HOST, SWEEP};
 use anyhow::Result;
 use std::path::Path;
 
@@ -26,6 +26,8 @@ pub struct Results {
     pub lines: Vec<Line>,
     /// Points of the size plot.
     pub sweep: Vec<Line>,
+    /// Times of the host.
+    pub host: Vec<Line>,
     /// Rows that are missing from the table.
     pub skipped: Vec<Skipped>,
 }
@@ -36,8 +38,9 @@ impl Results {
     /// # Errors
     /// As [`lines::read`].
     pub fn read(path: &Path) -> Result<Self> {
-        let (sweep, lines) = lines::read(path)?.into_iter().partition(|line| line.workload == SWEEP);
-        Ok(Self { lines, sweep, skipped: Vec::new() })
+        let (sweep, lines): (_, Vec<_>) = lines::read(path)?.into_iter().partition(|line| line.workload == SWEEP);
+        let (host, lines) = lines.into_iter().partition(|line| line.workload == HOST);
+        Ok(Self { lines, sweep, host, skipped: Vec::new() })
     }
 
     /// Adds the result of a row, and returns its line if there is one. The size plot ends where memory ends, and tells

@@ -1,14 +1,17 @@
 //! A row: the sets of buffers, the plans, the measurement, and the line that comes of it.
 
-use crate::clock::{Clock, Work};
+use crate::clock::{Clock, Timer, Work};
 use crate::copies;
+use crate::first_use;
 use crate::fixed::{self, FixedCosts};
+use crate::host::{self, HostTime};
+use crate::kinds;
 use crate::lines::{Line, TWEEDIE};
 use crate::measure::{Times, Works, measure, record_ns};
 use crate::ops::{self, Op};
 use crate::set::{self, Set};
 use crate::units;
-use crate::workloads::Workload;
+use crate::workloads::{HOST, Workload};
 use anyhow::Result;
 use std::time::{Instant, SystemTime};
 use tweedie::gpu::Context;
@@ -192,30 +195,79 @@ impl Runner {
         &mut self.first_uses[index]
     }
 
+    /// Measures the host's times: a line each.
+    ///
+    /// # Errors
+    /// Where the device fails.
+    pub fn host(&self) -> Result<Vec<Line>> {
+        let gpu = &self.clock.gpu;
+        let mut times = host::measure(gpu, &self.context, &self.schedule, self.runs)?;
+        times.extend(first_use::measure(gpu, &self.schedule, self.runs)?);
+        Ok(times.into_iter().map(|time| self.host_line(time)).collect())
+    }
+
+    fn host_line(&self, HostTime { what, summary, by_hand, runs }: HostTime) -> Line {
+        let shape = kinds::SHAPE;
+        Line {
+            workload: HOST.into(),
+            op: what,
+            batch: shape.batch.into(),
+            elements: shape.elements.into(),
+            median_ms: rounded(summary.median),
+            p10_ms: Some(rounded(summary.p10)),
+            p90_ms: Some(rounded(summary.p90)),
+            by_hand_ms: by_hand.map(|summary| rounded(summary.median)),
+            timer: Some(Timer::Wall.name().into()),
+            runs: Some(runs as u64),
+            ..self.described(Storage::F32)
+        }
+    }
+
     fn line(&self, row: &Row, times: &Times, sets: usize) -> Line {
+        Line {
+            workload: row.workload.name.into(),
+            op: row.name().into(),
+            batch: row.workload.shape.batch.into(),
+            elements: row.workload.shape.elements.into(),
+            median_ms: rounded(times.main.median),
+            min_bytes: row.bytes(),
+            gbps: gbps(row.bytes(), times.main.median),
+            p10_ms: Some(rounded(times.main.p10)),
+            p90_ms: Some(rounded(times.main.p90)),
+            timestamp_ms: times.timestamp.map(rounded),
+            timer: Some(self.clock.timer().name().into()),
+            runs: Some(times.runs as u64),
+            sets: Some(sets as u64),
+            ..self.described(row.storage)
+        }
+    }
+
+    /// A line of this adapter, now, with nothing measured.
+    fn described(&self, storage: Storage) -> Line {
         let info = &self.clock.gpu.info;
         let device = if info.device_type == wgpu::DeviceType::Cpu { "cpu" } else { "gpu" };
         let date = humantime::format_rfc3339_seconds(SystemTime::now());
         Line {
             program: TWEEDIE.into(),
             device: device.into(),
-            workload: row.workload.name.into(),
-            op: row.name().into(),
-            dtype: row.storage.name().into(),
-            batch: row.workload.shape.batch.into(),
-            elements: row.workload.shape.elements.into(),
-            median_ms: rounded(times.main.median),
-            min_bytes: row.bytes(),
-            gbps: gbps(row.bytes(), times.main.median),
+            workload: String::new(),
+            op: String::new(),
+            dtype: storage.name().into(),
+            batch: 0,
+            elements: 0,
+            median_ms: 0.0,
+            min_bytes: 0,
+            gbps: 0.0,
             copy_gbps: None,
             stream_gbps: None,
-            p10_ms: Some(rounded(times.main.p10)),
-            p90_ms: Some(rounded(times.main.p90)),
-            timestamp_ms: times.timestamp.map(rounded),
-            timer: Some(self.clock.timer().name().into()),
+            p10_ms: None,
+            p90_ms: None,
+            timestamp_ms: None,
+            timer: None,
             record_ns: None,
-            runs: Some(times.runs as u64),
-            sets: Some(sets as u64),
+            by_hand_ms: None,
+            runs: None,
+            sets: None,
             adapter: Some(info.name.clone()),
             backend: Some(info.backend.to_string()),
             driver: Some(format!("{} {}", info.driver, info.driver_info).trim().into()),

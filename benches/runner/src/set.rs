@@ -75,6 +75,11 @@ impl Set {
         Noise::Tensor(self.input(index))
     }
 
+    /// The buffer of the timesteps, one `u32` a sample.
+    pub fn timestep_buffer(&self) -> &wgpu::Buffer {
+        &self.timesteps
+    }
+
     /// The timestep of each sample.
     pub fn timesteps(&self) -> Timesteps<'_> {
         Timesteps::per_sample(&self.timesteps)

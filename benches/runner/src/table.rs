@@ -82,6 +82,22 @@ pub fn first_uses(uses: &[FirstUse]) -> String {
     text
 }
 
+/// Writes the host's times, with what they are above wgpu's own calls.
+pub fn host(lines: &[Line]) -> String {
+    const MICROSECONDS: f64 = 1e3;
+    let mut text =
+        format!("{:<24} {:>10} {:>19} {:>10} {:>9}\n", "time of the host", "us", "p10..p90", "by hand", "excess");
+    for line in lines {
+        let us = |ms: f64| format!("{:.3}", ms * MICROSECONDS);
+        let or_dash = |ms: Option<f64>| ms.map_or("-".into(), us);
+        let excess = line.by_hand_ms.map(|by_hand| line.median_ms - by_hand);
+        let spread = format!("{}..{}", or_dash(line.p10_ms), or_dash(line.p90_ms));
+        let (time, by_hand, excess) = (us(line.median_ms), or_dash(line.by_hand_ms), or_dash(excess));
+        let _ = writeln!(text, "{:<24} {time:>10} {spread:>19} {by_hand:>10} {excess:>9}", line.op);
+    }
+    text
+}
+
 /// Writes the costs that work of any size has.
 pub fn fixed_costs(costs: &FixedCosts) -> String {
     let FixedCosts { submit, first, dispatch, pass } = *costs;

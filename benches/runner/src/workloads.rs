@@ -29,6 +29,8 @@ const fn row(name: &'static str, batch: u32, elements: u32, usual: bool) -> Work
 
 /// The name of the user's own size.
 pub const CUSTOM: &str = "custom";
+/// The name of all that takes the host's time alone.
+pub const HOST: &str = "host";
 /// The name of every size of the size plot.
 pub const SWEEP: &str = "sweep";
 

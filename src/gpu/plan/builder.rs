@@ -1,7 +1,7 @@
 //! The making of a [`Plan`] from [`Job`]s: uploads, windows, bindings. Everything that can be wrong is found here, before
 //! anything is recorded.
 
-use crate::gpu::context::{Context, PipelineKey};
+use crate::gpu::context::Context;
 use crate::gpu::error::PlanError;
 use crate::gpu::plan::check::{check, check_bindings};
 use crate::gpu::plan::entry::{Entry, Part};
@@ -183,7 +183,7 @@ impl<'a> PlanBuilder<'a> {
         }
         let params = self.context.buffer_with(&job.label("params"), BufferUsages::UNIFORM, &bytes)?;
         for (index, (window, (_, tile, workgroups))) in windows.iter().zip(laid_out).enumerate() {
-            let pipeline = self.context.pipeline(PipelineKey { variant: *variant, tile });
+            let pipeline = self.context.pipeline(*variant, tile);
             let params = Part::own(&params, index as u64 * stride, size_of::<Params>() as u64);
             let entries = self.entries(job, variant, window, params);
             let label = job.label("group");

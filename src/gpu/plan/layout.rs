@@ -2,8 +2,9 @@
 //!
 //! Buffers beyond the device's binding limit are covered window by window.
 
-use crate::gpu::context::{Context, Tile};
+use crate::gpu::context::Context;
 use crate::gpu::error::{PlanError, check_limit};
+use crate::gpu::pipeline::Tile;
 use crate::gpu::plan::job::Job;
 use crate::gpu::plan::walk::{leader, streaming_walk};
 use crate::gpu::plan::window::{Extent, Window, windows};

@@ -1,8 +1,9 @@
 //! A plan that is ready to be recorded: its dispatches, noise keys, rows and status.
 
-use crate::gpu::context::{Context, Pipeline};
+use crate::gpu::context::Context;
 use crate::gpu::error::{PlanError, RecordError};
 use crate::gpu::inputs::Recording;
+use crate::gpu::pipeline::Pipeline;
 use crate::gpu::plan::ends::Ends;
 use crate::gpu::plan::entry::Entry;
 use crate::gpu::plan::keys::Keys;
@@ -100,7 +101,7 @@ impl Dispatch {
     /// Records it with these dynamic offsets.
     pub fn record(&self, pass: &mut wgpu::ComputePass<'_>, group: &wgpu::BindGroup, offsets: &[u32]) {
         let [x, y, z] = self.workgroups;
-        pass.set_pipeline(&self.pipeline.pipeline);
+        pass.set_pipeline(self.pipeline.compiled());
         pass.set_bind_group(0, group, offsets);
         pass.dispatch_workgroups(x, y, z);
     }

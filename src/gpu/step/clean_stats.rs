@@ -28,7 +28,7 @@ impl CleanStats {
         Ok(context.zeroed_buffer("tweedie::Step::clean_stats", usage, size))
     }
 
-    /// The statistics of each call, from the bytes of [`Plan::clean_stats`](super::Plan::clean_stats). A last
+    /// The statistics of each call, from the bytes of [`Plan::clean_stats`](crate::gpu::Plan::clean_stats). A last
     /// incomplete record is ignored.
     pub fn decode(bytes: &[u8]) -> Vec<CleanStats> {
         bytes.as_chunks::<16>().0.iter().map(Self::of_record).collect()

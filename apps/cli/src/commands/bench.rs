@@ -78,6 +78,11 @@ pub struct Bench {
     #[arg(long, value_name = "FILE.jsonl", conflicts_with_all = ["ops", "workloads", "batch", "storage", "adapter", "sets", "runs", "json"])]
     with: Option<PathBuf>,
 
+    /// Measure the host's times alone: recording, moving, writing and making plans, beside wgpu's own calls for as much, and
+    /// first uses
+    #[arg(long, conflicts_with_all = ["ops", "workloads", "batch", "storage", "sets", "with", "report"])]
+    host: bool,
+
     /// Write DIR/index.html with plots, fraction.svg and size.svg; measures a range of sizes too
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
@@ -123,7 +128,8 @@ impl Bench {
             Some(path) => Results::read(path)?,
             None => self.measure()?,
         };
-        let pairs = join(&results.lines, &theirs);
+        let ours = [&results.lines[..], &results.host].concat();
+        let pairs = join(&ours, &theirs);
         if self.compare.is_some() && pairs.is_empty() {
             warn("no line of --compare has the workload, op and storage of one of ours");
         } else if !pairs.is_empty() && !self.quiet() {
@@ -157,10 +163,12 @@ impl Bench {
         let rows = self.rows(gpu.info.device_type == wgpu::DeviceType::Cpu);
         let mut runner =
             Runner::new(gpu, self.runs.map(|runs| runs as usize), self.sets.map(u64::from)).map_err(Failure::gpu)?;
-        let results = measure_rows(&mut runner, &rows, &mut *json)?;
+        let results =
+            if self.host { measure_host(&runner, &mut *json) } else { measure_rows(&mut runner, &rows, &mut *json) };
+        let results = results?;
         self.print(&results, &runner)?;
         match results.skipped.first() {
-            Some(skipped) if results.lines.is_empty() => {
+            Some(skipped) if results.lines.is_empty() && !self.host => {
                 Err(Failure::gpu(anyhow!("nothing was measured: {}: {}", skipped.workload, skipped.reason)))
             }
             _ => Ok(results),
@@ -212,6 +220,9 @@ impl Bench {
             }
             return Ok(());
         }
+        if self.host {
+            return say(format_args!("\n{}", table::host(&results.host).trim_end()));
+        }
         say(format_args!("\n{}", table::rows(&results.lines, &results.skipped)))?;
         say(table::legend(&results.lines))?;
         say(format_args!("\n{}", table::first_uses(&runner.first_uses).trim_end()))?;
@@ -222,6 +233,13 @@ impl Bench {
         }
         Ok(())
     }
+}
+
+/// Measures the host's times, and writes their lines.
+fn measure_host(runner: &Runner, json: &mut dyn Write) -> Outcome<Results> {
+    let host = runner.host().map_err(Failure::gpu)?;
+    host.iter().try_for_each(|line| lines::write(json, line))?;
+    Ok(Results { host, ..Results::default() })
 }
 
 /// Measures row after row until Ctrl-C, and writes each line as soon as it is there.

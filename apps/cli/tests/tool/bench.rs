@@ -2,9 +2,11 @@
 
 use crate::support::{Folder, objects};
 use crate::{Needs, Test};
+use serde_json::Value;
 
 pub const TESTS: &[Test] = &[
     ("lines_are_written_and_compared", Needs::Adapter, lines),
+    ("host_times_are_written_and_compared", Needs::Adapter, host_times),
     ("a_report_of_an_earlier_run", Needs::Nothing, report),
     ("wrong_input_is_refused", Needs::Nothing, refused),
     ("a_shape_beyond_every_buffer_is_skipped", Needs::Adapter, too_large),
@@ -34,6 +36,28 @@ fn lines() {
     }
     let compared = folder.succeeds(&format!("{SHORT} --compare lines.jsonl"));
     assert_eq!(compared.matches("x  tweedie (").count(), 2, "{compared}");
+}
+
+fn host_times() {
+    let folder = Folder::new();
+    let text = folder.succeeds("bench --host --runs 1 --json host.jsonl");
+    assert!(text.contains("by hand") && !text.contains("GB/s"), "{text}");
+    let written = std::fs::read_to_string(folder.path("host.jsonl")).expect("result lines");
+    let lines: Vec<Value> = written.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let named =
+        |op: &str| lines.iter().find(|line| line["op"] == *op).unwrap_or_else(|| panic!("no {op} in {written}"));
+    for kind in ["map", "loss", "vlb", "step", "timesteps", "training_step"] {
+        let moved = named(&format!("moved_{kind}"));
+        assert!(moved["median_ms"].as_f64() > Some(0.0) && moved["by_hand_ms"].as_f64() > Some(0.0));
+        assert!(named(&format!("record_{kind}"))["by_hand_ms"].is_null());
+    }
+    for what in ["plan_map_1", "plan_step_1000", "set_rows_20", "set_key", "first_use_plans", "first_use_warm_up_done"]
+    {
+        assert_eq!((&named(what)["workload"], &named(what)["runs"]), (&"host".into(), &1.into()));
+    }
+    // Lines of the same names are the same work.
+    let compared = folder.succeeds("bench --with host.jsonl --compare host.jsonl");
+    assert_eq!(compared.matches("x  tweedie (").count(), lines.len(), "{compared}");
 }
 
 fn report() {

@@ -1,0 +1,142 @@
+//! Pipelines: each is compiled once, by the first thread that needs it, while other threads compile others.
+
+use crate::gpu::shader::bindings::layout_entries;
+use crate::gpu::shader::compose::{Native, dump};
+use crate::gpu::shader::variant::{Variant, Walk};
+use std::sync::{Arc, OnceLock};
+
+/// The key of a pipeline.
+#[expect(clippy::large_enum_variant, reason = "there is one a pipeline, and nearly all are the large variant")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum PipelineKey {
+    /// A kernel of an op: its variant and the tile of its workgroups.
+    Op(Variant, Tile),
+    /// A kernel that stands alone, by its name.
+    Alone(&'static str),
+}
+
+/// The lanes and samples that a workgroup of the lane walk covers; the other walks have no choice to make.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Tile {
+    pub lanes: u32,
+    pub samples: u32,
+    pub lanes_each: u32,
+}
+
+/// The parts of a device that compiling takes.
+#[derive(Debug)]
+pub(crate) struct Compiler {
+    pub device: wgpu::Device,
+    pub native: Native,
+    pub cache: Option<wgpu::PipelineCache>,
+}
+
+/// A pipeline that is compiled when it is first needed. Its bind groups can be made before that.
+#[derive(Debug)]
+pub(crate) struct Pipeline {
+    pub layout: wgpu::BindGroupLayout,
+    compiler: Arc<Compiler>,
+    source: Source,
+    compiled: OnceLock<wgpu::ComputePipeline>,
+}
+
+#[derive(Debug)]
+enum Source {
+    Op(Variant, Tile),
+    /// The name, which is also the entry point, and the text.
+    Alone(&'static str, String),
+}
+
+impl Source {
+    /// The beginning of the labels of its wgpu objects.
+    fn label(&self) -> String {
+        let name = match self {
+            Source::Op(variant, _) => variant.op.name(),
+            Source::Alone(name, _) => name,
+        };
+        format!("tweedie::{name}")
+    }
+}
+
+impl Pipeline {
+    /// The pipeline of a kernel of an op.
+    pub fn of_op(compiler: &Arc<Compiler>, variant: Variant, tile: Tile) -> Self {
+        Self::new(compiler, Source::Op(variant, tile), &layout_entries(&variant))
+    }
+
+    /// The pipeline of a kernel that stands alone. Its name is also its entry point; its workgroup memory is not cleared.
+    pub fn alone(
+        compiler: &Arc<Compiler>,
+        name: &'static str,
+        text: String,
+        bindings: &[wgpu::BindGroupLayoutEntry],
+    ) -> Self {
+        Self::new(compiler, Source::Alone(name, text), bindings)
+    }
+
+    fn new(compiler: &Arc<Compiler>, source: Source, entries: &[wgpu::BindGroupLayoutEntry]) -> Self {
+        let label = source.label() + "::bindings";
+        let descriptor = wgpu::BindGroupLayoutDescriptor { label: Some(&label), entries };
+        let layout = compiler.device.create_bind_group_layout(&descriptor);
+        Self { layout, compiler: Arc::clone(compiler), source, compiled: OnceLock::new() }
+    }
+
+    /// Returns `true` if it has been compiled.
+    pub fn is_compiled(&self) -> bool {
+        self.compiled.get().is_some()
+    }
+
+    /// The compiled pipeline. Compiles it if nobody has; waits where another thread is at it.
+    pub fn compiled(&self) -> &wgpu::ComputePipeline {
+        self.compiled.get_or_init(|| match &self.source {
+            Source::Op(variant, tile) => self.compile_op(variant, *tile),
+            Source::Alone(name, text) => {
+                // Kernels that stand alone write workgroup memory before they read it.
+                let options =
+                    wgpu::PipelineCompilationOptions { zero_initialize_workgroup_memory: false, ..Default::default() };
+                self.compile(text, name, options)
+            }
+        })
+    }
+
+    fn compile_op(&self, variant: &Variant, tile: Tile) -> wgpu::ComputePipeline {
+        let tile = [
+            ("tile_x", f64::from(tile.lanes)),
+            ("tile_y", f64::from(tile.samples)),
+            ("lanes_each", f64::from(tile.lanes_each)),
+        ];
+        // Only the lane walk has pipeline constants; naming a constant that a shader lacks is an error.
+        let constants: &[_] = if variant.walk == Walk::Lanes { &tile } else { &[] };
+        let zero_initialize_workgroup_memory = variant.clears_workgroup_memory();
+        let options = wgpu::PipelineCompilationOptions { constants, zero_initialize_workgroup_memory };
+        self.compile(&variant.compose(self.compiler.native), variant.walk.entry_point(), options)
+    }
+
+    fn compile(
+        &self,
+        text: &str,
+        entry_point: &str,
+        compilation_options: wgpu::PipelineCompilationOptions<'_>,
+    ) -> wgpu::ComputePipeline {
+        dump(entry_point, text);
+        let Compiler { device, cache, .. } = &*self.compiler;
+        let label = |part: &str| format!("{}::{part}", self.source.label());
+        let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
+            label: Some(&label("shader")),
+            source: wgpu::ShaderSource::Wgsl(text.into()),
+        });
+        let layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+            label: Some(&label("layout")),
+            bind_group_layouts: &[Some(&self.layout)],
+            immediate_size: 0,
+        });
+        device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label: Some(&label("pipeline")),
+            layout: Some(&layout),
+            module: &module,
+            entry_point: Some(entry_point),
+            compilation_options,
+            cache: cache.as_ref(),
+        })
+    }
+}

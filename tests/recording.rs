@@ -1,0 +1,347 @@
+//! The host's side of plans on wgpu's noop backend: the allocations of recordings and writes.
+
+use crate::embedding::{buffer, device};
+use std::sync::Arc;
+use tweedie::gpu::{
+    Context, Drawn, Gradient, GradientScale, Loss, Map, Noise, NoiseKey, Plan, Recording, Reduction, Shape, Step,
+    StepOptions, Tensor, TimestepDraw, Timesteps, VlbInputs, VlbTerms,
+};
+use tweedie::math::{Objective, Quantity, Schedule, TimestepDensity};
+use tweedie::table::{LossRow, Matrix, Penalty, StepRow, Table, Term, VlbRow};
+use tweedie::{TimestepSource, Training, TrainingStep};
+
+const RECORDINGS: u32 = 1000;
+/// Samples of more than a chunk, so that sums take several dispatches.
+const SHAPE: Shape = Shape::new(4, 5000);
+/// Allocations of two vectors that grow from 20 rows to 1000 by doubling.
+const DOUBLINGS: u64 = 2 * 6;
+const SUM: Matrix = [[1.0, 1.0], [1.0, -1.0]];
+
+/// The buffers of a plan.
+pub struct Scene {
+    tensors: [wgpu::Buffer; 4],
+    words: [wgpu::Buffer; 3],
+}
+
+impl Scene {
+    pub fn new(device: &wgpu::Device) -> Self {
+        Self {
+            tensors: [(); 4].map(|()| buffer(device, 4 * SHAPE.total())),
+            words: [(); 3].map(|()| buffer(device, 4 * u64::from(SHAPE.batch))),
+        }
+    }
+
+    fn tensors(&self) -> [Tensor<'_>; 4] {
+        self.tensors.each_ref().map(Tensor::f32)
+    }
+
+    fn words(&self) -> [Tensor<'_>; 3] {
+        self.words.each_ref().map(Tensor::f32)
+    }
+
+    fn timesteps(&self) -> Timesteps<'_> {
+        Timesteps::per_sample(&self.words[0])
+    }
+
+    fn map(&self, context: &Context, timesteps: Timesteps<'_>) -> Plan {
+        let [in0, kept, out0, out1] = self.tensors();
+        let in1 = Noise::Drawn(Drawn::new(NoiseKey::seed(1)).keep(kept));
+        let table = &Table::new([SUM; 1000]);
+        Map { table, shape: SHAPE, timesteps, in0: Some(in0), in1, out0, out1: Some(out1) }.plan(context).unwrap()
+    }
+
+    pub fn loss(&self, context: &Context) -> Plan {
+        let [prediction, in0, in1, gradient] = self.tensors();
+        let row = LossRow { prediction: 1.0, inputs: [-1.0, 0.5], weight: 1.0 };
+        let loss = Loss {
+            table: &Table::new([row; 1000]),
+            penalty: Penalty::MSE,
+            shape: SHAPE,
+            timesteps: self.timesteps(),
+            prediction,
+            in0: Some(in0),
+            in1: Noise::Tensor(in1),
+            losses: (&self.words[1], 0),
+            mean: Some((&self.words[2], 0)),
+            gradient: Some(Gradient::mean(gradient)),
+        };
+        loss.plan(context).unwrap()
+    }
+
+    fn vlb(&self, context: &Context) -> Plan {
+        let [prediction, x0, in1, gradient] = self.tensors();
+        let row = VlbRow {
+            prediction: 1.0,
+            inputs: [0.0, -1.0],
+            inverse_deviation: 1.0,
+            log_ratio: [0.0; 2],
+            weight: 1.0,
+            term: Term::Divergence,
+        };
+        let inputs = VlbInputs {
+            table: &Table::new([row; 1000]),
+            clip: None,
+            shape: SHAPE,
+            prediction,
+            learned: None,
+            x0,
+            in1: Noise::Tensor(in1),
+        };
+        let terms = VlbTerms {
+            inputs,
+            timesteps: self.timesteps(),
+            terms: (&self.words[1], 0),
+            mean: None,
+            gradient: Some(gradient),
+            learned_gradient: None,
+            reduction: Reduction::Mean,
+            scale: GradientScale::ONE,
+        };
+        terms.plan(context).unwrap()
+    }
+
+    /// A step with guidance that is rescaled, which takes dispatches of its own.
+    fn step(&self, context: &Context) -> Plan {
+        let [x, prediction, unconditional, next] = self.tensors();
+        let row = StepRow { guidance: [2.0, -1.0], p: 0.5, z: 1.0, ..StepRow::IDENTITY };
+        let step = Step {
+            rows: &[row; 1000],
+            options: StepOptions { rescale: 0.5, ..StepOptions::default() },
+            shape: SHAPE,
+            calls: Timesteps::Batch,
+            x,
+            prediction,
+            unconditional: Some(unconditional),
+            noise: Noise::drawn(NoiseKey::seed(1)),
+            learned: None,
+            known: None,
+            next,
+            x0: None,
+            input: None,
+            memory: None,
+            least_depth: 0,
+            clean_stats: true,
+        };
+        step.plan(context).unwrap()
+    }
+
+    pub fn draw(&self, context: &Context) -> Plan {
+        let density = TimestepDensity::uniform(1000).unwrap();
+        let (ends, key, buffer) = (density.ends(), NoiseKey::seed(1), &self.words[0]);
+        let draw =
+            TimestepDraw { ends, batch: SHAPE.batch, key, steps: 2, seeds: None, stratified: None, buffer, offset: 0 };
+        draw.plan(context).unwrap()
+    }
+
+    fn training(&self, context: &Context) -> TrainingStep {
+        let [x0, x_t, prediction, gradient] = self.tensors();
+        let training = Training {
+            objective: &Objective::of(Quantity::V),
+            penalty: Penalty::MSE,
+            shape: SHAPE,
+            key: NoiseKey::seed(1),
+            steps: 2,
+            perturbed: None,
+            timestep_source: TimestepSource::Drawn {
+                density: &TimestepDensity::uniform(1000).unwrap(),
+                stratified: None,
+            },
+            timesteps: &self.words[0],
+            x0,
+            x_t,
+            prediction,
+            gradient: Gradient::mean(gradient),
+            losses: &self.words[1],
+            mean: Some(&self.words[2]),
+            variance: None,
+        };
+        TrainingStep::new(context, &Schedule::cosine(1000).unwrap(), &training).unwrap()
+    }
+
+    /// The roles of a plan with tensors of this scene: of the same kinds as before, all on different buffers.
+    fn roles(&self, names: [&'static str; 4], words: [&'static str; 3]) -> Vec<(&'static str, Tensor<'_>)> {
+        let pairs = names.into_iter().zip(self.tensors()).chain(words.into_iter().zip(self.words()));
+        pairs.filter(|(name, _)| !name.is_empty()).collect()
+    }
+}
+
+/// A pass that is filled, and dropped with its encoder.
+fn allocations(device: &wgpu::Device, record: impl FnOnce(&mut wgpu::ComputePass<'_>)) -> u64 {
+    let mut encoder = device.create_command_encoder(&Default::default());
+    let mut pass = encoder.begin_compute_pass(&Default::default());
+    allocation_counter::measure(|| record(&mut pass)).count_total
+}
+
+/// An application's own `RECORDINGS` of this many dispatches, each with two dynamic offsets.
+fn by_hand(device: &wgpu::Device, dispatches: usize) -> u64 {
+    let own: Vec<_> = (0..dispatches).map(|_| own_dispatch(device)).collect();
+    allocations(device, |pass| {
+        for i in 0..RECORDINGS * dispatches as u32 {
+            let (pipeline, group) = &own[i as usize % dispatches];
+            pass.set_pipeline(pipeline);
+            pass.set_bind_group(0, group, &[256 * (i % 2), 256]);
+            pass.dispatch_workgroups(1, 16, 1);
+        }
+    })
+}
+
+/// What an application would write by hand for one dispatch with two dynamic offsets.
+fn own_dispatch(device: &wgpu::Device) -> (wgpu::ComputePipeline, wgpu::BindGroup) {
+    let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
+        label: None,
+        source: wgpu::ShaderSource::Wgsl(
+            "@group(0) @binding(0) var<uniform> a: vec4<f32>; @group(0) @binding(1) var<uniform> b: vec4<f32>;
+             @group(0) @binding(2) var<storage, read_write> c: array<vec4<f32>>;
+             @compute @workgroup_size(64) fn main() { c[0] = a + b; }"
+                .into(),
+        ),
+    });
+    let entry = |binding, ty, has_dynamic_offset| wgpu::BindGroupLayoutEntry {
+        binding,
+        visibility: wgpu::ShaderStages::COMPUTE,
+        ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset, min_binding_size: None },
+        count: None,
+    };
+    let layout = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
+        label: None,
+        entries: &[
+            entry(0, wgpu::BufferBindingType::Uniform, true),
+            entry(1, wgpu::BufferBindingType::Uniform, true),
+            entry(2, wgpu::BufferBindingType::Storage { read_only: false }, false),
+        ],
+    });
+    let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+        label: None,
+        bind_group_layouts: &[Some(&layout)],
+        immediate_size: 0,
+    });
+    let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+        label: None,
+        layout: Some(&pipeline_layout),
+        module: &module,
+        entry_point: Some("main"),
+        compilation_options: Default::default(),
+        cache: None,
+    });
+    let uniform = device.create_buffer(&wgpu::BufferDescriptor {
+        label: None,
+        size: 1024,
+        usage: wgpu::BufferUsages::UNIFORM,
+        mapped_at_creation: false,
+    });
+    let storage = buffer(device, 1024);
+    let part = || {
+        wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+            buffer: &uniform,
+            offset: 0,
+            size: std::num::NonZero::new(16),
+        })
+    };
+    let group = device.create_bind_group(&wgpu::BindGroupDescriptor {
+        label: None,
+        layout: &layout,
+        entries: &[
+            wgpu::BindGroupEntry { binding: 0, resource: part() },
+            wgpu::BindGroupEntry { binding: 1, resource: part() },
+            wgpu::BindGroupEntry { binding: 2, resource: storage.as_entire_binding() },
+        ],
+    });
+    (pipeline, group)
+}
+
+/// Recordings of plans of every kind, and of those moved elsewhere.
+#[test]
+fn recording_allocates_nothing_beyond_wgpu_itself() {
+    let (device, _queue) = device(wgpu::Limits::default());
+    device.on_uncaptured_error(Arc::new(|error| panic!("{error}")));
+    let context = Context::new(&device);
+    let [here, there] = [(); 2].map(|()| Scene::new(&device));
+    let batch: fn(u32) -> Recording = Recording::timestep;
+    let per_sample: fn(u32) -> Recording = |_| Recording::per_sample();
+    let none = ["", "", ""];
+    let kinds = [
+        ("a map", here.map(&context, Timesteps::Batch), batch, ["in0", "keep", "out0", "out1"], none),
+        (
+            "a map",
+            here.map(&context, here.timesteps()),
+            per_sample,
+            ["in0", "keep", "out0", "out1"],
+            ["timesteps", "", ""],
+        ),
+        (
+            "a loss",
+            here.loss(&context),
+            per_sample,
+            ["prediction", "in0", "in1", "gradient"],
+            ["timesteps", "losses", "mean"],
+        ),
+        (
+            "a bound",
+            here.vlb(&context),
+            per_sample,
+            ["prediction", "x0", "in1", "gradient"],
+            ["timesteps", "terms", ""],
+        ),
+        ("a step", here.step(&context), batch, ["x", "prediction", "unconditional", "next"], none),
+        ("a draw", here.draw(&context), per_sample, ["", "", "", ""], ["timesteps", "", ""]),
+    ];
+    for (kind, plan, at, names, words) in &kinds {
+        let moved = plan.moved(&context, &there.roles(*names, *words)).unwrap();
+        let wgpu = by_hand(&device, plan.dispatches());
+        for plan in [plan, &moved] {
+            let record =
+                |pass: &mut wgpu::ComputePass<'_>| (0..RECORDINGS).for_each(|i| plan.record(pass, at(i)).unwrap());
+            let ours = allocations(&device, record);
+            assert!(ours <= wgpu, "{RECORDINGS} recordings of {kind}: {ours} allocations, by hand {wgpu}");
+            let wasteful = allocations(&device, |pass| {
+                record(pass);
+                (0..RECORDINGS).for_each(|i| drop(std::hint::black_box(vec![i])));
+            });
+            assert!(wasteful >= ours + u64::from(RECORDINGS), "the count would not see an allocation a recording");
+        }
+    }
+}
+
+#[test]
+fn recording_a_training_step_allocates_nothing_beyond_wgpu_itself() {
+    let (device, _queue) = device(wgpu::Limits::default());
+    let context = Context::new(&device);
+    let [here, there] = [(); 2].map(|()| Scene::new(&device));
+    let step = here.training(&context);
+    let roles = there.roles(["x0", "x_t", "prediction", "gradient"], ["timesteps", "losses", "mean"]);
+    let moved = step.moved(&context, &roles).unwrap();
+    // A draw and the noisy sample, then the loss, its fold and its mean.
+    let wgpu = by_hand(&device, 5);
+    for step in [&step, &moved] {
+        let ours = allocations(&device, |pass| {
+            for i in 0..RECORDINGS {
+                step.record_before(pass, i % 2).unwrap();
+                step.record_after(pass, i % 2).unwrap();
+            }
+        });
+        assert!(ours <= wgpu, "{RECORDINGS} training steps: {ours} allocations, by hand {wgpu}");
+    }
+}
+
+/// A key costs what wgpu's own write does, and rows little more, however many they are.
+#[test]
+fn writing_keys_and_rows_allocates_little() {
+    let (device, queue) = device(wgpu::Limits::default());
+    let context = Context::new(&device);
+    let scene = Scene::new(&device);
+    let plan = scene.map(&context, scene.timesteps());
+    let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
+    let descriptor = wgpu::BufferDescriptor { label: None, size: 1 << 14, usage, mapped_at_creation: false };
+    let own = device.create_buffer(&descriptor);
+    let writes = |write: &dyn Fn()| {
+        write(); // what wgpu sets up once
+        queue.submit([]);
+        allocation_counter::measure(write).count_total
+    };
+    let wgpu = writes(&|| queue.write_buffer(&own, 0, &[0; 32]));
+    let key = writes(&|| plan.set_key(&queue, 0, NoiseKey::seed(2)).unwrap());
+    assert!(key <= wgpu, "a key: {key} allocations, by hand {wgpu}");
+    let rows = |count: usize| writes(&|| plan.set_rows(&queue, 0, &[SUM; 1000][..count]).unwrap());
+    let (few, many) = (rows(20), rows(1000));
+    assert!(many <= few + DOUBLINGS, "1000 rows: {many} allocations, 20: {few}");
+}
