@@ -111,6 +111,7 @@ impl Scene {
             calls: Timesteps::Batch,
             x,
             prediction,
+            slices: 1,
             unconditional: Some(unconditional),
             noise: Noise::drawn(NoiseKey::seed(1)),
             learned: None,

@@ -23,7 +23,9 @@ pub(super) type Read = fn(&mut Options) -> Result<Scheduler, ConfigError>;
 /// The schedulers that are supported.
 pub(super) const CLASSES: &[(&str, Read)] = &[
     ("DDPMScheduler", ddpm),
+    ("DDPMParallelScheduler", ddpm),
     ("DDIMScheduler", ddim),
+    ("DDIMParallelScheduler", ddim),
     ("DDIMInverseScheduler", ddim_inverse),
     ("EulerDiscreteScheduler", euler),
     ("EulerAncestralDiscreteScheduler", euler_ancestral),

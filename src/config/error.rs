@@ -26,6 +26,19 @@ pub enum ConfigError {
         /// The class.
         found: String,
     },
+    /// A scheduler that is not supported, but whose model another sampler can use.
+    #[error(
+        "_class_name: {found} is not supported; the nearest is {class}: the model of this file can be sampled by naming its \
+         sampler, {sampler}"
+    )]
+    Unsupported {
+        /// The class.
+        found: String,
+        /// The nearest class that is supported.
+        class: &'static str,
+        /// Its sampler.
+        sampler: &'static str,
+    },
     /// A name that is no option of any scheduler.
     #[error("{class} has no option `{option}`, nor has any other scheduler")]
     UnknownOption {

@@ -1,8 +1,8 @@
 //! What a configuration says: a model, a sampler, and the defaults of its runs.
 
 use super::error::ConfigError;
-use super::options::refused;
 use crate::math::catalog::entry::Entry;
+use crate::math::catalog::error::CatalogError;
 use crate::math::catalog::sampler_options::SamplerOptions;
 use crate::math::catalog::sampler_recipe::SamplerRecipe;
 use crate::math::catalog::sampler_rules::GridRules;
@@ -42,6 +42,7 @@ pub struct Scheduler {
     pub(super) takes: Vec<&'static str>,
     /// The meaning of a run's `mu`.
     pub(super) mu: Mu,
+    pub(super) notes: Vec<String>,
 }
 
 /// Options of a run that replace those of the file, where the sampler has them.
@@ -62,7 +63,16 @@ impl Scheduler {
     /// The defaults of a class; `sampler` is a name of the catalogue.
     pub(super) fn new(model: Model, sampler: &str, defaults: SamplerOptions) -> Result<Self, ConfigError> {
         let (rules, takes, mu) = (GridRules::default(), Vec::new(), Mu::Optional);
-        Ok(Self { model, sampler: Sampler::CATALOGUE.find(sampler)?, defaults, rules, threshold: None, takes, mu })
+        Ok(Self {
+            model,
+            sampler: Sampler::CATALOGUE.find(sampler)?,
+            defaults,
+            rules,
+            threshold: None,
+            takes,
+            mu,
+            notes: Vec::new(),
+        })
     }
 
     /// The model: for noising, conversion and losses, and for samplers other than the file's.
@@ -83,6 +93,7 @@ impl Scheduler {
         if let Some(option) = given.find(|option| !self.uses(option)) {
             return Err(ConfigError::Unused { option });
         }
+        self.refuse_shift(run)?;
         let mut options = SamplerOptions { clip: self.clip(run), ..run.placed_over(&self.defaults) };
         self.shift(run, &mut options)?;
         self.exceptions(run, &mut options);
@@ -111,6 +122,12 @@ impl Scheduler {
         self.sampler
     }
 
+    /// Old spellings that the file has, and what they were read as; a line each.
+    #[must_use]
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
     /// True for an option of a run that the class or the sampler has.
     fn uses(&self, option: &str) -> bool {
         let flow = self.model.process() == Process::Flow;
@@ -121,6 +138,26 @@ impl Scheduler {
             "sigmas" if flow => true,
             _ if GRID.contains(&option) => self.sampler.make.options().any(|known| known == option),
             _ => self.takes.contains(&option),
+        }
+    }
+
+    /// Refuses a shift beside a list of levels, which is final. diffusers shifts the list.
+    fn refuse_shift(&self, run: &SamplerOptions) -> Result<(), ConfigError> {
+        let [list, shift] = [
+            [
+                ("timesteps", run.timesteps.is_some()),
+                ("sigmas", run.sigma_list.is_some()),
+                ("times", run.times.is_some()),
+            ],
+            [("mu", run.mu.is_some()), ("tokens", run.tokens.is_some()), ("shift", run.shift.is_some())],
+        ]
+        .map(|options| options.into_iter().find(|(_, given)| *given).map(|(name, _)| name));
+        match (list, shift) {
+            (Some(second), Some(first)) if run.compat == Compat::Published => {
+                let because = "is final";
+                Err(CatalogError::Contradiction { first, second, because }.into())
+            }
+            _ => Ok(()),
         }
     }
 
@@ -161,7 +198,7 @@ impl Scheduler {
             // Ends that are given place sigmas without the times of the class.
             _ if run.sigma_min.is_some() && run.sigma_max.is_some() && options.placement.is_some() => {}
             (Mu::Exponential | Mu::Linear, None) => {
-                return Err(refused("mu or tokens", "a number, since use_dynamic_shifting is on", "none"));
+                return Err(CatalogError::NoSize.into());
             }
         }
         if run.sigma_list.is_some() || run.times.is_some() || (is_final && self.model.process() == Process::Flow) {

@@ -10,7 +10,7 @@ use clap::Args;
 use files::TensorFile;
 use std::fs;
 use std::path::{Path, PathBuf};
-use tweedie::config::Scheduler;
+use tweedie::config::{ConfigError, Scheduler};
 use tweedie::math::catalog::{Entry, Make};
 use tweedie::math::{Model, Process};
 use tweedie::{Quantity, Schedule};
@@ -94,10 +94,19 @@ impl ModelArgs {
 
     /// The same, with the run that a file describes.
     pub fn describe(&self, prediction: Option<Quantity>) -> Result<Described> {
+        self.described(prediction, Scheduler::parse_model)
+    }
+
+    /// The same for a run of the file's own sampler, whose class must be supported.
+    pub fn scheduler(&self) -> Result<Scheduler> {
+        self.described(None, Scheduler::parse)?.scheduler.context("expected --config FILE")
+    }
+
+    fn described(&self, prediction: Option<Quantity>, parse: Parse) -> Result<Described> {
         let model = match (&self.config, self.model) {
             (Some(path), _) => {
                 self.refuse_schedule("--config FILE brings a schedule of its own, which options contradict")?;
-                let scheduler = read(path)?;
+                let scheduler = read(path, parse)?;
                 return Ok(Described { model: scheduler.model().clone(), scheduler: Some(scheduler) });
             }
             (None, Some(entry)) => {
@@ -174,7 +183,10 @@ fn implied_process(prediction: Quantity) -> Option<&'static str> {
 }
 
 /// Reads a `scheduler_config.json`.
-fn read(path: &Path) -> Result<Scheduler> {
-    let read = || -> Result<Scheduler> { Ok(Scheduler::parse(&fs::read_to_string(path)?)?) };
+fn read(path: &Path, parse: Parse) -> Result<Scheduler> {
+    let read = || -> Result<Scheduler> { Ok(parse(&fs::read_to_string(path)?)?) };
     read().with_context(|| path.display().to_string())
 }
+
+/// The reader of a configuration.
+type Parse = fn(&str) -> Result<Scheduler, ConfigError>;

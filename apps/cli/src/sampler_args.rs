@@ -4,11 +4,11 @@
 
 use crate::model_args::{Described, ModelArgs};
 use crate::names::{find, flag, in_flags, one_of};
-use crate::report::{Failure, Outcome};
+use crate::report::{Failure, Outcome, warn};
 use anyhow::{Context, Error, Result, anyhow, bail};
 use clap::ValueEnum;
 use clap::builder::TypedValueParser;
-use tweedie::config::{ConfigError, Scheduler};
+use tweedie::config::ConfigError;
 use tweedie::math::Placement;
 use tweedie::math::catalog::{CatalogError, Entry, SamplerOptions, SamplerRecipe, SolverKind};
 use tweedie::math::sampler::{Churn, Compat, Corrector, Sampler, Scale, Variance};
@@ -333,8 +333,11 @@ impl SamplerArgs {
     }
 
     fn configured(&self, args: &ModelArgs) -> Result<(Sampler, Model)> {
-        let Described { model, scheduler } = args.describe(None)?;
-        let scheduler: Scheduler = scheduler.context("expected --config FILE")?;
+        let scheduler = args.scheduler()?;
+        for note in scheduler.notes() {
+            note_of(note);
+        }
+        let model = scheduler.model().clone();
         if self.prediction.is_some() {
             bail!("--prediction contradicts --config FILE, which says what the network predicts");
         }
@@ -413,6 +416,11 @@ fn refusal(error: &CatalogError) -> Error {
         CatalogError::NoSteps => anyhow!("{NO_STEPS}"),
         error => in_flags(error),
     }
+}
+
+/// Tells how an old spelling of a file was read.
+fn note_of(note: &str) {
+    warn(format_args!("--config: {note}"));
 }
 
 /// The same of a configuration.

@@ -142,8 +142,16 @@ impl GridBuilder<'_> {
                 Spacing::distilled(all, original, self.options.strength.unwrap_or(1.0), steps)?
             }
             Walk::BeforeZero => self.before_zero(all, steps)?,
-            Walk::Plain | Walk::Strided | Walk::Inverse | Walk::Reverse => self.spacing().timesteps(all, steps)?,
+            Walk::Plain | Walk::Strided | Walk::Inverse | Walk::Reverse => match self.single(all, steps) {
+                Some(noisiest) => vec![noisiest],
+                None => self.spacing().timesteps(all, steps)?,
+            },
         })
+    }
+
+    /// The timestep of a run of one step between both ends: the noisiest. diffusers takes the other end.
+    pub(super) fn single(&self, all: usize, steps: usize) -> Option<usize> {
+        (steps == 1 && self.spacing() == Spacing::Linspace && !self.is_diffusers()).then(|| all - 1)
     }
 
     /// The timesteps without 0 and without those that may not be visited. diffusers keeps the gaps of the whole schedule in

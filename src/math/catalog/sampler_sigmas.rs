@@ -12,6 +12,7 @@ use crate::math::level::NoiseLevel;
 use crate::math::placement::Placement;
 use crate::math::process::Process;
 use crate::math::sampler::grid::{Grid, Scale};
+use crate::math::sigmas;
 
 /// The distance that diffusers keeps between the first time of UniPC and 1, where its logarithms are infinite.
 const BELOW_ONE: f64 = 1e-6;
@@ -87,7 +88,12 @@ impl GridBuilder<'_> {
             _ if self.recipe.walk == Walk::BeforeZero => Ok(self.timesteps()?.iter().map(|&t| t as f64).collect()),
             Steps::Timesteps(list) => Ok(list.to_vec()),
             Steps::Sigmas(_) => Err(CatalogError::NoSteps),
-            Steps::Count(steps) => Ok(self.spacing().positions(self.model.schedule().len(), steps)?),
+            Steps::Count(steps) => {
+                let all = self.model.schedule().len();
+                Ok(self
+                    .single(all, steps)
+                    .map_or_else(|| self.spacing().positions(all, steps), |t| Ok(vec![t as f64]))?)
+            }
         }
     }
 
@@ -105,6 +111,9 @@ impl GridBuilder<'_> {
                 return Err(contradiction("timesteps", "sigmas", "places the levels"));
             }
         };
+        if let Some(grid) = self.beta_grid(scale, placement, steps)? {
+            return Ok(grid);
+        }
         let sigmas = match self.placement_ends(scale)? {
             Some(ends) => placement.sigmas(self.model.schedule(), steps, ends)?,
             None => return Err(SamplerError::NoSteps.into()),
@@ -116,6 +125,20 @@ impl GridBuilder<'_> {
             Steps::Count(_) | Steps::Sigmas(_) => self.told(scale, &sigmas)?,
         };
         Ok(Grid::of_sigmas(scale, &sigmas, &told, self.last_sigma(&sigmas))?)
+    }
+
+    /// Quantiles of timesteps, as published, where the model has any; diffusers takes those of sigmas.
+    fn beta_grid(&self, scale: Scale, placement: Placement, steps: usize) -> Result<Option<Grid>, CatalogError> {
+        let Placement::Beta { a, b } = placement else { return Ok(None) };
+        if self.is_diffusers() || self.model.process() != Process::VariancePreserving {
+            return Ok(None);
+        }
+        let Some(ends) = self.placement_ends(scale)? else { return Ok(None) };
+        let ends = ends.map(|sigma| self.model.schedule().timestep_of(sigma));
+        let timesteps = sigmas::beta_timesteps(steps, ends, a, b)?;
+        let sigmas = self.sigmas_at(&timesteps)?;
+        let told = self.told_at(scale, &timesteps, &sigmas)?;
+        Ok(Some(Grid::of_sigmas(scale, &sigmas, &told, self.last_sigma(&sigmas))?))
     }
 
     /// The ends between which sigmas are placed; `None` for a list of no timesteps.

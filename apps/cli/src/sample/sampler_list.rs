@@ -96,7 +96,7 @@ pub fn sampler_list(choices: &[Choice], options: &SamplerArgs, model: &ModelArgs
 
 /// The sampler of a file.
 fn of_file(options: &SamplerArgs, model: &ModelArgs) -> Outcome<Entry> {
-    let scheduler = model.describe(None)?.scheduler.ok_or_else(|| Failure::input(anyhow!("expected --config FILE")))?;
+    let scheduler = model.scheduler()?;
     let steps = options.steps.or((!counted(options)).then_some(STEPS));
     Entry::new(scheduler.entry(), &SamplerArgs { steps, ..options.clone() }, model)
 }
