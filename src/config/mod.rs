@@ -87,7 +87,7 @@ impl Scheduler {
             let expected = Self::classes().collect::<Vec<_>>().join(", ");
             let found = options.shown_class();
             match nearest(options.class()).and_then(|class| Some((class, sampler_of(class)?))) {
-                Some((class, sampler)) => ConfigError::Unsupported { found, class, sampler },
+                Some((class, sampler)) => ConfigError::Unsupported { found, class, sampler, supported: expected },
                 None => ConfigError::Class { expected, found },
             }
         };

@@ -4,7 +4,7 @@ use crate::report::warn;
 use anyhow::{Result, anyhow};
 use files::{Array, TensorFile};
 use tweedie::Schedule;
-use tweedie::math::{Model, NoiseLevel};
+use tweedie::math::{Model, NoiseLevel, Process};
 
 /// The tensors that can say at which level a sample is, in the order in which they are looked for.
 const NAMES: [&str; 3] = ["t", "sigma", "time"];
@@ -28,7 +28,8 @@ pub fn read(file: &TensorFile, like: &Array, model: &Model) -> Result<Levels> {
     for other in NAMES.into_iter().filter(|other| *other != name && file.has(other)) {
         warn(format_args!("tensor `{other}` is not used: the file brings `{name}`"));
     }
-    if name == "t" && !(file.has("t") && file.is_float("t")) {
+    let continuous = model.process() == Process::Flow && file.is_float("t");
+    if name == "t" && !continuous {
         let schedule = model.timesteps()?;
         let rows = file.timesteps("t", like, schedule.len())?;
         return Ok(Levels { schedule, rows, whole: true });

@@ -185,7 +185,7 @@ fn implied_process(prediction: Quantity) -> Option<&'static str> {
 /// Reads a `scheduler_config.json`.
 fn read(path: &Path, parse: Parse) -> Result<Scheduler> {
     let read = || -> Result<Scheduler> { Ok(parse(&fs::read_to_string(path)?)?) };
-    read().with_context(|| path.display().to_string())
+    read().with_context(|| format!("--config {}", path.display()))
 }
 
 /// The reader of a configuration.

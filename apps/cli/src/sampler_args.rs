@@ -245,7 +245,7 @@ impl SamplerArgs {
         Ok(match (self.sampler, &model.config) {
             (None, None) => return Err(Failure::input(anyhow!("expected --sampler NAME or --config FILE"))),
             (Some(entry), _) => self.named(entry, model)?,
-            (None, Some(path)) => self.configured(model).with_context(|| path.display().to_string())?,
+            (None, Some(_)) => self.configured(model)?,
         })
     }
 
@@ -268,7 +268,9 @@ impl SamplerArgs {
         if self.prediction.is_some() && (args.config.is_some() || args.model.is_some()) {
             bail!("--prediction contradicts --config or --model, which says what the network predicts");
         }
-        let implied = self.prediction.is_some_and(|it| it.sigma_data().is_some()) && !args.schedule.names_levels();
+        let exploding = self.scale.unwrap_or(entry.make.scale()) == Scale::VarianceExploding;
+        let raw = self.prediction.is_some_and(|it| it.sigma_data().is_some());
+        let implied = raw && exploding && !args.schedule.names_levels();
         if args.settles_prediction() || implied {
             return args.describe(self.prediction);
         }
@@ -351,7 +353,8 @@ impl SamplerArgs {
             (Some(_), true) => bail!("--steps contradicts --timesteps, which says how many there are"),
             _ => {}
         }
-        let sampler = scheduler.sampler(&options).map_err(|error| config_refusal(&error))?;
+        let path = || args.config.as_deref().map_or_else(String::new, |path| path.display().to_string());
+        let sampler = scheduler.sampler(&options).map_err(|error| config_refusal(&error)).with_context(path)?;
         Ok((sampler, model))
     }
 

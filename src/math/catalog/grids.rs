@@ -108,7 +108,7 @@ const SCALES: &[Entry<Make<Scale>>] = &[
     Entry::new(
         "scale",
         "trigflow",
-        &["trig_flow", "scm"],
+        &["scm"],
         "alpha = cos(t), the network's input over the data's deviation (Lu & Song 2024)",
         &[SIGMA_DATA],
         |v| Ok(Scale::TrigFlow(SigmaData::new(v.number("sigma_data"))?)),

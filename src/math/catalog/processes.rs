@@ -53,7 +53,7 @@ const ENTRIES: &[Entry<Make<Model>>] = &[
     Entry::new(
         "process",
         "trigflow",
-        &["trig_flow", "scm"],
+        &["scm"],
         "alpha = cos(t), sigma = sigma_data*sin(t) (Lu & Song 2024)",
         PRECONDITIONED,
         |v| Ok(Model::trig_flow(v.count(TIMESTEPS.name), data(v)?)?),

@@ -96,7 +96,7 @@ const ENTRIES: &[Entry<Make<Quantity>>] = &[
     Entry::new(
         "quantity",
         "trigflow",
-        &["trig_flow", "scm"],
+        &["scm"],
         "edm of the opposite sign: TrigFlow (Lu & Song 2024), EDM's v_prediction",
         &[SIGMA_DATA],
         |values| Ok(Quantity::TrigFlow(SigmaData::new(values.number("sigma_data"))?)),

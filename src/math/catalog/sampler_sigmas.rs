@@ -174,6 +174,11 @@ impl GridBuilder<'_> {
         sigmas.iter().map(told).collect()
     }
 
+    /// The noise's share at each timestep that a flow's network is told.
+    fn flow_sigmas_at(&self, timesteps: &[f64]) -> Result<Vec<f64>, SamplerError> {
+        timesteps.iter().map(|&t| Ok(self.model.level_at(t)?.sigma())).collect()
+    }
+
     fn told_at(&self, scale: Scale, timesteps: &[f64], sigmas: &[f64]) -> Result<Vec<f64>, SamplerError> {
         let pairs = timesteps.iter().zip(sigmas);
         pairs.map(|(&timestep, &sigma)| Ok(self.model.told_at(timestep, scale.level(sigma)?))).collect()
@@ -193,7 +198,7 @@ impl GridBuilder<'_> {
     fn flow_times(&self) -> Result<Vec<f64>, CatalogError> {
         let times = match self.steps()? {
             Steps::Timesteps(list) if self.is_diffusers() && self.rules.between_listed => self.sigmas_at(list)?,
-            Steps::Timesteps(list) => return Ok(self.sigmas_at(list)?),
+            Steps::Timesteps(list) => return Ok(self.flow_sigmas_at(list)?),
             Steps::Sigmas(list) => list.to_vec(),
             Steps::Count(steps) => self.even_times(steps)?,
         };
@@ -244,7 +249,10 @@ impl GridBuilder<'_> {
                 found: tokens.to_string(),
             }),
             (None, None, Some(_)) => Err(CatalogError::NoSize),
-            (None, None, None) => Ok(placement.or(self.model.placement()).and_then(Placement::shift).unwrap_or(1.0)),
+            (None, None, None) => {
+                let own = self.model.placement().and_then(Placement::shift);
+                Ok(placement.and_then(Placement::shift).or(own).unwrap_or(1.0))
+            }
         }
     }
 

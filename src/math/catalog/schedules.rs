@@ -135,7 +135,7 @@ const ENTRIES: &[Entry<Make<Schedule>>] = &[
     Entry::new(
         "schedule",
         "trigflow",
-        &["trig_flow", "scm"],
+        &["scm"],
         "cosine and sine of angles in equal steps (Lu & Song 2024)",
         &[TIMESTEPS, SIGMA_DATA],
         |v| Ok(Schedule::trig_flow(steps(v), SigmaData::new(v.number("sigma_data"))?)?),

@@ -8,6 +8,7 @@ mod bench;
 mod draws;
 mod loss;
 mod misc;
+mod models;
 mod replay;
 mod sample;
 mod schedules;
@@ -47,7 +48,7 @@ fn main() -> ExitCode {
         eprintln!("TWEEDIE_REQUIRE_ADAPTER is set and there is no adapter");
         return ExitCode::FAILURE;
     }
-    let groups: [(&str, &[Test]); 10] = [
+    let groups: [(&str, &[Test]); 11] = [
         ("schedules", schedules::TESTS),
         ("vectors", vectors::TESTS),
         ("draws", draws::TESTS),
@@ -58,6 +59,7 @@ fn main() -> ExitCode {
         ("sample", sample::TESTS),
         ("bench", bench::TESTS),
         ("misc", misc::TESTS),
+        ("models", models::TESTS),
     ];
     let trials = groups.iter().flat_map(|(group, tests)| {
         tests.iter().map(move |&(name, needs, test)| {
