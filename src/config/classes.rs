@@ -35,6 +35,7 @@ pub(super) const CLASSES: &[(&str, Read)] = &[
     ("LCMScheduler", lcm),
     ("FlowMatchEulerDiscreteScheduler", flow_euler),
     ("FlowMatchHeunDiscreteScheduler", flow_heun),
+    ("SCMScheduler", scm),
     ("EDMEulerScheduler", edm_euler),
     ("EDMDPMSolverMultistepScheduler", edm_dpm),
 ];
@@ -259,6 +260,16 @@ fn edm(options: &mut Options, sampler: &str, solver: SamplerOptions) -> Result<S
         ..solver
     };
     Scheduler::new(if negated { model.negated() } else { model }, sampler, defaults)
+}
+
+/// Consistency sampling of TrigFlow (Chen et al. 2025, arXiv 2503.09641). The class is handed an output in the data's units.
+fn scm(options: &mut Options) -> Result<Scheduler, ConfigError> {
+    let steps = train_timesteps(options)?;
+    options.choice("prediction_type", &[("trigflow", ())], ())?;
+    let sigma_data = SigmaData::new(options.number("sigma_data", SigmaData::KARRAS.value())?)?;
+    let model = Model::trig_flow(steps, sigma_data)?.with_output_factor(1.0 / sigma_data.value())?;
+    let defaults = SamplerOptions { stochastic: true, ..SamplerOptions::default() };
+    Ok(Scheduler { takes: vec!["times", "timesteps"], ..Scheduler::new(model, "flow-euler", defaults)? })
 }
 
 fn edm_euler(options: &mut Options) -> Result<Scheduler, ConfigError> {

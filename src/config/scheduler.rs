@@ -14,6 +14,7 @@ use crate::math::sampler::Sampler;
 use crate::math::sampler::churn::Churn;
 use crate::math::sampler::multistep::Form;
 use crate::math::sampler::solver::Compat;
+use crate::math::schedule::MAX_STEPS;
 use crate::table::step::Clip;
 
 /// A `scheduler_config.json`: a model, and the defaults of its runs.
@@ -209,6 +210,9 @@ impl Scheduler {
 
     /// Sigmas in equal steps of the logarithm, and two oddities of diffusers.
     fn exceptions(&self, run: &SamplerOptions, options: &mut SamplerOptions) {
+        if let Process::TrigFlow(_) = self.model.process() {
+            angles(run, options);
+        }
         if run.compat == Compat::Published {
             let counted = self.rules.one_too_many && options.steps.is_some();
             options.placement = options.placement.or(counted.then_some(Placement::Exponential));
@@ -225,4 +229,21 @@ impl Scheduler {
             options.sigma_max = options.sigma_min; // not the largest
         }
     }
+}
+
+/// The first angle of SANA-Sprint and its second of two (Chen et al. 2025, arXiv 2503.09641).
+#[expect(clippy::approx_constant, reason = "the published value, which the network is told")]
+const SPRINT: [f64; 2] = [1.5708, 1.3];
+
+/// The angles of SCM: the usual two, or equal steps from the first to 0.
+fn angles(run: &SamplerOptions, options: &mut SamplerOptions) {
+    if let Some(list) = options.timesteps.take() {
+        options.times = Some(list);
+    }
+    let Some(steps) = run.steps.filter(|steps| (1..=MAX_STEPS).contains(steps)) else { return };
+    options.steps = None;
+    options.times = Some(match steps {
+        2 => SPRINT.to_vec(),
+        _ => (0..steps).map(|i| SPRINT[0] * (1.0 - i as f64 / steps as f64)).collect(),
+    });
 }

@@ -19,8 +19,8 @@ use crate::math::schedule_error::ScheduleError;
 use std::f64::consts::FRAC_PI_2;
 use std::hash::{Hash, Hasher};
 
-/// The largest angle that counts as `pi/2`: published ones are rounded to four decimals.
-const RIGHT_ANGLE: f64 = 1.5708;
+/// The largest angle that counts as `pi/2`, whose published value is rounded to four decimals.
+const RIGHT_ANGLE: f64 = FRAC_PI_2 + 1e-5;
 
 /// The standard deviation of the data: finite and above 0, in the data's units.
 #[derive(Clone, Copy, Debug, PartialEq)]

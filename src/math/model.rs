@@ -56,7 +56,7 @@ pub enum Told {
 pub struct Model {
     schedule: Schedule,
     prediction: Quantity,
-    negated: bool,
+    factor: f64,
     told: Told,
     placement: Option<Placement>,
     line: Option<[(f64, f64); 2]>,
@@ -79,7 +79,7 @@ impl Model {
         };
         let edm = schedule.process() == Process::VarianceExploding && prediction.sigma_data().is_some();
         let placement = edm.then_some(Placement::KARRAS);
-        Self { schedule, prediction, negated: false, told, placement, line: None, latent: [1.0, 0.0] }
+        Self { schedule, prediction, factor: 1.0, told, placement, line: None, latent: [1.0, 0.0] }
     }
 
     /// A rectified flow of so many timesteps that predicts the velocity `epsilon - x0`.
@@ -103,7 +103,20 @@ impl Model {
     pub fn negated(self) -> Self {
         match self.prediction.negated() {
             Some(prediction) => Self { prediction, ..self },
-            None => Self { negated: !self.negated, ..self },
+            None => Self { factor: -self.factor, ..self },
+        }
+    }
+
+    /// The same with an output that is the quantity only after it is multiplied by this factor, above or below 0.
+    ///
+    /// # Errors
+    /// [`ScheduleError::ParamNotPositive`] for a factor whose size is not finite and above 0.
+    pub fn with_output_factor(self, factor: f64) -> Result<Self, ScheduleError> {
+        let size = factor.abs();
+        if size.is_finite() && size > 0.0 {
+            Ok(Self { factor, ..self })
+        } else {
+            Err(ScheduleError::ParamNotPositive { name: "the size of the output's factor", value: size })
         }
     }
 
@@ -156,6 +169,12 @@ impl Model {
         self.prediction
     }
 
+    /// The factor by which the network's output becomes the [prediction](Self::prediction); 1 for most.
+    #[must_use]
+    pub const fn output_factor(&self) -> f64 {
+        self.factor
+    }
+
     /// The number that the network is told.
     #[must_use]
     pub const fn told_number(&self) -> Told {
@@ -190,7 +209,7 @@ impl Model {
     /// The way from the network's output to the clean sample, without clipping.
     #[must_use]
     pub const fn denoiser(&self) -> Denoiser {
-        Denoiser { negated: self.negated, ..Denoiser::new(self.prediction) }
+        Denoiser { factor: self.factor, ..Denoiser::new(self.prediction) }
     }
 
     /// The scale of samples on the process, from which [`Scale::level`] follows: the sigma of a flow is its time, any other

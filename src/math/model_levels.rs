@@ -81,6 +81,35 @@ impl Model {
         Schedule::rectified_flow_times(&times)
     }
 
+    /// A schedule of these sigmas, a row each, in the sense of [`level_of_sigma`](Self::level_of_sigma): the table of a batch whose
+    /// levels are continuous.
+    ///
+    /// # Errors
+    /// As `level_of_sigma`; [`SamplerError::Schedule`] for none or too many.
+    pub fn schedule_of_sigmas(&self, sigmas: &[f64]) -> Result<Schedule, SamplerError> {
+        let levels = sigmas.iter().map(|&sigma| self.level_of_sigma(sigma)).collect::<Result<Vec<_>, _>>()?;
+        Ok(self.schedule_of(&levels)?)
+    }
+
+    /// A schedule of these times, a row each, in the sense of [`level_of_time`](Self::level_of_time).
+    ///
+    /// ```
+    /// use tweedie::{Model, Quantity};
+    ///
+    /// let model = Model::named("sd3")?;
+    /// let batch = model.schedule_of_times(&[0.25, 0.9, 0.031])?;
+    /// // Rows 0, 1 and 2, for `Noising`, `Conversion`, `PosteriorMean` and the losses.
+    /// assert_eq!(batch.noising(Some(Quantity::Flow))?.row(1).map(|row| row[1]), Some([-1.0, 1.0]));
+    /// # Ok::<(), tweedie::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As `level_of_time`; [`SamplerError::Schedule`] for none or too many.
+    pub fn schedule_of_times(&self, times: &[f64]) -> Result<Schedule, SamplerError> {
+        let levels = times.iter().map(|&time| self.level_of_time(time)).collect::<Result<Vec<_>, _>>()?;
+        Ok(self.schedule_of(&levels)?)
+    }
+
     /// A schedule of these levels, a row each, on the process of the model.
     ///
     /// # Errors

@@ -5,6 +5,7 @@ use super::sampler_grid::{GridBuilder, Steps, contradiction};
 use super::sampler_options::SamplerOptions;
 use crate::math::error::sampler::SamplerError;
 use crate::math::level::NoiseLevel;
+use crate::math::model::Told;
 use crate::math::placement::Placement;
 use crate::math::sampler::grid::{Grid, Scale};
 use std::f64::consts::FRAC_PI_2;
@@ -36,7 +37,8 @@ impl GridBuilder<'_> {
 
     /// The grid of these levels, each of which the network is told.
     pub(super) fn level_grid(&self, scale: Scale, levels: &[NoiseLevel]) -> Result<Grid, CatalogError> {
-        let told: Vec<f64> = levels.iter().map(|&level| self.model.told(level)).collect();
+        let own = |(k, &level): (usize, &NoiseLevel)| self.listed_angle(k).unwrap_or_else(|| self.model.told(level));
+        let told: Vec<f64> = levels.iter().enumerate().map(own).collect();
         let end = match (self.ends_at_least_sigma(), levels.last()) {
             (true, Some(last)) => *last,
             _ => NoiseLevel::CLEAN,
@@ -44,6 +46,12 @@ impl GridBuilder<'_> {
         let targets = levels.iter().skip(1).copied().chain([end]);
         let grid = Grid::of_levels(scale, levels, targets, &told)?;
         Ok(if self.recipe.inverts() { grid.reversed()? } else { grid })
+    }
+
+    /// The angle of a list that its network is told as it is, beyond `pi/2` by its rounding or not.
+    fn listed_angle(&self, k: usize) -> Option<f64> {
+        let angles = self.options.times.as_ref().filter(|_| matches!(self.model.told_number(), Told::Angle(_)));
+        angles.and_then(|angles| angles.get(k)).copied()
     }
 
     /// TrigFlow's angles: as they are listed, or in equal steps from a right angle.

@@ -37,7 +37,7 @@ impl Convert {
         for pair in passes(schedule, *from, timesteps, &wanted) {
             let (name, first) = &pair[0];
             let second = pair.get(1).map(|(_, quantity)| *quantity);
-            let table = schedule.conversion_where_defined(*from, *first, second);
+            let table = input.of_output(&schedule.conversion_where_defined(*from, *first, second));
             let outputs = engine.run("converting", &input.job(&table, second.is_some()))?;
             outputs.out0.write(&mut writer, name, &x_t.shape)?;
             if let (Some(values), Some((name, _))) = (outputs.out1, pair.get(1)) {

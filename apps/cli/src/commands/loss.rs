@@ -11,6 +11,7 @@ use anyhow::{Context, Error, Result, bail};
 use files::{Array, TensorFile, TensorWriter};
 use serde_json::json;
 use tweedie::math::{LossInputs, Objective, Weight};
+use tweedie::table::LossRow;
 use tweedie::{Quantity, Schedule};
 
 /// The loss of a prediction and its gradient, for training
@@ -57,17 +58,17 @@ impl Loss {
     pub fn run(&self, json: bool) -> Outcome {
         self.files.check()?;
         let (penalty, weight) = (self.loss.penalty()?, self.loss.weight()?);
-        let predicts = match self.predicts {
-            Some(predicts) => predicts,
-            None if self.model.settles_prediction() => self.model.model(None)?.prediction(),
-            None => Quantity::Epsilon,
-        };
+        let (predicts, factor) = self.predicted()?;
         let objective = Objective { predicts, on: self.target.unwrap_or(predicts), weight };
         let file = TensorFile::open(&self.files.input)?;
         let prediction = file.finite_floats("prediction")?;
         let truth = self.truth(&file, &prediction, &objective)?;
         let (schedule, timesteps) = self.levels(&file, &prediction, &objective, truth.given)?;
         let table = schedule.loss_where_defined(&objective, truth.given).map_err(Error::from)?;
+        // A target that is at hand is in the units of the output.
+        let as_it_is = truth.given == LossInputs::NoisyAndTarget && objective.predicts == objective.on;
+        let factor = if as_it_is { 1.0 } else { factor };
+        let table = table.map(|row| LossRow { prediction: row.prediction * factor, ..*row });
         self.holes.check(&timesteps, |t| schedule.loss_row(t, &objective, truth.given))?;
         let job = LossJob {
             table: &table,
@@ -85,6 +86,18 @@ impl Loss {
         gradient.write(&mut writer, "grad", &prediction.shape)?;
         writer.save(&self.files.out)?;
         self.told(&prediction, &objective, told[0], json)
+    }
+
+    /// The quantity that the network predicts, and the factor by which its output becomes it.
+    fn predicted(&self) -> Result<(Quantity, f64)> {
+        match self.predicts {
+            Some(predicts) => Ok((predicts, 1.0)),
+            None if self.model.settles_prediction() => {
+                let model = self.model.model(None)?;
+                Ok((model.prediction(), model.output_factor()))
+            }
+            None => Ok((Quantity::Epsilon, 1.0)),
+        }
     }
 
     fn told(&self, prediction: &Array, objective: &Objective, mean: f64, json: bool) -> Outcome {

@@ -76,6 +76,8 @@ pub struct Prediction {
     pub file: TensorFile,
     pub model: Model,
     pub from: Quantity,
+    /// The prediction is the quantity only after it is multiplied by this.
+    pub factor: f64,
     pub schedule: Schedule,
     /// True if the rows are timesteps of the schedule.
     pub whole: bool,
@@ -94,7 +96,8 @@ impl PredictionArgs {
         let x_t = file.finite_floats("x_t")?;
         let prediction = file.floats_like("prediction", &x_t)?;
         let Levels { schedule, rows: timesteps, whole } = levels::read(&file, &x_t, &model)?;
-        Ok(Prediction { file, model, from, schedule, whole, x_t, prediction, timesteps })
+        let factor = if self.from.is_none() { model.output_factor() } else { 1.0 };
+        Ok(Prediction { file, model, from, factor, schedule, whole, x_t, prediction, timesteps })
     }
 
     fn from(&self) -> Outcome<Quantity> {
@@ -107,6 +110,11 @@ impl PredictionArgs {
 }
 
 impl Prediction {
+    /// The table, for predictions that still need the model's factor.
+    pub fn of_output(&self, table: &Table) -> Table {
+        table.map(|rows| rows.map(|[x, p]| [x, p * self.factor]))
+    }
+
     /// The job that applies a table to it.
     pub fn job<'a>(&'a self, table: &'a Table, both: bool) -> Job<'a> {
         Job {

@@ -50,7 +50,10 @@ impl Noise {
             warn("--seed is not used: the file brings its own noise, `eps`");
         }
         let seed = self.seed.unwrap_or(0);
+        // What the network shall say is the quantity without the factor by which it becomes one.
+        let factor = if self.target.is_none() { model.output_factor() } else { 1.0 };
         let table = schedule.noising(Some(target)).map_err(anyhow::Error::from)?;
+        let table = table.map(|&[x_t, target]| [x_t, target.map(|coefficient| coefficient / factor)]);
         let job = Job {
             table: &table,
             batch: x0.batch(),

@@ -44,7 +44,8 @@ impl Posterior {
         })?;
         let steps = if follows_chain(&input) { by_chain(&input)? } else { by_levels(&input)? };
         input.timesteps = steps.rows;
-        let outputs = compute.open()?.run("posterior mean", &input.job(&steps.table, false))?;
+        let table = input.of_output(&steps.table);
+        let outputs = compute.open()?.run("posterior mean", &input.job(&table, false))?;
         let x_t = &input.x_t;
         let mut writer = TensorWriter::new();
         outputs.out0.write(&mut writer, "mean", &x_t.shape)?;
