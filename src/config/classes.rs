@@ -5,7 +5,7 @@ use super::common::{
     schedule, spacing, threshold, train_timesteps, unipc_solver,
 };
 use super::error::ConfigError;
-use super::options::Options;
+use super::options::{Options, refused};
 use super::scheduler::{Mu, Scheduler};
 use crate::math::catalog::sampler_options::SamplerOptions;
 use crate::math::catalog::sampler_rules::{GridRules, Last, Times, Whole};
@@ -26,6 +26,7 @@ pub(super) const CLASSES: &[(&str, Read)] = &[
     ("DDPMParallelScheduler", ddpm),
     ("DDIMScheduler", ddim),
     ("DDIMParallelScheduler", ddim),
+    ("CogVideoXDDIMScheduler", cogvideox),
     ("DDIMInverseScheduler", ddim_inverse),
     ("EulerDiscreteScheduler", euler),
     ("EulerAncestralDiscreteScheduler", euler_ancestral),
@@ -35,6 +36,7 @@ pub(super) const CLASSES: &[(&str, Read)] = &[
     ("LCMScheduler", lcm),
     ("FlowMatchEulerDiscreteScheduler", flow_euler),
     ("FlowMatchHeunDiscreteScheduler", flow_heun),
+    ("FlowMatchLCMScheduler", flow_lcm),
     ("SCMScheduler", scm),
     ("EDMEulerScheduler", edm_euler),
     ("EDMDPMSolverMultistepScheduler", edm_dpm),
@@ -70,6 +72,19 @@ fn ddim(options: &mut Options) -> Result<Scheduler, ConfigError> {
     let (threshold, schedule) = (threshold(options)?, rescaled_schedule(options)?);
     let read = spaced(options, "ddim", schedule, LEADING, defaults)?;
     Ok(Scheduler { threshold, takes: vec!["eta", "rederive_epsilon"], ..read })
+}
+
+/// DDIM on a schedule whose signal-to-noise ratio is divided by a number (Yang et al. 2024, arXiv 2408.06072).
+fn cogvideox(options: &mut Options) -> Result<Scheduler, ConfigError> {
+    let noisy = !options.flag("set_alpha_to_one", true)?;
+    let clip = clip(options, true)?;
+    let defaults = SamplerOptions { ends_at_least_sigma: Some(noisy), clip, ..SamplerOptions::default() };
+    let trained = schedule(options, &Usual::LCM)?;
+    let scale = options.number("snr_shift_scale", 3.0)?;
+    let shifted = |abar: f64| abar / (scale + (1.0 - scale) * abar);
+    let abar: Vec<f64> = trained.alphas_cumprod().into_iter().map(shifted).collect();
+    let schedule = rescaled(options, Schedule::from_alphas_cumprod(&abar)?)?;
+    spaced(options, "ddim", schedule, LEADING, defaults)
 }
 
 /// The steps of DDIM backwards, from the clean sample to noise.
@@ -231,6 +246,16 @@ fn flow_euler(options: &mut Options) -> Result<Scheduler, ConfigError> {
     let mut read = shifts(options, Scheduler::new(model, "flow-euler", defaults)?, "shift")?;
     read.rules.between_listed = true;
     read.takes.push("timesteps");
+    Ok(read)
+}
+
+/// A consistency model of a flow: each step noises the clean sample again.
+fn flow_lcm(options: &mut Options) -> Result<Scheduler, ConfigError> {
+    if options.has("scale_factors") {
+        return Err(refused("scale_factors", "none: samples keep their size", "a list"));
+    }
+    let mut read = flow_euler(options)?;
+    read.defaults.stochastic = true;
     Ok(read)
 }
 

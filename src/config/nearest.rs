@@ -16,14 +16,15 @@ const NEAREST: &[(&str, &str)] = &[
     ("TCDScheduler", "LCMScheduler"),
     ("RePaintScheduler", "DDPMScheduler"),
     ("UnCLIPScheduler", "DDPMScheduler"),
+    ("CogVideoXDPMScheduler", "CogVideoXDDIMScheduler"),
     ("CosineDPMSolverMultistepScheduler", "EDMDPMSolverMultistepScheduler"),
-    ("FlowMatchLCMScheduler", "FlowMatchEulerDiscreteScheduler"),
     ("LTXEulerAncestralRFScheduler", "FlowMatchEulerDiscreteScheduler"),
 ];
 
 /// The sampler of each supported class that is nearest to another.
 const SAMPLERS: &[(&str, &str)] = &[
     ("DDIMScheduler", "ddim"),
+    ("CogVideoXDDIMScheduler", "ddim"),
     ("DDIMInverseScheduler", "ddim-inverse"),
     ("DDPMScheduler", "ddpm"),
     ("EulerDiscreteScheduler", "euler"),

@@ -11,11 +11,13 @@ use crate::math::model::Model;
 use crate::math::placement::Placement;
 use crate::math::process::Process;
 use crate::math::sampler::Sampler;
+use crate::math::sampler::call::Call;
 use crate::math::sampler::churn::Churn;
 use crate::math::sampler::multistep::Form;
 use crate::math::sampler::solver::Compat;
 use crate::math::schedule::MAX_STEPS;
 use crate::table::step::Clip;
+use std::f64::consts::FRAC_PI_2;
 
 /// A `scheduler_config.json`: a model, and the defaults of its runs.
 ///
@@ -98,7 +100,11 @@ impl Scheduler {
         let mut options = SamplerOptions { clip: self.clip(run), ..run.placed_over(&self.defaults) };
         self.shift(run, &mut options)?;
         self.exceptions(run, &mut options);
-        Ok(self.sampler.build_by(&self.rules_of(run), &self.model, &options)?)
+        let mut sampler = self.sampler.build_by(&self.rules_of(run), &self.model, &options)?;
+        if run.compat == Compat::Diffusers && matches!(self.model.process(), Process::TrigFlow(_)) {
+            sampler.calls_mut().iter_mut().for_each(beyond_a_right_angle);
+        }
+        Ok(sampler)
     }
 
     /// The run of another sampler on the model of the file, with its shift, its spacing and the time at which it ends. Options
@@ -234,6 +240,20 @@ impl Scheduler {
 /// The first angle of SANA-Sprint and its second of two (Chen et al. 2025, arXiv 2503.09641).
 #[expect(clippy::approx_constant, reason = "the published value, which the network is told")]
 const SPRINT: [f64; 2] = [1.5708, 1.3];
+
+/// diffusers takes 1.5708 for what it is: beyond a right angle, where a little of the sample is subtracted.
+fn beyond_a_right_angle(call: &mut Call) {
+    let (row, t) = (&mut call.row, call.timestep);
+    if t <= FRAC_PI_2 || !(t - FRAC_PI_2 < RIGHT_ANGLE_ROUNDING) || row.x0[1] == 0.0 {
+        return;
+    }
+    let kept = row.p / row.x0[1];
+    (row.x0[0], row.x0[1]) = (t.cos(), -t.sin());
+    (row.x, row.p) = (kept * row.x0[0], kept * row.x0[1]);
+}
+
+/// The most by which a rounded angle lies beyond a right one.
+const RIGHT_ANGLE_ROUNDING: f64 = 1e-5;
 
 /// The angles of SCM: the usual two, or equal steps from the first to 0.
 fn angles(run: &SamplerOptions, options: &mut SamplerOptions) {

@@ -8,6 +8,8 @@ use crate::math::level::NoiseLevel;
 use crate::math::model::Told;
 use crate::math::placement::Placement;
 use crate::math::sampler::grid::{Grid, Scale};
+use crate::math::schedule::MAX_STEPS;
+use crate::math::schedule_error::ScheduleError;
 use std::f64::consts::FRAC_PI_2;
 
 impl GridBuilder<'_> {
@@ -57,6 +59,7 @@ impl GridBuilder<'_> {
     /// TrigFlow's angles: as they are listed, or in equal steps from a right angle.
     pub(super) fn angle_grid(&self, scale: Scale) -> Result<Grid, CatalogError> {
         let angles: Vec<f64> = match self.steps()? {
+            Steps::Count(steps) if steps > MAX_STEPS => return Err(SamplerError::from(too_long(steps)).into()),
             Steps::Count(steps) => (0..steps).map(|i| FRAC_PI_2 * (1.0 - i as f64 / steps as f64)).collect(),
             Steps::Timesteps(list) | Steps::Sigmas(list) => list.to_vec(),
         };
@@ -93,4 +96,8 @@ impl GridBuilder<'_> {
         let given = [("mu", mu), ("tokens", tokens), ("shift", shift)];
         given.into_iter().find(|(_, value)| value.is_some()).map(|(name, _)| name)
     }
+}
+
+const fn too_long(found: usize) -> ScheduleError {
+    ScheduleError::TooLong { found, limit: MAX_STEPS }
 }
