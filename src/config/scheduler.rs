@@ -139,7 +139,7 @@ impl Scheduler {
     fn uses(&self, option: &str) -> bool {
         let flow = self.model.process() == Process::Flow;
         match option {
-            "strength" => true,
+            "strength" | "begin_index" | "end_index" => true,
             "times" => flow,
             "shift" if flow && self.mu == Mu::Optional => true,
             "sigmas" if flow => true,

@@ -115,6 +115,14 @@ pub struct SamplerArgs {
     #[arg(long, value_name = "S", allow_negative_numbers = true)]
     pub strength: Option<f64>,
 
+    /// The first step to take, from 0: the input is a sample at its level (`begin_index`)
+    #[arg(long, value_name = "N")]
+    pub begin_index: Option<usize>,
+
+    /// The step before which the run ends, at its level
+    #[arg(long, value_name = "N")]
+    pub end_index: Option<usize>,
+
     /// The timesteps as guided-diffusion chooses them, instead of --steps: so many from each section (10,15,20), or by one
     /// stride (ddim25)
     #[arg(long, value_name = "SECTIONS")]
@@ -304,6 +312,8 @@ impl SamplerArgs {
             times: (!self.times.is_empty()).then(|| self.times.clone()),
             sections: self.sections.clone(),
             strength: self.strength,
+            begin_index: self.begin_index,
+            end_index: self.end_index,
             placement: placed.or(self.spacing),
             offset: self.offset,
             sigma_min: self.sigma_min,
@@ -376,7 +386,9 @@ impl SamplerArgs {
 }
 
 /// Options of a sampler that say something about a run, and not about the sampler of a configuration.
-const WITH_CONFIG: [&str; 16] = [
+const WITH_CONFIG: [&str; 18] = [
+    "begin_index",
+    "end_index",
     "eta",
     "rederive_epsilon",
     "mu",

@@ -19,7 +19,7 @@ use crate::table::step::Clip;
 type SamplerParts = (Box<dyn Solver>, Grid);
 
 /// Options that every sampler uses.
-const EVERYWHERE: [&str; 3] = ["clip", "threshold", "strength"];
+const EVERYWHERE: [&str; 5] = ["clip", "threshold", "strength", "begin_index", "end_index"];
 
 impl Entry<SamplerRecipe> {
     /// The sampler that the options describe for a model.

@@ -44,6 +44,10 @@ pub struct SamplerOptions {
     /// The part of the steps that is taken, in `0..=1`: `n*strength` of them, rounded down, from the noisy end of which a noised
     /// picture is the start (`strength` of image-to-image in diffusers). All of them if `None`.
     pub strength: Option<f64>,
+    /// The first step that is taken, from 0 (`begin_index` of diffusers): a sample at its level is the start.
+    pub begin_index: Option<usize>,
+    /// The step before which the run ends, at its level.
+    pub end_index: Option<usize>,
     /// The rule that places the steps. [`Placement::Timesteps`] is the option `spacing`, any other the option `sigmas`.
     pub placement: Option<Placement>,
     /// Added to each timestep of leading spacing.
@@ -130,6 +134,8 @@ impl SamplerOptions {
             times: run.times,
             sections: run.sections,
             strength: run.strength,
+            begin_index: run.begin_index,
+            end_index: run.end_index,
             placement: run.placement.or(defaults.placement),
             offset: run.offset,
             sigma_min: run.sigma_min.or(defaults.sigma_min),
@@ -183,6 +189,8 @@ impl SamplerOptions {
             ("times", self.times.is_some()),
             ("sections", self.sections.is_some()),
             ("strength", self.strength.is_some()),
+            ("begin_index", self.begin_index.is_some()),
+            ("end_index", self.end_index.is_some()),
             ("offset", self.offset.is_some()),
             ("scale", self.scale.is_some()),
             ("sigma_min", self.sigma_min.is_some()),

@@ -20,7 +20,7 @@ const BELOW_ONE: f64 = 1e-6;
 impl GridBuilder<'_> {
     /// The grid, with the noise that the network is to see. diffusers adds it behind the network's back, in its solver.
     pub(super) fn churned_grid(&self) -> Result<Grid, CatalogError> {
-        let grid = self.taken(self.grid()?)?;
+        let grid = self.window(self.taken(self.grid()?)?)?;
         match &self.options.churn {
             Some(churn) if !self.is_diffusers() => {
                 Ok(grid.churned(churn, |sigma| self.model.told(NoiseLevel::raw(1.0, sigma)))?)
@@ -39,6 +39,18 @@ impl GridBuilder<'_> {
             }
             _ => Ok(grid),
         }
+    }
+
+    /// The steps from the first that is asked for to the last.
+    fn window(&self, grid: Grid) -> Result<Grid, CatalogError> {
+        let SamplerOptions { begin_index, end_index, .. } = self.options;
+        let begin = begin_index.unwrap_or(0);
+        let grid = match end_index {
+            Some(end) => grid.first_steps(*end)?,
+            None => grid,
+        };
+        let left = grid.len().saturating_sub(begin);
+        Ok(grid.last_steps(left)?)
     }
 
     fn grid(&self) -> Result<Grid, CatalogError> {

@@ -234,6 +234,21 @@ impl Grid {
         }
     }
 
+    /// Returns the first steps, for a loop that ends before the clean sample. At least one.
+    ///
+    /// # Errors
+    /// [`SamplerError::NoSteps`], [`SamplerError::TooManySteps`].
+    pub fn first_steps(mut self, steps: usize) -> Result<Self, SamplerError> {
+        match steps {
+            0 => Err(SamplerError::NoSteps),
+            _ if steps > self.len() => Err(SamplerError::TooManySteps { found: steps, available: self.len() }),
+            _ => {
+                self.steps.truncate(steps);
+                Ok(self)
+            }
+        }
+    }
+
     /// The steps, in order.
     #[must_use]
     pub fn steps(&self) -> &[Step] {
