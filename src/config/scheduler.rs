@@ -244,7 +244,8 @@ const SPRINT: [f64; 2] = [1.5708, 1.3];
 /// diffusers takes 1.5708 for what it is: beyond a right angle, where a little of the sample is subtracted.
 fn beyond_a_right_angle(call: &mut Call) {
     let (row, t) = (&mut call.row, call.timestep);
-    if t <= FRAC_PI_2 || !(t - FRAC_PI_2 < RIGHT_ANGLE_ROUNDING) || row.x0[1] == 0.0 {
+    let beyond = t - FRAC_PI_2;
+    if beyond <= 0.0 || beyond >= RIGHT_ANGLE_ROUNDING || row.x0[1] == 0.0 {
         return;
     }
     let kept = row.p / row.x0[1];

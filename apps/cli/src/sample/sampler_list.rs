@@ -2,7 +2,8 @@
 
 use crate::model_args::ModelArgs;
 use crate::report::{Failure, Outcome};
-use crate::sampler_args::{SamplerArgs, SamplerEntry, Sigmas, sampler_entry, uses};
+use crate::sampler_args::{SamplerArgs, SamplerEntry, sampler_entry, uses};
+use crate::sigmas_arg::Sigmas;
 use anyhow::anyhow;
 use tweedie::Quantity;
 use tweedie::math::sampler::Sampler;

@@ -18,19 +18,16 @@ pub const TESTS: &[Test] = &[
     ("what_a_run_visits", Needs::Nothing, visited),
     ("options_that_cannot_act", Needs::Nothing, idle),
     ("old_spellings", Needs::Nothing, old),
-    ("sprint_angles", Needs::Nothing, sprint),
-    ("a_divided_signal_to_noise_ratio", Needs::Nothing, divided),
-    ("what_a_flow_schedule_shows", Needs::Nothing, shown),
 ];
 
 /// A few roundings of f64, of values below 4.
-const EXACT: f64 = 1e-14;
+pub const EXACT: f64 = 1e-14;
 
 /// A few roundings of f32, of values below 4.
 const SINGLE: f64 = 1e-6;
 
 /// Published timesteps are compared to this, far below the difference of any two rules.
-const TOLD: f64 = 1e-9;
+pub const TOLD: f64 = 1e-9;
 
 const FLUX: &str = r#"{"_class_name": "FlowMatchEulerDiscreteScheduler", "base_image_seq_len": 256, "base_shift": 0.5,
     "max_image_seq_len": 4096, "max_shift": 1.15, "num_train_timesteps": 1000, "shift": 3.0, "use_dynamic_shifting": true}"#;
@@ -46,8 +43,8 @@ const PNDM: &str = r#"{"_class_name": "PNDMScheduler", "beta_end": 0.012, "beta_
 const LDM: &str = r#"{"_class_name": "FlaxDDIMScheduler", "beta_end": 0.0195, "beta_schedule": "scaled_linear",
     "beta_start": 0.0015, "clip_sample": false, "timestep_values": null, "tensor_format": "pt", "predict_epsilon": false}"#;
 
-const X0: [f64; 4] = [0.5, -1.25, 2.0, 0.125];
-const NOISE: [f64; 4] = [-0.75, 0.5, 1.5, -2.0];
+pub const X0: [f64; 4] = [0.5, -1.25, 2.0, 0.125];
+pub const NOISE: [f64; 4] = [-0.75, 0.5, 1.5, -2.0];
 
 /// Clean samples, noise, and the level of each of two samples under a name.
 fn pair(name: &str, dtype: Dtype, levels: [f64; 2]) -> Tensors {
@@ -56,7 +53,7 @@ fn pair(name: &str, dtype: Dtype, levels: [f64; 2]) -> Tensors {
 }
 
 /// A folder with these tensors and every configuration.
-fn folder(tensors: &Tensors) -> Folder {
+pub fn folder(tensors: &Tensors) -> Folder {
     let folder = Folder::with(tensors);
     let files = [("flux", FLUX), ("schnell", SCHNELL), ("sd3", SD3), ("qwen", QWEN), ("mochi", MOCHI), ("edm", EDM)];
     for (name, text) in files.into_iter().chain([("pndm", PNDM), ("ldm", LDM)]) {
@@ -66,7 +63,7 @@ fn folder(tensors: &Tensors) -> Folder {
 }
 
 #[track_caller]
-fn assert_near(what: &str, found: &[f64], expected: &[f64], bound: f64) {
+pub fn assert_near(what: &str, found: &[f64], expected: &[f64], bound: f64) {
     assert_eq!(found.len(), expected.len(), "{what}: {found:?}");
     for (found, expected) in found.iter().zip(expected) {
         assert!((found - expected).abs() <= bound, "{what}: {found}, expected {expected}");
@@ -211,7 +208,7 @@ fn loss() {
 }
 
 /// Network outputs for so many calls.
-fn tape(calls: usize) -> Tensors {
+pub fn tape(calls: usize) -> Tensors {
     let outputs: Vec<f64> = (0..calls * 4).map(|i| (i % 7) as f64 / 8.0 - 0.375).collect();
     let noises = Tensors::default().with("noises", Dtype::F64, &[9, 2, 2], &[0.25; 36]);
     noises.with("initial", Dtype::F64, &[2, 2], &X0).with("model_outputs", Dtype::F64, &[calls, 2, 2], &outputs)
@@ -315,49 +312,4 @@ fn old() {
     for words in ["FlaxDDIMScheduler is read as DDIMScheduler", "timestep_values", "prediction_type: sample"] {
         assert!(run.stderr.contains(words), "{}", run.stderr);
     }
-}
-
-/// SCM is handed `sigma_data` times TrigFlow's output: `x0 = cos(t)*x - sin(t)*F`.
-fn sprint() {
-    let folder = folder(&tape(2));
-    folder.write("scm.json", br#"{"_class_name": "SCMScheduler", "prediction_type": "trigflow", "sigma_data": 0.5}"#);
-    let out = folder.output(&format!("replay in.safetensors --config scm.json --steps 2 --on cpu --out {OUT}"));
-    assert_near("told", &out.values("timesteps"), &[std::f64::consts::FRAC_PI_2, 1.3], 1e-5);
-    let (samples, clean, outputs) = (out.values("samples"), out.values("pred_x0"), tape(2).values("model_outputs"));
-    for i in 0..4 {
-        let (first, second) = (-outputs[i], 1.3f64.cos() * samples[4 + i] - 1.3f64.sin() * outputs[4 + i]);
-        let next = 1.3f64.cos() * first + 0.5 * 1.3f64.sin() * 0.25;
-        assert_near("a call", &[clean[i], samples[4 + i], samples[8 + i]], &[first, next, second], EXACT);
-    }
-    // The same file converts outputs in the same units.
-    let x_t = Tensors::default().with("x_t", Dtype::F64, &[1, 4], &X0).with("prediction", Dtype::F64, &[1, 4], &NOISE);
-    x_t.with("time", Dtype::F64, &[1], &[1.3]).save(&folder.path("in.safetensors"));
-    let converted = folder.output(&format!("convert in.safetensors --config scm.json --to x0 --on cpu --out {OUT}"));
-    let expected: Vec<f64> = X0.iter().zip(NOISE).map(|(x, f)| 1.3f64.cos() * x - 1.3f64.sin() * f).collect();
-    assert_near("x0", &converted.values("x0"), &expected, EXACT);
-}
-
-/// CogVideoX divides the signal-to-noise ratio of its schedule by `snr_shift_scale`.
-fn divided() {
-    let folder = Folder::new();
-    let file =
-        r#"{"_class_name": "CogVideoXDDIMScheduler", "snr_shift_scale": 3.0, "prediction_type": "v_prediction"}"#;
-    folder.write("cog.json", file.as_bytes());
-    let snr = |model: &str| folder.output(&format!("schedule {model} --out {OUT}")).values("snr");
-    let (divided, trained) = (snr("--config cog.json"), snr("--schedule scaled-linear"));
-    for (divided, trained) in divided.iter().zip(trained) {
-        assert!((divided * 3.0 / trained - 1.0).abs() < 1e-9, "{divided}, a third of {trained}");
-    }
-}
-
-fn shown() {
-    let folder = folder(&Tensors::default());
-    let flow = folder.output(&format!("schedule --config flux.json --out {OUT}"));
-    assert_near("sigma", &flow.values("sigma")[498..500], &[0.499, 0.5], EXACT);
-    assert_near("told", &flow.values("told")[498..500], &[499.0, 500.0], TOLD);
-    let shifted = folder.output(&format!("schedule --process flow --shift 3 --out {OUT}"));
-    assert_near("shifted", &shifted.values("sigma")[499..500], &[0.75], EXACT);
-    let edm = folder.output(&format!("schedule --model edm --out {OUT}"));
-    assert_near("edm", &edm.values("told")[999..], &[80.0f64.ln() / 4.0], TOLD);
-    folder.refuses("schedule --shift 3 --out out.safetensors", &["--shift", "variance-preserving"]);
 }
