@@ -17,7 +17,7 @@ use tweedie::{Quantity, Schedule};
 /// pipelines lose four of them (the first timesteps).
 #[derive(clap::Args, Clone, Debug)]
 pub struct ScheduleCommand {
-    /// Write F64 tensors betas (of schedules that have them), alpha, sigma, told (what the network is told), alphas_cumprod, sqrt_alphas_cumprod, sqrt_one_minus_alphas_cumprod, snr and
+    /// Write F64 tensors betas (of schedules that have them), alpha, sigma and told (of other processes: the level and what the network is told), alphas_cumprod, sqrt_alphas_cumprod, sqrt_one_minus_alphas_cumprod, snr and
     /// posterior_variance, posterior_log_variance_clipped, posterior_mean_coef1, posterior_mean_coef2
     #[arg(long, value_name = "FILE.safetensors")]
     out: Option<PathBuf>,
@@ -173,10 +173,13 @@ fn tables(shown: &Shown) -> anyhow::Result<TensorWriter> {
     if let Some(betas) = schedule.betas() {
         add("betas", betas.to_vec())?;
     }
-    let each = |value: &dyn Fn(NoiseLevel) -> f64| schedule.levels().iter().map(|&level| value(level)).collect();
-    add("alpha", each(&NoiseLevel::alpha))?;
-    add("sigma", each(&NoiseLevel::sigma))?;
-    add("told", each(&|level| shown.model.told(level)))?;
+    // The roots below are of shares of the variance: alpha and sigma themselves where the process preserves it.
+    if schedule.process() != Process::VariancePreserving {
+        let each = |value: &dyn Fn(NoiseLevel) -> f64| schedule.levels().iter().map(|&level| value(level)).collect();
+        add("alpha", each(&NoiseLevel::alpha))?;
+        add("sigma", each(&NoiseLevel::sigma))?;
+        add("told", each(&|level| shown.model.told(level)))?;
+    }
     add("alphas_cumprod", schedule.alphas_cumprod())?;
     add("sqrt_alphas_cumprod", schedule.sqrt_alphas_cumprod())?;
     add("sqrt_one_minus_alphas_cumprod", schedule.sqrt_one_minus_alphas_cumprod())?;
