@@ -20,6 +20,9 @@
 //! | the third order of `sde-dpmsolver++` | as published | one coefficient is 1 too low |
 //! | zero terminal SNR in DPM-Solver++ and UniPC | pure noise | `abar = 2^-24` |
 //! | one exponential step of an EDM scheduler | from `sigma_max` | from `sigma_min` |
+//! | `beta` sigmas | quantiles of timesteps | quantiles of sigmas |
+//! | one linspace step | from the noisiest timestep | from the cleanest |
+//! | 1.5708 of SCM | a right angle | beyond one |
 //!
 //! Some configurations are refused although diffusers computes something: an epsilon network at zero terminal SNR, v on
 //! flow sigmas and a flow on others, `sde-dpmsolver`, orders above 3, `invert_sigmas` with `stochastic_sampling`, and a
