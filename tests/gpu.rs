@@ -27,6 +27,8 @@ mod likelihoods;
 mod losses;
 #[path = "gpu/maps.rs"]
 mod maps;
+#[path = "gpu/mixed_precision.rs"]
+mod mixed_precision;
 #[path = "gpu/moved.rs"]
 mod moved;
 #[path = "gpu/runs.rs"]
@@ -172,6 +174,7 @@ fn run(arguments: &Arguments) -> ExitCode {
         likelihoods::TESTS,
         chains::TESTS,
         batching::TESTS,
+        mixed_precision::TESTS,
         timesteps::TESTS,
         training::TESTS,
         contract::TESTS,
