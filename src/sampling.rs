@@ -239,13 +239,8 @@ impl<'a> Sampling<'a> {
         let unconditional = self.guidance.map(|guidance| guidance.unconditional);
         let options = self.options();
         Step {
-            rows,
             options,
-            shape,
             calls,
-            x,
-            prediction,
-            slices: 1,
             unconditional,
             noise,
             learned,
@@ -256,6 +251,7 @@ impl<'a> Sampling<'a> {
             memory,
             least_depth,
             clean_stats,
+            ..Step::in_place(rows, shape, x, prediction)
         }
     }
 

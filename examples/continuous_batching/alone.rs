@@ -8,8 +8,8 @@ use tweedie::{Context, Guidance, Noise, NoiseKey, Recording, Sampling, Shape, Te
 pub fn alone(gpu: &Gpu, context: &Context, request: &Request) -> Result<Vec<u8>, Box<dyn std::error::Error>> {
     let [x, input] = ["x", "input"].map(|label| gpu.buffer(label, BYTES));
     let predictions = gpu.buffer("predictions", 2 * BYTES);
-    let (calls, levels) = (gpu.buffer("calls", 4), gpu.upload("levels", bytemuck::cast_slice(request.levels())));
-    let network = Network::new(&gpu.device, 1, [&input, &calls, &levels, &predictions]);
+    let level = gpu.buffer("level", 8);
+    let network = Network::new(&gpu.device, 1, [&input, &level, &predictions]);
 
     let (shape, key) = (Shape::new(1, ELEMENTS), NoiseKey::seed(request.seed));
     let (sample, prediction) = (Tensor::f32(&x), Tensor::f32(&predictions));
@@ -21,8 +21,8 @@ pub fn alone(gpu: &Gpu, context: &Context, request: &Request) -> Result<Vec<u8>,
     };
     let (start, steps) = (sampling.start(context, key)?, sampling.plan(context)?);
     gpu.submit(|encoder| start.encode(encoder, Recording::timestep(0)))??;
-    for call in 0..request.sampler.calls().len() as u32 {
-        gpu.queue.write_buffer(&calls, 0, &call.to_le_bytes());
+    for (call, seen) in (0..).zip(request.levels()) {
+        gpu.queue.write_buffer(&level, 0, bytemuck::bytes_of(seen));
         gpu.submit(|encoder| {
             network.record(encoder);
             steps.encode(encoder, Recording::call(call))

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! made once        a plan of starts (a row for each slot), a plan of steps (MOST rows for each slot, and an idle one)
-//! written by join  the request's rows, its levels for the network, its seed, the start rows
-//! each tick        which row each slot is at; then starts, the network, steps: one submit
+//! written by join  the request's rows, its seed, the rows of the starts
+//! each tick        the row and the level that each slot is at; then starts, the network, steps: one submit
 //! ```
 
 use tweedie::gpu::{Drawn, Map, PlanError, Step};
@@ -57,9 +57,8 @@ impl Request {
 /// The application's network: two Gaussians, one for the condition and one for none, whose noise it predicts.
 const NETWORK: &str = "
 @group(0) @binding(0) var<storage, read> input: array<f32>;
-@group(0) @binding(1) var<storage, read> calls: array<u32>;        // the row that each sample is at
-@group(0) @binding(2) var<storage, read> levels: array<vec2<f32>>; // (alpha, sigma) of each row
-@group(0) @binding(3) var<storage, read_write> predictions: array<f32>; // the batch with the condition, then without
+@group(0) @binding(1) var<storage, read> levels: array<vec2<f32>>; // (alpha, sigma) of each sample
+@group(0) @binding(2) var<storage, read_write> predictions: array<f32>; // the batch with the condition, then without
 override elements: u32;
 override total: u32;
 
@@ -71,12 +70,12 @@ fn epsilon(x: f32, level: vec2<f32>, mean: f32, deviation: f32) -> f32 {
 @compute @workgroup_size(64)
 fn network(@builtin(global_invocation_id) id: vec3<u32>) {
     if (id.x >= total) { return; }
-    let level = levels[calls[id.x / elements]];
+    let level = levels[id.x / elements];
     predictions[id.x] = epsilon(input[id.x], level, 0.7, 0.3);
     predictions[total + id.x] = epsilon(input[id.x], level, 0.1, 0.8);
 }";
 
-/// The network on buffers: `[input, calls, levels, predictions]`.
+/// The network on buffers: `[input, levels, predictions]`.
 pub struct Network {
     pipeline: wgpu::ComputePipeline,
     group: wgpu::BindGroup,
@@ -84,7 +83,7 @@ pub struct Network {
 }
 
 impl Network {
-    pub fn new(device: &wgpu::Device, batch: u32, buffers: [&wgpu::Buffer; 4]) -> Self {
+    pub fn new(device: &wgpu::Device, batch: u32, buffers: [&wgpu::Buffer; 3]) -> Self {
         let total = batch * ELEMENTS;
         let source = wgpu::ShaderSource::Wgsl(NETWORK.into());
         let constants = [("elements", f64::from(ELEMENTS)), ("total", f64::from(total))];
@@ -116,20 +115,19 @@ impl Network {
 }
 
 /// A request in a slot.
-#[derive(Debug)]
-struct Running {
+struct Running<'r> {
     id: usize,
+    request: &'r Request,
     /// The call that comes next.
     call: usize,
-    /// The scale of the network's input at each call.
-    inputs: Vec<f64>,
-    start: Matrix,
 }
 
-impl Running {
+impl Running<'_> {
     /// Its row in the plan of starts: its start before the first call, and afterwards its sample as it stands.
     fn start_row(&self) -> Matrix {
-        if self.call == 0 { self.start } else { [[1.0, 0.0], [self.inputs[self.call], 0.0]] }
+        let sampler = &self.request.sampler;
+        let input = sampler.calls()[self.call].input;
+        if self.call == 0 { sampler.start_row() } else { [[1.0, 0.0], [input, 0.0]] }
     }
 }
 
@@ -149,7 +147,7 @@ pub struct Server<'a> {
     network: Network,
     starts: Plan,
     steps: Plan,
-    slots: [Option<Running>; SLOTS],
+    slots: [Option<Running<'a>>; SLOTS],
     /// A request waits for its start.
     is_starting: bool,
 }
@@ -163,7 +161,7 @@ impl<'a> Server<'a> {
         let predictions = gpu.buffer("predictions", 2 * all);
         let [calls, seeds] =
             [("calls", 4), ("seeds", 16)].map(|(label, bytes)| gpu.buffer(label, SLOTS as u64 * bytes));
-        let levels = gpu.upload("levels", bytemuck::cast_slice(&[[1.0f32, 0.0]; IDLE + 1]));
+        let levels = gpu.buffer("levels", SLOTS as u64 * 8);
         let slots =
             gpu.upload("slots", bytemuck::cast_slice(&std::array::from_fn::<u32, SLOTS, _>(|slot| slot as u32)));
 
@@ -187,7 +185,7 @@ impl<'a> Server<'a> {
             least_depth: DEPTH,
             ..Step::in_place(&rows, shape, Tensor::f32(&x), Tensor::f32(&predictions))
         };
-        let network = Network::new(&gpu.device, SLOTS as u32, [&input, &calls, &levels, &predictions]);
+        let network = Network::new(&gpu.device, SLOTS as u32, [&input, &levels, &predictions]);
         let (starts, steps) = (starts.plan(context)?, steps.plan(context)?);
         let slots = [const { None }; SLOTS];
         Ok(Self { gpu, x, calls, levels, seeds, network, starts, steps, slots, is_starting: false })
@@ -198,21 +196,19 @@ impl<'a> Server<'a> {
         self.slots.iter().position(Option::is_none)
     }
 
-    /// Puts a request into a free slot by four writes through the queue: it starts with the next tick.
+    /// Puts a request into a free slot by three writes through the queue: it starts with the next tick.
     ///
     /// A request that the plan cannot apply (a learned variance, more calls than `MOST`) is refused, and nothing runs.
-    pub fn join(&mut self, slot: usize, id: usize, request: &Request) -> Result<(), PlanError> {
+    pub fn join(&mut self, slot: usize, id: usize, request: &'a Request) -> Result<(), PlanError> {
         if request.rows.len() > MOST {
             return Err(PlanError::Rows { expected: MOST as u64, found: request.rows.len() as u64 });
         }
         let (queue, first) = (&self.gpu.queue, slot * MOST);
         self.steps.set_rows(queue, first as u32, &request.rows)?;
-        queue.write_buffer(&self.levels, first as u64 * 8, bytemuck::cast_slice(&request.levels));
         // The seed, and the index of the sample, which is 0: the request alone is the first sample of its batch.
         let seed = [request.seed as u32, (request.seed >> 32) as u32, 0, 0];
         queue.write_buffer(&self.seeds, slot as u64 * 16, bytemuck::cast_slice(&seed));
-        let inputs = request.sampler.calls().iter().map(|call| call.input).collect();
-        self.slots[slot] = Some(Running { id, call: 0, inputs, start: request.sampler.start_row() });
+        self.slots[slot] = Some(Running { id, request, call: 0 });
         let rows = self.slots.each_ref().map(|slot| slot.as_ref().map_or([[1.0, 0.0]; 2], Running::start_row));
         self.starts.set_rows(queue, 0, &rows)?;
         self.is_starting = true;
@@ -221,11 +217,13 @@ impl<'a> Server<'a> {
 
     /// One call of every request, and the samples of those that end with it.
     pub fn tick(&mut self) -> Result<Vec<Left>, Box<dyn std::error::Error>> {
-        let at = |(slot, running): (usize, &Option<Running>)| {
-            running.as_ref().map_or(IDLE, |running| slot * MOST + running.call) as u32
-        };
-        let calls: Vec<u32> = self.slots.iter().enumerate().map(at).collect();
+        let (mut calls, mut levels) = ([IDLE as u32; SLOTS], [[1.0, 0.0]; SLOTS]);
+        for (slot, running) in self.slots.iter().enumerate().filter_map(|(slot, place)| Some((slot, place.as_ref()?))) {
+            calls[slot] = (slot * MOST + running.call) as u32;
+            levels[slot] = running.request.levels[running.call];
+        }
         self.gpu.queue.write_buffer(&self.calls, 0, bytemuck::cast_slice(&calls));
+        self.gpu.queue.write_buffer(&self.levels, 0, bytemuck::cast_slice(&levels));
         let starting = std::mem::take(&mut self.is_starting);
         self.gpu.submit(|encoder| {
             if starting {
@@ -243,7 +241,7 @@ impl<'a> Server<'a> {
         for (slot, place) in (0..).zip(&mut self.slots) {
             let Some(running) = place else { continue };
             running.call += 1;
-            if running.call == running.inputs.len() {
+            if running.call == running.request.rows.len() {
                 let bytes = slot * BYTES..(slot + 1) * BYTES;
                 left.push(Left { id: running.id, sample: pollster::block_on(self.gpu.download(&self.x, bytes))? });
                 *place = None;
