@@ -5,7 +5,7 @@ use criterion::{Bencher, Criterion, SamplingMode, Throughput};
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 use tweedie::gpu::Context;
-use tweedie::headless::{Gpu, describe};
+use tweedie::headless::Gpu;
 use tweedie::{Schedule, Storage};
 use tweedie_bench::kinds::{KINDS, Kind};
 use tweedie_bench::ops;
@@ -26,7 +26,7 @@ fn main() {
             return;
         }
     };
-    println!("adapter: {}", describe(&gpu.info));
+    println!("adapter: {}", Gpu::describe(&gpu.info));
     let context = Context::new(&gpu.device);
     let schedule = ops::schedule().expect("a schedule that everybody uses");
     let set = Kind::set(&gpu, &context, SEED).expect("memory for the tensors");

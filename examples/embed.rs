@@ -17,8 +17,7 @@
 use std::error::Error;
 use std::process::ExitCode;
 use tweedie::gpu::compare::{Comparison, Expected};
-use tweedie::gpu::map::reference;
-use tweedie::gpu::{Context, Drawn, Noise, NoiseKey, Recording, Shape, Storage, Tensor, Timesteps};
+use tweedie::gpu::{Context, Drawn, Map, Noise, NoiseKey, Recording, Shape, Storage, Tensor, Timesteps};
 use tweedie::table::Table;
 use tweedie::wgpu::{self, BufferUsages}; // the very wgpu that tweedie uses: its types must be the same
 use tweedie::{Conversion, Noising, OnUndefined, PosteriorMean, Quantity, Schedule};
@@ -211,7 +210,7 @@ fn check(schedule: &Schedule, step: u32, data: &[f32], words: &[f32]) -> Result<
     let (batch, elements) = (SHAPE.batch as usize, SHAPE.elements as usize);
     let expect = |table: &Table, in0: &[f32], in1: &[f64]| {
         let in0: Vec<f64> = in0.iter().copied().map(f64::from).collect();
-        reference(table, &TIMESTEPS, elements, &in0, in1)
+        Map::reference(table, &TIMESTEPS, elements, &in0, in1)
     };
     let noise = SEED.stream(step).reference(batch, elements);
     let predicted: Vec<f64> = prediction.iter().copied().map(f64::from).collect();

@@ -69,7 +69,7 @@ pub struct Noising<'a> {
 
 impl Noising<'_> {
     /// The coefficients on `(x0, epsilon)`: the rows that the plan applies. Results can be compared
-    /// with [`reference`](crate::gpu::map::reference).
+    /// with [`Map::reference`](crate::gpu::Map::reference).
     ///
     /// # Errors
     /// [`Error::Undefined`] for the score at `sigma = 0`, [`Error::Plan`] unless there are one or two outputs.

@@ -292,7 +292,7 @@
 //!
 //! Mesa's software drivers run everything: lavapipe (`mesa-vulkan-drivers`) for Vulkan, llvmpipe for OpenGL. CI tests
 //! this library with them. wgpu's `noop` backend checks plans and recordings, under any limits, without a driver. Every
-//! op has an f64 reference ([`map::reference`](crate::gpu::map::reference()),
-//! [`step::reference`](crate::gpu::step::reference()), [`loss::reference`](crate::gpu::loss::reference())) and
+//! op has an f64 reference ([`Map::reference`](crate::gpu::Map::reference),
+//! [`Step::reference`](crate::gpu::Step::reference), [`Loss::reference`](crate::gpu::Loss::reference)) and
 //! [`compare`](crate::gpu::compare) checks results against it with an error bound per element.
 //! [`headless`](crate::headless) opens a device and reads buffers back.

@@ -45,20 +45,6 @@ pub enum HeadlessError {
     },
 }
 
-/// The adapters that can run compute shaders, best first: discrete, integrated, virtual, then software; native APIs
-/// before OpenGL. `WGPU_BACKEND` narrows the choice (`vulkan`, `metal`, `dx12`, `gl`).
-pub async fn adapters() -> Vec<wgpu::Adapter> {
-    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle_from_env());
-    let backends = Backends::from_env().unwrap_or(Backends::PRIMARY | Backends::SECONDARY);
-    let mut adapters = instance.enumerate_adapters(backends).await;
-    adapters.retain(|adapter| {
-        let flags = adapter.get_downlevel_capabilities().flags;
-        flags.contains(wgpu::DownlevelFlags::COMPUTE_SHADERS)
-    });
-    adapters.sort_by_key(|adapter| rank(&adapter.get_info()));
-    adapters
-}
-
 fn rank(info: &wgpu::AdapterInfo) -> (u8, u8) {
     let kind = match info.device_type {
         wgpu::DeviceType::DiscreteGpu => 0,
@@ -71,11 +57,6 @@ fn rank(info: &wgpu::AdapterInfo) -> (u8, u8) {
     let gl = u8::from(info.backend == wgpu::Backend::Gl);
     // A native software driver goes before any OpenGL, whose "other" may be software as well.
     (software.max(gl) + gl, kind)
-}
-
-/// `name (backend, driver)`, as the tool lists adapters.
-pub fn describe(info: &wgpu::AdapterInfo) -> String {
-    format!("{} ({}, {} {})", info.name, info.backend, info.driver, info.driver_info).replace(" )", ")")
 }
 
 /// An adapter's device and queue.
@@ -91,9 +72,28 @@ pub struct Gpu {
 }
 
 impl Gpu {
+    /// The adapters that can run compute shaders, best first: discrete, integrated, virtual, then software; native APIs
+    /// before OpenGL. `WGPU_BACKEND` narrows the choice (`vulkan`, `metal`, `dx12`, `gl`).
+    pub async fn adapters() -> Vec<wgpu::Adapter> {
+        let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle_from_env());
+        let backends = Backends::from_env().unwrap_or(Backends::PRIMARY | Backends::SECONDARY);
+        let mut adapters = instance.enumerate_adapters(backends).await;
+        adapters.retain(|adapter| {
+            let flags = adapter.get_downlevel_capabilities().flags;
+            flags.contains(wgpu::DownlevelFlags::COMPUTE_SHADERS)
+        });
+        adapters.sort_by_key(|adapter| rank(&adapter.get_info()));
+        adapters
+    }
+
+    /// `name (backend, driver)`, as the tool lists adapters.
+    pub fn describe(info: &wgpu::AdapterInfo) -> String {
+        format!("{} ({}, {} {})", info.name, info.backend, info.driver, info.driver_info).replace(" )", ")")
+    }
+
     /// Opens the adapter of this index or part of a name (any case), or the best one.
     pub async fn open(which: Option<&str>) -> Result<Self, HeadlessError> {
-        let mut adapters = adapters().await;
+        let mut adapters = Self::adapters().await;
         let index = choose(&adapters, which)?;
         let adapter = adapters.swap_remove(index);
         let limits = adapter.limits();
@@ -233,7 +233,7 @@ fn choose(adapters: &[wgpu::Adapter], which: Option<&str>) -> Result<usize, Head
     let Some(wanted) = which else {
         return Ok(0);
     };
-    let names: Vec<String> = adapters.iter().map(|adapter| describe(&adapter.get_info())).collect();
+    let names: Vec<String> = adapters.iter().map(|adapter| Gpu::describe(&adapter.get_info())).collect();
     let by_index = wanted.parse::<usize>().ok().filter(|&index| index < names.len());
     let lower = wanted.to_lowercase();
     by_index.or_else(|| names.iter().position(|name| name.to_lowercase().contains(&lower))).ok_or_else(|| {

@@ -305,7 +305,6 @@ fn samplers() -> [tweedie::math::Sampler; 2] {
 #[test]
 fn a_missing_input_and_the_guidance_of_a_call_are_seen() {
     use tweedie::error::SamplerError;
-    use tweedie::gpu::Noise;
     use tweedie::{Error, Guidance, Sampling};
     let (device, _queue) = device(wgpu::Limits::default());
     let context = Context::new(&device);

@@ -160,7 +160,7 @@ fn run(arguments: &Arguments) -> ExitCode {
         return ExitCode::FAILURE;
     }
     if let Some(harness) = &harness {
-        println!("adapter: {}", tweedie::headless::describe(&harness.gpu.info));
+        println!("adapter: {}", tweedie::headless::Gpu::describe(&harness.gpu.info));
     }
     let tests: Vec<Test> = [
         maps::TESTS,

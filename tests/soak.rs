@@ -14,7 +14,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::process::ExitCode;
 use std::time::Instant;
 use tweedie::gpu::{Drawn, Gradient, Noise, NoiseKey, Plan, Recording, Reduction, Timesteps};
-use tweedie::headless::{Gpu, HeadlessError, describe};
+use tweedie::headless::{Gpu, HeadlessError};
 use tweedie::math::sampler::{Denoiser, DpmSolver, Grid};
 use tweedie::math::{NoiseLevel, Objective, Sampler, Spacing, TimestepDensity, Weight};
 use tweedie::table::{Clip, Penalty};
@@ -123,7 +123,7 @@ impl Bench {
     fn round(&self, shape: Shape) -> Result<(u64, u64), Failure> {
         let tensor = |seed: u64| {
             let values: Vec<f32> = (0..shape.batch)
-                .flat_map(|i| tweedie::noise::normals(seed, 0, u64::from(i), shape.elements as usize))
+                .flat_map(|i| tweedie::NoiseKey::normals(seed, 0, u64::from(i), shape.elements as usize))
                 .map(|x| x as f32)
                 .collect();
             self.gpu.upload("soak::tensor", bytemuck::cast_slice(&values))
@@ -228,7 +228,7 @@ fn held() -> Option<usize> {
 /// Whether memory stayed where it was and results what they were.
 fn soak(arguments: &Arguments) -> Result<bool, Failure> {
     let bench = Bench::open()?;
-    println!("adapter: {}", describe(&bench.gpu.info));
+    println!("adapter: {}", Gpu::describe(&bench.gpu.info));
     let begun = Instant::now();
     let (mut steps, mut rounds, mut changed) = (0, 0u64, 0u64);
     let mut digests: HashMap<Shape, u64> = HashMap::new();

@@ -5,7 +5,9 @@ use proptest::prelude::*;
 use tweedie::Quantity;
 use tweedie::Quantity::{Edm, Epsilon, Flow, Score, V, X0, Xt};
 use tweedie::error::LossError;
-use tweedie::gpu::loss::{Batch, Losses, Reduction, reference};
+use tweedie::gpu::Loss;
+use tweedie::gpu::Reduction;
+use tweedie::gpu::loss::{Batch, Losses};
 use tweedie::math::{Gaussian, LossInputs, ModelVariance, Objective, Schedule, SigmaData, Vlb, Weight};
 use tweedie::noise::NoiseKey;
 use tweedie::noise::Perturbation;
@@ -71,7 +73,7 @@ impl Data {
 
     fn losses(&self, table: &Table<LossRow>, penalty: Penalty, inputs: [&[f64]; 2]) -> Losses {
         let Self { timesteps, prediction, .. } = self;
-        reference(table, penalty, &Batch { timesteps, elements: ELEMENTS, prediction, inputs }, Reduction::Sum)
+        Loss::reference(table, penalty, &Batch { timesteps, elements: ELEMENTS, prediction, inputs }, Reduction::Sum)
     }
 
     fn pair(&self, table: &Table<LossRow>) -> Losses {
@@ -207,7 +209,7 @@ fn the_gradient_is_the_derivative() {
                 let mut prediction = data.prediction.clone();
                 prediction[i] += step;
                 let (timesteps, inputs) = (&data.timesteps[..], [&data.x0[..], &data.eps[..]]);
-                reference(
+                Loss::reference(
                     &table,
                     penalty,
                     &Batch { timesteps, elements: ELEMENTS, prediction: &prediction, inputs },

@@ -4,7 +4,9 @@ use crate::support::{Vectors, assert_relative, assert_within, cases, id, pick, r
 use serde_json::Value;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use tweedie::Quantity::{Edm, Epsilon, V, X0};
-use tweedie::gpu::loss::{Batch, Losses, Reduction, reference};
+use tweedie::gpu::Loss;
+use tweedie::gpu::Reduction;
+use tweedie::gpu::loss::{Batch, Losses};
 use tweedie::math::{
     Gaussian, LossInputs, ModelVariance, NoiseLevel, Objective, Schedule, SigmaData, Vlb, VlbTerm, Weight, solve,
 };
@@ -58,7 +60,7 @@ fn difference() -> Table<LossRow> {
 fn plain(table: &Table<LossRow>, penalty: Penalty, samples: usize, prediction: &[f64], target: &[f64]) -> Losses {
     let (timesteps, elements) = (vec![0; samples], prediction.len() / samples);
     let batch = Batch { timesteps: &timesteps, elements, prediction, inputs: [&[], target] };
-    reference(table, penalty, &batch, Reduction::Sum)
+    Loss::reference(table, penalty, &batch, Reduction::Sum)
 }
 
 fn values(exact: &[tweedie::gpu::compare::Expected]) -> Vec<f64> {
@@ -196,7 +198,7 @@ fn check_weighted(case: &Value, change: impl Fn(LossRow) -> LossRow) {
         let table = Table::new(table.rows().iter().map(|row| change(row.unwrap())));
         let elements = x0.len() / timesteps.len();
         let batch = Batch { timesteps: &timesteps, elements, prediction: &prediction, inputs: [&x0, &eps] };
-        let found = reference(&table, Penalty::MSE, &batch, Reduction::Sum);
+        let found = Loss::reference(&table, Penalty::MSE, &batch, Reduction::Sum);
         assert_relative(name, &values(&found.samples), &file.f64(name), tolerance(case));
     }
 }
@@ -380,7 +382,7 @@ fn edm() {
             let objective = Objective::of(Edm(sigma_data)).on(on).weighted(weight.clone());
             let table = schedule.loss(&objective, LossInputs::CleanAndNoise).unwrap();
             let batch = Batch { timesteps: &timesteps, elements, prediction: &output, inputs: [&x0, &noise] };
-            let found = reference(&table, Penalty::MSE, &batch, Reduction::Sum);
+            let found = Loss::reference(&table, Penalty::MSE, &batch, Reduction::Sum);
             relative(&format!("loss_{name}"), &values(&found.samples));
         }
     }

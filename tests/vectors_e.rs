@@ -1,8 +1,8 @@
 //! Group E: Philox words to the bit, and cuRAND's normals.
 
 use crate::support::{Vectors, assert_within};
-use tweedie::gpu::NoiseKey;
-use tweedie::gpu::noise::{normal_pair, philox4x32_10};
+use tweedie::NoiseKey;
+use tweedie::gpu::noise::philox4x32_10;
 
 /// What the f64 of the vectors and ours may differ by: both evaluate the same formula with their own libm, on `|z| < 7`.
 const LIBM: f64 = 1e-14;
@@ -43,7 +43,7 @@ fn the_words_and_normals_of_curand() {
         assert_eq!(philox4x32_10([0, 0, i as u32, 0], [42, 0]), group, "group {i}");
     }
     for (pair, expected) in words.chunks(2).zip(normals.chunks(2)) {
-        for (found, &expected) in normal_pair(pair[0], pair[1]).into_iter().zip(expected) {
+        for (found, &expected) in NoiseKey::normal_pair(pair[0], pair[1]).into_iter().zip(expected) {
             assert_within(&format!("words {pair:x?}"), found, expected, LIBM);
         }
     }

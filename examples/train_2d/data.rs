@@ -3,7 +3,6 @@
 
 use std::f64::consts::{PI, TAU};
 use tweedie::gpu::NoiseKey;
-use tweedie::gpu::noise::normal_pair;
 
 /// A point of the plane.
 pub type Point = [f32; 2];
@@ -39,7 +38,7 @@ impl Data {
 
     fn point(self, words: [u32; 4]) -> Point {
         let [u, v, ..] = words.map(fraction);
-        let jitter = normal_pair(words[2], words[3]).map(|z| 0.05 * z);
+        let jitter = NoiseKey::normal_pair(words[2], words[3]).map(|z| 0.05 * z);
         let [x, y] = match self {
             Self::Moons => {
                 let (sine, cosine) = (PI * u).sin_cos();

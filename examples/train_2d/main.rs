@@ -42,7 +42,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 use training::Trainer;
-use tweedie::headless::{Gpu, HeadlessError, describe};
+use tweedie::headless::{Gpu, HeadlessError};
 use tweedie::math::sampler::{Ddpm, FirstOrder, Variance};
 use tweedie::wgpu::Buffer;
 use tweedie::{Context, Quantity, Schedule, Shape};
@@ -98,7 +98,7 @@ fn main() -> ExitCode {
 async fn run(options: &Options) -> Result<bool, Box<dyn Error>> {
     let begun = Instant::now();
     let setup = Setup::new().await?;
-    println!("adapter: {}\n", describe(&setup.gpu.info));
+    println!("adapter: {}\n", Gpu::describe(&setup.gpu.info));
     let mut good = check::all(&setup, &WIDTHS, BATCH).await?;
 
     let trainer = Trainer::new(&setup, &WIDTHS, BATCH, options.steps);

@@ -4,7 +4,7 @@
 //! relative tolerance on the result would be wrong; the bound scales with the magnitudes of the terms:
 //!
 //! ```text
-//! |gpu - ref| <= ARITHMETIC * 2^-24 * sum_i |c_i x_i|  +  one rounding to the storage
+//! |gpu - ref| <= Self::ARITHMETIC * 2^-24 * sum_i |c_i x_i|  +  one rounding to the storage
 //! ```
 //!
 //! **Practice.** [`Comparison::add`] takes outputs and references pair by pair; [`Comparison::passes`] is the verdict,
@@ -12,14 +12,7 @@
 //! the storage's last place.
 
 use crate::gpu::storage::Storage;
-use crate::noise::NORMAL_TOLERANCE;
-
-/// Rounding errors of f32 that one output may accumulate, in units of 2^-24 of its summed terms: half an ULP for each of
-/// the two coefficients, the two products and the sum make 2.5; a driver may contract to an fma or not.
-pub const ARITHMETIC: f64 = 4.0;
-
-/// Below this, f32 results may be flushed to zero: some drivers do not keep subnormal numbers.
-pub const FLUSHED: f64 = 1.2e-38;
+use crate::noise::NoiseKey;
 
 /// A reference value in f64 and the sum of the magnitudes of its terms.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -86,20 +79,28 @@ pub struct Comparison {
 }
 
 impl Comparison {
+    /// Below this, f32 results may be flushed to zero: some drivers do not keep subnormal numbers.
+    pub const FLUSHED: f64 = 1.2e-38;
+
+    /// Rounding errors of f32 that one output may accumulate, in units of 2^-24 of its summed terms: half an ULP for each of
+    /// the two coefficients, the two products and the sum make 2.5; a driver may contract to an fma or not.
+    pub const ARITHMETIC: f64 = 4.0;
+
     /// A comparison of outputs in this storage.
     pub const fn new(storage: Storage) -> Self {
         Self { storage, noise: 0.0, count: 0, worst_bound: 0.0, worst_ulps: 0.0, worst_error: 0.0, mismatched: 0 }
     }
 
     /// The same for outputs that hold noise drawn on the GPU with at most this coefficient: a normal differs from the f64
-    /// one by up to [`NORMAL_TOLERANCE`].
+    /// one by up to [`NoiseKey::TOLERANCE`].
     pub const fn with_noise(self, largest_coefficient: f64) -> Self {
-        Self { noise: NORMAL_TOLERANCE * largest_coefficient, ..self }
+        Self { noise: NoiseKey::TOLERANCE * largest_coefficient, ..self }
     }
 
     /// The bound on the error of one element.
     pub fn bound(&self, expected: Expected) -> f64 {
-        let arithmetic = ARITHMETIC * Storage::F32.unit_roundoff() * expected.magnitude + FLUSHED + self.noise;
+        let arithmetic =
+            Self::ARITHMETIC * Storage::F32.unit_roundoff() * expected.magnitude + Self::FLUSHED + self.noise;
         let roundings = self.storage.roundings();
         let largest = expected.value.abs() + arithmetic;
         arithmetic + roundings * (self.storage.unit_roundoff() * largest).max(self.storage.smallest_step())

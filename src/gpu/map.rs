@@ -13,7 +13,7 @@
 //! **Practice.** [`Map::plan`] makes a [`Plan`] of it, which is recorded into the caller's pass. [`Plan::fill`] is the map
 //! that writes noise alone.
 //!
-//! Host twin of `shaders/op/map.wgsl`: [`reference()`].
+//! Host twin of `shaders/op/map.wgsl`: [`Map::reference`].
 
 use crate::gpu::compare::Expected;
 use crate::gpu::context::Context;
@@ -94,27 +94,35 @@ impl Plan {
     }
 }
 
-/// One row applied to two numbers in f64: the twin of the kernels' innermost line.
-///
-/// Each result carries the sum of the magnitudes of its terms, which its error bound scales with (see
-/// [`compare`](crate::gpu::compare)).
-pub fn apply(m: &Matrix, in0: f64, in1: f64) -> [Expected; 2] {
-    m.map(|[c0, c1]| Expected { value: c0 * in0 + c1 * in1, magnitude: (c0 * in0).abs() + (c1 * in1).abs() })
-}
+impl Map<'_> {
+    /// One row applied to two numbers in f64: the twin of the kernels' innermost line.
+    ///
+    /// Each result carries the sum of the magnitudes of its terms, which its error bound scales with (see
+    /// [`compare`](crate::gpu::compare)).
+    pub fn apply(m: &Matrix, in0: f64, in1: f64) -> [Expected; 2] {
+        m.map(|[c0, c1]| Expected { value: c0 * in0 + c1 * in1, magnitude: (c0 * in0).abs() + (c1 * in1).abs() })
+    }
 
-/// The outputs of a map in f64: `[out0, out1]`, sample after sample without gaps.
-///
-/// `timesteps` holds one row index per sample; `in0` and `in1` hold the batch without gaps. A sample whose timestep is
-/// out of range or without a row is NaN, as on the GPU. Shorter inputs end the result early.
-pub fn reference(table: &Table, timesteps: &[u32], elements: usize, in0: &[f64], in1: &[f64]) -> [Vec<Expected>; 2] {
-    let samples = in0.chunks(elements.max(1)).zip(in1.chunks(elements.max(1))).zip(timesteps);
-    samples
-        .flat_map(|((in0, in1), &t)| {
-            // Out of range and undefined are the same to a kernel, which reads NaN for both.
-            let row = table.row(t as usize);
-            in0.iter().zip(in1).map(move |(&a, &b)| row.map_or([Expected::UNDEFINED; 2], |m| apply(m, a, b)))
-        })
-        .map(|[first, second]| (first, second))
-        .unzip::<_, _, Vec<_>, Vec<_>>()
-        .into()
+    /// The outputs of a map in f64: `[out0, out1]`, sample after sample without gaps.
+    ///
+    /// `timesteps` holds one row index per sample; `in0` and `in1` hold the batch without gaps. A sample whose timestep is
+    /// out of range or without a row is NaN, as on the GPU. Shorter inputs end the result early.
+    pub fn reference(
+        table: &Table,
+        timesteps: &[u32],
+        elements: usize,
+        in0: &[f64],
+        in1: &[f64],
+    ) -> [Vec<Expected>; 2] {
+        let samples = in0.chunks(elements.max(1)).zip(in1.chunks(elements.max(1))).zip(timesteps);
+        samples
+            .flat_map(|((in0, in1), &t)| {
+                // Out of range and undefined are the same to a kernel, which reads NaN for both.
+                let row = table.row(t as usize);
+                in0.iter().zip(in1).map(move |(&a, &b)| row.map_or([Expected::UNDEFINED; 2], |m| Self::apply(m, a, b)))
+            })
+            .map(|[first, second]| (first, second))
+            .unzip::<_, _, Vec<_>, Vec<_>>()
+            .into()
+    }
 }

@@ -24,7 +24,7 @@ pub(crate) mod check;
 pub(crate) mod conversion_tables;
 pub(crate) mod double_double;
 pub(crate) mod edm;
-pub mod error;
+pub(crate) mod error;
 pub mod flow;
 pub(crate) mod importance;
 pub(crate) mod level;

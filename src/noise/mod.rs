@@ -22,20 +22,14 @@ pub(crate) mod perturb;
 
 pub use perturb::{Perturbation, PerturbedNoise};
 
-/// The largest absolute difference between a normal drawn on a GPU and the f64 [`normal4`] of the same counter.
-///
-/// The polynomials are good to 1e-7 relative; the rest is the driver's `sqrt`, on `|z|` of up to 6.77, where WGSL
-/// permits a few ULP of 4.8e-7.
-pub const NORMAL_TOLERANCE: f64 = 2e-6;
-
 /// The first block of the noise that perturbs an input; see [`Perturbation`].
-pub const PERTURBATION_BLOCK: u32 = 1 << 30;
+pub(crate) const PERTURBATION_BLOCK: u32 = 1 << 30;
 
 /// The first block of the offsets of a sample's channels.
-pub const OFFSET_BLOCK: u32 = 2 << 30;
+pub(crate) const OFFSET_BLOCK: u32 = 2 << 30;
 
 /// The block whose first word decides a sample's timestep.
-pub const TIMESTEP_BLOCK: u32 = 3 << 30;
+pub(crate) const TIMESTEP_BLOCK: u32 = 3 << 30;
 
 /// The 128-bit block of random words at `counter` under `key`, least significant words first.
 ///
@@ -60,31 +54,10 @@ pub const fn philox4x32_10(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
     [c0, c1, c2, c3]
 }
 
-/// Two standard normals from two random words, in f64: `(r sin, r cos)`. Never infinite, never NaN.
-pub fn normal_pair(radius_word: u32, turn_word: u32) -> [f64; 2] {
-    const WORD: f64 = 1.0 / (1u64 << 32) as f64;
-    let u = (f64::from(radius_word) + 0.5) * WORD;
-    let turn = (f64::from(turn_word) + 0.5) * WORD * std::f64::consts::TAU;
-    let radius = (-2.0 * u.ln()).sqrt();
-    [radius * turn.sin(), radius * turn.cos()]
-}
-
-/// The four standard normals of a block, in f64: elements `4 * block .. 4 * block + 4` of a sample.
-pub fn normal4(counter: [u32; 4], key: [u32; 2]) -> [f64; 4] {
-    normals_of(philox4x32_10(counter, key))
-}
-
 fn normals_of([a, b, c, d]: [u32; 4]) -> [f64; 4] {
-    let [x, y] = normal_pair(a, b);
-    let [z, w] = normal_pair(c, d);
+    let [x, y] = NoiseKey::normal_pair(a, b);
+    let [z, w] = NoiseKey::normal_pair(c, d);
     [x, y, z, w]
-}
-
-/// The first `elements` standard normals of a sample: what a kernel draws for it, in f64.
-///
-/// `sample` is the sample's global index: its index in the batch plus the first sample of the [`NoiseKey`].
-pub fn normals(seed: u64, stream: u32, sample: u64, elements: usize) -> Vec<f64> {
-    NoiseKey { seed, stream, first_sample: 0 }.normals_from(0, sample, elements)
 }
 
 /// The key of a recording's noise: seed, stream and first sample.
@@ -99,6 +72,33 @@ pub struct NoiseKey {
 }
 
 impl NoiseKey {
+    /// The largest absolute difference between a normal drawn on a GPU and the f64 [`normal4`](Self::normal4) of the same counter.
+    ///
+    /// The polynomials are good to 1e-7 relative; the rest is the driver's `sqrt`, on `|z|` of up to 6.77, where WGSL
+    /// permits a few ULP of 4.8e-7.
+    pub const TOLERANCE: f64 = 2e-6;
+
+    /// The first `elements` standard normals of a sample: what a kernel draws for it, in f64.
+    ///
+    /// `sample` is the sample's global index: its index in the batch plus the first sample of the [`NoiseKey`].
+    pub fn normals(seed: u64, stream: u32, sample: u64, elements: usize) -> Vec<f64> {
+        Self { seed, stream, first_sample: 0 }.normals_from(0, sample, elements)
+    }
+
+    /// Two standard normals from two random words, in f64: `(r sin, r cos)`. Never infinite, never NaN.
+    pub fn normal_pair(radius_word: u32, turn_word: u32) -> [f64; 2] {
+        const WORD: f64 = 1.0 / (1u64 << 32) as f64;
+        let u = (f64::from(radius_word) + 0.5) * WORD;
+        let turn = (f64::from(turn_word) + 0.5) * WORD * std::f64::consts::TAU;
+        let radius = (-2.0 * u.ln()).sqrt();
+        [radius * turn.sin(), radius * turn.cos()]
+    }
+
+    /// The four standard normals of a block, in f64: elements `4 * block .. 4 * block + 4` of a sample.
+    pub fn normal4(counter: [u32; 4], key: [u32; 2]) -> [f64; 4] {
+        normals_of(philox4x32_10(counter, key))
+    }
+
     /// Creates a key on stream 0 with samples counted from 0.
     pub const fn seed(seed: u64) -> Self {
         Self { seed, stream: 0, first_sample: 0 }
@@ -138,7 +138,7 @@ impl NoiseKey {
     /// The f64 normals of a whole batch, sample after sample: the reference for a kernel under this key.
     pub fn reference(self, batch: usize, elements: usize) -> Vec<f64> {
         (0..batch as u64)
-            .flat_map(|i| normals(self.seed, self.stream, self.first_sample.wrapping_add(i), elements))
+            .flat_map(|i| Self::normals(self.seed, self.stream, self.first_sample.wrapping_add(i), elements))
             .collect()
     }
 }
@@ -155,7 +155,7 @@ mod tests {
     fn the_largest_and_smallest_words_give_finite_normals() {
         for radius in [0, 1, u32::MAX - 1, u32::MAX] {
             for turn in [0, 1 << 29, 1 << 30, 1 << 31, u32::MAX] {
-                let pair = normal_pair(radius, turn);
+                let pair = NoiseKey::normal_pair(radius, turn);
                 assert!(pair.iter().all(|z| z.is_finite() && z.abs() < 6.77), "{pair:?}");
             }
         }
@@ -165,7 +165,7 @@ mod tests {
     #[test]
     fn the_radius_is_the_one_of_box_muller() {
         let word = ((-0.5f64).exp() * 2f64.powi(32)) as u32;
-        let [sine, cosine] = normal_pair(word, 1 << 29);
+        let [sine, cosine] = NoiseKey::normal_pair(word, 1 << 29);
         approx::assert_relative_eq!(sine.hypot(cosine), 1.0, max_relative = 1e-9);
         approx::assert_relative_eq!(sine, cosine, max_relative = 1e-8); // an eighth of a turn, and half a word
     }

@@ -17,7 +17,7 @@ pub mod step;
 pub mod vlb;
 
 pub use loss::{Curve, LossRow, Penalty, PenaltyError};
-pub use step::{Clip, Deviation, HISTORY, Remembers, SLICES, STREAMS, StepRow};
+pub use step::{Clip, Deviation, Remembers, StepRow};
 pub use vlb::{Term, VlbRow};
 
 use thiserror::Error;

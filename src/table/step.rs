@@ -19,13 +19,13 @@
 //! the conditional prediction are always read, and must be finite.
 
 /// The number of earlier calls that a step may look back to.
-pub const HISTORY: usize = 8;
+pub(crate) const HISTORY: usize = 8;
 
 /// The most slices of a prediction.
-pub const SLICES: usize = 16;
+pub(crate) const SLICES: usize = 16;
 
 /// The streams that a row may name: f32 counts up to it without a gap.
-pub const STREAMS: u32 = 1 << 24;
+pub(crate) const STREAMS: u32 = 1 << 24;
 
 /// The f32 numbers of a rounded row, and those of one that looks back further than three calls, or uses the clean sample of
 /// the unconditional prediction, a second noise or slices; the weights of slices follow.
@@ -104,6 +104,15 @@ impl RowParts {
 }
 
 impl StepRow {
+    /// The number of earlier calls that a step may look back to.
+    pub const HISTORY: usize = HISTORY;
+
+    /// The most slices of a prediction.
+    pub const SLICES: usize = SLICES;
+
+    /// The streams that a row may name: f32 counts up to it without a gap.
+    pub const STREAMS: u32 = STREAMS;
+
     /// The step that leaves the sample as it is and calls it clean.
     pub const IDENTITY: Self = Self {
         guidance: [1.0, 0.0],
@@ -138,7 +147,7 @@ impl StepRow {
 
     /// Returns the row with these coefficients of the last clean samples, latest first.
     ///
-    /// More than [`HISTORY`] of them are dropped.
+    /// More than [`HISTORY`](Self::HISTORY) of them are dropped.
     #[must_use]
     pub fn looking_back(self, to: &[f64]) -> Self {
         let mut history = [0.0; HISTORY];

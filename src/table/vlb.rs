@@ -16,17 +16,17 @@
 use super::Row;
 
 /// Half of the width of a bin: 256 values in `-1..=1`.
-pub const HALF_BIN: f64 = 1.0 / 255.0;
+pub(crate) const HALF_BIN: f64 = 1.0 / 255.0;
 
 /// Beyond this a value is the first or the last of the 256, whose bin is open.
-pub const LAST_BIN: f64 = 0.999;
+pub(crate) const LAST_BIN: f64 = 0.999;
 
 /// The least probability of a bin (guided-diffusion).
-pub const LEAST_PROBABILITY: f64 = 1e-12;
+pub(crate) const LEAST_PROBABILITY: f64 = 1e-12;
 
 /// The coefficient of `z^3`, relative to `z`, in the tanh approximation of the normal distribution function
 /// (guided-diffusion).
-pub const CUBIC: f64 = 0.044715;
+pub(crate) const CUBIC: f64 = 0.044715;
 
 /// The cost that a term sums up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -3,10 +3,10 @@
 use crate::harness::Harness;
 use crate::support::loops::{Inputs, run};
 use networks::{Ask, Calls, Mixture, Network, Tensors, asks};
-use tweedie::gpu::step::{Sample, StepOptions, reference};
-use tweedie::gpu::{Noise, NoiseKey, RecordError, Recording};
+use tweedie::gpu::step::{Sample, StepOptions};
+use tweedie::gpu::{Noise, NoiseKey, RecordError, Recording, Step};
 use tweedie::math::sampler::Sampler;
-use tweedie::table::HISTORY;
+use tweedie::table::StepRow;
 use tweedie::{Quantity, Sampling, Shape, Tensor};
 
 /// A sampler and the network that it calls.
@@ -90,11 +90,11 @@ impl Loop<'_> {
         for (call, ask) in self.sampler.calls().iter().zip(self.asks()) {
             let step = |state: [f64; STATE], z: f64| {
                 let answer = self.mixture.answer(&ask, &[call.input * state[0]]);
-                let mut history = [&[][..]; HISTORY];
+                let mut history = [&[][..]; StepRow::HISTORY];
                 history.iter_mut().zip(&state[1..]).for_each(|(slot, past)| *slot = std::slice::from_ref(past));
                 let sample =
                     Sample { x: &state[..1], predictions: [&answer, &[]], history, noise: &[z], ..Sample::default() };
-                let stepped = reference(&call.row, &StepOptions::default(), &sample);
+                let stepped = Step::reference(&call.row, &StepOptions::default(), &sample);
                 let mut after = state;
                 after.rotate_right(1);
                 (after[0], after[1]) = (stepped.next[0].value, stepped.x0[0].value);
@@ -114,7 +114,7 @@ impl Loop<'_> {
 }
 
 /// A sample and the clean samples of the calls before.
-const STATE: usize = 1 + HISTORY;
+const STATE: usize = 1 + StepRow::HISTORY;
 
 fn sum(term: impl Fn(usize) -> f64) -> f64 {
     (0..STATE).map(term).sum()

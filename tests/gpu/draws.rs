@@ -3,7 +3,7 @@
 use crate::Test;
 use crate::harness::{Harness, harness_without_features};
 use crate::support::Vectors;
-use tweedie::gpu::noise::{NORMAL_TOLERANCE, Perturbation, normal_pair};
+use tweedie::gpu::noise::Perturbation;
 use tweedie::gpu::{Drawn, NoiseKey, Plan, PlanError, Recording, Shape, Storage, Tensor};
 
 pub const TESTS: &[Test] = &[
@@ -127,10 +127,10 @@ fn normals_at_every_kind_of_word(harness: &Harness) {
     let output = run_kernel(harness, PRODUCT_WORDS, PAIR_MAIN, &input, input.len());
     let mut worst = 0f64;
     for (words, z) in input.chunks(2).zip(output.chunks(2)) {
-        let exact = normal_pair(words[0], words[1]);
+        let exact = NoiseKey::normal_pair(words[0], words[1]);
         for (z, exact) in z.iter().zip(exact) {
             let error = (f64::from(f32::from_bits(*z)) - exact).abs();
-            assert!(error <= NORMAL_TOLERANCE, "words {words:08x?}: expected {exact}, found {}", f32::from_bits(*z));
+            assert!(error <= NoiseKey::TOLERANCE, "words {words:08x?}: expected {exact}, found {}", f32::from_bits(*z));
             worst = worst.max(error);
         }
     }
@@ -155,7 +155,7 @@ fn the_generator_of_curand(harness: &Harness) {
     let expected = Vectors::load("E_curand_host_seed42").f64("normal_f64_ours");
     let found = filled(harness, Shape::new(256, 4), NoiseKey::seed(42));
     for (i, (z, exact)) in found.iter().zip(&expected).enumerate() {
-        assert!((f64::from(*z) - exact).abs() <= NORMAL_TOLERANCE, "number {i}: expected {exact}, found {z}");
+        assert!((f64::from(*z) - exact).abs() <= NoiseKey::TOLERANCE, "number {i}: expected {exact}, found {z}");
     }
     let other = filled(harness, Shape::new(256, 4), NoiseKey::seed(43));
     assert!(other.iter().zip(&expected).any(|(z, exact)| (f64::from(*z) - exact).abs() > 0.1));
@@ -184,7 +184,7 @@ fn a_sample_is_the_same_in_every_batch_and_storage(harness: &Harness) {
     let across = NoiseKey { first_sample: u64::from(u32::MAX), ..key };
     let found = filled(harness, Shape::new(2, 4), across);
     let exact = across.reference(2, 4);
-    assert!(found.iter().zip(&exact).all(|(z, e)| (f64::from(*z) - e).abs() <= NORMAL_TOLERANCE));
+    assert!(found.iter().zip(&exact).all(|(z, e)| (f64::from(*z) - e).abs() <= NoiseKey::TOLERANCE));
 }
 
 fn keys_can_be_set(harness: &Harness) {
@@ -300,7 +300,7 @@ fn perturbed_noise_is_that_of_the_host(harness: &Harness) {
                 for (i, (z, expected)) in found[offset as usize / 4..].iter().zip(samples).enumerate() {
                     let error = (f64::from(*z) - expected).abs();
                     assert!(
-                        error <= 2.0 * NORMAL_TOLERANCE,
+                        error <= 2.0 * NoiseKey::TOLERANCE,
                         "{channels} x {channel}, {by:?}, {i}: {z}, not {expected}"
                     );
                 }

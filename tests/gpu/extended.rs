@@ -3,9 +3,9 @@
 
 use crate::harness::{Harness, TestRng};
 use tweedie::gpu::compare::{Comparison, Expected};
-use tweedie::gpu::step::{ROUNDINGS, Sample, Stepped, reference};
+use tweedie::gpu::step::{Sample, Stepped};
 use tweedie::gpu::{Noise, NoiseKey, PlanError, Recording, Shape, Step, StepOptions, Storage, Tensor, Timesteps};
-use tweedie::table::{Clip, HISTORY, Remembers, SLICES, StepRow};
+use tweedie::table::{Clip, Remembers, StepRow};
 
 pub const TESTS: &[crate::Test] = &[
     ("extended::every_part_of_a_row", every_part_of_a_row),
@@ -34,7 +34,7 @@ fn rows_of(case: &Case, rng: &mut TestRng) -> Vec<StepRow> {
     let mut number = || f64::from(rng.float()) * 0.5;
     let row = |call: u32| {
         let past: Vec<f64> = (0..case.depth.min(call as usize)).map(|_| number()).collect();
-        let mut slices = [0.0; SLICES];
+        let mut slices = [0.0; StepRow::SLICES];
         slices.iter_mut().take(case.slices as usize).for_each(|weight| *weight = number());
         let slices = if case.slices > 1 { slices } else { StepRow::IDENTITY.slices };
         StepRow {
@@ -107,7 +107,8 @@ fn check(harness: &Harness, case: &Case, tamper: impl Fn(&mut StepRow)) -> Compa
                 let noise = |stream| {
                     KEY.stream(KEY.stream + stream).reference(batch, elements)[sample * elements..][..elements].to_vec()
                 };
-                let history: Vec<Vec<f64>> = past.iter().rev().take(HISTORY).map(|x0| own(x0, elements)).collect();
+                let history: Vec<Vec<f64>> =
+                    past.iter().rev().take(StepRow::HISTORY).map(|x0| own(x0, elements)).collect();
                 let [p, u] = predictions.each_ref().map(|values| own(values, elements * slices as usize));
                 let sample = Sample {
                     x: &own(&current, elements),
@@ -117,7 +118,7 @@ fn check(harness: &Harness, case: &Case, tamper: impl Fn(&mut StepRow)) -> Compa
                     second_noise: &noise(row.second_z.1),
                     ..Sample::default()
                 };
-                reference(row, &options, &sample)
+                Step::reference(row, &options, &sample)
             })
             .collect();
         let found = storage.decode(&harness.read(&x_buffer))[..count].to_vec();
@@ -129,7 +130,8 @@ fn check(harness: &Harness, case: &Case, tamper: impl Fn(&mut StepRow)) -> Compa
             (&kept, |stepped: &Stepped| stepped.remembered.clone()),
         ] {
             let exact: Vec<Expected> = stepped.iter().flat_map(pick).collect();
-            let widened: Vec<_> = exact.iter().map(|e| Expected { magnitude: e.magnitude * ROUNDINGS, ..*e }).collect();
+            let widened: Vec<_> =
+                exact.iter().map(|e| Expected { magnitude: e.magnitude * Step::ROUNDINGS, ..*e }).collect();
             total.add_all(found, &widened);
         }
         (current, past) = (found, [past, vec![kept]].concat());

@@ -148,7 +148,7 @@ fn a_mapped_buffer(harness: &Harness) {
 
 fn a_buffer_of_another_device(harness: &Harness) {
     // Both of one instance: what another instance made means nothing to this one.
-    let adapters = pollster::block_on(tweedie::headless::adapters());
+    let adapters = pollster::block_on(tweedie::headless::Gpu::adapters());
     let adapter =
         adapters.iter().find(|adapter| adapter.get_info() == harness.gpu.info).expect("the harness's adapter");
     let open = || Harness::of(pollster::block_on(Gpu::with_limits(adapter, adapter.limits())).expect("a device"));
@@ -201,7 +201,7 @@ fn what_the_host_can_know(harness: &Harness) {
 
 fn a_device_with_fewer_limits(harness: &Harness) {
     // More than the adapter has: no device, and which limit it was.
-    let adapters = pollster::block_on(tweedie::headless::adapters());
+    let adapters = pollster::block_on(tweedie::headless::Gpu::adapters());
     let adapter =
         adapters.iter().find(|adapter| adapter.get_info() == harness.gpu.info).expect("the harness's adapter");
     let absurd = wgpu::Limits { max_storage_buffers_per_shader_stage: u32::MAX, ..adapter.limits() };

@@ -1,7 +1,6 @@
 //! The test harness: a device, and a general case of a map that is run and checked element by element, gaps included.
 
 use tweedie::gpu::compare::{Comparison, Expected};
-use tweedie::gpu::map::reference;
 use tweedie::gpu::{
     Context, Drawn, Map, Noise, NoiseKey, Plan, PlanError, Recording, Shape, Storage, Tensor, Timesteps,
 };
@@ -58,7 +57,7 @@ async fn adapter_of(gpu: &Gpu) -> wgpu::Adapter {
         let info = adapter.get_info();
         info.name == gpu.info.name && info.backend == gpu.info.backend
     };
-    tweedie::headless::adapters().await.into_iter().find(same).expect("the adapter of the harness")
+    tweedie::headless::Gpu::adapters().await.into_iter().find(same).expect("the adapter of the harness")
 }
 
 /// A harness on the same adapter with these limits.
@@ -329,7 +328,7 @@ pub fn check_with(
 
     let noise = key.stream(4).reference(shape.batch as usize, shape.elements as usize);
     let second = in1.map_or_else(|| noise.clone(), |in1| stage.values(in1));
-    let expected = reference(&table, &timesteps, shape.elements as usize, &stage.values(in0), &second);
+    let expected = Map::reference(&table, &timesteps, shape.elements as usize, &stage.values(in0), &second);
 
     let after: Vec<Vec<u8>> = buffers.iter().map(|buffer| harness.read(buffer)).collect();
     let largest = if case.drawn { 2.0 } else { 0.0 };

@@ -6,7 +6,7 @@ use crate::vlb_terms::{Data, pixel, terms_of};
 use tweedie::Quantity;
 use tweedie::error::VlbError;
 use tweedie::gpu::compare::{Comparison, Expected};
-use tweedie::gpu::vlb::{Batch, ROUNDINGS, reference};
+use tweedie::gpu::vlb::Batch;
 use tweedie::gpu::{
     GradientScale, Noise, RecordError, Recording, Reduction, Shape, Storage, Tensor, Timesteps, VlbInputs, VlbTerms,
 };
@@ -97,11 +97,11 @@ fn primitives_of_guided_diffusion(harness: &Harness) {
     let data = Data { timesteps: &timesteps, prediction: &means, learned: &learned, x0: &x, in1: &x };
     let [found, ..] = terms_of(harness, &table, None, &data, None);
     let batch = Batch { timesteps: &timesteps, elements: 1, prediction: &means, learned: &learned, x0: &x, in1: &x };
-    let magnitudes = reference(&table, None, &batch, Reduction::Sum).samples;
+    let magnitudes = VlbTerms::reference(&table, None, &batch, Reduction::Sum).samples;
     for (i, (found, exact)) in found.iter().zip(&number("discretized_gaussian_log_likelihood")).enumerate() {
         // The vectors lose some of a small probability in f64, as the manifest says.
         let bound = Comparison::new(Storage::F32)
-            .bound(Expected { value: -exact, magnitude: ROUNDINGS * magnitudes[i].magnitude });
+            .bound(Expected { value: -exact, magnitude: VlbTerms::ROUNDINGS * magnitudes[i].magnitude });
         let bound = bound + 8.0 * f64::EPSILON * (-exact).exp();
         assert!((found + exact).abs() <= bound, "log likelihood {i}: {exact}, found {found}, within {bound}");
         // The manifest's own, where it has one.

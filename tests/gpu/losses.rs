@@ -3,7 +3,7 @@
 use crate::harness::{Harness, Layout, Placed, Stage, TestRng};
 use crate::support::{Vectors, cases, id};
 use tweedie::gpu::compare::{Comparison, Expected};
-use tweedie::gpu::loss::{Batch, Losses, ROUNDINGS, reference};
+use tweedie::gpu::loss::{Batch, Losses};
 use tweedie::gpu::{
     Drawn, Gradient, GradientScale, Loss, Noise, NoiseKey, Plan, PlanError, Recording, Reduction, Shape, Storage,
     Tensor, Timesteps,
@@ -154,13 +154,13 @@ fn check_with(
             let [low, high, index_low, index_high] = ids[i].map(u64::from);
             let own = (low | high << 32, index_low | index_high << 32);
             let (seed, index) = if case.seeds { own } else { (KEY.seed, KEY.first_sample + i as u64) };
-            tweedie::gpu::noise::normals(seed, KEY.stream + 1, index, shape.elements as usize)
+            tweedie::NoiseKey::normals(seed, KEY.stream + 1, index, shape.elements as usize)
         })
         .collect();
     let [p, a] = [prediction, in0].map(|placed| stage.values(placed));
     let b = in1.map_or(noise, |in1| stage.values(in1));
     let batch = Batch { timesteps: &timesteps, elements: shape.elements as usize, prediction: &p, inputs: [&a, &b] };
-    let exact = reference(&table, case.penalty, &batch, case.gradient.map_or(Reduction::Sum, |(_, of)| of));
+    let exact = Loss::reference(&table, case.penalty, &batch, case.gradient.map_or(Reduction::Sum, |(_, of)| of));
     (agrees(case, &ran, &exact), ran)
 }
 
@@ -173,7 +173,7 @@ fn agrees(case: &Case, ran: &Ran, exact: &Losses) -> bool {
         let largest = exact.gradient.iter().map(|e| e.magnitude).fold(0.0, f64::max);
         // A drawn normal moves the gradient by as much as the error does.
         let mut comparison = Comparison::new(storage).with_noise(if case.drawn { 5.0 * largest } else { 0.0 });
-        let widen = |e: &Expected| Expected { magnitude: e.magnitude * ROUNDINGS, ..*e };
+        let widen = |e: &Expected| Expected { magnitude: e.magnitude * Loss::ROUNDINGS, ..*e };
         comparison.add_all(found, &exact.gradient.iter().map(widen).collect::<Vec<_>>());
         comparison.passes()
     });

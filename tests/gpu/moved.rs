@@ -25,7 +25,7 @@ const ROWS: [Matrix; 3] = [[[0.5, 0.25], [1.0, -1.0]], [[0.1, 2.0], [-0.5, 1.5]]
 /// A buffer of numbers, of which the first lies at this byte.
 fn numbers(harness: &Harness, seed: u64, offset: u64) -> wgpu::Buffer {
     let mut bytes = vec![0; offset as usize];
-    let normals = tweedie::noise::normals(seed, 0, 0, SHAPE.total() as usize);
+    let normals = tweedie::NoiseKey::normals(seed, 0, 0, SHAPE.total() as usize);
     bytes.extend(normals.into_iter().flat_map(|z| (z as f32).to_le_bytes()));
     harness.gpu.upload("numbers", &bytes)
 }

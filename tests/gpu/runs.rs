@@ -21,7 +21,7 @@ pub const TESTS: &[crate::Test] = &[
 const ELEMENTS: u32 = 72;
 
 fn numbers(harness: &Harness, seed: u64, count: usize) -> wgpu::Buffer {
-    let values: Vec<f32> = tweedie::noise::normals(seed, 0, 0, count).into_iter().map(|z| z as f32).collect();
+    let values: Vec<f32> = tweedie::NoiseKey::normals(seed, 0, 0, count).into_iter().map(|z| z as f32).collect();
     harness.gpu.upload("numbers", bytemuck::cast_slice(&values))
 }
 
@@ -67,9 +67,9 @@ fn a_request_is_the_same_in_any_slot(harness: &Harness) {
     for own_streams in [true, false] {
         let mut table = vec![StepRow::IDENTITY; 5];
         table.extend(rows.iter().map(|row| StepRow { stream: row.stream.filter(|_| own_streams), ..*row }));
-        let other = |from: u64| tweedie::noise::normals(from, 0, 0, elements);
+        let other = |from: u64| tweedie::NoiseKey::normals(from, 0, 0, elements);
         let two = |seed: u64| -> Vec<f32> {
-            other(99).into_iter().chain(tweedie::noise::normals(seed, 0, 0, elements)).map(|z| z as f32).collect()
+            other(99).into_iter().chain(tweedie::NoiseKey::normals(seed, 0, 0, elements)).map(|z| z as f32).collect()
         };
         let (x, p) = (two(1), two(2));
         let (x, p) =
@@ -215,7 +215,8 @@ fn a_loop_goes_on_elsewhere(harness: &Harness) {
     for storage in [Storage::F32, Storage::F16] {
         let rows: Vec<StepRow> = run_of(4).into_iter().map(|row| StepRow { z: 0.0, ..row }).collect();
         let encoded = |seed: u64| {
-            let values: Vec<f32> = tweedie::noise::normals(seed, 0, 0, count).into_iter().map(|z| z as f32).collect();
+            let values: Vec<f32> =
+                tweedie::NoiseKey::normals(seed, 0, 0, count).into_iter().map(|z| z as f32).collect();
             harness.gpu.upload("numbers", &storage.encode(&values))
         };
         let p = encoded(2);
@@ -247,6 +248,20 @@ fn a_loop_goes_on_elsewhere(harness: &Harness) {
         let forgotten = plan(&x, Some(&harness.gpu.buffer("memory", bytes)), &rows);
         record(harness, &forgotten, Recording::call(3));
         record(harness, &resumed, Recording::call(3));
+        // A plan of one sample with the same memory steps a prefix of the batch, and leaves the rest as it was.
+        let (xs, memory) = ([1, 2].map(|_| encoded(1)), harness.gpu.buffer("memory", bytes));
+        let both = plan(&xs[0], Some(&memory), &rows);
+        record(harness, &both, Recording::call(0));
+        let part = Shape::new(1, ELEMENTS);
+        let (tensor, prediction) = (Tensor::new(&xs[0], storage), Tensor::new(&p, storage));
+        let step = Step { x: tensor, prediction, next: tensor, ..step(&rows, part, &xs[0], &p) };
+        let first =
+            Step { memory: Some(Tensor::new(&memory, storage)), ..step }.plan(&harness.context).expect("a prefix");
+        (1..4).for_each(|call| record(harness, &first, Recording::call(call)));
+        let half = (shape.total() * storage.bytes() / 2) as usize;
+        assert!(harness.read(&xs[0])[..half] == harness.read(&whole)[..half], "{storage}: the prefix");
+        (0..1).for_each(|call| record(harness, &plan(&xs[1], None, &rows), Recording::call(call)));
+        assert!(harness.read(&xs[0])[half..] == harness.read(&xs[1])[half..], "{storage}: the rest");
         let deeper = StepRow::IDENTITY.looking_back(&[0.0, 0.0, 1.0]);
         let refused = resumed.set_rows(&harness.gpu.queue, 0, &[deeper]);
         assert_eq!(refused, Err(PlanError::Depth { row: 0, expected: 2, found: 3 }));
@@ -308,7 +323,7 @@ fn every_draw_takes_a_seed_for_each_sample(harness: &Harness) {
     let drawn = Storage::F32.decode(&harness.read(&out));
     for (sample, &id) in drawn.chunks(ELEMENTS as usize).zip(&ids) {
         let exact = key_of(id).reference(1, ELEMENTS as usize);
-        let near = |(found, exact): (&f32, &f64)| (f64::from(*found) - exact).abs() < tweedie::noise::NORMAL_TOLERANCE;
+        let near = |(found, exact): (&f32, &f64)| (f64::from(*found) - exact).abs() < tweedie::NoiseKey::TOLERANCE;
         assert!(sample.iter().zip(&exact).all(near), "{id:?}");
     }
     // Timesteps, to the bit.
@@ -370,7 +385,7 @@ fn scaled(harness: &Harness, shape: Shape, storage: Storage) {
     let count = shape.total() as usize;
     let values = |seed: u64| -> Vec<f32> {
         // Errors of very different sizes: some gradients become 0, and some infinite.
-        let normals = tweedie::noise::normals(seed, 0, 0, count).into_iter();
+        let normals = tweedie::NoiseKey::normals(seed, 0, 0, count).into_iter();
         (0i32..).zip(normals).map(|(i, z)| z as f32 * 4f32.powi(i % 17 - 12)).collect()
     };
     let (prediction, x0) = (values(1), vec![0f32; count]);

@@ -273,7 +273,7 @@ fn plans_beside_each_other_remember_together(harness: &Harness) {
     let [xs, predictions] = ["x", "prediction"].map(|label| [0, 1].map(|_| buffer(label)));
     let input = buffer("input");
     let numbers = |seed| -> Vec<u8> {
-        let normals = tweedie::noise::normals(seed, 0, 0, shape.total() as usize);
+        let normals = tweedie::NoiseKey::normals(seed, 0, 0, shape.total() as usize);
         normals.into_iter().flat_map(|z| (z as f32).to_le_bytes()).collect()
     };
     let sampling = |from: usize, to: usize| Sampling {

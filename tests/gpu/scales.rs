@@ -2,7 +2,7 @@
 
 use crate::harness::{Harness, Layout, Placed, Stage, TestRng, harness_with_binding_limit};
 use tweedie::gpu::compare::{Comparison, Expected};
-use tweedie::gpu::step::{Sample, reference};
+use tweedie::gpu::step::Sample;
 use tweedie::gpu::{Noise, NoiseKey, Recording, Shape, Step, StepOptions, Storage, Timesteps};
 use tweedie::table::{Clip, StepRow};
 
@@ -115,7 +115,7 @@ fn check(harness: &Harness, case: &Case, options: &StepOptions, mut value: impl 
         let range = sample * elements..(sample + 1) * elements;
         let stream = KEY.stream + at[sample];
         let noise = if case.drawn {
-            tweedie::gpu::noise::normals(KEY.seed, stream, KEY.first_sample + sample as u64, elements)
+            tweedie::NoiseKey::normals(KEY.seed, stream, KEY.first_sample + sample as u64, elements)
         } else {
             Vec::new()
         };
@@ -125,7 +125,7 @@ fn check(harness: &Harness, case: &Case, options: &StepOptions, mut value: impl 
             noise: &noise,
             ..Sample::default()
         };
-        let stepped = reference(&rows[at[sample] as usize], options, &tensors);
+        let stepped = Step::reference(&rows[at[sample] as usize], options, &tensors);
         let widened = |exact: &[Expected]| -> Vec<Expected> {
             exact.iter().map(|e| Expected { magnitude: e.magnitude * ROUNDINGS, ..*e }).collect()
         };
@@ -226,7 +226,7 @@ const DIVISION: f32 = 4.0 * f32::EPSILON;
 fn assert_thresholded(harness: &Harness, values: &[f32], clip: Clip) {
     let Clip::Quantile { ratio, least, most } = clip else { panic!("a threshold") };
     let magnitudes: Vec<f64> = values.iter().map(|x| f64::from(x.abs())).collect();
-    let s = tweedie::gpu::step::quantile(&magnitudes, ratio).max(least).min(most) as f32;
+    let s = tweedie::gpu::Step::quantile(&magnitudes, ratio).max(least).min(most) as f32;
     for (i, (found, x)) in thresholded(harness, values, clip).into_iter().zip(values).enumerate() {
         let expected = x.clamp(-s, s) / s;
         assert!((found - expected).abs() <= DIVISION * expected.abs(), "{i}: {x}/{s} = {expected}, found {found}");
@@ -363,7 +363,7 @@ fn twenty_million_elements(harness: &Harness) {
     harness.gpu.submit(|encoder| plan.encode(encoder, Recording::call(0))).expect("device").expect("recording");
     let found = Storage::F32.decode(&harness.read(&x));
     let magnitudes: Vec<f64> = values.iter().map(|x| f64::from(x.abs())).collect();
-    let s = tweedie::gpu::step::quantile(&magnitudes, 0.995) as f32;
+    let s = tweedie::gpu::Step::quantile(&magnitudes, 0.995) as f32;
     assert!(s > 1.9 && s < 2.0, "{s}");
     for (x, found) in values.iter().zip(found) {
         let expected = x.clamp(-s, s) / s;

@@ -2,12 +2,12 @@
 
 use crate::harness::{Harness, Layout, Placed, Stage, TestRng};
 use tweedie::gpu::compare::{Comparison, Expected};
-use tweedie::gpu::step::{ROUNDINGS, Sample, Stepped, reference};
+use tweedie::gpu::step::{Sample, Stepped};
 use tweedie::gpu::{
     CleanStats, Counter, Drawn, Inpainting, Noise, NoiseKey, PlanError, Recording, Shape, Step, StepOptions, Storage,
     Tensor, Timesteps,
 };
-use tweedie::table::{Clip, Deviation, HISTORY, StepRow};
+use tweedie::table::{Clip, Deviation, StepRow};
 
 pub const TESTS: &[crate::Test] = &[
     ("steps::every_kind_of_tensor", every_kind_of_tensor),
@@ -76,7 +76,7 @@ fn random_rows(case: &Case, rng: &mut TestRng) -> Vec<StepRow> {
     let mut number = || f64::from(rng.float());
     (0..case.calls as usize)
         .map(|call| {
-            let mut history = [0.0; HISTORY];
+            let mut history = [0.0; StepRow::HISTORY];
             // A first call has nothing to look back to.
             history.iter_mut().take(case.depth.min(call)).for_each(|h| *h = number());
             StepRow {
@@ -181,7 +181,7 @@ fn check_with(
             } else {
                 (key.seed, key.first_sample + sample as u64)
             };
-            tweedie::gpu::noise::normals(seed, stream, index, shape.elements as usize)
+            tweedie::NoiseKey::normals(seed, stream, index, shape.elements as usize)
         };
         let stepped = expected(case, &rows, call_of, |sample| {
             let elements = shape.elements as usize;
@@ -190,7 +190,8 @@ fn check_with(
                 placed.map_or(Vec::new(), |placed| stage.values(placed)[range.clone()].to_vec())
             };
             let z = given.map_or_else(|| noise(sample), |given| of(Some(given)));
-            let history: Vec<Vec<f64>> = past.iter().rev().take(HISTORY).map(|x0| x0[range.clone()].to_vec()).collect();
+            let history: Vec<Vec<f64>> =
+                past.iter().rev().take(StepRow::HISTORY).map(|x0| x0[range.clone()].to_vec()).collect();
             [
                 vec![
                     current[range.clone()].to_vec(),
@@ -214,7 +215,7 @@ fn check_with(
             let widened: Vec<Expected> = exact
                 .iter()
                 .map(|e| Expected {
-                    magnitude: e.magnitude * if case.deviation == Deviation::Log { EXP } else { ROUNDINGS },
+                    magnitude: e.magnitude * if case.deviation == Deviation::Log { EXP } else { Step::ROUNDINGS },
                     ..*e
                 })
                 .collect();
@@ -246,7 +247,7 @@ fn expected(
             let history = std::array::from_fn(|back| past.get(back).map_or(&[][..], Vec::as_slice));
             let known = case.masked.then(|| [&mask[..], &known[0][..]]);
             let sample = Sample { x, predictions: [p, u], history, noise: z, learned: v, known, ..Sample::default() };
-            reference(&rows[call_of(i) as usize], &case.options(), &sample)
+            Step::reference(&rows[call_of(i) as usize], &case.options(), &sample)
         })
         .collect()
 }

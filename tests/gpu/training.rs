@@ -2,9 +2,9 @@
 
 use crate::harness::Harness;
 use tweedie::gpu::compare::{Comparison, Expected};
-use tweedie::gpu::loss::{Batch, ROUNDINGS, reference};
+use tweedie::gpu::loss::Batch;
 use tweedie::gpu::vlb;
-use tweedie::gpu::{Gradient, NoiseKey, Reduction, Shape, Storage, Tensor};
+use tweedie::gpu::{Gradient, Loss, NoiseKey, Reduction, Shape, Storage, Tensor};
 use tweedie::math::{LossInputs, ModelVariance, Objective, Schedule, TimestepDensity, Vlb, Weight};
 use tweedie::noise::Perturbation;
 use tweedie::table::Penalty;
@@ -146,18 +146,18 @@ fn a_step_is_what_the_twins_say(harness: &Harness) {
                 prediction: &prediction,
                 inputs: [&x0, &eps],
             };
-            let exact = reference(&table, Penalty::MSE, &batch, Reduction::Sum);
+            let exact = Loss::reference(&table, Penalty::MSE, &batch, Reduction::Sum);
             for (name, found, exact) in [
                 ("losses", &found.losses, &exact.samples),
                 ("mean", &vec![found.mean], &vec![exact.mean]),
                 ("gradient", &found.gradient, &exact.gradient),
             ] {
                 let mut comparison = Comparison::new(Storage::F32).with_noise(1.0);
-                let widened = |e: &Expected| Expected { magnitude: ROUNDINGS * e.magnitude, ..*e };
+                let widened = |e: &Expected| Expected { magnitude: Loss::ROUNDINGS * e.magnitude, ..*e };
                 comparison.add_all(found, &exact.iter().map(widened).collect::<Vec<_>>());
                 assert!(comparison.passes(), "{name}: {comparison}");
                 let mut wrong = Comparison::new(Storage::F32).with_noise(1.0);
-                let off = |e: &Expected| Expected { value: e.value * 1.001, magnitude: ROUNDINGS * e.magnitude };
+                let off = |e: &Expected| Expected { value: e.value * 1.001, magnitude: Loss::ROUNDINGS * e.magnitude };
                 wrong.add_all(found, &exact.iter().map(off).collect::<Vec<_>>());
                 assert!(!wrong.passes(), "{name} would pass with a wrong weight: {wrong}");
             }
@@ -187,11 +187,12 @@ fn a_learned_variance_has_the_bounds_gradient(harness: &Harness) {
             let (timesteps, elements) = (&found.timesteps[..], ELEMENTS as usize);
             let [prediction, learned, x0, in1] = [&prediction, &learned, &x0, &x_t].map(|values| &values[..]);
             let batch = vlb::Batch { timesteps, elements, prediction, learned, x0, in1 };
-            let exact = vlb::reference(&table, None, &batch, Reduction::Sum);
+            let exact = tweedie::gpu::VlbTerms::reference(&table, None, &batch, Reduction::Sum);
             for (name, found, exact) in
                 [("terms", &found.terms, &exact.samples), ("gradient", &found.of_learned, &exact.learned_gradient)]
             {
-                let widened = |e: &Expected| Expected { magnitude: vlb::ROUNDINGS * e.magnitude, ..*e };
+                let widened =
+                    |e: &Expected| Expected { magnitude: tweedie::gpu::VlbTerms::ROUNDINGS * e.magnitude, ..*e };
                 let mut comparison = Comparison::new(Storage::F32);
                 comparison.add_all(found, &exact.iter().map(widened).collect::<Vec<_>>());
                 assert!(comparison.passes(), "{predicts} {name}: {comparison}");

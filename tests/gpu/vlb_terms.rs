@@ -2,7 +2,7 @@
 
 use crate::harness::{Harness, Layout, Placed, Stage, TestRng, harness_with_binding_limit};
 use tweedie::gpu::compare::{Comparison, Expected};
-use tweedie::gpu::vlb::{Batch, ROUNDINGS, reference};
+use tweedie::gpu::vlb::Batch;
 use tweedie::gpu::{
     Drawn, GradientScale, Noise, NoiseKey, PlanError, Recording, Reduction, Shape, Storage, Tensor, Timesteps,
     VlbInputs, VlbTerms,
@@ -199,9 +199,9 @@ fn check_with(
     };
     let elements = shape.elements as usize;
     let batch = Batch { timesteps: &timesteps, elements, prediction: &p, learned: &l, x0: &x0, in1: &in1 };
-    let exact = reference(&table, case.clip, &batch, case.reduction);
+    let exact = VlbTerms::reference(&table, case.clip, &batch, case.reduction);
     let agrees = |storage, found: &[f32], exact: &[Expected]| {
-        let widened = |e: &Expected| Expected { magnitude: ROUNDINGS * e.magnitude, ..*e };
+        let widened = |e: &Expected| Expected { magnitude: VlbTerms::ROUNDINGS * e.magnitude, ..*e };
         let mut comparison = Comparison::new(storage);
         comparison.add_all(found, &exact.iter().map(widened).collect::<Vec<_>>());
         comparison.passes()
@@ -221,7 +221,7 @@ fn own_noise(case: &Case, ids: &[[u32; 4]]) -> Vec<f64> {
         let [low, high, index_low, index_high] = ids[i].map(u64::from);
         let own = (low | high << 32, index_low | index_high << 32);
         let (seed, index) = if case.seeds { own } else { (KEY.seed, KEY.first_sample + i as u64) };
-        tweedie::gpu::noise::normals(seed, KEY.stream + 1, index, case.shape.elements as usize)
+        tweedie::NoiseKey::normals(seed, KEY.stream + 1, index, case.shape.elements as usize)
     };
     (0..ids.len()).flat_map(of_sample).collect()
 }
@@ -390,7 +390,7 @@ fn windows_of_a_small_binding_limit(harness: &Harness) {
 /// device has.
 fn everything_at_once_within_default_limits(harness: &Harness) {
     let harness = pollster::block_on(async {
-        let adapters = tweedie::headless::adapters().await;
+        let adapters = tweedie::headless::Gpu::adapters().await;
         let same = |adapter: &wgpu::Adapter| {
             let info = adapter.get_info();
             info.name == harness.gpu.info.name && info.backend == harness.gpu.info.backend
@@ -416,7 +416,7 @@ fn numbers_that_are_none(harness: &Harness) {
             let [prediction, learned, x0, in1] = &tensors;
             let data = Data { timesteps: &timesteps, prediction, learned, x0, in1 };
             let [terms, gradient, of_learned] = terms_of(harness, &table, clip, &data, Some(Reduction::Sum));
-            let exact = reference(
+            let exact = VlbTerms::reference(
                 &table,
                 clip,
                 &Batch { timesteps: &timesteps, elements, prediction, learned, x0, in1 },
@@ -452,9 +452,9 @@ fn extremes(harness: &Harness) {
                 let [terms, ..] = terms_of(harness, &table, None, &data, None);
                 let batch =
                     Batch { timesteps: &timesteps, elements: 1, prediction: &p, learned: &l, x0: &x0, in1: &in1 };
-                let exact = reference(&table, None, &batch, Reduction::Sum).samples[0];
+                let exact = VlbTerms::reference(&table, None, &batch, Reduction::Sum).samples[0];
                 let mut comparison = Comparison::new(Storage::F32);
-                comparison.add(terms[0] as f32, Expected { magnitude: ROUNDINGS * exact.magnitude, ..exact });
+                comparison.add(terms[0] as f32, Expected { magnitude: VlbTerms::ROUNDINGS * exact.magnitude, ..exact });
                 let what = format!("row {sample}, p {}, learned {}", p[0], l[0]);
                 assert!(comparison.passes(), "{what}: {exact:?}, found {terms:?}: {comparison}");
             }

@@ -1,8 +1,9 @@
 //! Running a sampler in f64: the rows of a loop, applied by the reference of the step kernel.
 
-use tweedie::gpu::step::{Sample, StepOptions, reference};
+use tweedie::gpu::Step;
+use tweedie::gpu::step::{Sample, StepOptions};
 use tweedie::math::Sampler;
-use tweedie::table::{HISTORY, StepRow};
+use tweedie::table::StepRow;
 
 /// What a loop is fed with. Tensors of a call are the samples of the batch, one after the other.
 #[derive(Default)]
@@ -61,7 +62,7 @@ fn step(
     rules: &StepOptions,
     batch: usize,
     [x, answer, noise, learned]: [&[f64]; 4],
-    history: [&[f64]; HISTORY],
+    history: [&[f64]; StepRow::HISTORY],
 ) -> (Vec<f64>, Vec<f64>) {
     let elements = x.len() / batch;
     let (mut next, mut x0) = (Vec::new(), Vec::new());
@@ -79,7 +80,7 @@ fn step(
             learned: &parts[3],
             ..Sample::default()
         };
-        let stepped = reference(row, rules, &sample);
+        let stepped = Step::reference(row, rules, &sample);
         next.extend(stepped.next.iter().map(|exact| exact.value));
         x0.extend(stepped.x0.iter().map(|exact| exact.value));
     }

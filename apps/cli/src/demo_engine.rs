@@ -8,8 +8,7 @@ use anyhow::anyhow;
 use files::Picture;
 use std::time::Instant;
 use tweedie::gpu::compare::{Comparison, Expected};
-use tweedie::gpu::map::reference;
-use tweedie::gpu::{NoiseKey, Plan, Recording};
+use tweedie::gpu::{Map, NoiseKey, Plan, Recording};
 use tweedie::math::NoiseLevel;
 use tweedie::table::Table;
 use tweedie::{Quantity, Schedule};
@@ -123,7 +122,7 @@ impl<'a> Show<'a> {
     }
 
     fn reference(&self, table: &Table, in0: &[f64], in1: &[f64]) -> [Vec<Expected>; 2] {
-        reference(table, &self.batch.levels, self.original.data.len(), in0, in1)
+        Map::reference(table, &self.batch.levels, self.original.data.len(), in0, in1)
     }
 
     fn pictures(&self, values: &[f32]) -> Outcome<Vec<Picture>> {

@@ -5,7 +5,6 @@ use crate::report::{Failure, Outcome};
 use anyhow::anyhow;
 use clap::{Args, ValueEnum};
 use files::{Array, TensorWriter};
-use tweedie::gpu::map::reference;
 use tweedie::gpu::{Context, Drawn, Map, Noise, NoiseKey, Plan, PlanError, RecordError, Recording, Timesteps};
 use tweedie::headless::{Gpu, HeadlessError};
 use tweedie::table::Table;
@@ -228,7 +227,7 @@ fn on_cpu(job: &Job<'_>) -> Outputs {
         Input::Given(array) => &array.data,
         Input::Drawn(key) => noise.insert(key.reference(job.batch, job.elements)),
     };
-    let [out0, out1] = reference(job.table, job.timesteps, job.elements, &job.in0.data, in1)
+    let [out0, out1] = Map::reference(job.table, job.timesteps, job.elements, &job.in0.data, in1)
         .map(|exact| Values::Double(exact.into_iter().map(|exact| exact.value).collect()));
     Outputs { out0, out1: job.both.then_some(out1), noise: noise.map(Values::Double) }
 }

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
 use files::TensorFile;
 use std::path::PathBuf;
-use tweedie::gpu::loss::Reduction;
+use tweedie::gpu::Reduction;
 use tweedie::math::Weight;
 use tweedie::math::catalog::{Entry, Make};
 use tweedie::table::Penalty;

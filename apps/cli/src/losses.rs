@@ -3,8 +3,8 @@
 use crate::engine::{Adapter, Engine, Values, narrow, plan_failure};
 use crate::report::Outcome;
 use files::Array;
-use tweedie::gpu::loss::{Batch, Reduction, reference};
-use tweedie::gpu::{Gradient, GradientScale, Loss, Noise, Recording, Timesteps};
+use tweedie::gpu::loss::Batch;
+use tweedie::gpu::{Gradient, GradientScale, Loss, Noise, Recording, Reduction, Timesteps};
 use tweedie::table::{LossRow, Penalty, Table};
 use tweedie::{Shape, Storage};
 
@@ -48,7 +48,7 @@ fn on_cpu(job: &LossJob<'_>) -> LossOutputs {
         prediction: &job.prediction.data,
         inputs: job.inputs.map(|array| array.map_or(&[][..], |array| &array.data)),
     };
-    let losses = reference(job.table, job.penalty, &batch, job.of);
+    let losses = Loss::reference(job.table, job.penalty, &batch, job.of);
     LossOutputs {
         samples: Values::Double(losses.samples.iter().map(|loss| loss.value).collect()),
         mean: Values::Double(vec![losses.mean.value]),

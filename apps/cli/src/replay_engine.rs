@@ -6,8 +6,8 @@ use crate::recorded_run::RecordedRun;
 use crate::report::Outcome;
 use files::Array;
 use std::array::from_fn;
-use tweedie::gpu::step::{Sample, StepOptions, reference};
-use tweedie::gpu::{Noise, Recording};
+use tweedie::gpu::step::{Sample, StepOptions};
+use tweedie::gpu::{Noise, Recording, Step};
 use tweedie::math::{Sampler, solve};
 use tweedie::{Quantity, Sampling, Shape};
 
@@ -135,7 +135,7 @@ fn on_cpu(sampler: &Sampler, run: &RecordedRun) -> Replayed {
                 learned: part(values(&run.learned), place(k)),
                 ..Sample::default()
             };
-            let stepped = reference(&call.row, &rules, &sample);
+            let stepped = Step::reference(&call.row, &rules, &sample);
             samples.extend(stepped.next.iter().map(|exact| exact.value));
             clean.extend(stepped.x0.iter().map(|exact| exact.value));
         }

@@ -3,7 +3,7 @@
 use crate::device::Device;
 use crate::{Error, Named, Outcome, WRONG, normals, over_shapes, wide};
 use tweedie::gpu::compare::Comparison;
-use tweedie::gpu::vlb::{Batch, ROUNDINGS, reference};
+use tweedie::gpu::vlb::Batch;
 use tweedie::gpu::{Drawn, GradientScale, Noise, NoiseKey, Recording, Reduction, Timesteps, VlbInputs, VlbTerms};
 use tweedie::math::{LossInputs, ModelVariance, Vlb};
 use tweedie::table::{Table, VlbRow};
@@ -102,14 +102,14 @@ async fn check_shape(
     }
     let (elements, prediction, learned) = (shape.elements as usize, &prediction[..], &learned[..]);
     let batch = Batch { timesteps: times, elements, prediction, learned, x0: &x0, in1: &in1 };
-    let exact = reference(&op.table, op.clip, &batch, Reduction::Mean);
+    let exact = VlbTerms::reference(&op.table, op.clip, &batch, Reduction::Mean);
     for (storage, buffer, exact) in [
         (Storage::F32, &terms, &exact.samples),
         (Storage::F32, &mean, &vec![exact.mean]),
         (device.storage, &gradients[0], &exact.gradient),
         (device.storage, &gradients[1], &exact.learned_gradient),
     ] {
-        total.merge(&device.compare((storage, buffer), exact, (ROUNDINGS, 0.0)).await?);
+        total.merge(&device.compare((storage, buffer), exact, (VlbTerms::ROUNDINGS, 0.0)).await?);
     }
     Ok(total)
 }

@@ -3,7 +3,7 @@
 use crate::device::Device;
 use crate::{Error, Named, Outcome, WRONG, drawn, normals, over_shapes, wide};
 use tweedie::gpu::compare::Comparison;
-use tweedie::gpu::loss::{Batch, ROUNDINGS, reference};
+use tweedie::gpu::loss::Batch;
 use tweedie::gpu::{Drawn, Gradient, GradientScale, Loss, Noise, NoiseKey, Recording, Reduction, Timesteps};
 use tweedie::math::{LossInputs, Objective, SigmaData, Weight};
 use tweedie::table::{LossRow, Penalty, Table};
@@ -130,13 +130,13 @@ async fn check_shape(
     }
     let elements = shape.elements as usize;
     let batch = Batch { timesteps: times, elements, prediction: &prediction, inputs: [&in0, &in1] };
-    let exact = reference(&op.table, op.penalty, &batch, op.truth.reduction);
+    let exact = Loss::reference(&op.table, op.penalty, &batch, op.truth.reduction);
     for (storage, buffer, exact) in [
         (Storage::F32, &losses, &exact.samples),
         (Storage::F32, &mean, &vec![exact.mean]),
         (device.storage, &gradient, &exact.gradient),
     ] {
-        total.merge(&device.compare((storage, buffer), exact, (ROUNDINGS, 0.0)).await?);
+        total.merge(&device.compare((storage, buffer), exact, (Loss::ROUNDINGS, 0.0)).await?);
     }
     Ok(total)
 }

@@ -3,7 +3,6 @@
 use crate::device::Device;
 use crate::{Named, Outcome, WRONG, drawn, normals, over_shapes, wide};
 use tweedie::gpu::compare::Comparison;
-use tweedie::gpu::map::reference;
 use tweedie::gpu::{Drawn, Map, Noise, NoiseKey, Recording, Timesteps};
 use tweedie::table::{Matrix, Table};
 use tweedie::{Quantity, Schedule, Shape};
@@ -78,7 +77,7 @@ async fn check_shape(device: &Device<'_>, op: &Op, table: &Table, times: &[u32],
     device.run(&plan, Recording::per_sample())?;
 
     let second = if op.drawn { key.reference(times.len(), shape.elements as usize) } else { wide(&in1) };
-    let [first_exact, second_exact] = reference(&op.table, times, shape.elements as usize, &wide(&in0), &second);
+    let [first_exact, second_exact] = Map::reference(&op.table, times, shape.elements as usize, &wide(&in0), &second);
     let largest = |output: usize| {
         let rows = times.iter().filter_map(|&t| op.table.row(t as usize));
         if op.drawn { rows.map(|row| row[output][1].abs()).fold(0.0, f64::max) } else { 0.0 }

@@ -3,12 +3,12 @@
 use crate::device::Device;
 use crate::{Error, Named, Outcome, WRONG, normals, shapes, wide};
 use tweedie::gpu::compare::{Comparison, Expected};
-use tweedie::gpu::step::{Sample, Stepped, reference};
-use tweedie::gpu::{Noise, NoiseKey, Recording};
+use tweedie::gpu::step::{Sample, Stepped};
+use tweedie::gpu::{Noise, NoiseKey, Recording, Step};
 use tweedie::math::catalog::{CatalogError, SamplerOptions};
 use tweedie::math::sampler::{Ddpm, Denoiser, FirstOrder, Grid, Sampler, UniPc, Variance};
 use tweedie::math::{NoiseLevel, Spacing};
-use tweedie::table::{Clip, Deviation, HISTORY, StepRow};
+use tweedie::table::{Clip, Deviation, StepRow};
 use tweedie::{Guidance, Quantity, Sampling, Schedule, Shape, Storage};
 
 /// Samples of a batch.
@@ -127,10 +127,10 @@ impl Data {
         let mut all = Stepped::default();
         for sample in 0..self.shape.batch as usize {
             let range = sample * elements..(sample + 1) * elements;
-            let history: [&[f64]; HISTORY] = std::array::from_fn(|back| {
+            let history: [&[f64]; StepRow::HISTORY] = std::array::from_fn(|back| {
                 past.len().checked_sub(back + 1).map_or(&[][..], |index| &past[index][range.clone()])
             });
-            let stepped = reference(
+            let stepped = Step::reference(
                 row,
                 options,
                 &Sample {
@@ -150,7 +150,7 @@ impl Data {
                 terms.map(|(c, past)| (c * past[i]).abs() * rounding).sum()
             };
             let widened = |i: usize, exact: Expected| Expected {
-                magnitude: (exact.magnitude + remembered(i)) * tweedie::gpu::step::ROUNDINGS,
+                magnitude: (exact.magnitude + remembered(i)) * tweedie::gpu::Step::ROUNDINGS,
                 ..exact
             };
             all.next.extend(stepped.next.iter().enumerate().map(|(i, &exact)| widened(i, exact)));

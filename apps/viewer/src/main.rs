@@ -77,9 +77,9 @@ fn main() -> ExitCode {
 
 /// The adapters that can compute, best first.
 fn list() -> ExitCode {
-    let adapters = pollster::block_on(headless::adapters());
+    let adapters = pollster::block_on(headless::Gpu::adapters());
     for adapter in &adapters {
-        println!("{}", headless::describe(&adapter.get_info()));
+        println!("{}", headless::Gpu::describe(&adapter.get_info()));
     }
     if adapters.is_empty() {
         eprintln!("tweedie-viewer: {}", headless::HeadlessError::NoAdapter);

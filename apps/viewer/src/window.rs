@@ -18,7 +18,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use tweedie::headless::describe;
+use tweedie::headless::Gpu;
 use tweedie::wgpu;
 
 /// Options of a window.
@@ -150,7 +150,7 @@ fn choose(
         computes && surface.is_none_or(|surface| adapter.is_surface_supported(surface))
     };
     let able: Vec<&wgpu::Adapter> = adapters.iter().filter(able).collect();
-    let name = |adapter: &&&wgpu::Adapter| describe(&adapter.get_info());
+    let name = |adapter: &&&wgpu::Adapter| Gpu::describe(&adapter.get_info());
     let found = able.iter().find(|adapter| name(adapter).to_lowercase().contains(&wanted.to_lowercase()));
     found.map(|&adapter| adapter.clone()).ok_or_else(|| {
         let names: Vec<String> = able.iter().map(|adapter| name(&adapter)).collect();
@@ -185,7 +185,7 @@ impl<'a> Session<'a> {
         let heard = complaints.clone();
         window.device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| heard.put(error.to_string())));
         embed::install(window);
-        viewer.adapter = describe(&window.adapter.get_info());
+        viewer.adapter = Gpu::describe(&window.adapter.get_info());
         let account = options.trace.as_ref().map(|path| {
             let account = Account::default();
             creation.egui_ctx.add_plugin(TestLog::new(path.clone(), Arc::clone(&account)));

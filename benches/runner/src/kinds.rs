@@ -18,7 +18,9 @@ const LARGEST: &str = "loss_grad_v";
 /// Something that is recorded, and moves.
 #[derive(Debug)]
 pub enum Made {
+    /// A plan of one op.
     Plan(Plan),
+    /// The plans of a training step.
     Training(Box<TrainingStep>),
 }
 
@@ -26,7 +28,9 @@ pub enum Made {
 type Roles<'a> = Vec<(&'static str, Tensor<'a>)>;
 
 /// A kind of plan.
+#[derive(Debug)]
 pub struct Kind {
+    /// The name of its lines.
     pub name: &'static str,
     make: fn(&Schedule, &Context, &Set) -> Result<Made>,
     roles: for<'a> fn(&'a Set) -> Roles<'a>,
@@ -137,12 +141,18 @@ fn training(schedule: &Schedule, context: &Context, set: &Set) -> Result<Made> {
 
 impl Kind {
     /// A set of tensors for any kind.
+    ///
+    /// # Errors
+    /// Where the device has no memory for them.
     pub fn set(gpu: &Gpu, context: &Context, seed: u64) -> Result<Set> {
         let op = Op::named(LARGEST).map_err(anyhow::Error::msg)?;
         Set::new(gpu, context, op, SHAPE, Storage::F32, seed)
     }
 
     /// A plan on the tensors of a set.
+    ///
+    /// # Errors
+    /// Where the device is unable to run it.
     pub fn plan(&self, schedule: &Schedule, context: &Context, set: &Set) -> Result<Made> {
         (self.make)(schedule, context, set)
     }
@@ -154,6 +164,10 @@ impl Kind {
 }
 
 impl Made {
+    /// The same on other tensors.
+    ///
+    /// # Errors
+    /// As [`Plan::moved`].
     pub fn moved(&self, context: &Context, roles: &[(&str, Tensor<'_>)]) -> Result<Self, PlanError> {
         Ok(match self {
             Made::Plan(plan) => Made::Plan(plan.moved(context, roles)?),
@@ -161,6 +175,10 @@ impl Made {
         })
     }
 
+    /// Records it once: of a training step, what is before the network and what is after it.
+    ///
+    /// # Errors
+    /// As [`Plan::record`].
     pub fn record(&self, pass: &mut wgpu::ComputePass<'_>) -> Result<(), RecordError> {
         match self {
             Made::Plan(plan) => plan.record(pass, Recording::per_sample()),
@@ -173,6 +191,7 @@ impl Made {
 }
 
 /// Bind groups of some bindings, as an application makes them for a kernel of its own.
+#[derive(Debug)]
 pub struct ByHand {
     device: wgpu::Device,
     layout: wgpu::BindGroupLayout,
@@ -180,6 +199,7 @@ pub struct ByHand {
 }
 
 impl ByHand {
+    /// A layout of these bindings, and buffers for them.
     pub fn new(device: &wgpu::Device, [uniforms, dynamic, reads, writes]: Bindings) -> Self {
         const BYTES: u64 = 1 << 16;
         let storage = |read_only| wgpu::BufferBindingType::Storage { read_only };
@@ -205,6 +225,7 @@ impl ByHand {
         Self { device: device.clone(), layout, buffers }
     }
 
+    /// A bind group of them.
     pub fn group(&self) -> wgpu::BindGroup {
         let bound = (0..).zip(&self.buffers).map(|(binding, (buffer, size))| {
             let resource = wgpu::BufferBinding { buffer, offset: 0, size: *size };

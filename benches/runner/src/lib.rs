@@ -18,7 +18,7 @@ mod copies;
 mod first_use;
 mod fixed;
 mod host;
-mod kinds;
+pub mod kinds;
 pub mod lines;
 mod measure;
 pub mod ops;

@@ -71,7 +71,7 @@ fn main() -> anyhow::Result<()> {
     println!("| tensors | way | ms a step | launches a step | MiB |\n|---|---|---|---|---|");
     for (shape, dtype) in SHAPES {
         let [plain, through] = [open()?, open()?];
-        report.adapter = tweedie::headless::describe(&plain.1.adapter.get_info());
+        report.adapter = tweedie::headless::Gpu::describe(&plain.1.adapter.get_info());
         let burn = Plain::new(&plain.0, shape, dtype)?;
         let tweedie = Tweedie::new(&through.0, &through.1, shape, dtype)?;
         let (a, b) = measure(arguments.steps, [&burn, &tweedie])?;

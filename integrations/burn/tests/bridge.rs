@@ -27,7 +27,7 @@ fn a_lent_tensor_is_the_memory_that_burn_reads(harness: &Harness) {
         let again = bridge.lend("noise", &tensor).expect("its memory");
         assert_eq!((again.buffer(), again.offset()), (lent.buffer(), lent.offset()), "{name}");
         for (found, expected) in download(&tensor).into_iter().zip(key.reference(3, 35)) {
-            assert!((f64::from(found) - expected).abs() < tweedie::noise::NORMAL_TOLERANCE, "{name}");
+            assert!((f64::from(found) - expected).abs() < tweedie::NoiseKey::TOLERANCE, "{name}");
         }
     }
 }

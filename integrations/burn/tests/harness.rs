@@ -20,7 +20,7 @@ impl Harness {
         let complaints = Arc::default();
         let own = bridge(own, &complaints);
         let host = bridge(pollster::block_on(host())?, &complaints);
-        let adapter = tweedie::headless::describe(&host.context().device().adapter_info());
+        let adapter = tweedie::headless::Gpu::describe(&host.context().device().adapter_info());
         Ok(Self { adapter, bridges: [("Burn's device", own), ("the application's device", host)], complaints })
     }
 
@@ -69,7 +69,7 @@ pub const ELEMENTS: [(DType, Storage); 2] = [(DType::F32, Storage::F32), (DType:
 
 /// Data that repeats, about normal in size, as the storage holds it.
 pub fn values(seed: u64, count: usize, storage: Storage) -> Vec<f64> {
-    tweedie::noise::normals(seed, 99, 0, count).into_iter().map(|x| storage.round(x)).collect()
+    tweedie::NoiseKey::normals(seed, 99, 0, count).into_iter().map(|x| storage.round(x)).collect()
 }
 
 pub fn upload<const D: usize>(bridge: &Bridge, values: &[f64], shape: [usize; D], dtype: DType) -> Tensor<D> {

@@ -3,8 +3,8 @@
 use crate::harness::{ELEMENTS, Harness, compare, download, download_words, upload, upload_words, values};
 use burn::tensor::{DType, Tensor};
 use tweedie::gpu::compare::Comparison;
-use tweedie::gpu::loss::{Batch, ROUNDINGS, reference};
-use tweedie::gpu::{NoiseKey, Reduction};
+use tweedie::gpu::loss::{Batch};
+use tweedie::gpu::{NoiseKey, Reduction, Loss};
 use tweedie::math::{LossInputs, Objective, Weight};
 use tweedie::table::{Penalty, Table};
 use tweedie::{Quantity, Schedule, Storage};
@@ -62,7 +62,7 @@ fn noise_and_target_are_their_twins(harness: &Harness) {
                 let table = schedule().rows_of(Quantity::Xt, Some(predicts)).expect("rows");
                 let noise = KEY.reference(SHAPE[0], elements());
                 let against = |table: &Table| {
-                    let [x_t, exact] = tweedie::gpu::map::reference(table, &t, elements(), &data, &noise);
+                    let [x_t, exact] = tweedie::gpu::Map::reference(table, &t, elements(), &data, &noise);
                     [compare(&noisy.x_t, &x_t, 1.0), compare(&target, &exact, 1.0)]
                 };
                 for comparison in against(&table) {
@@ -97,12 +97,12 @@ fn losses_and_gradient_are_their_twins(harness: &Harness) {
                 let t = download_words(&noisy.t);
                 let batch = Batch { timesteps: &t, elements: elements(), prediction: &guess, inputs: [&data, &noise] };
                 let holds = |table: &Table<tweedie::table::LossRow>| {
-                    let exact = reference(table, Penalty::MSE, &batch, Reduction::Mean);
+                    let exact = Loss::reference(table, Penalty::MSE, &batch, Reduction::Mean);
                     let mut sums = Comparison::new(Storage::F32).with_noise(1.0);
                     sums.add_all(&download(&losses.samples), &exact.samples);
                     sums.add_all(&download(&losses.mean), &[exact.mean]);
                     let slope = compare(&gradient, &exact.gradient, 1.0);
-                    (sums.worst_bound < ROUNDINGS && sums.mismatched == 0 && slope.worst_bound < ROUNDINGS, sums, slope)
+                    (sums.worst_bound < Loss::ROUNDINGS && sums.mismatched == 0 && slope.worst_bound < Loss::ROUNDINGS, sums, slope)
                 };
                 let (fits, sums, slope) = holds(&table);
                 assert!(fits, "{what}: {sums}; {slope}");

@@ -8,11 +8,10 @@
 //! one or two more compute the mean. The gradient needs a pass of its own only where it is 16-bit and its samples are neither
 //! whole lanes of four nor pairs.
 //!
-//! Host twin of `shaders/op/loss.wgsl`: [`reference()`].
+//! Host twin of `shaders/op/loss.wgsl`: [`Loss::reference`].
 
 pub(crate) mod plan;
 pub(crate) mod reference;
 
-pub use crate::gpu::inputs::{Gradient, GradientScale, Reduction};
 pub use plan::Loss;
-pub use reference::{Batch, Losses, ROUNDINGS, reference};
+pub use reference::{Batch, Losses};

@@ -1,15 +1,11 @@
 //! The f64 reference of a loss, written to be read, not to be fast.
 
-use crate::gpu::compare::{ARITHMETIC, Expected};
+use crate::gpu::compare::{Comparison, Expected};
 use crate::gpu::inputs::Reduction;
+use crate::gpu::loss::plan::Loss;
 use crate::gpu::storage::Storage;
 use crate::table::Table;
 use crate::table::loss::{LossRow, Penalty};
-
-/// The allowance for a loss or a gradient, in units of the bound of a [`Comparison`](crate::gpu::compare::Comparison), which
-/// allows for four roundings. A gradient has those of its weight, two quotients and a root, which WGSL permits to be off by
-/// 2.5 and 4.5 ULP; a loss has one for each doubling of its elements, of which most cancel.
-pub const ROUNDINGS: f64 = 5.0;
 
 /// The tensors of a batch in f64, sample after sample. A tensor is not looked at where a row has no coefficient for it.
 #[derive(Clone, Copy, Debug, Default)]
@@ -35,40 +31,47 @@ pub struct Losses {
     pub gradient: Vec<Expected>,
 }
 
-/// The loss of a batch: the twin of the kernel. A sample at an undefined row, or at a timestep that the table does not have, is NaN.
-///
-/// The magnitudes allow for rounding: a loss moves with the summed magnitudes of the error, times the penalty's slope, and a
-/// gradient by as much as the slope changes within the error's own bound, at a kink (`L1` at 0) too.
-#[must_use]
-pub fn reference(table: &Table<LossRow>, penalty: Penalty, batch: &Batch<'_>, reduction: Reduction) -> Losses {
-    let Batch { timesteps, elements, .. } = *batch;
-    let share = reduction.share_of(timesteps.len() as f64);
-    let (mut samples, mut gradient) = (Vec::new(), Vec::new());
-    for (i, &t) in timesteps.iter().enumerate() {
-        let range = i * elements..(i + 1) * elements;
-        let Some(row) = table.row(t as usize) else {
-            samples.push(Expected::UNDEFINED);
-            gradient.extend(range.map(|_| Expected::UNDEFINED));
-            continue;
-        };
-        let errors = range.map(|i| error(row, batch, i)).collect::<Vec<_>>();
-        let costs = errors.iter().map(|d| Expected {
-            value: penalty.cost(d.value),
-            magnitude: penalty.cost(d.value) + penalty.slope(d.value).abs() * d.magnitude,
-        });
-        samples.push(Expected::mean(&costs.collect::<Vec<_>>()).scaled(row.weight));
-        // The chain rule: the error moves with the prediction by `row.prediction`.
-        let factor = share * row.weight * row.prediction / elements as f64;
-        gradient.extend(errors.iter().map(|d| {
-            let value = penalty.slope(d.value);
-            Expected { value, magnitude: value.abs() + slope_within(penalty, d) / BOUND }.scaled(factor)
-        }));
+impl Loss<'_> {
+    /// The allowance for a loss or a gradient, in units of the bound of a [`Comparison`](crate::gpu::compare::Comparison), which
+    /// allows for four roundings. A gradient has those of its weight, two quotients and a root, which WGSL permits to be off by
+    /// 2.5 and 4.5 ULP; a loss has one for each doubling of its elements, of which most cancel.
+    pub const ROUNDINGS: f64 = 5.0;
+
+    /// The loss of a batch: the twin of the kernel. A sample at an undefined row, or at a timestep that the table does not have, is NaN.
+    ///
+    /// The magnitudes allow for rounding: a loss moves with the summed magnitudes of the error, times the penalty's slope, and a
+    /// gradient by as much as the slope changes within the error's own bound, at a kink (`L1` at 0) too.
+    #[must_use]
+    pub fn reference(table: &Table<LossRow>, penalty: Penalty, batch: &Batch<'_>, reduction: Reduction) -> Losses {
+        let Batch { timesteps, elements, .. } = *batch;
+        let share = reduction.share_of(timesteps.len() as f64);
+        let (mut samples, mut gradient) = (Vec::new(), Vec::new());
+        for (i, &t) in timesteps.iter().enumerate() {
+            let range = i * elements..(i + 1) * elements;
+            let Some(row) = table.row(t as usize) else {
+                samples.push(Expected::UNDEFINED);
+                gradient.extend(range.map(|_| Expected::UNDEFINED));
+                continue;
+            };
+            let errors = range.map(|i| error(row, batch, i)).collect::<Vec<_>>();
+            let costs = errors.iter().map(|d| Expected {
+                value: penalty.cost(d.value),
+                magnitude: penalty.cost(d.value) + penalty.slope(d.value).abs() * d.magnitude,
+            });
+            samples.push(Expected::mean(&costs.collect::<Vec<_>>()).scaled(row.weight));
+            // The chain rule: the error moves with the prediction by `row.prediction`.
+            let factor = share * row.weight * row.prediction / elements as f64;
+            gradient.extend(errors.iter().map(|d| {
+                let value = penalty.slope(d.value);
+                Expected { value, magnitude: value.abs() + slope_within(penalty, d) / BOUND }.scaled(factor)
+            }));
+        }
+        Losses { mean: Expected::mean(&samples), samples, gradient }
     }
-    Losses { mean: Expected::mean(&samples), samples, gradient }
 }
 
 /// An element's bound in f32, relative to its magnitude.
-const BOUND: f64 = ARITHMETIC * Storage::F32.unit_roundoff();
+const BOUND: f64 = Comparison::ARITHMETIC * Storage::F32.unit_roundoff();
 
 /// The largest change of the slope at `d` within the error's bound.
 fn slope_within(penalty: Penalty, d: &Expected) -> f64 {
@@ -92,7 +95,7 @@ mod tests {
     fn gradient(penalty: Penalty, target: f64) -> [f64; 2] {
         let table = Table::new([LossRow { prediction: 1.0, inputs: [0.0, -1.0], weight: 1.0 }]);
         let batch = Batch { timesteps: &[0], elements: 1, prediction: &[1.0], inputs: [&[], &[target]] };
-        let Expected { value, magnitude } = reference(&table, penalty, &batch, Reduction::Sum).gradient[0];
+        let Expected { value, magnitude } = Loss::reference(&table, penalty, &batch, Reduction::Sum).gradient[0];
         [value, BOUND * magnitude]
     }
 

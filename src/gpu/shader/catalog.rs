@@ -270,7 +270,8 @@ fn every_reduction(walk: Walk, rows: Rows, storages: &[Storage]) -> Vec<Variant>
             operands([(step::X, read), (step::CONDITIONAL, read), (step::UNCONDITIONAL, read), (step::NOISE, read)]);
         let variant = |op, draw, operands| plain(op, walk, rows, draw, operands);
         let extended = RowParts { extended: true, sliced: false };
-        for parts in [RowParts::default(), extended, RowParts { sliced: true, ..extended }] {
+        let further = [extended, RowParts { sliced: true, ..extended }];
+        for parts in std::iter::once(RowParts::default()).chain(further.into_iter().filter(|_| storage == FURTHER)) {
             all.push(variant(Op::Spread { parts }, Draw::No, two));
             for scaled in [false, true] {
                 let op = Op::Histogram { scaled, parts };
@@ -283,11 +284,14 @@ fn every_reduction(walk: Walk, rows: Rows, storages: &[Storage]) -> Vec<Variant>
     all
 }
 
+/// The storage in which rows with further parts are listed: what they add to a text does not depend on it.
+const FURTHER: Storage = Storage::F32;
+
 /// Each choice of a step with the fewest and with the most tensors, in these storages.
 fn every_step(walk: Walk, rows: Rows, storages: &[Storage]) -> Vec<Variant> {
     let mut all = Vec::new();
     for &storage in storages {
-        for (clip, deviation, depth, drawn, extended) in [
+        let choices = [
             (ClipKind::None, Deviation::Fixed, 0, false, false),
             (ClipKind::Range, Deviation::Fixed, 0, true, false),
             (ClipKind::Quantile, Deviation::Log, 1, true, false),
@@ -299,7 +303,11 @@ fn every_step(walk: Walk, rows: Rows, storages: &[Storage]) -> Vec<Variant> {
             (ClipKind::None, Deviation::Variance, 6, false, true),
             (ClipKind::None, Deviation::Fixed, 5, false, true),
             (ClipKind::Range, Deviation::Fixed, 4, false, true),
-        ] {
+        ];
+        for (clip, deviation, depth, drawn, extended) in choices {
+            if extended && storage != FURTHER {
+                continue;
+            }
             // Remembered clean samples are whole lanes, or f32.
             let past = if walk == Walk::Words { Storage::F32 } else { storage };
             // A flat lane may hold two samples, and only one remembered sample lies as the others do.

@@ -38,7 +38,7 @@ pub struct Step<'a> {
     pub x: Tensor<'a>,
     /// The network's output: of each sample its [`slices`](Self::slices), one after the other.
     pub prediction: Tensor<'a>,
-    /// Slices of a prediction, each of a sample's elements: 1 to [`SLICES`], which a row mixes by its weights.
+    /// Slices of a prediction, each of a sample's elements: 1 to [`StepRow::SLICES`], which a row mixes by its weights.
     pub slices: u32,
     /// The network's output without the condition, for guidance.
     pub unconditional: Option<Tensor<'a>>,
@@ -58,9 +58,10 @@ pub struct Step<'a> {
     /// sample together, [`depth`](Self::depth) times its elements; `None` for memory of the plan's own.
     ///
     /// It has the storage of `next`, but f32 where tensors are walked word by word: where samples or offsets are no whole
-    /// lanes of four. Call `k` replaces the clean sample of call `k - depth`, at the place `k % depth`.
+    /// lanes of four. Call `k` replaces the clean sample of call `k - depth`, at the place `k % depth`. A plan of fewer samples with
+    /// the same memory steps a prefix of the batch.
     pub memory: Option<Tensor<'a>>,
-    /// The least number of clean samples that are remembered, at most [`HISTORY`]. Rows that look back further raise it; rows
+    /// The least number of clean samples that are remembered, at most [`StepRow::HISTORY`]. Rows that look back further raise it; rows
     /// that are written later may look back as far.
     pub least_depth: usize,
     /// `true` to keep statistics of the clean samples; see [`CleanStats`](super::CleanStats).

@@ -14,7 +14,7 @@
 //! Calls are to be recorded in order: a multistep solver looks back at the calls before, of the same plan, of one that was
 //! [moved](crate::gpu::Plan::moved) from it, or of one with the same [`memory`](Step::memory).
 //!
-//! Host twin of `shaders/op/step.wgsl`: [`reference()`].
+//! Host twin of `shaders/op/step.wgsl`: [`Step::reference`].
 
 pub(crate) mod clean_stats;
 pub(crate) mod history;
@@ -27,4 +27,4 @@ pub(crate) mod scales;
 pub use clean_stats::CleanStats;
 pub use inputs::{Inpainting, Step};
 pub use options::StepOptions;
-pub use reference::{ROUNDINGS, Sample, Stepped, quantile, reference};
+pub use reference::{Sample, Stepped};

@@ -1,13 +1,9 @@
 //! The f64 reference of a step, written to be read, not to be fast.
 
 use crate::gpu::compare::Expected;
+use crate::gpu::step::inputs::Step;
 use crate::gpu::step::options::StepOptions;
 use crate::table::step::{Clip, Deviation, HISTORY, Remembers, StepRow};
-
-/// The allowance for a step's output, in units of the bound of a [`Comparison`](crate::gpu::compare::Comparison), which allows
-/// for one sum of two products: the mixture of predictions, the clean sample made of it and the next sample made of that
-/// are three sums of up to seven terms.
-pub const ROUNDINGS: f64 = 2.5;
 
 /// The tensors of one sample, in f64. A tensor is not looked at where a row has no coefficient for it.
 #[derive(Clone, Copy, Debug, Default)]
@@ -52,68 +48,75 @@ fn at(tensor: &[f64], i: usize) -> Expected {
     Expected { value, magnitude: value.abs() }
 }
 
-/// One step of one sample: the twin of the kernel.
-pub fn reference(row: &StepRow, options: &StepOptions, sample: &Sample<'_>) -> Stepped {
-    let elements = 0..sample.x.len();
-    let [conditional, unconditional] = sample.predictions;
-    // The sum of a prediction's slices by their weights.
-    let size = sample.x.len();
-    let sliced = |prediction: &[f64], i: usize| {
-        let slices = row.slices.iter().enumerate().filter(|(_, weight)| **weight != 0.0);
-        let slices: Vec<_> = slices.map(|(slice, &weight)| (weight, at(prediction, slice * size + i))).collect();
-        sum(&slices)
-    };
-    let mixed: Vec<Expected> = elements
-        .clone()
-        .map(|i| sum(&[(row.guidance[0], sliced(conditional, i)), (row.guidance[1], sliced(unconditional, i))]))
-        .collect();
-    // The order of a step: guidance, rescale, clean sample, clip, next sample, known region, scale of the network's input.
-    let factor = rescale_factor(conditional, &mixed, options.rescale);
-    let p = |i: usize| Expected {
-        value: mixed[i].value * factor.value,
-        magnitude: mixed[i].magnitude * factor.value + mixed[i].value.abs() * factor.magnitude,
-    };
-    let raw: Vec<Expected> = elements
-        .clone()
-        .map(|i| sum(&[(row.x0[0], at(sample.x, i)), (row.x0[1], p(i)), (row.x0[2], at(sample.noise, i))]))
-        .collect();
-    let x0 = clipped(&raw, row.clip.map_or(options.clip, Clip::Range));
-    let alone: Vec<Expected> = elements
-        .clone()
-        .map(|i| {
-            let [x, u, z] = [at(sample.x, i), sliced(unconditional, i), at(sample.noise, i)];
-            sum(&[(row.x0[0], x), (row.x0[1], u), (row.x0[2], z)])
-        })
-        .collect();
-    let next: Vec<Expected> = elements
-        .map(|i| {
-            let z = at(sample.noise, i);
-            let s = match options.deviation {
-                Deviation::Fixed => 1.0,
-                Deviation::Log => (row.learned[0] + row.learned[1] * at(sample.learned, i).value).exp(),
-                Deviation::Variance => at(sample.learned, i).value.max(0.0).sqrt(),
-            };
-            // Without noise a learned deviation is not looked at, even if it is infinite.
-            let z_coefficient = if row.z == 0.0 { 0.0 } else { row.z * s };
-            let now = [
-                (row.x, at(sample.x, i)),
-                (row.p, p(i)),
-                (row.clean, x0[i]),
-                (row.unconditional_clean, alone[i]),
-                (z_coefficient, z),
-                (row.second_z.0, at(sample.second_noise, i)),
-            ];
-            let past = row.history.iter().zip(sample.history).map(|(&c, past)| (c, at(past, i)));
-            let next = sum(&now.into_iter().chain(past).collect::<Vec<_>>());
-            let Some([mask, known]) = sample.known else { return next };
-            let m = at(mask, i).value;
-            let target = sum(&[(row.known[0], at(known, i)), (row.known[1], z)]);
-            sum(&[(m, target), (1.0 - m, next)])
-        })
-        .collect();
-    let input = next.iter().map(|&x| sum(&[(row.input, x)])).collect();
-    let remembered = if row.remembers == Remembers::Guided { x0.clone() } else { alone };
-    Stepped { next, x0, input, remembered }
+impl Step<'_> {
+    /// The allowance for a step's output, in units of the bound of a [`Comparison`](crate::gpu::compare::Comparison), which allows
+    /// for one sum of two products: the mixture of predictions, the clean sample made of it and the next sample made of that
+    /// are three sums of up to seven terms.
+    pub const ROUNDINGS: f64 = 2.5;
+
+    /// One step of one sample: the twin of the kernel.
+    pub fn reference(row: &StepRow, options: &StepOptions, sample: &Sample<'_>) -> Stepped {
+        let elements = 0..sample.x.len();
+        let [conditional, unconditional] = sample.predictions;
+        // The sum of a prediction's slices by their weights.
+        let size = sample.x.len();
+        let sliced = |prediction: &[f64], i: usize| {
+            let slices = row.slices.iter().enumerate().filter(|(_, weight)| **weight != 0.0);
+            let slices: Vec<_> = slices.map(|(slice, &weight)| (weight, at(prediction, slice * size + i))).collect();
+            sum(&slices)
+        };
+        let mixed: Vec<Expected> = elements
+            .clone()
+            .map(|i| sum(&[(row.guidance[0], sliced(conditional, i)), (row.guidance[1], sliced(unconditional, i))]))
+            .collect();
+        // The order of a step: guidance, rescale, clean sample, clip, next sample, known region, scale of the network's input.
+        let factor = rescale_factor(conditional, &mixed, options.rescale);
+        let p = |i: usize| Expected {
+            value: mixed[i].value * factor.value,
+            magnitude: mixed[i].magnitude * factor.value + mixed[i].value.abs() * factor.magnitude,
+        };
+        let raw: Vec<Expected> = elements
+            .clone()
+            .map(|i| sum(&[(row.x0[0], at(sample.x, i)), (row.x0[1], p(i)), (row.x0[2], at(sample.noise, i))]))
+            .collect();
+        let x0 = clipped(&raw, row.clip.map_or(options.clip, Clip::Range));
+        let alone: Vec<Expected> = elements
+            .clone()
+            .map(|i| {
+                let [x, u, z] = [at(sample.x, i), sliced(unconditional, i), at(sample.noise, i)];
+                sum(&[(row.x0[0], x), (row.x0[1], u), (row.x0[2], z)])
+            })
+            .collect();
+        let next: Vec<Expected> = elements
+            .map(|i| {
+                let z = at(sample.noise, i);
+                let s = match options.deviation {
+                    Deviation::Fixed => 1.0,
+                    Deviation::Log => (row.learned[0] + row.learned[1] * at(sample.learned, i).value).exp(),
+                    Deviation::Variance => at(sample.learned, i).value.max(0.0).sqrt(),
+                };
+                // Without noise a learned deviation is not looked at, even if it is infinite.
+                let z_coefficient = if row.z == 0.0 { 0.0 } else { row.z * s };
+                let now = [
+                    (row.x, at(sample.x, i)),
+                    (row.p, p(i)),
+                    (row.clean, x0[i]),
+                    (row.unconditional_clean, alone[i]),
+                    (z_coefficient, z),
+                    (row.second_z.0, at(sample.second_noise, i)),
+                ];
+                let past = row.history.iter().zip(sample.history).map(|(&c, past)| (c, at(past, i)));
+                let next = sum(&now.into_iter().chain(past).collect::<Vec<_>>());
+                let Some([mask, known]) = sample.known else { return next };
+                let m = at(mask, i).value;
+                let target = sum(&[(row.known[0], at(known, i)), (row.known[1], z)]);
+                sum(&[(m, target), (1.0 - m, next)])
+            })
+            .collect();
+        let input = next.iter().map(|&x| sum(&[(row.input, x)])).collect();
+        let remembered = if row.remembers == Remembers::Guided { x0.clone() } else { alone };
+        Stepped { next, x0, input, remembered }
+    }
 }
 
 /// `rescale * std(conditional)/std(mixed) + 1 - rescale`; 1 where the mixture has no deviation, or one is not finite.
@@ -150,7 +153,7 @@ fn clipped(x0: &[Expected], clip: Clip) -> Vec<Expected> {
         Clip::Range(range) => x0.iter().map(|x| clamp(x, range, 1.0)).collect(),
         Clip::Quantile { ratio, least, most } => {
             let magnitudes: Vec<f64> = x0.iter().map(|x| x.value.abs()).collect();
-            let quantile = quantile(&magnitudes, ratio);
+            let quantile = Step::quantile(&magnitudes, ratio);
             // `max` and `min` would hide a NaN.
             let s = if quantile.is_nan() { quantile } else { quantile.max(least).min(most) };
             x0.iter().map(|x| clamp(x, s, s)).collect()
@@ -158,16 +161,18 @@ fn clipped(x0: &[Expected], clip: Clip) -> Vec<Expected> {
     }
 }
 
-/// The quantile of a sample with linear interpolation between its elements, as torch.quantile's default; NaN if any
-/// element is. At an element it is that element, infinite or not.
-pub fn quantile(values: &[f64], ratio: f64) -> f64 {
-    if values.iter().any(|x| x.is_nan()) {
-        return f64::NAN;
+impl Step<'_> {
+    /// The quantile of a sample with linear interpolation between its elements, as torch.quantile's default; NaN if any
+    /// element is. At an element it is that element, infinite or not.
+    pub fn quantile(values: &[f64], ratio: f64) -> f64 {
+        if values.iter().any(|x| x.is_nan()) {
+            return f64::NAN;
+        }
+        let mut sorted = values.to_vec();
+        sorted.sort_unstable_by(f64::total_cmp);
+        let Some(last) = sorted.len().checked_sub(1) else { return f64::NAN };
+        let place = ratio.clamp(0.0, 1.0) * last as f64;
+        let (below, above) = (sorted[place.floor() as usize], sorted[(place.floor() as usize + 1).min(last)]);
+        if above > below && place.fract() > 0.0 { below + (above - below) * place.fract() } else { below }
     }
-    let mut sorted = values.to_vec();
-    sorted.sort_unstable_by(f64::total_cmp);
-    let Some(last) = sorted.len().checked_sub(1) else { return f64::NAN };
-    let place = ratio.clamp(0.0, 1.0) * last as f64;
-    let (below, above) = (sorted[place.floor() as usize], sorted[(place.floor() as usize + 1).min(last)]);
-    if above > below && place.fract() > 0.0 { below + (above - below) * place.fract() } else { below }
 }

@@ -9,7 +9,7 @@
 //! [`VlbLoop`] keeps the terms of all timesteps and adds them up. The gradients are the full ones of the term, that of
 //! the prediction and that of the learned variance. A hybrid loss stops the gradient of the prediction: leave it out.
 //!
-//! Host twin of `shaders/op/vlb.wgsl`: [`reference()`].
+//! Host twin of `shaders/op/vlb.wgsl`: [`VlbTerms::reference`].
 
 pub(crate) mod chain;
 pub(crate) mod inputs;
@@ -19,4 +19,4 @@ pub(crate) mod reference;
 pub use chain::{VlbLoop, VlbLoopTerms};
 pub use inputs::VlbInputs;
 pub use plan::VlbTerms;
-pub use reference::{Batch, ROUNDINGS, Terms, reference};
+pub use reference::{Batch, Terms};

@@ -1,16 +1,12 @@
 //! The f64 reference of a term of the variational bound, written to be read, not to be fast.
 
-use crate::gpu::compare::{ARITHMETIC, Expected};
+use crate::gpu::compare::{Comparison, Expected};
 use crate::gpu::inputs::Reduction;
 use crate::gpu::storage::Storage;
+use crate::gpu::vlb::plan::VlbTerms;
 use crate::table::Table;
 use crate::table::vlb::{CUBIC, HALF_BIN, LAST_BIN, LEAST_PROBABILITY, Term, VlbRow};
 use std::f64::consts::FRAC_2_PI;
-
-/// The allowance for a term or a gradient, in units of the bound of a [`Comparison`](crate::gpu::compare::Comparison), which
-/// allows for four roundings. A gradient has those of an exponential or a logarithm of ours, and of products and two quotients
-/// around it, which WGSL permits to be off by 2.5 ULP; a term has one for each doubling of its elements, of which most cancel.
-pub const ROUNDINGS: f64 = 2.0;
 
 /// The tensors of a batch in f64, sample after sample. A tensor is not looked at where a row has no coefficient for it.
 #[derive(Clone, Copy, Debug, Default)]
@@ -42,35 +38,42 @@ pub struct Terms {
     pub learned_gradient: Vec<Expected>,
 }
 
-/// The terms of a batch: the twin of the kernel. A sample at an undefined row, or at a timestep that the table does not have, is NaN.
-///
-/// The magnitudes allow for rounding: an element moves with the error of x0 and the log ratio as far as it does anywhere
-/// within their own bounds, at the edge of the clip and of the least probability too.
-#[must_use]
-pub fn reference(table: &Table<VlbRow>, clip: Option<f64>, batch: &Batch<'_>, reduction: Reduction) -> Terms {
-    let Batch { timesteps, elements, .. } = *batch;
-    let share = reduction.share_of(timesteps.len() as f64);
-    let (mut samples, mut gradient, mut learned_gradient) = (Vec::new(), Vec::new(), Vec::new());
-    for (i, &t) in timesteps.iter().enumerate() {
-        let range = i * elements..(i + 1) * elements;
-        let Some(row) = table.row(t as usize) else {
-            samples.push(Expected::UNDEFINED);
-            gradient.extend(range.clone().map(|_| Expected::UNDEFINED));
-            learned_gradient.extend(range.map(|_| Expected::UNDEFINED));
-            continue;
-        };
-        let costs: Vec<[Expected; 3]> = range.map(|i| element(row, clip, batch, i)).collect();
-        let of_sample: Vec<Expected> = costs.iter().map(|cost| cost[0]).collect();
-        samples.push(Expected::mean(&of_sample).scaled(row.weight));
-        let factor = share * row.weight / elements as f64;
-        gradient.extend(costs.iter().map(|cost| cost[1].scaled(factor * row.prediction)));
-        learned_gradient.extend(costs.iter().map(|cost| cost[2].scaled(factor * row.log_ratio[1])));
+impl VlbTerms<'_> {
+    /// The allowance for a term or a gradient, in units of the bound of a [`Comparison`](crate::gpu::compare::Comparison), which
+    /// allows for four roundings. A gradient has those of an exponential or a logarithm of ours, and of products and two quotients
+    /// around it, which WGSL permits to be off by 2.5 ULP; a term has one for each doubling of its elements, of which most cancel.
+    pub const ROUNDINGS: f64 = 2.0;
+
+    /// The terms of a batch: the twin of the kernel. A sample at an undefined row, or at a timestep that the table does not have, is NaN.
+    ///
+    /// The magnitudes allow for rounding: an element moves with the error of x0 and the log ratio as far as it does anywhere
+    /// within their own bounds, at the edge of the clip and of the least probability too.
+    #[must_use]
+    pub fn reference(table: &Table<VlbRow>, clip: Option<f64>, batch: &Batch<'_>, reduction: Reduction) -> Terms {
+        let Batch { timesteps, elements, .. } = *batch;
+        let share = reduction.share_of(timesteps.len() as f64);
+        let (mut samples, mut gradient, mut learned_gradient) = (Vec::new(), Vec::new(), Vec::new());
+        for (i, &t) in timesteps.iter().enumerate() {
+            let range = i * elements..(i + 1) * elements;
+            let Some(row) = table.row(t as usize) else {
+                samples.push(Expected::UNDEFINED);
+                gradient.extend(range.clone().map(|_| Expected::UNDEFINED));
+                learned_gradient.extend(range.map(|_| Expected::UNDEFINED));
+                continue;
+            };
+            let costs: Vec<[Expected; 3]> = range.map(|i| element(row, clip, batch, i)).collect();
+            let of_sample: Vec<Expected> = costs.iter().map(|cost| cost[0]).collect();
+            samples.push(Expected::mean(&of_sample).scaled(row.weight));
+            let factor = share * row.weight / elements as f64;
+            gradient.extend(costs.iter().map(|cost| cost[1].scaled(factor * row.prediction)));
+            learned_gradient.extend(costs.iter().map(|cost| cost[2].scaled(factor * row.log_ratio[1])));
+        }
+        Terms { mean: Expected::mean(&samples), samples, gradient, learned_gradient }
     }
-    Terms { mean: Expected::mean(&samples), samples, gradient, learned_gradient }
 }
 
 /// A sum of terms that are rounded to f32, relative to its magnitude.
-const BOUND: f64 = ARITHMETIC * Storage::F32.unit_roundoff();
+const BOUND: f64 = Comparison::ARITHMETIC * Storage::F32.unit_roundoff();
 
 /// The error of an exponential that is 0 in f32, in units of the bound.
 const VANISHED: f64 = f32::MIN_POSITIVE as f64 * 4.0 / BOUND;
@@ -193,7 +196,7 @@ mod tests {
     fn of(row: VlbRow, clip: Option<f64>, prediction: f64, learned: f64, x0: f64) -> Terms {
         let batch =
             Batch { timesteps: &[0], elements: 1, prediction: &[prediction], learned: &[learned], x0: &[x0], in1: &[] };
-        reference(&Table::new([row]), clip, &batch, Reduction::Sum)
+        VlbTerms::reference(&Table::new([row]), clip, &batch, Reduction::Sum)
     }
 
     /// The gradients are those of the costs, wherever an element may be.

@@ -12,7 +12,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use tweedie::Storage;
-use tweedie::headless::{Gpu, describe};
+use tweedie::headless::Gpu;
 use tweedie_bench::compare::join;
 use tweedie_bench::lines;
 use tweedie_bench::ops::{OPS, Op};
@@ -158,7 +158,7 @@ impl Bench {
         let mut json = self.json_lines()?;
         interrupt::listen();
         if !self.quiet() {
-            say(format_args!("{}", describe(&gpu.info)))?;
+            say(format_args!("{}", Gpu::describe(&gpu.info)))?;
         }
         let rows = self.rows(gpu.info.device_type == wgpu::DeviceType::Cpu);
         let mut runner =

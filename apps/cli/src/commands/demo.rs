@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 use tweedie::Quantity;
 use tweedie::gpu::NoiseKey;
-use tweedie::headless::describe;
+use tweedie::headless::Gpu;
 use tweedie::math::NoiseLevel;
 
 /// Noise a picture, predict, and recover it: the three parameterizations side by side
@@ -156,7 +156,7 @@ impl Demo {
         times: &[u32],
     ) -> Outcome {
         let Picture { width, height, .. } = original;
-        say(format_args!("{}", describe(&adapter.gpu.info)))?;
+        say(format_args!("{}", Gpu::describe(&adapter.gpu.info)))?;
         let storage = adapter.storage;
         say(format_args!("{width} x {height} picture at {} timesteps, {storage}, seed {}", times.len(), self.seed))?;
         say(format_args!("\n{:<34} {:>9} {:>8} {:>9} {:>8}", "op", "of bound", "ULP", "ms", "GB/s"))?;
@@ -186,7 +186,7 @@ impl Demo {
 
 fn object(adapter: &Adapter, line: &Line) -> serde_json::Value {
     json!({
-        "adapter": describe(&adapter.gpu.info),
+        "adapter": Gpu::describe(&adapter.gpu.info),
         "op": line.op,
         "storage": adapter.storage.name(),
         "of_bound": line.comparison.worst_bound,

@@ -3,7 +3,7 @@
 use crate::engine::gpu_failure;
 use crate::report::{Outcome, say};
 use serde_json::json;
-use tweedie::headless::{HeadlessError, adapters, describe};
+use tweedie::headless::{Gpu, HeadlessError};
 
 /// List the GPU adapters that can run tweedie, best first
 ///
@@ -28,7 +28,7 @@ fn backend(name: &str) -> Result<wgpu::Backend, String> {
 
 impl Devices {
     pub fn run(&self, json: bool) -> Outcome {
-        let found: Vec<_> = pollster::block_on(adapters())
+        let found: Vec<_> = pollster::block_on(Gpu::adapters())
             .into_iter()
             .enumerate()
             .map(|(index, adapter)| (index, adapter.get_info(), adapter.limits(), adapter.features()))
@@ -55,7 +55,7 @@ impl Devices {
             } else {
                 format!(
                     "{index}: {}, binds up to {} MiB, {} timestamps",
-                    describe(info),
+                    Gpu::describe(info),
                     limits.max_storage_buffer_binding_size >> 20,
                     if timestamps { "with" } else { "without" },
                 )

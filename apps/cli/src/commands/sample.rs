@@ -14,7 +14,7 @@ use serde_json::json;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use tweedie::Storage;
-use tweedie::headless::describe;
+use tweedie::headless::Gpu;
 use tweedie::table::Clip;
 
 /// Generate pictures from noise with the ideal denoiser of a set of pictures
@@ -89,7 +89,7 @@ impl Sample {
     }
 
     fn print_header(&self, adapter: &Adapter, set: &Set) -> Outcome {
-        say(format_args!("{}", describe(&adapter.gpu.info)))?;
+        say(format_args!("{}", Gpu::describe(&adapter.gpu.info)))?;
         say(format_args!("{}, {} samples each\n", self.subtitle(set), self.count))?;
         say(format_args!(
             "{:<16} {:<9} {:>6} {:>10} {:>7} {:>9}  {:<28} found",

@@ -16,7 +16,7 @@ use files::atomic;
 use serde_json::json;
 use std::path::PathBuf;
 use tweedie::gpu::NoiseKey;
-use tweedie::headless::describe;
+use tweedie::headless::Gpu;
 use tweedie::math::{NoiseLevel, Spacing};
 use tweedie::{Schedule, Storage};
 
@@ -94,11 +94,11 @@ impl Study {
         atomic::write(file, format!("{:#}\n", report::file(&results, &claims, &advice)).as_bytes())?;
         if json {
             let mut summary = report::summary(&results, &claims, &advice);
-            summary["adapter"] = json!(describe(&adapter.gpu.info));
+            summary["adapter"] = json!(Gpu::describe(&adapter.gpu.info));
             summary["files"] = json!(paths.each_ref().map(|path| path.display().to_string()));
             return say(summary);
         }
-        say(format_args!("{}", describe(&adapter.gpu.info)))?;
+        say(format_args!("{}", Gpu::describe(&adapter.gpu.info)))?;
         say(report::describe(&results))?;
         let (times, chosen) = (results.moments.len(), data.chosen.len());
         say(format_args!(

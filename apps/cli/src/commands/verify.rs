@@ -7,7 +7,7 @@ use crate::schedule_args::ScheduleArgs;
 use anyhow::anyhow;
 use serde_json::json;
 use tweedie::gpu::compare::Comparison;
-use tweedie::headless::describe;
+use tweedie::headless::Gpu;
 use tweedie::{Schedule, Storage};
 use verify::{checks, usual_schedules};
 
@@ -49,7 +49,7 @@ impl Verify {
         let storages = if self.storage.is_empty() { Storage::ALL.to_vec() } else { self.storage.clone() };
         let adapter = Adapter::open(self.adapter.as_deref(), Storage::F32)?;
         if !json {
-            say(format_args!("{}", describe(&adapter.gpu.info)))?;
+            say(format_args!("{}", Gpu::describe(&adapter.gpu.info)))?;
         }
         let checks = checks(&schedules, &storages).map_err(failure)?;
         let mut progress = Progress::new("verifying", checks.len() as u64);
@@ -112,7 +112,7 @@ fn print(findings: &[Finding]) -> Outcome {
 fn object(adapter: &Adapter, finding: &Finding) -> serde_json::Value {
     let Finding { op, comparison, storage } = finding;
     json!({
-        "adapter": describe(&adapter.gpu.info),
+        "adapter": Gpu::describe(&adapter.gpu.info),
         "op": op,
         "storage": storage.name(),
         "of_bound": comparison.worst_bound,

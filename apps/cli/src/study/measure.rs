@@ -19,7 +19,7 @@ use crate::report::Outcome;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use tweedie::gpu::NoiseKey;
-use tweedie::gpu::compare::ARITHMETIC;
+use tweedie::gpu::compare::Comparison;
 use tweedie::math::{NoiseLevel, solve};
 use tweedie::{Quantity, Schedule, Storage};
 
@@ -32,7 +32,7 @@ const STANDARD_ERRORS: f64 = 6.0;
 const AMPLIFICATION: f64 = 1e-4;
 
 /// Roundings of f32, as a part of the summed terms: those of a kernel, for the noising and for the conversion.
-const ROUNDINGS: f64 = 2.0 * ARITHMETIC * Storage::F32.unit_roundoff();
+const ROUNDINGS: f64 = 2.0 * Comparison::ARITHMETIC * Storage::F32.unit_roundoff();
 
 /// By how much `--wrong-coefficient` spoils the noise of every level on the adapter.
 const SPOILED: f64 = 1.01;

@@ -4,8 +4,7 @@ use crate::harness::{Harness, Test, small, wide};
 use pictures::{Picture, test_card::test_card};
 use tweedie::Quantity;
 use tweedie::gpu::compare::{Comparison, Expected};
-use tweedie::gpu::map::reference;
-use tweedie::gpu::{NoiseKey, Storage};
+use tweedie::gpu::{Map, NoiseKey, Storage};
 use tweedie::table::Table;
 use tweedie_viewer::plane::expected_rms;
 use tweedie_viewer::renderer::{ImageId, Renderer, Request};
@@ -37,7 +36,7 @@ fn worst(harness: &Harness, renderer: &Renderer, state: &State) -> f64 {
     let x_t = harness.read(renderer, ImageId::Xt);
     let row = |quantity: Quantity| quantity.row(level).expect("a row");
     let one = |[a, b]: [f64; 2], in0: &[f64], in1: &[f64]| {
-        let [exact, _] = reference(&Table::new([[[a, b], [0.0, 0.0]]]), &[0], n, in0, in1);
+        let [exact, _] = Map::reference(&Table::new([[[a, b], [0.0, 0.0]]]), &[0], n, in0, in1);
         exact
     };
     let mut all = vec![check("x_t", &x_t, &one(row(Quantity::Xt), &x0, &noise), level.sigma())];
@@ -53,7 +52,7 @@ fn worst(harness: &Harness, renderer: &Renderer, state: &State) -> f64 {
         all.push(check("prediction", &prediction, &one([1.0, size], &wide(&target), &errors), size));
 
         let table = schedule.conversion_where_defined(quantity, Quantity::X0, None);
-        let [exact, _] = reference(&table, &[t], n, &wide(&x_t), &wide(&prediction));
+        let [exact, _] = Map::reference(&table, &[t], n, &wide(&x_t), &wide(&prediction));
         all.push(check("recovered", &harness.read(renderer, ImageId::Recovered(column)), &exact, 0.0));
     }
     all.iter().map(|comparison| comparison.worst_bound).fold(0.0, f64::max)

@@ -4,9 +4,8 @@ use crate::harness::{Harness, Test, small, wide};
 use networks::{Ask, Mixture};
 use pictures::Set;
 use std::sync::Arc;
+use tweedie::NoiseKey;
 use tweedie::Quantity;
-use tweedie::gpu::NoiseKey;
-use tweedie::gpu::noise::NORMAL_TOLERANCE;
 use tweedie_viewer::renderer::{ImageId, Renderer, Request};
 use tweedie_viewer::solvers::Solver;
 use tweedie_viewer::trajectory::RunScene;
@@ -74,7 +73,7 @@ fn previews_are_the_ideal_denoiser(harness: &Harness) {
     let mixture = Mixture::pictures(scene.set.elements(), &scene.set.numbers());
     let start = harness.read(&renderer, ImageId::Sample(1, 0));
     let noise = NoiseKey::seed(scene.seed).stream(u32::MAX).first_sample(1).reference(1, start.len());
-    assert!(start.iter().zip(&noise).all(|(&x, z)| (f64::from(x) - z).abs() < 2.0 * NORMAL_TOLERANCE));
+    assert!(start.iter().zip(&noise).all(|(&x, z)| (f64::from(x) - z).abs() < 2.0 * NoiseKey::TOLERANCE));
     for (k, call) in scene.sampler().expect("a sampler").calls().iter().enumerate() {
         let x = wide(&harness.read(&renderer, ImageId::Sample(1, k)));
         let expected = mixture.answer(&Ask::new(Quantity::X0, call.level.alpha(), call.level.sigma()), &x);

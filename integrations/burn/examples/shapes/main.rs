@@ -117,7 +117,7 @@ fn main() -> anyhow::Result<()> {
     }
     let (device, setup) = opened.context("no device for Burn's wgpu backend")?;
     let bridge = Bridge::new(&device, &setup);
-    let adapter = tweedie::headless::describe(&setup.adapter.get_info());
+    let adapter = tweedie::headless::Gpu::describe(&setup.adapter.get_info());
     println!("adapter: {adapter}");
     if arguments.adapter {
         return Ok(());
@@ -194,7 +194,7 @@ impl Bed {
         let count = self.held_out.len() as f32;
         let mean = self.held_out.iter().sum::<f32>() / count;
         let deviation = (self.held_out.iter().map(|x| (x - mean).powi(2)).sum::<f32>() / count).sqrt();
-        let noise = tweedie::noise::normals(5, 0, 0, self.held_out.len());
+        let noise = tweedie::NoiseKey::normals(5, 0, 0, self.held_out.len());
         let noise: Vec<f32> = noise.into_iter().map(|z| mean + deviation * z as f32).collect();
         let accuracy = |pixels: &[f32]| judge::accuracy(&self.classifier, pixels.to_vec(), &self.classes, &self.device);
         Report {

@@ -6,9 +6,9 @@ use image::imageops::{self, FilterType};
 use pictures::Picture;
 use pictures::test_card::test_card;
 use serde_json::Value;
+use tweedie::gpu::Map;
 use tweedie::gpu::NoiseKey;
 use tweedie::gpu::compare::Comparison;
-use tweedie::gpu::map::reference;
 use tweedie::{Quantity, Storage};
 
 pub const TESTS: &[(&str, Test)] = &[
@@ -61,7 +61,7 @@ fn hold_against_the_reference(page: &mut Page, account: &Value) -> Outcome {
     let noise = NoiseKey::seed(seed).reference(1, x0.len());
     for (column, quantity) in [(None, Quantity::Xt), (Some(0), Quantity::Epsilon), (Some(2), Quantity::V)] {
         let table = schedule.noising(Some(quantity)).map_err(text)?;
-        let [_, exact] = reference(&table, &[t], x0.len(), &x0, &noise);
+        let [_, exact] = Map::reference(&table, &[t], x0.len(), &x0, &noise);
         let found = page.numbers(&column.map_or_else(|| "x_t".to_owned(), |column| format!("target {column}")))?;
         let drawn = table.row(t as usize).map_or(0.0, |row| row[1][1].abs());
         let mut comparison = Comparison::new(Storage::F32).with_noise(drawn);
@@ -74,7 +74,7 @@ fn hold_against_the_reference(page: &mut Page, account: &Value) -> Outcome {
     let table = schedule.conversion(Quantity::V, Quantity::X0, None).map_err(text)?;
     let [x_t, v] = [page.numbers("x_t")?, page.numbers("prediction 2")?];
     let wide = |values: &[f32]| values.iter().map(|&value| f64::from(value)).collect::<Vec<f64>>();
-    let [exact, _] = reference(&table, &[t], x0.len(), &wide(&x_t), &wide(&v));
+    let [exact, _] = Map::reference(&table, &[t], x0.len(), &wide(&x_t), &wide(&v));
     let mut comparison = Comparison::new(Storage::F32);
     comparison.add_all(&page.numbers("recovered 2")?, &exact);
     ensure(comparison.passes(), || {
