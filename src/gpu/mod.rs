@@ -30,14 +30,19 @@ pub use counter::Counter;
 pub use draw_timesteps::TimestepDraw;
 pub use error::{PlanError, RecordError};
 pub use inputs::{Drawn, Gradient, GradientScale, Noise, Perturbed, Recording, Reduction, Timesteps};
+#[doc(inline)]
 pub use loss::Loss;
+#[doc(inline)]
 pub use map::Map;
+#[doc(inline)]
 pub use noise::NoiseKey;
 pub use plan::plan::Plan;
 pub use plan::rows::PlanRow;
 pub use shader::catalog::{ComposedShader, every_shader};
+#[doc(inline)]
 pub use step::{CleanStats, Inpainting, Step, StepOptions};
 pub use storage::{Storage, UnknownStorage};
 pub use tensor::{Shape, Tensor};
+#[doc(inline)]
 pub use vlb::{VlbInputs, VlbLoop, VlbLoopTerms, VlbTerms};
 pub use warm_up::{WarmUp, WarmUpError};

@@ -134,6 +134,7 @@ impl StepRow {
     };
 
     /// Returns the row with classifier-free guidance (Ho & Salimans 2022, arXiv 2207.12598).
+    #[doc(alias = "cfg")]
     #[must_use]
     pub const fn guided(self, guidance: [f64; 2]) -> Self {
         Self { guidance, ..self }

@@ -83,6 +83,7 @@ const VARIANCE: Roles = &["prediction", "variance.learned", "x0", "noise", "", "
 /// }
 /// # Ok(()) }
 /// ```
+#[doc(alias("training_losses", "p_losses"))]
 #[derive(Debug)]
 pub struct TrainingStep {
     draw: Option<Plan>,

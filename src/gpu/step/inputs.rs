@@ -15,6 +15,7 @@ use crate::table::step::{Clip, Deviation, HISTORY, RowParts, SLICES, StepRow};
 ///
 /// After each step the region is what the known clean sample would be at that noise level, under the step's own noise
 /// (Lugmayr et al. 2022, arXiv 2201.09865, eq. 8).
+#[doc(alias("inpaint", "outpaint", "mask"))]
 #[derive(Clone, Copy, Debug)]
 pub struct Inpainting<'a> {
     /// 1 where the sample is known, 0 where it is not, or anything between.
@@ -24,6 +25,7 @@ pub struct Inpainting<'a> {
 }
 
 /// The request for the plan of a loop's steps.
+#[doc(alias("scheduler", "continuous batching"))]
 #[derive(Clone, Copy, Debug)]
 pub struct Step<'a> {
     /// A row for each call of the loop.

@@ -37,6 +37,7 @@ pub struct SamplerOptions {
     pub sections: Option<Sections>,
     /// The part of the steps that is taken, in `0..=1`: `n*strength` of them, rounded down, from the noisy end of which a noised
     /// picture is the start (`strength` of image-to-image in diffusers). All of them if `None`.
+    #[doc(alias = "img2img")]
     pub strength: Option<f64>,
     /// The rule that places the steps. [`Placement::Timesteps`] is the option `spacing`, any other the option `sigmas`.
     pub placement: Option<Placement>,

@@ -215,6 +215,7 @@ impl Sampler {
     }
 
     /// The row of a start from a clean sample, which is noised to the first level: the same coefficients.
+    #[doc(alias("strength", "img2img"))]
     #[must_use]
     pub fn start_from_row(&self) -> Matrix {
         let level = self.calls.first().map_or(NoiseLevel::CLEAN, |call| call.level);
