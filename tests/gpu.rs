@@ -1,6 +1,8 @@
 //! Everything that needs an adapter. Without one, each test is listed as ignored; `TWEEDIE_REQUIRE_ADAPTER=1`, which the
 //! project's test command sets, makes that a failure instead.
 
+#[path = "gpu/applications.rs"]
+mod applications;
 #[path = "gpu/batching.rs"]
 mod batching;
 #[path = "gpu/chains.rs"]
@@ -31,6 +33,8 @@ mod maps;
 mod mixed_precision;
 #[path = "gpu/moved.rs"]
 mod moved;
+#[path = "gpu/restart.rs"]
+mod restart;
 #[path = "gpu/runs.rs"]
 mod runs;
 #[path = "gpu/sampling.rs"]
@@ -173,8 +177,10 @@ fn run(arguments: &Arguments) -> ExitCode {
         vlb_terms::TESTS,
         likelihoods::TESTS,
         chains::TESTS,
+        applications::TESTS,
         batching::TESTS,
         mixed_precision::TESTS,
+        restart::TESTS,
         timesteps::TESTS,
         training::TESTS,
         contract::TESTS,
