@@ -82,23 +82,13 @@ fn check(harness: &Harness, case: &Case, tamper: impl Fn(&mut StepRow)) -> Compa
     let call_buffer = harness.gpu.buffer("calls", 4 * u64::from(shape.batch));
     let at = |buffer| Tensor::new(buffer, storage);
     let plan = Step {
-        rows: &tampered,
         options: StepOptions { clip: Clip::Range(0.75), ..StepOptions::default() },
-        shape,
         calls: if per_sample { Timesteps::per_sample(&call_buffer) } else { Timesteps::Batch },
-        x: at(&x_buffer),
-        prediction: at(&conditional),
         slices,
         unconditional: Some(at(&unconditional)),
         noise: Noise::drawn(KEY),
-        learned: None,
-        known: None,
-        next: at(&x_buffer),
-        x0: None,
-        input: None,
         memory: Some(Tensor::new(&memory, kept_as)),
-        least_depth: 0,
-        clean_stats: false,
+        ..Step::in_place(&tampered, shape, at(&x_buffer), at(&conditional))
     };
     let plan = plan.plan(&harness.context).unwrap_or_else(|error| panic!("{error}: {case:?}"));
 
@@ -208,25 +198,7 @@ fn rows_share_a_plan_with_those_that_clip(harness: &Harness) {
 }
 
 fn plain<'a>(rows: &'a [StepRow], shape: Shape, x: &'a wgpu::Buffer, prediction: &'a wgpu::Buffer) -> Step<'a> {
-    Step {
-        rows,
-        options: StepOptions::default(),
-        shape,
-        calls: Timesteps::Batch,
-        x: Tensor::f32(x),
-        prediction: Tensor::f32(prediction),
-        slices: 1,
-        unconditional: None,
-        noise: Noise::None,
-        learned: None,
-        known: None,
-        next: Tensor::f32(x),
-        x0: None,
-        input: None,
-        memory: None,
-        least_depth: 0,
-        clean_stats: false,
-    }
+    Step::in_place(rows, shape, Tensor::f32(x), Tensor::f32(prediction))
 }
 
 fn what_a_plan_has_no_place_for_is_refused(harness: &Harness) {

@@ -70,6 +70,38 @@ pub struct Step<'a> {
 }
 
 impl<'a> Step<'a> {
+    /// Steps in place of the batch as a whole, without guidance, noise or a known region; the other fields are for `..`.
+    ///
+    /// ```
+    /// use tweedie::gpu::{Noise, NoiseKey, Step};
+    /// use tweedie::{Shape, Tensor, table::StepRow};
+    ///
+    /// fn ancestral<'a>(rows: &'a [StepRow], x: Tensor<'a>, prediction: Tensor<'a>) -> Step<'a> {
+    ///     Step { noise: Noise::drawn(NoiseKey::seed(1)), ..Step::in_place(rows, Shape::new(1, 4096), x, prediction) }
+    /// }
+    /// ```
+    pub const fn in_place(rows: &'a [StepRow], shape: Shape, x: Tensor<'a>, prediction: Tensor<'a>) -> Self {
+        Self {
+            rows,
+            options: StepOptions { clip: Clip::None, deviation: Deviation::Fixed, rescale: 0.0 },
+            shape,
+            calls: Timesteps::Batch,
+            x,
+            prediction,
+            slices: 1,
+            unconditional: None,
+            noise: Noise::None,
+            learned: None,
+            known: None,
+            next: x,
+            x0: None,
+            input: None,
+            memory: None,
+            least_depth: 0,
+            clean_stats: false,
+        }
+    }
+
     /// Checks the options, and that the inputs are there that a row has a coefficient for.
     pub(super) fn check(&self) -> Result<(), PlanError> {
         self.options.check()?;
