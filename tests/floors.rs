@@ -81,7 +81,7 @@ const FLOORS: &[Floors] = &[
         "src/gpu",
         &[
             &["storage"],
-            &["compare", "error", "shader", "tensor"],
+            &["compare", "error", "record_error", "shader", "tensor"],
             &["inputs", "pipeline"],
             &["warm_up"],
             &["context"],
@@ -109,13 +109,14 @@ const FLOORS: &[Floors] = &[
     (
         "src/gpu/shader",
         &[
-            &["codes", "template"],
+            &["codes", "slots", "template"],
             &["op"],
             &["params", "variant"],
             &["bindings", "fold"],
             &["access", "standalone"],
             &["compose"],
-            &["catalog", "mod"],
+            &["catalog"],
+            &["every_shader", "mod"],
         ],
     ),
 ];

@@ -16,6 +16,7 @@ pub mod loss;
 pub mod map;
 pub(crate) mod pipeline;
 pub(crate) mod plan;
+pub(crate) mod record_error;
 pub(crate) mod shader;
 pub mod step;
 pub(crate) mod storage;
@@ -28,7 +29,7 @@ pub use crate::noise;
 pub use context::Context;
 pub use counter::Counter;
 pub use draw_timesteps::TimestepDraw;
-pub use error::{PlanError, RecordError};
+pub use error::PlanError;
 pub use inputs::{Drawn, Gradient, GradientScale, Noise, Perturbed, Recording, Reduction, Timesteps};
 #[doc(inline)]
 pub use loss::Loss;
@@ -38,7 +39,8 @@ pub use map::Map;
 pub use noise::NoiseKey;
 pub use plan::plan::Plan;
 pub use plan::rows::PlanRow;
-pub use shader::catalog::{ComposedShader, every_shader};
+pub use record_error::RecordError;
+pub use shader::every_shader::{ComposedShader, every_shader};
 #[doc(inline)]
 pub use step::{CleanStats, Inpainting, Step, StepOptions};
 pub use storage::{Storage, UnknownStorage};

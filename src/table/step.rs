@@ -81,10 +81,10 @@ pub struct StepRow {
 /// The clean sample that a call remembers for later ones.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Remembers {
-    /// That of the guided prediction, clipped.
+    /// The clean sample of the guided prediction, clipped.
     #[default]
     Guided,
-    /// That of the unconditional prediction, not clipped.
+    /// The clean sample of the unconditional prediction, not clipped.
     Unconditional,
 }
 
