@@ -73,6 +73,7 @@ type Test = (&'static str, fn(&Harness));
 /// in one.
 const FIVE: u32 = 5;
 const OF_FIVE: &[&str] = &[
+    "applications::guided_2m_in_one_submit",
     "batching::a_request_of_any_sampler_is_as_alone",
     "batching::a_request_that_does_not_fit_is_refused",
     "vlb_terms::bit_identical_in_every_run_and_batch",
