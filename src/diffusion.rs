@@ -53,7 +53,8 @@ pub enum OnUndefined {
 #[doc(alias("add_noise", "q_sample", "forward process"))]
 #[derive(Clone, Copy, Debug)]
 pub struct Noising<'a> {
-    /// The schedule.
+    /// The levels, by timestep: a schedule, or of a [`Model`](crate::Model) its [`timesteps`](crate::Model::timesteps), or those of the
+    /// batch by [`schedule_of_times`](crate::Model::schedule_of_times).
     pub schedule: &'a Schedule,
     /// The batch.
     pub shape: Shape,
@@ -106,7 +107,8 @@ impl Noising<'_> {
 #[doc(alias("predict_start_from_noise", "get_velocity", "pred_original_sample"))]
 #[derive(Clone, Copy, Debug)]
 pub struct Conversion<'a> {
-    /// The schedule.
+    /// The levels, by timestep: a schedule, or of a [`Model`](crate::Model) its [`timesteps`](crate::Model::timesteps), or those of the
+    /// batch by [`schedule_of_times`](crate::Model::schedule_of_times).
     pub schedule: &'a Schedule,
     /// The batch.
     pub shape: Shape,
@@ -163,7 +165,8 @@ impl Conversion<'_> {
 #[doc(alias("q_posterior_mean_variance", "p_mean_variance"))]
 #[derive(Clone, Copy, Debug)]
 pub struct PosteriorMean<'a> {
-    /// The schedule.
+    /// The levels, by timestep: a schedule, or of a [`Model`](crate::Model) its [`timesteps`](crate::Model::timesteps), or those of the
+    /// batch by [`schedule_of_times`](crate::Model::schedule_of_times).
     pub schedule: &'a Schedule,
     /// The batch.
     pub shape: Shape,

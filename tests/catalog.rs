@@ -117,6 +117,7 @@ fn schedules_are_those_of_their_constructors() {
         ("constant", Schedule::linear(1000, 0.01, 0.01)),
         ("variance-exploding", exploding),
         ("rectified-flow", Schedule::rectified_flow(1000)),
+        ("trigflow", Schedule::trig_flow(1000, SigmaData::KARRAS)),
     ];
     assert_eq!(expected.len(), Schedule::CATALOGUE.entries.len());
     for (name, expected) in expected {

@@ -166,7 +166,7 @@ fn mistakes_are_named() {
     says(of("UniPCMultistepScheduler", "solver_p", json!({})), &ten, &["solver_p"]);
     says(of("DPMSolverMultistepScheduler", "algorithm_type", json!("sde-dpmsolver")), &ten, &["algorithm_type"]);
     says(of("DPMSolverMultistepScheduler", "solver_order", json!(4)), &ten, &["orders 1 to 3, found 4"]);
-    says(of("FlowMatchEulerDiscreteScheduler", "use_dynamic_shifting", json!(true)), &ten, &["mu", "none"]);
+    says(of("FlowMatchEulerDiscreteScheduler", "use_dynamic_shifting", json!(true)), &ten, &["mu", "tokens"]);
     says(of("EDMEulerScheduler", "sigma_data", json!(0)), &ten, &["sigma_data", "above 0"]);
     let two = json!({ "_class_name": "EulerDiscreteScheduler", "use_karras_sigmas": true, "use_beta_sigmas": true });
     says(two, &ten, &["use_karras_sigmas and use_beta_sigmas exclude each other"]);

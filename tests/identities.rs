@@ -3,7 +3,7 @@
 use crate::support::assert_within;
 use proptest::prelude::*;
 use tweedie::error::{ScheduleError, Undefined};
-use tweedie::math::Quantity::{Edm, Epsilon, Flow, Score, V, X0, Xt};
+use tweedie::math::Quantity::{Edm, Epsilon, Flow, RisingFlow, Score, TrigFlow, V, X0, Xt};
 use tweedie::math::{NoiseLevel, Posterior, Quantity, Schedule, solve};
 
 /// Coefficients are quotients of differences of products: a few roundings each, twice in a there-and-back. 16 half-ulps
@@ -98,7 +98,7 @@ fn blind(level: NoiseLevel, given: Quantity, wanted: Quantity) -> bool {
         Xt => true,
         X0 => no_noise,
         Epsilon | Score => no_signal && !matches!(wanted, Epsilon | Score),
-        V | Flow | Edm(_) => false,
+        V | Flow | RisingFlow | Edm(_) | TrigFlow(_) => false,
     }
 }
 

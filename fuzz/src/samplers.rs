@@ -93,7 +93,7 @@ fn samplers(u: &mut Unstructured<'_>) -> Result<()> {
         1 => Clip::Range(b.0),
         _ => Clip::Quantile { ratio: b.0, least: c.0, most: d.0 },
     };
-    let denoiser = Denoiser { prediction, negated: u.arbitrary()?, clip };
+    let denoiser = Denoiser { prediction, factor: if u.arbitrary()? { -1.0 } else { 1.0 }, clip };
     let solver = solver(u, a.0, b.0, churn)?;
     if let Ok(sampler) = Sampler::new(&*solver, &grid, &denoiser) {
         assert_eq!(sampler.calls().is_empty(), grid.is_empty());

@@ -5,7 +5,7 @@ use super::common::{
     schedule, spacing, threshold, train_timesteps, unipc_solver,
 };
 use super::error::ConfigError;
-use super::options::Options;
+use super::options::{Options, refused};
 use super::scheduler::{Mu, Scheduler};
 use crate::math::catalog::sampler_options::SamplerOptions;
 use crate::math::catalog::sampler_rules::{GridRules, Last, Times, Whole};
@@ -23,7 +23,10 @@ pub(super) type Read = fn(&mut Options) -> Result<Scheduler, ConfigError>;
 /// The schedulers that are supported.
 pub(super) const CLASSES: &[(&str, Read)] = &[
     ("DDPMScheduler", ddpm),
+    ("DDPMParallelScheduler", ddpm),
     ("DDIMScheduler", ddim),
+    ("DDIMParallelScheduler", ddim),
+    ("CogVideoXDDIMScheduler", cogvideox),
     ("DDIMInverseScheduler", ddim_inverse),
     ("EulerDiscreteScheduler", euler),
     ("EulerAncestralDiscreteScheduler", euler_ancestral),
@@ -33,6 +36,8 @@ pub(super) const CLASSES: &[(&str, Read)] = &[
     ("LCMScheduler", lcm),
     ("FlowMatchEulerDiscreteScheduler", flow_euler),
     ("FlowMatchHeunDiscreteScheduler", flow_heun),
+    ("FlowMatchLCMScheduler", flow_lcm),
+    ("SCMScheduler", scm),
     ("EDMEulerScheduler", edm_euler),
     ("EDMDPMSolverMultistepScheduler", edm_dpm),
 ];
@@ -67,6 +72,19 @@ fn ddim(options: &mut Options) -> Result<Scheduler, ConfigError> {
     let (threshold, schedule) = (threshold(options)?, rescaled_schedule(options)?);
     let read = spaced(options, "ddim", schedule, LEADING, defaults)?;
     Ok(Scheduler { threshold, takes: vec!["eta", "rederive_epsilon"], ..read })
+}
+
+/// DDIM on a schedule whose signal-to-noise ratio is divided by a number (Yang et al. 2024, arXiv 2408.06072).
+fn cogvideox(options: &mut Options) -> Result<Scheduler, ConfigError> {
+    let noisy = !options.flag("set_alpha_to_one", true)?;
+    let clip = clip(options, true)?;
+    let defaults = SamplerOptions { ends_at_least_sigma: Some(noisy), clip, ..SamplerOptions::default() };
+    let trained = schedule(options, &Usual::LCM)?;
+    let scale = options.number("snr_shift_scale", 3.0)?;
+    let shifted = |abar: f64| abar / (scale + (1.0 - scale) * abar);
+    let abar: Vec<f64> = trained.alphas_cumprod().into_iter().map(shifted).collect();
+    let schedule = rescaled(options, Schedule::from_alphas_cumprod(&abar)?)?;
+    spaced(options, "ddim", schedule, LEADING, defaults)
 }
 
 /// The steps of DDIM backwards, from the clean sample to noise.
@@ -222,12 +240,22 @@ fn flow_euler(options: &mut Options) -> Result<Scheduler, ConfigError> {
     if inverted {
         // The network's time runs from noise to data, and so does its velocity.
         let timesteps = model.schedule().len() as f64;
-        model = model.told_as(Told::RisingTime(timesteps)).negated();
+        model = model.negated().told_as(Told::RisingTime(timesteps));
     }
     let defaults = SamplerOptions { placement, stochastic, ..SamplerOptions::default() };
     let mut read = shifts(options, Scheduler::new(model, "flow-euler", defaults)?, "shift")?;
     read.rules.between_listed = true;
     read.takes.push("timesteps");
+    Ok(read)
+}
+
+/// A consistency model of a flow: each step noises the clean sample again.
+fn flow_lcm(options: &mut Options) -> Result<Scheduler, ConfigError> {
+    if options.has("scale_factors") {
+        return Err(refused("scale_factors", "none: samples keep their size", "a list"));
+    }
+    let mut read = flow_euler(options)?;
+    read.defaults.stochastic = true;
     Ok(read)
 }
 
@@ -257,6 +285,16 @@ fn edm(options: &mut Options, sampler: &str, solver: SamplerOptions) -> Result<S
         ..solver
     };
     Scheduler::new(if negated { model.negated() } else { model }, sampler, defaults)
+}
+
+/// Consistency sampling of TrigFlow (Chen et al. 2025, arXiv 2503.09641). The class is handed an output in the data's units.
+fn scm(options: &mut Options) -> Result<Scheduler, ConfigError> {
+    let steps = train_timesteps(options)?;
+    options.choice("prediction_type", &[("trigflow", ())], ())?;
+    let sigma_data = SigmaData::new(options.number("sigma_data", SigmaData::KARRAS.value())?)?;
+    let model = Model::trig_flow(steps, sigma_data)?.with_output_factor(1.0 / sigma_data.value())?;
+    let defaults = SamplerOptions { stochastic: true, ..SamplerOptions::default() };
+    Ok(Scheduler { takes: vec!["times", "timesteps"], ..Scheduler::new(model, "flow-euler", defaults)? })
 }
 
 fn edm_euler(options: &mut Options) -> Result<Scheduler, ConfigError> {

@@ -39,6 +39,7 @@
 mod classes;
 mod common;
 mod error;
+mod nearest;
 mod options;
 mod scheduler;
 
@@ -48,6 +49,7 @@ pub use scheduler::Scheduler;
 use crate::math::catalog::sampler_options::SamplerOptions;
 use crate::math::sampler::Sampler;
 use classes::CLASSES;
+use nearest::{nearest, sampler_of};
 use options::Options;
 
 impl Scheduler {
@@ -63,16 +65,37 @@ impl Scheduler {
     /// # Errors
     /// [`ConfigError`]: text that is not such a file, a scheduler or a value that is not supported.
     pub fn parse(json: &str) -> Result<Self, ConfigError> {
+        Self::read(Options::parse(json)?)
+    }
+
+    /// Reads the model of a file whose class is not supported, as that of the nearest class that is: for noising, conversion,
+    /// losses, and [`sampler_instead`](Self::sampler_instead).
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse); [`ConfigError::Class`] for a class that is near to none.
+    pub fn parse_model(json: &str) -> Result<Self, ConfigError> {
         let mut options = Options::parse(json)?;
+        if let Some(nearest) = nearest(options.class()) {
+            options.as_class(nearest);
+        }
+        Self::read(options)
+    }
+
+    fn read(mut options: Options) -> Result<Self, ConfigError> {
         let known = CLASSES.iter().find(|(class, _)| *class == options.class());
         let unknown = || {
             let expected = Self::classes().collect::<Vec<_>>().join(", ");
-            ConfigError::Class { expected, found: options.shown_class() }
+            let found = options.shown_class();
+            match nearest(options.class()).and_then(|class| Some((class, sampler_of(class)?))) {
+                Some((class, sampler)) => ConfigError::Unsupported { found, class, sampler, supported: expected },
+                None => ConfigError::Class { expected, found },
+            }
         };
         let (_, read) = known.ok_or_else(unknown)?;
         let scheduler = read(&mut options)?;
+        let notes = options.notes();
         options.finish()?;
-        Ok(scheduler)
+        Ok(Self { notes, ..scheduler })
     }
 }
 

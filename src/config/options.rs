@@ -37,6 +37,7 @@ const SHOWN: usize = 60;
 pub(super) struct Options {
     class: String,
     rest: Map<String, Value>,
+    notes: Vec<String>,
 }
 
 impl Options {
@@ -51,10 +52,44 @@ impl Options {
             });
         };
         match rest.remove("_class_name") {
-            Some(Value::String(class)) => Ok(Self { class, rest }),
+            Some(Value::String(class)) => Ok(Self { class, rest, notes: Vec::new() }.modernized()),
             Some(other) => Err(wrong("_class_name", "a name in quotes", &other)),
             None => Err(ConfigError::NoClass),
         }
+    }
+
+    /// Reads what old files say as what it means.
+    fn modernized(mut self) -> Self {
+        if let Some(class) = self.class.strip_prefix("Flax").map(str::to_owned) {
+            self.notes.push(format!("{} is read as {class}", self.class));
+            self.class = class;
+        }
+        if self.rest.remove("tensor_format").is_some() {
+            self.notes.push("tensor_format acts on nothing".to_owned());
+        }
+        if self.rest.get("timestep_values").is_some_and(Value::is_null) {
+            self.rest.remove("timestep_values");
+            self.notes.push("timestep_values is null and acts on nothing".to_owned());
+        }
+        if let Some(Value::Bool(epsilon)) = self.rest.get("predict_epsilon").cloned() {
+            self.rest.remove("predict_epsilon");
+            let predicts = if epsilon { "epsilon" } else { "sample" };
+            if !self.has("prediction_type") {
+                self.rest.insert("prediction_type".to_owned(), predicts.into());
+                self.notes.push(format!("predict_epsilon: {epsilon} is read as prediction_type: {predicts}"));
+            }
+        }
+        self
+    }
+
+    /// What old spellings were read as.
+    pub(super) fn notes(&self) -> Vec<String> {
+        self.notes.clone()
+    }
+
+    /// The same file, read as one of another class.
+    pub(super) fn as_class(&mut self, class: &str) {
+        class.clone_into(&mut self.class);
     }
 
     /// The scheduler's class.

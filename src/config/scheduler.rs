@@ -1,8 +1,8 @@
 //! The contents of a configuration: a model, a sampler, and the defaults of its runs.
 
 use super::error::ConfigError;
-use super::options::refused;
 use crate::math::catalog::entry::Entry;
+use crate::math::catalog::error::CatalogError;
 use crate::math::catalog::sampler_options::SamplerOptions;
 use crate::math::catalog::sampler_recipe::SamplerRecipe;
 use crate::math::catalog::sampler_rules::GridRules;
@@ -11,10 +11,13 @@ use crate::math::model::Model;
 use crate::math::placement::Placement;
 use crate::math::process::Process;
 use crate::math::sampler::Sampler;
+use crate::math::sampler::call::Call;
 use crate::math::sampler::churn::Churn;
 use crate::math::sampler::multistep::Form;
 use crate::math::sampler::solver::Compat;
+use crate::math::schedule::MAX_STEPS;
 use crate::table::step::Clip;
+use std::f64::consts::FRAC_PI_2;
 
 /// A `scheduler_config.json`: a model, and the defaults of its runs.
 ///
@@ -42,7 +45,11 @@ pub struct Scheduler {
     pub(super) takes: Vec<&'static str>,
     /// The meaning of a run's `mu`.
     pub(super) mu: Mu,
+    pub(super) notes: Vec<String>,
 }
+
+/// Options of a run that replace those of the file, where the sampler has them.
+const GRID: [&str; 9] = ["sections", "spacing", "offset", "sigmas", "sigma_min", "sigma_max", "rho", "final", "times"];
 
 /// The meaning of `mu`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,7 +66,16 @@ impl Scheduler {
     /// The defaults of a class; `sampler` is a name of the catalogue.
     pub(super) fn new(model: Model, sampler: &str, defaults: SamplerOptions) -> Result<Self, ConfigError> {
         let (rules, takes, mu) = (GridRules::default(), Vec::new(), Mu::Optional);
-        Ok(Self { model, sampler: Sampler::CATALOGUE.find(sampler)?, defaults, rules, threshold: None, takes, mu })
+        Ok(Self {
+            model,
+            sampler: Sampler::CATALOGUE.find(sampler)?,
+            defaults,
+            rules,
+            threshold: None,
+            takes,
+            mu,
+            notes: Vec::new(),
+        })
     }
 
     /// The model: for noising, conversion and losses, and for samplers other than the file's.
@@ -69,30 +85,95 @@ impl Scheduler {
     }
 
     /// The sampler of a run: the arguments of `set_timesteps` and `step` in diffusers. These are a number of steps or
-    /// timesteps, `strength`, and of `eta`, `rederive_epsilon` (`use_clipped_model_output`), `mu` or `tokens` and `churn` those that the class has.
+    /// timesteps, `strength`, and of `eta`, `rederive_epsilon` (`use_clipped_model_output`), `mu` or `tokens` and `churn` those
+    /// that the class has. Options that place levels, as far as the sampler has them, replace those of the file.
     ///
     /// # Errors
     /// [`ConfigError`] for a run that the scheduler cannot make, [`ConfigError::Unused`] for options that the file settles or
     /// that the class does not use.
     pub fn sampler(&self, run: &SamplerOptions) -> Result<Sampler, ConfigError> {
-        let given = run.given().chain(run.timesteps.is_some().then_some("timesteps"));
-        if let Some(option) = given.into_iter().find(|option| *option != "strength" && !self.takes.contains(option)) {
+        let mut given = run.given().chain(run.timesteps.is_some().then_some("timesteps"));
+        if let Some(option) = given.find(|option| !self.uses(option)) {
             return Err(ConfigError::Unused { option });
         }
-        let mut options = SamplerOptions {
-            steps: run.steps,
-            timesteps: run.timesteps.clone(),
-            strength: run.strength,
-            eta: run.eta,
-            rederive_epsilon: run.rederive_epsilon,
-            churn: run.churn,
-            compat: run.compat,
-            clip: self.clip(run),
-            ..self.defaults.clone()
-        };
+        self.refuse_shift(run)?;
+        let mut options = SamplerOptions { clip: self.clip(run), ..run.placed_over(&self.defaults) };
         self.shift(run, &mut options)?;
         self.exceptions(run, &mut options);
-        Ok(self.sampler.build_by(&self.rules, &self.model, &options)?)
+        let mut sampler = self.sampler.build_by(&self.rules_of(run), &self.model, &options)?;
+        if run.compat == Compat::Diffusers && matches!(self.model.process(), Process::TrigFlow(_)) {
+            sampler.calls_mut().iter_mut().for_each(beyond_a_right_angle);
+        }
+        Ok(sampler)
+    }
+
+    /// The run of another sampler on the model of the file, with its shift, its spacing and the time at which it ends. Options
+    /// are those of the sampler.
+    ///
+    /// # Errors
+    /// As [`Entry::build`], and [`ConfigError`] for a flow whose shift needs the size of the image.
+    pub fn sampler_instead(&self, entry: &Entry<SamplerRecipe>, run: &SamplerOptions) -> Result<Sampler, ConfigError> {
+        let rules =
+            GridRules { spacing: self.rules_of(run).spacing, terminal: self.rules.terminal, ..GridRules::default() };
+        let mut options = run.clone();
+        if self.mu != Mu::Optional {
+            options.tokens = None;
+            self.shift(run, &mut options)?;
+        }
+        Ok(entry.build_instead(&rules, &self.model, &options)?)
+    }
+
+    /// The sampler of the file.
+    #[must_use]
+    pub const fn entry(&self) -> &'static Entry<SamplerRecipe> {
+        self.sampler
+    }
+
+    /// Old spellings that the file has, and what they were read as; a line each.
+    #[must_use]
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// True for an option of a run that the class or the sampler has.
+    fn uses(&self, option: &str) -> bool {
+        let flow = self.model.process() == Process::Flow;
+        match option {
+            "strength" | "begin_index" | "end_index" => true,
+            "times" => flow,
+            "shift" if flow && self.mu == Mu::Optional => true,
+            "sigmas" if flow => true,
+            _ if GRID.contains(&option) => self.sampler.make.options().any(|known| known == option),
+            _ => self.takes.contains(&option),
+        }
+    }
+
+    /// Refuses a shift beside a list of levels, which is final. diffusers shifts the list.
+    fn refuse_shift(&self, run: &SamplerOptions) -> Result<(), ConfigError> {
+        let [list, shift] = [
+            [
+                ("timesteps", run.timesteps.is_some()),
+                ("sigmas", run.sigma_list.is_some()),
+                ("times", run.times.is_some()),
+            ],
+            [("mu", run.mu.is_some()), ("tokens", run.tokens.is_some()), ("shift", run.shift.is_some())],
+        ]
+        .map(|options| options.into_iter().find(|(_, given)| *given).map(|(name, _)| name));
+        match (list, shift) {
+            (Some(second), Some(first)) if run.compat == Compat::Published => {
+                let because = "is final";
+                Err(CatalogError::Contradiction { first, second, because }.into())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The rules of the class, without those that the run replaces.
+    fn rules_of(&self, run: &SamplerOptions) -> GridRules {
+        let mut rules = self.rules;
+        let spaced = matches!(run.placement, Some(Placement::Timesteps(_))) || run.offset.is_some();
+        rules.spacing = rules.spacing.filter(|_| !spaced);
+        rules
     }
 
     /// diffusers limits the threshold to `sample_max_value`, whose default of 1 turns it into a clamp to -1..=1.
@@ -110,7 +191,8 @@ impl Scheduler {
 
     /// The shift of a flow. A list of timesteps is final, but for diffusers, which shifts it.
     fn shift(&self, run: &SamplerOptions, options: &mut SamplerOptions) -> Result<(), ConfigError> {
-        let is_final = run.timesteps.is_some() && run.compat == Compat::Published;
+        let listed = run.timesteps.is_some() || run.sigma_list.is_some() || run.times.is_some();
+        let is_final = listed && run.compat == Compat::Published;
         let mu = match (run.mu, run.tokens, self.model.token_line()) {
             (None, Some(tokens), Some([base, most])) => Some(flow::dynamic_mu(tokens, base, most)?),
             (mu, ..) => mu,
@@ -120,18 +202,23 @@ impl Scheduler {
             (Mu::Optional | Mu::Exponential, Some(_)) => options.mu = mu,
             (Mu::Linear, Some(_)) => options.shift = mu,
             (Mu::Optional, None) => {}
+            // Ends that are given place sigmas without the times of the class.
+            _ if run.sigma_min.is_some() && run.sigma_max.is_some() && options.placement.is_some() => {}
             (Mu::Exponential | Mu::Linear, None) => {
-                return Err(refused("mu or tokens", "a number, since use_dynamic_shifting is on", "none"));
+                return Err(CatalogError::NoSize.into());
             }
         }
-        if is_final && self.model.process() == Process::Flow {
-            options.placement = None;
+        if run.sigma_list.is_some() || run.times.is_some() || (is_final && self.model.process() == Process::Flow) {
+            options.placement = run.placement;
         }
         Ok(())
     }
 
     /// Sigmas in equal steps of the logarithm, and two oddities of diffusers.
     fn exceptions(&self, run: &SamplerOptions, options: &mut SamplerOptions) {
+        if let Process::TrigFlow(_) = self.model.process() {
+            angles(run, options);
+        }
         if run.compat == Compat::Published {
             let counted = self.rules.one_too_many && options.steps.is_some();
             options.placement = options.placement.or(counted.then_some(Placement::Exponential));
@@ -148,4 +235,36 @@ impl Scheduler {
             options.sigma_max = options.sigma_min; // not the largest
         }
     }
+}
+
+/// The first angle of SANA-Sprint and its second of two (Chen et al. 2025, arXiv 2503.09641).
+#[expect(clippy::approx_constant, reason = "the published value, which the network is told")]
+const SPRINT: [f64; 2] = [1.5708, 1.3];
+
+/// diffusers takes 1.5708 for what it is: beyond a right angle, where a little of the sample is subtracted.
+fn beyond_a_right_angle(call: &mut Call) {
+    let (row, t) = (&mut call.row, call.timestep);
+    let beyond = t - FRAC_PI_2;
+    if beyond <= 0.0 || beyond >= RIGHT_ANGLE_ROUNDING || row.x0[1] == 0.0 {
+        return;
+    }
+    let kept = row.p / row.x0[1];
+    (row.x0[0], row.x0[1]) = (t.cos(), -t.sin());
+    (row.x, row.p) = (kept * row.x0[0], kept * row.x0[1]);
+}
+
+/// The most by which a rounded angle lies beyond a right one.
+const RIGHT_ANGLE_ROUNDING: f64 = 1e-5;
+
+/// The angles of SCM: the usual two, or equal steps from the first to 0.
+fn angles(run: &SamplerOptions, options: &mut SamplerOptions) {
+    if let Some(list) = options.timesteps.take() {
+        options.times = Some(list);
+    }
+    let Some(steps) = run.steps.filter(|steps| (1..=MAX_STEPS).contains(steps)) else { return };
+    options.steps = None;
+    options.times = Some(match steps {
+        2 => SPRINT.to_vec(),
+        _ => (0..steps).map(|i| SPRINT[0] * (1.0 - i as f64 / steps as f64)).collect(),
+    });
 }

@@ -16,7 +16,11 @@
 
 use super::level::NoiseLevel;
 use crate::math::schedule_error::ScheduleError;
+use std::f64::consts::FRAC_PI_2;
 use std::hash::{Hash, Hasher};
+
+/// The largest angle that counts as `pi/2`, whose published value is rounded to four decimals.
+const RIGHT_ANGLE: f64 = FRAC_PI_2 + 1e-5;
 
 /// The standard deviation of the data: finite and above 0, in the data's units.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -64,6 +68,22 @@ impl SigmaData {
 
     fn deviation(self, level: NoiseLevel) -> f64 {
         (level.alpha() * self.0).hypot(level.sigma())
+    }
+}
+
+impl NoiseLevel {
+    /// `alpha = cos(t)`, `sigma = sigma_data*sin(t)` for an angle `t` in `0..=pi/2` (Lu & Song 2024, arXiv 2410.11081).
+    ///
+    /// An angle beyond `pi/2` by the rounding of its published value, 1.5708, is `pi/2`.
+    ///
+    /// # Errors
+    /// [`ScheduleError::Angle`].
+    pub fn trig_flow(t: f64, sigma_data: SigmaData) -> Result<Self, ScheduleError> {
+        if !(0.0..=RIGHT_ANGLE).contains(&t) {
+            return Err(ScheduleError::Angle { value: t });
+        }
+        let alpha = if t >= FRAC_PI_2 { 0.0 } else { t.cos() };
+        Ok(Self::raw(alpha, sigma_data.value() * t.min(FRAC_PI_2).sin()))
     }
 }
 

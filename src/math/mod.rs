@@ -31,6 +31,7 @@ pub(crate) mod level;
 pub(crate) mod likelihood;
 pub(crate) mod loss;
 pub(crate) mod model;
+mod model_levels;
 pub(crate) mod model_variance;
 pub(crate) mod normal;
 pub(crate) mod placement;

@@ -8,6 +8,7 @@
 //! is told, asks the model.
 
 use super::check;
+use super::edm::SigmaData;
 use super::level::NoiseLevel;
 use super::placement::Placement;
 use super::process::Process;
@@ -32,6 +33,8 @@ pub enum Told {
     Sigma,
     /// `ln(sigma/alpha)/4` (Karras et al. 2022, arXiv 2206.00364, table 1).
     LogSigma,
+    /// The angle `t` with `tan(t) = sigma/(sigma_data*alpha)` (Lu & Song 2024, arXiv 2410.11081).
+    Angle(SigmaData),
 }
 
 /// A trained network: its process, its prediction, and the number that it is told at a noise level.
@@ -53,7 +56,7 @@ pub enum Told {
 pub struct Model {
     schedule: Schedule,
     prediction: Quantity,
-    negated: bool,
+    factor: f64,
     told: Told,
     placement: Option<Placement>,
     line: Option<[(f64, f64); 2]>,
@@ -63,17 +66,20 @@ pub struct Model {
 impl Model {
     /// A network that predicts a quantity at the levels of a schedule.
     ///
-    /// It is told `ln(sigma)/4` if it predicts EDM's output, `T*t` of a rectified flow of `T` timesteps, and else the timestep.
+    /// It is told `ln(sigma)/4` if it predicts EDM's output, `T*t` of a rectified flow of `T` timesteps, `T*(1 - t)` if that
+    /// flow's velocity leads to the data, TrigFlow's angle, and else the timestep.
     #[must_use]
     pub fn new(schedule: Schedule, prediction: Quantity) -> Self {
         let told = match (schedule.process(), prediction) {
-            (_, Quantity::Edm(_)) => Told::LogSigma,
+            (Process::TrigFlow(sigma_data), _) => Told::Angle(sigma_data),
+            (_, Quantity::Edm(_) | Quantity::TrigFlow(_)) => Told::LogSigma,
+            (Process::Flow, Quantity::RisingFlow) => Told::RisingTime(schedule.len() as f64),
             (Process::Flow, _) => Told::Time(schedule.len() as f64),
             _ => Told::Timestep,
         };
-        let edm = (schedule.process() == Process::VarianceExploding) && matches!(prediction, Quantity::Edm(_));
+        let edm = schedule.process() == Process::VarianceExploding && prediction.sigma_data().is_some();
         let placement = edm.then_some(Placement::KARRAS);
-        Self { schedule, prediction, negated: false, told, placement, line: None, latent: [1.0, 0.0] }
+        Self { schedule, prediction, factor: 1.0, told, placement, line: None, latent: [1.0, 0.0] }
     }
 
     /// A rectified flow of so many timesteps that predicts the velocity `epsilon - x0`.
@@ -84,10 +90,34 @@ impl Model {
         Ok(Self::new(Schedule::rectified_flow(timesteps)?, Quantity::Flow))
     }
 
+    /// TrigFlow of so many timesteps on data of this standard deviation (Lu & Song 2024, arXiv 2410.11081).
+    ///
+    /// # Errors
+    /// [`ScheduleError::Empty`], [`ScheduleError::TooLong`].
+    pub fn trig_flow(timesteps: usize, sigma_data: SigmaData) -> Result<Self, ScheduleError> {
+        Ok(Self::new(Schedule::trig_flow(timesteps, sigma_data)?, Quantity::TrigFlow(sigma_data)))
+    }
+
     /// The same with an output of the opposite sign: `x0 - epsilon`, or `v_prediction` of diffusers' EDM schedulers.
     #[must_use]
     pub fn negated(self) -> Self {
-        Self { negated: !self.negated, ..self }
+        match self.prediction.negated() {
+            Some(prediction) => Self { prediction, ..self },
+            None => Self { factor: -self.factor, ..self },
+        }
+    }
+
+    /// The same with an output that is the quantity only after it is multiplied by this factor, above or below 0.
+    ///
+    /// # Errors
+    /// [`ScheduleError::ParamNotPositive`] for a factor whose size is not finite and above 0.
+    pub fn with_output_factor(self, factor: f64) -> Result<Self, ScheduleError> {
+        let size = factor.abs();
+        if size.is_finite() && size > 0.0 {
+            Ok(Self { factor, ..self })
+        } else {
+            Err(ScheduleError::ParamNotPositive { name: "the size of the output's factor", value: size })
+        }
     }
 
     /// The same, told another number.
@@ -139,6 +169,18 @@ impl Model {
         self.prediction
     }
 
+    /// The factor by which the network's output becomes the [prediction](Self::prediction); 1 for most.
+    #[must_use]
+    pub const fn output_factor(&self) -> f64 {
+        self.factor
+    }
+
+    /// The number that the network is told.
+    #[must_use]
+    pub const fn told_number(&self) -> Told {
+        self.told
+    }
+
     /// The rule that places the levels at which the model is usually sampled; `None` for the sampler's own.
     #[must_use]
     pub const fn placement(&self) -> Option<Placement> {
@@ -167,7 +209,7 @@ impl Model {
     /// The way from the network's output to the clean sample, without clipping.
     #[must_use]
     pub const fn denoiser(&self) -> Denoiser {
-        Denoiser { negated: self.negated, ..Denoiser::new(self.prediction) }
+        Denoiser { factor: self.factor, ..Denoiser::new(self.prediction) }
     }
 
     /// The scale of samples on the process, from which [`Scale::level`] follows: the sigma of a flow is its time, any other
@@ -176,7 +218,8 @@ impl Model {
     pub const fn scale(&self) -> Scale {
         match (self.process(), self.prediction) {
             (Process::Flow, _) => Scale::Flow,
-            (Process::VarianceExploding, Quantity::Edm(sigma_data)) => Scale::Edm(sigma_data),
+            (Process::TrigFlow(sigma_data), _) => Scale::TrigFlow(sigma_data),
+            (Process::VarianceExploding, Quantity::Edm(data) | Quantity::TrigFlow(data)) => Scale::Edm(data),
             (Process::VarianceExploding, _) => Scale::Denoiser,
             (Process::VariancePreserving | Process::Levels, _) => Scale::VariancePreserving,
         }
@@ -226,6 +269,7 @@ impl Model {
             Told::RisingTime(scale) => scale * (alpha / (alpha + sigma)),
             Told::Sigma => sigma / alpha,
             Told::LogSigma => 0.25 * (sigma / alpha).ln(),
+            Told::Angle(sigma_data) => sigma.atan2(sigma_data.value() * alpha),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Processes: the curves that signal and noise follow from the clean sample to pure noise.
 
+use super::edm::SigmaData;
 use super::level::NoiseLevel;
 use std::fmt;
 
@@ -13,6 +14,9 @@ pub enum Process {
     VarianceExploding,
     /// `alpha = 1 - sigma`: rectified flow, whose time is `sigma` (Liu et al. 2022, arXiv 2209.03003).
     Flow,
+    /// `alpha = cos(t)`, `sigma = sigma_data*sin(t)`: TrigFlow, whose time is an angle in `0..=pi/2` (Lu & Song 2024, arXiv
+    /// 2410.11081).
+    TrigFlow(SigmaData),
     /// Levels of no named curve, which are visited as they are.
     Levels,
 }
@@ -44,6 +48,7 @@ impl fmt::Display for Process {
             Self::VariancePreserving => "variance-preserving",
             Self::VarianceExploding => "variance-exploding",
             Self::Flow => "rectified-flow",
+            Self::TrigFlow(_) => "trigflow",
             Self::Levels => "plain",
         })
     }

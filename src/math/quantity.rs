@@ -40,14 +40,29 @@ pub enum Quantity {
     Flow,
     /// The output of a preconditioned network, `(x0 - c_skip*x_t)/c_out` (Karras et al. 2022, arXiv 2206.00364, eq. 7).
     Edm(SigmaData),
+    /// The velocity `x0 - epsilon` of a flow whose time runs from noise to data (Liu et al. 2022, arXiv 2209.03003).
+    RisingFlow,
+    /// `cos(t)*z - sin(t)*x0` over the standard deviation of the data, where `z` has that of the data too: the output of
+    /// TrigFlow (Lu & Song 2024, arXiv 2410.11081, section 3). It is [`Edm`](Self::Edm) of the opposite sign, and `v_prediction` of
+    /// diffusers' EDM schedulers.
+    TrigFlow(SigmaData),
 }
 
 impl Quantity {
     /// All quantities; EDM's with the paper's standard deviation of the data.
-    pub const ALL: [Self; 7] =
-        [Self::Xt, Self::X0, Self::Epsilon, Self::V, Self::Score, Self::Flow, Self::Edm(SigmaData::KARRAS)];
+    pub const ALL: [Self; 9] = [
+        Self::Xt,
+        Self::X0,
+        Self::Epsilon,
+        Self::V,
+        Self::Score,
+        Self::Flow,
+        Self::Edm(SigmaData::KARRAS),
+        Self::RisingFlow,
+        Self::TrigFlow(SigmaData::KARRAS),
+    ];
 
-    /// The field's name: `x_t`, `x0`, `epsilon`, `v`, `score`, `flow` or `edm`.
+    /// The name in the [catalogue](Self::CATALOGUE), which is the field's where it has one.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -58,7 +73,36 @@ impl Quantity {
             Self::Score => "score",
             Self::Flow => "flow",
             Self::Edm(_) => "edm",
+            Self::RisingFlow => "rising-flow",
+            Self::TrigFlow(_) => "trigflow",
         }
+    }
+
+    /// The same quantity of the opposite sign, if it has a name.
+    #[must_use]
+    pub const fn negated(self) -> Option<Self> {
+        match self {
+            Self::Flow => Some(Self::RisingFlow),
+            Self::RisingFlow => Some(Self::Flow),
+            Self::Edm(sigma_data) => Some(Self::TrigFlow(sigma_data)),
+            Self::TrigFlow(sigma_data) => Some(Self::Edm(sigma_data)),
+            _ => None,
+        }
+    }
+
+    /// The standard deviation of the data, of the output of a preconditioned network.
+    #[must_use]
+    pub const fn sigma_data(self) -> Option<SigmaData> {
+        match self {
+            Self::Edm(sigma_data) | Self::TrigFlow(sigma_data) => Some(sigma_data),
+            _ => None,
+        }
+    }
+
+    /// True for a velocity of rectified flow, of either sign.
+    #[must_use]
+    pub const fn is_flow(self) -> bool {
+        matches!(self, Self::Flow | Self::RisingFlow)
     }
 
     /// The coefficients `(a, b)` of `a*x0 + b*epsilon` at a noise level.
@@ -75,6 +119,8 @@ impl Quantity {
             Self::Score => [0.0, -1.0 / sigma],
             Self::Flow => [-1.0, 1.0],
             Self::Edm(sigma_data) => sigma_data.row(level),
+            Self::RisingFlow => [1.0, -1.0],
+            Self::TrigFlow(sigma_data) => sigma_data.row(level).map(|coefficient| 0.0 - coefficient),
         };
         finite(row).ok_or_else(|| undefined(level, None, self))
     }

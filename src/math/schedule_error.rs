@@ -84,6 +84,12 @@ pub enum ScheduleError {
         /// The value given.
         value: f64,
     },
+    /// An angle of TrigFlow outside its range.
+    #[error("TrigFlow's time is an angle within 0..=pi/2, found {value}", value = few(.value))]
+    Angle {
+        /// The value given.
+        value: f64,
+    },
     /// A timestep that the schedule does not have.
     #[error("timestep {found} is out of range: the schedule has {steps}, numbered from 0")]
     Timestep {

@@ -59,7 +59,7 @@ pub(super) fn beta(n: usize, sigma_min: f64, sigma_max: f64, a: f64, b: f64) -> 
     check_ends(n, sigma_min, sigma_max)?;
     check::shape("a of the beta distribution", a)?;
     check::shape("b of the beta distribution", b)?;
-    Ok(falling(n).map(|p| sigma_min + quantile(p, a, b) * (sigma_max - sigma_min)).collect())
+    Ok(quantiles(n, a, b).map(|share| sigma_min + share * (sigma_max - sigma_min)).collect())
 }
 
 /// `sqrt(exp(beta_d*t^2/2 + beta_min*t) - 1)` with `t` from 1 to `least_time` in equal steps: the continuous VP process
@@ -85,6 +85,22 @@ pub(super) fn variance_preserving(
     let list: Vec<f64> = falling(n).map(sigma).collect();
     let checked = list.into_iter().map(|sigma| NoiseLevel::variance_exploding(sigma).map(NoiseLevel::sigma));
     Ok(checked.collect::<Result<_, _>>()?)
+}
+
+/// Timesteps at the quantiles of a beta distribution, between the ends `[least, most]` (Lee et al. 2024, arXiv 2407.12173).
+///
+/// # Errors
+/// [`SamplerError::Parameter`]; [`SamplerError::Schedule`] for the count.
+pub(super) fn beta_timesteps(n: usize, [least, most]: [f64; 2], a: f64, b: f64) -> Result<Vec<f64>, SamplerError> {
+    check_steps(n)?;
+    check::shape("a of the beta distribution", a)?;
+    check::shape("b of the beta distribution", b)?;
+    Ok(quantiles(n, a, b).map(|share| least + share * (most - least)).collect())
+}
+
+/// The quantiles of a beta distribution from 1 to 0 in `n` equal steps.
+fn quantiles(n: usize, a: f64, b: f64) -> impl Iterator<Item = f64> {
+    falling(n).map(move |p| quantile(p, a, b))
 }
 
 /// `1 .. 0` in `n` equal steps; 1 alone if `n` is 1.

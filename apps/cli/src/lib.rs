@@ -2,7 +2,9 @@
 //!
 //! ```text
 //! commands/                                   a file for each command
-//! schedule_args  sampler_args  loss_args      options, and what they build
+//! schedule_args  model_args  sampler_args  loss_args    options, and what they build
+//! sampler_build  sigmas_arg                   from the options of a sampler to the sampler
+//! levels                                      the noise level of each sample of a file
 //! engine  batch  losses  replay_engine        where a job is computed: on an adapter or in f64 on the CPU
 //! demo_engine                                 the work of `demo`
 //! recorded_run                                the input of `replay`
@@ -17,8 +19,10 @@ mod demo_engine;
 mod engine;
 mod filmstrip;
 mod interrupt;
+mod levels;
 mod loss_args;
 mod losses;
+mod model_args;
 mod names;
 mod progress;
 mod recorded_run;
@@ -26,7 +30,9 @@ mod replay_engine;
 mod report;
 mod sample;
 mod sampler_args;
+mod sampler_build;
 mod schedule_args;
+mod sigmas_arg;
 pub mod study;
 mod text;
 

@@ -2,17 +2,14 @@
 //!
 //! As for schedules, an option that the sampler has no use for is an error: who gives it believes that it does something.
 
-use crate::names::{find, flag, in_flags, one_of};
-use crate::report::{Failure, Outcome};
-use crate::schedule_args::ScheduleArgs;
-use anyhow::{Context, Error, Result, anyhow, bail};
+use crate::model_args::ModelArgs;
+use crate::names::{find, one_of};
+use crate::sigmas_arg::{Sigmas, is_spacing, sigmas};
 use clap::ValueEnum;
-use std::fs;
-use std::path::{Path, PathBuf};
 use tweedie::math::Placement;
-use tweedie::math::catalog::{CatalogError, Entry, SamplerOptions, SamplerRecipe, SolverKind};
-use tweedie::math::sampler::{Churn, Compat, Corrector, Sampler, Scale, Variance};
-use tweedie::math::{Model, Quantity, Sections};
+use tweedie::math::catalog::{Entry, SamplerRecipe, SolverKind};
+use tweedie::math::sampler::{Churn, Compat, Sampler, Scale, Variance};
+use tweedie::math::{Quantity, Sections};
 use tweedie::table::Clip;
 
 /// A sampler of the library's catalogue.
@@ -40,14 +37,6 @@ pub enum Final {
     SigmaMin,
 }
 
-/// The message where nothing says how many steps there are.
-const NO_STEPS: &str = "expected --steps N or --timesteps T,..";
-
-/// True for a placement by timesteps.
-const fn is_spacing(placement: &Placement) -> bool {
-    matches!(placement, Placement::Timesteps(_))
-}
-
 /// The options that describe a sampler.
 #[derive(clap::Args, Clone, Debug)]
 #[command(next_help_heading = "Sampler")]
@@ -55,10 +44,6 @@ pub struct SamplerArgs {
     /// Which sampler; each command has an option of its own for it, `--sampler`.
     #[arg(skip)]
     pub sampler: Option<SamplerEntry>,
-
-    /// Instead of --sampler and its options: the scheduler_config.json of a diffusers model
-    #[arg(long, value_name = "FILE", conflicts_with = "sampler")]
-    pub config: Option<PathBuf>,
 
     /// Compute what this system computes where that is not what the papers say: diffusers
     #[arg(long, value_name = "SYSTEM")]
@@ -71,6 +56,22 @@ pub struct SamplerArgs {
     /// The timesteps to visit, from noisy to clean, instead of --steps: 999,800,600
     #[arg(long, value_name = "T,..", value_delimiter = ',', allow_negative_numbers = true)]
     pub timesteps: Vec<f64>,
+
+    /// The times of a flow to visit, from noisy to clean, instead of --steps: 1,0.75,0.5,0.25; angles of TrigFlow: 1.5708,1.3
+    #[arg(long, value_name = "T,..", value_delimiter = ',', allow_negative_numbers = true)]
+    pub times: Vec<f64>,
+
+    /// Take the last steps only, from a noised picture on: this part of them, 0 to 1 (image to image)
+    #[arg(long, value_name = "S", allow_negative_numbers = true)]
+    pub strength: Option<f64>,
+
+    /// The first step to take, from 0: the input is a sample at its level (`begin_index`)
+    #[arg(long, value_name = "N")]
+    pub begin_index: Option<usize>,
+
+    /// The step before which the run ends, at its level
+    #[arg(long, value_name = "N")]
+    pub end_index: Option<usize>,
 
     /// The timesteps as guided-diffusion chooses them, instead of --steps: so many from each section (10,15,20), or by one
     /// stride (ddim25)
@@ -96,9 +97,11 @@ pub struct SamplerArgs {
     #[arg(long, value_parser = one_of(Scale::CATALOGUE, |_| true))]
     pub scale: Option<Scale>,
 
-    /// Place the noise levels by sigma = noise/signal instead of by timestep
-    #[arg(long, value_parser = one_of(Placement::CATALOGUE, |placement| !is_spacing(placement)))]
-    pub sigmas: Option<Placement>,
+    /// Place the noise levels by sigma = noise/signal (of a flow, by its time) instead of by timestep: a rule, karras, exponential,
+    /// polyexponential, beta, vp, flow-times (1 - i/n, shifted) or flow-ends (from 1 to 1/T, the ends shifted too: Stable
+    /// Diffusion 3, AuraFlow, HiDream); or the sigmas themselves, from noisy to clean, instead of --steps: 14.6,3,1
+    #[arg(long, value_name = "RULE|SIGMA,..", value_parser = sigmas())]
+    pub sigmas: Option<Sigmas>,
 
     /// The least sigma to visit [default: that of the least noisy timestep]
     #[arg(long, value_name = "SIGMA", allow_negative_numbers = true)]
@@ -187,88 +190,18 @@ pub struct SamplerArgs {
 
 impl SamplerArgs {
     /// Name for people.
-    pub fn title(&self) -> String {
-        match (&self.sampler, &self.config) {
+    pub fn title(&self, model: &ModelArgs) -> String {
+        match (&self.sampler, &model.config) {
             (Some(entry), _) => entry.name.to_owned(),
             (None, Some(path)) => path.display().to_string(),
             (None, None) => "no sampler".to_owned(),
         }
     }
 
-    /// The sampler that the options add up to. Reads the files of `--config` and `--betas`.
-    pub fn sampler(&self, schedule: &ScheduleArgs) -> Outcome<Sampler> {
-        match (self.sampler, &self.config) {
-            (Some(entry), None) => self.named(entry, schedule).map_err(Failure::input),
-            (None, Some(path)) => Ok(self.configured(path, schedule)?),
-            _ => Err(Failure::input(anyhow!("expected --sampler NAME or --config FILE"))),
-        }
-    }
-
-    fn named(&self, entry: SamplerEntry, schedule: &ScheduleArgs) -> Result<Sampler> {
-        // A placement by sigmas hides a spacing, which some samplers do not use at all.
-        if self.spacing.is_some() && !uses(entry, "spacing") {
-            bail!("--spacing means nothing to the {}", entry.title());
-        }
-        entry.build(&self.model(entry, schedule)?, &self.options()).map_err(|error| refusal(&error))
-    }
-
-    /// The model that the options describe.
-    pub fn model(&self, entry: SamplerEntry, schedule: &ScheduleArgs) -> Result<Model> {
-        Ok(entry.usual_model(schedule.build()?, self.prediction, self.scale))
-    }
-
-    /// The options as the library's catalogue takes them.
-    fn options(&self) -> SamplerOptions {
-        SamplerOptions {
-            steps: self.steps,
-            timesteps: (!self.timesteps.is_empty()).then(|| self.timesteps.clone()),
-            sections: self.sections.clone(),
-            placement: self.sigmas.or(self.spacing),
-            offset: self.offset,
-            sigma_min: self.sigma_min,
-            sigma_max: self.sigma_max,
-            rho: self.rho,
-            ends_at_least_sigma: self.r#final.map(|end| end == Final::SigmaMin),
-            scale: self.scale,
-            clip: self.clip(),
-            eta: self.eta,
-            rederive_epsilon: self.rederive_epsilon,
-            variance: self.variance,
-            order: self.order,
-            solver_kind: self.solver_type,
-            corrector: self.no_corrector.then_some(Corrector::Off),
-            original_steps: self.original_steps,
-            shift: self.shift,
-            mu: self.mu,
-            tokens: self.tokens,
-            churn: self.churn(),
-            compat: self.compat(),
-            ..SamplerOptions::default()
-        }
-    }
-
-    fn clip(&self) -> Option<Clip> {
+    pub(crate) fn clip(&self) -> Option<Clip> {
         let most = self.threshold_max.unwrap_or(f64::INFINITY);
         let threshold = self.threshold.map(|ratio| Clip::Quantile { ratio, least: 1.0, most });
         self.clip.map(Clip::Range).or(threshold)
-    }
-
-    fn configured(&self, path: &Path, schedule: &ScheduleArgs) -> Result<Sampler> {
-        if *schedule != ScheduleArgs::default() {
-            bail!("--config FILE brings a schedule of its own, which options contradict");
-        }
-        let options = self.options();
-        let unused = options.given().find(|option| !WITH_CONFIG.contains(option));
-        if let Some(option) = unused {
-            bail!("{} means nothing to --config FILE", flag(option));
-        }
-        match (self.steps, &self.timesteps[..]) {
-            (None, []) => bail!(NO_STEPS),
-            (Some(_), [_, ..]) => bail!("--steps contradicts --timesteps, which says how many there are"),
-            _ => {}
-        }
-        let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
-        Sampler::from_diffusers_config(&text, &options).with_context(|| path.display().to_string())
     }
 
     /// Whose numbers are wanted.
@@ -288,18 +221,7 @@ impl SamplerArgs {
     }
 }
 
-/// Options of a sampler that say something about a run, and not about the sampler of a configuration.
-const WITH_CONFIG: [&str; 5] = ["eta", "rederive_epsilon", "mu", "tokens", "s_churn"];
-
 /// Returns whether a sampler uses an option.
 pub fn uses(entry: SamplerEntry, option: &str) -> bool {
     entry.make.options().any(|known| known == option)
-}
-
-/// The error in the words of the options.
-fn refusal(error: &CatalogError) -> Error {
-    match error {
-        CatalogError::NoSteps => anyhow!("{NO_STEPS}"),
-        error => in_flags(error),
-    }
 }

@@ -115,6 +115,22 @@ impl ScheduleArgs {
         entry.build(&numbers).map_err(|error| refusal(&error))
     }
 
+    /// True if the options say which levels there are, and not only how many.
+    pub fn names_levels(&self) -> bool {
+        self.level_option().is_some()
+    }
+
+    /// The first option that says which levels there are.
+    pub fn level_option(&self) -> Option<String> {
+        let named = [
+            ("--schedule", self.schedule.is_some()),
+            ("--betas", self.betas.is_some()),
+            ("--zero-terminal-snr", self.zero_terminal_snr),
+        ];
+        let named = named.into_iter().find(|(_, given)| *given).map(|(option, _)| option.to_owned());
+        named.or_else(|| self.numbers().first().map(|(name, _)| flag(name)))
+    }
+
     fn name(&self) -> Result<&'static str> {
         Ok(match (self.schedule, &self.betas) {
             (None, None) => USUAL,

@@ -70,6 +70,26 @@ impl TensorFile {
         Ok(array)
     }
 
+    /// True if a tensor of this name holds floating point numbers.
+    pub fn is_float(&self, name: &str) -> bool {
+        self.metadata.info(name).is_some_and(|info| integers(info.dtype, &[]).is_none())
+    }
+
+    /// A finite tensor of integers or floating point numbers of any rank from 1, widened to f64.
+    pub fn numbers(&self, name: &str) -> Result<Array> {
+        if self.has(name) && !self.is_float(name) {
+            return self.within(self.decode_integers(name));
+        }
+        self.finite_floats(name)
+    }
+
+    fn decode_integers(&self, name: &str) -> Result<Array> {
+        let info = self.info(name)?;
+        let values = integers(info.dtype, self.data(info)?).unwrap_or_default();
+        let data = values.into_iter().map(|value| value as f64).collect();
+        Ok(Array { name: name.escape_debug().to_string(), shape: info.shape.clone(), data, dtype: info.dtype })
+    }
+
     /// Refuses the file for what one of its tensors is.
     pub fn require(&self, holds: bool, name: &str, why: impl FnOnce() -> String) -> Result<()> {
         let verdict = if holds { Ok(()) } else { Err(anyhow!("tensor `{}`: {}", name.escape_debug(), why())) };

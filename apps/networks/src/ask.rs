@@ -30,10 +30,12 @@ impl Ask {
             Quantity::V => [-sigma, alpha],
             Quantity::Score => [0.0, -1.0 / sigma],
             Quantity::Flow => [-1.0, 1.0],
-            Quantity::Edm(sigma_data) => {
+            Quantity::RisingFlow => [1.0, -1.0],
+            Quantity::Edm(sigma_data) | Quantity::TrigFlow(sigma_data) => {
                 let data = sigma_data.value();
                 let whole = (data * alpha).hypot(sigma);
-                [sigma / (data * whole), -data * alpha / whole]
+                let sign = if matches!(predicts, Quantity::Edm(_)) { 1.0 } else { -1.0 };
+                [sign * sigma / (data * whole), -sign * data * alpha / whole]
             }
         };
         let [alpha, sigma, x0, epsilon] = [alpha, sigma, x0, epsilon].map(|number| number as f32);

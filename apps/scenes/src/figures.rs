@@ -143,6 +143,8 @@ const fn formula(quantity: Quantity) -> &'static str {
         Quantity::Score => "-eps / sigma",
         Quantity::Flow => "eps - x0",
         Quantity::Edm(_) => "(x0 - c_skip x_t) / c_out",
+        Quantity::RisingFlow => "x0 - eps",
+        Quantity::TrigFlow(_) => "(c_skip x_t - x0) / c_out",
     }
 }
 

@@ -105,6 +105,14 @@ const SCALES: &[Entry<Make<Scale>>] = &[
         &[],
         |_| Ok(Scale::VarianceExploding),
     ),
+    Entry::new(
+        "scale",
+        "trigflow",
+        &["scm"],
+        "alpha = cos(t), the network's input over the data's deviation (Lu & Song 2024)",
+        &[SIGMA_DATA],
+        |v| Ok(Scale::TrigFlow(SigmaData::new(v.number("sigma_data"))?)),
+    ),
     Entry::new("scale", "flow", &["rectified-flow"], "alpha = 1 - sigma: rectified flow", &[], |_| Ok(Scale::Flow)),
     Entry::new(
         "scale",

@@ -46,9 +46,11 @@ mod grids;
 mod losses;
 mod models;
 pub(crate) mod parameter;
+mod processes;
 mod quantities;
 mod sampler_build;
 mod sampler_grid;
+mod sampler_lists;
 pub(crate) mod sampler_options;
 pub(crate) mod sampler_recipe;
 #[cfg_attr(

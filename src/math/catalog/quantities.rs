@@ -85,4 +85,20 @@ const ENTRIES: &[Entry<Make<Quantity>>] = &[
         &[SIGMA_DATA],
         |values| Ok(Quantity::Edm(SigmaData::new(values.number("sigma_data"))?)),
     ),
+    Entry::new(
+        "quantity",
+        "rising-flow",
+        &["negative_flow", "clean_minus_noise"],
+        "the velocity x0 - epsilon of a flow whose time runs from noise to data (Liu et al. 2022)",
+        &[],
+        |_| Ok(Quantity::RisingFlow),
+    ),
+    Entry::new(
+        "quantity",
+        "trigflow",
+        &["scm"],
+        "edm of the opposite sign: TrigFlow (Lu & Song 2024), EDM's v_prediction",
+        &[SIGMA_DATA],
+        |values| Ok(Quantity::TrigFlow(SigmaData::new(values.number("sigma_data"))?)),
+    ),
 ];

@@ -19,7 +19,7 @@ use crate::table::step::Clip;
 type SamplerParts = (Box<dyn Solver>, Grid);
 
 /// Options that every sampler uses.
-const EVERYWHERE: [&str; 3] = ["clip", "threshold", "strength"];
+const EVERYWHERE: [&str; 5] = ["clip", "threshold", "strength", "begin_index", "end_index"];
 
 impl Entry<SamplerRecipe> {
     /// The sampler that the options describe for a model.
@@ -68,12 +68,25 @@ impl Entry<SamplerRecipe> {
         Ok(Sampler::new(&*solver, &grid, &denoiser)?)
     }
 
+    /// [`build`](Self::build) by some rules of a class, of which this is not the sampler.
+    #[cfg(feature = "diffusers-config")]
+    pub(crate) fn build_instead(
+        &self,
+        rules: &GridRules,
+        model: &Model,
+        options: &SamplerOptions,
+    ) -> Result<Sampler, CatalogError> {
+        self.refuse_unused(model, options)?;
+        let spacing = rules.spacing.filter(|_| self.make.options().any(|known| known == "spacing"));
+        self.build_by(&GridRules { spacing, ..*rules }, model, options)
+    }
+
     /// The model that somebody means who names this sampler, a schedule, and perhaps a prediction and a scale: a rectified
     /// flow with as many timesteps where one of them is a flow's, else a network that predicts epsilon at the schedule's
     /// levels.
     #[must_use]
     pub fn usual_model(&self, schedule: Schedule, prediction: Option<Quantity>, scale: Option<Scale>) -> Model {
-        let flows = prediction == Some(Quantity::Flow) || self.make.is_flow();
+        let flows = prediction.is_some_and(Quantity::is_flow) || self.make.is_flow();
         if scale.map_or(flows, |scale| scale == Scale::Flow) {
             let schedule = Schedule::rectified_flow(schedule.len()).unwrap_or(schedule);
             return Model::new(schedule, prediction.unwrap_or(Quantity::Flow));
@@ -83,7 +96,11 @@ impl Entry<SamplerRecipe> {
 
     fn refuse_unused(&self, model: &Model, options: &SamplerOptions) -> Result<(), CatalogError> {
         // Any sampler becomes one of rectified flow with a model of that process.
-        let of_flow: &[&str] = if model.process() == Process::Flow { &["shift", "mu", "tokens"] } else { &[] };
+        let of_flow: &[&str] = match model.process() {
+            Process::Flow => &["shift", "mu", "tokens", "times"],
+            Process::TrigFlow(_) => &["times"],
+            _ => &[],
+        };
         let used = self.make.options().chain(EVERYWHERE).chain(of_flow.iter().copied());
         match options.given().find(|option| used.clone().all(|known| known != *option)) {
             Some(option) => Err(CatalogError::Unused { option: option.to_owned(), by: self.title() }),

@@ -20,6 +20,7 @@ use crate::math::spacing::Spacing;
 pub(super) enum Steps<'a> {
     Count(usize),
     Timesteps(&'a [f64]),
+    Sigmas(&'a [f64]),
 }
 
 /// The facts from which a grid is built.
@@ -35,6 +36,9 @@ impl GridBuilder<'_> {
     pub(super) fn placement(&self) -> Result<Option<Placement>, CatalogError> {
         let SamplerOptions { placement, timesteps, sigma_min, sigma_max, rho, .. } = self.options;
         let usual = self.model.placement().filter(|_| timesteps.is_none());
+        if self.is_listed() && placement.is_some() {
+            return Err(contradiction("sigmas", "times", "places the levels"));
+        }
         let sigmas = placement.or(usual).filter(|placement| !matches!(placement, Placement::Timesteps(_)));
         if sigmas.is_none() && [sigma_min, sigma_max, rho].into_iter().any(Option::is_some) {
             return Err(CatalogError::NoSigmas);
@@ -50,17 +54,23 @@ impl GridBuilder<'_> {
         match (scale, self.model.prediction()) {
             (Scale::Flow, _) if process == Process::Flow => Ok(scale),
             (Scale::Flow, _) => Err(CatalogError::Process { expected: Process::Flow, found: process }),
+            (Scale::TrigFlow(data), _) if process == Process::TrigFlow(data) => Ok(scale),
+            (Scale::TrigFlow(data), _) => {
+                Err(CatalogError::Process { expected: Process::TrigFlow(data), found: process })
+            }
             (Scale::VarianceExploding | Scale::Denoiser | Scale::Edm(_), _)
-                if matches!(process, Process::Flow | Process::Levels) =>
+                if matches!(process, Process::Flow | Process::TrigFlow(_) | Process::Levels) =>
             {
                 Err(CatalogError::Process { expected: Process::VarianceExploding, found: process })
             }
-            (Scale::VariancePreserving, _) if matches!(process, Process::Flow | Process::VarianceExploding) => {
+            (Scale::VariancePreserving, _)
+                if matches!(process, Process::Flow | Process::TrigFlow(_) | Process::VarianceExploding) =>
+            {
                 Err(CatalogError::Process { expected: Process::VariancePreserving, found: process })
             }
-            (Scale::VarianceExploding, Quantity::Edm(sigma_data)) => Ok(Scale::Edm(sigma_data)),
-            (Scale::Edm(data), Quantity::Edm(sigma_data)) if data == sigma_data => Ok(Scale::Edm(data)),
-            (_, Quantity::Edm(_)) => Err(needs("prediction", "edm", "scale", "ve")),
+            (Scale::VarianceExploding, Quantity::Edm(data) | Quantity::TrigFlow(data)) => Ok(Scale::Edm(data)),
+            (Scale::Edm(data), prediction) if prediction.sigma_data() == Some(data) => Ok(scale),
+            (_, Quantity::Edm(_) | Quantity::TrigFlow(_)) => Err(needs("prediction", "edm", "scale", "ve")),
             (Scale::Edm(_), _) => Err(needs("scale", "edm", "prediction", "edm")),
             (scale, _) => Ok(scale),
         }
@@ -71,12 +81,25 @@ impl GridBuilder<'_> {
     }
 
     pub(super) fn steps(&self) -> Result<Steps<'_>, CatalogError> {
-        match (self.options.steps, &self.options.timesteps) {
-            (Some(steps), None) => Ok(Steps::Count(steps)),
-            (None, Some(list)) => Ok(Steps::Timesteps(list)),
-            (None, None) => Err(CatalogError::NoSteps),
-            (Some(_), Some(_)) => Err(contradiction("steps", "timesteps", "says how many there are")),
+        let SamplerOptions { steps, timesteps, sigma_list, .. } = self.options;
+        let lists = [(timesteps, "timesteps"), (sigma_list, "sigmas"), (&self.options.times, "times")];
+        let mut given = lists.iter().filter(|(list, _)| list.is_some()).map(|(_, name)| *name);
+        match (given.next(), given.next()) {
+            (Some(list), _) if steps.is_some() => return Err(contradiction("steps", list, "says how many there are")),
+            (Some(first), Some(second)) => return Err(contradiction(first, second, "places the levels")),
+            _ => {}
         }
+        match (steps, timesteps, sigma_list) {
+            (Some(steps), ..) => Ok(Steps::Count(*steps)),
+            (_, Some(list), _) => Ok(Steps::Timesteps(list)),
+            (.., Some(list)) => Ok(Steps::Sigmas(list)),
+            _ => Err(CatalogError::NoSteps),
+        }
+    }
+
+    /// True if the options list sigmas or times.
+    pub(super) fn is_listed(&self) -> bool {
+        self.options.sigma_list.is_some() || self.options.times.is_some()
     }
 
     pub(super) fn spacing(&self) -> Spacing {
@@ -110,6 +133,7 @@ impl GridBuilder<'_> {
         }
         let steps = match self.steps()? {
             Steps::Timesteps(list) => return whole(list, all),
+            Steps::Sigmas(_) => return Err(CatalogError::NoSteps),
             Steps::Count(steps) => steps,
         };
         Ok(match self.recipe.walk {
@@ -118,8 +142,16 @@ impl GridBuilder<'_> {
                 Spacing::distilled(all, original, self.options.strength.unwrap_or(1.0), steps)?
             }
             Walk::BeforeZero => self.before_zero(all, steps)?,
-            Walk::Plain | Walk::Strided | Walk::Inverse | Walk::Reverse => self.spacing().timesteps(all, steps)?,
+            Walk::Plain | Walk::Strided | Walk::Inverse | Walk::Reverse => match self.single(all, steps) {
+                Some(noisiest) => vec![noisiest],
+                None => self.spacing().timesteps(all, steps)?,
+            },
         })
+    }
+
+    /// The timestep of a run of one step between both ends: the noisiest. diffusers takes the other end.
+    pub(super) fn single(&self, all: usize, steps: usize) -> Option<usize> {
+        (steps == 1 && self.spacing() == Spacing::Linspace && !self.is_diffusers()).then(|| all - 1)
     }
 
     /// The timesteps without 0 and without those that may not be visited. diffusers keeps the gaps of the whole schedule in

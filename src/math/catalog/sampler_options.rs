@@ -15,7 +15,7 @@ use crate::table::step::Clip;
 /// The options of a sampler. Those that are `None` follow from the sampler's entry; the ones that its entry does not use
 /// must be `None`.
 ///
-/// One of `steps`, `timesteps` and `sections` says how many steps there are.
+/// One of `steps`, `timesteps`, `sigma_list`, `times` and `sections` says how many steps there are.
 ///
 /// ```
 /// use tweedie::math::catalog::SamplerOptions;
@@ -33,12 +33,22 @@ pub struct SamplerOptions {
     pub steps: Option<usize>,
     /// The timesteps to visit, from noisy to clean, instead of a number of steps.
     pub timesteps: Option<Vec<f64>>,
+    /// The sigmas to visit, from noisy to clean, instead of a number of steps, in the sense of
+    /// [`Model::scale`](crate::Model::scale). A last 0 is the clean sample, which is not visited. This is the option `sigmas`.
+    pub sigma_list: Option<Vec<f64>>,
+    /// The times of a flow to visit, from noisy to clean, instead of a number of steps; angles of TrigFlow. A last one that is
+    /// clean is not visited.
+    pub times: Option<Vec<f64>>,
     /// The timesteps as guided-diffusion chooses them, instead of a number of steps.
     pub sections: Option<Sections>,
     /// The part of the steps that is taken, in `0..=1`: `n*strength` of them, rounded down, from the noisy end of which a noised
     /// picture is the start (`strength` of image-to-image in diffusers). All of them if `None`.
     #[doc(alias = "img2img")]
     pub strength: Option<f64>,
+    /// The first step that is taken, from 0 (`begin_index` of diffusers): a sample at its level is the start.
+    pub begin_index: Option<usize>,
+    /// The step before which the run ends, at its level.
+    pub end_index: Option<usize>,
     /// The rule that places the steps. [`Placement::Timesteps`] is the option `spacing`, any other the option `sigmas`.
     pub placement: Option<Placement>,
     /// Added to each timestep of leading spacing.
@@ -114,6 +124,34 @@ impl SamplerOptions {
         Self { timesteps: Some(timesteps), ..Self::default() }
     }
 
+    /// These options, and those of `defaults` where they say nothing about levels.
+    #[cfg(feature = "diffusers-config")]
+    pub(crate) fn placed_over(&self, defaults: &Self) -> Self {
+        let run = self.clone();
+        Self {
+            steps: run.steps,
+            timesteps: run.timesteps,
+            sigma_list: run.sigma_list,
+            times: run.times,
+            sections: run.sections,
+            strength: run.strength,
+            begin_index: run.begin_index,
+            end_index: run.end_index,
+            placement: run.placement.or(defaults.placement),
+            offset: run.offset,
+            sigma_min: run.sigma_min.or(defaults.sigma_min),
+            sigma_max: run.sigma_max.or(defaults.sigma_max),
+            rho: run.rho.or(defaults.rho),
+            ends_at_least_sigma: run.ends_at_least_sigma.or(defaults.ends_at_least_sigma),
+            shift: run.shift.or(defaults.shift),
+            eta: run.eta,
+            rederive_epsilon: run.rederive_epsilon,
+            churn: run.churn,
+            compat: run.compat,
+            ..defaults.clone()
+        }
+    }
+
     /// The same with the formulas of diffusers.
     #[must_use]
     pub fn as_diffusers(self) -> Self {
@@ -148,8 +186,12 @@ impl SamplerOptions {
     /// The names of the options that are given, besides `steps`, `timesteps` and `compat`.
     pub fn given(&self) -> impl Iterator<Item = &'static str> {
         let all = [
+            ("sigmas", self.sigma_list.is_some()),
+            ("times", self.times.is_some()),
             ("sections", self.sections.is_some()),
             ("strength", self.strength.is_some()),
+            ("begin_index", self.begin_index.is_some()),
+            ("end_index", self.end_index.is_some()),
             ("offset", self.offset.is_some()),
             ("scale", self.scale.is_some()),
             ("sigma_min", self.sigma_min.is_some()),

@@ -12,6 +12,7 @@ use crate::math::level::NoiseLevel;
 use crate::math::placement::Placement;
 use crate::math::process::Process;
 use crate::math::sampler::grid::{Grid, Scale};
+use crate::math::sigmas;
 
 /// The distance that diffusers keeps between the first time of UniPC and 1, where its logarithms are infinite.
 const BELOW_ONE: f64 = 1e-6;
@@ -19,7 +20,7 @@ const BELOW_ONE: f64 = 1e-6;
 impl GridBuilder<'_> {
     /// The grid, with the noise that the network is to see. diffusers adds it behind the network's back, in its solver.
     pub(super) fn churned_grid(&self) -> Result<Grid, CatalogError> {
-        let grid = self.taken(self.grid()?)?;
+        let grid = self.window(self.taken(self.grid()?)?)?;
         match &self.options.churn {
             Some(churn) if !self.is_diffusers() => {
                 Ok(grid.churned(churn, |sigma| self.model.told(NoiseLevel::raw(1.0, sigma)))?)
@@ -40,12 +41,29 @@ impl GridBuilder<'_> {
         }
     }
 
+    /// The steps from the first that is asked for to the last.
+    fn window(&self, grid: Grid) -> Result<Grid, CatalogError> {
+        let SamplerOptions { begin_index, end_index, .. } = self.options;
+        let begin = begin_index.unwrap_or(0);
+        let grid = match end_index {
+            Some(end) => grid.first_steps(*end)?,
+            None => grid,
+        };
+        let left = grid.len().saturating_sub(begin);
+        Ok(grid.last_steps(left)?)
+    }
+
     fn grid(&self) -> Result<Grid, CatalogError> {
         let scale = self.scale()?;
+        self.refuse_idle(scale)?;
+        if let Some(levels) = self.listed_levels(scale)? {
+            return self.level_grid(scale, &levels);
+        }
         let grid = match (scale, self.placement()?) {
             (Scale::Flow, None | Some(Placement::FlowTimes { .. } | Placement::FlowEnds { .. })) => self.flow_grid()?,
             (_, Some(Placement::FlowTimes { .. })) => return Err(needs("sigmas", "flow-times", "scale", "flow")),
             (_, Some(Placement::FlowEnds { .. })) => return Err(needs("sigmas", "flow-ends", "scale", "flow")),
+            (Scale::TrigFlow(_), None) => self.angle_grid(scale)?,
             (Scale::VariancePreserving, None) if !(self.rules.finite && self.is_diffusers()) => {
                 return self.schedule_grid();
             }
@@ -81,7 +99,13 @@ impl GridBuilder<'_> {
         match self.steps()? {
             _ if self.recipe.walk == Walk::BeforeZero => Ok(self.timesteps()?.iter().map(|&t| t as f64).collect()),
             Steps::Timesteps(list) => Ok(list.to_vec()),
-            Steps::Count(steps) => Ok(self.spacing().positions(self.model.schedule().len(), steps)?),
+            Steps::Sigmas(_) => Err(CatalogError::NoSteps),
+            Steps::Count(steps) => {
+                let all = self.model.schedule().len();
+                Ok(self
+                    .single(all, steps)
+                    .map_or_else(|| self.spacing().positions(all, steps), |t| Ok(vec![t as f64]))?)
+            }
         }
     }
 
@@ -94,9 +118,14 @@ impl GridBuilder<'_> {
         let steps = match self.steps()? {
             Steps::Count(steps) => steps,
             // What diffusers' flows are given, they place anew, and tell the network as given.
-            Steps::Timesteps(list) if self.is_diffusers() && scale == Scale::Flow => list.len(),
-            Steps::Timesteps(_) => return Err(contradiction("timesteps", "sigmas", "places the levels")),
+            Steps::Timesteps(list) | Steps::Sigmas(list) if self.is_diffusers() && scale == Scale::Flow => list.len(),
+            Steps::Timesteps(_) | Steps::Sigmas(_) => {
+                return Err(contradiction("timesteps", "sigmas", "places the levels"));
+            }
         };
+        if let Some(grid) = self.beta_grid(scale, placement, steps)? {
+            return Ok(grid);
+        }
         let sigmas = match self.placement_ends(scale)? {
             Some(ends) => placement.sigmas(self.model.schedule(), steps, ends)?,
             None => return Err(SamplerError::NoSteps.into()),
@@ -105,9 +134,23 @@ impl GridBuilder<'_> {
         let sigmas: Vec<f64> = sigmas.into_iter().map(ratio_to_time).collect();
         let told = match self.steps()? {
             Steps::Timesteps(list) => self.told_at(scale, list, &sigmas)?,
-            Steps::Count(_) => self.told(scale, &sigmas)?,
+            Steps::Count(_) | Steps::Sigmas(_) => self.told(scale, &sigmas)?,
         };
         Ok(Grid::of_sigmas(scale, &sigmas, &told, self.last_sigma(&sigmas))?)
+    }
+
+    /// Quantiles of timesteps, as published, where the model has any; diffusers takes those of sigmas.
+    fn beta_grid(&self, scale: Scale, placement: Placement, steps: usize) -> Result<Option<Grid>, CatalogError> {
+        let Placement::Beta { a, b } = placement else { return Ok(None) };
+        if self.is_diffusers() || self.model.process() != Process::VariancePreserving {
+            return Ok(None);
+        }
+        let Some(ends) = self.placement_ends(scale)? else { return Ok(None) };
+        let ends = ends.map(|sigma| self.model.schedule().timestep_of(sigma));
+        let timesteps = sigmas::beta_timesteps(steps, ends, a, b)?;
+        let sigmas = self.sigmas_at(&timesteps)?;
+        let told = self.told_at(scale, &timesteps, &sigmas)?;
+        Ok(Some(Grid::of_sigmas(scale, &sigmas, &told, self.last_sigma(&sigmas))?))
     }
 
     /// The ends between which sigmas are placed; `None` for a list of no timesteps.
@@ -143,6 +186,11 @@ impl GridBuilder<'_> {
         sigmas.iter().map(told).collect()
     }
 
+    /// The noise's share at each timestep that a flow's network is told.
+    fn flow_sigmas_at(&self, timesteps: &[f64]) -> Result<Vec<f64>, SamplerError> {
+        timesteps.iter().map(|&t| Ok(self.model.level_at(t)?.sigma())).collect()
+    }
+
     fn told_at(&self, scale: Scale, timesteps: &[f64], sigmas: &[f64]) -> Result<Vec<f64>, SamplerError> {
         let pairs = timesteps.iter().zip(sigmas);
         pairs.map(|(&timestep, &sigma)| Ok(self.model.told_at(timestep, scale.level(sigma)?))).collect()
@@ -153,7 +201,7 @@ impl GridBuilder<'_> {
         let times = self.flow_times()?;
         let told = match self.steps()? {
             Steps::Timesteps(list) => self.told_at(Scale::Flow, list, &times)?,
-            Steps::Count(_) => self.told(Scale::Flow, &times)?,
+            Steps::Count(_) | Steps::Sigmas(_) => self.told(Scale::Flow, &times)?,
         };
         Ok(Grid::of_sigmas(Scale::Flow, &times, &told, self.last_sigma(&times))?)
     }
@@ -162,7 +210,8 @@ impl GridBuilder<'_> {
     fn flow_times(&self) -> Result<Vec<f64>, CatalogError> {
         let times = match self.steps()? {
             Steps::Timesteps(list) if self.is_diffusers() && self.rules.between_listed => self.sigmas_at(list)?,
-            Steps::Timesteps(list) => return Ok(self.sigmas_at(list)?),
+            Steps::Timesteps(list) => return Ok(self.flow_sigmas_at(list)?),
+            Steps::Sigmas(list) => list.to_vec(),
             Steps::Count(steps) => self.even_times(steps)?,
         };
         let shift = self.shift()?;
@@ -202,7 +251,7 @@ impl GridBuilder<'_> {
     /// The shift: as the options say, from the size of the image, or the model's.
     fn shift(&self) -> Result<f64, CatalogError> {
         let SamplerOptions { placement, shift, mu, tokens, .. } = self.options;
-        let given = mu.map(f64::exp).or(*shift).or(placement.and_then(Placement::shift));
+        let given = mu.map(f64::exp).or(*shift);
         match (given, tokens, self.model.token_line()) {
             (Some(shift), ..) => Ok(shift),
             (None, Some(tokens), Some([base, most])) => Ok(flow::dynamic_mu(*tokens, base, most)?.exp()),
@@ -212,7 +261,10 @@ impl GridBuilder<'_> {
                 found: tokens.to_string(),
             }),
             (None, None, Some(_)) => Err(CatalogError::NoSize),
-            (None, None, None) => Ok(self.model.placement().and_then(Placement::shift).unwrap_or(1.0)),
+            (None, None, None) => {
+                let own = self.model.placement().and_then(Placement::shift);
+                Ok(placement.and_then(Placement::shift).or(own).unwrap_or(1.0))
+            }
         }
     }
 

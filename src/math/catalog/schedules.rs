@@ -6,6 +6,8 @@
 use super::entry::{Catalogue, Entry, Make, Values};
 use super::error::CatalogError;
 use super::parameter::{ABOVE_ZERO, FINITE, Parameter};
+use super::quantities::SIGMA_DATA;
+use crate::math::edm::SigmaData;
 use crate::math::schedule::families::RHO;
 use crate::math::schedule::{MAX_STEPS, Schedule};
 use crate::math::schedule_error::ScheduleError;
@@ -16,7 +18,7 @@ impl Schedule {
 }
 
 /// The number of timesteps; every published DDPM has 1000.
-const TIMESTEPS: Parameter =
+pub(super) const TIMESTEPS: Parameter =
     Parameter::new("train_timesteps", 1000.0, [1.0, MAX_STEPS as f64], "noise levels that the model was trained on")
         .whole();
 
@@ -129,6 +131,14 @@ const ENTRIES: &[Entry<Make<Schedule>>] = &[
         "alpha = 1 - sigma in equal steps (Liu et al. 2022)",
         &[TIMESTEPS],
         |v| Ok(Schedule::rectified_flow(steps(v))?),
+    ),
+    Entry::new(
+        "schedule",
+        "trigflow",
+        &["scm"],
+        "cosine and sine of angles in equal steps (Lu & Song 2024)",
+        &[TIMESTEPS, SIGMA_DATA],
+        |v| Ok(Schedule::trig_flow(steps(v), SigmaData::new(v.number("sigma_data"))?)?),
     ),
 ];
 

@@ -52,6 +52,12 @@ pub enum SamplerError {
         /// The timestep.
         timestep: usize,
     },
+    /// A step of a solver that divides by noise, at a level without any.
+    #[error("step {step} has nothing to do: its timestep is already clean")]
+    Clean {
+        /// The call, from 0.
+        step: usize,
+    },
     /// Noise that does not change in one direction.
     #[error("the noise must fall from step to step (or rise throughout, to invert); it does not at step {step}")]
     Direction {

@@ -16,9 +16,8 @@ use crate::table::step::Clip;
 pub struct Denoiser {
     /// The quantity that the network predicts.
     pub prediction: Quantity,
-    /// True if the network's output has the opposite sign: velocities of a time that runs from noise to data, and
-    /// `v_prediction` of diffusers' EDM schedulers.
-    pub negated: bool,
+    /// The quantity is the network's output times this: 1 for most, -1 for an output of the opposite sign.
+    pub factor: f64,
     /// Clipping of the clean sample before it is used.
     pub clip: Clip,
 }
@@ -27,7 +26,7 @@ impl Denoiser {
     /// Creates the denoiser of a network that predicts this quantity, without clipping.
     #[must_use]
     pub const fn new(prediction: Quantity) -> Self {
-        Self { prediction, negated: false, clip: Clip::None }
+        Self { prediction, factor: 1.0, clip: Clip::None }
     }
 
     /// Returns the denoiser with clipping or thresholding.
@@ -41,7 +40,7 @@ impl Denoiser {
         let seen = NoiseLevel::raw(step.input * step.from.alpha(), step.input * step.from.sigma());
         let row = solve(seen, self.prediction, wanted);
         let [c_x, c_p] = row.map_err(|source| SamplerError::Undefined { step: k, source })?;
-        Ok([c_x * step.input, if self.negated { -c_p } else { c_p }])
+        Ok([c_x * step.input, self.factor * c_p])
     }
 }
 

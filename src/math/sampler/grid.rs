@@ -44,6 +44,8 @@ pub enum Scale {
     Edm(SigmaData),
     /// `alpha = 1 - sigma` for `sigma` in `0..=1`: rectified flow.
     Flow,
+    /// `alpha = cos(t)` with `tan(t) = sigma/sigma_data`; the network is given `x/sigma_data`: TrigFlow.
+    TrigFlow(SigmaData),
 }
 
 impl Scale {
@@ -59,6 +61,10 @@ impl Scale {
                 NoiseLevel::new(alpha, checked.sigma() * alpha)?
             }
             Self::Flow => NoiseLevel::rectified_flow(sigma)?,
+            Self::TrigFlow(sigma_data) => {
+                let checked = NoiseLevel::variance_exploding(sigma)?.sigma();
+                NoiseLevel::trig_flow(checked.atan2(sigma_data.value()), sigma_data)?
+            }
             Self::VarianceExploding | Self::Denoiser | Self::Edm(_) => NoiseLevel::variance_exploding(sigma)?,
         })
     }
@@ -69,6 +75,7 @@ impl Scale {
         match self {
             Self::VarianceExploding => 1.0 / level.alpha().hypot(level.sigma()),
             Self::Edm(sigma_data) => sigma_data.c_in(level),
+            Self::TrigFlow(sigma_data) => 1.0 / sigma_data.value(),
             Self::VariancePreserving | Self::Denoiser | Self::Flow => 1.0,
         }
     }
@@ -183,7 +190,8 @@ impl Grid {
         Self::of_levels(scale, &levels, targets, timesteps)
     }
 
-    fn of_levels(
+    /// Creates a grid from levels, the level to which each step leads, and what the network is told at each.
+    pub(in crate::math) fn of_levels(
         scale: Scale,
         levels: &[NoiseLevel],
         targets: impl Iterator<Item = NoiseLevel>,
@@ -223,6 +231,21 @@ impl Grid {
                 Ok(self)
             }
             None => Err(SamplerError::TooManySteps { found: steps, available: self.len() }),
+        }
+    }
+
+    /// Returns the first steps, for a loop that ends before the clean sample. At least one.
+    ///
+    /// # Errors
+    /// [`SamplerError::NoSteps`], [`SamplerError::TooManySteps`].
+    pub fn first_steps(mut self, steps: usize) -> Result<Self, SamplerError> {
+        match steps {
+            0 => Err(SamplerError::NoSteps),
+            _ if steps > self.len() => Err(SamplerError::TooManySteps { found: steps, available: self.len() }),
+            _ => {
+                self.steps.truncate(steps);
+                Ok(self)
+            }
         }
     }
 

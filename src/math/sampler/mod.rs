@@ -133,7 +133,16 @@ impl Sampler {
             }
         }
         let written = calls.iter().map(|Call { row, .. }| [row.x, row.p, row.z, row.clean]).collect();
-        Self { calls, written, start, clip: Clip::None, deviation, keeps }.with_clip(denoiser.clip)
+        let clean = |step: usize| {
+            let at = calls.get(step).and_then(|call: &Call| grid.steps().get(call.step));
+            at.is_some_and(|step| step.from.sigma() == 0.0 && step.to.sigma() == 0.0)
+        };
+        let clean: Vec<bool> = (0..calls.len()).map(clean).collect();
+        let sampler = Self { calls, written, start, clip: Clip::None, deviation, keeps }.with_clip(denoiser.clip);
+        sampler.map_err(|error| match error {
+            SamplerError::NotFinite { step, .. } if clean[step] => SamplerError::Clean { step },
+            error => error,
+        })
     }
 
     /// The same with its clean samples clamped to `-range..=range`: 1 for images in `-1..=1`.

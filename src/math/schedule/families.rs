@@ -2,8 +2,11 @@
 
 use super::recipes::check_positive;
 use super::{Schedule, check_steps};
+use crate::math::edm::SigmaData;
 use crate::math::level::NoiseLevel;
+use crate::math::process::Process;
 use crate::math::schedule_error::ScheduleError;
+use std::f64::consts::FRAC_PI_2;
 
 /// The exponents that lists of sigmas may have; published ones lie between 1 and 7. Far below, all sigmas but the last are
 /// the largest; far above, the list is that of equal steps of the logarithm.
@@ -44,6 +47,17 @@ impl Schedule {
         check_steps(steps)?;
         let times = (0..steps).map(|i| (i + 1) as f64 / steps as f64);
         Self::from_level_results(times.map(NoiseLevel::rectified_flow))
+    }
+
+    /// TrigFlow at the angles `(i+1)/steps * pi/2`: the last timestep is pure noise (Lu & Song 2024, arXiv 2410.11081).
+    ///
+    /// # Errors
+    /// [`ScheduleError::Empty`], [`ScheduleError::TooLong`].
+    pub fn trig_flow(steps: usize, sigma_data: SigmaData) -> Result<Self, ScheduleError> {
+        check_steps(steps)?;
+        let angles = (0..steps).map(|i| (i + 1) as f64 / steps as f64 * FRAC_PI_2);
+        let levels = angles.map(|angle| NoiseLevel::trig_flow(angle, sigma_data)).collect::<Result<_, _>>()?;
+        Self::on(Process::TrigFlow(sigma_data), levels)
     }
 
     /// Rectified flow at explicit times in `0..=1`, the least noisy first; 1 is pure noise.

@@ -85,6 +85,12 @@ impl Schedule {
         Self::from_levels(&levels.collect::<Result<Vec<_>, _>>()?)
     }
 
+    /// Levels that lie on a curve by construction.
+    pub(in crate::math) fn on(process: Process, levels: Vec<NoiseLevel>) -> Result<Self, ScheduleError> {
+        check_steps(levels.len())?;
+        Ok(Self { levels, process, chain: None })
+    }
+
     fn of_chain(chain: Chain) -> Self {
         Self { levels: chain.levels(), process: Process::VariancePreserving, chain: Some(chain) }
     }

@@ -10,8 +10,9 @@ use tweedie::{Quantity, Schedule};
 
 /// Convert what a network predicts into other quantities
 ///
-/// Reads `x_t` (the noisy samples), `prediction` and `t`, and writes a tensor for each quantity of --to, under the name it
-/// has there. Any of epsilon, x0, v, score and flow to any other.
+/// Reads `x_t` (the noisy samples), `prediction`, and the level of each sample: `t` (what the network is told, whole or not), `sigma`
+/// or `time`, by the model. Writes a tensor for each quantity of --to, under the name it has there. Any of epsilon, x0, v, score,
+/// flow, edm and trigflow to any other.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Convert {
     /// Quantities to write, separated by commas: x0,epsilon
@@ -25,9 +26,9 @@ pub struct Convert {
 impl Convert {
     pub fn run(&self, json: bool) -> Outcome {
         let wanted = self.wanted()?;
-        let PredictionArgs { from, holes, compute, files, .. } = &self.arguments;
+        let PredictionArgs { holes, compute, files, .. } = &self.arguments;
         let input = self.arguments.read()?;
-        let Prediction { schedule, x_t, timesteps, .. } = &input;
+        let Prediction { from, schedule, x_t, timesteps, .. } = &input;
         for (_, quantity) in &wanted {
             holes.check(timesteps, |t| solve(schedule.levels()[t], *from, *quantity).map_err(|error| error.at(t)))?;
         }
@@ -36,7 +37,7 @@ impl Convert {
         for pair in passes(schedule, *from, timesteps, &wanted) {
             let (name, first) = &pair[0];
             let second = pair.get(1).map(|(_, quantity)| *quantity);
-            let table = schedule.conversion_where_defined(*from, *first, second);
+            let table = input.of_output(&schedule.conversion_where_defined(*from, *first, second));
             let outputs = engine.run("converting", &input.job(&table, second.is_some()))?;
             outputs.out0.write(&mut writer, name, &x_t.shape)?;
             if let (Some(values), Some((name, _))) = (outputs.out1, pair.get(1)) {

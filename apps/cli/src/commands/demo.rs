@@ -3,9 +3,9 @@
 use crate::demo_engine::{Line, Recovered, Show, difference};
 use crate::engine::{Adapter, ComputeArgs, On};
 use crate::filmstrip::{Caption, Filmstrip, Row};
+use crate::model_args::ModelArgs;
 use crate::progress::Progress;
 use crate::report::{Failure, Outcome, say};
-use crate::schedule_args::ScheduleArgs;
 use anyhow::{Context as _, anyhow};
 use files::{Picture, picture};
 use pictures::test_card::test_card;
@@ -41,7 +41,7 @@ pub struct Demo {
     seed: u64,
 
     #[command(flatten)]
-    schedule: ScheduleArgs,
+    model: ModelArgs,
 
     #[command(flatten)]
     compute: ComputeArgs,
@@ -70,7 +70,7 @@ impl Demo {
             return Err(anyhow!("--error: expected a number from 0 to 10, found {}", self.error).into());
         }
         let begun = Instant::now();
-        let schedule = self.schedule.build()?;
+        let schedule = self.model.schedule()?;
         let last = (schedule.len() - 1) as f64;
         let times = COLUMNS.map(|part| (part * last).round() as u32);
         let levels = times.map(|t| schedule.levels()[t as usize]);

@@ -24,6 +24,7 @@ pub struct List {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Kind {
     Models,
+    Processes,
     Schedules,
     Samplers,
     Grids,
@@ -41,6 +42,7 @@ impl List {
     pub fn run(&self, json: bool) -> Outcome {
         match self.kind {
             Kind::Models => list(&Model::CATALOGUE, json),
+            Kind::Processes => list(&Model::PROCESSES, json),
             Kind::Schedules => list(&Schedule::CATALOGUE, json),
             Kind::Samplers => list(&Sampler::CATALOGUE, json),
             Kind::Grids => list(&Placement::CATALOGUE, json),

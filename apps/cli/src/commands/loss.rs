@@ -2,21 +2,23 @@
 
 use super::{Files, HoleArgs, quantity};
 use crate::engine::ComputeArgs;
+use crate::levels::{self, Levels};
 use crate::loss_args::LossArgs;
 use crate::losses::{LossJob, LossOutputs};
-use crate::report::{Outcome, say, warn};
-use crate::schedule_args::ScheduleArgs;
+use crate::model_args::ModelArgs;
+use crate::report::{Outcome, say};
 use anyhow::{Context, Error, Result, bail};
 use files::{Array, TensorFile, TensorWriter};
 use serde_json::json;
 use tweedie::math::{LossInputs, Objective, Weight};
+use tweedie::table::LossRow;
 use tweedie::{Quantity, Schedule};
 
 /// The loss of a prediction and its gradient, for training
 ///
 /// Reads `prediction` and what it should have been: `target`, or `x0` and `eps` (the clean samples and the noise), from which
-/// the target is formed. Also `t` (a timestep for each sample) or `sigma` (a noise level for each, with the signal at 1),
-/// where the target or the weight depends on it; and `x_t` where `target` is not what the network predicts. Writes `loss`
+/// the target is formed. Also the level of each sample, `t`, `sigma` or `time` as for `tweedie noise`, where the target or the
+/// weight depends on it (without a model, `sigma` has the signal at 1); and `x_t` where `target` is not what the network predicts. Writes `loss`
 /// (each sample's mean over its elements, weighted), `mean` (of the batch) and `grad` (with respect to `prediction`); of
 /// those, `--storage` is that of `grad` alone.
 #[derive(clap::Args, Clone, Debug)]
@@ -24,9 +26,10 @@ pub struct Loss {
     #[command(flatten)]
     files: Files,
 
-    /// Quantity of the prediction: epsilon, x0, v, score, flow, or edm (EDM's network output; edm:1 for data of deviation 1)
-    #[arg(long, value_name = "QUANTITY", default_value = "epsilon", alias = "from", value_parser = quantity)]
-    predicts: Quantity,
+    /// Quantity of the prediction: epsilon, x0, v, score, flow, rising-flow, trigflow, or edm (EDM's network output; edm:1 for data of
+    /// deviation 1) [default: that of --config, --model or --process, else epsilon]
+    #[arg(long, value_name = "QUANTITY", alias = "from", value_parser = quantity)]
+    predicts: Option<Quantity>,
 
     /// Quantity that the loss is on [default: that of the prediction]
     #[arg(long, value_name = "QUANTITY", value_parser = quantity)]
@@ -39,7 +42,7 @@ pub struct Loss {
     holes: HoleArgs,
 
     #[command(flatten)]
-    schedule: ScheduleArgs,
+    model: ModelArgs,
 
     #[command(flatten)]
     compute: ComputeArgs,
@@ -55,13 +58,17 @@ impl Loss {
     pub fn run(&self, json: bool) -> Outcome {
         self.files.check()?;
         let (penalty, weight) = (self.loss.penalty()?, self.loss.weight()?);
-        let on = self.target.unwrap_or(self.predicts);
-        let objective = Objective { predicts: self.predicts, on, weight };
+        let (predicts, factor) = self.predicted()?;
+        let objective = Objective { predicts, on: self.target.unwrap_or(predicts), weight };
         let file = TensorFile::open(&self.files.input)?;
         let prediction = file.finite_floats("prediction")?;
         let truth = self.truth(&file, &prediction, &objective)?;
         let (schedule, timesteps) = self.levels(&file, &prediction, &objective, truth.given)?;
         let table = schedule.loss_where_defined(&objective, truth.given).map_err(Error::from)?;
+        // A target that is at hand is in the units of the output.
+        let as_it_is = truth.given == LossInputs::NoisyAndTarget && objective.predicts == objective.on;
+        let factor = if as_it_is { 1.0 } else { factor };
+        let table = table.map(|row| LossRow { prediction: row.prediction * factor, ..*row });
         self.holes.check(&timesteps, |t| schedule.loss_row(t, &objective, truth.given))?;
         let job = LossJob {
             table: &table,
@@ -79,6 +86,18 @@ impl Loss {
         gradient.write(&mut writer, "grad", &prediction.shape)?;
         writer.save(&self.files.out)?;
         self.told(&prediction, &objective, told[0], json)
+    }
+
+    /// The quantity that the network predicts, and the factor by which its output becomes it.
+    fn predicted(&self) -> Result<(Quantity, f64)> {
+        match self.predicts {
+            Some(predicts) => Ok((predicts, 1.0)),
+            None if self.model.settles_prediction() => {
+                let model = self.model.model(None)?;
+                Ok((model.prediction(), model.output_factor()))
+            }
+            None => Ok((Quantity::Epsilon, 1.0)),
+        }
     }
 
     fn told(&self, prediction: &Array, objective: &Objective, mean: f64, json: bool) -> Outcome {
@@ -125,27 +144,12 @@ impl Loss {
         let plain = given == LossInputs::NoisyAndTarget
             && objective.predicts == objective.on
             && objective.weight == Weight::None;
-        if file.has("sigma") && !file.has("t") && !plain {
-            if self.schedule != ScheduleArgs::default() {
-                warn("the schedule is not used: the file brings its own noise levels, `sigma`");
-            }
-            return Ok(by_sigma(file, prediction)?);
+        let predicts = self.predicts.is_some().then_some(objective.predicts);
+        if plain {
+            return Ok((self.model.model(predicts)?.schedule().clone(), vec![0; prediction.batch()]));
         }
-        let schedule = self.schedule.build()?;
-        let timesteps = match plain {
-            true => vec![0; prediction.batch()],
-            false => file.timesteps("t", prediction, schedule.len())?,
-        };
-        Ok((schedule, timesteps))
+        let model = self.model.model_of(file, predicts)?;
+        let Levels { schedule, rows, .. } = levels::read(file, prediction, &model)?;
+        Ok((schedule, rows))
     }
-}
-
-/// The samples' own noise levels are a schedule.
-fn by_sigma(file: &TensorFile, prediction: &Array) -> Result<(Schedule, Vec<u32>)> {
-    let (sigma, batch) = (file.finite_floats("sigma")?, prediction.batch());
-    if sigma.shape != [batch] {
-        bail!("tensor `sigma`: expected {batch} noise levels (one per sample), found shape {:?}", sigma.shape);
-    }
-    let schedule = Schedule::variance_exploding(&sigma.data).context("tensor `sigma`")?;
-    Ok((schedule, (0..batch as u32).collect()))
 }

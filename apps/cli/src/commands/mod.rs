@@ -15,12 +15,14 @@ pub mod study;
 pub mod verify;
 
 use crate::engine::{ComputeArgs, Input, Job};
+use crate::levels::{self, Levels};
+use crate::model_args::ModelArgs;
 use crate::report::{Failure, Outcome, warn};
-use crate::schedule_args::ScheduleArgs;
 use anyhow::anyhow;
 use files::{Array, TensorFile, atomic};
 use std::fmt::Display;
 use std::path::PathBuf;
+use tweedie::math::Model;
 use tweedie::table::Table;
 use tweedie::{Quantity, Schedule};
 
@@ -54,15 +56,16 @@ pub struct PredictionArgs {
     #[command(flatten)]
     pub files: Files,
 
-    /// Quantity of the prediction: epsilon, x0, v, score or flow
+    /// Quantity of the prediction: epsilon, x0, v, score, flow, rising-flow, edm or trigflow
+    /// [default: that of --config, --model or --process]
     #[arg(long, value_name = "QUANTITY", value_parser = quantity)]
-    pub from: Quantity,
+    pub from: Option<Quantity>,
 
     #[command(flatten)]
     pub holes: HoleArgs,
 
     #[command(flatten)]
-    pub schedule: ScheduleArgs,
+    pub model: ModelArgs,
 
     #[command(flatten)]
     pub compute: ComputeArgs,
@@ -70,26 +73,48 @@ pub struct PredictionArgs {
 
 /// Input of such a command.
 pub struct Prediction {
+    pub file: TensorFile,
+    pub model: Model,
+    pub from: Quantity,
+    /// The prediction is the quantity only after it is multiplied by this.
+    pub factor: f64,
     pub schedule: Schedule,
+    /// True if the rows are timesteps of the schedule.
+    pub whole: bool,
     pub x_t: Array,
     pub prediction: Array,
     pub timesteps: Vec<u32>,
 }
 
 impl PredictionArgs {
-    /// Reads `x_t`, `prediction` and `t`, after it is sure that the result can be written.
+    /// Reads `x_t`, `prediction` and the levels, after it is sure that the result can be written.
     pub fn read(&self) -> Outcome<Prediction> {
         self.files.check()?;
-        let schedule = self.schedule.build()?;
+        let from = self.from()?;
         let file = TensorFile::open(&self.files.input)?;
+        let model = self.model.model_of(&file, Some(from))?;
         let x_t = file.finite_floats("x_t")?;
         let prediction = file.floats_like("prediction", &x_t)?;
-        let timesteps = file.timesteps("t", &x_t, schedule.len())?;
-        Ok(Prediction { schedule, x_t, prediction, timesteps })
+        let Levels { schedule, rows: timesteps, whole } = levels::read(&file, &x_t, &model)?;
+        let factor = if self.from.is_none() { model.output_factor() } else { 1.0 };
+        Ok(Prediction { file, model, from, factor, schedule, whole, x_t, prediction, timesteps })
+    }
+
+    fn from(&self) -> Outcome<Quantity> {
+        match self.from {
+            Some(from) => Ok(from),
+            None if self.model.settles_prediction() => Ok(self.model.model(None)?.prediction()),
+            None => Err(anyhow!("expected --from QUANTITY, or a model that settles it").into()),
+        }
     }
 }
 
 impl Prediction {
+    /// The table, for predictions that still need the model's factor.
+    pub fn of_output(&self, table: &Table) -> Table {
+        table.map(|rows| rows.map(|[x, p]| [x, p * self.factor]))
+    }
+
     /// The job that applies a table to it.
     pub fn job<'a>(&'a self, table: &'a Table, both: bool) -> Job<'a> {
         Job {

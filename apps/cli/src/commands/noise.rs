@@ -2,8 +2,9 @@
 
 use super::{Files, quantity};
 use crate::engine::{ComputeArgs, Input, Job};
+use crate::levels::{self, Levels};
+use crate::model_args::ModelArgs;
 use crate::report::{Outcome, say, warn};
-use crate::schedule_args::ScheduleArgs;
 use files::{TensorFile, TensorWriter};
 use serde_json::json;
 use tweedie::Quantity;
@@ -11,23 +12,26 @@ use tweedie::gpu::NoiseKey;
 
 /// Add noise to clean samples, and make the training target
 ///
-/// Reads `x0` (the clean samples), `t` (a timestep for each, I64, I32 or U32) and `eps` (the noise), or draws the noise
-/// and writes it as `eps` too. Writes `x_t = sqrt(abar) x0 + sqrt(1 - abar) eps` and `target`, in one pass over the data.
+/// Reads `x0` (the clean samples), the level of each, and `eps` (the noise), or draws the noise and writes it as `eps` too. A level is
+/// `t` (what the network is told, whole or not), `sigma` (noise over signal, of a flow its time) or `time` (of a flow, in the
+/// model's direction; of TrigFlow, an angle). Writes `x_t = alpha x0 + sigma eps` of the model's process and `target`, in one
+/// pass over the data.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Noise {
     #[command(flatten)]
     files: Files,
 
-    /// Quantity that a network shall learn to predict: epsilon, x0, v, score or flow
-    #[arg(long, value_name = "QUANTITY", default_value = "epsilon", value_parser = quantity)]
-    target: Quantity,
+    /// Quantity that a network shall learn to predict: epsilon, x0, v, score, flow, rising-flow, edm or trigflow
+    /// [default: that of --config, --model or --process, else epsilon]
+    #[arg(long, value_name = "QUANTITY", value_parser = quantity)]
+    target: Option<Quantity>,
 
     /// The seed of the noise where the file has no `eps`: the same seed gives the same noise on every device
     #[arg(long, value_name = "S")]
     seed: Option<u64>,
 
     #[command(flatten)]
-    schedule: ScheduleArgs,
+    model: ModelArgs,
 
     #[command(flatten)]
     compute: ComputeArgs,
@@ -36,16 +40,20 @@ pub struct Noise {
 impl Noise {
     pub fn run(&self, json: bool) -> Outcome {
         self.files.check()?;
-        let schedule = self.schedule.build()?;
         let file = TensorFile::open(&self.files.input)?;
         let x0 = file.finite_floats("x0")?;
-        let timesteps = file.timesteps("t", &x0, schedule.len())?;
+        let model = self.model.model_of(&file, self.target)?;
+        let target = self.target.unwrap_or(model.prediction());
+        let Levels { schedule, rows: timesteps, .. } = levels::read(&file, &x0, &model)?;
         let eps = if file.has("eps") { Some(file.floats_like("eps", &x0)?) } else { None };
         if eps.is_some() && self.seed.is_some() {
             warn("--seed is not used: the file brings its own noise, `eps`");
         }
         let seed = self.seed.unwrap_or(0);
-        let table = schedule.noising(Some(self.target)).map_err(anyhow::Error::from)?;
+        // What the network shall say is the quantity without the factor by which it becomes one.
+        let factor = if self.target.is_none() { model.output_factor() } else { 1.0 };
+        let table = schedule.noising(Some(target)).map_err(anyhow::Error::from)?;
+        let table = table.map(|&[x_t, target]| [x_t, target.map(|coefficient| coefficient / factor)]);
         let job = Job {
             table: &table,
             batch: x0.batch(),
@@ -58,14 +66,14 @@ impl Noise {
         let outputs = self.compute.open()?.run("noising", &job)?;
         let mut writer = TensorWriter::new();
         outputs.out0.write(&mut writer, "x_t", &x0.shape)?;
-        if let Some(target) = outputs.out1 {
-            target.write(&mut writer, "target", &x0.shape)?;
+        if let Some(values) = outputs.out1 {
+            values.write(&mut writer, "target", &x0.shape)?;
         }
         if let Some(noise) = outputs.noise {
             noise.write(&mut writer, "eps", &x0.shape)?;
         }
         writer.save(&self.files.out)?;
-        let (target, out) = (self.target, self.files.out.display());
+        let out = self.files.out.display();
         if json {
             let drawn = eps.is_none().then_some(seed);
             return say(json!({ "shape": x0.shape, "target": target.name(), "seed": drawn, "out": out.to_string() }));

@@ -2,10 +2,10 @@
 
 use super::Files;
 use crate::engine::ComputeArgs;
+use crate::model_args::ModelArgs;
 use crate::recorded_run::RecordedRun;
 use crate::report::{Outcome, say};
 use crate::sampler_args::{SamplerArgs, SamplerEntry, sampler_entry};
-use crate::schedule_args::ScheduleArgs;
 use files::{TensorFile, TensorWriter};
 use safetensors::Dtype;
 use serde_json::json;
@@ -17,7 +17,10 @@ use serde_json::json;
 /// sampler draws noise and `var_values` where the network predicts the variance. Writes `samples` (the first and the one
 /// after each call), `pred_x0` (the clean sample that each call implies) and `timesteps` (what the network is told).
 ///
-/// The sampler is named with its options, or described by the scheduler_config.json of a diffusers model.
+/// The sampler is named with its options, or described by the scheduler_config.json of a diffusers model; both: the model of
+/// that file, this sampler. A flow visits the times 1 - i/n, shifted, unless --sigmas flow-ends or a list says otherwise.
+/// With --compat diffusers, --timesteps, --sigmas LIST and --mu are the arguments of set_timesteps, from which a flow's class
+/// computes other times: replay a recorded list without --compat.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Replay {
     #[command(flatten)]
@@ -32,7 +35,7 @@ pub struct Replay {
     options: SamplerArgs,
 
     #[command(flatten)]
-    schedule: ScheduleArgs,
+    model: ModelArgs,
 
     #[command(flatten)]
     compute: ComputeArgs,
@@ -42,7 +45,7 @@ impl Replay {
     pub fn run(&self, json: bool) -> Outcome {
         self.files.check()?;
         let arguments = SamplerArgs { sampler: self.name, ..self.options.clone() };
-        let sampler = arguments.sampler(&self.schedule)?;
+        let (sampler, _) = arguments.sampler(&self.model)?;
         let file = TensorFile::open(&self.files.input)?;
         let run = RecordedRun::read(&file, &sampler)?;
         let replayed = self.compute.open()?.replay(&sampler, &run)?;
@@ -54,7 +57,7 @@ impl Replay {
         let timesteps: Vec<f64> = sampler.timesteps().collect();
         write_timesteps(&mut writer, &timesteps)?;
         writer.save(&self.files.out)?;
-        let (shape, name, out) = (&run.initial.shape, arguments.title(), self.files.out.display());
+        let (shape, name, out) = (&run.initial.shape, arguments.title(&self.model), self.files.out.display());
         if json {
             let calls = timesteps.as_slice();
             return say(json!({ "shape": shape, "sampler": name, "timesteps": calls, "out": out.to_string() }));

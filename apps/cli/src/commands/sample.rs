@@ -1,13 +1,13 @@
 //! `tweedie sample`: pictures from noise, without trained weights.
 
 use crate::engine::Adapter;
+use crate::model_args::ModelArgs;
 use crate::report::{Failure, Outcome, say};
 use crate::sample::drawing::{self, Shown, looks};
 use crate::sample::generate::{Generated, Generator};
 use crate::sample::sampler_list::{Choice, Entry, sampler_list};
 use crate::sample::set::{Likeness, Set};
 use crate::sampler_args::SamplerArgs;
-use crate::schedule_args::ScheduleArgs;
 use anyhow::{Context as _, anyhow};
 use files::{atomic, picture};
 use serde_json::json;
@@ -57,7 +57,7 @@ pub struct Sample {
     options: SamplerArgs,
 
     #[command(flatten)]
-    schedule: ScheduleArgs,
+    model: ModelArgs,
 }
 
 /// Likeness of a sample to its picture, in decibels, from which on it counts as landed: one picture explains all that the
@@ -69,7 +69,7 @@ const LITTLE_NOISE: f64 = 0.1;
 
 impl Sample {
     pub fn run(&self, json: bool) -> Outcome {
-        let entries = sampler_list(&self.choices, &self.options, &self.schedule)?;
+        let entries = sampler_list(&self.choices, &self.options, &self.model)?;
         let set = Set::open(&self.images, self.size)?;
         let adapter = Adapter::open(self.adapter.as_deref(), Storage::F32)?;
         std::fs::create_dir_all(&self.out).with_context(|| self.out.display().to_string())?;

@@ -1,13 +1,14 @@
 //! `tweedie schedule`: a noise schedule as numbers, as a file and as a picture.
 
+use crate::model_args::ModelArgs;
 use crate::report::{Outcome, say};
-use crate::schedule_args::ScheduleArgs;
 use files::{TensorWriter, atomic};
 use plots::Scale;
 use plots::curves::{self, Panel, Series};
 use serde_json::{Value, json};
 use std::path::PathBuf;
-use tweedie::math::solve;
+use tweedie::math::flow::shifted;
+use tweedie::math::{Model, NoiseLevel, Process, Told, solve};
 use tweedie::{Quantity, Schedule};
 
 /// Show a noise schedule: a summary, its tables as a file, its curves as a plot
@@ -16,7 +17,7 @@ use tweedie::{Quantity, Schedule};
 /// pipelines lose four of them (the first timesteps).
 #[derive(clap::Args, Clone, Debug)]
 pub struct ScheduleCommand {
-    /// Write F64 tensors betas (of schedules that have them), alphas_cumprod, sqrt_alphas_cumprod, sqrt_one_minus_alphas_cumprod, snr and
+    /// Write F64 tensors betas (of schedules that have them), alpha, sigma and told (of other processes: the level and what the network is told), alphas_cumprod, sqrt_alphas_cumprod, sqrt_one_minus_alphas_cumprod, snr and
     /// posterior_variance, posterior_log_variance_clipped, posterior_mean_coef1, posterior_mean_coef2
     #[arg(long, value_name = "FILE.safetensors")]
     out: Option<PathBuf>,
@@ -25,22 +26,27 @@ pub struct ScheduleCommand {
     #[arg(long, value_name = "FILE.svg")]
     plot: Option<PathBuf>,
 
+    /// Of a flow: how far its times are shifted towards noise, as a run visits them
+    #[arg(long, value_name = "K", allow_negative_numbers = true)]
+    shift: Option<f64>,
+
     #[command(flatten)]
-    schedule: ScheduleArgs,
+    model: ModelArgs,
 }
 
 impl ScheduleCommand {
     pub fn run(&self, json: bool) -> Outcome {
-        let schedule = self.schedule.build()?;
+        let shown = self.shown()?;
+        let schedule = &shown.schedule;
         if self.out.is_some() && self.out == self.plot {
             return Err(anyhow::anyhow!("--out and --plot name the same file").into());
         }
         // Everything that can fail comes before the first file is replaced.
         let paths = [&self.out, &self.plot].into_iter().flatten();
         paths.clone().try_for_each(|path| atomic::check_destination(path))?;
-        let drawing = self.plot.as_ref().map(|path| Ok::<_, anyhow::Error>((path, drawing(&schedule)?))).transpose()?;
+        let drawing = self.plot.as_ref().map(|path| Ok::<_, anyhow::Error>((path, drawing(schedule)?))).transpose()?;
         if let Some(path) = &self.out {
-            tables(&schedule)?.save(path)?;
+            tables(&shown)?.save(path)?;
         }
         if let Some((path, drawing)) = drawing {
             atomic::write(path, drawing.as_bytes())?;
@@ -48,15 +54,17 @@ impl ScheduleCommand {
         let files = paths;
         if json {
             let files: Vec<String> = files.map(|path| path.display().to_string()).collect();
-            return say(json!({ "timesteps": schedule.len(), "rows": summary(&schedule), "files": files }));
+            return say(json!({ "timesteps": schedule.len(), "rows": summary(&shown), "files": files }));
         }
         say(timesteps(schedule.len()))?;
         say(format_args!(
             "{:>6}  {:>12} {:>12} {:>12} {:>12} {:>10}",
             "t", "beta", "abar", "sqrt(1-abar)", "snr", "log snr"
         ))?;
-        for t in shown(schedule.len()) {
-            let Row { beta, abar, sigma, snr, log_snr } = Row::of(&schedule, t);
+        for t in shown_rows(schedule.len()) {
+            let Row { beta, abar, sigma, snr, log_snr } = Row::of(schedule, t);
+            let t = shown.timestep(t);
+            let t = if t.fract() == 0.0 { format!("{t}") } else { format!("{t:.1}") };
             say(format_args!("{t:>6}  {beta:>12.6e} {abar:>12.6e} {sigma:>12.6e} {snr:>12.5e} {log_snr:>10.4}"))?;
         }
         if schedule.levels().last().is_some_and(|level| level.alpha() == 0.0) {
@@ -66,12 +74,52 @@ impl ScheduleCommand {
     }
 }
 
+/// The distance from a whole timestep that is rounding.
+const WHOLE: f64 = 1e-9;
+
+/// A schedule and its model.
+struct Shown {
+    schedule: Schedule,
+    model: Model,
+}
+
+impl Shown {
+    /// The timestep of a row: of a flow what the network is told of a thousand or so, else the row.
+    fn timestep(&self, row: usize) -> f64 {
+        let (level, all) = (self.schedule.levels()[row], self.schedule.len() as f64);
+        let timestep = match (self.model.process(), self.model.told_number()) {
+            (Process::Flow, Told::RisingTime(_)) => all * level.alpha(),
+            (Process::Flow, _) => all * level.sigma(),
+            _ => row as f64,
+        };
+        let whole = timestep.round();
+        if (timestep - whole).abs() < WHOLE { whole } else { timestep }
+    }
+}
+
+impl ScheduleCommand {
+    fn shown(&self) -> anyhow::Result<Shown> {
+        let model = self.model.model(None)?;
+        let schedule = match self.shift {
+            None => model.schedule().clone(),
+            Some(_) if model.process() != Process::Flow => {
+                anyhow::bail!("--shift means nothing to a {} process", model.process())
+            }
+            Some(shift) => {
+                let times = model.schedule().levels().iter().map(|level| shifted(level.sigma(), shift));
+                Schedule::rectified_flow_times(&times.collect::<Result<Vec<_>, _>>()?)?
+            }
+        };
+        Ok(Shown { schedule, model })
+    }
+}
+
 fn timesteps(count: usize) -> String {
     format!("{count} timestep{}", if count == 1 { "" } else { "s" })
 }
 
 /// The timesteps of the summary: the ends, and a few between.
-fn shown(steps: usize) -> Vec<usize> {
+fn shown_rows(steps: usize) -> Vec<usize> {
     let last = steps - 1;
     let mut shown: Vec<usize> =
         [0, 1, last / 10, last / 4, last / 2, last * 3 / 4, last * 9 / 10, last.saturating_sub(1), last]
@@ -104,20 +152,33 @@ impl Row {
     }
 }
 
-fn summary(schedule: &Schedule) -> Vec<Value> {
-    let row = |t| {
+fn summary(shown: &Shown) -> Vec<Value> {
+    let schedule = &shown.schedule;
+    let row = |t: usize| {
         let Row { beta, abar, sigma, snr, log_snr } = Row::of(schedule, t);
         // JSON has no infinity; null stands for it.
-        json!({ "t": t, "beta": beta, "alphas_cumprod": abar, "sqrt_one_minus_alphas_cumprod": sigma, "snr": snr, "log_snr": log_snr })
+        let level = schedule.levels()[t];
+        let (alpha, sigma_t, told) = (level.alpha(), level.sigma(), shown.model.told(level));
+        let t = shown.timestep(t);
+        let t = if t.fract() == 0.0 { Value::from(t as u64) } else { Value::from(t) };
+        json!({ "t": t, "alpha": alpha, "sigma": sigma_t, "told": told, "beta": beta, "alphas_cumprod": abar, "sqrt_one_minus_alphas_cumprod": sigma, "snr": snr, "log_snr": log_snr })
     };
-    shown(schedule.len()).into_iter().map(row).collect()
+    shown_rows(schedule.len()).into_iter().map(row).collect()
 }
 
-fn tables(schedule: &Schedule) -> anyhow::Result<TensorWriter> {
+fn tables(shown: &Shown) -> anyhow::Result<TensorWriter> {
+    let schedule = &shown.schedule;
     let mut writer = TensorWriter::new();
     let mut add = |name: &str, values: Vec<f64>| writer.doubles(name, &[schedule.len()], &values);
     if let Some(betas) = schedule.betas() {
         add("betas", betas.to_vec())?;
+    }
+    // The roots below are of shares of the variance: alpha and sigma themselves where the process preserves it.
+    if schedule.process() != Process::VariancePreserving {
+        let each = |value: &dyn Fn(NoiseLevel) -> f64| schedule.levels().iter().map(|&level| value(level)).collect();
+        add("alpha", each(&NoiseLevel::alpha))?;
+        add("sigma", each(&NoiseLevel::sigma))?;
+        add("told", each(&|level| shown.model.told(level)))?;
     }
     add("alphas_cumprod", schedule.alphas_cumprod())?;
     add("sqrt_alphas_cumprod", schedule.sqrt_alphas_cumprod())?;

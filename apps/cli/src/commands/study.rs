@@ -1,8 +1,8 @@
 //! `tweedie study`: what to predict, measured on the user's own data.
 
 use crate::engine::Adapter;
+use crate::model_args::ModelArgs;
 use crate::report::{Failure, Outcome, say};
-use crate::schedule_args::ScheduleArgs;
 use crate::study::advice::advise;
 use crate::study::data::Data;
 use crate::study::drawing;
@@ -61,7 +61,7 @@ pub struct Study {
     adapter: Option<String>,
 
     #[command(flatten)]
-    schedule: ScheduleArgs,
+    model: ModelArgs,
 }
 
 /// Timesteps that are measured beside those that sampling visits.
@@ -72,7 +72,7 @@ const USUAL_STEPS: usize = 20;
 
 impl Study {
     pub fn run(&self, json: bool) -> Outcome {
-        let schedule = self.schedule.build()?;
+        let schedule = self.model.schedule()?;
         let visited = self.visited(&schedule)?;
         let data = Data::open(self.data.as_deref(), self.tensor.as_deref(), self.seed)?;
         let mut adapter = Adapter::open(self.adapter.as_deref(), Storage::F32)?;

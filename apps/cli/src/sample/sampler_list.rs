@@ -1,13 +1,13 @@
 //! Which samplers take part, each with the options of the command line.
 
+use crate::model_args::ModelArgs;
 use crate::report::{Failure, Outcome};
 use crate::sampler_args::{SamplerArgs, SamplerEntry, sampler_entry, uses};
-use crate::schedule_args::ScheduleArgs;
+use crate::sigmas_arg::Sigmas;
 use anyhow::anyhow;
 use tweedie::Quantity;
-use tweedie::math::Placement;
-use tweedie::math::Spacing;
 use tweedie::math::sampler::Sampler;
+use tweedie::math::{Placement, Process, Spacing};
 use tweedie::table::Deviation;
 
 /// A sampler on the command line, or all of them.
@@ -55,9 +55,9 @@ pub struct Entry {
 }
 
 impl Entry {
-    fn new(entry: SamplerEntry, arguments: &SamplerArgs, schedule: &ScheduleArgs) -> Outcome<Self> {
+    fn new(entry: SamplerEntry, arguments: &SamplerArgs, model: &ModelArgs) -> Outcome<Self> {
         let name = entry.name;
-        let sampler = arguments.sampler(schedule)?;
+        let (sampler, model) = arguments.sampler(model)?;
         let refuse = |why: String| Err(Failure::input(anyhow!("{name}: {why}")));
         if entry.make.inverts() {
             return refuse("it leads from pictures to noise; expected one that leads to pictures".to_owned());
@@ -73,18 +73,17 @@ impl Entry {
                 sampler.calls().len()
             ));
         }
-        let predicts = arguments.model(entry, schedule).map_err(Failure::input)?.prediction();
-        Ok(Self { name, sampler, predicts })
+        Ok(Self { name, sampler, predicts: model.prediction() })
     }
 }
 
 /// The samplers of these choices, each once.
-pub fn sampler_list(choices: &[Choice], options: &SamplerArgs, schedule: &ScheduleArgs) -> Outcome<Vec<Entry>> {
-    if options.config.is_some() {
-        return Err(Failure::input(anyhow!("--config is for recorded runs; expected --sampler NAME,..")));
+pub fn sampler_list(choices: &[Choice], options: &SamplerArgs, model: &ModelArgs) -> Outcome<Vec<Entry>> {
+    if let (Some(_), []) = (&model.config, choices) {
+        return of_file(options, model).map(|entry| vec![entry]);
     }
     let chosen: Vec<SamplerEntry> = match choices {
-        [] => all().filter(|entry| TELLING.contains(&entry.name)).collect(),
+        [] => all().filter(|entry| TELLING.contains(&entry.name) && fits(entry, model)).collect(),
         choices => choices.iter().flat_map(|choice| choice.entries()).collect(),
     };
     let mut once: Vec<SamplerEntry> = Vec::new();
@@ -93,16 +92,46 @@ pub fn sampler_list(choices: &[Choice], options: &SamplerArgs, schedule: &Schedu
             once.push(entry);
         }
     }
-    once.into_iter().map(|entry| Entry::new(entry, &completed(entry, options), schedule)).collect()
+    once.into_iter().map(|entry| Entry::new(entry, &completed(entry, options, model), model)).collect()
+}
+
+/// The sampler of a file.
+fn of_file(options: &SamplerArgs, model: &ModelArgs) -> Outcome<Entry> {
+    let scheduler = model.scheduler()?;
+    let steps = options.steps.or((!counted(options)).then_some(STEPS));
+    Entry::new(scheduler.entry(), &SamplerArgs { steps, ..options.clone() }, model)
+}
+
+/// True for a sampler of the default choice that the model of the options can have: flows are for flows alone.
+fn fits(entry: SamplerEntry, args: &ModelArgs) -> bool {
+    if !args.settles_prediction() {
+        return true;
+    }
+    let process = args.model(None).map(|model| model.process());
+    match process {
+        Ok(Process::VariancePreserving | Process::Levels) => !entry.make.is_flow(),
+        Ok(Process::Flow) => !matches!(entry.name, "ddpm"),
+        _ => matches!(entry.name, "heun" | "dpm++"),
+    }
+}
+
+/// True for a process that is sampled at timesteps.
+fn has_timesteps(process: Process) -> bool {
+    matches!(process, Process::VariancePreserving | Process::Levels)
+}
+
+fn counted(options: &SamplerArgs) -> bool {
+    let listed = matches!(options.sigmas, Some(Sigmas::Listed(_))) || !options.times.is_empty();
+    options.steps.is_some() || !options.timesteps.is_empty() || options.sections.is_some() || listed
 }
 
 /// The options, with defaults that suit a loop which begins with pure noise: it must begin at the noisiest timestep.
-fn completed(entry: SamplerEntry, options: &SamplerArgs) -> SamplerArgs {
-    let counted = options.steps.is_some() || !options.timesteps.is_empty() || options.sections.is_some();
-    let trailing = || uses(entry, "spacing").then_some(Placement::Timesteps(Spacing::Trailing));
+fn completed(entry: SamplerEntry, options: &SamplerArgs, model: &ModelArgs) -> SamplerArgs {
+    let spaced = || uses(entry, "spacing") && options.process(entry, model).is_ok_and(has_timesteps);
+    let trailing = || spaced().then_some(Placement::Timesteps(Spacing::Trailing));
     SamplerArgs {
         sampler: Some(entry),
-        steps: options.steps.or((!counted).then_some(STEPS)),
+        steps: options.steps.or((!counted(options)).then_some(STEPS)),
         spacing: options.spacing.or_else(trailing),
         ..options.clone()
     }

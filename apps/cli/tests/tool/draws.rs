@@ -184,7 +184,10 @@ fn ranks(on: &str) {
         )
     };
     let line = |command: &str| format!("{command} {on} --out {OUT}");
-    let commands = ["convert in.safetensors --from flow --to score,v", "posterior in.safetensors --from v"].map(line);
+    // At timestep 0 a flow has no noise, and so no score.
+    let commands =
+        ["convert in.safetensors --from flow --to score,v --schedule linear", "posterior in.safetensors --from v"]
+            .map(line);
     let first = commands.clone().map(|line| Folder::with(&input(&[4, 6], 4)).output(&line));
     for shape in [&[4, 2, 3][..], &[4, 1, 6, 1], &[4, 3, 1, 2, 1]] {
         let folder = Folder::with(&input(shape, 4));

@@ -8,6 +8,8 @@ mod bench;
 mod draws;
 mod loss;
 mod misc;
+mod model_files;
+mod models;
 mod replay;
 mod sample;
 mod schedules;
@@ -47,7 +49,7 @@ fn main() -> ExitCode {
         eprintln!("TWEEDIE_REQUIRE_ADAPTER is set and there is no adapter");
         return ExitCode::FAILURE;
     }
-    let groups: [(&str, &[Test]); 10] = [
+    let groups: [(&str, &[Test]); 12] = [
         ("schedules", schedules::TESTS),
         ("vectors", vectors::TESTS),
         ("draws", draws::TESTS),
@@ -58,6 +60,8 @@ fn main() -> ExitCode {
         ("sample", sample::TESTS),
         ("bench", bench::TESTS),
         ("misc", misc::TESTS),
+        ("models", models::TESTS),
+        ("model_files", model_files::TESTS),
     ];
     let trials = groups.iter().flat_map(|(group, tests)| {
         tests.iter().map(move |&(name, needs, test)| {

@@ -99,7 +99,7 @@ fn refuses_in_words() {
         ("--sampler ddim --steps 0", &["at least 1 step"]),
         ("--sampler ddim --steps 1001", &["at most 1000 steps", "1001"]),
         ("--sampler flow-euler --steps 10001", &["flow-euler", "at most 10000 calls", "10001"]),
-        ("--config model.json", &["--config", "--sampler NAME"]),
+        ("--config model.json", &["--config", "model.json"]),
         ("--count 0", &["--count"]),
         ("--count 65", &["--count"]),
         ("--size 4", &["--size"]),

@@ -1,0 +1,192 @@
+//! The options that describe a model, and the model that they add up to.
+//!
+//! A model comes from a file, from a name, or from options by hand. Commands ask it for every level.
+
+use crate::levels;
+use crate::names::{find, in_flags, joined};
+use crate::schedule_args::ScheduleArgs;
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use files::TensorFile;
+use std::fs;
+use std::path::{Path, PathBuf};
+use tweedie::config::{ConfigError, Scheduler};
+use tweedie::math::catalog::{Entry, Make};
+use tweedie::math::{Model, Process};
+use tweedie::{Quantity, Schedule};
+
+/// A model of a catalogue.
+pub type ModelEntry = &'static Entry<Make<Model>>;
+
+/// The model of this name.
+fn model_entry(text: &str) -> Result<ModelEntry, String> {
+    find(&Model::CATALOGUE, text)
+}
+
+/// The process of this name.
+fn process_entry(text: &str) -> Result<ModelEntry, String> {
+    find(&Model::PROCESSES, text).map_err(|_| format!("expected {}", joined(&Model::PROCESSES)))
+}
+
+/// The options that describe a model: its file, its name, or its process and schedule by hand.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Model (must be the one that was trained)")]
+pub struct ModelArgs {
+    /// The scheduler_config.json of a diffusers model: its process, its schedule and its prediction
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// A published model: sd15, sdxl, sd3, flux, edm, ...; `tweedie list models` has them all
+    #[arg(long, value_name = "NAME", conflicts_with = "config", value_parser = model_entry)]
+    pub model: Option<ModelEntry>,
+
+    /// The process by hand: vp (betas or abar, see --schedule), ve, edm, flow (rectified flow, velocity epsilon - x0),
+    /// rising-flow (velocity x0 - epsilon, time from noise to data) or trigflow
+    /// [default: vp; flow or edm where that is predicted and no schedule is named]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["config", "model"], value_parser = process_entry)]
+    pub process: Option<ModelEntry>,
+
+    #[command(flatten)]
+    pub schedule: ScheduleArgs,
+}
+
+/// What the options say.
+pub struct Described {
+    pub model: Model,
+    /// The run of `--config`.
+    pub scheduler: Option<Scheduler>,
+}
+
+impl ModelArgs {
+    /// True if the options describe a model: a file, a name, a process or a schedule.
+    pub fn is_given(&self) -> bool {
+        self.config.is_some() || self.model.is_some() || self.process.is_some() || self.schedule.names_levels()
+    }
+
+    /// True if the options settle what the network predicts.
+    pub fn settles_prediction(&self) -> bool {
+        self.config.is_some() || self.model.is_some() || self.process.is_some()
+    }
+
+    /// The model of the samples in a file. Where the options describe none, sigmas are ratios with the signal at 1 and times are
+    /// those of a rectified flow.
+    pub fn model_of(&self, file: &TensorFile, prediction: Option<Quantity>) -> Result<Model> {
+        let implied = match levels::tensor(file) {
+            _ if self.is_given() || prediction.is_some_and(|it| implied_process(it).is_some()) => None,
+            Some("sigma") => Some("ve"),
+            Some("time") => Some("flow"),
+            _ => None,
+        };
+        match implied {
+            Some(name) => {
+                let entry = Model::PROCESSES.find(name).map_err(|error| in_flags(&error))?;
+                self.of_process(entry, prediction)
+            }
+            None => self.model(prediction),
+        }
+    }
+
+    /// The model. A prediction that belongs to one process alone settles it where nothing else does. Reads the files of
+    /// `--config` and `--betas`.
+    pub fn model(&self, prediction: Option<Quantity>) -> Result<Model> {
+        Ok(self.describe(prediction)?.model)
+    }
+
+    /// The same, with the run that a file describes.
+    pub fn describe(&self, prediction: Option<Quantity>) -> Result<Described> {
+        self.described(prediction, Scheduler::parse_model)
+    }
+
+    /// The same for a run of the file's own sampler, whose class must be supported.
+    pub fn scheduler(&self) -> Result<Scheduler> {
+        self.described(None, Scheduler::parse)?.scheduler.context("expected --config FILE")
+    }
+
+    fn described(&self, prediction: Option<Quantity>, parse: Parse) -> Result<Described> {
+        let model = match (&self.config, self.model) {
+            (Some(path), _) => {
+                self.refuse_schedule("--config FILE brings a schedule of its own, which options contradict")?;
+                let scheduler = read(path, parse)?;
+                return Ok(Described { model: scheduler.model().clone(), scheduler: Some(scheduler) });
+            }
+            (None, Some(entry)) => {
+                self.refuse_schedule("--model NAME brings a schedule of its own, which options contradict")?;
+                entry.build(&[]).map_err(|error| in_flags(&error))?
+            }
+            (None, None) => self.by_hand(prediction)?,
+        };
+        Ok(Described { model, scheduler: None })
+    }
+
+    fn refuse_schedule(&self, why: &str) -> Result<()> {
+        if self.schedule == ScheduleArgs::default() { Ok(()) } else { bail!("{why}") }
+    }
+
+    fn by_hand(&self, prediction: Option<Quantity>) -> Result<Model> {
+        if let Some(entry) = self.process.filter(|entry| entry.name != "vp") {
+            return self.of_process(entry, prediction);
+        }
+        if self.process.is_none() && !self.schedule.names_levels() {
+            let implied = prediction.and_then(implied_process);
+            if let Some(name) = implied {
+                let entry = Model::PROCESSES.find(name).map_err(|error| in_flags(&error))?;
+                return self.of_process(entry, prediction);
+            }
+        }
+        let schedule = self.schedule.build()?;
+        if self.process.is_some() && schedule.process() != Process::VariancePreserving {
+            bail!("--process vp contradicts --schedule, whose levels are those of a {} process", schedule.process());
+        }
+        let usual = match schedule.process() {
+            Process::Flow => Quantity::Flow,
+            Process::TrigFlow(sigma_data) => Quantity::TrigFlow(sigma_data),
+            _ => Quantity::Epsilon,
+        };
+        Ok(Model::new(schedule, prediction.unwrap_or(usual)))
+    }
+
+    fn of_process(&self, entry: ModelEntry, prediction: Option<Quantity>) -> Result<Model> {
+        if let Some(option) = self.schedule.level_option() {
+            bail!("{option} means nothing to --process {}", entry.name);
+        }
+        let length = self.schedule.train_timesteps.map(|t| ("train_timesteps", f64::from(t)));
+        let data = prediction.and_then(Quantity::sigma_data).map(|it| ("sigma_data", it.value()));
+        let data = data.filter(|(name, _)| entry.parameter(name).is_some());
+        let given: Vec<_> = length.into_iter().chain(data).collect();
+        let usual = entry.build(&given).map_err(|error| in_flags(&error))?;
+        // What a rising flow is told depends on its process, not on what it predicts.
+        let told = usual.told_number();
+        Ok(match prediction {
+            Some(prediction) if entry.name == "rising-flow" => {
+                Model::new(usual.schedule().clone(), prediction).told_as(told)
+            }
+            Some(prediction) => Model::new(usual.schedule().clone(), prediction),
+            None => usual,
+        })
+    }
+
+    /// The schedule of a command that looks at whole timesteps.
+    pub fn schedule(&self) -> Result<Schedule> {
+        Ok(self.model(None)?.schedule().clone())
+    }
+}
+
+/// The process that a prediction belongs to, if there is one.
+fn implied_process(prediction: Quantity) -> Option<&'static str> {
+    match prediction {
+        Quantity::Flow => Some("flow"),
+        Quantity::RisingFlow => Some("rising-flow"),
+        Quantity::Edm(_) => Some("edm"),
+        Quantity::TrigFlow(_) => Some("trigflow"),
+        _ => None,
+    }
+}
+
+/// Reads a `scheduler_config.json`.
+fn read(path: &Path, parse: Parse) -> Result<Scheduler> {
+    let read = || -> Result<Scheduler> { Ok(parse(&fs::read_to_string(path)?)?) };
+    read().with_context(|| format!("--config {}", path.display()))
+}
+
+/// The reader of a configuration.
+type Parse = fn(&str) -> Result<Scheduler, ConfigError>;

@@ -1,0 +1,47 @@
+//! The classes that are not supported, each with the nearest that is.
+//!
+//! The model of such a file can be used all the same: betas, prediction and spacing are written alike in all classes.
+
+/// A class of diffusers, and the supported one whose samples are most like its own on the same model.
+const NEAREST: &[(&str, &str)] = &[
+    ("PNDMScheduler", "DDIMScheduler"),
+    ("LMSDiscreteScheduler", "EulerDiscreteScheduler"),
+    ("KDPM2DiscreteScheduler", "HeunDiscreteScheduler"),
+    ("KDPM2AncestralDiscreteScheduler", "EulerAncestralDiscreteScheduler"),
+    ("DEISMultistepScheduler", "DPMSolverMultistepScheduler"),
+    ("DPMSolverSinglestepScheduler", "DPMSolverMultistepScheduler"),
+    ("DPMSolverSDEScheduler", "DPMSolverMultistepScheduler"),
+    ("SASolverScheduler", "DPMSolverMultistepScheduler"),
+    ("DPMSolverMultistepInverseScheduler", "DDIMInverseScheduler"),
+    ("TCDScheduler", "LCMScheduler"),
+    ("RePaintScheduler", "DDPMScheduler"),
+    ("UnCLIPScheduler", "DDPMScheduler"),
+    ("CogVideoXDPMScheduler", "CogVideoXDDIMScheduler"),
+    ("CosineDPMSolverMultistepScheduler", "EDMDPMSolverMultistepScheduler"),
+    ("LTXEulerAncestralRFScheduler", "FlowMatchEulerDiscreteScheduler"),
+];
+
+/// The sampler of each supported class that is nearest to another.
+const SAMPLERS: &[(&str, &str)] = &[
+    ("DDIMScheduler", "ddim"),
+    ("CogVideoXDDIMScheduler", "ddim"),
+    ("DDIMInverseScheduler", "ddim-inverse"),
+    ("DDPMScheduler", "ddpm"),
+    ("EulerDiscreteScheduler", "euler"),
+    ("EulerAncestralDiscreteScheduler", "euler-ancestral"),
+    ("HeunDiscreteScheduler", "heun"),
+    ("DPMSolverMultistepScheduler", "dpm++"),
+    ("EDMDPMSolverMultistepScheduler", "dpm++"),
+    ("LCMScheduler", "lcm"),
+    ("FlowMatchEulerDiscreteScheduler", "flow-euler"),
+];
+
+/// The supported class that is nearest to this one.
+pub(super) fn nearest(class: &str) -> Option<&'static str> {
+    NEAREST.iter().find(|(known, _)| *known == class).map(|(_, nearest)| *nearest)
+}
+
+/// The sampler of a supported class.
+pub(super) fn sampler_of(class: &str) -> Option<&'static str> {
+    SAMPLERS.iter().find(|(known, _)| *known == class).map(|(_, sampler)| *sampler)
+}

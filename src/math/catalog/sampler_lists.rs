@@ -1,0 +1,103 @@
+//! Grids of levels that the options list, and options that have nothing to act on.
+
+use super::error::CatalogError;
+use super::sampler_grid::{GridBuilder, Steps, contradiction};
+use super::sampler_options::SamplerOptions;
+use crate::math::error::sampler::SamplerError;
+use crate::math::level::NoiseLevel;
+use crate::math::model::Told;
+use crate::math::placement::Placement;
+use crate::math::sampler::grid::{Grid, Scale};
+use crate::math::schedule::MAX_STEPS;
+use crate::math::schedule_error::ScheduleError;
+use std::f64::consts::FRAC_PI_2;
+
+impl GridBuilder<'_> {
+    /// The levels of a list of sigmas or times, without a clean one at its end; `None` without a list. What diffusers' flows are
+    /// given goes through their own shift.
+    pub(super) fn listed_levels(&self, scale: Scale) -> Result<Option<Vec<NoiseLevel>>, CatalogError> {
+        let SamplerOptions { sigma_list, times, .. } = self.options;
+        let shifts = self.is_diffusers() && self.rules.between_listed && scale == Scale::Flow;
+        let levels: Result<Vec<_>, SamplerError> = match (sigma_list, times) {
+            (None, Some(times)) => times.iter().map(|&time| self.model.level_of_time(time)).collect(),
+            (Some(sigmas), None) if !shifts => sigmas.iter().map(|&sigma| scale.level(sigma)).collect(),
+            _ => return Ok(None),
+        };
+        // It says how many steps there are, and nothing else may.
+        if times.is_some() && (self.options.steps.is_some() || self.options.timesteps.is_some()) {
+            return Err(contradiction("steps", "times", "says how many there are"));
+        }
+        if sigma_list.is_some() {
+            self.steps()?;
+        }
+        let mut levels = levels?;
+        if levels.last().is_some_and(|last| last.sigma() == 0.0) {
+            levels.pop();
+        }
+        Ok(Some(levels))
+    }
+
+    /// The grid of these levels, each of which the network is told.
+    pub(super) fn level_grid(&self, scale: Scale, levels: &[NoiseLevel]) -> Result<Grid, CatalogError> {
+        let own = |(k, &level): (usize, &NoiseLevel)| self.listed_angle(k).unwrap_or_else(|| self.model.told(level));
+        let told: Vec<f64> = levels.iter().enumerate().map(own).collect();
+        let end = match (self.ends_at_least_sigma(), levels.last()) {
+            (true, Some(last)) => *last,
+            _ => NoiseLevel::CLEAN,
+        };
+        let targets = levels.iter().skip(1).copied().chain([end]);
+        let grid = Grid::of_levels(scale, levels, targets, &told)?;
+        Ok(if self.recipe.inverts() { grid.reversed()? } else { grid })
+    }
+
+    /// The angle of a list that its network is told as it is, beyond `pi/2` by its rounding or not.
+    fn listed_angle(&self, k: usize) -> Option<f64> {
+        let angles = self.options.times.as_ref().filter(|_| matches!(self.model.told_number(), Told::Angle(_)));
+        angles.and_then(|angles| angles.get(k)).copied()
+    }
+
+    /// TrigFlow's angles: as they are listed, or in equal steps from a right angle.
+    pub(super) fn angle_grid(&self, scale: Scale) -> Result<Grid, CatalogError> {
+        let angles: Vec<f64> = match self.steps()? {
+            Steps::Count(steps) if steps > MAX_STEPS => return Err(SamplerError::from(too_long(steps)).into()),
+            Steps::Count(steps) => (0..steps).map(|i| FRAC_PI_2 * (1.0 - i as f64 / steps as f64)).collect(),
+            Steps::Timesteps(list) | Steps::Sigmas(list) => list.to_vec(),
+        };
+        let levels: Result<Vec<_>, SamplerError> = angles.iter().map(|&t| self.model.level_of_time(t)).collect();
+        self.level_grid(scale, &levels?)
+    }
+
+    /// Refuses options that nothing in this grid reads: they would let the caller believe in an effect.
+    pub(super) fn refuse_idle(&self, scale: Scale) -> Result<(), CatalogError> {
+        let SamplerOptions { placement, offset, timesteps, .. } = self.options;
+        let flow = scale == Scale::Flow;
+        let spaced = matches!(placement, Some(Placement::Timesteps(_)));
+        if (flow || matches!(scale, Scale::TrigFlow(_))) && (spaced || offset.is_some()) {
+            let option = if spaced { "spacing" } else { "offset" };
+            return Err(CatalogError::Unused { option: option.to_owned(), by: "flow: it has no spacing".to_owned() });
+        }
+        let Some(shift) = self.given_shift().filter(|_| flow) else { return Ok(()) };
+        let listed = timesteps.is_some() || self.is_listed();
+        let class_shifts = self.is_diffusers() && self.rules.between_listed;
+        if listed && !class_shifts {
+            let list = if timesteps.is_some() { "timesteps" } else { "sigmas" };
+            return Err(contradiction(shift, list, "is final"));
+        }
+        let fixed = |placement: &Placement| placement.shift().is_none();
+        if placement.as_ref().is_some_and(fixed) && !self.rules.between_listed {
+            return Err(contradiction(shift, "sigmas", "places the levels"));
+        }
+        Ok(())
+    }
+
+    /// The name of the option that gives a shift.
+    fn given_shift(&self) -> Option<&'static str> {
+        let SamplerOptions { shift, mu, tokens, .. } = self.options;
+        let given = [("mu", mu), ("tokens", tokens), ("shift", shift)];
+        given.into_iter().find(|(_, value)| value.is_some()).map(|(name, _)| name)
+    }
+}
+
+const fn too_long(found: usize) -> ScheduleError {
+    ScheduleError::TooLong { found, limit: MAX_STEPS }
+}

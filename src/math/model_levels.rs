@@ -1,0 +1,125 @@
+//! Levels of a model, from what is known of them: a timestep, a sigma or a time.
+//!
+//! **Theory.** A timestep is what most networks are told; a sigma is the ratio of noise to signal, of a rectified flow the
+//! noise's share; a time is that of a flow. Each process has its own way from these to `(alpha, sigma)`.
+//!
+//! **Practice.** [`Model::timesteps`] is a schedule with a row for each whole timestep, [`Model::schedule_of`] one with a row
+//! for each level of a batch: noising, conversion and losses take either.
+
+use super::check;
+use super::error::sampler::SamplerError;
+use super::level::NoiseLevel;
+use super::model::{Model, Told};
+use super::process::Process;
+use super::schedule::Schedule;
+use crate::math::schedule_error::ScheduleError;
+
+impl Model {
+    /// The level at which a network is told this timestep, not always whole: `t/T` of a rectified flow's time, `1 - t/T` if it
+    /// runs from noise to data, the schedule's level of other processes.
+    ///
+    /// # Errors
+    /// [`SamplerError::Parameter`] for a timestep that the model does not have, and for TrigFlow, which has none.
+    pub fn level_at(&self, timestep: f64) -> Result<NoiseLevel, SamplerError> {
+        let schedule = self.schedule();
+        match self.process() {
+            Process::TrigFlow(_) => {
+                let (name, expected) = ("a timestep", "an angle, the time of TrigFlow, which has no timesteps");
+                Err(SamplerError::Parameter { name, expected, found: timestep })
+            }
+            Process::Flow => {
+                let time = self.sigma_at(timestep)?;
+                Ok(NoiseLevel::rectified_flow(if self.rises() { 1.0 - time } else { time })?)
+            }
+            _ if timestep.fract() == 0.0 && (0.0..schedule.len() as f64).contains(&timestep) => {
+                Ok(schedule.level(timestep as usize)?)
+            }
+            _ => self.scale().level(self.sigma_at(timestep)?),
+        }
+    }
+
+    /// The level of a sigma, in the sense of [`scale`](Self::scale).
+    ///
+    /// # Errors
+    /// [`SamplerError::Schedule`] for a sigma that the process does not have.
+    pub fn level_of_sigma(&self, sigma: f64) -> Result<NoiseLevel, SamplerError> {
+        self.scale().level(sigma)
+    }
+
+    /// The level of a time: `t` in `0..=1` of a rectified flow, in the direction of the model's time; TrigFlow's angle.
+    ///
+    /// # Errors
+    /// [`SamplerError::Schedule`] for a time out of range, [`SamplerError::Parameter`] for a process without a time.
+    pub fn level_of_time(&self, time: f64) -> Result<NoiseLevel, SamplerError> {
+        match self.process() {
+            Process::TrigFlow(sigma_data) => Ok(NoiseLevel::trig_flow(time, sigma_data)?),
+            Process::Flow => {
+                check::fraction("a rectified flow's time", time)?;
+                Ok(NoiseLevel::rectified_flow(if self.rises() { 1.0 - time } else { time })?)
+            }
+            _ => {
+                let (name, expected) = ("a time", "a timestep or a sigma: this process has no time");
+                Err(SamplerError::Parameter { name, expected, found: time })
+            }
+        }
+    }
+
+    /// The levels of the whole timesteps that a network can be told, timestep 0 first. A flow of `T` timesteps has `T + 1` rows,
+    /// because it is told 0 at one end and `T` at the other.
+    ///
+    /// # Errors
+    /// [`ScheduleError::TooLong`].
+    pub fn timesteps(&self) -> Result<Schedule, ScheduleError> {
+        let all = self.schedule().len();
+        if self.process() != Process::Flow {
+            return Ok(self.schedule().clone());
+        }
+        let mut times: Vec<f64> = (0..=all).map(|t| t as f64 / all as f64).collect();
+        if self.rises() {
+            times.iter_mut().for_each(|time| *time = 1.0 - *time);
+        }
+        Schedule::rectified_flow_times(&times)
+    }
+
+    /// A schedule of these sigmas, a row each, in the sense of [`level_of_sigma`](Self::level_of_sigma): the table of a batch whose
+    /// levels are continuous.
+    ///
+    /// # Errors
+    /// As `level_of_sigma`; [`SamplerError::Schedule`] for none or too many.
+    pub fn schedule_of_sigmas(&self, sigmas: &[f64]) -> Result<Schedule, SamplerError> {
+        let levels = sigmas.iter().map(|&sigma| self.level_of_sigma(sigma)).collect::<Result<Vec<_>, _>>()?;
+        Ok(self.schedule_of(&levels)?)
+    }
+
+    /// A schedule of these times, a row each, in the sense of [`level_of_time`](Self::level_of_time).
+    ///
+    /// ```
+    /// use tweedie::{Model, Quantity};
+    ///
+    /// let model = Model::named("sd3")?;
+    /// let batch = model.schedule_of_times(&[0.25, 0.9, 0.031])?;
+    /// // Rows 0, 1 and 2, for `Noising`, `Conversion`, `PosteriorMean` and the losses.
+    /// assert_eq!(batch.noising(Some(Quantity::Flow))?.row(1).map(|row| row[1]), Some([-1.0, 1.0]));
+    /// # Ok::<(), tweedie::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As `level_of_time`; [`SamplerError::Schedule`] for none or too many.
+    pub fn schedule_of_times(&self, times: &[f64]) -> Result<Schedule, SamplerError> {
+        let levels = times.iter().map(|&time| self.level_of_time(time)).collect::<Result<Vec<_>, _>>()?;
+        Ok(self.schedule_of(&levels)?)
+    }
+
+    /// A schedule of these levels, a row each, on the process of the model.
+    ///
+    /// # Errors
+    /// [`ScheduleError::Empty`], [`ScheduleError::TooLong`].
+    pub fn schedule_of(&self, levels: &[NoiseLevel]) -> Result<Schedule, ScheduleError> {
+        Schedule::on(self.process(), levels.to_vec())
+    }
+
+    /// True if the network's time runs from noise to data.
+    pub(in crate::math) const fn rises(&self) -> bool {
+        matches!(self.told_number(), Told::RisingTime(_))
+    }
+}
