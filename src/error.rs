@@ -8,7 +8,8 @@ pub use crate::math::error::vlb::VlbError;
 pub use crate::math::quantity::Undefined;
 pub use crate::math::schedule_error::ScheduleError;
 
-use crate::gpu::error::{PlanError, RecordError};
+use crate::gpu::error::PlanError;
+use crate::gpu::record_error::RecordError;
 use crate::math::catalog::error::CatalogError;
 
 /// Any error between a schedule and a recording, for applications that want one error type.

@@ -131,6 +131,12 @@
 //! }
 //! ```
 //!
+#![doc = include_str!("guide/many_requests.md")]
+//!
+#![doc = include_str!("guide/image_to_image.md")]
+//!
+#![doc = include_str!("guide/mixed_precision.md")]
+//!
 //! # First use
 //!
 //! The first plan of a kind compiles a pipeline, in ten milliseconds or more: create plans while the application loads, one

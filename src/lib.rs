@@ -32,7 +32,8 @@
 //! - [`gpu`]: kernels that apply tables to buffers. It does not know schedules. Each kernel comes with an f64 reference.
 //! - [`Noising`], [`Conversion`], [`Sampling`], [`TrainingStep`] and [`LikelihoodLoop`]: both halves joined for the common jobs.
 //! - [`headless`]: a device, uploads and readback for tools and tests. Applications do not need it.
-//! - [`guide`]: a guide to embedding: devices, order of work, lifetimes, egui, browsers, device loss, small devices.
+//! - [`guide`]: a guide to embedding: devices, order of work, lifetimes, many requests at once, image to image, training in
+//!   16 bits, egui, browsers, device loss, small devices.
 //!
 //! # Conventions
 //!
@@ -89,9 +90,12 @@ pub mod table;
 mod training;
 
 pub use diffusion::{Conversion, Noising, OnUndefined, PosteriorMean};
+#[doc(inline)]
 pub use error::Error;
+#[doc(inline)]
 pub use gpu::{Context, Gradient, Noise, NoiseKey, Plan, Recording, Shape, Storage, Tensor, Timesteps};
 pub use likelihood::{Likelihood, LikelihoodLoop};
+#[doc(inline)]
 pub use math::{Model, Quantity, Sampler, Schedule};
 pub use noise::philox4x32_10;
 pub use sampling::{Guidance, GuidanceScale, Sampling};

@@ -2,10 +2,10 @@
 
 use crate::error::Error;
 use crate::gpu::context::Context;
-use crate::gpu::error::RecordError;
 use crate::gpu::inputs::{Drawn, Noise, Recording, Timesteps};
 use crate::gpu::map::Map;
 use crate::gpu::plan::plan::Plan;
+use crate::gpu::record_error::RecordError;
 use crate::gpu::tensor::{Shape, Tensor};
 use crate::gpu::vlb::chain::{VlbLoop, VlbLoopTerms};
 use crate::gpu::vlb::inputs::VlbInputs;

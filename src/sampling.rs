@@ -10,11 +10,10 @@ use crate::gpu::step::inputs::{Inpainting, Step};
 use crate::gpu::step::options::StepOptions;
 use crate::gpu::tensor::{Shape, Tensor};
 use crate::math::error::sampler::SamplerError;
-use crate::math::level::NoiseLevel;
 use crate::math::sampler::Sampler;
 use crate::noise::NoiseKey;
-use crate::table::Table;
 use crate::table::step::StepRow;
+use crate::table::{Matrix, Table};
 
 /// The convention of the guidance scale.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -240,13 +239,8 @@ impl<'a> Sampling<'a> {
         let unconditional = self.guidance.map(|guidance| guidance.unconditional);
         let options = self.options();
         Step {
-            rows,
             options,
-            shape,
             calls,
-            x,
-            prediction,
-            slices: 1,
             unconditional,
             noise,
             learned,
@@ -257,6 +251,7 @@ impl<'a> Sampling<'a> {
             memory,
             least_depth,
             clean_stats,
+            ..Step::in_place(rows, shape, x, prediction)
         }
     }
 
@@ -267,7 +262,7 @@ impl<'a> Sampling<'a> {
     /// # Errors
     /// [`Error::Plan`] for tensors that do not fit.
     pub fn start(&self, context: &Context, key: NoiseKey) -> Result<Plan, Error> {
-        self.start_at(context, key, None, [0.0, self.sampler.noise_scale()])
+        self.start_at(context, key, None, self.sampler.start_row())
     }
 
     /// Creates the plan that fills `x`, and `input`, with a clean sample that is noised to the first call's level: the start of a
@@ -280,23 +275,12 @@ impl<'a> Sampling<'a> {
     #[doc(alias = "img2img")]
     #[doc(alias = "add_noise")]
     pub fn start_from(&self, context: &Context, key: NoiseKey, x0: Tensor<'_>) -> Result<Plan, Error> {
-        let level = self.sampler.calls().first().map_or(NoiseLevel::CLEAN, |call| call.level);
-        self.start_at(context, key, Some(x0), [level.alpha(), level.sigma()])
+        self.start_at(context, key, Some(x0), self.sampler.start_from_row())
     }
 
-    fn start_at(
-        &self,
-        context: &Context,
-        key: NoiseKey,
-        in0: Option<Tensor<'_>>,
-        [signal, noise]: [f64; 2],
-    ) -> Result<Plan, Error> {
-        // The churn of the first sample is one more independent noise.
-        let [kept, churn] = self.sampler.start();
-        let row = [kept * signal, (kept * noise).hypot(churn)];
-        let input = self.sampler.calls().first().map_or(1.0, |call| call.input);
+    fn start_at(&self, context: &Context, key: NoiseKey, in0: Option<Tensor<'_>>, row: Matrix) -> Result<Plan, Error> {
         let key = key.stream(key.stream.wrapping_sub(1));
-        let table = Table::new([[row, row.map(|coefficient| coefficient * input)]]);
+        let table = Table::new([row]);
         let (out0, out1, in1) = (self.x, self.input, Noise::drawn(key));
         let map = Map { table: &table, shape: self.shape, timesteps: Timesteps::Batch, in0, in1, out0, out1 };
         Ok(map.in_roles(context, &["x0", "noise", "x", "input"], None)?)

@@ -130,7 +130,7 @@ fn the_examples_of_the_front_record_on_any_device() {
 /// Each of these was once accepted, and refused by wgpu afterwards.
 #[test]
 fn small_bindings_hold_what_fits_and_say_what_does_not() {
-    use tweedie::gpu::{Counter, Drawn, Loss, Noise, Step, StepOptions};
+    use tweedie::gpu::{Counter, Drawn, Loss, Noise, Step};
     use tweedie::table::{LossRow, Penalty, StepRow};
     let limits = wgpu::Limits { max_storage_buffer_binding_size: 1 << 14, ..wgpu::Limits::default() };
     let (device, _queue) = device(limits);
@@ -166,23 +166,9 @@ fn small_bindings_hold_what_fits_and_say_what_does_not() {
     let rows = [StepRow { z: 1.0, ..StepRow::IDENTITY }];
     let step = |seeds: u64| {
         let step = Step {
-            rows: &rows,
-            options: StepOptions::default(),
-            shape: Shape::new(4, 64),
-            calls: Timesteps::Batch,
-            x: Tensor::f32(a),
-            prediction: Tensor::f32(b),
-            slices: 1,
-            unconditional: None,
             noise: Noise::Drawn(Drawn { seeds: Some((c, seeds)), ..Drawn::new(NoiseKey::seed(1)) }),
-            learned: None,
-            known: None,
             next: Tensor::f32(c).at(4096),
-            x0: None,
-            input: None,
-            memory: None,
-            least_depth: 0,
-            clean_stats: false,
+            ..Step::in_place(&rows, Shape::new(4, 64), Tensor::f32(a), Tensor::f32(b))
         };
         let plan = step.plan(&context)?;
         let mut encoder = device.create_command_encoder(&Default::default());

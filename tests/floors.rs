@@ -82,7 +82,7 @@ const FLOORS: &[Floors] = &[
         "src/gpu",
         &[
             &["storage"],
-            &["compare", "error", "shader", "tensor"],
+            &["compare", "error", "record_error", "shader", "tensor"],
             &["inputs", "pipeline"],
             &["warm_up"],
             &["context"],
@@ -110,13 +110,14 @@ const FLOORS: &[Floors] = &[
     (
         "src/gpu/shader",
         &[
-            &["codes", "template"],
+            &["codes", "slots", "template"],
             &["op"],
             &["params", "variant"],
             &["bindings", "fold"],
             &["access", "standalone"],
             &["compose"],
-            &["catalog", "mod"],
+            &["catalog"],
+            &["every_shader", "mod"],
         ],
     ),
 ];

@@ -1,6 +1,10 @@
 //! Everything that needs an adapter. Without one, each test is listed as ignored; `TWEEDIE_REQUIRE_ADAPTER=1`, which the
 //! project's test command sets, makes that a failure instead.
 
+#[path = "gpu/applications.rs"]
+mod applications;
+#[path = "gpu/batching.rs"]
+mod batching;
 #[path = "gpu/chains.rs"]
 mod chains;
 #[path = "gpu/closed_loop.rs"]
@@ -25,8 +29,12 @@ mod likelihoods;
 mod losses;
 #[path = "gpu/maps.rs"]
 mod maps;
+#[path = "gpu/mixed_precision.rs"]
+mod mixed_precision;
 #[path = "gpu/moved.rs"]
 mod moved;
+#[path = "gpu/restart.rs"]
+mod restart;
 #[path = "gpu/runs.rs"]
 mod runs;
 #[path = "gpu/sampling.rs"]
@@ -65,6 +73,9 @@ type Test = (&'static str, fn(&Harness));
 /// in one.
 const FIVE: u32 = 5;
 const OF_FIVE: &[&str] = &[
+    "applications::guided_2m_in_one_submit",
+    "batching::a_request_of_any_sampler_is_as_alone",
+    "batching::a_request_that_does_not_fit_is_refused",
     "vlb_terms::bit_identical_in_every_run_and_batch",
     "vlb_terms::numbers_that_are_none",
     "vlb_terms::extremes",
@@ -167,6 +178,10 @@ fn run(arguments: &Arguments) -> ExitCode {
         vlb_terms::TESTS,
         likelihoods::TESTS,
         chains::TESTS,
+        applications::TESTS,
+        batching::TESTS,
+        mixed_precision::TESTS,
+        restart::TESTS,
         timesteps::TESTS,
         training::TESTS,
         contract::TESTS,

@@ -104,24 +104,14 @@ impl Scene {
     fn step(&self, context: &Context) -> Plan {
         let [x, prediction, unconditional, next] = self.tensors();
         let row = StepRow { guidance: [2.0, -1.0], p: 0.5, z: 1.0, ..StepRow::IDENTITY };
+        let rows = [row; 1000];
         let step = Step {
-            rows: &[row; 1000],
             options: StepOptions { rescale: 0.5, ..StepOptions::default() },
-            shape: SHAPE,
-            calls: Timesteps::Batch,
-            x,
-            prediction,
-            slices: 1,
             unconditional: Some(unconditional),
             noise: Noise::drawn(NoiseKey::seed(1)),
-            learned: None,
-            known: None,
             next,
-            x0: None,
-            input: None,
-            memory: None,
-            least_depth: 0,
             clean_stats: true,
+            ..Step::in_place(&rows, SHAPE, x, prediction)
         };
         step.plan(context).unwrap()
     }

@@ -37,9 +37,19 @@ fn walk_lane(lane: u32) {
     let needed = needs(row) | needs(next);
     var z = vec4<f32>(0.0);
     if (DRAWN && (needed & NEEDS_NOISE) == NEEDS_NOISE) {
-        z = draw_lane(sample, element, left, stream_of(row), stream_of(next));
-        if (SECOND_NOISE && (needs_second(row) || needs_second(next))) {
-            second_noise = draw_lane(sample, element, left, second_stream_of(row), second_stream_of(next));
+        if (SECOND_NOISE) {
+            // One generator in a loop: a compiler that copies functions into their callers (FXC) takes seconds over two.
+            for (var draw = 0u; draw < 2u; draw += 1u) {
+                let streams = select(
+                    vec2<u32>(stream_of(row), stream_of(next)),
+                    vec2<u32>(second_stream_of(row), second_stream_of(next)),
+                    draw == 0u,
+                );
+                second_noise = z;
+                z = draw_lane(sample, element, left, streams.x, streams.y);
+            }
+        } else {
+            z = draw_lane(sample, element, left, stream_of(row), stream_of(next));
         }
     }
     // Inputs that one of the two samples needs were read for both. Each sees its own alone: the other's may be NaN.

@@ -30,7 +30,7 @@ impl Usual {
     pub(super) const DDPM: Self = Self { schedule: "linear", range: "linear" };
     /// Heun's.
     pub(super) const HEUN: Self = Self { schedule: "linear", range: "scaled_linear" };
-    /// That of latent consistency models.
+    /// The rule of latent consistency models.
     pub(super) const LCM: Self = Self { schedule: "scaled_linear", range: "scaled_linear" };
 }
 

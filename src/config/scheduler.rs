@@ -1,4 +1,4 @@
-//! What a configuration says: a model, a sampler, and the defaults of its runs.
+//! The contents of a configuration: a model, a sampler, and the defaults of its runs.
 
 use super::error::ConfigError;
 use crate::math::catalog::entry::Entry;

@@ -206,6 +206,7 @@ pub struct Gradient<'a> {
 ///
 /// The gradient of a mean over a batch is small: in f16, whose least number is 6e-8, a part of it becomes 0 and more of it
 /// loses digits. A factor of some thousands, which the optimizer divides by again, keeps it in range; f32 and bf16 need none.
+#[doc(alias("loss scaling", "GradScaler", "amp"))]
 #[derive(Clone, Copy, Debug)]
 pub enum GradientScale<'a> {
     /// A number, finite and above 0. It costs nothing: the coefficients hold it.

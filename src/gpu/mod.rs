@@ -16,6 +16,7 @@ pub mod loss;
 pub mod map;
 pub(crate) mod pipeline;
 pub(crate) mod plan;
+pub(crate) mod record_error;
 pub(crate) mod shader;
 pub mod step;
 pub(crate) mod storage;
@@ -28,16 +29,22 @@ pub use crate::noise;
 pub use context::Context;
 pub use counter::Counter;
 pub use draw_timesteps::TimestepDraw;
-pub use error::{PlanError, RecordError};
+pub use error::PlanError;
 pub use inputs::{Drawn, Gradient, GradientScale, Noise, Perturbed, Recording, Reduction, Timesteps};
+#[doc(inline)]
 pub use loss::Loss;
+#[doc(inline)]
 pub use map::Map;
+#[doc(inline)]
 pub use noise::NoiseKey;
 pub use plan::plan::Plan;
 pub use plan::rows::PlanRow;
-pub use shader::catalog::{ComposedShader, every_shader};
+pub use record_error::RecordError;
+pub use shader::every_shader::{ComposedShader, every_shader};
+#[doc(inline)]
 pub use step::{CleanStats, Inpainting, Step, StepOptions};
 pub use storage::{Storage, UnknownStorage};
 pub use tensor::{Shape, Tensor};
+#[doc(inline)]
 pub use vlb::{VlbInputs, VlbLoop, VlbLoopTerms, VlbTerms};
 pub use warm_up::{WarmUp, WarmUpError};

@@ -10,6 +10,7 @@ use super::double_double::difference_of_products;
 use crate::math::schedule_error::ScheduleError;
 
 /// The coefficients of `x_t = alpha*x0 + sigma*epsilon`.
+#[doc(alias("snr", "log_snr", "signal-to-noise"))]
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct NoiseLevel {
     alpha: f64,

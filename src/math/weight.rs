@@ -37,6 +37,7 @@ use crate::math::schedule_error::ScheduleError;
 /// For squared errors, the weight is the same for a loss on any quantity.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
+#[doc(alias("snr_gamma", "min_snr", "loss_weighting"))]
 pub enum Weight {
     /// 1 for a loss on any quantity.
     #[default]

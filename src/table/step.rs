@@ -81,10 +81,10 @@ pub struct StepRow {
 /// The clean sample that a call remembers for later ones.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Remembers {
-    /// That of the guided prediction, clipped.
+    /// The clean sample of the guided prediction, clipped.
     #[default]
     Guided,
-    /// That of the unconditional prediction, not clipped.
+    /// The clean sample of the unconditional prediction, not clipped.
     Unconditional,
 }
 
@@ -134,6 +134,7 @@ impl StepRow {
     };
 
     /// Returns the row with classifier-free guidance (Ho & Salimans 2022, arXiv 2207.12598).
+    #[doc(alias = "cfg")]
     #[must_use]
     pub const fn guided(self, guidance: [f64; 2]) -> Self {
         Self { guidance, ..self }

@@ -3,13 +3,14 @@
 use crate::error::Error;
 use crate::gpu::context::Context;
 use crate::gpu::draw_timesteps::TimestepDraw;
-use crate::gpu::error::{PlanError, RecordError};
+use crate::gpu::error::PlanError;
 use crate::gpu::inputs::{Drawn, Noise, Recording, Timesteps};
 use crate::gpu::loss::plan::Loss;
 use crate::gpu::map::Map;
 use crate::gpu::plan::job::Roles;
 use crate::gpu::plan::keys::{Drawing, Keys};
 use crate::gpu::plan::plan::Plan;
+use crate::gpu::record_error::RecordError;
 use crate::gpu::tensor::Tensor;
 use crate::gpu::vlb::inputs::VlbInputs;
 use crate::gpu::vlb::plan::VlbTerms;
@@ -83,6 +84,7 @@ const VARIANCE: Roles = &["prediction", "variance.learned", "x0", "noise", "", "
 /// }
 /// # Ok(()) }
 /// ```
+#[doc(alias("training_losses", "p_losses"))]
 #[derive(Debug)]
 pub struct TrainingStep {
     draw: Option<Plan>,

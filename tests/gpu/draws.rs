@@ -79,7 +79,7 @@ const PAIR_MAIN: &str = "
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     let i = id.x;
     if (i * 2u >= arrayLength(&input)) { return; }
-    let z = NoiseKey::normal_pair(input[2u * i], input[2u * i + 1u]);
+    let z = normal_pair(input[2u * i], input[2u * i + 1u]);
     output[2u * i] = bitcast<u32>(z.x);
     output[2u * i + 1u] = bitcast<u32>(z.y);
 }";

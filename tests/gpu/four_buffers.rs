@@ -250,27 +250,16 @@ fn a_wrong_coefficient_differs(harness: &Harness) {
 /// A guided step of every sample at a call of its own, rescaled and clipped to a threshold, with a preview.
 fn guided<'a>(stage: &'a Stage<'_>, rows: &'a [StepRow]) -> Step<'a> {
     Step {
-        rows,
         options: StepOptions {
             clip: Clip::Quantile { ratio: 0.9, least: 0.5, most: 3.0 },
             rescale: 0.5,
             ..StepOptions::default()
         },
-        shape: stage.shape,
         calls: Timesteps::per_sample(&stage.times),
-        x: stage.tensor(0, Storage::F32),
-        prediction: stage.tensor(1, Storage::F32),
-        slices: 1,
         unconditional: Some(stage.tensor(2, Storage::F32)),
         noise: Noise::drawn(NoiseKey::seed(3)),
-        learned: None,
-        known: None,
-        next: stage.tensor(0, Storage::F32),
         x0: Some(stage.tensor(3, Storage::F32)),
-        input: None,
-        memory: None,
-        least_depth: 0,
-        clean_stats: false,
+        ..Step::in_place(rows, stage.shape, stage.tensor(0, Storage::F32), stage.tensor(1, Storage::F32))
     }
 }
 

@@ -4,7 +4,7 @@
 use crate::harness::Harness;
 use tweedie::gpu::{
     Drawn, Gradient, GradientScale, Loss, Map, Noise, NoiseKey, Plan, PlanError, PlanRow, Recording, Reduction, Shape,
-    Step, StepOptions, Storage, Tensor, TimestepDraw, Timesteps, VlbInputs, VlbTerms,
+    Step, Storage, Tensor, TimestepDraw, Timesteps, VlbInputs, VlbTerms,
 };
 use tweedie::math::TimestepDensity;
 use tweedie::table::{LossRow, Matrix, Penalty, StepRow, Table, Term, VlbRow};
@@ -35,25 +35,7 @@ fn record(harness: &Harness, plan: &Plan, at: Recording) {
 
 /// A step in place that takes no noise unless its rows do.
 fn step<'a>(rows: &'a [StepRow], shape: Shape, x: &'a wgpu::Buffer, prediction: &'a wgpu::Buffer) -> Step<'a> {
-    Step {
-        rows,
-        options: StepOptions::default(),
-        shape,
-        calls: Timesteps::Batch,
-        x: Tensor::f32(x),
-        prediction: Tensor::f32(prediction),
-        slices: 1,
-        unconditional: None,
-        noise: Noise::None,
-        learned: None,
-        known: None,
-        next: Tensor::f32(x),
-        x0: None,
-        input: None,
-        memory: None,
-        least_depth: 0,
-        clean_stats: false,
-    }
+    Step::in_place(rows, shape, Tensor::f32(x), Tensor::f32(prediction))
 }
 
 /// Rows of a run that draws noise and looks back, on the streams of a run of their own.

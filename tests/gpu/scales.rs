@@ -87,23 +87,13 @@ fn check(harness: &Harness, case: &Case, options: &StepOptions, mut value: impl 
     let calls = harness.gpu.upload("calls", bytemuck::cast_slice(&at));
     let rows = case.rows();
     let plan = Step {
-        rows: &rows,
         options: case.options,
-        shape,
         calls: if case.per_sample { Timesteps::per_sample(&calls) } else { Timesteps::Batch },
-        x: tensor(x),
-        prediction: tensor(conditional),
-        slices: 1,
         unconditional: case.guided.then(|| tensor(unconditional)),
         noise: if case.drawn { Noise::drawn(KEY) } else { Noise::None },
-        learned: None,
-        known: None,
         next: tensor(next),
         x0: Some(tensor(x0)),
-        input: None,
-        memory: None,
-        least_depth: 0,
-        clean_stats: false,
+        ..Step::in_place(&rows, shape, tensor(x), tensor(conditional))
     }
     .plan(&harness.context)
     .expect("plan");
@@ -223,23 +213,9 @@ fn simple<'a>(
     const ROWS: &[StepRow] = &[StepRow { x: 0.0, clean: 1.0, ..StepRow::IDENTITY }];
     let tensor = tweedie::Tensor::f32;
     Step {
-        rows: ROWS,
         options: StepOptions { clip, ..StepOptions::default() },
-        shape,
-        calls: Timesteps::Batch,
-        x: tensor(x),
-        prediction: tensor(prediction),
-        slices: 1,
-        unconditional: None,
-        noise: Noise::None,
-        learned: None,
-        known: None,
         next: tensor(next),
-        x0: None,
-        input: None,
-        memory: None,
-        least_depth: 0,
-        clean_stats: false,
+        ..Step::in_place(ROWS, shape, tensor(x), tensor(prediction))
     }
 }
 

@@ -144,13 +144,8 @@ fn check_with(
     let mut tampered = rows.clone();
     tamper(&mut tampered);
     let plan = Step {
-        rows: &tampered,
         options: case.options(),
-        shape,
         calls: if case.per_sample { Timesteps::per_sample(&calls) } else { Timesteps::Batch },
-        x: tensor(x),
-        prediction: tensor(prediction),
-        slices: 1,
         unconditional: unconditional.map(tensor),
         noise: match given {
             Some(given) => Noise::Tensor(tensor(given)),
@@ -164,9 +159,7 @@ fn check_with(
         next: tensor(next),
         x0: x0.map(tensor),
         input: scaled.map(tensor),
-        memory: None,
-        least_depth: 0,
-        clean_stats: false,
+        ..Step::in_place(&tampered, shape, tensor(x), tensor(prediction))
     }
     .plan(&harness.context)?;
     assert!(plan.dispatches() == 1 || is_narrow(harness));
@@ -416,25 +409,7 @@ fn simple<'a>(
     prediction: &'a wgpu::Buffer,
     next: &'a wgpu::Buffer,
 ) -> Step<'a> {
-    Step {
-        rows,
-        options: StepOptions::default(),
-        shape,
-        calls: Timesteps::Batch,
-        x: Tensor::f32(x),
-        prediction: Tensor::f32(prediction),
-        slices: 1,
-        unconditional: None,
-        noise: Noise::None,
-        learned: None,
-        known: None,
-        next: Tensor::f32(next),
-        x0: None,
-        input: None,
-        memory: None,
-        least_depth: 0,
-        clean_stats: false,
-    }
+    Step { next: Tensor::f32(next), ..Step::in_place(rows, shape, Tensor::f32(x), Tensor::f32(prediction)) }
 }
 
 /// Adds the prediction times 10 to the power of the call.

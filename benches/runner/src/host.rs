@@ -9,7 +9,7 @@ use crate::statistics::Summary;
 use anyhow::{Context as _, Result};
 use std::hint::black_box;
 use std::time::Instant;
-use tweedie::gpu::{Context, Drawn, Map, Noise, NoiseKey, Plan, Step, StepOptions, Timesteps};
+use tweedie::gpu::{Context, Drawn, Map, Noise, NoiseKey, Plan, Step};
 use tweedie::headless::Gpu;
 use tweedie::table::{Matrix, StepRow, Table};
 use tweedie::{Schedule, Tensor};
@@ -129,25 +129,7 @@ impl Host<'_> {
 
     fn step(&self, rows: &[StepRow]) -> Result<Plan> {
         let set = &self.here;
-        let step = Step {
-            rows,
-            options: StepOptions::default(),
-            shape: SHAPE,
-            calls: Timesteps::Batch,
-            x: set.input(0),
-            prediction: set.input(1),
-            slices: 1,
-            unconditional: None,
-            noise: Noise::None,
-            learned: None,
-            known: None,
-            next: set.output(0),
-            x0: None,
-            input: None,
-            memory: None,
-            least_depth: 0,
-            clean_stats: false,
-        };
+        let step = Step { next: set.output(0), ..Step::in_place(rows, SHAPE, set.input(0), set.input(1)) };
         Ok(step.plan(self.context)?)
     }
 

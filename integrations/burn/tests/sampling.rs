@@ -4,7 +4,7 @@ use crate::harness::{ELEMENTS, Harness, compare, download};
 use burn::tensor::Tensor;
 use tweedie::gpu::NoiseKey;
 use tweedie::gpu::Step;
-use tweedie::gpu::step::{Sample};
+use tweedie::gpu::step::Sample;
 use tweedie::math::sampler::{Ddpm, Denoiser, DpmSolver, FirstOrder, Grid, Sampler, Solver, Variance};
 use tweedie::math::{NoiseLevel, Spacing};
 use tweedie::table::{Clip, StepRow};
@@ -81,7 +81,8 @@ fn every_call_is_its_twin(harness: &Harness) {
                             history[0] = clean.into_iter().map(|x| storage.round(x)).collect();
                         }
                         // In 16 bits a remembered sample may round to its other neighbour than the twin's.
-                        let allowed = if storage == tweedie::Storage::F32 { Step::ROUNDINGS } else { 2.0 * Step::ROUNDINGS };
+                        let allowed =
+                            if storage == tweedie::Storage::F32 { Step::ROUNDINGS } else { 2.0 * Step::ROUNDINGS };
                         assert!(worst < allowed, "{what}: {worst}");
                         assert!(wrong > allowed, "{what}: a wrong coefficient is not seen");
                         let error = run.step(network(run.input(), guide.is_some())).expect_err("one step too many");

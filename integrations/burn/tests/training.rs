@@ -3,8 +3,8 @@
 use crate::harness::{ELEMENTS, Harness, compare, download, download_words, upload, upload_words, values};
 use burn::tensor::{DType, Tensor};
 use tweedie::gpu::compare::Comparison;
-use tweedie::gpu::loss::{Batch};
-use tweedie::gpu::{NoiseKey, Reduction, Loss};
+use tweedie::gpu::loss::Batch;
+use tweedie::gpu::{Loss, NoiseKey, Reduction};
 use tweedie::math::{LossInputs, Objective, Weight};
 use tweedie::table::{Penalty, Table};
 use tweedie::{Quantity, Schedule, Storage};
@@ -102,7 +102,13 @@ fn losses_and_gradient_are_their_twins(harness: &Harness) {
                     sums.add_all(&download(&losses.samples), &exact.samples);
                     sums.add_all(&download(&losses.mean), &[exact.mean]);
                     let slope = compare(&gradient, &exact.gradient, 1.0);
-                    (sums.worst_bound < Loss::ROUNDINGS && sums.mismatched == 0 && slope.worst_bound < Loss::ROUNDINGS, sums, slope)
+                    (
+                        sums.worst_bound < Loss::ROUNDINGS
+                            && sums.mismatched == 0
+                            && slope.worst_bound < Loss::ROUNDINGS,
+                        sums,
+                        slope,
+                    )
                 };
                 let (fits, sums, slope) = holds(&table);
                 assert!(fits, "{what}: {sums}; {slope}");

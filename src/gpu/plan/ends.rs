@@ -1,6 +1,6 @@
 //! The distribution of a draw of timesteps on the GPU: the ends of their ranges of random words.
 
-use crate::gpu::error::RecordError;
+use crate::gpu::record_error::RecordError;
 use crate::gpu::shader::params::TimestepParams;
 use std::mem::offset_of;
 

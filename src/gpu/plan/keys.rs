@@ -1,9 +1,10 @@
 //! The noise that a plan draws, and the uniform buffer of its keys.
 
 use crate::gpu::context::Context;
-use crate::gpu::error::{PlanError, RecordError, check_limit};
+use crate::gpu::error::{PlanError, check_limit};
 use crate::gpu::inputs::{Drawn, Perturbed};
 use crate::gpu::plan::entry::Part;
+use crate::gpu::record_error::RecordError;
 use crate::noise::NoiseKey;
 use crate::noise::perturb::Perturbation;
 use wgpu::BufferUsages;

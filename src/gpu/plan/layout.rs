@@ -9,11 +9,12 @@ use crate::gpu::plan::job::Job;
 use crate::gpu::plan::walk::{leader, streaming_walk};
 use crate::gpu::plan::window::{Extent, Window, windows};
 use crate::gpu::plan::words::WordRange;
-use crate::gpu::shader::op::{Op, SLOTS};
+use crate::gpu::shader::op::Op;
 use crate::gpu::shader::params::{
     ALIGNMENT, CHUNK, ChunksParams, FlatParams, GRAIN, LANE, LanesParams, MAX_GROUPS, PairsParams, Params, VECTORS,
     WORKGROUP, WalkParams, WindowParams, WordsParams,
 };
+use crate::gpu::shader::slots::SLOTS;
 use crate::gpu::shader::variant::{Variant, Walk};
 use crate::gpu::tensor::Tensor;
 

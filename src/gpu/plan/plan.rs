@@ -1,7 +1,7 @@
 //! A plan that is ready to be recorded: its dispatches, noise keys, rows and status.
 
 use crate::gpu::context::Context;
-use crate::gpu::error::{PlanError, RecordError};
+use crate::gpu::error::PlanError;
 use crate::gpu::inputs::Recording;
 use crate::gpu::pipeline::Pipeline;
 use crate::gpu::plan::ends::Ends;
@@ -11,6 +11,7 @@ use crate::gpu::plan::layout::binding_alignment;
 use crate::gpu::plan::place::Places;
 use crate::gpu::plan::rows::{Accepts, PlanRow};
 use crate::gpu::plan::tables::Upload;
+use crate::gpu::record_error::RecordError;
 use crate::gpu::tensor::Tensor;
 use crate::noise::NoiseKey;
 use std::sync::Arc;

@@ -1,6 +1,6 @@
 //! The roles of the caller's memory in a plan.
 
-use crate::gpu::shader::op::SLOTS;
+use crate::gpu::shader::slots::SLOTS;
 
 /// A role of the caller's memory: a slot of the op, or one of the words below.
 pub(crate) type Role = usize;

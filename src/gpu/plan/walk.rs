@@ -7,8 +7,8 @@
 use crate::gpu::error::PlanError;
 use crate::gpu::plan::job::Job;
 use crate::gpu::plan::window::Window;
-use crate::gpu::shader::op::{Part, SLOTS};
 use crate::gpu::shader::params::LANE;
+use crate::gpu::shader::slots::{Part, SLOTS};
 use crate::gpu::shader::variant::{Operand, Rows, Variant, Walk};
 use crate::gpu::tensor::Tensor;
 

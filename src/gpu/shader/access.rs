@@ -3,8 +3,9 @@
 //! All of it is templates in `shaders/access/`; what is decided here is which template a tensor takes, and its classes.
 
 use crate::gpu::shader::bindings::{SCALES_BINDING, SCRATCH_BINDING, SLOT_BINDING, access, declaration};
-use crate::gpu::shader::op::{Op, Part, Slot, step};
+use crate::gpu::shader::op::Op;
 use crate::gpu::shader::params::{VECTORS, WALK_BYTES};
+use crate::gpu::shader::slots::{Part, Slot, step};
 use crate::gpu::shader::template::{Item, fill, section};
 use crate::gpu::shader::variant::{Draw, Operand, Variant, Walk};
 use crate::gpu::storage::Storage;

@@ -1,6 +1,6 @@
 //! The bindings of a kernel: their numbers, and how a pipeline declares them.
 
-use crate::gpu::shader::op::SLOTS;
+use crate::gpu::shader::slots::SLOTS;
 use crate::gpu::shader::variant::{Draw, Operand, Rows, Variant};
 
 pub(crate) const TABLE_BINDING: u32 = 2;

@@ -8,8 +8,9 @@ use crate::gpu::shader::access::Access;
 use crate::gpu::shader::bindings::{
     CLEAN_STATS_BINDING, SCALER_BINDING, SEEDS_BINDING, TABLE_BINDING, TIMESTEPS_BINDING, access, declaration,
 };
-use crate::gpu::shader::op::{NEEDS_NOISE, Op};
+use crate::gpu::shader::op::Op;
 use crate::gpu::shader::params::{self, VECTORS};
+use crate::gpu::shader::slots::NEEDS_NOISE;
 use crate::gpu::shader::standalone::{PHILOX, PRODUCT_WORDS};
 use crate::gpu::shader::variant::{Draw, Operand, Rows, Variant, Walk};
 use crate::gpu::storage::Storage;

@@ -1,7 +1,7 @@
 //! The uniform blocks of kernels, and every number that host and shaders share. The shaders' constants are written from
 //! here, by [`constants`]; `tests/shaders.rs` holds their structs to the blocks.
 
-use crate::gpu::shader::op::SLOTS;
+use crate::gpu::shader::slots::SLOTS;
 use crate::table::step::SLICES;
 
 /// Elements of a lane.

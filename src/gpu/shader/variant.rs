@@ -1,6 +1,7 @@
 //! The key of a kernel: all that decides its text.
 
-use crate::gpu::shader::op::{Op, SLOTS, StepVariant};
+use crate::gpu::shader::op::{Op, StepVariant};
+use crate::gpu::shader::slots::SLOTS;
 use crate::gpu::storage::Storage;
 
 /// The ways to walk over tensors; see the shader of the same name.

@@ -3,7 +3,7 @@
 use crate::gpu::error::{PlanError, check_limit};
 use crate::gpu::plan::builder::PlanBuilder;
 use crate::gpu::plan::job::Job;
-use crate::gpu::shader::op::step as slots;
+use crate::gpu::shader::slots::step as slots;
 use crate::gpu::shader::variant::Walk;
 use crate::gpu::storage::Storage;
 use crate::gpu::tensor::Tensor;

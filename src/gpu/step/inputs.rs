@@ -5,7 +5,8 @@ use crate::gpu::inputs::{Noise, Timesteps};
 use crate::gpu::plan::job::Job;
 use crate::gpu::plan::rows::{Accepts, StepBounds};
 use crate::gpu::shader::codes::ClipKind;
-use crate::gpu::shader::op::{Op, SLOTS, StepVariant, step as slots};
+use crate::gpu::shader::op::{Op, StepVariant};
+use crate::gpu::shader::slots::{SLOTS, step as slots};
 use crate::gpu::step::options::StepOptions;
 use crate::gpu::tensor::{Shape, Tensor};
 use crate::table::RoundedTable;
@@ -15,6 +16,7 @@ use crate::table::step::{Clip, Deviation, HISTORY, RowParts, SLICES, StepRow};
 ///
 /// After each step the region is what the known clean sample would be at that noise level, under the step's own noise
 /// (Lugmayr et al. 2022, arXiv 2201.09865, eq. 8).
+#[doc(alias("inpaint", "outpaint", "mask"))]
 #[derive(Clone, Copy, Debug)]
 pub struct Inpainting<'a> {
     /// 1 where the sample is known, 0 where it is not, or anything between.
@@ -24,6 +26,7 @@ pub struct Inpainting<'a> {
 }
 
 /// The request for the plan of a loop's steps.
+#[doc(alias("scheduler", "continuous batching"))]
 #[derive(Clone, Copy, Debug)]
 pub struct Step<'a> {
     /// A row for each call of the loop.
@@ -69,6 +72,38 @@ pub struct Step<'a> {
 }
 
 impl<'a> Step<'a> {
+    /// Steps in place of the batch as a whole, without guidance, noise or a known region; the other fields are for `..`.
+    ///
+    /// ```
+    /// use tweedie::gpu::{Noise, NoiseKey, Step};
+    /// use tweedie::{Shape, Tensor, table::StepRow};
+    ///
+    /// fn ancestral<'a>(rows: &'a [StepRow], x: Tensor<'a>, prediction: Tensor<'a>) -> Step<'a> {
+    ///     Step { noise: Noise::drawn(NoiseKey::seed(1)), ..Step::in_place(rows, Shape::new(1, 4096), x, prediction) }
+    /// }
+    /// ```
+    pub const fn in_place(rows: &'a [StepRow], shape: Shape, x: Tensor<'a>, prediction: Tensor<'a>) -> Self {
+        Self {
+            rows,
+            options: StepOptions { clip: Clip::None, deviation: Deviation::Fixed, rescale: 0.0 },
+            shape,
+            calls: Timesteps::Batch,
+            x,
+            prediction,
+            slices: 1,
+            unconditional: None,
+            noise: Noise::None,
+            learned: None,
+            known: None,
+            next: x,
+            x0: None,
+            input: None,
+            memory: None,
+            least_depth: 0,
+            clean_stats: false,
+        }
+    }
+
     /// Checks the options, and that the inputs are there that a row has a coefficient for.
     pub(super) fn check(&self) -> Result<(), PlanError> {
         self.options.check()?;

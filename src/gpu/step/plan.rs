@@ -5,7 +5,7 @@ use crate::gpu::error::PlanError;
 use crate::gpu::plan::builder::PlanBuilder;
 use crate::gpu::plan::job::Job;
 use crate::gpu::plan::plan::Plan;
-use crate::gpu::shader::op::step as slots;
+use crate::gpu::shader::slots::step as slots;
 use crate::gpu::step::clean_stats::CleanStats;
 use crate::gpu::step::history::History;
 use crate::gpu::step::inputs::{Step, preview};

@@ -12,7 +12,7 @@ pub struct Sample<'a> {
     pub x: &'a [f64],
     /// The network's output, and that without the condition: each of as many slices as the row has weights for.
     pub predictions: [&'a [f64]; 2],
-    /// What the last steps remembered, latest first.
+    /// The clean samples that the last steps remembered, latest first.
     pub history: [&'a [f64]; HISTORY],
     /// Standard normal noise.
     pub noise: &'a [f64],
@@ -33,7 +33,7 @@ pub struct Stepped {
     pub x0: Vec<Expected>,
     /// The next sample as the network is given it.
     pub input: Vec<Expected>,
-    /// What the step remembers.
+    /// The clean sample that the step remembers.
     pub remembered: Vec<Expected>,
 }
 

@@ -1,7 +1,7 @@
 //! The variational bound over a whole chain: the terms of all timesteps side by side, and their sum.
 
 use crate::gpu::context::Context;
-use crate::gpu::error::{PlanError, RecordError, check_limit};
+use crate::gpu::error::{PlanError, check_limit};
 use crate::gpu::inputs::{Recording, Timesteps};
 use crate::gpu::plan::builder::PlanBuilder;
 use crate::gpu::plan::check::check_results;
@@ -9,6 +9,7 @@ use crate::gpu::plan::fold_pass::FoldPass;
 use crate::gpu::plan::plan::{Bound, Plan};
 use crate::gpu::plan::reduce::ReductionPass;
 use crate::gpu::plan::words::WordRange;
+use crate::gpu::record_error::RecordError;
 use crate::gpu::vlb::inputs::VlbInputs;
 use crate::noise::NoiseKey;
 use wgpu::BufferUsages;

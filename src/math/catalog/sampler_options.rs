@@ -43,6 +43,7 @@ pub struct SamplerOptions {
     pub sections: Option<Sections>,
     /// The part of the steps that is taken, in `0..=1`: `n*strength` of them, rounded down, from the noisy end of which a noised
     /// picture is the start (`strength` of image-to-image in diffusers). All of them if `None`.
+    #[doc(alias = "img2img")]
     pub strength: Option<f64>,
     /// The first step that is taken, from 0 (`begin_index` of diffusers): a sample at its level is the start.
     pub begin_index: Option<usize>,

@@ -79,8 +79,10 @@ pub use solver::{Compat, Solution, Solver};
 pub use unipc::{Corrector, UniPc, UniPcKind};
 
 use crate::math::error::sampler::SamplerError;
+use crate::math::level::NoiseLevel;
 use crate::math::quantity::Quantity;
 use crate::math::sampler::denoiser::check_clip;
+use crate::table::Matrix;
 use crate::table::step::{Clip, Deviation, StepRow};
 
 /// The coefficients of a whole sampling loop.
@@ -211,6 +213,30 @@ impl Sampler {
     #[must_use]
     pub fn noise_scale(&self) -> f64 {
         self.calls.first().map_or(1.0, |call| call.level.alpha().hypot(call.level.sigma()))
+    }
+
+    /// The row of a loop's start: the coefficients of a clean sample, 0, and of noise in the first sample, then in the
+    /// network's first input. A server of many requests writes it into one plan for all of them;
+    /// [`Sampling::start`](crate::Sampling::start) makes a plan of it.
+    #[must_use]
+    pub fn start_row(&self) -> Matrix {
+        self.started([0.0, self.noise_scale()])
+    }
+
+    /// The row of a start from a clean sample, which is noised to the first level: the same coefficients.
+    #[doc(alias("strength", "img2img"))]
+    #[must_use]
+    pub fn start_from_row(&self) -> Matrix {
+        let level = self.calls.first().map_or(NoiseLevel::CLEAN, |call| call.level);
+        self.started([level.alpha(), level.sigma()])
+    }
+
+    fn started(&self, [signal, noise]: [f64; 2]) -> Matrix {
+        // The churn of the first sample is one more independent noise.
+        let [kept, churn] = self.start;
+        let row = [kept * signal, (kept * noise).hypot(churn)];
+        let input = self.calls.first().map_or(1.0, |call| call.input);
+        [row, row.map(|coefficient| coefficient * input)]
     }
 
     /// Clipping of the clean sample in every step.

@@ -26,6 +26,7 @@ pub(crate) const MAX_STEPS: usize = 1 << 24;
 pub(in crate::math) const LEAST_VARIANCE: f64 = 1e-20;
 
 /// Noise levels by timestep, 0 the least noisy.
+#[doc(alias("scheduler", "betas", "alphas_cumprod"))]
 #[derive(Clone, Debug, PartialEq)]
 pub struct Schedule {
     levels: Vec<NoiseLevel>,
