@@ -2,7 +2,7 @@
 
 use crate::harness::Harness;
 use networks::{Calls, Mixture, Network, Tensors, asks};
-use tweedie::{Guidance, Model, Noise, NoiseKey, Quantity, Recording, Sampler, Sampling, Shape, Tensor};
+use tweedie::{Context, Guidance, Model, Noise, NoiseKey, Quantity, Recording, Sampler, Sampling, Shape, Tensor};
 
 pub const TESTS: &[crate::Test] = &[
     ("applications::guided_2m_in_one_submit", guided_2m_in_one_submit),
@@ -88,7 +88,8 @@ fn dpm_solver_pp(timesteps: &[usize], mut x: Vec<f64>, order: usize) -> Vec<f64>
 
 /// Every call finds its tensors at other places of a pool: bind groups and nothing else, and the same bits.
 fn a_host_whose_tensors_move(harness: &Harness) {
-    let (gpu, context) = (&harness.gpu, &harness.context);
+    // A context of its own: other tests compile in that of all.
+    let (gpu, context) = (&harness.gpu, &Context::new(&harness.gpu.device));
     let sampler = Sampler::dpm_solver_pp(&Model::named("sd15").expect("a model"), STEPS).expect("rows");
     let places = 3 * (STEPS as u64 + 1);
     let pool = gpu.buffer("pool", places * BYTES);

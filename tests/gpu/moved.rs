@@ -2,8 +2,8 @@
 
 use crate::harness::Harness;
 use tweedie::gpu::{
-    Drawn, Gradient, GradientScale, Loss, Map, Noise, NoiseKey, Plan, PlanError, Recording, Reduction, Shape, Storage,
-    Tensor, TimestepDraw, Timesteps, VlbInputs, VlbTerms,
+    Context, Drawn, Gradient, GradientScale, Loss, Map, Noise, NoiseKey, Plan, PlanError, Recording, Reduction, Shape,
+    Storage, Tensor, TimestepDraw, Timesteps, VlbInputs, VlbTerms,
 };
 use tweedie::math::{LossInputs, ModelVariance, Quantity, Schedule, TimestepDensity, Vlb};
 use tweedie::table::{LossRow, Matrix, Penalty, Table};
@@ -75,6 +75,8 @@ fn scenes(harness: &Harness) -> [Scene; 2] {
 }
 
 fn a_map_in_place(harness: &Harness) {
+    // A context of its own: other tests compile in that of all.
+    let context = &Context::new(&harness.gpu.device);
     let table = Table::new(ROWS);
     let map = |scene: &Scene| -> Plan {
         let map = Map {
@@ -86,11 +88,11 @@ fn a_map_in_place(harness: &Harness) {
             out0: scene.tensor(&scene.x),
             out1: Some(scene.tensor(&scene.y)),
         };
-        map.plan(&harness.context).expect("a plan")
+        map.plan(context).expect("a plan")
     };
     let [here, there] = scenes(harness);
     let plan = map(&here);
-    let compiled = harness.context.compiled_pipelines();
+    let compiled = context.compiled_pipelines();
     let roles = [
         ("in0", there.tensor(&there.x)),
         ("out0", there.tensor(&there.x)),
@@ -98,8 +100,8 @@ fn a_map_in_place(harness: &Harness) {
         ("keep", there.tensor(&there.z)),
         ("timesteps", there.tensor(&there.words)),
     ];
-    let moved = plan.moved(&harness.context, &roles).expect("a moved plan");
-    assert_eq!((harness.context.compiled_pipelines(), moved.dispatches()), (compiled, plan.dispatches()));
+    let moved = plan.moved(context, &roles).expect("a moved plan");
+    assert_eq!((context.compiled_pipelines(), moved.dispatches()), (compiled, plan.dispatches()));
     // A key that is set in one is set in both.
     plan.set_key(&harness.gpu.queue, 1, NoiseKey::seed(77)).expect("a key");
     [&plan, &moved].into_iter().for_each(|plan| harness.run(plan, Recording::per_sample().step(1)));
@@ -107,12 +109,14 @@ fn a_map_in_place(harness: &Harness) {
     let untouched = Scene::new(harness, 40, 0);
     assert!(here.all(harness) != untouched.all(harness), "the plan must change something");
     // What has moved may move on, and by halves.
-    let back = moved.moved(&harness.context, &[("out1", Tensor::f32(&untouched.y))]).expect("a moved plan");
+    let back = moved.moved(context, &[("out1", Tensor::f32(&untouched.y))]).expect("a moved plan");
     harness.run(&back, Recording::per_sample().step(1));
     assert!(harness.read(&untouched.y) != here.all(harness)[1], "x of the second scene has moved on");
 }
 
 fn a_loss_and_its_results(harness: &Harness) {
+    // A context of its own: other tests compile in that of all.
+    let context = &Context::new(&harness.gpu.device);
     let row = |w: f64| LossRow { prediction: 1.0, inputs: [-0.5, 0.25], weight: w };
     let table = Table::new([row(1.0), row(2.0), row(0.5)]);
     let [here, there] = scenes(harness);
@@ -128,8 +132,8 @@ fn a_loss_and_its_results(harness: &Harness) {
         mean: Some((&here.results[1], here.offset)),
         gradient: Some(Gradient::mean(here.tensor(&here.x))),
     };
-    let plan = loss.plan(&harness.context).expect("a plan");
-    let compiled = harness.context.compiled_pipelines();
+    let plan = loss.plan(context).expect("a plan");
+    let compiled = context.compiled_pipelines();
     let roles = [
         ("prediction", there.tensor(&there.x)),
         ("gradient", there.tensor(&there.x)),
@@ -139,8 +143,8 @@ fn a_loss_and_its_results(harness: &Harness) {
         ("losses", there.tensor(&there.results[0])),
         ("mean", there.tensor(&there.results[1])),
     ];
-    let moved = plan.moved(&harness.context, &roles).expect("a moved plan");
-    assert_eq!(harness.context.compiled_pipelines(), compiled);
+    let moved = plan.moved(context, &roles).expect("a moved plan");
+    assert_eq!(context.compiled_pipelines(), compiled);
     for plan in [&plan, &moved] {
         harness
             .gpu
