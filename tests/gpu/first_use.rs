@@ -16,8 +16,8 @@ pub const WITH_CACHE: &str = "first_use::a_pipeline_cache_is_filled_and_read";
 
 /// Samples of more than a chunk, so that a loss has a second pass with a kernel that stands alone.
 const SHAPE: Shape = Shape::new(2, 5000);
-/// A driver whose cache data is a header: it compiles at the first dispatch, not with the pipeline.
-const KEEPS_NOTHING: &str = "llvmpipe";
+/// Drivers that have pipeline caches and keep nothing in them before the first dispatch, or at all: they compile then.
+const KEEP_NOTHING: [&str; 2] = ["llvmpipe", "swiftshader"];
 const ROW: Matrix = [[0.75, 0.5], [0.0, 0.0]];
 
 struct Scene {
@@ -139,15 +139,17 @@ fn a_pipeline_cache_is_filled_and_read(harness: &Harness) {
     assert_eq!(stored(&empty), before, "nothing has used it yet");
     let with = scene.map(&Context::with_cache(device, Some(&empty)));
     let data = empty.get_data().expect("data");
-    if harness.gpu.info.driver == KEEPS_NOTHING {
-        println!("{KEEPS_NOTHING} has pipeline caches and keeps nothing in them: their growth is not checked");
-    } else {
+    let driver = harness.gpu.info.driver.to_lowercase();
+    let keeps = !KEEP_NOTHING.iter().any(|name| driver.contains(name));
+    if keeps {
         assert!(data.len() > before, "expected more than {before} bytes of a cache in use");
+    } else {
+        println!("{driver} has pipeline caches and keeps nothing in them: their growth is not checked");
     }
     let filled = cache(harness, Some(&data));
     let again = scene.map(&Context::with_cache(device, Some(&filled)));
     harness.gpu.check().expect("a cache of this device's own data is no error");
-    assert_eq!(stored(&filled), data.len(), "it held all that was needed");
+    assert!(!keeps || stored(&filled) == data.len(), "it held all that was needed");
     let [first, second, third] = [&without, &with, &again].map(|plan| {
         harness.run(plan, Recording::timestep(0));
         harness.read(&scene.out)
