@@ -13,14 +13,14 @@ use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::process::ExitCode;
 use std::time::Instant;
-use tweedie::gpu::{Drawn, Gradient, Noise, NoiseKey, Plan, Recording, Reduction, Timesteps};
+use tweedie::gpu::{Drawn, Gradient, Noise, NoiseKey, Recording, Timesteps};
 use tweedie::headless::{Gpu, HeadlessError};
 use tweedie::math::sampler::{Denoiser, DpmSolver, Grid};
 use tweedie::math::{NoiseLevel, Objective, Sampler, Spacing, TimestepDensity, Weight};
 use tweedie::table::{Clip, Penalty};
 use tweedie::{
-    Context, Conversion, Diffusion, Guidance, Noising, OnUndefined, Quantity, Sampling, Schedule, Shape, Tensor,
-    TimestepSource, Training, TrainingStep,
+    Context, Conversion, Guidance, Noising, OnUndefined, Quantity, Sampling, Schedule, Shape, Tensor, TimestepSource,
+    Training, TrainingStep,
 };
 
 /// Samples of whole lanes, without gaps, of any size; large and small.
@@ -94,7 +94,7 @@ impl Arguments {
 struct Bench {
     gpu: Gpu,
     context: Context,
-    diffusion: Diffusion,
+    schedule: Schedule,
     sampler: Sampler,
     objective: Objective,
     density: TimestepDensity,
@@ -113,7 +113,7 @@ impl Bench {
             sampler: Sampler::new(&DpmSolver::sde(2), &grid, &denoiser)?,
             objective: Objective::of(Quantity::V).weighted(Weight::MinSnr { gamma: 5.0 }),
             density: TimestepDensity::uniform(schedule.len())?,
-            diffusion: Diffusion::new(schedule),
+            schedule,
             gpu,
             context,
         })
@@ -135,7 +135,7 @@ impl Bench {
         let key = NoiseKey::seed(42);
         let step = TrainingStep::new(
             &self.context,
-            self.diffusion.schedule(),
+            &self.schedule,
             &Training {
                 objective: &self.objective,
                 penalty: Penalty::MSE,
@@ -170,29 +170,24 @@ impl Bench {
                 Ok(())
             })??;
         }
-        let pair = self.diffusion.noising(
-            &self.context,
-            &Noising {
-                shape,
-                timesteps: Timesteps::per_sample(&timesteps),
-                x0,
-                epsilon: Noise::Tensor(noise),
-                first: (Quantity::Xt, x_t),
-                second: Some((Quantity::V, target)),
-            },
-        )?;
-        let back = self.diffusion.conversion(
-            &self.context,
-            &Conversion {
-                shape,
-                timesteps: Timesteps::Batch,
-                x_t,
-                prediction: (Quantity::V, target),
-                first: (Quantity::X0, x_t),
-                second: None,
-                on_undefined: OnUndefined::Error,
-            },
-        )?;
+        let pair = Noising {
+            schedule: &self.schedule,
+            shape,
+            timesteps: Timesteps::per_sample(&timesteps),
+            x0,
+            epsilon: Noise::Tensor(noise),
+            outputs: &[(Quantity::Xt, x_t), (Quantity::V, target)],
+        };
+        let back = Conversion {
+            schedule: &self.schedule,
+            shape,
+            timesteps: Timesteps::Batch,
+            x_t,
+            prediction: (Quantity::V, target),
+            outputs: &[(Quantity::X0, x_t)],
+            on_undefined: OnUndefined::Error,
+        };
+        let (pair, back) = (pair.plan(&self.context)?, back.plan(&self.context)?);
         let guidance = Some(Guidance { rescale: 0.5, ..Guidance::new(noise, 3.0) });
         let sampling = Sampling {
             guidance,
