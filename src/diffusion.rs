@@ -9,6 +9,7 @@ use crate::gpu::context::Context;
 use crate::gpu::error::PlanError;
 use crate::gpu::inputs::{Noise, Timesteps};
 use crate::gpu::map::Map;
+use crate::gpu::plan::job::Roles;
 use crate::gpu::plan::plan::Plan;
 use crate::gpu::tensor::{Shape, Tensor};
 use crate::math::quantity::Quantity;
@@ -89,16 +90,9 @@ impl Noising<'_> {
             return Err(PlanError::Missing { what: "epsilon", row: 0 }.into());
         }
         let (first, second) = outputs(self.outputs)?;
-        let map = Map {
-            table: &table,
-            shape: self.shape,
-            timesteps: self.timesteps,
-            in0: Some(self.x0),
-            in1: self.epsilon,
-            out0: first.1,
-            out1: second.map(|second| second.1),
-        };
-        Ok(map.in_roles(context, &["x0", "epsilon", "outputs[0]", "outputs[1]", "keep"], None)?)
+        let outputs = (first.1, second.map(|second| second.1));
+        let roles = &["x0", "epsilon", "outputs[0]", "outputs[1]", "keep"];
+        map(context, &table, (self.shape, self.timesteps), (self.x0, self.epsilon), outputs, roles)
     }
 }
 
@@ -147,16 +141,9 @@ impl Conversion<'_> {
     pub fn plan(&self, context: &Context) -> Result<Plan, Error> {
         let table = self.table()?;
         let (first, second) = outputs(self.outputs)?;
-        let map = Map {
-            table: &table,
-            shape: self.shape,
-            timesteps: self.timesteps,
-            in0: Some(self.x_t),
-            in1: Noise::Tensor(self.prediction.1),
-            out0: first.1,
-            out1: second.map(|second| second.1),
-        };
-        Ok(map.in_roles(context, &["x_t", "prediction", "outputs[0]", "outputs[1]"], None)?)
+        let outputs = (first.1, second.map(|second| second.1));
+        let roles = &["x_t", "prediction", "outputs[0]", "outputs[1]"];
+        map(context, &table, (self.shape, self.timesteps), (self.x_t, self.prediction.1.into()), outputs, roles)
     }
 }
 
@@ -204,17 +191,22 @@ impl PosteriorMean<'_> {
     /// As [`table`](Self::table), and [`Error::Plan`] for tensors that do not fit.
     pub fn plan(&self, context: &Context) -> Result<Plan, Error> {
         let table = self.table()?;
-        let map = Map {
-            table: &table,
-            shape: self.shape,
-            timesteps: self.timesteps,
-            in0: Some(self.x_t),
-            in1: Noise::Tensor(self.prediction.1),
-            out0: self.mean,
-            out1: self.x0,
-        };
-        Ok(map.in_roles(context, &["x_t", "prediction", "mean", "x0"], None)?)
+        let (inputs, outputs) = ((self.x_t, self.prediction.1.into()), (self.mean, self.x0));
+        map(context, &table, (self.shape, self.timesteps), inputs, outputs, &["x_t", "prediction", "mean", "x0"])
     }
+}
+
+/// The plan of a table on two inputs and one output or two.
+fn map(
+    context: &Context,
+    table: &Table,
+    (shape, timesteps): (Shape, Timesteps<'_>),
+    (in0, in1): (Tensor<'_>, Noise<'_>),
+    (out0, out1): (Tensor<'_>, Option<Tensor<'_>>),
+    roles: Roles,
+) -> Result<Plan, Error> {
+    let map = Map { table, shape, timesteps, in0: Some(in0), in1, out0, out1 };
+    Ok(map.in_roles(context, roles, None)?)
 }
 
 /// A quantity and its tensor.

@@ -220,38 +220,20 @@ impl<'a> Sampling<'a> {
     where
         'a: 'b,
     {
-        let Self {
-            shape,
-            calls,
-            x,
-            prediction,
-            noise,
-            learned,
-            known,
-            next,
-            x0,
-            input,
-            memory,
-            least_depth,
-            clean_stats,
-            ..
-        } = *self;
-        let unconditional = self.guidance.map(|guidance| guidance.unconditional);
-        let options = self.options();
         Step {
-            options,
-            calls,
-            unconditional,
-            noise,
-            learned,
-            known,
-            next,
-            x0,
-            input,
-            memory,
-            least_depth,
-            clean_stats,
-            ..Step::in_place(rows, shape, x, prediction)
+            options: self.options(),
+            calls: self.calls,
+            unconditional: self.guidance.map(|guidance| guidance.unconditional),
+            noise: self.noise,
+            learned: self.learned,
+            known: self.known,
+            next: self.next,
+            x0: self.x0,
+            input: self.input,
+            memory: self.memory,
+            least_depth: self.least_depth,
+            clean_stats: self.clean_stats,
+            ..Step::in_place(rows, self.shape, self.x, self.prediction)
         }
     }
 

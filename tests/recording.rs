@@ -176,7 +176,7 @@ fn by_hand(device: &wgpu::Device, dispatches: usize) -> u64 {
     })
 }
 
-/// What an application would write by hand for one dispatch with two dynamic offsets.
+/// The calls that an application would write by hand for one dispatch with two dynamic offsets.
 fn own_dispatch(device: &wgpu::Device) -> (wgpu::ComputePipeline, wgpu::BindGroup) {
     let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
         label: None,

@@ -82,7 +82,7 @@ impl Options {
         self
     }
 
-    /// What old spellings were read as.
+    /// The notes on old spellings and their new ones.
     pub(super) fn notes(&self) -> Vec<String> {
         self.notes.clone()
     }

@@ -1,5 +1,6 @@
-//! What belongs to a run and not to a place: the noise of a request in any slot, rows that are written later, memory that is
-//! stopped and goes on elsewhere, starts and timesteps with a seed for each sample, and gradients that are scaled on the GPU.
+//! The things that belong to a run and not to a place: the noise of a request in any slot, rows that are written later,
+//! memory that is stopped and goes on elsewhere, starts and timesteps with a seed for each sample, and gradients that are scaled
+//! on the GPU.
 
 use crate::harness::Harness;
 use tweedie::gpu::{

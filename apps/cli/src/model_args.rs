@@ -50,7 +50,7 @@ pub struct ModelArgs {
     pub schedule: ScheduleArgs,
 }
 
-/// What the options say.
+/// The model that the options describe.
 pub struct Described {
     pub model: Model,
     /// The run of `--config`.

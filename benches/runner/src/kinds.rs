@@ -143,7 +143,7 @@ impl Kind {
     /// A set of tensors for any kind.
     ///
     /// # Errors
-    /// Where the device has no memory for them.
+    /// A device without memory for them.
     pub fn set(gpu: &Gpu, context: &Context, seed: u64) -> Result<Set> {
         let op = Op::named(LARGEST).map_err(anyhow::Error::msg)?;
         Set::new(gpu, context, op, SHAPE, Storage::F32, seed)
@@ -152,7 +152,7 @@ impl Kind {
     /// A plan on the tensors of a set.
     ///
     /// # Errors
-    /// Where the device is unable to run it.
+    /// A device that is unable to run it.
     pub fn plan(&self, schedule: &Schedule, context: &Context, set: &Set) -> Result<Made> {
         (self.make)(schedule, context, set)
     }

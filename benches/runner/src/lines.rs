@@ -46,7 +46,7 @@ pub struct Line {
     pub timer: Option<String>,
     /// Nanoseconds of the host for recording a dispatch.
     pub record_ns: Option<f64>,
-    /// Of host times: the milliseconds of as much by wgpu's own calls, the median.
+    /// The median milliseconds of as much by wgpu's own calls, for host times.
     pub by_hand_ms: Option<f64>,
     /// Runs that were measured.
     pub runs: Option<u64>,

@@ -198,7 +198,7 @@ impl Runner {
     /// Measures the host's times: a line each.
     ///
     /// # Errors
-    /// Where the device fails.
+    /// A device that fails.
     pub fn host(&self) -> Result<Vec<Line>> {
         let gpu = &self.clock.gpu;
         let mut times = host::measure(gpu, &self.context, &self.schedule, self.runs)?;

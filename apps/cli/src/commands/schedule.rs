@@ -26,7 +26,7 @@ pub struct ScheduleCommand {
     #[arg(long, value_name = "FILE.svg")]
     plot: Option<PathBuf>,
 
-    /// Of a flow: how far its times are shifted towards noise, as a run visits them
+    /// The shift of a flow's times towards noise, as a run visits them
     #[arg(long, value_name = "K", allow_negative_numbers = true)]
     shift: Option<f64>,
 
