@@ -61,7 +61,7 @@ const FLOORS: &[Floors] = &[
             &["models", "processes", "sampler_options", "sampler_rules"],
             &["sampler_recipe"],
             &["sampler_grid"],
-            &["sampler_lists", "sampler_sigmas"],
+            &["sampler_lists", "sampler_sigmas", "sampler_ways"],
             &["sampler_build"],
             &["mod", "samplers"],
         ],

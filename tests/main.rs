@@ -1,6 +1,7 @@
 //! Everything that needs no adapter.
 
 mod catalog;
+mod catalog_ways;
 #[cfg(feature = "diffusers-config")]
 mod config_models;
 #[cfg(feature = "diffusers-config")]
