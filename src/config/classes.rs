@@ -74,11 +74,14 @@ fn ddim(options: &mut Options) -> Result<Scheduler, ConfigError> {
     Ok(Scheduler { threshold, takes: vec!["eta", "rederive_epsilon"], ..read })
 }
 
-/// DDIM on a schedule whose signal-to-noise ratio is divided by a number (Yang et al. 2024, arXiv 2408.06072).
+/// DDIM on a schedule whose signal-to-noise ratio is divided by a number (Yang et al. 2024, arXiv 2408.06072). The class has the
+/// option `clip_sample`, but clips nothing.
 fn cogvideox(options: &mut Options) -> Result<Scheduler, ConfigError> {
     let noisy = !options.flag("set_alpha_to_one", true)?;
-    let clip = clip(options, true)?;
-    let defaults = SamplerOptions { ends_at_least_sigma: Some(noisy), clip, ..SamplerOptions::default() };
+    if clip(options, false)?.is_some() {
+        options.note("clip_sample acts on nothing in CogVideoXDDIMScheduler");
+    }
+    let defaults = SamplerOptions { ends_at_least_sigma: Some(noisy), ..SamplerOptions::default() };
     let trained = schedule(options, &Usual::LCM)?;
     let scale = options.number("snr_shift_scale", 3.0)?;
     let shifted = |abar: f64| abar / (scale + (1.0 - scale) * abar);
@@ -204,7 +207,7 @@ fn lcm(options: &mut Options) -> Result<Scheduler, ConfigError> {
     };
     let threshold = threshold(options)?;
     let read = Scheduler::new(Model::new(schedule, prediction(options)?), "lcm", defaults)?;
-    Ok(Scheduler { threshold, takes: vec!["timesteps"], ..read })
+    Ok(Scheduler { threshold, takes: vec!["timesteps", "original_steps"], ..read })
 }
 
 /// The shift of a flow: a fixed one, whose option has this name, or one that follows from the size of the image.
