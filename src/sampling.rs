@@ -170,8 +170,9 @@ impl<'a> Sampling<'a> {
     }
 
     /// The rows that the plan applies, guidance included. Each names the stream of its noise, the index of its call, so that
-    /// the rows of several runs may lie in one table. A row whose [guidance](StepRow::guidance) is not `[1, 0]` keeps
-    /// its own ([`Sampler::calls_mut`]). Results can be compared with [`Step::reference`](crate::gpu::Step::reference).
+    /// the rows of several runs may lie in one table. A plan of another clipping or variance than the sampler's refuses
+    /// them. A row whose [guidance](StepRow::guidance) is not `[1, 0]` keeps its own ([`Sampler::calls_mut`]). Results can be
+    /// compared with [`Step::reference`](crate::gpu::Step::reference).
     #[must_use]
     pub fn rows(&self) -> Vec<StepRow> {
         let mix = |call| self.guidance.map_or(UNGUIDED, |guidance| guidance.mix(call));
