@@ -26,3 +26,5 @@ mod vectors_b;
 mod vectors_c;
 mod vectors_d;
 mod vectors_e;
+#[cfg(feature = "diffusers-config")]
+mod vectors_p;

@@ -51,14 +51,14 @@ pub use scheduler::Scheduler;
 
 use crate::math::catalog::sampler_options::SamplerOptions;
 use crate::math::sampler::Sampler;
-use classes::CLASSES;
+use classes::classes;
 use nearest::{nearest, sampler_of};
 use options::Options;
 
 impl Scheduler {
     /// The names of the classes of diffusers that are supported.
     pub fn classes() -> impl Iterator<Item = &'static str> {
-        CLASSES.iter().map(|(class, _)| *class)
+        classes().map(|(class, _)| *class)
     }
 
     /// Reads a `scheduler_config.json` of diffusers.
@@ -85,7 +85,7 @@ impl Scheduler {
     }
 
     fn read(mut options: Options) -> Result<Self, ConfigError> {
-        let known = CLASSES.iter().find(|(class, _)| *class == options.class());
+        let known = classes().find(|(class, _)| *class == options.class());
         let Some((_, read)) = known else { return Err(Self::unsupported(&options)) };
         let scheduler = read(&mut options)?;
         let notes = options.notes();
