@@ -62,6 +62,7 @@ const FLOORS: &[Floors] = &[
             &["sampler_recipe"],
             &["sampler_grid"],
             &["sampler_lists", "sampler_ways"],
+            &["sampler_warm_up"],
             &["sampler_sigmas"],
             &["sampler_build"],
             &["mod", "samplers"],
@@ -72,14 +73,14 @@ const FLOORS: &[Floors] = &[
         &[
             &["grid"],
             &["denoiser", "transition"],
-            &["call", "multistep"],
-            &["solver"],
-            &["churn", "consistency", "ddpm", "dpm", "first_order", "heun", "unipc"],
+            &["call", "multistep", "slope"],
+            &["runge_kutta", "solver"],
+            &["adams_bashforth", "churn", "consistency", "ddpm", "dpm", "first_order", "heun", "unipc"],
             &["mod"],
         ],
     ),
-    ("src/config", &[&["error", "nearest"], &["options"], &["common", "scheduler"], &["classes"], &["mod"]]),
-    ("src/config/classes", &[&["read"], &["flow"], &["edm", "multistep", "sigmas", "timesteps"], &["mod"]]),
+    ("src/config", &[&["error", "nearest"], &["options"], &["sine_squared"], &["common", "scheduler"], &["classes"], &["mod"]]),
+    ("src/config/classes", &[&["read"], &["flow"], &["adams_bashforth", "edm", "multistep", "sigmas", "timesteps"], &["mod"]]),
     (
         "src/gpu",
         &[

@@ -19,11 +19,7 @@ const APART: &[&str] = &[
 
 /// Classes that are not read yet.
 const PENDING: &[&str] = &[
-    "P_pndm",
-    "P_lms",
-    "P_ipndm",
     "P_kdpm2",
-    "P_deis",
     "P_sasolver",
     "P_tcd",
     "P_singlestep",

@@ -60,9 +60,9 @@ fn stream_of(row: Row) -> u32 {
     return u32(row.stream);
 }
 
-// The weights of a prediction's slices follow the eight vectors of an extended row.
+// The weights of a prediction's slices follow the nine vectors of an extended row.
 fn slice_weight(row: Row, slice: u32) -> f32 {
-    return coefficients(row.found, 8u + slice / 4u)[slice & 3u];
+    return coefficients(row.found, 9u + slice / 4u)[slice & 3u];
 }
 
 // The guided prediction, before it is rescaled.

@@ -1,7 +1,8 @@
-// The parts of a step's row beyond its first five vectors: clean samples of four to eight calls ago, the clean sample of the
+// The parts of a step's row beyond its first five vectors: clean samples of four to twelve calls ago, the clean sample of the
 // unconditional prediction, and a second noise.
 // Expects: row/step, Inputs, coefficients; from the host DEPTH.
-// Defines: second_noise, needs_extended, extended_terms, kept, needs_second, second_stream_of.
+// Defines: second_noise, needs_extended, furthest, needs_furthest, unconditional_clean, extended_terms, kept, needs_second,
+// second_stream_of.
 
 var<private> second_noise: vec4<f32>;
 
@@ -12,8 +13,23 @@ fn needs_extended(row: Row) -> u32 {
     let past = select(vec4<u32>(0u), bits, further != vec4<f32>(0.0));
     return past.x | past.y | past.z | past.w
         | select(0u, NEEDS_HISTORY << 7u, more.x != 0.0)
+        | needs_furthest(row)
         | select(0u, NEEDS_NOISE, more.w != 0.0)
         | select(0u, NEEDS_UNCONDITIONAL, more.y != 0.0 || more.z != 0.0);
+}
+
+// The coefficients of clean samples of nine to twelve calls ago.
+fn furthest(row: Row) -> vec4<f32> {
+    return vec4<f32>(coefficients(row.found, 7u).yzw, coefficients(row.found, 8u).x);
+}
+
+fn needs_furthest(row: Row) -> u32 {
+    if (DEPTH <= 8u) {
+        return 0u;
+    }
+    let bits = vec4<u32>(NEEDS_HISTORY << 8u, NEEDS_HISTORY << 9u, NEEDS_HISTORY << 10u, NEEDS_HISTORY << 11u);
+    let past = select(vec4<u32>(0u), bits, furthest(row) != vec4<f32>(0.0));
+    return past.x | past.y | past.z | past.w;
 }
 
 // The clean sample that the unconditional prediction alone implies, not clipped.
@@ -31,6 +47,10 @@ fn extended_terms(row: Row, v: Inputs) -> vec4<f32> {
     if (DEPTH > 3u) {
         terms += further.x * v.history3 + further.y * v.history4 + further.z * v.history5 + further.w * v.history6;
         terms += more.x * v.history7;
+    }
+    if (DEPTH > 8u) {
+        let furthest = furthest(row);
+        terms += furthest.x * v.history8 + furthest.y * v.history9 + furthest.z * v.history10 + furthest.w * v.history11;
     }
     return terms;
 }

@@ -10,12 +10,17 @@
 //! | what | by default | in diffusers |
 //! |---|---|---|
 //! | the previous timestep of DDIM | the next of the list | `t - T/n`, rounded down |
+//! | the previous timestep of PNDM | the next of the list | `t - T/n`, and half of that in its Runge-Kutta steps |
+//! | PNDM's mixture for a network that predicts v | of epsilons | of the predictions, read as one at the start of the step |
+//! | three steps of PNDM and fewer | Runge-Kutta, a last step to the end in two halves | an error, unless `skip_prk_steps` |
+//! | IPNDM's step from pure noise | x0 as the network predicts it | x0 = 0 |
+//! | the last step of DEIS at karras, exponential, beta and flow sigmas | to the clean sample | none: the last sigma twice |
 //! | DDPM's noise after the last step | none | drawn, unless that step starts at timestep 0 |
 //! | `thresholding` | `s = max(quantile, 1)`, capped by a `sample_max_value` above 1 | capped by 1 where none is given |
 //! | times of a flow | `1 - i/n`, shifted once | from 1 to `1/T`, shifted, and the ends before that |
 //! | explicit timesteps of a flow | as given | `t/T`, shifted |
 //! | churn | the network is called on the churned sample | it is called before |
-//! | timesteps at sigmas of DPM-Solver++ and UniPC | where the sigma lies | whole ones |
+//! | timesteps at sigmas of DPM-Solver++, UniPC and DEIS | where the sigma lies | whole ones |
 //! | `log_linear` sigmas of Euler | one per step, at their own timesteps | one too many, at timesteps of other sigmas |
 //! | the third order of `sde-dpmsolver++` | as published | one coefficient is 1 too low |
 //! | zero terminal SNR in DPM-Solver++ and UniPC | pure noise | `abar = 2^-24` |
@@ -45,6 +50,7 @@ mod error;
 mod nearest;
 mod options;
 mod scheduler;
+mod sine_squared;
 
 pub use error::ConfigError;
 pub use scheduler::Scheduler;

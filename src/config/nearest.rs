@@ -4,11 +4,8 @@
 
 /// A class of diffusers, and the supported one whose samples are most like its own on the same model.
 const NEAREST: &[(&str, &str)] = &[
-    ("PNDMScheduler", "DDIMScheduler"),
-    ("LMSDiscreteScheduler", "EulerDiscreteScheduler"),
     ("KDPM2DiscreteScheduler", "HeunDiscreteScheduler"),
     ("KDPM2AncestralDiscreteScheduler", "EulerAncestralDiscreteScheduler"),
-    ("DEISMultistepScheduler", "DPMSolverMultistepScheduler"),
     ("DPMSolverSinglestepScheduler", "DPMSolverMultistepScheduler"),
     ("DPMSolverSDEScheduler", "DPMSolverMultistepScheduler"),
     ("SASolverScheduler", "DPMSolverMultistepScheduler"),

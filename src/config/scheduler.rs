@@ -1,6 +1,8 @@
 //! The contents of a configuration: a model, a sampler, and the defaults of its runs.
 
 use super::error::ConfigError;
+use super::options::refused;
+use super::sine_squared;
 use crate::math::catalog::entry::Entry;
 use crate::math::catalog::error::CatalogError;
 use crate::math::catalog::sampler_options::SamplerOptions;
@@ -101,7 +103,7 @@ impl Scheduler {
         self.refuse_shift(run)?;
         let mut options = SamplerOptions { clip: self.clip(run), ..run.placed_over(&self.defaults) };
         self.shift(run, &mut options)?;
-        self.exceptions(run, &mut options);
+        self.exceptions(run, &mut options)?;
         let mut sampler = self.sampler.build_by(&self.rules_of(run), &self.model, &options, run)?;
         if run.compat == Compat::Diffusers && matches!(self.model.process(), Process::TrigFlow(_)) {
             sampler.calls_mut().iter_mut().for_each(beyond_a_right_angle);
@@ -145,8 +147,9 @@ impl Scheduler {
             "times" if flow => true,
             "shift" if flow && self.mu == Mu::Optional => true,
             "sigmas" if flow => true,
+            _ if self.takes.contains(&option) => true,
             _ if GRID.contains(&option) => self.sampler.make.options().any(|known| known == option),
-            _ => self.takes.contains(&option),
+            _ => false,
         }
     }
 
@@ -223,14 +226,16 @@ impl Scheduler {
     }
 
     /// Sigmas in equal steps of the logarithm, and two oddities of diffusers.
-    fn exceptions(&self, run: &SamplerOptions, options: &mut SamplerOptions) {
-        if let Process::TrigFlow(_) = self.model.process() {
+    fn exceptions(&self, run: &SamplerOptions, options: &mut SamplerOptions) -> Result<(), ConfigError> {
+        if self.rules.sine_squared {
+            self.sines(run, options)?;
+        } else if let Process::TrigFlow(_) = self.model.process() {
             angles(run, options);
         }
         if run.compat == Compat::Published {
             let counted = self.rules.one_too_many && options.steps.is_some();
             options.placement = options.placement.or(counted.then_some(Placement::Exponential));
-            return;
+            return Ok(());
         }
         let steps = run.timesteps.as_ref().map(Vec::len).or(run.steps).unwrap_or(0) as f64;
         if self.rules.one_too_many && options.placement.is_none() && self.model.tells_timesteps() {
@@ -242,6 +247,22 @@ impl Scheduler {
         if edm && steps == 1.0 && options.placement == Some(Placement::Exponential) {
             options.sigma_max = options.sigma_min; // not the largest
         }
+        Ok(())
+    }
+
+    /// The angles of IPNDM: so many, or those of the file.
+    fn sines(&self, run: &SamplerOptions, options: &mut SamplerOptions) -> Result<(), ConfigError> {
+        match (run.steps, &self.defaults.times, &run.times) {
+            (Some(steps), Some(listed), None) if steps != listed.len() => {
+                return Err(refused("steps", format!("{}, as trained_betas says", listed.len()), steps));
+            }
+            (Some(_), Some(listed), None) => (options.steps, options.times) = (None, Some(listed.clone())),
+            (Some(steps @ 1..=MAX_STEPS), None, None) => {
+                (options.steps, options.times) = (None, Some(sine_squared::even(steps)));
+            }
+            _ => {}
+        }
+        Ok(())
     }
 }
 

@@ -18,6 +18,7 @@ use super::sampler::grid::Scale;
 use super::schedule::Schedule;
 use crate::math::error::sampler::SamplerError;
 use crate::math::schedule_error::ScheduleError;
+use std::f64::consts::FRAC_PI_2;
 
 /// The number that a network is told at a noise level.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -36,6 +37,8 @@ pub enum Told {
     LogSigma,
     /// The angle `t` with `tan(t) = sigma/(sigma_data*alpha)` (Lu & Song 2024, arXiv 2410.11081).
     Angle(SigmaData),
+    /// `atan(sigma/alpha)*2/pi`, the angle as a part of a right one, in `0..=1` (k-diffusion's `VDenoiser`).
+    QuarterTurns,
 }
 
 /// A trained network: its process, its prediction, and the number that it is told at a noise level.
@@ -274,6 +277,7 @@ impl Model {
             Told::Sigma => sigma / alpha,
             Told::LogSigma => 0.25 * (sigma / alpha).ln(),
             Told::Angle(sigma_data) => sigma.atan2(sigma_data.value() * alpha),
+            Told::QuarterTurns => sigma.atan2(alpha) / FRAC_PI_2,
         }
     }
 }

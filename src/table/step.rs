@@ -19,7 +19,7 @@
 //! the conditional prediction are always read, and must be finite.
 
 /// The number of earlier calls that a step may look back to.
-pub(crate) const HISTORY: usize = 8;
+pub(crate) const HISTORY: usize = 12;
 
 /// The most slices of a prediction.
 pub(crate) const SLICES: usize = 16;
@@ -29,7 +29,7 @@ pub(crate) const STREAMS: u32 = 1 << 24;
 
 /// The f32 numbers of a rounded row, and those of one that looks back further than three calls, or uses the clean sample of
 /// the unconditional prediction, a second noise or slices; the weights of slices follow.
-const WIDTHS: [usize; 2] = [20, 32];
+const WIDTHS: [usize; 2] = [20, 36];
 
 /// The f32 numbers of the longest row.
 const MOST: usize = WIDTHS[1] + SLICES;
@@ -198,7 +198,7 @@ impl StepRow {
             stream, limit,
         ]);
         if parts.extended {
-            let [h4, h5, h6, h7, h8] = further;
+            let [h4, h5, h6, h7, h8, h9, h10, h11, h12] = further;
             let remembers = if self.remembers == Remembers::Unconditional { 1.0 } else { 0.0 };
             let (second, stream) = (self.second_z.0, f64::from(self.second_z.1));
             all[WIDTHS[0]..WIDTHS[1]].copy_from_slice(&[
@@ -211,6 +211,10 @@ impl StepRow {
                 remembers,
                 second,
                 stream,
+                h9,
+                h10,
+                h11,
+                h12,
                 0.0,
                 0.0,
                 0.0,

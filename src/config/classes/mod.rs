@@ -1,5 +1,6 @@
 //! The classes of diffusers: each a sampler of the catalogue, with the options of the file.
 
+mod adams_bashforth;
 mod edm;
 mod flow;
 mod multistep;
@@ -11,6 +12,13 @@ use read::Read;
 
 /// The classes that are supported, and their readers.
 pub(super) fn classes() -> impl Iterator<Item = &'static (&'static str, Read)> {
-    let families = [timesteps::CLASSES, sigmas::CLASSES, multistep::CLASSES, flow::CLASSES, edm::CLASSES];
+    let families = [
+        timesteps::CLASSES,
+        sigmas::CLASSES,
+        adams_bashforth::CLASSES,
+        multistep::CLASSES,
+        flow::CLASSES,
+        edm::CLASSES,
+    ];
     families.into_iter().flatten()
 }

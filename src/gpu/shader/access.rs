@@ -24,8 +24,10 @@ const WORD: &str = include_str!("../../../shaders/access/word.wgsl");
 const UNALIGNED: &str = include_str!("../../../shaders/access/unaligned.wgsl");
 
 /// Names of the clean samples of earlier steps among the inputs of a step.
-const PAST: [&str; HISTORY] =
-    ["history0", "history1", "history2", "history3", "history4", "history5", "history6", "history7"];
+const PAST: [&str; HISTORY] = [
+    "history0", "history1", "history2", "history3", "history4", "history5", "history6", "history7", "history8",
+    "history9", "history10", "history11",
+];
 
 /// A kernel whose text is written.
 pub(crate) struct Access<'a> {

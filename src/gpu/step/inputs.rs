@@ -71,7 +71,7 @@ pub struct Step<'a> {
     pub least_depth: usize,
     /// `true` to leave room in the rows for their further parts, so that rows which are written later may use them: the clean
     /// sample of the unconditional prediction, what a call remembers, a second noise. Rows that use one, a depth above 3 and
-    /// slices leave it by themselves. A row is then 128 bytes, not 80.
+    /// slices leave it by themselves. A row is then 144 bytes, not 80.
     pub extended: bool,
     /// `true` to keep statistics of the clean samples; see [`CleanStats`](super::CleanStats).
     pub clean_stats: bool,

@@ -17,7 +17,7 @@ impl Step<'_> {
     /// A recording is one dispatch, or one for each window of buffers that are larger than the device binds at once; two
     /// more before it for guidance rescale, and six for a threshold.
     ///
-    /// Cost: the first plan of a kind compiles a shader; every plan uploads 80 bytes a row (128 or more for rows with further parts; one aligned slot a row for one
+    /// Cost: the first plan of a kind compiles a shader; every plan uploads 80 bytes a row (144 or more for rows with further parts; one aligned slot a row for one
     /// call per batch) and, for solvers that look back, allocates as many clean samples as they look back to, unless
     /// [`memory`](Self::memory) is given.
     ///

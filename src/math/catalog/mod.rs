@@ -60,6 +60,7 @@ pub(crate) mod sampler_recipe;
 )]
 pub(crate) mod sampler_rules;
 mod sampler_sigmas;
+mod sampler_warm_up;
 mod sampler_ways;
 mod samplers;
 mod schedules;

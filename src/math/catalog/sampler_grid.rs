@@ -137,7 +137,7 @@ impl GridBuilder<'_> {
                 Spacing::distilled(all, original, self.options.strength.unwrap_or(1.0), steps)?
             }
             Walk::BeforeZero => self.before_zero(all, steps)?,
-            Walk::Plain | Walk::Strided | Walk::Inverse | Walk::Reverse => match self.single(all, steps) {
+            Walk::Plain | Walk::Strided | Walk::Twice | Walk::Halved | Walk::Inverse | Walk::Reverse => match self.single(all, steps) {
                 Some(noisiest) => vec![noisiest],
                 None => self.spacing().timesteps(all, steps)?,
             },
@@ -166,8 +166,9 @@ impl GridBuilder<'_> {
     pub(super) fn schedule_grid(&self) -> Result<Grid, CatalogError> {
         let (schedule, mut timesteps) = (self.model.schedule(), self.timesteps()?);
         let end = if self.ends_at_least_sigma() { schedule.level(0)? } else { NoiseLevel::CLEAN };
-        if self.is_diffusers() && matches!(self.recipe.walk, Walk::Strided | Walk::Inverse) {
-            let stride = schedule.len() / timesteps.len().max(1);
+        let strides = matches!(self.recipe.walk, Walk::Strided | Walk::Twice | Walk::Halved | Walk::Inverse);
+        if self.is_diffusers() && strides {
+            let stride = self.stride(timesteps.len());
             return self.backwards(Grid::with_stride(schedule, &timesteps, stride, end)?);
         }
         // From the cleanest level of the schedule to pure noise: a schedule has no timestep for the clean sample.
@@ -188,8 +189,13 @@ impl GridBuilder<'_> {
         Ok(match self.recipe.walk {
             Walk::Inverse => grid.reversed()?,
             Walk::Reverse => grid.reversed()?.told(|level| self.model.told(level))?,
-            Walk::Plain | Walk::Strided | Walk::BeforeZero | Walk::Distilled => grid,
+            Walk::Plain | Walk::Strided | Walk::Twice | Walk::Halved | Walk::BeforeZero | Walk::Distilled => grid,
         })
+    }
+
+    /// Whole timesteps between two that are visited, as diffusers counts them.
+    pub(super) fn stride(&self, visited: usize) -> usize {
+        self.model.schedule().len() / visited.max(1)
     }
 
     pub(super) fn ends_at_least_sigma(&self) -> bool {

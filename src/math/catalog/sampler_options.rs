@@ -145,6 +145,7 @@ impl SamplerOptions {
             ends_at_least_sigma: run.ends_at_least_sigma.or(defaults.ends_at_least_sigma),
             shift: run.shift.or(defaults.shift),
             eta: run.eta,
+            order: run.order.or(defaults.order),
             rederive_epsilon: run.rederive_epsilon,
             churn: run.churn,
             original_steps: run.original_steps.or(defaults.original_steps),

@@ -45,6 +45,10 @@ pub(super) enum Walk {
     Plain,
     /// The same; diffusers steps by the stride instead of to the next timestep of the list.
     Strided,
+    /// As that, and the solver takes the first step twice. diffusers takes it from another level the second time.
+    Twice,
+    /// As that, with the first three steps in halves.
+    Halved,
     /// Without timestep 0.
     BeforeZero,
     /// Along the timesteps from which a model was distilled.

@@ -17,6 +17,8 @@ pub(crate) struct GridRules {
     pub(crate) last: Last,
     /// The times of a flow, before they are shifted.
     pub(crate) times: Times,
+    /// The sines of TrigFlow's angles are `sin(pi*s/2)^2` for even `s` (IPNDM of diffusers).
+    pub(crate) sine_squared: bool,
     /// Sigmas that are placed for a flow are ratios of noise to signal, not times.
     pub(crate) ratios: bool,
     /// The time to which the last of a flow's is stretched (`shift_terminal`).
@@ -39,6 +41,8 @@ pub(crate) enum Last {
     Least,
     /// The last of the list: the step keeps its level.
     Listed,
+    /// The same in diffusers, whatever the run asks for; else where the run ends.
+    Twice,
     /// This one.
     At(f64),
 }

@@ -24,7 +24,7 @@ impl GridBuilder<'_> {
         let scale = self.scale()?;
         let way = self.way(scale)?;
         self.refuse_idle(scale, &way)?;
-        let grid = self.window(self.taken(&way, self.grid(scale, &way)?)?)?;
+        let grid = self.warmed_up(&way, self.window(self.taken(&way, self.grid(scale, &way)?)?)?)?;
         match &self.options.churn {
             Some(churn) if !self.is_diffusers() => {
                 Ok(grid.churned(churn, |sigma| self.model.told(NoiseLevel::raw(1.0, sigma)))?)
@@ -264,8 +264,9 @@ impl GridBuilder<'_> {
 
     fn last_sigma(&self, sigmas: &[f64]) -> f64 {
         match self.rules.last {
+            Last::Twice if self.is_diffusers() => sigmas.last().copied().unwrap_or(0.0),
             _ if !self.ends_at_least_sigma() => 0.0,
-            Last::Least => self.ends()[0],
+            Last::Least | Last::Twice => self.ends()[0],
             Last::Listed => sigmas.last().copied().unwrap_or(0.0),
             Last::At(sigma) => sigma,
         }

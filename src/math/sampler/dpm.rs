@@ -16,14 +16,11 @@
 use super::call::Call;
 use super::denoiser::Denoiser;
 use super::grid::Grid;
-use super::multistep::{Form, MOST_NODES, check_order, integrals, nodes, weights};
+use super::multistep::{FEW_STEPS, Form, MOST_NODES, check_order, integrals, nodes, weights};
 use super::solver::{Compat, Solution, Solver};
 use super::transition::Transition;
 use crate::math::check;
 use crate::math::error::sampler::SamplerError;
-
-/// Below this number of steps the last ones are of lower order (Lu et al. 2022, section 4.3; as in diffusers).
-const FEW_STEPS: usize = 15;
 
 /// The integration of the polynomial through the last x0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

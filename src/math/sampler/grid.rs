@@ -86,6 +86,8 @@ impl Scale {
 pub struct Grid {
     steps: Vec<Step>,
     scale: Scale,
+    /// The level from which a solver that takes the first step twice takes it again; `None` for its own.
+    again: Option<NoiseLevel>,
 }
 
 impl Grid {
@@ -99,7 +101,7 @@ impl Grid {
         let [first, .., last] = &steps[..] else {
             let only = steps.first().ok_or(SamplerError::NoSteps)?;
             check_numbers(only)?;
-            return Ok(Self { steps, scale });
+            return Ok(Self { steps, scale, again: None });
         };
         let rising = last.to.noise_added_by(first.from) < 0.0;
         let cleanest = if rising { 0 } else { steps.len() - 1 };
@@ -116,7 +118,7 @@ impl Grid {
                 return Err(SamplerError::Direction { step: k });
             }
         }
-        Ok(Self { steps, scale })
+        Ok(Self { steps, scale, again: None })
     }
 
     /// Creates a grid of the levels of a schedule at these timesteps, then `end`: usually [`NoiseLevel::CLEAN`], or the
@@ -259,6 +261,17 @@ impl Grid {
                 Ok(self)
             }
         }
+    }
+
+    /// The same, whose first step is taken again from another level than its own, as diffusers' PNDM does.
+    #[must_use]
+    pub(in crate::math) fn again_from(self, level: NoiseLevel) -> Self {
+        Self { again: Some(level), ..self }
+    }
+
+    /// See [`again_from`](Self::again_from).
+    pub(super) const fn again(&self) -> Option<NoiseLevel> {
+        self.again
     }
 
     /// The steps, in order.

@@ -11,6 +11,7 @@
 //! | sigmas, [`Scale::VarianceExploding`] | Euler, Euler ancestral | [`FirstOrder::euler`], [`FirstOrder::ancestral`] |
 //! | sigmas, [`Scale::Flow`] | flow matching | [`FirstOrder::euler`] |
 //! | any of these | Heun, DPM-Solver++, UniPC, LCM | [`Heun`], [`DpmSolver`], [`UniPc`], [`Consistency`] |
+//! | | PNDM, LMS, iPNDM, DEIS | [`AdamsBashforth`] |
 //!
 //! # Choosing a solver
 //!
@@ -28,6 +29,9 @@
 //! | [`DpmSolver::new`]`(3)`, 3M | unguided models at 15 steps and more; second order as published, third with [`DpmKind::Exact`] | 2, 3 | 1 | 2 | no | the same; k-diffusion |
 //! | [`DpmSolver::sde`]`(2)` | 2M with fresh noise: 20 to 50 steps, richer detail | 2 as eta goes to 0 | 1 | 1 | yes | the same, app. B |
 //! | [`UniPc`] | the fewest steps: 5 to 10 | p + 1 with its corrector | 1 | p | no | Zhao et al. 2023, arXiv 2302.04867 |
+//! | [`AdamsBashforth::deis`]`(2)` | as 2M, in epsilon | its order | 1 | 1 | no | Zhang & Chen 2023, arXiv 2204.13902 |
+//! | [`AdamsBashforth::lms`]`(4)`, [`ipndm`](AdamsBashforth::ipndm)`(4)` | many steps, or sigmas that change slowly | its order; of iPNDM 2 unless sigmas are equally spaced | 1 | 3 | no | k-diffusion; Zhang & Chen 2023 |
+//! | [`AdamsBashforth::pndm`] | the first sampler of Stable Diffusion | as iPNDM | 1, the first step 2 | 4 | no | Liu et al. 2022, arXiv 2202.09778 |
 //! | [`Consistency::lcm`] | models distilled for it, 1 to 8 steps | - | 1 | - | yes | Luo et al. 2023, arXiv 2310.04378 |
 //!
 //! Orders are measured against the exact solution of a Gaussian (`tests/samplers/orders.rs`). Every step is one
@@ -51,6 +55,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub(crate) mod adams_bashforth;
 pub(crate) mod call;
 pub(crate) mod churn;
 pub(crate) mod consistency;
@@ -61,10 +66,13 @@ pub(crate) mod first_order;
 pub(crate) mod grid;
 pub(crate) mod heun;
 pub(crate) mod multistep;
+pub(crate) mod runge_kutta;
+pub(crate) mod slope;
 pub(crate) mod solver;
 pub(crate) mod transition;
 pub(crate) mod unipc;
 
+pub use adams_bashforth::{AdamsBashforth, Clock, WarmUp};
 pub use call::Call;
 pub use churn::Churn;
 pub use consistency::Consistency;
@@ -252,13 +260,14 @@ impl Sampler {
         self.deviation
     }
 
-    /// The quantity in the place of x0 in every row and in the history: x0, except for solvers in [`Form::Epsilon`].
+    /// The quantity in the place of x0 in every row and in the history: x0, except for solvers in [`Form::Epsilon`] and for
+    /// [`AdamsBashforth`], which remember slopes.
     #[must_use]
     pub const fn keeps(&self) -> Quantity {
         self.keeps
     }
 
-    /// The number of earlier clean samples that must be kept, 0 to 3.
+    /// The number of earlier calls whose clean samples, or what is kept in their place, must be kept.
     #[must_use]
     pub fn depth(&self) -> usize {
         self.calls.iter().map(|call| call.row.depth()).max().unwrap_or(0)

@@ -96,6 +96,9 @@ pub(super) fn nodes(steps: &[Step], k: usize, order: usize) -> Vec<f64> {
     std::iter::once(0.0).chain(earlier).collect()
 }
 
+/// Below this number of steps the last ones are of lower order (Lu et al. 2022, section 4.3; as in diffusers).
+pub(super) const FEW_STEPS: usize = 15;
+
 /// The orders that multistep solvers have.
 const MOST_ORDER: usize = 3;
 

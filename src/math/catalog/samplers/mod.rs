@@ -1,5 +1,6 @@
 //! The samplers: a solver on a grid, by name.
 
+mod adams_bashforth;
 mod options;
 
 use crate::math::catalog::entry::{Catalogue, Entry};
@@ -60,6 +61,11 @@ constructors! {
     dpm_solver_pp_3m: "dpm++-3m", "DPM-Solver++ 3M (Lu et al. 2022, arXiv 2211.01095).";
     dpm_solver_pp_sde: "dpm++-sde", "DPM-Solver++ 2M with fresh noise in every step (Lu et al. 2022, arXiv 2211.01095).";
     unipc: "unipc", "UniPC: predictor and corrector of one call (Zhao et al. 2023, arXiv 2302.04867).";
+    pndm: "pndm", "PNDM without Runge-Kutta steps, PLMS: the first step is taken twice (Liu et al. 2022, arXiv 2202.09778).";
+    f_pndm: "f-pndm", "PNDM: three steps of Runge-Kutta, four network calls each, then the last four slopes (Liu et al. 2022, arXiv 2202.09778).";
+    lms: "lms", "The linear multistep method in sigma, as k-diffusion.";
+    ipndm: "ipndm", "iPNDM: fixed weights of the last four slopes (Zhang & Chen 2023, arXiv 2204.13902).";
+    deis: "deis", "DEIS of second order in ln(sigma) (Zhang & Chen 2023, arXiv 2204.13902).";
     lcm: "lcm", "Latent consistency: the clean sample, and noise again (Luo et al. 2023, arXiv 2310.04378).";
     flow_euler: "flow-euler", "Euler's method on a rectified flow (Esser et al. 2024, arXiv 2403.03206).";
     flow_heun: "flow-heun", "Heun's method on a rectified flow (Karras et al. 2022, arXiv 2206.00364).";
@@ -165,6 +171,11 @@ const ENTRIES: &[Entry<SamplerRecipe>] = &[
         &[order(2.0)],
         multistep(&[SECTIONS, SPACED, SIGMAS, FINAL, MULTISTEP, &["corrector"]], unipc),
     ),
+    adams_bashforth::PNDM,
+    adams_bashforth::F_PNDM,
+    adams_bashforth::LMS,
+    adams_bashforth::IPNDM,
+    adams_bashforth::DEIS,
     Entry::new(
         "sampler",
         "lcm",
