@@ -79,8 +79,14 @@ const FLOORS: &[Floors] = &[
             &["mod"],
         ],
     ),
-    ("src/config", &[&["error", "nearest"], &["options"], &["sine_squared"], &["common", "scheduler"], &["classes"], &["mod"]]),
-    ("src/config/classes", &[&["read"], &["flow"], &["adams_bashforth", "edm", "multistep", "sigmas", "timesteps"], &["mod"]]),
+    (
+        "src/config",
+        &[&["error", "nearest"], &["options"], &["sine_squared"], &["common", "scheduler"], &["classes"], &["mod"]],
+    ),
+    (
+        "src/config/classes",
+        &[&["read"], &["flow"], &["adams_bashforth", "edm", "multistep", "sigmas", "timesteps"], &["mod"]],
+    ),
     (
         "src/gpu",
         &[

@@ -57,7 +57,10 @@ fn extended_terms(row: Row, v: Inputs) -> vec4<f32> {
 
 // What the call remembers.
 fn kept(row: Row, v: Inputs, x0: vec4<f32>) -> vec4<f32> {
-    return select(x0, unconditional_clean(row, v), coefficients(row.found, 6u).z != 0.0);
+    let clean = select(x0, unconditional_clean(row, v), coefficients(row.found, 6u).z != 0.0);
+    let of_both = coefficients(row.found, 8u).yz;
+    // Times 0 an infinite sample would be NaN.
+    return select(of_both.x * v.x + of_both.y * clean, clean, all(of_both == vec2<f32>(0.0, 1.0)));
 }
 
 fn needs_second(row: Row) -> bool {

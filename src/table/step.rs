@@ -11,8 +11,8 @@
 //! net  = input*next
 //! ```
 //!
-//! where `z` and `z2` are standard normal noise on two streams, `h` what the last steps remembered, latest first (their `x0`, or
-//! `u0`), and `s` is 1 or a standard deviation that the network learned. A prediction of several slices is their sum by the
+//! where `z` and `z2` are standard normal noise on two streams, `h` what the last steps remembered, latest first
+//! (`kept[0]*x + kept[1]*x0` of theirs, or with `u0`), and `s` is 1 or a standard deviation that the network learned. A prediction of several slices is their sum by the
 //! weights `slices`. A solver only chooses the numbers.
 //!
 //! **Practice.** An operand whose coefficient is 0 is not read: it may be missing, or hold anything. The sample and
@@ -61,6 +61,8 @@ pub struct StepRow {
     pub history: [f64; HISTORY],
     /// The clean sample that later calls look back to.
     pub remembers: Remembers,
+    /// The coefficients of `x` and of that clean sample in what is remembered: `[0, 1]` for the clean sample itself.
+    pub kept: [f64; 2],
     /// The coefficient of the noise in the next sample.
     pub z: f64,
     /// A learned standard deviation is `exp(learned[0] + learned[1]*v)`; see [`Deviation::Log`].
@@ -131,6 +133,7 @@ impl StepRow {
         unconditional_clean: 0.0,
         history: [0.0; HISTORY],
         remembers: Remembers::Guided,
+        kept: [0.0, 1.0],
         z: 0.0,
         learned: [0.0; 2],
         deviation: None,
@@ -181,6 +184,7 @@ impl StepRow {
         self.depth() > 3
             || self.unconditional_clean != 0.0
             || self.remembers != Remembers::Guided
+            || self.kept != Self::IDENTITY.kept
             || self.second_z.0 != 0.0
     }
 
@@ -201,6 +205,7 @@ impl StepRow {
             let [h4, h5, h6, h7, h8, h9, h10, h11, h12] = further;
             let remembers = if self.remembers == Remembers::Unconditional { 1.0 } else { 0.0 };
             let (second, stream) = (self.second_z.0, f64::from(self.second_z.1));
+            let [kept_x, kept_clean] = self.kept;
             all[WIDTHS[0]..WIDTHS[1]].copy_from_slice(&[
                 h4,
                 h5,
@@ -215,8 +220,8 @@ impl StepRow {
                 h10,
                 h11,
                 h12,
-                0.0,
-                0.0,
+                kept_x,
+                kept_clean,
                 0.0,
             ]);
         }

@@ -97,7 +97,7 @@ impl Loop<'_> {
                 let stepped = Step::reference(&call.row, &StepOptions::default(), &sample);
                 let mut after = state;
                 after.rotate_right(1);
-                (after[0], after[1]) = (stepped.next[0].value, stepped.x0[0].value);
+                (after[0], after[1]) = (stepped.next[0].value, stepped.remembered[0].value);
                 after
             };
             let origin = step([0.0; STATE], 0.0);
@@ -113,7 +113,7 @@ impl Loop<'_> {
     }
 }
 
-/// A sample and the clean samples of the calls before.
+/// A sample and what the calls before remembered.
 const STATE: usize = 1 + StepRow::HISTORY;
 
 fn sum(term: impl Fn(usize) -> f64) -> f64 {

@@ -15,7 +15,7 @@ pub const TESTS: &[crate::Test] = &[
 ];
 
 const KEY: NoiseKey = NoiseKey { seed: 9, stream: 5, first_sample: 3 };
-const CALLS: u32 = 10;
+const CALLS: u32 = 14;
 
 /// Coefficients are within 1 and two noises add up: what one unit of noise can make of them.
 const NOISE: f64 = 8.0;
@@ -47,6 +47,7 @@ fn rows_of(case: &Case, rng: &mut TestRng) -> Vec<StepRow> {
             input: number(),
             unconditional_clean: number(),
             remembers: if call % 3 == 1 { Remembers::Unconditional } else { Remembers::Guided },
+            kept: if call % 2 == 1 { StepRow::IDENTITY.kept } else { [number(), number()] },
             second_z: if call % 4 == 3 { (0.0, 0) } else { (number(), 40 + call) },
             slices,
             clip: [None, Some(Clip::Range(f64::INFINITY)), Some(Clip::Range(0.5))][call as usize % 3],
@@ -147,7 +148,7 @@ fn every_part_of_a_row(harness: &Harness) {
     let shapes = [(3, 40), (2, 35), (1, 5), (4, 1030)];
     for (i, (batch, elements)) in shapes.into_iter().enumerate() {
         for storage in Storage::ALL {
-            for (depth, slices) in [(8, 1), (4, 10), (1, 2), (5, 1), (1, 1)] {
+            for (depth, slices) in [(12, 1), (8, 1), (4, 10), (1, 2), (5, 1), (1, 1)] {
                 let case = Case { shape: Shape::new(batch, elements), storage, depth, slices, per_sample: i % 2 == 1 };
                 let found = check(harness, &case, |_| {});
                 assert!(found.passes(), "{found}: {case:?}");
@@ -160,9 +161,9 @@ fn a_wrong_part_fails(harness: &Harness) {
     if harness.gpu.device.limits().max_storage_buffers_per_shader_stage < 8 {
         return;
     }
-    let case = Case { shape: Shape::new(3, 40), storage: Storage::F32, depth: 8, slices: 3, per_sample: false };
+    let case = Case { shape: Shape::new(3, 40), storage: Storage::F32, depth: 12, slices: 3, per_sample: false };
     type Break = (&'static str, fn(&mut StepRow));
-    let breaks: [Break; 8] = [
+    let breaks: [Break; 11] = [
         ("the clean sample of the unconditional prediction", |row| row.unconditional_clean *= 1.001),
         ("what is remembered", |row| row.remembers = Remembers::Guided),
         ("the second noise", |row| row.second_z.0 *= 1.001),
@@ -170,6 +171,13 @@ fn a_wrong_part_fails(harness: &Harness) {
         ("a slice", |row| row.slices[2] *= 1.001),
         ("four calls ago", |row| row.history[3] *= 1.001),
         ("eight calls ago", |row| row.history[7] *= 1.001),
+        ("twelve calls ago", |row| row.history[11] *= 1.001),
+        ("the sample in what is remembered", |row| row.kept[0] *= 1.001),
+        ("the clean sample in what is remembered", |row| {
+            if row.kept[0] != 0.0 {
+                row.kept[1] *= 1.001;
+            }
+        }),
         ("the clip of a row", |row| {
             if let Some(Clip::Range(range)) = &mut row.clip {
                 *range *= 0.99;

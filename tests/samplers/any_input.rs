@@ -29,6 +29,8 @@ fn levels() -> impl Strategy<Value = Vec<f64>> {
 fn check(grid: &Grid, denoiser: &Denoiser, eta: f64, order: usize) {
     let dpm = |kind| DpmSolver { kind, eta, lower_order_final: false, ..DpmSolver::new(order) };
     let uni = |kind| UniPc { kind, lower_order_final: false, ..UniPc::new(order) };
+    let compat = if eta > 0.5 { Compat::Diffusers } else { Compat::Published };
+    let adams = |clock, warm_up| AdamsBashforth { clock, warm_up, compat, ..AdamsBashforth::ipndm(order) };
     let found = [
         Sampler::new(&FirstOrder::ddim(eta), grid, denoiser),
         Sampler::new(&FirstOrder::ancestral(eta), grid, denoiser),
@@ -40,6 +42,10 @@ fn check(grid: &Grid, denoiser: &Denoiser, eta: f64, order: usize) {
         Sampler::new(&uni(UniPcKind::Bh1), grid, denoiser),
         Sampler::new(&uni(UniPcKind::Bh2), grid, denoiser),
         Sampler::new(&Consistency::lcm(), grid, denoiser),
+        Sampler::new(&adams(Clock::Steps, WarmUp::Twice), grid, denoiser),
+        Sampler::new(&adams(Clock::Steps, WarmUp::RungeKutta), grid, denoiser),
+        Sampler::new(&adams(Clock::Sigma, WarmUp::LowerOrders), grid, denoiser),
+        Sampler::new(&adams(Clock::LogSigma, WarmUp::LowerOrders), grid, denoiser),
     ];
     for sampler in found.into_iter().flatten() {
         for (k, call) in sampler.calls().iter().enumerate() {

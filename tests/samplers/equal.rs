@@ -1,6 +1,7 @@
 //! Solvers that are the same on paper give the same numbers.
 
 use super::*;
+use tweedie::math::Call;
 
 #[track_caller]
 fn assert_same(first: &impl Solver, second: &impl Solver, n: usize) {
@@ -157,4 +158,66 @@ fn edm_networks() {
         x.iter().map(|x| (clean(k, *x) - 0.25 / whole * x) / (sigma * 0.5 / whole.sqrt())).collect()
     });
     assert!(deviation(direct.last(), network.last()) <= 160.0 * SAME);
+}
+
+/// The largest difference of coefficients of two samplers.
+fn apart(one: &Sampler, other: &Sampler) -> f64 {
+    assert_eq!(one.calls().len(), other.calls().len());
+    let numbers = |sampler: &Sampler| -> Vec<f64> {
+        sampler
+            .calls()
+            .iter()
+            .flat_map(|Call { row, .. }| [&[row.x, row.p, row.clean][..], &row.history].concat())
+            .collect()
+    };
+    deviation(&numbers(one), &numbers(other))
+}
+
+#[test]
+fn members_of_the_adams_bashforth_family_meet() {
+    let denoiser = Denoiser::new(Quantity::V);
+    let of = |solver: &dyn Solver, grid: &Grid| Sampler::new(solver, grid, &denoiser).unwrap();
+    // DEIS is the DPM-Solver of exact integrals in epsilon.
+    for order in 1..=3 {
+        let dpm = DpmSolver { form: Form::Epsilon, kind: DpmKind::Exact, ..DpmSolver::new(order) };
+        for n in [5, 20] {
+            assert!(apart(&of(&AdamsBashforth::deis(order), &fine_grid(n)), &of(&dpm, &fine_grid(n))) <= 3000.0 * SAME);
+        }
+    }
+    // On equal steps the weights are those of every textbook, in sigma and in the time of a flow.
+    for scale in [Scale::Denoiser, Scale::Flow] {
+        let list = [0.9, 0.8, 0.7, 0.6, 0.5, 0.4];
+        let grid = Grid::of_sigmas(scale, &list, &list, 0.3).unwrap();
+        let fixed = of(&AdamsBashforth::ipndm(4), &grid);
+        assert!(apart(&of(&AdamsBashforth::lms(4), &grid), &fixed) <= SAME);
+        let row = fixed.calls()[5].row;
+        for (found, expected) in row.history.iter().zip([59.0, -37.0, 9.0]) {
+            assert!((found - 0.1 * expected / 24.0).abs() <= SAME, "{found}");
+        }
+    }
+    // Of first order all are DDIM.
+    for solver in [AdamsBashforth::lms(1), AdamsBashforth::ipndm(1), AdamsBashforth::deis(1)] {
+        let found = sample(&of(&solver, &grid(6)), Quantity::V, &start());
+        let ddim = sample(&of(&FirstOrder::ddim(0.0), &grid(6)), Quantity::V, &start());
+        assert!(deviation(found.last(), ddim.last()) <= 100.0 * SAME);
+    }
+}
+
+#[test]
+fn pndm_takes_its_first_step_twice() {
+    let sampler = Sampler::new(&AdamsBashforth::pndm(), &grid(5), &Denoiser::new(Quantity::Epsilon)).unwrap();
+    assert!(sampler.timesteps().eq([999.0, 799.0, 799.0, 599.0, 399.0, 199.0]));
+    let run = sample(&sampler, Quantity::Epsilon, &start());
+    let levels: Vec<NoiseLevel> = sampler.calls().iter().map(|call| call.level).collect();
+    let epsilon = |k: usize, i: usize| DATA.answer(Quantity::Epsilon, levels[k], run.samples[k][i]);
+    let transfer = |from: NoiseLevel, to: NoiseLevel, x: f64, e: f64| {
+        to.alpha() * (x - from.sigma() * e) / from.alpha() + to.sigma() * e
+    };
+    for (i, &x) in start().initial.iter().enumerate() {
+        let mean = 0.5 * (epsilon(0, i) + epsilon(1, i));
+        assert!((run.samples[2][i] - transfer(levels[0], levels[1], x, mean)).abs() <= 100.0 * SAME);
+        // What the second call said is not used again.
+        let third = 1.5 * epsilon(2, i) - 0.5 * epsilon(0, i);
+        assert!((run.samples[3][i] - transfer(levels[2], levels[3], run.samples[2][i], third)).abs() <= 100.0 * SAME);
+    }
 }

@@ -29,13 +29,51 @@ fn solvers_in_epsilon() {
     assert_eq!(sampler.keeps(), Quantity::Epsilon);
     assert_eq!(sampler.calls()[2].row.x0, [0.0, 1.0, 0.0]);
     let clipped = Denoiser::new(Quantity::Epsilon).clipped(Clip::Range(1.0));
+    // To the clean sample epsilon does not follow from x0.
+    let back = Grid::of_sigmas(Scale::Denoiser, &[0.0, 1.0], &[0.0, 1.0], 2.0).unwrap();
     for error in [
-        Sampler::new(&second, &grid(5), &clipped).unwrap_err(),
+        Sampler::new(&second, &back, &Denoiser::new(Quantity::Epsilon).clipped(Clip::Range(1.0))).unwrap_err(),
         Sampler::new(&DpmSolver { eta: 1.0, ..second }, &grid(5), &Denoiser::new(Quantity::V)).unwrap_err(),
     ] {
         assert!(matches!(error, SamplerError::Unsupported { .. }), "{error}");
     }
+    let run = sample(&Sampler::new(&second, &grid(5), &clipped).unwrap(), Quantity::Epsilon, &start());
+    assert!(run.x0.iter().flatten().all(|x| x.abs() <= 1.0));
 }
+
+#[test]
+fn clipping_what_solvers_in_other_quantities_keep() {
+    let rectified = Grid::of_sigmas(Scale::Flow, &[1.0, 0.9, 0.7, 0.4, 0.2, 0.1], &[0.0; 6], 0.0).unwrap();
+    let adams = |warm_up| AdamsBashforth { warm_up, ..AdamsBashforth::pndm() };
+    let epsilon = |order| UniPc { form: Form::Epsilon, ..UniPc::new(order) };
+    let plain = Denoiser::new(Quantity::V);
+    let check = |solver: &dyn Solver, grid: &Grid| {
+        let free = Sampler::new(solver, grid, &plain).unwrap();
+        // A range that clips nothing, one that clips, and none again.
+        let wide = free.clone().clipped(1e9).unwrap();
+        let narrow = wide.clone().clipped(0.4).unwrap();
+        let runs = [&free, &wide, &narrow].map(|sampler| sample(sampler, Quantity::V, &start()));
+        assert!(
+            deviation(runs[0].last(), runs[1].last()) <= CLIPPED,
+            "{:e}",
+            deviation(runs[0].last(), runs[1].last())
+        );
+        assert!(deviation(runs[0].last(), runs[2].last()) > 0.01);
+        assert!(runs[2].x0.iter().flatten().all(|x| x.abs() <= 0.4 + SAME));
+        assert_eq!(narrow.with_clip(Clip::None).unwrap(), free);
+    };
+    for grid in [&grid(9), &fine_grid(9), &rectified] {
+        check(&AdamsBashforth::lms(4), grid);
+        check(&AdamsBashforth::ipndm(3), grid);
+        check(&AdamsBashforth::deis(3), grid);
+        check(&adams(WarmUp::Twice), grid);
+        check(&adams(WarmUp::RungeKutta), grid);
+    }
+    check(&epsilon(3), &grid(9));
+}
+
+/// Coefficients up to the first sigma, 3000, cancel where x0 is written out.
+const CLIPPED: f64 = 1e-8;
 
 #[test]
 fn consistency_models() {
@@ -66,7 +104,7 @@ fn zero_terminal_snr() {
     let timesteps = Spacing::Trailing.timesteps(1000, 8).unwrap();
     let grid = Grid::of_schedule(&schedule, &timesteps, NoiseLevel::CLEAN).unwrap();
     assert_eq!(grid.steps()[0].from.alpha(), 0.0);
-    let solvers: [Built<'_>; 8] = [
+    let solvers: [Built<'_>; 13] = [
         &|d| Sampler::new(&FirstOrder::ddim(0.0), &grid, d),
         &|d| Sampler::new(&FirstOrder::ddim(1.0), &grid, d),
         &|d| Sampler::new(&FirstOrder::ancestral(0.3), &grid, d),
@@ -75,6 +113,11 @@ fn zero_terminal_snr() {
         &|d| Sampler::new(&UniPc::new(3), &grid, d),
         &|d| Sampler::new(&Heun, &grid, d),
         &|d| Sampler::new(&Consistency::lcm(), &grid, d),
+        &|d| Sampler::new(&AdamsBashforth::pndm(), &grid, d),
+        &|d| Sampler::new(&AdamsBashforth { warm_up: WarmUp::RungeKutta, ..AdamsBashforth::pndm() }, &grid, d),
+        &|d| Sampler::new(&AdamsBashforth::lms(4), &grid, d),
+        &|d| Sampler::new(&AdamsBashforth::ipndm(4), &grid, d),
+        &|d| Sampler::new(&AdamsBashforth::deis(3), &grid, d),
     ];
     for (i, solver) in solvers.into_iter().enumerate() {
         let sampler = solver(&Denoiser::new(Quantity::V)).unwrap();
@@ -185,6 +228,10 @@ fn what_is_refused() {
         let expected = SamplerError::Order { solver: "UniPC", most: 3, found: order };
         assert_eq!(Sampler::new(&UniPc::new(order), &grid(5), &denoiser), Err(expected));
         assert!(Sampler::new(&DpmSolver::new(order), &grid(5), &denoiser).is_err());
+    }
+    for order in [0, 5] {
+        let expected = SamplerError::Order { solver: "an Adams-Bashforth method", most: 4, found: order };
+        assert_eq!(Sampler::new(&AdamsBashforth::lms(order), &grid(5), &denoiser), Err(expected));
     }
     for eta in [-0.1, 1.1, f64::NAN] {
         let error = Sampler::new(&FirstOrder::ddim(eta), &grid(5), &denoiser).unwrap_err();

@@ -104,3 +104,39 @@ fn orders_of_convergence_in_epsilon() {
         assert_order(&format!("UniPC-{order}"), &uni, order as f64 + 1.0);
     }
 }
+
+/// `n` equal steps of sigma, the first of them in halves.
+fn equal_grid(n: usize, halved: usize) -> Grid {
+    let place = |i: usize| if i < 2 * halved { i as f64 / 2.0 } else { (i - halved) as f64 };
+    let list: Vec<f64> = (0..=n + halved).map(|i| 5.0 - 4.0 * place(i) / n as f64).collect();
+    let (end, list) = list.split_last().unwrap();
+    Grid::of_sigmas(Scale::Denoiser, list, list, *end).unwrap()
+}
+
+#[track_caller]
+fn assert_order_on(grids: [Grid; 2], name: &str, solver: &impl Solver, order: f64) {
+    let [coarse, fine] = grids.map(|grid| error_of(solver, &grid));
+    let found = (coarse / fine).log2();
+    println!("{name}: errors {coarse:.3e}, {fine:.3e}, order {found:.3}");
+    assert!((found - order).abs() < ORDER_MARGIN, "{name}: order {found}, expected {order}");
+}
+
+#[test]
+fn orders_of_adams_bashforth() {
+    for order in 1..=4 {
+        assert_order(&format!("LMS {order}"), &AdamsBashforth::lms(order), order as f64);
+        let deis = AdamsBashforth { lower_order_final: false, ..AdamsBashforth::deis(order) };
+        assert_order_from(400, &format!("DEIS {order}"), &deis, order as f64);
+    }
+    // Fixed weights are of second order where steps are not equal in sigma.
+    for order in 2..=4 {
+        assert_order(&format!("iPNDM {order}"), &AdamsBashforth::ipndm(order), 2.0);
+    }
+    assert_order("PNDM", &AdamsBashforth::pndm(), 2.0);
+    // Where they are, the order is that of the first steps.
+    let grids = |halved: usize| [100, 200].map(|n| equal_grid(n, halved));
+    let runge_kutta = AdamsBashforth { warm_up: WarmUp::RungeKutta, ..AdamsBashforth::pndm() };
+    assert_order_on(grids(0), "iPNDM on equal steps", &AdamsBashforth::ipndm(4), 2.0);
+    assert_order_on(grids(0), "PNDM on equal steps", &AdamsBashforth::pndm(), 3.0);
+    assert_order_on(grids(3), "PNDM with Runge-Kutta on equal steps", &runge_kutta, 4.0);
+}

@@ -23,6 +23,8 @@ pub struct Run {
     pub samples: Vec<Vec<f64>>,
     /// The clean sample of each call.
     pub x0: Vec<Vec<f64>>,
+    /// What each call remembered.
+    pub remembered: Vec<Vec<f64>>,
 }
 
 impl Run {
@@ -42,16 +44,18 @@ pub fn run(sampler: &Sampler, inputs: &Inputs, mut network: impl FnMut(usize, &[
         0.0 => start[0] * x,
         churn => start[0] * x + churn * noise(0)[i],
     });
-    let mut run = Run { samples: vec![first.collect()], x0: Vec::new() };
+    let mut run = Run { samples: vec![first.collect()], x0: Vec::new(), remembered: Vec::new() };
     for (k, call) in sampler.calls().iter().enumerate() {
         let x = run.samples[k].clone();
         let answer = network(k, &x);
         let learned = inputs.learned.get(k).map_or(NOTHING, Vec::as_slice);
         let history = std::array::from_fn(|i| i + 1)
-            .map(|back: usize| k.checked_sub(back).map_or(NOTHING, |j| run.x0[j].as_slice()));
-        let (next, x0) = step(&call.row, &rules, inputs.batch, [&x, &answer, noise(call.noise), learned], history);
+            .map(|back: usize| k.checked_sub(back).map_or(NOTHING, |j| run.remembered[j].as_slice()));
+        let [next, x0, remembered] =
+            step(&call.row, &rules, inputs.batch, [&x, &answer, noise(call.noise), learned], history);
         run.samples.push(next);
         run.x0.push(x0);
+        run.remembered.push(remembered);
     }
     run
 }
@@ -63,9 +67,9 @@ fn step(
     batch: usize,
     [x, answer, noise, learned]: [&[f64]; 4],
     history: [&[f64]; StepRow::HISTORY],
-) -> (Vec<f64>, Vec<f64>) {
+) -> [Vec<f64>; 3] {
     let elements = x.len() / batch;
-    let (mut next, mut x0) = (Vec::new(), Vec::new());
+    let [mut next, mut x0, mut remembered] = [const { Vec::new() }; 3];
     for b in 0..batch {
         let part = |tensor: &'_ [f64]| -> Vec<f64> {
             tensor.get(b * elements..(b + 1) * elements).map_or(Vec::new(), <[f64]>::to_vec)
@@ -83,8 +87,9 @@ fn step(
         let stepped = Step::reference(row, rules, &sample);
         next.extend(stepped.next.iter().map(|exact| exact.value));
         x0.extend(stepped.x0.iter().map(|exact| exact.value));
+        remembered.extend(stepped.remembered.iter().map(|exact| exact.value));
     }
-    (next, x0)
+    [next, x0, remembered]
 }
 
 /// The largest absolute deviation; NaN counts as infinite.

@@ -9,6 +9,7 @@ use std::array::from_fn;
 use tweedie::gpu::step::{Sample, StepOptions};
 use tweedie::gpu::{Noise, Recording, Step};
 use tweedie::math::{Sampler, solve};
+use tweedie::table::StepRow;
 use tweedie::{Quantity, Sampling, Shape};
 
 /// Outputs of a run.
@@ -41,7 +42,11 @@ fn in_x0(sampler: &Sampler, samples: &Values, kept: Values) -> Values {
     let entry = values.len() / sampler.calls().len().max(1);
     let calls = sampler.calls().iter().zip(x.chunks(entry).zip(values.chunks(entry)));
     let clean = calls.flat_map(|(call, (x, kept))| {
-        let [a, b] = solve(call.level, keeps, Quantity::X0).unwrap_or([f64::NAN; 2]);
+        // A clipped row has the clean sample already.
+        let [a, b] = match call.row.kept == StepRow::IDENTITY.kept {
+            true => solve(call.level, keeps, Quantity::X0).unwrap_or([f64::NAN; 2]),
+            false => [0.0, 1.0],
+        };
         x.iter().zip(kept).map(move |(x, kept)| a * x + b * kept)
     });
     kept.like(clean.collect())
@@ -123,14 +128,16 @@ fn on_cpu(sampler: &Sampler, run: &RecordedRun) -> Replayed {
     let rules = StepOptions { clip: sampler.clip(), deviation: sampler.deviation(), ..StepOptions::default() };
     let (total, elements) = (run.total(), run.initial.per_sample());
     let mut samples = started(sampler.start(), &run.initial.data, values(&run.noises));
-    let mut clean: Vec<f64> = Vec::new();
+    let [mut clean, mut remembered] = [const { Vec::<f64>::new() }; 2];
     for (k, call) in sampler.calls().iter().enumerate() {
         for first in (0..total).step_by(elements) {
             let place = |entry: usize| (entry * total + first, elements);
             let sample = Sample {
                 x: part(&samples, place(k)),
                 predictions: [part(&run.predictions.data, place(k)), &[]],
-                history: from_fn(|back| k.checked_sub(back + 1).map_or(&[][..], |entry| part(&clean, place(entry)))),
+                history: from_fn(|back| {
+                    k.checked_sub(back + 1).map_or(&[][..], |entry| part(&remembered, place(entry)))
+                }),
                 noise: part(values(&run.noises), place(call.noise)),
                 learned: part(values(&run.learned), place(k)),
                 ..Sample::default()
@@ -138,6 +145,7 @@ fn on_cpu(sampler: &Sampler, run: &RecordedRun) -> Replayed {
             let stepped = Step::reference(&call.row, &rules, &sample);
             samples.extend(stepped.next.iter().map(|exact| exact.value));
             clean.extend(stepped.x0.iter().map(|exact| exact.value));
+            remembered.extend(stepped.remembered.iter().map(|exact| exact.value));
         }
     }
     Replayed { samples: Values::Double(samples), clean: Values::Double(clean) }

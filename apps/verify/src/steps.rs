@@ -105,10 +105,10 @@ async fn check_shape(device: &Device<'_>, sampling: &Loop, shape: Shape, wrong: 
         let noise = key.stream(key.stream + call).reference(shape.batch as usize, shape.elements as usize);
         let expected = data.expected(row, &options, &noise, &past, storage);
         let drawn = if row.draws(false) { 2.0 * (row.z.abs() + row.x0[2].abs()) } else { 0.0 };
-        for (buffer, exact) in [(&next, expected.next), (&x0, expected.x0.clone())] {
+        for (buffer, exact) in [(&next, expected.next), (&x0, expected.x0)] {
             total.merge(&device.compare((storage, buffer), &exact, (1.0, drawn)).await?);
         }
-        past.push(expected.x0.iter().map(|exact| exact.value).collect());
+        past.push(expected.remembered.iter().map(|exact| exact.value).collect());
     }
     Ok(total)
 }
@@ -155,6 +155,7 @@ impl Data {
             };
             all.next.extend(stepped.next.iter().enumerate().map(|(i, &exact)| widened(i, exact)));
             all.x0.extend(stepped.x0.iter().enumerate().map(|(i, &exact)| widened(i, exact)));
+            all.remembered.extend(stepped.remembered);
         }
         all
     }

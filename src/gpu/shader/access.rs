@@ -25,8 +25,18 @@ const UNALIGNED: &str = include_str!("../../../shaders/access/unaligned.wgsl");
 
 /// Names of the clean samples of earlier steps among the inputs of a step.
 const PAST: [&str; HISTORY] = [
-    "history0", "history1", "history2", "history3", "history4", "history5", "history6", "history7", "history8",
-    "history9", "history10", "history11",
+    "history0",
+    "history1",
+    "history2",
+    "history3",
+    "history4",
+    "history5",
+    "history6",
+    "history7",
+    "history8",
+    "history9",
+    "history10",
+    "history11",
 ];
 
 /// A kernel whose text is written.

@@ -245,6 +245,7 @@ fn every_step(walk: Walk, rows: Rows, storages: &[Storage]) -> Vec<Variant> {
             (ClipKind::None, Deviation::Variance, 1, false, false),
             (ClipKind::Range, Deviation::Fixed, 3, false, false),
             (ClipKind::Quantile, Deviation::Fixed, 2, true, false),
+            (ClipKind::None, Deviation::Fixed, 12, true, true),
             (ClipKind::Range, Deviation::Fixed, 8, true, true),
             (ClipKind::Quantile, Deviation::Log, 7, true, true),
             (ClipKind::None, Deviation::Variance, 6, false, true),

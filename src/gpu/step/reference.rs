@@ -33,7 +33,7 @@ pub struct Stepped {
     pub x0: Vec<Expected>,
     /// The next sample as the network is given it.
     pub input: Vec<Expected>,
-    /// The clean sample that the step remembers.
+    /// What the step remembers.
     pub remembered: Vec<Expected>,
 }
 
@@ -114,7 +114,9 @@ impl Step<'_> {
             })
             .collect();
         let input = next.iter().map(|&x| sum(&[(row.input, x)])).collect();
-        let remembered = if row.remembers == Remembers::Guided { x0.clone() } else { alone };
+        let clean = if row.remembers == Remembers::Guided { &x0 } else { &alone };
+        let kept = |(i, &clean): (usize, &Expected)| sum(&[(row.kept[0], at(sample.x, i)), (row.kept[1], clean)]);
+        let remembered = clean.iter().enumerate().map(kept).collect();
         Stepped { next, x0, input, remembered }
     }
 }

@@ -258,7 +258,8 @@ impl Run<'_> {
 
     fn four_calls(&mut self, k: usize, first: &Step, second: &Step, timestep: f64) -> Result<(), SamplerError> {
         let end = Step { timestep, from: second.to, input: self.grid.scale().input(second.to), ..*second };
-        let stages = [(k, first, first.to), (k + 1, second, second.from), (k + 1, second, second.to), (k + 1, &end, end.to)];
+        let stages =
+            [(k, first, first.to), (k + 1, second, second.from), (k + 1, second, second.to), (k + 1, &end, end.to)];
         let mut moves = Vec::new();
         self.slopes.push((self.calls.len(), first.from));
         for (k, at, to) in stages {

@@ -88,7 +88,7 @@ pub use unipc::{Corrector, UniPc, UniPcKind};
 
 use crate::math::error::sampler::SamplerError;
 use crate::math::level::NoiseLevel;
-use crate::math::quantity::Quantity;
+use crate::math::quantity::{Quantity, solve};
 use crate::math::sampler::denoiser::check_clip;
 use crate::table::Matrix;
 use crate::table::step::{Clip, Deviation, StepRow};
@@ -113,8 +113,8 @@ use crate::table::step::{Clip, Deviation, StepRow};
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sampler {
     calls: Vec<Call>,
-    /// `[x, p, z, clean]` of each row as the solver wrote them, for another clipping.
-    written: Vec<[f64; 4]>,
+    /// Each row as the solver wrote it, for another clipping.
+    written: Vec<Written>,
     start: [f64; 2],
     clip: Clip,
     deviation: Deviation,
@@ -141,7 +141,7 @@ impl Sampler {
                 call.churned(churn(&next));
             }
         }
-        let written = calls.iter().map(|Call { row, .. }| [row.x, row.p, row.z, row.clean]).collect();
+        let written = calls.iter().map(|call| Written::new(call, keeps, denoiser)).collect();
         let clean = |step: usize| {
             let at = calls.get(step).and_then(|call: &Call| grid.steps().get(call.step));
             at.is_some_and(|step| step.from.sigma() == 0.0 && step.to.sigma() == 0.0)
@@ -178,16 +178,17 @@ impl Sampler {
     ///
     /// # Errors
     /// [`SamplerError::Parameter`] for numbers that are no clipping, [`SamplerError::Unsupported`] for a solver that keeps
-    /// epsilon instead of clean samples, [`SamplerError::NotFinite`].
+    /// epsilon at a level where that does not follow from the clean sample, [`SamplerError::NotFinite`].
     pub fn with_clip(mut self, clip: Clip) -> Result<Self, SamplerError> {
         check_clip(clip)?;
-        if clip != Clip::None && self.keeps != Quantity::X0 {
-            let (solver, what) = ("a solver in epsilon", "clip x0");
-            return Err(SamplerError::Unsupported { solver, what, step: 0 });
-        }
-        for (k, (call, &[x, p, z, clean])) in self.calls.iter_mut().zip(&self.written).enumerate() {
-            let row = StepRow { x, p, z, clean, clip: Some(clip), ..call.row };
-            call.row = if clip == Clip::None { folded(&row) } else { row };
+        for (k, (call, written)) in self.calls.iter_mut().zip(&self.written).enumerate() {
+            let Written { next: [x, p, z, clean], x0, .. } = *written;
+            let row = StepRow { x, p, z, clean, x0, kept: StepRow::IDENTITY.kept, clip: Some(clip), ..call.row };
+            call.row = match clip {
+                Clip::None => folded(&row),
+                _ if self.keeps == Quantity::X0 => row,
+                _ => written.in_clean_samples(k, &row)?,
+            };
             check_finite(k, &call.row)?;
         }
         Ok(Self { clip, ..self })
@@ -260,7 +261,7 @@ impl Sampler {
         self.deviation
     }
 
-    /// The quantity in the place of x0 in every row and in the history: x0, except for solvers in [`Form::Epsilon`] and for
+    /// The quantity in the history, and where nothing is clipped in the place of x0 in every row: x0, except for solvers in [`Form::Epsilon`] and for
     /// [`AdamsBashforth`], which remember slopes.
     #[must_use]
     pub const fn keeps(&self) -> Quantity {
@@ -282,6 +283,45 @@ impl Sampler {
     }
 }
 
+/// The parts of a row that its clipping changes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Written {
+    /// The coefficients `[x, p, z, clean]` of the next sample.
+    next: [f64; 4],
+    /// The row of what stands in the place of x0.
+    x0: [f64; 3],
+    /// The coefficients of `x` and `p` in x0, and those of `x` and x0 in what is kept, where the solver keeps something else.
+    clean: Option<[[f64; 2]; 2]>,
+}
+
+impl Written {
+    fn new(call: &Call, keeps: Quantity, denoiser: &Denoiser) -> Self {
+        let StepRow { x, p, z, clean, x0, .. } = call.row;
+        let Call { timestep, level, input, .. } = *call;
+        let here = Step { timestep, from: level, to: level, to_timestep: None, input, churn: 0.0 };
+        let clean_row = denoiser.row(Quantity::X0, call.step, &here).ok().filter(|_| keeps != Quantity::X0);
+        let rows = clean_row.and_then(|row| Some([row, solve(level, Quantity::X0, keeps).ok()?]));
+        Self { next: [x, p, z, clean], x0, clean: rows }
+    }
+
+    /// The row with x0 in its place, so that it can be clipped, and all that follows from it.
+    fn in_clean_samples(&self, step: usize, row: &StepRow) -> Result<StepRow, SamplerError> {
+        let (solver, what) = ("a solver that keeps no x0", "clip it where x0 does not give what it keeps");
+        let Some([[d_x, d_p], kept]) = self.clean else {
+            return Err(SamplerError::Unsupported { solver, what, step });
+        };
+        let through = if row.p == 0.0 { 0.0 } else { row.p / d_p };
+        Ok(StepRow {
+            x0: [d_x, d_p, 0.0],
+            x: row.x + row.clean * kept[0] - through * d_x,
+            p: 0.0,
+            clean: row.clean * kept[1] + through,
+            kept,
+            ..*row
+        })
+    }
+}
+
 /// Returns the row with the clean sample written out, which avoids cancellation in f32 if nothing is clipped.
 fn folded(row: &StepRow) -> StepRow {
     let [c_x, c_p, c_z] = row.x0.map(|c| c * row.clean);
@@ -290,7 +330,8 @@ fn folded(row: &StepRow) -> StepRow {
 
 fn check_finite(step: usize, row: &StepRow) -> Result<(), SamplerError> {
     let numbers = [row.x, row.p, row.clean, row.unconditional_clean, row.z, row.second_z.0, row.input];
-    let mut all = numbers.iter().chain(&row.history).chain(&row.x0).chain(&row.learned).chain(&row.slices);
+    let mut all =
+        numbers.iter().chain(&row.kept).chain(&row.history).chain(&row.x0).chain(&row.learned).chain(&row.slices);
     match all.find(|number| !number.is_finite()) {
         Some(&value) => Err(SamplerError::NotFinite { step, value }),
         None => Ok(()),
