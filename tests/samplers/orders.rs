@@ -105,10 +105,10 @@ fn orders_of_convergence_in_epsilon() {
     }
 }
 
-/// `n` equal steps of sigma, the first of them in halves.
+/// `n` equal steps of sigma from 1 to 0.2, the first of them in halves.
 fn equal_grid(n: usize, halved: usize) -> Grid {
     let place = |i: usize| if i < 2 * halved { i as f64 / 2.0 } else { (i - halved) as f64 };
-    let list: Vec<f64> = (0..=n + halved).map(|i| 5.0 - 4.0 * place(i) / n as f64).collect();
+    let list: Vec<f64> = (0..=n + halved).map(|i| 1.0 - 0.8 * place(i) / n as f64).collect();
     let (end, list) = list.split_last().unwrap();
     Grid::of_sigmas(Scale::Denoiser, list, list, *end).unwrap()
 }

@@ -143,7 +143,7 @@ pub struct SamplerArgs {
     #[arg(long, value_name = "M", allow_negative_numbers = true, requires = "threshold")]
     pub threshold_max: Option<f64>,
 
-    /// dpm++ and unipc: the order, 1 to 3 [default: 2]
+    /// dpm++, unipc and deis: the order, 1 to 3 [default: 2]; lms, ipndm and pndm: 1 to 4 [default: 4]
     #[arg(long, value_name = "N")]
     pub order: Option<usize>,
 

@@ -64,7 +64,8 @@ impl GridBuilder<'_> {
         let whole = matches!(way, Way::Schedule | Way::Timesteps) && self.model.tells_timesteps();
         let mut steps = Vec::new();
         for (k, step) in grid.steps().iter().enumerate() {
-            if k >= RUNGE_KUTTA_STEPS {
+            // The last step may keep its level.
+            if k >= RUNGE_KUTTA_STEPS || step.to == step.from {
                 steps.push(*step);
                 continue;
             }

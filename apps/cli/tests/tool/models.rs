@@ -40,6 +40,7 @@ const MOCHI: &str = r#"{"_class_name": "FlowMatchEulerDiscreteScheduler", "inver
 const EDM: &str = r#"{"_class_name": "EDMEulerScheduler", "sigma_min": 0.002, "sigma_max": 80.0, "sigma_data": 0.5}"#;
 const PNDM: &str = r#"{"_class_name": "PNDMScheduler", "beta_end": 0.012, "beta_schedule": "scaled_linear",
     "beta_start": 0.00085, "set_alpha_to_one": false, "skip_prk_steps": true, "steps_offset": 1}"#;
+const TOKENS: &str = r#"{"_class_name": "VQDiffusionScheduler", "num_vec_classes": 4096}"#;
 const LDM: &str = r#"{"_class_name": "FlaxDDIMScheduler", "beta_end": 0.0195, "beta_schedule": "scaled_linear",
     "beta_start": 0.0015, "clip_sample": false, "timestep_values": null, "tensor_format": "pt", "predict_epsilon": false}"#;
 
@@ -56,7 +57,7 @@ fn pair(name: &str, dtype: Dtype, levels: [f64; 2]) -> Tensors {
 pub fn folder(tensors: &Tensors) -> Folder {
     let folder = Folder::with(tensors);
     let files = [("flux", FLUX), ("schnell", SCHNELL), ("sd3", SD3), ("qwen", QWEN), ("mochi", MOCHI), ("edm", EDM)];
-    for (name, text) in files.into_iter().chain([("pndm", PNDM), ("ldm", LDM)]) {
+    for (name, text) in files.into_iter().chain([("pndm", PNDM), ("ldm", LDM), ("tokens", TOKENS)]) {
         folder.write(&format!("{name}.json"), text.as_bytes());
     }
     folder
@@ -296,7 +297,8 @@ fn idle() {
         ("--process flow --beta-end 0.02 --sampler euler --steps 4", &["--beta-end", "--process flow"]),
         ("--model sdxl --prediction v --sampler euler --steps 4", &["--prediction"]),
         ("--model sdxl --sampler flow-euler --steps 4", &["rectified-flow", "variance-preserving"]),
-        ("--config pndm.json --steps 4", &["PNDMScheduler", "DDIMScheduler", "ddim"]),
+        ("--config tokens.json --steps 4", &["VQDiffusionScheduler", "DDIMScheduler"]),
+        ("--config pndm.json --order 3 --steps 3", &["--order"]),
         ("--sampler dpm++ --prediction flow --timesteps 1000,500,250,0", &["step 3", "already clean"]),
         ("--sampler euler --timesteps 5000,500,250,0", &["5000"]),
         ("--sampler euler --timesteps -1,500,250,0", &["-1"]),
