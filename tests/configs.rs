@@ -5,9 +5,9 @@ use crate::support::{Vectors, assert_within, cases};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use tweedie::config::{ConfigError, Scheduler};
+use tweedie::math::Sampler;
 use tweedie::math::catalog::SamplerOptions as Run;
 use tweedie::math::sampler::{Churn, Compat};
-use tweedie::math::{Quantity, Sampler};
 use tweedie::table::Clip;
 
 fn sampler(config: &Value, run: &Run) -> Result<Sampler, ConfigError> {
@@ -118,31 +118,6 @@ fn the_default_is_right_where_diffusers_is_not() {
     assert_eq!(right.calls()[0].row.known[0], right.calls()[1].level.alpha());
     assert!(theirs.calls()[0].row.known[0] < right.calls()[0].row.known[0]);
 
-    // Of PNDM too; and it mixes what the network says, where that is v.
-    let pndm = |option: &str, value: &str| {
-        let file = json!({ "_class_name": "PNDMScheduler", "skip_prk_steps": true, option: value });
-        both(file, Run::steps(4))
-    };
-    let (right, theirs) = pndm("timestep_spacing", "linspace");
-    assert_eq!(told(&right), [999.0, 666.0, 666.0, 333.0, 0.0]);
-    assert_eq!(told(&right), told(&theirs));
-    assert_eq!(right.calls()[1].row.x, 1.0);
-    assert!((theirs.calls()[1].row.x - 1.0).abs() > 0.01);
-    let (right, theirs) = pndm("prediction_type", "v_prediction");
-    assert_eq!([right.keeps(), theirs.keeps()], [Quantity::Epsilon, Quantity::V]);
-
-    // IPNDM begins at pure noise, of which diffusers keeps epsilon alone.
-    let (right, theirs) = both(json!({ "_class_name": "IPNDMScheduler" }), Run::steps(4));
-    assert_eq!(right.calls()[0].level.alpha(), 0.0);
-    assert!(right.calls()[0].row.p < -0.1 && theirs.calls()[0].row.p == 0.0);
-    assert_within("noise", right.calls()[0].row.x, theirs.calls()[0].row.x, 1e-12);
-
-    // The last step of DEIS.
-    let karras = json!({ "_class_name": "DEISMultistepScheduler", "use_karras_sigmas": true });
-    let (right, theirs) = both(karras, Run::steps(5));
-    assert_eq!(right.calls()[4].row.known, [1.0, 0.0]);
-    assert_eq!((theirs.calls()[4].row.x, theirs.calls()[4].row.p), (1.0, 0.0));
-
     let (right, theirs) =
         both(json!({ "_class_name": "FlowMatchEulerDiscreteScheduler", "shift": 3.0 }), Run::steps(3));
     let shifted = |t: f64| 3.0 * t / (1.0 + 2.0 * t);
@@ -177,25 +152,9 @@ fn mistakes_are_named() {
     };
     let ten = Run::steps(10);
     let of = |class: &str, option: &str, value: Value| json!({ "_class_name": class, option: value });
-    let order = |order| Run { order: Some(order), ..Run::steps(10) };
     says(json!({}), &ten, &["_class_name"]);
     says(json!([1]), &ten, &["expected an object", "[1]"]);
     says(of("VQDiffusionScheduler", "num_vec_classes", json!(9)), &ten, &["VQDiffusionScheduler", "LCMScheduler"]);
-    says(of("PNDMScheduler", "prediction_type", json!("sample")), &ten, &["epsilon or v_prediction", "x0"]);
-    says(of("IPNDMScheduler", "trained_betas", json!([0.5, 0.7, 0.0])), &ten, &["trained_betas", "falling"]);
-    says(of("IPNDMScheduler", "trained_betas", json!([0.9, 0.5, 0.0])), &ten, &["steps: expected 2", "found 10"]);
-    says(of("DEISMultistepScheduler", "solver_order", json!(0)), &ten, &["orders 1 to 4, found 0"]);
-    says(of("DEISMultistepScheduler", "solver_type", json!("rk4")), &ten, &["solver_type", "logrho", "rk4"]);
-    says(of("LMSDiscreteScheduler", "prediction_type", json!("sample")), &order(5), &["orders 1 to 4, found 5"]);
-    says(of("DDIMScheduler", "eta", json!(1)), &order(2), &["order: this scheduler does not use it"]);
-    let mu = Run { mu: Some(1.0), ..Run::steps(10) };
-    says(of("DEISMultistepScheduler", "use_flow_sigmas", json!(true)), &mu, &["mu: this scheduler does not use it"]);
-    // Three steps are too few for diffusers' Runge-Kutta; by default all of them are.
-    says(of("PNDMScheduler", "steps_offset", json!(1)), &Run::steps(3).as_diffusers(), &["steps: expected at least 4"]);
-    for (one, calls) in [(true, 4 + 4 + 2), (false, 4 + 4 + 1)] {
-        let file = of("PNDMScheduler", "set_alpha_to_one", json!(one));
-        assert_eq!(sampler(&file, &Run::steps(3)).unwrap().calls().len(), calls);
-    }
     says(of("DDIMScheduler", "clip_smaple", json!(true)), &ten, &["DDIMScheduler", "`clip_smaple`"]);
     says(of("DDIMScheduler", "clip_sample", json!("no")), &ten, &["clip_sample: expected true or false, found \"no\""]);
     says(of("DDIMScheduler", "beta_schedule", json!("cubic")), &ten, &["beta_schedule", "scaled_linear", "\"cubic\""]);

@@ -74,7 +74,7 @@ const FLOORS: &[Floors] = &[
             &["grid"],
             &["denoiser", "transition"],
             &["call", "multistep", "slope"],
-            &["runge_kutta", "solver"],
+            &["runge_kutta", "solver", "written"],
             &["adams_bashforth", "churn", "consistency", "ddpm", "dpm", "first_order", "heun", "unipc"],
             &["mod"],
         ],

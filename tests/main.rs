@@ -5,6 +5,8 @@ mod catalog_ways;
 #[cfg(feature = "diffusers-config")]
 mod config_models;
 #[cfg(feature = "diffusers-config")]
+mod config_slopes;
+#[cfg(feature = "diffusers-config")]
 mod configs;
 mod embedding;
 mod floors;

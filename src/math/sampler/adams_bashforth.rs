@@ -187,7 +187,7 @@ impl Run<'_> {
         let nodes: Vec<f64> = std::iter::once(0.0).chain(past.take_while(|node| node.is_finite())).collect();
         self.slopes.push((now, step.from));
         if self.slope.is_infinite(step.from) {
-            self.from_noise(k, step, &mut call)?;
+            self.leave_noise(k, step, &mut call)?;
         } else {
             let [ratio, weight] = self.slope.over(k, step, self.denoiser)?;
             let shares = match nodes[..] {
@@ -208,7 +208,7 @@ impl Run<'_> {
     }
 
     /// The step from pure noise: x0 and epsilon as the prediction says.
-    fn from_noise(&self, k: usize, step: &Step, call: &mut Call) -> Result<(), SamplerError> {
+    fn leave_noise(&self, k: usize, step: &Step, call: &mut Call) -> Result<(), SamplerError> {
         let noise = self.denoiser.row(Quantity::Epsilon, k, step)?;
         let clean = match self.solver.compat {
             Compat::Diffusers => [0.0; 2],

@@ -71,6 +71,7 @@ pub(crate) mod slope;
 pub(crate) mod solver;
 pub(crate) mod transition;
 pub(crate) mod unipc;
+pub(crate) mod written;
 
 pub use adams_bashforth::{AdamsBashforth, Clock, WarmUp};
 pub use call::Call;
@@ -88,8 +89,9 @@ pub use unipc::{Corrector, UniPc, UniPcKind};
 
 use crate::math::error::sampler::SamplerError;
 use crate::math::level::NoiseLevel;
-use crate::math::quantity::{Quantity, solve};
+use crate::math::quantity::Quantity;
 use crate::math::sampler::denoiser::check_clip;
+use crate::math::sampler::written::Written;
 use crate::table::Matrix;
 use crate::table::step::{Clip, Deviation, StepRow};
 
@@ -280,45 +282,6 @@ impl Sampler {
         let first = usize::from(self.start[1] != 0.0);
         let drawing = self.calls.iter().filter(|call| call.row.draws(false));
         drawing.map(|call| call.noise + 1).max().unwrap_or(0).max(first)
-    }
-}
-
-/// The parts of a row that its clipping changes.
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Written {
-    /// The coefficients `[x, p, z, clean]` of the next sample.
-    next: [f64; 4],
-    /// The row of what stands in the place of x0.
-    x0: [f64; 3],
-    /// The coefficients of `x` and `p` in x0, and those of `x` and x0 in what is kept, where the solver keeps something else.
-    clean: Option<[[f64; 2]; 2]>,
-}
-
-impl Written {
-    fn new(call: &Call, keeps: Quantity, denoiser: &Denoiser) -> Self {
-        let StepRow { x, p, z, clean, x0, .. } = call.row;
-        let Call { timestep, level, input, .. } = *call;
-        let here = Step { timestep, from: level, to: level, to_timestep: None, input, churn: 0.0 };
-        let clean_row = denoiser.row(Quantity::X0, call.step, &here).ok().filter(|_| keeps != Quantity::X0);
-        let rows = clean_row.and_then(|row| Some([row, solve(level, Quantity::X0, keeps).ok()?]));
-        Self { next: [x, p, z, clean], x0, clean: rows }
-    }
-
-    /// The row with x0 in its place, so that it can be clipped, and all that follows from it.
-    fn in_clean_samples(&self, step: usize, row: &StepRow) -> Result<StepRow, SamplerError> {
-        let (solver, what) = ("a solver that keeps no x0", "clip it where x0 does not give what it keeps");
-        let Some([[d_x, d_p], kept]) = self.clean else {
-            return Err(SamplerError::Unsupported { solver, what, step });
-        };
-        let through = if row.p == 0.0 { 0.0 } else { row.p / d_p };
-        Ok(StepRow {
-            x0: [d_x, d_p, 0.0],
-            x: row.x + row.clean * kept[0] - through * d_x,
-            p: 0.0,
-            clean: row.clean * kept[1] + through,
-            kept,
-            ..*row
-        })
     }
 }
 
