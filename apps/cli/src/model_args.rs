@@ -12,7 +12,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use tweedie::config::{ConfigError, Scheduler};
 use tweedie::math::catalog::{Entry, Make};
-use tweedie::math::{Model, Process};
+use tweedie::math::{Model, Process, Told};
 use tweedie::{Quantity, Schedule};
 
 /// A model of a catalogue.
@@ -142,7 +142,8 @@ impl ModelArgs {
             Process::TrigFlow(sigma_data) => Quantity::TrigFlow(sigma_data),
             _ => Quantity::Epsilon,
         };
-        Ok(Model::new(schedule, prediction.unwrap_or(usual)))
+        let model = Model::new(schedule, prediction.unwrap_or(usual));
+        Ok(if self.process.is_some() { model.told_as(Told::Timestep) } else { model })
     }
 
     fn of_process(&self, entry: ModelEntry, prediction: Option<Quantity>) -> Result<Model> {
@@ -154,15 +155,11 @@ impl ModelArgs {
         let data = data.filter(|(name, _)| entry.parameter(name).is_some());
         let given: Vec<_> = length.into_iter().chain(data).collect();
         let usual = entry.build(&given).map_err(|error| in_flags(&error))?;
-        // What a rising flow is told depends on its process, not on what it predicts.
-        let told = usual.told_number();
-        Ok(match prediction {
-            Some(prediction) if entry.name == "rising-flow" => {
-                Model::new(usual.schedule().clone(), prediction).told_as(told)
-            }
-            Some(prediction) => Model::new(usual.schedule().clone(), prediction),
-            None => usual,
-        })
+        let Some(prediction) = prediction else { return Ok(usual) };
+        let model = Model::new(usual.schedule().clone(), prediction);
+        // The process settles the number that a network is told; a preconditioned network on ve is EDM's.
+        let edm = entry.name == "ve" && prediction.sigma_data().is_some();
+        Ok(if edm { model } else { model.told_as(usual.told_number()) })
     }
 
     /// The schedule of a command that looks at whole timesteps.
