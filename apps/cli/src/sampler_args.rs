@@ -86,10 +86,9 @@ pub struct SamplerArgs {
     #[arg(long, value_name = "N")]
     pub offset: Option<usize>,
 
-    /// Quantity that the network predicts: epsilon, x0, v, flow, score, or edm:D (the raw output of an EDM network
-    /// for data of standard deviation D, 0.5 if not said)
-    /// [default: epsilon, or flow for the flow samplers]
-    #[arg(long, value_name = "QUANTITY", value_parser = crate::commands::quantity)]
+    /// Quantity that the network predicts
+    #[arg(long, value_name = "QUANTITY", value_parser = crate::commands::quantity, help = crate::commands::quantity_help(
+        "Quantity that the network predicts", "epsilon, or flow for the flow samplers"))]
     pub prediction: Option<Quantity>,
 
     /// Scale of samples: vp (alpha^2 + sigma^2 = 1), ve (alpha = 1) or flow (alpha = 1 - sigma) [default: ve for euler and

@@ -22,6 +22,7 @@ use anyhow::anyhow;
 use files::{Array, TensorFile, atomic};
 use std::fmt::Display;
 use std::path::PathBuf;
+use tweedie::error::Undefined;
 use tweedie::math::Model;
 use tweedie::table::Table;
 use tweedie::{Quantity, Schedule};
@@ -50,15 +51,26 @@ pub fn quantity(name: &str) -> Result<Quantity, String> {
     name.parse::<Quantity>().map_err(|error| error.to_string())
 }
 
+/// Names of the quantities that a network can predict.
+pub fn quantities() -> String {
+    let names = Quantity::ALL.into_iter().filter(|quantity| *quantity != Quantity::Xt).map(Quantity::name);
+    names.collect::<Vec<_>>().join(", ")
+}
+
+/// Help of an option that takes one of them.
+pub fn quantity_help(what: &str, usual: &str) -> String {
+    format!("{what}: {}; edm:1 and trigflow:1 are those of data of deviation 1 [default: {usual}]", quantities())
+}
+
 /// Arguments of the commands that start from a network's prediction.
 #[derive(clap::Args, Clone, Debug)]
 pub struct PredictionArgs {
     #[command(flatten)]
     pub files: Files,
 
-    /// Quantity of the prediction: epsilon, x0, v, score, flow, rising-flow, edm or trigflow
-    /// [default: that of --config, --model or --process]
-    #[arg(long, value_name = "QUANTITY", value_parser = quantity)]
+    /// Quantity of the prediction
+    #[arg(long, value_name = "QUANTITY", value_parser = quantity, help = quantity_help(
+        "Quantity of the prediction", "that of --config, --model or --process"))]
     pub from: Option<Quantity>,
 
     #[command(flatten)]
@@ -79,7 +91,7 @@ pub struct Prediction {
     /// The prediction is the quantity only after it is multiplied by this.
     pub factor: f64,
     pub schedule: Schedule,
-    /// True if the rows are timesteps of the schedule.
+    /// True if the rows are whole timesteps of the schedule.
     pub whole: bool,
     pub x_t: Array,
     pub prediction: Array,
@@ -115,6 +127,11 @@ impl Prediction {
         table.map(|rows| rows.map(|[x, p]| [x, p * self.factor]))
     }
 
+    /// The error with the timestep of its row, if rows are timesteps.
+    pub fn at(&self, row: usize, error: Undefined) -> Undefined {
+        if self.whole { error.at(row) } else { error }
+    }
+
     /// The job that applies a table to it.
     pub fn job<'a>(&'a self, table: &'a Table, both: bool) -> Job<'a> {
         Job {
@@ -132,8 +149,8 @@ impl Prediction {
 /// Treatment of samples at a timestep where the wanted value does not exist.
 #[derive(clap::Args, Clone, Copy, Debug, Default)]
 pub struct HoleArgs {
-    /// Write NaN for samples at a timestep where the prediction determines nothing (x0 from epsilon at zero terminal
-    /// SNR), instead of refusing the file
+    /// Write NaN for samples at a timestep where a result does not exist (x0 from epsilon at zero terminal SNR, the score
+    /// without noise), instead of refusing the file
     #[arg(long)]
     pub allow_undefined: bool,
 }

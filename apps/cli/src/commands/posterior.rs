@@ -12,10 +12,11 @@ use tweedie::table::Table;
 
 /// The mean and variance of q(x_s | x_t, x0), from a prediction
 ///
-/// Reads `x_t`, `prediction` and the levels, `t`, `sigma` or `time` as for `tweedie convert`; and the cleaner levels s as `t_to`,
-/// `sigma_to` or `time_to`, where they are not those of the timestep before. Writes `mean`, and for each sample `variance`
-/// and `log_variance_clipped` (entry 0 replaced by entry 1, as in guided-diffusion). The x0 that the prediction implies is
-/// not clipped.
+/// Reads `x_t`, `prediction` and the levels, `t`, `sigma` or `time` as for `tweedie noise`; and the cleaner levels s as `t_to`,
+/// `sigma_to` or `time_to`, where they are not those of the timestep before. Writes `mean`, and for each sample `variance` and
+/// `log_variance_clipped`: its logarithm, with 1e-20 in place of a smaller variance. Where the steps are those of a schedule, from
+/// each timestep to the one before, timestep 0 has the logarithm of timestep 1, as in guided-diffusion; other levels and flows have
+/// no such rule. The x0 that the prediction implies is not clipped.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Posterior {
     #[command(flatten)]
@@ -40,9 +41,14 @@ impl Posterior {
         let from = input.from;
         let schedule = &input.schedule;
         holes.check(&input.timesteps, |t| {
-            solve(schedule.levels()[t], from, Quantity::X0).map_err(|error| error.at(t))
+            solve(schedule.levels()[t], from, Quantity::X0).map_err(|error| input.at(t, error))
         })?;
-        let steps = if follows_chain(&input) { by_chain(&input)? } else { by_levels(&input)? };
+        let to = levels::cleaner(&input.file, &input.x_t, &input.model)?;
+        // Each step of a schedule leads to the timestep before; a flow's timesteps are times.
+        let chain = to.is_none() && input.whole && input.model.process() != Process::Flow;
+        let steps = if chain { by_chain(&input)? } else { by_levels(&input, to)? };
+        let mean = |row| steps.table.row(row).ok_or("the mean of the posterior is beyond f64");
+        holes.check(&steps.rows, mean)?;
         input.timesteps = steps.rows;
         let table = input.of_output(&steps.table);
         let outputs = compute.open()?.run("posterior mean", &input.job(&table, false))?;
@@ -61,16 +67,6 @@ impl Posterior {
     }
 }
 
-/// The name of the tensor of cleaner levels that the file brings.
-fn target(input: &Prediction) -> Option<(&'static str, &'static str)> {
-    [("t_to", "t"), ("sigma_to", "sigma"), ("time_to", "time")].into_iter().find(|(name, _)| input.file.has(name))
-}
-
-/// True if each step leads to the timestep before, in a schedule that has one.
-fn follows_chain(input: &Prediction) -> bool {
-    input.whole && target(input).is_none() && input.model.process() != Process::Flow
-}
-
 fn by_chain(input: &Prediction) -> Result<Steps> {
     let Prediction { schedule, timesteps, from, .. } = input;
     let of_samples = |table: &[f64]| timesteps.iter().map(|&t| table[t as usize]).collect::<Vec<f64>>();
@@ -82,9 +78,9 @@ fn by_chain(input: &Prediction) -> Result<Steps> {
     })
 }
 
-fn by_levels(input: &Prediction) -> Result<Steps> {
+fn by_levels(input: &Prediction, to: Option<Vec<NoiseLevel>>) -> Result<Steps> {
     let Prediction { schedule, timesteps, from, .. } = input;
-    let cleaner = cleaner(input)?;
+    let cleaner = to.map_or_else(|| timesteps_before(input), Ok)?;
     let mut posteriors = Vec::new();
     for (sample, (&row, &to)) in timesteps.iter().zip(&cleaner).enumerate() {
         match Gaussian::between(schedule.levels()[row as usize], to) {
@@ -106,12 +102,9 @@ fn by_levels(input: &Prediction) -> Result<Steps> {
     })
 }
 
-/// The level that each sample's step leads to: of the file, or of the timestep before.
-fn cleaner(input: &Prediction) -> Result<Vec<NoiseLevel>> {
-    let Prediction { file, model, x_t, timesteps, whole, .. } = input;
-    if let Some((name, kind)) = target(input) {
-        return levels::level_list(file, name, kind, x_t, model);
-    }
+/// The levels of the timesteps before, of samples at whole timesteps.
+fn timesteps_before(input: &Prediction) -> Result<Vec<NoiseLevel>> {
+    let Prediction { model, timesteps, whole, .. } = input;
     if !whole {
         bail!("expected a tensor `t_to`, `sigma_to` or `time_to`: the cleaner level of each sample");
     }
