@@ -15,7 +15,8 @@ use tweedie::{Quantity, Schedule};
 #[derive(clap::Args, Clone, Debug)]
 pub struct Convert {
     /// Quantities to write
-    #[arg(long, value_name = "QUANTITY,..", value_delimiter = ',', required = true, help = format!("Quantities to write, separated by commas: {}", quantities()))]
+    #[arg(long, value_name = "QUANTITY,..", value_delimiter = ',', required = true, help = format!(
+        "Quantities to write, separated by commas: {}", quantities()))]
     to: Vec<String>,
 
     #[command(flatten)]

@@ -3,20 +3,20 @@
 use super::{Prediction, PredictionArgs};
 use crate::levels;
 use crate::report::{Outcome, say};
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use files::TensorWriter;
 use serde_json::json;
 use tweedie::Quantity;
 use tweedie::math::{NoiseLevel, Posterior as Gaussian, Process, Told, solve};
-use tweedie::table::Table;
+use tweedie::table::{Matrix, Table};
 
 /// The mean and variance of q(x_s | x_t, x0), from a prediction
 ///
-/// Reads `x_t`, `prediction` and the levels, `t`, `sigma` or `time` as for `tweedie noise`; and the cleaner levels s as `t_to`,
-/// `sigma_to` or `time_to`, where they are not those of the timestep before. Writes `mean`, and for each sample `variance` and
-/// `log_variance_clipped`: its logarithm, with 1e-20 in place of a smaller variance. Where the steps are those of a schedule, from
-/// each timestep to the one before, timestep 0 has the logarithm of timestep 1, as in guided-diffusion; other levels and flows have
-/// no such rule. The x0 that the prediction implies is not clipped.
+/// Reads `x_t`, `prediction` and the levels, `t`, `sigma` or `time` as for `tweedie noise`; and the cleaner levels s as
+/// `t_to`, `sigma_to` or `time_to`, where they are not those of the timestep before. Writes `mean`, and for each sample
+/// `variance` and `log_variance_clipped`: its logarithm, with 1e-20 in place of a smaller variance. Where the steps are those
+/// of a schedule, from each timestep to the one before, timestep 0 has the logarithm of timestep 1, as in guided-diffusion;
+/// other levels and flows have no such rule. The x0 that the prediction implies is not clipped.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Posterior {
     #[command(flatten)]
@@ -34,21 +34,27 @@ struct Steps {
     logarithms: Vec<f64>,
 }
 
+impl Steps {
+    /// The row of a sample's mean, or the reason why there is none.
+    fn mean(&self, input: &Prediction, sample: usize) -> Result<Matrix> {
+        let t = input.timesteps[sample] as usize;
+        solve(input.schedule.levels()[t], input.from, Quantity::X0).map_err(|error| input.at(t, error))?;
+        let row = self.table.row(self.rows[sample] as usize);
+        row.copied().context("the mean of the posterior is beyond f64")
+    }
+}
+
 impl Posterior {
     pub fn run(&self, json: bool) -> Outcome {
         let PredictionArgs { holes, compute, files, .. } = &self.arguments;
         let mut input = self.arguments.read()?;
         let from = input.from;
-        let schedule = &input.schedule;
-        holes.check(&input.timesteps, |t| {
-            solve(schedule.levels()[t], from, Quantity::X0).map_err(|error| input.at(t, error))
-        })?;
         let to = levels::cleaner(&input.file, &input.x_t, &input.model)?;
         // Each step of a schedule leads to the timestep before; a flow's timesteps are times.
         let chain = to.is_none() && input.whole && input.model.process() != Process::Flow;
         let steps = if chain { by_chain(&input)? } else { by_levels(&input, to)? };
-        let mean = |row| steps.table.row(row).ok_or("the mean of the posterior is beyond f64");
-        holes.check(&steps.rows, mean)?;
+        let samples: Vec<u32> = (0..steps.rows.len() as u32).collect();
+        holes.check(&samples, |sample| steps.mean(&input, sample))?;
         input.timesteps = steps.rows;
         let table = input.of_output(&steps.table);
         let outputs = compute.open()?.run("posterior mean", &input.job(&table, false))?;

@@ -15,6 +15,8 @@ pub const TESTS: &[Test] = &[
     ("several_tensors_of_cleaner_levels", Needs::Nothing, several_cleaner),
     ("only_levels_in_use_need_a_target", Needs::Nothing, used),
     ("a_target_that_does_not_exist", Needs::Nothing, allowed),
+    ("a_posterior_that_does_not_exist", Needs::Nothing, no_posterior),
+    ("a_posterior_without_variance", Needs::Nothing, certain),
     ("a_named_process_settles_what_is_told", Needs::Nothing, told),
     ("a_named_process_settles_the_direction_of_time", Needs::Nothing, direction),
     ("a_batch_is_no_schedule", Needs::Nothing, batch),
@@ -131,6 +133,43 @@ fn allowed() {
     assert_eq!((run.code, run.stderr.starts_with("warning: sample 1")), (Some(0), true), "{}", run.stderr);
     let target = Tensors::load(&folder.path(OUT)).values("target");
     assert_eq!(target.iter().map(|it| it.is_finite()).collect::<Vec<_>>(), [true, true, false, false]);
+}
+
+/// A noisy sample and a prediction of each of two timesteps.
+fn predicted(t: [f64; 2]) -> Tensors {
+    let tensors = Tensors::default().with("x_t", Dtype::F64, &[2, 2], &X0);
+    tensors.with("prediction", Dtype::F64, &[2, 2], &NOISE).with("t", Dtype::I64, &[2], &t)
+}
+
+/// Epsilon at zero terminal SNR, where steps follow the schedule and where they do not. The reason is given once.
+fn no_posterior() {
+    let chain = predicted([500.0, 999.0]);
+    for input in [chain.clone(), chain.with("t_to", Dtype::I64, &[2], &[100.0, 100.0])] {
+        let line = "posterior in.safetensors --from epsilon --zero-terminal-snr";
+        let words = ["sample 1: epsilon does not determine x0 at timestep 999", "--allow-undefined"];
+        refuse(&input, line, &words);
+        let folder = folder(&input);
+        let run = folder.run(&format!("{line} --allow-undefined --on cpu --out {OUT}"));
+        assert_eq!((run.code, run.stderr.lines().count()), (Some(0), 1), "{}", run.stderr);
+        assert!(run.stderr.starts_with("warning: sample 1: epsilon does not determine x0"), "{}", run.stderr);
+        let mean = Tensors::load(&folder.path(OUT)).values("mean");
+        assert_eq!(mean.iter().map(|it| it.is_finite()).collect::<Vec<_>>(), [true, true, false, false]);
+    }
+}
+
+/// Timestep 0 inherits the logarithm of timestep 1 in the steps of a schedule alone.
+fn certain() {
+    let logarithms = |input: &Tensors| {
+        let out =
+            folder(input).output(&format!("posterior in.safetensors --process vp --from x0 --on cpu --out {OUT}"));
+        assert_eq!(out.values("variance")[1], 0.0);
+        out.values("log_variance_clipped")
+    };
+    let chain = logarithms(&predicted([1.0, 0.0]));
+    assert_eq!(chain[0], chain[1]);
+    let named = logarithms(&predicted([1.0, 0.0]).with("t_to", Dtype::I64, &[2], &[0.0, 0.0]));
+    assert_near("named", &named[..1], &chain[..1], EXACT);
+    assert_eq!(named[1], 1e-20f64.ln());
 }
 
 /// Every process, with predictions of either sign and of another process.
