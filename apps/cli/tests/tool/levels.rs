@@ -6,6 +6,8 @@ use crate::tensors::Tensors;
 use crate::{Needs, Test};
 use safetensors::Dtype;
 use tweedie::Quantity;
+use tweedie::math::{Model, Weight};
+use tweedie::table::Penalty;
 
 pub const TESTS: &[Test] = &[
     ("whole_timesteps_as_floats", Needs::Nothing, whole_floats),
@@ -21,7 +23,7 @@ pub const TESTS: &[Test] = &[
     ("a_named_process_settles_the_direction_of_time", Needs::Nothing, direction),
     ("a_batch_is_no_schedule", Needs::Nothing, batch),
     ("a_batch_loses_what_its_samples_lose", Needs::Nothing, alone),
-    ("help_names_every_quantity", Needs::Nothing, help),
+    ("help_names_every_choice", Needs::Nothing, help),
 ];
 
 fn noise(tensors: &Tensors, options: &str) -> Tensors {
@@ -199,9 +201,12 @@ fn told() {
 /// The same timestep is the same level, whatever is predicted.
 fn direction() {
     let input = pair("t", Dtype::I64, [10.0, 900.0]);
-    for (model, times) in
-        [("--process flow", [0.01, 0.9]), ("--process rising-flow", [0.99, 0.1]), ("--model sd3", [0.01, 0.9])]
-    {
+    for (model, times) in [
+        ("--process flow", [0.01, 0.9]),
+        ("--process rising-flow", [0.99, 0.1]),
+        ("--model sd3", [0.01, 0.9]),
+        ("--config sd3.json", [0.01, 0.9]),
+    ] {
         let x_t: Vec<f64> = (0..4).map(|i| (1.0 - times[i / 2]) * X0[i] + times[i / 2] * NOISE[i]).collect();
         for target in ["flow", "rising-flow", "x0"] {
             let options = format!("{model} --target {target}");
@@ -223,18 +228,10 @@ const TENSORS: [(&str, Dtype, [f64; 2], &str); 9] = [
     ("time", Dtype::F64, [1.3, 0.4], "--process trigflow"),
 ];
 
-const WEIGHTS: [&str; 10] = [
-    "none",
-    "snr",
-    "min-snr",
-    "soft-min-snr",
-    "max-snr",
-    "p2",
-    "edm",
-    "sigmoid",
-    "sid2",
-    "table --weights w.safetensors",
-];
+/// Every weight.
+fn weights() -> impl Iterator<Item = &'static str> {
+    Weight::CATALOGUE.entries.iter().map(|entry| entry.name).chain(["table --weights w.safetensors"])
+}
 
 /// Errors of two samples, which differ.
 const ERRORS: [f64; 4] = [0.5, 0.25, 1.0, -0.75];
@@ -286,7 +283,7 @@ fn alone() {
     for (name, dtype, levels, model) in TENSORS {
         let [both, first, second] = [0..2, 0..1, 1..2].map(|samples| losing((name, dtype, levels), samples));
         let possible = |weight: &&str| whole(name, dtype) || !["sid2", "table"].iter().any(|it| weight.starts_with(it));
-        for weight in WEIGHTS.into_iter().filter(possible) {
+        for weight in weights().filter(possible) {
             let found = losses(&both, model, weight);
             let expected = [&first, &second].map(|folder| losses(folder, model, weight)[0]);
             assert_eq!(found, expected, "{model} {name} {weight}");
@@ -296,20 +293,27 @@ fn alone() {
 }
 
 fn help() {
-    for (command, option) in [
-        ("noise", "--target"),
-        ("convert", "--from"),
-        ("convert", "--to"),
-        ("posterior", "--from"),
-        ("loss", "--predicts"),
-        ("replay", "--prediction"),
+    let quantities: Vec<_> = Quantity::ALL.into_iter().filter(|it| *it != Quantity::Xt).map(Quantity::name).collect();
+    let processes: Vec<_> = Model::PROCESSES.entries.iter().map(|entry| entry.name).collect();
+    let penalties: Vec<_> = Penalty::CATALOGUE.entries.iter().map(|entry| entry.name).collect();
+    let weights: Vec<_> = Weight::CATALOGUE.entries.iter().map(|entry| entry.name).collect();
+    for (command, option, names) in [
+        ("noise", "--target", &quantities),
+        ("convert", "--from", &quantities),
+        ("convert", "--to", &quantities),
+        ("posterior", "--from", &quantities),
+        ("loss", "--predicts", &quantities),
+        ("replay", "--prediction", &quantities),
+        ("noise", "--process", &processes),
+        ("loss", "--kind", &penalties),
+        ("loss", "--weight", &weights),
     ] {
         let text = run(&format!("{command} --help")).stdout;
         let (_, rest) = text.split_once(&format!("      {option} <")).expect("the option");
-        let own = rest.split("\n\n").next().unwrap_or_default();
-        for quantity in Quantity::ALL.into_iter().filter(|quantity| *quantity != Quantity::Xt) {
-            let named = own.split([' ', ',', ';', '\n']).any(|word| word == quantity.name());
-            assert!(named, "{command} {option} does not name {quantity}: {own}");
+        let own = rest.split("\n      --").next().unwrap_or_default();
+        for name in names {
+            let named = own.split([' ', ',', ';', ':', '.', ']', '\n']).any(|word| word == *name);
+            assert!(named, "{command} {option} does not name {name}: {own}");
         }
     }
 }
