@@ -61,7 +61,8 @@ const FLOORS: &[Floors] = &[
             &["models", "processes", "sampler_options", "sampler_rules"],
             &["sampler_recipe"],
             &["sampler_grid"],
-            &["sampler_lists", "sampler_sigmas"],
+            &["sampler_lists", "sampler_ways"],
+            &["sampler_sigmas"],
             &["sampler_build"],
             &["mod", "samplers"],
         ],
@@ -78,6 +79,7 @@ const FLOORS: &[Floors] = &[
         ],
     ),
     ("src/config", &[&["error", "nearest"], &["options"], &["common", "scheduler"], &["classes"], &["mod"]]),
+    ("src/config/classes", &[&["read"], &["flow"], &["edm", "multistep", "sigmas", "timesteps"], &["mod"]]),
     (
         "src/gpu",
         &[

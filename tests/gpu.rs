@@ -23,6 +23,8 @@ mod first_use;
 mod four_buffers;
 #[path = "gpu/harness.rs"]
 mod harness;
+#[path = "gpu/joining.rs"]
+mod joining;
 #[path = "gpu/likelihoods.rs"]
 mod likelihoods;
 #[path = "gpu/losses.rs"]
@@ -187,6 +189,7 @@ fn run(arguments: &Arguments) -> ExitCode {
         contract::TESTS,
         moved::TESTS,
         runs::TESTS,
+        joining::TESTS,
         extended::TESTS,
         first_use::TESTS,
         four_buffers::TESTS,

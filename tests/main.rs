@@ -1,6 +1,7 @@
 //! Everything that needs no adapter.
 
 mod catalog;
+mod catalog_ways;
 #[cfg(feature = "diffusers-config")]
 mod config_models;
 #[cfg(feature = "diffusers-config")]
@@ -25,3 +26,5 @@ mod vectors_b;
 mod vectors_c;
 mod vectors_d;
 mod vectors_e;
+#[cfg(feature = "diffusers-config")]
+mod vectors_p;

@@ -51,14 +51,14 @@ pub use scheduler::Scheduler;
 
 use crate::math::catalog::sampler_options::SamplerOptions;
 use crate::math::sampler::Sampler;
-use classes::CLASSES;
+use classes::classes;
 use nearest::{nearest, sampler_of};
 use options::Options;
 
 impl Scheduler {
     /// The names of the classes of diffusers that are supported.
     pub fn classes() -> impl Iterator<Item = &'static str> {
-        CLASSES.iter().map(|(class, _)| *class)
+        classes().map(|(class, _)| *class)
     }
 
     /// Reads a `scheduler_config.json` of diffusers.
@@ -77,28 +77,35 @@ impl Scheduler {
     /// # Errors
     /// As [`parse`](Self::parse); [`ConfigError::Class`] for a class that is near to none.
     pub fn parse_model(json: &str) -> Result<Self, ConfigError> {
-        let mut options = Options::parse(json)?;
-        if let Some(nearest) = nearest(options.class()) {
-            options.as_class(nearest);
+        let options = Options::parse(json)?;
+        match nearest(options.class()) {
+            Some(nearest) => Self::read(options.as_class(nearest)),
+            None => Self::read(options),
         }
-        Self::read(options)
     }
 
     fn read(mut options: Options) -> Result<Self, ConfigError> {
-        let known = CLASSES.iter().find(|(class, _)| *class == options.class());
-        let unknown = || {
-            let expected = Self::classes().collect::<Vec<_>>().join(", ");
-            let found = options.shown_class();
-            match nearest(options.class()).and_then(|class| Some((class, sampler_of(class)?))) {
-                Some((class, sampler)) => ConfigError::Unsupported { found, class, sampler, supported: expected },
-                None => ConfigError::Class { expected, found },
-            }
-        };
-        let (_, read) = known.ok_or_else(unknown)?;
+        let known = classes().find(|(class, _)| *class == options.class());
+        let Some((_, read)) = known else { return Err(Self::unsupported(&options)) };
         let scheduler = read(&mut options)?;
         let notes = options.notes();
         options.finish()?;
         Ok(Self { notes, ..scheduler })
+    }
+
+    /// The error for a class that is not supported, which names what is nearest to it.
+    fn unsupported(options: &Options) -> ConfigError {
+        let supported = Self::classes().collect::<Vec<_>>().join(", ");
+        let found = options.shown_class();
+        let Some(class) = nearest(options.class()) else { return ConfigError::Class { expected: supported, found } };
+        match Self::read(options.as_class(class)) {
+            Ok(read) => {
+                let sampler = sampler_of(options.class()).unwrap_or(read.entry().name);
+                ConfigError::Unsupported { found, class, sampler, supported }
+            }
+            // The file cannot be read as one of that class either.
+            Err(error) => error,
+        }
     }
 }
 

@@ -21,27 +21,15 @@ const NEAREST: &[(&str, &str)] = &[
     ("LTXEulerAncestralRFScheduler", "FlowMatchEulerDiscreteScheduler"),
 ];
 
-/// The sampler of each supported class that is nearest to another.
-const SAMPLERS: &[(&str, &str)] = &[
-    ("DDIMScheduler", "ddim"),
-    ("CogVideoXDDIMScheduler", "ddim"),
-    ("DDIMInverseScheduler", "ddim-inverse"),
-    ("DDPMScheduler", "ddpm"),
-    ("EulerDiscreteScheduler", "euler"),
-    ("EulerAncestralDiscreteScheduler", "euler-ancestral"),
-    ("HeunDiscreteScheduler", "heun"),
-    ("DPMSolverMultistepScheduler", "dpm++"),
-    ("EDMDPMSolverMultistepScheduler", "dpm++"),
-    ("LCMScheduler", "lcm"),
-    ("FlowMatchEulerDiscreteScheduler", "flow-euler"),
-];
+/// Samplers of the catalogue that are nearer to a class than that of the supported class.
+const SAMPLERS: &[(&str, &str)] = &[("DPMSolverSDEScheduler", "dpm++-sde"), ("SASolverScheduler", "dpm++-sde")];
 
 /// The supported class that is nearest to this one.
 pub(super) fn nearest(class: &str) -> Option<&'static str> {
     NEAREST.iter().find(|(known, _)| *known == class).map(|(_, nearest)| *nearest)
 }
 
-/// The sampler of a supported class.
+/// The sampler that is nearest to this class, if it is not that of the nearest class.
 pub(super) fn sampler_of(class: &str) -> Option<&'static str> {
     SAMPLERS.iter().find(|(known, _)| *known == class).map(|(_, sampler)| *sampler)
 }

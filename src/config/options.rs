@@ -33,7 +33,7 @@ const ALL_NAMES: &str = "algorithm_type alpha_cum_end alpha_cum_start base_image
 const SHOWN: usize = 60;
 
 /// Options that have not been read yet.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Options {
     class: String,
     rest: Map<String, Value>,
@@ -65,21 +65,28 @@ impl Options {
             self.class = class;
         }
         if self.rest.remove("tensor_format").is_some() {
-            self.notes.push("tensor_format acts on nothing".to_owned());
+            self.note("tensor_format acts on nothing");
         }
         if self.rest.get("timestep_values").is_some_and(Value::is_null) {
             self.rest.remove("timestep_values");
-            self.notes.push("timestep_values is null and acts on nothing".to_owned());
+            self.note("timestep_values is null and acts on nothing");
         }
         if let Some(Value::Bool(epsilon)) = self.rest.get("predict_epsilon").cloned() {
             self.rest.remove("predict_epsilon");
             let predicts = if epsilon { "epsilon" } else { "sample" };
-            if !self.has("prediction_type") {
+            if self.has("prediction_type") {
+                self.note("predict_epsilon acts on nothing beside prediction_type");
+            } else {
                 self.rest.insert("prediction_type".to_owned(), predicts.into());
-                self.notes.push(format!("predict_epsilon: {epsilon} is read as prediction_type: {predicts}"));
+                self.note(&format!("predict_epsilon: {epsilon} is read as prediction_type: {predicts}"));
             }
         }
         self
+    }
+
+    /// Adds a note for the reader of the file.
+    pub(super) fn note(&mut self, note: &str) {
+        self.notes.push(note.to_owned());
     }
 
     /// The notes on old spellings and their new ones.
@@ -88,8 +95,11 @@ impl Options {
     }
 
     /// The same file, read as one of another class.
-    pub(super) fn as_class(&mut self, class: &str) {
-        class.clone_into(&mut self.class);
+    pub(super) fn as_class(&self, class: &str) -> Self {
+        let mut other = self.clone();
+        class.clone_into(&mut other.class);
+        other.note(&format!("{} is read as {class}: its model", self.shown_class()));
+        other
     }
 
     /// The scheduler's class.

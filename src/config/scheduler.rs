@@ -6,6 +6,7 @@ use crate::math::catalog::error::CatalogError;
 use crate::math::catalog::sampler_options::SamplerOptions;
 use crate::math::catalog::sampler_recipe::SamplerRecipe;
 use crate::math::catalog::sampler_rules::GridRules;
+use crate::math::edm::RIGHT_ANGLE_ROUNDING;
 use crate::math::flow;
 use crate::math::model::Model;
 use crate::math::placement::Placement;
@@ -16,6 +17,7 @@ use crate::math::sampler::churn::Churn;
 use crate::math::sampler::multistep::Form;
 use crate::math::sampler::solver::Compat;
 use crate::math::schedule::MAX_STEPS;
+use crate::math::spacing::Spacing;
 use crate::table::step::Clip;
 use std::f64::consts::FRAC_PI_2;
 
@@ -100,7 +102,7 @@ impl Scheduler {
         let mut options = SamplerOptions { clip: self.clip(run), ..run.placed_over(&self.defaults) };
         self.shift(run, &mut options)?;
         self.exceptions(run, &mut options);
-        let mut sampler = self.sampler.build_by(&self.rules_of(run), &self.model, &options)?;
+        let mut sampler = self.sampler.build_by(&self.rules_of(run), &self.model, &options, run)?;
         if run.compat == Compat::Diffusers && matches!(self.model.process(), Process::TrigFlow(_)) {
             sampler.calls_mut().iter_mut().for_each(beyond_a_right_angle);
         }
@@ -140,7 +142,7 @@ impl Scheduler {
         let flow = self.model.process() == Process::Flow;
         match option {
             "strength" | "begin_index" | "end_index" => true,
-            "times" => flow,
+            "times" if flow => true,
             "shift" if flow && self.mu == Mu::Optional => true,
             "sigmas" if flow => true,
             _ if GRID.contains(&option) => self.sampler.make.options().any(|known| known == option),
@@ -170,10 +172,12 @@ impl Scheduler {
 
     /// The rules of the class, without those that the run replaces.
     fn rules_of(&self, run: &SamplerOptions) -> GridRules {
-        let mut rules = self.rules;
-        let spaced = matches!(run.placement, Some(Placement::Timesteps(_))) || run.offset.is_some();
-        rules.spacing = rules.spacing.filter(|_| !spaced);
-        rules
+        let spacing = match (run.placement, self.rules.spacing, run.offset) {
+            (Some(Placement::Timesteps(_)), ..) => None,
+            (_, Some(Spacing::Leading { .. }), Some(offset)) => Some(Spacing::Leading { offset }),
+            (_, spacing, _) => spacing,
+        };
+        GridRules { spacing, ..self.rules }
     }
 
     /// diffusers limits the threshold to `sample_max_value`, whose default of 1 turns it into a clamp to -1..=1.
@@ -189,7 +193,7 @@ impl Scheduler {
         Some(Clip::Quantile { ratio, least, most })
     }
 
-    /// The shift of a flow. A list of timesteps is final, but for diffusers, which shifts it.
+    /// The shift of a flow. A list is final, but for diffusers, which shifts it, and places it anew if the file says so.
     fn shift(&self, run: &SamplerOptions, options: &mut SamplerOptions) -> Result<(), ConfigError> {
         let listed = run.timesteps.is_some() || run.sigma_list.is_some() || run.times.is_some();
         let is_final = listed && run.compat == Compat::Published;
@@ -202,13 +206,17 @@ impl Scheduler {
             (Mu::Optional | Mu::Exponential, Some(_)) => options.mu = mu,
             (Mu::Linear, Some(_)) => options.shift = mu,
             (Mu::Optional, None) => {}
+            // A sampler of one's own takes it; the class does not.
+            (Mu::Exponential | Mu::Linear, None) if run.shift.is_some() => {}
             // Ends that are given place sigmas without the times of the class.
             _ if run.sigma_min.is_some() && run.sigma_max.is_some() && options.placement.is_some() => {}
             (Mu::Exponential | Mu::Linear, None) => {
                 return Err(CatalogError::NoSize.into());
             }
         }
-        if run.sigma_list.is_some() || run.times.is_some() || (is_final && self.model.process() == Process::Flow) {
+        let flow = self.model.process() == Process::Flow;
+        let placed_anew = flow && !is_final && self.rules.between_listed && run.times.is_none();
+        if run.sigma_list.is_some() && !placed_anew || run.times.is_some() || is_final && flow {
             options.placement = run.placement;
         }
         Ok(())
@@ -253,18 +261,16 @@ fn beyond_a_right_angle(call: &mut Call) {
     (row.x, row.p) = (kept * row.x0[0], kept * row.x0[1]);
 }
 
-/// The most by which a rounded angle lies beyond a right one.
-const RIGHT_ANGLE_ROUNDING: f64 = 1e-5;
-
 /// The angles of SCM: the usual two, or equal steps from the first to 0.
 fn angles(run: &SamplerOptions, options: &mut SamplerOptions) {
-    if let Some(list) = options.timesteps.take() {
-        options.times = Some(list);
+    match (run.steps, &run.timesteps, &run.times) {
+        (None, Some(list), None) => (options.timesteps, options.times) = (None, Some(list.clone())),
+        (Some(steps @ 1..=MAX_STEPS), None, None) => {
+            let even = |i: usize| SPRINT[0] * (1.0 - i as f64 / steps as f64);
+            options.steps = None;
+            options.times = Some(if steps == 2 { SPRINT.to_vec() } else { (0..steps).map(even).collect() });
+        }
+        // Two lists, or none: the grid says so.
+        _ => {}
     }
-    let Some(steps) = run.steps.filter(|steps| (1..=MAX_STEPS).contains(steps)) else { return };
-    options.steps = None;
-    options.times = Some(match steps {
-        2 => SPRINT.to_vec(),
-        _ => (0..steps).map(|i| SPRINT[0] * (1.0 - i as f64 / steps as f64)).collect(),
-    });
 }

@@ -19,8 +19,8 @@ use crate::math::schedule_error::ScheduleError;
 use std::f64::consts::FRAC_PI_2;
 use std::hash::{Hash, Hasher};
 
-/// The largest angle that counts as `pi/2`, whose published value is rounded to four decimals.
-const RIGHT_ANGLE: f64 = FRAC_PI_2 + 1e-5;
+/// The most by which an angle that counts as `pi/2` lies beyond it: its published value is rounded to four decimals.
+pub(crate) const RIGHT_ANGLE_ROUNDING: f64 = 1e-5;
 
 /// The standard deviation of the data: finite and above 0, in the data's units.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -79,7 +79,7 @@ impl NoiseLevel {
     /// # Errors
     /// [`ScheduleError::Angle`].
     pub fn trig_flow(t: f64, sigma_data: SigmaData) -> Result<Self, ScheduleError> {
-        if !(0.0..=RIGHT_ANGLE).contains(&t) {
+        if !(0.0..=FRAC_PI_2 + RIGHT_ANGLE_ROUNDING).contains(&t) {
             return Err(ScheduleError::Angle { value: t });
         }
         let alpha = if t >= FRAC_PI_2 { 0.0 } else { t.cos() };

@@ -25,7 +25,8 @@ use crate::math::schedule_error::ScheduleError;
 pub enum Told {
     /// The timestep of the schedule that has this ratio of noise to signal, not always whole.
     Timestep,
-    /// `scale*t` with the time `t = sigma/(alpha + sigma)` of a flow: 1000 for most, 1 for Flux.
+    /// `scale*t` with the time `t = sigma/(alpha + sigma)` of a flow: 1000 for most; 1 where the network multiplies itself, as in
+    /// Flux's own code.
     Time(f64),
     /// `scale*(1 - t)`: a flow whose time runs from noise to data.
     RisingTime(f64),
@@ -107,14 +108,15 @@ impl Model {
         }
     }
 
-    /// The same with an output that is the quantity only after it is multiplied by this factor, above or below 0.
+    /// The same with an output that is multiplied by this factor, above or below 0, besides those that it has been given: the
+    /// product is the quantity.
     ///
     /// # Errors
     /// [`ScheduleError::ParamNotPositive`] for a factor whose size is not finite and above 0.
     pub fn with_output_factor(self, factor: f64) -> Result<Self, ScheduleError> {
         let size = factor.abs();
         if size.is_finite() && size > 0.0 {
-            Ok(Self { factor, ..self })
+            Ok(Self { factor: self.factor * factor, ..self })
         } else {
             Err(ScheduleError::ParamNotPositive { name: "the size of the output's factor", value: size })
         }
@@ -151,7 +153,8 @@ impl Model {
         Self { latent: [scale, shift], ..self }
     }
 
-    /// The levels of training, by timestep.
+    /// The levels of training. Row `i` of a flow of `T` timesteps is the time `(i + 1)/T`; the row at which its network is told
+    /// `t` is that of [`timesteps`](Self::timesteps). Of other processes the two are the same.
     #[must_use]
     pub const fn schedule(&self) -> &Schedule {
         &self.schedule
@@ -163,7 +166,7 @@ impl Model {
         self.schedule.process()
     }
 
-    /// The quantity that the network predicts.
+    /// The quantity that the network predicts: its output, times the [factor](Self::output_factor).
     #[must_use]
     pub const fn prediction(&self) -> Quantity {
         self.prediction
@@ -225,24 +228,25 @@ impl Model {
         }
     }
 
-    /// The sigma of a timestep, in the sense of [`scale`](Self::scale): `t/T` of a flow, else the ratio of noise to signal,
-    /// interpolated between whole timesteps.
+    /// The sigma of a timestep, in the sense of [`scale`](Self::scale): the time `t/T` of a flow, or `1 - t/T` if the network's
+    /// time runs from noise to data; else the ratio of noise to signal, interpolated between whole timesteps.
     ///
     /// # Errors
-    /// [`SamplerError::Parameter`] for a timestep that the model does not have.
+    /// [`SamplerError::Parameter`] for a timestep that the model does not have, and for TrigFlow, which has none.
     pub fn sigma_at(&self, timestep: f64) -> Result<f64, SamplerError> {
         let all = self.schedule.len() as f64;
-        if self.process() == Process::Flow {
-            let time = timestep / all;
-            check::fraction("the time of a flow's timestep", time)?;
-            return Ok(time);
-        }
-        if (0.0..=all - 1.0).contains(&timestep) {
-            Ok(self.schedule.sigma_at(timestep))
-        } else {
-            let (name, expected) = ("a timestep", "from 0 to the model's last timestep");
-            Err(SamplerError::Parameter { name, expected, found: timestep })
-        }
+        let expected = match self.process() {
+            Process::TrigFlow(_) => "an angle, the time of TrigFlow, which has no timesteps",
+            Process::Flow => {
+                let time = timestep / all;
+                check::fraction("the time of a flow's timestep", time)?;
+                return Ok(if self.rises() { 1.0 - time } else { time });
+            }
+            Process::Levels if timestep.fract() != 0.0 => "whole: between its levels the model has none",
+            _ if (0.0..=all - 1.0).contains(&timestep) => return Ok(self.schedule.sigma_at(timestep)),
+            _ => "from 0 to the model's last timestep",
+        };
+        Err(SamplerError::Parameter { name: "a timestep", expected, found: timestep })
     }
 
     /// True if the network is told the number by which [`sigma_at`](Self::sigma_at) is asked.

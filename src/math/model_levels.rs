@@ -22,28 +22,28 @@ impl Model {
     /// [`SamplerError::Parameter`] for a timestep that the model does not have, and for TrigFlow, which has none.
     pub fn level_at(&self, timestep: f64) -> Result<NoiseLevel, SamplerError> {
         let schedule = self.schedule();
+        let sigma = self.sigma_at(timestep)?;
         match self.process() {
-            Process::TrigFlow(_) => {
-                let (name, expected) = ("a timestep", "an angle, the time of TrigFlow, which has no timesteps");
-                Err(SamplerError::Parameter { name, expected, found: timestep })
-            }
-            Process::Flow => {
-                let time = self.sigma_at(timestep)?;
-                Ok(NoiseLevel::rectified_flow(if self.rises() { 1.0 - time } else { time })?)
-            }
-            _ if timestep.fract() == 0.0 && (0.0..schedule.len() as f64).contains(&timestep) => {
+            // Stored, these need not be computed from a ratio.
+            Process::VariancePreserving | Process::VarianceExploding | Process::Levels if timestep.fract() == 0.0 => {
                 Ok(schedule.level(timestep as usize)?)
             }
-            _ => self.scale().level(self.sigma_at(timestep)?),
+            _ => self.level_of_sigma(sigma),
         }
     }
 
     /// The level of a sigma, in the sense of [`scale`](Self::scale).
     ///
     /// # Errors
-    /// [`SamplerError::Schedule`] for a sigma that the process does not have.
+    /// [`SamplerError::Schedule`] for a sigma that the process does not have, [`SamplerError::Parameter`] for levels on no curve.
     pub fn level_of_sigma(&self, sigma: f64) -> Result<NoiseLevel, SamplerError> {
-        self.scale().level(sigma)
+        match self.process() {
+            Process::Levels => {
+                let (name, expected) = ("a sigma", "a timestep: the model's levels lie on no curve");
+                Err(SamplerError::Parameter { name, expected, found: sigma })
+            }
+            _ => self.scale().level(sigma),
+        }
     }
 
     /// The level of a time: `t` in `0..=1` of a rectified flow, in the direction of the model's time; TrigFlow's angle.

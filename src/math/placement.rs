@@ -101,6 +101,31 @@ impl Placement {
         }
     }
 
+    /// The exponent, of a rule that has one.
+    pub(in crate::math) const fn rho(self) -> Option<f64> {
+        match self {
+            Self::Karras { rho } | Self::Polyexponential { rho } => Some(rho),
+            _ => None,
+        }
+    }
+
+    /// Its name in the catalogue.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Timesteps(Spacing::Leading { .. }) => "leading",
+            Self::Timesteps(Spacing::Trailing) => "trailing",
+            Self::Timesteps(Spacing::Linspace) => "linspace",
+            Self::Karras { .. } => "karras",
+            Self::Exponential => "exponential",
+            Self::Polyexponential { .. } => "polyexponential",
+            Self::Beta { .. } => "beta",
+            Self::Vp { .. } => "vp",
+            Self::FlowTimes { .. } => "flow-times",
+            Self::FlowEnds { .. } => "flow-ends",
+        }
+    }
+
     /// The name of the option that chooses such a rule: `spacing` or `sigmas`.
     pub(in crate::math) const fn option(self) -> &'static str {
         match self {

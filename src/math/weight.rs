@@ -201,8 +201,8 @@ impl Schedule {
         (0..self.len()).map(|t| self.loss_weight(t, weight, on)).collect()
     }
 
-    /// `-d(ln snr)/d(t/T)` by differences between the neighbours: the speed of log SNR in time. A loss that is
-    /// multiplied with it weighs log SNRs instead of timesteps (Kingma et al. 2021, arXiv 2107.00630, eq. 17).
+    /// `|d(ln snr)/d(t/T)|` by differences between the neighbours: the speed of log SNR in time, whichever way it runs. A loss
+    /// that is multiplied with it weighs log SNRs instead of timesteps (Kingma et al. 2021, arXiv 2107.00630, eq. 17).
     ///
     /// Infinite where the log SNR is, and 0 for a schedule of one timestep; a neighbour without a finite log SNR is left
     /// out.
@@ -219,6 +219,6 @@ impl Schedule {
             .map(|t| neighbour(t).filter(|log_snr| log_snr.is_finite()));
         let steps = f64::from(u8::from(before.is_some()) + u8::from(after.is_some()));
         let fall = before.unwrap_or(here) - after.unwrap_or(here);
-        Ok(if steps == 0.0 { 0.0 } else { fall / steps * self.len() as f64 })
+        Ok(if steps == 0.0 { 0.0 } else { fall.abs() / steps * self.len() as f64 })
     }
 }

@@ -17,6 +17,7 @@
 //! | [`Penalty::CATALOGUE`](crate::table::Penalty::CATALOGUE) | the shape of a loss | numbers |
 //! | [`Density::CATALOGUE`](crate::math::Density::CATALOGUE) | a density of timesteps | numbers |
 //! | [`Model::CATALOGUE`](crate::math::Model::CATALOGUE) | a published model | nothing |
+//! | [`Model::PROCESSES`](crate::math::Model::PROCESSES) | a model of a process | a number of timesteps |
 //!
 //! **Practice.** [`Catalogue::find`] takes our name or a synonym in any spelling: upper and lower case, `-`, `_` and spaces
 //! make no difference. [`Entry::build`] takes numbers by name, fills in the defaults, and refuses a name that the entry
@@ -59,6 +60,7 @@ pub(crate) mod sampler_recipe;
 )]
 pub(crate) mod sampler_rules;
 mod sampler_sigmas;
+mod sampler_ways;
 mod samplers;
 mod schedules;
 

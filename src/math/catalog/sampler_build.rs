@@ -29,9 +29,8 @@ impl Entry<SamplerRecipe> {
     /// cannot sample, options that contradict each other, and [`CatalogError::Sampler`] for numbers that a grid or a solver
     /// refuses.
     pub fn build(&self, model: &Model, options: &SamplerOptions) -> Result<Sampler, CatalogError> {
-        let (solver, grid) = self.parts(model, options)?;
-        let denoiser = model.denoiser().clipped(options.clip.unwrap_or(Clip::None));
-        Ok(Sampler::new(&*solver, &grid, &denoiser)?)
+        self.refuse_unused(model, options)?;
+        self.build_by(&GridRules::default(), model, options, options)
     }
 
     /// The solver and the grid that the options describe, for a denoiser of one's own.
@@ -40,7 +39,7 @@ impl Entry<SamplerRecipe> {
     /// As [`build`](Self::build).
     pub fn parts(&self, model: &Model, options: &SamplerOptions) -> Result<SamplerParts, CatalogError> {
         self.refuse_unused(model, options)?;
-        self.parts_by(&GridRules::default(), model, options)
+        self.parts_by(&GridRules::default(), model, options, options)
     }
 
     /// The same by the rules of a class of diffusers, whose reader has refused what the class does not use.
@@ -49,21 +48,22 @@ impl Entry<SamplerRecipe> {
         rules: &GridRules,
         model: &Model,
         options: &SamplerOptions,
+        asked: &SamplerOptions,
     ) -> Result<SamplerParts, CatalogError> {
         let solver = (self.make.solver)(&self.filled(options))?;
-        let builder = GridBuilder { recipe: &self.make, options, model, rules };
+        let builder = GridBuilder { recipe: &self.make, options, asked, model, rules };
         Ok((solver, builder.churned_grid()?))
     }
 
-    /// [`build`](Self::build) by the rules of a class.
-    #[cfg(feature = "diffusers-config")]
+    /// [`build`](Self::build) by the rules of a class; `asked` are those of the options that are not the file's.
     pub(crate) fn build_by(
         &self,
         rules: &GridRules,
         model: &Model,
         options: &SamplerOptions,
+        asked: &SamplerOptions,
     ) -> Result<Sampler, CatalogError> {
-        let (solver, grid) = self.parts_by(rules, model, options)?;
+        let (solver, grid) = self.parts_by(rules, model, options, asked)?;
         let denoiser = model.denoiser().clipped(options.clip.unwrap_or(Clip::None));
         Ok(Sampler::new(&*solver, &grid, &denoiser)?)
     }
@@ -78,7 +78,7 @@ impl Entry<SamplerRecipe> {
     ) -> Result<Sampler, CatalogError> {
         self.refuse_unused(model, options)?;
         let spacing = rules.spacing.filter(|_| self.make.options().any(|known| known == "spacing"));
-        self.build_by(&GridRules { spacing, ..*rules }, model, options)
+        self.build_by(&GridRules { spacing, ..*rules }, model, options, options)
     }
 
     /// The model that somebody means who names this sampler, a schedule, and perhaps a prediction and a scale: a rectified

@@ -1,7 +1,7 @@
 //! The grid of a named sampler.
 //!
-//! **Practice.** Options override the recipe. A grid takes one of four ways: levels of the schedule at whole timesteps,
-//! sigmas of timesteps, sigmas between ends, or times of a flow.
+//! **Practice.** Options override the recipe. A grid takes one [`Way`](super::sampler_ways::Way) to its levels, which says
+//! what options it reads.
 
 use super::error::CatalogError;
 use super::sampler_options::SamplerOptions;
@@ -27,23 +27,18 @@ pub(super) enum Steps<'a> {
 pub(super) struct GridBuilder<'a> {
     pub(super) recipe: &'a SamplerRecipe,
     pub(super) options: &'a SamplerOptions,
+    /// Those of them that the caller gave; others are a file's.
+    pub(super) asked: &'a SamplerOptions,
     pub(super) model: &'a Model,
     pub(super) rules: &'a GridRules,
 }
 
 impl GridBuilder<'_> {
     /// The rule that places sigmas; `None` where timesteps are visited.
-    pub(super) fn placement(&self) -> Result<Option<Placement>, CatalogError> {
-        let SamplerOptions { placement, timesteps, sigma_min, sigma_max, rho, .. } = self.options;
+    pub(super) fn placement(&self) -> Option<Placement> {
+        let SamplerOptions { placement, timesteps, .. } = self.options;
         let usual = self.model.placement().filter(|_| timesteps.is_none());
-        if self.is_listed() && placement.is_some() {
-            return Err(contradiction("sigmas", "times", "places the levels"));
-        }
-        let sigmas = placement.or(usual).filter(|placement| !matches!(placement, Placement::Timesteps(_)));
-        if sigmas.is_none() && [sigma_min, sigma_max, rho].into_iter().any(Option::is_some) {
-            return Err(CatalogError::NoSigmas);
-        }
-        Ok(sigmas)
+        placement.or(usual).filter(|placement| !matches!(placement, Placement::Timesteps(_)))
     }
 
     /// The scale that the options, the model or the recipe ask for.
@@ -173,22 +168,28 @@ impl GridBuilder<'_> {
         let end = if self.ends_at_least_sigma() { schedule.level(0)? } else { NoiseLevel::CLEAN };
         if self.is_diffusers() && matches!(self.recipe.walk, Walk::Strided | Walk::Inverse) {
             let stride = schedule.len() / timesteps.len().max(1);
-            return self.inverted(Grid::with_stride(schedule, &timesteps, stride, end)?);
+            return self.backwards(Grid::with_stride(schedule, &timesteps, stride, end)?);
         }
-        let end = if self.recipe.walk == Walk::Reverse {
+        // From the cleanest level of the schedule to pure noise: a schedule has no timestep for the clean sample.
+        let reverse = self.recipe.walk == Walk::Reverse;
+        let end = if reverse { NoiseLevel::new(0.0, 1.0)? } else { end };
+        if reverse {
             timesteps.reverse();
-            NoiseLevel::new(0.0, 1.0)?
-        } else {
-            end
-        };
-        self.inverted(match self.options.sections {
+        }
+        let grid = match self.options.sections {
             Some(_) => Grid::respaced(schedule, &timesteps, end)?,
             None => Grid::of_schedule(schedule, &timesteps, end)?,
-        })
+        };
+        if reverse { Ok(grid) } else { self.backwards(grid) }
     }
 
-    fn inverted(&self, grid: Grid) -> Result<Grid, CatalogError> {
-        Ok(if self.recipe.walk == Walk::Inverse { grid.reversed()? } else { grid })
+    /// The grid of a sampler from clean to noisy, from one in the usual direction; others stay as they are.
+    pub(super) fn backwards(&self, grid: Grid) -> Result<Grid, CatalogError> {
+        Ok(match self.recipe.walk {
+            Walk::Inverse => grid.reversed()?,
+            Walk::Reverse => grid.reversed()?.told(|level| self.model.told(level))?,
+            Walk::Plain | Walk::Strided | Walk::BeforeZero | Walk::Distilled => grid,
+        })
     }
 
     pub(super) fn ends_at_least_sigma(&self) -> bool {

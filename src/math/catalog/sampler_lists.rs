@@ -1,4 +1,4 @@
-//! Grids of levels that the options list, and options that have nothing to act on.
+//! Grids of levels that the options list.
 
 use super::error::CatalogError;
 use super::sampler_grid::{GridBuilder, Steps, contradiction};
@@ -6,7 +6,6 @@ use super::sampler_options::SamplerOptions;
 use crate::math::error::sampler::SamplerError;
 use crate::math::level::NoiseLevel;
 use crate::math::model::Told;
-use crate::math::placement::Placement;
 use crate::math::sampler::grid::{Grid, Scale};
 use crate::math::schedule::MAX_STEPS;
 use crate::math::schedule_error::ScheduleError;
@@ -47,7 +46,7 @@ impl GridBuilder<'_> {
         };
         let targets = levels.iter().skip(1).copied().chain([end]);
         let grid = Grid::of_levels(scale, levels, targets, &told)?;
-        Ok(if self.recipe.inverts() { grid.reversed()? } else { grid })
+        self.backwards(grid)
     }
 
     /// The angle of a list that its network is told as it is, beyond `pi/2` by its rounding or not.
@@ -65,36 +64,6 @@ impl GridBuilder<'_> {
         };
         let levels: Result<Vec<_>, SamplerError> = angles.iter().map(|&t| self.model.level_of_time(t)).collect();
         self.level_grid(scale, &levels?)
-    }
-
-    /// Refuses options that nothing in this grid reads: they would let the caller believe in an effect.
-    pub(super) fn refuse_idle(&self, scale: Scale) -> Result<(), CatalogError> {
-        let SamplerOptions { placement, offset, timesteps, .. } = self.options;
-        let flow = scale == Scale::Flow;
-        let spaced = matches!(placement, Some(Placement::Timesteps(_)));
-        if (flow || matches!(scale, Scale::TrigFlow(_))) && (spaced || offset.is_some()) {
-            let option = if spaced { "spacing" } else { "offset" };
-            return Err(CatalogError::Unused { option: option.to_owned(), by: "flow: it has no spacing".to_owned() });
-        }
-        let Some(shift) = self.given_shift().filter(|_| flow) else { return Ok(()) };
-        let listed = timesteps.is_some() || self.is_listed();
-        let class_shifts = self.is_diffusers() && self.rules.between_listed;
-        if listed && !class_shifts {
-            let list = if timesteps.is_some() { "timesteps" } else { "sigmas" };
-            return Err(contradiction(shift, list, "is final"));
-        }
-        let fixed = |placement: &Placement| placement.shift().is_none();
-        if placement.as_ref().is_some_and(fixed) && !self.rules.between_listed {
-            return Err(contradiction(shift, "sigmas", "places the levels"));
-        }
-        Ok(())
-    }
-
-    /// The name of the option that gives a shift.
-    fn given_shift(&self) -> Option<&'static str> {
-        let SamplerOptions { shift, mu, tokens, .. } = self.options;
-        let given = [("mu", mu), ("tokens", tokens), ("shift", shift)];
-        given.into_iter().find(|(_, value)| value.is_some()).map(|(name, _)| name)
     }
 }
 

@@ -147,6 +147,7 @@ impl SamplerOptions {
             eta: run.eta,
             rederive_epsilon: run.rederive_epsilon,
             churn: run.churn,
+            original_steps: run.original_steps.or(defaults.original_steps),
             compat: run.compat,
             ..defaults.clone()
         }

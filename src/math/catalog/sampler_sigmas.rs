@@ -1,10 +1,11 @@
 //! Grids of sigmas: at timesteps, between ends, and at the times of a flow.
 
 use super::error::CatalogError;
-use super::sampler_grid::{GridBuilder, Steps, contradiction, needs};
+use super::sampler_grid::{GridBuilder, Steps, contradiction};
 use super::sampler_options::SamplerOptions;
 use super::sampler_recipe::Walk;
 use super::sampler_rules::{Last, Times};
+use super::sampler_ways::Way;
 use crate::math::check;
 use crate::math::error::sampler::SamplerError;
 use crate::math::flow;
@@ -20,7 +21,10 @@ const BELOW_ONE: f64 = 1e-6;
 impl GridBuilder<'_> {
     /// The grid, with the noise that the network is to see. diffusers adds it behind the network's back, in its solver.
     pub(super) fn churned_grid(&self) -> Result<Grid, CatalogError> {
-        let grid = self.window(self.taken(self.grid()?)?)?;
+        let scale = self.scale()?;
+        let way = self.way(scale)?;
+        self.refuse_idle(scale, &way)?;
+        let grid = self.window(self.taken(&way, self.grid(scale, &way)?)?)?;
         match &self.options.churn {
             Some(churn) if !self.is_diffusers() => {
                 Ok(grid.churned(churn, |sigma| self.model.told(NoiseLevel::raw(1.0, sigma)))?)
@@ -29,13 +33,13 @@ impl GridBuilder<'_> {
         }
     }
 
-    /// The steps that the strength leaves. A distilled model's are placed by it.
-    fn taken(&self, grid: Grid) -> Result<Grid, CatalogError> {
+    /// The steps that the strength leaves: those next to the clean sample.
+    fn taken(&self, way: &Way, grid: Grid) -> Result<Grid, CatalogError> {
         match self.options.strength {
-            Some(strength) if self.recipe.walk != Walk::Distilled => {
+            Some(strength) if !self.strength_distils(way) => {
                 check::fraction("strength", strength)?;
                 let steps = (grid.len() as f64 * strength) as usize;
-                Ok(grid.last_steps(steps)?)
+                Ok(if self.recipe.inverts() { grid.first_steps(steps) } else { grid.last_steps(steps) }?)
             }
             _ => Ok(grid),
         }
@@ -53,24 +57,15 @@ impl GridBuilder<'_> {
         Ok(grid.last_steps(left)?)
     }
 
-    fn grid(&self) -> Result<Grid, CatalogError> {
-        let scale = self.scale()?;
-        self.refuse_idle(scale)?;
-        if let Some(levels) = self.listed_levels(scale)? {
-            return self.level_grid(scale, &levels);
+    fn grid(&self, scale: Scale, way: &Way) -> Result<Grid, CatalogError> {
+        match way {
+            Way::Listed(levels) => self.level_grid(scale, levels),
+            Way::Schedule => self.schedule_grid(),
+            Way::Angles => self.angle_grid(scale),
+            Way::Timesteps => self.backwards(self.timestep_grid(scale)?),
+            Way::Sigmas(placement) => self.backwards(self.sigma_grid(scale, *placement)?),
+            Way::Flow => self.backwards(self.flow_grid()?),
         }
-        let grid = match (scale, self.placement()?) {
-            (Scale::Flow, None | Some(Placement::FlowTimes { .. } | Placement::FlowEnds { .. })) => self.flow_grid()?,
-            (_, Some(Placement::FlowTimes { .. })) => return Err(needs("sigmas", "flow-times", "scale", "flow")),
-            (_, Some(Placement::FlowEnds { .. })) => return Err(needs("sigmas", "flow-ends", "scale", "flow")),
-            (Scale::TrigFlow(_), None) => self.angle_grid(scale)?,
-            (Scale::VariancePreserving, None) if !(self.rules.finite && self.is_diffusers()) => {
-                return self.schedule_grid();
-            }
-            (scale, None) => self.timestep_grid(scale)?,
-            (scale, Some(placement)) => self.sigma_grid(scale, placement.with_rho(self.options.rho))?,
-        };
-        Ok(if self.recipe.inverts() { grid.reversed()? } else { grid })
     }
 
     /// The sigmas of timesteps, which need not be whole.
@@ -186,11 +181,6 @@ impl GridBuilder<'_> {
         sigmas.iter().map(told).collect()
     }
 
-    /// The noise's share at each timestep that a flow's network is told.
-    fn flow_sigmas_at(&self, timesteps: &[f64]) -> Result<Vec<f64>, SamplerError> {
-        timesteps.iter().map(|&t| Ok(self.model.level_at(t)?.sigma())).collect()
-    }
-
     fn told_at(&self, scale: Scale, timesteps: &[f64], sigmas: &[f64]) -> Result<Vec<f64>, SamplerError> {
         let pairs = timesteps.iter().zip(sigmas);
         pairs.map(|(&timestep, &sigma)| Ok(self.model.told_at(timestep, scale.level(sigma)?))).collect()
@@ -209,8 +199,12 @@ impl GridBuilder<'_> {
     /// The times: a list as it is given, others shifted. In diffusers lists of a class are shifted too.
     fn flow_times(&self) -> Result<Vec<f64>, CatalogError> {
         let times = match self.steps()? {
-            Steps::Timesteps(list) if self.is_diffusers() && self.rules.between_listed => self.sigmas_at(list)?,
-            Steps::Timesteps(list) => return Ok(self.flow_sigmas_at(list)?),
+            // The class counts all times from data, and turns those of a network that counts from noise at the end.
+            Steps::Timesteps(list) if self.is_diffusers() && self.rules.between_listed => {
+                let all = self.model.schedule().len() as f64;
+                list.iter().map(|t| t / all).collect()
+            }
+            Steps::Timesteps(list) => return Ok(self.sigmas_at(list)?),
             Steps::Sigmas(list) => list.to_vec(),
             Steps::Count(steps) => self.even_times(steps)?,
         };

@@ -218,6 +218,18 @@ impl Grid {
         Self::new(self.steps.iter().rev().map(back).collect(), self.scale)
     }
 
+    /// Returns the same steps, each told the number of the level at which the network is called.
+    ///
+    /// # Errors
+    /// [`SamplerError::Parameter`] for a number that is not finite.
+    pub(in crate::math) fn told(mut self, told: impl Fn(NoiseLevel) -> f64) -> Result<Self, SamplerError> {
+        for step in &mut self.steps {
+            step.timestep = told(step.from);
+            step.to_timestep = Some(told(step.to)).filter(|told| told.is_finite());
+        }
+        Self::new(self.steps, self.scale)
+    }
+
     /// Returns the last steps, for a loop that begins with a noised picture instead of noise. At least one.
     ///
     /// # Errors

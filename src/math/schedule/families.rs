@@ -19,9 +19,8 @@ impl Schedule {
     /// # Errors
     /// [`ScheduleError::Level`], [`ScheduleError::Empty`], [`ScheduleError::TooLong`].
     pub fn variance_exploding(sigmas: &[f64]) -> Result<Self, ScheduleError> {
-        check_steps(sigmas.len())?;
-        let sigmas = sigmas.iter().copied();
-        Self::from_level_results(sigmas.map(NoiseLevel::variance_exploding))
+        let levels = sigmas.iter().copied().map(NoiseLevel::variance_exploding).collect::<Result<_, _>>()?;
+        Self::on(Process::VarianceExploding, levels)
     }
 
     /// The noise levels of EDM (Karras et al. 2022, arXiv 2206.00364, eq. 5), without the final 0:
@@ -45,8 +44,8 @@ impl Schedule {
     /// [`ScheduleError::Empty`], [`ScheduleError::TooLong`].
     pub fn rectified_flow(steps: usize) -> Result<Self, ScheduleError> {
         check_steps(steps)?;
-        let times = (0..steps).map(|i| (i + 1) as f64 / steps as f64);
-        Self::from_level_results(times.map(NoiseLevel::rectified_flow))
+        let times: Vec<f64> = (0..steps).map(|i| (i + 1) as f64 / steps as f64).collect();
+        Self::rectified_flow_times(&times)
     }
 
     /// TrigFlow at the angles `(i+1)/steps * pi/2`: the last timestep is pure noise (Lu & Song 2024, arXiv 2410.11081).
@@ -65,9 +64,8 @@ impl Schedule {
     /// # Errors
     /// [`ScheduleError::Time`], [`ScheduleError::Empty`], [`ScheduleError::TooLong`].
     pub fn rectified_flow_times(times: &[f64]) -> Result<Self, ScheduleError> {
-        check_steps(times.len())?;
-        let times = times.iter().copied();
-        Self::from_level_results(times.map(NoiseLevel::rectified_flow))
+        let levels = times.iter().copied().map(NoiseLevel::rectified_flow).collect::<Result<_, _>>()?;
+        Self::on(Process::Flow, levels)
     }
 }
 

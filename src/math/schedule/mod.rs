@@ -79,12 +79,6 @@ impl Schedule {
         Ok(Self { levels: levels.to_vec(), process: Process::of(levels), chain: None })
     }
 
-    pub(in crate::math) fn from_level_results(
-        levels: impl Iterator<Item = Result<NoiseLevel, ScheduleError>>,
-    ) -> Result<Self, ScheduleError> {
-        Self::from_levels(&levels.collect::<Result<Vec<_>, _>>()?)
-    }
-
     /// Levels that lie on a curve by construction.
     pub(in crate::math) fn on(process: Process, levels: Vec<NoiseLevel>) -> Result<Self, ScheduleError> {
         check_steps(levels.len())?;

@@ -1,13 +1,13 @@
 //! The samplers: a solver on a grid, by name.
 
-use super::entry::{Catalogue, Entry};
-use super::error::CatalogError;
-use super::grids::SHIFT;
-use super::parameter::Parameter;
-use super::sampler_options::{SamplerOptions, SolverKind};
-use super::sampler_recipe::{ORIGINAL_STEPS, SamplerRecipe, Walk};
+mod options;
+
+use crate::math::catalog::entry::{Catalogue, Entry};
+use crate::math::catalog::error::CatalogError;
+use crate::math::catalog::grids::SHIFT;
+use crate::math::catalog::sampler_options::{SamplerOptions, SolverKind};
+use crate::math::catalog::sampler_recipe::{SamplerRecipe, Walk};
 use crate::math::model::Model;
-use crate::math::placement::Placement;
 use crate::math::sampler::Sampler;
 use crate::math::sampler::consistency::Consistency;
 use crate::math::sampler::ddpm::Ddpm;
@@ -17,8 +17,9 @@ use crate::math::sampler::grid::Scale;
 use crate::math::sampler::heun::Heun;
 use crate::math::sampler::solver::{Compat, Solver};
 use crate::math::sampler::unipc::{Corrector, UniPc, UniPcKind};
-use crate::math::schedule::MAX_STEPS;
-use crate::math::spacing::Spacing;
+use options::{
+    CHURN, DISTILLED, DPM, FINAL, FLOW_TIMES, LEADING, LINSPACE, MULTISTEP, SECTIONS, SIGMAS, SPACED, eta, order,
+};
 
 impl Sampler {
     /// Every sampler that has a name.
@@ -63,46 +64,6 @@ constructors! {
     flow_euler: "flow-euler", "Euler's method on a rectified flow (Esser et al. 2024, arXiv 2403.03206).";
     flow_heun: "flow-heun", "Heun's method on a rectified flow (Karras et al. 2022, arXiv 2206.00364).";
 }
-
-const LEADING: Placement = Placement::Timesteps(Spacing::Leading { offset: 0 });
-const LINSPACE: Placement = Placement::Timesteps(Spacing::Linspace);
-const FLOW_TIMES: Placement = Placement::FlowTimes { shift: 1.0 };
-
-/// Options of samplers that visit whole timesteps.
-const SECTIONS: &[&str] = &["sections"];
-
-/// Options of samplers whose steps a spacing places.
-const SPACED: &[&str] = &["spacing", "offset"];
-
-/// Options of samplers that can be placed by sigma.
-const SIGMAS: &[&str] = &["scale", "sigmas", "sigma_min", "sigma_max", "rho"];
-
-/// Options of samplers that end near the clean sample.
-const FINAL: &[&str] = &["final"];
-
-const MULTISTEP: &[&str] = &["order", "solver_type", "form", "lower_order_final"];
-
-const DPM: &[&str] = &["euler_at_final"];
-
-const fn eta(default: f64) -> Parameter {
-    Parameter::new("eta", default, [0.0, 1.0], "part of the posterior's noise that is drawn")
-}
-
-const fn order(default: f64) -> Parameter {
-    Parameter::new("order", default, [1.0, 3.0], "clean samples that a step uses").whole()
-}
-
-const CHURN: Parameter =
-    Parameter::new("s_churn", 0.0, [0.0, f64::INFINITY], "noise that is added on the way, spread over the steps")
-        .without_default();
-
-const DISTILLED: Parameter = Parameter::new(
-    "original_steps",
-    ORIGINAL_STEPS as f64,
-    [1.0, MAX_STEPS as f64],
-    "steps from which the model was distilled",
-)
-.whole();
 
 const ENTRIES: &[Entry<SamplerRecipe>] = &[
     Entry::new(

@@ -1,0 +1,16 @@
+//! The classes of diffusers: each a sampler of the catalogue, with the options of the file.
+
+mod edm;
+mod flow;
+mod multistep;
+mod read;
+mod sigmas;
+mod timesteps;
+
+use read::Read;
+
+/// The classes that are supported, and their readers.
+pub(super) fn classes() -> impl Iterator<Item = &'static (&'static str, Read)> {
+    let families = [timesteps::CLASSES, sigmas::CLASSES, multistep::CLASSES, flow::CLASSES, edm::CLASSES];
+    families.into_iter().flatten()
+}

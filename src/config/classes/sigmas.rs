@@ -1,0 +1,54 @@
+//! Classes that visit sigmas of a variance-exploding process.
+
+use super::read::{Read, spaced};
+use crate::config::common::{Usual, clip, ends_noisy, placement, rescaled_schedule, schedule};
+use crate::config::error::ConfigError;
+use crate::config::options::Options;
+use crate::config::scheduler::Scheduler;
+use crate::math::catalog::sampler_options::SamplerOptions;
+use crate::math::catalog::sampler_rules::{GridRules, Last};
+use crate::math::model::Told;
+use crate::math::quantity::Quantity;
+use crate::math::spacing::Spacing;
+
+/// The classes of this file.
+pub(super) const CLASSES: &[(&str, Read)] = &[
+    ("EulerDiscreteScheduler", euler),
+    ("EulerAncestralDiscreteScheduler", euler_ancestral),
+    ("HeunDiscreteScheduler", heun),
+];
+
+fn euler(options: &mut Options) -> Result<Scheduler, ConfigError> {
+    let schedule = rescaled_schedule(options)?;
+    let continuous = options.choice("timestep_type", &[("discrete", false), ("continuous", true)], false)?;
+    let logarithmic = options.choice("interpolation_type", &[("linear", false), ("log_linear", true)], false)?;
+    let placed = placement(options, false)?.map(|(_, placement)| placement);
+    let given = [options.optional_number("sigma_min")?, options.optional_number("sigma_max")?];
+    // The ends of a placement; without one they act on nothing in diffusers either.
+    let [sigma_min, sigma_max] = if placed.is_some() { given } else { [None; 2] };
+    let last = Last::At(schedule.sigma_ends()[0]);
+    let ends_at_least_sigma = ends_noisy(options)?;
+    let defaults =
+        SamplerOptions { placement: placed, sigma_min, sigma_max, ends_at_least_sigma, ..SamplerOptions::default() };
+    let mut read = spaced(options, "euler", schedule, Spacing::Linspace, defaults)?;
+    read.rules = GridRules { between_listed: !logarithmic, one_too_many: logarithmic, last, ..read.rules };
+    if continuous && read.model.prediction() == Quantity::V {
+        read.model = read.model.told_as(Told::LogSigma);
+    }
+    Ok(Scheduler { takes: vec!["s_churn", "timesteps"], ..read })
+}
+
+fn euler_ancestral(options: &mut Options) -> Result<Scheduler, ConfigError> {
+    let schedule = rescaled_schedule(options)?;
+    let read = spaced(options, "euler-ancestral", schedule, Spacing::Linspace, SamplerOptions::default())?;
+    Ok(Scheduler { takes: vec!["timesteps"], ..read })
+}
+
+fn heun(options: &mut Options) -> Result<Scheduler, ConfigError> {
+    let schedule = schedule(options, &Usual::HEUN)?;
+    let placement = placement(options, false)?.map(|(_, placement)| placement);
+    let defaults = SamplerOptions { placement, clip: clip(options, false)?, ..SamplerOptions::default() };
+    let mut read = spaced(options, "heun", schedule, Spacing::Linspace, defaults)?;
+    read.rules.between_listed = true;
+    Ok(Scheduler { takes: vec!["timesteps"], ..read })
+}
