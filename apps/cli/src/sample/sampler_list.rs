@@ -128,7 +128,8 @@ fn counted(options: &SamplerArgs) -> bool {
 /// The options, with defaults that suit a loop which begins with pure noise: it must begin at the noisiest timestep.
 fn completed(entry: SamplerEntry, options: &SamplerArgs, model: &ModelArgs) -> SamplerArgs {
     let spaced = || uses(entry, "spacing") && options.process(entry, model).is_ok_and(has_timesteps);
-    let trailing = || spaced().then_some(Placement::Timesteps(Spacing::Trailing));
+    let steps = options.steps.is_some() || !counted(options);
+    let trailing = || (steps && spaced()).then_some(Placement::Timesteps(Spacing::Trailing));
     SamplerArgs {
         sampler: Some(entry),
         steps: options.steps.or((!counted(options)).then_some(STEPS)),
