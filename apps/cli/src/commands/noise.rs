@@ -42,7 +42,7 @@ impl Noise {
         self.files.check()?;
         let file = TensorFile::open(&self.files.input)?;
         let x0 = file.finite_floats("x0")?;
-        let model = self.model.model_of(&file, self.target)?;
+        let model = self.model.open()?.model_of(&file, self.target)?;
         let target = self.target.unwrap_or(model.prediction());
         let Levels { schedule, rows: timesteps, .. } = levels::read(&file, &x0, &model)?;
         let eps = if file.has("eps") { Some(file.floats_like("eps", &x0)?) } else { None };

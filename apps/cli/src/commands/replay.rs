@@ -45,7 +45,8 @@ impl Replay {
     pub fn run(&self, json: bool) -> Outcome {
         self.files.check()?;
         let arguments = SamplerArgs { sampler: self.name, ..self.options.clone() };
-        let (sampler, _) = arguments.sampler(&self.model)?;
+        let model = arguments.open(&self.model)?;
+        let (sampler, _) = arguments.sampler(&model)?;
         let file = TensorFile::open(&self.files.input)?;
         let run = RecordedRun::read(&file, &sampler)?;
         let replayed = self.compute.open()?.replay(&sampler, &run)?;

@@ -1,10 +1,10 @@
 //! Which samplers take part, each with the options of the command line.
 
-use crate::model_args::ModelArgs;
+use crate::model_args::{ModelArgs, Opened};
 use crate::report::{Failure, Outcome};
 use crate::sampler_args::{SamplerArgs, SamplerEntry, sampler_entry, uses};
 use crate::sigmas_arg::Sigmas;
-use anyhow::anyhow;
+use anyhow::{Context, anyhow};
 use tweedie::Quantity;
 use tweedie::math::sampler::Sampler;
 use tweedie::math::{Placement, Process, Spacing};
@@ -55,7 +55,7 @@ pub struct Entry {
 }
 
 impl Entry {
-    fn new(entry: SamplerEntry, arguments: &SamplerArgs, model: &ModelArgs) -> Outcome<Self> {
+    fn new(entry: SamplerEntry, arguments: &SamplerArgs, model: &Opened<'_>) -> Outcome<Self> {
         let name = entry.name;
         let (sampler, model) = arguments.sampler(model)?;
         let refuse = |why: String| Err(Failure::input(anyhow!("{name}: {why}")));
@@ -80,8 +80,9 @@ impl Entry {
 /// The samplers of these choices, each once.
 pub fn sampler_list(choices: &[Choice], options: &SamplerArgs, model: &ModelArgs) -> Outcome<Vec<Entry>> {
     if let (Some(_), []) = (&model.config, choices) {
-        return of_file(options, model).map(|entry| vec![entry]);
+        return of_file(options, &model.open_run()?).map(|entry| vec![entry]);
     }
+    let model = &model.open()?;
     let chosen: Vec<SamplerEntry> = match choices {
         [] => all().filter(|entry| TELLING.contains(&entry.name) && fits(entry, model)).collect(),
         choices => choices.iter().flat_map(|choice| choice.entries()).collect(),
@@ -96,18 +97,18 @@ pub fn sampler_list(choices: &[Choice], options: &SamplerArgs, model: &ModelArgs
 }
 
 /// The sampler of a file.
-fn of_file(options: &SamplerArgs, model: &ModelArgs) -> Outcome<Entry> {
-    let scheduler = model.scheduler()?;
+fn of_file(options: &SamplerArgs, model: &Opened<'_>) -> Outcome<Entry> {
+    let scheduler = model.scheduler.as_ref().context("expected --config FILE")?;
     let steps = options.steps.or((!counted(options)).then_some(STEPS));
     Entry::new(scheduler.entry(), &SamplerArgs { steps, ..options.clone() }, model)
 }
 
 /// True for a sampler of the default choice that the model of the options can have: flows are for flows alone.
-fn fits(entry: SamplerEntry, args: &ModelArgs) -> bool {
-    if !args.settles_prediction() {
+fn fits(entry: SamplerEntry, model: &Opened<'_>) -> bool {
+    if !model.args.settles_prediction() {
         return true;
     }
-    let process = args.model(None).map(|model| model.process());
+    let process = model.model(None).map(|model| model.process());
     match process {
         Ok(Process::VariancePreserving | Process::Levels) => !entry.make.is_flow(),
         Ok(Process::Flow) => !matches!(entry.name, "ddpm"),
@@ -126,7 +127,7 @@ fn counted(options: &SamplerArgs) -> bool {
 }
 
 /// The options, with defaults that suit a loop which begins with pure noise: it must begin at the noisiest timestep.
-fn completed(entry: SamplerEntry, options: &SamplerArgs, model: &ModelArgs) -> SamplerArgs {
+fn completed(entry: SamplerEntry, options: &SamplerArgs, model: &Opened<'_>) -> SamplerArgs {
     let spaced = || uses(entry, "spacing") && options.process(entry, model).is_ok_and(has_timesteps);
     let trailing = || spaced().then_some(Placement::Timesteps(Spacing::Trailing));
     SamplerArgs {

@@ -5,6 +5,7 @@
 
 mod bad_files;
 mod bench;
+mod configs;
 mod draws;
 mod loss;
 mod misc;
@@ -49,7 +50,7 @@ fn main() -> ExitCode {
         eprintln!("TWEEDIE_REQUIRE_ADAPTER is set and there is no adapter");
         return ExitCode::FAILURE;
     }
-    let groups: [(&str, &[Test]); 12] = [
+    let groups: [(&str, &[Test]); 13] = [
         ("schedules", schedules::TESTS),
         ("vectors", vectors::TESTS),
         ("draws", draws::TESTS),
@@ -61,6 +62,7 @@ fn main() -> ExitCode {
         ("bench", bench::TESTS),
         ("misc", misc::TESTS),
         ("models", models::TESTS),
+        ("configs", configs::TESTS),
         ("model_files", model_files::TESTS),
     ];
     let trials = groups.iter().flat_map(|(group, tests)| {
