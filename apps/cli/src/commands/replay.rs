@@ -5,7 +5,7 @@ use crate::engine::ComputeArgs;
 use crate::model_args::ModelArgs;
 use crate::recorded_run::RecordedRun;
 use crate::report::{Outcome, say};
-use crate::sampler_args::{SamplerArgs, SamplerEntry, sampler_entry};
+use crate::sampler_args::{SamplerArgs, SamplerEntry, sampler_entry, samplers_help};
 use files::{TensorFile, TensorWriter};
 use safetensors::Dtype;
 use serde_json::json;
@@ -26,9 +26,8 @@ pub struct Replay {
     #[command(flatten)]
     files: Files,
 
-    /// ddpm, ddim, ddim-inverse, ddim-reverse, euler, euler-ancestral, heun, dpm++, dpm++-3m, dpm++-sde, unipc, lcm, flow-euler or
-    /// flow-heun; `tweedie list samplers` describes them
-    #[arg(long = "sampler", id = "sampler", value_name = "NAME", value_parser = sampler_entry)]
+    /// The sampler
+    #[arg(long = "sampler", id = "sampler", value_name = "NAME", help = samplers_help(), value_parser = sampler_entry)]
     name: Option<SamplerEntry>,
 
     #[command(flatten)]
