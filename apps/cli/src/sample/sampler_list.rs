@@ -83,17 +83,30 @@ pub fn sampler_list(choices: &[Choice], options: &SamplerArgs, model: &ModelArgs
         return of_file(options, &model.open_run()?).map(|entry| vec![entry]);
     }
     let model = &model.open()?;
-    let chosen: Vec<SamplerEntry> = match choices {
-        [] => all().filter(|entry| TELLING.contains(&entry.name) && fits(entry, model)).collect(),
-        choices => choices.iter().flat_map(|choice| choice.entries()).collect(),
-    };
+    let built = |entry| Entry::new(entry, &completed(entry, options, model), model);
+    if choices.is_empty() {
+        return telling(built);
+    }
     let mut once: Vec<SamplerEntry> = Vec::new();
-    for entry in chosen {
+    for entry in choices.iter().flat_map(|choice| choice.entries()) {
         if once.iter().all(|known| known.name != entry.name) {
             once.push(entry);
         }
     }
-    once.into_iter().map(|entry| Entry::new(entry, &completed(entry, options, model), model)).collect()
+    once.into_iter().map(built).collect()
+}
+
+/// Those of the default choice that can sample the model with the options; the first refusal where none can.
+fn telling(built: impl Fn(SamplerEntry) -> Outcome<Entry>) -> Outcome<Vec<Entry>> {
+    let mut refusal = None;
+    let mut fitting = Vec::new();
+    for entry in all().filter(|entry| TELLING.contains(&entry.name)) {
+        match built(entry) {
+            Ok(entry) => fitting.push(entry),
+            Err(error) => refusal = refusal.or(Some(error)),
+        }
+    }
+    refusal.filter(|_| fitting.is_empty()).map_or(Ok(fitting), Err)
 }
 
 /// The sampler of a file.
@@ -101,19 +114,6 @@ fn of_file(options: &SamplerArgs, model: &Opened<'_>) -> Outcome<Entry> {
     let scheduler = model.scheduler.as_ref().context("expected --config FILE")?;
     let steps = options.steps.or((!counted(options)).then_some(STEPS));
     Entry::new(scheduler.entry(), &SamplerArgs { steps, ..options.clone() }, model)
-}
-
-/// True for a sampler of the default choice that the model of the options can have: flows are for flows alone.
-fn fits(entry: SamplerEntry, model: &Opened<'_>) -> bool {
-    if !model.args.settles_prediction() {
-        return true;
-    }
-    let process = model.model(None).map(|model| model.process());
-    match process {
-        Ok(Process::VariancePreserving | Process::Levels) => !entry.make.is_flow(),
-        Ok(Process::Flow) => !matches!(entry.name, "ddpm"),
-        _ => matches!(entry.name, "heun" | "dpm++"),
-    }
 }
 
 /// True for a process that is sampled at timesteps.
