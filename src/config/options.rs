@@ -82,13 +82,14 @@ impl Options {
         self
     }
 
-    /// The notes on old spellings and their new ones.
+    /// The notes on old spellings and their new ones, and on a class that another stands for.
     pub(super) fn notes(&self) -> Vec<String> {
         self.notes.clone()
     }
 
-    /// The same file, read as one of another class.
+    /// The same file, read as one of another class for its model.
     pub(super) fn as_class(&mut self, class: &str) {
+        self.notes.push(format!("{} is read as {class}: its model", self.shown_class()));
         class.clone_into(&mut self.class);
     }
 

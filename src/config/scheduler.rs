@@ -129,7 +129,7 @@ impl Scheduler {
         self.sampler
     }
 
-    /// Old spellings that the file has, and what they were read as; a line each.
+    /// Old spellings that the file has, and what they were read as; a class whose model was read as another's. A line each.
     #[must_use]
     pub fn notes(&self) -> &[String] {
         &self.notes
@@ -258,6 +258,9 @@ const RIGHT_ANGLE_ROUNDING: f64 = 1e-5;
 
 /// The angles of SCM: the usual two, or equal steps from the first to 0.
 fn angles(run: &SamplerOptions, options: &mut SamplerOptions) {
+    if run.steps.is_some() && (run.timesteps.is_some() || run.times.is_some()) {
+        return; // which the grid refuses
+    }
     if let Some(list) = options.timesteps.take() {
         options.times = Some(list);
     }

@@ -4,6 +4,7 @@
 
 use crate::levels;
 use crate::names::{find, in_flags, joined};
+use crate::report::warn;
 use crate::schedule_args::ScheduleArgs;
 use anyhow::{Context, Result, bail};
 use clap::Args;
@@ -71,7 +72,7 @@ impl ModelArgs {
         self.config.is_some() || self.model.is_some() || self.process.is_some()
     }
 
-    /// Reads the file of `--config`, for its model.
+    /// Reads the file of `--config`, for its model, and tells how its old spellings were read.
     pub fn open(&self) -> Result<Opened<'_>> {
         self.read(Scheduler::parse_model)
     }
@@ -87,6 +88,9 @@ impl ModelArgs {
             bail!("{rival} brings a schedule of its own, which options contradict");
         }
         let scheduler = self.config.as_deref().map(|path| read(path, parse)).transpose()?;
+        for note in scheduler.iter().flat_map(Scheduler::notes) {
+            warn(format_args!("--config: {note}"));
+        }
         Ok(Opened { args: self, scheduler, by_hand: OnceCell::new() })
     }
 

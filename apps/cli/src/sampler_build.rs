@@ -2,7 +2,7 @@
 
 use crate::model_args::{ModelArgs, Opened};
 use crate::names::{flag, in_flags};
-use crate::report::{Failure, Outcome, warn};
+use crate::report::{Failure, Outcome};
 use crate::sampler_args::{Final, SamplerArgs, SamplerEntry, uses};
 use crate::sigmas_arg::Sigmas;
 use anyhow::{Context, Error, Result, anyhow, bail};
@@ -22,6 +22,10 @@ impl SamplerArgs {
 
     /// The sampler that the options add up to, and the model that it samples, which [`open`](Self::open) opened.
     pub fn sampler(&self, model: &Opened<'_>) -> Outcome<(Sampler, Model)> {
+        if self.prediction.is_some() && (model.scheduler.is_some() || model.args.model.is_some()) {
+            let why = "--prediction contradicts --config or --model, which says what the network predicts";
+            return Err(Failure::input(anyhow!(why)));
+        }
         Ok(match (self.sampler, &model.scheduler) {
             (None, None) => return Err(Failure::input(anyhow!("expected --sampler NAME or --config FILE"))),
             (Some(entry), _) => self.named(entry, model)?,
@@ -46,9 +50,6 @@ impl SamplerArgs {
     /// The model that the options describe, of which a sampler of flows says something too.
     fn model(&self, entry: SamplerEntry, opened: &Opened<'_>) -> Result<Model> {
         let args = opened.args;
-        if self.prediction.is_some() && (args.config.is_some() || args.model.is_some()) {
-            bail!("--prediction contradicts --config or --model, which says what the network predicts");
-        }
         let exploding = self.scale.unwrap_or(entry.make.scale()) == Scale::VarianceExploding;
         let raw = self.prediction.is_some_and(|it| it.sigma_data().is_some());
         let implied = raw && exploding && !args.schedule.names_levels();
@@ -112,50 +113,13 @@ impl SamplerArgs {
     }
 
     fn configured(&self, scheduler: &Scheduler, args: &ModelArgs) -> Result<(Sampler, Model)> {
-        for note in scheduler.notes() {
-            note_of(note);
-        }
         let model = scheduler.model().clone();
-        if self.prediction.is_some() {
-            bail!("--prediction contradicts --config FILE, which says what the network predicts");
-        }
         let options = self.options(&model);
-        if let Some(option) = options.given().find(|option| !WITH_CONFIG.contains(option)) {
-            bail!("{} means nothing to --config FILE", flag(option));
-        }
-        let listed = !self.timesteps.is_empty() || options.sigma_list.is_some() || options.times.is_some();
-        match (self.steps, listed || options.sections.is_some()) {
-            (None, false) => bail!(NO_STEPS),
-            (Some(_), true) => bail!("--steps contradicts --timesteps, which says how many there are"),
-            _ => {}
-        }
         let path = || args.config.as_deref().map_or_else(String::new, |path| path.display().to_string());
         let sampler = scheduler.sampler(&options).map_err(|error| config_refusal(&error)).with_context(path)?;
         Ok((sampler, model))
     }
 }
-
-/// Options of a sampler that say something about a run, and not about the sampler of a configuration.
-const WITH_CONFIG: [&str; 18] = [
-    "begin_index",
-    "end_index",
-    "eta",
-    "rederive_epsilon",
-    "mu",
-    "tokens",
-    "shift",
-    "s_churn",
-    "strength",
-    "sections",
-    "spacing",
-    "offset",
-    "sigmas",
-    "times",
-    "sigma_min",
-    "sigma_max",
-    "rho",
-    "final",
-];
 
 /// A rule for the times of a flow, with the shift of the model.
 fn of_model(placement: Placement, model: &Model) -> Placement {
@@ -178,15 +142,11 @@ fn refusal(error: &CatalogError) -> Error {
     }
 }
 
-/// Tells how an old spelling of a file was read.
-fn note_of(note: &str) {
-    warn(format_args!("--config: {note}"));
-}
-
 /// The same of a configuration.
 fn config_refusal(error: &ConfigError) -> Error {
     match error {
         ConfigError::Catalog(error) => refusal(error),
+        ConfigError::Unused { option } => anyhow!("{} means nothing to --config FILE", flag(option)),
         error => anyhow!("{error}"),
     }
 }
