@@ -14,6 +14,7 @@ mod maps;
 mod steps;
 
 use device::Device;
+pub use maps::noise_coefficients;
 use std::sync::Arc;
 use tweedie::error::ScheduleError;
 use tweedie::gpu::compare::{Comparison, Expected};
