@@ -78,7 +78,7 @@ fn a_seed_begins_at_the_same_noise() {
     assert!((2..8).any(|seed| found(&format!("--sampler ddim --steps 40 --seed {seed}"))[0] != names[0]));
 }
 
-/// The samplers that can do what the options ask for, and all of them end on pictures.
+/// The samplers that can do what the options ask for, and none that must end on a picture misses it.
 fn default_choice() {
     let folder = Folder::new();
     let any = ["ddpm", "ddim", "heun", "dpm++"];
@@ -86,9 +86,9 @@ fn default_choice() {
     for (options, expected) in [
         ("", &with_flow[..]),
         ("--process vp", &any),
-        ("--process ve", &any),
-        ("--process edm", &any),
-        ("--process trigflow", &any),
+        ("--process ve", &with_flow),
+        ("--process edm", &with_flow),
+        ("--process trigflow", &with_flow),
         ("--process flow", &with_flow),
         ("--process rising-flow", &with_flow),
         ("--schedule cosine", &any),
@@ -97,7 +97,8 @@ fn default_choice() {
         let (samplers, _) = lines(&folder, &format!("{options} --size 16 --count 1 --steps 10"));
         let names: Vec<&str> = samplers.iter().filter_map(|line| line["sampler"].as_str()).collect();
         assert_eq!(names, expected, "{options}");
-        assert!(samplers.iter().all(|line| line["landed"] == true), "{options}: {samplers:?}");
+        // Null where the last call sees too much noise to have to.
+        assert!(samplers.iter().all(|line| line["landed"] != false), "{options}: {samplers:?}");
     }
 }
 
