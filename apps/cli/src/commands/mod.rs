@@ -15,6 +15,7 @@ pub mod study;
 pub mod verify;
 
 use crate::engine::{ComputeArgs, Input, Job};
+use crate::finite::FiniteArgs;
 use crate::levels::{self, Levels};
 use crate::model_args::{ModelArgs, Opened};
 use crate::report::{Failure, Outcome, warn};
@@ -63,6 +64,9 @@ pub struct PredictionArgs {
 
     #[command(flatten)]
     pub holes: HoleArgs,
+
+    #[command(flatten)]
+    pub finite: FiniteArgs,
 
     #[command(flatten)]
     pub model: ModelArgs,

@@ -2,6 +2,7 @@
 
 use super::{Files, quantity};
 use crate::engine::{ComputeArgs, Input, Job};
+use crate::finite::FiniteArgs;
 use crate::levels::{self, Levels};
 use crate::model_args::ModelArgs;
 use crate::report::{Outcome, say, warn};
@@ -29,6 +30,9 @@ pub struct Noise {
     /// The seed of the noise where the file has no `eps`: the same seed gives the same noise on every device
     #[arg(long, value_name = "S")]
     seed: Option<u64>,
+
+    #[command(flatten)]
+    finite: FiniteArgs,
 
     #[command(flatten)]
     model: ModelArgs,
@@ -65,8 +69,10 @@ impl Noise {
         };
         let outputs = self.compute.open()?.run("noising", &job)?;
         let mut writer = TensorWriter::new();
+        self.finite.check("x_t", &outputs.out0, &job)?;
         outputs.out0.write(&mut writer, "x_t", &x0.shape)?;
         if let Some(values) = outputs.out1 {
+            self.finite.check("target", &values, &job)?;
             values.write(&mut writer, "target", &x0.shape)?;
         }
         if let Some(noise) = outputs.noise {

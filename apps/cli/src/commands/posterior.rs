@@ -35,7 +35,7 @@ struct Steps {
 
 impl Posterior {
     pub fn run(&self, json: bool) -> Outcome {
-        let PredictionArgs { holes, compute, files, .. } = &self.arguments;
+        let PredictionArgs { holes, finite, compute, files, .. } = &self.arguments;
         let mut input = self.arguments.read()?;
         let from = input.from;
         let schedule = &input.schedule;
@@ -45,7 +45,9 @@ impl Posterior {
         let steps = if follows_chain(&input) { by_chain(&input)? } else { by_levels(&input)? };
         input.timesteps = steps.rows;
         let table = input.of_output(&steps.table);
-        let outputs = compute.open()?.run("posterior mean", &input.job(&table, false))?;
+        let job = input.job(&table, false);
+        let outputs = compute.open()?.run("posterior mean", &job)?;
+        finite.check("mean", &outputs.out0, &job)?;
         let x_t = &input.x_t;
         let mut writer = TensorWriter::new();
         outputs.out0.write(&mut writer, "mean", &x_t.shape)?;

@@ -2,6 +2,7 @@
 
 use super::Files;
 use crate::engine::ComputeArgs;
+use crate::finite::FiniteArgs;
 use crate::model_args::ModelArgs;
 use crate::recorded_run::RecordedRun;
 use crate::report::{Outcome, say};
@@ -34,6 +35,9 @@ pub struct Replay {
     options: SamplerArgs,
 
     #[command(flatten)]
+    finite: FiniteArgs,
+
+    #[command(flatten)]
     model: ModelArgs,
 
     #[command(flatten)]
@@ -49,6 +53,7 @@ impl Replay {
         let file = TensorFile::open(&self.files.input)?;
         let run = RecordedRun::read(&file, &sampler)?;
         let replayed = self.compute.open()?.replay(&sampler, &run)?;
+        replayed.check(self.finite, &sampler, &run)?;
         let mut writer = TensorWriter::new();
         let calls = sampler.calls().len();
         let entries = |count: usize| -> Vec<usize> { [&[count], &run.initial.shape[..]].concat() };
