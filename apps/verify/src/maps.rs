@@ -1,6 +1,6 @@
 //! The ops of the map kernel: noising, conversions, posterior means.
 
-use crate::device::Device;
+use crate::device::{Device, Found};
 use crate::{Named, Outcome, WRONG, drawn, normals, over_shapes, wide};
 use tweedie::gpu::compare::Comparison;
 use tweedie::gpu::{Drawn, Map, Noise, NoiseKey, Recording, Timesteps};
@@ -90,8 +90,8 @@ async fn check_shape(device: &Device<'_>, op: &Op, table: &Table, times: &[u32],
         outputs.push((&out[2], drawn(key, shape), 1.0));
     }
     let mut total = Comparison::new(storage);
-    for (buffer, exact, coefficient) in outputs {
-        total.merge(&device.compare((storage, buffer), &exact, (1.0, coefficient)).await?);
+    for (buffer, exact, noise) in outputs {
+        total.merge(&device.compare(Found { storage, buffer, roundings: 1.0, noise }, &exact).await?);
     }
     Ok(total)
 }
