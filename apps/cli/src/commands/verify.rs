@@ -81,7 +81,7 @@ impl Verify {
         if self.schedule != ScheduleArgs::default() {
             return Ok(vec![("schedule".into(), self.schedule.build()?)]);
         }
-        Ok(usual_schedules().map_err(failure)?)
+        usual_schedules().map_err(failure)
     }
 }
 
