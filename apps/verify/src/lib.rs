@@ -213,3 +213,23 @@ fn drawn(key: NoiseKey, shape: Shape) -> Vec<Expected> {
     let normals = key.reference(shape.batch as usize, shape.elements as usize);
     normals.iter().map(|&z| Expected { value: z, magnitude: z.abs() }).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::path::Path;
+
+    #[test]
+    fn every_process_is_checked_and_the_readmes_say_how_often() {
+        let schedules = usual_schedules().expect("schedules");
+        let names: Vec<&str> = schedules.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["linear", "cosine", "zero terminal SNR", "ve", "flow", "trigflow"]);
+        let count = checks(&schedules, &Storage::ALL).expect("checks").len();
+        let apps = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        for readme in ["cli/README.md", "web/README.md"] {
+            let text = fs::read_to_string(apps.join(readme)).expect("the file");
+            assert!(text.contains(&format!("{count} checks")), "{readme}: expected {count} checks");
+        }
+    }
+}
