@@ -26,7 +26,7 @@ pub struct Convert {
 impl Convert {
     pub fn run(&self, json: bool) -> Outcome {
         let wanted = self.wanted()?;
-        let PredictionArgs { holes, compute, files, .. } = &self.arguments;
+        let PredictionArgs { holes, finite, compute, files, .. } = &self.arguments;
         let input = self.arguments.read()?;
         let Prediction { from, schedule, x_t, timesteps, .. } = &input;
         for (_, quantity) in &wanted {
@@ -40,9 +40,12 @@ impl Convert {
             let (name, first) = &pair[0];
             let second = pair.get(1).map(|(_, quantity)| *quantity);
             let table = input.of_output(&schedule.conversion_where_defined(*from, *first, second));
-            let outputs = engine.run("converting", &input.job(&table, second.is_some()))?;
+            let job = input.job(&table, second.is_some());
+            let outputs = engine.run("converting", &job)?;
+            finite.check(name, &outputs.out0, &job)?;
             outputs.out0.write(&mut writer, name, &x_t.shape)?;
             if let (Some(values), Some((name, _))) = (outputs.out1, pair.get(1)) {
+                finite.check(name, &values, &job)?;
                 values.write(&mut writer, name, &x_t.shape)?;
             }
         }

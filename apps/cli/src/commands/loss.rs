@@ -5,7 +5,7 @@ use crate::engine::ComputeArgs;
 use crate::levels::{self, Levels};
 use crate::loss_args::LossArgs;
 use crate::losses::{LossJob, LossOutputs};
-use crate::model_args::ModelArgs;
+use crate::model_args::{ModelArgs, Opened};
 use crate::report::{Outcome, say};
 use anyhow::{Context, Error, Result, bail};
 use files::{Array, TensorFile, TensorWriter};
@@ -58,12 +58,13 @@ impl Loss {
     pub fn run(&self, json: bool) -> Outcome {
         self.files.check()?;
         let (penalty, weight) = (self.loss.penalty()?, self.loss.weight()?);
-        let (predicts, factor) = self.predicted()?;
+        let model = self.model.open()?;
+        let (predicts, factor) = self.predicted(&model)?;
         let objective = Objective { predicts, on: self.target.unwrap_or(predicts), weight };
         let file = TensorFile::open(&self.files.input)?;
         let prediction = file.finite_floats("prediction")?;
         let truth = self.truth(&file, &prediction, &objective)?;
-        let (schedule, timesteps) = self.levels(&file, &prediction, &objective, truth.given)?;
+        let (schedule, timesteps) = self.levels((&model, &file), &prediction, &objective, truth.given)?;
         let table = schedule.loss_where_defined(&objective, truth.given).map_err(Error::from)?;
         // A target that is at hand is in the units of the output.
         let as_it_is = truth.given == LossInputs::NoisyAndTarget && objective.predicts == objective.on;
@@ -89,11 +90,11 @@ impl Loss {
     }
 
     /// The quantity that the network predicts, and the factor by which its output becomes it.
-    fn predicted(&self) -> Result<(Quantity, f64)> {
+    fn predicted(&self, model: &Opened<'_>) -> Result<(Quantity, f64)> {
         match self.predicts {
             Some(predicts) => Ok((predicts, 1.0)),
             None if self.model.settles_prediction() => {
-                let model = self.model.model(None)?;
+                let model = model.model(None)?;
                 Ok((model.prediction(), model.output_factor()))
             }
             None => Ok((Quantity::Epsilon, 1.0)),
@@ -136,7 +137,7 @@ impl Loss {
     /// The noise level of each sample, as a schedule and an index into it. A target as it is, without a weight, needs none.
     fn levels(
         &self,
-        file: &TensorFile,
+        (model, file): (&Opened<'_>, &TensorFile),
         prediction: &Array,
         objective: &Objective,
         given: LossInputs,
@@ -146,9 +147,9 @@ impl Loss {
             && objective.weight == Weight::None;
         let predicts = self.predicts.is_some().then_some(objective.predicts);
         if plain {
-            return Ok((self.model.model(predicts)?.schedule().clone(), vec![0; prediction.batch()]));
+            return Ok((model.model(predicts)?.schedule().clone(), vec![0; prediction.batch()]));
         }
-        let model = self.model.model_of(file, predicts)?;
+        let model = model.model_of(file, predicts)?;
         let Levels { schedule, rows, whole } = levels::read(file, prediction, &model)?;
         // These weigh the timesteps of a schedule; the levels of a batch are none.
         let of_timesteps = matches!(objective.weight, Weight::Table(_) | Weight::Sid2 { .. });

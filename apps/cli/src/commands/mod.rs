@@ -15,8 +15,9 @@ pub mod study;
 pub mod verify;
 
 use crate::engine::{ComputeArgs, Input, Job};
+use crate::finite::FiniteArgs;
 use crate::levels::{self, Levels};
-use crate::model_args::ModelArgs;
+use crate::model_args::{ModelArgs, Opened};
 use crate::report::{Failure, Outcome, warn};
 use anyhow::anyhow;
 use files::{Array, TensorFile, atomic};
@@ -77,6 +78,9 @@ pub struct PredictionArgs {
     pub holes: HoleArgs,
 
     #[command(flatten)]
+    pub finite: FiniteArgs,
+
+    #[command(flatten)]
     pub model: ModelArgs,
 
     #[command(flatten)]
@@ -102,9 +106,10 @@ impl PredictionArgs {
     /// Reads `x_t`, `prediction` and the levels, after it is sure that the result can be written.
     pub fn read(&self) -> Outcome<Prediction> {
         self.files.check()?;
-        let from = self.from()?;
+        let opened = self.model.open()?;
+        let from = self.from(&opened)?;
         let file = TensorFile::open(&self.files.input)?;
-        let model = self.model.model_of(&file, Some(from))?;
+        let model = opened.model_of(&file, Some(from))?;
         let x_t = file.finite_floats("x_t")?;
         let prediction = file.floats_like("prediction", &x_t)?;
         let Levels { schedule, rows: timesteps, whole } = levels::read(&file, &x_t, &model)?;
@@ -112,10 +117,10 @@ impl PredictionArgs {
         Ok(Prediction { file, model, from, factor, schedule, whole, x_t, prediction, timesteps })
     }
 
-    fn from(&self) -> Outcome<Quantity> {
+    fn from(&self, model: &Opened<'_>) -> Outcome<Quantity> {
         match self.from {
             Some(from) => Ok(from),
-            None if self.model.settles_prediction() => Ok(self.model.model(None)?.prediction()),
+            None if self.model.settles_prediction() => Ok(model.model(None)?.prediction()),
             None => Err(anyhow!("expected --from QUANTITY, or a model that settles it").into()),
         }
     }

@@ -2,6 +2,7 @@
 
 use super::{Files, HoleArgs, quantity, quantity_help};
 use crate::engine::{ComputeArgs, Input, Job};
+use crate::finite::FiniteArgs;
 use crate::levels::{self, Levels};
 use crate::model_args::ModelArgs;
 use crate::report::{Outcome, say};
@@ -39,6 +40,9 @@ pub struct Noise {
     holes: HoleArgs,
 
     #[command(flatten)]
+    finite: FiniteArgs,
+
+    #[command(flatten)]
     model: ModelArgs,
 
     #[command(flatten)]
@@ -55,7 +59,7 @@ impl Noise {
         self.files.check()?;
         let file = TensorFile::open(&self.files.input)?;
         let x0 = file.finite_floats("x0")?;
-        let model = self.model.model_of(&file, self.target)?;
+        let model = self.model.open()?.model_of(&file, self.target)?;
         let target = self.target.unwrap_or(model.prediction());
         let Levels { schedule, rows: timesteps, whole } = levels::read(&file, &x0, &model)?;
         let eps = if file.has("eps") { Some(file.floats_like("eps", &x0)?) } else { None };
@@ -82,8 +86,10 @@ impl Noise {
         };
         let outputs = self.compute.open()?.run("noising", &job)?;
         let mut writer = TensorWriter::new();
+        self.finite.check("x_t", &outputs.out0, &job)?;
         outputs.out0.write(&mut writer, "x_t", &x0.shape)?;
         if let Some(values) = outputs.out1 {
+            self.finite.check("target", &values, &job)?;
             values.write(&mut writer, "target", &x0.shape)?;
         }
         if let Some(noise) = outputs.noise {

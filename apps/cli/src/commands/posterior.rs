@@ -46,7 +46,7 @@ impl Steps {
 
 impl Posterior {
     pub fn run(&self, json: bool) -> Outcome {
-        let PredictionArgs { holes, compute, files, .. } = &self.arguments;
+        let PredictionArgs { holes, finite, compute, files, .. } = &self.arguments;
         let mut input = self.arguments.read()?;
         let from = input.from;
         let to = levels::cleaner(&input.file, &input.x_t, &input.model)?;
@@ -57,7 +57,9 @@ impl Posterior {
         holes.check(&samples, |sample| steps.mean(&input, sample))?;
         input.timesteps = steps.rows;
         let table = input.of_output(&steps.table);
-        let outputs = compute.open()?.run("posterior mean", &input.job(&table, false))?;
+        let job = input.job(&table, false);
+        let outputs = compute.open()?.run("posterior mean", &job)?;
+        finite.check("mean", &outputs.out0, &job)?;
         let x_t = &input.x_t;
         let mut writer = TensorWriter::new();
         outputs.out0.write(&mut writer, "mean", &x_t.shape)?;

@@ -106,7 +106,7 @@ impl Shown {
 
 impl ScheduleCommand {
     fn shown(&self) -> anyhow::Result<Shown> {
-        let model = self.model.model(None)?;
+        let model = self.model.open()?.model(None)?;
         let schedule = match self.shift {
             None => model.schedule().clone(),
             Some(_) if model.process() != Process::Flow => {

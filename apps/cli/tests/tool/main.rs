@@ -5,7 +5,9 @@
 
 mod bad_files;
 mod bench;
+mod configs;
 mod draws;
+mod finite;
 mod levels;
 mod loss;
 mod misc;
@@ -50,7 +52,7 @@ fn main() -> ExitCode {
         eprintln!("TWEEDIE_REQUIRE_ADAPTER is set and there is no adapter");
         return ExitCode::FAILURE;
     }
-    let groups: [(&str, &[Test]); 13] = [
+    let groups: [(&str, &[Test]); 15] = [
         ("schedules", schedules::TESTS),
         ("vectors", vectors::TESTS),
         ("draws", draws::TESTS),
@@ -63,6 +65,8 @@ fn main() -> ExitCode {
         ("misc", misc::TESTS),
         ("models", models::TESTS),
         ("levels", levels::TESTS),
+        ("configs", configs::TESTS),
+        ("finite", finite::TESTS),
         ("model_files", model_files::TESTS),
     ];
     let trials = groups.iter().flat_map(|(group, tests)| {

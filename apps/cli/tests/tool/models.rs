@@ -17,7 +17,6 @@ pub const TESTS: &[Test] = &[
     ("a_loss_of_a_flow", Needs::Nothing, loss),
     ("what_a_run_visits", Needs::Nothing, visited),
     ("options_that_cannot_act", Needs::Nothing, idle),
-    ("old_spellings", Needs::Nothing, old),
 ];
 
 /// A few roundings of f64, of values below 4.
@@ -40,8 +39,6 @@ const MOCHI: &str = r#"{"_class_name": "FlowMatchEulerDiscreteScheduler", "inver
 const EDM: &str = r#"{"_class_name": "EDMEulerScheduler", "sigma_min": 0.002, "sigma_max": 80.0, "sigma_data": 0.5}"#;
 const PNDM: &str = r#"{"_class_name": "PNDMScheduler", "beta_end": 0.012, "beta_schedule": "scaled_linear",
     "beta_start": 0.00085, "set_alpha_to_one": false, "skip_prk_steps": true, "steps_offset": 1}"#;
-const LDM: &str = r#"{"_class_name": "FlaxDDIMScheduler", "beta_end": 0.0195, "beta_schedule": "scaled_linear",
-    "beta_start": 0.0015, "clip_sample": false, "timestep_values": null, "tensor_format": "pt", "predict_epsilon": false}"#;
 
 pub const X0: [f64; 4] = [0.5, -1.25, 2.0, 0.125];
 pub const NOISE: [f64; 4] = [-0.75, 0.5, 1.5, -2.0];
@@ -56,7 +53,7 @@ pub fn pair(name: &str, dtype: Dtype, levels: [f64; 2]) -> Tensors {
 pub fn folder(tensors: &Tensors) -> Folder {
     let folder = Folder::with(tensors);
     let files = [("flux", FLUX), ("schnell", SCHNELL), ("sd3", SD3), ("qwen", QWEN), ("mochi", MOCHI), ("edm", EDM)];
-    for (name, text) in files.into_iter().chain([("pndm", PNDM), ("ldm", LDM)]) {
+    for (name, text) in files.into_iter().chain([("pndm", PNDM)]) {
         folder.write(&format!("{name}.json"), text.as_bytes());
     }
     folder
@@ -145,7 +142,7 @@ fn processes() {
         assert_near(model, &x_t("sigma", [3.0, 0.25], model), &exploding, EXACT);
     }
     let preserving = [3.0f64, 0.25].map(|sigma| [1.0, sigma].map(|part| part / 1f64.hypot(sigma)));
-    for model in ["--process vp", "--model sdxl", "--config pndm.json", "--schedule cosine"] {
+    for model in ["--process vp", "--model sdxl", "--schedule cosine"] {
         assert_near(model, &x_t("sigma", [3.0, 0.25], model), &mixed(preserving), EXACT);
     }
     let angles = [1.3f64, 0.4];
@@ -277,7 +274,6 @@ fn visited() {
         ("--model sd3 --sampler flow-euler --steps 4", bare),
         ("--sampler euler --schedule scaled-linear --steps 1", vec![999.0]),
         ("--sampler ddim --spacing linspace --steps 1", vec![999.0]),
-        ("--config pndm.json --sampler ddim --steps 4", vec![751.0, 501.0, 251.0, 1.0]),
         ("--sampler lcm --steps 4 --strength 0.5", vec![499.0, 379.0, 259.0, 139.0]),
         ("--process trigflow --sampler euler --times 1.5707963267948966,1.3", vec![std::f64::consts::FRAC_PI_2, 1.3]),
     ] {
@@ -319,14 +315,5 @@ fn idle() {
         ("--sampler euler --timesteps -1,500,250,0", &["-1"]),
     ] {
         folder.refuses(&format!("replay in.safetensors {options} --on cpu --out {OUT}"), words);
-    }
-}
-
-fn old() {
-    let folder = folder(&tape(4));
-    let run = folder.run(&format!("replay in.safetensors --config ldm.json --steps 4 --on cpu --out {OUT}"));
-    assert_eq!(run.code, Some(0), "{}", run.stderr);
-    for words in ["FlaxDDIMScheduler is read as DDIMScheduler", "timestep_values", "prediction_type: sample"] {
-        assert!(run.stderr.contains(words), "{}", run.stderr);
     }
 }
