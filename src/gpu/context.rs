@@ -8,6 +8,10 @@ use crate::gpu::warm_up::WarmUp;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+/// The largest window in bytes: 65,535 workgroups along a sample are 511 MiB of 16-bit elements, and every index, gaps
+/// included, stays inside a u32.
+const LARGEST_WINDOW: u64 = 500 << 20;
+
 /// A device as this crate uses it, with the pipelines that were compiled for it.
 ///
 /// Cheap to clone; clones share the pipelines. Make one per [`wgpu::Device`] and keep it: a pipeline is compiled by the
@@ -18,6 +22,7 @@ pub struct Context {
     inner: Arc<Inner>,
     /// The pipelines that the plans of a warm-up need. Its plans do not compile.
     deferred: Option<Arc<Mutex<Vec<Arc<Pipeline>>>>>,
+    largest_window: u64,
 }
 
 #[derive(Debug)]
@@ -63,7 +68,19 @@ impl Context {
     pub fn with_cache(device: &wgpu::Device, cache: Option<&wgpu::PipelineCache>) -> Self {
         let compiler = Compiler { device: device.clone(), native: native_of(device), cache: cache.cloned() };
         let inner = Inner { compiler: Arc::new(compiler), limits: device.limits(), pipelines: Mutex::default() };
-        Self { inner: Arc::new(inner), deferred: None }
+        Self { inner: Arc::new(inner), deferred: None, largest_window: LARGEST_WINDOW }
+    }
+
+    /// The same context whose dispatches cover at most this many bytes of a tensor, for tests of tensors that take several.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn with_largest_window(&self, bytes: u64) -> Self {
+        Self { largest_window: bytes.min(LARGEST_WINDOW), ..self.clone() }
+    }
+
+    /// The most bytes of a tensor that a dispatch covers.
+    pub(crate) fn largest_window(&self) -> u64 {
+        self.limits().max_storage_buffer_binding_size.min(self.largest_window)
     }
 
     /// The device that this context was made for.
@@ -110,7 +127,7 @@ impl Context {
     /// ```
     pub fn warm_up<T>(&self, plans: impl FnOnce(&Context) -> T) -> (T, WarmUp) {
         let deferred = Arc::new(Mutex::default());
-        let made = plans(&Self { inner: Arc::clone(&self.inner), deferred: Some(Arc::clone(&deferred)) });
+        let made = plans(&Self { deferred: Some(Arc::clone(&deferred)), ..self.clone() });
         let pipelines = std::mem::take(&mut *lock(&deferred));
         (made, WarmUp::begin(pipelines))
     }
