@@ -20,8 +20,8 @@ const LARGEST_WINDOW: u64 = 500 << 20;
 #[derive(Clone, Debug)]
 pub struct Context {
     inner: Arc<Inner>,
-    /// The pipelines that the plans of a warm-up need. Its plans do not compile.
-    deferred: Option<Arc<Mutex<Vec<Arc<Pipeline>>>>>,
+    /// The pipelines that the plans of a warm-up need, until it begins. Till then its plans do not compile.
+    deferred: Option<Arc<Mutex<Option<Vec<Arc<Pipeline>>>>>>,
     largest_window: u64,
 }
 
@@ -101,7 +101,8 @@ impl Context {
     ///
     /// Plans that `plans` makes with the context it is given are whole: keep and record them. Until a pipeline is
     /// compiled, the first recording that needs it compiles it or waits for the thread that does. Plans that are made later
-    /// of the same kinds, on other tensors, find their pipelines compiled; buffers of this one's may be dropped.
+    /// of the same kinds, on other tensors, find their pipelines compiled; buffers of this one's may be dropped. A clone of
+    /// the given context may be kept: once `plans` has returned it compiles as any other.
     ///
     /// Cost here: that of the plans, without compilation. Afterwards as many threads as the machine runs at once, until the
     /// work is done. In a browser, pipelines are created on the calling thread, and the browser compiles by itself: there the
@@ -126,9 +127,10 @@ impl Context {
     /// }
     /// ```
     pub fn warm_up<T>(&self, plans: impl FnOnce(&Context) -> T) -> (T, WarmUp) {
-        let deferred = Arc::new(Mutex::default());
+        let deferred = Arc::new(Mutex::new(Some(Vec::new())));
         let made = plans(&Self { deferred: Some(Arc::clone(&deferred)), ..self.clone() });
-        let pipelines = std::mem::take(&mut *lock(&deferred));
+        // From here on, plans of a context that was kept compile at once.
+        let pipelines = lock(&deferred).take().unwrap_or_default();
         (made, WarmUp::begin(pipelines))
     }
 
@@ -154,18 +156,21 @@ impl Context {
             Arc::clone(entry)
         };
         // The map is free again: other threads find and compile theirs meanwhile.
-        match &self.deferred {
-            None => {
-                pipeline.compiled();
-            }
-            Some(deferred) => {
-                let mut deferred = lock(deferred);
-                if !pipeline.is_compiled() && !deferred.iter().any(|known| Arc::ptr_eq(known, &pipeline)) {
-                    deferred.push(Arc::clone(&pipeline));
-                }
-            }
+        if !self.defers(&pipeline) {
+            pipeline.compiled();
         }
         pipeline
+    }
+
+    /// Leaves a pipeline to the warm-up; returns `false` if there is none, or it has begun.
+    fn defers(&self, pipeline: &Arc<Pipeline>) -> bool {
+        let Some(deferred) = &self.deferred else { return false };
+        let mut deferred = lock(deferred);
+        let Some(pipelines) = &mut *deferred else { return false };
+        if !pipeline.is_compiled() && !pipelines.iter().any(|known| Arc::ptr_eq(known, pipeline)) {
+            pipelines.push(Arc::clone(pipeline));
+        }
+        true
     }
 
     /// A buffer with these bytes in it, padded to whole words.
