@@ -60,8 +60,8 @@ pub struct Step<'a> {
     /// The memory of the loop, for hosts that keep it, copy it or move it: the clean samples of the last calls, those of a
     /// sample together, [`depth`](Self::depth) times its elements; `None` for memory of the plan's own.
     ///
-    /// It has the storage of `next`, but f32 where tensors are walked word by word: where samples or offsets are no whole
-    /// lanes of four. Call `k` replaces the clean sample of call `k - depth`, at the place `k % depth`. A plan of fewer samples with
+    /// f32 always fits; the storage of `next` where tensors are walked in whole lanes of four: where 4 divides the elements
+    /// of a sample, its offsets and strides, or samples of a gapless batch make up whole lanes. Call `k` replaces the clean sample of call `k - depth`, at the place `k % depth`. A plan of fewer samples with
     /// the same memory steps a prefix of the batch.
     pub memory: Option<Tensor<'a>>,
     /// The least number of clean samples that are remembered, at most [`StepRow::HISTORY`]. Rows that look back further raise it; rows
@@ -134,7 +134,10 @@ impl<'a> Step<'a> {
     fn check_noise(&self) -> Result<(), PlanError> {
         let refuse = |expected, found| Err(PlanError::Noise { what: "noise of a loop", expected, found });
         match self.noise.draws() {
-            Some(drawn) if drawn.steps != 1 => refuse("1 step, since each call has a stream", "several steps")?,
+            Some(drawn) if drawn.steps != 1 => {
+                let found = if drawn.steps == 0 { "no step" } else { "several steps" };
+                refuse("1 step, since each call has a stream", found)?;
+            }
             Some(drawn) if drawn.perturbed.is_some() => refuse("white noise", "perturbed noise")?,
             _ => {}
         }
@@ -167,8 +170,18 @@ impl<'a> Step<'a> {
         self.rows.iter().map(StepRow::depth).max().unwrap_or(0).max(self.least_depth)
     }
 
+    /// The elements of a sample of this many parts, which kernels count in 32 bits.
+    fn elements_of(&self, tensor: &'static str, parts: u32) -> Result<u32, PlanError> {
+        let found = u64::from(parts) * u64::from(self.shape.elements);
+        u32::try_from(found).map_err(|_| PlanError::SampleSize { tensor, most: u32::MAX, found })
+    }
+
     /// The job of the whole step.
-    pub(super) fn job<'b>(&self, rows: &'b RoundedTable, clean_stats: Option<&'b wgpu::Buffer>) -> Job<'b>
+    pub(super) fn job<'b>(
+        &self,
+        rows: &'b RoundedTable,
+        clean_stats: Option<&'b wgpu::Buffer>,
+    ) -> Result<Job<'b>, PlanError>
     where
         'a: 'b,
     {
@@ -177,9 +190,9 @@ impl<'a> Step<'a> {
         let mut tensors = [None; SLOTS];
         tensors[slots::X] = Some(self.x);
         // A sample's slices follow each other, and the next sample's follow them.
-        let slices = self.slices;
+        let sliced = self.elements_of("prediction", self.slices)?;
         let prediction = |tensor: Tensor<'a>| match tensor.stride {
-            None if slices > 1 => tensor.stride(slices * self.shape.elements),
+            None if self.slices > 1 => tensor.stride(sliced),
             _ => tensor,
         };
         tensors[slots::CONDITIONAL] = Some(prediction(self.prediction));
@@ -192,9 +205,9 @@ impl<'a> Step<'a> {
         tensors[slots::X0] = self.x0;
         tensors[slots::INPUT] = self.input;
         let depth = self.depth() as u32;
+        let remembered = self.elements_of("memory", depth)?;
         let memory = self.memory.filter(|_| depth > 0);
-        tensors[slots::HISTORY] =
-            memory.map(|memory| memory.stride(memory.stride.unwrap_or(depth * self.shape.elements)));
+        tensors[slots::HISTORY] = memory.map(|memory| memory.stride(memory.stride.unwrap_or(remembered)));
         let clip = match self.options.clip {
             Clip::None => ClipKind::None,
             Clip::Range(_) => ClipKind::Range,
@@ -208,13 +221,13 @@ impl<'a> Step<'a> {
             scaled: matches!(self.options.clip, Clip::Quantile { .. }) || self.options.rescales(self.rows),
             clean_stats: clean_stats.is_some(),
         };
-        Job {
+        let job = Job {
             accepts: Accepts::Step(self.bounds()),
             clean_stats,
             slices: self.slices,
             ..Job::new(Op::Step(variant), self.shape, self.calls, tensors, rows)
-        }
-        .drawing(noise, slots::NOISE_OUT)
+        };
+        Ok(job.drawing(noise, slots::NOISE_OUT))
     }
 
     /// The noise; none if no row has a coefficient for it.
