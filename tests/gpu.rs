@@ -13,6 +13,8 @@ mod closed_loop;
 mod contract;
 #[path = "gpu/draws.rs"]
 mod draws;
+#[path = "gpu/edges.rs"]
+mod edges;
 #[path = "gpu/extended.rs"]
 mod extended;
 #[path = "gpu/failures.rs"]
@@ -188,6 +190,7 @@ fn run(arguments: &Arguments) -> ExitCode {
         moved::TESTS,
         runs::TESTS,
         extended::TESTS,
+        edges::TESTS,
         first_use::TESTS,
         four_buffers::TESTS,
         failures::TESTS,
