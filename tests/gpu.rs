@@ -25,6 +25,8 @@ mod first_use;
 mod four_buffers;
 #[path = "gpu/harness.rs"]
 mod harness;
+#[path = "gpu/joining.rs"]
+mod joining;
 #[path = "gpu/likelihoods.rs"]
 mod likelihoods;
 #[path = "gpu/losses.rs"]
@@ -189,6 +191,7 @@ fn run(arguments: &Arguments) -> ExitCode {
         contract::TESTS,
         moved::TESTS,
         runs::TESTS,
+        joining::TESTS,
         extended::TESTS,
         edges::TESTS,
         first_use::TESTS,

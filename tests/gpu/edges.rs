@@ -315,7 +315,7 @@ fn a_row_without_a_clip_shows_an_overflow(harness: &Harness) {
     for shape in [Shape::new(1, 5), Shape::new(1, 4)] {
         let p = &p[..shape.elements as usize];
         let exact: Vec<f32> = p.iter().map(|p| 4.0 * p).collect();
-        let row = |clip| StepRow { clip: Some(clip), ..StepRow::IDENTITY };
+        let row = |clip| StepRow { clip: Some(Clip::Range(clip)), ..StepRow::IDENTITY };
         let [next, x0] = of_prediction(harness, shape, row(f64::INFINITY), options, p);
         assert_eq!(x0, exact);
         assert_eq!((&next[..3], next[3].is_nan(), &next[4..]), (&exact[..3], true, &exact[4..]));
