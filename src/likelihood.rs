@@ -4,6 +4,7 @@ use crate::error::Error;
 use crate::gpu::context::Context;
 use crate::gpu::inputs::{Drawn, Noise, Recording, Timesteps};
 use crate::gpu::map::Map;
+use crate::gpu::plan::keys::{Drawing, Keys};
 use crate::gpu::plan::plan::Plan;
 use crate::gpu::record_error::RecordError;
 use crate::gpu::tensor::{Shape, Tensor};
@@ -13,6 +14,7 @@ use crate::math::loss::LossInputs;
 use crate::math::quantity::Quantity;
 use crate::math::vlb::Vlb;
 use crate::noise::NoiseKey;
+use std::sync::Arc;
 
 /// The request for a [`LikelihoodLoop`].
 #[derive(Clone, Copy, Debug)]
@@ -87,6 +89,8 @@ pub struct Likelihood<'a> {
 #[derive(Debug)]
 pub struct LikelihoodLoop {
     timesteps: u32,
+    /// A key for each timestep, which all plans share.
+    keys: Arc<Keys>,
     noising: Plan,
     bits: VlbLoop,
     x0_mse: Option<VlbLoop>,
@@ -101,7 +105,9 @@ impl LikelihoodLoop {
     pub fn new(context: &Context, likelihood: &Likelihood<'_>) -> Result<Self, Error> {
         let Likelihood { vlb, shape, key, x0, x_t, prediction, learned, total, x0_mse } = *likelihood;
         let timesteps = vlb.schedule().len() as u32;
-        let noise = Noise::Drawn(Drawn::new(key).steps(timesteps));
+        let drawn = Drawn::new(key).steps(timesteps);
+        let keys = Arc::new(Keys::new(context, "tweedie::Likelihood::keys", Some(Drawing::of(drawn)))?);
+        let noise = Noise::Drawn(drawn);
         let noising = Map {
             table: &vlb.schedule().rows_of(Quantity::Xt, None)?,
             shape,
@@ -114,14 +120,15 @@ impl LikelihoodLoop {
         let table = vlb.chain_table(LossInputs::CleanAndNoise)?;
         let (clip, in1) = (vlb.clip(), noise);
         let inputs = VlbInputs { table: &table, clip, shape, prediction, learned, x0, in1 };
-        let bits = VlbLoop::new(context, &VlbLoopTerms { inputs, total: Some((total, 0)) })?;
+        let bits = VlbLoop::with_keys(context, &VlbLoopTerms { inputs, total: Some((total, 0)) }, Some(&keys))?;
         let errors = || {
             let table = vlb.x0_mse_table(LossInputs::CleanAndNoise)?;
             let inputs = VlbInputs { table: &table, ..inputs };
-            Ok::<_, Error>(VlbLoop::new(context, &VlbLoopTerms { inputs, total: None })?)
+            Ok::<_, Error>(VlbLoop::with_keys(context, &VlbLoopTerms { inputs, total: None }, Some(&keys))?)
         };
         let x0_mse = x0_mse.then(errors).transpose()?;
-        Ok(Self { timesteps, noising: noising.in_roles(context, &["x0", "noise", "x_t"], None)?, bits, x0_mse })
+        let noising = noising.in_roles(context, &["x0", "noise", "x_t"], Some(&keys))?;
+        Ok(Self { timesteps, keys, noising, bits, x0_mse })
     }
 
     /// The number of timesteps.
@@ -176,17 +183,11 @@ impl LikelihoodLoop {
     }
 
     /// Sets the key of the noise of everything submitted from now on, for the next batch: timestep `t` from stream
-    /// `key.stream + t`.
+    /// `key.stream + t`. One queue write of at most 256 bytes a timestep.
     ///
     /// # Errors
     /// None of those of [`RecordError`] can occur.
     pub fn set_key(&self, queue: &wgpu::Queue, key: NoiseKey) -> Result<(), RecordError> {
-        for t in 0..self.timesteps {
-            let of_step = key.stream(key.stream.wrapping_add(t));
-            self.noising.set_key(queue, t, of_step)?;
-            self.bits.set_key(queue, t, of_step)?;
-            self.x0_mse.as_ref().map_or(Ok(()), |errors| errors.set_key(queue, t, of_step))?;
-        }
-        Ok(())
+        self.keys.set_all(queue, key)
     }
 }

@@ -168,7 +168,10 @@ impl TrainingStep {
     /// # Errors
     /// [`RecordError::Step`].
     pub fn set_key(&self, queue: &wgpu::Queue, step: u32, key: NoiseKey) -> Result<(), RecordError> {
-        self.plans().try_for_each(|plan| plan.set_key(queue, step, key))
+        // Plans that draw the same noise share their keys: each buffer is written once.
+        let keys = || self.plans().map(Plan::keys);
+        let is_first = |(index, own): &(usize, &Arc<Keys>)| !keys().take(*index).any(|other| Arc::ptr_eq(other, own));
+        keys().enumerate().filter(is_first).try_for_each(|(_, keys)| keys.set(queue, step, key))
     }
 
     /// Sets the distribution from which timesteps are drawn from now on, through the caller's queue; see

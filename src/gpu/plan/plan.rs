@@ -181,6 +181,11 @@ impl Plan {
         self.shared.keys.set(queue, step, key)
     }
 
+    /// Its keys, which other plans may share.
+    pub(crate) fn keys(&self) -> &Arc<Keys> {
+        &self.shared.keys
+    }
+
     /// Writes rows in place of those from `first` on, through the caller's queue: other guidance, steps or samplers, other
     /// timesteps, weights. They hold for all that is submitted after this call, in the plans that were
     /// [moved](Self::moved) from this one too.

@@ -6,12 +6,15 @@ use crate::gpu::inputs::{Recording, Timesteps};
 use crate::gpu::plan::builder::PlanBuilder;
 use crate::gpu::plan::check::check_results;
 use crate::gpu::plan::fold_pass::FoldPass;
+use crate::gpu::plan::job::Job;
+use crate::gpu::plan::keys::Keys;
 use crate::gpu::plan::plan::{Bound, Plan};
 use crate::gpu::plan::reduce::ReductionPass;
 use crate::gpu::plan::words::WordRange;
 use crate::gpu::record_error::RecordError;
 use crate::gpu::vlb::inputs::VlbInputs;
 use crate::noise::NoiseKey;
+use std::sync::Arc;
 use wgpu::BufferUsages;
 
 /// The inputs and outputs of a [`VlbLoop`].
@@ -43,11 +46,20 @@ impl VlbLoop {
     /// # Errors
     /// [`PlanError`] lists the inputs that are rejected.
     pub fn new(context: &Context, chain: &VlbLoopTerms<'_>) -> Result<Self, PlanError> {
+        Self::with_keys(context, chain, None)
+    }
+
+    /// Makes the plans with keys that another one has uploaded already.
+    pub(crate) fn with_keys(
+        context: &Context,
+        chain: &VlbLoopTerms<'_>,
+        keys: Option<&Arc<Keys>>,
+    ) -> Result<Self, PlanError> {
         let VlbLoopTerms { inputs, total } = *chain;
         inputs.check()?;
         let table = inputs.scaled(1.0);
         let rounded = table.rounded()?;
-        let job = inputs.job(Timesteps::Batch, &rounded, 1.0);
+        let job = Job { keys, ..inputs.job(Timesteps::Batch, &rounded, 1.0) };
         let batch = inputs.shape.batch;
         let mut builder = PlanBuilder::new(context, &job, false)?;
         let rows = table.len() as u32;
