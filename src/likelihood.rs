@@ -2,9 +2,10 @@
 
 use crate::error::Error;
 use crate::gpu::context::Context;
+use crate::gpu::error::PlanError;
 use crate::gpu::inputs::{Drawn, Noise, Recording, Timesteps};
 use crate::gpu::map::Map;
-use crate::gpu::plan::keys::{Drawing, Keys};
+use crate::gpu::plan::keys::{Drawing, Keys, MOST_STEPS, check_loop, check_not_kept};
 use crate::gpu::plan::plan::Plan;
 use crate::gpu::record_error::RecordError;
 use crate::gpu::tensor::{Shape, Tensor};
@@ -19,12 +20,12 @@ use std::sync::Arc;
 /// The request for a [`LikelihoodLoop`].
 #[derive(Clone, Copy, Debug)]
 pub struct Likelihood<'a> {
-    /// The variational bound of the model: schedule, prediction, variance and clip.
+    /// The variational bound of the model: schedule, of at most 65,536 timesteps, prediction, variance and clip.
     pub vlb: &'a Vlb,
     /// The batch.
     pub shape: Shape,
-    /// Seed, stream and first sample of the noise: that of timestep `t` is drawn from stream `key.stream + t`.
-    pub key: NoiseKey,
+    /// The noise of one step, white and not [kept](Drawn::keep): that of timestep `t` is drawn from stream `key.stream + t`.
+    pub noise: Drawn<'a>,
     /// The clean samples whose likelihood is asked for.
     pub x0: Tensor<'a>,
     /// The noisy sample, which the network reads.
@@ -47,7 +48,7 @@ pub struct Likelihood<'a> {
 /// are summed in a fixed order at the end. A timestep that was left out makes the sum NaN.
 ///
 /// ```
-/// use tweedie::gpu::NoiseKey;
+/// use tweedie::gpu::{Drawn, NoiseKey};
 /// use tweedie::math::{Vlb, ModelVariance};
 /// use tweedie::{Context, Likelihood, LikelihoodLoop, Quantity, Schedule, Shape, Tensor, wgpu};
 ///
@@ -58,7 +59,7 @@ pub struct Likelihood<'a> {
 /// let bits = LikelihoodLoop::new(context, &Likelihood {
 ///     vlb: &vlb,
 ///     shape: Shape::new(16, 3 * 32 * 32),
-///     key: NoiseKey::seed(42),
+///     noise: Drawn::new(NoiseKey::seed(42)),
 ///     x0: Tensor::f32(x0),
 ///     x_t: Tensor::f32(x_t),
 ///     prediction: Tensor::f32(prediction),
@@ -101,11 +102,18 @@ impl LikelihoodLoop {
     ///
     /// # Errors
     /// [`Error::Vlb`] where the prediction does not determine x0, as epsilon does not at zero terminal SNR; [`Error::Plan`]
-    /// for tensors that do not fit, or a second output that is missing.
+    /// for tensors that do not fit, a second output that is missing, a longer schedule, or other noise than a loop draws.
     pub fn new(context: &Context, likelihood: &Likelihood<'_>) -> Result<Self, Error> {
-        let Likelihood { vlb, shape, key, x0, x_t, prediction, learned, total, x0_mse } = *likelihood;
+        let Likelihood { vlb, shape, noise, x0, x_t, prediction, learned, total, x0_mse } = *likelihood;
         let timesteps = vlb.schedule().len() as u32;
-        let drawn = Drawn::new(key).steps(timesteps);
+        check_loop(&noise)?;
+        check_not_kept(&noise, "noise of a likelihood")?;
+        // The plans share a key for each timestep.
+        if timesteps > MOST_STEPS {
+            let (what, expected) = ("timesteps of a likelihood", "at most 65,536");
+            return Err(PlanError::Rule { what, expected, found: f64::from(timesteps) }.into());
+        }
+        let drawn = noise.steps(timesteps);
         let keys = Arc::new(Keys::new(context, "tweedie::Likelihood::keys", Some(Drawing::of(drawn)))?);
         let noise = Noise::Drawn(drawn);
         let noising = Map {

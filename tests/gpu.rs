@@ -37,6 +37,8 @@ mod maps;
 mod mixed_precision;
 #[path = "gpu/moved.rs"]
 mod moved;
+#[path = "gpu/own_seeds.rs"]
+mod own_seeds;
 #[path = "gpu/restart.rs"]
 mod restart;
 #[path = "gpu/runs.rs"]
@@ -194,6 +196,7 @@ fn run(arguments: &Arguments) -> ExitCode {
         joining::TESTS,
         extended::TESTS,
         edges::TESTS,
+        own_seeds::TESTS,
         first_use::TESTS,
         four_buffers::TESTS,
         failures::TESTS,

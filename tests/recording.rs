@@ -130,9 +130,7 @@ impl Scene {
             objective: &Objective::of(Quantity::V),
             penalty: Penalty::MSE,
             shape: SHAPE,
-            key: NoiseKey::seed(1),
-            steps: 2,
-            perturbed: None,
+            noise: Drawn::new(NoiseKey::seed(1)).steps(2),
             timestep_source: TimestepSource::Drawn {
                 density: &TimestepDensity::uniform(1000).unwrap(),
                 stratified: None,

@@ -1,5 +1,5 @@
 //! The edges of what plans take: slices under a threshold, tensors of several windows, numbers at the ends of f32, memory of
-//! another storage, seeds of a training's samples.
+//! another storage.
 
 use crate::harness::{Harness, TestRng};
 use tweedie::gpu::compare::{Comparison, Expected};

@@ -56,6 +56,23 @@ impl Drawing {
     }
 }
 
+/// Checks that noise is one that a loop draws, whose calls have a stream each.
+pub(crate) fn check_loop(drawn: &Drawn<'_>) -> Result<(), PlanError> {
+    let refuse = |expected, found| Err(PlanError::Noise { what: "noise of a loop", expected, found });
+    match drawn {
+        Drawn { steps: 0, .. } => refuse("1 step, since each call has a stream", "no step"),
+        Drawn { steps: 2.., .. } => refuse("1 step, since each call has a stream", "several steps"),
+        Drawn { perturbed: Some(_), .. } => refuse("white noise", "perturbed noise"),
+        _ => Ok(()),
+    }
+}
+
+/// Checks that noise which several plans draw again is not written out.
+pub(crate) fn check_not_kept(drawn: &Drawn<'_>, what: &'static str) -> Result<(), PlanError> {
+    let (expected, found) = ("noise that is drawn again and not kept", "a tensor to keep it in");
+    drawn.keep.map_or(Ok(()), |_| Err(PlanError::Noise { what, expected, found }))
+}
+
 /// A uniform buffer with a key for each noise step, chosen by a dynamic offset.
 #[derive(Debug)]
 pub(crate) struct Keys {

@@ -3,6 +3,7 @@
 use crate::gpu::error::PlanError;
 use crate::gpu::inputs::{Noise, Timesteps};
 use crate::gpu::plan::job::Job;
+use crate::gpu::plan::keys::check_loop;
 use crate::gpu::plan::rows::{Accepts, StepBounds};
 use crate::gpu::shader::codes::ClipKind;
 use crate::gpu::shader::op::{Op, StepVariant};
@@ -114,7 +115,7 @@ impl<'a> Step<'a> {
     /// Checks all but the rows.
     pub(super) fn check(&self) -> Result<(), PlanError> {
         self.options.check()?;
-        self.check_noise()?;
+        self.noise.draws().map_or(Ok(()), |drawn| check_loop(&drawn))?;
         if !(1..=SLICES as u32).contains(&self.slices) {
             return Err(PlanError::SliceCount { most: SLICES as u32, found: self.slices });
         }
@@ -126,19 +127,6 @@ impl<'a> Step<'a> {
                 let (what, expected) = ("least_depth beside a memory", "at least 1 where no row looks back");
                 Err(PlanError::Rule { what, expected, found: 0.0 })
             }
-            _ => Ok(()),
-        }
-    }
-
-    /// Checks that the noise is one that a loop draws: each call has a stream of its own.
-    fn check_noise(&self) -> Result<(), PlanError> {
-        let refuse = |expected, found| Err(PlanError::Noise { what: "noise of a loop", expected, found });
-        match self.noise.draws() {
-            Some(drawn) if drawn.steps != 1 => {
-                let found = if drawn.steps == 0 { "no step" } else { "several steps" };
-                refuse("1 step, since each call has a stream", found)
-            }
-            Some(drawn) if drawn.perturbed.is_some() => refuse("white noise", "perturbed noise"),
             _ => Ok(()),
         }
     }
