@@ -32,7 +32,7 @@ pub struct TimestepDraw<'a> {
     pub batch: u32,
     /// Seed, stream and first sample. Recording step `k` draws from stream `key.stream + k`.
     pub key: NoiseKey,
-    /// The number of steps that may be recorded without setting a key: at least 1.
+    /// The number of steps that may be recorded without setting a key: 1 to 65,536.
     pub steps: u32,
     /// A seed and an index for each sample instead of the key's, as [`Drawn::seeds`](crate::gpu::Drawn::seeds); not for a
     /// stratified draw, whose samples share the strata of one seed.
