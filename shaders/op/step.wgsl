@@ -1,5 +1,5 @@
 // step: one step of a sampler, from guidance to the next sample; see `tweedie::table::StepRow` for the coefficients.
-// Host twin: `tweedie::gpu::step`.
+// Host twin: `tweedie::gpu::Step::reference`.
 // Expects: row/step, row/step_plain or row/step_extended, clamped, params, Inputs, Outputs; from the host CLIP, DEVIATION, DEPTH,
 // MASKED and EXTENDED: whether rows have more than five vectors.
 // Defines: needs, place_of_past, op.

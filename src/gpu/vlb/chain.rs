@@ -68,7 +68,7 @@ impl VlbLoop {
         let allowed = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size);
         check_limit("terms of a chain", "max_storage_buffer_binding_size", allowed, 4 * count)?;
         let usage = BufferUsages::STORAGE | BufferUsages::COPY_SRC;
-        let terms = context.zeroed_buffer("tweedie::Chain::terms", usage, 4 * count);
+        let terms = context.zeroed_buffer("tweedie::VlbLoop::terms", usage, 4 * count);
         let all = WordRange::of(&terms);
         let sum = |slot| {
             let output = WordRange::at(slot, batch);
@@ -78,7 +78,7 @@ impl VlbLoop {
         };
         let total = total.map(sum).transpose()?;
         // Fill with NaN: a sum over zero parts, scaled by NaN.
-        let nothing = context.zeroed_buffer("tweedie::Chain::nothing", usage, 16);
+        let nothing = context.zeroed_buffer("tweedie::VlbLoop::nothing", usage, 16);
         let clear = FoldPass::total([count as u32, 0], f32::NAN, WordRange::of(&nothing), all).dispatch(context)?;
         let clear = clear.bound(context, &builder.places);
         // One column for each row of the table: recording a timestep writes the terms of its column alone.
