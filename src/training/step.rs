@@ -112,8 +112,9 @@ impl TrainingStep {
         })
     }
 
-    /// The same step on other tensors, by their roles: the names of [`Training`]'s fields, and `variance.learned`,
-    /// `variance.gradient` and `variance.terms`. It costs bind groups and nothing else; see [`Plan::moved`].
+    /// The same step on other tensors, by their roles: `x0`, `x_t`, `prediction`, `gradient`, `timesteps`, `losses`, `mean`,
+    /// `scale`, `seeds`, `variance.learned`, `variance.gradient` and `variance.terms`, as far as the request gives them. It
+    /// costs bind groups and nothing else; see [`Plan::moved`].
     ///
     /// # Errors
     /// [`PlanError::Moved`] names the role and what differs, [`PlanError::Role`] lists the roles; or what else is wrong with
