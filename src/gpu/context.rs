@@ -12,6 +12,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// included, stays inside a u32.
 const LARGEST_WINDOW: u64 = 500 << 20;
 
+/// The pipelines that the plans of a warm-up need, until it begins.
+type Deferred = Option<Vec<Arc<Pipeline>>>;
+
 /// A device as this crate uses it, with the pipelines that were compiled for it.
 ///
 /// Cheap to clone; clones share the pipelines. Make one per [`wgpu::Device`] and keep it: a pipeline is compiled by the
@@ -20,8 +23,8 @@ const LARGEST_WINDOW: u64 = 500 << 20;
 #[derive(Clone, Debug)]
 pub struct Context {
     inner: Arc<Inner>,
-    /// The pipelines that the plans of a warm-up need, until it begins. Till then its plans do not compile.
-    deferred: Option<Arc<Mutex<Option<Vec<Arc<Pipeline>>>>>>,
+    /// Present in the context of a warm-up, whose plans do not compile until it begins.
+    deferred: Option<Arc<Mutex<Deferred>>>,
     largest_window: u64,
 }
 

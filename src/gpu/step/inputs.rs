@@ -48,7 +48,7 @@ pub struct Step<'a> {
     pub unconditional: Option<Tensor<'a>>,
     /// The noise: a call draws on the stream of its row, counted from that of the key. Noise that is given is bound whatever
     /// the rows use, so that rows which are written later may draw it; a loop that never draws is cheaper without. It is
-    /// [kept](super::Drawn::keep) as the calls use it: a call that draws none keeps zeros.
+    /// [kept](crate::gpu::Drawn::keep) as the calls use it: a call that draws none keeps zeros.
     pub noise: Noise<'a>,
     /// The network's second output, where the deviation is learned. Given beside noise it is bound as that is.
     pub learned: Option<Tensor<'a>>,
