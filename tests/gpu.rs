@@ -33,6 +33,8 @@ mod likelihoods;
 mod losses;
 #[path = "gpu/maps.rs"]
 mod maps;
+#[path = "gpu/memory.rs"]
+mod memory;
 #[path = "gpu/mixed_precision.rs"]
 mod mixed_precision;
 #[path = "gpu/moved.rs"]
@@ -196,6 +198,7 @@ fn run(arguments: &Arguments) -> ExitCode {
         joining::TESTS,
         extended::TESTS,
         edges::TESTS,
+        memory::TESTS,
         own_seeds::TESTS,
         first_use::TESTS,
         four_buffers::TESTS,

@@ -1,5 +1,4 @@
-//! The edges of what plans take: slices under a threshold, tensors of several windows, numbers at the ends of f32, memory of
-//! another storage.
+//! The edges of what plans take: slices under a threshold, tensors of several windows, numbers at the ends of f32.
 
 use crate::harness::{Harness, TestRng};
 use tweedie::gpu::compare::{Comparison, Expected};
@@ -20,7 +19,6 @@ pub const TESTS: &[crate::Test] = &[
     ("edges::a_context_kept_from_a_warm_up_compiles", a_context_kept_from_a_warm_up_compiles),
     ("edges::a_row_without_a_clip_shows_an_overflow", a_row_without_a_clip_shows_an_overflow),
     ("edges::a_deviation_that_is_not_learned", a_deviation_that_is_not_learned),
-    ("edges::memory_may_always_be_f32", memory_may_always_be_f32),
 ];
 
 /// The sums of a step, its factor and its threshold, as `tests/gpu/scales.rs` has them.
@@ -30,7 +28,7 @@ const NOISE: f64 = 20.0;
 const KEY: NoiseKey = NoiseKey { seed: 9, stream: 5, first_sample: 3 };
 const THRESHOLD: Clip = Clip::Quantile { ratio: 0.85, least: 0.05, most: f64::INFINITY };
 
-fn random(seed: u64, count: u64) -> Vec<f32> {
+pub fn random(seed: u64, count: u64) -> Vec<f32> {
     let mut rng = TestRng(seed);
     (0..count).map(|_| rng.float()).collect()
 }
@@ -354,33 +352,5 @@ fn a_deviation_that_is_not_learned(harness: &Harness) {
         let widened = exact.iter().map(|e| Expected { magnitude: e.magnitude * ROUNDINGS, ..*e });
         compared.add_all(&floats(harness, &x_buffer), &widened.collect::<Vec<_>>());
         assert!(compared.passes(), "{shape}: {compared}");
-    }
-}
-
-/// Samples of an odd size, or a plan of fewer samples, are walked otherwise: memory of f32 serves all of them.
-fn memory_may_always_be_f32(harness: &Harness) {
-    let rows = [StepRow::IDENTITY, StepRow::IDENTITY.looking_back(&[-0.5])];
-    let run = |shape: Shape, storage: Storage, memory: Storage| {
-        let encoded =
-            |seed| harness.gpu.upload("numbers", &storage.encode(&random(seed, 2 * u64::from(shape.elements))));
-        let [x, p] = [1, 2].map(encoded);
-        let kept = harness.gpu.buffer("memory", 4 * 2 * u64::from(shape.elements));
-        let at = |buffer| Tensor::new(buffer, storage);
-        let step = Step { memory: Some(Tensor::new(&kept, memory)), ..Step::in_place(&rows, shape, at(&x), at(&p)) };
-        let plan = step.plan(&harness.context)?;
-        (0..2).for_each(|call| harness.run(&plan, Recording::call(call)));
-        Ok(harness.read(&x))
-    };
-    for storage in [Storage::F16, Storage::Bf16] {
-        for elements in [5, 6, 7, 8, 33] {
-            let whole = run(Shape::new(2, elements), storage, Storage::F32).expect("f32 fits two samples");
-            let first = run(Shape::new(1, elements), storage, Storage::F32).expect("f32 fits one");
-            let bytes = elements as usize * 2;
-            assert!(whole[..bytes] == first[..bytes], "{storage}, {elements} elements");
-        }
-        let other = if storage == Storage::F16 { Storage::Bf16 } else { Storage::F16 };
-        let refused = |expected, found| Err(PlanError::Memory { expected, found });
-        assert_eq!(run(Shape::new(2, 8), storage, other), refused(storage, other));
-        assert_eq!(run(Shape::new(2, 5), storage, storage), refused(Storage::F32, storage));
     }
 }
