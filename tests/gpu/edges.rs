@@ -12,7 +12,6 @@ use tweedie::table::{Clip, Deviation, LossRow, Matrix, Penalty, StepRow, Table};
 pub const TESTS: &[crate::Test] = &[
     ("edges::slices_are_rescaled_as_their_sum", slices_are_rescaled_as_their_sum),
     ("edges::a_wrong_slice_is_seen_under_a_rescale", a_wrong_slice_is_seen_under_a_rescale),
-    ("edges::a_sample_of_too_many_elements", a_sample_of_too_many_elements),
     ("edges::small_windows_give_the_bits_of_one", small_windows_give_the_bits_of_one),
     ("edges::a_scale_lies_apart_from_results", a_scale_lies_apart_from_results),
     ("edges::a_scale_that_loses_the_losses", a_scale_that_loses_the_losses),
@@ -138,23 +137,6 @@ fn a_wrong_slice_is_seen_under_a_rescale(harness: &Harness) {
         let found = check(harness, Shape::new(2, 40), 2, false, change);
         assert!(!found.passes(), "{found}");
     }
-}
-
-/// Kernels count the elements of a sample, slices and remembered clean samples together, in 32 bits.
-fn a_sample_of_too_many_elements(harness: &Harness) {
-    let buffer = harness.gpu.buffer("tensor", 64);
-    let tensor = Tensor::f32(&buffer);
-    let error = |step: Step<'_>| step.plan(&harness.context).expect_err("no such buffer");
-    let rows = [StepRow::IDENTITY];
-    let most = u32::MAX;
-    let sliced = Step { slices: 4, ..Step::in_place(&rows, Shape::new(1, 1 << 30), tensor, tensor) };
-    assert_eq!(error(sliced), PlanError::SampleSize { tensor: "prediction", most, found: 1 << 32 });
-    let deep =
-        Step { least_depth: 2, memory: Some(tensor), ..Step::in_place(&rows, Shape::new(1, 1 << 31), tensor, tensor) };
-    assert_eq!(error(deep), PlanError::SampleSize { tensor: "memory", most, found: 1 << 32 });
-    // A stride of the caller's does not make kernels count further.
-    let strided = Step { prediction: tensor.stride(0), ..sliced };
-    assert_eq!(error(strided), PlanError::SampleSize { tensor: "prediction", most, found: 1 << 32 });
 }
 
 /// A step that looks back two calls, on predictions of this many slices.
