@@ -292,7 +292,7 @@ fn plans_beside_each_other_remember_together(harness: &Harness) {
         for call in 0..sampler.calls().len() {
             let plan = &plans[call % plans.len()];
             harness.gpu.queue.write_buffer(&predictions[call % plans.len()], 0, &numbers(call as u64));
-            harness.run(&plan, Recording::call(call as u32));
+            harness.run(plan, Recording::call(call as u32));
         }
         harness.read(&xs[0])
     };
@@ -333,7 +333,7 @@ fn rows_written_later_are_the_rows(harness: &Harness, sampling: &Sampling<'_>, p
         for k in 0..3u32 {
             harness.gpu.queue.write_buffer(&call, 0, &k.to_le_bytes());
             let at = if per_sample { Recording::per_sample() } else { Recording::call(k) };
-            harness.run(&plan, at);
+            harness.run(plan, at);
         }
         harness.read(sampling.x.buffer)
     };
