@@ -3,7 +3,7 @@
 use crate::error::Error;
 use crate::gpu::context::Context;
 use crate::gpu::error::PlanError;
-use crate::gpu::inputs::{Noise, Timesteps};
+use crate::gpu::inputs::{Drawn, Noise, Timesteps};
 use crate::gpu::map::Map;
 use crate::gpu::plan::plan::Plan;
 use crate::gpu::step::inputs::{Inpainting, Step};
@@ -11,7 +11,6 @@ use crate::gpu::step::options::StepOptions;
 use crate::gpu::tensor::{Shape, Tensor};
 use crate::math::error::sampler::SamplerError;
 use crate::math::sampler::Sampler;
-use crate::noise::NoiseKey;
 use crate::table::step::StepRow;
 use crate::table::{Matrix, Table};
 
@@ -171,8 +170,9 @@ impl<'a> Sampling<'a> {
     }
 
     /// The rows that the plan applies, guidance included. Each names the stream of its noise, the index of its call, so that
-    /// the rows of several runs may lie in one table. A row whose [guidance](StepRow::guidance) is not `[1, 0]` keeps
-    /// its own ([`Sampler::calls_mut`]). Results can be compared with [`Step::reference`](crate::gpu::Step::reference).
+    /// the rows of several runs may lie in one table. A plan of another clipping or variance than the sampler's refuses
+    /// them. A row whose [guidance](StepRow::guidance) is not `[1, 0]` keeps its own ([`Sampler::calls_mut`]). Results can be
+    /// compared with [`Step::reference`](crate::gpu::Step::reference).
     #[must_use]
     pub fn rows(&self) -> Vec<StepRow> {
         let mix = |call| self.guidance.map_or(UNGUIDED, |guidance| guidance.mix(call));
@@ -238,13 +238,14 @@ impl<'a> Sampling<'a> {
     }
 
     /// Creates the plan that fills `x` with noise to start from, and `input` with the same in the network's scale:
-    /// recorded once, at timestep 0. It draws on the stream before the first call's, so that a seed begins at the same
-    /// place whatever the solver and however many its steps.
+    /// recorded once, at timestep 0. The noise is a [`NoiseKey`](crate::NoiseKey), or a [`Drawn`] with a seed for each
+    /// sample. It is drawn on the stream before that of its key, which is the first call's, so that a seed begins at the
+    /// same place whatever the solver and however many its steps.
     ///
     /// # Errors
     /// [`Error::Plan`] for tensors that do not fit.
-    pub fn start(&self, context: &Context, key: NoiseKey) -> Result<Plan, Error> {
-        self.start_at(context, key, None, self.sampler.start_row())
+    pub fn start<'d>(&self, context: &Context, noise: impl Into<Drawn<'d>>) -> Result<Plan, Error> {
+        self.start_at(context, noise.into(), None, self.sampler.start_row())
     }
 
     /// Creates the plan that fills `x`, and `input`, with a clean sample that is noised to the first call's level: the start of a
@@ -256,15 +257,26 @@ impl<'a> Sampling<'a> {
     #[doc(alias = "strength")]
     #[doc(alias = "img2img")]
     #[doc(alias = "add_noise")]
-    pub fn start_from(&self, context: &Context, key: NoiseKey, x0: Tensor<'_>) -> Result<Plan, Error> {
-        self.start_at(context, key, Some(x0), self.sampler.start_from_row())
+    pub fn start_from<'d>(
+        &self,
+        context: &Context,
+        noise: impl Into<Drawn<'d>>,
+        x0: Tensor<'d>,
+    ) -> Result<Plan, Error> {
+        self.start_at(context, noise.into(), Some(x0), self.sampler.start_from_row())
     }
 
-    fn start_at(&self, context: &Context, key: NoiseKey, in0: Option<Tensor<'_>>, row: Matrix) -> Result<Plan, Error> {
-        let key = key.stream(key.stream.wrapping_sub(1));
+    fn start_at<'d>(
+        &self,
+        context: &Context,
+        noise: Drawn<'d>,
+        in0: Option<Tensor<'d>>,
+        row: Matrix,
+    ) -> Result<Plan, Error> {
+        let key = noise.key.stream(noise.key.stream.wrapping_sub(1));
         let table = Table::new([row]);
-        let (out0, out1, in1) = (self.x, self.input, Noise::drawn(key));
+        let (out0, out1, in1) = (self.x, self.input, Noise::Drawn(Drawn { key, ..noise }));
         let map = Map { table: &table, shape: self.shape, timesteps: Timesteps::Batch, in0, in1, out0, out1 };
-        Ok(map.in_roles(context, &["x0", "noise", "x", "input"], None)?)
+        Ok(map.in_roles(context, &["x0", "noise", "x", "input", "keep"], None)?)
     }
 }

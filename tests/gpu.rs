@@ -25,6 +25,8 @@ mod four_buffers;
 mod gradient_scales;
 #[path = "gpu/harness.rs"]
 mod harness;
+#[path = "gpu/joining.rs"]
+mod joining;
 #[path = "gpu/likelihoods.rs"]
 mod likelihoods;
 #[path = "gpu/losses.rs"]
@@ -199,6 +201,7 @@ fn run(arguments: &Arguments) -> ExitCode {
         moved::TESTS,
         runs::TESTS,
         gradient_scales::TESTS,
+        joining::TESTS,
         extended::TESTS,
         first_use::TESTS,
         four_buffers::TESTS,

@@ -336,3 +336,24 @@ fn writing_keys_and_rows_allocates_little() {
     let (few, many) = (rows(20), rows(1000));
     assert!(many <= few + DOUBLINGS, "1000 rows: {many} allocations, 20: {few}");
 }
+
+/// Rows of steps take a few allocations however many they are, be they a table or an aligned slot each.
+#[test]
+fn writing_rows_of_steps_allocates_little() {
+    let (device, queue) = device(wgpu::Limits::default());
+    let context = Context::new(&device);
+    let scene = Scene::new(&device);
+    let rows = [StepRow::IDENTITY; 1000];
+    let [x, prediction, ..] = scene.tensors();
+    for calls in [Timesteps::Batch, scene.timesteps()] {
+        let plan = Step { calls, ..Step::in_place(&rows, SHAPE, x, prediction) }.plan(&context).unwrap();
+        let writes = |count: usize| {
+            let write = || plan.set_rows(&queue, 0, &rows[..count]).unwrap();
+            write(); // what wgpu sets up once
+            queue.submit([]);
+            allocation_counter::measure(write).count_total
+        };
+        let (few, many) = (writes(20), writes(1000));
+        assert!(many <= few + DOUBLINGS, "{calls:?}: 1000 rows: {many} allocations, 20: {few}");
+    }
+}

@@ -131,6 +131,20 @@ impl Running<'_> {
     }
 }
 
+/// A request that cannot join; nothing runs, and the slot is as it was.
+#[derive(Debug, PartialEq, thiserror::Error)]
+pub enum JoinError {
+    /// Another request is there.
+    #[error("slot {0} has a request")]
+    Occupied(usize),
+    /// The plans cannot apply it: a learned variance, a clip, more calls than `MOST`.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+}
+
+/// The row that keeps the sample of an empty slot.
+const KEPT: Matrix = [[1.0, 0.0]; 2];
+
 /// A request that has ended.
 pub struct Left {
     pub id: usize,
@@ -166,7 +180,7 @@ impl<'a> Server<'a> {
             gpu.upload("slots", bytemuck::cast_slice(&std::array::from_fn::<u32, SLOTS, _>(|slot| slot as u32)));
 
         let starts = Map {
-            table: &Table::new([[[1.0, 0.0]; 2]; SLOTS]),
+            table: &Table::new([KEPT; SLOTS]),
             shape,
             timesteps: Timesteps::per_sample(&slots), // each slot has a row
             in0: Some(Tensor::f32(&x)),
@@ -174,9 +188,8 @@ impl<'a> Server<'a> {
             out0: Tensor::f32(&x),
             out1: Some(Tensor::f32(&input)),
         };
-        // A plan binds what its first rows use: here noise, so that stochastic requests may join.
-        let mut rows = vec![StepRow { z: 1.0, ..StepRow::IDENTITY }; IDLE];
-        rows.push(StepRow::IDENTITY);
+        // A plan binds what it is given: noise, so that stochastic requests may join.
+        let rows = [StepRow::IDENTITY; IDLE + 1];
         let steps = Step {
             calls: Timesteps::per_sample(&calls),
             unconditional: Some(Tensor::f32(&predictions).at(all)),
@@ -197,20 +210,23 @@ impl<'a> Server<'a> {
     }
 
     /// Puts a request into a free slot by three writes through the queue: it starts with the next tick.
-    ///
-    /// A request that the plan cannot apply (a learned variance, more calls than `MOST`) is refused, and nothing runs.
-    pub fn join(&mut self, slot: usize, id: usize, request: &'a Request) -> Result<(), PlanError> {
-        if request.rows.len() > MOST {
-            return Err(PlanError::Rows { expected: MOST as u64, found: request.rows.len() as u64 });
+    pub fn join(&mut self, slot: usize, id: usize, request: &'a Request) -> Result<(), JoinError> {
+        if self.slots[slot].is_some() {
+            return Err(JoinError::Occupied(slot));
         }
-        let (queue, first) = (&self.gpu.queue, slot * MOST);
-        self.steps.set_rows(queue, first as u32, &request.rows)?;
+        // The rows of the next slot follow.
+        if request.rows.len() > MOST {
+            return Err(PlanError::Rows { expected: MOST as u64, found: request.rows.len() as u64 }.into());
+        }
+        let (queue, running) = (&self.gpu.queue, Running { id, request, call: 0 });
+        let mut starts = self.slots.each_ref().map(|slot| slot.as_ref().map_or(KEPT, Running::start_row));
+        starts[slot] = running.start_row();
+        self.steps.set_rows(queue, (slot * MOST) as u32, &request.rows)?;
+        self.starts.set_rows(queue, 0, &starts)?;
         // The seed, and the index of the sample, which is 0: the request alone is the first sample of its batch.
         let seed = [request.seed as u32, (request.seed >> 32) as u32, 0, 0];
         queue.write_buffer(&self.seeds, slot as u64 * 16, bytemuck::cast_slice(&seed));
-        self.slots[slot] = Some(Running { id, request, call: 0 });
-        let rows = self.slots.each_ref().map(|slot| slot.as_ref().map_or([[1.0, 0.0]; 2], Running::start_row));
-        self.starts.set_rows(queue, 0, &rows)?;
+        self.slots[slot] = Some(running);
         self.is_starting = true;
         Ok(())
     }

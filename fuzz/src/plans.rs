@@ -235,7 +235,7 @@ impl<'a> Bench<'a> {
             learned: [sometimes()?, 1.0],
             known: [1.0, sometimes()?],
             stream: u.arbitrary()?,
-            clip: if u.ratio(1, 4)? { Some(Number::arbitrary(u)?.0) } else { None },
+            clip: if u.ratio(1, 4)? { Some(Clip::Range(Number::arbitrary(u)?.0)) } else { None },
             ..StepRow::IDENTITY
         }
         .looking_back(&u.arbitrary::<[Number; 4]>()?.map(|number| number.0)[..u.int_in_range(0..=4)?]))
@@ -271,6 +271,7 @@ impl<'a> Bench<'a> {
             input: self.maybe(u)?,
             memory: if u.ratio(1, 4)? { self.maybe(u)? } else { None },
             least_depth: if u.ratio(1, 4)? { u.arbitrary()? } else { 0 },
+            extended: u.ratio(1, 4)?,
             clean_stats: u.arbitrary()?,
         };
         let Ok(plan) = step.plan(&self.device.context) else { return Ok(()) };

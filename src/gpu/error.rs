@@ -2,6 +2,7 @@
 
 use crate::gpu::storage::Storage;
 use crate::table::TableError;
+use crate::table::step::Deviation;
 
 /// A plan that cannot be made. Nothing has been recorded, and nothing is kept on the device.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -257,11 +258,34 @@ pub enum PlanError {
         /// The slices that have a weight.
         found: usize,
     },
-    /// A row with a clip range of its own, in a plan that clips to a threshold or not at all.
-    #[error("row {row} clips to a range of its own: expected a plan with Clip::Range")]
+    /// A row for another treatment of its clean sample than the plan's: a range in a plan that clips to a threshold or not at
+    /// all, a threshold in a plan that has not the same, none in a plan of a threshold.
+    #[error(
+        "row {row} clips its clean sample otherwise than the plan: expected the same Clip, or a plan of Clip::Range for ranges"
+    )]
     Clip {
         /// The first such row.
         row: usize,
+    },
+    /// A row that adds noise of another deviation than the plan's.
+    #[error("row {row} adds noise of another deviation than the plan: expected {expected:?}, found {found:?}")]
+    Deviation {
+        /// The first such row.
+        row: usize,
+        /// The deviation of the plan.
+        expected: Deviation,
+        /// The deviation of the row.
+        found: Deviation,
+    },
+    /// A row of which a plan's rescaled guidance or thresholds know nothing, since they read what its first rows used.
+    #[error(
+        "row {row} {what}: expected such a row in the request of a plan that rescales guidance or clips to thresholds"
+    )]
+    FirstRows {
+        /// The first such row.
+        row: usize,
+        /// The part that the first rows did not have.
+        what: &'static str,
     },
     /// A row of a step on a stream that f32 cannot count.
     #[error("row {row}: expected a stream below {streams}")]

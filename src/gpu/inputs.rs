@@ -106,6 +106,13 @@ impl<'a> From<Drawn<'a>> for Noise<'a> {
     }
 }
 
+/// Noise of one step under this key, not written out.
+impl From<NoiseKey> for Drawn<'_> {
+    fn from(key: NoiseKey) -> Self {
+        Self::new(key)
+    }
+}
+
 impl<'a> From<Tensor<'a>> for Noise<'a> {
     fn from(tensor: Tensor<'a>) -> Self {
         Self::Tensor(tensor)

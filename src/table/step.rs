@@ -31,6 +31,9 @@ pub(crate) const STREAMS: u32 = 1 << 24;
 /// the unconditional prediction, a second noise or slices; the weights of slices follow.
 const WIDTHS: [usize; 2] = [20, 32];
 
+/// The f32 numbers of the longest row.
+const MOST: usize = WIDTHS[1] + SLICES;
+
 /// The weights of a prediction of one slice.
 const ONE_SLICE: [f64; SLICES] = {
     let mut weights = [0.0; SLICES];
@@ -62,6 +65,10 @@ pub struct StepRow {
     pub z: f64,
     /// A learned standard deviation is `exp(learned[0] + learned[1]*v)`; see [`Deviation::Log`].
     pub learned: [f64; 2],
+    /// The deviation that `z` is written for, which a solver states: a plan of another one refuses the row. It takes a
+    /// [fixed](Deviation::Fixed) row beside those of [`Deviation::Log`], since `learned` is `[0, 0]` there. `None` for that
+    /// of the plan.
+    pub deviation: Option<Deviation>,
     /// The level of the next sample, for a region that is known: of the known clean sample and of `z`.
     pub known: [f64; 2],
     /// The scale of the network's input.
@@ -73,9 +80,10 @@ pub struct StepRow {
     pub second_z: (f64, u32),
     /// The weights of the slices of a prediction: `[1, 0, ...]` for one.
     pub slices: [f64; SLICES],
-    /// The range to which this row clips the clean sample, in a plan with [`Clip::Range`]: infinity for none, `None` for
-    /// that of the plan.
-    pub clip: Option<f64>,
+    /// The treatment of the clean sample that the row is written for, which a [`Sampler`](crate::Sampler) states; `None`
+    /// for that of the plan. A plan of [`Clip::Range`] takes rows of any range and of none (`Clip::None`, or an infinite
+    /// range). Every other plan refuses rows of another treatment than its own.
+    pub clip: Option<Clip>,
 }
 
 /// The clean sample that a call remembers for later ones.
@@ -125,6 +133,7 @@ impl StepRow {
         remembers: Remembers::Guided,
         z: 0.0,
         learned: [0.0; 2],
+        deviation: None,
         known: [1.0, 0.0],
         input: 1.0,
         stream: None,
@@ -176,25 +185,53 @@ impl StepRow {
     }
 
     /// The numbers in the order in which the kernel reads them, whole `vec4`s; the index tells it which call this is, and
-    /// `limit` is the range of rows that name none.
-    pub(crate) fn numbers(&self, index: usize, parts: RowParts, limit: f64) -> Vec<f64> {
+    /// `clip` is that of rows that name none.
+    pub(crate) fn numbers(&self, index: usize, parts: RowParts, clip: Clip) -> StepNumbers {
         let [h1, h2, h3, further @ ..] = self.history;
         let stream = self.stream.map_or(index as f64, f64::from);
-        let limit = self.clip.unwrap_or(limit).min(f64::from(f32::MAX));
-        let mut numbers = Vec::with_capacity(parts.width());
-        numbers.extend(self.guidance.iter().chain(&self.learned).chain(&self.x0));
-        numbers.extend([self.z, self.x, self.p, self.clean, self.input, h1, h2, h3, index as f64]);
-        numbers.extend([self.known[0], self.known[1], stream, limit]);
+        let limit = self.clip.unwrap_or(clip).limit().min(f64::from(f32::MAX));
+        let (index, [c, u], [l0, l1], [x, p, z]) = (index as f64, self.guidance, self.learned, self.x0);
+        let [alpha, sigma] = self.known;
+        let mut all = [0.0; MOST];
+        all[..WIDTHS[0]].copy_from_slice(&[
+            c, u, l0, l1, x, p, z, self.z, self.x, self.p, self.clean, self.input, h1, h2, h3, index, alpha, sigma,
+            stream, limit,
+        ]);
         if parts.extended {
-            numbers.extend(further);
+            let [h4, h5, h6, h7, h8] = further;
             let remembers = if self.remembers == Remembers::Unconditional { 1.0 } else { 0.0 };
-            numbers.extend([self.unconditional_clean, remembers, self.second_z.0]);
-            numbers.extend([f64::from(self.second_z.1), 0.0, 0.0, 0.0]);
+            let (second, stream) = (self.second_z.0, f64::from(self.second_z.1));
+            all[WIDTHS[0]..WIDTHS[1]].copy_from_slice(&[
+                h4,
+                h5,
+                h6,
+                h7,
+                h8,
+                self.unconditional_clean,
+                remembers,
+                second,
+                stream,
+                0.0,
+                0.0,
+                0.0,
+            ]);
         }
         if parts.sliced {
-            numbers.extend(self.slices);
+            all[WIDTHS[1]..].copy_from_slice(&self.slices);
         }
-        numbers
+        StepNumbers { all, width: parts.width() }
+    }
+}
+
+/// The numbers of a row, as many as the rows of a plan have.
+pub(crate) struct StepNumbers {
+    all: [f64; MOST],
+    width: usize,
+}
+
+impl AsRef<[f64]> for StepNumbers {
+    fn as_ref(&self) -> &[f64] {
+        &self.all[..self.width]
     }
 }
 
@@ -216,6 +253,13 @@ pub enum Clip {
         /// `s` is at most this; infinity for no limit.
         most: f64,
     },
+}
+
+impl Clip {
+    /// The largest magnitude that is left; infinity where no range is named.
+    pub(crate) const fn limit(self) -> f64 {
+        if let Self::Range(range) = self { range } else { f64::INFINITY }
+    }
 }
 
 /// The factor of a step's noise, element by element, beside its coefficient.

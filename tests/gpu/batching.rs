@@ -52,6 +52,6 @@ fn a_request_that_does_not_fit_is_refused(harness: &Harness) {
     let mut server = Server::new(&harness.gpu, &harness.context).expect("plans");
     let long = Request::new(sampler("ddim", server::MOST + 1), 1.0, 7);
     let refused = PlanError::Rows { expected: server::MOST as u64, found: server::MOST as u64 + 1 };
-    assert_eq!(server.join(0, 0, &long), Err(refused));
+    assert_eq!(server.join(0, 0, &long), Err(refused.into()));
     assert_eq!(server.free_slot(), Some(0));
 }

@@ -49,7 +49,7 @@ fn rows_of(case: &Case, rng: &mut TestRng) -> Vec<StepRow> {
             remembers: if call % 3 == 1 { Remembers::Unconditional } else { Remembers::Guided },
             second_z: if call % 4 == 3 { (0.0, 0) } else { (number(), 40 + call) },
             slices,
-            clip: [None, Some(f64::INFINITY), Some(0.5)][call as usize % 3],
+            clip: [None, Some(Clip::Range(f64::INFINITY)), Some(Clip::Range(0.5))][call as usize % 3],
             ..StepRow::IDENTITY.looking_back(&past)
         }
     };
@@ -164,7 +164,11 @@ fn a_wrong_part_fails(harness: &Harness) {
         ("a slice", |row| row.slices[2] *= 1.001),
         ("four calls ago", |row| row.history[3] *= 1.001),
         ("eight calls ago", |row| row.history[7] *= 1.001),
-        ("the clip of a row", |row| row.clip = row.clip.map(|clip| clip * 0.999)),
+        ("the clip of a row", |row| {
+            if let Some(Clip::Range(range)) = &mut row.clip {
+                *range *= 0.999;
+            }
+        }),
     ];
     assert!(check(harness, &case, |_| {}).passes());
     for (name, change) in breaks {
@@ -181,7 +185,8 @@ fn rows_share_a_plan_with_those_that_clip(harness: &Harness) {
     let p = harness.gpu.upload("p", bytemuck::cast_slice(&p));
     let run = |clip: Clip, own: Option<f64>| {
         let x = harness.gpu.upload("x", bytemuck::cast_slice(&x));
-        let rows = [StepRow { x0: [2.0, 1.0, 0.0], x: 0.0, clean: 1.0, clip: own, ..StepRow::IDENTITY }];
+        let rows =
+            [StepRow { x0: [2.0, 1.0, 0.0], x: 0.0, clean: 1.0, clip: own.map(Clip::Range), ..StepRow::IDENTITY }];
         let step = Step { options: StepOptions { clip, ..StepOptions::default() }, ..step(&rows, shape, &x, &p) };
         let plan = step.plan(&harness.context).expect("a plan");
         harness.run(&plan, Recording::call(0));
@@ -206,10 +211,10 @@ fn what_a_plan_has_no_place_for_is_refused(harness: &Harness) {
     assert_eq!(plan(StepRow { unconditional_clean: 0.5, ..row }, |_| {}), needs("unconditional"));
     assert_eq!(plan(StepRow { remembers: Remembers::Unconditional, ..row }, |_| {}), needs("unconditional"));
     assert_eq!(plan(StepRow { second_z: (1.0, 0), ..row }, |_| {}), needs("noise"));
-    assert_eq!(plan(StepRow { clip: Some(1.0), ..row }, |_| {}), Err(PlanError::Clip { row: 0 }));
+    assert_eq!(plan(StepRow { clip: Some(Clip::Range(1.0)), ..row }, |_| {}), Err(PlanError::Clip { row: 0 }));
     let clipped = |step: &mut Step<'_>| step.options.clip = Clip::Range(1.0);
     let zero = PlanError::Rule { what: "clip range", expected: "above 0", found: 0.0 };
-    assert_eq!(plan(StepRow { clip: Some(0.0), ..row }, clipped), Err(zero));
+    assert_eq!(plan(StepRow { clip: Some(Clip::Range(0.0)), ..row }, clipped), Err(zero));
     assert_eq!(plan(row, |step| step.slices = 0), Err(PlanError::SliceCount { most: 16, found: 0 }));
     assert_eq!(plan(row, |step| step.slices = 17), Err(PlanError::SliceCount { most: 16, found: 17 }));
     let mut slices = row.slices;
@@ -228,6 +233,6 @@ fn what_a_plan_has_no_place_for_is_refused(harness: &Harness) {
     let late = |row| plan.set_rows(&harness.gpu.queue, 0, &[row]);
     assert_eq!(late(StepRow { remembers: Remembers::Unconditional, ..row }), needs("unconditional"));
     assert_eq!(late(row.looking_back(&[0.0, 0.0, 0.0, 1.0])), Err(PlanError::Extended { row: 0 }));
-    assert_eq!(late(StepRow { clip: Some(1.0), ..row }), Err(PlanError::Clip { row: 0 }));
+    assert_eq!(late(StepRow { clip: Some(Clip::Range(1.0)), ..row }), Err(PlanError::Clip { row: 0 }));
     assert_eq!(late(row.looking_back(&[1.0])), Ok(()));
 }

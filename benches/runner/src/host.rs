@@ -167,6 +167,13 @@ impl Host<'_> {
             let ours = |_: &Self| spread(|_| Ok(plan.set_rows(&queue, 0, &table)?));
             self.add(format!("set_rows_{rows}"), ours, Some(&|| by_hand(rows * MATRIX)))?;
         }
+        // One call for the batch: each row has an aligned slot.
+        let table = vec![StepRow::IDENTITY; 1000];
+        let steps = self.step(&table)?;
+        for rows in [20, 1000] {
+            let ours = |_: &Self| spread(|_| Ok(steps.set_rows(&queue, 0, &table[..rows])?));
+            self.add(format!("set_rows_step_{rows}"), ours, None)?;
+        }
         let ours = |_: &Self| spread(|_| Ok(plan.set_key(&queue, 0, NoiseKey::seed(2))?));
         self.add("set_key".into(), ours, Some(&|| by_hand(KEY)))
     }

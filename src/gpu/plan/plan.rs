@@ -185,13 +185,13 @@ impl Plan {
     /// timesteps, weights. They hold for all that is submitted after this call, in the plans that were
     /// [moved](Self::moved) from this one too.
     ///
-    /// A plan binds what the rows of its request use: new rows may ask for the inputs, the noise and the past that those
-    /// asked for. The weights of a loss are multiplied by its reduction and scale as those of the request were.
+    /// A plan binds what its request gives, and remembers as far as that asks for: new rows may use all of it. The weights of a loss are multiplied by its reduction and scale as those of the request were.
     ///
     /// # Errors
-    /// [`PlanError::Missing`] and [`PlanError::Depth`] for rows that ask for more, [`PlanError::RowKind`] for rows of another
-    /// op, [`PlanError::Rows`] beyond the end, [`PlanError::Table`] for a number that f32 cannot hold; then nothing is
-    /// written.
+    /// [`PlanError::Missing`], [`PlanError::Depth`], [`PlanError::Extended`] and [`PlanError::FirstRows`] for rows that ask for
+    /// more, [`PlanError::Clip`] and [`PlanError::Deviation`] for those of another clipping or variance, [`PlanError::RowKind`]
+    /// for rows of another op, [`PlanError::Rows`] beyond the end, [`PlanError::Table`] for a number that f32 cannot hold; then
+    /// nothing is written.
     pub fn set_rows<R: PlanRow>(&self, queue: &wgpu::Queue, first: u32, rows: &[R]) -> Result<(), PlanError> {
         let Shared { accepts, undefined, upload, .. } = &*self.shared;
         let rounded = R::rounded(rows, first, accepts)?;

@@ -2,9 +2,9 @@
 
 use crate::gpu::error::PlanError;
 use crate::table::loss::LossRow;
-use crate::table::step::{RowParts, STREAMS, StepRow};
+use crate::table::step::{Clip, Deviation, RowParts, STREAMS, StepRow};
 use crate::table::vlb::{Term, VlbRow};
-use crate::table::{Matrix, RoundedTable, Row};
+use crate::table::{Matrix, RoundedTable, Row, TableError};
 
 /// A row of coefficients that [`Plan::set_rows`](crate::gpu::Plan::set_rows) takes: a [`Matrix`] for a map, a [`LossRow`], a
 /// [`VlbRow`] or a [`StepRow`].
@@ -41,29 +41,35 @@ pub enum Accepts {
     Step(StepBounds),
 }
 
-/// The inputs that a plan of steps reads, by what a row may ask for.
+/// The rows that a plan of steps can apply, by what it binds and what its kernels do.
 #[derive(Clone, Copy, Debug)]
 pub struct StepBounds {
     /// Noise.
     pub noise: bool,
-    /// Noise within the clean sample.
+    /// `true` unless that noise is a tensor, which holds one.
+    pub second_noise: bool,
+    /// `true` if noise within the clean sample reaches all that is made of clean samples.
     pub noisy_clean: bool,
-    /// Noise beside the clean sample, of the plan's deviation.
-    pub deviation: bool,
+    /// The deviation of the noise.
+    pub deviation: Deviation,
+    /// The network's second output.
+    pub learned: bool,
     /// A second prediction.
     pub unconditional: bool,
+    /// `true` if guided predictions are rescaled, or not to be.
+    pub guided: bool,
     /// A known region.
     pub masked: bool,
+    /// A place for the network's input, or rows that leave its scale to the host.
+    pub input: bool,
     /// Clean samples of earlier calls.
     pub depth: usize,
     /// The parts that rows have.
     pub(crate) parts: RowParts,
     /// Slices of a prediction.
     pub slices: usize,
-    /// `true` if clean samples are clipped to a range, which each row may name.
-    pub clips: bool,
-    /// The range of rows that name none.
-    pub limit: f64,
+    /// The treatment of clean samples.
+    pub clip: Clip,
 }
 
 impl Accepts {
@@ -80,8 +86,14 @@ impl Accepts {
     }
 }
 
-fn round<const N: usize>(rows: impl Iterator<Item = [f64; N]>) -> Result<RoundedTable, PlanError> {
-    Ok(RoundedTable::new(N, rows.map(Some))?)
+/// Rounds rows of `width` numbers; an error names their place in the plan, where they begin at `first`.
+fn round<R: AsRef<[f64]>>(
+    width: usize,
+    first: usize,
+    rows: impl Iterator<Item = R>,
+) -> Result<RoundedTable, PlanError> {
+    let in_plan = |TableError::NotFinite { index, value }| TableError::NotFinite { index: first + index, value };
+    Ok(RoundedTable::new(width, rows.map(Some)).map_err(in_plan)?)
 }
 
 fn missing(what: &'static str, row: usize) -> PlanError {
@@ -89,9 +101,9 @@ fn missing(what: &'static str, row: usize) -> PlanError {
 }
 
 impl PlanRow for Matrix {
-    fn rounded(rows: &[Self], _: u32, accepts: &Accepts) -> Result<RoundedTable, PlanError> {
+    fn rounded(rows: &[Self], first: u32, accepts: &Accepts) -> Result<RoundedTable, PlanError> {
         match accepts {
-            Accepts::Map => round(rows.iter().map(Row::numbers)),
+            Accepts::Map => round(4, first as usize, rows.iter().map(Row::numbers)),
             _ => Err(accepts.wrong("matrices")),
         }
     }
@@ -101,7 +113,7 @@ impl PlanRow for LossRow {
     fn rounded(rows: &[Self], first: u32, accepts: &Accepts) -> Result<RoundedTable, PlanError> {
         let Accepts::Loss { inputs, factor } = *accepts else { return Err(accepts.wrong("rows of a loss")) };
         check_loss((first as usize..).zip(rows), inputs)?;
-        round(rows.iter().map(|row| LossRow { weight: row.weight * factor, ..*row }.numbers()))
+        round(4, first as usize, rows.iter().map(|row| LossRow { weight: row.weight * factor, ..*row }.numbers()))
     }
 }
 
@@ -111,15 +123,14 @@ impl PlanRow for VlbRow {
             return Err(accepts.wrong("rows of a variational bound"));
         };
         check_vlb((first as usize..).zip(rows), in1, learned)?;
-        round(rows.iter().map(|row| row.times(factor).numbers()))
+        round(8, first as usize, rows.iter().map(|row| row.times(factor).numbers()))
     }
 }
 
 impl PlanRow for StepRow {
     fn rounded(rows: &[Self], first: u32, accepts: &Accepts) -> Result<RoundedTable, PlanError> {
         let Accepts::Step(bounds) = accepts else { return Err(accepts.wrong("rows of a step")) };
-        (first as usize..).zip(rows).try_for_each(|(index, row)| bounds.check(index, row))?;
-        bounds.rounded((first as usize..).zip(rows))
+        bounds.rounded(first, rows)
     }
 }
 
@@ -153,36 +164,63 @@ pub(crate) fn check_vlb<'r>(
 }
 
 impl StepBounds {
-    /// The numbers of the rows of these calls.
-    pub(crate) fn rounded<'r>(
-        &self,
-        rows: impl Iterator<Item = (usize, &'r StepRow)>,
-    ) -> Result<RoundedTable, PlanError> {
-        let numbers = rows.map(|(call, row)| Some(row.numbers(call, self.parts, self.limit)));
-        Ok(RoundedTable::new(self.parts.width(), numbers)?)
+    /// The numbers of rows from the first on, if the plan can apply them: those of the request and those that are written
+    /// later alike.
+    pub(crate) fn rounded(&self, first: u32, rows: &[StepRow]) -> Result<RoundedTable, PlanError> {
+        let first = first as usize;
+        let mut calls = (first..).zip(rows);
+        calls.clone().try_for_each(|(call, row)| self.check(call, row))?;
+        let numbers = calls.by_ref().map(|(call, row)| row.numbers(call, self.parts, self.clip));
+        round(self.parts.width(), first, numbers)
     }
 
     /// Checks the row of a call.
     fn check(&self, call: usize, row: &StepRow) -> Result<(), PlanError> {
-        if row.draws(self.masked) && !self.noise || row.x0[2] != 0.0 && !self.noisy_clean {
-            return Err(missing("noise", call));
-        }
-        if row.z != 0.0 && !self.deviation {
-            return Err(missing("learned", call));
-        }
-        if (row.guidance != [1.0, 0.0] || row.needs_unconditional()) && !self.unconditional {
+        self.check_numbers(call, row)?;
+        self.check_noise(call, row)?;
+        if row.needs_unconditional() && !self.unconditional {
             return Err(missing("unconditional", call));
+        }
+        if row.guidance != [1.0, 0.0] && !self.guided {
+            return Err(PlanError::FirstRows { row: call, what: "is guided" });
+        }
+        if row.input != 1.0 && !self.input {
+            return Err(missing("input", call));
         }
         if row.is_extended() && !self.parts.extended {
             return Err(PlanError::Extended { row: call });
         }
-        self.check_numbers(call, row)?;
         let (expected, found) = (self.depth, row.depth());
         if found > expected { Err(PlanError::Depth { row: call, expected, found }) } else { Ok(()) }
     }
 
+    /// Checks that the noise is there that a row draws, and that it is of the row's deviation.
+    fn check_noise(&self, call: usize, row: &StepRow) -> Result<(), PlanError> {
+        if row.draws(false) && !self.noise {
+            return Err(missing("noise", call));
+        }
+        if row.draws(self.masked) && !self.noise {
+            return Err(missing("noise (for the known region)", call));
+        }
+        if row.second_z.0 != 0.0 && !self.second_noise {
+            let (what, expected) = ("noise of a loop", "noise drawn in the kernel for a second noise");
+            return Err(PlanError::Noise { what, expected, found: "a tensor" });
+        }
+        if row.x0[2] != 0.0 && !self.noisy_clean {
+            return Err(PlanError::FirstRows { row: call, what: "has noise within its clean sample" });
+        }
+        let (expected, found) = (self.deviation, row.deviation.unwrap_or(self.deviation));
+        let beside = found == Deviation::Fixed && expected == Deviation::Log && row.learned == [0.0; 2];
+        match row.z {
+            0.0 => Ok(()),
+            _ if found != expected && !beside => Err(PlanError::Deviation { row: call, expected, found }),
+            _ if found != Deviation::Fixed && !self.learned => Err(missing("learned", call)),
+            _ => Ok(()),
+        }
+    }
+
     /// Checks the numbers of a row that are not coefficients: streams, slices and the range of a clip.
-    pub(crate) fn check_numbers(&self, call: usize, row: &StepRow) -> Result<(), PlanError> {
+    fn check_numbers(&self, call: usize, row: &StepRow) -> Result<(), PlanError> {
         if row.stream.into_iter().chain([row.second_z.1]).any(|stream| stream >= STREAMS) {
             return Err(PlanError::Stream { row: call, streams: STREAMS });
         }
@@ -191,12 +229,13 @@ impl StepBounds {
         if found > expected || expected == 1 && row.slices[0] != 1.0 {
             return Err(PlanError::Slices { row: call, expected, found });
         }
-        match row.clip {
-            Some(found) if !(found > 0.0 && (found as f32).is_normal() || found == f64::INFINITY) => {
+        match (row.clip, self.clip) {
+            (Some(Clip::Range(found)), _) if !(found > 0.0 && (found as f32).is_normal() || found == f64::INFINITY) => {
                 Err(PlanError::Rule { what: "clip range", expected: "above 0", found })
             }
-            Some(_) if !self.clips => Err(PlanError::Clip { row: call }),
-            _ => Ok(()),
+            (None | Some(Clip::None | Clip::Range(_)), Clip::Range(_)) | (None, _) => Ok(()),
+            (Some(found), expected) if found == expected => Ok(()),
+            _ => Err(PlanError::Clip { row: call }),
         }
     }
 }

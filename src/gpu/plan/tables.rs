@@ -32,18 +32,28 @@ impl Upload {
         Self { buffer: rows.buffer.clone(), pitch: if rows.stride == 0 { row_bytes } else { rows.stride } }
     }
 
-    /// Writes rows from the first on, through the caller's queue. They must lie within the table.
+    /// Writes rows from the first on, through the caller's queue: one write. They must lie within the table.
     pub fn write(&self, queue: &wgpu::Queue, first: u32, rows: &RoundedTable) {
+        if rows.is_empty() {
+            return;
+        }
         let bytes: &[u8] = bytemuck::cast_slice(rows.values());
-        let row_bytes = bytes.len() / rows.len().max(1);
-        let place = |row: u32| u64::from(row) * u64::from(self.pitch);
+        let row_bytes = bytes.len() / rows.len();
+        let place = u64::from(first) * u64::from(self.pitch);
         if row_bytes == self.pitch as usize {
-            queue.write_buffer(&self.buffer, place(first), bytes);
+            queue.write_buffer(&self.buffer, place, bytes);
         } else {
-            let rows = (first..).zip(bytes.chunks_exact(row_bytes.max(1)));
-            rows.for_each(|(row, bytes)| queue.write_buffer(&self.buffer, place(row), bytes));
+            queue.write_buffer(&self.buffer, place, &at_pitch(bytes, row_bytes, self.pitch as usize));
         }
     }
+}
+
+/// Rows of so many bytes, each padded to the pitch.
+fn at_pitch(rows: &[u8], row_bytes: usize, pitch: usize) -> Vec<u8> {
+    let rows = rows.chunks_exact(row_bytes);
+    let mut bytes = vec![0; rows.len() * pitch];
+    bytes.chunks_exact_mut(pitch).zip(rows).for_each(|(slot, row)| slot[..row.len()].copy_from_slice(row));
+    bytes
 }
 
 /// Uploads the rows and the status of a job.
@@ -80,11 +90,7 @@ impl Tables<'_> {
         let size = self.job.rows.len() as u64 * u64::from(stride);
         // Dynamic offsets are u32.
         check_limit("table", "max_buffer_size", limits.max_buffer_size.min(u64::from(u32::MAX)), size)?;
-        let mut bytes = vec![0; size as usize];
-        let rows: &[u8] = bytemuck::cast_slice(self.job.rows.values());
-        for (slot, row) in bytes.chunks_exact_mut(stride as usize).zip(rows.chunks_exact(row_bytes as usize)) {
-            slot[..row.len()].copy_from_slice(row);
-        }
+        let bytes = at_pitch(bytemuck::cast_slice(self.job.rows.values()), row_bytes as usize, stride as usize);
         let buffer = self.buffer("rows", BufferUsages::UNIFORM | BufferUsages::COPY_DST, &bytes)?;
         Ok(RowBuffer { rows: Rows::Batch, buffer, stride, binding_size: u64::from(row_bytes) })
     }

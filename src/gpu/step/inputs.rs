@@ -45,9 +45,11 @@ pub struct Step<'a> {
     pub slices: u32,
     /// The network's output without the condition, for guidance.
     pub unconditional: Option<Tensor<'a>>,
-    /// The noise: a call draws on the stream of its row, counted from that of the key.
+    /// The noise: a call draws on the stream of its row, counted from that of the key. Noise that is given is bound whatever
+    /// the rows use, so that rows which are written later may draw it; a loop that never draws is cheaper without. It is
+    /// [kept](super::Drawn::keep) as the calls use it: a call that draws none keeps zeros.
     pub noise: Noise<'a>,
-    /// The network's second output, where the deviation is learned.
+    /// The network's second output, where the deviation is learned. Given beside noise it is bound as that is.
     pub learned: Option<Tensor<'a>>,
     /// The region that is known.
     pub known: Option<Inpainting<'a>>,
@@ -62,11 +64,15 @@ pub struct Step<'a> {
     ///
     /// It has the storage of `next`, but f32 where tensors are walked word by word: where samples or offsets are no whole
     /// lanes of four. Call `k` replaces the clean sample of call `k - depth`, at the place `k % depth`. A plan of fewer samples with
-    /// the same memory steps a prefix of the batch.
+    /// the same memory steps a prefix of the batch. A loop that remembers nothing, of depth 0, refuses one.
     pub memory: Option<Tensor<'a>>,
     /// The least number of clean samples that are remembered, at most [`StepRow::HISTORY`]. Rows that look back further raise it; rows
     /// that are written later may look back as far.
     pub least_depth: usize,
+    /// `true` to leave room in the rows for their further parts, so that rows which are written later may use them: the clean
+    /// sample of the unconditional prediction, what a call remembers, a second noise. Rows that use one, a depth above 3 and
+    /// slices leave it by themselves. A row is then 128 bytes, not 80.
+    pub extended: bool,
     /// `true` to keep statistics of the clean samples; see [`CleanStats`](super::CleanStats).
     pub clean_stats: bool,
 }
@@ -100,65 +106,44 @@ impl<'a> Step<'a> {
             input: None,
             memory: None,
             least_depth: 0,
+            extended: false,
             clean_stats: false,
         }
     }
 
-    /// Checks the options, and that the inputs are there that a row has a coefficient for.
+    /// Checks all but the rows.
     pub(super) fn check(&self) -> Result<(), PlanError> {
         self.options.check()?;
         self.check_noise()?;
-        self.check_rows()?;
+        if !(1..=SLICES as u32).contains(&self.slices) {
+            return Err(PlanError::SliceCount { most: SLICES as u32, found: self.slices });
+        }
         if self.least_depth > HISTORY {
             return Err(PlanError::LeastDepth { most: HISTORY, found: self.least_depth });
         }
-        let missing = |what, uses: &dyn Fn(&StepRow) -> bool| match self.rows.iter().position(uses) {
-            Some(row) => Err(PlanError::Missing { what, row }),
-            None => Ok(()),
-        };
-        if matches!(self.noise, Noise::None) {
-            missing("noise", &|row| row.draws(false))?;
-            missing("noise (for the known region)", &|row| row.draws(self.known.is_some()))?;
+        match self.memory {
+            Some(_) if self.depth() == 0 => {
+                let (what, expected) = ("least_depth beside a memory", "at least 1 where no row looks back");
+                Err(PlanError::Rule { what, expected, found: 0.0 })
+            }
+            _ => Ok(()),
         }
-        // A tensor may be missing as long as no row has a coefficient for it.
-        if self.unconditional.is_none() {
-            missing("unconditional", &StepRow::needs_unconditional)?;
-        }
-        if self.learned.is_none() && self.options.deviation != Deviation::Fixed {
-            missing("learned", &|row| row.z != 0.0)?;
-        }
-        Ok(())
     }
 
     /// Checks that the noise is one that a loop draws: each call has a stream of its own.
     fn check_noise(&self) -> Result<(), PlanError> {
         let refuse = |expected, found| Err(PlanError::Noise { what: "noise of a loop", expected, found });
         match self.noise.draws() {
-            Some(drawn) if drawn.steps != 1 => refuse("1 step, since each call has a stream", "several steps")?,
-            Some(drawn) if drawn.perturbed.is_some() => refuse("white noise", "perturbed noise")?,
-            _ => {}
-        }
-        match self.rows.iter().position(|row| row.second_z.0 != 0.0) {
-            Some(_) if self.noise.tensor().is_some() => {
-                refuse("noise drawn in the kernel for a second noise", "a tensor")
-            }
+            Some(drawn) if drawn.steps != 1 => refuse("1 step, since each call has a stream", "several steps"),
+            Some(drawn) if drawn.perturbed.is_some() => refuse("white noise", "perturbed noise"),
             _ => Ok(()),
         }
-    }
-
-    /// Checks the slices, and the numbers of rows that are not coefficients.
-    fn check_rows(&self) -> Result<(), PlanError> {
-        if !(1..=SLICES as u32).contains(&self.slices) {
-            return Err(PlanError::SliceCount { most: SLICES as u32, found: self.slices });
-        }
-        let bounds = self.bounds();
-        self.rows.iter().enumerate().try_for_each(|(call, row)| bounds.check_numbers(call, row))
     }
 
     /// The parts of the rows.
     fn parts(&self) -> RowParts {
         let sliced = self.slices > 1;
-        let extended = sliced || self.depth() > 3 || self.rows.iter().any(StepRow::is_extended);
+        let extended = self.extended || sliced || self.depth() > 3 || self.rows.iter().any(StepRow::is_extended);
         RowParts { extended, sliced }
     }
 
@@ -172,7 +157,6 @@ impl<'a> Step<'a> {
     where
         'a: 'b,
     {
-        let noise = self.used_noise();
         let deviation = self.deviation();
         let mut tensors = [None; SLOTS];
         tensors[slots::X] = Some(self.x);
@@ -184,7 +168,7 @@ impl<'a> Step<'a> {
         };
         tensors[slots::CONDITIONAL] = Some(prediction(self.prediction));
         tensors[slots::UNCONDITIONAL] = self.unconditional.map(prediction);
-        tensors[slots::NOISE] = noise.tensor();
+        tensors[slots::NOISE] = self.noise.tensor();
         tensors[slots::LEARNED] = self.learned.filter(|_| deviation != Deviation::Fixed);
         tensors[slots::MASK] = self.known.map(|known| known.mask);
         tensors[slots::KNOWN] = self.known.map(|known| known.x0);
@@ -192,9 +176,8 @@ impl<'a> Step<'a> {
         tensors[slots::X0] = self.x0;
         tensors[slots::INPUT] = self.input;
         let depth = self.depth() as u32;
-        let memory = self.memory.filter(|_| depth > 0);
         tensors[slots::HISTORY] =
-            memory.map(|memory| memory.stride(memory.stride.unwrap_or(depth * self.shape.elements)));
+            self.memory.map(|memory| memory.stride(memory.stride.unwrap_or(depth * self.shape.elements)));
         let clip = match self.options.clip {
             Clip::None => ClipKind::None,
             Clip::Range(_) => ClipKind::Range,
@@ -214,39 +197,35 @@ impl<'a> Step<'a> {
             slices: self.slices,
             ..Job::new(Op::Step(variant), self.shape, self.calls, tensors, rows)
         }
-        .drawing(noise, slots::NOISE_OUT)
+        .drawing(self.noise, slots::NOISE_OUT)
     }
 
-    /// The noise; none if no row has a coefficient for it.
-    fn used_noise(&self) -> Noise<'a> {
-        let is_used = self.rows.iter().any(|row| row.draws(self.known.is_some()));
-        if is_used { self.noise } else { Noise::None }
-    }
-
-    /// The bounds of rows that may be written in place of the request's: the plan binds what those use and nothing else.
+    /// The rows that the plan can apply: the request's, and those that are written in their place.
     pub(super) fn bounds(&self) -> StepBounds {
         let any = |uses: &dyn Fn(&StepRow) -> bool| self.rows.iter().any(uses);
-        let noise = !self.used_noise().is_none();
         // Reductions ahead of the step read what the first rows need.
         let quantile = matches!(self.options.clip, Clip::Quantile { .. });
-        let rescales = self.options.rescale == 0.0 || self.options.rescales(self.rows);
         StepBounds {
-            noise,
-            noisy_clean: noise && (!quantile || any(&|row| row.x0[2] != 0.0)),
-            deviation: noise && (self.options.deviation == Deviation::Fixed || any(&|row| row.z != 0.0)),
-            unconditional: self.unconditional.is_some() && rescales,
+            noise: !self.noise.is_none(),
+            second_noise: self.noise.tensor().is_none(),
+            noisy_clean: !quantile || any(&|row| row.x0[2] != 0.0),
+            deviation: self.options.deviation,
+            learned: self.learned.is_some(),
+            unconditional: self.unconditional.is_some(),
+            guided: self.options.rescale == 0.0 || self.options.rescales(self.rows),
             masked: self.known.is_some(),
+            input: self.input.is_some() || any(&|row| row.input != 1.0),
             depth: self.depth(),
             parts: self.parts(),
             slices: self.slices as usize,
-            clips: matches!(self.options.clip, Clip::Range(_)),
-            limit: if let Clip::Range(range) = self.options.clip { range } else { f64::INFINITY },
+            clip: self.options.clip,
         }
     }
 
-    /// The deviation, which is of no effect where no row adds noise.
+    /// The deviation, which is of no effect without noise or the network's second output: no row may then ask for it.
     fn deviation(&self) -> Deviation {
-        if self.rows.iter().any(|row| row.z != 0.0) { self.options.deviation } else { Deviation::Fixed }
+        let applies = !self.noise.is_none() && self.learned.is_some();
+        if applies { self.options.deviation } else { Deviation::Fixed }
     }
 }
 

@@ -17,7 +17,7 @@ impl Step<'_> {
     /// A recording is one dispatch, or one for each window of buffers that are larger than the device binds at once; two
     /// more before it for guidance rescale, and six for a threshold.
     ///
-    /// Cost: the first plan of a kind compiles a shader; every plan uploads 80 bytes a row (128 or more for rows with further parts) (one aligned slot a row for one
+    /// Cost: the first plan of a kind compiles a shader; every plan uploads 80 bytes a row (128 or more for rows with further parts; one aligned slot a row for one
     /// call per batch) and, for solvers that look back, allocates as many clean samples as they look back to, unless
     /// [`memory`](Self::memory) is given.
     ///
@@ -25,7 +25,7 @@ impl Step<'_> {
     /// [`PlanError`] lists the inputs that are rejected.
     pub fn plan(&self, context: &Context) -> Result<Plan, PlanError> {
         self.check()?;
-        let rows = self.bounds().rounded(self.rows.iter().enumerate())?;
+        let rows = self.bounds().rounded(0, self.rows)?;
         let clean_stats = self.clean_stats.then(|| CleanStats::buffer(context, rows.len())).transpose()?;
         let job = self.job(&rows, clean_stats.as_ref());
         PlanBuilder::plan(context, &job, |plan| {

@@ -79,7 +79,7 @@ impl Step<'_> {
             .clone()
             .map(|i| sum(&[(row.x0[0], at(sample.x, i)), (row.x0[1], p(i)), (row.x0[2], at(sample.noise, i))]))
             .collect();
-        let x0 = clipped(&raw, row.clip.map_or(options.clip, Clip::Range));
+        let x0 = clipped(&raw, row.clip.unwrap_or(options.clip));
         let alone: Vec<Expected> = elements
             .clone()
             .map(|i| {

@@ -122,6 +122,7 @@ impl Sampler {
     pub fn new(solver: &(impl Solver + ?Sized), grid: &Grid, denoiser: &Denoiser) -> Result<Self, SamplerError> {
         check_clip(denoiser.clip)?;
         let Solution { mut calls, deviation, keeps } = solver.solve(grid, denoiser)?;
+        calls.iter_mut().for_each(|call| call.row.deviation = Some(deviation));
         let churn = |call: &Call| grid.steps().get(call.step).map_or(0.0, |step| step.churn);
         let start = [1.0, calls.first().map_or(0.0, churn)];
         for k in 1..calls.len() {
@@ -177,7 +178,7 @@ impl Sampler {
             return Err(SamplerError::Unsupported { solver, what, step: 0 });
         }
         for (k, (call, &[x, p, z, clean])) in self.calls.iter_mut().zip(&self.written).enumerate() {
-            let row = StepRow { x, p, z, clean, ..call.row };
+            let row = StepRow { x, p, z, clean, clip: Some(clip), ..call.row };
             call.row = if clip == Clip::None { folded(&row) } else { row };
             check_finite(k, &call.row)?;
         }
