@@ -37,6 +37,8 @@ mod maps;
 mod mixed_precision;
 #[path = "gpu/moved.rs"]
 mod moved;
+#[path = "gpu/moved_roles.rs"]
+mod moved_roles;
 #[path = "gpu/restart.rs"]
 mod restart;
 #[path = "gpu/runs.rs"]
@@ -88,7 +90,9 @@ const NEED_USUAL_BUFFERS: &[&str] = &[
     "chains::guided_diffusion",
     "gradient_scales::of_a_term_of_the_bound",
     "gradient_scales::of_a_training_step",
+    "moved_roles::of_terms_of_the_bound",
     // Guidance or seeds beside memory.
+    "moved_roles::of_steps",
     "batching::a_request_of_any_sampler_is_as_alone",
     "batching::a_request_that_does_not_fit_is_refused",
     "extended::every_part_of_a_row",
@@ -199,6 +203,7 @@ fn run(arguments: &Arguments) -> ExitCode {
         training::TESTS,
         contract::TESTS,
         moved::TESTS,
+        moved_roles::TESTS,
         runs::TESTS,
         gradient_scales::TESTS,
         joining::TESTS,
