@@ -5,6 +5,8 @@
 mod applications;
 #[path = "gpu/batching.rs"]
 mod batching;
+#[path = "gpu/bench_kinds.rs"]
+mod bench_kinds;
 #[path = "gpu/chains.rs"]
 mod chains;
 #[path = "gpu/closed_loop.rs"]
@@ -204,6 +206,7 @@ fn run(arguments: &Arguments) -> ExitCode {
         contract::TESTS,
         moved::TESTS,
         moved_roles::TESTS,
+        bench_kinds::TESTS,
         runs::TESTS,
         gradient_scales::TESTS,
         joining::TESTS,
