@@ -62,6 +62,7 @@ const FLOORS: &[Floors] = &[
             &["sampler_recipe"],
             &["sampler_grid"],
             &["sampler_lists", "sampler_ways"],
+            &["sampler_rising"],
             &["sampler_sigmas"],
             &["sampler_build"],
             &["mod", "samplers"],
@@ -70,11 +71,13 @@ const FLOORS: &[Floors] = &[
     (
         "src/math/sampler",
         &[
+            &["clock"],
             &["grid"],
-            &["denoiser", "transition"],
+            &["denoiser", "halfway", "transition"],
             &["call", "multistep"],
             &["solver"],
-            &["churn", "consistency", "ddpm", "dpm", "first_order", "heun", "unipc"],
+            &["churn", "consistency", "ddpm", "dpm", "dpm2", "dpm_sde", "first_order", "heun", "unipc"],
+            &["singlestep"],
             &["mod"],
         ],
     ),

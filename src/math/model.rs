@@ -18,6 +18,7 @@ use super::sampler::grid::Scale;
 use super::schedule::Schedule;
 use crate::math::error::sampler::SamplerError;
 use crate::math::schedule_error::ScheduleError;
+use std::f64::consts::FRAC_2_PI;
 
 /// The number that a network is told at a noise level.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -34,6 +35,9 @@ pub enum Told {
     Sigma,
     /// `ln(sigma/alpha)/4` (Karras et al. 2022, arXiv 2206.00364, table 1).
     LogSigma,
+    /// `atan(sigma/alpha)*2/pi`, the time in `0..=1` of the cosine schedule `alpha = cos(pi*t/2)` (Salimans & Ho 2022, arXiv
+    /// 2202.00512), as Stable Audio's network.
+    CosineTime,
     /// The angle `t` with `tan(t) = sigma/(sigma_data*alpha)` (Lu & Song 2024, arXiv 2410.11081).
     Angle(SigmaData),
 }
@@ -273,6 +277,7 @@ impl Model {
             Told::RisingTime(scale) => scale * (alpha / (alpha + sigma)),
             Told::Sigma => sigma / alpha,
             Told::LogSigma => 0.25 * (sigma / alpha).ln(),
+            Told::CosineTime => sigma.atan2(alpha) * FRAC_2_PI,
             Told::Angle(sigma_data) => sigma.atan2(sigma_data.value() * alpha),
         }
     }

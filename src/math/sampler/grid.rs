@@ -7,6 +7,7 @@
 //!
 //! **Practice.** A [`Grid`] is checked when it is built: every step goes towards clean (or, to invert, towards noise).
 
+use super::clock::Clock;
 use crate::math::check;
 use crate::math::edm::SigmaData;
 use crate::math::error::sampler::SamplerError;
@@ -86,6 +87,7 @@ impl Scale {
 pub struct Grid {
     steps: Vec<Step>,
     scale: Scale,
+    clock: Option<Clock>,
 }
 
 impl Grid {
@@ -94,15 +96,16 @@ impl Grid {
     /// # Errors
     /// [`SamplerError::NoSteps`]; [`SamplerError::Parameter`] for numbers that are not finite;
     /// [`SamplerError::Direction`] unless the noise-to-signal ratio falls in every step and from step to step, or rises
-    /// in all of them. Only the step at the clean end may keep its level.
+    /// in all of them. Only a step at the clean end and the last may keep their level.
     pub fn new(steps: Vec<Step>, scale: Scale) -> Result<Self, SamplerError> {
         let [first, .., last] = &steps[..] else {
             let only = steps.first().ok_or(SamplerError::NoSteps)?;
             check_numbers(only)?;
-            return Ok(Self { steps, scale });
+            return Ok(Self { steps, scale, clock: None });
         };
         let rising = last.to.noise_added_by(first.from) < 0.0;
         let cleanest = if rising { 0 } else { steps.len() - 1 };
+        let idle = |k: usize| k == cleanest || k + 1 == steps.len();
         for (k, step) in steps.iter().enumerate() {
             check_numbers(step)?;
             let falls = |from: NoiseLevel, to: NoiseLevel| match rising {
@@ -112,11 +115,18 @@ impl Grid {
             let unchurned = steps.get(k + 1).filter(|next| next.churn == 0.0);
             let onward = unchurned.map_or(f64::INFINITY, |next| falls(step.from, next.from));
             let least = onward.min(falls(step.from, step.to));
-            if least < 0.0 || (least == 0.0 && k != cleanest) {
+            if least < 0.0 || (least == 0.0 && !idle(k)) {
                 return Err(SamplerError::Direction { step: k });
             }
         }
-        Ok(Self { steps, scale })
+        Ok(Self { steps, scale, clock: None })
+    }
+
+    /// Returns the grid with the number that the network is told at any level: for solvers that call it between the levels of
+    /// the grid, which refuse a grid without.
+    #[must_use]
+    pub fn with_clock(self, told: impl Fn(NoiseLevel) -> f64 + Send + Sync + 'static) -> Self {
+        Self { clock: Some(Clock::new(told)), ..self }
     }
 
     /// Creates a grid of the levels of a schedule at these timesteps, then `end`: usually [`NoiseLevel::CLEAN`], or the
@@ -216,6 +226,7 @@ impl Grid {
             Step { from, to, to_timestep: Some(step.timestep), input: self.scale.input(from), churn: 0.0, ..*step }
         };
         Self::new(self.steps.iter().rev().map(back).collect(), self.scale)
+            .map(|grid| Self { clock: self.clock.clone(), ..grid })
     }
 
     /// Returns the same steps, each told the number of the level at which the network is called.
@@ -227,7 +238,8 @@ impl Grid {
             step.timestep = told(step.from);
             step.to_timestep = Some(told(step.to)).filter(|told| told.is_finite());
         }
-        Self::new(self.steps, self.scale)
+        let clock = self.clock;
+        Self::new(self.steps, self.scale).map(|grid| Self { clock, ..grid })
     }
 
     /// Returns the last steps, for a loop that begins with a noised picture instead of noise. At least one.
@@ -277,6 +289,20 @@ impl Grid {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.steps.is_empty()
+    }
+
+    /// The call of step `k` at a level between its ends, which leads to `to`.
+    pub(super) fn between(
+        &self,
+        k: usize,
+        level: NoiseLevel,
+        to: NoiseLevel,
+        solver: &'static str,
+    ) -> Result<Step, SamplerError> {
+        let what = "call a network on a grid without a clock between its levels";
+        let clock = self.clock.as_ref().ok_or(SamplerError::Unsupported { solver, what, step: k })?;
+        let (timestep, input) = (clock.told(level), self.scale.input(level));
+        Ok(Step { timestep, from: level, to, to_timestep: None, input, churn: 0.0 })
     }
 
     /// The scale of the network's input at a level.
