@@ -17,8 +17,7 @@ impl GridBuilder<'_> {
     /// The levels of a grid backwards: from the least noise of training, unless a rule has placed the least level, to the
     /// noisiest.
     pub(super) fn risen(&self, grid: &Grid) -> Result<Grid, CatalogError> {
-        let mut visited: Vec<(NoiseLevel, f64)> =
-            grid.steps().iter().map(|step| (step.from, step.timestep)).collect();
+        let mut visited: Vec<(NoiseLevel, f64)> = grid.steps().iter().map(|step| (step.from, step.timestep)).collect();
         let least = match self.model.process() {
             Process::VariancePreserving | Process::Levels if grid.scale() == Scale::VariancePreserving => {
                 self.model.schedule().level(0).map_err(SamplerError::from)?

@@ -88,6 +88,8 @@ pub struct Grid {
     steps: Vec<Step>,
     scale: Scale,
     clock: Option<Clock>,
+    /// The steps of the whole run before the first and after the last.
+    around: [usize; 2],
 }
 
 impl Grid {
@@ -101,7 +103,7 @@ impl Grid {
         let [first, .., last] = &steps[..] else {
             let only = steps.first().ok_or(SamplerError::NoSteps)?;
             check_numbers(only)?;
-            return Ok(Self { steps, scale, clock: None });
+            return Ok(Self { steps, scale, clock: None, around: [0; 2] });
         };
         let rising = last.to.noise_added_by(first.from) < 0.0;
         let cleanest = if rising { 0 } else { steps.len() - 1 };
@@ -119,7 +121,7 @@ impl Grid {
                 return Err(SamplerError::Direction { step: k });
             }
         }
-        Ok(Self { steps, scale, clock: None })
+        Ok(Self { steps, scale, clock: None, around: [0; 2] })
     }
 
     /// Returns the grid with the number that the network is told at any level: for solvers that call it between the levels of
@@ -252,6 +254,7 @@ impl Grid {
             _ if steps == 0 => Err(SamplerError::NoSteps),
             Some(skipped) => {
                 self.steps.drain(..skipped);
+                self.around[0] += skipped;
                 Ok(self)
             }
             None => Err(SamplerError::TooManySteps { found: steps, available: self.len() }),
@@ -267,6 +270,7 @@ impl Grid {
             0 => Err(SamplerError::NoSteps),
             _ if steps > self.len() => Err(SamplerError::TooManySteps { found: steps, available: self.len() }),
             _ => {
+                self.around[1] += self.len() - steps;
                 self.steps.truncate(steps);
                 Ok(self)
             }
@@ -283,6 +287,13 @@ impl Grid {
     #[must_use]
     pub fn len(&self) -> usize {
         self.steps.len()
+    }
+
+    /// The place of step `k` in the run of which this is a part, and the steps of that: those that
+    /// [`last_steps`](Self::last_steps) and [`first_steps`](Self::first_steps) left out count.
+    pub(super) fn place(&self, k: usize) -> (usize, usize) {
+        let [before, after] = self.around;
+        (before + k, before + self.len() + after)
     }
 
     /// Always false: a grid has a step.

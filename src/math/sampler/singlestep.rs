@@ -72,12 +72,12 @@ impl Singlestep {
         }
     }
 
-    /// The order that step `k` of the grid is to have.
-    fn order_at(&self, k: usize, grid: &Grid) -> usize {
-        let steps = grid.steps();
-        let last = k + 1 == steps.len();
-        let even = self.lower_order_final && steps.len().is_multiple_of(self.order);
-        if last && (even || steps[k].to.sigma() == 0.0) { 1 } else { k % self.order + 1 }
+    /// True if a group begins with step `k`. diffusers counts the groups of the whole run, of which this may be a part.
+    fn begins(&self, k: usize, grid: &Grid) -> bool {
+        let (place, steps) = if self.compat == Compat::Diffusers { grid.place(k) } else { (k, grid.len()) };
+        let last = place + 1 == steps;
+        let even = self.lower_order_final && steps.is_multiple_of(self.order);
+        place % self.order == 0 || (last && even) || grid.steps()[k].to.sigma() == 0.0
     }
 
     /// The way from the sample of call `start` to the end of step `k`; `None` where other calls of the group are too far away.
@@ -165,7 +165,7 @@ impl Solver for Singlestep {
         }
         let (mut calls, mut start) = (Vec::new(), 0);
         for k in 0..grid.len() {
-            if self.order_at(k, grid) == 1 {
+            if self.begins(k, grid) {
                 start = k;
             }
             let call = match self.call(k, start, grid, denoiser)? {

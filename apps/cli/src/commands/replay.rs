@@ -26,8 +26,8 @@ pub struct Replay {
     #[command(flatten)]
     files: Files,
 
-    /// ddpm, ddim, ddim-inverse, ddim-reverse, euler, euler-ancestral, heun, dpm++, dpm++-3m, dpm++-sde, unipc, lcm, flow-euler or
-    /// flow-heun; `tweedie list samplers` describes them
+    /// ddpm, ddim, ddim-inverse, ddim-reverse, euler, euler-ancestral, heun, dpm2, dpm2-ancestral, dpm++, dpm++-3m, dpm++-2m-sde,
+    /// dpm++-sde, dpm++-2s, dpm++-inverse, unipc, lcm, flow-euler or flow-heun; `tweedie list samplers` describes them
     #[arg(long = "sampler", id = "sampler", value_name = "NAME", value_parser = sampler_entry)]
     name: Option<SamplerEntry>,
 

@@ -1,7 +1,6 @@
 //! The DPM-Solver family, and the two-call methods of k-diffusion.
 
-use super::options::{DPM, FINAL, LINSPACE, MULTISTEP, SECTIONS, SIGMAS, SPACED, eta, order};
-use super::{multistep, wrong_kind};
+use super::options::{DPM, FINAL, LINSPACE, MULTISTEP, SECTIONS, SIGMAS, SPACED, eta, multistep, order, wrong_kind};
 use crate::math::catalog::entry::Entry;
 use crate::math::catalog::error::CatalogError;
 use crate::math::catalog::sampler_options::{SamplerOptions, SolverKind};
@@ -73,7 +72,7 @@ pub(super) const DPM_PP_INVERSE: Entry<SamplerRecipe> = Entry::new(
 pub(super) const DPM2: Entry<SamplerRecipe> = Entry::new(
     "sampler",
     "dpm2",
-    &["kdpm2", "dpm_2"],
+    &["kdpm2"],
     "the midpoint method, two network calls a step, as k-diffusion",
     &[],
     SamplerRecipe::new(Scale::VarianceExploding, LINSPACE, &[SPACED, SIGMAS, FINAL], |_| Ok(Box::new(Dpm2::new()))),
@@ -82,7 +81,7 @@ pub(super) const DPM2: Entry<SamplerRecipe> = Entry::new(
 pub(super) const DPM2_ANCESTRAL: Entry<SamplerRecipe> = Entry::new(
     "sampler",
     "dpm2-ancestral",
-    &["dpm2-a", "kdpm2-ancestral", "kdpm2-a", "dpm_2_ancestral"],
+    &["dpm2-a", "kdpm2-ancestral", "kdpm2-a"],
     "DPM2 further down than needed, then noise, as k-diffusion",
     &[eta(1.0)],
     SamplerRecipe::new(Scale::VarianceExploding, LINSPACE, &[SPACED, SIGMAS, FINAL, &["eta"]], |options| {

@@ -18,7 +18,8 @@ use crate::math::sampler::heun::Heun;
 use crate::math::sampler::solver::{Compat, Solver};
 use crate::math::sampler::unipc::{Corrector, UniPc, UniPcKind};
 use options::{
-    CHURN, DISTILLED, FINAL, FLOW_TIMES, LEADING, LINSPACE, MULTISTEP, SECTIONS, SIGMAS, SPACED, eta, order,
+    CHURN, DISTILLED, FINAL, FLOW_TIMES, LEADING, LINSPACE, MULTISTEP, SECTIONS, SIGMAS, SPACED, eta, multistep, order,
+    wrong_kind,
 };
 
 impl Sampler {
@@ -197,14 +198,6 @@ const ENTRIES: &[Entry<SamplerRecipe>] = &[
     ),
 ];
 
-/// Multistep solvers never ask the network at timestep 0.
-const fn multistep(
-    options: &'static [&'static [&'static str]],
-    solver: fn(&SamplerOptions) -> Result<Box<dyn Solver>, CatalogError>,
-) -> SamplerRecipe {
-    SamplerRecipe::new(Scale::VariancePreserving, LINSPACE, options, solver).walks(Walk::BeforeZero)
-}
-
 fn ddim(options: &SamplerOptions) -> Result<Box<dyn Solver>, CatalogError> {
     Ok(Box::new(FirstOrder { rederived: options.rederive_epsilon, ..FirstOrder::ddim(options.eta.unwrap_or(0.0)) }))
 }
@@ -237,10 +230,6 @@ fn unipc(options: &SamplerOptions) -> Result<Box<dyn Solver>, CatalogError> {
     let form = options.form.unwrap_or(usual.form);
     let lower_order_final = options.lower_order_final.unwrap_or(usual.lower_order_final);
     Ok(Box::new(UniPc { kind, corrector, form, lower_order_final, ..usual }))
-}
-
-fn wrong_kind(expected: &str, found: SolverKind) -> CatalogError {
-    CatalogError::Value { option: "solver_type", expected: expected.to_owned(), found: found.name().to_owned() }
 }
 
 #[cfg(test)]
