@@ -76,11 +76,12 @@ impl Adapter {
         let x = self.upload("tweedie-cli::x", &piece.of(&started, 0));
         let [prediction, noise, learned, x0] =
             ["prediction", "noise", "learned", "x0"].map(|label| self.buffer(&format!("tweedie-cli::{label}"), total));
+        let sampler = of_one_noise(piece.sampler);
         let front = Sampling {
             learned: piece.run.learned.as_ref().map(|_| self.tensor(&learned)),
             x0: Some(self.tensor(&x0)),
             ..Sampling::in_place(
-                &of_one_noise(piece.sampler),
+                &sampler,
                 piece.shape,
                 self.tensor(&x),
                 self.tensor(&prediction),

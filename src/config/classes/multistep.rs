@@ -79,6 +79,7 @@ fn dpm_family(options: &mut Options, family: Family) -> Result<Scheduler, Config
         let shift = options.number("flow_shift", 1.0)?;
         let rising = sampler == "dpm++-inverse";
         // The class for the way to noise goes towards clean on a flow, and stays there at the last time.
+        defaults.ends_at_least_sigma = defaults.ends_at_least_sigma.or(rising.then_some(true));
         let last = if rising { Last::Listed } else { Last::At(schedule.sigma_ends()[0]) };
         let model = Model::new(Schedule::rectified_flow(schedule.len())?, prediction).shifted(shift);
         let whole = Some(Whole::Down);

@@ -64,9 +64,12 @@ impl GridBuilder<'_> {
 
     /// Placed sigmas as a class of diffusers visits them: to the largest, from which a last step leads nowhere. Of timesteps that
     /// are the same number it visits one, at the sigmas that come first.
-    pub(super) fn rising_sigmas(&self, scale: Scale, sigmas: &[f64], told: &[f64]) -> Result<Grid, SamplerError> {
-        let sigmas: Vec<f64> = sigmas.iter().rev().copied().collect();
-        let mut told: Vec<f64> = told.iter().rev().copied().collect();
+    pub(super) fn rising_sigmas(&self, scale: Scale, mut sigmas: Vec<f64>) -> Result<Grid, SamplerError> {
+        sigmas.reverse();
+        if let [only] = &mut sigmas[..] {
+            *only = self.ends()[0];
+        }
+        let mut told = self.told(scale, &sigmas)?;
         if self.rules.whole == Some(Whole::Nearest) {
             told.dedup();
         }

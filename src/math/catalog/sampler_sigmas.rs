@@ -141,15 +141,15 @@ impl GridBuilder<'_> {
             Some(ends) => placement.sigmas(self.model.schedule(), steps, ends)?,
             None => return Err(SamplerError::NoSteps.into()),
         };
+        if rising && self.is_diffusers() && self.rules.finite {
+            return Ok(self.rising_sigmas(scale, sigmas)?);
+        }
         let ratio_to_time = |sigma: f64| if self.rules.ratios { sigma / (1.0 + sigma) } else { sigma };
         let sigmas: Vec<f64> = sigmas.into_iter().map(ratio_to_time).collect();
         let told = match self.steps()? {
             Steps::Timesteps(list) => self.told_at(scale, list, &sigmas)?,
             Steps::Count(_) | Steps::Sigmas(_) => self.told(scale, &sigmas)?,
         };
-        if rising && self.is_diffusers() && self.rules.finite {
-            return Ok(self.rising_sigmas(scale, &sigmas, &told)?);
-        }
         Ok(Grid::of_sigmas(scale, &sigmas, &told, self.last_sigma(&sigmas))?)
     }
 
@@ -179,7 +179,7 @@ impl GridBuilder<'_> {
     }
 
     /// The least and the largest sigma: the given ones, or those of training.
-    fn ends(&self) -> [f64; 2] {
+    pub(super) fn ends(&self) -> [f64; 2] {
         let [least, most] = self.trained();
         [self.options.sigma_min.unwrap_or(least), self.options.sigma_max.unwrap_or(most)]
     }
@@ -191,7 +191,7 @@ impl GridBuilder<'_> {
         }
     }
 
-    fn told(&self, scale: Scale, sigmas: &[f64]) -> Result<Vec<f64>, SamplerError> {
+    pub(super) fn told(&self, scale: Scale, sigmas: &[f64]) -> Result<Vec<f64>, SamplerError> {
         let whole = self.rules.whole.filter(|_| self.is_diffusers());
         let told = |&sigma: &f64| {
             let told = self.model.told(scale.level(sigma)?);
