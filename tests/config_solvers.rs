@@ -45,8 +45,8 @@ fn groups_of_singlestep_calls() {
     assert_eq!(theirs, [0, 0, 1, 2, 0, 1, 0]);
 }
 
-/// A few roundings of squares below 1.
-const ROUNDING: f64 = 1e-14;
+/// Some roundings of numbers near 1, of levels that were found by two ways.
+const ROUNDING: f64 = 1e-13;
 
 #[test]
 fn the_fresh_noise_of_a_call_is_what_the_old_one_leaves() {
@@ -56,7 +56,8 @@ fn the_fresh_noise_of_a_call_is_what_the_old_one_leaves() {
         let [ours, theirs] = both(config, SamplerOptions::steps(6));
         let mut second = 0;
         for (own, both) in ours.calls().iter().zip(theirs.calls()) {
-            assert_eq!((own.row.second_z.0, own.row.x, own.row.clean), (0.0, both.row.x, both.row.clean));
+            let apart = [own.row.x - both.row.x, own.row.clean - both.row.clean];
+            assert!(own.row.second_z.0 == 0.0 && apart.iter().all(|d| d.abs() <= ROUNDING * own.row.x.abs().max(1.0)));
             let expected = both.row.z.powi(2) - both.row.second_z.0.powi(2);
             assert!((own.row.z.powi(2) - expected).abs() <= ROUNDING * both.row.z.powi(2).max(1.0), "{own:?}");
             second += usize::from(both.row.second_z.0 != 0.0);

@@ -4,6 +4,7 @@ mod catalog;
 mod catalog_ways;
 #[cfg(feature = "diffusers-config")]
 mod config_models;
+#[cfg(feature = "diffusers-config")]
 mod config_solvers;
 #[cfg(feature = "diffusers-config")]
 mod configs;
