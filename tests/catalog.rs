@@ -233,10 +233,10 @@ const ALWAYS: [&str; 5] = ["clip", "threshold", "strength", "begin_index", "end_
 /// Options that change nothing, and the samplers that yet use them.
 const IDLE: [(&str, &[&str]); 3] = [
     // This one is their own.
-    ("scale", &["dpm++", "dpm++-3m", "dpm++-sde", "unipc"]),
+    ("scale", &["dpm++", "dpm++-3m", "dpm++-2m-sde", "dpm++-2s", "dpm++-inverse", "unipc"]),
     // The last step leads to the clean sample: it is of first order in any case.
-    ("lower_order_final", &["dpm++", "dpm++-sde", "unipc"]),
-    ("euler_at_final", &["dpm++", "dpm++-3m", "dpm++-sde"]),
+    ("lower_order_final", &["dpm++", "dpm++-2m-sde", "dpm++-2s", "unipc"]),
+    ("euler_at_final", &["dpm++", "dpm++-3m", "dpm++-2m-sde", "dpm++-inverse"]),
 ];
 
 #[test]

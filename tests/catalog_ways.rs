@@ -135,6 +135,30 @@ fn a_reverse_walk_is_told_the_timestep_of_each_level() {
 }
 
 #[test]
+fn a_run_of_a_multistep_solver_towards_noise_has_its_steps() {
+    let karras = || SamplerOptions { placement: Some(Placement::Karras { rho: 7.0 }), ..SamplerOptions::steps(4) };
+    let trailing =
+        SamplerOptions { placement: Some(Placement::Timesteps(Spacing::Trailing)), ..SamplerOptions::steps(4) };
+    let dpm = Sampler::CATALOGUE.find("dpm++-inverse").unwrap();
+    let rises = |name: &str, options: &SamplerOptions| {
+        let model = Model::named(name).unwrap();
+        let sampler = dpm.build(&model, options).unwrap();
+        let ratios: Vec<f64> = sampler.calls().iter().map(|call| call.level.lambda()).collect();
+        assert!(ratios.windows(2).all(|pair| pair[0] > pair[1]), "{name} {ratios:?}");
+        for call in sampler.calls() {
+            let own = model.told(call.level);
+            assert!((call.timestep - own).abs() <= 1e-9 * own.abs().max(1.0), "{name}: {} {own}", call.timestep);
+        }
+        sampler.timesteps().map(f64::round).collect::<Vec<_>>()
+    };
+    assert_eq!(rises("sdxl", &SamplerOptions::steps(4)), [0.0, 250.0, 500.0, 749.0]);
+    assert_eq!(rises("sdxl", &trailing), [0.0, 249.0, 499.0, 749.0]);
+    assert_eq!(rises("sdxl", &SamplerOptions::timesteps(vec![900.0, 500.0, 0.0])), [0.0, 500.0]);
+    assert_eq!(rises("sdxl", &karras()).len(), 4);
+    assert_eq!(rises("sd3", &SamplerOptions::steps(4)).len(), 4);
+}
+
+#[test]
 fn strength_takes_the_steps_next_to_the_clean_sample() {
     let sampler = |name: &str, model: &str, options: &SamplerOptions| {
         let model = Model::named(model).unwrap();

@@ -6,6 +6,7 @@ mod catalog_ways;
 mod config_models;
 #[cfg(feature = "diffusers-config")]
 mod config_slopes;
+mod config_solvers;
 #[cfg(feature = "diffusers-config")]
 mod configs;
 mod embedding;

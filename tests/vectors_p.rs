@@ -19,20 +19,14 @@ const APART: &[&str] = &[
 
 /// Classes that are not read yet.
 const PENDING: &[&str] = &[
-    "P_kdpm2",
     "P_sasolver",
     "P_tcd",
-    "P_singlestep",
-    "P_dpmpp2m_inverse",
-    "P_cogvideox_dpm",
     "P_flow_map",
     "P_ltx_rf",
     "P_minimax_h3",
     "P_piflow",
     "P_flow_sigmas_and_timesteps",
     "P_edm_euler_ramp",
-    "P_dpmpp_sde",
-    "P_cosine_dpm",
     "P_cm_",
     "P_unclip",
     "P_wuerstchen",

@@ -51,6 +51,18 @@ impl Given {
         Ok(Self(names.iter().map(|name| read(name)).collect::<Result<_, ConfigError>>()?))
     }
 
+    /// Reads options of these names, each with its usual value.
+    pub(super) fn read_over<const N: usize>(
+        options: &mut Options,
+        names: &[&'static str; N],
+        usual: [f64; N],
+    ) -> Result<Self, ConfigError> {
+        let pairs = names.iter().zip(usual);
+        Ok(Self(
+            pairs.map(|(&name, usual)| Ok((name, options.number(name, usual)?))).collect::<Result<_, ConfigError>>()?,
+        ))
+    }
+
     /// The number of this name; NaN if it was not read.
     pub(super) fn number(&self, name: &str) -> f64 {
         self.0.iter().find(|(known, _)| *known == name).map_or(f64::NAN, |(_, value)| *value)
@@ -188,22 +200,29 @@ const DPM_TYPES: &[(&str, DpmKind)] = &[
     ("bh2", DpmKind::Midpoint),
 ];
 
+/// The sampler of `sde-dpmsolver++`.
+pub(super) const DPM_SDE: &str = "dpm++-2m-sde";
+
 /// The names of DPM-Solver's variants: the sampler, and the quantity that it approximates.
 const ALGORITHMS: &[(&str, (&str, Form))] = &[
     ("dpmsolver++", ("dpm++", Form::X0)),
-    ("sde-dpmsolver++", ("dpm++-sde", Form::X0)),
+    ("sde-dpmsolver++", (DPM_SDE, Form::X0)),
     ("dpmsolver", ("dpm++", Form::Epsilon)),
     ("deis", ("dpm++", Form::X0)),
 ];
 
-/// The sampler of the DPM-Solver family that the file describes, and its options.
-pub(super) fn dpm_solver(options: &mut Options) -> Result<(&'static str, SamplerOptions), ConfigError> {
+/// The sampler of the DPM-Solver family that the file describes, and its options. Classes differ in the usual
+/// `lower_order_final`.
+pub(super) fn dpm_solver(
+    options: &mut Options,
+    lower_order_final: bool,
+) -> Result<(&'static str, SamplerOptions), ConfigError> {
     let (sampler, form) = options.choice("algorithm_type", ALGORITHMS, ALGORITHMS[0].1)?;
     let found = SamplerOptions {
         order: Some(options.count("solver_order", 2)?),
         solver_kind: Some(SolverKind::Dpm(options.choice("solver_type", DPM_TYPES, DpmKind::Midpoint)?)),
         form: Some(form),
-        lower_order_final: Some(options.flag("lower_order_final", true)?),
+        lower_order_final: Some(options.flag("lower_order_final", lower_order_final)?),
         euler_at_final: Some(options.flag("euler_at_final", false)?),
         ..SamplerOptions::default()
     };

@@ -9,7 +9,7 @@
 //!
 //! | what | by default | in diffusers |
 //! |---|---|---|
-//! | the previous timestep of DDIM | the next of the list | `t - T/n`, rounded down |
+//! | the previous timestep of DDIM and CogVideoX's DPM | the next of the list | `t - T/n`, rounded down |
 //! | the previous timestep of PNDM | the next of the list | `t - T/n`, and half of that in its Runge-Kutta steps |
 //! | PNDM's mixture for a network that predicts v | of epsilons | of the predictions, read as one at the start of the step |
 //! | three steps of PNDM and fewer | Runge-Kutta, a last step to the end in two halves | an error, unless `skip_prk_steps` |
@@ -22,7 +22,12 @@
 //! | churn | the network is called on the churned sample | it is called before |
 //! | timesteps at sigmas of DPM-Solver++, UniPC and DEIS | where the sigma lies | whole ones |
 //! | `log_linear` sigmas of Euler | one per step, at their own timesteps | one too many, at timesteps of other sigmas |
+//! | timesteps at Karras's sigmas of KDPM2 | where the sigma lies | whole ones, except in the middle of a step |
 //! | the third order of `sde-dpmsolver++` | as published | one coefficient is 1 too low |
+//! | noises of singlestep `sde-dpmsolver++` | of one path in each group of calls | drawn anew in each call |
+//! | noises of `DPMSolverSDEScheduler` | a fresh one in each call | increments of a path in sigma, of which the second holds the first |
+//! | the way to noise of `DPMSolverMultistepInverseScheduler` | each step to the next level | a jump to the noisiest at leading spacing, a last step that leads nowhere at trailing spacing and placed sigmas, towards clean on a flow |
+//! | lower orders of DPM-Solver++ in a part of a run | of that part | of the whole run |
 //! | zero terminal SNR in DPM-Solver++ and UniPC | pure noise | `abar = 2^-24` |
 //! | one exponential step of an EDM scheduler | from `sigma_max` | from `sigma_min` |
 //! | `beta` sigmas | quantiles of timesteps | quantiles of sigmas |

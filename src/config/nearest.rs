@@ -4,22 +4,15 @@
 
 /// A class of diffusers, and the supported one whose samples are most like its own on the same model.
 const NEAREST: &[(&str, &str)] = &[
-    ("KDPM2DiscreteScheduler", "HeunDiscreteScheduler"),
-    ("KDPM2AncestralDiscreteScheduler", "EulerAncestralDiscreteScheduler"),
-    ("DPMSolverSinglestepScheduler", "DPMSolverMultistepScheduler"),
-    ("DPMSolverSDEScheduler", "DPMSolverMultistepScheduler"),
     ("SASolverScheduler", "DPMSolverMultistepScheduler"),
-    ("DPMSolverMultistepInverseScheduler", "DDIMInverseScheduler"),
     ("TCDScheduler", "LCMScheduler"),
     ("RePaintScheduler", "DDPMScheduler"),
     ("UnCLIPScheduler", "DDPMScheduler"),
-    ("CogVideoXDPMScheduler", "CogVideoXDDIMScheduler"),
-    ("CosineDPMSolverMultistepScheduler", "EDMDPMSolverMultistepScheduler"),
     ("LTXEulerAncestralRFScheduler", "FlowMatchEulerDiscreteScheduler"),
 ];
 
 /// Samplers of the catalogue that are nearer to a class than that of the supported class.
-const SAMPLERS: &[(&str, &str)] = &[("DPMSolverSDEScheduler", "dpm++-sde"), ("SASolverScheduler", "dpm++-sde")];
+const SAMPLERS: &[(&str, &str)] = &[("SASolverScheduler", "dpm++-2m-sde")];
 
 /// The supported class that is nearest to this one.
 pub(super) fn nearest(class: &str) -> Option<&'static str> {

@@ -225,7 +225,14 @@ impl Scheduler {
         Ok(())
     }
 
-    /// Sigmas in equal steps of the logarithm, and two oddities of diffusers.
+    /// True if the stride leads from the last timestep of a run to none.
+    fn strides_beyond(&self, run: &SamplerOptions) -> bool {
+        let (all, steps) = (self.model.schedule().len(), run.steps.unwrap_or(0));
+        let visited = self.rules.spacing.and_then(|spacing| spacing.timesteps(all, steps).ok()).unwrap_or_default();
+        visited.last().is_none_or(|&last| last < all / steps.max(1))
+    }
+
+    /// Sigmas in equal steps of the logarithm, and oddities of diffusers.
     fn exceptions(&self, run: &SamplerOptions, options: &mut SamplerOptions) -> Result<(), ConfigError> {
         if self.rules.sine_squared {
             self.sines(run, options)?;
@@ -242,6 +249,9 @@ impl Scheduler {
             // Its churn is spread over the sigma too many as well.
             let spread = |churn: Churn| Churn { amount: churn.amount * (steps / (steps + 1.0)), ..churn };
             options.churn = options.churn.map(spread);
+        }
+        if self.rules.strided && options.euler_at_final == Some(true) {
+            options.euler_at_final = Some(self.strides_beyond(run));
         }
         let edm = self.model.process() == Process::VarianceExploding;
         if edm && steps == 1.0 && options.placement == Some(Placement::Exponential) {

@@ -37,7 +37,8 @@ pub enum Told {
     LogSigma,
     /// The angle `t` with `tan(t) = sigma/(sigma_data*alpha)` (Lu & Song 2024, arXiv 2410.11081).
     Angle(SigmaData),
-    /// `atan(sigma/alpha)*2/pi`, the angle as a part of a right one, in `0..=1` (k-diffusion's `VDenoiser`).
+    /// `atan(sigma/alpha)*2/pi`, the angle as a part of a right one, in `0..=1` (k-diffusion's `VDenoiser`): the time of
+    /// the cosine schedule `alpha = cos(pi*t/2)` (Salimans & Ho 2022, arXiv 2202.00512), as Stable Audio's network.
     QuarterTurns,
 }
 

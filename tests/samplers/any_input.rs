@@ -27,11 +27,17 @@ fn levels() -> impl Strategy<Value = Vec<f64>> {
 
 /// Every solver at once; whatever it says must be finite or an error.
 fn check(grid: &Grid, denoiser: &Denoiser, eta: f64, order: usize) {
+    let grid = &grid.clone().with_clock(NoiseLevel::sigma);
     let dpm = |kind| DpmSolver { kind, eta, lower_order_final: false, ..DpmSolver::new(order) };
     let uni = |kind| UniPc { kind, lower_order_final: false, ..UniPc::new(order) };
     let compat = if eta > 0.5 { Compat::Diffusers } else { Compat::Published };
     let adams = |clock, warm_up| AdamsBashforth { clock, warm_up, compat, ..AdamsBashforth::ipndm(order) };
+    let single = |kind| Singlestep { kind, eta, lower_order_final: false, ..Singlestep::new(order) };
     let found = [
+        Sampler::new(&Dpm2::ancestral(eta), grid, denoiser),
+        Sampler::new(&DpmSde::new(eta), grid, denoiser),
+        Sampler::new(&single(DpmKind::Midpoint), grid, denoiser),
+        Sampler::new(&single(DpmKind::Exact), grid, denoiser),
         Sampler::new(&FirstOrder::ddim(eta), grid, denoiser),
         Sampler::new(&FirstOrder::ancestral(eta), grid, denoiser),
         Sampler::new(&Ddpm::new(Variance::LearnedRange), grid, denoiser),

@@ -9,8 +9,8 @@ use crate::support::loops::{Inputs, Run, deviation, run};
 use crate::support::sigmas;
 use tweedie::error::SamplerError;
 use tweedie::math::sampler::{
-    AdamsBashforth, Churn, Clock, Compat, Consistency, Corrector, Ddpm, Denoiser, DpmKind, DpmSolver, FirstOrder, Form,
-    Grid, Heun, Sampler, Scale, Solver, UniPc, UniPcKind, Variance, WarmUp,
+    AdamsBashforth, Churn, Clock, Compat, Consistency, Corrector, Ddpm, Denoiser, Dpm2, DpmKind, DpmSde, DpmSolver,
+    FirstOrder, Form, Grid, Heun, Sampler, Scale, Singlestep, Solver, UniPc, UniPcKind, Variance, WarmUp,
 };
 use tweedie::math::{NoiseLevel, Quantity, Schedule, Sections, SigmaData, Spacing, flow};
 use tweedie::table::Clip;
@@ -87,5 +87,6 @@ const SAME: f64 = 1e-12;
 /// `n` steps, equal in lambda, between sigmas so far apart that what the first steps lack in order does not show.
 fn fine_grid(n: usize) -> Grid {
     let list = sigmas::exponential(n + 1, 0.1, 3000.0).unwrap();
-    Grid::of_sigmas(Scale::VariancePreserving, &list[..n], &list[..n], list[n]).unwrap()
+    let grid = Grid::of_sigmas(Scale::VariancePreserving, &list[..n], &list[..n], list[n]).unwrap();
+    grid.with_clock(|level| level.sigma() / level.alpha())
 }

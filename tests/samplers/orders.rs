@@ -8,9 +8,10 @@ fn excess_variance(solver: &impl Solver, n: usize) -> f64 {
     let grid = fine_grid(n);
     let sampler = Sampler::new(solver, &grid, &Denoiser::new(Quantity::Epsilon)).unwrap();
     let (from, to) = (grid.steps()[0].from, grid.steps()[n - 1].to);
-    let unit = |j: usize| (0..=n).map(|i| f64::from(u8::from(i == j))).collect::<Vec<_>>();
-    let initial = unit(n).iter().map(|x| x * DATA.variance(from).sqrt() + from.alpha() * DATA.mean).collect();
-    let inputs = Inputs { batch: 1, initial, noises: (0..n).map(unit).collect(), ..Inputs::default() };
+    let noises = sampler.calls().len();
+    let unit = |j: usize| (0..=noises).map(|i| f64::from(u8::from(i == j))).collect::<Vec<_>>();
+    let initial = unit(noises).iter().map(|x| x * DATA.variance(from).sqrt() + from.alpha() * DATA.mean).collect();
+    let inputs = Inputs { batch: 1, initial, noises: (0..noises).map(unit).collect(), ..Inputs::default() };
     let run = sample(&sampler, Quantity::Epsilon, &inputs);
     let squares: f64 = run.last().iter().map(|x| (x - to.alpha() * DATA.mean).powi(2)).sum();
     (squares / DATA.variance(to) - 1.0).abs()
@@ -40,6 +41,19 @@ fn stochastic_samplers_converge_to_the_distribution() {
                 assert!(found < shrinks_to(order.min(2) as i32), "{found}");
             }
         }
+    }
+    let twice = |eta| move |n| excess_variance(&DpmSde::new(eta), n / 2);
+    assert!(shrinks("DPM++ SDE 0.5", &twice(0.5)) < shrinks_to(2));
+    assert!(shrinks("DPM++ SDE 1", &twice(1.0)) < shrinks_to(2));
+    assert!(shrinks("DPM2 ancestral", &|n| excess_variance(&Dpm2::ancestral(1.0), n / 2)) < shrinks_to(1));
+    // At order 3 the error changes its sign near 100 steps.
+    for (kind, order, finer) in
+        [(DpmKind::Midpoint, 1, 1), (DpmKind::Midpoint, 2, 1), (DpmKind::Exact, 2, 1), (DpmKind::Exact, 3, 2)]
+    {
+        let solver = Singlestep { eta: 1.0, lower_order_final: false, kind, ..Singlestep::new(order) };
+        let whole = |n: usize| finer * n / order * order;
+        let found = shrinks(&format!("singlestep {kind:?} {order}"), &|n| excess_variance(&solver, whole(n)));
+        assert!(found < shrinks_to(order.min(2) as i32), "{found}");
     }
     let wrong = DpmSolver { compat: Compat::Diffusers, ..sde(3, DpmKind::Midpoint) };
     let found = shrinks("diffusers 3", &|n| excess_variance(&wrong, n));
@@ -82,6 +96,14 @@ fn orders_of_convergence() {
     assert_order("DPM++ 2M heun", &full(2, DpmKind::Heun), 2.0);
     assert_order("DPM++ 3M as published", &full(3, DpmKind::Heun), 2.0);
     assert_order("DPM++ 3M exact", &full(3, DpmKind::Exact), 3.0);
+    assert_order("DPM2", &Dpm2::new(), 2.0);
+    assert_order("DPM++ SDE without noise", &DpmSde::new(0.0), 2.0);
+    let single = |order, kind| Singlestep { kind, lower_order_final: false, ..Singlestep::new(order) };
+    assert_order("DPM++ 1S", &single(1, DpmKind::Midpoint), 1.0);
+    assert_order("DPM++ 2S", &single(2, DpmKind::Midpoint), 2.0);
+    assert_order("DPM++ 2S exact", &single(2, DpmKind::Exact), 2.0);
+    assert_order_from(102, "DPM++ 3S", &single(3, DpmKind::Midpoint), 3.0);
+    assert_order_from(102, "DPM++ 3S exact", &single(3, DpmKind::Exact), 3.0);
     for kind in [UniPcKind::Bh1, UniPcKind::Bh2] {
         for order in [1, 2, 3] {
             let uni = |corrector| UniPc { kind, corrector, lower_order_final: false, ..UniPc::new(order) };
@@ -97,6 +119,9 @@ fn orders_of_convergence_in_epsilon() {
     assert_order("DPM 1", &dpm(1, DpmKind::Midpoint), 1.0);
     assert_order("DPM 2M", &dpm(2, DpmKind::Midpoint), 2.0);
     assert_order("DPM 2M heun", &dpm(2, DpmKind::Heun), 2.0);
+    let single = |order| Singlestep { form: Form::Epsilon, lower_order_final: false, ..Singlestep::new(order) };
+    assert_order("DPM 2S", &single(2), 2.0);
+    assert_order_from(402, "DPM 3S", &single(3), 3.0);
     // Its error changes its sign near 150 steps.
     assert_order_from(400, "DPM 3M exact", &dpm(3, DpmKind::Exact), 3.0);
     for order in [1, 2, 3] {

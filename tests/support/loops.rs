@@ -51,8 +51,9 @@ pub fn run(sampler: &Sampler, inputs: &Inputs, mut network: impl FnMut(usize, &[
         let learned = inputs.learned.get(k).map_or(NOTHING, Vec::as_slice);
         let history = std::array::from_fn(|i| i + 1)
             .map(|back: usize| k.checked_sub(back).map_or(NOTHING, |j| run.remembered[j].as_slice()));
-        let [next, x0, remembered] =
-            step(&call.row, &rules, inputs.batch, [&x, &answer, noise(call.noise), learned], history);
+        let second = noise(call.row.second_z.1 as usize);
+        let tensors = [&x, &answer, noise(call.noise), second, learned];
+        let [next, x0, remembered] = step(&call.row, &rules, inputs.batch, tensors, history);
         run.samples.push(next);
         run.x0.push(x0);
         run.remembered.push(remembered);
@@ -65,7 +66,7 @@ fn step(
     row: &StepRow,
     rules: &StepOptions,
     batch: usize,
-    [x, answer, noise, learned]: [&[f64]; 4],
+    [x, answer, noise, second, learned]: [&[f64]; 5],
     history: [&[f64]; StepRow::HISTORY],
 ) -> [Vec<f64>; 3] {
     let elements = x.len() / batch;
@@ -74,14 +75,15 @@ fn step(
         let part = |tensor: &'_ [f64]| -> Vec<f64> {
             tensor.get(b * elements..(b + 1) * elements).map_or(Vec::new(), <[f64]>::to_vec)
         };
-        let parts = [x, answer, noise, learned].map(part);
+        let parts = [x, answer, noise, second, learned].map(part);
         let earlier = history.map(part);
         let sample = Sample {
             x: &parts[0],
             predictions: [&parts[1], NOTHING],
             history: earlier.each_ref().map(Vec::as_slice),
             noise: &parts[2],
-            learned: &parts[3],
+            second_noise: &parts[3],
+            learned: &parts[4],
             ..Sample::default()
         };
         let stepped = Step::reference(row, rules, &sample);

@@ -9,7 +9,7 @@ use files::Array;
 use std::array::from_fn;
 use tweedie::gpu::step::{Sample, StepOptions};
 use tweedie::gpu::{Noise, Recording, Step};
-use tweedie::math::{Sampler, solve};
+use tweedie::math::{Call, Sampler, solve};
 use tweedie::table::StepRow;
 use tweedie::{Quantity, Sampling, Shape};
 
@@ -104,11 +104,12 @@ impl Adapter {
         let x = self.upload("tweedie-cli::x", &piece.of(&started, 0));
         let [prediction, noise, learned, x0] =
             ["prediction", "noise", "learned", "x0"].map(|label| self.buffer(&format!("tweedie-cli::{label}"), total));
+        let sampler = of_one_noise(piece.sampler);
         let front = Sampling {
             learned: piece.run.learned.as_ref().map(|_| self.tensor(&learned)),
             x0: Some(self.tensor(&x0)),
             ..Sampling::in_place(
-                piece.sampler,
+                &sampler,
                 piece.shape,
                 self.tensor(&x),
                 self.tensor(&prediction),
@@ -120,7 +121,7 @@ impl Adapter {
         samples[0].extend(self.download(&x, total)?);
         for (k, call) in piece.sampler.calls().iter().enumerate() {
             self.refill(&prediction, &piece.of(&piece.run.predictions.data, k));
-            self.refill(&noise, &piece.of(values(&piece.run.noises), call.noise));
+            self.refill(&noise, &piece.noise(call));
             self.refill(&learned, &piece.of(values(&piece.run.learned), k));
             self.run(&plan, Recording::call(k as u32))?;
             samples[k + 1].extend(self.download(&x, total)?);
@@ -128,6 +129,15 @@ impl Adapter {
         }
         Ok(())
     }
+}
+
+/// The sampler whose rows with two noises take their sum, since a tensor holds one.
+fn of_one_noise(sampler: &Sampler) -> Sampler {
+    let mut sampler = sampler.clone();
+    for call in sampler.calls_mut().iter_mut().filter(|call| call.row.second_z.0 != 0.0) {
+        (call.row.z, call.row.second_z) = (1.0, (0.0, 0));
+    }
+    sampler
 }
 
 /// Some samples of a tape.
@@ -140,6 +150,19 @@ struct Piece<'a> {
 }
 
 impl Piece<'_> {
+    /// The noise of a call: one of the tape, or the sum of two.
+    fn noise(&self, call: &Call) -> Vec<f32> {
+        let noises = values(&self.run.noises);
+        let first = self.of(noises, call.noise);
+        let (second_z, stream) = call.row.second_z;
+        if second_z == 0.0 {
+            return first;
+        }
+        let second = self.of(noises, stream as usize);
+        let sum = |(z, second): (&f32, &f32)| call.row.z * f64::from(*z) + second_z * f64::from(*second);
+        first.iter().zip(&second).map(|pair| sum(pair) as f32).collect()
+    }
+
     /// Their part of an entry of a list; nothing where the list has no such entry.
     fn of(&self, list: &[f64], entry: usize) -> Vec<f32> {
         let place = (entry * self.run.total() + self.first, self.shape.total() as usize);
@@ -162,6 +185,7 @@ fn on_cpu(sampler: &Sampler, run: &RecordedRun) -> Replayed {
                     k.checked_sub(back + 1).map_or(&[][..], |entry| part(&remembered, place(entry)))
                 }),
                 noise: part(values(&run.noises), place(call.noise)),
+                second_noise: part(values(&run.noises), place(call.row.second_z.1 as usize)),
                 learned: part(values(&run.learned), place(k)),
                 ..Sample::default()
             };

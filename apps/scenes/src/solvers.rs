@@ -122,7 +122,7 @@ mod tests {
     #[test]
     fn names_and_synonyms_are_found() {
         assert_eq!(Solver::default().name(), "ddim");
-        assert_eq!(Solver::find("DPM-Solver++ 2M SDE").map(Solver::name), Some("dpm++-sde"));
+        assert_eq!(Solver::find("DPM-Solver++ 2M SDE").map(Solver::name), Some("dpm++-2m-sde"));
         assert_eq!(Solver::find("ddim-inverse"), None);
         assert_eq!(Solver::find("euler").and_then(Solver::stochasticity), Some(("s_churn", MOST_CHURN)));
         assert_eq!(Solver::find("heun").and_then(Solver::stochasticity), None);

@@ -1,13 +1,15 @@
-//! Multistep classes.
+//! Multistep classes, and the singlestep one.
 
 use super::flow::shifts;
 use super::read::Read;
 use crate::config::common::{
-    LU, dpm_solver, ends_noisy, placement, prediction_on, rescaled_schedule, spacing, threshold, unipc_solver,
+    DPM_SDE, LU, Usual, dpm_solver, ends_noisy, placement, prediction_on, rescaled_schedule, schedule, spacing,
+    threshold, unipc_solver,
 };
 use crate::config::error::ConfigError;
-use crate::config::options::Options;
+use crate::config::options::{Options, refused};
 use crate::config::scheduler::Scheduler;
+use crate::math::catalog::sampler_options::SamplerOptions;
 use crate::math::catalog::sampler_rules::{GridRules, Last, Times, Whole};
 use crate::math::model::Model;
 use crate::math::placement::Placement;
@@ -15,33 +17,85 @@ use crate::math::schedule::Schedule;
 use crate::math::spacing::Spacing;
 
 /// The classes of this file.
-pub(super) const CLASSES: &[(&str, Read)] = &[("DPMSolverMultistepScheduler", dpm), ("UniPCMultistepScheduler", unipc)];
+pub(super) const CLASSES: &[(&str, Read)] = &[
+    ("DPMSolverMultistepScheduler", dpm),
+    ("DPMSolverMultistepInverseScheduler", inverse),
+    ("DPMSolverSinglestepScheduler", singlestep),
+    ("UniPCMultistepScheduler", unipc),
+];
+
+/// The facts in which classes of DPM-Solver differ.
+struct Family {
+    sampler: &'static str,
+    defaults: SamplerOptions,
+    schedule: Schedule,
+    spacing: Spacing,
+    /// The class has `use_lu_lambdas`.
+    lu: bool,
+    /// Timesteps at Karras's sigmas are rounded down instead of to the nearest.
+    rounds_down: bool,
+    takes: &'static [&'static str],
+}
 
 fn dpm(options: &mut Options) -> Result<Scheduler, ConfigError> {
-    let flow = options.flag("use_flow_sigmas", false)?;
-    let (sampler, mut defaults) = dpm_solver(options)?;
-    let prediction = prediction_on(options, flow)?;
-    let cosine = options.says("beta_schedule", "squaredcos_cap_v2");
-    let (schedule, threshold) = (rescaled_schedule(options)?, threshold(options)?);
+    let (sampler, mut defaults) = dpm_solver(options, true)?;
     defaults.ends_at_least_sigma = ends_noisy(options)?;
+    let rounds_down = options.says("beta_schedule", "squaredcos_cap_v2");
+    let (schedule, spacing) = (rescaled_schedule(options)?, spacing(options, Spacing::Linspace)?);
+    let takes = &["timesteps"];
+    dpm_family(options, Family { sampler, defaults, schedule, spacing, lu: true, rounds_down, takes })
+}
+
+fn singlestep(options: &mut Options) -> Result<Scheduler, ConfigError> {
+    let (sampler, defaults) = dpm_solver(options, false)?;
+    let eta = (sampler == DPM_SDE).then_some(1.0);
+    let ends_at_least_sigma = ends_noisy(options)?;
+    let defaults = SamplerOptions { eta, ends_at_least_sigma, euler_at_final: None, ..defaults };
+    let (schedule, spacing) = (schedule(options, &Usual::DDPM)?, Spacing::Linspace);
+    let (sampler, takes) = ("dpm++-2s", &["timesteps"]);
+    dpm_family(options, Family { sampler, defaults, schedule, spacing, lu: false, rounds_down: false, takes })
+}
+
+/// DPM-Solver++ towards noise, which cannot draw any.
+fn inverse(options: &mut Options) -> Result<Scheduler, ConfigError> {
+    let (sampler, defaults) = dpm_solver(options, true)?;
+    if sampler == DPM_SDE {
+        return Err(refused(
+            "algorithm_type",
+            "dpmsolver++ or dpmsolver: the way to noise draws none",
+            "sde-dpmsolver++",
+        ));
+    }
+    let (schedule, spacing) = (schedule(options, &Usual::DDPM)?, spacing(options, Spacing::Linspace)?);
+    let sampler = "dpm++-inverse";
+    dpm_family(options, Family { sampler, defaults, schedule, spacing, lu: false, rounds_down: false, takes: &[] })
+}
+
+fn dpm_family(options: &mut Options, family: Family) -> Result<Scheduler, ConfigError> {
+    let Family { sampler, mut defaults, schedule, spacing, lu, rounds_down, takes } = family;
+    let flow = options.flag("use_flow_sigmas", false)?;
+    let (prediction, threshold) = (prediction_on(options, flow)?, threshold(options)?);
     if flow {
         let shift = options.number("flow_shift", 1.0)?;
-        let last = Last::At(schedule.sigma_ends()[0]);
+        let rising = sampler == "dpm++-inverse";
+        // The class for the way to noise goes towards clean on a flow, and stays there at the last time.
+        defaults.ends_at_least_sigma = defaults.ends_at_least_sigma.or(rising.then_some(true));
+        let last = if rising { Last::Listed } else { Last::At(schedule.sigma_ends()[0]) };
         let model = Model::new(Schedule::rectified_flow(schedule.len())?, prediction).shifted(shift);
-        let rules = GridRules { times: Times::FromData, whole: Some(Whole::Down), last, ..GridRules::default() };
+        let whole = Some(Whole::Down);
+        let rules = GridRules { times: Times::FromData, whole, last, finite: rising, ..GridRules::default() };
         let read = Scheduler::new(model, sampler, defaults)?;
         return Ok(Scheduler { rules, threshold, takes: vec!["mu"], ..read });
     }
     let least = options.number("lambda_min_clipped", f64::NEG_INFINITY)?;
     let usable = Some(schedule.lambda().iter().filter(|&&lambda| lambda >= least).count());
-    let placed = placement(options, true)?;
+    let placed = placement(options, lu)?;
     defaults.placement = placed.map(|(_, placement)| placement);
-    let nearest = placed.is_some_and(|(flag, _)| flag == "use_karras_sigmas" || flag == LU) && !cosine;
+    let nearest = placed.is_some_and(|(flag, _)| flag == "use_karras_sigmas" || flag == LU) && !rounds_down;
     let whole = Some(if nearest { Whole::Nearest } else { Whole::Down });
-    let spacing = Some(spacing(options, Spacing::Linspace)?);
-    let rules = GridRules { spacing, usable, whole, finite: true, ..GridRules::default() };
+    let rules = GridRules { spacing: Some(spacing), usable, whole, finite: true, ..GridRules::default() };
     let read = Scheduler::new(Model::new(schedule, prediction), sampler, defaults)?;
-    Ok(Scheduler { rules, threshold, takes: vec!["timesteps"], ..read })
+    Ok(Scheduler { rules, threshold, takes: takes.to_vec(), ..read })
 }
 
 fn unipc(options: &mut Options) -> Result<Scheduler, ConfigError> {

@@ -6,8 +6,9 @@ use crate::config::error::ConfigError;
 use crate::config::options::Options;
 use crate::config::scheduler::Scheduler;
 use crate::math::catalog::sampler_options::SamplerOptions;
-use crate::math::catalog::sampler_rules::{GridRules, Last};
+use crate::math::catalog::sampler_rules::{GridRules, Last, Whole};
 use crate::math::model::Told;
+use crate::math::placement::Placement;
 use crate::math::quantity::Quantity;
 use crate::math::spacing::Spacing;
 
@@ -16,6 +17,9 @@ pub(super) const CLASSES: &[(&str, Read)] = &[
     ("EulerDiscreteScheduler", euler),
     ("EulerAncestralDiscreteScheduler", euler_ancestral),
     ("HeunDiscreteScheduler", heun),
+    ("KDPM2DiscreteScheduler", kdpm2),
+    ("KDPM2AncestralDiscreteScheduler", kdpm2_ancestral),
+    ("DPMSolverSDEScheduler", dpm_sde),
 ];
 
 fn euler(options: &mut Options) -> Result<Scheduler, ConfigError> {
@@ -45,10 +49,39 @@ fn euler_ancestral(options: &mut Options) -> Result<Scheduler, ConfigError> {
 }
 
 fn heun(options: &mut Options) -> Result<Scheduler, ConfigError> {
+    let read = two_calls(options, "heun")?;
+    let clip = clip(options, false)?;
+    Ok(Scheduler { defaults: SamplerOptions { clip, ..read.defaults }, ..read })
+}
+
+fn kdpm2(options: &mut Options) -> Result<Scheduler, ConfigError> {
+    Ok(rounded(two_calls(options, "dpm2")?))
+}
+
+fn kdpm2_ancestral(options: &mut Options) -> Result<Scheduler, ConfigError> {
+    Ok(rounded(two_calls(options, "dpm2-ancestral")?))
+}
+
+fn dpm_sde(options: &mut Options) -> Result<Scheduler, ConfigError> {
+    if options.optional_number("noise_sampler_seed")?.is_some() {
+        options.note("noise_sampler_seed acts on nothing: a run is given its noise, or the key of it");
+    }
+    two_calls(options, "dpm++-sde")
+}
+
+/// A sampler of two calls a step, whose sigmas are placed between the ends of the list that the spacing gives.
+fn two_calls(options: &mut Options, sampler: &str) -> Result<Scheduler, ConfigError> {
     let schedule = schedule(options, &Usual::HEUN)?;
     let placement = placement(options, false)?.map(|(_, placement)| placement);
-    let defaults = SamplerOptions { placement, clip: clip(options, false)?, ..SamplerOptions::default() };
-    let mut read = spaced(options, "heun", schedule, Spacing::Linspace, defaults)?;
+    let defaults = SamplerOptions { placement, ..SamplerOptions::default() };
+    let mut read = spaced(options, sampler, schedule, Spacing::Linspace, defaults)?;
     read.rules.between_listed = true;
     Ok(Scheduler { takes: vec!["timesteps"], ..read })
+}
+
+/// A class that rounds timesteps at Karras's sigmas, and at no others.
+fn rounded(mut read: Scheduler) -> Scheduler {
+    let karras = matches!(read.defaults.placement, Some(Placement::Karras { .. }));
+    read.rules.whole = karras.then_some(Whole::Nearest);
+    read
 }

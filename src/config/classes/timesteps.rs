@@ -1,7 +1,7 @@
 //! Classes that visit the timesteps of a schedule.
 
 use super::read::{LEADING, Read, spaced};
-use crate::config::common::{Usual, clip, prediction, rescaled, rescaled_schedule, schedule, threshold};
+use crate::config::common::{DPM_SDE, Usual, clip, prediction, rescaled, rescaled_schedule, schedule, threshold};
 use crate::config::error::ConfigError;
 use crate::config::options::Options;
 use crate::config::scheduler::Scheduler;
@@ -17,6 +17,7 @@ pub(super) const CLASSES: &[(&str, Read)] = &[
     ("DDIMScheduler", ddim),
     ("DDIMParallelScheduler", ddim),
     ("CogVideoXDDIMScheduler", cogvideox),
+    ("CogVideoXDPMScheduler", cogvideox_dpm),
     ("DDIMInverseScheduler", ddim_inverse),
     ("LCMScheduler", lcm),
 ];
@@ -38,20 +39,41 @@ fn ddim(options: &mut Options) -> Result<Scheduler, ConfigError> {
     Ok(Scheduler { threshold, takes: vec!["eta", "rederive_epsilon"], ..read })
 }
 
-/// DDIM on a schedule whose signal-to-noise ratio is divided by a number (Yang et al. 2024, arXiv 2408.06072). The class has the
-/// option `clip_sample`, but clips nothing.
+/// DDIM on CogVideoX's schedule.
 fn cogvideox(options: &mut Options) -> Result<Scheduler, ConfigError> {
     let noisy = !options.flag("set_alpha_to_one", true)?;
-    if clip(options, false)?.is_some() {
-        options.note("clip_sample acts on nothing in CogVideoXDDIMScheduler");
-    }
     let defaults = SamplerOptions { ends_at_least_sigma: Some(noisy), ..SamplerOptions::default() };
+    let schedule = snr_shifted(options)?;
+    spaced(options, "ddim", schedule, LEADING, defaults)
+}
+
+/// DPM-Solver++ 2M SDE on CogVideoX's schedule and the timesteps of its DDIM. The last step is of first order, though it may end
+/// at the least noise of training.
+fn cogvideox_dpm(options: &mut Options) -> Result<Scheduler, ConfigError> {
+    let noisy = !options.flag("set_alpha_to_one", true)?;
+    let defaults = SamplerOptions {
+        ends_at_least_sigma: Some(noisy),
+        lower_order_final: Some(false),
+        euler_at_final: Some(noisy),
+        ..SamplerOptions::default()
+    };
+    let schedule = snr_shifted(options)?;
+    let mut read = spaced(options, DPM_SDE, schedule, LEADING, defaults)?;
+    read.rules.strided = true;
+    Ok(read)
+}
+
+/// A schedule whose signal-to-noise ratio is divided by a number (Yang et al. 2024, arXiv 2408.06072). The classes have the
+/// option `clip_sample`, but clip nothing.
+fn snr_shifted(options: &mut Options) -> Result<Schedule, ConfigError> {
+    if clip(options, false)?.is_some() {
+        options.note(&format!("clip_sample acts on nothing in {}", options.class()));
+    }
     let trained = schedule(options, &Usual::LCM)?;
     let scale = options.number("snr_shift_scale", 3.0)?;
     let shifted = |abar: f64| abar / (scale + (1.0 - scale) * abar);
     let abar: Vec<f64> = trained.alphas_cumprod().into_iter().map(shifted).collect();
-    let schedule = rescaled(options, Schedule::from_alphas_cumprod(&abar)?)?;
-    spaced(options, "ddim", schedule, LEADING, defaults)
+    rescaled(options, Schedule::from_alphas_cumprod(&abar)?)
 }
 
 /// The steps of DDIM backwards, from the clean sample to noise.

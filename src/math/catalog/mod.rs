@@ -54,6 +54,7 @@ mod sampler_grid;
 mod sampler_lists;
 pub(crate) mod sampler_options;
 pub(crate) mod sampler_recipe;
+mod sampler_rising;
 #[cfg_attr(
     not(feature = "diffusers-config"),
     expect(dead_code, reason = "the reader of configurations sets what named samplers leave at its default")

@@ -71,6 +71,11 @@ impl GridBuilder<'_> {
         }
     }
 
+    /// The way through the timesteps: the sampler's, or the class's.
+    pub(super) fn walk(&self) -> Walk {
+        if self.rules.strided { Walk::Strided } else { self.recipe.walk }
+    }
+
     pub(super) fn is_diffusers(&self) -> bool {
         self.options.compat == Compat::Diffusers
     }
@@ -131,12 +136,12 @@ impl GridBuilder<'_> {
             Steps::Sigmas(_) => return Err(CatalogError::NoSteps),
             Steps::Count(steps) => steps,
         };
-        Ok(match self.recipe.walk {
+        Ok(match self.walk() {
             Walk::Distilled => {
                 let original = self.options.original_steps.unwrap_or(ORIGINAL_STEPS);
                 Spacing::distilled(all, original, self.options.strength.unwrap_or(1.0), steps)?
             }
-            Walk::BeforeZero => self.before_zero(all, steps)?,
+            Walk::BeforeZero | Walk::Rising => self.before_zero(all, steps)?,
             Walk::Plain | Walk::Strided | Walk::Twice | Walk::Halved | Walk::Inverse | Walk::Reverse => {
                 match self.single(all, steps) {
                     Some(noisiest) => vec![noisiest],
@@ -153,7 +158,7 @@ impl GridBuilder<'_> {
 
     /// The timesteps without 0 and without those that may not be visited. diffusers keeps the gaps of the whole schedule in
     /// trailing spacing, and so visits fewer.
-    fn before_zero(&self, all: usize, steps: usize) -> Result<Vec<usize>, CatalogError> {
+    pub(super) fn before_zero(&self, all: usize, steps: usize) -> Result<Vec<usize>, CatalogError> {
         let usable = self.rules.usable.unwrap_or(all);
         if self.spacing() == Spacing::Trailing && self.is_diffusers() && usable < all {
             self.spacing().timesteps(all, steps)?; // a number of steps that is possible
@@ -168,7 +173,7 @@ impl GridBuilder<'_> {
     pub(super) fn schedule_grid(&self) -> Result<Grid, CatalogError> {
         let (schedule, mut timesteps) = (self.model.schedule(), self.timesteps()?);
         let end = if self.ends_at_least_sigma() { schedule.level(0)? } else { NoiseLevel::CLEAN };
-        let strides = matches!(self.recipe.walk, Walk::Strided | Walk::Twice | Walk::Halved | Walk::Inverse);
+        let strides = matches!(self.walk(), Walk::Strided | Walk::Twice | Walk::Halved | Walk::Inverse);
         if self.is_diffusers() && strides {
             let stride = self.stride(timesteps.len());
             return self.backwards(Grid::with_stride(schedule, &timesteps, stride, end)?);
@@ -188,9 +193,10 @@ impl GridBuilder<'_> {
 
     /// The grid of a sampler from clean to noisy, from one in the usual direction; others stay as they are.
     pub(super) fn backwards(&self, grid: Grid) -> Result<Grid, CatalogError> {
-        Ok(match self.recipe.walk {
+        Ok(match self.walk() {
             Walk::Inverse => grid.reversed()?,
             Walk::Reverse => grid.reversed()?.told(|level| self.model.told(level))?,
+            Walk::Rising => self.risen(&grid)?,
             Walk::Plain | Walk::Strided | Walk::Twice | Walk::Halved | Walk::BeforeZero | Walk::Distilled => grid,
         })
     }

@@ -144,7 +144,7 @@ impl SamplerOptions {
             rho: run.rho.or(defaults.rho),
             ends_at_least_sigma: run.ends_at_least_sigma.or(defaults.ends_at_least_sigma),
             shift: run.shift.or(defaults.shift),
-            eta: run.eta,
+            eta: run.eta.or(defaults.eta),
             order: run.order.or(defaults.order),
             rederive_epsilon: run.rederive_epsilon,
             churn: run.churn,

@@ -57,6 +57,8 @@ pub(super) enum Walk {
     Inverse,
     /// From clean to noisy, told the timestep of each level. The last step leads to noise.
     Reverse,
+    /// From the least noise of training to the noisiest level of the spacing, told the timestep of each level.
+    Rising,
 }
 
 impl SamplerRecipe {
@@ -78,7 +80,7 @@ impl SamplerRecipe {
     /// True for a sampler that leads from a clean sample to noise.
     #[must_use]
     pub fn inverts(&self) -> bool {
-        matches!(self.walk, Walk::Inverse | Walk::Reverse)
+        matches!(self.walk, Walk::Inverse | Walk::Reverse | Walk::Rising)
     }
 
     /// The scale of the samples, whatever the options.

@@ -29,6 +29,8 @@ pub(crate) struct GridRules {
     pub(crate) whole: Option<Whole>,
     /// diffusers reaches timesteps through sigmas, which are finite where there is no signal.
     pub(crate) finite: bool,
+    /// The class visits the timesteps of DDIM, by the stride in diffusers, whatever its sampler does.
+    pub(crate) strided: bool,
     /// diffusers places one sigma too many in equal steps of the logarithm, at timesteps of other sigmas.
     pub(crate) one_too_many: bool,
 }

@@ -25,12 +25,18 @@ impl GridBuilder<'_> {
         let way = self.way(scale)?;
         self.refuse_idle(scale, &way)?;
         let grid = self.warmed_up(&way, self.window(self.taken(&way, self.grid(scale, &way)?)?)?)?;
-        match &self.options.churn {
+        let grid = match &self.options.churn {
             Some(churn) if !self.is_diffusers() => {
-                Ok(grid.churned(churn, |sigma| self.model.told(NoiseLevel::raw(1.0, sigma)))?)
+                grid.churned(churn, |sigma| self.model.told(NoiseLevel::raw(1.0, sigma)))?
             }
-            _ => Ok(grid),
+            _ => grid,
+        };
+        // Between its levels such a process has none.
+        if self.model.process() == Process::Levels {
+            return Ok(grid);
         }
+        let model = self.model.clone();
+        Ok(grid.with_clock(move |level| model.told(level)))
     }
 
     /// The steps that the strength leaves: those next to the clean sample.
@@ -58,7 +64,12 @@ impl GridBuilder<'_> {
     }
 
     fn grid(&self, scale: Scale, way: &Way) -> Result<Grid, CatalogError> {
+        let rising = self.is_diffusers() && self.walk() == Walk::Rising && self.rules.finite;
         match way {
+            Way::Timesteps if rising => self.rising_timesteps(scale),
+            // The class goes towards clean here, and stays at the last of its levels.
+            Way::Flow if rising => self.flow_grid(),
+            Way::Sigmas(placement) if rising => self.sigma_grid(scale, *placement),
             Way::Listed(levels) => self.level_grid(scale, levels),
             Way::Schedule => self.schedule_grid(),
             Way::Angles => self.angle_grid(scale),
@@ -69,7 +80,7 @@ impl GridBuilder<'_> {
     }
 
     /// The sigmas of timesteps, which need not be whole.
-    fn timestep_grid(&self, scale: Scale) -> Result<Grid, CatalogError> {
+    pub(super) fn timestep_grid(&self, scale: Scale) -> Result<Grid, CatalogError> {
         let visited = self.visited()?;
         if self.rules.one_too_many && self.is_diffusers() {
             return self.one_too_many(scale, &visited);
@@ -92,7 +103,9 @@ impl GridBuilder<'_> {
     /// The timesteps to visit, whole or not.
     fn visited(&self) -> Result<Vec<f64>, CatalogError> {
         match self.steps()? {
-            _ if self.recipe.walk == Walk::BeforeZero => Ok(self.timesteps()?.iter().map(|&t| t as f64).collect()),
+            _ if matches!(self.walk(), Walk::BeforeZero | Walk::Rising) => {
+                Ok(self.timesteps()?.iter().map(|&t| t as f64).collect())
+            }
             Steps::Timesteps(list) => Ok(list.to_vec()),
             Steps::Sigmas(_) => Err(CatalogError::NoSteps),
             Steps::Count(steps) => {
@@ -118,6 +131,9 @@ impl GridBuilder<'_> {
                 return Err(contradiction("timesteps", "sigmas", "places the levels"));
             }
         };
+        // The least is where a run towards noise starts, which is no step.
+        let rising = self.walk() == Walk::Rising;
+        let steps = if rising && !self.is_diffusers() { steps.saturating_add(1) } else { steps };
         if let Some(grid) = self.beta_grid(scale, placement, steps)? {
             return Ok(grid);
         }
@@ -125,6 +141,9 @@ impl GridBuilder<'_> {
             Some(ends) => placement.sigmas(self.model.schedule(), steps, ends)?,
             None => return Err(SamplerError::NoSteps.into()),
         };
+        if rising && self.is_diffusers() && self.rules.finite {
+            return Ok(self.rising_sigmas(scale, sigmas)?);
+        }
         let ratio_to_time = |sigma: f64| if self.rules.ratios { sigma / (1.0 + sigma) } else { sigma };
         let sigmas: Vec<f64> = sigmas.into_iter().map(ratio_to_time).collect();
         let told = match self.steps()? {
@@ -160,19 +179,19 @@ impl GridBuilder<'_> {
     }
 
     /// The least and the largest sigma: the given ones, or those of training.
-    fn ends(&self) -> [f64; 2] {
+    pub(super) fn ends(&self) -> [f64; 2] {
         let [least, most] = self.trained();
         [self.options.sigma_min.unwrap_or(least), self.options.sigma_max.unwrap_or(most)]
     }
 
-    fn trained(&self) -> [f64; 2] {
+    pub(super) fn trained(&self) -> [f64; 2] {
         match self.model.process() {
             Process::Flow => [1.0 / self.model.schedule().len() as f64, 1.0],
             _ => self.model.schedule().sigma_ends(),
         }
     }
 
-    fn told(&self, scale: Scale, sigmas: &[f64]) -> Result<Vec<f64>, SamplerError> {
+    pub(super) fn told(&self, scale: Scale, sigmas: &[f64]) -> Result<Vec<f64>, SamplerError> {
         let whole = self.rules.whole.filter(|_| self.is_diffusers());
         let told = |&sigma: &f64| {
             let told = self.model.told(scale.level(sigma)?);

@@ -53,7 +53,7 @@ impl GridBuilder<'_> {
 
     /// True if the strength chooses among the steps of the teacher, not among those of the grid.
     pub(super) fn strength_distils(&self, way: &Way) -> bool {
-        *way == Way::Schedule && self.recipe.walk == Walk::Distilled && self.options.steps.is_some()
+        *way == Way::Schedule && self.walk() == Walk::Distilled && self.options.steps.is_some()
     }
 
     /// Refuses options that place levels and that this way does not read.
@@ -86,14 +86,14 @@ impl GridBuilder<'_> {
         let whole = matches!(way, Way::Schedule | Way::Timesteps);
         let between_listed = matches!(way, Way::Sigmas(_)) && self.rules.between_listed;
         match (option, way) {
-            ("spacing", _) => whole && counted && self.recipe.walk != Walk::Distilled,
+            ("spacing", _) => whole && counted && self.walk() != Walk::Distilled,
             ("offset", _) => {
                 (self.reads(way, "spacing") || (between_listed && counted))
                     && matches!(self.spacing(), Spacing::Leading { .. })
             }
-            ("sections", Way::Timesteps) => self.recipe.walk == Walk::BeforeZero,
+            ("sections", Way::Timesteps) => matches!(self.walk(), Walk::BeforeZero | Walk::Rising),
             ("sections", _) => *way == Way::Schedule,
-            ("original_steps", _) => *way == Way::Schedule && counted && self.recipe.walk == Walk::Distilled,
+            ("original_steps", _) => *way == Way::Schedule && counted && self.walk() == Walk::Distilled,
             ("sigmas", Way::Flow) => counted,
             ("sigmas", Way::Sigmas(_)) => true,
             ("sigma_min" | "sigma_max", Way::Sigmas(placement)) => !matches!(placement, Placement::Vp { .. }),
@@ -117,7 +117,7 @@ impl GridBuilder<'_> {
     /// The way, for a message.
     fn words(&self, way: &Way) -> String {
         match way {
-            Way::Schedule if self.recipe.walk == Walk::Distilled => "timesteps of a distilled model".to_owned(),
+            Way::Schedule if self.walk() == Walk::Distilled => "timesteps of a distilled model".to_owned(),
             Way::Schedule | Way::Timesteps => format!("{} spacing", Placement::Timesteps(self.spacing()).name()),
             Way::Sigmas(placement) => format!("{} sigmas", placement.name()),
             Way::Flow => "times of a flow".to_owned(),

@@ -77,10 +77,11 @@ impl DpmSolver {
         Self { eta: 1.0, ..Self::new(order) }
     }
 
-    /// The order of step `k` of `steps`, if all x0 can be used.
-    fn order_at(&self, k: usize, steps: usize) -> usize {
+    /// The order of step `k`, if all x0 can be used. diffusers counts the steps of the whole run, of which this may be a part.
+    fn order_at(&self, k: usize, grid: &Grid) -> usize {
+        let (place, steps) = if self.compat == Compat::Diffusers { grid.place(k) } else { (k, grid.len()) };
         let few = self.lower_order_final && steps < FEW_STEPS;
-        let most = match steps - k {
+        let most = match steps - place {
             1 if few || self.euler_at_final => 1,
             2 if few => 2,
             _ => self.order,
@@ -107,7 +108,7 @@ impl DpmSolver {
     fn call(&self, k: usize, grid: &Grid, denoiser: &Denoiser) -> Result<Call, SamplerError> {
         let (steps, form) = (grid.steps(), self.form);
         let step = &steps[k];
-        let nodes = nodes(steps, k, self.order_at(k, steps.len()));
+        let nodes = nodes(steps, k, self.order_at(k, grid));
         let mut call = Call::begin(k, step, denoiser, form.quantity())?;
         let row = &mut call.row;
         row.x = form.ratio(step);

@@ -75,14 +75,11 @@ impl FirstOrder {
 
     /// The shares of the next level's noise that are old and new.
     fn split(&self, k: usize, move_: Transition) -> Result<(f64, f64), SamplerError> {
-        let sigma = move_.to.sigma();
-        if self.eta == 0.0 {
-            return Ok((sigma, 0.0));
+        if self.eta > 0.0 {
+            move_.check_cleaner(k, "a sampler with eta above 0")?;
         }
-        move_.check_cleaner(k, "a sampler with eta above 0")?;
-        let (kept, lost, eta) = (move_.kept(), move_.lost(), self.eta);
-        let old = ((1.0 - eta) * (1.0 + eta) + (eta * kept) * (eta * kept)).sqrt();
-        Ok((sigma * old, sigma * eta * lost.sqrt() * self.noise_scale))
+        let [old, new] = move_.split(self.eta);
+        Ok((old, new * self.noise_scale))
     }
 }
 

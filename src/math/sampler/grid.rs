@@ -7,6 +7,7 @@
 //!
 //! **Practice.** A [`Grid`] is checked when it is built: every step goes towards clean (or, to invert, towards noise).
 
+use super::clock::Clock;
 use crate::math::check;
 use crate::math::edm::SigmaData;
 use crate::math::error::sampler::SamplerError;
@@ -88,6 +89,9 @@ pub struct Grid {
     scale: Scale,
     /// The level from which a solver that takes the first step twice takes it again; `None` for its own.
     again: Option<NoiseLevel>,
+    clock: Option<Clock>,
+    /// The steps of the whole run before the first and after the last.
+    around: [usize; 2],
 }
 
 impl Grid {
@@ -96,15 +100,16 @@ impl Grid {
     /// # Errors
     /// [`SamplerError::NoSteps`]; [`SamplerError::Parameter`] for numbers that are not finite;
     /// [`SamplerError::Direction`] unless the noise-to-signal ratio falls in every step and from step to step, or rises
-    /// in all of them. Only the step at the clean end may keep its level.
+    /// in all of them. Only a step at the clean end and the last may keep their level.
     pub fn new(steps: Vec<Step>, scale: Scale) -> Result<Self, SamplerError> {
         let [first, .., last] = &steps[..] else {
             let only = steps.first().ok_or(SamplerError::NoSteps)?;
             check_numbers(only)?;
-            return Ok(Self { steps, scale, again: None });
+            return Ok(Self { steps, scale, again: None, clock: None, around: [0; 2] });
         };
         let rising = last.to.noise_added_by(first.from) < 0.0;
         let cleanest = if rising { 0 } else { steps.len() - 1 };
+        let idle = |k: usize| k == cleanest || k + 1 == steps.len();
         for (k, step) in steps.iter().enumerate() {
             check_numbers(step)?;
             let falls = |from: NoiseLevel, to: NoiseLevel| match rising {
@@ -114,11 +119,18 @@ impl Grid {
             let unchurned = steps.get(k + 1).filter(|next| next.churn == 0.0);
             let onward = unchurned.map_or(f64::INFINITY, |next| falls(step.from, next.from));
             let least = onward.min(falls(step.from, step.to));
-            if least < 0.0 || (least == 0.0 && k != cleanest) {
+            if least < 0.0 || (least == 0.0 && !idle(k)) {
                 return Err(SamplerError::Direction { step: k });
             }
         }
-        Ok(Self { steps, scale, again: None })
+        Ok(Self { steps, scale, again: None, clock: None, around: [0; 2] })
+    }
+
+    /// Returns the grid with the number that the network is told at any level: for solvers that call it between the levels of
+    /// the grid, which refuse a grid without.
+    #[must_use]
+    pub fn with_clock(self, told: impl Fn(NoiseLevel) -> f64 + Send + Sync + 'static) -> Self {
+        Self { clock: Some(Clock::new(told)), ..self }
     }
 
     /// Creates a grid of the levels of a schedule at these timesteps, then `end`: usually [`NoiseLevel::CLEAN`], or the
@@ -218,6 +230,7 @@ impl Grid {
             Step { from, to, to_timestep: Some(step.timestep), input: self.scale.input(from), churn: 0.0, ..*step }
         };
         Self::new(self.steps.iter().rev().map(back).collect(), self.scale)
+            .map(|grid| Self { clock: self.clock.clone(), ..grid })
     }
 
     /// Returns the same steps, each told the number of the level at which the network is called.
@@ -229,7 +242,8 @@ impl Grid {
             step.timestep = told(step.from);
             step.to_timestep = Some(told(step.to)).filter(|told| told.is_finite());
         }
-        Self::new(self.steps, self.scale)
+        let clock = self.clock;
+        Self::new(self.steps, self.scale).map(|grid| Self { clock, ..grid })
     }
 
     /// Returns the last steps, for a loop that begins with a noised picture instead of noise. At least one.
@@ -242,6 +256,7 @@ impl Grid {
             _ if steps == 0 => Err(SamplerError::NoSteps),
             Some(skipped) => {
                 self.steps.drain(..skipped);
+                self.around[0] += skipped;
                 Ok(self)
             }
             None => Err(SamplerError::TooManySteps { found: steps, available: self.len() }),
@@ -257,6 +272,7 @@ impl Grid {
             0 => Err(SamplerError::NoSteps),
             _ if steps > self.len() => Err(SamplerError::TooManySteps { found: steps, available: self.len() }),
             _ => {
+                self.around[1] += self.len() - steps;
                 self.steps.truncate(steps);
                 Ok(self)
             }
@@ -286,10 +302,31 @@ impl Grid {
         self.steps.len()
     }
 
+    /// The place of step `k` in the run of which this is a part, and the steps of that: those that
+    /// [`last_steps`](Self::last_steps) and [`first_steps`](Self::first_steps) left out count.
+    pub(super) fn place(&self, k: usize) -> (usize, usize) {
+        let [before, after] = self.around;
+        (before + k, before + self.len() + after)
+    }
+
     /// Always false: a grid has a step.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.steps.is_empty()
+    }
+
+    /// The call of step `k` at a level between its ends, which leads to `to`.
+    pub(super) fn between(
+        &self,
+        k: usize,
+        level: NoiseLevel,
+        to: NoiseLevel,
+        solver: &'static str,
+    ) -> Result<Step, SamplerError> {
+        let what = "call a network on a grid without a clock between its levels";
+        let clock = self.clock.as_ref().ok_or(SamplerError::Unsupported { solver, what, step: k })?;
+        let (timestep, input) = (clock.told(level), self.scale.input(level));
+        Ok(Step { timestep, from: level, to, to_timestep: None, input, churn: 0.0 })
     }
 
     /// The scale of the network's input at a level.

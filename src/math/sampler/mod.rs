@@ -10,7 +10,7 @@
 //! | | DDPM | [`Ddpm`] |
 //! | sigmas, [`Scale::VarianceExploding`] | Euler, Euler ancestral | [`FirstOrder::euler`], [`FirstOrder::ancestral`] |
 //! | sigmas, [`Scale::Flow`] | flow matching | [`FirstOrder::euler`] |
-//! | any of these | Heun, DPM-Solver++, UniPC, LCM | [`Heun`], [`DpmSolver`], [`UniPc`], [`Consistency`] |
+//! | any of these | Heun, DPM2, DPM-Solver++, its singlestep form and its SDE, UniPC, LCM | [`Heun`], [`Dpm2`], [`DpmSolver`], [`Singlestep`], [`DpmSde`], [`UniPc`], [`Consistency`] |
 //! | | PNDM, LMS, iPNDM, DEIS | [`AdamsBashforth`] |
 //!
 //! # Choosing a solver
@@ -24,10 +24,13 @@
 //! | [`FirstOrder::euler`] | sigmas of one's own choice (Karras, exponential); flow matching (Stable Diffusion 3, Flux) | 1 | 1 | - | no | Karras et al. 2022, arXiv 2206.00364; Esser et al. 2024, arXiv 2403.03206 |
 //! | [`FirstOrder::ancestral`] | as that, with fresh noise: never converges to one picture | 1 | 1 | - | yes | k-diffusion, `sample_euler_ancestral` |
 //! | [`Heun`] | the reference for few, accurate steps; stiff levels | 2 | 2 | 1 | no | Karras et al. 2022, alg. 1 |
+//! | [`Dpm2`] | as Heun, with the slope of the middle; [`Dpm2::ancestral`] with fresh noise | 2 | 2 | 1 | no, yes | k-diffusion, `sample_dpm_2` |
 //! | [`Grid::churned`] with either | Heun or Euler with noise put in: what errors remain are stirred away | - | - | - | yes | Karras et al. 2022, alg. 2 |
 //! | [`DpmSolver::new`]`(2)`, 2M | the usual best at 10 to 25 steps | 2 | 1 | 1 | no | Lu et al. 2022, arXiv 2211.01095, alg. 2 |
 //! | [`DpmSolver::new`]`(3)`, 3M | unguided models at 15 steps and more; second order as published, third with [`DpmKind::Exact`] | 2, 3 | 1 | 2 | no | the same; k-diffusion |
 //! | [`DpmSolver::sde`]`(2)` | 2M with fresh noise: 20 to 50 steps, richer detail | 2 as eta goes to 0 | 1 | 1 | yes | the same, app. B |
+//! | [`Singlestep`] | as 2M and 3M, each group of calls from one sample: orders 2 and 3 as published | 2, 3 | 1 | 1, 2 | no, or with `eta` | Lu et al. 2022, arXiv 2206.00927, alg. 1 and 2 |
+//! | [`DpmSde`] | fresh noise and the x0 of the middle: the richest detail a step, for two calls | 2 as eta goes to 0 | 2 | 1 | yes | k-diffusion, `sample_dpmpp_sde` |
 //! | [`UniPc`] | the fewest steps: 5 to 10 | p + 1 with its corrector | 1 | p | no | Zhao et al. 2023, arXiv 2302.04867 |
 //! | [`AdamsBashforth::deis`]`(2)` | as 2M, in epsilon | its order | 1 | 1 | no | Zhang & Chen 2023, arXiv 2204.13902 |
 //! | [`AdamsBashforth::lms`]`(4)`, [`ipndm`](AdamsBashforth::ipndm)`(4)` | many steps, or sigmas that change slowly | its order; of iPNDM 2 unless sigmas are equally spaced | 1 | 3 | no | k-diffusion; Zhang & Chen 2023 |
@@ -58,15 +61,20 @@
 pub(crate) mod adams_bashforth;
 pub(crate) mod call;
 pub(crate) mod churn;
+pub(crate) mod clock;
 pub(crate) mod consistency;
 pub(crate) mod ddpm;
 pub(crate) mod denoiser;
 pub(crate) mod dpm;
+pub(crate) mod dpm2;
+pub(crate) mod dpm_sde;
 pub(crate) mod first_order;
 pub(crate) mod grid;
+pub(crate) mod halfway;
 pub(crate) mod heun;
 pub(crate) mod multistep;
 pub(crate) mod runge_kutta;
+pub(crate) mod singlestep;
 pub(crate) mod slope;
 pub(crate) mod solver;
 pub(crate) mod transition;
@@ -80,10 +88,13 @@ pub use consistency::Consistency;
 pub use ddpm::{Ddpm, Variance};
 pub use denoiser::Denoiser;
 pub use dpm::{DpmKind, DpmSolver};
+pub use dpm_sde::DpmSde;
+pub use dpm2::Dpm2;
 pub use first_order::FirstOrder;
 pub use grid::{Grid, Scale, Step};
 pub use heun::Heun;
 pub use multistep::Form;
+pub use singlestep::Singlestep;
 pub use solver::{Compat, Solution, Solver};
 pub use unipc::{Corrector, UniPc, UniPcKind};
 

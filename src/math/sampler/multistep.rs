@@ -92,8 +92,15 @@ impl Form {
 pub(super) fn nodes(steps: &[Step], k: usize, order: usize) -> Vec<f64> {
     let h = Transition::of(&steps[k]).h();
     let back = |j: usize| -Transition { from: steps[k - j].from, to: steps[k].from }.h() / h;
-    let earlier = (1..order.min(k + 1)).map(back).take_while(|node| h.is_finite() && node.is_finite());
-    std::iter::once(0.0).chain(earlier).collect()
+    let mut nodes = vec![0.0];
+    for node in (1..order.min(k + 1)).map(back) {
+        // A step that kept its level has made two calls at one place.
+        if !h.is_finite() || !node.is_finite() || nodes.last().is_some_and(|last| node >= *last) {
+            break;
+        }
+        nodes.push(node);
+    }
+    nodes
 }
 
 /// Below this number of steps the last ones are of lower order (Lu et al. 2022, section 4.3; as in diffusers).

@@ -49,6 +49,17 @@ impl Transition {
         self.added() / self.from.sigma() / self.to.alpha() * (1.0 + self.kept())
     }
 
+    /// The noise of the next level by its age: old, and new of which a part `eta` of the posterior's is drawn.
+    pub(super) fn split(self, eta: f64) -> [f64; 2] {
+        let sigma = self.to.sigma();
+        if eta == 0.0 {
+            return [sigma, 0.0];
+        }
+        let (kept, lost) = (self.kept(), self.lost());
+        let old = ((1.0 - eta) * (1.0 + eta) + (eta * kept) * (eta * kept)).sqrt();
+        [sigma * old, sigma * eta * lost.sqrt()]
+    }
+
     /// `lambda' - lambda`; infinite from pure noise and to a clean sample.
     pub(super) fn h(self) -> f64 {
         let (now, before) = (self.to.alpha() * self.from.sigma(), self.from.alpha() * self.to.sigma());

@@ -16,6 +16,7 @@ mod models;
 mod replay;
 mod sample;
 mod schedules;
+mod solvers;
 mod study;
 mod support;
 mod tensors;
@@ -52,7 +53,7 @@ fn main() -> ExitCode {
         eprintln!("TWEEDIE_REQUIRE_ADAPTER is set and there is no adapter");
         return ExitCode::FAILURE;
     }
-    let groups: [(&str, &[Test]); 15] = [
+    let groups: [(&str, &[Test]); 16] = [
         ("schedules", schedules::TESTS),
         ("vectors", vectors::TESTS),
         ("draws", draws::TESTS),
@@ -68,6 +69,7 @@ fn main() -> ExitCode {
         ("configs", configs::TESTS),
         ("finite", finite::TESTS),
         ("model_files", model_files::TESTS),
+        ("solvers", solvers::TESTS),
     ];
     let trials = groups.iter().flat_map(|(group, tests)| {
         tests.iter().map(move |&(name, needs, test)| {

@@ -150,8 +150,8 @@ fn a_sampler_runs_and_is_scrubbed(screen: &Screen) {
     driver.click("Sampling");
     driver.wait_for("view", "Sampling");
     driver.click("sampler: ddim");
-    driver.click("dpm++-sde");
-    driver.wait_for("solver", "dpm++-sde");
+    driver.click("dpm++-2m-sde");
+    driver.wait_for("solver", "dpm++-2m-sde");
     driver.settle();
     let noise = driver.picture("x_t 1");
     driver.click("Play");

@@ -1,6 +1,7 @@
 //! The samplers: a solver on a grid, by name.
 
 mod adams_bashforth;
+mod dpm;
 mod options;
 
 use crate::math::catalog::entry::{Catalogue, Entry};
@@ -12,14 +13,14 @@ use crate::math::model::Model;
 use crate::math::sampler::Sampler;
 use crate::math::sampler::consistency::Consistency;
 use crate::math::sampler::ddpm::Ddpm;
-use crate::math::sampler::dpm::{DpmKind, DpmSolver};
 use crate::math::sampler::first_order::FirstOrder;
 use crate::math::sampler::grid::Scale;
 use crate::math::sampler::heun::Heun;
 use crate::math::sampler::solver::{Compat, Solver};
 use crate::math::sampler::unipc::{Corrector, UniPc, UniPcKind};
 use options::{
-    CHURN, DISTILLED, DPM, FINAL, FLOW_TIMES, LEADING, LINSPACE, MULTISTEP, SECTIONS, SIGMAS, SPACED, eta, order,
+    CHURN, DISTILLED, FINAL, FLOW_TIMES, LEADING, LINSPACE, MULTISTEP, SECTIONS, SIGMAS, SPACED, eta, multistep, order,
+    wrong_kind,
 };
 
 impl Sampler {
@@ -57,9 +58,14 @@ constructors! {
     euler: "euler", "Euler's method on the probability flow (Karras et al. 2022, arXiv 2206.00364), and on rectified flows.";
     euler_ancestral: "euler-ancestral", "Euler further down than needed, then noise, as k-diffusion.";
     heun: "heun", "Heun's method, two network calls a step (Karras et al. 2022, arXiv 2206.00364).";
+    dpm2: "dpm2", "DPM2 of k-diffusion: the midpoint method, two network calls a step.";
+    dpm2_ancestral: "dpm2-ancestral", "DPM2 further down than needed, then noise, as k-diffusion.";
     dpm_solver_pp: "dpm++", "DPM-Solver++ 2M (Lu et al. 2022, arXiv 2211.01095).";
     dpm_solver_pp_3m: "dpm++-3m", "DPM-Solver++ 3M (Lu et al. 2022, arXiv 2211.01095).";
-    dpm_solver_pp_sde: "dpm++-sde", "DPM-Solver++ 2M with fresh noise in every step (Lu et al. 2022, arXiv 2211.01095).";
+    dpm_solver_pp_2m_sde: "dpm++-2m-sde", "DPM-Solver++ 2M with fresh noise in every step (Lu et al. 2022, arXiv 2211.01095).";
+    dpm_solver_pp_sde: "dpm++-sde", "DPM-Solver++ SDE of k-diffusion: two network calls a step, with fresh noise in both.";
+    dpm_solver_pp_2s: "dpm++-2s", "DPM-Solver++ 2S, singlestep: pairs of calls from one sample (Lu et al. 2022, arXiv 2211.01095).";
+    dpm_solver_pp_inverse: "dpm++-inverse", "DPM-Solver++ 2M from a picture to its noise (Lu et al. 2022, arXiv 2211.01095).";
     unipc: "unipc", "UniPC: predictor and corrector of one call (Zhao et al. 2023, arXiv 2302.04867).";
     pndm: "pndm", "PNDM without Runge-Kutta steps, PLMS: the first step is taken twice (Liu et al. 2022, arXiv 2202.09778).";
     f_pndm: "f-pndm", "PNDM: three steps of Runge-Kutta, four network calls each, then the last four slopes (Liu et al. 2022, arXiv 2202.09778).";
@@ -139,30 +145,14 @@ const ENTRIES: &[Entry<SamplerRecipe>] = &[
         &[],
         SamplerRecipe::new(Scale::VarianceExploding, LINSPACE, &[SPACED, SIGMAS, FINAL], heun),
     ),
-    Entry::new(
-        "sampler",
-        "dpm++",
-        &["dpmpp", "dpmsolver++", "dpm++-2m", "dpmpp-2m", "dpm-solver++ 2m"],
-        "DPM-Solver++ 2M: second order from the call before (Lu et al. 2022)",
-        &[order(2.0)],
-        multistep(&[SECTIONS, SPACED, SIGMAS, FINAL, MULTISTEP, DPM], |options| dpm(options, DpmSolver::new(2))),
-    ),
-    Entry::new(
-        "sampler",
-        "dpm++-3m",
-        &["dpmpp-3m", "dpm-solver++ 3m"],
-        "DPM-Solver++ 3M: from two calls before (Lu et al. 2022)",
-        &[order(3.0)],
-        multistep(&[SECTIONS, SPACED, SIGMAS, FINAL, MULTISTEP, DPM], |options| dpm(options, DpmSolver::new(3))),
-    ),
-    Entry::new(
-        "sampler",
-        "dpm++-sde",
-        &["dpmpp-sde", "sde-dpmsolver++", "dpm++-2m-sde", "dpmpp-2m-sde", "dpm-solver++ 2m sde"],
-        "DPM-Solver++ 2M with fresh noise in every step (Lu et al. 2022)",
-        &[order(2.0)],
-        multistep(&[SECTIONS, SPACED, SIGMAS, FINAL, MULTISTEP, DPM], |options| dpm(options, DpmSolver::sde(2))),
-    ),
+    dpm::DPM2,
+    dpm::DPM2_ANCESTRAL,
+    dpm::DPM_PP,
+    dpm::DPM_PP_3M,
+    dpm::DPM_PP_2M_SDE,
+    dpm::DPM_PP_SDE,
+    dpm::DPM_PP_2S,
+    dpm::DPM_PP_INVERSE,
     Entry::new(
         "sampler",
         "unipc",
@@ -219,14 +209,6 @@ const ENTRIES: &[Entry<SamplerRecipe>] = &[
     ),
 ];
 
-/// Multistep solvers never ask the network at timestep 0.
-const fn multistep(
-    options: &'static [&'static [&'static str]],
-    solver: fn(&SamplerOptions) -> Result<Box<dyn Solver>, CatalogError>,
-) -> SamplerRecipe {
-    SamplerRecipe::new(Scale::VariancePreserving, LINSPACE, options, solver).walks(Walk::BeforeZero)
-}
-
 fn ddim(options: &SamplerOptions) -> Result<Box<dyn Solver>, CatalogError> {
     Ok(Box::new(FirstOrder { rederived: options.rederive_epsilon, ..FirstOrder::ddim(options.eta.unwrap_or(0.0)) }))
 }
@@ -248,23 +230,6 @@ fn lcm(options: &SamplerOptions) -> Result<Box<dyn Solver>, CatalogError> {
     Ok(Box::new(Consistency { timestep_scaling: options.timestep_scaling.or(usual.timestep_scaling) }))
 }
 
-fn dpm(options: &SamplerOptions, usual: DpmSolver) -> Result<Box<dyn Solver>, CatalogError> {
-    let kind = match options.solver_kind {
-        None => DpmKind::Midpoint,
-        Some(SolverKind::Dpm(kind)) => kind,
-        Some(other) => return Err(wrong_kind("midpoint, heun or exact", other)),
-    };
-    Ok(Box::new(DpmSolver {
-        order: options.order.unwrap_or(usual.order),
-        kind,
-        form: options.form.unwrap_or(usual.form),
-        lower_order_final: options.lower_order_final.unwrap_or(usual.lower_order_final),
-        euler_at_final: options.euler_at_final.unwrap_or(usual.euler_at_final),
-        compat: options.compat,
-        ..usual
-    }))
-}
-
 fn unipc(options: &SamplerOptions) -> Result<Box<dyn Solver>, CatalogError> {
     let kind = match options.solver_kind {
         None => UniPcKind::Bh2,
@@ -276,10 +241,6 @@ fn unipc(options: &SamplerOptions) -> Result<Box<dyn Solver>, CatalogError> {
     let form = options.form.unwrap_or(usual.form);
     let lower_order_final = options.lower_order_final.unwrap_or(usual.lower_order_final);
     Ok(Box::new(UniPc { kind, corrector, form, lower_order_final, ..usual }))
-}
-
-fn wrong_kind(expected: &str, found: SolverKind) -> CatalogError {
-    CatalogError::Value { option: "solver_type", expected: expected.to_owned(), found: found.name().to_owned() }
 }
 
 #[cfg(test)]

@@ -1,8 +1,12 @@
 //! The options and parameters that entries share.
 
+use crate::math::catalog::error::CatalogError;
 use crate::math::catalog::parameter::Parameter;
-use crate::math::catalog::sampler_recipe::ORIGINAL_STEPS;
+use crate::math::catalog::sampler_options::{SamplerOptions, SolverKind};
+use crate::math::catalog::sampler_recipe::{ORIGINAL_STEPS, SamplerRecipe, Walk};
 use crate::math::placement::Placement;
+use crate::math::sampler::grid::Scale;
+use crate::math::sampler::solver::Solver;
 use crate::math::schedule::MAX_STEPS;
 use crate::math::spacing::Spacing;
 
@@ -45,3 +49,15 @@ pub(super) const DISTILLED: Parameter = Parameter::new(
     "steps from which the model was distilled",
 )
 .whole();
+
+/// Multistep solvers never ask the network at timestep 0.
+pub(super) const fn multistep(
+    options: &'static [&'static [&'static str]],
+    solver: fn(&SamplerOptions) -> Result<Box<dyn Solver>, CatalogError>,
+) -> SamplerRecipe {
+    SamplerRecipe::new(Scale::VariancePreserving, LINSPACE, options, solver).walks(Walk::BeforeZero)
+}
+
+pub(super) fn wrong_kind(expected: &str, found: SolverKind) -> CatalogError {
+    CatalogError::Value { option: "solver_type", expected: expected.to_owned(), found: found.name().to_owned() }
+}

@@ -1,0 +1,32 @@
+//! The numbers that a network is told at levels between those of a grid.
+
+use crate::math::level::NoiseLevel;
+use std::fmt;
+use std::sync::Arc;
+
+/// The number that a network is told at a level.
+#[derive(Clone)]
+pub(super) struct Clock(Arc<dyn Fn(NoiseLevel) -> f64 + Send + Sync>);
+
+impl Clock {
+    pub(super) fn new(told: impl Fn(NoiseLevel) -> f64 + Send + Sync + 'static) -> Self {
+        Self(Arc::new(told))
+    }
+
+    pub(super) fn told(&self, level: NoiseLevel) -> f64 {
+        (self.0)(level)
+    }
+}
+
+/// Grids are compared by their steps.
+impl PartialEq for Clock {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl fmt::Debug for Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Clock")
+    }
+}
