@@ -74,12 +74,15 @@ const FLOORS: &[Floors] = &[
             &["denoiser", "transition"],
             &["call", "multistep"],
             &["solver"],
-            &["churn", "consistency", "ddpm", "dpm", "first_order", "heun", "unipc"],
+            &["churn", "consistency", "ddpm", "dpm", "first_order", "heun", "sa_solver", "unipc"],
             &["mod"],
         ],
     ),
     ("src/config", &[&["error", "nearest"], &["options"], &["common", "scheduler"], &["classes"], &["mod"]]),
-    ("src/config/classes", &[&["read"], &["flow"], &["edm", "multistep", "sigmas", "timesteps"], &["mod"]]),
+    (
+        "src/config/classes",
+        &[&["read"], &["flow"], &["edm", "multistep", "sigmas", "stochastic", "timesteps"], &["mod"]],
+    ),
     (
         "src/gpu",
         &[

@@ -24,7 +24,6 @@ const PENDING: &[&str] = &[
     "P_ipndm",
     "P_kdpm2",
     "P_deis",
-    "P_sasolver",
     "P_tcd",
     "P_singlestep",
     "P_dpmpp2m_inverse",

@@ -11,7 +11,6 @@ const NEAREST: &[(&str, &str)] = &[
     ("DEISMultistepScheduler", "DPMSolverMultistepScheduler"),
     ("DPMSolverSinglestepScheduler", "DPMSolverMultistepScheduler"),
     ("DPMSolverSDEScheduler", "DPMSolverMultistepScheduler"),
-    ("SASolverScheduler", "DPMSolverMultistepScheduler"),
     ("DPMSolverMultistepInverseScheduler", "DDIMInverseScheduler"),
     ("TCDScheduler", "LCMScheduler"),
     ("RePaintScheduler", "DDPMScheduler"),
@@ -22,7 +21,7 @@ const NEAREST: &[(&str, &str)] = &[
 ];
 
 /// Samplers of the catalogue that are nearer to a class than that of the supported class.
-const SAMPLERS: &[(&str, &str)] = &[("DPMSolverSDEScheduler", "dpm++-sde"), ("SASolverScheduler", "dpm++-sde")];
+const SAMPLERS: &[(&str, &str)] = &[("DPMSolverSDEScheduler", "dpm++-sde")];
 
 /// The supported class that is nearest to this one.
 pub(super) fn nearest(class: &str) -> Option<&'static str> {

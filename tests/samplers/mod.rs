@@ -9,8 +9,8 @@ use crate::support::loops::{Inputs, Run, deviation, run};
 use crate::support::sigmas;
 use tweedie::error::SamplerError;
 use tweedie::math::sampler::{
-    Churn, Compat, Consistency, Corrector, Ddpm, Denoiser, DpmKind, DpmSolver, FirstOrder, Form, Grid, Heun, Sampler,
-    Scale, Solver, UniPc, UniPcKind, Variance,
+    Churn, Compat, Consistency, Corrector, Ddpm, Denoiser, DpmKind, DpmSolver, FirstOrder, Form, Grid, Heun, SaSolver,
+    Sampler, Scale, Solver, Tau, UniPc, UniPcKind, Variance,
 };
 use tweedie::math::{NoiseLevel, Quantity, Schedule, Sections, SigmaData, Spacing, flow};
 use tweedie::table::Clip;

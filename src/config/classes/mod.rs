@@ -5,12 +5,14 @@ mod flow;
 mod multistep;
 mod read;
 mod sigmas;
+mod stochastic;
 mod timesteps;
 
 use read::Read;
 
 /// The classes that are supported, and their readers.
 pub(super) fn classes() -> impl Iterator<Item = &'static (&'static str, Read)> {
-    let families = [timesteps::CLASSES, sigmas::CLASSES, multistep::CLASSES, flow::CLASSES, edm::CLASSES];
+    let families =
+        [timesteps::CLASSES, sigmas::CLASSES, multistep::CLASSES, stochastic::CLASSES, flow::CLASSES, edm::CLASSES];
     families.into_iter().flatten()
 }

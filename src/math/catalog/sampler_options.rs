@@ -82,6 +82,10 @@ pub struct SamplerOptions {
     pub lower_order_final: Option<bool>,
     /// The last step of a multistep solver is of first order.
     pub euler_at_final: Option<bool>,
+    /// The number of clean samples that the corrector of SA-Solver uses, the new one among them; 0 for no corrector.
+    pub corrector_order: Option<usize>,
+    /// The noise of SA-Solver between its two ends, 1 for as much as the posterior's.
+    pub tau: Option<f64>,
     /// The steps that UniPC corrects.
     pub corrector: Option<Corrector>,
     /// The steps from which a consistency model was distilled.
@@ -144,7 +148,8 @@ impl SamplerOptions {
             rho: run.rho.or(defaults.rho),
             ends_at_least_sigma: run.ends_at_least_sigma.or(defaults.ends_at_least_sigma),
             shift: run.shift.or(defaults.shift),
-            eta: run.eta,
+            eta: run.eta.or(defaults.eta),
+            tau: run.tau.or(defaults.tau),
             rederive_epsilon: run.rederive_epsilon,
             churn: run.churn,
             original_steps: run.original_steps.or(defaults.original_steps),
@@ -176,6 +181,8 @@ impl SamplerOptions {
         match name {
             "eta" => self.eta = Some(value),
             "order" => self.order = Some(value as usize),
+            "corrector_order" => self.corrector_order = Some(value as usize),
+            "tau" => self.tau = Some(value),
             "original_steps" => self.original_steps = Some(value as usize),
             "shift" => self.shift = Some(value),
             "s_churn" => self.churn = Some(Churn::new(value)),
@@ -210,6 +217,8 @@ impl SamplerOptions {
             ("lower_order_final", self.lower_order_final.is_some()),
             ("euler_at_final", self.euler_at_final.is_some()),
             ("corrector", self.corrector.is_some()),
+            ("corrector_order", self.corrector_order.is_some()),
+            ("tau", self.tau.is_some()),
             ("timestep_scaling", self.timestep_scaling.is_some()),
             ("stochastic", self.stochastic),
             ("original_steps", self.original_steps.is_some()),

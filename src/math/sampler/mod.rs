@@ -28,6 +28,7 @@
 //! | [`DpmSolver::new`]`(3)`, 3M | unguided models at 15 steps and more; second order as published, third with [`DpmKind::Exact`] | 2, 3 | 1 | 2 | no | the same; k-diffusion |
 //! | [`DpmSolver::sde`]`(2)` | 2M with fresh noise: 20 to 50 steps, richer detail | 2 as eta goes to 0 | 1 | 1 | yes | the same, app. B |
 //! | [`UniPc`] | the fewest steps: 5 to 10 | p + 1 with its corrector | 1 | p | no | Zhao et al. 2023, arXiv 2302.04867 |
+//! | [`SaSolver`] | 20 to 50 steps with noise where it helps; PixArt's | p, q with its corrector; 2 with noise | 1 | 3 | yes | Xue et al. 2023, arXiv 2309.05019 |
 //! | [`Consistency::lcm`] | models distilled for it, 1 to 8 steps | - | 1 | - | yes | Luo et al. 2023, arXiv 2310.04378 |
 //!
 //! Orders are measured against the exact solution of a Gaussian (`tests/samplers/orders.rs`). Every step is one
@@ -61,6 +62,7 @@ pub(crate) mod first_order;
 pub(crate) mod grid;
 pub(crate) mod heun;
 pub(crate) mod multistep;
+pub(crate) mod sa_solver;
 pub(crate) mod solver;
 pub(crate) mod transition;
 pub(crate) mod unipc;
@@ -75,6 +77,7 @@ pub use first_order::FirstOrder;
 pub use grid::{Grid, Scale, Step};
 pub use heun::Heun;
 pub use multistep::Form;
+pub use sa_solver::{SaSolver, Tau};
 pub use solver::{Compat, Solution, Solver};
 pub use unipc::{Corrector, UniPc, UniPcKind};
 

@@ -1,6 +1,7 @@
 //! The samplers: a solver on a grid, by name.
 
 mod options;
+mod stochastic;
 
 use crate::math::catalog::entry::{Catalogue, Entry};
 use crate::math::catalog::error::CatalogError;
@@ -60,6 +61,7 @@ constructors! {
     dpm_solver_pp_3m: "dpm++-3m", "DPM-Solver++ 3M (Lu et al. 2022, arXiv 2211.01095).";
     dpm_solver_pp_sde: "dpm++-sde", "DPM-Solver++ 2M with fresh noise in every step (Lu et al. 2022, arXiv 2211.01095).";
     unipc: "unipc", "UniPC: predictor and corrector of one call (Zhao et al. 2023, arXiv 2302.04867).";
+    sa_solver: "sa-solver", "SA-Solver: stochastic Adams predictor and corrector of one call (Xue et al. 2023, arXiv 2309.05019).";
     lcm: "lcm", "Latent consistency: the clean sample, and noise again (Luo et al. 2023, arXiv 2310.04378).";
     flow_euler: "flow-euler", "Euler's method on a rectified flow (Esser et al. 2024, arXiv 2403.03206).";
     flow_heun: "flow-heun", "Heun's method on a rectified flow (Karras et al. 2022, arXiv 2206.00364).";
@@ -165,6 +167,7 @@ const ENTRIES: &[Entry<SamplerRecipe>] = &[
         &[order(2.0)],
         multistep(&[SECTIONS, SPACED, SIGMAS, FINAL, MULTISTEP, &["corrector"]], unipc),
     ),
+    stochastic::SA_SOLVER,
     Entry::new(
         "sampler",
         "lcm",
