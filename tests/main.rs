@@ -10,10 +10,14 @@ mod embedding;
 mod floors;
 mod identities;
 mod models;
+#[cfg(feature = "diffusers-config")]
+mod parallel_classes;
 mod pipeline_cache;
 mod pointers;
 mod readme;
 mod recording;
+#[cfg(feature = "diffusers-config")]
+mod repaint;
 mod samplers;
 mod schedules;
 mod shader_catalog;

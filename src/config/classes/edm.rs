@@ -19,7 +19,7 @@ pub(super) const CLASSES: &[(&str, Read)] =
 
 /// A network with the preconditioning of Karras et al. 2022 (arXiv 2206.00364, table 1), by the sampler of this name.
 fn edm(options: &mut Options, sampler: &str, solver: SamplerOptions) -> Result<Scheduler, ConfigError> {
-    let steps = train_timesteps(options)?;
+    let steps = train_timesteps(options, 1000)?;
     let given = Given::read(options, Schedule::CATALOGUE.find("edm")?, &["sigma_min", "sigma_max", "rho"])?;
     let [least, most, rho] = ["sigma_min", "sigma_max", "rho"].map(|name| given.number(name));
     let placement = options.choice(
@@ -42,7 +42,7 @@ fn edm(options: &mut Options, sampler: &str, solver: SamplerOptions) -> Result<S
 
 /// Consistency sampling of TrigFlow (Chen et al. 2025, arXiv 2503.09641). The class is handed an output in the data's units.
 fn scm(options: &mut Options) -> Result<Scheduler, ConfigError> {
-    let steps = train_timesteps(options)?;
+    let steps = train_timesteps(options, 1000)?;
     options.choice("prediction_type", &[("trigflow", ())], ())?;
     let sigma_data = SigmaData::new(options.number("sigma_data", SigmaData::KARRAS.value())?)?;
     let model = Model::trig_flow(steps, sigma_data)?.with_output_factor(1.0 / sigma_data.value())?;

@@ -1,5 +1,7 @@
 //! The classes of diffusers: each a sampler of the catalogue, with the options of the file.
 
+mod consistency;
+mod ddpm;
 mod edm;
 mod flow;
 mod multistep;
@@ -12,7 +14,15 @@ use read::Read;
 
 /// The classes that are supported, and their readers.
 pub(super) fn classes() -> impl Iterator<Item = &'static (&'static str, Read)> {
-    let families =
-        [timesteps::CLASSES, sigmas::CLASSES, multistep::CLASSES, stochastic::CLASSES, flow::CLASSES, edm::CLASSES];
+    let families = [
+        timesteps::CLASSES,
+        sigmas::CLASSES,
+        multistep::CLASSES,
+        stochastic::CLASSES,
+        consistency::CLASSES,
+        ddpm::CLASSES,
+        flow::CLASSES,
+        edm::CLASSES,
+    ];
     families.into_iter().flatten()
 }

@@ -92,6 +92,12 @@ pub struct SamplerOptions {
     pub original_steps: Option<usize>,
     /// The factor of timesteps in the boundary scaling of a consistency model.
     pub timestep_scaling: Option<f64>,
+    /// The factor of the noise that a consistency model's step draws (`s_noise`).
+    pub noise_scale: Option<f64>,
+    /// The steps that a jump of RePaint goes back.
+    pub jump_length: Option<usize>,
+    /// How often RePaint comes down to each level.
+    pub jump_n_sample: Option<usize>,
     /// Each step of a flow noises the clean sample again (`stochastic_sampling`).
     pub stochastic: bool,
     /// The shift of a flow's times towards noise.
@@ -149,6 +155,9 @@ impl SamplerOptions {
             ends_at_least_sigma: run.ends_at_least_sigma.or(defaults.ends_at_least_sigma),
             shift: run.shift.or(defaults.shift),
             eta: run.eta.or(defaults.eta),
+            noise_scale: run.noise_scale.or(defaults.noise_scale),
+            jump_length: run.jump_length.or(defaults.jump_length),
+            jump_n_sample: run.jump_n_sample.or(defaults.jump_n_sample),
             tau: run.tau.or(defaults.tau),
             rederive_epsilon: run.rederive_epsilon,
             churn: run.churn,
@@ -183,6 +192,9 @@ impl SamplerOptions {
             "order" => self.order = Some(value as usize),
             "corrector_order" => self.corrector_order = Some(value as usize),
             "tau" => self.tau = Some(value),
+            "noise_scale" => self.noise_scale = Some(value),
+            "jump_length" => self.jump_length = Some(value as usize),
+            "jump_n_sample" => self.jump_n_sample = Some(value as usize),
             "original_steps" => self.original_steps = Some(value as usize),
             "shift" => self.shift = Some(value),
             "s_churn" => self.churn = Some(Churn::new(value)),
@@ -221,6 +233,9 @@ impl SamplerOptions {
             ("tau", self.tau.is_some()),
             ("timestep_scaling", self.timestep_scaling.is_some()),
             ("stochastic", self.stochastic),
+            ("noise_scale", self.noise_scale.is_some()),
+            ("jump_length", self.jump_length.is_some()),
+            ("jump_n_sample", self.jump_n_sample.is_some()),
             ("original_steps", self.original_steps.is_some()),
             ("shift", self.shift.is_some()),
             ("mu", self.mu.is_some()),

@@ -60,7 +60,7 @@ impl GridBuilder<'_> {
     fn grid(&self, scale: Scale, way: &Way) -> Result<Grid, CatalogError> {
         match way {
             Way::Listed(levels) => self.level_grid(scale, levels),
-            Way::Schedule => self.schedule_grid(),
+            Way::Schedule => self.schedule_grid(scale),
             Way::Angles => self.angle_grid(scale),
             Way::Timesteps => self.backwards(self.timestep_grid(scale)?),
             Way::Sigmas(placement) => self.backwards(self.sigma_grid(scale, *placement)?),

@@ -30,6 +30,9 @@
 //! | [`UniPc`] | the fewest steps: 5 to 10 | p + 1 with its corrector | 1 | p | no | Zhao et al. 2023, arXiv 2302.04867 |
 //! | [`SaSolver`] | 20 to 50 steps with noise where it helps; PixArt's | p, q with its corrector; 2 with noise | 1 | 3 | yes | Xue et al. 2023, arXiv 2309.05019 |
 //! | [`Consistency::lcm`] | models distilled for it, 1 to 8 steps | - | 1 | - | yes | Luo et al. 2023, arXiv 2310.04378 |
+//! | [`ConsistencyModel`] | models distilled on EDM's sigmas, 1 to 4 steps | - | 1 | - | yes | Song et al. 2023, arXiv 2303.01469, alg. 1 |
+//! | [`Tcd`] | models distilled for it, 2 to 20 steps | - | 1 | - | yes | Zheng et al. 2024, arXiv 2402.19159, alg. 4 |
+//! | [`RePaint`] | a known region, the rest to agree with it; hundreds of calls | 1 | 1 | - | yes | Lugmayr et al. 2022, arXiv 2201.09865 |
 //!
 //! Orders are measured against the exact solution of a Gaussian (`tests/samplers/orders.rs`). Every step is one
 //! dispatch that reads the sample, the prediction and what it remembers once; what is remembered are clean samples, in
@@ -62,14 +65,16 @@ pub(crate) mod first_order;
 pub(crate) mod grid;
 pub(crate) mod heun;
 pub(crate) mod multistep;
+pub(crate) mod repaint;
 pub(crate) mod sa_solver;
 pub(crate) mod solver;
+pub(crate) mod tcd;
 pub(crate) mod transition;
 pub(crate) mod unipc;
 
 pub use call::Call;
 pub use churn::Churn;
-pub use consistency::Consistency;
+pub use consistency::{Consistency, ConsistencyModel};
 pub use ddpm::{Ddpm, Variance};
 pub use denoiser::Denoiser;
 pub use dpm::{DpmKind, DpmSolver};
@@ -77,8 +82,10 @@ pub use first_order::FirstOrder;
 pub use grid::{Grid, Scale, Step};
 pub use heun::Heun;
 pub use multistep::Form;
+pub use repaint::RePaint;
 pub use sa_solver::{SaSolver, Tau};
 pub use solver::{Compat, Solution, Solver};
+pub use tcd::Tcd;
 pub use unipc::{Corrector, UniPc, UniPcKind};
 
 use crate::math::error::sampler::SamplerError;
