@@ -3,6 +3,8 @@
 mod catalog;
 mod catalog_ways;
 #[cfg(feature = "diffusers-config")]
+mod config_consistency;
+#[cfg(feature = "diffusers-config")]
 mod config_models;
 #[cfg(feature = "diffusers-config")]
 mod configs;

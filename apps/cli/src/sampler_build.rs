@@ -95,6 +95,10 @@ impl SamplerArgs {
             order: self.order,
             solver_kind: self.solver_type,
             corrector: self.no_corrector.then_some(Corrector::Off),
+            corrector_order: self.corrector_order,
+            tau: self.tau,
+            jump_length: self.jump_length,
+            jump_n_sample: self.jump_n_sample,
             original_steps: self.original_steps,
             shift: self.shift,
             mu: self.mu,
@@ -131,7 +135,7 @@ impl SamplerArgs {
 }
 
 /// Options of a sampler that say something about a run, and not about the sampler of a configuration.
-const WITH_CONFIG: [&str; 18] = [
+const WITH_CONFIG: &[&str] = &[
     "begin_index",
     "end_index",
     "eta",
@@ -140,6 +144,10 @@ const WITH_CONFIG: [&str; 18] = [
     "tokens",
     "shift",
     "s_churn",
+    "tau",
+    "jump_length",
+    "jump_n_sample",
+    "original_steps",
     "strength",
     "sections",
     "spacing",
