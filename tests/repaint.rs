@@ -57,6 +57,13 @@ fn a_recorded_run_with_jumps() {
             false => scaled(unknown[i], call.row.z),
         };
         let noise: Vec<f64> = (0..mask.len()).map(z).collect();
+        let parts = sampler.noise_parts(index);
+        assert_eq!(parts.len(), if end == entry + 1 { 0 } else { 1 + stride * (end - entry - 1) });
+        for (place, whole) in [unknown[0] / call.row.z, known[0] / call.row.known[1]].into_iter().enumerate() {
+            let drawn = noises[offsets[entry] as usize..].iter().zip(parts);
+            let sum: f64 = drawn.map(|(z, part)| part[place] * z[0]).sum();
+            assert!(parts.is_empty() || (sum - whole).abs() < ROUNDINGS, "call {index}: {sum} {whole}");
+        }
         let sample = Sample {
             x: &samples[entry],
             predictions: [&outputs[entry], &[]],
@@ -92,6 +99,11 @@ fn a_jump_leads_to_the_level_of_the_next_call() {
         let sampler = Sampler::CATALOGUE.find("repaint").unwrap().build(&model, &options).unwrap();
         let calls = sampler.calls();
         assert_eq!(calls.len(), 20 + 6 * 3 * 3);
+        for (k, call) in calls.iter().enumerate() {
+            let squares = |place: usize| sampler.noise_parts(k).iter().map(|part| part[place].powi(2)).sum::<f64>();
+            let jumps = !sampler.noise_parts(k).is_empty();
+            assert!(!jumps || (squares(0) - 1.0).abs().max((squares(1) - 1.0).abs()) < ROUNDINGS, "{}", call.timestep);
+        }
         for pair in calls.windows(2) {
             let (row, [alpha, sigma]) = (pair[0].row, pair[0].row.known);
             let level = pair[1].level;

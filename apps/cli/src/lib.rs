@@ -19,6 +19,7 @@ mod demo_engine;
 mod engine;
 mod filmstrip;
 mod interrupt;
+mod known_region;
 mod levels;
 mod loss_args;
 mod losses;

@@ -7,7 +7,7 @@ use crate::report::Outcome;
 use files::Array;
 use std::array::from_fn;
 use tweedie::gpu::step::{Sample, StepOptions};
-use tweedie::gpu::{Noise, Recording, Step};
+use tweedie::gpu::{Inpainting, Noise, Recording, Step};
 use tweedie::math::{Sampler, solve};
 use tweedie::{Quantity, Sampling, Shape};
 
@@ -76,7 +76,12 @@ impl Adapter {
         let x = self.upload("tweedie-cli::x", &piece.of(&started, 0));
         let [prediction, noise, learned, x0] =
             ["prediction", "noise", "learned", "x0"].map(|label| self.buffer(&format!("tweedie-cli::{label}"), total));
+        let known = piece.run.known.as_ref();
+        let [mask, original] = [known.map(|it| &it.mask), known.map(|it| &it.original)]
+            .map(|list| list.map(|list| self.upload("tweedie-cli::known", &piece.of(list, 0))));
+        let known = mask.as_ref().zip(original.as_ref());
         let front = Sampling {
+            known: known.map(|(mask, x0)| Inpainting { mask: self.tensor(mask), x0: self.tensor(x0) }),
             learned: piece.run.learned.as_ref().map(|_| self.tensor(&learned)),
             x0: Some(self.tensor(&x0)),
             ..Sampling::in_place(
@@ -133,6 +138,7 @@ fn on_cpu(sampler: &Sampler, run: &RecordedRun) -> Replayed {
                 history: from_fn(|back| k.checked_sub(back + 1).map_or(&[][..], |entry| part(&clean, place(entry)))),
                 noise: part(values(&run.noises), place(call.noise)),
                 learned: part(values(&run.learned), place(k)),
+                known: run.known.as_ref().map(|it| [&it.mask, &it.original].map(|list| part(list, place(0)))),
                 ..Sample::default()
             };
             let stepped = Step::reference(&call.row, &rules, &sample);

@@ -92,7 +92,7 @@ pub struct SamplerOptions {
     pub original_steps: Option<usize>,
     /// The factor of timesteps in the boundary scaling of a consistency model.
     pub timestep_scaling: Option<f64>,
-    /// The factor of the noise that a consistency model's step draws (`s_noise`).
+    /// The factor of the noise that is drawn (`s_noise`), usually 1.
     pub noise_scale: Option<f64>,
     /// The steps that a jump of RePaint goes back.
     pub jump_length: Option<usize>,
@@ -192,7 +192,7 @@ impl SamplerOptions {
             "order" => self.order = Some(value as usize),
             "corrector_order" => self.corrector_order = Some(value as usize),
             "tau" => self.tau = Some(value),
-            "noise_scale" => self.noise_scale = Some(value),
+            "s_noise" => self.noise_scale = Some(value),
             "jump_length" => self.jump_length = Some(value as usize),
             "jump_n_sample" => self.jump_n_sample = Some(value as usize),
             "original_steps" => self.original_steps = Some(value as usize),
@@ -233,7 +233,7 @@ impl SamplerOptions {
             ("tau", self.tau.is_some()),
             ("timestep_scaling", self.timestep_scaling.is_some()),
             ("stochastic", self.stochastic),
-            ("noise_scale", self.noise_scale.is_some()),
+            ("s_noise", self.noise_scale.is_some()),
             ("jump_length", self.jump_length.is_some()),
             ("jump_n_sample", self.jump_n_sample.is_some()),
             ("original_steps", self.original_steps.is_some()),

@@ -121,6 +121,7 @@ pub struct Sampler {
     clip: Clip,
     deviation: Deviation,
     keeps: Quantity,
+    noise_parts: Vec<Vec<[f64; 2]>>,
 }
 
 impl Sampler {
@@ -131,7 +132,7 @@ impl Sampler {
     /// [`SamplerError::NotFinite`] for levels so extreme that a coefficient leaves f64.
     pub fn new(solver: &(impl Solver + ?Sized), grid: &Grid, denoiser: &Denoiser) -> Result<Self, SamplerError> {
         check_clip(denoiser.clip)?;
-        let Solution { mut calls, deviation, keeps } = solver.solve(grid, denoiser)?;
+        let Solution { mut calls, deviation, keeps, noise_parts } = solver.solve(grid, denoiser)?;
         calls.iter_mut().for_each(|call| call.row.deviation = Some(deviation));
         let churn = |call: &Call| grid.steps().get(call.step).map_or(0.0, |step| step.churn);
         let start = [1.0, calls.first().map_or(0.0, churn)];
@@ -149,7 +150,8 @@ impl Sampler {
             at.is_some_and(|step| step.from.sigma() == 0.0 && step.to.sigma() == 0.0)
         };
         let clean: Vec<bool> = (0..calls.len()).map(clean).collect();
-        let sampler = Self { calls, written, start, clip: Clip::None, deviation, keeps }.with_clip(denoiser.clip);
+        let clip = Clip::None;
+        let sampler = Self { calls, written, start, clip, deviation, keeps, noise_parts }.with_clip(denoiser.clip);
         sampler.map_err(|error| match error {
             SamplerError::NotFinite { step, .. } if clean[step] => SamplerError::Clean { step },
             error => error,
@@ -272,6 +274,14 @@ impl Sampler {
     #[must_use]
     pub fn depth(&self) -> usize {
         self.calls.iter().map(|call| call.row.depth()).max().unwrap_or(0)
+    }
+
+    /// The noises that other programs draw, one after the other, where call `k` has one: [`RePaint`] draws one for a step and one
+    /// for each part of the jump after it, and a row has their sum. Each is multiplied by its two factors, in the noise of the
+    /// row and in that of a known region, and the sums are standard normal. Empty where a row's noise is not a sum.
+    #[must_use]
+    pub fn noise_parts(&self, k: usize) -> &[[f64; 2]] {
+        self.noise_parts.get(k).map_or(&[], Vec::as_slice)
     }
 
     /// The number of noises of the loop: one more than the largest [`Call::noise`] that is drawn. 0 if it draws none.

@@ -74,34 +74,51 @@ impl RePaint {
         Ok(visits)
     }
 
-    /// The levels between which the jump after a step noises.
-    fn jump(&self, steps: &[Step], left: usize) -> Result<[NoiseLevel; 2], SamplerError> {
+    /// The levels through which the jump after a step noises, a noise between each two.
+    fn jump(&self, steps: &[Step], left: usize) -> Result<Vec<NoiseLevel>, SamplerError> {
         let from_last = |left: usize| &steps[steps.len() - 1 - left];
         let Some(schedule) = &self.diffusers else {
-            return Ok([from_last(left).to, from_last(left + self.jump_length - 1).from]);
+            return Ok(vec![from_last(left).to, from_last(left + self.jump_length - 1).from]);
         };
         // The betas of the timesteps from that of the step up.
         let [now, next] = [left, left + 1].map(|left| from_last(left).timestep.max(0.0) as usize);
-        let end = (now + next.saturating_sub(now) * self.jump_length).saturating_sub(1);
+        let end = now + next.saturating_sub(now) * self.jump_length;
         let start = now.checked_sub(1).map_or(Ok(NoiseLevel::CLEAN), |t| schedule.level(t))?;
-        Ok([start, schedule.level(end)?])
+        let above = (now..end).map(|t| schedule.level(t));
+        Ok(std::iter::once(Ok(start)).chain(above).collect::<Result<_, _>>()?)
     }
 
-    fn call(&self, index: usize, visit: &Visit, steps: &[Step], denoiser: &Denoiser) -> Result<Call, SamplerError> {
+    fn call(&self, index: usize, visit: &Visit, steps: &[Step], denoiser: &Denoiser) -> Result<Noised, SamplerError> {
         let k = steps.len() - 1 - visit.left;
         let mut call = FirstOrder::ddim(self.eta).call(k, &steps[k], denoiser)?;
         call.noise = index;
-        if visit.jumps {
-            let [low, high] = self.jump(steps, visit.left)?;
-            let (kept, row) = (high.alpha() / low.alpha(), &mut call.row);
-            let sum = low.alpha().mul_add(high.sigma(), high.alpha() * low.sigma());
-            let noise = (low.noise_added_by(high).max(0.0) * sum).sqrt() / low.alpha();
-            (row.x, row.p, row.clean) = (kept * row.x, kept * row.p, kept * row.clean);
-            row.z = (kept * row.z).hypot(noise);
-            row.known = [kept * row.known[0], (kept * row.known[1]).hypot(noise)];
+        if !visit.jumps {
+            return Ok((call, Vec::new()));
         }
-        Ok(call)
+        let levels = self.jump(steps, visit.left)?;
+        let [low, high] = [levels[0], levels[levels.len() - 1]];
+        let ([kept, noise], row) = (noising(low, high), &mut call.row);
+        (row.x, row.p, row.clean) = (kept * row.x, kept * row.p, kept * row.clean);
+        let old = [kept * row.z, kept * row.known[1]];
+        row.z = old[0].hypot(noise);
+        row.known = [kept * row.known[0], old[1].hypot(noise)];
+        let whole = [row.z, row.known[1]];
+        let part = |part: f64, whole: f64| if part == 0.0 { 0.0 } else { part / whole };
+        let of_pair = |pair: &[NoiseLevel]| noising(pair[0], pair[1])[1] * high.alpha() / pair[1].alpha();
+        let new = levels.windows(2).map(of_pair).map(|noise| whole.map(|whole| part(noise, whole)));
+        let first = [part(old[0], whole[0]), part(old[1], whole[1])];
+        Ok((call, std::iter::once(first).chain(new).collect()))
     }
+}
+
+/// A call and the parts of its noise.
+type Noised = (Call, Vec<[f64; 2]>);
+
+/// The factors of the sample and of fresh noise from one level to a noisier one.
+fn noising(low: NoiseLevel, high: NoiseLevel) -> [f64; 2] {
+    let sum = low.alpha().mul_add(high.sigma(), high.alpha() * low.sigma());
+    let noise = (low.noise_added_by(high).max(0.0) * sum).sqrt() / low.alpha();
+    [high.alpha() / low.alpha(), noise]
 }
 
 impl Solver for RePaint {
@@ -109,6 +126,7 @@ impl Solver for RePaint {
         check::fraction("eta", self.eta)?;
         let visits = self.visits(grid.len())?;
         let calls = visits.iter().enumerate().map(|(index, visit)| self.call(index, visit, grid.steps(), denoiser));
-        Ok(calls.collect::<Result<Vec<_>, _>>()?.into())
+        let (calls, noise_parts): (Vec<_>, _) = calls.collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
+        Ok(Solution { noise_parts, ..calls.into() })
     }
 }

@@ -6,6 +6,7 @@
 mod bad_files;
 mod bench;
 mod draws;
+mod jumps;
 mod loss;
 mod misc;
 mod model_files;
@@ -49,11 +50,12 @@ fn main() -> ExitCode {
         eprintln!("TWEEDIE_REQUIRE_ADAPTER is set and there is no adapter");
         return ExitCode::FAILURE;
     }
-    let groups: [(&str, &[Test]); 12] = [
+    let groups: [(&str, &[Test]); 13] = [
         ("schedules", schedules::TESTS),
         ("vectors", vectors::TESTS),
         ("draws", draws::TESTS),
         ("replay", replay::TESTS),
+        ("jumps", jumps::TESTS),
         ("loss", loss::TESTS),
         ("study", study::TESTS),
         ("bad_files", bad_files::TESTS),

@@ -21,11 +21,11 @@ pub(super) const CONSISTENCY: Entry<SamplerRecipe> = Entry::new(
     "consistency",
     &["cm", "consistency-model"],
     "a consistency model on sigmas: x0, and noise again (Song et al. 2023)",
-    &[Parameter::new("noise_scale", 1.0, [0.0, f64::INFINITY], "factor of the noise")],
+    &[Parameter::new("s_noise", 1.0, [0.0, f64::INFINITY], "factor of the noise")],
     SamplerRecipe::of_model(
         Scale::VarianceExploding,
         LINSPACE,
-        &[SPACED, SIGMAS, FINAL, &["noise_scale"]],
+        &[SPACED, SIGMAS, FINAL, &["s_noise"]],
         |options, model| {
             let edm = model.process() == Process::VarianceExploding && model.prediction().sigma_data().is_some();
             let least = if edm { model.schedule().sigma_ends()[0] } else { 0.0 };
