@@ -5,8 +5,11 @@
 
 mod bad_files;
 mod bench;
+mod configs;
 mod draws;
+mod finite;
 mod jumps;
+mod levels;
 mod loss;
 mod misc;
 mod model_files;
@@ -50,7 +53,7 @@ fn main() -> ExitCode {
         eprintln!("TWEEDIE_REQUIRE_ADAPTER is set and there is no adapter");
         return ExitCode::FAILURE;
     }
-    let groups: [(&str, &[Test]); 13] = [
+    let groups: [(&str, &[Test]); 16] = [
         ("schedules", schedules::TESTS),
         ("vectors", vectors::TESTS),
         ("draws", draws::TESTS),
@@ -63,6 +66,9 @@ fn main() -> ExitCode {
         ("bench", bench::TESTS),
         ("misc", misc::TESTS),
         ("models", models::TESTS),
+        ("levels", levels::TESTS),
+        ("configs", configs::TESTS),
+        ("finite", finite::TESTS),
         ("model_files", model_files::TESTS),
     ];
     let trials = groups.iter().flat_map(|(group, tests)| {
