@@ -236,12 +236,14 @@ const OPTIONS: &[(&str, Change)] = &[
 const ALWAYS: [&str; 5] = ["clip", "threshold", "strength", "begin_index", "end_index"];
 
 /// Options that change nothing, and the samplers that yet use them.
-const IDLE: [(&str, &[&str]); 3] = [
+const IDLE: [(&str, &[&str]); 4] = [
     // This one is their own.
-    ("scale", &["dpm++", "dpm++-3m", "dpm++-sde", "unipc"]),
+    ("scale", &["dpm++", "dpm++-3m", "dpm++-sde", "unipc", "sa-solver"]),
     // The last step leads to the clean sample: it is of first order in any case.
-    ("lower_order_final", &["dpm++", "dpm++-sde", "unipc"]),
+    ("lower_order_final", &["dpm++", "dpm++-sde", "unipc", "sa-solver"]),
     ("euler_at_final", &["dpm++", "dpm++-3m", "dpm++-sde"]),
+    // Six steps are too few for a jump of ten.
+    ("jump_n_sample", &["repaint"]),
 ];
 
 #[test]
