@@ -219,6 +219,11 @@ const OPTIONS: &[(&str, Change)] = &[
     ("timestep_scaling", |o| o.timestep_scaling = Some(1.0)),
     ("stochastic", |o| o.stochastic = true),
     ("corrector", |o| o.corrector = Some(Corrector::Off)),
+    ("corrector_order", |o| o.corrector_order = Some(1)),
+    ("tau", |o| o.tau = Some(0.5)),
+    ("s_noise", |o| o.noise_scale = Some(1.01)),
+    ("jump_length", |o| o.jump_length = Some(2)),
+    ("jump_n_sample", |o| o.jump_n_sample = Some(3)),
     ("original_steps", |o| o.original_steps = Some(25)),
     ("shift", |o| o.shift = Some(3.0)),
     ("mu", |o| o.mu = Some(0.5)),
@@ -231,12 +236,14 @@ const OPTIONS: &[(&str, Change)] = &[
 const ALWAYS: [&str; 5] = ["clip", "threshold", "strength", "begin_index", "end_index"];
 
 /// Options that change nothing, and the samplers that yet use them.
-const IDLE: [(&str, &[&str]); 3] = [
+const IDLE: [(&str, &[&str]); 4] = [
     // This one is their own.
-    ("scale", &["dpm++", "dpm++-3m", "dpm++-2m-sde", "dpm++-2s", "dpm++-inverse", "unipc"]),
+    ("scale", &["dpm++", "dpm++-3m", "dpm++-2m-sde", "dpm++-2s", "dpm++-inverse", "unipc", "sa-solver"]),
     // The last step leads to the clean sample: it is of first order in any case.
-    ("lower_order_final", &["dpm++", "dpm++-2m-sde", "dpm++-2s", "unipc"]),
+    ("lower_order_final", &["dpm++", "dpm++-2m-sde", "dpm++-2s", "unipc", "sa-solver"]),
     ("euler_at_final", &["dpm++", "dpm++-3m", "dpm++-2m-sde", "dpm++-inverse"]),
+    // Six steps are too few for a jump of ten.
+    ("jump_n_sample", &["repaint"]),
 ];
 
 #[test]

@@ -76,7 +76,7 @@ fn runs_of_diffusers() {
 #[test]
 fn every_class_has_its_defaults() {
     for class in Scheduler::classes() {
-        let sampler = sampler(&json!({ "_class_name": class }), &Run::steps(10)).unwrap();
+        let sampler = sampler(&json!({ "_class_name": class }), &Run::steps(10)).expect(class);
         // PNDM takes three steps of four calls, and seven of one.
         let twice = ["Heun", "KDPM2", "DPMSolverSDE", "PNDMScheduler"]
             .iter()
@@ -280,6 +280,12 @@ const OPTIONS: &[&str] = &[
     "original_inference_steps",
     "timestep_scaling",
     "sigma_schedule",
+    "predictor_order",
+    "corrector_order",
+    "s",
+    "scaler",
+    "eta",
+    "s_noise",
 ];
 
 fn any_run() -> impl Strategy<Value = Run> {

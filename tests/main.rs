@@ -3,6 +3,8 @@
 mod catalog;
 mod catalog_ways;
 #[cfg(feature = "diffusers-config")]
+mod config_consistency;
+#[cfg(feature = "diffusers-config")]
 mod config_models;
 #[cfg(feature = "diffusers-config")]
 mod config_slopes;
@@ -13,10 +15,14 @@ mod embedding;
 mod floors;
 mod identities;
 mod models;
+#[cfg(feature = "diffusers-config")]
+mod parallel_classes;
 mod pipeline_cache;
 mod pointers;
 mod readme;
 mod recording;
+#[cfg(feature = "diffusers-config")]
+mod repaint;
 mod samplers;
 mod schedules;
 mod shader_catalog;

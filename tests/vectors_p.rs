@@ -19,17 +19,12 @@ const APART: &[&str] = &[
 
 /// Classes that are not read yet.
 const PENDING: &[&str] = &[
-    "P_sasolver",
-    "P_tcd",
     "P_flow_map",
     "P_ltx_rf",
     "P_minimax_h3",
     "P_piflow",
     "P_flow_sigmas_and_timesteps",
     "P_edm_euler_ramp",
-    "P_cm_",
-    "P_unclip",
-    "P_wuerstchen",
     "P_sde_ve_predictor",
     "P_proteina",
 ];
@@ -73,6 +68,9 @@ pub fn arguments(case: &Value) -> SamplerOptions {
         timesteps: list(&set["timesteps"]),
         sigma_list: list(&set["sigmas"]),
         mu: set["mu"].as_f64(),
+        original_steps: count(&set["original_inference_steps"]),
+        jump_length: count(&set["jump_length"]),
+        jump_n_sample: count(&set["jump_n_sample"]),
         eta: step["eta"].as_f64(),
         order: count(&step["order"]),
         begin_index: count(&config["begin_index"]),

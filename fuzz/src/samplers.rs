@@ -155,7 +155,7 @@ fn solver(u: &mut Unstructured<'_>, eta: f64, scale: f64, churn: Churn) -> Resul
     let variance = *u.choose(&variances)?;
     Ok(match u.int_in_range(0..=6)? {
         0 => Box::new(FirstOrder { eta, rederived: u.arbitrary()?, noise_scale: scale }),
-        1 => Box::new(Ddpm { variance, compat }),
+        1 => Box::new(Ddpm { compat, ..Ddpm::new(variance) }),
         2 => Box::new(Heun),
         3 => Box::new(DpmSolver {
             order,

@@ -80,8 +80,8 @@ impl Given {
 }
 
 /// The number of timesteps that the network was trained with.
-pub(super) fn train_timesteps(options: &mut Options) -> Result<usize, ConfigError> {
-    match options.count("num_train_timesteps", 1000)? {
+pub(super) fn train_timesteps(options: &mut Options, usual: usize) -> Result<usize, ConfigError> {
+    match options.count("num_train_timesteps", usual)? {
         steps @ 1..=MAX_STEPS => Ok(steps),
         found => Err(refused("num_train_timesteps", format!("1 to {MAX_STEPS}"), found)),
     }
@@ -89,7 +89,7 @@ pub(super) fn train_timesteps(options: &mut Options) -> Result<usize, ConfigErro
 
 /// The schedule that the network was trained with, of a class that does not rescale it.
 pub(super) fn schedule(options: &mut Options, usual: &Usual) -> Result<Schedule, ConfigError> {
-    let steps = train_timesteps(options)?;
+    let steps = train_timesteps(options, 1000)?;
     let name = options.choice("beta_schedule", &BETA_SCHEDULES.map(|name| (name, name)), usual.schedule)?;
     let range = Given::read(options, Schedule::CATALOGUE.find(usual.range)?, &["beta_start", "beta_end"])?;
     match options.numbers("trained_betas")? {

@@ -32,10 +32,17 @@
 //! | one exponential step of an EDM scheduler | from `sigma_max` | from `sigma_min` |
 //! | `beta` sigmas | quantiles of timesteps | quantiles of sigmas |
 //! | one linspace step | from the noisiest timestep | from the cleanest |
+//! | jumps of RePaint | as in the authors' code, by the betas below the level reached | one step later, by those above it |
+//! | `original_steps` of TCD, as an argument | the steps of the distillation | all timesteps are among them |
+//! | a list for a consistency model | places from the noisiest level, in any order | falling |
+//! | the consistency decoder | any number of steps, clamped to -1..=1 | two steps, not clamped |
+//! | a list of times for Würstchen | each is visited | the last one is where the run ends |
+//! | SA-Solver's noise on a flow | at times 0.2 to 0.8 | where the number that is told is 200 to 800 |
+//! | more steps of RePaint than timesteps, one of UnCLIP | refused, from the noisiest | all timesteps, refused |
 //! | 1.5708 of SCM | a right angle | beyond one |
 //!
 //! Some configurations are refused although diffusers computes something: an epsilon network at zero terminal SNR, v on
-//! flow sigmas and a flow on others, `sde-dpmsolver`, orders above 3, `invert_sigmas` with `stochastic_sampling`, and a
+//! flow sigmas and a flow on others, placed sigmas beside flow sigmas in SA-Solver, `sde-dpmsolver`, orders above 3 (4 in SA-Solver), `invert_sigmas` with `stochastic_sampling`, and a
 //! `sigma_min` end that lies above the last sigma.
 //!
 //! ```

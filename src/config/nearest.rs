@@ -3,16 +3,10 @@
 //! The model of such a file can be used all the same: betas, prediction and spacing are written alike in all classes.
 
 /// A class of diffusers, and the supported one whose samples are most like its own on the same model.
-const NEAREST: &[(&str, &str)] = &[
-    ("SASolverScheduler", "DPMSolverMultistepScheduler"),
-    ("TCDScheduler", "LCMScheduler"),
-    ("RePaintScheduler", "DDPMScheduler"),
-    ("UnCLIPScheduler", "DDPMScheduler"),
-    ("LTXEulerAncestralRFScheduler", "FlowMatchEulerDiscreteScheduler"),
-];
+const NEAREST: &[(&str, &str)] = &[("LTXEulerAncestralRFScheduler", "FlowMatchEulerDiscreteScheduler")];
 
 /// Samplers of the catalogue that are nearer to a class than that of the supported class.
-const SAMPLERS: &[(&str, &str)] = &[("SASolverScheduler", "dpm++-2m-sde")];
+const SAMPLERS: &[(&str, &str)] = &[];
 
 /// The supported class that is nearest to this one.
 pub(super) fn nearest(class: &str) -> Option<&'static str> {

@@ -49,8 +49,13 @@ pub struct Scheduler {
     pub(super) takes: Vec<&'static str>,
     /// The meaning of a run's `mu`.
     pub(super) mu: Mu,
+    /// The rule by which the class places what `set_timesteps` is given, if it has one of its own.
+    pub(super) places: Option<Places>,
     pub(super) notes: Vec<String>,
 }
+
+/// Writes the levels of a run into its options: of this model, from what was asked for.
+pub(super) type Places = fn(&Model, &SamplerOptions, &mut SamplerOptions) -> Result<(), ConfigError>;
 
 /// Options of a run that replace those of the file, where the sampler has them.
 const GRID: [&str; 9] = ["sections", "spacing", "offset", "sigmas", "sigma_min", "sigma_max", "rho", "final", "times"];
@@ -78,6 +83,7 @@ impl Scheduler {
             threshold: None,
             takes,
             mu,
+            places: None,
             notes: Vec::new(),
         })
     }
@@ -104,6 +110,10 @@ impl Scheduler {
         let mut options = SamplerOptions { clip: self.clip(run), ..run.placed_over(&self.defaults) };
         self.shift(run, &mut options)?;
         self.exceptions(run, &mut options)?;
+        // Levels that the run places otherwise are where it says.
+        if let (Some(places), None, None) = (self.places, run.placement, &run.sigma_list) {
+            places(&self.model, run, &mut options)?;
+        }
         let mut sampler = self.sampler.build_by(&self.rules_of(run), &self.model, &options, run)?;
         if run.compat == Compat::Diffusers && matches!(self.model.process(), Process::TrigFlow(_)) {
             sampler.calls_mut().iter_mut().for_each(beyond_a_right_angle);

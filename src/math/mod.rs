@@ -22,6 +22,7 @@ pub mod catalog;
 pub(crate) mod chain;
 pub(crate) mod check;
 pub(crate) mod conversion_tables;
+pub(crate) mod cosine_clock;
 pub(crate) mod double_double;
 pub(crate) mod edm;
 pub(crate) mod error;
@@ -47,6 +48,7 @@ pub(crate) mod timestep_density;
 pub(crate) mod vlb;
 pub(crate) mod weight;
 
+pub use cosine_clock::CosineClock;
 pub use edm::SigmaData;
 pub use importance::LossSecondMoment;
 pub use level::NoiseLevel;

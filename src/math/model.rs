@@ -8,6 +8,7 @@
 //! is told, asks the model.
 
 use super::check;
+use super::cosine_clock::CosineClock;
 use super::edm::SigmaData;
 use super::level::NoiseLevel;
 use super::placement::Placement;
@@ -35,6 +36,12 @@ pub enum Told {
     Sigma,
     /// `ln(sigma/alpha)/4` (Karras et al. 2022, arXiv 2206.00364, table 1).
     LogSigma,
+    /// The time `t` in `0..=1` of a continuous cosine schedule: `abar = cos^2((t' + offset)/(1 + offset)*pi/2)` over its value at 0,
+    /// clamped to `0.0001..=0.9999`. Here `t'` is `t^power` for powers up to 1 and `1 - (1 - t)^power` above (Pernias et al. 2023,
+    /// arXiv 2306.00637: Würstchen, Stable Cascade).
+    CosineTime(CosineClock),
+    /// `scale*ln(sigma/alpha)`: 250 for consistency models (Song et al. 2023, arXiv 2303.01469).
+    ScaledLogSigma(f64),
     /// The angle `t` with `tan(t) = sigma/(sigma_data*alpha)` (Lu & Song 2024, arXiv 2410.11081).
     Angle(SigmaData),
     /// `atan(sigma/alpha)*2/pi`, the angle as a part of a right one, in `0..=1` (k-diffusion's `VDenoiser`): the time of
@@ -277,6 +284,8 @@ impl Model {
             Told::RisingTime(scale) => scale * (alpha / (alpha + sigma)),
             Told::Sigma => sigma / alpha,
             Told::LogSigma => 0.25 * (sigma / alpha).ln(),
+            Told::ScaledLogSigma(scale) => scale * (sigma / alpha).ln(),
+            Told::CosineTime(clock) => clock.time(level),
             Told::Angle(sigma_data) => sigma.atan2(sigma_data.value() * alpha),
             Told::QuarterTurns => sigma.atan2(alpha) / FRAC_PI_2,
         }

@@ -57,10 +57,13 @@ impl Model {
                 check::fraction("a rectified flow's time", time)?;
                 Ok(NoiseLevel::rectified_flow(if self.rises() { 1.0 - time } else { time })?)
             }
-            _ => {
-                let (name, expected) = ("a time", "a timestep or a sigma: this process has no time");
-                Err(SamplerError::Parameter { name, expected, found: time })
-            }
+            _ => match self.told_number() {
+                Told::CosineTime(clock) => clock.level(time),
+                _ => {
+                    let (name, expected) = ("a time", "a timestep or a sigma: this process has no time");
+                    Err(SamplerError::Parameter { name, expected, found: time })
+                }
+            },
         }
     }
 

@@ -41,7 +41,7 @@ fn check(grid: &Grid, denoiser: &Denoiser, eta: f64, order: usize) {
         Sampler::new(&FirstOrder::ddim(eta), grid, denoiser),
         Sampler::new(&FirstOrder::ancestral(eta), grid, denoiser),
         Sampler::new(&Ddpm::new(Variance::LearnedRange), grid, denoiser),
-        Sampler::new(&Ddpm { variance: Variance::FixedLarge, compat: Compat::Diffusers }, grid, denoiser),
+        Sampler::new(&Ddpm { compat: Compat::Diffusers, ..Ddpm::new(Variance::FixedLarge) }, grid, denoiser),
         Sampler::new(&Heun, grid, denoiser),
         Sampler::new(&dpm(DpmKind::Midpoint), grid, denoiser),
         Sampler::new(&dpm(DpmKind::Exact), grid, denoiser),

@@ -10,7 +10,8 @@ use crate::support::sigmas;
 use tweedie::error::SamplerError;
 use tweedie::math::sampler::{
     AdamsBashforth, Churn, Clock, Compat, Consistency, Corrector, Ddpm, Denoiser, Dpm2, DpmKind, DpmSde, DpmSolver,
-    FirstOrder, Form, Grid, Heun, Sampler, Scale, Singlestep, Solver, UniPc, UniPcKind, Variance, WarmUp,
+    FirstOrder, Form, Grid, Heun, SaSolver, Sampler, Scale, Singlestep, Solver, Tau, UniPc, UniPcKind, Variance,
+    WarmUp,
 };
 use tweedie::math::{NoiseLevel, Quantity, Schedule, Sections, SigmaData, Spacing, flow};
 use tweedie::table::Clip;

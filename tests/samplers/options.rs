@@ -144,7 +144,8 @@ fn no_noise_after_the_last_step() {
         [Variance::FixedSmall, Variance::FixedLarge, Variance::Learned, Variance::LearnedLog, Variance::LearnedRange];
     for variance in every {
         for (compat, draws) in [(Compat::Published, false), (Compat::Diffusers, true)] {
-            let sampler = Sampler::new(&Ddpm { variance, compat }, &grid, &Denoiser::new(Quantity::V)).unwrap();
+            let sampler =
+                Sampler::new(&Ddpm { compat, ..Ddpm::new(variance) }, &grid, &Denoiser::new(Quantity::V)).unwrap();
             let rows: Vec<_> = sampler.calls().iter().map(|call| call.row).collect();
             assert_eq!(rows[9].draws(false), draws, "{variance:?}");
             assert!(rows.iter().all(|row| row.learned.iter().all(|number| number.is_finite())));

@@ -165,3 +165,29 @@ fn orders_of_adams_bashforth() {
     assert_order_on(grids(0), "PNDM on equal steps", &AdamsBashforth::pndm(), 3.0);
     assert_order_on(grids(3), "PNDM with Runge-Kutta on equal steps", &runge_kutta, 4.0);
 }
+
+#[test]
+fn orders_of_sa_solver() {
+    let ode = |predictor, corrector| SaSolver {
+        tau: Tau::Everywhere(0.0),
+        lower_order_final: false,
+        ..SaSolver::new(predictor, corrector)
+    };
+    for order in 1..=4 {
+        assert_order(&format!("SA {order}, 0"), &ode(order, 0), order as f64);
+    }
+    assert_order("SA 2, 2", &ode(2, 2), 2.0);
+    for order in 1..=3 {
+        assert_order(&format!("SA {order}, {}", order + 1), &ode(order, order + 1), order as f64 + 1.0);
+        let noise = SaSolver { form: Form::Epsilon, ..ode(order, order + 1) };
+        assert_order(&format!("SA in epsilon {order}, {}", order + 1), &noise, order as f64 + 1.0);
+    }
+    for tau in [0.5, 1.0, 1.4] {
+        for (predictor, corrector, order) in [(1, 0, 1), (2, 0, 2), (2, 2, 2), (3, 3, 2)] {
+            let sde = SaSolver { tau: Tau::Everywhere(tau), ..ode(predictor, corrector) };
+            let [coarse, fine] = [100, 200].map(|n| excess_variance(&sde, n));
+            println!("SA {predictor}, {corrector}, tau {tau}: {coarse:.3e}, {fine:.3e}");
+            assert!(fine / coarse < shrinks_to(order), "{}", fine / coarse);
+        }
+    }
+}

@@ -99,7 +99,7 @@ pub fn ddpm(case: &Value) -> Sampler {
         "learned_range" => Variance::LearnedRange,
         other => panic!("{other}"),
     };
-    Sampler::new(&Ddpm { variance, compat: Compat::Diffusers }, &grid, &denoiser(case, true)).unwrap()
+    Sampler::new(&Ddpm { compat: Compat::Diffusers, ..Ddpm::new(variance) }, &grid, &denoiser(case, true)).unwrap()
 }
 
 pub fn ddim(case: &Value) -> Sampler {

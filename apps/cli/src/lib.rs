@@ -21,6 +21,7 @@ mod engine;
 mod filmstrip;
 mod finite;
 mod interrupt;
+mod known_region;
 mod levels;
 mod loss_args;
 mod losses;

@@ -1,5 +1,6 @@
 //! A recorded sampling run: the sample that it starts from and everything that the network and the dice said.
 
+use crate::known_region::{KnownRegion, asked, of_rows};
 use crate::report::Outcome;
 use files::{Array, TensorFile};
 use tweedie::math::Sampler;
@@ -15,13 +16,15 @@ pub struct RecordedRun {
     pub noises: Option<Array>,
     /// The network's second output, `[K, B, ...]`, where the variance is learned.
     pub learned: Option<Array>,
+    /// The region that is known, where there is one.
+    pub known: Option<KnownRegion>,
 }
 
 impl RecordedRun {
     /// Reads what the sampler needs and no more.
     pub fn read(file: &TensorFile, sampler: &Sampler) -> Outcome<Self> {
         let calls = sampler.calls().len();
-        let predictions = file.finite_floats("model_outputs")?;
+        let predictions = asked(file, file.finite_floats("model_outputs")?)?;
         let (found, sample) = (predictions.batch(), &predictions.shape[1..]);
         file.require(!sample.is_empty(), "model_outputs", || {
             format!("expected [calls, batch, ...], found shape {:?}", predictions.shape)
@@ -31,9 +34,12 @@ impl RecordedRun {
         })?;
         let initial = first_sample(file, sample)?;
         let learned = (sampler.deviation() != Deviation::Fixed).then(|| file.floats_like("var_values", &predictions));
-        let noises = (sampler.noises() > 0).then(|| noises(file, sampler.noises(), &initial));
+        let known = KnownRegion::read(file, &initial)?;
+        let needed = if known.is_some() { calls } else { sampler.noises() };
+        let noises = (needed > 0).then(|| noises(file, needed, &initial));
         let (noises, learned) = (noises.transpose()?, learned.transpose()?);
-        Ok(Self { initial, predictions, noises, learned })
+        let noises = noises.map(|noises| of_rows(sampler, noises, known.as_ref()));
+        Ok(Self { initial, predictions, noises, learned, known })
     }
 
     /// Elements of all samples together.

@@ -8,7 +8,7 @@ use crate::report::Outcome;
 use files::Array;
 use std::array::from_fn;
 use tweedie::gpu::step::{Sample, StepOptions};
-use tweedie::gpu::{Noise, Recording, Step};
+use tweedie::gpu::{Inpainting, Noise, Recording, Step};
 use tweedie::math::{Call, Sampler, solve};
 use tweedie::table::StepRow;
 use tweedie::{Quantity, Sampling, Shape};
@@ -105,7 +105,12 @@ impl Adapter {
         let [prediction, noise, learned, x0] =
             ["prediction", "noise", "learned", "x0"].map(|label| self.buffer(&format!("tweedie-cli::{label}"), total));
         let sampler = of_one_noise(piece.sampler);
+        let known = piece.run.known.as_ref();
+        let [mask, original] = [known.map(|it| &it.mask), known.map(|it| &it.original)]
+            .map(|list| list.map(|list| self.upload("tweedie-cli::known", &piece.of(list, 0))));
+        let known = mask.as_ref().zip(original.as_ref());
         let front = Sampling {
+            known: known.map(|(mask, x0)| Inpainting { mask: self.tensor(mask), x0: self.tensor(x0) }),
             learned: piece.run.learned.as_ref().map(|_| self.tensor(&learned)),
             x0: Some(self.tensor(&x0)),
             ..Sampling::in_place(
@@ -187,6 +192,7 @@ fn on_cpu(sampler: &Sampler, run: &RecordedRun) -> Replayed {
                 noise: part(values(&run.noises), place(call.noise)),
                 second_noise: part(values(&run.noises), place(call.row.second_z.1 as usize)),
                 learned: part(values(&run.learned), place(k)),
+                known: run.known.as_ref().map(|it| [&it.mask, &it.original].map(|list| part(list, place(0)))),
                 ..Sample::default()
             };
             let stepped = Step::reference(&call.row, &rules, &sample);

@@ -116,7 +116,8 @@ pub struct SamplerArgs {
     #[arg(long, value_name = "END")]
     pub r#final: Option<Final>,
 
-    /// ddim and euler-ancestral: how much of the posterior's noise is drawn, 0 to 1 [default: 0; euler-ancestral: 1]
+    /// ddim, euler-ancestral and repaint: how much of the posterior's noise is drawn, 0 to 1; tcd: its gamma
+    /// [default: 0; euler-ancestral and repaint: 1; tcd: 0.3]
     #[arg(long, value_name = "ETA", allow_negative_numbers = true)]
     pub eta: Option<f64>,
 
@@ -148,11 +149,27 @@ pub struct SamplerArgs {
     #[arg(long, value_name = "TYPE", value_parser = one_of(SolverKind::CATALOGUE, |_| true))]
     pub solver_type: Option<SolverKind>,
 
+    /// sa-solver: the clean samples that its corrector uses, 0 (none) to 4 [default: 2]
+    #[arg(long, value_name = "N")]
+    pub corrector_order: Option<usize>,
+
+    /// sa-solver: its noise between the two ends, 1 for as much as the posterior's [default: 1]
+    #[arg(long, value_name = "TAU", allow_negative_numbers = true)]
+    pub tau: Option<f64>,
+
+    /// repaint: the steps that a jump goes back [default: 10]
+    #[arg(long, value_name = "N")]
+    pub jump_length: Option<usize>,
+
+    /// repaint: how often each level is reached from above; 1 for no jumps [default: 10]
+    #[arg(long, value_name = "N")]
+    pub jump_n_sample: Option<usize>,
+
     /// unipc: leave the corrector out
     #[arg(long)]
     pub no_corrector: bool,
 
-    /// lcm: how many steps the model was distilled from [default: 50]
+    /// lcm and tcd: how many steps the model was distilled from [default: 50]
     #[arg(long, value_name = "N")]
     pub original_steps: Option<usize>,
 

@@ -48,7 +48,7 @@ fn lms(options: &mut Options) -> Result<Scheduler, ConfigError> {
 /// iPNDM on a circle of its own: `sigma = sin(pi*s/2)^2` for even `s`, where the network predicts v and is told the angle. With
 /// `trained_betas` these are the sigmas, one step between two of them.
 fn ipndm(options: &mut Options) -> Result<Scheduler, ConfigError> {
-    let model = Model::trig_flow(train_timesteps(options)?, SigmaData::new(1.0)?)?.told_as(Told::QuarterTurns);
+    let model = Model::trig_flow(train_timesteps(options, 1000)?, SigmaData::new(1.0)?)?.told_as(Told::QuarterTurns);
     let listed = options.numbers("trained_betas")?.map(|sigmas| angles(&sigmas)).transpose()?;
     let defaults = SamplerOptions { times: listed, ..SamplerOptions::default() };
     let mut read = Scheduler::new(model, "ipndm", defaults)?;

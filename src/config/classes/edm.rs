@@ -47,7 +47,7 @@ const ENDS: [&str; 3] = ["sigma_min", "sigma_max", "rho"];
 
 /// A network with the preconditioning of Karras et al. 2022 (arXiv 2206.00364, table 1), by the sampler of this name.
 fn edm(options: &mut Options, usual: &Usual, sampler: &str, solver: SamplerOptions) -> Result<Scheduler, ConfigError> {
-    let steps = train_timesteps(options)?;
+    let steps = train_timesteps(options, 1000)?;
     let given = Given::read_over(options, &ENDS, usual.ends)?;
     let [least, most, rho] = ENDS.map(|name| given.number(name));
     let placement = options.choice(
@@ -70,7 +70,7 @@ fn edm(options: &mut Options, usual: &Usual, sampler: &str, solver: SamplerOptio
 
 /// Consistency sampling of TrigFlow (Chen et al. 2025, arXiv 2503.09641). The class is handed an output in the data's units.
 fn scm(options: &mut Options) -> Result<Scheduler, ConfigError> {
-    let steps = train_timesteps(options)?;
+    let steps = train_timesteps(options, 1000)?;
     options.choice("prediction_type", &[("trigflow", ())], ())?;
     let sigma_data = SigmaData::new(options.number("sigma_data", SigmaData::KARRAS.value())?)?;
     let model = Model::trig_flow(steps, sigma_data)?.with_output_factor(1.0 / sigma_data.value())?;

@@ -38,7 +38,7 @@ pub(super) fn shifts(options: &mut Options, mut read: Scheduler, name: &str) -> 
 }
 
 fn flow_euler(options: &mut Options) -> Result<Scheduler, ConfigError> {
-    let mut model = Model::flow(train_timesteps(options)?)?;
+    let mut model = Model::flow(train_timesteps(options, 1000)?)?;
     let placement = placement(options, false)?.map(|(_, placement)| placement);
     let inverted = options.flag("invert_sigmas", false)?;
     let stochastic = options.flag("stochastic_sampling", false)?;
@@ -68,6 +68,6 @@ fn flow_lcm(options: &mut Options) -> Result<Scheduler, ConfigError> {
 }
 
 fn flow_heun(options: &mut Options) -> Result<Scheduler, ConfigError> {
-    let model = Model::flow(train_timesteps(options)?)?.shifted(options.number("shift", 1.0)?);
+    let model = Model::flow(train_timesteps(options, 1000)?)?.shifted(options.number("shift", 1.0)?);
     Scheduler::new(model, "flow-heun", SamplerOptions::default())
 }

@@ -1,11 +1,14 @@
 //! The classes of diffusers: each a sampler of the catalogue, with the options of the file.
 
 mod adams_bashforth;
+mod consistency;
+mod ddpm;
 mod edm;
 mod flow;
 mod multistep;
 mod read;
 mod sigmas;
+mod stochastic;
 mod timesteps;
 
 use read::Read;
@@ -17,6 +20,9 @@ pub(super) fn classes() -> impl Iterator<Item = &'static (&'static str, Read)> {
         sigmas::CLASSES,
         adams_bashforth::CLASSES,
         multistep::CLASSES,
+        stochastic::CLASSES,
+        consistency::CLASSES,
+        ddpm::CLASSES,
         flow::CLASSES,
         edm::CLASSES,
     ];

@@ -50,7 +50,7 @@ impl Entry<SamplerRecipe> {
         options: &SamplerOptions,
         asked: &SamplerOptions,
     ) -> Result<SamplerParts, CatalogError> {
-        let solver = (self.make.solver)(&self.filled(options))?;
+        let solver = self.make.solver(&self.filled(options), model)?;
         let builder = GridBuilder { recipe: &self.make, options, asked, model, rules };
         Ok((solver, builder.churned_grid()?))
     }

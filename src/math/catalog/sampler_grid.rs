@@ -8,7 +8,7 @@ use super::sampler_options::SamplerOptions;
 use super::sampler_recipe::{ORIGINAL_STEPS, SamplerRecipe, Walk};
 use super::sampler_rules::GridRules;
 use crate::math::level::NoiseLevel;
-use crate::math::model::Model;
+use crate::math::model::{Model, Told};
 use crate::math::placement::Placement;
 use crate::math::process::Process;
 use crate::math::quantity::Quantity;
@@ -58,15 +58,21 @@ impl GridBuilder<'_> {
             {
                 Err(CatalogError::Process { expected: Process::VarianceExploding, found: process })
             }
-            (Scale::VariancePreserving, _)
+            (Scale::VariancePreserving | Scale::VariancePreservingEdm(_), _)
                 if matches!(process, Process::Flow | Process::TrigFlow(_) | Process::VarianceExploding) =>
             {
                 Err(CatalogError::Process { expected: Process::VariancePreserving, found: process })
             }
             (Scale::VarianceExploding, Quantity::Edm(data) | Quantity::TrigFlow(data)) => Ok(Scale::Edm(data)),
             (Scale::Edm(data), prediction) if prediction.sigma_data() == Some(data) => Ok(scale),
+            (Scale::VariancePreserving, Quantity::Edm(data) | Quantity::TrigFlow(data))
+                if self.model.told_number() == Told::Timestep =>
+            {
+                Ok(Scale::VariancePreservingEdm(data))
+            }
+            (Scale::VariancePreservingEdm(data), prediction) if prediction.sigma_data() == Some(data) => Ok(scale),
             (_, Quantity::Edm(_) | Quantity::TrigFlow(_)) => Err(needs("prediction", "edm", "scale", "ve")),
-            (Scale::Edm(_), _) => Err(needs("scale", "edm", "prediction", "edm")),
+            (Scale::Edm(_) | Scale::VariancePreservingEdm(_), _) => Err(needs("scale", "edm", "prediction", "edm")),
             (scale, _) => Ok(scale),
         }
     }
@@ -170,7 +176,16 @@ impl GridBuilder<'_> {
     }
 
     /// The levels of the schedule at whole timesteps.
-    pub(super) fn schedule_grid(&self) -> Result<Grid, CatalogError> {
+    pub(super) fn schedule_grid(&self, scale: Scale) -> Result<Grid, CatalogError> {
+        let grid = self.timesteps_of_schedule()?.scaled(scale)?;
+        // The levels are those of timesteps, but not every network is told these.
+        match self.model.told_number() {
+            Told::Timestep => Ok(grid),
+            _ => Ok(grid.told(|level| self.model.told(level))?),
+        }
+    }
+
+    fn timesteps_of_schedule(&self) -> Result<Grid, CatalogError> {
         let (schedule, mut timesteps) = (self.model.schedule(), self.timesteps()?);
         let end = if self.ends_at_least_sigma() { schedule.level(0)? } else { NoiseLevel::CLEAN };
         let strides = matches!(self.walk(), Walk::Strided | Walk::Twice | Walk::Halved | Walk::Inverse);

@@ -30,7 +30,9 @@ impl GridBuilder<'_> {
             self.steps()?;
         }
         let mut levels = levels?;
-        if levels.last().is_some_and(|last| last.sigma() == 0.0) {
+        let ends_at_zero = times.as_ref().is_some_and(|times| times.last() == Some(&0.0));
+        let clock = matches!(self.model.told_number(), Told::CosineTime(_));
+        if levels.last().is_some_and(|last| last.sigma() == 0.0) || (clock && ends_at_zero) {
             levels.pop();
         }
         Ok(Some(levels))
@@ -42,16 +44,28 @@ impl GridBuilder<'_> {
         let told: Vec<f64> = levels.iter().enumerate().map(own).collect();
         let end = match (self.ends_at_least_sigma(), levels.last()) {
             (true, Some(last)) => *last,
-            _ => NoiseLevel::CLEAN,
+            _ => self.least_level()?,
         };
         let targets = levels.iter().skip(1).copied().chain([end]);
         let grid = Grid::of_levels(scale, levels, targets, &told)?;
         self.backwards(grid)
     }
 
+    /// The level at which a run ends: clean, but for a clock whose time 0 is not.
+    fn least_level(&self) -> Result<NoiseLevel, SamplerError> {
+        match self.model.told_number() {
+            Told::CosineTime(clock) => clock.level(0.0),
+            _ => Ok(NoiseLevel::CLEAN),
+        }
+    }
+
     /// The angle of a list that its network is told as it is, beyond `pi/2` by its rounding or not.
     fn listed_angle(&self, k: usize) -> Option<f64> {
-        let angles = self.options.times.as_ref().filter(|_| matches!(self.model.told_number(), Told::Angle(_)));
+        let angles = self
+            .options
+            .times
+            .as_ref()
+            .filter(|_| matches!(self.model.told_number(), Told::Angle(_) | Told::CosineTime(_)));
         angles.and_then(|angles| angles.get(k)).copied()
     }
 

@@ -82,12 +82,22 @@ pub struct SamplerOptions {
     pub lower_order_final: Option<bool>,
     /// The last step of a multistep solver is of first order.
     pub euler_at_final: Option<bool>,
+    /// The number of clean samples that the corrector of SA-Solver uses, the new one among them; 0 for no corrector.
+    pub corrector_order: Option<usize>,
+    /// The noise of SA-Solver between its two ends, 1 for as much as the posterior's.
+    pub tau: Option<f64>,
     /// The steps that UniPC corrects.
     pub corrector: Option<Corrector>,
     /// The steps from which a consistency model was distilled.
     pub original_steps: Option<usize>,
     /// The factor of timesteps in the boundary scaling of a consistency model.
     pub timestep_scaling: Option<f64>,
+    /// The factor of the noise that is drawn (`s_noise`), usually 1.
+    pub noise_scale: Option<f64>,
+    /// The steps that a jump of RePaint goes back.
+    pub jump_length: Option<usize>,
+    /// How often RePaint comes down to each level.
+    pub jump_n_sample: Option<usize>,
     /// Each step of a flow noises the clean sample again (`stochastic_sampling`).
     pub stochastic: bool,
     /// The shift of a flow's times towards noise.
@@ -146,6 +156,10 @@ impl SamplerOptions {
             shift: run.shift.or(defaults.shift),
             eta: run.eta.or(defaults.eta),
             order: run.order.or(defaults.order),
+            noise_scale: run.noise_scale.or(defaults.noise_scale),
+            jump_length: run.jump_length.or(defaults.jump_length),
+            jump_n_sample: run.jump_n_sample.or(defaults.jump_n_sample),
+            tau: run.tau.or(defaults.tau),
             rederive_epsilon: run.rederive_epsilon,
             churn: run.churn,
             original_steps: run.original_steps.or(defaults.original_steps),
@@ -177,6 +191,11 @@ impl SamplerOptions {
         match name {
             "eta" => self.eta = Some(value),
             "order" => self.order = Some(value as usize),
+            "corrector_order" => self.corrector_order = Some(value as usize),
+            "tau" => self.tau = Some(value),
+            "s_noise" => self.noise_scale = Some(value),
+            "jump_length" => self.jump_length = Some(value as usize),
+            "jump_n_sample" => self.jump_n_sample = Some(value as usize),
             "original_steps" => self.original_steps = Some(value as usize),
             "shift" => self.shift = Some(value),
             "s_churn" => self.churn = Some(Churn::new(value)),
@@ -202,7 +221,7 @@ impl SamplerOptions {
     }
 
     /// Each option by name, and `true` if it is given.
-    fn named(&self) -> [(&'static str, bool); 31] {
+    fn named(&self) -> [(&'static str, bool); 36] {
         let placed = self.placement.map(Placement::option);
         [
             ("spacing", placed == Some("spacing")),
@@ -229,8 +248,13 @@ impl SamplerOptions {
             ("lower_order_final", self.lower_order_final.is_some()),
             ("euler_at_final", self.euler_at_final.is_some()),
             ("corrector", self.corrector.is_some()),
+            ("corrector_order", self.corrector_order.is_some()),
+            ("tau", self.tau.is_some()),
             ("timestep_scaling", self.timestep_scaling.is_some()),
             ("stochastic", self.stochastic),
+            ("s_noise", self.noise_scale.is_some()),
+            ("jump_length", self.jump_length.is_some()),
+            ("jump_n_sample", self.jump_n_sample.is_some()),
             ("original_steps", self.original_steps.is_some()),
             ("shift", self.shift.is_some()),
             ("mu", self.mu.is_some()),

@@ -5,6 +5,7 @@
 
 use super::error::CatalogError;
 use super::sampler_options::SamplerOptions;
+use crate::math::model::Model;
 use crate::math::placement::Placement;
 use crate::math::sampler::grid::Scale;
 use crate::math::sampler::solver::Solver;
@@ -13,7 +14,17 @@ use crate::math::sampler::solver::Solver;
 pub(super) const ORIGINAL_STEPS: usize = 50;
 
 /// The solver of a sampler, from options whose defaults are filled in.
-pub(super) type MakeSolver = fn(&SamplerOptions) -> Result<Box<dyn Solver>, CatalogError>;
+type OfOptions = fn(&SamplerOptions) -> Result<Box<dyn Solver>, CatalogError>;
+
+/// The same for a solver that computes levels of the model.
+type OfModel = fn(&SamplerOptions, &Model) -> Result<Box<dyn Solver>, CatalogError>;
+
+/// The facts from which a solver is made.
+#[derive(Clone, Copy, Debug)]
+enum MakeSolver {
+    Options(OfOptions),
+    Model(OfModel),
+}
 
 /// The facts from which a named sampler is built.
 ///
@@ -34,7 +45,7 @@ pub struct SamplerRecipe {
     pub(super) scale: Scale,
     pub(super) placement: Placement,
     options: &'static [&'static [&'static str]],
-    pub(super) solver: MakeSolver,
+    solver: MakeSolver,
     pub(super) walk: Walk,
 }
 
@@ -70,7 +81,25 @@ impl SamplerRecipe {
         options: &'static [&'static [&'static str]],
         solver: fn(&SamplerOptions) -> Result<Box<dyn Solver>, CatalogError>,
     ) -> Self {
-        Self { scale, placement, options, solver, walk: Walk::Plain }
+        Self { scale, placement, options, solver: MakeSolver::Options(solver), walk: Walk::Plain }
+    }
+
+    /// The same for a solver that computes levels of the model.
+    pub(super) const fn of_model(
+        scale: Scale,
+        placement: Placement,
+        options: &'static [&'static [&'static str]],
+        solver: OfModel,
+    ) -> Self {
+        Self { scale, placement, options, solver: MakeSolver::Model(solver), walk: Walk::Plain }
+    }
+
+    /// The solver, from options whose defaults are filled in.
+    pub(super) fn solver(&self, options: &SamplerOptions, model: &Model) -> Result<Box<dyn Solver>, CatalogError> {
+        match self.solver {
+            MakeSolver::Options(solver) => solver(options),
+            MakeSolver::Model(solver) => solver(options, model),
+        }
     }
 
     pub(super) const fn walks(self, walk: Walk) -> Self {

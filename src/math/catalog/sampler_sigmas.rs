@@ -71,7 +71,7 @@ impl GridBuilder<'_> {
             Way::Flow if rising => self.flow_grid(),
             Way::Sigmas(placement) if rising => self.sigma_grid(scale, *placement),
             Way::Listed(levels) => self.level_grid(scale, levels),
-            Way::Schedule => self.schedule_grid(),
+            Way::Schedule => self.schedule_grid(scale),
             Way::Angles => self.angle_grid(scale),
             Way::Timesteps => self.backwards(self.timestep_grid(scale)?),
             Way::Sigmas(placement) => self.backwards(self.sigma_grid(scale, *placement)?),

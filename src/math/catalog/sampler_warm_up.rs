@@ -92,7 +92,7 @@ fn middle(scale: Scale, step: &Step) -> NoiseLevel {
     let alpha = 0.5 * (step.from.alpha() + step.to.alpha());
     let sigma = 0.5 * (step.from.sigma() + step.to.sigma());
     let length = match scale {
-        Scale::VariancePreserving => alpha.hypot(sigma),
+        Scale::VariancePreserving | Scale::VariancePreservingEdm(_) => alpha.hypot(sigma),
         Scale::TrigFlow(data) => alpha.hypot(sigma / data.value()),
         Scale::VarianceExploding | Scale::Denoiser | Scale::Edm(_) | Scale::Flow => 1.0,
     };

@@ -38,7 +38,11 @@ impl GridBuilder<'_> {
             (.., Some(Placement::FlowTimes { .. })) => return Err(needs("sigmas", "flow-times", "scale", "flow")),
             (.., Some(Placement::FlowEnds { .. })) => return Err(needs("sigmas", "flow-ends", "scale", "flow")),
             (_, Scale::TrigFlow(_), None) => Way::Angles,
-            (_, Scale::VariancePreserving, None) if !(self.rules.finite && self.is_diffusers()) => Way::Schedule,
+            (_, Scale::VariancePreserving | Scale::VariancePreservingEdm(_), None)
+                if !(self.rules.finite && self.is_diffusers()) =>
+            {
+                Way::Schedule
+            }
             (.., None) => Way::Timesteps,
             (.., Some(placement)) => Way::Sigmas(placement.with_rho(self.options.rho)),
         };

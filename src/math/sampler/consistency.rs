@@ -11,11 +11,53 @@
 
 use super::call::Call;
 use super::denoiser::Denoiser;
-use super::grid::{Grid, Step};
+use super::grid::{Grid, Scale, Step};
 use super::solver::{Solution, Solver};
 use crate::math::check;
 use crate::math::error::sampler::SamplerError;
 use crate::math::quantity::Quantity;
+
+/// The solver of consistency models on a process without bounds: x0, and noise again, down to the least sigma of training
+/// (Song et al. 2023, arXiv 2303.01469, algorithm 1):
+/// ```text
+/// x' = alpha'*x0 + noise_scale*sqrt(sigma'^2 - (alpha'*least)^2)*z
+/// ```
+/// On EDM's scale the output `F` of the network is read with the boundary scalings of the paper's appendix C, with which a
+/// sample at the least sigma is its own clean sample: `x0 = d^2/((s - least)^2 + d^2)*x + (s - least)*d/sqrt(s^2 + d^2)*F`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ConsistencyModel {
+    /// The least sigma of training, `epsilon` of the paper; 0 where predicted samples are clean.
+    pub least: f64,
+    /// The factor of fresh noise (`s_noise`), usually 1.
+    pub noise_scale: f64,
+}
+
+impl ConsistencyModel {
+    fn call(&self, k: usize, grid: &Grid, denoiser: &Denoiser) -> Result<Call, SamplerError> {
+        let step = &grid.steps()[k];
+        let mut call = Call::begin(k, step, denoiser, Quantity::X0)?;
+        let (alpha, sigma, row) = (step.to.alpha(), step.to.sigma(), &mut call.row);
+        let sign = if matches!(denoiser.prediction, Quantity::TrigFlow(_)) { -1.0 } else { 1.0 };
+        if let Scale::Edm(data) = grid.scale() {
+            let (now, data) = (step.from.sigma(), data.value());
+            let above = now - self.least;
+            let skip = (data / above.hypot(data)).powi(2);
+            row.x0 = [skip, sign * denoiser.factor * above * data / now.hypot(data), 0.0];
+        }
+        let least = (alpha * self.least).min(sigma);
+        (row.clean, row.z) = (alpha, self.noise_scale * ((sigma - least) * (sigma + least)).sqrt());
+        Ok(call)
+    }
+}
+
+impl Solver for ConsistencyModel {
+    fn solve(&self, grid: &Grid, denoiser: &Denoiser) -> Result<Solution, SamplerError> {
+        check::not_negative("the least sigma", self.least)?;
+        check::not_negative("the scale of the noise", self.noise_scale)?;
+        let calls = (0..grid.len()).map(|k| self.call(k, grid, denoiser));
+        Ok(calls.collect::<Result<Vec<_>, _>>()?.into())
+    }
+}
 
 /// The standard deviation of the data in the boundary scaling.
 const SIGMA_DATA: f64 = 0.5;

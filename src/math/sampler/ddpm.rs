@@ -46,13 +46,15 @@ pub struct Ddpm {
     /// diffusers draws noise in the last step too, unless it starts at timestep 0: with the posterior's variance clamped
     /// to 1e-20, or with all of `1 - abar` if it is the large one.
     pub compat: Compat,
+    /// The last step of a grid returns the mean, at whatever level it ends (Würstchen, whose last level is not clean).
+    pub ends_in_mean: bool,
 }
 
 impl Ddpm {
     /// Creates the solver with this variance.
     #[must_use]
     pub const fn new(variance: Variance) -> Self {
-        Self { variance, compat: Compat::Published }
+        Self { variance, compat: Compat::Published, ends_in_mean: false }
     }
 
     fn call(&self, k: usize, step: &Step, denoiser: &Denoiser) -> Result<Call, SamplerError> {
@@ -64,6 +66,7 @@ impl Ddpm {
         call.row.x = move_.kept() * move_.ratio();
         let [small, large] = [step.to, step.from].map(|level| level.sigma() * level.sigma() * lost);
         let draws = match self.compat {
+            _ if self.ends_in_mean => step.to_timestep.is_some(),
             Compat::Published => small > 0.0,
             Compat::Diffusers => step.timestep > 0.0,
         };

@@ -52,7 +52,7 @@ impl FirstOrder {
         Self { eta, rederived: true, noise_scale: 1.0 }
     }
 
-    fn call(&self, k: usize, step: &Step, denoiser: &Denoiser) -> Result<Call, SamplerError> {
+    pub(super) fn call(&self, k: usize, step: &Step, denoiser: &Denoiser) -> Result<Call, SamplerError> {
         let move_ = Transition::of(step);
         let mut call = Call::begin(k, step, denoiser, Quantity::X0)?;
         let row = &mut call.row;

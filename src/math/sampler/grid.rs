@@ -43,6 +43,9 @@ pub enum Scale {
     Denoiser,
     /// `alpha = 1`; the network is given `x/sqrt(sigma^2 + sigma_data^2)` (Karras et al. 2022, table 1).
     Edm(SigmaData),
+    /// `alpha = 1/sqrt(1 + sigma^2)`; the network is given `x/sqrt((alpha*sigma_data)^2 + sigma^2)`, where `sigma` is that of
+    /// the level: EDM's preconditioning on variance-preserving samples (the consistency decoder of DALL-E 3).
+    VariancePreservingEdm(SigmaData),
     /// `alpha = 1 - sigma` for `sigma` in `0..=1`: rectified flow.
     Flow,
     /// `alpha = cos(t)` with `tan(t) = sigma/sigma_data`; the network is given `x/sigma_data`: TrigFlow.
@@ -56,7 +59,7 @@ impl Scale {
     /// [`SamplerError::Schedule`] for a sigma that is negative, not finite, or above 1 for a flow.
     pub fn level(self, sigma: f64) -> Result<NoiseLevel, SamplerError> {
         Ok(match self {
-            Self::VariancePreserving => {
+            Self::VariancePreserving | Self::VariancePreservingEdm(_) => {
                 let checked = NoiseLevel::variance_exploding(sigma)?;
                 let alpha = 1.0 / 1f64.hypot(checked.sigma());
                 NoiseLevel::new(alpha, checked.sigma() * alpha)?
@@ -75,7 +78,7 @@ impl Scale {
     pub fn input(self, level: NoiseLevel) -> f64 {
         match self {
             Self::VarianceExploding => 1.0 / level.alpha().hypot(level.sigma()),
-            Self::Edm(sigma_data) => sigma_data.c_in(level),
+            Self::Edm(sigma_data) | Self::VariancePreservingEdm(sigma_data) => sigma_data.c_in(level),
             Self::TrigFlow(sigma_data) => 1.0 / sigma_data.value(),
             Self::VariancePreserving | Self::Denoiser | Self::Flow => 1.0,
         }
@@ -231,6 +234,15 @@ impl Grid {
         };
         Self::new(self.steps.iter().rev().map(back).collect(), self.scale)
             .map(|grid| Self { clock: self.clock.clone(), ..grid })
+    }
+
+    /// Returns the same steps, with the network's input scaled for the network of this scale.
+    ///
+    /// # Errors
+    /// [`SamplerError::Parameter`] for a scale that is not finite.
+    pub(in crate::math) fn scaled(self, scale: Scale) -> Result<Self, SamplerError> {
+        let input = |step: Step| Step { input: scale.input(step.from), ..step };
+        Self::new(self.steps.into_iter().map(input).collect(), scale)
     }
 
     /// Returns the same steps, each told the number of the level at which the network is called.

@@ -35,7 +35,11 @@
 //! | [`AdamsBashforth::deis`]`(2)` | as 2M, in epsilon | its order | 1 | 1 | no | Zhang & Chen 2023, arXiv 2204.13902 |
 //! | [`AdamsBashforth::lms`]`(4)`, [`ipndm`](AdamsBashforth::ipndm)`(4)` | many steps, or sigmas that change slowly | its order; of iPNDM 2 unless sigmas are equally spaced | 1 | 3 | no | k-diffusion; Zhang & Chen 2023 |
 //! | [`AdamsBashforth::pndm`] | the first sampler of Stable Diffusion | as iPNDM | 1, the first step 2 | 4 | no | Liu et al. 2022, arXiv 2202.09778 |
+//! | [`SaSolver`] | 20 to 50 steps with noise where it helps; PixArt's | p, q with its corrector; 2 with noise | 1 | 3 | yes | Xue et al. 2023, arXiv 2309.05019 |
 //! | [`Consistency::lcm`] | models distilled for it, 1 to 8 steps | - | 1 | - | yes | Luo et al. 2023, arXiv 2310.04378 |
+//! | [`ConsistencyModel`] | models distilled on EDM's sigmas, 1 to 4 steps | - | 1 | - | yes | Song et al. 2023, arXiv 2303.01469, alg. 1 |
+//! | [`Tcd`] | models distilled for it, 2 to 20 steps | - | 1 | - | yes | Zheng et al. 2024, arXiv 2402.19159, alg. 4 |
+//! | [`RePaint`] | a known region, the rest to agree with it; hundreds of calls | 1 | 1 | - | yes | Lugmayr et al. 2022, arXiv 2201.09865 |
 //!
 //! Orders are measured against the exact solution of a Gaussian (`tests/samplers/orders.rs`). Every step is one
 //! dispatch that reads the sample, the prediction and what it remembers once; what is remembered are clean samples, in
@@ -73,10 +77,13 @@ pub(crate) mod grid;
 pub(crate) mod halfway;
 pub(crate) mod heun;
 pub(crate) mod multistep;
+pub(crate) mod repaint;
 pub(crate) mod runge_kutta;
+pub(crate) mod sa_solver;
 pub(crate) mod singlestep;
 pub(crate) mod slope;
 pub(crate) mod solver;
+pub(crate) mod tcd;
 pub(crate) mod transition;
 pub(crate) mod unipc;
 pub(crate) mod written;
@@ -84,7 +91,7 @@ pub(crate) mod written;
 pub use adams_bashforth::{AdamsBashforth, Clock, WarmUp};
 pub use call::Call;
 pub use churn::Churn;
-pub use consistency::Consistency;
+pub use consistency::{Consistency, ConsistencyModel};
 pub use ddpm::{Ddpm, Variance};
 pub use denoiser::Denoiser;
 pub use dpm::{DpmKind, DpmSolver};
@@ -94,8 +101,11 @@ pub use first_order::FirstOrder;
 pub use grid::{Grid, Scale, Step};
 pub use heun::Heun;
 pub use multistep::Form;
+pub use repaint::RePaint;
+pub use sa_solver::{SaSolver, Tau};
 pub use singlestep::Singlestep;
 pub use solver::{Compat, Solution, Solver};
+pub use tcd::Tcd;
 pub use unipc::{Corrector, UniPc, UniPcKind};
 
 use crate::math::error::sampler::SamplerError;
@@ -132,6 +142,7 @@ pub struct Sampler {
     clip: Clip,
     deviation: Deviation,
     keeps: Quantity,
+    noise_parts: Vec<Vec<[f64; 2]>>,
 }
 
 impl Sampler {
@@ -142,7 +153,7 @@ impl Sampler {
     /// [`SamplerError::NotFinite`] for levels so extreme that a coefficient leaves f64.
     pub fn new(solver: &(impl Solver + ?Sized), grid: &Grid, denoiser: &Denoiser) -> Result<Self, SamplerError> {
         check_clip(denoiser.clip)?;
-        let Solution { mut calls, deviation, keeps } = solver.solve(grid, denoiser)?;
+        let Solution { mut calls, deviation, keeps, noise_parts } = solver.solve(grid, denoiser)?;
         calls.iter_mut().for_each(|call| call.row.deviation = Some(deviation));
         let churn = |call: &Call| grid.steps().get(call.step).map_or(0.0, |step| step.churn);
         let start = [1.0, calls.first().map_or(0.0, churn)];
@@ -160,7 +171,8 @@ impl Sampler {
             at.is_some_and(|step| step.from.sigma() == 0.0 && step.to.sigma() == 0.0)
         };
         let clean: Vec<bool> = (0..calls.len()).map(clean).collect();
-        let sampler = Self { calls, written, start, clip: Clip::None, deviation, keeps }.with_clip(denoiser.clip);
+        let clip = Clip::None;
+        let sampler = Self { calls, written, start, clip, deviation, keeps, noise_parts }.with_clip(denoiser.clip);
         sampler.map_err(|error| match error {
             SamplerError::NotFinite { step, .. } if clean[step] => SamplerError::Clean { step },
             error => error,
@@ -285,6 +297,14 @@ impl Sampler {
     #[must_use]
     pub fn depth(&self) -> usize {
         self.calls.iter().map(|call| call.row.depth()).max().unwrap_or(0)
+    }
+
+    /// The noises that other programs draw, one after the other, where call `k` has one: [`RePaint`] draws one for a step and one
+    /// for each part of the jump after it, and a row has their sum. Each is multiplied by its two factors, in the noise of the
+    /// row and in that of a known region, and the sums are standard normal. Empty where a row's noise is not a sum.
+    #[must_use]
+    pub fn noise_parts(&self, k: usize) -> &[[f64; 2]] {
+        self.noise_parts.get(k).map_or(&[], Vec::as_slice)
     }
 
     /// The number of noises of the loop: one more than the largest [`Call::noise`] that is drawn. 0 if it draws none.

@@ -27,11 +27,14 @@ pub struct Solution {
     /// The quantity that stands in the place of x0 and is remembered from call to call; see
     /// [`Sampler::keeps`](super::Sampler::keeps).
     pub keeps: Quantity,
+    /// The noises that make up those of the rows, by call; see [`Sampler::noise_parts`](super::Sampler::noise_parts). Empty
+    /// where every row draws its own.
+    pub noise_parts: Vec<Vec<[f64; 2]>>,
 }
 
 impl From<Vec<Call>> for Solution {
     fn from(calls: Vec<Call>) -> Self {
-        Self { calls, deviation: Deviation::Fixed, keeps: Quantity::X0 }
+        Self { calls, deviation: Deviation::Fixed, keeps: Quantity::X0, noise_parts: Vec::new() }
     }
 }
 

@@ -15,7 +15,9 @@ use serde_json::json;
 ///
 /// Reads `initial` (the noisy samples to start with, [batch, ...]; or `samples`, whose first entry is taken) and
 /// `model_outputs` ([calls, batch, ...], what the network said at each call), `noises` of the same shape where the
-/// sampler draws noise and `var_values` where the network predicts the variance. Writes `samples` (the first and the one
+/// sampler draws noise and `var_values` where the network predicts the variance. A region is known where `mask` is 1: there
+/// samples are those of `original`. Of RePaint, `noises` may have all that were drawn, those of its jumps among them, and
+/// `model_outputs` entries of the jumps, if `kind` has another number than 0 there. Writes `samples` (the first and the one
 /// after each call), `pred_x0` (the clean sample that each call implies) and `timesteps` (what the network is told).
 ///
 /// The sampler is named with its options, or described by the scheduler_config.json of a diffusers model; both: the model of

@@ -8,6 +8,7 @@ mod bench;
 mod configs;
 mod draws;
 mod finite;
+mod jumps;
 mod levels;
 mod loss;
 mod misc;
@@ -53,11 +54,12 @@ fn main() -> ExitCode {
         eprintln!("TWEEDIE_REQUIRE_ADAPTER is set and there is no adapter");
         return ExitCode::FAILURE;
     }
-    let groups: [(&str, &[Test]); 16] = [
+    let groups: [(&str, &[Test]); 17] = [
         ("schedules", schedules::TESTS),
         ("vectors", vectors::TESTS),
         ("draws", draws::TESTS),
         ("replay", replay::TESTS),
+        ("jumps", jumps::TESTS),
         ("loss", loss::TESTS),
         ("study", study::TESTS),
         ("bad_files", bad_files::TESTS),

@@ -3,13 +3,14 @@
 mod adams_bashforth;
 mod dpm;
 mod options;
+mod stochastic;
 
 use crate::math::catalog::entry::{Catalogue, Entry};
 use crate::math::catalog::error::CatalogError;
 use crate::math::catalog::grids::SHIFT;
 use crate::math::catalog::sampler_options::{SamplerOptions, SolverKind};
 use crate::math::catalog::sampler_recipe::{SamplerRecipe, Walk};
-use crate::math::model::Model;
+use crate::math::model::{Model, Told};
 use crate::math::sampler::Sampler;
 use crate::math::sampler::consistency::Consistency;
 use crate::math::sampler::ddpm::Ddpm;
@@ -72,7 +73,11 @@ constructors! {
     lms: "lms", "The linear multistep method in sigma, as k-diffusion.";
     ipndm: "ipndm", "iPNDM: fixed weights of the last four slopes (Zhang & Chen 2023, arXiv 2204.13902).";
     deis: "deis", "DEIS of second order in ln(sigma) (Zhang & Chen 2023, arXiv 2204.13902).";
+    sa_solver: "sa-solver", "SA-Solver: stochastic Adams predictor and corrector of one call (Xue et al. 2023, arXiv 2309.05019).";
     lcm: "lcm", "Latent consistency: the clean sample, and noise again (Luo et al. 2023, arXiv 2310.04378).";
+    tcd: "tcd", "TCD: trajectory consistency, with `eta` 0.3 (Zheng et al. 2024, arXiv 2402.19159).";
+    consistency: "consistency", "A consistency model on sigmas: the clean sample, and noise again (Song et al. 2023, arXiv 2303.01469).";
+    repaint: "repaint", "RePaint with jumps of 10 steps, 10 times at each (Lugmayr et al. 2022, arXiv 2201.09865).";
     flow_euler: "flow-euler", "Euler's method on a rectified flow (Esser et al. 2024, arXiv 2403.03206).";
     flow_heun: "flow-heun", "Heun's method on a rectified flow (Karras et al. 2022, arXiv 2206.00364).";
 }
@@ -84,10 +89,16 @@ const ENTRIES: &[Entry<SamplerRecipe>] = &[
         &["ancestral"],
         "the posterior's mean and noise (Ho et al. 2020)",
         &[],
-        SamplerRecipe::new(Scale::VariancePreserving, LEADING, &[SECTIONS, SPACED, FINAL, &["variance"]], |options| {
-            let variance = options.variance.unwrap_or_default();
-            Ok(Box::new(Ddpm { variance, compat: options.compat }))
-        }),
+        SamplerRecipe::of_model(
+            Scale::VariancePreserving,
+            LEADING,
+            &[SECTIONS, SPACED, FINAL, &["variance"]],
+            |options, model| {
+                let variance = options.variance.unwrap_or_default();
+                let ends_in_mean = matches!(model.told_number(), Told::CosineTime(_));
+                Ok(Box::new(Ddpm { variance, compat: options.compat, ends_in_mean }))
+            },
+        ),
     ),
     Entry::new(
         "sampler",
@@ -166,6 +177,7 @@ const ENTRIES: &[Entry<SamplerRecipe>] = &[
     adams_bashforth::LMS,
     adams_bashforth::IPNDM,
     adams_bashforth::DEIS,
+    stochastic::SA_SOLVER,
     Entry::new(
         "sampler",
         "lcm",
@@ -180,6 +192,9 @@ const ENTRIES: &[Entry<SamplerRecipe>] = &[
         )
         .walks(Walk::Distilled),
     ),
+    stochastic::TCD,
+    stochastic::CONSISTENCY,
+    stochastic::REPAINT,
     Entry::new(
         "sampler",
         "flow-euler",
