@@ -10,8 +10,9 @@ use crate::math::model::Model;
 use crate::math::process::Process;
 use crate::math::quantity::Quantity;
 use crate::math::sampler::Sampler;
-use crate::math::sampler::grid::{Grid, Scale};
-use crate::math::sampler::solver::Solver;
+use crate::math::level::NoiseLevel;
+use crate::math::sampler::grid::{Grid, Scale, Step};
+use crate::math::sampler::solver::{Interval, Solver};
 use crate::math::schedule::Schedule;
 use crate::table::step::Clip;
 
@@ -20,6 +21,19 @@ type SamplerParts = (Box<dyn Solver>, Grid);
 
 /// Options that every sampler uses.
 const EVERYWHERE: [&str; 5] = ["clip", "threshold", "strength", "begin_index", "end_index"];
+
+/// Tells a flow map where it is to lead.
+fn tell_the_next(sampler: &mut Sampler, grid: &Grid, interval: Interval, model: &Model) {
+    for call in sampler.calls_mut() {
+        let step = grid.steps().get(call.step);
+        let reached = |step: &Step| step.to_timestep.unwrap_or_else(|| model.told(step.to));
+        call.next_timestep = match interval {
+            Interval::Point => Some(call.timestep),
+            Interval::Step => step.map(reached),
+            Interval::Rest => Some(model.told(NoiseLevel::CLEAN)),
+        };
+    }
+}
 
 impl Entry<SamplerRecipe> {
     /// The sampler that the options describe for a model.
@@ -65,7 +79,11 @@ impl Entry<SamplerRecipe> {
     ) -> Result<Sampler, CatalogError> {
         let (solver, grid) = self.parts_by(rules, model, options, asked)?;
         let denoiser = model.denoiser().clipped(options.clip.unwrap_or(Clip::None));
-        Ok(Sampler::new(&*solver, &grid, &denoiser)?)
+        let mut sampler = Sampler::new(&*solver, &grid, &denoiser)?;
+        if model.is_flow_map() {
+            tell_the_next(&mut sampler, &grid, solver.interval(), model);
+        }
+        Ok(sampler)
     }
 
     /// [`build`](Self::build) by some rules of a class, of which this is not the sampler.

@@ -22,12 +22,16 @@
 //! | [`FirstOrder::ddim`] on [`Grid::reversed`] | from a picture to its noise, for editing | 1 | 1 | - | no | Dhariwal & Nichol 2021, arXiv 2105.05233, app. F |
 //! | [`FirstOrder::euler`] | sigmas of one's own choice (Karras, exponential); flow matching (Stable Diffusion 3, Flux) | 1 | 1 | - | no | Karras et al. 2022, arXiv 2206.00364; Esser et al. 2024, arXiv 2403.03206 |
 //! | [`FirstOrder::ancestral`] | as that, with fresh noise: never converges to one picture | 1 | 1 | - | yes | k-diffusion, `sample_euler_ancestral` |
+//! | [`Ancestral`] | as that on sigmas; on a rectified flow as LTX-Video is distilled for | 1 | 1 | - | yes | ComfyUI, `sample_euler_ancestral_RF` |
 //! | [`Heun`] | the reference for few, accurate steps; stiff levels | 2 | 2 | 1 | no | Karras et al. 2022, alg. 1 |
 //! | [`Grid::churned`] with either | Heun or Euler with noise put in: what errors remain are stirred away | - | - | - | yes | Karras et al. 2022, alg. 2 |
 //! | [`DpmSolver::new`]`(2)`, 2M | the usual best at 10 to 25 steps | 2 | 1 | 1 | no | Lu et al. 2022, arXiv 2211.01095, alg. 2 |
 //! | [`DpmSolver::new`]`(3)`, 3M | unguided models at 15 steps and more; second order as published, third with [`DpmKind::Exact`] | 2, 3 | 1 | 2 | no | the same; k-diffusion |
 //! | [`DpmSolver::sde`]`(2)` | 2M with fresh noise: 20 to 50 steps, richer detail | 2 as eta goes to 0 | 1 | 1 | yes | the same, app. B |
 //! | [`UniPc`] | the fewest steps: 5 to 10 | p + 1 with its corrector | 1 | p | no | Zhao et al. 2023, arXiv 2302.04867 |
+//! | [`PiFlow`] | flows distilled for it, whose output is a policy for the whole step | - | 1 | - | no | Chen et al. 2025, arXiv 2510.14974 |
+//! | [`ScoreRescaling`] | flows at a lower temperature than their data's: proteins | 1 | 1 | - | yes | RFD4-Proteina, as in diffusers |
+//! | [`Langevin`] | between the calls of a predictor of a score model | - | 1 | - | yes | Song et al. 2021, arXiv 2011.13456, alg. 4 |
 //! | [`Consistency::lcm`] | models distilled for it, 1 to 8 steps | - | 1 | - | yes | Luo et al. 2023, arXiv 2310.04378 |
 //!
 //! Orders are measured against the exact solution of a Gaussian (`tests/samplers/orders.rs`). Every step is one
@@ -51,6 +55,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub(crate) mod ancestral;
 pub(crate) mod call;
 pub(crate) mod churn;
 pub(crate) mod consistency;
@@ -60,11 +65,15 @@ pub(crate) mod dpm;
 pub(crate) mod first_order;
 pub(crate) mod grid;
 pub(crate) mod heun;
+pub(crate) mod langevin;
 pub(crate) mod multistep;
+pub(crate) mod pi_flow;
+pub(crate) mod score_rescaling;
 pub(crate) mod solver;
 pub(crate) mod transition;
 pub(crate) mod unipc;
 
+pub use ancestral::Ancestral;
 pub use call::Call;
 pub use churn::Churn;
 pub use consistency::Consistency;
@@ -74,8 +83,11 @@ pub use dpm::{DpmKind, DpmSolver};
 pub use first_order::FirstOrder;
 pub use grid::{Grid, Scale, Step};
 pub use heun::Heun;
+pub use langevin::Langevin;
 pub use multistep::Form;
-pub use solver::{Compat, Solution, Solver};
+pub use pi_flow::PiFlow;
+pub use score_rescaling::{NoiseCourse, ScoreRescaling};
+pub use solver::{Compat, Interval, Solution, Solver};
 pub use unipc::{Corrector, UniPc, UniPcKind};
 
 use crate::math::error::sampler::SamplerError;
@@ -262,6 +274,13 @@ impl Sampler {
     #[must_use]
     pub fn depth(&self) -> usize {
         self.calls.iter().map(|call| call.row.depth()).max().unwrap_or(0)
+    }
+
+    /// The slices of a prediction: 1, or as many as the solver weighs ([`PiFlow`]).
+    #[must_use]
+    pub fn slices(&self) -> usize {
+        let last = |call: &Call| call.row.slices.iter().rposition(|&weight| weight != 0.0).map_or(1, |last| last + 1);
+        self.calls.iter().map(last).max().unwrap_or(1)
     }
 
     /// The number of noises of the loop: one more than the largest [`Call::noise`] that is drawn. 0 if it draws none.
