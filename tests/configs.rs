@@ -61,7 +61,7 @@ fn runs_of_diffusers() {
         let (samples, answers) = (parts("samples"), parts("model_outputs"));
         let drawn = if sampler.noises() > 0 { parts("noises") } else { Vec::new() };
         let learned = if config["variance_type"] == "learned" { parts("var_values") } else { Vec::new() };
-        let inputs = Inputs { batch: 1, initial: samples[0].clone(), noises: drawn, learned };
+        let inputs = Inputs { batch: 1, initial: samples[0].clone(), noises: drawn, learned, ..Inputs::default() };
         let found = run(&sampler, &inputs, |k, _| answers[k].clone());
         assert_eq!((samples.len(), answers.len()), (calls + 1, calls), "{config}");
         for (found, expected) in found.samples.iter().flatten().zip(samples.iter().flatten()) {

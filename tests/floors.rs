@@ -43,8 +43,8 @@ const FLOORS: &[Floors] = &[
             &["chain", "process", "quantity"],
             &["error", "schedule"],
             &["check", "conversion_tables", "timestep_density", "weight"],
-            &["flow", "importance", "loss", "sampler", "sigmas", "spacing"],
-            &["placement"],
+            &["flow", "importance", "loss", "protein_times", "sampler", "sigmas", "spacing"],
+            &["placement", "stages"],
             &["model", "vlb"],
             &["model_levels"],
             &["catalog", "mod"],
@@ -79,8 +79,8 @@ const FLOORS: &[Floors] = &[
             &["mod"],
         ],
     ),
-    ("src/config", &[&["error", "nearest"], &["options"], &["common", "scheduler"], &["classes"], &["mod"]]),
-    ("src/config/classes", &[&["read"], &["flow"], &["edm", "multistep", "sigmas", "timesteps"], &["mod"]]),
+    ("src/config", &[&["error", "nearest"], &["options"], &["lists"], &["common", "scheduler"], &["classes"], &["mod"]]),
+    ("src/config/classes", &[&["read"], &["flow"], &["edm", "flow_families", "multistep", "score", "sigmas", "timesteps"], &["mod"]]),
     (
         "src/gpu",
         &[

@@ -42,6 +42,7 @@
 mod classes;
 mod common;
 mod error;
+mod lists;
 mod nearest;
 mod options;
 mod scheduler;

@@ -18,7 +18,6 @@ const NEAREST: &[(&str, &str)] = &[
     ("UnCLIPScheduler", "DDPMScheduler"),
     ("CogVideoXDPMScheduler", "CogVideoXDDIMScheduler"),
     ("CosineDPMSolverMultistepScheduler", "EDMDPMSolverMultistepScheduler"),
-    ("LTXEulerAncestralRFScheduler", "FlowMatchEulerDiscreteScheduler"),
 ];
 
 /// Samplers of the catalogue that are nearer to a class than that of the supported class.

@@ -1,6 +1,7 @@
 //! The contents of a configuration: a model, a sampler, and the defaults of its runs.
 
 use super::error::ConfigError;
+use super::lists::Lists;
 use crate::math::catalog::entry::Entry;
 use crate::math::catalog::error::CatalogError;
 use crate::math::catalog::sampler_options::SamplerOptions;
@@ -16,7 +17,6 @@ use crate::math::sampler::call::Call;
 use crate::math::sampler::churn::Churn;
 use crate::math::sampler::multistep::Form;
 use crate::math::sampler::solver::Compat;
-use crate::math::schedule::MAX_STEPS;
 use crate::math::spacing::Spacing;
 use crate::table::step::Clip;
 use std::f64::consts::FRAC_PI_2;
@@ -47,6 +47,8 @@ pub struct Scheduler {
     pub(super) takes: Vec<&'static str>,
     /// The meaning of a run's `mu`.
     pub(super) mu: Mu,
+    /// The meaning of a run's lists and arguments.
+    pub(super) lists: Lists,
     pub(super) notes: Vec<String>,
 }
 
@@ -76,6 +78,7 @@ impl Scheduler {
             threshold: None,
             takes,
             mu,
+            lists: Lists::Named,
             notes: Vec::new(),
         })
     }
@@ -99,6 +102,7 @@ impl Scheduler {
             return Err(ConfigError::Unused { option });
         }
         self.refuse_shift(run)?;
+        let run = &self.lists.carried_out(run)?;
         let mut options = SamplerOptions { clip: self.clip(run), ..run.placed_over(&self.defaults) };
         self.shift(run, &mut options)?;
         self.exceptions(run, &mut options);
@@ -177,7 +181,12 @@ impl Scheduler {
             (_, Some(Spacing::Leading { .. }), Some(offset)) => Some(Spacing::Leading { offset }),
             (_, spacing, _) => spacing,
         };
-        GridRules { spacing, ..self.rules }
+        let told_listed = match self.lists {
+            Lists::Counted => run.compat == Compat::Diffusers,
+            Lists::Exploding { .. } | Lists::Staged(_) => true,
+            _ => false,
+        };
+        GridRules { spacing, told_listed, ..self.rules }
     }
 
     /// diffusers limits the threshold to `sample_max_value`, whose default of 1 turns it into a clamp to -1..=1.
@@ -215,7 +224,8 @@ impl Scheduler {
             }
         }
         let flow = self.model.process() == Process::Flow;
-        let placed_anew = flow && !is_final && self.rules.between_listed && run.times.is_none();
+        let shifts = self.rules.between_listed && !self.rules.ends_listed;
+        let placed_anew = flow && !is_final && shifts && run.times.is_none();
         if run.sigma_list.is_some() && !placed_anew || run.times.is_some() || is_final && flow {
             options.placement = run.placement;
         }
@@ -224,9 +234,6 @@ impl Scheduler {
 
     /// Sigmas in equal steps of the logarithm, and two oddities of diffusers.
     fn exceptions(&self, run: &SamplerOptions, options: &mut SamplerOptions) {
-        if let Process::TrigFlow(_) = self.model.process() {
-            angles(run, options);
-        }
         if run.compat == Compat::Published {
             let counted = self.rules.one_too_many && options.steps.is_some();
             options.placement = options.placement.or(counted.then_some(Placement::Exponential));
@@ -245,10 +252,6 @@ impl Scheduler {
     }
 }
 
-/// The first angle of SANA-Sprint and its second of two (Chen et al. 2025, arXiv 2503.09641).
-#[expect(clippy::approx_constant, reason = "the published value, which the network is told")]
-const SPRINT: [f64; 2] = [1.5708, 1.3];
-
 /// diffusers takes 1.5708 for what it is: beyond a right angle, where a little of the sample is subtracted.
 fn beyond_a_right_angle(call: &mut Call) {
     let (row, t) = (&mut call.row, call.timestep);
@@ -259,18 +262,4 @@ fn beyond_a_right_angle(call: &mut Call) {
     let kept = row.p / row.x0[1];
     (row.x0[0], row.x0[1]) = (t.cos(), -t.sin());
     (row.x, row.p) = (kept * row.x0[0], kept * row.x0[1]);
-}
-
-/// The angles of SCM: the usual two, or equal steps from the first to 0.
-fn angles(run: &SamplerOptions, options: &mut SamplerOptions) {
-    match (run.steps, &run.timesteps, &run.times) {
-        (None, Some(list), None) => (options.timesteps, options.times) = (None, Some(list.clone())),
-        (Some(steps @ 1..=MAX_STEPS), None, None) => {
-            let even = |i: usize| SPRINT[0] * (1.0 - i as f64 / steps as f64);
-            options.steps = None;
-            options.times = Some(if steps == 2 { SPRINT.to_vec() } else { (0..steps).map(even).collect() });
-        }
-        // Two lists, or none: the grid says so.
-        _ => {}
-    }
 }

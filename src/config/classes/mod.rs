@@ -2,8 +2,10 @@
 
 mod edm;
 mod flow;
+mod flow_families;
 mod multistep;
 mod read;
+mod score;
 mod sigmas;
 mod timesteps;
 
@@ -11,6 +13,14 @@ use read::Read;
 
 /// The classes that are supported, and their readers.
 pub(super) fn classes() -> impl Iterator<Item = &'static (&'static str, Read)> {
-    let families = [timesteps::CLASSES, sigmas::CLASSES, multistep::CLASSES, flow::CLASSES, edm::CLASSES];
+    let families = [
+        timesteps::CLASSES,
+        sigmas::CLASSES,
+        multistep::CLASSES,
+        flow::CLASSES,
+        flow_families::CLASSES,
+        edm::CLASSES,
+        score::CLASSES,
+    ];
     families.into_iter().flatten()
 }

@@ -4,7 +4,7 @@ use super::entry::Entry;
 use super::error::CatalogError;
 use super::sampler_grid::GridBuilder;
 use super::sampler_options::SamplerOptions;
-use super::sampler_recipe::SamplerRecipe;
+use super::sampler_recipe::{SamplerRecipe, Walk};
 use super::sampler_rules::GridRules;
 use crate::math::model::Model;
 use crate::math::process::Process;
@@ -64,8 +64,12 @@ impl Entry<SamplerRecipe> {
         options: &SamplerOptions,
         asked: &SamplerOptions,
     ) -> Result<SamplerParts, CatalogError> {
-        let solver = (self.make.solver)(&self.filled(options))?;
         let builder = GridBuilder { recipe: &self.make, options, asked, model, rules };
+        let mut filled = self.filled(options);
+        if self.make.walk == Walk::ShortLast {
+            filled.shift = Some(builder.shift()?); // that of the times, whoever says so
+        }
+        let solver = (self.make.solver)(&filled)?;
         Ok((solver, builder.churned_grid()?))
     }
 

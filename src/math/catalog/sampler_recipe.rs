@@ -49,6 +49,8 @@ pub(super) enum Walk {
     BeforeZero,
     /// Along the timesteps from which a model was distilled.
     Distilled,
+    /// In equal steps of a flow's time before its shift, but for a shorter last one.
+    ShortLast,
     /// From clean to noisy, told the noisier timestep of each step.
     Inverse,
     /// From clean to noisy, told the timestep of each level. The last step leads to noise.

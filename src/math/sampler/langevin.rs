@@ -11,10 +11,10 @@
 
 use super::call::Call;
 use super::denoiser::Denoiser;
-use super::grid::{Grid, Step};
 use crate::math::check;
 use crate::math::error::sampler::SamplerError;
 use crate::math::quantity::Quantity;
+use crate::table::step::StepRow;
 
 /// Langevin's corrector.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -24,28 +24,24 @@ pub struct Langevin {
 }
 
 impl Langevin {
-    /// The call of a corrector at the start of step `k` of a grid, for the mean norms of the noise and of the score, both above
-    /// 0. Its noise is [`Call::noise`], `k`.
+    /// The call of a corrector before a predictor's, at its level, for the mean norms of the noise and of the score, both above 0.
     ///
     /// # Errors
-    /// [`SamplerError::Parameter`] for numbers that are not finite and above 0, [`SamplerError::NoSteps`] for a step that the grid
-    /// does not have, [`SamplerError::Undefined`] where the prediction does not determine the score.
+    /// [`SamplerError::Parameter`] for numbers that are not finite and above 0, [`SamplerError::Undefined`] where the prediction does
+    /// not determine the score.
     pub fn call(
         &self,
-        (k, grid): (usize, &Grid),
+        before: &Call,
         denoiser: &Denoiser,
-        noise_norm: f64,
-        score_norm: f64,
+        [noise_norm, score_norm]: [f64; 2],
     ) -> Result<Call, SamplerError> {
         let all = [("the ratio of signal to noise", self.snr), ("a norm", noise_norm), ("a norm", score_norm)];
         all.into_iter().try_for_each(|(name, value)| check::positive(name, value))?;
-        let step: &Step = grid.steps().get(k).ok_or(SamplerError::NoSteps)?;
-        let [of_x, of_p] = denoiser.row(Quantity::Score, k, step)?;
-        let mut call = Call::begin(k, step, denoiser, Quantity::X0)?;
+        let [of_x, of_p] = denoiser.at((before.step, before.level, before.input), Quantity::Score)?;
         let length = 2.0 * (self.snr * noise_norm / score_norm).powi(2);
-        let row = &mut call.row;
-        (row.x, row.p, row.z) = (1.0 + length * of_x, length * of_p, (2.0 * length).sqrt());
-        row.known = [step.from.alpha(), step.from.sigma()];
-        Ok(call)
+        let (x0, known) = (before.row.x0, [before.level.alpha(), before.level.sigma()]);
+        let (x, p, z) = (1.0 + length * of_x, length * of_p, (2.0 * length).sqrt());
+        let row = StepRow { x0, known, x, p, z, input: before.input, ..StepRow::IDENTITY };
+        Ok(Call { row, ..*before })
     }
 }
