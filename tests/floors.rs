@@ -74,13 +74,30 @@ const FLOORS: &[Floors] = &[
             &["denoiser", "transition"],
             &["call", "multistep"],
             &["solver"],
-            &["churn", "consistency", "ddpm", "dpm", "first_order", "heun", "langevin", "pi_flow", "score_rescaling", "unipc"],
+            &[
+                "churn",
+                "consistency",
+                "ddpm",
+                "dpm",
+                "first_order",
+                "heun",
+                "langevin",
+                "pi_flow",
+                "score_rescaling",
+                "unipc",
+            ],
             &["ancestral"],
             &["mod"],
         ],
     ),
-    ("src/config", &[&["error", "nearest"], &["options"], &["lists"], &["common", "scheduler"], &["classes"], &["mod"]]),
-    ("src/config/classes", &[&["read"], &["flow"], &["edm", "flow_families", "multistep", "score", "sigmas", "timesteps"], &["mod"]]),
+    (
+        "src/config",
+        &[&["error", "nearest"], &["options"], &["lists"], &["common", "scheduler"], &["classes"], &["mod"]],
+    ),
+    (
+        "src/config/classes",
+        &[&["read"], &["flow"], &["edm", "flow_families", "multistep", "score", "sigmas", "timesteps"], &["mod"]],
+    ),
     (
         "src/gpu",
         &[

@@ -4,9 +4,9 @@ use crate::support::loops::{Inputs, Run, deviation, run, stepped};
 use crate::support::{Vectors, id};
 use serde_json::{Value, json};
 use tweedie::config::{ConfigError, Scheduler};
+use tweedie::math::catalog::{ClassArguments, SamplerOptions};
 use tweedie::math::sampler::Langevin;
 use tweedie::math::{Sampler, Stages};
-use tweedie::math::catalog::{ClassArguments, SamplerOptions};
 
 /// Cases that are not runs of one sampler on one sample; each has a test of its own, or none yet.
 const APART: &[&str] = &[

@@ -263,7 +263,9 @@ impl Staging {
             None => {
                 let mut even = flow::times(points.saturating_add(1), 1.0, least)?;
                 even.pop();
-                even.into_iter().map(|time| flow::shifted(time, self.shift)).collect::<Result<Vec<_>, SamplerError>>()?
+                even.into_iter()
+                    .map(|time| flow::shifted(time, self.shift))
+                    .collect::<Result<Vec<_>, SamplerError>>()?
             }
         };
         let told = sigmas.iter().map(|sigma| sigma * self.timesteps as f64).collect();

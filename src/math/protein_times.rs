@@ -47,9 +47,8 @@ impl ProteinTimes {
         }
         let finer = (self.tail_multiplier - 1) * self.tail_steps;
         let base = steps.checked_sub(finer).filter(|base| *base >= self.tail_steps);
-        let base = base.ok_or_else(|| {
-            number("steps", "at least tail_steps times tail_step_multiplier", steps as f64)
-        })?;
+        let base =
+            base.ok_or_else(|| number("steps", "at least tail_steps times tail_step_multiplier", steps as f64))?;
         let fine = base.saturating_mul(self.tail_multiplier);
         check_steps(fine)?;
         let tail = (base - self.tail_steps) * self.tail_multiplier;

@@ -14,6 +14,7 @@
 //! ```
 
 mod batch;
+mod class_args;
 mod commands;
 mod demo_engine;
 mod engine;

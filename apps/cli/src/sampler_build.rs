@@ -8,7 +8,7 @@ use crate::sigmas_arg::Sigmas;
 use anyhow::{Context, Error, Result, anyhow, bail};
 use tweedie::config::ConfigError;
 use tweedie::math::catalog::{CatalogError, SamplerOptions};
-use tweedie::math::sampler::{Corrector, Sampler, Scale};
+use tweedie::math::sampler::{Compat, Corrector, Sampler, Scale};
 use tweedie::math::{Model, Placement, Process};
 
 /// The message where nothing says how many steps there are.
@@ -100,6 +100,10 @@ impl SamplerArgs {
             mu: self.mu,
             tokens: self.tokens,
             churn: self.churn(),
+            noise_scale: self.noise_scale(),
+            pi_flow: self.class.pi_flow(),
+            score_rescaling: self.class.score_rescaling(),
+            class: self.class.arguments(),
             compat: self.compat(),
             ..SamplerOptions::default()
         }
@@ -121,7 +125,9 @@ impl SamplerArgs {
         let listed = !self.timesteps.is_empty() || options.sigma_list.is_some() || options.times.is_some();
         match (self.steps, listed || options.sections.is_some()) {
             (None, false) => bail!(NO_STEPS),
-            (Some(_), true) => bail!("--steps contradicts --timesteps, which says how many there are"),
+            (Some(_), true) if self.compat() == Compat::Published => {
+                bail!("--steps contradicts --timesteps, which says how many there are")
+            }
             _ => {}
         }
         let path = || args.config.as_deref().map_or_else(String::new, |path| path.display().to_string());
@@ -131,7 +137,14 @@ impl SamplerArgs {
 }
 
 /// Options of a sampler that say something about a run, and not about the sampler of a configuration.
-const WITH_CONFIG: [&str; 18] = [
+const WITH_CONFIG: [&str; 25] = [
+    "max_timesteps",
+    "intermediate_timesteps",
+    "stage_index",
+    "is_amplify_first_chunk",
+    "start_time",
+    "sampling_eps",
+    "s_noise",
     "begin_index",
     "end_index",
     "eta",

@@ -78,7 +78,8 @@ fn pi_flow(options: &mut Options) -> Result<Scheduler, ConfigError> {
 }
 
 fn proteina(options: &mut Options) -> Result<Scheduler, ConfigError> {
-    if let Some(missing) = ["schedule_mode", "noise_mode", "tsr_k", "tsr_sigma"].into_iter().find(|it| !options.has(it)) {
+    if let Some(missing) = ["schedule_mode", "noise_mode", "tsr_k", "tsr_sigma"].into_iter().find(|it| !options.has(it))
+    {
         return Err(refused(missing, "a value, which has no default", "none"));
     }
     let logarithmic = options.choice("schedule_mode", &[("log", true), ("power", false)], true)?;

@@ -26,7 +26,9 @@ fn sde_ve(options: &mut Options) -> Result<Scheduler, ConfigError> {
     let least = options.number("sampling_eps", 1e-5)?;
     let snr = options.number("snr", 0.15)?;
     if options.count("correct_steps", 1)? > 0 {
-        options.note(&format!("correct_steps: a run is the predictor's; a corrector of snr {snr} is a row for each answer"));
+        options.note(&format!(
+            "correct_steps: a run is the predictor's; a corrector of snr {snr} is a row for each answer"
+        ));
     }
     // Any schedule: equal steps of the logarithm need none.
     let mut sigmas = Placement::Exponential.sigmas(&Schedule::rectified_flow(1)?, timesteps, ends)?;

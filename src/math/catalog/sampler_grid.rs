@@ -156,10 +156,12 @@ impl GridBuilder<'_> {
                 Spacing::distilled(all, original, self.options.strength.unwrap_or(1.0), steps)?
             }
             Walk::BeforeZero => self.before_zero(all, steps)?,
-            Walk::Plain | Walk::Strided | Walk::ShortLast | Walk::Inverse | Walk::Reverse => match self.single(all, steps) {
-                Some(noisiest) => vec![noisiest],
-                None => self.spacing().timesteps(all, steps)?,
-            },
+            Walk::Plain | Walk::Strided | Walk::ShortLast | Walk::Inverse | Walk::Reverse => {
+                match self.single(all, steps) {
+                    Some(noisiest) => vec![noisiest],
+                    None => self.spacing().timesteps(all, steps)?,
+                }
+            }
         })
     }
 

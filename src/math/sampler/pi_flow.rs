@@ -116,7 +116,12 @@ impl PiFlow {
         number("the velocities of a prediction", "2 to 16", slices, (2.0..=SLICES as f64).contains(&slices))?;
         let substeps = self.substeps as f64;
         number("sub-steps", "1 to 1000000", substeps, (1.0..=MOST_SUBSTEPS).contains(&substeps))?;
-        number("the least time", "above 0 and at most 1", self.least_time, self.least_time > 0.0 && self.least_time <= 1.0)
+        number(
+            "the least time",
+            "above 0 and at most 1",
+            self.least_time,
+            self.least_time > 0.0 && self.least_time <= 1.0,
+        )
     }
 }
 

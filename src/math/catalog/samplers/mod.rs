@@ -127,11 +127,16 @@ const ENTRIES: &[Entry<SamplerRecipe>] = &[
         &["euler-a"],
         "further down than needed, then noise, as k-diffusion",
         &[eta(1.0)],
-        SamplerRecipe::new(Scale::VarianceExploding, LINSPACE, &[SPACED, SIGMAS, FINAL, &["eta", "s_noise"]], |options| {
-            let usual = Ancestral::new(options.eta.unwrap_or(1.0));
-            let noise_scale = options.noise_scale.unwrap_or(usual.noise_scale);
-            Ok(Box::new(Ancestral { noise_scale, compat: options.compat, ..usual }))
-        }),
+        SamplerRecipe::new(
+            Scale::VarianceExploding,
+            LINSPACE,
+            &[SPACED, SIGMAS, FINAL, &["eta", "s_noise"]],
+            |options| {
+                let usual = Ancestral::new(options.eta.unwrap_or(1.0));
+                let noise_scale = options.noise_scale.unwrap_or(usual.noise_scale);
+                Ok(Box::new(Ancestral { noise_scale, compat: options.compat, ..usual }))
+            },
+        ),
     ),
     Entry::new(
         "sampler",
