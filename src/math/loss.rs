@@ -63,8 +63,8 @@ impl Schedule {
     /// The coefficients of a loss at one timestep.
     ///
     /// # Errors
-    /// [`LossError::Undefined`] where the prediction does not determine what the loss is on, or the target does not exist;
-    /// Those of the weight; [`LossError::Observation`] for a loss on `x_t`.
+    /// [`LossError::Undefined`] where the prediction does not determine what the loss is on, or the target does not exist,
+    /// the errors of the weight, and [`LossError::Observation`] for a loss on `x_t`.
     pub fn loss_row(&self, timestep: usize, objective: &Objective, given: LossInputs) -> Result<LossRow, LossError> {
         let Objective { predicts, on, ref weight } = *objective;
         if predicts == Quantity::Xt || on == Quantity::Xt {

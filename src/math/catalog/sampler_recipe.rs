@@ -91,8 +91,8 @@ impl SamplerRecipe {
         self.scale == Scale::Flow
     }
 
-    /// The names of the options that it uses besides `steps`, `timesteps`, `compat`, `strength`, `clip` and `threshold`,
-    /// which every sampler does.
+    /// The names of the options that it uses besides those that every sampler does: `steps`, `timesteps`, `compat`, `strength`,
+    /// `begin_index`, `end_index`, `clip` and `threshold`.
     pub fn options(&self) -> impl Iterator<Item = &'static str> + Clone + use<> {
         self.options.iter().copied().flatten().copied()
     }
