@@ -5,6 +5,7 @@
 
 mod bad_files;
 mod bench;
+mod classes;
 mod configs;
 mod draws;
 mod finite;
@@ -52,7 +53,7 @@ fn main() -> ExitCode {
         eprintln!("TWEEDIE_REQUIRE_ADAPTER is set and there is no adapter");
         return ExitCode::FAILURE;
     }
-    let groups: [(&str, &[Test]); 15] = [
+    let groups: [(&str, &[Test]); 16] = [
         ("schedules", schedules::TESTS),
         ("vectors", vectors::TESTS),
         ("draws", draws::TESTS),
@@ -65,6 +66,7 @@ fn main() -> ExitCode {
         ("misc", misc::TESTS),
         ("models", models::TESTS),
         ("levels", levels::TESTS),
+        ("classes", classes::TESTS),
         ("configs", configs::TESTS),
         ("finite", finite::TESTS),
         ("model_files", model_files::TESTS),

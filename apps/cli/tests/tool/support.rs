@@ -165,7 +165,8 @@ pub fn objects(text: &str) -> Vec<Value> {
     objects
 }
 
-fn vectors(name: &str) -> PathBuf {
+/// A file of the vectors.
+pub fn vectors(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/vectors").join(name)
 }
 
