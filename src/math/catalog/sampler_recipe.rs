@@ -79,6 +79,12 @@ impl SamplerRecipe {
         matches!(self.walk, Walk::Inverse | Walk::Reverse)
     }
 
+    /// True for a sampler of networks that answer with several velocities, [`Sampler::slices`](crate::Sampler::slices).
+    #[must_use]
+    pub fn is_sliced(&self) -> bool {
+        self.walk == Walk::ShortLast
+    }
+
     /// The scale of the samples, whatever the options.
     #[must_use]
     pub const fn scale(&self) -> Scale {
