@@ -24,7 +24,7 @@ pub(super) enum Lists {
     Units(f64),
     /// In diffusers a list of timesteps is one of sigmas.
     Sigmas,
-    /// In diffusers steps are points, the clean sample among them.
+    /// Steps are points, the clean sample among them.
     Points,
     /// In diffusers sigmas are places in `0..=1` between these ends.
     Ramp { placement: Placement, ends: [f64; 2] },
@@ -70,9 +70,9 @@ impl Lists {
                 let steps = run.steps.filter(|_| listed.is_none());
                 Ok(SamplerOptions { steps, sigma_list: listed, timesteps: None, ..plain })
             }
-            Self::Points if diffusers => points(plain),
+            Self::Points => points(plain),
             Self::Ramp { placement, ends } if diffusers => ramp(plain, *placement, *ends),
-            Self::Counted | Self::Units(_) | Self::Sigmas | Self::Points | Self::Ramp { .. } => Ok(plain),
+            Self::Counted | Self::Units(_) | Self::Sigmas | Self::Ramp { .. } => Ok(plain),
             Self::Angles => angles(run, plain),
             Self::Exploding { ends, least } => exploding(run, plain, *ends, *least),
             Self::Protein(rule) => protein(run, plain, rule),
@@ -93,14 +93,15 @@ fn counted(run: SamplerOptions) -> Result<SamplerOptions, ConfigError> {
 }
 
 fn points(run: SamplerOptions) -> Result<SamplerOptions, ConfigError> {
+    let diffusers = run.compat == Compat::Diffusers;
     match (run.steps, &run.sigma_list) {
-        (_, Some(list)) if list.len() < 2 || list.last() != Some(&0.0) => {
+        (_, Some(list)) if diffusers && (list.len() < 2 || list.last() != Some(&0.0)) => {
             Err(refused("sigmas", "a list that ends with 0", format!("{list:?}")))
         }
-        (_, Some(_)) => Ok(SamplerOptions { steps: None, ..run }),
+        (_, Some(_)) if diffusers => Ok(SamplerOptions { steps: None, ..run }),
+        (_, Some(_)) | (None, None) => Ok(run),
         (Some(points @ 0..=1), None) => Err(refused("steps", "2 points at least, the clean sample among them", points)),
         (Some(points), None) => Ok(SamplerOptions { steps: Some(points - 1), ..run }),
-        (None, None) => Ok(run),
     }
 }
 

@@ -23,6 +23,15 @@
 //! | `beta` sigmas | quantiles of timesteps | quantiles of sigmas |
 //! | one linspace step | from the noisiest timestep | from the cleanest |
 //! | 1.5708 of SCM | a right angle | beyond one |
+//! | sigmas and timesteps of a flow, both listed | refused | levels, and what the network is told there |
+//! | `sigmas` of EDM's Euler | levels | places in `0..=1` of its formula |
+//! | timesteps of a flow map | as given | shifted, and told so |
+//! | a list of LTX's | ends at the clean sample | ends at its last level, which is not visited |
+//! | `timesteps` of LTX | timesteps | sigmas |
+//! | `s_noise: 0` of LTX | the signal is scaled | it is not |
+//! | what a score network is told | its sigma, as its pipeline tells it | the time in `0..=1` |
+//! | the last step of a score network | the mean | with noise |
+//! | one step of a score network | from `sigma_max` | from `sigma_min` |
 //!
 //! Some configurations are refused although diffusers computes something: an epsilon network at zero terminal SNR, v on
 //! flow sigmas and a flow on others, `sde-dpmsolver`, orders above 3, `invert_sigmas` with `stochastic_sampling`, and a

@@ -45,7 +45,7 @@ impl ProteinTimes {
         if !(2..=MOST).contains(&self.tail_multiplier) || self.tail_steps > MOST {
             return Err(number("tail_step_multiplier", "a whole number from 2", found));
         }
-        let finer = (self.tail_multiplier - 1) * self.tail_steps;
+        let finer = (self.tail_multiplier - 1).saturating_mul(self.tail_steps);
         let base = steps.checked_sub(finer).filter(|base| *base >= self.tail_steps);
         let base =
             base.ok_or_else(|| number("steps", "at least tail_steps times tail_step_multiplier", steps as f64))?;
