@@ -31,6 +31,7 @@
 //! | `s_noise: 0` of LTX | the signal is scaled | it is not |
 //! | what a score network is told | its sigma, as its pipeline tells it | the time in `0..=1` |
 //! | the last step of a score network | the mean | with noise |
+//! | the last step of a protein's flow | without noise | with it, where it starts before `t_lim_ode` |
 //! | one step of a score network | from `sigma_max` | from `sigma_min` |
 //!
 //! Some configurations are refused although diffusers computes something: an epsilon network at zero terminal SNR, v on

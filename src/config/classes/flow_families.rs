@@ -95,6 +95,7 @@ fn proteina(options: &mut Options) -> Result<Scheduler, ConfigError> {
             options.number("t_lim_ode_below", usual.stochastic[0])?,
             options.number("t_lim_ode", usual.stochastic[1])?,
         ],
+        ..usual
     };
     let tail_steps = options.count("tail_steps", 10)?;
     let rule = ProteinTimes { logarithmic, tail_steps, tail_multiplier: options.count("tail_step_multiplier", 2)? };

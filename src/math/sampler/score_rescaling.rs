@@ -16,7 +16,7 @@
 use super::call::Call;
 use super::denoiser::Denoiser;
 use super::grid::{Grid, Scale, Step};
-use super::solver::{Solution, Solver};
+use super::solver::{Compat, Solution, Solver};
 use super::transition::Transition;
 use crate::math::check;
 use crate::math::error::sampler::SamplerError;
@@ -63,12 +63,20 @@ pub struct ScoreRescaling {
     pub noise: NoiseCourse,
     /// The first and the last time, as the data's share, between which steps draw noise.
     pub stochastic: [f64; 2],
+    /// diffusers draws noise in the step to the clean sample too, where that starts between these times.
+    pub compat: Compat,
 }
 
 impl Default for ScoreRescaling {
     /// The temperature of the data, with the noise of RFD4-Proteina.
     fn default() -> Self {
-        Self { inverse_temperature: 1.0, deviation: 1.0, noise: NoiseCourse::Reciprocal, stochastic: [0.02, 0.95] }
+        Self {
+            inverse_temperature: 1.0,
+            deviation: 1.0,
+            noise: NoiseCourse::Reciprocal,
+            stochastic: [0.02, 0.95],
+            compat: Compat::Published,
+        }
     }
 }
 
@@ -90,7 +98,8 @@ impl ScoreRescaling {
         let [ratio, lost] = self.ratio([time, sigma]);
         // The velocity is (x0 - x)/sigma, and the score (t*v - x)/sigma.
         let (mut of_x, mut of_v) = (1.0 + lost * dt, ratio * dt);
-        if (self.stochastic[0]..=self.stochastic[1]).contains(&time) {
+        let last = step.to.sigma() == 0.0 && self.compat == Compat::Published;
+        if (self.stochastic[0]..=self.stochastic[1]).contains(&time) && !last {
             let noise = self.noise.at(time) / (ratio * ratio);
             let score = noise * ratio * dt / sigma;
             (of_x, of_v) = (of_x - score, of_v + score * time);

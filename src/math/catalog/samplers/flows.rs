@@ -7,6 +7,7 @@ use crate::math::catalog::sampler_recipe::{SamplerRecipe, Walk};
 use crate::math::sampler::ddpm::{Ddpm, Variance};
 use crate::math::sampler::grid::Scale;
 use crate::math::sampler::pi_flow::PiFlow;
+use crate::math::sampler::score_rescaling::ScoreRescaling;
 use crate::table::step::SLICES;
 
 const N_GRID: Parameter =
@@ -34,7 +35,8 @@ pub(super) const PROTEINA: Entry<SamplerRecipe> = Entry::new(
     "a flow at a lower temperature than its data's, with noise: proteins",
     &[TSR_K],
     SamplerRecipe::new(Scale::Flow, FLOW_TIMES, &[SIGMAS, FINAL, &["shift", "mu", "tokens", "tsr_k"]], |options| {
-        Ok(Box::new(options.score_rescaling.unwrap_or_default()))
+        let rescaling = options.score_rescaling.unwrap_or_default();
+        Ok(Box::new(ScoreRescaling { compat: options.compat, ..rescaling }))
     }),
 );
 
