@@ -222,7 +222,8 @@ impl Staging {
         let points = steps.saturating_mul(twice).saturating_add(usize::from(self.distilled));
         let [mut sigmas, mut told] = self.grid(run, points)?;
         if self.distilled {
-            (sigmas.pop(), told.pop());
+            sigmas.pop();
+            told.pop();
         }
         if let Some(logarithm) = self.dynamic {
             let mu = run.mu.ok_or(CatalogError::NoSize)?;

@@ -52,7 +52,7 @@ impl ProteinTimes {
         let fine = base.saturating_mul(self.tail_multiplier);
         check_steps(fine)?;
         let tail = (base - self.tail_steps) * self.tail_multiplier;
-        let kept = |i: &usize| *i >= tail || i % self.tail_multiplier == 0;
+        let kept = |i: &usize| *i >= tail || i.is_multiple_of(self.tail_multiplier);
         let all = self.even(fine);
         Ok((0..all.len()).filter(kept).map(|i| all[i]).collect())
     }
