@@ -13,7 +13,7 @@ pub struct Call {
     /// The timestep that the network is told, in the units that it was trained with: usually in `0..T`, not always whole.
     pub timestep: f64,
     /// The second number that a flow map is told: that of the level to which it is to lead. `None` for other networks. See
-    /// [`Model::flow_map`](crate::Model::leading).
+    /// [`Model::flow_map`](crate::Model::flow_map).
     pub next_timestep: Option<f64>,
     /// The noise level of the network's input, in the scale of the sampler.
     pub level: NoiseLevel,
