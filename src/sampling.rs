@@ -116,7 +116,7 @@ pub struct Sampling<'a> {
     pub calls: Timesteps<'a>,
     /// The sample.
     pub x: Tensor<'a>,
-    /// The network's output.
+    /// The network's output; of each sample its [slices](Sampler::slices), one after the other.
     pub prediction: Tensor<'a>,
     /// The second prediction and how it is mixed in.
     pub guidance: Option<Guidance<'a>>,
@@ -233,6 +233,7 @@ impl<'a> Sampling<'a> {
             memory: self.memory,
             least_depth: self.least_depth,
             clean_stats: self.clean_stats,
+            slices: self.sampler.slices() as u32,
             ..Step::in_place(rows, self.shape, self.x, self.prediction)
         }
     }

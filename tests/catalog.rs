@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use tweedie::math::catalog::{
     CatalogError, Catalogue, Entry, Make, Parameter, SamplerOptions, SamplerRecipe, SolverKind,
 };
-use tweedie::math::sampler::{Churn, Corrector, DpmKind, Form, Heun, Scale, Variance};
+use tweedie::math::sampler::{Churn, Corrector, DpmKind, Form, Heun, PiFlow, Scale, ScoreRescaling, Variance};
 use tweedie::math::{
     Density, Model, Placement, Process, Quantity, Sampler, Schedule, Sections, SigmaData, Spacing, Weight,
 };
@@ -229,6 +229,9 @@ const OPTIONS: &[(&str, Change)] = &[
     ("mu", |o| o.mu = Some(0.5)),
     ("tokens", |o| o.tokens = Some(1024.0)),
     ("s_churn", |o| o.churn = Some(Churn::new(1.0))),
+    ("s_noise", |o| o.noise_scale = Some(0.5)),
+    ("n_grid", |o| o.pi_flow = Some(PiFlow { slices: 4, ..PiFlow::default() })),
+    ("tsr_k", |o| o.score_rescaling = Some(ScoreRescaling { inverse_temperature: 2.0, ..ScoreRescaling::default() })),
     ("clip", |o| o.clip = Some(Clip::Range(1.0))),
 ];
 

@@ -1,11 +1,12 @@
 //! Group P: whole loops of the classes of diffusers, from a class's own options alone, replayed in f64.
 
-use crate::support::loops::{Inputs, Run, deviation, run};
+use crate::support::loops::{Inputs, Run, deviation, run, stepped};
 use crate::support::{Vectors, id};
 use serde_json::{Value, json};
 use tweedie::config::{ConfigError, Scheduler};
-use tweedie::math::Sampler;
-use tweedie::math::catalog::SamplerOptions;
+use tweedie::math::catalog::{ClassArguments, SamplerOptions};
+use tweedie::math::sampler::Langevin;
+use tweedie::math::{Sampler, Stages};
 
 /// Cases that are not runs of one sampler on one sample; each has a test of its own, or none yet.
 const APART: &[&str] = &[
@@ -18,16 +19,7 @@ const APART: &[&str] = &[
 ];
 
 /// Classes that are not read yet.
-const PENDING: &[&str] = &[
-    "P_flow_map",
-    "P_ltx_rf",
-    "P_minimax_h3",
-    "P_piflow",
-    "P_flow_sigmas_and_timesteps",
-    "P_edm_euler_ramp",
-    "P_sde_ve_predictor",
-    "P_proteina",
-];
+const PENDING: &[&str] = &[];
 
 pub fn cases() -> Vec<Value> {
     serde_json::from_str(include_str!("vectors/P.json")).unwrap()
@@ -74,9 +66,23 @@ pub fn arguments(case: &Value) -> SamplerOptions {
         eta: step["eta"].as_f64(),
         order: count(&step["order"]),
         begin_index: count(&config["begin_index"]),
+        class: class(set),
         ..SamplerOptions::default()
     }
     .as_diffusers()
+}
+
+/// Arguments of single classes; `null` is Python's `None`, here no second angle.
+fn class(set: &Value) -> ClassArguments {
+    let second = set.get("intermediate_timesteps").map(|second| second.as_f64().unwrap_or(0.0));
+    ClassArguments {
+        max_timesteps: set["max_timesteps"].as_f64(),
+        intermediate_timesteps: second,
+        stage_index: set["stage_index"].as_u64().map(|stage| stage as usize),
+        amplify_first_chunk: set["is_amplify_first_chunk"].as_bool().unwrap_or(false),
+        start_time: set["start_time"].as_f64(),
+        sampling_eps: set["sampling_eps"].as_f64(),
+    }
 }
 
 pub fn sampler(case: &Value) -> Result<Sampler, ConfigError> {
@@ -85,15 +91,34 @@ pub fn sampler(case: &Value) -> Result<Sampler, ConfigError> {
 
 pub fn replay(file: &Vectors, case: &Value, sampler: &Sampler) -> Run {
     let samples = parts(file, case, "samples");
+    let sample = &case["tensors"]["samples"];
+    let width = sample.as_array().and_then(|shape| shape.last()?.as_u64()).unwrap_or(1) as usize;
     let inputs = Inputs {
         batch: case["tensors"]["samples"][1].as_u64().unwrap() as usize,
         initial: samples[0].clone(),
         noises: parts(file, case, "noises"),
         learned: parts(file, case, "var_values"),
+        kept: kept(file, case),
     };
     let answers = parts(file, case, "model_outputs");
     assert_eq!(sampler.calls().len(), answers.len(), "{}", id(case));
-    run(sampler, &inputs, |k, _| answers[k].clone())
+    run(sampler, &inputs, |k, _| in_slices(&answers[k], inputs.batch, width, sampler.slices()))
+}
+
+/// A prediction whose slices lie on its last axis, as rows have them: those of a sample one after the other.
+fn in_slices(answer: &[f64], batch: usize, width: usize, slices: usize) -> Vec<f64> {
+    let of_sample = |part: &[f64]| -> Vec<f64> {
+        let rows = |slice: usize| part.chunks(slices * width).flat_map(move |row| &row[slice * width..][..width]);
+        (0..slices).flat_map(rows).copied().collect()
+    };
+    answer.chunks(answer.len() / batch).flat_map(of_sample).collect()
+}
+
+/// The elements that a run changes, where others stay 0.
+fn kept(file: &Vectors, case: &Value) -> Vec<f64> {
+    let mask = tensor(file, case, "emit_mask");
+    let elements = parts(file, case, "samples")[0].len();
+    mask.iter().flat_map(|&kept| std::iter::repeat_n(kept, elements / mask.len())).collect()
 }
 
 /// The largest deviation of a run from its record, as a part of the manifest's tolerance.
@@ -161,6 +186,62 @@ fn a_wrong_coefficient_fails() {
         }
         assert!(worst(&file, &case, &replay(&file, &case, &sampler)) > 1.0, "{}", id(&case));
     }
+}
+
+/// The grids of Helios: the levels of each stage, what the network is told, and the levels between which stages lie.
+#[test]
+fn stages_of_helios() {
+    let file = Vectors::load("P");
+    let all = cases();
+    let case = all.iter().find(|case| id(case) == "P_helios_grid").unwrap();
+    let most = case["tolerances"]["float64"].as_f64().unwrap();
+    let scheduler = scheduler(case).unwrap();
+    for set in case["config"]["set_timesteps"].as_array().unwrap() {
+        let (steps, stage) = (set["num_inference_steps"].as_u64().unwrap(), set["stage_index"].as_u64().unwrap());
+        let run = SamplerOptions { class: class(set), ..SamplerOptions::steps(steps as usize) };
+        let sampler = scheduler.sampler(&run).unwrap();
+        let sigmas: Vec<f64> = sampler.calls().iter().map(|call| call.level.sigma()).chain([0.0]).collect();
+        let expected = |name: &str| tensor(&file, case, &format!("{name}_stage{stage}_n{steps}"));
+        assert!(deviation(&sigmas, &expected("sigmas")) < most, "{sigmas:?}");
+        let told: Vec<f64> = sampler.timesteps().collect();
+        assert!(deviation(&told, &expected("timesteps")) < most, "{told:?}");
+    }
+    let stages = Stages::new(1000, 1.0, &[0.0, 1.0 / 3.0, 2.0 / 3.0, 1.0], 1.0 / 3.0).unwrap();
+    let of = |level: &dyn Fn(usize) -> Option<f64>| (0..3).map(|i| level(i).unwrap()).collect::<Vec<_>>();
+    assert!(deviation(&of(&|i| stages.start(i)), &tensor(&file, case, "start_sigmas")) < most);
+    assert!(deviation(&of(&|i| stages.end(i)), &tensor(&file, case, "end_sigmas")) < most);
+    assert!(scheduler.sampler(&SamplerOptions::steps(4)).is_err(), "which stage?");
+}
+
+/// The corrector of a score network: its rows follow from the answers, so the loop computes them.
+#[test]
+fn langevin_corrects_between_predictions() {
+    let file = Vectors::load("P");
+    let all = cases();
+    let case = all.iter().find(|case| id(case) == "P_sde_ve_corrector_N4").unwrap();
+    let read = scheduler(case).unwrap();
+    assert!(read.notes().iter().any(|note| note.starts_with("correct_steps")));
+    let predictor = read.sampler(&arguments(case)).unwrap();
+    let [samples, answers, noises] = ["samples", "model_outputs", "noises"].map(|name| parts(&file, case, name));
+    let batch = case["tensors"]["samples"][1].as_u64().unwrap() as usize;
+    let mut calls = Vec::new();
+    for (k, call) in predictor.calls().iter().enumerate() {
+        let mean = |tensor: &[f64]| {
+            let norm = |sample: &[f64]| sample.iter().map(|x| x * x).sum::<f64>().sqrt();
+            tensor.chunks(tensor.len() / batch).map(norm).sum::<f64>() / batch as f64
+        };
+        let norms = [mean(&noises[2 * k]), mean(&answers[2 * k])];
+        let corrector = Langevin { snr: 0.15 }.call(call, &read.model().denoiser(), norms).unwrap();
+        calls.extend([corrector, *call]);
+    }
+    let inputs = Inputs { batch, initial: samples[0].clone(), noises, ..Inputs::default() };
+    let mut x = inputs.initial.clone();
+    let mut worst = 0.0f64;
+    for (k, call) in calls.iter().enumerate() {
+        x = stepped(&predictor, call, batch, [&x, &answers[k], &inputs.noises[k]]);
+        worst = worst.max(deviation(&x, &samples[k + 1]));
+    }
+    assert!(worst < case["tolerance"].as_f64().unwrap(), "{worst:e}");
 }
 
 #[test]

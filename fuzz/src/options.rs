@@ -2,8 +2,8 @@
 
 use crate::numbers::{Count, Number, list};
 use arbitrary::{Arbitrary, Result, Unstructured};
-use tweedie::math::catalog::{Catalogue, Make, SamplerOptions, SolverKind};
-use tweedie::math::sampler::{Churn, Compat, Corrector, Form, Scale, Variance};
+use tweedie::math::catalog::{Catalogue, ClassArguments, Make, SamplerOptions, SolverKind};
+use tweedie::math::sampler::{Churn, Compat, Corrector, Form, PiFlow, Scale, ScoreRescaling, Variance};
 use tweedie::math::{Placement, Sections};
 use tweedie::table::Clip;
 
@@ -53,6 +53,14 @@ pub fn options(u: &mut Unstructured<'_>) -> Result<SamplerOptions> {
         mu: sometimes(u, number)?,
         tokens: sometimes(u, number)?,
         churn: sometimes(u, churn)?,
+        corrector_order: sometimes(u, count)?,
+        tau: sometimes(u, number)?,
+        noise_scale: sometimes(u, number)?,
+        jump_length: sometimes(u, count)?,
+        jump_n_sample: sometimes(u, count)?,
+        pi_flow: sometimes(u, pi_flow)?,
+        score_rescaling: sometimes(u, score_rescaling)?,
+        class: class(u)?,
         compat: *u.choose(&[Compat::Published, Compat::Diffusers])?,
     })
 }
@@ -98,4 +106,34 @@ fn corrector(u: &mut Unstructured<'_>) -> Result<Corrector> {
 
 fn churn(u: &mut Unstructured<'_>) -> Result<Churn> {
     Ok(Churn { amount: number(u)?, least: number(u)?, most: number(u)?, scale: number(u)? })
+}
+
+fn pi_flow(u: &mut Unstructured<'_>) -> Result<PiFlow> {
+    Ok(PiFlow {
+        slices: count(u)?,
+        shift: number(u)?,
+        substeps: count(u)?,
+        last_step: number(u)?,
+        least_time: number(u)?,
+    })
+}
+
+fn score_rescaling(u: &mut Unstructured<'_>) -> Result<ScoreRescaling> {
+    Ok(ScoreRescaling {
+        inverse_temperature: number(u)?,
+        deviation: number(u)?,
+        stochastic: [number(u)?, number(u)?],
+        ..ScoreRescaling::default()
+    })
+}
+
+fn class(u: &mut Unstructured<'_>) -> Result<ClassArguments> {
+    Ok(ClassArguments {
+        max_timesteps: sometimes(u, number)?,
+        intermediate_timesteps: sometimes(u, number)?,
+        stage_index: sometimes(u, count)?,
+        amplify_first_chunk: u.ratio(1, 8)?,
+        start_time: sometimes(u, number)?,
+        sampling_eps: sometimes(u, number)?,
+    })
 }

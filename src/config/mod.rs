@@ -40,6 +40,16 @@
 //! | SA-Solver's noise on a flow | at times 0.2 to 0.8 | where the number that is told is 200 to 800 |
 //! | more steps of RePaint than timesteps, one of UnCLIP | refused, from the noisiest | all timesteps, refused |
 //! | 1.5708 of SCM | a right angle | beyond one |
+//! | sigmas and timesteps of a flow, both listed | refused | levels, and what the network is told there |
+//! | `sigmas` of EDM's Euler | levels | places in `0..=1` of its formula |
+//! | timesteps of a flow map | as given | shifted, and told so |
+//! | a list of LTX's | ends at the clean sample | ends at its last level, which is not visited |
+//! | `timesteps` of LTX | timesteps | sigmas |
+//! | `s_noise: 0` of LTX | the signal is scaled | it is not |
+//! | what a score network is told | its sigma, as its pipeline tells it | the time in `0..=1` |
+//! | the last step of a score network | the mean | with noise |
+//! | the last step of a protein's flow | without noise | with it, where it starts before `t_lim_ode` |
+//! | one step of a score network | from `sigma_max` | from `sigma_min` |
 //!
 //! Some configurations are refused although diffusers computes something: an epsilon network at zero terminal SNR, v on
 //! flow sigmas and a flow on others, placed sigmas beside flow sigmas in SA-Solver, `sde-dpmsolver`, orders above 3 (4 in SA-Solver), `invert_sigmas` with `stochastic_sampling`, and a
@@ -59,6 +69,7 @@
 mod classes;
 mod common;
 mod error;
+mod lists;
 mod nearest;
 mod options;
 mod scheduler;

@@ -3,7 +3,7 @@
 //! The model of such a file can be used all the same: betas, prediction and spacing are written alike in all classes.
 
 /// A class of diffusers, and the supported one whose samples are most like its own on the same model.
-const NEAREST: &[(&str, &str)] = &[("LTXEulerAncestralRFScheduler", "FlowMatchEulerDiscreteScheduler")];
+const NEAREST: &[(&str, &str)] = &[];
 
 /// Samplers of the catalogue that are nearer to a class than that of the supported class.
 const SAMPLERS: &[(&str, &str)] = &[];

@@ -1,6 +1,7 @@
 //! The contents of a configuration: a model, a sampler, and the defaults of its runs.
 
 use super::error::ConfigError;
+use super::lists::Lists;
 use super::options::refused;
 use super::sine_squared;
 use crate::math::catalog::entry::Entry;
@@ -51,6 +52,8 @@ pub struct Scheduler {
     pub(super) mu: Mu,
     /// The rule by which the class places what `set_timesteps` is given, if it has one of its own.
     pub(super) places: Option<Places>,
+    /// The meaning of a run's lists and arguments.
+    pub(super) lists: Lists,
     pub(super) notes: Vec<String>,
 }
 
@@ -84,6 +87,7 @@ impl Scheduler {
             takes,
             mu,
             places: None,
+            lists: Lists::Named,
             notes: Vec::new(),
         })
     }
@@ -107,6 +111,7 @@ impl Scheduler {
             return Err(ConfigError::Unused { option });
         }
         self.refuse_shift(run)?;
+        let run = &self.lists.carried_out(run)?;
         let mut options = SamplerOptions { clip: self.clip(run), ..run.placed_over(&self.defaults) };
         self.shift(run, &mut options)?;
         self.exceptions(run, &mut options)?;
@@ -190,7 +195,12 @@ impl Scheduler {
             (_, Some(Spacing::Leading { .. }), Some(offset)) => Some(Spacing::Leading { offset }),
             (_, spacing, _) => spacing,
         };
-        GridRules { spacing, ..self.rules }
+        let told_listed = match self.lists {
+            Lists::Counted => run.compat == Compat::Diffusers,
+            Lists::Exploding { .. } | Lists::Staged(_) => true,
+            _ => false,
+        };
+        GridRules { spacing, told_listed, ..self.rules }
     }
 
     /// diffusers limits the threshold to `sample_max_value`, whose default of 1 turns it into a clamp to -1..=1.
@@ -228,7 +238,8 @@ impl Scheduler {
             }
         }
         let flow = self.model.process() == Process::Flow;
-        let placed_anew = flow && !is_final && self.rules.between_listed && run.times.is_none();
+        let shifts = self.rules.between_listed && !self.rules.ends_listed;
+        let placed_anew = flow && !is_final && shifts && run.times.is_none();
         if run.sigma_list.is_some() && !placed_anew || run.times.is_some() || is_final && flow {
             options.placement = run.placement;
         }
@@ -246,8 +257,6 @@ impl Scheduler {
     fn exceptions(&self, run: &SamplerOptions, options: &mut SamplerOptions) -> Result<(), ConfigError> {
         if self.rules.sine_squared {
             self.sines(run, options)?;
-        } else if let Process::TrigFlow(_) = self.model.process() {
-            angles(run, options);
         }
         if run.compat == Compat::Published {
             let counted = self.rules.one_too_many && options.steps.is_some();
@@ -286,10 +295,6 @@ impl Scheduler {
     }
 }
 
-/// The first angle of SANA-Sprint and its second of two (Chen et al. 2025, arXiv 2503.09641).
-#[expect(clippy::approx_constant, reason = "the published value, which the network is told")]
-const SPRINT: [f64; 2] = [1.5708, 1.3];
-
 /// diffusers takes 1.5708 for what it is: beyond a right angle, where a little of the sample is subtracted.
 fn beyond_a_right_angle(call: &mut Call) {
     let (row, t) = (&mut call.row, call.timestep);
@@ -300,18 +305,4 @@ fn beyond_a_right_angle(call: &mut Call) {
     let kept = row.p / row.x0[1];
     (row.x0[0], row.x0[1]) = (t.cos(), -t.sin());
     (row.x, row.p) = (kept * row.x0[0], kept * row.x0[1]);
-}
-
-/// The angles of SCM: the usual two, or equal steps from the first to 0.
-fn angles(run: &SamplerOptions, options: &mut SamplerOptions) {
-    match (run.steps, &run.timesteps, &run.times) {
-        (None, Some(list), None) => (options.timesteps, options.times) = (None, Some(list.clone())),
-        (Some(steps @ 1..=MAX_STEPS), None, None) => {
-            let even = |i: usize| SPRINT[0] * (1.0 - i as f64 / steps as f64);
-            options.steps = None;
-            options.times = Some(if steps == 2 { SPRINT.to_vec() } else { (0..steps).map(even).collect() });
-        }
-        // Two lists, or none: the grid says so.
-        _ => {}
-    }
 }

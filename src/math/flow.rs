@@ -22,11 +22,23 @@ pub(super) fn even(n: usize) -> Result<Vec<f64>, SamplerError> {
     Ok((0..n).map(|i| 1.0 - i as f64 / n as f64).collect())
 }
 
+/// The `n` times of equal steps to 0, but for a last one that is this part of the others: pi-Flow.
+///
+/// # Errors
+/// [`SamplerError::Schedule`] for the count, [`SamplerError::Parameter`] for a part that is not above 0 or above 1.
+pub(super) fn even_but_last(n: usize, last: f64) -> Result<Vec<f64>, SamplerError> {
+    check_steps(n)?;
+    check::fraction("the part of the last step", last)?;
+    check::positive("the part of the last step", last)?;
+    let whole = n as f64 - (1.0 - last);
+    Ok((0..n).map(|i| 1.0 - i as f64 / whole).collect())
+}
+
 /// `n` times in equal steps from `most` to `least`: from 1 to `1/T` for a network with `T` timesteps. One is `most`.
 ///
 /// # Errors
 /// [`SamplerError::Parameter`] unless both are within `0..=1`; [`SamplerError::Schedule`] for the count.
-pub(super) fn times(n: usize, most: f64, least: f64) -> Result<Vec<f64>, SamplerError> {
+pub(crate) fn times(n: usize, most: f64, least: f64) -> Result<Vec<f64>, SamplerError> {
     check_steps(n)?;
     check::fraction("the largest time", most)?;
     check::fraction("the least time", least)?;

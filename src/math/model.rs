@@ -73,6 +73,7 @@ pub struct Model {
     placement: Option<Placement>,
     line: Option<[(f64, f64); 2]>,
     latent: [f64; 2],
+    is_flow_map: bool,
 }
 
 impl Model {
@@ -91,7 +92,7 @@ impl Model {
         };
         let edm = schedule.process() == Process::VarianceExploding && prediction.sigma_data().is_some();
         let placement = edm.then_some(Placement::KARRAS);
-        Self { schedule, prediction, factor: 1.0, told, placement, line: None, latent: [1.0, 0.0] }
+        Self { schedule, prediction, factor: 1.0, told, placement, line: None, latent: [1.0, 0.0], is_flow_map: false }
     }
 
     /// A rectified flow of so many timesteps that predicts the velocity `epsilon - x0`.
@@ -158,6 +159,16 @@ impl Model {
         Self { line: Some([base, most]), ..self }
     }
 
+    /// The same network as a flow map: it is told two levels, and predicts the mean velocity from one to the other (Geng et al.
+    /// 2025, arXiv 2505.13447). The number of the second is [`Call::next_timestep`](crate::math::sampler::Call): the level that a
+    /// step leads to for Euler's method, the clean sample for consistency sampling, and the level itself for samplers that
+    /// need the velocity there.
+    #[doc(alias = "MeanFlow")]
+    #[must_use]
+    pub fn flow_map(self) -> Self {
+        Self { is_flow_map: true, ..self }
+    }
+
     /// The same on `scale*(latent - shift)` instead of latents.
     #[must_use]
     pub fn in_latents(self, scale: f64, shift: f64) -> Self {
@@ -206,6 +217,12 @@ impl Model {
     #[must_use]
     pub const fn token_line(&self) -> Option<[(f64, f64); 2]> {
         self.line
+    }
+
+    /// True for a flow map, which is told a second level.
+    #[must_use]
+    pub const fn is_flow_map(&self) -> bool {
+        self.is_flow_map
     }
 
     /// The factor of latents: the network works on `latent_scale*(latent - latent_shift)`; 1 in the space of pixels.

@@ -70,7 +70,7 @@ impl Loop<'_> {
         for (k, call) in (0..).zip(calls).filter(|(_, call)| call.row.draws(false)) {
             noises[call.noise] = self.noise(k);
         }
-        let inputs = Inputs { batch: self.batch as usize, initial: self.start(), noises, learned: Vec::new() };
+        let inputs = Inputs { batch: self.batch as usize, initial: self.start(), noises, ..Inputs::default() };
         let network = |k: usize, x: &[f64]| {
             let seen: Vec<f64> = x.iter().map(|x| calls[k].input * x).collect();
             seen.chunks(self.mixture.elements()).flat_map(|sample| self.mixture.answer(&asks[k], sample)).collect()

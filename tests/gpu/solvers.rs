@@ -5,7 +5,7 @@ use tweedie::error::SamplerError;
 use crate::support::sigmas;
 use tweedie::math::catalog::{Entry, SamplerOptions, SamplerRecipe};
 use tweedie::math::sampler::{
-    Ddpm, Denoiser, DpmSolver, FirstOrder, Grid, Heun, Sampler, Scale, Solution, Solver, UniPc, Variance,
+    Ancestral, Ddpm, Denoiser, DpmSolver, FirstOrder, Grid, Heun, Sampler, Scale, Solution, Solver, UniPc, Variance,
 };
 use tweedie::math::{NoiseLevel, SigmaData, Spacing};
 use tweedie::{Quantity, Schedule};
@@ -115,7 +115,7 @@ pub fn schedule() -> Schedule {
 
 /// Every sampler of the catalogue that leads to pictures, and the variants that its defaults leave out.
 pub fn cases() -> Vec<Case> {
-    let towards = Sampler::CATALOGUE.entries.iter().filter(|entry| !entry.make.inverts());
+    let towards = Sampler::CATALOGUE.entries.iter().filter(|entry| !entry.make.inverts() && !entry.make.is_sliced());
     let variants = [
         Case::new(Course::Preserving, "DDIM, eta 0.5", 1, FirstOrder::ddim(0.5)),
         Case::new(Course::Preserving, "DDIM, eta 1", 1, FirstOrder::ddim(1.0)),
@@ -124,7 +124,7 @@ pub fn cases() -> Vec<Case> {
         Case::new(Course::Preserving, "UniPC 3", 3, UniPc::new(3)),
         Case::new(Course::Edm, "EDM Heun", 2, Heun),
         Case::new(Course::Edm, "EDM DPM-Solver++ 2M", 2, DpmSolver::new(2)),
-        Case::new(Course::Flow, "flow Euler ancestral", 1, FirstOrder::ancestral(1.0)),
+        Case::new(Course::Flow, "flow Euler ancestral", 1, Ancestral::new(1.0)),
         Case::new(Course::Flow, "flow DPM-Solver++ 2M", 2, DpmSolver::new(2)),
     ];
     towards.map(Case::named).chain(variants).collect()

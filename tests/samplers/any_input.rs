@@ -52,6 +52,9 @@ fn check(grid: &Grid, denoiser: &Denoiser, eta: f64, order: usize) {
         Sampler::new(&adams(Clock::Steps, WarmUp::RungeKutta), grid, denoiser),
         Sampler::new(&adams(Clock::Sigma, WarmUp::LowerOrders), grid, denoiser),
         Sampler::new(&adams(Clock::LogSigma, WarmUp::LowerOrders), grid, denoiser),
+        Sampler::new(&Ancestral::new(eta), grid, denoiser),
+        Sampler::new(&ScoreRescaling { inverse_temperature: 2.0, ..ScoreRescaling::default() }, grid, denoiser),
+        Sampler::new(&PiFlow { substeps: 16, ..PiFlow::default() }, grid, denoiser),
     ];
     for sampler in found.into_iter().flatten() {
         for (k, call) in sampler.calls().iter().enumerate() {

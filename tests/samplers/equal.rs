@@ -25,6 +25,27 @@ fn without_corrector(order: usize) -> UniPc {
 fn ddpm_is_ddim_with_eta_1() {
     assert_same(&FirstOrder::ddim(1.0), &Ddpm::new(Variance::FixedSmall), 12);
     assert_same(&FirstOrder::ancestral(1.0), &Ddpm::new(Variance::FixedSmall), 12);
+    assert_same(&FirstOrder::ancestral(0.6), &Ancestral::new(0.6), 12);
+}
+
+/// Without noise, and at the temperature of the data, solvers of flows are Euler's method.
+#[test]
+fn solvers_of_flows_are_euler() {
+    let none = ScoreRescaling { stochastic: [1.0, 0.0], ..ScoreRescaling::default() };
+    let policy = PiFlow { slices: 2, substeps: 1, last_step: 1.0, least_time: 1e-9, shift: 1.0 };
+    for n in [1, 12] {
+        let of = |solver: &dyn Solver| Sampler::new(solver, &flow_grid(n), &Denoiser::new(Quantity::Flow)).unwrap();
+        let euler = of(&FirstOrder::euler());
+        let run = |sampler: &Sampler| sample(sampler, Quantity::Flow, &start()).last().to_vec();
+        for solver in [&none as &dyn Solver, &Ancestral::new(0.0)] {
+            assert!(deviation(&run(&of(solver)), &run(&euler)) < SAME);
+        }
+        // Equal velocities lead straight to the end of the step.
+        for (pi, euler) in of(&policy).calls().iter().zip(euler.calls()) {
+            let whole: f64 = pi.row.slices.iter().sum();
+            assert!((whole - 1.0).abs() < SAME && (pi.row.p - euler.row.p).abs() < SAME, "{pi:?}");
+        }
+    }
 }
 
 #[test]

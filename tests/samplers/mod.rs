@@ -9,9 +9,9 @@ use crate::support::loops::{Inputs, Run, deviation, run};
 use crate::support::sigmas;
 use tweedie::error::SamplerError;
 use tweedie::math::sampler::{
-    AdamsBashforth, Churn, Clock, Compat, Consistency, Corrector, Ddpm, Denoiser, Dpm2, DpmKind, DpmSde, DpmSolver,
-    FirstOrder, Form, Grid, Heun, SaSolver, Sampler, Scale, Singlestep, Solver, Tau, UniPc, UniPcKind, Variance,
-    WarmUp,
+    AdamsBashforth, Ancestral, Churn, Clock, Compat, Consistency, Corrector, Ddpm, Denoiser, Dpm2, DpmKind, DpmSde,
+    DpmSolver, FirstOrder, Form, Grid, Heun, NoiseCourse, PiFlow, SaSolver, Sampler, Scale, ScoreRescaling, Singlestep,
+    Solver, Tau, UniPc, UniPcKind, Variance, WarmUp,
 };
 use tweedie::math::{NoiseLevel, Quantity, Schedule, Sections, SigmaData, Spacing, flow};
 use tweedie::table::Clip;
@@ -84,6 +84,12 @@ fn grid(n: usize) -> Grid {
 
 /// Loops that are equal in exact arithmetic differ by roundings: at most some hundred of them here, on numbers near 1.
 const SAME: f64 = 1e-12;
+
+/// `n` steps of a rectified flow, in equal steps between times that are far from both ends.
+fn flow_grid(n: usize) -> Grid {
+    let times: Vec<f64> = (0..=n).map(|i| 0.95 - 0.9 * i as f64 / n as f64).collect();
+    Grid::of_sigmas(Scale::Flow, &times[..n], &times[..n], times[n]).unwrap()
+}
 
 /// `n` steps, equal in lambda, between sigmas so far apart that what the first steps lack in order does not show.
 fn fine_grid(n: usize) -> Grid {

@@ -5,8 +5,12 @@ use super::*;
 /// How far the variance of samples is from that of the data at the end, relative. Elements are the responses to the
 /// initial sample and to each noise alone, so the variance is their sum of squares.
 fn excess_variance(solver: &impl Solver, n: usize) -> f64 {
-    let grid = fine_grid(n);
-    let sampler = Sampler::new(solver, &grid, &Denoiser::new(Quantity::Epsilon)).unwrap();
+    excess_variance_on(&fine_grid(n), solver)
+}
+
+fn excess_variance_on(grid: &Grid, solver: &impl Solver) -> f64 {
+    let n = grid.len();
+    let sampler = Sampler::new(solver, grid, &Denoiser::new(Quantity::Epsilon)).unwrap();
     let (from, to) = (grid.steps()[0].from, grid.steps()[n - 1].to);
     let noises = sampler.calls().len();
     let unit = |j: usize| (0..=noises).map(|i| f64::from(u8::from(i == j))).collect::<Vec<_>>();
@@ -58,6 +62,43 @@ fn stochastic_samplers_converge_to_the_distribution() {
     let wrong = DpmSolver { compat: Compat::Diffusers, ..sde(3, DpmKind::Midpoint) };
     let found = shrinks("diffusers 3", &|n| excess_variance(&wrong, n));
     assert!(found > shrinks_to(2), "diffusers' third-order SDE is of first order: {found}");
+}
+
+#[test]
+fn stochastic_samplers_of_flows_converge_to_the_distribution() {
+    let shrinks = |name: &str, solver: &dyn Fn(&Grid) -> f64| {
+        let [coarse, fine] = [200, 400].map(|n| solver(&flow_grid(n)));
+        println!("{name}: {coarse:.3e}, {fine:.3e}");
+        fine / coarse
+    };
+    for eta in [0.5, 1.0] {
+        let found = shrinks("ancestral", &|grid| excess_variance_on(grid, &Ancestral::new(eta)));
+        assert!(found < shrinks_to(1), "{eta}: {found}");
+    }
+    for noise in [NoiseCourse::Reciprocal, NoiseCourse::Tangent] {
+        let solver = ScoreRescaling { noise, stochastic: [0.0, 1.0], ..ScoreRescaling::default() };
+        let found = shrinks("proteina", &|grid| excess_variance_on(grid, &solver));
+        assert!(found < shrinks_to(1), "{noise:?}: {found}");
+        // At a lower temperature there is less variance.
+        let cold = ScoreRescaling { inverse_temperature: 4.0, deviation: DATA.spread, ..solver };
+        assert!(excess_variance_on(&flow_grid(400), &cold) > 0.2);
+    }
+}
+
+/// The weights of a policy converge with its sub-steps to the integral of its hat functions.
+#[test]
+fn a_policy_converges_with_its_substeps() {
+    let grid = Grid::of_sigmas(Scale::Flow, &[0.9, 0.6], &[0.9, 0.6], 0.3).unwrap();
+    let weights = |substeps| {
+        let solver = PiFlow { slices: 5, substeps, ..PiFlow::default() };
+        let sampler = Sampler::new(&solver, &grid, &Denoiser::new(Quantity::Flow)).unwrap();
+        assert_eq!(sampler.slices(), 5);
+        sampler.calls().iter().flat_map(|call| call.row.slices.map(|slice| slice * call.row.p)).collect::<Vec<f64>>()
+    };
+    let exact = weights(200_000);
+    let [coarse, fine] = [200, 400].map(|substeps| deviation(&weights(substeps), &exact));
+    let order = (coarse / fine).log2();
+    assert!((order - 1.0).abs() < ORDER_MARGIN, "{coarse:e}, {fine:e}");
 }
 
 fn error_of(solver: &impl Solver, grid: &Grid) -> f64 {

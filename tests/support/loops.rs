@@ -2,7 +2,7 @@
 
 use tweedie::gpu::Step;
 use tweedie::gpu::step::{Sample, StepOptions};
-use tweedie::math::Sampler;
+use tweedie::math::{Call, Sampler};
 use tweedie::table::StepRow;
 
 /// What a loop is fed with. Tensors of a call are the samples of the batch, one after the other.
@@ -15,6 +15,8 @@ pub struct Inputs {
     pub noises: Vec<Vec<f64>>,
     /// The network's second outputs, by call.
     pub learned: Vec<Vec<f64>>,
+    /// 1 where a run changes the sample, 0 where it leaves nothing; none to change all of it.
+    pub kept: Vec<f64>,
 }
 
 /// What came of it.
@@ -54,11 +56,19 @@ pub fn run(sampler: &Sampler, inputs: &Inputs, mut network: impl FnMut(usize, &[
         let second = noise(call.row.second_z.1 as usize);
         let tensors = [&x, &answer, noise(call.noise), second, learned];
         let [next, x0, remembered] = step(&call.row, &rules, inputs.batch, tensors, history);
-        run.samples.push(next);
+        let left = |(i, x): (usize, f64)| x * inputs.kept.get(i).unwrap_or(&1.0);
+        run.samples.push(next.into_iter().enumerate().map(left).collect());
         run.x0.push(x0);
         run.remembered.push(remembered);
     }
     run
+}
+
+/// The sample after a call that is not the loop's own.
+pub fn stepped(sampler: &Sampler, call: &Call, batch: usize, [x, answer, noise]: [&[f64]; 3]) -> Vec<f64> {
+    let rules = StepOptions { clip: sampler.clip(), deviation: sampler.deviation(), rescale: 0.0 };
+    let [next, ..] = step(&call.row, &rules, batch, [x, answer, noise, NOTHING, NOTHING], [NOTHING; StepRow::HISTORY]);
+    next
 }
 
 /// One call, sample by sample: what is per sample (thresholds) sees only its own.
@@ -75,7 +85,9 @@ fn step(
         let part = |tensor: &'_ [f64]| -> Vec<f64> {
             tensor.get(b * elements..(b + 1) * elements).map_or(Vec::new(), <[f64]>::to_vec)
         };
-        let parts = [x, answer, noise, second, learned].map(part);
+        let mut parts = [x, answer, noise, second, learned].map(part);
+        let size = answer.len() / batch;
+        parts[1] = answer[b * size..(b + 1) * size].to_vec();
         let earlier = history.map(part);
         let sample = Sample {
             x: &parts[0],

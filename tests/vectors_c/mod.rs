@@ -28,6 +28,7 @@ fn inputs(file: &Vectors, case: &Value, initial: Vec<f64>) -> Inputs {
         initial,
         noises: parts(file, case, "noises"),
         learned: parts(file, case, "var_values"),
+        ..Inputs::default()
     }
 }
 

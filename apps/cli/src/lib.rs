@@ -15,6 +15,7 @@
 //! ```
 
 mod batch;
+mod class_args;
 mod commands;
 mod demo_engine;
 mod engine;

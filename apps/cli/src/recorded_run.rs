@@ -10,7 +10,7 @@ use tweedie::table::Deviation;
 pub struct RecordedRun {
     /// The first sample, `[B, ...]`.
     pub initial: Array,
-    /// Outputs of the network, `[K, B, ...]`.
+    /// Outputs of the network, `[K, B, ...]`; of each sample its slices, one after the other.
     pub predictions: Array,
     /// Standard normal noise, `[at least as many as are drawn, B, ...]`; none where the sampler draws none.
     pub noises: Option<Array>,
@@ -18,13 +18,19 @@ pub struct RecordedRun {
     pub learned: Option<Array>,
     /// The region that is known, where there is one.
     pub known: Option<KnownRegion>,
+    /// 1 for the elements of the batch that a run changes, 0 for those that it leaves empty.
+    pub kept: Option<Vec<f64>>,
 }
 
 impl RecordedRun {
     /// Reads what the sampler needs and no more.
     pub fn read(file: &TensorFile, sampler: &Sampler) -> Outcome<Self> {
         let calls = sampler.calls().len();
-        let predictions = asked(file, file.finite_floats("model_outputs")?)?;
+        let mut predictions = asked(file, file.finite_floats("model_outputs")?)?;
+        let slices = sampler.slices();
+        if slices > 1 {
+            in_slices(file, &mut predictions, slices)?;
+        }
         let (found, sample) = (predictions.batch(), &predictions.shape[1..]);
         file.require(!sample.is_empty(), "model_outputs", || {
             format!("expected [calls, batch, ...], found shape {:?}", predictions.shape)
@@ -39,13 +45,44 @@ impl RecordedRun {
         let noises = (needed > 0).then(|| noises(file, needed, &initial));
         let (noises, learned) = (noises.transpose()?, learned.transpose()?);
         let noises = noises.map(|noises| of_rows(sampler, noises, known.as_ref()));
-        Ok(Self { initial, predictions, noises, learned, known })
+        let kept = file.has("emit_mask").then(|| kept(file, &initial)).transpose()?;
+        Ok(Self { initial, predictions, noises, learned, known, kept })
     }
 
     /// Elements of all samples together.
     pub fn total(&self) -> usize {
         self.initial.data.len()
     }
+}
+
+/// Puts the slices that lie on the last axis one after the other in each sample. The shape is then that of one slice.
+fn in_slices(file: &TensorFile, predictions: &mut Array, slices: usize) -> Outcome<()> {
+    let shape = predictions.shape.clone();
+    let wide = shape.last().copied().unwrap_or(0);
+    file.require(shape.len() > 2 && wide % slices == 0, "model_outputs", || {
+        format!("expected {slices} slices on the last axis, found shape {shape:?}")
+    })?;
+    let width = wide / slices;
+    let sample: usize = shape[2..].iter().product();
+    let of_sample = |part: &[f64]| -> Vec<f64> {
+        let rows = |slice: usize| part.chunks(wide).flat_map(move |row| &row[slice * width..][..width]);
+        (0..slices).flat_map(rows).copied().collect()
+    };
+    predictions.data = predictions.data.chunks(sample).flat_map(of_sample).collect();
+    if let Some(last) = predictions.shape.last_mut() {
+        *last = width;
+    }
+    Ok(())
+}
+
+/// A mask over the leading axes of a batch, for each of its elements.
+fn kept(file: &TensorFile, like: &Array) -> Outcome<Vec<f64>> {
+    let mask = file.finite_floats("emit_mask")?;
+    file.require(like.shape.starts_with(&mask.shape), "emit_mask", || {
+        format!("expected leading axes of {:?}, found shape {:?}", like.shape, mask.shape)
+    })?;
+    let each = like.data.len() / mask.data.len();
+    Ok(mask.data.iter().flat_map(|&kept| std::iter::repeat_n(kept, each)).collect())
 }
 
 /// At least as many as are drawn.

@@ -102,8 +102,10 @@ impl Adapter {
         let total = piece.shape.total();
         let started = started(piece.sampler.start(), &piece.run.initial.data, values(&piece.run.noises));
         let x = self.upload("tweedie-cli::x", &piece.of(&started, 0));
-        let [prediction, noise, learned, x0] =
-            ["prediction", "noise", "learned", "x0"].map(|label| self.buffer(&format!("tweedie-cli::{label}"), total));
+        let slices = piece.sampler.slices();
+        let [noise, learned, x0] =
+            ["noise", "learned", "x0"].map(|label| self.buffer(&format!("tweedie-cli::{label}"), total));
+        let prediction = self.buffer("tweedie-cli::prediction", slices as u64 * total);
         let sampler = of_one_noise(piece.sampler);
         let known = piece.run.known.as_ref();
         let [mask, original] = [known.map(|it| &it.mask), known.map(|it| &it.original)]
@@ -125,10 +127,15 @@ impl Adapter {
         let plan = front.with_rows(&front.rows()).plan(&self.context).map_err(plan_failure)?;
         samples[0].extend(self.download(&x, total)?);
         for (k, call) in piece.sampler.calls().iter().enumerate() {
-            self.refill(&prediction, &piece.of(&piece.run.predictions.data, k));
+            self.refill(&prediction, &piece.slices_of(&piece.run.predictions.data, k, slices));
             self.refill(&noise, &piece.noise(call));
             self.refill(&learned, &piece.of(values(&piece.run.learned), k));
             self.run(&plan, Recording::call(k as u32))?;
+            if let Some(kept) = &piece.run.kept {
+                let next = Values::Stored(self.storage, self.download(&x, total)?).widened();
+                let left = next.iter().zip(piece.of(kept, 0)).map(|(&x, kept)| x as f32 * kept);
+                self.refill(&x, &left.collect::<Vec<_>>());
+            }
             samples[k + 1].extend(self.download(&x, total)?);
             clean[k].extend(self.download(&x0, total)?);
         }
@@ -170,7 +177,12 @@ impl Piece<'_> {
 
     /// Their part of an entry of a list; nothing where the list has no such entry.
     fn of(&self, list: &[f64], entry: usize) -> Vec<f32> {
-        let place = (entry * self.run.total() + self.first, self.shape.total() as usize);
+        self.slices_of(list, entry, 1)
+    }
+
+    /// The same of a list whose samples have so many slices.
+    fn slices_of(&self, list: &[f64], entry: usize, slices: usize) -> Vec<f32> {
+        let place = (slices * (entry * self.run.total() + self.first), slices * self.shape.total() as usize);
         part(list, place).iter().map(|&value| value as f32).collect()
     }
 }
@@ -180,12 +192,13 @@ fn on_cpu(sampler: &Sampler, run: &RecordedRun) -> Replayed {
     let (total, elements) = (run.total(), run.initial.per_sample());
     let mut samples = started(sampler.start(), &run.initial.data, values(&run.noises));
     let [mut clean, mut remembered] = [const { Vec::<f64>::new() }; 2];
+    let slices = sampler.slices();
     for (k, call) in sampler.calls().iter().enumerate() {
         for first in (0..total).step_by(elements) {
             let place = |entry: usize| (entry * total + first, elements);
             let sample = Sample {
                 x: part(&samples, place(k)),
-                predictions: [part(&run.predictions.data, place(k)), &[]],
+                predictions: [part(&run.predictions.data, (slices * place(k).0, slices * elements)), &[]],
                 history: from_fn(|back| {
                     k.checked_sub(back + 1).map_or(&[][..], |entry| part(&remembered, place(entry)))
                 }),
@@ -196,7 +209,9 @@ fn on_cpu(sampler: &Sampler, run: &RecordedRun) -> Replayed {
                 ..Sample::default()
             };
             let stepped = Step::reference(&call.row, &rules, &sample);
-            samples.extend(stepped.next.iter().map(|exact| exact.value));
+            let kept = run.kept.as_deref().map(|kept| part(kept, (first, elements)));
+            let left = |(i, x): (usize, f64)| kept.map_or(x, |kept| x * kept[i]);
+            samples.extend(stepped.next.iter().map(|exact| exact.value).enumerate().map(left));
             clean.extend(stepped.x0.iter().map(|exact| exact.value));
             remembered.extend(stepped.remembered.iter().map(|exact| exact.value));
         }

@@ -2,6 +2,7 @@
 //!
 //! As for schedules, an option that the sampler has no use for is an error: who gives it believes that it does something.
 
+use crate::class_args::ClassArgs;
 use crate::model_args::ModelArgs;
 use crate::names::{find, joined, one_of};
 use crate::sigmas_arg::{Sigmas, SigmasParser, is_spacing};
@@ -49,7 +50,7 @@ pub struct SamplerArgs {
     #[arg(long, value_name = "SYSTEM")]
     pub compat: Option<System>,
 
-    /// Number of steps
+    /// Number of steps; with --compat diffusers it may stand beside a list of as many
     #[arg(long, value_name = "N")]
     pub steps: Option<usize>,
 
@@ -197,9 +198,12 @@ pub struct SamplerArgs {
     #[arg(long, value_name = "SIGMA", allow_negative_numbers = true, requires = "s_churn")]
     pub s_tmax: Option<f64>,
 
-    /// Factor of churned noise [default: 1]
-    #[arg(long, value_name = "S", allow_negative_numbers = true, requires = "s_churn")]
+    /// Factor of the noise that euler-ancestral draws, and of churned noise [default: 1]
+    #[arg(long, value_name = "S", allow_negative_numbers = true)]
     pub s_noise: Option<f64>,
+
+    #[command(flatten)]
+    pub class: ClassArgs,
 }
 
 impl SamplerArgs {
@@ -221,6 +225,11 @@ impl SamplerArgs {
     /// Whose numbers are wanted.
     pub fn compat(&self) -> Compat {
         self.compat.map_or(Compat::Published, |System::Diffusers| Compat::Diffusers)
+    }
+
+    /// The factor of noise that is not churned.
+    pub fn noise_scale(&self) -> Option<f64> {
+        self.s_noise.filter(|_| self.s_churn.is_none())
     }
 
     /// The churn, if there is any.

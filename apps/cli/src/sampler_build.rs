@@ -111,6 +111,10 @@ impl SamplerArgs {
             mu: self.mu,
             tokens: self.tokens,
             churn: self.churn(),
+            noise_scale: self.noise_scale(),
+            pi_flow: self.class.pi_flow(),
+            score_rescaling: self.class.score_rescaling(),
+            class: self.class.arguments(),
             compat: self.compat(),
             ..SamplerOptions::default()
         }

@@ -38,13 +38,18 @@ impl Default for Solver {
 impl Solver {
     /// All of them, as in the menu.
     pub fn all() -> impl Iterator<Item = Self> {
-        Sampler::CATALOGUE.entries.iter().map(Self).filter(|solver| !solver.0.make.inverts())
+        Sampler::CATALOGUE.entries.iter().map(Self).filter(Self::leads_to_pictures)
     }
 
     /// The sampler of this name or synonym.
     #[must_use]
     pub fn find(name: &str) -> Option<Self> {
-        Sampler::CATALOGUE.find(name).ok().map(Self).filter(|solver| !solver.0.make.inverts())
+        Sampler::CATALOGUE.find(name).ok().map(Self).filter(Self::leads_to_pictures)
+    }
+
+    /// True for a sampler from noise, of networks with one answer.
+    fn leads_to_pictures(&self) -> bool {
+        !self.0.make.inverts() && !self.0.make.is_sliced()
     }
 
     /// Name for people.

@@ -54,10 +54,13 @@ pub fn loops(schedule: &Schedule) -> Outcome<Vec<Named<Loop>>> {
         let threshold = plain.clipped(Clip::Quantile { ratio: 0.9, least: 0.5, most: f64::INFINITY });
         let rederived = FirstOrder { rederived: true, ..FirstOrder::ddim(0.0) };
         let mut all = Vec::new();
-        for entry in Sampler::CATALOGUE.entries.iter().filter(|entry| !entry.make.inverts()) {
+        for entry in Sampler::CATALOGUE.entries.iter().filter(|entry| !entry.make.inverts() && !entry.make.is_sliced())
+        {
             let model = entry.usual_model(usual.clone(), None, None);
-            let (solver, _) = entry.parts(&model, &SamplerOptions::steps(CALLS))?;
-            all.push((entry.name, Sampler::new(&*solver, &grid, &plain)?));
+            let (solver, own) = entry.parts(&model, &SamplerOptions::steps(CALLS))?;
+            // Some solvers of flows take no other levels.
+            let levels = if entry.make.is_flow() { &own } else { &grid };
+            all.push((entry.name, Sampler::new(&*solver, levels, &plain)?));
         }
         all.extend([
             ("ddim, clipped, epsilon of that", Sampler::new(&rederived, &grid, &clipped)?),

@@ -3,6 +3,7 @@
 use super::read::Read;
 use crate::config::common::{DPM_SDE, Given, dpm_solver, ends_noisy, threshold, train_timesteps};
 use crate::config::error::ConfigError;
+use crate::config::lists::Lists;
 use crate::config::options::{Options, refused};
 use crate::config::scheduler::Scheduler;
 use crate::math::catalog::sampler_options::SamplerOptions;
@@ -75,13 +76,17 @@ fn scm(options: &mut Options) -> Result<Scheduler, ConfigError> {
     let sigma_data = SigmaData::new(options.number("sigma_data", SigmaData::KARRAS.value())?)?;
     let model = Model::trig_flow(steps, sigma_data)?.with_output_factor(1.0 / sigma_data.value())?;
     let defaults = SamplerOptions { stochastic: true, ..SamplerOptions::default() };
-    Ok(Scheduler { takes: vec!["times", "timesteps"], ..Scheduler::new(model, "flow-euler", defaults)? })
+    let takes = vec!["times", "timesteps", "max_timesteps", "intermediate_timesteps"];
+    Ok(Scheduler { takes, lists: Lists::Angles, ..Scheduler::new(model, "flow-euler", defaults)? })
 }
 
 fn edm_euler(options: &mut Options) -> Result<Scheduler, ConfigError> {
     let mut read = edm(options, &Usual::edm()?, "euler", SamplerOptions::default())?;
     read.rules.last = Last::Listed;
-    Ok(Scheduler { takes: vec!["s_churn"], ..read })
+    let SamplerOptions { placement, sigma_min, sigma_max, .. } = read.defaults;
+    let ends = [sigma_min.unwrap_or(f64::NAN), sigma_max.unwrap_or(f64::NAN)];
+    let lists = Lists::Ramp { placement: placement.unwrap_or(Placement::KARRAS), ends };
+    Ok(Scheduler { takes: vec!["s_churn"], lists, ..read })
 }
 
 fn edm_dpm(options: &mut Options) -> Result<Scheduler, ConfigError> {

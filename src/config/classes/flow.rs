@@ -3,6 +3,7 @@
 use super::read::Read;
 use crate::config::common::{placement, train_timesteps};
 use crate::config::error::ConfigError;
+use crate::config::lists::Lists;
 use crate::config::options::{Options, refused};
 use crate::config::scheduler::{Mu, Scheduler};
 use crate::math::catalog::sampler_options::SamplerOptions;
@@ -37,7 +38,7 @@ pub(super) fn shifts(options: &mut Options, mut read: Scheduler, name: &str) -> 
     Ok(read)
 }
 
-fn flow_euler(options: &mut Options) -> Result<Scheduler, ConfigError> {
+pub(super) fn flow_euler(options: &mut Options) -> Result<Scheduler, ConfigError> {
     let mut model = Model::flow(train_timesteps(options, 1000)?)?;
     let placement = placement(options, false)?.map(|(_, placement)| placement);
     let inverted = options.flag("invert_sigmas", false)?;
@@ -53,6 +54,7 @@ fn flow_euler(options: &mut Options) -> Result<Scheduler, ConfigError> {
     let defaults = SamplerOptions { placement, stochastic, ..SamplerOptions::default() };
     let mut read = shifts(options, Scheduler::new(model, "flow-euler", defaults)?, "shift")?;
     read.rules.between_listed = true;
+    read.lists = Lists::Counted;
     read.takes.push("timesteps");
     Ok(read)
 }

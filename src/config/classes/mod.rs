@@ -5,8 +5,10 @@ mod consistency;
 mod ddpm;
 mod edm;
 mod flow;
+mod flow_families;
 mod multistep;
 mod read;
+mod score;
 mod sigmas;
 mod stochastic;
 mod timesteps;
@@ -24,7 +26,9 @@ pub(super) fn classes() -> impl Iterator<Item = &'static (&'static str, Read)> {
         consistency::CLASSES,
         ddpm::CLASSES,
         flow::CLASSES,
+        flow_families::CLASSES,
         edm::CLASSES,
+        score::CLASSES,
     ];
     families.into_iter().flatten()
 }

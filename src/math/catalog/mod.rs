@@ -69,5 +69,5 @@ mod schedules;
 pub use entry::{Catalogue, Entry, Make, Values};
 pub use error::CatalogError;
 pub use parameter::Parameter;
-pub use sampler_options::{SamplerOptions, SolverKind};
+pub use sampler_options::{ClassArguments, SamplerOptions, SolverKind};
 pub use sampler_recipe::SamplerRecipe;

@@ -4,14 +4,15 @@ use super::entry::Entry;
 use super::error::CatalogError;
 use super::sampler_grid::GridBuilder;
 use super::sampler_options::SamplerOptions;
-use super::sampler_recipe::SamplerRecipe;
+use super::sampler_recipe::{SamplerRecipe, Walk};
 use super::sampler_rules::GridRules;
+use crate::math::level::NoiseLevel;
 use crate::math::model::Model;
 use crate::math::process::Process;
 use crate::math::quantity::Quantity;
 use crate::math::sampler::Sampler;
-use crate::math::sampler::grid::{Grid, Scale};
-use crate::math::sampler::solver::Solver;
+use crate::math::sampler::grid::{Grid, Scale, Step};
+use crate::math::sampler::solver::{Interval, Solver};
 use crate::math::schedule::Schedule;
 use crate::table::step::Clip;
 
@@ -20,6 +21,19 @@ type SamplerParts = (Box<dyn Solver>, Grid);
 
 /// Options that every sampler uses.
 const EVERYWHERE: [&str; 5] = ["clip", "threshold", "strength", "begin_index", "end_index"];
+
+/// Tells a flow map where it is to lead.
+fn tell_the_next(sampler: &mut Sampler, grid: &Grid, interval: Interval, model: &Model) {
+    for call in sampler.calls_mut() {
+        let step = grid.steps().get(call.step);
+        let reached = |step: &Step| step.to_timestep.unwrap_or_else(|| model.told(step.to));
+        call.next_timestep = match interval {
+            Interval::Point => Some(call.timestep),
+            Interval::Step => step.map(reached),
+            Interval::Rest => Some(model.told(NoiseLevel::CLEAN)),
+        };
+    }
+}
 
 impl Entry<SamplerRecipe> {
     /// The sampler that the options describe for a model.
@@ -50,8 +64,12 @@ impl Entry<SamplerRecipe> {
         options: &SamplerOptions,
         asked: &SamplerOptions,
     ) -> Result<SamplerParts, CatalogError> {
-        let solver = self.make.solver(&self.filled(options), model)?;
         let builder = GridBuilder { recipe: &self.make, options, asked, model, rules };
+        let mut filled = self.filled(options);
+        if self.make.walk == Walk::ShortLast {
+            filled.shift = Some(builder.shift()?); // that of the times, whoever says so
+        }
+        let solver = self.make.solver(&filled, model)?;
         Ok((solver, builder.churned_grid()?))
     }
 
@@ -65,7 +83,11 @@ impl Entry<SamplerRecipe> {
     ) -> Result<Sampler, CatalogError> {
         let (solver, grid) = self.parts_by(rules, model, options, asked)?;
         let denoiser = model.denoiser().clipped(options.clip.unwrap_or(Clip::None));
-        Ok(Sampler::new(&*solver, &grid, &denoiser)?)
+        let mut sampler = Sampler::new(&*solver, &grid, &denoiser)?;
+        if model.is_flow_map() {
+            tell_the_next(&mut sampler, &grid, solver.interval(), model);
+        }
+        Ok(sampler)
     }
 
     /// [`build`](Self::build) by some rules of a class, of which this is not the sampler.

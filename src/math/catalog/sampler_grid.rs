@@ -92,15 +92,34 @@ impl GridBuilder<'_> {
         let mut given = lists.iter().filter(|(list, _)| list.is_some()).map(|(_, name)| *name);
         match (given.next(), given.next()) {
             (Some(list), _) if steps.is_some() => return Err(contradiction("steps", list, "says how many there are")),
+            (Some(_), Some(_)) if self.told_list().is_some() => {}
             (Some(first), Some(second)) => return Err(contradiction(first, second, "places the levels")),
             _ => {}
         }
         match (steps, timesteps, sigma_list) {
             (Some(steps), ..) => Ok(Steps::Count(*steps)),
+            (.., Some(list)) if self.told_list().is_some() => Ok(Steps::Sigmas(list)),
             (_, Some(list), _) => Ok(Steps::Timesteps(list)),
             (.., Some(list)) => Ok(Steps::Sigmas(list)),
             _ => Err(CatalogError::NoSteps),
         }
+    }
+
+    /// The numbers that the network is told at a list of sigmas, where a class takes both lists.
+    pub(super) fn told_list(&self) -> Option<&[f64]> {
+        let SamplerOptions { timesteps, sigma_list, times, .. } = self.options;
+        let both = self.rules.told_listed && sigma_list.is_some() && times.is_none();
+        timesteps.as_deref().filter(|_| both)
+    }
+
+    /// True if the last of a list is where the run ends.
+    pub(super) fn ends_listed(&self) -> bool {
+        self.rules.ends_listed && self.is_diffusers()
+    }
+
+    /// True if a list of times goes through the shift of the class.
+    pub(super) fn shifts_lists(&self) -> bool {
+        self.is_diffusers() && self.rules.between_listed && !self.rules.ends_listed
     }
 
     /// True if the options list sigmas or times.
@@ -148,12 +167,16 @@ impl GridBuilder<'_> {
                 Spacing::distilled(all, original, self.options.strength.unwrap_or(1.0), steps)?
             }
             Walk::BeforeZero | Walk::Rising => self.before_zero(all, steps)?,
-            Walk::Plain | Walk::Strided | Walk::Twice | Walk::Halved | Walk::Inverse | Walk::Reverse => {
-                match self.single(all, steps) {
-                    Some(noisiest) => vec![noisiest],
-                    None => self.spacing().timesteps(all, steps)?,
-                }
-            }
+            Walk::Plain
+            | Walk::Strided
+            | Walk::Twice
+            | Walk::Halved
+            | Walk::ShortLast
+            | Walk::Inverse
+            | Walk::Reverse => match self.single(all, steps) {
+                Some(noisiest) => vec![noisiest],
+                None => self.spacing().timesteps(all, steps)?,
+            },
         })
     }
 
@@ -212,7 +235,13 @@ impl GridBuilder<'_> {
             Walk::Inverse => grid.reversed()?,
             Walk::Reverse => grid.reversed()?.told(|level| self.model.told(level))?,
             Walk::Rising => self.risen(&grid)?,
-            Walk::Plain | Walk::Strided | Walk::Twice | Walk::Halved | Walk::BeforeZero | Walk::Distilled => grid,
+            Walk::Plain
+            | Walk::Strided
+            | Walk::Twice
+            | Walk::Halved
+            | Walk::ShortLast
+            | Walk::BeforeZero
+            | Walk::Distilled => grid,
         })
     }
 

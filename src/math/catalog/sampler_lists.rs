@@ -16,7 +16,7 @@ impl GridBuilder<'_> {
     /// given goes through their own shift.
     pub(super) fn listed_levels(&self, scale: Scale) -> Result<Option<Vec<NoiseLevel>>, CatalogError> {
         let SamplerOptions { sigma_list, times, .. } = self.options;
-        let shifts = self.is_diffusers() && self.rules.between_listed && scale == Scale::Flow;
+        let shifts = self.shifts_lists() && scale == Scale::Flow;
         let levels: Result<Vec<_>, SamplerError> = match (sigma_list, times) {
             (None, Some(times)) => times.iter().map(|&time| self.model.level_of_time(time)).collect(),
             (Some(sigmas), None) if !shifts => sigmas.iter().map(|&sigma| scale.level(sigma)).collect(),
@@ -32,7 +32,7 @@ impl GridBuilder<'_> {
         let mut levels = levels?;
         let ends_at_zero = times.as_ref().is_some_and(|times| times.last() == Some(&0.0));
         let clock = matches!(self.model.told_number(), Told::CosineTime(_));
-        if levels.last().is_some_and(|last| last.sigma() == 0.0) || (clock && ends_at_zero) {
+        if !self.ends_listed() && levels.last().is_some_and(|last| last.sigma() == 0.0 || (clock && ends_at_zero)) {
             levels.pop();
         }
         Ok(Some(levels))
@@ -40,11 +40,15 @@ impl GridBuilder<'_> {
 
     /// The grid of these levels, each of which the network is told.
     pub(super) fn level_grid(&self, scale: Scale, levels: &[NoiseLevel]) -> Result<Grid, CatalogError> {
+        let (levels, end) = match levels.split_last() {
+            Some((last, visited)) if self.ends_listed() => (visited, *last),
+            Some((last, _)) if self.ends_at_least_sigma() => (levels, *last),
+            _ => (levels, self.least_level()?),
+        };
         let own = |(k, &level): (usize, &NoiseLevel)| self.listed_angle(k).unwrap_or_else(|| self.model.told(level));
-        let told: Vec<f64> = levels.iter().enumerate().map(own).collect();
-        let end = match (self.ends_at_least_sigma(), levels.last()) {
-            (true, Some(last)) => *last,
-            _ => self.least_level()?,
+        let told = match self.told_list() {
+            Some(list) => self.told_as_listed(list, levels)?,
+            None => levels.iter().enumerate().map(own).collect(),
         };
         let targets = levels.iter().skip(1).copied().chain([end]);
         let grid = Grid::of_levels(scale, levels, targets, &told)?;
@@ -57,6 +61,16 @@ impl GridBuilder<'_> {
             Told::CosineTime(clock) => clock.level(0.0),
             _ => Ok(NoiseLevel::CLEAN),
         }
+    }
+
+    /// The numbers of a list, one for each level. A network whose time rises is told its own.
+    pub(super) fn told_as_listed(&self, list: &[f64], levels: &[NoiseLevel]) -> Result<Vec<f64>, SamplerError> {
+        let (expected, found) = (levels.len(), list.len());
+        if found != expected {
+            return Err(SamplerError::Lengths { what: "timesteps", expected, found });
+        }
+        let told = |(&listed, &level)| if self.model.rises() { self.model.told(level) } else { listed };
+        Ok(list.iter().zip(levels).map(told).collect())
     }
 
     /// The angle of a list that its network is told as it is, beyond `pi/2` by its rounding or not.

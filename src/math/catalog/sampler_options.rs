@@ -7,6 +7,8 @@ use crate::math::sampler::ddpm::Variance;
 use crate::math::sampler::dpm::DpmKind;
 use crate::math::sampler::grid::Scale;
 use crate::math::sampler::multistep::Form;
+use crate::math::sampler::pi_flow::PiFlow;
+use crate::math::sampler::score_rescaling::ScoreRescaling;
 use crate::math::sampler::solver::Compat;
 use crate::math::sampler::unipc::{Corrector, UniPcKind};
 use crate::math::spacing::Sections;
@@ -108,8 +110,45 @@ pub struct SamplerOptions {
     pub tokens: Option<f64>,
     /// Noise that is added on the way. This is the option `s_churn`.
     pub churn: Option<Churn>,
+    /// The policy of pi-Flow, whose shift is that of the times. This is the option `n_grid`.
+    pub pi_flow: Option<PiFlow>,
+    /// The temperature and the noise of a protein's flow. This is the option `tsr_k`.
+    pub score_rescaling: Option<ScoreRescaling>,
+    /// Arguments of single classes of diffusers.
+    pub class: ClassArguments,
     /// The system whose numbers are computed.
     pub compat: Compat,
+}
+
+/// Arguments of `set_timesteps` that single classes of diffusers have: the options of their names. Named samplers have none.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct ClassArguments {
+    /// The first angle of SCM.
+    pub max_timesteps: Option<f64>,
+    /// The second of SCM's two angles; 0 for none, that is two equal steps.
+    pub intermediate_timesteps: Option<f64>,
+    /// The stage of a staged run, from 0.
+    pub stage_index: Option<usize>,
+    /// A stage of twice as many steps (`is_amplify_first_chunk`).
+    pub amplify_first_chunk: bool,
+    /// The time of a protein's flow, in `0..1`, from which a run starts.
+    pub start_time: Option<f64>,
+    /// The last time that a score network is told.
+    pub sampling_eps: Option<f64>,
+}
+
+impl ClassArguments {
+    /// The arguments that are given, by name.
+    fn given(&self) -> [(&'static str, bool); 6] {
+        [
+            ("max_timesteps", self.max_timesteps.is_some()),
+            ("intermediate_timesteps", self.intermediate_timesteps.is_some()),
+            ("stage_index", self.stage_index.is_some()),
+            ("is_amplify_first_chunk", self.amplify_first_chunk),
+            ("start_time", self.start_time.is_some()),
+            ("sampling_eps", self.sampling_eps.is_some()),
+        ]
+    }
 }
 
 /// A variant of a multistep solver.
@@ -199,12 +238,14 @@ impl SamplerOptions {
             "original_steps" => self.original_steps = Some(value as usize),
             "shift" => self.shift = Some(value),
             "s_churn" => self.churn = Some(Churn::new(value)),
+            "n_grid" => self.pi_flow.get_or_insert_default().slices = value as usize,
+            "tsr_k" => self.score_rescaling.get_or_insert_default().inverse_temperature = value,
             _ => return false,
         }
         true
     }
 
-    /// The names of all options besides `steps`, `timesteps` and `compat`.
+    /// The names of all options besides `steps`, `timesteps`, `compat` and those of a class of diffusers.
     ///
     /// ```
     /// use tweedie::math::catalog::SamplerOptions;
@@ -217,11 +258,11 @@ impl SamplerOptions {
 
     /// The names of the options that are given, besides `steps`, `timesteps` and `compat`.
     pub fn given(&self) -> impl Iterator<Item = &'static str> {
-        self.named().into_iter().filter(|(_, given)| *given).map(|(name, _)| name)
+        self.named().into_iter().chain(self.class.given()).filter(|(_, given)| *given).map(|(name, _)| name)
     }
 
     /// Each option by name, and `true` if it is given.
-    fn named(&self) -> [(&'static str, bool); 36] {
+    fn named(&self) -> [(&'static str, bool); 38] {
         let placed = self.placement.map(Placement::option);
         [
             ("spacing", placed == Some("spacing")),
@@ -260,6 +301,8 @@ impl SamplerOptions {
             ("mu", self.mu.is_some()),
             ("tokens", self.tokens.is_some()),
             ("s_churn", self.churn.is_some()),
+            ("n_grid", self.pi_flow.is_some()),
+            ("tsr_k", self.score_rescaling.is_some()),
         ]
     }
 }

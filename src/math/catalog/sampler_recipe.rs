@@ -64,6 +64,8 @@ pub(super) enum Walk {
     BeforeZero,
     /// Along the timesteps from which a model was distilled.
     Distilled,
+    /// In equal steps of a flow's time before its shift, but for a shorter last one.
+    ShortLast,
     /// From clean to noisy, told the noisier timestep of each step.
     Inverse,
     /// From clean to noisy, told the timestep of each level. The last step leads to noise.
@@ -110,6 +112,12 @@ impl SamplerRecipe {
     #[must_use]
     pub fn inverts(&self) -> bool {
         matches!(self.walk, Walk::Inverse | Walk::Reverse | Walk::Rising)
+    }
+
+    /// True for a sampler of networks that answer with several velocities, [`Sampler::slices`](crate::Sampler::slices).
+    #[must_use]
+    pub fn is_sliced(&self) -> bool {
+        self.walk == Walk::ShortLast
     }
 
     /// The scale of the samples, whatever the options.

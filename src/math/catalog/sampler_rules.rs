@@ -13,6 +13,10 @@ pub(crate) struct GridRules {
     pub(crate) usable: Option<usize>,
     /// Sigmas lie between the ends of the list that the spacing gives, not those of training.
     pub(crate) between_listed: bool,
+    /// A list of timesteps beside one of sigmas is what the network is told at these.
+    pub(crate) told_listed: bool,
+    /// In diffusers a run ends at the last of a list, which is not visited, and lists of a flow are not shifted.
+    pub(crate) ends_listed: bool,
     /// The last sigma of a run that does not end at the clean sample.
     pub(crate) last: Last,
     /// The times of a flow, before they are shifted.
@@ -55,6 +59,8 @@ pub(crate) enum Times {
     /// `1 - i/n`; from 1 to `1/T` in diffusers and where the model or the options place both ends.
     #[default]
     Usual,
+    /// `1 - i/n` in diffusers too.
+    Even,
     /// One more from 1 to `1/T`, without the last.
     BeforeLast,
     /// One more from 1 to `1/T`, counted from data and without the first.

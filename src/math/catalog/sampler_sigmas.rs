@@ -13,6 +13,7 @@ use crate::math::level::NoiseLevel;
 use crate::math::placement::Placement;
 use crate::math::process::Process;
 use crate::math::sampler::grid::{Grid, Scale};
+use crate::math::sampler::pi_flow::PiFlow;
 use crate::math::sigmas;
 
 /// The distance that diffusers keeps between the first time of UniPC and 1, where its logarithms are infinite.
@@ -146,10 +147,7 @@ impl GridBuilder<'_> {
         }
         let ratio_to_time = |sigma: f64| if self.rules.ratios { sigma / (1.0 + sigma) } else { sigma };
         let sigmas: Vec<f64> = sigmas.into_iter().map(ratio_to_time).collect();
-        let told = match self.steps()? {
-            Steps::Timesteps(list) => self.told_at(scale, list, &sigmas)?,
-            Steps::Count(_) | Steps::Sigmas(_) => self.told(scale, &sigmas)?,
-        };
+        let told = self.told_by_list(scale, &sigmas)?;
         Ok(Grid::of_sigmas(scale, &sigmas, &told, self.last_sigma(&sigmas))?)
     }
 
@@ -205,13 +203,22 @@ impl GridBuilder<'_> {
         pairs.map(|(&timestep, &sigma)| Ok(self.model.told_at(timestep, scale.level(sigma)?))).collect()
     }
 
+    /// What the network is told at these sigmas: as a list says, or by the model.
+    fn told_by_list(&self, scale: Scale, sigmas: &[f64]) -> Result<Vec<f64>, CatalogError> {
+        if let Some(list) = self.told_list() {
+            let levels = sigmas.iter().map(|&sigma| scale.level(sigma)).collect::<Result<Vec<_>, _>>()?;
+            return Ok(self.told_as_listed(list, &levels)?);
+        }
+        Ok(match self.steps()? {
+            Steps::Timesteps(list) => self.told_at(scale, list, sigmas)?,
+            Steps::Count(_) | Steps::Sigmas(_) => self.told(scale, sigmas)?,
+        })
+    }
+
     /// Times of a rectified flow, shifted.
     fn flow_grid(&self) -> Result<Grid, CatalogError> {
         let times = self.flow_times()?;
-        let told = match self.steps()? {
-            Steps::Timesteps(list) => self.told_at(Scale::Flow, list, &times)?,
-            Steps::Count(_) | Steps::Sigmas(_) => self.told(Scale::Flow, &times)?,
-        };
+        let told = self.told_by_list(Scale::Flow, &times)?;
         Ok(Grid::of_sigmas(Scale::Flow, &times, &told, self.last_sigma(&times))?)
     }
 
@@ -219,7 +226,7 @@ impl GridBuilder<'_> {
     fn flow_times(&self) -> Result<Vec<f64>, CatalogError> {
         let times = match self.steps()? {
             // The class counts all times from data, and turns those of a network that counts from noise at the end.
-            Steps::Timesteps(list) if self.is_diffusers() && self.rules.between_listed => {
+            Steps::Timesteps(list) if self.shifts_lists() => {
                 let all = self.model.schedule().len() as f64;
                 list.iter().map(|t| t / all).collect()
             }
@@ -248,7 +255,13 @@ impl GridBuilder<'_> {
         let one_more = || flow::times(steps.saturating_add(1), 1.0, least);
         let ends = matches!(self.options.placement.or(self.model.placement()), Some(Placement::FlowEnds { .. }));
         let sized = self.options.mu.is_some() || self.options.tokens.is_some() || self.rules.dynamic;
+        let short_last = self.recipe.walk == Walk::ShortLast && self.options.placement.is_none();
         Ok(match self.rules.times {
+            _ if short_last => {
+                let last = self.options.pi_flow.unwrap_or_default().last_step;
+                flow::even_but_last(steps, last)?
+            }
+            Times::Even => flow::even(steps)?,
             Times::Usual if !ends && !self.is_diffusers() => flow::even(steps)?,
             Times::Usual if sized => flow::times(steps, 1.0, least)?,
             Times::Usual => {
@@ -262,7 +275,7 @@ impl GridBuilder<'_> {
     }
 
     /// The shift: as the options say, from the size of the image, or the model's.
-    fn shift(&self) -> Result<f64, CatalogError> {
+    pub(super) fn shift(&self) -> Result<f64, CatalogError> {
         let SamplerOptions { placement, shift, mu, tokens, .. } = self.options;
         let given = mu.map(f64::exp).or(*shift);
         match (given, tokens, self.model.token_line()) {
@@ -276,7 +289,8 @@ impl GridBuilder<'_> {
             (None, None, Some(_)) => Err(CatalogError::NoSize),
             (None, None, None) => {
                 let own = self.model.placement().and_then(Placement::shift);
-                Ok(placement.and_then(Placement::shift).or(own).unwrap_or(1.0))
+                let usual = if self.recipe.walk == Walk::ShortLast { PiFlow::default().shift } else { 1.0 };
+                Ok(placement.and_then(Placement::shift).or(own).unwrap_or(usual))
             }
         }
     }

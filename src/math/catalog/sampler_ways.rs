@@ -140,7 +140,7 @@ impl GridBuilder<'_> {
             return Err(CatalogError::Unused { option: shift.to_owned(), by });
         }
         let listed = timesteps.is_some() || self.is_listed();
-        let class_shifts = self.is_diffusers() && self.rules.between_listed;
+        let class_shifts = self.shifts_lists();
         if listed && !class_shifts {
             let list = if timesteps.is_some() { "timesteps" } else { "sigmas" };
             return Err(contradiction(shift, list, "is final"));

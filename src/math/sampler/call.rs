@@ -12,6 +12,9 @@ use crate::table::step::StepRow;
 pub struct Call {
     /// The timestep that the network is told, in the units that it was trained with: usually in `0..T`, not always whole.
     pub timestep: f64,
+    /// The second number that a flow map is told: that of the level to which it is to lead. `None` for other networks. See
+    /// [`Model::flow_map`](crate::Model::flow_map).
+    pub next_timestep: Option<f64>,
     /// The noise level of the network's input, in the scale of the sampler.
     pub level: NoiseLevel,
     /// The network is given `input * x`; 1 unless the sampler's scale is not the network's.
@@ -34,7 +37,8 @@ impl Call {
         let [c_x, c_p] = denoiser.row(keeps, k, step)?;
         let known = [step.to.alpha(), step.to.sigma()];
         let row = StepRow { x0: [c_x, c_p, 0.0], x: 0.0, known, ..StepRow::IDENTITY };
-        Ok(Self { timestep: step.timestep, level: step.from, input: step.input, step: k, noise: k, row })
+        let (timestep, next_timestep) = (step.timestep, None);
+        Ok(Self { timestep, next_timestep, level: step.from, input: step.input, step: k, noise: k, row })
     }
 
     /// Adds the churn of the next step to the noise of this row: two independent normals sum to one.

@@ -12,7 +12,7 @@
 use super::call::Call;
 use super::denoiser::Denoiser;
 use super::grid::{Grid, Scale, Step};
-use super::solver::{Solution, Solver};
+use super::solver::{Interval, Solution, Solver};
 use crate::math::check;
 use crate::math::error::sampler::SamplerError;
 use crate::math::quantity::Quantity;
@@ -99,5 +99,9 @@ impl Solver for Consistency {
         }
         let steps = grid.steps().iter().enumerate();
         Ok(steps.map(|(k, step)| self.call(k, step, denoiser)).collect::<Result<Vec<_>, _>>()?.into())
+    }
+
+    fn interval(&self) -> Interval {
+        Interval::Rest
     }
 }

@@ -37,10 +37,19 @@ impl Denoiser {
 
     /// The coefficients of `x` and the prediction in the wanted quantity at the start of step `k`.
     pub(super) fn row(&self, wanted: Quantity, k: usize, step: &Step) -> Result<[f64; 2], SamplerError> {
-        let seen = NoiseLevel::raw(step.input * step.from.alpha(), step.input * step.from.sigma());
+        self.at((k, step.from, step.input), wanted)
+    }
+
+    /// The same for a call of step `k` at this level, whose input is scaled by this.
+    pub(super) fn at(
+        &self,
+        (k, level, input): (usize, NoiseLevel, f64),
+        wanted: Quantity,
+    ) -> Result<[f64; 2], SamplerError> {
+        let seen = NoiseLevel::raw(input * level.alpha(), input * level.sigma());
         let row = solve(seen, self.prediction, wanted);
         let [c_x, c_p] = row.map_err(|source| SamplerError::Undefined { step: k, source })?;
-        Ok([c_x * step.input, self.factor * c_p])
+        Ok([c_x * input, self.factor * c_p])
     }
 }
 

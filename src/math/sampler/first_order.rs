@@ -15,7 +15,7 @@
 use super::call::Call;
 use super::denoiser::Denoiser;
 use super::grid::{Grid, Step};
-use super::solver::{Solution, Solver};
+use super::solver::{Interval, Solution, Solver};
 use super::transition::Transition;
 use crate::math::check;
 use crate::math::error::sampler::SamplerError;
@@ -89,5 +89,9 @@ impl Solver for FirstOrder {
         check::not_negative("the scale of the noise", self.noise_scale)?;
         let steps = grid.steps().iter().enumerate();
         Ok(steps.map(|(k, step)| self.call(k, step, denoiser)).collect::<Result<Vec<_>, _>>()?.into())
+    }
+
+    fn interval(&self) -> Interval {
+        if self.eta == 0.0 { Interval::Step } else { Interval::Point }
     }
 }

@@ -23,6 +23,7 @@
 //! | [`FirstOrder::ddim`] on [`Grid::reversed`] | from a picture to its noise, for editing | 1 | 1 | - | no | Dhariwal & Nichol 2021, arXiv 2105.05233, app. F |
 //! | [`FirstOrder::euler`] | sigmas of one's own choice (Karras, exponential); flow matching (Stable Diffusion 3, Flux) | 1 | 1 | - | no | Karras et al. 2022, arXiv 2206.00364; Esser et al. 2024, arXiv 2403.03206 |
 //! | [`FirstOrder::ancestral`] | as that, with fresh noise: never converges to one picture | 1 | 1 | - | yes | k-diffusion, `sample_euler_ancestral` |
+//! | [`Ancestral`] | as that on sigmas; on a rectified flow as LTX-Video is distilled for | 1 | 1 | - | yes | ComfyUI, `sample_euler_ancestral_RF` |
 //! | [`Heun`] | the reference for few, accurate steps; stiff levels | 2 | 2 | 1 | no | Karras et al. 2022, alg. 1 |
 //! | [`Dpm2`] | as Heun, with the slope of the middle; [`Dpm2::ancestral`] with fresh noise | 2 | 2 | 1 | no, yes | k-diffusion, `sample_dpm_2` |
 //! | [`Grid::churned`] with either | Heun or Euler with noise put in: what errors remain are stirred away | - | - | - | yes | Karras et al. 2022, alg. 2 |
@@ -36,6 +37,9 @@
 //! | [`AdamsBashforth::lms`]`(4)`, [`ipndm`](AdamsBashforth::ipndm)`(4)` | many steps, or sigmas that change slowly | its order; of iPNDM 2 unless sigmas are equally spaced | 1 | 3 | no | k-diffusion; Zhang & Chen 2023 |
 //! | [`AdamsBashforth::pndm`] | the first sampler of Stable Diffusion | as iPNDM | 1, the first step 2 | 4 | no | Liu et al. 2022, arXiv 2202.09778 |
 //! | [`SaSolver`] | 20 to 50 steps with noise where it helps; PixArt's | p, q with its corrector; 2 with noise | 1 | 3 | yes | Xue et al. 2023, arXiv 2309.05019 |
+//! | [`PiFlow`] | flows distilled for it, whose output is a policy for the whole step | - | 1 | - | no | Chen et al. 2025, arXiv 2510.14974 |
+//! | [`ScoreRescaling`] | flows at a lower temperature than their data's: proteins | 1 | 1 | - | yes | RFD4-Proteina, as in diffusers |
+//! | [`Langevin`] | between the calls of a predictor of a score model | - | 1 | - | yes | Song et al. 2021, arXiv 2011.13456, alg. 4 |
 //! | [`Consistency::lcm`] | models distilled for it, 1 to 8 steps | - | 1 | - | yes | Luo et al. 2023, arXiv 2310.04378 |
 //! | [`ConsistencyModel`] | models distilled on EDM's sigmas, 1 to 4 steps | - | 1 | - | yes | Song et al. 2023, arXiv 2303.01469, alg. 1 |
 //! | [`Tcd`] | models distilled for it, 2 to 20 steps | - | 1 | - | yes | Zheng et al. 2024, arXiv 2402.19159, alg. 4 |
@@ -63,6 +67,7 @@
 //! ```
 
 pub(crate) mod adams_bashforth;
+pub(crate) mod ancestral;
 pub(crate) mod call;
 pub(crate) mod churn;
 pub(crate) mod clock;
@@ -76,10 +81,13 @@ pub(crate) mod first_order;
 pub(crate) mod grid;
 pub(crate) mod halfway;
 pub(crate) mod heun;
+pub(crate) mod langevin;
 pub(crate) mod multistep;
+pub(crate) mod pi_flow;
 pub(crate) mod repaint;
 pub(crate) mod runge_kutta;
 pub(crate) mod sa_solver;
+pub(crate) mod score_rescaling;
 pub(crate) mod singlestep;
 pub(crate) mod slope;
 pub(crate) mod solver;
@@ -89,6 +97,7 @@ pub(crate) mod unipc;
 pub(crate) mod written;
 
 pub use adams_bashforth::{AdamsBashforth, Clock, WarmUp};
+pub use ancestral::Ancestral;
 pub use call::Call;
 pub use churn::Churn;
 pub use consistency::{Consistency, ConsistencyModel};
@@ -100,11 +109,14 @@ pub use dpm2::Dpm2;
 pub use first_order::FirstOrder;
 pub use grid::{Grid, Scale, Step};
 pub use heun::Heun;
+pub use langevin::Langevin;
 pub use multistep::Form;
+pub use pi_flow::PiFlow;
 pub use repaint::RePaint;
 pub use sa_solver::{SaSolver, Tau};
+pub use score_rescaling::{NoiseCourse, ScoreRescaling};
 pub use singlestep::Singlestep;
-pub use solver::{Compat, Solution, Solver};
+pub use solver::{Compat, Interval, Solution, Solver};
 pub use tcd::Tcd;
 pub use unipc::{Corrector, UniPc, UniPcKind};
 
@@ -305,6 +317,13 @@ impl Sampler {
     #[must_use]
     pub fn noise_parts(&self, k: usize) -> &[[f64; 2]] {
         self.noise_parts.get(k).map_or(&[], Vec::as_slice)
+    }
+
+    /// The slices of a prediction: 1, or as many as the solver weighs ([`PiFlow`]).
+    #[must_use]
+    pub fn slices(&self) -> usize {
+        let last = |call: &Call| call.row.slices.iter().rposition(|&weight| weight != 0.0).map_or(1, |last| last + 1);
+        self.calls.iter().map(last).max().unwrap_or(1)
     }
 
     /// The number of noises of the loop: one more than the largest [`Call::noise`] that is drawn. 0 if it draws none.

@@ -17,6 +17,19 @@ pub enum Compat {
     Diffusers,
 }
 
+/// The interval over which a solver takes the velocity of a flow for constant, whose mean a flow map predicts (Geng et al. 2025,
+/// arXiv 2505.13447).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Interval {
+    /// None: the solver uses the velocity at the level of the call.
+    #[default]
+    Point,
+    /// The step of the call.
+    Step,
+    /// From the level of the call to the clean sample.
+    Rest,
+}
+
 /// The rows that a solver computes for a grid.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Solution {
@@ -46,4 +59,9 @@ pub trait Solver {
     /// # Errors
     /// [`SamplerError`], whichever applies.
     fn solve(&self, grid: &Grid, denoiser: &Denoiser) -> Result<Solution, SamplerError>;
+
+    /// The interval over which a flow map is asked for its mean velocity.
+    fn interval(&self) -> Interval {
+        Interval::Point
+    }
 }

@@ -17,8 +17,10 @@ use serde_json::json;
 /// `model_outputs` ([calls, batch, ...], what the network said at each call), `noises` of the same shape where the
 /// sampler draws noise and `var_values` where the network predicts the variance. A region is known where `mask` is 1: there
 /// samples are those of `original`. Of RePaint, `noises` may have all that were drawn, those of its jumps among them, and
-/// `model_outputs` entries of the jumps, if `kind` has another number than 0 there. Writes `samples` (the first and the one
-/// after each call), `pred_x0` (the clean sample that each call implies) and `timesteps` (what the network is told).
+/// `model_outputs` entries of the jumps, if `kind` has another number than 0 there. Where a prediction has several slices, they
+/// lie on the last axis of `model_outputs`; where `emit_mask` (1 or 0 for each leading index of a sample) is there, the rest of
+/// the sample is 0. Writes `samples` (the first and the one after each call), `pred_x0` (the clean sample that each call implies)
+/// and `timesteps` (what the network is told; of a flow map also `next_timesteps`, where it is to lead).
 ///
 /// The sampler is named with its options, or described by the scheduler_config.json of a diffusers model; both: the model of
 /// that file, this sampler. A flow visits the times 1 - i/n, shifted, unless --sigmas flow-ends or a list says otherwise.
@@ -62,7 +64,11 @@ impl Replay {
         replayed.samples.write(&mut writer, "samples", &entries(calls + 1))?;
         replayed.clean.write(&mut writer, "pred_x0", &entries(calls))?;
         let timesteps: Vec<f64> = sampler.timesteps().collect();
-        write_timesteps(&mut writer, &timesteps)?;
+        write_timesteps(&mut writer, "timesteps", &timesteps)?;
+        let next: Vec<f64> = sampler.calls().iter().filter_map(|call| call.next_timestep).collect();
+        if !next.is_empty() {
+            write_timesteps(&mut writer, "next_timesteps", &next)?;
+        }
         writer.save(&self.files.out)?;
         let (shape, name, out) = (&run.initial.shape, arguments.title(&self.model), self.files.out.display());
         if json {
@@ -74,11 +80,11 @@ impl Replay {
 }
 
 /// Integers where all of them are.
-fn write_timesteps(writer: &mut TensorWriter, timesteps: &[f64]) -> anyhow::Result<()> {
+fn write_timesteps(writer: &mut TensorWriter, name: &str, timesteps: &[f64]) -> anyhow::Result<()> {
     let shape = [timesteps.len()];
     if timesteps.iter().any(|t| t.fract() != 0.0) {
-        return writer.doubles("timesteps", &shape, timesteps);
+        return writer.doubles(name, &shape, timesteps);
     }
     let whole = timesteps.iter().flat_map(|&t| (t as i64).to_le_bytes());
-    writer.raw("timesteps", Dtype::I64, &shape, whole.collect())
+    writer.raw(name, Dtype::I64, &shape, whole.collect())
 }

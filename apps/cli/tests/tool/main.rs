@@ -5,6 +5,7 @@
 
 mod bad_files;
 mod bench;
+mod classes;
 mod configs;
 mod draws;
 mod finite;
@@ -54,7 +55,7 @@ fn main() -> ExitCode {
         eprintln!("TWEEDIE_REQUIRE_ADAPTER is set and there is no adapter");
         return ExitCode::FAILURE;
     }
-    let groups: [(&str, &[Test]); 17] = [
+    let groups: [(&str, &[Test]); 18] = [
         ("schedules", schedules::TESTS),
         ("vectors", vectors::TESTS),
         ("draws", draws::TESTS),
@@ -68,6 +69,7 @@ fn main() -> ExitCode {
         ("misc", misc::TESTS),
         ("models", models::TESTS),
         ("levels", levels::TESTS),
+        ("classes", classes::TESTS),
         ("configs", configs::TESTS),
         ("finite", finite::TESTS),
         ("model_files", model_files::TESTS),

@@ -2,6 +2,7 @@
 
 mod adams_bashforth;
 mod dpm;
+mod flows;
 mod options;
 mod stochastic;
 
@@ -12,6 +13,7 @@ use crate::math::catalog::sampler_options::{SamplerOptions, SolverKind};
 use crate::math::catalog::sampler_recipe::{SamplerRecipe, Walk};
 use crate::math::model::{Model, Told};
 use crate::math::sampler::Sampler;
+use crate::math::sampler::ancestral::Ancestral;
 use crate::math::sampler::consistency::Consistency;
 use crate::math::sampler::ddpm::Ddpm;
 use crate::math::sampler::first_order::FirstOrder;
@@ -19,6 +21,7 @@ use crate::math::sampler::grid::Scale;
 use crate::math::sampler::heun::Heun;
 use crate::math::sampler::solver::{Compat, Solver};
 use crate::math::sampler::unipc::{Corrector, UniPc, UniPcKind};
+use flows::{PI_FLOW, PROTEINA, REVERSE_DIFFUSION};
 use options::{
     CHURN, DISTILLED, FINAL, FLOW_TIMES, LEADING, LINSPACE, MULTISTEP, SECTIONS, SIGMAS, SPACED, eta, multistep, order,
     wrong_kind,
@@ -80,6 +83,9 @@ constructors! {
     repaint: "repaint", "RePaint with jumps of 10 steps, 10 times at each (Lugmayr et al. 2022, arXiv 2201.09865).";
     flow_euler: "flow-euler", "Euler's method on a rectified flow (Esser et al. 2024, arXiv 2403.03206).";
     flow_heun: "flow-heun", "Heun's method on a rectified flow (Karras et al. 2022, arXiv 2206.00364).";
+    pi_flow: "pi-flow", "A policy for the whole step in one output (Chen et al. 2025, arXiv 2510.14974).";
+    proteina: "proteina", "A rectified flow with the noise of RFD4-Proteina, at the data's temperature unless told otherwise.";
+    reverse_diffusion: "reverse-diffusion", "The posterior's mean and the forward step's noise (Song et al. 2021, arXiv 2011.13456).";
 }
 
 const ENTRIES: &[Entry<SamplerRecipe>] = &[
@@ -144,9 +150,16 @@ const ENTRIES: &[Entry<SamplerRecipe>] = &[
         &["euler-a"],
         "further down than needed, then noise, as k-diffusion",
         &[eta(1.0)],
-        SamplerRecipe::new(Scale::VarianceExploding, LINSPACE, &[SPACED, SIGMAS, FINAL, &["eta"]], |options| {
-            Ok(Box::new(FirstOrder::ancestral(options.eta.unwrap_or(1.0))))
-        }),
+        SamplerRecipe::new(
+            Scale::VarianceExploding,
+            LINSPACE,
+            &[SPACED, SIGMAS, FINAL, &["eta", "s_noise"]],
+            |options| {
+                let usual = Ancestral::new(options.eta.unwrap_or(1.0));
+                let noise_scale = options.noise_scale.unwrap_or(usual.noise_scale);
+                Ok(Box::new(Ancestral { noise_scale, compat: options.compat, ..usual }))
+            },
+        ),
     ),
     Entry::new(
         "sampler",
@@ -222,6 +235,9 @@ const ENTRIES: &[Entry<SamplerRecipe>] = &[
         &[SHIFT],
         SamplerRecipe::new(Scale::Flow, FLOW_TIMES, &[SIGMAS, FINAL, &["shift", "mu", "tokens"]], heun),
     ),
+    PI_FLOW,
+    PROTEINA,
+    REVERSE_DIFFUSION,
 ];
 
 fn ddim(options: &SamplerOptions) -> Result<Box<dyn Solver>, CatalogError> {
@@ -268,8 +284,9 @@ mod tests {
         assert!(names.eq(Sampler::CONSTRUCTORS.iter().map(|(name, _)| *name)));
         let [sdxl, sd3] = ["sdxl", "sd3"].map(|name| Model::named(name).unwrap());
         for (name, construct) in Sampler::CONSTRUCTORS {
-            let model = if name.starts_with("flow") { &sd3 } else { &sdxl };
-            let named = Sampler::CATALOGUE.find(name).unwrap().build(model, &SamplerOptions::steps(8));
+            let entry = Sampler::CATALOGUE.find(name).unwrap();
+            let model = if entry.make.is_flow() { &sd3 } else { &sdxl };
+            let named = entry.build(model, &SamplerOptions::steps(8));
             assert_eq!(construct(model, 8), named, "{name}");
         }
     }

@@ -1,0 +1,85 @@
+//! Options that single samplers and single classes of diffusers have.
+
+use tweedie::math::catalog::ClassArguments;
+use tweedie::math::sampler::{PiFlow, ScoreRescaling};
+
+/// Options of single samplers, and arguments of single classes with --config.
+#[derive(clap::Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Single samplers and classes")]
+pub struct ClassArgs {
+    /// pi-flow: velocities of a prediction, for places of the step [default: 10]
+    #[arg(long, value_name = "N")]
+    n_grid: Option<usize>,
+
+    /// pi-flow: sub-steps of a unit of time before its shift [default: 128]
+    #[arg(long, value_name = "N", requires = "n_grid")]
+    num_policy_substeps: Option<usize>,
+
+    /// pi-flow: the last step as a part of the others [default: 0.5]
+    #[arg(long, value_name = "PART", requires = "n_grid")]
+    final_step_size_scale: Option<f64>,
+
+    /// proteina: inverse temperature; 1 is the data's [default: 1]
+    #[arg(long, value_name = "K", allow_negative_numbers = true)]
+    tsr_k: Option<f64>,
+
+    /// proteina: how soon the temperature is reached, the deviation of the data [default: 1]
+    #[arg(long, value_name = "S", allow_negative_numbers = true, requires = "tsr_k")]
+    tsr_sigma: Option<f64>,
+
+    /// SCM: the first angle [default: 1.5708]
+    #[arg(long, value_name = "T", allow_negative_numbers = true)]
+    max_timesteps: Option<f64>,
+
+    /// SCM: the second of two angles, or 0 for equal steps [default: 1.3 of 2 steps]
+    #[arg(long, value_name = "T", allow_negative_numbers = true)]
+    intermediate_timesteps: Option<f64>,
+
+    /// Helios: the stage, from 0, which is a run of its own
+    #[arg(long, value_name = "N")]
+    stage_index: Option<usize>,
+
+    /// Helios, distilled: twice as many steps
+    #[arg(long)]
+    is_amplify_first_chunk: bool,
+
+    /// Proteins: the time from which a run starts, 0 to 1
+    #[arg(long, value_name = "T", allow_negative_numbers = true)]
+    start_time: Option<f64>,
+
+    /// ScoreSdeVe: the last time that the network is told [default: that of the file]
+    #[arg(long, value_name = "T", allow_negative_numbers = true)]
+    sampling_eps: Option<f64>,
+}
+
+impl ClassArgs {
+    /// The policy of pi-Flow.
+    pub fn pi_flow(&self) -> Option<PiFlow> {
+        let usual = PiFlow::default();
+        Some(PiFlow {
+            slices: self.n_grid?,
+            substeps: self.num_policy_substeps.unwrap_or(usual.substeps),
+            last_step: self.final_step_size_scale.unwrap_or(usual.last_step),
+            ..usual
+        })
+    }
+
+    /// The temperature of a protein's flow.
+    pub fn score_rescaling(&self) -> Option<ScoreRescaling> {
+        let usual = ScoreRescaling::default();
+        let deviation = self.tsr_sigma.unwrap_or(usual.deviation);
+        Some(ScoreRescaling { inverse_temperature: self.tsr_k?, deviation, ..usual })
+    }
+
+    /// The arguments of a class.
+    pub const fn arguments(&self) -> ClassArguments {
+        ClassArguments {
+            max_timesteps: self.max_timesteps,
+            intermediate_timesteps: self.intermediate_timesteps,
+            stage_index: self.stage_index,
+            amplify_first_chunk: self.is_amplify_first_chunk,
+            start_time: self.start_time,
+            sampling_eps: self.sampling_eps,
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Recorded runs of diffusers' classes, replayed whole: what `set_timesteps` and `step` were given is an option or a tensor.
+
+use crate::models::assert_near;
+use crate::support::{Folder, OUT, id, vectors};
+use crate::tensors::Tensors;
+use crate::{Needs, Test};
+use serde_json::Value;
+use std::fs;
+
+pub const TESTS: &[Test] = &[
+    ("recorded_runs", Needs::Nothing, || recorded("--on cpu", 1.0)),
+    ("recorded_runs_on_the_gpu", Needs::Adapter, || recorded("--on gpu", SINGLE)),
+    ("where_a_flow_map_leads", Needs::Nothing, flow_map),
+    ("angles", Needs::Nothing, angles),
+    ("arguments_that_cannot_act", Needs::Nothing, idle),
+];
+
+/// Runs whose samples stay below 10, so that f32 rounds them by less than this many of the tolerances of f64.
+const SINGLE: f64 = 1e7;
+
+/// Runs by the beginnings of their names.
+const RUNS: [&str; 9] = [
+    "P_scm",
+    "P_flow_lcm",
+    "P_flow_map",
+    "P_ltx_rf",
+    "P_minimax_h3",
+    "P_piflow",
+    "P_flow_sigmas_and_timesteps",
+    "P_edm_euler_ramp",
+    "P_proteina",
+];
+
+fn cases() -> Vec<Value> {
+    let text = fs::read_to_string(vectors("P.json")).expect("the cases");
+    let all: Vec<Value> = serde_json::from_str(&text).expect("JSON");
+    let found: Vec<Value> = all.into_iter().filter(|case| RUNS.iter().any(|run| id(case).starts_with(run))).collect();
+    assert!(found.len() >= RUNS.len());
+    found
+}
+
+/// The options of `set_timesteps`'s arguments.
+fn arguments(set: &Value) -> String {
+    let mut line = String::new();
+    let numbers = |value: &Value| value.as_array().expect("a list").iter().map(Value::to_string).collect::<Vec<_>>();
+    for (name, value) in set.as_object().expect("arguments") {
+        let option = if name == "num_inference_steps" { "steps".to_owned() } else { name.replace('_', "-") };
+        let value = match value {
+            Value::Array(_) => numbers(value).join(","),
+            Value::Null => "0".to_owned(),
+            value => value.to_string(),
+        };
+        line += &format!(" --{option} {value}");
+    }
+    line
+}
+
+/// A folder with the tensors and the configuration of a run.
+fn folder(case: &Value) -> Folder {
+    let name = id(case).trim_start_matches("P_").to_owned();
+    let all = Tensors::load(&vectors("P.safetensors"));
+    let names = ["samples", "model_outputs", "noises", "emit_mask"].map(|tensor| (format!("{name}/{tensor}"), tensor));
+    let folder = Folder::with(&all.renamed(&names.each_ref().map(|(long, short)| (long.as_str(), *short))));
+    let mut config = case["config"]["kwargs"].clone();
+    config["_class_name"] = case["source"].clone();
+    folder.write("class.json", config.to_string().as_bytes());
+    folder
+}
+
+fn recorded(on: &str, most: f64) {
+    for case in cases() {
+        let single = on == "--on gpu";
+        if single && id(&case).starts_with("P_edm") {
+            continue; // its first samples are above 100
+        }
+        let folder = folder(&case);
+        let expected = Tensors::load(&folder.path("in.safetensors")).values("samples");
+        let arguments = arguments(&case["config"]["set_timesteps"]);
+        let line = "replay in.safetensors --config class.json --compat diffusers";
+        let found = folder.output(&format!("{line}{arguments} {on} --out {OUT}"));
+        let tolerance = case["tolerance"].as_f64().expect("a tolerance");
+        let bound = if single { most * 1e-11 } else { most * tolerance };
+        assert_near(id(&case), &found.values("samples"), &expected, bound);
+    }
+}
+
+fn flow_map() {
+    let all = cases();
+    let case = all.iter().find(|case| id(case).starts_with("P_flow_map")).expect("the case");
+    let folder = folder(case);
+    let found = folder.output(&format!("replay in.safetensors --config class.json --steps 4 --on cpu --out {OUT}"));
+    let expected = Tensors::load(&vectors("P.safetensors")).values("flow_map_shift5_N4/next_timesteps");
+    assert_near("next", &found.values("next_timesteps"), &expected, 1e-9);
+    // Another sampler asks for the velocity at its own level.
+    let named = "replay in.safetensors --config class.json --sampler dpm++ --steps 4 --on cpu";
+    let found = folder.output(&format!("{named} --out {OUT}"));
+    assert_eq!(found.values("next_timesteps"), found.values("timesteps"));
+}
+
+fn angles() {
+    let all = cases();
+    let case = all.iter().find(|case| id(case).starts_with("P_scm_sana")).expect("the case");
+    let folder = folder(case);
+    let told = |arguments: &str| {
+        let line = format!("replay in.safetensors --config class.json --compat diffusers {arguments} --on cpu");
+        folder.output(&format!("{line} --out {OUT}")).values("timesteps")
+    };
+    assert_eq!(told("--steps 2 --max-timesteps 1.5 --intermediate-timesteps 1.1"), [1.5, 1.1]);
+    assert_eq!(told("--steps 2 --max-timesteps 1.5 --intermediate-timesteps 0"), [1.5, 0.75]);
+    assert_eq!(told("--steps 2 --timesteps 1.5,1.2,0"), [1.5, 1.2]);
+    assert_eq!(told("--steps 2"), ["1.5708", "1.3"].map(|angle| angle.parse::<f64>().expect("an angle")));
+}
+
+fn idle() {
+    let all = cases();
+    let scm = all.iter().find(|case| id(case).starts_with("P_scm_sana")).expect("the case");
+    let line = "replay in.safetensors --config class.json --on cpu --out out.safetensors";
+    let refuses = |case: &Value, rest: &str, words: &[&str]| folder(case).refuses(&format!("{line} {rest}"), words);
+    refuses(scm, "--steps 4 --intermediate-timesteps 1.1", &["intermediate", "2 steps"]);
+    refuses(scm, "--timesteps 1.5,1.2 --max-timesteps 1.5", &["max", "timesteps"]);
+    refuses(scm, "--steps 2 --stage-index 1", &["stage"]);
+    let both = all.iter().find(|case| id(case).starts_with("P_flow_sigmas_and")).expect("the case");
+    refuses(both, "--sigmas 1,0.8,0.5,0.2 --timesteps 1000,900,600,300", &["--sigmas", "--timesteps"]);
+    refuses(both, "--compat diffusers --steps 5 --sigmas 1,0.8,0.5,0.2", &["steps", "4"]);
+    let pi_flow = all.iter().find(|case| id(case).starts_with("P_piflow")).expect("the case");
+    folder(pi_flow)
+        .refuses(&line.replace("--config class.json", "--sampler pi-flow --steps 2 --n-grid 3"), &["slices"]);
+}
