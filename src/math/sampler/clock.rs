@@ -1,6 +1,8 @@
 //! The numbers that a network is told at levels between those of a grid.
 
 use crate::math::level::NoiseLevel;
+use crate::math::process::Process;
+use crate::math::schedule::Schedule;
 use std::fmt;
 use std::sync::Arc;
 
@@ -11,6 +13,13 @@ pub(super) struct Clock(Arc<dyn Fn(NoiseLevel) -> f64 + Send + Sync>);
 impl Clock {
     pub(super) fn new(told: impl Fn(NoiseLevel) -> f64 + Send + Sync + 'static) -> Self {
         Self(Arc::new(told))
+    }
+
+    /// The timesteps of a schedule, which need not be whole; `None` where there are no levels between its own.
+    pub(super) fn of_schedule(schedule: &Schedule) -> Option<Self> {
+        let schedule = schedule.clone();
+        let between = schedule.process() == Process::VariancePreserving;
+        between.then(|| Self::new(move |level| schedule.timestep_of(level.sigma() / level.alpha())))
     }
 
     pub(super) fn told(&self, level: NoiseLevel) -> f64 {

@@ -129,8 +129,8 @@ impl Grid {
         Ok(Self { steps, scale, again: None, clock: None, around: [0; 2] })
     }
 
-    /// Returns the grid with the number that the network is told at any level: for solvers that call it between the levels of
-    /// the grid, which refuse a grid without.
+    /// Returns the grid with the number that the network is told at any level, for solvers that call it between those of the
+    /// grid and refuse one without. A grid of a variance-preserving schedule has its timesteps.
     #[must_use]
     pub fn with_clock(self, told: impl Fn(NoiseLevel) -> f64 + Send + Sync + 'static) -> Self {
         Self { clock: Some(Clock::new(told)), ..self }
@@ -147,6 +147,7 @@ impl Grid {
         let levels = levels_at(schedule, timesteps)?;
         let targets = levels.iter().skip(1).copied().chain([end]);
         Self::of_levels(Scale::VariancePreserving, &levels, targets, &as_told(timesteps))
+            .map(|grid| grid.clocked(schedule))
     }
 
     /// As [`of_schedule`](Self::of_schedule), with the levels that follow from respaced betas `1 - abar_t/abar_s` in f64,
@@ -171,6 +172,7 @@ impl Grid {
         }
         let targets = levels.iter().skip(1).copied().chain([end]);
         Self::of_levels(Scale::VariancePreserving, &levels, targets, &as_told(timesteps))
+            .map(|grid| grid.clocked(schedule))
     }
 
     /// As [`of_schedule`](Self::of_schedule), but every step leads to the level `stride` timesteps earlier, whether or not
@@ -191,6 +193,7 @@ impl Grid {
         let earlier = |&t: &usize| t.checked_sub(stride).map_or(Ok(end), |t| schedule.level(t));
         let targets = timesteps.iter().map(earlier).collect::<Result<Vec<_>, _>>()?;
         Self::of_levels(Scale::VariancePreserving, &levels, targets.into_iter(), &as_told(timesteps))
+            .map(|grid| grid.clocked(schedule))
     }
 
     /// Creates a grid from falling sigmas, the timestep that the network is told at each, and the last sigma, usually 0.
@@ -325,6 +328,10 @@ impl Grid {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.steps.is_empty()
+    }
+
+    fn clocked(self, schedule: &Schedule) -> Self {
+        Self { clock: Clock::of_schedule(schedule), ..self }
     }
 
     /// The call of step `k` at a level between its ends, which leads to `to`.
