@@ -28,7 +28,8 @@
 //! | the consistency decoder | any number of steps, clamped to -1..=1 | two steps, not clamped |
 //! | a list of times for Würstchen | each is visited | the last one is where the run ends |
 //! | SA-Solver's noise on a flow | at times 0.2 to 0.8 | where the number that is told is 200 to 800 |
-//! | more steps of RePaint than timesteps, one of UnCLIP | refused, from the noisiest | all timesteps, refused |
+//! | more steps of RePaint than timesteps | refused | all timesteps |
+//! | one step of UnCLIP | from the noisiest timestep | a division by 0: refused |
 //! | 1.5708 of SCM | a right angle | beyond one |
 //!
 //! Some configurations are refused although diffusers computes something: an epsilon network at zero terminal SNR, v on
