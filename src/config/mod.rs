@@ -38,7 +38,8 @@
 //! | the consistency decoder | any number of steps, clamped to -1..=1 | two steps, not clamped |
 //! | a list of times for Würstchen | each is visited | the last one is where the run ends |
 //! | SA-Solver's noise on a flow | at times 0.2 to 0.8 | where the number that is told is 200 to 800 |
-//! | more steps of RePaint than timesteps, one of UnCLIP | refused, from the noisiest | all timesteps, refused |
+//! | more steps of RePaint than timesteps | refused | all timesteps |
+//! | one step of UnCLIP | from the noisiest timestep | a division by 0: refused |
 //! | 1.5708 of SCM | a right angle | beyond one |
 //! | sigmas and timesteps of a flow, both listed | refused | levels, and what the network is told there |
 //! | `sigmas` of EDM's Euler | levels | places in `0..=1` of its formula |

@@ -86,7 +86,7 @@ fn a_wrong_coefficient_ends_elsewhere(harness: &Harness) {
                 used.set(coefficient(row).abs() > NEGLIGIBLE);
                 *coefficient(row) *= 1.01;
             };
-            let wrong = Wrong { solver: &*case.solver, call: sampler.calls().len() / 2, change };
+            let wrong = Wrong { solver: &*case.solver, call: case.telling_call(sampler.calls().len()), change };
             let wrong = Sampler::new(&wrong, &grid, &Denoiser::new(predicts)).expect("a sampler");
             if used.get() {
                 changed += 1;
@@ -142,7 +142,7 @@ fn every_solver_has_the_right_moments(harness: &Harness) {
         let sampler = case.sampler(&schedule(), predicts, 1000);
         let [mean, variance] = Loop { sampler: &sampler, mixture: &one, ..closed_loop }.law();
         let missed = [mean / f64::from(MEAN) - 1.0, variance / f64::from(DEVIATION).powi(2) - 1.0];
-        let right = missed.iter().all(|missed| missed.abs() < LEFT);
+        let right = missed.iter().all(|missed| missed.abs() < case.repeats() * LEFT);
         assert_eq!(right, !case.wants_consistency(), "{}: {missed:?}", case.name);
     }
 }
@@ -178,7 +178,9 @@ fn a_mixture_in_the_plane(harness: &Harness) {
         let sampler = case.sampler(&schedule(), predicts, 50);
         let closed_loop = Loop { sampler: &sampler, mixture: &mixture, predicts, batch: POINTS as u32, key: KEY };
         let found = distance(closed_loop.on_gpu(harness).as_chunks().0);
-        assert_eq!(found < limit, !case.wants_consistency(), "{}: {found:e}, limit {limit:e}", case.name);
+        // TCD's detours are as short as its steps: of clouds this far apart nothing shows.
+        let loses = case.wants_consistency() && case.name != "tcd";
+        assert_eq!(found < limit, !loses, "{}: {found:e}, limit {limit:e}", case.name);
     }
 }
 
@@ -256,7 +258,7 @@ fn from_zero_terminal_snr(harness: &Harness) {
             let sampler = case.sampler(&schedule, predicts, 1000);
             let [mean, variance] = Loop { sampler: &sampler, mixture: &one, ..closed_loop }.law();
             let missed = [mean / f64::from(MEAN) - 1.0, variance / f64::from(DEVIATION).powi(2) - 1.0];
-            let right = missed[0].abs() < MEAN_LEFT && missed[1].abs() < VARIANCE_LEFT;
+            let right = missed[0].abs() < MEAN_LEFT && missed[1].abs() < case.repeats() * VARIANCE_LEFT;
             assert_eq!(right, !case.wants_consistency(), "{}, {predicts}: {missed:?}", case.name);
         }
         let grid = case.course.grid(&schedule, 12);

@@ -101,7 +101,18 @@ impl Case {
     /// Whether it is for networks that know where the differential equation ends. With one that knows expectations its
     /// samples vary too little.
     pub fn wants_consistency(&self) -> bool {
-        self.name == "lcm"
+        matches!(self.name, "lcm" | "tcd" | "consistency")
+    }
+
+    /// How often a step's error of the variance is made: RePaint's jumps come back to most levels, where noise as small as the
+    /// posterior's is too little each time.
+    pub fn repeats(&self) -> f64 {
+        if self.name == "repaint" { 3.0 } else { 1.0 }
+    }
+
+    /// The call, of so many, whose mistakes reach the end: jumps forget what was before them.
+    pub fn telling_call(&self, calls: usize) -> usize {
+        if self.name == "repaint" { calls.saturating_sub(2) } else { calls / 2 }
     }
 
     /// Whether its error falls no faster than its steps.
