@@ -233,9 +233,9 @@ const ALWAYS: [&str; 5] = ["clip", "threshold", "strength", "begin_index", "end_
 /// Options that change nothing, and the samplers that yet use them.
 const IDLE: [(&str, &[&str]); 3] = [
     // This one is their own.
-    ("scale", &["dpm++", "dpm++-3m", "dpm++-sde", "unipc"]),
+    ("scale", &["dpm++", "dpm++-3m", "dpm++-sde", "unipc", "pndm", "f-pndm", "deis"]),
     // The last step leads to the clean sample: it is of first order in any case.
-    ("lower_order_final", &["dpm++", "dpm++-sde", "unipc"]),
+    ("lower_order_final", &["dpm++", "dpm++-sde", "unipc", "deis"]),
     ("euler_at_final", &["dpm++", "dpm++-3m", "dpm++-sde"]),
 ];
 
