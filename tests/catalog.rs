@@ -241,9 +241,23 @@ const ALWAYS: [&str; 5] = ["clip", "threshold", "strength", "begin_index", "end_
 /// Options that change nothing, and the samplers that yet use them.
 const IDLE: [(&str, &[&str]); 4] = [
     // This one is their own.
-    ("scale", &["dpm++", "dpm++-3m", "dpm++-2m-sde", "dpm++-2s", "dpm++-inverse", "unipc", "sa-solver"]),
+    (
+        "scale",
+        &[
+            "dpm++",
+            "dpm++-3m",
+            "dpm++-2m-sde",
+            "dpm++-2s",
+            "dpm++-inverse",
+            "unipc",
+            "sa-solver",
+            "pndm",
+            "f-pndm",
+            "deis",
+        ],
+    ),
     // The last step leads to the clean sample: it is of first order in any case.
-    ("lower_order_final", &["dpm++", "dpm++-2m-sde", "dpm++-2s", "unipc", "sa-solver"]),
+    ("lower_order_final", &["dpm++", "dpm++-2m-sde", "dpm++-2s", "unipc", "sa-solver", "deis"]),
     ("euler_at_final", &["dpm++", "dpm++-3m", "dpm++-2m-sde", "dpm++-inverse"]),
     // Six steps are too few for a jump of ten.
     ("jump_n_sample", &["repaint"]),

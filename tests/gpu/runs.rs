@@ -292,8 +292,9 @@ fn memory_that_does_not_fit_is_refused(harness: &Harness) {
         ..step(&rows, shape, &large, &p)
     };
     harness.run(&beside.plan(&harness.context).expect("one buffer"), Recording::call(0));
-    let deep = Step { least_depth: 9, ..step(&rows, shape, &x, &p) }.plan(&harness.context).map(drop);
-    assert_eq!(deep, Err(PlanError::LeastDepth { most: 8, found: 9 }));
+    let most = StepRow::HISTORY;
+    let deep = Step { least_depth: most + 1, ..step(&rows, shape, &x, &p) }.plan(&harness.context).map(drop);
+    assert_eq!(deep, Err(PlanError::LeastDepth { most, found: most + 1 }));
     let several = Noise::Drawn(Drawn::new(NoiseKey::default()).steps(2));
     let several = Step { noise: several, ..step(&rows, shape, &x, &p) }.plan(&harness.context).map(drop);
     assert!(matches!(several, Err(PlanError::Noise { what: "noise of a loop", .. })), "{several:?}");
