@@ -52,6 +52,8 @@
 //! | the last step of a protein's flow | without noise | with it, where it starts before `t_lim_ode` |
 //! | one step of a score network | from `sigma_max` | from `sigma_min` |
 //!
+//! `steps` of `MiniMaxH3Scheduler` are points, of which the clean sample is one, as its authors count: `n` are `n - 1` calls.
+//!
 //! Some configurations are refused although diffusers computes something: an epsilon network at zero terminal SNR, v on
 //! flow sigmas and a flow on others, placed sigmas beside flow sigmas in SA-Solver, `sde-dpmsolver`, orders above 3 (4 in SA-Solver), `invert_sigmas` with `stochastic_sampling`, and a
 //! `sigma_min` end that lies above the last sigma.

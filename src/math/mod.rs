@@ -38,6 +38,7 @@ pub(crate) mod normal;
 pub(crate) mod placement;
 pub(crate) mod posterior;
 pub(crate) mod process;
+#[cfg(feature = "diffusers-config")]
 pub(crate) mod protein_times;
 pub(crate) mod quantity;
 pub mod sampler;

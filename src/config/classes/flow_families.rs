@@ -59,7 +59,6 @@ fn ltx(options: &mut Options) -> Result<Scheduler, ConfigError> {
 /// Video and sound of one model, each with a shift of its own. The clean sample counts among the steps that are asked for.
 fn minimax(options: &mut Options) -> Result<Scheduler, ConfigError> {
     let shift = options.number("shift", 12.0)?;
-    options.note("steps of MiniMaxH3Scheduler are points, of which the clean sample is one: n of them are n - 1 calls");
     let model = Model::flow(TIMESTEPS)?.shifted(shift).negated().told_as(Told::RisingTime(1.0));
     let rules = GridRules { times: Times::Even, ..GridRules::default() };
     Ok(Scheduler { rules, lists: Lists::Points, ..Scheduler::new(model, "flow-euler", SamplerOptions::default())? })
