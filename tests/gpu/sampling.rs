@@ -70,8 +70,9 @@ fn a_wrong_coefficient_ends_elsewhere(harness: &Harness) {
         |row| &mut row.history[1],
         |row| &mut row.z,
     ];
-    /// What does not change a sample by more than rounding does is not looked for (the boundary term of LCM).
-    const NEGLIGIBLE: f64 = 1e-4;
+    /// A hundredth of it changes a sample, of the order of 1, by twice what rounding may: less is not looked for (the boundary
+    /// term of LCM, slopes whose weights nearly cancel).
+    const NEGLIGIBLE: f64 = 2.0 * 100.0 * FREE_RUN;
     let (mixture, steps) = (gaussian(37), 12);
     for case in cases() {
         let predicts = case.course.predictions()[0];
@@ -224,7 +225,7 @@ fn a_set_of_pictures(harness: &Harness) {
     let mixture = Mixture::pictures(3 * 8 * 8, &numbers);
     let pictures: Vec<Vec<f64>> = mixture.means().map(|mean| mean.iter().map(|&x| f64::from(x)).collect()).collect();
     // The noise of a protein's flow is that of its steps, not of its levels: in equal steps the last call sees 0.33.
-    for case in cases().into_iter().filter(|case| case.name != "proteina") {
+    for case in cases().into_iter().filter(|case| case.name != "proteina" && !case.mixes_at_the_end()) {
         let predicts = case.course.predictions()[0];
         let sampler = case.sampler(&schedule(), predicts, 20);
         let closed_loop = Loop { sampler: &sampler, mixture: &mixture, predicts, batch: SAMPLES, key: KEY };

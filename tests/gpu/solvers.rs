@@ -104,6 +104,12 @@ impl Case {
         matches!(self.name, "lcm" | "tcd" | "consistency")
     }
 
+    /// Whether its last step mixes slopes of earlier calls, and so ends beside the last call's clean sample: Adams-Bashforth methods
+    /// without lower orders at the end.
+    pub fn mixes_at_the_end(&self) -> bool {
+        matches!(self.name, "pndm" | "f-pndm" | "lms" | "ipndm")
+    }
+
     /// How often a step's error of the variance is made: RePaint's jumps come back to most levels, where noise as small as the
     /// posterior's is too little each time.
     pub fn repeats(&self) -> f64 {

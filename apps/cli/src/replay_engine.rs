@@ -206,7 +206,6 @@ fn on_cpu(sampler: &Sampler, run: &RecordedRun) -> Replayed {
                 second_noise: part(values(&run.noises), place(call.row.second_z.1 as usize)),
                 learned: part(values(&run.learned), place(k)),
                 known: run.known.as_ref().map(|it| [&it.mask, &it.original].map(|list| part(list, place(0)))),
-                ..Sample::default()
             };
             let stepped = Step::reference(&call.row, &rules, &sample);
             let kept = run.kept.as_deref().map(|kept| part(kept, (first, elements)));
