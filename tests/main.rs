@@ -3,7 +3,11 @@
 mod catalog;
 mod catalog_ways;
 #[cfg(feature = "diffusers-config")]
+mod config_keys;
+#[cfg(feature = "diffusers-config")]
 mod config_models;
+#[cfg(feature = "diffusers-config")]
+mod config_runs;
 #[cfg(feature = "diffusers-config")]
 mod configs;
 mod embedding;

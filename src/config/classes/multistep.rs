@@ -24,7 +24,14 @@ fn dpm(options: &mut Options) -> Result<Scheduler, ConfigError> {
     let cosine = options.says("beta_schedule", "squaredcos_cap_v2");
     let (schedule, threshold) = (rescaled_schedule(options)?, threshold(options)?);
     defaults.ends_at_least_sigma = ends_noisy(options)?;
+    let placed = placement(options, true)?;
     if flow {
+        if let Some((second, _)) = placed {
+            return Err(ConfigError::Contradiction { first: "use_flow_sigmas", second });
+        }
+        // With this flag the class takes `mu`, which is optional in any case.
+        options.flag("use_dynamic_shifting", false)?;
+        options.choice("time_shift_type", &[("exponential", ())], ())?;
         let shift = options.number("flow_shift", 1.0)?;
         let last = Last::At(schedule.sigma_ends()[0]);
         let model = Model::new(Schedule::rectified_flow(schedule.len())?, prediction).shifted(shift);
@@ -34,7 +41,6 @@ fn dpm(options: &mut Options) -> Result<Scheduler, ConfigError> {
     }
     let least = options.number("lambda_min_clipped", f64::NEG_INFINITY)?;
     let usable = Some(schedule.lambda().iter().filter(|&&lambda| lambda >= least).count());
-    let placed = placement(options, true)?;
     defaults.placement = placed.map(|(_, placement)| placement);
     let nearest = placed.is_some_and(|(flag, _)| flag == "use_karras_sigmas" || flag == LU) && !cosine;
     let whole = Some(if nearest { Whole::Nearest } else { Whole::Down });

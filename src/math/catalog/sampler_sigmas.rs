@@ -4,7 +4,7 @@ use super::error::CatalogError;
 use super::sampler_grid::{GridBuilder, Steps, contradiction};
 use super::sampler_options::SamplerOptions;
 use super::sampler_recipe::Walk;
-use super::sampler_rules::{Last, Times};
+use super::sampler_rules::{Last, Times, Whole};
 use super::sampler_ways::Way;
 use crate::math::check;
 use crate::math::error::sampler::SamplerError;
@@ -174,9 +174,15 @@ impl GridBuilder<'_> {
 
     fn told(&self, scale: Scale, sigmas: &[f64]) -> Result<Vec<f64>, SamplerError> {
         let whole = self.rules.whole.filter(|_| self.is_diffusers());
+        let most = self.trained()[1];
         let told = |&sigma: &f64| {
             let told = self.model.told(scale.level(sigma)?);
-            Ok(whole.map_or(told, |whole| whole.of(told)))
+            Ok(match whole {
+                // Its logarithms are rounded to f32, below that of the largest sigma.
+                Some(Whole::Down) if scale != Scale::Flow && sigma == most => (told - 1.0).max(0.0).trunc(),
+                Some(whole) => whole.of(told),
+                None => told,
+            })
         };
         sigmas.iter().map(told).collect()
     }
