@@ -6,7 +6,9 @@ use tweedie::math::catalog::{
     CatalogError, Catalogue, Entry, Make, Parameter, SamplerOptions, SamplerRecipe, SolverKind,
 };
 use tweedie::math::sampler::{Churn, Corrector, DpmKind, Form, Heun, Scale, Variance};
-use tweedie::math::{Density, Model, Placement, Quantity, Sampler, Schedule, Sections, SigmaData, Spacing, Weight};
+use tweedie::math::{
+    DeltaSchedule, Density, Model, Placement, Quantity, Sampler, Schedule, Sections, SigmaData, Spacing, Weight,
+};
 use tweedie::table::{Clip, Penalty};
 
 /// The spellings in which a name is understood.
@@ -82,6 +84,7 @@ fn entries_are_sound() {
     assert_sound(&SolverKind::CATALOGUE);
     assert_sound(&Quantity::CATALOGUE);
     assert_sound(&Weight::CATALOGUE);
+    assert_sound(&DeltaSchedule::CATALOGUE);
     assert_sound(&Penalty::CATALOGUE);
     assert_sound(&Density::CATALOGUE);
     assert_sound(&Model::CATALOGUE);

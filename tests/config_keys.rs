@@ -152,6 +152,7 @@ fn changed(file: &Value, changes: &[Change]) -> Value {
     for change in changes {
         let keys: Vec<String> = file.as_object().unwrap().keys().cloned().collect();
         match change {
+            Change::Remove(_) | Change::Misspell(_) if keys.is_empty() => {}
             Change::Set(key, value) => file[&KEYS[key % KEYS.len()]] = value.clone(),
             Change::Remove(key) => drop(file.as_object_mut().unwrap().remove(&keys[key % keys.len()])),
             Change::Misspell(key) => file[format!("{}x", keys[key % keys.len()])] = json!(1),

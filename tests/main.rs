@@ -11,8 +11,11 @@ mod config_runs;
 #[cfg(feature = "diffusers-config")]
 mod configs;
 mod embedding;
+mod extremes;
 mod floors;
 mod identities;
+mod loss_rules;
+mod model_tables;
 mod models;
 mod pipeline_cache;
 mod pointers;
