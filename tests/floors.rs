@@ -63,6 +63,7 @@ const FLOORS: &[Floors] = &[
             &["sampler_grid"],
             &["sampler_lists", "sampler_ways"],
             &["sampler_sigmas"],
+            &["sampler_words"],
             &["sampler_build"],
             &["mod", "samplers"],
         ],

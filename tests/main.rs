@@ -13,6 +13,8 @@ mod configs;
 mod embedding;
 mod extremes;
 mod floors;
+#[cfg(feature = "diffusers-config")]
+mod grid_words;
 mod identities;
 mod loss_rules;
 mod model_tables;

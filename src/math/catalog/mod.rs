@@ -61,6 +61,7 @@ pub(crate) mod sampler_recipe;
 pub(crate) mod sampler_rules;
 mod sampler_sigmas;
 mod sampler_ways;
+mod sampler_words;
 mod samplers;
 mod schedules;
 

@@ -51,8 +51,17 @@ impl Entry<SamplerRecipe> {
         asked: &SamplerOptions,
     ) -> Result<SamplerParts, CatalogError> {
         let solver = (self.make.solver)(&self.filled(options))?;
-        let builder = GridBuilder { recipe: &self.make, options, asked, model, rules };
-        Ok((solver, builder.churned_grid()?))
+        Ok((solver, self.builder(rules, model, options, asked).churned_grid()?))
+    }
+
+    fn builder<'a>(
+        &'a self,
+        rules: &'a GridRules,
+        model: &'a Model,
+        options: &'a SamplerOptions,
+        asked: &'a SamplerOptions,
+    ) -> GridBuilder<'a> {
+        GridBuilder { recipe: &self.make, options, asked, model, rules }
     }
 
     /// [`build`](Self::build) by the rules of a class; `asked` are those of the options that are not the file's.
@@ -65,7 +74,8 @@ impl Entry<SamplerRecipe> {
     ) -> Result<Sampler, CatalogError> {
         let (solver, grid) = self.parts_by(rules, model, options, asked)?;
         let denoiser = model.denoiser().clipped(options.clip.unwrap_or(Clip::None));
-        Ok(Sampler::new(&*solver, &grid, &denoiser)?)
+        let words = self.builder(rules, model, options, asked).described()?;
+        Ok(Sampler::new(&*solver, &grid, &denoiser)?.on_grid(words))
     }
 
     /// [`build`](Self::build) by some rules of a class, of which this is not the sampler.

@@ -137,7 +137,7 @@ impl GridBuilder<'_> {
     /// Quantiles of timesteps, as published, where the model has any; diffusers takes those of sigmas.
     fn beta_grid(&self, scale: Scale, placement: Placement, steps: usize) -> Result<Option<Grid>, CatalogError> {
         let Placement::Beta { a, b } = placement else { return Ok(None) };
-        if self.is_diffusers() || self.model.process() != Process::VariancePreserving {
+        if !self.places_timesteps() {
             return Ok(None);
         }
         let Some(ends) = self.placement_ends(scale)? else { return Ok(None) };
@@ -148,8 +148,13 @@ impl GridBuilder<'_> {
         Ok(Some(Grid::of_sigmas(scale, &sigmas, &told, self.last_sigma(&sigmas))?))
     }
 
+    /// True if beta's quantiles are of timesteps.
+    pub(super) fn places_timesteps(&self) -> bool {
+        !self.is_diffusers() && self.model.process() == Process::VariancePreserving
+    }
+
     /// The ends between which sigmas are placed; `None` for a list of no timesteps.
-    fn placement_ends(&self, scale: Scale) -> Result<Option<[f64; 2]>, CatalogError> {
+    pub(super) fn placement_ends(&self, scale: Scale) -> Result<Option<[f64; 2]>, CatalogError> {
         if !self.rules.between_listed {
             return Ok(Some(self.ends()));
         }
@@ -233,11 +238,9 @@ impl GridBuilder<'_> {
     fn even_times(&self, steps: usize) -> Result<Vec<f64>, CatalogError> {
         let least = 1.0 / self.model.schedule().len() as f64;
         let one_more = || flow::times(steps.saturating_add(1), 1.0, least);
-        let ends = matches!(self.options.placement.or(self.model.placement()), Some(Placement::FlowEnds { .. }));
-        let sized = self.options.mu.is_some() || self.options.tokens.is_some() || self.rules.dynamic;
         Ok(match self.rules.times {
-            Times::Usual if !ends && !self.is_diffusers() => flow::even(steps)?,
-            Times::Usual if sized => flow::times(steps, 1.0, least)?,
+            Times::Usual if self.times_are_even() => flow::even(steps)?,
+            Times::Usual if self.is_sized() => flow::times(steps, 1.0, least)?,
             Times::Usual => {
                 let shift = self.shift()?;
                 flow::times(steps, flow::shifted(1.0, shift)?, flow::shifted(least, shift)?)?
@@ -248,8 +251,19 @@ impl GridBuilder<'_> {
         })
     }
 
+    /// True for the times `1 - i/n`, where the class has no rule of its own.
+    pub(super) fn times_are_even(&self) -> bool {
+        let placed = self.options.placement.or(self.model.placement());
+        !matches!(placed, Some(Placement::FlowEnds { .. })) && !self.is_diffusers()
+    }
+
+    /// True for a shift that follows from the size of the image: the ends of the list are not shifted before it.
+    pub(super) fn is_sized(&self) -> bool {
+        self.options.mu.is_some() || self.options.tokens.is_some() || self.rules.dynamic
+    }
+
     /// The shift: as the options say, from the size of the image, or the model's.
-    fn shift(&self) -> Result<f64, CatalogError> {
+    pub(super) fn shift(&self) -> Result<f64, CatalogError> {
         let SamplerOptions { placement, shift, mu, tokens, .. } = self.options;
         let given = mu.map(f64::exp).or(*shift);
         match (given, tokens, self.model.token_line()) {
