@@ -57,10 +57,10 @@ fn schedules() {
     assert_eq!(by_name("ddpm", &sd15, &sections), "sections ddim25");
     assert_eq!(by_name("lcm", &sd15, &four), "those of a model distilled from 50 steps");
     let karras = Run { placement: Some(Placement::Karras { rho: 7.0 }), sigma_max: Some(120.0), ..four.clone() };
-    assert_eq!(by_name("dpm++", &sd15, &karras), "karras sigmas, rho 7, from 120 to 0.0291675");
+    assert_eq!(by_name("dpm++", &sd15, &karras), "karras sigmas, rho 7, from 120 to 0.0291672");
     let beta = Run { placement: Some(Placement::Beta { a: 0.6, b: 0.6 }), ..four.clone() };
-    assert_eq!(by_name("euler", &sd15, &beta), "beta quantiles of timesteps, from 14.6146 to 0.0291675");
-    assert_eq!(by_name("euler", &sd15, &beta.as_diffusers()), "beta sigmas, from 14.6146 to 0.0291675");
+    assert_eq!(by_name("euler", &sd15, &beta), "beta quantiles of timesteps, from 14.6146 to 0.0291672");
+    assert_eq!(by_name("euler", &sd15, &beta.as_diffusers()), "beta sigmas, from 14.6146 to 0.0291672");
     assert_eq!(by_name("heun", &Model::named("edm").unwrap(), &four), "karras sigmas, rho 7, from 80 to 0.002");
     let grid = Grid::of_sigmas(Scale::VarianceExploding, &[2.0, 1.0], &[10.0, 5.0], 0.0).unwrap();
     let own = Sampler::new(&FirstOrder::ddim(0.0), &grid, &sd15.denoiser()).unwrap();
