@@ -181,7 +181,7 @@ impl HoleArgs {
         };
         let lost = |t: usize| table.row(t).is_some() && held.row(t).is_none();
         if timesteps.iter().any(|&t| lost(t as usize)) {
-            let reason = "its coefficients are beyond f32, though not beyond --on cpu";
+            let reason = "a coefficient does not fit f32, though --on cpu can hold it";
             self.check(timesteps, |t| if lost(t) { Err(reason) } else { Ok(()) })?;
         }
         Ok(held)
