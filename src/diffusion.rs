@@ -1,6 +1,7 @@
 //! Noising, conversions and posterior means of a schedule on the caller's tensors.
 //!
-//! Each request asks the schedule for a table and makes a [`Plan`] of it. Tensors may share buffers, lie at any offset and
+//! Each request asks the schedule for a table and makes a [`Plan`] of it. The output of a network with a sign or a factor of its own
+//! becomes a quantity by [`Model::noising`](crate::Model::noising) and its siblings, whose tables a [`Map`] applies. Tensors may share buffers, lie at any offset and
 //! stride, and outputs may replace inputs; see [`Tensor`]. Every plan is one dispatch a recording (more only for buffers
 //! beyond the device's binding limit) that reads each input once and writes each output once.
 

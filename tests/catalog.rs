@@ -7,7 +7,8 @@ use tweedie::math::catalog::{
 };
 use tweedie::math::sampler::{Churn, Corrector, DpmKind, Form, Heun, PiFlow, Scale, ScoreRescaling, Variance};
 use tweedie::math::{
-    Density, Model, Placement, Process, Quantity, Sampler, Schedule, Sections, SigmaData, Spacing, Weight,
+    DeltaSchedule, Density, Model, Placement, Process, Quantity, Sampler, Schedule, Sections, SigmaData, Spacing,
+    Weight,
 };
 use tweedie::table::{Clip, Penalty};
 
@@ -84,6 +85,7 @@ fn entries_are_sound() {
     assert_sound(&SolverKind::CATALOGUE);
     assert_sound(&Quantity::CATALOGUE);
     assert_sound(&Weight::CATALOGUE);
+    assert_sound(&DeltaSchedule::CATALOGUE);
     assert_sound(&Penalty::CATALOGUE);
     assert_sound(&Density::CATALOGUE);
     assert_sound(&Model::CATALOGUE);

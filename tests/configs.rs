@@ -199,7 +199,7 @@ fn mistakes_are_named() {
 }
 
 /// Values that somebody may have put there.
-fn value() -> impl Strategy<Value = Value> {
+pub fn value() -> impl Strategy<Value = Value> {
     let word = prop_oneof![
         Just("linear"),
         Just("squaredcos_cap_v2"),
@@ -244,7 +244,7 @@ fn value() -> impl Strategy<Value = Value> {
     ]
 }
 
-const OPTIONS: &[&str] = &[
+pub const OPTIONS: &[&str] = &[
     "num_train_timesteps",
     "beta_start",
     "beta_end",

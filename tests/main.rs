@@ -5,15 +5,25 @@ mod catalog_ways;
 #[cfg(feature = "diffusers-config")]
 mod config_consistency;
 #[cfg(feature = "diffusers-config")]
+mod config_keys;
+#[cfg(feature = "diffusers-config")]
 mod config_models;
 #[cfg(feature = "diffusers-config")]
+mod config_runs;
+#[cfg(feature = "diffusers-config")]
 mod config_slopes;
+#[cfg(feature = "diffusers-config")]
 mod config_solvers;
 #[cfg(feature = "diffusers-config")]
 mod configs;
 mod embedding;
+mod extremes;
 mod floors;
+#[cfg(feature = "diffusers-config")]
+mod grid_words;
 mod identities;
+mod loss_rules;
+mod model_tables;
 mod models;
 #[cfg(feature = "diffusers-config")]
 mod parallel_classes;

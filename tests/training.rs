@@ -244,7 +244,6 @@ fn penalties_meet_at_their_ends() {
     assert_eq!(told(Penalty::huber(0.0)), "delta must be finite and above 0, found 0");
     assert_eq!(told(Penalty::smooth_l1(-1.0)), "beta must be finite and at least 0, found -1");
     assert_eq!(told(Penalty::pseudo_huber(f64::NAN)), "c must be finite and at least 0, found NaN");
-    assert!(Penalty::smooth_l1(1e-310).is_err());
 }
 
 #[test]

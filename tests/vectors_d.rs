@@ -372,7 +372,7 @@ fn edm() {
     let timesteps: Vec<u32> = (0..sigmas.len() as u32).collect();
     let weights = [
         ("karras", Weight::Edm(sigma_data)),
-        ("soft_min_snr", Weight::SoftMinSnr { gamma: 4.0 }),
+        ("soft_min_snr", Weight::SoftMinSnr { gamma: sigma_data.value().powi(-2) }),
         ("snr", Weight::Snr),
     ];
     for (name, weight) in weights {

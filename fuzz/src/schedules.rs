@@ -69,7 +69,7 @@ fn tables(schedule: &Schedule, u: &mut Unstructured<'_>) -> Result<()> {
     assert_finite(Some(schedule.conversion_where_defined(given, wanted, Some(second))));
     assert_finite(schedule.rows_of(wanted, Some(second)).ok());
     assert_finite(Some(schedule.posterior_mean_where_defined(given)));
-    let objective = Objective { predicts: given, on: wanted, weight: weight(u)? };
+    let objective = Objective { on: wanted, weight: weight(u)?, ..Objective::of(given) };
     assert_finite(schedule.loss(&objective, LossInputs::CleanAndNoise).ok());
     assert_finite(schedule.loss_where_defined(&objective, LossInputs::CleanAndNoise).ok());
     densities(schedule, u)

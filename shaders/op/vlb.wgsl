@@ -57,9 +57,9 @@ fn errors_of(row: Row, v: Inputs) -> Errors {
     var d = raw;
     var moves = vec4<bool>(true);
     if (CLIPS) {
-        let clean = v.x0 + raw;
-        moves = abs(clean) <= vec4<f32>(params.window.limit);
-        d = select(clamped(clean, params.window.limit) - v.x0, raw, moves);
+        // Beside x0, a small error beyond the limit would round away.
+        moves = (raw <= params.window.limit - v.x0) & (raw >= -params.window.limit - v.x0);
+        d = select(clamped(v.x0 + raw, params.window.limit) - v.x0, raw, moves);
     }
     let ratio = row.log_ratio.x + row.log_ratio.y * v.learned;
     let root = exponential(0.5 * ratio);

@@ -55,8 +55,8 @@
 //! `steps` of `MiniMaxH3Scheduler` are points, of which the clean sample is one, as its authors count: `n` are `n - 1` calls.
 //!
 //! Some configurations are refused although diffusers computes something: an epsilon network at zero terminal SNR, v on
-//! flow sigmas and a flow on others, placed sigmas beside flow sigmas in SA-Solver, `sde-dpmsolver`, orders above 3 (4 in SA-Solver), `invert_sigmas` with `stochastic_sampling`, and a
-//! `sigma_min` end that lies above the last sigma.
+//! flow sigmas and a flow on others, `sde-dpmsolver`, orders above 3 (4 in SA-Solver), `invert_sigmas` with `stochastic_sampling`,
+//! flow sigmas with other rules that place them, and a `sigma_min` end that lies above the last sigma.
 //!
 //! ```
 //! use tweedie::math::Sampler;
@@ -95,7 +95,8 @@ impl Scheduler {
 
     /// Reads a `scheduler_config.json` of diffusers.
     ///
-    /// Options of other schedulers are ignored, as diffusers does; misspelled ones are an error.
+    /// Options of other schedulers act on nothing, as in diffusers, and a [note](Self::notes) names them; misspelled ones are an
+    /// error.
     ///
     /// # Errors
     /// [`ConfigError`]: text that is not such a file, a scheduler or a value that is not supported.
@@ -120,9 +121,7 @@ impl Scheduler {
         let known = classes().find(|(class, _)| *class == options.class());
         let Some((_, read)) = known else { return Err(Self::unsupported(&options)) };
         let scheduler = read(&mut options)?;
-        let notes = options.notes();
-        options.finish()?;
-        Ok(Self { notes, ..scheduler })
+        Ok(Self { notes: options.finish()?, ..scheduler })
     }
 
     /// The error for a class that is not supported, which names what is nearest to it.

@@ -1,11 +1,11 @@
 //! The options of a `scheduler_config.json`, read one by one.
 //!
 //! **Theory.** Such a file is what Python's `json` writes: JSON, and beyond it the numbers `NaN`, `Infinity` and
-//! `-Infinity`. It holds the arguments of one class, `_class_name`; names that begin with an underscore are notes.
+//! `-Infinity`. It holds the arguments of one class, `_class_name`; names that begin with an underscore are diffusers' own.
 //! Published files also contain arguments of other classes (Stable Diffusion XL's Euler has `skip_prk_steps`), which
 //! diffusers ignores.
 //!
-//! **Practice.** Each option is removed when it is read; at the end only ignored options may remain. A name that no
+//! **Practice.** Each option is removed when it is read; what remains acts on nothing, and a note says so. A name that no
 //! scheduler has is an error. `null` is Python's `None`: an option that was not given, a flag that is off.
 
 use super::error::ConfigError;
@@ -60,6 +60,14 @@ impl Options {
 
     /// Reads what old files say as what it means.
     fn modernized(mut self) -> Self {
+        // The options that were not given when the file was made: the class that reads it has its own defaults.
+        if let Some(Value::Array(names)) = self.rest.remove("_use_default_values") {
+            for name in names.iter().filter_map(Value::as_str) {
+                if self.rest.remove(name).is_some() {
+                    self.note(&format!("{name} is the default of the class: _use_default_values names it"));
+                }
+            }
+        }
         if let Some(class) = self.class.strip_prefix("Flax").map(str::to_owned) {
             self.notes.push(format!("{} is read as {class}", self.class));
             self.class = class;
@@ -87,11 +95,6 @@ impl Options {
     /// Adds a note for the reader of the file.
     pub(super) fn note(&mut self, note: &str) {
         self.notes.push(note.to_owned());
-    }
-
-    /// The notes on old spellings and their new ones.
-    pub(super) fn notes(&self) -> Vec<String> {
-        self.notes.clone()
     }
 
     /// The same file, read as one of another class for its model.
@@ -184,13 +187,26 @@ impl Options {
         })
     }
 
-    /// Refuses names that no scheduler has.
-    pub(super) fn finish(self) -> Result<(), ConfigError> {
-        let known = |name: &str| name.starts_with('_') || ALL_NAMES.split(' ').any(|known| known == name);
-        match self.rest.keys().find(|name| !known(name)) {
-            Some(option) => Err(ConfigError::UnknownOption { class: self.class, option: short(option) }),
-            None => Ok(()),
+    /// The notes on the file: old spellings, and options that nothing has read, those of other classes or idle beside others.
+    ///
+    /// # Errors
+    /// A name that no scheduler has.
+    pub(super) fn finish(mut self) -> Result<Vec<String>, ConfigError> {
+        let rest = std::mem::take(&mut self.rest);
+        let mut idle: Vec<String> = Vec::new();
+        for (name, value) in rest.into_iter().filter(|(name, _)| !name.starts_with('_')) {
+            if ALL_NAMES.split(' ').all(|known| known != name) {
+                return Err(ConfigError::UnknownOption { class: self.class, option: short(&name) });
+            }
+            if !value.is_null() {
+                idle.push(name);
+            }
         }
+        if !idle.is_empty() {
+            let act = if idle.len() == 1 { "acts" } else { "act" };
+            self.notes.push(format!("{} {act} on nothing in {}", idle.join(", "), self.class));
+        }
+        Ok(self.notes)
     }
 }
 
@@ -280,7 +296,7 @@ mod tests {
         assert_eq!(options.choice("beta_schedule", &[("cosine", 1), ("linear", 2)], 0), Ok(2));
         assert_eq!(options.numbers("trained_betas"), Ok(Some(vec![0.1, 1.0])));
         assert_eq!(options.number("lambda_min_clipped", 0.0), Ok(f64::NEG_INFINITY));
-        assert_eq!(options.finish(), Ok(())); // `eta` belongs to another class
+        assert_eq!(options.finish(), Ok(vec!["eta acts on nothing in X".to_owned()])); // it belongs to another class
     }
 
     #[test]
@@ -292,7 +308,7 @@ mod tests {
         assert!(
             text(of(class).count("solver_order", 1).map(drop)).ends_with("expected a whole number from 0, found -1")
         );
-        assert_eq!(text(of(class).finish()), "X has no option `beta_shcedule`, nor has any other scheduler");
+        assert_eq!(text(of(class).finish().map(drop)), "X has no option `beta_shcedule`, nor has any other scheduler");
         assert!(text(Options::parse("{}").map(drop)).contains("_class_name"));
         assert!(text(Options::parse("[1").map(drop)).contains("JSON"));
         assert!(text(Options::parse("[1]").map(drop)).contains("expected an object"));

@@ -148,7 +148,8 @@ impl Scheduler {
         self.sampler
     }
 
-    /// Old spellings that the file has, and what they were read as; a class whose model was read as another's. A line each.
+    /// Old spellings that the file has, and what they were read as; a class whose model was read as another's; options that act
+    /// on nothing. A line each.
     #[must_use]
     pub fn notes(&self) -> &[String] {
         &self.notes
@@ -159,6 +160,7 @@ impl Scheduler {
         let flow = self.model.process() == Process::Flow;
         match option {
             "strength" | "begin_index" | "end_index" => true,
+            _ if self.takes.contains(&option) => true,
             "times" if flow => true,
             "shift" if flow && self.mu == Mu::Optional => true,
             "sigmas" if flow => true,

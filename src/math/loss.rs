@@ -24,7 +24,8 @@ pub enum LossInputs {
     /// The clean sample and the noise, from which the kernel forms the target.
     #[default]
     CleanAndNoise,
-    /// The noisy sample and the target. The noisy sample is not read if the loss is on the prediction itself.
+    /// The noisy sample and the target. If the loss is on the prediction itself, the target is in the units of the network's output,
+    /// and the noisy sample is not read.
     NoisyAndTarget,
 }
 
@@ -37,13 +38,16 @@ pub struct Objective {
     pub on: Quantity,
     /// The weight of each timestep's loss.
     pub weight: Weight,
+    /// The factor by which the network's output becomes the quantity that it predicts; 1 for most. See
+    /// [`Model::objective`](crate::Model::objective).
+    pub factor: f64,
 }
 
 impl Objective {
     /// Creates the unweighted loss on the prediction itself.
     #[must_use]
     pub const fn of(predicts: Quantity) -> Self {
-        Self { predicts, on: predicts, weight: Weight::None }
+        Self { predicts, on: predicts, weight: Weight::None, factor: 1.0 }
     }
 
     /// Returns the objective with a loss on another quantity.
@@ -66,7 +70,7 @@ impl Schedule {
     /// [`LossError::Undefined`] where the prediction does not determine what the loss is on, or the target does not exist,
     /// the errors of the weight, and [`LossError::Observation`] for a loss on `x_t`.
     pub fn loss_row(&self, timestep: usize, objective: &Objective, given: LossInputs) -> Result<LossRow, LossError> {
-        let Objective { predicts, on, ref weight } = *objective;
+        let Objective { predicts, on, ref weight, factor } = *objective;
         if predicts == Quantity::Xt || on == Quantity::Xt {
             return Err(LossError::Observation);
         }
@@ -78,7 +82,8 @@ impl Schedule {
             LossInputs::CleanAndNoise => predicts.row(level).map_err(|error| error.at(timestep))?.map(|c| 0.0 - c1 * c),
         };
         let inputs = finite(inputs).ok_or_else(|| undefined(level, Some(predicts), on).at(timestep))?;
-        Ok(LossRow { prediction: c1, inputs, weight })
+        let as_it_is = given == LossInputs::NoisyAndTarget && predicts == on;
+        Ok(LossRow { prediction: if as_it_is { c1 } else { c1 * factor }, inputs, weight })
     }
 
     /// The coefficients of a loss at every timestep.

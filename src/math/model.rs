@@ -134,6 +134,11 @@ impl Model {
         }
     }
 
+    /// The same with another prediction, which is the output itself.
+    pub(in crate::math) fn with_prediction(self, prediction: Quantity) -> Self {
+        Self { prediction, factor: 1.0, ..self }
+    }
+
     /// The same, told another number.
     #[must_use]
     pub fn told_as(self, told: Told) -> Self {

@@ -60,11 +60,9 @@ impl Posterior {
         if noise == 0.0 {
             return Self::certain(abar.sqrt());
         }
-        Self {
-            coef_x0: lost * abar.sqrt() / total,
-            coef_xt: keep.sqrt() * noise / total,
-            variance: lost * noise / total,
-        }
+        // Where a product of two of them leaves f64, the quotient does not.
+        let variance = if lost * noise < f64::MIN_POSITIVE { lost * (noise / total) } else { lost * noise / total };
+        Self { coef_x0: lost * abar.sqrt() / total, coef_xt: keep.sqrt() * noise / total, variance }
     }
 
     /// `x_s = alpha_s*x0` exactly.

@@ -161,15 +161,31 @@ pub fn solve(level: NoiseLevel, given: Quantity, wanted: Quantity) -> Result<[f6
 }
 
 fn coordinates(level: NoiseLevel, given: Quantity, wanted: Quantity) -> Option<[f64; 2]> {
-    let x = [level.alpha(), level.sigma()];
-    let p = given.row(level).ok()?;
-    let w = wanted.row(level).ok()?;
+    let (x, of_x) = unit([level.alpha(), level.sigma()]);
+    let (p, of_p) = unit(given.row(level).ok()?);
+    let (w, of_w) = unit(wanted.row(level).ok()?);
     let det = cross(x, p);
-    if det != 0.0 {
-        return finite([cross(w, p) / det, cross(x, w) / det]);
-    }
-    let from_given = multiple(w, p).map(|k| [0.0, k]);
-    finite(from_given.or_else(|| multiple(w, x).map(|k| [k, 0.0]))?)
+    let [c0, c1] = if det != 0.0 {
+        [cross(w, p) / det, cross(x, w) / det]
+    } else {
+        let from_given = multiple(w, p).map(|k| [0.0, k]);
+        from_given.or_else(|| multiple(w, x).map(|k| [k, 0.0]))?
+    };
+    finite([times_power(c0, of_w - of_x), times_power(c1, of_w - of_p)])
+}
+
+/// The row divided by the power of two of its larger number, and the exponent: its products stay within f64, and usually nothing
+/// is rounded.
+fn unit(row: [f64; 2]) -> ([f64; 2], i32) {
+    let larger = row[0].abs().max(row[1].abs());
+    let exponent = (larger.to_bits() >> 52) as i32 - 1023;
+    (row.map(|number| times_power(number, -exponent)), exponent)
+}
+
+/// `number * 2^exponent`, where the power alone may be beyond f64.
+fn times_power(number: f64, exponent: i32) -> f64 {
+    let half = exponent / 2;
+    number * 2f64.powi(half) * 2f64.powi(exponent - half)
 }
 
 /// `a[0]*b[1] - a[1]*b[0]`.

@@ -20,6 +20,7 @@ use super::quantity::{Quantity, solve};
 use super::schedule::Schedule;
 use crate::math::error::loss::LossError;
 use crate::math::schedule_error::ScheduleError;
+use std::f64::consts::FRAC_2_PI;
 
 /// A weight for each timestep, by its published name.
 ///
@@ -34,7 +35,8 @@ use crate::math::schedule_error::ScheduleError;
 /// | p2 | `e*(k + e/x)^-gamma` | `snr/(k+snr)^gamma` | `1/(k+snr)^gamma` | .. |
 /// | edm | `e + x/sigma_data^2` | `snr + 1/sigma_data^2` | .. | .. |
 ///
-/// For squared errors, the weight is the same for a loss on any quantity.
+/// For squared errors, the weight is the same for a loss on any quantity. Not so `cosmap`, `sigma-sqrt` and a table, which multiply
+/// the loss as it is.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 #[doc(alias("snr_gamma", "min_snr", "loss_weighting"))]
@@ -85,6 +87,12 @@ pub enum Weight {
         /// As in [`Sigmoid`](Self::Sigmoid).
         bias: f64,
     },
+    /// `2/(pi*(1 - 2t + 2t^2))` at the time `t = sigma/(alpha + sigma)` of a flow, for the loss as it is: the density of times whose
+    /// log SNR follows that of the cosine schedule (Esser et al. 2024, arXiv 2403.03206, section 3.1).
+    Cosmap,
+    /// `t^-2` at that time, for the loss as it is: `sigma_sqrt` of diffusers. On x0, where Stable Diffusion 3's own training has it,
+    /// it is a uniform loss on the velocity. Infinite without noise.
+    SigmaSqrt,
     /// A weight for each timestep, for the loss as it is.
     Table(Vec<f64>),
 }
@@ -103,15 +111,28 @@ impl Weight {
             Self::Edm(_) => "edm",
             Self::Sigmoid { .. } => "sigmoid",
             Self::Sid2 { .. } => "sid2",
+            Self::Cosmap => "cosmap",
+            Self::SigmaSqrt => "sigma-sqrt",
             Self::Table(_) => "table",
         }
     }
 
-    /// The weight in terms of `e` and `x`, without that of a table and without SiD2's speed.
+    /// The weight of the loss as it is, if it is a function of a flow's time.
+    fn of_time(&self, level: NoiseLevel) -> Option<f64> {
+        let (alpha, sigma) = (level.alpha(), level.sigma());
+        let time = sigma / (alpha + sigma);
+        match self {
+            Self::Cosmap => Some(FRAC_2_PI / (time * time + (1.0 - time) * (1.0 - time))),
+            Self::SigmaSqrt => Some(1.0 / (time * time)),
+            _ => None,
+        }
+    }
+
+    /// The weight in terms of `e` and `x`, without those of the loss as it is and without SiD2's speed.
     fn of([e, x]: [f64; 2], weight: &Self) -> f64 {
         let soft_min = |gamma: f64| 1.0 / (1.0 / e + 1.0 / (gamma * x));
         match *weight {
-            Self::None | Self::Table(_) => 1.0,
+            Self::None | Self::Cosmap | Self::SigmaSqrt | Self::Table(_) => 1.0,
             Self::Snr => e,
             Self::MinSnr { gamma } => e.min(gamma * x),
             Self::SoftMinSnr { gamma } => soft_min(gamma),
@@ -129,7 +150,7 @@ impl Weight {
             false => Err(LossError::Parameter { weight, name, range, value }),
         };
         match *self {
-            Self::None | Self::Snr | Self::Edm(_) => Ok(()),
+            Self::None | Self::Snr | Self::Edm(_) | Self::Cosmap | Self::SigmaSqrt => Ok(()),
             Self::MinSnr { gamma } | Self::SoftMinSnr { gamma } | Self::MaxSnr { gamma } => {
                 require(gamma.is_finite() && gamma > 0.0, "gamma", "finite and above 0", gamma)
             }
@@ -179,7 +200,7 @@ impl Schedule {
             let holds = value.is_finite() && value >= 0.0;
             return if holds { Ok(value) } else { Err(LossError::Entry { timestep, value }) };
         }
-        let plain = Weight::of(ratios(level, on), weight);
+        let plain = weight.of_time(level).unwrap_or_else(|| Weight::of(ratios(level, on), weight));
         // alpha is differentiable in time, so that snr*speed falls to 0 with snr.
         let speed = match weight {
             Weight::Sid2 { .. } if plain != 0.0 => self.log_snr_speed(timestep)?,

@@ -60,12 +60,42 @@ pub struct Penalty {
 #[derive(Clone, Copy, Debug, PartialEq, Error)]
 #[error("{name} must be finite and {least}, found {value}", value = few(.value))]
 pub struct PenaltyError {
-    /// `delta`, `beta`, `1/beta` or `c`.
+    /// `delta`, `beta` or `c`.
     pub name: &'static str,
     /// `above 0` or `at least 0`.
     pub least: &'static str,
     /// The value given.
     pub value: f64,
+}
+
+impl LossRow {
+    /// The row whose loss under the penalty of a table is that of this row under a penalty of its own: with it, the delta
+    /// follows the timestep. `None` for penalties of other curves, or without a finite delta above 0.
+    ///
+    /// ```
+    /// use tweedie::table::{LossRow, Penalty};
+    ///
+    /// let (own, shared) = (Penalty::huber(0.1)?, Penalty::huber(1.0)?);
+    /// let row = LossRow { prediction: 1.0, inputs: [0.0, -1.0], weight: 1.0 };
+    /// let bent = row.under(own, shared).expect("the same curve");
+    /// let error = 0.3;
+    /// assert!((bent.weight * shared.cost(bent.prediction * error) - own.cost(error)).abs() < 1e-15);
+    /// # Ok::<(), tweedie::table::PenaltyError>(())
+    /// ```
+    #[must_use]
+    pub fn under(self, own: Penalty, shared: Penalty) -> Option<Self> {
+        let ratio = own.delta / shared.delta;
+        let valid = own.curve == shared.curve && ratio.is_finite() && ratio > 0.0;
+        let of_curve = match own.curve {
+            Curve::Huber => ratio * ratio,
+            Curve::PseudoHuber => ratio,
+        };
+        valid.then(|| Self {
+            prediction: self.prediction / ratio,
+            inputs: self.inputs.map(|coefficient| coefficient / ratio),
+            weight: self.weight * of_curve * (own.scale / shared.scale),
+        })
+    }
 }
 
 impl Penalty {
@@ -85,26 +115,26 @@ impl Penalty {
     }
 
     /// `d^2/(2*beta)` up to `|d| = beta`, then `|d| - beta/2` (torch's `smooth_l1_loss`): the Huber loss over `beta`. At
-    /// `beta = 0` it is [`L1`](Self::L1).
+    /// `beta = 0` it is [`L1`](Self::L1), as below f32's normal numbers (1.2e-38), where no error would tell the two apart.
     ///
     /// # Errors
-    /// [`PenaltyError`] unless `beta` is finite and at least 0, and `1/beta` too.
+    /// [`PenaltyError`] unless `beta` is finite and at least 0.
     pub fn smooth_l1(beta: f64) -> Result<Self, PenaltyError> {
-        if beta == 0.0 {
+        if is_straight(beta) {
             return Ok(Self::L1);
         }
         let delta = checked("beta", "at least 0", beta)?;
-        Ok(Self { curve: Curve::Huber, delta, scale: checked("1/beta", "above 0", 1.0 / beta)? })
+        Ok(Self { curve: Curve::Huber, delta, scale: 1.0 / beta })
     }
 
     /// `sqrt(d^2 + c^2) - c` element by element, the form of latent consistency models (Luo et al. 2023, arXiv
     /// 2310.04378, its published code). Song & Dhariwal (2023, arXiv 2310.14189) take the norm of a whole sample
-    /// for `d`. At `c = 0` it is [`L1`](Self::L1).
+    /// for `d`. At `c = 0` it is [`L1`](Self::L1), as below f32's normal numbers (1.2e-38).
     ///
     /// # Errors
     /// [`PenaltyError`] unless `c` is finite and at least 0.
     pub fn pseudo_huber(c: f64) -> Result<Self, PenaltyError> {
-        if c == 0.0 {
+        if is_straight(c) {
             return Ok(Self::L1);
         }
         Ok(Self { curve: Curve::PseudoHuber, delta: checked("c", "at least 0", c)?, scale: 1.0 })
@@ -132,6 +162,7 @@ impl Penalty {
     #[must_use]
     pub fn cost(self, d: f64) -> f64 {
         let rho = match self.curve {
+            _ if d.is_infinite() => f64::INFINITY,
             Curve::Huber => {
                 let c = d.clamp(-self.delta, self.delta);
                 c * (d - 0.5 * c)
@@ -151,10 +182,16 @@ impl Penalty {
         let slope = match self.curve {
             Curve::Huber => d.clamp(-self.delta, self.delta),
             Curve::PseudoHuber if d == 0.0 => 0.0,
+            Curve::PseudoHuber if d.is_infinite() => d.signum(),
             Curve::PseudoHuber => d / d.hypot(self.delta),
         };
         self.scale * slope
     }
+}
+
+/// True for a bend that f32 does not see.
+fn is_straight(delta: f64) -> bool {
+    (0.0..f64::from(f32::MIN_POSITIVE)).contains(&delta)
 }
 
 fn checked(name: &'static str, least: &'static str, value: f64) -> Result<f64, PenaltyError> {

@@ -106,6 +106,16 @@ impl<R> Table<R> {
         Table::with_undefined(self.rows.iter().map(|row| row.as_ref().map(&change)))
     }
 
+    /// The same without the rows that f32 cannot hold, which become undefined: a GPU's part of a table of f64.
+    #[must_use]
+    pub fn within_f32<const N: usize>(&self) -> Self
+    where
+        R: Row<N> + Clone,
+    {
+        let fits = |row: &&R| row.numbers().iter().all(|number| (*number as f32).is_finite());
+        Self::with_undefined(self.rows.iter().map(|row| row.as_ref().filter(fits).cloned()))
+    }
+
     /// The [numbers](Row::numbers) of every row, rounded once to f32; undefined rows are NaN.
     ///
     /// A coefficient below f32's range rounds to a subnormal or to zero.

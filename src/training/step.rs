@@ -25,6 +25,7 @@ use crate::noise::NoiseKey;
 use crate::noise::perturb::Perturbation;
 use crate::table::Table;
 use crate::table::loss::LossRow;
+use crate::table::vlb::VlbRow;
 use crate::training::request::{LearnedVariance, TimestepSource, Training};
 use std::sync::Arc;
 
@@ -294,7 +295,7 @@ impl Training<'_> {
         let table = vlb.table_where_defined(LossInputs::CleanAndNoise);
         let table = self.check(&table, |t| vlb.row(t, LossInputs::CleanAndNoise).map_err(Error::Vlb))?;
         let inputs = VlbInputs {
-            table: &table.map(|row| row.times(factor)),
+            table: &table.map(|row| VlbRow { prediction: row.prediction * self.objective.factor, ..row.times(factor) }),
             clip: None,
             shape: self.shape,
             prediction: self.prediction,

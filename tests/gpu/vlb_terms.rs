@@ -22,6 +22,7 @@ pub const TESTS: &[crate::Test] = &[
     ("vlb_terms::everything_at_once_within_default_limits", everything_at_once_within_default_limits),
     ("vlb_terms::numbers_that_are_none", numbers_that_are_none),
     ("vlb_terms::extremes", extremes),
+    ("vlb_terms::an_error_beyond_the_clip_that_rounds_away", an_error_beyond_the_clip_that_rounds_away),
     ("vlb_terms::a_wrong_coefficient_fails", a_wrong_coefficient_fails),
     ("vlb_terms::errors_name_what_was_found", errors_name_what_was_found),
 ];
@@ -469,6 +470,29 @@ fn extremes(harness: &Harness) {
                 assert!(comparison.passes(), "{what}: {exact:?}, found {terms:?}: {comparison}");
             }
         }
+    }
+}
+
+/// Beside a clean sample of 1, an outward error of 2e-8 is beyond the clip though f32 does not see it in the sum: it costs nothing,
+/// where it would be two deviations. Inwards it costs them.
+fn an_error_beyond_the_clip_that_rounds_away(harness: &Harness) {
+    let row = VlbRow {
+        prediction: 1.0,
+        inputs: [0.0; 2],
+        inverse_deviation: 1e8,
+        log_ratio: [0.0; 2],
+        weight: 1.0,
+        term: Term::Divergence,
+    };
+    let table = Table::new(vec![row]);
+    for (x0, error, expected) in [(1.0, 2e-8, 0.0), (-1.0, -2e-8, 0.0), (1.0, -2e-8, 2.0), (-1.0, 2e-8, 2.0)] {
+        let (p, l, x0, in1) = (vec![error], vec![0.0], vec![x0], vec![0.0]);
+        let data = Data { timesteps: &[0], prediction: &p, learned: &l, x0: &x0, in1: &in1 };
+        let [terms, ..] = terms_of(harness, &table, Some(1.0), &data, None);
+        assert!((terms[0] - expected).abs() < 1e-5, "{x0:?} {error}: {terms:?}");
+        let batch = Batch { timesteps: &[0], elements: 1, prediction: &p, learned: &l, x0: &x0, in1: &in1 };
+        let exact = VlbTerms::reference(&table, Some(1.0), &batch, Reduction::Sum).samples[0];
+        assert!((exact.value - expected).abs() < 1e-5, "{x0:?} {error}: {exact:?}");
     }
 }
 

@@ -25,7 +25,18 @@ impl FiniteArgs {
     /// Refuses values of a job that are not finite; samples without a row hold NaN.
     pub fn check(self, name: &str, values: &Values, job: &Job<'_>) -> Outcome {
         let exists = |sample: usize| job.table.row(job.timesteps[sample] as usize).is_some();
-        match first(values, job.elements, exists) {
+        self.check_samples(name, values, job.elements, exists)
+    }
+
+    /// The same for samples of so many elements, of which some do not exist.
+    pub fn check_samples(
+        self,
+        name: &str,
+        values: &Values,
+        elements: usize,
+        exists: impl Fn(usize) -> bool,
+    ) -> Outcome {
+        match first(values, elements, exists) {
             Some(overflow) => self.refuse(name, values, &overflow, &format!("sample {}", overflow.sample)),
             None => Ok(()),
         }

@@ -1,13 +1,13 @@
 //! The options that describe a loss: its shape and its weight.
 
-use crate::names::{find, flag, in_flags, joined};
+use crate::names::{find, flag, in_flags, joined, one_of};
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
 use files::TensorFile;
 use std::path::PathBuf;
 use tweedie::gpu::Reduction;
-use tweedie::math::Weight;
 use tweedie::math::catalog::{Entry, Make};
+use tweedie::math::{DeltaSchedule, Weight};
 use tweedie::table::Penalty;
 
 /// The weight that a file brings, which no catalogue can hold.
@@ -29,12 +29,18 @@ pub struct LossArgs {
     #[arg(long, value_name = "D", aliases = ["beta", "c", "huber-c"], allow_negative_numbers = true)]
     pub delta: Option<f64>,
 
+    /// How delta follows the timestep t of T (`huber_schedule`): constant; exponential: delta^(t/T); snr:
+    /// (1 - delta)/(1 + sigma)^2 + delta, with sigma = noise/signal [default: constant]
+    #[arg(long, value_name = "RULE", alias = "huber-schedule", value_parser = one_of(DeltaSchedule::CATALOGUE, |_| true))]
+    pub delta_schedule: Option<DeltaSchedule>,
+
     /// Factor of a timestep's loss, by its signal-to-noise ratio snr
     ///
     /// Said of a loss on x0: snr; min-snr: min(snr, gamma); soft-min-snr: snr gamma/(snr + gamma); max-snr (or trunc-snr):
     /// max(snr, gamma); p2: snr/(k + snr)^gamma; edm: snr + 1/sigma_data^2; sigmoid: soft-min-snr with gamma = e^bias;
     /// sid2: sigmoid times the speed of the log snr. A loss on another quantity gets the weight that makes it the same
-    /// loss, such as min(snr, gamma)/snr on epsilon and min(snr, gamma)/(snr + 1) on v. table: --weights, as they are.
+    /// loss, such as min(snr, gamma)/snr on epsilon and min(snr, gamma)/(snr + 1) on v. Of the loss as it is, on whatever it
+    /// is: cosmap: 2/(pi (1 - 2t + 2t^2)); sigma-sqrt: t^-2, with a flow's time t; table: --weights.
     #[arg(long, value_name = "WEIGHT", default_value = "none", value_parser = weight_name)]
     pub weight: &'static str,
 
@@ -93,6 +99,21 @@ impl LossArgs {
         let spell = |name: &str| if entry.name == "pseudo-huber" { "c".to_owned() } else { name.to_owned() };
         let built = entry.build(delta.as_slice());
         built.map_err(|error| anyhow!("--delta of {}: {}", entry.name, error.describe(spell)))
+    }
+
+    /// The rule by which delta follows the timestep, and the shape at a delta; `None` for the same delta at all of them.
+    pub fn deltas(&self) -> Result<Option<(DeltaSchedule, f64)>> {
+        let Some(rule) = self.delta_schedule.filter(|rule| *rule != DeltaSchedule::Constant) else { return Ok(None) };
+        let Some(parameter) = self.kind.parameter("delta") else {
+            bail!("--delta-schedule means nothing to the loss {}", self.kind.name);
+        };
+        let delta = self.delta.or(parameter.default).context("--delta-schedule needs --delta D")?;
+        Ok(Some((rule, delta)))
+    }
+
+    /// The shape with another delta.
+    pub fn penalty_at(&self, delta: f64) -> Option<Penalty> {
+        self.kind.build(&[("delta", delta)]).ok()
     }
 
     /// The weight, with its numbers. Reads the file of `--weights`.

@@ -41,7 +41,7 @@ pub fn ops(schedule: &Schedule) -> Outcome<Vec<Named<Op>>> {
         let given: Vec<_> = entry.parameters.iter().map(|parameter| (parameter.name, delta)).collect();
         let penalty = entry.build(&given).map_err(Error::of_schedule)?;
         for (objective, truth) in objectives.iter().flat_map(|objective| TRUTHS.map(|truth| (objective, truth))) {
-            let Objective { predicts, on, weight } = objective;
+            let Objective { predicts, on, weight, .. } = objective;
             let name = format!("{} on {on} from {predicts}, weight {}, {}", entry.name, weight.name(), truth.name);
             let table = schedule.loss_where_defined(objective, truth.given);
             let table = table.map_err(Error::of_schedule)?;

@@ -75,7 +75,14 @@ fn dpm_family(options: &mut Options, family: Family) -> Result<Scheduler, Config
     let Family { sampler, mut defaults, schedule, spacing, lu, rounds_down, takes } = family;
     let flow = options.flag("use_flow_sigmas", false)?;
     let (prediction, threshold) = (prediction_on(options, flow)?, threshold(options)?);
+    let placed = placement(options, lu)?;
     if flow {
+        if let Some((second, _)) = placed {
+            return Err(ConfigError::Contradiction { first: "use_flow_sigmas", second });
+        }
+        // With this flag the class takes `mu`, which is optional in any case.
+        options.flag("use_dynamic_shifting", false)?;
+        options.choice("time_shift_type", &[("exponential", ())], ())?;
         let shift = options.number("flow_shift", 1.0)?;
         let rising = sampler == "dpm++-inverse";
         // The class for the way to noise goes towards clean on a flow, and stays there at the last time.
@@ -89,7 +96,6 @@ fn dpm_family(options: &mut Options, family: Family) -> Result<Scheduler, Config
     }
     let least = options.number("lambda_min_clipped", f64::NEG_INFINITY)?;
     let usable = Some(schedule.lambda().iter().filter(|&&lambda| lambda >= least).count());
-    let placed = placement(options, lu)?;
     defaults.placement = placed.map(|(_, placement)| placement);
     let nearest = placed.is_some_and(|(flag, _)| flag == "use_karras_sigmas" || flag == LU) && !rounds_down;
     let whole = Some(if nearest { Whole::Nearest } else { Whole::Down });

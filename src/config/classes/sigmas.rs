@@ -30,6 +30,11 @@ fn euler(options: &mut Options) -> Result<Scheduler, ConfigError> {
     let given = [options.optional_number("sigma_min")?, options.optional_number("sigma_max")?];
     // The ends of a placement; without one they act on nothing in diffusers either.
     let [sigma_min, sigma_max] = if placed.is_some() { given } else { [None; 2] };
+    for (name, given) in ["sigma_min", "sigma_max"].into_iter().zip(given) {
+        if placed.is_none() && given.is_some() {
+            options.note(&format!("{name} acts on nothing where no rule places sigmas"));
+        }
+    }
     let last = Last::At(schedule.sigma_ends()[0]);
     let ends_at_least_sigma = ends_noisy(options)?;
     let defaults =

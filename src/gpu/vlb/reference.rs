@@ -90,7 +90,7 @@ fn element(row: &VlbRow, clip: Option<f64>, batch: &Batch<'_>, i: usize) -> [Exp
     let looks = row.term == Term::Decoder || clip.is_some();
     let x0 = if looks { at(x0) } else { 0.0 };
     let clipped = |raw: f64| match clip {
-        Some(clip) if (x0 + raw).abs() <= clip => (raw, 1.0),
+        Some(clip) if raw <= clip - x0 && raw >= -clip - x0 => (raw, 1.0),
         Some(clip) => ((x0 + raw).clamp(-clip, clip) - x0, 0.0),
         None => (raw, 1.0),
     };

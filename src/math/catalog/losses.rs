@@ -3,6 +3,7 @@
 use super::entry::{Catalogue, Entry, Make, Values};
 use super::parameter::{ABOVE_ZERO, FINITE, Parameter};
 use super::quantities::SIGMA_DATA;
+use crate::math::delta_schedule::DeltaSchedule;
 use crate::math::edm::SigmaData;
 use crate::math::weight::Weight;
 use crate::table::loss::Penalty;
@@ -16,6 +17,23 @@ impl Penalty {
     /// Every shape of a loss.
     pub const CATALOGUE: Catalogue<Make<Self>> = Catalogue { entries: PENALTIES };
 }
+
+impl DeltaSchedule {
+    /// Every rule by which the delta of a loss follows the timestep.
+    pub const CATALOGUE: Catalogue<Make<Self>> = Catalogue { entries: DELTAS };
+}
+
+const DELTAS: &[Entry<Make<DeltaSchedule>>] = &[
+    Entry::new("delta schedule", "constant", &["none"], "the same delta at every timestep", &[], |_| {
+        Ok(DeltaSchedule::Constant)
+    }),
+    Entry::new("delta schedule", "exponential", &[], "delta^(t/T): 1 at timestep 0", &[], |_| {
+        Ok(DeltaSchedule::Exponential)
+    }),
+    Entry::new("delta schedule", "snr", &[], "(1 - delta)/(1 + sigma)^2 + delta: 1 without noise", &[], |_| {
+        Ok(DeltaSchedule::Snr)
+    }),
+];
 
 /// A bound of the signal-to-noise ratio.
 const fn gamma(default: f64) -> Parameter {
@@ -75,6 +93,22 @@ const WEIGHTS: &[Entry<Make<Weight>>] = &[
         "sigmoid times the speed of the log SNR (Hoogeboom et al. 2024)",
         BIAS,
         |v| Ok(Weight::Sid2 { bias: v.number("bias") }),
+    ),
+    Entry::new(
+        "weight",
+        "cosmap",
+        &[],
+        "2/(pi (1 - 2t + 2t^2)) at a flow's time t, whatever the loss is on (Esser et al. 2024)",
+        &[],
+        |_| Ok(Weight::Cosmap),
+    ),
+    Entry::new(
+        "weight",
+        "sigma-sqrt",
+        &[],
+        "t^-2 at a flow's time t, whatever the loss is on, as in diffusers' training of Stable Diffusion 3",
+        &[],
+        |_| Ok(Weight::SigmaSqrt),
     ),
 ];
 

@@ -63,6 +63,7 @@ pub(crate) mod sampler_rules;
 mod sampler_sigmas;
 mod sampler_warm_up;
 mod sampler_ways;
+mod sampler_words;
 mod samplers;
 mod schedules;
 

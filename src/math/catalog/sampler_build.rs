@@ -64,13 +64,23 @@ impl Entry<SamplerRecipe> {
         options: &SamplerOptions,
         asked: &SamplerOptions,
     ) -> Result<SamplerParts, CatalogError> {
-        let builder = GridBuilder { recipe: &self.make, options, asked, model, rules };
+        let builder = self.builder(rules, model, options, asked);
         let mut filled = self.filled(options);
         if self.make.walk == Walk::ShortLast {
             filled.shift = Some(builder.shift()?); // that of the times, whoever says so
         }
         let solver = self.make.solver(&filled, model)?;
         Ok((solver, builder.churned_grid()?))
+    }
+
+    fn builder<'a>(
+        &'a self,
+        rules: &'a GridRules,
+        model: &'a Model,
+        options: &'a SamplerOptions,
+        asked: &'a SamplerOptions,
+    ) -> GridBuilder<'a> {
+        GridBuilder { recipe: &self.make, options, asked, model, rules }
     }
 
     /// [`build`](Self::build) by the rules of a class; `asked` are those of the options that are not the file's.
@@ -83,7 +93,8 @@ impl Entry<SamplerRecipe> {
     ) -> Result<Sampler, CatalogError> {
         let (solver, grid) = self.parts_by(rules, model, options, asked)?;
         let denoiser = model.denoiser().clipped(options.clip.unwrap_or(Clip::None));
-        let mut sampler = Sampler::new(&*solver, &grid, &denoiser)?;
+        let words = self.builder(rules, model, options, asked).described()?;
+        let mut sampler = Sampler::new(&*solver, &grid, &denoiser)?.on_grid(words);
         if model.is_flow_map() {
             tell_the_next(&mut sampler, &grid, solver.interval(), model);
         }

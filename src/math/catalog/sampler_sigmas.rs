@@ -4,7 +4,7 @@ use super::error::CatalogError;
 use super::sampler_grid::{GridBuilder, Steps, contradiction};
 use super::sampler_options::SamplerOptions;
 use super::sampler_recipe::Walk;
-use super::sampler_rules::{Last, Times};
+use super::sampler_rules::{Last, Times, Whole};
 use super::sampler_ways::Way;
 use crate::math::check;
 use crate::math::error::sampler::SamplerError;
@@ -154,7 +154,7 @@ impl GridBuilder<'_> {
     /// Quantiles of timesteps, as published, where the model has any; diffusers takes those of sigmas.
     fn beta_grid(&self, scale: Scale, placement: Placement, steps: usize) -> Result<Option<Grid>, CatalogError> {
         let Placement::Beta { a, b } = placement else { return Ok(None) };
-        if self.is_diffusers() || self.model.process() != Process::VariancePreserving {
+        if !self.places_timesteps() {
             return Ok(None);
         }
         let Some(ends) = self.placement_ends(scale)? else { return Ok(None) };
@@ -165,8 +165,13 @@ impl GridBuilder<'_> {
         Ok(Some(Grid::of_sigmas(scale, &sigmas, &told, self.last_sigma(&sigmas))?))
     }
 
+    /// True if beta's quantiles are of timesteps.
+    pub(super) fn places_timesteps(&self) -> bool {
+        !self.is_diffusers() && self.model.process() == Process::VariancePreserving
+    }
+
     /// The ends between which sigmas are placed; `None` for a list of no timesteps.
-    fn placement_ends(&self, scale: Scale) -> Result<Option<[f64; 2]>, CatalogError> {
+    pub(super) fn placement_ends(&self, scale: Scale) -> Result<Option<[f64; 2]>, CatalogError> {
         if !self.rules.between_listed {
             return Ok(Some(self.ends()));
         }
@@ -191,9 +196,15 @@ impl GridBuilder<'_> {
 
     pub(super) fn told(&self, scale: Scale, sigmas: &[f64]) -> Result<Vec<f64>, SamplerError> {
         let whole = self.rules.whole.filter(|_| self.is_diffusers());
+        let most = self.trained()[1];
         let told = |&sigma: &f64| {
             let told = self.model.told(scale.level(sigma)?);
-            Ok(whole.map_or(told, |whole| whole.of(told)))
+            Ok(match whole {
+                // Its logarithms are rounded to f32, below that of the largest sigma.
+                Some(Whole::Down) if scale != Scale::Flow && sigma == most => (told - 1.0).max(0.0).trunc(),
+                Some(whole) => whole.of(told),
+                None => told,
+            })
         };
         sigmas.iter().map(told).collect()
     }
@@ -253,17 +264,14 @@ impl GridBuilder<'_> {
     fn even_times(&self, steps: usize) -> Result<Vec<f64>, CatalogError> {
         let least = 1.0 / self.model.schedule().len() as f64;
         let one_more = || flow::times(steps.saturating_add(1), 1.0, least);
-        let ends = matches!(self.options.placement.or(self.model.placement()), Some(Placement::FlowEnds { .. }));
-        let sized = self.options.mu.is_some() || self.options.tokens.is_some() || self.rules.dynamic;
-        let short_last = self.recipe.walk == Walk::ShortLast && self.options.placement.is_none();
         Ok(match self.rules.times {
-            _ if short_last => {
+            _ if self.has_short_last() => {
                 let last = self.options.pi_flow.unwrap_or_default().last_step;
                 flow::even_but_last(steps, last)?
             }
             Times::Even => flow::even(steps)?,
-            Times::Usual if !ends && !self.is_diffusers() => flow::even(steps)?,
-            Times::Usual if sized => flow::times(steps, 1.0, least)?,
+            Times::Usual if self.times_are_even() => flow::even(steps)?,
+            Times::Usual if self.is_sized() => flow::times(steps, 1.0, least)?,
             Times::Usual => {
                 let shift = self.shift()?;
                 flow::times(steps, flow::shifted(1.0, shift)?, flow::shifted(least, shift)?)?
@@ -272,6 +280,22 @@ impl GridBuilder<'_> {
             // In the order of the class, so that whole timesteps stay whole.
             Times::FromData => one_more()?[1..].iter().rev().map(|signal| 1.0 - signal).collect(),
         })
+    }
+
+    /// True for a policy's steps, of which the last is shorter.
+    pub(super) fn has_short_last(&self) -> bool {
+        self.recipe.walk == Walk::ShortLast && self.options.placement.is_none()
+    }
+
+    /// True for the times `1 - i/n`, where the class has no rule of its own.
+    pub(super) fn times_are_even(&self) -> bool {
+        let placed = self.options.placement.or(self.model.placement());
+        !matches!(placed, Some(Placement::FlowEnds { .. })) && !self.is_diffusers()
+    }
+
+    /// True for a shift that follows from the size of the image: the ends of the list are not shifted before it.
+    pub(super) fn is_sized(&self) -> bool {
+        self.options.mu.is_some() || self.options.tokens.is_some() || self.rules.dynamic
     }
 
     /// The shift: as the options say, from the size of the image, or the model's.

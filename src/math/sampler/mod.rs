@@ -145,7 +145,7 @@ use crate::table::step::{Clip, Deviation, StepRow};
 /// ```
 #[doc(alias = "scheduler")]
 #[doc(alias = "solver")]
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Sampler {
     calls: Vec<Call>,
     /// Each row as the solver wrote it, for another clipping.
@@ -155,6 +155,15 @@ pub struct Sampler {
     deviation: Deviation,
     keeps: Quantity,
     noise_parts: Vec<Vec<[f64; 2]>>,
+    grid: String,
+}
+
+/// Samplers are equal if they compute the same, whatever placed their levels.
+impl PartialEq for Sampler {
+    fn eq(&self, other: &Self) -> bool {
+        let numbers = |it: &Self| (it.start, it.clip, it.deviation, it.keeps);
+        numbers(self) == numbers(other) && self.calls == other.calls && self.written == other.written
+    }
 }
 
 impl Sampler {
@@ -184,7 +193,8 @@ impl Sampler {
         };
         let clean: Vec<bool> = (0..calls.len()).map(clean).collect();
         let clip = Clip::None;
-        let sampler = Self { calls, written, start, clip, deviation, keeps, noise_parts }.with_clip(denoiser.clip);
+        let sampler = Self { calls, written, start, clip, deviation, keeps, noise_parts, grid: String::new() }
+            .with_clip(denoiser.clip);
         sampler.map_err(|error| match error {
             SamplerError::NotFinite { step, .. } if clean[step] => SamplerError::Clean { step },
             error => error,
@@ -229,6 +239,26 @@ impl Sampler {
             check_finite(k, &call.row)?;
         }
         Ok(Self { clip, ..self })
+    }
+
+    /// The rule that placed the levels, in words for people: `1 - i/n, shift 3`, `leading spacing, offset 1`, `listed sigmas`. Empty
+    /// for a grid of the caller's own.
+    ///
+    /// ```
+    /// use tweedie::{Model, Sampler};
+    ///
+    /// let flow = Model::flow(1000)?.shifted(3.0);
+    /// assert_eq!(Sampler::euler(&flow, 4)?.grid(), "1 - i/n, shift 3");
+    /// assert_eq!(Sampler::ddim(&Model::named("sd15")?, 50)?.grid(), "leading spacing");
+    /// # Ok::<(), tweedie::Error>(())
+    /// ```
+    #[must_use]
+    pub fn grid(&self) -> &str {
+        &self.grid
+    }
+
+    pub(in crate::math) fn on_grid(self, grid: String) -> Self {
+        Self { grid, ..self }
     }
 
     /// The calls in the order in which they are made.

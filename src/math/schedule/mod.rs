@@ -150,7 +150,8 @@ impl Schedule {
         }
     }
 
-    /// `sqrt(abar_t)`: the levels' `alpha` if variance preserving.
+    /// `sqrt(abar_t)`: the levels' `alpha` if variance preserving. An `abar` below 2.2e-308, which f64 holds with fewer digits,
+    /// is 0, and so is its root.
     #[must_use]
     pub fn sqrt_alphas_cumprod(&self) -> Vec<f64> {
         each(self.alphas_cumprod(), f64::sqrt)

@@ -39,7 +39,8 @@ impl Convert {
         for pair in passes(schedule, *from, timesteps, &wanted) {
             let (name, first) = &pair[0];
             let second = pair.get(1).map(|(_, quantity)| *quantity);
-            let table = input.of_output(&schedule.conversion_where_defined(*from, *first, second));
+            let table = input.model.conversion_where_defined(schedule, *first, second);
+            let table = holes.held(&engine, timesteps, table)?;
             let job = input.job(&table, second.is_some());
             let outputs = engine.run("converting", &job)?;
             finite.check(name, &outputs.out0, &job)?;

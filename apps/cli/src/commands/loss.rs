@@ -2,6 +2,7 @@
 
 use super::{Files, HoleArgs, quantity, quantity_help};
 use crate::engine::ComputeArgs;
+use crate::finite::FiniteArgs;
 use crate::levels::{self, Levels};
 use crate::loss_args::LossArgs;
 use crate::losses::{LossJob, LossOutputs};
@@ -10,8 +11,8 @@ use crate::report::{Outcome, say};
 use anyhow::{Context, Error, Result, bail};
 use files::{Array, TensorFile, TensorWriter};
 use serde_json::json;
-use tweedie::math::{LossInputs, Objective, Weight};
-use tweedie::table::LossRow;
+use tweedie::math::{DeltaSchedule, LossInputs, Objective, Process, Weight};
+use tweedie::table::{LossRow, Penalty, Table};
 use tweedie::{Quantity, Schedule};
 
 /// The loss of a prediction and its gradient, for training
@@ -42,6 +43,9 @@ pub struct Loss {
     holes: HoleArgs,
 
     #[command(flatten)]
+    finite: FiniteArgs,
+
+    #[command(flatten)]
     model: ModelArgs,
 
     #[command(flatten)]
@@ -58,19 +62,22 @@ impl Loss {
     pub fn run(&self, json: bool) -> Outcome {
         self.files.check()?;
         let (penalty, weight) = (self.loss.penalty()?, self.loss.weight()?);
+        let deltas = self.loss.deltas()?;
         let model = self.model.open()?;
-        let (predicts, factor) = self.predicted(&model)?;
-        let objective = Objective { predicts, on: self.target.unwrap_or(predicts), weight };
+        let objective = self.predicted(&model)?.weighted(weight);
+        let objective = self.target.map_or(objective.clone(), |on| objective.on(on));
         let file = TensorFile::open(&self.files.input)?;
         let prediction = file.finite_floats("prediction")?;
         let truth = self.truth(&file, &prediction, &objective)?;
         let (schedule, timesteps) = self.levels((&model, &file), &prediction, &objective, truth.given)?;
         let table = schedule.loss_where_defined(&objective, truth.given).map_err(Error::from)?;
-        // A target that is at hand is in the units of the output.
-        let as_it_is = truth.given == LossInputs::NoisyAndTarget && objective.predicts == objective.on;
-        let factor = if as_it_is { 1.0 } else { factor };
-        let table = table.map(|row| LossRow { prediction: row.prediction * factor, ..*row });
         self.holes.check(&timesteps, |t| schedule.loss_row(t, &objective, truth.given))?;
+        let engine = self.compute.open()?;
+        let table = match deltas {
+            Some(deltas) => self.bent(&table, penalty, deltas, &schedule)?,
+            None => table,
+        };
+        let table = self.holes.held(&engine, &timesteps, table)?;
         let job = LossJob {
             table: &table,
             penalty,
@@ -79,8 +86,11 @@ impl Loss {
             inputs: truth.inputs.each_ref().map(Option::as_ref),
             of: self.loss.grad_of,
         };
-        let LossOutputs { samples, mean, gradient } = self.compute.open()?.losses(&job)?;
+        let LossOutputs { samples, mean, gradient } = engine.losses(&job)?;
         let value = mean.widened()[0];
+        let exists = |sample: usize| table.row(timesteps[sample] as usize).is_some();
+        self.finite.check_samples("loss", &samples, 1, exists)?;
+        self.finite.check_samples("grad", &gradient, prediction.per_sample(), exists)?;
         let mut writer = TensorWriter::new();
         samples.write(&mut writer, "loss", &[timesteps.len()])?;
         mean.write(&mut writer, "mean", &[1])?;
@@ -89,21 +99,32 @@ impl Loss {
         self.print(&prediction, &objective, value, json)
     }
 
-    /// The quantity that the network predicts, and the factor by which its output becomes it.
-    fn predicted(&self, model: &Opened<'_>) -> Result<(Quantity, f64)> {
+    /// The table with a delta of its own for each timestep.
+    fn bent(
+        &self,
+        table: &Table<LossRow>,
+        shared: Penalty,
+        (rule, delta): (DeltaSchedule, f64),
+        schedule: &Schedule,
+    ) -> Result<Table<LossRow>> {
+        let deltas = schedule.deltas(rule, delta)?;
+        let own = |delta: f64| self.loss.penalty_at(delta);
+        let rows = table.rows().iter().zip(deltas);
+        Ok(Table::with_undefined(rows.map(|(row, delta)| (*row)?.under(own(delta)?, shared))))
+    }
+
+    /// The loss on what the network predicts.
+    fn predicted(&self, model: &Opened<'_>) -> Result<Objective> {
         match self.predicts {
-            Some(predicts) => Ok((predicts, 1.0)),
-            None if self.model.settles_prediction() => {
-                let model = model.model(None)?;
-                Ok((model.prediction(), model.output_factor()))
-            }
-            None => Ok((Quantity::Epsilon, 1.0)),
+            Some(predicts) => Ok(Objective::of(predicts)),
+            None if self.model.settles_prediction() => Ok(model.model(None)?.objective()),
+            None => Ok(Objective::of(Quantity::Epsilon)),
         }
     }
 
     fn print(&self, prediction: &Array, objective: &Objective, mean: f64, json: bool) -> Outcome {
         let (kind, out) = (self.loss.kind.name, self.files.out.display());
-        let Objective { predicts, on, weight } = objective;
+        let Objective { predicts, on, weight, .. } = objective;
         if json {
             return say(json!({
                 "shape": prediction.shape,
@@ -144,7 +165,8 @@ impl Loss {
     ) -> Outcome<(Schedule, Vec<u32>)> {
         let plain = given == LossInputs::NoisyAndTarget
             && objective.predicts == objective.on
-            && objective.weight == Weight::None;
+            && objective.weight == Weight::None
+            && self.loss.deltas()?.is_none();
         let predicts = self.predicts.is_some().then_some(objective.predicts);
         if plain {
             return Ok((model.model(predicts)?.schedule().clone(), vec![0; prediction.batch()]));
@@ -155,6 +177,11 @@ impl Loss {
         let of_timesteps = matches!(objective.weight, Weight::Table(_) | Weight::Sid2 { .. });
         file.require(whole || !of_timesteps, levels::tensor(file).unwrap_or("t"), || {
             format!("--weight {} needs whole timesteps, a tensor `t` of integers", objective.weight.name())
+        })?;
+        let exponential = matches!(self.loss.deltas()?, Some((DeltaSchedule::Exponential, _)));
+        let by_timestep = exponential && model.process() != Process::Flow;
+        file.require(whole || !by_timestep, levels::tensor(file).unwrap_or("t"), || {
+            "--delta-schedule exponential needs whole timesteps, a tensor `t` of integers".to_owned()
         })?;
         Ok((schedule, rows))
     }

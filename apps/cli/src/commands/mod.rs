@@ -14,7 +14,7 @@ pub mod schedule;
 pub mod study;
 pub mod verify;
 
-use crate::engine::{ComputeArgs, Input, Job};
+use crate::engine::{ComputeArgs, Engine, Input, Job};
 use crate::finite::FiniteArgs;
 use crate::levels::{self, Levels};
 use crate::model_args::{ModelArgs, Opened};
@@ -25,7 +25,7 @@ use std::fmt::Display;
 use std::path::PathBuf;
 use tweedie::error::Undefined;
 use tweedie::math::Model;
-use tweedie::table::Table;
+use tweedie::table::{Row, Table};
 use tweedie::{Quantity, Schedule};
 
 /// The file that a command reads and the one that it writes.
@@ -90,10 +90,9 @@ pub struct PredictionArgs {
 /// Input of such a command.
 pub struct Prediction {
     pub file: TensorFile,
+    /// The model, read as one that predicts `--from` where that is given.
     pub model: Model,
     pub from: Quantity,
-    /// The prediction is the quantity only after it is multiplied by this.
-    pub factor: f64,
     pub schedule: Schedule,
     /// True if the rows are whole timesteps of the schedule.
     pub whole: bool,
@@ -113,8 +112,8 @@ impl PredictionArgs {
         let x_t = file.finite_floats("x_t")?;
         let prediction = file.floats_like("prediction", &x_t)?;
         let Levels { schedule, rows: timesteps, whole } = levels::read(&file, &x_t, &model)?;
-        let factor = if self.from.is_none() { model.output_factor() } else { 1.0 };
-        Ok(Prediction { file, model, from, factor, schedule, whole, x_t, prediction, timesteps })
+        let model = self.from.map_or(model.clone(), |from| model.predicting(from));
+        Ok(Prediction { file, model, from, schedule, whole, x_t, prediction, timesteps })
     }
 
     fn from(&self, model: &Opened<'_>) -> Outcome<Quantity> {
@@ -127,11 +126,6 @@ impl PredictionArgs {
 }
 
 impl Prediction {
-    /// The table, for predictions that still need the model's factor.
-    pub fn of_output(&self, table: &Table) -> Table {
-        table.map(|rows| rows.map(|[x, p]| [x, p * self.factor]))
-    }
-
     /// The error with the timestep of its row, if rows are timesteps.
     pub fn at(&self, row: usize, error: Undefined) -> Undefined {
         if self.whole { error.at(row) } else { error }
@@ -172,5 +166,24 @@ impl HoleArgs {
             return Ok(());
         }
         Err(Failure::input(anyhow!("sample {sample}: {reason} (--allow-undefined writes NaN there)")))
+    }
+
+    /// The rows that the engine holds. One that is beyond f32 is treated as one that does not exist, where it is used.
+    pub fn held<const N: usize, R: Row<N> + Clone>(
+        self,
+        engine: &Engine,
+        timesteps: &[u32],
+        table: Table<R>,
+    ) -> Outcome<Table<R>> {
+        let held = match engine {
+            Engine::Cpu => return Ok(table),
+            Engine::Gpu(_) => table.within_f32(),
+        };
+        let lost = |t: usize| table.row(t).is_some() && held.row(t).is_none();
+        if timesteps.iter().any(|&t| lost(t as usize)) {
+            let reason = "a coefficient does not fit f32, though --on cpu can hold it";
+            self.check(timesteps, |t| if lost(t) { Err(reason) } else { Ok(()) })?;
+        }
+        Ok(held)
     }
 }

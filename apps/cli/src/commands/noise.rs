@@ -10,10 +10,8 @@ use anyhow::anyhow;
 use files::{TensorFile, TensorWriter};
 use serde_json::json;
 use tweedie::Quantity;
-use tweedie::error::Undefined;
 use tweedie::gpu::NoiseKey;
-use tweedie::math::NoiseLevel;
-use tweedie::table::{Matrix, Table};
+use tweedie::table::Table;
 
 /// Add noise to clean samples, and make the training target
 ///
@@ -49,32 +47,28 @@ pub struct Noise {
     compute: ComputeArgs,
 }
 
-/// `x_t`, and the target divided by the factor of the network's output, on the clean sample and the noise.
-fn row(level: NoiseLevel, target: Quantity, factor: f64) -> Result<Matrix, Undefined> {
-    Ok([Quantity::Xt.row(level)?, target.row(level)?.map(|coefficient| coefficient / factor)])
-}
-
 impl Noise {
     pub fn run(&self, json: bool) -> Outcome {
         self.files.check()?;
         let file = TensorFile::open(&self.files.input)?;
         let x0 = file.finite_floats("x0")?;
         let model = self.model.open()?.model_of(&file, self.target)?;
-        let target = self.target.unwrap_or(model.prediction());
+        let model = self.target.map_or(model.clone(), |target| model.predicting(target));
+        let target = model.prediction();
         let Levels { schedule, rows: timesteps, whole } = levels::read(&file, &x0, &model)?;
         let eps = if file.has("eps") { Some(file.floats_like("eps", &x0)?) } else { None };
         if eps.is_some() && self.seed.is_some() {
             return Err(anyhow!("--seed means nothing to a file that brings its own noise, `eps`").into());
         }
         let seed = self.seed.unwrap_or(0);
-        // The network's output is the quantity without the factor by which it becomes one.
-        let factor = if self.target.is_none() { model.output_factor() } else { 1.0 };
         let row = |t: usize| {
-            let row = row(schedule.levels()[t], target, factor);
+            let row = model.noising_row(schedule.levels()[t]);
             row.map_err(|error| if whole { error.at(t) } else { error })
         };
         self.holes.check(&timesteps, row)?;
+        let engine = self.compute.open()?;
         let table = Table::with_undefined((0..schedule.len()).map(|t| row(t).ok()));
+        let table = self.holes.held(&engine, &timesteps, table)?;
         let job = Job {
             table: &table,
             batch: x0.batch(),
@@ -84,7 +78,7 @@ impl Noise {
             in1: eps.as_ref().map_or(Input::Drawn(NoiseKey::seed(seed)), Input::Given),
             both: true,
         };
-        let outputs = self.compute.open()?.run("noising", &job)?;
+        let outputs = engine.run("noising", &job)?;
         let mut writer = TensorWriter::new();
         self.finite.check("x_t", &outputs.out0, &job)?;
         outputs.out0.write(&mut writer, "x_t", &x0.shape)?;

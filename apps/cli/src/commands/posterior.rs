@@ -56,9 +56,10 @@ impl Posterior {
         let samples: Vec<u32> = (0..steps.rows.len() as u32).collect();
         holes.check(&samples, |sample| steps.mean(&input, sample))?;
         input.timesteps = steps.rows;
-        let table = input.of_output(&steps.table);
+        let engine = compute.open()?;
+        let table = holes.held(&engine, &input.timesteps, input.model.on_output(&steps.table))?;
         let job = input.job(&table, false);
-        let outputs = compute.open()?.run("posterior mean", &job)?;
+        let outputs = engine.run("posterior mean", &job)?;
         finite.check("mean", &outputs.out0, &job)?;
         let x_t = &input.x_t;
         let mut writer = TensorWriter::new();

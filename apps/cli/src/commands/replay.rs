@@ -73,9 +73,11 @@ impl Replay {
         let (shape, name, out) = (&run.initial.shape, arguments.title(&self.model), self.files.out.display());
         if json {
             let calls = timesteps.as_slice();
-            return say(json!({ "shape": shape, "sampler": name, "timesteps": calls, "out": out.to_string() }));
+            let (grid, out) = (sampler.grid(), out.to_string());
+            return say(json!({ "shape": shape, "sampler": name, "grid": grid, "timesteps": calls, "out": out }));
         }
-        say(format_args!("{shape:?}: {name}, {calls} calls of the network -> {out}"))
+        say(format_args!("{shape:?}: {name}, {calls} calls of the network -> {out}"))?;
+        say(format_args!("grid: {}", sampler.grid()))
     }
 }
 

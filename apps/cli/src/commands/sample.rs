@@ -80,6 +80,7 @@ impl Sample {
         let mut takes = Vec::new();
         for entry in &entries {
             let take = generator.generate(entry, &looks(entry.sampler.calls().len()))?;
+            check_finite(entry, &take)?;
             report(&Shown { entry, take: &take }, &set, json)?;
             takes.push(take);
         }
@@ -135,6 +136,7 @@ fn report(shown: &Shown<'_>, set: &Set, json: bool) -> Outcome {
         return say(json!({
             "sampler": name,
             "prediction": entry.predicts.name(),
+            "grid": entry.sampler.grid(),
             "calls": calls,
             "dispatches": take.dispatches,
             "noises": noises,
@@ -163,6 +165,16 @@ fn must_land(entry: &Entry) -> bool {
         let clean = call.row.known[1] == 0.0 && entry.sampler.clip() == Clip::None;
         clean && call.level.one_minus_alpha_bar() < LITTLE_NOISE
     })
+}
+
+/// Refuses a sample that left the range of f32, before anything is drawn of it.
+fn check_finite(entry: &Entry, take: &Generated) -> Outcome {
+    let beyond = |sample: &Vec<f32>| sample.iter().position(|value| !value.is_finite());
+    let found = take.samples.iter().enumerate().find_map(|(i, sample)| Some((i, beyond(sample)?)));
+    let Some((sample, element)) = found else { return Ok(()) };
+    let (name, value) = (entry.name, take.samples[sample][element]);
+    let found = format!("{name}: sample {sample} is beyond the range of f32: found {value} at element {element}");
+    Err(Failure::check(anyhow!("{found} after the last step")))
 }
 
 fn check(set: &Set, shown: &[Shown<'_>]) -> Outcome {

@@ -10,6 +10,7 @@ pub const TESTS: &[Test] = &[
     ("sprint_angles", Needs::Nothing, sprint),
     ("a_divided_signal_to_noise_ratio", Needs::Nothing, divided),
     ("what_a_flow_schedule_shows", Needs::Nothing, shown),
+    ("which_list_a_run_used", Needs::Nothing, used),
 ];
 
 /// SCM is handed `sigma_data` times TrigFlow's output: `x0 = cos(t)*x - sin(t)*F`.
@@ -55,4 +56,21 @@ fn shown() {
     let edm = folder.output(&format!("schedule --model edm --out {OUT}"));
     assert_near("edm", &edm.values("told")[999..], &[80.0f64.ln() / 4.0], TOLD);
     folder.refuses("schedule --shift 3 --out out.safetensors", &["--shift", "variance-preserving"]);
+}
+
+fn used() {
+    let folder = folder(&tape(4));
+    folder.write("sd3.json", br#"{"_class_name": "FlowMatchEulerDiscreteScheduler", "shift": 3.0}"#);
+    let line = format!("replay in.safetensors --config sd3.json --steps 4 --on cpu --out {OUT}");
+    for (options, words) in [
+        ("", "1 - i/n, shift 3"),
+        (" --sigmas flow-ends", "from 1 to 1/T, both shifted first, shift 3"),
+        (" --compat diffusers", "from 1 to 1/T, both shifted first, shift 3"),
+        (" --sampler euler --shift 2", "1 - i/n, shift 2"),
+    ] {
+        let run = folder.run(&format!("{line}{options}"));
+        assert!(run.stdout.ends_with(&format!("grid: {words}\n")), "{options}: {}{}", run.stdout, run.stderr);
+        let json = folder.run(&format!("{line}{options} --json"));
+        assert!(json.stdout.contains(&format!("\"grid\":\"{words}\"")), "{options}: {}", json.stdout);
+    }
 }
