@@ -111,6 +111,7 @@ impl Scheduler {
             return Err(ConfigError::Unused { option });
         }
         self.refuse_shift(run)?;
+        let asked = run;
         let run = &self.lists.carried_out(run)?;
         let mut options = SamplerOptions { clip: self.clip(run), ..run.placed_over(&self.defaults) };
         self.shift(run, &mut options)?;
@@ -119,7 +120,7 @@ impl Scheduler {
         if let (Some(places), None, None) = (self.places, run.placement, &run.sigma_list) {
             places(&self.model, run, &mut options)?;
         }
-        let mut sampler = self.sampler.build_by(&self.rules_of(run), &self.model, &options, run)?;
+        let mut sampler = self.sampler.build_by(&self.rules_of(run), &self.model, &options, asked)?;
         if run.compat == Compat::Diffusers && matches!(self.model.process(), Process::TrigFlow(_)) {
             sampler.calls_mut().iter_mut().for_each(beyond_a_right_angle);
         }

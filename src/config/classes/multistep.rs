@@ -29,7 +29,8 @@ struct Family {
     sampler: &'static str,
     defaults: SamplerOptions,
     schedule: Schedule,
-    spacing: Spacing,
+    /// The class has `timestep_spacing`.
+    spaced: bool,
     /// The class has `use_lu_lambdas`.
     lu: bool,
     /// Timesteps at Karras's sigmas are rounded down instead of to the nearest.
@@ -41,9 +42,9 @@ fn dpm(options: &mut Options) -> Result<Scheduler, ConfigError> {
     let (sampler, mut defaults) = dpm_solver(options, true)?;
     defaults.ends_at_least_sigma = ends_noisy(options)?;
     let rounds_down = options.says("beta_schedule", "squaredcos_cap_v2");
-    let (schedule, spacing) = (rescaled_schedule(options)?, spacing(options, Spacing::Linspace)?);
+    let schedule = rescaled_schedule(options)?;
     let takes = &["timesteps"];
-    dpm_family(options, Family { sampler, defaults, schedule, spacing, lu: true, rounds_down, takes })
+    dpm_family(options, Family { sampler, defaults, schedule, spaced: true, lu: true, rounds_down, takes })
 }
 
 fn singlestep(options: &mut Options) -> Result<Scheduler, ConfigError> {
@@ -51,9 +52,9 @@ fn singlestep(options: &mut Options) -> Result<Scheduler, ConfigError> {
     let eta = (sampler == DPM_SDE).then_some(1.0);
     let ends_at_least_sigma = ends_noisy(options)?;
     let defaults = SamplerOptions { eta, ends_at_least_sigma, euler_at_final: None, ..defaults };
-    let (schedule, spacing) = (schedule(options, &Usual::DDPM)?, Spacing::Linspace);
+    let schedule = schedule(options, &Usual::DDPM)?;
     let (sampler, takes) = ("dpm++-2s", &["timesteps"]);
-    dpm_family(options, Family { sampler, defaults, schedule, spacing, lu: false, rounds_down: false, takes })
+    dpm_family(options, Family { sampler, defaults, schedule, spaced: false, lu: false, rounds_down: false, takes })
 }
 
 /// DPM-Solver++ towards noise, which cannot draw any.
@@ -66,13 +67,13 @@ fn inverse(options: &mut Options) -> Result<Scheduler, ConfigError> {
             "sde-dpmsolver++",
         ));
     }
-    let (schedule, spacing) = (schedule(options, &Usual::DDPM)?, spacing(options, Spacing::Linspace)?);
+    let schedule = schedule(options, &Usual::DDPM)?;
     let sampler = "dpm++-inverse";
-    dpm_family(options, Family { sampler, defaults, schedule, spacing, lu: false, rounds_down: false, takes: &[] })
+    dpm_family(options, Family { sampler, defaults, schedule, spaced: true, lu: false, rounds_down: false, takes: &[] })
 }
 
 fn dpm_family(options: &mut Options, family: Family) -> Result<Scheduler, ConfigError> {
-    let Family { sampler, mut defaults, schedule, spacing, lu, rounds_down, takes } = family;
+    let Family { sampler, mut defaults, schedule, spaced, lu, rounds_down, takes } = family;
     let flow = options.flag("use_flow_sigmas", false)?;
     let (prediction, threshold) = (prediction_on(options, flow)?, threshold(options)?);
     let placed = placement(options, lu)?;
@@ -94,6 +95,7 @@ fn dpm_family(options: &mut Options, family: Family) -> Result<Scheduler, Config
         let read = Scheduler::new(model, sampler, defaults)?;
         return Ok(Scheduler { rules, threshold, takes: vec!["mu"], ..read });
     }
+    let spacing = if spaced { spacing(options, Spacing::Linspace)? } else { Spacing::Linspace };
     let least = options.number("lambda_min_clipped", f64::NEG_INFINITY)?;
     let usable = Some(schedule.lambda().iter().filter(|&&lambda| lambda >= least).count());
     defaults.placement = placed.map(|(_, placement)| placement);
