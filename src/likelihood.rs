@@ -2,8 +2,10 @@
 
 use crate::error::Error;
 use crate::gpu::context::Context;
+use crate::gpu::error::PlanError;
 use crate::gpu::inputs::{Drawn, Noise, Recording, Timesteps};
 use crate::gpu::map::Map;
+use crate::gpu::plan::keys::{Drawing, Keys, MOST_STEPS, check_loop, check_not_kept};
 use crate::gpu::plan::plan::Plan;
 use crate::gpu::record_error::RecordError;
 use crate::gpu::tensor::{Shape, Tensor};
@@ -13,16 +15,17 @@ use crate::math::loss::LossInputs;
 use crate::math::quantity::Quantity;
 use crate::math::vlb::Vlb;
 use crate::noise::NoiseKey;
+use std::sync::Arc;
 
 /// The request for a [`LikelihoodLoop`].
 #[derive(Clone, Copy, Debug)]
 pub struct Likelihood<'a> {
-    /// The variational bound of the model: schedule, prediction, variance and clip.
+    /// The variational bound of the model: schedule, of at most 65,536 timesteps, prediction, variance and clip.
     pub vlb: &'a Vlb,
     /// The batch.
     pub shape: Shape,
-    /// Seed, stream and first sample of the noise: that of timestep `t` is drawn from stream `key.stream + t`.
-    pub key: NoiseKey,
+    /// The noise of one step, white and not [kept](Drawn::keep): that of timestep `t` is drawn from stream `key.stream + t`.
+    pub noise: Drawn<'a>,
     /// The clean samples whose likelihood is asked for.
     pub x0: Tensor<'a>,
     /// The noisy sample, which the network reads.
@@ -45,7 +48,7 @@ pub struct Likelihood<'a> {
 /// are summed in a fixed order at the end. A timestep that was left out makes the sum NaN.
 ///
 /// ```
-/// use tweedie::gpu::NoiseKey;
+/// use tweedie::gpu::{Drawn, NoiseKey};
 /// use tweedie::math::{Vlb, ModelVariance};
 /// use tweedie::{Context, Likelihood, LikelihoodLoop, Quantity, Schedule, Shape, Tensor, wgpu};
 ///
@@ -56,7 +59,7 @@ pub struct Likelihood<'a> {
 /// let bits = LikelihoodLoop::new(context, &Likelihood {
 ///     vlb: &vlb,
 ///     shape: Shape::new(16, 3 * 32 * 32),
-///     key: NoiseKey::seed(42),
+///     noise: Drawn::new(NoiseKey::seed(42)),
 ///     x0: Tensor::f32(x0),
 ///     x_t: Tensor::f32(x_t),
 ///     prediction: Tensor::f32(prediction),
@@ -87,6 +90,8 @@ pub struct Likelihood<'a> {
 #[derive(Debug)]
 pub struct LikelihoodLoop {
     timesteps: u32,
+    /// A key for each timestep, which all plans share.
+    keys: Arc<Keys>,
     noising: Plan,
     bits: VlbLoop,
     x0_mse: Option<VlbLoop>,
@@ -97,11 +102,20 @@ impl LikelihoodLoop {
     ///
     /// # Errors
     /// [`Error::Vlb`] where the prediction does not determine x0, as epsilon does not at zero terminal SNR; [`Error::Plan`]
-    /// for tensors that do not fit, or a second output that is missing.
+    /// for tensors that do not fit, a second output that is missing, a longer schedule, or other noise than a loop draws.
     pub fn new(context: &Context, likelihood: &Likelihood<'_>) -> Result<Self, Error> {
-        let Likelihood { vlb, shape, key, x0, x_t, prediction, learned, total, x0_mse } = *likelihood;
+        let Likelihood { vlb, shape, noise, x0, x_t, prediction, learned, total, x0_mse } = *likelihood;
         let timesteps = vlb.schedule().len() as u32;
-        let noise = Noise::Drawn(Drawn::new(key).steps(timesteps));
+        check_loop(&noise)?;
+        check_not_kept(&noise, "noise of a likelihood")?;
+        // The plans share a key for each timestep.
+        if timesteps > MOST_STEPS {
+            let (what, expected) = ("timesteps of a likelihood", "at most 65,536");
+            return Err(PlanError::Rule { what, expected, found: f64::from(timesteps) }.into());
+        }
+        let drawn = noise.steps(timesteps);
+        let keys = Arc::new(Keys::new(context, "tweedie::Likelihood::keys", Some(Drawing::of(drawn)))?);
+        let noise = Noise::Drawn(drawn);
         let noising = Map {
             table: &vlb.schedule().rows_of(Quantity::Xt, None)?,
             shape,
@@ -114,14 +128,15 @@ impl LikelihoodLoop {
         let table = vlb.chain_table(LossInputs::CleanAndNoise)?;
         let (clip, in1) = (vlb.clip(), noise);
         let inputs = VlbInputs { table: &table, clip, shape, prediction, learned, x0, in1 };
-        let bits = VlbLoop::new(context, &VlbLoopTerms { inputs, total: Some((total, 0)) })?;
+        let bits = VlbLoop::with_keys(context, &VlbLoopTerms { inputs, total: Some((total, 0)) }, Some(&keys))?;
         let errors = || {
             let table = vlb.x0_mse_table(LossInputs::CleanAndNoise)?;
             let inputs = VlbInputs { table: &table, ..inputs };
-            Ok::<_, Error>(VlbLoop::new(context, &VlbLoopTerms { inputs, total: None })?)
+            Ok::<_, Error>(VlbLoop::with_keys(context, &VlbLoopTerms { inputs, total: None }, Some(&keys))?)
         };
         let x0_mse = x0_mse.then(errors).transpose()?;
-        Ok(Self { timesteps, noising: noising.in_roles(context, &["x0", "noise", "x_t"], None)?, bits, x0_mse })
+        let noising = noising.in_roles(context, &["x0", "noise", "x_t"], Some(&keys))?;
+        Ok(Self { timesteps, keys, noising, bits, x0_mse })
     }
 
     /// The number of timesteps.
@@ -176,17 +191,11 @@ impl LikelihoodLoop {
     }
 
     /// Sets the key of the noise of everything submitted from now on, for the next batch: timestep `t` from stream
-    /// `key.stream + t`.
+    /// `key.stream + t`. One queue write of at most 256 bytes a timestep.
     ///
     /// # Errors
     /// None of those of [`RecordError`] can occur.
     pub fn set_key(&self, queue: &wgpu::Queue, key: NoiseKey) -> Result<(), RecordError> {
-        for t in 0..self.timesteps {
-            let of_step = key.stream(key.stream.wrapping_add(t));
-            self.noising.set_key(queue, t, of_step)?;
-            self.bits.set_key(queue, t, of_step)?;
-            self.x0_mse.as_ref().map_or(Ok(()), |errors| errors.set_key(queue, t, of_step))?;
-        }
-        Ok(())
+        self.keys.set_all(queue, key)
     }
 }

@@ -13,6 +13,8 @@ mod closed_loop;
 mod contract;
 #[path = "gpu/draws.rs"]
 mod draws;
+#[path = "gpu/edges.rs"]
+mod edges;
 #[path = "gpu/extended.rs"]
 mod extended;
 #[path = "gpu/failures.rs"]
@@ -31,10 +33,14 @@ mod likelihoods;
 mod losses;
 #[path = "gpu/maps.rs"]
 mod maps;
+#[path = "gpu/memory.rs"]
+mod memory;
 #[path = "gpu/mixed_precision.rs"]
 mod mixed_precision;
 #[path = "gpu/moved.rs"]
 mod moved;
+#[path = "gpu/own_seeds.rs"]
+mod own_seeds;
 #[path = "gpu/restart.rs"]
 mod restart;
 #[path = "gpu/runs.rs"]
@@ -191,6 +197,9 @@ fn run(arguments: &Arguments) -> ExitCode {
         runs::TESTS,
         joining::TESTS,
         extended::TESTS,
+        edges::TESTS,
+        memory::TESTS,
+        own_seeds::TESTS,
         first_use::TESTS,
         four_buffers::TESTS,
         failures::TESTS,

@@ -130,9 +130,7 @@ impl Scene {
             objective: &Objective::of(Quantity::V),
             penalty: Penalty::MSE,
             shape: SHAPE,
-            key: NoiseKey::seed(1),
-            steps: 2,
-            perturbed: None,
+            noise: Drawn::new(NoiseKey::seed(1)).steps(2),
             timestep_source: TimestepSource::Drawn {
                 density: &TimestepDensity::uniform(1000).unwrap(),
                 stratified: None,
@@ -332,6 +330,9 @@ fn writing_keys_and_rows_allocates_little() {
     let wgpu = writes(&|| queue.write_buffer(&own, 0, &[0; 32]));
     let key = writes(&|| plan.set_key(&queue, 0, NoiseKey::seed(2)).unwrap());
     assert!(key <= wgpu, "a key: {key} allocations, by hand {wgpu}");
+    let step = scene.training(&context);
+    let key = writes(&|| step.set_key(&queue, 1, NoiseKey::seed(2)).unwrap());
+    assert!(key <= wgpu, "a key that three plans share: {key} allocations, by hand {wgpu}");
     let rows = |count: usize| writes(&|| plan.set_rows(&queue, 0, &[SUM; 1000][..count]).unwrap());
     let (few, many) = (rows(20), rows(1000));
     assert!(many <= few + DOUBLINGS, "1000 rows: {many} allocations, 20: {few}");

@@ -18,7 +18,7 @@ use crate::kernel::download;
 use crate::network::{Backward, Forward, Inputs, Matrices, TILE, initial_weights};
 use crate::streams;
 use std::error::Error;
-use tweedie::gpu::{Gradient, RecordError};
+use tweedie::gpu::{Drawn, Gradient, RecordError};
 use tweedie::math::{Objective, TimestepDensity, Weight};
 use tweedie::table::Penalty;
 use tweedie::wgpu::{Buffer, CommandEncoder, ComputePassDescriptor};
@@ -86,9 +86,7 @@ impl Trainer {
             objective: &Objective::of(prediction).weighted(WEIGHT),
             penalty: Penalty::MSE,
             shape: self.shape,
-            key: streams::TRAINING,
-            steps: self.steps,
-            perturbed: None,
+            noise: Drawn::new(streams::TRAINING).steps(self.steps),
             timestep_source: TimestepSource::Drawn {
                 density: &TimestepDensity::uniform(schedule.len())?,
                 stratified: Some(self.shape.batch),

@@ -1,6 +1,6 @@
 // histogram: counts how often each digit occurs among the magnitudes of a sample's clean samples, for dynamic thresholding.
 // Nonnegative floats are in the order of their bits. Counts do not depend on the order in which they are added up.
-// Host twin: `tweedie::gpu::step::quantile`.
+// Host twin: `tweedie::gpu::Step::quantile`.
 // Expects: row/step, radix, params, Inputs, scratch.
 // Defines: needs, clear_shared, load_sample_state, accumulate, write_partial.
 

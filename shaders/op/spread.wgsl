@@ -1,5 +1,5 @@
 // spread: how far a sample's conditional prediction and its guided mixture spread, for guidance rescale.
-// Host twin: `tweedie::gpu::step::reference`.
+// Host twin: `tweedie::gpu::Step::reference`.
 // Expects: row/step, moments, partial, Inputs.
 // Defines: needs, accumulate, chunk_result.
 

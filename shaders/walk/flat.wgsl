@@ -1,7 +1,7 @@
 // Walk over samples of two elements or more that follow each other without a gap, in whatever size: a lane is four
 // consecutive elements of the whole batch.
 // Expects: params, Row, row_at, needs, op, report_undefined, bases_of, read_lane, write_lane, masked_inputs, select_lanes,
-// draw_lane, SECOND_NOISE, flush.
+// draw_lane, SECOND_NOISE, needs_second, second_stream_of, flush.
 // Defines: FlatParams, the entry point `flat_lanes`.
 struct FlatParams {
     groups_x: u32, // workgroups along x; y goes on from there
@@ -38,8 +38,9 @@ fn walk_lane(lane: u32) {
     var z = vec4<f32>(0.0);
     if (DRAWN && (needed & NEEDS_NOISE) == NEEDS_NOISE) {
         if (SECOND_NOISE) {
-            // One generator in a loop: a compiler that copies functions into their callers (FXC) takes seconds over two.
-            for (var draw = 0u; draw < 2u; draw += 1u) {
+            // One generator in a loop: a compiler that copies functions into their callers (FXC) takes seconds over two. Rows
+            // without a second noise go through it once.
+            for (var draw = select(1u, 0u, needs_second(row) || needs_second(next)); draw < 2u; draw += 1u) {
                 let streams = select(
                     vec2<u32>(stream_of(row), stream_of(next)),
                     vec2<u32>(second_stream_of(row), second_stream_of(next)),

@@ -94,7 +94,7 @@ impl Options {
         self.notes.clone()
     }
 
-    /// The same file, read as one of another class.
+    /// The same file, read as one of another class for its model.
     pub(super) fn as_class(&self, class: &str) -> Self {
         let mut other = self.clone();
         class.clone_into(&mut other.class);

@@ -131,7 +131,7 @@ impl Scheduler {
         self.sampler
     }
 
-    /// Old spellings that the file has, and what they were read as; a line each.
+    /// Old spellings that the file has, and what they were read as; a class whose model was read as another's. A line each.
     #[must_use]
     pub fn notes(&self) -> &[String] {
         &self.notes

@@ -4,7 +4,7 @@
 //! relative tolerance on the result would be wrong; the bound scales with the magnitudes of the terms:
 //!
 //! ```text
-//! |gpu - ref| <= Self::ARITHMETIC * 2^-24 * sum_i |c_i x_i|  +  one rounding to the storage
+//! |gpu - ref| <= Comparison::ARITHMETIC * 2^-24 * sum_i |c_i x_i|  +  one rounding to the storage
 //! ```
 //!
 //! **Practice.** [`Comparison::add`] takes outputs and references pair by pair; [`Comparison::passes`] is the verdict,

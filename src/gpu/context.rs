@@ -8,6 +8,13 @@ use crate::gpu::warm_up::WarmUp;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+/// The largest window in bytes: 65,535 workgroups along a sample are 511 MiB of 16-bit elements, and every index, gaps
+/// included, stays inside a u32.
+const LARGEST_WINDOW: u64 = 500 << 20;
+
+/// The pipelines that the plans of a warm-up need, until it begins.
+type Deferred = Option<Vec<Arc<Pipeline>>>;
+
 /// A device as this crate uses it, with the pipelines that were compiled for it.
 ///
 /// Cheap to clone; clones share the pipelines. Make one per [`wgpu::Device`] and keep it: a pipeline is compiled by the
@@ -16,8 +23,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 #[derive(Clone, Debug)]
 pub struct Context {
     inner: Arc<Inner>,
-    /// The pipelines that the plans of a warm-up need. Its plans do not compile.
-    deferred: Option<Arc<Mutex<Vec<Arc<Pipeline>>>>>,
+    /// Present in the context of a warm-up, whose plans do not compile until it begins.
+    deferred: Option<Arc<Mutex<Deferred>>>,
+    largest_window: u64,
 }
 
 #[derive(Debug)]
@@ -63,7 +71,19 @@ impl Context {
     pub fn with_cache(device: &wgpu::Device, cache: Option<&wgpu::PipelineCache>) -> Self {
         let compiler = Compiler { device: device.clone(), native: native_of(device), cache: cache.cloned() };
         let inner = Inner { compiler: Arc::new(compiler), limits: device.limits(), pipelines: Mutex::default() };
-        Self { inner: Arc::new(inner), deferred: None }
+        Self { inner: Arc::new(inner), deferred: None, largest_window: LARGEST_WINDOW }
+    }
+
+    /// The same context whose dispatches cover at most this many bytes of a tensor, for tests of tensors that take several.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn with_largest_window(&self, bytes: u64) -> Self {
+        Self { largest_window: bytes.min(LARGEST_WINDOW), ..self.clone() }
+    }
+
+    /// The most bytes of a tensor that a dispatch covers.
+    pub(crate) fn largest_window(&self) -> u64 {
+        self.limits().max_storage_buffer_binding_size.min(self.largest_window)
     }
 
     /// The device that this context was made for.
@@ -84,7 +104,8 @@ impl Context {
     ///
     /// Plans that `plans` makes with the context it is given are whole: keep and record them. Until a pipeline is
     /// compiled, the first recording that needs it compiles it or waits for the thread that does. Plans that are made later
-    /// of the same kinds, on other tensors, find their pipelines compiled; buffers of this one's may be dropped.
+    /// of the same kinds, on other tensors, find their pipelines compiled; buffers of this one's may be dropped. A clone of
+    /// the given context may be kept: once `plans` has returned it compiles as any other.
     ///
     /// Cost here: that of the plans, without compilation. Afterwards as many threads as the machine runs at once, until the
     /// work is done. In a browser, pipelines are created on the calling thread, and the browser compiles by itself: there the
@@ -109,9 +130,10 @@ impl Context {
     /// }
     /// ```
     pub fn warm_up<T>(&self, plans: impl FnOnce(&Context) -> T) -> (T, WarmUp) {
-        let deferred = Arc::new(Mutex::default());
-        let made = plans(&Self { inner: Arc::clone(&self.inner), deferred: Some(Arc::clone(&deferred)) });
-        let pipelines = std::mem::take(&mut *lock(&deferred));
+        let deferred = Arc::new(Mutex::new(Some(Vec::new())));
+        let made = plans(&Self { deferred: Some(Arc::clone(&deferred)), ..self.clone() });
+        // From here on, plans of a context that was kept compile at once.
+        let pipelines = lock(&deferred).take().unwrap_or_default();
         (made, WarmUp::begin(pipelines))
     }
 
@@ -137,18 +159,21 @@ impl Context {
             Arc::clone(entry)
         };
         // The map is free again: other threads find and compile theirs meanwhile.
-        match &self.deferred {
-            None => {
-                pipeline.compiled();
-            }
-            Some(deferred) => {
-                let mut deferred = lock(deferred);
-                if !pipeline.is_compiled() && !deferred.iter().any(|known| Arc::ptr_eq(known, &pipeline)) {
-                    deferred.push(Arc::clone(&pipeline));
-                }
-            }
+        if !self.defers(&pipeline) {
+            pipeline.compiled();
         }
         pipeline
+    }
+
+    /// Leaves a pipeline to the warm-up; returns `false` if there is none, or it has begun.
+    fn defers(&self, pipeline: &Arc<Pipeline>) -> bool {
+        let Some(deferred) = &self.deferred else { return false };
+        let mut deferred = lock(deferred);
+        let Some(pipelines) = &mut *deferred else { return false };
+        if !pipeline.is_compiled() && !pipelines.iter().any(|known| Arc::ptr_eq(known, pipeline)) {
+            pipelines.push(Arc::clone(pipeline));
+        }
+        true
     }
 
     /// A buffer with these bytes in it, padded to whole words.

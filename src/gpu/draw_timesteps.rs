@@ -32,7 +32,7 @@ pub struct TimestepDraw<'a> {
     pub batch: u32,
     /// Seed, stream and first sample. Recording step `k` draws from stream `key.stream + k`.
     pub key: NoiseKey,
-    /// The number of steps that may be recorded without setting a key: at least 1.
+    /// The number of steps that may be recorded without setting a key: 1 to 65,536.
     pub steps: u32,
     /// A seed and an index for each sample instead of the key's, as [`Drawn::seeds`](crate::gpu::Drawn::seeds); not for a
     /// stratified draw, whose samples share the strata of one seed.
@@ -73,7 +73,7 @@ impl TimestepDraw<'_> {
         check_limit("table", "max_storage_buffer_binding_size", allowed, self.ends.len() as u64 * 4)?;
         words.check_binding("timesteps", context)?;
         let seeds = self.seed_words(context)?;
-        let label = "tweedie::Timesteps::keys";
+        let label = "tweedie::TimestepDraw::keys";
         let drawing = Drawing::white(self.key, self.steps);
         let keys = match keys {
             Some(keys) => Arc::clone(keys),
@@ -96,14 +96,14 @@ impl TimestepDraw<'_> {
         };
         let (uniform, table) =
             (BufferUsages::UNIFORM | BufferUsages::COPY_DST, BufferUsages::STORAGE | BufferUsages::COPY_DST);
-        let params = context.buffer_with("tweedie::Timesteps::params", uniform, bytemuck::bytes_of(&params))?;
-        let ends = context.buffer_with("tweedie::Timesteps::ends", table, bytemuck::cast_slice(&ends))?;
+        let params = context.buffer_with("tweedie::TimestepDraw::params", uniform, bytemuck::bytes_of(&params))?;
+        let ends = context.buffer_with("tweedie::TimestepDraw::ends", table, bytemuck::cast_slice(&ends))?;
         let mut parts = vec![Part::whole(&params), keys.binding(), Part::whole(&ends), out];
         parts.extend(seeds.map(|seeds| seeds.binding(context).0));
         let mut places = Places::of_results("timesteps", &words);
         seeds.iter().for_each(|seeds| places.add_read("seeds", seeds));
         let shared = Shared {
-            label: "tweedie::Timesteps::pass".to_owned(),
+            label: "tweedie::TimestepDraw::pass".to_owned(),
             dispatches: vec![dispatch(context, &parts, workgroups)],
             keys,
             upload: None,
@@ -149,7 +149,7 @@ fn dispatch(context: &Context, parts: &[Part<'_>], workgroups: [u32; 3]) -> Disp
     bindings.extend(seeded.then(|| entry(DRAW_SEEDS_BINDING, storage(false), false)));
     let name = DRAW_TIMESTEPS[usize::from(seeded)];
     let pipeline = context.small_pipeline(name, || draw_timesteps(seeded), &bindings);
-    let label = "tweedie::Timesteps::group".to_owned();
+    let label = "tweedie::TimestepDraw::group".to_owned();
     let entries = (0..).zip(parts).map(|(binding, part)| part.entry(binding)).collect();
     // Its only dynamic offset is the key's.
     Dispatch { pipeline, label, entries, workgroups, offsets: Offsets::KeyAndRow }

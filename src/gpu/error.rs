@@ -87,6 +87,16 @@ pub enum PlanError {
         /// Another output's role.
         second: &'static str,
     },
+    /// A sample of more elements than a kernel counts: its slices or remembered clean samples together.
+    #[error("{tensor}: expected at most {most} elements for each sample, found {found}")]
+    SampleSize {
+        /// The tensor's role.
+        tensor: &'static str,
+        /// The largest number.
+        most: u32,
+        /// The elements of a sample, all parts together.
+        found: u64,
+    },
     /// A list of no outputs, or of more than two.
     #[error("outputs: expected one or two, found {found}")]
     Outputs {
@@ -142,10 +152,10 @@ pub enum PlanError {
         /// The first row, of a call or a timestep, that needs it.
         row: usize,
     },
-    /// Memory of a loop in another storage than its steps write.
-    #[error("memory: expected storage {expected}, found {found}")]
+    /// Memory of a loop in another storage than f32 and that of its steps.
+    #[error("memory: expected storage {expected} (f32 always fits), found {found}")]
     Memory {
-        /// The storage that it must have.
+        /// The storage that fits; so does f32.
         expected: Storage,
         /// The storage that it has.
         found: Storage,

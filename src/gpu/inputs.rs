@@ -69,7 +69,7 @@ impl Recording {
 /// The noise of a plan, or the tensor that stands in its place.
 #[derive(Clone, Copy, Debug, Default)]
 pub enum Noise<'a> {
-    /// None: no row may ask for it.
+    /// None: no row may have a coefficient for it; a map reads zero.
     #[default]
     None,
     /// A tensor, which the application fills before each recording.

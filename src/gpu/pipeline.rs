@@ -11,7 +11,7 @@ use std::sync::{Arc, OnceLock};
 pub(crate) enum PipelineKey {
     /// A kernel of an op: its variant and the tile of its workgroups.
     Op(Variant, Tile),
-    /// A kernel that stands alone, by its name.
+    /// A kernel that stands alone, by its name, which is also its entry point.
     Alone(&'static str),
 }
 
@@ -36,23 +36,18 @@ pub(crate) struct Compiler {
 pub(crate) struct Pipeline {
     pub layout: wgpu::BindGroupLayout,
     compiler: Arc<Compiler>,
-    source: Source,
+    key: PipelineKey,
+    /// The text of a kernel that stands alone; that of an op is composed when it is compiled.
+    text: String,
     compiled: OnceLock<wgpu::ComputePipeline>,
 }
 
-#[derive(Debug)]
-enum Source {
-    Op(Variant, Tile),
-    /// The name, which is also the entry point, and the text.
-    Alone(&'static str, String),
-}
-
-impl Source {
+impl PipelineKey {
     /// The beginning of the labels of its wgpu objects.
     fn label(&self) -> String {
         let name = match self {
-            Source::Op(variant, _) => variant.op.name(),
-            Source::Alone(name, _) => name,
+            PipelineKey::Op(variant, _) => variant.op.name(),
+            PipelineKey::Alone(name) => name,
         };
         format!("tweedie::{name}")
     }
@@ -61,7 +56,7 @@ impl Source {
 impl Pipeline {
     /// The pipeline of a kernel of an op.
     pub fn of_op(compiler: &Arc<Compiler>, variant: Variant, tile: Tile) -> Self {
-        Self::new(compiler, Source::Op(variant, tile), &layout_entries(&variant))
+        Self::new(compiler, PipelineKey::Op(variant, tile), String::new(), &layout_entries(&variant))
     }
 
     /// The pipeline of a kernel that stands alone. Its name is also its entry point; its workgroup memory is not cleared.
@@ -71,14 +66,14 @@ impl Pipeline {
         text: String,
         bindings: &[wgpu::BindGroupLayoutEntry],
     ) -> Self {
-        Self::new(compiler, Source::Alone(name, text), bindings)
+        Self::new(compiler, PipelineKey::Alone(name), text, bindings)
     }
 
-    fn new(compiler: &Arc<Compiler>, source: Source, entries: &[wgpu::BindGroupLayoutEntry]) -> Self {
-        let label = source.label() + "::bindings";
+    fn new(compiler: &Arc<Compiler>, key: PipelineKey, text: String, entries: &[wgpu::BindGroupLayoutEntry]) -> Self {
+        let label = key.label() + "::bindings";
         let descriptor = wgpu::BindGroupLayoutDescriptor { label: Some(&label), entries };
         let layout = compiler.device.create_bind_group_layout(&descriptor);
-        Self { layout, compiler: Arc::clone(compiler), source, compiled: OnceLock::new() }
+        Self { layout, compiler: Arc::clone(compiler), key, text, compiled: OnceLock::new() }
     }
 
     /// Returns `true` if it has been compiled.
@@ -88,13 +83,13 @@ impl Pipeline {
 
     /// The compiled pipeline. Compiles it if nobody has; waits where another thread is at it.
     pub fn compiled(&self) -> &wgpu::ComputePipeline {
-        self.compiled.get_or_init(|| match &self.source {
-            Source::Op(variant, tile) => self.compile_op(variant, *tile),
-            Source::Alone(name, text) => {
+        self.compiled.get_or_init(|| match &self.key {
+            PipelineKey::Op(variant, tile) => self.compile_op(variant, *tile),
+            PipelineKey::Alone(name) => {
                 // Kernels that stand alone write workgroup memory before they read it.
                 let options =
                     wgpu::PipelineCompilationOptions { zero_initialize_workgroup_memory: false, ..Default::default() };
-                self.compile(text, name, options)
+                self.compile(&self.text, name, options)
             }
         })
     }
@@ -120,7 +115,7 @@ impl Pipeline {
     ) -> wgpu::ComputePipeline {
         dump(entry_point, text);
         let Compiler { device, cache, .. } = &*self.compiler;
-        let label = |part: &str| format!("{}::{part}", self.source.label());
+        let label = |part: &str| format!("{}::{part}", self.key.label());
         let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
             label: Some(&label("shader")),
             source: wgpu::ShaderSource::Wgsl(text.into()),

@@ -1,12 +1,10 @@
 //! The request for a training step.
 
-use crate::gpu::inputs::Gradient;
+use crate::gpu::inputs::{Drawn, Gradient};
 use crate::gpu::tensor::{Shape, Tensor};
 use crate::math::loss::Objective;
 use crate::math::model_variance::ModelVariance;
 use crate::math::timestep_density::TimestepDensity;
-use crate::noise::NoiseKey;
-use crate::noise::perturb::Perturbation;
 use crate::table::loss::Penalty;
 
 /// The source of a batch's timesteps.
@@ -18,7 +16,8 @@ pub enum TimestepSource<'a> {
     Drawn {
         /// The distribution over the schedule's timesteps.
         density: &'a TimestepDensity,
-        /// For a stratified draw, the samples of the whole batch, those of all devices together.
+        /// For a stratified draw, the samples of the whole batch, those of all devices together. Its samples share the strata
+        /// of one key: not beside [`Drawn::seeds`].
         stratified: Option<u32>,
     },
 }
@@ -72,12 +71,14 @@ pub struct Training<'a> {
     pub penalty: Penalty,
     /// The batch.
     pub shape: Shape,
-    /// Seed, stream and first sample of the noise and the timesteps. Step `k` draws on stream `key.stream + k`.
-    pub key: NoiseKey,
-    /// The number of steps that may be recorded without setting a key, at least 1.
-    pub steps: u32,
-    /// Offset noise and input perturbation, and the elements of a channel.
-    pub perturbed: Option<(Perturbation, u32)>,
+    /// The noise, and the words from which timesteps are drawn: step `k` draws both on stream `key.stream + k`.
+    ///
+    /// [`Drawn::steps`] is the number of steps that may be recorded without setting a key, [`Drawn::seeds`] gives each sample
+    /// a key of its own (not beside stratified timesteps). The loss does not see [`Perturbed::by`]'s `input`. It is drawn
+    /// again after the network, so it may not be [kept](Drawn::keep).
+    ///
+    /// [`Perturbed::by`]: crate::gpu::Perturbed::by
+    pub noise: Drawn<'a>,
     /// The source of the timesteps.
     pub timestep_source: TimestepSource<'a>,
     /// The timesteps, one `u32` a sample from the beginning of the buffer: the network reads them too.

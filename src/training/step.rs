@@ -4,11 +4,11 @@ use crate::error::Error;
 use crate::gpu::context::Context;
 use crate::gpu::draw_timesteps::TimestepDraw;
 use crate::gpu::error::PlanError;
-use crate::gpu::inputs::{Drawn, Noise, Recording, Timesteps};
+use crate::gpu::inputs::{Drawn, Noise, Perturbed, Recording, Timesteps};
 use crate::gpu::loss::plan::Loss;
 use crate::gpu::map::Map;
 use crate::gpu::plan::job::Roles;
-use crate::gpu::plan::keys::{Drawing, Keys};
+use crate::gpu::plan::keys::{Drawing, Keys, check_not_kept};
 use crate::gpu::plan::plan::Plan;
 use crate::gpu::record_error::RecordError;
 use crate::gpu::tensor::Tensor;
@@ -44,6 +44,7 @@ const VARIANCE: Roles = &["prediction", "variance.learned", "x0", "noise", "", "
 /// machines in any way.
 ///
 /// ```
+/// use tweedie::gpu::Drawn;
 /// use tweedie::math::{Objective, TimestepDensity, Weight};
 /// use tweedie::table::Penalty;
 /// use tweedie::{
@@ -60,9 +61,7 @@ const VARIANCE: Roles = &["prediction", "variance.learned", "x0", "noise", "", "
 ///     objective: &objective,
 ///     penalty: Penalty::MSE,
 ///     shape: Shape::new(64, 3 * 64 * 64),
-///     key: NoiseKey::seed(42),
-///     steps: 100,
-///     perturbed: None,
+///     noise: Drawn::new(NoiseKey::seed(42)).steps(100),
 ///     timestep_source: TimestepSource::Drawn { density: &density, stratified: Some(64) },
 ///     timesteps: t,
 ///     x0: Tensor::f32(x0),
@@ -99,8 +98,9 @@ impl TrainingStep {
     /// # Errors
     /// [`Error::Loss`] where the objective has no value or no finite weight at a timestep: with drawn timesteps only if
     /// it is ever drawn; [`Error::Vlb`] likewise, and for a variance that is not learned. [`Error::Plan`] for tensors
-    /// that do not fit, [`Error::Density`] for a distribution over another number of timesteps.
+    /// that do not fit, noise that is kept, or seeds beside a stratified draw, [`Error::Density`] for a distribution over another number of timesteps.
     pub fn new(context: &Context, schedule: &Schedule, training: &Training<'_>) -> Result<Self, Error> {
+        check_not_kept(&training.noise, "noise of a training step")?;
         // Before anything is uploaded: it may be refused.
         let table = training.table(schedule)?;
         let keys = TrainingKeys::new(context, training)?;
@@ -112,8 +112,9 @@ impl TrainingStep {
         })
     }
 
-    /// The same step on other tensors, by their roles: the names of [`Training`]'s fields, and `variance.learned`,
-    /// `variance.gradient` and `variance.terms`. It costs bind groups and nothing else; see [`Plan::moved`].
+    /// The same step on other tensors, by their roles: `x0`, `x_t`, `prediction`, `gradient`, `timesteps`, `losses`, `mean`,
+    /// `scale`, `seeds`, `variance.learned`, `variance.gradient` and `variance.terms`, as far as the request gives them. It
+    /// costs bind groups and nothing else; see [`Plan::moved`].
     ///
     /// # Errors
     /// [`PlanError::Moved`] names the role and what differs, [`PlanError::Role`] lists the roles; or what else is wrong with
@@ -168,16 +169,20 @@ impl TrainingStep {
     /// # Errors
     /// [`RecordError::Step`].
     pub fn set_key(&self, queue: &wgpu::Queue, step: u32, key: NoiseKey) -> Result<(), RecordError> {
-        self.plans().try_for_each(|plan| plan.set_key(queue, step, key))
+        // Plans that draw the same noise share their keys: each buffer is written once.
+        let keys = || self.plans().map(Plan::keys);
+        let is_first = |(index, own): &(usize, &Arc<Keys>)| !keys().take(*index).any(|other| Arc::ptr_eq(other, own));
+        keys().enumerate().filter(is_first).try_for_each(|(_, keys)| keys.set(queue, step, key))
     }
 
     /// Sets the distribution from which timesteps are drawn from now on, through the caller's queue; see
-    /// [`LossSecondMoment`](crate::math::LossSecondMoment). Nothing happens where timesteps are given.
+    /// [`LossSecondMoment`](crate::math::LossSecondMoment).
     ///
     /// # Errors
-    /// [`RecordError::Timesteps`] for a distribution over another number of timesteps.
+    /// [`RecordError::NoDraw`] where timesteps are given, [`RecordError::Timesteps`] for a distribution over another number of
+    /// timesteps; then nothing changes.
     pub fn set_density(&self, queue: &wgpu::Queue, density: &TimestepDensity) -> Result<(), RecordError> {
-        self.draw.as_ref().map_or(Ok(()), |draw| draw.set_ends(queue, density.ends()))
+        self.draw.as_ref().ok_or(RecordError::NoDraw)?.set_ends(queue, density.ends())
     }
 
     /// A buffer whose first `u32` counts the samples whose timestep was out of range or has no loss, over all steps
@@ -201,7 +206,7 @@ struct TrainingKeys {
 impl TrainingKeys {
     fn new(context: &Context, training: &Training<'_>) -> Result<Self, PlanError> {
         let upload = |drawing| Keys::new(context, "tweedie::Training::keys", Some(drawing)).map(Arc::new);
-        let white = upload(Drawing::white(training.key, training.steps))?;
+        let white = upload(Drawing::white(training.noise.key, training.noise.steps))?;
         let of = |noise| match Drawing::of(noise) {
             Drawing { perturbed: None, .. } => Ok(Arc::clone(&white)),
             perturbed => upload(perturbed),
@@ -213,12 +218,10 @@ impl TrainingKeys {
 
 impl Training<'_> {
     /// The noise of the noisy sample, which sees the perturbation of the input, or that of the target.
-    fn noise(&self, sees_input: bool) -> Drawn<'static> {
-        let drawn = Drawn::new(self.key).steps(self.steps);
-        self.perturbed.map_or(drawn, |(by, channel)| {
-            let input = if sees_input { by.input } else { 0.0 };
-            drawn.perturbed(Perturbation { input, ..by }, channel)
-        })
+    fn noise(&self, sees_input: bool) -> Drawn<'_> {
+        let of_target = |Perturbed { by, channel }| Perturbed { by: Perturbation { input: 0.0, ..by }, channel };
+        let perturbed = self.noise.perturbed;
+        Drawn { perturbed: if sees_input { perturbed } else { perturbed.map(of_target) }, ..self.noise }
     }
 
     /// The draw of the timesteps, if they are drawn.
@@ -227,9 +230,9 @@ impl Training<'_> {
         let draw = TimestepDraw {
             ends: density.ends(),
             batch: self.shape.batch,
-            key: self.key,
-            steps: self.steps,
-            seeds: None,
+            key: self.noise.key,
+            steps: self.noise.steps,
+            seeds: self.noise.seeds,
             stratified,
             buffer: self.timesteps,
             offset: 0,

@@ -3,7 +3,7 @@
 #[path = "../../examples/continuous_batching/alone.rs"]
 mod alone;
 #[path = "../../examples/continuous_batching/server.rs"]
-mod server;
+pub mod server;
 
 use crate::harness::Harness;
 use server::{Request, SLOTS, Server};

@@ -4,7 +4,7 @@ use crate::harness::{Harness, TestRng};
 use crate::support::{Vectors, cases, id, pick, recipe};
 use tweedie::error::VlbError;
 use tweedie::gpu::{
-    Noise, NoiseKey, PlanError, RecordError, Recording, Shape, Storage, Tensor, VlbInputs, VlbLoop, VlbLoopTerms,
+    Drawn, Noise, NoiseKey, PlanError, RecordError, Recording, Shape, Storage, Tensor, VlbInputs, VlbLoop, VlbLoopTerms,
 };
 use tweedie::math::{LossInputs, ModelVariance, Schedule, Vlb};
 use tweedie::{Error, Likelihood, LikelihoodLoop, Quantity};
@@ -151,7 +151,7 @@ impl Setting {
         let likelihood = Likelihood {
             vlb: &self.vlb,
             shape,
-            key: NoiseKey::seed(1),
+            noise: Drawn::new(NoiseKey::seed(1)),
             x0: Tensor::f32(&x0),
             x_t: Tensor::f32(&x_t),
             prediction: Tensor::f32(&prediction),
@@ -249,7 +249,7 @@ fn errors_name_what_was_found(harness: &Harness) {
         let likelihood = Likelihood {
             vlb,
             shape: Shape::new(2, 4),
-            key: KEY,
+            noise: Drawn::new(KEY),
             x0: Tensor::f32(x0),
             x_t: Tensor::f32(x_t),
             prediction: Tensor::f32(prediction),

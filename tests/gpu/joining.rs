@@ -1,12 +1,8 @@
 //! Rows that join a plan which was made before them: what the plan takes, what it refuses and in which words, and that a
 //! request has the same bits there as alone.
 
-#[path = "../../examples/continuous_batching/server.rs"]
-#[expect(dead_code, reason = "`batching` runs requests to their ends")]
-mod server;
-
+use crate::batching::server::{JoinError, Request, Server};
 use crate::harness::Harness;
-use server::{JoinError, Request, Server};
 use tweedie::gpu::{Drawn, Map, Noise, NoiseKey, Plan, PlanError, Recording, Shape, Step, StepOptions, Tensor};
 use tweedie::math::catalog::SamplerOptions;
 use tweedie::math::sampler::Variance;

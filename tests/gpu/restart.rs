@@ -1,7 +1,7 @@
 //! Training in f16 as a host does it: micro-batches under a scale on the GPU, and a restart that no bit can tell.
 
 use crate::harness::Harness;
-use tweedie::gpu::GradientScale;
+use tweedie::gpu::{Drawn, GradientScale};
 use tweedie::math::{Objective, TimestepDensity, Weight};
 use tweedie::table::Penalty;
 use tweedie::{
@@ -130,9 +130,7 @@ fn train(harness: &Harness, steps: std::ops::Range<u32>, weights: &[u8]) -> Outc
                 objective: &objective,
                 penalty: Penalty::huber(HUBER).expect("a bend"),
                 shape: Shape::new(BATCH as u32, ELEMENTS as u32),
-                key: key(steps.start, m),
-                steps: SLOTS,
-                perturbed: None,
+                noise: Drawn::new(key(steps.start, m)).steps(SLOTS),
                 timestep_source: TimestepSource::Drawn { density: &density, stratified: Some((MICRO * BATCH) as u32) },
                 timesteps: &timesteps,
                 x0: f16(&x0).at(m as u64 * TENSOR),

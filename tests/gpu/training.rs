@@ -4,7 +4,7 @@ use crate::harness::Harness;
 use tweedie::gpu::compare::{Comparison, Expected};
 use tweedie::gpu::loss::Batch;
 use tweedie::gpu::vlb;
-use tweedie::gpu::{Gradient, Loss, NoiseKey, Reduction, Shape, Storage, Tensor};
+use tweedie::gpu::{Drawn, Gradient, Loss, NoiseKey, Perturbed, Reduction, Shape, Storage, Tensor};
 use tweedie::math::{LossInputs, ModelVariance, Objective, Schedule, TimestepDensity, Vlb, Weight};
 use tweedie::noise::Perturbation;
 use tweedie::table::Penalty;
@@ -72,9 +72,10 @@ impl Setting {
             objective: &self.objective,
             penalty: Penalty::MSE,
             shape,
-            key,
-            steps: 3,
-            perturbed: self.perturbed,
+            noise: Drawn {
+                perturbed: self.perturbed.map(|(by, channel)| Perturbed { by, channel }),
+                ..Drawn::new(key).steps(3)
+            },
             timestep_source: TimestepSource::Drawn { density: &self.density, stratified: Some(whole) },
             timesteps: &timesteps,
             x0: Tensor::f32(&x0),

@@ -12,6 +12,7 @@ use tweedie::gpu::{Map, NoiseKey, Plan, Recording};
 use tweedie::math::NoiseLevel;
 use tweedie::table::Table;
 use tweedie::{Quantity, Schedule};
+use verify::noise_coefficients;
 
 /// Recordings in one timed submit, and how many submits are timed.
 const RECORDINGS: u32 = 4;
@@ -69,8 +70,9 @@ impl<'a> Show<'a> {
         let seconds = self.noise(None)?;
         let table = self.schedule().noising(None).map_err(anyhow::Error::from)?;
         let [exact, _] = self.reference(&table, &self.x0_exact, &self.noise_exact);
+        let [noise, _] = noise_coefficients(&table, &self.batch.levels);
         let found = self.batch.read(&self.batch.x_t)?;
-        self.line("x_t, noise drawn".into(), seconds, (0, 1), &[(&found, &exact, 1.0)]);
+        self.line("x_t, noise drawn".into(), seconds, (0, 1), &[(&found, &exact, noise)]);
         self.pictures(&found)
     }
 
@@ -91,7 +93,8 @@ impl<'a> Show<'a> {
         let table = self.schedule().noising(Some(quantity)).map_err(anyhow::Error::from)?;
         let [x_t_exact, target_exact] = self.reference(&table, &self.x0_exact, &self.noise_exact);
         let (x_t, target_found) = (self.batch.read(&self.batch.x_t)?, self.batch.read(&target)?);
-        let outputs = [(&x_t[..], &x_t_exact[..], 1.0), (&target_found[..], &target_exact[..], 1.0)];
+        let [in_x_t, in_target] = noise_coefficients(&table, &self.batch.levels);
+        let outputs = [(&x_t[..], &x_t_exact[..], in_x_t), (&target_found[..], &target_exact[..], in_target)];
         self.line(format!("x_t and {quantity} target, noise drawn"), seconds, (0, 2), &outputs);
 
         // The prediction errs by the same relative size for every parameterization.

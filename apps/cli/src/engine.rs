@@ -32,18 +32,25 @@ pub struct ComputeArgs {
     #[arg(long, value_enum, default_value_t)]
     pub on: On,
 
-    /// Storage of tensors on the GPU and in the result: f32, f16 or bf16; arithmetic is f32 in any case
-    #[arg(long, value_name = "TYPE", default_value_t = Storage::F32)]
-    pub storage: Storage,
+    /// Storage of tensors on the GPU and in the result: f32, f16 or bf16; arithmetic is f32 in any case [default: f32]
+    #[arg(long, value_name = "TYPE")]
+    pub storage: Option<Storage>,
 }
 
 impl ComputeArgs {
-    /// Opens what the options name.
+    /// Opens what the options name. The CPU has neither an adapter nor another storage than F64.
     pub fn open(&self) -> Outcome<Engine> {
-        Ok(match self.on {
-            On::Cpu => Engine::Cpu,
-            On::Gpu => Engine::Gpu(Box::new(Adapter::open(self.adapter.as_deref(), self.storage)?)),
-        })
+        let of_adapter = [("--adapter", self.adapter.is_some()), ("--storage", self.storage.is_some())];
+        match (self.on, of_adapter.into_iter().find(|(_, given)| *given)) {
+            (On::Cpu, Some((option, _))) => Err(Failure::input(anyhow!("{option} means nothing to --on cpu"))),
+            (On::Cpu, None) => Ok(Engine::Cpu),
+            (On::Gpu, _) => Ok(Engine::Gpu(Box::new(self.adapter()?))),
+        }
+    }
+
+    /// Opens the adapter, whatever `--on` says.
+    pub fn adapter(&self) -> Outcome<Adapter> {
+        Adapter::open(self.adapter.as_deref(), self.storage.unwrap_or(Storage::F32))
     }
 }
 

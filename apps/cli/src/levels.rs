@@ -1,19 +1,23 @@
 //! The noise level of each sample of a file: from its timesteps, sigmas or times, by a model.
 
-use crate::report::warn;
 use anyhow::{Result, anyhow};
 use files::{Array, TensorFile};
 use tweedie::Schedule;
-use tweedie::math::{Model, NoiseLevel, Process};
+use tweedie::math::{Model, NoiseLevel, Process, Told};
 
-/// The tensors that can say at which level a sample is, in the order in which they are looked for.
+/// The tensors that can say at which level a sample is, in the order in which they are looked for. With `_to` behind their
+/// names, they say to which level a step leads.
 const NAMES: [&str; 3] = ["t", "sigma", "time"];
+
+/// The largest distance of two levels that count as the same, as a part of their size: a time or a sigma may have been
+/// rounded to f32.
+const SAME: f64 = 1e-5;
 
 /// A schedule, and the row of each sample in it.
 pub struct Levels {
     pub schedule: Schedule,
     pub rows: Vec<u32>,
-    /// True if the rows are the timesteps of the schedule.
+    /// True if the rows are whole timesteps of the schedule; false if each sample has a row of its own.
     pub whole: bool,
 }
 
@@ -22,24 +26,56 @@ pub fn tensor(file: &TensorFile) -> Option<&'static str> {
     NAMES.into_iter().find(|name| file.has(name))
 }
 
-/// Reads the levels of the samples of `like`.
+/// Reads the levels of the samples of `like`. Where several tensors say them, they must agree.
 pub fn read(file: &TensorFile, like: &Array, model: &Model) -> Result<Levels> {
-    let name = tensor(file).unwrap_or("t");
-    for other in NAMES.into_iter().filter(|other| *other != name && file.has(other)) {
-        warn(format_args!("tensor `{other}` is not used: the file brings `{name}`"));
-    }
-    let continuous = model.process() == Process::Flow && file.is_float("t");
-    if name == "t" && !continuous {
+    let name = tensor(file).unwrap_or(if instead_of_timesteps(model).is_none() { "t" } else { "sigma" });
+    if name == "t" && !file.is_float("t") {
+        require_timesteps(file, "t", model)?;
         let schedule = model.timesteps()?;
         let rows = file.timesteps("t", like, schedule.len())?;
+        level_list(file, "", like, model)?;
         return Ok(Levels { schedule, rows, whole: true });
     }
-    let levels = level_list(file, name, name, like, model)?;
+    let levels = match level_list(file, "", like, model)? {
+        Some(levels) => levels,
+        None => levels_of(file, name, name, like, model)?,
+    };
     Ok(Levels { schedule: model.schedule_of(&levels)?, rows: (0..levels.len() as u32).collect(), whole: false })
 }
 
+/// The level to which each sample's step leads, if the file says it.
+pub fn cleaner(file: &TensorFile, like: &Array, model: &Model) -> Result<Option<Vec<NoiseLevel>>> {
+    level_list(file, "_to", like, model)
+}
+
+/// The levels that the tensors with this end of their names say, if there are any.
+fn level_list(file: &TensorFile, end: &str, like: &Array, model: &Model) -> Result<Option<Vec<NoiseLevel>>> {
+    let mut found: Option<(String, Vec<NoiseLevel>)> = None;
+    for kind in NAMES {
+        let name = format!("{kind}{end}");
+        if !file.has(&name) {
+            continue;
+        }
+        let levels = levels_of(file, &name, kind, like, model)?;
+        match &found {
+            None => found = Some((name, levels)),
+            Some((first, known)) => {
+                let apart = known.iter().zip(&levels).position(|(&a, &b)| !same(a, b));
+                file.require(apart.is_none(), &name, || {
+                    format!("another level than `{first}` at sample {}", apart.unwrap_or_default())
+                })?;
+            }
+        }
+    }
+    Ok(found.map(|(_, levels)| levels))
+}
+
+fn same(a: NoiseLevel, b: NoiseLevel) -> bool {
+    (a.alpha() - b.alpha()).hypot(a.sigma() - b.sigma()) <= SAME * a.alpha().hypot(a.sigma())
+}
+
 /// The levels of a tensor that is named `name` and means what `kind` does.
-pub fn level_list(file: &TensorFile, name: &str, kind: &str, like: &Array, model: &Model) -> Result<Vec<NoiseLevel>> {
+fn levels_of(file: &TensorFile, name: &str, kind: &str, like: &Array, model: &Model) -> Result<Vec<NoiseLevel>> {
     let values = file.numbers(name)?;
     let batch = like.batch();
     file.require(values.shape == [batch], name, || {
@@ -50,6 +86,9 @@ pub fn level_list(file: &TensorFile, name: &str, kind: &str, like: &Array, model
         };
         format!("expected {batch} {what} (one per sample), found shape {:?}", values.shape)
     })?;
+    if kind == "t" {
+        require_timesteps(file, name, model)?;
+    }
     let level = |(sample, &value): (usize, &f64)| {
         let found = match kind {
             "t" => model.level_at(value),
@@ -59,4 +98,24 @@ pub fn level_list(file: &TensorFile, name: &str, kind: &str, like: &Array, model
         found.map_err(|error| anyhow!("tensor `{name}`: {error} at sample {sample}"))
     };
     file.within(values.data.iter().enumerate().map(level).collect())
+}
+
+/// Refuses timesteps of a network that is told none.
+fn require_timesteps(file: &TensorFile, name: &str, model: &Model) -> Result<()> {
+    let instead = instead_of_timesteps(model);
+    let end = name.strip_prefix('t').unwrap_or_default();
+    file.require(instead.is_none(), name, || {
+        let instead: Vec<_> = instead.unwrap_or_default().iter().map(|it| format!("`{it}{end}`")).collect();
+        format!("expected {}: this model has no timesteps", instead.join(" or "))
+    })
+}
+
+/// The tensors that say the levels of a network which is told no timestep: EDM's `ln(sigma)/4`, TrigFlow's angle. `None` for
+/// one that is.
+fn instead_of_timesteps(model: &Model) -> Option<&'static [&'static str]> {
+    match (model.process(), model.told_number()) {
+        (Process::TrigFlow(_), _) => Some(&["sigma", "time"]),
+        (Process::VarianceExploding, Told::LogSigma | Told::Sigma | Told::Angle(_)) => Some(&["sigma"]),
+        _ => None,
+    }
 }

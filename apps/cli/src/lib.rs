@@ -7,6 +7,7 @@
 //! levels                                      the noise level of each sample of a file
 //! engine  batch  losses  replay_engine        where a job is computed: on an adapter or in f64 on the CPU
 //! demo_engine                                 the work of `demo`
+//! finite                                      a last look at results
 //! recorded_run                                the input of `replay`
 //! study/  sample/                             the parts of the two largest commands
 //! filmstrip  text                             drawing
@@ -18,6 +19,7 @@ mod commands;
 mod demo_engine;
 mod engine;
 mod filmstrip;
+mod finite;
 mod interrupt;
 mod levels;
 mod loss_args;

@@ -1,7 +1,6 @@
 //! The options that describe a loss: its shape and its weight.
 
 use crate::names::{find, flag, in_flags, joined};
-use crate::report::warn;
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
 use files::TensorFile;
@@ -86,9 +85,9 @@ fn weight_name(text: &str) -> Result<&'static str, String> {
 impl LossArgs {
     /// The shape, with its bend.
     pub fn penalty(&self) -> Result<Penalty> {
-        let (entry, mut delta) = (self.kind, self.delta.map(|delta| ("delta", delta)));
-        if delta.take_if(|(name, _)| entry.parameter(name).is_none()).is_some() {
-            warn(format_args!("--delta is not used: {} has none", entry.name));
+        let (entry, delta) = (self.kind, self.delta.map(|delta| ("delta", delta)));
+        if delta.is_some() && entry.parameter("delta").is_none() {
+            bail!("--delta means nothing to the loss {}", entry.name);
         }
         // The number of pseudo-huber is called c in its paper and in the library's errors.
         let spell = |name: &str| if entry.name == "pseudo-huber" { "c".to_owned() } else { name.to_owned() };
@@ -100,12 +99,11 @@ impl LossArgs {
     pub fn weight(&self) -> Result<Weight> {
         let numbers = [("gamma", self.gamma), ("k", self.k), ("sigma_data", self.sigma_data), ("bias", self.bias)];
         let entry = Weight::CATALOGUE.find(self.weight).ok();
-        let used = |name: &str| entry.is_some_and(|entry| entry.parameter(name).is_some());
-        let given = numbers.into_iter().filter_map(|(name, number)| Some((name, number?)));
-        let (given, unused): (Vec<_>, Vec<_>) = given.partition(|(name, _)| used(name));
+        let given: Vec<_> = numbers.into_iter().filter_map(|(name, number)| Some((name, number?))).collect();
+        let unused = |name: &str| entry.is_none_or(|entry| entry.parameter(name).is_none());
         let weights = self.weights.as_ref().filter(|_| entry.is_some()).map(|_| "weights");
-        for name in unused.iter().map(|(name, _)| *name).chain(weights) {
-            warn(format_args!("{} is not used: the weight {} has none", flag(name), self.weight));
+        if let Some(name) = given.iter().map(|(name, _)| *name).filter(|name| unused(name)).chain(weights).next() {
+            bail!("{} means nothing to the weight {}", flag(name), self.weight);
         }
         match entry {
             Some(entry) => entry.build(&given).map_err(|error| in_flags(&error)),

@@ -4,15 +4,17 @@
 
 use crate::levels;
 use crate::names::{find, in_flags, joined};
+use crate::report::warn;
 use crate::schedule_args::ScheduleArgs;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use files::TensorFile;
+use std::cell::OnceCell;
 use std::fs;
 use std::path::{Path, PathBuf};
 use tweedie::config::{ConfigError, Scheduler};
 use tweedie::math::catalog::{Entry, Make};
-use tweedie::math::{Model, Process};
+use tweedie::math::{Model, Process, Told};
 use tweedie::{Quantity, Schedule};
 
 /// A model of a catalogue.
@@ -50,11 +52,13 @@ pub struct ModelArgs {
     pub schedule: ScheduleArgs,
 }
 
-/// The model that the options describe.
-pub struct Described {
-    pub model: Model,
+/// The options with what their files say, each read once.
+pub struct Opened<'a> {
+    pub args: &'a ModelArgs,
     /// The run of `--config`.
     pub scheduler: Option<Scheduler>,
+    /// The schedule by hand, once somebody asked for it.
+    by_hand: OnceCell<Schedule>,
 }
 
 impl ModelArgs {
@@ -68,11 +72,40 @@ impl ModelArgs {
         self.config.is_some() || self.model.is_some() || self.process.is_some()
     }
 
+    /// Reads the file of `--config`, for its model, and tells how its old spellings were read.
+    pub fn open(&self) -> Result<Opened<'_>> {
+        self.read(Scheduler::parse_model)
+    }
+
+    /// The same for a run of the file's own sampler, whose class must be supported.
+    pub fn open_run(&self) -> Result<Opened<'_>> {
+        self.read(Scheduler::parse)
+    }
+
+    fn read(&self, parse: Parse) -> Result<Opened<'_>> {
+        let rival = self.config.as_ref().map(|_| "--config FILE").or(self.model.map(|_| "--model NAME"));
+        if let Some(rival) = rival.filter(|_| self.schedule != ScheduleArgs::default()) {
+            bail!("{rival} brings a schedule of its own, which options contradict");
+        }
+        let scheduler = self.config.as_deref().map(|path| read(path, parse)).transpose()?;
+        for note in scheduler.iter().flat_map(Scheduler::notes) {
+            warn(format_args!("--config: {note}"));
+        }
+        Ok(Opened { args: self, scheduler, by_hand: OnceCell::new() })
+    }
+
+    /// The schedule of a command that looks at whole timesteps.
+    pub fn schedule(&self) -> Result<Schedule> {
+        Ok(self.open()?.model(None)?.schedule().clone())
+    }
+}
+
+impl Opened<'_> {
     /// The model of the samples in a file. Where the options describe none, sigmas are ratios with the signal at 1 and times are
     /// those of a rectified flow.
     pub fn model_of(&self, file: &TensorFile, prediction: Option<Quantity>) -> Result<Model> {
         let implied = match levels::tensor(file) {
-            _ if self.is_given() || prediction.is_some_and(|it| implied_process(it).is_some()) => None,
+            _ if self.args.is_given() || prediction.is_some_and(|it| implied_process(it).is_some()) => None,
             Some("sigma") => Some("ve"),
             Some("time") => Some("flow"),
             _ => None,
@@ -86,55 +119,37 @@ impl ModelArgs {
         }
     }
 
-    /// The model. A prediction that belongs to one process alone settles it where nothing else does. Reads the files of
-    /// `--config` and `--betas`.
+    /// The model. A prediction that belongs to one process alone settles it where nothing else does.
     pub fn model(&self, prediction: Option<Quantity>) -> Result<Model> {
-        Ok(self.describe(prediction)?.model)
+        match (&self.scheduler, self.args.model) {
+            (Some(scheduler), _) => Ok(scheduler.model().clone()),
+            (None, Some(entry)) => entry.build(&[]).map_err(|error| in_flags(&error)),
+            (None, None) => self.by_hand(prediction),
+        }
     }
 
-    /// The same, with the run that a file describes.
-    pub fn describe(&self, prediction: Option<Quantity>) -> Result<Described> {
-        self.described(prediction, Scheduler::parse_model)
-    }
-
-    /// The same for a run of the file's own sampler, whose class must be supported.
-    pub fn scheduler(&self) -> Result<Scheduler> {
-        self.described(None, Scheduler::parse)?.scheduler.context("expected --config FILE")
-    }
-
-    fn described(&self, prediction: Option<Quantity>, parse: Parse) -> Result<Described> {
-        let model = match (&self.config, self.model) {
-            (Some(path), _) => {
-                self.refuse_schedule("--config FILE brings a schedule of its own, which options contradict")?;
-                let scheduler = read(path, parse)?;
-                return Ok(Described { model: scheduler.model().clone(), scheduler: Some(scheduler) });
-            }
-            (None, Some(entry)) => {
-                self.refuse_schedule("--model NAME brings a schedule of its own, which options contradict")?;
-                entry.build(&[]).map_err(|error| in_flags(&error))?
-            }
-            (None, None) => self.by_hand(prediction)?,
-        };
-        Ok(Described { model, scheduler: None })
-    }
-
-    fn refuse_schedule(&self, why: &str) -> Result<()> {
-        if self.schedule == ScheduleArgs::default() { Ok(()) } else { bail!("{why}") }
+    /// The schedule by hand. Reads the file of `--betas`, the first time.
+    pub fn schedule(&self) -> Result<&Schedule> {
+        if self.by_hand.get().is_none() {
+            let _ = self.by_hand.set(self.args.schedule.build()?);
+        }
+        self.by_hand.get().context("a schedule")
     }
 
     fn by_hand(&self, prediction: Option<Quantity>) -> Result<Model> {
-        if let Some(entry) = self.process.filter(|entry| entry.name != "vp") {
+        let ModelArgs { process, schedule: options, .. } = self.args;
+        if let Some(entry) = process.filter(|entry| entry.name != "vp") {
             return self.of_process(entry, prediction);
         }
-        if self.process.is_none() && !self.schedule.names_levels() {
+        if process.is_none() && !options.names_levels() {
             let implied = prediction.and_then(implied_process);
             if let Some(name) = implied {
                 let entry = Model::PROCESSES.find(name).map_err(|error| in_flags(&error))?;
                 return self.of_process(entry, prediction);
             }
         }
-        let schedule = self.schedule.build()?;
-        if self.process.is_some() && schedule.process() != Process::VariancePreserving {
+        let schedule = self.schedule()?.clone();
+        if process.is_some() && schedule.process() != Process::VariancePreserving {
             bail!("--process vp contradicts --schedule, whose levels are those of a {} process", schedule.process());
         }
         let usual = match schedule.process() {
@@ -142,32 +157,25 @@ impl ModelArgs {
             Process::TrigFlow(sigma_data) => Quantity::TrigFlow(sigma_data),
             _ => Quantity::Epsilon,
         };
-        Ok(Model::new(schedule, prediction.unwrap_or(usual)))
+        let model = Model::new(schedule, prediction.unwrap_or(usual));
+        Ok(if process.is_some() { model.told_as(Told::Timestep) } else { model })
     }
 
     fn of_process(&self, entry: ModelEntry, prediction: Option<Quantity>) -> Result<Model> {
-        if let Some(option) = self.schedule.level_option() {
+        let options = &self.args.schedule;
+        if let Some(option) = options.level_option() {
             bail!("{option} means nothing to --process {}", entry.name);
         }
-        let length = self.schedule.train_timesteps.map(|t| ("train_timesteps", f64::from(t)));
+        let length = options.train_timesteps.map(|t| ("train_timesteps", f64::from(t)));
         let data = prediction.and_then(Quantity::sigma_data).map(|it| ("sigma_data", it.value()));
         let data = data.filter(|(name, _)| entry.parameter(name).is_some());
         let given: Vec<_> = length.into_iter().chain(data).collect();
         let usual = entry.build(&given).map_err(|error| in_flags(&error))?;
-        // What a rising flow is told depends on its process, not on what it predicts.
-        let told = usual.told_number();
-        Ok(match prediction {
-            Some(prediction) if entry.name == "rising-flow" => {
-                Model::new(usual.schedule().clone(), prediction).told_as(told)
-            }
-            Some(prediction) => Model::new(usual.schedule().clone(), prediction),
-            None => usual,
-        })
-    }
-
-    /// The schedule of a command that looks at whole timesteps.
-    pub fn schedule(&self) -> Result<Schedule> {
-        Ok(self.model(None)?.schedule().clone())
+        let Some(prediction) = prediction else { return Ok(usual) };
+        let model = Model::new(usual.schedule().clone(), prediction);
+        // The process settles the number that a network is told; a preconditioned network on ve is EDM's.
+        let edm = entry.name == "ve" && prediction.sigma_data().is_some();
+        Ok(if edm { model } else { model.told_as(usual.told_number()) })
     }
 }
 

@@ -32,7 +32,8 @@ pub struct OneOf<T: 'static> {
 }
 
 impl<T> OneOf<T> {
-    fn values(&self) -> impl Iterator<Item = PossibleValue> {
+    /// Our names, for help.
+    pub fn values(&self) -> impl Iterator<Item = PossibleValue> {
         let kept = self.entries.iter().filter(|entry| entry.build(&[]).is_ok_and(|built| (self.keep)(&built)));
         kept.map(|entry| PossibleValue::new(entry.name).help(entry.summary))
     }

@@ -1,6 +1,7 @@
 //! Computes the steps of a sampler on an adapter, or in f64 on the CPU, from the same rows.
 
 use crate::engine::{Adapter, Engine, Values, plan_failure};
+use crate::finite::{self, FiniteArgs};
 use crate::progress::Progress;
 use crate::recorded_run::RecordedRun;
 use crate::report::Outcome;
@@ -17,6 +18,28 @@ pub struct Replayed {
     pub samples: Values,
     /// The clean sample that each call implies, `[K, B, ...]`.
     pub clean: Values,
+}
+
+impl Replayed {
+    /// Refuses the first step with a result that is not finite. A clean sample need not exist where the solver keeps epsilon.
+    pub fn check(&self, finite: FiniteArgs, sampler: &Sampler, run: &RecordedRun) -> Outcome {
+        let (batch, elements) = (run.initial.batch(), run.initial.per_sample());
+        let exists = |call: usize| {
+            let level = sampler.calls().get(call).map(|call| call.level);
+            level.is_some_and(|level| solve(level, sampler.keeps(), Quantity::X0).is_ok())
+        };
+        let clean = finite::first(&self.clean, elements, |index| exists(index / batch));
+        let sample = finite::first(&self.samples, elements, |_| true);
+        // The clean sample of a step comes before the sample that the step leads to.
+        let clean = clean.map(|found| (found.sample / batch + 1, "pred_x0", &self.clean, found));
+        let sample = sample.map(|found| (found.sample / batch, "samples", &self.samples, found));
+        match clean.into_iter().chain(sample).min_by_key(|(step, ..)| *step) {
+            Some((step, name, values, found)) => {
+                finite.refuse(name, values, &found, &format!("step {step}, sample {}", found.sample % batch))
+            }
+            None => Ok(()),
+        }
+    }
 }
 
 impl Engine {

@@ -14,7 +14,7 @@ use clap::error::ErrorKind as Usage;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Kind {
-    /// Everything ran, but a comparison exceeded its bound.
+    /// Everything ran, but a comparison exceeded its bound, or a result the range of its type.
     Check = 1,
     /// Bad usage, or a file that cannot be read, understood or written.
     Input = 2,
@@ -33,7 +33,7 @@ pub struct Failure {
 pub type Outcome<T = ()> = Result<T, Failure>;
 
 impl Failure {
-    /// A comparison exceeded its bound (exit code 1).
+    /// A comparison exceeded its bound, or a result the range of its type (exit code 1).
     pub fn check(cause: impl Into<anyhow::Error>) -> Self {
         Self { kind: Kind::Check, cause: cause.into() }
     }

@@ -3,8 +3,8 @@
 //! As for schedules, an option that the sampler has no use for is an error: who gives it believes that it does something.
 
 use crate::model_args::ModelArgs;
-use crate::names::{find, one_of};
-use crate::sigmas_arg::{Sigmas, is_spacing, sigmas};
+use crate::names::{find, joined, one_of};
+use crate::sigmas_arg::{Sigmas, SigmasParser, is_spacing};
 use clap::ValueEnum;
 use tweedie::math::Placement;
 use tweedie::math::catalog::{Entry, SamplerRecipe, SolverKind};
@@ -86,21 +86,18 @@ pub struct SamplerArgs {
     #[arg(long, value_name = "N")]
     pub offset: Option<usize>,
 
-    /// Quantity that the network predicts: epsilon, x0, v, flow, score, or edm:D (the raw output of an EDM network
-    /// for data of standard deviation D, 0.5 if not said)
-    /// [default: epsilon, or flow for the flow samplers]
-    #[arg(long, value_name = "QUANTITY", value_parser = crate::commands::quantity)]
+    /// Quantity that the network predicts
+    #[arg(long, value_name = "QUANTITY", value_parser = crate::commands::quantity, help = crate::commands::quantity_help(
+        "Quantity that the network predicts", "epsilon, or flow for the flow samplers"))]
     pub prediction: Option<Quantity>,
 
-    /// Scale of samples: vp (alpha^2 + sigma^2 = 1), ve (alpha = 1) or flow (alpha = 1 - sigma) [default: ve for euler and
-    /// heun, flow where the network predicts a flow, vp for the others]
+    /// Scale of samples [default: that of the model, or of the sampler]
     #[arg(long, value_parser = one_of(Scale::CATALOGUE, |_| true))]
     pub scale: Option<Scale>,
 
-    /// Place the noise levels by sigma = noise/signal (of a flow, by its time) instead of by timestep: a rule, karras, exponential,
-    /// polyexponential, beta, vp, flow-times (1 - i/n, shifted) or flow-ends (from 1 to 1/T, the ends shifted too: Stable
-    /// Diffusion 3, AuraFlow, HiDream); or the sigmas themselves, from noisy to clean, instead of --steps: 14.6,3,1
-    #[arg(long, value_name = "RULE|SIGMA,..", value_parser = sigmas())]
+    /// Place the noise levels by sigma = noise/signal (of a flow, by its time) instead of by timestep: a rule; or the sigmas
+    /// themselves, from noisy to clean, instead of --steps: 14.6,3,1
+    #[arg(long, value_name = "RULE|SIGMA,..", value_parser = SigmasParser, allow_negative_numbers = true)]
     pub sigmas: Option<Sigmas>,
 
     /// The least sigma to visit [default: that of the least noisy timestep]
@@ -219,6 +216,11 @@ impl SamplerArgs {
             ..usual
         })
     }
+}
+
+/// Help of `--sampler`.
+pub fn samplers_help() -> String {
+    format!("The sampler: {}; `tweedie list samplers` describes them", joined(&Sampler::CATALOGUE))
 }
 
 /// Returns whether a sampler uses an option.

@@ -1,12 +1,12 @@
 //! From the options of a sampler to the sampler.
 
-use crate::model_args::{Described, ModelArgs};
+use crate::model_args::{ModelArgs, Opened};
 use crate::names::{flag, in_flags};
-use crate::report::{Failure, Outcome, warn};
+use crate::report::{Failure, Outcome};
 use crate::sampler_args::{Final, SamplerArgs, SamplerEntry, uses};
 use crate::sigmas_arg::Sigmas;
 use anyhow::{Context, Error, Result, anyhow, bail};
-use tweedie::config::ConfigError;
+use tweedie::config::{ConfigError, Scheduler};
 use tweedie::math::catalog::{CatalogError, SamplerOptions};
 use tweedie::math::sampler::{Corrector, Sampler, Scale};
 use tweedie::math::{Model, Placement, Process};
@@ -15,23 +15,32 @@ use tweedie::math::{Model, Placement, Process};
 const NO_STEPS: &str = "expected --steps N or --timesteps T,..";
 
 impl SamplerArgs {
-    /// The sampler that the options add up to, and the model that it samples. Reads the files of `--config` and `--betas`.
-    pub fn sampler(&self, model: &ModelArgs) -> Outcome<(Sampler, Model)> {
-        Ok(match (self.sampler, &model.config) {
+    /// Reads the files of a model, as the sampler needs it.
+    pub fn open<'a>(&self, model: &'a ModelArgs) -> Result<Opened<'a>> {
+        if self.sampler.is_some() { model.open() } else { model.open_run() }
+    }
+
+    /// The sampler that the options add up to, and the model that it samples, which [`open`](Self::open) opened.
+    pub fn sampler(&self, model: &Opened<'_>) -> Outcome<(Sampler, Model)> {
+        if self.prediction.is_some() && (model.scheduler.is_some() || model.args.model.is_some()) {
+            let why = "--prediction contradicts --config or --model, which says what the network predicts";
+            return Err(Failure::input(anyhow!(why)));
+        }
+        Ok(match (self.sampler, &model.scheduler) {
             (None, None) => return Err(Failure::input(anyhow!("expected --sampler NAME or --config FILE"))),
             (Some(entry), _) => self.named(entry, model)?,
-            (None, Some(_)) => self.configured(model)?,
+            (None, Some(scheduler)) => self.configured(scheduler, model.args)?,
         })
     }
 
-    fn named(&self, entry: SamplerEntry, args: &ModelArgs) -> Result<(Sampler, Model)> {
+    fn named(&self, entry: SamplerEntry, opened: &Opened<'_>) -> Result<(Sampler, Model)> {
         // A placement by sigmas hides a spacing, which some samplers do not use at all.
         if self.spacing.is_some() && !uses(entry, "spacing") {
             bail!("--spacing means nothing to the {}", entry.title());
         }
-        let Described { model, scheduler } = self.described(entry, args)?;
+        let model = self.model(entry, opened)?;
         let options = self.options(&model);
-        let sampler = match scheduler {
+        let sampler = match &opened.scheduler {
             Some(scheduler) => scheduler.sampler_instead(entry, &options).map_err(|error| config_refusal(&error))?,
             None => entry.build(&model, &options).map_err(|error| refusal(&error))?,
         };
@@ -39,17 +48,15 @@ impl SamplerArgs {
     }
 
     /// The model that the options describe, of which a sampler of flows says something too.
-    fn described(&self, entry: SamplerEntry, args: &ModelArgs) -> Result<Described> {
-        if self.prediction.is_some() && (args.config.is_some() || args.model.is_some()) {
-            bail!("--prediction contradicts --config or --model, which says what the network predicts");
-        }
+    fn model(&self, entry: SamplerEntry, opened: &Opened<'_>) -> Result<Model> {
+        let args = opened.args;
         let exploding = self.scale.unwrap_or(entry.make.scale()) == Scale::VarianceExploding;
         let raw = self.prediction.is_some_and(|it| it.sigma_data().is_some());
         let implied = raw && exploding && !args.schedule.names_levels();
         if args.settles_prediction() || implied {
-            return args.describe(self.prediction);
+            return opened.model(self.prediction);
         }
-        let schedule = args.schedule.build()?;
+        let schedule = opened.schedule()?.clone();
         let named = schedule.process();
         let model = entry.usual_model(schedule, self.prediction, self.scale);
         if let (Some(option), Process::Flow) = (args.schedule.level_option(), model.process())
@@ -57,12 +64,12 @@ impl SamplerArgs {
         {
             bail!("{option} means nothing to a rectified flow, which the sampler, --prediction or --scale asks for");
         }
-        Ok(Described { model, scheduler: None })
+        Ok(model)
     }
 
     /// The process of the model that the options describe.
-    pub fn process(&self, entry: SamplerEntry, args: &ModelArgs) -> Result<Process> {
-        Ok(self.described(entry, args)?.model.process())
+    pub fn process(&self, entry: SamplerEntry, model: &Opened<'_>) -> Result<Process> {
+        Ok(self.model(entry, model)?.process())
     }
 
     /// The options as the library's catalogue takes them.
@@ -105,52 +112,14 @@ impl SamplerArgs {
         }
     }
 
-    fn configured(&self, args: &ModelArgs) -> Result<(Sampler, Model)> {
-        let scheduler = args.scheduler()?;
-        for note in scheduler.notes() {
-            note_of(note);
-        }
+    fn configured(&self, scheduler: &Scheduler, args: &ModelArgs) -> Result<(Sampler, Model)> {
         let model = scheduler.model().clone();
-        if self.prediction.is_some() {
-            bail!("--prediction contradicts --config FILE, which says what the network predicts");
-        }
         let options = self.options(&model);
-        if let Some(option) = options.given().find(|option| !WITH_CONFIG.contains(option)) {
-            bail!("{} means nothing to --config FILE", flag(option));
-        }
-        let listed = !self.timesteps.is_empty() || options.sigma_list.is_some() || options.times.is_some();
-        match (self.steps, listed || options.sections.is_some()) {
-            (None, false) => bail!(NO_STEPS),
-            (Some(_), true) => bail!("--steps contradicts --timesteps, which says how many there are"),
-            _ => {}
-        }
         let path = || args.config.as_deref().map_or_else(String::new, |path| path.display().to_string());
         let sampler = scheduler.sampler(&options).map_err(|error| config_refusal(&error)).with_context(path)?;
         Ok((sampler, model))
     }
 }
-
-/// Options of a sampler that say something about a run, and not about the sampler of a configuration.
-const WITH_CONFIG: [&str; 18] = [
-    "begin_index",
-    "end_index",
-    "eta",
-    "rederive_epsilon",
-    "mu",
-    "tokens",
-    "shift",
-    "s_churn",
-    "strength",
-    "sections",
-    "spacing",
-    "offset",
-    "sigmas",
-    "times",
-    "sigma_min",
-    "sigma_max",
-    "rho",
-    "final",
-];
 
 /// A rule for the times of a flow, with the shift of the model.
 fn of_model(placement: Placement, model: &Model) -> Placement {
@@ -173,15 +142,11 @@ fn refusal(error: &CatalogError) -> Error {
     }
 }
 
-/// Tells how an old spelling of a file was read.
-fn note_of(note: &str) {
-    warn(format_args!("--config: {note}"));
-}
-
 /// The same of a configuration.
 fn config_refusal(error: &ConfigError) -> Error {
     match error {
         ConfigError::Catalog(error) => refusal(error),
+        ConfigError::Unused { option } => anyhow!("{} means nothing to --config FILE", flag(option)),
         error => anyhow!("{error}"),
     }
 }

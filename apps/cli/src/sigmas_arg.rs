@@ -1,6 +1,6 @@
 //! The option `--sigmas`: a rule that places sigmas, or a list of them.
 
-use crate::names::one_of;
+use crate::names::{OneOf, one_of};
 use clap::builder::{PossibleValue, TypedValueParser};
 use clap::{Arg, Command};
 use std::ffi::OsStr;
@@ -13,14 +13,14 @@ pub enum Sigmas {
     Listed(Vec<f64>),
 }
 
-/// Parses either.
-pub fn sigmas() -> impl TypedValueParser<Value = Sigmas> {
-    SigmasParser
-}
+/// Parses either. Help lists the rules.
+#[derive(Clone, Copy)]
+pub struct SigmasParser;
 
-/// See [`sigmas`].
-#[derive(Clone)]
-struct SigmasParser;
+/// The rules.
+fn rules() -> OneOf<Placement> {
+    one_of(Placement::CATALOGUE, |it| !is_spacing(it))
+}
 
 impl TypedValueParser for SigmasParser {
     type Value = Sigmas;
@@ -29,14 +29,12 @@ impl TypedValueParser for SigmasParser {
         let numbers = value.to_str().map(|text| text.split(',').map(|part| part.trim().parse::<f64>()).collect());
         match numbers {
             Some(Ok(list)) => Ok(Sigmas::Listed(list)),
-            _ => one_of(Placement::CATALOGUE, |it| !is_spacing(it))
-                .parse_ref(command, argument, value)
-                .map(Sigmas::Placed),
+            _ => rules().parse_ref(command, argument, value).map(Sigmas::Placed),
         }
     }
 
     fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
-        None
+        Some(Box::new(rules().values().collect::<Vec<_>>().into_iter()))
     }
 }
 

@@ -72,9 +72,9 @@ impl Playback {
         }
     }
 
-    /// A frame, so many seconds after the one before.
-    pub fn frame(&mut self, state: &mut State, seconds: f64) {
-        if !state.playing {
+    /// A frame, so many seconds after the one before; `playing` says whether time goes on by itself.
+    pub fn frame(&mut self, playing: bool, state: &mut State, seconds: f64) {
+        if !playing {
             self.frame_seconds = 0.0;
             return;
         }
@@ -85,7 +85,7 @@ impl Playback {
 
     /// The work since the window opened, and the time that a frame takes.
     #[must_use]
-    pub fn told(&self, dispatches: u64) -> String {
+    pub fn status_line(&self, dispatches: u64) -> String {
         match self.frame_seconds {
             0.0 => format!("{dispatches} dispatches, idle"),
             seconds => format!("{dispatches} dispatches, {:.1} ms a frame", seconds * 1e3),
@@ -133,6 +133,20 @@ mod tests {
             seen.push(state.timestep);
         }
         assert!(seen.contains(&0) && seen.contains(&(TIMESTEPS - 1)), "{seen:?}");
+    }
+
+    #[test]
+    fn the_status_line_is_idle_where_nothing_plays() {
+        let (mut state, mut playback) = (State { playing: true, ..small() }, Playback::default());
+        playback.frame(true, &mut state, 0.016);
+        assert_eq!(playback.status_line(7), "7 dispatches, 16.0 ms a frame");
+        // Something else is shown, and time will go on after it.
+        let timestep = state.timestep;
+        playback.frame(false, &mut state, 0.016);
+        assert_eq!(
+            (playback.status_line(7).as_str(), state.timestep, state.playing),
+            ("7 dispatches, idle", timestep, true)
+        );
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Terms of the variational bound, for every variance, with their sums, mean and both gradients.
 
-use crate::device::Device;
+use crate::device::{Device, Found};
 use crate::{Error, Named, Outcome, WRONG, normals, over_shapes, wide};
 use tweedie::gpu::compare::Comparison;
 use tweedie::gpu::vlb::Batch;
@@ -109,7 +109,9 @@ async fn check_shape(
         (device.storage, &gradients[0], &exact.gradient),
         (device.storage, &gradients[1], &exact.learned_gradient),
     ] {
-        total.merge(&device.compare((storage, buffer), exact, (VlbTerms::ROUNDINGS, 0.0)).await?);
+        total.merge(
+            &device.compare(Found { storage, buffer, roundings: VlbTerms::ROUNDINGS, noise: 0.0 }, exact).await?,
+        );
     }
     Ok(total)
 }

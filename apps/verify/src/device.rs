@@ -7,6 +7,17 @@ use tweedie::gpu::compare::{Comparison, Expected};
 use tweedie::headless::Gpu;
 use tweedie::{Context, Storage, Tensor, wgpu};
 
+/// A tensor that was computed, and how far it may be off.
+#[derive(Clone, Copy)]
+pub struct Found<'a> {
+    pub storage: Storage,
+    pub buffer: &'a wgpu::Buffer,
+    /// Roundings, in units of those of a sum of two products.
+    pub roundings: f64,
+    /// The largest coefficient of drawn noise; 0 without any.
+    pub noise: f64,
+}
+
 /// A device and the storage to use on it.
 #[derive(Clone, Copy)]
 pub struct Device<'a> {
@@ -36,13 +47,9 @@ impl Device<'_> {
         Ok(storage.decode(&bytes))
     }
 
-    /// Compares a tensor with what is expected of it, where so many roundings and noise of such a coefficient are allowed.
-    pub async fn compare(
-        &self,
-        (storage, buffer): (Storage, &wgpu::Buffer),
-        exact: &[Expected],
-        (roundings, noise): (f64, f64),
-    ) -> Outcome<Comparison> {
+    /// Compares a tensor with what is expected of it.
+    pub async fn compare(&self, found: Found<'_>, exact: &[Expected]) -> Outcome<Comparison> {
+        let Found { storage, buffer, roundings, noise } = found;
         let allowed = |exact: &Expected| Expected { magnitude: roundings * exact.magnitude, ..*exact };
         let mut comparison = Comparison::new(storage).with_noise(noise);
         let found = self.read(storage, buffer, exact.len() as u64).await?;

@@ -14,11 +14,13 @@ mod maps;
 mod steps;
 
 use device::Device;
+pub use maps::noise_coefficients;
 use std::sync::Arc;
 use tweedie::error::ScheduleError;
 use tweedie::gpu::compare::{Comparison, Expected};
 use tweedie::gpu::{NoiseKey, PlanError, RecordError};
 use tweedie::headless::{Gpu, HeadlessError};
+use tweedie::math::{Model, Process};
 use tweedie::table::Table;
 use tweedie::{Context, Schedule, Shape, Storage};
 
@@ -82,18 +84,31 @@ type Named<T> = (String, T);
 /// Factor of a spoilt coefficient.
 const WRONG: f64 = 1.01;
 
-/// The schedules that are checked where no other is asked for: linear, cosine, and Stable Diffusion's with zero terminal SNR.
+/// Timesteps of the schedules of other processes: a first, a middle and a last one.
+const FEW: f64 = 3.0;
+
+/// The schedules that are checked where no other is asked for: linear, cosine, and Stable Diffusion's with zero terminal SNR;
+/// and a short one of each process that is not variance preserving.
 ///
 /// # Errors
 /// None that these have.
-pub fn usual_schedules() -> Result<Vec<(String, Schedule)>, ScheduleError> {
+pub fn usual_schedules() -> Result<Vec<(String, Schedule)>, Error> {
     let zero = Schedule::scaled_linear(1000, 0.00085, 0.012).and_then(|schedule| schedule.zero_terminal_snr());
     let built = [
         ("linear", Schedule::linear(1000, 1e-4, 0.02)),
         ("cosine", Schedule::cosine(1000)),
         ("zero terminal SNR", zero),
     ];
-    built.into_iter().map(|(name, schedule)| Ok((name.to_owned(), schedule?))).collect()
+    let built = built.into_iter().map(|(name, schedule)| Ok((name.to_owned(), schedule?)));
+    let mut all: Vec<_> = built.collect::<Result<_, ScheduleError>>().map_err(Error::of_schedule)?;
+    for entry in Model::PROCESSES.entries.iter() {
+        let model = entry.build(&[("train_timesteps", FEW)]).map_err(Error::of_schedule)?;
+        let known = all.iter().any(|(_, known)| known == model.schedule());
+        if model.process() != Process::VariancePreserving && !known {
+            all.push((entry.name.to_owned(), model.schedule().clone()));
+        }
+    }
+    Ok(all)
 }
 
 /// Every check, schedule by schedule and storage by storage.
@@ -105,7 +120,10 @@ pub fn checks(schedules: &[(String, Schedule)], storages: &[Storage]) -> Result<
     for (schedule_name, schedule) in schedules {
         let maps = maps::ops(schedule).into_iter().map(|(name, op)| (name, Op::Map(op)));
         let losses = losses::ops(schedule)?.into_iter().map(|(name, op)| (name, Op::Loss(op)));
-        let bounds = bounds::ops(schedule)?.into_iter().map(|(name, op)| (name, Op::Bound(op)));
+        // Only a chain of betas has a bound.
+        let preserving = schedule.process() == Process::VariancePreserving;
+        let bounds = if preserving { bounds::ops(schedule)? } else { Vec::new() };
+        let bounds = bounds.into_iter().map(|(name, op)| (name, Op::Bound(op)));
         let loops = steps::loops(schedule)?.into_iter().map(|(name, op)| (name, Op::Loop(op)));
         let all = maps.chain(losses).chain(bounds).chain(loops);
         let ops: Vec<Named<Arc<Op>>> = all.map(|(name, op)| (name, Arc::new(op))).collect();
@@ -168,10 +186,13 @@ async fn over_shapes<R: Copy>(
     Ok(total)
 }
 
-/// The timesteps of a batch: those that matter.
+/// The timesteps of a batch: those that matter, each once.
 fn timesteps(steps: usize) -> Vec<u32> {
     let last = steps - 1;
-    [0, 1, steps / 2, steps.saturating_sub(2), last].map(|t| t.min(last) as u32).to_vec()
+    let mut times = [0, 1, steps / 2, steps.saturating_sub(2), last].map(|t| t.min(last) as u32).to_vec();
+    times.sort_unstable();
+    times.dedup();
+    times
 }
 
 /// Standard normal numbers, as the storage holds them.
@@ -191,4 +212,24 @@ fn wide(values: &[f32]) -> Vec<f64> {
 fn drawn(key: NoiseKey, shape: Shape) -> Vec<Expected> {
     let normals = key.reference(shape.batch as usize, shape.elements as usize);
     normals.iter().map(|&z| Expected { value: z, magnitude: z.abs() }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::path::Path;
+
+    #[test]
+    fn every_process_is_checked_and_the_readmes_say_how_often() {
+        let schedules = usual_schedules().expect("schedules");
+        let names: Vec<&str> = schedules.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["linear", "cosine", "zero terminal SNR", "ve", "flow", "trigflow"]);
+        let count = checks(&schedules, &Storage::ALL).expect("checks").len();
+        let apps = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        for readme in ["cli/README.md", "web/README.md"] {
+            let text = fs::read_to_string(apps.join(readme)).expect("the file");
+            assert!(text.contains(&format!("{count} checks")), "{readme}: expected {count} checks");
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! Losses of every shape, on what a network predicts and on what that implies, with sums, mean and gradient.
 
-use crate::device::Device;
+use crate::device::{Device, Found};
 use crate::{Error, Named, Outcome, WRONG, drawn, normals, over_shapes, wide};
 use tweedie::gpu::compare::Comparison;
 use tweedie::gpu::loss::Batch;
@@ -125,7 +125,8 @@ async fn check_shape(
     let mut total = Comparison::new(device.storage);
     let [prediction, in0, mut in1] = inputs.each_ref().map(|values| wide(values));
     if op.truth.drawn {
-        total.merge(&device.compare((Storage::F32, &noise), &drawn(key, shape), (1.0, 1.0)).await?);
+        let found = Found { storage: Storage::F32, buffer: &noise, roundings: 1.0, noise: 1.0 };
+        total.merge(&device.compare(found, &drawn(key, shape)).await?);
         in1 = wide(&device.read(Storage::F32, &noise, shape.total()).await?); // what the losses are of
     }
     let elements = shape.elements as usize;
@@ -136,7 +137,7 @@ async fn check_shape(
         (Storage::F32, &mean, &vec![exact.mean]),
         (device.storage, &gradient, &exact.gradient),
     ] {
-        total.merge(&device.compare((storage, buffer), exact, (Loss::ROUNDINGS, 0.0)).await?);
+        total.merge(&device.compare(Found { storage, buffer, roundings: Loss::ROUNDINGS, noise: 0.0 }, exact).await?);
     }
     Ok(total)
 }

@@ -1,6 +1,6 @@
 //! The ops of the map kernel: noising, conversions, posterior means.
 
-use crate::device::Device;
+use crate::device::{Device, Found};
 use crate::{Named, Outcome, WRONG, drawn, normals, over_shapes, wide};
 use tweedie::gpu::compare::Comparison;
 use tweedie::gpu::{Drawn, Map, Noise, NoiseKey, Recording, Timesteps};
@@ -44,6 +44,12 @@ fn outputs() -> impl Iterator<Item = Quantity> {
     all.filter(|quantity| *quantity != Quantity::Xt)
 }
 
+/// The largest coefficient of the second input in each output, at these timesteps: of the noise, where that is drawn.
+pub fn noise_coefficients(table: &Table, times: &[u32]) -> [f64; 2] {
+    let rows = || times.iter().filter_map(|&t| table.row(t as usize));
+    [0, 1].map(|output| rows().map(|row| row[output][1].abs()).fold(0.0, f64::max))
+}
+
 /// Runs an op on all shapes, with its own coefficients or spoilt ones.
 pub async fn check(device: &Device<'_>, op: &Op, wrong: bool) -> Outcome<Comparison> {
     let spoilt = wrong.then_some(|row: Matrix| row.map(|row| row.map(|c| c * WRONG)));
@@ -78,17 +84,14 @@ async fn check_shape(device: &Device<'_>, op: &Op, table: &Table, times: &[u32],
 
     let second = if op.drawn { key.reference(times.len(), shape.elements as usize) } else { wide(&in1) };
     let [first_exact, second_exact] = Map::reference(&op.table, times, shape.elements as usize, &wide(&in0), &second);
-    let largest = |output: usize| {
-        let rows = times.iter().filter_map(|&t| op.table.row(t as usize));
-        if op.drawn { rows.map(|row| row[output][1].abs()).fold(0.0, f64::max) } else { 0.0 }
-    };
-    let mut outputs = vec![(&out[0], first_exact, largest(0)), (&out[1], second_exact, largest(1))];
+    let [first_noise, second_noise] = if op.drawn { noise_coefficients(&op.table, times) } else { [0.0; 2] };
+    let mut outputs = vec![(&out[0], first_exact, first_noise), (&out[1], second_exact, second_noise)];
     if op.drawn {
         outputs.push((&out[2], drawn(key, shape), 1.0));
     }
     let mut total = Comparison::new(storage);
-    for (buffer, exact, coefficient) in outputs {
-        total.merge(&device.compare((storage, buffer), &exact, (1.0, coefficient)).await?);
+    for (buffer, exact, noise) in outputs {
+        total.merge(&device.compare(Found { storage, buffer, roundings: 1.0, noise }, &exact).await?);
     }
     Ok(total)
 }

@@ -170,7 +170,7 @@ impl Viewer {
                 }
             });
             ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
-                ui.label(RichText::new(self.playback.told(self.status.dispatches)).color(DIM)).on_hover_text(
+                ui.label(RichText::new(self.playback.status_line(self.status.dispatches)).color(DIM)).on_hover_text(
                     "Compute dispatches since the window opened: none in a frame in which nothing has changed.",
                 );
                 ui.label(RichText::new(&self.state.name).color(DIM));
@@ -202,7 +202,7 @@ impl Viewer {
     /// Time goes on by itself: the timestep back and forth, the calls to their end.
     fn play(&mut self, ui: &Ui) {
         let playing = self.state.playing;
-        self.playback.frame(&mut self.state, f64::from(ui.input(|input| input.unstable_dt)));
+        self.playback.frame(playing, &mut self.state, f64::from(ui.input(|input| input.unstable_dt)));
         if playing {
             ui.ctx().request_repaint();
         }

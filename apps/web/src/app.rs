@@ -91,10 +91,9 @@ impl App {
 
     fn pass_time(&mut self, now: f64) {
         let passed = self.before.map_or(0.0, |before| now - before);
-        self.before = (self.state.playing && !self.verifying).then_some(now);
-        if !self.verifying {
-            self.playback.frame(&mut self.state, passed / 1e3);
-        }
+        let playing = self.state.playing && !self.verifying;
+        self.before = playing.then_some(now);
+        self.playback.frame(playing, &mut self.state, passed / 1e3);
     }
 
     /// Lays out the figures of the view; returns nothing where there is no such sampler.
@@ -172,7 +171,7 @@ impl App {
         set(&by_id("message")?, "class", if message.is_some_and(|message| message.alarming) { "alarm" } else { "" })?;
         write(&by_id::<Element>("picture-name")?, &self.state.name);
         write(&by_id::<Element>("adapter")?, self.screen.as_ref().map_or("", Screen::name));
-        write(&by_id::<Element>("work")?, &self.playback.told(self.status.dispatches));
+        write(&by_id::<Element>("work")?, &self.playback.status_line(self.status.dispatches));
         Ok(())
     }
 

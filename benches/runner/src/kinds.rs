@@ -3,7 +3,7 @@
 use crate::ops::Op;
 use crate::set::{STEPS, Set};
 use anyhow::Result;
-use tweedie::gpu::{Context, NoiseKey, Plan, PlanError, RecordError, Recording, TimestepDraw};
+use tweedie::gpu::{Context, Drawn, NoiseKey, Plan, PlanError, RecordError, Recording, TimestepDraw};
 use tweedie::headless::Gpu;
 use tweedie::math::{Objective, Quantity, TimestepDensity};
 use tweedie::table::Penalty;
@@ -120,9 +120,7 @@ fn training(schedule: &Schedule, context: &Context, set: &Set) -> Result<Made> {
         objective: &Objective::of(Quantity::V),
         penalty: Penalty::MSE,
         shape: SHAPE,
-        key: NoiseKey::seed(1),
-        steps: 1,
-        perturbed: None,
+        noise: Drawn::new(NoiseKey::seed(1)),
         timestep_source: TimestepSource::Drawn {
             density: &TimestepDensity::uniform(schedule.len())?,
             stratified: None,

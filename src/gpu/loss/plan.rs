@@ -64,12 +64,14 @@ impl<'a> Loss<'a> {
         let inputs = [self.in0.is_some(), !self.in1.is_none()];
         let rows = self.table.rows().iter().enumerate();
         check_loss(rows.filter_map(|(index, row)| Some((index, row.as_ref()?))), inputs)?;
-        self.gradient.map_or(Ok(()), |gradient| check_scale(gradient.scale))?;
         // The kernel computes the gradient with a weight of all factors, so that it is rounded once. The sums carry the same
         // factor, and their fold divides by that of the gradient again.
         let share = |gradient: Gradient<'_>| gradient.scale.factor() * gradient.reduction.share(self.shape);
         let of_gradient = self.gradient.map_or(1.0, share);
-        let factor = self.penalty.scale() * of_gradient / f64::from(self.shape.elements.max(1));
+        let of_element = self.penalty.scale() / f64::from(self.shape.elements.max(1));
+        let weights = self.table.rows().iter().flatten().map(|row| row.weight * of_element);
+        self.gradient.map_or(Ok(()), |gradient| check_scale(gradient.scale, of_gradient, weights))?;
+        let factor = of_element * of_gradient;
         let rows = self.table.map(|row| LossRow { weight: row.weight * factor, ..*row }).rounded()?;
         let job = Job { roles, keys, accepts: Accepts::Loss { inputs, factor }, ..self.job(&rows) };
         Sums { job, factor: 1.0 / of_gradient, samples: ("losses", self.losses), mean: self.mean }.plan(context)

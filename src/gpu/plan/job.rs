@@ -179,7 +179,9 @@ impl<'a> Job<'a> {
         let gapless = |tensor: &Tensor<'_>| tensor.stride_in(shape) == u64::from(shape.elements);
         // Drawn noise depends on the sample, and so do scales.
         let alike = matches!(self.timesteps, Timesteps::Batch) && self.drawn.is_none() && self.scales.is_none();
-        match u32::try_from(shape.total()) {
+        // Remembered clean samples of the merged sample are counted in 32 bits too.
+        let counted = u32::try_from(shape.total() * u64::from(self.depth().max(1)));
+        match counted.map(|_| shape.total() as u32) {
             Ok(total) if alike && self.tensors().all(|(_, tensor)| gapless(&tensor)) => {
                 let tensors = self.tensors.map(|tensor| tensor.map(|tensor| Tensor { stride: None, ..tensor }));
                 Self { shape: Shape::new(1, total), tensors, ..self.clone() }

@@ -44,6 +44,33 @@ impl Drawing {
         // Words that white noise leaves unused: the channel's elements and the two strengths.
         [a, b, stream, channel, c, d, offset, input]
     }
+
+    /// The blocks of steps on consecutive streams from this key's on, this many bytes apart.
+    fn bytes(self, first: NoiseKey, steps: u32, stride: u32) -> Vec<u8> {
+        let mut bytes = vec![0; stride as usize * steps as usize];
+        for (slot, step) in bytes.chunks_exact_mut(stride as usize).zip(0..) {
+            let key = first.stream(first.stream.wrapping_add(step));
+            slot[..KEY as usize].copy_from_slice(bytemuck::bytes_of(&self.words(key)));
+        }
+        bytes
+    }
+}
+
+/// Checks that noise is one that a loop draws, whose calls have a stream each.
+pub(crate) fn check_loop(drawn: &Drawn<'_>) -> Result<(), PlanError> {
+    let refuse = |expected, found| Err(PlanError::Noise { what: "noise of a loop", expected, found });
+    match drawn {
+        Drawn { steps: 0, .. } => refuse("1 step, since each call has a stream", "no step"),
+        Drawn { steps: 2.., .. } => refuse("1 step, since each call has a stream", "several steps"),
+        Drawn { perturbed: Some(_), .. } => refuse("white noise", "perturbed noise"),
+        _ => Ok(()),
+    }
+}
+
+/// Checks that noise which several plans draw again is not written out.
+pub(crate) fn check_not_kept(drawn: &Drawn<'_>, what: &'static str) -> Result<(), PlanError> {
+    let (expected, found) = ("noise that is drawn again and not kept", "a tensor to keep it in");
+    drawn.keep.map_or(Ok(()), |_| Err(PlanError::Noise { what, expected, found }))
 }
 
 /// A uniform buffer with a key for each noise step, chosen by a dynamic offset.
@@ -70,11 +97,7 @@ impl Keys {
         // Dynamic offsets are u32.
         let allowed = limits.max_buffer_size.min(u64::from(u32::MAX));
         check_limit("noise steps", "max_buffer_size", allowed, size)?;
-        let mut bytes = vec![0; size as usize];
-        for (slot, step) in bytes.chunks_exact_mut(stride as usize).zip(0..) {
-            let key = first.stream(first.stream.wrapping_add(step));
-            slot[..KEY as usize].copy_from_slice(bytemuck::bytes_of(&drawn.words(key)));
-        }
+        let bytes = drawn.bytes(first, steps, stride);
         let buffer = context.buffer_with(label, BufferUsages::UNIFORM | BufferUsages::COPY_DST, &bytes)?;
         Ok(Self { buffer, stride, steps, drawing })
     }
@@ -98,6 +121,13 @@ impl Keys {
         let drawing = self.drawing.ok_or(RecordError::NoNoise)?;
         let offset = u64::from(self.offset(step)?);
         queue.write_buffer(&self.buffer, offset, bytemuck::bytes_of(&drawing.words(key)));
+        Ok(())
+    }
+
+    /// Writes the keys of all noise steps at once: those on consecutive streams from this key's on.
+    pub fn set_all(&self, queue: &wgpu::Queue, first: NoiseKey) -> Result<(), RecordError> {
+        let drawing = self.drawing.ok_or(RecordError::NoNoise)?;
+        queue.write_buffer(&self.buffer, 0, &drawing.bytes(first, self.steps, self.stride));
         Ok(())
     }
 }

@@ -18,10 +18,6 @@ use crate::gpu::shader::slots::SLOTS;
 use crate::gpu::shader::variant::{Variant, Walk};
 use crate::gpu::tensor::Tensor;
 
-/// The largest window in bytes: 65,535 workgroups along a sample are 511 MiB of 16-bit elements, and every index, gaps
-/// included, stays inside a u32.
-const LARGEST_WINDOW: u64 = 500 << 20;
-
 /// Bytes of a `vec4` of coefficients.
 const VECTOR: u64 = 16;
 
@@ -53,8 +49,7 @@ pub(crate) struct BindingRange {
 impl Layout<'_> {
     /// The windows of the job, whose borders within a sample are multiples of `grain` elements.
     pub fn windows(&self, grain: u32) -> Vec<Window> {
-        let limits = self.context.limits();
-        let limit = limits.max_storage_buffer_binding_size.min(LARGEST_WINDOW);
+        let limit = self.context.largest_window();
         let job = self.job;
         let shape = job.shape;
         let extent = |(slot, tensor): (usize, Tensor<'_>)| {
@@ -82,16 +77,18 @@ impl Layout<'_> {
     /// The part of a tensor's buffer that a window binds.
     pub fn binding_range(&self, slot: usize, tensor: &Tensor<'_>, window: &Window) -> BindingRange {
         let (bytes, stride) = (tensor.storage.bytes(), tensor.stride_in(self.job.shape));
-        let (first_element, elements) = match self.job.elements_of(slot) {
-            // A binding covers all remembered samples: a window within a sample would need a part of each.
-            all if all != u64::from(self.job.shape.elements) => (0, all),
-            _ => (window.first_element, u64::from(window.elements)),
-        };
-        let start = tensor.offset + (u64::from(window.first_sample) * stride + u64::from(first_element)) * bytes;
+        let all = self.job.elements_of(slot);
+        // A binding covers all slices or remembered samples: a window within a sample would need a part of each. The first
+        // element of the window then lies behind its beginning.
+        let is_whole = all != u64::from(self.job.shape.elements);
+        let first = u64::from(window.first_element);
+        let (before, behind, elements) =
+            if is_whole { (0, first, all) } else { (first, 0, u64::from(window.elements)) };
+        let start = tensor.offset + (u64::from(window.first_sample) * stride + before) * bytes;
         let end = start + (u64::from(window.samples - 1) * stride + elements) * bytes;
-        // A binding begins at an aligned byte, so the first element may lie behind its beginning.
+        // A binding begins at an aligned byte, up to an alignment before that.
         let aligned = start / self.alignment() * self.alignment();
-        let first_element = ((start - aligned) / bytes) as u32;
+        let first_element = ((start - aligned) / bytes + behind) as u32;
         BindingRange { start: aligned, size: end.next_multiple_of(4) - aligned, first_element }
     }
 

@@ -152,8 +152,7 @@ impl Plan {
         self.record(&mut encoder.begin_compute_pass(&descriptor), at)
     }
 
-    /// The same plan on other tensors, by their roles: the names of the request's fields. It costs bind groups and nothing
-    /// else. Roles that are not named stay where they are. Both plans share keys, rows, memory and status.
+    /// The same plan on other tensors, by their [roles](Self::roles). It costs bind groups and nothing else. Roles that are not named stay where they are. Both plans share keys, rows, memory and status.
     ///
     /// A tensor must have the storage and stride of the one before, and an offset that differs by a multiple of the device's
     /// `min_storage_buffer_offset_alignment`. Tensors share a buffer with an output exactly where they did, and work in
@@ -167,7 +166,20 @@ impl Plan {
         Ok(Self::bound(context, Arc::clone(&self.shared), places))
     }
 
-    /// The roles of the tensors and words that the plan may be [moved](Self::moved) to.
+    /// The roles of the tensors and words that the plan may be [moved](Self::moved) to: those below that its request gives.
+    ///
+    /// | request | roles |
+    /// |---|---|
+    /// | [`Map`](crate::gpu::Map), [`Plan::fill`] | `in0`, `in1`, `out0`, `out1` |
+    /// | [`Noising`](crate::Noising) | `x0`, `epsilon`, `outputs[0]`, `outputs[1]` |
+    /// | [`Conversion`](crate::Conversion) | `x_t`, `prediction`, `outputs[0]`, `outputs[1]` |
+    /// | [`PosteriorMean`](crate::PosteriorMean) | `x_t`, `prediction`, `mean`, `x0` |
+    /// | [`Loss`](crate::gpu::Loss) | `prediction`, `in0`, `in1`, `gradient`, `losses`, `mean`, `scale` |
+    /// | [`VlbTerms`](crate::gpu::VlbTerms) | `prediction`, `learned`, `x0`, `in1`, `gradient`, `learned_gradient`, `terms`, `mean`, `scale` |
+    /// | [`Step`](crate::gpu::Step), [`Sampling`](crate::Sampling) | `x`, `prediction`, `unconditional`, `noise`, `learned`, `known.mask`, `known.x0`, `next`, `x0`, `input`, `memory` |
+    /// | [`Sampling::start`](crate::Sampling::start), [`start_from`](crate::Sampling::start_from) | `x0`, `noise`, `x`, `input` |
+    /// | any of these | `timesteps` and `calls` from a buffer: `timesteps`; of noise that is drawn: `seeds`, `keep` |
+    /// | [`TimestepDraw`](crate::gpu::TimestepDraw) | `timesteps`, `seeds` |
     pub fn roles(&self) -> impl Iterator<Item = &'static str> + '_ {
         self.places.names()
     }
@@ -179,6 +191,11 @@ impl Plan {
     /// [`RecordError::NoNoise`] for a plan that draws none, [`RecordError::Step`] for a step that it does not have.
     pub fn set_key(&self, queue: &wgpu::Queue, step: u32, key: NoiseKey) -> Result<(), RecordError> {
         self.shared.keys.set(queue, step, key)
+    }
+
+    /// Its keys, which other plans may share.
+    pub(crate) fn keys(&self) -> &Arc<Keys> {
+        &self.shared.keys
     }
 
     /// Writes rows in place of those from `first` on, through the caller's queue: other guidance, steps or samplers, other

@@ -14,12 +14,25 @@ use crate::gpu::plan::words::WordRange;
 /// A buffer of the caller's, and the byte at which results begin.
 pub(crate) type ResultSlot<'a> = (&'a wgpu::Buffer, u64);
 
-/// Checks the factor of a gradient.
-pub(crate) fn check_scale(scale: GradientScale<'_>) -> Result<(), PlanError> {
+/// Checks the factor of a gradient. Weights carry it: `share` with the reduction, and the sums are divided by it again.
+/// `weights` are those of the rows without it.
+pub(crate) fn check_scale(
+    scale: GradientScale<'_>,
+    share: f64,
+    mut weights: impl Iterator<Item = f64>,
+) -> Result<(), PlanError> {
     let found = scale.factor();
-    let is_valid = found > 0.0 && (found as f32).is_normal();
-    let (what, expected) = ("gradient scale", "finite and above 0");
-    if is_valid { Ok(()) } else { Err(PlanError::Rule { what, expected, found }) }
+    let refuse = |expected| Err(PlanError::Rule { what: "gradient scale", expected, found });
+    let is_normal = |x: f64| (x as f32).is_normal();
+    if !(found > 0.0 && is_normal(found)) {
+        return refuse("finite and above 0");
+    }
+    // A weight that f32 holds without the factor alone: no scale is to blame for the others.
+    let is_lost = |weight: f64| is_normal(weight) && (weight * share).abs() < f64::from(f32::MIN_POSITIVE);
+    if !is_normal(1.0 / share) || weights.any(is_lost) {
+        return refuse("large enough that the weights of the losses, and 1 over it, are normal numbers of f32");
+    }
+    Ok(())
 }
 
 /// Sums over the elements of each sample.
@@ -57,8 +70,17 @@ impl<'a> Sums<'a> {
         let (name, _) = self.samples;
         let samples = self.results();
         check_results(&self.job, name, &samples)?;
+        let scale = self.job.scaler;
+        let meets_scale =
+            |words: &WordRange<'_>| scale.is_some_and(|scale| scale.overlaps(words.buffer, &words.bytes()));
+        if meets_scale(&samples) {
+            return Err(PlanError::Overlap { output: name, other: "scale" });
+        }
         let Some(mean) = self.mean_words() else { return Ok(()) };
         check_results(&self.job, "mean", &mean)?;
+        if meets_scale(&mean) {
+            return Err(PlanError::Overlap { output: "mean", other: "scale" });
+        }
         if samples.overlaps(mean.buffer, &mean.bytes()) {
             return Err(PlanError::Overlap { output: "mean", other: name });
         }

@@ -80,7 +80,7 @@ impl Variant {
         add(draws && !native.int64, PRODUCT_WORDS);
         add(draws, PHILOX);
         add(draws, file!("noise/normal"));
-        add(!draws, "fn draw_block(sample: u32, block: u32, step: u32) -> vec4<f32> { return vec4<f32>(0.0); }\n");
+        add(!draws, "fn draw_block(sample: u32, block: u32, stream: u32) -> vec4<f32> { return vec4<f32>(0.0); }\n");
         add(draws && !self.draw.is_perturbed(), file!("noise/draw_block"));
         add(draws && self.draw.is_perturbed(), file!("noise/draw_block_perturbed"));
         add(true, &self.seeds());

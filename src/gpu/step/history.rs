@@ -27,18 +27,21 @@ impl History {
         let depth = u64::from(job.depth());
         let Some(next) = job.tensors[slots::NEXT].filter(|_| depth > 0) else { return Ok(None) };
         let walk = plan.layout(job).walk_of_all();
-        let storage = if walk == Walk::Words { Storage::F32 } else { next.storage };
+        let fitting = if walk == Walk::Words { Storage::F32 } else { next.storage };
+        let storage = match job.tensors[slots::HISTORY].map(|memory| memory.storage) {
+            // The caller's may be f32 whatever the walk, which depends on the number of samples.
+            Some(Storage::F32) => Storage::F32,
+            Some(found) if found != fitting => return Err(PlanError::Memory { expected: fitting, found }),
+            _ => fitting,
+        };
         let sample = depth * u64::from(job.shape.elements) * storage.bytes();
         let size = (u64::from(job.shape.batch) * sample).next_multiple_of(4);
         check(plan.context.limits(), depth, sample, size)?;
-        match job.tensors[slots::HISTORY] {
-            None => {
-                let buffer = plan.context.zeroed_buffer("tweedie::Step::memory", wgpu::BufferUsages::STORAGE, size);
-                Ok(Some(Self { buffer, storage }))
-            }
-            Some(memory) if memory.storage == storage => Ok(None),
-            Some(memory) => Err(PlanError::Memory { expected: storage, found: memory.storage }),
+        if job.tensors[slots::HISTORY].is_some() {
+            return Ok(None);
         }
+        let buffer = plan.context.zeroed_buffer("tweedie::Step::memory", wgpu::BufferUsages::STORAGE, size);
+        Ok(Some(Self { buffer, storage }))
     }
 
     /// The tensor in which a job remembers: sample after sample, the clean samples of each together.

@@ -3,6 +3,7 @@
 use crate::gpu::error::PlanError;
 use crate::gpu::inputs::{Noise, Timesteps};
 use crate::gpu::plan::job::Job;
+use crate::gpu::plan::keys::check_loop;
 use crate::gpu::plan::rows::{Accepts, StepBounds};
 use crate::gpu::shader::codes::ClipKind;
 use crate::gpu::shader::op::{Op, StepVariant};
@@ -47,7 +48,7 @@ pub struct Step<'a> {
     pub unconditional: Option<Tensor<'a>>,
     /// The noise: a call draws on the stream of its row, counted from that of the key. Noise that is given is bound whatever
     /// the rows use, so that rows which are written later may draw it; a loop that never draws is cheaper without. It is
-    /// [kept](super::Drawn::keep) as the calls use it: a call that draws none keeps zeros.
+    /// [kept](crate::gpu::Drawn::keep) as the calls use it: a call that draws none keeps zeros.
     pub noise: Noise<'a>,
     /// The network's second output, where the deviation is learned. Given beside noise it is bound as that is.
     pub learned: Option<Tensor<'a>>,
@@ -62,8 +63,8 @@ pub struct Step<'a> {
     /// The memory of the loop, for hosts that keep it, copy it or move it: the clean samples of the last calls, those of a
     /// sample together, [`depth`](Self::depth) times its elements; `None` for memory of the plan's own.
     ///
-    /// It has the storage of `next`, but f32 where tensors are walked word by word: where samples or offsets are no whole
-    /// lanes of four. Call `k` replaces the clean sample of call `k - depth`, at the place `k % depth`. A plan of fewer samples with
+    /// f32 always fits; the storage of `next` where tensors are walked in whole lanes of four: where 4 divides the elements
+    /// of a sample, its offsets and strides, or samples of a gapless batch make up whole lanes. Call `k` replaces the clean sample of call `k - depth`, at the place `k % depth`. A plan of fewer samples with
     /// the same memory steps a prefix of the batch. A loop that remembers nothing, of depth 0, refuses one.
     pub memory: Option<Tensor<'a>>,
     /// The least number of clean samples that are remembered, at most [`StepRow::HISTORY`]. Rows that look back further raise it; rows
@@ -114,7 +115,7 @@ impl<'a> Step<'a> {
     /// Checks all but the rows.
     pub(super) fn check(&self) -> Result<(), PlanError> {
         self.options.check()?;
-        self.check_noise()?;
+        self.noise.draws().map_or(Ok(()), |drawn| check_loop(&drawn))?;
         if !(1..=SLICES as u32).contains(&self.slices) {
             return Err(PlanError::SliceCount { most: SLICES as u32, found: self.slices });
         }
@@ -126,16 +127,6 @@ impl<'a> Step<'a> {
                 let (what, expected) = ("least_depth beside a memory", "at least 1 where no row looks back");
                 Err(PlanError::Rule { what, expected, found: 0.0 })
             }
-            _ => Ok(()),
-        }
-    }
-
-    /// Checks that the noise is one that a loop draws: each call has a stream of its own.
-    fn check_noise(&self) -> Result<(), PlanError> {
-        let refuse = |expected, found| Err(PlanError::Noise { what: "noise of a loop", expected, found });
-        match self.noise.draws() {
-            Some(drawn) if drawn.steps != 1 => refuse("1 step, since each call has a stream", "several steps"),
-            Some(drawn) if drawn.perturbed.is_some() => refuse("white noise", "perturbed noise"),
             _ => Ok(()),
         }
     }
@@ -152,8 +143,18 @@ impl<'a> Step<'a> {
         self.rows.iter().map(StepRow::depth).max().unwrap_or(0).max(self.least_depth)
     }
 
+    /// The elements of a sample of this many parts, which kernels count in 32 bits.
+    fn elements_of(&self, tensor: &'static str, parts: u32) -> Result<u32, PlanError> {
+        let found = u64::from(parts) * u64::from(self.shape.elements);
+        u32::try_from(found).map_err(|_| PlanError::SampleSize { tensor, most: u32::MAX, found })
+    }
+
     /// The job of the whole step.
-    pub(super) fn job<'b>(&self, rows: &'b RoundedTable, clean_stats: Option<&'b wgpu::Buffer>) -> Job<'b>
+    pub(super) fn job<'b>(
+        &self,
+        rows: &'b RoundedTable,
+        clean_stats: Option<&'b wgpu::Buffer>,
+    ) -> Result<Job<'b>, PlanError>
     where
         'a: 'b,
     {
@@ -161,9 +162,9 @@ impl<'a> Step<'a> {
         let mut tensors = [None; SLOTS];
         tensors[slots::X] = Some(self.x);
         // A sample's slices follow each other, and the next sample's follow them.
-        let slices = self.slices;
+        let sliced = self.elements_of("prediction", self.slices)?;
         let prediction = |tensor: Tensor<'a>| match tensor.stride {
-            None if slices > 1 => tensor.stride(slices * self.shape.elements),
+            None if self.slices > 1 => tensor.stride(sliced),
             _ => tensor,
         };
         tensors[slots::CONDITIONAL] = Some(prediction(self.prediction));
@@ -176,8 +177,8 @@ impl<'a> Step<'a> {
         tensors[slots::X0] = self.x0;
         tensors[slots::INPUT] = self.input;
         let depth = self.depth() as u32;
-        tensors[slots::HISTORY] =
-            self.memory.map(|memory| memory.stride(memory.stride.unwrap_or(depth * self.shape.elements)));
+        let remembered = self.elements_of("memory", depth)?;
+        tensors[slots::HISTORY] = self.memory.map(|memory| memory.stride(memory.stride.unwrap_or(remembered)));
         let clip = match self.options.clip {
             Clip::None => ClipKind::None,
             Clip::Range(_) => ClipKind::Range,
@@ -191,13 +192,13 @@ impl<'a> Step<'a> {
             scaled: matches!(self.options.clip, Clip::Quantile { .. }) || self.options.rescales(self.rows),
             clean_stats: clean_stats.is_some(),
         };
-        Job {
+        let job = Job {
             accepts: Accepts::Step(self.bounds()),
             clean_stats,
             slices: self.slices,
             ..Job::new(Op::Step(variant), self.shape, self.calls, tensors, rows)
-        }
-        .drawing(self.noise, slots::NOISE_OUT)
+        };
+        Ok(job.drawing(self.noise, slots::NOISE_OUT))
     }
 
     /// The rows that the plan can apply: the request's, and those that are written in their place.

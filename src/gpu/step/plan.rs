@@ -27,7 +27,7 @@ impl Step<'_> {
         self.check()?;
         let rows = self.bounds().rounded(0, self.rows)?;
         let clean_stats = self.clean_stats.then(|| CleanStats::buffer(context, rows.len())).transpose()?;
-        let job = self.job(&rows, clean_stats.as_ref());
+        let job = self.job(&rows, clean_stats.as_ref())?;
         PlanBuilder::plan(context, &job, |plan| {
             // Factors and thresholds first: the step reads them, and may replace the tensors that they are made of.
             let scales = scales::plan(plan, &job, &self.options, self.rows)?;

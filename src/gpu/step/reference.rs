@@ -70,7 +70,11 @@ impl Step<'_> {
             .map(|i| sum(&[(row.guidance[0], sliced(conditional, i)), (row.guidance[1], sliced(unconditional, i))]))
             .collect();
         // The order of a step: guidance, rescale, clean sample, clip, next sample, known region, scale of the network's input.
-        let factor = rescale_factor(conditional, &mixed, options.rescale);
+        // The sum of slices is rounded; a prediction of one is not.
+        let is_summed = row.slices != StepRow::IDENTITY.slices;
+        let rounded = |sum: Expected| Expected { magnitude: if is_summed { sum.magnitude } else { 0.0 }, ..sum };
+        let wanted: Vec<Expected> = elements.clone().map(|i| rounded(sliced(conditional, i))).collect();
+        let factor = rescale_factor(&wanted, &mixed, options.rescale);
         let p = |i: usize| Expected {
             value: mixed[i].value * factor.value,
             magnitude: mixed[i].magnitude * factor.value + mixed[i].value.abs() * factor.magnitude,
@@ -92,6 +96,7 @@ impl Step<'_> {
                 let z = at(sample.noise, i);
                 let s = match options.deviation {
                     Deviation::Fixed => 1.0,
+                    Deviation::Log if row.learned[1] == 0.0 => row.learned[0].exp(),
                     Deviation::Log => (row.learned[0] + row.learned[1] * at(sample.learned, i).value).exp(),
                     Deviation::Variance => at(sample.learned, i).value.max(0.0).sqrt(),
                 };
@@ -119,10 +124,9 @@ impl Step<'_> {
     }
 }
 
-/// `rescale * std(conditional)/std(mixed) + 1 - rescale`; 1 where the mixture has no deviation, or one is not finite.
-fn rescale_factor(conditional: &[f64], mixed: &[Expected], rescale: f64) -> Expected {
-    let given: Vec<Expected> = conditional.iter().map(|&value| Expected { value, magnitude: 0.0 }).collect();
-    let (wanted, found) = (deviation(&given), deviation(mixed));
+/// `rescale * std(conditional)/std(mixed) + 1 - rescale`, of predictions whose slices are summed; 1 where the mixture has no deviation, or one is not finite.
+fn rescale_factor(conditional: &[Expected], mixed: &[Expected], rescale: f64) -> Expected {
+    let (wanted, found) = (deviation(conditional), deviation(mixed));
     let defined = found.value > 0.0 && found.value.is_finite() && wanted.value.is_finite();
     if rescale == 0.0 || !defined {
         return Expected { value: 1.0, magnitude: 0.0 };

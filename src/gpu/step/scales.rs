@@ -3,7 +3,7 @@
 //!
 //! Both are found by reductions that run before the step itself, over the same tensors and rows.
 //!
-//! Twin of `shaders/op/spread.wgsl`, `shaders/op/histogram.wgsl` and their folds: [`reference()`](super::reference()).
+//! Twin of `shaders/op/spread.wgsl`, `shaders/op/histogram.wgsl` and their folds: [`Step::reference`](super::Step::reference).
 
 use crate::gpu::error::{PlanError, check_limit};
 use crate::gpu::plan::builder::PlanBuilder;

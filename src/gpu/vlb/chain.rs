@@ -6,12 +6,15 @@ use crate::gpu::inputs::{Recording, Timesteps};
 use crate::gpu::plan::builder::PlanBuilder;
 use crate::gpu::plan::check::check_results;
 use crate::gpu::plan::fold_pass::FoldPass;
+use crate::gpu::plan::job::Job;
+use crate::gpu::plan::keys::Keys;
 use crate::gpu::plan::plan::{Bound, Plan};
 use crate::gpu::plan::reduce::ReductionPass;
 use crate::gpu::plan::words::WordRange;
 use crate::gpu::record_error::RecordError;
 use crate::gpu::vlb::inputs::VlbInputs;
 use crate::noise::NoiseKey;
+use std::sync::Arc;
 use wgpu::BufferUsages;
 
 /// The inputs and outputs of a [`VlbLoop`].
@@ -43,11 +46,20 @@ impl VlbLoop {
     /// # Errors
     /// [`PlanError`] lists the inputs that are rejected.
     pub fn new(context: &Context, chain: &VlbLoopTerms<'_>) -> Result<Self, PlanError> {
+        Self::with_keys(context, chain, None)
+    }
+
+    /// Makes the plans with keys that another one has uploaded already.
+    pub(crate) fn with_keys(
+        context: &Context,
+        chain: &VlbLoopTerms<'_>,
+        keys: Option<&Arc<Keys>>,
+    ) -> Result<Self, PlanError> {
         let VlbLoopTerms { inputs, total } = *chain;
         inputs.check()?;
         let table = inputs.scaled(1.0);
         let rounded = table.rounded()?;
-        let job = inputs.job(Timesteps::Batch, &rounded, 1.0);
+        let job = Job { keys, ..inputs.job(Timesteps::Batch, &rounded, 1.0) };
         let batch = inputs.shape.batch;
         let mut builder = PlanBuilder::new(context, &job, false)?;
         let rows = table.len() as u32;
@@ -56,7 +68,7 @@ impl VlbLoop {
         let allowed = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size);
         check_limit("terms of a chain", "max_storage_buffer_binding_size", allowed, 4 * count)?;
         let usage = BufferUsages::STORAGE | BufferUsages::COPY_SRC;
-        let terms = context.zeroed_buffer("tweedie::Chain::terms", usage, 4 * count);
+        let terms = context.zeroed_buffer("tweedie::VlbLoop::terms", usage, 4 * count);
         let all = WordRange::of(&terms);
         let sum = |slot| {
             let output = WordRange::at(slot, batch);
@@ -66,7 +78,7 @@ impl VlbLoop {
         };
         let total = total.map(sum).transpose()?;
         // Fill with NaN: a sum over zero parts, scaled by NaN.
-        let nothing = context.zeroed_buffer("tweedie::Chain::nothing", usage, 16);
+        let nothing = context.zeroed_buffer("tweedie::VlbLoop::nothing", usage, 16);
         let clear = FoldPass::total([count as u32, 0], f32::NAN, WordRange::of(&nothing), all).dispatch(context)?;
         let clear = clear.bound(context, &builder.places);
         // One column for each row of the table: recording a timestep writes the terms of its column alone.

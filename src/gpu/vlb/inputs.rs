@@ -36,6 +36,12 @@ impl<'a> VlbInputs<'a> {
         share / f64::from(self.shape.elements.max(1))
     }
 
+    /// The weights of the rows per element, for gradients of a share of 1.
+    pub(super) fn weights(&self) -> impl Iterator<Item = f64> + 'a {
+        let factor = self.factor(1.0);
+        self.table.rows().iter().flatten().map(move |row| row.weight * factor)
+    }
+
     /// The rows with all that multiplies the gradients in their weight, so that it is rounded once.
     pub(super) fn scaled(&self, share: f64) -> Table<VlbRow> {
         self.table.map(|row| row.times(self.factor(share)))

@@ -58,9 +58,9 @@ impl VlbTerms<'_> {
         keys: Option<&Arc<Keys>>,
     ) -> Result<Plan, PlanError> {
         let Self { inputs, timesteps, terms, mean, gradient, learned_gradient, reduction, scale } = *self;
-        check_scale(scale)?;
         inputs.check()?;
         let share = scale.factor() * reduction.share(inputs.shape);
+        check_scale(scale, share, inputs.weights())?;
         let rows = inputs.scaled(share).rounded()?;
         let mut job = inputs.job(timesteps, &rows, share);
         (job.roles, job.keys) = (roles, keys);

@@ -1,6 +1,6 @@
 //! `tweedie convert`: a prediction of one quantity to others.
 
-use super::{Prediction, PredictionArgs};
+use super::{Prediction, PredictionArgs, quantities};
 use crate::report::{Outcome, say};
 use anyhow::bail;
 use files::TensorWriter;
@@ -10,13 +10,13 @@ use tweedie::{Quantity, Schedule};
 
 /// Convert what a network predicts into other quantities
 ///
-/// Reads `x_t` (the noisy samples), `prediction`, and the level of each sample: `t` (what the network is told, whole or not), `sigma`
-/// or `time`, by the model. Writes a tensor for each quantity of --to, under the name it has there. Any of epsilon, x0, v, score,
-/// flow, edm and trigflow to any other.
+/// Reads `x_t` (the noisy samples), `prediction`, and the level of each sample, `t`, `sigma` or `time` as for `tweedie noise`.
+/// Writes a tensor for each quantity of --to, under the name it has there. Any quantity of --from to any other.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Convert {
-    /// Quantities to write, separated by commas: x0,epsilon
-    #[arg(long, value_name = "QUANTITY,..", value_delimiter = ',', required = true)]
+    /// Quantities to write
+    #[arg(long, value_name = "QUANTITY,..", value_delimiter = ',', required = true, help = format!(
+        "Quantities to write, separated by commas: {}", quantities()))]
     to: Vec<String>,
 
     #[command(flatten)]
@@ -26,11 +26,13 @@ pub struct Convert {
 impl Convert {
     pub fn run(&self, json: bool) -> Outcome {
         let wanted = self.wanted()?;
-        let PredictionArgs { holes, compute, files, .. } = &self.arguments;
+        let PredictionArgs { holes, finite, compute, files, .. } = &self.arguments;
         let input = self.arguments.read()?;
         let Prediction { from, schedule, x_t, timesteps, .. } = &input;
         for (_, quantity) in &wanted {
-            holes.check(timesteps, |t| solve(schedule.levels()[t], *from, *quantity).map_err(|error| error.at(t)))?;
+            holes.check(timesteps, |t| {
+                solve(schedule.levels()[t], *from, *quantity).map_err(|error| input.at(t, error))
+            })?;
         }
         let engine = compute.open()?;
         let mut writer = TensorWriter::new();
@@ -38,9 +40,12 @@ impl Convert {
             let (name, first) = &pair[0];
             let second = pair.get(1).map(|(_, quantity)| *quantity);
             let table = input.of_output(&schedule.conversion_where_defined(*from, *first, second));
-            let outputs = engine.run("converting", &input.job(&table, second.is_some()))?;
+            let job = input.job(&table, second.is_some());
+            let outputs = engine.run("converting", &job)?;
+            finite.check(name, &outputs.out0, &job)?;
             outputs.out0.write(&mut writer, name, &x_t.shape)?;
             if let (Some(values), Some((name, _))) = (outputs.out1, pair.get(1)) {
+                finite.check(name, &values, &job)?;
                 values.write(&mut writer, name, &x_t.shape)?;
             }
         }

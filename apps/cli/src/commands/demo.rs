@@ -78,7 +78,7 @@ impl Demo {
             Some(path) => Picture::open(path, WIDTH, HEIGHT)?,
             None => test_card(WIDTH, HEIGHT),
         };
-        let adapter = Adapter::open(self.compute.adapter.as_deref(), self.compute.storage)?;
+        let adapter = self.compute.adapter()?;
         std::fs::create_dir_all(&self.out).with_context(|| self.out.display().to_string())?;
         let mut show = Show::new(&adapter, &levels, &original, self.error, NoiseKey::seed(self.seed))?;
         let x_t = show.noised()?;

@@ -15,13 +15,15 @@ pub mod study;
 pub mod verify;
 
 use crate::engine::{ComputeArgs, Input, Job};
+use crate::finite::FiniteArgs;
 use crate::levels::{self, Levels};
-use crate::model_args::ModelArgs;
+use crate::model_args::{ModelArgs, Opened};
 use crate::report::{Failure, Outcome, warn};
 use anyhow::anyhow;
 use files::{Array, TensorFile, atomic};
 use std::fmt::Display;
 use std::path::PathBuf;
+use tweedie::error::Undefined;
 use tweedie::math::Model;
 use tweedie::table::Table;
 use tweedie::{Quantity, Schedule};
@@ -50,19 +52,33 @@ pub fn quantity(name: &str) -> Result<Quantity, String> {
     name.parse::<Quantity>().map_err(|error| error.to_string())
 }
 
+/// Names of the quantities that a network can predict.
+pub fn quantities() -> String {
+    let names = Quantity::ALL.into_iter().filter(|quantity| *quantity != Quantity::Xt).map(Quantity::name);
+    names.collect::<Vec<_>>().join(", ")
+}
+
+/// Help of an option that takes one of them.
+pub fn quantity_help(what: &str, usual: &str) -> String {
+    format!("{what}: {}; edm:1 and trigflow:1 are those of data of deviation 1 [default: {usual}]", quantities())
+}
+
 /// Arguments of the commands that start from a network's prediction.
 #[derive(clap::Args, Clone, Debug)]
 pub struct PredictionArgs {
     #[command(flatten)]
     pub files: Files,
 
-    /// Quantity of the prediction: epsilon, x0, v, score, flow, rising-flow, edm or trigflow
-    /// [default: that of --config, --model or --process]
-    #[arg(long, value_name = "QUANTITY", value_parser = quantity)]
+    /// Quantity of the prediction
+    #[arg(long, value_name = "QUANTITY", value_parser = quantity, help = quantity_help(
+        "Quantity of the prediction", "that of --config, --model or --process"))]
     pub from: Option<Quantity>,
 
     #[command(flatten)]
     pub holes: HoleArgs,
+
+    #[command(flatten)]
+    pub finite: FiniteArgs,
 
     #[command(flatten)]
     pub model: ModelArgs,
@@ -79,7 +95,7 @@ pub struct Prediction {
     /// The prediction is the quantity only after it is multiplied by this.
     pub factor: f64,
     pub schedule: Schedule,
-    /// True if the rows are timesteps of the schedule.
+    /// True if the rows are whole timesteps of the schedule.
     pub whole: bool,
     pub x_t: Array,
     pub prediction: Array,
@@ -90,9 +106,10 @@ impl PredictionArgs {
     /// Reads `x_t`, `prediction` and the levels, after it is sure that the result can be written.
     pub fn read(&self) -> Outcome<Prediction> {
         self.files.check()?;
-        let from = self.from()?;
+        let opened = self.model.open()?;
+        let from = self.from(&opened)?;
         let file = TensorFile::open(&self.files.input)?;
-        let model = self.model.model_of(&file, Some(from))?;
+        let model = opened.model_of(&file, Some(from))?;
         let x_t = file.finite_floats("x_t")?;
         let prediction = file.floats_like("prediction", &x_t)?;
         let Levels { schedule, rows: timesteps, whole } = levels::read(&file, &x_t, &model)?;
@@ -100,10 +117,10 @@ impl PredictionArgs {
         Ok(Prediction { file, model, from, factor, schedule, whole, x_t, prediction, timesteps })
     }
 
-    fn from(&self) -> Outcome<Quantity> {
+    fn from(&self, model: &Opened<'_>) -> Outcome<Quantity> {
         match self.from {
             Some(from) => Ok(from),
-            None if self.model.settles_prediction() => Ok(self.model.model(None)?.prediction()),
+            None if self.model.settles_prediction() => Ok(model.model(None)?.prediction()),
             None => Err(anyhow!("expected --from QUANTITY, or a model that settles it").into()),
         }
     }
@@ -113,6 +130,11 @@ impl Prediction {
     /// The table, for predictions that still need the model's factor.
     pub fn of_output(&self, table: &Table) -> Table {
         table.map(|rows| rows.map(|[x, p]| [x, p * self.factor]))
+    }
+
+    /// The error with the timestep of its row, if rows are timesteps.
+    pub fn at(&self, row: usize, error: Undefined) -> Undefined {
+        if self.whole { error.at(row) } else { error }
     }
 
     /// The job that applies a table to it.
@@ -132,8 +154,8 @@ impl Prediction {
 /// Treatment of samples at a timestep where the wanted value does not exist.
 #[derive(clap::Args, Clone, Copy, Debug, Default)]
 pub struct HoleArgs {
-    /// Write NaN for samples at a timestep where the prediction determines nothing (x0 from epsilon at zero terminal
-    /// SNR), instead of refusing the file
+    /// Write NaN for samples at a timestep where a result does not exist (x0 from epsilon at zero terminal SNR, the score
+    /// without noise), instead of refusing the file
     #[arg(long)]
     pub allow_undefined: bool,
 }

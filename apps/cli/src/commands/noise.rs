@@ -1,34 +1,46 @@
 //! `tweedie noise`: clean samples to noisy ones and training targets.
 
-use super::{Files, quantity};
+use super::{Files, HoleArgs, quantity, quantity_help};
 use crate::engine::{ComputeArgs, Input, Job};
+use crate::finite::FiniteArgs;
 use crate::levels::{self, Levels};
 use crate::model_args::ModelArgs;
-use crate::report::{Outcome, say, warn};
+use crate::report::{Outcome, say};
+use anyhow::anyhow;
 use files::{TensorFile, TensorWriter};
 use serde_json::json;
 use tweedie::Quantity;
+use tweedie::error::Undefined;
 use tweedie::gpu::NoiseKey;
+use tweedie::math::NoiseLevel;
+use tweedie::table::{Matrix, Table};
 
 /// Add noise to clean samples, and make the training target
 ///
-/// Reads `x0` (the clean samples), the level of each, and `eps` (the noise), or draws the noise and writes it as `eps` too. A level is
-/// `t` (what the network is told, whole or not), `sigma` (noise over signal, of a flow its time) or `time` (of a flow, in the
-/// model's direction; of TrigFlow, an angle). Writes `x_t = alpha x0 + sigma eps` of the model's process and `target`, in one
-/// pass over the data.
+/// Reads `x0` (the clean samples), the level of each, and `eps` (the noise), or draws the noise and writes it as `eps` too. A
+/// level is `t` (a timestep of the model: integers, or floats that may lie between two; EDM and TrigFlow have none), `sigma`
+/// (noise over signal, of a flow its time) or `time` (of a flow, in the model's direction; of TrigFlow, an angle). Where a file
+/// brings several, they must agree. Writes `x_t = alpha x0 + sigma eps` of the model's process and `target`, in one pass over
+/// the data.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Noise {
     #[command(flatten)]
     files: Files,
 
-    /// Quantity that a network shall learn to predict: epsilon, x0, v, score, flow, rising-flow, edm or trigflow
-    /// [default: that of --config, --model or --process, else epsilon]
-    #[arg(long, value_name = "QUANTITY", value_parser = quantity)]
+    /// Quantity that a network shall learn to predict
+    #[arg(long, value_name = "QUANTITY", value_parser = quantity, help = quantity_help(
+        "Quantity that a network shall learn to predict", "that of --config, --model or --process, else epsilon"))]
     target: Option<Quantity>,
 
     /// The seed of the noise where the file has no `eps`: the same seed gives the same noise on every device
     #[arg(long, value_name = "S")]
     seed: Option<u64>,
+
+    #[command(flatten)]
+    holes: HoleArgs,
+
+    #[command(flatten)]
+    finite: FiniteArgs,
 
     #[command(flatten)]
     model: ModelArgs,
@@ -37,23 +49,32 @@ pub struct Noise {
     compute: ComputeArgs,
 }
 
+/// `x_t`, and the target divided by the factor of the network's output, on the clean sample and the noise.
+fn row(level: NoiseLevel, target: Quantity, factor: f64) -> Result<Matrix, Undefined> {
+    Ok([Quantity::Xt.row(level)?, target.row(level)?.map(|coefficient| coefficient / factor)])
+}
+
 impl Noise {
     pub fn run(&self, json: bool) -> Outcome {
         self.files.check()?;
         let file = TensorFile::open(&self.files.input)?;
         let x0 = file.finite_floats("x0")?;
-        let model = self.model.model_of(&file, self.target)?;
+        let model = self.model.open()?.model_of(&file, self.target)?;
         let target = self.target.unwrap_or(model.prediction());
-        let Levels { schedule, rows: timesteps, .. } = levels::read(&file, &x0, &model)?;
+        let Levels { schedule, rows: timesteps, whole } = levels::read(&file, &x0, &model)?;
         let eps = if file.has("eps") { Some(file.floats_like("eps", &x0)?) } else { None };
         if eps.is_some() && self.seed.is_some() {
-            warn("--seed is not used: the file brings its own noise, `eps`");
+            return Err(anyhow!("--seed means nothing to a file that brings its own noise, `eps`").into());
         }
         let seed = self.seed.unwrap_or(0);
-        // What the network shall say is the quantity without the factor by which it becomes one.
+        // The network's output is the quantity without the factor by which it becomes one.
         let factor = if self.target.is_none() { model.output_factor() } else { 1.0 };
-        let table = schedule.noising(Some(target)).map_err(anyhow::Error::from)?;
-        let table = table.map(|&[x_t, target]| [x_t, target.map(|coefficient| coefficient / factor)]);
+        let row = |t: usize| {
+            let row = row(schedule.levels()[t], target, factor);
+            row.map_err(|error| if whole { error.at(t) } else { error })
+        };
+        self.holes.check(&timesteps, row)?;
+        let table = Table::with_undefined((0..schedule.len()).map(|t| row(t).ok()));
         let job = Job {
             table: &table,
             batch: x0.batch(),
@@ -65,8 +86,10 @@ impl Noise {
         };
         let outputs = self.compute.open()?.run("noising", &job)?;
         let mut writer = TensorWriter::new();
+        self.finite.check("x_t", &outputs.out0, &job)?;
         outputs.out0.write(&mut writer, "x_t", &x0.shape)?;
         if let Some(values) = outputs.out1 {
+            self.finite.check("target", &values, &job)?;
             values.write(&mut writer, "target", &x0.shape)?;
         }
         if let Some(noise) = outputs.noise {

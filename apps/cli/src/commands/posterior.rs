@@ -3,19 +3,20 @@
 use super::{Prediction, PredictionArgs};
 use crate::levels;
 use crate::report::{Outcome, say};
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use files::TensorWriter;
 use serde_json::json;
 use tweedie::Quantity;
 use tweedie::math::{NoiseLevel, Posterior as Gaussian, Process, Told, solve};
-use tweedie::table::Table;
+use tweedie::table::{Matrix, Table};
 
 /// The mean and variance of q(x_s | x_t, x0), from a prediction
 ///
-/// Reads `x_t`, `prediction` and the levels, `t`, `sigma` or `time` as for `tweedie convert`; and the cleaner levels s as `t_to`,
-/// `sigma_to` or `time_to`, where they are not those of the timestep before. Writes `mean`, and for each sample `variance`
-/// and `log_variance_clipped` (entry 0 replaced by entry 1, as in guided-diffusion). The x0 that the prediction implies is
-/// not clipped.
+/// Reads `x_t`, `prediction` and the levels, `t`, `sigma` or `time` as for `tweedie noise`; and the cleaner levels s as
+/// `t_to`, `sigma_to` or `time_to`, where they are not those of the timestep before. Writes `mean`, and for each sample
+/// `variance` and `log_variance_clipped`: its logarithm, with 1e-20 in place of a smaller variance. Where the steps are those
+/// of a schedule, from each timestep to the one before, timestep 0 has the logarithm of timestep 1, as in guided-diffusion;
+/// other levels and flows have no such rule. The x0 that the prediction implies is not clipped.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Posterior {
     #[command(flatten)]
@@ -33,19 +34,32 @@ struct Steps {
     logarithms: Vec<f64>,
 }
 
+impl Steps {
+    /// The row of a sample's mean, or the reason why there is none.
+    fn mean(&self, input: &Prediction, sample: usize) -> Result<Matrix> {
+        let t = input.timesteps[sample] as usize;
+        solve(input.schedule.levels()[t], input.from, Quantity::X0).map_err(|error| input.at(t, error))?;
+        let row = self.table.row(self.rows[sample] as usize);
+        row.copied().context("the mean of the posterior is beyond f64")
+    }
+}
+
 impl Posterior {
     pub fn run(&self, json: bool) -> Outcome {
-        let PredictionArgs { holes, compute, files, .. } = &self.arguments;
+        let PredictionArgs { holes, finite, compute, files, .. } = &self.arguments;
         let mut input = self.arguments.read()?;
         let from = input.from;
-        let schedule = &input.schedule;
-        holes.check(&input.timesteps, |t| {
-            solve(schedule.levels()[t], from, Quantity::X0).map_err(|error| error.at(t))
-        })?;
-        let steps = if follows_chain(&input) { by_chain(&input)? } else { by_levels(&input)? };
+        let to = levels::cleaner(&input.file, &input.x_t, &input.model)?;
+        // Each step of a schedule leads to the timestep before; a flow's timesteps are times.
+        let chain = to.is_none() && input.whole && input.model.process() != Process::Flow;
+        let steps = if chain { by_chain(&input)? } else { by_levels(&input, to)? };
+        let samples: Vec<u32> = (0..steps.rows.len() as u32).collect();
+        holes.check(&samples, |sample| steps.mean(&input, sample))?;
         input.timesteps = steps.rows;
         let table = input.of_output(&steps.table);
-        let outputs = compute.open()?.run("posterior mean", &input.job(&table, false))?;
+        let job = input.job(&table, false);
+        let outputs = compute.open()?.run("posterior mean", &job)?;
+        finite.check("mean", &outputs.out0, &job)?;
         let x_t = &input.x_t;
         let mut writer = TensorWriter::new();
         outputs.out0.write(&mut writer, "mean", &x_t.shape)?;
@@ -61,16 +75,6 @@ impl Posterior {
     }
 }
 
-/// The name of the tensor of cleaner levels that the file brings.
-fn target(input: &Prediction) -> Option<(&'static str, &'static str)> {
-    [("t_to", "t"), ("sigma_to", "sigma"), ("time_to", "time")].into_iter().find(|(name, _)| input.file.has(name))
-}
-
-/// True if each step leads to the timestep before, in a schedule that has one.
-fn follows_chain(input: &Prediction) -> bool {
-    input.whole && target(input).is_none() && input.model.process() != Process::Flow
-}
-
 fn by_chain(input: &Prediction) -> Result<Steps> {
     let Prediction { schedule, timesteps, from, .. } = input;
     let of_samples = |table: &[f64]| timesteps.iter().map(|&t| table[t as usize]).collect::<Vec<f64>>();
@@ -82,9 +86,9 @@ fn by_chain(input: &Prediction) -> Result<Steps> {
     })
 }
 
-fn by_levels(input: &Prediction) -> Result<Steps> {
+fn by_levels(input: &Prediction, to: Option<Vec<NoiseLevel>>) -> Result<Steps> {
     let Prediction { schedule, timesteps, from, .. } = input;
-    let cleaner = cleaner(input)?;
+    let cleaner = to.map_or_else(|| timesteps_before(input), Ok)?;
     let mut posteriors = Vec::new();
     for (sample, (&row, &to)) in timesteps.iter().zip(&cleaner).enumerate() {
         match Gaussian::between(schedule.levels()[row as usize], to) {
@@ -106,12 +110,9 @@ fn by_levels(input: &Prediction) -> Result<Steps> {
     })
 }
 
-/// The level that each sample's step leads to: of the file, or of the timestep before.
-fn cleaner(input: &Prediction) -> Result<Vec<NoiseLevel>> {
-    let Prediction { file, model, x_t, timesteps, whole, .. } = input;
-    if let Some((name, kind)) = target(input) {
-        return levels::level_list(file, name, kind, x_t, model);
-    }
+/// The levels of the timesteps before, of samples at whole timesteps.
+fn timesteps_before(input: &Prediction) -> Result<Vec<NoiseLevel>> {
+    let Prediction { model, timesteps, whole, .. } = input;
     if !whole {
         bail!("expected a tensor `t_to`, `sigma_to` or `time_to`: the cleaner level of each sample");
     }

@@ -2,10 +2,11 @@
 
 use super::Files;
 use crate::engine::ComputeArgs;
+use crate::finite::FiniteArgs;
 use crate::model_args::ModelArgs;
 use crate::recorded_run::RecordedRun;
 use crate::report::{Outcome, say};
-use crate::sampler_args::{SamplerArgs, SamplerEntry, sampler_entry};
+use crate::sampler_args::{SamplerArgs, SamplerEntry, sampler_entry, samplers_help};
 use files::{TensorFile, TensorWriter};
 use safetensors::Dtype;
 use serde_json::json;
@@ -26,13 +27,15 @@ pub struct Replay {
     #[command(flatten)]
     files: Files,
 
-    /// ddpm, ddim, ddim-inverse, ddim-reverse, euler, euler-ancestral, heun, dpm++, dpm++-3m, dpm++-sde, unipc, lcm, flow-euler or
-    /// flow-heun; `tweedie list samplers` describes them
-    #[arg(long = "sampler", id = "sampler", value_name = "NAME", value_parser = sampler_entry)]
+    /// The sampler
+    #[arg(long = "sampler", id = "sampler", value_name = "NAME", help = samplers_help(), value_parser = sampler_entry)]
     name: Option<SamplerEntry>,
 
     #[command(flatten)]
     options: SamplerArgs,
+
+    #[command(flatten)]
+    finite: FiniteArgs,
 
     #[command(flatten)]
     model: ModelArgs,
@@ -45,10 +48,12 @@ impl Replay {
     pub fn run(&self, json: bool) -> Outcome {
         self.files.check()?;
         let arguments = SamplerArgs { sampler: self.name, ..self.options.clone() };
-        let (sampler, _) = arguments.sampler(&self.model)?;
+        let model = arguments.open(&self.model)?;
+        let (sampler, _) = arguments.sampler(&model)?;
         let file = TensorFile::open(&self.files.input)?;
         let run = RecordedRun::read(&file, &sampler)?;
         let replayed = self.compute.open()?.replay(&sampler, &run)?;
+        replayed.check(self.finite, &sampler, &run)?;
         let mut writer = TensorWriter::new();
         let calls = sampler.calls().len();
         let entries = |count: usize| -> Vec<usize> { [&[count], &run.initial.shape[..]].concat() };

@@ -17,8 +17,12 @@ use tweedie::{Quantity, Schedule};
 /// pipelines lose four of them (the first timesteps).
 #[derive(clap::Args, Clone, Debug)]
 pub struct ScheduleCommand {
-    /// Write F64 tensors betas (of schedules that have them), alpha, sigma and told (of other processes: the level and what the network is told), alphas_cumprod, sqrt_alphas_cumprod, sqrt_one_minus_alphas_cumprod, snr and
-    /// posterior_variance, posterior_log_variance_clipped, posterior_mean_coef1, posterior_mean_coef2
+    /// Write F64 tensors: alphas_cumprod, sqrt_alphas_cumprod, sqrt_one_minus_alphas_cumprod, snr, posterior_variance,
+    /// posterior_log_variance_clipped, posterior_mean_coef1 and posterior_mean_coef2
+    ///
+    /// Also betas, of a schedule that has them; and of any process but vp alpha and sigma, the coefficients of signal and
+    /// noise, and told, the number that the network is told. The tensors named after alphas_cumprod are shares of the
+    /// variance: alpha^2/(alpha^2 + sigma^2).
     #[arg(long, value_name = "FILE.safetensors")]
     out: Option<PathBuf>,
 
@@ -61,11 +65,13 @@ impl ScheduleCommand {
             "{:>6}  {:>12} {:>12} {:>12} {:>12} {:>10}",
             "t", "beta", "abar", "sqrt(1-abar)", "snr", "log snr"
         ))?;
+        let rows = Rows::of(schedule);
         for t in shown_rows(schedule.len()) {
-            let Row { beta, abar, sigma, snr, log_snr } = Row::of(schedule, t);
+            let Row { beta, abar, noise, snr, log_snr } = rows.row(t);
             let t = shown.timestep(t);
             let t = if t.fract() == 0.0 { format!("{t}") } else { format!("{t:.1}") };
-            say(format_args!("{t:>6}  {beta:>12.6e} {abar:>12.6e} {sigma:>12.6e} {snr:>12.5e} {log_snr:>10.4}"))?;
+            let beta = beta.map_or_else(|| "-".to_owned(), |beta| format!("{beta:.6e}"));
+            say(format_args!("{t:>6}  {beta:>12} {abar:>12.6e} {noise:>12.6e} {snr:>12.5e} {log_snr:>10.4}"))?;
         }
         if schedule.levels().last().is_some_and(|level| level.alpha() == 0.0) {
             say("The last timestep is pure noise (zero terminal SNR): predict v there; epsilon determines nothing.")?;
@@ -84,7 +90,8 @@ struct Shown {
 }
 
 impl Shown {
-    /// The timestep of a row: of a flow what the network is told of a thousand or so, else the row.
+    /// The timestep of a row: `T` times the time of a flow of `T` timesteps, in the direction of the model's time; else the
+    /// row.
     fn timestep(&self, row: usize) -> f64 {
         let (level, all) = (self.schedule.levels()[row], self.schedule.len() as f64);
         let timestep = match (self.model.process(), self.model.told_number()) {
@@ -99,7 +106,7 @@ impl Shown {
 
 impl ScheduleCommand {
     fn shown(&self) -> anyhow::Result<Shown> {
-        let model = self.model.model(None)?;
+        let model = self.model.open()?.model(None)?;
         let schedule = match self.shift {
             None => model.schedule().clone(),
             Some(_) if model.process() != Process::Flow => {
@@ -131,37 +138,58 @@ fn shown_rows(steps: usize) -> Vec<usize> {
     shown
 }
 
+/// Numbers of a timestep, as they stand in the tensors of `--out`.
 struct Row {
-    beta: f64,
+    beta: Option<f64>,
     abar: f64,
-    sigma: f64,
+    /// `sqrt(1 - abar)`.
+    noise: f64,
     snr: f64,
     log_snr: f64,
 }
 
-impl Row {
-    fn of(schedule: &Schedule, t: usize) -> Self {
-        let level = schedule.levels()[t];
+/// The tables from which rows are taken.
+struct Rows<'a> {
+    betas: Option<&'a [f64]>,
+    /// Those of the fields of a row behind beta.
+    columns: [Vec<f64>; 4],
+}
+
+impl<'a> Rows<'a> {
+    fn of(schedule: &'a Schedule) -> Self {
+        let noise = schedule.sqrt_one_minus_alphas_cumprod();
         Self {
-            beta: schedule.betas().map_or(f64::NAN, |betas| betas[t]),
-            abar: level.alpha_bar(),
-            sigma: level.sigma(),
-            snr: level.snr(),
-            log_snr: level.log_snr(),
+            betas: schedule.betas(),
+            columns: [schedule.alphas_cumprod(), noise, schedule.snr(), schedule.log_snr()],
         }
+    }
+
+    fn row(&self, t: usize) -> Row {
+        let [abar, noise, snr, log_snr] = self.columns.each_ref().map(|column| column[t]);
+        Row { beta: self.betas.map(|betas| betas[t]), abar, noise, snr, log_snr }
     }
 }
 
 fn summary(shown: &Shown) -> Vec<Value> {
     let schedule = &shown.schedule;
-    let row = |t: usize| {
-        let Row { beta, abar, sigma, snr, log_snr } = Row::of(schedule, t);
-        // JSON has no infinity; null stands for it.
-        let level = schedule.levels()[t];
-        let (alpha, sigma_t, told) = (level.alpha(), level.sigma(), shown.model.told(level));
-        let t = shown.timestep(t);
+    let rows = Rows::of(schedule);
+    let row = |row: usize| {
+        let Row { beta, abar, noise, snr, log_snr } = rows.row(row);
+        let level = schedule.levels()[row];
+        let t = shown.timestep(row);
         let t = if t.fract() == 0.0 { Value::from(t as u64) } else { Value::from(t) };
-        json!({ "t": t, "alpha": alpha, "sigma": sigma_t, "told": told, "beta": beta, "alphas_cumprod": abar, "sqrt_one_minus_alphas_cumprod": sigma, "snr": snr, "log_snr": log_snr })
+        // JSON has no infinity; null stands for it.
+        json!({
+            "t": t,
+            "alpha": level.alpha(),
+            "sigma": level.sigma(),
+            "told": shown.model.told(level),
+            "beta": beta,
+            "alphas_cumprod": abar,
+            "sqrt_one_minus_alphas_cumprod": noise,
+            "snr": snr,
+            "log_snr": log_snr,
+        })
     };
     shown_rows(schedule.len()).into_iter().map(row).collect()
 }
@@ -210,10 +238,15 @@ fn drawing(schedule: &Schedule) -> anyhow::Result<String> {
         let series = vec![from(Quantity::Epsilon), from(Quantity::X0), from(Quantity::V)];
         Panel::new(format!("an error of the prediction, in {into}"), "amplification", Scale::Decades, series)
     };
+    // Roots of shares of the variance only where the process preserves it.
+    let [signal, noise] = match schedule.process() {
+        Process::VariancePreserving => ["sqrt(abar)", "sqrt(1 - abar)"],
+        _ => ["alpha", "sigma"],
+    };
     let coefficients = vec![
         curve("abar", &|t| level(t).alpha_bar()),
-        curve("sqrt(abar)", &|t| level(t).alpha()),
-        curve("sqrt(1 - abar)", &|t| level(t).sigma()),
+        curve(signal, &|t| level(t).alpha()),
+        curve(noise, &|t| level(t).sigma()),
     ];
     let log_snr = curve("log snr", &|t| level(t).log_snr());
     let panels = [

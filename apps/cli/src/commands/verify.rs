@@ -16,8 +16,8 @@ use verify::{checks, usual_schedules};
 /// All ops, quantities, storage types and a spread of shapes, at the timesteps that matter (0, 1, T/2, T-2, T-1), with
 /// noise given and drawn; losses of every shape and terms of the variational bound, with their gradients; and loops of
 /// every kind of solver, each step by itself. Errors are shown as a fraction of their bound (at most 1 passes) and in
-/// units of the last place (ULP) of the storage. Without schedule options, three schedules are checked: linear, cosine,
-/// and Stable Diffusion's with zero terminal SNR. Exits with 1 when something is out of its bound.
+/// units of the last place (ULP) of the storage. Without schedule options, several schedules are checked: linear, cosine,
+/// Stable Diffusion's with zero terminal SNR, and a short one of each process that is not variance preserving. Exits with 1 when something is out of its bound.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Verify {
     /// Only these storage types, separated by commas [default: f32,f16,bf16]
@@ -81,7 +81,7 @@ impl Verify {
         if self.schedule != ScheduleArgs::default() {
             return Ok(vec![("schedule".into(), self.schedule.build()?)]);
         }
-        Ok(usual_schedules().map_err(anyhow::Error::from)?)
+        usual_schedules().map_err(failure)
     }
 }
 

@@ -1,10 +1,10 @@
 //! Which samplers take part, each with the options of the command line.
 
-use crate::model_args::ModelArgs;
+use crate::model_args::{ModelArgs, Opened};
 use crate::report::{Failure, Outcome};
 use crate::sampler_args::{SamplerArgs, SamplerEntry, sampler_entry, uses};
 use crate::sigmas_arg::Sigmas;
-use anyhow::anyhow;
+use anyhow::{Context, anyhow};
 use tweedie::Quantity;
 use tweedie::math::sampler::Sampler;
 use tweedie::math::{Placement, Process, Spacing};
@@ -55,7 +55,7 @@ pub struct Entry {
 }
 
 impl Entry {
-    fn new(entry: SamplerEntry, arguments: &SamplerArgs, model: &ModelArgs) -> Outcome<Self> {
+    fn new(entry: SamplerEntry, arguments: &SamplerArgs, model: &Opened<'_>) -> Outcome<Self> {
         let name = entry.name;
         let (sampler, model) = arguments.sampler(model)?;
         let refuse = |why: String| Err(Failure::input(anyhow!("{name}: {why}")));
@@ -80,39 +80,40 @@ impl Entry {
 /// The samplers of these choices, each once.
 pub fn sampler_list(choices: &[Choice], options: &SamplerArgs, model: &ModelArgs) -> Outcome<Vec<Entry>> {
     if let (Some(_), []) = (&model.config, choices) {
-        return of_file(options, model).map(|entry| vec![entry]);
+        return of_file(options, &model.open_run()?).map(|entry| vec![entry]);
     }
-    let chosen: Vec<SamplerEntry> = match choices {
-        [] => all().filter(|entry| TELLING.contains(&entry.name) && fits(entry, model)).collect(),
-        choices => choices.iter().flat_map(|choice| choice.entries()).collect(),
-    };
+    let model = &model.open()?;
+    let built = |entry| Entry::new(entry, &completed(entry, options, model), model);
+    if choices.is_empty() {
+        return telling(built);
+    }
     let mut once: Vec<SamplerEntry> = Vec::new();
-    for entry in chosen {
+    for entry in choices.iter().flat_map(|choice| choice.entries()) {
         if once.iter().all(|known| known.name != entry.name) {
             once.push(entry);
         }
     }
-    once.into_iter().map(|entry| Entry::new(entry, &completed(entry, options, model), model)).collect()
+    once.into_iter().map(built).collect()
+}
+
+/// Those of the default choice that can sample the model with the options; the first refusal where none can.
+fn telling(built: impl Fn(SamplerEntry) -> Outcome<Entry>) -> Outcome<Vec<Entry>> {
+    let mut refusal = None;
+    let mut fitting = Vec::new();
+    for entry in all().filter(|entry| TELLING.contains(&entry.name)) {
+        match built(entry) {
+            Ok(entry) => fitting.push(entry),
+            Err(error) => refusal = refusal.or(Some(error)),
+        }
+    }
+    refusal.filter(|_| fitting.is_empty()).map_or(Ok(fitting), Err)
 }
 
 /// The sampler of a file.
-fn of_file(options: &SamplerArgs, model: &ModelArgs) -> Outcome<Entry> {
-    let scheduler = model.scheduler()?;
+fn of_file(options: &SamplerArgs, model: &Opened<'_>) -> Outcome<Entry> {
+    let scheduler = model.scheduler.as_ref().context("expected --config FILE")?;
     let steps = options.steps.or((!counted(options)).then_some(STEPS));
     Entry::new(scheduler.entry(), &SamplerArgs { steps, ..options.clone() }, model)
-}
-
-/// True for a sampler of the default choice that the model of the options can have: flows are for flows alone.
-fn fits(entry: SamplerEntry, args: &ModelArgs) -> bool {
-    if !args.settles_prediction() {
-        return true;
-    }
-    let process = args.model(None).map(|model| model.process());
-    match process {
-        Ok(Process::VariancePreserving | Process::Levels) => !entry.make.is_flow(),
-        Ok(Process::Flow) => !matches!(entry.name, "ddpm"),
-        _ => matches!(entry.name, "heun" | "dpm++"),
-    }
 }
 
 /// True for a process that is sampled at timesteps.
@@ -126,9 +127,10 @@ fn counted(options: &SamplerArgs) -> bool {
 }
 
 /// The options, with defaults that suit a loop which begins with pure noise: it must begin at the noisiest timestep.
-fn completed(entry: SamplerEntry, options: &SamplerArgs, model: &ModelArgs) -> SamplerArgs {
+fn completed(entry: SamplerEntry, options: &SamplerArgs, model: &Opened<'_>) -> SamplerArgs {
     let spaced = || uses(entry, "spacing") && options.process(entry, model).is_ok_and(has_timesteps);
-    let trailing = || spaced().then_some(Placement::Timesteps(Spacing::Trailing));
+    let steps = options.steps.is_some() || !counted(options);
+    let trailing = || (steps && spaced()).then_some(Placement::Timesteps(Spacing::Trailing));
     SamplerArgs {
         sampler: Some(entry),
         steps: options.steps.or((!counted(options)).then_some(STEPS)),

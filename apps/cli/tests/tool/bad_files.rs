@@ -214,8 +214,15 @@ fn timesteps() {
             folder.refuses_input(&t, line, &["`t`", "expected 2 timesteps", &format!("found {found}")]);
         }
         for dtype in [Dtype::F32, Dtype::F64, Dtype::F16] {
-            let words = ["`t`", "expected I64, I32 or U32", &format!("found {dtype}")];
-            folder.refuses_input(&with(dtype, &[2], &[0.0, 1.0]), line, &words);
+            for (t, found) in
+                [([0.0, 999.5], "sample 1"), ([-0.5, 0.0], "found -0.5 at sample 0"), ([0.5, 1000.0], "found 1000")]
+            {
+                let words = ["in.safetensors", "`t`", "a timestep", found];
+                folder.refuses_input(&with(dtype, &[2], &t), line, &words);
+            }
+            folder.refuses_input(&with(dtype, &[2], &[0.0, f64::NAN]), line, &["`t` holds NaN"]);
+            let short = with(dtype, &[3], &[0.0; 3]);
+            folder.refuses_input(&short, line, &["`t`", "expected 2 timesteps", "found shape [3]"]);
         }
         // The schedule decides how far they may go.
         let t = with(Dtype::I64, &[2], &[0.0, 50.0]);

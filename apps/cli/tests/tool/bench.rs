@@ -2,7 +2,6 @@
 
 use crate::support::{Folder, objects};
 use crate::{Needs, Test};
-use serde_json::Value;
 
 pub const TESTS: &[Test] = &[
     ("lines_are_written_and_compared", Needs::Adapter, lines),
@@ -43,7 +42,7 @@ fn host_times() {
     let text = folder.succeeds("bench --host --runs 1 --json host.jsonl");
     assert!(text.contains("by hand") && !text.contains("GB/s"), "{text}");
     let written = std::fs::read_to_string(folder.path("host.jsonl")).expect("result lines");
-    let lines: Vec<Value> = written.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let lines = objects(&written);
     let named =
         |op: &str| lines.iter().find(|line| line["op"] == *op).unwrap_or_else(|| panic!("no {op} in {written}"));
     for kind in ["map", "loss", "vlb", "step", "timesteps", "training_step"] {

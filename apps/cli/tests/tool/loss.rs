@@ -31,7 +31,7 @@ pub const TESTS: &[Test] = &[
     ("what_the_gpu_cannot_hold_is_named", Needs::Adapter, refusals_of_the_gpu),
     ("undefined_losses", Needs::Nothing, || undefined(On::Cpu)),
     ("undefined_losses_on_the_gpu", Needs::Adapter, || undefined(GPU)),
-    ("what_is_not_used_is_mentioned", Needs::Nothing, unused),
+    ("options_that_cannot_act_are_refused", Needs::Nothing, unused),
     ("the_mean_is_told", Needs::Nothing, || told(On::Cpu)),
     ("the_mean_is_told_on_the_gpu", Needs::Adapter, || told(GPU)),
 ];
@@ -388,12 +388,17 @@ fn undefined(on: On) {
 
 fn unused() {
     let folder = Folder::with(&small(Dtype::F32, &[0.5, -1.25, 2.0, 0.0]));
-    for (options, words) in
-        [("--delta 2", "--delta is not used: mse"), ("--gamma 5", "--gamma is not used: the weight none")]
-    {
-        let run = folder.run(&loss(options));
-        assert_eq!(run.code, Some(0), "{options}: {}", run.stderr);
-        assert!(run.stderr.starts_with(&format!("warning: {words}")), "{}", run.stderr);
+    for (options, words) in [
+        ("--delta 2", "--delta means nothing to the loss mse"),
+        ("--kind l1 --delta 2", "--delta means nothing to the loss l1"),
+        ("--gamma 5", "--gamma means nothing to the weight none"),
+        ("--weight p2 --sigma-data 1", "--sigma-data means nothing to the weight p2"),
+        ("--weight min-snr --k 1", "--k means nothing to the weight min-snr"),
+        ("--weight edm --bias 1", "--bias means nothing to the weight edm"),
+        ("--weight snr --weights in.safetensors", "--weights means nothing to the weight snr"),
+        ("--weight table --weights in.safetensors --gamma 5", "--gamma means nothing to the weight table"),
+    ] {
+        folder.refuses(&loss(options), &[words]);
     }
 }
 

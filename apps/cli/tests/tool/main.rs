@@ -5,7 +5,10 @@
 
 mod bad_files;
 mod bench;
+mod configs;
 mod draws;
+mod finite;
+mod levels;
 mod loss;
 mod misc;
 mod model_files;
@@ -49,7 +52,7 @@ fn main() -> ExitCode {
         eprintln!("TWEEDIE_REQUIRE_ADAPTER is set and there is no adapter");
         return ExitCode::FAILURE;
     }
-    let groups: [(&str, &[Test]); 12] = [
+    let groups: [(&str, &[Test]); 15] = [
         ("schedules", schedules::TESTS),
         ("vectors", vectors::TESTS),
         ("draws", draws::TESTS),
@@ -61,6 +64,9 @@ fn main() -> ExitCode {
         ("bench", bench::TESTS),
         ("misc", misc::TESTS),
         ("models", models::TESTS),
+        ("levels", levels::TESTS),
+        ("configs", configs::TESTS),
+        ("finite", finite::TESTS),
         ("model_files", model_files::TESTS),
     ];
     let trials = groups.iter().flat_map(|(group, tests)| {

@@ -4,6 +4,7 @@ use crate::support::{Folder, Run, objects, run};
 use crate::{Needs, Test};
 use image::{GrayImage, Luma, Rgb, RgbImage, Rgba, RgbaImage};
 use serde_json::Value;
+use tweedie::math::Model;
 
 pub const TESTS: &[Test] = &[
     ("help_of_every_command", Needs::Nothing, help),
@@ -12,6 +13,7 @@ pub const TESTS: &[Test] = &[
     ("an_unknown_backend", Needs::Nothing, unknown_backend),
     ("the_demo_on_its_own_picture", Needs::Adapter, demo_on_its_own_picture),
     ("the_demo_on_other_pictures", Needs::Adapter, demo_on_other_pictures),
+    ("the_demo_of_every_process", Needs::Adapter, demo_of_processes),
     ("the_demo_refuses_damaged_pictures", Needs::Nothing, demo_on_damaged_pictures),
     ("verify_passes", Needs::Adapter, verify_passes),
     ("verify_notices_a_wrong_coefficient", Needs::Adapter, verify_notices),
@@ -145,6 +147,19 @@ fn demo_on_other_pictures() {
             assert!(check["op"].as_str().is_some_and(|op| !op.is_empty()), "{name}: {check}");
         }
         filmstrip(&folder, &format!("{name}.out"));
+    }
+}
+
+/// Noise of any scale is held against its own bound.
+fn demo_of_processes() {
+    let folder = Folder::new();
+    RgbImage::from_fn(3, 2, |x, y| Rgb([(x * 100) as u8, (y * 200) as u8, 128]))
+        .save(folder.path("tiny.png"))
+        .expect("a picture");
+    for process in Model::PROCESSES.entries {
+        let found = folder.objects(&format!("demo tiny.png --process {} --out demo --json", process.name));
+        assert_eq!(found.len(), 8, "{}", process.name);
+        assert!(found[..7].iter().all(|check| check["passed"] == true), "{}: {found:?}", process.name);
     }
 }
 

@@ -17,7 +17,6 @@ pub const TESTS: &[Test] = &[
     ("a_loss_of_a_flow", Needs::Nothing, loss),
     ("what_a_run_visits", Needs::Nothing, visited),
     ("options_that_cannot_act", Needs::Nothing, idle),
-    ("old_spellings", Needs::Nothing, old),
 ];
 
 /// A few roundings of f64, of values below 4.
@@ -40,14 +39,12 @@ const MOCHI: &str = r#"{"_class_name": "FlowMatchEulerDiscreteScheduler", "inver
 const EDM: &str = r#"{"_class_name": "EDMEulerScheduler", "sigma_min": 0.002, "sigma_max": 80.0, "sigma_data": 0.5}"#;
 const PNDM: &str = r#"{"_class_name": "PNDMScheduler", "beta_end": 0.012, "beta_schedule": "scaled_linear",
     "beta_start": 0.00085, "set_alpha_to_one": false, "skip_prk_steps": true, "steps_offset": 1}"#;
-const LDM: &str = r#"{"_class_name": "FlaxDDIMScheduler", "beta_end": 0.0195, "beta_schedule": "scaled_linear",
-    "beta_start": 0.0015, "clip_sample": false, "timestep_values": null, "tensor_format": "pt", "predict_epsilon": false}"#;
 
 pub const X0: [f64; 4] = [0.5, -1.25, 2.0, 0.125];
 pub const NOISE: [f64; 4] = [-0.75, 0.5, 1.5, -2.0];
 
 /// Clean samples, noise, and the level of each of two samples under a name.
-fn pair(name: &str, dtype: Dtype, levels: [f64; 2]) -> Tensors {
+pub fn pair(name: &str, dtype: Dtype, levels: [f64; 2]) -> Tensors {
     let of = |tensors: Tensors, name: &str, values: &[f64]| tensors.with(name, Dtype::F64, &[2, 2], values);
     of(of(Tensors::default(), "x0", &X0), "eps", &NOISE).with(name, dtype, &[2], &levels)
 }
@@ -56,7 +53,7 @@ fn pair(name: &str, dtype: Dtype, levels: [f64; 2]) -> Tensors {
 pub fn folder(tensors: &Tensors) -> Folder {
     let folder = Folder::with(tensors);
     let files = [("flux", FLUX), ("schnell", SCHNELL), ("sd3", SD3), ("qwen", QWEN), ("mochi", MOCHI), ("edm", EDM)];
-    for (name, text) in files.into_iter().chain([("pndm", PNDM), ("ldm", LDM)]) {
+    for (name, text) in files.into_iter().chain([("pndm", PNDM)]) {
         folder.write(&format!("{name}.json"), text.as_bytes());
     }
     folder
@@ -145,7 +142,7 @@ fn processes() {
         assert_near(model, &x_t("sigma", [3.0, 0.25], model), &exploding, EXACT);
     }
     let preserving = [3.0f64, 0.25].map(|sigma| [1.0, sigma].map(|part| part / 1f64.hypot(sigma)));
-    for model in ["--process vp", "--model sdxl", "--config pndm.json", "--schedule cosine"] {
+    for model in ["--process vp", "--model sdxl", "--schedule cosine"] {
         assert_near(model, &x_t("sigma", [3.0, 0.25], model), &mixed(preserving), EXACT);
     }
     let angles = [1.3f64, 0.4];
@@ -195,16 +192,33 @@ fn posterior() {
 }
 
 fn loss() {
-    let prediction: Vec<f64> = velocity().iter().map(|u| u + 0.5).collect();
-    let input = pair("time", Dtype::F64, [0.5, 0.25]).with("prediction", Dtype::F64, &[2, 2], &prediction);
-    let folder = folder(&input);
-    let of =
-        |options: &str| folder.output(&format!("loss in.safetensors {options} --on cpu --out {OUT}")).values("loss");
-    for model in ["--process flow", "--config flux.json", "--model sd3", "--predicts flow"] {
-        assert_near(model, &of(model), &[0.25, 0.25], EXACT);
+    let errors = [0.5, 0.25, 1.0, -0.75];
+    let of = |(name, dtype, levels): (&str, Dtype, [f64; 2]), sign: f64, options: &str| {
+        let prediction: Vec<f64> = velocity().iter().zip(errors).map(|(u, error)| sign * u + error).collect();
+        let folder = folder(&pair(name, dtype, levels).with("prediction", Dtype::F64, &[2, 2], &prediction));
+        folder.output(&format!("loss in.safetensors {options} --on cpu --out {OUT}")).values("loss")
+    };
+    let plain: [f64; 2] = [0.15625, 0.78125];
+    let by = |factors: [f64; 2]| [plain[0] * factors[0], plain[1] * factors[1]];
+    for tensor in [
+        ("t", Dtype::I64, [500.0, 250.0]),
+        ("t", Dtype::F64, [500.0, 250.0]),
+        ("sigma", Dtype::F64, [0.5, 0.25]),
+        ("time", Dtype::F64, [0.5, 0.25]),
+    ] {
+        for model in ["--process flow", "--config flux.json", "--model sd3", "--predicts flow"] {
+            // `--predicts flow` takes a sigma for that of a flow.
+            assert_near(model, &of(tensor, 1.0, model), &plain, EXACT);
+            // An error of the velocity is `-t` times one of x0, and the ratio of signal to noise is 1 and 9.
+            assert_near(model, &of(tensor, 1.0, &format!("{model} --target x0")), &by([0.25, 0.0625]), EXACT);
+            let snr = format!("{model} --target x0 --weight min-snr --gamma 5");
+            assert_near(&snr, &of(tensor, 1.0, &snr), &by([0.25, 0.0625 * 5.0]), EXACT);
+        }
+        // The other sign on the same process, at the same levels.
+        let negated = "--process flow --predicts rising-flow";
+        assert_near(negated, &of(tensor, -1.0, negated), &plain, EXACT);
+        assert_near(negated, &of(tensor, -1.0, &format!("{negated} --target x0")), &by([0.25, 0.0625]), EXACT);
     }
-    // An error of the velocity is `-t` times one of x0.
-    assert_near("x0", &of("--process flow --target x0"), &[0.0625, 0.25 / 16.0], EXACT);
 }
 
 /// Network outputs for so many calls.
@@ -220,7 +234,7 @@ fn told(options: &str, calls: usize) -> Vec<f64> {
 
 fn visited() {
     let shifted = |shift: f64| [1.0, 0.75, 0.5, 0.25].map(|t: f64| 1000.0 * shift * t / (1.0 + (shift - 1.0) * t));
-    let mut karras = vec![1000.0, 193.60969430407286, 22.574744025433006, 1.0];
+    let karras = vec![1000.0, 193.60969430407286, 22.574744025433006, 1.0];
     let bare = vec![1000.0, 857.6923076923076, 602.1505376344086, 8.92857142857143];
     let lee = vec![
         999.0,
@@ -260,16 +274,15 @@ fn visited() {
         ("--model sd3 --sampler flow-euler --steps 4", bare),
         ("--sampler euler --schedule scaled-linear --steps 1", vec![999.0]),
         ("--sampler ddim --spacing linspace --steps 1", vec![999.0]),
-        ("--config pndm.json --sampler ddim --steps 4", vec![751.0, 501.0, 251.0, 1.0]),
         ("--sampler lcm --steps 4 --strength 0.5", vec![499.0, 379.0, 259.0, 139.0]),
         ("--process trigflow --sampler euler --times 1.5707963267948966,1.3", vec![std::f64::consts::FRAC_PI_2, 1.3]),
     ] {
         assert_near(options, &told(options, expected.len()), &expected, TOLD);
     }
     // Inverted, the network is told 0 first.
-    karras = vec![0.0, 250.0, 500.0, 750.0];
-    assert_near("mochi", &told("--config mochi.json --steps 4", 4), &karras, TOLD);
-    assert_near("told", &told("--config mochi.json --timesteps 0,250,500,750", 4), &karras, TOLD);
+    let rising = [0.0, 250.0, 500.0, 750.0];
+    assert_near("mochi", &told("--config mochi.json --steps 4", 4), &rising, TOLD);
+    assert_near("mochi, listed", &told("--config mochi.json --timesteps 0,250,500,750", 4), &rising, TOLD);
     // An EDM network is told ln(sigma)/4, whatever places the levels.
     for options in ["--process edm --sampler euler --sigmas 80,3,1", "--prediction edm --sampler euler --sigmas 80,3,1"]
     {
@@ -302,14 +315,5 @@ fn idle() {
         ("--sampler euler --timesteps -1,500,250,0", &["-1"]),
     ] {
         folder.refuses(&format!("replay in.safetensors {options} --on cpu --out {OUT}"), words);
-    }
-}
-
-fn old() {
-    let folder = folder(&tape(4));
-    let run = folder.run(&format!("replay in.safetensors --config ldm.json --steps 4 --on cpu --out {OUT}"));
-    assert_eq!(run.code, Some(0), "{}", run.stderr);
-    for words in ["FlaxDDIMScheduler is read as DDIMScheduler", "timestep_values", "prediction_type: sample"] {
-        assert!(run.stderr.contains(words), "{}", run.stderr);
     }
 }

@@ -10,6 +10,7 @@ pub const TESTS: &[Test] = &[
     ("pictures_of_ones_own", Needs::Adapter, pictures_of_ones_own),
     ("a_seed_begins_at_the_same_noise", Needs::Adapter, a_seed_begins_at_the_same_noise),
     ("what_need_not_end_on_a_picture", Needs::Adapter, what_need_not_end_on_a_picture),
+    ("the_default_choice_fits_the_model", Needs::Adapter, default_choice),
     ("refuses_in_words", Needs::Nothing, refuses_in_words),
 ];
 
@@ -77,6 +78,30 @@ fn a_seed_begins_at_the_same_noise() {
     assert!((2..8).any(|seed| found(&format!("--sampler ddim --steps 40 --seed {seed}"))[0] != names[0]));
 }
 
+/// The samplers that can do what the options ask for, and none that must end on a picture misses it.
+fn default_choice() {
+    let folder = Folder::new();
+    let any = ["ddpm", "ddim", "heun", "dpm++"];
+    let with_flow = ["ddpm", "ddim", "heun", "dpm++", "flow-euler"];
+    for (options, expected) in [
+        ("", &with_flow[..]),
+        ("--process vp", &any),
+        ("--process ve", &with_flow),
+        ("--process edm", &with_flow),
+        ("--process trigflow", &with_flow),
+        ("--process flow", &with_flow),
+        ("--process rising-flow", &with_flow),
+        ("--schedule cosine", &any),
+        ("--eta 0.5", &["ddim"]),
+    ] {
+        let (samplers, _) = lines(&folder, &format!("{options} --size 16 --count 1 --steps 10"));
+        let names: Vec<&str> = samplers.iter().filter_map(|line| line["sampler"].as_str()).collect();
+        assert_eq!(names, expected, "{options}");
+        // Null where the last call sees too much noise to have to.
+        assert!(samplers.iter().all(|line| line["landed"] != false), "{options}: {samplers:?}");
+    }
+}
+
 fn what_need_not_end_on_a_picture() {
     let folder = Folder::new();
     for options in ["--timesteps 999", "--final sigma-min", "--clip 0.5"] {
@@ -97,6 +122,7 @@ fn refuses_in_words() {
         ("--sampler heun --eta 0.5", &["--eta means nothing to the heun sampler"]),
         ("--sampler ddim --prediction epsilon --zero-terminal-snr", &["epsilon does not determine x0", "alpha = 0"]),
         ("--sampler ddim --steps 0", &["at least 1 step"]),
+        ("--steps 0", &["at least 1 step"]),
         ("--sampler ddim --steps 1001", &["at most 1000 steps", "1001"]),
         ("--sampler flow-euler --steps 10001", &["flow-euler", "at most 10000 calls", "10001"]),
         ("--config model.json", &["--config", "model.json"]),

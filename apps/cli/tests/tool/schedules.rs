@@ -16,6 +16,8 @@ pub const TESTS: &[Test] = &[
     ("long_schedules", Needs::Nothing, long_schedules),
     ("the_plot_is_a_labelled_svg", Needs::Nothing, plot),
     ("json_and_text", Needs::Nothing, json_and_text),
+    ("json_says_what_the_file_says", Needs::Nothing, json_and_file),
+    ("other_processes_in_text_and_plot", Needs::Nothing, other_processes),
     ("a_wrong_schedule_is_noticed", Needs::Nothing, wrong_schedule),
 ];
 
@@ -281,6 +283,54 @@ fn json_and_text() {
     for word in ["1000 timesteps", "abar", "log snr", OUT, "plot.svg"] {
         assert!(text.contains(word), "{word}: {text}");
     }
+}
+
+/// serde_json reads a number to within one unit in its last place.
+const PARSED: f64 = f64::EPSILON;
+
+/// Five timesteps are all shown.
+fn json_and_file() {
+    let folder = Folder::new();
+    for process in ["vp", "ve", "edm", "flow", "rising-flow", "trigflow"] {
+        let line = format!("schedule --process {process} --train-timesteps 5 --out {OUT}");
+        let object = &folder.objects(&format!("{line} --json"))[0];
+        let rows = object["rows"].as_array().expect("rows");
+        assert_eq!(rows.len(), 5, "{process}");
+        let tensors = Tensors::load(&folder.path(OUT));
+        let of_vp = [("alpha", "sqrt_alphas_cumprod"), ("sigma", "sqrt_one_minus_alphas_cumprod"), ("beta", "betas")];
+        let of_others = [("alpha", "alpha"), ("sigma", "sigma"), ("told", "told")];
+        let names = if process == "vp" { of_vp } else { of_others };
+        let shared = ["alphas_cumprod", "sqrt_one_minus_alphas_cumprod", "snr"].map(|name| (name, name));
+        for (key, name) in names.into_iter().chain(shared) {
+            let shown: Vec<f64> = rows.iter().map(|row| row[key].as_f64().expect("a number")).collect();
+            for (shown, &stored) in shown.iter().zip(&tensors.values(name)) {
+                assert!(relative(*shown, stored) <= PARSED, "{process}: {key} is {shown}, {stored} in the file");
+            }
+        }
+        for (row, snr) in rows.iter().zip(tensors.values("snr")) {
+            let shown = row["log_snr"].as_f64().unwrap_or(f64::NEG_INFINITY);
+            assert!(shown == snr.ln() || (shown - snr.ln()).abs() < 1e-13, "{process}: {shown}, {snr}");
+            assert!(process == "vp" || row["beta"].is_null(), "{process}");
+        }
+    }
+}
+
+/// Without betas, and with levels that are no roots of shares.
+fn other_processes() {
+    let folder = Folder::new();
+    for process in ["edm", "flow", "trigflow"] {
+        let text = folder.succeeds(&format!("schedule --process {process} --plot plot.svg"));
+        assert!(!text.contains("NaN"), "{text}");
+        let second = text.lines().nth(2).expect("a row").split_whitespace().nth(1);
+        assert_eq!(second, Some("-"), "{text}");
+        let svg = std::fs::read_to_string(folder.path("plot.svg")).expect("a text");
+        let labelled = |legend: &str| svg.split(['<', '>', '\n']).any(|text| text.trim() == legend);
+        assert!(labelled("alpha") && labelled("sigma") && labelled("abar"), "{process}");
+        assert!(!labelled("sqrt(abar)") && !labelled("sqrt(1 - abar)"), "{process}");
+    }
+    let text = folder.succeeds("schedule --process flow");
+    let row = text.lines().find(|line| line.trim_start().starts_with("250 ")).expect("timestep 250");
+    assert!(row.contains("3.162278e-1"), "{row}");
 }
 
 fn wrong_schedule() {

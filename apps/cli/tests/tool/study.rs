@@ -7,6 +7,7 @@ use image::{Rgb, RgbImage};
 use safetensors::Dtype;
 use serde_json::Value;
 use std::fs;
+use tweedie::math::Model;
 
 pub const TESTS: &[Test] = &[
     ("the_generated_picture", Needs::Adapter, generated_picture),
@@ -15,6 +16,7 @@ pub const TESTS: &[Test] = &[
     ("a_tensor_under_a_schedule_that_begins_without_noise", Needs::Adapter, clean_start),
     ("a_picture_under_one_timestep", Needs::Adapter, one_timestep),
     ("a_wrong_coefficient_is_noticed", Needs::Adapter, wrong_coefficient),
+    ("a_study_of_every_process", Needs::Adapter, processes),
     ("data_that_cannot_be_studied", Needs::Nothing, bad_data),
     ("damaged_npy_files", Needs::Nothing, damaged_npy),
     ("options_that_contradict", Needs::Nothing, bad_options),
@@ -242,6 +244,14 @@ fn one_timestep() {
     let text = folder.succeeds("study a.PNG --train-timesteps 1 --out s");
     for word in ["a.PNG", "For 1 step, predict", "measurements agree", "s/study.svg", "confirmed", "corrected"] {
         assert!(text.contains(word), "no {word} in: {text}");
+    }
+}
+
+/// What disagrees with its formula is an error of the tool, at any scale of the noise.
+fn processes() {
+    let folder = Folder::new();
+    for process in Model::PROCESSES.entries {
+        study(&folder, &format!("--process {} --train-timesteps 20 --steps 5", process.name));
     }
 }
 

@@ -23,10 +23,15 @@ pub fn run(line: &str) -> Run {
 }
 
 fn run_in(folder: &Path, line: &str) -> Run {
+    fed(folder, line, Vec::new())
+}
+
+fn fed(folder: &Path, line: &str, input: Vec<u8>) -> Run {
     let mut command = assert_cmd::Command::new(env!("CARGO_BIN_EXE_tweedie"));
     // Some OpenGL drivers complain on stderr where this is not set.
     command.env("XDG_RUNTIME_DIR", std::env::temp_dir());
-    let output = command.current_dir(folder).args(line.split_whitespace()).output().expect("the tool starts");
+    let command = command.current_dir(folder).args(line.split_whitespace()).write_stdin(input);
+    let output = command.output().expect("the tool starts");
     let text = |bytes| String::from_utf8(bytes).expect("the tool prints UTF-8");
     Run { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
 }
@@ -84,6 +89,11 @@ impl Folder {
 
     pub fn run(&self, line: &str) -> Run {
         run_in(self.0.path(), line)
+    }
+
+    /// Runs it with this text on its standard input.
+    pub fn fed(&self, line: &str, input: &str) -> Run {
+        fed(self.0.path(), line, input.into())
     }
 
     /// Runs it, and returns what it printed.
