@@ -163,7 +163,7 @@
 //! | the same with a pipeline cache of an earlier run, in which this driver keeps nothing | 149 |
 //! | the same in a warm-up: the calling thread | 2.1 |
 //! | until that warm-up is done | 146 |
-//! | their first submit, Mesa's cache on disk empty, filled | 740, 28 |
+//! | their first submit, Mesa's cache on disk empty | 740 |
 //! | each later submit | 3.2 |
 //!
 //! `TWEEDIE_DUMP_WGSL=DIR` writes each composed shader into a folder.

@@ -48,7 +48,11 @@ fn a_list_for_a_flow_is_final() {
     assert_eq!(ours.calls().iter().map(|call| call.level.sigma()).collect::<Vec<_>>(), [1.0, 0.75, 0.5, 0.25]);
     let theirs = sampler(Run { mu: Some(0.9), ..Run::timesteps(list.to_vec()) }.as_diffusers());
     assert_eq!(told(&theirs), list);
-    assert!(theirs.calls()[2].level.sigma() != 0.5);
+    // Quantiles of Beta(0.6, 0.6) at thirds, between 1 and the terminal level.
+    let beta = [1.0, 0.724587, 0.275413, 0.0].map(|quantile| 0.02 + 0.98 * quantile);
+    for (call, expected) in theirs.calls().iter().zip(beta) {
+        assert_within("sigma", call.level.sigma(), expected, 1e-6);
+    }
 }
 
 #[test]

@@ -5,6 +5,8 @@
 mod applications;
 #[path = "gpu/batching.rs"]
 mod batching;
+#[path = "gpu/bench_kinds.rs"]
+mod bench_kinds;
 #[path = "gpu/chains.rs"]
 mod chains;
 #[path = "gpu/closed_loop.rs"]
@@ -23,6 +25,8 @@ mod failures;
 mod first_use;
 #[path = "gpu/four_buffers.rs"]
 mod four_buffers;
+#[path = "gpu/gradient_scales.rs"]
+mod gradient_scales;
 #[path = "gpu/harness.rs"]
 mod harness;
 #[path = "gpu/joining.rs"]
@@ -39,6 +43,8 @@ mod memory;
 mod mixed_precision;
 #[path = "gpu/moved.rs"]
 mod moved;
+#[path = "gpu/moved_roles.rs"]
+mod moved_roles;
 #[path = "gpu/own_seeds.rs"]
 mod own_seeds;
 #[path = "gpu/restart.rs"]
@@ -52,6 +58,8 @@ mod scales;
 mod shader_catalog;
 #[path = "gpu/solvers.rs"]
 mod solvers;
+#[path = "gpu/stage.rs"]
+mod stage;
 #[path = "gpu/steps.rs"]
 mod steps;
 #[path = "gpu/sums.rs"]
@@ -75,15 +83,12 @@ use std::sync::Arc;
 /// A test that needs an adapter: it fails by panicking, like any other test.
 type Test = (&'static str, fn(&Harness));
 
-/// Storage buffers of a term of the variational bound with a learned variance and noise that is given: a device with fewer
-/// says so, and `four_buffers` tests that it does. Tests that are about nothing else are ignored there; and so are those whose own
-/// networks take seven, and those that ask for bindings smaller than any device has, of which the four-buffer form lays out its rows
-/// in one.
-const FIVE: u32 = 5;
-const OF_FIVE: &[&str] = &[
-    "applications::guided_2m_in_one_submit",
-    "batching::a_request_of_any_sampler_is_as_alone",
-    "batching::a_request_that_does_not_fit_is_refused",
+/// Storage buffers that a shader may have on every WebGPU device.
+const USUAL_BUFFERS: u32 = 8;
+/// Tests that are ignored on a device with fewer. Such a device refuses a plan that needs more than it has, which the tests of
+/// `four_buffers` check.
+const NEED_USUAL_BUFFERS: &[&str] = &[
+    // A variance that is learned, beside noise that is given or gradients that lie apart.
     "vlb_terms::bit_identical_in_every_run_and_batch",
     "vlb_terms::numbers_that_are_none",
     "vlb_terms::extremes",
@@ -91,6 +96,20 @@ const OF_FIVE: &[&str] = &[
     "likelihoods::primitives_of_guided_diffusion",
     "likelihoods::every_variance_and_prediction",
     "chains::guided_diffusion",
+    "gradient_scales::of_a_term_of_the_bound",
+    "gradient_scales::of_a_training_step",
+    "moved_roles::of_terms_of_the_bound",
+    // Guidance or seeds beside memory.
+    "moved_roles::of_steps",
+    "batching::a_request_of_any_sampler_is_as_alone",
+    "batching::a_request_that_does_not_fit_is_refused",
+    "edges::slices_are_rescaled_as_their_sum",
+    "edges::a_wrong_slice_is_seen_under_a_rescale",
+    "edges::small_windows_give_the_bits_of_one",
+    "extended::every_part_of_a_row",
+    "extended::a_wrong_part_fails",
+    // Networks that bind seven.
+    "applications::guided_2m_in_one_submit",
     "sampling::every_solver_ends_where_its_twin_does",
     "sampling::a_wrong_coefficient_ends_elsewhere",
     "sampling::deterministic_solvers_end_where_the_ode_does",
@@ -98,6 +117,7 @@ const OF_FIVE: &[&str] = &[
     "sampling::a_mixture_in_the_plane",
     "sampling::a_set_of_pictures",
     "sampling::from_zero_terminal_snr",
+    // Bindings smaller than any device has: with four buffers the rows of all samples lie in one.
     "maps::windows_of_a_small_binding_limit",
     "sums::windows_of_short_samples",
 ];
@@ -194,7 +214,10 @@ fn run(arguments: &Arguments) -> ExitCode {
         training::TESTS,
         contract::TESTS,
         moved::TESTS,
+        moved_roles::TESTS,
+        bench_kinds::TESTS,
         runs::TESTS,
+        gradient_scales::TESTS,
         joining::TESTS,
         extended::TESTS,
         edges::TESTS,
@@ -205,10 +228,9 @@ fn run(arguments: &Arguments) -> ExitCode {
         failures::TESTS,
     ]
     .concat();
-    let few =
-        harness.as_ref().is_some_and(|harness| harness.gpu.device.limits().max_storage_buffers_per_shader_stage < FIVE);
+    let few = harness.as_ref().is_some_and(|harness| harness.is_narrow());
     if few {
-        println!("ignored with fewer than {FIVE} storage buffers: {}", OF_FIVE.join(", "));
+        println!("ignored with fewer than {USUAL_BUFFERS} storage buffers: {}", NEED_USUAL_BUFFERS.join(", "));
     }
     let no_cache = harness.as_ref().is_some_and(|harness| !has_pipeline_caches(harness));
     if no_cache {
@@ -217,7 +239,7 @@ fn run(arguments: &Arguments) -> ExitCode {
     let trials = tests
         .into_iter()
         .map(|(name, test)| {
-            let lacking = few && OF_FIVE.contains(&name) || no_cache && name == first_use::WITH_CACHE;
+            let lacking = few && NEED_USUAL_BUFFERS.contains(&name) || no_cache && name == first_use::WITH_CACHE;
             let ignored = harness.is_none() || lacking;
             let harness = harness.clone();
             Trial::test(name, move || {

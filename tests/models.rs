@@ -5,22 +5,33 @@ use tweedie::math::sampler::Scale;
 use tweedie::math::{Call, Model, Placement, Process, Quantity, Sampler, Schedule, Told};
 use tweedie::table::Clip;
 
+/// An image of 1024x1024 pixels, in tokens of 16x16.
+const TOKENS: f64 = 4096.0;
+
+type Construct = fn(&Model, usize) -> Result<Sampler, CatalogError>;
+
+/// Samplers of every model, by name and by function.
+const CONSTRUCTORS: [(&str, Construct); 4] =
+    [("euler", Sampler::euler), ("heun", Sampler::heun), ("dpm++", Sampler::dpm_solver_pp), ("unipc", Sampler::unipc)];
+
 #[test]
 fn published_models_have_samplers() {
     for entry in Model::CATALOGUE.entries {
-        let mut model = entry.build(&[]).unwrap();
-        if model.token_line().is_some() {
-            assert!(Sampler::euler(&model, 5).is_err(), "{}", entry.name);
-            model = Model::flow(1000).unwrap().shifted(3.0);
-        }
+        let model = entry.build(&[]).unwrap();
         let process = match model.prediction() {
             Quantity::Flow => Process::Flow,
             Quantity::Edm(_) => Process::VarianceExploding,
             _ => Process::VariancePreserving,
         };
         assert_eq!(model.process(), process, "{}", entry.name);
-        for construct in [Sampler::euler, Sampler::heun, Sampler::dpm_solver_pp, Sampler::unipc] {
-            let sampler = construct(&model, 5).unwrap();
+        let by_size = model.token_line().is_some();
+        let options = SamplerOptions { tokens: by_size.then_some(TOKENS), ..SamplerOptions::steps(5) };
+        for (name, construct) in CONSTRUCTORS {
+            let sampler = Sampler::CATALOGUE.find(name).unwrap().build(&model, &options).unwrap();
+            match construct(&model, 5) {
+                Ok(plain) => assert!(!by_size && plain == sampler, "{name} of {}", entry.name),
+                Err(error) => assert!(by_size, "{name} of {}: {error}", entry.name),
+            }
             // Between whole timesteps diffusers interpolates sigmas one way, and timesteps another.
             let between = |call: &Call| process == Process::VariancePreserving && call.timestep.fract() != 0.0;
             let told = |call: &Call| model.told(call.level) - call.timestep;
@@ -98,6 +109,29 @@ fn a_strength_leaves_the_last_steps() {
     }
     let lcm = SamplerOptions { strength: Some(0.5), ..SamplerOptions::steps(4) };
     assert_eq!(told("lcm", lcm), [499.0, 379.0, 259.0, 139.0]);
+}
+
+#[test]
+fn a_window_is_a_part_of_the_run() {
+    let model = Model::named("sdxl").unwrap();
+    let window = SamplerOptions { begin_index: Some(2), end_index: Some(5), ..SamplerOptions::steps(8) };
+    for name in ["ddim", "euler", "dpm++", "dpm++-3m", "unipc"] {
+        let entry = Sampler::CATALOGUE.find(name).unwrap();
+        let build = |options: &SamplerOptions| entry.build(&model, options).unwrap();
+        let (all, part) = (build(&SamplerOptions::steps(8)), build(&window));
+        let seen =
+            |sampler: &Sampler| -> Vec<_> { sampler.calls().iter().map(|c| (c.level, c.timestep, c.input)).collect() };
+        assert_eq!(seen(&part), seen(&all)[2..5], "{name}");
+        assert_eq!(part.calls()[0].row.depth(), 0, "{name}: the first step has no history");
+        let rows = |sampler: &Sampler| -> Vec<_> { sampler.calls().iter().map(|call| call.row).collect() };
+        let mut expected = rows(&all)[2..5].to_vec();
+        expected[2].input = 1.0; // no network call follows
+        assert_eq!(rows(&part) == expected, all.depth() == 0, "{name}");
+    }
+    for (begin, end) in [(3, 3), (8, 9), (0, 9), (5, 2)] {
+        let options = SamplerOptions { begin_index: Some(begin), end_index: Some(end), ..SamplerOptions::steps(8) };
+        assert!(Sampler::CATALOGUE.find("ddim").unwrap().build(&model, &options).is_err(), "{begin}..{end}");
+    }
 }
 
 #[test]

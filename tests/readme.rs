@@ -14,21 +14,40 @@ fn lines(program: &str) -> usize {
     program.lines().filter(|line| !line.trim().is_empty() && !line.trim_start().starts_with("//")).count()
 }
 
-/// The types that the program imports from the crate.
+/// The types of the crate that the program names: in imports, which may span lines, and by a path.
 fn types(program: &str) -> BTreeSet<&str> {
-    let imports = program.lines().filter(|line| line.starts_with("use tweedie"));
-    let names = imports.flat_map(|line| line.split(|c: char| !c.is_alphanumeric() && c != '_'));
-    names.filter(|name| name.starts_with(char::is_uppercase)).collect()
+    let is_name = |c: char| c.is_alphanumeric() || c == '_';
+    let named = program.split("tweedie::").skip(1).flat_map(|rest| {
+        let path = rest.find(|c| !is_name(c) && c != ':').unwrap_or(rest.len());
+        let end = if rest[path..].starts_with('{') { rest.find('}') } else { Some(path) };
+        rest[..end.expect("a closed list")].split(move |c| !is_name(c))
+    });
+    named.filter(|name| name.starts_with(char::is_uppercase)).collect()
+}
+
+fn assert_short(program: &str, most_lines: usize, most_types: usize) {
+    assert!(lines(program) <= most_lines, "{} lines", lines(program));
+    assert!(types(program).len() <= most_types, "{:?}", types(program));
+    assert_eq!(program.matches("use tweedie::{").count(), 1, "one import path");
+    // Nothing else of ours is used without an import.
+    let paths = program.matches("tweedie::").count() - program.matches("tweedie::Error").count();
+    assert!(paths == 1 && !program.contains("::*"));
+}
+
+#[test]
+fn a_training_pair_is_short() {
+    assert_short(program("training_pair"), 22, 11);
 }
 
 #[test]
 fn the_sampling_loop_is_short() {
     let program = program("dpm_solver_pp");
-    assert!(lines(program) <= 17, "{} lines", lines(program));
-    // `tweedie::Error` is written where it is used.
-    assert!(types(program).len() < 10, "{:?}", types(program));
-    assert_eq!(program.matches("use tweedie::{").count(), 1, "one import path");
+    assert_short(program, 17, 10);
     assert!(program.lines().filter(|line| !line.contains("//")).all(|line| line.len() <= 100));
-    // Nothing of ours is used without an import.
-    assert!(!program.contains("tweedie::gpu") && !program.contains('*'));
+}
+
+#[test]
+fn every_type_of_ours_is_counted() {
+    let program = "use tweedie::{\n    Context,\n    Shape, wgpu,\n};\nfn f(x: wgpu::Buffer) -> tweedie::gpu::Plan { tweedie::Error }";
+    assert_eq!(types(program), ["Context", "Shape", "Plan", "Error"].into());
 }

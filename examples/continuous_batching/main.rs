@@ -35,7 +35,8 @@ fn main() -> ExitCode {
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("continuous_batching: {error}");
-            ExitCode::from(if error.is::<HeadlessError>() { 3 } else { 1 })
+            let no_adapter = matches!(error.downcast_ref(), Some(HeadlessError::NoAdapter));
+            ExitCode::from(if no_adapter { 3 } else { 1 })
         }
     }
 }
@@ -68,9 +69,12 @@ fn run() -> Result<bool, Box<dyn Error>> {
 
     let mut good = server.out_of_range()? == 0 && context.compiled_pipelines() == pipelines;
     println!("{} no plan but the first two", if good { "ok    " } else { "FAILED" });
+    let differ = samples.windows(2).all(|pair| pair[0].sample != pair[1].sample);
+    println!("{} requests have samples of their own", if differ { "ok    " } else { "FAILED" });
+    good &= differ;
     for server::Left { id, sample } in samples {
         let request = &requests[id];
-        let equal = alone::alone(&gpu, &context, request)? == sample;
+        let equal = server::is_finite(&sample) && alone::alone(&gpu, &context, request)? == sample;
         good &= equal;
         let (name, steps, guidance) = MENU[id % MENU.len()];
         println!(

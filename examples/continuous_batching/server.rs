@@ -151,6 +151,11 @@ pub struct Left {
     pub sample: Vec<u8>,
 }
 
+/// `true` if all numbers of a sample are finite: equal bytes could be those of two failures.
+pub fn is_finite(sample: &[u8]) -> bool {
+    sample.chunks_exact(4).all(|bytes| f32::from_le_bytes(bytes.try_into().unwrap_or([0xff; 4])).is_finite())
+}
+
 /// One batch that requests join and leave.
 pub struct Server<'a> {
     gpu: &'a Gpu,

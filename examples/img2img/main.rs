@@ -63,7 +63,8 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     }
     eprintln!("img2img: {error:#}");
-    ExitCode::from(if error.is::<HeadlessError>() { 3 } else { 1 })
+    let no_adapter = matches!(error.downcast_ref(), Some(HeadlessError::NoAdapter));
+    ExitCode::from(if no_adapter { 3 } else { 1 })
 }
 
 fn run(options: &Options) -> anyhow::Result<()> {

@@ -1,11 +1,10 @@
 //! The `scheduler_config.json` of diffusers, and the run that goes with it.
 
-use crate::numbers::{Count, Number, list};
+use crate::options::options;
 use crate::samplers::assert_sound;
-use arbitrary::{Arbitrary, Result, Unstructured};
+use arbitrary::{Result, Unstructured};
 use tweedie::math::Sampler;
 use tweedie::math::catalog::SamplerOptions;
-use tweedie::math::sampler::{Churn, Compat};
 
 /// The bytes are the text.
 pub fn run(data: &[u8]) {
@@ -20,7 +19,7 @@ fn read(u: &mut Unstructured<'_>) -> Result<()> {
         check(text, &SamplerOptions::steps(steps));
         check(text, &SamplerOptions::steps(steps).as_diffusers());
     }
-    check(text, &arbitrary_run(u)?);
+    check(text, &options(u)?);
     Ok(())
 }
 
@@ -29,23 +28,4 @@ fn check(text: &str, run: &SamplerOptions) {
         Ok(sampler) => assert_sound(&sampler),
         Err(error) => assert!(error.to_string().len() < 4000 + text.len(), "an endless message"),
     }
-}
-
-fn arbitrary_run(u: &mut Unstructured<'_>) -> Result<SamplerOptions> {
-    let number = |u: &mut Unstructured<'_>| Ok(Number::arbitrary(u)?.0);
-    let listed = u.arbitrary()?;
-    Ok(SamplerOptions {
-        steps: if listed { None } else { Some(Count::arbitrary(u)?.0) },
-        timesteps: if listed { Some(list(u, 12)?) } else { None },
-        eta: if u.arbitrary()? { Some(number(u)?) } else { None },
-        rederive_epsilon: u.arbitrary()?,
-        mu: if u.arbitrary()? { Some(number(u)?) } else { None },
-        churn: if u.arbitrary()? {
-            Some(Churn { amount: number(u)?, least: number(u)?, most: number(u)?, scale: number(u)? })
-        } else {
-            None
-        },
-        compat: if u.arbitrary()? { Compat::Diffusers } else { Compat::Published },
-        ..SamplerOptions::default()
-    })
 }

@@ -8,10 +8,12 @@
 
 mod configs;
 mod numbers;
+mod options;
 mod plans;
 mod readers;
 mod samplers;
 mod schedules;
+mod sums;
 
 /// A fuzz target: a function that panics where a promise is broken.
 pub type Target = fn(&[u8]);

@@ -6,18 +6,17 @@ use arbitrary::{Arbitrary, Result, Unstructured};
 use std::cell::OnceCell;
 use std::sync::Arc;
 use tweedie::gpu::{
-    Counter, Drawn, Gradient, Inpainting, Loss, Map, Noise, NoiseKey, Perturbed, Plan, Recording, Step, StepOptions,
-    TimestepDraw, Timesteps,
+    Counter, Drawn, Inpainting, Map, Noise, NoiseKey, Perturbed, Plan, Recording, Step, StepOptions, Timesteps,
 };
 use tweedie::noise::Perturbation;
-use tweedie::table::{Clip, Deviation, LossRow, Matrix, Penalty, StepRow, Table};
+use tweedie::table::{Clip, Deviation, Matrix, Remembers, StepRow, Table};
 use tweedie::{Context, Shape, Storage, Tensor};
 
 /// A device that makes a panic of whatever wgpu complains about.
-struct Device {
+pub(crate) struct Device {
     device: wgpu::Device,
-    queue: wgpu::Queue,
-    context: Context,
+    pub queue: wgpu::Queue,
+    pub context: Context,
 }
 
 impl Device {
@@ -81,7 +80,9 @@ fn plan(device: &Device, u: &mut Unstructured<'_>) -> Result<()> {
         5 => bench.loss(u),
         6 => bench.timesteps(u),
         _ => bench.counter(u),
-    }
+    }?;
+    // After the others, so that the seeds keep what they were.
+    if u.arbitrary()? { bench.terms(u) } else { bench.chain(u) }
 }
 
 fn shape(u: &mut Unstructured<'_>) -> Result<Shape> {
@@ -102,19 +103,19 @@ fn rows(u: &mut Unstructured<'_>) -> Result<usize> {
 }
 
 /// Device that plans are made on.
-struct Bench<'a> {
-    device: &'a Device,
+pub(crate) struct Bench<'a> {
+    pub device: &'a Device,
     buffers: &'a [wgpu::Buffer],
-    shape: Shape,
-    rows: usize,
+    pub shape: Shape,
+    pub rows: usize,
 }
 
 impl<'a> Bench<'a> {
-    fn any(&self, u: &mut Unstructured<'_>) -> Result<&'a wgpu::Buffer> {
+    pub fn any(&self, u: &mut Unstructured<'_>) -> Result<&'a wgpu::Buffer> {
         Ok(&self.buffers[u.choose_index(self.buffers.len())?])
     }
 
-    fn offset(u: &mut Unstructured<'_>) -> Result<u64> {
+    pub fn offset(u: &mut Unstructured<'_>) -> Result<u64> {
         Ok(match u.int_in_range(0..=15)? {
             0 => u64::arbitrary(u)?,
             1..=3 => u.int_in_range(0..=600)?,
@@ -124,7 +125,7 @@ impl<'a> Bench<'a> {
         })
     }
 
-    fn tensor(&self, u: &mut Unstructured<'_>) -> Result<Tensor<'a>> {
+    pub fn tensor(&self, u: &mut Unstructured<'_>) -> Result<Tensor<'a>> {
         let storage = *u.choose(&Storage::ALL)?;
         let tensor = Tensor::new(self.any(u)?, storage).at(Self::offset(u)?);
         Ok(match u.int_in_range(0..=15)? {
@@ -135,19 +136,19 @@ impl<'a> Bench<'a> {
         })
     }
 
-    fn maybe(&self, u: &mut Unstructured<'_>) -> Result<Option<Tensor<'a>>> {
+    pub fn maybe(&self, u: &mut Unstructured<'_>) -> Result<Option<Tensor<'a>>> {
         if u.arbitrary()? { Ok(Some(self.tensor(u)?)) } else { Ok(None) }
     }
 
     /// A tensor, or the very one that is to be replaced.
-    fn output(&self, u: &mut Unstructured<'_>, input: Option<Tensor<'a>>) -> Result<Tensor<'a>> {
+    pub fn output(&self, u: &mut Unstructured<'_>, input: Option<Tensor<'a>>) -> Result<Tensor<'a>> {
         match input {
             Some(input) if u.ratio(1, 3)? => Ok(input),
             _ => self.tensor(u),
         }
     }
 
-    fn which(&self, u: &mut Unstructured<'_>) -> Result<Timesteps<'a>> {
+    pub fn which(&self, u: &mut Unstructured<'_>) -> Result<Timesteps<'a>> {
         Ok(match u.int_in_range(0..=3)? {
             0 | 1 => Timesteps::Batch,
             2 => Timesteps::PerSample { buffer: self.any(u)?, offset: Self::offset(u)? },
@@ -155,15 +156,15 @@ impl<'a> Bench<'a> {
         })
     }
 
-    fn key(u: &mut Unstructured<'_>) -> Result<NoiseKey> {
+    pub fn key(u: &mut Unstructured<'_>) -> Result<NoiseKey> {
         Ok(NoiseKey { seed: u.arbitrary()?, stream: u.arbitrary()?, first_sample: u.arbitrary()? })
     }
 
-    fn steps(u: &mut Unstructured<'_>) -> Result<u32> {
+    pub fn steps(u: &mut Unstructured<'_>) -> Result<u32> {
         Ok(*u.choose(&[0, 1, 2, 100, 1 << 25, u32::MAX])?)
     }
 
-    fn noise(&self, u: &mut Unstructured<'_>) -> Result<Noise<'a>> {
+    pub fn noise(&self, u: &mut Unstructured<'_>) -> Result<Noise<'a>> {
         match u.int_in_range(0..=4)? {
             0 => return Ok(Noise::None),
             1 => return Ok(Noise::Tensor(self.tensor(u)?)),
@@ -185,13 +186,13 @@ impl<'a> Bench<'a> {
     }
 
     /// Rows that repeat these, with a hole here and there.
-    fn table<R: Copy>(&self, some: &[R], hole: bool) -> Vec<Option<R>> {
+    pub fn table<R: Copy>(&self, some: &[R], hole: bool) -> Vec<Option<R>> {
         let row = |i: usize| if hole && i % 3 == 1 { None } else { some.get(i % some.len().max(1)).copied() };
         (0..self.rows).map(row).collect()
     }
 
     /// Whatever is accepted can be recorded at each of its places, and nowhere else.
-    fn record(&self, u: &mut Unstructured<'_>, plan: &Plan) -> Result<()> {
+    pub fn record(&self, u: &mut Unstructured<'_>, plan: &Plan) -> Result<()> {
         let timestep = if u.arbitrary()? { Some(u.int_in_range(0..=5000)?) } else { None };
         let at = Recording { timestep, step: u.int_in_range(0..=3)? };
         let mut encoder = self.device.device.create_command_encoder(&Default::default());
@@ -203,6 +204,24 @@ impl<'a> Bench<'a> {
         }
         assert!(plan.dispatches() >= 1);
         self.device.queue.submit([encoder.finish()]);
+        self.record_moved(u, plan, at)
+    }
+
+    /// The same on other tensors for some of its roles.
+    fn record_moved(&self, u: &mut Unstructured<'_>, plan: &Plan, at: Recording) -> Result<()> {
+        let mut tensors = Vec::new();
+        for role in plan.roles() {
+            if u.arbitrary()? {
+                tensors.push((role, self.tensor(u)?));
+            }
+        }
+        if let Ok(moved) = plan.moved(&self.device.context, &tensors) {
+            self.within_a_pass(|pass| {
+                for at in [at, Recording::timestep(0), Recording::per_sample()] {
+                    let _ = moved.record(pass, at);
+                }
+            });
+        }
         Ok(())
     }
 
@@ -220,7 +239,9 @@ impl<'a> Bench<'a> {
         let map = Map { table: &table, shape: self.shape, timesteps: self.which(u)?, in0, in1, out0, out1 };
         let Ok(plan) = map.plan(&self.device.context) else { return Ok(()) };
         let _ = plan.set_key(&self.device.queue, u.int_in_range(0..=3)?, Self::key(u)?);
-        self.record(u, &plan)
+        self.record(u, &plan)?;
+        let _ = plan.set_rows(&self.device.queue, u.arbitrary()?, &some[..u.int_in_range(0..=2)?]);
+        Ok(())
     }
 
     fn step_row(u: &mut Unstructured<'_>) -> Result<StepRow> {
@@ -239,6 +260,17 @@ impl<'a> Bench<'a> {
             ..StepRow::IDENTITY
         }
         .looking_back(&u.arbitrary::<[Number; 4]>()?.map(|number| number.0)[..u.int_in_range(0..=4)?]))
+    }
+
+    /// The slices of a prediction that a row mixes, and the clean sample that it remembers.
+    fn extended(u: &mut Unstructured<'_>) -> Result<([f64; StepRow::SLICES], Remembers)> {
+        let mut slices = StepRow::IDENTITY.slices;
+        if u.ratio(1, 4)? {
+            for slice in slices.iter_mut().take(u.int_in_range(0..=StepRow::SLICES)?) {
+                *slice = Number::arbitrary(u)?.0;
+            }
+        }
+        Ok((slices, if u.ratio(1, 4)? { Remembers::Unconditional } else { Remembers::Guided }))
     }
 
     fn step(&self, u: &mut Unstructured<'_>) -> Result<()> {
@@ -274,59 +306,13 @@ impl<'a> Bench<'a> {
             extended: u.ratio(1, 4)?,
             clean_stats: u.arbitrary()?,
         };
+        let (mut rows, extended) = (rows.clone(), Self::extended(u)?);
+        rows.iter_mut().step_by(2).for_each(|row| (row.slices, row.remembers) = extended);
+        let step = Step { rows: &rows, ..step };
         let Ok(plan) = step.plan(&self.device.context) else { return Ok(()) };
         let _ = plan.set_key(&self.device.queue, u.int_in_range(0..=1)?, Self::key(u)?);
         let _ = plan.set_rows(&self.device.queue, u.arbitrary()?, &[Self::step_row(u)?]);
         self.record(u, &plan)
-    }
-
-    fn loss(&self, u: &mut Unstructured<'_>) -> Result<()> {
-        let [a, b, c, d, bend]: [Number; 5] = u.arbitrary()?;
-        let row = LossRow { prediction: a.0, inputs: [b.0, c.0], weight: d.0 };
-        let table = Table::with_undefined(self.table(&[row], u.arbitrary()?));
-        let curved = [Penalty::huber(bend.0), Penalty::smooth_l1(bend.0), Penalty::pseudo_huber(bend.0)];
-        let penalty = u.choose(&curved)?.as_ref().ok().copied().unwrap_or(Penalty::MSE);
-        let prediction = self.tensor(u)?;
-        let loss = Loss {
-            table: &table,
-            penalty,
-            shape: self.shape,
-            timesteps: self.which(u)?,
-            prediction,
-            in0: self.maybe(u)?,
-            in1: self.noise(u)?,
-            losses: (self.any(u)?, Self::offset(u)?),
-            mean: if u.arbitrary()? { Some((self.any(u)?, Self::offset(u)?)) } else { None },
-            gradient: if u.arbitrary()? {
-                let scale = if u.arbitrary()? { 1.0 } else { Number::arbitrary(u)?.0 };
-                Some(Gradient::mean(self.output(u, Some(prediction))?).scaled(scale.into()))
-            } else {
-                None
-            },
-        };
-        let Ok(plan) = loss.plan(&self.device.context) else { return Ok(()) };
-        let _ = plan.set_rows(&self.device.queue, u.int_in_range(0..=9)?, &[row]);
-        let _ = plan.set_key(&self.device.queue, u.int_in_range(0..=3)?, Self::key(u)?);
-        self.record(u, &plan)
-    }
-
-    fn timesteps(&self, u: &mut Unstructured<'_>) -> Result<()> {
-        let ends: Vec<u64> = if u.arbitrary()? { u.arbitrary()? } else { vec![1 << 32; self.rows] };
-        let draw = TimestepDraw {
-            ends: &ends,
-            batch: self.shape.batch,
-            key: Self::key(u)?,
-            steps: Self::steps(u)?,
-            seeds: None,
-            stratified: u.arbitrary()?,
-            buffer: self.any(u)?,
-            offset: Self::offset(u)?,
-        };
-        let Ok(plan) = draw.plan(&self.device.context) else { return Ok(()) };
-        let _ = plan.set_key(&self.device.queue, u.int_in_range(0..=3)?, Self::key(u)?);
-        let _ = plan.set_ends(&self.device.queue, &vec![0; u.int_in_range(0..=5)?]);
-        self.within_a_pass(|pass| drop(plan.record(pass, Recording::per_sample().step(1))));
-        Ok(())
     }
 
     fn counter(&self, u: &mut Unstructured<'_>) -> Result<()> {
@@ -337,7 +323,7 @@ impl<'a> Bench<'a> {
         Ok(())
     }
 
-    fn within_a_pass(&self, record: impl FnOnce(&mut wgpu::ComputePass<'_>)) {
+    pub fn within_a_pass(&self, record: impl FnOnce(&mut wgpu::ComputePass<'_>)) {
         let mut encoder = self.device.device.create_command_encoder(&Default::default());
         record(&mut encoder.begin_compute_pass(&Default::default()));
         self.device.queue.submit([encoder.finish()]);

@@ -1,6 +1,7 @@
 //! Grids of arbitrary levels, and every solver on them.
 
 use crate::numbers::{Count, Number, list};
+use crate::options::options;
 use crate::schedules::schedule;
 use arbitrary::{Arbitrary, Result, Unstructured};
 use tweedie::math::Placement;
@@ -9,12 +10,12 @@ use tweedie::math::sampler::{
     Churn, Compat, Consistency, Ddpm, Denoiser, DpmKind, DpmSolver, FirstOrder, Form, Grid, Heun, Scale, Solver, UniPc,
     UniPcKind, Variance,
 };
-use tweedie::math::{NoiseLevel, Quantity, Sampler, Schedule, Sections, SigmaData, Spacing, flow};
+use tweedie::math::{Model, NoiseLevel, Quantity, Sampler, Schedule, Sections, SigmaData, Spacing, flow};
 use tweedie::table::Clip;
 
 pub fn run(data: &[u8]) {
     let mut u = Unstructured::new(data);
-    let _ = lists(&mut u).and_then(|()| samplers(&mut u)).and_then(|()| named(&mut u));
+    let _ = lists(&mut u).and_then(|()| samplers(&mut u)).and_then(|()| named(&mut u)).and_then(|()| any(&mut u));
 }
 
 /// Every number of a sampler is finite, and no row looks back beyond the beginning.
@@ -69,6 +70,16 @@ fn named(u: &mut Unstructured<'_>) -> Result<()> {
     let model = entry.usual_model(schedule, Some(*u.choose(&Quantity::ALL)?), None);
     options.compat = *u.choose(&[Compat::Published, Compat::Diffusers])?;
     if let Ok(sampler) = entry.build(&model, &options) {
+        assert_sound(&sampler);
+    }
+    Ok(())
+}
+
+/// A sampler of the catalogue on a published model, with options of any kind.
+fn any(u: &mut Unstructured<'_>) -> Result<()> {
+    let (entry, model) = (u.choose(Sampler::CATALOGUE.entries)?, u.choose(Model::CATALOGUE.entries)?);
+    let Ok(model) = model.build(&[]) else { return Ok(()) };
+    if let Ok(sampler) = entry.build(&model, &options(u)?) {
         assert_sound(&sampler);
     }
     Ok(())

@@ -134,8 +134,11 @@ impl RoundedTable {
         width: usize,
         rows: impl IntoIterator<Item = Option<R>>,
     ) -> Result<Self, TableError> {
-        let mut table = Self { width, values: Vec::new(), undefined: Vec::new() };
-        for (index, row) in rows.into_iter().enumerate() {
+        let rows = rows.into_iter();
+        let least = rows.size_hint().0;
+        let values = Vec::with_capacity(least.saturating_mul(width));
+        let mut table = Self { width, values, undefined: Vec::with_capacity(least) };
+        for (index, row) in rows.enumerate() {
             let numbers = row.as_ref().map(AsRef::as_ref);
             if let Some(&value) = numbers.unwrap_or_default().iter().find(|value| !(**value as f32).is_finite()) {
                 return Err(TableError::NotFinite { index, value });

@@ -2,6 +2,7 @@
 
 use crate::harness::Harness;
 use networks::{Calls, Mixture, Network, Tensors, asks};
+use std::collections::BTreeSet;
 use tweedie::{Context, Guidance, Model, Noise, NoiseKey, Quantity, Recording, Sampler, Sampling, Shape, Tensor};
 
 pub const TESTS: &[crate::Test] = &[
@@ -12,6 +13,8 @@ pub const TESTS: &[crate::Test] = &[
 const SHAPE: Shape = Shape::new(2, 4 * 16 * 16);
 const BYTES: u64 = SHAPE.total() * 4;
 const STEPS: usize = 20;
+/// Places of a pool between tensors that follow each other: it has no factor in common with the number of places.
+const STRIDE: u64 = 10;
 const SCALE: f64 = 4.5;
 /// Mean and deviation of the data with the condition, and without.
 const DATA: [[f64; 2]; 2] = [[0.7, 0.3], [0.1, 0.8]];
@@ -93,7 +96,9 @@ fn a_host_whose_tensors_move(harness: &Harness) {
     let sampler = Sampler::dpm_solver_pp(&Model::named("sd15").expect("a model"), STEPS).expect("rows");
     let places = 3 * (STEPS as u64 + 1);
     let pool = gpu.buffer("pool", places * BYTES);
-    let place = |k: u64| Tensor::f32(&pool).at(k * 7 % places * BYTES);
+    let place = |k: u64| Tensor::f32(&pool).at(k * STRIDE % places * BYTES);
+    let offsets: BTreeSet<u64> = (0..places).map(|k| place(k).offset).collect();
+    assert_eq!(offsets.len() as u64, places, "no two tensors lie at one place");
     let run = |moves: bool| {
         let at = |k: u64| if moves { k } else { 0 };
         let [x, prediction, next] = [0, 1, 2].map(place);

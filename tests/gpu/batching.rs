@@ -8,8 +8,9 @@ pub mod server;
 use crate::harness::Harness;
 use server::{Request, SLOTS, Server};
 use tweedie::gpu::PlanError;
+use tweedie::math::Process;
 use tweedie::math::catalog::SamplerOptions;
-use tweedie::{Model, Sampler};
+use tweedie::{Model, Sampler, Schedule};
 
 pub const TESTS: &[crate::Test] = &[
     ("batching::a_request_of_any_sampler_is_as_alone", a_request_of_any_sampler_is_as_alone),
@@ -17,8 +18,9 @@ pub const TESTS: &[crate::Test] = &[
 ];
 
 fn sampler(name: &str, steps: usize) -> Sampler {
-    let model = Model::named(if name.starts_with("flow") { "sd3" } else { "sdxl" }).expect("a model");
     let recipe = Sampler::CATALOGUE.find(name).expect("a sampler");
+    let usual = recipe.usual_model(Schedule::cosine(1000).expect("a schedule"), None, None);
+    let model = Model::named(if usual.process() == Process::Flow { "sd3" } else { "sdxl" }).expect("a model");
     recipe.build(&model, &SamplerOptions::steps(steps)).expect("rows")
 }
 
@@ -41,7 +43,11 @@ fn a_request_of_any_sampler_is_as_alone(harness: &Harness) {
         left.extend(server.tick().expect("a tick"));
     }
     assert_eq!(server.out_of_range().expect("readback"), 0);
+    for pair in left.windows(2) {
+        assert!(pair[0].sample != pair[1].sample, "{} {}", names[pair[0].id], names[pair[1].id]);
+    }
     for server::Left { id, sample } in left {
+        assert!(server::is_finite(&sample), "{}", names[id]);
         let alone = alone::alone(&harness.gpu, &harness.context, &requests[id]).expect("a loop");
         assert!(sample == alone, "{}", names[id]);
     }

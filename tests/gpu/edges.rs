@@ -40,10 +40,6 @@ fn floats(harness: &Harness, buffer: &wgpu::Buffer) -> Vec<f32> {
     Storage::F32.decode(&harness.read(buffer))
 }
 
-fn few_buffers(harness: &Harness) -> bool {
-    harness.gpu.device.limits().max_storage_buffers_per_shader_stage < 8
-}
-
 /// Calls of guided predictions of this many slices, with a second noise.
 fn sliced_rows(slices: u32) -> Vec<StepRow> {
     let row = |call: u32| {
@@ -115,9 +111,6 @@ fn check(harness: &Harness, shape: Shape, slices: u32, per_sample: bool, change:
 }
 
 fn slices_are_rescaled_as_their_sum(harness: &Harness) {
-    if few_buffers(harness) {
-        return; // two predictions, scales and outputs are more than four buffers have room for
-    }
     for (batch, elements) in [(3, 40), (2, 35), (1, 5), (2, 4101)] {
         for slices in [1, 2, 5] {
             for per_sample in [false, true] {
@@ -129,9 +122,6 @@ fn slices_are_rescaled_as_their_sum(harness: &Harness) {
 }
 
 fn a_wrong_slice_is_seen_under_a_rescale(harness: &Harness) {
-    if few_buffers(harness) {
-        return;
-    }
     let changes: [fn(&mut StepRow); 2] = [|row| row.slices[1] *= 1.001, |row| row.second_z.0 *= 1.001];
     for change in changes {
         let found = check(harness, Shape::new(2, 40), 2, false, change);
@@ -192,9 +182,6 @@ fn map_of(harness: &Harness, context: &Context, shape: Shape) -> Ran {
 }
 
 fn small_windows_give_the_bits_of_one(harness: &Harness) {
-    if few_buffers(harness) {
-        return;
-    }
     // Four chunks are the least that a window within a sample has room for.
     let small = harness.context.with_largest_window(16 << 10);
     let compare = |what: &str, of: &dyn Fn(&Context) -> Ran| {

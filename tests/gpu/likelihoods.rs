@@ -201,11 +201,7 @@ fn zero_terminal_snr(harness: &Harness) {
         bound.plan(&harness.context).expect("plan")
     };
     let per_sample = plan(Timesteps::per_sample(&times));
-    harness
-        .gpu
-        .submit(|encoder| per_sample.encode(encoder, Recording::per_sample()))
-        .expect("device")
-        .expect("recording");
+    harness.run(&per_sample, Recording::per_sample());
     let found = Storage::F32.decode(&harness.read(&terms));
     assert!(found[0] == 0.0 && found[1].is_nan(), "{found:?}");
     assert_eq!(bytemuck::cast_slice::<u8, u32>(&harness.read(per_sample.status().expect("a count")))[0], 1);

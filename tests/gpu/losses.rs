@@ -1,12 +1,12 @@
 //! The loss kernel against its f64 twin and against torch: every penalty, storage and layout, sums and gradients.
 
-use crate::harness::{Harness, Layout, Placed, Stage, TestRng};
+use crate::harness::{Harness, TestRng, multiplied};
+use crate::stage::{Layout, Placed, Stage};
 use crate::support::{Vectors, cases, id};
 use tweedie::gpu::compare::{Comparison, Expected};
 use tweedie::gpu::loss::{Batch, Losses};
 use tweedie::gpu::{
-    Drawn, Gradient, GradientScale, Loss, Noise, NoiseKey, Plan, PlanError, Recording, Reduction, Shape, Storage,
-    Tensor, Timesteps,
+    Drawn, Gradient, Loss, Noise, NoiseKey, Plan, PlanError, Recording, Reduction, Shape, Storage, Tensor, Timesteps,
 };
 use tweedie::table::{LossRow, Penalty, Table};
 
@@ -32,6 +32,8 @@ pub struct Case {
     pub shape: Shape,
     pub layout: Layout,
     pub gradient: Option<(Layout, Reduction)>,
+    /// A factor of the gradient.
+    pub scale: f64,
     pub penalty: Penalty,
     pub drawn: bool,
     pub seeds: bool,
@@ -47,6 +49,7 @@ impl Case {
             shape: Shape::new(batch, elements),
             layout,
             gradient: Some((layout, Reduction::Sum)),
+            scale: 1.0,
             penalty: Penalty::MSE,
             drawn: false,
             seeds: false,
@@ -132,12 +135,12 @@ fn check_with(
         gradient: gradient.map(|(placed, reduction)| Gradient {
             tensor: tensor(placed),
             reduction,
-            scale: GradientScale::ONE,
+            scale: case.scale.into(),
         }),
     };
     let plan = loss.plan(&harness.context).unwrap_or_else(|error| panic!("{error}: {case:?}"));
     let at = Recording { timestep: (!case.per_sample).then_some(2), step: u32::from(case.drawn) };
-    harness.gpu.submit(|encoder| plan.encode(encoder, at)).expect("device").expect("recording");
+    harness.run(&plan, at);
     let after: Vec<Vec<u8>> = buffers.iter().map(|buffer| harness.read(buffer)).collect();
     let written: Vec<Placed> = gradient.iter().map(|(placed, _)| *placed).collect();
     stage.assert_untouched(&after, &written, case);
@@ -170,11 +173,12 @@ fn agrees(case: &Case, ran: &Ran, exact: &Losses) -> bool {
     let mean = ran.mean.is_none_or(|found| near(found, &exact.mean));
     let gradient = ran.gradient.as_ref().is_none_or(|found| {
         let storage = case.gradient.map_or(Storage::F32, |(layout, _)| layout.storage);
-        let largest = exact.gradient.iter().map(|e| e.magnitude).fold(0.0, f64::max);
+        let exact: Vec<Expected> = exact.gradient.iter().map(|e| multiplied(e, case.scale)).collect();
+        let largest = exact.iter().map(|e| e.magnitude).fold(0.0, f64::max);
         // A drawn normal moves the gradient by as much as the error does.
         let mut comparison = Comparison::new(storage).with_noise(if case.drawn { 5.0 * largest } else { 0.0 });
         let widen = |e: &Expected| Expected { magnitude: e.magnitude * Loss::ROUNDINGS, ..*e };
-        comparison.add_all(found, &exact.gradient.iter().map(widen).collect::<Vec<_>>());
+        comparison.add_all(found, &exact.iter().map(widen).collect::<Vec<_>>());
         comparison.passes()
     });
     losses && mean && gradient
@@ -194,8 +198,8 @@ fn every_penalty_and_storage(harness: &Harness) {
                 let of = [Reduction::Sum, Reduction::Mean][(i + j) % 2];
                 let case = Case { penalty, per_sample: j % 2 == 0, ..Case::new(batch, elements, storage) };
                 let gradient = (i + j) % 3 > 0;
-                let gradient = gradient.then_some((case.layout, of));
-                assert_passes(harness, &Case { gradient, ..case }, (10 * i + j) as u64);
+                let (gradient, scale) = (gradient.then_some((case.layout, of)), [1.0, 8.0][j % 2]);
+                assert_passes(harness, &Case { gradient, scale, ..case }, (10 * i + j) as u64);
             }
         }
     }
@@ -251,12 +255,8 @@ fn noise_is_kept_where_it_is_not_looked_at(harness: &Harness) {
         };
         let plan = loss.plan(&harness.context).expect("plan");
         let fill = Plan::fill(&harness.context, shape, Drawn::new(KEY), Tensor::f32(&filled)).expect("plan");
-        harness
-            .gpu
-            .submit(|encoder| plan.encode(encoder, Recording::per_sample()))
-            .expect("device")
-            .expect("recording");
-        harness.gpu.submit(|encoder| fill.encode(encoder, Recording::timestep(0))).expect("device").expect("recording");
+        harness.run(&plan, Recording::per_sample());
+        harness.run(&fill, Recording::timestep(0));
         assert!(harness.read(&kept) == harness.read(&filled), "{elements} of {storage}");
     }
 }
@@ -297,7 +297,7 @@ pub fn plain(
         gradient: Some(Gradient::sum(Tensor::f32(&gradient))),
     };
     let plan = loss.plan(&harness.context).expect("plan");
-    harness.gpu.submit(|encoder| plan.encode(encoder, Recording::timestep(0))).expect("device").expect("recording");
+    harness.run(&plan, Recording::timestep(0));
     [&losses, &gradient].map(|buffer| Storage::F32.decode(&harness.read(buffer))).into()
 }
 
@@ -395,11 +395,7 @@ fn holes_and_numbers_that_are_none(harness: &Harness) {
                 gradient: Some(Gradient::sum(Tensor::new(&gradient, storage))),
             };
             let plan = loss.plan(&harness.context).expect("plan");
-            harness
-                .gpu
-                .submit(|encoder| plan.encode(encoder, Recording::per_sample()))
-                .expect("device")
-                .expect("recording");
+            harness.run(&plan, Recording::per_sample());
             let losses = Storage::F32.decode(&harness.read(&losses));
             let nan: Vec<bool> = losses.iter().map(|loss| loss.is_nan()).collect();
             assert_eq!(nan, [false, true, true, true, false, false, false, false], "{elements}: {losses:?}");
@@ -488,6 +484,6 @@ fn errors_name_what_was_found(harness: &Harness) {
     for (loss, dispatches) in [(good, 3), (apart, 2), (Loss { mean: None, ..good }, 1)] {
         let plan = loss.plan(&harness.context).expect("plan");
         assert_eq!(plan.dispatches(), dispatches);
-        harness.gpu.submit(|encoder| plan.encode(encoder, Recording::timestep(0))).expect("device").expect("recording");
+        harness.run(&plan, Recording::timestep(0));
     }
 }

@@ -2,8 +2,9 @@
 
 use crate::Test;
 use crate::harness::{
-    Case, Harness, InPlace, Layout, TestRng, check, check_with, harness_with_binding_limit, harness_without_features,
+    Case, Harness, InPlace, TestRng, check, check_with, harness_with_binding_limit, harness_without_features,
 };
+use crate::stage::Layout;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use tweedie::gpu::{Map, Noise, PlanError, Recording, Shape, Storage, Tensor, Timesteps};

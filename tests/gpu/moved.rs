@@ -145,13 +145,7 @@ fn a_loss_and_its_results(harness: &Harness) {
     ];
     let moved = plan.moved(context, &roles).expect("a moved plan");
     assert_eq!(context.compiled_pipelines(), compiled);
-    for plan in [&plan, &moved] {
-        harness
-            .gpu
-            .submit(|encoder| plan.encode(encoder, Recording::per_sample()))
-            .expect("device")
-            .expect("recording");
-    }
+    [&plan, &moved].into_iter().for_each(|plan| harness.run(plan, Recording::per_sample()));
     assert!(here.all(harness) == there.all(harness));
     assert!(harness.read(&here.results[0]).iter().any(|&byte| byte != 0), "the plan must write losses");
 }
@@ -189,13 +183,7 @@ fn a_term_of_the_bound(harness: &Harness) {
         ("terms", there.tensor(&there.results[0])),
     ];
     let moved = plan.moved(&harness.context, &roles).expect("a moved plan");
-    for plan in [&plan, &moved] {
-        harness
-            .gpu
-            .submit(|encoder| plan.encode(encoder, Recording::per_sample()))
-            .expect("device")
-            .expect("recording");
-    }
+    [&plan, &moved].into_iter().for_each(|plan| harness.run(plan, Recording::per_sample()));
     assert!(here.all(harness) == there.all(harness));
     assert!(harness.read(&here.results[0]).iter().any(|&byte| byte != 0), "the plan must write terms");
 }
@@ -215,10 +203,7 @@ fn a_draw_of_timesteps(harness: &Harness) {
     };
     let plan = draw.plan(&harness.context).expect("a plan");
     let moved = plan.moved(&harness.context, &[("timesteps", Tensor::f32(&there).at(FURTHER))]).expect("moved");
-    for plan in [&plan, &moved] {
-        let record = |encoder: &mut wgpu::CommandEncoder| plan.encode(encoder, Recording::per_sample());
-        harness.gpu.submit(record).expect("device").expect("recording");
-    }
+    [&plan, &moved].into_iter().for_each(|plan| harness.run(plan, Recording::per_sample()));
     assert!(harness.read(&here)[..4 * 33] == from(harness, &there, FURTHER));
 }
 

@@ -174,7 +174,7 @@ fn train(harness: &Harness, steps: std::ops::Range<u32>, weights: &[u8]) -> Outc
         prediction: Storage::F16.decode(&harness.read(&y)),
         gradient: Storage::F16.decode(&harness.read(&g)),
         scale: words(&scale)[..3].try_into().expect("three words"),
-        out_of_range: micro[0].status().map_or(0, |status| words(status)[0]),
+        out_of_range: micro.iter().filter_map(TrainingStep::status).map(|status| words(status)[0]).sum(),
     }
 }
 

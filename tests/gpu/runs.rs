@@ -1,8 +1,7 @@
 //! The things that belong to a run and not to a place: the noise of a request in any slot, rows that are written later,
-//! memory that is stopped and goes on elsewhere, starts and timesteps with a seed for each sample, and gradients that are scaled
-//! on the GPU.
+//! memory that is stopped and goes on elsewhere, and starts and timesteps with a seed for each sample.
 
-use crate::harness::Harness;
+use crate::harness::{Harness, step};
 use tweedie::gpu::{
     Drawn, Gradient, GradientScale, Loss, Map, Noise, NoiseKey, Plan, PlanError, PlanRow, Recording, Reduction, Shape,
     Step, Storage, Tensor, TimestepDraw, Timesteps, VlbInputs, VlbTerms,
@@ -16,7 +15,6 @@ pub const TESTS: &[crate::Test] = &[
     ("runs::a_loop_goes_on_elsewhere", a_loop_goes_on_elsewhere),
     ("runs::memory_that_does_not_fit_is_refused", memory_that_does_not_fit_is_refused),
     ("runs::every_draw_takes_a_seed_for_each_sample", every_draw_takes_a_seed_for_each_sample),
-    ("runs::gradients_scaled_on_the_gpu", gradients_scaled_on_the_gpu),
 ];
 
 const ELEMENTS: u32 = 72;
@@ -28,15 +26,6 @@ fn numbers(harness: &Harness, seed: u64, count: usize) -> wgpu::Buffer {
 
 fn words(harness: &Harness, words: &[u32]) -> wgpu::Buffer {
     harness.gpu.upload("words", bytemuck::cast_slice(words))
-}
-
-fn record(harness: &Harness, plan: &Plan, at: Recording) {
-    harness.gpu.submit(|encoder| plan.encode(encoder, at)).expect("device").expect("recording");
-}
-
-/// A step in place that takes no noise unless its rows do.
-fn step<'a>(rows: &'a [StepRow], shape: Shape, x: &'a wgpu::Buffer, prediction: &'a wgpu::Buffer) -> Step<'a> {
-    Step::in_place(rows, shape, Tensor::f32(x), Tensor::f32(prediction))
 }
 
 /// Rows of a run that draws noise and looks back, on the streams of a run of their own.
@@ -61,7 +50,7 @@ fn a_request_is_the_same_in_any_slot(harness: &Harness) {
         let noise = Noise::drawn(NoiseKey { seed: 7 | 1 << 32, stream: 0, first_sample: 40 });
         let step = Step { noise, ..step(&rows, Shape::new(1, ELEMENTS), &x, &p) };
         let plan = step.plan(&harness.context).expect("a plan");
-        (0..3).for_each(|call| record(harness, &plan, Recording::call(call)));
+        (0..3).for_each(|call| harness.run(&plan, Recording::call(call)));
         harness.read(&x)
     };
     // The table holds five idle rows before those of the request, whose place is then no longer their stream.
@@ -85,7 +74,7 @@ fn a_request_is_the_same_in_any_slot(harness: &Harness) {
         let plan = step.plan(&harness.context).expect("a plan");
         for call in 0..3u32 {
             harness.gpu.queue.write_buffer(&calls, 4, &(5 + call).to_le_bytes());
-            record(harness, &plan, Recording::per_sample());
+            harness.run(&plan, Recording::per_sample());
         }
         let second = harness.read(&x)[4 * elements..].to_vec();
         assert_eq!(second == alone, own_streams, "rows that name their stream: {own_streams}");
@@ -102,7 +91,7 @@ fn written_later<R: PlanRow + Copy>(
     let before: Vec<Vec<u8>> = outputs.iter().map(|buffer| harness.read(buffer)).collect();
     let run = |plan: Plan| -> Vec<Vec<u8>> {
         outputs.iter().zip(&before).for_each(|(buffer, bytes)| harness.gpu.queue.write_buffer(buffer, 0, bytes));
-        record(harness, &plan, Recording::timestep(1));
+        harness.run(&plan, Recording::timestep(1));
         outputs.iter().map(|buffer| harness.read(buffer)).collect()
     };
     let expected = run(plan(own));
@@ -233,35 +222,38 @@ fn a_loop_goes_on_elsewhere(harness: &Harness) {
         };
         let whole = encoded(1);
         let alone = plan(&whole, None, &rows);
-        (0..4).for_each(|call| record(harness, &alone, Recording::call(call)));
+        (0..4).for_each(|call| harness.run(&alone, Recording::call(call)));
 
         let bytes = 2 * shape.total() * storage.bytes();
         let (x, memory) = (encoded(1), harness.gpu.buffer("memory", bytes));
         let begun = plan(&x, Some(&memory), &rows);
-        (0..2).for_each(|call| record(harness, &begun, Recording::call(call)));
-        let (x, memory) = [&x, &memory].map(|buffer| harness.gpu.upload("copy", &harness.read(buffer))).into();
+        (0..2).for_each(|call| harness.run(&begun, Recording::call(call)));
+        let stopped = [&x, &memory].map(|buffer| harness.read(buffer));
+        let copy = |bytes: &[u8]| harness.gpu.upload("copy", bytes);
         // Made for rows that do not look back: it remembers as far as it was told.
+        let [x, memory] = stopped.each_ref().map(|bytes| copy(bytes));
         let resumed = plan(&x, Some(&memory), &[StepRow::IDENTITY; 4]);
         resumed.set_rows(&harness.gpu.queue, 0, &rows).expect("rows that look back twice");
-        (2..4).for_each(|call| record(harness, &resumed, Recording::call(call)));
+        (2..4).for_each(|call| harness.run(&resumed, Recording::call(call)));
         assert!(harness.read(&x) == harness.read(&whole), "{storage}: a loop that went on elsewhere");
         // Without its memory it is another.
-        let forgotten = plan(&x, Some(&harness.gpu.buffer("memory", bytes)), &rows);
-        record(harness, &forgotten, Recording::call(3));
-        record(harness, &resumed, Recording::call(3));
+        let (x, empty) = (copy(&stopped[0]), harness.gpu.buffer("memory", bytes));
+        let forgotten = plan(&x, Some(&empty), &rows);
+        (2..4).for_each(|call| harness.run(&forgotten, Recording::call(call)));
+        assert!(harness.read(&x) != harness.read(&whole), "{storage}: a loop that forgot");
         // A plan of one sample with the same memory steps a prefix of the batch, and leaves the rest as it was.
         let (xs, memory) = ([1, 2].map(|_| encoded(1)), harness.gpu.buffer("memory", bytes));
         let both = plan(&xs[0], Some(&memory), &rows);
-        record(harness, &both, Recording::call(0));
+        harness.run(&both, Recording::call(0));
         let part = Shape::new(1, ELEMENTS);
         let (tensor, prediction) = (Tensor::new(&xs[0], storage), Tensor::new(&p, storage));
         let step = Step { x: tensor, prediction, next: tensor, ..step(&rows, part, &xs[0], &p) };
         let first =
             Step { memory: Some(Tensor::new(&memory, storage)), ..step }.plan(&harness.context).expect("a prefix");
-        (1..4).for_each(|call| record(harness, &first, Recording::call(call)));
+        (1..4).for_each(|call| harness.run(&first, Recording::call(call)));
         let half = (shape.total() * storage.bytes() / 2) as usize;
         assert!(harness.read(&xs[0])[..half] == harness.read(&whole)[..half], "{storage}: the prefix");
-        (0..1).for_each(|call| record(harness, &plan(&xs[1], None, &rows), Recording::call(call)));
+        harness.run(&plan(&xs[1], None, &rows), Recording::call(0));
         assert!(harness.read(&xs[0])[half..] == harness.read(&xs[1])[half..], "{storage}: the rest");
         let deeper = StepRow::IDENTITY.looking_back(&[0.0, 0.0, 1.0]);
         let refused = resumed.set_rows(&harness.gpu.queue, 0, &[deeper]);
@@ -299,7 +291,7 @@ fn memory_that_does_not_fit_is_refused(harness: &Harness) {
         memory: Some(Tensor::f32(&large)),
         ..step(&rows, shape, &large, &p)
     };
-    record(harness, &beside.plan(&harness.context).expect("one buffer"), Recording::call(0));
+    harness.run(&beside.plan(&harness.context).expect("one buffer"), Recording::call(0));
     let deep = Step { least_depth: 9, ..step(&rows, shape, &x, &p) }.plan(&harness.context).map(drop);
     assert_eq!(deep, Err(PlanError::LeastDepth { most: 8, found: 9 }));
     let several = Noise::Drawn(Drawn::new(NoiseKey::default()).steps(2));
@@ -320,7 +312,7 @@ fn every_draw_takes_a_seed_for_each_sample(harness: &Harness) {
     let out = harness.gpu.buffer("out", 4 * 3 * u64::from(ELEMENTS));
     let noise = Drawn::new(key).seeded(&seeds);
     let fill = Plan::fill(&harness.context, Shape::new(3, ELEMENTS), noise, Tensor::f32(&out)).expect("a fill");
-    record(harness, &fill, Recording::timestep(0));
+    harness.run(&fill, Recording::timestep(0));
     let drawn = Storage::F32.decode(&harness.read(&out));
     for (sample, &id) in drawn.chunks(ELEMENTS as usize).zip(&ids) {
         let exact = key_of(id).reference(1, ELEMENTS as usize);
@@ -332,7 +324,7 @@ fn every_draw_takes_a_seed_for_each_sample(harness: &Harness) {
     let t = harness.gpu.buffer("t", 12);
     let (ends, seeds) = (density.ends(), Some((&seeds, 0)));
     let draw = TimestepDraw { ends, batch: 3, key, steps: 1, seeds, stratified: None, buffer: &t, offset: 0 };
-    record(harness, &draw.plan(&harness.context).expect("a draw"), Recording::per_sample());
+    harness.run(&draw.plan(&harness.context).expect("a draw"), Recording::per_sample());
     let found: Vec<u32> = bytemuck::pod_collect_to_vec(&harness.read(&t));
     let exact: Vec<u32> = ids.iter().flat_map(|&id| density.draw(key_of(id), 1)).collect();
     assert_eq!(found, exact);
@@ -341,95 +333,4 @@ fn every_draw_takes_a_seed_for_each_sample(harness: &Harness) {
     assert!(matches!(stratified, Err(PlanError::Noise { what: "stratified timesteps", .. })), "{stratified:?}");
     let odd = TimestepDraw { seeds: seeds.map(|(buffer, _)| (buffer, 4)), batch: 2, ..draw };
     assert!(matches!(odd.plan(&harness.context).map(drop), Err(PlanError::DeviceLimit { .. })));
-}
-
-/// A scale on the GPU does what the same factor does, and counts what its storage cannot hold.
-fn gradients_scaled_on_the_gpu(harness: &Harness) {
-    // Whole lanes, any size, two elements, and more than a chunk.
-    for (batch, elements) in [(5, 72), (3, 35), (64, 2), (2, 5000)] {
-        for storage in Storage::ALL {
-            scaled(harness, Shape::new(batch, elements), storage);
-        }
-    }
-    let buffer = numbers(harness, 1, 256);
-    let table = Table::new([LossRow { prediction: 1.0, inputs: [0.0; 2], weight: 1.0 }]);
-    let fails = |scale| {
-        let loss = Loss {
-            table: &table,
-            penalty: Penalty::MSE,
-            shape: Shape::new(1, 64),
-            timesteps: Timesteps::Batch,
-            prediction: Tensor::f32(&buffer),
-            in0: None,
-            in1: Noise::None,
-            losses: (&buffer, 4 * 128),
-            mean: None,
-            gradient: Some(Gradient::sum(Tensor::f32(&buffer)).scaled(scale)),
-        };
-        loss.plan(&harness.context).map(drop).expect_err("a scale")
-    };
-    for found in [0.0, -1.0, 1e-40, 1e39] {
-        let expected = PlanError::Rule { what: "gradient scale", expected: "finite and above 0", found };
-        assert_eq!(fails(found.into()), expected);
-    }
-    assert!(matches!(fails(f64::NAN.into()), PlanError::Rule { .. }));
-    let overlap = PlanError::Overlap { output: "scale", other: "prediction" };
-    assert_eq!(fails(GradientScale::Buffer(&buffer, 0)), overlap);
-    let limit = harness.context.device().limits().min_storage_buffer_offset_alignment;
-    if limit > 4 {
-        let found = fails(GradientScale::Buffer(&buffer, 4 * 129));
-        assert!(matches!(found, PlanError::DeviceLimit { what: "offset of the scale", .. }), "{found}");
-    }
-}
-
-fn scaled(harness: &Harness, shape: Shape, storage: Storage) {
-    let count = shape.total() as usize;
-    let values = |seed: u64| -> Vec<f32> {
-        // Errors of very different sizes: some gradients become 0, and some infinite.
-        let normals = tweedie::NoiseKey::normals(seed, 0, 0, count).into_iter();
-        (0i32..).zip(normals).map(|(i, z)| z as f32 * 4f32.powi(i % 17 - 12)).collect()
-    };
-    let (prediction, x0) = (values(1), vec![0f32; count]);
-    let [prediction, x0] = [prediction, x0].map(|values| harness.gpu.upload("in", &storage.encode(&values)));
-    let table = Table::new([LossRow { prediction: 1.0, inputs: [-1.0, 0.0], weight: 1.0 }]);
-    let run = |scale: GradientScale<'_>, into: Storage| {
-        let gradient = harness.gpu.buffer("gradient", (shape.total() * into.bytes()).next_multiple_of(4));
-        let losses = harness.gpu.buffer("losses", 4 * u64::from(shape.batch));
-        let loss = Loss {
-            table: &table,
-            penalty: Penalty::MSE,
-            shape,
-            timesteps: Timesteps::Batch,
-            prediction: Tensor::new(&prediction, storage),
-            in0: Some(Tensor::new(&x0, storage)),
-            in1: Noise::None,
-            losses: (&losses, 0),
-            mean: None,
-            gradient: Some(Gradient::mean(Tensor::new(&gradient, into)).scaled(scale)),
-        };
-        record(harness, &loss.plan(&harness.context).expect("a loss"), Recording::timestep(0));
-        (into.decode(&harness.read(&gradient))[..count].to_vec(), harness.read(&losses))
-    };
-    let (_, losses) = run(GradientScale::ONE, storage);
-    for scale in [1.0f32, 65_536.0, 3e7] {
-        let scaler = harness.gpu.upload("scale", bytemuck::cast_slice(&[scale.to_bits(), 2, 3]));
-        let (found, found_losses) = run(GradientScale::Buffer(&scaler, 0), storage);
-        assert!(found_losses == losses, "{storage} {shape}: the losses are without the scale");
-        // Powers of two round nothing; the others differ by one rounding of f32 from the folded factor.
-        let (folded, _) = run(f64::from(scale).into(), storage);
-        if scale.to_bits().trailing_zeros() >= 23 {
-            assert!(found.iter().zip(&folded).all(|(a, b)| a.to_bits() == b.to_bits()), "{storage} {shape} {scale}");
-        }
-        let counted: Vec<u32> = bytemuck::pod_collect_to_vec(&harness.read(&scaler));
-        // The f32 gradient says which elements there were.
-        let wide = harness.gpu.upload("scale", bytemuck::cast_slice(&[scale.to_bits(), 0, 0]));
-        let (exact, _) = run(GradientScale::Buffer(&wide, 0), Storage::F32);
-        let not_finite = found.iter().filter(|g| !g.is_finite()).count() as u32;
-        let flushed = found.iter().zip(&exact).filter(|(g, e)| **g == 0.0 && **e != 0.0).count() as u32;
-        assert_eq!(counted[1..], [2 + not_finite, 3 + flushed], "{storage} {shape} {scale}");
-        if storage == Storage::F16 && count > 100 {
-            let expects_loss = if scale > 1.0 { not_finite } else { flushed };
-            assert!(expects_loss > 0 || scale == 65_536.0, "{shape} {scale}: nothing was lost");
-        }
-    }
 }

@@ -292,11 +292,7 @@ fn plans_beside_each_other_remember_together(harness: &Harness) {
         for call in 0..sampler.calls().len() {
             let plan = &plans[call % plans.len()];
             harness.gpu.queue.write_buffer(&predictions[call % plans.len()], 0, &numbers(call as u64));
-            harness
-                .gpu
-                .submit(|encoder| plan.encode(encoder, Recording::call(call as u32)))
-                .expect("device")
-                .expect("recording");
+            harness.run(plan, Recording::call(call as u32));
         }
         harness.read(&xs[0])
     };
@@ -337,7 +333,7 @@ fn rows_written_later_are_the_rows(harness: &Harness, sampling: &Sampling<'_>, p
         for k in 0..3u32 {
             harness.gpu.queue.write_buffer(&call, 0, &k.to_le_bytes());
             let at = if per_sample { Recording::per_sample() } else { Recording::call(k) };
-            harness.gpu.submit(|encoder| plan.encode(encoder, at)).expect("device").expect("recording");
+            harness.run(plan, at);
         }
         harness.read(sampling.x.buffer)
     };
@@ -382,7 +378,7 @@ fn a_loop_begins_with_a_noised_picture(harness: &Harness) {
         ..Sampling::in_place(&sampler, shape, Tensor::f32(&x), Tensor::f32(&prediction), Noise::None)
     };
     let start = sampling.start_from(&harness.context, KEY, Tensor::f32(&x0)).expect("a start");
-    harness.gpu.submit(|encoder| start.encode(encoder, Recording::timestep(0))).expect("device").expect("recording");
+    harness.run(&start, Recording::timestep(0));
     let noise = KEY.stream(KEY.stream - 1).reference(3, 50);
     let read = |buffer| bytemuck::pod_collect_to_vec::<u8, f32>(&harness.read(buffer));
     for ((x, input), (x0, z)) in read(&x).into_iter().zip(read(&input)).zip(picture.iter().zip(noise)) {

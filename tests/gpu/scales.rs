@@ -1,6 +1,7 @@
 //! What a step finds out about each sample before it begins: guidance rescale and dynamic thresholding.
 
-use crate::harness::{Harness, Layout, Placed, Stage, TestRng, harness_with_binding_limit};
+use crate::harness::{Harness, TestRng, harness_with_binding_limit};
+use crate::stage::{Layout, Placed, Stage};
 use tweedie::gpu::compare::{Comparison, Expected};
 use tweedie::gpu::step::Sample;
 use tweedie::gpu::{Noise, NoiseKey, Recording, Shape, Step, StepOptions, Storage, Timesteps};
@@ -199,7 +200,7 @@ fn thresholded(harness: &Harness, values: &[f32], clip: Clip) -> Vec<f32> {
     let shape = Shape::new(1, values.len() as u32);
     let step = Step { x0: Some(tweedie::Tensor::f32(&out)), ..simple(&x, &none, &next, shape, clip) };
     let plan = step.plan(&harness.context).expect("plan");
-    harness.gpu.submit(|encoder| plan.encode(encoder, Recording::call(0))).expect("device").expect("recording");
+    harness.run(&plan, Recording::call(0));
     Storage::F32.decode(&harness.read(&out))
 }
 
@@ -360,7 +361,7 @@ fn twenty_million_elements(harness: &Harness) {
     let x = harness.gpu.upload("x", bytemuck::cast_slice(&values));
     let clip = Clip::Quantile { ratio: 0.995, least: 0.5, most: 10.0 };
     let plan = simple(&x, &x, &x, Shape::new(1, elements), clip).plan(&harness.context).expect("plan");
-    harness.gpu.submit(|encoder| plan.encode(encoder, Recording::call(0))).expect("device").expect("recording");
+    harness.run(&plan, Recording::call(0));
     let found = Storage::F32.decode(&harness.read(&x));
     let magnitudes: Vec<f64> = values.iter().map(|x| f64::from(x.abs())).collect();
     let s = tweedie::gpu::Step::quantile(&magnitudes, 0.995) as f32;

@@ -1,6 +1,7 @@
 //! The step kernel against its f64 twin: random rows over every kind of tensor, whole loops, and what it promises.
 
-use crate::harness::{Harness, Layout, Placed, Stage, TestRng};
+use crate::harness::{Harness, TestRng, step};
+use crate::stage::{Layout, Placed, Stage};
 use tweedie::gpu::compare::{Comparison, Expected};
 use tweedie::gpu::step::{Sample, Stepped};
 use tweedie::gpu::{
@@ -162,14 +163,14 @@ fn check_with(
         ..Step::in_place(&tampered, shape, tensor(x), tensor(prediction))
     }
     .plan(&harness.context)?;
-    assert!(plan.dispatches() == 1 || is_narrow(harness));
+    assert!(plan.dispatches() == 1 || harness.is_narrow());
 
     let mut total = comparison(case.out.storage, case.drawn);
     let mut past: Vec<Vec<f64>> = Vec::new();
     let mut current = stage.values(x);
     for call in 0..case.calls {
         let at_call = if case.per_sample { Recording::per_sample() } else { Recording::call(call) };
-        harness.gpu.submit(|encoder| plan.encode(encoder, at_call)).expect("device").expect("recording");
+        harness.run(&plan, at_call);
         let after: Vec<Vec<u8>> = buffers.iter().map(|buffer| harness.read(buffer)).collect();
         let call_of = |sample: usize| if case.per_sample { at[sample] } else { call };
         let noise = |sample: usize| -> Vec<f64> {
@@ -252,14 +253,10 @@ fn expected(
         .collect()
 }
 
-fn is_narrow(harness: &Harness) -> bool {
-    harness.gpu.device.limits().max_storage_buffers_per_shader_stage < 8
-}
-
 /// What of a case fits a device with four storage buffers: in place, without the network's input, and with noise that is
 /// drawn where there is more to read; and without guidance, for a known region.
 fn fitting(harness: &Harness, case: &Case) -> Case {
-    if !is_narrow(harness) {
+    if !harness.is_narrow() {
         return *case;
     }
     let drawn = case.drawn || case.masked || case.guided && case.depth > 0;
@@ -385,14 +382,11 @@ fn a_sample_does_not_depend_on_its_batch(harness: &Harness) {
         let step = Step {
             calls: Timesteps::per_sample(&calls),
             noise: Noise::Drawn(noise),
-            ..simple(&rows, Shape::new(batch, elements), &x, &p, &next)
+            next: Tensor::f32(&next),
+            ..step(&rows, Shape::new(batch, elements), &x, &p)
         };
         let plan = step.plan(&harness.context).expect("plan");
-        harness
-            .gpu
-            .submit(|encoder| plan.encode(encoder, Recording::per_sample()))
-            .expect("device")
-            .expect("recording");
+        harness.run(&plan, Recording::per_sample());
         harness.read(&next).chunks(elements as usize * 4).map(<[u8]>::to_vec).collect()
     };
     let whole = run(&[0, 1, 2]);
@@ -400,16 +394,6 @@ fn a_sample_does_not_depend_on_its_batch(harness: &Harness) {
     assert_eq!((&whole[2], &whole[0]), (&swapped[0], &swapped[1]));
     assert_eq!(run(&[1]), [whole[1].clone()]);
     assert_ne!(whole[0], whole[1]);
-}
-
-fn simple<'a>(
-    rows: &'a [StepRow],
-    shape: Shape,
-    x: &'a wgpu::Buffer,
-    prediction: &'a wgpu::Buffer,
-    next: &'a wgpu::Buffer,
-) -> Step<'a> {
-    Step { next: Tensor::f32(next), ..Step::in_place(rows, shape, Tensor::f32(x), Tensor::f32(prediction)) }
 }
 
 /// Adds the prediction times 10 to the power of the call.
@@ -425,7 +409,7 @@ fn a_counter_on_the_gpu_chooses_the_rows(harness: &Harness) {
     let shape = Shape::new(2, 4);
     let run = |timesteps, counters, recordings: usize| {
         harness.gpu.submit(|encoder| encoder.clear_buffer(&x, 0, None)).expect("device");
-        let plan = Step { calls: timesteps, ..simple(&rows, shape, &x, &p, &x) }.plan(&harness.context);
+        let plan = Step { calls: timesteps, ..step(&rows, shape, &x, &p) }.plan(&harness.context);
         let plan = plan.expect("plan");
         let counter = Counter::new(&harness.context, &calls, 4, counters).expect("counter");
         let record = |encoder: &mut wgpu::CommandEncoder| {
@@ -455,13 +439,15 @@ fn what_a_row_does_not_need_may_hold_anything(harness: &Harness) {
     let p = harness.gpu.upload("p", bytemuck::cast_slice(&[1.0f32; 5]));
     let nan = harness.gpu.upload("nan", bytemuck::cast_slice(&[f32::NAN; 5]));
     let next = harness.gpu.buffer("next", 20);
-    let step = Step {
+    let plan = Step {
         unconditional: Some(Tensor::f32(&nan)),
         noise: Noise::Tensor(Tensor::f32(&nan)),
-        ..simple(&rows, Shape::new(1, 5), &x, &p, &next)
-    };
-    let plan = step.plan(&harness.context).expect("plan");
-    harness.gpu.submit(|encoder| plan.encode(encoder, Recording::call(0))).expect("device").expect("recording");
+        next: Tensor::f32(&next),
+        ..step(&rows, Shape::new(1, 5), &x, &p)
+    }
+    .plan(&harness.context)
+    .expect("plan");
+    harness.run(&plan, Recording::call(0));
     assert_eq!(bytemuck::cast_slice::<u8, f32>(&harness.read(&next)), [1.0f32; 5]);
 
     // Samples without gaps, of which neighbours share lanes: every other one looks at the noise.
@@ -471,13 +457,15 @@ fn what_a_row_does_not_need_may_hold_anything(harness: &Harness) {
     let next = harness.gpu.buffer("next", 80);
     let noise: Vec<f32> = (0..20).map(|i| if i / 5 % 2 == 0 { f32::NAN } else { 4.0 }).collect();
     let noise = harness.gpu.upload("noise", bytemuck::cast_slice(&noise));
-    let step = Step {
+    let plan = Step {
         calls: Timesteps::per_sample(&calls),
         noise: Noise::Tensor(Tensor::f32(&noise)),
-        ..simple(&rows, Shape::new(4, 5), &x, &x, &next)
-    };
-    let plan = step.plan(&harness.context).expect("plan");
-    harness.gpu.submit(|encoder| plan.encode(encoder, Recording::per_sample())).expect("device").expect("recording");
+        next: Tensor::f32(&next),
+        ..step(&rows, Shape::new(4, 5), &x, &x)
+    }
+    .plan(&harness.context)
+    .expect("plan");
+    harness.run(&plan, Recording::per_sample());
     let expected: Vec<f32> = (0..20).map(|i| if i / 5 % 2 == 0 { 1.0 } else { 5.0 }).collect();
     assert_eq!(bytemuck::cast_slice::<u8, f32>(&harness.read(&next)), expected);
 }
@@ -499,11 +487,12 @@ fn health_counts_what_was_seen(harness: &Harness) {
                 options: StepOptions { clip: Clip::Range(1.5), ..StepOptions::default() },
                 calls: if per_sample { Timesteps::per_sample(&calls) } else { Timesteps::Batch },
                 clean_stats: true,
-                ..simple(&rows, shape, &x, &x, &next)
+                next: Tensor::f32(&next),
+                ..step(&rows, shape, &x, &x)
             };
             let plan = step.plan(&harness.context).expect("plan");
             let at = if per_sample { Recording::per_sample() } else { Recording::call(1) };
-            harness.gpu.submit(|encoder| plan.encode(encoder, at)).expect("device").expect("recording");
+            harness.run(&plan, at);
             let record = CleanStats::decode(&harness.read(plan.clean_stats().expect("a record")));
             let finite = || values.iter().copied().filter(|x| x.is_finite());
             let expected = CleanStats {
@@ -523,7 +512,7 @@ fn errors_name_what_was_found(harness: &Harness) {
     let x = harness.gpu.upload("x", bytemuck::cast_slice(&[2.0f32; 8]));
     let next = harness.gpu.buffer("next", 32);
     let error = |rows: &[StepRow], change: &dyn Fn(&mut Step<'_>)| {
-        let mut step = simple(rows, Shape::new(2, 4), &x, &x, &next);
+        let mut step = Step { next: Tensor::f32(&next), ..step(rows, Shape::new(2, 4), &x, &x) };
         change(&mut step);
         step.plan(&harness.context).map(|_| ()).expect_err("a plan")
     };
@@ -551,10 +540,11 @@ fn errors_name_what_was_found(harness: &Harness) {
     let far = [StepRow { x: 1e39, ..StepRow::IDENTITY }];
     assert!(matches!(error(&far, &|_| {}), PlanError::Table(_)));
     let small = harness.gpu.buffer("small", 28);
-    let short = simple(&[StepRow::IDENTITY], Shape::new(2, 4), &x, &x, &small);
+    let short = Step { next: Tensor::f32(&small), ..step(&[StepRow::IDENTITY], Shape::new(2, 4), &x, &x) };
     let found = short.plan(&harness.context).map(|_| ()).expect_err("a plan");
     assert!(found.to_string().starts_with("next: expected a buffer of at least 32 bytes"), "{found}");
-    let plan = simple(&[StepRow::IDENTITY], Shape::new(2, 4), &x, &x, &next).plan(&harness.context).expect("plan");
+    let plan = Step { next: Tensor::f32(&next), ..step(&[StepRow::IDENTITY], Shape::new(2, 4), &x, &x) };
+    let plan = plan.plan(&harness.context).expect("plan");
     let outside = harness.gpu.submit(|encoder| plan.encode(encoder, Recording::call(1))).expect("device");
     assert!(outside.is_err(), "a call that the loop does not have");
 }

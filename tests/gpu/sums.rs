@@ -50,7 +50,7 @@ fn mean_of_a_million_samples(harness: &Harness) {
             gradient: None,
         };
         let plan = loss.plan(&harness.context).expect("plan");
-        harness.gpu.submit(|encoder| plan.encode(encoder, Recording::timestep(0))).expect("device").expect("recording");
+        harness.run(&plan, Recording::timestep(0));
         let found = Storage::F32.decode(&harness.read(&results));
         let error = (f64::from(found[0]) / f64::from(found[1]) - 1.0).abs();
         println!("mean of a million losses of {}: relative error {error:.1e}", found[1]);
@@ -118,11 +118,7 @@ fn results_beside_a_tensor(harness: &Harness) {
                 gradient: None,
             };
             let plan = loss.plan(&harness.context).expect("plan");
-            harness
-                .gpu
-                .submit(|encoder| plan.encode(encoder, Recording::timestep(0)))
-                .expect("device")
-                .expect("recording");
+            harness.run(&plan, Recording::timestep(0));
             let found = harness.read(losses);
             let found = Storage::F32.decode(&found[offset as usize..]);
             (bits(&found[..batch as usize]), plan.dispatches())

@@ -1,6 +1,7 @@
 //! Terms of the variational bound: the kernel against its f64 twin.
 
-use crate::harness::{Harness, Layout, Placed, Stage, TestRng, harness_with_binding_limit};
+use crate::harness::{Harness, TestRng, harness_with_binding_limit, multiplied};
+use crate::stage::{Layout, Placed, Stage};
 use tweedie::gpu::compare::{Comparison, Expected};
 use tweedie::gpu::vlb::Batch;
 use tweedie::gpu::{
@@ -32,6 +33,8 @@ struct Case {
     /// Of the prediction's and of the second output's gradient.
     gradients: [Option<Layout>; 2],
     reduction: Reduction,
+    /// A factor of the gradients.
+    scale: f64,
     clip: Option<f64>,
     drawn: bool,
     seeds: bool,
@@ -48,6 +51,7 @@ impl Case {
             layout,
             gradients: [Some(layout); 2],
             reduction: Reduction::Sum,
+            scale: 1.0,
             clip: None,
             drawn: false,
             seeds: false,
@@ -57,6 +61,9 @@ impl Case {
         }
     }
 }
+
+/// The factors of gradients.
+const SCALES: [f64; 2] = [1.0, 8.0];
 
 /// The row of a batch that has one timestep.
 const ONE: u32 = 1;
@@ -102,8 +109,7 @@ struct Ran {
 
 /// What of a case fits a device with four storage buffers: noise that is drawn, without seeds, and gradients in place.
 fn fitting(harness: &Harness, case: &Case) -> Case {
-    let narrow = harness.gpu.device.limits().max_storage_buffers_per_shader_stage < crate::FIVE;
-    if !narrow {
+    if !harness.is_narrow() {
         return case.clone();
     }
     let gradients = case.gradients.map(|gradient| gradient.map(|_| case.layout));
@@ -167,11 +173,11 @@ fn check_with(
         gradient: gradients[0].map(tensor),
         learned_gradient: gradients[1].map(tensor),
         reduction: case.reduction,
-        scale: GradientScale::ONE,
+        scale: case.scale.into(),
     };
     let plan = terms.plan(&harness.context).unwrap_or_else(|error| panic!("{error}: {case:?}"));
     let at = Recording { timestep: (!case.per_sample).then_some(ONE), step: u32::from(case.drawn) };
-    harness.gpu.submit(|encoder| plan.encode(encoder, at)).expect("device").expect("recording");
+    harness.run(&plan, at);
     let after: Vec<Vec<u8>> = buffers.iter().map(|buffer| harness.read(buffer)).collect();
     let written: Vec<Placed> = gradients.into_iter().chain([kept]).flatten().collect();
     stage.assert_untouched(&after, &written, case);
@@ -206,12 +212,14 @@ fn check_with(
         comparison.add_all(found, &exact.iter().map(widened).collect::<Vec<_>>());
         comparison.passes()
     };
-    let gradients = ran.gradients.iter().zip(case.gradients).zip([&exact.gradient, &exact.learned_gradient]);
+    let scaled = |exact: &[Expected]| -> Vec<Expected> { exact.iter().map(|e| multiplied(e, case.scale)).collect() };
+    let gradients =
+        ran.gradients.iter().zip(case.gradients).zip([scaled(&exact.gradient), scaled(&exact.learned_gradient)]);
     let mut gradients =
         gradients.filter_map(|((found, layout), exact)| Some((layout?.storage, found.as_ref()?, exact)));
     let good = agrees(Storage::F32, &ran.terms, &exact.samples)
         && ran.mean.is_none_or(|mean| agrees(Storage::F32, &[mean], &[exact.mean]))
-        && gradients.all(|(storage, found, exact)| agrees(storage, found, exact));
+        && gradients.all(|(storage, found, exact)| agrees(storage, found, &exact));
     (noise && good, ran)
 }
 
@@ -238,8 +246,9 @@ fn every_term_and_storage(harness: &Harness) {
     for (i, (batch, elements)) in sizes.into_iter().enumerate() {
         for storage in Storage::ALL {
             for (j, clip) in [None, Some(0.9)].into_iter().enumerate() {
-                let of = [Reduction::Sum, Reduction::Mean][(i + j) % 2];
-                let case = Case { clip, reduction: of, per_sample: i % 3 < 2, ..Case::new(batch, elements, storage) };
+                let reduction = [Reduction::Sum, Reduction::Mean][(i + j) % 2];
+                let (scale, per_sample) = (SCALES[j], i % 3 < 2);
+                let case = Case { clip, reduction, scale, per_sample, ..Case::new(batch, elements, storage) };
                 let one = Case { gradients: [case.gradients[0], None], ..case.clone() };
                 let other = Case { gradients: [None, case.gradients[1]], ..case.clone() };
                 assert_passes(harness, &[case, one, other][(i + j) % 3], (10 * i + j) as u64);
@@ -256,7 +265,8 @@ fn every_layout(harness: &Harness) {
             let mut layout = |storage| Layout { storage, before: rng.below(6), gap: rng.below(5) };
             let clip = (j % 2 == 0).then_some(1.0);
             let gradients = [Some(layout(Storage::ALL[(i + j) % 3])), Some(layout(storage))];
-            let case = Case { layout: layout(storage), gradients, clip, ..Case::new(batch, elements, storage) };
+            let scale = SCALES[j % 2];
+            let case = Case { layout: layout(storage), gradients, clip, scale, ..Case::new(batch, elements, storage) };
             assert_passes(harness, &case, u64::from(elements));
         }
     }
@@ -323,7 +333,7 @@ pub fn terms_of(
         scale: GradientScale::ONE,
     };
     let plan = bound.plan(&harness.context).expect("plan");
-    harness.gpu.submit(|encoder| plan.encode(encoder, Recording::per_sample())).expect("device").expect("recording");
+    harness.run(&plan, Recording::per_sample());
     [&terms, &gradients[0], &gradients[1]]
         .map(|buffer| Storage::F32.decode(&harness.read(buffer)).into_iter().map(f64::from).collect())
 }
@@ -539,5 +549,5 @@ fn errors_name_what_was_found(harness: &Harness) {
     let few = VlbInputs { table: &fixed, learned: None, in1: Noise::None, ..inputs };
     let plan = VlbTerms { inputs: few, learned_gradient: None, ..good }.plan(&harness.context).expect("plan");
     assert_eq!(plan.dispatches(), 3, "the tensors, the samples' sums, their mean");
-    harness.gpu.submit(|encoder| plan.encode(encoder, Recording::timestep(0))).expect("device").expect("recording");
+    harness.run(&plan, Recording::timestep(0));
 }

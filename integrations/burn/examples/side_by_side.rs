@@ -54,6 +54,7 @@ struct Line {
     burn: Figures,
     tweedie: Figures,
     plans_made: u64,
+    plans_moved: u64,
 }
 
 #[derive(Debug, serde::Serialize)]
@@ -81,7 +82,8 @@ fn main() -> anyhow::Result<()> {
             let Figures { milliseconds, mebibytes, .. } = figures;
             println!("| {shape:?} {elements} | {way} | {milliseconds:.2} | {launches:.1} | {mebibytes:.0} |");
         }
-        report.lines.push(Line { shape, elements, burn: a, tweedie: b, plans_made: tweedie.training.plans_made() });
+        let [plans_made, plans_moved] = [tweedie.training.plans_made(), tweedie.training.plans_moved()];
+        report.lines.push(Line { shape, elements, burn: a, tweedie: b, plans_made, plans_moved });
     }
     println!("adapter: {}; fusion: {}", report.adapter, if report.fusion { "on" } else { "off" });
     if let Some(path) = arguments.out {

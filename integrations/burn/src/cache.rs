@@ -91,12 +91,14 @@ impl Inner {
         });
         match moved {
             Some(plan) => {
+                let plan = plan.map_err(tweedie::Error::from)?;
                 self.moved += 1;
-                Ok(plan.map_err(tweedie::Error::from)?)
+                Ok(plan)
             }
             None => {
+                let plan = make()?;
                 self.made += 1;
-                make()
+                Ok(plan)
             }
         }
     }

@@ -9,10 +9,12 @@ use tweedie::math::sampler::{Call, Sampler};
 use tweedie::{Guidance, GuidanceScale, Shape};
 
 /// Classifier-free guidance; see [`tweedie::Guidance`].
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Guide {
-    /// `w`.
+    /// `w` of every call, where `scales` is empty.
     pub scale: f64,
+    /// `w` of each call, as many as the sampler has: a schedule of guidance.
+    pub scales: Vec<f64>,
     /// The prediction that `w` counts from.
     pub counts: GuidanceScale,
     /// Part of the way that the mixture is brought back to the conditional prediction's standard deviation, in `0..=1`.
@@ -23,7 +25,7 @@ impl Guide {
     /// `u + scale*(c - u)`, without rescaling.
     #[must_use]
     pub const fn new(scale: f64) -> Self {
-        Self { scale, counts: GuidanceScale::FromUnconditional, rescale: 0.0 }
+        Self { scale, scales: Vec::new(), counts: GuidanceScale::FromUnconditional, rescale: 0.0 }
     }
 }
 
@@ -148,7 +150,7 @@ impl<const D: usize> Run<'_, D> {
             let memory = memory.as_ref().map(|memory| bridge.lend_out("memory", memory)).transpose()?;
             let (next, input, memory) = (&to, out.as_ref(), memory.as_ref());
             let view = View { sampling, x: &from, prediction: &prediction, next, input, memory, key: *key };
-            let request = view.of_tweedie(*guide);
+            let request = view.of_tweedie(guide.as_ref());
             let roles = [
                 ("x", Some(request.x)),
                 ("prediction", Some(request.prediction)),
@@ -166,14 +168,13 @@ impl<const D: usize> Run<'_, D> {
             )
         };
         // A loop that looks back remembers in a tensor of its own, which every plan is given.
-        let depth = sampler.calls().iter().map(|call| call.row.depth()).max().unwrap_or(0);
-        if memory.is_none() && depth > 0 {
-            *memory = Some(remembered(bridge, depth, from.shape(), x.dtype())?);
+        if memory.is_none() && sampler.depth() > 0 {
+            *memory = Some(remembered(bridge, sampler, from.shape(), x.dtype())?);
         }
         match step(memory) {
             // 16-bit samples that are no whole lanes remember in f32.
             Err(Error::Tweedie(tweedie::Error::Plan(PlanError::Memory { .. }))) => {
-                *memory = Some(remembered(bridge, depth, from.shape(), DType::F32)?);
+                *memory = Some(remembered(bridge, sampler, from.shape(), DType::F32)?);
                 step(memory)?;
             }
             stepped => stepped?,
@@ -189,9 +190,9 @@ impl<const D: usize> Run<'_, D> {
     }
 }
 
-/// Memory for this many clean samples.
-fn remembered(bridge: &Bridge, depth: usize, shape: Shape, elements: DType) -> Result<Tensor<2>, Error> {
-    bridge.empty("memory", [shape.batch as usize, depth * shape.elements as usize], elements)
+/// Memory for the clean samples that the sampler looks back to.
+fn remembered(bridge: &Bridge, sampler: &Sampler, shape: Shape, elements: DType) -> Result<Tensor<2>, Error> {
+    bridge.empty("memory", [shape.batch as usize, sampler.depth() * shape.elements as usize], elements)
 }
 
 /// Lent tensors in their roles.
@@ -206,17 +207,17 @@ struct View<'a> {
 }
 
 impl<'a> View<'a> {
-    fn of_tweedie(&self, guide: Option<Guide>) -> tweedie::Sampling<'a> {
+    fn of_tweedie(&self, guide: Option<&'a Guide>) -> tweedie::Sampling<'a> {
         let Self { sampling, x, prediction, next, input, memory, key } = *self;
         let shape = x.shape();
         let conditional = prediction.tensor();
         let half = shape.total() * conditional.storage.bytes();
-        let guidance = guide.map(|Guide { scale, counts, rescale }| Guidance {
-            scales: None,
+        let guidance = guide.map(|guide| Guidance {
             unconditional: conditional.at(prediction.offset() + half),
-            scale,
-            counts,
-            rescale,
+            scale: guide.scale,
+            scales: (!guide.scales.is_empty()).then_some(&guide.scales[..]),
+            counts: guide.counts,
+            rescale: guide.rescale,
         });
         tweedie::Sampling {
             calls: Timesteps::Batch,

@@ -45,16 +45,21 @@ fn network(x: Tensor<3>, guided: bool) -> Tensor<3> {
     if guided { Tensor::cat(vec![with, x.mul_scalar(0.6)], 0) } else { with }
 }
 
+/// Guidance that rises and falls over the six calls.
+fn scheduled() -> Guide {
+    Guide { scales: vec![1.0, 1.5, 4.0, 3.0, 2.0, 0.0], ..Guide::new(2.5) }
+}
+
 /// Each step is held against its row in f64, from the tensors that Burn has before and after it.
 fn every_call_is_its_twin(harness: &Harness) {
     for (name, bridge) in &harness.bridges {
         for (dtype, storage) in ELEMENTS {
             for predicts in [Quantity::Epsilon, Quantity::X0, Quantity::V] {
                 for (solver, sampler) in samplers(predicts) {
-                    for guide in [None, Some(Guide::new(2.5))] {
+                    for guide in [None, Some(Guide::new(2.5)), Some(scheduled())] {
                         let what = format!("{name}, {dtype:?}, {predicts}, {solver}, {guide:?}");
                         let sampling = Sampling::new(bridge, sampler.clone());
-                        let sampling = guide.map_or(sampling.clone(), |guide| sampling.guided(guide));
+                        let sampling = guide.clone().map_or(sampling.clone(), |guide| sampling.guided(guide));
                         let mut run = sampling.start(SHAPE, dtype, KEY).expect("noise");
                         let mut history = vec![Vec::<f64>::new(); 3];
                         let (mut worst, mut wrong, mut calls) = (0f64, 0f64, 0);
@@ -63,7 +68,10 @@ fn every_call_is_its_twin(harness: &Harness) {
                             let prediction = network(before.clone(), guide.is_some());
                             run.step(prediction.clone()).expect("a step");
                             let after = run.input();
-                            let mix = guide.map_or([1.0, 0.0], |guide| [guide.scale, 1.0 - guide.scale]);
+                            let mix = guide.as_ref().map_or([1.0, 0.0], |guide| {
+                                let scale = guide.scales.get(calls as usize).unwrap_or(&guide.scale);
+                                [*scale, 1.0 - scale]
+                            });
                             let row = call.row.guided(mix);
                             let [x, p] = [&before, &prediction]
                                 .map(|t| download(t).into_iter().map(f64::from).collect::<Vec<_>>());

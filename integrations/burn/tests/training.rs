@@ -16,6 +16,7 @@ pub const TESTS: &[crate::Test] = &[
     ("training::the_gradient_is_burns_own", the_gradient_is_burns_own),
     ("training::a_scaled_loss_keeps_small_gradients", a_scaled_loss_keeps_small_gradients),
     ("training::a_few_plans_serve_a_long_run", a_few_plans_serve_a_long_run),
+    ("training::plans_move_where_places_are_new", plans_move_where_places_are_new),
 ];
 
 const KEY: NoiseKey = NoiseKey::seed(11).stream(4).first_sample(1000);
@@ -228,4 +229,29 @@ fn a_few_plans_serve_a_long_run(harness: &Harness) {
     let noisy = training.noise_at(x0, upload_words(own, &[0, STEPS as u32]), KEY).expect("noise");
     let found = download(&noisy.x_t);
     assert!(found[0].is_finite() && found[1].is_nan(), "{found:?}");
+}
+
+/// Tensors that stay alive leave their places to nobody: plans are moved to new ones, and write what plans made there do.
+fn plans_move_where_places_are_new(harness: &Harness) {
+    const ROUNDS: u32 = 20;
+    for (name, bridge) in &harness.bridges {
+        let fresh = |bridge: &Bridge, predicts| training(bridge, predicts);
+        let training = fresh(bridge, Quantity::Epsilon);
+        let mut kept = Vec::new();
+        for round in 0..ROUNDS {
+            let data = values(u64::from(round), SHAPE.iter().product(), Storage::F32);
+            let x0 = upload(bridge, &data, SHAPE, DType::F32);
+            kept.push((x0.clone(), training.noise(x0, KEY.stream(round)).expect("noise")));
+        }
+        let [made, moved] = [training.plans_made(), training.plans_moved()];
+        println!("{name}: {made} plans made, {moved} moved");
+        assert!(moved >= u64::from(ROUNDS) && made < u64::from(ROUNDS), "{name}: {made} made, {moved} moved");
+        for (round, (x0, noisy)) in (0..).zip(&kept) {
+            let own = fresh(bridge, Quantity::Epsilon);
+            let expected = own.noise(x0.clone(), KEY.stream(round)).expect("noise");
+            assert_eq!(own.plans_moved(), 0);
+            assert_eq!(download_words(&noisy.t), download_words(&expected.t), "{name} {round}");
+            assert_eq!(download(&noisy.x_t), download(&expected.x_t), "{name} {round}");
+        }
+    }
 }

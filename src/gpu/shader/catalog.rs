@@ -198,7 +198,9 @@ fn every_vlb(walk: Walk, rows: Rows, storages: &[Storage]) -> Vec<Variant> {
                 all.push(drawn);
                 // Bindings do not depend on the clip.
                 if !clips {
-                    all.extend([aliased(drawn), aliased(variant(Draw::No, apart))]);
+                    let apart = variant(Draw::No, apart);
+                    let scaled = Variant { op: op(true), ..apart };
+                    all.extend([aliased(drawn), aliased(apart), scaled, aliased(scaled)]);
                 }
             }
         }

@@ -184,10 +184,28 @@ impl SamplerOptions {
         true
     }
 
+    /// The names of all options besides `steps`, `timesteps` and `compat`.
+    ///
+    /// ```
+    /// use tweedie::math::catalog::SamplerOptions;
+    ///
+    /// assert!(SamplerOptions::names().any(|name| name == "eta"));
+    /// ```
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        Self::default().named().into_iter().map(|(name, _)| name)
+    }
+
     /// The names of the options that are given, besides `steps`, `timesteps` and `compat`.
     pub fn given(&self) -> impl Iterator<Item = &'static str> {
-        let all = [
-            ("sigmas", self.sigma_list.is_some()),
+        self.named().into_iter().filter(|(_, given)| *given).map(|(name, _)| name)
+    }
+
+    /// Each option by name, and `true` if it is given.
+    fn named(&self) -> [(&'static str, bool); 31] {
+        let placed = self.placement.map(Placement::option);
+        [
+            ("spacing", placed == Some("spacing")),
+            ("sigmas", placed == Some("sigmas") || self.sigma_list.is_some()),
             ("times", self.times.is_some()),
             ("sections", self.sections.is_some()),
             ("strength", self.strength.is_some()),
@@ -217,9 +235,7 @@ impl SamplerOptions {
             ("mu", self.mu.is_some()),
             ("tokens", self.tokens.is_some()),
             ("s_churn", self.churn.is_some()),
-        ];
-        let given = all.into_iter().filter(|(_, given)| *given).map(|(name, _)| name);
-        self.placement.map(Placement::option).into_iter().chain(given)
+        ]
     }
 }
 

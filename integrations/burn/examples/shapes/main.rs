@@ -100,6 +100,7 @@ struct Report {
     step_seconds: Vec<(String, f64)>,
     losses: Vec<(String, f32)>,
     plans_made: u64,
+    plans_moved: u64,
     classifier: f64,
     /// The energy distance of held-out pictures from each other, of as many as there are samples: mean and most of eight.
     held_out: [f64; 2],
@@ -207,6 +208,7 @@ impl Bed {
             step_seconds: Vec::new(),
             losses: Vec::new(),
             plans_made: 0,
+            plans_moved: 0,
             classifier: accuracy(&self.held_out),
             held_out: [others.iter().sum::<f64>() / 8.0, others.iter().copied().fold(f64::MIN, f64::max)],
             noise: judge::energy(&noise, &self.held_out),
@@ -257,6 +259,7 @@ fn trained(
         }
     }
     report.plans_made += run.plans_made();
+    report.plans_moved += run.plans_moved();
     Ok(run.network.valid())
 }
 

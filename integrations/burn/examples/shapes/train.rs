@@ -78,6 +78,11 @@ impl Run {
         self.training.plans_made()
     }
 
+    /// Number of plans that tweedie has moved to other tensors.
+    pub fn plans_moved(&self) -> u64 {
+        self.training.plans_moved()
+    }
+
     /// Writes all that the next step depends on; the file that says so comes last.
     pub fn save(&self, folder: &Path) -> anyhow::Result<()> {
         std::fs::create_dir_all(folder)?;
