@@ -75,7 +75,7 @@ impl Variant {
         }
         add(true, file!("walk/window"));
 
-        add(draws || self.op.takes_logarithms(), file!("noise/log1p"));
+        add(self.op.takes_logarithms(), file!("noise/log1p"));
         add(draws && native.int64, file!("noise/product_int64"));
         add(draws && !native.int64, PRODUCT_WORDS);
         add(draws, PHILOX);
