@@ -61,7 +61,7 @@ pub fn validate(shader: &ComposedShader) -> Result<(Module, ModuleInfo), String>
     Ok((module, info))
 }
 
-/// Writes the only entry point, with these values for its overrides if it has any.
+/// Writes the only entry point, with these values for those of its overrides that it has.
 pub fn write(
     module: &Module,
     info: &ModuleInfo,
@@ -73,8 +73,9 @@ pub fn write(
     };
     let entry = entry.name.clone();
     // Naming an override that a shader lacks is an error, as it is in wgpu.
-    let overrides = if module.overrides.is_empty() { &[] } else { overrides };
-    let constants = overrides.iter().map(|&(name, value)| (name.to_owned(), value)).collect();
+    let has = |name: &str| module.overrides.iter().any(|(_, found)| found.name.as_deref() == Some(name));
+    let constants =
+        overrides.iter().filter(|(name, _)| has(name)).map(|&(name, value)| (name.to_owned(), value)).collect();
     let stage = Some((ShaderStage::Compute, &*entry));
     let (module, info) = pipeline_constants::process_overrides(module, info, stage, &constants)
         .map_err(|error| format!("overrides: {error}"))?;

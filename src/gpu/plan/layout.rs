@@ -24,9 +24,6 @@ const VECTOR: u64 = 16;
 /// Bytes of the factor and the threshold of a sample.
 const SCALES: u64 = 8;
 
-/// A workgroup along a line, for walks that do not know samples.
-const LINE: Tile = Tile { lanes: WORKGROUP, samples: 1, lanes_each: 1 };
-
 /// The placement of a job's tensors for one device.
 pub(crate) struct Layout<'a> {
     pub context: &'a Context,
@@ -151,10 +148,11 @@ impl Layout<'_> {
                 let team = team_of(job.op, job.shape.elements);
                 let teams = window.samples.div_ceil(WORKGROUP / team);
                 let groups_y = teams.min(MAX_GROUPS);
+                let tile = if team == WORKGROUP { Tile::LINE } else { Tile::SHARED };
                 let digit_shift = job.digit;
                 let (all, unused) = (chunks(job.shape.elements), [0; 2]);
                 let walk = ChunksParams { groups_y, chunks: all, team, digit_shift, first_sum, factor, unused };
-                (walk.into(), LINE, [chunks(window.elements), groups_y, teams.div_ceil(groups_y)])
+                (walk.into(), tile, [chunks(window.elements), groups_y, teams.div_ceil(groups_y)])
             }
             Walk::Lanes => {
                 let lanes = window.elements / LANE as u32;
@@ -168,16 +166,20 @@ impl Layout<'_> {
             Walk::Flat => {
                 let total = window.samples * window.elements;
                 let workgroups = line(total);
-                (FlatParams { groups_x: workgroups[0], total, unused: [0; 6] }.into(), LINE, workgroups)
+                (FlatParams { groups_x: workgroups[0], total, unused: [0; 6] }.into(), Tile::LINE, workgroups)
             }
             Walk::Pairs => {
                 let workgroups = line(window.samples * window.elements);
-                (PairsParams { groups_x: workgroups[0], first_sum, factor, unused: [0; 5] }.into(), LINE, workgroups)
+                (
+                    PairsParams { groups_x: workgroups[0], first_sum, factor, unused: [0; 5] }.into(),
+                    Tile::LINE,
+                    workgroups,
+                )
             }
             Walk::Words => {
                 let walk = self.words_params(&variant.outputs(), window, tensors);
                 let workgroups = line(walk.slots);
-                (WordsParams { groups_x: workgroups[0], ..walk }.into(), LINE, workgroups)
+                (WordsParams { groups_x: workgroups[0], ..walk }.into(), Tile::LINE, workgroups)
             }
         }
     }

@@ -137,7 +137,12 @@ impl Variant {
         let clean_stats =
             if self.step().clean_stats { format!("const CLEAN_STATS_IN_GROUP = {shared};\n") } else { String::new() };
         let second = format!("const SECOND_NOISE = {};\n", self.op.parts().extended && draws);
-        kernel + &op + &clean_stats + &second
+        let chunks = if matches!(self.walk, Walk::Chunks | Walk::UnalignedChunks) {
+            format!("const WHOLE_LANES = {};\n", self.walk == Walk::Chunks)
+        } else {
+            String::new()
+        };
+        kernel + &op + &clean_stats + &second + &chunks
     }
 
     /// Declares the seeds of the samples, where each has its own.

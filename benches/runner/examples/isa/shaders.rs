@@ -113,8 +113,8 @@ fn spirv(text: &str, shape: Shape) -> Result<Vec<u8>> {
         .validate(&module)
         .map_err(|error| anyhow!("{}", error.emit_to_string(text)))?;
     let Some(entry) = module.entry_points.first().map(|entry| entry.name.clone()) else { bail!("no entry point") };
-    let constants = if module.overrides.is_empty() { Vec::new() } else { tile(shape).to_vec() };
-    let constants = constants.into_iter().map(|(key, value)| (key.to_owned(), f64::from(value))).collect();
+    let chosen = module.overrides.iter().filter_map(|(_, constant)| constant.name.clone());
+    let constants = chosen.map(|name| Ok((name.clone(), constant(&name, shape)?))).collect::<Result<_>>()?;
     let stage = Some((ShaderStage::Compute, &*entry));
     let (module, info) = pipeline_constants::process_overrides(&module, &info, stage, &constants)?;
     // The kernels of reductions write workgroup memory before they read it.
@@ -148,9 +148,17 @@ fn spirv(text: &str, shape: Shape) -> Result<Vec<u8>> {
     Ok(words.into_iter().flat_map(u32::to_le_bytes).collect())
 }
 
-/// The tile that the library takes for samples of this size where the dispatch is large.
-fn tile(shape: Shape) -> [(&'static str, u32); 3] {
+/// The pipeline constant that the library takes for samples of this size where the dispatch is large.
+fn constant(name: &str, shape: Shape) -> Result<f64> {
     let lanes = shape.elements / 4;
     let across = lanes.next_power_of_two().min(256);
-    [("tile_x", across), ("tile_y", 256 / across), ("lanes_each", if lanes >= 1024 { 4 } else { 1 })]
+    let value = match name {
+        "tile_x" => across,
+        "tile_y" => 256 / across,
+        "lanes_each" => u32::from(lanes >= 1024) * 3 + 1,
+        "one_sample" => u32::from(shape.elements > 2048),
+        "of_two" => u32::from(shape.elements == 2),
+        _ => bail!("no value for the pipeline constant {name}"),
+    };
+    Ok(f64::from(value))
 }
