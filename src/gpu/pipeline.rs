@@ -59,7 +59,8 @@ impl Tile {
                 ("lanes_each", f64::from(self.lanes_each)),
             ],
             Walk::Chunks | Walk::UnalignedChunks => vec![("one_sample", f64::from(u8::from(self == Self::LINE)))],
-            Walk::Flat | Walk::Words | Walk::Pairs => Vec::new(),
+            Walk::Flat => vec![("of_two", f64::from(u8::from(self == Self::SHARED)))],
+            Walk::Words | Walk::Pairs => Vec::new(),
         }
     }
 }

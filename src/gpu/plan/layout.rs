@@ -166,7 +166,8 @@ impl Layout<'_> {
             Walk::Flat => {
                 let total = window.samples * window.elements;
                 let workgroups = line(total);
-                (FlatParams { groups_x: workgroups[0], total, unused: [0; 6] }.into(), Tile::LINE, workgroups)
+                let tile = if window.elements == 2 { Tile::SHARED } else { Tile::LINE };
+                (FlatParams { groups_x: workgroups[0], total, unused: [0; 6] }.into(), tile, workgroups)
             }
             Walk::Pairs => {
                 let workgroups = line(window.samples * window.elements);

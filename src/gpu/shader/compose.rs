@@ -142,7 +142,12 @@ impl Variant {
         } else {
             String::new()
         };
-        kernel + &op + &clean_stats + &second + &chunks
+        let flat = if self.walk == Walk::Flat {
+            format!("const READS_ALL = {};\n", self.op == Op::Map)
+        } else {
+            String::new()
+        };
+        kernel + &op + &clean_stats + &second + &chunks + &flat
     }
 
     /// Declares the seeds of the samples, where each has its own.
