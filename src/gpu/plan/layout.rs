@@ -21,6 +21,10 @@ use crate::gpu::tensor::Tensor;
 /// Bytes of a `vec4` of coefficients.
 const VECTOR: u64 = 16;
 
+/// Workgroups of a dispatch that keep the largest cards busy: with fewer, invocations of one lane each spread over more of
+/// them.
+const BUSY: u64 = 1000;
+
 /// Bytes of the factor and the threshold of a sample.
 const SCALES: u64 = 8;
 
@@ -156,7 +160,7 @@ impl Layout<'_> {
             }
             Walk::Lanes => {
                 let lanes = window.elements / LANE as u32;
-                let tile = tile_for(lanes);
+                let tile = tile_for(lanes, window.samples);
                 let rows = window.samples.div_ceil(tile.samples);
                 let groups_y = rows.min(MAX_GROUPS);
                 let across = lanes.div_ceil(tile.lanes * tile.lanes_each);
@@ -233,12 +237,12 @@ fn line(slots: u32) -> [u32; 3] {
     [groups_x, groups.div_ceil(groups_x), 1]
 }
 
-/// The tile for samples of this many lanes: a workgroup is filled with short samples, and long samples give each
-/// invocation several lanes so that loads overlap.
-fn tile_for(lanes: u32) -> Tile {
+/// The tile for so many samples of this many lanes: a workgroup is filled with short samples, and long samples give each
+/// invocation several lanes, if [`BUSY`] workgroups are left.
+fn tile_for(lanes: u32, samples: u32) -> Tile {
     let across = lanes.next_power_of_two().min(WORKGROUP);
-    let lanes_each = if lanes >= 4 * WORKGROUP { 4 } else { 1 };
-    Tile { lanes: across, samples: WORKGROUP / across, lanes_each }
+    let large = lanes >= 4 * WORKGROUP && u64::from(lanes / (4 * WORKGROUP)) * u64::from(samples) >= BUSY;
+    Tile { lanes: across, samples: WORKGROUP / across, lanes_each: if large { 4 } else { 1 } }
 }
 
 /// The bytes of a row of coefficients.
@@ -291,9 +295,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn invocations_take_several_lanes_where_the_dispatch_is_large() {
+        let each = |lanes, samples| tile_for(lanes, samples).lanes_each;
+        assert_eq!([each(1 << 20, 1), each(1024, 1000), each(4096, 250)], [4; 3]);
+        assert_eq!([each(1024, 999), each(4096, 16), each(1023, 100_000), each(1, 1)], [1; 4]);
+    }
+
+    #[test]
     fn a_tile_is_a_whole_workgroup_however_short_the_samples() {
         for lanes in [1, 2, 3, 16, 255, 256, 257, 1024, 1 << 20] {
-            let tile = tile_for(lanes);
+            let tile = tile_for(lanes, 7);
             assert_eq!(tile.lanes * tile.samples, WORKGROUP, "{lanes} lanes: {tile:?}");
             assert!(tile.lanes >= lanes.min(WORKGROUP), "{lanes} lanes: {tile:?}");
         }
