@@ -1,7 +1,7 @@
 // The sum of what the invocations of a team hold, always in the same order; the first one of each gets it. A team is a power of
 // two, the 256 invocations of a workgroup at most, and all of those get here together.
 // Expects: Sum, plus; from the host BRANCHES, a power of two.
-// Defines: tree, tree_of_all.
+// Defines: tree, tree_of_all, tree_of_columns.
 
 var<workgroup> sums: array<Sum, WORKGROUP>;
 
@@ -40,6 +40,16 @@ fn tree_of_all(invocation: u32, partial: Sum) -> Sum {
         return sum_of_branches(0u, 1u);
     }
     return partial;
+}
+
+// The same, where BRANCHES invocations have made the first level by themselves.
+fn tree_of_columns(invocation: u32, column: Sum) -> Sum {
+    sums[invocation] = column;
+    workgroupBarrier();
+    if (invocation == 0u) {
+        return sum_of_branches(0u, 1u);
+    }
+    return column;
 }
 
 // All are read before the first two are added, so that the reads are in flight together.

@@ -2,12 +2,14 @@
 // invocations. What is added to what depends on the size of a sample alone, so it is the same on every device and in every
 // batch.
 // Expects: params, Row, row_at, needs, report_undefined, bases_of, read_lane, write_chunk_lane, draw_block, walk_four; of the
-// reduction: clear_shared, load_sample_state, accumulate, write_partial, flush; from the host WHOLE_LANES: whether every lane is
+// reduction: clear_shared, load_sample_state, accumulate, end_row, write_partial, flush; from the host WHOLE_LANES: whether every lane is
 // inside its sample.
-// Defines: ChunksParams, one_sample, team, walk_lane, elements_of, the entry point `chunks`.
+// Defines: ChunksParams, one_sample, rows_each, team, walk_lane, elements_of, the entry point `chunks`.
 
 // A workgroup takes a chunk of one sample: then its row, and what follows from it, is the same for all invocations.
 override one_sample: bool = true;
+// Rows of the tree of sums that an invocation takes: on a CPU, where barriers are dear, all BRANCHES of them, else 1.
+override rows_each: u32 = 1u;
 
 struct ChunksParams {
     groups_y: u32,    // workgroups along y; z goes on from there
@@ -24,7 +26,7 @@ fn team() -> u32 {
     return select(params.walk.team, WORKGROUP, one_sample);
 }
 
-@compute @workgroup_size(WORKGROUP, 1, 1)
+@compute @workgroup_size(WORKGROUP / rows_each, 1, 1)
 fn chunks(@builtin(local_invocation_id) local: vec3<u32>, @builtin(workgroup_id) group: vec3<u32>) {
     var sample = group.z * params.walk.groups_y + group.y;
     var member = local.x;
@@ -48,8 +50,12 @@ fn walk_chunk(sample: u32, first: u32) {
     }
     let bases = bases_of(sample);
     load_sample_state(sample, row);
-    // Four lanes for each of a whole workgroup are a chunk; a smaller team has a sample of as few lanes.
-    walk_four(row, needs(row), bases, sample, first, team());
+    let needed = needs(row);
+    for (var i = 0u; i < rows_each; i += 1u) {
+        // Four lanes for each of a whole workgroup are a chunk; a smaller team has a sample of as few lanes.
+        walk_four(row, needed, bases, sample, first + i * (WORKGROUP / rows_each), team());
+        end_row(i);
+    }
 }
 
 fn walk_lane(row: Row, needed: u32, bases: Bases, sample: u32, lane: u32) {

@@ -2,7 +2,7 @@
 
 use crate::gpu::shader::bindings::layout_entries;
 use crate::gpu::shader::compose::{Native, dump};
-use crate::gpu::shader::params::WORKGROUP;
+use crate::gpu::shader::params::{BRANCHES, WORKGROUP};
 use crate::gpu::shader::variant::{Variant, Walk};
 use std::sync::{Arc, OnceLock};
 
@@ -51,14 +51,18 @@ impl Tile {
     pub const SHARED: Self = Self { lanes: 1, samples: WORKGROUP, lanes_each: 1 };
 
     /// The pipeline constants of a walk. Naming a constant that a shader lacks is an error.
-    fn constants(self, walk: Walk) -> Vec<(&'static str, f64)> {
-        match walk {
+    fn constants(self, variant: &Variant, native: Native) -> Vec<(&'static str, f64)> {
+        let rows = native.wide && self == Self::LINE && variant.op.adds_up();
+        match variant.walk {
             Walk::Lanes => vec![
                 ("tile_x", f64::from(self.lanes)),
                 ("tile_y", f64::from(self.samples)),
                 ("lanes_each", f64::from(self.lanes_each)),
             ],
-            Walk::Chunks | Walk::UnalignedChunks => vec![("one_sample", f64::from(u8::from(self == Self::LINE)))],
+            Walk::Chunks | Walk::UnalignedChunks => vec![
+                ("one_sample", f64::from(u8::from(self == Self::LINE))),
+                ("rows_each", f64::from(if rows { BRANCHES } else { 1 })),
+            ],
             Walk::Flat => vec![("of_two", f64::from(u8::from(self == Self::SHARED)))],
             Walk::Words | Walk::Pairs => Vec::new(),
         }
@@ -118,7 +122,7 @@ impl Pipeline {
     }
 
     fn compile_op(&self, variant: &Variant, tile: Tile) -> wgpu::ComputePipeline {
-        let constants = &tile.constants(variant.walk);
+        let constants = &tile.constants(variant, self.compiler.native);
         let zero_initialize_workgroup_memory = variant.clears_workgroup_memory();
         let options = wgpu::PipelineCompilationOptions { constants, zero_initialize_workgroup_memory };
         self.compile(&variant.compose(self.compiler.native), variant.walk.entry_point(), options)
