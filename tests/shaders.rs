@@ -119,10 +119,10 @@ fn shaders() -> BTreeSet<ComposedShader> {
 /// All that a shader must pass, as one verdict.
 fn check(shader: &ComposedShader, [x, y, each]: Tile) -> Result<(), String> {
     let (module, info) = written::validate(shader)?;
-    if let Some(line) = directive(&shader.text) {
+    if let Some(line) = directive(&shader.text).filter(|line| !shader.f16 || *line != "enable f16;") {
         return Err(format!("a directive: {line}"));
     }
-    if let Some(ty) = wide_type(&module).filter(|_| !shader.int64) {
+    if let Some(ty) = wide_type(&module).filter(|_| !shader.int64 && !shader.f16) {
         return Err(format!("a type that not every device has: {ty}"));
     }
     check_layout(&module)?;

@@ -86,7 +86,12 @@ fn dumped(dump: &Path, kinds: &BTreeSet<ComposedShader>) -> io::Result<Vec<Compo
         let kind = kinds.iter().find(|kind| kind.entry_point == entry_point);
         let kind = kind.ok_or_else(|| io::Error::other(format!("{name} is no shader of tweedie's")))?;
         let text = fs::read_to_string(&path)?;
-        found.push(ComposedShader { int64: text.contains("u64("), text, ..kind.clone() });
+        found.push(ComposedShader {
+            int64: text.contains("u64("),
+            f16: text.starts_with("enable f16"),
+            text,
+            ..kind.clone()
+        });
     }
     Ok(found)
 }

@@ -225,9 +225,11 @@ fn lock<T>(list: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// The features beyond WebGPU that shaders use on a device.
 fn native_of(device: &wgpu::Device) -> Native {
-    let int64 = device.features().contains(wgpu::Features::SHADER_INT64);
+    let features = device.features();
+    let int64 = features.contains(wgpu::Features::SHADER_INT64);
+    let f16 = features.contains(wgpu::Features::SHADER_F16);
     let info = device.adapter_info();
     // Wide loads were measured to be faster on Mesa's lavapipe, and on nothing else.
     let software = info.device_type == wgpu::DeviceType::Cpu && info.backend == wgpu::Backend::Vulkan;
-    Native { int64, wide: int64 && software }
+    Native { int64, f16, wide: int64 && software }
 }

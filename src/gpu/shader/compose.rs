@@ -20,6 +20,8 @@ use crate::gpu::storage::Storage;
 pub(crate) struct Native {
     /// 64-bit integers (`SHADER_INT64`), for random words.
     pub int64: bool,
+    /// 16-bit numbers (`SHADER_F16`), for f16 tensors that are read and written in lanes.
+    pub f16: bool,
     /// These for memory too, 8 bytes at once: software drivers load and store the numbers of a vector one by one.
     pub wide: bool,
 }
@@ -59,11 +61,15 @@ impl Walk {
 impl Variant {
     /// Writes the complete WGSL: of these parts, those whose condition holds.
     pub fn compose(&self, native: Native) -> String {
-        let access = Access { variant: self, wide: native.wide && self.walk.unit() == 4 };
+        let in_lanes = self.walk.unit() == 4;
+        let halves = native.f16 && in_lanes && self.has_storage(Storage::F16);
+        let access = Access { variant: self, wide: native.wide && in_lanes, halves };
         let four_lanes = matches!(self.walk, Walk::Lanes | Walk::Chunks | Walk::UnalignedChunks);
         let (draws, lanes_of_two) = (self.draw != Draw::No, self.walk.crosses_samples());
         let (streams, clean_stats) = (!self.walk.reduces(), self.step().clean_stats);
-        let mut text = params::constants() + &self.constants();
+        // A directive comes before everything else.
+        let directive = if halves { "enable f16;\n" } else { "" };
+        let mut text = directive.to_owned() + &params::constants() + &self.constants();
         let mut add = |condition: bool, part: &str| {
             if condition {
                 text.push_str(part);
@@ -71,7 +77,8 @@ impl Variant {
         };
         // Not every driver converts f16 at all, so a kernel that does not need it does not name it.
         for storage in Storage::ALL {
-            add(self.has_storage(storage), storage.wgsl());
+            let text = if halves && storage == Storage::F16 { file!("storage/f16_native") } else { storage.wgsl() };
+            add(self.has_storage(storage), text);
         }
         add(true, file!("walk/window"));
 
@@ -125,7 +132,8 @@ impl Variant {
         self.draw != Draw::No || self.step().clean_stats || matches!(self.op, Op::Vlb { .. })
     }
 
-    fn has_storage(&self, storage: Storage) -> bool {
+    /// True if a tensor has this storage.
+    pub fn has_storage(&self, storage: Storage) -> bool {
         self.operands.iter().any(|operand| operand.storage() == Some(storage))
     }
 

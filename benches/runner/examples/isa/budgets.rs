@@ -52,7 +52,7 @@ pub fn write(mesa: &str, rows: &[Row]) -> Result<()> {
 
 fn of<'a>(rows: &'a [Row], op: &str, walk: &str, storage: &str) -> Result<&'a Row> {
     let own =
-        |row: &&Row| row.int64 && row.family == FAMILY && row.op == op && row.walk == walk && row.storage == storage;
+        |row: &&Row| row.native && row.family == FAMILY && row.op == op && row.walk == walk && row.storage == storage;
     rows.iter().find(own).with_context(|| format!("no count of {op} in {storage}, {walk}"))
 }
 
@@ -60,7 +60,7 @@ impl Budgets {
     /// A line for each op that needs more than its budget. Every count must have one.
     pub fn exceeded(&self, rows: &[Row]) -> Result<Vec<String>> {
         let mut lines = Vec::new();
-        for row in rows.iter().filter(|row| row.int64 && row.family == FAMILY) {
+        for row in rows.iter().filter(|row| row.native && row.family == FAMILY) {
             let budget = self.budgets.iter().find(|budget| budget.op == row.op && budget.walk == row.walk);
             let budget =
                 budget.with_context(|| format!("no budget for {} in {}, {}", row.op, row.storage, row.walk))?;

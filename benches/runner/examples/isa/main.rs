@@ -9,13 +9,13 @@ mod counts;
 mod rows;
 mod shaders;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use counts::Shader;
 use rows::Row;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
-use std::{env, fs};
+use std::{env, fs, thread};
 
 /// The cards that are compiled for: RDNA 2, RDNA 3 and GCN 5.
 const FAMILIES: [&str; 3] = ["navi21", "gfx1100", "vega10"];
@@ -33,13 +33,21 @@ fn main() -> Result<ExitCode> {
     let mesa = tool(&folder, FAMILIES[0], &["--driver".to_owned()])?.trim().trim_start_matches("Mesa ").to_owned();
     println!("tools: RADV, Mesa {mesa}, for {}", FAMILIES.join(", "));
     let mut rows = Vec::new();
-    for (name, int64) in [("int64", true), ("words", false)] {
+    for (name, native) in [("native", true), ("words", false)] {
         let spirv = folder.join("spirv").join(name);
         let _ = fs::remove_dir_all(&spirv);
-        shaders::write_all(&spirv, int64)?;
-        for family in FAMILIES {
-            let found = compiled(&folder, family, &spirv)?;
-            rows.extend(rows::of(family, int64, &found, &compiled(&folder, family, &spirv.join(shaders::HOT))?)?);
+        shaders::write_all(&spirv, native)?;
+        let (folder, spirv) = (&folder, &spirv);
+        let of = |family| {
+            let [all, hot] = [spirv.clone(), spirv.join(shaders::HOT)].map(|spirv| compiled(folder, family, &spirv));
+            rows::of(family, native, &all?, &hot?)
+        };
+        let found = thread::scope(|scope| {
+            let running = FAMILIES.map(|family| scope.spawn(move || of(family)));
+            running.map(|family| family.join().unwrap_or_else(|_| Err(anyhow!("a thread failed"))))
+        });
+        for family in found {
+            rows.extend(family?);
         }
     }
     let text = serde_json::to_string(&rows)?.replace("},{\"op\"", "},\n{\"op\"");

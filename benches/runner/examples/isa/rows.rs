@@ -14,8 +14,8 @@ pub struct Row {
     pub storage: String,
     pub walk: String,
     pub family: String,
-    /// Compiled for a device with 64-bit integers.
-    pub int64: bool,
+    /// Compiled for a device with 64-bit integers and 16-bit numbers.
+    pub native: bool,
     pub kernels: Vec<String>,
     /// Vector instructions an element.
     pub valu: f64,
@@ -40,7 +40,7 @@ const BESIDE: [&str; 2] = ["fold_total", "gather_rows"];
 /// The rows of a card. `hot` are the shaders whose instructions are counted in place of the whole's.
 pub fn of(
     family: &str,
-    int64: bool,
+    native: bool,
     all: &BTreeMap<String, Shader>,
     hot: &BTreeMap<String, Shader>,
 ) -> Result<Vec<Row>> {
@@ -50,12 +50,12 @@ pub fn of(
         let mut part = || parts.next().map(str::to_owned).with_context(|| format!("the shader's name {name}"));
         groups.entry([part()?, part()?, part()?]).or_default().push(shader);
     }
-    groups.into_iter().map(|(names, parts)| row(family, int64, names, &parts, hot)).collect()
+    groups.into_iter().map(|(names, parts)| row(family, native, names, &parts, hot)).collect()
 }
 
 fn row(
     family: &str,
-    int64: bool,
+    native: bool,
     [op, storage, walk]: [String; 3],
     parts: &[&Shader],
     hot: &BTreeMap<String, Shader>,
@@ -98,7 +98,7 @@ fn row(
         op,
         storage,
         walk,
-        int64,
+        native,
     })
 }
 

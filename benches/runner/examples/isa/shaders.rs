@@ -40,11 +40,11 @@ const DUMP: &str = "TWEEDIE_DUMP_WGSL";
 pub const HOT: &str = "hot";
 
 /// Writes the shaders of every op, storage and walk into a folder, as `OP.STORAGE.WALK@N`, where `N` are the bindings at dynamic
-/// offsets; several kernels of a plan have the entry point in their names too. `int64` are those of a device with 64-bit integers.
-pub fn write_all(folder: &Path, int64: bool) -> Result<()> {
+/// offsets; several kernels of a plan have the entry point in their names too. `native` are those of a device with 64-bit integers and 16-bit numbers.
+pub fn write_all(folder: &Path, native: bool) -> Result<()> {
     let dump = PathBuf::from(env::var_os(DUMP).with_context(|| format!("{DUMP} names no folder"))?);
     fs::create_dir_all(folder.join(HOT))?;
-    let device = device(int64);
+    let device = device(native);
     let schedule = ops::schedule()?;
     for storage in Storage::ALL {
         for (walk, shape) in SHAPES {
@@ -65,8 +65,9 @@ pub fn write_all(folder: &Path, int64: bool) -> Result<()> {
 }
 
 /// A device that runs nothing, with an adapter's own limits.
-fn device(int64: bool) -> wgpu::Device {
-    let required_features = if int64 { wgpu::Features::SHADER_INT64 } else { wgpu::Features::empty() };
+fn device(native: bool) -> wgpu::Device {
+    let numbers = wgpu::Features::SHADER_INT64 | wgpu::Features::SHADER_F16;
+    let required_features = if native { numbers } else { wgpu::Features::empty() };
     let required_limits = wgpu::Limits {
         max_uniform_buffer_binding_size: 65_536,
         max_storage_buffers_per_shader_stage: 16,
@@ -157,6 +158,7 @@ fn constant(name: &str, shape: Shape) -> Result<f64> {
         "tile_y" => 256 / across,
         "lanes_each" => u32::from(lanes >= 1024) * 3 + 1,
         "one_sample" => u32::from(shape.elements > 2048),
+        "rows_each" => 1,
         "of_two" => u32::from(shape.elements == 2),
         _ => bail!("no value for the pipeline constant {name}"),
     };
