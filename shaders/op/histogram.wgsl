@@ -2,7 +2,7 @@
 // Nonnegative floats are in the order of their bits. Counts do not depend on the order in which they are added up.
 // Host twin: `tweedie::gpu::Step::quantile`.
 // Expects: row/step, radix, params, Inputs, scratch.
-// Defines: needs, clear_shared, load_sample_state, accumulate, end_row, write_partial.
+// Defines: needs, clear_shared, load_sample_state, accumulate, write_partial.
 
 var<workgroup> counts: array<atomic<u32>, BINS>;
 var<private> prefixes: vec2<u32>;
@@ -28,9 +28,6 @@ fn load_sample_state(sample: u32, row: Row) {
     if (shift() < FIRST_DIGIT_SHIFT) {
         prefixes = vec2<u32>(atomicLoad(&scratch[sample * TALLY]), atomicLoad(&scratch[sample * TALLY + 1u]));
     }
-}
-
-fn end_row(row: u32) {
 }
 
 fn count(x: f32) {

@@ -1,8 +1,8 @@
 // Walk of reductions: a workgroup takes a chunk of one sample, or several samples that are short, each with a team of its
 // invocations. What is added to what depends on the size of a sample alone, so it is the same on every device and in every
 // batch.
-// Expects: params, Row, row_at, needs, report_undefined, bases_of, read_lane, write_chunk_lane, draw_block, walk_four; of the
-// reduction: clear_shared, load_sample_state, accumulate, end_row, write_partial, flush; from the host WHOLE_LANES: whether every lane is
+// Expects: params, Row, row_at, needs, report_undefined, bases_of, read_lane, write_chunk_lane, draw_block, walk_rows; of the
+// reduction: clear_shared, load_sample_state, accumulate, write_partial, flush; from the host WHOLE_LANES: whether every lane is
 // inside its sample.
 // Defines: ChunksParams, one_sample, rows_each, team, walk_lane, elements_of, the entry point `chunks`.
 
@@ -50,12 +50,7 @@ fn walk_chunk(sample: u32, first: u32) {
     }
     let bases = bases_of(sample);
     load_sample_state(sample, row);
-    let needed = needs(row);
-    for (var i = 0u; i < rows_each; i += 1u) {
-        // Four lanes for each of a whole workgroup are a chunk; a smaller team has a sample of as few lanes.
-        walk_four(row, needed, bases, sample, first + i * (WORKGROUP / rows_each), team());
-        end_row(i);
-    }
+    walk_rows(row, needs(row), bases, sample, first);
 }
 
 fn walk_lane(row: Row, needed: u32, bases: Bases, sample: u32, lane: u32) {

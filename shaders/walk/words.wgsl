@@ -27,15 +27,14 @@ fn place_at(sample: u32, element: u32) -> Place {
 
 // The place of the first of four slots, which are of one run: runs are multiples of four. One division, and the others count on.
 fn place_of(slot: u32) -> Place {
-    if (params.walk.contiguous == 1u) {
-        let position = max(slot, params.walk.lead) - params.walk.lead;
-        let sample = position / params.window.elements;
-        // Before the first element it wraps below 0 and is then outside.
-        return place_at(sample, slot - params.walk.lead - sample * params.window.elements);
-    }
-    let run = slot / params.walk.run;
-    let lead = (params.walk.lead + run * params.walk.lead_step) & params.walk.word_mask;
-    return place_at(run, slot - run * params.walk.run - lead);
+    let contiguous = params.walk.contiguous == 1u;
+    let position = select(slot, max(slot, params.walk.lead) - params.walk.lead, contiguous);
+    let span = select(params.walk.run, params.window.elements, contiguous);
+    let sample = position / span;
+    let lead_of_run = (params.walk.lead + sample * params.walk.lead_step) & params.walk.word_mask;
+    let lead = select(lead_of_run, params.walk.lead, contiguous);
+    // Before the first element it wraps below 0 and is then outside.
+    return place_at(sample, slot - lead - sample * span);
 }
 
 fn place_after(last: Place) -> Place {

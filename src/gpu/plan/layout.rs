@@ -160,7 +160,9 @@ impl Layout<'_> {
             }
             Walk::Lanes => {
                 let lanes = window.elements / LANE as u32;
-                let tile = tile_for(lanes, window.samples);
+                // A CPU has few cores, which larger workgroups keep busy.
+                let busy = if self.context.native().wide { 0 } else { BUSY };
+                let tile = tile_for(lanes, window.samples, busy);
                 let rows = window.samples.div_ceil(tile.samples);
                 let groups_y = rows.min(MAX_GROUPS);
                 let across = lanes.div_ceil(tile.lanes * tile.lanes_each);
@@ -238,10 +240,10 @@ fn line(slots: u32) -> [u32; 3] {
 }
 
 /// The tile for so many samples of this many lanes: a workgroup is filled with short samples, and long samples give each
-/// invocation several lanes, if [`BUSY`] workgroups are left.
-fn tile_for(lanes: u32, samples: u32) -> Tile {
+/// invocation several lanes, if `busy` workgroups are left.
+fn tile_for(lanes: u32, samples: u32, busy: u64) -> Tile {
     let across = lanes.next_power_of_two().min(WORKGROUP);
-    let large = lanes >= 4 * WORKGROUP && u64::from(lanes / (4 * WORKGROUP)) * u64::from(samples) >= BUSY;
+    let large = lanes >= 4 * WORKGROUP && u64::from(lanes / (4 * WORKGROUP)) * u64::from(samples) >= busy;
     Tile { lanes: across, samples: WORKGROUP / across, lanes_each: if large { 4 } else { 1 } }
 }
 
@@ -296,7 +298,7 @@ mod tests {
 
     #[test]
     fn invocations_take_several_lanes_where_the_dispatch_is_large() {
-        let each = |lanes, samples| tile_for(lanes, samples).lanes_each;
+        let each = |lanes, samples| tile_for(lanes, samples, BUSY).lanes_each;
         assert_eq!([each(1 << 20, 1), each(1024, 1000), each(4096, 250)], [4; 3]);
         assert_eq!([each(1024, 999), each(4096, 16), each(1023, 100_000), each(1, 1)], [1; 4]);
     }
@@ -304,7 +306,7 @@ mod tests {
     #[test]
     fn a_tile_is_a_whole_workgroup_however_short_the_samples() {
         for lanes in [1, 2, 3, 16, 255, 256, 257, 1024, 1 << 20] {
-            let tile = tile_for(lanes, 7);
+            let tile = tile_for(lanes, 7, BUSY);
             assert_eq!(tile.lanes * tile.samples, WORKGROUP, "{lanes} lanes: {tile:?}");
             assert!(tile.lanes >= lanes.min(WORKGROUP), "{lanes} lanes: {tile:?}");
         }

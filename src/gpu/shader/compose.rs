@@ -123,6 +123,10 @@ impl Variant {
         // The other walks give an invocation one lane, or loop by themselves.
         add(four_lanes && self.is_heavy(), file!("walk/lanes_loop"));
         add(four_lanes && !self.is_heavy(), file!("walk/lanes_unrolled"));
+        let chunks = matches!(self.walk, Walk::Chunks | Walk::UnalignedChunks);
+        let rows = native.wide && self.op.adds_up();
+        add(chunks && !rows, file!("walk/rows_one"));
+        add(chunks && rows, file!("walk/rows_loop"));
         add(true, self.walk.file());
         text
     }

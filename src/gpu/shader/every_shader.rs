@@ -40,7 +40,7 @@ pub fn every_shader() -> Vec<ComposedShader> {
         let natives = [
             (true, native(false, false, false)),
             (one && draws, native(true, false, false)),
-            (one && lanes, native(true, false, true)),
+            (one && (lanes || variant.walk.reduces()), native(true, false, true)),
             (one && halves, native(false, true, false)),
         ];
         let natives = natives.into_iter().filter(|(present, _)| *present);
