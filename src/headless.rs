@@ -101,9 +101,10 @@ impl Gpu {
     }
 
     /// Opens an adapter with these limits and, where it has them, the features that tweedie can use: timestamp queries,
-    /// 64-bit integers and pipeline caches.
+    /// 64-bit integers, 16-bit numbers and pipeline caches.
     pub async fn with_limits(adapter: &wgpu::Adapter, limits: wgpu::Limits) -> Result<Self, HeadlessError> {
-        let wanted = wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SHADER_INT64 | wgpu::Features::PIPELINE_CACHE;
+        let numbers = wgpu::Features::SHADER_INT64 | wgpu::Features::SHADER_F16;
+        let wanted = wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::PIPELINE_CACHE | numbers;
         Self::with_features(adapter, adapter.features() & wanted, limits).await
     }
 

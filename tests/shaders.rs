@@ -119,14 +119,16 @@ fn shaders() -> BTreeSet<ComposedShader> {
 /// All that a shader must pass, as one verdict.
 fn check(shader: &ComposedShader, [x, y, each]: Tile) -> Result<(), String> {
     let (module, info) = written::validate(shader)?;
-    if let Some(line) = directive(&shader.text) {
+    if let Some(line) = directive(&shader.text).filter(|line| !shader.f16 || *line != "enable f16;") {
         return Err(format!("a directive: {line}"));
     }
-    if let Some(ty) = wide_type(&module).filter(|_| !shader.int64) {
+    if let Some(ty) = wide_type(&module).filter(|_| !shader.int64 && !shader.f16) {
         return Err(format!("a type that not every device has: {ty}"));
     }
     check_layout(&module)?;
-    let overrides = [("tile_x", x), ("tile_y", y), ("lanes_each", each)];
+    let shared = f64::from(u8::from(y != 1.0));
+    let overrides =
+        [("tile_x", x), ("tile_y", y), ("lanes_each", each), ("one_sample", 1.0 - shared), ("of_two", shared)];
     let size = written::write(&module, &info, &overrides, shader)?.workgroup;
     if size.iter().product::<u32>() > MAX_INVOCATIONS {
         return Err(format!("a workgroup of {size:?}"));
@@ -216,7 +218,10 @@ fn every_shader_is_plain_webgpu_and_every_backend_writes_it() {
         for part in shaders.chunks(shaders.len().div_ceil(threads)) {
             scope.spawn(move || {
                 for shader in part {
-                    check(shader, LONG).unwrap_or_else(|error| panic!("{}: {error}", shader.name()));
+                    let both = ["chunks", "flat_lanes"].contains(&shader.entry_point);
+                    for tile in if both { &[LONG, SHORT[0]][..] } else { &[LONG] } {
+                        check(shader, *tile).unwrap_or_else(|error| panic!("{}, {tile:?}: {error}", shader.name()));
+                    }
                 }
             });
         }

@@ -12,8 +12,14 @@ use std::path::{Path, PathBuf};
 use std::{fs, io};
 use tweedie::gpu::{ComposedShader, every_shader};
 
-/// A workgroup's tile for long samples, where a shader leaves the choice to the host.
-const TILE: [(&str, f64); 3] = [("tile_x", 256.0), ("tile_y", 1.0), ("lanes_each", 4.0)];
+/// What a shader leaves to the host: for long samples, and for those that share a workgroup.
+const CHOICES: [(&str, [(&str, f64); 5]); 2] = [
+    ("", [("tile_x", 256.0), ("tile_y", 1.0), ("lanes_each", 4.0), ("one_sample", 1.0), ("of_two", 0.0)]),
+    ("_shared", [("tile_x", 16.0), ("tile_y", 16.0), ("lanes_each", 1.0), ("one_sample", 0.0), ("of_two", 1.0)]),
+];
+
+/// The walks that the choice changes much.
+const CHOOSE: [&str; 2] = ["chunks", "flat_lanes"];
 
 fn main() -> std::process::ExitCode {
     let arguments: Vec<_> = std::env::args_os().skip(1).map(PathBuf::from).collect();
@@ -51,18 +57,23 @@ fn write_all(folder: &Path, dumps: &[PathBuf]) -> Result<usize, String> {
     Ok(shaders.len())
 }
 
-/// Writes a shader in every language, and says its line of the list.
+/// Writes a shader in every language, and says its lines of the list.
 fn write(folder: &Path, shader: &ComposedShader) -> Result<String, String> {
     let name = shader.name();
     let failed = |error| format!("{name}: {error}");
     let (module, info) = written::validate(shader).map_err(failed)?;
-    let written = written::write(&module, &info, &TILE, shader).map_err(failed)?;
     save(folder.join("wgsl").join(format!("{name}.wgsl")), shader.text.as_bytes())?;
-    for (language, bytes) in written.languages {
-        save(folder.join(language.folder).join(format!("{name}.{}", language.extension)), &bytes)?;
+    let choices = if CHOOSE.contains(&shader.entry_point) { &CHOICES[..] } else { &CHOICES[..1] };
+    let mut lines = String::new();
+    for (suffix, overrides) in choices {
+        let written = written::write(&module, &info, overrides, shader).map_err(failed)?;
+        for (language, bytes) in written.languages {
+            save(folder.join(language.folder).join(format!("{name}{suffix}.{}", language.extension)), &bytes)?;
+        }
+        let [x, y, z] = written.workgroup;
+        lines.push_str(&format!("{name}{suffix} {} {x}x{y}x{z}\n", written.hlsl_entry_point));
     }
-    let [x, y, z] = written.workgroup;
-    Ok(format!("{name} {} {x}x{y}x{z}\n", written.hlsl_entry_point))
+    Ok(lines)
 }
 
 /// The shaders of a dump, which are of the same kinds as these: `ENTRY_HASH.wgsl`.
@@ -75,7 +86,12 @@ fn dumped(dump: &Path, kinds: &BTreeSet<ComposedShader>) -> io::Result<Vec<Compo
         let kind = kinds.iter().find(|kind| kind.entry_point == entry_point);
         let kind = kind.ok_or_else(|| io::Error::other(format!("{name} is no shader of tweedie's")))?;
         let text = fs::read_to_string(&path)?;
-        found.push(ComposedShader { int64: text.contains("u64("), text, ..kind.clone() });
+        found.push(ComposedShader {
+            int64: text.contains("u64("),
+            f16: text.starts_with("enable f16"),
+            text,
+            ..kind.clone()
+        });
     }
     Ok(found)
 }

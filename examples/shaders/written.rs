@@ -36,17 +36,18 @@ const SPIRV: [(Language, (u8, u8)); 2] =
     [(language("spirv_1_0", "spv"), (1, 0)), (language("spirv_1_6", "spv"), (1, 6))];
 /// For Metal, as macOS has had it since 10.13.
 const METAL: (Language, (u8, u8)) = (language("metal_2_0", "metal"), (2, 0));
-/// For D3D12: FXC compiles shader model 5.1, which has no 64-bit integers, and DXC those from 6.0 on.
+/// For D3D12: FXC compiles shader model 5.1, which has neither 64-bit integers nor 16-bit numbers, and DXC
+/// those from 6.0 on.
 const HLSL: [(Language, hlsl::ShaderModel); 2] =
     [(language("hlsl_5_1", "hlsl"), hlsl::ShaderModel::V5_1), (language("hlsl_6_2", "hlsl"), hlsl::ShaderModel::V6_2)];
 
 /// Capabilities that f16 tensors need beyond naga's core: `pack2x16float` and `unpack2x16float`, which WebGPU guarantees and which need
 /// no native f16. In wgpu it is the downlevel flag `SHADER_F16_IN_F32`. All other shaders must do without.
 fn capabilities(shader: &ComposedShader) -> Capabilities {
-    let f16 = if shader.text.contains("pack_lane_f16") {
-        Capabilities::SHADER_FLOAT16_IN_FLOAT32
-    } else {
-        Capabilities::empty()
+    let f16 = match (shader.f16, shader.text.contains("pack_lane_f16")) {
+        (true, _) => Capabilities::SHADER_FLOAT16,
+        (false, true) => Capabilities::SHADER_FLOAT16_IN_FLOAT32,
+        (false, false) => Capabilities::empty(),
     };
     let int64 = if shader.int64 { Capabilities::SHADER_INT64 } else { Capabilities::empty() };
     f16 | int64
@@ -61,20 +62,21 @@ pub fn validate(shader: &ComposedShader) -> Result<(Module, ModuleInfo), String>
     Ok((module, info))
 }
 
-/// Writes the only entry point, with these values for its overrides if it has any.
+/// Writes the only entry point, with these values for those of its overrides that it has.
 pub fn write(
     module: &Module,
     info: &ModuleInfo,
     overrides: &[(&str, f64)],
-    &ComposedShader { clears_workgroup_memory, int64, .. }: &ComposedShader,
+    &ComposedShader { clears_workgroup_memory, int64, f16, .. }: &ComposedShader,
 ) -> Result<Written, String> {
     let [entry] = &module.entry_points[..] else {
         return Err(format!("expected one entry point, found {}", module.entry_points.len()));
     };
     let entry = entry.name.clone();
     // Naming an override that a shader lacks is an error, as it is in wgpu.
-    let overrides = if module.overrides.is_empty() { &[] } else { overrides };
-    let constants = overrides.iter().map(|&(name, value)| (name.to_owned(), value)).collect();
+    let has = |name: &str| module.overrides.iter().any(|(_, found)| found.name.as_deref() == Some(name));
+    let constants =
+        overrides.iter().filter(|(name, _)| has(name)).map(|&(name, value)| (name.to_owned(), value)).collect();
     let stage = Some((ShaderStage::Compute, &*entry));
     let (module, info) = pipeline_constants::process_overrides(module, info, stage, &constants)
         .map_err(|error| format!("overrides: {error}"))?;
@@ -88,7 +90,8 @@ pub fn write(
     let (language, version) = METAL;
     languages.push((language, shader.metal(version)?.into_bytes()));
     let mut hlsl_entry_point = String::new();
-    for (language, model) in HLSL.into_iter().filter(|(_, model)| !int64 || *model >= hlsl::ShaderModel::V6_0) {
+    let needs_dxc = int64 || f16;
+    for (language, model) in HLSL.into_iter().filter(|(_, model)| !needs_dxc || *model >= hlsl::ShaderModel::V6_0) {
         let (text, name) = shader.hlsl(model)?;
         languages.push((language, text.into_bytes()));
         hlsl_entry_point = name;

@@ -1,7 +1,12 @@
 // For lanes that may belong to two samples: what each of them may see of the inputs, and what is written of both. A template,
 // as tensors.wgsl.
 // Expects: Inputs, Outputs.
-// Defines: masked_inputs, select_lanes.
+// Defines: with_noise, masked_inputs, select_lanes.
+fn with_noise(all: Inputs, z: vec4<f32>) -> Inputs {
+    var v = all;
+    [drawn] v.{{name}} = z;
+    return v;
+}
 fn masked_inputs(needed: u32, all: Inputs) -> Inputs {
     var v = all;
     [optional] if ((needed & {{bit}}u) == 0u) { v.{{name}} = vec4<f32>(0.0); }

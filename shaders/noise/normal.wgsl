@@ -1,42 +1,44 @@
 // Box-Muller with polynomials of our own: WGSL's built-in sin, cos and log may be off by 2^-11 absolute and drivers use
 // that freedom. A word w becomes the uniform number (w + 1/2) / 2^32, as in cuRAND, which is never 0 and never 1.
-// The polynomials are minimax fits (relative error below 1e-8) on the reduced ranges named beside them.
-// Host twin: `tweedie::gpu::noise::normal_pair`.
-// Expects: philox4x32_10 (philox), small_log1p (log1p).
+// The polynomials are minimax fits on the reduced ranges named beside them.
+// Host twin: `tweedie::NoiseKey::normal_pair`.
+// Expects: philox4x32_10 (philox).
 // Defines: normal_pair, normal_block.
 
 // sqrt(-2 ln u)
 fn box_muller_radius(w: u32) -> f32 {
     // Above sqrt(1/2), ln u = log1p(-(1 - u)), and 1 - u is known without cancellation from the complement of w.
     let upper = w >= 0xB504F334u;
-    let f = f32(select(w, ~w, upper)) + 0.5;
-    let bits = bitcast<u32>(f);
+    let g = f32(select(w, ~w, upper)) * 2.3283064365386963e-10 + 1.1641532182693481e-10; // 2^-32, 2^-33
+    let bits = bitcast<u32>(g);
     let octave = (i32(bits) - 0x3F3504F3) >> 23u;
     let mantissa = bitcast<f32>(bits - (bitcast<u32>(octave) << 23u)); // in [sqrt(1/2), sqrt(2))
-    let z = select(mantissa - 1.0, -f * 2.3283064365386963e-10, upper);
-    let e = select(f32(octave - 32), 0.0, upper);
-    // ln 2 in two parts, so that e * ln 2 is exact to the last bit of the sum
-    let ln_u = e * 0.693359375 + (small_log1p(z) - e * 2.12194440e-4);
-    return sqrt(max(-2.0 * ln_u, 0.0));
+    let z = select(mantissa - 1.0, -g, upper);
+    let e = select(f32(octave), 0.0, upper);
+    // -2 log1p(z) = z^2 - 2 z + z^3 P(z): the coefficients of `small_log1p` (log1p) times -2, exactly.
+    var p = -0.13830252;
+    p = p * z + 0.2357937;
+    p = p * z - 0.2374604;
+    p = p * z + 0.24768744;
+    p = p * z - 0.2843731;
+    p = p * z + 0.333385;
+    p = p * z - 0.40004454;
+    p = p * z + 0.49999974;
+    p = p * z - 0.6666662;
+    let zz = z * z;
+    // 2 ln 2 in two parts, so that e * ln 2 is exact to the last bit of the sum
+    return sqrt(e * -1.38671875 + ((p * zz * z + (zz - 2.0 * z)) + e * 4.24388880e-4));
 }
 
-// (sin, cos) of 2 pi (w + 1/2) / 2^32: the quarter turn is taken off in integers, which is exact.
-fn sin_cos_turn(w: u32) -> vec2<f32> {
-    let quarter = (w + 0x20000000u) >> 30u;
-    let rest = bitcast<i32>(w - (quarter << 30u));
-    let x = (f32(rest) + 0.5) * 1.4629180792671596e-9; // in [-pi/4, pi/4]
-    let xx = x * x;
-    let s = x + x * xx * (-0.16666651 + xx * (0.008331979 - xx * 0.00019495636));
-    let c = 1.0 - 0.5 * xx + xx * xx * (0.041666646 + xx * (-0.0013887368 + xx * 2.443845e-5));
-    let swapped = select(vec2<f32>(s, c), vec2<f32>(c, s), (quarter & 1u) == 1u);
-    return vec2<f32>(
-        select(swapped.x, -swapped.x, quarter >= 2u),
-        select(swapped.y, -swapped.y, quarter == 1u || quarter == 2u),
-    );
-}
-
+// Half a turn is taken off in integers, which is exact; then both numbers change sign, and so does the radius in their place.
 fn normal_pair(radius_word: u32, turn_word: u32) -> vec2<f32> {
-    return box_muller_radius(radius_word) * sin_cos_turn(turn_word);
+    let half = (turn_word + 0x40000000u) & 0x80000000u;
+    let x = (f32(bitcast<i32>(turn_word - half)) + 0.5) * 1.4629180792671596e-9; // in [-pi/2, pi/2]
+    let xx = x * x;
+    // Errors below 1.9e-7.
+    let s = x + x * xx * (-0.16666666 + xx * (0.0083332425 + xx * (-0.0001982274 + xx * 2.6347564e-6)));
+    let c = 1.0 - 0.5 * xx + xx * xx * (0.041666668 + xx * (-0.0013888812 + xx * (2.4786077e-5 - xx * 2.6546064e-7)));
+    return bitcast<f32>(bitcast<u32>(box_muller_radius(radius_word)) ^ half) * vec2<f32>(s, c);
 }
 
 // Four standard normals: the elements 4 * block .. 4 * block + 3 of a sample.

@@ -7,6 +7,7 @@ fn multiply_wide(a: u32, b: u32) -> vec2<u32> {
     let b_low = b & 0xffffu;
     let b_high = b >> 16u;
     let low_high = a_low * b_high;
-    let middle = ((a_low * b_low) >> 16u) + (low_high & 0xffffu) + a_high * b_low;
-    return vec2<u32>(a_high * b_high + (low_high >> 16u) + (middle >> 16u), a * b);
+    let low = a_low * b_low;
+    let middle = (low >> 16u) + (low_high & 0xffffu) + a_high * b_low;
+    return vec2<u32>(a_high * b_high + (low_high >> 16u) + (middle >> 16u), (middle << 16u) | (low & 0xffffu));
 }

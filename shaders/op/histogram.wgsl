@@ -23,7 +23,7 @@ fn clear_shared(invocation: u32) {
     workgroupBarrier();
 }
 
-fn load_sample_state(sample: u32) {
+fn load_sample_state(sample: u32, row: Row) {
     // The first pass has no prefix: it counts the highest digit of every element.
     if (shift() < FIRST_DIGIT_SHIFT) {
         prefixes = vec2<u32>(atomicLoad(&scratch[sample * TALLY]), atomicLoad(&scratch[sample * TALLY + 1u]));

@@ -1,7 +1,7 @@
 // vlb: what an element adds to a term of the variational bound, and its derivatives; see `tweedie::table::VlbRow` for the
 // coefficients. The weight of a row has in it what the gradients are a share of.
 // Host twin: `tweedie::gpu::vlb`.
-// Expects: find_row, coefficients, clamped, scaled, exponential, log1p, params, Inputs, Outputs; from the host TERM_*, HALF_BIN,
+// Expects: find_row, coefficients, clamped, unless_nan, scaled, exponential, log1p, params, Inputs, Outputs; from the host TERM_*, HALF_BIN,
 // LAST_BIN, LEAST_PROBABILITY, CUBIC, ROOT_2_OVER_PI; CLIPS: whether clean samples are clamped to `params.window.limit`; and
 // NOISE_OUT: whether the noise is written out.
 // Defines: Row, row_at, needs, stream_of, weight_of, cost, op.
@@ -43,7 +43,8 @@ fn weight_of(row: Row) -> f32 {
     return row.weight;
 }
 
-// The error of x0, what it counts in standard deviations of the model, and the log ratio of the variances.
+// The error of x0, what it counts in standard deviations of the model, and the log ratio of the variances. NaN of the ratio is in
+// the ratio alone: each term puts it back at its end.
 struct Errors {
     d: vec4<f32>,
     moves: vec4<bool>, // with the prediction: not clipped
@@ -64,54 +65,73 @@ fn errors_of(row: Row, v: Inputs) -> Errors {
     let ratio = row.log_ratio.x + row.log_ratio.y * v.learned;
     let root = exponential(0.5 * ratio);
     // Finite, for an error of 0 that is counted in deviations of 0.
-    let sharpness = clamped(row.inverse_deviation * root, 3e38);
+    let sharpness = clamp(row.inverse_deviation * root, vec4<f32>(-3e38), vec4<f32>(3e38));
     return Errors(d, moves, sharpness, ratio, root * root);
 }
 
 // d/dz of the argument of tanh.
-fn argument_slope(z: vec4<f32>) -> vec4<f32> {
+fn argument_slope(z: f32) -> f32 {
     return ROOT_2_OVER_PI * (1.0 + 3.0 * CUBIC * z * z);
 }
 
-// The bin of a value: F(upper) - F(lower) = gap / ((1 + above) * (1 + below)), of factors that do not cancel.
+// The bin of a value: F(upper) - F(lower) = gap / ((1 + above) * (1 + below)), of factors that do not cancel. Of one element: bins
+// of four would take as many registers as all else, in every row.
 struct Bin {
-    upper: vec4<f32>, // edges, in standard deviations from the mean
-    lower: vec4<f32>,
-    width: vec4<f32>, // between them
-    squares: vec4<f32>, // upper^2 + upper*lower + lower^2
-    above: vec4<f32>, // e^(-2a) of the argument a of tanh at the upper edge; 0 where the bin is open there
-    below: vec4<f32>, // e^(2b) at the lower edge
-    beyond: vec4<f32>, // e^(-2(a - b)): 0 where the bin is open
-    gap: vec4<f32>, // 1 - that
+    upper: f32,   // edges, in standard deviations from the mean
+    lower: f32,
+    width: f32,   // between them
+    squares: f32, // upper^2 + upper*lower + lower^2
+    above: f32,   // e^(-2a) of the argument a of tanh at the upper edge; 0 where the bin is open there
+    below: f32,   // e^(2b) at the lower edge
+    beyond: f32,  // e^(-2(a - b)): 0 where the bin is open
+    gap: f32,     // 1 - that
 }
 
-fn bin_of(v: Inputs, e: Errors) -> Bin {
+// NaN in what is given is not kept: the caller puts it back.
+fn bin_of(x0: f32, d: f32, sharpness: f32) -> Bin {
     // Nothing is left of F beyond 30 standard deviations, and the cubes stay finite.
-    let upper = clamped(e.sharpness * (HALF_BIN - e.d), 30.0);
-    let lower = clamped(e.sharpness * (-HALF_BIN - e.d), 30.0);
+    let upper = clamp(sharpness * (HALF_BIN - d), -30.0, 30.0);
+    let lower = clamp(sharpness * (-HALF_BIN - d), -30.0, 30.0);
     let a = ROOT_2_OVER_PI * (upper + CUBIC * upper * upper * upper);
     let b = ROOT_2_OVER_PI * (lower + CUBIC * lower * lower * lower);
-    let width = min(2.0 * HALF_BIN * e.sharpness, vec4<f32>(60.0));
+    let width = min(2.0 * HALF_BIN * sharpness, 60.0);
     let squares = upper * upper + upper * lower + lower * lower;
     let twice = 2.0 * ROOT_2_OVER_PI * width * (1.0 + CUBIC * squares);
-    let zero = vec4<f32>(0.0);
-    let first = v.x0 < vec4<f32>(-LAST_BIN);
-    let last = v.x0 > vec4<f32>(LAST_BIN);
-    let beyond = exponential(-twice);
+    let first = x0 < -LAST_BIN;
+    let last = x0 > LAST_BIN;
+    let e = exponential(vec4<f32>(-2.0 * a, 2.0 * b, -twice, 0.0));
+    let gap = complement(vec4<f32>(twice), vec4<f32>(e.z)).x;
     return Bin(
         upper,
         lower,
         width,
         squares,
-        select(exponential(-2.0 * a), zero, last),
-        select(exponential(2.0 * b), zero, first),
-        select(beyond, zero, first | last),
-        select(complement(twice, beyond), vec4<f32>(1.0), first | last),
+        select(e.x, 0.0, last),
+        select(e.y, 0.0, first),
+        select(e.z, 0.0, first | last),
+        select(gap, 1.0, first | last),
     );
 }
 
-fn probability(bin: Bin) -> vec4<f32> {
+fn probability(bin: Bin) -> f32 {
     return bin.gap / ((1.0 + bin.above) * (1.0 + bin.below));
+}
+
+fn decoder_cost(x0: f32, d: f32, sharpness: f32) -> f32 {
+    return -logarithm(max(probability(bin_of(x0, d, sharpness)), LEAST_PROBABILITY));
+}
+
+// The derivatives with respect to the error of x0 and to the log ratio.
+fn decoder_slopes(x0: f32, d: f32, sharpness: f32) -> vec2<f32> {
+    let bin = bin_of(x0, d, sharpness);
+    // Of ln P: what follows from the gap, of a - b; and what is left of a and of b.
+    let of_gap = 2.0 * ROOT_2_OVER_PI * bin.width * bin.beyond / bin.gap;
+    let to_a = 2.0 * bin.above / (1.0 + bin.above) * argument_slope(bin.upper);
+    let to_b = 2.0 * bin.below / (1.0 + bin.below) * argument_slope(bin.lower);
+    let to_d = sharpness * (to_a - to_b + of_gap * 3.0 * CUBIC * (bin.upper + bin.lower));
+    let to_ratio = -0.5 * (to_a * bin.upper - to_b * bin.lower + of_gap * (1.0 + 3.0 * CUBIC * bin.squares));
+    // The least probability does not move.
+    return select(vec2<f32>(0.0), vec2<f32>(to_d, to_ratio), probability(bin) >= LEAST_PROBABILITY);
 }
 
 fn cost(row: Row, v: Inputs) -> vec4<f32> {
@@ -120,8 +140,12 @@ fn cost(row: Row, v: Inputs) -> vec4<f32> {
         return e.d * e.d;
     }
     if (is_term(row, TERM_DECODER)) {
-        let p = max(probability(bin_of(v, e)), vec4<f32>(LEAST_PROBABILITY));
-        let nats = -vec4<f32>(logarithm(p.x), logarithm(p.y), logarithm(p.z), logarithm(p.w));
+        let nats = vec4<f32>(
+            decoder_cost(v.x0.x, e.d.x, e.sharpness.x),
+            decoder_cost(v.x0.y, e.d.y, e.sharpness.y),
+            decoder_cost(v.x0.z, e.d.z, e.sharpness.z),
+            decoder_cost(v.x0.w, e.d.w, e.sharpness.w),
+        );
         return unless_nan(nats, e.d + e.ratio + v.x0);
     }
     let z = e.sharpness * e.d;
@@ -139,21 +163,18 @@ fn slopes_of(row: Row, v: Inputs, e: Errors) -> Slopes {
         return Slopes(2.0 * e.d, vec4<f32>(0.0));
     }
     if (is_term(row, TERM_DECODER)) {
-        let bin = bin_of(v, e);
-        // Of ln P: what follows from the gap, of a - b; and what is left of a and of b.
-        let of_gap = 2.0 * ROOT_2_OVER_PI * bin.width * bin.beyond / bin.gap;
-        let to_a = 2.0 * bin.above / (1.0 + bin.above) * argument_slope(bin.upper);
-        let to_b = 2.0 * bin.below / (1.0 + bin.below) * argument_slope(bin.lower);
-        let to_d = e.sharpness * (to_a - to_b + of_gap * 3.0 * CUBIC * (bin.upper + bin.lower));
-        let to_ratio = -0.5 * (to_a * bin.upper - to_b * bin.lower + of_gap * (1.0 + 3.0 * CUBIC * bin.squares));
-        // The least probability does not move.
-        let counts = probability(bin) >= vec4<f32>(LEAST_PROBABILITY);
+        let x = decoder_slopes(v.x0.x, e.d.x, e.sharpness.x);
+        let y = decoder_slopes(v.x0.y, e.d.y, e.sharpness.y);
+        let z = decoder_slopes(v.x0.z, e.d.z, e.sharpness.z);
+        let w = decoder_slopes(v.x0.w, e.d.w, e.sharpness.w);
         let nan = e.d + e.ratio + v.x0;
-        let zero = vec4<f32>(0.0);
-        return Slopes(unless_nan(select(zero, to_d, counts), nan), unless_nan(select(zero, to_ratio, counts), nan));
+        return Slopes(
+            unless_nan(vec4<f32>(x.x, y.x, z.x, w.x), nan),
+            unless_nan(vec4<f32>(x.y, y.y, z.y, w.y), nan),
+        );
     }
     let z = e.sharpness * e.d;
-    return Slopes(e.sharpness * z, 0.5 * (excess(e.ratio, e.e_ratio) + e.ratio + z * z));
+    return Slopes(unless_nan(e.sharpness * z, e.ratio), 0.5 * (excess(e.ratio, e.e_ratio) + e.ratio + z * z));
 }
 
 fn op(row: Row, v: Inputs) -> Outputs {

@@ -6,13 +6,23 @@ const ELEMENTS_PER_WORD_bf16 = 2u;
 
 alias Lane_bf16 = vec2<u32>;
 
-// Round to nearest even in integers; a NaN stays a NaN.
+// Round to nearest even in integers; the upper half is the result.
+fn nearest_bf16(bits: vec2<u32>) -> vec2<u32> {
+    return bits + vec2<u32>(0x7fffu) + ((bits >> vec2<u32>(16u)) & vec2<u32>(1u));
+}
+
+// The same where a NaN stays a NaN.
+fn with_nan_bf16(bits: vec2<u32>) -> vec2<u32> {
+    let is_nan = (bits & vec2<u32>(0x7fffffffu)) > vec2<u32>(0x7f800000u);
+    return select(nearest_bf16(bits), bits | vec2<u32>(0x400000u), is_nan);
+}
+
+fn halves_bf16(rounded: vec2<u32>) -> u32 {
+    return (rounded.x >> 16u) | (rounded.y & 0xffff0000u);
+}
+
 fn pack_bf16(v: vec2<f32>) -> u32 {
-    let bits = bitcast<vec2<u32>>(v);
-    let rounded = (bits + vec2<u32>(0x7fffu) + ((bits >> vec2<u32>(16u)) & vec2<u32>(1u))) >> vec2<u32>(16u);
-    let quiet = (bits >> vec2<u32>(16u)) | vec2<u32>(0x40u);
-    let half = select(rounded, quiet, (bits & vec2<u32>(0x7fffffffu)) > vec2<u32>(0x7f800000u));
-    return half.x | (half.y << 16u);
+    return halves_bf16(with_nan_bf16(bitcast<vec2<u32>>(v)));
 }
 
 fn unpack_bf16(word: u32) -> vec2<f32> {
@@ -20,7 +30,13 @@ fn unpack_bf16(word: u32) -> vec2<f32> {
 }
 
 fn pack_lane_bf16(v: vec4<f32>) -> Lane_bf16 {
-    return vec2<u32>(pack_bf16(v.xy), pack_bf16(v.zw));
+    let bits = bitcast<vec4<u32>>(v);
+    let magnitude = max(bits.xy << vec2<u32>(1u), bits.zw << vec2<u32>(1u));
+    // One branch for four elements: a NaN is rare.
+    if (max(magnitude.x, magnitude.y) > 0xff000000u) {
+        return vec2<u32>(pack_bf16(v.xy), pack_bf16(v.zw));
+    }
+    return vec2<u32>(halves_bf16(nearest_bf16(bits.xy)), halves_bf16(nearest_bf16(bits.zw)));
 }
 
 fn unpack_lane_bf16(lane: Lane_bf16) -> vec4<f32> {

@@ -6,16 +6,41 @@ const ELEMENTS_PER_WORD_f16 = 2u;
 
 alias Lane_f16 = vec2<u32>;
 
-// Both halves of an f16 word. `pack2x16float` is undefined beyond the range and for NaN, so those halves are made by hand.
+// Two halves as they are rounded in integers: what is rare. To nearest even; from 65520 on infinity, a NaN stays a NaN.
+fn rounded_f16(bits: vec2<u32>) -> vec2<u32> {
+    let magnitude = bits & vec2<u32>(0x7fffffffu);
+    let normal = (magnitude + vec2<u32>(0xfffu) + ((magnitude >> vec2<u32>(13u)) & vec2<u32>(1u)) - vec2<u32>(0x38000000u))
+        >> vec2<u32>(13u);
+    // Below 2^-14 a half counts in steps of 2^-24.
+    let shift = min(vec2<u32>(126u) - (magnitude >> vec2<u32>(23u)), vec2<u32>(25u));
+    let significand = (magnitude & vec2<u32>(0x7fffffu)) | vec2<u32>(0x800000u);
+    let odd = (significand >> shift) & vec2<u32>(1u);
+    let subnormal = (significand + ((vec2<u32>(1u) << (shift - vec2<u32>(1u))) - vec2<u32>(1u)) + odd) >> shift;
+    let special = select(vec2<u32>(0x7c00u), vec2<u32>(0x7e00u), magnitude > vec2<u32>(0x7f800000u));
+    let finite = select(normal, subnormal, magnitude < vec2<u32>(0x38800000u));
+    return select(finite, special, magnitude >= vec2<u32>(0x477ff000u)) | ((bits >> vec2<u32>(16u)) & vec2<u32>(0x8000u));
+}
+
+// The number of a magnitude above the normal halves' least: one comparison finds 0, subnormal and special ones.
+fn range_f16(bits: vec2<u32>) -> vec2<u32> {
+    return (bits << vec2<u32>(1u)) - vec2<u32>(0x71000000u);
+}
+const RANGE_f16 = 0x1dfee000u;
+
+// To the nearest half, ties to even, in the bits of f32: what `pack2x16float` rounds by is the driver's choice.
+fn nearest_f16(bits: vec2<u32>) -> vec2<f32> {
+    let up = vec2<u32>(0xfffu) + ((bits >> vec2<u32>(13u)) & vec2<u32>(1u));
+    return bitcast<vec2<f32>>((bits + up) & vec2<u32>(0xffffe000u));
+}
+
 fn pack_f16(v: vec2<f32>) -> u32 {
     let bits = bitcast<vec2<u32>>(v);
-    let magnitude = bits & vec2<u32>(0x7fffffffu);
-    let packed = pack2x16float(clamp(v, vec2<f32>(-65504.0), vec2<f32>(65504.0)));
-    let special = select(vec2<u32>(0x7c00u), vec2<u32>(0x7e00u), magnitude > vec2<u32>(0x7f800000u))
-        | ((bits >> vec2<u32>(16u)) & vec2<u32>(0x8000u));
-    // 65520 and above round to infinity
-    let half = select(vec2<u32>(packed & 0xffffu, packed >> 16u), special, magnitude >= vec2<u32>(0x477ff000u));
-    return half.x | (half.y << 16u);
+    let range = range_f16(bits);
+    if (max(range.x, range.y) >= RANGE_f16) {
+        let half = rounded_f16(bits);
+        return half.x | (half.y << 16u);
+    }
+    return pack2x16float(nearest_f16(bits));
 }
 
 fn unpack_f16(word: u32) -> vec2<f32> {
@@ -23,7 +48,15 @@ fn unpack_f16(word: u32) -> vec2<f32> {
 }
 
 fn pack_lane_f16(v: vec4<f32>) -> Lane_f16 {
-    return vec2<u32>(pack_f16(v.xy), pack_f16(v.zw));
+    let bits = bitcast<vec4<u32>>(v);
+    let range = max(range_f16(bits.xy), range_f16(bits.zw));
+    // One branch for four elements.
+    if (max(range.x, range.y) >= RANGE_f16) {
+        let lower = rounded_f16(bits.xy);
+        let upper = rounded_f16(bits.zw);
+        return vec2<u32>(lower.x | (lower.y << 16u), upper.x | (upper.y << 16u));
+    }
+    return vec2<u32>(pack2x16float(nearest_f16(bits.xy)), pack2x16float(nearest_f16(bits.zw)));
 }
 
 fn unpack_lane_f16(lane: Lane_f16) -> vec4<f32> {

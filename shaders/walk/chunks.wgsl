@@ -1,9 +1,16 @@
 // Walk of reductions: a workgroup takes a chunk of one sample, or several samples that are short, each with a team of its
 // invocations. What is added to what depends on the size of a sample alone, so it is the same on every device and in every
 // batch.
-// Expects: params, Row, row_at, needs, report_undefined, bases_of, read_lane, write_chunk_lane, draw_block, walk_four; of the
-// reduction: clear_shared, load_sample_state, accumulate, write_partial, flush.
-// Defines: ChunksParams, team, walk_lane, elements_of, the entry point `chunks`.
+// Expects: params, Row, row_at, needs, report_undefined, bases_of, read_lane, write_chunk_lane, draw_block, walk_rows; of the
+// reduction: clear_shared, load_sample_state, accumulate, write_partial, flush; from the host WHOLE_LANES: whether every lane is
+// inside its sample.
+// Defines: ChunksParams, one_sample, rows_each, team, walk_lane, elements_of, the entry point `chunks`.
+
+// A workgroup takes a chunk of one sample: then its row, and what follows from it, is the same for all invocations.
+override one_sample: bool = true;
+// Rows of the tree of sums that an invocation takes: on a CPU, where barriers are dear, all BRANCHES of them, else 1.
+override rows_each: u32 = 1u;
+
 struct ChunksParams {
     groups_y: u32,    // workgroups along y; z goes on from there
     chunks: u32,      // of a whole sample, all windows together
@@ -16,15 +23,20 @@ struct ChunksParams {
 
 // The invocations of a workgroup that take a sample together.
 fn team() -> u32 {
-    return params.walk.team;
+    return select(params.walk.team, WORKGROUP, one_sample);
 }
 
-@compute @workgroup_size(WORKGROUP, 1, 1)
+@compute @workgroup_size(WORKGROUP / rows_each, 1, 1)
 fn chunks(@builtin(local_invocation_id) local: vec3<u32>, @builtin(workgroup_id) group: vec3<u32>) {
-    let sample = (group.z * params.walk.groups_y + group.y) * (WORKGROUP / team()) + local.x / team();
+    var sample = group.z * params.walk.groups_y + group.y;
+    var member = local.x;
+    if (!one_sample) {
+        sample = sample * (WORKGROUP / team()) + local.x / team();
+        member = local.x % team();
+    }
     clear_shared(local.x);
     if (sample < params.window.batch) {
-        walk_chunk(sample, group.x * (CHUNK / 4u) + local.x % team());
+        walk_chunk(sample, group.x * (CHUNK / 4u) + member);
     }
     // Teams without a sample come here, too: what follows has barriers.
     write_partial(sample, params.window.first_element / CHUNK + group.x, local.x);
@@ -37,23 +49,24 @@ fn walk_chunk(sample: u32, first: u32) {
         report_undefined(sample);
     }
     let bases = bases_of(sample);
-    load_sample_state(sample);
-    // Four lanes for each of a whole workgroup are a chunk; a smaller team has a sample of as few lanes.
-    walk_four(row, bases, sample, first, team());
+    load_sample_state(sample, row);
+    walk_rows(row, needs(row), bases, sample, first);
 }
 
-fn walk_lane(row: Row, bases: Bases, sample: u32, lane: u32) {
+fn walk_lane(row: Row, needed: u32, bases: Bases, sample: u32, lane: u32) {
     let first = lane * 4u;
     if (first >= params.window.elements) {
         return;
     }
-    let needed = needs(row);
     var z = vec4<f32>(0.0);
     if (DRAWN && (needed & NEEDS_NOISE) == NEEDS_NOISE) {
         z = draw_block(sample, params.window.first_element / 4u + lane, stream_of(row));
     }
     let v = read_lane(row, needed, bases, lane, z);
-    let inside = vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(params.window.elements - first);
+    var inside = vec4<bool>(true);
+    if (!WHOLE_LANES) {
+        inside = vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(params.window.elements - first);
+    }
     // Inputs are read before anything is written: a gradient may replace the prediction.
     accumulate(row, v, inside);
     write_chunk_lane(row, bases, lane, v, inside);

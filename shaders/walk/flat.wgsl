@@ -1,8 +1,13 @@
 // Walk over samples of two elements or more that follow each other without a gap, in whatever size: a lane is four
 // consecutive elements of the whole batch.
 // Expects: params, Row, row_at, needs, op, report_undefined, bases_of, read_lane, write_lane, masked_inputs, select_lanes,
-// draw_lane, SECOND_NOISE, needs_second, second_stream_of, flush.
-// Defines: FlatParams, the entry point `flat_lanes`.
+// draw_lane, with_noise, SECOND_NOISE, needs_second, second_stream_of, flush; from the host READS_ALL: whether every input is read
+// whatever the row.
+// Defines: FlatParams, of_two, the entry point `flat_lanes`.
+
+// Samples have two elements: nothing is divided, and of a block of four normals those that are not used are not computed.
+override of_two: bool = false;
+
 struct FlatParams {
     groups_x: u32, // workgroups along x; y goes on from there
     total: u32,    // elements of the window, those of all samples together
@@ -19,9 +24,19 @@ fn flat_lanes(@builtin(local_invocation_id) local: vec3<u32>, @builtin(workgroup
 }
 
 fn walk_lane(lane: u32) {
-    let sample = lane * 4u / params.window.elements;
-    let element = lane * 4u - sample * params.window.elements;
-    let left = params.window.elements - element; // of the first sample, from here on
+    var sample = lane * 2u;
+    var element = 0u;
+    var left = 2u; // of the first sample, from here on
+    if (!of_two) {
+        sample = lane * 4u / params.window.elements;
+        element = lane * 4u - sample * params.window.elements;
+        left = params.window.elements - element;
+    }
+    var v: Inputs;
+    if (READS_ALL) {
+        // Ahead of the rows, which are two loads that wait for each other.
+        v = read_lane(Row(), NEEDS_NOISE, bases_of(0u), lane, vec4<f32>(0.0));
+    }
     let row = row_at(sample);
     if (!row.defined && element == 0u) {
         report_undefined(sample);
@@ -54,7 +69,11 @@ fn walk_lane(lane: u32) {
         }
     }
     // Inputs that one of the two samples needs were read for both. Each sees its own alone: the other's may be NaN.
-    let v = read_lane(row, needed, bases_of(0u), lane, z);
+    if (READS_ALL) {
+        v = with_noise(v, z);
+    } else {
+        v = read_lane(row, needed, bases_of(0u), lane, z);
+    }
     var out = op(row, masked_inputs(needs(row), v));
     if (left < 4u) {
         out = select_lanes(out, op(next, masked_inputs(needs(next), v)), vec4<u32>(0u, 1u, 2u, 3u) >= vec4<u32>(left));

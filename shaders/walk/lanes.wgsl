@@ -28,19 +28,19 @@ fn walk_sample(sample: u32, first: u32) {
         report_undefined(sample);
     }
     let bases = bases_of(sample);
+    let needed = needs(row);
     if (lanes_each == 4u) {
         // Neighbouring invocations take neighbouring lanes: an invocation's own four are a tile apart.
-        walk_four(row, bases, sample, first, tile_x);
+        walk_four(row, needed, bases, sample, first, tile_x);
     } else {
-        walk_lane(row, bases, sample, first);
+        walk_lane(row, needed, bases, sample, first);
     }
 }
 
-fn walk_lane(row: Row, bases: Bases, sample: u32, lane: u32) {
+fn walk_lane(row: Row, needed: u32, bases: Bases, sample: u32, lane: u32) {
     if (lane * 4u >= params.window.elements) {
         return;
     }
-    let needed = needs(row);
     var z = vec4<f32>(0.0);
     if (DRAWN && (needed & NEEDS_NOISE) == NEEDS_NOISE) {
         let block = params.window.first_element / 4u + lane;

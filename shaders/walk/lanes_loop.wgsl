@@ -2,8 +2,8 @@
 // copies every function into its callers, and took ten seconds over four of them.
 // Expects: Row, Bases, walk_lane.
 // Defines: walk_four.
-fn walk_four(row: Row, bases: Bases, sample: u32, first: u32, apart: u32) {
+fn walk_four(row: Row, needed: u32, bases: Bases, sample: u32, first: u32, apart: u32) {
     for (var i = 0u; i < 4u; i += 1u) {
-        walk_lane(row, bases, sample, first + i * apart);
+        walk_lane(row, needed, bases, sample, first + i * apart);
     }
 }

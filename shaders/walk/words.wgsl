@@ -21,16 +21,25 @@ struct Place {
     inside: bool,
 }
 
+fn place_at(sample: u32, element: u32) -> Place {
+    return Place(sample, element, element < params.window.elements && sample < params.window.batch);
+}
+
+// The place of the first of four slots, which are of one run: runs are multiples of four. One division, and the others count on.
 fn place_of(slot: u32) -> Place {
-    let run = slot / params.walk.run;
-    let lead = (params.walk.lead + run * params.walk.lead_step) & params.walk.word_mask;
-    let position = slot - run * params.walk.run - lead; // wraps below 0 and is then outside
-    if (params.walk.contiguous == 1u) {
-        let sample = position / params.window.elements;
-        let inside = slot >= lead && sample < params.window.batch;
-        return Place(sample, position - sample * params.window.elements, inside);
-    }
-    return Place(run, position, position < params.window.elements && run < params.window.batch);
+    let contiguous = params.walk.contiguous == 1u;
+    let position = select(slot, max(slot, params.walk.lead) - params.walk.lead, contiguous);
+    let span = select(params.walk.run, params.window.elements, contiguous);
+    let sample = position / span;
+    let lead_of_run = (params.walk.lead + sample * params.walk.lead_step) & params.walk.word_mask;
+    let lead = select(lead_of_run, params.walk.lead, contiguous);
+    // Before the first element it wraps below 0 and is then outside.
+    return place_at(sample, slot - lead - sample * span);
+}
+
+fn place_after(last: Place) -> Place {
+    let ends = params.walk.contiguous == 1u && last.element + 1u == params.window.elements;
+    return place_at(last.sample + select(0u, 1u, ends), select(last.element + 1u, 0u, ends));
 }
 
 // Shared by neighbouring elements: the row of their sample and, where noise is drawn, their block of four normals.
@@ -85,8 +94,8 @@ fn words(@builtin(local_invocation_id) local: vec3<u32>, @builtin(workgroup_id) 
         cached.sample = 0xffffffffu;
         var first: Place;
         var of_first: Outputs;
+        var place = place_of(invocation * 4u);
         for (var i = 0u; i < 4u; i += 1u) {
-            let place = place_of(invocation * 4u + i);
             let values = element_at(place, &cached);
             // An even slot waits for the odd one after it: two 16-bit elements are then written as one word.
             if ((i & 1u) == 0u) {
@@ -95,6 +104,7 @@ fn words(@builtin(local_invocation_id) local: vec3<u32>, @builtin(workgroup_id) 
             } else {
                 write_pair(first, of_first, place, values);
             }
+            place = place_after(place);
         }
     }
     flush(local.x);

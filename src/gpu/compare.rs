@@ -195,6 +195,20 @@ mod tests {
         }
     }
 
+    /// Truncated halves are off by up to a whole step, and always towards zero.
+    #[test]
+    fn truncation_to_sixteen_bits_fails() {
+        for (storage, dropped) in [(Storage::F16, 13), (Storage::Bf16, 16)] {
+            let mut truncated = Comparison::new(storage);
+            for k in 0..1000 {
+                let value = 0.1 + f64::from(k) / 777.0;
+                let bits = (value as f32).to_bits() >> dropped << dropped;
+                truncated.add(f32::from_bits(bits), exact(value));
+            }
+            assert!(!truncated.passes() && truncated.worst_bound > 1.9, "{truncated}");
+        }
+    }
+
     #[test]
     fn a_nan_is_never_inside_a_bound() {
         let mut c = Comparison::new(Storage::F32);

@@ -91,6 +91,11 @@ impl Context {
         &self.inner.compiler.device
     }
 
+    /// The features beyond WebGPU that shaders use.
+    pub(crate) fn native(&self) -> Native {
+        self.inner.compiler.native
+    }
+
     pub(crate) fn limits(&self) -> &wgpu::Limits {
         &self.inner.limits
     }
@@ -225,9 +230,11 @@ fn lock<T>(list: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// The features beyond WebGPU that shaders use on a device.
 fn native_of(device: &wgpu::Device) -> Native {
-    let int64 = device.features().contains(wgpu::Features::SHADER_INT64);
+    let features = device.features();
+    let int64 = features.contains(wgpu::Features::SHADER_INT64);
+    let f16 = features.contains(wgpu::Features::SHADER_F16);
     let info = device.adapter_info();
-    // Wide loads were measured to be faster on Mesa's lavapipe, and on nothing else.
+    // Wide loads were measured to be faster on Mesa's lavapipe, and on nothing else; 16-bit numbers were slower there.
     let software = info.device_type == wgpu::DeviceType::Cpu && info.backend == wgpu::Backend::Vulkan;
-    Native { int64, wide: int64 && software }
+    Native { int64, f16: f16 && !software, wide: int64 && software }
 }

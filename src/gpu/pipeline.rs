@@ -2,6 +2,7 @@
 
 use crate::gpu::shader::bindings::layout_entries;
 use crate::gpu::shader::compose::{Native, dump};
+use crate::gpu::shader::params::{BRANCHES, WORKGROUP};
 use crate::gpu::shader::variant::{Variant, Walk};
 use std::sync::{Arc, OnceLock};
 
@@ -15,7 +16,8 @@ pub(crate) enum PipelineKey {
     Alone(&'static str),
 }
 
-/// The lanes and samples that a workgroup of the lane walk covers; the other walks have no choice to make.
+/// The lanes and samples that a workgroup covers, and those of an invocation. Walks other than that over lanes make no difference but
+/// between one sample and several.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Tile {
     pub lanes: u32,
@@ -40,6 +42,31 @@ pub(crate) struct Pipeline {
     /// The text of a kernel that stands alone; that of an op is composed when it is compiled.
     text: String,
     compiled: OnceLock<wgpu::ComputePipeline>,
+}
+
+impl Tile {
+    /// A workgroup along a line of lanes, of one sample as far as the walk knows.
+    pub const LINE: Self = Self { lanes: WORKGROUP, samples: 1, lanes_each: 1 };
+    /// A workgroup of several samples, however many.
+    pub const SHARED: Self = Self { lanes: 1, samples: WORKGROUP, lanes_each: 1 };
+
+    /// The pipeline constants of a walk. Naming a constant that a shader lacks is an error.
+    fn constants(self, variant: &Variant, native: Native) -> Vec<(&'static str, f64)> {
+        let rows = native.wide && self == Self::LINE && variant.op.adds_up();
+        match variant.walk {
+            Walk::Lanes => vec![
+                ("tile_x", f64::from(self.lanes)),
+                ("tile_y", f64::from(self.samples)),
+                ("lanes_each", f64::from(self.lanes_each)),
+            ],
+            Walk::Chunks | Walk::UnalignedChunks => vec![
+                ("one_sample", f64::from(u8::from(self == Self::LINE))),
+                ("rows_each", f64::from(if rows { BRANCHES } else { 1 })),
+            ],
+            Walk::Flat => vec![("of_two", f64::from(u8::from(self == Self::SHARED)))],
+            Walk::Words | Walk::Pairs => Vec::new(),
+        }
+    }
 }
 
 impl PipelineKey {
@@ -95,13 +122,7 @@ impl Pipeline {
     }
 
     fn compile_op(&self, variant: &Variant, tile: Tile) -> wgpu::ComputePipeline {
-        let tile = [
-            ("tile_x", f64::from(tile.lanes)),
-            ("tile_y", f64::from(tile.samples)),
-            ("lanes_each", f64::from(tile.lanes_each)),
-        ];
-        // Only the lane walk has pipeline constants; naming a constant that a shader lacks is an error.
-        let constants: &[_] = if variant.walk == Walk::Lanes { &tile } else { &[] };
+        let constants = &tile.constants(variant, self.compiler.native);
         let zero_initialize_workgroup_memory = variant.clears_workgroup_memory();
         let options = wgpu::PipelineCompilationOptions { constants, zero_initialize_workgroup_memory };
         self.compile(&variant.compose(self.compiler.native), variant.walk.entry_point(), options)

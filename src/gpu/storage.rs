@@ -62,13 +62,11 @@ impl Storage {
         }
     }
 
-    /// Number of roundings that a shader's store may be off by. WGSL leaves it open which way f32 rounds to f16, so a whole step is
-    /// allowed; bf16 is rounded in integers.
+    /// Number of roundings that a shader's store may be off by: 16 bits are rounded to nearest even on every device.
     pub(crate) const fn roundings(self) -> f64 {
         match self {
             Storage::F32 => 0.0,
-            Storage::F16 => 2.0,
-            Storage::Bf16 => 1.0,
+            Storage::F16 | Storage::Bf16 => 1.0,
         }
     }
 

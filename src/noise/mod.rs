@@ -170,6 +170,25 @@ mod tests {
         approx::assert_relative_eq!(sine, cosine, max_relative = 1e-8); // an eighth of a turn, and half a word
     }
 
+    /// The answers of an independent program. A change of them breaks every seed that was written down.
+    #[test]
+    fn known_normals() {
+        let found = NoiseKey::normals(0x1_2345_6789, 3, (1 << 32) + 5, 8);
+        let expected = [
+            -1.2532376096565836,
+            -0.9701746362343008,
+            -0.2878875079118184,
+            0.09067256945494817,
+            1.0337009227964915,
+            1.4488953897212236,
+            -1.2963336202622813,
+            -0.5905564677010943,
+        ];
+        for (found, expected) in found.iter().zip(expected) {
+            approx::assert_relative_eq!(*found, expected, max_relative = 1e-14); // the library's sine and logarithm
+        }
+    }
+
     #[test]
     fn a_sample_does_not_depend_on_its_batch() {
         let whole = NoiseKey::seed(7).reference(5, 6);

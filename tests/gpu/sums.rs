@@ -9,6 +9,7 @@ pub const TESTS: &[crate::Test] = &[
     ("sums::every_short_sample", every_short_sample),
     ("sums::mean_of_a_million_samples", mean_of_a_million_samples),
     ("sums::bit_identical_in_every_run_and_batch", bit_identical_in_every_run_and_batch),
+    ("sums::order_of_additions", order_of_additions),
     ("sums::many_samples", many_samples),
     ("sums::results_beside_a_tensor", results_beside_a_tensor),
     ("sums::windows_of_a_small_binding_limit", windows_of_a_small_binding_limit),
@@ -81,6 +82,36 @@ fn bit_identical_in_every_run_and_batch(harness: &Harness) {
             let found = plain(harness, penalty, batch as u32, &prediction[part.clone()], &target[part]).0;
             assert_eq!(bits(&found), bits(&whole[first..first + batch]), "{batch} x {elements} from {first}");
         }
+    }
+}
+
+/// The sum of a team of invocations: 16 of them, a level apart, from left to right.
+fn tree(mut sums: Vec<f32>) -> f32 {
+    while sums.len() > 1 {
+        let branches = sums.len().min(16);
+        let width = sums.len() / branches;
+        sums = (0..width).map(|i| (1..branches).fold(sums[i], |sum, k| sum + sums[i + k * width])).collect();
+    }
+    sums[0]
+}
+
+/// The order of additions is that of every earlier version, whatever form a kernel gives it: the bits of losses stay.
+fn order_of_additions(harness: &Harness) {
+    for elements in [16usize, 64, 1024, 4096, 8192, 65_536] {
+        let mut rng = TestRng(52);
+        // An element of each lane, since four are added up as the driver likes: magnitudes so that every rounding counts.
+        let numbers: Vec<f32> = (0..elements / 4).map(|i| rng.float() * ((i % 7) as f32).exp2()).collect();
+        let prediction: Vec<f32> = numbers.iter().flat_map(|&x| [x, 0.0, 0.0, 0.0]).collect();
+        let of_chunk = |chunk: &[f32]| {
+            let team = (4 * chunk.len()).div_ceil(16).next_power_of_two();
+            let own = |first: usize| chunk.iter().skip(first).step_by(team).fold(0f32, |sum, x| sum + x.abs());
+            tree((0..team).map(own).collect())
+        };
+        let expected = tree(numbers.chunks(1024).map(of_chunk).collect()) / elements as f32;
+        let found = plain(harness, Penalty::L1, 1, &prediction, &vec![0.0; elements]).0;
+        assert_eq!(bits(&found), bits(&[expected]), "{elements}: {found:?}, {expected}");
+        let in_a_row = numbers.iter().fold(0f32, |sum, x| sum + x.abs()) / elements as f32;
+        assert!(elements < 1024 || in_a_row != expected, "{elements}: another order must give other bits");
     }
 }
 

@@ -67,7 +67,7 @@ static void compile_fxc(Job *job) {
 static void compile_dxc(Job *job) {
   wchar_t entry[NAME];
   mbstowcs(entry, job->entry, NAME);
-  const wchar_t *arguments[] = {L"-E", entry, L"-T", L"cs_6_2", L"-HV", L"2018", L"-no-warnings", L"-Ges"};
+  const wchar_t *arguments[] = {L"-E", entry, L"-T", L"cs_6_2", L"-HV", L"2018", L"-no-warnings", L"-Ges", L"-enable-16bit-types"};
   DxcBuffer buffer = {text, job->size, UTF8};
   void *result = NULL;
   typedef HRESULT(WINAPI * Method)(void *, const DxcBuffer *, const wchar_t **, UINT, void *, const GUID *, void **);

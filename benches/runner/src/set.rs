@@ -40,17 +40,8 @@ impl Set {
     /// # Errors
     /// The device has no memory for them.
     pub fn new(gpu: &Gpu, context: &Context, op: &Op, shape: Shape, storage: Storage, seed: u64) -> Result<Self> {
-        let bytes = shape.total() * storage.bytes();
-        let buffers = |label: &str, count: usize| (0..count).map(|_| gpu.buffer(label, bytes)).collect();
-        let timesteps = timesteps(shape.batch, seed);
-        let set = Self {
-            shape,
-            storage,
-            timesteps: gpu.upload("tweedie-bench::timesteps", bytemuck::cast_slice(&timesteps)),
-            losses: gpu.buffer("tweedie-bench::losses", Storage::F32.bytes() * u64::from(shape.batch)),
-            inputs: buffers("tweedie-bench::input", op.reads),
-            outputs: buffers("tweedie-bench::output", op.writes),
-        };
+        let set = Self::empty(&gpu.device, op, shape, storage);
+        gpu.queue.write_buffer(&set.timesteps, 0, bytemuck::cast_slice(&timesteps(shape.batch, seed)));
         gpu.check()?;
         for (stream, input) in (0..).zip(&set.inputs) {
             let noise = Drawn::new(NoiseKey::seed(seed).stream(stream));
@@ -58,6 +49,26 @@ impl Set {
             gpu.submit(|encoder| fill.encode(encoder, Recording::timestep(0)))??;
         }
         Ok(set)
+    }
+
+    /// The buffers alone, with nothing in them.
+    pub fn empty(device: &wgpu::Device, op: &Op, shape: Shape, storage: Storage) -> Self {
+        let buffer = |label: &str, bytes: u64| {
+            let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
+            let size = bytes.next_multiple_of(4).max(4);
+            device.create_buffer(&wgpu::BufferDescriptor { label: Some(label), size, usage, mapped_at_creation: false })
+        };
+        let bytes = shape.total() * storage.bytes();
+        let per_sample = Storage::F32.bytes() * u64::from(shape.batch);
+        let tensors = |label: &str, count: usize| (0..count).map(|_| buffer(label, bytes)).collect();
+        Self {
+            shape,
+            storage,
+            timesteps: buffer("tweedie-bench::timesteps", per_sample),
+            losses: buffer("tweedie-bench::losses", per_sample),
+            inputs: tensors("tweedie-bench::input", op.reads),
+            outputs: tensors("tweedie-bench::output", op.writes),
+        }
     }
 
     /// A tensor that the op reads.

@@ -21,11 +21,12 @@ use crate::gpu::tensor::Tensor;
 /// Bytes of a `vec4` of coefficients.
 const VECTOR: u64 = 16;
 
+/// Workgroups of a dispatch that keep the largest cards busy: with fewer, invocations of one lane each spread over more of
+/// them.
+const BUSY: u64 = 1000;
+
 /// Bytes of the factor and the threshold of a sample.
 const SCALES: u64 = 8;
-
-/// A workgroup along a line, for walks that do not know samples.
-const LINE: Tile = Tile { lanes: WORKGROUP, samples: 1, lanes_each: 1 };
 
 /// The placement of a job's tensors for one device.
 pub(crate) struct Layout<'a> {
@@ -151,14 +152,17 @@ impl Layout<'_> {
                 let team = team_of(job.op, job.shape.elements);
                 let teams = window.samples.div_ceil(WORKGROUP / team);
                 let groups_y = teams.min(MAX_GROUPS);
+                let tile = if team == WORKGROUP { Tile::LINE } else { Tile::SHARED };
                 let digit_shift = job.digit;
                 let (all, unused) = (chunks(job.shape.elements), [0; 2]);
                 let walk = ChunksParams { groups_y, chunks: all, team, digit_shift, first_sum, factor, unused };
-                (walk.into(), LINE, [chunks(window.elements), groups_y, teams.div_ceil(groups_y)])
+                (walk.into(), tile, [chunks(window.elements), groups_y, teams.div_ceil(groups_y)])
             }
             Walk::Lanes => {
                 let lanes = window.elements / LANE as u32;
-                let tile = tile_for(lanes);
+                // A CPU has few cores, which larger workgroups keep busy.
+                let busy = if self.context.native().wide { 0 } else { BUSY };
+                let tile = tile_for(lanes, window.samples, busy);
                 let rows = window.samples.div_ceil(tile.samples);
                 let groups_y = rows.min(MAX_GROUPS);
                 let across = lanes.div_ceil(tile.lanes * tile.lanes_each);
@@ -168,16 +172,21 @@ impl Layout<'_> {
             Walk::Flat => {
                 let total = window.samples * window.elements;
                 let workgroups = line(total);
-                (FlatParams { groups_x: workgroups[0], total, unused: [0; 6] }.into(), LINE, workgroups)
+                let tile = if window.elements == 2 { Tile::SHARED } else { Tile::LINE };
+                (FlatParams { groups_x: workgroups[0], total, unused: [0; 6] }.into(), tile, workgroups)
             }
             Walk::Pairs => {
                 let workgroups = line(window.samples * window.elements);
-                (PairsParams { groups_x: workgroups[0], first_sum, factor, unused: [0; 5] }.into(), LINE, workgroups)
+                (
+                    PairsParams { groups_x: workgroups[0], first_sum, factor, unused: [0; 5] }.into(),
+                    Tile::LINE,
+                    workgroups,
+                )
             }
             Walk::Words => {
                 let walk = self.words_params(&variant.outputs(), window, tensors);
                 let workgroups = line(walk.slots);
-                (WordsParams { groups_x: workgroups[0], ..walk }.into(), LINE, workgroups)
+                (WordsParams { groups_x: workgroups[0], ..walk }.into(), Tile::LINE, workgroups)
             }
         }
     }
@@ -230,12 +239,12 @@ fn line(slots: u32) -> [u32; 3] {
     [groups_x, groups.div_ceil(groups_x), 1]
 }
 
-/// The tile for samples of this many lanes: a workgroup is filled with short samples, and long samples give each
-/// invocation several lanes so that loads overlap.
-fn tile_for(lanes: u32) -> Tile {
+/// The tile for so many samples of this many lanes: a workgroup is filled with short samples, and long samples give each
+/// invocation several lanes, if `busy` workgroups are left.
+fn tile_for(lanes: u32, samples: u32, busy: u64) -> Tile {
     let across = lanes.next_power_of_two().min(WORKGROUP);
-    let lanes_each = if lanes >= 4 * WORKGROUP { 4 } else { 1 };
-    Tile { lanes: across, samples: WORKGROUP / across, lanes_each }
+    let large = lanes >= 4 * WORKGROUP && u64::from(lanes / (4 * WORKGROUP)) * u64::from(samples) >= busy;
+    Tile { lanes: across, samples: WORKGROUP / across, lanes_each: if large { 4 } else { 1 } }
 }
 
 /// The bytes of a row of coefficients.
@@ -288,9 +297,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn invocations_take_several_lanes_where_the_dispatch_is_large() {
+        let each = |lanes, samples| tile_for(lanes, samples, BUSY).lanes_each;
+        assert_eq!([each(1 << 20, 1), each(1024, 1000), each(4096, 250)], [4; 3]);
+        assert_eq!([each(1024, 999), each(4096, 16), each(1023, 100_000), each(1, 1)], [1; 4]);
+    }
+
+    #[test]
     fn a_tile_is_a_whole_workgroup_however_short_the_samples() {
         for lanes in [1, 2, 3, 16, 255, 256, 257, 1024, 1 << 20] {
-            let tile = tile_for(lanes);
+            let tile = tile_for(lanes, 7, BUSY);
             assert_eq!(tile.lanes * tile.samples, WORKGROUP, "{lanes} lanes: {tile:?}");
             assert!(tile.lanes >= lanes.min(WORKGROUP), "{lanes} lanes: {tile:?}");
         }

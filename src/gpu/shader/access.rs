@@ -44,6 +44,8 @@ pub(crate) struct Access<'a> {
     pub variant: &'a Variant,
     /// True if lanes are loaded and stored 8 bytes at once.
     pub wide: bool,
+    /// True if lanes of f16 are vectors of 16-bit numbers.
+    pub halves: bool,
 }
 
 impl Access<'_> {
@@ -215,6 +217,7 @@ impl Access<'_> {
         match (self.variant.walk, self.wide, storage.elements_per_word()) {
             (Walk::Words, ..) => WORD,
             (Walk::UnalignedChunks, ..) => UNALIGNED,
+            _ if self.halves && storage == Storage::F16 => LANE,
             (_, true, 1) => LANE_FOUR_WORDS,
             (_, true, 2) => LANE_TWO_WORDS,
             _ => LANE,

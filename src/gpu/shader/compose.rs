@@ -20,6 +20,8 @@ use crate::gpu::storage::Storage;
 pub(crate) struct Native {
     /// 64-bit integers (`SHADER_INT64`), for random words.
     pub int64: bool,
+    /// 16-bit numbers (`SHADER_F16`), for f16 tensors that are read and written in lanes.
+    pub f16: bool,
     /// These for memory too, 8 bytes at once: software drivers load and store the numbers of a vector one by one.
     pub wide: bool,
 }
@@ -59,11 +61,15 @@ impl Walk {
 impl Variant {
     /// Writes the complete WGSL: of these parts, those whose condition holds.
     pub fn compose(&self, native: Native) -> String {
-        let access = Access { variant: self, wide: native.wide && self.walk.unit() == 4 };
+        let in_lanes = self.walk.unit() == 4;
+        let halves = native.f16 && in_lanes && self.has_storage(Storage::F16);
+        let access = Access { variant: self, wide: native.wide && in_lanes, halves };
         let four_lanes = matches!(self.walk, Walk::Lanes | Walk::Chunks | Walk::UnalignedChunks);
         let (draws, lanes_of_two) = (self.draw != Draw::No, self.walk.crosses_samples());
         let (streams, clean_stats) = (!self.walk.reduces(), self.step().clean_stats);
-        let mut text = params::constants() + &self.constants();
+        // A directive comes before everything else.
+        let directive = if halves { "enable f16;\n" } else { "" };
+        let mut text = directive.to_owned() + &params::constants() + &self.constants();
         let mut add = |condition: bool, part: &str| {
             if condition {
                 text.push_str(part);
@@ -71,11 +77,12 @@ impl Variant {
         };
         // Not every driver converts f16 at all, so a kernel that does not need it does not name it.
         for storage in Storage::ALL {
-            add(self.has_storage(storage), storage.wgsl());
+            let text = if halves && storage == Storage::F16 { file!("storage/f16_native") } else { storage.wgsl() };
+            add(self.has_storage(storage), text);
         }
         add(true, file!("walk/window"));
 
-        add(draws || self.op.takes_logarithms(), file!("noise/log1p"));
+        add(self.op.takes_logarithms(), file!("noise/log1p"));
         add(draws && native.int64, file!("noise/product_int64"));
         add(draws && !native.int64, PRODUCT_WORDS);
         add(draws, PHILOX);
@@ -116,6 +123,10 @@ impl Variant {
         // The other walks give an invocation one lane, or loop by themselves.
         add(four_lanes && self.is_heavy(), file!("walk/lanes_loop"));
         add(four_lanes && !self.is_heavy(), file!("walk/lanes_unrolled"));
+        let chunks = matches!(self.walk, Walk::Chunks | Walk::UnalignedChunks);
+        let rows = native.wide && self.op.adds_up();
+        add(chunks && !rows, file!("walk/rows_one"));
+        add(chunks && rows, file!("walk/rows_loop"));
         add(true, self.walk.file());
         text
     }
@@ -125,7 +136,8 @@ impl Variant {
         self.draw != Draw::No || self.step().clean_stats || matches!(self.op, Op::Vlb { .. })
     }
 
-    fn has_storage(&self, storage: Storage) -> bool {
+    /// True if a tensor has this storage.
+    pub fn has_storage(&self, storage: Storage) -> bool {
         self.operands.iter().any(|operand| operand.storage() == Some(storage))
     }
 
@@ -137,7 +149,17 @@ impl Variant {
         let clean_stats =
             if self.step().clean_stats { format!("const CLEAN_STATS_IN_GROUP = {shared};\n") } else { String::new() };
         let second = format!("const SECOND_NOISE = {};\n", self.op.parts().extended && draws);
-        kernel + &op + &clean_stats + &second
+        let chunks = if matches!(self.walk, Walk::Chunks | Walk::UnalignedChunks) {
+            format!("const WHOLE_LANES = {};\n", self.walk == Walk::Chunks)
+        } else {
+            String::new()
+        };
+        let flat = if self.walk == Walk::Flat {
+            format!("const READS_ALL = {};\n", self.op == Op::Map)
+        } else {
+            String::new()
+        };
+        kernel + &op + &clean_stats + &second + &chunks + &flat
     }
 
     /// Declares the seeds of the samples, where each has its own.

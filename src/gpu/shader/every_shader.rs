@@ -4,6 +4,7 @@ use crate::gpu::shader::catalog::every_variant;
 use crate::gpu::shader::compose::{Native, shader_name};
 use crate::gpu::shader::variant::{Draw, Rows};
 use crate::gpu::shader::{fold, standalone};
+use crate::gpu::storage::Storage;
 
 /// A composed shader, as [`every_shader`] lists it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -16,6 +17,8 @@ pub struct ComposedShader {
     pub clears_workgroup_memory: bool,
     /// True if only devices with `SHADER_INT64` can run it.
     pub int64: bool,
+    /// True if only devices with `SHADER_F16` can run it.
+    pub f16: bool,
 }
 
 impl ComposedShader {
@@ -29,16 +32,24 @@ impl ComposedShader {
 /// and for other compilers, without a GPU. Plans of the same kind share a text, so some are listed more than once.
 pub fn every_shader() -> Vec<ComposedShader> {
     let composed = every_variant().into_iter().flat_map(|variant| {
-        // What 64-bit integers change is the same for every kind of row.
+        // What 64-bit integers and 16-bit numbers change is the same for every kind of row.
         let (draws, lanes) = (variant.draw != Draw::No, variant.walk.unit() == 4);
         let one = variant.rows == Rows::Batch;
-        let variants = [(true, false, false), (one && draws, true, false), (one && lanes, true, true)];
-        let variants = variants.into_iter().filter(|(present, ..)| *present);
-        variants.map(move |(_, int64, wide)| ComposedShader {
+        let halves = lanes && variant.has_storage(Storage::F16);
+        let native = |int64, f16, wide| Native { int64, f16, wide };
+        let natives = [
+            (true, native(false, false, false)),
+            (one && draws, native(true, false, false)),
+            (one && (lanes || variant.walk.reduces()), native(true, false, true)),
+            (one && halves, native(false, true, false)),
+        ];
+        let natives = natives.into_iter().filter(|(present, _)| *present);
+        natives.map(move |(_, native)| ComposedShader {
             entry_point: variant.walk.entry_point(),
-            text: variant.compose(Native { int64, wide }),
+            text: variant.compose(native),
             clears_workgroup_memory: variant.clears_workgroup_memory(),
-            int64,
+            int64: native.int64,
+            f16: native.f16,
         })
     });
     let small = [
@@ -53,6 +64,7 @@ pub fn every_shader() -> Vec<ComposedShader> {
         text,
         clears_workgroup_memory: false,
         int64: false,
+        f16: false,
     });
     composed.chain(small).collect()
 }

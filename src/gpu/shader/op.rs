@@ -179,6 +179,11 @@ impl Op {
         matches!(self, Op::Loss { .. } | Op::Vlb { .. })
     }
 
+    /// True if chunks of it come to a sum each, and not to counts.
+    pub fn adds_up(self) -> bool {
+        self.sums() || matches!(self, Op::Spread { .. })
+    }
+
     /// True if its row is that of a step.
     pub fn has_step_row(self) -> bool {
         matches!(self, Op::Step(_) | Op::Spread { .. } | Op::Histogram { .. })

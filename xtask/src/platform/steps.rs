@@ -73,7 +73,7 @@ impl Step {
     }
 }
 
-pub static STEPS: [Step; 20] = [
+pub static STEPS: [Step; 21] = [
     step("lavapipe", "Vulkan, Mesa lavapipe", "the whole suite on Mesa's software Vulkan", &["cargo", "check-all"])
         .on(Driver::Named("(vulkan, llvmpipe"), &[("WGPU_BACKEND", "vulkan"), ("TWEEDIE_ADAPTER", "llvmpipe")]),
     step(
@@ -121,6 +121,12 @@ pub static STEPS: [Step; 20] = [
         "DX12, Microsoft's compilers",
         "every composed shader through FXC (SM 5.1) and DXC (SM 6.2), under Wine",
         &["xtask/scripts/hlsl.sh"],
+    ),
+    step(
+        "isa",
+        "AMD cards that are not there, RADV",
+        "instructions of the benchmark's shaders against their budgets; the counts are kept beside the result",
+        &["xtask/scripts/isa.sh", "--keep"],
     ),
     step(
         "windows",
