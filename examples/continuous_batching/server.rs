@@ -22,7 +22,7 @@ pub const SLOTS: usize = 4;
 pub const MOST: usize = 64;
 /// The row of a slot without a request, after those of the slots.
 const IDLE: usize = SLOTS * MOST;
-/// Clean samples that a loop remembers: as many as any sampler looks back to.
+/// Clean samples that a loop remembers: as many as any sampler looks back to, which makes rows extended ones.
 pub const DEPTH: usize = StepRow::HISTORY;
 /// The stream before the first call's, on which [`tweedie::Sampling::start`] draws too.
 const START: NoiseKey = NoiseKey::seed(0).stream(u32::MAX);
@@ -201,7 +201,6 @@ impl<'a> Server<'a> {
             noise: Noise::Drawn(Drawn::new(NoiseKey::seed(0)).seeded(&seeds)),
             input: Some(Tensor::f32(&input)),
             least_depth: DEPTH,
-            extended: true,
             ..Step::in_place(&rows, shape, Tensor::f32(&x), Tensor::f32(&predictions))
         };
         let network = Network::new(&gpu.device, SLOTS as u32, [&input, &levels, &predictions]);
