@@ -5,8 +5,7 @@
 #   xtask/scripts/isa.sh [--write | --keep]
 #
 # With --write the budgets become what was counted, with --keep the counts go to docs/platforms/isa_counts.json. They are left in
-# target/isa/counts.json, the assembly in target/isa/assembly. Installs gcc, Vulkan's headers and Mesa's
-# drivers through apt-get where they are missing.
+# target/isa with the assembly. Installs gcc, Vulkan's headers and Mesa's drivers through apt-get where they are missing.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 

@@ -1,7 +1,7 @@
 //! The instructions of the benchmark's shaders on AMD cards that are not there, against their budgets: `xtask/scripts/isa.sh`.
 //!
 //! It composes the shaders of every op, storage and walk on wgpu's noop backend, hands them to `isa.c` for each card, counts by the
-//! rules of `counts`, predicts ratios of arithmetic to memory by the model of `cards`, and writes `counts.json`.
+//! rules of `counts`, predicts ratios of arithmetic to memory by the model of `cards`, and writes all of it as JSON.
 
 mod budgets;
 mod cards;
