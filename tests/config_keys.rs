@@ -180,6 +180,5 @@ proptest! {
                 let _ = scheduler.sampler(&if theirs { run.as_diffusers() } else { run });
             }
         }
-        let _ = Scheduler::parse_model(&file.to_string());
     }
 }

@@ -100,14 +100,7 @@ const FLOORS: &[Floors] = &[
     ),
     (
         "src/config",
-        &[
-            &["error", "nearest"],
-            &["options"],
-            &["lists", "sine_squared"],
-            &["common", "scheduler"],
-            &["classes"],
-            &["mod"],
-        ],
+        &[&["error"], &["options"], &["lists", "sine_squared"], &["common", "scheduler"], &["classes"], &["mod"]],
     ),
     (
         "src/config/classes",

@@ -26,21 +26,6 @@ pub enum ConfigError {
         /// The class.
         found: String,
     },
-    /// A scheduler that is not supported, but whose model another sampler can use.
-    #[error(
-        "_class_name: {found} is not supported; the nearest is {class}: name its sampler, {sampler}, and the model of this file is \
-         used. Supported are {supported}"
-    )]
-    Unsupported {
-        /// The class.
-        found: String,
-        /// The nearest class that is supported.
-        class: &'static str,
-        /// Its sampler.
-        sampler: &'static str,
-        /// The supported classes, separated by commas.
-        supported: String,
-    },
     /// A name that is no option of any scheduler.
     #[error("{class} has no option `{option}`, nor has any other scheduler")]
     UnknownOption {

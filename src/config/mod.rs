@@ -73,7 +73,6 @@ mod classes;
 mod common;
 mod error;
 mod lists;
-mod nearest;
 mod options;
 mod scheduler;
 mod sine_squared;
@@ -84,7 +83,6 @@ pub use scheduler::Scheduler;
 use crate::math::catalog::sampler_options::SamplerOptions;
 use crate::math::sampler::Sampler;
 use classes::classes;
-use nearest::{nearest, sampler_of};
 use options::Options;
 
 impl Scheduler {
@@ -104,39 +102,14 @@ impl Scheduler {
         Self::read(Options::parse(json)?)
     }
 
-    /// Reads the model of a file whose class is not supported, as that of the nearest class that is: for noising, conversion,
-    /// losses, and [`sampler_instead`](Self::sampler_instead).
-    ///
-    /// # Errors
-    /// As [`parse`](Self::parse); [`ConfigError::Class`] for a class that is near to none.
-    pub fn parse_model(json: &str) -> Result<Self, ConfigError> {
-        let options = Options::parse(json)?;
-        match nearest(options.class()) {
-            Some(nearest) => Self::read(options.as_class(nearest)),
-            None => Self::read(options),
-        }
-    }
-
     fn read(mut options: Options) -> Result<Self, ConfigError> {
         let known = classes().find(|(class, _)| *class == options.class());
-        let Some((_, read)) = known else { return Err(Self::unsupported(&options)) };
+        let Some((_, read)) = known else {
+            let expected = Self::classes().collect::<Vec<_>>().join(", ");
+            return Err(ConfigError::Class { expected, found: options.shown_class() });
+        };
         let scheduler = read(&mut options)?;
         Ok(Self { notes: options.finish()?, ..scheduler })
-    }
-
-    /// The error for a class that is not supported, which names what is nearest to it.
-    fn unsupported(options: &Options) -> ConfigError {
-        let supported = Self::classes().collect::<Vec<_>>().join(", ");
-        let found = options.shown_class();
-        let Some(class) = nearest(options.class()) else { return ConfigError::Class { expected: supported, found } };
-        match Self::read(options.as_class(class)) {
-            Ok(read) => {
-                let sampler = sampler_of(options.class()).unwrap_or(read.entry().name);
-                ConfigError::Unsupported { found, class, sampler, supported }
-            }
-            // The file cannot be read as one of that class either.
-            Err(error) => error,
-        }
     }
 }
 

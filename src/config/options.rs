@@ -97,14 +97,6 @@ impl Options {
         self.notes.push(note.to_owned());
     }
 
-    /// The same file, read as one of another class for its model.
-    pub(super) fn as_class(&self, class: &str) -> Self {
-        let mut other = self.clone();
-        class.clone_into(&mut other.class);
-        other.note(&format!("{} is read as {class}: its model", self.shown_class()));
-        other
-    }
-
     /// The scheduler's class.
     pub(super) fn class(&self) -> &str {
         &self.class

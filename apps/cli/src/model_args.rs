@@ -12,7 +12,7 @@ use files::TensorFile;
 use std::cell::OnceCell;
 use std::fs;
 use std::path::{Path, PathBuf};
-use tweedie::config::{ConfigError, Scheduler};
+use tweedie::config::Scheduler;
 use tweedie::math::catalog::{Entry, Make};
 use tweedie::math::{Model, Process, Told};
 use tweedie::{Quantity, Schedule};
@@ -74,20 +74,11 @@ impl ModelArgs {
 
     /// Reads the file of `--config`, for its model, and tells how its old spellings were read.
     pub fn open(&self) -> Result<Opened<'_>> {
-        self.read(Scheduler::parse_model)
-    }
-
-    /// The same for a run of the file's own sampler, whose class must be supported.
-    pub fn open_run(&self) -> Result<Opened<'_>> {
-        self.read(Scheduler::parse)
-    }
-
-    fn read(&self, parse: Parse) -> Result<Opened<'_>> {
         let rival = self.config.as_ref().map(|_| "--config FILE").or(self.model.map(|_| "--model NAME"));
         if let Some(rival) = rival.filter(|_| self.schedule != ScheduleArgs::default()) {
             bail!("{rival} brings a schedule of its own, which options contradict");
         }
-        let scheduler = self.config.as_deref().map(|path| read(path, parse)).transpose()?;
+        let scheduler = self.config.as_deref().map(read).transpose()?;
         for note in scheduler.iter().flat_map(Scheduler::notes) {
             warn(format_args!("--config: {note}"));
         }
@@ -191,10 +182,7 @@ fn implied_process(prediction: Quantity) -> Option<&'static str> {
 }
 
 /// Reads a `scheduler_config.json`.
-fn read(path: &Path, parse: Parse) -> Result<Scheduler> {
-    let read = || -> Result<Scheduler> { Ok(parse(&fs::read_to_string(path)?)?) };
+fn read(path: &Path) -> Result<Scheduler> {
+    let read = || -> Result<Scheduler> { Ok(Scheduler::parse(&fs::read_to_string(path)?)?) };
     read().with_context(|| format!("--config {}", path.display()))
 }
-
-/// The reader of a configuration.
-type Parse = fn(&str) -> Result<Scheduler, ConfigError>;

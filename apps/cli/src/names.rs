@@ -100,7 +100,7 @@ mod tests {
     fn an_unknown_name_is_told_the_known_ones() {
         let unknown = |catalogue: &Catalogue<_>| find(catalogue, "lpips").unwrap_err();
         assert_eq!(unknown(&Penalty::CATALOGUE), "expected mse, l1, huber, smooth-l1, pseudo-huber");
-        assert!(find(&Sampler::CATALOGUE, "plms").unwrap_err().contains("ddim, ddim-inverse, ddim-reverse, euler"));
+        assert!(find(&Sampler::CATALOGUE, "restart").unwrap_err().contains("ddim, ddim-inverse, ddim-reverse, euler"));
     }
 
     #[test]

@@ -15,11 +15,6 @@ use tweedie::math::{Model, Placement, Process};
 const NO_STEPS: &str = "expected --steps N or --timesteps T,..";
 
 impl SamplerArgs {
-    /// Reads the files of a model, as the sampler needs it.
-    pub fn open<'a>(&self, model: &'a ModelArgs) -> Result<Opened<'a>> {
-        if self.sampler.is_some() { model.open() } else { model.open_run() }
-    }
-
     /// The sampler that the options add up to, and the model that it samples, which [`open`](Self::open) opened.
     pub fn sampler(&self, model: &Opened<'_>) -> Outcome<(Sampler, Model)> {
         if self.prediction.is_some() && (model.scheduler.is_some() || model.args.model.is_some()) {

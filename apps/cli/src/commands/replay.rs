@@ -52,7 +52,7 @@ impl Replay {
     pub fn run(&self, json: bool) -> Outcome {
         self.files.check()?;
         let arguments = SamplerArgs { sampler: self.name, ..self.options.clone() };
-        let model = arguments.open(&self.model)?;
+        let model = self.model.open()?;
         let (sampler, _) = arguments.sampler(&model)?;
         let file = TensorFile::open(&self.files.input)?;
         let run = RecordedRun::read(&file, &sampler)?;

@@ -80,7 +80,7 @@ impl Entry {
 /// The samplers of these choices, each once.
 pub fn sampler_list(choices: &[Choice], options: &SamplerArgs, model: &ModelArgs) -> Outcome<Vec<Entry>> {
     if let (Some(_), []) = (&model.config, choices) {
-        return of_file(options, &model.open_run()?).map(|entry| vec![entry]);
+        return of_file(options, &model.open()?).map(|entry| vec![entry]);
     }
     let model = &model.open()?;
     let built = |entry| Entry::new(entry, &completed(entry, options, model), model);

@@ -10,7 +10,6 @@ pub const TESTS: &[Test] = &[
     #[cfg(unix)]
     ("a_pipe_is_read_once", Needs::Nothing, pipe),
     ("old_spellings_are_told", Needs::Nothing, old),
-    ("a_model_of_another_class_is_told", Needs::Nothing, nearest),
     ("a_number_beside_a_list", Needs::Nothing, counted_twice),
 ];
 
@@ -59,21 +58,6 @@ fn old() {
             assert!(warnings.iter().any(|line| line.contains(words)), "{command}: {words}: {warnings:?}");
         }
     }
-}
-
-fn nearest() {
-    let pndm = r#"{"_class_name": "PNDMScheduler", "prediction_type": "v_prediction", "steps_offset": 1}"#;
-    let folder = folder();
-    for command in COMMANDS {
-        let warnings = warnings(&folder, pndm, command);
-        assert_eq!(warnings, ["warning: --config: PNDMScheduler is read as DDIMScheduler: its model"], "{command}");
-    }
-    // With the levels of the file, which here are the usual ones, and its spacing.
-    warnings(&folder, pndm, COMMANDS[0]);
-    let noised = Tensors::load(&folder.path(OUT)).values("x_t");
-    assert_eq!(noised, folder.output(&format!("{} --process vp --out {OUT}", COMMANDS[0])).values("x_t"));
-    warnings(&folder, pndm, COMMANDS[4]);
-    assert_eq!(Tensors::load(&folder.path(OUT)).values("timesteps"), [751.0, 501.0, 251.0, 1.0]);
 }
 
 /// Each list is named, also where the class has a list of its own for two steps.

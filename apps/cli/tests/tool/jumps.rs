@@ -50,7 +50,7 @@ fn classes() {
     assert_eq!(cases.len(), 16);
     for case in cases {
         let (folder, line) = replay(&case, &["samples", "model_outputs", "noises", "var_values"]);
-        let found = folder.output(&format!("{line} --on cpu")).values("samples");
+        let found = folder.noted_output(&format!("{line} --on cpu")).values("samples");
         let expected = Tensors::load(&folder.path("in.safetensors")).values("samples");
         assert_near(id(&case), &found, &expected, case["tolerance"].as_f64().expect("a tolerance"));
     }
@@ -61,7 +61,7 @@ const REPAINT: [&str; 6] = ["samples", "model_outputs", "noises", "mask", "origi
 fn jumps(on: &str, most: f64) {
     let case = &cases(&["P_repaint"])[0];
     let (folder, line) = replay(case, &REPAINT);
-    let found = folder.output(&format!("{line} {on}")).values("samples");
+    let found = folder.noted_output(&format!("{line} {on}")).values("samples");
     let recorded = Tensors::load(&folder.path("in.safetensors"));
     let (all, kind) = (recorded.values("samples"), recorded.values("kind"));
     // Before each call of the network, and at the end: no network sees the samples between.

@@ -31,12 +31,24 @@ fn every_sampler_ends_on_pictures() {
     assert_eq!((samplers.len(), files.len()), (count, count + 1));
     for line in &samplers {
         let calls = line["calls"].as_u64().expect("calls");
-        let twice = line["sampler"].as_str().is_some_and(|name| name.ends_with("heun"));
-        assert_eq!(calls, if twice { 39 } else { 20 }, "{line}");
+        let name = line["sampler"].as_str().expect("a name");
+        let twice = ["heun", "dpm2", "dpm2-ancestral", "dpm++-sde"].iter().any(|twice| name.ends_with(twice));
+        let calls_of = match name {
+            // The first step twice; three steps of four calls; jumps.
+            "pndm" => 21,
+            "f-pndm" => 29,
+            "repaint" => 20,
+            _ if twice => 39,
+            _ => 20,
+        };
+        assert_eq!(calls, calls_of, "{line}");
         // One to begin with; two of the network and one step for each call.
         assert_eq!(line["dispatches"].as_u64(), Some(1 + 3 * calls), "{line}");
         assert_eq!(line["landed"], true, "{line}");
-        assert!(line["psnr_worst"].as_f64().is_some_and(|psnr| psnr > 100.0), "{line}");
+        // The last step of these mixes slopes of earlier calls, and so ends beside the last call's clean sample.
+        let mixes = ["pndm", "f-pndm", "lms", "ipndm"].contains(&name);
+        let least = if mixes { 50.0 } else { 100.0 };
+        assert!(line["psnr_worst"].as_f64().is_some_and(|psnr| psnr > least), "{line}");
     }
     for path in files {
         let drawn = image::open(folder.path(&path)).expect("a picture").to_rgb8();

@@ -105,6 +105,16 @@ impl Folder {
         run.stdout
     }
 
+    /// As [`output`](Self::output), where notes on a configuration's options may be told.
+    #[track_caller]
+    pub fn noted_output(&self, line: &str) -> Tensors {
+        let run = self.run(line);
+        assert_eq!(run.code, Some(0), "{line}: {}", run.stderr);
+        let noted = run.stderr.lines().all(|line| line.starts_with("warning: --config: "));
+        assert!(noted, "{line}: {}", run.stderr);
+        Tensors::load(&self.path(OUT))
+    }
+
     /// As [`succeeds`](Self::succeeds), and reads the output file.
     #[track_caller]
     pub fn output(&self, line: &str) -> Tensors {
