@@ -37,7 +37,7 @@ fn every_sampler_ends_on_pictures() {
             // The first step twice; three steps of four calls; jumps.
             "pndm" => 21,
             "f-pndm" => 29,
-            "repaint" => 20,
+            "repaint" => 110,
             _ if twice => 39,
             _ => 20,
         };
