@@ -48,8 +48,12 @@ pub fn loops(schedule: &Schedule) -> Outcome<Vec<Named<Loop>>> {
     let build = || -> Result<Vec<Named<Loop>>, CatalogError> {
         let timesteps = Spacing::Trailing.timesteps(schedule.len(), CALLS.min(schedule.len()))?;
         let grid = Grid::of_schedule(schedule, &timesteps, NoiseLevel::CLEAN)?;
-        let usual = Schedule::CATALOGUE.find("linear")?.build(&[])?;
         let plain = Denoiser::new(Quantity::V);
+        if schedule.process() != Process::VariancePreserving {
+            let sampler = Sampler::new(&FirstOrder::ddim(0.0), &grid, &plain)?;
+            return Ok(vec![("ddim".to_owned(), Loop { sampler, parts: Parts::Plain })]);
+        }
+        let usual = Schedule::CATALOGUE.find("linear")?.build(&[])?;
         let clipped = plain.clipped(Clip::Range(1.0));
         let threshold = plain.clipped(Clip::Quantile { ratio: 0.9, least: 0.5, most: f64::INFINITY });
         let rederived = FirstOrder { rederived: true, ..FirstOrder::ddim(0.0) };
@@ -70,13 +74,6 @@ pub fn loops(schedule: &Schedule) -> Outcome<Vec<Named<Loop>>> {
             ("ddpm, learned variance", Sampler::new(&Ddpm::new(Variance::LearnedRange), &grid, &plain)?),
             ("unipc, order 3", Sampler::new(&UniPc::new(3), &grid, &plain)?),
         ]);
-        if schedule.process() != Process::VariancePreserving {
-            all.retain(|(name, _)| *name == "ddim");
-            return Ok(all
-                .into_iter()
-                .map(|(name, sampler)| (name.into(), Loop { sampler, parts: Parts::Plain }))
-                .collect());
-        }
         let few = Spacing::Trailing.timesteps(schedule.len(), EXTENDED_CALLS.min(schedule.len()))?;
         let few = Grid::of_schedule(schedule, &few, NoiseLevel::CLEAN)?;
         let extended = Sampler::new(&FirstOrder::ddim(0.5), &few, &plain)?;
