@@ -2,10 +2,10 @@
 # Instruction counts: what Mesa's RADV makes of the benchmark's shaders for AMD cards that are not there, against the budgets of
 # benches/isa_budgets.json. Nothing runs on a card.
 #
-#   xtask/scripts/isa.sh [--write | --keep]
+#   xtask/scripts/isa.sh [--write]       with --write the budgets become what was counted
 #
-# With --write the budgets become what was counted, with --keep the counts go to docs/platforms/isa_counts.json. They are left in
-# target/isa with the assembly. Installs gcc, Vulkan's headers and Mesa's drivers through apt-get where they are missing.
+# The counts are left in target/isa/counts.json, beside the assembly. Installs gcc, Vulkan's headers and Mesa's drivers through
+# apt-get where they are missing.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
@@ -36,10 +36,4 @@ VK_DRIVER_FILES=$VK_ICD_FILENAMES
 gcc -std=c11 -O1 -Wall -Wextra -Wno-missing-field-initializers -o "$folder/isa" xtask/scripts/isa.c -lvulkan
 rm -rf "$folder/assembly" "$folder/dump"
 mkdir -p "$folder/assembly"
-keep=
-if [[ ${1:-} == --keep ]]; then
-  keep=docs/platforms/isa_counts.json
-  shift
-fi
 TWEEDIE_DUMP_WGSL=$folder/dump cargo run --quiet --package tweedie-bench --example isa -- "$folder" "$@"
-if [[ -n $keep ]]; then cp "$folder/counts.json" "$keep"; fi

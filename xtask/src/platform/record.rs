@@ -43,15 +43,28 @@ pub struct Record {
     pub tweedie: String,
     /// The commit, and `+` where files differed from it.
     pub commit: String,
+    /// Counts that the step has left, one a line of the file.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub counts: Vec<serde_json::Value>,
 }
 
 impl Record {
     pub fn save(&self, root: &Path) -> Result<(), PlatformError> {
         let path = path(root, &self.step);
-        let text =
-            serde_json::to_string_pretty(self).map_err(|error| PlatformError::Record { path: path.clone(), error })?;
+        let text = self.text().map_err(|error| PlatformError::Record { path: path.clone(), error })?;
         let folder = path.parent().map_or(Ok(()), std::fs::create_dir_all);
         folder.and_then(|()| std::fs::write(&path, text + "\n")).map_err(|error| PlatformError::File { path, error })
+    }
+
+    /// The record as JSON.
+    fn text(&self) -> serde_json::Result<String> {
+        let head = serde_json::to_string_pretty(&Self { counts: Vec::new(), ..self.clone() })?;
+        if self.counts.is_empty() {
+            return Ok(head);
+        }
+        let counts: Vec<String> = self.counts.iter().map(serde_json::to_string).collect::<Result<_, _>>()?;
+        let head = head.trim_end_matches(['}', '\n']);
+        Ok(format!("{head},\n  \"counts\": [\n{}\n]}}", counts.join(",\n")))
     }
 
     /// The result of a step; none if it was never kept.

@@ -36,6 +36,7 @@ pub fn run(root: &Path, step: &Step) -> Result<Record, PlatformError> {
         seconds: begun.elapsed().as_secs(),
         tweedie,
         commit,
+        counts: counts(root, step),
     })
 }
 
@@ -58,6 +59,13 @@ fn follow(root: &Path, step: &Step, output: &mut Output) -> std::io::Result<u8> 
         output.read(&line);
     }
     Ok(exit_code(child.wait()?))
+}
+
+/// The counts that a step has left; none if it leaves none.
+fn counts(root: &Path, step: &Step) -> Vec<serde_json::Value> {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), Into::into);
+    let text = step.counts.and_then(|file| std::fs::read_to_string(target.join(file)).ok());
+    text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
 }
 
 /// The commit, and `+` where something other than results differs from it.

@@ -15,6 +15,8 @@ pub struct Step {
     pub command: &'static [&'static str],
     pub environment: &'static [(&'static str, &'static str)],
     pub driver: Driver,
+    /// The file in the target folder in which it leaves a list of counts.
+    pub counts: Option<&'static str>,
 }
 
 /// The driver that a step must have run on, so that its row describes the platform that it names.
@@ -64,12 +66,16 @@ const fn step(
     about: &'static str,
     command: &'static [&'static str],
 ) -> Step {
-    Step { name, platform, about, command, environment: &[], driver: Driver::None }
+    Step { name, platform, about, command, environment: &[], driver: Driver::None, counts: None }
 }
 
 impl Step {
     const fn on(self, driver: Driver, environment: &'static [(&'static str, &'static str)]) -> Self {
         Self { driver, environment, ..self }
+    }
+
+    const fn counting(self, file: &'static str) -> Self {
+        Self { counts: Some(file), ..self }
     }
 }
 
@@ -125,9 +131,10 @@ pub static STEPS: [Step; 21] = [
     step(
         "isa",
         "AMD cards that are not there, RADV",
-        "instructions of the benchmark's shaders against their budgets; the counts are kept beside the result",
-        &["xtask/scripts/isa.sh", "--keep"],
-    ),
+        "instructions of the benchmark's shaders against their budgets; the result has the counts",
+        &["xtask/scripts/isa.sh"],
+    )
+    .counting("isa/counts.json"),
     step(
         "windows",
         "Windows (DX12, Vulkan)",

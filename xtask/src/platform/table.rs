@@ -93,6 +93,7 @@ mod tests {
             seconds: 1,
             tweedie: "0.0.0".to_owned(),
             commit: "0".to_owned(),
+            counts: Vec::new(),
         };
         let row = row(step, Some(&record));
         assert!(row.ends_with("| 1 tests | a driver | 2000-01-01 | **failed**: a \\| b |\n"), "{row}");

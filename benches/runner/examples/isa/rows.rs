@@ -113,5 +113,5 @@ fn tensors(op: &str) -> Result<[f64; 2]> {
 
 fn rounded(x: f64, digits: i32) -> f64 {
     let scale = 10f64.powi(digits);
-    (x * scale).round() / scale
+    (x * scale).round() / scale + 0.0 // no -0
 }
