@@ -98,8 +98,14 @@ const NEED_USUAL_BUFFERS: &[&str] = &[
     "chains::guided_diffusion",
     "gradient_scales::of_a_term_of_the_bound",
     "gradient_scales::of_a_training_step",
+    "moved_roles::of_maps",
+    "moved_roles::of_losses",
     "moved_roles::of_terms_of_the_bound",
-    // Guidance or seeds beside memory.
+    // The narrow form has dispatches of its own.
+    "bench_kinds::kinds_are_their_plans",
+    // Guidance, noise that no row uses, or seeds beside memory.
+    "steps::what_a_row_does_not_need_may_hold_anything",
+    "joining::a_server_refuses_what_it_cannot_run",
     "moved_roles::of_steps",
     "batching::a_request_of_any_sampler_is_as_alone",
     "batching::a_request_that_does_not_fit_is_refused",
