@@ -4,7 +4,7 @@
 #
 #   xtask/scripts/isa.sh [--write]       with --write the budgets become what was counted
 #
-# The counts are left in target/isa/counts.json, beside the assembly. Installs gcc, Vulkan's headers and Mesa's drivers through
+# The counts are left in target/isa, beside the assembly. Installs gcc, Vulkan's headers and Mesa's drivers through
 # apt-get where they are missing.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
