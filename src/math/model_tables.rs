@@ -32,7 +32,7 @@ impl Model {
     ///     let levels = model.schedule_of_sigmas(&sigmas)?;
     ///     // Two samples of three elements, at rows 0 and 1; on a GPU, `Map { table: &noising, .. }.plan(context)`.
     ///     let (x0, noise) = ([0.1, -0.4, 0.8, 0.5, -1.0, 0.2], [0.7, 1.3, -0.2, -0.6, 0.1, 2.0]);
-    ///     let values = |exact: Vec<tweedie::gpu::Expected>| exact.iter().map(|it| it.value).collect::<Vec<f64>>();
+    ///     let values = |exact: Vec<tweedie::gpu::compare::Expected>| exact.iter().map(|it| it.value).collect::<Vec<f64>>();
     ///     let [x_t, target] = Map::reference(&model.noising(&levels)?, &[0, 1], 3, &x0, &noise).map(values);
     ///     let back = model.conversion(&levels, Quantity::X0, None)?;
     ///     let [found, _] = Map::reference(&back, &[0, 1], 3, &x_t, &target).map(values);
