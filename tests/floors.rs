@@ -47,7 +47,20 @@ const FLOORS: &[Floors] = &[
             &["cosine_clock", "placement", "stages"],
             &["model", "vlb"],
             &["model_levels", "model_tables"],
-            &["catalog", "mod"],
+            &["catalog"],
+            &["mod", "run"],
+        ],
+    ),
+    (
+        "src/math/run",
+        &[
+            &["error", "parameterisation", "precision"],
+            &["value"],
+            &["base"],
+            &["model_table"],
+            &["model"],
+            &["models"],
+            &["mod"],
         ],
     ),
     (

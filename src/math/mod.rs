@@ -43,6 +43,7 @@ pub(crate) mod process;
 #[cfg(feature = "diffusers-config")]
 pub(crate) mod protein_times;
 pub(crate) mod quantity;
+pub mod run;
 pub mod sampler;
 pub(crate) mod schedule;
 pub(crate) mod schedule_error;

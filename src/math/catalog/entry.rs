@@ -114,13 +114,12 @@ impl<T> Entry<T> {
     }
 }
 
-impl<T> Entry<Make<T>> {
-    /// Builds it from numbers by name; the others take their defaults.
+impl<T> Entry<T> {
+    /// The numbers of its parameters: those that are given, by name, and the defaults of the others.
     ///
     /// # Errors
-    /// [`CatalogError::Unused`] for a name that the entry does not have, [`CatalogError::Range`], [`CatalogError::Missing`],
-    /// and the errors of the constructor.
-    pub fn build(&self, given: &[(&str, f64)]) -> Result<T, CatalogError> {
+    /// [`CatalogError::Unused`] for a name that the entry does not have, [`CatalogError::Range`], [`CatalogError::Missing`].
+    pub fn values(&self, given: &[(&str, f64)]) -> Result<Values, CatalogError> {
         if let Some((name, _)) = given.iter().find(|(name, _)| self.parameter(name).is_none()) {
             return Err(CatalogError::Unused { option: (*name).to_owned(), by: self.title() });
         }
@@ -132,8 +131,17 @@ impl<T> Entry<Make<T>> {
                 found => Err(CatalogError::Range { parameter: *parameter, found }),
             }
         };
-        let values = self.parameters.iter().map(value).collect::<Result<_, CatalogError>>()?;
-        (self.make)(&Values(values))
+        Ok(Values(self.parameters.iter().map(value).collect::<Result<_, CatalogError>>()?))
+    }
+}
+
+impl<T> Entry<Make<T>> {
+    /// Builds it from numbers by name; the others take their defaults.
+    ///
+    /// # Errors
+    /// Those of [`values`](Self::values), and the errors of the constructor.
+    pub fn build(&self, given: &[(&str, f64)]) -> Result<T, CatalogError> {
+        (self.make)(&self.values(given)?)
     }
 
     /// Builds it from a number for each parameter, in its range or not. The constructor refuses the numbers that it cannot

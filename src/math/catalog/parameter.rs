@@ -19,10 +19,10 @@ pub struct Parameter {
 }
 
 /// The `min` of a parameter that must be above 0.
-pub(super) const ABOVE_ZERO: f64 = f64::MIN_POSITIVE;
+pub(in crate::math) const ABOVE_ZERO: f64 = f64::MIN_POSITIVE;
 
 /// The `max` of a parameter that may be any finite number from its `min` on; its negative is the `min` of any finite one.
-pub(super) const FINITE: f64 = f64::MAX;
+pub(in crate::math) const FINITE: f64 = f64::MAX;
 
 impl Parameter {
     /// A real number with a default.

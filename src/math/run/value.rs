@@ -1,0 +1,108 @@
+//! The values of settings, options and inputs of nodes.
+
+use super::error::RunError;
+use crate::few::few;
+use crate::math::catalog::entry::{Entry, Values};
+use crate::math::catalog::error::CatalogError;
+
+/// A value of a setting, of an option or of a node's input.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum RunValue {
+    /// A number.
+    Number(f64),
+    /// Yes or no.
+    Switch(bool),
+    /// A word.
+    Text(String),
+}
+
+impl From<f64> for RunValue {
+    fn from(number: f64) -> Self {
+        Self::Number(number)
+    }
+}
+
+impl From<bool> for RunValue {
+    fn from(switch: bool) -> Self {
+        Self::Switch(switch)
+    }
+}
+
+impl From<&str> for RunValue {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl std::fmt::Display for RunValue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Number(number) => f.write_str(&few(number)),
+            Self::Switch(switch) => write!(f, "{switch}"),
+            Self::Text(text) => write!(f, "\"{text}\""),
+        }
+    }
+}
+
+/// Named values, as a node or a model has them.
+pub type RunValues = [(String, RunValue)];
+
+/// A word among the inputs of an entry: its name, the words that it can be, the first of them the default.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Choice {
+    /// Its name.
+    pub name: &'static str,
+    /// The words.
+    pub words: &'static [&'static str],
+    /// The word that is taken where none is given; without one a word must be given.
+    pub default: Option<&'static str>,
+}
+
+impl Choice {
+    /// The word that is given, or the default.
+    pub(super) fn of(&self, given: &RunValues) -> Result<&'static str, RunError> {
+        let error = |found: String| RunError::Value {
+            name: self.name.to_owned(),
+            expected: format!("one of {}", self.words.join(", ")),
+            found,
+        };
+        match given.iter().find(|(name, _)| name == self.name) {
+            None => self.default.ok_or_else(|| error("nothing".to_owned())),
+            Some((_, RunValue::Text(text))) => {
+                let found = self.words.iter().find(|word| *word == text);
+                found.copied().ok_or_else(|| error(format!("\"{text}\"")))
+            }
+            Some((_, other)) => Err(error(other.to_string())),
+        }
+    }
+}
+
+/// The numbers of an entry among the given values: all but those of the choices. Yes and no are 1 and 0 of a switch.
+pub(super) fn numbers<T>(entry: &Entry<T>, choices: &[Choice], given: &RunValues) -> Result<Values, RunError> {
+    let mut pairs = Vec::new();
+    for (name, value) in given {
+        if choices.iter().any(|choice| choice.name == name) {
+            continue;
+        }
+        let Some(parameter) = entry.parameter(name) else {
+            return Err(CatalogError::Unused { option: name.clone(), by: entry.title() }.into());
+        };
+        let switch = parameter.whole && parameter.min == 0.0 && parameter.max == 1.0;
+        let number = match value {
+            RunValue::Number(number) => *number,
+            RunValue::Switch(yes) if switch => f64::from(u8::from(*yes)),
+            other => {
+                let expected = if switch { "true or false" } else { "a number" };
+                return Err(RunError::Value {
+                    name: name.clone(),
+                    expected: expected.to_owned(),
+                    found: other.to_string(),
+                });
+            }
+        };
+        pairs.push((name.as_str(), number));
+    }
+    Ok(entry.values(&pairs)?)
+}
