@@ -9,7 +9,7 @@ use tweedie::gpu::{
     Counter, Drawn, Inpainting, Map, Noise, NoiseKey, Perturbed, Plan, Recording, Step, StepOptions, Timesteps,
 };
 use tweedie::noise::Perturbation;
-use tweedie::table::{Clip, Deviation, Matrix, Remembers, StepRow, Table};
+use tweedie::table::{Clip, Deviation, Matrix, StepRow, Table};
 use tweedie::{Context, Shape, Storage, Tensor};
 
 /// A device that makes a panic of whatever wgpu complains about.
@@ -251,7 +251,7 @@ impl<'a> Bench<'a> {
             x0: [sometimes()?, 1.0, sometimes()?],
             clean: sometimes()?,
             unconditional_clean: sometimes()?,
-            kept: [sometimes()?, 1.0],
+            kept: [sometimes()?, 1.0, 0.0],
             second_z: (sometimes()?, 3),
             z: sometimes()?,
             learned: [sometimes()?, 1.0],
@@ -263,15 +263,15 @@ impl<'a> Bench<'a> {
         .looking_back(&u.arbitrary::<[Number; 4]>()?.map(|number| number.0)[..u.int_in_range(0..=4)?]))
     }
 
-    /// The slices of a prediction that a row mixes, and the clean sample that it remembers.
-    fn extended(u: &mut Unstructured<'_>) -> Result<([f64; StepRow::SLICES], Remembers)> {
+    /// The slices of a prediction that a row mixes, and the share of the unconditional clean sample in what it remembers.
+    fn extended(u: &mut Unstructured<'_>) -> Result<([f64; StepRow::SLICES], f64)> {
         let mut slices = StepRow::IDENTITY.slices;
         if u.ratio(1, 4)? {
             for slice in slices.iter_mut().take(u.int_in_range(0..=StepRow::SLICES)?) {
                 *slice = Number::arbitrary(u)?.0;
             }
         }
-        Ok((slices, if u.ratio(1, 4)? { Remembers::Unconditional } else { Remembers::Guided }))
+        Ok((slices, if u.ratio(1, 4)? { Number::arbitrary(u)?.0 } else { 0.0 }))
     }
 
     fn step(&self, u: &mut Unstructured<'_>) -> Result<()> {
@@ -308,7 +308,7 @@ impl<'a> Bench<'a> {
             clean_stats: u.arbitrary()?,
         };
         let (mut rows, extended) = (rows.clone(), Self::extended(u)?);
-        rows.iter_mut().step_by(2).for_each(|row| (row.slices, row.remembers) = extended);
+        rows.iter_mut().step_by(2).for_each(|row| (row.slices, row.kept[2]) = extended);
         let step = Step { rows: &rows, ..step };
         let Ok(plan) = step.plan(&self.device.context) else { return Ok(()) };
         let _ = plan.set_key(&self.device.queue, u.int_in_range(0..=1)?, Self::key(u)?);

@@ -57,10 +57,11 @@ fn extended_terms(row: Row, v: Inputs) -> vec4<f32> {
 
 // What the call remembers.
 fn kept(row: Row, v: Inputs, x0: vec4<f32>) -> vec4<f32> {
-    let clean = select(x0, unconditional_clean(row, v), coefficients(row.found, 6u).z != 0.0);
-    let of_both = coefficients(row.found, 8u).yz;
+    let of = vec3<f32>(coefficients(row.found, 8u).yz, coefficients(row.found, 6u).z);
     // Times 0 an infinite sample would be NaN.
-    return select(of_both.x * v.x + of_both.y * clean, clean, all(of_both == vec2<f32>(0.0, 1.0)));
+    let none = vec4<f32>(0.0);
+    let given = select(of.x * v.x, none, of.x == 0.0) + select(of.y * x0, none, of.y == 0.0);
+    return given + select(of.z * unconditional_clean(row, v), none, of.z == 0.0);
 }
 
 fn needs_second(row: Row) -> bool {

@@ -17,7 +17,7 @@ pub mod step;
 pub mod vlb;
 
 pub use loss::{Curve, LossRow, Penalty, PenaltyError};
-pub use step::{Clip, Deviation, Remembers, StepRow};
+pub use step::{Clip, Deviation, StepRow};
 pub use vlb::{Term, VlbRow};
 
 use thiserror::Error;

@@ -12,7 +12,7 @@
 //! ```
 //!
 //! where `z` and `z2` are standard normal noise on two streams, `h` what the last steps remembered, latest first
-//! (`kept[0]*x + kept[1]*x0` of theirs, or with `u0`), and `s` is 1 or a standard deviation that the network learned. A prediction of several slices is their sum by the
+//! (`kept[0]*x + kept[1]*x0 + kept[2]*u0` of theirs), and `s` is 1 or a standard deviation that the network learned. A prediction of several slices is their sum by the
 //! weights `slices`. A solver only chooses the numbers.
 //!
 //! **Practice.** An operand whose coefficient is 0 is not read: it may be missing, or hold anything. The sample and
@@ -59,10 +59,9 @@ pub struct StepRow {
     pub unconditional_clean: f64,
     /// The coefficients of what the last calls remembered, latest first.
     pub history: [f64; HISTORY],
-    /// The clean sample that later calls look back to.
-    pub remembers: Remembers,
-    /// The coefficients of `x` and of that clean sample in what is remembered: `[0, 1]` for the clean sample itself.
-    pub kept: [f64; 2],
+    /// The coefficients of `x`, of the clean sample and of that of the unconditional prediction, not clipped, in what later calls
+    /// look back to: `[0, 1, 0]` for the clean sample itself.
+    pub kept: [f64; 3],
     /// The coefficient of the noise in the next sample.
     pub z: f64,
     /// A learned standard deviation is `exp(learned[0] + learned[1]*v)`; see [`Deviation::Log`].
@@ -86,16 +85,6 @@ pub struct StepRow {
     /// for that of the plan. A plan of [`Clip::Range`] takes rows of any range and of none (`Clip::None`, or an infinite
     /// range). Every other plan refuses rows of another treatment than its own.
     pub clip: Option<Clip>,
-}
-
-/// The clean sample that a call remembers for later ones.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Remembers {
-    /// The clean sample of the guided prediction, clipped.
-    #[default]
-    Guided,
-    /// The clean sample of the unconditional prediction, not clipped.
-    Unconditional,
 }
 
 /// The parts of a row beyond its first 20 numbers that the rows of a plan have.
@@ -132,8 +121,7 @@ impl StepRow {
         clean: 0.0,
         unconditional_clean: 0.0,
         history: [0.0; HISTORY],
-        remembers: Remembers::Guided,
-        kept: [0.0, 1.0],
+        kept: [0.0, 1.0, 0.0],
         z: 0.0,
         learned: [0.0; 2],
         deviation: None,
@@ -176,14 +164,13 @@ impl StepRow {
 
     /// Returns true if the step needs a prediction without the condition.
     pub(crate) fn needs_unconditional(&self) -> bool {
-        self.guidance[1] != 0.0 || self.unconditional_clean != 0.0 || self.remembers == Remembers::Unconditional
+        self.guidance[1] != 0.0 || self.unconditional_clean != 0.0 || self.kept[2] != 0.0
     }
 
     /// Returns true if the step uses a part beyond the first 20 numbers, slices aside.
     pub(crate) fn is_extended(&self) -> bool {
         self.depth() > 3
             || self.unconditional_clean != 0.0
-            || self.remembers != Remembers::Guided
             || self.kept != Self::IDENTITY.kept
             || self.second_z.0 != 0.0
     }
@@ -203,9 +190,8 @@ impl StepRow {
         ]);
         if parts.extended {
             let [h4, h5, h6, h7, h8, h9, h10, h11, h12] = further;
-            let remembers = if self.remembers == Remembers::Unconditional { 1.0 } else { 0.0 };
             let (second, stream) = (self.second_z.0, f64::from(self.second_z.1));
-            let [kept_x, kept_clean] = self.kept;
+            let [kept_x, kept_clean, kept_unconditional] = self.kept;
             all[WIDTHS[0]..WIDTHS[1]].copy_from_slice(&[
                 h4,
                 h5,
@@ -213,7 +199,7 @@ impl StepRow {
                 h7,
                 h8,
                 self.unconditional_clean,
-                remembers,
+                kept_unconditional,
                 second,
                 stream,
                 h9,

@@ -5,7 +5,7 @@ use crate::harness::{Harness, TestRng, step};
 use tweedie::gpu::compare::{Comparison, Expected};
 use tweedie::gpu::step::{Sample, Stepped};
 use tweedie::gpu::{Noise, NoiseKey, PlanError, Recording, Shape, Step, StepOptions, Storage, Tensor, Timesteps};
-use tweedie::table::{Clip, Remembers, StepRow};
+use tweedie::table::{Clip, StepRow};
 
 pub const TESTS: &[crate::Test] = &[
     ("extended::every_part_of_a_row", every_part_of_a_row),
@@ -46,8 +46,7 @@ fn rows_of(case: &Case, rng: &mut TestRng) -> Vec<StepRow> {
             z: number(),
             input: number(),
             unconditional_clean: number(),
-            remembers: if call % 3 == 1 { Remembers::Unconditional } else { Remembers::Guided },
-            kept: if call % 2 == 1 { StepRow::IDENTITY.kept } else { [number(), number()] },
+            kept: if call % 2 == 1 { StepRow::IDENTITY.kept } else { [number(), number(), number()] },
             second_z: if call % 4 == 3 { (0.0, 0) } else { (number(), 40 + call) },
             slices,
             clip: [None, Some(Clip::Range(f64::INFINITY)), Some(Clip::Range(0.5))][call as usize % 3],
@@ -159,7 +158,7 @@ fn a_wrong_part_fails(harness: &Harness) {
     type Break = (&'static str, fn(&mut StepRow));
     let breaks: [Break; 11] = [
         ("the clean sample of the unconditional prediction", |row| row.unconditional_clean *= 1.001),
-        ("what is remembered", |row| row.remembers = Remembers::Guided),
+        ("the clean sample of the unconditional prediction in what is remembered", |row| row.kept[2] *= 1.001),
         ("the second noise", |row| row.second_z.0 *= 1.001),
         ("its stream", |row| row.second_z.1 += 1),
         ("a slice", |row| row.slices[2] *= 1.001),
@@ -217,7 +216,7 @@ fn what_a_plan_has_no_place_for_is_refused(harness: &Harness) {
     let row = StepRow::IDENTITY;
     let needs = |what| Err(PlanError::Missing { what, row: 0 });
     assert_eq!(plan(StepRow { unconditional_clean: 0.5, ..row }, |_| {}), needs("unconditional"));
-    assert_eq!(plan(StepRow { remembers: Remembers::Unconditional, ..row }, |_| {}), needs("unconditional"));
+    assert_eq!(plan(StepRow { kept: [0.0, 0.0, 1.0], ..row }, |_| {}), needs("unconditional"));
     assert_eq!(plan(StepRow { second_z: (1.0, 0), ..row }, |_| {}), needs("noise"));
     assert_eq!(plan(StepRow { clip: Some(Clip::Range(1.0)), ..row }, |_| {}), Err(PlanError::Clip { row: 0 }));
     let clipped = |step: &mut Step<'_>| step.options.clip = Clip::Range(1.0);
@@ -239,7 +238,7 @@ fn what_a_plan_has_no_place_for_is_refused(harness: &Harness) {
     let step = Step { noise: Noise::None, least_depth: 1, ..step(&rows, shape, &x, &p) };
     let plan = step.plan(&harness.context).expect("a plan");
     let late = |row| plan.set_rows(&harness.gpu.queue, 0, &[row]);
-    assert_eq!(late(StepRow { remembers: Remembers::Unconditional, ..row }), needs("unconditional"));
+    assert_eq!(late(StepRow { kept: [0.0, 0.0, 1.0], ..row }), needs("unconditional"));
     assert_eq!(late(row.looking_back(&[0.0, 0.0, 0.0, 1.0])), Err(PlanError::Extended { row: 0 }));
     assert_eq!(late(StepRow { clip: Some(Clip::Range(1.0)), ..row }), Err(PlanError::Clip { row: 0 }));
     assert_eq!(late(row.looking_back(&[1.0])), Ok(()));

@@ -6,7 +6,7 @@ use crate::harness::Harness;
 use tweedie::gpu::{Drawn, Map, Noise, NoiseKey, Plan, PlanError, Recording, Shape, Step, StepOptions, Tensor};
 use tweedie::math::catalog::SamplerOptions;
 use tweedie::math::sampler::Variance;
-use tweedie::table::{Clip, Deviation, Remembers, StepRow, Table, TableError};
+use tweedie::table::{Clip, Deviation, StepRow, Table, TableError};
 use tweedie::{Model, Sampler, Sampling, Timesteps};
 
 pub const TESTS: &[crate::Test] = &[
@@ -173,7 +173,7 @@ fn a_row_is_refused_for_its_own_reason(harness: &Harness) {
     let unconditional = Some(scene.other(1));
     let parts = [
         StepRow { unconditional_clean: 0.5, ..ROW },
-        StepRow { remembers: Remembers::Unconditional, ..ROW },
+        StepRow { kept: [0.0, 0.0, 1.0], ..ROW },
         StepRow { second_z: (0.5, 1), ..ROW },
     ];
     let narrow = Step { unconditional, noise, ..scene.step(&rows) };

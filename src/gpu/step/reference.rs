@@ -3,7 +3,7 @@
 use crate::gpu::compare::Expected;
 use crate::gpu::step::inputs::Step;
 use crate::gpu::step::options::StepOptions;
-use crate::table::step::{Clip, Deviation, HISTORY, Remembers, StepRow};
+use crate::table::step::{Clip, Deviation, HISTORY, StepRow};
 
 /// The tensors of one sample, in f64. A tensor is not looked at where a row has no coefficient for it.
 #[derive(Clone, Copy, Debug, Default)]
@@ -119,9 +119,11 @@ impl Step<'_> {
             })
             .collect();
         let input = next.iter().map(|&x| sum(&[(row.input, x)])).collect();
-        let clean = if row.remembers == Remembers::Guided { &x0 } else { &alone };
-        let kept = |(i, &clean): (usize, &Expected)| sum(&[(row.kept[0], at(sample.x, i)), (row.kept[1], clean)]);
-        let remembered = clean.iter().enumerate().map(kept).collect();
+        let [of_x, of_clean, of_unconditional] = row.kept;
+        let kept = |(i, (&clean, &alone)): (usize, (&Expected, &Expected))| {
+            sum(&[(of_x, at(sample.x, i)), (of_clean, clean), (of_unconditional, alone)])
+        };
+        let remembered = x0.iter().zip(&alone).enumerate().map(kept).collect();
         Stepped { next, x0, input, remembered }
     }
 }

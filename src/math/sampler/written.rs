@@ -44,7 +44,7 @@ impl Written {
             x: row.x + row.clean * kept[0] - through * d_x,
             p: 0.0,
             clean: row.clean * kept[1] + through,
-            kept,
+            kept: [kept[0], kept[1], 0.0],
             ..*row
         })
     }
