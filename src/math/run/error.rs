@@ -2,6 +2,7 @@
 
 use crate::few::few;
 use crate::math::catalog::error::CatalogError;
+use crate::math::error::sampler::SamplerError;
 use thiserror::Error;
 
 /// The reason for which a run, its model or its grid does not exist.
@@ -11,6 +12,9 @@ pub enum RunError {
     /// A name that no catalogue has, a setting that its entry does not use, a number out of its range.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
+    /// A sampler whose formulas have no value.
+    #[error(transparent)]
+    Sampler(#[from] SamplerError),
     /// A value of another kind.
     #[error("{name}: expected {expected}, found {found}")]
     Value {

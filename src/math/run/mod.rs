@@ -12,6 +12,7 @@ mod model_table;
 mod models;
 pub(crate) mod parameterisation;
 mod precision;
+pub(crate) mod solvers;
 pub(crate) mod value;
 
 pub use base::Base;
@@ -19,4 +20,5 @@ pub use error::RunError;
 pub use model::RunModel;
 pub use models::NamedModel;
 pub use parameterisation::Parameterisation;
+pub use solvers::RunSampler;
 pub use value::{Choice, RunValue, RunValues};

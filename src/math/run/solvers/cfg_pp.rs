@@ -1,0 +1,73 @@
+//! CFG++ (Chung et al. 2024, arXiv 2406.08070): the clean sample of the guided prediction, the noise of the unconditional one.
+
+use super::ancestral::split;
+use super::course::Course;
+use crate::math::error::sampler::SamplerError;
+use crate::math::sampler::linear::Linear;
+
+/// Euler and Euler ancestral: `euler_cfg_pp`, `euler_ancestral_cfg_pp`.
+pub fn euler_cfg_pp(course: &mut Course<'_>) -> Result<Linear, SamplerError> {
+    let eta = course.number("eta");
+    let mut x = course.start();
+    for i in 0..course.steps() {
+        let (from, to) = course.step(i);
+        let now = course.ask(&x, from)?;
+        if to == 0.0 {
+            x = now.d;
+            continue;
+        }
+        let (alpha, alpha_to) = (course.alpha(from), course.alpha(to));
+        let [down, up] = split(course.ratio(from), course.ratio(to), eta);
+        let noise = (&now.x - &(&now.u * alpha)) * (1.0 / from);
+        x = now.d * alpha_to + noise * (alpha_to * down);
+        if eta > 0.0 {
+            x = x + course.step_noise(alpha_to * up);
+        }
+    }
+    Ok(x)
+}
+
+/// The share of the change of the noise that is added, and of Adams and Bashforth's step.
+const EXTRAPOLATED: f64 = 0.1;
+const BLENDED: f64 = 0.25;
+
+/// Euler with the noise extrapolated, blended with the method of Adams and Bashforth: `cfgpp_ud10_ab`.
+pub fn cfgpp_ud10_ab(course: &mut Course<'_>) -> Result<Linear, SamplerError> {
+    struct Before {
+        d: Linear,
+        noise: Linear,
+        slope: Linear,
+        from: f64,
+        step: f64,
+    }
+    let (mut x, mut before): (_, Option<Before>) = (course.start(), None);
+    for i in 0..course.steps() {
+        let (from, to) = course.step(i);
+        let now = course.ask(&x, from)?;
+        let step = to - from;
+        if to == 0.0 {
+            x = match before {
+                Some(old) => now.d.clone() - (&now.d - &old.d) * (from / (from - old.from)),
+                None => now.d,
+            };
+            break;
+        }
+        let (alpha, alpha_to) = (course.alpha(from), course.alpha(to));
+        let fresh = (&now.x - &(&now.u * alpha)) * (1.0 / from);
+        let noise = match &before {
+            Some(old) => fresh.clone() + (&fresh - &old.noise) * (EXTRAPOLATED * step / old.step),
+            None => fresh.clone(),
+        };
+        let euler = &now.d * alpha_to + noise * to - now.x.clone();
+        let slope = &euler * (1.0 / step);
+        x = match &before {
+            Some(old) => {
+                let bashforth = slope.clone() + (&slope - &old.slope) * (step / (2.0 * old.step));
+                now.x + euler * (1.0 - BLENDED) + bashforth * (BLENDED * step)
+            }
+            None => now.x + euler,
+        };
+        before = Some(Before { d: now.d, noise: fresh, slope, from, step });
+    }
+    Ok(x)
+}

@@ -1,0 +1,179 @@
+//! The loop of a solver: its sigmas, its network, its options.
+
+use crate::math::catalog::entry::Values;
+use crate::math::error::sampler::SamplerError;
+use crate::math::level::NoiseLevel;
+use crate::math::run::model::RunModel;
+use crate::math::sampler::linear::Linear;
+use crate::math::sampler::recorder::{Answer, Asked, Recorded, Recorder};
+
+/// The part of a flow's schedule at which solvers in half log SNR begin where the grid begins with pure noise.
+const FIRST_PERCENT: f64 = 1e-4;
+
+/// A solver on its way along the sigmas of a run.
+pub struct Course<'a> {
+    /// The model.
+    pub model: &'a RunModel,
+    /// The sigmas, one more than steps.
+    pub sigmas: Vec<f64>,
+    /// The numbers of its options.
+    pub values: Values,
+    /// The words of its options.
+    pub words: Vec<&'static str>,
+    it: Recorder,
+    asked: Vec<f64>,
+}
+
+/// A loop that a solver has walked.
+#[derive(Clone, Debug)]
+pub struct Walked {
+    /// The rows and the formulas.
+    pub recorded: Recorded,
+    /// The sigma of each call of the network.
+    pub call_sigmas: Vec<f64>,
+}
+
+impl<'a> Course<'a> {
+    /// Begins a loop.
+    pub fn new(
+        name: &'static str,
+        model: &'a RunModel,
+        sigmas: &[f64],
+        values: Values,
+        words: Vec<&'static str>,
+    ) -> Self {
+        Self { model, sigmas: sigmas.to_vec(), values, words, it: Recorder::new(name), asked: Vec::new() }
+    }
+
+    /// Ends it with this result.
+    pub fn finish(self, result: &Linear) -> Result<Walked, SamplerError> {
+        Ok(Walked { recorded: self.it.finish(result)?, call_sigmas: self.asked })
+    }
+
+    /// The number of steps.
+    pub fn steps(&self) -> usize {
+        self.sigmas.len().saturating_sub(1)
+    }
+
+    /// The sigmas from which and to which a step leads.
+    pub fn ends(&self, step: usize) -> (f64, f64) {
+        let at = |i: usize| self.sigmas.get(i).copied().unwrap_or(f64::NAN);
+        (at(step), at(step + 1))
+    }
+
+    /// Says which step the next calls belong to, and returns its sigmas.
+    pub fn step(&mut self, step: usize) -> (f64, f64) {
+        self.it.step(step);
+        self.ends(step)
+    }
+
+    /// The sample at the start.
+    pub fn start(&self) -> Linear {
+        self.it.start()
+    }
+
+    /// Draws noise.
+    pub fn noise(&mut self) -> Linear {
+        self.it.noise()
+    }
+
+    /// Draws noise of the deviation `up` for a step, times the option `s_noise` and the model's own scale.
+    pub fn step_noise(&mut self, up: f64) -> Linear {
+        self.it.noise() * (up * self.number("s_noise") * self.model.noise_scale())
+    }
+
+    /// Asks the network at a sample of this sigma.
+    pub fn ask(&mut self, x: &Linear, sigma: f64) -> Result<Answer, SamplerError> {
+        let alpha = self.model.alpha(sigma).max(0.0);
+        let asked = Asked {
+            told: self.model.told(sigma),
+            level: NoiseLevel::new(alpha, sigma)?,
+            input: self.model.input(sigma),
+            x0: self.model.denoised(sigma),
+        };
+        let answer = self.it.call(x, asked)?;
+        self.asked.push(sigma);
+        Ok(answer)
+    }
+
+    /// Lets the last call remember a value; see [`Recorder::remember`].
+    pub fn remember(&mut self, value: &Linear) -> Result<Linear, SamplerError> {
+        self.it.remember(value)
+    }
+
+    /// The value over the sample of the last call; see [`Recorder::current`].
+    pub fn current(&self, value: &Linear) -> Result<Linear, SamplerError> {
+        self.it.current(value)
+    }
+
+    /// The number of an option.
+    pub fn number(&self, name: &str) -> f64 {
+        self.values.number(name)
+    }
+
+    /// The count of an option.
+    pub fn count(&self, name: &str) -> usize {
+        self.values.count(name)
+    }
+
+    /// True if an option is switched on.
+    pub fn is_on(&self, name: &str) -> bool {
+        self.values.number(name) == 1.0
+    }
+
+    /// True if a word was chosen.
+    pub fn chose(&self, word: &str) -> bool {
+        self.words.contains(&word)
+    }
+
+    /// The factor of the clean sample at a sigma.
+    pub fn alpha(&self, sigma: f64) -> f64 {
+        self.model.alpha(sigma)
+    }
+
+    /// The ratio of noise to signal.
+    pub fn ratio(&self, sigma: f64) -> f64 {
+        sigma / self.alpha(sigma)
+    }
+
+    /// `ln(alpha/sigma)`, half the log SNR.
+    pub fn half_log_snr(&self, sigma: f64) -> f64 {
+        match self.model.is_flow() {
+            true => ((1.0 - sigma) / sigma).ln(),
+            false => -sigma.ln(),
+        }
+    }
+
+    /// The sigma of a half log SNR.
+    pub fn sigma_of(&self, half_log_snr: f64) -> f64 {
+        match self.model.is_flow() {
+            true => 1.0 / (1.0 + half_log_snr.exp()),
+            false => (-half_log_snr).exp(),
+        }
+    }
+
+    /// Moves the first sigma of a flow that begins with pure noise, where half the log SNR is infinite. The sample stays.
+    pub fn leave_pure_noise(&mut self) {
+        let first = self.model.percent_to_sigma(FIRST_PERCENT);
+        if let Some(sigma) = self.sigmas.first_mut().filter(|sigma| self.model.is_flow() && **sigma >= 1.0) {
+            *sigma = first;
+        }
+    }
+
+    /// The sample on the way from `(x, d)` at `from` along a constant clean sample, at `to`: exponential Euler.
+    pub fn straight(&self, (x, d): (&Linear, &Linear), from: f64, to: f64) -> Linear {
+        let ratio = to / from;
+        x * ratio + d * (self.alpha(to) - self.alpha(from) * ratio)
+    }
+}
+
+/// Euler's step in sigma, which leads to the clean sample at 0.
+pub fn euler(x: &Linear, d: &Linear, from: f64, to: f64) -> Linear {
+    let ratio = to / from;
+    x * ratio + d * (1.0 - ratio)
+}
+
+/// The slope in sigma, `(x - d)/sigma`.
+pub fn slope(x: &Linear, d: &Linear, sigma: f64) -> Linear {
+    (x - d) * (1.0 / sigma)
+}
