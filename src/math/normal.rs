@@ -1,4 +1,4 @@
-//! The distribution function of the standard normal.
+//! The distribution function of the standard normal, and its quantiles.
 //!
 //! **Theory.** `Phi(x) = erfc(-x/sqrt(2))/2`. Near 0 the series of positive terms
 //! ```text
@@ -18,6 +18,22 @@ const TERMS: u32 = 60;
 /// The probability that a standard normal is at most `x`.
 pub(super) fn cdf(x: f64) -> f64 {
     0.5 * erfc(-x * FRAC_1_SQRT_2)
+}
+
+/// The standard normal that a fraction `u` does not exceed, for a fraction from 1e-23 to as much below 1 as f64 can say.
+pub(super) fn quantile(u: f64) -> f64 {
+    const LIMIT: f64 = 10.0; // 2^-33 is at 6.4
+    bisect(u, -LIMIT, LIMIT, cdf)
+}
+
+/// Finds the argument at which a rising function takes a value.
+pub(super) fn bisect(wanted: f64, mut low: f64, mut high: f64, f: impl Fn(f64) -> f64) -> f64 {
+    const HALVINGS: usize = 60; // of a range of 20: below the last place of what is returned
+    for _ in 0..HALVINGS {
+        let middle = 0.5 * (low + high);
+        if f(middle) < wanted { low = middle } else { high = middle }
+    }
+    0.5 * (low + high)
 }
 
 fn erfc(x: f64) -> f64 {

@@ -17,7 +17,7 @@
 //! device. The error of a probability is at most 2^-32, and [`TimestepDensity::probability`] returns the probability of
 //! the actual draws, so importance weights are exact.
 
-use super::normal;
+use super::normal::{self, bisect};
 use super::schedule::{Schedule, check_steps};
 use crate::math::error::draw::DrawError;
 use crate::noise::{NoiseKey, TIMESTEP_BLOCK};
@@ -86,12 +86,12 @@ impl Density {
     fn quantile(self, u: f64) -> f64 {
         match self {
             Self::Uniform => u,
-            Self::LogitNormal { mean, deviation } => 1.0 / (1.0 + (-mean - deviation * standard_normal(u)).exp()),
+            Self::LogitNormal { mean, deviation } => 1.0 / (1.0 + (-mean - deviation * normal::quantile(u)).exp()),
             Self::Mode { scale } => {
                 let sine = (std::f64::consts::FRAC_PI_2 * u).sin();
                 u - scale * (sine * sine - u)
             }
-            Self::LogNormal { mean, deviation } => (mean + deviation * standard_normal(u)).exp(),
+            Self::LogNormal { mean, deviation } => (mean + deviation * normal::quantile(u)).exp(),
         }
     }
 
@@ -263,22 +263,6 @@ fn midpoints(schedule: &Schedule) -> Result<Vec<f64>, DrawError> {
         false => Err(DrawError::Order { timestep: t + 1 }),
     };
     pairs.map(middle).collect()
-}
-
-/// The standard normal that a fraction `u` does not exceed.
-fn standard_normal(u: f64) -> f64 {
-    const LIMIT: f64 = 10.0; // 2^-33 is at 6.4
-    bisect(u, -LIMIT, LIMIT, normal::cdf)
-}
-
-/// Finds the argument at which a rising function takes a value.
-fn bisect(wanted: f64, mut low: f64, mut high: f64, f: impl Fn(f64) -> f64) -> f64 {
-    const HALVINGS: usize = 60; // of a range of 20: below the last place of what is returned
-    for _ in 0..HALVINGS {
-        let middle = 0.5 * (low + high);
-        if f(middle) < wanted { low = middle } else { high = middle }
-    }
-    0.5 * (low + high)
 }
 
 fn require(holds: bool, name: &'static str, range: &'static str, value: f64) -> Result<(), DrawError> {

@@ -60,8 +60,18 @@ pub enum RunError {
         grid: &'static str,
         /// The numbers of steps that it has.
         expected: String,
-        /// The number that was given.
-        found: usize,
+        /// The number that was asked for.
+        found: String,
+    },
+    /// A rule whose sigmas are not all finite and at least 0.
+    #[error("{grid} gives the sigma {found} at place {index}: its inputs are too extreme", found = few(.found))]
+    Grid {
+        /// The rule.
+        grid: &'static str,
+        /// The place, from 0.
+        index: usize,
+        /// The sigma.
+        found: f64,
     },
     /// A run that does not say what it must.
     #[error("expected {expected}")]

@@ -1,24 +1,40 @@
 //! Runs of ComfyUI as data: models, grids and windows by name.
 //!
-//! **Theory.** A run in ComfyUI is a model, a grid of sigmas, a window of that grid and a sampler. What its numbers are follows
-//! from the names.
+//! **Theory.** A run of ComfyUI is a model, a scheduler that places sigmas, a window of them, and a sampler. Its numbers follow
+//! from these names alone.
 //!
-//! **Practice.** Everything is f64 and knows no GPU. [`RunModel`] is a model by name or by its settings.
+//! **Practice.** A [`Run`] holds what the nodes are told; [`Run::sigmas`] are the sigmas that reach its sampler, in f64 or as a
+//! program computes them in f32. [`RunModel`] is a model by name or by its settings, [`GridRule::CATALOGUE`] lists the
+//! schedulers and the nodes. Nothing here knows a GPU.
 
 pub(crate) mod base;
 pub(crate) mod error;
+mod gits;
+mod grid;
+mod grids;
 pub(crate) mod model;
 mod model_table;
 mod models;
 pub(crate) mod parameterisation;
 mod precision;
+pub(crate) mod request;
+#[expect(clippy::module_inception, reason = "the run is what the folder is about")]
+pub(crate) mod run;
+mod scheduler_nodes;
+mod schedulers;
+mod sigma_nodes;
 pub(crate) mod solvers;
+mod tables;
 pub(crate) mod value;
+pub(crate) mod window;
 
 pub use base::Base;
 pub use error::RunError;
 pub use model::RunModel;
 pub use models::NamedModel;
 pub use parameterisation::Parameterisation;
+pub use request::GridRule;
+pub use run::{Run, RunCompat, RunGrid, RunGuidance};
 pub use solvers::RunSampler;
-pub use value::{Choice, RunValue, RunValues};
+pub use value::{Choice, Node, RunValue, RunValues};
+pub use window::FIRST_FLOW_PERCENT;

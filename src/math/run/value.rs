@@ -15,6 +15,35 @@ pub enum RunValue {
     Switch(bool),
     /// A word.
     Text(String),
+    /// A list of sigmas.
+    Numbers(Vec<f64>),
+    /// Another node, whose result is meant.
+    Node(Box<Node>),
+}
+
+/// A node of a program by name, with its inputs: a scheduler, a sampler.
+///
+/// The name of a scheduler alone is such a node without inputs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Node {
+    /// Its name.
+    pub name: String,
+    /// Its inputs by name.
+    pub inputs: Vec<(String, RunValue)>,
+}
+
+impl Node {
+    /// A node without inputs.
+    #[must_use]
+    pub fn named(name: &str) -> Self {
+        Self { name: name.to_owned(), inputs: Vec::new() }
+    }
+
+    /// The input of this name.
+    #[must_use]
+    pub fn input(&self, name: &str) -> Option<&RunValue> {
+        self.inputs.iter().find(|(known, _)| known == name).map(|(_, value)| value)
+    }
 }
 
 impl From<f64> for RunValue {
@@ -41,6 +70,8 @@ impl std::fmt::Display for RunValue {
             Self::Number(number) => f.write_str(&few(number)),
             Self::Switch(switch) => write!(f, "{switch}"),
             Self::Text(text) => write!(f, "\"{text}\""),
+            Self::Numbers(numbers) => write!(f, "a list of {} numbers", numbers.len()),
+            Self::Node(node) => write!(f, "the node {}", node.name),
         }
     }
 }

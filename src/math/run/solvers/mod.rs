@@ -84,7 +84,7 @@ impl Entry<RunSampler> {
         let rule = rule.ok_or(RunError::Missing { expected: "a sampler with steps of its own grid" })?;
         if sigmas.len() > MOST_STEPS + 1 {
             let expected = format!("at most {MOST_STEPS}");
-            return Err(RunError::Steps { grid: self.name, expected, found: sigmas.len() - 1 });
+            return Err(RunError::Steps { grid: self.name, expected, found: (sigmas.len() - 1).to_string() });
         }
         let mut course = Course::new(self.name, model, sigmas, values, words);
         let result = if sigmas.len() < 2 { course.start() } else { rule(&mut course)? };

@@ -1,0 +1,86 @@
+//! What a grid is asked for: steps, inputs and the model.
+
+use super::error::RunError;
+use super::model::RunModel;
+use super::precision::Precision;
+use super::value::{Choice, RunValues};
+use crate::few::few;
+use crate::math::catalog::entry::Values;
+
+/// The most steps that a rule is asked for, those that `denoise` cuts off included: a guard against an absurd argument.
+pub(super) const MOST_STEPS: usize = 100_000;
+
+/// The rule of a grid: the words among its inputs, and how it places sigmas.
+#[derive(Clone, Copy, Debug)]
+pub struct GridRule {
+    /// The words among its inputs.
+    pub choices: &'static [Choice],
+    /// True of a node, which has its inputs from its own fields; the rules of samplers do not touch its sigmas.
+    pub is_node: bool,
+    /// True if it needs no model.
+    pub is_free: bool,
+    /// True of a node that changes the sigmas of its input `sigmas`: a list, a list as text, or another node.
+    pub changes_sigmas: bool,
+    pub(super) make: Place,
+}
+
+/// The sigmas of a request.
+pub(super) type Place = fn(&Request<'_>) -> Result<Vec<f64>, RunError>;
+
+/// What a rule is asked for.
+pub(super) struct Request<'a> {
+    /// The entry.
+    pub(super) grid: &'static str,
+    pub(super) model: Option<&'a RunModel>,
+    pub(super) steps: usize,
+    pub(super) values: Values,
+    pub(super) choices: &'static [Choice],
+    pub(super) inputs: &'a RunValues,
+    pub(super) precision: Precision,
+    /// The sigmas of its input, of a rule that changes sigmas.
+    pub(super) sigmas: Vec<f64>,
+}
+
+impl Request<'_> {
+    pub(super) fn number(&self, name: &str) -> f64 {
+        self.values.number(name)
+    }
+
+    pub(super) fn round(&self, value: f64) -> f64 {
+        self.precision.round(value)
+    }
+
+    pub(super) fn model(&self) -> Result<&RunModel, RunError> {
+        self.model.ok_or(RunError::Missing { expected: "a model, from which this grid has its sigmas" })
+    }
+
+    /// The word of an input.
+    pub(super) fn word(&self, name: &'static str) -> Result<&'static str, RunError> {
+        let choice = self.choices.iter().find(|choice| choice.name == name);
+        choice.ok_or(RunError::Missing { expected: "a word of the catalogue" })?.of(self.inputs)
+    }
+
+    /// An error for a number of steps that the rule does not have.
+    pub(super) fn steps_error(&self, expected: &str) -> RunError {
+        RunError::Steps { grid: self.grid, expected: expected.to_owned(), found: few(&(self.steps as f64)) }
+    }
+}
+
+/// The steps that a rule is asked for so that the last part of them are these: `trunc(steps/denoise)`.
+pub(super) fn steps_of_denoise(grid: &'static str, steps: usize, denoise: f64) -> Result<usize, RunError> {
+    let all = (steps as f64 / denoise).trunc();
+    if (1.0..=MOST_STEPS as f64).contains(&all) {
+        return Ok(all as usize);
+    }
+    Err(RunError::Steps { grid, expected: format!("1 to {MOST_STEPS}"), found: few(&all) })
+}
+
+/// The last entries of a list, as many as there are if there are fewer.
+pub(super) fn last(mut sigmas: Vec<f64>, count: usize) -> Vec<f64> {
+    sigmas.split_off(sigmas.len().saturating_sub(count))
+}
+
+/// Python's `round`: half to even.
+pub(super) fn rounded(value: f64) -> usize {
+    value.round_ties_even().max(0.0) as usize
+}

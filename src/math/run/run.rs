@@ -1,0 +1,205 @@
+//! A run of ComfyUI as data, and the sigmas that reach its sampler.
+
+use super::error::RunError;
+use super::grid::{Grid, checked};
+use super::model::RunModel;
+use super::precision::Precision;
+use super::sigma_nodes::flipped;
+use super::value::{Node, RunValue};
+use super::window::{Window, of_scheduler};
+use crate::few::few;
+
+/// Where the sigmas of a run come from.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum RunGrid {
+    /// A scheduler by name, or a node with its inputs.
+    Scheduler(Node),
+    /// The sigmas themselves, from the first to the last.
+    Sigmas(Vec<f64>),
+}
+
+/// The program whose numbers a run follows where a name means different things.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RunCompat {
+    /// ComfyUI's.
+    #[default]
+    ComfyUi,
+    /// The published method's.
+    Published,
+}
+
+/// The guidance of a run.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum RunGuidance {
+    /// A scale; 1 skips the unconditional prediction.
+    Scale(f64),
+    /// A kind by name, with its options.
+    Kind(Node),
+}
+
+/// A run of ComfyUI as data: what its sampler nodes are told.
+///
+/// ```
+/// use tweedie::math::run::{Node, Run, RunGrid, RunModel};
+///
+/// let run = Run {
+///     model: Some(RunModel::named("sd15")?),
+///     sampler: Some("dpmpp_2m".to_owned()),
+///     steps: Some(20),
+///     denoise: Some(0.5),
+///     ..Run::new(RunGrid::Scheduler(Node::named("karras")))
+/// };
+/// let (sigmas, told) = (run.sigmas()?, run.timesteps()?);
+/// assert_eq!((sigmas.len(), told.len(), sigmas[20]), (21, 20, 0.0));
+/// # Ok::<(), tweedie::math::run::RunError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Run {
+    /// The model. A grid that takes no sigmas from it needs none.
+    pub model: Option<RunModel>,
+    /// The name of the model, where it has one.
+    pub model_name: Option<String>,
+    /// The sampler by ComfyUI's name.
+    pub sampler: Option<String>,
+    /// The node that builds the sampler, with its inputs, where the sampler is not chosen by name alone.
+    pub node: Option<Node>,
+    /// Where the sigmas come from.
+    pub grid: RunGrid,
+    /// The steps of the sampler.
+    pub steps: Option<usize>,
+    /// The last part of the schedule that is run, 0 to 1; all of it above 0.9999.
+    pub denoise: Option<f64>,
+    /// The first step that is run. Where it is not before the last, nothing is run.
+    pub start_step: Option<usize>,
+    /// The step before which the run ends.
+    pub last_step: Option<usize>,
+    /// A run that `last_step` ends goes to 0 at its last step all the same.
+    pub force_full_denoise: bool,
+    /// False for a run that starts from the latent image without noise.
+    pub add_noise: bool,
+    /// The sigmas are turned round.
+    pub flip_sigmas: bool,
+    /// The options of the sampler, under ComfyUI's names of its arguments.
+    pub options: Vec<(String, RunValue)>,
+    /// The guidance.
+    pub guidance: Option<RunGuidance>,
+    /// The part of a mask that is made binary at each call (differential diffusion).
+    pub differential_diffusion_strength: Option<f64>,
+    /// The seed of the noise.
+    pub seed: Option<u64>,
+    /// The program that names are read as.
+    pub compat: RunCompat,
+    /// Sigmas as a program computes them in f32, each operation rounded.
+    pub float32: bool,
+}
+
+impl Run {
+    /// A run on these sigmas and with nothing else: no model, no sampler, no window, noise added.
+    #[must_use]
+    pub const fn new(grid: RunGrid) -> Self {
+        Self {
+            model: None,
+            model_name: None,
+            sampler: None,
+            node: None,
+            grid,
+            steps: None,
+            denoise: None,
+            start_step: None,
+            last_step: None,
+            force_full_denoise: false,
+            add_noise: true,
+            flip_sigmas: false,
+            options: Vec::new(),
+            guidance: None,
+            differential_diffusion_strength: None,
+            seed: None,
+            compat: RunCompat::ComfyUi,
+            float32: false,
+        }
+    }
+
+    /// Its model, in the precision of the run.
+    ///
+    /// # Errors
+    /// [`RunError::Missing`] for a run without one, [`RunError::Sigmas`] for a model that f32 cannot hold.
+    pub fn model(&self) -> Result<RunModel, RunError> {
+        let model = self.model.as_ref().ok_or(RunError::Missing { expected: "a model" })?;
+        if self.float32 { model.in_float32() } else { Ok(model.clone()) }
+    }
+
+    /// The sigmas that reach the sampler, from the first to the last, after every rule of the window: one more than steps.
+    /// None where the run has nothing to do.
+    ///
+    /// The samplers that make one step more and drop the last sigma but one do so on a scheduler by name alone. The first sigma
+    /// of a flow is as the grid has it; see [`FIRST_FLOW_PERCENT`](super::FIRST_FLOW_PERCENT).
+    ///
+    /// # Errors
+    /// [`RunError`]: a scheduler that there is not, inputs or steps out of range, options that contradict each other.
+    pub fn sigmas(&self) -> Result<Vec<f64>, RunError> {
+        let Self { start_step, last_step, force_full_denoise, .. } = *self;
+        let sigmas = Window { start_step, last_step, force_full_denoise }.cut(self.whole()?);
+        Ok(if self.flip_sigmas { flipped(sigmas) } else { sigmas })
+    }
+
+    /// What the network is told at each sigma but the last.
+    ///
+    /// # Errors
+    /// As [`sigmas`](Self::sigmas) and [`model`](Self::model).
+    pub fn timesteps(&self) -> Result<Vec<f64>, RunError> {
+        let (mut sigmas, model) = (self.sigmas()?, self.model()?);
+        sigmas.pop();
+        Ok(sigmas.into_iter().map(|sigma| model.told(sigma)).collect())
+    }
+
+    /// The sigmas before the window.
+    fn whole(&self) -> Result<Vec<f64>, RunError> {
+        if let Some(found) = self.denoise.filter(|denoise| !(0.0..=1.0).contains(denoise)) {
+            return Err(RunError::Number { name: "denoise", expected: "between 0 and 1", found });
+        }
+        let precision = if self.float32 { Precision::Single } else { Precision::Double };
+        let node = match &self.grid {
+            RunGrid::Scheduler(node) => node,
+            RunGrid::Sigmas(list) => {
+                if self.denoise.is_some_and(|denoise| denoise != 1.0) {
+                    return Err(RunError::Unused { option: "denoise", beside: "a list of sigmas" });
+                }
+                if self.steps.is_some_and(|steps| steps + 1 != list.len()) {
+                    return Err(RunError::Unused { option: "steps", beside: "a list of other steps' sigmas" });
+                }
+                return checked(list, precision);
+            }
+        };
+        let model = self.model.as_ref().map(|_| self.model()).transpose()?;
+        let grid = Grid::new(node, model.as_ref(), precision)?;
+        if !grid.entry.make.is_node {
+            let steps = self.steps.ok_or(RunError::Missing { expected: "steps" })?;
+            let (name, sampler) = (grid.entry.name, self.sampler.as_deref());
+            if steps == 0 {
+                let (expected, found) = ("at least 1".to_owned(), "0".to_owned());
+                return Err(RunError::Steps { grid: name, expected, found });
+            }
+            return of_scheduler(name, sampler, steps, self.denoise.unwrap_or(1.0), |steps| grid.sigmas(steps));
+        }
+        // The steps and the denoise of a node are inputs of its own; those of the run fill them in where they are missing.
+        let mut node = node.clone();
+        let own = [("steps", self.steps.map(|steps| steps as f64)), ("denoise", self.denoise)];
+        for (name, of_run) in own.into_iter().filter_map(|(name, value)| Some((name, value?))) {
+            let is_input = grid.entry.parameter(name).is_some() && !grid.entry.make.changes_sigmas;
+            match node.input(name) {
+                _ if !is_input && name == "denoise" && of_run == 1.0 => {}
+                _ if !is_input => return Err(RunError::Unused { option: name, beside: grid.entry.name }),
+                None => node.inputs.push((name.to_owned(), of_run.into())),
+                Some(RunValue::Number(number)) if *number == of_run => {}
+                Some(other) => {
+                    let (expected, found) = (format!("{} as in the run", few(&of_run)), other.to_string());
+                    return Err(RunError::Value { name: format!("{name} of {}", grid.entry.name), expected, found });
+                }
+            }
+        }
+        Grid::new(&node, model.as_ref(), precision)?.sigmas_of_inputs()
+    }
+}

@@ -1,0 +1,66 @@
+//! The window of a run: what ComfyUI's sampler nodes do to a scheduler's sigmas.
+
+use super::error::RunError;
+use super::request::{MOST_STEPS, last, steps_of_denoise};
+use crate::few::few;
+use crate::math::catalog::entry::plain;
+
+/// The samplers that make one step more and drop the last sigma but one, under ComfyUI's names.
+const DROPPING: &[&str] = &["dpm_2", "dpm_2_ancestral", "uni_pc", "uni_pc_bh2"];
+
+/// The part of the schedule whose sigma replaces a first sigma of 1 or more on a flow, in samplers on half the log SNR, which
+/// is infinite at 1.
+pub const FIRST_FLOW_PERCENT: f64 = 1e-4;
+
+/// The `denoise` above which a sampler node takes all steps.
+const WHOLE: f64 = 0.9999;
+
+/// The part of a scheduler's steps that a sampler node asks for, and which of them it takes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Window {
+    pub(super) start_step: Option<usize>,
+    pub(super) last_step: Option<usize>,
+    pub(super) force_full_denoise: bool,
+}
+
+impl Window {
+    /// The sigmas of the window. Where nothing is left there are none: the latent image comes back untouched.
+    pub(super) fn cut(self, mut sigmas: Vec<f64>) -> Vec<f64> {
+        let steps = sigmas.len().saturating_sub(1);
+        if let Some(last) = self.last_step.filter(|last| *last < steps) {
+            sigmas.truncate(last + 1);
+            if let Some(end) = sigmas.last_mut().filter(|_| self.force_full_denoise) {
+                *end = 0.0;
+            }
+        }
+        match self.start_step {
+            None => sigmas,
+            Some(start) if start + 1 < sigmas.len() => sigmas.split_off(start),
+            Some(_) => Vec::new(),
+        }
+    }
+}
+
+/// The sigmas that a sampler node takes from a scheduler, which `sigmas` computes for a number of steps.
+pub(super) fn of_scheduler(
+    scheduler: &'static str,
+    sampler: Option<&str>,
+    steps: usize,
+    denoise: f64,
+    sigmas: impl Fn(usize) -> Result<Vec<f64>, RunError>,
+) -> Result<Vec<f64>, RunError> {
+    if denoise <= 0.0 {
+        return Ok(Vec::new());
+    }
+    let all = if denoise > WHOLE { steps } else { steps_of_denoise(scheduler, steps, denoise)? };
+    let drops = sampler.is_some_and(|name| DROPPING.iter().any(|known| plain(known) == plain(name)));
+    if all + usize::from(drops) > MOST_STEPS {
+        let expected = format!("1 to {MOST_STEPS}");
+        return Err(RunError::Steps { grid: scheduler, expected, found: few(&(all as f64 + 1.0)) });
+    }
+    let mut list = sigmas(all + usize::from(drops))?;
+    if drops && list.len() > 1 {
+        list.remove(list.len() - 2);
+    }
+    Ok(if denoise > WHOLE { list } else { last(list, steps + 1) })
+}
