@@ -7,7 +7,9 @@
 //! program computes them in f32. [`RunModel`] is a model by name or by its settings, [`GridRule::CATALOGUE`] lists the
 //! schedulers and the nodes. Nothing here knows a GPU.
 
+mod adaptive;
 pub(crate) mod base;
+mod drive;
 pub(crate) mod error;
 mod gits;
 mod grid;
@@ -20,6 +22,7 @@ mod precision;
 pub(crate) mod request;
 #[expect(clippy::module_inception, reason = "the run is what the folder is about")]
 pub(crate) mod run;
+mod run_loop;
 mod scheduler_nodes;
 mod schedulers;
 mod sigma_nodes;
@@ -28,13 +31,16 @@ mod tables;
 pub(crate) mod value;
 pub(crate) mod window;
 
+pub use adaptive::Attempt;
 pub use base::Base;
+pub use drive::{RunAsk, RunInputs, RunRecord};
 pub use error::RunError;
 pub use model::RunModel;
 pub use models::NamedModel;
 pub use parameterisation::Parameterisation;
 pub use request::GridRule;
 pub use run::{Run, RunCompat, RunGrid, RunGuidance};
+pub use run_loop::RunLoop;
 pub use solvers::RunSampler;
 pub use value::{Choice, Node, RunValue, RunValues};
 pub use window::FIRST_FLOW_PERCENT;

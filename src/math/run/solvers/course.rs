@@ -31,6 +31,8 @@ pub struct Walked {
     pub recorded: Recorded,
     /// The sigma of each call of the network.
     pub call_sigmas: Vec<f64>,
+    /// The sigma at which it ended.
+    pub last_sigma: f64,
 }
 
 impl<'a> Course<'a> {
@@ -47,7 +49,8 @@ impl<'a> Course<'a> {
 
     /// Ends it with this result.
     pub fn finish(self, result: &Linear) -> Result<Walked, SamplerError> {
-        Ok(Walked { recorded: self.it.finish(result)?, call_sigmas: self.asked })
+        let last_sigma = self.sigmas.last().copied().unwrap_or(0.0);
+        Ok(Walked { recorded: self.it.finish(result)?, call_sigmas: self.asked, last_sigma })
     }
 
     /// The number of steps.

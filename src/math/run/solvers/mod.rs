@@ -26,6 +26,7 @@ use crate::math::catalog::entry::{Catalogue, Entry};
 use crate::math::catalog::parameter::{FINITE, Parameter};
 use crate::math::error::sampler::SamplerError;
 use crate::math::sampler::linear::Linear;
+pub(super) use ancestral::split;
 use course::{Course, Walked};
 
 /// A sampler of ComfyUI.

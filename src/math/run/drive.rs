@@ -1,0 +1,290 @@
+//! The loop of a run on the host, in f64: the twin of what a GPU does, and the form for networks that do not run on wgpu.
+
+use super::adaptive::{Adaptive, Attempt};
+use super::error::RunError;
+use super::run_loop::{Planned, RunLoop, Way};
+use crate::table::step::StepRow;
+
+/// The tensors of a run, sample after sample.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RunInputs<'a> {
+    /// The noise of the start.
+    pub noise: Option<&'a [f64]>,
+    /// The first sample itself, in the place of noise and latent image.
+    pub initial: Option<&'a [f64]>,
+    /// The latent image; zeros where there is none.
+    pub latent_image: Option<&'a [f64]>,
+    /// 1 where the sample is written, 0 where the latent image is known, as ComfyUI's masks.
+    pub mask: Option<&'a [f64]>,
+    /// The noise of the known region; that of the start where there is none.
+    pub inpaint_noise: Option<&'a [f64]>,
+    /// The noises in the order of draws, one after the other.
+    pub noises: &'a [f64],
+}
+
+/// A question to the network.
+#[derive(Clone, Copy, Debug)]
+pub struct RunAsk<'a> {
+    /// The index of the call.
+    pub call: usize,
+    /// The sigma.
+    pub sigma: f64,
+    /// What the network is told.
+    pub told: f64,
+    /// The factor of the sample in its input.
+    pub input: f64,
+    /// The sample, in the scale of the sampler.
+    pub x: &'a [f64],
+}
+
+/// Everything that a run went through.
+#[derive(Clone, Debug, Default)]
+pub struct RunRecord {
+    /// The sample at the first call of each step, then the sampler's result.
+    pub samples: Vec<Vec<f64>>,
+    /// The result of the run, after the rule for its end.
+    pub output: Vec<f64>,
+    /// The sample of each call, as the network was shown it but for its scale.
+    pub call_x: Vec<Vec<f64>>,
+    /// The clean sample of each call, after guidance and before a mask.
+    pub pred_x0: Vec<Vec<f64>>,
+    /// The sigma of each call.
+    pub call_sigma: Vec<f64>,
+    /// What the network was told at each call.
+    pub timesteps: Vec<f64>,
+    /// The attempts of a sampler that chooses its own steps.
+    pub attempts: Vec<Attempt>,
+}
+
+/// The guided clean sample and that of the unconditional prediction.
+type Clean = [Vec<f64>; 2];
+
+impl RunLoop {
+    /// Runs it. `network` returns its raw outputs at a sample: the conditional one and, where the loop
+    /// [needs](Self::needs_unconditional) it, the unconditional one.
+    ///
+    /// # Errors
+    /// Those of the network; [`RunError::Value`] for a tensor of another length than the rest, [`RunError::Missing`] for one that
+    /// the run needs.
+    pub fn drive<E: From<RunError>>(
+        &self,
+        inputs: &RunInputs<'_>,
+        network: impl FnMut(RunAsk<'_>) -> Result<[Vec<f64>; 2], E>,
+    ) -> Result<RunRecord, E> {
+        let latent_or = [inputs.initial, inputs.noise, inputs.latent_image];
+        let missing = RunError::Missing { expected: "noise, an initial sample or a latent image" };
+        let count = latent_or.into_iter().flatten().map(<[f64]>::len).next().ok_or(missing)?;
+        let tensors = [
+            ("noise", inputs.noise),
+            ("initial", inputs.initial),
+            ("latent_image", inputs.latent_image),
+            ("mask", inputs.mask),
+            ("inpaint_noise", inputs.inpaint_noise),
+        ];
+        for (name, tensor) in tensors {
+            length(name, tensor.map_or(count, <[f64]>::len), count)?;
+        }
+        let mut drive = Drive { of: self, inputs, network, count, record: RunRecord::default() };
+        let first = drive.first_sample()?;
+        let result = match &self.way {
+            Way::Nothing => {
+                let untouched = inputs.latent_image.map_or_else(|| vec![0.0; count], <[f64]>::to_vec);
+                drive.record.samples.push(untouched.clone());
+                drive.record.output = untouched;
+                return Ok(drive.record);
+            }
+            Way::Planned(planned) => drive.planned(planned, first)?,
+            Way::Adaptive(adaptive) => drive.adaptive(adaptive, first)?,
+        };
+        let end = self.end();
+        drive.record.output = result.iter().map(|x| x * end).collect();
+        drive.record.samples.push(result);
+        Ok(drive.record)
+    }
+}
+
+fn length(name: &str, found: usize, expected: usize) -> Result<(), RunError> {
+    if found == expected {
+        return Ok(());
+    }
+    let (name, expected) = (name.to_owned(), format!("{expected} elements"));
+    Err(RunError::Value { name, expected, found: found.to_string() })
+}
+
+/// A loop on its way.
+struct Drive<'a, N> {
+    of: &'a RunLoop,
+    inputs: &'a RunInputs<'a>,
+    network: N,
+    count: usize,
+    record: RunRecord,
+}
+
+impl<E: From<RunError>, N: FnMut(RunAsk<'_>) -> Result<[Vec<f64>; 2], E>> Drive<'_, N> {
+    /// `factors` of the latent image and a noise, which is not looked at where its factor is 0.
+    fn mixed(&self, [latent, of_noise]: [f64; 2], noise: Option<&[f64]>) -> Result<Vec<f64>, RunError> {
+        if of_noise != 0.0 && noise.is_none() {
+            return Err(RunError::Missing { expected: "noise, with which the run starts" });
+        }
+        let at = |tensor: Option<&[f64]>, i: usize| tensor.and_then(|tensor| tensor.get(i)).copied().unwrap_or(0.0);
+        let term = |c: f64, x: f64| if c == 0.0 { 0.0 } else { c * x };
+        let image = self.inputs.latent_image;
+        Ok((0..self.count).map(|i| term(latent, at(image, i)) + term(of_noise, at(noise, i))).collect())
+    }
+
+    fn first_sample(&self) -> Result<Vec<f64>, RunError> {
+        match self.inputs.initial {
+            Some(initial) => Ok(initial.to_vec()),
+            None => self.mixed(self.of.start(), self.inputs.noise),
+        }
+    }
+
+    /// A noise of the run, clipped as it asks for.
+    fn noise(&self, draw: usize) -> Result<Vec<f64>, RunError> {
+        let begin = draw.saturating_mul(self.count);
+        let found = self.inputs.noises.get(begin..begin.saturating_add(self.count));
+        let Some(found) = found else {
+            let (name, expected) = ("noises".to_owned(), format!("at least {} draws", draw + 1));
+            let found = (self.inputs.noises.len() / self.count.max(1)).to_string();
+            return Err(RunError::Value { name, expected, found });
+        };
+        if self.of.clip == 0.0 {
+            return Ok(found.to_vec());
+        }
+        // The deviation of the whole batch, unbiased, as ComfyUI takes it.
+        let n = found.len() as f64;
+        let mean = found.iter().sum::<f64>() / n;
+        let deviation = (found.iter().map(|z| (z - mean).powi(2)).sum::<f64>() / (n - 1.0)).sqrt();
+        let most = self.of.clip * deviation;
+        Ok(found.iter().map(|z| if most.is_nan() { *z } else { z.clamp(-most, most) }).collect())
+    }
+
+    /// The mask of a call: made binary by its share of differential diffusion (Levin & Fried 2023, arXiv 2306.00950).
+    fn mask(&self, told: f64) -> Option<Vec<f64>> {
+        let mask = self.inputs.mask?;
+        let Some(strength) = self.of.differential else { return Some(mask.to_vec()) };
+        let (model, sigmas) = (self.of.model(), self.of.sigmas());
+        let [first, last] = [sigmas.first(), sigmas.last()].map(|sigma| sigma.copied().unwrap_or(0.0));
+        let [begin, end] = [first, last.max(model.sigma_min())].map(|sigma| model.told(sigma));
+        let threshold = (told - end) / (begin - end);
+        let at_call = |m: &f64| {
+            let binary = if *m >= threshold { 1.0 } else { 0.0 };
+            strength * binary + (1.0 - strength) * m
+        };
+        Some(mask.iter().map(at_call).collect())
+    }
+
+    /// Asks the network, and returns the clean samples that the sampler is given.
+    fn ask(&mut self, x: &[f64], sigma: f64) -> Result<Clean, E> {
+        let model = self.of.model();
+        let told = model.told(sigma);
+        let mask = self.mask(told);
+        let known = |noise: Option<&[f64]>| self.mixed(model.start(sigma, false), noise);
+        let shown: Vec<f64> = match &mask {
+            None => x.to_vec(),
+            Some(mask) => {
+                let own = self.inputs.inpaint_noise;
+                let known = known(own.or(self.inputs.noise))?;
+                x.iter().zip(mask).zip(known).map(|((x, m), known)| m * x + (1.0 - m) * known).collect()
+            }
+        };
+        let call = self.record.call_x.len();
+        let outputs = (self.network)(RunAsk { call, sigma, told, input: model.input(sigma), x: &shown })?;
+        let [of_x, of_output] = model.denoised(sigma);
+        let clean = |output: &[f64]| -> Vec<f64> {
+            shown.iter().zip(output).map(|(x, output)| of_x * x + of_output * output).collect()
+        };
+        let [conditional, unconditional] = outputs;
+        length("an output of the network", conditional.len(), self.count)?;
+        let (conditional, alone) = (clean(&conditional), clean(&unconditional));
+        let guided: Vec<f64> = match self.of.needs_unconditional() {
+            false => conditional,
+            true => {
+                length("an unconditional output of the network", unconditional.len(), self.count)?;
+                let scale = self.of.guidance();
+                let mixed = |(c, u): (&f64, &f64)| if scale == 1.0 { *c } else { u + scale * (c - u) };
+                conditional.iter().zip(&alone).map(mixed).collect()
+            }
+        };
+        self.record.call_x.push(shown);
+        self.record.call_sigma.push(sigma);
+        self.record.timesteps.push(told);
+        self.record.pred_x0.push(guided.clone());
+        let given = match (mask, self.inputs.latent_image) {
+            (None, _) => guided,
+            (Some(mask), image) => {
+                let at = |i: usize| image.and_then(|image| image.get(i)).copied().unwrap_or(0.0);
+                let mixed = |(i, (d, m)): (usize, (f64, &f64))| m * d + (1.0 - m) * at(i);
+                guided.into_iter().zip(&mask).enumerate().map(mixed).collect()
+            }
+        };
+        Ok([given, alone])
+    }
+
+    fn planned(&mut self, planned: &Planned, first: Vec<f64>) -> Result<Vec<f64>, E> {
+        let mut x: Vec<f64> = first.iter().map(|x| planned.start.0 * x).collect();
+        for &(draw, c) in &planned.start.1 {
+            x.iter_mut().zip(self.noise(draw)?).for_each(|(x, z)| *x += c * z);
+        }
+        let (mut past, mut sigmas): (Vec<Vec<f64>>, _) = (Vec::new(), planned.sigmas.iter());
+        let (mut clean, mut step) = (Clean::default(), None);
+        for (call, asks) in planned.calls.iter().zip(&planned.asks) {
+            if *asks {
+                if step != Some(call.step) {
+                    self.record.samples.push(x.clone());
+                    step = Some(call.step);
+                }
+                clean = self.ask(&x, sigmas.next().copied().unwrap_or(f64::NAN))?;
+            }
+            let noises = self.noises_of(&call.row, call.noise)?;
+            let next = stepped(&call.row, &x, &clean, &past, &noises);
+            past.push(remembered(&call.row, &x, &clean));
+            x = next;
+        }
+        Ok(x)
+    }
+
+    /// The noises of a row with their factors.
+    fn noises_of(&self, row: &StepRow, noise: usize) -> Result<Vec<(f64, Vec<f64>)>, RunError> {
+        let both = [(row.z, noise), (row.second_z.0, row.second_z.1 as usize)];
+        both.into_iter().filter(|(c, _)| *c != 0.0).map(|(c, draw)| Ok((c, self.noise(draw)?))).collect()
+    }
+
+    fn adaptive(&mut self, adaptive: &Adaptive, first: Vec<f64>) -> Result<Vec<f64>, E> {
+        let mut walk = adaptive.walk(first);
+        let mut draws = 0;
+        loop {
+            let before = walk.x.clone();
+            let calls = self.record.call_x.len();
+            let noise = if adaptive.is_noisy() { Some(self.noise(draws)) } else { None };
+            let drawn = || noise.unwrap_or(Ok(Vec::new())).map_err(E::from);
+            let went = walk.attempt(|x, sigma| self.ask(x, sigma).map(|[clean, _]| clean), drawn)?;
+            if self.record.call_x.len() > calls {
+                self.record.samples.push(before);
+            }
+            if !went {
+                break;
+            }
+            draws += usize::from(walk.attempts.last().is_some_and(|attempt| attempt.is_accepted));
+        }
+        self.record.attempts = walk.attempts;
+        Ok(walk.x)
+    }
+}
+
+/// A row applied.
+fn stepped(row: &StepRow, x: &[f64], [clean, alone]: &Clean, past: &[Vec<f64>], noises: &[(f64, Vec<f64>)]) -> Vec<f64> {
+    let history = row.history.iter().zip(past.iter().rev()).map(|(&c, past)| (c, &past[..]));
+    let now = [(row.x, x), (row.clean, &clean[..]), (row.unconditional_clean, &alone[..])];
+    let noises = noises.iter().map(|(c, z)| (*c, &z[..]));
+    let terms: Vec<(f64, &[f64])> = now.into_iter().chain(history).chain(noises).filter(|(c, _)| *c != 0.0).collect();
+    let at = |i: usize| terms.iter().map(|(c, tensor)| c * tensor.get(i).copied().unwrap_or(f64::NAN)).sum();
+    (0..x.len()).map(at).collect()
+}
+
+/// What a row remembers.
+fn remembered(row: &StepRow, x: &[f64], [clean, alone]: &Clean) -> Vec<f64> {
+    let terms = row.kept.into_iter().zip([x, clean, alone]).filter(|(c, _)| *c != 0.0).collect::<Vec<_>>();
+    let at = |i: usize| terms.iter().map(|(c, tensor)| c * tensor.get(i).copied().unwrap_or(f64::NAN)).sum();
+    (0..x.len()).map(at).collect()
+}

@@ -1,0 +1,207 @@
+//! The loop of a run: what a host does call by call.
+
+use super::adaptive::Adaptive;
+use super::error::RunError;
+use super::model::RunModel;
+use super::run::{Run, RunGuidance};
+use super::solvers::RunSampler;
+use super::value::RunValue;
+use crate::math::sampler::call::Call;
+
+/// The distance from 1 at which a guidance scale still skips the unconditional prediction.
+const UNGUIDED: f64 = 1e-9;
+
+/// The loop of a [`Run`]: its calls with their rows, its start and its end.
+///
+/// The samples of a loop are those of the sampler: `x0 + sigma*epsilon`, on a flow `(1 - sigma)*x0 + sigma*epsilon`. It begins
+/// with [`start`](Self::start) of a latent image and noise, steps by the rows of [`calls`](Self::calls), and its result is
+/// the last sample times [`end`](Self::end).
+///
+/// ```
+/// use tweedie::math::run::{Node, Run, RunGrid, RunModel};
+///
+/// let run = Run {
+///     model: Some(RunModel::named("flow3")?),
+///     sampler: Some("res_multistep".to_owned()),
+///     grid: Some(RunGrid::Scheduler(Node::named("beta"))),
+///     steps: Some(8),
+///     ..Run::default()
+/// };
+/// let found = run.plan()?;
+/// assert_eq!((found.calls().len(), found.start(), found.draws()), (8, [0.0, 1.0], 0));
+/// # Ok::<(), tweedie::math::run::RunError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct RunLoop {
+    model: RunModel,
+    sigmas: Vec<f64>,
+    pub(super) way: Way,
+    guidance: f64,
+    needs_unconditional: bool,
+    start: [f64; 2],
+    pub(super) differential: Option<f64>,
+    pub(super) clip: f64,
+    pub(super) redraws_known: bool,
+}
+
+/// How the steps are chosen.
+#[derive(Clone, Debug)]
+pub(super) enum Way {
+    /// By the grid: the rows in order.
+    Planned(Planned),
+    /// By the sampler itself, from the errors that it finds.
+    Adaptive(Adaptive),
+    /// There are none: the latent image comes back untouched.
+    Nothing,
+}
+
+/// The rows of a loop whose steps are known.
+#[derive(Clone, Debug)]
+pub(super) struct Planned {
+    pub(super) calls: Vec<Call>,
+    pub(super) asks: Vec<bool>,
+    pub(super) sigmas: Vec<f64>,
+    pub(super) start: (f64, Vec<(usize, f64)>),
+    pub(super) draws: usize,
+    pub(super) end: f64,
+}
+
+impl Run {
+    /// The loop of this run.
+    ///
+    /// # Errors
+    /// [`RunError`]: a run without a model, a sampler or a grid, names that no catalogue has, options that cannot act, and
+    /// sigmas at which the sampler's formulas have no value.
+    pub fn plan(&self) -> Result<RunLoop, RunError> {
+        let model = self.model()?;
+        let sigmas = self.sigmas()?;
+        let name = self.sampler.as_deref().ok_or(RunError::Missing { expected: "a sampler" })?;
+        let sampler = RunSampler::CATALOGUE.find(name)?;
+        let options = self.all_options();
+        let guidance = match &self.guidance {
+            None => 1.0,
+            Some(RunGuidance::Scale(scale)) if scale.is_finite() => *scale,
+            Some(RunGuidance::Scale(found)) => {
+                return Err(RunError::Number { name: "guidance", expected: "finite", found: *found });
+            }
+            Some(RunGuidance::Kind(_)) => 1.0,
+        };
+        let is_guided = (guidance - 1.0).abs() > UNGUIDED;
+        let needs_unconditional = is_guided || sampler.make.needs_unconditional;
+        let guidance = if is_guided { guidance } else { 1.0 };
+        let way = match &sigmas[..] {
+            [] | [_] => Way::Nothing,
+            _ if sampler.make.is_adaptive() => Way::Adaptive(Adaptive::new(sampler, &sigmas, &options)?),
+            _ => {
+                let walked = sampler.walk(&model, &sigmas, &options)?;
+                let mut calls = walked.recorded.calls;
+                if needs_unconditional {
+                    calls.iter_mut().for_each(|call| call.row.guidance = [guidance, 1.0 - guidance]);
+                }
+                Way::Planned(Planned {
+                    calls,
+                    asks: walked.recorded.asks,
+                    sigmas: walked.call_sigmas,
+                    start: walked.recorded.start,
+                    draws: walked.recorded.draws,
+                    end: walked.last_sigma,
+                })
+            }
+        };
+        let first = sigmas.first().copied().unwrap_or(0.0);
+        let [latent, noise] = model.start(first, model.is_full_denoise(first));
+        let start = [latent, if self.add_noise { noise } else { 0.0 }];
+        let number = |name: &str| match options.iter().find(|(known, _)| known == name) {
+            Some((_, RunValue::Number(number))) => *number,
+            _ => 0.0,
+        };
+        let differential = self.differential_diffusion_strength;
+        if let Some(found) = differential.filter(|strength| !(0.0..=1.0).contains(strength)) {
+            let (name, expected) = ("differential_diffusion_strength", "between 0 and 1");
+            return Err(RunError::Number { name, expected, found });
+        }
+        let clip = number("noise_clip_std");
+        let redraws_known = sampler.name == "ddim";
+        Ok(RunLoop { model, sigmas, way, guidance, needs_unconditional, start, differential, clip, redraws_known })
+    }
+
+    /// The options of the sampler: its own, and the inputs of its node.
+    fn all_options(&self) -> Vec<(String, RunValue)> {
+        let of_node = self.node.iter().flat_map(|node| node.inputs.iter());
+        self.options.iter().chain(of_node).cloned().collect()
+    }
+}
+
+impl RunLoop {
+    /// The model.
+    #[must_use]
+    pub const fn model(&self) -> &RunModel {
+        &self.model
+    }
+
+    /// The sigmas of the grid, one more than steps; none where the run has nothing to do.
+    #[must_use]
+    pub fn sigmas(&self) -> &[f64] {
+        &self.sigmas
+    }
+
+    /// The rows in order. A row at which [`asks`](Self::asks) is false uses the answer of the row before it again. None of a
+    /// sampler that chooses its own steps.
+    #[must_use]
+    pub fn calls(&self) -> &[Call] {
+        if let Way::Planned(planned) = &self.way { &planned.calls } else { &[] }
+    }
+
+    /// For each row, true if the network is called for it.
+    #[must_use]
+    pub fn asks(&self) -> &[bool] {
+        if let Way::Planned(planned) = &self.way { &planned.asks } else { &[] }
+    }
+
+    /// The sigma of each call of the network.
+    #[must_use]
+    pub fn call_sigmas(&self) -> &[f64] {
+        if let Way::Planned(planned) = &self.way { &planned.sigmas } else { &[] }
+    }
+
+    /// True for a sampler that chooses its own steps, from the errors that it finds.
+    #[must_use]
+    pub const fn is_adaptive(&self) -> bool {
+        matches!(self.way, Way::Adaptive(_))
+    }
+
+    /// The noises that are drawn after the start, used or not.
+    #[must_use]
+    pub fn draws(&self) -> usize {
+        if let Way::Planned(planned) = &self.way { planned.draws } else { 0 }
+    }
+
+    /// The factors of the latent image and of the noise in the first sample.
+    #[must_use]
+    pub const fn start(&self) -> [f64; 2] {
+        self.start
+    }
+
+    /// The factor of the last sample in the result; infinite for a flow that ends at pure noise.
+    #[must_use]
+    pub fn end(&self) -> f64 {
+        let last = match &self.way {
+            Way::Planned(planned) => planned.end,
+            Way::Adaptive(_) => self.sigmas.last().copied().unwrap_or(0.0),
+            Way::Nothing => return 1.0,
+        };
+        self.model.end(last)
+    }
+
+    /// The guidance scale; 1 where the unconditional prediction is not mixed in.
+    #[must_use]
+    pub const fn guidance(&self) -> f64 {
+        self.guidance
+    }
+
+    /// True if the unconditional prediction is used.
+    #[must_use]
+    pub const fn needs_unconditional(&self) -> bool {
+        self.needs_unconditional
+    }
+}
