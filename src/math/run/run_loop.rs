@@ -73,7 +73,8 @@ impl Run {
     /// [`RunError`]: a run without a model, a sampler or a grid, names that no catalogue has, options that cannot act, and
     /// sigmas at which the sampler's formulas have no value.
     pub fn plan(&self) -> Result<RunLoop, RunError> {
-        let model = self.model()?;
+        // The sigmas may be those of a program in f32; what follows from them is exact.
+        let model = self.model.clone().ok_or(RunError::Missing { expected: "a model" })?;
         let sigmas = self.sigmas()?;
         let name = self.sampler.as_deref().ok_or(RunError::Missing { expected: "a sampler" })?;
         let sampler = RunSampler::CATALOGUE.find(name)?;

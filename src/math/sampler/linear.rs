@@ -17,8 +17,8 @@ pub enum Term {
     Clean(usize),
     /// The clean sample that the unconditional prediction of a call implies.
     Unconditional(usize),
-    /// What a call was asked to remember.
-    Remembered(usize),
+    /// What a call was asked to remember: the call, and which of its values.
+    Remembered(usize, usize),
     /// Standard normal noise.
     Noise(usize),
 }

@@ -50,8 +50,8 @@ pub struct Recorded {
     pub start: (f64, Vec<(usize, f64)>),
     /// The first sample of each call, and the result, over everything that was there before: the formulas as written.
     pub samples: Vec<Linear>,
-    /// What each call remembers by name.
-    pub remembered: Vec<Option<Linear>>,
+    /// The values that each call was asked to remember.
+    pub remembered: Vec<Vec<Linear>>,
     /// The noises drawn, used or not.
     pub draws: usize,
 }
@@ -74,7 +74,7 @@ struct Noted {
     from: Linear,
     /// The same in terms of the call before.
     from_last: Linear,
-    remembered: Option<Linear>,
+    remembered: Vec<Linear>,
 }
 
 impl Recorder {
@@ -111,13 +111,13 @@ impl Recorder {
     pub fn call(&mut self, x: &Linear, asked: Asked) -> Result<Answer, SamplerError> {
         let from_last = self.current(x)?;
         let k = self.calls.len();
-        self.calls.push(Noted { asked, step: self.step, from: x.clone(), from_last, remembered: None });
+        self.calls.push(Noted { asked, step: self.step, from: x.clone(), from_last, remembered: Vec::new() });
         let of = |term: fn(usize) -> Term| Linear::of(term(k));
         Ok(Answer { x: of(Term::Sample), d: of(Term::Clean), u: of(Term::Unconditional) })
     }
 
-    /// Lets the last call remember a combination of its sample and its answers, and returns it for later use. A second value
-    /// that is remembered costs a row; clean samples that are used later need not be named.
+    /// Lets the last call remember a combination of its sample and its answers, and returns it for later use. Further values that
+    /// later rows need cost a row each. Clean samples that are used later need not be named.
     ///
     /// # Errors
     /// [`SamplerError::Unsupported`] for a combination of anything else, and before the first call.
@@ -126,8 +126,8 @@ impl Recorder {
         let own = |term: Term| last.is_some_and(|k| axis(term, k).is_some());
         match (last, self.calls.last_mut()) {
             (Some(k), Some(call)) if value.terms().all(|(term, _)| own(term)) => {
-                call.remembered = Some(value.clone());
-                Ok(Linear::of(Term::Remembered(k)))
+                call.remembered.push(value.clone());
+                Ok(Linear::of(Term::Remembered(k, call.remembered.len() - 1)))
             }
             _ => Err(self.unsupported("remember what is not of one call")),
         }
@@ -139,19 +139,18 @@ impl Recorder {
     /// [`SamplerError::Unsupported`] where an earlier sample cannot be divided out.
     pub fn current(&self, value: &Linear) -> Result<Linear, SamplerError> {
         let mut value = value.clone();
-        let steps = self.calls.iter().enumerate().skip(1);
-        for (k, call) in steps {
-            let before = Term::Sample(k - 1);
-            if value.coefficient(before) == 0.0 {
-                continue;
+        let mut before = Term::Start;
+        for (k, call) in self.calls.iter().enumerate() {
+            if value.coefficient(before) != 0.0 {
+                let kept = call.from_last.coefficient(before);
+                if kept == 0.0 {
+                    return Err(self.unsupported("go back to a sample of which nothing is left"));
+                }
+                // x_before = (x_now - the rest)/kept
+                let rest = call.from_last.without(before);
+                value = value.with(before, &((Linear::of(Term::Sample(k)) - rest) * (1.0 / kept)));
             }
-            let kept = call.from_last.coefficient(before);
-            if kept == 0.0 {
-                return Err(self.unsupported("go back to a sample of which nothing is left"));
-            }
-            // x_before = (x_now - the rest)/kept
-            let rest = call.from_last.without(before);
-            value = value.with(before, &((Linear::of(Term::Sample(k)) - rest) * (1.0 / kept)));
+            before = Term::Sample(k);
         }
         Ok(value)
     }
@@ -171,8 +170,8 @@ impl Recorder {
         }
         // A value that the call itself uses is what it stands for.
         for (k, (call, next)) in self.calls.iter().zip(&mut nexts).enumerate() {
-            if let Some(value) = &call.remembered {
-                *next = next.with(Term::Remembered(k), value);
+            for (i, value) in call.remembered.iter().enumerate() {
+                *next = next.with(Term::Remembered(k, i), value);
             }
         }
         let first = self.calls.first().map_or(result, |call| &call.from).clone();
@@ -192,7 +191,7 @@ impl Recorder {
             ends.push(calls.len() - 1);
         }
         let samples = self.calls.iter().map(|call| call.from.clone()).chain([result.clone()]).collect();
-        let remembered = self.calls.iter_mut().map(|call| call.remembered.take()).collect();
+        let remembered = self.calls.iter_mut().map(|call| std::mem::take(&mut call.remembered)).collect();
         Ok(Recorded { calls, asks, start, samples, remembered, draws: self.draws })
     }
 
@@ -230,7 +229,8 @@ impl Recorder {
     /// The coefficients of the sample, the clean sample and the unconditional clean sample of an earlier call.
     fn needed(&self, next: &Linear, j: usize) -> [f64; 3] {
         let mut needed = [0.0; 3];
-        let named = self.calls[j].remembered.as_ref().map(|value| value * next.coefficient(Term::Remembered(j)));
+        let values = self.calls[j].remembered.iter().enumerate();
+        let named: Vec<Linear> = values.map(|(i, value)| value * next.coefficient(Term::Remembered(j, i))).collect();
         for (term, c) in next.terms().chain(named.iter().flat_map(Linear::terms)) {
             if let Some(axis) = axis(term, j) {
                 needed[axis] += c;
@@ -405,8 +405,8 @@ mod tests {
                 Term::Clean(k) => answers[k][0],
                 Term::Unconditional(k) => answers[k][1],
                 Term::Noise(i) => noises[i],
-                Term::Remembered(k) => {
-                    let of = loop_.remembered[k].as_ref().unwrap();
+                Term::Remembered(k, i) => {
+                    let of = &loop_.remembered[k][i];
                     let [x, d, u] = [Term::Sample(k), Term::Clean(k), Term::Unconditional(k)];
                     of.coefficient(x) * samples[k] + of.coefficient(d) * answers[k][0] + of.coefficient(u) * answers[k][1]
                 }

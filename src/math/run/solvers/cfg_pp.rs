@@ -53,20 +53,19 @@ pub fn cfgpp_ud10_ab(course: &mut Course<'_>) -> Result<Linear, SamplerError> {
             break;
         }
         let (alpha, alpha_to) = (course.alpha(from), course.alpha(to));
-        let fresh = (&now.x - &(&now.u * alpha)) * (1.0 / from);
-        let noise = match &before {
-            Some(old) => fresh.clone() + (&fresh - &old.noise) * (EXTRAPOLATED * step / old.step),
-            None => fresh.clone(),
+        let fresh = course.remember(&((&now.x - &(&now.u * alpha)) * (1.0 / from)))?;
+        // The noise is the fresh one, and a share of its change.
+        let share = before.as_ref().map_or(0.0, |old| EXTRAPOLATED * step / old.step);
+        let alone = &now.d * alpha_to + (&now.x - &(&now.u * alpha)) * (to * (1.0 + share) / from) - now.x.clone();
+        let mut slope = course.remember(&(alone * (1.0 / step)))?;
+        if let Some(old) = &before {
+            slope = slope - &old.noise * (share * to / step);
+        }
+        let bashforth = match &before {
+            Some(old) => slope.clone() + (&slope - &old.slope) * (step / (2.0 * old.step)),
+            None => slope.clone(),
         };
-        let euler = &now.d * alpha_to + noise * to - now.x.clone();
-        let slope = &euler * (1.0 / step);
-        x = match &before {
-            Some(old) => {
-                let bashforth = slope.clone() + (&slope - &old.slope) * (step / (2.0 * old.step));
-                now.x + euler * (1.0 - BLENDED) + bashforth * (BLENDED * step)
-            }
-            None => now.x + euler,
-        };
+        x = now.x + &slope * ((1.0 - BLENDED) * step) + bashforth * (BLENDED * step);
         before = Some(Before { d: now.d, noise: fresh, slope, from, step });
     }
     Ok(x)

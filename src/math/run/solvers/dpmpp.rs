@@ -122,12 +122,15 @@ pub fn dpmpp_sde(course: &mut Course<'_>) -> Result<Linear, SamplerError> {
     Ok(x)
 }
 
+/// The `s_noise_end` that stands for that of the start.
+pub const SAME: f64 = -1.0;
+
 /// The clean sample, and noise again: `lcm` (Luo et al. 2023, arXiv 2310.04378). The scale of the noise goes from `s_noise`
 /// to `s_noise_end`.
 pub fn lcm(course: &mut Course<'_>) -> Result<Linear, SamplerError> {
     let n = course.steps();
     let [begin, end] = ["s_noise", "s_noise_end"].map(|name| course.number(name));
-    let end = if end.is_nan() { begin } else { end };
+    let end = if end == SAME { begin } else { end };
     let mut x = course.start();
     for i in 0..n {
         let (from, to) = course.step(i);

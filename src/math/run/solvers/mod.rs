@@ -1,4 +1,4 @@
-//! The samplers of ComfyUI by name.
+//! The samplers of ComfyUI and of RES4LYF by name.
 //!
 //! **Theory.** Each is an algorithm over samples, answers of the network and noise, written as it is published. ComfyUI's
 //! numbers differ from the published ones in places; the documents of the solvers say where.
@@ -11,6 +11,7 @@ mod cfg_pp;
 mod course;
 mod dpmpp;
 mod er_sde;
+mod exponential;
 mod in_sigma;
 mod polynomial;
 mod res_multistep;
@@ -46,7 +47,7 @@ type Rule = fn(&mut Course<'_>) -> Result<Linear, SamplerError>;
 pub const MOST_STEPS: usize = 10_000;
 
 impl RunSampler {
-    /// Every sampler of ComfyUI.
+    /// Every sampler of ComfyUI, and the explicit ones of RES4LYF that people use.
     pub const CATALOGUE: Catalogue<Self> = Catalogue { entries: ENTRIES };
 
     const fn new(rule: Rule) -> Self {
@@ -297,7 +298,7 @@ const ENTRIES: &[Entry<RunSampler>] = &[
         "latent consistency: the clean sample, and noise again",
         &[
             S_NOISE,
-            Parameter::new("s_noise_end", 0.0, [0.0, FINITE], "the factor of the noise at the end").without_default(),
+            Parameter::new("s_noise_end", dpmpp::SAME, [-1.0, FINITE], "the factor of the noise at the end; -1 for s_noise"),
             Parameter::new("noise_clip_std", 0.0, [0.0, FINITE], "clips noise at so many deviations; 0 for none"),
         ],
         RunSampler::new(dpmpp::lcm),
@@ -419,4 +420,8 @@ const ENTRIES: &[Entry<RunSampler>] = &[
         &[],
         RunSampler::new(cfg_pp::cfgpp_ud10_ab),
     ),
+    named("res_2m", &[], "RES of second order, multistep on half the log SNR (RES4LYF)", &[], RunSampler::new(exponential::res_2m)),
+    named("res_3m", &[], "RES of third order, multistep on half the log SNR (RES4LYF)", &[], RunSampler::new(exponential::res_3m)),
+    named("res_2s", &[], "RES of two stages (RES4LYF)", &[], RunSampler::new(exponential::res_2s)),
+    named("res_3s", &[], "RES of three stages (RES4LYF)", &[], RunSampler::new(exponential::res_3s)),
 ];

@@ -25,12 +25,14 @@ fn unified(course: &Course<'_>, from: f64, to: f64, nodes: &[f64]) -> Vec<f64> {
 /// `uni_pc`, `uni_pc_bh2`. A last sigma of 0 becomes 0.001.
 pub fn uni_pc(course: &mut Course<'_>) -> Result<Linear, SamplerError> {
     let n = course.steps();
-    if n <= 1 {
-        let first = course.ends(0).0;
-        return Ok(course.start() * (1.0 / first.hypot(1.0)));
-    }
     if let Some(last) = course.sigmas.last_mut().filter(|sigma| **sigma == 0.0) {
         *last = LAST;
+    }
+    if n == 1 {
+        // No order is left for a step: the start comes back, in the scale of the end.
+        let (first, last) = course.step(0);
+        let now = course.ask(&course.start(), first)?;
+        return Ok(now.x * (last.hypot(1.0) / first.hypot(1.0)));
     }
     let most = ORDER.min(n - 1);
     let order = |step: usize| if step < most { step } else { most.min(n + 1 - step) };
