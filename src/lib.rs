@@ -85,6 +85,8 @@ pub mod headless;
 mod likelihood;
 pub mod math;
 pub mod noise;
+#[cfg(feature = "run-files")]
+pub mod run_file;
 mod sampling;
 pub mod table;
 mod training;

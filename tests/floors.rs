@@ -27,7 +27,7 @@ const FLOORS: &[Floors] = &[
             &["few"],
             &["headless", "noise", "table"],
             &["gpu", "math"],
-            &["config", "error"],
+            &["config", "error", "run_file"],
             &["diffusion", "likelihood", "sampling", "training"],
             &["guide", "lib"],
         ],
@@ -116,6 +116,7 @@ const FLOORS: &[Floors] = &[
             &["mod"],
         ],
     ),
+    ("src/run_file", &[&["error"], &["object"], &["read"], &["write"], &["mod"]]),
     (
         "src/config",
         &[&["error"], &["options"], &["lists", "sine_squared"], &["common", "scheduler"], &["classes"], &["mod"]],

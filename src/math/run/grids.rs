@@ -87,13 +87,7 @@ const OUTPUT: Choice = Choice { name: "output", words: changes::HALVES, default:
 /// Schedulers first, then nodes; in the order of ComfyUI's lists.
 const GRIDS: &[Entry<GridRule>] = &[
     entry("simple", &[], "every so many of the model's sigmas (ComfyUI)", &[], rule(names::simple)),
-    entry(
-        "sgm_uniform",
-        &[],
-        "equal steps of the timestep, without the last (ComfyUI)",
-        &[],
-        rule(names::sgm_uniform),
-    ),
+    entry("sgm_uniform", &[], "equal steps of the timestep, without the last (ComfyUI)", &[], rule(names::sgm_uniform)),
     entry("karras", &[], "equal steps of sigma^(1/7) (Karras et al. 2022)", &[], rule(names::karras)),
     entry("exponential", &[], "equal steps of ln(sigma)", &[], rule(names::exponential)),
     entry(
@@ -212,11 +206,7 @@ const GRIDS: &[Entry<GridRule>] = &[
         "gits-scheduler",
         &["GITSScheduler", "gits"],
         "tables along the curvature of trajectories, by a coefficient (Chen et al. 2024)",
-        &[
-            Parameter::new("coeff", 1.2, [0.8, 1.5], "the coefficient, in steps of 0.05"),
-            steps(10.0, 2.0),
-            DENOISE,
-        ],
+        &[Parameter::new("coeff", 1.2, [0.8, 1.5], "the coefficient, in steps of 0.05"), steps(10.0, 2.0), DENOISE],
         rule(nodes::gits).node().free(),
     ),
     entry(
@@ -301,7 +291,12 @@ const GRIDS: &[Entry<GridRule>] = &[
         "the sigmas of an input, each step between two sigmas in several",
         &[
             Parameter::new("steps", 2.0, [1.0, 100.0], "steps in place of one").whole(),
-            Parameter::new("start_at_sigma", -1.0, [-1.0, FINITE], "the largest sigma that a step may start at; -1 for any"),
+            Parameter::new(
+                "start_at_sigma",
+                -1.0,
+                [-1.0, FINITE],
+                "the largest sigma that a step may start at; -1 for any",
+            ),
             Parameter::new("end_at_sigma", 12.0, [0.0, FINITE], "the least sigma that a step may start at"),
         ],
         rule(changes::extend).of_sigmas().with(&[word("spacing", &["linear", "cosine", "sine"], "linear")]),

@@ -285,9 +285,4 @@ impl RunModel {
         let scale = self.values.number("noise_scale");
         if scale.is_nan() { 1.0 } else { scale }
     }
-
-    /// The precision of its sigmas.
-    pub(super) const fn precision(&self) -> Precision {
-        self.precision
-    }
 }

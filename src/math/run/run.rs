@@ -50,7 +50,8 @@ pub enum RunGuidance {
 ///     sampler: Some("dpmpp_2m".to_owned()),
 ///     steps: Some(20),
 ///     denoise: Some(0.5),
-///     ..Run::new(RunGrid::Scheduler(Node::named("karras")))
+///     grid: Some(RunGrid::Scheduler(Node::named("karras"))),
+///     ..Run::default()
 /// };
 /// let (sigmas, told) = (run.sigmas()?, run.timesteps()?);
 /// assert_eq!((sigmas.len(), told.len(), sigmas[20]), (21, 20, 0.0));
@@ -66,8 +67,8 @@ pub struct Run {
     pub sampler: Option<String>,
     /// The node that builds the sampler, with its inputs, where the sampler is not chosen by name alone.
     pub node: Option<Node>,
-    /// Where the sigmas come from.
-    pub grid: RunGrid,
+    /// Where the sigmas come from. A run that only guides needs none.
+    pub grid: Option<RunGrid>,
     /// The steps of the sampler.
     pub steps: Option<usize>,
     /// The last part of the schedule that is run, 0 to 1; all of it above 0.9999.
@@ -96,16 +97,15 @@ pub struct Run {
     pub float32: bool,
 }
 
-impl Run {
-    /// A run on these sigmas and with nothing else: no model, no sampler, no window, noise added.
-    #[must_use]
-    pub const fn new(grid: RunGrid) -> Self {
+/// A run of nothing: no model, no sigmas, no sampler; noise is added.
+impl Default for Run {
+    fn default() -> Self {
         Self {
             model: None,
             model_name: None,
             sampler: None,
             node: None,
-            grid,
+            grid: None,
             steps: None,
             denoise: None,
             start_step: None,
@@ -117,11 +117,13 @@ impl Run {
             guidance: None,
             differential_diffusion_strength: None,
             seed: None,
-            compat: RunCompat::ComfyUi,
+            compat: RunCompat::default(),
             float32: false,
         }
     }
+}
 
+impl Run {
     /// Its model, in the precision of the run.
     ///
     /// # Errors
@@ -162,8 +164,9 @@ impl Run {
         }
         let precision = if self.float32 { Precision::Single } else { Precision::Double };
         let node = match &self.grid {
-            RunGrid::Scheduler(node) => node,
-            RunGrid::Sigmas(list) => {
+            None => return Err(RunError::Missing { expected: "a scheduler or sigmas" }),
+            Some(RunGrid::Scheduler(node)) => node,
+            Some(RunGrid::Sigmas(list)) => {
                 if self.denoise.is_some_and(|denoise| denoise != 1.0) {
                     return Err(RunError::Unused { option: "denoise", beside: "a list of sigmas" });
                 }

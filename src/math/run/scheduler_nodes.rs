@@ -110,10 +110,11 @@ pub(super) fn gits(request: &Request<'_>) -> Result<Vec<f64>, RunError> {
     let found = request.number("coeff");
     let near = |coefficient: f64| (coefficient - (found * 100.0).round_ties_even() / 100.0).abs() < 1e-9;
     let expected = "0.8 to 1.5 in steps of 0.05";
-    let (_, tables) = GITS
-        .iter()
-        .find(|(coefficient, _)| near(*coefficient))
-        .ok_or(RunError::Number { name: "coeff", expected, found })?;
+    let (_, tables) = GITS.iter().find(|(coefficient, _)| near(*coefficient)).ok_or(RunError::Number {
+        name: "coeff",
+        expected,
+        found,
+    })?;
     let index = request.steps.checked_sub(2).ok_or_else(|| request.steps_error("at least 2"))?;
     of_table(request, tables.get(index).or(tables.last()).copied().unwrap_or(&[]))
 }

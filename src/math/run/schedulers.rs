@@ -186,7 +186,6 @@ fn entries(sigmas: &[f64], places: impl Iterator<Item = usize>) -> impl Iterator
     places.filter_map(|place| sigmas.get(place).copied())
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;
