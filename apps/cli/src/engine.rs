@@ -1,13 +1,12 @@
-//! Computes jobs on an adapter, or in f64 on the CPU, from the same table and with the same result type.
+//! Where a job is computed, on an adapter or in f64 on the CPU, and the values that come of it.
 
-use crate::progress::Progress;
 use crate::report::{Failure, Outcome};
 use anyhow::anyhow;
 use clap::{Args, ValueEnum};
-use files::{Array, TensorWriter};
-use tweedie::gpu::{Context, Drawn, Map, Noise, NoiseKey, Plan, PlanError, RecordError, Recording, Timesteps};
+use files::{Elements, Header, TensorWriter};
+use safetensors::Dtype;
+use tweedie::gpu::{Context, Plan, PlanError, RecordError, Recording};
 use tweedie::headless::{Gpu, HeadlessError};
-use tweedie::table::Table;
 use tweedie::{Shape, Storage, Tensor};
 
 /// Choice between adapter and CPU.
@@ -140,25 +139,6 @@ pub enum Engine {
     Cpu,
 }
 
-/// The second input of a job.
-pub enum Input<'a> {
-    Given(&'a Array),
-    Drawn(NoiseKey),
-}
-
-/// A map over whole tensors in memory.
-pub struct Job<'a> {
-    pub table: &'a Table,
-    pub batch: usize,
-    pub elements: usize,
-    /// A row of the table for each sample, in range.
-    pub timesteps: &'a [u32],
-    pub in0: &'a Array,
-    pub in1: Input<'a>,
-    /// True if the second output is wanted.
-    pub both: bool,
-}
-
 /// Values of a result, as they will be written.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Values {
@@ -176,38 +156,61 @@ impl Values {
     }
 
     /// Other numbers, stored as these.
-    pub fn like(&self, values: Vec<f64>) -> Self {
-        match self {
-            Values::Double(_) => Values::Double(values),
-            Values::Stored(storage, _) => {
-                let mut bytes = storage.encode(&narrow(&values));
-                bytes.truncate(values.len() * storage.bytes() as usize); // without the padding
-                Values::Stored(*storage, bytes)
-            }
-        }
+    pub fn like(&self, values: &[f64]) -> Self {
+        self.number().of(values)
     }
 
     /// Adds them to a file.
     pub fn write(self, writer: &mut TensorWriter, name: &str, shape: &[usize]) -> anyhow::Result<()> {
+        let dtype = self.number().dtype();
+        writer.raw(name, dtype, shape, self.into_bytes())
+    }
+
+    /// Little-endian numbers, as they lie in a file.
+    pub fn into_bytes(self) -> Vec<u8> {
         match self {
-            Values::Double(values) => writer.doubles(name, shape, &values),
-            Values::Stored(storage, bytes) => {
-                let dtype = match storage {
-                    Storage::F32 => safetensors::Dtype::F32,
-                    Storage::F16 => safetensors::Dtype::F16,
-                    Storage::Bf16 => safetensors::Dtype::BF16,
-                };
-                writer.raw(name, dtype, shape, bytes)
-            }
+            Values::Double(values) => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+            Values::Stored(_, bytes) => bytes,
+        }
+    }
+
+    fn number(&self) -> Number {
+        match self {
+            Values::Double(_) => Number::Double,
+            Values::Stored(storage, _) => Number::Stored(*storage),
         }
     }
 }
 
-/// The outputs of a job; the noise where it was drawn.
-pub struct Outputs {
-    pub out0: Values,
-    pub out1: Option<Values>,
-    pub noise: Option<Values>,
+/// The type of the numbers of a result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Number {
+    Double,
+    Stored(Storage),
+}
+
+impl Number {
+    /// Its name in a file.
+    pub fn dtype(self) -> Dtype {
+        match self {
+            Number::Double => Dtype::F64,
+            Number::Stored(Storage::F32) => Dtype::F32,
+            Number::Stored(Storage::F16) => Dtype::F16,
+            Number::Stored(Storage::Bf16) => Dtype::BF16,
+        }
+    }
+
+    /// Numbers of this type.
+    pub fn of(self, values: &[f64]) -> Values {
+        match self {
+            Number::Double => Values::Double(values.to_vec()),
+            Number::Stored(storage) => {
+                let mut bytes = storage.encode(&narrow(values));
+                bytes.truncate(values.len() * storage.bytes() as usize); // without the padding
+                Values::Stored(storage, bytes)
+            }
+        }
+    }
 }
 
 /// To the precision that arithmetic on the GPU has.
@@ -215,53 +218,25 @@ pub fn narrow(values: &[f64]) -> Vec<f32> {
     values.iter().map(|&x| x as f32).collect()
 }
 
-/// Bytes of a tensor that are on the GPU at once; a larger batch goes through in pieces, which does not change a result.
-const PIECE: usize = 64 << 20;
-
 impl Engine {
-    /// Runs a job.
-    pub fn run(&self, what: &str, job: &Job<'_>) -> Outcome<Outputs> {
+    /// The type of the tensors of a result.
+    pub fn dtype(&self) -> Dtype {
         match self {
-            Engine::Cpu => Ok(on_cpu(job)),
-            Engine::Gpu(adapter) => adapter.map(what, job),
+            Engine::Cpu => Number::Double.dtype(),
+            Engine::Gpu(adapter) => Number::Stored(adapter.storage).dtype(),
         }
     }
-}
 
-fn on_cpu(job: &Job<'_>) -> Outputs {
-    let mut noise = None;
-    let in1 = match job.in1 {
-        Input::Given(array) => &array.data,
-        Input::Drawn(key) => noise.insert(key.reference(job.batch, job.elements)),
-    };
-    let [out0, out1] = Map::reference(job.table, job.timesteps, job.elements, &job.in0.data, in1)
-        .map(|exact| Values::Double(exact.into_iter().map(|exact| exact.value).collect()));
-    Outputs { out0, out1: job.both.then_some(out1), noise: noise.map(Values::Double) }
+    /// The type of sums, which on the GPU does not follow the storage.
+    pub fn sums(&self) -> Number {
+        match self {
+            Engine::Cpu => Number::Double,
+            Engine::Gpu(_) => Number::Stored(Storage::F32),
+        }
+    }
 }
 
 impl Adapter {
-    fn map(&self, what: &str, job: &Job<'_>) -> Outcome<Outputs> {
-        let elements = self.elements(job.batch, job.elements)?;
-        self.require_fit(job.in0)?;
-        if let Input::Given(array) = job.in1 {
-            self.require_fit(array)?;
-        }
-        let per_piece = Self::samples_per_piece(elements);
-        let mut progress = Progress::new(what, job.batch as u64);
-        let (mut out0, mut out1, mut noise) = (Vec::new(), Vec::new(), Vec::new());
-        for first in (0..job.batch).step_by(per_piece) {
-            let samples = per_piece.min(job.batch - first);
-            let [a, b, z] = self.piece(job, first, samples, elements)?;
-            out0.extend(a);
-            out1.extend(b);
-            noise.extend(z);
-            progress.advance(samples as u64);
-        }
-        let stored = |bytes| Values::Stored(self.storage, bytes);
-        let drawn = matches!(job.in1, Input::Drawn(_));
-        Ok(Outputs { out0: stored(out0), out1: job.both.then(|| stored(out1)), noise: drawn.then(|| stored(noise)) })
-    }
-
     /// The elements of a sample, if a batch of such samples can be computed.
     pub fn elements(&self, batch: usize, elements: usize) -> Outcome<u32> {
         let too_large =
@@ -281,54 +256,29 @@ impl Adapter {
         Err(Failure::gpu(anyhow!("{what} takes {found} bytes, and this adapter's buffers hold {most}")))
     }
 
-    /// Number of samples that are computed at once.
-    pub fn samples_per_piece(elements: u32) -> usize {
-        (PIECE / 4 / (elements as usize).max(1)).max(1)
+    /// What a buffer of whole words holds of a tensor's elements, refusing values that would become infinite in the storage.
+    pub fn encoded(&self, header: &Header, elements: Elements) -> Outcome<Vec<u8>> {
+        let mut bytes = if elements.dtype == Number::Stored(self.storage).dtype() {
+            elements.bytes
+        } else {
+            let values = elements.widened();
+            self.require_fit(header, elements.first, &values)?;
+            self.storage.encode(&narrow(&values))
+        };
+        bytes.resize(bytes.len().next_multiple_of(wgpu::COPY_BUFFER_ALIGNMENT as usize), 0);
+        Ok(bytes)
     }
 
-    /// Refuses a value that would become infinite in the storage.
-    pub fn require_fit(&self, array: &Array) -> Outcome {
+    /// Refuses a value that would become infinite in the storage, among those that begin at this element of a tensor.
+    pub fn require_fit(&self, header: &Header, first: usize, values: &[f64]) -> Outcome {
         let storage = self.storage;
-        let Some(flat) = array.data.iter().position(|&x| x.is_finite() && storage.round(x).is_infinite()) else {
+        let Some(place) = values.iter().position(|&x| x.is_finite() && storage.round(x).is_infinite()) else {
             return Ok(());
         };
-        let (sample, element) = (flat / array.per_sample(), flat % array.per_sample());
-        let (name, value) = (&array.name, array.data[flat]);
+        let [sample, element] = header.place(first + place);
+        let (name, value) = (&header.name, values[place]);
         Err(Failure::input(anyhow!(
             "tensor `{name}`: expected values within the range of {storage}, found {value:e} at sample {sample}, element {element}"
         )))
-    }
-
-    fn piece(&self, job: &Job<'_>, first: usize, samples: usize, elements: u32) -> Outcome<[Vec<u8>; 3]> {
-        let shape = Shape::new(samples as u32, elements);
-        let range = first * job.elements..(first + samples) * job.elements;
-        let in0 = self.upload("tweedie-cli::in0", &narrow(&job.in0.data[range.clone()]));
-        let times = self.gpu.upload("tweedie-cli::t", bytemuck::cast_slice(&job.timesteps[first..first + samples]));
-        let out = ["tweedie-cli::out0", "tweedie-cli::out1", "tweedie-cli::noise"]
-            .map(|label| self.buffer(label, shape.total()));
-        let given;
-        let in1 = match job.in1 {
-            Input::Given(array) => {
-                given = self.upload("tweedie-cli::in1", &narrow(&array.data[range]));
-                Noise::Tensor(self.tensor(&given))
-            }
-            Input::Drawn(key) => {
-                let key = key.first_sample(key.first_sample.wrapping_add(first as u64));
-                Noise::Drawn(Drawn::new(key).keep(self.tensor(&out[2])))
-            }
-        };
-        let map = Map {
-            table: job.table,
-            shape,
-            timesteps: Timesteps::per_sample(&times),
-            in0: Some(self.tensor(&in0)),
-            in1,
-            out0: self.tensor(&out[0]),
-            out1: job.both.then(|| self.tensor(&out[1])),
-        };
-        let plan = map.plan(&self.context).map_err(plan_failure)?;
-        self.run(&plan, Recording::per_sample())?;
-        let read = |wanted: bool, buffer| if wanted { self.download(buffer, shape.total()) } else { Ok(Vec::new()) };
-        Ok([read(true, &out[0])?, read(job.both, &out[1])?, read(matches!(job.in1, Input::Drawn(_)), &out[2])?])
     }
 }

@@ -1,7 +1,8 @@
 //! A last look at results: an infinity or NaN that no input explains is an error, and no file.
 
-use crate::engine::{Job, Values};
+use crate::engine::Values;
 use crate::report::{Failure, Outcome, warn};
+use crate::windows::Window;
 use anyhow::anyhow;
 use tweedie::Storage;
 
@@ -22,26 +23,6 @@ pub struct Overflow {
 }
 
 impl FiniteArgs {
-    /// Refuses values of a job that are not finite; samples without a row hold NaN.
-    pub fn check(self, name: &str, values: &Values, job: &Job<'_>) -> Outcome {
-        let exists = |sample: usize| job.table.row(job.timesteps[sample] as usize).is_some();
-        self.check_samples(name, values, job.elements, exists)
-    }
-
-    /// The same for samples of so many elements, of which some do not exist.
-    pub fn check_samples(
-        self,
-        name: &str,
-        values: &Values,
-        elements: usize,
-        exists: impl Fn(usize) -> bool,
-    ) -> Outcome {
-        match first(values, elements, exists) {
-            Some(overflow) => self.refuse(name, values, &overflow, &format!("sample {}", overflow.sample)),
-            None => Ok(()),
-        }
-    }
-
     /// The failure; a warning where the file is wanted all the same.
     pub fn refuse(self, name: &str, values: &Values, overflow: &Overflow, place: &str) -> Outcome {
         let Overflow { element, value, .. } = overflow;
@@ -60,22 +41,23 @@ impl FiniteArgs {
     }
 }
 
-/// The first value that is not finite, in the samples that `exists` says must be.
-pub fn first(values: &Values, elements: usize, exists: impl Fn(usize) -> bool) -> Option<Overflow> {
-    let in_sample = |sample: usize, values: &mut dyn Iterator<Item = f64>| {
+/// The first value of a window that is not finite, in the samples that `exists` says must be.
+pub fn first(values: &Values, window: &Window, exists: impl Fn(usize) -> bool) -> Option<Overflow> {
+    let in_sample = |place: usize, values: &mut dyn Iterator<Item = f64>| {
         let (element, value) = values.enumerate().find(|(_, value)| !value.is_finite())?;
-        exists(sample).then_some(Overflow { sample, element, value })
+        let sample = window.samples.start + place;
+        exists(sample).then_some(Overflow { sample, element: window.elements.start + element, value })
     };
-    let elements = elements.max(1);
+    let elements = window.elements.len().max(1);
     match values {
         Values::Double(values) => values
             .chunks(elements)
             .enumerate()
-            .find_map(|(sample, values)| in_sample(sample, &mut values.iter().copied())),
+            .find_map(|(place, values)| in_sample(place, &mut values.iter().copied())),
         Values::Stored(storage, bytes) => bytes
             .chunks(elements * storage.bytes() as usize)
             .enumerate()
-            .find_map(|(sample, bytes)| in_sample(sample, &mut storage.decode(bytes).into_iter().map(f64::from))),
+            .find_map(|(place, bytes)| in_sample(place, &mut storage.decode(bytes).into_iter().map(f64::from))),
     }
 }
 
@@ -86,13 +68,15 @@ mod tests {
     #[test]
     fn the_first_value_that_is_not_finite_is_found() {
         let values = [1.0, f64::NAN, 2.0, 3.0, 4.0, f64::INFINITY];
+        let window = Window { samples: 5..8, elements: 0..2, per_sample: 2 };
         let mut halves = Storage::F16.encode(&values.map(|value| value as f32));
         halves.truncate(2 * values.len());
         for values in [Values::Double(values.to_vec()), Values::Stored(Storage::F16, halves)] {
-            let found =
-                |missing: usize| first(&values, 2, |sample| sample != missing).map(|it| (it.sample, it.element));
-            assert_eq!([found(9), found(0), found(2)], [Some((0, 1)), Some((2, 1)), Some((0, 1))]);
-            assert!(first(&values, 2, |_| false).is_none());
+            let found = |missing: usize| {
+                first(&values, &window, |sample| sample != missing + 5).map(|it| (it.sample, it.element))
+            };
+            assert_eq!([found(9), found(0), found(2)], [Some((5, 1)), Some((7, 1)), Some((5, 1))]);
+            assert!(first(&values, &window, |_| false).is_none());
         }
     }
 }

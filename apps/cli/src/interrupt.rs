@@ -1,4 +1,5 @@
-//! Ctrl-C: the row being measured is finished, what was measured so far is printed, and the exit code says why.
+//! Ctrl-C, where something is to be done before the process ends: a benchmark finishes the row being measured and prints what it
+//! has, a command that writes removes its unfinished file. The exit code says why.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

@@ -1,7 +1,7 @@
 //! The known region of a recorded run, and the noises of its jumps.
 
 use crate::report::Outcome;
-use files::{Array, TensorFile};
+use files::{Array, Header, TensorFile};
 use tweedie::math::Sampler;
 
 /// A region of the samples that is known.
@@ -14,7 +14,7 @@ pub struct KnownRegion {
 
 impl KnownRegion {
     /// The tensors `mask` and `original`; `None` without a mask.
-    pub fn read(file: &TensorFile, like: &Array) -> Outcome<Option<Self>> {
+    pub fn read(file: &TensorFile, like: &Header) -> Outcome<Option<Self>> {
         if !file.has("mask") {
             return Ok(None);
         }

@@ -1,7 +1,7 @@
 //! The noise level of each sample of a file: from its timesteps, sigmas or times, by a model.
 
 use anyhow::{Result, anyhow};
-use files::{Array, TensorFile};
+use files::{Header, TensorFile};
 use tweedie::Schedule;
 use tweedie::math::{Model, NoiseLevel, Process, Told};
 
@@ -27,7 +27,7 @@ pub fn tensor(file: &TensorFile) -> Option<&'static str> {
 }
 
 /// Reads the levels of the samples of `like`. Where several tensors say them, they must agree.
-pub fn read(file: &TensorFile, like: &Array, model: &Model) -> Result<Levels> {
+pub fn read(file: &TensorFile, like: &Header, model: &Model) -> Result<Levels> {
     let name = tensor(file).unwrap_or(if instead_of_timesteps(model).is_none() { "t" } else { "sigma" });
     if name == "t" && !file.is_float("t") {
         require_timesteps(file, "t", model)?;
@@ -44,12 +44,12 @@ pub fn read(file: &TensorFile, like: &Array, model: &Model) -> Result<Levels> {
 }
 
 /// The level to which each sample's step leads, if the file says it.
-pub fn cleaner(file: &TensorFile, like: &Array, model: &Model) -> Result<Option<Vec<NoiseLevel>>> {
+pub fn cleaner(file: &TensorFile, like: &Header, model: &Model) -> Result<Option<Vec<NoiseLevel>>> {
     level_list(file, "_to", like, model)
 }
 
 /// The levels that the tensors with this end of their names say, if there are any.
-fn level_list(file: &TensorFile, end: &str, like: &Array, model: &Model) -> Result<Option<Vec<NoiseLevel>>> {
+fn level_list(file: &TensorFile, end: &str, like: &Header, model: &Model) -> Result<Option<Vec<NoiseLevel>>> {
     let mut found: Option<(String, Vec<NoiseLevel>)> = None;
     for kind in NAMES {
         let name = format!("{kind}{end}");
@@ -75,7 +75,7 @@ fn same(a: NoiseLevel, b: NoiseLevel) -> bool {
 }
 
 /// The levels of a tensor that is named `name` and means what `kind` does.
-fn levels_of(file: &TensorFile, name: &str, kind: &str, like: &Array, model: &Model) -> Result<Vec<NoiseLevel>> {
+fn levels_of(file: &TensorFile, name: &str, kind: &str, like: &Header, model: &Model) -> Result<Vec<NoiseLevel>> {
     let values = file.numbers(name)?;
     let batch = like.batch();
     file.require(values.shape == [batch], name, || {

@@ -5,7 +5,8 @@
 //! schedule_args  model_args  sampler_args  loss_args    options, and what they build
 //! sampler_build  sigmas_arg                   from the options of a sampler to the sampler
 //! levels                                      the noise level of each sample of a file
-//! engine  batch  losses  replay_engine        where a job is computed: on an adapter or in f64 on the CPU
+//! windows  output                             a batch in windows, and the file that they are written to
+//! engine  maps  losses  batch  replay_engine  where a job is computed: on an adapter or in f64 on the CPU
 //! demo_engine                                 the work of `demo`
 //! finite                                      a last look at results
 //! recorded_run                                the input of `replay`
@@ -26,8 +27,10 @@ mod known_region;
 mod levels;
 mod loss_args;
 mod losses;
+mod maps;
 mod model_args;
 mod names;
+mod output;
 mod progress;
 mod recorded_run;
 mod replay_engine;
@@ -39,6 +42,7 @@ mod schedule_args;
 mod sigmas_arg;
 pub mod study;
 mod text;
+mod windows;
 
 use clap::{Parser, Subcommand};
 use commands::bench::Json;

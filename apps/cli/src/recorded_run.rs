@@ -2,7 +2,7 @@
 
 use crate::known_region::{KnownRegion, asked, of_rows};
 use crate::report::Outcome;
-use files::{Array, TensorFile};
+use files::{Array, Header, TensorFile};
 use tweedie::math::Sampler;
 use tweedie::table::Deviation;
 
@@ -104,12 +104,12 @@ fn first_sample(file: &TensorFile, shape: &[usize]) -> Outcome<Array> {
         })?;
         return Ok(initial);
     }
-    let Array { name, shape: found, mut data, dtype } = file.floats("samples")?;
+    let Array { header: Header { name, shape: found, dtype }, mut data } = file.floats("samples")?;
     file.require(found[1..] == *shape, "samples", || {
         format!("expected entries of shape {shape:?} like those of `model_outputs`, found {:?}", &found[1..])
     })?;
     data.truncate(shape.iter().product());
-    let first = Array { name, shape: shape.to_vec(), data, dtype };
+    let first = Array { header: Header { name, shape: shape.to_vec(), dtype }, data };
     file.within(first.require_finite())?; // the others are not looked at
     Ok(first)
 }

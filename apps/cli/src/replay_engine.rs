@@ -5,6 +5,7 @@ use crate::finite::{self, FiniteArgs};
 use crate::progress::Progress;
 use crate::recorded_run::RecordedRun;
 use crate::report::Outcome;
+use crate::windows::{Cut, Window, windows};
 use files::Array;
 use std::array::from_fn;
 use tweedie::gpu::step::{Sample, StepOptions};
@@ -24,13 +25,14 @@ pub struct Replayed {
 impl Replayed {
     /// Refuses the first step with a result that is not finite. A clean sample need not exist where the solver keeps epsilon.
     pub fn check(&self, finite: FiniteArgs, sampler: &Sampler, run: &RecordedRun) -> Outcome {
-        let (batch, elements) = (run.initial.batch(), run.initial.per_sample());
+        let (batch, elements, calls) = (run.initial.batch(), run.initial.per_sample(), sampler.calls().len());
+        let entries = |count: usize| Window::all(count * batch, elements);
         let exists = |call: usize| {
             let level = sampler.calls().get(call).map(|call| call.level);
             level.is_some_and(|level| solve(level, sampler.keeps(), Quantity::X0).is_ok())
         };
-        let clean = finite::first(&self.clean, elements, |index| exists(index / batch));
-        let sample = finite::first(&self.samples, elements, |_| true);
+        let clean = finite::first(&self.clean, &entries(calls), |index| exists(index / batch));
+        let sample = finite::first(&self.samples, &entries(calls + 1), |_| true);
         // The clean sample of a step comes before the sample that the step leads to.
         let clean = clean.map(|found| (found.sample / batch + 1, "pred_x0", &self.clean, found));
         let sample = sample.map(|found| (found.sample / batch, "samples", &self.samples, found));
@@ -72,7 +74,7 @@ fn in_x0(sampler: &Sampler, samples: &Values, kept: Values) -> Values {
         };
         x.iter().zip(kept).map(move |(x, kept)| a * x + b * kept)
     });
-    kept.like(clean.collect())
+    kept.like(&clean.collect::<Vec<_>>())
 }
 
 impl Adapter {
@@ -80,16 +82,15 @@ impl Adapter {
         let batch = run.initial.batch();
         let elements = self.elements(batch, run.initial.per_sample())?;
         for array in [Some(&run.initial), Some(&run.predictions), run.noises.as_ref(), run.learned.as_ref()] {
-            array.map_or(Ok(()), |array| self.require_fit(array))?;
+            array.map_or(Ok(()), |array| self.require_fit(array, 0, &array.data))?;
         }
         let calls = sampler.calls().len();
         let mut samples = vec![Vec::new(); calls + 1];
         let mut clean = vec![Vec::new(); calls];
-        let per_piece = Self::samples_per_piece(elements);
         let mut progress = Progress::new("replaying", batch as u64);
-        for first in (0..batch).step_by(per_piece) {
-            let shape = Shape::new(per_piece.min(batch - first) as u32, elements);
-            let piece = Piece { sampler, run, shape, first: first * elements as usize };
+        for window in windows(batch, elements as usize, Cut::BetweenSamples) {
+            let shape = window.shape().ok_or_else(|| window.too_large())?;
+            let piece = Piece { sampler, run, shape, first: window.range().start };
             self.replay_piece(&piece, &mut samples, &mut clean)?;
             progress.advance(u64::from(shape.batch));
         }

@@ -7,6 +7,7 @@ use std::fmt;
 use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 
+use crate::interrupt;
 use clap::Parser;
 use clap::error::ErrorKind as Usage;
 
@@ -20,6 +21,8 @@ pub enum Kind {
     Input = 2,
     /// No usable adapter, or the GPU reported an error.
     Gpu = 3,
+    /// Ctrl-C.
+    Interrupted = interrupt::EXIT_CODE,
 }
 
 /// An error with the exit code that it ends the run with.
@@ -46,6 +49,11 @@ impl Failure {
     /// No usable adapter, or an error on it (exit code 3).
     pub fn gpu(cause: impl Into<anyhow::Error>) -> Self {
         Self { kind: Kind::Gpu, cause: cause.into() }
+    }
+
+    /// Ctrl-C ended the run before its file was written (exit code 130).
+    pub fn interrupted() -> Self {
+        Self { kind: Kind::Interrupted, cause: anyhow::anyhow!("interrupted; no file was written") }
     }
 
     /// The exit code.

@@ -9,7 +9,7 @@ use anyhow::{Context, Error, Result, anyhow, bail};
 use clap::Args;
 
 use crate::names::{flag, in_flags};
-use files::{Array, TensorFile};
+use files::{Array, Header, TensorFile};
 use tweedie::Schedule;
 use tweedie::error::ScheduleError;
 use tweedie::math::catalog::{CatalogError, Catalogue, Make};
@@ -158,7 +158,7 @@ impl ScheduleArgs {
     /// Reads the file of `--betas`, and then builds its schedule.
     fn custom(&self) -> Result<Result<Schedule, ScheduleError>> {
         let path = self.betas.as_deref().context("--schedule custom needs --betas FILE")?;
-        let Array { name, data, .. } = read_custom(path).context("--betas")?;
+        let Array { header: Header { name, .. }, data } = read_custom(path).context("--betas")?;
         let found = data.len();
         match self.train_timesteps {
             Some(t) if t as usize != found => {

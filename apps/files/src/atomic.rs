@@ -4,7 +4,7 @@
 //! that fails, is interrupted, or fills the disk leaves no half file, and never damages the one that was there.
 
 use std::fs::{self, Permissions};
-use std::io::Write;
+use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -12,9 +12,41 @@ use tempfile::{Builder, NamedTempFile};
 
 /// Writes `bytes` to `path` as one atomic step.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    check_destination(path)?;
-    let target = behind_link(path);
-    put(&target, bytes).with_context(|| format!("cannot write {}", path.display()))
+    let mut file = Pending::create(path)?;
+    file.write_at(0, bytes)?;
+    file.finish()
+}
+
+/// A file that is being written: it appears at its path at the end, and not at all where it is dropped before.
+#[derive(Debug)]
+pub struct Pending {
+    /// As the user wrote it.
+    path: PathBuf,
+    target: PathBuf,
+    file: NamedTempFile,
+}
+
+impl Pending {
+    /// Begins a file that shall appear at `path`.
+    pub fn create(path: &Path) -> Result<Self> {
+        check_destination(path)?;
+        let target = behind_link(path);
+        let file = temporary_in(folder_of(&target)).with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(Self { path: path.to_owned(), target, file })
+    }
+
+    /// Writes bytes at an offset; a gap before it holds zeros.
+    pub fn write_at(&mut self, offset: u64, bytes: &[u8]) -> Result<()> {
+        let file = self.file.as_file_mut();
+        let written = file.seek(SeekFrom::Start(offset)).and_then(|_| file.write_all(bytes));
+        written.with_context(|| format!("cannot write {}", self.path.display()))
+    }
+
+    /// Has the file appear, in the place of one that was there.
+    pub fn finish(self) -> Result<()> {
+        let Self { path, target, file } = self;
+        put(file, &target).with_context(|| format!("cannot write {}", path.display()))
+    }
 }
 
 /// Checks that `path` can be written; asked before the work starts, so that nobody waits for a refusal.
@@ -42,10 +74,7 @@ pub fn check_destination(path: &Path) -> Result<()> {
     Ok(())
 }
 
-fn put(target: &Path, bytes: &[u8]) -> Result<()> {
-    let mut file = temporary_in(folder_of(target))?;
-    file.write_all(bytes)?;
-    file.flush()?;
+fn put(file: NamedTempFile, target: &Path) -> Result<()> {
     if let Ok(old) = fs::metadata(target) {
         file.as_file().set_permissions(old.permissions())?;
     }
@@ -128,6 +157,23 @@ mod tests {
         write(&path, b"precious").unwrap();
         assert!(write(&path.join("below"), b"x").is_err()); // the parent is a file
         assert_eq!(fs::read(&path).unwrap(), b"precious");
+    }
+
+    #[test]
+    fn parts_may_come_in_any_order_and_nothing_is_left_of_a_file_that_is_given_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.bin");
+        let mut file = Pending::create(&path).unwrap();
+        file.write_at(3, b"de").unwrap();
+        file.write_at(0, b"abc").unwrap();
+        assert!(!path.exists());
+        file.finish().unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"abcde");
+        let mut given_up = Pending::create(&path).unwrap();
+        given_up.write_at(0, b"x").unwrap();
+        drop(given_up);
+        assert_eq!(fs::read(&path).unwrap(), b"abcde");
+        assert_eq!(names(folder.path()), ["a.bin"]);
     }
 
     #[cfg(unix)]

@@ -1,39 +1,38 @@
 //! Reading safetensors files whose author may have made a mistake.
 //!
-//! Every message names the file, the tensor, what was expected and what was found, on one line. Memory is bounded by
-//! the real size of the file, never by what its header claims.
+//! Every message names the file, the tensor, what was expected and what was found, on one line. Opening a file reads its header;
+//! memory is bounded by the real size of the tensors that are asked for, never by what the header claims.
 
-use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail};
 use safetensors::tensor::{Metadata, TensorInfo};
 
-use crate::array::{Array, integers, widen};
+use crate::array::Array;
+use crate::elements::{float_bytes, integers};
+use crate::header::Header;
+use crate::stored::{Source, Stored};
 use crate::{regular, tensor_header};
 
 /// Most tensor names that a message lists.
 const LISTED: usize = 12;
 
-/// An open file: its bytes and its validated header.
+/// An open file and its validated header.
 #[derive(Debug)]
 pub struct TensorFile {
-    path: PathBuf,
-    bytes: Vec<u8>,
-    /// Offset of the data in `bytes`.
-    start: usize,
+    source: Source,
+    /// Where the data starts in the file.
+    start: u64,
     metadata: Metadata,
 }
 
 impl TensorFile {
-    /// Reads and validates the whole file.
+    /// Opens a file, and validates its header against its size.
     pub fn open(path: &Path) -> Result<Self> {
         let open = || -> Result<Self> {
-            let (mut file, _) = regular::open(path, "a safetensors file")?;
-            let mut bytes = Vec::new();
-            file.read_to_end(&mut bytes).context("cannot be read")?;
-            let (start, metadata) = tensor_header::read(&bytes)?;
-            Ok(Self { path: path.to_owned(), bytes, start, metadata })
+            let (mut file, size) = regular::open(path, "a safetensors file")?;
+            let (start, metadata) = tensor_header::read(&mut file, size)?;
+            Ok(Self { source: Source::new(path, file), start, metadata })
         };
         open().with_context(|| path.display().to_string())
     }
@@ -50,9 +49,21 @@ impl TensorFile {
         self.metadata.info(name).is_some()
     }
 
+    /// A floating point tensor of any rank from 1, which stays in the file.
+    pub fn stored(&self, name: &str) -> Result<Stored> {
+        self.within(self.find_floats(name))
+    }
+
+    /// The same, of the shape of one that was looked at before.
+    pub fn stored_like(&self, name: &str, like: &Header) -> Result<Stored> {
+        let stored = self.stored(name)?;
+        self.within(stored.require_shape_of(like))?;
+        Ok(stored)
+    }
+
     /// A floating point tensor of any rank from 1, widened to f64. It may hold NaN: see [`Self::finite_floats`].
     pub fn floats(&self, name: &str) -> Result<Array> {
-        self.within(self.decode_floats(name))
+        self.stored(name)?.array()
     }
 
     /// The same, refusing NaN and infinities.
@@ -62,10 +73,9 @@ impl TensorFile {
         Ok(array)
     }
 
-    /// A finite floating point tensor of the same shape as one that was read before.
-    pub fn floats_like(&self, name: &str, like: &Array) -> Result<Array> {
-        let array = self.floats(name)?;
-        self.within(array.require_shape_of(like))?; // the likelier mistake is reported first
+    /// A finite floating point tensor of the same shape as one that was looked at before.
+    pub fn floats_like(&self, name: &str, like: &Header) -> Result<Array> {
+        let array = self.stored_like(name, like)?.array()?; // the likelier mistake is reported first
         self.within(array.require_finite())?;
         Ok(array)
     }
@@ -85,9 +95,9 @@ impl TensorFile {
 
     fn decode_integers(&self, name: &str) -> Result<Array> {
         let info = self.info(name)?;
-        let values = integers(info.dtype, self.data(info)?).unwrap_or_default();
+        let values = integers(info.dtype, &self.data(info)?).unwrap_or_default();
         let data = values.into_iter().map(|value| value as f64).collect();
-        Ok(Array { name: name.escape_debug().to_string(), shape: info.shape.clone(), data, dtype: info.dtype })
+        Ok(Array { header: header(name, info), data })
     }
 
     /// Refuses the file for what one of its tensors is.
@@ -97,11 +107,11 @@ impl TensorFile {
     }
 
     /// One timestep for each sample of `like`, all below `train_timesteps`.
-    pub fn timesteps(&self, name: &str, like: &Array, train_timesteps: usize) -> Result<Vec<u32>> {
+    pub fn timesteps(&self, name: &str, like: &Header, train_timesteps: usize) -> Result<Vec<u32>> {
         self.within(self.decode_timesteps(name, like, train_timesteps))
     }
 
-    fn decode_floats(&self, name: &str) -> Result<Array> {
+    fn find_floats(&self, name: &str) -> Result<Stored> {
         let info = self.info(name)?;
         let shown = name.escape_debug();
         if info.shape.is_empty() {
@@ -110,12 +120,13 @@ impl TensorFile {
         if info.shape.contains(&0) {
             bail!("tensor `{shown}`: expected every dimension to be at least 1, found shape {:?}", info.shape);
         }
-        let data = widen(info.dtype, self.data(info)?)
-            .ok_or_else(|| anyhow!("tensor `{shown}`: expected F64, F32, F16 or BF16, found {}", info.dtype))?;
-        Ok(Array { name: shown.to_string(), shape: info.shape.clone(), data, dtype: info.dtype })
+        if float_bytes(info.dtype).is_none() {
+            bail!("tensor `{shown}`: expected F64, F32, F16 or BF16, found {}", info.dtype);
+        }
+        Ok(Stored::new(header(name, info), self.source.clone(), self.start + info.data_offsets.0 as u64))
     }
 
-    fn decode_timesteps(&self, name: &str, like: &Array, train_timesteps: usize) -> Result<Vec<u32>> {
+    fn decode_timesteps(&self, name: &str, like: &Header, train_timesteps: usize) -> Result<Vec<u32>> {
         let info = self.info(name)?;
         let (shown, batch) = (name.escape_debug(), like.batch());
         let wanted = format!("{batch} timesteps (one per sample of `{}`)", like.name);
@@ -125,7 +136,7 @@ impl TensorFile {
         if found != batch {
             bail!("tensor `{shown}`: expected {wanted}, found {found}");
         }
-        let values = integers(info.dtype, self.data(info)?)
+        let values = integers(info.dtype, &self.data(info)?)
             .ok_or_else(|| anyhow!("tensor `{shown}`: expected I64, I32 or U32, found {}", info.dtype))?;
         let checked = values.iter().enumerate().map(|(sample, &t)| {
             let inside = u32::try_from(t).ok().filter(|&t| (t as usize) < train_timesteps);
@@ -142,10 +153,9 @@ impl TensorFile {
             .ok_or_else(|| anyhow!("expected a tensor `{}`, found {}", name.escape_debug(), self.listing()))
     }
 
-    /// Validation has made sure that the range lies inside; a mistake there must still not panic.
-    fn data(&self, info: &TensorInfo) -> Result<&[u8]> {
+    fn data(&self, info: &TensorInfo) -> Result<Vec<u8>> {
         let (from, to) = info.data_offsets;
-        self.bytes[self.start..].get(from..to).ok_or_else(|| anyhow!("its bytes {from}..{to} lie outside of the file"))
+        self.source.read(self.start + from as u64, to.saturating_sub(from))
     }
 
     fn listing(&self) -> String {
@@ -162,8 +172,12 @@ impl TensorFile {
 
     /// The same result, an error naming the file.
     pub fn within<T>(&self, result: Result<T>) -> Result<T> {
-        result.with_context(|| self.path.display().to_string())
+        result.with_context(|| self.source.path().display().to_string())
     }
+}
+
+fn header(name: &str, info: &TensorInfo) -> Header {
+    Header { name: name.escape_debug().to_string(), shape: info.shape.clone(), dtype: info.dtype }
 }
 
 #[cfg(test)]

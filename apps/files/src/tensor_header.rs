@@ -6,51 +6,70 @@
 //! The layout is: header length (u64, little endian), header (JSON), data. The header names each tensor's bytes,
 //! counted from the start of the data.
 
-use anyhow::{Result, bail};
-use safetensors::SafeTensors;
+use std::io::{ErrorKind, Read};
+
+use anyhow::{Context, Result, bail};
 use safetensors::tensor::Metadata;
 use serde_json::{Map, Value};
 
 /// Bytes of the length field.
 const LENGTH: usize = 8;
 
-/// The validated header of `bytes`, and where the data starts.
-pub fn read(bytes: &[u8]) -> Result<(usize, Metadata)> {
-    let header = header_of(bytes)?;
-    let start = LENGTH + header.len();
-    check_size(header, start, bytes.len())?;
-    match SafeTensors::read_metadata(bytes) {
-        Ok((_, metadata)) => Ok((start, metadata)),
+/// Longest header that the `safetensors` crate reads and writes.
+const LONGEST: u64 = 100_000_000;
+
+/// Reads and validates the header of a file of this many bytes. Returns it, and where the data starts.
+pub fn read(file: &mut impl Read, size: u64) -> Result<(u64, Metadata)> {
+    let header = header_of(file, size)?;
+    let start = (LENGTH + header.len()) as u64;
+    check_size(&header, start, size)?;
+    let metadata: Metadata = match serde_json::from_slice(&header) {
+        Ok(metadata) => metadata,
         Err(error) => bail!("expected a safetensors file, found a damaged header: {error}"),
+    };
+    // A second look by the crate's own reading of the header, which ranges of the data are taken from.
+    let end = start.saturating_add(metadata.data_len() as u64);
+    if end != size {
+        bail!("expected {end} bytes as its header says, found {size}");
     }
+    Ok((start, metadata))
 }
 
-fn header_of(bytes: &[u8]) -> Result<&[u8]> {
-    let found = bytes.len();
-    let Some((length, rest)) = bytes.split_first_chunk::<LENGTH>() else {
-        match found {
-            0 => bail!("expected a safetensors file, found an empty file"),
-            _ => bail!("expected a safetensors file, found only {found} bytes"),
+fn header_of(file: &mut impl Read, size: u64) -> Result<Vec<u8>> {
+    let mut length = [0; LENGTH];
+    match file.read_exact(&mut length) {
+        Ok(()) => {}
+        Err(error) if error.kind() == ErrorKind::UnexpectedEof && size == 0 => {
+            bail!("expected a safetensors file, found an empty file")
         }
-    };
-    let length = u64::from_le_bytes(*length);
-    match usize::try_from(length).ok().and_then(|length| rest.get(..length)) {
-        Some(header) => Ok(header),
-        None => bail!(
-            "expected a safetensors file, found a file of {found} bytes that announces a header of {length} bytes \
-             (it is truncated, or in another format)"
-        ),
+        Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
+            bail!("expected a safetensors file, found only {size} bytes")
+        }
+        Err(error) => return Err(error).context("cannot be read"),
     }
+    let length = u64::from_le_bytes(length);
+    if length > size.saturating_sub(LENGTH as u64) {
+        bail!(
+            "expected a safetensors file, found a file of {size} bytes that announces a header of {length} bytes \
+             (it is truncated, or in another format)"
+        );
+    }
+    if length > LONGEST {
+        bail!("expected a header of at most {LONGEST} bytes, found one of {length}");
+    }
+    let mut header = vec![0; length as usize];
+    file.read_exact(&mut header).context("cannot be read")?;
+    Ok(header)
 }
 
 /// Compares the end of the last tensor with the end of the file.
-fn check_size(header: &[u8], start: usize, found: usize) -> Result<()> {
+fn check_size(header: &[u8], start: u64, found: u64) -> Result<()> {
     let Ok(tensors) = serde_json::from_slice::<Map<String, Value>>(header) else {
         bail!("expected a safetensors file, found a header that is not a JSON object");
     };
     let ends = tensors.values().filter_map(|tensor| tensor.get("data_offsets")?.get(1)?.as_u64());
-    let expected = ends.max().unwrap_or(0).saturating_add(start as u64);
-    match expected.cmp(&(found as u64)) {
+    let expected = ends.max().unwrap_or(0).saturating_add(start);
+    match expected.cmp(&found) {
         std::cmp::Ordering::Equal => Ok(()),
         std::cmp::Ordering::Greater => {
             bail!("expected {expected} bytes as its header says, found {found} (the file is truncated)")
@@ -72,8 +91,13 @@ mod tests {
         bytes
     }
 
+    fn parse(mut bytes: &[u8]) -> Result<(u64, Metadata)> {
+        let size = bytes.len() as u64;
+        read(&mut bytes, size)
+    }
+
     fn refusal(bytes: &[u8]) -> String {
-        let error = format!("{:#}", read(bytes).expect_err("must be refused"));
+        let error = format!("{:#}", parse(bytes).expect_err("must be refused"));
         assert!(!error.contains('\n'), "{error}");
         error
     }
@@ -82,8 +106,8 @@ mod tests {
 
     #[test]
     fn a_whole_file_is_accepted() {
-        let (start, metadata) = read(&file(ONE, 8)).unwrap();
-        assert_eq!(start, 8 + ONE.len());
+        let (start, metadata) = parse(&file(ONE, 8)).unwrap();
+        assert_eq!(start, 8 + ONE.len() as u64);
         assert_eq!(metadata.info("a").unwrap().shape, [2]);
     }
 
@@ -104,6 +128,13 @@ mod tests {
             bytes.push(b'{');
             assert!(refusal(&bytes).contains("announces"), "{length}");
         }
+    }
+
+    #[test]
+    fn a_header_that_is_too_long_is_not_read() {
+        let length = LONGEST + 1;
+        let error = read(&mut &length.to_le_bytes()[..], u64::MAX).unwrap_err().to_string();
+        assert!(error.contains("at most 100000000 bytes, found one of 100000001"), "{error}");
     }
 
     #[test]
@@ -133,7 +164,7 @@ mod tests {
             for flip in [1, 0x20, 0x80, 0xff] {
                 let mut bytes = whole.clone();
                 bytes[place] ^= flip;
-                let _ = read(&bytes);
+                let _ = parse(&bytes);
             }
         }
     }

@@ -2,24 +2,15 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Result, bail};
 use safetensors::Dtype;
-use safetensors::tensor::TensorView;
 
-use crate::atomic;
+use crate::tensor_stream::{Announced, TensorStream, length};
 
 /// Collects tensors, then saves them in one atomic step.
 #[derive(Debug, Default)]
 pub struct TensorWriter {
-    tensors: Vec<Entry>,
-}
-
-#[derive(Debug)]
-struct Entry {
-    name: String,
-    dtype: Dtype,
-    shape: Vec<usize>,
-    bytes: Vec<u8>,
+    tensors: Vec<(Announced, Vec<u8>)>,
 }
 
 impl TensorWriter {
@@ -35,31 +26,24 @@ impl TensorWriter {
 
     /// Adds little-endian bytes as they are, such as those that the GPU wrote.
     pub fn raw(&mut self, name: &str, dtype: Dtype, shape: &[usize], bytes: Vec<u8>) -> Result<()> {
-        if self.tensors.iter().any(|tensor| tensor.name == name) {
+        if self.tensors.iter().any(|(tensor, _)| tensor.name == name) {
             bail!("tensor `{name}` was added twice");
         }
-        let elements = shape.iter().try_fold(1usize, |product, &size| product.checked_mul(size));
-        let expected = elements.and_then(|elements| elements.checked_mul(dtype.bitsize())).map(|bits| bits / 8);
-        if expected != Some(bytes.len()) {
+        if length(dtype, shape) != Some(bytes.len()) {
             bail!("tensor `{name}`: expected the bytes of {dtype} {shape:?}, found {} bytes", bytes.len());
         }
-        self.tensors.push(Entry { name: name.into(), dtype, shape: shape.to_vec(), bytes });
+        self.tensors.push((Announced::new(name, dtype, shape), bytes));
         Ok(())
     }
 
     /// Writes the file. Whatever fails, an existing file keeps its content.
     pub fn save(&self, path: &Path) -> Result<()> {
-        atomic::write(path, &self.serialize().with_context(|| path.display().to_string())?)
-    }
-
-    fn serialize(&self) -> Result<Vec<u8>> {
-        let mut views = Vec::with_capacity(self.tensors.len());
-        for tensor in &self.tensors {
-            let view = TensorView::new(tensor.dtype, tensor.shape.clone(), &tensor.bytes)
-                .map_err(|error| anyhow!("tensor `{}`: {error}", tensor.name))?;
-            views.push((&tensor.name, view));
+        let announced = self.tensors.iter().map(|(tensor, _)| tensor.clone()).collect();
+        let mut stream = TensorStream::create(path, announced)?;
+        for (tensor, bytes) in &self.tensors {
+            stream.append(&tensor.name, bytes)?;
         }
-        Ok(safetensors::serialize(views, None)?)
+        stream.finish()
     }
 }
 
@@ -81,7 +65,8 @@ mod tests {
         let file = TensorFile::open(&path).unwrap();
         assert_eq!(file.floats("f64").unwrap().data, values);
         let halves = file.floats("f16").unwrap();
-        assert_eq!((halves.data, halves.shape), (vec![0.0999755859375, -2.5], vec![2, 1]));
+        assert_eq!(halves.shape, [2, 1]);
+        assert_eq!(halves.data, [0.0999755859375, -2.5]);
     }
 
     #[test]

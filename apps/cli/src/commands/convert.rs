@@ -1,9 +1,10 @@
 //! `tweedie convert`: a prediction of one quantity to others.
 
 use super::{Prediction, PredictionArgs, quantities};
+use crate::maps::Pass;
+use crate::output::Output;
 use crate::report::{Outcome, say};
 use anyhow::bail;
-use files::TensorWriter;
 use serde_json::json;
 use tweedie::math::solve;
 use tweedie::{Quantity, Schedule};
@@ -35,22 +36,17 @@ impl Convert {
             })?;
         }
         let engine = compute.open()?;
-        let mut writer = TensorWriter::new();
-        for pair in passes(schedule, *from, timesteps, &wanted) {
-            let (name, first) = &pair[0];
-            let second = pair.get(1).map(|(_, quantity)| *quantity);
-            let table = input.model.conversion_where_defined(schedule, *first, second);
-            let table = holes.held(&engine, timesteps, table)?;
-            let job = input.job(&table, second.is_some());
-            let outputs = engine.run("converting", &job)?;
-            finite.check(name, &outputs.out0, &job)?;
-            outputs.out0.write(&mut writer, name, &x_t.shape)?;
-            if let (Some(values), Some((name, _))) = (outputs.out1, pair.get(1)) {
-                finite.check(name, &values, &job)?;
-                values.write(&mut writer, name, &x_t.shape)?;
-            }
+        let mut made = Vec::new();
+        for part in passes(schedule, *from, timesteps, &wanted) {
+            let second = part.get(1).map(|(_, quantity)| *quantity);
+            let table = input.model.conversion_where_defined(schedule, part[0].1, second);
+            let outputs = part.iter().map(|(name, _)| name.as_str()).collect();
+            made.push(Pass { table: holes.held(&engine, timesteps, table)?, outputs });
         }
-        writer.save(&files.out)?;
+        let job = input.job(made);
+        let mut output = Output::create(&files.out, *finite, job.announced(&engine))?;
+        engine.map("converting", &job, &mut output)?;
+        output.finish()?;
         let names: Vec<&str> = wanted.iter().map(|(name, _)| name.as_str()).collect();
         let out = files.out.display();
         if json {

@@ -5,11 +5,12 @@ use crate::engine::ComputeArgs;
 use crate::finite::FiniteArgs;
 use crate::levels::{self, Levels};
 use crate::loss_args::LossArgs;
-use crate::losses::{LossJob, LossOutputs};
+use crate::losses::LossJob;
 use crate::model_args::{ModelArgs, Opened};
+use crate::output::Output;
 use crate::report::{Outcome, say};
 use anyhow::{Context, Error, Result, bail};
-use files::{Array, TensorFile, TensorWriter};
+use files::{Header, Stored, TensorFile};
 use serde_json::json;
 use tweedie::math::{DeltaSchedule, LossInputs, Objective, Process, Weight};
 use tweedie::table::{LossRow, Penalty, Table};
@@ -55,7 +56,7 @@ pub struct Loss {
 /// Inputs of the loss beside the prediction.
 struct Truth {
     given: LossInputs,
-    inputs: [Option<Array>; 2],
+    inputs: [Option<Stored>; 2],
 }
 
 impl Loss {
@@ -67,7 +68,7 @@ impl Loss {
         let objective = self.predicted(&model)?.weighted(weight);
         let objective = self.target.map_or(objective.clone(), |on| objective.on(on));
         let file = TensorFile::open(&self.files.input)?;
-        let prediction = file.finite_floats("prediction")?;
+        let prediction = file.stored("prediction")?;
         let truth = self.truth(&file, &prediction, &objective)?;
         let (schedule, timesteps) = self.levels((&model, &file), &prediction, &objective, truth.given)?;
         let table = schedule.loss_where_defined(&objective, truth.given).map_err(Error::from)?;
@@ -86,17 +87,10 @@ impl Loss {
             inputs: truth.inputs.each_ref().map(Option::as_ref),
             of: self.loss.grad_of,
         };
-        let LossOutputs { samples, mean, gradient } = engine.losses(&job)?;
-        let value = mean.widened()[0];
-        let exists = |sample: usize| table.row(timesteps[sample] as usize).is_some();
-        self.finite.check_samples("loss", &samples, 1, exists)?;
-        self.finite.check_samples("grad", &gradient, prediction.per_sample(), exists)?;
-        let mut writer = TensorWriter::new();
-        samples.write(&mut writer, "loss", &[timesteps.len()])?;
-        mean.write(&mut writer, "mean", &[1])?;
-        gradient.write(&mut writer, "grad", &prediction.shape)?;
-        writer.save(&self.files.out)?;
-        self.print(&prediction, &objective, value, json)
+        let mut output = Output::create(&self.files.out, self.finite, job.announced(&engine))?;
+        let mean = engine.losses(&job, &mut output)?;
+        output.finish()?;
+        self.print(&prediction, &objective, mean, json)
     }
 
     /// The table with a delta of its own for each timestep.
@@ -122,7 +116,7 @@ impl Loss {
         }
     }
 
-    fn print(&self, prediction: &Array, objective: &Objective, mean: f64, json: bool) -> Outcome {
+    fn print(&self, prediction: &Header, objective: &Objective, mean: f64, json: bool) -> Outcome {
         let (kind, out) = (self.loss.kind.name, self.files.out.display());
         let Objective { predicts, on, weight, .. } = objective;
         if json {
@@ -141,8 +135,8 @@ impl Loss {
     }
 
     /// A target that can be used as it is comes first, then the pair.
-    fn truth(&self, file: &TensorFile, prediction: &Array, objective: &Objective) -> Result<Truth> {
-        let read = |name| file.floats_like(name, prediction).map(Some);
+    fn truth(&self, file: &TensorFile, prediction: &Header, objective: &Objective) -> Result<Truth> {
+        let read = |name| file.stored_like(name, prediction).map(Some);
         let same = objective.predicts == objective.on;
         if file.has("target") && (same || file.has("x_t") || !file.has("x0")) {
             let x_t = if same { None } else { read("x_t").context("to convert the prediction")? };
@@ -159,7 +153,7 @@ impl Loss {
     fn levels(
         &self,
         (model, file): (&Opened<'_>, &TensorFile),
-        prediction: &Array,
+        prediction: &Header,
         objective: &Objective,
         given: LossInputs,
     ) -> Outcome<(Schedule, Vec<u32>)> {

@@ -14,13 +14,14 @@ pub mod schedule;
 pub mod study;
 pub mod verify;
 
-use crate::engine::{ComputeArgs, Engine, Input, Job};
+use crate::engine::{ComputeArgs, Engine};
 use crate::finite::FiniteArgs;
 use crate::levels::{self, Levels};
+use crate::maps::{Input, MapJob, Pass};
 use crate::model_args::{ModelArgs, Opened};
 use crate::report::{Failure, Outcome, warn};
 use anyhow::anyhow;
-use files::{Array, TensorFile, atomic};
+use files::{Stored, TensorFile, atomic};
 use std::fmt::Display;
 use std::path::PathBuf;
 use tweedie::error::Undefined;
@@ -96,8 +97,8 @@ pub struct Prediction {
     pub schedule: Schedule,
     /// True if the rows are whole timesteps of the schedule.
     pub whole: bool,
-    pub x_t: Array,
-    pub prediction: Array,
+    pub x_t: Stored,
+    pub prediction: Stored,
     pub timesteps: Vec<u32>,
 }
 
@@ -109,8 +110,8 @@ impl PredictionArgs {
         let from = self.from(&opened)?;
         let file = TensorFile::open(&self.files.input)?;
         let model = opened.model_of(&file, Some(from))?;
-        let x_t = file.finite_floats("x_t")?;
-        let prediction = file.floats_like("prediction", &x_t)?;
+        let x_t = file.stored("x_t")?;
+        let prediction = file.stored_like("prediction", &x_t)?;
         let Levels { schedule, rows: timesteps, whole } = levels::read(&file, &x_t, &model)?;
         let model = self.from.map_or(model.clone(), |from| model.predicting(from));
         Ok(Prediction { file, model, from, schedule, whole, x_t, prediction, timesteps })
@@ -131,17 +132,9 @@ impl Prediction {
         if self.whole { error.at(row) } else { error }
     }
 
-    /// The job that applies a table to it.
-    pub fn job<'a>(&'a self, table: &'a Table, both: bool) -> Job<'a> {
-        Job {
-            table,
-            batch: self.x_t.batch(),
-            elements: self.x_t.per_sample(),
-            timesteps: &self.timesteps,
-            in0: &self.x_t,
-            in1: Input::Given(&self.prediction),
-            both,
-        }
+    /// The job of these passes over it.
+    pub fn job<'a>(&'a self, passes: Vec<Pass<'a>>) -> MapJob<'a> {
+        MapJob { timesteps: &self.timesteps, in0: &self.x_t, in1: Input::Given(&self.prediction), passes }
     }
 }
 

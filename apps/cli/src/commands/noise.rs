@@ -1,13 +1,15 @@
 //! `tweedie noise`: clean samples to noisy ones and training targets.
 
 use super::{Files, HoleArgs, quantity, quantity_help};
-use crate::engine::{ComputeArgs, Input, Job};
+use crate::engine::ComputeArgs;
 use crate::finite::FiniteArgs;
 use crate::levels::{self, Levels};
+use crate::maps::{Input, MapJob, Pass};
 use crate::model_args::ModelArgs;
+use crate::output::Output;
 use crate::report::{Outcome, say};
 use anyhow::anyhow;
-use files::{TensorFile, TensorWriter};
+use files::TensorFile;
 use serde_json::json;
 use tweedie::Quantity;
 use tweedie::gpu::NoiseKey;
@@ -51,12 +53,12 @@ impl Noise {
     pub fn run(&self, json: bool) -> Outcome {
         self.files.check()?;
         let file = TensorFile::open(&self.files.input)?;
-        let x0 = file.finite_floats("x0")?;
+        let x0 = file.stored("x0")?;
         let model = self.model.open()?.model_of(&file, self.target)?;
         let model = self.target.map_or(model.clone(), |target| model.predicting(target));
         let target = model.prediction();
         let Levels { schedule, rows: timesteps, whole } = levels::read(&file, &x0, &model)?;
-        let eps = if file.has("eps") { Some(file.floats_like("eps", &x0)?) } else { None };
+        let eps = if file.has("eps") { Some(file.stored_like("eps", &x0)?) } else { None };
         if eps.is_some() && self.seed.is_some() {
             return Err(anyhow!("--seed means nothing to a file that brings its own noise, `eps`").into());
         }
@@ -69,27 +71,15 @@ impl Noise {
         let engine = self.compute.open()?;
         let table = Table::with_undefined((0..schedule.len()).map(|t| row(t).ok()));
         let table = self.holes.held(&engine, &timesteps, table)?;
-        let job = Job {
-            table: &table,
-            batch: x0.batch(),
-            elements: x0.per_sample(),
+        let job = MapJob {
             timesteps: &timesteps,
             in0: &x0,
             in1: eps.as_ref().map_or(Input::Drawn(NoiseKey::seed(seed)), Input::Given),
-            both: true,
+            passes: vec![Pass { table, outputs: vec!["x_t", "target"] }],
         };
-        let outputs = engine.run("noising", &job)?;
-        let mut writer = TensorWriter::new();
-        self.finite.check("x_t", &outputs.out0, &job)?;
-        outputs.out0.write(&mut writer, "x_t", &x0.shape)?;
-        if let Some(values) = outputs.out1 {
-            self.finite.check("target", &values, &job)?;
-            values.write(&mut writer, "target", &x0.shape)?;
-        }
-        if let Some(noise) = outputs.noise {
-            noise.write(&mut writer, "eps", &x0.shape)?;
-        }
-        writer.save(&self.files.out)?;
+        let mut output = Output::create(&self.files.out, self.finite, job.announced(&engine))?;
+        engine.map("noising", &job, &mut output)?;
+        output.finish()?;
         let out = self.files.out.display();
         if json {
             let drawn = eps.is_none().then_some(seed);

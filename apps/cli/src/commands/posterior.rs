@@ -1,10 +1,14 @@
 //! `tweedie posterior`: the Gaussian of the step before.
 
 use super::{Prediction, PredictionArgs};
+use crate::engine::Values;
 use crate::levels;
+use crate::maps::Pass;
+use crate::output::Output;
 use crate::report::{Outcome, say};
 use anyhow::{Context, Result, bail};
-use files::TensorWriter;
+use files::Announced;
+use safetensors::Dtype;
 use serde_json::json;
 use tweedie::Quantity;
 use tweedie::math::{NoiseLevel, Posterior as Gaussian, Process, Told, solve};
@@ -58,16 +62,17 @@ impl Posterior {
         input.timesteps = steps.rows;
         let engine = compute.open()?;
         let table = holes.held(&engine, &input.timesteps, input.model.on_output(&steps.table))?;
-        let job = input.job(&table, false);
-        let outputs = engine.run("posterior mean", &job)?;
-        finite.check("mean", &outputs.out0, &job)?;
         let x_t = &input.x_t;
-        let mut writer = TensorWriter::new();
-        outputs.out0.write(&mut writer, "mean", &x_t.shape)?;
-        let batch = [x_t.batch()];
-        writer.doubles("variance", &batch, &steps.variances)?;
-        writer.doubles("log_variance_clipped", &batch, &steps.logarithms)?;
-        writer.save(&files.out)?;
+        let job = input.job(vec![Pass { table, outputs: vec!["mean"] }]);
+        let of_samples = ["variance", "log_variance_clipped"];
+        let mut announced = job.announced(&engine);
+        announced.extend(of_samples.map(|name| Announced::new(name, Dtype::F64, &[x_t.batch()])));
+        let mut output = Output::create(&files.out, *finite, announced)?;
+        engine.map("posterior mean", &job, &mut output)?;
+        for (name, values) in of_samples.into_iter().zip([steps.variances, steps.logarithms]) {
+            output.append(name, Values::Double(values))?;
+        }
+        output.finish()?;
         let out = files.out.display();
         if json {
             return say(json!({ "shape": x_t.shape, "from": from.name(), "out": out.to_string() }));
