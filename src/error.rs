@@ -2,6 +2,7 @@
 
 pub use crate::math::error::conversion::RowError;
 pub use crate::math::error::draw::DrawError;
+pub use crate::math::error::guidance::GuidanceError;
 pub use crate::math::error::loss::LossError;
 pub use crate::math::error::sampler::SamplerError;
 pub use crate::math::error::vlb::VlbError;
@@ -28,6 +29,9 @@ pub enum Error {
     /// A catalogue has no such entry, or it cannot be built.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
+    /// The predictions do not fit the guidance.
+    #[error(transparent)]
+    Guidance(#[from] GuidanceError),
     /// The loss has no value.
     #[error(transparent)]
     Loss(#[from] LossError),

@@ -33,7 +33,7 @@ const FLOORS: &[Floors] = &[
         ],
     ),
     ("src/noise", &[&["mod"], &["perturb"]]),
-    ("src/table", &[&["mod"], &["loss", "step", "vlb"]]),
+    ("src/table", &[&["mod"], &["guide", "loss", "step", "vlb"]]),
     (
         "src/math",
         &[
@@ -43,7 +43,7 @@ const FLOORS: &[Floors] = &[
             &["chain", "process", "quantity"],
             &["error", "schedule"],
             &["check", "conversion_tables", "delta_schedule", "timestep_density", "weight"],
-            &["flow", "importance", "loss", "protein_times", "sampler", "sigmas", "spacing"],
+            &["flow", "guidance", "importance", "loss", "protein_times", "sampler", "sigmas", "spacing"],
             &["cosine_clock", "placement", "stages"],
             &["model", "vlb"],
             &["model_levels", "model_tables"],
@@ -57,7 +57,7 @@ const FLOORS: &[Floors] = &[
             &["error"],
             &["entry"],
             &["quantities"],
-            &["densities", "grids", "losses", "schedules"],
+            &["densities", "grids", "guiders", "losses", "schedules"],
             &["models", "processes", "sampler_options", "sampler_rules"],
             &["sampler_recipe"],
             &["sampler_grid"],
@@ -69,6 +69,7 @@ const FLOORS: &[Floors] = &[
             &["mod", "samplers"],
         ],
     ),
+    ("src/math/guidance", &[&["call", "finish", "window"], &["apply", "guider"], &["mod"]]),
     (
         "src/math/sampler",
         &[
