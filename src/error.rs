@@ -1,5 +1,7 @@
 //! The errors of the library: one type for a whole application, and the errors of the mathematics.
 
+#[cfg(feature = "run-files")]
+pub use crate::guider_file::GuiderFileError;
 pub use crate::math::error::conversion::RowError;
 pub use crate::math::error::draw::DrawError;
 pub use crate::math::error::guidance::GuidanceError;

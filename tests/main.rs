@@ -45,5 +45,7 @@ mod vectors_b;
 mod vectors_c;
 mod vectors_d;
 mod vectors_e;
+#[cfg(feature = "run-files")]
+mod vectors_g;
 #[cfg(feature = "diffusers-config")]
 mod vectors_p;
