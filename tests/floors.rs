@@ -133,7 +133,7 @@ const FLOORS: &[Floors] = &[
             &["warm_up"],
             &["context"],
             &["plan"],
-            &["counter", "draw_timesteps", "loss", "map", "step", "vlb"],
+            &["counter", "draw_timesteps", "guide", "loss", "map", "step", "vlb"],
             &["mod"],
         ],
     ),

@@ -5,10 +5,11 @@
 //! schedule_args  model_args  sampler_args  loss_args    options, and what they build
 //! sampler_build  sigmas_arg                   from the options of a sampler to the sampler
 //! levels                                      the noise level of each sample of a file
-//! engine  batch  losses  replay_engine        where a job is computed: on an adapter or in f64 on the CPU
+//! engine  batch  losses  replay_engine  guide_engine
+//!                                             where a job is computed: on an adapter or in f64 on the CPU
 //! demo_engine                                 the work of `demo`
 //! finite                                      a last look at results
-//! recorded_run                                the input of `replay`
+//! recorded_run  guide_run                     the input of `replay` and of `guide`
 //! study/  sample/                             the parts of the two largest commands
 //! filmstrip  text                             drawing
 //! report  progress                            output, errors and exit codes
@@ -21,6 +22,8 @@ mod demo_engine;
 mod engine;
 mod filmstrip;
 mod finite;
+mod guide_engine;
+mod guide_run;
 mod interrupt;
 mod known_region;
 mod levels;
@@ -70,6 +73,7 @@ enum Command {
     Convert(commands::convert::Convert),
     Posterior(commands::posterior::Posterior),
     Replay(Box<commands::replay::Replay>),
+    Guide(commands::guide::Guide),
     Loss(commands::loss::Loss),
     Verify(commands::verify::Verify),
     Demo(commands::demo::Demo),
@@ -94,6 +98,7 @@ pub fn run() -> ExitCode {
         Command::Convert(command) => command.run(json),
         Command::Posterior(command) => command.run(json),
         Command::Replay(command) => command.run(json),
+        Command::Guide(command) => command.run(json),
         Command::Loss(command) => command.run(json),
         Command::Verify(command) => command.run(json),
         Command::Demo(command) => command.run(json),
