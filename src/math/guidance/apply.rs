@@ -1,7 +1,7 @@
 //! Guidance in f64: the reference of the kernels.
 
 use crate::math::error::guidance::GuidanceError;
-use crate::math::guidance::call::{Finish, GuiderCall, Over};
+use crate::math::guidance::call::{Finish, GuiderCall};
 use crate::math::guidance::finish::finish;
 use crate::table::guide::{GuideRow, Products};
 
@@ -40,9 +40,6 @@ pub struct Predictions<'a> {
 
 /// The names of the predictions that a call may ask for.
 const NAMES: [&str; 3] = ["pred_uncond", "pred_third", "pred_fourth"];
-
-/// The axes after which a group of [`Over::LastThreeAxes`] begins.
-const LAST_AXES: usize = 3;
 
 impl<'a> Predictions<'a> {
     /// The conditional prediction alone.
@@ -90,7 +87,7 @@ impl Guidance {
             v1.iter_mut().zip(&self.momentum).for_each(|(new, old)| *new += row.momentum * old);
         }
         let mut guided = Vec::with_capacity(c.len());
-        let (group, sample) = (self.group(call.over), self.sample());
+        let (group, sample) = (call.over.elements(&self.shape).max(1), self.sample());
         for first in (0..c.len()).step_by(group) {
             let part = first..(first + group).min(c.len());
             guided.extend(mixed(row, [&c[part.clone()], &v1[part.clone()], &v2[part]]));
@@ -133,15 +130,6 @@ impl Guidance {
     /// The elements of a sample.
     fn sample(&self) -> usize {
         self.shape[1..].iter().product()
-    }
-
-    /// The elements over which sums run together.
-    fn group(&self, over: Over) -> usize {
-        match over {
-            Over::Sample => self.sample(),
-            Over::Batch => self.shape.iter().product(),
-            Over::LastThreeAxes => self.shape[self.shape.len().saturating_sub(LAST_AXES).max(1)..].iter().product(),
-        }
     }
 }
 

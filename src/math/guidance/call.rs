@@ -26,6 +26,22 @@ pub enum Over {
     Batch,
 }
 
+/// The number of last axes over which sums of [`Over::LastThreeAxes`] run.
+const LAST_AXES: usize = 3;
+
+impl Over {
+    /// The number of elements that share sums, of predictions of this shape, `[batch, ...]`.
+    #[must_use]
+    pub fn elements(self, shape: &[usize]) -> usize {
+        let first = match self {
+            Self::Sample => 1,
+            Self::LastThreeAxes => shape.len().saturating_sub(LAST_AXES).max(1),
+            Self::Batch => 0,
+        };
+        shape.iter().skip(first).product()
+    }
+}
+
 /// What is done to a mixture along the axis of channels.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Finish {
