@@ -1,7 +1,10 @@
 //! The errors of the library: one type for a whole application, and the errors of the mathematics.
 
+#[cfg(feature = "run-files")]
+pub use crate::guider_file::GuiderFileError;
 pub use crate::math::error::conversion::RowError;
 pub use crate::math::error::draw::DrawError;
+pub use crate::math::error::guidance::GuidanceError;
 pub use crate::math::error::loss::LossError;
 pub use crate::math::error::sampler::SamplerError;
 pub use crate::math::error::vlb::VlbError;
@@ -28,6 +31,9 @@ pub enum Error {
     /// A catalogue has no such entry, or it cannot be built.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
+    /// The predictions do not fit the guidance.
+    #[error(transparent)]
+    Guidance(#[from] GuidanceError),
     /// The loss has no value.
     #[error(transparent)]
     Loss(#[from] LossError),

@@ -81,6 +81,8 @@ mod diffusion;
 pub mod error;
 mod few;
 pub mod gpu;
+#[cfg(feature = "run-files")]
+mod guider_file;
 pub mod headless;
 mod likelihood;
 pub mod math;

@@ -27,6 +27,8 @@ mod first_use;
 mod four_buffers;
 #[path = "gpu/gradient_scales.rs"]
 mod gradient_scales;
+#[path = "gpu/guide.rs"]
+mod guide;
 #[path = "gpu/harness.rs"]
 mod harness;
 #[path = "gpu/joining.rs"]
@@ -114,6 +116,15 @@ const NEED_USUAL_BUFFERS: &[&str] = &[
     "edges::small_windows_give_the_bits_of_one",
     "extended::every_part_of_a_row",
     "extended::a_wrong_part_fails",
+    // Up to four predictions, their result and their sums.
+    "guide::every_guider_size_and_storage",
+    "guide::a_wrong_weight_fails",
+    "guide::momentum_of_a_run",
+    "guide::every_sample_at_its_own_call",
+    "guide::bit_identical_in_every_run_and_batch",
+    "guide::what_a_row_does_not_read_may_hold_anything",
+    "guide::other_rows_and_other_tensors",
+    "guide::what_is_missing_is_named",
     // Networks that bind seven.
     "applications::guided_2m_in_one_submit",
     "sampling::every_solver_ends_where_its_twin_does",
@@ -207,6 +218,7 @@ fn run(arguments: &Arguments) -> ExitCode {
         steps::TESTS,
         sampling::TESTS,
         scales::TESTS,
+        guide::TESTS,
         losses::TESTS,
         sums::TESTS,
         vlb_terms::TESTS,

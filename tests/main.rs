@@ -46,6 +46,8 @@ mod vectors_c;
 mod vectors_d;
 mod vectors_e;
 #[cfg(feature = "run-files")]
+mod vectors_g;
+#[cfg(feature = "run-files")]
 mod vectors_k_grids;
 #[cfg(feature = "diffusers-config")]
 mod vectors_p;

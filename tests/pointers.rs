@@ -18,6 +18,7 @@ const KINDS: [&str; 9] = ["rs", "wgsl", "sh", "md", "json", "toml", "yml", "html
 /// Names that no file of the repository has, and the reason.
 const FOREIGN: &[(&str, &str)] = &[
     ("scheduler_config.json", "a file of diffusers, which users bring"),
+    ("guider_config.json", "a file of diffusers, which users bring"),
     ("mod.rs", "the index of any folder"),
     ("lib.rs", "the root of any crate"),
 ];

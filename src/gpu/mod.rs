@@ -3,7 +3,7 @@
 //! It knows tensors, storage types and tables of rows; it knows no schedule and no name of a prediction. The
 //! [front](crate::Noising) joins it with the [mathematics](crate::math).
 //!
-//! A plan is made by an op ([`map`], [`loss`], [`vlb`], [`step`]) and recorded into the caller's compute pass. Each op has an
+//! A plan is made by an op ([`map`], [`loss`], [`vlb`], [`step`], [`guide`]) and recorded into the caller's compute pass. Each op has an
 //! f64 reference beside it, and [`compare`] bounds the difference.
 
 pub mod compare;
@@ -11,6 +11,7 @@ pub(crate) mod context;
 pub(crate) mod counter;
 pub(crate) mod draw_timesteps;
 pub(crate) mod error;
+pub mod guide;
 pub(crate) mod inputs;
 pub mod loss;
 pub mod map;
@@ -30,6 +31,8 @@ pub use context::Context;
 pub use counter::Counter;
 pub use draw_timesteps::TimestepDraw;
 pub use error::PlanError;
+#[doc(inline)]
+pub use guide::Guide;
 pub use inputs::{Drawn, Gradient, GradientScale, Noise, Perturbed, Recording, Reduction, Timesteps};
 #[doc(inline)]
 pub use loss::Loss;

@@ -12,10 +12,12 @@
 //! undefined: no value exists at that timestep (x0 from epsilon at zero terminal SNR). Kernels answer NaN there, never the
 //! numbers of a neighbouring timestep.
 
+pub mod guide;
 pub mod loss;
 pub mod step;
 pub mod vlb;
 
+pub use guide::{GuideRow, Products, Weights};
 pub use loss::{Curve, LossRow, Penalty, PenaltyError};
 pub use step::{Clip, Deviation, StepRow};
 pub use vlb::{Term, VlbRow};

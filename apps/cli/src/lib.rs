@@ -6,10 +6,11 @@
 //! sampler_build  sigmas_arg                   from the options of a sampler to the sampler
 //! levels                                      the noise level of each sample of a file
 //! windows  output                             a batch in windows, and the file that they are written to
-//! engine  maps  losses  batch  replay_engine  where a job is computed: on an adapter or in f64 on the CPU
+//! engine  maps  losses  batch  replay_engine  guide_engine
+//!                                             where a job is computed: on an adapter or in f64 on the CPU
 //! demo_engine                                 the work of `demo`
 //! finite                                      a last look at results
-//! recorded_run                                the input of `replay`
+//! recorded_run  guide_run                     the input of `replay` and of `guide`
 //! study/  sample/                             the parts of the two largest commands
 //! filmstrip  text                             drawing
 //! report  progress                            output, errors and exit codes
@@ -22,6 +23,8 @@ mod demo_engine;
 mod engine;
 mod filmstrip;
 mod finite;
+mod guide_engine;
+mod guide_run;
 mod interrupt;
 mod known_region;
 mod levels;
@@ -74,6 +77,7 @@ enum Command {
     Convert(commands::convert::Convert),
     Posterior(commands::posterior::Posterior),
     Replay(Box<commands::replay::Replay>),
+    Guide(commands::guide::Guide),
     Loss(commands::loss::Loss),
     Verify(commands::verify::Verify),
     Demo(commands::demo::Demo),
@@ -98,6 +102,7 @@ pub fn run() -> ExitCode {
         Command::Convert(command) => command.run(json),
         Command::Posterior(command) => command.run(json),
         Command::Replay(command) => command.run(json),
+        Command::Guide(command) => command.run(json),
         Command::Loss(command) => command.run(json),
         Command::Verify(command) => command.run(json),
         Command::Demo(command) => command.run(json),

@@ -112,8 +112,8 @@ impl<'a> PlanBuilder<'a> {
     pub fn stream(&mut self, job: &Job<'_>) -> Result<(), PlanError> {
         let job = job.as_one_sample();
         let passes = passes(&job)?;
-        // A step's outputs are computed from each other, so they are written in one pass.
-        if let (Op::Step(_), [first, second, ..]) = (job.op, &passes[..]) {
+        // The outputs of a step and of guidance are computed from each other, so they are written in one pass.
+        if let (Op::Step(_) | Op::Guide { .. }, [first, second, ..]) = (job.op, &passes[..]) {
             return Err(PlanError::Halves { first: job.name(first[0]), second: job.name(second[0]) });
         }
         let windows = self.layout(&job).windows(GRAIN);

@@ -130,8 +130,8 @@ impl<'a> Job<'a> {
 
     /// The timesteps, if they lie on the GPU.
     pub fn timesteps(&self) -> Option<SampleWords<'a>> {
-        // The rows of a step are calls.
-        let name = if self.op.has_step_row() { "calls" } else { "timesteps" };
+        // The rows of a step and of guidance are calls.
+        let name = if self.op.has_calls() { "calls" } else { "timesteps" };
         SampleWords::of_timesteps(self.timesteps).map(|words| words.named(name))
     }
 

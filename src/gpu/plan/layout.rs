@@ -258,7 +258,7 @@ fn most_samples(job: &Job<'_>) -> u32 {
     let room = |each: u64| ((u64::from(VECTORS) * VECTOR - ALIGNMENT) / each) as u32;
     let has_own_rows = job.timesteps().is_some_and(|timesteps| !timesteps.are_shared());
     let rows = if has_own_rows { room(row_bytes(job)) } else { u32::MAX };
-    if job.op.scaled() { rows.min(room(SCALES)) } else { rows }
+    if job.op.scales_are_pairs() { rows.min(room(SCALES)) } else { rows }
 }
 
 /// The rows of a window in the buffer of the four-buffer form: the first byte and the bytes of a uniform binding.

@@ -174,6 +174,7 @@ impl Plan {
     /// | [`Noising`](crate::Noising) | `x0`, `epsilon`, `outputs[0]`, `outputs[1]` |
     /// | [`Conversion`](crate::Conversion) | `x_t`, `prediction`, `outputs[0]`, `outputs[1]` |
     /// | [`PosteriorMean`](crate::PosteriorMean) | `x_t`, `prediction`, `mean`, `x0` |
+    /// | [`Guide`](crate::gpu::Guide) | `conditional`, `unconditional`, `third`, `fourth`, `guided`, and both of `momentum`, `next_momentum` |
     /// | [`Loss`](crate::gpu::Loss) | `prediction`, `in0`, `in1`, `gradient`, `losses`, `mean`, `scale` |
     /// | [`VlbTerms`](crate::gpu::VlbTerms) | `prediction`, `learned`, `x0`, `in1`, `gradient`, `learned_gradient`, `terms`, `mean`, `scale` |
     /// | [`Step`](crate::gpu::Step), [`Sampling`](crate::Sampling) | `x`, `prediction`, `unconditional`, `noise`, `learned`, `known.mask`, `known.x0`, `next`, `x0`, `input`, `memory` |

@@ -1,13 +1,14 @@
 //! Rows that are written into a plan in place of its own, and the check that the plan can apply them.
 
 use crate::gpu::error::PlanError;
+use crate::table::guide::GuideRow;
 use crate::table::loss::LossRow;
 use crate::table::step::{Clip, Deviation, RowParts, STREAMS, StepRow};
 use crate::table::vlb::{Term, VlbRow};
 use crate::table::{Matrix, RoundedTable, Row, TableError};
 
 /// A row of coefficients that [`Plan::set_rows`](crate::gpu::Plan::set_rows) takes: a [`Matrix`] for a map, a [`LossRow`], a
-/// [`VlbRow`] or a [`StepRow`].
+/// [`VlbRow`], a [`StepRow`] or a [`GuideRow`].
 pub trait PlanRow: Sized {
     /// The numbers of rows from the first on, as the plan applies them.
     #[doc(hidden)]
@@ -39,6 +40,19 @@ pub enum Accepts {
     },
     /// Rows of a step.
     Step(StepBounds),
+    /// Rows of guidance.
+    Guide(GuideBounds),
+}
+
+/// The rows of guidance that a plan can apply.
+#[derive(Clone, Copy, Debug)]
+pub struct GuideBounds {
+    /// `true` for each of the unconditional, the third and the fourth prediction that is bound.
+    pub predictions: [bool; 3],
+    /// `true` if the first vector is remembered.
+    pub momentum: bool,
+    /// `true` if the sums of samples are found.
+    pub sums: bool,
 }
 
 /// The rows that a plan of steps can apply, by what it binds and what its kernels do.
@@ -81,6 +95,7 @@ impl Accepts {
             Self::Loss { .. } => "rows of a loss",
             Self::Vlb { .. } => "rows of a variational bound",
             Self::Step(_) => "rows of a step",
+            Self::Guide(_) => "rows of guidance",
         };
         PlanError::RowKind { expected, found }
     }
@@ -131,6 +146,32 @@ impl PlanRow for StepRow {
     fn rounded(rows: &[Self], first: u32, accepts: &Accepts) -> Result<RoundedTable, PlanError> {
         let Accepts::Step(bounds) = accepts else { return Err(accepts.wrong("rows of a step")) };
         bounds.rounded(first, rows)
+    }
+}
+
+impl PlanRow for GuideRow {
+    fn rounded(rows: &[Self], first: u32, accepts: &Accepts) -> Result<RoundedTable, PlanError> {
+        let Accepts::Guide(bounds) = accepts else { return Err(accepts.wrong("rows of guidance")) };
+        bounds.rounded(first, rows)
+    }
+}
+
+impl GuideBounds {
+    /// The numbers of rows from the first on, if the plan can apply them.
+    pub(crate) fn rounded(&self, first: u32, rows: &[GuideRow]) -> Result<RoundedTable, PlanError> {
+        let names = ["unconditional", "third", "fourth"];
+        for (call, row) in (first as usize..).zip(rows) {
+            let reads = row.reads().into_iter().zip(self.predictions).zip(names);
+            let mut absent = reads.filter(|((reads, bound), _)| *reads && !bound);
+            absent.next().map_or(Ok(()), |(_, what)| Err(missing(what, call)))?;
+            if row.momentum != 0.0 && !self.momentum {
+                return Err(missing("momentum", call));
+            }
+            if row.sums() && !self.sums {
+                return Err(PlanError::FirstRows { row: call, what: "follows from sums" });
+            }
+        }
+        round(12, first as usize, rows.iter().map(Row::numbers))
     }
 }
 

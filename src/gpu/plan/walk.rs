@@ -85,7 +85,7 @@ pub(crate) fn variant(job: &Job<'_>, walk: Walk, outputs: &[usize], rows: Rows, 
         rows,
         timesteps_writable: rows.are_looked_up() && job.timesteps().is_some_and(|words| is_written(words.buffer)),
         seeds_writable: job.seeds.is_some_and(|seeds| is_written(seeds.buffer)),
-        scales_uniform: four_buffers && job.op.scaled(),
+        scales_uniform: four_buffers && job.op.scales_are_pairs(),
         draw: job.draw(),
         operands,
     }

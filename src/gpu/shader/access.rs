@@ -87,7 +87,9 @@ impl Access<'_> {
             text.push_str(&declaration(SCALES_BINDING, "uniform", "scales", &ty));
             text.push_str(include_str!("../../../shaders/row/scales_uniform.wgsl"));
         } else if op.scaled() {
-            text.push_str(&declaration(SCALES_BINDING, "storage, read", "scales", "array<vec2<f32>>"));
+            let (name, ty) =
+                if op.scales_are_pairs() { ("scales", "array<vec2<f32>>") } else { ("moments", "array<Sum>") };
+            text.push_str(&declaration(SCALES_BINDING, "storage, read", name, ty));
         }
         if op.has_step_row() && !uniform {
             let scales = if op.scaled() { "scales[params.window.first_sample + sample]" } else { "vec2<f32>(1.0)" };

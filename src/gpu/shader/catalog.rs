@@ -2,7 +2,7 @@
 
 use crate::gpu::shader::codes::{ClipKind, Code, LossCurve};
 use crate::gpu::shader::op::{Op, StepVariant};
-use crate::gpu::shader::slots::{SLOTS, loss, map, step, vlb};
+use crate::gpu::shader::slots::{SLOTS, guide, loss, map, step, vlb};
 use crate::gpu::shader::variant::{Draw, Operand, Rows, Variant, Walk};
 use crate::gpu::storage::Storage;
 use crate::table::step::{Deviation, RowParts};
@@ -28,6 +28,7 @@ pub(crate) fn every_variant() -> Vec<Variant> {
             if rows != LONG_TABLE {
                 variants.extend(every_step(walk, rows, if usual { all } else { one }));
                 variants.extend(every_vlb(walk, rows, few));
+                variants.extend(every_guide(walk, rows, if usual { all } else { one }));
             }
         }
     }
@@ -41,6 +42,7 @@ pub(crate) fn every_variant() -> Vec<Variant> {
             }
             if rows != LONG_TABLE && walk != Walk::Pairs {
                 variants.extend(every_reduction(walk, rows, storages));
+                variants.extend(every_guide_sum(walk, rows, storages));
             }
         }
     }
@@ -66,7 +68,7 @@ fn map_variants(walk: Walk, rows: Rows, storages: &[Storage]) -> impl Iterator<I
 
 /// With every small buffer bound for reading alone.
 fn plain(op: Op, walk: Walk, rows: Rows, draw: Draw, operands: Operands) -> Variant {
-    let scales_uniform = rows == Rows::PerSample && op.scaled();
+    let scales_uniform = rows == Rows::PerSample && op.scales_are_pairs();
     Variant { op, walk, rows, timesteps_writable: false, seeds_writable: false, scales_uniform, draw, operands }
 }
 
@@ -305,4 +307,37 @@ fn every_step(walk: Walk, rows: Rows, storages: &[Storage]) -> Vec<Variant> {
         }
     }
     all
+}
+
+/// Guidance in each storage: with two predictions in place and with all apart, with and without sums and momentum.
+fn every_guide(walk: Walk, rows: Rows, storages: &[Storage]) -> Vec<Variant> {
+    let mut all = Vec::new();
+    for &storage in storages {
+        let read = Operand::Binding { storage, writable: false };
+        let write = Operand::Binding { storage, writable: true };
+        let in_place = |output| Operand::InPlace { storage, output };
+        let guided = (guide::GUIDED, write);
+        let others = [(guide::UNCONDITIONAL, read), (guide::THIRD, read), (guide::FOURTH, read)];
+        let momentum = [(guide::MOMENTUM, in_place(guide::NEXT_MOMENTUM)), (guide::NEXT_MOMENTUM, write)];
+        let few = operands([(guide::CONDITIONAL, in_place(guide::GUIDED)), others[0], guided]);
+        let apart = operands([(guide::CONDITIONAL, read), others[0], others[1], others[2], guided]);
+        let remembering = operands([(guide::CONDITIONAL, read), others[0], guided, momentum[0], momentum[1]]);
+        for summed in [false, true] {
+            let variant = |operands| plain(Op::Guide { summed }, walk, rows, Draw::No, operands);
+            all.extend([variant(few), variant(apart), aliased(variant(apart)), variant(remembering)]);
+        }
+    }
+    all
+}
+
+/// The sums of guidance in each storage.
+fn every_guide_sum(walk: Walk, rows: Rows, storages: &[Storage]) -> Vec<Variant> {
+    let each = storages.iter().flat_map(|&storage| {
+        let read = Operand::Binding { storage, writable: false };
+        let two = [(guide::CONDITIONAL, read), (guide::UNCONDITIONAL, read)];
+        let four = operands([two[0], two[1], (guide::THIRD, read), (guide::FOURTH, read)]);
+        let remembering = operands([two[0], two[1], (guide::MOMENTUM, read)]);
+        [operands(two), four, remembering].map(|operands| plain(Op::GuideSums, walk, rows, Draw::No, operands))
+    });
+    each.collect()
 }

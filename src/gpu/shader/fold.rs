@@ -2,7 +2,7 @@
 //!
 //! Host twin of `shaders/reduce/fold.wgsl` and the files that begin as it does.
 
-use crate::gpu::shader::op::reduce::{MOMENTS, RADIX, TOTAL, TREE};
+use crate::gpu::shader::op::reduce::{CO_MOMENTS, MOMENTS, RADIX, TOTAL, TREE};
 use crate::gpu::shader::params;
 
 const FOLD: &str = include_str!("../../../shaders/reduce/fold.wgsl");
@@ -15,18 +15,21 @@ pub(crate) enum Fold {
     Spread,
     /// `shaders/reduce/fold_histogram.wgsl`: a pass of the selection of its threshold.
     Histogram,
+    /// `shaders/reduce/fold_guide.wgsl`: the sums from which its weights of guidance follow.
+    Guide,
     /// `shaders/reduce/fold_total.wgsl`: a sum.
     Total,
 }
 
 impl Fold {
-    pub const ALL: [Fold; 3] = [Fold::Spread, Fold::Histogram, Fold::Total];
+    pub const ALL: [Fold; 4] = [Fold::Spread, Fold::Histogram, Fold::Guide, Fold::Total];
 
     /// The entry point.
     pub fn name(self) -> &'static str {
         match self {
             Fold::Spread => "fold_spread",
             Fold::Histogram => "fold_histogram",
+            Fold::Guide => "fold_guide",
             Fold::Total => "fold_total",
         }
     }
@@ -35,6 +38,7 @@ impl Fold {
         match self {
             Fold::Spread => &[MOMENTS, TREE, SUM, include_str!("../../../shaders/reduce/fold_spread.wgsl")],
             Fold::Histogram => &[RADIX, include_str!("../../../shaders/reduce/fold_histogram.wgsl")],
+            Fold::Guide => &[CO_MOMENTS, TREE, SUM, include_str!("../../../shaders/reduce/fold_guide.wgsl")],
             Fold::Total => &[TOTAL, TREE, SUM, include_str!("../../../shaders/reduce/fold_total.wgsl")],
         }
     }

@@ -1,7 +1,7 @@
 //! The ops that kernels are made of.
 
 use crate::gpu::shader::codes::{ClipKind, Code, LossCurve};
-use crate::gpu::shader::slots::{Slot, loss, map, step, vlb};
+use crate::gpu::shader::slots::{SLOTS, Slot, guide, loss, map, step, vlb};
 use crate::table::step::{Deviation, RowParts};
 use crate::table::vlb::{CUBIC, HALF_BIN, LAST_BIN, LEAST_PROBABILITY, Term};
 use std::f64::consts::FRAC_2_PI;
@@ -22,6 +22,13 @@ pub(crate) enum Op {
         scaled: bool,
         parts: RowParts,
     },
+    /// `shaders/op/guide.wgsl`.
+    Guide {
+        /// True if each sample has sums from which its weights follow.
+        summed: bool,
+    },
+    /// `shaders/op/guide_sums.wgsl`: these sums.
+    GuideSums,
     /// `shaders/op/loss.wgsl`.
     Loss {
         curve: LossCurve,
@@ -58,6 +65,8 @@ mod shared {
     pub const STEP_PLAIN: &str = include_str!("../../../shaders/row/step_plain.wgsl");
     pub const STEP_ROW: &str = include_str!("../../../shaders/row/step.wgsl");
     pub const CLAMPED: &str = include_str!("../../../shaders/op/clamped.wgsl");
+    pub const GUIDE_ROW: &str = include_str!("../../../shaders/row/guide.wgsl");
+    pub const GUIDE_FIXED: &str = include_str!("../../../shaders/row/guide_fixed.wgsl");
     pub const WEIGHTED_COST: &str = include_str!("../../../shaders/op/weighted_cost.wgsl");
 }
 
@@ -65,6 +74,7 @@ mod shared {
 pub(crate) mod reduce {
     pub const TOTAL: &str = include_str!("../../../shaders/reduce/total.wgsl");
     pub const MOMENTS: &str = include_str!("../../../shaders/reduce/moments.wgsl");
+    pub const CO_MOMENTS: &str = include_str!("../../../shaders/reduce/co_moments.wgsl");
     pub const TREE: &str = include_str!("../../../shaders/reduce/tree.wgsl");
     pub const SUM_CHUNKS: &str = include_str!("../../../shaders/reduce/sum_chunks.wgsl");
     pub const RADIX: &str = include_str!("../../../shaders/reduce/radix.wgsl");
@@ -76,6 +86,8 @@ impl Op {
             Op::Map => &map::SLOTS,
             Op::Step(_) => &step::SLOTS,
             Op::Spread { .. } | Op::Histogram { .. } => &step::SLOTS[..step::CLEAN],
+            Op::Guide { .. } => &guide::SLOTS,
+            Op::GuideSums => &guide::SLOTS[..guide::INPUTS],
             Op::Loss { .. } => &loss::SLOTS,
             Op::Vlb { .. } => &vlb::SLOTS,
         }
@@ -86,14 +98,16 @@ impl Op {
         match self {
             Op::Map => &["in0", "in1", "out0", "out1", "keep"],
             Op::Step(_) | Op::Spread { .. } | Op::Histogram { .. } => &step::ROLES,
+            Op::Guide { .. } | Op::GuideSums => &guide::ROLES,
             Op::Loss { .. } => &["prediction", "in0", "in1", "gradient", "keep"],
             Op::Vlb { .. } => &["prediction", "learned", "x0", "in1", "gradient", "learned_gradient", "keep"],
         }
     }
 
-    /// The input that may be drawn.
+    /// The input that may be drawn; [`SLOTS`], which no input has, where none may.
     pub fn noise(self) -> usize {
         match self {
+            Op::Guide { .. } | Op::GuideSums => SLOTS,
             Op::Map => map::IN1,
             Op::Loss { .. } => loss::IN1,
             Op::Vlb { .. } => vlb::IN1,
@@ -108,7 +122,7 @@ impl Op {
             Op::Loss { .. } => Some(loss::NOISE_OUT),
             Op::Vlb { .. } => Some(vlb::NOISE_OUT),
             Op::Step(_) => Some(step::NOISE_OUT),
-            Op::Spread { .. } | Op::Histogram { .. } => None,
+            Op::Spread { .. } | Op::Histogram { .. } | Op::Guide { .. } | Op::GuideSums => None,
         }
     }
 
@@ -119,6 +133,8 @@ impl Op {
             Op::Step(_) => "Step",
             Op::Spread { .. } => "Spread",
             Op::Histogram { .. } => "Digits",
+            Op::Guide { .. } => "Guide",
+            Op::GuideSums => "GuideSums",
             Op::Loss { .. } => "Loss",
             Op::Vlb { .. } => "Vlb",
         }
@@ -129,7 +145,8 @@ impl Op {
         match self {
             Op::Step(variant) => variant.scaled,
             Op::Histogram { scaled, .. } => scaled,
-            Op::Map | Op::Spread { .. } | Op::Loss { .. } | Op::Vlb { .. } => false,
+            Op::Guide { summed } => summed,
+            Op::Map | Op::Spread { .. } | Op::GuideSums | Op::Loss { .. } | Op::Vlb { .. } => false,
         }
     }
 
@@ -137,7 +154,7 @@ impl Op {
     pub fn parts(self) -> RowParts {
         match self {
             Op::Step(StepVariant { parts, .. }) | Op::Spread { parts } | Op::Histogram { parts, .. } => parts,
-            Op::Map | Op::Loss { .. } | Op::Vlb { .. } => RowParts::default(),
+            Op::Map | Op::Guide { .. } | Op::GuideSums | Op::Loss { .. } | Op::Vlb { .. } => RowParts::default(),
         }
     }
 
@@ -151,6 +168,7 @@ impl Op {
         match self {
             Op::Map | Op::Loss { .. } => 1,
             Op::Vlb { .. } => 2,
+            Op::Guide { .. } | Op::GuideSums => 3,
             Op::Step(_) | Op::Spread { .. } | Op::Histogram { .. } => (self.parts().width() / 4) as u32,
         }
     }
@@ -181,12 +199,22 @@ impl Op {
 
     /// True if chunks of it come to a sum each, and not to counts.
     pub fn adds_up(self) -> bool {
-        self.sums() || matches!(self, Op::Spread { .. })
+        self.sums() || matches!(self, Op::Spread { .. } | Op::GuideSums)
     }
 
     /// True if its row is that of a step.
     pub fn has_step_row(self) -> bool {
         matches!(self, Op::Step(_) | Op::Spread { .. } | Op::Histogram { .. })
+    }
+
+    /// True if what was found for each sample fits two numbers, which a device of four buffers reads through a uniform binding.
+    pub fn scales_are_pairs(self) -> bool {
+        self.scaled() && self.has_step_row()
+    }
+
+    /// True if its rows are calls.
+    pub fn has_calls(self) -> bool {
+        self.has_step_row() || matches!(self, Op::Guide { .. } | Op::GuideSums)
     }
 
     /// The files that reduce a chunk of it, or a sample of two elements.
@@ -198,13 +226,15 @@ impl Op {
             Op::Loss { .. } | Op::Vlb { .. } => &[TOTAL, TREE, SUM_CHUNKS, WEIGHTED_COST],
             Op::Spread { .. } => &[MOMENTS, TREE, SUM_CHUNKS],
             Op::Histogram { .. } => &[RADIX],
-            Op::Map | Op::Step(_) => &[],
+            Op::GuideSums => &[CO_MOMENTS, TREE, SUM_CHUNKS],
+            Op::Map | Op::Step(_) | Op::Guide { .. } => &[],
         }
     }
 
     /// The files of the op itself.
     pub fn files(self) -> &'static [&'static str] {
-        use shared::{CLAMPED, STEP_EXTENDED, STEP_PLAIN, STEP_ROW};
+        use reduce::CO_MOMENTS;
+        use shared::{CLAMPED, GUIDE_FIXED, GUIDE_ROW, STEP_EXTENDED, STEP_PLAIN, STEP_ROW};
         match self {
             Op::Map => &[include_str!("../../../shaders/op/map.wgsl")],
             Op::Step(StepVariant { parts: RowParts { extended: true, .. }, .. }) => {
@@ -213,6 +243,14 @@ impl Op {
             Op::Step(_) => &[STEP_ROW, STEP_PLAIN, CLAMPED, include_str!("../../../shaders/op/step.wgsl")],
             Op::Spread { .. } => &[STEP_ROW, include_str!("../../../shaders/op/spread.wgsl")],
             Op::Histogram { .. } => &[STEP_ROW, include_str!("../../../shaders/op/histogram.wgsl")],
+            Op::Guide { summed: false } => &[GUIDE_ROW, GUIDE_FIXED, include_str!("../../../shaders/op/guide.wgsl")],
+            Op::Guide { summed: true } => &[
+                CO_MOMENTS,
+                GUIDE_ROW,
+                include_str!("../../../shaders/row/guide_weights.wgsl"),
+                include_str!("../../../shaders/op/guide.wgsl"),
+            ],
+            Op::GuideSums => &[GUIDE_ROW, GUIDE_FIXED, include_str!("../../../shaders/op/guide_sums.wgsl")],
             Op::Loss { .. } => &[CLAMPED, include_str!("../../../shaders/op/loss.wgsl")],
             Op::Vlb { .. } => &[
                 CLAMPED,
@@ -226,6 +264,8 @@ impl Op {
     pub fn constants(self, has: impl Fn(usize) -> bool) -> String {
         match self {
             Op::Map | Op::Spread { .. } | Op::Histogram { .. } => String::new(),
+            Op::GuideSums => "const KEEPS = false;\n".to_owned(),
+            Op::Guide { .. } => format!("const KEEPS = {};\n", has(guide::NEXT_MOMENTUM)),
             Op::Step(StepVariant { clip, deviation, depth, parts, .. }) => {
                 let (masked, codes) = (has(step::MASK), clip.chosen() + &deviation.chosen());
                 let extended = parts.extended;

@@ -148,3 +148,29 @@ pub(crate) mod step {
         slot("history", Part::Memory),
     ];
 }
+
+/// The slots of `Op::Guide`; the first [`INPUTS`](guide::INPUTS) of them are those of `Op::GuideSums`.
+pub(crate) mod guide {
+    use super::{Part, Slot, slot};
+
+    pub const CONDITIONAL: usize = 0;
+    pub const UNCONDITIONAL: usize = 1;
+    pub const THIRD: usize = 2;
+    pub const FOURTH: usize = 3;
+    pub const MOMENTUM: usize = 4;
+    /// The number of slots that are read.
+    pub const INPUTS: usize = 5;
+    pub const GUIDED: usize = 5;
+    pub const NEXT_MOMENTUM: usize = 6;
+    pub const ROLES: [&str; 7] =
+        ["conditional", "unconditional", "third", "fourth", "momentum", "guided", "next_momentum"];
+    pub const SLOTS: [Slot; 7] = [
+        slot("conditional", Part::Input),
+        slot("unconditional", Part::OptionalInput(2)),
+        slot("third", Part::OptionalInput(4)),
+        slot("fourth", Part::OptionalInput(8)),
+        slot("momentum", Part::OptionalInput(16)),
+        slot("guided", Part::Output),
+        slot("next_momentum", Part::Output),
+    ];
+}

@@ -162,7 +162,7 @@ impl Variant {
     /// True if samples without a row are counted: not by kernels that only prepare a step, nor where that was done before.
     pub fn counts_undefined(&self) -> bool {
         // Rows that a dispatch before laid out were counted there.
-        self.rows.are_looked_up() && !matches!(self.op, Op::Spread { .. } | Op::Histogram { .. })
+        self.rows.are_looked_up() && !matches!(self.op, Op::Spread { .. } | Op::Histogram { .. } | Op::GuideSums)
     }
 
     /// True if workgroup memory must be cleared. Reductions write theirs before they read it, and to have it cleared for

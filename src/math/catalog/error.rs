@@ -2,6 +2,7 @@
 
 use super::parameter::Parameter;
 use crate::few::few;
+use crate::math::error::guidance::GuidanceError;
 use crate::math::error::sampler::SamplerError;
 use crate::math::process::Process;
 use crate::math::schedule_error::ScheduleError;
@@ -92,6 +93,8 @@ pub enum CatalogError {
     Sampler(#[from] SamplerError),
     /// The parameters describe no penalty.
     Penalty(#[from] PenaltyError),
+    /// The parameters describe no guider.
+    Guidance(#[from] GuidanceError),
 }
 
 impl CatalogError {
@@ -137,6 +140,7 @@ impl CatalogError {
             Self::Schedule(error) => error.to_string(),
             Self::Sampler(error) => error.to_string(),
             Self::Penalty(error) => error.to_string(),
+            Self::Guidance(error) => error.to_string(),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The catalogues: every schedule, sampler, grid, quantity, weight, penalty, density and model, by name.
+//! The catalogues: every schedule, sampler, grid, guider, quantity, weight, penalty, density and model, by name.
 //!
 //! **Theory.** A program that lets somebody choose a schedule needs its name, the names that other libraries use, a line
 //! about it, its parameters with their defaults, and a way to build it. Each of these facts stands here once. A command
@@ -15,6 +15,7 @@
 //! | [`Quantity::CATALOGUE`](crate::math::Quantity::CATALOGUE) | a quantity | numbers |
 //! | [`Weight::CATALOGUE`](crate::math::Weight::CATALOGUE) | a loss weight | numbers |
 //! | [`Penalty::CATALOGUE`](crate::table::Penalty::CATALOGUE) | the shape of a loss | numbers |
+//! | [`Guider::CATALOGUE`](crate::math::Guider::CATALOGUE) | a guider | numbers |
 //! | [`Density::CATALOGUE`](crate::math::Density::CATALOGUE) | a density of timesteps | numbers |
 //! | [`Model::CATALOGUE`](crate::math::Model::CATALOGUE) | a published model | nothing |
 //! | [`Model::PROCESSES`](crate::math::Model::PROCESSES) | a model of a process | a number of timesteps |
@@ -44,6 +45,7 @@ mod densities;
 pub(crate) mod entry;
 pub(crate) mod error;
 mod grids;
+mod guiders;
 mod losses;
 mod models;
 pub(crate) mod parameter;

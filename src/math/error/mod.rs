@@ -2,6 +2,7 @@
 
 pub(crate) mod conversion;
 pub(crate) mod draw;
+pub(crate) mod guidance;
 pub(crate) mod loss;
 pub(crate) mod sampler;
 pub(crate) mod vlb;

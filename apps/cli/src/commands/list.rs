@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tweedie::math::Placement;
 use tweedie::math::catalog::{Catalogue, Entry, Parameter, SolverKind};
 use tweedie::math::sampler::{Sampler, Scale, Variance};
-use tweedie::math::{Density, Model, Quantity, Schedule, Weight};
+use tweedie::math::{Density, Guider, Model, Quantity, Schedule, Weight};
 use tweedie::table::Penalty;
 
 /// List what has a name: schedules, samplers, quantities and so on
@@ -28,6 +28,8 @@ enum Kind {
     Schedules,
     Samplers,
     Grids,
+    #[value(alias = "guiders")]
+    Guidance,
     Scales,
     Variances,
     SolverTypes,
@@ -46,6 +48,7 @@ impl List {
             Kind::Schedules => list(&Schedule::CATALOGUE, json),
             Kind::Samplers => list(&Sampler::CATALOGUE, json),
             Kind::Grids => list(&Placement::CATALOGUE, json),
+            Kind::Guidance => list(&Guider::CATALOGUE, json),
             Kind::Scales => list(&Scale::CATALOGUE, json),
             Kind::Variances => list(&Variance::CATALOGUE, json),
             Kind::SolverTypes => list(&SolverKind::CATALOGUE, json),

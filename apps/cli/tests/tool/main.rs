@@ -9,6 +9,7 @@ mod classes;
 mod configs;
 mod draws;
 mod finite;
+mod guide;
 mod jumps;
 mod levels;
 mod loss;
@@ -55,12 +56,13 @@ fn main() -> ExitCode {
         eprintln!("TWEEDIE_REQUIRE_ADAPTER is set and there is no adapter");
         return ExitCode::FAILURE;
     }
-    let groups: [(&str, &[Test]); 18] = [
+    let groups: [(&str, &[Test]); 19] = [
         ("schedules", schedules::TESTS),
         ("vectors", vectors::TESTS),
         ("draws", draws::TESTS),
         ("replay", replay::TESTS),
         ("jumps", jumps::TESTS),
+        ("guide", guide::TESTS),
         ("loss", loss::TESTS),
         ("study", study::TESTS),
         ("bad_files", bad_files::TESTS),

@@ -1,0 +1,161 @@
+//! `guide` on recorded predictions, and on run files that cannot be used.
+
+use crate::models::assert_near;
+use crate::support::{Folder, OUT, id, vectors};
+use crate::tensors::Tensors;
+use crate::{Needs, Test};
+use safetensors::Dtype;
+use serde_json::{Value, json};
+use std::fs;
+
+pub const TESTS: &[Test] = &[
+    ("recorded_guiders", Needs::Nothing, || recorded("--on cpu", "tolerance", &[])),
+    ("recorded_guiders_on_the_gpu", Needs::Adapter, || recorded("--on gpu", "float32", POSITIONS)),
+    ("positions_are_compared_on_the_cpu", Needs::Adapter, positions),
+    ("a_call_by_itself", Needs::Nothing, alone),
+    ("run_files_that_cannot_be_used", Needs::Nothing, misfits),
+    ("every_listed_guider_guides", Needs::Nothing, listed),
+];
+
+/// Formulas that compare channels at each position.
+const POSITIONS: &[&str] = &["cfg_norm", "cfg_norm_clamped", "mahiro_per_sample", "mahiro_batch"];
+
+/// The formulas that no class of diffusers has: the tensor of each, which is also a name of its guider, and its options.
+fn formulas(config: &Value) -> Vec<(String, Value)> {
+    let options: [(&str, &[&str]); 9] = [
+        ("image_cfg", &["text_scale", "image_scale"]),
+        ("cfg_norm", &["scale", "norm_axis", "strength"]),
+        ("cfg_norm_clamped", &["scale", "norm_axis", "strength"]),
+        ("perp_neg", &["scale", "neg_scale"]),
+        ("perp_neg_batch", &["scale", "neg_scale"]),
+        ("mahiro_per_sample", &["scale"]),
+        ("mahiro_batch", &["scale"]),
+        ("apg_comfy", &["scale", "norm_threshold", "eta"]),
+        ("zero_star_comfy", &["scale"]),
+    ];
+    let each = options.into_iter().map(|(name, options)| {
+        let mut guidance = json!({ "kind": name });
+        options.iter().for_each(|option| guidance[*option] = config[*option].clone());
+        (name.to_owned(), guidance)
+    });
+    each.collect()
+}
+
+/// Each recorded result of a case, with the `guidance` that computes it.
+fn results(case: &Value) -> Vec<(String, Value)> {
+    let named = |options: &Value| {
+        let mut guidance = options.clone();
+        guidance["kind"] = case["source"].clone();
+        guidance
+    };
+    match &case["config"]["options"] {
+        Value::Array(list) => list.iter().enumerate().map(|(i, it)| (format!("out_{i}"), named(it))).collect(),
+        Value::Null => formulas(&case["config"]),
+        options => vec![("out".to_owned(), named(options))],
+    }
+}
+
+/// Runs every recorded configuration as a run file, as it stands.
+fn recorded(on: &str, tolerance: &str, without: &[&str]) {
+    let text = fs::read_to_string(vectors("G.json")).expect("the cases");
+    let cases: Vec<Value> = serde_json::from_str(&text).expect("JSON");
+    let all = Tensors::load(&vectors("G.safetensors"));
+    let mut count = 0;
+    for case in &cases {
+        let name = id(case).trim_start_matches("G_");
+        let names = ["pred_cond", "pred_uncond", "pred_third", "pred_fourth"];
+        let long = names.map(|tensor| format!("{name}/{tensor}"));
+        let renamed: Vec<(&str, &str)> = long.iter().map(String::as_str).zip(names).collect();
+        let folder = Folder::with(&all.renamed(&renamed));
+        for (tensor, guidance) in results(case).into_iter().filter(|(tensor, _)| !without.contains(&tensor.as_str())) {
+            let mut run = case["config"].clone();
+            run["guidance"] = guidance;
+            folder.write("run.json", run.to_string().as_bytes());
+            let found = folder.output(&format!("guide in.safetensors --run run.json --out {OUT} {on}"));
+            let expected = all.values(&format!("{name}/{tensor}"));
+            let tolerance = case[tolerance].as_f64().expect("a tolerance");
+            assert_near(&format!("{name}/{tensor}"), &found.values("out"), &expected, tolerance);
+            let asked = format!("{name}/num_conditions");
+            if all.names().contains(&asked.as_str()) {
+                assert_eq!(found.values("num_conditions"), all.values(&asked), "{name}");
+            }
+            count += 1;
+        }
+    }
+    assert_eq!(count, 45 - without.len());
+}
+
+/// Two samples of two channels and two positions.
+fn small() -> Folder {
+    let values = |shift: f64| -> Vec<f64> { (0..8).map(|i| (f64::from(i) * 0.7 + shift).sin()).collect() };
+    let names = ["pred_cond", "pred_uncond", "pred_third", "pred_fourth"];
+    let tensors = names.into_iter().zip([0.0, 0.3, 0.9, 2.0]);
+    Folder::with(
+        &tensors.fold(Tensors::default(), |all, (name, shift)| all.with(name, Dtype::F32, &[2, 2, 2], &values(shift))),
+    )
+}
+
+const GUIDE: &str = "guide in.safetensors --run run.json --out out.safetensors";
+
+fn positions() {
+    let folder = small();
+    folder.write("run.json", br#"{"guidance": "mahiro"}"#);
+    folder.refuses(GUIDE, &["channels", "--on cpu"]);
+}
+
+fn alone() {
+    let folder = small();
+    let out = |run: &str| {
+        folder.write("run.json", run.as_bytes());
+        folder.output(&format!("{GUIDE} --on cpu")).values("out")
+    };
+    let zero_star = r#"{"guidance": {"kind": "cfg-zero-star", "guidance_scale": 3}"#;
+    assert_eq!(out(&format!(r#"{zero_star}, "step": 0, "steps": 9}}"#)), [0.0; 8]);
+    assert!(out(&format!("{zero_star}}}")).iter().all(|x| *x != 0.0));
+    // A number is the scale of plain guidance.
+    assert_eq!(out(r#"{"guidance": 2.5}"#), out(r#"{"guidance": {"kind": "cfg", "cfg": 2.5}}"#));
+    // In ComfyUI some names are other formulas.
+    let perp = |compat: &str| out(&format!(r#"{{"guidance": "perp-neg", "compat": "{compat}"}}"#));
+    assert_eq!(perp("comfyui"), out(r#"{"guidance": "perp-neg-batch"}"#));
+    assert_ne!(perp("comfyui"), perp("published"));
+}
+
+fn misfits() {
+    let folder = small();
+    let mut refused = |run: &str, words: &[&str]| {
+        folder.write("run.json", run.as_bytes());
+        folder.refuses(&format!("{GUIDE} --on cpu"), words);
+    };
+    refused("[]", &["run.json", "a JSON object"]);
+    refused("{", &["run.json", "EOF"]);
+    refused("{}", &["run.json", "expected `guidance`"]);
+    refused(r#"{"guidance": 2, "guidanse": 1}"#, &["guidance, steps, step, compat", "found `guidanse`"]);
+    refused(r#"{"guidance": {"kind": "cfgg"}}"#, &["guidance: expected cfg", "found `cfgg`"]);
+    refused(r#"{"guidance": {"kind": "cfg", "eta": 1}}"#, &["eta means nothing to the cfg guidance"]);
+    refused(r#"{"guidance": "fdg"}"#, &["fdg", "image pyramid"]);
+    refused(r#"{"guidance": 2, "steps": 3}"#, &["pred_cond", "expected 3 entries", "found 2"]);
+    refused(r#"{"guidance": 2, "steps": -3}"#, &["steps: expected a whole number", "-3"]);
+    refused(r#"{"guidance": 2, "step": 3, "steps": 3}"#, &["expected a step below 3, found 3"]);
+    refused(r#"{"guidance": {"kind": "cfg", "cfg": [1, 2, 3]}, "steps": 2}"#, &["one for each of 2 steps, found 3"]);
+    refused(r#"{"guidance": 2, "compat": "a1111"}"#, &["compat", "a1111"]);
+    refused(r#"{"guidance": {"kind": "cfg-norm", "norm_axis": 5}}"#, &["norm_axis", "found 5"]);
+    fs::remove_file(folder.path("run.json")).expect("a file");
+    folder.refuses(&format!("{GUIDE} --on cpu"), &["run.json"]);
+    let alone = Tensors::load(&folder.path("in.safetensors")).without("pred_uncond");
+    folder.write("run.json", br#"{"guidance": 2}"#);
+    folder.refuses_input(&alone, &format!("{GUIDE} --on cpu"), &["expected a tensor `pred_uncond`"]);
+}
+
+/// Whatever is listed guides, under each of its names.
+fn listed() {
+    let folder = small();
+    let entries = folder.objects("list guidance --json").remove(0);
+    for entry in entries.as_array().expect("a list") {
+        let synonyms = entry["synonyms"].as_array().expect("a list");
+        for name in synonyms.iter().chain([&entry["name"]]) {
+            folder.write("run.json", json!({ "guidance": name }).to_string().as_bytes());
+            let found = folder.output(&format!("{GUIDE} --on cpu"));
+            assert!(found.values("out").iter().all(|x| x.is_finite()), "{name}");
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! Guiders from JSON: the `guidance` of a run file, or a `guider_config.json` of diffusers.
+
+use crate::math::catalog::entry::{Entry, Make};
+use crate::math::catalog::error::CatalogError;
+use crate::math::catalog::parameter::Parameter;
+use crate::math::guidance::guider::Guider;
+use serde_json::{Map, Value};
+use thiserror::Error;
+
+/// Errors of a guider that JSON describes.
+#[derive(Clone, Debug, PartialEq, Error)]
+#[non_exhaustive]
+pub enum GuiderFileError {
+    /// A value of another kind.
+    #[error("guidance: {option}: expected {expected}, found {found}")]
+    Type {
+        /// The option.
+        option: String,
+        /// The values that it can have.
+        expected: &'static str,
+        /// The value that was given.
+        found: String,
+    },
+    /// One option under two names.
+    #[error("guidance: {first} and {second} are one option")]
+    Twice {
+        /// The option.
+        first: String,
+        /// Its other name.
+        second: String,
+    },
+    /// A method that is not a mixture of predictions.
+    #[error("guidance: {kind}: {reason}")]
+    Refused {
+        /// The method.
+        kind: String,
+        /// The reason, as a clause.
+        reason: &'static str,
+    },
+    /// The names and numbers describe no guider.
+    #[error("guidance: {0}")]
+    Catalog(#[from] CatalogError),
+}
+
+/// Other names of options: the name, and the parameter that it stands for where the guider has it.
+const SYNONYMS: &[(&str, &str)] = &[
+    ("scale", "guidance_scale"),
+    ("cfg", "guidance_scale"),
+    ("cfg_scale", "guidance_scale"),
+    ("true_cfg_scale", "guidance_scale"),
+    ("text_scale", "guidance_scale"),
+    ("cfg_conds", "guidance_scale"),
+    ("image_scale", "image_guidance_scale"),
+    ("cfg_cond2_negative", "image_guidance_scale"),
+    ("rescale", "adaptive_projected_guidance_rescale"),
+    ("norm_threshold", "adaptive_projected_guidance_rescale"),
+    ("momentum", "adaptive_projected_guidance_momentum"),
+    ("start_step", "adaptive_projected_guidance_start_step"),
+    ("apg_scale", "adaptive_projected_guidance_scale"),
+    ("rescale", "guidance_rescale"),
+];
+
+/// Options of diffusers' classes that say how the network is called, and change no mixture.
+const OF_THE_NETWORK: &[(&str, &[&str])] = &[
+    ("cfg", &["distilled_guidance_scale"]),
+    ("autoguidance", &["auto_guidance_layers", "auto_guidance_config", "dropout"]),
+    ("slg", &["skip_layer_guidance_layers", "skip_layer_config"]),
+    ("pag", &["perturbed_guidance_layers", "skip_layer_config"]),
+    ("seg", &["seg_blur_sigma", "seg_blur_threshold_inf", "seg_guidance_layers", "seg_guidance_config"]),
+    ("ltx2", &["spatio_temporal_guidance_blocks"]),
+];
+
+/// Names that mean another thing in ComfyUI: ours, and the entry that computes what ComfyUI does.
+const IN_COMFYUI: &[(&str, &str)] = &[
+    ("apg", "apg-comfyui"),
+    ("cfg-norm", "cfg-norm-clamped"),
+    ("cfg-zero-star", "cfg-zero-star-comfyui"),
+    ("mahiro", "mahiro-batch"),
+    ("perp-neg", "perp-neg-batch"),
+    ("tcfg", "tcfg-comfyui"),
+];
+
+/// What is called guidance elsewhere and cannot be computed here, with the reason.
+const REFUSED: &[(&[&str], &str)] = &[
+    (
+        &["FrequencyDecoupledGuidance", "fdg"],
+        "its scales belong to the levels of an image pyramid, and predictions are mixed element by element here",
+    ),
+    (&["cfg++", "cfg-pp"], "it is a form of a solver, not of the mixture: choose a sampler of that form"),
+    (&["embedded", "distilled"], "the network takes its scale as an input, and nothing is mixed"),
+];
+
+/// What may stand beside the options.
+const ABOUT: [&str; 3] = ["kind", "_class_name", "_diffusers_version"];
+
+impl Guider {
+    /// Reads a guider from JSON: a number, the scale of `u + w*(c - u)`; a name; or an object of `kind` (or `_class_name`) and
+    /// options under the names of diffusers' arguments or ComfyUI's inputs. `null` is an option's default, and
+    /// `guidance_scale` may be a list with a number for each step.
+    ///
+    /// With `comfyui`, names that mean another thing in ComfyUI are ComfyUI's: `apg`, `cfg-norm`, `cfg-zero-star`, `mahiro`,
+    /// `perp-neg`, `tcfg`.
+    ///
+    /// # Errors
+    /// [`GuiderFileError`] for another kind of value, for a name or an option that is not known, and for a number out of range.
+    pub fn from_json(value: &Value, comfyui: bool) -> Result<Self, GuiderFileError> {
+        match value {
+            Value::Number(scale) => Ok(Self::linear(number("guidance", &Value::Number(scale.clone()))?)),
+            Value::String(name) => Ok(entry(name, comfyui)?.build(&[])?),
+            Value::Object(options) => Self::of_object(options, comfyui),
+            other => Err(wrong("guidance", "a number, a name or an object", other)),
+        }
+    }
+
+    fn of_object(options: &Map<String, Value>, comfyui: bool) -> Result<Self, GuiderFileError> {
+        let kind = options.get("kind").or_else(|| options.get("_class_name"));
+        let entry = match kind {
+            Some(Value::String(name)) => entry(name, comfyui)?,
+            other => return Err(wrong("kind", "the name of a guider", other.unwrap_or(&Value::Null))),
+        };
+        let network = OF_THE_NETWORK.iter().find(|(name, _)| *name == entry.name).map_or(&[][..], |(_, names)| names);
+        let mut given: Vec<(&str, &str, f64)> = Vec::new();
+        let mut scales = None;
+        for (name, value) in options {
+            if ABOUT.contains(&name.as_str()) || network.contains(&name.as_str()) || value.is_null() {
+                continue;
+            }
+            let Some(parameter) = parameter(entry, name) else {
+                return Err(CatalogError::Unused { option: name.clone(), by: entry.title() }.into());
+            };
+            if let Some((_, first, _)) = given.iter().find(|(known, ..)| *known == parameter.name) {
+                return Err(GuiderFileError::Twice { first: (*first).to_owned(), second: name.clone() });
+            }
+            let listed = value.as_array().filter(|_| parameter.name == "guidance_scale");
+            match listed {
+                Some(list) => {
+                    let list: Vec<f64> = list.iter().map(|value| number(name, value)).collect::<Result<_, _>>()?;
+                    let first = list.first().copied().unwrap_or(1.0);
+                    given.push((parameter.name, name, first));
+                    scales = Some(list);
+                }
+                None => given.push((parameter.name, name, setting(parameter, name, value)?)),
+            }
+        }
+        let numbers: Vec<(&str, f64)> = given.iter().map(|(name, _, number)| (*name, *number)).collect();
+        Ok(Self { scales, ..entry.build(&numbers)? })
+    }
+}
+
+/// The entry of a name, as ComfyUI or everybody else means it.
+fn entry(name: &str, comfyui: bool) -> Result<&'static Entry<Make<Guider>>, GuiderFileError> {
+    let plain = |name: &str| name.to_lowercase().replace(['-', '_', ' '], "");
+    let is = |known: &str| plain(known) == plain(name);
+    if let Some((_, reason)) = REFUSED.iter().find(|(names, _)| names.iter().any(|known| is(known))) {
+        return Err(GuiderFileError::Refused { kind: name.to_owned(), reason });
+    }
+    let other = IN_COMFYUI.iter().find(|(ours, _)| comfyui && is(ours)).map(|(_, theirs)| *theirs);
+    Ok(Guider::CATALOGUE.find(other.unwrap_or(name))?)
+}
+
+/// The parameter of this name or synonym.
+fn parameter(entry: &'static Entry<Make<Guider>>, name: &str) -> Option<&'static Parameter> {
+    let synonyms = SYNONYMS.iter().filter(|(synonym, _)| *synonym == name);
+    entry.parameter(name).or_else(|| synonyms.into_iter().find_map(|(_, known)| entry.parameter(known)))
+}
+
+/// The number of an option; of a switch, `true` and `false` too.
+fn setting(parameter: &Parameter, name: &str, value: &Value) -> Result<f64, GuiderFileError> {
+    let switch = parameter.whole && (parameter.min, parameter.max) == (0.0, 1.0);
+    match value.as_bool().filter(|_| switch) {
+        Some(on) => Ok(f64::from(on)),
+        None if switch && !value.is_number() => Err(wrong(name, "true or false", value)),
+        None => number(name, value),
+    }
+}
+
+fn number(name: &str, value: &Value) -> Result<f64, GuiderFileError> {
+    let finite = value.as_f64().filter(|number| number.is_finite());
+    finite.ok_or_else(|| wrong(name, "a finite number", value))
+}
+
+/// The most characters of a value that a message shows.
+const SHOWN: usize = 60;
+
+fn wrong(option: &str, expected: &'static str, found: &Value) -> GuiderFileError {
+    let text = found.to_string();
+    let found = match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text,
+    };
+    GuiderFileError::Type { option: option.to_owned(), expected, found }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::math::guidance::guider::Method;
+    use serde_json::json;
+
+    fn refusal(value: Value) -> String {
+        Guider::from_json(&value, false).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_number_a_name_and_an_object() {
+        assert_eq!(Guider::from_json(&json!(3.5), false), Ok(Guider::linear(3.5)));
+        let named = Guider::from_json(&json!("ClassifierFreeGuidance"), false);
+        assert_eq!(named, Ok(Guider::linear(7.5)));
+        let config = json!({"_class_name": "SkipLayerGuidance", "_diffusers_version": "0.42.1", "enabled": false,
+            "skip_layer_config": [{"indices": [7]}], "skip_layer_guidance_stop": 0.5, "guidance_scale": null});
+        let guider = Guider::from_json(&config, false).unwrap();
+        assert!(!guider.enabled && matches!(guider.method, Method::Perturbed { window, .. } if window.stop == 0.5));
+        let listed = json!({"kind": "cfg", "cfg": [7, 7.0, 3]});
+        assert_eq!(Guider::from_json(&listed, false).unwrap().scales, Some(vec![7.0, 7.0, 3.0]));
+    }
+
+    #[test]
+    fn names_that_mean_another_thing_in_comfyui() {
+        for (ours, theirs) in IN_COMFYUI {
+            let [found, expected] = [(ours, true), (theirs, false)]
+                .map(|(name, comfyui)| Guider::from_json(&json!({ "kind": name }), comfyui).unwrap());
+            assert_eq!(found, expected, "{ours}");
+            assert_ne!(Ok(found), Guider::from_json(&json!({ "kind": ours }), false), "{ours}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        assert!(refusal(json!({"kind": "cgf"})).starts_with("guidance: expected cfg (or ClassifierFreeGuidance"));
+        assert_eq!(refusal(json!({"kind": "cfg", "eta": 1})), "guidance: eta means nothing to the cfg guidance");
+        assert_eq!(
+            refusal(json!({"kind": "cfg", "dropout": 1})),
+            "guidance: dropout means nothing to the cfg guidance"
+        );
+        assert_eq!(refusal(json!({"guidance_scale": 2})), "guidance: kind: expected the name of a guider, found null");
+        assert_eq!(refusal(json!([1])), "guidance: guidance: expected a number, a name or an object, found [1]");
+        let text = refusal(json!({"kind": "cfg", "guidance_scale": "7"}));
+        assert_eq!(text, "guidance: guidance_scale: expected a finite number, found \"7\"");
+        let text = refusal(json!({"kind": "cfg", "scale": 1, "cfg": 2}));
+        assert!(text.ends_with("are one option"), "{text}");
+        let text = refusal(json!({"kind": "cfg", "enabled": "yes"}));
+        assert_eq!(text, "guidance: enabled: expected true or false, found \"yes\"");
+        let text = refusal(json!({"kind": "cfg", "start": 0.6, "stop": 0.4}));
+        assert_eq!(text, "guidance: stop must be between start, which is 0.6, and 1, found 0.4");
+        assert!(refusal(json!({"kind": "fdg"})).contains("image pyramid"));
+        assert!(refusal(json!({"kind": "CFG++"})).contains("choose a sampler"));
+        assert!(refusal(json!({"kind": "cfg", "guidance_rescale": 2})).contains("between 0 and 1, found 2"));
+    }
+}

@@ -1,0 +1,79 @@
+//! Errors of guidance.
+
+use thiserror::Error;
+
+/// Errors of a guider, and of predictions that do not fit it.
+#[derive(Clone, Debug, PartialEq, Error)]
+#[non_exhaustive]
+pub enum GuidanceError {
+    /// A prediction that a call needs.
+    #[error("expected {what}: the guidance of call {call} needs it")]
+    Missing {
+        /// The prediction.
+        what: &'static str,
+        /// The call, from 0.
+        call: usize,
+    },
+    /// A prediction of another size than the conditional one.
+    #[error("expected {expected} elements of {what}, found {found}")]
+    Length {
+        /// The prediction.
+        what: &'static str,
+        /// The elements of the conditional prediction.
+        expected: usize,
+        /// The elements found.
+        found: usize,
+    },
+    /// A shape that does not have as many elements as the conditional prediction.
+    #[error("expected a shape of {expected} elements, those of pred_cond, found {found:?}")]
+    Shape {
+        /// The elements.
+        expected: usize,
+        /// The shape.
+        found: Vec<usize>,
+    },
+    /// An axis that a sample does not have.
+    #[error(
+        "norm_axis: expected an axis of a prediction of {rank} axes other than the first, which is the batch, found {found}"
+    )]
+    Axis {
+        /// The axes of the prediction, the batch included.
+        rank: usize,
+        /// The axis.
+        found: i64,
+    },
+    /// A sample of too few axes.
+    #[error("expected predictions [batch, channels, ...], found {rank} axes")]
+    Channels {
+        /// The axes of the prediction, the batch included.
+        rank: usize,
+    },
+    /// Fractions of a run that do not follow each other.
+    #[error("{stop} must be between {start}, which is {from}, and 1, found {found}")]
+    Window {
+        /// The option of the start.
+        start: &'static str,
+        /// The option of the stop.
+        stop: &'static str,
+        /// The start.
+        from: f64,
+        /// The stop.
+        found: f64,
+    },
+    /// Scales for another number of calls than there are.
+    #[error("guidance_scale: expected a number, or one for each of {expected} steps, found {found}")]
+    Scales {
+        /// The steps.
+        expected: usize,
+        /// The scales.
+        found: usize,
+    },
+    /// A call that the run does not have.
+    #[error("expected a step below {steps}, found {step}")]
+    Step {
+        /// The calls of the run.
+        steps: usize,
+        /// The call, from 0.
+        step: usize,
+    },
+}

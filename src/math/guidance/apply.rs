@@ -1,0 +1,175 @@
+//! Guidance in f64: the reference of the kernels.
+
+use crate::math::error::guidance::GuidanceError;
+use crate::math::guidance::call::{Finish, GuiderCall};
+use crate::math::guidance::finish::finish;
+use crate::table::guide::{GuideRow, Products};
+
+/// Guidance of a run in f64, with its momentum between calls.
+///
+/// ```
+/// use tweedie::math::guidance::{Guidance, Predictions};
+/// use tweedie::math::Guider;
+///
+/// let mut guidance = Guidance::new(&[1, 2])?;
+/// let (conditional, unconditional) = ([1.0, 2.0], [0.5, 1.0]);
+/// let predictions = Predictions { unconditional: &unconditional, ..Predictions::of(&conditional) };
+/// let guided = guidance.call(&Guider::linear(3.0).call(0, 1)?, predictions)?;
+/// assert_eq!(guided, [2.0, 4.0]);
+/// # Ok::<(), tweedie::error::GuidanceError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Guidance {
+    shape: Vec<usize>,
+    momentum: Vec<f64>,
+    calls: usize,
+}
+
+/// The predictions of a call, `[batch, ...]` in row-major order. One that the call does not read may be empty.
+#[derive(Clone, Copy, Debug)]
+pub struct Predictions<'a> {
+    /// With the condition.
+    pub conditional: &'a [f64],
+    /// Without it, or a weaker network's.
+    pub unconditional: &'a [f64],
+    /// See the table of [methods](super).
+    pub third: &'a [f64],
+    /// See the table of [methods](super); for methods of ComfyUI that compare noises, the noisy sample.
+    pub fourth: &'a [f64],
+}
+
+/// The names of the predictions that a call may ask for.
+const NAMES: [&str; 3] = ["pred_uncond", "pred_third", "pred_fourth"];
+
+impl<'a> Predictions<'a> {
+    /// The conditional prediction alone.
+    #[must_use]
+    pub const fn of(conditional: &'a [f64]) -> Self {
+        Self { conditional, unconditional: &[], third: &[], fourth: &[] }
+    }
+
+    fn others(&self) -> [&'a [f64]; 3] {
+        [self.unconditional, self.third, self.fourth]
+    }
+}
+
+impl Guidance {
+    /// Creates the guidance of predictions of this shape, `[batch, ...]`.
+    ///
+    /// # Errors
+    /// [`GuidanceError::Shape`] for a shape without elements or with more than an address counts.
+    pub fn new(shape: &[usize]) -> Result<Self, GuidanceError> {
+        match shape.iter().try_fold(1usize, |product, &size| product.checked_mul(size)) {
+            Some(elements) if elements > 0 && !shape.is_empty() => {
+                Ok(Self { shape: shape.to_vec(), momentum: Vec::new(), calls: 0 })
+            }
+            _ => Err(GuidanceError::Shape { expected: 1, found: shape.to_vec() }),
+        }
+    }
+
+    /// The first vector of the last call that made one: with momentum, the running sum of differences. Empty before the
+    /// first.
+    #[must_use]
+    pub fn momentum(&self) -> &[f64] {
+        &self.momentum
+    }
+
+    /// The guided prediction of the next call.
+    ///
+    /// # Errors
+    /// [`GuidanceError`] for predictions that are missing or of another size, and for a shape without the axis of a norm.
+    pub fn call(&mut self, call: &GuiderCall, predictions: Predictions<'_>) -> Result<Vec<f64>, GuidanceError> {
+        self.check(call, &predictions)?;
+        let row = &call.row;
+        let c = predictions.conditional;
+        let [mut v1, v2] = [row.first, row.second].map(|weights| along(weights, &predictions));
+        if row.momentum != 0.0 {
+            v1.iter_mut().zip(&self.momentum).for_each(|(new, old)| *new += row.momentum * old);
+        }
+        let mut guided = Vec::with_capacity(c.len());
+        let (group, sample) = (call.over.elements(&self.shape).max(1), self.sample());
+        for first in (0..c.len()).step_by(group) {
+            let part = first..(first + group).min(c.len());
+            guided.extend(mixed(row, [&c[part.clone()], &v1[part.clone()], &v2[part]]));
+        }
+        if row.rescale != 0.0 {
+            let samples = guided.chunks_mut(sample).zip(c.chunks(sample));
+            samples.for_each(|(guided, c)| rescale(guided, c, row.rescale));
+        }
+        if let Some(how) = call.finish {
+            finish(how, &self.shape, &mut guided, c, predictions.unconditional)?;
+        }
+        if row.keeps() {
+            self.momentum = v1;
+        }
+        self.calls += 1;
+        Ok(guided)
+    }
+
+    fn check(&self, call: &GuiderCall, predictions: &Predictions<'_>) -> Result<(), GuidanceError> {
+        let expected = self.shape.iter().product();
+        let length = |what, found: usize| match found == expected {
+            true => Ok(()),
+            false => Err(GuidanceError::Length { what, expected, found }),
+        };
+        length("pred_cond", predictions.conditional.len())?;
+        let reads = call.row.reads();
+        let compares = matches!(call.finish, Some(Finish::Mahiro { .. }));
+        for (i, (what, found)) in NAMES.into_iter().zip(predictions.others()).enumerate() {
+            if !(reads[i] || compares && i == 0) {
+                continue;
+            }
+            if found.is_empty() {
+                return Err(GuidanceError::Missing { what, call: self.calls });
+            }
+            length(what, found.len())?;
+        }
+        Ok(())
+    }
+
+    /// The elements of a sample.
+    fn sample(&self) -> usize {
+        self.shape[1..].iter().product()
+    }
+}
+
+/// A sum of differences between the conditional prediction and the others. What has no weight is not read.
+fn along(weights: [f64; 3], predictions: &Predictions<'_>) -> Vec<f64> {
+    let c = predictions.conditional;
+    let mut sum = vec![0.0; c.len()];
+    for (weight, other) in weights.into_iter().zip(predictions.others()) {
+        if weight != 0.0 {
+            sum.iter_mut().zip(c.iter().zip(other)).for_each(|(sum, (c, other))| *sum += weight * (c - other));
+        }
+    }
+    sum
+}
+
+/// The mixture of a group whose sums are its own.
+fn mixed<'a>(row: &GuideRow, [c, v1, v2]: [&'a [f64]; 3]) -> impl Iterator<Item = f64> + use<'a> {
+    let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+    let products = Products {
+        cc: dot(c, c),
+        c1: dot(c, v1),
+        c2: dot(c, v2),
+        v11: dot(v1, v1),
+        v12: dot(v1, v2),
+        v22: dot(v2, v2),
+    };
+    let [of_c, of_v1, of_v2] = row.weights.of(&products);
+    c.iter().zip(v1.iter().zip(v2)).map(move |(c, (v1, v2))| of_c * c + of_v1 * v1 + of_v2 * v2)
+}
+
+/// Rescales a sample to the standard deviation of its conditional prediction. Where one of the two is not finite, or that of
+/// the sample is 0, nothing changes.
+fn rescale(guided: &mut [f64], c: &[f64], degree: f64) {
+    let spread = |values: &[f64]| {
+        let mean = values.iter().sum::<f64>() / values.len() as f64;
+        values.iter().map(|x| (x - mean).powi(2)).sum::<f64>().sqrt()
+    };
+    // Both have the same divisor, the count less 1.
+    let ratio = spread(c) / spread(guided);
+    if ratio.is_finite() {
+        guided.iter_mut().for_each(|x| *x *= degree * ratio + 1.0 - degree);
+    }
+}

@@ -1,0 +1,83 @@
+//! One call of a guider.
+
+use crate::table::guide::GuideRow;
+
+/// One call of a [`Guider`](super::Guider): its row, and what a row cannot say.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct GuiderCall {
+    /// The mixture of the predictions.
+    pub row: GuideRow,
+    /// True for each of the unconditional, the third and the fourth prediction that the call asks for.
+    pub asks: [bool; 3],
+    /// The elements over which sums run.
+    pub over: Over,
+    /// What follows the mixture, position by position.
+    pub finish: Option<Finish>,
+}
+
+/// The elements over which the sums of a call run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Over {
+    /// Those of a sample.
+    Sample,
+    /// Those of the last three axes: of a video, a channel of a sample (ComfyUI).
+    LastThreeAxes,
+    /// Those of all samples (ComfyUI): a result depends on the batch.
+    Batch,
+}
+
+/// The number of last axes over which sums of [`Over::LastThreeAxes`] run.
+const LAST_AXES: usize = 3;
+
+impl Over {
+    /// The number of elements that share sums, of predictions of this shape, `[batch, ...]`.
+    #[must_use]
+    pub fn elements(self, shape: &[usize]) -> usize {
+        let first = match self {
+            Self::Sample => 1,
+            Self::LastThreeAxes => shape.len().saturating_sub(LAST_AXES).max(1),
+            Self::Batch => 0,
+        };
+        shape.iter().skip(first).product()
+    }
+}
+
+/// What is done to a mixture along the axis of channels.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Finish {
+    /// `g * strength * |c|/|g|`, norms over an axis at each position; clamped, `g * strength * min(|c|/(|g| + 1e-8), 1)`.
+    Norm {
+        /// The axis of the norms; 0 is the batch, -1 the last one.
+        axis: i64,
+        /// A factor of the result.
+        strength: f64,
+        /// The result may be shorter than the conditional prediction.
+        clamped: bool,
+    },
+    /// `((k + 1)*g + (1 - k)*w*c)/2`, where `k` is the mean over positions of the cosine, over axis 1, of the signed square
+    /// roots of `w*u` and of `(w*c + g)/2`.
+    Mahiro {
+        /// The scale `w`.
+        scale: f64,
+        /// The mean is that over the whole batch.
+        over_batch: bool,
+    },
+}
+
+impl GuiderCall {
+    /// The call whose result is the conditional prediction.
+    pub const CONDITIONAL: Self =
+        Self { row: GuideRow::CONDITIONAL, asks: [false; 3], over: Over::Sample, finish: None };
+
+    /// A call that asks for what its row reads.
+    #[must_use]
+    pub fn of(row: GuideRow) -> Self {
+        Self { row, asks: row.reads(), over: Over::Sample, finish: None }
+    }
+
+    /// The number of predictions that the call asks for, the conditional one included.
+    #[must_use]
+    pub fn predictions(&self) -> usize {
+        1 + self.asks.iter().filter(|asked| **asked).count()
+    }
+}

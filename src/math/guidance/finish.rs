@@ -1,0 +1,101 @@
+//! What follows a mixture position by position: norms and cosines along an axis.
+
+use crate::math::error::guidance::GuidanceError;
+use crate::math::guidance::call::Finish;
+
+/// What ComfyUI adds to a norm that it divides by.
+const NORM_EPSILON: f64 = 1e-8;
+
+/// The least norm in the denominator of a cosine, as in torch.
+const LEAST_NORM: f64 = 1e-8;
+
+/// The axis of Mahiro's cosine: channels.
+const CHANNELS: i64 = 1;
+
+/// Where the elements of an axis lie: `outer` blocks of `length` elements each, `inner` apart.
+struct Axis {
+    length: usize,
+    inner: usize,
+}
+
+impl Axis {
+    fn of(shape: &[usize], axis: i64) -> Option<Self> {
+        let rank = i64::try_from(shape.len()).ok()?;
+        let at = usize::try_from(if axis < 0 { axis.checked_add(rank)? } else { axis }).ok()?;
+        let length = *shape.get(at).filter(|_| at > 0)?;
+        Some(Self { length, inner: shape[at + 1..].iter().product() })
+    }
+
+    /// The first element of each position, of so many elements.
+    fn positions(&self, elements: usize) -> impl Iterator<Item = usize> + use<> {
+        let (inner, block) = (self.inner, self.length * self.inner);
+        (0..elements).step_by(block.max(1)).flat_map(move |first| first..first + inner)
+    }
+
+    /// The elements of a position.
+    fn elements(&self, first: usize) -> impl Iterator<Item = usize> + use<> {
+        (first..).step_by(self.inner.max(1)).take(self.length)
+    }
+
+    /// The sum of a function of the elements of a position.
+    fn sum(&self, first: usize, of: impl Fn(usize) -> f64) -> f64 {
+        self.elements(first).map(of).sum()
+    }
+}
+
+/// Finishes a mixture of a batch of this shape.
+///
+/// # Errors
+/// [`GuidanceError::Axis`] and [`GuidanceError::Channels`] for an axis that the shape does not have.
+pub(super) fn finish(
+    how: Finish,
+    shape: &[usize],
+    guided: &mut [f64],
+    c: &[f64],
+    u: &[f64],
+) -> Result<(), GuidanceError> {
+    match how {
+        Finish::Norm { axis, strength, clamped } => {
+            let missing = GuidanceError::Axis { rank: shape.len(), found: axis };
+            norm(&Axis::of(shape, axis).ok_or(missing)?, strength, clamped, guided, c);
+        }
+        Finish::Mahiro { scale, over_batch } => {
+            let axis = Axis::of(shape, CHANNELS).ok_or(GuidanceError::Channels { rank: shape.len() })?;
+            let sample = shape[1..].iter().product::<usize>().max(1);
+            let group = if over_batch { guided.len().max(1) } else { sample };
+            for ((guided, c), u) in guided.chunks_mut(group).zip(c.chunks(group)).zip(u.chunks(group)) {
+                mahiro(&axis, scale, guided, c, u);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn norm(axis: &Axis, strength: f64, clamped: bool, guided: &mut [f64], c: &[f64]) {
+    for first in axis.positions(guided.len()) {
+        let of_c = axis.sum(first, |i| c[i] * c[i]).sqrt();
+        let of_guided = axis.sum(first, |i| guided[i] * guided[i]).sqrt();
+        let factor = match clamped {
+            true => (of_c / (of_guided + NORM_EPSILON)).min(1.0),
+            false if of_guided > 0.0 => of_c / of_guided,
+            false => 1.0, // the result is 0
+        };
+        axis.elements(first).for_each(|i| guided[i] *= strength * factor);
+    }
+}
+
+fn mahiro(axis: &Axis, scale: f64, guided: &mut [f64], c: &[f64], u: &[f64]) {
+    let root = |x: f64| x.abs().sqrt().copysign(x);
+    let likeness = |first| {
+        let of_u = |i: usize| root(scale * u[i]);
+        let of_merged = |i: usize| root((scale * c[i] + guided[i]) / 2.0);
+        let [uu, mm] = [axis.sum(first, |i| of_u(i).powi(2)), axis.sum(first, |i| of_merged(i).powi(2))];
+        let [u_norm, m_norm] = [uu, mm].map(|squares| squares.sqrt().max(LEAST_NORM));
+        axis.sum(first, |i| of_u(i) * of_merged(i)) / (u_norm * m_norm)
+    };
+    let positions = (guided.len() / axis.length.max(1)).max(1) as f64;
+    let likeness = axis.positions(guided.len()).map(likeness).sum::<f64>() / positions;
+    for (guided, c) in guided.iter_mut().zip(c) {
+        *guided = ((likeness + 1.0) * *guided + (1.0 - likeness) * scale * c) / 2.0;
+    }
+}

@@ -1,0 +1,349 @@
+//! Guiders: a method of guidance with its numbers.
+
+use crate::math::error::guidance::GuidanceError;
+use crate::math::guidance::call::{Finish, GuiderCall, Over};
+use crate::math::guidance::window::Window;
+use crate::table::guide::{GuideRow, Weights};
+
+/// A method of guidance with its numbers: a whole run's mixtures of predictions as plain data.
+///
+/// Every guider starts from the conditional prediction `c` and the unconditional one `u`, some from a third and a fourth.
+///
+/// ```
+/// use tweedie::math::Guider;
+///
+/// let guider = Guider::CATALOGUE.find("AdaptiveProjectedGuidance")?.build(&[("guidance_scale", 7.5), ("stop", 0.5)])?;
+/// let asked: Vec<usize> = guider.calls(4)?.map(|call| call.predictions()).collect();
+/// assert_eq!(asked, [2, 2, 1, 1]);
+/// # Ok::<(), tweedie::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Guider {
+    /// The method.
+    pub method: Method,
+    /// The scale of guidance: `w`.
+    pub scale: f64,
+    /// The scale of each step of a run, where it is not one for all.
+    pub scales: Option<Vec<f64>>,
+    /// True for `c + w*(c - u)` (Ho & Salimans 2022, arXiv 2207.12598, eq. 6), false for `u + w*(c - u)`.
+    pub original: bool,
+    /// The degree of rescaling to the conditional prediction's standard deviation, in `0..=1`.
+    pub rescale: f64,
+    /// The part of a run in which there is guidance.
+    pub window: Window,
+    /// Without it, results are the conditional predictions.
+    pub enabled: bool,
+}
+
+/// The rule by which a [`Guider`] mixes predictions.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Method {
+    /// Along `c - u`.
+    Linear,
+    /// The optimal scale of `u`, and zeros in the first steps.
+    ZeroStar {
+        /// The steps whose result is 0.
+        zero_init_steps: usize,
+        /// The scale follows from the noises, for which the fourth prediction is the noisy sample.
+        of_noise: bool,
+    },
+    /// Adaptive projection.
+    Projected {
+        /// The numbers of the projection.
+        projection: Projection,
+        /// Norms are those of the last three axes, and the result is `c + w*d` (ComfyUI).
+        last_three_axes: bool,
+    },
+    /// Along `c - u` up to a step, with adaptive projection after it.
+    Mixed {
+        /// The numbers of the projection.
+        projection: Projection,
+        /// The scale of guidance in the steps of the projection.
+        scale: f64,
+        /// The last step without projection.
+        start_step: usize,
+    },
+    /// `u` is projected on the direction that both predictions share.
+    Tangential {
+        /// The same of their noises, for which the fourth prediction is the noisy sample.
+        of_noise: bool,
+    },
+    /// The scale decays with the length of `c - u`.
+    Magnitude {
+        /// The decay.
+        alpha: f64,
+    },
+    /// Away from a third prediction too, of a network that was perturbed.
+    Perturbed {
+        /// The scale of that guidance.
+        scale: f64,
+        /// The part of a run in which there is a third prediction, without its first step.
+        window: Window,
+    },
+    /// Away from a perturbed network and from one whose modalities do not see each other.
+    Modalities {
+        /// The scale of the third prediction; 0 is none.
+        perturbed: f64,
+        /// The scale of the fourth prediction; 1 is none.
+        isolated: f64,
+    },
+    /// Along two conditions one after the other; the third prediction has the image alone.
+    Image {
+        /// The scale of the image.
+        image_scale: f64,
+        /// The image's guidance acts on what the text's has made.
+        nested: bool,
+    },
+    /// The result is as long as the conditional prediction at each position.
+    Norm {
+        /// The axis of the norms; 0 is the batch, -1 the last one.
+        axis: i64,
+        /// A factor of the result.
+        strength: f64,
+        /// The result may be shorter.
+        clamped: bool,
+    },
+    /// Away from the part of a negative prediction, the third, that does not go along with the positive one.
+    PerpNeg {
+        /// The scale of the negative prediction.
+        neg_scale: f64,
+        /// Sums are those of the whole batch.
+        over_batch: bool,
+    },
+    /// Between the mixture and the scaled conditional prediction, by their likeness.
+    Mahiro {
+        /// The likeness is that of the whole batch.
+        over_batch: bool,
+    },
+}
+
+/// The numbers of adaptive projected guidance.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Projection {
+    /// The longest norm of what is added; 0 is any.
+    pub threshold: f64,
+    /// The factor of its part along `c`.
+    pub eta: f64,
+    /// The coefficient of the differences of the calls before.
+    pub momentum: f64,
+}
+
+/// The relative difference below which two scales are the same, as in Python's `math.isclose`.
+const CLOSE: f64 = 1e-9;
+
+fn is_close(a: f64, b: f64) -> bool {
+    (a - b).abs() <= CLOSE * a.abs().max(b.abs())
+}
+
+/// A call among others, or one by itself.
+#[derive(Clone, Copy)]
+struct Place {
+    step: Option<usize>,
+    steps: Option<usize>,
+}
+
+impl Guider {
+    /// `u + scale*(c - u)` in every call.
+    #[must_use]
+    pub const fn linear(scale: f64) -> Self {
+        Self {
+            method: Method::Linear,
+            scale,
+            scales: None,
+            original: false,
+            rescale: 0.0,
+            window: Window::WHOLE,
+            enabled: true,
+        }
+    }
+
+    /// The calls of a run of this many steps, the first one first.
+    ///
+    /// # Errors
+    /// [`GuidanceError::Scales`] for a list of another length.
+    pub fn calls(&self, steps: usize) -> Result<impl Iterator<Item = GuiderCall> + use<'_>, GuidanceError> {
+        self.check_scales(steps)?;
+        let mut active = false;
+        Ok((0..steps).map(move |step| {
+            let call = self.at(Place { step: Some(step), steps: Some(steps) }, active);
+            active |= call.row.keeps();
+            call
+        }))
+    }
+
+    /// A call of a run by itself, without the momentum of those before.
+    ///
+    /// # Errors
+    /// As [`calls`](Self::calls); [`GuidanceError::Step`] for a step that the run does not have.
+    pub fn call(&self, step: usize, steps: usize) -> Result<GuiderCall, GuidanceError> {
+        self.check_scales(steps)?;
+        if step >= steps {
+            return Err(GuidanceError::Step { steps, step });
+        }
+        Ok(self.at(Place { step: Some(step), steps: Some(steps) }, false))
+    }
+
+    /// A call that is not part of a run, or whose step alone is known: what depends on the length of the run is on, and
+    /// without a step so is all but what begins at a step.
+    ///
+    /// # Errors
+    /// [`GuidanceError::Scales`] for a list of scales.
+    pub fn alone(&self, step: Option<usize>) -> Result<GuiderCall, GuidanceError> {
+        self.check_scales(1)?;
+        Ok(self.at(Place { step, steps: None }, false))
+    }
+
+    fn check_scales(&self, expected: usize) -> Result<(), GuidanceError> {
+        match &self.scales {
+            Some(scales) if scales.len() != expected => Err(GuidanceError::Scales { expected, found: scales.len() }),
+            _ => Ok(()),
+        }
+    }
+
+    /// The scale of a step, as the caller counts it.
+    fn scale_at(&self, at: Place) -> f64 {
+        let listed = self.scales.as_ref().and_then(|scales| scales.get(at.step.unwrap_or(0)));
+        listed.copied().unwrap_or(self.scale)
+    }
+
+    /// A scale in the convention of `u + w*(c - u)`.
+    fn from_unconditional(&self, scale: f64) -> f64 {
+        if self.original { 1.0 + scale } else { scale }
+    }
+
+    /// True for a scale that changes nothing.
+    fn is_neutral(&self, scale: f64) -> bool {
+        is_close(scale, if self.original { 0.0 } else { 1.0 })
+    }
+
+    fn at(&self, at: Place, active: bool) -> GuiderCall {
+        if !self.enabled {
+            return GuiderCall::CONDITIONAL;
+        }
+        let inside = self.window.holds(at.step, at.steps);
+        let scale = self.scale_at(at);
+        let guided = inside && !self.is_neutral(scale);
+        let call = match self.method {
+            Method::ZeroStar { zero_init_steps, .. } if at.step.is_some_and(|step| step < zero_init_steps) => {
+                let zero = GuideRow { weights: Weights::Fixed([0.0; 3]), ..GuideRow::CONDITIONAL };
+                GuiderCall { asks: [guided, false, false], ..GuiderCall::of(zero) }
+            }
+            Method::Perturbed { scale: third, window } => self.perturbed(at, guided.then_some(scale), third, window),
+            Method::Modalities { perturbed, isolated } if inside => modalities(scale, perturbed, isolated),
+            Method::Norm { axis, strength, clamped } if inside => GuiderCall {
+                finish: Some(Finish::Norm { axis, strength, clamped }),
+                ..GuiderCall::of(linear(self.from_unconditional(scale)))
+            },
+            Method::PerpNeg { neg_scale, over_batch } if inside => perpendicular(scale, neg_scale, over_batch),
+            Method::Image { image_scale, nested } if inside => image(scale, image_scale, nested),
+            Method::Mixed { projection, scale: projected, start_step } if guided => {
+                let on = at.step.is_some_and(|step| step > start_step) && !self.is_neutral(projected);
+                if on {
+                    self.projected(projected, projection, active)
+                } else {
+                    self.gathering(scale, projection, active)
+                }
+            }
+            _ if guided => self.mixed(scale, active),
+            _ => GuiderCall::CONDITIONAL,
+        };
+        let rescale = if call.row == GuideRow::CONDITIONAL { 0.0 } else { self.rescale };
+        GuiderCall { row: GuideRow { rescale, ..call.row }, ..call }
+    }
+
+    /// The methods that look at `c` and `u` alone, and are off at a neutral scale.
+    fn mixed(&self, w: f64, active: bool) -> GuiderCall {
+        let scale = self.from_unconditional(w);
+        let of = |weights| GuiderCall::of(GuideRow { first: [1.0, 0.0, 0.0], weights, ..GuideRow::CONDITIONAL });
+        // The fourth prediction is the noisy sample, so this is the conditional prediction's noise.
+        let of_noise = |weights| {
+            let call = of(weights);
+            GuiderCall { row: GuideRow { second: [0.0, 0.0, -1.0], ..call.row }, asks: [true, false, true], ..call }
+        };
+        match self.method {
+            Method::ZeroStar { of_noise: false, .. } => of(Weights::ZeroStar { scale }),
+            Method::ZeroStar { of_noise: true, .. } => of_noise(Weights::ZeroStarOfNoise { scale }),
+            Method::Tangential { of_noise: false } => of(Weights::Tangential { scale }),
+            Method::Tangential { of_noise: true } => of_noise(Weights::TangentialOfNoise { scale }),
+            Method::Magnitude { alpha } => of(Weights::Magnitude { scale, alpha }),
+            Method::Projected { projection, last_three_axes: false } => self.projected(w, projection, active),
+            Method::Projected { projection, last_three_axes: true } => {
+                let call = self.projected(w, projection, active);
+                GuiderCall { row: GuideRow { second: [0.0; 3], ..call.row }, over: Over::LastThreeAxes, ..call }
+            }
+            Method::Mahiro { over_batch } => {
+                GuiderCall { finish: Some(Finish::Mahiro { scale, over_batch }), ..GuiderCall::of(linear(scale)) }
+            }
+            _ => GuiderCall::of(linear(scale)),
+        }
+    }
+
+    fn projected(&self, scale: f64, projection: Projection, active: bool) -> GuiderCall {
+        let Projection { threshold, eta, momentum } = projection;
+        GuiderCall::of(GuideRow {
+            first: [1.0, 0.0, 0.0],
+            second: if self.original { [0.0; 3] } else { [1.0, 0.0, 0.0] },
+            momentum: if active { momentum } else { 0.0 },
+            weights: Weights::Projected { scale, threshold, eta },
+            rescale: 0.0,
+        })
+    }
+
+    /// Linear guidance, while the momentum gathers.
+    fn gathering(&self, scale: f64, projection: Projection, active: bool) -> GuiderCall {
+        let along = self.from_unconditional(scale) - 1.0;
+        let row = self.projected(scale, projection, active).row;
+        let weights = Weights::Fixed([1.0, 0.0, along]);
+        GuiderCall::of(GuideRow { second: [1.0, 0.0, 0.0], weights, ..row })
+    }
+
+    /// The scale of linear guidance is none where that is off.
+    fn perturbed(&self, at: Place, linear: Option<f64>, third: f64, window: Window) -> GuiderCall {
+        let on = window.holds_after_start(at.step, at.steps) && third != 0.0;
+        let along = linear.map_or(0.0, |scale| self.from_unconditional(scale) - 1.0);
+        let away = match (on, linear) {
+            (false, _) => 0.0,
+            (true, Some(_)) => third,
+            // Without the unconditional prediction the third takes its place.
+            (true, None) => self.from_unconditional(third) - 1.0,
+        };
+        let call = GuiderCall::of(along_differences([along, away, 0.0]));
+        GuiderCall { asks: [linear.is_some(), on, false], ..call }
+    }
+}
+
+/// A row along differences of predictions, with no sums.
+fn along_differences(first: [f64; 3]) -> GuideRow {
+    if first == [0.0; 3] {
+        return GuideRow::CONDITIONAL;
+    }
+    GuideRow { first, weights: Weights::Fixed([1.0, 1.0, 0.0]), ..GuideRow::CONDITIONAL }
+}
+
+fn linear(scale: f64) -> GuideRow {
+    along_differences([scale - 1.0, 0.0, 0.0])
+}
+
+fn modalities(scale: f64, perturbed: f64, isolated: f64) -> GuiderCall {
+    let difference = |scale: f64, none: f64| if is_close(scale, none) { 0.0 } else { scale - none };
+    GuiderCall::of(along_differences([difference(scale, 1.0), difference(perturbed, 0.0), difference(isolated, 1.0)]))
+}
+
+fn image(scale: f64, image_scale: f64, nested: bool) -> GuiderCall {
+    let of_text = if nested { image_scale * (scale - 1.0) } else { scale - image_scale };
+    let call = GuiderCall::of(along_differences([image_scale - 1.0, of_text, 0.0]));
+    GuiderCall { asks: [true, true, false], ..call }
+}
+
+fn perpendicular(scale: f64, negative: f64, over_batch: bool) -> GuiderCall {
+    GuiderCall {
+        over: if over_batch { Over::Batch } else { Over::Sample },
+        ..GuiderCall::of(GuideRow {
+            first: [1.0, 0.0, 0.0],
+            // The negative less the unconditional prediction.
+            second: [1.0, -1.0, 0.0],
+            weights: Weights::Perpendicular { scale, negative },
+            ..GuideRow::CONDITIONAL
+        })
+    }
+}

@@ -1,0 +1,38 @@
+//! Guidance: the mixture of several predictions of one call.
+//!
+//! **Theory.** A network is asked more than once at a noise level: with the condition (`c`), without it (`u`), sometimes with a
+//! part of it or of itself (a third and a fourth prediction). Guidance adds differences of these to `c`. Methods
+//! differ in the weights: numbers of the call, or of the sample by a few sums over it. [`GuideRow`](crate::table::GuideRow) has the formula that
+//! all share.
+//!
+//! | method | predictions | source |
+//! |---|---|---|
+//! | [`Linear`](Method::Linear) | `c`, `u` | Ho & Salimans 2022, arXiv 2207.12598; autoguidance: Karras et al. 2024, arXiv 2406.02507 |
+//! | [`ZeroStar`](Method::ZeroStar) | `c`, `u` | Fan et al. 2025, arXiv 2503.18886 |
+//! | [`Projected`](Method::Projected), [`Mixed`](Method::Mixed) | `c`, `u` | Sadat et al. 2024, arXiv 2410.02416; HunyuanImage 2.1 |
+//! | [`Tangential`](Method::Tangential) | `c`, `u` | Kwon et al. 2025, arXiv 2503.18137 |
+//! | [`Magnitude`](Method::Magnitude) | `c`, `u` | MAMBO-G, arXiv 2508.03442 |
+//! | [`Perturbed`](Method::Perturbed) | `c`, `u`, a perturbed network's | Ahn et al. 2024, arXiv 2403.17377; Hong 2024, arXiv 2408.00760; Stable Diffusion 3.5 |
+//! | [`Modalities`](Method::Modalities) | `c`, `u`, a perturbed network's, one of modalities apart | LTX-2 |
+//! | [`Image`](Method::Image) | `c`, `u`, that of the image alone | Brooks et al. 2023, arXiv 2211.09800 |
+//! | [`Norm`](Method::Norm) | `c`, `u` | Qwen-Image; ComfyUI, `CFGNorm` |
+//! | [`PerpNeg`](Method::PerpNeg) | `c`, `u`, a negative one | Armandpour et al. 2023, arXiv 2304.04968 |
+//! | [`Mahiro`](Method::Mahiro) | `c`, `u` | ComfyUI, `Mahiro` |
+//!
+//! **Practice.** A [`Guider`] comes from [`Guider::CATALOGUE`] by name, under the names and arguments that other
+//! libraries use. [`Guider::calls`] says what each call of a run asks the network for, and holds its row. A [`Guidance`]
+//! applies the calls to tensors in f64, call after call; [`gpu::Guide`](crate::gpu::Guide) applies the rows on the GPU.
+//!
+//! A result depends on its own sample alone, with two exceptions, which follow ComfyUI: `perp-neg-batch` and `mahiro-batch`
+//! take sums over the batch.
+
+pub(crate) mod apply;
+pub(crate) mod call;
+pub(crate) mod finish;
+pub(crate) mod guider;
+pub(crate) mod window;
+
+pub use apply::{Guidance, Predictions};
+pub use call::{Finish, GuiderCall, Over};
+pub use guider::{Guider, Method, Projection};
+pub use window::Window;

@@ -1,0 +1,33 @@
+//! The part of a run in which a guider acts.
+
+/// A part of a run in fractions of its steps: `int(start*n) <= step < int(stop*n)`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Window {
+    /// The fraction of the steps before it, in `0..1`.
+    pub start: f64,
+    /// The fraction of the steps up to its end, in `start..=1`.
+    pub stop: f64,
+}
+
+impl Window {
+    /// The whole run.
+    pub const WHOLE: Self = Self { start: 0.0, stop: 1.0 };
+
+    /// True for a step inside; where the step or the number of steps is not known, too.
+    #[must_use]
+    pub fn holds(self, step: Option<usize>, steps: Option<usize>) -> bool {
+        self.ends(step, steps).is_none_or(|[step, first, end]| first <= step && step < end)
+    }
+
+    /// The same without its first step.
+    #[must_use]
+    pub fn holds_after_start(self, step: Option<usize>, steps: Option<usize>) -> bool {
+        self.ends(step, steps).is_none_or(|[step, first, end]| first < step && step < end)
+    }
+
+    /// The step, the first one inside and the first one behind.
+    fn ends(self, step: Option<usize>, steps: Option<usize>) -> Option<[usize; 3]> {
+        let (step, steps) = (step?, steps?);
+        Some([step, (self.start * steps as f64) as usize, (self.stop * steps as f64) as usize])
+    }
+}
