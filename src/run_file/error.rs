@@ -1,5 +1,6 @@
 //! Errors of reading a run file.
 
+use crate::guider_file::GuiderFileError;
 use crate::math::run::error::RunError;
 use thiserror::Error;
 
@@ -41,6 +42,9 @@ pub enum RunFileError {
         /// Another key.
         second: &'static str,
     },
+    /// Guidance that there is not.
+    #[error(transparent)]
+    Guidance(#[from] GuiderFileError),
     /// A model that there is not.
     #[error("model: {0}")]
     Model(#[source] RunError),

@@ -2,6 +2,7 @@
 
 use super::error::RunFileError;
 use super::object::{Object, node, numbers, values, wrong};
+use crate::math::guidance::guider::Guider;
 use crate::math::run::model::RunModel;
 use crate::math::run::run::{Run, RunCompat, RunGrid, RunGuidance};
 use crate::math::run::value::Node;
@@ -109,6 +110,7 @@ impl Run {
             (None, Some(list)) => Some(RunGrid::Sigmas(list)),
             (None, None) => None,
         };
+        let compat = compat(object.take("compat"))?;
         let run = Self {
             model,
             model_name,
@@ -123,10 +125,10 @@ impl Run {
             add_noise: object.switch("add_noise")?.unwrap_or(true),
             flip_sigmas: object.switch("flip_sigmas")?.unwrap_or(false),
             options: values(object.object("options")?.unwrap_or_default())?,
-            guidance: object.take("guidance").map(guidance).transpose()?,
+            guidance: object.take("guidance").map(|value| guidance(value, compat)).transpose()?,
             differential_diffusion_strength: object.number("differential_diffusion_strength")?,
             seed: object.word("seed")?,
-            compat: compat(object.take("compat"))?,
+            compat,
             float32: object.switch("float32")?.unwrap_or(false) || recorded_in_f32,
         };
         object.finish("a run", KEYS)?;
@@ -169,14 +171,19 @@ fn sampler_node(value: Value) -> Result<Node, RunFileError> {
 }
 
 /// A scale, or a kind with its options.
-fn guidance(value: Value) -> Result<RunGuidance, RunFileError> {
+fn guidance(value: Value, compat: RunCompat) -> Result<RunGuidance, RunFileError> {
     const EXPECTED: &str = "a scale, or {kind, ..}";
     match value {
         Value::Number(number) => Ok(RunGuidance::Scale(number.as_f64().unwrap_or(f64::NAN))),
-        Value::Object(mut map) => match map.remove("kind") {
-            Some(Value::String(name)) => Ok(RunGuidance::Kind(Node { name, inputs: values(map)? })),
-            found => Err(wrong("kind of guidance", "a name", &found.unwrap_or_default())),
-        },
+        Value::Object(mut map) => {
+            let guider = Guider::from_json(&Value::Object(map.clone()), compat == RunCompat::ComfyUi)?;
+            match map.remove("kind") {
+                Some(Value::String(name)) => {
+                    Ok(RunGuidance::Kind { node: Node { name, inputs: values(map)? }, guider: Box::new(guider) })
+                }
+                found => Err(wrong("kind of guidance", "a name", &found.unwrap_or_default())),
+            }
+        }
         other => Err(wrong("guidance", EXPECTED, &other)),
     }
 }

@@ -74,10 +74,10 @@ fn node(node: &Node) -> Value {
 fn guidance(guidance: &RunGuidance) -> Value {
     match guidance {
         RunGuidance::Scale(scale) => (*scale).into(),
-        RunGuidance::Kind(kind) => {
-            let mut value = values(&kind.inputs);
+        RunGuidance::Kind { node, .. } => {
+            let mut value = values(&node.inputs);
             if let Some(map) = value.as_object_mut() {
-                map.insert("kind".to_owned(), kind.name.clone().into());
+                map.insert("kind".to_owned(), node.name.clone().into());
             }
             value
         }

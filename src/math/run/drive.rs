@@ -3,11 +3,14 @@
 use super::adaptive::{Adaptive, Attempt};
 use super::error::RunError;
 use super::run_loop::{Planned, RunLoop, Way};
+use crate::math::guidance::apply::{Guidance, Predictions};
 use crate::table::step::StepRow;
 
 /// The tensors of a run, sample after sample.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RunInputs<'a> {
+    /// The shape of each of them, `[batch, ...]`, which guidance with statistics needs; empty for one sample.
+    pub shape: &'a [usize],
     /// The noise of the start.
     pub noise: Option<&'a [f64]>,
     /// The first sample itself, in the place of noise and latent image.
@@ -61,7 +64,8 @@ type Clean = [Vec<f64>; 2];
 
 impl RunLoop {
     /// Runs it. `network` returns its raw outputs at a sample: the conditional one and, where the loop
-    /// [needs](Self::needs_unconditional) it, the unconditional one.
+    /// [needs](Self::needs_unconditional) them or its [guider](Self::guider) asks for them, the unconditional one, a third and a
+    /// fourth; the others may be empty.
     ///
     /// # Errors
     /// Those of the network; [`RunError::Value`] for a tensor of another length than the rest, [`RunError::Missing`] for one that
@@ -69,7 +73,7 @@ impl RunLoop {
     pub fn drive<E: From<RunError>>(
         &self,
         inputs: &RunInputs<'_>,
-        network: impl FnMut(RunAsk<'_>) -> Result<[Vec<f64>; 2], E>,
+        network: impl FnMut(RunAsk<'_>) -> Result<[Vec<f64>; 4], E>,
     ) -> Result<RunRecord, E> {
         let latent_or = [inputs.initial, inputs.noise, inputs.latent_image];
         let missing = RunError::Missing { expected: "noise, an initial sample or a latent image" };
@@ -84,7 +88,9 @@ impl RunLoop {
         for (name, tensor) in tensors {
             length(name, tensor.map_or(count, <[f64]>::len), count)?;
         }
-        let mut drive = Drive { of: self, inputs, network, count, record: RunRecord::default() };
+        let shape = if inputs.shape.is_empty() { vec![1, count] } else { inputs.shape.to_vec() };
+        let guidance = Guidance::new(&shape).map_err(RunError::from)?;
+        let mut drive = Drive { of: self, inputs, network, count, guidance, record: RunRecord::default() };
         let first = drive.first_sample()?;
         let result = match &self.way {
             Way::Nothing => {
@@ -117,10 +123,11 @@ struct Drive<'a, N> {
     inputs: &'a RunInputs<'a>,
     network: N,
     count: usize,
+    guidance: Guidance,
     record: RunRecord,
 }
 
-impl<E: From<RunError>, N: FnMut(RunAsk<'_>) -> Result<[Vec<f64>; 2], E>> Drive<'_, N> {
+impl<E: From<RunError>, N: FnMut(RunAsk<'_>) -> Result<[Vec<f64>; 4], E>> Drive<'_, N> {
     /// `factors` of the latent image and a noise, which is not looked at where its factor is 0.
     fn mixed(&self, [latent, of_noise]: [f64; 2], noise: Option<&[f64]>) -> Result<Vec<f64>, RunError> {
         if of_noise != 0.0 && noise.is_none() {
@@ -175,7 +182,7 @@ impl<E: From<RunError>, N: FnMut(RunAsk<'_>) -> Result<[Vec<f64>; 2], E>> Drive<
     }
 
     /// Asks the network, and returns the clean samples that the sampler is given.
-    fn ask(&mut self, x: &[f64], sigma: f64) -> Result<Clean, E> {
+    fn ask(&mut self, x: &[f64], sigma: f64, step: usize) -> Result<Clean, E> {
         let model = self.of.model();
         let told = model.told(sigma);
         let mask = self.mask(told);
@@ -194,16 +201,27 @@ impl<E: From<RunError>, N: FnMut(RunAsk<'_>) -> Result<[Vec<f64>; 2], E>> Drive<
         let clean = |output: &[f64]| -> Vec<f64> {
             shown.iter().zip(output).map(|(x, output)| of_x * x + of_output * output).collect()
         };
-        let [conditional, unconditional] = outputs;
-        length("an output of the network", conditional.len(), self.count)?;
-        let (conditional, alone) = (clean(&conditional), clean(&unconditional));
-        let guided: Vec<f64> = match self.of.needs_unconditional() {
-            false => conditional,
-            true => {
-                length("an unconditional output of the network", unconditional.len(), self.count)?;
+        length("an output of the network", outputs[0].len(), self.count)?;
+        let alone = clean(&outputs[1]);
+        let guided = match (&self.of.guider, self.of.needs_unconditional()) {
+            (Some(guider), _) => {
+                let steps = self.of.sigmas().len().saturating_sub(1).max(1);
+                let call = guider.call(step.min(steps - 1), steps).map_err(RunError::from)?;
+                let given = match self.of.guides_clean_samples {
+                    true => outputs.each_ref().map(|output| clean(output)),
+                    false => outputs,
+                };
+                let [conditional, unconditional, third, fourth] = given.each_ref().map(|output| &output[..]);
+                let predictions = Predictions { conditional, unconditional, third, fourth };
+                let mixed = self.guidance.call(&call, predictions).map_err(RunError::from)?;
+                if self.of.guides_clean_samples { mixed } else { clean(&mixed) }
+            }
+            (None, false) => clean(&outputs[0]),
+            (None, true) => {
+                length("an unconditional output of the network", outputs[1].len(), self.count)?;
                 let scale = self.of.guidance();
                 let mixed = |(c, u): (&f64, &f64)| if scale == 1.0 { *c } else { u + scale * (c - u) };
-                conditional.iter().zip(&alone).map(mixed).collect()
+                clean(&outputs[0]).iter().zip(&alone).map(mixed).collect()
             }
         };
         self.record.call_x.push(shown);
@@ -234,7 +252,7 @@ impl<E: From<RunError>, N: FnMut(RunAsk<'_>) -> Result<[Vec<f64>; 2], E>> Drive<
                     self.record.samples.push(x.clone());
                     step = Some(call.step);
                 }
-                clean = self.ask(&x, sigmas.next().copied().unwrap_or(f64::NAN))?;
+                clean = self.ask(&x, sigmas.next().copied().unwrap_or(f64::NAN), call.step)?;
             }
             let noises = self.noises_of(&call.row, call.noise)?;
             let next = stepped(&call.row, &x, &clean, &past, &noises);
@@ -258,7 +276,8 @@ impl<E: From<RunError>, N: FnMut(RunAsk<'_>) -> Result<[Vec<f64>; 2], E>> Drive<
             let calls = self.record.call_x.len();
             let noise = if adaptive.is_noisy() { Some(self.noise(draws)) } else { None };
             let drawn = || noise.unwrap_or(Ok(Vec::new())).map_err(E::from);
-            let went = walk.attempt(|x, sigma| self.ask(x, sigma).map(|[clean, _]| clean), drawn)?;
+            let step = walk.attempts.len();
+            let went = walk.attempt(|x, sigma| self.ask(x, sigma, step).map(|[clean, _]| clean), drawn)?;
             if self.record.call_x.len() > calls {
                 self.record.samples.push(before);
             }

@@ -2,6 +2,7 @@
 
 use crate::few::few;
 use crate::math::catalog::error::CatalogError;
+use crate::math::error::guidance::GuidanceError;
 use crate::math::error::sampler::SamplerError;
 use thiserror::Error;
 
@@ -15,6 +16,9 @@ pub enum RunError {
     /// A sampler whose formulas have no value.
     #[error(transparent)]
     Sampler(#[from] SamplerError),
+    /// Guidance that these predictions cannot have.
+    #[error(transparent)]
+    Guidance(#[from] GuidanceError),
     /// A value of another kind.
     #[error("{name}: expected {expected}, found {found}")]
     Value {

@@ -8,6 +8,7 @@ use super::sigma_nodes::flipped;
 use super::value::{Node, RunValue};
 use super::window::{Window, of_scheduler};
 use crate::few::few;
+use crate::math::guidance::guider::Guider;
 
 /// Where the sigmas of a run come from.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,8 +37,13 @@ pub enum RunCompat {
 pub enum RunGuidance {
     /// A scale; 1 skips the unconditional prediction.
     Scale(f64),
-    /// A kind by name, with its options.
-    Kind(Node),
+    /// A kind by name, with its options, and the guider that they describe.
+    Kind {
+        /// The name and the options.
+        node: Node,
+        /// The guider.
+        guider: Box<Guider>,
+    },
 }
 
 /// A run of ComfyUI as data: what its sampler nodes are told.

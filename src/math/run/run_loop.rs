@@ -3,9 +3,10 @@
 use super::adaptive::Adaptive;
 use super::error::RunError;
 use super::model::RunModel;
-use super::run::{Run, RunGuidance};
+use super::run::{Run, RunCompat, RunGuidance};
 use super::solvers::RunSampler;
 use super::value::RunValue;
+use crate::math::guidance::guider::Guider;
 use crate::math::sampler::call::Call;
 
 /// The distance from 1 at which a guidance scale still skips the unconditional prediction.
@@ -37,6 +38,8 @@ pub struct RunLoop {
     sigmas: Vec<f64>,
     pub(super) way: Way,
     guidance: f64,
+    pub(super) guider: Option<Guider>,
+    pub(super) guides_clean_samples: bool,
     needs_unconditional: bool,
     start: [f64; 2],
     pub(super) differential: Option<f64>,
@@ -85,8 +88,14 @@ impl Run {
             Some(RunGuidance::Scale(found)) => {
                 return Err(RunError::Number { name: "guidance", expected: "finite", found: *found });
             }
-            Some(RunGuidance::Kind(_)) => 1.0,
+            Some(RunGuidance::Kind { .. }) => 1.0,
         };
+        let guider = match &self.guidance {
+            Some(RunGuidance::Kind { guider, .. }) => Some((**guider).clone()),
+            _ => None,
+        };
+        // ComfyUI mixes clean samples, other programs the outputs of the network.
+        let guides_clean_samples = self.compat == RunCompat::ComfyUi;
         let is_guided = (guidance - 1.0).abs() > UNGUIDED;
         let needs_unconditional = is_guided || sampler.make.needs_unconditional;
         let guidance = if is_guided { guidance } else { 1.0 };
@@ -123,7 +132,19 @@ impl Run {
         }
         let clip = number("noise_clip_std");
         let redraws_known = sampler.name == "ddim";
-        Ok(RunLoop { model, sigmas, way, guidance, needs_unconditional, start, differential, clip, redraws_known })
+        Ok(RunLoop {
+            model,
+            sigmas,
+            way,
+            guidance,
+            guider,
+            guides_clean_samples,
+            needs_unconditional,
+            start,
+            differential,
+            clip,
+            redraws_known,
+        })
     }
 
     /// The options of the sampler: its own, and the inputs of its node.
@@ -200,7 +221,14 @@ impl RunLoop {
         self.guidance
     }
 
-    /// True if the unconditional prediction is used.
+    /// The guider of a kind of guidance.
+    #[must_use]
+    pub const fn guider(&self) -> Option<&Guider> {
+        self.guider.as_ref()
+    }
+
+    /// True if the unconditional prediction is used by the sampler, or mixed in by the guidance scale. What a
+    /// [guider](Self::guider) asks for is its own.
     #[must_use]
     pub const fn needs_unconditional(&self) -> bool {
         self.needs_unconditional
