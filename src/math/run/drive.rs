@@ -63,6 +63,74 @@ pub struct RunRecord {
 type Clean = [Vec<f64>; 2];
 
 impl RunLoop {
+    /// `factors` of the latent image and a noise, which is not looked at where its factor is 0.
+    fn mixed(inputs: &RunInputs<'_>, [latent, of_noise]: [f64; 2], noise: Option<&[f64]>) -> Result<Vec<f64>, RunError> {
+        if of_noise != 0.0 && noise.is_none() {
+            return Err(RunError::Missing { expected: "noise, with which the run starts" });
+        }
+        let at = |tensor: Option<&[f64]>, i: usize| tensor.and_then(|tensor| tensor.get(i)).copied().unwrap_or(0.0);
+        let term = |c: f64, x: f64| if c == 0.0 { 0.0 } else { c * x };
+        let count = inputs.count()?;
+        Ok((0..count).map(|i| term(latent, at(inputs.latent_image, i)) + term(of_noise, at(noise, i))).collect())
+    }
+
+    /// The sample at the first call.
+    ///
+    /// # Errors
+    /// [`RunError::Missing`] without noise that the start needs, [`RunError::Value`] for too few noises.
+    pub fn first_sample(&self, inputs: &RunInputs<'_>) -> Result<Vec<f64>, RunError> {
+        let mut x = match inputs.initial {
+            Some(initial) => initial.to_vec(),
+            None => Self::mixed(inputs, self.start(), inputs.noise)?,
+        };
+        if let Way::Planned(planned) = &self.way {
+            x.iter_mut().for_each(|x| *x *= planned.start.0);
+            for &(draw, c) in &planned.start.1 {
+                x.iter_mut().zip(self.noise(inputs, draw)?).for_each(|(x, z)| *x += c * z);
+            }
+        }
+        Ok(x)
+    }
+
+    /// A noise of the run, clipped as it asks for.
+    ///
+    /// # Errors
+    /// [`RunError::Value`] for a draw that the inputs do not have.
+    pub fn noise(&self, inputs: &RunInputs<'_>, draw: usize) -> Result<Vec<f64>, RunError> {
+        let count = inputs.count()?;
+        let begin = draw.saturating_mul(count);
+        let Some(found) = inputs.noises.get(begin..begin.saturating_add(count)) else {
+            let (name, expected) = ("noises".to_owned(), format!("at least {} draws", draw + 1));
+            return Err(RunError::Value { name, expected, found: (inputs.noises.len() / count.max(1)).to_string() });
+        };
+        if self.clip == 0.0 {
+            return Ok(found.to_vec());
+        }
+        // The deviation of the whole batch, unbiased, as ComfyUI takes it.
+        let n = found.len() as f64;
+        let mean = found.iter().sum::<f64>() / n;
+        let deviation = (found.iter().map(|z| (z - mean).powi(2)).sum::<f64>() / (n - 1.0)).sqrt();
+        let most = self.clip * deviation;
+        Ok(found.iter().map(|z| if most.is_nan() { *z } else { z.clamp(-most, most) }).collect())
+    }
+
+    /// The mask of a call at which the network is told this: made binary by its share of differential diffusion (Levin & Fried
+    /// 2023, arXiv 2306.00950). None without a mask.
+    #[must_use]
+    pub fn mask(&self, inputs: &RunInputs<'_>, told: f64) -> Option<Vec<f64>> {
+        let mask = inputs.mask?;
+        let Some(strength) = self.differential else { return Some(mask.to_vec()) };
+        let (model, sigmas) = (self.model(), self.sigmas());
+        let [first, last] = [sigmas.first(), sigmas.last()].map(|sigma| sigma.copied().unwrap_or(0.0));
+        let [begin, end] = [first, last.max(model.sigma_min())].map(|sigma| model.told(sigma));
+        let threshold = (told - end) / (begin - end);
+        let at_call = |m: &f64| {
+            let binary = if *m >= threshold { 1.0 } else { 0.0 };
+            strength * binary + (1.0 - strength) * m
+        };
+        Some(mask.iter().map(at_call).collect())
+    }
+
     /// Runs it. `network` returns its raw outputs at a sample: the conditional one and, where the loop
     /// [needs](Self::needs_unconditional) them or its [guider](Self::guider) asks for them, the unconditional one, a third and a
     /// fourth; the others may be empty.
@@ -75,23 +143,11 @@ impl RunLoop {
         inputs: &RunInputs<'_>,
         network: impl FnMut(RunAsk<'_>) -> Result<[Vec<f64>; 4], E>,
     ) -> Result<RunRecord, E> {
-        let latent_or = [inputs.initial, inputs.noise, inputs.latent_image];
-        let missing = RunError::Missing { expected: "noise, an initial sample or a latent image" };
-        let count = latent_or.into_iter().flatten().map(<[f64]>::len).next().ok_or(missing)?;
-        let tensors = [
-            ("noise", inputs.noise),
-            ("initial", inputs.initial),
-            ("latent_image", inputs.latent_image),
-            ("mask", inputs.mask),
-            ("inpaint_noise", inputs.inpaint_noise),
-        ];
-        for (name, tensor) in tensors {
-            length(name, tensor.map_or(count, <[f64]>::len), count)?;
-        }
+        let count = inputs.count()?;
         let shape = if inputs.shape.is_empty() { vec![1, count] } else { inputs.shape.to_vec() };
         let guidance = Guidance::new(&shape).map_err(RunError::from)?;
         let mut drive = Drive { of: self, inputs, network, count, guidance, record: RunRecord::default() };
-        let first = drive.first_sample()?;
+        let first = self.first_sample(inputs)?;
         let result = match &self.way {
             Way::Nothing => {
                 let untouched = inputs.latent_image.map_or_else(|| vec![0.0; count], <[f64]>::to_vec);
@@ -106,6 +162,26 @@ impl RunLoop {
         drive.record.output = result.iter().map(|x| x * end).collect();
         drive.record.samples.push(result);
         Ok(drive.record)
+    }
+}
+
+impl RunInputs<'_> {
+    /// The elements of each tensor.
+    fn count(&self) -> Result<usize, RunError> {
+        let tensors = [
+            ("initial", self.initial),
+            ("noise", self.noise),
+            ("latent_image", self.latent_image),
+            ("mask", self.mask),
+            ("inpaint_noise", self.inpaint_noise),
+        ];
+        let starts = tensors[..3].iter().filter_map(|(_, tensor)| *tensor);
+        let missing = RunError::Missing { expected: "noise, an initial sample or a latent image" };
+        let count = starts.map(<[f64]>::len).next().ok_or(missing)?;
+        for (name, tensor) in tensors {
+            length(name, tensor.map_or(count, <[f64]>::len), count)?;
+        }
+        Ok(count)
     }
 }
 
@@ -128,65 +204,12 @@ struct Drive<'a, N> {
 }
 
 impl<E: From<RunError>, N: FnMut(RunAsk<'_>) -> Result<[Vec<f64>; 4], E>> Drive<'_, N> {
-    /// `factors` of the latent image and a noise, which is not looked at where its factor is 0.
-    fn mixed(&self, [latent, of_noise]: [f64; 2], noise: Option<&[f64]>) -> Result<Vec<f64>, RunError> {
-        if of_noise != 0.0 && noise.is_none() {
-            return Err(RunError::Missing { expected: "noise, with which the run starts" });
-        }
-        let at = |tensor: Option<&[f64]>, i: usize| tensor.and_then(|tensor| tensor.get(i)).copied().unwrap_or(0.0);
-        let term = |c: f64, x: f64| if c == 0.0 { 0.0 } else { c * x };
-        let image = self.inputs.latent_image;
-        Ok((0..self.count).map(|i| term(latent, at(image, i)) + term(of_noise, at(noise, i))).collect())
-    }
-
-    fn first_sample(&self) -> Result<Vec<f64>, RunError> {
-        match self.inputs.initial {
-            Some(initial) => Ok(initial.to_vec()),
-            None => self.mixed(self.of.start(), self.inputs.noise),
-        }
-    }
-
-    /// A noise of the run, clipped as it asks for.
-    fn noise(&self, draw: usize) -> Result<Vec<f64>, RunError> {
-        let begin = draw.saturating_mul(self.count);
-        let found = self.inputs.noises.get(begin..begin.saturating_add(self.count));
-        let Some(found) = found else {
-            let (name, expected) = ("noises".to_owned(), format!("at least {} draws", draw + 1));
-            let found = (self.inputs.noises.len() / self.count.max(1)).to_string();
-            return Err(RunError::Value { name, expected, found });
-        };
-        if self.of.clip == 0.0 {
-            return Ok(found.to_vec());
-        }
-        // The deviation of the whole batch, unbiased, as ComfyUI takes it.
-        let n = found.len() as f64;
-        let mean = found.iter().sum::<f64>() / n;
-        let deviation = (found.iter().map(|z| (z - mean).powi(2)).sum::<f64>() / (n - 1.0)).sqrt();
-        let most = self.of.clip * deviation;
-        Ok(found.iter().map(|z| if most.is_nan() { *z } else { z.clamp(-most, most) }).collect())
-    }
-
-    /// The mask of a call: made binary by its share of differential diffusion (Levin & Fried 2023, arXiv 2306.00950).
-    fn mask(&self, told: f64) -> Option<Vec<f64>> {
-        let mask = self.inputs.mask?;
-        let Some(strength) = self.of.differential else { return Some(mask.to_vec()) };
-        let (model, sigmas) = (self.of.model(), self.of.sigmas());
-        let [first, last] = [sigmas.first(), sigmas.last()].map(|sigma| sigma.copied().unwrap_or(0.0));
-        let [begin, end] = [first, last.max(model.sigma_min())].map(|sigma| model.told(sigma));
-        let threshold = (told - end) / (begin - end);
-        let at_call = |m: &f64| {
-            let binary = if *m >= threshold { 1.0 } else { 0.0 };
-            strength * binary + (1.0 - strength) * m
-        };
-        Some(mask.iter().map(at_call).collect())
-    }
-
     /// Asks the network, and returns the clean samples that the sampler is given.
     fn ask(&mut self, x: &[f64], sigma: f64, step: usize) -> Result<Clean, E> {
         let model = self.of.model();
         let told = model.told(sigma);
-        let mask = self.mask(told);
-        let known = |noise: Option<&[f64]>| self.mixed(model.start(sigma, false), noise);
+        let mask = self.of.mask(self.inputs, told);
+        let known = |noise: Option<&[f64]>| RunLoop::mixed(self.inputs, model.start(sigma, false), noise);
         let shown: Vec<f64> = match &mask {
             None => x.to_vec(),
             Some(mask) => {
@@ -240,10 +263,7 @@ impl<E: From<RunError>, N: FnMut(RunAsk<'_>) -> Result<[Vec<f64>; 4], E>> Drive<
     }
 
     fn planned(&mut self, planned: &Planned, first: Vec<f64>) -> Result<Vec<f64>, E> {
-        let mut x: Vec<f64> = first.iter().map(|x| planned.start.0 * x).collect();
-        for &(draw, c) in &planned.start.1 {
-            x.iter_mut().zip(self.noise(draw)?).for_each(|(x, z)| *x += c * z);
-        }
+        let mut x = first;
         let (mut past, mut sigmas): (Vec<Vec<f64>>, _) = (Vec::new(), planned.sigmas.iter());
         let (mut clean, mut step) = (Clean::default(), None);
         for (call, asks) in planned.calls.iter().zip(&planned.asks) {
@@ -265,7 +285,7 @@ impl<E: From<RunError>, N: FnMut(RunAsk<'_>) -> Result<[Vec<f64>; 4], E>> Drive<
     /// The noises of a row with their factors.
     fn noises_of(&self, row: &StepRow, noise: usize) -> Result<Vec<(f64, Vec<f64>)>, RunError> {
         let both = [(row.z, noise), (row.second_z.0, row.second_z.1 as usize)];
-        both.into_iter().filter(|(c, _)| *c != 0.0).map(|(c, draw)| Ok((c, self.noise(draw)?))).collect()
+        both.into_iter().filter(|(c, _)| *c != 0.0).map(|(c, draw)| Ok((c, self.of.noise(self.inputs, draw)?))).collect()
     }
 
     fn adaptive(&mut self, adaptive: &Adaptive, first: Vec<f64>) -> Result<Vec<f64>, E> {
@@ -274,7 +294,7 @@ impl<E: From<RunError>, N: FnMut(RunAsk<'_>) -> Result<[Vec<f64>; 4], E>> Drive<
         loop {
             let before = walk.x.clone();
             let calls = self.record.call_x.len();
-            let noise = if adaptive.is_noisy() { Some(self.noise(draws)) } else { None };
+            let noise = if adaptive.is_noisy() { Some(self.of.noise(self.inputs, draws)) } else { None };
             let drawn = || noise.unwrap_or(Ok(Vec::new())).map_err(E::from);
             let step = walk.attempts.len();
             let went = walk.attempt(|x, sigma| self.ask(x, sigma, step).map(|[clean, _]| clean), drawn)?;

@@ -44,7 +44,7 @@ pub struct RunLoop {
     start: [f64; 2],
     pub(super) differential: Option<f64>,
     pub(super) clip: f64,
-    pub(super) redraws_known: bool,
+    redraws_known: bool,
 }
 
 /// How the steps are chosen.
@@ -219,6 +219,18 @@ impl RunLoop {
     #[must_use]
     pub const fn guidance(&self) -> f64 {
         self.guidance
+    }
+
+    /// True for `ddim`, which draws the noise of a known region anew.
+    #[must_use]
+    pub const fn redraws_known_noise(&self) -> bool {
+        self.redraws_known
+    }
+
+    /// True if a [guider](Self::guider) mixes clean samples, as ComfyUI does, and not the outputs of the network.
+    #[must_use]
+    pub const fn guides_clean_samples(&self) -> bool {
+        self.guides_clean_samples
     }
 
     /// The guider of a kind of guidance.

@@ -6,10 +6,17 @@ use crate::finite::FiniteArgs;
 use crate::model_args::ModelArgs;
 use crate::recorded_run::RecordedRun;
 use crate::report::{Outcome, say};
+use crate::run_file;
+use crate::run_replay::ReplayedRun;
+use crate::run_tape::RunTape;
 use crate::sampler_args::{SamplerArgs, SamplerEntry, sampler_entry, samplers_help};
+use crate::windows::Window;
+use anyhow::Context;
 use files::{TensorFile, TensorWriter};
 use safetensors::Dtype;
 use serde_json::json;
+use std::path::{Path, PathBuf};
+use tweedie::math::run::Attempt;
 
 /// Run a sampler over recorded network outputs
 ///
@@ -24,6 +31,13 @@ use serde_json::json;
 ///
 /// The sampler is named with its options, or described by the scheduler_config.json of a diffusers model; both: the model of
 /// that file, this sampler. A flow visits the times 1 - i/n, shifted, unless --sigmas flow-ends or a list says otherwise.
+/// With --run FILE, the run is that of a run file (`tweedie grid` shows its sigmas): a model, a sampler and a scheduler by
+/// ComfyUI's names, and their numbers. Reads `noise`, `latent_image` (absent: zeros) or `initial` (the sample itself), `mask`
+/// (1 where the sample is written), `inpaint_noise`, `model_outputs`, `unconditional_outputs`, `third_outputs` and
+/// `fourth_outputs` ([calls, batch, ...]), and `noises` in the order of draws. Writes `samples` (at the first call of each step,
+/// then the result), `output`, `call_x`, `pred_x0`, `sigmas`, `call_sigma` and `timesteps`; of dpm_adaptive also
+/// `attempt_error`, `attempt_h_next`, `attempt_accepted` and `attempt_sigma`.
+///
 /// With --compat diffusers, --timesteps, --sigmas LIST and --mu are the arguments of set_timesteps, from which a flow's class
 /// computes other times: replay a recorded list without --compat.
 #[derive(clap::Args, Clone, Debug)]
@@ -34,6 +48,10 @@ pub struct Replay {
     /// The sampler
     #[arg(long = "sampler", id = "sampler", value_name = "NAME", help = samplers_help(), value_parser = sampler_entry)]
     name: Option<SamplerEntry>,
+
+    /// The run file: JSON with the names of ComfyUI's nodes, instead of a sampler and a model
+    #[arg(long = "run", value_name = "FILE.json", conflicts_with_all = ["sampler", "SamplerArgs", "ModelArgs", "ScheduleArgs"])]
+    run_file: Option<PathBuf>,
 
     #[command(flatten)]
     options: SamplerArgs,
@@ -51,6 +69,9 @@ pub struct Replay {
 impl Replay {
     pub fn run(&self, json: bool) -> Outcome {
         self.files.check()?;
+        if let Some(path) = &self.run_file {
+            return self.replay_run(path, json);
+        }
         let arguments = SamplerArgs { sampler: self.name, ..self.options.clone() };
         let model = self.model.open()?;
         let (sampler, _) = arguments.sampler(&model)?;
@@ -78,6 +99,49 @@ impl Replay {
         }
         say(format_args!("{shape:?}: {name}, {calls} calls of the network -> {out}"))?;
         say(format_args!("grid: {}", sampler.grid()))
+    }
+}
+
+impl Replay {
+    /// Replays the run of a run file.
+    fn replay_run(&self, path: &Path, json: bool) -> Outcome {
+        let run = run_file::open(path)?;
+        let name = run.sampler.clone().unwrap_or_default();
+        let planned = run.plan().with_context(|| path.display().to_string())?;
+        let file = TensorFile::open(&self.files.input)?;
+        let tape = RunTape::read(&file, &planned)?;
+        let ReplayedRun { record, number } = self.compute.open()?.replay_run(&planned, &tape)?;
+        let mut writer = TensorWriter::new();
+        let shape = &tape.shape;
+        let entries = |count: usize| -> Vec<usize> { [&[count], &shape[..]].concat() };
+        let lists = [("samples", &record.samples), ("call_x", &record.call_x), ("pred_x0", &record.pred_x0)];
+        for (name, list) in lists {
+            let values = number.of(&list.concat());
+            self.finite.check_samples(name, &values, &Window::all(list.len(), tape.total()), |_| true)?;
+            values.write(&mut writer, name, &entries(list.len()))?;
+        }
+        let output = number.of(&record.output);
+        // A flow that ends at pure noise has no result; ComfyUI divides by 0 there.
+        self.finite.check_samples("output", &output, &Window::all(1, tape.total()), |_| planned.end().is_finite())?;
+        output.write(&mut writer, "output", shape)?;
+        let mut doubles = |name: &str, values: &[f64]| writer.doubles(name, &[values.len()], values);
+        doubles("sigmas", planned.sigmas())?;
+        doubles("call_sigma", &record.call_sigma)?;
+        doubles("timesteps", &record.timesteps)?;
+        if planned.is_adaptive() {
+            let of = |value: fn(&Attempt) -> f64| record.attempts.iter().map(value).collect::<Vec<_>>();
+            doubles("attempt_error", &of(|it| it.error))?;
+            doubles("attempt_h_next", &of(|it| it.next_step))?;
+            doubles("attempt_sigma", &of(|it| it.sigma))?;
+            doubles("attempt_accepted", &of(|it| f64::from(u8::from(it.is_accepted))))?;
+        }
+        writer.save(&self.files.out)?;
+        let (calls, out) = (record.call_x.len(), self.files.out.display());
+        if json {
+            let (sigmas, timesteps, out) = (planned.sigmas(), &record.timesteps, out.to_string());
+            return say(json!({ "shape": shape, "sampler": name, "sigmas": sigmas, "timesteps": timesteps, "out": out }));
+        }
+        say(format_args!("{shape:?}: {name}, {calls} calls of the network -> {out}"))
     }
 }
 
