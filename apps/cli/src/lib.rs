@@ -4,6 +4,7 @@
 //! commands/                                   a file for each command
 //! schedule_args  model_args  sampler_args  loss_args    options, and what they build
 //! sampler_build  sigmas_arg                   from the options of a sampler to the sampler
+//! run_arg                                     a run file
 //! levels                                      the noise level of each sample of a file
 //! engine  batch  losses  replay_engine        where a job is computed: on an adapter or in f64 on the CPU
 //! demo_engine                                 the work of `demo`
@@ -32,6 +33,7 @@ mod progress;
 mod recorded_run;
 mod replay_engine;
 mod report;
+mod run_arg;
 mod sample;
 mod sampler_args;
 mod sampler_build;
@@ -66,6 +68,7 @@ enum Command {
     Devices(commands::devices::Devices),
     List(commands::list::List),
     Schedule(commands::schedule::ScheduleCommand),
+    Grid(commands::grid::GridCommand),
     Noise(commands::noise::Noise),
     Convert(commands::convert::Convert),
     Posterior(commands::posterior::Posterior),
@@ -90,6 +93,7 @@ pub fn run() -> ExitCode {
         Command::Devices(command) => command.run(json),
         Command::List(command) => command.run(json),
         Command::Schedule(command) => command.run(json),
+        Command::Grid(command) => command.run(json),
         Command::Noise(command) => command.run(json),
         Command::Convert(command) => command.run(json),
         Command::Posterior(command) => command.run(json),

@@ -43,7 +43,7 @@
 mod densities;
 pub(crate) mod entry;
 pub(crate) mod error;
-mod grids;
+pub(crate) mod grids;
 mod losses;
 mod models;
 pub(crate) mod parameter;
