@@ -61,7 +61,7 @@ const FLOORS: &[Floors] = &[
             &["model_table"],
             &["model"],
             &["gits", "models", "request", "tables"],
-            &["schedulers", "sigma_nodes", "window"],
+            &["placed", "schedulers", "sigma_nodes", "window"],
             &["scheduler_nodes"],
             &["grids"],
             &["grid"],

@@ -5,12 +5,9 @@ use crate::support::{Vectors, id};
 use serde_json::{Value, json};
 use tweedie::math::run::{GridRule, Run, RunModel};
 
-/// The deviation of sigmas in f32 that torch's own logarithms, powers and tangents leave: some units of the last place, and
-/// the powers of `karras`, whose exponent 7 multiplies the relative error of its base.
-const FLOAT32: f64 = 2e-6;
-
-/// The same of `kl_optimal` where sigma_max is 4519: a tangent a few thousandths of a percent below its pole.
-const FLOAT32_TANGENT: f64 = 2e-3;
+/// The deviation of sigmas in f32 that torch's own logarithms, exponentials and tangents leave: up to three units of the last
+/// place, 2.6e-7 at worst in these records; most sigmas have the same bits.
+const FLOAT32: f64 = 4e-7;
 
 /// A relative change that every comparison here must notice.
 const WRONG: f64 = 1e-8;
@@ -62,7 +59,7 @@ fn check(file: &Vectors, case: &Value, name: &str, run: &Value) -> f64 {
     let (mut found, expected) = (sigmas(false), tensor(file, case, name));
     let apart = deviation(&found, &expected);
     assert!(apart <= tolerance(case), "{} {name}: {apart:e}\n{found:?}\n{expected:?}", id(case));
-    if let Some(first) = found.first_mut() {
+    if let Some(first) = found.iter_mut().find(|sigma| **sigma != 0.0) {
         *first *= 1.0 + WRONG;
         assert!(deviation(&found, &expected) > tolerance(case), "{name}: a wrong sigma passes");
     }
@@ -87,8 +84,7 @@ fn schedulers_of_every_model() {
             }
             let single = check(&file, &case, &name, &run);
             println!("{} {name}: f32 {single:.1e}", id(&case));
-            let steep = scheduler == "kl_optimal" && case["config"]["model"]["name"] == "zsnrv";
-            assert!(single <= if steep { FLOAT32_TANGENT } else { FLOAT32 }, "{} {name}: {single:e}", id(&case));
+            assert!(single <= FLOAT32, "{} {name}: {single:e}", id(&case));
         }
     }
 }
@@ -254,6 +250,11 @@ fn every_grid_has_sigmas_on_every_model() {
                 run["steps"] = 7.into();
             }
             let sigmas = Run::from_json(&run.to_string()).unwrap().sigmas();
+            if grid.name == "sd-turbo-scheduler" && sigmas.is_err() {
+                // Timesteps up to 999 are beyond what a network is told that knows no timesteps.
+                assert!(RunModel::named(model.name).unwrap().sigma_at(999.0).is_infinite(), "{run}");
+                continue;
+            }
             assert!(sigmas.as_ref().is_ok_and(|sigmas| !sigmas.is_empty()), "{run}: {sigmas:?}");
         }
     }

@@ -11,6 +11,7 @@ mod numbers;
 mod options;
 mod plans;
 mod readers;
+mod runs;
 mod samplers;
 mod schedules;
 mod sums;
@@ -19,7 +20,7 @@ mod sums;
 pub type Target = fn(&[u8]);
 
 /// All targets, by the names of their programs.
-pub const TARGETS: [(&str, Target); 8] = [
+pub const TARGETS: [(&str, Target); 9] = [
     ("tensors", readers::tensors),
     ("arrays", readers::arrays),
     ("pictures", readers::pictures),
@@ -28,6 +29,7 @@ pub const TARGETS: [(&str, Target); 8] = [
     ("schedules", schedules::run),
     ("samplers", samplers::run),
     ("plans", plans::run),
+    ("runs", runs::run),
 ];
 
 /// Runs the target of this name.

@@ -33,8 +33,13 @@ pub(super) fn quantile(p: f64, a: f64, b: f64) -> f64 {
     if p <= 0.0 || p >= 1.0 {
         return p.clamp(0.0, 1.0);
     }
-    if p == 0.5 && a == b {
-        return 0.5; // by symmetry, so that rounding to an index sees a tie
+    // Closed forms, which a root would miss by its last bit.
+    match (a, b) {
+        _ if a == b && p == 0.5 => return 0.5,
+        (1.0, 1.0) => return p,
+        (_, 1.0) => return p.powf(1.0 / a),
+        (1.0, _) => return -((-p).ln_1p() / b).exp_m1(),
+        _ => {}
     }
     let scale = ln_beta(a, b);
     let (mut low, mut high, mut x) = (0.0_f64, 1.0_f64, 0.5_f64);

@@ -4,13 +4,15 @@
 //! commands/                                   a file for each command
 //! schedule_args  model_args  sampler_args  loss_args    options, and what they build
 //! sampler_build  sigmas_arg                   from the options of a sampler to the sampler
+//! run_arg                                     a run file
 //! levels                                      the noise level of each sample of a file
 //! windows  output                             a batch in windows, and the file that they are written to
 //! engine  maps  losses  batch  replay_engine  guide_engine
 //!                                             where a job is computed: on an adapter or in f64 on the CPU
 //! demo_engine                                 the work of `demo`
 //! finite                                      a last look at results
-//! recorded_run  guide_run                     the input of `replay` and of `guide`
+//! recorded_run  run_tape  guide_run           the input of `replay` and of `guide`
+//! run_replay  run_replay_gpu                  a run of a run file over what was recorded
 //! study/  sample/                             the parts of the two largest commands
 //! filmstrip  text                             drawing
 //! report  progress                            output, errors and exit codes
@@ -38,6 +40,10 @@ mod progress;
 mod recorded_run;
 mod replay_engine;
 mod report;
+mod run_arg;
+mod run_replay;
+mod run_replay_gpu;
+mod run_tape;
 mod sample;
 mod sampler_args;
 mod sampler_build;
@@ -73,6 +79,7 @@ enum Command {
     Devices(commands::devices::Devices),
     List(commands::list::List),
     Schedule(commands::schedule::ScheduleCommand),
+    Grid(commands::grid::GridCommand),
     Noise(commands::noise::Noise),
     Convert(commands::convert::Convert),
     Posterior(commands::posterior::Posterior),
@@ -98,6 +105,7 @@ pub fn run() -> ExitCode {
         Command::Devices(command) => command.run(json),
         Command::List(command) => command.run(json),
         Command::Schedule(command) => command.run(json),
+        Command::Grid(command) => command.run(json),
         Command::Noise(command) => command.run(json),
         Command::Convert(command) => command.run(json),
         Command::Posterior(command) => command.run(json),

@@ -15,28 +15,28 @@ impl Placement {
     pub const CATALOGUE: Catalogue<Make<Self>> = Catalogue { entries: PLACEMENTS };
 }
 
-const fn rho(default: f64) -> Parameter {
+pub(in crate::math) const fn rho(default: f64) -> Parameter {
     Parameter::new("rho", default, RHO, "exponent of the spacing")
 }
 
-const OFFSET: Parameter =
+pub(in crate::math) const OFFSET: Parameter =
     Parameter::new("offset", 0.0, [0.0, MAX_STEPS as f64], "added to each timestep; 1 for Stable Diffusion").whole();
 
 /// The shapes for which the quantiles of a beta distribution are accurate; 0.6 is diffusers' default.
-const BETA: &[Parameter] = &[
+pub(in crate::math) const BETA: &[Parameter] = &[
     Parameter::new("a", 0.6, [0.1, 100.0], "first shape of the distribution"),
     Parameter::new("b", 0.6, [0.1, 100.0], "second shape of the distribution"),
 ];
 
 /// The constants of k-diffusion's `get_sigmas_vp`.
-const VP: &[Parameter] = &[
+pub(in crate::math) const VP: &[Parameter] = &[
     Parameter::new("beta_d", 19.9, [ABOVE_ZERO, FINITE], "rise of beta over the whole process"),
     Parameter::new("beta_min", 0.1, [0.0, FINITE], "beta at time 0"),
     Parameter::new("least_time", 1e-3, [ABOVE_ZERO, 1.0], "time of the last level"),
 ];
 
 /// The shift of a flow's times; 1 changes nothing.
-pub(super) const SHIFT: Parameter =
+pub(in crate::math) const SHIFT: Parameter =
     Parameter::new("shift", 1.0, [ABOVE_ZERO, FINITE], "above 1 leads times towards noise");
 
 const PLACEMENTS: &[Entry<Make<Placement>>] = &[

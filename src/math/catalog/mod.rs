@@ -44,7 +44,7 @@
 mod densities;
 pub(crate) mod entry;
 pub(crate) mod error;
-mod grids;
+pub(crate) mod grids;
 mod guiders;
 mod losses;
 mod models;

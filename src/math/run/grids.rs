@@ -1,10 +1,12 @@
 //! The catalogue of grids: the schedulers of ComfyUI by name, and its scheduler nodes.
 
 use super::error::RunError;
+use super::placed::placed;
 use super::request::{GridRule, MOST_STEPS, Place, Request, last, steps_of_denoise};
 use super::value::Choice;
 use super::{scheduler_nodes as nodes, schedulers as names, sigma_nodes as changes};
 use crate::math::catalog::entry::{Catalogue, Entry};
+use crate::math::catalog::grids::{BETA, OFFSET, SHIFT, VP, rho};
 use crate::math::catalog::parameter::{ABOVE_ZERO, FINITE, Parameter};
 
 impl GridRule {
@@ -30,11 +32,6 @@ const SIGMA_MAX: Parameter = Parameter::new("sigma_max", 14.614_642, POSITIVE, "
 const SIGMA_MIN: Parameter = Parameter::new("sigma_min", 0.029_167_5, POSITIVE, "the last sigma above 0");
 const WIDTH: Parameter = Parameter::new("width", 1024.0, [1.0, 1e6], "pixels").whole();
 const HEIGHT: Parameter = Parameter::new("height", 1024.0, [1.0, 1e6], "pixels").whole();
-
-/// The exponents within which no power of a sigma overflows.
-const fn rho(default: f64) -> Parameter {
-    Parameter::new("rho", default, [0.01, 1000.0], "exponent of the spacing")
-}
 
 /// The shapes for which the quantiles of a beta distribution are accurate.
 const fn shape(name: &'static str) -> Parameter {
@@ -84,12 +81,12 @@ const fn word(name: &'static str, words: &'static [&'static str], default: &'sta
 
 const OUTPUT: Choice = Choice { name: "output", words: changes::HALVES, default: None };
 
-/// Schedulers first, then nodes; in the order of ComfyUI's lists.
+/// Schedulers first, those of ComfyUI in the order of its list, then nodes.
 const GRIDS: &[Entry<GridRule>] = &[
     entry("simple", &[], "every so many of the model's sigmas (ComfyUI)", &[], rule(names::simple)),
     entry("sgm_uniform", &[], "equal steps of the timestep, without the last (ComfyUI)", &[], rule(names::sgm_uniform)),
-    entry("karras", &[], "equal steps of sigma^(1/7) (Karras et al. 2022)", &[], rule(names::karras)),
-    entry("exponential", &[], "equal steps of ln(sigma)", &[], rule(names::exponential)),
+    entry("karras", &[], "equal steps of sigma^(1/rho) (Karras et al. 2022)", &[rho(7.0)], rule(names::karras)),
+    entry("exponential", &["lu", "lu_lambdas"], "equal steps of ln(sigma)", &[], rule(names::exponential)),
     entry(
         "ddim_uniform",
         &[],
@@ -101,7 +98,7 @@ const GRIDS: &[Entry<GridRule>] = &[
         "beta",
         &[],
         "the model's sigmas at quantiles of a beta distribution (Lee et al. 2024)",
-        &[],
+        BETA,
         rule(names::beta),
     ),
     entry("normal", &[], "equal steps of the timestep (ComfyUI)", &[], rule(names::normal)),
@@ -128,6 +125,13 @@ const GRIDS: &[Entry<GridRule>] = &[
         &[],
         rule(names::smoothstep),
     ),
+    entry("leading", &[], "multiples of N/n plus an offset (Ho et al. 2020)", &[OFFSET], rule(placed)),
+    entry("trailing", &[], "N, N - N/n, ..: from the noisiest timestep on (Lin et al. 2023)", &[], rule(placed)),
+    entry("linspace", &[], "equal steps from the noisiest timestep to 0", &[], rule(placed)),
+    entry("polyexponential", &[], "powers of equal steps of ln(sigma)", &[rho(1.0)], rule(placed)),
+    entry("vp", &[], "a continuous variance-preserving process (Song et al. 2021)", VP, rule(placed)),
+    entry("flow-times", &["flow"], "times 1 - i/n of a rectified flow, shifted", &[SHIFT], rule(placed)),
+    entry("flow-ends", &[], "times from 1 to 1/N, their ends shifted too", &[SHIFT], rule(placed)),
     entry(
         "basic-scheduler",
         &["BasicScheduler"],
@@ -319,6 +323,13 @@ const SCHEDULER: &[Choice] = &[Choice {
         "beta57",
         "bong_tangent",
         "smoothstep",
+        "leading",
+        "trailing",
+        "linspace",
+        "polyexponential",
+        "vp",
+        "flow-times",
+        "flow-ends",
     ],
     default: Some("simple"),
 }];

@@ -18,6 +18,7 @@ pub(crate) mod model;
 mod model_table;
 mod models;
 pub(crate) mod parameterisation;
+mod placed;
 mod precision;
 pub(crate) mod request;
 #[expect(clippy::module_inception, reason = "the run is what the folder is about")]

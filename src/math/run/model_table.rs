@@ -131,7 +131,7 @@ pub(super) fn shifted(shift: f64, time: f64, precision: Precision) -> f64 {
 pub(super) fn exponentially_shifted(mu: f64, time: f64, precision: Precision) -> f64 {
     let round = |value| precision.round(value);
     let scale = round(mu.exp());
-    round(scale / round(scale + round(round(1.0 / time) - 1.0)))
+    precision.over(scale, round(scale + round(round(1.0 / time) - 1.0)))
 }
 
 /// The sigma of Stable Cascade at a time, 1 the noisiest.

@@ -18,6 +18,14 @@ impl Precision {
         }
     }
 
+    /// A number over an element of a tensor: torch multiplies by the reciprocal, which is seen in f32.
+    pub(super) fn over(self, number: f64, element: f64) -> f64 {
+        match self {
+            Self::Double => number / element,
+            Self::Single => self.round(self.round(1.0 / element) * number),
+        }
+    }
+
     /// `count` numbers in equal steps between the ends, both exact, as torch computes them: from the nearer end, with fused
     /// multiply-adds.
     pub(super) fn linspace(self, start: f64, end: f64, count: usize) -> impl Iterator<Item = f64> + Clone {

@@ -2,6 +2,7 @@
 
 use super::error::RunError;
 use super::gits::GITS;
+use super::model_table::exponentially_shifted;
 use super::request::{MOST_STEPS, Request, last, rounded};
 use super::schedulers::{beta_of, exponential_between, karras_between};
 use super::tables::{ALIGN_YOUR_STEPS, OPTIMAL_STEPS, Table};
@@ -152,15 +153,11 @@ fn log_interpolated(table: &[f64], places: usize) -> Vec<f64> {
     (0..places.min(MOST_STEPS + 1)).rev().map(value).collect()
 }
 
-/// Equal times from 1 to 0, shifted by `exp(mu)/(exp(mu) + 1/t - 1)`.
-fn exponentially_shifted(request: &Request<'_>, mu: f64) -> Vec<f64> {
-    let round = |value| request.round(value);
-    let scale = round(mu.exp());
-    let shifted = |time: f64| match time {
-        0.0 => 0.0,
-        time => round(scale / round(scale + round(round(1.0 / time) - 1.0))),
-    };
-    request.precision.linspace(1.0, 0.0, request.steps + 1).map(shifted).collect()
+/// Equal times from 1 to 0, shifted.
+fn equal_times(request: &Request<'_>, mu: f64) -> Vec<f64> {
+    let precision = request.precision;
+    let shifted = |time: f64| if time == 0.0 { 0.0 } else { exponentially_shifted(mu, time, precision) };
+    precision.linspace(1.0, 0.0, request.steps + 1).map(shifted).collect()
 }
 
 /// `Flux2Scheduler`: a shift by the tokens of the image and by the number of steps.
@@ -172,7 +169,7 @@ pub(super) fn flux2(request: &Request<'_>) -> Result<Vec<f64>, RunError> {
         true => at_200,
         false => slope * request.steps as f64 + (at_200 - 200.0 * slope),
     };
-    Ok(exponentially_shifted(request, mu))
+    Ok(equal_times(request, mu))
 }
 
 /// `LTXVScheduler`: a shift by the tokens of the video, then a stretch that ends at `terminal`.
@@ -181,7 +178,7 @@ pub(super) fn ltxv(request: &Request<'_>) -> Result<Vec<f64>, RunError> {
     let [base, most, terminal] = ["base_shift", "max_shift", "terminal"].map(|name| request.number(name));
     let [low, high, _] = LTXV_TOKENS;
     let slope = (most - base) / (high - low);
-    let mut sigmas = exponentially_shifted(request, request.number("tokens") * slope + (base - slope * low));
+    let mut sigmas = equal_times(request, request.number("tokens") * slope + (base - slope * low));
     if request.number("stretch") == 1.0 {
         let last = sigmas.iter().copied().rfind(|sigma| *sigma != 0.0).unwrap_or(f64::NAN);
         let scale = round(round(1.0 - last) / round(1.0 - terminal));

@@ -50,9 +50,9 @@ fn between_told(model: &RunModel, precision: Precision, count: usize) -> impl It
     precision.linspace(model.told(model.sigma_max()), model.told(model.sigma_min()), count)
 }
 
-/// Equal steps of `sigma^(1/7)` (Karras et al. 2022, eq. 5).
+/// Equal steps of `sigma^(1/rho)` (Karras et al. 2022, eq. 5).
 pub(super) fn karras(request: &Request<'_>) -> Result<Vec<f64>, RunError> {
-    Ok(karras_between(request, ends(request)?, 7.0))
+    Ok(karras_between(request, ends(request)?, request.number("rho")))
 }
 
 pub(super) fn karras_between(request: &Request<'_>, [least, most]: [f64; 2], rho: f64) -> Vec<f64> {
@@ -92,7 +92,7 @@ pub(super) fn ddim_uniform(request: &Request<'_>) -> Result<Vec<f64>, RunError> 
 
 /// The model's sigmas at quantiles of a beta distribution (Lee et al. 2024, arXiv 2407.12173), equal neighbours once.
 pub(super) fn beta(request: &Request<'_>) -> Result<Vec<f64>, RunError> {
-    beta_of(request, [0.6, 0.6])
+    beta_of(request, ["a", "b"].map(|name| request.number(name)))
 }
 
 /// `beta` with the shapes 0.5 and 0.7, as RES4LYF registers it.
@@ -104,8 +104,13 @@ pub(super) fn beta_of(request: &Request<'_>, [a, b]: [f64; 2]) -> Result<Vec<f64
     let sigmas = request.model()?.sigmas();
     let last = sigmas.len().saturating_sub(1) as f64;
     let part = |i: usize| 1.0 - i as f64 * (1.0 / request.steps as f64);
+    let share = |part: f64| match part {
+        // SciPy's median of a symmetric distribution lies a last bit above 1/2, which decides between two places.
+        0.5 if a == b && a != 1.0 => 0.5_f64.next_up(),
+        _ => quantile(part, a, b),
+    };
     let mut places: Vec<usize> =
-        (0..request.steps).map(|i| (quantile(part(i), a, b) * last).round_ties_even() as usize).collect();
+        (0..request.steps).map(|i| (share(part(i)) * last).round_ties_even() as usize).collect();
     places.dedup();
     Ok(entries(sigmas, places.into_iter()).chain([0.0]).collect())
 }

@@ -3,8 +3,8 @@
 use crate::report::{Outcome, say};
 use clap::ValueEnum;
 use serde_json::{Value, json};
-use tweedie::math::Placement;
 use tweedie::math::catalog::{Catalogue, Entry, Parameter, SolverKind};
+use tweedie::math::run::{Base, GridRule, Parameterisation, RunModel};
 use tweedie::math::sampler::{Sampler, Scale, Variance};
 use tweedie::math::{Density, Guider, Model, Quantity, Schedule, Weight};
 use tweedie::table::Penalty;
@@ -30,6 +30,14 @@ enum Kind {
     Grids,
     #[value(alias = "guiders")]
     Guidance,
+    /// Every grid and every node of a run file
+    RunGrids,
+    /// Models of a run file
+    RunModels,
+    /// Bases of a run file's models
+    Bases,
+    /// What a network's output means in a run file
+    Parameterisations,
     Scales,
     Variances,
     SolverTypes,
@@ -47,8 +55,12 @@ impl List {
             Kind::Processes => list(&Model::PROCESSES, json),
             Kind::Schedules => list(&Schedule::CATALOGUE, json),
             Kind::Samplers => list(&Sampler::CATALOGUE, json),
-            Kind::Grids => list(&Placement::CATALOGUE, json),
             Kind::Guidance => list(&Guider::CATALOGUE, json),
+            Kind::Grids => list_grids(|grid| !grid.changes_sigmas, json),
+            Kind::RunGrids => list_grids(|_| true, json),
+            Kind::RunModels => list(&RunModel::CATALOGUE, json),
+            Kind::Bases => list(&Base::CATALOGUE, json),
+            Kind::Parameterisations => list(&Parameterisation::CATALOGUE, json),
             Kind::Scales => list(&Scale::CATALOGUE, json),
             Kind::Variances => list(&Variance::CATALOGUE, json),
             Kind::SolverTypes => list(&SolverKind::CATALOGUE, json),
@@ -66,6 +78,27 @@ fn list<T>(catalogue: &Catalogue<T>, json: bool) -> Outcome {
     }
     let width = catalogue.entries.iter().map(|entry| entry.name.len()).max().unwrap_or(0);
     catalogue.entries.iter().try_for_each(|entry| say(text(entry, width)))
+}
+
+/// Grids, with the words among their inputs: in JSON as `choices`, each with `name`, `words` and `default`.
+fn list_grids(keep: fn(&GridRule) -> bool, json: bool) -> Outcome {
+    let kept = || GridRule::CATALOGUE.entries.iter().filter(|entry| keep(&entry.make));
+    if json {
+        let value = |entry: &Entry<GridRule>| {
+            let mut value = object(entry);
+            let choices = entry.make.choices.iter();
+            let choices = choices.map(|it| json!({ "name": it.name, "words": it.words, "default": it.default }));
+            value["choices"] = Value::from_iter(choices);
+            value
+        };
+        return say(Value::from_iter(kept().map(value)));
+    }
+    let width = kept().map(|entry| entry.name.len()).max().unwrap_or(0);
+    kept().try_for_each(|entry| {
+        say(text(entry, width))?;
+        let mut choices = entry.make.choices.iter();
+        choices.try_for_each(|it| say(format_args!("{:<width$}    {}: {}", "", it.name, it.words.join(", "))))
+    })
 }
 
 /// An infinite number is null, as JSON has none.

@@ -4,6 +4,7 @@ pub mod bench;
 pub mod convert;
 pub mod demo;
 pub mod devices;
+pub mod grid;
 pub mod guide;
 pub mod list;
 pub mod loss;

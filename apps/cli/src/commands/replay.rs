@@ -6,7 +6,7 @@ use crate::finite::FiniteArgs;
 use crate::model_args::ModelArgs;
 use crate::recorded_run::RecordedRun;
 use crate::report::{Outcome, say};
-use crate::run_file;
+use crate::run_arg;
 use crate::run_replay::ReplayedRun;
 use crate::run_tape::RunTape;
 use crate::sampler_args::{SamplerArgs, SamplerEntry, sampler_entry, samplers_help};
@@ -105,7 +105,7 @@ impl Replay {
 impl Replay {
     /// Replays the run of a run file.
     fn replay_run(&self, path: &Path, json: bool) -> Outcome {
-        let run = run_file::open(path)?;
+        let run = run_arg::open(path)?;
         let name = run.sampler.clone().unwrap_or_default();
         let planned = run.plan().with_context(|| path.display().to_string())?;
         let file = TensorFile::open(&self.files.input)?;

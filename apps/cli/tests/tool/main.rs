@@ -9,6 +9,7 @@ mod classes;
 mod configs;
 mod draws;
 mod finite;
+mod grids;
 mod guide;
 mod jumps;
 mod levels;
@@ -76,6 +77,7 @@ fn main() -> ExitCode {
         ("finite", finite::TESTS),
         ("model_files", model_files::TESTS),
         ("solvers", solvers::TESTS),
+        ("grids", grids::TESTS),
     ];
     let trials = groups.iter().flat_map(|(group, tests)| {
         tests.iter().map(move |&(name, needs, test)| {

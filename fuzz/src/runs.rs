@@ -1,0 +1,23 @@
+//! Run files.
+
+use tweedie::math::run::Run;
+
+/// The bytes are the text.
+pub fn run(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    match Run::from_json(text) {
+        Ok(run) => check(&run),
+        Err(error) => assert!(error.to_string().len() < 4000 + text.len(), "an endless message"),
+    }
+}
+
+/// Every sigma is a number, and a run that is written is the run that is read.
+fn check(run: &Run) {
+    let sigmas = run.sigmas();
+    let sound = |sigma: &f64| sigma.is_finite() && *sigma >= 0.0;
+    assert!(sigmas.as_ref().map_or(true, |sigmas| sigmas.iter().all(sound)), "{sigmas:?}");
+    if let Ok(timesteps) = run.timesteps() {
+        assert_eq!(sigmas.map(|sigmas| sigmas.len().saturating_sub(1)), Ok(timesteps.len()));
+    }
+    assert_eq!(Run::from_json(&run.to_json()).as_ref(), Ok(run));
+}
