@@ -10,7 +10,7 @@ use files::{TensorFile, TensorWriter};
 use safetensors::Dtype;
 use serde_json::json;
 use std::path::PathBuf;
-use tweedie::math::guidance::Guidance;
+use tweedie::math::guidance::GuidanceLoop;
 
 /// Mix the predictions of a network with and without its condition
 ///
@@ -77,7 +77,7 @@ impl Engine {
 }
 
 fn on_cpu(recorded: &RecordedPredictions) -> Result<Values, tweedie::error::GuidanceError> {
-    let mut guidance = Guidance::new(&recorded.shape)?;
+    let mut guidance = GuidanceLoop::new(&recorded.shape)?;
     let mut guided = Vec::with_capacity(recorded.conditional.data.len());
     for (k, call) in recorded.calls.iter().enumerate() {
         guided.extend(guidance.call(call, recorded.of(k))?);
