@@ -7,8 +7,8 @@ use tweedie::math::catalog::{
 };
 use tweedie::math::sampler::{Churn, Corrector, DpmKind, Form, Heun, PiFlow, Scale, ScoreRescaling, Variance};
 use tweedie::math::{
-    DeltaSchedule, Density, Model, Placement, Process, Quantity, Sampler, Schedule, Sections, SigmaData, Spacing,
-    Weight,
+    DeltaSchedule, Density, Guider, Model, Placement, Process, Quantity, Sampler, Schedule, Sections, SigmaData,
+    Spacing, Weight,
 };
 use tweedie::table::{Clip, Penalty};
 
@@ -88,6 +88,7 @@ fn entries_are_sound() {
     assert_sound(&DeltaSchedule::CATALOGUE);
     assert_sound(&Penalty::CATALOGUE);
     assert_sound(&Density::CATALOGUE);
+    assert_sound(&Guider::CATALOGUE);
     assert_sound(&Model::CATALOGUE);
 }
 
@@ -102,6 +103,7 @@ fn entries_build_from_numbers() {
     assert_builds(&Weight::CATALOGUE);
     assert_builds(&Penalty::CATALOGUE);
     assert_builds(&Density::CATALOGUE);
+    assert_builds(&Guider::CATALOGUE);
 }
 
 #[test]

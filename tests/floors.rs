@@ -88,7 +88,7 @@ const FLOORS: &[Floors] = &[
             &["mod", "samplers"],
         ],
     ),
-    ("src/math/guidance", &[&["call", "finish", "window"], &["apply", "guider"], &["mod"]]),
+    ("src/math/guidance", &[&["call", "window"], &["finish"], &["apply", "guider"], &["mod"]]),
     (
         "src/math/sampler",
         &[

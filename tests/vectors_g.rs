@@ -2,7 +2,7 @@
 
 use crate::support::{Vectors, id};
 use serde_json::{Value, json};
-use tweedie::math::guidance::{Guidance, Guider, GuiderCall, Predictions};
+use tweedie::math::guidance::{GuidanceLoop, Guider, GuiderCall, Predictions};
 
 fn cases() -> Vec<Value> {
     serde_json::from_str(include_str!("vectors/G.json")).unwrap()
@@ -77,7 +77,7 @@ fn guided(file: &Vectors, case: &Value, calls: &[GuiderCall]) -> [Vec<f64>; 2] {
     let [c, u, third, fourth] = ["pred_cond", "pred_uncond", "pred_third", "pred_fourth"].map(of);
     let part = |all: &'static [f64], k: usize| all.get(k * elements..(k + 1) * elements).unwrap_or_default();
     let [c, u, third, fourth] = [c, u, third, fourth].map(|all| &*all.leak());
-    let mut guidance = Guidance::new(&sample).unwrap();
+    let mut guidance = GuidanceLoop::new(&sample).unwrap();
     let [mut results, mut momentum] = [const { Vec::new() }; 2];
     for (k, call) in calls.iter().enumerate() {
         let predictions = Predictions {
@@ -241,7 +241,7 @@ fn a_sample_does_not_know_its_batch() {
         let run = |shape: &[usize], range: std::ops::Range<usize>| {
             let [conditional, unconditional, third, fourth] = [0, 1, 2, 3].map(|i| &tensors[i][range.clone()]);
             let predictions = Predictions { conditional, unconditional, third, fourth };
-            Guidance::new(shape).unwrap().call(&call, predictions).unwrap()
+            GuidanceLoop::new(shape).unwrap().call(&call, predictions).unwrap()
         };
         let together = run(&shape, 0..3 * sample);
         let alone = run(&[&[1], &shape[1..]].concat(), sample..2 * sample);
@@ -253,13 +253,17 @@ fn a_sample_does_not_know_its_batch() {
 #[test]
 fn predictions_that_do_not_fit_are_named() {
     let call = Guider::linear(3.0).alone(None).unwrap();
-    let mut guidance = Guidance::new(&[2, 2]).unwrap();
+    let mut guidance = GuidanceLoop::new(&[2, 2]).unwrap();
     let mut refusal = |predictions| guidance.call(&call, predictions).unwrap_err().to_string();
     assert_eq!(refusal(Predictions::of(&[0.0; 3])), "expected 4 elements of pred_cond, found 3");
     assert_eq!(refusal(Predictions::of(&[0.0; 4])), "expected pred_uncond: the guidance of call 0 needs it");
     let short = Predictions { unconditional: &[0.0; 5], ..Predictions::of(&[0.0; 4]) };
     assert_eq!(refusal(short), "expected 4 elements of pred_uncond, found 5");
-    assert!(Guidance::new(&[usize::MAX, 3]).is_err() && Guidance::new(&[]).is_err() && Guidance::new(&[0]).is_err());
+    assert!(
+        GuidanceLoop::new(&[usize::MAX, 3]).is_err()
+            && GuidanceLoop::new(&[]).is_err()
+            && GuidanceLoop::new(&[0]).is_err()
+    );
     let norm = Guider::CATALOGUE.find("cfg-norm").unwrap().build(&[("norm_axis", 2.0)]).unwrap();
     let both = Predictions { unconditional: &[0.5; 4], ..Predictions::of(&[0.0; 4]) };
     let error = guidance.call(&norm.alone(None).unwrap(), both).unwrap_err().to_string();

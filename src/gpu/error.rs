@@ -287,9 +287,10 @@ pub enum PlanError {
         /// The deviation of the row.
         found: Deviation,
     },
-    /// A row of which a plan's rescaled guidance or thresholds know nothing, since they read what its first rows used.
+    /// A row of which a plan's sums of guidance or thresholds know nothing, since they read what its first rows used.
     #[error(
-        "row {row} {what}: expected such a row in the request of a plan that rescales guidance or clips to thresholds"
+        "row {row} {what}: expected such a row in the request of a plan that rescales guidance, finds its weights or clips to \
+         thresholds"
     )]
     FirstRows {
         /// The first such row.

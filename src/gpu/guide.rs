@@ -8,7 +8,7 @@
 //! the guided prediction, which the step takes as its only one: so guidance goes with every solver, storage and mask. It may
 //! replace the conditional prediction. The host names the call at each recording, or the GPU reads it for each sample.
 //!
-//! Host twin of `shaders/op/guide.wgsl` and `shaders/op/guide_sums.wgsl`: [`Guidance`](crate::math::guidance::Guidance).
+//! Host twin of `shaders/guide/mixture.wgsl` and `shaders/guide/sums.wgsl`: [`GuidanceLoop`](crate::math::guidance::GuidanceLoop).
 
 use crate::gpu::context::Context;
 use crate::gpu::error::{PlanError, check_limit};

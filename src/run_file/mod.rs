@@ -27,7 +27,12 @@
 
 mod error;
 mod object;
+mod png_text;
 mod read;
+mod workflow;
+mod workflow_error;
+mod workflow_model;
 mod write;
 
 pub use error::RunFileError;
+pub use workflow_error::WorkflowError;

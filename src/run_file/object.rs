@@ -73,7 +73,7 @@ pub(super) fn wrong(key: &str, expected: &str, found: &Value) -> RunFileError {
     RunFileError::Value { key: short(key), expected, found }
 }
 
-fn short(text: &str) -> String {
+pub(super) fn short(text: &str) -> String {
     match text.char_indices().nth(SHOWN) {
         None => text.to_owned(),
         Some((end, _)) => format!("{}..", text.get(..end).unwrap_or_default()),
@@ -86,7 +86,7 @@ pub(super) fn values(map: Map<String, Value>) -> Result<Vec<(String, RunValue)>,
     given.map(|(name, value)| Ok((name.clone(), run_value(&name, value)?))).collect()
 }
 
-fn run_value(name: &str, value: Value) -> Result<RunValue, RunFileError> {
+pub(super) fn run_value(name: &str, value: Value) -> Result<RunValue, RunFileError> {
     Ok(match value {
         Value::Number(number) => RunValue::Number(number.as_f64().unwrap_or(f64::NAN)),
         Value::Bool(switch) => RunValue::Switch(switch),

@@ -171,7 +171,7 @@ fn sampler_node(value: Value) -> Result<Node, RunFileError> {
 }
 
 /// A scale, or a kind with its options.
-fn guidance(value: Value, compat: RunCompat) -> Result<RunGuidance, RunFileError> {
+pub(super) fn guidance(value: Value, compat: RunCompat) -> Result<RunGuidance, RunFileError> {
     const EXPECTED: &str = "a scale, or {kind, ..}";
     match value {
         Value::Number(number) => Ok(RunGuidance::Scale(number.as_f64().unwrap_or(f64::NAN))),

@@ -23,6 +23,14 @@ pub struct Overflow {
 }
 
 impl FiniteArgs {
+    /// Refuses the first value of a result that is not finite.
+    pub fn check(self, name: &str, values: &Values, window: &Window) -> Outcome {
+        match first(values, window, |_| true) {
+            Some(overflow) => self.refuse(name, values, &overflow, &format!("sample {}", overflow.sample)),
+            None => Ok(()),
+        }
+    }
+
     /// The failure; a warning where the file is wanted all the same.
     pub fn refuse(self, name: &str, values: &Values, overflow: &Overflow, place: &str) -> Outcome {
         let Overflow { element, value, .. } = overflow;

@@ -4,6 +4,7 @@ use crate::engine::{Adapter, Values, narrow, plan_failure};
 use crate::guide_run::RecordedPredictions;
 use crate::progress::Progress;
 use crate::report::{Failure, Outcome};
+use crate::windows::{Cut, windows};
 use anyhow::anyhow;
 use files::Array;
 use tweedie::Shape;
@@ -26,14 +27,13 @@ impl Adapter {
         let batch = total / group;
         let elements = self.elements(batch, group)?;
         let arrays = std::iter::once(Some(&recorded.conditional)).chain(recorded.others.iter().map(Option::as_ref));
-        arrays.flatten().try_for_each(|array| self.require_fit(array))?;
+        arrays.flatten().try_for_each(|array| self.require_fit(&array.header, 0, &array.data))?;
         let rows: Vec<GuideRow> = recorded.calls.iter().map(|call| call.row).collect();
         let mut guided = vec![Vec::new(); rows.len()];
-        let per_piece = Self::samples_per_piece(elements);
         let mut progress = Progress::new("guiding", batch as u64);
-        for first in (0..batch).step_by(per_piece) {
-            let shape = Shape::new(per_piece.min(batch - first) as u32, elements);
-            let piece = Piece { recorded, rows: &rows, shape, first: first * group, entry: total };
+        for window in windows(batch, elements as usize, Cut::BetweenSamples) {
+            let shape = window.shape().ok_or_else(|| window.too_large())?;
+            let piece = Piece { recorded, rows: &rows, shape, first: window.range().start, entry: total };
             self.guide_piece(&piece, &mut guided)?;
             progress.advance(u64::from(shape.batch));
         }

@@ -35,7 +35,8 @@ impl RunTape {
         let given = |names: Names| names.iter().find(|name| file.has(name));
         let optional = |name: &str| file.has(name).then(|| file.finite_floats(name)).transpose();
         let [noise, initial, latent_image] = [optional("noise")?, optional("initial")?, optional("latent_image")?];
-        let Some(first) = initial.as_ref().or(noise.as_ref()).or(latent_image.as_ref()) else {
+        let first = initial.as_ref().or(noise.as_ref()).or(latent_image.as_ref()).map(|first| first.header.clone());
+        let Some(first) = first else {
             return Ok(file.within(Err(anyhow!("expected a tensor `noise`, `initial` or `latent_image`")))?);
         };
         let shape = first.shape.clone();

@@ -215,7 +215,7 @@ const SECOND_STREAM: u32 = 40;
 fn extended(row: &StepRow, stream: u32) -> StepRow {
     let mut slices = [0.0; StepRow::SLICES];
     slices[..SLICES].copy_from_slice(&[0.75, -0.5]);
-    StepRow { unconditional_clean: 0.25, kept: [0.25, 0.5], second_z: (0.5, stream), input: 0.5, slices, ..*row }
+    StepRow { unconditional_clean: 0.25, kept: [0.25, 0.5, 0.25], second_z: (0.5, stream), input: 0.5, slices, ..*row }
 }
 
 /// The row with the coefficients of the clean sample off by 1%.

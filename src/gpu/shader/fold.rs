@@ -15,7 +15,7 @@ pub(crate) enum Fold {
     Spread,
     /// `shaders/reduce/fold_histogram.wgsl`: a pass of the selection of its threshold.
     Histogram,
-    /// `shaders/reduce/fold_guide.wgsl`: the sums from which its weights of guidance follow.
+    /// `shaders/guide/fold.wgsl`: the sums from which its weights of guidance follow.
     Guide,
     /// `shaders/reduce/fold_total.wgsl`: a sum.
     Total,
@@ -38,7 +38,7 @@ impl Fold {
         match self {
             Fold::Spread => &[MOMENTS, TREE, SUM, include_str!("../../../shaders/reduce/fold_spread.wgsl")],
             Fold::Histogram => &[RADIX, include_str!("../../../shaders/reduce/fold_histogram.wgsl")],
-            Fold::Guide => &[CO_MOMENTS, TREE, SUM, include_str!("../../../shaders/reduce/fold_guide.wgsl")],
+            Fold::Guide => &[CO_MOMENTS, TREE, SUM, include_str!("../../../shaders/guide/fold.wgsl")],
             Fold::Total => &[TOTAL, TREE, SUM, include_str!("../../../shaders/reduce/fold_total.wgsl")],
         }
     }

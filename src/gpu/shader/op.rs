@@ -22,12 +22,12 @@ pub(crate) enum Op {
         scaled: bool,
         parts: RowParts,
     },
-    /// `shaders/op/guide.wgsl`.
+    /// `shaders/guide/mixture.wgsl`.
     Guide {
         /// True if each sample has sums from which its weights follow.
         summed: bool,
     },
-    /// `shaders/op/guide_sums.wgsl`: these sums.
+    /// `shaders/guide/sums.wgsl`: these sums.
     GuideSums,
     /// `shaders/op/loss.wgsl`.
     Loss {
@@ -65,8 +65,8 @@ mod shared {
     pub const STEP_PLAIN: &str = include_str!("../../../shaders/row/step_plain.wgsl");
     pub const STEP_ROW: &str = include_str!("../../../shaders/row/step.wgsl");
     pub const CLAMPED: &str = include_str!("../../../shaders/op/clamped.wgsl");
-    pub const GUIDE_ROW: &str = include_str!("../../../shaders/row/guide.wgsl");
-    pub const GUIDE_FIXED: &str = include_str!("../../../shaders/row/guide_fixed.wgsl");
+    pub const GUIDE_ROW: &str = include_str!("../../../shaders/guide/row.wgsl");
+    pub const GUIDE_FIXED: &str = include_str!("../../../shaders/guide/fixed.wgsl");
     pub const WEIGHTED_COST: &str = include_str!("../../../shaders/op/weighted_cost.wgsl");
 }
 
@@ -74,7 +74,7 @@ mod shared {
 pub(crate) mod reduce {
     pub const TOTAL: &str = include_str!("../../../shaders/reduce/total.wgsl");
     pub const MOMENTS: &str = include_str!("../../../shaders/reduce/moments.wgsl");
-    pub const CO_MOMENTS: &str = include_str!("../../../shaders/reduce/co_moments.wgsl");
+    pub const CO_MOMENTS: &str = include_str!("../../../shaders/guide/co_moments.wgsl");
     pub const TREE: &str = include_str!("../../../shaders/reduce/tree.wgsl");
     pub const SUM_CHUNKS: &str = include_str!("../../../shaders/reduce/sum_chunks.wgsl");
     pub const RADIX: &str = include_str!("../../../shaders/reduce/radix.wgsl");
@@ -243,14 +243,16 @@ impl Op {
             Op::Step(_) => &[STEP_ROW, STEP_PLAIN, CLAMPED, include_str!("../../../shaders/op/step.wgsl")],
             Op::Spread { .. } => &[STEP_ROW, include_str!("../../../shaders/op/spread.wgsl")],
             Op::Histogram { .. } => &[STEP_ROW, include_str!("../../../shaders/op/histogram.wgsl")],
-            Op::Guide { summed: false } => &[GUIDE_ROW, GUIDE_FIXED, include_str!("../../../shaders/op/guide.wgsl")],
+            Op::Guide { summed: false } => {
+                &[GUIDE_ROW, GUIDE_FIXED, include_str!("../../../shaders/guide/mixture.wgsl")]
+            }
             Op::Guide { summed: true } => &[
                 CO_MOMENTS,
                 GUIDE_ROW,
-                include_str!("../../../shaders/row/guide_weights.wgsl"),
-                include_str!("../../../shaders/op/guide.wgsl"),
+                include_str!("../../../shaders/guide/weights.wgsl"),
+                include_str!("../../../shaders/guide/mixture.wgsl"),
             ],
-            Op::GuideSums => &[GUIDE_ROW, GUIDE_FIXED, include_str!("../../../shaders/op/guide_sums.wgsl")],
+            Op::GuideSums => &[GUIDE_ROW, GUIDE_FIXED, include_str!("../../../shaders/guide/sums.wgsl")],
             Op::Loss { .. } => &[CLAMPED, include_str!("../../../shaders/op/loss.wgsl")],
             Op::Vlb { .. } => &[
                 CLAMPED,

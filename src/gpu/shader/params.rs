@@ -27,7 +27,7 @@ pub(crate) const ALIGNMENT: u64 = 256;
 /// Bytes of `struct Sum` of `reduce/moments.wgsl`.
 pub(crate) const MOMENTS_BYTES: u64 = 24;
 
-/// Bytes of `struct Sum` of `reduce/co_moments.wgsl`.
+/// Bytes of `struct Sum` of `guide/co_moments.wgsl`.
 pub(crate) const CO_MOMENTS_BYTES: u64 = 48;
 
 /// Bits of the highest digit of a magnitude, which is counted first, and of the two others.

@@ -83,14 +83,14 @@ const ENTRIES: &[Entry<Make<Guider>>] = &[
     ),
     entry(
         "autoguidance",
-        &["AutoGuidance"],
+        &[],
         "cfg whose u is a weaker network's under the same condition (Karras et al. 2024)",
         LINEAR,
         |v| linear(v),
     ),
     entry(
         "rescale-cfg",
-        &["RescaleCFG"],
+        &[],
         "cfg that is rescaled, of networks that predict v (Lin et al. 2023, as in ComfyUI)",
         parameters![scale(7.5), fraction("multiplier", 0.7, "degree of rescaling")],
         |v| Ok(Guider { rescale: v.number("multiplier"), ..linear(v)? }),
@@ -104,7 +104,7 @@ const ENTRIES: &[Entry<Make<Guider>>] = &[
     ),
     entry(
         "cfg-zero-star-comfyui",
-        &["CFGZeroStar", "zero_star_comfy"],
+        &["zero_star_comfy"],
         "the optimal scale from noises, on clean samples; the fourth prediction is the noisy sample",
         OF_NOISE,
         |v| with(v, Method::ZeroStar { zero_init_steps: 0, of_noise: true }),
@@ -138,7 +138,7 @@ const ENTRIES: &[Entry<Make<Guider>>] = &[
     ),
     entry(
         "apg-comfyui",
-        &["APG", "apg_comfy"],
+        &["apg_comfy"],
         "c + w*d with apg's d of clean samples, norms over the last three axes",
         parameters![scale(7.5), APG_COMFYUI[0], APG_COMFYUI[1], APG_COMFYUI[2]],
         |v| with(v, Method::Projected { projection: projected(v), last_three_axes: true }),
@@ -152,7 +152,7 @@ const ENTRIES: &[Entry<Make<Guider>>] = &[
     ),
     entry(
         "tcfg-comfyui",
-        &["TCFG_ComfyUI"],
+        &[],
         "tcfg of noises, on clean samples; the fourth prediction is the noisy sample",
         OF_NOISE,
         |v| with(v, Method::Tangential { of_noise: true }),
@@ -247,14 +247,14 @@ const ENTRIES: &[Entry<Make<Guider>>] = &[
     ),
     entry(
         "cfg-norm-clamped",
-        &["CFGNorm"],
+        &[],
         "cfg no longer than c at each position, as in ComfyUI",
         parameters![scale(4.0), axis(1.0), STRENGTH],
         |v| norm(v, true),
     ),
     entry(
         "perp-neg",
-        &["PerpNeg"],
+        &[],
         "away from what a negative prediction, the third, has across c - u (Armandpour et al. 2023)",
         PERP_NEG,
         |v| perp_neg(v, false),

@@ -8,10 +8,10 @@ use crate::table::guide::{GuideRow, Products};
 /// Guidance of a run in f64, with its momentum between calls.
 ///
 /// ```
-/// use tweedie::math::guidance::{Guidance, Predictions};
+/// use tweedie::math::guidance::{GuidanceLoop, Predictions};
 /// use tweedie::math::Guider;
 ///
-/// let mut guidance = Guidance::new(&[1, 2])?;
+/// let mut guidance = GuidanceLoop::new(&[1, 2])?;
 /// let (conditional, unconditional) = ([1.0, 2.0], [0.5, 1.0]);
 /// let predictions = Predictions { unconditional: &unconditional, ..Predictions::of(&conditional) };
 /// let guided = guidance.call(&Guider::linear(3.0).call(0, 1)?, predictions)?;
@@ -19,7 +19,7 @@ use crate::table::guide::{GuideRow, Products};
 /// # Ok::<(), tweedie::error::GuidanceError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
-pub struct Guidance {
+pub struct GuidanceLoop {
     shape: Vec<usize>,
     momentum: Vec<f64>,
     calls: usize,
@@ -53,7 +53,7 @@ impl<'a> Predictions<'a> {
     }
 }
 
-impl Guidance {
+impl GuidanceLoop {
     /// Creates the guidance of predictions of this shape, `[batch, ...]`.
     ///
     /// # Errors

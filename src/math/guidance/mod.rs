@@ -20,7 +20,7 @@
 //! | [`Mahiro`](Method::Mahiro) | `c`, `u` | ComfyUI, `Mahiro` |
 //!
 //! **Practice.** A [`Guider`] comes from [`Guider::CATALOGUE`] by name, under the names and arguments that other
-//! libraries use. [`Guider::calls`] says what each call of a run asks the network for, and holds its row. A [`Guidance`]
+//! libraries use. [`Guider::calls`] says what each call of a run asks the network for, and holds its row. A [`GuidanceLoop`]
 //! applies the calls to tensors in f64, call after call; [`gpu::Guide`](crate::gpu::Guide) applies the rows on the GPU.
 //!
 //! A result depends on its own sample alone, with two exceptions, which follow ComfyUI: `perp-neg-batch` and `mahiro-batch`
@@ -32,7 +32,7 @@ pub(crate) mod finish;
 pub(crate) mod guider;
 pub(crate) mod window;
 
-pub use apply::{Guidance, Predictions};
+pub use apply::{GuidanceLoop, Predictions};
 pub use call::{Finish, GuiderCall, Over};
 pub use guider::{Guider, Method, Projection};
 pub use window::Window;

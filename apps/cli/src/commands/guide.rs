@@ -5,12 +5,13 @@ use crate::engine::{ComputeArgs, Engine, Values};
 use crate::finite::FiniteArgs;
 use crate::guide_run::{GuideRun, RecordedPredictions};
 use crate::report::{Failure, Outcome, say};
+use crate::windows::Window;
 use anyhow::anyhow;
 use files::{TensorFile, TensorWriter};
 use safetensors::Dtype;
 use serde_json::json;
 use std::path::PathBuf;
-use tweedie::math::guidance::Guidance;
+use tweedie::math::guidance::GuidanceLoop;
 
 /// Mix the predictions of a network with and without its condition
 ///
@@ -47,8 +48,8 @@ impl Guide {
         let recorded = RecordedPredictions::read(&file, &run)?;
         let guided = engine.guide(&recorded)?;
         let shape = &recorded.conditional.shape;
-        let elements = recorded.shape[1..].iter().product();
-        self.finite.check_samples("out", &guided, elements, |_| true)?;
+        let elements: usize = recorded.shape[1..].iter().product();
+        self.finite.check("out", &guided, &Window::all(recorded.conditional.data.len() / elements.max(1), elements))?;
         let mut writer = TensorWriter::new();
         guided.write(&mut writer, "out", shape)?;
         let asked: Vec<usize> = recorded.calls.iter().map(|call| call.predictions()).collect();
@@ -77,7 +78,7 @@ impl Engine {
 }
 
 fn on_cpu(recorded: &RecordedPredictions) -> Result<Values, tweedie::error::GuidanceError> {
-    let mut guidance = Guidance::new(&recorded.shape)?;
+    let mut guidance = GuidanceLoop::new(&recorded.shape)?;
     let mut guided = Vec::with_capacity(recorded.conditional.data.len());
     for (k, call) in recorded.calls.iter().enumerate() {
         guided.extend(guidance.call(call, recorded.of(k))?);

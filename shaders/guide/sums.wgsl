@@ -1,6 +1,6 @@
-// guide_sums: the sums over a sample from which the weights of its mixture follow.
+// sums: the sums over a sample from which the weights of its mixture follow.
 // Host twin: `tweedie::table::guide::Products`.
-// Expects: row/guide, co_moments, partial, Inputs.
+// Expects: guide/row, co_moments, partial, Inputs.
 // Defines: accumulate, chunk_result.
 
 // The mean of a lane's elements inside the sample.

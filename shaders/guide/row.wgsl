@@ -1,4 +1,4 @@
-// The row of a call of guidance and the two vectors that it makes of the predictions: shared by guide and guide_sums. The fields
+// The row of a call of guidance and the two vectors that it makes of the predictions: shared by mixture and sums. The fields
 // are those of `tweedie::table::GuideRow`.
 // Expects: find_row, coefficients, weights_of, Inputs; from the host KEEPS: whether the first vector is remembered.
 // Defines: Row, row_at, stream_of, keeps, needs, first_vector, second_vector.

@@ -1,6 +1,6 @@
-// guide: several predictions of one call mixed into one; see `tweedie::table::GuideRow` for the coefficients.
-// Host twin: `tweedie::math::guidance::Guidance`.
-// Expects: row/guide, Inputs, Outputs.
+// mixture: several predictions of one call mixed into one; see `tweedie::table::GuideRow` for the coefficients.
+// Host twin: `tweedie::math::guidance::GuidanceLoop`.
+// Expects: guide/row, Inputs, Outputs.
 // Defines: op.
 
 fn op(row: Row, v: Inputs) -> Outputs {

@@ -1,0 +1,357 @@
+//! Runs from the workflows of ComfyUI: the API form, and the copy in a PNG.
+//!
+//! A workflow is an object of nodes by id, each with a `class_type` and `inputs`; an input is a value or a link
+//! `[id, output]`. Its sampler nodes say everything about a run but the checkpoint's kind.
+
+use super::object::{run_value, short};
+use super::workflow_error::WorkflowError;
+use super::workflow_model::{Patches, patched};
+use crate::math::run::model::RunModel;
+use crate::math::run::request::GridRule;
+use crate::math::run::run::{Run, RunGrid, RunGuidance};
+use crate::math::run::value::{Node, RunValue};
+use serde_json::{Map, Value, json};
+
+/// The sampler nodes that are read.
+const SAMPLERS: &[&str] = &["KSampler", "KSamplerAdvanced", "SamplerCustom", "SamplerCustomAdvanced"];
+
+/// The sampler of each sampler node but `KSamplerSelect`, which names its own.
+const SAMPLER_NODES: &[(&str, &str)] = &[
+    ("SamplerEuler", "euler"),
+    ("SamplerEulerAncestral", "euler_ancestral"),
+    ("SamplerEulerAncestralCFGPP", "euler_ancestral_cfg_pp"),
+    ("SamplerLMS", "lms"),
+    ("SamplerDPMPP_2M_SDE", "dpmpp_2m_sde"),
+    ("SamplerDPMPP_3M_SDE", "dpmpp_3m_sde"),
+    ("SamplerDPMPP_SDE", "dpmpp_sde"),
+    ("SamplerDPMPP_2S_Ancestral", "dpmpp_2s_ancestral"),
+    ("SamplerDPMAdaptative", "dpm_adaptive"),
+    ("SamplerER_SDE", "er_sde"),
+    ("SamplerSASolver", "sa_solver"),
+    ("SamplerSEEDS2", "seeds_2"),
+    ("SamplerLCM", "lcm"),
+    ("SamplerLCMUpscale", "lcm"),
+];
+
+/// Inputs that say where noise is made, which is the host's business.
+const OF_THE_HOST: &[&str] = &["noise_device"];
+
+/// The longest way through links: a circle of nodes ends there.
+const MOST_LINKS: usize = 64;
+
+impl Run {
+    /// Reads the run of a sampler node from a workflow in its API form, or from that form under the key `prompt`.
+    ///
+    /// A workflow does not say of what kind its checkpoint is, so `model` does, with its name; nodes such as `ModelSamplingFlux`
+    /// change it, and make one needless where they say all. `node` is the id of the sampler node where there are several.
+    ///
+    /// ```
+    /// use tweedie::math::run::{Run, RunModel};
+    ///
+    /// let workflow = r#"{"3": {"class_type": "KSampler", "inputs": {"seed": 1, "steps": 20, "cfg": 7.0,
+    ///     "sampler_name": "dpmpp_2m", "scheduler": "karras", "denoise": 1.0, "model": ["4", 0]}},
+    ///     "4": {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": "sd15.safetensors"}}}"#;
+    /// let model = RunModel::named("sd15")?;
+    /// assert_eq!(Run::from_comfyui(workflow, Some(("sd15", &model)), None)?.plan()?.calls().len(), 20);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`WorkflowError`] names what is not understood: not a workflow, several samplers, a node that is not known or not there, an
+    /// input of another kind, a checkpoint of an unknown kind.
+    pub fn from_comfyui(
+        json: &str,
+        model: Option<(&str, &RunModel)>,
+        node: Option<&str>,
+    ) -> Result<Self, WorkflowError> {
+        let parsed = serde_json::from_str::<Value>(json.trim_start_matches('\u{feff}'));
+        let value = parsed.map_err(|error| WorkflowError::Json { reason: error.to_string() })?;
+        let workflow = Workflow::new(value)?;
+        workflow.run(model, node)
+    }
+
+    /// The same from the text that ComfyUI writes into its PNG files, the chunk `prompt`.
+    ///
+    /// # Errors
+    /// As [`from_comfyui`](Self::from_comfyui); [`WorkflowError::Png`] for a file that is no PNG, is cut off, or has no such text.
+    pub fn from_comfyui_png(
+        png: &[u8],
+        model: Option<(&str, &RunModel)>,
+        node: Option<&str>,
+    ) -> Result<Self, WorkflowError> {
+        Self::from_comfyui(&super::png_text::text(png, "prompt")?, model, node)
+    }
+}
+
+/// Nodes by id.
+pub(super) struct Workflow {
+    nodes: Map<String, Value>,
+}
+
+/// A node.
+#[derive(Clone, Copy)]
+pub(super) struct Of<'a> {
+    pub(super) id: &'a str,
+    pub(super) class: &'a str,
+    inputs: &'a Map<String, Value>,
+}
+
+impl Workflow {
+    fn new(value: Value) -> Result<Self, WorkflowError> {
+        let Value::Object(mut map) = value else { return Err(WorkflowError::NoWorkflow) };
+        let nodes = match map.remove("prompt") {
+            Some(Value::Object(nodes)) => nodes,
+            _ => map,
+        };
+        if nodes.values().all(|node| node.get("class_type").is_none()) {
+            return Err(WorkflowError::NoWorkflow);
+        }
+        Ok(Self { nodes })
+    }
+
+    /// The node of an id.
+    fn node(&self, id: &str) -> Result<Of<'_>, WorkflowError> {
+        let found = self.nodes.get_key_value(id);
+        let parts = found.and_then(|(id, node)| {
+            Some((id, node.get("class_type")?.as_str()?, node.get("inputs")?.as_object()?))
+        });
+        let (id, class, inputs) = parts.ok_or_else(|| WorkflowError::Missing { id: short(id) })?;
+        Ok(Of { id, class, inputs })
+    }
+
+    /// The sampler node: the one of this id, or the only one.
+    fn sampler(&self, wanted: Option<&str>) -> Result<Of<'_>, WorkflowError> {
+        let all: Vec<Of<'_>> = self.nodes.keys().filter_map(|id| self.node(id).ok()).collect();
+        let mut samplers: Vec<Of<'_>> = all.into_iter().filter(|node| SAMPLERS.contains(&node.class)).collect();
+        let list = samplers.iter().map(|node| node.id).collect::<Vec<_>>().join(", ");
+        match (wanted, samplers.len()) {
+            (Some(id), _) => {
+                let found = samplers.into_iter().find(|node| node.id == id);
+                found.ok_or_else(|| WorkflowError::NotASampler { id: short(id), samplers: list })
+            }
+            (None, 1) => samplers.pop().ok_or(WorkflowError::NoSampler),
+            (None, 0) => Err(WorkflowError::NoSampler),
+            (None, _) => Err(WorkflowError::Several { samplers: list }),
+        }
+    }
+
+    /// The value of an input, followed through nodes that only hold one.
+    fn value<'a>(&'a self, node: Of<'a>, input: &str) -> Result<Option<&'a Value>, WorkflowError> {
+        let mut found = node.inputs.get(input);
+        for _ in 0..MOST_LINKS {
+            let Some(id) = found.and_then(link) else { return Ok(found) };
+            let next = self.node(id)?;
+            match next.inputs.get("value") {
+                Some(value) => found = Some(value),
+                None => return Ok(found),
+            }
+        }
+        Err(WorkflowError::Circle { id: node.id.to_owned() })
+    }
+
+    /// The node that an input links to.
+    pub(super) fn linked<'a>(&'a self, node: Of<'a>, input: &'static str) -> Result<Of<'a>, WorkflowError> {
+        let id = node.inputs.get(input).and_then(link).ok_or_else(|| node.wrong(input, "a link", node.inputs.get(input)))?;
+        self.node(id)
+    }
+
+    pub(super) fn number(&self, node: Of<'_>, input: &'static str) -> Result<f64, WorkflowError> {
+        let value = self.value(node, input)?;
+        value.and_then(Value::as_f64).ok_or_else(|| node.wrong(input, "a number", value))
+    }
+
+    fn count(&self, node: Of<'_>, input: &'static str) -> Result<usize, WorkflowError> {
+        let value = self.value(node, input)?;
+        let count = value.and_then(Value::as_u64).and_then(|count| usize::try_from(count).ok());
+        count.ok_or_else(|| node.wrong(input, "a whole number", value))
+    }
+
+    pub(super) fn text<'a>(&'a self, node: Of<'a>, input: &'static str) -> Result<&'a str, WorkflowError> {
+        let value = self.value(node, input)?;
+        value.and_then(Value::as_str).ok_or_else(|| node.wrong(input, "a word", value))
+    }
+
+    /// A switch: true or false, `enable` or `disable`.
+    pub(super) fn switch(&self, node: Of<'_>, input: &'static str) -> Result<bool, WorkflowError> {
+        match self.value(node, input)? {
+            Some(Value::Bool(switch)) => Ok(*switch),
+            Some(Value::String(word)) if word == "enable" => Ok(true),
+            Some(Value::String(word)) if word == "disable" => Ok(false),
+            other => Err(node.wrong(input, "true or false, enable or disable", other)),
+        }
+    }
+
+    fn seed(&self, node: Of<'_>, input: &'static str) -> Result<Option<u64>, WorkflowError> {
+        let value = self.value(node, input)?;
+        value.and_then(Value::as_u64).map(Some).ok_or_else(|| node.wrong(input, "a whole number", value))
+    }
+
+    fn run(&self, model: Option<(&str, &RunModel)>, node: Option<&str>) -> Result<Run, WorkflowError> {
+        let sampler = self.sampler(node)?;
+        let mut run = Run::default();
+        let (of_model, scale) = match sampler.class {
+            "KSampler" => {
+                run.seed = self.seed(sampler, "seed")?;
+                run.denoise = Some(self.number(sampler, "denoise")?);
+                self.named(sampler, &mut run)?;
+                (sampler, self.number(sampler, "cfg")?.into())
+            }
+            "KSamplerAdvanced" => {
+                run.seed = self.seed(sampler, "noise_seed")?;
+                run.add_noise = self.switch(sampler, "add_noise")?;
+                run.start_step = Some(self.count(sampler, "start_at_step")?);
+                run.last_step = Some(self.count(sampler, "end_at_step")?);
+                run.force_full_denoise = !self.switch(sampler, "return_with_leftover_noise")?;
+                self.named(sampler, &mut run)?;
+                (sampler, self.number(sampler, "cfg")?.into())
+            }
+            "SamplerCustom" => {
+                run.seed = self.seed(sampler, "noise_seed")?;
+                run.add_noise = self.switch(sampler, "add_noise")?;
+                self.custom(sampler, &mut run)?;
+                (sampler, self.number(sampler, "cfg")?.into())
+            }
+            _ => {
+                let noise = self.linked(sampler, "noise")?;
+                match noise.class {
+                    "RandomNoise" => run.seed = self.seed(noise, "noise_seed")?,
+                    "DisableNoise" => run.add_noise = false,
+                    _ => return Err(noise.unknown("a source of noise")),
+                }
+                self.custom(sampler, &mut run)?;
+                self.guider(self.linked(sampler, "guider")?)?
+            }
+        };
+        let patches = patched(self, self.linked(of_model, "model")?, model, MOST_LINKS)?;
+        let Patches { model, name, guidance, differential } = patches;
+        run.differential_diffusion_strength = differential;
+        (run.model, run.model_name) = (Some(model), name);
+        run.guidance = Some(guidance_of(scale, guidance)?);
+        Ok(run)
+    }
+
+    /// The sampler and the scheduler by name, and the steps.
+    fn named(&self, node: Of<'_>, run: &mut Run) -> Result<(), WorkflowError> {
+        run.sampler = Some(self.text(node, "sampler_name")?.to_owned());
+        run.grid = Some(RunGrid::Scheduler(Node::named(self.text(node, "scheduler")?)));
+        run.steps = Some(self.count(node, "steps")?);
+        Ok(())
+    }
+
+    /// The sampler and the sigmas of nodes.
+    fn custom(&self, node: Of<'_>, run: &mut Run) -> Result<(), WorkflowError> {
+        let sampler = self.linked(node, "sampler")?;
+        if sampler.class == "KSamplerSelect" {
+            run.sampler = Some(self.text(sampler, "sampler_name")?.to_owned());
+        } else {
+            let known = SAMPLER_NODES.iter().find(|(class, _)| *class == sampler.class);
+            let (_, name) = known.ok_or_else(|| sampler.unknown("a sampler"))?;
+            run.sampler = Some((*name).to_owned());
+            for (key, value) in sampler.inputs.iter().filter(|(key, _)| !OF_THE_HOST.contains(&key.as_str())) {
+                let value = if link(value).is_some() { self.value(sampler, key)?.unwrap_or(value) } else { value };
+                run.options.push((key.clone(), run_value(key, value.clone())?));
+            }
+        }
+        let (id, output) = node.inputs.get("sigmas").and_then(link_to).ok_or_else(|| {
+            node.wrong("sigmas", "a link", node.inputs.get("sigmas"))
+        })?;
+        run.grid = Some(RunGrid::Scheduler(self.sigmas(id, output, MOST_LINKS)?));
+        Ok(())
+    }
+
+    /// The node of sigmas, with the nodes that it takes sigmas from.
+    fn sigmas(&self, id: &str, output: u64, links: usize) -> Result<Node, WorkflowError> {
+        let node = self.node(id)?;
+        let left = links.checked_sub(1).ok_or_else(|| WorkflowError::Circle { id: id.to_owned() })?;
+        if GridRule::CATALOGUE.find(node.class).is_err() {
+            return Err(node.unknown("a node of sigmas"));
+        }
+        let mut inputs = Vec::new();
+        for (key, value) in node.inputs {
+            match link_to(value) {
+                // The model is that of the sampler.
+                Some(_) if key == "model" => {}
+                Some((from, output)) if key == "sigmas" => {
+                    inputs.push((key.clone(), RunValue::Node(Box::new(self.sigmas(from, output, left)?))));
+                }
+                _ => {
+                    let value = self.value(node, key)?.unwrap_or(value);
+                    inputs.push((key.clone(), run_value(key, value.clone())?));
+                }
+            }
+        }
+        if node.class.starts_with("SplitSigmas") {
+            let half = if output == 0 { "high_sigmas" } else { "low_sigmas" };
+            inputs.push(("output".to_owned(), half.into()));
+        }
+        Ok(Node { name: node.class.to_owned(), inputs })
+    }
+
+    /// The node that has the model of a guider, and the guidance.
+    fn guider<'a>(&'a self, node: Of<'a>) -> Result<(Of<'a>, Value), WorkflowError> {
+        let of = |input| self.number(node, input);
+        let guidance = match node.class {
+            "BasicGuider" => 1.0.into(),
+            "CFGGuider" => of("cfg")?.into(),
+            "DualCFGGuider" => {
+                let nested = match self.value(node, "style")? {
+                    Some(Value::String(style)) => style == "nested",
+                    _ => false,
+                };
+                if nested {
+                    return Err(node.wrong("style", "regular", self.value(node, "style")?));
+                }
+                json!({ "kind": "DualCFGGuider", "cfg_conds": of("cfg_conds")?, "cfg_cond2_negative": of("cfg_cond2_negative")? })
+            }
+            "PerpNegGuider" => json!({ "kind": "PerpNegGuider", "cfg": of("cfg")?, "neg_scale": of("neg_scale")? }),
+            _ => return Err(node.unknown("a guider")),
+        };
+        Ok((node, guidance))
+    }
+}
+
+/// The guidance of a scale, or of a kind whose options it completes.
+fn guidance_of(scale: Value, kind: Option<Map<String, Value>>) -> Result<RunGuidance, WorkflowError> {
+    let value = match (scale, kind) {
+        (scale, None) => scale,
+        (scale @ Value::Number(_), Some(mut kind)) => {
+            kind.insert("guidance_scale".to_owned(), scale);
+            Value::Object(kind)
+        }
+        (Value::Object(guider), Some(kind)) => {
+            let of = |map: &Map<String, Value>| map.get("kind").and_then(Value::as_str).unwrap_or_default().to_owned();
+            return Err(WorkflowError::TwoGuidances { first: of(&guider), second: of(&kind) });
+        }
+        (scale, Some(_)) => scale,
+    };
+    Ok(super::read::guidance(value, crate::math::run::run::RunCompat::ComfyUi)?)
+}
+
+impl Of<'_> {
+    pub(super) fn unknown(&self, expected: &'static str) -> WorkflowError {
+        WorkflowError::Unknown { expected, class: short(self.class), id: short(self.id) }
+    }
+
+    pub(super) fn wrong(&self, input: &str, expected: &'static str, found: Option<&Value>) -> WorkflowError {
+        let found = found.map_or_else(|| "nothing".to_owned(), |value| short(&value.to_string()));
+        let (class, id) = (short(self.class), short(self.id));
+        WorkflowError::Input { input: input.to_owned(), class, id, expected, found }
+    }
+
+    pub(super) fn has(&self, input: &str) -> bool {
+        self.inputs.contains_key(input)
+    }
+}
+
+/// The node that a value links to.
+fn link(value: &Value) -> Option<&str> {
+    link_to(value).map(|(id, _)| id)
+}
+
+/// The node and the output that a value links to.
+fn link_to(value: &Value) -> Option<(&str, u64)> {
+    match value.as_array()?.as_slice() {
+        [Value::String(id), output] => Some((id, output.as_u64()?)),
+        _ => None,
+    }
+}
