@@ -3,7 +3,7 @@
 use super::adaptive::{Adaptive, Attempt};
 use super::error::RunError;
 use super::run_loop::{Planned, RunLoop, Way};
-use crate::math::guidance::apply::{Guidance, Predictions};
+use crate::math::guidance::apply::{GuidanceLoop, Predictions};
 use crate::table::step::StepRow;
 
 /// The tensors of a run, sample after sample.
@@ -145,7 +145,7 @@ impl RunLoop {
     ) -> Result<RunRecord, E> {
         let count = inputs.count()?;
         let shape = if inputs.shape.is_empty() { vec![1, count] } else { inputs.shape.to_vec() };
-        let guidance = Guidance::new(&shape).map_err(RunError::from)?;
+        let guidance = GuidanceLoop::new(&shape).map_err(RunError::from)?;
         let mut drive = Drive { of: self, inputs, network, count, guidance, record: RunRecord::default() };
         let first = self.first_sample(inputs)?;
         let result = match &self.way {
@@ -199,7 +199,7 @@ struct Drive<'a, N> {
     inputs: &'a RunInputs<'a>,
     network: N,
     count: usize,
-    guidance: Guidance,
+    guidance: GuidanceLoop,
     record: RunRecord,
 }
 
