@@ -33,6 +33,8 @@ mod readme;
 mod recording;
 #[cfg(feature = "diffusers-config")]
 mod repaint;
+#[cfg(feature = "run-files")]
+mod run_files;
 mod samplers;
 mod schedules;
 mod shader_catalog;

@@ -231,6 +231,9 @@ fn models() {
         let apart = deviation(&table(&single), &read("table_sigmas__f32"));
         println!("{}: table in f32 {apart:.1e}", id(&case));
         assert!(apart <= FLOAT32, "{}: {apart:e}", id(&case));
+        let percents: Vec<f64> = read("percents").into_iter().map(|part| single.percent_to_sigma(part)).collect();
+        let apart = deviation(&percents, &read("percent_to_sigma__f32"));
+        assert!(apart <= FLOAT32, "{}: {apart:e}", id(&case));
     }
 }
 

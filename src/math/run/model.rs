@@ -64,7 +64,9 @@ impl RunModel {
         if parameterisation.make.is_flow() && !base.make.ends_at_one() {
             return Err(RunError::Parameterisation { parameterisation: parameterisation.name, base: base.name });
         }
-        Self::built(base, parameterisation.make, settings, Precision::Double)
+        let mut settings = settings.to_vec();
+        settings.sort_by(|(name, _), (other, _)| name.cmp(other));
+        Self::built(base, parameterisation.make, &settings, Precision::Double)
     }
 
     fn built(
@@ -107,7 +109,7 @@ impl RunModel {
         self.parameterisation
     }
 
-    /// The settings that were given.
+    /// The settings that were given, by name.
     #[must_use]
     pub fn settings(&self) -> &RunValues {
         &self.settings

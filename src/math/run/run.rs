@@ -150,7 +150,7 @@ impl Run {
     pub fn sigmas(&self) -> Result<Vec<f64>, RunError> {
         let Self { start_step, last_step, force_full_denoise, .. } = *self;
         let sigmas = Window { start_step, last_step, force_full_denoise }.cut(self.whole()?);
-        Ok(if self.flip_sigmas { flipped(sigmas) } else { sigmas })
+        Ok(if self.flip_sigmas { flipped(sigmas, self.precision()) } else { sigmas })
     }
 
     /// What the network is told at each sigma but the last.
@@ -163,12 +163,16 @@ impl Run {
         Ok(sigmas.into_iter().map(|sigma| model.told(sigma)).collect())
     }
 
+    const fn precision(&self) -> Precision {
+        if self.float32 { Precision::Single } else { Precision::Double }
+    }
+
     /// The sigmas before the window.
     fn whole(&self) -> Result<Vec<f64>, RunError> {
         if let Some(found) = self.denoise.filter(|denoise| !(0.0..=1.0).contains(denoise)) {
             return Err(RunError::Number { name: "denoise", expected: "between 0 and 1", found });
         }
-        let precision = if self.float32 { Precision::Single } else { Precision::Double };
+        let precision = self.precision();
         let node = match &self.grid {
             None => return Err(RunError::Missing { expected: "a scheduler or sigmas" }),
             Some(RunGrid::Scheduler(node)) => node,
@@ -176,7 +180,7 @@ impl Run {
                 if self.denoise.is_some_and(|denoise| denoise != 1.0) {
                     return Err(RunError::Unused { option: "denoise", beside: "a list of sigmas" });
                 }
-                if self.steps.is_some_and(|steps| steps + 1 != list.len()) {
+                if self.steps.is_some_and(|steps| list.len().checked_sub(1) != Some(steps)) {
                     return Err(RunError::Unused { option: "steps", beside: "a list of other steps' sigmas" });
                 }
                 return checked(list, precision);

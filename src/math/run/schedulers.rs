@@ -82,7 +82,8 @@ fn ends(request: &Request<'_>) -> Result<[f64; 2], RunError> {
 /// Every so many of the model's sigmas, from the second cleanest up: the list can hold more than steps.
 pub(super) fn ddim_uniform(request: &Request<'_>) -> Result<Vec<f64>, RunError> {
     let sigmas = request.model()?.sigmas();
-    let clean = sigmas.get(1).is_none_or(|sigma| *sigma <= CLEAN);
+    let second = sigmas.get(1).ok_or(RunError::Missing { expected: "a model of at least two sigmas" })?;
+    let clean = *second <= CLEAN;
     let stride = (sigmas.len() / (request.steps + usize::from(clean))).max(1);
     let rising = sigmas.iter().copied().skip(1).step_by(stride);
     let mut list: Vec<f64> = (!clean).then_some(0.0).into_iter().chain(rising).collect();

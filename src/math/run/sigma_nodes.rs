@@ -1,6 +1,7 @@
 //! The nodes of ComfyUI that change a list of sigmas, and what a sampler node does to one.
 
 use super::error::RunError;
+use super::precision::Precision;
 use super::request::{MOST_STEPS, Request, last, rounded};
 use crate::few::few;
 use std::f64::consts::FRAC_PI_2;
@@ -12,18 +13,17 @@ const FLIPPED_CLEAN: f64 = 1e-4;
 pub(super) const HALVES: &[&str] = &["high_sigmas", "low_sigmas"];
 
 /// The list from its end, its first 0 a little above: from clean to noisy.
-pub(super) fn flipped(mut sigmas: Vec<f64>) -> Vec<f64> {
+pub(super) fn flipped(mut sigmas: Vec<f64>, precision: Precision) -> Vec<f64> {
     sigmas.reverse();
-    match sigmas.first_mut() {
-        Some(first) if *first == 0.0 => *first = FLIPPED_CLEAN,
-        _ => {}
+    if let Some(first) = sigmas.first_mut().filter(|first| **first == 0.0) {
+        *first = precision.round(FLIPPED_CLEAN);
     }
     sigmas
 }
 
 /// `FlipSigmas`.
 pub(super) fn flip(request: &Request<'_>) -> Result<Vec<f64>, RunError> {
-    Ok(flipped(request.sigmas.clone()).into_iter().map(|sigma| request.round(sigma)).collect())
+    Ok(flipped(request.sigmas.clone(), request.precision))
 }
 
 /// `SplitSigmas`: up to a step, or from it on.

@@ -35,7 +35,7 @@ impl Window {
         }
         match self.start_step {
             None => sigmas,
-            Some(start) if start + 1 < sigmas.len() => sigmas.split_off(start),
+            Some(start) if start < sigmas.len().saturating_sub(1) => sigmas.split_off(start),
             Some(_) => Vec::new(),
         }
     }
@@ -54,9 +54,9 @@ pub(super) fn of_scheduler(
     }
     let all = if denoise > WHOLE { steps } else { steps_of_denoise(scheduler, steps, denoise)? };
     let drops = sampler.is_some_and(|name| DROPPING.iter().any(|known| plain(known) == plain(name)));
-    if all + usize::from(drops) > MOST_STEPS {
+    if all >= MOST_STEPS + usize::from(!drops) {
         let expected = format!("1 to {MOST_STEPS}");
-        return Err(RunError::Steps { grid: scheduler, expected, found: few(&(all as f64 + 1.0)) });
+        return Err(RunError::Steps { grid: scheduler, expected, found: few(&(all as f64)) });
     }
     let mut list = sigmas(all + usize::from(drops))?;
     if drops && list.len() > 1 {
