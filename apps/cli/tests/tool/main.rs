@@ -10,6 +10,7 @@ mod configs;
 mod draws;
 mod finite;
 mod jumps;
+mod large_files;
 mod levels;
 mod loss;
 mod misc;
@@ -55,7 +56,7 @@ fn main() -> ExitCode {
         eprintln!("TWEEDIE_REQUIRE_ADAPTER is set and there is no adapter");
         return ExitCode::FAILURE;
     }
-    let groups: [(&str, &[Test]); 18] = [
+    let groups: [(&str, &[Test]); 19] = [
         ("schedules", schedules::TESTS),
         ("vectors", vectors::TESTS),
         ("draws", draws::TESTS),
@@ -74,6 +75,7 @@ fn main() -> ExitCode {
         ("finite", finite::TESTS),
         ("model_files", model_files::TESTS),
         ("solvers", solvers::TESTS),
+        ("large_files", large_files::TESTS),
     ];
     let trials = groups.iter().flat_map(|(group, tests)| {
         tests.iter().map(move |&(name, needs, test)| {
