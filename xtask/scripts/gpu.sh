@@ -5,6 +5,7 @@
 #   target/gpu/gpu.sh [ADAPTER [OUT]]    on the machine with the card: the adapter by a part of its name [default: the best],
 #                                        results into the folder OUT [default: gpu-results]
 #   xtask/scripts/gpu.sh [ADAPTER [OUT]] both, for a machine that has a card and compiles
+#   TWEEDIE_QUICK=1 before either        a few rows of each, to try it out on a software driver
 #
 # It runs verify, the benchmark in three storages with timestamps and the copies beside it, the host's times, sampling loops from
 # end to end, and PyTorch where python3 has it. OUT holds a file for each, and gpu.json with adapter, driver, date and exit codes.
@@ -14,7 +15,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 export XDG_RUNTIME_DIR=${XDG_RUNTIME_DIR:-${TMPDIR:-/tmp}}
 
 usage() {
-  sed -n '2,11s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
+  sed -n '2,12s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
   exit 2
 }
 
@@ -109,20 +110,21 @@ measure() {
   echo "adapter: $(field name) ($(field backend), $(field driver) $(field driver_info))"
 
   steps=() failed=()
-  if [[ -n $adapter ]]; then export TWEEDIE_ADAPTER=$adapter; fi
-  local samples=256 torch=null
-  step verify $((60 * scale)) "$tool" verify "${which[@]}" --json
-  step bench $((200 * scale)) "$tool" bench "${which[@]}" --storage f32,f16,bf16 --json - ${quick:+--workload latent_sd15 --op noise,fill --runs 3}
-  step host $((40 * scale)) "$tool" bench "${which[@]}" --host --json -
-  [[ -z ${quick:-} ]] || samples=16
-  for sampler in ddim dpm++ ddpm; do
-    step "loop-${sampler//+/p}" $((15 * scale)) "$tool" sample "${which[@]}" --sampler "$sampler" --steps 50 --json
-  done
+  local few=(--storage f32,f16,bf16) loops=(--count 64) torch=null
+  if [[ -n ${TWEEDIE_QUICK:-} ]]; then
+    few+=(--workload latent_sd15 --op "noise,loss_grad_v" --runs 3)
+    loops=(--count 4)
+  fi
+  step verify 60 "$tool" verify "${which[@]}" ${TWEEDIE_QUICK:+--storage f32} --json
+  step bench 180 "$tool" bench "${which[@]}" "${few[@]}" --json -
+  step host 40 "$tool" bench "${which[@]}" --host --json -
+  step loops 60 "$tool" sample "${which[@]}" --sampler ddim,ddpm,dpm++,euler --steps 50 "${loops[@]}" --out "$out/pictures" --json
+  rm -rf "$out/pictures"
   if python3 -c 'import torch' 2>/dev/null; then
     torch=$(text "$(python3 -c 'import torch; print(torch.__version__)')")
     local cuda=cpu
     ! python3 -c 'import sys, torch; sys.exit(not torch.cuda.is_available())' || cuda=cuda
-    step torch 110 python3 "$here/torch_bench.py" --device "$cuda" --compile --dtypes f32,f16
+    step torch 110 python3 "$here/torch_bench.py" --device "$cuda" --compile --dtypes f32,f16 ${TWEEDIE_QUICK:+--workloads latent_sd15}
   else
     echo "torch: python3 has none"
   fi
