@@ -8,7 +8,7 @@ use anyhow::anyhow;
 use std::ops::Range;
 use tweedie::Shape;
 
-/// Elements of a window. Smaller windows spend their time on submitting and waiting; larger ones are no faster.
+/// Elements of a window: 8 MiB of f32, some milliseconds of work on a CPU, beside which a submit and its wait are little.
 const ELEMENTS: usize = 2 << 20;
 
 /// Consecutive elements of a batch.

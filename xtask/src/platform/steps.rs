@@ -79,7 +79,7 @@ impl Step {
     }
 }
 
-pub static STEPS: [Step; 21] = [
+pub static STEPS: [Step; 22] = [
     step("lavapipe", "Vulkan, Mesa lavapipe", "the whole suite on Mesa's software Vulkan", &["cargo", "check-all"])
         .on(Driver::Named("(vulkan, llvmpipe"), &[("WGPU_BACKEND", "vulkan"), ("TWEEDIE_ADAPTER", "llvmpipe")]),
     step(
@@ -191,6 +191,13 @@ pub static STEPS: [Step; 21] = [
     ),
     step("vulkan", "Vulkan, a GPU (NVIDIA, AMD, Intel)", "the whole suite on this machine's GPU through Vulkan", SUITE)
         .on(Driver::Hardware("vulkan"), &[("WGPU_BACKEND", "vulkan"), REQUIRED]),
+    step(
+        "gpu",
+        "Vulkan, a GPU, measured",
+        "verify, the benchmark, loops and PyTorch on this machine's GPU, in less than eight minutes",
+        &["xtask/scripts/gpu.sh", "", "target/gpu-results"],
+    )
+    .on(Driver::Hardware("vulkan"), &[]),
     step("metal", "Metal, a GPU", "the whole suite on a Mac's GPU", SUITE)
         .on(Driver::Hardware("metal"), &[("WGPU_BACKEND", "metal"), REQUIRED]),
     step("dx12", "DX12, a GPU", "the whole suite on this machine's GPU through DX12", SUITE)

@@ -12,6 +12,7 @@ mod finite;
 mod grids;
 mod guide;
 mod jumps;
+mod large_files;
 mod levels;
 mod loss;
 mod misc;
@@ -78,6 +79,7 @@ fn main() -> ExitCode {
         ("model_files", model_files::TESTS),
         ("solvers", solvers::TESTS),
         ("grids", grids::TESTS),
+        ("large_files", large_files::TESTS),
     ];
     let trials = groups.iter().flat_map(|(group, tests)| {
         tests.iter().map(move |&(name, needs, test)| {
