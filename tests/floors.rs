@@ -32,7 +32,16 @@ const FLOORS: &[Floors] = &[
             &["guide", "lib"],
         ],
     ),
-    ("src/noise", &[&["mod"], &["perturb"]]),
+    (
+        "src/noise",
+        &[
+            &["dtype", "mod", "mt19937", "seed_sequence", "threefry", "ziggurat"],
+            &["error", "numpy_legacy", "pcg64", "perturb", "torch_cpu"],
+            &["brownian_path", "brownian_tree", "comfyui", "slerp", "torch_cuda"],
+            &["jax"],
+            &["source"],
+        ],
+    ),
     ("src/table", &[&["mod"], &["loss", "step", "vlb"]]),
     (
         "src/math",
