@@ -148,7 +148,7 @@ mod tests {
     #[test]
     fn decimals_are_rounded_from_the_exact_value() {
         let rounded = [1.0 / 128.0, 3.0 / 128.0, 0.0000005, 2.5e-6, 14.6146425].map(six_decimals);
-        assert_eq!(rounded, [0.007812, 0.023438, 0.0, 0.000002, 14.614642]);
+        assert_eq!(rounded, [0.007812, 0.023438, 0.0, 0.000003, 14.614643]);
     }
 
     #[test]
