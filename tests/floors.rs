@@ -66,7 +66,7 @@ const FLOORS: &[Floors] = &[
             &["error"],
             &["entry"],
             &["quantities"],
-            &["densities", "grids", "losses", "schedules"],
+            &["densities", "grids", "losses", "noise_sources", "schedules"],
             &["models", "processes", "sampler_options", "sampler_rules"],
             &["sampler_recipe"],
             &["sampler_grid"],

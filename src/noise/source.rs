@@ -10,7 +10,7 @@
 use super::NoiseKey;
 use super::comfyui::ComfyNoise;
 use super::dtype::Dtype;
-use super::error::{NoiseError, check_size};
+use super::error::{MAX_ELEMENTS, NoiseError, check_size};
 use super::jax::{JaxKey, JaxLayout};
 use super::numpy_legacy::NumpyLegacy;
 use super::pcg64::Pcg64;
@@ -168,6 +168,9 @@ pub struct Words {
 }
 
 impl Generator {
+    /// The most numbers of a draw, which are 2 GiB of doubles.
+    pub const MAX_ELEMENTS: usize = MAX_ELEMENTS;
+
     /// The source.
     #[must_use]
     pub const fn source(&self) -> Source {
@@ -177,7 +180,8 @@ impl Generator {
     /// The next draw: standard normals of this shape, in this type.
     ///
     /// # Errors
-    /// [`NoiseError::Dtype`] for a type that the source does not draw; [`NoiseError::TooLarge`] above 2^28 numbers.
+    /// [`NoiseError::Dtype`] for a type that the source does not draw; [`NoiseError::TooLarge`] above
+    /// [`MAX_ELEMENTS`](Self::MAX_ELEMENTS).
     pub fn draw(&mut self, shape: &[usize], dtype: Dtype) -> Result<Vec<f64>, NoiseError> {
         self.source.check(dtype)?;
         let count = check_size(shape)?;

@@ -4,6 +4,7 @@
 //! commands/                                   a file for each command
 //! schedule_args  model_args  sampler_args  loss_args    options, and what they build
 //! sampler_build  sigmas_arg                   from the options of a sampler to the sampler
+//! noise_draws                                 the draws of `randn`
 //! levels                                      the noise level of each sample of a file
 //! engine  batch  losses  replay_engine        where a job is computed: on an adapter or in f64 on the CPU
 //! demo_engine                                 the work of `demo`
@@ -28,6 +29,7 @@ mod loss_args;
 mod losses;
 mod model_args;
 mod names;
+mod noise_draws;
 mod progress;
 mod recorded_run;
 mod replay_engine;
@@ -67,6 +69,7 @@ enum Command {
     List(commands::list::List),
     Schedule(commands::schedule::ScheduleCommand),
     Noise(commands::noise::Noise),
+    Randn(Box<commands::randn::Randn>),
     Convert(commands::convert::Convert),
     Posterior(commands::posterior::Posterior),
     Replay(Box<commands::replay::Replay>),
@@ -91,6 +94,7 @@ pub fn run() -> ExitCode {
         Command::List(command) => command.run(json),
         Command::Schedule(command) => command.run(json),
         Command::Noise(command) => command.run(json),
+        Command::Randn(command) => command.run(json),
         Command::Convert(command) => command.run(json),
         Command::Posterior(command) => command.run(json),
         Command::Replay(command) => command.run(json),

@@ -1,4 +1,4 @@
-//! The catalogues: every schedule, sampler, grid, quantity, weight, penalty, density and model, by name.
+//! The catalogues: every schedule, sampler, grid, quantity, weight, penalty, density, model and noise source, by name.
 //!
 //! **Theory.** A program that lets somebody choose a schedule needs its name, the names that other libraries use, a line
 //! about it, its parameters with their defaults, and a way to build it. Each of these facts stands here once. A command
@@ -17,6 +17,7 @@
 //! | [`Penalty::CATALOGUE`](crate::table::Penalty::CATALOGUE) | the shape of a loss | numbers |
 //! | [`Density::CATALOGUE`](crate::math::Density::CATALOGUE) | a density of timesteps | numbers |
 //! | [`Model::CATALOGUE`](crate::math::Model::CATALOGUE) | a published model | nothing |
+//! | [`Source::CATALOGUE`](crate::noise::Source::CATALOGUE) | a source of noise | numbers |
 //! | [`Model::PROCESSES`](crate::math::Model::PROCESSES) | a model of a process | a number of timesteps |
 //!
 //! **Practice.** [`Catalogue::find`] takes our name or a synonym in any spelling: upper and lower case, `-`, `_` and spaces
@@ -46,6 +47,7 @@ pub(crate) mod error;
 mod grids;
 mod losses;
 mod models;
+mod noise_sources;
 pub(crate) mod parameter;
 mod processes;
 mod quantities;

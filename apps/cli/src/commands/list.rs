@@ -7,6 +7,7 @@ use tweedie::math::Placement;
 use tweedie::math::catalog::{Catalogue, Entry, Parameter, SolverKind};
 use tweedie::math::sampler::{Sampler, Scale, Variance};
 use tweedie::math::{Density, Model, Quantity, Schedule, Weight};
+use tweedie::noise::Source;
 use tweedie::table::Penalty;
 
 /// List what has a name: schedules, samplers, quantities and so on
@@ -36,6 +37,7 @@ enum Kind {
     #[value(alias = "losses")]
     Penalties,
     Densities,
+    NoiseSources,
 }
 
 impl List {
@@ -53,6 +55,7 @@ impl List {
             Kind::Weights => list(&Weight::CATALOGUE, json),
             Kind::Penalties => list(&Penalty::CATALOGUE, json),
             Kind::Densities => list(&Density::CATALOGUE, json),
+            Kind::NoiseSources => list(&Source::CATALOGUE, json),
         }
     }
 }
