@@ -94,11 +94,7 @@ impl TorchCuda {
     /// The next draw of `count` standard normals, each an f32: `torch.randn(count, device="cuda")`.
     pub fn normals(&mut self, count: usize) -> Vec<f64> {
         let threads = self.device.threads(count);
-        let values = (0..count as u64).map(|i| {
-            let (component, words) = self.at(i, threads);
-            normal(words, component)
-        });
-        let values = values.collect();
+        let values = (0..count as u64).map(|i| self.normal_at(i, threads)).collect();
         if let Some(last) = (count as u64).checked_sub(1) {
             self.offset = self.offset.wrapping_add(4 * (last / (4 * threads) + 1));
         }
@@ -110,6 +106,18 @@ impl TorchCuda {
     pub fn words(&self, count: usize) -> Vec<u32> {
         let threads = self.device.threads(count);
         (0..count as u64).flat_map(|i| self.at(i, threads).1).collect()
+    }
+
+    /// One element of the next draw of `count` numbers: its two words and its normal.
+    #[must_use]
+    pub fn element(&self, element: u64, count: usize) -> ([u32; 2], f64) {
+        let threads = self.device.threads(count);
+        (self.at(element, threads).1, self.normal_at(element, threads))
+    }
+
+    fn normal_at(&self, i: u64, threads: u64) -> f64 {
+        let (component, words) = self.at(i, threads);
+        normal(words, component)
     }
 
     /// The component of an element and its two words.
