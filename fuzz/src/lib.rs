@@ -7,6 +7,7 @@
 //! under libFuzzer; `cargo test` here runs them on the files in `seeds`, among which is every input that ever broke one.
 
 mod configs;
+mod noises;
 mod numbers;
 mod options;
 mod plans;
@@ -19,7 +20,7 @@ mod sums;
 pub type Target = fn(&[u8]);
 
 /// All targets, by the names of their programs.
-pub const TARGETS: [(&str, Target); 8] = [
+pub const TARGETS: [(&str, Target); 9] = [
     ("tensors", readers::tensors),
     ("arrays", readers::arrays),
     ("pictures", readers::pictures),
@@ -28,6 +29,7 @@ pub const TARGETS: [(&str, Target); 8] = [
     ("schedules", schedules::run),
     ("samplers", samplers::run),
     ("plans", plans::run),
+    ("noises", noises::run),
 ];
 
 /// Runs the target of this name.
