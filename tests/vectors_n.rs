@@ -192,9 +192,7 @@ fn torch_draws_in_turn_on_a_card() {
 
 #[test]
 fn jax() {
-    for (name, layout) in
-        [("N_jax_partitionable", JaxLayout::Partitionable), ("N_jax_original", JaxLayout::Original)]
-    {
+    for (name, layout) in [("N_jax_partitionable", JaxLayout::Partitionable), ("N_jax_original", JaxLayout::Original)] {
         let case = Case::named(name);
         let sizes: Vec<usize> = serde_json::from_value(case.case["config"]["sizes"].clone()).unwrap();
         for seed in case.seeds() {
@@ -204,9 +202,7 @@ fn jax() {
             for (bits, normals, dtype) in
                 [("bits", "f32", Dtype::F32), ("bits16", "f16", Dtype::F16), ("bits8", "bf16", Dtype::Bf16)]
             {
-                let found = |more| -> Vec<u64> {
-                    words(sizes.iter().flat_map(|&n| key(more).bits(n, dtype, layout)))
-                };
+                let found = |more| -> Vec<u64> { words(sizes.iter().flat_map(|&n| key(more).bits(n, dtype, layout))) };
                 assert_eq!(found(0), case.bits(&tensor(bits)), "{name} {bits}");
                 assert_ne!(found(1), case.bits(&tensor(bits)), "{name} {bits}");
                 let values: Vec<f64> = sizes.iter().flat_map(|&n| key(0).normals(n, dtype, layout)).collect();

@@ -99,7 +99,8 @@ mod tests {
 
     #[test]
     fn bad_indices_are_refused() {
-        let refused = |shape: &[usize], index: &[usize]| ComfyNoise::new(0).start_at(shape, index).unwrap_err().to_string();
+        let refused =
+            |shape: &[usize], index: &[usize]| ComfyNoise::new(0).start_at(shape, index).unwrap_err().to_string();
         assert_eq!(refused(&[2, 4], &[0]), "expected 2 batch indices, one a sample, found 1");
         assert!(refused(&[1, 4], &[usize::MAX]).contains("at most"));
         assert!(refused(&[usize::MAX, 4], &[0]).contains("at most"));

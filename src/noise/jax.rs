@@ -63,9 +63,7 @@ impl JaxKey {
     #[must_use]
     pub fn split(self, count: usize, layout: JaxLayout) -> Vec<Self> {
         match layout {
-            JaxLayout::Partitionable => {
-                (0..count as u64).map(|i| Self(threefry2x32_20(counter(i), self.0))).collect()
-            }
+            JaxLayout::Partitionable => (0..count as u64).map(|i| Self(threefry2x32_20(counter(i), self.0))).collect(),
             JaxLayout::Original => {
                 let words = self.original(count.saturating_mul(2));
                 words.chunks_exact(2).map(|pair| Self([pair[0], pair[1]])).collect()

@@ -240,7 +240,8 @@ impl Generator {
         Ok(match (&self.state, &after.state) {
             (State::Tweedie(key), _) => {
                 let (batch, elements) = samples(shape, count);
-                let blocks = |sample| (0..elements.div_ceil(4) as u32).flat_map(move |block| key.words_of(block, sample));
+                let blocks =
+                    |sample| (0..elements.div_ceil(4) as u32).flat_map(move |block| key.words_of(block, sample));
                 Words { width: 4, words: (0..batch as u64).flat_map(blocks).collect() }
             }
             (State::TorchCuda(generator), _) => Words { width: 2, words: generator.words(count) },

@@ -194,7 +194,8 @@ mod tests {
     /// Four cards and sizes of the table of torch's own launch bounds.
     #[test]
     fn threads_are_blocks_of_256_up_to_what_the_card_holds() {
-        let card = |multiprocessors, threads_per_multiprocessor| CudaDevice { multiprocessors, threads_per_multiprocessor };
+        let card =
+            |multiprocessors, threads_per_multiprocessor| CudaDevice { multiprocessors, threads_per_multiprocessor };
         let largest = |card: CudaDevice| card.threads(1 << 30);
         assert_eq!(largest(card(132, 2048)), 270_336);
         assert_eq!(largest(card(128, 1536)), 196_608);

@@ -2,7 +2,8 @@
 
 use anyhow::{Result, anyhow};
 use tweedie::noise::{
-    Angle, BrownianPath, BrownianTree, ComfyNoise, Dtype, Generator, JaxKey, JaxLayout, NoiseError, Source, Words, slerp,
+    Angle, BrownianPath, BrownianTree, ComfyNoise, Dtype, Generator, JaxKey, JaxLayout, NoiseError, Source, Words,
+    slerp,
 };
 
 /// The most numbers of a run, which with their words take a few GiB.
@@ -168,9 +169,12 @@ fn varied(draws: &Draws, variation: &Variation, values: &[f64]) -> Result<Vec<f6
     let other = from_generators(&other)?;
     let other = other.calls.first().map_or(&[][..], |call| &call.values[..]);
     // Samples are [C, H, W]; a tensor of three dimensions is one of them, unless it has a seed for each entry of the first.
-    let (batch, sample) = if draws.per_sample || draws.split || shape.len() > 3 { samples(shape) } else { (1, &shape[..]) };
+    let (batch, sample) =
+        if draws.per_sample || draws.split || shape.len() > 3 { samples(shape) } else { (1, &shape[..]) };
     let sizes = match (sample, variation.angle) {
-        ([channels, height, rest @ ..], Angle::Columns) if !rest.is_empty() => [*channels, *height, rest.iter().product()],
+        ([channels, height, rest @ ..], Angle::Columns) if !rest.is_empty() => {
+            [*channels, *height, rest.iter().product()]
+        }
         (_, Angle::Whole) => [1, sample.iter().product(), 1],
         _ => {
             let (expected, shape) = ("samples [C, H, W], or --variation-whole", shape.clone());

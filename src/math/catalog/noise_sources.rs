@@ -14,7 +14,8 @@ impl Source {
 /// The size of a card. The defaults are an H100's.
 const CARD: &[Parameter] = &[
     Parameter::new("multiprocessors", 132.0, [1.0, 65_535.0], "streaming multiprocessors of the card").whole(),
-    Parameter::new("threads_per_multiprocessor", 2048.0, [256.0, 65_536.0], "most threads that each of them holds").whole(),
+    Parameter::new("threads_per_multiprocessor", 2048.0, [256.0, 65_536.0], "most threads that each of them holds")
+        .whole(),
 ];
 
 const X64: &[Parameter] =

@@ -144,7 +144,9 @@ impl Randn {
         let shapes: Vec<_> = drawn.calls.iter().map(|call| &call.shape).collect();
         if json {
             let seeds = draws.seeds.iter().map(|seed| json!(seed)).collect::<Vec<_>>();
-            return say(json!({ "source": self.source.name, "seeds": seeds, "shapes": shapes, "out": out.to_string() }));
+            return say(
+                json!({ "source": self.source.name, "seeds": seeds, "shapes": shapes, "out": out.to_string() }),
+            );
         }
         let shapes = shapes.into_iter().map(|shape| format!("{shape:?}")).collect::<Vec<_>>().join(", ");
         say(format_args!("{shapes} from {} -> {out}", self.source.name))
@@ -228,9 +230,9 @@ fn steps(list: &[String]) -> Result<Vec<[f64; 2]>> {
     };
     if list.iter().any(|item| item.contains(':')) {
         let pair = |item: &String| {
-            let (from, to) = item.split_once(':').with_context(|| {
-                format!("--sigmas: expected pairs FROM:TO throughout, found `{item}`")
-            })?;
+            let (from, to) = item
+                .split_once(':')
+                .with_context(|| format!("--sigmas: expected pairs FROM:TO throughout, found `{item}`"))?;
             Ok([number(from)?, number(to)?])
         };
         return list.iter().map(pair).collect();

@@ -113,7 +113,8 @@ fn torch_cpu() {
     }
     for id in ["N_torch_cpu_f32_4x64x64", "N_torch_cpu_bf16_4x64x64"] {
         let case = Case::named(id);
-        let (dtype, seed) = (case.config["dtype"].as_str().unwrap_or("f32"), case.config["seed"].as_str().unwrap_or(""));
+        let (dtype, seed) =
+            (case.config["dtype"].as_str().unwrap_or("f32"), case.config["seed"].as_str().unwrap_or(""));
         let out = randn(&format!("--source torch-cpu --seed {seed} --shape 4,64,64 --dtype {dtype}"));
         assert_eq!(out.tensor("noise").shape, [4, 64, 64]);
         assert_close(id, &out.values("noise"), &case.values("values"), torch_bound(dtype));
@@ -140,7 +141,8 @@ fn torch_cpu_in_turn() {
         for seed in case.seeds() {
             let batch = randn(&format!("--source torch-cpu --seed {seed} --shape 3,{shape}"));
             assert_close(id, &batch.values("noise"), &case.values(&format!("seed{seed}_batch")), |_| TORCH);
-            let turns = randn(&format!("--source torch-cpu --seed {seed} --shape {shape} --shape {shape} --shape {shape}"));
+            let turns =
+                randn(&format!("--source torch-cpu --seed {seed} --shape {shape} --shape {shape} --shape {shape}"));
             let found: Vec<f64> = (0..3).flat_map(|k| turns.values(&format!("call{k}"))).collect();
             assert_close(id, &found, &case.values(&format!("seed{seed}_in_turn")), |_| TORCH);
         }
@@ -234,7 +236,8 @@ fn numpy() {
         let out = randn(&format!("--source numpy-legacy --seed {seed} --shape 201"));
         assert_eq!(out.tensor("noise").dtype, Dtype::F64);
         assert_close("randn", &out.values("noise"), &case.values(&format!("mt19937_{seed}_randn")), relative);
-        let calls = randn(&format!("--source numpy-legacy --seed {seed} --shape 1 --shape 2 --shape 3 --shape 4 --shape 5"));
+        let calls =
+            randn(&format!("--source numpy-legacy --seed {seed} --shape 1 --shape 2 --shape 3 --shape 4 --shape 5"));
         let found: Vec<f64> = (0..5).flat_map(|k| calls.values(&format!("call{k}"))).collect();
         assert_close("calls", &found, &case.values(&format!("mt19937_{seed}_randn_calls")), relative);
     }
@@ -261,7 +264,8 @@ fn comfyui() {
                 Value::Null => String::new(),
                 index => format!(" --batch-index {}", list(index)),
             };
-            randn(&format!("--source comfyui --seed {seed} --shape {}{index}", list(&row["latent_shape"]))).values("noise")
+            randn(&format!("--source comfyui --seed {seed} --shape {}{index}", list(&row["latent_shape"])))
+                .values("noise")
         };
         assert_close(tensor, &found, &case.values(tensor), |_| 2e-6);
     }
@@ -281,7 +285,8 @@ fn brownian() {
     let sigmas = case.values("sigmas");
     for seed in case.seeds() {
         let range = "--sigma-min 0.0291675 --sigma-max 14.614642";
-        let line = format!("--source brownian --seed {seed} --shape 1,4,2,2 --sigmas {} {range}", joined(sigmas.clone()));
+        let line =
+            format!("--source brownian --seed {seed} --shape 1,4,2,2 --sigmas {} {range}", joined(sigmas.clone()));
         let out = randn(&line);
         assert_eq!(out.tensor("noise").shape, [6, 1, 4, 2, 2]);
         check(&out, &case.values(&format!("seed{seed}")), &sigmas, 14.614642);
@@ -289,7 +294,8 @@ fn brownian() {
     let case = Case::named("N_brownian_batched");
     let sigmas = case.values("sigmas");
     let range = "--sigma-min 0.05 --sigma-max 10";
-    let out = randn(&format!("--source brownian --seeds 11,12 --shape 2,3,2 --sigmas {} {range}", joined(sigmas.clone())));
+    let out =
+        randn(&format!("--source brownian --seeds 11,12 --shape 2,3,2 --sigmas {} {range}", joined(sigmas.clone())));
     check(&out, &case.values("increments"), &sigmas, 10.0);
     let case = Case::named("K_noise_brownian_public");
     for row in case.config["rows"].as_array().expect("rows") {
@@ -317,7 +323,9 @@ fn variation() {
     let first = randn(&format!("{seeds} --variation-strength 0.25")).values("noise");
     assert_eq!(randn(apart).values("noise")[..120], first);
     let together = "--source nv --shape 2,4,6,5 --variation-seed 3 --variation-strength 0";
-    assert_close("0", &randn(together).values("noise"), &randn("--source nv --shape 2,4,6,5").values("noise"), |_| 1e-6);
+    assert_close("0", &randn(together).values("noise"), &randn("--source nv --shape 2,4,6,5").values("noise"), |_| {
+        1e-6
+    });
 }
 
 /// Our own noise is that of every command, and our path does not depend on its steps.
