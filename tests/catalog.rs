@@ -10,6 +10,7 @@ use tweedie::math::{
     DeltaSchedule, Density, Guider, Model, Placement, Process, Quantity, Sampler, Schedule, Sections, SigmaData,
     Spacing, Weight,
 };
+use tweedie::noise::{CudaDevice, JaxLayout, Source};
 use tweedie::table::{Clip, Penalty};
 
 /// The spellings in which a name is understood.
@@ -90,6 +91,7 @@ fn entries_are_sound() {
     assert_sound(&Density::CATALOGUE);
     assert_sound(&Guider::CATALOGUE);
     assert_sound(&Model::CATALOGUE);
+    assert_sound(&Source::CATALOGUE);
 }
 
 #[test]
@@ -104,6 +106,7 @@ fn entries_build_from_numbers() {
     assert_builds(&Penalty::CATALOGUE);
     assert_builds(&Density::CATALOGUE);
     assert_builds(&Guider::CATALOGUE);
+    assert_builds(&Source::CATALOGUE);
 }
 
 #[test]
@@ -395,4 +398,17 @@ fn a_pretended_entry_needs_no_further_code() {
     let options = SamplerOptions { eta: Some(0.1), ..SamplerOptions::steps(10) };
     let refused = entry.build(&model(schedule), &options).unwrap_err();
     assert_eq!(refused.to_string(), "eta means nothing to the heun-vp sampler");
+}
+
+/// A source is built under its own name, from the numbers that shape it.
+#[test]
+fn noise_sources_know_their_names() {
+    for entry in Source::CATALOGUE.entries {
+        assert_eq!(entry.build(&[]).unwrap().name(), entry.name);
+    }
+    let card = Source::CATALOGUE.find("torch-cuda").unwrap().build(&[("multiprocessors", 40.0)]).unwrap();
+    let expected = CudaDevice { multiprocessors: 40, ..CudaDevice::default() };
+    assert_eq!(card, Source::TorchCuda(expected));
+    let jax = Source::CATALOGUE.find("jax-original").unwrap().build(&[("x64", 1.0)]).unwrap();
+    assert_eq!(jax, Source::Jax { layout: JaxLayout::Original, x64: true });
 }

@@ -33,7 +33,16 @@ const FLOORS: &[Floors] = &[
             &["guide", "lib"],
         ],
     ),
-    ("src/noise", &[&["mod"], &["perturb"]]),
+    (
+        "src/noise",
+        &[
+            &["dtype", "mod", "mt19937", "seed_sequence", "threefry", "ziggurat"],
+            &["error", "numpy_legacy", "pcg64", "perturb", "torch_cpu"],
+            &["brownian_path", "brownian_tree", "comfyui", "slerp", "torch_cuda"],
+            &["jax"],
+            &["source"],
+        ],
+    ),
     ("src/table", &[&["mod"], &["guide", "loss", "step", "vlb"]]),
     (
         "src/math",
@@ -76,7 +85,7 @@ const FLOORS: &[Floors] = &[
             &["error"],
             &["entry"],
             &["quantities"],
-            &["densities", "grids", "guiders", "losses", "schedules"],
+            &["densities", "grids", "guiders", "losses", "noise_sources", "schedules"],
             &["models", "processes", "sampler_options", "sampler_rules"],
             &["sampler_recipe"],
             &["sampler_grid"],

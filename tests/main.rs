@@ -51,5 +51,6 @@ mod vectors_e;
 mod vectors_g;
 #[cfg(feature = "run-files")]
 mod vectors_k_grids;
+mod vectors_n;
 #[cfg(feature = "diffusers-config")]
 mod vectors_p;

@@ -7,6 +7,7 @@
 //! under libFuzzer; `cargo test` here runs them on the files in `seeds`, among which is every input that ever broke one.
 
 mod configs;
+mod noises;
 mod numbers;
 mod options;
 mod plans;
@@ -29,6 +30,7 @@ pub const TARGETS: [(&str, Target); 9] = [
     ("schedules", schedules::run),
     ("samplers", samplers::run),
     ("plans", plans::run),
+    ("noises", noises::run),
     ("runs", runs::run),
 ];
 

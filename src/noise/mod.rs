@@ -1,4 +1,4 @@
-//! Drawn noise: Philox4x32-10 and Box-Muller, keyed by (seed, stream, sample, element).
+//! Drawn noise: Philox4x32-10 and Box-Muller, keyed by (seed, stream, sample, element), and the noise of other systems.
 //!
 //! **Theory.** A counter-based generator (Salmon et al. 2011) has no state: the key is the 64-bit seed, the counter is
 //!
@@ -17,10 +17,53 @@
 //!
 //! **Practice.** These functions are the f64 versions of `philox.wgsl` and `normal.wgsl`, which the
 //! kernels use in place. The numbers of a seed stay the same in every later release; known-answer tests pin them.
+//!
+//! # The noise of other systems
+//!
+//! A [`Source`] gives what torch, JAX, numpy, ComfyUI and web interfaces draw from a seed, on the host: words to the bit,
+//! normals within the rounding by which those systems differ from processor to processor.
+//!
+//! ```text
+//! source                                             the sources by name; draws in order
+//! torch_cpu  torch_cuda  jax  pcg64  numpy_legacy    one system each
+//! comfyui  brownian_tree  slerp                      what interfaces make of them
+//! brownian_path                                      our own Brownian motion, without state
+//! mt19937  threefry  seed_sequence  ziggurat         the parts
+//! ```
 
+pub(crate) mod brownian_path;
+pub(crate) mod brownian_tree;
+pub(crate) mod comfyui;
+pub(crate) mod dtype;
+pub(crate) mod error;
+pub(crate) mod jax;
+pub(crate) mod mt19937;
+pub(crate) mod numpy_legacy;
+pub(crate) mod pcg64;
 pub(crate) mod perturb;
+mod seed_sequence;
+pub(crate) mod slerp;
+pub(crate) mod source;
+pub(crate) mod threefry;
+pub(crate) mod torch_cpu;
+pub(crate) mod torch_cuda;
+mod ziggurat;
 
+pub use brownian_path::BrownianPath;
+pub use brownian_tree::BrownianTree;
+pub use comfyui::ComfyNoise;
+pub use dtype::{Dtype, UnknownDtype};
+pub use error::NoiseError;
+pub use jax::{JaxKey, JaxLayout};
+pub use mt19937::Mt19937;
+pub use numpy_legacy::NumpyLegacy;
+pub use pcg64::Pcg64;
 pub use perturb::{Perturbation, PerturbedNoise};
+pub use slerp::{Angle, slerp};
+pub use source::{Generator, Source, Words};
+pub use threefry::threefry2x32_20;
+pub use torch_cpu::TorchCpu;
+pub use torch_cuda::{CudaDevice, Nv, TorchCuda};
 
 /// The first block of the noise that perturbs an input; see [`Perturbation`].
 pub(crate) const PERTURBATION_BLOCK: u32 = 1 << 30;
@@ -30,6 +73,9 @@ pub(crate) const OFFSET_BLOCK: u32 = 2 << 30;
 
 /// The block whose first word decides a sample's timestep.
 pub(crate) const TIMESTEP_BLOCK: u32 = 3 << 30;
+
+/// The first block of a [Brownian path](brownian_path), beyond the two that timesteps use.
+pub(crate) const PATH_BLOCK: u32 = 7 << 29;
 
 /// The 128-bit block of random words at `counter` under `key`, least significant words first.
 ///

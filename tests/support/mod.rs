@@ -44,8 +44,22 @@ impl Vectors {
     pub fn numbers(&self, name: &str) -> Vec<f64> {
         match self.tensor(name).0 {
             Dtype::I64 => self.indices(name).into_iter().map(|i| i as f64).collect(),
+            Dtype::F16 => self.bits(name).map(|w| half::f16::from_bits(w as u16).to_f64()).collect(),
             _ => self.f64(name),
         }
+    }
+
+    /// The numbers of bfloat16 patterns, which are stored as U16.
+    pub fn bf16(&self, name: &str) -> Vec<f64> {
+        self.bits(name).map(|w| half::bf16::from_bits(w as u16).to_f64()).collect()
+    }
+
+    /// The bits of a tensor's elements.
+    pub fn bits(&self, name: &str) -> impl Iterator<Item = u64> {
+        let (dtype, data) = self.tensor(name);
+        let size = dtype.bitsize() / 8;
+        let word = move |bytes: &[u8]| bytes.iter().rev().fold(0u64, |word, &byte| word << 8 | u64::from(byte));
+        data.chunks_exact(size).map(word).collect::<Vec<_>>().into_iter()
     }
 
     /// A tensor of U32 words.

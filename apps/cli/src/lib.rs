@@ -5,6 +5,7 @@
 //! schedule_args  model_args  sampler_args  loss_args    options, and what they build
 //! sampler_build  sigmas_arg                   from the options of a sampler to the sampler
 //! run_arg                                     a run file
+//! noise_draws                                 the draws of `randn`
 //! levels                                      the noise level of each sample of a file
 //! windows  output                             a batch in windows, and the file that they are written to
 //! engine  maps  losses  batch  replay_engine  guide_engine
@@ -35,6 +36,7 @@ mod losses;
 mod maps;
 mod model_args;
 mod names;
+mod noise_draws;
 mod output;
 mod progress;
 mod recorded_run;
@@ -81,6 +83,7 @@ enum Command {
     Schedule(commands::schedule::ScheduleCommand),
     Grid(commands::grid::GridCommand),
     Noise(commands::noise::Noise),
+    Randn(Box<commands::randn::Randn>),
     Convert(commands::convert::Convert),
     Posterior(commands::posterior::Posterior),
     Replay(Box<commands::replay::Replay>),
@@ -107,6 +110,7 @@ pub fn run() -> ExitCode {
         Command::Schedule(command) => command.run(json),
         Command::Grid(command) => command.run(json),
         Command::Noise(command) => command.run(json),
+        Command::Randn(command) => command.run(json),
         Command::Convert(command) => command.run(json),
         Command::Posterior(command) => command.run(json),
         Command::Replay(command) => command.run(json),

@@ -1,4 +1,5 @@
-//! The catalogues: every schedule, sampler, grid, guider, quantity, weight, penalty, density and model, by name.
+//! The catalogues: every schedule, sampler, grid, guider, quantity, weight, penalty, density, model and noise source, by
+//! name.
 //!
 //! **Theory.** A program that lets somebody choose a schedule needs its name, the names that other libraries use, a line
 //! about it, its parameters with their defaults, and a way to build it. Each of these facts stands here once. A command
@@ -18,6 +19,7 @@
 //! | [`Guider::CATALOGUE`](crate::math::Guider::CATALOGUE) | a guider | numbers |
 //! | [`Density::CATALOGUE`](crate::math::Density::CATALOGUE) | a density of timesteps | numbers |
 //! | [`Model::CATALOGUE`](crate::math::Model::CATALOGUE) | a published model | nothing |
+//! | [`Source::CATALOGUE`](crate::noise::Source::CATALOGUE) | a source of noise | numbers |
 //! | [`Model::PROCESSES`](crate::math::Model::PROCESSES) | a model of a process | a number of timesteps |
 //!
 //! **Practice.** [`Catalogue::find`] takes our name or a synonym in any spelling: upper and lower case, `-`, `_` and spaces
@@ -48,6 +50,7 @@ pub(crate) mod grids;
 mod guiders;
 mod losses;
 mod models;
+mod noise_sources;
 pub(crate) mod parameter;
 mod processes;
 mod quantities;

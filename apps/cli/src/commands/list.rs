@@ -7,6 +7,7 @@ use tweedie::math::catalog::{Catalogue, Entry, Parameter, SolverKind};
 use tweedie::math::run::{Base, GridRule, Parameterisation, RunModel};
 use tweedie::math::sampler::{Sampler, Scale, Variance};
 use tweedie::math::{Density, Guider, Model, Quantity, Schedule, Weight};
+use tweedie::noise::Source;
 use tweedie::table::Penalty;
 
 /// List what has a name: schedules, samplers, quantities and so on
@@ -46,6 +47,7 @@ enum Kind {
     #[value(alias = "losses")]
     Penalties,
     Densities,
+    NoiseSources,
 }
 
 impl List {
@@ -68,6 +70,7 @@ impl List {
             Kind::Weights => list(&Weight::CATALOGUE, json),
             Kind::Penalties => list(&Penalty::CATALOGUE, json),
             Kind::Densities => list(&Density::CATALOGUE, json),
+            Kind::NoiseSources => list(&Source::CATALOGUE, json),
         }
     }
 }

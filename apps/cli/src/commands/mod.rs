@@ -10,6 +10,7 @@ pub mod list;
 pub mod loss;
 pub mod noise;
 pub mod posterior;
+pub mod randn;
 pub mod replay;
 pub mod sample;
 pub mod schedule;

@@ -18,6 +18,7 @@ mod loss;
 mod misc;
 mod model_files;
 mod models;
+mod randn;
 mod replay;
 mod sample;
 mod schedules;
@@ -62,6 +63,7 @@ fn main() -> ExitCode {
         ("schedules", schedules::TESTS),
         ("vectors", vectors::TESTS),
         ("draws", draws::TESTS),
+        ("randn", randn::TESTS),
         ("replay", replay::TESTS),
         ("jumps", jumps::TESTS),
         ("guide", guide::TESTS),

@@ -1,0 +1,258 @@
+//! `tweedie randn`: the noise of a seed as another system draws it.
+
+use crate::names::{find, flag, in_flags, joined};
+use crate::noise_draws::{self, Draws, Variation};
+use crate::report::{Outcome, say};
+use anyhow::{Context, Error, Result, anyhow};
+use files::{TensorWriter, atomic};
+use half::{bf16, f16};
+use safetensors::Dtype as Stored;
+use serde_json::json;
+use std::path::PathBuf;
+use tweedie::math::catalog::{Entry, Make};
+use tweedie::noise::{Dtype, Source};
+
+/// Draw the noise of a seed as torch, JAX, numpy, ComfyUI or a web interface draws it
+///
+/// Writes `noise`; with several --shape, further draws of the same generator, `call0`, `call1` and so on. With --words also
+/// `words` (U32): the random words in the order in which they are used, in rows: of torch-cuda and nv the two words of an
+/// element, of numpy-pcg64 a word of 64 bits, low half first, of tweedie four words for four elements; of JAX the bits of an
+/// element. JAX then has `key` too, numpy-pcg64 `state`. Brownian sources write the noise of each step between two
+/// --sigmas, one after the other. `tweedie list noise-sources` describes the sources.
+#[derive(clap::Args, Clone, Debug)]
+pub struct Randn {
+    /// The system
+    #[arg(long, value_name = "NAME", default_value = "tweedie", value_parser = source, help = source_help())]
+    source: &'static Entry<Make<Source>>,
+
+    /// The seed
+    #[arg(long, value_name = "N", default_value_t = 0, conflicts_with = "seeds")]
+    seed: u64,
+
+    /// A seed for each sample, which is then drawn alone
+    #[arg(long, value_name = "N,..", value_delimiter = ',')]
+    seeds: Vec<u64>,
+
+    /// Sizes of the tensor, dimension 0 being the batch; again for each further draw
+    #[arg(long = "shape", value_name = "A,B,..", required = true, value_parser = shape)]
+    shapes: Vec<Shape>,
+
+    /// Type in which the numbers are drawn, one or one a draw: f32, f16, bf16 or f64 [default: the source's own]
+    #[arg(long, value_name = "TYPE,..", value_delimiter = ',')]
+    dtype: Vec<Dtype>,
+
+    /// Streaming multiprocessors of the card, of torch-cuda [default: 132]
+    #[arg(long, value_name = "M")]
+    multiprocessors: Option<u32>,
+
+    /// Most threads that a multiprocessor holds, of torch-cuda [default: 2048]
+    #[arg(long, value_name = "T")]
+    threads_per_multiprocessor: Option<u32>,
+
+    /// JAX's 64-bit mode, in which the key has the high half of the seed
+    #[arg(long)]
+    x64: bool,
+
+    /// Fold this number into JAX's key
+    #[arg(long, value_name = "N")]
+    fold_in: Option<u32>,
+
+    /// Split JAX's key into one for each sample
+    #[arg(long, conflicts_with = "seeds")]
+    split: bool,
+
+    /// Places of the samples in ComfyUI's batch
+    #[arg(long, value_name = "I,..", value_delimiter = ',')]
+    batch_index: Vec<usize>,
+
+    /// Turn the first draw towards the noise of this seed, or of these, one a sample
+    #[arg(long, value_name = "N,..", value_delimiter = ',', requires = "variation_strength")]
+    variation_seed: Vec<u64>,
+
+    /// How far, from 0 to 1
+    #[arg(long, value_name = "S", requires = "variation_seed")]
+    variation_strength: Option<f64>,
+
+    /// Turn by one angle for the whole sample instead of one for each column
+    #[arg(long, requires = "variation_seed")]
+    variation_whole: bool,
+
+    /// Levels between which a Brownian source draws, in order; or pairs `FROM:TO`
+    #[arg(long, value_name = "S,S,..|FROM:TO,..", value_delimiter = ',')]
+    sigmas: Vec<String>,
+
+    /// Least level of the Brownian tree [default: the least of --sigmas above 0]
+    #[arg(long, value_name = "S")]
+    sigma_min: Option<f64>,
+
+    /// Largest level of the Brownian tree [default: the largest of --sigmas]
+    #[arg(long, value_name = "S")]
+    sigma_max: Option<f64>,
+
+    /// Write the random words too
+    #[arg(long)]
+    words: bool,
+
+    /// The safetensors file to write; it appears whole or not at all
+    #[arg(long, value_name = "OUT.safetensors")]
+    out: PathBuf,
+}
+
+/// The sizes of a tensor.
+#[derive(Clone, Debug)]
+struct Shape(Vec<usize>);
+
+fn shape(text: &str) -> Result<Shape, String> {
+    let sizes = text.split(',').map(|size| size.trim().parse());
+    let sizes: Result<Vec<usize>, _> = sizes.collect();
+    sizes.map(Shape).map_err(|_| format!("expected sizes such as 1,4,64,64, found `{text}`"))
+}
+
+fn source(text: &str) -> Result<&'static Entry<Make<Source>>, String> {
+    find(&Source::CATALOGUE, text)
+}
+
+fn source_help() -> String {
+    format!("The system: {}", joined(&Source::CATALOGUE))
+}
+
+impl Randn {
+    pub fn run(&self, json: bool) -> Outcome {
+        atomic::check_destination(&self.out)?;
+        let source = self.source()?;
+        self.check(source)?;
+        let draws = self.draws(source)?;
+        let mut writer = TensorWriter::new();
+        let drawn = noise_draws::drawn(&draws)?;
+        for (k, call) in drawn.calls.iter().enumerate() {
+            let name = if drawn.calls.len() == 1 { "noise".to_owned() } else { format!("call{k}") };
+            write(&mut writer, &name, &call.shape, call.dtype, &call.values)?;
+        }
+        for (name, words) in [("words", drawn.words), ("key", drawn.key)] {
+            let Some(words) = words else { continue };
+            let rows = words.words.len() / words.width.max(1);
+            let shape = if words.width == 1 { vec![rows] } else { vec![rows, words.width] };
+            let bytes = words.words.iter().flat_map(|word| word.to_le_bytes()).collect();
+            writer.raw(name, Stored::U32, &shape, bytes)?;
+        }
+        if let Some(state) = drawn.state {
+            let bytes = state.into_iter().flat_map(u128::to_le_bytes).collect();
+            writer.raw("state", Stored::U64, &[4], bytes)?;
+        }
+        writer.save(&self.out)?;
+        let out = self.out.display();
+        let shapes: Vec<_> = drawn.calls.iter().map(|call| &call.shape).collect();
+        if json {
+            let seeds = draws.seeds.iter().map(|seed| json!(seed)).collect::<Vec<_>>();
+            return say(
+                json!({ "source": self.source.name, "seeds": seeds, "shapes": shapes, "out": out.to_string() }),
+            );
+        }
+        let shapes = shapes.into_iter().map(|shape| format!("{shape:?}")).collect::<Vec<_>>().join(", ");
+        say(format_args!("{shapes} from {} -> {out}", self.source.name))
+    }
+
+    /// The source with its numbers.
+    fn source(&self) -> Result<Source> {
+        let card = [
+            ("multiprocessors", self.multiprocessors.map(f64::from)),
+            ("threads_per_multiprocessor", self.threads_per_multiprocessor.map(f64::from)),
+            ("x64", self.x64.then_some(1.0)),
+        ];
+        let given: Vec<_> = card.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
+        self.source.build(&given).map_err(|error| in_flags(&error))
+    }
+
+    /// Refuses options that cannot act on the source.
+    fn check(&self, source: Source) -> Result<()> {
+        let is_jax = matches!(source, Source::Jax { .. });
+        let levels = source.is_of_levels();
+        let is_comfyui = source == Source::Comfyui;
+        let idle = [
+            ("fold_in", self.fold_in.is_some() && !is_jax),
+            ("split", self.split && !is_jax),
+            ("batch_index", !self.batch_index.is_empty() && !is_comfyui),
+            ("seeds", !self.seeds.is_empty() && is_comfyui),
+            ("sigmas", !self.sigmas.is_empty() && !levels),
+            ("sigma_min", self.sigma_min.is_some() && source != Source::Brownian),
+            ("sigma_max", self.sigma_max.is_some() && source != Source::Brownian),
+            ("variation_seed", !self.variation_seed.is_empty() && levels),
+            ("words", self.words && levels),
+        ];
+        if let Some((option, _)) = idle.into_iter().find(|(_, idle)| *idle) {
+            return Err(anyhow!("{} means nothing to the {}", flag(option), self.source.title()));
+        }
+        if levels && self.shapes.len() > 1 {
+            return Err(anyhow!("a second --shape means nothing to the {}", self.source.title()));
+        }
+        if levels && self.sigmas.is_empty() {
+            return Err(anyhow!("the {} needs --sigmas, the levels between which it draws", self.source.title()));
+        }
+        Ok(())
+    }
+
+    /// All that is to be drawn.
+    fn draws(&self, source: Source) -> Result<Draws> {
+        let dtypes: Vec<Dtype> = match &self.dtype[..] {
+            [] => vec![source.dtypes().first().copied().unwrap_or_default(); self.shapes.len()],
+            [one] => vec![*one; self.shapes.len()],
+            several if several.len() == self.shapes.len() => several.to_vec(),
+            several => {
+                let (expected, found) = (self.shapes.len(), several.len());
+                return Err(anyhow!("expected one --dtype, or one for each of {expected} draws, found {found}"));
+            }
+        };
+        let variation = self.variation_strength.map(|strength| Variation {
+            seeds: self.variation_seed.clone(),
+            strength,
+            angle: if self.variation_whole { tweedie::noise::Angle::Whole } else { tweedie::noise::Angle::Columns },
+        });
+        Ok(Draws {
+            source,
+            seeds: if self.seeds.is_empty() { vec![self.seed] } else { self.seeds.clone() },
+            per_sample: !self.seeds.is_empty(),
+            calls: self.shapes.iter().map(|shape| shape.0.clone()).zip(dtypes).collect(),
+            fold_in: self.fold_in,
+            split: self.split,
+            batch_index: (!self.batch_index.is_empty()).then(|| self.batch_index.clone()),
+            variation,
+            steps: steps(&self.sigmas)?,
+            range: [self.sigma_min, self.sigma_max],
+            words: self.words,
+        })
+    }
+}
+
+/// The pairs of levels of a list: neighbours, or those that it pairs itself.
+fn steps(list: &[String]) -> Result<Vec<[f64; 2]>> {
+    let number = |text: &str| -> Result<f64> {
+        text.trim().parse().with_context(|| format!("--sigmas: expected a number, found `{text}`"))
+    };
+    if list.iter().any(|item| item.contains(':')) {
+        let pair = |item: &String| {
+            let (from, to) = item
+                .split_once(':')
+                .with_context(|| format!("--sigmas: expected pairs FROM:TO throughout, found `{item}`"))?;
+            Ok([number(from)?, number(to)?])
+        };
+        return list.iter().map(pair).collect();
+    }
+    let levels = list.iter().map(|item| number(item)).collect::<Result<Vec<f64>>>()?;
+    if levels.len() == 1 {
+        return Err(anyhow!("--sigmas: expected two levels or more, found 1"));
+    }
+    Ok(levels.windows(2).filter_map(|pair| Some([*pair.first()?, *pair.get(1)?])).collect())
+}
+
+/// Writes numbers in the type in which they were drawn.
+fn write(writer: &mut TensorWriter, name: &str, shape: &[usize], dtype: Dtype, values: &[f64]) -> Result<(), Error> {
+    fn bytes<const N: usize>(values: &[f64], encode: impl Fn(f64) -> [u8; N]) -> Vec<u8> {
+        values.iter().flat_map(|&value| encode(value)).collect()
+    }
+    match dtype {
+        Dtype::F64 => writer.doubles(name, shape, values),
+        Dtype::F32 => writer.raw(name, Stored::F32, shape, bytes(values, |x| (x as f32).to_le_bytes())),
+        Dtype::F16 => writer.raw(name, Stored::F16, shape, bytes(values, |x| f16::from_f64(x).to_le_bytes())),
+        Dtype::Bf16 => writer.raw(name, Stored::BF16, shape, bytes(values, |x| bf16::from_f64(x).to_le_bytes())),
+    }
+}
