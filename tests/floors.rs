@@ -47,8 +47,14 @@ const FLOORS: &[Floors] = &[
             &["cosine_clock", "placement", "stages"],
             &["model", "vlb"],
             &["model_levels", "model_tables"],
-            &["catalog", "mod"],
+            &["catalog"],
+            &["latent"],
+            &["mod"],
         ],
+    ),
+    (
+        "src/math/latent",
+        &[&["error"], &["format"], &["picture_previews", "statistics", "video_previews"], &["catalogue"], &["mod"]],
     ),
     (
         "src/math/catalog",

@@ -45,5 +45,6 @@ mod vectors_b;
 mod vectors_c;
 mod vectors_d;
 mod vectors_e;
+mod vectors_k_latent;
 #[cfg(feature = "diffusers-config")]
 mod vectors_p;
