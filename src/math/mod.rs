@@ -44,6 +44,7 @@ pub(crate) mod process;
 #[cfg(feature = "diffusers-config")]
 pub(crate) mod protein_times;
 pub(crate) mod quantity;
+pub(crate) mod recipe;
 pub mod sampler;
 pub(crate) mod schedule;
 pub(crate) mod schedule_error;
@@ -69,6 +70,9 @@ pub use placement::Placement;
 pub use posterior::Posterior;
 pub use process::Process;
 pub use quantity::{Quantity, solve};
+pub use recipe::facts::{Facts, Recipe, UsualGuidance};
+pub use recipe::grid::{GridRule, Shift, TimeList};
+pub use recipe::size::Size;
 pub use sampler::{Call, Sampler};
 pub use schedule::Schedule;
 pub use spacing::{Sections, Spacing};

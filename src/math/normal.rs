@@ -15,9 +15,28 @@ const SWITCH: f64 = 2.0;
 
 const TERMS: u32 = 60;
 
+/// A number below every quantile of a positive f64, and the halvings from there to a last bit.
+const LEAST_QUANTILE: f64 = -40.0;
+const HALVINGS: u32 = 64;
+
 /// The probability that a standard normal is at most `x`.
 pub(super) fn cdf(x: f64) -> f64 {
     0.5 * erfc(-x * FRAC_1_SQRT_2)
+}
+
+/// The number below which a standard normal lies with this probability, by halving: infinite at 0 and at 1.
+pub(super) fn quantile(probability: f64) -> f64 {
+    if !(probability > 0.0 && probability < 1.0) {
+        return if probability >= 1.0 { f64::INFINITY } else { f64::NEG_INFINITY };
+    }
+    // The tail below 0, where small probabilities keep their digits.
+    let (sign, tail) = if probability > 0.5 { (-1.0, 1.0 - probability) } else { (1.0, probability) };
+    let (mut below, mut above) = (LEAST_QUANTILE, 0.0);
+    for _ in 0..HALVINGS {
+        let middle = 0.5 * (below + above);
+        if cdf(middle) < tail { below = middle } else { above = middle }
+    }
+    sign * above
 }
 
 fn erfc(x: f64) -> f64 {
@@ -49,6 +68,17 @@ mod tests {
     use super::*;
 
     /// Computed with 40 digits, rounded to f64.
+    #[test]
+    fn a_quantile_is_the_inverse() {
+        for x in [-8.0, -3.0, -1.0, -0.01, 0.0, 0.7, 2.5] {
+            let found = quantile(cdf(x));
+            assert!((found - x).abs() < 1e-12, "{found} of {x}");
+        }
+        // Wichura 1988, algorithm AS 241: its check value.
+        assert!((quantile(0.25) + 0.674_489_750_196_081_7).abs() < 1e-14);
+        assert_eq!([0.0, 1.0].map(quantile), [f64::NEG_INFINITY, f64::INFINITY]);
+    }
+
     #[test]
     fn known_values() {
         let known = [

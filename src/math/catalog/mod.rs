@@ -17,6 +17,8 @@
 //! | [`Penalty::CATALOGUE`](crate::table::Penalty::CATALOGUE) | the shape of a loss | numbers |
 //! | [`Density::CATALOGUE`](crate::math::Density::CATALOGUE) | a density of timesteps | numbers |
 //! | [`Model::CATALOGUE`](crate::math::Model::CATALOGUE) | a published model | nothing |
+//! | [`Recipe::CATALOGUE`](crate::math::Recipe::CATALOGUE) | its default run | a size and a number of steps |
+//! | [`LatentFormat::CATALOGUE`](crate::math::LatentFormat::CATALOGUE) | a format of latents | nothing |
 //! | [`Model::PROCESSES`](crate::math::Model::PROCESSES) | a model of a process | a number of timesteps |
 //!
 //! **Practice.** [`Catalogue::find`] takes our name or a synonym in any spelling: upper and lower case, `-`, `_` and spaces
@@ -45,7 +47,6 @@ pub(crate) mod entry;
 pub(crate) mod error;
 mod grids;
 mod losses;
-mod models;
 pub(crate) mod parameter;
 mod processes;
 mod quantities;
