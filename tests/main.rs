@@ -25,11 +25,13 @@ mod identities;
 mod loss_rules;
 mod model_tables;
 mod models;
+mod models_page;
 #[cfg(feature = "diffusers-config")]
 mod parallel_classes;
 mod pipeline_cache;
 mod pointers;
 mod readme;
+mod recipes;
 mod recording;
 #[cfg(feature = "diffusers-config")]
 mod repaint;

@@ -16,3 +16,4 @@ pub(crate) mod grid;
 mod make;
 mod run;
 pub(crate) mod size;
+mod words;
