@@ -174,6 +174,7 @@ fn the_times_are_those_of_a_scheduler() {
         let run = match lists {
             true => SamplerOptions { sigma_list: Some(sigmas), tokens: Some(tokens), ..SamplerOptions::default() }
                 .as_diffusers(),
+            false if name == "wan2.1" => SamplerOptions::steps(7).as_diffusers(),
             false => SamplerOptions::steps(7),
         };
         let theirs = scheduler.sampler(&run).unwrap_or_else(|error| panic!("{name}: {error}"));

@@ -1,14 +1,15 @@
 //! Recipes of networks that predict noise, v or EDM's output.
 
 use super::facts::{Facts, Recipe, UsualGuidance};
-use super::grid::GridRule;
+use super::grid::{GridRule, Shift};
 use super::make::{Made, cogvideox, edm, entry, model, recipe, scaled_linear};
 use crate::math::catalog::entry::{Entry, Values};
 use crate::math::catalog::sampler_options::SamplerOptions;
 use crate::math::cosine_clock::CosineClock;
 use crate::math::edm::SigmaData;
+use crate::math::error::sampler::SamplerError;
 use crate::math::latent::format::LatentFormat;
-use crate::math::model::Told;
+use crate::math::model::{Model, Told};
 use crate::math::placement::Placement;
 use crate::math::quantity::Quantity;
 use crate::math::sampler::ddpm::Variance;
@@ -23,6 +24,8 @@ const LEADING_1: GridRule = GridRule::Placed(Placement::Timesteps(Spacing::Leadi
 const TRAILING: GridRule = GridRule::Placed(Placement::Timesteps(Spacing::Trailing));
 const LINSPACE: GridRule = GridRule::Placed(Placement::Timesteps(Spacing::Linspace));
 const USUAL: GridRule = GridRule::Usual;
+/// Equal times of a continuous clock.
+const CLOCK: GridRule = GridRule::even(Shift::Fixed(1.0));
 
 /// PNDM as Stable Diffusion is sampled: the last step leads to the least noise of training (`set_alpha_to_one` false).
 const PNDM: Facts = Facts::new("pndm", LEADING_1).run(50, Scale(7.5)).latent(LatentFormat::SD15).with(to_least_noise);
@@ -35,21 +38,17 @@ fn with_variance(options: SamplerOptions, variance: Variance, bound: f64) -> Sam
     SamplerOptions { variance: Some(variance), clip: Some(Clip::Range(bound)), ..options }
 }
 
-/// Würstchen's network on a continuous cosine schedule.
+/// Würstchen's network on a continuous cosine schedule, of which 1000 levels are listed.
 fn cascade() -> Made {
     let clock = CosineClock::new(0.008, 1.0)?;
-    Ok(model("cosine", &[], Quantity::Epsilon)?.told_as(Told::CosineTime(clock)))
+    let abar = |i: u32| Ok(clock.level(f64::from(i) / 1000.0)?.alpha_bar());
+    let abar = (1..=1000).map(abar).collect::<Result<Vec<f64>, SamplerError>>()?;
+    let schedule = Schedule::from_alphas_cumprod(&abar)?;
+    Ok(Model::new(schedule, Quantity::Epsilon).told_as(Told::CosineTime(clock)))
 }
 
 fn edm_v(sigma_data: f64, ends: [f64; 2]) -> Made {
     Ok(edm(sigma_data, ends)?.negated())
-}
-
-/// Times of the continuous clock in equal steps, without the last.
-fn equal_times(options: SamplerOptions) -> SamplerOptions {
-    let steps = options.steps.unwrap_or(0).min(Schedule::MAX_STEPS);
-    let times = (0..steps).map(|i| 1.0 - i as f64 / steps as f64).collect();
-    SamplerOptions { steps: None, times: Some(times), ..options }
 }
 
 pub(super) const DENOISERS: &[Entry<Recipe>] = &[
@@ -229,14 +228,14 @@ pub(super) const DENOISERS: &[Entry<Recipe>] = &[
         ["stable-cascade-prior", "wuerstchen"],
         "Stable Cascade's prior, on a continuous cosine schedule (Pernias et al. 2023)",
         cascade(),
-        Facts::new("ddpm", USUAL).run(20, Scale(4.0)).latent(LatentFormat::SC_PRIOR).with(equal_times)
+        Facts::new("ddpm", CLOCK).run(20, Scale(4.0)).latent(LatentFormat::SC_PRIOR)
     ),
     recipe!(
         "stable-cascade-decoder",
         [],
         "Stable Cascade's decoder, on a continuous cosine schedule (Pernias et al. 2023)",
         cascade(),
-        Facts::new("ddpm", USUAL).run(10, Off).latent(LatentFormat::SC_B).with(equal_times)
+        Facts::new("ddpm", CLOCK).run(10, Off).latent(LatentFormat::SC_B)
     ),
     recipe!(
         "karlo-prior",

@@ -15,6 +15,7 @@ mod loss;
 mod misc;
 mod model_files;
 mod models;
+mod recipes;
 mod replay;
 mod sample;
 mod schedules;
@@ -55,10 +56,11 @@ fn main() -> ExitCode {
         eprintln!("TWEEDIE_REQUIRE_ADAPTER is set and there is no adapter");
         return ExitCode::FAILURE;
     }
-    let groups: [(&str, &[Test]); 18] = [
+    let groups: [(&str, &[Test]); 19] = [
         ("schedules", schedules::TESTS),
         ("vectors", vectors::TESTS),
         ("draws", draws::TESTS),
+        ("recipes", recipes::TESTS),
         ("replay", replay::TESTS),
         ("jumps", jumps::TESTS),
         ("loss", loss::TESTS),
