@@ -49,6 +49,8 @@ mod moved;
 mod moved_roles;
 #[path = "gpu/own_seeds.rs"]
 mod own_seeds;
+#[path = "gpu/pixels.rs"]
+mod pixels;
 #[path = "gpu/restart.rs"]
 mod restart;
 #[path = "gpu/runs.rs"]
@@ -241,6 +243,7 @@ fn run(arguments: &Arguments) -> ExitCode {
         edges::TESTS,
         memory::TESTS,
         own_seeds::TESTS,
+        pixels::TESTS,
         first_use::TESTS,
         four_buffers::TESTS,
         failures::TESTS,

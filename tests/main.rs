@@ -25,11 +25,13 @@ mod identities;
 mod loss_rules;
 mod model_tables;
 mod models;
+mod models_page;
 #[cfg(feature = "diffusers-config")]
 mod parallel_classes;
 mod pipeline_cache;
 mod pointers;
 mod readme;
+mod recipes;
 mod recording;
 #[cfg(feature = "diffusers-config")]
 mod repaint;
@@ -51,6 +53,7 @@ mod vectors_e;
 mod vectors_g;
 #[cfg(feature = "run-files")]
 mod vectors_k_grids;
+mod vectors_k_latent;
 mod vectors_n;
 #[cfg(feature = "diffusers-config")]
 mod vectors_p;

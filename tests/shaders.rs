@@ -79,7 +79,7 @@ const KEY: [(&str, u32); 5] = [("seed", 0), ("stream", 8), ("channel", 12), ("sa
 const KEY_BYTES: u32 = 32;
 
 /// The blocks of kernels that are not composed of an op and a walk: words in this order, and bytes.
-const BLOCKS: [(&str, &[&str], u32); 4] = [
+const BLOCKS: [(&str, &[&str], u32); 6] = [
     (
         "FoldParams",
         &[
@@ -106,6 +106,33 @@ const BLOCKS: [(&str, &[&str], u32); 4] = [
     ("RowParams", &["rows", "first_timestep", "table_rows", "width", "groups_x", "counts", "nan_bits"], 32),
     ("TimestepParams", &["batch", "ends", "first", "whole", "groups_x", "block"], 32),
     ("CounterParams", &["count", "first"], 16),
+    (
+        "PixelParams",
+        &[
+            "pixels",
+            "total",
+            "float_channels",
+            "float_planar",
+            "pixel_channels",
+            "pixel_planar",
+            "first_float",
+            "first_word",
+            "groups_x",
+            "bits",
+            "rounding",
+            "least",
+            "most",
+            "step",
+            "steps",
+            "width",
+        ],
+        64,
+    ),
+    (
+        "PreviewParams",
+        &["width", "height", "channels", "edge", "cells", "row", "first", "first_word", "pitch", "groups_x"],
+        64,
+    ),
 ];
 
 /// A part of a row of the table: a `vec4<f32>`.

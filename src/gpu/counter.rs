@@ -2,20 +2,15 @@
 
 use crate::gpu::context::Context;
 use crate::gpu::error::{PlanError, check_limit};
-use crate::gpu::pipeline::Pipeline;
 use crate::gpu::plan::words::WordRange;
 use crate::gpu::shader::bindings::{entry, storage};
 use crate::gpu::shader::params::{CounterParams, SMALL_WORKGROUP};
 use crate::gpu::shader::standalone::advance;
-use std::sync::Arc;
+use crate::gpu::standalone_pass::StandalonePass;
 
 /// Advances the `u32`s from which a plan reads its calls; see [`Timesteps`](crate::gpu::Timesteps).
 #[derive(Debug)]
-pub struct Counter {
-    pipeline: Arc<Pipeline>,
-    group: wgpu::BindGroup,
-    workgroups: u32,
-}
+pub struct Counter(StandalonePass);
 
 impl Counter {
     /// Makes a counter of the `count` words from byte `offset` of a buffer with usage STORAGE: the same as the plan's.
@@ -42,14 +37,12 @@ impl Counter {
         let params = bytemuck::bytes_of(&params);
         let params = context.buffer_with("tweedie::Counter::params", wgpu::BufferUsages::UNIFORM, params)?;
         let resources = [counters.resource(), params.as_entire_binding()];
-        let group = context.bind_group("tweedie::Counter::group", &pipeline, (0..).zip(resources));
-        Ok(Self { pipeline, group, workgroups })
+        let label = "tweedie::Counter::group";
+        Ok(Self(StandalonePass::new(context, label, pipeline, resources, [workgroups, 1, 1])))
     }
 
     /// Records the advance into the caller's pass: one small dispatch.
     pub fn record(&self, pass: &mut wgpu::ComputePass<'_>) {
-        pass.set_pipeline(self.pipeline.compiled());
-        pass.set_bind_group(0, &self.group, &[]);
-        pass.dispatch_workgroups(self.workgroups, 1, 1);
+        self.0.record(pass);
     }
 }

@@ -314,6 +314,24 @@ pub enum PlanError {
         /// The number asked for.
         found: usize,
     },
+    /// Channels of pixels that the floats do not have, or of floats that the pixels do not have.
+    #[error("{what}: expected {expected}, found {found}")]
+    Channels {
+        /// The side whose channels do not fit.
+        what: &'static str,
+        /// The channels that fit.
+        expected: String,
+        /// Its channels.
+        found: u32,
+    },
+    /// A texture that a kernel cannot write.
+    #[error("texture: expected {expected}, found {found}")]
+    Texture {
+        /// The property that it needs.
+        expected: String,
+        /// The property that it has.
+        found: String,
+    },
     /// Noise that an op cannot draw: of several steps or perturbed in a loop, of own seeds in a stratified draw.
     #[error("{what}: expected {expected}, found {found}")]
     Noise {

@@ -13,15 +13,19 @@ pub(crate) mod draw_timesteps;
 pub(crate) mod error;
 pub mod guide;
 pub(crate) mod inputs;
+pub(crate) mod latent_preview;
 pub mod loss;
 pub mod map;
 pub(crate) mod pipeline;
+pub(crate) mod pixels;
 pub(crate) mod plan;
 pub(crate) mod record_error;
 pub(crate) mod shader;
+pub(crate) mod standalone_pass;
 pub mod step;
 pub(crate) mod storage;
 pub(crate) mod tensor;
+pub(crate) mod texture;
 pub mod vlb;
 pub(crate) mod warm_up;
 
@@ -34,12 +38,14 @@ pub use error::PlanError;
 #[doc(inline)]
 pub use guide::Guide;
 pub use inputs::{Drawn, Gradient, GradientScale, Noise, Perturbed, Recording, Reduction, Timesteps};
+pub use latent_preview::{LatentPreview, PreviewPlan};
 #[doc(inline)]
 pub use loss::Loss;
 #[doc(inline)]
 pub use map::Map;
 #[doc(inline)]
 pub use noise::NoiseKey;
+pub use pixels::{PixelBuffer, PixelConversion, PixelDepth, PixelLayout, PixelPlan, PixelRounding};
 pub use plan::plan::Plan;
 pub use plan::rows::PlanRow;
 pub use record_error::RecordError;

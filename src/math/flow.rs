@@ -47,6 +47,23 @@ pub(crate) fn times(n: usize, most: f64, least: f64) -> Result<Vec<f64>, Sampler
     Ok((0..n).map(time).collect())
 }
 
+/// `n` times of which the first half lies within `threshold` of 1, in equal steps; the others fall with the square of their number
+/// (Polyak et al. 2024, arXiv 2410.13720, section 3.4; Mochi).
+///
+/// # Errors
+/// [`SamplerError::Schedule`] for the count, [`SamplerError::Parameter`] for a threshold outside `0..=1`.
+pub(super) fn linear_quadratic(n: usize, threshold: f64) -> Result<Vec<f64>, SamplerError> {
+    check_steps(n)?;
+    check::fraction("the threshold of noise", threshold)?;
+    let (all, linear) = (n as f64, (n / 2) as f64);
+    let slope = if linear > 0.0 { threshold / linear } else { 0.0 };
+    let rest = all - linear;
+    // The parabola goes on from the line with its slope, and reaches 1 at `n`.
+    let excess = (1.0 - slope * all) / (rest * rest);
+    let signal = |i: f64| slope * i + if i > linear { excess * (i - linear).powi(2) } else { 0.0 };
+    Ok((0..n).map(|i| 1.0 - signal(i as f64)).collect())
+}
+
 /// `k*t/(1 + (k - 1)*t)` for a time in `0..=1`; `k = 1` changes nothing, a larger `k` leads towards noise.
 ///
 /// # Errors

@@ -69,6 +69,13 @@ impl Vectors {
         words(&data).map(u32::from_le_bytes).collect()
     }
 
+    /// A tensor of U8 bytes.
+    pub fn bytes(&self, name: &str) -> Vec<u8> {
+        let (dtype, data) = self.tensor(name);
+        assert_eq!(dtype, Dtype::U8);
+        data
+    }
+
     fn tensor(&self, name: &str) -> (Dtype, Vec<u8>) {
         let tensors = SafeTensors::deserialize(&self.bytes).unwrap();
         let view = tensors.tensor(name).unwrap();

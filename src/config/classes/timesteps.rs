@@ -71,9 +71,7 @@ fn snr_shifted(options: &mut Options) -> Result<Schedule, ConfigError> {
     }
     let trained = schedule(options, &Usual::LCM)?;
     let scale = options.number("snr_shift_scale", 3.0)?;
-    let shifted = |abar: f64| abar / (scale + (1.0 - scale) * abar);
-    let abar: Vec<f64> = trained.alphas_cumprod().into_iter().map(shifted).collect();
-    rescaled(options, Schedule::from_alphas_cumprod(&abar)?)
+    rescaled(options, trained.with_snr_divided(scale)?)
 }
 
 /// The steps of DDIM backwards, from the clean sample to noise.

@@ -6,6 +6,7 @@ use crate::gpu::inputs::{GradientScale, Timesteps};
 use crate::gpu::plan::entry::Part;
 use crate::gpu::plan::role::{Role, SCALER, SEEDS, TIMESTEPS};
 use crate::gpu::plan::window::Window;
+use crate::gpu::tensor::{Shape, Tensor};
 use std::ops::Range;
 
 /// Bytes of a word.
@@ -38,6 +39,33 @@ impl<'a> WordRange<'a> {
     /// This many words from a byte of a buffer on.
     pub fn at((buffer, offset): (&'a wgpu::Buffer, u64), count: u32) -> Self {
         Self { buffer, offset, count: u64::from(count), role: None }
+    }
+
+    /// The words of so many samples of a tensor from this one on, checked as [`check`](Self::check) does, and the elements of the
+    /// first word that lie before them.
+    pub fn of_tensor(
+        name: &'static str,
+        tensor: Tensor<'a>,
+        shape: Shape,
+        first: u32,
+    ) -> Result<(Self, u32), PlanError> {
+        let (storage, each) = (tensor.storage, tensor.storage.bytes());
+        if !tensor.offset.is_multiple_of(each) {
+            return Err(PlanError::Offset { tensor: name, storage, expected: each, found: tensor.offset });
+        }
+        let skipped = u64::from(first) * tensor.stride_in(shape) * each;
+        let start = tensor.offset.saturating_add(skipped);
+        let end = start.saturating_add(tensor.extent(shape).saturating_mul(each));
+        let offset = start - start % WORD;
+        let words = Self { buffer: tensor.buffer, offset, count: (end - offset).div_ceil(WORD), role: None };
+        words.check(name)?;
+        check_limit(
+            name,
+            "elements that a kernel counts",
+            u64::from(u32::MAX),
+            words.count.saturating_mul(WORD / each),
+        )?;
+        Ok((words, ((start % WORD) / each) as u32))
     }
 
     /// The words of a factor of gradients on the GPU, and of its counts.

@@ -2,6 +2,7 @@
 
 use crate::gpu::shader::catalog::every_variant;
 use crate::gpu::shader::compose::{Native, shader_name};
+use crate::gpu::shader::pixels::PixelKernel;
 use crate::gpu::shader::variant::{Draw, Rows};
 use crate::gpu::shader::{fold, standalone};
 use crate::gpu::storage::Storage;
@@ -59,7 +60,7 @@ pub fn every_shader() -> Vec<ComposedShader> {
         ("gather_rows", standalone::gather_rows()),
     ];
     let folds = fold::Fold::ALL.into_iter().map(|fold| (fold.name(), fold.compose()));
-    let small = small.into_iter().chain(folds).map(|(entry_point, text)| ComposedShader {
+    let small = small.into_iter().chain(folds).chain(PixelKernel::every()).map(|(entry_point, text)| ComposedShader {
         entry_point,
         text,
         clears_workgroup_memory: false,

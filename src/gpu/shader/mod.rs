@@ -9,6 +9,7 @@ pub(crate) mod every_shader;
 pub(crate) mod fold;
 pub(crate) mod op;
 pub(crate) mod params;
+pub(crate) mod pixels;
 pub(crate) mod slots;
 pub(crate) mod standalone;
 mod template;

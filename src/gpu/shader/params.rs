@@ -232,3 +232,42 @@ pub(crate) struct CounterParams {
     pub first: u32,
     pub unused: [u32; 2],
 }
+
+/// `struct PixelParams` of `shaders/standalone/pixels.wgsl`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
+pub(crate) struct PixelParams {
+    pub pixels: u32,
+    pub total: u32,
+    pub float_channels: u32,
+    pub float_planar: u32,
+    pub pixel_channels: u32,
+    pub pixel_planar: u32,
+    pub first_float: u32,
+    pub first_word: u32,
+    pub groups_x: u32,
+    pub bits: u32,
+    pub rounding: f32,
+    pub least: f32,
+    pub most: f32,
+    pub step: f32,
+    pub steps: f32,
+    pub width: u32,
+}
+
+/// `struct PreviewParams` of `shaders/standalone/latent_preview.wgsl`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
+pub(crate) struct PreviewParams {
+    pub width: u32,
+    pub height: u32,
+    pub channels: u32,
+    pub edge: u32,
+    pub cells: u32,
+    pub row: u32,
+    pub first: u32,
+    pub first_word: u32,
+    pub pitch: u32,
+    pub groups_x: u32,
+    pub unused: [u32; 6],
+}

@@ -21,7 +21,7 @@ pub struct Catalogue<T: 'static> {
 }
 
 /// One entry of a catalogue.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Entry<T: 'static> {
     /// The word for what it is: `schedule`.
     pub kind: &'static str,
@@ -41,7 +41,7 @@ pub struct Entry<T: 'static> {
 pub type Make<T> = fn(&Values) -> Result<T, CatalogError>;
 
 /// The numbers of an entry's parameters, complete and checked.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Values(Vec<(&'static str, f64)>);
 
 impl Values {

@@ -19,6 +19,8 @@
 //! | [`Guider::CATALOGUE`](crate::math::Guider::CATALOGUE) | a guider | numbers |
 //! | [`Density::CATALOGUE`](crate::math::Density::CATALOGUE) | a density of timesteps | numbers |
 //! | [`Model::CATALOGUE`](crate::math::Model::CATALOGUE) | a published model | nothing |
+//! | [`Recipe::CATALOGUE`](crate::math::Recipe::CATALOGUE) | its default run | a size and a number of steps |
+//! | [`LatentFormat::CATALOGUE`](crate::math::LatentFormat::CATALOGUE) | a format of latents | nothing |
 //! | [`Source::CATALOGUE`](crate::noise::Source::CATALOGUE) | a source of noise | numbers |
 //! | [`Model::PROCESSES`](crate::math::Model::PROCESSES) | a model of a process | a number of timesteps |
 //!
@@ -49,7 +51,6 @@ pub(crate) mod error;
 pub(crate) mod grids;
 mod guiders;
 mod losses;
-mod models;
 mod noise_sources;
 pub(crate) mod parameter;
 mod processes;

@@ -7,7 +7,7 @@ use super::sampler_options::SamplerOptions;
 use super::sampler_recipe::{SamplerRecipe, Walk};
 use super::sampler_rules::GridRules;
 use crate::math::level::NoiseLevel;
-use crate::math::model::Model;
+use crate::math::model::{Model, Told};
 use crate::math::process::Process;
 use crate::math::quantity::Quantity;
 use crate::math::sampler::Sampler;
@@ -132,6 +132,7 @@ impl Entry<SamplerRecipe> {
         let of_flow: &[&str] = match model.process() {
             Process::Flow => &["shift", "mu", "tokens", "times"],
             Process::TrigFlow(_) => &["times"],
+            _ if matches!(model.told_number(), Told::CosineTime(_)) => &["times"],
             _ => &[],
         };
         let used = self.make.options().chain(EVERYWHERE).chain(of_flow.iter().copied());

@@ -162,6 +162,19 @@ impl Schedule {
         Self::from_betas(&(0..steps).map(beta).collect::<Vec<_>>())
     }
 
+    /// Returns the schedule with its signal-to-noise ratios divided by a number (Yang et al. 2024, arXiv 2408.06072, section 3.3;
+    /// `snr_shift_scale` of diffusers):
+    /// ```text
+    /// abar' = abar/(k + (1 - k)*abar)
+    /// ```
+    ///
+    /// # Errors
+    /// [`ScheduleError::NoBetas`] unless variance preserving; [`ScheduleError::AlphasCumprod`] for a number that is not above 0.
+    pub fn with_snr_divided(&self, k: f64) -> Result<Self, ScheduleError> {
+        let abar = self.chain()?.alphas_cumprod();
+        Self::from_alphas_cumprod(&apply(&abar, |abar| abar / (k + (1.0 - k) * abar)))
+    }
+
     /// Returns the schedule shifted and scaled so that its last timestep has no signal (Lin et al. 2023, arXiv 2305.08891,
     /// algorithm 1): the first `sqrt(abar)` is kept, the last becomes 0 exactly, its beta 1.
     /// ```text

@@ -1,19 +1,21 @@
 //! `tweedie list`: the catalogues of the library.
 
+use super::list_models;
 use crate::report::{Outcome, say};
 use clap::ValueEnum;
 use serde_json::{Value, json};
 use tweedie::math::catalog::{Catalogue, Entry, Parameter, SolverKind};
 use tweedie::math::run::{Base, GridRule, Parameterisation, RunModel};
 use tweedie::math::sampler::{Sampler, Scale, Variance};
-use tweedie::math::{Density, Guider, Model, Quantity, Schedule, Weight};
+use tweedie::math::{Density, Guider, LatentFormat, Model, Quantity, Recipe, Schedule, Weight};
 use tweedie::noise::Source;
 use tweedie::table::Penalty;
 
 /// List what has a name: schedules, samplers, quantities and so on
 ///
 /// Each with the names that other libraries use, where it comes from, and the numbers that shape it. With --json: an array
-/// of objects `name`, `synonyms`, `summary` and `parameters`, each of these with `name`, `default`, `min` and `max`.
+/// of objects `name`, `synonyms`, `summary` and `parameters`, each of these with `name`, `default`, `min` and `max`. A model
+/// has its `recipe` too: sampler, grid, steps, guidance and latent; a format of latents its `latent`.
 #[derive(clap::Args, Clone, Debug)]
 pub struct List {
     /// The catalogue
@@ -25,6 +27,7 @@ pub struct List {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Kind {
     Models,
+    Latents,
     Processes,
     Schedules,
     Samplers,
@@ -53,7 +56,8 @@ enum Kind {
 impl List {
     pub fn run(&self, json: bool) -> Outcome {
         match self.kind {
-            Kind::Models => list(&Model::CATALOGUE, json),
+            Kind::Models => list_with(&Recipe::CATALOGUE, json, ("recipe", list_models::object), list_models::lines),
+            Kind::Latents => list_with(&LatentFormat::CATALOGUE, json, ("latent", list_models::latent), |_| Vec::new()),
             Kind::Processes => list(&Model::PROCESSES, json),
             Kind::Schedules => list(&Schedule::CATALOGUE, json),
             Kind::Samplers => list(&Sampler::CATALOGUE, json),
@@ -101,6 +105,28 @@ fn list_grids(keep: fn(&GridRule) -> bool, json: bool) -> Outcome {
         say(text(entry, width))?;
         let mut choices = entry.make.choices.iter();
         choices.try_for_each(|it| say(format_args!("{:<width$}    {}: {}", "", it.name, it.words.join(", "))))
+    })
+}
+
+/// The same with what each entry makes, as JSON under this key, or in lines.
+fn list_with<T>(
+    catalogue: &Catalogue<T>,
+    json: bool,
+    (key, value): (&str, impl Fn(&T) -> Value),
+    lines: impl Fn(&T) -> Vec<String>,
+) -> Outcome {
+    if json {
+        let with = |entry: &Entry<T>| {
+            let mut object = object(entry);
+            object[key] = value(&entry.make);
+            object
+        };
+        return say(Value::from_iter(catalogue.entries.iter().map(with)));
+    }
+    let width = catalogue.entries.iter().map(|entry| entry.name.len()).max().unwrap_or(0);
+    catalogue.entries.iter().try_for_each(|entry| {
+        let more: String = lines(&entry.make).iter().map(|line| format!("\n{:<width$}    {line}", "")).collect();
+        say(text(entry, width) + &more)
     })
 }
 

@@ -19,6 +19,7 @@ mod misc;
 mod model_files;
 mod models;
 mod randn;
+mod recipes;
 mod replay;
 mod sample;
 mod schedules;
@@ -64,6 +65,7 @@ fn main() -> ExitCode {
         ("vectors", vectors::TESTS),
         ("draws", draws::TESTS),
         ("randn", randn::TESTS),
+        ("recipes", recipes::TESTS),
         ("replay", replay::TESTS),
         ("jumps", jumps::TESTS),
         ("guide", guide::TESTS),

@@ -1,0 +1,62 @@
+//! The catalogue of recipes, and of their models.
+
+use super::denoisers::DENOISERS;
+use super::facts::Recipe;
+use super::flow_pictures::PICTURES;
+use super::flow_videos::VIDEOS;
+use crate::math::catalog::entry::{Catalogue, Entry, Make};
+use crate::math::catalog::error::CatalogError;
+use crate::math::model::Model;
+
+impl Recipe {
+    /// Published models with the runs that they are usually sampled by.
+    pub const CATALOGUE: Catalogue<Self> = Catalogue { entries: &RECIPES };
+}
+
+impl Model {
+    /// Published models that are often sampled or trained anew: those of [`Recipe::CATALOGUE`].
+    pub const CATALOGUE: Catalogue<Make<Self>> = Catalogue { entries: &MODELS };
+
+    /// The published model of this name or synonym.
+    ///
+    /// # Errors
+    /// [`CatalogError::Unknown`], which lists the names that are accepted.
+    pub fn named(name: &str) -> Result<Self, CatalogError> {
+        Self::CATALOGUE.find(name)?.build(&[])
+    }
+}
+
+const PARTS: [&[Entry<Recipe>]; 3] = [DENOISERS, PICTURES, VIDEOS];
+
+const COUNT: usize = DENOISERS.len() + PICTURES.len() + VIDEOS.len();
+
+/// The parts, one after the other.
+const RECIPES: [Entry<Recipe>; COUNT] = {
+    let mut all = [DENOISERS[0]; COUNT];
+    let (mut next, mut part) = (0, 0);
+    while part < PARTS.len() {
+        let mut i = 0;
+        while i < PARTS[part].len() {
+            all[next] = PARTS[part][i];
+            (next, i) = (next + 1, i + 1);
+        }
+        part += 1;
+    }
+    all
+};
+
+/// The model of each.
+const MODELS: [Entry<Make<Model>>; COUNT] = {
+    let mut all = [model(&RECIPES[0]); COUNT];
+    let mut i = 0;
+    while i < COUNT {
+        all[i] = model(&RECIPES[i]);
+        i += 1;
+    }
+    all
+};
+
+const fn model(recipe: &Entry<Recipe>) -> Entry<Make<Model>> {
+    let &Entry { kind, name, synonyms, summary, parameters, make } = recipe;
+    Entry { kind, name, synonyms, summary, parameters, make: make.make }
+}
