@@ -262,3 +262,31 @@ fn every_grid_has_sigmas_on_every_model() {
         }
     }
 }
+
+/// Numbers from the published formulas of grids and models that the records do not have, evaluated in Python.
+#[test]
+fn grids_and_models_of_other_programs() {
+    let sigmas = |model: &str, scheduler: &str, steps: usize| {
+        let run = json!({ "model": model, "scheduler": scheduler, "steps": steps });
+        Run::from_json(&run.to_string()).unwrap().sigmas().unwrap()
+    };
+    let bong = [1.0, 0.932_035_576_216_471_2, 0.804_306_272_728_967_2, 0.5, 0.132_261_434_613_385_05, 0.0];
+    for model in ["sd15", "flow3"] {
+        assert!(deviation(&sigmas(model, "bong_tangent", 5), &bong) <= 1e-14, "{model}");
+    }
+    // 3u^2 - 2u^3 at 1, 3/4, 1/2, 1/4 is 1, 27/32, 1/2, 5/32; flow1 has i/1000 at i - 1.
+    assert!(deviation(&sigmas("flow1", "smoothstep", 4), &[1.0, 0.844, 0.501, 0.157, 0.0]) <= 1e-14);
+    let beta = json!({ "scheduler": { "node": "BetaSamplingScheduler", "inputs": { "alpha": 0.5, "beta": 0.7 } },
+        "model": "sd15", "steps": 7 });
+    let beta = Run::from_json(&beta.to_string()).unwrap().sigmas().unwrap();
+    assert_eq!(sigmas("sd15", "beta57", 7), beta);
+    let settings = [("shift".to_owned(), 2.0.into())];
+    let cascade = RunModel::new("StableCascadeSampling", "EPS", &settings).unwrap();
+    let found = [0.25, 0.5, 0.999].map(|time| cascade.sigma_at(time));
+    let expected = [0.849_989_630_013_889_4, 2.024_779_127_896_008, 99.994_999_874_993_75];
+    assert!(deviation(&found, &expected) <= 1e-12, "{found:?}");
+    // Without a shift, what the network is told is the time itself.
+    let plain = RunModel::named("cascade").unwrap();
+    let told = [0.25, 0.5, 0.75].map(|time| plain.told(plain.sigma_at(time)));
+    assert!(deviation(&told, &[0.25, 0.5, 0.75]) <= 1e-12, "{told:?}");
+}

@@ -246,7 +246,7 @@ const GRIDS: &[Entry<GridRule>] = &[
         &["Ideogram4Scheduler"],
         "quantiles of a logistic normal distribution, by the image's size (Ideogram 4)",
         &[
-            STEPS,
+            Parameter { max: 10_000.0, ..STEPS },
             WIDTH,
             HEIGHT,
             Parameter::new("mu", 0.0, [-30.0, 30.0], "centre of the logits"),
