@@ -37,6 +37,7 @@ mod recording;
 mod repaint;
 #[cfg(feature = "run-files")]
 mod run_files;
+mod runs;
 mod samplers;
 mod schedules;
 mod shader_catalog;
@@ -54,6 +55,8 @@ mod vectors_g;
 #[cfg(feature = "run-files")]
 mod vectors_k_grids;
 mod vectors_k_latent;
+#[cfg(feature = "run-files")]
+mod vectors_k_runs;
 mod vectors_n;
 #[cfg(feature = "diffusers-config")]
 mod vectors_p;

@@ -38,9 +38,8 @@ mod tests {
     use super::*;
 
     fn png(kind: &[u8; 4], data: &[u8]) -> Vec<u8> {
-        let chunk = |kind: &[u8; 4], data: &[u8]| {
-            [&(data.len() as u32).to_be_bytes()[..], kind, data, &[0; 4]].concat()
-        };
+        let chunk =
+            |kind: &[u8; 4], data: &[u8]| [&(data.len() as u32).to_be_bytes()[..], kind, data, &[0; 4]].concat();
         [&SIGNATURE[..], &chunk(kind, data), &chunk(b"IEND", &[])].concat()
     }
 

@@ -112,9 +112,8 @@ impl Workflow {
     /// The node of an id.
     fn node(&self, id: &str) -> Result<Of<'_>, WorkflowError> {
         let found = self.nodes.get_key_value(id);
-        let parts = found.and_then(|(id, node)| {
-            Some((id, node.get("class_type")?.as_str()?, node.get("inputs")?.as_object()?))
-        });
+        let parts = found
+            .and_then(|(id, node)| Some((id, node.get("class_type")?.as_str()?, node.get("inputs")?.as_object()?)));
         let (id, class, inputs) = parts.ok_or_else(|| WorkflowError::Missing { id: short(id) })?;
         Ok(Of { id, class, inputs })
     }
@@ -151,7 +150,8 @@ impl Workflow {
 
     /// The node that an input links to.
     pub(super) fn linked<'a>(&'a self, node: Of<'a>, input: &'static str) -> Result<Of<'a>, WorkflowError> {
-        let id = node.inputs.get(input).and_then(link).ok_or_else(|| node.wrong(input, "a link", node.inputs.get(input)))?;
+        let id =
+            node.inputs.get(input).and_then(link).ok_or_else(|| node.wrong(input, "a link", node.inputs.get(input)))?;
         self.node(id)
     }
 
@@ -252,9 +252,11 @@ impl Workflow {
                 run.options.push((key.clone(), run_value(key, value.clone())?));
             }
         }
-        let (id, output) = node.inputs.get("sigmas").and_then(link_to).ok_or_else(|| {
-            node.wrong("sigmas", "a link", node.inputs.get("sigmas"))
-        })?;
+        let (id, output) = node
+            .inputs
+            .get("sigmas")
+            .and_then(link_to)
+            .ok_or_else(|| node.wrong("sigmas", "a link", node.inputs.get("sigmas")))?;
         run.grid = Some(RunGrid::Scheduler(self.sigmas(id, output, MOST_LINKS)?));
         Ok(())
     }

@@ -15,7 +15,9 @@ pub enum WorkflowError {
         reason: String,
     },
     /// JSON without nodes.
-    #[error("expected a workflow in its API form, an object of nodes with a class_type each (in ComfyUI: Export (API))")]
+    #[error(
+        "expected a workflow in its API form, an object of nodes with a class_type each (in ComfyUI: Export (API))"
+    )]
     NoWorkflow,
     /// A PNG without a workflow.
     #[error("expected a PNG with a workflow of ComfyUI in it: {reason}")]

@@ -133,7 +133,9 @@ fn sampling(workflow: &Workflow, node: Of<'_>) -> Result<RunModel, WorkflowError
     let meaning = || -> Result<&'static str, WorkflowError> {
         let word = workflow.text(node, "sampling")?;
         let known = SAMPLINGS.iter().find(|(name, _)| *name == word);
-        known.map(|(_, name)| *name).ok_or_else(|| node.wrong("sampling", "a prediction that is known", Some(&word.into())))
+        known
+            .map(|(_, name)| *name)
+            .ok_or_else(|| node.wrong("sampling", "a prediction that is known", Some(&word.into())))
     };
     let of = |pairs: &[(&str, f64)]| -> Vec<(String, RunValue)> {
         pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).into())).collect()

@@ -150,7 +150,8 @@ impl Drive<'_> {
                 if is_direct {
                     record.call_x.push(self.read(&b.x)?);
                 } else {
-                    let [shown, guided] = self.answered(call.row.x0, sigma, (call.step, call.timestep), needs_unconditional)?;
+                    let [shown, guided] =
+                        self.answered(call.row.x0, sigma, (call.step, call.timestep), needs_unconditional)?;
                     record.call_x.push(shown);
                     record.pred_x0.push(guided);
                 }
@@ -222,7 +223,8 @@ impl Drive<'_> {
             None => GuiderCall::CONDITIONAL,
         };
         if call.finish.is_some() || call.over != Over::Sample || !run.guides_clean_samples() {
-            let reason = "a guidance that compares channels or samples, or mixes raw outputs by their sums, is computed in f64";
+            let reason =
+                "a guidance that compares channels or samples, or mixes raw outputs by their sums, is computed in f64";
             return Err(Failure::input(anyhow!("{reason}: expected --on cpu")));
         }
         // Each output as a clean sample; a guidance scale mixes the first two at once.
@@ -248,7 +250,8 @@ impl Drive<'_> {
         let found = [self.read(shown)?, self.read(&b.clean[0])?];
         if mask.is_some() {
             let rows = [StepRow { known: [1.0, 0.0], ..StepRow::IDENTITY }];
-            let plan = self.planned(&Step { known: Some(inpainting), ..self.step(&rows, &b.clean[0], &b.outputs[0]) })?;
+            let plan =
+                self.planned(&Step { known: Some(inpainting), ..self.step(&rows, &b.clean[0], &b.outputs[0]) })?;
             self.adapter.run(&plan, Recording::call(0))?;
         }
         Ok(found)

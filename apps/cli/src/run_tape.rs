@@ -111,19 +111,8 @@ impl RunTape {
 
     /// The outputs of a call; empty where a tensor is not there.
     pub fn outputs(&self, call: usize) -> Result<[&[f64]; 4], RunError> {
-        let total = self.total();
-        let of = |array: &Option<Array>| match array {
-            None => Ok(&[][..]),
-            Some(array) => {
-                let begin = call.saturating_mul(total);
-                array.data.get(begin..begin.saturating_add(total)).ok_or_else(|| RunError::Value {
-                    name: array.name.clone(),
-                    expected: format!("at least {} outputs of the network", call + 1),
-                    found: array.batch().to_string(),
-                })
-            }
-        };
         let [a, b, c, d] = &self.outputs;
+        let of = |array| entry(array, call, self.total());
         Ok([of(a)?, of(b)?, of(c)?, of(d)?])
     }
 
@@ -131,4 +120,15 @@ impl RunTape {
     pub fn calls(&self) -> usize {
         self.outputs[0].as_ref().map_or(0, |array| array.batch())
     }
+}
+
+/// An entry of a list of tensors; nothing of a list that is not there.
+fn entry(array: &Option<Array>, call: usize, total: usize) -> Result<&[f64], RunError> {
+    let Some(array) = array else { return Ok(&[]) };
+    let begin = call.saturating_mul(total);
+    array.data.get(begin..begin.saturating_add(total)).ok_or_else(|| RunError::Value {
+        name: array.name.clone(),
+        expected: format!("at least {} outputs of the network", call + 1),
+        found: array.batch().to_string(),
+    })
 }

@@ -147,10 +147,7 @@ impl Walk<'_> {
         } else {
             let second = 2.0 / 3.0;
             let slanted = |part: f64| grown(part) / (part * h) - 1.0;
-            let middle = sum(&[
-                (1.0, &euler(second)),
-                (-sigma(second) * (second / first) * slanted(second), &change),
-            ]);
+            let middle = sum(&[(1.0, &euler(second)), (-sigma(second) * (second / first) * slanted(second), &change)]);
             let e2 = epsilon(&middle, second)?;
             let change = sum(&[(1.0, &e2), (-1.0, &e0)]);
             let high = sum(&[(1.0, &euler(1.0)), (-sigma(1.0) / second * slanted(1.0), &change)]);

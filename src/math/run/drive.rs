@@ -64,7 +64,11 @@ type Clean = [Vec<f64>; 2];
 
 impl RunLoop {
     /// `factors` of the latent image and a noise, which is not looked at where its factor is 0.
-    fn mixed(inputs: &RunInputs<'_>, [latent, of_noise]: [f64; 2], noise: Option<&[f64]>) -> Result<Vec<f64>, RunError> {
+    fn mixed(
+        inputs: &RunInputs<'_>,
+        [latent, of_noise]: [f64; 2],
+        noise: Option<&[f64]>,
+    ) -> Result<Vec<f64>, RunError> {
         if of_noise != 0.0 && noise.is_none() {
             return Err(RunError::Missing { expected: "noise, with which the run starts" });
         }
@@ -285,7 +289,10 @@ impl<E: From<RunError>, N: FnMut(RunAsk<'_>) -> Result<[Vec<f64>; 4], E>> Drive<
     /// The noises of a row with their factors.
     fn noises_of(&self, row: &StepRow, noise: usize) -> Result<Vec<(f64, Vec<f64>)>, RunError> {
         let both = [(row.z, noise), (row.second_z.0, row.second_z.1 as usize)];
-        both.into_iter().filter(|(c, _)| *c != 0.0).map(|(c, draw)| Ok((c, self.of.noise(self.inputs, draw)?))).collect()
+        both.into_iter()
+            .filter(|(c, _)| *c != 0.0)
+            .map(|(c, draw)| Ok((c, self.of.noise(self.inputs, draw)?)))
+            .collect()
     }
 
     fn adaptive(&mut self, adaptive: &Adaptive, first: Vec<f64>) -> Result<Vec<f64>, E> {
@@ -312,7 +319,13 @@ impl<E: From<RunError>, N: FnMut(RunAsk<'_>) -> Result<[Vec<f64>; 4], E>> Drive<
 }
 
 /// A row applied.
-fn stepped(row: &StepRow, x: &[f64], [clean, alone]: &Clean, past: &[Vec<f64>], noises: &[(f64, Vec<f64>)]) -> Vec<f64> {
+fn stepped(
+    row: &StepRow,
+    x: &[f64],
+    [clean, alone]: &Clean,
+    past: &[Vec<f64>],
+    noises: &[(f64, Vec<f64>)],
+) -> Vec<f64> {
     let history = row.history.iter().zip(past.iter().rev()).map(|(&c, past)| (c, &past[..]));
     let now = [(row.x, x), (row.clean, &clean[..]), (row.unconditional_clean, &alone[..])];
     let noises = noises.iter().map(|(c, z)| (*c, &z[..]));

@@ -174,6 +174,11 @@ impl RunLoop {
         if let Way::Planned(planned) = &self.way { &planned.calls } else { &[] }
     }
 
+    /// The rows, to change a coefficient.
+    pub fn calls_mut(&mut self) -> &mut [Call] {
+        if let Way::Planned(planned) = &mut self.way { &mut planned.calls } else { &mut [] }
+    }
+
     /// For each row, true if the network is called for it.
     #[must_use]
     pub fn asks(&self) -> &[bool] {

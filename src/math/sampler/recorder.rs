@@ -48,10 +48,6 @@ pub struct Recorded {
     pub asks: Vec<bool>,
     /// The factors of the sample and of noises in the first sample.
     pub start: (f64, Vec<(usize, f64)>),
-    /// The first sample of each call, and the result, over everything that was there before: the formulas as written.
-    pub samples: Vec<Linear>,
-    /// The values that each call was asked to remember.
-    pub remembered: Vec<Vec<Linear>>,
     /// The noises drawn, used or not.
     pub draws: usize,
 }
@@ -70,9 +66,7 @@ pub struct Recorder {
 struct Noted {
     asked: Asked,
     step: usize,
-    /// The sample over what was there before.
-    from: Linear,
-    /// The same in terms of the call before.
+    /// The sample in terms of the call before.
     from_last: Linear,
     remembered: Vec<Linear>,
 }
@@ -99,11 +93,6 @@ impl Recorder {
         Linear::of(Term::Noise(self.draws - 1))
     }
 
-    /// The number of noises drawn so far.
-    pub const fn draws(&self) -> usize {
-        self.draws
-    }
-
     /// Asks the network at a sample.
     ///
     /// # Errors
@@ -111,7 +100,7 @@ impl Recorder {
     pub fn call(&mut self, x: &Linear, asked: Asked) -> Result<Answer, SamplerError> {
         let from_last = self.current(x)?;
         let k = self.calls.len();
-        self.calls.push(Noted { asked, step: self.step, from: x.clone(), from_last, remembered: Vec::new() });
+        self.calls.push(Noted { asked, step: self.step, from_last, remembered: Vec::new() });
         let of = |term: fn(usize) -> Term| Linear::of(term(k));
         Ok(Answer { x: of(Term::Sample), d: of(Term::Clean), u: of(Term::Unconditional) })
     }
@@ -163,7 +152,7 @@ impl Recorder {
     ///
     /// # Errors
     /// [`SamplerError::Unsupported`] for what no row can do, [`SamplerError::NotFinite`] for a coefficient out of range.
-    pub fn finish(mut self, result: &Linear) -> Result<Recorded, SamplerError> {
+    pub fn finish(self, result: &Linear) -> Result<Recorded, SamplerError> {
         let mut nexts: Vec<Linear> = self.calls.iter().skip(1).map(|call| call.from_last.clone()).collect();
         if !self.calls.is_empty() {
             nexts.push(self.current(result)?);
@@ -174,7 +163,7 @@ impl Recorder {
                 *next = next.with(Term::Remembered(k, i), value);
             }
         }
-        let first = self.calls.first().map_or(result, |call| &call.from).clone();
+        let first = self.calls.first().map_or(result, |call| &call.from_last).clone();
         let start = self.first_sample(&first)?;
         let memories = self.memories(&nexts);
         let mut calls = Vec::new();
@@ -190,9 +179,7 @@ impl Recorder {
             }
             ends.push(calls.len() - 1);
         }
-        let samples = self.calls.iter().map(|call| call.from.clone()).chain([result.clone()]).collect();
-        let remembered = self.calls.iter_mut().map(|call| std::mem::take(&mut call.remembered)).collect();
-        Ok(Recorded { calls, asks, start, samples, remembered, draws: self.draws })
+        Ok(Recorded { calls, asks, start, draws: self.draws })
     }
 
     fn first_sample(&self, first: &Linear) -> Result<(f64, Vec<(usize, f64)>), SamplerError> {
@@ -395,25 +382,25 @@ mod tests {
         samples
     }
 
-    /// The result of the formulas as written.
-    fn written(loop_: &Recorded, answers: &[[f64; 2]], noises: &[f64], start: f64) -> Vec<f64> {
-        let mut samples: Vec<f64> = Vec::new();
-        for formula in &loop_.samples {
-            let value = |samples: &[f64], term: Term| match term {
-                Term::Start => start,
-                Term::Sample(k) => samples[k],
-                Term::Clean(k) => answers[k][0],
-                Term::Unconditional(k) => answers[k][1],
-                Term::Noise(i) => noises[i],
-                Term::Remembered(k, i) => {
-                    let of = &loop_.remembered[k][i];
-                    let [x, d, u] = [Term::Sample(k), Term::Clean(k), Term::Unconditional(k)];
-                    of.coefficient(x) * samples[k] + of.coefficient(d) * answers[k][0] + of.coefficient(u) * answers[k][1]
-                }
-            };
-            samples.push(formula.terms().map(|(term, c)| c * value(&samples, term)).sum());
+    /// The values of the samples by their formulas; what is remembered stands in its call's own terms.
+    fn written(samples: &[Linear], remembered: &[Linear], start: f64) -> Vec<f64> {
+        let mut values: Vec<f64> = Vec::new();
+        for formula in samples {
+            values.push(value(formula, remembered, start, &values));
         }
-        samples
+        values
+    }
+
+    fn value(formula: &Linear, remembered: &[Linear], start: f64, values: &[f64]) -> f64 {
+        let of = |term: Term| match term {
+            Term::Start => start,
+            Term::Sample(k) => values[k],
+            Term::Clean(k) => ANSWERS[k][0],
+            Term::Unconditional(k) => ANSWERS[k][1],
+            Term::Noise(i) => NOISES[i],
+            Term::Remembered(k, _) => value(&remembered[k], remembered, start, values),
+        };
+        formula.terms().map(|(term, c)| c * of(term)).sum()
     }
 
     const ANSWERS: [[f64; 2]; 4] = [[0.4, -0.2], [1.1, 0.3], [-0.7, 0.9], [0.2, 0.6]];
@@ -433,7 +420,7 @@ mod tests {
         assert_eq!(loop_.calls[1].row.second_z.0, 0.0);
         assert_eq!(loop_.calls[1].noise, 2);
         let found = run(&loop_, &ANSWERS, &NOISES, 1.7);
-        for (found, expected) in found.iter().zip(written(&loop_, &ANSWERS, &NOISES, 1.7)) {
+        for (found, expected) in found.iter().zip(written(&[x, middle, end], &[], 1.7)) {
             assert!((found - expected).abs() < ROUNDINGS, "{found} {expected}");
         }
     }
@@ -443,10 +430,13 @@ mod tests {
         let mut it = Recorder::new("test");
         let mut x = it.start();
         let (mut slopes, mut others) = (Vec::new(), Vec::new());
+        let (mut samples, mut remembered) = (Vec::new(), Vec::new());
         for step in 0..4 {
             it.step(step);
+            samples.push(x.clone());
             let now = it.call(&x, asked(4.0 - step as f64)).unwrap();
-            let slope = it.remember(&((&now.x - &now.d) * 0.5)).unwrap();
+            remembered.push((&now.x - &now.d) * 0.5);
+            let slope = it.remember(&remembered[step]).unwrap();
             x = &now.x * 0.9 + &slope * 0.2 + &now.u * 0.1;
             if let Some(last) = slopes.last() {
                 x = x + last * 0.3;
@@ -461,7 +451,8 @@ mod tests {
         let loop_ = it.finish(&x).unwrap();
         assert_eq!(loop_.asks, [true, true, false, true, true]);
         let found = run(&loop_, &ANSWERS, &NOISES, 1.7);
-        let expected = written(&loop_, &ANSWERS, &NOISES, 1.7);
+        samples.push(x);
+        let expected = written(&samples, &remembered, 1.7);
         assert!((found[5] - expected[4]).abs() < ROUNDINGS, "{found:?} {expected:?}");
         assert_eq!(loop_.calls[0].row.kept, [0.3 * 0.5, -0.3 * 0.5, 0.0]);
     }

@@ -141,7 +141,9 @@ impl Replay {
         let (calls, out) = (record.call_x.len(), self.files.out.display());
         if json {
             let (sigmas, timesteps, out) = (planned.sigmas(), &record.timesteps, out.to_string());
-            return say(json!({ "shape": shape, "sampler": name, "sigmas": sigmas, "timesteps": timesteps, "out": out }));
+            return say(
+                json!({ "shape": shape, "sampler": name, "sigmas": sigmas, "timesteps": timesteps, "out": out }),
+            );
         }
         say(format_args!("{shape:?}: {name}, {calls} calls of the network -> {out}"))
     }

@@ -111,16 +111,12 @@ const DETERMINISTIC: &[Parameter] = &[NO_ETA, S_NOISE];
 const ESTIMATED: &[Parameter] = &[GAMMA];
 const SLOPES: &[Parameter] = &[MAX_ORDER];
 
-const SDE_KIND: Choice =
-    Choice { name: "solver_type", words: &["midpoint", "heun"], default: Some("midpoint") };
+const SDE_KIND: Choice = Choice { name: "solver_type", words: &["midpoint", "heun"], default: Some("midpoint") };
 const SDE_HEUN: Choice = Choice { default: Some("heun"), ..SDE_KIND };
 const PHI: Choice = Choice { name: "solver_type", words: &["phi_1", "phi_2"], default: Some("phi_1") };
 const PHI_2: Choice = Choice { default: Some("phi_2"), ..PHI };
-const ER_KIND: Choice = Choice {
-    name: "solver_type",
-    words: &["ER-SDE", "Reverse-time SDE", "ODE"],
-    default: Some("ER-SDE"),
-};
+const ER_KIND: Choice =
+    Choice { name: "solver_type", words: &["ER-SDE", "Reverse-time SDE", "ODE"], default: Some("ER-SDE") };
 const BH1: Choice = Choice { name: "variant", words: &["bh1", "bh2"], default: Some("bh1") };
 const BH2: Choice = Choice { default: Some("bh2"), ..BH1 };
 
@@ -298,7 +294,12 @@ const ENTRIES: &[Entry<RunSampler>] = &[
         "latent consistency: the clean sample, and noise again",
         &[
             S_NOISE,
-            Parameter::new("s_noise_end", dpmpp::SAME, [-1.0, FINITE], "the factor of the noise at the end; -1 for s_noise"),
+            Parameter::new(
+                "s_noise_end",
+                dpmpp::SAME,
+                [-1.0, FINITE],
+                "the factor of the noise at the end; -1 for s_noise",
+            ),
             Parameter::new("noise_clip_std", 0.0, [0.0, FINITE], "clips noise at so many deviations; 0 for none"),
         ],
         RunSampler::new(dpmpp::lcm),
@@ -406,13 +407,7 @@ const ENTRIES: &[Entry<RunSampler>] = &[
         &[],
         RunSampler::new(uni_pc::uni_pc).choosing(&[BH1]),
     ),
-    named(
-        "uni_pc_bh2",
-        &[],
-        "UniPC with B(h) = exp(h) - 1",
-        &[],
-        RunSampler::new(uni_pc::uni_pc).choosing(&[BH2]),
-    ),
+    named("uni_pc_bh2", &[], "UniPC with B(h) = exp(h) - 1", &[], RunSampler::new(uni_pc::uni_pc).choosing(&[BH2])),
     named(
         "cfgpp_ud10_ab",
         &[],
@@ -420,8 +415,20 @@ const ENTRIES: &[Entry<RunSampler>] = &[
         &[],
         RunSampler::new(cfg_pp::cfgpp_ud10_ab),
     ),
-    named("res_2m", &[], "RES of second order, multistep on half the log SNR (RES4LYF)", &[], RunSampler::new(exponential::res_2m)),
-    named("res_3m", &[], "RES of third order, multistep on half the log SNR (RES4LYF)", &[], RunSampler::new(exponential::res_3m)),
+    named(
+        "res_2m",
+        &[],
+        "RES of second order, multistep on half the log SNR (RES4LYF)",
+        &[],
+        RunSampler::new(exponential::res_2m),
+    ),
+    named(
+        "res_3m",
+        &[],
+        "RES of third order, multistep on half the log SNR (RES4LYF)",
+        &[],
+        RunSampler::new(exponential::res_3m),
+    ),
     named("res_2s", &[], "RES of two stages (RES4LYF)", &[], RunSampler::new(exponential::res_2s)),
     named("res_3s", &[], "RES of three stages (RES4LYF)", &[], RunSampler::new(exponential::res_3s)),
 ];

@@ -81,8 +81,7 @@ fn variable(steps: &[f64]) -> Vec<f64> {
         }
         [h, h1, h2, h3] => {
             let t = third(h, h1, h2);
-            let inner = (1.0 - h / (3.0 * (h + h1))) / 2.0
-                + (1.0 - h / (2.0 * (h + h1))) * h / (6.0 * (h + h1 + h2));
+            let inner = (1.0 - h / (3.0 * (h + h1))) / 2.0 + (1.0 - h / (2.0 * (h + h1))) * h / (6.0 * (h + h1 + h2));
             let t2 = inner * h * (h + h1) * (h + h1 + h2) / (h1 * (h1 + h2) * (h1 + h2 + h3));
             let e = h1 * (h1 + h2) / (h2 * (h2 + h3));
             vec![

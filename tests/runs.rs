@@ -1,0 +1,201 @@
+//! Runs by name: every sampler on every grid, the orders of solvers, workflows.
+
+use tweedie::math::run::{GridRule, Node, Run, RunError, RunGrid, RunInputs, RunModel, RunSampler};
+
+fn run(model: &str, sampler: &str, grid: RunGrid) -> Run {
+    Run {
+        model: Some(RunModel::named(model).unwrap()),
+        sampler: Some(sampler.to_owned()),
+        grid: Some(grid),
+        ..Run::default()
+    }
+}
+
+/// The schedulers of ComfyUI.
+const SCHEDULERS: [&str; 9] = [
+    "simple",
+    "sgm_uniform",
+    "karras",
+    "exponential",
+    "ddim_uniform",
+    "beta",
+    "normal",
+    "linear_quadratic",
+    "kl_optimal",
+];
+
+/// Data of this mean and deviation.
+const DATA: [f64; 2] = [0.4, 0.6];
+
+/// The raw output of the best network for such data.
+fn output(model: &RunModel, sigma: f64, x: &[f64]) -> Vec<f64> {
+    let (alpha, [mean, deviation]) = (model.alpha(sigma), DATA);
+    let [of_x, of_output] = model.denoised(sigma);
+    let variance = deviation * deviation;
+    let clean = |x: f64| (sigma * sigma * mean + alpha * variance * x) / (alpha * alpha * variance + sigma * sigma);
+    x.iter().map(|&x| (clean(x) - of_x * x) / of_output).collect()
+}
+
+#[test]
+fn every_sampler_runs_on_every_grid() {
+    let noises: Vec<f64> = (0..400).map(|i| f64::from(i % 7) / 3.0 - 1.0).collect();
+    for model in ["sd15", "zsnrv", "flow3", "edm"] {
+        for entry in RunSampler::CATALOGUE.entries {
+            for scheduler in SCHEDULERS {
+                let name = format!("{model} {} {scheduler}", entry.name);
+                let run = Run { steps: Some(6), ..run(model, entry.name, RunGrid::Scheduler(Node::named(scheduler))) };
+                let planned = run.plan().unwrap_or_else(|error| panic!("{name}: {error}"));
+                let noise = [0.7, -1.1];
+                let inputs = RunInputs { noise: Some(&noise), noises: &noises, ..RunInputs::default() };
+                let record = planned.drive::<RunError>(&inputs, |ask| {
+                    let output = output(planned.model(), ask.sigma, ask.x);
+                    Ok([output.clone(), output, Vec::new(), Vec::new()])
+                });
+                let record = record.unwrap_or_else(|error| panic!("{name}: {error}"));
+                assert!(record.output.iter().all(|x| x.is_finite()), "{name}: {:?}", record.output);
+                // Samplers that end at the data end near it, others at the least noise.
+                let [mean, deviation] = DATA;
+                assert!(record.output.iter().all(|x| (x - mean).abs() < 6.0 * deviation), "{name}: {:?}", record.output);
+            }
+        }
+    }
+    assert!(GridRule::CATALOGUE.entries.len() > SCHEDULERS.len());
+}
+
+/// The error at the end of a run of `n` steps that are even in half the log SNR, without noise.
+fn error(model: &RunModel, sampler: &str, n: usize) -> f64 {
+    let ends = if model.is_flow() { [0.9, 0.1] } else { [5.0, 0.2] };
+    let half_log_snr = |sigma: f64| (model.alpha(sigma) / sigma).ln();
+    let sigma = |at: f64| if model.is_flow() { 1.0 / (1.0 + at.exp()) } else { (-at).exp() };
+    let [first, last] = ends.map(half_log_snr);
+    let grid = (0..=n).map(|i| sigma(first + (last - first) * i as f64 / n as f64)).collect();
+    let mut run = run("sd15", sampler, RunGrid::Sigmas(grid));
+    run.model = Some(model.clone());
+    if RunSampler::CATALOGUE.find(sampler).unwrap().parameter("eta").is_some() {
+        run.options.push(("eta".to_owned(), 0.0.into()));
+    }
+    let [mean, deviation] = DATA;
+    let exact = |sigma: f64| model.alpha(sigma) * mean + (model.alpha(sigma) * deviation).hypot(sigma) * 1.3;
+    let (start, planned) = ([exact(ends[0])], run.plan().unwrap());
+    let inputs = RunInputs { initial: Some(&start), noises: &[0.0; 400], ..RunInputs::default() };
+    let record = planned.drive::<RunError>(&inputs, |ask| {
+        let output = output(model, ask.sigma, ask.x);
+        Ok([output.clone(), output, Vec::new(), Vec::new()])
+    });
+    (record.unwrap().samples.last().unwrap()[0] - exact(ends[1])).abs()
+}
+
+/// The orders of solvers on the exact ODE, from 40 steps to 80. Those of three stages or more slopes differ by how far the
+/// highest terms have taken over.
+const ORDERS: [(&str, f64); 17] = [
+    ("euler", 1.0),
+    ("euler_cfg_pp", 1.0),
+    ("gradient_estimation", 1.0),
+    ("heun", 2.0),
+    ("dpm_2", 2.0),
+    ("dpmpp_2s_ancestral", 2.0),
+    ("dpmpp_sde", 2.0),
+    ("dpmpp_2m", 2.0),
+    ("dpmpp_2m_sde_heun", 2.0),
+    ("exp_heun_2_x0", 2.0),
+    ("ipndm", 2.0),
+    ("res_multistep", 2.0),
+    ("res_2m", 2.0),
+    ("res_2s", 2.0),
+    ("seeds_2", 2.0),
+    ("seeds_3", 3.0),
+    ("res_3s", 3.0),
+];
+
+/// Measured orders lie within this of the method's.
+const ORDER: f64 = 0.2;
+
+#[test]
+fn solvers_have_their_orders() {
+    for model in ["sd15", "flow3"].map(|name| RunModel::named(name).unwrap()) {
+        for (sampler, order) in ORDERS {
+            let found = (error(&model, sampler, 40) / error(&model, sampler, 80)).log2();
+            assert!((found - order).abs() < ORDER, "{sampler}: order {found:.2}, expected {order}");
+        }
+    }
+}
+
+#[test]
+fn res_of_three_calls_is_nearer_than_of_two() {
+    for model in ["sd15", "flow3"].map(|name| RunModel::named(name).unwrap()) {
+        assert!(error(&model, "res_3m", 40) < 0.2 * error(&model, "res_2m", 40));
+    }
+}
+
+#[test]
+fn an_option_that_cannot_act_is_refused() {
+    let mut run = Run { steps: Some(4), ..run("sd15", "euler", RunGrid::Scheduler(Node::named("normal"))) };
+    run.options.push(("eta".to_owned(), 0.5.into()));
+    assert_eq!(run.plan().unwrap_err().to_string(), "eta means nothing to the euler sampler");
+    run.options = vec![("s_churn".to_owned(), "much".into())];
+    assert!(run.plan().unwrap_err().to_string().contains("s_churn: expected a number"));
+    run.sampler = Some("eulr".to_owned());
+    assert!(run.plan().unwrap_err().to_string().contains("eulr"));
+}
+
+#[cfg(feature = "run-files")]
+mod workflows {
+    use super::*;
+    use tweedie::run_file::WorkflowError;
+
+    const KSAMPLER: &str = include_str!("vectors/workflow_ksampler_sd15.json");
+    const CUSTOM: &str = include_str!("vectors/workflow_custom_advanced_flux.json");
+    const TWO_STAGES: &[u8] = include_bytes!("vectors/workflow_two_stage_sdxl.png");
+
+    #[test]
+    fn a_sampler_by_name() {
+        let model = RunModel::named("sd15").unwrap();
+        let run = Run::from_comfyui(KSAMPLER, Some(("sd15", &model)), None).unwrap();
+        let expected = r#"{"model": "sd15", "sampler": "dpmpp_2m_sde", "scheduler": "karras", "steps": 7, "denoise": 1,
+            "guidance": 7, "seed": 42}"#;
+        assert_eq!(run, Run::from_json(expected).unwrap());
+        let error = Run::from_comfyui(KSAMPLER, None, None).unwrap_err();
+        let checkpoint = "sd15.safetensors".to_owned();
+        assert_eq!(error, WorkflowError::Checkpoint { checkpoint });
+    }
+
+    #[test]
+    fn a_sampler_of_nodes() {
+        let run = Run::from_comfyui(CUSTOM, None, None).unwrap();
+        // 1024 pixels a side are 4096 tokens, the end of the line.
+        let shifted = r#"{"model": {"base": "ModelSamplingFlux", "parameterisation": "CONST", "settings": {"shift": 1.15}},
+            "sampler": "res_multistep", "scheduler": {"node": "BasicScheduler", "inputs": {"scheduler": "beta", "steps": 6,
+            "denoise": 0.6}}, "guidance": 1, "seed": 4294967301}"#;
+        let expected = Run::from_json(shifted).unwrap();
+        assert_eq!((run.sigmas(), run.seed, &run.sampler), (expected.sigmas(), expected.seed, &expected.sampler));
+    }
+
+    #[test]
+    fn a_picture_with_two_stages() {
+        let model = RunModel::named("sdxl").unwrap();
+        let named = Some(("sdxl", &model));
+        let error = Run::from_comfyui_png(TWO_STAGES, named, None).unwrap_err();
+        assert_eq!(error.to_string(), "the workflow has several sampler nodes: name one of 10, 3");
+        let [first, second] = ["3", "10"].map(|id| Run::from_comfyui_png(TWO_STAGES, named, Some(id)).unwrap());
+        let [a, b] = [&first, &second].map(|run| run.sigmas().unwrap());
+        assert_eq!((a.len(), b.len(), a.last(), b.last()), (13, 9, b.first(), Some(&0.0)));
+        assert_eq!((first.add_noise, second.add_noise, first.seed), (true, false, Some(0)));
+        for length in (0..TWO_STAGES.len()).step_by(7) {
+            assert!(Run::from_comfyui_png(&TWO_STAGES[..length], named, Some("3")).is_err() || length > 1150);
+        }
+    }
+
+    #[test]
+    fn what_is_not_understood_is_named() {
+        let model = RunModel::named("sd15").unwrap();
+        let named = Some(("sd15", &model));
+        let with = |from: &str, to: &str| {
+            Run::from_comfyui(&KSAMPLER.replace(from, to), named, None).unwrap_err().to_string()
+        };
+        assert!(with("CheckpointLoaderSimple", "Mystery").contains("node 4, Mystery, is not known"));
+        assert!(with("\"KSampler\"", "\"SaveImage\"").contains("has no KSampler"));
+        assert!(with("7.0", "\"strong\"").contains("input cfg of node 3"));
+        assert!(Run::from_comfyui("[]", named, None).is_err() && Run::from_comfyui("{}", named, None).is_err());
+        assert!(Run::from_comfyui(KSAMPLER, named, Some("4")).unwrap_err().to_string().contains("no sampler node"));
+    }
+}
