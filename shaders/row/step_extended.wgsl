@@ -57,11 +57,11 @@ fn extended_terms(row: Row, v: Inputs) -> vec4<f32> {
 
 // What the call remembers.
 fn kept(row: Row, v: Inputs, x0: vec4<f32>) -> vec4<f32> {
-    let of = vec3<f32>(coefficients(row.found, 8u).yz, coefficients(row.found, 6u).z);
+    let shares = vec3<f32>(coefficients(row.found, 8u).yz, coefficients(row.found, 6u).z);
     // Times 0 an infinite sample would be NaN.
     let none = vec4<f32>(0.0);
-    let given = select(of.x * v.x, none, of.x == 0.0) + select(of.y * x0, none, of.y == 0.0);
-    return given + select(of.z * unconditional_clean(row, v), none, of.z == 0.0);
+    let given = select(shares.x * v.x, none, shares.x == 0.0) + select(shares.y * x0, none, shares.y == 0.0);
+    return given + select(shares.z * unconditional_clean(row, v), none, shares.z == 0.0);
 }
 
 fn needs_second(row: Row) -> bool {

@@ -116,8 +116,9 @@ impl Drive<'_> {
         };
         let rows: Vec<StepRow> = calls
             .iter()
-            .map(|call| match is_direct {
-                true => one_noise(call.row),
+            .zip(run.rows())
+            .map(|(call, written_out)| match is_direct {
+                true => one_noise(written_out),
                 // The prediction is a clean sample.
                 false => StepRow { x0: [0.0, 1.0, 0.0], guidance: [1.0, 0.0], ..one_noise(call.row) },
             })

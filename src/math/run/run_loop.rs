@@ -8,6 +8,7 @@ use super::solvers::RunSampler;
 use super::value::RunValue;
 use crate::math::guidance::guider::Guider;
 use crate::math::sampler::call::Call;
+use crate::table::step::StepRow;
 
 /// The distance from 1 at which a guidance scale still skips the unconditional prediction.
 const UNGUIDED: f64 = 1e-9;
@@ -174,6 +175,13 @@ impl RunLoop {
         if let Way::Planned(planned) = &self.way { &planned.calls } else { &[] }
     }
 
+    /// The rows for a step on the GPU: the clean sample is written out in the sample and the outputs, which avoids cancellation in
+    /// f32. The outputs are those of the network itself, and guidance by scale is in the rows.
+    #[must_use]
+    pub fn rows(&self) -> Vec<StepRow> {
+        self.calls().iter().map(|call| folded(&call.row)).collect()
+    }
+
     /// The rows, to change a coefficient.
     pub fn calls_mut(&mut self) -> &mut [Call] {
         if let Way::Planned(planned) = &mut self.way { &mut planned.calls } else { &mut [] }
@@ -250,4 +258,10 @@ impl RunLoop {
     pub const fn needs_unconditional(&self) -> bool {
         self.needs_unconditional
     }
+}
+
+/// The row with the clean sample written out.
+fn folded(row: &StepRow) -> StepRow {
+    let [of_x, of_p, _] = row.x0.map(|c| c * row.clean);
+    StepRow { x: row.x + of_x, p: row.p + of_p, clean: 0.0, ..*row }
 }
