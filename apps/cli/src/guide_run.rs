@@ -73,11 +73,15 @@ impl GuideRun {
         if let Some(key) = keys.keys().find(|key| !KNOWN.contains(&key.as_str()) && !IGNORED.contains(&key.as_str())) {
             bail!("expected the keys {} or others of a run file, found `{}`", KNOWN.join(", "), key.escape_debug());
         }
-        let count = |name: &str| match keys.get(name) {
-            None | Some(Value::Null) => Ok(None),
-            Some(value) => {
-                let count = value.as_u64().and_then(|count| usize::try_from(count).ok());
-                Ok(Some(count.with_context(|| format!("{name}: expected a whole number from 0 on, found {value}"))?))
+        let count = |name: &str| -> Result<Option<usize>> {
+            match keys.get(name) {
+                None | Some(Value::Null) => Ok(None),
+                Some(value) => {
+                    let count = value.as_u64().and_then(|count| usize::try_from(count).ok());
+                    Ok(Some(
+                        count.with_context(|| format!("{name}: expected a whole number from 0 on, found {value}"))?,
+                    ))
+                }
             }
         };
         let comfyui = match keys.get("compat") {
