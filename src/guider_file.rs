@@ -160,8 +160,8 @@ fn entry(name: &str, comfyui: bool) -> Result<&'static Entry<Make<Guider>>, Guid
 
 /// The parameter of this name or synonym.
 fn parameter(entry: &'static Entry<Make<Guider>>, name: &str) -> Option<&'static Parameter> {
-    let synonyms = SYNONYMS.iter().filter(|(synonym, _)| *synonym == name);
-    entry.parameter(name).or_else(|| synonyms.into_iter().find_map(|(_, known)| entry.parameter(known)))
+    let mut synonyms = SYNONYMS.iter().filter(|(synonym, _)| *synonym == name);
+    entry.parameter(name).or_else(|| synonyms.find_map(|(_, known)| entry.parameter(known)))
 }
 
 /// The number of an option; of a switch, `true` and `false` too.

@@ -79,14 +79,14 @@ const ENTRIES: &[Entry<Make<Guider>>] = &[
         &["ClassifierFreeGuidance", "classifier-free", "CFGGuider"],
         "u + w*(c - u) (Ho & Salimans 2022)",
         LINEAR,
-        |v| linear(v),
+        linear,
     ),
     entry(
         "autoguidance",
         &[],
         "cfg whose u is a weaker network's under the same condition (Karras et al. 2024)",
         LINEAR,
-        |v| linear(v),
+        linear,
     ),
     entry(
         "rescale-cfg",

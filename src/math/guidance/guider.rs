@@ -207,7 +207,7 @@ impl Guider {
     }
 
     /// A scale in the convention of `u + w*(c - u)`.
-    fn from_unconditional(&self, scale: f64) -> f64 {
+    fn counted_from_unconditional(&self, scale: f64) -> f64 {
         if self.original { 1.0 + scale } else { scale }
     }
 
@@ -232,7 +232,7 @@ impl Guider {
             Method::Modalities { perturbed, isolated } if inside => modalities(scale, perturbed, isolated),
             Method::Norm { axis, strength, clamped } if inside => GuiderCall {
                 finish: Some(Finish::Norm { axis, strength, clamped }),
-                ..GuiderCall::of(linear(self.from_unconditional(scale)))
+                ..GuiderCall::of(linear(self.counted_from_unconditional(scale)))
             },
             Method::PerpNeg { neg_scale, over_batch } if inside => perpendicular(scale, neg_scale, over_batch),
             Method::Image { image_scale, nested } if inside => image(scale, image_scale, nested),
@@ -253,7 +253,7 @@ impl Guider {
 
     /// The methods that look at `c` and `u` alone, and are off at a neutral scale.
     fn mixed(&self, w: f64, active: bool) -> GuiderCall {
-        let scale = self.from_unconditional(w);
+        let scale = self.counted_from_unconditional(w);
         let of = |weights| GuiderCall::of(GuideRow { first: [1.0, 0.0, 0.0], weights, ..GuideRow::CONDITIONAL });
         // The fourth prediction is the noisy sample, so this is the conditional prediction's noise.
         let of_noise = |weights| {
@@ -291,7 +291,7 @@ impl Guider {
 
     /// Linear guidance, while the momentum gathers.
     fn gathering(&self, scale: f64, projection: Projection, active: bool) -> GuiderCall {
-        let along = self.from_unconditional(scale) - 1.0;
+        let along = self.counted_from_unconditional(scale) - 1.0;
         let row = self.projected(scale, projection, active).row;
         let weights = Weights::Fixed([1.0, 0.0, along]);
         GuiderCall::of(GuideRow { second: [1.0, 0.0, 0.0], weights, ..row })
@@ -300,12 +300,12 @@ impl Guider {
     /// The scale of linear guidance is none where that is off.
     fn perturbed(&self, at: Place, linear: Option<f64>, third: f64, window: Window) -> GuiderCall {
         let on = window.holds_after_start(at.step, at.steps) && third != 0.0;
-        let along = linear.map_or(0.0, |scale| self.from_unconditional(scale) - 1.0);
+        let along = linear.map_or(0.0, |scale| self.counted_from_unconditional(scale) - 1.0);
         let away = match (on, linear) {
             (false, _) => 0.0,
             (true, Some(_)) => third,
             // Without the unconditional prediction the third takes its place.
-            (true, None) => self.from_unconditional(third) - 1.0,
+            (true, None) => self.counted_from_unconditional(third) - 1.0,
         };
         let call = GuiderCall::of(along_differences([along, away, 0.0]));
         GuiderCall { asks: [linear.is_some(), on, false], ..call }

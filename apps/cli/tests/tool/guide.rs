@@ -122,7 +122,7 @@ fn alone() {
 
 fn misfits() {
     let folder = small();
-    let mut refused = |run: &str, words: &[&str]| {
+    let refused = |run: &str, words: &[&str]| {
         folder.write("run.json", run.as_bytes());
         folder.refuses(&format!("{GUIDE} --on cpu"), words);
     };
