@@ -35,7 +35,7 @@ const FLOORS: &[Floors] = &[
     (
         "src/noise",
         &[
-            &["dtype", "mod", "mt19937", "seed_sequence", "threefry", "ziggurat"],
+            &["counters", "dtype", "mod", "mt19937", "seed_sequence", "threefry", "ziggurat"],
             &["error", "numpy_legacy", "pcg64", "perturb", "torch_cpu"],
             &["brownian_path", "brownian_tree", "comfyui", "slerp", "torch_cuda"],
             &["jax"],
@@ -140,7 +140,7 @@ const FLOORS: &[Floors] = &[
             &["warm_up"],
             &["context"],
             &["plan"],
-            &["counter", "draw_timesteps", "loss", "map", "step", "vlb"],
+            &["counter", "draw_timesteps", "loss", "map", "source_draw", "step", "vlb"],
             &["mod"],
         ],
     ),

@@ -4,7 +4,8 @@
 //! [front](crate::Noising) joins it with the [mathematics](crate::math).
 //!
 //! A plan is made by an op ([`map`], [`loss`], [`vlb`], [`step`]) and recorded into the caller's compute pass. Each op has an
-//! f64 reference beside it, and [`compare`] bounds the difference.
+//! f64 reference beside it, and [`compare`] bounds the difference. [`SourceDraw`] fills a buffer with the noise of another
+//! system.
 
 pub mod compare;
 pub(crate) mod context;
@@ -18,6 +19,7 @@ pub(crate) mod pipeline;
 pub(crate) mod plan;
 pub(crate) mod record_error;
 pub(crate) mod shader;
+pub(crate) mod source_draw;
 pub mod step;
 pub(crate) mod storage;
 pub(crate) mod tensor;
@@ -41,6 +43,7 @@ pub use plan::plan::Plan;
 pub use plan::rows::PlanRow;
 pub use record_error::RecordError;
 pub use shader::every_shader::{ComposedShader, every_shader};
+pub use source_draw::SourceDraw;
 #[doc(inline)]
 pub use step::{CleanStats, Inpainting, Step, StepOptions};
 pub use storage::{Storage, UnknownStorage};
