@@ -17,7 +17,7 @@ const SOURCE_KINDS: [&str; 4] = ["CUDA", "NV", "JAX", "JAX_ORIGINAL"];
 /// Draws the noise of another system.
 pub(crate) fn draw_source() -> String {
     let kinds = SOURCE_KINDS.iter().zip(0..).map(|(kind, number)| format!("const {kind} = {number}u;\n"));
-    let threefry = include_str!("../../../shaders/noise/threefry.wgsl");
+    let threefry = include_str!("../../../shaders/standalone/threefry.wgsl");
     let draw = include_str!("../../../shaders/standalone/draw_source.wgsl");
     params::constants() + &kinds.collect::<String>() + &[PRODUCT_WORDS, PHILOX, NORMAL, LOG1P, threefry, draw].concat()
 }
