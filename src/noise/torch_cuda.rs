@@ -206,7 +206,7 @@ fn normal([x, y]: [u32; 2], component: u64) -> f64 {
     let uniform = |word: u32, unit: f64| f64::from(((f64::from(word as f32) + 0.5) * unit) as f32);
     let (u, v) = (uniform(x, WORD), uniform(y, WORD * f64::from(TAU)));
     let radius = (-2.0 * u.ln()).max(0.0).sqrt();
-    f64::from((radius * if component % 2 == 0 { v.sin() } else { v.cos() }) as f32)
+    f64::from((radius * if component.is_multiple_of(2) { v.sin() } else { v.cos() }) as f32)
 }
 
 #[cfg(test)]
