@@ -36,7 +36,7 @@ const FLOORS: &[Floors] = &[
     (
         "src/noise",
         &[
-            &["dtype", "mod", "mt19937", "seed_sequence", "threefry", "ziggurat"],
+            &["counters", "dtype", "mod", "mt19937", "seed_sequence", "threefry", "ziggurat"],
             &["error", "numpy_legacy", "pcg64", "perturb", "torch_cpu"],
             &["brownian_path", "brownian_tree", "comfyui", "slerp", "torch_cuda"],
             &["jax"],
@@ -182,8 +182,13 @@ const FLOORS: &[Floors] = &[
             &["inputs", "pipeline"],
             &["warm_up"],
             &["context"],
+<<<<<<< HEAD
             &["plan", "standalone_pass", "texture"],
             &["counter", "draw_timesteps", "guide", "latent_preview", "loss", "map", "pixels", "step", "vlb"],
+=======
+            &["plan"],
+            &["counter", "draw_timesteps", "loss", "map", "source_draw", "step", "vlb"],
+>>>>>>> noise
             &["mod"],
         ],
     ),

@@ -62,6 +62,8 @@ mod scales;
 mod shader_catalog;
 #[path = "gpu/solvers.rs"]
 mod solvers;
+#[path = "gpu/sources.rs"]
+mod sources;
 #[path = "gpu/stage.rs"]
 mod stage;
 #[path = "gpu/steps.rs"]
@@ -217,6 +219,7 @@ fn run(arguments: &Arguments) -> ExitCode {
     let tests: Vec<Test> = [
         maps::TESTS,
         draws::TESTS,
+        sources::TESTS,
         steps::TESTS,
         sampling::TESTS,
         scales::TESTS,

@@ -45,7 +45,7 @@ impl Case {
 
     /// The seeds of its config.
     fn seeds(&self) -> Vec<u64> {
-        self.case["config"]["seeds"].as_array().unwrap().iter().map(|seed| number(seed)).collect()
+        self.case["config"]["seeds"].as_array().unwrap().iter().map(number).collect()
     }
 
     /// The difference that the case allows at a value in this type.
@@ -259,25 +259,27 @@ fn numpy() {
     }
 }
 
+/// The levels before and after a step.
+type Step = [f64; 2];
+
 /// The noise of a tree between neighbours, or of trees of a sample each.
-fn increments(seeds: &[u64], elements: usize, range: [f64; 2], steps: &[[f64; 2]]) -> Vec<f64> {
+fn increments(seeds: &[u64], elements: usize, range: [f64; 2], steps: &[Step]) -> Vec<f64> {
     let tree = |&seed: &u64| BrownianTree::new(seed, elements, range[0], range[1]).unwrap();
     let mut trees: Vec<BrownianTree> = seeds.iter().map(tree).collect();
-    let step = |[from, to]: &[f64; 2]| -> Vec<f64> {
-        trees.iter_mut().flat_map(|tree| tree.noise(*from, *to).unwrap()).collect()
-    };
+    let step =
+        |[from, to]: &Step| -> Vec<f64> { trees.iter_mut().flat_map(|tree| tree.noise(*from, *to).unwrap()).collect() };
     steps.iter().flat_map(step).collect()
 }
 
 /// The tolerance of a step of the Brownian tree: float32 sums of bridges as long as the whole range, over a short step.
-fn brownian_tolerance(sigma_max: f64, [from, to]: [f64; 2]) -> f64 {
+fn brownian_tolerance(sigma_max: f64, [from, to]: Step) -> f64 {
     2e-5 * (sigma_max / (from - to).abs()).sqrt()
 }
 
 #[test]
 fn brownian_trees() {
-    let check = |case: &Case, tensor: &str, range: [f64; 2], found: &dyn Fn(u64, &[[f64; 2]]) -> Vec<f64>| {
-        let steps: Vec<[f64; 2]> = case.numbers("sigmas").windows(2).map(|pair| [pair[0], pair[1]]).collect();
+    let check = |case: &Case, tensor: &str, range: [f64; 2], found: &dyn Fn(u64, &[Step]) -> Vec<f64>| {
+        let steps: Vec<Step> = case.numbers("sigmas").windows(2).map(|pair| [pair[0], pair[1]]).collect();
         let expected = case.numbers(tensor);
         let size = expected.len() / steps.len();
         let within = |found: Vec<f64>| {
@@ -304,7 +306,7 @@ fn brownian_trees_of_comfyui() {
     let case = Case::named("K_noise_brownian_public");
     for row in case.case["config"]["rows"].as_array().unwrap() {
         let name = |k: usize| row["tensors"][k].as_str().unwrap();
-        let steps: Vec<[f64; 2]> = case.numbers(name(0)).chunks(2).map(|pair| [pair[0], pair[1]]).collect();
+        let steps: Vec<Step> = case.numbers(name(0)).chunks(2).map(|pair| [pair[0], pair[1]]).collect();
         let shape: Vec<usize> = serde_json::from_value(row["shape"].clone()).unwrap();
         let range = ["sigma_min", "sigma_max"].map(|key| row[key].as_f64().unwrap());
         case.check(name(1), Dtype::F32, |more| {

@@ -34,6 +34,7 @@
 pub(crate) mod brownian_path;
 pub(crate) mod brownian_tree;
 pub(crate) mod comfyui;
+pub(crate) mod counters;
 pub(crate) mod dtype;
 pub(crate) mod error;
 pub(crate) mod jax;

@@ -59,11 +59,12 @@ pub fn slerp(
         return Ok(noise.iter().zip(other).map(mean).collect());
     }
     let weights: Vec<[f64; 2]> = cosines.into_iter().map(|cosine| turn(cosine, strength)).collect();
-    let turned = |((a, b), weights): ((&[f64], &[f64]), &[[f64; 2]])| {
-        let columns = weights.iter().copied().cycle();
-        a.iter().zip(b).zip(columns).map(|((a, b), [here, there])| here * a + there * b).collect::<Vec<_>>()
-    };
-    Ok(channels().zip(weights.chunks(width)).flat_map(turned).collect())
+    let mut turned = Vec::with_capacity(noise.len());
+    for ((a, b), weights) in channels().zip(weights.chunks(width)) {
+        let columns = weights.iter().cycle();
+        turned.extend(a.iter().zip(b).zip(columns).map(|((a, b), [here, there])| here * a + there * b));
+    }
+    Ok(turned)
 }
 
 /// The cosine of the angle between two columns.

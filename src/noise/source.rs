@@ -9,6 +9,7 @@
 
 use super::NoiseKey;
 use super::comfyui::ComfyNoise;
+use super::counters::Counters;
 use super::dtype::Dtype;
 use super::error::{MAX_ELEMENTS, NoiseError, check_size};
 use super::jax::{JaxKey, JaxLayout};
@@ -207,6 +208,34 @@ impl Generator {
         })
     }
 
+    /// Moves past a draw of this shape and type, such as one that a kernel draws
+    /// ([`SourceDraw`](crate::gpu::SourceDraw)). A generator that counts costs nothing; the others draw.
+    ///
+    /// # Errors
+    /// As [`draw`](Self::draw).
+    pub fn advance(&mut self, shape: &[usize], dtype: Dtype) -> Result<(), NoiseError> {
+        self.source.check(dtype)?;
+        let count = check_size(shape)?;
+        match &mut self.state {
+            State::Tweedie(key) => key.stream = key.stream.wrapping_add(1),
+            State::TorchCuda(generator) => generator.advance(count),
+            State::Nv(generator) => generator.advance(),
+            State::Jax(..) => {}
+            _ => drop(self.draw(shape, dtype)?),
+        }
+        Ok(())
+    }
+
+    /// The counters of the next draw of `count` numbers in f32; `None` for a source that does not count.
+    pub(crate) fn counters(&self, count: usize) -> Option<Counters> {
+        match &self.state {
+            State::TorchCuda(generator) => Some(generator.counters(count)),
+            State::Nv(generator) => Some(generator.counters()),
+            State::Jax(key, layout) => Some(Counters::Jax { key: key.0, original: *layout == JaxLayout::Original }),
+            _ => None,
+        }
+    }
+
     /// The next draw in f32, written to a slice as one sample of its length.
     ///
     /// # Errors
@@ -339,6 +368,9 @@ mod tests {
             assert_eq!(told, generator.words(&[5, 4], dtype).unwrap());
             let first = generator.draw(&[5, 4], dtype).unwrap();
             let second = generator.draw(&[5, 4], dtype).unwrap();
+            let mut moved = source.generator(3).unwrap();
+            moved.advance(&[5, 4], dtype).unwrap();
+            assert_eq!(moved.draw(&[5, 4], dtype).unwrap(), second, "{source:?}");
             assert_eq!(first == second, matches!(source, Source::Jax { .. }), "{source:?}");
             assert_ne!(first, source.generator(4).unwrap().draw(&[5, 4], dtype).unwrap(), "{source:?}");
         }

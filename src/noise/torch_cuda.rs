@@ -15,6 +15,7 @@
 //! and bf16 are the same values rounded once. torch's f64 has another layout, which is not offered. The variant [`Nv`] of
 //! AUTOMATIC1111's web interface takes the first component alone whatever the size, computes in f64 and counts calls.
 
+use super::counters::Counters;
 use super::error::NoiseError;
 use super::{philox4x32_10, split};
 use std::f32::consts::TAU;
@@ -95,10 +96,21 @@ impl TorchCuda {
     pub fn normals(&mut self, count: usize) -> Vec<f64> {
         let threads = self.device.threads(count);
         let values = (0..count as u64).map(|i| self.normal_at(i, threads)).collect();
+        self.advance(count);
+        values
+    }
+
+    /// Moves past a draw of `count` numbers.
+    pub(super) fn advance(&mut self, count: usize) {
+        let threads = self.device.threads(count);
         if let Some(last) = (count as u64).checked_sub(1) {
             self.offset = self.offset.wrapping_add(4 * (last / (4 * threads) + 1));
         }
-        values
+    }
+
+    /// The counters of the next draw of `count` numbers.
+    pub(super) fn counters(&self, count: usize) -> Counters {
+        Counters::Cuda { seed: self.seed, call: self.offset / 4, threads: self.device.threads(count) }
     }
 
     /// The two words of each element of the next draw: `[count, 2]`.
@@ -155,8 +167,18 @@ impl Nv {
             f64::from(((-2.0 * u.ln()).sqrt() * v.sin()) as f32)
         };
         let values = (0..count as u64).map(|i| value(self.at(i))).collect();
-        self.calls = self.calls.wrapping_add(1);
+        self.advance();
         values
+    }
+
+    /// Moves past a draw.
+    pub(super) const fn advance(&mut self) {
+        self.calls = self.calls.wrapping_add(1);
+    }
+
+    /// The counters of the next draw.
+    pub(super) const fn counters(&self) -> Counters {
+        Counters::Nv { seed: self.seed, call: self.calls }
     }
 
     /// The two words of each element of the next draw: `[count, 2]`.
@@ -184,7 +206,7 @@ fn normal([x, y]: [u32; 2], component: u64) -> f64 {
     let uniform = |word: u32, unit: f64| f64::from(((f64::from(word as f32) + 0.5) * unit) as f32);
     let (u, v) = (uniform(x, WORD), uniform(y, WORD * f64::from(TAU)));
     let radius = (-2.0 * u.ln()).max(0.0).sqrt();
-    f64::from((radius * if component % 2 == 0 { v.sin() } else { v.cos() }) as f32)
+    f64::from((radius * if component.is_multiple_of(2) { v.sin() } else { v.cos() }) as f32)
 }
 
 #[cfg(test)]

@@ -57,6 +57,7 @@ pub fn every_shader() -> Vec<ComposedShader> {
         (standalone::DRAW_TIMESTEPS[0], standalone::draw_timesteps(false)),
         (standalone::DRAW_TIMESTEPS[1], standalone::draw_timesteps(true)),
         ("advance", standalone::advance()),
+        ("draw_source", standalone::draw_source()),
         ("gather_rows", standalone::gather_rows()),
     ];
     let folds = fold::Fold::ALL.into_iter().map(|fold| (fold.name(), fold.compose()));

@@ -224,6 +224,20 @@ pub(crate) struct TimestepParams {
     pub unused: [u32; 2],
 }
 
+/// `struct SourceParams` of `shaders/standalone/draw_source.wgsl`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
+pub(crate) struct SourceParams {
+    pub count: u32,
+    pub first: u32,
+    pub groups_x: u32,
+    pub kind: u32,
+    pub key: [u32; 2],
+    pub call: [u32; 2],
+    pub threads: u32,
+    pub unused: [u32; 3],
+}
+
 /// `struct CounterParams` of `shaders/standalone/advance.wgsl`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]

@@ -8,6 +8,20 @@ use crate::gpu::shader::template::fill;
 pub(crate) const PRODUCT_WORDS: &str = include_str!("../../../shaders/noise/product_words.wgsl");
 pub(crate) const PHILOX: &str = include_str!("../../../shaders/noise/philox.wgsl");
 
+const NORMAL: &str = include_str!("../../../shaders/noise/normal.wgsl");
+const LOG1P: &str = include_str!("../../../shaders/noise/log1p.wgsl");
+
+/// The kinds of `draw_source`, whose position is their number.
+const SOURCE_KINDS: [&str; 4] = ["CUDA", "NV", "JAX", "JAX_ORIGINAL"];
+
+/// Draws the noise of another system.
+pub(crate) fn draw_source() -> String {
+    let kinds = SOURCE_KINDS.iter().zip(0..).map(|(kind, number)| format!("const {kind} = {number}u;\n"));
+    let threefry = include_str!("../../../shaders/standalone/threefry.wgsl");
+    let draw = include_str!("../../../shaders/standalone/draw_source.wgsl");
+    params::constants() + &kinds.collect::<String>() + &[PRODUCT_WORDS, PHILOX, NORMAL, LOG1P, threefry, draw].concat()
+}
+
 /// Adds 1 to the words of a counter.
 pub(crate) fn advance() -> String {
     params::constants() + include_str!("../../../shaders/standalone/advance.wgsl")

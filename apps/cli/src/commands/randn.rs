@@ -226,7 +226,8 @@ impl Randn {
 /// The pairs of levels of a list: neighbours, or those that it pairs itself.
 fn steps(list: &[String]) -> Result<Vec<[f64; 2]>> {
     let number = |text: &str| -> Result<f64> {
-        text.trim().parse().with_context(|| format!("--sigmas: expected a number, found `{text}`"))
+        let number = text.trim().parse().ok().filter(|number: &f64| number.is_finite());
+        number.with_context(|| format!("--sigmas: expected a finite number, found `{text}`"))
     };
     if list.iter().any(|item| item.contains(':')) {
         let pair = |item: &String| {

@@ -364,9 +364,9 @@ fn bad_options() {
     refuses("--source torch-cpu --shape 2,4 --seeds 1,2,3", &["expected 2 seeds, one a sample, found 3"]);
     refuses("--source brownian --shape 4", &["needs --sigmas"]);
     refuses("--source brownian --shape 4 --sigmas 1", &["two levels or more"]);
-    refuses("--source brownian --shape 4 --sigmas 1,x", &["expected a number, found `x`"]);
+    refuses("--source brownian --shape 4 --sigmas 1,x", &["expected a finite number, found `x`"]);
     refuses("--source brownian --shape 4 --sigmas 1:2,3", &["pairs FROM:TO throughout, found `3`"]);
-    refuses("--source brownian --shape 4 --sigmas 2,nan", &["a level"]);
+    refuses("--source brownian --shape 4 --sigmas 2,nan", &["expected a finite number, found `nan`"]);
     refuses("--source brownian --shape 4 --sigmas 2,2", &["sigma_max"]);
     refuses("--source brownian --shape 4 --sigmas 2,1 --words", &["--words means nothing"]);
     refuses("--source brownian --shape 4 --shape 4 --sigmas 2,1", &["second --shape"]);
