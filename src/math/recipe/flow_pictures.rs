@@ -39,8 +39,8 @@ pub(super) const PICTURES: &[Entry<Recipe>] = &[
         SD3.run(28, Scale(7.0))
     ),
     recipe!(
-        "sd3.5",
-        ["stable-diffusion-3.5-large", "stable-diffusion-3.5-medium"],
+        "sd35",
+        ["sd3.5", "stable-diffusion-3.5-large", "stable-diffusion-3.5-medium"],
         "Stable Diffusion 3.5, a rectified flow (Stability AI 2024)",
         flow(),
         SD3.run(28, Between([3.5, 4.5])).unsure(&["guidance"])

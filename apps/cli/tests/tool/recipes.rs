@@ -28,13 +28,19 @@ fn models_are_listed() {
     assert_eq!(flux["synonyms"][0], "flux-dev");
     assert_eq!(flux["parameters"], Value::Array(Vec::new()));
     let recipe = &flux["recipe"];
-    assert_eq!((&recipe["sampler"], &recipe["steps"], &recipe["told"]), (&"flow-euler".into(), &28.into(), &"t".into()));
+    assert_eq!(
+        (&recipe["sampler"], &recipe["steps"], &recipe["told"]),
+        (&"flow-euler".into(), &28.into(), &"t".into())
+    );
     assert_eq!((&recipe["guidance"]["kind"], &recipe["guidance"]["values"][0]), (&"embedded".into(), &3.5.into()));
     assert_eq!((&recipe["latent"]["scale"], &recipe["latent"]["shift"]), (&0.3611.into(), &0.1159.into()));
     assert_eq!(of("kolors")["recipe"]["uncertain"][0], "latent");
     assert_eq!(of("adm")["recipe"]["steps"], Value::Null);
     let text = run("list models").stdout;
-    assert!(text.contains("flow-euler, 28 steps, guidance embedded 3.5; levels: 1 - i/n, ln(shift) from 0.5"), "{text}");
+    assert!(
+        text.contains("flow-euler, 28 steps, guidance embedded 3.5; levels: 1 - i/n, ln(shift) from 0.5"),
+        "{text}"
+    );
     assert!(text.contains("not verified: latent"), "{text}");
 }
 
