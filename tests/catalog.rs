@@ -7,8 +7,8 @@ use tweedie::math::catalog::{
 };
 use tweedie::math::sampler::{Churn, Corrector, DpmKind, Form, Heun, PiFlow, Scale, ScoreRescaling, Variance};
 use tweedie::math::{
-    DeltaSchedule, Density, Model, Placement, Process, Quantity, Sampler, Schedule, Sections, SigmaData, Spacing,
-    Weight,
+    DeltaSchedule, Density, LatentFormat, Model, Placement, Process, Quantity, Recipe, Sampler, Schedule, Sections,
+    SigmaData, Spacing, Weight,
 };
 use tweedie::table::{Clip, Penalty};
 
@@ -89,6 +89,8 @@ fn entries_are_sound() {
     assert_sound(&Penalty::CATALOGUE);
     assert_sound(&Density::CATALOGUE);
     assert_sound(&Model::CATALOGUE);
+    assert_sound(&Recipe::CATALOGUE);
+    assert_sound(&LatentFormat::CATALOGUE);
 }
 
 #[test]

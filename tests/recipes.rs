@@ -178,7 +178,7 @@ fn the_times_are_those_of_a_scheduler() {
             true => SamplerOptions { sigma_list: Some(sigmas), tokens: Some(tokens), ..SamplerOptions::default() }
                 .as_diffusers(),
             // These classes place flows in their own way.
-            false if ["wan2.1", "sana"].contains(&name) => SamplerOptions::steps(7).as_diffusers(),
+            false if ["wan2.1", "sana", "sd3"].contains(&name) => SamplerOptions::steps(7).as_diffusers(),
             false => SamplerOptions::steps(7),
         };
         let theirs = scheduler.sampler(&run).unwrap_or_else(|error| panic!("{name}: {error}"));

@@ -116,16 +116,10 @@ pub(super) const VIDEOS: &[Entry<Recipe>] = &[
         flow(),
         ltx(GridRule::Listed(&[0.909375, 0.725, 0.421875])).run(3, Off)
     ),
-    recipe!(
-        "hunyuan-video",
-        ["hunyuanvideo"],
-        "HunyuanVideo 1 (Kong et al. 2024)",
-        flow(),
-        HUNYUAN.run(50, Embedded(6.0))
-    ),
+    recipe!("hunyuan-video", [], "HunyuanVideo 1 (Kong et al. 2024)", flow(), HUNYUAN.run(50, Embedded(6.0))),
     recipe!(
         "hunyuan-video-15",
-        ["hunyuan-video-1.5", "hunyuanvideo-1.5"],
+        ["hunyuan-video-1.5"],
         "HunyuanVideo 1.5, whose shift is 5, 7 or 9 by size and task (Tencent 2025)",
         flow(),
         Facts { steps: Some(50), ..euler(GridRule::even(Shift::ByArea([5.0, 9.0]))) }
@@ -146,14 +140,14 @@ pub(super) const VIDEOS: &[Entry<Recipe>] = &[
     ),
     recipe!(
         "kandinsky-5",
-        ["kandinsky5"],
+        [],
         "Kandinsky 5 (Kandinsky Lab 2025)",
         flow(),
         euler(GridRule::ends(1.0)).run(50, Scale(5.0)).unsure(&["grid", "latent"])
     ),
     recipe!(
         "kandinsky-6-distilled",
-        ["kandinsky6-distilled"],
+        [],
         "Kandinsky 6 distilled: pi-Flow, 10 velocities in an output (Kandinsky Lab 2026)",
         flow(),
         Facts::new("pi-flow", GridRule::Usual)
