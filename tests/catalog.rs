@@ -7,8 +7,8 @@ use tweedie::math::catalog::{
 };
 use tweedie::math::sampler::{Churn, Corrector, DpmKind, Form, Heun, PiFlow, Scale, ScoreRescaling, Variance};
 use tweedie::math::{
-    DeltaSchedule, Density, Guider, Model, Placement, Process, Quantity, Sampler, Schedule, Sections, SigmaData,
-    Spacing, Weight,
+    DeltaSchedule, Density, Guider, LatentFormat, Model, Placement, Process, Quantity, Recipe, Sampler, Schedule,
+    Sections, SigmaData, Spacing, Weight,
 };
 use tweedie::noise::{CudaDevice, JaxLayout, Source};
 use tweedie::table::{Clip, Penalty};
@@ -92,6 +92,8 @@ fn entries_are_sound() {
     assert_sound(&Guider::CATALOGUE);
     assert_sound(&Model::CATALOGUE);
     assert_sound(&Source::CATALOGUE);
+    assert_sound(&Recipe::CATALOGUE);
+    assert_sound(&LatentFormat::CATALOGUE);
 }
 
 #[test]

@@ -182,13 +182,19 @@ const FLOORS: &[Floors] = &[
             &["inputs", "pipeline"],
             &["warm_up"],
             &["context"],
-<<<<<<< HEAD
             &["plan", "standalone_pass", "texture"],
-            &["counter", "draw_timesteps", "guide", "latent_preview", "loss", "map", "pixels", "step", "vlb"],
-=======
-            &["plan"],
-            &["counter", "draw_timesteps", "loss", "map", "source_draw", "step", "vlb"],
->>>>>>> noise
+            &[
+                "counter",
+                "draw_timesteps",
+                "guide",
+                "latent_preview",
+                "loss",
+                "map",
+                "pixels",
+                "source_draw",
+                "step",
+                "vlb",
+            ],
             &["mod"],
         ],
     ),

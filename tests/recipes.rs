@@ -114,7 +114,7 @@ fn the_times_are_those_of_the_published_formulas() {
     assert!((shift(second("lumina2", SQUARE)) - 6.0).abs() < 1e-12);
     let small = times("wan2.1", VIDEO, 4);
     let unshifted = |time: f64, k: f64| time / (k + (1.0 - k) * time);
-    let expected = [0.999, 0.74925, 0.4995, 0.24975];
+    let expected = [1.0, 0.75025, 0.5005, 0.25075];
     assert_close(&small.iter().map(|&time| unshifted(time, 3.0)).collect::<Vec<_>>(), &expected);
     let large = times("wan2.1", Size::video(1280, 720, 81), 4);
     assert_close(&large.iter().map(|&time| unshifted(time, 5.0)).collect::<Vec<_>>(), &expected);
@@ -151,6 +151,8 @@ fn the_times_are_those_of_a_scheduler() {
     };
     let unipc = r#"{"_class_name": "UniPCMultistepScheduler", "prediction_type": "flow_prediction", "use_flow_sigmas": true,
         "flow_shift": 3.0}"#;
+    let dpm = r#"{"_class_name": "DPMSolverMultistepScheduler", "prediction_type": "flow_prediction", "use_flow_sigmas": true,
+        "flow_shift": 3.0}"#;
     let sd15 = r#"{"_class_name": "PNDMScheduler", "beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear",
         "skip_prk_steps": true, "steps_offset": 1, "set_alpha_to_one": false}"#;
     let sd3 = format!(r#"{{"_class_name": "{class}", "shift": 3.0}}"#);
@@ -162,6 +164,7 @@ fn the_times_are_those_of_a_scheduler() {
         ("qwen-image", dynamic(8192.0, 0.9, 256.0, 0.5, "0.02"), Size::picture(1328, 1328), true),
         ("ltx-video", dynamic(4096.0, 2.05, 1024.0, 0.95, "0.1"), Size::video(704, 480, 97), true),
         ("wan2.1", unipc.to_owned(), VIDEO, false),
+        ("sana", dpm.to_owned(), SQUARE, false),
         ("sd15", sd15.to_owned(), SQUARE, false),
         ("sd3", sd3, SQUARE, false),
         ("cogvideox-2b", cogvideox.to_owned(), VIDEO, false),
@@ -174,7 +177,8 @@ fn the_times_are_those_of_a_scheduler() {
         let run = match lists {
             true => SamplerOptions { sigma_list: Some(sigmas), tokens: Some(tokens), ..SamplerOptions::default() }
                 .as_diffusers(),
-            false if name == "wan2.1" => SamplerOptions::steps(7).as_diffusers(),
+            // These classes place flows in their own way.
+            false if ["wan2.1", "sana", "sd3"].contains(&name) => SamplerOptions::steps(7).as_diffusers(),
             false => SamplerOptions::steps(7),
         };
         let theirs = scheduler.sampler(&run).unwrap_or_else(|error| panic!("{name}: {error}"));
@@ -182,7 +186,9 @@ fn the_times_are_those_of_a_scheduler() {
         assert_eq!(ours.calls().len(), theirs.calls().len(), "{name}");
         let told = |sampler: &Sampler| -> Vec<f64> { sampler.calls().iter().map(|call| call.level.sigma()).collect() };
         for (a, b) in told(&ours).iter().zip(told(&theirs)) {
-            assert!((a - b).abs() < 1e-9, "{name}: {:?} and {:?}", told(&ours), told(&theirs));
+            // The class takes 1e-6 from a first time of 1.
+            let infinite = if name == "wan2.1" && *a == 1.0 { 1.1e-6 } else { 1e-9 };
+            assert!((a - b).abs() < infinite, "{name}: {:?} and {:?}", told(&ours), told(&theirs));
         }
     }
 }

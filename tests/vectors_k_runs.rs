@@ -39,7 +39,8 @@ impl Recorded<'_> {
         let count = noise.map_or(0, <[f64]>::len);
         let outputs = ["call_output", "call_output_uncond"].map(|name| self.tensor(name).unwrap_or_default());
         of.drive(&inputs, |ask: RunAsk<'_>| {
-            let part = |list: &Vec<f64>| list.get(ask.call * count..(ask.call + 1) * count).unwrap_or_default().to_vec();
+            let part =
+                |list: &Vec<f64>| list.get(ask.call * count..(ask.call + 1) * count).unwrap_or_default().to_vec();
             let [conditional, unconditional] = outputs.each_ref().map(part);
             Ok([conditional, unconditional, Vec::new(), Vec::new()])
         })

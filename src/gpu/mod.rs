@@ -3,14 +3,9 @@
 //! It knows tensors, storage types and tables of rows; it knows no schedule and no name of a prediction. The
 //! [front](crate::Noising) joins it with the [mathematics](crate::math).
 //!
-<<<<<<< HEAD
 //! A plan is made by an op ([`map`], [`loss`], [`vlb`], [`step`], [`guide`]) and recorded into the caller's compute pass. Each op has an
-//! f64 reference beside it, and [`compare`] bounds the difference.
-=======
-//! A plan is made by an op ([`map`], [`loss`], [`vlb`], [`step`]) and recorded into the caller's compute pass. Each op has an
 //! f64 reference beside it, and [`compare`] bounds the difference. [`SourceDraw`] fills a buffer with the noise of another
 //! system.
->>>>>>> noise
 
 pub mod compare;
 pub(crate) mod context;
@@ -27,11 +22,8 @@ pub(crate) mod pixels;
 pub(crate) mod plan;
 pub(crate) mod record_error;
 pub(crate) mod shader;
-<<<<<<< HEAD
-pub(crate) mod standalone_pass;
-=======
 pub(crate) mod source_draw;
->>>>>>> noise
+pub(crate) mod standalone_pass;
 pub mod step;
 pub(crate) mod storage;
 pub(crate) mod tensor;

@@ -110,7 +110,9 @@ fn every(mut run: impl FnMut(Storage, PixelDepth, (PixelLayout, u32), (PixelLayo
         for depth in DEPTHS {
             for (from, to) in channels() {
                 for from_layout in LAYOUTS {
-                    LAYOUTS.map(|to_layout| run(storage, depth, (from_layout, from), (to_layout, to)));
+                    for to_layout in LAYOUTS {
+                        run(storage, depth, (from_layout, from), (to_layout, to));
+                    }
                 }
             }
         }

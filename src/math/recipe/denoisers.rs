@@ -161,8 +161,8 @@ pub(super) const DENOISERS: &[Entry<Recipe>] = &[
             .with(|options| SamplerOptions { original_steps: Some(50), eta: Some(0.3), ..options })
     ),
     recipe!(
-        "playground-2.5",
-        ["playground-v2.5-1024px-aesthetic"],
+        "playground-2-5",
+        ["playground-2.5", "playground-v2.5-1024px-aesthetic"],
         "Playground 2.5, EDM in latents whose channels are normalized (Li et al. 2024)",
         edm(0.5, [0.002, 80.0]),
         Facts::new("dpm++", USUAL).latent(LatentFormat::PLAYGROUND).unsure(&["sampler"])

@@ -39,8 +39,8 @@ pub(super) const PICTURES: &[Entry<Recipe>] = &[
         SD3.run(28, Scale(7.0))
     ),
     recipe!(
-        "sd3.5",
-        ["stable-diffusion-3.5-large", "stable-diffusion-3.5-medium"],
+        "sd35",
+        ["sd3.5", "stable-diffusion-3.5-large", "stable-diffusion-3.5-medium"],
         "Stable Diffusion 3.5, a rectified flow (Stability AI 2024)",
         flow(),
         SD3.run(28, Between([3.5, 4.5])).unsure(&["guidance"])
@@ -114,7 +114,7 @@ pub(super) const PICTURES: &[Entry<Recipe>] = &[
     ),
     recipe!(
         "auraflow",
-        ["aura-flow"],
+        [],
         "AuraFlow (fal 2024)",
         flow(),
         euler(GridRule::ends(1.73)).run(50, Scale(3.5)).latent(LatentFormat::SDXL).patched().told(TIME)
@@ -149,7 +149,7 @@ pub(super) const PICTURES: &[Entry<Recipe>] = &[
     ),
     recipe!(
         "krea2",
-        ["krea-2"],
+        [],
         "Krea 2 (Krea 2026)",
         flow(),
         euler(GridRule::even(Shift::Line([(256.0, 0.5), (6400.0, 1.15)])))
@@ -168,7 +168,7 @@ pub(super) const PICTURES: &[Entry<Recipe>] = &[
     ),
     recipe!(
         "ideogram-4",
-        ["ideogram4"],
+        [],
         "Ideogram 4, at quantiles of a normal distribution",
         rising_flow(),
         euler(GridRule::Normal { deviation: 1.5, log_snr: [-15.0, 18.0] })
@@ -181,7 +181,7 @@ pub(super) const PICTURES: &[Entry<Recipe>] = &[
     ),
     recipe!(
         "cogview4",
-        ["cogview-4"],
+        [],
         "CogView 4 (Zhipu 2025)",
         flow(),
         euler(GridRule::Times { list: TimeList::Thousandths, shift: Shift::Root, terminal: None })

@@ -15,7 +15,7 @@ const fn euler(grid: GridRule) -> Facts {
 
 /// Wan's: UniPC on a flow, patches of 2x2.
 const fn wan(shift: Shift) -> Facts {
-    Facts::new("unipc", GridRule::from_data(shift)).run(50, Scale(5.0)).patched()
+    Facts::new("unipc", GridRule::before_last(shift)).run(50, Scale(5.0)).patched()
 }
 
 const WAN22_A14B: Facts = wan(Shift::Fixed(3.0)).latent(LatentFormat::WAN21).unsure(&["grid", "guidance"]).note(
@@ -39,8 +39,8 @@ fn to_last_level(options: SamplerOptions) -> SamplerOptions {
 
 pub(super) const VIDEOS: &[Entry<Recipe>] = &[
     recipe!(
-        "wan2.1",
-        ["wan2.1-t2v-14b", "wan2.1-t2v-1.3b", "wan2.1-i2v-14b"],
+        "wan21",
+        ["wan2.1", "wan2.1-t2v-14b", "wan2.1-t2v-1.3b", "wan2.1-i2v-14b"],
         "Wan 2.1, whose shift is 3 at 480p and 5 at 720p (Wan Team 2025)",
         flow(),
         wan(Shift::ByArea([3.0, 5.0]))
@@ -48,22 +48,22 @@ pub(super) const VIDEOS: &[Entry<Recipe>] = &[
             .note("From a first and a last frame the shift is 16; ComfyUI shifts by 8")
     ),
     recipe!(
-        "wan2.2-t2v-a14b",
-        ["wan2.2"],
+        "wan22-t2v-a14b",
+        ["wan2.2-t2v-a14b", "wan2.2"],
         "Wan 2.2 A14B from text, two networks (Wan Team 2025)",
         flow(),
         WAN22_A14B.second_network_below(0.875)
     ),
     recipe!(
-        "wan2.2-i2v-a14b",
-        [],
+        "wan22-i2v-a14b",
+        ["wan2.2-i2v-a14b"],
         "Wan 2.2 A14B from a picture, two networks (Wan Team 2025)",
         flow(),
         WAN22_A14B.second_network_below(0.9)
     ),
     recipe!(
-        "wan2.2-ti2v-5b",
-        ["wan2.2-5b"],
+        "wan22-ti2v-5b",
+        ["wan2.2-ti2v-5b", "wan2.2-5b"],
         "Wan 2.2 5B, told a time for each token (Wan Team 2025)",
         flow(),
         wan(Shift::Fixed(5.0))
@@ -78,8 +78,8 @@ pub(super) const VIDEOS: &[Entry<Recipe>] = &[
         ltx(LTX_GRID).run(50, Scale(3.0))
     ),
     recipe!(
-        "ltx-video-0.9.5",
-        ["ltx-video-0.9.7"],
+        "ltx-video-095",
+        ["ltx-video-0.9.5", "ltx-video-0.9.7"],
         "LTX-Video 0.9.5 and 0.9.7, without a shift (Lightricks 2025)",
         flow(),
         ltx(GridRule::even(Shift::Fixed(1.0))).run(50, Scale(3.0))
@@ -116,16 +116,10 @@ pub(super) const VIDEOS: &[Entry<Recipe>] = &[
         flow(),
         ltx(GridRule::Listed(&[0.909375, 0.725, 0.421875])).run(3, Off)
     ),
+    recipe!("hunyuan-video", [], "HunyuanVideo 1 (Kong et al. 2024)", flow(), HUNYUAN.run(50, Embedded(6.0))),
     recipe!(
-        "hunyuan-video",
-        ["hunyuanvideo"],
-        "HunyuanVideo 1 (Kong et al. 2024)",
-        flow(),
-        HUNYUAN.run(50, Embedded(6.0))
-    ),
-    recipe!(
-        "hunyuan-video-1.5",
-        ["hunyuanvideo-1.5"],
+        "hunyuan-video-15",
+        ["hunyuan-video-1.5"],
         "HunyuanVideo 1.5, whose shift is 5, 7 or 9 by size and task (Tencent 2025)",
         flow(),
         Facts { steps: Some(50), ..euler(GridRule::even(Shift::ByArea([5.0, 9.0]))) }
@@ -146,14 +140,14 @@ pub(super) const VIDEOS: &[Entry<Recipe>] = &[
     ),
     recipe!(
         "kandinsky-5",
-        ["kandinsky5"],
+        [],
         "Kandinsky 5 (Kandinsky Lab 2025)",
         flow(),
         euler(GridRule::ends(1.0)).run(50, Scale(5.0)).unsure(&["grid", "latent"])
     ),
     recipe!(
         "kandinsky-6-distilled",
-        ["kandinsky6-distilled"],
+        [],
         "Kandinsky 6 distilled: pi-Flow, 10 velocities in an output (Kandinsky Lab 2026)",
         flow(),
         Facts::new("pi-flow", GridRule::Usual)
@@ -174,8 +168,8 @@ pub(super) const VIDEOS: &[Entry<Recipe>] = &[
             .with(to_last_level)
     ),
     recipe!(
-        "cosmos-predict2.5",
-        ["cosmos-2.5"],
+        "cosmos-predict25",
+        ["cosmos-predict2.5", "cosmos-2.5"],
         "Cosmos Predict 2.5, a flow (NVIDIA 2025)",
         flow(),
         Facts::new("unipc", GridRule::Exploding { sigmas: [0.01, 200.0] })

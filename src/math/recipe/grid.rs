@@ -61,7 +61,9 @@ pub enum TimeList {
     Even,
     /// From 1 to the shift of 0.001, in equal steps: diffusers' class, and Stable Diffusion 3.
     Ends,
-    /// `n` of the `n + 1` times from 0.999 to 0: flows of diffusers' UniPC and DPM-Solver++.
+    /// The first `n` of `n + 1` times from 1 to 0.001: flows of diffusers' UniPC.
+    BeforeLast,
+    /// The first `n` of `n + 1` times from 0.999 to 0: flows of diffusers' DPM-Solver++.
     FromData,
     /// Whole thousandths from 1 to 0.001: CogView 4.
     Thousandths,
@@ -103,7 +105,12 @@ impl GridRule {
         Self::Times { list: TimeList::Ends, shift: Shift::Fixed(shift), terminal: None }
     }
 
-    /// The list of diffusers' multistep flows.
+    /// The list of flows of diffusers' UniPC.
+    pub(super) const fn before_last(shift: Shift) -> Self {
+        Self::Times { list: TimeList::BeforeLast, shift, terminal: None }
+    }
+
+    /// The list of flows of diffusers' DPM-Solver++.
     pub(super) const fn from_data(shift: Shift) -> Self {
         Self::Times { list: TimeList::FromData, shift, terminal: None }
     }
@@ -157,6 +164,11 @@ impl TimeList {
         Ok(match self {
             Self::Even => flow::even(steps)?,
             Self::Ends => flow::times(steps, 1.0, flow::shifted(least, shift)?)?,
+            Self::BeforeLast => {
+                let mut times = flow::times(steps.saturating_add(1), 1.0, least)?;
+                times.truncate(steps);
+                times
+            }
             Self::FromData => {
                 let signals = flow::times(steps.saturating_add(1), 1.0, least)?;
                 signals.iter().skip(1).rev().map(|signal| 1.0 - signal).collect()

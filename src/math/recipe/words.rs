@@ -41,7 +41,8 @@ impl Display for TimeList {
         f.write_str(match self {
             Self::Even => "1 - i/n",
             Self::Ends => "1 to the shift of 0.001",
-            Self::FromData => "n of n + 1 from 0.999",
+            Self::BeforeLast => "n of n + 1 from 1 to 0.001",
+            Self::FromData => "n of n + 1 from 0.999 to 0",
             Self::Thousandths => "whole thousandths from 1",
             Self::Points => "n points from 1 to 0",
         })

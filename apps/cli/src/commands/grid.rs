@@ -15,11 +15,16 @@ use tweedie::math::run::{Node, Run, RunGrid, RunModel};
 /// `tweedie list run-models` have the names.
 #[derive(clap::Args, Clone, Debug)]
 pub struct GridCommand {
-    /// A run file: JSON with the keys model, scheduler or sigmas, steps, denoise, start_step, last_step and so on
-    #[arg(long = "run", value_name = "FILE.json", conflicts_with_all = ["model", "scheduler", "steps", "denoise", "sampler"])]
+    /// A run file: JSON with the keys model, scheduler or sigmas, steps, denoise, start_step, last_step and so on; or a workflow of
+    /// ComfyUI in its API form, or a PNG with one in it
+    #[arg(long = "run", value_name = "FILE.json", conflicts_with_all = ["scheduler", "steps", "denoise", "sampler"])]
     run_file: Option<PathBuf>,
 
-    /// The model: sd15, zsnrv, flow3, flux, edm ..
+    /// The sampler node of a workflow that has several: its id
+    #[arg(long, value_name = "ID", requires = "run_file")]
+    node: Option<String>,
+
+    /// The model: sd15, zsnrv, flow3, flux, edm ..; of a workflow, which does not say what its checkpoint is
     #[arg(long, value_name = "NAME")]
     model: Option<String>,
 
@@ -82,7 +87,7 @@ impl GridCommand {
 
     fn described(&self) -> anyhow::Result<Run> {
         let run = match &self.run_file {
-            Some(path) => run_arg::open(path)?,
+            Some(path) => run_arg::open(path, self.model.as_deref(), self.node.as_deref())?,
             None => {
                 let scheduler = self.scheduler.as_deref();
                 let scheduler =

@@ -5,7 +5,7 @@ use crate::report::{Outcome, say};
 use clap::ValueEnum;
 use serde_json::{Value, json};
 use tweedie::math::catalog::{Catalogue, Entry, Parameter, SolverKind};
-use tweedie::math::run::{Base, GridRule, Parameterisation, RunModel};
+use tweedie::math::run::{Base, GridRule, Parameterisation, RunModel, RunSampler};
 use tweedie::math::sampler::{Sampler, Scale, Variance};
 use tweedie::math::{Density, Guider, LatentFormat, Model, Quantity, Recipe, Schedule, Weight};
 use tweedie::noise::Source;
@@ -34,6 +34,8 @@ enum Kind {
     Grids,
     #[value(alias = "guiders")]
     Guidance,
+    /// Samplers of a run file
+    RunSamplers,
     /// Every grid and every node of a run file
     RunGrids,
     /// Models of a run file
@@ -60,7 +62,8 @@ impl List {
             Kind::Latents => list_with(&LatentFormat::CATALOGUE, json, ("latent", list_models::latent), |_| Vec::new()),
             Kind::Processes => list(&Model::PROCESSES, json),
             Kind::Schedules => list(&Schedule::CATALOGUE, json),
-            Kind::Samplers => list(&Sampler::CATALOGUE, json),
+            Kind::Samplers => list_samplers(json),
+            Kind::RunSamplers => list_run_samplers(json),
             Kind::Guidance => list(&Guider::CATALOGUE, json),
             Kind::Grids => list_grids(|grid| !grid.changes_sigmas, json),
             Kind::RunGrids => list_grids(|_| true, json),
@@ -85,6 +88,38 @@ fn list<T>(catalogue: &Catalogue<T>, json: bool) -> Outcome {
     }
     let width = catalogue.entries.iter().map(|entry| entry.name.len()).max().unwrap_or(0);
     catalogue.entries.iter().try_for_each(|entry| say(text(entry, width)))
+}
+
+/// Our samplers, then those of run files under names that ours do not have.
+fn list_samplers(json: bool) -> Outcome {
+    let own = Sampler::CATALOGUE.entries.iter();
+    let others = RunSampler::CATALOGUE.entries.iter().filter(|entry| Sampler::CATALOGUE.find(entry.name).is_err());
+    if json {
+        return say(Value::from_iter(own.map(object).chain(others.map(object_with_choices))));
+    }
+    list(&Sampler::CATALOGUE, json)?;
+    say("\nof run files, under ComfyUI's names and options:")?;
+    others.into_iter().try_for_each(|entry| say(text(entry, RUN_NAME)))
+}
+
+/// The width of the longest name of a run file's sampler.
+const RUN_NAME: usize = 30;
+
+/// The samplers of run files, with the words among their options.
+fn list_run_samplers(json: bool) -> Outcome {
+    let entries = RunSampler::CATALOGUE.entries.iter();
+    if json {
+        return say(Value::from_iter(entries.map(object_with_choices)));
+    }
+    entries.into_iter().try_for_each(|entry| say(text(entry, RUN_NAME)))
+}
+
+fn object_with_choices(entry: &Entry<RunSampler>) -> Value {
+    let mut value = object(entry);
+    let choices = entry.make.choices.iter();
+    let choices = choices.map(|it| json!({ "name": it.name, "words": it.words, "default": it.default }));
+    value["choices"] = Value::from_iter(choices);
+    value
 }
 
 /// Grids, with the words among their inputs: in JSON as `choices`, each with `name`, `words` and `default`.

@@ -49,9 +49,15 @@ pub struct Replay {
     #[arg(long = "sampler", id = "sampler", value_name = "NAME", help = samplers_help(), value_parser = sampler_entry)]
     name: Option<SamplerEntry>,
 
-    /// The run file: JSON with the names of ComfyUI's nodes, instead of a sampler and a model
-    #[arg(long = "run", value_name = "FILE.json", conflicts_with_all = ["sampler", "SamplerArgs", "ModelArgs", "ScheduleArgs"])]
+    /// The run file: JSON with the names of ComfyUI's nodes, instead of a sampler and a model; or a workflow of ComfyUI in its API
+    /// form, or a PNG with one in it, with --model
+    #[arg(long = "run", value_name = "FILE.json",
+        conflicts_with_all = ["sampler", "SamplerArgs", "config", "process", "ScheduleArgs"])]
     run_file: Option<PathBuf>,
+
+    /// The sampler node of a workflow that has several: its id
+    #[arg(long, value_name = "ID", requires = "run_file")]
+    node: Option<String>,
 
     #[command(flatten)]
     options: SamplerArgs,
@@ -105,7 +111,8 @@ impl Replay {
 impl Replay {
     /// Replays the run of a run file.
     fn replay_run(&self, path: &Path, json: bool) -> Outcome {
-        let run = run_arg::open(path)?;
+        let model = self.model.model.map(|entry| entry.name);
+        let run = run_arg::open(path, model, self.node.as_deref())?;
         let name = run.sampler.clone().unwrap_or_default();
         let planned = run.plan().with_context(|| path.display().to_string())?;
         let file = TensorFile::open(&self.files.input)?;
