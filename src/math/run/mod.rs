@@ -5,7 +5,26 @@
 //!
 //! **Practice.** A [`Run`] holds what the nodes are told; [`Run::sigmas`] are the sigmas that reach its sampler, in f64 or as a
 //! program computes them in f32. [`RunModel`] is a model by name or by its settings, [`GridRule::CATALOGUE`] lists the
-//! schedulers and the nodes. Nothing here knows a GPU.
+//! schedulers and the nodes, [`RunSampler::CATALOGUE`] the samplers. [`Run::plan`] gives the [`RunLoop`]: its rows, and
+//! [`RunLoop::drive`], which runs it on the host. Nothing here knows a GPU.
+//!
+//! # Names that mean different things
+//!
+//! In a run a name is ComfyUI's, and so are its numbers. In [`Sampler::CATALOGUE`](crate::math::Sampler::CATALOGUE) and
+//! [`Placement::CATALOGUE`](crate::math::Placement::CATALOGUE) it is the published method:
+//!
+//! | name | in a run | elsewhere |
+//! |---|---|---|
+//! | `dpmpp_2m` | integrates in `-ln(sigma)` on every model | in `ln(alpha/sigma)`, which differs on flows |
+//! | `dpmpp_sde` | two stages, each with noise from the start of the step | `dpm++-sde`: the noise of the middle goes on |
+//! | `ddpm` | Euler ancestral on sigmas | the posterior of the timesteps that are visited |
+//! | `ddim` | Euler's method on sigmas; draws the noise of a known region anew | Song et al. 2021 on timesteps |
+//! | `lcm` | the clean sample and noise, which may be clipped and scaled | with the boundary of Luo et al. 2023 |
+//! | `deis` | order 3 in the time of a VP process, sums of 10,000 points | order 2 in `ln(sigma)`, exact |
+//! | `ipndm_v` | orders 3 and 4 are not those of Adams and Bashforth on uneven steps | none |
+//! | `er_sde` | integrals are sums of 200 points | none |
+//! | `uni_pc` | in `-ln(sigma)` on every model, ends at 0.001 in the place of 0 | `unipc`: ends at the clean sample |
+//! | `beta` | entries of the model's sigmas, equal ones once | quantiles between the sigmas |
 
 mod adaptive;
 pub(crate) mod base;

@@ -21,6 +21,7 @@ mod models;
 mod randn;
 mod recipes;
 mod replay;
+mod runs;
 mod sample;
 mod schedules;
 mod solvers;
@@ -83,6 +84,7 @@ fn main() -> ExitCode {
         ("model_files", model_files::TESTS),
         ("solvers", solvers::TESTS),
         ("grids", grids::TESTS),
+        ("runs", runs::TESTS),
         ("large_files", large_files::TESTS),
     ];
     let trials = groups.iter().flat_map(|(group, tests)| {

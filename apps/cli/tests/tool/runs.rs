@@ -1,0 +1,150 @@
+//! `replay --run`: recorded runs of ComfyUI from run files and workflows, on the CPU and on an adapter.
+
+use crate::support::{Folder, OUT, id, vectors};
+use crate::tensors::Tensors;
+use crate::{Needs, Test};
+use serde_json::{Value, json};
+use std::fs;
+
+pub const TESTS: &[Test] = &[
+    ("recorded_runs", Needs::Nothing, || recorded("--on cpu", "tolerance", 1.0, 1)),
+    ("recorded_runs_on_an_adapter", Needs::Adapter, || recorded("", "tolerance_f32", STORED, 9)),
+    ("a_workflow_of_comfyui", Needs::Nothing, workflow),
+    ("a_guider_in_a_run", Needs::Nothing, || guided("--on cpu", 1e-12)),
+    ("a_guider_in_a_run_on_an_adapter", Needs::Adapter, || guided("", 2e-6)),
+    ("tapes_and_options_that_do_not_fit", Needs::Nothing, misfits),
+];
+
+/// The tolerances are those of runs whose outputs alone are rounded to f32. An adapter stores the sample, the noises and what is
+/// remembered in f32 too, and each step rounds its sums: four times as many roundings of that size.
+const STORED: f64 = 4.0;
+
+fn cases() -> Vec<Value> {
+    let text = fs::read_to_string(vectors("K.json")).expect("the cases");
+    let all: Vec<Value> = serde_json::from_str(&text).expect("JSON");
+    all.into_iter().filter(|case| case["config"]["sampler"].is_string()).collect()
+}
+
+/// The tensors of a recorded run that a replay reads.
+fn tape(all: &Tensors, case: &Value) -> Tensors {
+    let names = ["noise", "latent_image", "mask", "inpaint_noise", "noises", "call_output", "call_output_uncond"];
+    let mut tape = Tensors::default();
+    for name in case["tensors"].as_array().expect("names").iter().filter_map(Value::as_str) {
+        if names.contains(&name) {
+            tape = tape.with_tensor(name, all.tensor(&stored_name(case, name)).clone());
+        }
+    }
+    tape
+}
+
+fn stored_name(case: &Value, name: &str) -> String {
+    format!("{}/{name}", id(case).trim_start_matches("K_"))
+}
+
+/// A folder with the tape and the run file of a case.
+fn folder(all: &Tensors, case: &Value) -> Folder {
+    let folder = Folder::with(&tape(all, case));
+    folder.write("run.json", case["config"].to_string().as_bytes());
+    folder
+}
+
+fn worst(found: &[f64], expected: &[f64]) -> f64 {
+    assert_eq!(found.len(), expected.len());
+    found.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
+}
+
+/// Replays every so many recorded runs.
+fn recorded(on: &str, tolerance: &str, factor: f64, every: usize) {
+    let all = Tensors::load(&vectors("K.safetensors"));
+    for case in cases().iter().step_by(every) {
+        let found = folder(&all, case).output(&format!("replay in.safetensors --run run.json {on} --out {OUT}"));
+        let tolerances = case[tolerance].as_array().expect("tolerances").iter().filter_map(Value::as_f64);
+        let tolerances: Vec<f64> = tolerances.map(|it| factor * it).collect();
+        for name in ["samples", "call_sigma", "attempt_error"] {
+            let recorded = case["tensors"].as_array().expect("names").iter().any(|it| it == name);
+            if !recorded {
+                continue;
+            }
+            let (found, expected) = (found.values(name), all.values(&stored_name(case, name)));
+            assert_eq!(found.len(), expected.len(), "{} {name}", id(case));
+            let entries = if name == "samples" { tolerances.len() } else { 1 };
+            let size = expected.len() / entries;
+            for (k, (found, expected)) in found.chunks(size).zip(expected.chunks(size)).enumerate() {
+                let allowed = match name {
+                    "samples" => tolerances[k],
+                    "call_sigma" => 1e-11 * expected[0],
+                    _ => 1e-7,
+                };
+                let worst = worst(found, expected);
+                assert!(worst <= allowed, "{} {name} {k}: off by {worst:.1e}, allowed {allowed:.1e}", id(case));
+            }
+        }
+    }
+}
+
+/// The workflow of a run, and its run file, give the same.
+fn workflow() {
+    let all = Tensors::load(&vectors("K.safetensors"));
+    let case = cases().into_iter().find(|case| id(case) == "K_dpmpp_2m_sde_sd15_karras_n6_seed42").expect("the run");
+    let folder = folder(&all, &case);
+    let nodes = json!({
+        "1": { "class_type": "CheckpointLoaderSimple", "inputs": { "ckpt_name": "a.safetensors" } },
+        "2": { "class_type": "KSampler", "inputs": { "seed": 42, "steps": 6, "cfg": 1.0, "sampler_name": "dpmpp_2m_sde",
+            "scheduler": "karras", "denoise": 1.0, "model": ["1", 0] } },
+    });
+    folder.write("workflow.json", nodes.to_string().as_bytes());
+    let of_run = folder.output(&format!("replay in.safetensors --run run.json --on cpu --out {OUT}")).values("output");
+    let line = |more: &str| format!("replay in.safetensors --run workflow.json {more} --on cpu --out {OUT}");
+    assert_eq!(folder.output(&line("--model sd15")).values("output"), of_run);
+    folder.refuses(&line(""), &["a.safetensors"]);
+    folder.refuses(&line("--model sd15 --node 1"), &["no sampler node"]);
+}
+
+/// Guidance by a kind whose weights are those of a scale is that scale, and autoguidance is the same formula.
+fn guided(on: &str, bound: f64) {
+    let all = Tensors::load(&vectors("K.safetensors"));
+    let case = cases().into_iter().find(|case| id(case) == "K_dpmpp_2m_sd15_karras_n6_cfg7").expect("the run");
+    let folder = folder(&all, &case);
+    let line = format!("replay in.safetensors --run run.json {on} --out {OUT}");
+    let by_scale = folder.output(&line);
+    let mut config = case["config"].clone();
+    config["guidance"] = json!({ "kind": "ClassifierFreeGuidance", "guidance_scale": 7.0 });
+    folder.write("run.json", config.to_string().as_bytes());
+    let by_kind = folder.output(&line);
+    let size = by_scale.values("samples").iter().fold(0.0, |most: f64, x| most.max(x.abs()));
+    for name in ["samples", "pred_x0", "output"] {
+        assert!(worst(&by_kind.values(name), &by_scale.values(name)) <= bound * size, "{name}");
+    }
+    config["guidance"]["guidance_rescale"] = 0.5.into();
+    folder.write("run.json", config.to_string().as_bytes());
+    assert!(worst(&folder.output(&line).values("output"), &by_scale.values("output")) > 1e-3);
+}
+
+fn misfits() {
+    let all = Tensors::load(&vectors("K.safetensors"));
+    let case = cases().into_iter().find(|case| id(case) == "K_euler_ancestral_sd15_normal_n7").expect("the run");
+    let folder = folder(&all, &case);
+    let line = |more: &str| format!("replay in.safetensors --run run.json --on cpu --out {OUT} {more}");
+    folder.refuses(&line("--sampler euler"), &["--sampler"]);
+    folder.refuses(&line("--steps 5"), &["--steps"]);
+    folder.refuses(&line("--schedule cosine"), &["--schedule"]);
+    folder.refuses(&line("--model sd15"), &["contradicts the model of the run file"]);
+    folder.refuses(&line("--node 3"), &["--node means nothing to a run file"]);
+    let whole = tape(&all, &case);
+    folder.refuses_input(&whole.clone().without("noises"), &line(""), &["noises", "at least 1 draws"]);
+    folder.refuses_input(&whole.clone().without("noise"), &line(""), &["`noise`, `initial` or `latent_image`"]);
+    folder.refuses_input(&whole.without("call_output"), &line(""), &["model_outputs"]);
+    let mut config = case["config"].clone();
+    let mut with = |key: &str, value: Value, words: &[&str]| {
+        let before = config[key].clone();
+        config[key] = value;
+        folder.write("run.json", config.to_string().as_bytes());
+        folder.refuses(&line(""), words);
+        config[key] = before;
+    };
+    with("sampler", "eulr".into(), &["eulr"]);
+    with("options", json!({ "r": 0.5 }), &["r means nothing to the euler_ancestral sampler"]);
+    with("steps", 5.into(), &["expected 5 outputs"]);
+    with("guidance", json!({ "kind": "magic" }), &["magic"]);
+    with("gidance", 3.into(), &["gidance"]);
+}
