@@ -148,7 +148,9 @@ impl Shader<'_> {
         let mut resources = msl::EntryPointResources::default();
         for ((binding, space), slot) in bindings(self.module).zip(0..) {
             let mutable = Register::of(space) == Register::Unordered;
-            let target = msl::BindTarget { buffer: Some(slot), mutable, ..Default::default() };
+            let is_texture = space == AddressSpace::Handle;
+            let slots = if is_texture { (None, Some(0)) } else { (Some(slot), None) };
+            let target = msl::BindTarget { buffer: slots.0, texture: slots.1, mutable, ..Default::default() };
             resources.resources.insert(binding, target);
         }
         resources.sizes_buffer = Some(resources.resources.len() as u8);
@@ -221,6 +223,8 @@ impl Register {
         match space {
             AddressSpace::Storage { access } if access.contains(StorageAccess::STORE) => Register::Unordered,
             AddressSpace::Storage { .. } => Register::Read,
+            // Kernels write textures and read none.
+            AddressSpace::Handle => Register::Unordered,
             _ => Register::Constant,
         }
     }
