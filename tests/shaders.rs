@@ -53,7 +53,9 @@ const WALKS: [(&str, &[&str]); 5] = [
 const WALK_BYTES: u32 = 32;
 
 /// An offset and a stride for each tensor follow in `struct Params`, by the op.
-const TENSORS: [&[&str]; 5] = [
+const TENSORS: [&[&str]; 7] = [
+    &["conditional", "unconditional", "third", "fourth", "momentum"],
+    &["conditional", "unconditional", "third", "fourth", "momentum", "guided", "next_momentum"],
     &["prediction", "learned", "x0", "in1", "gradient", "learned_gradient", "noise_out"],
     &["prediction", "in0", "in1", "gradient", "noise_out"],
     &["in0", "in1", "out0", "out1", "noise_out"],
