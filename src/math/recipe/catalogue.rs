@@ -31,6 +31,7 @@ const PARTS: [&[Entry<Recipe>]; 3] = [DENOISERS, PICTURES, VIDEOS];
 const COUNT: usize = DENOISERS.len() + PICTURES.len() + VIDEOS.len();
 
 /// The parts, one after the other.
+#[expect(clippy::large_const_arrays, reason = "the models are made of it in a constant")]
 const RECIPES: [Entry<Recipe>; COUNT] = {
     let mut all = [DENOISERS[0]; COUNT];
     let (mut next, mut part) = (0, 0);

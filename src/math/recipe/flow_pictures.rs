@@ -10,6 +10,10 @@ use crate::math::latent::format::LatentFormat;
 use crate::math::model::{Model, Told};
 use UsualGuidance::{Between, Embedded, Normed, Off, Scale, Terms};
 
+/// The angles of SANA-Sprint's two steps, in the digits of its pipeline.
+#[expect(clippy::approx_constant, reason = "the pipeline has five digits of pi/2")]
+const SPRINT_ANGLES: &[f64] = &[1.5708, 1.3];
+
 /// The number told by models that multiply it themselves.
 const TIME: Told = Told::Time(1.0);
 const RISING_TIME: Told = Told::RisingTime(1.0);
@@ -201,7 +205,7 @@ pub(super) const PICTURES: &[Entry<Recipe>] = &[
         [],
         "SANA-Sprint, TrigFlow distilled to two steps (Chen et al. 2025)",
         Ok(Model::trig_flow(1000, SigmaData::KARRAS)?),
-        Facts::new("flow-euler", GridRule::Listed(&[1.5708, 1.3]))
+        Facts::new("flow-euler", GridRule::Listed(SPRINT_ANGLES))
             .run(2, Embedded(4.5))
             .latent(LatentFormat::SANA)
             .with(|options| SamplerOptions { stochastic: true, ..options })

@@ -114,7 +114,7 @@ impl Walk<'_> {
         noise: impl FnOnce() -> Result<Vec<f64>, E>,
     ) -> Result<bool, E> {
         let Adaptive { order, eta, last, .. } = *self.adaptive;
-        if !(self.t < last - STOPS) || self.attempts.len() >= MOST_ATTEMPTS {
+        if self.t.is_nan() || self.t >= last - STOPS || self.attempts.len() >= MOST_ATTEMPTS {
             return Ok(false);
         }
         let end = last.min(self.t + self.h);
