@@ -21,7 +21,7 @@ mod sums;
 pub type Target = fn(&[u8]);
 
 /// All targets, by the names of their programs.
-pub const TARGETS: [(&str, Target); 9] = [
+pub const TARGETS: [(&str, Target); 10] = [
     ("tensors", readers::tensors),
     ("arrays", readers::arrays),
     ("pictures", readers::pictures),
