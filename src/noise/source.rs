@@ -317,9 +317,9 @@ impl Generator {
     }
 }
 
-/// Batch and elements of a sample.
+/// Batch and elements of a sample; no samples where they have no elements, however many there are.
 fn samples(shape: &[usize], count: usize) -> (usize, usize) {
-    let batch = shape.first().copied().unwrap_or(1);
+    let batch = if count == 0 { 0 } else { shape.first().copied().unwrap_or(1) };
     (batch, count.checked_div(batch).unwrap_or(0))
 }
 
@@ -344,7 +344,7 @@ mod tests {
         for source in ALL {
             for dtype in Dtype::ALL {
                 let mut generator = source.generator(3).unwrap();
-                for shape in [&[2, 3, 3][..], &[0, 4], &[1], &[]] {
+                for shape in [&[2, 3, 3][..], &[0, 4], &[usize::MAX, 0], &[1], &[]] {
                     match generator.draw(shape, dtype) {
                         Ok(values) => {
                             assert_eq!(values.len(), shape.iter().product::<usize>(), "{source:?} {dtype}");
