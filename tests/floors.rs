@@ -149,7 +149,17 @@ const FLOORS: &[Floors] = &[
             &["mod"],
         ],
     ),
-    ("src/run_file", &[&["error"], &["object"], &["read"], &["write"], &["mod"]]),
+    (
+        "src/run_file",
+        &[
+            &["error"],
+            &["object", "workflow_error"],
+            &["png_text", "read", "workflow_nodes"],
+            &["workflow_model", "write"],
+            &["workflow"],
+            &["mod"],
+        ],
+    ),
     (
         "src/config",
         &[&["error"], &["options"], &["lists", "sine_squared"], &["common", "scheduler"], &["classes"], &["mod"]],

@@ -33,7 +33,7 @@ fn whole() -> Value {
         "steps": 9, "denoise": 0.5, "start_step": 1, "last_step": 6,
         "force_full_denoise": true, "add_noise": false, "flip_sigmas": true, "float32": true,
         "options": { "eta": 0.5, "solver_type": "heun", "use": true },
-        "guidance": { "kind": "apg", "guidance_scale": 7.5, "scales": [1, 2.5] },
+        "guidance": { "kind": "apg", "guidance_scale": [1, 2.5] },
         "differential_diffusion_strength": 0.5, "seed": u64::MAX, "compat": "published",
     })
 }

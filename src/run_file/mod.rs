@@ -32,6 +32,7 @@ mod read;
 mod workflow;
 mod workflow_error;
 mod workflow_model;
+mod workflow_nodes;
 mod write;
 
 pub use error::RunFileError;

@@ -6,6 +6,7 @@
 use super::object::{run_value, short};
 use super::workflow_error::WorkflowError;
 use super::workflow_model::{Patches, patched};
+use super::workflow_nodes::{MOST_LINKS, Of, Workflow, link, link_to};
 use crate::math::run::model::RunModel;
 use crate::math::run::request::GridRule;
 use crate::math::run::run::{Run, RunGrid, RunGuidance};
@@ -35,9 +36,6 @@ const SAMPLER_NODES: &[(&str, &str)] = &[
 
 /// Inputs that say where noise is made, which is the host's business.
 const OF_THE_HOST: &[&str] = &["noise_device"];
-
-/// The longest way through links: a circle of nodes ends there.
-const MOST_LINKS: usize = 64;
 
 impl Run {
     /// Reads the run of a sampler node from a workflow in its API form, or from that form under the key `prompt`.
@@ -83,41 +81,7 @@ impl Run {
     }
 }
 
-/// Nodes by id.
-pub(super) struct Workflow {
-    nodes: Map<String, Value>,
-}
-
-/// A node.
-#[derive(Clone, Copy)]
-pub(super) struct Of<'a> {
-    pub(super) id: &'a str,
-    pub(super) class: &'a str,
-    inputs: &'a Map<String, Value>,
-}
-
 impl Workflow {
-    fn new(value: Value) -> Result<Self, WorkflowError> {
-        let Value::Object(mut map) = value else { return Err(WorkflowError::NoWorkflow) };
-        let nodes = match map.remove("prompt") {
-            Some(Value::Object(nodes)) => nodes,
-            _ => map,
-        };
-        if nodes.values().all(|node| node.get("class_type").is_none()) {
-            return Err(WorkflowError::NoWorkflow);
-        }
-        Ok(Self { nodes })
-    }
-
-    /// The node of an id.
-    fn node(&self, id: &str) -> Result<Of<'_>, WorkflowError> {
-        let found = self.nodes.get_key_value(id);
-        let parts = found
-            .and_then(|(id, node)| Some((id, node.get("class_type")?.as_str()?, node.get("inputs")?.as_object()?)));
-        let (id, class, inputs) = parts.ok_or_else(|| WorkflowError::Missing { id: short(id) })?;
-        Ok(Of { id, class, inputs })
-    }
-
     /// The sampler node: the one of this id, or the only one.
     fn sampler(&self, wanted: Option<&str>) -> Result<Of<'_>, WorkflowError> {
         let all: Vec<Of<'_>> = self.nodes.keys().filter_map(|id| self.node(id).ok()).collect();
@@ -132,58 +96,6 @@ impl Workflow {
             (None, 0) => Err(WorkflowError::NoSampler),
             (None, _) => Err(WorkflowError::Several { samplers: list }),
         }
-    }
-
-    /// The value of an input, followed through nodes that only hold one.
-    fn value<'a>(&'a self, node: Of<'a>, input: &str) -> Result<Option<&'a Value>, WorkflowError> {
-        let mut found = node.inputs.get(input);
-        for _ in 0..MOST_LINKS {
-            let Some(id) = found.and_then(link) else { return Ok(found) };
-            let next = self.node(id)?;
-            match next.inputs.get("value") {
-                Some(value) => found = Some(value),
-                None => return Ok(found),
-            }
-        }
-        Err(WorkflowError::Circle { id: node.id.to_owned() })
-    }
-
-    /// The node that an input links to.
-    pub(super) fn linked<'a>(&'a self, node: Of<'a>, input: &'static str) -> Result<Of<'a>, WorkflowError> {
-        let id =
-            node.inputs.get(input).and_then(link).ok_or_else(|| node.wrong(input, "a link", node.inputs.get(input)))?;
-        self.node(id)
-    }
-
-    pub(super) fn number(&self, node: Of<'_>, input: &'static str) -> Result<f64, WorkflowError> {
-        let value = self.value(node, input)?;
-        value.and_then(Value::as_f64).ok_or_else(|| node.wrong(input, "a number", value))
-    }
-
-    fn count(&self, node: Of<'_>, input: &'static str) -> Result<usize, WorkflowError> {
-        let value = self.value(node, input)?;
-        let count = value.and_then(Value::as_u64).and_then(|count| usize::try_from(count).ok());
-        count.ok_or_else(|| node.wrong(input, "a whole number", value))
-    }
-
-    pub(super) fn text<'a>(&'a self, node: Of<'a>, input: &'static str) -> Result<&'a str, WorkflowError> {
-        let value = self.value(node, input)?;
-        value.and_then(Value::as_str).ok_or_else(|| node.wrong(input, "a word", value))
-    }
-
-    /// A switch: true or false, `enable` or `disable`.
-    pub(super) fn switch(&self, node: Of<'_>, input: &'static str) -> Result<bool, WorkflowError> {
-        match self.value(node, input)? {
-            Some(Value::Bool(switch)) => Ok(*switch),
-            Some(Value::String(word)) if word == "enable" => Ok(true),
-            Some(Value::String(word)) if word == "disable" => Ok(false),
-            other => Err(node.wrong(input, "true or false, enable or disable", other)),
-        }
-    }
-
-    fn seed(&self, node: Of<'_>, input: &'static str) -> Result<Option<u64>, WorkflowError> {
-        let value = self.value(node, input)?;
-        value.and_then(Value::as_u64).map(Some).ok_or_else(|| node.wrong(input, "a whole number", value))
     }
 
     fn run(&self, model: Option<(&str, &RunModel)>, node: Option<&str>) -> Result<Run, WorkflowError> {
@@ -327,33 +239,4 @@ fn guidance_of(scale: Value, kind: Option<Map<String, Value>>) -> Result<RunGuid
         (scale, Some(_)) => scale,
     };
     Ok(super::read::guidance(value, crate::math::run::run::RunCompat::ComfyUi)?)
-}
-
-impl Of<'_> {
-    pub(super) fn unknown(&self, expected: &'static str) -> WorkflowError {
-        WorkflowError::Unknown { expected, class: short(self.class), id: short(self.id) }
-    }
-
-    pub(super) fn wrong(&self, input: &str, expected: &'static str, found: Option<&Value>) -> WorkflowError {
-        let found = found.map_or_else(|| "nothing".to_owned(), |value| short(&value.to_string()));
-        let (class, id) = (short(self.class), short(self.id));
-        WorkflowError::Input { input: input.to_owned(), class, id, expected, found }
-    }
-
-    pub(super) fn has(&self, input: &str) -> bool {
-        self.inputs.contains_key(input)
-    }
-}
-
-/// The node that a value links to.
-fn link(value: &Value) -> Option<&str> {
-    link_to(value).map(|(id, _)| id)
-}
-
-/// The node and the output that a value links to.
-fn link_to(value: &Value) -> Option<(&str, u64)> {
-    match value.as_array()?.as_slice() {
-        [Value::String(id), output] => Some((id, output.as_u64()?)),
-        _ => None,
-    }
 }

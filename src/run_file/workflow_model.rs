@@ -1,7 +1,7 @@
 //! The model of a workflow: its checkpoint, and the nodes that change how it is sampled and guided.
 
-use super::workflow::{Of, Workflow};
 use super::workflow_error::WorkflowError;
+use super::workflow_nodes::{Of, Workflow};
 use crate::math::run::model::RunModel;
 use crate::math::run::value::RunValue;
 use serde_json::{Map, Value};

@@ -2,13 +2,13 @@
 # Measures a graphics card in less than eight minutes, on a machine with nothing installed but its driver:
 #
 #   xtask/scripts/gpu.sh pack            where the workspace compiles: puts all that is carried along into target/gpu
-#   target/gpu/gpu.sh [ADAPTER [OUT]]    on the machine with the card: the adapter by a part of its name [default: the best],
+#   its copy in target/gpu [ADAPTER [OUT]]  on the machine with the card: the adapter by a part of its name [default: the best],
 #                                        results into the folder OUT [default: gpu-results]
 #   xtask/scripts/gpu.sh [ADAPTER [OUT]] both, for a machine that has a card and compiles
 #   TWEEDIE_QUICK=1 before either        a few rows of each, to try it out on a software driver
 #
 # It runs verify, the benchmark in three storages with timestamps and the copies beside it, the host's times, sampling loops from
-# end to end, and PyTorch where python3 has it. OUT holds a file for each, and gpu.json with adapter, driver, date and exit codes.
+# end to end, and PyTorch where python3 has it. OUT holds a file for each, and one with adapter, driver, date and exit codes.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)

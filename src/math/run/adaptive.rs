@@ -6,6 +6,7 @@
 
 use super::error::RunError;
 use super::solvers::RunSampler;
+use super::solvers::ancestral::split;
 use super::value::{RunValues, numbers};
 use crate::math::catalog::entry::Entry;
 
@@ -121,7 +122,7 @@ impl Walk<'_> {
         let sigma_end = (-end).exp();
         let (to, up) = match eta > 0.0 {
             true => {
-                let [down, _] = super::solvers::split((-self.t).exp(), sigma_end, eta);
+                let [down, _] = split((-self.t).exp(), sigma_end, eta);
                 let to = last.min(-down.ln());
                 (to, (sigma_end * sigma_end - (-2.0 * to).exp()).max(0.0).sqrt())
             }

@@ -234,14 +234,10 @@ impl<E: From<RunError>, N: FnMut(RunAsk<'_>) -> Result<[Vec<f64>; 4], E>> Drive<
             (Some(guider), _) => {
                 let steps = self.of.sigmas().len().saturating_sub(1).max(1);
                 let call = guider.call(step.min(steps - 1), steps).map_err(RunError::from)?;
-                let given = match self.of.guides_clean_samples {
-                    true => outputs.each_ref().map(|output| clean(output)),
-                    false => outputs,
-                };
+                let given = outputs.each_ref().map(|output| clean(output));
                 let [conditional, unconditional, third, fourth] = given.each_ref().map(|output| &output[..]);
                 let predictions = Predictions { conditional, unconditional, third, fourth };
-                let mixed = self.guidance.call(&call, predictions).map_err(RunError::from)?;
-                if self.of.guides_clean_samples { mixed } else { clean(&mixed) }
+                self.guidance.call(&call, predictions).map_err(RunError::from)?
             }
             (None, false) => clean(&outputs[0]),
             (None, true) => {

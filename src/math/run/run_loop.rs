@@ -40,7 +40,6 @@ pub struct RunLoop {
     pub(super) way: Way,
     guidance: f64,
     pub(super) guider: Option<Guider>,
-    pub(super) guides_clean_samples: bool,
     needs_unconditional: bool,
     start: [f64; 2],
     pub(super) differential: Option<f64>,
@@ -77,6 +76,10 @@ impl Run {
     /// [`RunError`]: a run without a model, a sampler or a grid, names that no catalogue has, options that cannot act, and
     /// sigmas at which the sampler's formulas have no value.
     pub fn plan(&self) -> Result<RunLoop, RunError> {
+        if self.compat == RunCompat::Published {
+            let expected = "comfyui: a published method is a `Sampler` of the catalogue".to_owned();
+            return Err(RunError::Value { name: "compat".to_owned(), expected, found: "published".to_owned() });
+        }
         // The sigmas may be those of a program in f32; what follows from them is exact.
         let model = self.model.clone().ok_or(RunError::Missing { expected: "a model" })?;
         let sigmas = self.sigmas()?;
@@ -95,8 +98,6 @@ impl Run {
             Some(RunGuidance::Kind { guider, .. }) => Some((**guider).clone()),
             _ => None,
         };
-        // ComfyUI mixes clean samples, other programs the outputs of the network.
-        let guides_clean_samples = self.compat == RunCompat::ComfyUi;
         let is_guided = (guidance - 1.0).abs() > UNGUIDED;
         let needs_unconditional = is_guided || sampler.make.needs_unconditional;
         let guidance = if is_guided { guidance } else { 1.0 };
@@ -139,7 +140,6 @@ impl Run {
             way,
             guidance,
             guider,
-            guides_clean_samples,
             needs_unconditional,
             start,
             differential,
@@ -240,13 +240,7 @@ impl RunLoop {
         self.redraws_known
     }
 
-    /// True if a [guider](Self::guider) mixes clean samples, as ComfyUI does, and not the outputs of the network.
-    #[must_use]
-    pub const fn guides_clean_samples(&self) -> bool {
-        self.guides_clean_samples
-    }
-
-    /// The guider of a kind of guidance.
+    /// The guider of a kind of guidance. It mixes clean samples, as ComfyUI does.
     #[must_use]
     pub const fn guider(&self) -> Option<&Guider> {
         self.guider.as_ref()

@@ -147,4 +147,5 @@ fn misfits() {
     with("steps", 5.into(), &["expected 5 outputs"]);
     with("guidance", json!({ "kind": "magic" }), &["magic"]);
     with("gidance", 3.into(), &["gidance"]);
+    with("compat", "published".into(), &["compat: expected comfyui"]);
 }

@@ -6,7 +6,7 @@
 //! **Practice.** [`RunSampler::CATALOGUE`] lists them: name, options under ComfyUI's names, and the formulas. What a run needs of
 //! them, the rows of a loop, follows from the formulas; see [`recorder`](crate::math::sampler::recorder).
 
-mod ancestral;
+pub(super) mod ancestral;
 mod cfg_pp;
 mod course;
 mod dpmpp;
@@ -27,7 +27,6 @@ use crate::math::catalog::entry::{Catalogue, Entry};
 use crate::math::catalog::parameter::{FINITE, Parameter};
 use crate::math::error::sampler::SamplerError;
 use crate::math::sampler::linear::Linear;
-pub(super) use ancestral::split;
 use course::{Course, Walked};
 
 /// A sampler of ComfyUI.
