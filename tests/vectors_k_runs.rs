@@ -80,7 +80,7 @@ impl Recorded<'_> {
             let entry = expected.len() / tolerances.len();
             for (k, (found, expected)) in found.chunks(entry).zip(expected.chunks(entry)).enumerate() {
                 let worst = worst(found, expected);
-                if !(worst <= tolerances[k]) {
+                if worst.is_nan() || worst > tolerances[k] {
                     differences.push(format!("{name} {k}: off by {worst:.1e}, allowed {:.1e}", tolerances[k]));
                 }
             }
