@@ -1,6 +1,6 @@
 //! guide: several predictions of one call mixed into one.
 //!
-//! **Theory.** [`GuideRow`](crate::table::GuideRow) has the formula. A mixture whose weights are numbers of the call is one
+//! **Theory.** [`GuideRow`] has the formula. A mixture whose weights are numbers of the call is one
 //! streaming kernel. Where weights follow from sums over a sample, a reduction finds all of them at once, in an order that
 //! depends on the size of a sample alone; each result is the same in every batch.
 //!
