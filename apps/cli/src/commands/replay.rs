@@ -10,8 +10,9 @@ use crate::run_arg;
 use crate::run_replay::ReplayedRun;
 use crate::run_tape::RunTape;
 use crate::sampler_args::{SamplerArgs, SamplerEntry, sampler_entry, samplers_help};
+use crate::schedule_args::ScheduleArgs;
 use crate::windows::Window;
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use files::{TensorFile, TensorWriter};
 use safetensors::Dtype;
 use serde_json::json;
@@ -52,7 +53,7 @@ pub struct Replay {
     /// The run file: JSON with the names of ComfyUI's nodes, instead of a sampler and a model; or a workflow of ComfyUI in its API
     /// form, or a PNG with one in it, with --model
     #[arg(long = "run", value_name = "FILE.json",
-        conflicts_with_all = ["sampler", "SamplerArgs", "config", "process", "ScheduleArgs"])]
+        conflicts_with_all = ["sampler", "compat", "steps", "timesteps", "times", "strength", "begin_index", "end_index", "sections", "spacing", "offset", "prediction", "scale", "sigmas", "sigma_min", "sigma_max", "rho", "final", "eta", "rederive_epsilon", "variance", "clip", "threshold", "threshold_max", "order", "solver_type", "corrector_order", "tau", "jump_length", "jump_n_sample", "no_corrector", "original_steps", "shift", "mu", "tokens", "s_churn", "s_tmin", "s_tmax", "s_noise", "config", "process"])]
     run_file: Option<PathBuf>,
 
     /// The sampler node of a workflow that has several: its id
@@ -111,6 +112,12 @@ impl Replay {
 impl Replay {
     /// Replays the run of a run file.
     fn replay_run(&self, path: &Path, json: bool) -> Outcome {
+        if self.model.schedule != ScheduleArgs::default() {
+            return Err(anyhow!(
+                "--run FILE brings a schedule of its own, which options such as --schedule contradict"
+            )
+            .into());
+        }
         let model = self.model.model.map(|entry| entry.name);
         let run = run_arg::open(path, model, self.node.as_deref())?;
         let name = run.sampler.clone().unwrap_or_default();

@@ -81,10 +81,15 @@ mod processes {
     /// Memory that a larger file may take beyond a smaller one: a part of a window of doubles.
     const ALLOWED: u64 = 32 << 20;
 
+    /// The same on the CPU, where numbers are f64: a copy of one tensor would be 72 MiB more, and what is freed and not given back
+    /// has been 40 on a busy machine.
+    const ALLOWED_ON_THE_CPU: u64 = 64 << 20;
+
     /// Three and twelve windows of noise, target and drawn noise. A copy of one tensor alone would be 36 MiB more.
     pub fn memory(on: &str) {
         let [small, large] = [3, 12].map(|windows| peak(&folder(windows), on));
-        assert!(large < small + ALLOWED, "{small} bytes for a small file, {large} for a large one");
+        let allowed = if on.contains("cpu") { ALLOWED_ON_THE_CPU } else { ALLOWED };
+        assert!(large < small + allowed, "{small} bytes for a small file, {large} for a large one");
     }
 
     pub fn ctrl_c() {
