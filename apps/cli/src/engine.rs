@@ -1,4 +1,4 @@
-//! Where a job is computed, on an adapter or in f64 on the CPU, and the values that come of it.
+//! The engine of a job, an adapter or the f64 reference on the CPU, and the values of its results.
 
 use crate::report::{Failure, Outcome};
 use anyhow::anyhow;
@@ -256,8 +256,14 @@ impl Adapter {
         Err(Failure::gpu(anyhow!("{what} takes {found} bytes, and this adapter's buffers hold {most}")))
     }
 
-    /// What a buffer of whole words holds of a tensor's elements, refusing values that would become infinite in the storage.
-    pub fn encoded(&self, header: &Header, elements: Elements) -> Outcome<Vec<u8>> {
+    /// Writes elements of a tensor into a buffer from its beginning, refusing values that would become infinite in the storage.
+    pub fn fill(&self, buffer: &wgpu::Buffer, header: &Header, elements: Elements) -> Outcome {
+        self.gpu.queue.write_buffer(buffer, 0, &self.encoded(header, elements)?);
+        Ok(())
+    }
+
+    /// The bytes of elements in the storage, padded to whole words.
+    fn encoded(&self, header: &Header, elements: Elements) -> Outcome<Vec<u8>> {
         let mut bytes = if elements.dtype == Number::Stored(self.storage).dtype() {
             elements.bytes
         } else {

@@ -9,7 +9,7 @@
 //! levels                                      the noise level of each sample of a file
 //! windows  output                             a batch in windows, and the file that they are written to
 //! engine  maps  losses  batch  replay_engine  guide_engine
-//!                                             where a job is computed: on an adapter or in f64 on the CPU
+//!                                             the computation of a job, on an adapter or in f64 on the CPU
 //! demo_engine                                 the work of `demo`
 //! finite                                      a last look at results
 //! recorded_run  run_tape  guide_run           the input of `replay` and of `guide`
@@ -64,7 +64,8 @@ use std::process::ExitCode;
 /// Noising, training targets, losses, conversions between what networks predict, posteriors and sampler steps, as compute
 /// shaders on any Vulkan, Metal, DX12 or OpenGL adapter, checked against an f64 reference. Start with `tweedie demo`.
 ///
-/// Exit codes: 0 all went well, 1 a check failed, 2 wrong usage or a file that cannot be used, 3 no adapter or a GPU error.
+/// Exit codes: 0 all went well, 1 a check failed, 2 wrong usage or a file that cannot be used, 3 no adapter or a GPU error,
+/// 130 Ctrl-C.
 #[derive(Parser)]
 #[command(name = "tweedie", version, arg_required_else_help = true)]
 struct Cli {

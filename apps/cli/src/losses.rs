@@ -1,4 +1,4 @@
-//! Losses over the tensors of a file, window by window, computed where `--on` says.
+//! Losses over the tensors of a file, window by window, on the engine that `--on` names.
 
 use crate::engine::{Adapter, Engine, Values, plan_failure};
 use crate::output::Output;
@@ -44,10 +44,6 @@ impl LossJob<'_> {
         ]
     }
 
-    fn rows(&self, window: &Window) -> &[u32] {
-        self.timesteps.get(window.samples.clone()).unwrap_or_default()
-    }
-
     /// The factor of a gradient that takes a window for its whole batch and what it has of a sample for the whole sample.
     fn share(&self, window: &Window) -> f64 {
         let of_batch = match self.of {
@@ -64,7 +60,8 @@ impl Engine {
         let (batch, per_sample) = (job.timesteps.len(), job.prediction.per_sample());
         let exists = |sample: usize| job.timesteps.get(sample).is_some_and(|&t| job.table.row(t as usize).is_some());
         let mut progress = Progress::new("losses", job.prediction.shape.iter().product::<usize>() as u64);
-        let (mut losses, mut sum, mut on_adapter) = (Vec::new(), 0.0, None);
+        let (mut losses, mut sum) = (Vec::new(), 0.0);
+        let mut on_adapter: Option<LossPlan<'_>> = None;
         for window in windows(batch, per_sample, Cut::WithinSamples) {
             let range = window.range();
             let prediction = job.prediction.read(range.clone())?;
@@ -75,7 +72,7 @@ impl Engine {
                 Engine::Gpu(adapter) => {
                     let shape = window.shape().ok_or_else(|| window.too_large())?;
                     let plan = match on_adapter.take() {
-                        Some(plan) if LossPlan::is_of(&plan, shape) => plan,
+                        Some(plan) if plan.shape == shape => plan,
                         _ => LossPlan::new(adapter, job, shape, job.share(&window))?,
                     };
                     let [in0, in1] = inputs;
@@ -107,7 +104,7 @@ fn on_cpu(job: &LossJob<'_>, window: &Window, prediction: &Elements, inputs: [Op
     let prediction = prediction.widened();
     let inputs = inputs.map(|elements| elements.map(|elements| elements.widened()).unwrap_or_default());
     let batch = Batch {
-        timesteps: job.rows(window),
+        timesteps: window.entries(job.timesteps),
         elements: window.elements.len(),
         prediction: &prediction,
         inputs: inputs.each_ref().map(Vec::as_slice),
@@ -157,18 +154,13 @@ impl<'a> LossPlan<'a> {
         Ok(Self { adapter, shape, times, inputs: [Some(prediction), in0, in1], samples, gradient, plan })
     }
 
-    fn is_of(&self, shape: Shape) -> bool {
-        self.shape == shape
-    }
-
     fn run(&self, job: &LossJob<'_>, window: &Window, inputs: [Option<Elements>; 3]) -> Outcome<Computed> {
         let Self { adapter, shape, .. } = self;
-        let queue = &adapter.gpu.queue;
-        queue.write_buffer(&self.times, 0, bytemuck::cast_slice(job.rows(window)));
+        adapter.gpu.queue.write_buffer(&self.times, 0, bytemuck::cast_slice(window.entries(job.timesteps)));
         let headers = [Some(job.prediction), job.inputs[0], job.inputs[1]];
         for ((elements, stored), buffer) in inputs.into_iter().zip(headers).zip(&self.inputs) {
             if let (Some(elements), Some(stored), Some(buffer)) = (elements, stored, buffer) {
-                queue.write_buffer(buffer, 0, &adapter.encoded(stored, elements)?);
+                adapter.fill(buffer, stored, elements)?;
             }
         }
         adapter.run(&self.plan, Recording::per_sample())?;

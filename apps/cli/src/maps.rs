@@ -1,4 +1,4 @@
-//! Maps over the tensors of a file, window by window, computed where `--on` says.
+//! Maps over the tensors of a file, window by window, on the engine that `--on` names.
 
 use crate::engine::{Adapter, Engine, Values, plan_failure};
 use crate::output::Output;
@@ -51,10 +51,6 @@ impl MapJob<'_> {
         windows(self.in0.batch(), self.in0.per_sample(), cut)
     }
 
-    fn rows(&self, window: &Window) -> &[u32] {
-        self.timesteps.get(window.samples.clone()).unwrap_or_default()
-    }
-
     fn key(key: NoiseKey, window: &Window) -> NoiseKey {
         key.first_sample(key.first_sample.wrapping_add(window.samples.start as u64))
     }
@@ -70,7 +66,7 @@ impl Engine {
     /// Runs a job, and writes what it makes.
     pub fn map(&self, what: &str, job: &MapJob<'_>, output: &mut Output) -> Outcome {
         let mut progress = Progress::new(what, job.in0.shape.iter().product::<usize>() as u64);
-        let mut on_adapter = None;
+        let mut on_adapter: Option<Maps<'_>> = None;
         for window in job.windows() {
             let range = window.range();
             let in0 = job.in0.read(range.clone())?;
@@ -83,10 +79,10 @@ impl Engine {
                 Engine::Gpu(adapter) => {
                     let shape = window.shape().ok_or_else(|| window.too_large())?;
                     let maps = match on_adapter.take() {
-                        Some(maps) if Maps::is_of(&maps, shape) => maps,
+                        Some(maps) if maps.shape == shape => maps,
                         _ => Maps::new(adapter, job, shape)?,
                     };
-                    maps.run(job, &window, [Some(in0), in1], output)?;
+                    maps.run(job, &window, (in0, in1), output)?;
                     on_adapter = Some(maps);
                 }
             }
@@ -104,7 +100,7 @@ fn on_cpu(job: &MapJob<'_>, window: &Window, in0: &Elements, in1: Option<&Elemen
         (None, Input::Given(_)) => Vec::new(),
     };
     for pass in &job.passes {
-        let made = Map::reference(&pass.table, job.rows(window), window.elements.len(), &in0, &in1);
+        let made = Map::reference(&pass.table, window.entries(job.timesteps), window.elements.len(), &in0, &in1);
         let values = made.map(|exact| Values::Double(exact.into_iter().map(|exact| exact.value).collect()));
         job.put(pass, window, values.into(), output)?;
     }
@@ -152,19 +148,19 @@ impl<'a> Maps<'a> {
         Ok(Self { adapter, shape, times, inputs, out, plans })
     }
 
-    fn is_of(&self, shape: Shape) -> bool {
-        self.shape == shape
-    }
-
-    fn run(&self, job: &MapJob<'_>, window: &Window, inputs: [Option<Elements>; 2], output: &mut Output) -> Outcome {
+    fn run(
+        &self,
+        job: &MapJob<'_>,
+        window: &Window,
+        (in0, in1): (Elements, Option<Elements>),
+        output: &mut Output,
+    ) -> Outcome {
         let Self { adapter, shape, .. } = self;
         let queue = &adapter.gpu.queue;
-        queue.write_buffer(&self.times, 0, bytemuck::cast_slice(job.rows(window)));
-        let headers = [Some(job.in0), if let Input::Given(stored) = job.in1 { Some(stored) } else { None }];
-        for ((elements, stored), buffer) in inputs.into_iter().zip(headers).zip(&self.inputs) {
-            if let (Some(elements), Some(stored)) = (elements, stored) {
-                queue.write_buffer(buffer, 0, &adapter.encoded(stored, elements)?);
-            }
+        queue.write_buffer(&self.times, 0, bytemuck::cast_slice(window.entries(job.timesteps)));
+        adapter.fill(&self.inputs[0], job.in0, in0)?;
+        if let (Some(in1), Input::Given(stored)) = (in1, job.in1) {
+            adapter.fill(&self.inputs[1], stored, in1)?;
         }
         let read = |buffer: &wgpu::Buffer| -> Outcome<Values> {
             Ok(Values::Stored(adapter.storage, adapter.download(buffer, shape.total())?))

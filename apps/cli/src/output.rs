@@ -21,7 +21,7 @@ type Piece = (String, Vec<u8>);
 /// A file that is being written.
 pub struct Output {
     finite: FiniteArgs,
-    /// Tensors with a value that is not finite, which was told of.
+    /// Names of the tensors whose first value that is not finite has been reported.
     told: Vec<String>,
     writer: Option<(SyncSender<Piece>, JoinHandle<Result<TensorStream>>)>,
 }

@@ -1,7 +1,7 @@
 //! Windows of a batch: as many whole samples as are computed at once, or a part of one that is larger than that.
 //!
-//! A command reads, computes and writes one window after the other, so that its memory does not grow with its file. That a batch
-//! goes through in windows changes no result.
+//! A command reads, computes and writes one window after the other, so that its memory does not grow with its file. Results are
+//! those of the whole batch; only the loss of a sample that is cut is added up in another order.
 
 use crate::report::Failure;
 use anyhow::anyhow;
@@ -40,6 +40,11 @@ impl Window {
     pub fn range(&self) -> Range<usize> {
         let start = self.samples.start * self.per_sample + self.elements.start;
         start..start + self.samples.len() * self.elements.len()
+    }
+
+    /// The entries of its samples, of a list with one for each sample of the batch.
+    pub fn entries<'a, T>(&self, list: &'a [T]) -> &'a [T] {
+        list.get(self.samples.clone()).unwrap_or_default()
     }
 
     /// A number for each of its samples, as a window of a tensor of such numbers.

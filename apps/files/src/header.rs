@@ -1,4 +1,4 @@
-//! What a file says of a tensor: its name, its shape and its type.
+//! The header of a tensor: its name, its shape and its type, as a file states them.
 
 use anyhow::{Result, bail};
 use safetensors::Dtype;

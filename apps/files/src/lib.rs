@@ -9,7 +9,7 @@
 //! tensor_writer  tensor_stream                 writing safetensors, from memory or window by window
 //! npy                                          NumPy arrays, read value by value
 //! array  stored                                a tensor in memory, or in its file
-//! header  elements                             what a file says of a tensor, and the bytes of its numbers
+//! header  elements                             name, shape and type of a tensor, and the bytes of its numbers
 //! atomic  regular                              writing and opening
 //! ```
 

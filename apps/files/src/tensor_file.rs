@@ -21,7 +21,7 @@ const LISTED: usize = 12;
 #[derive(Debug)]
 pub struct TensorFile {
     source: Source,
-    /// Where the data starts in the file.
+    /// The offset of the data in the file, in bytes.
     start: u64,
     metadata: Metadata,
 }

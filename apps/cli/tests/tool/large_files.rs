@@ -17,7 +17,7 @@ pub const TESTS: &[Test] = &[
     ("ctrl_c_leaves_nothing_behind", Needs::Nothing, processes::ctrl_c),
 ];
 
-/// Elements of a window.
+/// Elements of a window, as in `apps/cli/src/windows.rs`.
 const WINDOW: usize = 2 << 20;
 
 /// Numbers that differ from their neighbours.
@@ -46,10 +46,10 @@ fn large_sample(on: &str) {
         let loss = format!("loss in.safetensors --predicts v --weight min-snr --grad-of {of} {on} --out {OUT}");
         let [one, many] = [whole.output(&loss), parts.output(&loss)];
         let mean = many.values("loss").iter().sum::<f64>() / PARTS as f64;
-        for (name, expected) in [("loss", mean), ("mean", mean)] {
+        for name in ["loss", "mean"] {
             // Sums in f32 of half a million elements, in another order.
             let found = one.values(name)[0];
-            assert!((found - expected).abs() <= 1e-6 * expected, "{name} {of}: {found}, expected {expected}");
+            assert!((found - mean).abs() <= 1e-6 * mean, "{name} {of}: {found}, expected {mean}");
         }
         // The mean over five times as many elements; the mean over the batch divides by five already.
         let factor = if of == "sum" { 1.0 / PARTS as f64 } else { 1.0 };
@@ -78,14 +78,14 @@ mod processes {
     use std::process::{Child, Command, Stdio};
     use std::time::Duration;
 
-    /// Memory that a larger file may take beyond a smaller one: a part of a window of doubles.
+    /// Memory that a larger file may take beyond a smaller one: two windows of doubles.
     const ALLOWED: u64 = 32 << 20;
 
-    /// The same on the CPU, where numbers are f64: a copy of one tensor would be 72 MiB more, and what is freed and not given back
-    /// has been 40 on a busy machine.
+    /// The same on the CPU, where numbers are f64. Memory that was freed and not given back has been 40 MiB on a busy machine; a
+    /// copy of one tensor of doubles would be 144 MiB more.
     const ALLOWED_ON_THE_CPU: u64 = 64 << 20;
 
-    /// Three and twelve windows of noise, target and drawn noise. A copy of one tensor alone would be 36 MiB more.
+    /// Three and twelve windows of noise, target and drawn noise. A copy of one f32 tensor alone would be 72 MiB more.
     pub fn memory(on: &str) {
         let [small, large] = [3, 12].map(|windows| peak(&folder(windows), on));
         let allowed = if on.contains("cpu") { ALLOWED_ON_THE_CPU } else { ALLOWED };
