@@ -39,10 +39,11 @@
 //! |---|---|
 //! | map: noising, conversion, posterior mean, fill | 1 |
 //! | step of a sampler | 1; 2 more for guidance rescale, 6 for a threshold |
+//! | guidance by itself ([`Guide`](crate::gpu::Guide)) | 1; 3 where its weights follow from sums over a sample |
 //! | loss or term of the variational bound, with gradients | 1; 2 of samples of more than 4096 elements, or where results lie in a tensor's buffer |
 //! | its mean | 1 more; 2 of more than 4096 samples, or if it lies in the same buffer as the values that it averages |
 //! | its 16-bit gradient, of samples that are not whole lanes of four, unless they are pairs | 1 more |
-//! | timesteps, counter | 1 |
+//! | timesteps, counter, noise of another system, preview, pixels | 1 |
 //! | two 16-bit outputs that begin in different halves of a word | 1 more |
 //! | tensors beyond a binding | as many as there are windows |
 //!
