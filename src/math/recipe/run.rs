@@ -22,7 +22,7 @@ impl Recipe {
     /// diffusers, of which a pipeline makes that number.
     ///
     /// # Errors
-    /// None that a test would not have found.
+    /// [`CatalogError`] where the facts of an entry contradict each other; a test builds every one.
     pub fn model(&self) -> Result<Model, CatalogError> {
         let model = (self.make)(&Values::default())?;
         Ok(match self.facts.told {
