@@ -41,6 +41,7 @@ const FLOORS: &[Floors] = &[
             &["brownian_path", "brownian_tree", "comfyui", "slerp", "torch_cuda"],
             &["jax"],
             &["source"],
+            &["generator"],
         ],
     ),
     ("src/table", &[&["mod"], &["guide", "loss", "step", "vlb"]]),

@@ -173,5 +173,10 @@ fn latents_of_another_shape_are_refused() {
     assert_eq!(preview(25, [1, 2, 3], 0), LatentError::Elements { channels: 4, cells: 6, found: 25 });
     let huge = preview(24, [usize::MAX, 2, 3], 0);
     assert_eq!(huge, LatentError::Elements { channels: 4, cells: usize::MAX, found: 24 });
+    let none = LatentFormat { channels: 0, ..format };
+    assert_eq!(none.process_in(&[0.0], 1), Err(LatentError::Elements { channels: 0, cells: 1, found: 1 }));
+    let cells = usize::MAX;
+    let refused = none.preview_of(&[], [1, 1, cells], 0);
+    assert_eq!(refused, Err(LatentError::Elements { channels: 0, cells, found: 0 }));
     assert_eq!([f64::NAN, -9.0, -1.0, 0.0, 1.0, 9.0].map(Preview::byte), [0, 0, 0, 127, 255, 255]);
 }

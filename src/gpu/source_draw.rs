@@ -15,7 +15,7 @@ use crate::gpu::shader::bindings::{entry, storage};
 use crate::gpu::shader::params::{MAX_GROUPS, SMALL_WORKGROUP, SourceParams};
 use crate::gpu::shader::standalone::draw_source;
 use crate::noise::counters::Counters;
-use crate::noise::source::Generator;
+use crate::noise::generator::Generator;
 use std::sync::Arc;
 use wgpu::BufferUsages;
 

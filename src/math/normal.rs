@@ -15,8 +15,10 @@ const SWITCH: f64 = 2.0;
 
 const TERMS: u32 = 60;
 
-/// A number below every quantile of a positive f64, and the halvings from there to a last bit.
+/// A number below the quantile of every positive f64.
 const LEAST_QUANTILE: f64 = -40.0;
+
+/// Halvings of an interval, which bring one of length 40 to 2e-18.
 const HALVINGS: u32 = 64;
 
 /// The probability that a standard normal is at most `x`.
@@ -71,7 +73,6 @@ fn erfc_fraction(x: f64) -> f64 {
 mod tests {
     use super::*;
 
-    /// Computed with 40 digits, rounded to f64.
     #[test]
     fn a_quantile_is_the_inverse() {
         for x in [-8.0, -3.0, -1.0, -0.01, 0.0, 0.7, 2.5] {
@@ -83,6 +84,7 @@ mod tests {
         assert_eq!([0.0, 1.0].map(quantile), [f64::NEG_INFINITY, f64::INFINITY]);
     }
 
+    /// Computed with 40 digits, rounded to f64.
     #[test]
     fn known_values() {
         let known = [

@@ -57,8 +57,9 @@ impl ComfyNoise {
         let elements = check_size(sample)?;
         let drawn = batch_index.iter().max().map_or(0, |last| last.saturating_add(1));
         check_size(&[drawn, elements.max(1)])?;
-        let samples: Vec<Vec<f64>> = (0..drawn).map(|_| self.start.normals(elements, Dtype::F32)).collect();
-        Ok(batch_index.iter().filter_map(|&index| samples.get(index)).flatten().copied().collect())
+        let all: Vec<f64> = (0..drawn).flat_map(|_| self.start.normals(elements, Dtype::F32)).collect();
+        let sample = |&index: &usize| all.chunks_exact(elements.max(1)).nth(index);
+        Ok(batch_index.iter().filter_map(sample).flatten().copied().collect())
     }
 
     /// The next noise that a sampler asks for between two steps.
@@ -105,5 +106,6 @@ mod tests {
         assert!(refused(&[1, 4], &[usize::MAX]).contains("at most"));
         assert!(refused(&[usize::MAX, 4], &[0]).contains("at most"));
         assert!(ComfyNoise::new(0).start_at(&[0, 4], &[]).unwrap().is_empty());
+        assert!(ComfyNoise::new(0).start_at(&[1, 0], &[1 << 20]).unwrap().is_empty());
     }
 }

@@ -1,6 +1,6 @@
 //! The counters of a draw, from which a kernel can draw it.
 
-/// Where a counter-based generator stands before a draw.
+/// The position of a counter-based generator before a draw.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Counters {
     /// torch on CUDA.

@@ -53,7 +53,7 @@ pub enum NoiseError {
         /// The shape given.
         shape: Vec<usize>,
     },
-    /// A source whose noise lies between two levels was asked for a draw without levels, or the other way round.
+    /// A draw of another kind than the source has: without levels where it draws between two, or from a key of JAX.
     #[error("{by} draws {how}")]
     Kind {
         /// The source.

@@ -24,7 +24,7 @@
 //! normals within the rounding by which those systems differ from processor to processor.
 //!
 //! ```text
-//! source                                             the sources by name; draws in order
+//! source  generator                                  the sources by name; draws in order
 //! torch_cpu  torch_cuda  jax  pcg64  numpy_legacy    one system each
 //! comfyui  brownian_tree  slerp                      what interfaces make of them
 //! brownian_path                                      our own Brownian motion, without state
@@ -37,6 +37,7 @@ pub(crate) mod comfyui;
 pub(crate) mod counters;
 pub(crate) mod dtype;
 pub(crate) mod error;
+pub(crate) mod generator;
 pub(crate) mod jax;
 pub(crate) mod mt19937;
 pub(crate) mod numpy_legacy;
@@ -55,13 +56,14 @@ pub use brownian_tree::BrownianTree;
 pub use comfyui::ComfyNoise;
 pub use dtype::{Dtype, UnknownDtype};
 pub use error::NoiseError;
+pub use generator::{Generator, Words};
 pub use jax::{JaxKey, JaxLayout};
 pub use mt19937::Mt19937;
 pub use numpy_legacy::NumpyLegacy;
 pub use pcg64::Pcg64;
 pub use perturb::{Perturbation, PerturbedNoise};
 pub use slerp::{Angle, slerp};
-pub use source::{Generator, Source, Words};
+pub use source::Source;
 pub use threefry::threefry2x32_20;
 pub use torch_cpu::TorchCpu;
 pub use torch_cuda::{CudaDevice, Nv, TorchCuda};

@@ -38,7 +38,7 @@ impl Mt19937 {
         Self { state, next: STATE, used: 0 }
     }
 
-    /// How many words were drawn.
+    /// The number of words drawn so far.
     #[must_use]
     pub const fn used(&self) -> u64 {
         self.used

@@ -27,7 +27,7 @@ impl NumpyLegacy {
         Self { words: Mt19937::new(seed), kept: None }
     }
 
-    /// How many words were drawn.
+    /// The number of words drawn so far.
     #[must_use]
     pub const fn used(&self) -> u64 {
         self.words.used()

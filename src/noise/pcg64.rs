@@ -46,13 +46,13 @@ impl Pcg64 {
         Self { state, increment, kept: None, used: 0 }
     }
 
-    /// State and increment, as numpy's `PCG64(seed).state` tells them.
+    /// State and increment, as numpy's `PCG64(seed).state` has them.
     #[must_use]
     pub const fn state(&self) -> [u128; 2] {
         [self.state, self.increment]
     }
 
-    /// How many words of 64 bits were drawn.
+    /// The number of 64-bit words drawn so far.
     #[must_use]
     pub const fn used(&self) -> u64 {
         self.used

@@ -46,7 +46,7 @@ impl TorchCpu {
         Self { words: Mt19937::new(seed as u32), kept: None }
     }
 
-    /// How many words were drawn.
+    /// The number of words drawn so far.
     #[must_use]
     pub const fn used(&self) -> u64 {
         self.words.used()

@@ -104,7 +104,7 @@ impl TorchCuda {
     pub(super) fn advance(&mut self, count: usize) {
         let threads = self.device.threads(count);
         if let Some(last) = (count as u64).checked_sub(1) {
-            self.offset = self.offset.wrapping_add(4 * (last / (4 * threads) + 1));
+            self.offset = self.offset.wrapping_add(4 * (last / threads / 4 + 1));
         }
     }
 
@@ -134,8 +134,9 @@ impl TorchCuda {
 
     /// The component of an element and its two words.
     fn at(&self, i: u64, threads: u64) -> (u64, [u32; 2]) {
-        let (call, rest) = (i / (4 * threads), i % (4 * threads));
-        let (component, thread) = (rest / threads, rest % threads);
+        // Not by 4*threads, which may exceed 64 bits.
+        let (lap, thread) = (i / threads, i % threads);
+        let (call, component) = (lap / 4, lap % 4);
         let [a, b, c, d] = block(self.seed, (self.offset / 4).wrapping_add(call), thread);
         (component, if component < 2 { [a, b] } else { [c, d] })
     }
@@ -223,6 +224,8 @@ mod tests {
         assert_eq!(largest(card(128, 1536)), 196_608);
         assert_eq!(largest(card(40, 1024)), 40_960);
         assert_eq!([0, 1, 256, 257].map(|n| card(40, 1024).threads(n)), [256, 256, 256, 512]);
+        let (words, normal) = TorchCuda::new(0, card(u32::MAX, u32::MAX)).element(5, usize::MAX);
+        assert_eq!((words.to_vec(), normal.is_finite()), (Nv::new(0).words(6)[10..].to_vec(), true));
     }
 
     #[test]

@@ -12,7 +12,7 @@ const MOST_NUMBERS: usize = 1 << 27;
 /// The most keys that one is split into.
 const MOST_KEYS: usize = 1 << 16;
 
-/// All that is to be drawn.
+/// The draws of a run, as the options ask for them.
 #[derive(Clone, Debug)]
 pub struct Draws {
     pub source: Source,
@@ -50,7 +50,7 @@ pub struct Call {
     pub values: Vec<f64>,
 }
 
-/// The results.
+/// The numbers drawn, and what stands behind them.
 #[derive(Clone, Debug, Default)]
 pub struct Drawn {
     pub calls: Vec<Call>,
@@ -61,7 +61,10 @@ pub struct Drawn {
     pub state: Option<[u128; 2]>,
 }
 
-/// Draws.
+/// Draws all calls of a run.
+///
+/// # Errors
+/// An option that is too large, or that does not fit the shapes; those of the source.
 pub fn drawn(draws: &Draws) -> Result<Drawn> {
     // A size of 0 counts as 1, so that no product of some of the sizes is beyond the limit either.
     let count = |shape: &[usize]| shape.iter().try_fold(1usize, |product, &size| product.checked_mul(size.max(1)));
@@ -155,7 +158,7 @@ fn with_keys(generators: Vec<Generator>, keys: impl Fn(JaxKey) -> Vec<JaxKey>) -
     Ok(found)
 }
 
-/// The first draw, turned towards the same draw of the variation seeds.
+/// Turns the first draw towards the same draw of the variation seeds.
 fn varied(draws: &Draws, variation: &Variation, values: &[f64]) -> Result<Vec<f64>> {
     let Some((shape, dtype)) = draws.calls.first() else { return Ok(values.to_vec()) };
     let seeds = match &variation.seeds[..] {

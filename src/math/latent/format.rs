@@ -177,7 +177,7 @@ impl LatentFormat {
     fn cells(&self, latents: &[f64], shape: [usize; 3]) -> Result<usize, LatentError> {
         let cells = shape.iter().try_fold(1_usize, |cells, &axis| cells.checked_mul(axis)).unwrap_or(usize::MAX);
         match cells.checked_mul(self.channels) {
-            Some(elements) if elements == latents.len() && cells > 0 => Ok(cells),
+            Some(elements) if elements == latents.len() && elements > 0 => Ok(cells),
             _ => Err(LatentError::Elements { channels: self.channels, cells, found: latents.len() }),
         }
     }
@@ -202,7 +202,7 @@ impl LatentFormat {
         change: impl Fn(Channel, f64) -> f64,
     ) -> Result<Vec<f64>, LatentError> {
         let found = latents.len();
-        if cells == 0 || !found.is_multiple_of(cells) || !(found / cells).is_multiple_of(self.channels.max(1)) {
+        if cells == 0 || !found.is_multiple_of(cells) || !(found / cells).is_multiple_of(self.channels) {
             return Err(LatentError::Elements { channels: self.channels, cells, found });
         }
         let channels = latents.chunks_exact(cells).zip(self.all().cycle());

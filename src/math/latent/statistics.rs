@@ -1,6 +1,6 @@
 //! The mean and the deviation of each channel, as ComfyUI has them.
 //!
-//! They are f32 there, and so here: what they are in f64 is their exact widening.
+//! They are f32 there and here; an f64 holds each of them exactly.
 
 use super::format::Statistics;
 

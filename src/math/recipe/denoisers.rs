@@ -2,7 +2,7 @@
 
 use super::facts::{Facts, Recipe, UsualGuidance};
 use super::grid::{GridRule, Shift};
-use super::make::{Made, cogvideox, edm, entry, model, recipe, scaled_linear};
+use super::make::{Made, cogvideox, edm, entry, model, recipe, scaled_linear, to_least_noise};
 use crate::math::catalog::entry::{Entry, Values};
 use crate::math::catalog::sampler_options::SamplerOptions;
 use crate::math::cosine_clock::CosineClock;
@@ -29,10 +29,6 @@ const CLOCK: GridRule = GridRule::even(Shift::Fixed(1.0));
 
 /// PNDM as Stable Diffusion is sampled: the last step leads to the least noise of training (`set_alpha_to_one` false).
 const PNDM: Facts = Facts::new("pndm", LEADING_1).run(50, Scale(7.5)).latent(LatentFormat::SD15).with(to_least_noise);
-
-fn to_least_noise(options: SamplerOptions) -> SamplerOptions {
-    SamplerOptions { ends_at_least_sigma: Some(true), ..options }
-}
 
 fn with_variance(options: SamplerOptions, variance: Variance, bound: f64) -> SamplerOptions {
     SamplerOptions { variance: Some(variance), clip: Some(Clip::Range(bound)), ..options }

@@ -20,17 +20,17 @@ use crate::math::model::{Model, Told};
 #[derive(Clone, Copy, Debug)]
 pub struct Recipe {
     pub(super) make: Make<Model>,
-    /// What is known of its run and of its latents.
+    /// The facts of its run and of its latents.
     pub facts: Facts,
 }
 
-/// What is known of the default run of a model, and of its latents. Some are the values of its authors, others of diffusers or of
-/// ComfyUI.
+/// The known facts of the default run of a model, and of its latents. Some are the values of its authors, others of diffusers
+/// or of ComfyUI.
 #[derive(Clone, Copy, Debug)]
 pub struct Facts {
     /// The name of the sampler in [`Sampler::CATALOGUE`](crate::Sampler::CATALOGUE).
     pub sampler: &'static str,
-    /// Where the steps lie.
+    /// The rule that places the steps.
     pub grid: GridRule,
     /// The number of steps; `None` where none is known.
     pub steps: Option<usize>,
@@ -46,12 +46,12 @@ pub struct Facts {
     pub second_network_below: Option<f64>,
     /// The names of the fields, or `prediction`, that could not be verified.
     pub uncertain: &'static [&'static str],
-    /// What else a run needs to know: empty, or a sentence.
+    /// Advice for a run: empty, or a sentence without its full stop.
     pub note: &'static str,
     pub(super) adjust: fn(SamplerOptions) -> SamplerOptions,
 }
 
-/// How a model is usually guided.
+/// The usual guidance of a model.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum UsualGuidance {
@@ -61,20 +61,21 @@ pub enum UsualGuidance {
     Off,
     /// Classifier-free guidance of this scale: `u + w*(c - u)`.
     Scale(f64),
-    /// The same, and then the norm of the conditional prediction (true CFG of Qwen-Image, Lumina 2).
+    /// Classifier-free guidance of this scale, brought to the norm of the conditional prediction (true CFG of Qwen-Image,
+    /// Lumina 2).
     Normed(f64),
     /// A number that the network is told; one prediction.
     Embedded(f64),
     /// A scale that rises from one end of these to the other over the frames of a video.
     OverFrames([f64; 2]),
-    /// Somewhere between these scales.
+    /// Classifier-free guidance of a scale between these.
     Between([f64; 2]),
     /// Several scales, by name.
     Terms(&'static [(&'static str, f64)]),
 }
 
 impl Facts {
-    /// Everything else unknown, or as it usually is.
+    /// The facts of a run of this sampler at these levels; all others are unknown or the usual ones.
     pub(super) const fn new(sampler: &'static str, grid: GridRule) -> Self {
         Self {
             sampler,
@@ -99,12 +100,12 @@ impl Facts {
         Self { latent: Some(latent), ..self }
     }
 
-    /// Latents in patches of 2x2 cells.
+    /// Sets patches of 2x2 cells of the latent.
     pub(super) const fn patched(self) -> Self {
         Self { patch: [1, 2], ..self }
     }
 
-    /// Tokens of this many pixels along an edge, where the latent is not known.
+    /// Sets tokens of this many pixels along an edge, where the latent is not known.
     pub(super) const fn patch_of_pixels(self, edge: usize) -> Self {
         Self { patch: [1, edge], ..self }
     }

@@ -2,16 +2,11 @@
 
 use super::facts::{Facts, Recipe, UsualGuidance};
 use super::grid::{GridRule, Shift, TimeList};
-use super::make::{Made, entry, flow, recipe, rising_flow};
+use super::make::{Made, STATISTICS_IN_FILE, entry, euler, flow, recipe, rising_flow, to_least_noise};
 use crate::math::catalog::entry::{Entry, Values};
-use crate::math::catalog::sampler_options::SamplerOptions;
 use crate::math::latent::format::LatentFormat;
 use crate::math::model::Told;
 use UsualGuidance::{Embedded, Off, Scale, Terms};
-
-const fn euler(grid: GridRule) -> Facts {
-    Facts::new("flow-euler", grid)
-}
 
 /// Wan's: UniPC on a flow, patches of 2x2.
 const fn wan(shift: Shift) -> Facts {
@@ -24,18 +19,12 @@ const WAN22_A14B: Facts = wan(Shift::Fixed(3.0)).latent(LatentFormat::WAN21).uns
 
 const LTX_LINE: Shift = Shift::Line([(1024.0, 0.95), (4096.0, 2.05)]);
 const LTX_GRID: GridRule = GridRule::Times { list: TimeList::Even, shift: LTX_LINE, terminal: Some(0.1) };
-const LTX_NOTE: &str = "The mean and the deviation of its latents are in the file of the autoencoder";
 
 const fn ltx(grid: GridRule) -> Facts {
-    euler(grid).latent(LatentFormat::LTXV).note(LTX_NOTE)
+    euler(grid).latent(LatentFormat::LTXV).note(STATISTICS_IN_FILE)
 }
 
 const HUNYUAN: Facts = euler(GridRule::even(Shift::Fixed(7.0))).latent(LatentFormat::HUNYUAN_VIDEO).patched();
-
-/// The last level is visited twice, in place of 0.
-fn to_last_level(options: SamplerOptions) -> SamplerOptions {
-    SamplerOptions { ends_at_least_sigma: Some(true), ..options }
-}
 
 pub(super) const VIDEOS: &[Entry<Recipe>] = &[
     recipe!(
@@ -150,10 +139,7 @@ pub(super) const VIDEOS: &[Entry<Recipe>] = &[
         [],
         "Kandinsky 6 distilled: pi-Flow, 10 velocities in an output (Kandinsky Lab 2026)",
         flow(),
-        Facts::new("pi-flow", GridRule::Usual)
-            .run(16, Off)
-            .unsure(&["latent"])
-            .note("The mean and the deviation of its latents are in the file of the autoencoder")
+        Facts::new("pi-flow", GridRule::Usual).run(16, Off).unsure(&["latent"]).note(STATISTICS_IN_FILE)
     ),
     recipe!(
         "cosmos-predict2",
@@ -165,7 +151,7 @@ pub(super) const VIDEOS: &[Entry<Recipe>] = &[
             .latent(LatentFormat::WAN21)
             .told(Told::Time(1.0))
             .note("Samples are those of a flow: 1/(1 + sigma) times the variance-exploding ones")
-            .with(to_last_level)
+            .with(to_least_noise)
     ),
     recipe!(
         "cosmos-predict25",

@@ -119,7 +119,7 @@ impl GridRule {
     ///
     /// # Errors
     /// [`CatalogError::NoSize`] where the shift follows from the size and none is given; [`CatalogError::Sampler`] for a number of
-    /// steps that is not possible; [`CatalogError::Value`] for another number than a list has.
+    /// steps that is not possible; [`CatalogError::Value`] for another number than a list has, and for bounds out of order.
     pub fn times(
         self,
         steps: usize,
@@ -144,10 +144,14 @@ impl GridRule {
                 }
             }
             Self::LinearQuadratic { threshold } => flow::linear_quadratic(steps, threshold)?,
-            Self::Normal { deviation, log_snr: [least, most] } => {
+            Self::Normal { deviation, log_snr: [least, most] } if least <= most => {
                 let mean = 0.5 * (size.ok_or(CatalogError::NoSize)?.pixels() / (512.0 * 512.0)).ln();
                 let log_odds = |time: f64| (mean + deviation * normal::quantile(time)).clamp(-0.5 * most, -0.5 * least);
                 flow::even(steps)?.into_iter().map(|time| 1.0 / (1.0 + (-log_odds(time)).exp())).collect()
+            }
+            Self::Normal { log_snr: [least, most], .. } => {
+                let (expected, found) = ("bounds in order".to_owned(), format!("{least}..{most}"));
+                return Err(CatalogError::Value { option: "log_snr", expected, found });
             }
             Self::Exploding { sigmas: [least, most] } => {
                 let sigmas = sigmas::karras(steps, least, most, 7.0)?;

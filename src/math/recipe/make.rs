@@ -4,6 +4,7 @@ use super::facts::{Facts, Recipe};
 use super::grid::{GridRule, Shift, TimeList};
 use crate::math::catalog::entry::{Entry, Make};
 use crate::math::catalog::error::CatalogError;
+use crate::math::catalog::sampler_options::SamplerOptions;
 use crate::math::edm::SigmaData;
 use crate::math::model::Model;
 use crate::math::placement::Placement;
@@ -27,7 +28,7 @@ pub(super) fn flow() -> Made {
     model("rectified-flow", &[], Quantity::Flow)
 }
 
-/// One that predicts `x0 - epsilon`, whose time rises.
+/// A rectified flow of 1000 timesteps that predicts `x0 - epsilon`, whose time rises.
 pub(super) fn rising_flow() -> Made {
     model("rectified-flow", &[], Quantity::RisingFlow)
 }
@@ -43,6 +44,20 @@ pub(super) fn cogvideox(divisor: f64) -> Made {
     let schedule = scaled_linear(Quantity::V)?.schedule().with_snr_divided(divisor)?;
     Ok(Model::new(schedule.zero_terminal_snr()?, Quantity::V))
 }
+
+/// The facts of a flow that Euler's method samples.
+pub(super) const fn euler(grid: GridRule) -> Facts {
+    Facts::new("flow-euler", grid)
+}
+
+/// Ends a run at the least noise of training in place of none, so that a list of sigmas has its last one twice.
+pub(super) fn to_least_noise(options: SamplerOptions) -> SamplerOptions {
+    SamplerOptions { ends_at_least_sigma: Some(true), ..options }
+}
+
+/// The note on latents whose channels are normalized by statistics that are not in the catalogue.
+pub(super) const STATISTICS_IN_FILE: &str =
+    "The mean and the deviation of its latents are in the file of the autoencoder";
 
 impl Facts {
     /// The model with what the recipe says of its latents and of its levels.

@@ -22,7 +22,7 @@ impl Recipe {
     /// diffusers, of which a pipeline makes that number.
     ///
     /// # Errors
-    /// None that a test would not have found.
+    /// [`CatalogError`] where the facts of an entry contradict each other; a test builds every one.
     pub fn model(&self) -> Result<Model, CatalogError> {
         let model = (self.make)(&Values::default())?;
         Ok(match self.facts.told {
@@ -37,7 +37,7 @@ impl Recipe {
         let latent = self.facts.latent;
         let [spatial, temporal] = latent.map_or([1, 1], |latent| [latent.spatial, latent.temporal]);
         let [patch_frames, patch_edge] = self.facts.patch;
-        let edge = |pixels: u32| u64::from(pixels) / (spatial * patch_edge).max(1) as u64;
+        let edge = |pixels: u32| u64::from(pixels) / spatial.saturating_mul(patch_edge).max(1) as u64;
         // The first frame of a video is a cell of its own.
         let frames = u64::from(size.frames.saturating_sub(1)) / temporal.max(1) as u64 + 1;
         edge(size.width) as f64 * edge(size.height) as f64 * (frames / patch_frames.max(1) as u64).max(1) as f64

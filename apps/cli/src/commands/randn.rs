@@ -69,7 +69,7 @@ pub struct Randn {
     #[arg(long, value_name = "N,..", value_delimiter = ',', requires = "variation_strength")]
     variation_seed: Vec<u64>,
 
-    /// How far, from 0 to 1
+    /// Strength of the turn: 0 keeps the first noise, 1 gives the other
     #[arg(long, value_name = "S", requires = "variation_seed")]
     variation_strength: Option<f64>,
 
@@ -191,7 +191,7 @@ impl Randn {
         Ok(())
     }
 
-    /// All that is to be drawn.
+    /// The draws that the options ask for.
     fn draws(&self, source: Source) -> Result<Draws> {
         let dtypes: Vec<Dtype> = match &self.dtype[..] {
             [] => vec![source.dtypes().first().copied().unwrap_or_default(); self.shapes.len()],

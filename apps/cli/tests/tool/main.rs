@@ -19,6 +19,7 @@ mod misc;
 mod model_files;
 mod models;
 mod randn;
+mod randn_options;
 mod recipes;
 mod replay;
 mod runs;
@@ -61,11 +62,12 @@ fn main() -> ExitCode {
         eprintln!("TWEEDIE_REQUIRE_ADAPTER is set and there is no adapter");
         return ExitCode::FAILURE;
     }
-    let groups: [(&str, &[Test]); 24] = [
+    let groups: [(&str, &[Test]); 25] = [
         ("schedules", schedules::TESTS),
         ("vectors", vectors::TESTS),
         ("draws", draws::TESTS),
         ("randn", randn::TESTS),
+        ("randn_options", randn_options::TESTS),
         ("recipes", recipes::TESTS),
         ("replay", replay::TESTS),
         ("jumps", jumps::TESTS),
