@@ -355,7 +355,10 @@ fn errors_name_what_was_found(harness: &Harness) {
     assert!(matches!(refusal(LatentPreview { frame: 1, ..latent }), PlanError::Rule { .. }));
     assert!(matches!(refusal(LatentPreview { factors: &[], ..latent }), PlanError::EmptyShape { .. }));
     assert!(matches!(refusal(LatentPreview { width: 6, ..latent }), PlanError::Stride { .. }));
-    assert!(matches!(refusal(LatentPreview { sample: u32::MAX, ..latent }), PlanError::BufferTooSmall { .. }));
+    for stride in [60, u32::MAX] {
+        let far = LatentPreview { sample: u32::MAX, latent: latent.latent.stride(stride), ..latent };
+        assert!(matches!(refusal(far), PlanError::BufferTooSmall { .. }), "{stride}");
+    }
     assert!(matches!(refusal(LatentPreview { bias: [f64::NAN; 3], ..latent }), PlanError::Rule { .. }));
     let huge = LatentPreview { height: u32::MAX, frames: u32::MAX, ..latent };
     assert!(matches!(refusal(huge), PlanError::DeviceLimit { .. }));
