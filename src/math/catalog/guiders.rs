@@ -4,7 +4,8 @@ use super::entry::{Catalogue, Entry, Make, Values};
 use super::error::CatalogError;
 use super::parameter::{FINITE, Parameter};
 use crate::math::error::guidance::GuidanceError;
-use crate::math::guidance::guider::{Guider, Method, Projection};
+use crate::math::guidance::guider::Guider;
+use crate::math::guidance::method::{Method, Projection};
 use crate::math::guidance::window::Window;
 
 impl Guider {
