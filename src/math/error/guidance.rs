@@ -25,7 +25,9 @@ pub enum GuidanceError {
         found: usize,
     },
     /// A shape without elements, or with more than an address counts.
-    #[error("expected a shape [batch, ...] of at least one element and no more than an address counts, found {found:?}")]
+    #[error(
+        "expected a shape [batch, ...] of at least one element and no more than an address counts, found {found:?}"
+    )]
     Shape {
         /// The shape.
         found: Vec<usize>,
