@@ -46,7 +46,7 @@ impl GuideRun {
 
     fn of(keys: &Map<String, Value>) -> Result<Self> {
         let is_known = |key: &str| KNOWN.contains(&key) || ARGUMENTS.contains(&key) || is_key(key);
-        if let Some(key) = keys.keys().find(|key| !is_known(key)) {
+        if let Some(key) = keys.keys().find(|key| !is_known(key.as_str())) {
             bail!("expected the keys {} or others of a run file, found `{}`", KNOWN.join(", "), key.escape_debug());
         }
         let count = |name: &str| -> Result<Option<usize>> {
