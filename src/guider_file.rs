@@ -1,6 +1,6 @@
 //! Guiders from JSON: the `guidance` of a run file, or a `guider_config.json` of diffusers.
 
-use crate::math::catalog::entry::{Entry, Make};
+use crate::math::catalog::entry::{Entry, Make, plain};
 use crate::math::catalog::error::CatalogError;
 use crate::math::catalog::parameter::Parameter;
 use crate::math::guidance::guider::Guider;
@@ -80,7 +80,7 @@ const IN_COMFYUI: &[(&str, &str)] = &[
     ("tcfg", "tcfg-comfyui"),
 ];
 
-/// What is called guidance elsewhere and cannot be computed here, with the reason.
+/// Methods that other programs call guidance and that are no mixture of predictions here, with the reason.
 const REFUSED: &[(&[&str], &str)] = &[
     (
         &["FrequencyDecoupledGuidance", "fdg"],
@@ -90,7 +90,7 @@ const REFUSED: &[(&[&str], &str)] = &[
     (&["embedded", "distilled"], "the network takes its scale as an input, and nothing is mixed"),
 ];
 
-/// What may stand beside the options.
+/// Keys of a guider beside its options: its name, and the version of diffusers.
 const ABOUT: [&str; 3] = ["kind", "_class_name", "_diffusers_version"];
 
 impl Guider {
@@ -105,7 +105,7 @@ impl Guider {
     /// [`GuiderFileError`] for another kind of value, for a name or an option that is not known, and for a number out of range.
     pub fn from_json(value: &Value, comfyui: bool) -> Result<Self, GuiderFileError> {
         match value {
-            Value::Number(scale) => Ok(Self::linear(number("guidance", &Value::Number(scale.clone()))?)),
+            Value::Number(_) => Ok(Self::linear(number("guidance", value)?)),
             Value::String(name) => Ok(entry(name, comfyui)?.build(&[])?),
             Value::Object(options) => Self::of_object(options, comfyui),
             other => Err(wrong("guidance", "a number, a name or an object", other)),
@@ -149,7 +149,6 @@ impl Guider {
 
 /// The entry of a name, as ComfyUI or everybody else means it.
 fn entry(name: &str, comfyui: bool) -> Result<&'static Entry<Make<Guider>>, GuiderFileError> {
-    let plain = |name: &str| name.to_lowercase().replace(['-', '_', ' '], "");
     let is = |known: &str| plain(known) == plain(name);
     if let Some((_, reason)) = REFUSED.iter().find(|(names, _)| names.iter().any(|known| is(known))) {
         return Err(GuiderFileError::Refused { kind: name.to_owned(), reason });
@@ -194,7 +193,7 @@ fn wrong(option: &str, expected: &'static str, found: &Value) -> GuiderFileError
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::math::guidance::guider::Method;
+    use crate::math::guidance::method::Method;
     use serde_json::json;
 
     fn refusal(value: Value) -> String {
@@ -241,7 +240,7 @@ mod tests {
         let text = refusal(json!({"kind": "cfg", "enabled": "yes"}));
         assert_eq!(text, "guidance: enabled: expected true or false, found \"yes\"");
         let text = refusal(json!({"kind": "cfg", "start": 0.6, "stop": 0.4}));
-        assert_eq!(text, "guidance: stop must be between start, which is 0.6, and 1, found 0.4");
+        assert_eq!(text, "guidance: start must be below 1, and stop between it and 1, found 0.6 and 0.4");
         assert!(refusal(json!({"kind": "fdg"})).contains("image pyramid"));
         assert!(refusal(json!({"kind": "CFG++"})).contains("choose a sampler"));
         assert!(refusal(json!({"kind": "cfg", "guidance_rescale": 2})).contains("between 0 and 1, found 2"));

@@ -120,7 +120,7 @@ const FLOORS: &[Floors] = &[
             &["mod", "samplers"],
         ],
     ),
-    ("src/math/guidance", &[&["call", "window"], &["finish"], &["apply", "guider"], &["mod"]]),
+    ("src/math/guidance", &[&["call", "window"], &["finish", "method"], &["apply", "guider"], &["mod"]]),
     (
         "src/math/sampler",
         &[

@@ -33,6 +33,8 @@ mod guide;
 mod harness;
 #[path = "gpu/joining.rs"]
 mod joining;
+#[path = "gpu/latent_previews.rs"]
+mod latent_previews;
 #[path = "gpu/likelihoods.rs"]
 mod likelihoods;
 #[path = "gpu/losses.rs"]
@@ -247,6 +249,7 @@ fn run(arguments: &Arguments) -> ExitCode {
         memory::TESTS,
         own_seeds::TESTS,
         pixels::TESTS,
+        latent_previews::TESTS,
         first_use::TESTS,
         four_buffers::TESTS,
         failures::TESTS,

@@ -81,7 +81,7 @@ const KEY: [(&str, u32); 5] = [("seed", 0), ("stream", 8), ("channel", 12), ("sa
 const KEY_BYTES: u32 = 32;
 
 /// The blocks of kernels that are not composed of an op and a walk: words in this order, and bytes.
-const BLOCKS: [(&str, &[&str], u32); 6] = [
+const BLOCKS: [(&str, &[&str], u32); 7] = [
     (
         "FoldParams",
         &[
@@ -108,6 +108,7 @@ const BLOCKS: [(&str, &[&str], u32); 6] = [
     ("RowParams", &["rows", "first_timestep", "table_rows", "width", "groups_x", "counts", "nan_bits"], 32),
     ("TimestepParams", &["batch", "ends", "first", "whole", "groups_x", "block"], 32),
     ("CounterParams", &["count", "first"], 16),
+    ("SourceParams", &["count", "first", "groups_x", "kind", "key", "", "call", "", "threads"], 48),
     (
         "PixelParams",
         &[
@@ -183,9 +184,9 @@ fn wide_type(module: &Module) -> Option<String> {
     types.find(|inner| scalar(inner).is_some_and(|scalar| !plain(scalar))).map(|inner| format!("{inner:?}"))
 }
 
-/// The fields of a struct of words, with their offsets.
+/// The fields of a struct of words, with their offsets. A word without a name is the second one of a pair.
 fn words<'a>(names: &[&'a str]) -> Vec<(&'a str, u32)> {
-    names.iter().copied().zip((0..).step_by(4)).collect()
+    names.iter().copied().zip((0..).step_by(4)).filter(|(name, _)| !name.is_empty()).collect()
 }
 
 /// Checks that the blocks that the host fills lie as it writes them.

@@ -1,7 +1,7 @@
 // The noise of another system, of which each element follows from a counter of its own: torch on CUDA, the NV source of web
 // interfaces, JAX. Host twin: `tweedie::noise::Generator`, whose words these are to the bit.
 // Expects: philox, multiply_wide (product_words), normal, small_log1p, threefry; from the host SMALL_WORKGROUP and the kinds
-// CUDA, NV, JAX, JAX_ORIGINAL.
+// SOURCE_CUDA, SOURCE_NV, SOURCE_JAX, SOURCE_JAX_ORIGINAL.
 // Defines: SourceParams, the entry point draw_source.
 struct SourceParams {
     count: u32,
@@ -48,7 +48,7 @@ fn nv_normal(i: u32) -> f32 {
 }
 
 fn jax_bits(i: u32) -> u32 {
-    if (params.kind == JAX) {
+    if (params.kind == SOURCE_JAX) {
         let w = threefry2x32_20(vec2<u32>(0u, i), params.key);
         return w.x ^ w.y;
     }
@@ -101,9 +101,9 @@ fn draw_source(@builtin(local_invocation_id) local: vec3<u32>, @builtin(workgrou
         return;
     }
     var normal = 0.0;
-    if (params.kind == CUDA) {
+    if (params.kind == SOURCE_CUDA) {
         normal = cuda_normal(i);
-    } else if (params.kind == NV) {
+    } else if (params.kind == SOURCE_NV) {
         normal = nv_normal(i);
     } else {
         normal = jax_normal(i);

@@ -17,8 +17,9 @@ use crate::gpu::plan::role::RESULTS;
 use crate::gpu::plan::rows::Accepts;
 use crate::gpu::plan::words::{SampleWords, WordRange};
 use crate::gpu::shader::bindings::{entry, storage};
-use crate::gpu::shader::params::{MAX_GROUPS, SMALL_WORKGROUP, TimestepParams};
+use crate::gpu::shader::params::TimestepParams;
 use crate::gpu::shader::standalone::{DRAW_SEEDS_BINDING, DRAW_TIMESTEPS, draw_timesteps};
+use crate::gpu::standalone_pass::workgroups;
 use crate::noise::{NoiseKey, TIMESTEP_BLOCK};
 use std::sync::Arc;
 use wgpu::BufferUsages;
@@ -79,9 +80,7 @@ impl TimestepDraw<'_> {
             Some(keys) => Arc::clone(keys),
             None => Arc::new(Keys::new(context, label, Some(drawing))?),
         };
-        // More workgroups than an axis has go along the second axis.
-        let groups = self.batch.div_ceil(SMALL_WORKGROUP);
-        let workgroups = [groups.min(MAX_GROUPS), groups.div_ceil(MAX_GROUPS), 1];
+        let workgroups = workgroups("timesteps", u64::from(self.batch))?;
         let (ends, count) = inner_ends(self.ends);
         let (out, first) = words.binding(context);
         let params = TimestepParams {

@@ -57,9 +57,9 @@ pub struct Guide<'a> {
     pub conditional: Tensor<'a>,
     /// The prediction without it.
     pub unconditional: Option<Tensor<'a>>,
-    /// A third prediction.
+    /// The third prediction of the [method](crate::math::guidance).
     pub third: Option<Tensor<'a>>,
-    /// A fourth prediction.
+    /// The fourth prediction of the [method](crate::math::guidance).
     pub fourth: Option<Tensor<'a>>,
     /// The running sum of differences, for rows with momentum: read and written. What it holds at first is not looked at.
     pub momentum: Option<Tensor<'a>>,

@@ -9,25 +9,23 @@
 
 use crate::gpu::context::Context;
 use crate::gpu::error::{PlanError, check_limit};
-use crate::gpu::pipeline::Pipeline;
 use crate::gpu::plan::words::WordRange;
 use crate::gpu::shader::bindings::{entry, storage};
-use crate::gpu::shader::params::{MAX_GROUPS, SMALL_WORKGROUP, SourceParams};
+use crate::gpu::shader::codes::{Code, SourceKind};
+use crate::gpu::shader::params::SourceParams;
 use crate::gpu::shader::standalone::draw_source;
+use crate::gpu::standalone_pass::{StandalonePass, workgroups};
 use crate::noise::counters::Counters;
 use crate::noise::generator::Generator;
-use std::sync::Arc;
 use wgpu::BufferUsages;
 
 /// Fills f32 numbers with one draw of a counter-based source of noise.
 #[derive(Debug)]
 pub struct SourceDraw {
-    pipeline: Arc<Pipeline>,
-    group: wgpu::BindGroup,
+    pass: StandalonePass,
     params: wgpu::Buffer,
     /// The parameters but for the generator's state.
     shape: SourceParams,
-    workgroups: [u32; 3],
 }
 
 impl SourceDraw {
@@ -54,10 +52,8 @@ impl SourceDraw {
         let words = WordRange::at((buffer, offset), count);
         words.check("noise")?;
         words.check_binding("noise", context)?;
-        let groups = count.div_ceil(SMALL_WORKGROUP);
-        let workgroups = [groups.min(MAX_GROUPS), groups.div_ceil(MAX_GROUPS), 1];
-        let most = Generator::MAX_ELEMENTS as u64;
-        check_limit("noise", "numbers of a draw", most, u64::from(count))?;
+        check_limit("noise", "numbers of a draw", Generator::MAX_ELEMENTS as u64, u64::from(count))?;
+        let workgroups = workgroups("noise", u64::from(count))?;
         let (out, first) = words.binding(context);
         let unused = [0; 3];
         let shape = SourceParams {
@@ -76,8 +72,8 @@ impl SourceDraw {
         let written = at(shape, generator)?;
         let params = context.buffer_with("tweedie::SourceDraw::params", uniform, bytemuck::bytes_of(&written))?;
         let resources = [out.resource(), params.as_entire_binding()];
-        let group = context.bind_group("tweedie::SourceDraw::group", &pipeline, (0..).zip(resources));
-        Ok(Self { pipeline, group, params, shape, workgroups })
+        let pass = StandalonePass::new(context, "tweedie::SourceDraw::group", pipeline, resources, workgroups);
+        Ok(Self { pass, params, shape })
     }
 
     /// Draws from this state from now on, through the caller's queue: a later draw, another seed, another source that counts.
@@ -91,25 +87,26 @@ impl SourceDraw {
 
     /// Records the draw into the caller's pass: one dispatch.
     pub fn record(&self, pass: &mut wgpu::ComputePass<'_>) {
-        let [x, y, z] = self.workgroups;
-        pass.set_pipeline(self.pipeline.compiled());
-        pass.set_bind_group(0, &self.group, &[]);
-        pass.dispatch_workgroups(x, y, z);
+        self.pass.record(pass);
     }
 }
 
 /// The parameters of the next draw of a generator.
 fn at(shape: SourceParams, generator: &Generator) -> Result<SourceParams, PlanError> {
     let halves = |word: u64| [word as u32, (word >> 32) as u32];
+    let of = |kind: SourceKind| SourceParams { kind: kind.code(), ..shape };
     match generator.counters(shape.count as usize) {
         Some(Counters::Cuda { seed, call, threads }) => {
             let threads = threads as u32; // at most the numbers of a draw, in blocks of 256
-            Ok(SourceParams { kind: 0, key: halves(seed), call: halves(call), threads, ..shape })
+            Ok(SourceParams { key: halves(seed), call: halves(call), threads, ..of(SourceKind::Cuda) })
         }
         Some(Counters::Nv { seed, call }) => {
-            Ok(SourceParams { kind: 1, key: halves(seed), call: halves(call), ..shape })
+            Ok(SourceParams { key: halves(seed), call: halves(call), ..of(SourceKind::Nv) })
         }
-        Some(Counters::Jax { key, original }) => Ok(SourceParams { kind: if original { 3 } else { 2 }, key, ..shape }),
+        Some(Counters::Jax { key, original }) => {
+            let kind = if original { SourceKind::JaxOriginal } else { SourceKind::Jax };
+            Ok(SourceParams { key, ..of(kind) })
+        }
         None => {
             let (expected, found) = ("torch-cuda, nv, jax or jax-original", generator.source().name());
             Err(PlanError::Noise { what: "noise drawn from counters", expected, found })

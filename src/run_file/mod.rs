@@ -36,4 +36,5 @@ mod workflow_nodes;
 mod write;
 
 pub use error::RunFileError;
+pub use read::is_key;
 pub use workflow_error::WorkflowError;

@@ -53,6 +53,12 @@ const RECORDED_IN_F32: &str = "sigmas_f32_stock";
 
 const MODEL_KEYS: &[&str] = &["name", "base", "parameterisation", "settings"];
 
+/// True for a key that [`Run::from_json`] reads, or reads over as descriptive.
+#[must_use]
+pub fn is_key(name: &str) -> bool {
+    KEYS.contains(&name) || DESCRIPTIVE.contains(&name)
+}
+
 impl RunCompat {
     const NAMES: [(&str, Self); 2] = [("comfyui", Self::ComfyUi), ("published", Self::Published)];
 

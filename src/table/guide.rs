@@ -17,7 +17,7 @@
 
 use super::Row;
 
-/// What is added to the denominator of the scale of CFG-Zero*.
+/// The summand in the denominator of the scale of CFG-Zero*.
 const ZERO_STAR_EPSILON: f64 = 1e-8;
 
 /// The least norm by which a vector is divided to normalize it.

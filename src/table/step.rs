@@ -12,8 +12,8 @@
 //! ```
 //!
 //! where `z` and `z2` are standard normal noise on two streams, `h` what the last steps remembered, latest first
-//! (`kept[0]*x + kept[1]*x0 + kept[2]*u0` of theirs), and `s` is 1 or a standard deviation that the network learned. A prediction of several slices is their sum by the
-//! weights `slices`. A solver only chooses the numbers.
+//! (`kept[0]*x + kept[1]*x0 + kept[2]*u0` of theirs), and `s` is 1 or a standard deviation that the network learned. A
+//! prediction of several slices is their sum by the weights `slices`. A solver only chooses the numbers.
 //!
 //! **Practice.** An operand whose coefficient is 0 is not read: it may be missing, or hold anything. The sample and
 //! the conditional prediction are always read, and must be finite.

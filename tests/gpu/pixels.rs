@@ -1,18 +1,14 @@
-//! Pixels to floats and back, and previews of latents, against their references.
+//! Pixels to floats and back, against their references.
 
 use crate::harness::Harness;
 use tweedie::gpu::compare::{Comparison, Expected};
-use tweedie::gpu::{
-    LatentPreview, PixelBuffer, PixelConversion, PixelDepth, PixelLayout, PixelRounding, PlanError, Storage, Tensor,
-};
-use tweedie::math::LatentFormat;
+use tweedie::gpu::{PixelBuffer, PixelConversion, PixelDepth, PixelLayout, PixelRounding, PlanError, Storage, Tensor};
 
 pub const TESTS: &[crate::Test] = &[
     ("pixels::floats_of_every_layout", floats_of_every_layout),
     ("pixels::pixels_of_every_layout", pixels_of_every_layout),
     ("pixels::pixels_come_back", pixels_come_back),
     ("pixels::a_texture_has_the_pixels", a_texture_has_the_pixels),
-    ("pixels::previews_of_every_storage", previews_of_every_storage),
     ("pixels::errors_name_what_was_found", errors_name_what_was_found),
 ];
 
@@ -81,7 +77,7 @@ fn unpacked(bytes: &[u8], depth: PixelDepth) -> Vec<u32> {
     }
 }
 
-fn floats(count: usize, storage: Storage) -> Vec<f32> {
+pub fn floats(count: usize, storage: Storage) -> Vec<f32> {
     let value = |i: usize| ((i * 37 % 101) as f32 / 101.0 - 0.5) * 2.6;
     let rounded = storage.decode(&storage.encode(&(0..count).map(value).collect::<Vec<_>>()));
     rounded[..count].to_vec()
@@ -204,7 +200,7 @@ fn pixels_come_back(harness: &Harness) {
     }
 }
 
-fn texture(harness: &Harness, width: u32, height: u32, usage: wgpu::TextureUsages) -> wgpu::Texture {
+pub fn texture(harness: &Harness, width: u32, height: u32, usage: wgpu::TextureUsages) -> wgpu::Texture {
     harness.gpu.device.create_texture(&wgpu::TextureDescriptor {
         label: Some("shown"),
         size: wgpu::Extent3d { width, height, depth_or_array_layers: 1 },
@@ -217,10 +213,10 @@ fn texture(harness: &Harness, width: u32, height: u32, usage: wgpu::TextureUsage
     })
 }
 
-const SHOWN: wgpu::TextureUsages = wgpu::TextureUsages::STORAGE_BINDING.union(wgpu::TextureUsages::COPY_SRC);
+pub const SHOWN: wgpu::TextureUsages = wgpu::TextureUsages::STORAGE_BINDING.union(wgpu::TextureUsages::COPY_SRC);
 
 /// The texels of the first rows and columns.
-fn texels(harness: &Harness, texture: &wgpu::Texture, width: u32, height: u32) -> Vec<u32> {
+pub fn texels(harness: &Harness, texture: &wgpu::Texture, width: u32, height: u32) -> Vec<u32> {
     const PITCH: u32 = 256;
     let buffer = harness.gpu.buffer("texels", u64::from(PITCH * height));
     let layout = wgpu::TexelCopyBufferLayout { offset: 0, bytes_per_row: Some(PITCH), rows_per_image: None };
@@ -246,59 +242,6 @@ fn a_texture_has_the_pixels(harness: &Harness) {
             let mut map = places((PixelLayout::Interleaved, 4), (layout, channels));
             map.truncate(found.len());
             assert_eq!(wrong(&found, &given, &conversion, PixelDepth::U8, &map), 0, "{storage} {layout:?} {channels}");
-        }
-    }
-}
-
-fn previews_of_every_storage(harness: &Harness) {
-    let [frames, height, width] = [2, 3, 5];
-    for format in [LatentFormat::SD15, LatentFormat::FLUX, LatentFormat::FLUX2, LatentFormat::LTXV] {
-        let elements = format.channels * frames * height * width;
-        let preview = format.preview.expect("a matrix");
-        let (rows, columns) = (height * preview.edge(), width * preview.edge());
-        for storage in Storage::ALL {
-            // The second of two samples, the first of which is a part of the buffer alone.
-            let given = floats(2 * elements, storage);
-            let tensor = harness.gpu.upload("latent", &storage.encode(&given));
-            let request = LatentPreview {
-                latent: Tensor::new(&tensor, storage),
-                factors: preview.factors,
-                bias: preview.bias,
-                edge: preview.edge() as u32,
-                frames: frames as u32,
-                height: height as u32,
-                width: width as u32,
-                sample: 1,
-                frame: 1,
-            };
-            let pitch = columns as u32 + 3;
-            let out = harness.gpu.buffer("preview", 4 + 4 * u64::from(pitch) * rows as u64);
-            let plan = request.into_buffer(&harness.context, (&out, 4), pitch).expect("plan");
-            let texture = texture(harness, columns as u32, rows as u32, SHOWN);
-            let view = texture.create_view(&wgpu::TextureViewDescriptor::default());
-            let shown = request.into_texture(&harness.context, &view).expect("plan");
-            run(harness, |pass| {
-                plan.record(pass);
-                shown.record(pass);
-            });
-            let words: Vec<u32> = bytemuck::pod_collect_to_vec(&harness.read(&out));
-            assert_eq!((words[0], words[1 + columns]), (0, 0), "what lies around");
-            let rows_of = words[1..].chunks(pitch as usize);
-            let pixels: Vec<u32> = rows_of.flat_map(|row| row[..columns].to_vec()).collect();
-            assert_eq!(texels(harness, &texture, columns as u32, rows as u32), pixels, "{storage}");
-            let sample: Vec<f64> = given[elements..].iter().map(|&x| x.into()).collect();
-            let expected = format.preview_of(&sample, [frames, height, width], 1).expect("a preview");
-            let differ = |found: &[u32], expected: &[u8]| {
-                let bytes = found.iter().flat_map(|word| word.to_le_bytes()[..3].to_vec());
-                let each: Vec<u8> = bytes.zip(expected).map(|(a, &b)| a.abs_diff(b)).collect();
-                (each.iter().max().copied(), each.iter().filter(|&&d| d > 0).count())
-            };
-            // A byte is cut off, so a sum in f32 may lie on the other side of a whole number: seldom, and by one.
-            let (most, count) = differ(&pixels, &expected);
-            assert!(most <= Some(1) && count <= 2, "{storage}: {count} bytes differ, by up to {most:?}");
-            assert!(pixels.iter().all(|pixel| pixel >> 24 == 255), "{storage}: opaque");
-            let other = format.preview_of(&sample, [frames, height, width], 0).expect("a preview");
-            assert!(differ(&pixels, &other).0 > Some(1), "{storage}: another frame passes");
         }
     }
 }
@@ -339,29 +282,9 @@ fn errors_name_what_was_found(harness: &Harness) {
     let shown = |view: &wgpu::TextureView| good.into_texture(&harness.context, view).expect_err("refused").to_string();
     assert_eq!(shown(&view(4, SHOWN)), "texture: expected at least 5 x 3 texels, found 4 x 3");
     assert!(shown(&view(5, wgpu::TextureUsages::COPY_SRC)).starts_with("texture: expected usage STORAGE_BINDING"));
-    let latent = LatentPreview {
-        latent: Tensor::f32(&buffer),
-        factors: &[[1.0; 3]; 4],
-        bias: [0.0; 3],
-        edge: 1,
-        frames: 1,
-        height: 3,
-        width: 5,
-        sample: 0,
-        frame: 0,
-    };
-    let refusal =
-        |preview: LatentPreview<'_>| preview.into_buffer(&harness.context, (&pixels, 0), 5).expect_err("refused");
-    assert!(matches!(refusal(LatentPreview { frame: 1, ..latent }), PlanError::Rule { .. }));
-    assert!(matches!(refusal(LatentPreview { factors: &[], ..latent }), PlanError::EmptyShape { .. }));
-    assert!(matches!(refusal(LatentPreview { width: 6, ..latent }), PlanError::Stride { .. }));
-    assert!(matches!(refusal(LatentPreview { sample: u32::MAX, ..latent }), PlanError::BufferTooSmall { .. }));
-    assert!(matches!(refusal(LatentPreview { bias: [f64::NAN; 3], ..latent }), PlanError::Rule { .. }));
-    let huge = LatentPreview { height: u32::MAX, frames: u32::MAX, ..latent };
-    assert!(matches!(refusal(huge), PlanError::DeviceLimit { .. }));
 }
 
-fn run(harness: &Harness, record: impl FnOnce(&mut wgpu::ComputePass<'_>)) {
+pub fn run(harness: &Harness, record: impl FnOnce(&mut wgpu::ComputePass<'_>)) {
     let submitted = harness.gpu.submit(|encoder| {
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
         record(&mut pass);

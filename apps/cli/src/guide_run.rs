@@ -8,6 +8,7 @@ use std::fs;
 use std::path::Path;
 use tweedie::math::Guider;
 use tweedie::math::guidance::{GuiderCall, Predictions};
+use tweedie::run_file::is_key;
 
 /// The guider of a run file and its calls.
 pub struct GuideRun {
@@ -21,35 +22,9 @@ pub struct GuideRun {
 /// Keys of a run file that say something about guidance.
 const KNOWN: [&str; 4] = ["guidance", "steps", "step", "compat"];
 
-/// Keys of a run file that concern other parts of a run, and descriptive ones of recorded runs.
-const IGNORED: &[&str] = &[
-    "version",
-    "model",
-    "sampler",
-    "scheduler",
-    "sigmas",
-    "denoise",
-    "start_step",
-    "last_step",
-    "force_full_denoise",
-    "add_noise",
-    "flip_sigmas",
-    "options",
-    "differential_diffusion_strength",
-    "seed",
-    "float32",
-    "shape",
-    "calls",
-    // Arguments of recorded formulas.
-    "scale",
-    "text_scale",
-    "image_scale",
-    "neg_scale",
-    "strength",
-    "norm_threshold",
-    "eta",
-    "norm_axis",
-];
+/// Arguments of recorded formulas, which stand beside `guidance` and are read over.
+const ARGUMENTS: [&str; 8] =
+    ["scale", "text_scale", "image_scale", "neg_scale", "strength", "norm_threshold", "eta", "norm_axis"];
 
 /// Bytes of a run file at most.
 const MOST: u64 = 1 << 20;
@@ -70,7 +45,8 @@ impl GuideRun {
     }
 
     fn of(keys: &Map<String, Value>) -> Result<Self> {
-        if let Some(key) = keys.keys().find(|key| !KNOWN.contains(&key.as_str()) && !IGNORED.contains(&key.as_str())) {
+        let is_known = |key: &str| KNOWN.contains(&key) || ARGUMENTS.contains(&key) || is_key(key);
+        if let Some(key) = keys.keys().find(|key| !is_known(key.as_str())) {
             bail!("expected the keys {} or others of a run file, found `{}`", KNOWN.join(", "), key.escape_debug());
         }
         let count = |name: &str| -> Result<Option<usize>> {

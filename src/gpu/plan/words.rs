@@ -53,7 +53,7 @@ impl<'a> WordRange<'a> {
         if !tensor.offset.is_multiple_of(each) {
             return Err(PlanError::Offset { tensor: name, storage, expected: each, found: tensor.offset });
         }
-        let skipped = u64::from(first) * tensor.stride_in(shape) * each;
+        let skipped = (u64::from(first) * tensor.stride_in(shape)).saturating_mul(each);
         let start = tensor.offset.saturating_add(skipped);
         let end = start.saturating_add(tensor.extent(shape).saturating_mul(each));
         let offset = start - start % WORD;

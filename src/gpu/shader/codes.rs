@@ -46,6 +46,29 @@ impl Code for LossCurve {
     }
 }
 
+/// A source of noise whose elements follow from counters of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum SourceKind {
+    /// torch on CUDA.
+    Cuda,
+    /// The NV source of web interfaces.
+    Nv,
+    /// JAX.
+    Jax,
+    /// JAX in its original layout.
+    JaxOriginal,
+}
+
+impl Code for SourceKind {
+    const NAME: &'static str = "SOURCE";
+    const ALL: &'static [(Self, &'static str)] =
+        &[(Self::Cuda, "CUDA"), (Self::Nv, "NV"), (Self::Jax, "JAX"), (Self::JaxOriginal, "JAX_ORIGINAL")];
+
+    fn code(self) -> u32 {
+        self as u32
+    }
+}
+
 /// The treatment of the clean sample in a step.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) enum ClipKind {

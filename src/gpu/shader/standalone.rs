@@ -1,6 +1,7 @@
 //! Kernels that are whole files of their own: no op, no tensors, no walk.
 
 use crate::gpu::shader::bindings::declaration;
+use crate::gpu::shader::codes::{Code, SourceKind};
 use crate::gpu::shader::params;
 use crate::gpu::shader::template::fill;
 
@@ -11,15 +12,11 @@ pub(crate) const PHILOX: &str = include_str!("../../../shaders/noise/philox.wgsl
 const NORMAL: &str = include_str!("../../../shaders/noise/normal.wgsl");
 const LOG1P: &str = include_str!("../../../shaders/noise/log1p.wgsl");
 
-/// The kinds of `draw_source`, whose position is their number.
-const SOURCE_KINDS: [&str; 4] = ["CUDA", "NV", "JAX", "JAX_ORIGINAL"];
-
 /// Draws the noise of another system.
 pub(crate) fn draw_source() -> String {
-    let kinds = SOURCE_KINDS.iter().zip(0..).map(|(kind, number)| format!("const {kind} = {number}u;\n"));
     let threefry = include_str!("../../../shaders/standalone/threefry.wgsl");
     let draw = include_str!("../../../shaders/standalone/draw_source.wgsl");
-    params::constants() + &kinds.collect::<String>() + &[PRODUCT_WORDS, PHILOX, NORMAL, LOG1P, threefry, draw].concat()
+    params::constants() + &SourceKind::codes() + &[PRODUCT_WORDS, PHILOX, NORMAL, LOG1P, threefry, draw].concat()
 }
 
 /// Adds 1 to the words of a counter.

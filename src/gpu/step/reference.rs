@@ -33,7 +33,7 @@ pub struct Stepped {
     pub x0: Vec<Expected>,
     /// The next sample as the network is given it.
     pub input: Vec<Expected>,
-    /// What the step remembers.
+    /// The numbers that later steps look back to.
     pub remembered: Vec<Expected>,
 }
 

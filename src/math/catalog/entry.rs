@@ -155,7 +155,7 @@ impl<T> Entry<Make<T>> {
 }
 
 /// The spelling in which names are compared.
-pub(in crate::math) fn plain(name: &str) -> String {
+pub(crate) fn plain(name: &str) -> String {
     let letters = name.chars().filter(|c| !matches!(c, '-' | '_') && !c.is_whitespace());
     letters.flat_map(char::to_lowercase).collect()
 }

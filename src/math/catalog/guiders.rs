@@ -4,7 +4,8 @@ use super::entry::{Catalogue, Entry, Make, Values};
 use super::error::CatalogError;
 use super::parameter::{FINITE, Parameter};
 use crate::math::error::guidance::GuidanceError;
-use crate::math::guidance::guider::{Guider, Method, Projection};
+use crate::math::guidance::guider::Guider;
+use crate::math::guidance::method::{Method, Projection};
 use crate::math::guidance::window::Window;
 
 impl Guider {
@@ -66,26 +67,42 @@ const fn projection([threshold, eta, momentum]: [f64; 3]) -> [Parameter; 3] {
     ]
 }
 
+/// The scale of a third prediction, and the window of a run in which it is asked for.
+const fn third([scale, start, stop]: [&'static str; 3], window: [f64; 2]) -> [Parameter; 3] {
+    [
+        number(scale, 2.8, "scale of the third prediction"),
+        fraction(start, window[0], "part of the steps after which it starts"),
+        fraction(stop, window[1], "part of the steps after which it stops"),
+    ]
+}
+
 const APG: [Parameter; 3] = projection([15.0, 1.0, 0.0]);
 const APG_MIX: [Parameter; 3] = projection([10.0, 0.0, -0.5]);
 const APG_COMFYUI: [Parameter; 3] = projection([5.0, 1.0, 0.0]);
 
-const LINEAR: &[Parameter] = parameters![scale(7.5), RESCALE, ORIGINAL];
-const OF_NOISE: &[Parameter] = parameters![scale(7.5)];
+const SLG: [Parameter; 3] =
+    third(["skip_layer_guidance_scale", "skip_layer_guidance_start", "skip_layer_guidance_stop"], [0.01, 0.2]);
+const PAG: [Parameter; 3] =
+    third(["perturbed_guidance_scale", "perturbed_guidance_start", "perturbed_guidance_stop"], [0.01, 0.2]);
+const SEG: [Parameter; 3] = third(["seg_guidance_scale", "seg_guidance_start", "seg_guidance_stop"], [0.0, 1.0]);
+
+const SCALE: &[Parameter] = parameters![scale(7.5)];
+const RESCALABLE: &[Parameter] = parameters![scale(7.5), RESCALE, ORIGINAL];
+const PERP_NEG: &[Parameter] = parameters![scale(7.5), number("neg_scale", 1.0, "scale of the negative prediction")];
 
 const ENTRIES: &[Entry<Make<Guider>>] = &[
     entry(
         "cfg",
         &["ClassifierFreeGuidance", "classifier-free", "CFGGuider"],
         "u + w*(c - u) (Ho & Salimans 2022)",
-        LINEAR,
+        RESCALABLE,
         linear,
     ),
     entry(
         "autoguidance",
         &[],
         "cfg whose u is a weaker network's under the same condition (Karras et al. 2024)",
-        LINEAR,
+        RESCALABLE,
         linear,
     ),
     entry(
@@ -106,7 +123,7 @@ const ENTRIES: &[Entry<Make<Guider>>] = &[
         "cfg-zero-star-comfyui",
         &["zero_star_comfy"],
         "the optimal scale from noises, on clean samples; the fourth prediction is the noisy sample",
-        OF_NOISE,
+        SCALE,
         |v| with(v, Method::ZeroStar { zero_init_steps: 0, of_noise: true }),
     ),
     entry(
@@ -147,14 +164,14 @@ const ENTRIES: &[Entry<Make<Guider>>] = &[
         "tcfg",
         &["TangentialClassifierFreeGuidance", "tangential"],
         "u projected on the direction that it shares with c (Kwon et al. 2025)",
-        parameters![scale(7.5), RESCALE, ORIGINAL],
+        RESCALABLE,
         |v| with(v, Method::Tangential { of_noise: false }),
     ),
     entry(
         "tcfg-comfyui",
         &[],
         "tcfg of noises, on clean samples; the fourth prediction is the noisy sample",
-        OF_NOISE,
+        SCALE,
         |v| with(v, Method::Tangential { of_noise: true }),
     ),
     entry(
@@ -168,46 +185,22 @@ const ENTRIES: &[Entry<Make<Guider>>] = &[
         "slg",
         &["SkipLayerGuidance", "skip-layer", "stg"],
         "away from the prediction of skipped layers, the third (Stable Diffusion 3.5; Hyung et al. 2024)",
-        parameters![
-            scale(7.5),
-            number("skip_layer_guidance_scale", 2.8, "scale of the third prediction"),
-            fraction("skip_layer_guidance_start", 0.01, "part of the steps after which it starts"),
-            fraction("skip_layer_guidance_stop", 0.2, "part of the steps after which it stops"),
-            RESCALE,
-            ORIGINAL,
-        ],
-        |v| {
-            let names = ["skip_layer_guidance_scale", "skip_layer_guidance_start", "skip_layer_guidance_stop"];
-            perturbed(v, names)
-        },
+        parameters![scale(7.5), SLG[0], SLG[1], SLG[2], RESCALE, ORIGINAL],
+        |v| perturbed(v, SLG),
     ),
     entry(
         "pag",
         &["PerturbedAttentionGuidance", "perturbed-attention"],
         "away from the prediction of perturbed attention, the third (Ahn et al. 2024)",
-        parameters![
-            scale(7.5),
-            number("perturbed_guidance_scale", 2.8, "scale of the third prediction"),
-            fraction("perturbed_guidance_start", 0.01, "part of the steps after which it starts"),
-            fraction("perturbed_guidance_stop", 0.2, "part of the steps after which it stops"),
-            RESCALE,
-            ORIGINAL,
-        ],
-        |v| perturbed(v, ["perturbed_guidance_scale", "perturbed_guidance_start", "perturbed_guidance_stop"]),
+        parameters![scale(7.5), PAG[0], PAG[1], PAG[2], RESCALE, ORIGINAL],
+        |v| perturbed(v, PAG),
     ),
     entry(
         "seg",
         &["SmoothedEnergyGuidance", "smoothed-energy"],
         "away from the prediction of blurred attention, the third (Hong 2024)",
-        parameters![
-            scale(7.5),
-            number("seg_guidance_scale", 2.8, "scale of the third prediction"),
-            fraction("seg_guidance_start", 0.0, "part of the steps after which it starts"),
-            fraction("seg_guidance_stop", 1.0, "part of the steps after which it stops"),
-            RESCALE,
-            ORIGINAL,
-        ],
-        |v| perturbed(v, ["seg_guidance_scale", "seg_guidance_start", "seg_guidance_stop"]),
+        parameters![scale(7.5), SEG[0], SEG[1], SEG[2], RESCALE, ORIGINAL],
+        |v| perturbed(v, SEG),
     ),
     entry(
         "ltx2",
@@ -270,19 +263,17 @@ const ENTRIES: &[Entry<Make<Guider>>] = &[
         "mahiro",
         &["mahiro_per_sample"],
         "between cfg and w*c, by the cosine of both sides' signed roots over channels",
-        parameters![scale(7.5)],
+        SCALE,
         |v| with(v, Method::Mahiro { over_batch: false }),
     ),
     entry(
         "mahiro-batch",
         &["MahiroCFG"],
         "mahiro with the mean cosine of the whole batch, as in ComfyUI",
-        parameters![scale(7.5)],
+        SCALE,
         |v| with(v, Method::Mahiro { over_batch: true }),
     ),
 ];
-
-const PERP_NEG: &[Parameter] = parameters![scale(7.5), number("neg_scale", 1.0, "scale of the negative prediction")];
 
 const fn entry(
     name: &'static str,
@@ -332,7 +323,8 @@ fn projected(values: &Values) -> Projection {
     }
 }
 
-fn perturbed(values: &Values, [scale, start, stop]: [&'static str; 3]) -> Result<Guider, CatalogError> {
+fn perturbed(values: &Values, third: [Parameter; 3]) -> Result<Guider, CatalogError> {
+    let [scale, start, stop] = third.map(|parameter| parameter.name);
     with(values, Method::Perturbed { scale: values.number(scale), window: window(values, [start, stop])? })
 }
 

@@ -24,11 +24,11 @@ pub enum GuidanceError {
         /// The elements found.
         found: usize,
     },
-    /// A shape that does not have as many elements as the conditional prediction.
-    #[error("expected a shape of {expected} elements, those of pred_cond, found {found:?}")]
+    /// A shape without elements, or with more than an address counts.
+    #[error(
+        "expected a shape [batch, ...] of at least one element and no more than an address counts, found {found:?}"
+    )]
     Shape {
-        /// The elements.
-        expected: usize,
         /// The shape.
         found: Vec<usize>,
     },
@@ -49,7 +49,7 @@ pub enum GuidanceError {
         rank: usize,
     },
     /// Fractions of a run that do not follow each other.
-    #[error("{stop} must be between {start}, which is {from}, and 1, found {found}")]
+    #[error("{start} must be below 1, and {stop} between it and 1, found {from} and {found}")]
     Window {
         /// The option of the start.
         start: &'static str,

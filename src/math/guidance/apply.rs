@@ -63,7 +63,7 @@ impl GuidanceLoop {
             Some(elements) if elements > 0 && !shape.is_empty() => {
                 Ok(Self { shape: shape.to_vec(), momentum: Vec::new(), calls: 0 })
             }
-            _ => Err(GuidanceError::Shape { expected: 1, found: shape.to_vec() }),
+            _ => Err(GuidanceError::Shape { found: shape.to_vec() }),
         }
     }
 

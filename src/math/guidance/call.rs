@@ -2,7 +2,7 @@
 
 use crate::table::guide::GuideRow;
 
-/// One call of a [`Guider`](super::Guider): its row, and what a row cannot say.
+/// One call of a [`Guider`](super::Guider): its row, and the parts of a method that rows do not have.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct GuiderCall {
     /// The mixture of the predictions.
@@ -11,7 +11,7 @@ pub struct GuiderCall {
     pub asks: [bool; 3],
     /// The elements over which sums run.
     pub over: Over,
-    /// What follows the mixture, position by position.
+    /// The change of the mixture at each position, for the methods that compare lengths or directions there.
     pub finish: Option<Finish>,
 }
 
@@ -42,7 +42,7 @@ impl Over {
     }
 }
 
-/// What is done to a mixture along the axis of channels.
+/// The change of a mixture `g` at each position, from norms or cosines along an axis.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Finish {
     /// `g * strength * |c|/|g|`, norms over an axis at each position; clamped, `g * strength * min(|c|/(|g| + 1e-8), 1)`.

@@ -1,9 +1,9 @@
-//! What follows a mixture position by position: norms and cosines along an axis.
+//! The end of a call that looks at each position: norms and cosines along an axis.
 
 use crate::math::error::guidance::GuidanceError;
 use crate::math::guidance::call::Finish;
 
-/// What ComfyUI adds to a norm that it divides by.
+/// The summand of a norm in a denominator, as in ComfyUI.
 const NORM_EPSILON: f64 = 1e-8;
 
 /// The least norm in the denominator of a cosine, as in torch.
@@ -12,7 +12,7 @@ const LEAST_NORM: f64 = 1e-8;
 /// The axis of Mahiro's cosine: channels.
 const CHANNELS: i64 = 1;
 
-/// Where the elements of an axis lie: `outer` blocks of `length` elements each, `inner` apart.
+/// The places of the elements of an axis in a batch: blocks of `length` elements each, `inner` apart.
 struct Axis {
     length: usize,
     inner: usize,

@@ -2,6 +2,7 @@
 
 use crate::math::error::guidance::GuidanceError;
 use crate::math::guidance::call::{Finish, GuiderCall, Over};
+use crate::math::guidance::method::{Method, Projection};
 use crate::math::guidance::window::Window;
 use crate::table::guide::{GuideRow, Weights};
 
@@ -31,101 +32,8 @@ pub struct Guider {
     pub rescale: f64,
     /// The part of a run in which there is guidance.
     pub window: Window,
-    /// Without it, results are the conditional predictions.
+    /// False for results that are the conditional predictions.
     pub enabled: bool,
-}
-
-/// The rule by which a [`Guider`] mixes predictions.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Method {
-    /// Along `c - u`.
-    Linear,
-    /// The optimal scale of `u`, and zeros in the first steps.
-    ZeroStar {
-        /// The steps whose result is 0.
-        zero_init_steps: usize,
-        /// The scale follows from the noises, for which the fourth prediction is the noisy sample.
-        of_noise: bool,
-    },
-    /// Adaptive projection.
-    Projected {
-        /// The numbers of the projection.
-        projection: Projection,
-        /// Norms are those of the last three axes, and the result is `c + w*d` (ComfyUI).
-        last_three_axes: bool,
-    },
-    /// Along `c - u` up to a step, with adaptive projection after it.
-    Mixed {
-        /// The numbers of the projection.
-        projection: Projection,
-        /// The scale of guidance in the steps of the projection.
-        scale: f64,
-        /// The last step without projection.
-        start_step: usize,
-    },
-    /// `u` is projected on the direction that both predictions share.
-    Tangential {
-        /// The same of their noises, for which the fourth prediction is the noisy sample.
-        of_noise: bool,
-    },
-    /// The scale decays with the length of `c - u`.
-    Magnitude {
-        /// The decay.
-        alpha: f64,
-    },
-    /// Away from a third prediction too, of a network that was perturbed.
-    Perturbed {
-        /// The scale of that guidance.
-        scale: f64,
-        /// The part of a run in which there is a third prediction, without its first step.
-        window: Window,
-    },
-    /// Away from a perturbed network and from one whose modalities do not see each other.
-    Modalities {
-        /// The scale of the third prediction; 0 is none.
-        perturbed: f64,
-        /// The scale of the fourth prediction; 1 is none.
-        isolated: f64,
-    },
-    /// Along two conditions one after the other; the third prediction has the image alone.
-    Image {
-        /// The scale of the image.
-        image_scale: f64,
-        /// The image's guidance acts on what the text's has made.
-        nested: bool,
-    },
-    /// The result is as long as the conditional prediction at each position.
-    Norm {
-        /// The axis of the norms; 0 is the batch, -1 the last one.
-        axis: i64,
-        /// A factor of the result.
-        strength: f64,
-        /// The result may be shorter.
-        clamped: bool,
-    },
-    /// Away from the part of a negative prediction, the third, that does not go along with the positive one.
-    PerpNeg {
-        /// The scale of the negative prediction.
-        neg_scale: f64,
-        /// Sums are those of the whole batch.
-        over_batch: bool,
-    },
-    /// Between the mixture and the scaled conditional prediction, by their likeness.
-    Mahiro {
-        /// The likeness is that of the whole batch.
-        over_batch: bool,
-    },
-}
-
-/// The numbers of adaptive projected guidance.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Projection {
-    /// The longest norm of what is added; 0 is any.
-    pub threshold: f64,
-    /// The factor of its part along `c`.
-    pub eta: f64,
-    /// The coefficient of the differences of the calls before.
-    pub momentum: f64,
 }
 
 /// The relative difference below which two scales are the same, as in Python's `math.isclose`.
@@ -187,7 +95,7 @@ impl Guider {
     /// without a step so is all but what begins at a step.
     ///
     /// # Errors
-    /// [`GuidanceError::Scales`] for a list of scales.
+    /// [`GuidanceError::Scales`] for a list of another length than 1.
     pub fn alone(&self, step: Option<usize>) -> Result<GuiderCall, GuidanceError> {
         self.check_scales(1)?;
         Ok(self.at(Place { step, steps: None }, false))
@@ -200,9 +108,10 @@ impl Guider {
         }
     }
 
-    /// The scale of a step, as the caller counts it.
+    /// The scale of a step, as the caller counts it. Alone, a call has the only scale of a list.
     fn scale_at(&self, at: Place) -> f64 {
-        let listed = self.scales.as_ref().and_then(|scales| scales.get(at.step.unwrap_or(0)));
+        let step = at.steps.and(at.step).unwrap_or(0);
+        let listed = self.scales.as_ref().and_then(|scales| scales.get(step));
         listed.copied().unwrap_or(self.scale)
     }
 

@@ -30,9 +30,11 @@ pub(crate) mod apply;
 pub(crate) mod call;
 pub(crate) mod finish;
 pub(crate) mod guider;
+pub(crate) mod method;
 pub(crate) mod window;
 
 pub use apply::{GuidanceLoop, Predictions};
 pub use call::{Finish, GuiderCall, Over};
-pub use guider::{Guider, Method, Projection};
+pub use guider::Guider;
+pub use method::{Method, Projection};
 pub use window::Window;

@@ -13,7 +13,7 @@ impl Window {
     /// The whole run.
     pub const WHOLE: Self = Self { start: 0.0, stop: 1.0 };
 
-    /// True for a step inside; where the step or the number of steps is not known, too.
+    /// True for a step inside, and where the step or the number of steps is not known.
     #[must_use]
     pub fn holds(self, step: Option<usize>, steps: Option<usize>) -> bool {
         self.ends(step, steps).is_none_or(|[step, first, end]| first <= step && step < end)
