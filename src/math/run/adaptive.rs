@@ -5,7 +5,7 @@
 //! the step if that factor is large enough.
 
 use super::error::RunError;
-use super::solvers::RunSampler;
+use super::solvers::sampler::RunSampler;
 use super::solvers::ancestral::split;
 use super::value::{RunValues, numbers};
 use crate::math::catalog::entry::Entry;
@@ -193,7 +193,6 @@ impl Walk<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::math::run::solvers::RunSampler;
     use std::convert::Infallible;
 
     #[test]

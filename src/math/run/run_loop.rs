@@ -4,7 +4,7 @@ use super::adaptive::Adaptive;
 use super::error::RunError;
 use super::model::RunModel;
 use super::run::{Run, RunCompat, RunGuidance};
-use super::solvers::RunSampler;
+use super::solvers::sampler::RunSampler;
 use super::value::RunValue;
 use crate::math::guidance::guider::Guider;
 use crate::math::sampler::call::Call;

@@ -4,11 +4,9 @@ use crate::math::catalog::entry::Values;
 use crate::math::error::sampler::SamplerError;
 use crate::math::level::NoiseLevel;
 use crate::math::run::model::RunModel;
+use crate::math::run::window::FIRST_FLOW_PERCENT;
 use crate::math::sampler::linear::Linear;
 use crate::math::sampler::recorder::{Answer, Asked, Recorded, Recorder};
-
-/// The part of a flow's schedule at which solvers in half log SNR begin where the grid begins with pure noise.
-const FIRST_PERCENT: f64 = 1e-4;
 
 /// A solver on its way along the sigmas of a run.
 pub struct Course<'a> {
@@ -157,7 +155,7 @@ impl<'a> Course<'a> {
 
     /// Moves the first sigma of a flow that begins with pure noise, where half the log SNR is infinite. The sample stays.
     pub fn leave_pure_noise(&mut self) {
-        let first = self.model.percent_to_sigma(FIRST_PERCENT);
+        let first = self.model.percent_to_sigma(FIRST_FLOW_PERCENT);
         if let Some(sigma) = self.sigmas.first_mut().filter(|sigma| self.model.is_flow() && **sigma >= 1.0) {
             *sigma = first;
         }
