@@ -5,8 +5,8 @@
 //! the step if that factor is large enough.
 
 use super::error::RunError;
+use super::solvers::ancestral::further_down;
 use super::solvers::sampler::RunSampler;
-use super::solvers::ancestral::split;
 use super::value::{RunValues, numbers};
 use crate::math::catalog::entry::Entry;
 
@@ -119,15 +119,7 @@ impl Walk<'_> {
             return Ok(false);
         }
         let end = last.min(self.t + self.h);
-        let sigma_end = (-end).exp();
-        let (to, up) = match eta > 0.0 {
-            true => {
-                let [down, _] = split((-self.t).exp(), sigma_end, eta);
-                let to = last.min(-down.ln());
-                (to, (sigma_end * sigma_end - (-2.0 * to).exp()).max(0.0).sqrt())
-            }
-            false => (end, 0.0),
-        };
+        let [to, up] = further_down(self.t, end, last, eta);
         let (t, h) = (self.t, to - self.t);
         let sigma = |part: f64| (-(t + part * h)).exp();
         let mut epsilon = |x: &[f64], part: f64| -> Result<Vec<f64>, E> {

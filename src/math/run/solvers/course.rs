@@ -97,6 +97,21 @@ impl<'a> Course<'a> {
         Ok(answer)
     }
 
+    /// Asks at the start of every step and takes it by `step`, which is given the answer and the sigmas from and to which it leads.
+    /// A step to 0 ends at the clean sample.
+    pub fn each_step(
+        &mut self,
+        mut step: impl FnMut(&mut Self, Answer, f64, f64) -> Result<Linear, SamplerError>,
+    ) -> Result<Linear, SamplerError> {
+        let mut x = self.start();
+        for i in 0..self.steps() {
+            let (from, to) = self.step(i);
+            let now = self.ask(&x, from)?;
+            x = if to == 0.0 { now.d } else { step(self, now, from, to)? };
+        }
+        Ok(x)
+    }
+
     /// Lets the last call remember a value; see [`Recorder::remember`].
     pub fn remember(&mut self, value: &Linear) -> Result<Linear, SamplerError> {
         self.it.remember(value)
