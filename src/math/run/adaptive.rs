@@ -17,7 +17,7 @@ const STOPS: f64 = 1e-5;
 const LEAST_ERROR: f64 = 1e-8;
 
 /// The most attempts: far more than any tolerance that ends in reasonable time needs.
-pub const MOST_ATTEMPTS: usize = 10_000;
+pub(super) const MOST_ATTEMPTS: usize = 10_000;
 
 /// The numbers of the sampler.
 #[derive(Clone, Debug)]
@@ -107,6 +107,15 @@ impl Adaptive {
 }
 
 impl Walk<'_> {
+    fn is_before_end(&self) -> bool {
+        self.t < self.adaptive.last - STOPS
+    }
+
+    /// True if all attempts are used up before the end.
+    pub(super) fn is_unfinished(&self) -> bool {
+        self.is_before_end() && self.attempts.len() >= MOST_ATTEMPTS
+    }
+
     /// Makes an attempt, or returns false where the walk has ended. `ask` gives the clean sample of a sample at a sigma, `noise`
     /// the next noise.
     pub(super) fn attempt<E>(
@@ -115,7 +124,7 @@ impl Walk<'_> {
         noise: impl FnOnce() -> Result<Vec<f64>, E>,
     ) -> Result<bool, E> {
         let Adaptive { order, eta, last, .. } = *self.adaptive;
-        if self.t.is_nan() || self.t >= last - STOPS || self.attempts.len() >= MOST_ATTEMPTS {
+        if !self.is_before_end() || self.attempts.len() >= MOST_ATTEMPTS {
             return Ok(false);
         }
         let end = last.min(self.t + self.h);
