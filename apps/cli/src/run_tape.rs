@@ -5,7 +5,7 @@ use anyhow::anyhow;
 use files::{Array, TensorFile};
 use tweedie::math::run::{RunError, RunInputs, RunLoop};
 
-/// What was recorded of a run.
+/// The record of a run.
 pub struct RunTape {
     /// `[batch, ...]`.
     pub shape: Vec<usize>,

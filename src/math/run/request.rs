@@ -1,4 +1,4 @@
-//! What a grid is asked for: steps, inputs and the model.
+//! The request to a grid: steps, inputs and the model.
 
 use super::error::RunError;
 use super::model::RunModel;
@@ -27,7 +27,7 @@ pub struct GridRule {
 /// The sigmas of a request.
 pub(super) type Place = fn(&Request<'_>) -> Result<Vec<f64>, RunError>;
 
-/// What a rule is asked for.
+/// The request to a rule.
 pub(super) struct Request<'a> {
     /// The entry.
     pub(super) grid: &'static str,

@@ -11,7 +11,7 @@ use super::window::{Window, of_scheduler};
 use crate::few::few;
 use crate::math::guidance::guider::Guider;
 
-/// Where the sigmas of a run come from.
+/// The origin of a run's sigmas.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum RunGrid {
@@ -74,7 +74,7 @@ pub struct Run {
     pub sampler: Option<String>,
     /// The node that builds the sampler, with its inputs, where the sampler is not chosen by name alone.
     pub node: Option<Node>,
-    /// Where the sigmas come from. A run that only guides needs none.
+    /// The origin of the sigmas. A run that only guides needs none.
     pub grid: Option<RunGrid>,
     /// The steps of the sampler.
     pub steps: Option<usize>,
@@ -154,7 +154,7 @@ impl Run {
         Ok(if self.flip_sigmas { flipped(sigmas, self.precision()) } else { sigmas })
     }
 
-    /// What the network is told at each sigma but the last.
+    /// The numbers that the network is told, one for each sigma but the last.
     ///
     /// # Errors
     /// As [`sigmas`](Self::sigmas) and [`model`](Self::model).
