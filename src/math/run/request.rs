@@ -5,7 +5,8 @@ use super::model::RunModel;
 use super::precision::Precision;
 use super::value::{Choice, RunValues};
 use crate::few::few;
-use crate::math::catalog::entry::Values;
+use crate::math::catalog::entry::{Entry, Values};
+use crate::math::catalog::parameter::Parameter;
 
 /// The most steps that a rule is asked for, those that `denoise` cuts off included: a guard against an absurd argument.
 pub(super) const MOST_STEPS: usize = 100_000;
@@ -22,6 +23,40 @@ pub struct GridRule {
     /// True of a node that changes the sigmas of its input `sigmas`: a list, a list as text, or another node.
     pub changes_sigmas: bool,
     pub(super) make: Place,
+}
+
+impl GridRule {
+    /// A scheduler by name, which takes sigmas from a model.
+    pub(super) const fn new(make: Place) -> Self {
+        Self { choices: &[], is_node: false, is_free: false, changes_sigmas: false, make }
+    }
+
+    pub(super) const fn node(self) -> Self {
+        Self { is_node: true, ..self }
+    }
+
+    pub(super) const fn free(self) -> Self {
+        Self { is_free: true, ..self }
+    }
+
+    pub(super) const fn of_sigmas(self) -> Self {
+        Self { is_node: true, is_free: true, changes_sigmas: true, ..self }
+    }
+
+    pub(super) const fn with(self, choices: &'static [Choice]) -> Self {
+        Self { choices, ..self }
+    }
+}
+
+/// An entry of the catalogue of grids.
+pub(super) const fn entry(
+    name: &'static str,
+    synonyms: &'static [&'static str],
+    summary: &'static str,
+    parameters: &'static [Parameter],
+    rule: GridRule,
+) -> Entry<GridRule> {
+    Entry { kind: "grid", name, synonyms, summary, parameters, make: rule }
 }
 
 /// The sigmas of a request.

@@ -3,7 +3,7 @@
 use super::sampler::RunSampler;
 use super::{ancestral, cfg_pp, dpmpp, er_sde, exponential, in_sigma, res_multistep, sa_solver, seeds, slopes, uni_pc};
 use crate::math::catalog::entry::{Catalogue, Entry};
-use crate::math::catalog::parameter::{FINITE, Parameter};
+use crate::math::catalog::parameter::{ABOVE_ZERO, FINITE, Parameter};
 use crate::math::run::value::Choice;
 
 impl RunSampler {
@@ -18,7 +18,7 @@ const S_TMAX: Parameter =
 const S_NOISE: Parameter = Parameter::new("s_noise", 1.0, [0.0, FINITE], "the factor of the noise");
 const ETA: Parameter = Parameter::new("eta", 1.0, [0.0, FINITE], "the share of fresh noise: 0 none, 1 that of the SDE");
 const NO_ETA: Parameter = Parameter { default: Some(0.0), ..ETA };
-const R: Parameter = Parameter::new("r", 0.5, [f64::MIN_POSITIVE, 1.0], "the place of the second stage in the step");
+const R: Parameter = Parameter::new("r", 0.5, [ABOVE_ZERO, 1.0], "the place of the second stage in the step");
 const GAMMA: Parameter = Parameter::new("ge_gamma", 2.0, [-FINITE, FINITE], "1 plus the share of the slope's change");
 const MAX_ORDER: Parameter = Parameter::new("max_order", 4.0, [1.0, 4.0], "the largest number of slopes").whole();
 
@@ -144,7 +144,7 @@ const ENTRIES: &[Entry<RunSampler>] = &[
             Parameter::new("order", 3.0, [2.0, 3.0], "the order").whole(),
             Parameter::new("rtol", 0.05, [0.0, FINITE], "the relative error of a step"),
             Parameter::new("atol", 0.0078, [0.0, FINITE], "the absolute error of a step"),
-            Parameter::new("h_init", 0.05, [f64::MIN_POSITIVE, FINITE], "the first step in -ln(sigma)"),
+            Parameter::new("h_init", 0.05, [ABOVE_ZERO, FINITE], "the first step in -ln(sigma)"),
             Parameter::new("pcoeff", 0.0, [-FINITE, FINITE], "the share of the error in the next step"),
             Parameter::new("icoeff", 1.0, [-FINITE, FINITE], "the share of its sum"),
             Parameter::new("dcoeff", 0.0, [-FINITE, FINITE], "the share of its change"),
