@@ -3,6 +3,7 @@
 
 use crate::support::{Vectors, id};
 use serde_json::{Value, json};
+use tweedie::math::catalog::Entry;
 use tweedie::math::run::{GridRule, Run, RunModel};
 
 /// The deviation of sigmas in f32 that torch's own logarithms, exponentials and tangents leave: up to three units of the last
@@ -237,21 +238,36 @@ fn models() {
     }
 }
 
+/// A run of a grid without a model.
+fn described(grid: &Entry<GridRule>) -> Value {
+    let mut inputs = json!({});
+    if grid.make.changes_sigmas {
+        inputs["sigmas"] = json!([3.0, 2.0, 1.0, 0.0]);
+    }
+    for choice in grid.make.choices {
+        inputs[choice.name] = json!(choice.words[0]);
+    }
+    let mut run = json!({ "scheduler": { "node": grid.name, "inputs": inputs } });
+    if !grid.make.is_node {
+        run["steps"] = 7.into();
+    }
+    run
+}
+
+#[test]
+fn free_grids_need_no_model() {
+    for grid in GridRule::CATALOGUE.entries {
+        let sigmas = Run::from_json(&described(grid).to_string()).unwrap().sigmas();
+        assert_eq!(sigmas.is_ok(), grid.make.is_free, "{}: {sigmas:?}", grid.name);
+    }
+}
+
 #[test]
 fn every_grid_has_sigmas_on_every_model() {
     for model in RunModel::CATALOGUE.entries {
         for grid in GridRule::CATALOGUE.entries {
-            let mut inputs = json!({});
-            if grid.make.changes_sigmas {
-                inputs["sigmas"] = json!([3.0, 2.0, 1.0, 0.0]);
-            }
-            for choice in grid.make.choices {
-                inputs[choice.name] = json!(choice.words[0]);
-            }
-            let mut run = json!({ "model": model.name, "scheduler": { "node": grid.name, "inputs": inputs } });
-            if !grid.make.is_node {
-                run["steps"] = 7.into();
-            }
+            let mut run = described(grid);
+            run["model"] = model.name.into();
             let sigmas = Run::from_json(&run.to_string()).unwrap().sigmas();
             if grid.name == "sd-turbo-scheduler" && sigmas.is_err() {
                 // Timesteps up to 999 are beyond what a network is told that knows no timesteps.

@@ -1,9 +1,10 @@
 //! Group K: whole runs of ComfyUI from their settings alone, replayed in f64.
 
+use crate::support::loops::gaussian_output;
 use crate::support::{Vectors, id};
 use serde_json::Value;
 use std::collections::BTreeSet;
-use tweedie::math::run::{Run, RunAsk, RunError, RunInputs, RunLoop, RunModel, RunRecord, RunSampler};
+use tweedie::math::run::{Run, RunAsk, RunError, RunInputs, RunLoop, RunRecord, RunSampler};
 use tweedie::table::StepRow;
 
 fn cases() -> Vec<Value> {
@@ -166,18 +167,6 @@ fn a_wrong_coefficient_is_seen() {
     assert_eq!(broken.len(), PARTS.len(), "{broken:?}");
 }
 
-/// The exact clean sample of normal data, as a raw output of the model's network.
-fn output(model: &RunModel, ask: &RunAsk<'_>, mean: &[f64], deviation: &[f64]) -> Vec<f64> {
-    let (alpha, sigma) = (model.alpha(ask.sigma), ask.sigma);
-    let [of_x, of_output] = model.denoised(sigma);
-    let at = |(i, x): (usize, &f64)| {
-        let (mean, variance) = (mean[i % mean.len()], deviation[i % deviation.len()].powi(2));
-        let clean = (sigma * sigma * mean + alpha * variance * x) / (alpha * alpha * variance + sigma * sigma);
-        (clean - of_x * x) / of_output
-    };
-    ask.x.iter().enumerate().map(at).collect()
-}
-
 #[test]
 fn few_steps_are_as_recorded() {
     let (file, all) = (Vectors::load("K"), cases());
@@ -198,8 +187,8 @@ fn few_steps_are_as_recorded() {
             let inputs = RunInputs { noise: Some(&noise), noises: &noises, ..RunInputs::default() };
             let record = planned.drive::<RunError>(&inputs, |ask| {
                 let model = planned.model();
-                let conditional = output(model, &ask, &mean, &deviation);
-                let unconditional = output(model, &ask, &other_mean, &other_deviation);
+                let conditional = gaussian_output(model, ask.sigma, ask.x, [&mean, &deviation]);
+                let unconditional = gaussian_output(model, ask.sigma, ask.x, [&other_mean, &other_deviation]);
                 Ok([conditional, unconditional, Vec::new(), Vec::new()])
             });
             let record = record.unwrap_or_else(|error| panic!("{} {sampler}: {error}", id(case)));

@@ -11,11 +11,19 @@ pub fn run(data: &[u8]) {
     }
 }
 
+/// The most sigmas of a loop whose rows are planned here: a fuzzer needs many inputs a second.
+const MOST_PLANNED: usize = 100;
+
 /// Every sigma is a number, and a run that is written is the run that is read.
 fn check(run: &Run) {
     let sigmas = run.sigmas();
     let sound = |sigma: &f64| sigma.is_finite() && *sigma >= 0.0;
     assert!(sigmas.as_ref().map_or(true, |sigmas| sigmas.iter().all(sound)), "{sigmas:?}");
+    if sigmas.as_ref().is_ok_and(|sigmas| sigmas.len() <= MOST_PLANNED)
+        && let Ok(planned) = run.plan()
+    {
+        assert_eq!(planned.rows().len(), planned.asks().len());
+    }
     if let Ok(timesteps) = run.timesteps() {
         assert_eq!(sigmas.map(|sigmas| sigmas.len().saturating_sub(1)), Ok(timesteps.len()));
     }

@@ -17,7 +17,7 @@ pub enum RunFileError {
     /// A key that no run has.
     #[error("{place} has no key `{key}`; it has {known}")]
     Key {
-        /// What the key stands in: `a run`.
+        /// The object that the key stands in: `a run`.
         place: &'static str,
         /// The key.
         key: String,

@@ -31,7 +31,7 @@ impl Object {
         self.take_as(key, "a whole number, at least 0", count)
     }
 
-    pub(super) fn word(&mut self, key: &str) -> Result<Option<u64>, RunFileError> {
+    pub(super) fn integer(&mut self, key: &str) -> Result<Option<u64>, RunFileError> {
         self.take_as(key, "a whole number of 64 bits, at least 0", Value::as_u64)
     }
 

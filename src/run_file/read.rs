@@ -92,15 +92,15 @@ impl Run {
             other => return Err(wrong("a run file", "an object", &other)),
         };
         let mut object = Object::new(map);
-        if let Some(found) = object.word("version")?.filter(|version| *version != VERSION) {
+        if let Some(found) = object.integer("version")?.filter(|version| *version != VERSION) {
             return Err(wrong("version", "1", &found.into()));
         }
         for key in DESCRIPTIVE {
             object.take(key);
         }
-        let (model, model_name) = match object.take("model") {
+        let (model, model_name) = match object.take("model").map(model).transpose()? {
             None => (None, None),
-            Some(value) => model(value)?,
+            Some((model, name)) => (Some(model), name),
         };
         let scheduler = object.take("scheduler").map(|value| node("scheduler", value)).transpose()?;
         let (sigmas, recorded_in_f32) = match object.take("sigmas") {
@@ -133,7 +133,7 @@ impl Run {
             options: values(object.object("options")?.unwrap_or_default())?,
             guidance: object.take("guidance").map(|value| guidance(value, compat)).transpose()?,
             differential_diffusion_strength: object.number("differential_diffusion_strength")?,
-            seed: object.word("seed")?,
+            seed: object.integer("seed")?,
             compat,
             float32: object.switch("float32")?.unwrap_or(false) || recorded_in_f32,
         };
@@ -143,11 +143,11 @@ impl Run {
 }
 
 /// A model by name, or by its base, and its name.
-fn model(value: Value) -> Result<(Option<RunModel>, Option<String>), RunFileError> {
+fn model(value: Value) -> Result<(RunModel, Option<String>), RunFileError> {
     const EXPECTED: &str = "a name, or {base, parameterisation, settings}";
     let map = match value {
         Value::String(name) => {
-            return Ok((Some(RunModel::named(&name).map_err(RunFileError::Model)?), Some(name)));
+            return Ok((RunModel::named(&name).map_err(RunFileError::Model)?, Some(name)));
         }
         Value::Object(map) => map,
         other => return Err(wrong("model", EXPECTED, &other)),
@@ -162,7 +162,7 @@ fn model(value: Value) -> Result<(Option<RunModel>, Option<String>), RunFileErro
         (Some(name), None, None) if settings.is_empty() => RunModel::named(name),
         _ => return Err(wrong("model", EXPECTED, &shown)),
     };
-    Ok((Some(model.map_err(RunFileError::Model)?), name))
+    Ok((model.map_err(RunFileError::Model)?, name))
 }
 
 /// The node of a sampler: `{name: {input: value}}` or `{node, inputs}`.

@@ -4,12 +4,13 @@
 //! `[id, output]`. Its sampler nodes say everything about a run but the checkpoint's kind.
 
 use super::object::{run_value, short};
+use super::read::guidance;
 use super::workflow_error::WorkflowError;
 use super::workflow_model::{Patches, patched};
 use super::workflow_nodes::{MOST_LINKS, Of, Workflow, link, link_to};
 use crate::math::run::model::RunModel;
 use crate::math::run::request::GridRule;
-use crate::math::run::run::{Run, RunGrid, RunGuidance};
+use crate::math::run::run::{Run, RunCompat, RunGrid, RunGuidance};
 use crate::math::run::value::{Node, RunValue};
 use serde_json::{Map, Value, json};
 
@@ -84,8 +85,8 @@ impl Run {
 impl Workflow {
     /// The sampler node: the one of this id, or the only one.
     fn sampler(&self, wanted: Option<&str>) -> Result<Of<'_>, WorkflowError> {
-        let all: Vec<Of<'_>> = self.nodes.keys().filter_map(|id| self.node(id).ok()).collect();
-        let mut samplers: Vec<Of<'_>> = all.into_iter().filter(|node| SAMPLERS.contains(&node.class)).collect();
+        let nodes = self.nodes.keys().filter_map(|id| self.node(id).ok());
+        let mut samplers: Vec<Of<'_>> = nodes.filter(|node| SAMPLERS.contains(&node.class)).collect();
         let list = samplers.iter().map(|node| node.id).collect::<Vec<_>>().join(", ");
         match (wanted, samplers.len()) {
             (Some(id), _) => {
@@ -134,7 +135,7 @@ impl Workflow {
                 self.guider(self.linked(sampler, "guider")?)?
             }
         };
-        let patches = patched(self, self.linked(of_model, "model")?, model, MOST_LINKS)?;
+        let patches = patched(self, self.linked(of_model, "model")?, model)?;
         let Patches { model, name, guidance, differential } = patches;
         run.differential_diffusion_strength = differential;
         (run.model, run.model_name) = (Some(model), name);
@@ -208,12 +209,9 @@ impl Workflow {
             "BasicGuider" => 1.0.into(),
             "CFGGuider" => of("cfg")?.into(),
             "DualCFGGuider" => {
-                let nested = match self.value(node, "style")? {
-                    Some(Value::String(style)) => style == "nested",
-                    _ => false,
-                };
-                if nested {
-                    return Err(node.wrong("style", "regular", self.value(node, "style")?));
+                let style = self.value(node, "style")?;
+                if style.and_then(Value::as_str) == Some("nested") {
+                    return Err(node.wrong("style", "regular", style));
                 }
                 json!({ "kind": "DualCFGGuider", "cfg_conds": of("cfg_conds")?, "cfg_cond2_negative": of("cfg_cond2_negative")? })
             }
@@ -238,5 +236,5 @@ fn guidance_of(scale: Value, kind: Option<Map<String, Value>>) -> Result<RunGuid
         }
         (scale, Some(_)) => scale,
     };
-    Ok(super::read::guidance(value, crate::math::run::run::RunCompat::ComfyUi)?)
+    Ok(guidance(value, RunCompat::ComfyUi)?)
 }

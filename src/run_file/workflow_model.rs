@@ -1,12 +1,12 @@
 //! The model of a workflow: its checkpoint, and the nodes that change how it is sampled and guided.
 
 use super::workflow_error::WorkflowError;
-use super::workflow_nodes::{Of, Workflow};
+use super::workflow_nodes::{MOST_LINKS, Of, Workflow};
 use crate::math::run::model::RunModel;
 use crate::math::run::value::RunValue;
 use serde_json::{Map, Value};
 
-/// What the nodes between a checkpoint and a sampler say.
+/// The model and its guidance, from the nodes between a checkpoint and a sampler.
 pub(super) struct Patches {
     pub(super) model: RunModel,
     pub(super) name: Option<String>,
@@ -76,11 +76,10 @@ pub(super) fn patched<'a>(
     workflow: &'a Workflow,
     mut node: Of<'a>,
     given: Option<(&str, &RunModel)>,
-    links: usize,
 ) -> Result<Patches, WorkflowError> {
     let (mut model, mut guidance, mut differential): (Option<RunModel>, Option<Map<String, Value>>, _) =
         (None, None, None);
-    for _ in 0..links {
+    for _ in 0..MOST_LINKS {
         if let Some((_, input)) = LOADERS.iter().find(|(class, _)| *class == node.class) {
             let checkpoint = workflow.text(node, input)?.to_owned();
             let (model, name) = match (model, given) {

@@ -1,7 +1,8 @@
-//! Running a sampler in f64: the rows of a loop, applied by the reference of the step kernel.
+//! Running a sampler in f64: the rows of a loop, applied by the reference of the step kernel, and networks whose data is known.
 
 use tweedie::gpu::Step;
 use tweedie::gpu::step::{Sample, StepOptions};
+use tweedie::math::run::RunModel;
 use tweedie::math::{Call, Sampler};
 use tweedie::table::StepRow;
 
@@ -111,4 +112,16 @@ pub fn deviation(found: &[f64], expected: &[f64]) -> f64 {
     assert_eq!(found.len(), expected.len());
     let apart = found.iter().zip(expected).map(|(f, e)| (f - e).abs());
     apart.fold(0.0, |worst, d| if d.is_nan() || d > worst { if d.is_nan() { f64::INFINITY } else { d } } else { worst })
+}
+
+/// The exact clean sample of normal data of these means and deviations, as a raw output of a run's network. The lists repeat.
+pub fn gaussian_output(model: &RunModel, sigma: f64, x: &[f64], [mean, deviation]: [&[f64]; 2]) -> Vec<f64> {
+    let alpha = model.alpha(sigma);
+    let [of_x, of_output] = model.denoised(sigma);
+    let at = |(i, x): (usize, &f64)| {
+        let (mean, variance) = (mean[i % mean.len()], deviation[i % deviation.len()].powi(2));
+        let clean = (sigma * sigma * mean + alpha * variance * x) / (alpha * alpha * variance + sigma * sigma);
+        (clean - of_x * x) / of_output
+    };
+    x.iter().enumerate().map(at).collect()
 }

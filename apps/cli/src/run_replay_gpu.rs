@@ -38,7 +38,6 @@ struct Drive<'a> {
     total: u64,
     shape: Shape,
     buffers: Buffers,
-    record: RunRecord,
 }
 
 impl Adapter {
@@ -54,6 +53,10 @@ impl Adapter {
         }
         let inputs = tape.inputs();
         let zeros = vec![0.0; tape.total()];
+        if run.calls().is_empty() {
+            let untouched = inputs.latent_image.unwrap_or(&zeros).to_vec();
+            return Ok(RunRecord { samples: vec![untouched.clone()], output: untouched, ..RunRecord::default() });
+        }
         let upload = |label: &str, values: Option<&[f64]>| {
             self.upload(&format!("tweedie-cli::{label}"), &narrow(values.unwrap_or(&zeros)))
         };
@@ -70,15 +73,7 @@ impl Adapter {
             latent: upload("latent_image", inputs.latent_image),
             start_noise: upload("start_noise", inputs.inpaint_noise.or(inputs.noise)),
         };
-        let mut drive = Drive { adapter: self, run, tape, total, shape, buffers, record: RunRecord::default() };
-        if run.calls().is_empty() {
-            let untouched = inputs.latent_image.unwrap_or(&zeros).to_vec();
-            drive.record.samples.push(untouched.clone());
-            drive.record.output = untouched;
-            return Ok(drive.record);
-        }
-        drive.go()?;
-        Ok(drive.record)
+        Drive { adapter: self, run, tape, total, shape, buffers }.go()
     }
 }
 
@@ -103,7 +98,8 @@ impl Drive<'_> {
         step.plan(&self.adapter.context).map_err(plan_failure)
     }
 
-    fn go(&mut self) -> Outcome {
+    /// Runs all calls.
+    fn go(&self) -> Outcome<RunRecord> {
         let (run, b) = (self.run, &self.buffers);
         let tensor = |buffer| self.adapter.tensor(buffer);
         let is_masked = self.tape.mask.is_some();
@@ -167,8 +163,7 @@ impl Drive<'_> {
         let result = self.read(&b.x)?;
         record.output = result.iter().map(|x| x * run.end()).collect();
         record.samples.push(result);
-        self.record = record;
-        Ok(())
+        Ok(record)
     }
 
     /// Writes the noise of a row: one, or what two come to.

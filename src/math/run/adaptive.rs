@@ -5,8 +5,8 @@
 //! the step if that factor is large enough.
 
 use super::error::RunError;
-use super::solvers::RunSampler;
-use super::solvers::ancestral::split;
+use super::solvers::ancestral::further_down;
+use super::solvers::sampler::RunSampler;
 use super::value::{RunValues, numbers};
 use crate::math::catalog::entry::Entry;
 
@@ -17,7 +17,7 @@ const STOPS: f64 = 1e-5;
 const LEAST_ERROR: f64 = 1e-8;
 
 /// The most attempts: far more than any tolerance that ends in reasonable time needs.
-pub const MOST_ATTEMPTS: usize = 10_000;
+pub(super) const MOST_ATTEMPTS: usize = 10_000;
 
 /// The numbers of the sampler.
 #[derive(Clone, Debug)]
@@ -107,6 +107,15 @@ impl Adaptive {
 }
 
 impl Walk<'_> {
+    fn is_before_end(&self) -> bool {
+        self.t < self.adaptive.last - STOPS
+    }
+
+    /// True if all attempts are used up before the end.
+    pub(super) fn is_unfinished(&self) -> bool {
+        self.is_before_end() && self.attempts.len() >= MOST_ATTEMPTS
+    }
+
     /// Makes an attempt, or returns false where the walk has ended. `ask` gives the clean sample of a sample at a sigma, `noise`
     /// the next noise.
     pub(super) fn attempt<E>(
@@ -115,19 +124,11 @@ impl Walk<'_> {
         noise: impl FnOnce() -> Result<Vec<f64>, E>,
     ) -> Result<bool, E> {
         let Adaptive { order, eta, last, .. } = *self.adaptive;
-        if self.t.is_nan() || self.t >= last - STOPS || self.attempts.len() >= MOST_ATTEMPTS {
+        if !self.is_before_end() || self.attempts.len() >= MOST_ATTEMPTS {
             return Ok(false);
         }
         let end = last.min(self.t + self.h);
-        let sigma_end = (-end).exp();
-        let (to, up) = match eta > 0.0 {
-            true => {
-                let [down, _] = split((-self.t).exp(), sigma_end, eta);
-                let to = last.min(-down.ln());
-                (to, (sigma_end * sigma_end - (-2.0 * to).exp()).max(0.0).sqrt())
-            }
-            false => (end, 0.0),
-        };
+        let [to, up] = further_down(self.t, end, last, eta);
         let (t, h) = (self.t, to - self.t);
         let sigma = |part: f64| (-(t + part * h)).exp();
         let mut epsilon = |x: &[f64], part: f64| -> Result<Vec<f64>, E> {
@@ -193,7 +194,6 @@ impl Walk<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::math::run::solvers::RunSampler;
     use std::convert::Infallible;
 
     #[test]

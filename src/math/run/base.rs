@@ -1,4 +1,4 @@
-//! What lies under a model as a sampler of ComfyUI sees it: its table of sigmas, and what the network is told at each.
+//! The base of a model as a sampler of ComfyUI sees it: its table of sigmas, and the number that the network is told at each.
 
 use super::value::Choice;
 use crate::math::catalog::entry::{Catalogue, Entry};

@@ -1,8 +1,9 @@
 //! The loop of a run on the host, in f64: the twin of what a GPU does, and the form for networks that do not run on wgpu.
 
-use super::adaptive::{Adaptive, Attempt};
+use super::adaptive::{Adaptive, Attempt, MOST_ATTEMPTS};
 use super::error::RunError;
-use super::run_loop::{Planned, RunLoop, Way};
+use super::run_loop::{RunLoop, Way};
+use super::solvers::course::Walked;
 use crate::math::guidance::apply::{GuidanceLoop, Predictions};
 use crate::table::step::StepRow;
 
@@ -32,7 +33,7 @@ pub struct RunAsk<'a> {
     pub call: usize,
     /// The sigma.
     pub sigma: f64,
-    /// What the network is told.
+    /// The number that the network is told.
     pub told: f64,
     /// The factor of the sample in its input.
     pub input: f64,
@@ -53,7 +54,7 @@ pub struct RunRecord {
     pub pred_x0: Vec<Vec<f64>>,
     /// The sigma of each call.
     pub call_sigma: Vec<f64>,
-    /// What the network was told at each call.
+    /// The number that the network was told at each call.
     pub timesteps: Vec<f64>,
     /// The attempts of a sampler that chooses its own steps.
     pub attempts: Vec<Attempt>,
@@ -88,8 +89,9 @@ impl RunLoop {
             None => Self::mixed(inputs, self.start(), inputs.noise)?,
         };
         if let Way::Planned(planned) = &self.way {
-            x.iter_mut().for_each(|x| *x *= planned.start.0);
-            for &(draw, c) in &planned.start.1 {
+            let (kept, noises) = &planned.recorded.start;
+            x.iter_mut().for_each(|x| *x *= kept);
+            for &(draw, c) in noises {
                 x.iter_mut().zip(self.noise(inputs, draw)?).for_each(|(x, z)| *x += c * z);
             }
         }
@@ -107,14 +109,12 @@ impl RunLoop {
             let (name, expected) = ("noises".to_owned(), format!("at least {} draws", draw + 1));
             return Err(RunError::Value { name, expected, found: (inputs.noises.len() / count.max(1)).to_string() });
         };
-        if self.clip == 0.0 {
-            return Ok(found.to_vec());
-        }
+        let Some(clip) = self.clip else { return Ok(found.to_vec()) };
         // The deviation of the whole batch, unbiased, as ComfyUI takes it.
         let n = found.len() as f64;
         let mean = found.iter().sum::<f64>() / n;
         let deviation = (found.iter().map(|z| (z - mean).powi(2)).sum::<f64>() / (n - 1.0)).sqrt();
-        let most = self.clip * deviation;
+        let most = clip * deviation;
         Ok(found.iter().map(|z| if most.is_nan() { *z } else { z.clamp(-most, most) }).collect())
     }
 
@@ -141,7 +141,7 @@ impl RunLoop {
     ///
     /// # Errors
     /// Those of the network; [`RunError::Value`] for a tensor of another length than the rest, [`RunError::Missing`] for one that
-    /// the run needs.
+    /// the run needs, [`RunError::Steps`] for a sampler that chooses its own steps and does not come to the end in 10,000.
     pub fn drive<E: From<RunError>>(
         &self,
         inputs: &RunInputs<'_>,
@@ -229,6 +229,9 @@ impl<E: From<RunError>, N: FnMut(RunAsk<'_>) -> Result<[Vec<f64>; 4], E>> Drive<
             shown.iter().zip(output).map(|(x, output)| of_x * x + of_output * output).collect()
         };
         length("an output of the network", outputs[0].len(), self.count)?;
+        if self.of.needs_unconditional() {
+            length("an unconditional output of the network", outputs[1].len(), self.count)?;
+        }
         let alone = clean(&outputs[1]);
         let guided = match (&self.of.guider, self.of.needs_unconditional()) {
             (Some(guider), _) => {
@@ -241,7 +244,6 @@ impl<E: From<RunError>, N: FnMut(RunAsk<'_>) -> Result<[Vec<f64>; 4], E>> Drive<
             }
             (None, false) => clean(&outputs[0]),
             (None, true) => {
-                length("an unconditional output of the network", outputs[1].len(), self.count)?;
                 let scale = self.of.guidance();
                 let mixed = |(c, u): (&f64, &f64)| if scale == 1.0 { *c } else { u + scale * (c - u) };
                 clean(&outputs[0]).iter().zip(&alone).map(mixed).collect()
@@ -262,11 +264,11 @@ impl<E: From<RunError>, N: FnMut(RunAsk<'_>) -> Result<[Vec<f64>; 4], E>> Drive<
         Ok([given, alone])
     }
 
-    fn planned(&mut self, planned: &Planned, first: Vec<f64>) -> Result<Vec<f64>, E> {
+    fn planned(&mut self, planned: &Walked, first: Vec<f64>) -> Result<Vec<f64>, E> {
         let mut x = first;
-        let (mut past, mut sigmas): (Vec<Vec<f64>>, _) = (Vec::new(), planned.sigmas.iter());
+        let (mut past, mut sigmas): (Vec<Vec<f64>>, _) = (Vec::new(), planned.call_sigmas.iter());
         let (mut clean, mut step) = (Clean::default(), None);
-        for (call, asks) in planned.calls.iter().zip(&planned.asks) {
+        for (call, asks) in planned.recorded.calls.iter().zip(&planned.recorded.asks) {
             if *asks {
                 if step != Some(call.step) {
                     self.record.samples.push(x.clone());
@@ -309,6 +311,10 @@ impl<E: From<RunError>, N: FnMut(RunAsk<'_>) -> Result<[Vec<f64>; 4], E>> Drive<
             }
             draws += usize::from(walk.attempts.last().is_some_and(|attempt| attempt.is_accepted));
         }
+        if walk.is_unfinished() {
+            let (expected, found) = (format!("at most {MOST_ATTEMPTS}"), "more: its tolerance is too tight".to_owned());
+            return Err(RunError::Steps { grid: "dpm_adaptive", expected, found }.into());
+        }
         self.record.attempts = walk.attempts;
         Ok(walk.x)
     }
@@ -330,7 +336,7 @@ fn stepped(
     (0..x.len()).map(at).collect()
 }
 
-/// What a row remembers.
+/// The tensor that a row remembers.
 fn remembered(row: &StepRow, x: &[f64], [clean, alone]: &Clean) -> Vec<f64> {
     let terms = row.kept.into_iter().zip([x, clean, alone]).filter(|(c, _)| *c != 0.0).collect::<Vec<_>>();
     let at = |i: usize| terms.iter().map(|(c, tensor)| c * tensor.get(i).copied().unwrap_or(f64::NAN)).sum();

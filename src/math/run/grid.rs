@@ -8,7 +8,7 @@ use super::value::{Node, RunValue, numbers};
 use crate::few::few;
 use crate::math::catalog::entry::Entry;
 
-/// How deep nodes may stand inside each other.
+/// The most nodes inside each other.
 const MOST_NODES: usize = 64;
 
 /// The input of a node that changes sigmas.
@@ -37,10 +37,8 @@ impl<'a> Grid<'a> {
             let expected = format!("1 to {MOST_STEPS}");
             return Err(RunError::Steps { grid, expected, found: few(&(steps as f64)) });
         }
-        let mut inputs = self.node.inputs.clone();
-        if rule.changes_sigmas {
-            inputs.retain(|(name, _)| name != SIGMAS);
-        }
+        let own = self.node.inputs.iter().filter(|(name, _)| !rule.changes_sigmas || name != SIGMAS);
+        let inputs: Vec<_> = own.cloned().collect();
         let request = Request {
             grid,
             model: self.model,

@@ -36,6 +36,8 @@ mod grids;
 pub(crate) mod model;
 mod model_table;
 mod models;
+mod named_grids;
+mod node_grids;
 pub(crate) mod parameterisation;
 mod placed;
 mod precision;

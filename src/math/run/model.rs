@@ -103,7 +103,7 @@ impl RunModel {
         self.base
     }
 
-    /// What its network's output means.
+    /// The meaning of its network's output.
     #[must_use]
     pub const fn parameterisation(&self) -> Parameterisation {
         self.parameterisation
@@ -164,7 +164,7 @@ impl RunModel {
         }
     }
 
-    /// What the network is told at a sigma: ComfyUI's `timestep`.
+    /// The number that the network is told at a sigma: ComfyUI's `timestep`.
     #[must_use]
     pub fn told(&self, sigma: f64) -> f64 {
         let round = |value| self.precision.round(value);

@@ -1,8 +1,8 @@
-//! What the output of a network means to a sampler of ComfyUI.
+//! The meaning of a network's output to a sampler of ComfyUI.
 
 use crate::math::catalog::entry::{Catalogue, Entry};
 
-/// What the output of a network means, under ComfyUI's name.
+/// The meaning of a network's output, under ComfyUI's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Parameterisation {

@@ -1,11 +1,12 @@
-//! What a grid is asked for: steps, inputs and the model.
+//! The request to a grid: steps, inputs and the model.
 
 use super::error::RunError;
 use super::model::RunModel;
 use super::precision::Precision;
 use super::value::{Choice, RunValues};
 use crate::few::few;
-use crate::math::catalog::entry::Values;
+use crate::math::catalog::entry::{Entry, Values};
+use crate::math::catalog::parameter::Parameter;
 
 /// The most steps that a rule is asked for, those that `denoise` cuts off included: a guard against an absurd argument.
 pub(super) const MOST_STEPS: usize = 100_000;
@@ -24,10 +25,44 @@ pub struct GridRule {
     pub(super) make: Place,
 }
 
+impl GridRule {
+    /// A scheduler by name, which takes sigmas from a model.
+    pub(super) const fn new(make: Place) -> Self {
+        Self { choices: &[], is_node: false, is_free: false, changes_sigmas: false, make }
+    }
+
+    pub(super) const fn node(self) -> Self {
+        Self { is_node: true, ..self }
+    }
+
+    pub(super) const fn free(self) -> Self {
+        Self { is_free: true, ..self }
+    }
+
+    pub(super) const fn of_sigmas(self) -> Self {
+        Self { is_node: true, is_free: true, changes_sigmas: true, ..self }
+    }
+
+    pub(super) const fn with(self, choices: &'static [Choice]) -> Self {
+        Self { choices, ..self }
+    }
+}
+
+/// An entry of the catalogue of grids.
+pub(super) const fn entry(
+    name: &'static str,
+    synonyms: &'static [&'static str],
+    summary: &'static str,
+    parameters: &'static [Parameter],
+    rule: GridRule,
+) -> Entry<GridRule> {
+    Entry { kind: "grid", name, synonyms, summary, parameters, make: rule }
+}
+
 /// The sigmas of a request.
 pub(super) type Place = fn(&Request<'_>) -> Result<Vec<f64>, RunError>;
 
-/// What a rule is asked for.
+/// The request to a rule.
 pub(super) struct Request<'a> {
     /// The entry.
     pub(super) grid: &'static str,

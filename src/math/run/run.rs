@@ -5,12 +5,13 @@ use super::grid::{Grid, checked};
 use super::model::RunModel;
 use super::precision::Precision;
 use super::sigma_nodes::flipped;
+use super::solvers::sampler::RunSampler;
 use super::value::{Node, RunValue};
 use super::window::{Window, of_scheduler};
 use crate::few::few;
 use crate::math::guidance::guider::Guider;
 
-/// Where the sigmas of a run come from.
+/// The origin of a run's sigmas.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum RunGrid {
@@ -73,7 +74,7 @@ pub struct Run {
     pub sampler: Option<String>,
     /// The node that builds the sampler, with its inputs, where the sampler is not chosen by name alone.
     pub node: Option<Node>,
-    /// Where the sigmas come from. A run that only guides needs none.
+    /// The origin of the sigmas. A run that only guides needs none.
     pub grid: Option<RunGrid>,
     /// The steps of the sampler.
     pub steps: Option<usize>,
@@ -153,7 +154,7 @@ impl Run {
         Ok(if self.flip_sigmas { flipped(sigmas, self.precision()) } else { sigmas })
     }
 
-    /// What the network is told at each sigma but the last.
+    /// The numbers that the network is told, one for each sigma but the last.
     ///
     /// # Errors
     /// As [`sigmas`](Self::sigmas) and [`model`](Self::model).
@@ -190,12 +191,14 @@ impl Run {
         let grid = Grid::new(node, model.as_ref(), precision)?;
         if !grid.entry.make.is_node {
             let steps = self.steps.ok_or(RunError::Missing { expected: "steps" })?;
-            let (name, sampler) = (grid.entry.name, self.sampler.as_deref());
+            let name = grid.entry.name;
             if steps == 0 {
                 let (expected, found) = ("at least 1".to_owned(), "0".to_owned());
                 return Err(RunError::Steps { grid: name, expected, found });
             }
-            return of_scheduler(name, sampler, steps, self.denoise.unwrap_or(1.0), |steps| grid.sigmas(steps));
+            let sampler = self.sampler.as_deref().and_then(|name| RunSampler::CATALOGUE.find(name).ok());
+            let drops_a_sigma = sampler.is_some_and(|sampler| sampler.make.drops_a_sigma);
+            return of_scheduler(name, steps, self.denoise.unwrap_or(1.0), drops_a_sigma, |steps| grid.sigmas(steps));
         }
         // The steps and the denoise of a node are inputs of its own; those of the run fill them in where they are missing.
         let mut node = node.clone();

@@ -4,8 +4,9 @@ use super::adaptive::Adaptive;
 use super::error::RunError;
 use super::model::RunModel;
 use super::run::{Run, RunCompat, RunGuidance};
-use super::solvers::RunSampler;
-use super::value::RunValue;
+use super::solvers::course::Walked;
+use super::solvers::sampler::RunSampler;
+use super::value::{RunValue, numbers};
 use crate::math::guidance::guider::Guider;
 use crate::math::sampler::call::Call;
 use crate::table::step::StepRow;
@@ -43,30 +44,20 @@ pub struct RunLoop {
     needs_unconditional: bool,
     start: [f64; 2],
     pub(super) differential: Option<f64>,
-    pub(super) clip: f64,
+    /// The deviations at which noise is clipped.
+    pub(super) clip: Option<f64>,
     redraws_known: bool,
 }
 
-/// How the steps are chosen.
+/// The origin of the steps.
 #[derive(Clone, Debug)]
 pub(super) enum Way {
     /// By the grid: the rows in order.
-    Planned(Planned),
+    Planned(Walked),
     /// By the sampler itself, from the errors that it finds.
     Adaptive(Adaptive),
     /// There are none: the latent image comes back untouched.
     Nothing,
-}
-
-/// The rows of a loop whose steps are known.
-#[derive(Clone, Debug)]
-pub(super) struct Planned {
-    pub(super) calls: Vec<Call>,
-    pub(super) asks: Vec<bool>,
-    pub(super) sigmas: Vec<f64>,
-    pub(super) start: (f64, Vec<(usize, f64)>),
-    pub(super) draws: usize,
-    pub(super) end: f64,
 }
 
 impl Run {
@@ -86,17 +77,14 @@ impl Run {
         let name = self.sampler.as_deref().ok_or(RunError::Missing { expected: "a sampler" })?;
         let sampler = RunSampler::CATALOGUE.find(name)?;
         let options = self.all_options();
-        let guidance = match &self.guidance {
-            None => 1.0,
-            Some(RunGuidance::Scale(scale)) if scale.is_finite() => *scale,
+        let clip = numbers(sampler, sampler.make.choices, &options)?.number("noise_clip_std");
+        let (guidance, guider) = match &self.guidance {
+            None => (1.0, None),
+            Some(RunGuidance::Scale(scale)) if scale.is_finite() => (*scale, None),
             Some(RunGuidance::Scale(found)) => {
                 return Err(RunError::Number { name: "guidance", expected: "finite", found: *found });
             }
-            Some(RunGuidance::Kind { .. }) => 1.0,
-        };
-        let guider = match &self.guidance {
-            Some(RunGuidance::Kind { guider, .. }) => Some((**guider).clone()),
-            _ => None,
+            Some(RunGuidance::Kind { guider, .. }) => (1.0, Some((**guider).clone())),
         };
         let is_guided = (guidance - 1.0).abs() > UNGUIDED;
         let needs_unconditional = is_guided || sampler.make.needs_unconditional;
@@ -105,35 +93,22 @@ impl Run {
             [] | [_] => Way::Nothing,
             _ if sampler.make.is_adaptive() => Way::Adaptive(Adaptive::new(sampler, &sigmas, &options)?),
             _ => {
-                let walked = sampler.walk(&model, &sigmas, &options)?;
-                let mut calls = walked.recorded.calls;
+                let mut walked = sampler.walk(&model, &sigmas, &options)?;
                 if needs_unconditional {
-                    calls.iter_mut().for_each(|call| call.row.guidance = [guidance, 1.0 - guidance]);
+                    let calls = walked.recorded.calls.iter_mut();
+                    calls.for_each(|call| call.row.guidance = [guidance, 1.0 - guidance]);
                 }
-                Way::Planned(Planned {
-                    calls,
-                    asks: walked.recorded.asks,
-                    sigmas: walked.call_sigmas,
-                    start: walked.recorded.start,
-                    draws: walked.recorded.draws,
-                    end: walked.last_sigma,
-                })
+                Way::Planned(walked)
             }
         };
         let first = sigmas.first().copied().unwrap_or(0.0);
         let [latent, noise] = model.start(first, model.is_full_denoise(first));
         let start = [latent, if self.add_noise { noise } else { 0.0 }];
-        let number = |name: &str| match options.iter().find(|(known, _)| known == name) {
-            Some((_, RunValue::Number(number))) => *number,
-            _ => 0.0,
-        };
         let differential = self.differential_diffusion_strength;
         if let Some(found) = differential.filter(|strength| !(0.0..=1.0).contains(strength)) {
             let (name, expected) = ("differential_diffusion_strength", "between 0 and 1");
             return Err(RunError::Number { name, expected, found });
         }
-        let clip = number("noise_clip_std");
-        let redraws_known = sampler.name == "ddim";
         Ok(RunLoop {
             model,
             sigmas,
@@ -143,8 +118,8 @@ impl Run {
             needs_unconditional,
             start,
             differential,
-            clip,
-            redraws_known,
+            clip: (clip > 0.0).then_some(clip),
+            redraws_known: sampler.make.redraws_known,
         })
     }
 
@@ -172,7 +147,7 @@ impl RunLoop {
     /// sampler that chooses its own steps.
     #[must_use]
     pub fn calls(&self) -> &[Call] {
-        if let Way::Planned(planned) = &self.way { &planned.calls } else { &[] }
+        if let Way::Planned(planned) = &self.way { &planned.recorded.calls } else { &[] }
     }
 
     /// The rows for a step on the GPU: the clean sample is written out in the sample and the outputs, which avoids cancellation in
@@ -184,19 +159,19 @@ impl RunLoop {
 
     /// The rows, to change a coefficient.
     pub fn calls_mut(&mut self) -> &mut [Call] {
-        if let Way::Planned(planned) = &mut self.way { &mut planned.calls } else { &mut [] }
+        if let Way::Planned(planned) = &mut self.way { &mut planned.recorded.calls } else { &mut [] }
     }
 
     /// For each row, true if the network is called for it.
     #[must_use]
     pub fn asks(&self) -> &[bool] {
-        if let Way::Planned(planned) = &self.way { &planned.asks } else { &[] }
+        if let Way::Planned(planned) = &self.way { &planned.recorded.asks } else { &[] }
     }
 
     /// The sigma of each call of the network.
     #[must_use]
     pub fn call_sigmas(&self) -> &[f64] {
-        if let Way::Planned(planned) = &self.way { &planned.sigmas } else { &[] }
+        if let Way::Planned(planned) = &self.way { &planned.call_sigmas } else { &[] }
     }
 
     /// True for a sampler that chooses its own steps, from the errors that it finds.
@@ -208,7 +183,7 @@ impl RunLoop {
     /// The noises that are drawn after the start, used or not.
     #[must_use]
     pub fn draws(&self) -> usize {
-        if let Way::Planned(planned) = &self.way { planned.draws } else { 0 }
+        if let Way::Planned(planned) = &self.way { planned.recorded.draws } else { 0 }
     }
 
     /// The factors of the latent image and of the noise in the first sample.
@@ -221,7 +196,7 @@ impl RunLoop {
     #[must_use]
     pub fn end(&self) -> f64 {
         let last = match &self.way {
-            Way::Planned(planned) => planned.end,
+            Way::Planned(planned) => planned.last_sigma,
             Way::Adaptive(_) => self.sigmas.last().copied().unwrap_or(0.0),
             Way::Nothing => return 1.0,
         };

@@ -3,12 +3,12 @@
 use super::error::RunError;
 use super::gits::GITS;
 use super::model_table::exponentially_shifted;
-use super::request::{MOST_STEPS, Request, last, rounded};
+use super::request::{Request, last, rounded};
 use super::schedulers::{beta_of, exponential_between, karras_between};
 use super::tables::{ALIGN_YOUR_STEPS, OPTIMAL_STEPS, Table};
 use crate::math::normal::quantile;
 
-/// What the Laplace node adds inside its logarithm, so that its ends are finite.
+/// Added by the Laplace node inside its logarithm, so that its ends are finite.
 const LAPLACE_GUARD: f64 = 1e-5;
 
 /// The steps of the distillation of SD-Turbo, and the timesteps between them.
@@ -150,7 +150,7 @@ fn log_interpolated(table: &[f64], places: usize) -> Vec<f64> {
         let (low, high) = (log(place.floor()), log(place.ceil()));
         (low + (high - low) * place.fract()).exp()
     };
-    (0..places.min(MOST_STEPS + 1)).rev().map(value).collect()
+    (0..places).rev().map(value).collect()
 }
 
 /// Equal times from 1 to 0, shifted.

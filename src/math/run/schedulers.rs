@@ -17,7 +17,7 @@ const CLEAN: f64 = 1e-5;
 /// The noise at which `linear_quadratic` turns from a line to a parabola (Polyak et al. 2024, arXiv 2410.13720, appendix).
 const LINEAR_QUADRATIC_THRESHOLD: f64 = 0.025;
 
-/// Where the two arcs of `bong_tangent` turn, as a part of its places.
+/// The turn of the two arcs of `bong_tangent`, as a part of its places.
 const BONG_PIVOT: f64 = 0.6;
 
 /// The slope of the arcs of `bong_tangent` at so many places.

@@ -6,7 +6,7 @@ use super::request::{MOST_STEPS, Request, last, rounded};
 use crate::few::few;
 use std::f64::consts::FRAC_PI_2;
 
-/// What a first sigma of 0 becomes when a list is turned round.
+/// The sigma in the place of a first one of 0 when a list is turned round.
 const FLIPPED_CLEAN: f64 = 1e-4;
 
 /// The names of the two lists of a node that splits one.

@@ -79,7 +79,7 @@ impl std::fmt::Display for RunValue {
 /// Named values, as a node or a model has them.
 pub type RunValues = [(String, RunValue)];
 
-/// A word among the inputs of an entry: its name, the words that it can be, the first of them the default.
+/// A word among the inputs of an entry: its name and the words that it can be.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Choice {

@@ -3,10 +3,6 @@
 use super::error::RunError;
 use super::request::{MOST_STEPS, last, steps_of_denoise};
 use crate::few::few;
-use crate::math::catalog::entry::plain;
-
-/// The samplers that make one step more and drop the last sigma but one, under ComfyUI's names.
-const DROPPING: &[&str] = &["dpm_2", "dpm_2_ancestral", "uni_pc", "uni_pc_bh2"];
 
 /// The part of the schedule whose sigma replaces a first sigma of 1 or more on a flow, in samplers on half the log SNR, which
 /// is infinite at 1.
@@ -41,25 +37,25 @@ impl Window {
     }
 }
 
-/// The sigmas that a sampler node takes from a scheduler, which `sigmas` computes for a number of steps.
+/// The sigmas that a sampler node takes from a scheduler, which `sigmas` computes for a number of steps. Some samplers make one
+/// step more, and the last sigma but one is dropped.
 pub(super) fn of_scheduler(
     scheduler: &'static str,
-    sampler: Option<&str>,
     steps: usize,
     denoise: f64,
+    drops_a_sigma: bool,
     sigmas: impl Fn(usize) -> Result<Vec<f64>, RunError>,
 ) -> Result<Vec<f64>, RunError> {
     if denoise <= 0.0 {
         return Ok(Vec::new());
     }
     let all = if denoise > WHOLE { steps } else { steps_of_denoise(scheduler, steps, denoise)? };
-    let drops = sampler.is_some_and(|name| DROPPING.iter().any(|known| plain(known) == plain(name)));
-    if all >= MOST_STEPS + usize::from(!drops) {
+    if all >= MOST_STEPS + usize::from(!drops_a_sigma) {
         let expected = format!("1 to {MOST_STEPS}");
         return Err(RunError::Steps { grid: scheduler, expected, found: few(&(all as f64)) });
     }
-    let mut list = sigmas(all + usize::from(drops))?;
-    if drops && list.len() > 1 {
+    let mut list = sigmas(all + usize::from(drops_a_sigma))?;
+    if drops_a_sigma && list.len() > 1 {
         list.remove(list.len() - 2);
     }
     Ok(if denoise > WHOLE { list } else { last(list, steps + 1) })

@@ -17,7 +17,7 @@ pub enum Term {
     Clean(usize),
     /// The clean sample that the unconditional prediction of a call implies.
     Unconditional(usize),
-    /// What a call was asked to remember: the call, and which of its values.
+    /// A value that a call was asked to remember: the call, and the number of the value.
     Remembered(usize, usize),
     /// Standard normal noise.
     Noise(usize),

@@ -85,6 +85,7 @@ pub(crate) mod langevin;
 pub(crate) mod linear;
 pub(crate) mod multistep;
 pub(crate) mod pi_flow;
+mod recorded_rows;
 pub(crate) mod recorder;
 pub(crate) mod repaint;
 pub(crate) mod runge_kutta;

@@ -5,7 +5,7 @@ use crate::report::{Outcome, say};
 use clap::ValueEnum;
 use serde_json::{Value, json};
 use tweedie::math::catalog::{Catalogue, Entry, Parameter, SolverKind};
-use tweedie::math::run::{Base, GridRule, Parameterisation, RunModel, RunSampler};
+use tweedie::math::run::{Base, Choice, GridRule, Parameterisation, RunModel, RunSampler};
 use tweedie::math::sampler::{Sampler, Scale, Variance};
 use tweedie::math::{Density, Guider, LatentFormat, Model, Quantity, Recipe, Schedule, Weight};
 use tweedie::noise::Source;
@@ -63,10 +63,13 @@ impl List {
             Kind::Processes => list(&Model::PROCESSES, json),
             Kind::Schedules => list(&Schedule::CATALOGUE, json),
             Kind::Samplers => list_samplers(json),
-            Kind::RunSamplers => list_run_samplers(json),
+            Kind::RunSamplers => list_choosing(RunSampler::CATALOGUE.entries.iter(), |sampler| sampler.choices, json),
             Kind::Guidance => list(&Guider::CATALOGUE, json),
-            Kind::Grids => list_grids(|grid| !grid.changes_sigmas, json),
-            Kind::RunGrids => list_grids(|_| true, json),
+            Kind::Grids => {
+                let placing = GridRule::CATALOGUE.entries.iter().filter(|entry| !entry.make.changes_sigmas);
+                list_choosing(placing, |grid| grid.choices, json)
+            }
+            Kind::RunGrids => list_choosing(GridRule::CATALOGUE.entries.iter(), |grid| grid.choices, json),
             Kind::RunModels => list(&RunModel::CATALOGUE, json),
             Kind::Bases => list(&Base::CATALOGUE, json),
             Kind::Parameterisations => list(&Parameterisation::CATALOGUE, json),
@@ -95,52 +98,37 @@ fn list_samplers(json: bool) -> Outcome {
     let own = Sampler::CATALOGUE.entries.iter();
     let others = RunSampler::CATALOGUE.entries.iter().filter(|entry| Sampler::CATALOGUE.find(entry.name).is_err());
     if json {
-        return say(Value::from_iter(own.map(object).chain(others.map(object_with_choices))));
+        let others = others.map(|entry| with_choices(entry, entry.make.choices));
+        return say(Value::from_iter(own.map(object).chain(others)));
     }
     list(&Sampler::CATALOGUE, json)?;
     say("\nof run files, under ComfyUI's names and options:")?;
-    others.into_iter().try_for_each(|entry| say(text(entry, RUN_NAME)))
+    list_choosing(others, |sampler| sampler.choices, json)
 }
 
-/// The width of the longest name of a run file's sampler.
-const RUN_NAME: usize = 30;
-
-/// The samplers of run files, with the words among their options.
-fn list_run_samplers(json: bool) -> Outcome {
-    let entries = RunSampler::CATALOGUE.entries.iter();
+/// Entries with the words among their options: in JSON as `choices`, each with `name`, `words` and `default`.
+fn list_choosing<T: 'static>(
+    entries: impl Iterator<Item = &'static Entry<T>>,
+    choices: fn(&T) -> &'static [Choice],
+    json: bool,
+) -> Outcome {
     if json {
-        return say(Value::from_iter(entries.map(object_with_choices)));
+        return say(Value::from_iter(entries.map(|entry| with_choices(entry, choices(&entry.make)))));
     }
-    entries.into_iter().try_for_each(|entry| say(text(entry, RUN_NAME)))
-}
-
-fn object_with_choices(entry: &Entry<RunSampler>) -> Value {
-    let mut value = object(entry);
-    let choices = entry.make.choices.iter();
-    let choices = choices.map(|it| json!({ "name": it.name, "words": it.words, "default": it.default }));
-    value["choices"] = Value::from_iter(choices);
-    value
-}
-
-/// Grids, with the words among their inputs: in JSON as `choices`, each with `name`, `words` and `default`.
-fn list_grids(keep: fn(&GridRule) -> bool, json: bool) -> Outcome {
-    let kept = || GridRule::CATALOGUE.entries.iter().filter(|entry| keep(&entry.make));
-    if json {
-        let value = |entry: &Entry<GridRule>| {
-            let mut value = object(entry);
-            let choices = entry.make.choices.iter();
-            let choices = choices.map(|it| json!({ "name": it.name, "words": it.words, "default": it.default }));
-            value["choices"] = Value::from_iter(choices);
-            value
-        };
-        return say(Value::from_iter(kept().map(value)));
-    }
-    let width = kept().map(|entry| entry.name.len()).max().unwrap_or(0);
-    kept().try_for_each(|entry| {
+    let entries: Vec<_> = entries.collect();
+    let width = entries.iter().map(|entry| entry.name.len()).max().unwrap_or(0);
+    entries.iter().try_for_each(|entry| {
         say(text(entry, width))?;
-        let mut choices = entry.make.choices.iter();
+        let mut choices = choices(&entry.make).iter();
         choices.try_for_each(|it| say(format_args!("{:<width$}    {}: {}", "", it.name, it.words.join(", "))))
     })
+}
+
+fn with_choices<T>(entry: &Entry<T>, choices: &[Choice]) -> Value {
+    let choices = choices.iter().map(|it| json!({ "name": it.name, "words": it.words, "default": it.default }));
+    let mut value = object(entry);
+    value["choices"] = Value::from_iter(choices);
+    value
 }
 
 /// The same with what each entry makes, as JSON under this key, or in lines.

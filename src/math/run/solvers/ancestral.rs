@@ -19,6 +19,18 @@ pub fn split(from: f64, to: f64, eta: f64) -> [f64; 2] {
     [(to * to - up * up).sqrt(), up]
 }
 
+/// The split of a step in `t = -ln(sigma)` that DPM-Solver takes: the `t` to which it leads, at most `last`, and the deviation of
+/// its noise.
+pub fn further_down(t: f64, to: f64, last: f64, eta: f64) -> [f64; 2] {
+    if eta == 0.0 {
+        return [to, 0.0];
+    }
+    let sigma = (-to).exp();
+    let [down, _] = split((-t).exp(), sigma, eta);
+    let end = last.min(-down.ln());
+    [end, (sigma * sigma - (-2.0 * end).exp()).max(0.0).sqrt()]
+}
+
 /// The way of a step: where it leads, the factor of the sample there, and the deviation of its noise.
 #[derive(Clone, Copy, Debug)]
 struct Way {

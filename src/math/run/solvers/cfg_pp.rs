@@ -8,23 +8,16 @@ use crate::math::sampler::linear::Linear;
 /// Euler and Euler ancestral: `euler_cfg_pp`, `euler_ancestral_cfg_pp`.
 pub fn euler_cfg_pp(course: &mut Course<'_>) -> Result<Linear, SamplerError> {
     let eta = course.number("eta");
-    let mut x = course.start();
-    for i in 0..course.steps() {
-        let (from, to) = course.step(i);
-        let now = course.ask(&x, from)?;
-        if to == 0.0 {
-            x = now.d;
-            continue;
-        }
+    course.each_step(|course, now, from, to| {
         let (alpha, alpha_to) = (course.alpha(from), course.alpha(to));
         let [down, up] = split(course.ratio(from), course.ratio(to), eta);
         let noise = (&now.x - &(&now.u * alpha)) * (1.0 / from);
-        x = now.d * alpha_to + noise * (alpha_to * down);
+        let mut x = now.d * alpha_to + noise * (alpha_to * down);
         if eta > 0.0 {
             x = x + course.step_noise(alpha_to * up);
         }
-    }
-    Ok(x)
+        Ok(x)
+    })
 }
 
 /// The share of the change of the noise that is added, and of Adams and Bashforth's step.

@@ -4,11 +4,9 @@ use crate::math::catalog::entry::Values;
 use crate::math::error::sampler::SamplerError;
 use crate::math::level::NoiseLevel;
 use crate::math::run::model::RunModel;
+use crate::math::run::window::FIRST_FLOW_PERCENT;
 use crate::math::sampler::linear::Linear;
 use crate::math::sampler::recorder::{Answer, Asked, Recorded, Recorder};
-
-/// The part of a flow's schedule at which solvers in half log SNR begin where the grid begins with pure noise.
-const FIRST_PERCENT: f64 = 1e-4;
 
 /// A solver on its way along the sigmas of a run.
 pub struct Course<'a> {
@@ -99,6 +97,21 @@ impl<'a> Course<'a> {
         Ok(answer)
     }
 
+    /// Asks at the start of every step and takes it by `step`, which is given the answer and the sigmas from and to which it leads.
+    /// A step to 0 ends at the clean sample.
+    pub fn each_step(
+        &mut self,
+        mut step: impl FnMut(&mut Self, Answer, f64, f64) -> Result<Linear, SamplerError>,
+    ) -> Result<Linear, SamplerError> {
+        let mut x = self.start();
+        for i in 0..self.steps() {
+            let (from, to) = self.step(i);
+            let now = self.ask(&x, from)?;
+            x = if to == 0.0 { now.d } else { step(self, now, from, to)? };
+        }
+        Ok(x)
+    }
+
     /// Lets the last call remember a value; see [`Recorder::remember`].
     pub fn remember(&mut self, value: &Linear) -> Result<Linear, SamplerError> {
         self.it.remember(value)
@@ -157,7 +170,7 @@ impl<'a> Course<'a> {
 
     /// Moves the first sigma of a flow that begins with pure noise, where half the log SNR is infinite. The sample stays.
     pub fn leave_pure_noise(&mut self) {
-        let first = self.model.percent_to_sigma(FIRST_PERCENT);
+        let first = self.model.percent_to_sigma(FIRST_FLOW_PERCENT);
         if let Some(sigma) = self.sigmas.first_mut().filter(|sigma| self.model.is_flow() && **sigma >= 1.0) {
             *sigma = first;
         }

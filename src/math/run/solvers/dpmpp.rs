@@ -55,21 +55,14 @@ fn multistep_sde(course: &mut Course<'_>, order: usize) -> Result<Linear, Sample
     course.leave_pure_noise();
     let eta = course.number("eta");
     let is_midpoint = course.chose("midpoint");
-    let mut x = course.start();
     // The clean samples of earlier calls with the steps in half the log SNR that followed them, latest first.
     let mut before: Vec<(Linear, f64)> = Vec::new();
-    for i in 0..course.steps() {
-        let (from, to) = course.step(i);
-        let now = course.ask(&x, from)?;
-        if to == 0.0 {
-            x = now.d;
-            continue;
-        }
+    course.each_step(|course, now, from, to| {
         let h = course.half_log_snr(to) - course.half_log_snr(from);
         let h_eta = h * (1.0 + eta);
         let (alpha, lost) = (course.alpha(to), -(-h_eta).exp_m1());
         let slanted = (-h_eta).exp_m1() / h_eta + 1.0;
-        x = now.x * (to / from * (-h * eta).exp()) + &now.d * (alpha * lost);
+        let mut x = now.x * (to / from * (-h * eta).exp()) + &now.d * (alpha * lost);
         let change = before.first().map(|(old, h_old)| (&now.d - old) * (h / h_old));
         let older = before.get(1).zip(before.first()).filter(|_| order == 3);
         match (change, older) {
@@ -87,22 +80,15 @@ fn multistep_sde(course: &mut Course<'_>, order: usize) -> Result<Linear, Sample
         }
         before.insert(0, (now.d, h));
         before.truncate(2);
-    }
-    Ok(x)
+        Ok(x)
+    })
 }
 
 /// Two stages with fresh noise in both, each from the start of the step: `dpmpp_sde`.
 pub fn dpmpp_sde(course: &mut Course<'_>) -> Result<Linear, SamplerError> {
     course.leave_pure_noise();
     let [eta, r] = ["eta", "r"].map(|name| course.number(name));
-    let mut x = course.start();
-    for i in 0..course.steps() {
-        let (from, to) = course.step(i);
-        let now = course.ask(&x, from)?;
-        if to == 0.0 {
-            x = now.d;
-            continue;
-        }
+    course.each_step(|course, now, from, to| {
         let [a, b] = [from, to].map(|sigma| course.half_log_snr(sigma));
         let middle = course.sigma_of(a + r * (b - a));
         // Exponential Euler to a lower ratio of noise to signal, then noise.
@@ -117,9 +103,8 @@ pub fn dpmpp_sde(course: &mut Course<'_>) -> Result<Linear, SamplerError> {
         let then = course.ask(&first, middle)?;
         let share = 1.0 / (2.0 * r);
         let d = &now.d * (1.0 - share) + &then.d * share;
-        x = stage(course, to, &d);
-    }
-    Ok(x)
+        Ok(stage(course, to, &d))
+    })
 }
 
 /// The `s_noise_end` that stands for that of the start.

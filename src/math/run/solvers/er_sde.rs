@@ -17,19 +17,12 @@ pub fn er_sde(course: &mut Course<'_>) -> Result<Linear, SamplerError> {
         (false, true) => ratio.powf(1.0 + eta),
         (false, false) => ratio * (ratio.powf(0.3).exp() + 10.0).powf(eta),
     };
-    let mut x = course.start();
     // The clean samples of the last calls with their ratios, latest first, and the last divided difference.
     let (mut old, mut older, mut difference): (Option<(Linear, f64)>, Option<f64>, Option<Linear>) = (None, None, None);
-    for i in 0..course.steps() {
-        let (from, to) = course.step(i);
-        let now = course.ask(&x, from)?;
-        if to == 0.0 {
-            x = now.d;
-            continue;
-        }
+    course.each_step(|course, now, from, to| {
         let [start, end] = [from, to].map(|sigma| course.ratio(sigma));
         let (alpha, kept) = (course.alpha(to), scale(end) / scale(start));
-        x = now.x * (alpha / course.alpha(from) * kept) + &now.d * (alpha * (1.0 - kept));
+        let mut x = now.x * (alpha / course.alpha(from) * kept) + &now.d * (alpha * (1.0 - kept));
         let step = end - start;
         // Left sums from the end up to the start.
         let width = -step / POINTS as f64;
@@ -52,8 +45,8 @@ pub fn er_sde(course: &mut Course<'_>) -> Result<Linear, SamplerError> {
             let up = (end * end - start * start * kept * kept).max(0.0).sqrt();
             x = x + course.step_noise(alpha * up);
         }
-        older = old.map(|(_, ratio)| ratio);
+        older = old.take().map(|(_, ratio)| ratio);
         (old, difference) = (Some((now.d, start)), first);
-    }
-    Ok(x)
+        Ok(x)
+    })
 }

@@ -61,17 +61,10 @@ impl Stage {
 /// A step of each tableau for every step of the grid.
 fn staged(course: &mut Course<'_>, tableau: Tableau) -> Result<Linear, SamplerError> {
     course.leave_pure_noise();
-    let mut x = course.start();
-    for i in 0..course.steps() {
-        let (from, to) = course.step(i);
-        let now = course.ask(&x, from)?;
-        if to == 0.0 {
-            x = now.d;
-            continue;
-        }
+    course.each_step(|course, now, from, to| {
         let start = course.half_log_snr(from);
         let h = course.half_log_snr(to) - start;
-        let mut clean = vec![now.d];
+        let (mut x, mut clean) = (Linear::ZERO, vec![now.d]);
         for (k, stage) in tableau.iter().enumerate() {
             let is_end = k + 1 == tableau.len();
             let sigma = if stage.node == 1.0 { to } else { course.sigma_of(start + stage.node * h) };
@@ -83,8 +76,8 @@ fn staged(course: &mut Course<'_>, tableau: Tableau) -> Result<Linear, SamplerEr
                 clean.push(course.ask(&x, sigma)?.d);
             }
         }
-    }
-    Ok(x)
+        Ok(x)
+    })
 }
 
 /// `res_2s`.
@@ -100,15 +93,8 @@ pub fn res_3s(course: &mut Course<'_>) -> Result<Linear, SamplerError> {
 /// The polynomial through the clean samples of the last calls, integrated exactly.
 fn multistep(course: &mut Course<'_>, order: usize) -> Result<Linear, SamplerError> {
     course.leave_pure_noise();
-    let mut x = course.start();
     let (mut clean, mut places): (Vec<Linear>, Vec<f64>) = (Vec::new(), Vec::new());
-    for i in 0..course.steps() {
-        let (from, to) = course.step(i);
-        let now = course.ask(&x, from)?;
-        if to == 0.0 {
-            x = now.d;
-            continue;
-        }
+    course.each_step(|course, now, from, to| {
         let start = course.half_log_snr(from);
         let h = course.half_log_snr(to) - start;
         clean.insert(0, now.d);
@@ -116,12 +102,12 @@ fn multistep(course: &mut Course<'_>, order: usize) -> Result<Linear, SamplerErr
         clean.truncate(order);
         places.truncate(order);
         let nodes: Vec<f64> = places.iter().map(|place| (place - start) / h).collect();
-        x = now.x * (to / from);
+        let mut x = now.x * (to / from);
         for (d, weight) in clean.iter().zip(weights(&nodes, &exponential_integrals(h, nodes.len()))) {
             x = x + d * (course.alpha(to) * weight);
         }
-    }
-    Ok(x)
+        Ok(x)
+    })
 }
 
 /// `res_2m`.

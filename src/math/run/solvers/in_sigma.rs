@@ -1,13 +1,14 @@
 //! Solvers in sigma: Euler, Heun and the midpoint method, with churn (Karras et al. 2022, arXiv 2206.00364, algorithm 2).
 
-use super::course::{Course, euler as straight, slope};
+use super::ancestral::further_down;
+use super::course::{Course, euler as euler_step, slope};
 use crate::math::error::sampler::SamplerError;
 use crate::math::sampler::linear::Linear;
 
 /// The noise of churn: when its noise is drawn.
 #[derive(Clone, Copy, PartialEq)]
 enum Draws {
-    /// Where a step is churned.
+    /// In a step that is churned.
     WhereUsed,
     /// In every step.
     Always,
@@ -38,7 +39,7 @@ pub fn euler(course: &mut Course<'_>) -> Result<Linear, SamplerError> {
         let (from, to) = course.step(i);
         let (shown, from) = churned(course, x, from, Draws::WhereUsed);
         let now = course.ask(&shown, from)?;
-        x = straight(&now.x, &now.d, from, to);
+        x = euler_step(&now.x, &now.d, from, to);
     }
     Ok(x)
 }
@@ -50,7 +51,7 @@ pub fn heun(course: &mut Course<'_>) -> Result<Linear, SamplerError> {
         let (from, to) = course.step(i);
         let (shown, from) = churned(course, x, from, Draws::WhereUsed);
         let now = course.ask(&shown, from)?;
-        let first = straight(&now.x, &now.d, from, to);
+        let first = euler_step(&now.x, &now.d, from, to);
         if to == 0.0 {
             x = first;
             continue;
@@ -70,11 +71,11 @@ pub fn dpm_2(course: &mut Course<'_>) -> Result<Linear, SamplerError> {
         let (shown, from) = churned(course, x, from, Draws::WhereUsed);
         let now = course.ask(&shown, from)?;
         if to == 0.0 {
-            x = straight(&now.x, &now.d, from, to);
+            x = euler_step(&now.x, &now.d, from, to);
             continue;
         }
         let middle = (from.ln() * 0.5 + to.ln() * 0.5).exp();
-        let then = course.ask(&straight(&now.x, &now.d, from, middle), middle)?;
+        let then = course.ask(&euler_step(&now.x, &now.d, from, middle), middle)?;
         x = now.x + slope(&then.x, &then.d, middle) * (to - from);
     }
     Ok(x)
@@ -92,11 +93,11 @@ pub fn heunpp2(course: &mut Course<'_>) -> Result<Linear, SamplerError> {
         let step = to - from;
         let end = course.ends(last).0;
         if to == end {
-            x = straight(&now.x, &now.d, from, to);
+            x = euler_step(&now.x, &now.d, from, to);
             continue;
         }
         let slope1 = slope(&now.x, &now.d, from);
-        let then = course.ask(&straight(&now.x, &now.d, from, to), to)?;
+        let then = course.ask(&euler_step(&now.x, &now.d, from, to), to)?;
         let slope2 = slope(&then.x, &then.d, to);
         let further = course.ends(i + 1).1;
         if further == end {
@@ -137,15 +138,7 @@ pub fn dpm_fast(course: &mut Course<'_>) -> Result<Linear, SamplerError> {
         course.step(i);
         let at = |i: usize| first + (last - first) * (i as f64 / orders.len() as f64);
         let (t, to) = (at(i), at(i + 1));
-        let sigma_to = (-to).exp();
-        let (end, up) = match eta > 0.0 {
-            true => {
-                let [down, _] = super::ancestral::split((-t).exp(), sigma_to, eta);
-                let end = last.min(-down.ln());
-                (end, (sigma_to * sigma_to - (-2.0 * end).exp()).max(0.0).sqrt())
-            }
-            false => (to, 0.0),
-        };
+        let [end, up] = further_down(t, to, last, eta);
         x = solve(course, &x, t, end - t, order)?;
         let scale = course.number("s_noise");
         x = x + course.noise() * (up * scale);

@@ -41,14 +41,7 @@ impl Path {
 pub fn seeds_2(course: &mut Course<'_>) -> Result<Linear, SamplerError> {
     course.leave_pure_noise();
     let [eta, r] = ["eta", "r"].map(|name| course.number(name));
-    let mut x = course.start();
-    for i in 0..course.steps() {
-        let (from, to) = course.step(i);
-        let now = course.ask(&x, from)?;
-        if to == 0.0 {
-            x = now.d;
-            continue;
-        }
+    course.each_step(|course, now, from, to| {
         let start = course.half_log_snr(from);
         let h = course.half_log_snr(to) - start;
         let h_eta = h * (1.0 + eta);
@@ -60,26 +53,18 @@ pub fn seeds_2(course: &mut Course<'_>) -> Result<Linear, SamplerError> {
         let then = course.ask(&first, middle)?;
         let second = if course.chose("phi_1") { flat(h_eta) / (2.0 * r) } else { slanted(h_eta) / r };
         let alpha = course.alpha(to);
-        x = now.x * (to / from * (-h * eta).exp())
+        Ok(now.x * (to / from * (-h * eta).exp())
             + now.d * (alpha * (flat(h_eta) - second))
             + then.d * (alpha * second)
-            + path.on(course, (1.0 - r) * h * eta, to);
-    }
-    Ok(x)
+            + path.on(course, (1.0 - r) * h * eta, to))
+    })
 }
 
 /// Three stages: `seeds_3`.
 pub fn seeds_3(course: &mut Course<'_>) -> Result<Linear, SamplerError> {
     course.leave_pure_noise();
     let [eta, r1, r2] = ["eta", "r_1", "r_2"].map(|name| course.number(name));
-    let mut x = course.start();
-    for i in 0..course.steps() {
-        let (from, to) = course.step(i);
-        let now = course.ask(&x, from)?;
-        if to == 0.0 {
-            x = now.d;
-            continue;
-        }
+    course.each_step(|course, now, from, to| {
         let start = course.half_log_snr(from);
         let h = course.half_log_snr(to) - start;
         let h_eta = h * (1.0 + eta);
@@ -97,10 +82,9 @@ pub fn seeds_3(course: &mut Course<'_>) -> Result<Linear, SamplerError> {
             + path.on(course, (r2 - r1) * h * eta, sigma2);
         let third = course.ask(&middle, sigma2)?;
         let (b3, alpha) = (slanted(h_eta) / r2, course.alpha(to));
-        x = now.x * kept(1.0, to)
+        Ok(now.x * kept(1.0, to)
             + now.d * (alpha * (flat(h_eta) - b3))
             + third.d * (alpha * b3)
-            + path.on(course, (1.0 - r2) * h * eta, to);
-    }
-    Ok(x)
+            + path.on(course, (1.0 - r2) * h * eta, to))
+    })
 }

@@ -1,0 +1,86 @@
+//! A sampler of the catalogue: its formulas, and the facts that a run and its nodes need of it.
+
+use super::course::{Course, Walked};
+use crate::math::catalog::entry::Entry;
+use crate::math::error::sampler::SamplerError;
+use crate::math::run::error::RunError;
+use crate::math::run::model::RunModel;
+use crate::math::run::value::{Choice, RunValues, numbers};
+use crate::math::sampler::linear::Linear;
+
+/// A sampler of ComfyUI.
+#[derive(Clone, Copy, Debug)]
+pub struct RunSampler {
+    /// The words among its options.
+    pub choices: &'static [Choice],
+    /// True if it asks for the unconditional prediction whatever the guidance.
+    pub needs_unconditional: bool,
+    /// True if sampler nodes ask its scheduler for one step more and drop the last sigma but one.
+    pub drops_a_sigma: bool,
+    /// True if it draws the noise of a known region anew at each call.
+    pub redraws_known: bool,
+    rule: Option<Rule>,
+}
+
+/// The formulas of a solver.
+type Rule = fn(&mut Course<'_>) -> Result<Linear, SamplerError>;
+
+/// The most steps whose rows are planned: a guard against an absurd argument.
+const MOST_PLANNED: usize = 10_000;
+
+impl RunSampler {
+    /// A sampler that chooses its own steps; see [`is_adaptive`](Self::is_adaptive).
+    pub(super) const ADAPTIVE: Self =
+        Self { choices: &[], needs_unconditional: false, drops_a_sigma: false, redraws_known: false, rule: None };
+
+    pub(super) const fn new(rule: Rule) -> Self {
+        Self { rule: Some(rule), ..Self::ADAPTIVE }
+    }
+
+    pub(super) const fn choosing(self, choices: &'static [Choice]) -> Self {
+        Self { choices, ..self }
+    }
+
+    pub(super) const fn unconditional(self) -> Self {
+        Self { needs_unconditional: true, ..self }
+    }
+
+    pub(super) const fn dropping(self) -> Self {
+        Self { drops_a_sigma: true, ..self }
+    }
+
+    pub(super) const fn redrawing(self) -> Self {
+        Self { redraws_known: true, ..self }
+    }
+
+    /// True for `dpm_adaptive`, which chooses its own steps.
+    #[must_use]
+    pub const fn is_adaptive(&self) -> bool {
+        self.rule.is_none()
+    }
+}
+
+impl Entry<RunSampler> {
+    /// The loop of this sampler along the sigmas of a run, one more than steps.
+    ///
+    /// # Errors
+    /// [`RunError`] for options that it does not have or that are out of range, and where its formulas have no value.
+    pub(in crate::math::run) fn walk(
+        &'static self,
+        model: &RunModel,
+        sigmas: &[f64],
+        options: &RunValues,
+    ) -> Result<Walked, RunError> {
+        let RunSampler { choices, rule, .. } = self.make;
+        let values = numbers(self, choices, options)?;
+        let words = choices.iter().map(|choice| choice.of(options)).collect::<Result<Vec<_>, _>>()?;
+        let rule = rule.ok_or(RunError::Missing { expected: "a sampler with steps of its own grid" })?;
+        if sigmas.len() > MOST_PLANNED + 1 {
+            let expected = format!("at most {MOST_PLANNED}");
+            return Err(RunError::Steps { grid: self.name, expected, found: (sigmas.len() - 1).to_string() });
+        }
+        let mut course = Course::new(self.name, model, sigmas, values, words);
+        let result = if sigmas.len() < 2 { course.start() } else { rule(&mut course)? };
+        Ok(course.finish(&result)?)
+    }
+}
