@@ -1,7 +1,8 @@
 //! Runs by name: every sampler on every grid, the orders of solvers, workflows.
 
 use crate::support::loops::gaussian_output;
-use tweedie::math::run::{Node, Run, RunError, RunGrid, RunInputs, RunModel, RunSampler};
+use tweedie::math::Guider;
+use tweedie::math::run::{Node, Run, RunError, RunGrid, RunGuidance, RunInputs, RunModel, RunSampler};
 
 fn run(model: &str, sampler: &str, grid: RunGrid) -> Run {
     Run {
@@ -135,6 +136,39 @@ fn an_option_that_cannot_act_is_refused() {
     assert!(run.plan().unwrap_err().to_string().contains("s_churn: expected a number"));
     run.sampler = Some("eulr".to_owned());
     assert!(run.plan().unwrap_err().to_string().contains("eulr"));
+}
+
+/// A few roundings of numbers near 1.
+const ROUNDINGS: f64 = 1e-13;
+
+#[test]
+fn a_rescaled_mixture_has_the_deviation_of_v() {
+    let (sigma, scale, share) = (2.0f64, 3.0, 0.7);
+    let guider = Guider { rescale: share, ..Guider::linear(scale) };
+    let mut run = run("sd15", "euler", RunGrid::Sigmas(vec![sigma, 0.0]));
+    run.guidance = Some(RunGuidance::Kind { node: Node::named("RescaleCFG"), guider: Box::new(guider) });
+    let x = [0.3, -1.2, 2.0, 0.9];
+    let [conditional, unconditional] = [[0.5, -0.4, 1.1, 0.2], [0.1, -0.9, 0.8, 0.6]];
+    let inputs = RunInputs { initial: Some(&x), ..RunInputs::default() };
+    let planned = run.plan().unwrap();
+    let found = planned
+        .drive::<RunError>(&inputs, |_| Ok([conditional.to_vec(), unconditional.to_vec(), Vec::new(), Vec::new()]));
+    // The outputs are noises: x0 = x - sigma*e, and v = (x/(sigma^2 + 1) - x0)*sqrt(sigma^2 + 1)/sigma.
+    let root = sigma.hypot(1.0);
+    let v = |e: [f64; 4]| -> Vec<f64> {
+        x.iter().zip(e).map(|(x, e)| (x / (root * root) - (x - sigma * e)) * root / sigma).collect()
+    };
+    let deviation = |v: &[f64]| {
+        let mean = v.iter().sum::<f64>() / 4.0;
+        (v.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / 3.0).sqrt()
+    };
+    let (c, u) = (v(conditional), v(unconditional));
+    let mixed: Vec<f64> = c.iter().zip(&u).map(|(c, u)| u + scale * (c - u)).collect();
+    let factor = share * deviation(&c) / deviation(&mixed) + 1.0 - share;
+    for ((found, x), mixed) in found.unwrap().output.iter().zip(x).zip(mixed) {
+        let expected = x / (root * root) - factor * mixed * sigma / root;
+        assert!((found - expected).abs() < ROUNDINGS, "{found} {expected}");
+    }
 }
 
 #[cfg(feature = "run-files")]

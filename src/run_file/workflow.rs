@@ -11,29 +11,12 @@ use super::workflow_nodes::{MOST_LINKS, Of, Workflow, link, link_to};
 use crate::math::run::model::RunModel;
 use crate::math::run::request::GridRule;
 use crate::math::run::run::{Run, RunCompat, RunGrid, RunGuidance};
+use crate::math::run::solvers::sampler::RunSampler;
 use crate::math::run::value::{Node, RunValue};
 use serde_json::{Map, Value, json};
 
 /// The sampler nodes that are read.
 const SAMPLERS: &[&str] = &["KSampler", "KSamplerAdvanced", "SamplerCustom", "SamplerCustomAdvanced"];
-
-/// The sampler of each sampler node but `KSamplerSelect`, which names its own.
-const SAMPLER_NODES: &[(&str, &str)] = &[
-    ("SamplerEuler", "euler"),
-    ("SamplerEulerAncestral", "euler_ancestral"),
-    ("SamplerEulerAncestralCFGPP", "euler_ancestral_cfg_pp"),
-    ("SamplerLMS", "lms"),
-    ("SamplerDPMPP_2M_SDE", "dpmpp_2m_sde"),
-    ("SamplerDPMPP_3M_SDE", "dpmpp_3m_sde"),
-    ("SamplerDPMPP_SDE", "dpmpp_sde"),
-    ("SamplerDPMPP_2S_Ancestral", "dpmpp_2s_ancestral"),
-    ("SamplerDPMAdaptative", "dpm_adaptive"),
-    ("SamplerER_SDE", "er_sde"),
-    ("SamplerSASolver", "sa_solver"),
-    ("SamplerSEEDS2", "seeds_2"),
-    ("SamplerLCM", "lcm"),
-    ("SamplerLCMUpscale", "lcm"),
-];
 
 /// Inputs that say where noise is made, which is the host's business.
 const OF_THE_HOST: &[&str] = &["noise_device"];
@@ -157,9 +140,8 @@ impl Workflow {
         if sampler.class == "KSamplerSelect" {
             run.sampler = Some(self.text(sampler, "sampler_name")?.to_owned());
         } else {
-            let known = SAMPLER_NODES.iter().find(|(class, _)| *class == sampler.class);
-            let (_, name) = known.ok_or_else(|| sampler.unknown("a sampler"))?;
-            run.sampler = Some((*name).to_owned());
+            let known = RunSampler::of_class(sampler.class).ok_or_else(|| sampler.unknown("a sampler"))?;
+            run.sampler = Some(known.name.to_owned());
             for (key, value) in sampler.inputs.iter().filter(|(key, _)| !OF_THE_HOST.contains(&key.as_str())) {
                 let value = if link(value).is_some() { self.value(sampler, key)?.unwrap_or(value) } else { value };
                 run.options.push((key.clone(), run_value(key, value.clone())?));

@@ -218,8 +218,8 @@ impl Drive<'_> {
             }
             None => GuiderCall::CONDITIONAL,
         };
-        if call.finish.is_some() || call.over != Over::Sample {
-            let reason = "a guidance that compares channels or samples is computed in f64";
+        if call.finish.is_some() || call.over != Over::Sample || call.row.rescale != 0.0 {
+            let reason = "a guidance that compares channels or samples, or rescales, is computed in f64";
             return Err(Failure::input(anyhow!("{reason}: expected --on cpu")));
         }
         // Each output as a clean sample; a guidance scale mixes the first two at once.

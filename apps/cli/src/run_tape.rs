@@ -68,11 +68,12 @@ impl RunTape {
             Ok(Some(array))
         };
         let has_calls = run.is_adaptive() || !run.calls().is_empty();
+        let asked = asked(run)?;
         let outputs = [
             lists(OUTPUTS[0], has_calls)?,
-            lists(OUTPUTS[1], has_calls && run.needs_unconditional())?,
-            lists(OUTPUTS[2], false)?,
-            lists(OUTPUTS[3], false)?,
+            lists(OUTPUTS[1], has_calls && (run.needs_unconditional() || asked[0]))?,
+            lists(OUTPUTS[2], has_calls && asked[1])?,
+            lists(OUTPUTS[3], has_calls && asked[2])?,
         ];
         let calls = run.call_sigmas().len();
         for array in outputs.iter().flatten().filter(|_| !run.is_adaptive()) {
@@ -120,6 +121,17 @@ impl RunTape {
     pub fn calls(&self) -> usize {
         self.outputs[0].as_ref().map_or(0, |array| array.batch())
     }
+}
+
+/// True for each of the unconditional, the third and the fourth output that the run's guider asks for at any step.
+fn asked(run: &RunLoop) -> Outcome<[bool; 3]> {
+    let mut asked = [false; 3];
+    if let Some(guider) = run.guider() {
+        for call in guider.calls(run.sigmas().len().saturating_sub(1)).map_err(RunError::from)? {
+            asked.iter_mut().zip(call.asks).for_each(|(any, asks)| *any |= asks);
+        }
+    }
+    Ok(asked)
 }
 
 /// An entry of a list of tensors; nothing of a list that is not there.

@@ -5,6 +5,7 @@ use super::error::RunError;
 use super::run_loop::{RunLoop, Way};
 use super::solvers::course::Walked;
 use crate::math::guidance::apply::{GuidanceLoop, Predictions};
+use crate::math::guidance::guider::Guider;
 use crate::table::step::StepRow;
 
 /// The tensors of a run, sample after sample.
@@ -213,12 +214,11 @@ impl<E: From<RunError>, N: FnMut(RunAsk<'_>) -> Result<[Vec<f64>; 4], E>> Drive<
         let model = self.of.model();
         let told = model.told(sigma);
         let mask = self.of.mask(self.inputs, told);
-        let known = |noise: Option<&[f64]>| RunLoop::mixed(self.inputs, model.start(sigma, false), noise);
         let shown: Vec<f64> = match &mask {
             None => x.to_vec(),
             Some(mask) => {
                 let own = self.inputs.inpaint_noise;
-                let known = known(own.or(self.inputs.noise))?;
+                let known = RunLoop::mixed(self.inputs, model.start(sigma, false), own.or(self.inputs.noise))?;
                 x.iter().zip(mask).zip(known).map(|((x, m), known)| m * x + (1.0 - m) * known).collect()
             }
         };
@@ -237,10 +237,11 @@ impl<E: From<RunError>, N: FnMut(RunAsk<'_>) -> Result<[Vec<f64>; 4], E>> Drive<
             (Some(guider), _) => {
                 let steps = self.of.sigmas().len().saturating_sub(1).max(1);
                 let call = guider.call(step.min(steps - 1), steps).map_err(RunError::from)?;
-                let given = outputs.each_ref().map(|output| clean(output));
+                let space = Space::of(guider, sigma);
+                let given = outputs.each_ref().map(|output| space.of_clean(&shown, &clean(output)));
                 let [conditional, unconditional, third, fourth] = given.each_ref().map(|output| &output[..]);
                 let predictions = Predictions { conditional, unconditional, third, fourth };
-                self.guidance.call(&call, predictions).map_err(RunError::from)?
+                space.to_clean(&shown, &self.guidance.call(&call, predictions).map_err(RunError::from)?)
             }
             (None, false) => clean(&outputs[0]),
             (None, true) => {
@@ -317,6 +318,34 @@ impl<E: From<RunError>, N: FnMut(RunAsk<'_>) -> Result<[Vec<f64>; 4], E>> Drive<
         }
         self.record.attempts = walk.attempts;
         Ok(walk.x)
+    }
+}
+
+/// The quantity that guidance mixes, `of_x*x + of_clean*x0`.
+struct Space {
+    of_x: f64,
+    of_clean: f64,
+}
+
+impl Space {
+    /// Clean samples. The deviations of a rescaled mixture (Lin et al. 2023, arXiv 2305.08891, section 3.4) are those of v, into
+    /// which ComfyUI's `RescaleCFG` turns them whatever the model: `(x/(sigma^2 + 1) - x0)*sqrt(sigma^2 + 1)/sigma`.
+    fn of(guider: &Guider, sigma: f64) -> Self {
+        match guider.rescale == 0.0 {
+            true => Self { of_x: 0.0, of_clean: 1.0 },
+            false => {
+                let root = sigma.hypot(1.0);
+                Self { of_x: 1.0 / (root * sigma), of_clean: -root / sigma }
+            }
+        }
+    }
+
+    fn of_clean(&self, x: &[f64], clean: &[f64]) -> Vec<f64> {
+        clean.iter().zip(x).map(|(clean, x)| self.of_x * x + self.of_clean * clean).collect()
+    }
+
+    fn to_clean(&self, x: &[f64], mixed: &[f64]) -> Vec<f64> {
+        mixed.iter().zip(x).map(|(mixed, x)| (mixed - self.of_x * x) / self.of_clean).collect()
     }
 }
 

@@ -76,6 +76,10 @@ impl Run {
         let sigmas = self.sigmas()?;
         let name = self.sampler.as_deref().ok_or(RunError::Missing { expected: "a sampler" })?;
         let sampler = RunSampler::CATALOGUE.find(name)?;
+        if let Some(node) = self.node.as_ref().filter(|node| sampler.make.node != Some(&node.name)) {
+            let expected = sampler.make.node.map_or("none for this sampler".to_owned(), str::to_owned);
+            return Err(RunError::Value { name: "node".to_owned(), expected, found: node.name.clone() });
+        }
         let options = self.all_options();
         let clip = numbers(sampler, sampler.make.choices, &options)?.number("noise_clip_std");
         let (guidance, guider) = match &self.guidance {

@@ -113,7 +113,11 @@ impl Choice {
 /// The numbers of an entry among the given values: all but those of the choices. Yes and no are 1 and 0 of a switch.
 pub(super) fn numbers<T>(entry: &Entry<T>, choices: &[Choice], given: &RunValues) -> Result<Values, RunError> {
     let mut pairs = Vec::new();
-    for (name, value) in given {
+    for (i, (name, value)) in given.iter().enumerate() {
+        if given.iter().take(i).any(|(before, _)| before == name) {
+            let (expected, found) = ("one value".to_owned(), "two".to_owned());
+            return Err(RunError::Value { name: name.clone(), expected, found });
+        }
         if choices.iter().any(|choice| choice.name == name) {
             continue;
         }

@@ -117,7 +117,14 @@ fn guided(on: &str, bound: f64) {
     }
     config["guidance"]["guidance_rescale"] = 0.5.into();
     folder.write("run.json", config.to_string().as_bytes());
+    if on.is_empty() {
+        return folder.refuses(&line, &["rescales", "--on cpu"]);
+    }
     assert!(worst(&folder.output(&line).values("output"), &by_scale.values("output")) > 1e-3);
+    // An output that the guider asks for is missed by its name.
+    config["guidance"] = json!({ "kind": "PerturbedAttentionGuidance" });
+    folder.write("run.json", config.to_string().as_bytes());
+    folder.refuses(&line, &["third_outputs"]);
 }
 
 fn misfits() {
@@ -143,6 +150,7 @@ fn misfits() {
         config[key] = before;
     };
     with("sampler", "eulr".into(), &["eulr"]);
+    with("node", json!({ "SamplerLMS": { "order": 2 } }), &["node: expected SamplerEulerAncestral, found SamplerLMS"]);
     with("options", json!({ "r": 0.5 }), &["r means nothing to the euler_ancestral sampler"]);
     with("steps", 5.into(), &["expected 5 outputs"]);
     with("guidance", json!({ "kind": "magic" }), &["magic"]);

@@ -13,6 +13,8 @@ use crate::math::sampler::linear::Linear;
 pub struct RunSampler {
     /// The words among its options.
     pub choices: &'static [Choice],
+    /// The node of ComfyUI that builds it with its options; others are chosen by name alone.
+    pub node: Option<&'static str>,
     /// True if it asks for the unconditional prediction whatever the guidance.
     pub needs_unconditional: bool,
     /// True if sampler nodes ask its scheduler for one step more and drop the last sigma but one.
@@ -30,8 +32,14 @@ const MOST_PLANNED: usize = 10_000;
 
 impl RunSampler {
     /// A sampler that chooses its own steps; see [`is_adaptive`](Self::is_adaptive).
-    pub(super) const ADAPTIVE: Self =
-        Self { choices: &[], needs_unconditional: false, drops_a_sigma: false, redraws_known: false, rule: None };
+    pub(super) const ADAPTIVE: Self = Self {
+        choices: &[],
+        node: None,
+        needs_unconditional: false,
+        drops_a_sigma: false,
+        redraws_known: false,
+        rule: None,
+    };
 
     pub(super) const fn new(rule: Rule) -> Self {
         Self { rule: Some(rule), ..Self::ADAPTIVE }
@@ -39,6 +47,10 @@ impl RunSampler {
 
     pub(super) const fn choosing(self, choices: &'static [Choice]) -> Self {
         Self { choices, ..self }
+    }
+
+    pub(super) const fn of_node(self, node: &'static str) -> Self {
+        Self { node: Some(node), ..self }
     }
 
     pub(super) const fn unconditional(self) -> Self {
@@ -51,6 +63,12 @@ impl RunSampler {
 
     pub(super) const fn redrawing(self) -> Self {
         Self { redraws_known: true, ..self }
+    }
+
+    /// The sampler that a node of ComfyUI builds.
+    #[must_use]
+    pub fn of_class(class: &str) -> Option<&'static Entry<Self>> {
+        Self::CATALOGUE.entries.iter().find(|entry| entry.make.node == Some(class))
     }
 
     /// True for `dpm_adaptive`, which chooses its own steps.
