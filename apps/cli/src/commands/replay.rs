@@ -172,3 +172,25 @@ fn write_timesteps(writer: &mut TensorWriter, name: &str, timesteps: &[f64]) -> 
     let whole = timesteps.iter().flat_map(|&t| (t as i64).to_le_bytes());
     writer.raw(name, Dtype::I64, &shape, whole.collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Replay;
+    use clap::Args;
+
+    #[test]
+    fn a_run_file_excludes_every_option_of_a_sampler() {
+        let command = Replay::augment_args(clap::Command::new("replay"));
+        let run = command.get_arguments().find(|arg| arg.get_id() == "run_file").expect("--run");
+        let excluded: Vec<_> = command.get_arg_conflicts_with(run).iter().map(|arg| arg.get_id().clone()).collect();
+        let of_a_sampler: Vec<_> = command
+            .get_arguments()
+            .filter(|arg| arg.get_help_heading().is_some_and(|heading| heading.starts_with("Sampler")))
+            .map(|arg| arg.get_id().clone())
+            .collect();
+        assert!(of_a_sampler.len() > 20, "{of_a_sampler:?}");
+        for id in of_a_sampler {
+            assert!(excluded.contains(&id), "{id}");
+        }
+    }
+}
