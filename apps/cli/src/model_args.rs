@@ -14,15 +14,41 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use tweedie::config::Scheduler;
 use tweedie::math::catalog::{Entry, Make};
+use tweedie::math::run::RunModel;
 use tweedie::math::{Model, Process, Told};
 use tweedie::{Quantity, Schedule};
 
 /// A model of a catalogue.
 pub type ModelEntry = &'static Entry<Make<Model>>;
 
-/// The model of this name.
-fn model_entry(text: &str) -> Result<ModelEntry, String> {
-    find(&Model::CATALOGUE, text)
+/// A name of `--model`, which a model of the library has, a model of a run, or both.
+#[derive(Clone, Copy, Debug)]
+pub struct NamedModel {
+    entry: Option<ModelEntry>,
+    /// The name as a run has it.
+    pub of_run: &'static str,
+}
+
+impl NamedModel {
+    fn parse(text: &str) -> Result<Self, String> {
+        let of_run = RunModel::CATALOGUE.find(text).map(|entry| entry.name).ok();
+        match (find(&Model::CATALOGUE, text), of_run) {
+            (Ok(entry), of_run) => Ok(Self { entry: Some(entry), of_run: of_run.unwrap_or(entry.name) }),
+            (Err(_), Some(of_run)) => Ok(Self { entry: None, of_run }),
+            (Err(error), None) => Err(error),
+        }
+    }
+
+    fn build(self) -> Result<Model> {
+        match self.entry {
+            Some(entry) => entry.build(&[]).map_err(|error| in_flags(&error)),
+            None => bail!(
+                "--model {}: only a run (--run FILE) has this model; expected {}",
+                self.of_run,
+                joined(&Model::CATALOGUE)
+            ),
+        }
+    }
 }
 
 /// The process of this name.
@@ -38,9 +64,10 @@ pub struct ModelArgs {
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
 
-    /// A published model: sd15, sdxl, sd3, flux, edm, ...; `tweedie list models` has them all
-    #[arg(long, value_name = "NAME", conflicts_with = "config", value_parser = model_entry)]
-    pub model: Option<ModelEntry>,
+    /// A published model: sd15, sdxl, sd3, flux, edm, ...; `tweedie list models` has them all, and `tweedie list run-models` those
+    /// of a run
+    #[arg(long, value_name = "NAME", conflicts_with = "config", value_parser = NamedModel::parse)]
+    pub model: Option<NamedModel>,
 
     /// The process by hand: vp (betas or abar, see --schedule), ve, edm, flow (rectified flow, velocity epsilon - x0),
     /// rising-flow (velocity x0 - epsilon, time from noise to data) or trigflow
@@ -114,7 +141,7 @@ impl Opened<'_> {
     pub fn model(&self, prediction: Option<Quantity>) -> Result<Model> {
         match (&self.scheduler, self.args.model) {
             (Some(scheduler), _) => Ok(scheduler.model().clone()),
-            (None, Some(entry)) => entry.build(&[]).map_err(|error| in_flags(&error)),
+            (None, Some(named)) => named.build(),
             (None, None) => self.by_hand(prediction),
         }
     }

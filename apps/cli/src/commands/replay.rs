@@ -118,7 +118,7 @@ impl Replay {
             )
             .into());
         }
-        let model = self.model.model.map(|entry| entry.name);
+        let model = self.model.model.map(|named| named.of_run);
         let run = run_arg::open(path, model, self.node.as_deref())?;
         let name = run.sampler.clone().unwrap_or_default();
         let planned = run.plan().with_context(|| path.display().to_string())?;

@@ -98,6 +98,10 @@ fn workflow() {
     assert_eq!(folder.output(&line("--model sd15")).values("output"), of_run);
     folder.refuses(&line(""), &["a.safetensors"]);
     folder.refuses(&line("--model sd15 --node 1"), &["no sampler node"]);
+    // A model that runs alone have.
+    assert!(worst(&folder.output(&line("--model lcm50")).values("sigmas"), &[0.0; 7]) > 0.0);
+    let without = "replay in.safetensors --sampler ddim --steps 6 --model lcm50 --out out.safetensors";
+    folder.refuses(without, &["only a run (--run FILE) has this model"]);
 }
 
 /// Guidance by a kind whose weights are those of a scale is that scale, and autoguidance is the same formula.
