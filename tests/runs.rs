@@ -1,8 +1,10 @@
 //! Runs by name: every sampler on every grid, the orders of solvers, workflows.
 
-use crate::support::loops::gaussian_output;
-use tweedie::math::Guider;
-use tweedie::math::run::{Node, Run, RunError, RunGrid, RunGuidance, RunInputs, RunModel, RunSampler};
+use crate::support::loops::{self, Inputs, gaussian_output};
+use tweedie::math::catalog::{SamplerOptions, SolverKind};
+use tweedie::math::run::{Node, Run, RunCompat, RunError, RunGrid, RunGuidance, RunInputs, RunModel, RunSampler};
+use tweedie::math::sampler::UniPcKind;
+use tweedie::math::{Guider, Model, Sampler};
 
 fn run(model: &str, sampler: &str, grid: RunGrid) -> Run {
     Run {
@@ -233,4 +235,77 @@ mod workflows {
         assert!(Run::from_comfyui("[]", named, None).is_err() && Run::from_comfyui("{}", named, None).is_err());
         assert!(Run::from_comfyui(KSAMPLER, named, Some("4")).unwrap_err().to_string().contains("no sampler node"));
     }
+}
+
+/// Options of a run by name.
+type Options = &'static [(&'static str, f64)];
+
+/// The published form of a name, the sampler of the catalogue that has the same formulas, and its options.
+const PUBLISHED: [(&str, &str, Options); 8] = [
+    ("dpmpp_2m", "dpm++-2m", &[]),
+    ("dpmpp_sde", "dpm++-sde", &[]),
+    // With an eta of 1 DDIM is the posterior (Song et al. 2021, equation 16).
+    ("ddpm", "ddim", &[]),
+    ("lcm", "lcm", &[]),
+    ("deis", "deis", &[("max_order", 2.0)]),
+    ("ipndm_v", "lms", &[]),
+    ("uni_pc", "unipc", &[]),
+    ("uni_pc_bh2", "unipc", &[]),
+];
+
+/// Rounding of a loop of 17 steps; the two forms group their sums differently.
+const SAME_METHOD: f64 = 1e-11;
+
+#[test]
+fn a_published_name_is_the_method_of_the_catalogue() {
+    let model = Model::flow(1000).unwrap();
+    let sigmas: Vec<f64> = (0..17).map(|i| 0.95 - 0.055 * f64::from(i)).chain([0.0]).collect();
+    let noises: Vec<Vec<f64>> =
+        (0..40).map(|k| (0..2).map(|i| f64::from((7 * k + 5 * i) % 11) / 4.0 - 1.2).collect()).collect();
+    let noise = [0.7, -1.1];
+    for (name, method, options) in PUBLISHED {
+        let loops = |compat: RunCompat| {
+            let options = options.iter().map(|(name, value)| ((*name).to_owned(), (*value).into())).collect();
+            let run = Run { options, compat, ..run("flow1", name, RunGrid::Sigmas(sigmas.clone())) };
+            let planned = run.plan().unwrap();
+            let inputs = RunInputs { initial: Some(&noise), noises: &noises.concat(), ..RunInputs::default() };
+            let record = planned.drive::<RunError>(&inputs, |ask| {
+                let output = output(planned.model(), ask.sigma, ask.x);
+                Ok([output, Vec::new(), Vec::new(), Vec::new()])
+            });
+            // The step to the clean sample is Euler's in every multistep method of a run, so it is left out where that differs.
+            let record = record.unwrap();
+            let last = if name == "ipndm_v" { record.call_x.last().unwrap() } else { &record.output };
+            last.clone()
+        };
+        let entry = Sampler::CATALOGUE.find(method).unwrap();
+        let kind = match name {
+            "uni_pc" => Some(UniPcKind::Bh1),
+            "uni_pc_bh2" => Some(UniPcKind::Bh2),
+            _ => None,
+        };
+        let options = SamplerOptions {
+            times: Some(sigmas[..17].to_vec()),
+            solver_kind: kind.map(SolverKind::UniPc),
+            order: kind.map(|_| 3),
+            eta: (name == "ddpm").then_some(1.0),
+            ..SamplerOptions::default()
+        };
+        let sampler = entry.build(&model, &options).unwrap_or_else(|error| panic!("{method}: {error}"));
+        let inputs = Inputs { batch: 1, initial: noise.to_vec(), noises: noises.clone(), ..Inputs::default() };
+        let of_run = RunModel::named("flow1").unwrap();
+        let found = loops::run(&sampler, &inputs, |k, x| output(&of_run, sampler.calls()[k].level.sigma(), x));
+        let [published, comfyui] = [RunCompat::Published, RunCompat::ComfyUi].map(loops);
+        let last = if name == "ipndm_v" { &found.samples[sampler.calls().len() - 1] } else { found.last() };
+        let far = |other: &[f64]| other.iter().zip(last).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+        assert!(far(&published) < SAME_METHOD, "{name}: {published:?} is not {last:?}");
+        assert!(far(&comfyui) > 1e3 * SAME_METHOD, "{name}: ComfyUI's numbers are the same");
+    }
+    // A published grid.
+    let beta = |compat| {
+        Run { steps: Some(8), compat, ..run("sd15", "euler", RunGrid::Scheduler(Node::named("beta"))) }
+            .sigmas()
+            .unwrap()
+    };
+    assert_ne!(beta(RunCompat::Published), beta(RunCompat::ComfyUi));
 }

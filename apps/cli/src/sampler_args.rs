@@ -27,7 +27,12 @@ pub fn sampler_entry(text: &str) -> Result<SamplerEntry, String> {
 /// A system whose numbers are wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum System {
+    /// The papers: what is computed where nothing else is asked for, but in a run
+    Published,
     Diffusers,
+    /// ComfyUI: what a run (--run FILE) computes; nothing else has it
+    #[value(name = "comfyui")]
+    ComfyUi,
 }
 
 /// End of the last step.
@@ -46,7 +51,8 @@ pub struct SamplerArgs {
     #[arg(skip)]
     pub sampler: Option<SamplerEntry>,
 
-    /// Compute what this system computes where that is not what the papers say: diffusers
+    /// Compute what this system computes where that is not what the papers say: diffusers; a run (--run FILE) computes what
+    /// comfyui does, or with published what the papers say
     #[arg(long, value_name = "SYSTEM")]
     pub compat: Option<System>,
 
@@ -224,7 +230,10 @@ impl SamplerArgs {
 
     /// Whose numbers are wanted.
     pub fn compat(&self) -> Compat {
-        self.compat.map_or(Compat::Published, |System::Diffusers| Compat::Diffusers)
+        match self.compat {
+            Some(System::Diffusers) => Compat::Diffusers,
+            None | Some(System::Published | System::ComfyUi) => Compat::Published,
+        }
     }
 
     /// The factor of noise that is not churned.

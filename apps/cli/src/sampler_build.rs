@@ -3,7 +3,7 @@
 use crate::model_args::{ModelArgs, Opened};
 use crate::names::{flag, in_flags};
 use crate::report::{Failure, Outcome};
-use crate::sampler_args::{Final, SamplerArgs, SamplerEntry, uses};
+use crate::sampler_args::{Final, SamplerArgs, SamplerEntry, System, uses};
 use crate::sigmas_arg::Sigmas;
 use anyhow::{Context, Error, Result, anyhow, bail};
 use tweedie::config::{ConfigError, Scheduler};
@@ -19,6 +19,10 @@ impl SamplerArgs {
     pub fn sampler(&self, model: &Opened<'_>) -> Outcome<(Sampler, Model)> {
         if self.prediction.is_some() && (model.scheduler.is_some() || model.args.model.is_some()) {
             let why = "--prediction contradicts --config or --model, which says what the network predicts";
+            return Err(Failure::input(anyhow!(why)));
+        }
+        if self.compat == Some(System::ComfyUi) {
+            let why = "--compat comfyui: a run alone has the numbers of ComfyUI (--run FILE)";
             return Err(Failure::input(anyhow!(why)));
         }
         Ok(match (self.sampler, &model.scheduler) {

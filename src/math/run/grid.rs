@@ -4,6 +4,7 @@ use super::error::RunError;
 use super::model::RunModel;
 use super::precision::Precision;
 use super::request::{GridRule, MOST_STEPS, Request};
+use super::run::RunCompat;
 use super::value::{Node, RunValue, numbers};
 use crate::few::few;
 use crate::math::catalog::entry::Entry;
@@ -21,13 +22,19 @@ pub(super) struct Grid<'a> {
     node: &'a Node,
     model: Option<&'a RunModel>,
     precision: Precision,
+    compat: RunCompat,
     /// The nodes that it stands in.
     depth: usize,
 }
 
 impl<'a> Grid<'a> {
-    pub(super) fn new(node: &'a Node, model: Option<&'a RunModel>, precision: Precision) -> Result<Self, RunError> {
-        Ok(Self { entry: GridRule::CATALOGUE.find(&node.name)?, node, model, precision, depth: 0 })
+    pub(super) fn new(
+        node: &'a Node,
+        model: Option<&'a RunModel>,
+        precision: Precision,
+        compat: RunCompat,
+    ) -> Result<Self, RunError> {
+        Ok(Self { entry: GridRule::CATALOGUE.find(&node.name)?, node, model, precision, compat, depth: 0 })
     }
 
     /// The sigmas of so many steps, all of them finite and at least 0.
@@ -49,7 +56,7 @@ impl<'a> Grid<'a> {
             precision: self.precision,
             sigmas: if rule.changes_sigmas { self.given_sigmas()? } else { Vec::new() },
         };
-        let sigmas = (rule.make)(&request)?;
+        let sigmas = rule.place(self.compat)(&request)?;
         match sigmas.iter().enumerate().find(|(_, sigma)| !(0.0..f64::INFINITY).contains(*sigma)) {
             Some((index, &found)) => Err(RunError::Grid { grid, index, found }),
             None => Ok(sigmas),
@@ -71,7 +78,7 @@ impl<'a> Grid<'a> {
             Some(RunValue::Numbers(list)) => return checked(list, self.precision),
             Some(RunValue::Text(text)) => return checked(&parsed(text)?, self.precision),
             Some(RunValue::Node(node)) if self.depth < MOST_NODES => {
-                let inner = Self::new(node, self.model, self.precision)?;
+                let inner = Self::new(node, self.model, self.precision, self.compat)?;
                 return Self { depth: self.depth + 1, ..inner }.sigmas_of_inputs();
             }
             other => other.map_or("nothing".to_owned(), ToString::to_string),

@@ -10,19 +10,19 @@
 //!
 //! # Names that mean different things
 //!
-//! In a run a name is ComfyUI's, and so are its numbers. In [`Sampler::CATALOGUE`](crate::math::Sampler::CATALOGUE) and
-//! [`Placement::CATALOGUE`](crate::math::Placement::CATALOGUE) it is the published method:
+//! In a run a name is ComfyUI's, and so are its numbers, unless its [`compat`](Run::compat) is [`RunCompat::Published`]. There, in
+//! [`Sampler::CATALOGUE`](crate::math::Sampler::CATALOGUE) and in [`Placement::CATALOGUE`](crate::math::Placement::CATALOGUE) it
+//! is the published method; names that do not stand here have the same numbers in both:
 //!
-//! | name | in a run | elsewhere |
+//! | name | of ComfyUI | published |
 //! |---|---|---|
 //! | `dpmpp_2m` | integrates in `-ln(sigma)` on every model | in `ln(alpha/sigma)`, which differs on flows |
 //! | `dpmpp_sde` | two stages, each with noise from the start of the step | `dpm++-sde`: the noise of the middle goes on |
-//! | `ddpm` | Euler ancestral on sigmas | the posterior of the timesteps that are visited |
-//! | `ddim` | Euler's method on sigmas; draws the noise of a known region anew | Song et al. 2021 on timesteps |
+//! | `ddpm` | Euler ancestral on sigmas | the posterior of the levels that are visited, which differs on flows |
+//! | `ddim` | Euler's method on sigmas; draws the noise of a known region anew | a run: the same; a [`Sampler`](crate::math::Sampler): Song et al. 2021 on timesteps |
 //! | `lcm` | the clean sample and noise, which may be clipped and scaled | with the boundary of Luo et al. 2023 |
 //! | `deis` | order 3 in the time of a VP process, sums of 10,000 points | order 2 in `ln(sigma)`, exact |
-//! | `ipndm_v` | orders 3 and 4 are not those of Adams and Bashforth on uneven steps | none |
-//! | `er_sde` | integrals are sums of 200 points | none |
+//! | `ipndm_v` | orders 3 and 4 are not those of Adams and Bashforth on uneven steps | those of Adams and Bashforth |
 //! | `uni_pc` | in `-ln(sigma)` on every model, ends at 0.001 in the place of 0 | `unipc`: ends at the clean sample |
 //! | `beta` | entries of the model's sigmas, equal ones once | quantiles between the sigmas |
 

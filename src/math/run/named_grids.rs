@@ -36,7 +36,7 @@ pub(super) const SCHEDULERS: &[Entry<GridRule>] = &[
         &[],
         "the model's sigmas at quantiles of a beta distribution (Lee et al. 2024)",
         BETA,
-        GridRule::new(names::beta),
+        GridRule::new(names::beta).unlike(placed),
     ),
     entry("normal", &[], "equal steps of the timestep (ComfyUI)", &[], GridRule::new(names::normal)),
     entry(

@@ -3,6 +3,7 @@
 use super::error::RunError;
 use super::model::RunModel;
 use super::precision::Precision;
+use super::run::RunCompat;
 use super::value::{Choice, RunValues};
 use crate::few::few;
 use crate::math::catalog::entry::{Entry, Values};
@@ -23,12 +24,24 @@ pub struct GridRule {
     /// True of a node that changes the sigmas of its input `sigmas`: a list, a list as text, or another node.
     pub changes_sigmas: bool,
     pub(super) make: Place,
+    /// The published rule, where ComfyUI's numbers are others.
+    published: Option<Place>,
 }
 
 impl GridRule {
     /// A scheduler by name, which takes sigmas from a model.
     pub(super) const fn new(make: Place) -> Self {
-        Self { choices: &[], is_node: false, is_free: false, changes_sigmas: false, make }
+        Self { choices: &[], is_node: false, is_free: false, changes_sigmas: false, make, published: None }
+    }
+
+    /// The published rule has other numbers.
+    pub(super) const fn unlike(self, published: Place) -> Self {
+        Self { published: Some(published), ..self }
+    }
+
+    /// The rule of a program or of the paper.
+    pub(super) fn place(&self, compat: RunCompat) -> Place {
+        if compat == RunCompat::Published { self.published.unwrap_or(self.make) } else { self.make }
     }
 
     pub(super) const fn node(self) -> Self {

@@ -188,7 +188,7 @@ impl Run {
             }
         };
         let model = self.model.as_ref().map(|_| self.model()).transpose()?;
-        let grid = Grid::new(node, model.as_ref(), precision)?;
+        let grid = Grid::new(node, model.as_ref(), precision, self.compat)?;
         if !grid.entry.make.is_node {
             let steps = self.steps.ok_or(RunError::Missing { expected: "steps" })?;
             let name = grid.entry.name;
@@ -216,6 +216,6 @@ impl Run {
                 }
             }
         }
-        Grid::new(&node, model.as_ref(), precision)?.sigmas_of_inputs()
+        Grid::new(&node, model.as_ref(), precision, self.compat)?.sigmas_of_inputs()
     }
 }

@@ -3,7 +3,7 @@
 use super::adaptive::Adaptive;
 use super::error::RunError;
 use super::model::RunModel;
-use super::run::{Run, RunCompat, RunGuidance};
+use super::run::{Run, RunGuidance};
 use super::solvers::course::Walked;
 use super::solvers::sampler::RunSampler;
 use super::value::{RunValue, numbers};
@@ -67,10 +67,6 @@ impl Run {
     /// [`RunError`]: a run without a model, a sampler or a grid, names that no catalogue has, options that cannot act, and
     /// sigmas at which the sampler's formulas have no value.
     pub fn plan(&self) -> Result<RunLoop, RunError> {
-        if self.compat == RunCompat::Published {
-            let expected = "comfyui: a published method is a `Sampler` of the catalogue".to_owned();
-            return Err(RunError::Value { name: "compat".to_owned(), expected, found: "published".to_owned() });
-        }
         // The sigmas may be those of a program in f32; what follows from them is exact.
         let model = self.model.clone().ok_or(RunError::Missing { expected: "a model" })?;
         let sigmas = self.sigmas()?;
@@ -97,7 +93,7 @@ impl Run {
             [] | [_] => Way::Nothing,
             _ if sampler.make.is_adaptive() => Way::Adaptive(Adaptive::new(sampler, &sigmas, &options)?),
             _ => {
-                let mut walked = sampler.walk(&model, &sigmas, &options)?;
+                let mut walked = sampler.walk(&model, &sigmas, &options, self.compat)?;
                 if needs_unconditional {
                     let calls = walked.recorded.calls.iter_mut();
                     calls.for_each(|call| call.row.guidance = [guidance, 1.0 - guidance]);

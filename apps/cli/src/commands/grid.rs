@@ -2,11 +2,13 @@
 
 use crate::report::{Outcome, say};
 use crate::run_arg;
+use crate::sampler_args::System;
 use anyhow::anyhow;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use files::{TensorWriter, atomic};
 use serde_json::json;
 use std::path::PathBuf;
-use tweedie::math::run::{Node, Run, RunGrid, RunModel};
+use tweedie::math::run::{Node, Run, RunCompat, RunGrid, RunModel};
 
 /// The sigmas of a run, as a scheduler places them and a sampler node cuts them
 ///
@@ -43,6 +45,10 @@ pub struct GridCommand {
     /// The sampler: some make one step more and drop the last sigma but one
     #[arg(long, value_name = "NAME")]
     sampler: Option<String>,
+
+    /// Whose names: comfyui, or published for the papers'
+    #[arg(long, value_name = "SYSTEM", value_parser = PossibleValuesParser::new(["comfyui", "published"]).map(system))]
+    compat: Option<System>,
 
     /// Sigmas as a program computes them in f32
     #[arg(long)]
@@ -87,7 +93,7 @@ impl GridCommand {
 
     fn described(&self) -> anyhow::Result<Run> {
         let run = match &self.run_file {
-            Some(path) => run_arg::open(path, self.model.as_deref(), self.node.as_deref())?,
+            Some(path) => run_arg::open(path, self.model.as_deref(), self.node.as_deref(), self.compat)?,
             None => {
                 let scheduler = self.scheduler.as_deref();
                 let scheduler =
@@ -99,10 +105,19 @@ impl GridCommand {
                     grid: Some(RunGrid::Scheduler(Node::named(scheduler))),
                     steps: self.steps,
                     denoise: self.denoise,
+                    compat: if self.compat == Some(System::Published) {
+                        RunCompat::Published
+                    } else {
+                        RunCompat::ComfyUi
+                    },
                     ..Run::default()
                 }
             }
         };
         Ok(Run { float32: run.float32 || self.float32, ..run })
     }
+}
+
+fn system(name: String) -> System {
+    if name == "published" { System::Published } else { System::ComfyUi }
 }

@@ -10,6 +10,7 @@ pub const TESTS: &[Test] = &[
     ("recorded_runs", Needs::Nothing, || recorded("--on cpu", "tolerance", 1.0, 1)),
     ("recorded_runs_on_an_adapter", Needs::Adapter, || recorded("", "tolerance_f32", STORED, 9)),
     ("a_workflow_of_comfyui", Needs::Nothing, workflow),
+    ("a_published_run", Needs::Nothing, published),
     ("a_guider_in_a_run", Needs::Nothing, || guided("--on cpu", 1e-12)),
     ("a_guider_in_a_run_on_an_adapter", Needs::Adapter, || guided("", 2e-6)),
     ("tapes_and_options_that_do_not_fit", Needs::Nothing, misfits),
@@ -104,6 +105,24 @@ fn workflow() {
     folder.refuses(without, &["only a run (--run FILE) has this model"]);
 }
 
+/// The published method of a name whose numbers in ComfyUI are others, by the run file and by the option.
+fn published() {
+    let all = Tensors::load(&vectors("K.safetensors"));
+    let case = cases().into_iter().find(|case| case["config"]["sampler"] == "deis").expect("a run of deis");
+    let folder = folder(&all, &case);
+    let line = |more: &str| format!("replay in.safetensors --run run.json {more} --on cpu --out {OUT}");
+    let comfyui = folder.output(&line("")).values("output");
+    assert_eq!(folder.output(&line("--compat comfyui")).values("output"), comfyui);
+    let by_option = folder.output(&line("--compat published")).values("output");
+    assert!(worst(&by_option, &comfyui) > 1e-6);
+    let mut config = case["config"].clone();
+    config["compat"] = "published".into();
+    folder.write("run.json", config.to_string().as_bytes());
+    assert_eq!(folder.output(&line("")).values("output"), by_option);
+    folder
+        .refuses(&line("--compat comfyui"), &["--compat comfyui contradicts the run file, whose compat is published"]);
+}
+
 /// Guidance by a kind whose weights are those of a scale is that scale, and autoguidance is the same formula.
 fn guided(on: &str, bound: f64) {
     let all = Tensors::load(&vectors("K.safetensors"));
@@ -159,5 +178,9 @@ fn misfits() {
     with("steps", 5.into(), &["expected 5 outputs"]);
     with("guidance", json!({ "kind": "magic" }), &["magic"]);
     with("gidance", 3.into(), &["gidance"]);
-    with("compat", "published".into(), &["compat: expected comfyui"]);
+    with("compat", "a1111".into(), &["compat: expected comfyui or published"]);
+    folder.write("run.json", config.to_string().as_bytes());
+    folder.refuses(&line("--compat diffusers"), &["a run has the numbers of comfyui or the published ones"]);
+    let plain = "replay in.safetensors --sampler ddim --steps 4 --compat comfyui --out out.safetensors";
+    folder.refuses(plain, &["a run alone has the numbers of ComfyUI"]);
 }

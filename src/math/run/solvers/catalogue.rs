@@ -1,7 +1,9 @@
 //! The catalogue of samplers: names, options under ComfyUI's names, and the formulas of each.
 
 use super::sampler::RunSampler;
-use super::{ancestral, cfg_pp, dpmpp, er_sde, exponential, in_sigma, res_multistep, sa_solver, seeds, slopes, uni_pc};
+use super::{
+    ancestral, cfg_pp, dpmpp, er_sde, exponential, in_sigma, published, res_multistep, sa_solver, seeds, slopes, uni_pc,
+};
 use crate::math::catalog::entry::{Catalogue, Entry};
 use crate::math::catalog::parameter::{ABOVE_ZERO, FINITE, Parameter};
 use crate::math::run::value::Choice;
@@ -173,14 +175,14 @@ const ENTRIES: &[Entry<RunSampler>] = &[
         &["dpmpp_sde_gpu", "sample_dpmpp_sde"],
         "DPM-Solver++ SDE of two stages",
         &[ETA, S_NOISE, R],
-        RunSampler::new(dpmpp::dpmpp_sde).of_node("SamplerDPMPP_SDE"),
+        RunSampler::new(dpmpp::dpmpp_sde).unlike(published::dpmpp_sde).of_node("SamplerDPMPP_SDE"),
     ),
     named(
         "dpmpp_2m",
         &["sample_dpmpp_2m"],
         "DPM-Solver++ 2M on the clock -ln(sigma)",
         &[],
-        RunSampler::new(dpmpp::dpmpp_2m),
+        RunSampler::new(dpmpp::dpmpp_2m).unlike(published::dpmpp_2m),
     ),
     named(
         "dpmpp_2m_cfg_pp",
@@ -210,7 +212,7 @@ const ENTRIES: &[Entry<RunSampler>] = &[
         STOCHASTIC,
         RunSampler::new(dpmpp::dpmpp_3m_sde).of_node("SamplerDPMPP_3M_SDE"),
     ),
-    named("ddpm", &[], "the step of DDPM on sigmas", &[], RunSampler::new(ancestral::ddpm)),
+    named("ddpm", &[], "the step of DDPM on sigmas", &[], RunSampler::new(ancestral::ddpm).unlike(published::ddpm)),
     named(
         "lcm",
         &[],
@@ -225,16 +227,22 @@ const ENTRIES: &[Entry<RunSampler>] = &[
             ),
             Parameter::new("noise_clip_std", 0.0, [0.0, FINITE], "clips noise at so many deviations; 0 for none"),
         ],
-        RunSampler::new(dpmpp::lcm).of_node("SamplerLCM"),
+        RunSampler::new(dpmpp::lcm).unlike(published::lcm).of_node("SamplerLCM"),
     ),
     named("ipndm", &[], "iPNDM: fixed weights of the last slopes", SLOPES, RunSampler::new(slopes::ipndm)),
-    named("ipndm_v", &[], "iPNDM with weights of uneven steps", SLOPES, RunSampler::new(slopes::ipndm_v)),
+    named(
+        "ipndm_v",
+        &[],
+        "iPNDM with weights of uneven steps",
+        SLOPES,
+        RunSampler::new(slopes::ipndm_v).unlike(published::ipndm_v),
+    ),
     named(
         "deis",
         &[],
         "DEIS: polynomials in the time of a VP process",
         &[Parameter { default: Some(3.0), ..MAX_ORDER }],
-        RunSampler::new(slopes::deis),
+        RunSampler::new(slopes::deis).unlike(published::deis),
     ),
     named(
         "res_multistep",
@@ -328,14 +336,14 @@ const ENTRIES: &[Entry<RunSampler>] = &[
         &[],
         "UniPC with B(h) = h (Zhao et al. 2023)",
         &[],
-        RunSampler::new(uni_pc::uni_pc).dropping().choosing(&[BH1]),
+        RunSampler::new(uni_pc::uni_pc).unlike(published::uni_pc).dropping().choosing(&[BH1]),
     ),
     named(
         "uni_pc_bh2",
         &[],
         "UniPC with B(h) = exp(h) - 1",
         &[],
-        RunSampler::new(uni_pc::uni_pc).dropping().choosing(&[BH2]),
+        RunSampler::new(uni_pc::uni_pc).unlike(published::uni_pc).dropping().choosing(&[BH2]),
     ),
     named(
         "cfgpp_ud10_ab",

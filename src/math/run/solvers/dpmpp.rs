@@ -4,6 +4,7 @@ use super::ancestral::split;
 use super::course::Course;
 use crate::math::error::sampler::SamplerError;
 use crate::math::sampler::linear::Linear;
+use crate::math::sampler::recorder::Answer;
 
 /// The second order multistep solver on the clock `-ln(sigma)`, on every model: `dpmpp_2m`.
 pub fn dpmpp_2m(course: &mut Course<'_>) -> Result<Linear, SamplerError> {
@@ -113,6 +114,14 @@ pub const SAME: f64 = -1.0;
 /// The clean sample, and noise again: `lcm` (Luo et al. 2023, arXiv 2310.04378). The scale of the noise goes from `s_noise`
 /// to `s_noise_end`.
 pub fn lcm(course: &mut Course<'_>) -> Result<Linear, SamplerError> {
+    consistency(course, |_, now, _| now.d)
+}
+
+/// The same with a clean sample of an answer at a sigma.
+pub fn consistency(
+    course: &mut Course<'_>,
+    clean: impl Fn(&Course<'_>, Answer, f64) -> Linear,
+) -> Result<Linear, SamplerError> {
     let n = course.steps();
     let [begin, end] = ["s_noise", "s_noise_end"].map(|name| course.number(name));
     let end = if end == SAME { begin } else { end };
@@ -120,7 +129,7 @@ pub fn lcm(course: &mut Course<'_>) -> Result<Linear, SamplerError> {
     for i in 0..n {
         let (from, to) = course.step(i);
         let now = course.ask(&x, from)?;
-        x = now.d;
+        x = clean(course, now, from);
         if to > 0.0 {
             let part = if n > 1 { i as f64 / (n - 1) as f64 } else { 0.0 };
             let scale = begin + (end - begin) * part;

@@ -15,6 +15,7 @@ mod er_sde;
 mod exponential;
 mod in_sigma;
 mod polynomial;
+mod published;
 mod res_multistep;
 mod sa_solver;
 pub(crate) mod sampler;

@@ -5,6 +5,7 @@ use crate::math::catalog::entry::Entry;
 use crate::math::error::sampler::SamplerError;
 use crate::math::run::error::RunError;
 use crate::math::run::model::RunModel;
+use crate::math::run::run::RunCompat;
 use crate::math::run::value::{Choice, RunValues, numbers};
 use crate::math::sampler::linear::Linear;
 
@@ -22,6 +23,8 @@ pub struct RunSampler {
     /// True if it draws the noise of a known region anew at each call.
     pub redraws_known: bool,
     rule: Option<Rule>,
+    /// The formulas of the published method, where ComfyUI's numbers are others.
+    published: Option<Rule>,
 }
 
 /// The formulas of a solver.
@@ -39,10 +42,16 @@ impl RunSampler {
         drops_a_sigma: false,
         redraws_known: false,
         rule: None,
+        published: None,
     };
 
     pub(super) const fn new(rule: Rule) -> Self {
         Self { rule: Some(rule), ..Self::ADAPTIVE }
+    }
+
+    /// The published method has other numbers.
+    pub(super) const fn unlike(self, published: Rule) -> Self {
+        Self { published: Some(published), ..self }
     }
 
     pub(super) const fn choosing(self, choices: &'static [Choice]) -> Self {
@@ -71,6 +80,12 @@ impl RunSampler {
         Self::CATALOGUE.entries.iter().find(|entry| entry.make.node == Some(class))
     }
 
+    /// True if ComfyUI's numbers are not those of the published method: a run's [`compat`](super::super::Run::compat) decides.
+    #[must_use]
+    pub const fn differs(&self) -> bool {
+        self.published.is_some()
+    }
+
     /// True for `dpm_adaptive`, which chooses its own steps.
     #[must_use]
     pub const fn is_adaptive(&self) -> bool {
@@ -88,8 +103,10 @@ impl Entry<RunSampler> {
         model: &RunModel,
         sigmas: &[f64],
         options: &RunValues,
+        compat: RunCompat,
     ) -> Result<Walked, RunError> {
-        let RunSampler { choices, rule, .. } = self.make;
+        let RunSampler { choices, rule, published, .. } = self.make;
+        let rule = if compat == RunCompat::Published { published.or(rule) } else { rule };
         let values = numbers(self, choices, options)?;
         let words = choices.iter().map(|choice| choice.of(options)).collect::<Result<Vec<_>, _>>()?;
         let rule = rule.ok_or(RunError::Missing { expected: "a sampler with steps of its own grid" })?;

@@ -29,9 +29,14 @@ fn by_slopes(course: &mut Course<'_>, order: usize, weights: Weights) -> Result<
     Ok(x)
 }
 
-/// The linear multistep method: the integrals of the polynomial through the last slopes: `lms`.
+/// The linear multistep method: `lms`.
 pub fn lms(course: &mut Course<'_>) -> Result<Linear, SamplerError> {
-    let order = course.count("order");
+    integrated(course, "order")
+}
+
+/// The integrals of the polynomial through the last slopes, as many as an option says.
+pub fn integrated(course: &mut Course<'_>, option: &str) -> Result<Linear, SamplerError> {
+    let order = course.count(option);
     by_slopes(course, order, |course, i, count| {
         let (from, to) = course.ends(i);
         let nodes: Vec<f64> = (0..count).map(|j| (course.ends(i - j).0 - from) / (to - from)).collect();

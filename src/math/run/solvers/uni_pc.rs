@@ -9,12 +9,11 @@ use crate::math::sampler::linear::Linear;
 const LAST: f64 = 1e-3;
 
 /// The highest order.
-const ORDER: usize = 3;
+pub const ORDER: usize = 3;
 
-/// The weights of clean samples over a step; `nodes` are their places in units of it. Of two, the second has the paper's 1/2 of
-/// `B(h)`.
-fn unified(course: &Course<'_>, from: f64, to: f64, nodes: &[f64]) -> Vec<f64> {
-    let h = (from / to).ln();
+/// The weights of clean samples over a step of this length; `nodes` are their places in units of it. Of two, the second has the
+/// paper's 1/2 of `B(h)`.
+pub fn unified(course: &Course<'_>, h: f64, nodes: &[f64]) -> Vec<f64> {
     let mut integrals = exponential_integrals(h, nodes.len());
     if let [all, second] = &mut integrals[..] {
         *second = if course.chose("bh1") { 0.5 * h } else { 0.5 * *all };
@@ -51,14 +50,14 @@ pub fn uni_pc(course: &mut Course<'_>) -> Result<Linear, SamplerError> {
         if i > 0 {
             let (start, end) = course.ends(i - 1);
             let nodes = [vec![1.0], places(course, 1, order(i))].concat();
-            let found = unified(course, start, end, &nodes);
+            let found = unified(course, (start / end).ln(), &nodes);
             corrected = course.current(&corrected)? * (end / start);
             for (d, weight) in clean.iter().zip(found) {
                 corrected = corrected + d * weight;
             }
         }
         let nodes = places(course, 0, order(i + 1));
-        let found = unified(course, from, to, &nodes);
+        let found = unified(course, (from / to).ln(), &nodes);
         x = &corrected * (to / from);
         for (d, weight) in clean.iter().zip(found) {
             x = x + d * weight;
