@@ -22,4 +22,4 @@ mod seeds;
 mod slopes;
 mod uni_pc;
 
-pub use sampler::RunSampler;
+pub use sampler::{RunSampler, StepNoise};
