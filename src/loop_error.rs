@@ -32,14 +32,6 @@ pub enum LoopError {
         /// The numbers that were given.
         found: usize,
     },
-    /// A buffer that the loop must copy within, for two predictions in one batch.
-    #[error("input: expected {expected} for a batch that is asked twice, found {found}")]
-    Twice {
-        /// What the tensor must be.
-        expected: &'static str,
-        /// What it is.
-        found: String,
-    },
     /// A call that the loop does not have.
     #[error("expected a call below {calls}, found {found}")]
     Call {

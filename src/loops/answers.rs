@@ -13,6 +13,8 @@ use crate::table::step::StepRow;
 
 /// The clean samples that a step takes in the place of the network's outputs.
 pub(super) struct Answers {
+    /// The sample as the network is shown it, where that is not the sampler's.
+    pub shown: Option<wgpu::Buffer>,
     /// The guided one, with the known region in it.
     pub given: wgpu::Buffer,
     /// That of the unconditional prediction.
@@ -27,7 +29,7 @@ impl Builder<'_> {
         let Some(mask) = tensors.mask else {
             self.clean(asked, tensors.x, &clean, around)?;
             let [given, unconditional, ..] = clean;
-            return Ok(Answers { given, unconditional });
+            return Ok(Answers { shown: None, given, unconditional });
         };
         let [shown, zeros] = ["shown", "latent_image"].map(|name| self.own(name));
         let latent = tensors.latent_image.unwrap_or(Tensor::f32(&zeros));
@@ -50,7 +52,7 @@ impl Builder<'_> {
             known: Some(Inpainting { mask: masks.at(0), x0: tensors.x }),
             noise,
             next: Tensor::f32(&shown),
-            input: tensors.input,
+            input: tensors.input.filter(|_| !tensors.is_twice),
             ..Step::in_place(&rows, shape, latent, tensors.prediction)
         };
         let show = show.plan(context)?;
@@ -70,7 +72,7 @@ impl Builder<'_> {
             around.after.push(work);
         }
         let [_, unconditional, ..] = clean;
-        Ok(Answers { given, unconditional })
+        Ok(Answers { shown: Some(shown), given, unconditional })
     }
 
     /// Adds the plans that make each output a clean sample, and guide them into the first.

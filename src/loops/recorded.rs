@@ -8,7 +8,7 @@ use super::tensors::{LoopNoise, LoopTensors};
 use crate::error::Error;
 use crate::gpu::context::Context;
 use crate::gpu::plan::plan::Plan;
-use crate::gpu::tensor::Shape;
+use crate::gpu::tensor::{Shape, Tensor};
 use crate::loop_error::LoopError;
 use crate::math::run::run_loop::RunLoop;
 
@@ -52,15 +52,6 @@ pub struct Loop {
     facts: Vec<Facts>,
     values: wgpu::Buffer,
     stride: u64,
-    twice: Option<Twice>,
-}
-
-/// A batch that is copied behind itself.
-#[derive(Debug)]
-struct Twice {
-    buffer: wgpu::Buffer,
-    offset: u64,
-    bytes: u64,
 }
 
 impl Loop {
@@ -81,7 +72,6 @@ impl Loop {
     ) -> Result<Self, Error> {
         let mut asked = asked(run)?;
         check(&asked, tensors)?;
-        let twice = Twice::of(shape, tensors)?;
         let source = Source::new(context, run, shape, tensors.mask.is_some(), noise.into())?;
         let mut it = Builder { context, run, shape, tensors: *tensors, plans: Vec::new() };
         let mut around = vec![Around::default(); asked.len()];
@@ -89,11 +79,13 @@ impl Loop {
         let start = it.start(&source, input)?;
         let is_direct = tensors.mask.is_none() && run.guider().is_none() || asked.is_empty();
         let answers = if is_direct { None } else { Some(it.answers(&asked, &source, &mut around)?) };
+        let shown = answers.as_ref().and_then(|answers| answers.shown.as_ref());
+        it.inputs(&asked, shown.map_or(tensors.x, Tensor::f32), &mut around)?;
         it.steps(&mut asked, &source, answers.as_ref(), &mut around)?;
         let end = it.end()?;
         let facts: Vec<Facts> = asked.into_iter().map(|asked| asked.facts).collect();
         let values = values(context, shape, &facts)?;
-        Ok(Self { plans: it.plans, start, around, end, facts, values, stride: stride(shape), twice })
+        Ok(Self { plans: it.plans, start, around, end, facts, values, stride: stride(shape) })
     }
 
     /// The number of calls of the network; 0 for a run that has nothing to do.
@@ -166,9 +158,6 @@ impl Loop {
         let beyond = LoopError::Call { calls: self.calls(), found: index };
         let (call, around) = self.call(index).zip(self.around.get(index)).ok_or(beyond)?;
         self.works(encoder, &around.before)?;
-        if let Some(Twice { buffer, offset, bytes }) = &self.twice {
-            encoder.copy_buffer_to_buffer(buffer, *offset, buffer, offset + bytes, *bytes);
-        }
         Ok(call)
     }
 
@@ -189,28 +178,5 @@ impl Loop {
             }
         }
         Ok(())
-    }
-}
-
-impl Twice {
-    fn of(shape: Shape, tensors: &LoopTensors<'_>) -> Result<Option<Self>, LoopError> {
-        let Some(input) = tensors.input.filter(|_| tensors.is_twice) else { return Ok(None) };
-        let (bytes, usages) = (shape.total() * input.storage.bytes(), input.buffer.usage());
-        let needed = wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
-        let wrong = |expected, found| Err(LoopError::Twice { expected, found });
-        if !usages.contains(needed) {
-            return wrong("a buffer with usages COPY_SRC and COPY_DST", format!("{usages:?}"));
-        }
-        if input.stride.is_some_and(|stride| stride != shape.elements) {
-            return wrong("samples without gaps", "a stride".to_owned());
-        }
-        if !bytes.is_multiple_of(4) || !input.offset.is_multiple_of(4) {
-            return wrong("a batch and an offset of whole words", format!("{bytes} bytes from {}", input.offset));
-        }
-        let room = input.buffer.size().saturating_sub(input.offset);
-        if room / 2 < bytes {
-            return wrong("room for two batches", format!("{room} bytes for two of {bytes}"));
-        }
-        Ok(Some(Self { buffer: input.buffer.clone(), offset: input.offset, bytes }))
     }
 }

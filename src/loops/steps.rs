@@ -47,8 +47,7 @@ impl Builder<'_> {
             unconditional: unconditional.filter(|_| needs_unconditional),
             noise,
             x0: tensors.preview.filter(|_| answers.is_none()),
-            // Beside a mask the network is shown another sample.
-            input: tensors.input.filter(|_| tensors.mask.is_none()),
+            input: self.next_input(),
             memory: tensors.memory,
             ..Step::in_place(&rows, shape, tensors.x, prediction)
         };
@@ -74,6 +73,31 @@ impl Builder<'_> {
         Ok(())
     }
 
+    /// The input of the network, where the step before writes it. Beside a mask the network is shown another sample; for a batch that
+    /// is asked twice, both halves are written at once.
+    pub fn next_input(&self) -> Option<Tensor<'_>> {
+        self.tensors.input.filter(|_| self.tensors.mask.is_none() && !self.tensors.is_twice)
+    }
+
+    /// Adds the plan that writes the network's input twice, one behind the other.
+    pub fn inputs(&mut self, asked: &[Asked], shown: Tensor<'_>, around: &mut [Around]) -> Result<(), Error> {
+        let Some(input) = self.tensors.input.filter(|_| self.tensors.is_twice) else { return Ok(()) };
+        let bytes = self.shape.total() * input.storage.bytes();
+        let table = Table::new(asked.iter().map(|asked| [[asked.facts.input, 0.0]; 2]));
+        let map = Map {
+            table: &table,
+            shape: self.shape,
+            timesteps: Timesteps::Batch,
+            in0: Some(shown),
+            in1: Noise::None,
+            out0: input,
+            out1: Some(input.at(input.offset + bytes)),
+        };
+        let work = self.add(map.in_roles(self.context, &["x", "noise", "input", "input", "keep"], None)?);
+        around.iter_mut().enumerate().for_each(|(k, around)| around.before.push(work(k)));
+        Ok(())
+    }
+
     /// Adds the plans that make the first sample. `input` is the scale of the first call.
     pub fn start(&mut self, source: &Source<'_>, input: f64) -> Result<Vec<Work>, Error> {
         let (run, tensors) = (self.run, self.tensors);
@@ -87,7 +111,7 @@ impl Builder<'_> {
         if first[1] != 0.0 && noise.is_none() {
             return Err(LoopError::Missing { tensor: "start", reason: "the run starts with noise" }.into());
         }
-        let shown = tensors.input.filter(|_| tensors.mask.is_none());
+        let shown = tensors.input.filter(|_| self.next_input().is_some());
         let table = Table::new([[first, first.map(|factor| factor * input)]]);
         let map = Map {
             table: &table,

@@ -64,9 +64,7 @@ impl<'a> LoopTensors<'a> {
     }
 
     /// A network that is asked for both predictions in one batch, `[cond | uncond]`: `input` holds the sample twice, and
-    /// `predictions` the conditional predictions of the batch, then the unconditional ones.
-    ///
-    /// The buffer of `input` needs the usages COPY_SRC and COPY_DST; a batch is a multiple of 4 bytes without gaps.
+    /// `predictions` the conditional predictions of the batch, then the unconditional ones, both without gaps.
     #[must_use]
     pub fn in_one_batch(shape: Shape, x: Tensor<'a>, input: Tensor<'a>, predictions: Tensor<'a>) -> Self {
         let second = predictions.at(predictions.offset + shape.total() * predictions.storage.bytes());
