@@ -2,6 +2,7 @@
 
 #[cfg(feature = "run-files")]
 pub use crate::guider_file::GuiderFileError;
+pub use crate::loop_error::LoopError;
 pub use crate::math::error::conversion::RowError;
 pub use crate::math::error::draw::DrawError;
 pub use crate::math::error::guidance::GuidanceError;
@@ -14,6 +15,7 @@ pub use crate::math::schedule_error::ScheduleError;
 use crate::gpu::error::PlanError;
 use crate::gpu::record_error::RecordError;
 use crate::math::catalog::error::CatalogError;
+use crate::math::run::error::RunError;
 
 /// Any error between a schedule and a recording, for applications that want one error type.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -51,6 +53,12 @@ pub enum Error {
         /// The distribution's.
         found: usize,
     },
+    /// The run does not exist, or has no such noise.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// The run cannot be recorded as a loop.
+    #[error(transparent)]
+    Loop(#[from] LoopError),
     /// The plan cannot be made.
     #[error(transparent)]
     Plan(#[from] PlanError),

@@ -85,6 +85,8 @@ pub mod gpu;
 mod guider_file;
 pub mod headless;
 mod likelihood;
+mod loop_error;
+mod loops;
 pub mod math;
 pub mod noise;
 #[cfg(feature = "run-files")]
@@ -99,6 +101,7 @@ pub use error::Error;
 #[doc(inline)]
 pub use gpu::{Context, Gradient, Noise, NoiseKey, Plan, Recording, Shape, Storage, Tensor, Timesteps};
 pub use likelihood::{Likelihood, LikelihoodLoop};
+pub use loops::{Loop, LoopCall, LoopMask, LoopNoise, LoopTensors};
 #[doc(inline)]
 pub use math::{Model, Quantity, Sampler, Schedule};
 pub use noise::philox4x32_10;

@@ -25,6 +25,8 @@ mod failures;
 mod first_use;
 #[path = "gpu/four_buffers.rs"]
 mod four_buffers;
+#[path = "gpu/gaussian.rs"]
+mod gaussian;
 #[path = "gpu/gradient_scales.rs"]
 mod gradient_scales;
 #[path = "gpu/guide.rs"]
@@ -37,6 +39,8 @@ mod joining;
 mod latent_previews;
 #[path = "gpu/likelihoods.rs"]
 mod likelihoods;
+#[path = "gpu/loops.rs"]
+mod loops;
 #[path = "gpu/losses.rs"]
 mod losses;
 #[path = "gpu/maps.rs"]
@@ -226,6 +230,7 @@ fn run(arguments: &Arguments) -> ExitCode {
         sampling::TESTS,
         scales::TESTS,
         guide::TESTS,
+        loops::TESTS,
         losses::TESTS,
         sums::TESTS,
         vlb_terms::TESTS,

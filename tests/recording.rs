@@ -6,9 +6,10 @@ use tweedie::gpu::{
     Context, Drawn, Gradient, GradientScale, Loss, Map, Noise, NoiseKey, Plan, Recording, Reduction, Shape, Step,
     StepOptions, Tensor, TimestepDraw, Timesteps, VlbInputs, VlbTerms,
 };
+use tweedie::math::run::{Node, Run, RunGrid, RunGuidance, RunModel};
 use tweedie::math::{Objective, Quantity, Schedule, TimestepDensity};
 use tweedie::table::{LossRow, Matrix, Penalty, StepRow, Table, Term, VlbRow};
-use tweedie::{TimestepSource, Training, TrainingStep};
+use tweedie::{Error, Loop, LoopMask, LoopTensors, TimestepSource, Training, TrainingStep};
 
 const RECORDINGS: u32 = 1000;
 /// Samples of more than a chunk, so that sums take several dispatches.
@@ -307,6 +308,47 @@ fn recording_a_training_step_allocates_nothing_beyond_wgpu_itself() {
             }
         });
         assert!(ours <= wgpu, "{RECORDINGS} training steps: {ours} allocations, by hand {wgpu}");
+    }
+}
+
+/// A whole loop: start, calls and end.
+#[test]
+fn recording_a_loop_allocates_nothing_beyond_wgpu_itself() {
+    let (device, _queue) = device(wgpu::Limits::default());
+    let context = Context::new(&device);
+    let tensors = [(); 4].map(|()| buffer(&device, 4 * SHAPE.total()));
+    let [x, input, prediction, unconditional] = tensors.each_ref().map(Tensor::f32);
+    let run = Run {
+        model: Some(RunModel::named("sd15").unwrap()),
+        sampler: Some("dpmpp_sde".to_owned()),
+        grid: Some(RunGrid::Scheduler(Node::named("karras"))),
+        steps: Some(100),
+        guidance: Some(RunGuidance::Scale(7.0)),
+        ..Run::default()
+    };
+    let run = run.plan().unwrap();
+    let mask = vec![0.5; SHAPE.total() as usize];
+    for is_masked in [false, true] {
+        let mask = is_masked.then_some(LoopMask::Host(&mask));
+        let tensors =
+            LoopTensors { unconditional: Some(unconditional), mask, ..LoopTensors::new(x, input, prediction) };
+        let recorded = Loop::new(&context, &run, SHAPE, &tensors, NoiseKey::seed(1)).unwrap();
+        let own = own_dispatch(&device);
+        let count = |record: &dyn Fn(&mut wgpu::CommandEncoder)| {
+            let mut encoder = device.create_command_encoder(&Default::default());
+            allocation_counter::measure(|| record(&mut encoder)).count_total
+        };
+        let by_hand = count(&|encoder| {
+            for _ in 0..recorded.dispatches() {
+                let descriptor = wgpu::ComputePassDescriptor { label: Some("by hand"), timestamp_writes: None };
+                let mut pass = encoder.begin_compute_pass(&descriptor);
+                pass.set_pipeline(&own.0);
+                pass.set_bind_group(0, &own.1, &[256, 256]);
+                pass.dispatch_workgroups(1, 16, 1);
+            }
+        });
+        let ours = count(&|encoder| recorded.record(encoder, |_, _| Ok::<(), Error>(())).unwrap());
+        assert!(ours <= by_hand, "masked {is_masked}: {ours} allocations, by hand {by_hand}");
     }
 }
 

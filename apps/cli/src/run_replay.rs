@@ -24,8 +24,8 @@ impl Engine {
     pub fn replay_run(&self, run: &RunLoop, tape: &RunTape) -> Outcome<ReplayedRun> {
         let replayed = match self {
             Engine::Cpu => ReplayedRun { record: on_cpu(run, tape)?, number: Number::Double },
-            // Its steps follow from its errors, which the host has.
-            Engine::Gpu(adapter) if run.is_adaptive() => {
+            // Its steps follow from its errors, which the host has; or it has no result that a row can hold.
+            Engine::Gpu(adapter) if run.is_adaptive() || !run.end().is_finite() => {
                 ReplayedRun { record: on_cpu(run, tape)?, number: Number::Stored(adapter.storage) }
             }
             Engine::Gpu(adapter) => {

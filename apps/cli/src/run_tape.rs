@@ -2,7 +2,7 @@
 
 use crate::report::Outcome;
 use anyhow::anyhow;
-use files::{Array, TensorFile};
+use files::{Array, Header, TensorFile};
 use tweedie::math::run::{RunError, RunInputs, RunLoop};
 
 /// The tensors of a recorded run.
@@ -30,14 +30,23 @@ const OUTPUTS: [Names; 4] = [
 ];
 
 impl RunTape {
-    /// Reads what the run needs and no more.
+    /// Reads what the run needs and no more. A run with a seed draws the noise that is not there; its shape is then that of an
+    /// output of the network.
     pub fn read(file: &TensorFile, run: &RunLoop) -> Outcome<Self> {
         let given = |names: Names| names.iter().find(|name| file.has(name));
         let optional = |name: &str| file.has(name).then(|| file.finite_floats(name)).transpose();
         let [noise, initial, latent_image] = [optional("noise")?, optional("initial")?, optional("latent_image")?];
         let first = initial.as_ref().or(noise.as_ref()).or(latent_image.as_ref()).map(|first| first.header.clone());
-        let Some(first) = first else {
-            return Ok(file.within(Err(anyhow!("expected a tensor `noise`, `initial` or `latent_image`")))?);
+        let first = match (first, given(OUTPUTS[0])) {
+            (Some(first), _) => first,
+            (None, Some(name)) if run.has_seed() => {
+                let outputs = file.finite_floats(name)?.header;
+                Header { shape: outputs.shape.get(1..).unwrap_or_default().to_vec(), ..outputs }
+            }
+            _ => {
+                let needed = "expected a tensor `noise`, `initial` or `latent_image`, or a seed in the run";
+                return Ok(file.within(Err(anyhow!(needed)))?);
+            }
         };
         let shape = first.shape.clone();
         file.require(!shape.is_empty(), &first.name, || "expected [batch, ...], found a number".to_owned())?;
@@ -51,8 +60,8 @@ impl RunTape {
         };
         let mask = like(optional("mask")?)?;
         let inpaint_noise = like(optional("inpaint_noise")?)?;
-        if mask.is_some() && run.redraws_known_noise() && inpaint_noise.is_none() {
-            let needed = "expected a tensor `inpaint_noise`: this sampler draws the noise of a known region anew";
+        if mask.is_some() && run.redraws_known_noise() && inpaint_noise.is_none() && !run.has_seed() {
+            let needed = "expected a tensor `inpaint_noise`, or a seed in the run: this sampler draws the noise of a known region anew";
             return Ok(file.within(Err(anyhow!(needed)))?);
         }
         let lists = |names: Names, needed: bool| -> Outcome<Option<Array>> {

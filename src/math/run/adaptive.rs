@@ -48,6 +48,7 @@ pub struct Attempt {
 }
 
 /// A loop of the sampler as it goes: what it asks for, and what it was answered.
+#[derive(Clone, Debug)]
 pub(super) struct Walk<'a> {
     adaptive: &'a Adaptive,
     t: f64,
@@ -94,11 +95,6 @@ impl Adaptive {
         })
     }
 
-    /// True if its noise has a factor other than 0.
-    pub(super) fn is_noisy(&self) -> bool {
-        self.eta > 0.0 && self.s_noise != 0.0
-    }
-
     /// Begins with a sample.
     pub(super) fn walk(&self, x: Vec<f64>) -> Walk<'_> {
         let low = x.clone();
@@ -111,12 +107,17 @@ impl Walk<'_> {
         self.t < self.adaptive.last - STOPS
     }
 
+    /// True if its noise has a factor other than 0.
+    pub(super) fn is_noisy(&self) -> bool {
+        self.adaptive.eta > 0.0 && self.adaptive.s_noise != 0.0
+    }
+
     /// True if all attempts are used up before the end.
     pub(super) fn is_unfinished(&self) -> bool {
         self.is_before_end() && self.attempts.len() >= MOST_ATTEMPTS
     }
 
-    /// Makes an attempt, or returns false where the walk has ended. `ask` gives the clean sample of a sample at a sigma, `noise`
+    /// Makes an attempt, or returns false where the walk has ended. One that fails has changed nothing. `ask` gives the clean sample of a sample at a sigma, `noise`
     /// the next noise.
     pub(super) fn attempt<E>(
         &mut self,
@@ -156,10 +157,10 @@ impl Walk<'_> {
             (second_order, high)
         };
         let error = self.error(&low, &high);
+        let z = noise()?;
         let is_accepted = self.propose(error);
         if is_accepted {
             self.low = low;
-            let z = noise()?;
             let scale = up * self.adaptive.s_noise;
             self.x = if scale == 0.0 { high } else { sum(&[(1.0, &high), (scale, &z)]) };
             self.t = end;

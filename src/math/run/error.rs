@@ -4,6 +4,7 @@ use crate::few::few;
 use crate::math::catalog::error::CatalogError;
 use crate::math::error::guidance::GuidanceError;
 use crate::math::error::sampler::SamplerError;
+use crate::noise::error::NoiseError;
 use thiserror::Error;
 
 /// The reason for which a run, its model or its grid does not exist.
@@ -19,6 +20,9 @@ pub enum RunError {
     /// Guidance that these predictions cannot have.
     #[error(transparent)]
     Guidance(#[from] GuidanceError),
+    /// Noise that the seed does not give.
+    #[error(transparent)]
+    Noise(#[from] NoiseError),
     /// A value of another kind.
     #[error("{name}: expected {expected}, found {found}")]
     Value {

@@ -5,8 +5,9 @@
 //!
 //! **Practice.** A [`Run`] holds what the nodes are told; [`Run::sigmas`] are the sigmas that reach its sampler, in f64 or as a
 //! program computes them in f32. [`RunModel`] is a model by name or by its settings, [`GridRule::CATALOGUE`] lists the
-//! schedulers and the nodes, [`RunSampler::CATALOGUE`] the samplers. [`Run::plan`] gives the [`RunLoop`]: its rows, and
-//! [`RunLoop::drive`], which runs it on the host. Nothing here knows a GPU.
+//! schedulers and the nodes, [`RunSampler::CATALOGUE`] the samplers. [`Run::plan`] gives the [`RunLoop`]: its rows, and what
+//! it draws from a seed ([`RunNoise`]). [`HostLoop`] runs it on the host call by call, [`RunLoop::drive`] as a whole. Nothing here
+//! knows a GPU.
 //!
 //! # Names that mean different things
 //!
@@ -33,6 +34,8 @@ pub(crate) mod error;
 mod gits;
 mod grid;
 mod grids;
+mod host_loop;
+mod inputs;
 pub(crate) mod model;
 mod model_table;
 mod models;
@@ -44,7 +47,8 @@ mod precision;
 pub(crate) mod request;
 #[expect(clippy::module_inception, reason = "the run is what the folder is about")]
 pub(crate) mod run;
-mod run_loop;
+pub(crate) mod run_loop;
+pub(crate) mod run_noise;
 mod scheduler_nodes;
 mod schedulers;
 mod sigma_nodes;
@@ -55,14 +59,17 @@ pub(crate) mod window;
 
 pub use adaptive::Attempt;
 pub use base::Base;
-pub use drive::{RunAsk, RunInputs, RunRecord};
+pub use drive::RunRecord;
 pub use error::RunError;
+pub use host_loop::{HostLoop, RunAsk};
+pub use inputs::RunInputs;
 pub use model::RunModel;
 pub use models::NamedModel;
 pub use parameterisation::Parameterisation;
 pub use request::GridRule;
 pub use run::{Run, RunCompat, RunGrid, RunGuidance};
 pub use run_loop::RunLoop;
-pub use solvers::RunSampler;
+pub use run_noise::RunNoise;
+pub use solvers::{RunSampler, StepNoise};
 pub use value::{Choice, Node, RunValue, RunValues};
 pub use window::FIRST_FLOW_PERCENT;

@@ -109,6 +109,11 @@ impl RunModel {
         self.parameterisation
     }
 
+    /// The precision of its sigmas.
+    pub(super) const fn precision(&self) -> Precision {
+        self.precision
+    }
+
     /// The settings that were given, by name.
     #[must_use]
     pub fn settings(&self) -> &RunValues {

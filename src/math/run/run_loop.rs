@@ -5,8 +5,10 @@ use super::error::RunError;
 use super::model::RunModel;
 use super::run::{Run, RunGuidance};
 use super::solvers::course::Walked;
-use super::solvers::sampler::RunSampler;
+use super::solvers::sampler::{RunSampler, StepNoise};
 use super::value::{RunValue, numbers};
+use crate::math::catalog::entry::Entry;
+use crate::math::guidance::call::GuiderCall;
 use crate::math::guidance::guider::Guider;
 use crate::math::sampler::call::Call;
 use crate::table::step::StepRow;
@@ -43,10 +45,23 @@ pub struct RunLoop {
     pub(super) guider: Option<Guider>,
     needs_unconditional: bool,
     start: [f64; 2],
-    pub(super) differential: Option<f64>,
+    differential: Option<f64>,
     /// The deviations at which noise is clipped.
     pub(super) clip: Option<f64>,
-    redraws_known: bool,
+    pub(super) redraws_known: bool,
+    pub(super) seeded: Option<Seeded>,
+}
+
+/// The noise of a run with a seed.
+#[derive(Clone, Debug)]
+pub(super) struct Seeded {
+    pub(super) seed: u64,
+    pub(super) source: StepNoise,
+    /// False where nothing is drawn for the start, so that the generator of the start has no seed.
+    pub(super) starts: bool,
+    /// Of a Brownian source, the sigmas between which each noise is drawn and the ends of the grid, in f32.
+    pub(super) spans: Vec<[f64; 2]>,
+    pub(super) ends: [f64; 2],
 }
 
 /// The origin of the steps.
@@ -109,6 +124,7 @@ impl Run {
             let (name, expected) = ("differential_diffusion_strength", "between 0 and 1");
             return Err(RunError::Number { name, expected, found });
         }
+        let seeded = self.seed.map(|seed| self.seeded(seed, sampler, &options)).transpose()?;
         Ok(RunLoop {
             model,
             sigmas,
@@ -120,7 +136,29 @@ impl Run {
             differential,
             clip: (clip > 0.0).then_some(clip),
             redraws_known: sampler.make.redraws_known,
+            seeded,
         })
+    }
+
+    /// The noise of a seed. A Brownian tree is asked at the sigmas of a program in f32, whose last bits it shows.
+    fn seeded(
+        &self,
+        seed: u64,
+        sampler: &'static Entry<RunSampler>,
+        options: &[(String, RunValue)],
+    ) -> Result<Seeded, RunError> {
+        let mut seeded =
+            Seeded { seed, source: sampler.make.noise, starts: self.add_noise, spans: Vec::new(), ends: [0.0; 2] };
+        if seeded.source == StepNoise::Brownian {
+            let single = Self { float32: true, ..self.clone() };
+            let (model, sigmas) = (single.model()?, single.sigmas()?);
+            let above_zero = sigmas.iter().copied().filter(|sigma| *sigma > 0.0);
+            seeded.ends = above_zero.fold([f64::INFINITY, 0.0], |[least, most], it| [least.min(it), most.max(it)]);
+            if sigmas.len() > 1 {
+                seeded.spans = sampler.walk(&model, &sigmas, options)?.spans;
+            }
+        }
+        Ok(seeded)
     }
 
     /// The options of the sampler: its own, and the inputs of its node.
@@ -192,6 +230,14 @@ impl RunLoop {
         self.start
     }
 
+    /// The churn before the first call: the factor of the sample, and draws with their factors.
+    pub(crate) fn churn(&self) -> (f64, &[(usize, f64)]) {
+        match &self.way {
+            Way::Planned(planned) => (planned.recorded.start.0, &planned.recorded.start.1),
+            _ => (1.0, &[]),
+        }
+    }
+
     /// The factor of the last sample in the result; infinite for a flow that ends at pure noise.
     #[must_use]
     pub fn end(&self) -> f64 {
@@ -215,10 +261,50 @@ impl RunLoop {
         self.redraws_known
     }
 
+    /// True for a run that clips noise by its deviation over the batch.
+    #[must_use]
+    pub const fn clips_noise(&self) -> bool {
+        self.clip.is_some()
+    }
+
+    /// True for a run whose mask differs from call to call: with differential diffusion.
+    #[must_use]
+    pub const fn is_differential(&self) -> bool {
+        self.differential.is_some()
+    }
+
+    /// True for a run with a seed, which draws the noise that it is not given.
+    #[must_use]
+    pub const fn has_seed(&self) -> bool {
+        self.seeded.is_some()
+    }
+
     /// The guider of a kind of guidance. It mixes clean samples, as ComfyUI does.
     #[must_use]
     pub const fn guider(&self) -> Option<&Guider> {
         self.guider.as_ref()
+    }
+
+    /// The call of its guider at a step.
+    pub(crate) fn guider_call(&self, step: usize) -> Result<Option<GuiderCall>, RunError> {
+        let steps = self.sigmas.len().saturating_sub(1).max(1);
+        Ok(self.guider.as_ref().map(|guider| guider.call(step.min(steps - 1), steps)).transpose()?)
+    }
+
+    /// The mask of a call at which the network is told this: made binary by its share of differential diffusion (Levin & Fried
+    /// 2023, arXiv 2306.00950). None without a mask.
+    #[must_use]
+    pub fn mask(&self, mask: Option<&[f64]>, told: f64) -> Option<Vec<f64>> {
+        let mask = mask?;
+        let Some(strength) = self.differential else { return Some(mask.to_vec()) };
+        let [first, last] = [self.sigmas.first(), self.sigmas.last()].map(|sigma| sigma.copied().unwrap_or(0.0));
+        let [begin, end] = [first, last.max(self.model.sigma_min())].map(|sigma| self.model.told(sigma));
+        let threshold = (told - end) / (begin - end);
+        let at_call = |m: &f64| {
+            let binary = if *m >= threshold { 1.0 } else { 0.0 };
+            strength * binary + (1.0 - strength) * m
+        };
+        Some(mask.iter().map(at_call).collect())
     }
 
     /// True if the unconditional prediction is used by the sampler, or mixed in by the guidance scale. What a

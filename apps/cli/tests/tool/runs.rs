@@ -9,6 +9,8 @@ use std::fs;
 pub const TESTS: &[Test] = &[
     ("recorded_runs", Needs::Nothing, || recorded("--on cpu", "tolerance", 1.0, 1)),
     ("recorded_runs_on_an_adapter", Needs::Adapter, || recorded("", "tolerance_f32", STORED, 9)),
+    ("noise_of_the_seed_where_the_tape_has_none", Needs::Nothing, || seeded("--on cpu", 1.0)),
+    ("noise_of_the_seed_on_an_adapter", Needs::Adapter, || seeded("", STORED)),
     ("a_workflow_of_comfyui", Needs::Nothing, workflow),
     ("a_published_run", Needs::Nothing, published),
     ("a_guider_in_a_run", Needs::Nothing, || guided("--on cpu", 1e-12)),
@@ -80,6 +82,29 @@ fn recorded(on: &str, tolerance: &str, factor: f64, every: usize) {
                 assert!(worst <= allowed, "{} {name} {k}: off by {worst:.1e}, allowed {allowed:.1e}", id(case));
             }
         }
+    }
+}
+
+/// Runs whose seed gives their noise, over the outputs of their network alone. These are recorded, so that no answer makes up for a
+/// difference of noise, which is that of f32 at the largest sigma: the tolerance of the first sample holds for all.
+fn seeded(on: &str, factor: f64) {
+    let all = Tensors::load(&vectors("K.safetensors"));
+    let from_seed = |case: &Value| {
+        let has = |name: &str| case["tensors"].as_array().expect("names").iter().any(|it| it == name);
+        case["config"]["seed"].is_u64() && has("noises")
+    };
+    for case in cases().iter().filter(|case| from_seed(case)) {
+        let folder = folder(&all, case);
+        tape(&all, case).without("noise").without("noises").save(&folder.path("in.safetensors"));
+        let line = format!("replay in.safetensors --run run.json {on} --out {OUT}");
+        let found = folder.output(&line);
+        let bound = factor * case["tolerance_f32"][0].as_f64().expect("a tolerance");
+        let worst = worst(&found.values("samples"), &all.values(&stored_name(case, "samples")));
+        assert!(worst <= bound, "{}: off by {worst:.1e}, allowed {bound:.1e}", id(case));
+        let mut config = case["config"].clone();
+        config.as_object_mut().expect("an object").remove("seed");
+        folder.write("run.json", config.to_string().as_bytes());
+        folder.refuses(&line, &["`noise`, `initial` or `latent_image`", "or a seed"]);
     }
 }
 
@@ -161,7 +186,11 @@ fn misfits() {
     folder.refuses(&line("--model sd15"), &["contradicts the model of the run file"]);
     folder.refuses(&line("--node 3"), &["--node means nothing to a run file"]);
     let whole = tape(&all, &case);
-    folder.refuses_input(&whole.clone().without("noises"), &line(""), &["noises", "at least 1 draws"]);
+    folder.refuses_input(
+        &whole.clone().without("noises"),
+        &line(""),
+        &["noises", "at least 1 draws", "or none and a seed"],
+    );
     folder.refuses_input(&whole.clone().without("noise"), &line(""), &["`noise`, `initial` or `latent_image`"]);
     folder.refuses_input(&whole.clone().without("call_output"), &line(""), &["model_outputs"]);
     whole.save(&folder.path("in.safetensors"));

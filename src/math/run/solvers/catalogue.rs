@@ -1,6 +1,6 @@
 //! The catalogue of samplers: names, options under ComfyUI's names, and the formulas of each.
 
-use super::sampler::RunSampler;
+use super::sampler::{RunSampler, StepNoise};
 use super::{
     ancestral, cfg_pp, dpmpp, er_sde, exponential, in_sigma, published, res_multistep, sa_solver, seeds, slopes, uni_pc,
 };
@@ -72,7 +72,13 @@ const fn named(
 }
 
 const ENTRIES: &[Entry<RunSampler>] = &[
-    named("euler", &["sample_euler"], "Euler's method (Karras et al. 2022)", CHURN, RunSampler::new(in_sigma::euler)),
+    named(
+        "euler",
+        &["sample_euler"],
+        "Euler's method (Karras et al. 2022)",
+        CHURN,
+        RunSampler::new(in_sigma::euler).drawing(StepNoise::OfStart),
+    ),
     named(
         "euler_cfg_pp",
         &[],
@@ -94,8 +100,20 @@ const ENTRIES: &[Entry<RunSampler>] = &[
         STOCHASTIC,
         RunSampler::new(cfg_pp::euler_cfg_pp).unconditional().of_node("SamplerEulerAncestralCFGPP"),
     ),
-    named("heun", &["sample_heun"], "Heun's method, two calls a step", CHURN, RunSampler::new(in_sigma::heun)),
-    named("heunpp2", &[], "Heun's method with up to three slopes", CHURN, RunSampler::new(in_sigma::heunpp2)),
+    named(
+        "heun",
+        &["sample_heun"],
+        "Heun's method, two calls a step",
+        CHURN,
+        RunSampler::new(in_sigma::heun).drawing(StepNoise::OfStart),
+    ),
+    named(
+        "heunpp2",
+        &[],
+        "Heun's method with up to three slopes",
+        CHURN,
+        RunSampler::new(in_sigma::heunpp2).drawing(StepNoise::OfStart),
+    ),
     named(
         "exp_heun_2_x0",
         &[],
@@ -115,7 +133,7 @@ const ENTRIES: &[Entry<RunSampler>] = &[
         &["sample_dpm_2"],
         "the midpoint method, two calls a step",
         CHURN,
-        RunSampler::new(in_sigma::dpm_2).dropping(),
+        RunSampler::new(in_sigma::dpm_2).dropping().drawing(StepNoise::OfStart),
     ),
     named(
         "dpm_2_ancestral",
@@ -175,7 +193,10 @@ const ENTRIES: &[Entry<RunSampler>] = &[
         &["dpmpp_sde_gpu", "sample_dpmpp_sde"],
         "DPM-Solver++ SDE of two stages",
         &[ETA, S_NOISE, R],
-        RunSampler::new(dpmpp::dpmpp_sde).unlike(published::dpmpp_sde).of_node("SamplerDPMPP_SDE"),
+        RunSampler::new(dpmpp::dpmpp_sde)
+            .unlike(published::dpmpp_sde)
+            .drawing(StepNoise::Brownian)
+            .of_node("SamplerDPMPP_SDE"),
     ),
     named(
         "dpmpp_2m",
@@ -196,21 +217,24 @@ const ENTRIES: &[Entry<RunSampler>] = &[
         &["dpmpp_2m_sde_gpu", "sample_dpmpp_2m_sde"],
         "DPM-Solver++ 2M with fresh noise",
         STOCHASTIC,
-        RunSampler::new(dpmpp::dpmpp_2m_sde).choosing(&[SDE_KIND]).of_node("SamplerDPMPP_2M_SDE"),
+        RunSampler::new(dpmpp::dpmpp_2m_sde)
+            .drawing(StepNoise::Brownian)
+            .choosing(&[SDE_KIND])
+            .of_node("SamplerDPMPP_2M_SDE"),
     ),
     named(
         "dpmpp_2m_sde_heun",
         &["dpmpp_2m_sde_heun_gpu"],
         "the same with Heun's weights",
         STOCHASTIC,
-        RunSampler::new(dpmpp::dpmpp_2m_sde).choosing(&[SDE_HEUN]),
+        RunSampler::new(dpmpp::dpmpp_2m_sde).drawing(StepNoise::Brownian).choosing(&[SDE_HEUN]),
     ),
     named(
         "dpmpp_3m_sde",
         &["dpmpp_3m_sde_gpu", "sample_dpmpp_3m_sde"],
         "DPM-Solver++ 3M with fresh noise",
         STOCHASTIC,
-        RunSampler::new(dpmpp::dpmpp_3m_sde).of_node("SamplerDPMPP_3M_SDE"),
+        RunSampler::new(dpmpp::dpmpp_3m_sde).drawing(StepNoise::Brownian).of_node("SamplerDPMPP_3M_SDE"),
     ),
     named("ddpm", &[], "the step of DDPM on sigmas", &[], RunSampler::new(ancestral::ddpm).unlike(published::ddpm)),
     named(

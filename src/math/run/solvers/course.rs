@@ -20,6 +20,7 @@ pub struct Course<'a> {
     pub words: Vec<&'static str>,
     it: Recorder,
     asked: Vec<f64>,
+    spans: Vec<[f64; 2]>,
 }
 
 /// A loop that a solver has walked.
@@ -29,6 +30,8 @@ pub struct Walked {
     pub recorded: Recorded,
     /// The sigma of each call of the network.
     pub call_sigmas: Vec<f64>,
+    /// The sigmas between which each noise is drawn, of a sampler with Brownian noise.
+    pub spans: Vec<[f64; 2]>,
     /// The sigma at which it ended.
     pub last_sigma: f64,
 }
@@ -42,13 +45,21 @@ impl<'a> Course<'a> {
         values: Values,
         words: Vec<&'static str>,
     ) -> Self {
-        Self { model, sigmas: sigmas.to_vec(), values, words, it: Recorder::new(name), asked: Vec::new() }
+        Self {
+            model,
+            sigmas: sigmas.to_vec(),
+            values,
+            words,
+            it: Recorder::new(name),
+            asked: Vec::new(),
+            spans: Vec::new(),
+        }
     }
 
     /// Ends it with this result.
     pub fn finish(self, result: &Linear) -> Result<Walked, SamplerError> {
         let last_sigma = self.sigmas.last().copied().unwrap_or(0.0);
-        Ok(Walked { recorded: self.it.finish(result)?, call_sigmas: self.asked, last_sigma })
+        Ok(Walked { recorded: self.it.finish(result)?, call_sigmas: self.asked, spans: self.spans, last_sigma })
     }
 
     /// The number of steps.
@@ -81,6 +92,12 @@ impl<'a> Course<'a> {
     /// Draws noise of the deviation `up` for a step, times the option `s_noise` and the model's own scale.
     pub fn step_noise(&mut self, up: f64) -> Linear {
         self.it.noise() * (up * self.number("s_noise") * self.model.noise_scale())
+    }
+
+    /// The same of a Brownian motion between two sigmas.
+    pub fn brownian_noise(&mut self, up: f64, from: f64, to: f64) -> Linear {
+        self.spans.push([from, to]);
+        self.step_noise(up)
     }
 
     /// Asks the network at a sample of this sigma.
@@ -154,23 +171,32 @@ impl<'a> Course<'a> {
 
     /// `ln(alpha/sigma)`, half the log SNR.
     pub fn half_log_snr(&self, sigma: f64) -> f64 {
+        let round = |value| self.model.precision().round(value);
         match self.model.is_flow() {
-            true => ((1.0 - sigma) / sigma).ln(),
-            false => -sigma.ln(),
+            true => -round(round(sigma / round(1.0 - sigma)).ln()),
+            false => -round(sigma.ln()),
         }
     }
 
     /// The sigma of a half log SNR.
     pub fn sigma_of(&self, half_log_snr: f64) -> f64 {
+        let round = |value| self.model.precision().round(value);
         match self.model.is_flow() {
-            true => 1.0 / (1.0 + half_log_snr.exp()),
-            false => (-half_log_snr).exp(),
+            true => round(1.0 / round(1.0 + round(half_log_snr.exp()))),
+            false => round((-half_log_snr).exp()),
         }
+    }
+
+    /// The sigma at a part of the way between two, in half the log SNR.
+    pub fn sigma_between(&self, from: f64, to: f64, part: f64) -> f64 {
+        let round = |value| self.model.precision().round(value);
+        let [start, end] = [from, to].map(|sigma| self.half_log_snr(sigma));
+        self.sigma_of(round(start + round(part * round(end - start))))
     }
 
     /// Moves the first sigma of a flow that begins with pure noise, where half the log SNR is infinite. The sample stays.
     pub fn leave_pure_noise(&mut self) {
-        let first = self.model.percent_to_sigma(FIRST_FLOW_PERCENT);
+        let first = self.model.precision().round(self.model.percent_to_sigma(FIRST_FLOW_PERCENT));
         if let Some(sigma) = self.sigmas.first_mut().filter(|sigma| self.model.is_flow() && **sigma >= 1.0) {
             *sigma = first;
         }

@@ -77,7 +77,7 @@ fn multistep_sde(course: &mut Course<'_>, order: usize) -> Result<Linear, Sample
             (None, _) => {}
         }
         if eta > 0.0 && course.number("s_noise") > 0.0 {
-            x = x + course.step_noise(to * (-(-2.0 * h * eta).exp_m1()).sqrt());
+            x = x + course.brownian_noise(to * (-(-2.0 * h * eta).exp_m1()).sqrt(), from, to);
         }
         before.insert(0, (now.d, h));
         before.truncate(2);
@@ -90,15 +90,14 @@ pub fn dpmpp_sde(course: &mut Course<'_>) -> Result<Linear, SamplerError> {
     course.leave_pure_noise();
     let [eta, r] = ["eta", "r"].map(|name| course.number(name));
     course.each_step(|course, now, from, to| {
-        let [a, b] = [from, to].map(|sigma| course.half_log_snr(sigma));
-        let middle = course.sigma_of(a + r * (b - a));
+        let middle = course.sigma_between(from, to, r);
         // Exponential Euler to a lower ratio of noise to signal, then noise.
         let stage = |course: &mut Course<'_>, end: f64, d: &Linear| {
             let (start, ratio) = (course.ratio(from), course.ratio(end));
             let ([down, up], alpha) = (split(start, ratio, eta), course.alpha(end));
             let kept = down / start;
             let moved = &now.x * (alpha / course.alpha(from) * kept) + d * (alpha * (1.0 - kept));
-            moved + course.step_noise(alpha * up)
+            moved + course.brownian_noise(alpha * up, from, end)
         };
         let first = stage(course, middle, &now.d);
         let then = course.ask(&first, middle)?;

@@ -23,4 +23,4 @@ mod seeds;
 mod slopes;
 mod uni_pc;
 
-pub use sampler::RunSampler;
+pub use sampler::{RunSampler, StepNoise};

@@ -35,8 +35,7 @@ pub fn dpmpp_sde(course: &mut Course<'_>) -> Result<Linear, SamplerError> {
     course.leave_pure_noise();
     let [eta, r] = ["eta", "r"].map(|name| course.number(name));
     course.each_step(|course, now, from, to| {
-        let [a, b] = [from, to].map(|sigma| course.half_log_snr(sigma));
-        let middle = course.sigma_of(a + r * (b - a));
+        let middle = course.sigma_between(from, to, r);
         let start = course.ratio(from);
         // The shares of the sample and of noise at a lower level.
         let shares = |course: &Course<'_>, end: f64| {
@@ -44,13 +43,13 @@ pub fn dpmpp_sde(course: &mut Course<'_>) -> Result<Linear, SamplerError> {
             [alpha / course.alpha(from) * (down / start), alpha * (1.0 - down / start), alpha * up]
         };
         let ([x1, d1, z1], [x2, d2, z2]) = (shares(course, middle), shares(course, to));
-        let noise = course.step_noise(1.0);
+        let noise = course.brownian_noise(1.0, from, middle);
         let then = course.ask(&(&now.x * x1 + &now.d * d1 + &noise * z1), middle)?;
         let share = 1.0 / (2.0 * r);
         let d = &now.d * (1.0 - share) + then.d * share;
         let gone_on = x2 / x1 * z1;
         let fresh = ((z2 - gone_on) * (z2 + gone_on)).max(0.0).sqrt();
-        Ok(now.x * x2 + d * d2 + noise * gone_on + course.step_noise(fresh))
+        Ok(now.x * x2 + d * d2 + noise * gone_on + course.brownian_noise(fresh, middle, to))
     })
 }
 

@@ -9,6 +9,18 @@ use crate::math::run::run::RunCompat;
 use crate::math::run::value::{Choice, RunValues, numbers};
 use crate::math::sampler::linear::Linear;
 
+/// The generator from which a sampler draws noise after the start, as ComfyUI chooses it for a latent on the CPU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StepNoise {
+    /// One of its own, at the seed that follows the run's.
+    NextSeed,
+    /// That of the start noise, which goes on.
+    OfStart,
+    /// The Brownian tree of the run's seed, between the sigmas of the noise.
+    Brownian,
+}
+
 /// A sampler of ComfyUI.
 #[derive(Clone, Copy, Debug)]
 pub struct RunSampler {
@@ -22,6 +34,8 @@ pub struct RunSampler {
     pub drops_a_sigma: bool,
     /// True if it draws the noise of a known region anew at each call.
     pub redraws_known: bool,
+    /// The generator of its noise.
+    pub noise: StepNoise,
     rule: Option<Rule>,
     /// The formulas of the published method, where ComfyUI's numbers are others.
     published: Option<Rule>,
@@ -41,6 +55,7 @@ impl RunSampler {
         needs_unconditional: false,
         drops_a_sigma: false,
         redraws_known: false,
+        noise: StepNoise::NextSeed,
         rule: None,
         published: None,
     };
@@ -72,6 +87,10 @@ impl RunSampler {
 
     pub(super) const fn redrawing(self) -> Self {
         Self { redraws_known: true, ..self }
+    }
+
+    pub(super) const fn drawing(self, noise: StepNoise) -> Self {
+        Self { noise, ..self }
     }
 
     /// The sampler that a node of ComfyUI builds.

@@ -1,0 +1,43 @@
+//! Errors of recorded loops.
+
+use thiserror::Error;
+
+/// The reason for which a run cannot be recorded as a loop, or a call of it.
+#[derive(Clone, Debug, PartialEq, Error)]
+#[non_exhaustive]
+pub enum LoopError {
+    /// A run whose calls cannot be recorded ahead.
+    #[error("{what} cannot be recorded ahead: use {instead}")]
+    Unsupported {
+        /// The part of the run.
+        what: &'static str,
+        /// What does it.
+        instead: &'static str,
+    },
+    /// A tensor that the run needs.
+    #[error("expected a tensor `{tensor}`: {reason}")]
+    Missing {
+        /// The field of [`LoopTensors`](crate::LoopTensors).
+        tensor: &'static str,
+        /// The reason.
+        reason: &'static str,
+    },
+    /// Numbers of the host that do not fit the shape of the loop.
+    #[error("{what}: expected {expected} numbers, as many as the shape has, found {found}")]
+    Count {
+        /// The numbers.
+        what: &'static str,
+        /// The elements of the shape.
+        expected: u64,
+        /// The numbers that were given.
+        found: usize,
+    },
+    /// A call that the loop does not have.
+    #[error("expected a call below {calls}, found {found}")]
+    Call {
+        /// The calls of the loop.
+        calls: usize,
+        /// The call that was asked for.
+        found: usize,
+    },
+}

@@ -1,0 +1,111 @@
+//! The plans of a loop as they are made, and the masks of its calls.
+
+use super::asked::Asked;
+use super::call::ALIGNMENT;
+use super::tensors::{LoopMask, LoopTensors, check_count};
+use crate::error::Error;
+use crate::gpu::context::Context;
+use crate::gpu::inputs::Recording;
+use crate::gpu::plan::plan::Plan;
+use crate::gpu::tensor::{Shape, Tensor};
+use crate::loop_error::LoopError;
+use crate::math::run::run_loop::RunLoop;
+
+/// A plan at one of its rows.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Work {
+    pub plan: usize,
+    pub at: Recording,
+}
+
+/// The work around a call of the network.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Around {
+    pub before: Vec<Work>,
+    pub after: Vec<Work>,
+}
+
+/// The plans of a loop, and what they are made of.
+pub(super) struct Builder<'a> {
+    pub context: &'a Context,
+    pub run: &'a RunLoop,
+    pub shape: Shape,
+    pub tensors: LoopTensors<'a>,
+    pub plans: Vec<Plan>,
+}
+
+impl Builder<'_> {
+    /// Adds a plan, and returns the work that it does at a row.
+    pub fn add(&mut self, plan: Plan) -> impl Fn(usize) -> Work + use<> {
+        self.plans.push(plan);
+        let plan = self.plans.len() - 1;
+        move |row| Work { plan, at: Recording::call(row as u32) }
+    }
+
+    /// A tensor of the loop's own, in f32, which holds zeros.
+    pub fn own(&self, name: &str) -> wgpu::Buffer {
+        let label = format!("tweedie::Loop::{name}");
+        self.context.zeroed_buffer(&label, wgpu::BufferUsages::STORAGE, 4 * self.shape.total())
+    }
+
+    /// Adds a plan with a row for each call, and its like for each mask where calls have their own. Returns the work of each call.
+    pub fn masked(&mut self, masks: &Masks<'_>, calls: usize, first: Plan) -> Result<Vec<Work>, Error> {
+        let others: Vec<Plan> = (1..masks.count.min(calls))
+            .map(|k| first.moved(self.context, &[("known.mask", masks.at(k))]))
+            .collect::<Result<_, _>>()?;
+        let one = self.add(first);
+        let mut work: Vec<Work> = (0..calls).map(one).collect();
+        for (k, plan) in others.into_iter().enumerate() {
+            work[k + 1] = self.add(plan)(k + 1);
+        }
+        Ok(work)
+    }
+
+    /// The masks of the calls.
+    pub fn masks<'m>(&self, mask: LoopMask<'m>, asked: &[Asked]) -> Result<Masks<'m>, Error> {
+        let differs = self.run.is_differential();
+        match mask {
+            LoopMask::Tensor(_) if differs => {
+                let what = "differential diffusion with a mask in a tensor";
+                Err(LoopError::Unsupported { what, instead: "LoopMask::Host" }.into())
+            }
+            LoopMask::Tensor(tensor) => Ok(Masks { of: Whose::Given(tensor), stride: 0, count: 1 }),
+            LoopMask::Host(mask) => {
+                check_count("mask", mask.len(), self.shape)?;
+                let count = if differs { asked.len() } else { 1 };
+                let stride = (4 * self.shape.total()).next_multiple_of(ALIGNMENT);
+                let mut bytes = Vec::new();
+                for (k, asked) in asked.iter().take(count).enumerate() {
+                    bytes.resize(k * stride as usize, 0);
+                    let mask = self.run.mask(Some(mask), asked.facts.told).unwrap_or_default();
+                    bytes.extend(mask.iter().flat_map(|m| (*m as f32).to_le_bytes()));
+                }
+                let buffer = self.context.buffer_with("tweedie::Loop::masks", wgpu::BufferUsages::STORAGE, &bytes)?;
+                Ok(Masks { of: Whose::Own(buffer), stride, count })
+            }
+        }
+    }
+}
+
+/// The masks of the calls: one, or one each.
+pub(super) struct Masks<'a> {
+    of: Whose<'a>,
+    stride: u64,
+    count: usize,
+}
+
+enum Whose<'a> {
+    Given(Tensor<'a>),
+    Own(wgpu::Buffer),
+}
+
+impl Masks<'_> {
+    /// The mask of a call.
+    pub fn at(&self, call: usize) -> Tensor<'_> {
+        let offset = call.min(self.count.saturating_sub(1)) as u64 * self.stride;
+        match &self.of {
+            Whose::Given(tensor) => *tensor,
+            Whose::Own(buffer) => Tensor::f32(buffer).at(offset),
+        }
+    }
+}

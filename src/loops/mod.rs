@@ -1,0 +1,22 @@
+//! Recorded loops: a whole run around the application's network, on its tensors.
+//!
+//! **Theory.** A run is rows, each applied to the sample, the network's predictions and noise. Where nothing is masked and guidance is
+//! a scale, a row is one dispatch. Otherwise a call is a few: the sample as the network is shown it, each prediction as a clean
+//! sample, their guidance, the known region, and the row on the result.
+//!
+//! **Practice.** [`Loop::new`] makes all plans, uploads all noise that the host draws and all numbers that a network may read.
+//! [`Loop::record`] records start, calls and end around a function that records the network. Nothing in it submits, polls, maps,
+//! uploads or waits.
+
+mod answers;
+mod asked;
+mod builder;
+mod call;
+mod recorded;
+mod source;
+mod steps;
+mod tensors;
+
+pub use call::LoopCall;
+pub use recorded::Loop;
+pub use tensors::{LoopMask, LoopNoise, LoopTensors};

@@ -1,0 +1,182 @@
+//! A loop that is ready to be recorded.
+
+use super::asked::{asked, check};
+use super::builder::{Around, Builder, Work};
+use super::call::{Facts, LoopCall, stride, values};
+use super::source::Source;
+use super::tensors::{LoopNoise, LoopTensors};
+use crate::error::Error;
+use crate::gpu::context::Context;
+use crate::gpu::plan::plan::Plan;
+use crate::gpu::tensor::{Shape, Tensor};
+use crate::loop_error::LoopError;
+use crate::math::run::run_loop::RunLoop;
+
+/// A whole run around the application's network, on the application's tensors.
+///
+/// It is made once: that compiles, uploads the rows, the noise of the host and the numbers that the network is told. Recording it sets
+/// pipelines and bind groups and dispatches. It does not submit, poll, map, upload or allocate GPU memory.
+///
+/// ```
+/// use tweedie::math::run::{Node, Run, RunGrid, RunInputs, RunModel};
+/// use tweedie::{Context, Error, Loop, LoopCall, LoopTensors, Shape, Tensor, wgpu};
+///
+/// /// DPM++ 2M SDE on Karras' sigmas, with the noise that ComfyUI draws from seed 42.
+/// fn record(
+///     context: &Context,
+///     encoder: &mut wgpu::CommandEncoder,
+///     [x, input, prediction]: [Tensor<'_>; 3],
+///     network: impl FnMut(&mut wgpu::CommandEncoder, LoopCall<'_>) -> Result<(), Error>,
+/// ) -> Result<(), Error> {
+///     let run = Run {
+///         model: Some(RunModel::named("sd15")?),
+///         sampler: Some("dpmpp_2m_sde".to_owned()),
+///         grid: Some(RunGrid::Scheduler(Node::named("karras"))),
+///         steps: Some(20),
+///         seed: Some(42),
+///         ..Run::default()
+///     };
+///     let planned = run.plan()?;
+///     let noise = planned.noise(&RunInputs { shape: &[1, 4, 64, 64], ..RunInputs::default() })?;
+///     let tensors = LoopTensors::new(x, input, prediction);
+///     let recorded = Loop::new(context, &planned, Shape::new(1, 4 * 64 * 64), &tensors, noise)?;
+///     recorded.record(encoder, network) // x is the result
+/// }
+/// ```
+#[derive(Debug)]
+pub struct Loop {
+    plans: Vec<Plan>,
+    start: Vec<Work>,
+    around: Vec<Around>,
+    end: Option<Work>,
+    facts: Vec<Facts>,
+    values: wgpu::Buffer,
+    stride: u64,
+}
+
+impl Loop {
+    /// Makes the loop of a planned run.
+    ///
+    /// Memory of its own: what the solver remembers, unless it is given; beside a mask or a guider up to eight tensors of the
+    /// shape in f32; uploaded [noise](LoopNoise::Host) and [masks](crate::LoopMask::Host).
+    ///
+    /// # Errors
+    /// [`LoopError`]: a run that cannot be recorded ahead, with what does it instead, or a tensor that is missing; [`Error::Run`] for
+    /// noise that the host cannot draw; [`Error::Plan`] for tensors that do not fit.
+    pub fn new<'a>(
+        context: &Context,
+        run: &RunLoop,
+        shape: Shape,
+        tensors: &LoopTensors<'a>,
+        noise: impl Into<LoopNoise<'a>>,
+    ) -> Result<Self, Error> {
+        let mut asked = asked(run)?;
+        check(&asked, tensors)?;
+        let source = Source::new(context, run, shape, tensors.mask.is_some(), noise.into())?;
+        let mut it = Builder { context, run, shape, tensors: *tensors, plans: Vec::new() };
+        let mut around = vec![Around::default(); asked.len()];
+        let input = asked.first().map_or(1.0, |asked| asked.facts.input);
+        let start = it.start(&source, input)?;
+        let is_direct = tensors.mask.is_none() && run.guider().is_none() || asked.is_empty();
+        let answers = if is_direct { None } else { Some(it.answers(&asked, &source, &mut around)?) };
+        let shown = answers.as_ref().and_then(|answers| answers.shown.as_ref());
+        it.inputs(&asked, shown.map_or(tensors.x, Tensor::f32), &mut around)?;
+        it.steps(&mut asked, &source, answers.as_ref(), &mut around)?;
+        let end = it.end()?;
+        let facts: Vec<Facts> = asked.into_iter().map(|asked| asked.facts).collect();
+        let values = values(context, shape, &facts)?;
+        Ok(Self { plans: it.plans, start, around, end, facts, values, stride: stride(shape) })
+    }
+
+    /// The number of calls of the network; 0 for a run that has nothing to do.
+    #[must_use]
+    pub fn calls(&self) -> usize {
+        self.facts.len()
+    }
+
+    /// A call of the network; `None` beyond the last.
+    #[must_use]
+    pub fn call(&self, index: usize) -> Option<LoopCall<'_>> {
+        let Facts { step, sigma, told, input, asks, draw } = *self.facts.get(index)?;
+        let (values, offset, calls) = (&self.values, index as u64 * self.stride, self.calls());
+        Some(LoopCall { index, calls, step, sigma, told, input, asks, draw, values, offset })
+    }
+
+    /// The dispatches of the whole loop beside those of the network.
+    #[must_use]
+    pub fn dispatches(&self) -> usize {
+        let around = self.around.iter().flat_map(|around| around.before.iter().chain(&around.after));
+        let all = self.start.iter().chain(around).chain(&self.end);
+        all.filter_map(|work| self.plans.get(work.plan)).map(Plan::dispatches).sum()
+    }
+
+    /// Records start, calls and end: the whole run. `network` records its own work between two steps: it reads the input, writes
+    /// the predictions that the call asks for, and may return an error to stop.
+    ///
+    /// # Errors
+    /// Those of the network; [`Error::Record`].
+    pub fn record<E: From<Error>>(
+        &self,
+        encoder: &mut wgpu::CommandEncoder,
+        mut network: impl FnMut(&mut wgpu::CommandEncoder, LoopCall<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.record_start(encoder)?;
+        (0..self.calls()).try_for_each(|index| self.record_call(encoder, index, &mut network))
+    }
+
+    /// Records the start: the first sample from noise and the latent image. A run that goes on from a sample that was kept leaves it
+    /// out.
+    ///
+    /// # Errors
+    /// [`Error::Record`].
+    pub fn record_start(&self, encoder: &mut wgpu::CommandEncoder) -> Result<(), Error> {
+        self.works(encoder, &self.start)?;
+        if self.calls() == 0 { self.works(encoder, self.end.as_slice()) } else { Ok(()) }
+    }
+
+    /// Records one call: the network, the steps that follow it and, at the last one, the end. Between two calls an application may
+    /// submit, show its progress, stop for good, or keep its tensors and go on later.
+    ///
+    /// # Errors
+    /// Those of the network; [`LoopError::Call`] beyond the last call; [`Error::Record`].
+    pub fn record_call<E: From<Error>>(
+        &self,
+        encoder: &mut wgpu::CommandEncoder,
+        index: usize,
+        network: impl FnOnce(&mut wgpu::CommandEncoder, LoopCall<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let call = self.before_call(encoder, index)?;
+        network(encoder, call)?;
+        Ok(self.after_call(encoder, index)?)
+    }
+
+    /// Records what comes before the network in a call, and returns the call: for a network that is submitted apart.
+    ///
+    /// # Errors
+    /// [`LoopError::Call`] beyond the last call; [`Error::Record`].
+    pub fn before_call(&self, encoder: &mut wgpu::CommandEncoder, index: usize) -> Result<LoopCall<'_>, Error> {
+        let beyond = LoopError::Call { calls: self.calls(), found: index };
+        let (call, around) = self.call(index).zip(self.around.get(index)).ok_or(beyond)?;
+        self.works(encoder, &around.before)?;
+        Ok(call)
+    }
+
+    /// Records what comes after the network in a call; see [`before_call`](Self::before_call).
+    ///
+    /// # Errors
+    /// [`LoopError::Call`] beyond the last call; [`Error::Record`].
+    pub fn after_call(&self, encoder: &mut wgpu::CommandEncoder, index: usize) -> Result<(), Error> {
+        let beyond = LoopError::Call { calls: self.calls(), found: index };
+        self.works(encoder, &self.around.get(index).ok_or(beyond)?.after)?;
+        if index + 1 == self.calls() { self.works(encoder, self.end.as_slice()) } else { Ok(()) }
+    }
+
+    fn works(&self, encoder: &mut wgpu::CommandEncoder, works: &[Work]) -> Result<(), Error> {
+        for work in works {
+            if let Some(plan) = self.plans.get(work.plan) {
+                plan.encode(encoder, work.at)?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,84 @@
+//! A network on wgpu whose data is normal: what an application of its own would have.
+
+use crate::harness::Harness;
+use std::borrow::Cow;
+use tweedie::LoopCall;
+use tweedie::math::run::RunLoop;
+use wgpu::util::DeviceExt;
+
+/// The network, on the buffers of one prediction.
+pub struct Gaussian {
+    pipeline: wgpu::ComputePipeline,
+    /// One for each call.
+    groups: Vec<wgpu::BindGroup>,
+    workgroups: u32,
+}
+
+/// Bytes of the output from this one on.
+pub struct Output<'a> {
+    pub buffer: &'a wgpu::Buffer,
+    pub offset: u64,
+    pub bytes: u64,
+}
+
+impl Gaussian {
+    /// Prepares the calls of a loop; `calls` are its own.
+    pub fn new(
+        harness: &Harness,
+        run: &RunLoop,
+        calls: &[LoopCall<'_>],
+        input: &wgpu::Buffer,
+        output: &Output<'_>,
+        [mean, deviation]: [&[f64]; 2],
+    ) -> Self {
+        let device = &harness.gpu.device;
+        let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
+            label: None,
+            source: wgpu::ShaderSource::Wgsl(Cow::Borrowed(include_str!("gaussian.wgsl"))),
+        });
+        let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label: None,
+            layout: None,
+            module: &module,
+            entry_point: Some("answer"),
+            compilation_options: Default::default(),
+            cache: None,
+        });
+        let data: Vec<f32> = mean.iter().zip(deviation).flat_map(|(m, s)| [*m as f32, *s as f32]).collect();
+        let data = harness.gpu.upload("data", bytemuck::cast_slice(&data));
+        let group = |call: &LoopCall<'_>| {
+            let ([of_x, of_output], alpha) = (run.model().denoised(call.sigma), run.model().alpha(call.sigma));
+            let model = [alpha, of_x, of_output, 1.0 - of_x * alpha].map(|number| number as f32);
+            let model = device.create_buffer_init(&wgpu::util::BufferInitDescriptor {
+                label: None,
+                contents: bytemuck::cast_slice(&model),
+                usage: wgpu::BufferUsages::UNIFORM,
+            });
+            let part = |buffer, offset, size| {
+                wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset, size: wgpu::BufferSize::new(size) })
+            };
+            let resources = [
+                part(call.values, call.offset, 16),
+                model.as_entire_binding(),
+                part(input, 0, output.bytes),
+                data.as_entire_binding(),
+                part(output.buffer, output.offset, output.bytes),
+            ];
+            let entries = (0..).zip(resources).map(|(binding, resource)| wgpu::BindGroupEntry { binding, resource });
+            device.create_bind_group(&wgpu::BindGroupDescriptor {
+                label: None,
+                layout: &pipeline.get_bind_group_layout(0),
+                entries: &entries.collect::<Vec<_>>(),
+            })
+        };
+        let groups = calls.iter().map(group).collect();
+        Self { groups, pipeline, workgroups: (output.bytes / 4).div_ceil(64) as u32 }
+    }
+
+    pub fn record(&self, encoder: &mut wgpu::CommandEncoder, call: usize) {
+        let mut pass = encoder.begin_compute_pass(&Default::default());
+        pass.set_pipeline(&self.pipeline);
+        pass.set_bind_group(0, &self.groups[call], &[]);
+        pass.dispatch_workgroups(self.workgroups, 1, 1);
+    }
+}

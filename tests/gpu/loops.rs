@@ -1,0 +1,551 @@
+//! Recorded loops: every recorded run of ComfyUI in one submit, its noise in every form, what a loop tells and what it refuses.
+
+use crate::gaussian::{Gaussian, Output};
+use crate::harness::Harness;
+use crate::support::loops::{deviation, gaussian_output};
+use crate::support::{Vectors, id};
+use serde_json::Value;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tweedie::error::LoopError;
+use tweedie::math::Guider;
+use tweedie::math::run::{Node, Run, RunError, RunGrid, RunGuidance, RunInputs, RunLoop, RunModel};
+use tweedie::{Error, Loop, LoopCall, LoopMask, LoopNoise, LoopTensors, NoiseKey, Shape, Storage, Tensor};
+
+pub const TESTS: &[crate::Test] = &[
+    ("loops::every_recorded_run_in_one_submit", every_recorded_run_in_one_submit),
+    ("loops::nothing_waits_inside_a_loop", nothing_waits_inside_a_loop),
+    ("loops::noise_of_every_form_is_the_same_run", noise_of_every_form_is_the_same_run),
+    ("loops::a_run_goes_on_from_what_was_kept", a_run_goes_on_from_what_was_kept),
+    ("loops::a_network_is_told_its_numbers", a_network_is_told_its_numbers),
+    ("loops::a_network_may_stop_the_loop", a_network_may_stop_the_loop),
+    ("loops::guiders_and_masks_in_tensors", guiders_and_masks_in_tensors),
+    ("loops::a_run_of_nothing_is_its_latent_image", a_run_of_nothing_is_its_latent_image),
+    ("loops::what_cannot_be_recorded_is_refused", what_cannot_be_recorded_is_refused),
+];
+
+/// The tolerances are those of runs whose outputs alone are rounded to f32. Here the sample, the noise, what is remembered and the
+/// network's own arithmetic are f32 too, and each call rounds its sums: four times as many roundings of that size.
+const STORED: f64 = 4.0;
+
+/// The network and the data of a run.
+struct Data {
+    conditional: [Vec<f64>; 2],
+    unconditional: [Vec<f64>; 2],
+}
+
+/// A run on its buffers.
+struct Scene<'a> {
+    harness: &'a Harness,
+    run: &'a RunLoop,
+    shape: Shape,
+    data: &'a Data,
+    x: wgpu::Buffer,
+    input: wgpu::Buffer,
+    outputs: wgpu::Buffer,
+}
+
+impl<'a> Scene<'a> {
+    fn new(harness: &'a Harness, run: &'a RunLoop, shape: Shape, data: &'a Data) -> Self {
+        let bytes = 4 * shape.total();
+        let buffer = |name: &str, bytes: u64| harness.gpu.buffer(name, bytes);
+        let (x, input, outputs) = (buffer("x", bytes), buffer("input", 2 * bytes), buffer("outputs", 512 + 2 * bytes));
+        Self { harness, run, shape, data, x, input, outputs }
+    }
+
+    /// The byte of the second prediction where both are asked for apart.
+    fn apart(&self) -> u64 {
+        (4 * self.shape.total()).next_multiple_of(256)
+    }
+
+    fn tensors(&self) -> LoopTensors<'_> {
+        let [x, input, outputs] = [&self.x, &self.input, &self.outputs].map(Tensor::f32);
+        LoopTensors { unconditional: Some(outputs.at(self.apart())), ..LoopTensors::new(x, input, outputs) }
+    }
+
+    fn recorded<'t>(&self, tensors: &LoopTensors<'t>, noise: impl Into<LoopNoise<'t>>) -> Loop {
+        Loop::new(&self.harness.context, self.run, self.shape, tensors, noise).expect("a loop")
+    }
+
+    /// A network for each prediction.
+    fn networks(&self, recorded: &Loop, second: u64) -> [Gaussian; 2] {
+        let calls: Vec<LoopCall<'_>> = (0..recorded.calls()).filter_map(|k| recorded.call(k)).collect();
+        let bytes = 4 * self.shape.total();
+        [(0, &self.data.conditional), (second, &self.data.unconditional)].map(|(offset, [mean, deviation])| {
+            let output = Output { buffer: &self.outputs, offset, bytes };
+            Gaussian::new(self.harness, self.run, &calls, &self.input, &output, [mean, deviation])
+        })
+    }
+
+    /// Runs a loop in one submit, and returns the result.
+    fn run(&self, recorded: &Loop) -> Vec<f64> {
+        let networks = self.networks(recorded, self.apart());
+        let record = |encoder: &mut wgpu::CommandEncoder| {
+            recorded.record(encoder, |encoder, call| -> Result<(), Error> {
+                networks.iter().for_each(|network| network.record(encoder, call.index));
+                Ok(())
+            })
+        };
+        self.harness.gpu.submit(record).expect("device").expect("a recording");
+        self.read(&self.x)
+    }
+
+    fn read(&self, buffer: &wgpu::Buffer) -> Vec<f64> {
+        let all = Storage::F32.decode(&self.harness.read(buffer));
+        all.into_iter().take(self.shape.total() as usize).map(f64::from).collect()
+    }
+
+    /// The same in f64 on the host.
+    fn on_host(&self, inputs: &RunInputs<'_>) -> Vec<f64> {
+        let record = self.run.drive::<RunError>(inputs, |ask| {
+            let of = |[mean, deviation]: &[Vec<f64>; 2]| {
+                gaussian_output(self.run.model(), ask.sigma, ask.x, [mean, deviation])
+            };
+            Ok([of(&self.data.conditional), of(&self.data.unconditional), Vec::new(), Vec::new()])
+        });
+        record.expect("a run").output
+    }
+}
+
+/// A recorded run.
+struct Recorded {
+    case: Value,
+    run: RunLoop,
+    shape: Shape,
+    sizes: Vec<usize>,
+}
+
+fn recorded_runs() -> Vec<Recorded> {
+    let cases: Vec<Value> = serde_json::from_str(include_str!("../vectors/K.json")).expect("the cases");
+    let is_whole = |case: &Value| case["config"]["sampler"].is_string();
+    let read = |case: Value| {
+        let run = Run::from_json(&case["config"].to_string()).expect("a run").plan().expect("a plan");
+        let size = |value: &Value| value.as_u64().expect("a size") as usize;
+        let sizes: Vec<usize> = case["config"]["shape"].as_array().expect("a shape").iter().map(size).collect();
+        let (batch, elements) = (sizes[0], sizes[1..].iter().product::<usize>());
+        Recorded { run, shape: Shape::new(batch as u32, elements as u32), sizes, case }
+    };
+    cases.into_iter().filter(is_whole).map(read).filter(|it| !it.run.is_adaptive()).collect()
+}
+
+impl Recorded {
+    fn tensor(&self, file: &Vectors, name: &str) -> Option<Vec<f64>> {
+        let has = self.case["tensors"].as_array().expect("names").iter().any(|it| it == name);
+        has.then(|| file.numbers(&format!("{}/{name}", id(&self.case).trim_start_matches("K_"))))
+    }
+
+    fn data(&self, file: &Vectors) -> Data {
+        let of = |name: &str| self.tensor(file, name);
+        let conditional = ["mu", "s"].map(|name| of(name).expect("the data"));
+        let [mean, deviation] = ["mu_uncond", "s_uncond"].map(of);
+        let unconditional = mean.zip(deviation).map_or_else(|| conditional.clone(), |(mean, spread)| [mean, spread]);
+        Data { conditional, unconditional }
+    }
+}
+
+fn upload(harness: &Harness, values: &[f64]) -> wgpu::Buffer {
+    let values: Vec<f32> = values.iter().map(|value| *value as f32).collect();
+    harness.gpu.upload("values", bytemuck::cast_slice(&values))
+}
+
+/// Every sampler, mask, window and scale of the recordings, from recorded noise and the network: start, calls and end in one submit.
+/// Runs with a seed besides from the seed alone.
+fn every_recorded_run_in_one_submit(harness: &Harness) {
+    let (file, mut count, mut seeds) = (Vectors::load("K"), 0, 0);
+    for it in recorded_runs() {
+        let name = id(&it.case);
+        let given = ["noise", "latent_image", "mask", "inpaint_noise", "noises"].map(|name| it.tensor(&file, name));
+        let [noise, latent_image, mask, inpaint_noise, noises] = given.each_ref().map(Option::as_deref);
+        let noises = noises.unwrap_or_default();
+        let inputs = RunInputs { noise, latent_image, mask, inpaint_noise, noises, ..RunInputs::default() };
+        let data = it.data(&file);
+        let scene = Scene::new(harness, &it.run, it.shape, &data);
+        let latent = latent_image.map(|image| upload(harness, image));
+        let tensors = LoopTensors {
+            latent_image: latent.as_ref().map(Tensor::f32),
+            mask: mask.map(LoopMask::Host),
+            ..scene.tensors()
+        };
+        let recorded = scene.recorded(&tensors, it.run.noise(&inputs).expect("noise"));
+        let found = scene.run(&recorded);
+        let tolerance = it.case["tolerance_f32"].as_array().and_then(|all| all.last()?.as_f64()).expect("a tolerance");
+        // A flow divides its last sample by 1 less the last sigma.
+        let allowed = STORED * tolerance * it.run.end();
+        let off = deviation(&found, &it.tensor(&file, "output").expect("the result"));
+        println!("{name}: off by {off:.1e}, allowed {allowed:.1e}");
+        assert!(off <= allowed, "{name}: off by {off:.1e}, allowed {allowed:.1e}");
+        assert_eq!(recorded.calls(), it.run.call_sigmas().len(), "{name}");
+        if mask.is_none() {
+            assert_eq!(recorded.dispatches() - it.run.calls().len(), 1 + usize::from(it.run.end() != 1.0), "{name}");
+        }
+        if it.run.needs_unconditional() && mask.is_none() {
+            let off = deviation(&in_one_batch(&scene, &inputs, tensors.latent_image), &found);
+            assert!(off <= allowed, "{name}: both predictions in one batch: off by {off:.1e}");
+        }
+        if it.run.has_seed() && !noises.is_empty() {
+            let seeded = it.run.noise(&RunInputs { shape: &it.sizes, ..RunInputs::default() }).expect("noise");
+            let off = deviation(&scene.run(&scene.recorded(&tensors, seeded)), &found);
+            println!("{name} from its seed: off by {off:.1e}");
+            assert!(off <= allowed, "{name} from its seed: off by {off:.1e}, allowed {allowed:.1e}");
+            seeds += 1;
+        }
+        count += 1;
+    }
+    assert_eq!((count, seeds), (160, 5));
+}
+
+/// The same with `[cond | uncond]` in one buffer, and an input that holds the sample twice.
+fn in_one_batch(scene: &Scene<'_>, inputs: &RunInputs<'_>, latent_image: Option<Tensor<'_>>) -> Vec<f64> {
+    let [x, input, outputs] = [&scene.x, &scene.input, &scene.outputs].map(Tensor::f32);
+    let tensors = LoopTensors { latent_image, ..LoopTensors::in_one_batch(scene.shape, x, input, outputs) };
+    let bytes = 4 * scene.shape.total();
+    let recorded = scene.recorded(&tensors, scene.run.noise(inputs).expect("noise"));
+    let (networks, apart) = (scene.networks(&recorded, scene.apart()), scene.harness.gpu.buffer("apart", bytes));
+    let record = |encoder: &mut wgpu::CommandEncoder| {
+        recorded.record(encoder, |encoder, call| -> Result<(), Error> {
+            networks.iter().for_each(|network| network.record(encoder, call.index));
+            // They bind their outputs apart; a network of one batch writes them beside each other.
+            encoder.copy_buffer_to_buffer(&scene.outputs, scene.apart(), &apart, 0, bytes);
+            encoder.copy_buffer_to_buffer(&apart, 0, &scene.outputs, bytes, bytes);
+            Ok(())
+        })
+    };
+    scene.harness.gpu.submit(record).expect("device").expect("a recording");
+    let both = scene.harness.read(&scene.input);
+    assert!(both[..bytes as usize] == both[bytes as usize..], "the input holds the sample twice");
+    scene.read(&scene.x)
+}
+
+fn small_run(sampler: &str) -> Run {
+    Run {
+        model: Some(RunModel::named("sd15").expect("a model")),
+        sampler: Some(sampler.to_owned()),
+        grid: Some(RunGrid::Scheduler(Node::named("karras"))),
+        steps: Some(6),
+        seed: Some(9),
+        ..Run::default()
+    }
+}
+
+fn small_data() -> Data {
+    Data { conditional: [vec![0.3, -0.4], vec![0.6, 0.8]], unconditional: [vec![0.0, 0.2], vec![1.0, 0.9]] }
+}
+
+const SMALL: Shape = Shape::new(2, 20);
+
+fn small_inputs() -> RunInputs<'static> {
+    RunInputs { shape: &[2, 20], ..RunInputs::default() }
+}
+
+/// Work that is submitted is done when somebody polls or submits, and not before: recording does neither.
+fn nothing_waits_inside_a_loop(harness: &Harness) {
+    let (data, mask, image) = (small_data(), [0.5; 40], [0.25; 40]);
+    let latent = upload(harness, &image);
+    let guided = RunGuidance::Scale(5.0);
+    for (sampler, is_masked) in [("dpmpp_sde", false), ("uni_pc", false), ("heunpp2", true)] {
+        let planned = Run { guidance: Some(guided.clone()), ..small_run(sampler) }.plan().expect("a plan");
+        let scene = Scene::new(harness, &planned, SMALL, &data);
+        let mask = is_masked.then_some(LoopMask::Host(&mask));
+        let tensors = LoopTensors { latent_image: Some(Tensor::f32(&latent)), mask, ..scene.tensors() };
+        let recorded = scene.recorded(&tensors, planned.noise(&small_inputs()).expect("noise"));
+        let networks = scene.networks(&recorded, scene.apart());
+        let gpu = &harness.gpu;
+        gpu.wait().expect("device");
+        let staging = gpu.device.create_buffer(&wgpu::BufferDescriptor {
+            label: None,
+            size: 16,
+            usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        let [done, mapped] = [(); 2].map(|()| Arc::new(AtomicBool::new(false)));
+        gpu.queue.submit([]);
+        let seen = Arc::clone(&done);
+        gpu.queue.on_submitted_work_done(move || seen.store(true, Ordering::SeqCst));
+        let seen = Arc::clone(&mapped);
+        staging.slice(..).map_async(wgpu::MapMode::Read, move |_| seen.store(true, Ordering::SeqCst));
+        let events = || [&done, &mapped].map(|event| event.load(Ordering::SeqCst));
+        let before = gpu.queue.submit([]);
+        let already = events();
+        let mut encoder = gpu.device.create_command_encoder(&Default::default());
+        let recorded = recorded.record(&mut encoder, |encoder, call| -> Result<(), Error> {
+            networks.iter().for_each(|network| network.record(encoder, call.index));
+            Ok(())
+        });
+        recorded.expect("a recording");
+        assert_eq!(events(), already, "{sampler}: something was polled while the loop was recorded");
+        let commands = encoder.finish();
+        let after = gpu.queue.submit([]);
+        assert_eq!(number(&after), number(&before) + 1, "{sampler}: something was submitted while it was recorded");
+        gpu.queue.submit([commands]);
+        gpu.wait().expect("device");
+        assert_eq!(events(), [true; 2], "the events would have been seen");
+        assert!(scene.read(&scene.x).iter().all(|x| x.is_finite()), "{sampler}");
+    }
+}
+
+/// The number of a submission, which its text shows.
+fn number(index: &wgpu::SubmissionIndex) -> u64 {
+    let text = format!("{index:?}");
+    let digits: String = text.chars().filter(char::is_ascii_digit).collect();
+    digits.parse().unwrap_or_else(|_| panic!("a submission without a number: {text}"))
+}
+
+/// Noise that kernels draw is the same as its numbers from the host, and as tensors that the application fills.
+fn noise_of_every_form_is_the_same_run(harness: &Harness) {
+    let key = NoiseKey::seed(5).stream(7);
+    let draws = |stream: u32| key.stream(stream).reference(2, 20);
+    let [start, known] = [draws(6), draws(5)];
+    let (mask, image, data) = ([1.0, 0.0, 0.25, 1.0].repeat(10), [0.5; 40], small_data());
+    let latent = upload(harness, &image);
+    let churned = |run: Run| Run { options: vec![("s_churn".to_owned(), 3.0.into())], ..run };
+    let runs = [
+        (small_run("dpmpp_sde"), false),
+        (small_run("seeds_3"), true),
+        (small_run("euler_ancestral"), false),
+        (churned(small_run("euler")), false),
+        (churned(small_run("ddim")), true),
+    ];
+    let mut refused = Vec::new();
+    for (run, is_masked) in runs {
+        let name = run.sampler.clone().expect("a name");
+        let planned = Run { seed: None, ..run }.plan().expect("a plan");
+        let noises: Vec<f64> = (0..planned.draws() as u32).flat_map(|draw| draws(7 + draw)).collect();
+        let anew = planned.redraws_known_noise();
+        let inputs = RunInputs {
+            noise: Some(&start),
+            noises: &noises,
+            latent_image: Some(&image),
+            mask: is_masked.then_some(&mask[..]),
+            inpaint_noise: anew.then_some(&known[..]),
+            ..small_inputs()
+        };
+        let scene = Scene::new(harness, &planned, SMALL, &data);
+        let mask = inputs.mask.map(LoopMask::Host);
+        let tensors = LoopTensors { latent_image: Some(Tensor::f32(&latent)), mask, ..scene.tensors() };
+        let host = scene.run(&scene.recorded(&tensors, planned.noise(&inputs).expect("noise")));
+        let exact = scene.on_host(&inputs);
+        // Samples are up to 20 and noise is drawn to 2e-6, which the network mostly makes up for.
+        let near = |found: &[f64]| deviation(found, &exact) < 2e-5;
+        assert!(near(&host), "{name} from the host: {:.1e}", deviation(&host, &exact));
+        let drawn = scene.run(&scene.recorded(&tensors, key));
+        assert!(near(&drawn), "{name} drawn in kernels: {:.1e}", deviation(&drawn, &exact));
+        let other = scene.run(&scene.recorded(&tensors, NoiseKey::seed(6)));
+        assert!(deviation(&other, &exact) > 1e-2, "{name}: another seed");
+        // Tensors, which the application fills before each call that draws.
+        let [first, region] = [&start, if anew { &known } else { &start }].map(|noise| upload(harness, noise));
+        let (all, step) = (upload(harness, &noises), harness.gpu.buffer("step", 160));
+        let [start, known, steps] = [&first, &region, &step].map(|buffer| Some(Tensor::f32(buffer)));
+        let noise = LoopNoise::Tensors { start, known, steps };
+        let recorded = match Loop::new(&harness.context, &planned, SMALL, &tensors, noise) {
+            Ok(recorded) => recorded,
+            Err(Error::Loop(LoopError::Unsupported { what, .. })) => {
+                refused.push(what);
+                continue;
+            }
+            Err(error) => panic!("{name}: {error}"),
+        };
+        let networks = scene.networks(&recorded, scene.apart());
+        let record = |encoder: &mut wgpu::CommandEncoder| {
+            recorded.record(encoder, |encoder, call| -> Result<(), Error> {
+                networks.iter().for_each(|network| network.record(encoder, call.index));
+                if let Some(draw) = call.draw {
+                    encoder.copy_buffer_to_buffer(&all, 160 * draw as u64, &step, 0, 160);
+                }
+                Ok(())
+            })
+        };
+        harness.gpu.submit(record).expect("device").expect("a recording");
+        let found = scene.read(&scene.x);
+        assert!(near(&found), "{name} in tensors: {:.1e}", deviation(&found, &exact));
+    }
+    let churn = "churn before the first call with noise from a tensor";
+    assert_eq!(refused, ["a step with two noises from a tensor", churn, churn]);
+}
+
+/// A run that stops after some calls, and goes on in other buffers from copies of its state.
+fn a_run_goes_on_from_what_was_kept(harness: &Harness) {
+    let data = small_data();
+    for sampler in ["dpmpp_2m", "sa_solver", "dpmpp_3m_sde"] {
+        let planned = small_run(sampler).plan().expect("a plan");
+        let noise = || planned.noise(&small_inputs()).expect("noise");
+        let scene = Scene::new(harness, &planned, SMALL, &data);
+        let whole = scene.run(&scene.recorded(&scene.tensors(), noise()));
+        let depth = planned.rows().iter().map(tweedie::table::StepRow::depth).max().unwrap_or(0) as u64;
+        let memory = || harness.gpu.buffer("memory", 160 * depth);
+        let run_part = |scene: &Scene<'_>, memory: &wgpu::Buffer, calls: std::ops::Range<usize>| {
+            let memory = (depth > 0).then(|| Tensor::f32(memory));
+            let recorded = scene.recorded(&LoopTensors { memory, ..scene.tensors() }, noise());
+            let networks = scene.networks(&recorded, scene.apart());
+            let record = |encoder: &mut wgpu::CommandEncoder| -> Result<(), Error> {
+                if calls.start == 0 {
+                    recorded.record_start(encoder)?;
+                }
+                calls.clone().try_for_each(|k| {
+                    recorded.record_call(encoder, k, |encoder, call| -> Result<(), Error> {
+                        assert_eq!((call.index, call.calls), (k, recorded.calls()));
+                        networks.iter().for_each(|network| network.record(encoder, call.index));
+                        Ok(())
+                    })
+                })
+            };
+            harness.gpu.submit(record).expect("device").expect("a recording");
+            recorded.calls()
+        };
+        let kept = memory();
+        let calls = run_part(&scene, &kept, 0..4);
+        let there = Scene::new(harness, &planned, SMALL, &data);
+        let elsewhere = memory();
+        let copy = |encoder: &mut wgpu::CommandEncoder| {
+            for (from, to) in [(&scene.x, &there.x), (&scene.input, &there.input), (&kept, &elsewhere)] {
+                encoder.copy_buffer_to_buffer(from, 0, to, 0, from.size());
+            }
+        };
+        harness.gpu.submit(copy).expect("device");
+        run_part(&there, &elsewhere, 4..calls);
+        assert_eq!(there.read(&there.x), whole, "{sampler}");
+        assert_ne!(scene.read(&scene.x), whole, "{sampler}: the first part alone");
+    }
+}
+
+fn a_network_is_told_its_numbers(harness: &Harness) {
+    let (planned, data) = (small_run("heun").plan().expect("a plan"), small_data());
+    let scene = Scene::new(harness, &planned, SMALL, &data);
+    let recorded = scene.recorded(&scene.tensors(), planned.noise(&small_inputs()).expect("noise"));
+    let asked: Vec<_> = planned.calls().iter().zip(planned.asks()).filter(|(_, asks)| **asks).collect();
+    for (k, (call, _)) in asked.iter().enumerate() {
+        let told = recorded.call(k).expect("a call");
+        assert_eq!((told.index, told.step, told.told, told.input), (k, call.step, call.timestep, call.input));
+        assert_eq!((told.sigma, told.asks, told.draw), (planned.call_sigmas()[k], [false; 3], None));
+        assert!(told.offset.is_multiple_of(256));
+        let bytes = harness.read(told.values);
+        let numbers = Storage::F32.decode(&bytes[told.offset as usize..][..4 * (4 + 2 * 2)]);
+        let [t, sigma, input] = [told.told, told.sigma, told.input].map(|number| number as f32);
+        assert_eq!(numbers, [t, sigma, input, 0.0, t, t, t, t]);
+    }
+    assert!(recorded.call(asked.len()).is_none());
+}
+
+fn a_network_may_stop_the_loop(harness: &Harness) {
+    let (planned, data) = (small_run("euler").plan().expect("a plan"), small_data());
+    let scene = Scene::new(harness, &planned, SMALL, &data);
+    let recorded = scene.recorded(&scene.tensors(), planned.noise(&small_inputs()).expect("noise"));
+    let mut seen = Vec::new();
+    let record = |encoder: &mut wgpu::CommandEncoder| {
+        recorded.record(encoder, |_, call| {
+            seen.push(call.index);
+            if call.index == 2 { Err(anyhow::anyhow!("enough")) } else { Ok(()) }
+        })
+    };
+    let stopped = harness.gpu.submit(record).expect("device").expect_err("the network's own error");
+    assert_eq!((stopped.to_string().as_str(), &seen[..]), ("enough", &[0, 1, 2][..]));
+    let mut encoder = harness.gpu.device.create_command_encoder(&Default::default());
+    let beyond = recorded.before_call(&mut encoder, 6).expect_err("six calls");
+    assert_eq!(beyond, Error::Loop(LoopError::Call { calls: 6, found: 6 }));
+    assert_eq!(beyond.to_string(), "expected a call below 6, found 6");
+    assert!(recorded.after_call(&mut encoder, 6).is_err());
+}
+
+/// A rounding of f32 in a sample of 40 is 2.4e-6, and a guidance of 7.5 makes it 7.5 times as large; a few calls of it remain.
+const GUIDED: f64 = 5e-5;
+
+/// Guiders by name, and a mask in a tensor, against the same on the host.
+fn guiders_and_masks_in_tensors(harness: &Harness) {
+    let data = small_data();
+    let (mask, image) = ([1.0, 0.0, 0.25, 1.0].repeat(10), [0.5; 40]);
+    let (latent, known) = (upload(harness, &image), upload(harness, &mask));
+    const GUIDERS: [(&str, &[(&str, f64)]); 2] = [
+        ("apg", &[("guidance_scale", 7.5), ("adaptive_projected_guidance_momentum", -0.5)]),
+        ("cfg-zero-star", &[("guidance_scale", 4.0)]),
+    ];
+    for (name, options) in GUIDERS {
+        let guider = Guider::CATALOGUE.find(name).and_then(|entry| entry.build(options)).expect("a guider");
+        let node = Node::named(name);
+        for is_masked in [false, true] {
+            let guidance = RunGuidance::Kind { node: node.clone(), guider: Box::new(guider.clone()) };
+            let planned = Run { guidance: Some(guidance), ..small_run("dpmpp_2m_sde") }.plan().expect("a plan");
+            let scene = Scene::new(harness, &planned, SMALL, &data);
+            let inputs =
+                RunInputs { latent_image: Some(&image), mask: is_masked.then_some(&mask[..]), ..small_inputs() };
+            let preview = harness.gpu.buffer("preview", 160);
+            let tensors = LoopTensors {
+                latent_image: Some(Tensor::f32(&latent)),
+                mask: is_masked.then(|| LoopMask::Tensor(Tensor::f32(&known))),
+                preview: Some(Tensor::f32(&preview)),
+                ..scene.tensors()
+            };
+            let found = scene.run(&scene.recorded(&tensors, planned.noise(&inputs).expect("noise")));
+            let exact = scene.on_host(&inputs);
+            let off = deviation(&found, &exact);
+            assert!(off < GUIDED, "{name}, masked {is_masked}: off by {off:.1e}");
+            // The last step goes to the clean sample, which is the preview but for a mask.
+            assert!(is_masked || deviation(&scene.read(&preview), &found) < 1e-6, "{name}: the preview");
+        }
+    }
+}
+
+fn a_run_of_nothing_is_its_latent_image(harness: &Harness) {
+    let (data, image) = (small_data(), [0.75; 40]);
+    let planned = Run { denoise: Some(0.0), ..small_run("euler") }.plan().expect("a plan");
+    let scene = Scene::new(harness, &planned, SMALL, &data);
+    let latent = upload(harness, &image);
+    for (latent_image, expected) in [(Some(Tensor::f32(&latent)), 0.75), (None, 0.0)] {
+        let recorded = scene.recorded(&LoopTensors { latent_image, ..scene.tensors() }, LoopNoise::None);
+        assert_eq!((recorded.calls(), scene.run(&recorded)), (0, vec![expected; 40]));
+    }
+}
+
+const fn same(tensors: LoopTensors<'_>) -> LoopTensors<'_> {
+    tensors
+}
+
+fn what_cannot_be_recorded_is_refused(harness: &Harness) {
+    let data = small_data();
+    let refused = |run: Run, change: &dyn Fn(LoopTensors<'_>) -> LoopTensors<'_>, noise: LoopNoise<'_>| {
+        let planned = run.plan().expect("a plan");
+        let scene = Scene::new(harness, &planned, SMALL, &data);
+        // The noise does not outlive this function, so it is drawn in kernels where it is given.
+        let noise = match noise {
+            LoopNoise::None => LoopNoise::None,
+            _ => LoopNoise::Drawn(NoiseKey::seed(1)),
+        };
+        let result = Loop::new(&harness.context, &planned, SMALL, &change(scene.tensors()), noise);
+        result.map(drop).expect_err("a refusal").to_string()
+    };
+    let drawn = || LoopNoise::Drawn(NoiseKey::seed(1));
+    let adaptive = refused(small_run("dpm_adaptive"), &same, drawn());
+    assert!(adaptive.starts_with("dpm_adaptive") && adaptive.ends_with("use math::run::HostLoop"), "{adaptive}");
+    let without_input = refused(small_run("euler"), &|it| LoopTensors { input: None, ..it }, drawn());
+    assert_eq!(without_input, "expected a tensor `input`: the network is given the sample in another scale");
+    let guided = || Run { guidance: Some(RunGuidance::Scale(2.0)), ..small_run("euler") };
+    let alone = refused(guided(), &|it| LoopTensors { unconditional: None, ..it }, drawn());
+    assert_eq!(alone, "expected a tensor `unconditional`: the guidance or the sampler of the run asks for it");
+    assert_eq!(
+        refused(small_run("euler"), &same, LoopNoise::None),
+        "expected a tensor `start`: the run starts with noise"
+    );
+    let quiet = Run { add_noise: false, ..small_run("euler_ancestral") };
+    let steps = refused(quiet, &same, LoopNoise::None);
+    assert_eq!(steps, "expected a tensor `steps`: the sampler of the run draws noise between its steps");
+    let clipped = Run { options: vec![("noise_clip_std".to_owned(), 2.0.into())], ..small_run("lcm") };
+    let clipped = refused(clipped, &same, drawn());
+    assert_eq!(clipped, "noise that is clipped by its deviation cannot be recorded ahead: use LoopNoise::Host");
+    let soft = Run { differential_diffusion_strength: Some(1.0), ..small_run("euler") };
+    let masked = refused(soft, &|it| LoopTensors { mask: Some(LoopMask::Tensor(it.x)), ..it }, drawn());
+    assert_eq!(masked, "differential diffusion with a mask in a tensor cannot be recorded ahead: use LoopMask::Host");
+    let short = refused(small_run("euler"), &|it| LoopTensors { mask: Some(LoopMask::Host(&[1.0; 3])), ..it }, drawn());
+    assert_eq!(short, "mask: expected 40 numbers, as many as the shape has, found 3");
+    let planned = Run { flip_sigmas: true, ..small_run("euler") };
+    let flow = Run { model: Some(RunModel::named("flow3").expect("a model")), ..planned };
+    let endless = refused(flow, &same, drawn());
+    assert!(endless.starts_with("a flow that ends at pure noise"), "{endless}");
+    let planned = small_run("euler").plan().expect("a plan");
+    let noise = planned.noise(&RunInputs { shape: &[1, 3], ..RunInputs::default() }).expect("noise");
+    let scene = Scene::new(harness, &planned, SMALL, &data);
+    let other =
+        Loop::new(&harness.context, &planned, SMALL, &scene.tensors(), noise).map(drop).expect_err("other noise");
+    assert_eq!(other.to_string(), "noise: expected 40 numbers, as many as the shape has, found 3");
+    let short = harness.gpu.buffer("input", 160);
+    let tensors = LoopTensors { is_twice: true, input: Some(Tensor::f32(&short)), ..scene.tensors() };
+    let twice = Loop::new(&harness.context, &planned, SMALL, &tensors, NoiseKey::seed(1)).map(drop).expect_err("room");
+    assert_eq!(twice.to_string(), "input: expected a buffer of at least 320 bytes, found 160");
+}
