@@ -3,8 +3,9 @@
 use super::error::RunFileError;
 use super::object::{Object, node, numbers, values, wrong};
 use crate::math::guidance::guider::Guider;
+use crate::math::run::compat::RunCompat;
 use crate::math::run::model::RunModel;
-use crate::math::run::run::{Run, RunCompat, RunGrid, RunGuidance};
+use crate::math::run::run::{Run, RunGrid, RunGuidance};
 use crate::math::run::value::Node;
 use serde_json::Value;
 

@@ -1,10 +1,10 @@
 //! The sigmas of a scheduler or of a node, from its inputs.
 
+use super::compat::RunCompat;
 use super::error::RunError;
 use super::model::RunModel;
 use super::precision::Precision;
 use super::request::{GridRule, MOST_STEPS, Request};
-use super::run::RunCompat;
 use super::value::{Node, RunValue, numbers};
 use crate::few::few;
 use crate::math::catalog::entry::Entry;

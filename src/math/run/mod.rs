@@ -29,6 +29,7 @@
 
 mod adaptive;
 pub(crate) mod base;
+pub(crate) mod compat;
 mod drive;
 pub(crate) mod error;
 mod gits;
@@ -59,6 +60,7 @@ pub(crate) mod window;
 
 pub use adaptive::Attempt;
 pub use base::Base;
+pub use compat::RunCompat;
 pub use drive::RunRecord;
 pub use error::RunError;
 pub use host_loop::{HostLoop, RunAsk};
@@ -67,7 +69,7 @@ pub use model::RunModel;
 pub use models::NamedModel;
 pub use parameterisation::Parameterisation;
 pub use request::GridRule;
-pub use run::{Run, RunCompat, RunGrid, RunGuidance};
+pub use run::{Run, RunGrid, RunGuidance};
 pub use run_loop::RunLoop;
 pub use run_noise::RunNoise;
 pub use solvers::{RunSampler, StepNoise};

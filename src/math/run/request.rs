@@ -1,9 +1,9 @@
 //! The request to a grid: steps, inputs and the model.
 
+use super::compat::RunCompat;
 use super::error::RunError;
 use super::model::RunModel;
 use super::precision::Precision;
-use super::run::RunCompat;
 use super::value::{Choice, RunValues};
 use crate::few::few;
 use crate::math::catalog::entry::{Entry, Values};

@@ -1,5 +1,6 @@
 //! A run of ComfyUI as data, and the sigmas that reach its sampler.
 
+use super::compat::RunCompat;
 use super::error::RunError;
 use super::grid::{Grid, checked};
 use super::model::RunModel;
@@ -19,17 +20,6 @@ pub enum RunGrid {
     Scheduler(Node),
     /// The sigmas themselves, from the first to the last.
     Sigmas(Vec<f64>),
-}
-
-/// The program whose numbers a run follows where a name means different things.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum RunCompat {
-    /// ComfyUI's.
-    #[default]
-    ComfyUi,
-    /// The published method's.
-    Published,
 }
 
 /// The guidance of a run.

@@ -155,7 +155,7 @@ impl Run {
             let above_zero = sigmas.iter().copied().filter(|sigma| *sigma > 0.0);
             seeded.ends = above_zero.fold([f64::INFINITY, 0.0], |[least, most], it| [least.min(it), most.max(it)]);
             if sigmas.len() > 1 {
-                seeded.spans = sampler.walk(&model, &sigmas, options)?.spans;
+                seeded.spans = sampler.walk(&model, &sigmas, options, self.compat)?.spans;
             }
         }
         Ok(seeded)

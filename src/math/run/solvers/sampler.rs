@@ -3,9 +3,9 @@
 use super::course::{Course, Walked};
 use crate::math::catalog::entry::Entry;
 use crate::math::error::sampler::SamplerError;
+use crate::math::run::compat::RunCompat;
 use crate::math::run::error::RunError;
 use crate::math::run::model::RunModel;
-use crate::math::run::run::RunCompat;
 use crate::math::run::value::{Choice, RunValues, numbers};
 use crate::math::sampler::linear::Linear;
 
