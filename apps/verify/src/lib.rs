@@ -2,7 +2,7 @@
 //!
 //! **Theory.** All ops, quantities, storage types and a spread of shapes, at the timesteps that matter (0, 1, T/2, T-2,
 //! T-1), with noise given and drawn; losses of every shape and terms of the variational bound, with their gradients; and
-//! loops of every kind of solver, each step by itself. An error counts as a fraction of its bound; at most 1 passes. With
+//! loops of every kind of solver, each step by itself; and whole runs that ComfyUI recorded. An error counts as a fraction of its bound; at most 1 passes. With
 //! a wrong coefficient every check must fail, which shows that it can.
 //!
 //! **Practice.** [`checks`] lists them, [`Check::run`] runs one. It is `async` and blocks nowhere in a browser.
@@ -12,6 +12,7 @@ mod device;
 mod losses;
 mod maps;
 mod steps;
+mod trajectories;
 
 use device::Device;
 pub use maps::noise_coefficients;
@@ -40,11 +41,21 @@ pub enum Error {
     /// The device failed.
     #[error(transparent)]
     Gpu(#[from] HeadlessError),
+    /// A recorded run was refused.
+    #[error(transparent)]
+    Loop(tweedie::Error),
+    /// The record of runs cannot be read.
+    #[error("recorded runs: {0}")]
+    Runs(String),
 }
 
 impl Error {
     fn of_schedule(error: impl std::error::Error) -> Self {
         Self::Schedule(error.to_string())
+    }
+
+    fn of_record(error: impl std::fmt::Display) -> Self {
+        Self::Runs(error.to_string())
     }
 }
 
@@ -76,6 +87,7 @@ enum Op {
     Loss(losses::Op),
     Bound(bounds::Op),
     Loop(steps::Loop),
+    Trajectory(Box<trajectories::Trajectory>),
 }
 
 /// A check and its name.
@@ -138,6 +150,17 @@ pub fn checks(schedules: &[(String, Schedule)], storages: &[Storage]) -> Result<
     Ok(checks)
 }
 
+/// The whole runs of ComfyUI that are replayed, whatever the schedules; their tensors are f32.
+///
+/// # Errors
+/// [`Error::Runs`] for a record that cannot be read.
+pub fn recorded_runs() -> Result<Vec<Check>, Error> {
+    let storage = Storage::F32;
+    let check =
+        |(name, it)| Check { name: format!("ComfyUI: {name}"), storage, op: Arc::new(Op::Trajectory(Box::new(it))) };
+    Ok(trajectories::trajectories()?.into_iter().map(check).collect())
+}
+
 impl Check {
     /// Runs it on all shapes, with the op's own coefficients or spoilt ones, and says how near the results came.
     ///
@@ -150,6 +173,7 @@ impl Check {
             Op::Loss(op) => losses::check(&device, op, wrong_coefficient).await,
             Op::Bound(op) => bounds::check(&device, op, wrong_coefficient).await,
             Op::Loop(op) => steps::check(&device, op, wrong_coefficient).await,
+            Op::Trajectory(op) => trajectories::check(&device, op, wrong_coefficient).await,
         }
     }
 }
@@ -231,5 +255,8 @@ mod tests {
             let text = fs::read_to_string(apps.join(readme)).expect("the file");
             assert!(text.contains(&format!("{count} checks")), "{readme}: expected {count} checks");
         }
+        let runs = recorded_runs().expect("runs").len();
+        let text = fs::read_to_string(apps.join("cli/README.md")).expect("the file");
+        assert!(text.contains(&format!("{runs} recorded runs")), "expected {runs} recorded runs");
     }
 }

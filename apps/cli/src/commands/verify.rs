@@ -9,7 +9,7 @@ use serde_json::json;
 use tweedie::gpu::compare::Comparison;
 use tweedie::headless::Gpu;
 use tweedie::{Schedule, Storage};
-use verify::{checks, usual_schedules};
+use verify::{checks, recorded_runs, usual_schedules};
 
 /// Check every op on an adapter against the f64 reference
 ///
@@ -17,7 +17,9 @@ use verify::{checks, usual_schedules};
 /// noise given and drawn; losses of every shape and terms of the variational bound, with their gradients; and loops of
 /// every kind of solver, each step by itself. Errors are shown as a fraction of their bound (at most 1 passes) and in
 /// units of the last place (ULP) of the storage. Without schedule options, several schedules are checked: linear, cosine,
-/// Stable Diffusion's with zero terminal SNR, and a short one of each process that is not variance preserving. Exits with 1 when something is out of its bound.
+/// Stable Diffusion's with zero terminal SNR, and a short one of each process that is not variance preserving; and whole runs that
+/// ComfyUI recorded are replayed in f32, from their settings, their noise or seed and the outputs of their network, to its
+/// result. Exits with 1 when something is out of its bound.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Verify {
     /// Only these storage types, separated by commas [default: f32,f16,bf16]
@@ -51,7 +53,11 @@ impl Verify {
         if !json {
             say(format_args!("{}", Gpu::describe(&adapter.gpu.info)))?;
         }
-        let checks = checks(&schedules, &storages).map_err(failure)?;
+        let mut checks = checks(&schedules, &storages).map_err(failure)?;
+        // A run has a schedule of its own.
+        if self.schedule == ScheduleArgs::default() && storages.contains(&Storage::F32) {
+            checks.extend(recorded_runs().map_err(failure)?);
+        }
         let mut progress = Progress::new("verifying", checks.len() as u64);
         let mut findings = Vec::new();
         for check in &checks {
