@@ -7,7 +7,7 @@ is equal whenever the script stops. It resumes from its checkpoints. A tenth of 
     python train.py --data digits.safetensors --out weights --steps 2000
 
 Writes weights/{epsilon,x0,v}.safetensors in f16 (an exponential average of the weights), the losses as JSON, one batch of
-noising and targets, and the activations of every layer for two inputs. Needs torch, numpy and safetensors.
+noising and its target, and activations of every layer for two inputs. Needs torch, numpy and safetensors.
 """
 
 import argparse
@@ -31,6 +31,7 @@ WIDTHS = (32, 64, 96)
 EMBEDDING = 128
 FREQUENCIES = 32
 GROUPS = 8
+KEPT_ROWS = 8  # of each layer's activations, which are committed
 
 
 def alphas_cumprod():
@@ -178,7 +179,7 @@ class Run:
 
 
 def activations(model, out):
-    """What every module gives for two inputs, by the weights that were rounded to f16."""
+    """The first rows of what every module gives for two inputs, by the weights that were rounded to f16, and the output."""
     model = copy.deepcopy(model)
     for weight in model.parameters():
         weight.data = weight.data.half().float()
@@ -191,9 +192,15 @@ def activations(model, out):
             module.register_forward_hook(lambda _m, _i, output, name=name: found.update({name: output}))
     with torch.no_grad():
         found["output"] = model(inputs["x"], inputs["t"], inputs["labels"])
-    tensors = {name: tensor.half() for name, tensor in found.items()}
+    tensors = {name: tensor[:, :, :KEPT_ROWS].half() for name, tensor in found.items()}
     tensors |= {"output": found["output"], "x": inputs["x"], "t": inputs["t"].int(), "labels": inputs["labels"].int()}
     save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, out)
+
+
+def save_batch(batch, out):
+    """Eight pictures, their noise, timesteps and labels, and what they become; the other two targets are inputs."""
+    tensors = {name: batch[name] for name in ("x0", "noise", "t", "labels", "x_t")} | {"v": batch["targets"]["v"]}
+    save_file({name: tensor[:8].contiguous() for name, tensor in tensors.items()}, out)
 
 
 def main():
@@ -223,9 +230,7 @@ def main():
     with open(os.path.join(options.out, "losses.json"), "w") as file:
         json.dump({"batch": options.batch, "steps": runs[0].step, "seconds": seconds,
                    "losses": {run.prediction: run.losses for run in runs}}, file)
-    few = {name: tensor[:8] for name, tensor in batches.at(0).items() if name != "targets"}
-    few |= {f"target_{name}": tensor[:8] for name, tensor in batches.at(0)["targets"].items()}
-    save_file({name: tensor.contiguous() for name, tensor in few.items()}, os.path.join(options.out, "batch.safetensors"))
+    save_batch(batches.at(0), os.path.join(options.out, "batch.safetensors"))
     activations(runs[0].average, os.path.join(options.out, "activations.safetensors"))
 
 
