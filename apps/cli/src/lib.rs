@@ -10,7 +10,7 @@
 //! windows  output                             a batch in windows, and the file that they are written to
 //! engine  maps  losses  batch  replay_engine  guide_engine
 //!                                             the computation of a job, on an adapter or in f64 on the CPU
-//! demo_engine                                 the work of `demo`
+//! demo_engine  digit_sheet                    the work of `demo`
 //! finite                                      a last look at results
 //! recorded_run  run_tape  guide_run           the input of `replay` and of `guide`
 //! run_replay  run_replay_gpu                  a run of a run file over what was recorded
@@ -23,6 +23,7 @@ mod batch;
 mod class_args;
 mod commands;
 mod demo_engine;
+mod digit_sheet;
 mod engine;
 mod filmstrip;
 mod finite;

@@ -1,6 +1,7 @@
 //! `tweedie demo`: the algebra on a picture, checked, timed and drawn.
 
 use crate::demo_engine::{Line, Recovered, Show, difference};
+use crate::digit_sheet;
 use crate::engine::{Adapter, ComputeArgs, On};
 use crate::filmstrip::{Caption, Filmstrip, Row};
 use crate::model_args::ModelArgs;
@@ -21,7 +22,8 @@ use tweedie::math::NoiseLevel;
 ///
 /// Noises a picture on the GPU at timesteps from almost clean to almost pure noise, builds the training target of each
 /// parameterization, lets each prediction err by the same relative amount, converts it back to a picture, checks every
-/// step against the f64 reference, prints errors and throughput, and draws it all as DIR/filmstrip.png.
+/// step against the f64 reference, prints errors and throughput, and draws it all as DIR/filmstrip.png. Then three trained
+/// networks generate handwritten digits, drawn as DIR/digits.png.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Demo {
     /// A PNG or JPEG of any size [default: a generated one]
@@ -39,6 +41,10 @@ pub struct Demo {
     /// The seed of the noise
     #[arg(long, value_name = "S", default_value_t = 1)]
     seed: u64,
+
+    /// Leave out the generated digits, which take some seconds without a GPU
+    #[arg(long)]
+    no_digits: bool,
 
     #[command(flatten)]
     model: ModelArgs,
@@ -92,21 +98,37 @@ impl Demo {
         let lines = show.lines;
         let path = self.out.join("filmstrip.png");
         picture::save_png(&self.filmstrip(&levels, &original, &times, x_t, &rows).render()?, &path)?;
-        let seconds = begun.elapsed().as_secs_f64();
         if json {
-            for line in &lines {
-                say(object(&adapter, line))?;
-            }
-            say(json!({ "filmstrip": path.display().to_string(), "seconds": seconds }))?;
+            lines.iter().try_for_each(|line| say(object(&adapter, line)))?;
         } else {
             self.print(&adapter, &original, &lines, &rows, &times)?;
-            say(format_args!("-> {} ({seconds:.1} s in all)", path.display()))?;
+            say(format_args!("-> {}", path.display()))?;
+        }
+        let digits = if self.no_digits { None } else { self.digits(&adapter, json)? };
+        let seconds = begun.elapsed().as_secs_f64();
+        if json {
+            let files = [Some(("filmstrip", path)), digits.map(|path| ("digits", path))].into_iter().flatten();
+            let files = files.map(|(name, path)| (name.to_owned(), json!(path.display().to_string())));
+            say(files.chain([("seconds".to_owned(), json!(seconds))]).collect::<serde_json::Value>())?;
+        } else {
+            say(format_args!("{seconds:.1} s in all"))?;
         }
         let failed = lines.iter().filter(|line| !line.comparison.passes()).count();
         if failed > 0 {
             return Err(Failure::check(anyhow!("{failed} of {} checks are out of their bound", lines.len())));
         }
         Ok(())
+    }
+
+    /// The sheet of generated digits, where the adapter can.
+    fn digits(&self, adapter: &Adapter, json: bool) -> Outcome<Option<PathBuf>> {
+        let Some(sheet) = digit_sheet::generate(adapter)? else { return Ok(None) };
+        let path = self.out.join("digits.png");
+        picture::save_png(&sheet.picture.render()?, &path)?;
+        if !json {
+            say(format_args!("-> {} ({} digits, {:.1} s)", path.display(), sheet.count, sheet.seconds))?;
+        }
+        Ok(Some(path))
     }
 
     fn filmstrip(

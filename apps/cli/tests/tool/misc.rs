@@ -13,6 +13,7 @@ pub const TESTS: &[Test] = &[
     ("an_unknown_backend", Needs::Nothing, unknown_backend),
     ("the_demo_on_its_own_picture", Needs::Adapter, demo_on_its_own_picture),
     ("the_demo_on_other_pictures", Needs::Adapter, demo_on_other_pictures),
+    ("the_demo_with_digits", Needs::Adapter, demo_with_digits),
     ("the_demo_of_every_process", Needs::Adapter, demo_of_processes),
     ("the_demo_refuses_damaged_pictures", Needs::Nothing, demo_on_damaged_pictures),
     ("verify_passes", Needs::Adapter, verify_passes),
@@ -45,7 +46,7 @@ fn help() {
         ("loss", &["--out", "--kind", "--delta", "--weight", "--predicts", "--target", "--grad-of"], true, true),
         ("verify", &["--storage", "--wrong-coefficient", "--adapter"], true, false),
         ("study", &["--tensor", "--steps", "--out", "--seed", "--wrong-coefficient", "--adapter"], true, false),
-        ("demo", &["--out", "--error", "--seed"], true, true),
+        ("demo", &["--out", "--error", "--seed", "--no-digits"], true, true),
     ];
     let all = run("--help");
     assert_eq!((all.code, all.stderr.as_str()), (Some(0), ""));
@@ -111,7 +112,7 @@ fn filmstrip(folder: &Folder, out: &str) -> RgbImage {
 
 fn demo_on_its_own_picture() {
     let folder = Folder::new();
-    let text = folder.succeeds("demo --out new/folder");
+    let text = folder.succeeds("demo --out new/folder --no-digits");
     for word in ["x_t, noise drawn", "of bound", "epsilon", "x0", "v to x0", "256 x 192", "filmstrip.png"] {
         assert!(text.contains(word), "no {word} in: {text}");
     }
@@ -136,7 +137,7 @@ fn demo_on_other_pictures() {
         ("tiny.png", "--schedule scaled-linear --zero-terminal-snr"),
         ("grey.jpg", "--storage f16 --error 0 --train-timesteps 10"),
     ] {
-        let found = folder.objects(&format!("demo {name} --out {name}.out --json {options}"));
+        let found = folder.objects(&format!("demo {name} --out {name}.out --json --no-digits {options}"));
         let (summary, checks) = found.split_last().expect("a summary");
         let path = summary["filmstrip"].as_str().expect("a path");
         assert!(path.ends_with("filmstrip.png") && summary["seconds"].as_f64().is_some_and(|s| s > 0.0));
@@ -150,6 +151,28 @@ fn demo_on_other_pictures() {
     }
 }
 
+/// A sheet with a row for each class: the digits are white on black, and no two are alike.
+fn demo_with_digits() {
+    let folder = Folder::new();
+    RgbImage::from_fn(3, 2, |x, y| Rgb([(x * 100) as u8, (y * 200) as u8, 128]))
+        .save(folder.path("tiny.png"))
+        .expect("a picture");
+    let found = folder.objects("demo tiny.png --out demo --json");
+    let (summary, checks) = found.split_last().expect("a summary");
+    assert_eq!(checks.len(), 7);
+    assert!(summary["digits"].as_str().is_some_and(|path| path.ends_with("digits.png")), "{summary}");
+    assert!(summary["filmstrip"].is_string() && summary["seconds"].is_number(), "{summary}");
+    let sheet = image::open(folder.path("demo").join("digits.png")).expect("a picture").to_rgb8();
+    let (width, height) = sheet.dimensions();
+    // Ten rows of three pictures of 96 pixels or more.
+    assert!(height > 10 * 96 && width > 3 * 96, "{width} x {height}");
+    let part = |wanted: fn(u8) -> bool| {
+        let grey = sheet.pixels().filter(|pixel| pixel.0.iter().all(|&channel| wanted(channel))).count();
+        grey as f64 / f64::from(width * height)
+    };
+    assert!(part(|channel| channel > 200) > 0.01 && part(|channel| channel < 40) > 0.3);
+}
+
 /// Noise of any scale is held against its own bound.
 fn demo_of_processes() {
     let folder = Folder::new();
@@ -157,7 +180,7 @@ fn demo_of_processes() {
         .save(folder.path("tiny.png"))
         .expect("a picture");
     for process in Model::PROCESSES.entries {
-        let found = folder.objects(&format!("demo tiny.png --process {} --out demo --json", process.name));
+        let found = folder.objects(&format!("demo tiny.png --process {} --out demo --json --no-digits", process.name));
         assert_eq!(found.len(), 8, "{}", process.name);
         assert!(found[..7].iter().all(|check| check["passed"] == true), "{}: {found:?}", process.name);
     }
