@@ -19,6 +19,7 @@
 //! report  progress                            output, errors and exit codes
 //! ```
 
+mod accuracy;
 mod batch;
 mod class_args;
 mod commands;
@@ -95,6 +96,7 @@ enum Command {
     Verify(commands::verify::Verify),
     Demo(commands::demo::Demo),
     Sample(Box<commands::sample::Sample>),
+    Samplers(commands::samplers::Samplers),
     Study(commands::study::Study),
     Bench(commands::bench::Bench),
 }
@@ -123,6 +125,7 @@ pub fn run() -> ExitCode {
         Command::Verify(command) => command.run(json),
         Command::Demo(command) => command.run(json),
         Command::Sample(command) => command.run(json),
+        Command::Samplers(command) => command.run(json),
         Command::Study(command) => command.run(json),
         Command::Bench(command) => match command.run() {
             Ok(Some(interrupted)) => return interrupted,

@@ -1,14 +1,15 @@
-//! Plots as SVG files: the curves of a schedule or a study, and the bars and times of a benchmark.
+//! Plots as SVG files: the curves of a schedule or a study, the bars and times of a benchmark, and tables of coloured cells.
 //!
 //! - `canvas`: an SVG, and the shapes and texts that are drawn on it;
 //! - `axis`: linear and logarithmic axes, their round ticks and labels, and a frame with grid lines;
-//! - [`curves`] and [`bars`]: the two kinds of plot.
+//! - [`curves`], [`bars`] and [`cells`]: the kinds of plot.
 //!
 //! Every value is accepted. A value that no axis can show, such as NaN or an infinity, leaves a gap.
 
 mod axis;
 pub mod bars;
 mod canvas;
+pub mod cells;
 pub mod curves;
 
 pub use axis::Scale;

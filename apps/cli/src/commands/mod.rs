@@ -15,6 +15,7 @@ pub mod preview;
 pub mod randn;
 pub mod replay;
 pub mod sample;
+pub mod samplers;
 pub mod schedule;
 pub mod study;
 pub mod verify;

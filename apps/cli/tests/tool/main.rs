@@ -24,6 +24,7 @@ mod recipes;
 mod replay;
 mod runs;
 mod sample;
+mod samplers;
 mod schedules;
 mod solvers;
 mod study;
@@ -62,7 +63,7 @@ fn main() -> ExitCode {
         eprintln!("TWEEDIE_REQUIRE_ADAPTER is set and there is no adapter");
         return ExitCode::FAILURE;
     }
-    let groups: [(&str, &[Test]); 25] = [
+    let groups: [(&str, &[Test]); 26] = [
         ("schedules", schedules::TESTS),
         ("vectors", vectors::TESTS),
         ("draws", draws::TESTS),
@@ -73,6 +74,7 @@ fn main() -> ExitCode {
         ("jumps", jumps::TESTS),
         ("guide", guide::TESTS),
         ("loss", loss::TESTS),
+        ("samplers", samplers::TESTS),
         ("study", study::TESTS),
         ("bad_files", bad_files::TESTS),
         ("sample", sample::TESTS),

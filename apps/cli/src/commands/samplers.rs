@@ -1,0 +1,147 @@
+//! `tweedie samplers`: the accuracy of the samplers of a run against their calls of the network.
+
+use crate::accuracy::{Accuracy, accuracy};
+use crate::names::{find, joined};
+use crate::report::{Failure, Outcome, say};
+use anyhow::{Context as _, Result, anyhow};
+use files::atomic;
+use plots::cells::Cells;
+use serde_json::json;
+use std::path::PathBuf;
+use tweedie::math::catalog::Entry;
+use tweedie::math::run::{Node, Run, RunGrid, RunLoop, RunModel, RunSampler};
+
+/// Compare the samplers of a run: how near they come with how many calls of the network
+///
+/// Every sampler of `tweedie list run-samplers` (or those of --sampler) with as many steps as its calls allow, on the same
+/// scheduler and model. The network is perfect: its data are normal, of deviations from 1/32 to 2, so that the distribution of the
+/// results is known without drawing one. The distance is Wasserstein-2, from the data; samplers with and without noise are
+/// compared by the same number. Nothing is drawn and no adapter is needed. Writes DIR/samplers.svg, a table of all.
+#[derive(clap::Args, Clone, Debug)]
+pub struct Samplers {
+    /// Names of samplers [default: all]
+    #[arg(long = "sampler", value_name = "NAME,..", value_delimiter = ',', value_parser = sampler)]
+    samplers: Vec<&'static Entry<RunSampler>>,
+
+    /// The calls of the network that each may make
+    #[arg(long, value_name = "N,..", value_delimiter = ',', default_values_t = [5, 10, 20, 40, 80],
+        value_parser = clap::value_parser!(u32).range(1..=1000))]
+    calls: Vec<u32>,
+
+    /// The model of the run: sd15, flow3, edm .. (`tweedie list run-models`)
+    #[arg(long, value_name = "NAME", default_value = "sd15")]
+    model: String,
+
+    /// The scheduler: karras, simple, beta .. (`tweedie list run-grids`)
+    #[arg(long, value_name = "NAME", default_value = "karras")]
+    scheduler: String,
+
+    /// The folder for the table; it is made if it does not exist
+    #[arg(long, value_name = "DIR", default_value = "out")]
+    out: PathBuf,
+}
+
+fn sampler(name: &str) -> Result<&'static Entry<RunSampler>, String> {
+    find(&RunSampler::CATALOGUE, name).map_err(|_| format!("expected {}", joined(&RunSampler::CATALOGUE)))
+}
+
+/// A sampler with its accuracy for each number of calls; `None` where it has no run of so few.
+struct Row {
+    name: &'static str,
+    found: Vec<Option<(usize, Accuracy)>>,
+}
+
+impl Samplers {
+    pub fn run(&self, json: bool) -> Outcome {
+        let path = self.out.join("samplers.svg");
+        let model = RunModel::named(&self.model).map_err(|error| Failure::input(anyhow!(error)))?;
+        let all = || RunSampler::CATALOGUE.entries.iter().collect();
+        let entries: Vec<_> = if self.samplers.is_empty() { all() } else { self.samplers.clone() };
+        // A scheduler that there is not is told once.
+        self.planned("euler", &model, 1).map_err(|error| Failure::input(anyhow!(error)))?;
+        let rows = entries.into_iter().map(|entry| self.row(entry, &model)).collect::<Result<Vec<_>>>()?;
+        std::fs::create_dir_all(&self.out).with_context(|| self.out.display().to_string())?;
+        atomic::check_destination(&path)?;
+        atomic::write(&path, self.draw(&rows)?.as_bytes())?;
+        if !json {
+            let columns: Vec<String> = self.calls.iter().map(|calls| format!("{calls:>9}")).collect();
+            say(format_args!("{:<31}{}", "distance after calls", columns.join(" ")))?;
+        }
+        rows.iter().try_for_each(|row| self.report(row, json))?;
+        if json {
+            say(json!({ "files": [path.display().to_string()] }))
+        } else {
+            say(format_args!("-> {}", path.display()))
+        }
+    }
+
+    fn report(&self, Row { name, found }: &Row, json: bool) -> Outcome {
+        if json {
+            let one = |(calls, found): (&u32, &Option<(usize, Accuracy)>)| {
+                let (steps, accuracy) = found.unzip();
+                let distance = accuracy.map(|it| it.distance).filter(|distance| distance.is_finite());
+                json!({ "most_calls": calls, "steps": steps, "calls": accuracy.map(|it| it.calls), "distance": distance })
+            };
+            let runs: Vec<_> = self.calls.iter().zip(found).map(one).collect();
+            return say(json!({ "sampler": name, "model": self.model, "scheduler": self.scheduler, "runs": runs }));
+        }
+        let one =
+            |found: &Option<(usize, Accuracy)>| found.map_or("-".to_owned(), |(_, it)| format!("{:.2e}", it.distance));
+        let found: Vec<String> = found.iter().map(|found| format!("{:>9}", one(found))).collect();
+        say(format_args!("{name:<31}{}", found.join(" ")))
+    }
+
+    fn planned(&self, sampler: &str, model: &RunModel, steps: usize) -> Result<RunLoop> {
+        let run = Run {
+            model: Some(model.clone()),
+            model_name: Some(self.model.clone()),
+            sampler: Some(sampler.to_owned()),
+            grid: Some(RunGrid::Scheduler(Node::named(&self.scheduler))),
+            steps: Some(steps),
+            ..Run::default()
+        };
+        Ok(run.plan()?)
+    }
+
+    /// The accuracy of a sampler for each number of calls, with the most steps that they allow. One that chooses its own steps has one
+    /// accuracy, which stands at the first number that its calls do not exceed.
+    fn row(&self, entry: &'static Entry<RunSampler>, model: &RunModel) -> Result<Row> {
+        let mut found = vec![None; self.calls.len()];
+        if entry.make.is_adaptive() {
+            let own = accuracy(&self.planned(entry.name, model, 20)?)?;
+            if let Some(place) = self.calls.iter().position(|calls| own.calls <= *calls as usize) {
+                found[place] = Some((20, own));
+            }
+            return Ok(Row { name: entry.name, found });
+        }
+        for (calls, found) in self.calls.iter().zip(&mut found) {
+            for steps in (1..=*calls as usize).rev() {
+                let run = self.planned(entry.name, model, steps)?;
+                if (1..=*calls as usize).contains(&run.call_sigmas().len()) {
+                    *found = Some((steps, accuracy(&run)?));
+                    break;
+                }
+            }
+        }
+        Ok(Row { name: entry.name, found })
+    }
+
+    /// The table, from the nearest to the farthest at the number of calls in the middle.
+    fn draw(&self, rows: &[Row]) -> Result<String> {
+        let middle = self.calls.len() / 2;
+        let distance = |found: &Option<(usize, Accuracy)>| found.map(|(_, it)| it.distance);
+        let rank = |row: &Row| row.found.get(middle).and_then(distance).unwrap_or(f64::INFINITY);
+        let mut sorted: Vec<&Row> = rows.iter().collect();
+        sorted.sort_by(|a, b| rank(a).total_cmp(&rank(b)));
+        let cells = Cells {
+            title: "The samplers of a run: distance from the data after so many calls of the network".into(),
+            subtitle: format!(
+                "Perfect predictions of normal data, model {}, scheduler {}; Wasserstein-2, smaller is nearer",
+                self.model, self.scheduler
+            ),
+            columns: ("calls".into(), self.calls.iter().map(u32::to_string).collect()),
+            rows: sorted.iter().map(|row| (row.name.to_owned(), row.found.iter().map(distance).collect())).collect(),
+        };
+        cells.draw()
+    }
+}

@@ -1,0 +1,40 @@
+//! `tweedie samplers`: every sampler of a run in one table.
+
+use crate::support::Folder;
+use crate::{Needs, Test};
+use serde_json::Value;
+
+pub const TESTS: &[Test] = &[
+    ("every_sampler_is_in_the_table", Needs::Nothing, all),
+    ("what_cannot_be_compared_is_refused", Needs::Nothing, refused),
+];
+
+fn all() {
+    let folder = Folder::new();
+    let lines = folder.objects("samplers --calls 20,40 --out out --json");
+    let names: Vec<&str> = lines.iter().filter_map(|line| line["sampler"].as_str()).collect();
+    assert_eq!(names.len(), lines.len() - 1, "a line for each, and one for the file");
+    assert!(["euler", "dpmpp_2m", "uni_pc", "res_3s", "dpm_adaptive"].iter().all(|name| names.contains(name)));
+    let distance = |name: &str, column: usize| -> f64 {
+        let line = lines.iter().find(|line| line["sampler"] == name).expect("the sampler");
+        let run: &Value = &line["runs"][column];
+        assert!(run["calls"].as_u64() <= run["most_calls"].as_u64(), "{name}: {run}");
+        run["distance"].as_f64().expect("a distance")
+    };
+    assert!(distance("euler", 1) < 0.6 * distance("euler", 0));
+    assert!(distance("dpmpp_2m", 0) < 0.3 * distance("euler", 0));
+    let text = std::fs::read_to_string(folder.path("out/samplers.svg")).expect("the table");
+    assert!(names.iter().all(|name| text.contains(&format!(">{name}<")) || text.contains(name)));
+    // Another model and another scheduler give other numbers.
+    let flow = folder.objects("samplers --sampler euler --calls 20 --model flow3 --scheduler simple --out out --json");
+    assert_eq!((&flow[0]["model"], &flow[0]["scheduler"]), (&"flow3".into(), &"simple".into()));
+    assert_ne!(flow[0]["runs"][0]["distance"], distance("euler", 0));
+}
+
+fn refused() {
+    let folder = Folder::new();
+    folder.refuses("samplers --sampler eulr --out out", &["euler", "dpmpp_2m"]);
+    folder.refuses("samplers --model sd99 --out out", &["sd15"]);
+    folder.refuses("samplers --scheduler karas --out out", &["karras"]);
+    folder.refuses("samplers --calls 0 --out out", &["0"]);
+}
