@@ -21,7 +21,7 @@ mod sums;
 pub type Target = fn(&[u8]);
 
 /// All targets, by the names of their programs.
-pub const TARGETS: [(&str, Target); 10] = [
+pub const TARGETS: [(&str, Target); 11] = [
     ("tensors", readers::tensors),
     ("arrays", readers::arrays),
     ("pictures", readers::pictures),
@@ -32,6 +32,7 @@ pub const TARGETS: [(&str, Target); 10] = [
     ("plans", plans::run),
     ("noises", noises::run),
     ("runs", runs::run),
+    ("workflows", runs::workflow),
 ];
 
 /// Runs the target of this name.

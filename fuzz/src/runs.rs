@@ -1,6 +1,6 @@
-//! Run files.
+//! Run files, and workflows of ComfyUI as JSON and in PNG files.
 
-use tweedie::math::run::Run;
+use tweedie::math::run::{Run, RunModel};
 
 /// The bytes are the text.
 pub fn run(data: &[u8]) {
@@ -8,6 +8,20 @@ pub fn run(data: &[u8]) {
     match Run::from_json(text) {
         Ok(run) => check(&run),
         Err(error) => assert!(error.to_string().len() < 4000 + text.len(), "an endless message"),
+    }
+}
+
+/// The bytes are a PNG, or the text of a workflow. Its checkpoint is one of Stable Diffusion 1.5.
+pub fn workflow(data: &[u8]) {
+    let Ok(model) = RunModel::named("sd15") else { return };
+    let given = Some(("sd15", &model));
+    let found = match std::str::from_utf8(data) {
+        Ok(text) if !text.starts_with('\u{89}') => Run::from_comfyui(text, given, None),
+        _ => Run::from_comfyui_png(data, given, None),
+    };
+    match found {
+        Ok(run) => check(&run),
+        Err(error) => assert!(error.to_string().len() < 4000 + data.len(), "an endless message"),
     }
 }
 
