@@ -49,6 +49,28 @@ fn every_key_is_written_as_it_is_read() {
     }
 }
 
+/// diffusers' `get_timesteps` of image to image: `t_start = n - min(int(n*strength), n)`.
+#[test]
+fn strength_takes_the_last_steps_of_the_grid() {
+    let of = |more: Value| {
+        let mut run = json!({ "model": "sd15", "scheduler": "karras", "steps": 10 });
+        run.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        read(&run)
+    };
+    let whole = of(json!({})).sigmas().unwrap();
+    for (strength, steps) in [(0.75, 7), (1.0, 10), (0.05, 0), (0.0, 0), (0.3, 3)] {
+        let run = of(json!({ "strength": strength }));
+        let expected = if steps == 0 { &[][..] } else { &whole[10 - steps..] };
+        assert_eq!(run.sigmas().unwrap(), expected, "{strength}");
+        assert_eq!(Run::from_json(&run.to_json()), Ok(run));
+    }
+    assert_ne!(of(json!({ "denoise": 0.7 })).sigmas().unwrap(), &whole[3..]);
+    let refused = |more: Value| of(more).sigmas().unwrap_err().to_string();
+    assert_eq!(refused(json!({ "strength": 0.5, "start_step": 2 })), "strength means nothing beside start_step");
+    assert_eq!(refused(json!({ "strength": 0.5, "denoise": 0.5 })), "strength means nothing beside denoise");
+    assert!(refused(json!({ "strength": 1.5 })).contains("strength must be between 0 and 1, found 1.5"));
+}
+
 #[test]
 fn faults_name_the_key() {
     let unknown = fault(&json!({ "schedule": "karras" }));

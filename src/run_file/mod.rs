@@ -12,7 +12,8 @@
 //! | `scheduler` | a name of [`GridRule::CATALOGUE`](crate::math::run::GridRule::CATALOGUE), or `{node, inputs}` | none |
 //! | `sigmas` | a list, in place of a scheduler | none |
 //! | `steps`, `start_step`, `last_step` | whole numbers | all steps |
-//! | `denoise` | 0 to 1 | 1 |
+//! | `denoise` | 0 to 1: the last steps of a grid of `trunc(steps/denoise)` | 1 |
+//! | `strength` | 0 to 1: the last `trunc(steps*strength)` steps of the grid, as diffusers counts | 1 |
 //! | `force_full_denoise`, `flip_sigmas`, `float32` | yes or no | no |
 //! | `add_noise` | yes or no | yes |
 //! | `options` | `{name: value}`: the arguments of the sampler | its defaults |

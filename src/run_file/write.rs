@@ -33,6 +33,7 @@ impl Run {
         }
         put("steps", self.steps.into());
         put("denoise", self.denoise.into());
+        put("strength", self.strength.into());
         put("start_step", self.start_step.into());
         put("last_step", self.last_step.into());
         for (key, value, usual) in [

@@ -70,6 +70,10 @@ pub struct Run {
     pub steps: Option<usize>,
     /// The last part of the schedule that is run, 0 to 1; all of it above 0.9999.
     pub denoise: Option<f64>,
+    /// The last part of the steps that is run, 0 to 1, as diffusers' image-to-image counts: the last `trunc(steps*strength)` of
+    /// the grid that all steps have. (`denoise` makes a finer grid, of which it takes the last `steps`.)
+    #[doc(alias = "img2img")]
+    pub strength: Option<f64>,
     /// The first step that is run. Where it is not before the last, nothing is run.
     pub start_step: Option<usize>,
     /// The step before which the run ends.
@@ -105,6 +109,7 @@ impl Default for Run {
             grid: None,
             steps: None,
             denoise: None,
+            strength: None,
             start_step: None,
             last_step: None,
             force_full_denoise: false,
@@ -139,8 +144,10 @@ impl Run {
     /// # Errors
     /// [`RunError`]: a scheduler that there is not, inputs or steps out of range, options that contradict each other.
     pub fn sigmas(&self) -> Result<Vec<f64>, RunError> {
-        let Self { start_step, last_step, force_full_denoise, .. } = *self;
-        let sigmas = Window { start_step, last_step, force_full_denoise }.cut(self.whole()?);
+        let Self { last_step, force_full_denoise, .. } = *self;
+        let sigmas = self.whole()?;
+        let start_step = self.first_step(sigmas.len().saturating_sub(1))?;
+        let sigmas = Window { start_step, last_step, force_full_denoise }.cut(sigmas);
         Ok(if self.flip_sigmas { flipped(sigmas, self.precision()) } else { sigmas })
     }
 
@@ -152,6 +159,19 @@ impl Run {
         let (mut sigmas, model) = (self.sigmas()?, self.model()?);
         sigmas.pop();
         Ok(sigmas.into_iter().map(|sigma| model.told(sigma)).collect())
+    }
+
+    /// The first of so many steps that is run.
+    fn first_step(&self, steps: usize) -> Result<Option<usize>, RunError> {
+        let Some(strength) = self.strength else { return Ok(self.start_step) };
+        let rivals = [("start_step", self.start_step.is_some()), ("denoise", self.denoise.is_some_and(|it| it != 1.0))];
+        if let Some((beside, _)) = rivals.into_iter().find(|(_, given)| *given) {
+            return Err(RunError::Unused { option: "strength", beside });
+        }
+        if !(0.0..=1.0).contains(&strength) {
+            return Err(RunError::Number { name: "strength", expected: "between 0 and 1", found: strength });
+        }
+        Ok(Some(steps - (steps as f64 * strength) as usize))
     }
 
     const fn precision(&self) -> Precision {
