@@ -70,12 +70,11 @@ impl Network {
         let told = wgpu::BufferBinding { buffer: call.values, offset: call.offset, size: wgpu::BufferSize::new(8) };
         let [data, x, prediction] = [&self.data, &self.x, &self.prediction].map(wgpu::Buffer::as_entire_binding);
         let resources = [wgpu::BindingResource::Buffer(told), data, x, prediction];
-        let entries =
-            [0, 1, 2, 3].map(|i| wgpu::BindGroupEntry { binding: i, resource: resources[i as usize].clone() });
+        let entries = (0..).zip(resources).map(|(binding, resource)| wgpu::BindGroupEntry { binding, resource });
         let group = self.device.create_bind_group(&wgpu::BindGroupDescriptor {
             label: Some("comfy::network"),
             layout: &self.pipeline.get_bind_group_layout(0),
-            entries: &entries,
+            entries: &entries.collect::<Vec<_>>(),
         });
         let mut pass = encoder.begin_compute_pass(&Default::default());
         pass.set_pipeline(&self.pipeline);
