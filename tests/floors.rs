@@ -83,7 +83,7 @@ const FLOORS: &[Floors] = &[
     (
         "src/math/run",
         &[
-            &["error", "parameterisation", "precision"],
+            &["applied", "error", "parameterisation", "precision"],
             &["value"],
             &["base"],
             &["model_table"],

@@ -1,16 +1,16 @@
 //! Recorded loops: every recorded run of ComfyUI in one submit, its noise in every form, what a loop tells and what it refuses.
 
-use crate::gaussian::{Gaussian, Output};
 use crate::harness::Harness;
-use crate::support::loops::{deviation, gaussian_output};
+use crate::loop_scene::{Data, SMALL, Scene, small_data, small_inputs, small_run, upload};
+use crate::support::loops::deviation;
 use crate::support::{Vectors, id};
 use serde_json::Value;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tweedie::error::LoopError;
 use tweedie::math::Guider;
-use tweedie::math::run::{Node, Run, RunError, RunGrid, RunGuidance, RunInputs, RunLoop, RunModel};
-use tweedie::{Error, Loop, LoopCall, LoopMask, LoopNoise, LoopTensors, NoiseKey, Shape, Storage, Tensor};
+use tweedie::math::run::{Node, Run, RunGuidance, RunInputs, RunLoop};
+use tweedie::{Error, Loop, LoopMask, LoopNoise, LoopTensors, NoiseKey, Shape, Storage, Tensor};
 
 pub const TESTS: &[crate::Test] = &[
     ("loops::every_recorded_run_in_one_submit", every_recorded_run_in_one_submit),
@@ -21,91 +21,11 @@ pub const TESTS: &[crate::Test] = &[
     ("loops::a_network_may_stop_the_loop", a_network_may_stop_the_loop),
     ("loops::guiders_and_masks_in_tensors", guiders_and_masks_in_tensors),
     ("loops::a_run_of_nothing_is_its_latent_image", a_run_of_nothing_is_its_latent_image),
-    ("loops::what_cannot_be_recorded_is_refused", what_cannot_be_recorded_is_refused),
 ];
 
 /// The tolerances are those of runs whose outputs alone are rounded to f32. Here the sample, the noise, what is remembered and the
 /// network's own arithmetic are f32 too, and each call rounds its sums: four times as many roundings of that size.
 const STORED: f64 = 4.0;
-
-/// The network and the data of a run.
-struct Data {
-    conditional: [Vec<f64>; 2],
-    unconditional: [Vec<f64>; 2],
-}
-
-/// A run on its buffers.
-struct Scene<'a> {
-    harness: &'a Harness,
-    run: &'a RunLoop,
-    shape: Shape,
-    data: &'a Data,
-    x: wgpu::Buffer,
-    input: wgpu::Buffer,
-    outputs: wgpu::Buffer,
-}
-
-impl<'a> Scene<'a> {
-    fn new(harness: &'a Harness, run: &'a RunLoop, shape: Shape, data: &'a Data) -> Self {
-        let bytes = 4 * shape.total();
-        let buffer = |name: &str, bytes: u64| harness.gpu.buffer(name, bytes);
-        let (x, input, outputs) = (buffer("x", bytes), buffer("input", 2 * bytes), buffer("outputs", 512 + 2 * bytes));
-        Self { harness, run, shape, data, x, input, outputs }
-    }
-
-    /// The byte of the second prediction where both are asked for apart.
-    fn apart(&self) -> u64 {
-        (4 * self.shape.total()).next_multiple_of(256)
-    }
-
-    fn tensors(&self) -> LoopTensors<'_> {
-        let [x, input, outputs] = [&self.x, &self.input, &self.outputs].map(Tensor::f32);
-        LoopTensors { unconditional: Some(outputs.at(self.apart())), ..LoopTensors::new(x, input, outputs) }
-    }
-
-    fn recorded<'t>(&self, tensors: &LoopTensors<'t>, noise: impl Into<LoopNoise<'t>>) -> Loop {
-        Loop::new(&self.harness.context, self.run, self.shape, tensors, noise).expect("a loop")
-    }
-
-    /// A network for each prediction.
-    fn networks(&self, recorded: &Loop, second: u64) -> [Gaussian; 2] {
-        let calls: Vec<LoopCall<'_>> = (0..recorded.calls()).filter_map(|k| recorded.call(k)).collect();
-        let bytes = 4 * self.shape.total();
-        [(0, &self.data.conditional), (second, &self.data.unconditional)].map(|(offset, [mean, deviation])| {
-            let output = Output { buffer: &self.outputs, offset, bytes };
-            Gaussian::new(self.harness, self.run, &calls, &self.input, &output, [mean, deviation])
-        })
-    }
-
-    /// Runs a loop in one submit, and returns the result.
-    fn run(&self, recorded: &Loop) -> Vec<f64> {
-        let networks = self.networks(recorded, self.apart());
-        let record = |encoder: &mut wgpu::CommandEncoder| {
-            recorded.record(encoder, |encoder, call| -> Result<(), Error> {
-                networks.iter().for_each(|network| network.record(encoder, call.index));
-                Ok(())
-            })
-        };
-        self.harness.gpu.submit(record).expect("device").expect("a recording");
-        self.read(&self.x)
-    }
-
-    fn read(&self, buffer: &wgpu::Buffer) -> Vec<f64> {
-        let all = Storage::F32.decode(&self.harness.read(buffer));
-        all.into_iter().take(self.shape.total() as usize).map(f64::from).collect()
-    }
-
-    /// The same in f64 on the host.
-    fn on_host(&self, inputs: &RunInputs<'_>) -> Vec<f64> {
-        let record = self.run.drive::<RunError>(inputs, |ask| {
-            let of = |[mean, deviation]: &[Vec<f64>; 2]| {
-                gaussian_output(self.run.model(), ask.sigma, ask.x, [mean, deviation])
-            };
-            Ok([of(&self.data.conditional), of(&self.data.unconditional), Vec::new(), Vec::new()])
-        });
-        record.expect("a run").output
-    }
-}
 
 /// A recorded run.
 struct Recorded {
@@ -141,11 +61,6 @@ impl Recorded {
         let unconditional = mean.zip(deviation).map_or_else(|| conditional.clone(), |(mean, spread)| [mean, spread]);
         Data { conditional, unconditional }
     }
-}
-
-fn upload(harness: &Harness, values: &[f64]) -> wgpu::Buffer {
-    let values: Vec<f32> = values.iter().map(|value| *value as f32).collect();
-    harness.gpu.upload("values", bytemuck::cast_slice(&values))
 }
 
 /// Every sampler, mask, window and scale of the recordings, from recorded noise and the network: start, calls and end in one submit.
@@ -214,27 +129,6 @@ fn in_one_batch(scene: &Scene<'_>, inputs: &RunInputs<'_>, latent_image: Option<
     let both = scene.harness.read(&scene.input);
     assert!(both[..bytes as usize] == both[bytes as usize..], "the input holds the sample twice");
     scene.read(&scene.x)
-}
-
-fn small_run(sampler: &str) -> Run {
-    Run {
-        model: Some(RunModel::named("sd15").expect("a model")),
-        sampler: Some(sampler.to_owned()),
-        grid: Some(RunGrid::Scheduler(Node::named("karras"))),
-        steps: Some(6),
-        seed: Some(9),
-        ..Run::default()
-    }
-}
-
-fn small_data() -> Data {
-    Data { conditional: [vec![0.3, -0.4], vec![0.6, 0.8]], unconditional: [vec![0.0, 0.2], vec![1.0, 0.9]] }
-}
-
-const SMALL: Shape = Shape::new(2, 20);
-
-fn small_inputs() -> RunInputs<'static> {
-    RunInputs { shape: &[2, 20], ..RunInputs::default() }
 }
 
 /// Work that is submitted is done when somebody polls or submits, and not before: recording does neither.
@@ -492,60 +386,4 @@ fn a_run_of_nothing_is_its_latent_image(harness: &Harness) {
         let recorded = scene.recorded(&LoopTensors { latent_image, ..scene.tensors() }, LoopNoise::None);
         assert_eq!((recorded.calls(), scene.run(&recorded)), (0, vec![expected; 40]));
     }
-}
-
-const fn same(tensors: LoopTensors<'_>) -> LoopTensors<'_> {
-    tensors
-}
-
-fn what_cannot_be_recorded_is_refused(harness: &Harness) {
-    let data = small_data();
-    let refused = |run: Run, change: &dyn Fn(LoopTensors<'_>) -> LoopTensors<'_>, noise: LoopNoise<'_>| {
-        let planned = run.plan().expect("a plan");
-        let scene = Scene::new(harness, &planned, SMALL, &data);
-        // The noise does not outlive this function, so it is drawn in kernels where it is given.
-        let noise = match noise {
-            LoopNoise::None => LoopNoise::None,
-            _ => LoopNoise::Drawn(NoiseKey::seed(1)),
-        };
-        let result = Loop::new(&harness.context, &planned, SMALL, &change(scene.tensors()), noise);
-        result.map(drop).expect_err("a refusal").to_string()
-    };
-    let drawn = || LoopNoise::Drawn(NoiseKey::seed(1));
-    let adaptive = refused(small_run("dpm_adaptive"), &same, drawn());
-    assert!(adaptive.starts_with("dpm_adaptive") && adaptive.ends_with("use math::run::HostLoop"), "{adaptive}");
-    let without_input = refused(small_run("euler"), &|it| LoopTensors { input: None, ..it }, drawn());
-    assert_eq!(without_input, "expected a tensor `input`: the network is given the sample in another scale");
-    let guided = || Run { guidance: Some(RunGuidance::Scale(2.0)), ..small_run("euler") };
-    let alone = refused(guided(), &|it| LoopTensors { unconditional: None, ..it }, drawn());
-    assert_eq!(alone, "expected a tensor `unconditional`: the guidance or the sampler of the run asks for it");
-    assert_eq!(
-        refused(small_run("euler"), &same, LoopNoise::None),
-        "expected a tensor `start`: the run starts with noise"
-    );
-    let quiet = Run { add_noise: false, ..small_run("euler_ancestral") };
-    let steps = refused(quiet, &same, LoopNoise::None);
-    assert_eq!(steps, "expected a tensor `steps`: the sampler of the run draws noise between its steps");
-    let clipped = Run { options: vec![("noise_clip_std".to_owned(), 2.0.into())], ..small_run("lcm") };
-    let clipped = refused(clipped, &same, drawn());
-    assert_eq!(clipped, "noise that is clipped by its deviation cannot be recorded ahead: use LoopNoise::Host");
-    let soft = Run { differential_diffusion_strength: Some(1.0), ..small_run("euler") };
-    let masked = refused(soft, &|it| LoopTensors { mask: Some(LoopMask::Tensor(it.x)), ..it }, drawn());
-    assert_eq!(masked, "differential diffusion with a mask in a tensor cannot be recorded ahead: use LoopMask::Host");
-    let short = refused(small_run("euler"), &|it| LoopTensors { mask: Some(LoopMask::Host(&[1.0; 3])), ..it }, drawn());
-    assert_eq!(short, "mask: expected 40 numbers, as many as the shape has, found 3");
-    let planned = Run { flip_sigmas: true, ..small_run("euler") };
-    let flow = Run { model: Some(RunModel::named("flow3").expect("a model")), ..planned };
-    let endless = refused(flow, &same, drawn());
-    assert!(endless.starts_with("a flow that ends at pure noise"), "{endless}");
-    let planned = small_run("euler").plan().expect("a plan");
-    let noise = planned.noise(&RunInputs { shape: &[1, 3], ..RunInputs::default() }).expect("noise");
-    let scene = Scene::new(harness, &planned, SMALL, &data);
-    let other =
-        Loop::new(&harness.context, &planned, SMALL, &scene.tensors(), noise).map(drop).expect_err("other noise");
-    assert_eq!(other.to_string(), "noise: expected 40 numbers, as many as the shape has, found 3");
-    let short = harness.gpu.buffer("input", 160);
-    let tensors = LoopTensors { is_twice: true, input: Some(Tensor::f32(&short)), ..scene.tensors() };
-    let twice = Loop::new(&harness.context, &planned, SMALL, &tensors, NoiseKey::seed(1)).map(drop).expect_err("room");
-    assert_eq!(twice.to_string(), "input: expected a buffer of at least 320 bytes, found 160");
 }
