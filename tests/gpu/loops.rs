@@ -8,9 +8,15 @@ use serde_json::Value;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tweedie::error::LoopError;
+use tweedie::gpu::Inpainting;
 use tweedie::math::Guider;
+use tweedie::math::Recipe;
+use tweedie::math::catalog::SamplerOptions;
 use tweedie::math::run::{Node, Run, RunGuidance, RunInputs, RunLoop};
-use tweedie::{Error, Loop, LoopMask, LoopNoise, LoopTensors, NoiseKey, Shape, Storage, Tensor};
+use tweedie::{
+    Error, Guidance, Loop, LoopMask, LoopNoise, LoopTensors, Model, Noise, NoiseKey, Recording, Sampler, Sampling,
+    Shape, Storage, Tensor,
+};
 
 pub const TESTS: &[crate::Test] = &[
     ("loops::every_recorded_run_in_one_submit", every_recorded_run_in_one_submit),
@@ -21,6 +27,7 @@ pub const TESTS: &[crate::Test] = &[
     ("loops::a_network_may_stop_the_loop", a_network_may_stop_the_loop),
     ("loops::guiders_and_masks_in_tensors", guiders_and_masks_in_tensors),
     ("loops::a_run_of_nothing_is_its_latent_image", a_run_of_nothing_is_its_latent_image),
+    ("loops::a_sampler_is_the_loop_of_its_plans", a_sampler_is_the_loop_of_its_plans),
 ];
 
 /// The tolerances are those of runs whose outputs alone are rounded to f32. Here the sample, the noise, what is remembered and the
@@ -385,5 +392,59 @@ fn a_run_of_nothing_is_its_latent_image(harness: &Harness) {
     for (latent_image, expected) in [(Some(Tensor::f32(&latent)), 0.75), (None, 0.0)] {
         let recorded = scene.recorded(&LoopTensors { latent_image, ..scene.tensors() }, LoopNoise::None);
         assert_eq!((recorded.calls(), scene.run(&recorded)), (0, vec![expected; 40]));
+    }
+}
+
+/// The usual run of a model with guidance and a known region, from noise and from a picture: the bits of its plans by hand.
+fn a_sampler_is_the_loop_of_its_plans(harness: &Harness) {
+    let options = SamplerOptions { strength: Some(0.5), ..SamplerOptions::steps(8) };
+    let build = |name: &str, model: &str, options: &SamplerOptions| {
+        let entry = Sampler::CATALOGUE.find(name).expect("a sampler");
+        entry.build(&Model::named(model).expect("a model"), options).expect("rows")
+    };
+    let samplers = [
+        (Recipe::named("sdxl").and_then(|recipe| recipe.sampler(None, Some(8))).expect("the usual run"), false),
+        (build("dpm++", "sd15", &options), true),
+        (build("euler-ancestral", "sd15", &SamplerOptions::steps(5)), false),
+    ];
+    let tensor = |seed: u64| upload(harness, &NoiseKey::seed(seed).reference(2, 20));
+    let [picture, prediction, unconditional, mask] = [1, 2, 3, 4].map(tensor);
+    for (sampler, is_of_picture) in samplers {
+        let key = NoiseKey::seed(3).stream(5);
+        let run = |by_hand: bool| {
+            let [x, input] = [5, 6].map(tensor);
+            let known = Inpainting { mask: Tensor::f32(&mask), x0: Tensor::f32(&picture) };
+            let [x_tensor, prediction] = [&x, &prediction].map(Tensor::f32);
+            let sampling = Sampling {
+                guidance: Some(Guidance::new(Tensor::f32(&unconditional), 3.0)),
+                input: Some(Tensor::f32(&input)),
+                known: Some(known),
+                ..Sampling::in_place(&sampler, SMALL, x_tensor, prediction, Noise::drawn(key))
+            };
+            let x0 = is_of_picture.then(|| Tensor::f32(&picture));
+            let recorded = Loop::of_sampling(&harness.context, &sampling, key, x0).expect("a loop");
+            let (start, steps) = match x0 {
+                Some(x0) => (sampling.start_from(&harness.context, key, x0), sampling.plan(&harness.context)),
+                None => (sampling.start(&harness.context, key), sampling.plan(&harness.context)),
+            };
+            let (start, steps) = (start.expect("a start"), steps.expect("steps"));
+            let mut told = Vec::new();
+            let record = |encoder: &mut wgpu::CommandEncoder| -> Result<(), Error> {
+                if by_hand {
+                    start.encode(encoder, Recording::timestep(0))?;
+                    return (0..sampler.calls().len() as u32)
+                        .try_for_each(|k| Ok(steps.encode(encoder, Recording::call(k))?));
+                }
+                recorded.record(encoder, |_, call| {
+                    told.push(call.told);
+                    assert_eq!((call.asks, call.draw), ([true, false, false], None));
+                    Ok(())
+                })
+            };
+            harness.gpu.submit(record).expect("device").expect("a recording");
+            assert!(by_hand || told == sampler.timesteps().collect::<Vec<_>>(), "{told:?}");
+            [harness.read(&x), harness.read(&input)]
+        };
+        assert!(run(false) == run(true), "{}", sampler.grid());
     }
 }
