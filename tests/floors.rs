@@ -164,6 +164,7 @@ const FLOORS: &[Floors] = &[
             &["answers"],
             &["steps"],
             &["recorded"],
+            &["sampled"],
             &["mod"],
         ],
     ),

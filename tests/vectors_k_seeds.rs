@@ -172,9 +172,10 @@ fn noise_that_no_seed_gives_is_refused() {
     assert_eq!(text(unseeded, inputs), "expected noise, with which the run starts, or a seed");
     let without = Run { add_noise: false, ..it.run.clone() };
     assert_eq!(
-        text(without, inputs),
+        text(without.clone(), inputs),
         "expected noises: without noise at the start, the generator that goes on has no seed"
     );
+    assert!(without.plan().unwrap().noise(&inputs).unwrap().known().unwrap().iter().all(|z| *z == 0.0));
     let nothing = RunInputs { shape: &[], ..inputs };
     assert_eq!(text(it.run.clone(), nothing), "expected noise, an initial sample, a latent image, or a shape");
     let other = [1, 2];

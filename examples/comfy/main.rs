@@ -1,5 +1,5 @@
 //! A workflow of ComfyUI in, the latent that ComfyUI makes of it out: `cargo run --features run-files --example comfy
-//! [WORKFLOW.json]`, a workflow of a rectified flow without guidance.
+//! [FILE]`, a file with a workflow of a rectified flow without guidance.
 //!
 //! The network is the best one for normal data, in closed form. ComfyUI was run on `workflow.json` with the same network, and
 //! the example checks that the latent is the same. Exit code 0: it is, or the workflow is another; 1: it is not, or no adapter.

@@ -26,6 +26,7 @@ pub const TESTS: &[crate::Test] = &[
     ("loops::a_network_is_told_its_numbers", a_network_is_told_its_numbers),
     ("loops::a_network_may_stop_the_loop", a_network_may_stop_the_loop),
     ("loops::guiders_and_masks_in_tensors", guiders_and_masks_in_tensors),
+    ("loops::a_run_that_adds_no_noise_keeps_its_region_clean", a_run_that_adds_no_noise_keeps_its_region_clean),
     ("loops::a_run_of_nothing_is_its_latent_image", a_run_of_nothing_is_its_latent_image),
     ("loops::a_sampler_is_the_loop_of_its_plans", a_sampler_is_the_loop_of_its_plans),
 ];
@@ -381,6 +382,30 @@ fn guiders_and_masks_in_tensors(harness: &Harness) {
             // The last step goes to the clean sample, which is the preview but for a mask.
             assert!(is_masked || deviation(&scene.read(&preview), &found) < 1e-6, "{name}: the preview");
         }
+    }
+}
+
+/// The second part of a run: from a sample with leftover noise, whose known region has none (ComfyUI).
+fn a_run_that_adds_no_noise_keeps_its_region_clean(harness: &Harness) {
+    let (data, mask) = (small_data(), [1.0, 0.0, 0.25, 1.0].repeat(10));
+    let image = NoiseKey::seed(8).reference(2, 20);
+    let latent = upload(harness, &image);
+    let run = Run { add_noise: false, start_step: Some(3), ..small_run("dpmpp_2m") };
+    let planned = run.plan().expect("a plan");
+    let inputs = RunInputs { latent_image: Some(&image), mask: Some(&mask), ..small_inputs() };
+    let scene = Scene::new(harness, &planned, SMALL, &data);
+    let exact = scene.on_host(&inputs);
+    let host = planned.noise(&inputs).expect("noise");
+    for noise in [LoopNoise::None, LoopNoise::Drawn(NoiseKey::seed(1)), LoopNoise::Host(host)] {
+        let tensors = LoopTensors {
+            latent_image: Some(Tensor::f32(&latent)),
+            mask: Some(LoopMask::Host(&mask)),
+            ..scene.tensors()
+        };
+        let name = format!("{noise:?}").chars().take(5).collect::<String>();
+        let off = deviation(&scene.run(&scene.recorded(&tensors, noise)), &exact);
+        // Samples are up to 3: a dozen roundings of them.
+        assert!(off < 3e-6, "{name}: off by {off:.1e}");
     }
 }
 

@@ -3,6 +3,7 @@
 pub mod loops;
 pub mod sigmas;
 
+use safetensors::tensor::Metadata;
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
 use std::path::PathBuf;
@@ -15,12 +16,16 @@ fn path(name: &str) -> PathBuf {
 /// One file of vectors.
 pub struct Vectors {
     bytes: Vec<u8>,
+    /// The byte at which the tensors begin.
+    start: usize,
+    names: Metadata,
 }
 
 impl Vectors {
     pub fn load(id: &str) -> Self {
         let bytes = std::fs::read(path(&format!("{id}.safetensors"))).unwrap();
-        Self { bytes }
+        let (header, names) = SafeTensors::read_metadata(&bytes).unwrap();
+        Self { start: 8 + header, bytes, names }
     }
 
     /// A tensor of F64 or F32 numbers, widened.
@@ -77,9 +82,9 @@ impl Vectors {
     }
 
     fn tensor(&self, name: &str) -> (Dtype, Vec<u8>) {
-        let tensors = SafeTensors::deserialize(&self.bytes).unwrap();
-        let view = tensors.tensor(name).unwrap();
-        (view.dtype(), view.data().to_vec())
+        let info = self.names.info(name).unwrap_or_else(|| panic!("no tensor {name}"));
+        let (begin, end) = info.data_offsets;
+        (info.dtype, self.bytes[self.start + begin..self.start + end].to_vec())
     }
 }
 
