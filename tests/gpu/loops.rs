@@ -1,6 +1,6 @@
 //! Recorded loops: every recorded run of ComfyUI in one submit, its noise in every form, what a loop tells and what it refuses.
 
-use crate::harness::Harness;
+use crate::harness::{Harness, harness_with_limits};
 use crate::loop_scene::{Data, SMALL, Scene, small_data, small_inputs, small_run, upload};
 use crate::support::loops::deviation;
 use crate::support::{Vectors, id};
@@ -141,6 +141,8 @@ fn in_one_batch(scene: &Scene<'_>, inputs: &RunInputs<'_>, latent_image: Option<
 
 /// Work that is submitted is done when somebody polls or submits, and not before: recording does neither.
 fn nothing_waits_inside_a_loop(harness: &Harness) {
+    // A device of its own, on which no other test submits or polls.
+    let harness = &harness_with_limits(harness, harness.gpu.device.limits());
     let (data, mask, image) = (small_data(), [0.5; 40], [0.25; 40]);
     let latent = upload(harness, &image);
     let guided = RunGuidance::Scale(5.0);
