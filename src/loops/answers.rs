@@ -42,7 +42,7 @@ impl Builder<'_> {
             let [of_latent, of_noise] = model.start(asked.facts.sigma, false);
             [of_latent, if noise.is_none() { 0.0 } else { of_noise }]
         };
-        // The kernel's known sample is ours of the run: its mask is 1 there.
+        // The kernel takes what it calls the known sample where the mask is 1: here that is the sample of the run.
         let rows: Vec<StepRow> = asked
             .iter()
             .map(|asked| {
