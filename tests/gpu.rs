@@ -39,6 +39,9 @@ mod joining;
 mod latent_previews;
 #[path = "gpu/likelihoods.rs"]
 mod likelihoods;
+#[cfg(feature = "run-files")]
+#[path = "gpu/loop_records.rs"]
+mod loop_records;
 #[path = "gpu/loop_refusals.rs"]
 mod loop_refusals;
 #[path = "gpu/loop_scene.rs"]
@@ -131,7 +134,7 @@ const NEED_USUAL_BUFFERS: &[&str] = &[
     "extended::every_part_of_a_row",
     "extended::a_wrong_part_fails",
     // Noise, memory and the network's input beside each other.
-    "loops::every_recorded_run_in_one_submit",
+    "loop_records::every_recorded_run_in_one_submit",
     "loops::nothing_waits_inside_a_loop",
     "loops::noise_of_every_form_is_the_same_run",
     "loops::a_run_goes_on_from_what_was_kept",
@@ -240,6 +243,8 @@ fn run(arguments: &Arguments) -> ExitCode {
         sampling::TESTS,
         scales::TESTS,
         guide::TESTS,
+        #[cfg(feature = "run-files")]
+        loop_records::TESTS,
         loop_refusals::TESTS,
         loops::TESTS,
         losses::TESTS,

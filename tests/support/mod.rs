@@ -3,9 +3,10 @@
 pub mod loops;
 pub mod sigmas;
 
-use safetensors::tensor::Metadata;
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
+use std::collections::HashMap;
+use std::ops::Range;
 use std::path::PathBuf;
 use tweedie::math::Schedule;
 
@@ -16,16 +17,19 @@ fn path(name: &str) -> PathBuf {
 /// One file of vectors.
 pub struct Vectors {
     bytes: Vec<u8>,
-    /// The byte at which the tensors begin.
-    start: usize,
-    names: Metadata,
+    /// Kind and place of each tensor: reading the header again for every tensor of a large file takes minutes.
+    tensors: HashMap<String, (Dtype, Range<usize>)>,
 }
 
 impl Vectors {
     pub fn load(id: &str) -> Self {
         let bytes = std::fs::read(path(&format!("{id}.safetensors"))).unwrap();
-        let (header, names) = SafeTensors::read_metadata(&bytes).unwrap();
-        Self { start: 8 + header, bytes, names }
+        let (header, metadata) = SafeTensors::read_metadata(&bytes).unwrap();
+        let data = size_of::<u64>() + header;
+        let place = |(begin, end): (usize, usize)| data + begin..data + end;
+        let tensors = metadata.tensors().into_iter();
+        let tensors = tensors.map(|(name, info)| (name, (info.dtype, place(info.data_offsets)))).collect();
+        Self { bytes, tensors }
     }
 
     /// A tensor of F64 or F32 numbers, widened.
@@ -82,9 +86,8 @@ impl Vectors {
     }
 
     fn tensor(&self, name: &str) -> (Dtype, Vec<u8>) {
-        let info = self.names.info(name).unwrap_or_else(|| panic!("no tensor {name}"));
-        let (begin, end) = info.data_offsets;
-        (info.dtype, self.bytes[self.start + begin..self.start + end].to_vec())
+        let (dtype, place) = self.tensors.get(name).unwrap_or_else(|| panic!("no tensor {name}"));
+        (*dtype, self.bytes[place.clone()].to_vec())
     }
 }
 
