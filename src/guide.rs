@@ -132,6 +132,8 @@
 //! }
 //! ```
 //!
+#![doc = include_str!("guide/recorded_loop.md")]
+//!
 #![doc = include_str!("guide/many_requests.md")]
 //!
 #![doc = include_str!("guide/image_to_image.md")]

@@ -30,10 +30,11 @@
 //!   [tables](table::Table) of coefficients.
 //! - [`noise`]: the random numbers of a seed, on the CPU. Both halves use them.
 //! - [`gpu`]: kernels that apply tables to buffers. It does not know schedules. Each kernel comes with an f64 reference.
-//! - [`Noising`], [`Conversion`], [`Sampling`], [`TrainingStep`] and [`LikelihoodLoop`]: both halves joined for the common jobs.
+//! - [`Noising`], [`Conversion`], [`Sampling`], [`Loop`], [`TrainingStep`] and [`LikelihoodLoop`]: both halves joined for the common
+//!   jobs.
 //! - [`headless`]: a device, uploads and readback for tools and tests. Applications do not need it.
-//! - [`guide`]: a guide to embedding: devices, order of work, lifetimes, many requests at once, image to image, training in
-//!   16 bits, egui, browsers, device loss, small devices.
+//! - [`guide`]: a guide to embedding: devices, order of work, lifetimes, a whole run, many requests at once, image to image,
+//!   training in 16 bits, egui, browsers, device loss, small devices.
 //!
 //! # Conventions
 //!

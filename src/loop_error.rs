@@ -17,7 +17,7 @@ pub enum LoopError {
     /// A tensor that the run needs.
     #[error("expected a tensor `{tensor}`: {reason}")]
     Missing {
-        /// The field of [`LoopTensors`](crate::LoopTensors).
+        /// The field of [`LoopTensors`](crate::LoopTensors), or of [`LoopNoise::Tensors`](crate::LoopNoise::Tensors).
         tensor: &'static str,
         /// The reason.
         reason: &'static str,

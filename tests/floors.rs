@@ -29,7 +29,8 @@ const FLOORS: &[Floors] = &[
             &["gpu", "math"],
             &["config", "guider_file", "loop_error"],
             &["error", "run_file"],
-            &["diffusion", "likelihood", "loops", "sampling", "training"],
+            &["diffusion", "likelihood", "sampling", "training"],
+            &["loops"],
             &["guide", "lib"],
         ],
     ),
@@ -83,7 +84,7 @@ const FLOORS: &[Floors] = &[
     (
         "src/math/run",
         &[
-            &["compat", "error", "parameterisation", "precision"],
+            &["applied", "compat", "error", "parameterisation", "precision"],
             &["value"],
             &["base"],
             &["model_table"],
@@ -163,6 +164,7 @@ const FLOORS: &[Floors] = &[
             &["answers"],
             &["steps"],
             &["recorded"],
+            &["sampled"],
             &["mod"],
         ],
     ),

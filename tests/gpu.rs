@@ -39,6 +39,13 @@ mod joining;
 mod latent_previews;
 #[path = "gpu/likelihoods.rs"]
 mod likelihoods;
+#[cfg(feature = "run-files")]
+#[path = "gpu/loop_records.rs"]
+mod loop_records;
+#[path = "gpu/loop_refusals.rs"]
+mod loop_refusals;
+#[path = "gpu/loop_scene.rs"]
+mod loop_scene;
 #[path = "gpu/loops.rs"]
 mod loops;
 #[path = "gpu/losses.rs"]
@@ -126,6 +133,12 @@ const NEED_USUAL_BUFFERS: &[&str] = &[
     "edges::small_windows_give_the_bits_of_one",
     "extended::every_part_of_a_row",
     "extended::a_wrong_part_fails",
+    // Noise, memory and the network's input beside each other.
+    "loop_records::every_recorded_run_in_one_submit",
+    "loops::nothing_waits_inside_a_loop",
+    "loops::noise_of_every_form_is_the_same_run",
+    "loops::a_run_goes_on_from_what_was_kept",
+    "loops::guiders_and_masks_in_tensors",
     // Up to four predictions, their result and their sums.
     "guide::every_guider_size_and_storage",
     "guide::a_wrong_weight_fails",
@@ -230,6 +243,9 @@ fn run(arguments: &Arguments) -> ExitCode {
         sampling::TESTS,
         scales::TESTS,
         guide::TESTS,
+        #[cfg(feature = "run-files")]
+        loop_records::TESTS,
+        loop_refusals::TESTS,
         loops::TESTS,
         losses::TESTS,
         sums::TESTS,

@@ -57,6 +57,7 @@ mod vectors_k_grids;
 mod vectors_k_latent;
 #[cfg(feature = "run-files")]
 mod vectors_k_runs;
+#[cfg(feature = "run-files")]
 mod vectors_k_seeds;
 mod vectors_n;
 #[cfg(feature = "diffusers-config")]

@@ -34,12 +34,15 @@ impl Builder<'_> {
         let [shown, zeros] = ["shown", "latent_image"].map(|name| self.own(name));
         let latent = tensors.latent_image.unwrap_or(Tensor::f32(&zeros));
         let (context, shape, model) = (self.context, self.shape, self.run.model());
-        let noise = source.known(self.run.redraws_known_noise());
-        let level = |asked: &Asked| model.start(asked.facts.sigma, false);
-        if noise.is_none() && asked.iter().any(|asked| level(asked)[1] != 0.0) {
+        let noise = source.known(self.run);
+        if noise.is_none() && self.run.adds_noise() {
             return Err(LoopError::Missing { tensor: "known", reason: "the known region has noise in it" }.into());
         }
-        // The kernel's known sample is ours of the run: its mask is 1 there.
+        let level = |asked: &Asked| {
+            let [of_latent, of_noise] = model.start(asked.facts.sigma, false);
+            [of_latent, if noise.is_none() { 0.0 } else { of_noise }]
+        };
+        // The kernel takes what it calls the known sample where the mask is 1: here that is the sample of the run.
         let rows: Vec<StepRow> = asked
             .iter()
             .map(|asked| {

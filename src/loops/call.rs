@@ -13,7 +13,7 @@ pub struct LoopCall<'a> {
     pub calls: usize,
     /// The step of the grid to which it belongs.
     pub step: usize,
-    /// The sigma.
+    /// The sigma of the run; of a sampler that of its level.
     pub sigma: f64,
     /// The number that the network is told.
     pub told: f64,
@@ -21,8 +21,8 @@ pub struct LoopCall<'a> {
     pub input: f64,
     /// The predictions that are asked for besides the conditional one: unconditional, third and fourth.
     pub asks: [bool; 3],
-    /// The draw that follows the call, if noise is a tensor that the application fills; see
-    /// [`LoopNoise::Tensors`](crate::LoopNoise::Tensors).
+    /// The draw that follows the call, if noise is a tensor that the application fills ([`LoopNoise::Tensors`](crate::LoopNoise::Tensors),
+    /// [`Noise::Tensor`](crate::Noise::Tensor)).
     pub draw: Option<usize>,
     /// A buffer that holds the numbers, for networks that read them on the GPU, with usages UNIFORM, STORAGE and COPY_SRC.
     pub values: &'a wgpu::Buffer,

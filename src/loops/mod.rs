@@ -4,7 +4,8 @@
 //! a scale, a row is one dispatch. Otherwise a call is a few: the sample as the network is shown it, each prediction as a clean
 //! sample, their guidance, the known region, and the row on the result.
 //!
-//! **Practice.** [`Loop::new`] makes all plans, uploads all noise that the host draws and all numbers that a network may read.
+//! **Practice.** [`Loop::new`] makes all plans of a run of ComfyUI, [`Loop::of_sampling`] those of a sampler. They upload all noise that
+//! the host draws and all numbers that a network may read.
 //! [`Loop::record`] records start, calls and end around a function that records the network. Nothing in it submits, polls, maps,
 //! uploads or waits.
 
@@ -13,6 +14,7 @@ mod asked;
 mod builder;
 mod call;
 mod recorded;
+mod sampled;
 mod source;
 mod steps;
 mod tensors;

@@ -54,6 +54,13 @@ pub struct Loop {
     stride: u64,
 }
 
+/// The work of a whole loop.
+pub(super) struct Whole {
+    pub start: Vec<Work>,
+    pub around: Vec<Around>,
+    pub end: Option<Work>,
+}
+
 impl Loop {
     /// Makes the loop of a planned run.
     ///
@@ -84,8 +91,18 @@ impl Loop {
         it.steps(&mut asked, &source, answers.as_ref(), &mut around)?;
         let end = it.end()?;
         let facts: Vec<Facts> = asked.into_iter().map(|asked| asked.facts).collect();
+        Self::made(context, shape, it.plans, facts, Whole { start, around, end })
+    }
+
+    pub(super) fn made(
+        context: &Context,
+        shape: Shape,
+        plans: Vec<Plan>,
+        facts: Vec<Facts>,
+        Whole { start, around, end }: Whole,
+    ) -> Result<Self, Error> {
         let values = values(context, shape, &facts)?;
-        Ok(Self { plans: it.plans, start, around, end, facts, values, stride: stride(shape) })
+        Ok(Self { plans, start, around, end, facts, values, stride: stride(shape) })
     }
 
     /// The number of calls of the network; 0 for a run that has nothing to do.

@@ -51,9 +51,11 @@ impl<'a> Source<'a> {
     }
 
     /// The noise of a known region. In a kernel it is drawn on stream 0 of its key.
-    pub fn known(&self, redraws: bool) -> Noise<'_> {
+    pub fn known(&self, run: &RunLoop) -> Noise<'_> {
         match self {
-            Self::Drawn(key) => Noise::drawn(before(*key, if redraws { 2 } else { 1 })),
+            Self::Drawn(key) if run.redraws_known_noise() => Noise::drawn(before(*key, 2)),
+            Self::Drawn(key) if run.adds_noise() => Noise::drawn(before(*key, 1)),
+            Self::Drawn(_) => Noise::None,
             Self::Host(uploaded) => uploaded.known.map_or(Noise::None, |at| Noise::Tensor(uploaded.at(at))),
             Self::Tensors { known, .. } => known.map_or(Noise::None, Noise::Tensor),
             Self::None => Noise::None,

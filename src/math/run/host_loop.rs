@@ -1,6 +1,7 @@
 //! A run on the host, call by call: the form for networks that do not run on wgpu, and the f64 twin of what a GPU does.
 
 use super::adaptive::{Attempt, MOST_ATTEMPTS, Walk};
+use super::applied::{Clean, Space, remembered, stepped};
 use super::error::RunError;
 use super::inputs::{RunInputs, length};
 use super::run_loop::{RunLoop, Way};
@@ -8,7 +9,6 @@ use super::run_noise::RunNoise;
 use super::solvers::course::Walked;
 use crate::math::guidance::apply::{GuidanceLoop, Predictions};
 use crate::math::guidance::call::GuiderCall;
-use crate::math::guidance::guider::Guider;
 use crate::table::step::StepRow;
 
 /// A question to the network.
@@ -97,9 +97,6 @@ struct Asked {
     step: usize,
     guider: Option<GuiderCall>,
 }
-
-/// The guided clean sample, with the known region in it, and that of the unconditional prediction.
-type Clean = [Vec<f64>; 2];
 
 /// The reason for which an attempt of an adaptive sampler cannot go on.
 enum Held {
@@ -317,55 +314,4 @@ impl<'a> HostLoop<'a> {
         };
         Ok(Asked { shown, mask, sigma, told, step, guider: self.run.guider_call(step)? })
     }
-}
-
-/// The quantity that guidance mixes, `of_x*x + of_clean*x0`.
-struct Space {
-    of_x: f64,
-    of_clean: f64,
-}
-
-impl Space {
-    /// Clean samples. The deviations of a rescaled mixture (Lin et al. 2023, arXiv 2305.08891, section 3.4) are those of v, into
-    /// which ComfyUI's `RescaleCFG` turns them whatever the model: `(x/(sigma^2 + 1) - x0)*sqrt(sigma^2 + 1)/sigma`.
-    fn of(guider: &Guider, sigma: f64) -> Self {
-        match guider.rescale == 0.0 {
-            true => Self { of_x: 0.0, of_clean: 1.0 },
-            false => {
-                let root = sigma.hypot(1.0);
-                Self { of_x: 1.0 / (root * sigma), of_clean: -root / sigma }
-            }
-        }
-    }
-
-    fn of_clean(&self, x: &[f64], clean: &[f64]) -> Vec<f64> {
-        clean.iter().zip(x).map(|(clean, x)| self.of_x * x + self.of_clean * clean).collect()
-    }
-
-    fn to_clean(&self, x: &[f64], mixed: &[f64]) -> Vec<f64> {
-        mixed.iter().zip(x).map(|(mixed, x)| (mixed - self.of_x * x) / self.of_clean).collect()
-    }
-}
-
-/// A row applied.
-fn stepped(
-    row: &StepRow,
-    x: &[f64],
-    [clean, alone]: &Clean,
-    past: &[Vec<f64>],
-    noises: &[(f64, Vec<f64>)],
-) -> Vec<f64> {
-    let history = row.history.iter().zip(past.iter().rev()).map(|(&c, past)| (c, &past[..]));
-    let now = [(row.x, x), (row.clean, &clean[..]), (row.unconditional_clean, &alone[..])];
-    let noises = noises.iter().map(|(c, z)| (*c, &z[..]));
-    let terms: Vec<(f64, &[f64])> = now.into_iter().chain(history).chain(noises).filter(|(c, _)| *c != 0.0).collect();
-    let at = |i: usize| terms.iter().map(|(c, tensor)| c * tensor.get(i).copied().unwrap_or(f64::NAN)).sum();
-    (0..x.len()).map(at).collect()
-}
-
-/// The tensor that a row remembers.
-fn remembered(row: &StepRow, x: &[f64], [clean, alone]: &Clean) -> Vec<f64> {
-    let terms = row.kept.into_iter().zip([x, clean, alone]).filter(|(c, _)| *c != 0.0).collect::<Vec<_>>();
-    let at = |i: usize| terms.iter().map(|(c, tensor)| c * tensor.get(i).copied().unwrap_or(f64::NAN)).sum();
-    (0..x.len()).map(at).collect()
 }

@@ -45,6 +45,7 @@ pub struct RunLoop {
     pub(super) guider: Option<Guider>,
     needs_unconditional: bool,
     start: [f64; 2],
+    adds_noise: bool,
     differential: Option<f64>,
     /// The deviations at which noise is clipped.
     pub(super) clip: Option<f64>,
@@ -57,8 +58,6 @@ pub struct RunLoop {
 pub(super) struct Seeded {
     pub(super) seed: u64,
     pub(super) source: StepNoise,
-    /// False where nothing is drawn for the start, so that the generator of the start has no seed.
-    pub(super) starts: bool,
     /// Of a Brownian source, the sigmas between which each noise is drawn and the ends of the grid, in f32.
     pub(super) spans: Vec<[f64; 2]>,
     pub(super) ends: [f64; 2],
@@ -133,6 +132,7 @@ impl Run {
             guider,
             needs_unconditional,
             start,
+            adds_noise: self.add_noise,
             differential,
             clip: (clip > 0.0).then_some(clip),
             redraws_known: sampler.make.redraws_known,
@@ -147,8 +147,7 @@ impl Run {
         sampler: &'static Entry<RunSampler>,
         options: &[(String, RunValue)],
     ) -> Result<Seeded, RunError> {
-        let mut seeded =
-            Seeded { seed, source: sampler.make.noise, starts: self.add_noise, spans: Vec::new(), ends: [0.0; 2] };
+        let mut seeded = Seeded { seed, source: sampler.make.noise, spans: Vec::new(), ends: [0.0; 2] };
         if seeded.source == StepNoise::Brownian {
             let single = Self { float32: true, ..self.clone() };
             let (model, sigmas) = (single.model()?, single.sigmas()?);
@@ -259,6 +258,12 @@ impl RunLoop {
     #[must_use]
     pub const fn redraws_known_noise(&self) -> bool {
         self.redraws_known
+    }
+
+    /// False for a run that starts from its latent image as it is. Its known region has no noise either, unless that is drawn anew.
+    #[must_use]
+    pub const fn adds_noise(&self) -> bool {
+        self.adds_noise
     }
 
     /// True for a run that clips noise by its deviation over the batch.

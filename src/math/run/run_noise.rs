@@ -54,14 +54,15 @@ impl RunLoop {
         let mut it = RunNoise {
             given: *inputs,
             count,
-            start: None,
+            // A run that adds no noise has zeros in its place, also in a known region.
+            start: (!self.adds_noise()).then(|| vec![0.0; count]),
             known: None,
             steps: Steps::Given,
             drawn: Vec::new(),
             clip: self.clip,
         };
         if let Some(seeded) = &self.seeded {
-            it.seed(seeded, self.redraws_known, self.draws() > 0 || self.is_adaptive())?;
+            it.seed(self, seeded)?;
         }
         Ok(it)
     }
@@ -108,11 +109,12 @@ fn scaled(factor: f64, noise: Option<&[f64]>, count: usize) -> Result<Vec<f64>, 
 }
 
 impl RunNoise<'_> {
-    fn seed(&mut self, seeded: &Seeded, redraws_known: bool, draws: bool) -> Result<(), RunError> {
+    fn seed(&mut self, run: &RunLoop, seeded: &Seeded) -> Result<(), RunError> {
+        let (redraws_known, draws) = (run.redraws_known_noise(), run.draws() > 0 || run.is_adaptive());
         let shape = [self.count];
         let mut noise = Box::new(ComfyNoise::new(seeded.seed));
         let start = noise.start(&shape)?;
-        self.start = seeded.starts.then_some(start);
+        self.start.get_or_insert(start);
         // The noise of a known region is the first draw of the next seed, with which the generator of the start begins anew.
         if redraws_known {
             self.known = Some(noise.step(&shape)?);
@@ -124,7 +126,7 @@ impl RunNoise<'_> {
                 let tree = Box::new(BrownianTree::new(seeded.seed, self.count, least, most)?);
                 Steps::Brownian { tree, spans: seeded.spans.clone() }
             }
-            StepNoise::OfStart if !seeded.starts && !redraws_known => Steps::Unseeded,
+            StepNoise::OfStart if !run.adds_noise() && !redraws_known => Steps::Unseeded,
             source => Steps::Generator { noise, goes_on: source == StepNoise::OfStart && !redraws_known },
         };
         Ok(())
@@ -136,7 +138,7 @@ impl RunNoise<'_> {
         self.count
     }
 
-    /// The noise of the start, if it is given or drawn.
+    /// The noise of the start, if it is given or drawn; zeros for a run that adds none.
     #[must_use]
     pub fn start(&self) -> Option<&[f64]> {
         self.given.noise.or(self.start.as_deref())

@@ -79,7 +79,7 @@ impl Step {
     }
 }
 
-pub static STEPS: [Step; 22] = [
+pub static STEPS: [Step; 23] = [
     step("lavapipe", "Vulkan, Mesa lavapipe", "the whole suite on Mesa's software Vulkan", &["cargo", "check-all"])
         .on(Driver::Named("(vulkan, llvmpipe"), &[("WGPU_BACKEND", "vulkan"), ("TWEEDIE_ADAPTER", "llvmpipe")]),
     step(
@@ -170,6 +170,12 @@ pub static STEPS: [Step; 22] = [
         "Burn 0.22, wgpu backend",
         "tweedie's ops on Burn tensors: values, gradients, samplers, several devices, with fusion and without",
         &["xtask/scripts/burn.sh"],
+    ),
+    step(
+        "onnx",
+        "A network off wgpu, rten 0.27",
+        "the loop on the host around an ONNX network in an engine in pure Rust",
+        &["cargo", "test", "--manifest-path", "integrations/onnx/Cargo.toml", "--target-dir", "target/onnx"],
     ),
     step(
         "soak",

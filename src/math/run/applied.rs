@@ -1,0 +1,58 @@
+//! The arithmetic of a call on the host: a row on tensors, and the quantity that guidance mixes.
+
+use crate::math::guidance::guider::Guider;
+use crate::table::step::StepRow;
+
+/// The guided clean sample, with the known region in it, and that of the unconditional prediction.
+pub(super) type Clean = [Vec<f64>; 2];
+
+/// The quantity that guidance mixes, `of_x*x + of_clean*x0`.
+pub(super) struct Space {
+    of_x: f64,
+    of_clean: f64,
+}
+
+impl Space {
+    /// Clean samples. The deviations of a rescaled mixture (Lin et al. 2023, arXiv 2305.08891, section 3.4) are those of v, into
+    /// which ComfyUI's `RescaleCFG` turns them whatever the model: `(x/(sigma^2 + 1) - x0)*sqrt(sigma^2 + 1)/sigma`.
+    pub(super) fn of(guider: &Guider, sigma: f64) -> Self {
+        match guider.rescale == 0.0 {
+            true => Self { of_x: 0.0, of_clean: 1.0 },
+            false => {
+                let root = sigma.hypot(1.0);
+                Self { of_x: 1.0 / (root * sigma), of_clean: -root / sigma }
+            }
+        }
+    }
+
+    pub(super) fn of_clean(&self, x: &[f64], clean: &[f64]) -> Vec<f64> {
+        clean.iter().zip(x).map(|(clean, x)| self.of_x * x + self.of_clean * clean).collect()
+    }
+
+    pub(super) fn to_clean(&self, x: &[f64], mixed: &[f64]) -> Vec<f64> {
+        mixed.iter().zip(x).map(|(mixed, x)| (mixed - self.of_x * x) / self.of_clean).collect()
+    }
+}
+
+/// A row applied.
+pub(super) fn stepped(
+    row: &StepRow,
+    x: &[f64],
+    [clean, alone]: &Clean,
+    past: &[Vec<f64>],
+    noises: &[(f64, Vec<f64>)],
+) -> Vec<f64> {
+    let history = row.history.iter().zip(past.iter().rev()).map(|(&c, past)| (c, &past[..]));
+    let now = [(row.x, x), (row.clean, &clean[..]), (row.unconditional_clean, &alone[..])];
+    let noises = noises.iter().map(|(c, z)| (*c, &z[..]));
+    let terms: Vec<(f64, &[f64])> = now.into_iter().chain(history).chain(noises).filter(|(c, _)| *c != 0.0).collect();
+    let at = |i: usize| terms.iter().map(|(c, tensor)| c * tensor.get(i).copied().unwrap_or(f64::NAN)).sum();
+    (0..x.len()).map(at).collect()
+}
+
+/// The tensor that a row remembers.
+pub(super) fn remembered(row: &StepRow, x: &[f64], [clean, alone]: &Clean) -> Vec<f64> {
+    let terms = row.kept.into_iter().zip([x, clean, alone]).filter(|(c, _)| *c != 0.0).collect::<Vec<_>>();
+    let at = |i: usize| terms.iter().map(|(c, tensor)| c * tensor.get(i).copied().unwrap_or(f64::NAN)).sum();
+    (0..x.len()).map(at).collect()
+}

@@ -1,0 +1,65 @@
+//! What cannot be recorded as a loop, and what is said of it.
+
+use crate::harness::Harness;
+use crate::loop_scene::{SMALL, Scene, small_data, small_run};
+use tweedie::math::run::{Run, RunGuidance, RunInputs, RunModel};
+use tweedie::{Loop, LoopMask, LoopNoise, LoopTensors, NoiseKey, Tensor};
+
+pub const TESTS: &[crate::Test] =
+    &[("loop_refusals::what_cannot_be_recorded_is_refused", what_cannot_be_recorded_is_refused)];
+
+const fn same(tensors: LoopTensors<'_>) -> LoopTensors<'_> {
+    tensors
+}
+
+fn what_cannot_be_recorded_is_refused(harness: &Harness) {
+    let data = small_data();
+    let refused = |run: Run, change: &dyn Fn(LoopTensors<'_>) -> LoopTensors<'_>, noise: LoopNoise<'_>| {
+        let planned = run.plan().expect("a plan");
+        let scene = Scene::new(harness, &planned, SMALL, &data);
+        // The noise does not outlive this function, so it is drawn in kernels where it is given.
+        let noise = match noise {
+            LoopNoise::None => LoopNoise::None,
+            _ => LoopNoise::Drawn(NoiseKey::seed(1)),
+        };
+        let result = Loop::new(&harness.context, &planned, SMALL, &change(scene.tensors()), noise);
+        result.map(drop).expect_err("a refusal").to_string()
+    };
+    let drawn = || LoopNoise::Drawn(NoiseKey::seed(1));
+    let adaptive = refused(small_run("dpm_adaptive"), &same, drawn());
+    assert!(adaptive.starts_with("dpm_adaptive") && adaptive.ends_with("use math::run::HostLoop"), "{adaptive}");
+    let without_input = refused(small_run("euler"), &|it| LoopTensors { input: None, ..it }, drawn());
+    assert_eq!(without_input, "expected a tensor `input`: the network is given the sample in another scale");
+    let guided = || Run { guidance: Some(RunGuidance::Scale(2.0)), ..small_run("euler") };
+    let alone = refused(guided(), &|it| LoopTensors { unconditional: None, ..it }, drawn());
+    assert_eq!(alone, "expected a tensor `unconditional`: the guidance or the sampler of the run asks for it");
+    assert_eq!(
+        refused(small_run("euler"), &same, LoopNoise::None),
+        "expected a tensor `start`: the run starts with noise"
+    );
+    let quiet = Run { add_noise: false, ..small_run("euler_ancestral") };
+    let steps = refused(quiet, &same, LoopNoise::None);
+    assert_eq!(steps, "expected a tensor `steps`: the sampler of the run draws noise between its steps");
+    let clipped = Run { options: vec![("noise_clip_std".to_owned(), 2.0.into())], ..small_run("lcm") };
+    let clipped = refused(clipped, &same, drawn());
+    assert_eq!(clipped, "noise that is clipped by its deviation cannot be recorded ahead: use LoopNoise::Host");
+    let soft = Run { differential_diffusion_strength: Some(1.0), ..small_run("euler") };
+    let masked = refused(soft, &|it| LoopTensors { mask: Some(LoopMask::Tensor(it.x)), ..it }, drawn());
+    assert_eq!(masked, "differential diffusion with a mask in a tensor cannot be recorded ahead: use LoopMask::Host");
+    let short = refused(small_run("euler"), &|it| LoopTensors { mask: Some(LoopMask::Host(&[1.0; 3])), ..it }, drawn());
+    assert_eq!(short, "mask: expected 40 numbers, as many as the shape has, found 3");
+    let planned = Run { flip_sigmas: true, ..small_run("euler") };
+    let flow = Run { model: Some(RunModel::named("flow3").expect("a model")), ..planned };
+    let endless = refused(flow, &same, drawn());
+    assert!(endless.starts_with("a flow that ends at pure noise"), "{endless}");
+    let planned = small_run("euler").plan().expect("a plan");
+    let noise = planned.noise(&RunInputs { shape: &[1, 3], ..RunInputs::default() }).expect("noise");
+    let scene = Scene::new(harness, &planned, SMALL, &data);
+    let other =
+        Loop::new(&harness.context, &planned, SMALL, &scene.tensors(), noise).map(drop).expect_err("other noise");
+    assert_eq!(other.to_string(), "noise: expected 40 numbers, as many as the shape has, found 3");
+    let short = harness.gpu.buffer("input", 160);
+    let tensors = LoopTensors { is_twice: true, input: Some(Tensor::f32(&short)), ..scene.tensors() };
+    let twice = Loop::new(&harness.context, &planned, SMALL, &tensors, NoiseKey::seed(1)).map(drop).expect_err("room");
+    assert_eq!(twice.to_string(), "input: expected a buffer of at least 320 bytes, found 160");
+}
