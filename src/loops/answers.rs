@@ -8,6 +8,7 @@ use crate::gpu::guide::Guide;
 use crate::gpu::step::inputs::{Inpainting, Step};
 use crate::gpu::tensor::Tensor;
 use crate::loop_error::LoopError;
+use crate::math::run::applied::Space;
 use crate::table::guide::GuideRow;
 use crate::table::step::StepRow;
 
@@ -27,9 +28,9 @@ impl Builder<'_> {
         let clean = ["clean", "unconditional", "third", "fourth"].map(|name| self.own(name));
         let tensors = self.tensors;
         let Some(mask) = tensors.mask else {
-            self.clean(asked, tensors.x, &clean, around)?;
+            let guided = self.clean(asked, tensors.x, &clean, around)?;
             let [given, unconditional, ..] = clean;
-            return Ok(Answers { shown: None, given, unconditional });
+            return Ok(Answers { shown: None, given: guided.unwrap_or(given), unconditional });
         };
         let [shown, zeros] = ["shown", "latent_image"].map(|name| self.own(name));
         let latent = tensors.latent_image.unwrap_or(Tensor::f32(&zeros));
@@ -61,16 +62,16 @@ impl Builder<'_> {
         let show = show.plan(context)?;
         let rows = vec![StepRow { known: [1.0, 0.0], ..StepRow::IDENTITY }; asked.len()];
         let given = self.own("given");
+        for (around, work) in around.iter_mut().zip(self.masked(&masks, asked.len(), show)?) {
+            around.before.push(work);
+        }
+        let guided = self.clean(asked, Tensor::f32(&shown), &clean, around)?;
         let mix = Step {
-            known: Some(Inpainting { mask: masks.at(0), x0: Tensor::f32(&clean[0]) }),
+            known: Some(Inpainting { mask: masks.at(0), x0: Tensor::f32(guided.as_ref().unwrap_or(&clean[0])) }),
             next: Tensor::f32(&given),
             ..Step::in_place(&rows, shape, latent, tensors.prediction)
         };
         let mix = mix.plan(context)?;
-        for (around, work) in around.iter_mut().zip(self.masked(&masks, asked.len(), show)?) {
-            around.before.push(work);
-        }
-        self.clean(asked, Tensor::f32(&shown), &clean, around)?;
         for (around, work) in around.iter_mut().zip(self.masked(&masks, asked.len(), mix)?) {
             around.after.push(work);
         }
@@ -78,14 +79,15 @@ impl Builder<'_> {
         Ok(Answers { shown: Some(shown), given, unconditional })
     }
 
-    /// Adds the plans that make each output a clean sample, and guide them into the first.
+    /// Adds the plans that make each output a clean sample, and guide them into the first; returns the guided one where it lies
+    /// elsewhere. A guider that mixes another quantity is given that, and its mixture is made a clean sample.
     fn clean(
         &mut self,
         asked: &[Asked],
         shown: Tensor<'_>,
         clean: &[wgpu::Buffer; 4],
         around: &mut [Around],
-    ) -> Result<(), Error> {
+    ) -> Result<Option<wgpu::Buffer>, Error> {
         let (context, run, shape, tensors) = (self.context, self.run, self.shape, self.tensors);
         let outputs = [Some(tensors.prediction), tensors.unconditional, tensors.third, tensors.fourth];
         // A guidance scale mixes the first two at once.
@@ -100,8 +102,9 @@ impl Builder<'_> {
             let Some(output) = output.filter(|_| asked.iter().any(is_used)) else { continue };
             let guidance = scale.filter(|_| i == 0).map_or([1.0, 0.0], |scale| [scale, 1.0 - scale]);
             let row = |asked: &Asked| {
-                let [of_x, of_output] = asked.x0;
-                StepRow { x0: [of_x, of_output, 0.0], x: 0.0, clean: 1.0, guidance, ..StepRow::IDENTITY }
+                let ([of_x, of_output], space) = (asked.x0, asked.space);
+                let x0 = [space.of_x + space.of_clean * of_x, space.of_clean * of_output, 0.0];
+                StepRow { x0, x: 0.0, clean: 1.0, guidance, ..StepRow::IDENTITY }
             };
             let rows: Vec<StepRow> = asked.iter().map(row).collect();
             let unconditional = tensors.unconditional.filter(|_| guidance[1] != 0.0);
@@ -115,14 +118,29 @@ impl Builder<'_> {
         if run.guider().is_some() {
             self.guide(asked, clean, around)?;
         }
+        let guided = if asked.iter().any(|asked| asked.space != Space::CLEAN) {
+            let guided = self.own("guided");
+            let row = |asked: &Asked| {
+                let Space { of_x, of_clean } = asked.space;
+                StepRow { x0: [-of_x / of_clean, 1.0 / of_clean, 0.0], x: 0.0, clean: 1.0, ..StepRow::IDENTITY }
+            };
+            let rows: Vec<StepRow> = asked.iter().map(row).collect();
+            let mixed = Tensor::f32(&clean[0]);
+            let back = Step { next: Tensor::f32(&guided), ..Step::in_place(&rows, shape, shown, mixed) };
+            let work = self.add(back.plan(context)?);
+            around.iter_mut().enumerate().for_each(|(k, around)| around.after.push(work(k)));
+            Some(guided)
+        } else {
+            None
+        };
+        let result = guided.as_ref().unwrap_or(&clean[0]);
         if let Some(preview) = tensors.preview {
             let rows = [StepRow::IDENTITY];
-            let copy =
-                Step { next: preview, ..Step::in_place(&rows, shape, Tensor::f32(&clean[0]), tensors.prediction) };
+            let copy = Step { next: preview, ..Step::in_place(&rows, shape, Tensor::f32(result), tensors.prediction) };
             let work = self.add(copy.plan(context)?);
             around.iter_mut().for_each(|around| around.after.push(work(0)));
         }
-        Ok(())
+        Ok(guided)
     }
 
     fn guide(&mut self, asked: &[Asked], clean: &[wgpu::Buffer; 4], around: &mut [Around]) -> Result<(), Error> {

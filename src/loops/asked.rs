@@ -5,6 +5,7 @@ use super::tensors::LoopTensors;
 use crate::error::Error;
 use crate::loop_error::LoopError;
 use crate::math::guidance::call::{GuiderCall, Over};
+use crate::math::run::applied::Space;
 use crate::math::run::run_loop::RunLoop;
 use std::ops::Range;
 
@@ -14,6 +15,8 @@ pub(super) struct Asked {
     pub facts: Facts,
     /// The coefficients of the sample and of the output in the clean sample.
     pub x0: [f64; 2],
+    /// The quantity that guidance mixes.
+    pub space: Space,
     /// The call of the guider.
     pub guide: GuiderCall,
     pub rows: Range<usize>,
@@ -36,16 +39,21 @@ pub(super) fn asked(run: &RunLoop) -> Result<Vec<Asked>, Error> {
             continue;
         }
         let guide = run.guider_call(call.step)?.unwrap_or(GuiderCall::CONDITIONAL);
-        if guide.finish.is_some() || guide.over != Over::Sample || guide.row.rescale != 0.0 {
-            let what = "a guider that rescales, or compares channels or samples,";
+        if guide.finish.is_some() || guide.over != Over::Sample {
+            let what = "a guider that compares channels or samples";
             return Err(LoopError::Unsupported { what, instead: HOST }.into());
         }
         let sigma = run.call_sigmas().get(asked.len()).copied().unwrap_or(f64::NAN);
+        let space = run.guided_space(sigma);
+        if space != Space::CLEAN && run.needs_unconditional() {
+            let what = "a guider that rescales, around a sampler that needs the unconditional clean sample,";
+            return Err(LoopError::Unsupported { what, instead: HOST }.into());
+        }
         let mut asks = guide.asks;
         asks[0] |= run.needs_unconditional();
         let facts = Facts { step: call.step, sigma, told: call.timestep, input: call.input, asks, draw: None };
         let [of_x, of_output, _] = call.row.x0;
-        asked.push(Asked { facts, x0: [of_x, of_output], guide, rows: k..k + 1 });
+        asked.push(Asked { facts, x0: [of_x, of_output], space, guide, rows: k..k + 1 });
     }
     Ok(asked)
 }

@@ -246,9 +246,11 @@ fn guiders_and_masks_in_tensors(harness: &Harness) {
     let data = small_data();
     let (mask, image) = ([1.0, 0.0, 0.25, 1.0].repeat(10), [0.5; 40]);
     let (latent, known) = (upload(harness, &image), upload(harness, &mask));
-    const GUIDERS: [(&str, &[(&str, f64)]); 2] = [
+    const GUIDERS: [(&str, &[(&str, f64)]); 3] = [
         ("apg", &[("guidance_scale", 7.5), ("adaptive_projected_guidance_momentum", -0.5)]),
         ("cfg-zero-star", &[("guidance_scale", 4.0)]),
+        // Its mixture is that of v, so it is made a clean sample again.
+        ("cfg", &[("guidance_scale", 7.5), ("guidance_rescale", 0.7)]),
     ];
     for (name, options) in GUIDERS {
         let guider = Guider::CATALOGUE.find(name).and_then(|entry| entry.build(options)).expect("a guider");

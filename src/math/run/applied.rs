@@ -7,17 +7,23 @@ use crate::table::step::StepRow;
 pub(super) type Clean = [Vec<f64>; 2];
 
 /// The quantity that guidance mixes, `of_x*x + of_clean*x0`.
-pub(super) struct Space {
-    of_x: f64,
-    of_clean: f64,
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Space {
+    /// The coefficient of the sample.
+    pub of_x: f64,
+    /// The coefficient of the clean sample.
+    pub of_clean: f64,
 }
 
 impl Space {
+    /// Clean samples themselves.
+    pub const CLEAN: Self = Self { of_x: 0.0, of_clean: 1.0 };
+
     /// Clean samples. The deviations of a rescaled mixture (Lin et al. 2023, arXiv 2305.08891, section 3.4) are those of v, into
     /// which ComfyUI's `RescaleCFG` turns them whatever the model: `(x/(sigma^2 + 1) - x0)*sqrt(sigma^2 + 1)/sigma`.
     pub(super) fn of(guider: &Guider, sigma: f64) -> Self {
         match guider.rescale == 0.0 {
-            true => Self { of_x: 0.0, of_clean: 1.0 },
+            true => Self::CLEAN,
             false => {
                 let root = sigma.hypot(1.0);
                 Self { of_x: 1.0 / (root * sigma), of_clean: -root / sigma }
@@ -25,11 +31,11 @@ impl Space {
         }
     }
 
-    pub(super) fn of_clean(&self, x: &[f64], clean: &[f64]) -> Vec<f64> {
+    pub(super) fn of_clean(self, x: &[f64], clean: &[f64]) -> Vec<f64> {
         clean.iter().zip(x).map(|(clean, x)| self.of_x * x + self.of_clean * clean).collect()
     }
 
-    pub(super) fn to_clean(&self, x: &[f64], mixed: &[f64]) -> Vec<f64> {
+    pub(super) fn to_clean(self, x: &[f64], mixed: &[f64]) -> Vec<f64> {
         mixed.iter().zip(x).map(|(mixed, x)| (mixed - self.of_x * x) / self.of_clean).collect()
     }
 }

@@ -28,7 +28,7 @@
 //! | `beta` | entries of the model's sigmas, equal ones once | quantiles between the sigmas |
 
 mod adaptive;
-mod applied;
+pub(crate) mod applied;
 pub(crate) mod base;
 pub(crate) mod compat;
 mod drive;

@@ -1,6 +1,7 @@
 //! The loop of a run: what a host does call by call.
 
 use super::adaptive::Adaptive;
+use super::applied::Space;
 use super::error::RunError;
 use super::model::RunModel;
 use super::run::{Run, RunGuidance};
@@ -294,6 +295,11 @@ impl RunLoop {
     pub(crate) fn guider_call(&self, step: usize) -> Result<Option<GuiderCall>, RunError> {
         let steps = self.sigmas.len().saturating_sub(1).max(1);
         Ok(self.guider.as_ref().map(|guider| guider.call(step.min(steps - 1), steps)).transpose()?)
+    }
+
+    /// The quantity that its guider mixes at a sigma.
+    pub(crate) fn guided_space(&self, sigma: f64) -> Space {
+        self.guider.as_ref().map_or(Space::CLEAN, |guider| Space::of(guider, sigma))
     }
 
     /// The mask of a call at which the network is told this: made binary by its share of differential diffusion (Levin & Fried
