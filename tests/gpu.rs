@@ -135,6 +135,8 @@ const NEED_USUAL_BUFFERS: &[&str] = &[
     "extended::a_wrong_part_fails",
     // Noise, memory and the network's input beside each other.
     "loop_records::every_recorded_run_in_one_submit",
+    "loops::a_run_that_adds_no_noise_keeps_its_region_clean",
+    "loops::a_sampler_is_the_loop_of_its_plans",
     "loops::nothing_waits_inside_a_loop",
     "loops::noise_of_every_form_is_the_same_run",
     "loops::a_run_goes_on_from_what_was_kept",
