@@ -21,15 +21,15 @@ use tweedie::{Quantity, Schedule};
 /// A model of a catalogue.
 pub type ModelEntry = &'static Entry<Make<Model>>;
 
-/// A name of `--model`, which a model of the library has, a model of a run, or both.
+/// A name of `--model`: of a model of the library, of a model of a run, or of both.
 #[derive(Clone, Copy, Debug)]
-pub struct NamedModel {
+pub struct ModelName {
     entry: Option<ModelEntry>,
     /// The name as a run has it.
     pub of_run: &'static str,
 }
 
-impl NamedModel {
+impl ModelName {
     fn parse(text: &str) -> Result<Self, String> {
         let of_run = RunModel::CATALOGUE.find(text).map(|entry| entry.name).ok();
         match (find(&Model::CATALOGUE, text), of_run) {
@@ -66,8 +66,8 @@ pub struct ModelArgs {
 
     /// A published model: sd15, sdxl, sd3, flux, edm, ...; `tweedie list models` has them all, and `tweedie list run-models` those
     /// of a run
-    #[arg(long, value_name = "NAME", conflicts_with = "config", value_parser = NamedModel::parse)]
-    pub model: Option<NamedModel>,
+    #[arg(long, value_name = "NAME", conflicts_with = "config", value_parser = ModelName::parse)]
+    pub model: Option<ModelName>,
 
     /// The process by hand: vp (betas or abar, see --schedule), ve, edm, flow (rectified flow, velocity epsilon - x0),
     /// rising-flow (velocity x0 - epsilon, time from noise to data) or trigflow

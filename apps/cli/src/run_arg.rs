@@ -22,17 +22,19 @@ pub fn open(path: &Path, model: Option<&str>, node: Option<&str>, compat: Option
         if !about.is_file() || about.len() > MOST {
             bail!("expected a file of at most {MOST} bytes");
         }
-        let compat = match compat {
-            None => None,
-            Some(System::ComfyUi) => Some(RunCompat::ComfyUi),
-            Some(System::Published) => Some(RunCompat::Published),
-            Some(System::Diffusers) => {
-                bail!("--compat diffusers: a run has the numbers of comfyui or the published ones")
-            }
-        };
-        of_bytes(&fs::read(path)?, model, node, compat)
+        of_bytes(&fs::read(path)?, model, node, of_system(compat)?)
     };
     read().with_context(|| format!("--run {}", path.display()))
+}
+
+/// Whose numbers a run has, by the option `--compat`.
+pub fn of_system(system: Option<System>) -> Result<Option<RunCompat>> {
+    Ok(match system {
+        None => None,
+        Some(System::ComfyUi) => Some(RunCompat::ComfyUi),
+        Some(System::Published) => Some(RunCompat::Published),
+        Some(System::Diffusers) => bail!("--compat diffusers: a run has the numbers of comfyui or the published ones"),
+    })
 }
 
 fn of_bytes(bytes: &[u8], model: Option<&str>, node: Option<&str>, compat: Option<RunCompat>) -> Result<Run> {

@@ -117,8 +117,8 @@ impl Walk<'_> {
         self.is_before_end() && self.attempts.len() >= MOST_ATTEMPTS
     }
 
-    /// Makes an attempt, or returns false where the walk has ended. One that fails has changed nothing. `ask` gives the clean sample of a sample at a sigma, `noise`
-    /// the next noise.
+    /// Makes an attempt, or returns false where the walk has ended. One that fails has changed nothing. `ask` gives the clean sample
+    /// of a sample at a sigma, `noise` the next noise.
     pub(super) fn attempt<E>(
         &mut self,
         mut ask: impl FnMut(&[f64], f64) -> Result<Vec<f64>, E>,

@@ -1,7 +1,7 @@
 //! A run on the host, call by call: the form for networks that do not run on wgpu, and the f64 twin of what a GPU does.
 
 use super::adaptive::{Attempt, MOST_ATTEMPTS, Walk};
-use super::applied::{Clean, Space, remembered, stepped};
+use super::applied::{Clean, remembered, stepped};
 use super::error::RunError;
 use super::inputs::{RunInputs, length};
 use super::run_loop::{RunLoop, Way};
@@ -222,20 +222,20 @@ impl<'a> HostLoop<'a> {
             shown.iter().zip(output).map(|(x, output)| of_x * x + of_output * output).collect()
         };
         let alone = clean(&outputs[1]);
-        let guided = match (&run.guider, asked.guider) {
-            (Some(guider), Some(call)) => {
-                let space = Space::of(guider, asked.sigma);
+        let guided = match asked.guider {
+            Some(call) => {
+                let space = run.guided_space(asked.sigma);
                 let given = outputs.each_ref().map(|output| space.of_clean(shown, &clean(output)));
                 let [conditional, unconditional, third, fourth] = given.each_ref().map(|output| &output[..]);
                 let predictions = Predictions { conditional, unconditional, third, fourth };
                 space.to_clean(shown, &self.guidance.call(&call, predictions)?)
             }
-            _ if run.needs_unconditional() => {
+            None if run.needs_unconditional() => {
                 let scale = run.guidance();
                 let mixed = |(c, u): (&f64, &f64)| if scale == 1.0 { *c } else { u + scale * (c - u) };
                 clean(&outputs[0]).iter().zip(&alone).map(mixed).collect()
             }
-            _ => clean(&outputs[0]),
+            None => clean(&outputs[0]),
         };
         Ok([guided, alone])
     }

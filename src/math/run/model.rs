@@ -253,12 +253,19 @@ impl RunModel {
             }
             Parameterisation::CosmosFlow => [1.0 / (sigma + 1.0), -sigma / (sigma + 1.0)],
             Parameterisation::Consistency => {
-                let [data, factor] = CONSISTENCY;
-                let scaled = self.told(sigma) * factor;
-                let out = scaled / scaled.hypot(data);
-                [out + (data * data) / (scaled * scaled + data * data), -sigma * out]
+                let [skip, out] = self.consistency_boundary(sigma);
+                [out + skip, -sigma * out]
             }
         }
+    }
+
+    /// The shares of the sample and of the clean sample in what a consistency model answers, with which it is the identity at
+    /// timestep 0 (Luo et al. 2023, arXiv 2310.04378, section 4.1).
+    pub(super) fn consistency_boundary(&self, sigma: f64) -> [f64; 2] {
+        let [data, factor] = CONSISTENCY;
+        let time = self.told(sigma) * factor;
+        let whole = time.hypot(data);
+        [(data / whole).powi(2), time / whole]
     }
 
     /// The factors of the latent image and of the noise in the sample at the start of a run. At full denoise, which

@@ -4,11 +4,10 @@ use crate::report::{Outcome, say};
 use crate::run_arg;
 use crate::sampler_args::System;
 use anyhow::anyhow;
-use clap::builder::{PossibleValuesParser, TypedValueParser};
 use files::{TensorWriter, atomic};
 use serde_json::json;
 use std::path::PathBuf;
-use tweedie::math::run::{Node, Run, RunCompat, RunGrid, RunModel};
+use tweedie::math::run::{Node, Run, RunGrid, RunModel};
 
 /// The sigmas of a run, as a scheduler places them and a sampler node cuts them
 ///
@@ -47,7 +46,7 @@ pub struct GridCommand {
     sampler: Option<String>,
 
     /// Whose names: comfyui, or published for the papers'
-    #[arg(long, value_name = "SYSTEM", value_parser = PossibleValuesParser::new(["comfyui", "published"]).map(system))]
+    #[arg(long, value_name = "SYSTEM")]
     compat: Option<System>,
 
     /// Sigmas as a program computes them in f32
@@ -105,19 +104,11 @@ impl GridCommand {
                     grid: Some(RunGrid::Scheduler(Node::named(scheduler))),
                     steps: self.steps,
                     denoise: self.denoise,
-                    compat: if self.compat == Some(System::Published) {
-                        RunCompat::Published
-                    } else {
-                        RunCompat::ComfyUi
-                    },
+                    compat: run_arg::of_system(self.compat)?.unwrap_or_default(),
                     ..Run::default()
                 }
             }
         };
         Ok(Run { float32: run.float32 || self.float32, ..run })
     }
-}
-
-fn system(name: String) -> System {
-    if name == "published" { System::Published } else { System::ComfyUi }
 }

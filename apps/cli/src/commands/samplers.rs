@@ -1,7 +1,7 @@
 //! `tweedie samplers`: the accuracy of the samplers of a run against their calls of the network.
 
 use crate::accuracy::{Accuracy, accuracy};
-use crate::names::{find, joined};
+use crate::names::find;
 use crate::report::{Failure, Outcome, say};
 use anyhow::{Context as _, Result, anyhow};
 use files::atomic;
@@ -9,7 +9,7 @@ use plots::cells::Cells;
 use serde_json::json;
 use std::path::PathBuf;
 use tweedie::math::catalog::Entry;
-use tweedie::math::run::{Node, Run, RunGrid, RunLoop, RunModel, RunSampler};
+use tweedie::math::run::{Node, Run, RunError, RunGrid, RunLoop, RunModel, RunSampler};
 
 /// Compare the samplers of a run: how near they come with how many calls of the network
 ///
@@ -20,7 +20,7 @@ use tweedie::math::run::{Node, Run, RunGrid, RunLoop, RunModel, RunSampler};
 #[derive(clap::Args, Clone, Debug)]
 pub struct Samplers {
     /// Names of samplers [default: all]
-    #[arg(long = "sampler", value_name = "NAME,..", value_delimiter = ',', value_parser = sampler)]
+    #[arg(long = "sampler", value_name = "NAME,..", value_delimiter = ',', value_parser = entry)]
     samplers: Vec<&'static Entry<RunSampler>>,
 
     /// The calls of the network that each may make
@@ -41,8 +41,8 @@ pub struct Samplers {
     out: PathBuf,
 }
 
-fn sampler(name: &str) -> Result<&'static Entry<RunSampler>, String> {
-    find(&RunSampler::CATALOGUE, name).map_err(|_| format!("expected {}", joined(&RunSampler::CATALOGUE)))
+fn entry(name: &str) -> Result<&'static Entry<RunSampler>, String> {
+    find(&RunSampler::CATALOGUE, name)
 }
 
 /// A sampler with its accuracy for each number of calls; `None` where it has no run of so few.
@@ -57,8 +57,9 @@ impl Samplers {
         let model = RunModel::named(&self.model).map_err(|error| Failure::input(anyhow!(error)))?;
         let all = || RunSampler::CATALOGUE.entries.iter().collect();
         let entries: Vec<_> = if self.samplers.is_empty() { all() } else { self.samplers.clone() };
-        // A scheduler that there is not is told once.
-        self.planned("euler", &model, 1).map_err(|error| Failure::input(anyhow!(error)))?;
+        // A scheduler that there is not, or that has no such grid on this model, is told once.
+        let most = self.calls.iter().copied().max().unwrap_or(1);
+        self.planned("euler", &model, most as usize).map_err(|error| Failure::input(anyhow!(error)))?;
         let rows = entries.into_iter().map(|entry| self.row(entry, &model)).collect::<Result<Vec<_>>>()?;
         std::fs::create_dir_all(&self.out).with_context(|| self.out.display().to_string())?;
         atomic::check_destination(&path)?;
@@ -91,7 +92,7 @@ impl Samplers {
         say(format_args!("{name:<31}{}", found.join(" ")))
     }
 
-    fn planned(&self, sampler: &str, model: &RunModel, steps: usize) -> Result<RunLoop> {
+    fn planned(&self, sampler: &str, model: &RunModel, steps: usize) -> Result<RunLoop, RunError> {
         let run = Run {
             model: Some(model.clone()),
             model_name: Some(self.model.clone()),
@@ -100,7 +101,7 @@ impl Samplers {
             steps: Some(steps),
             ..Run::default()
         };
-        Ok(run.plan()?)
+        run.plan()
     }
 
     /// The accuracy of a sampler for each number of calls, with the most steps that they allow. One that chooses its own steps has one
@@ -115,15 +116,39 @@ impl Samplers {
             return Ok(Row { name: entry.name, found });
         }
         for (calls, found) in self.calls.iter().zip(&mut found) {
-            for steps in (1..=*calls as usize).rev() {
-                let run = self.planned(entry.name, model, steps)?;
-                if (1..=*calls as usize).contains(&run.call_sigmas().len()) {
-                    *found = Some((steps, accuracy(&run)?));
-                    break;
-                }
-            }
+            *found = self.most_steps(entry, model, *calls as usize)?;
         }
         Ok(Row { name: entry.name, found })
+    }
+
+    /// The accuracy of the run of the most steps whose calls are no more than these. A scheduler may have no grid of some numbers
+    /// of steps.
+    fn most_steps(
+        &self,
+        entry: &'static Entry<RunSampler>,
+        model: &RunModel,
+        calls: usize,
+    ) -> Result<Option<(usize, Accuracy)>> {
+        let (mut steps, mut found) = (calls, None);
+        while found.is_none() && steps > 0 {
+            match self.planned(entry.name, model, steps) {
+                Ok(run) if run.call_sigmas().len() > calls => {
+                    steps = (steps * calls / run.call_sigmas().len()).min(steps - 1);
+                }
+                Ok(run) if !run.call_sigmas().is_empty() => found = Some(run),
+                Ok(_) | Err(RunError::Steps { .. }) => steps -= 1,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let Some(mut run) = found else { return Ok(None) };
+        // The first step or the last may take fewer calls than the others.
+        while let Ok(more) = self.planned(entry.name, model, steps + 1)
+            && steps < calls
+            && more.call_sigmas().len() <= calls
+        {
+            (run, steps) = (more, steps + 1);
+        }
+        Ok(Some((steps, accuracy(&run)?)))
     }
 
     /// The table, from the nearest to the farthest at the number of calls in the middle.

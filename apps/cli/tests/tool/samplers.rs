@@ -29,6 +29,11 @@ fn all() {
     let flow = folder.objects("samplers --sampler euler --calls 20 --model flow3 --scheduler simple --out out --json");
     assert_eq!((&flow[0]["model"], &flow[0]["scheduler"]), (&"flow3".into(), &"simple".into()));
     assert_ne!(flow[0]["runs"][0]["distance"], distance("euler", 0));
+    // As many steps as the calls allow: Heun makes two calls a step but for the last. This scheduler has no grid of one step.
+    let few = folder.objects("samplers --sampler euler,heun --calls 1,6,7 --scheduler kl_optimal --out out --json");
+    let steps = |sampler: usize| few[sampler]["runs"].as_array().expect("runs").iter().map(|run| run["steps"].clone());
+    assert_eq!(steps(0).collect::<Vec<_>>(), [Value::Null, 6.into(), 7.into()]);
+    assert_eq!(steps(1).collect::<Vec<_>>(), [Value::Null, 3.into(), 4.into()]);
 }
 
 fn refused() {

@@ -203,7 +203,7 @@ const ENTRIES: &[Entry<RunSampler>] = &[
         &["sample_dpmpp_2m"],
         "DPM-Solver++ 2M on the clock -ln(sigma)",
         &[],
-        RunSampler::new(dpmpp::dpmpp_2m).unlike(published::dpmpp_2m),
+        RunSampler::new(dpmpp::dpmpp_2m).unlike(dpmpp::published_2m),
     ),
     named(
         "dpmpp_2m_cfg_pp",
@@ -360,14 +360,14 @@ const ENTRIES: &[Entry<RunSampler>] = &[
         &[],
         "UniPC with B(h) = h (Zhao et al. 2023)",
         &[],
-        RunSampler::new(uni_pc::uni_pc).unlike(published::uni_pc).dropping().choosing(&[BH1]),
+        RunSampler::new(uni_pc::uni_pc).unlike(uni_pc::published).dropping().choosing(&[BH1]),
     ),
     named(
         "uni_pc_bh2",
         &[],
         "UniPC with B(h) = exp(h) - 1",
         &[],
-        RunSampler::new(uni_pc::uni_pc).unlike(published::uni_pc).dropping().choosing(&[BH2]),
+        RunSampler::new(uni_pc::uni_pc).unlike(uni_pc::published).dropping().choosing(&[BH2]),
     ),
     named(
         "cfgpp_ud10_ab",

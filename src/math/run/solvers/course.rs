@@ -8,6 +8,19 @@ use crate::math::run::window::FIRST_FLOW_PERCENT;
 use crate::math::sampler::linear::Linear;
 use crate::math::sampler::recorder::{Answer, Asked, Recorded, Recorder};
 
+/// A clock that rises as the noise falls, and the factor of the clean sample that goes with it, at a sigma.
+pub type Clock = fn(&Course<'_>, f64) -> [f64; 2];
+
+/// `-ln(sigma)` whatever the model, as k-diffusion has it.
+pub fn sigma_clock(_: &Course<'_>, sigma: f64) -> [f64; 2] {
+    [-sigma.ln(), 1.0]
+}
+
+/// Half the log SNR, as the papers have it.
+pub fn snr_clock(course: &Course<'_>, sigma: f64) -> [f64; 2] {
+    [course.half_log_snr(sigma), course.alpha(sigma)]
+}
+
 /// A solver on its way along the sigmas of a run.
 pub struct Course<'a> {
     /// The model.

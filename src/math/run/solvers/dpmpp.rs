@@ -1,29 +1,37 @@
 //! DPM-Solver++ (Lu et al. 2022, arXiv 2211.01095): multistep, with fresh noise, and the two-stage SDE of k-diffusion.
 
 use super::ancestral::split;
-use super::course::Course;
+use super::course::{Clock, Course, sigma_clock, snr_clock};
 use crate::math::error::sampler::SamplerError;
 use crate::math::sampler::linear::Linear;
 use crate::math::sampler::recorder::Answer;
 
 /// The second order multistep solver on the clock `-ln(sigma)`, on every model: `dpmpp_2m`.
 pub fn dpmpp_2m(course: &mut Course<'_>) -> Result<Linear, SamplerError> {
-    let (mut x, mut before): (_, Option<(Linear, f64)>) = (course.start(), None);
-    for i in 0..course.steps() {
-        let (from, to) = course.step(i);
-        let now = course.ask(&x, from)?;
-        let (h, ratio) = ((from / to).ln(), to / from);
-        let d = match before.filter(|_| to > 0.0) {
+    multistep(course, sigma_clock)
+}
+
+/// The same in half the log SNR, as the paper has it (algorithm 2).
+pub fn published_2m(course: &mut Course<'_>) -> Result<Linear, SamplerError> {
+    multistep(course, snr_clock)
+}
+
+fn multistep(course: &mut Course<'_>, clock: Clock) -> Result<Linear, SamplerError> {
+    let mut before: Option<(Linear, f64)> = None;
+    course.each_step(|course, now, from, to| {
+        let ([start, alpha], [end, alpha_end]) = (clock(course, from), clock(course, to));
+        let (h, ratio) = (end - start, to / from);
+        let d = match &before {
+            // A step from pure noise is infinite, and the clean sample before it counts for nothing.
             Some((old, h_old)) => {
                 let half = 0.5 * h / h_old;
                 &now.d * (1.0 + half) - old * half
             }
             None => now.d.clone(),
         };
-        x = now.x * ratio + d * (1.0 - ratio);
         before = Some((now.d, h));
-    }
-    Ok(x)
+        Ok(now.x * ratio + d * (alpha_end - alpha * ratio))
+    })
 }
 
 /// The same with the slope of the unconditional prediction (CFG++): `dpmpp_2m_cfg_pp`.
@@ -85,19 +93,23 @@ fn multistep_sde(course: &mut Course<'_>, order: usize) -> Result<Linear, Sample
     })
 }
 
+/// The factors of the sample and of the clean sample, and the deviation of fresh noise, of exponential Euler to a lower ratio of
+/// noise to signal.
+pub fn stochastic(course: &Course<'_>, from: f64, to: f64, eta: f64) -> [f64; 3] {
+    let (start, alpha) = (course.ratio(from), course.alpha(to));
+    let [down, up] = split(start, course.ratio(to), eta);
+    [alpha * down / from, alpha * (1.0 - down / start), alpha * up]
+}
+
 /// Two stages with fresh noise in both, each from the start of the step: `dpmpp_sde`.
 pub fn dpmpp_sde(course: &mut Course<'_>) -> Result<Linear, SamplerError> {
     course.leave_pure_noise();
     let [eta, r] = ["eta", "r"].map(|name| course.number(name));
     course.each_step(|course, now, from, to| {
         let middle = course.sigma_between(from, to, r);
-        // Exponential Euler to a lower ratio of noise to signal, then noise.
         let stage = |course: &mut Course<'_>, end: f64, d: &Linear| {
-            let (start, ratio) = (course.ratio(from), course.ratio(end));
-            let ([down, up], alpha) = (split(start, ratio, eta), course.alpha(end));
-            let kept = down / start;
-            let moved = &now.x * (alpha / course.alpha(from) * kept) + d * (alpha * (1.0 - kept));
-            moved + course.brownian_noise(alpha * up, from, end)
+            let [kept, clean, up] = stochastic(course, from, end, eta);
+            &now.x * kept + d * clean + course.brownian_noise(up, from, end)
         };
         let first = stage(course, middle, &now.d);
         let then = course.ask(&first, middle)?;

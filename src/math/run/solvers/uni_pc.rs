@@ -1,6 +1,6 @@
-//! UniPC (Zhao et al. 2023, arXiv 2302.04867) on the clock `-ln(sigma)`, whatever the model.
+//! UniPC (Zhao et al. 2023, arXiv 2302.04867), on the clock `-ln(sigma)` whatever the model or in half the log SNR.
 
-use super::course::Course;
+use super::course::{Clock, Course, sigma_clock, snr_clock};
 use super::polynomial::{exponential_integrals, weights};
 use crate::math::error::sampler::SamplerError;
 use crate::math::sampler::linear::Linear;
@@ -9,11 +9,11 @@ use crate::math::sampler::linear::Linear;
 const LAST: f64 = 1e-3;
 
 /// The highest order.
-pub const ORDER: usize = 3;
+const ORDER: usize = 3;
 
 /// The weights of clean samples over a step of this length; `nodes` are their places in units of it. Of two, the second has the
 /// paper's 1/2 of `B(h)`.
-pub fn unified(course: &Course<'_>, h: f64, nodes: &[f64]) -> Vec<f64> {
+fn integrated(course: &Course<'_>, h: f64, nodes: &[f64]) -> Vec<f64> {
     let mut integrals = exponential_integrals(h, nodes.len());
     if let [all, second] = &mut integrals[..] {
         *second = if course.chose("bh1") { 0.5 * h } else { 0.5 * *all };
@@ -23,46 +23,66 @@ pub fn unified(course: &Course<'_>, h: f64, nodes: &[f64]) -> Vec<f64> {
 
 /// `uni_pc`, `uni_pc_bh2`. A last sigma of 0 becomes 0.001.
 pub fn uni_pc(course: &mut Course<'_>) -> Result<Linear, SamplerError> {
-    let n = course.steps();
     if let Some(last) = course.sigmas.last_mut().filter(|sigma| **sigma == 0.0) {
         *last = LAST;
     }
-    if n == 1 {
+    if course.steps() == 1 {
         // No order is left for a step: the start comes back, in the scale of the end.
         let (first, last) = course.step(0);
         let now = course.ask(&course.start(), first)?;
         return Ok(now.x * (last.hypot(1.0) / first.hypot(1.0)));
     }
-    let most = ORDER.min(n - 1);
-    let order = |step: usize| if step < most { step } else { most.min(n + 1 - step) };
+    unified(course, sigma_clock)
+}
+
+/// The same in half the log SNR, to the clean sample, as the paper has it (algorithms 5 to 8).
+pub fn published(course: &mut Course<'_>) -> Result<Linear, SamplerError> {
+    unified(course, snr_clock)
+}
+
+/// Predictor and corrector of one call. The order falls towards the last step.
+fn unified(course: &mut Course<'_>, clock: Clock) -> Result<Linear, SamplerError> {
+    let n = course.steps();
+    // The clean samples of calls that were not at pure noise, latest first.
     let mut clean: Vec<Linear> = Vec::new();
     let (mut corrected, mut x) = (course.start(), course.start());
     for i in 0..n {
         let (from, to) = course.step(i);
         let now = course.ask(&x, from)?;
-        clean.insert(0, now.d.clone());
-        // The places of the last calls in units of the step that begins at call `i - back`.
-        let places = |course: &Course<'_>, back: usize, count: usize| -> Vec<f64> {
-            let (start, end) = course.ends(i - back);
-            let h = (start / end).ln();
-            (0..count).map(|j| (start / course.ends(i - back - j).0).ln() / h).collect()
+        // The length of a step, and the places of the last calls in units of it, from the call at which it begins.
+        let step = |course: &Course<'_>, begin: usize, end: f64, count: usize| -> (f64, Vec<f64>) {
+            let at = |call: usize| clock(course, course.ends(call).0)[0];
+            let h = clock(course, end)[0] - at(begin);
+            (h, (0..count).map(|j| (at(begin - j) - at(begin)) / h).collect())
         };
-        if i > 0 {
-            let (start, end) = course.ends(i - 1);
-            let nodes = [vec![1.0], places(course, 1, order(i))].concat();
-            let found = unified(course, (start / end).ln(), &nodes);
-            corrected = course.current(&corrected)? * (end / start);
-            for (d, weight) in clean.iter().zip(found) {
-                corrected = corrected + d * weight;
+        corrected = match clean.len() {
+            0 => now.x.clone(),
+            known => {
+                let (start, end) = course.ends(i - 1);
+                let (h, places) = step(course, i - 1, end, known.min(n + 1 - i));
+                let found = integrated(course, h, &[vec![1.0], places].concat());
+                let [_, alpha] = clock(course, end);
+                let kept = course.current(&corrected)? * (end / start);
+                let terms = [&now.d].into_iter().chain(&clean).zip(found);
+                terms.fold(kept, |x, (d, weight)| x + d * (weight * alpha))
             }
+        };
+        let ([_, alpha], [_, alpha_end]) = (clock(course, from), clock(course, to));
+        if alpha == 0.0 || to == 0.0 {
+            // From pure noise and to the clean sample the step is infinite, and of first order.
+            x = &corrected * (to / from) + &now.d * alpha_end;
         }
-        let nodes = places(course, 0, order(i + 1));
-        let found = unified(course, (from / to).ln(), &nodes);
-        x = &corrected * (to / from);
-        for (d, weight) in clean.iter().zip(found) {
-            x = x + d * weight;
+        if alpha == 0.0 {
+            continue;
         }
+        clean.insert(0, now.d);
         clean.truncate(ORDER);
+        if to > 0.0 {
+            let (h, places) = step(course, i, to, clean.len().min(n - i));
+            let found = integrated(course, h, &places);
+            let kept = &corrected * (to / from);
+            x = clean.iter().zip(found).fold(kept, |x, (d, weight)| x + d * (weight * alpha_end));
+        }
     }
     Ok(x)
 }
