@@ -64,7 +64,7 @@ pub(super) struct Whole {
 impl Loop {
     /// Makes the loop of a planned run.
     ///
-    /// Memory of its own: what the solver remembers, unless it is given; beside a mask or a guider up to eight tensors of the
+    /// Memory of its own: what the solver remembers, unless it is given; beside a mask or a guider up to nine tensors of the
     /// shape in f32; uploaded [noise](LoopNoise::Host) and [masks](crate::LoopMask::Host).
     ///
     /// # Errors

@@ -41,7 +41,7 @@ impl Builder<'_> {
         let needs_unconditional = run.needs_unconditional();
         let (prediction, unconditional) = match answers {
             None => (tensors.prediction, tensors.unconditional),
-            Some(answers) => (Tensor::f32(&answers.given), Some(Tensor::f32(&answers.unconditional))),
+            Some(answers) => (Tensor::f32(&answers.given), answers.unconditional.as_ref().map(Tensor::f32)),
         };
         let step = Step {
             unconditional: unconditional.filter(|_| needs_unconditional),
