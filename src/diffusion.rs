@@ -19,8 +19,8 @@ use crate::table::Table;
 
 /// The treatment of timesteps at which a quantity is undefined, such as x0 from epsilon at zero terminal SNR.
 ///
-/// It matters only where the GPU reads the timesteps ([`Timesteps::PerSample`] and [`Timesteps::Shared`]): the host cannot
-/// see which are used. With one timestep for the batch, recording such a timestep is an error and all others work.
+/// It matters only where the GPU reads the timesteps ([`Timesteps::PerSample`], [`Timesteps::PerGroup`] and
+/// [`Timesteps::Shared`]): the host cannot see which are used. With one timestep for the batch, recording such a timestep is an error and all others work.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnUndefined {
     /// Making the plan is an error that names the first such timestep.

@@ -138,6 +138,8 @@
 //!
 #![doc = include_str!("guide/image_to_image.md")]
 //!
+#![doc = include_str!("guide/levels_within_a_sample.md")]
+//!
 #![doc = include_str!("guide/mixed_precision.md")]
 //!
 //! # First use

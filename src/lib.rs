@@ -100,7 +100,7 @@ pub use diffusion::{Conversion, Noising, OnUndefined, PosteriorMean};
 #[doc(inline)]
 pub use error::Error;
 #[doc(inline)]
-pub use gpu::{Context, Gradient, Noise, NoiseKey, Plan, Recording, Shape, Storage, Tensor, Timesteps};
+pub use gpu::{Context, Gradient, Groups, Noise, NoiseKey, Plan, Recording, Shape, Storage, Tensor, Timesteps};
 pub use likelihood::{Likelihood, LikelihoodLoop};
 pub use loops::{Loop, LoopCall, LoopMask, LoopNoise, LoopTensors};
 #[doc(inline)]

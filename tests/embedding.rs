@@ -258,6 +258,7 @@ fn a_training_step_moves_and_errs_in_its_own_words() {
         noise: Drawn::new(NoiseKey::seed(1)).steps(3),
         timestep_source: TimestepSource::Drawn { density: &density, stratified: None },
         timesteps,
+        groups: None,
         x0,
         x_t,
         prediction: output,
@@ -345,7 +346,8 @@ fn hostile_ends_and_empty_counters_are_refused() {
     let words = buffer(&device, 64);
     let draw = |ends: &[u64]| {
         let (buffer, key) = (&words, NoiseKey::seed(1));
-        let draw = TimestepDraw { ends, batch: 4, key, steps: 1, seeds: None, stratified: None, buffer, offset: 0 };
+        let draw =
+            TimestepDraw { ends, batch: 4, groups: 1, key, steps: 1, seeds: None, stratified: None, buffer, offset: 0 };
         draw.plan(&context)
     };
     let hostile: [(&[u64], usize, u64); 4] = [

@@ -58,7 +58,7 @@ const FLOORS: &[Floors] = &[
             &["flow", "guidance", "importance", "loss", "protein_times", "sampler", "sigmas", "spacing"],
             &["cosine_clock", "placement", "stages"],
             &["model", "vlb"],
-            &["model_levels", "model_tables"],
+            &["model_levels", "model_tables", "own_levels"],
             &["catalog"],
             &["latent"],
             &["recipe", "run"],

@@ -29,6 +29,8 @@ mod four_buffers;
 mod gaussian;
 #[path = "gpu/gradient_scales.rs"]
 mod gradient_scales;
+#[path = "gpu/groups.rs"]
+mod groups;
 #[path = "gpu/guide.rs"]
 mod guide;
 #[path = "gpu/harness.rs"]
@@ -245,6 +247,7 @@ fn run(arguments: &Arguments) -> ExitCode {
         sampling::TESTS,
         scales::TESTS,
         guide::TESTS,
+        groups::TESTS,
         #[cfg(feature = "run-files")]
         loop_records::TESTS,
         loop_refusals::TESTS,

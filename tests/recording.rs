@@ -118,8 +118,17 @@ impl Scene {
     pub fn draw(&self, context: &Context) -> Plan {
         let density = TimestepDensity::uniform(1000).unwrap();
         let (ends, key, buffer) = (density.ends(), NoiseKey::seed(1), &self.words[0]);
-        let draw =
-            TimestepDraw { ends, batch: SHAPE.batch, key, steps: 2, seeds: None, stratified: None, buffer, offset: 0 };
+        let draw = TimestepDraw {
+            ends,
+            batch: SHAPE.batch,
+            groups: 1,
+            key,
+            steps: 2,
+            seeds: None,
+            stratified: None,
+            buffer,
+            offset: 0,
+        };
         draw.plan(context).unwrap()
     }
 
@@ -135,6 +144,7 @@ impl Scene {
                 stratified: None,
             },
             timesteps: &self.words[0],
+            groups: None,
             x0,
             x_t,
             prediction,

@@ -22,7 +22,7 @@ const LONG: Tile = [256.0, 1.0, 4.0];
 const SHORT: [Tile; 3] = [[1.0, 256.0, 1.0], [16.0, 16.0, 1.0], [256.0, 1.0, 1.0]];
 
 /// `struct WindowParams` of `walk/window.wgsl` as a plan fills it: words, in this order.
-const WINDOW: [&str; 12] = [
+const WINDOW: [&str; 16] = [
     "batch",
     "elements",
     "first_sample",
@@ -35,6 +35,10 @@ const WINDOW: [&str; 12] = [
     "pitch",
     "limit",
     "delta",
+    "runs",
+    "groups",
+    "run",
+    "unused",
 ];
 
 const WINDOW_BYTES: u32 = 4 * WINDOW.len() as u32;
@@ -105,8 +109,12 @@ const BLOCKS: [(&str, &[&str], u32); 7] = [
         ],
         80,
     ),
-    ("RowParams", &["rows", "first_timestep", "table_rows", "width", "groups_x", "counts", "nan_bits"], 32),
-    ("TimestepParams", &["batch", "ends", "first", "whole", "groups_x", "block"], 32),
+    (
+        "RowParams",
+        &["rows", "first_timestep", "table_rows", "width", "groups_x", "counts", "nan_bits", "runs", "groups"],
+        48,
+    ),
+    ("TimestepParams", &["batch", "ends", "first", "whole", "groups_x", "block", "groups"], 32),
     ("CounterParams", &["count", "first"], 16),
     ("SourceParams", &["count", "first", "groups_x", "kind", "key", "", "call", "", "threads"], 48),
     (
@@ -281,11 +289,11 @@ fn what_is_broken_is_rejected() {
         (swap("@binding(2)", "@binding(0)"), "conflict with other resource"),
         (format!("enable f16;\n{}", good.text), "a directive"),
         (format!("{}\nfn wide(x: u64) -> u64 {{ return x; }}\n", good.text), "SHADER_INT64"),
-        (swap("limit: f32,", "limit: f32, more: vec4<f32>,"), "WindowParams: expected 48 bytes"),
-        (swap("pitch: u32,", "pitches: u32,"), "WindowParams: expected 48 bytes"),
-        (swap("walk: LanesParams", "@size(48) walk: LanesParams"), "Params: expected 128 bytes"),
+        (swap("limit: f32,", "limit: f32, more: vec4<f32>,"), "WindowParams: expected 64 bytes"),
+        (swap("pitch: u32,", "pitches: u32,"), "WindowParams: expected 64 bytes"),
+        (swap("walk: LanesParams", "@size(48) walk: LanesParams"), "Params: expected 144 bytes"),
         (swap("groups_y: u32,", "groups_y: u32, more: u32,"), "LanesParams: expected 32 bytes"),
-        (swap("    in1: vec2<u32>", "    more: vec2<u32>,\n    in1: vec2<u32>"), "Params: expected 128 bytes"),
+        (swap("    in1: vec2<u32>", "    more: vec2<u32>,\n    in1: vec2<u32>"), "Params: expected 144 bytes"),
         (swap("perturbation: vec2<f32>", "perturbation: vec4<f32>"), "Key: expected 32 bytes"),
         (swap("@workgroup_size(tile_x,", "@workgroup_size(tile_x * 2,"), "a workgroup of [512, 1, 1]"),
         (swap("override tile_y: u32", "override tile_z: u32"), "no definition in scope"),

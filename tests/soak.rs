@@ -143,6 +143,7 @@ impl Bench {
                 noise: Drawn::new(key).steps(2),
                 timestep_source: TimestepSource::Drawn { density: &self.density, stratified: Some(shape.batch) },
                 timesteps: &timesteps,
+                groups: None,
                 x0,
                 x_t,
                 prediction,

@@ -8,7 +8,7 @@ use tweedie::math::catalog::{ClassArguments, SamplerOptions};
 use tweedie::math::sampler::Langevin;
 use tweedie::math::{Sampler, Stages};
 
-/// Cases that are not runs of one sampler on one sample; each has a test of its own, or none yet.
+/// Cases that are not runs of one sampler on one sample; each has a test of its own.
 const APART: &[&str] = &[
     "P_flow_per_token_N4",
     "P_sde_ve_corrector_N4",
@@ -242,6 +242,39 @@ fn langevin_corrects_between_predictions() {
         worst = worst.max(deviation(&x, &samples[k + 1]));
     }
     assert!(worst < case["tolerance"].as_f64().unwrap(), "{worst:e}");
+}
+
+/// Tokens at levels of their own: each takes Euler's step to the next cleaner level of the loop, or stays as it is.
+#[test]
+fn tokens_at_levels_of_their_own() {
+    let file = Vectors::load("P");
+    let all = cases();
+    let case = all.iter().find(|case| id(case) == "P_flow_per_token_N4").unwrap();
+    let read = scheduler(case).unwrap();
+    let sampler = read.sampler(&arguments(case)).unwrap();
+    let [samples, velocities, told, moves] =
+        ["samples", "model_outputs", "token_timesteps", "moves"].map(|name| parts(&file, case, name));
+    let channels = samples[0].len() / told[0].len();
+    let run = |factor: f64| {
+        let mut x = samples[0].clone();
+        let mut worst = 0.0f64;
+        for (k, after) in samples[1..].iter().enumerate() {
+            for (token, x) in x.chunks_mut(channels).enumerate().filter(|(token, _)| moves[k][*token] != 0.0) {
+                let level = read.model().level_at(told[k][token]).unwrap();
+                let to = sampler.level_below(level).unwrap();
+                let row = read.model().euler_step(level, to).unwrap();
+                for (x, u) in x.iter_mut().zip(&velocities[k][token * channels..]) {
+                    let clean = row.x0[0] * *x + row.x0[1] * u;
+                    *x = row.x * *x + factor * row.clean * clean;
+                }
+            }
+            worst = worst.max(deviation(&x, after));
+        }
+        worst
+    };
+    let most = case["tolerance"].as_f64().unwrap();
+    assert!(run(1.0) < most, "{} of {most}", run(1.0));
+    assert!(run(1.001) > most, "a coefficient that is a thousandth wrong is seen");
 }
 
 #[test]

@@ -92,6 +92,7 @@ impl Trainer {
                 stratified: Some(self.shape.batch),
             },
             timesteps: &self.timesteps,
+            groups: None,
             x0: Tensor::f32(&self.x0),
             x_t: Tensor::f32(&self.x_t),
             // Rows of TILE, of which as many count as a sample has elements.

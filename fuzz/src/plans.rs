@@ -10,7 +10,7 @@ use tweedie::gpu::{
 };
 use tweedie::noise::Perturbation;
 use tweedie::table::{Clip, Deviation, Matrix, StepRow, Table};
-use tweedie::{Context, Shape, Storage, Tensor};
+use tweedie::{Context, Groups, Shape, Storage, Tensor};
 
 /// A device that makes a panic of whatever wgpu complains about.
 pub(crate) struct Device {
@@ -149,9 +149,14 @@ impl<'a> Bench<'a> {
     }
 
     pub fn which(&self, u: &mut Unstructured<'_>) -> Result<Timesteps<'a>> {
-        Ok(match u.int_in_range(0..=3)? {
+        Ok(match u.int_in_range(0..=4)? {
             0 | 1 => Timesteps::Batch,
             2 => Timesteps::PerSample { buffer: self.any(u)?, offset: Self::offset(u)? },
+            4 => Timesteps::PerGroup {
+                buffer: self.any(u)?,
+                offset: Self::offset(u)?,
+                groups: Groups::new(u.int_in_range(0..=9)?, u.int_in_range(0..=9)?),
+            },
             _ => Timesteps::Shared { buffer: self.any(u)?, offset: Self::offset(u)? },
         })
     }

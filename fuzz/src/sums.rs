@@ -64,6 +64,7 @@ impl<'a> Bench<'a> {
         let draw = TimestepDraw {
             ends: &ends,
             batch: self.shape.batch,
+            groups: 1,
             key: Self::key(u)?,
             steps: Self::steps(u)?,
             seeds: None,

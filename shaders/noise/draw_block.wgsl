@@ -1,7 +1,7 @@
 // Four normals of a sample of this window: elements 4 * block and on of the whole sample, on the stream of this row.
 // Expects: key, seed_of, normal_block.
-// Defines: draw_block.
-fn draw_block(sample: u32, block: u32, stream: u32) -> vec4<f32> {
+// Defines: sample_block.
+fn sample_block(sample: u32, block: u32, stream: u32) -> vec4<f32> {
     let id = seed_of(sample);
     return normal_block(vec4<u32>(block, key.stream + stream, id.zw), id.xy);
 }

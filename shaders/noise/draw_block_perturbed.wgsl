@@ -1,8 +1,8 @@
-// As `draw_block`, with an offset for each channel and a second noise added. Blocks below 2^30 are the noise itself, those
+// As `sample_block` of draw_block.wgsl, with an offset for each channel and a second noise added. Blocks below 2^30 are the noise itself, those
 // from 2^30 the second noise, from 2^31 the offsets. Host twin: `tweedie::noise::Perturbation`.
 // Expects: key, seed_of, normal_block.
-// Defines: draw_block.
-fn draw_block(sample: u32, block: u32, stream: u32) -> vec4<f32> {
+// Defines: sample_block.
+fn sample_block(sample: u32, block: u32, stream: u32) -> vec4<f32> {
     let id = seed_of(sample);
     let channel = (vec4<u32>(4u * block) + vec4<u32>(0u, 1u, 2u, 3u)) / key.channel;
     // Four elements belong to four channels at most, and those to two blocks.

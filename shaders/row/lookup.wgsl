@@ -1,9 +1,9 @@
 // The row of a timestep for each sample, from a buffer that the host cannot see. Out of range, or where the row is undefined,
 // the sample becomes NaN; it never gets another timestep's numbers. An undefined row holds NaN bits.
-// Expects: params, Found, WIDTH, table, timesteps.
+// Expects: params, Found, WIDTH, table, timesteps, timestep_of.
 // Defines: find_row, coefficients.
 fn find_row(sample: u32) -> Found {
-    let t = timesteps[params.window.timestep_offset + sample * params.window.timestep_stride];
+    let t = timesteps[params.window.timestep_offset + timestep_of(sample)];
     let index = min(t, params.window.rows - 1u);
     let undefined = (bitcast<u32>(table[index * WIDTH].x) & 0x7fffffffu) > 0x7f800000u;
     return Found(index, t < params.window.rows && !undefined);

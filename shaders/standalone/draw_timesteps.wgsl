@@ -1,4 +1,4 @@
-// A timestep for each sample of a batch: the first word of its Philox block, looked up in a division of all words.
+// A timestep for each sample of a batch, or for each group of its elements: the first word of a Philox block, looked up in a division of all words.
 // Integers only, so the same bits everywhere. Host twin: `tweedie::math::TimestepDensity`.
 // Expects: philox, multiply_wide (product_words), seed_of; from the host SMALL_WORKGROUP.
 // Defines: Key, TimestepParams, first_sample, the entry point, whose name the host fills in.
@@ -11,12 +11,13 @@ struct Key {
 }
 
 struct TimestepParams {
-    batch: u32,
+    batch: u32,   // timesteps: those of all groups of all samples
     ends: u32,    // how many timesteps end before the last word
     first: u32,   // word of the first timestep
     whole: u32,   // samples that a stratified draw is spread over; 0 for independent draws
     groups_x: u32, // workgroups along x; the next row goes on from there
-    @size(12) block: u32, // the block of a sample that its timestep is drawn from
+    block: u32,   // the block of a sample that its first timestep is drawn from
+    @size(8) groups: u32, // timesteps of a sample: each takes two blocks
 }
 
 @group(0) @binding(0) var<uniform> params: TimestepParams;
@@ -50,10 +51,10 @@ fn divide(high: u32, low: u32, divisor: u32) -> Division {
     return Division(quotient, rest);
 }
 
-// The sample's own share of all words: strata follow each other from a shift that the whole batch has in common.
-fn stratified(word: u32, sample: vec2<u32>) -> u32 {
+// The sample's own share of all words: strata follow each other from a shift that the whole batch has in common, for each group.
+fn stratified(block: u32, word: u32, sample: vec2<u32>) -> u32 {
     let whole = params.whole;
-    let first = philox4x32_10(vec4<u32>(params.block + 1u, key.stream, 0u, 0u), key.seed).x;
+    let first = philox4x32_10(vec4<u32>(block + 1u, key.stream, 0u, 0u), key.seed).x;
     let shift = multiply_wide(first, whole).x;
     let index = divide(sample.y % whole, sample.x, whole).remainder;
     let stratum = select(index + shift, index - (whole - shift), index >= whole - shift);
@@ -66,10 +67,11 @@ fn {{entry_point}}(@builtin(local_invocation_id) local: vec3<u32>, @builtin(work
     if (i >= params.batch) {
         return;
     }
-    let id = seed_of(i);
-    var word = philox4x32_10(vec4<u32>(params.block, key.stream, id.zw), id.xy).x;
+    let id = seed_of(i / params.groups);
+    let block = params.block + 2u * (i % params.groups);
+    var word = philox4x32_10(vec4<u32>(block, key.stream, id.zw), id.xy).x;
     if (params.whole > 0u) {
-        word = stratified(word, id.zw);
+        word = stratified(block, word, id.zw);
     }
     // The first timestep that ends after the word.
     // A binary search: 32 halvings are enough for any table, and the loop has an end that every compiler sees.

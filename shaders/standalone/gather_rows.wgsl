@@ -10,7 +10,9 @@ struct RowParams {
     width: u32,          // vec4s of a row
     groups_x: u32,       // workgroups along x; y goes on from there
     counts: u32,         // samples that a row stands for
-    @size(8) nan_bits: u32, // bits of a NaN
+    nan_bits: u32,       // bits of a NaN
+    runs: u32,           // with timesteps of groups: runs of a sample, each of which has a row; else 1
+    @size(16) groups: u32, // likewise: groups of a sample
 }
 
 @group(0) @binding(0) var<uniform> params: RowParams;
@@ -25,7 +27,8 @@ fn gather_rows(@builtin(local_invocation_id) local: vec3<u32>, @builtin(workgrou
     if (i >= params.rows) {
         return;
     }
-    let t = timesteps[params.first_timestep + i];
+    // A run has the timestep of its sample's group.
+    let t = timesteps[params.first_timestep + i / params.runs * params.groups + i % params.groups];
     let place = min(t, params.table_rows - 1u) * params.width;
     let undefined = (table[place].x & 0x7fffffffu) > 0x7f800000u;
     let defined = t < params.table_rows && !undefined;

@@ -24,6 +24,10 @@ struct WindowParams {
     pitch: u32,           // from one remembered clean sample to the next, in lanes or elements
     limit: f32,           // step, vlb: clean samples are clamped to -limit..limit
     delta: f32,           // loss: where a parabola turns into a line
+    runs: u32,            // with timesteps of groups: runs of a sample, each of which counts as one
+    groups: u32,          // likewise: groups of a sample
+    run: u32,             // likewise: elements of a run
+    unused: u32,
 }
 
 fn first_sample() -> u32 {

@@ -31,6 +31,9 @@ pub struct TimestepDraw<'a> {
     pub ends: &'a [u64],
     /// Samples of the batch.
     pub batch: u32,
+    /// Timesteps of a sample, one for each of its [groups](crate::Groups): 1 for one of the whole sample. Those of a group are the
+    /// same however many groups follow it.
+    pub groups: u32,
     /// Seed, stream and first sample. Recording step `k` draws from stream `key.stream + k`.
     pub key: NoiseKey,
     /// The number of steps that may be recorded without setting a key: 1 to 65,536.
@@ -40,7 +43,7 @@ pub struct TimestepDraw<'a> {
     pub seeds: Option<(&'a wgpu::Buffer, u64)>,
     /// For a stratified draw, the samples of the whole batch, those of all devices together.
     pub stratified: Option<u32>,
-    /// The buffer for the timesteps, one `u32` a sample, with usage STORAGE.
+    /// The buffer for the timesteps, `[batch, groups]` of `u32`, with usage STORAGE.
     pub buffer: &'a wgpu::Buffer,
     /// Bytes before the first timestep: a multiple of 4.
     pub offset: u64,
@@ -59,10 +62,12 @@ impl TimestepDraw<'_> {
 
     /// The plan with keys that another one has uploaded already.
     pub(crate) fn with_keys(&self, context: &Context, keys: Option<&Arc<Keys>>) -> Result<Plan, PlanError> {
-        if self.batch == 0 {
-            return Err(PlanError::EmptyShape { batch: 0, elements: 1 });
+        if self.batch == 0 || self.groups == 0 {
+            return Err(PlanError::EmptyShape { batch: self.batch, elements: self.groups });
         }
-        let words = WordRange::at((self.buffer, self.offset), self.batch).in_role(RESULTS);
+        let found = u64::from(self.batch) * u64::from(self.groups);
+        let count = u32::try_from(found).map_err(|_| PlanError::Runs { most: u32::MAX, found })?;
+        let words = WordRange::at((self.buffer, self.offset), count).in_role(RESULTS);
         words.check("timesteps")?;
         if self.ends.is_empty() {
             return Err(PlanError::EmptyTable);
@@ -80,18 +85,19 @@ impl TimestepDraw<'_> {
             Some(keys) => Arc::clone(keys),
             None => Arc::new(Keys::new(context, label, Some(drawing))?),
         };
-        let workgroups = workgroups("timesteps", u64::from(self.batch))?;
-        let (ends, count) = inner_ends(self.ends);
+        let workgroups = workgroups("timesteps", found)?;
+        let (ends, inner) = inner_ends(self.ends);
         let (out, first) = words.binding(context);
         let params = TimestepParams {
-            batch: self.batch,
-            ends: count,
+            batch: count,
+            ends: inner,
             first,
             // 0 tells the kernel that the draw is not stratified.
             whole: self.stratified.map_or(0, |whole| whole.max(1)),
             groups_x: workgroups[0],
             block: TIMESTEP_BLOCK,
-            unused: [0; 2],
+            groups: self.groups,
+            unused: 0,
         };
         let (uniform, table) =
             (BufferUsages::UNIFORM | BufferUsages::COPY_DST, BufferUsages::STORAGE | BufferUsages::COPY_DST);

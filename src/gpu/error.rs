@@ -76,6 +76,42 @@ pub enum PlanError {
         /// The other tensor's role.
         other: &'static str,
     },
+    /// Groups that do not divide a sample.
+    #[error(
+        "timesteps of groups: expected samples of whole runs of {count} groups of {run} elements, found samples of {elements} elements"
+    )]
+    Groups {
+        /// The elements of a sample.
+        elements: u32,
+        /// The groups.
+        count: u32,
+        /// The consecutive elements of a group.
+        run: u32,
+    },
+    /// More runs of groups than a kernel counts.
+    #[error("timesteps of groups: expected at most {most} runs in a batch, found {found}")]
+    Runs {
+        /// The largest number.
+        most: u32,
+        /// The runs of the batch.
+        found: u64,
+    },
+    /// Something that timesteps of groups do not go with.
+    #[error("timesteps of groups: expected {expected}, found {found}")]
+    Grouped {
+        /// What they go with.
+        expected: &'static str,
+        /// What there is.
+        found: &'static str,
+    },
+    /// A tensor with gaps beside timesteps of groups.
+    #[error("{tensor}: expected samples without gaps beside timesteps of groups, found a stride of {found} elements")]
+    GroupStride {
+        /// The tensor's role.
+        tensor: &'static str,
+        /// The stride in elements.
+        found: u32,
+    },
     /// Two 16-bit outputs that begin in different halves of a word, where they cannot be written one after the other: in
     /// a step, or if both replace an input.
     #[error(

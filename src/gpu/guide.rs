@@ -106,8 +106,14 @@ impl<'a> Guide<'a> {
         tensors[slots::MOMENTUM] = self.momentum;
         tensors[slots::GUIDED] = Some(self.guided);
         tensors[slots::NEXT_MOMENTUM] = self.momentum;
-        let job = Job::new(Op::Guide { summed }, self.shape, self.calls, tensors, &rows);
-        let job = Job { accepts: Accepts::Guide(bounds), ..job };
+        let (shape, runs) = self.calls.runs_of(self.shape)?;
+        if summed && runs.is_some() {
+            let (expected, found) =
+                ("weights that are numbers of the call", "weights that follow from sums of a sample");
+            return Err(PlanError::Grouped { expected, found });
+        }
+        let job = Job::new(Op::Guide { summed }, shape, self.calls, tensors, &rows);
+        let job = Job { runs, accepts: Accepts::Guide(bounds), ..job };
         PlanBuilder::plan(context, &job, |plan| {
             let moments = summed.then(|| moments(plan, &job)).transpose()?;
             plan.stream(&Job { scales: moments.as_ref(), ..job.clone() })

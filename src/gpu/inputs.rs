@@ -1,5 +1,6 @@
 //! The inputs of a plan beside its tensors: rows to apply, noise to draw, and the place of a recording.
 
+use crate::gpu::error::PlanError;
 use crate::gpu::tensor::{Shape, Tensor};
 use crate::noise::NoiseKey;
 use crate::noise::perturb::Perturbation;
@@ -25,6 +26,16 @@ pub enum Timesteps<'a> {
         /// Bytes before the timestep: a multiple of 4.
         offset: u64,
     },
+    /// One `u32` for each [group](Groups) of each sample, read from this buffer on the GPU: `[batch, groups]`, for tokens,
+    /// frames or channels that have noise levels of their own.
+    PerGroup {
+        /// The buffer, with usage STORAGE.
+        buffer: &'a wgpu::Buffer,
+        /// Bytes before the first timestep: a multiple of 4.
+        offset: u64,
+        /// The groups of a sample.
+        groups: Groups,
+    },
 }
 
 impl<'a> Timesteps<'a> {
@@ -32,6 +43,74 @@ impl<'a> Timesteps<'a> {
     pub const fn per_sample(buffer: &'a wgpu::Buffer) -> Self {
         Timesteps::PerSample { buffer, offset: 0 }
     }
+
+    /// A timestep for each group of each sample, from the beginning of a buffer.
+    pub const fn per_group(buffer: &'a wgpu::Buffer, groups: Groups) -> Self {
+        Timesteps::PerGroup { buffer, offset: 0, groups }
+    }
+
+    /// The batch as a plan goes over it: what has a timestep of its own counts as a sample, and a group is its runs.
+    pub(crate) fn runs_of(self, shape: Shape) -> Result<(Shape, Option<Runs>), PlanError> {
+        let Timesteps::PerGroup { groups, .. } = self else { return Ok((shape, None)) };
+        let Some(each) = groups.runs_in(shape.elements) else {
+            return Err(PlanError::Groups { elements: shape.elements, count: groups.count, run: groups.run });
+        };
+        let found = u64::from(shape.batch) * u64::from(each);
+        let batch = u32::try_from(found).map_err(|_| PlanError::Runs { most: u32::MAX, found })?;
+        Ok((Shape::new(batch, groups.run), Some(Runs { each, groups: groups.count })))
+    }
+}
+
+/// The groups of a sample's elements that have a timestep each: element `e` belongs to group `e / run % count`.
+///
+/// A sample of `[tokens, channels]` has `Groups::new(tokens, channels)`: a level for each token. One of `[channels, frames,
+/// height, width]` has `Groups::new(frames, height * width)`: a level for each frame, of all its channels. One of `[channels,
+/// height, width]` has `Groups::new(channels, height * width)`.
+///
+/// ```
+/// let frames = tweedie::Groups::new(5, 64 * 64); // of [16, 5, 64, 64]
+/// let element = |channel, frame, pixel| (channel * 5 + frame) * 64 * 64 + pixel;
+/// assert_eq!([element(0, 3, 17), element(15, 3, 0)].map(|element| frames.group_of(element)), [Some(3); 2]);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Groups {
+    /// Groups of a sample, at least 1.
+    pub count: u32,
+    /// Consecutive elements of a group, at least 1. A sample is whole runs of all groups, in turns.
+    pub run: u32,
+}
+
+impl Groups {
+    /// `count` groups, in runs of `run` elements.
+    pub const fn new(count: u32, run: u32) -> Self {
+        Self { count, run }
+    }
+
+    /// The group of an element of a sample; `None` if there are no groups or runs.
+    #[must_use]
+    pub const fn group_of(self, element: u32) -> Option<u32> {
+        match element.checked_div(self.run) {
+            Some(run) => run.checked_rem(self.count),
+            None => None,
+        }
+    }
+
+    /// The runs of a sample of this many elements, if it is whole runs of all groups.
+    fn runs_in(self, elements: u32) -> Option<u32> {
+        let runs = elements.checked_div(self.run)?;
+        let is_whole =
+            self.count > 0 && runs > 0 && runs.is_multiple_of(self.count) && elements.is_multiple_of(self.run);
+        is_whole.then_some(runs)
+    }
+}
+
+/// How the runs of a batch belong to samples and groups.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Runs {
+    /// Runs of a sample.
+    pub each: u32,
+    /// Groups of a sample.
+    pub groups: u32,
 }
 
 /// The timestep and the noise step that a recording uses.

@@ -76,8 +76,9 @@ impl Map<'_> {
         tensors[slots::OUT0] = Some(self.out0);
         tensors[slots::OUT1] = self.out1;
         let rows = self.table.rounded()?;
-        let job = Job::new(Op::Map, self.shape, self.timesteps, tensors, &rows);
-        let job = Job { roles, keys, accepts: Accepts::Map, ..job }.drawing(self.in1, slots::NOISE_OUT);
+        let (shape, runs) = self.timesteps.runs_of(self.shape)?;
+        let job = Job::new(Op::Map, shape, self.timesteps, tensors, &rows);
+        let job = Job { roles, keys, runs, accepts: Accepts::Map, ..job }.drawing(self.in1, slots::NOISE_OUT);
         PlanBuilder::plan(context, &job, |plan| plan.stream(&job))
     }
 }

@@ -39,7 +39,7 @@ pub use draw_timesteps::TimestepDraw;
 pub use error::PlanError;
 #[doc(inline)]
 pub use guide::Guide;
-pub use inputs::{Drawn, Gradient, GradientScale, Noise, Perturbed, Recording, Reduction, Timesteps};
+pub use inputs::{Drawn, Gradient, GradientScale, Groups, Noise, Perturbed, Recording, Reduction, Timesteps};
 pub use latent_preview::{LatentPreview, PreviewPlan};
 #[doc(inline)]
 pub use loss::Loss;

@@ -39,6 +39,7 @@ mod model_levels;
 pub(crate) mod model_tables;
 pub(crate) mod model_variance;
 pub(crate) mod normal;
+mod own_levels;
 pub(crate) mod placement;
 pub(crate) mod posterior;
 pub(crate) mod process;

@@ -69,7 +69,7 @@ impl Density {
     pub fn draw(self, key: NoiseKey, batch: usize) -> Result<Vec<f64>, DrawError> {
         self.check()?;
         let uniform = |word: u32| (f64::from(word) + 0.5) / WORDS as f64;
-        Ok(samples(key, batch).map(|sample| self.quantile(uniform(word(key, sample)))).collect())
+        Ok(samples(key, batch).map(|sample| self.quantile(uniform(word(key, sample, 0)))).collect())
     }
 
     /// The probability of at most `x`.
@@ -220,7 +220,15 @@ impl TimestepDensity {
     /// Draws a timestep for each sample of a batch, whose first has the global index `key.first_sample`.
     #[must_use]
     pub fn draw(&self, key: NoiseKey, batch: usize) -> Vec<u32> {
-        samples(key, batch).map(|sample| self.at(word(key, sample))).collect()
+        samples(key, batch).map(|sample| self.at(word(key, sample, 0))).collect()
+    }
+
+    /// Draws a timestep for each group of each sample, `[batch, groups]`: of tokens, frames or channels that have noise levels of
+    /// their own. The first group's are those of [`draw`](Self::draw).
+    #[must_use]
+    pub fn draw_groups(&self, key: NoiseKey, batch: usize, groups: u32) -> Vec<u32> {
+        let of_sample = |sample| (0..groups).map(move |group| self.at(word(key, sample, group)));
+        samples(key, batch).flat_map(of_sample).collect()
     }
 
     /// Draws timesteps that are spread evenly over the `whole` samples of all devices; `key.first_sample` is the global
@@ -229,24 +237,35 @@ impl TimestepDensity {
     /// Samples beyond the whole batch wrap around. A `whole` of 0 counts as 1.
     #[must_use]
     pub fn draw_stratified(&self, key: NoiseKey, batch: usize, whole: u32) -> Vec<u32> {
+        self.draw_groups_stratified(key, batch, 1, whole)
+    }
+
+    /// The same for each group of each sample, `[batch, groups]`: those of a group are spread evenly.
+    #[must_use]
+    pub fn draw_groups_stratified(&self, key: NoiseKey, batch: usize, groups: u32, whole: u32) -> Vec<u32> {
         let whole = u64::from(whole.max(1));
-        let shift = shift(key, whole);
-        let stratified = |sample: u64| {
-            let stratum = (sample % whole + shift) % whole;
-            ((u128::from(stratum) << 32 | u128::from(word(key, sample))) / u128::from(whole)) as u32
+        let stratified = |sample: u64, group: u32| {
+            let stratum = (sample % whole + shift(key, whole, group)) % whole;
+            ((u128::from(stratum) << 32 | u128::from(word(key, sample, group))) / u128::from(whole)) as u32
         };
-        samples(key, batch).map(|sample| self.at(stratified(sample))).collect()
+        let of_sample = |sample| (0..groups).map(move |group| self.at(stratified(sample, group)));
+        samples(key, batch).flat_map(of_sample).collect()
     }
 }
 
-/// The word that decides a sample's timestep.
-fn word(key: NoiseKey, sample: u64) -> u32 {
-    key.words_of(TIMESTEP_BLOCK, sample)[0]
+/// The word that decides the timestep of a sample's group.
+fn word(key: NoiseKey, sample: u64, group: u32) -> u32 {
+    key.words_of(block(group), sample)[0]
 }
 
-/// The stratum of sample 0: one number for the whole batch, from a block that belongs to no sample.
-fn shift(key: NoiseKey, whole: u64) -> u64 {
-    let word = key.words_of(TIMESTEP_BLOCK + 1, 0)[0];
+/// The first of the two blocks of a group; the second is that of its strata.
+fn block(group: u32) -> u32 {
+    TIMESTEP_BLOCK.wrapping_add(group.wrapping_mul(2))
+}
+
+/// The stratum of sample 0: one number of a group for the whole batch, from a block that belongs to no sample.
+fn shift(key: NoiseKey, whole: u64, group: u32) -> u64 {
+    let word = key.words_of(block(group) + 1, 0)[0];
     (u64::from(word) * whole) >> 32
 }
 

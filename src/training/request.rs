@@ -1,6 +1,6 @@
 //! The request for a training step.
 
-use crate::gpu::inputs::{Drawn, Gradient};
+use crate::gpu::inputs::{Drawn, Gradient, Groups};
 use crate::gpu::tensor::{Shape, Tensor};
 use crate::math::loss::Objective;
 use crate::math::model_variance::ModelVariance;
@@ -81,8 +81,12 @@ pub struct Training<'a> {
     pub noise: Drawn<'a>,
     /// The source of the timesteps.
     pub timestep_source: TimestepSource<'a>,
-    /// The timesteps, one `u32` a sample from the beginning of the buffer: the network reads them too.
+    /// The timesteps, one `u32` a sample, or one for each of its groups, from the beginning of the buffer: the network reads them
+    /// too.
     pub timesteps: &'a wgpu::Buffer,
+    /// The groups of a sample that have timesteps of their own (diffusion forcing, Chen et al. 2024, arXiv 2407.01392); `None` for
+    /// one timestep of the whole sample. Each run of a group then has a loss; see [`Loss::losses`](crate::gpu::Loss::losses).
+    pub groups: Option<Groups>,
     /// The clean sample.
     pub x0: Tensor<'a>,
     /// The noisy sample, which the network reads.

@@ -65,6 +65,7 @@ const VARIANCE: Roles = &["prediction", "variance.learned", "x0", "noise", "", "
 ///     noise: Drawn::new(NoiseKey::seed(42)).steps(100),
 ///     timestep_source: TimestepSource::Drawn { density: &density, stratified: Some(64) },
 ///     timesteps: t,
+///     groups: None,
 ///     x0: Tensor::f32(x0),
 ///     x_t: Tensor::f32(x_t),
 ///     prediction: Tensor::f32(prediction),
@@ -225,12 +226,21 @@ impl Training<'_> {
         Drawn { perturbed: if sees_input { perturbed } else { perturbed.map(of_target) }, ..self.noise }
     }
 
+    /// The timesteps of the samples, or of their groups.
+    fn timesteps(&self) -> Timesteps<'_> {
+        match self.groups {
+            Some(groups) => Timesteps::per_group(self.timesteps, groups),
+            None => Timesteps::per_sample(self.timesteps),
+        }
+    }
+
     /// The draw of the timesteps, if they are drawn.
     fn draw(&self, context: &Context, keys: &TrainingKeys) -> Result<Option<Plan>, Error> {
         let TimestepSource::Drawn { density, stratified } = self.timestep_source else { return Ok(None) };
         let draw = TimestepDraw {
             ends: density.ends(),
             batch: self.shape.batch,
+            groups: self.groups.map_or(1, |groups| groups.count),
             key: self.noise.key,
             steps: self.noise.steps,
             seeds: self.noise.seeds,
@@ -247,7 +257,7 @@ impl Training<'_> {
         let noising = Map {
             table: &table,
             shape: self.shape,
-            timesteps: Timesteps::per_sample(self.timesteps),
+            timesteps: self.timesteps(),
             in0: Some(self.x0),
             in1: self.noise(true).into(),
             out0: self.x_t,
@@ -262,7 +272,7 @@ impl Training<'_> {
             table,
             penalty: self.penalty,
             shape: self.shape,
-            timesteps: Timesteps::per_sample(self.timesteps),
+            timesteps: self.timesteps(),
             prediction: self.prediction,
             in0: Some(self.x0),
             in1: self.noise(false).into(),
@@ -305,7 +315,7 @@ impl Training<'_> {
         };
         let terms = VlbTerms {
             inputs,
-            timesteps: Timesteps::per_sample(self.timesteps),
+            timesteps: self.timesteps(),
             terms: (terms, 0),
             mean: None,
             gradient: None,

@@ -80,6 +80,7 @@ fn a_lost_device(harness: &Harness) {
     let draw = TimestepDraw {
         ends: &ends,
         batch: 4,
+        groups: 1,
         key: NoiseKey::seed(1),
         steps: 1,
         seeds: None,

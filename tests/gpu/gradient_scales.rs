@@ -191,6 +191,7 @@ fn train(harness: &Harness, by: Option<f64>, into: [Storage; 2]) -> Outcome {
         noise: Drawn::new(NoiseKey::seed(5)),
         timestep_source: TimestepSource::InBuffer,
         timesteps: &timesteps,
+        groups: None,
         x0: Tensor::f32(&x0),
         x_t: Tensor::f32(&x_t),
         prediction: Tensor::f32(&prediction),

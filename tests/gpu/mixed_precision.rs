@@ -37,6 +37,7 @@ fn gradients(harness: &Harness, shape: Shape, storage: Storage, scale: GradientS
             noise: Drawn::new(NoiseKey::seed(1)),
             timestep_source: TimestepSource::Drawn { density: &density, stratified: Some(shape.batch) },
             timesteps: &timesteps,
+            groups: None,
             x0: Tensor::f32(&x0),
             x_t: Tensor::f32(&x_t),
             prediction: Tensor::f32(&prediction),

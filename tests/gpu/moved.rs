@@ -194,6 +194,7 @@ fn a_draw_of_timesteps(harness: &Harness) {
     let draw = TimestepDraw {
         ends: density.ends(),
         batch: 33,
+        groups: 1,
         key: KEY,
         steps: 1,
         seeds: None,

@@ -277,6 +277,7 @@ fn of_draws_of_timesteps(harness: &Harness) {
         let draw = TimestepDraw {
             ends: &[1 << 30, 1 << 31, 1 << 32],
             batch: SHAPE.batch,
+            groups: 1,
             key: KEY,
             steps: 1,
             seeds: Some(scene.words("seeds")),

@@ -133,6 +133,7 @@ fn train(harness: &Harness, steps: std::ops::Range<u32>, weights: &[u8]) -> Outc
                 noise: Drawn::new(key(steps.start, m)).steps(SLOTS),
                 timestep_source: TimestepSource::Drawn { density: &density, stratified: Some((MICRO * BATCH) as u32) },
                 timesteps: &timesteps,
+                groups: None,
                 x0: f16(&x0).at(m as u64 * TENSOR),
                 x_t: f16(&x_t),
                 prediction: f16(&y),

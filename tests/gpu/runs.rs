@@ -191,8 +191,17 @@ fn rows_of_every_op_are_written_later(harness: &Harness) {
     assert_eq!(bare.set_rows(queue, 0, &[asks]), Err(PlanError::Missing { what: "in1", row: 0 }));
     let density = TimestepDensity::uniform(4).expect("a density");
     let (ends, key) = (density.ends(), NoiseKey::default());
-    let draw =
-        TimestepDraw { ends, batch: 4, key, steps: 1, seeds: None, stratified: None, buffer: &results, offset: 0 };
+    let draw = TimestepDraw {
+        ends,
+        batch: 4,
+        groups: 1,
+        key,
+        steps: 1,
+        seeds: None,
+        stratified: None,
+        buffer: &results,
+        offset: 0,
+    };
     let draw = draw.plan(&harness.context).expect("a draw");
     let expected = PlanError::RowKind { expected: "none", found: "rows of a step" };
     assert_eq!(draw.set_rows(queue, 0, &[StepRow::IDENTITY]), Err(expected));
@@ -324,7 +333,8 @@ fn every_draw_takes_a_seed_for_each_sample(harness: &Harness) {
     let density = TimestepDensity::uniform(1000).expect("a density");
     let t = harness.gpu.buffer("t", 12);
     let (ends, seeds) = (density.ends(), Some((&seeds, 0)));
-    let draw = TimestepDraw { ends, batch: 3, key, steps: 1, seeds, stratified: None, buffer: &t, offset: 0 };
+    let draw =
+        TimestepDraw { ends, batch: 3, groups: 1, key, steps: 1, seeds, stratified: None, buffer: &t, offset: 0 };
     harness.run(&draw.plan(&harness.context).expect("a draw"), Recording::per_sample());
     let found: Vec<u32> = bytemuck::pod_collect_to_vec(&harness.read(&t));
     let exact: Vec<u32> = ids.iter().flat_map(|&id| density.draw(key_of(id), 1)).collect();

@@ -12,7 +12,17 @@ pub const TESTS: &[crate::Test] = &[
 ];
 
 fn draw<'a>(density: &'a TimestepDensity, batch: u32, key: NoiseKey, buffer: &'a wgpu::Buffer) -> TimestepDraw<'a> {
-    TimestepDraw { ends: density.ends(), batch, key, steps: 3, seeds: None, stratified: None, buffer, offset: 4 }
+    TimestepDraw {
+        ends: density.ends(),
+        batch,
+        groups: 1,
+        key,
+        steps: 3,
+        seeds: None,
+        stratified: None,
+        buffer,
+        offset: 4,
+    }
 }
 
 fn run(harness: &Harness, draw: &TimestepDraw<'_>, step: u32) -> Vec<u32> {

@@ -78,6 +78,7 @@ impl Setting {
             },
             timestep_source: TimestepSource::Drawn { density: &self.density, stratified: Some(whole) },
             timesteps: &timesteps,
+            groups: None,
             x0: Tensor::f32(&x0),
             x_t: Tensor::f32(&x_t),
             prediction: Tensor::f32(&prediction),

@@ -110,8 +110,17 @@ fn op(name: &str, schedule: &Schedule, context: &Context, set: &Set) -> Result<M
 fn draw(context: &Context, set: &Set) -> Result<Made> {
     let density = TimestepDensity::uniform(STEPS as usize)?;
     let (ends, key, buffer) = (density.ends(), NoiseKey::seed(1), set.timestep_buffer());
-    let draw =
-        TimestepDraw { ends, batch: SHAPE.batch, key, steps: 1, seeds: None, stratified: None, buffer, offset: 0 };
+    let draw = TimestepDraw {
+        ends,
+        batch: SHAPE.batch,
+        groups: 1,
+        key,
+        steps: 1,
+        seeds: None,
+        stratified: None,
+        buffer,
+        offset: 0,
+    };
     Ok(Made::Plan(draw.plan(context)?))
 }
 
@@ -126,6 +135,7 @@ fn training(schedule: &Schedule, context: &Context, set: &Set) -> Result<Made> {
             stratified: None,
         },
         timesteps: set.timestep_buffer(),
+        groups: None,
         x0: set.input(0),
         x_t: set.input(2),
         prediction: set.input(1),

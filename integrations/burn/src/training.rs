@@ -140,7 +140,7 @@ impl Training {
             let Goal { density, stratified, .. } = &self.goal;
             let (ends, stratified, steps) = (density.ends(), *stratified, 1);
             let (buffer, offset) = (words.buffer(), words.offset());
-            let draw = TimestepDraw { ends, batch, key, steps, seeds: None, stratified, buffer, offset };
+            let draw = TimestepDraw { ends, batch, groups: 1, key, steps, seeds: None, stratified, buffer, offset };
             Ok(draw.plan(self.bridge.context())?)
         };
         self.draws.with(

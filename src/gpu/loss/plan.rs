@@ -34,7 +34,8 @@ pub struct Loss<'a> {
     pub in0: Option<Tensor<'a>>,
     /// The second, if a row looks at it: the noise, given or drawn as for the noising, or the target.
     pub in1: Noise<'a>,
-    /// The buffer for the loss of each sample: an `f32` each, from this byte of a buffer with usage STORAGE.
+    /// The buffer for the loss of each sample: an `f32` each, from this byte of a buffer with usage STORAGE. With [timesteps of
+    /// groups](Timesteps::PerGroup) each run has a loss, in order: `[batch, groups]` for tokens.
     pub losses: (&'a wgpu::Buffer, u64),
     /// The buffer for their mean: one `f32`.
     pub mean: Option<(&'a wgpu::Buffer, u64)>,
@@ -61,19 +62,21 @@ impl<'a> Loss<'a> {
         roles: Roles,
         keys: Option<&Arc<Keys>>,
     ) -> Result<Plan, PlanError> {
+        // What has a timestep of its own has a loss of its own.
+        let (shape, runs) = self.timesteps.runs_of(self.shape)?;
         let inputs = [self.in0.is_some(), !self.in1.is_none()];
         let rows = self.table.rows().iter().enumerate();
         check_loss(rows.filter_map(|(index, row)| Some((index, row.as_ref()?))), inputs)?;
         // The kernel computes the gradient with a weight of all factors, so that it is rounded once. The sums carry the same
         // factor, and their fold divides by that of the gradient again.
-        let share = |gradient: Gradient<'_>| gradient.scale.factor() * gradient.reduction.share(self.shape);
+        let share = |gradient: Gradient<'_>| gradient.scale.factor() * gradient.reduction.share(shape);
         let of_gradient = self.gradient.map_or(1.0, share);
-        let of_element = self.penalty.scale() / f64::from(self.shape.elements.max(1));
+        let of_element = self.penalty.scale() / f64::from(shape.elements.max(1));
         let weights = self.table.rows().iter().flatten().map(|row| row.weight * of_element);
         self.gradient.map_or(Ok(()), |gradient| check_scale(gradient.scale, of_gradient, weights))?;
         let factor = of_element * of_gradient;
         let rows = self.table.map(|row| LossRow { weight: row.weight * factor, ..*row }).rounded()?;
-        let job = Job { roles, keys, accepts: Accepts::Loss { inputs, factor }, ..self.job(&rows) };
+        let job = Job { roles, keys, runs, accepts: Accepts::Loss { inputs, factor }, ..self.job(shape, &rows) };
         Sums { job, factor: 1.0 / of_gradient, samples: ("losses", self.losses), mean: self.mean }.plan(context)
     }
 
@@ -92,7 +95,7 @@ impl<'a> Loss<'a> {
         self.gradient.and_then(|gradient| WordRange::of_scale(gradient.scale))
     }
 
-    fn job<'b>(&self, rows: &'b RoundedTable) -> Job<'b>
+    fn job<'b>(&self, shape: Shape, rows: &'b RoundedTable) -> Job<'b>
     where
         'a: 'b,
     {
@@ -103,7 +106,7 @@ impl<'a> Loss<'a> {
         tensors[slots::GRADIENT] = self.gradient.map(|gradient| gradient.tensor);
         // The squared error never bends: its delta is infinite, which a shader may not hold.
         let delta = (self.penalty.delta() as f32).min(f32::MAX);
-        let job = Job::new(self.op(), self.shape, self.timesteps, tensors, rows);
+        let job = Job::new(self.op(), shape, self.timesteps, tensors, rows);
         Job { delta, scaler: self.scaler(), ..job }.drawing(self.in1, slots::NOISE_OUT)
     }
 }

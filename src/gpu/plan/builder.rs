@@ -215,7 +215,7 @@ impl<'a> PlanBuilder<'a> {
             let part = Part { buffer: tensor.buffer, offset: range.start, size: range.size, role };
             resources.push((SLOT_BINDING + slot as u32, part));
         }
-        if let Some(seeds) = job.seeds {
+        if let Some(seeds) = job.seeds() {
             resources.push((SEEDS_BINDING, seeds.of_batch(job.shape.batch).binding(self.context).0));
         }
         if let Some(scales) = job.scales {

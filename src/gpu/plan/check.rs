@@ -22,9 +22,15 @@ pub(crate) fn check(job: &Job<'_>) -> Result<(), PlanError> {
         return Err(PlanError::EmptyTable);
     }
     for (slot, tensor) in job.tensors() {
+        // A run begins where the one before it ends, whichever sample that belongs to.
+        let is_gapless = tensor.stride_in(shape) == job.elements_of(slot);
+        if let (Some(_), Some(found), false) = (job.runs, tensor.stride, is_gapless) {
+            return Err(PlanError::GroupStride { tensor: job.name(slot), found });
+        }
         check_tensor(job.name(slot), &tensor, job.shape_of(slot), job.op.slots()[slot].is_input())?;
     }
-    job.drawn.and_then(|drawing| drawing.perturbed).map_or(Ok(()), |perturbed| check_perturbed(perturbed, shape))?;
+    let perturbed = job.drawn.and_then(|drawing| drawing.perturbed);
+    perturbed.map_or(Ok(()), |perturbed| check_perturbed(perturbed, job.samples()))?;
     job.sample_words().try_for_each(|words| words.of_batch(shape.batch).check(words.name))?;
     job.scaler.map_or(Ok(()), |words| check_results(job, "scale", &words))?;
     let mut written = job.written().into_iter();
@@ -60,8 +66,10 @@ pub(crate) fn check_bindings(job: &Job<'_>, variant: &Variant, context: &Context
         return Err(PlanError::Bindings { op, buffers, allowed, found });
     }
     // The bindings of these begin at their first word.
-    let seeds = job.seeds.map(|seeds| seeds.of_batch(job.shape.batch));
+    let seeds = job.seeds().map(|seeds| seeds.of_batch(job.shape.batch));
     seeds.map_or(Ok(()), |seeds| seeds.check_whole("seeds", "offset of the seeds", context))?;
+    let grouped = job.timesteps().filter(|_| job.runs.is_some());
+    grouped.map_or(Ok(()), |words| words.of_batch(job.shape.batch).check_binding(words.name, context))?;
     job.scaler.map_or(Ok(()), |words| words.check_whole("scale", "offset of the scale", context))?;
     let sizes = [
         ("max_compute_invocations_per_workgroup", limits.max_compute_invocations_per_workgroup),

@@ -52,7 +52,9 @@ pub(crate) fn lay_out_rows(
         groups_x: groups,
         counts,
         nan_bits: f32::NAN.to_bits(),
-        unused: 0,
+        runs: job.runs.map_or(1, |runs| runs.each),
+        groups: job.runs.map_or(1, |runs| runs.groups),
+        unused: [0; 3],
     };
     let buffers = [&table.buffer, &buffer, status].map(Part::whole);
     let dispatch = dispatch(context, params, words, buffers, [groups, all.div_ceil(groups), 1])?;

@@ -1,6 +1,6 @@
 //! The request for a plan of any op.
 
-use crate::gpu::inputs::{Noise, Timesteps};
+use crate::gpu::inputs::{Noise, Runs, Timesteps};
 use crate::gpu::plan::keys::{Drawing, Keys};
 use crate::gpu::plan::rows::Accepts;
 use crate::gpu::plan::words::{Partials, SampleWords, WordRange};
@@ -18,7 +18,10 @@ pub(crate) type Roles = &'static [&'static str];
 #[derive(Clone)]
 pub(crate) struct Job<'a> {
     pub op: Op,
+    /// The batch. With timesteps of groups, each of their runs counts as a sample.
     pub shape: Shape,
+    /// The runs, with timesteps of groups.
+    pub runs: Option<Runs>,
     pub timesteps: Timesteps<'a>,
     /// The caller's names of the tensors, by the op's slots.
     pub roles: Roles,
@@ -66,6 +69,7 @@ impl<'a> Job<'a> {
         Self {
             op,
             shape,
+            runs: None,
             timesteps,
             roles,
             tensors,
@@ -132,12 +136,27 @@ impl<'a> Job<'a> {
     pub fn timesteps(&self) -> Option<SampleWords<'a>> {
         // The rows of a step and of guidance are calls.
         let name = if self.op.has_calls() { "calls" } else { "timesteps" };
-        SampleWords::of_timesteps(self.timesteps).map(|words| words.named(name))
+        let words = SampleWords::of_timesteps(self.timesteps).map(|words| words.named(name));
+        words.map(|words| match self.runs {
+            Some(runs) => words.whole(self.samples().batch * runs.groups),
+            None => words,
+        })
+    }
+
+    /// The seeds of the samples.
+    pub fn seeds(&self) -> Option<SampleWords<'a>> {
+        self.seeds.map(|seeds| if self.runs.is_some() { seeds.whole(self.samples().batch) } else { seeds })
+    }
+
+    /// The caller's batch: its samples, and not their runs.
+    pub fn samples(&self) -> Shape {
+        let each = self.runs.map_or(1, |runs| runs.each.max(1));
+        Shape::new(self.shape.batch / each, self.shape.elements.saturating_mul(each))
     }
 
     /// The words that are read for each sample.
     pub fn sample_words(&self) -> impl Iterator<Item = SampleWords<'a>> {
-        self.timesteps().into_iter().chain(self.seeds)
+        self.timesteps().into_iter().chain(self.seeds())
     }
 
     /// The elements that a tensor of this slot has for each sample.

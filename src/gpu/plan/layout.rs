@@ -58,7 +58,9 @@ impl Layout<'_> {
             Extent { bytes, stride, span: job.elements_of(slot) }
         };
         let mut extents: Vec<Extent> = job.tensors().map(extent).collect();
-        extents.extend(job.timesteps().map(|_| Extent { bytes: 4, stride: 1, span: 1 }));
+        // Timesteps of groups are bound as a whole.
+        let own = job.timesteps().filter(|_| job.runs.is_none());
+        extents.extend(own.map(|_| Extent { bytes: 4, stride: 1, span: 1 }));
         // In the four-buffer form a window has no more samples than a uniform binding has rows.
         let most = if self.four_buffers { most_samples(job) } else { u32::MAX };
         let windows = windows(shape, &extents, limit, self.alignment(), grain);
@@ -128,6 +130,10 @@ impl Layout<'_> {
             rows: job.rows.len() as u32,
             timestep_offset: timesteps.map_or(0, |words| first_timestep(words.of_window(window))),
             timestep_stride: timesteps.map_or(0, |words| words.stride),
+            runs: job.runs.map_or(1, |runs| runs.each),
+            groups: job.runs.map_or(1, |runs| runs.groups),
+            run: job.shape.elements,
+            unused: 0,
             nan_bits: f32::NAN.to_bits(),
             reports: 0,
             pitch: job.shape.elements / unit,

@@ -79,7 +79,7 @@ impl Tables<'_> {
     pub fn rows(&self) -> Result<RowBuffer, PlanError> {
         match self.job.timesteps {
             Timesteps::Batch => self.aligned_rows(),
-            Timesteps::PerSample { .. } | Timesteps::Shared { .. } => self.table(),
+            Timesteps::PerSample { .. } | Timesteps::PerGroup { .. } | Timesteps::Shared { .. } => self.table(),
         }
     }
 

@@ -147,27 +147,37 @@ pub(crate) struct SampleWords<'a> {
     offset: u64,
     /// Words from one sample's to the next; 0 where all samples share one word.
     pub stride: u32,
+    /// The number of entries where these are not one for each sample that a plan counts: those of all groups, or of the samples
+    /// whose runs it counts. Kernels then bind them all.
+    entries: Option<u32>,
 }
 
 impl<'a> SampleWords<'a> {
     /// The timesteps of a batch, if they lie in a buffer.
     pub fn of_timesteps(timesteps: Timesteps<'a>) -> Option<Self> {
-        let words = |buffer, offset, stride| Self { name: "timesteps", role: TIMESTEPS, buffer, offset, stride };
+        let words =
+            |buffer, offset, stride| Self { name: "timesteps", role: TIMESTEPS, buffer, offset, stride, entries: None };
         match timesteps {
             Timesteps::Batch => None,
             Timesteps::PerSample { buffer, offset } => Some(words(buffer, offset, 1)),
             Timesteps::Shared { buffer, offset } => Some(words(buffer, offset, 0)),
+            Timesteps::PerGroup { buffer, offset, .. } => Some(words(buffer, offset, 1)),
         }
     }
 
     /// A seed for each sample, from this byte of a buffer on.
     pub fn of_seeds((buffer, offset): (&'a wgpu::Buffer, u64)) -> Self {
-        Self { name: "seeds", role: SEEDS, buffer, offset, stride: SEED_WORDS }
+        Self { name: "seeds", role: SEEDS, buffer, offset, stride: SEED_WORDS, entries: None }
     }
 
     /// The same words under this name.
     pub fn named(self, name: &'static str) -> Self {
         Self { name, ..self }
+    }
+
+    /// The same words, of this many entries that kernels bind as a whole.
+    pub fn whole(self, entries: u32) -> Self {
+        Self { entries: Some(entries), ..self }
     }
 
     /// Returns `true` if all samples share one word.
@@ -187,6 +197,7 @@ impl<'a> SampleWords<'a> {
 
     fn of_samples(&self, first: u32, samples: u32) -> WordRange<'a> {
         let stride = u64::from(self.stride);
+        let (first, samples) = self.entries.map_or((first, samples), |entries| (0, entries));
         // A shared word is one, however many samples there are.
         let count = (stride * u64::from(samples)).max(1);
         let offset = self.offset + WORD * stride * u64::from(first);

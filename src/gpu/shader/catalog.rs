@@ -46,7 +46,20 @@ pub(crate) fn every_variant() -> Vec<Variant> {
             }
         }
     }
+    let grouped: Vec<Variant> = variants.iter().filter(|variant| has_groups(variant)).copied().collect();
+    variants.extend(grouped.into_iter().map(|variant| Variant { grouped: true, ..variant }));
     variants
+}
+
+/// Returns `true` for the kernels that are listed with timesteps of groups too: those of f32 with a short table. What groups change,
+/// the lines that find a row and draw a block, is the same for every storage and table.
+fn has_groups(variant: &Variant) -> bool {
+    let is_whole =
+        matches!(variant.op, Op::Spread { .. } | Op::Histogram { .. } | Op::GuideSums | Op::Guide { summed: true });
+    let is_scaled = matches!(variant.op, Op::Step(StepVariant { scaled: true, .. }));
+    let is_f32 = Storage::ALL.into_iter().all(|storage| storage == Storage::F32 || !variant.has_storage(storage));
+    let rows = variant.rows == Rows::Uniform(1024) || variant.rows == Rows::PerSample && variant.draw != Draw::No;
+    rows && is_f32 && !is_whole && !is_scaled && !variant.op.parts().sliced
 }
 
 /// Maps of mixed storages, and every one of each of these.
@@ -69,7 +82,18 @@ fn map_variants(walk: Walk, rows: Rows, storages: &[Storage]) -> impl Iterator<I
 /// With every small buffer bound for reading alone.
 fn plain(op: Op, walk: Walk, rows: Rows, draw: Draw, operands: Operands) -> Variant {
     let scales_uniform = rows == Rows::PerSample && op.scales_are_pairs();
-    Variant { op, walk, rows, timesteps_writable: false, seeds_writable: false, scales_uniform, draw, operands }
+    let grouped = false;
+    Variant {
+        op,
+        walk,
+        rows,
+        grouped,
+        timesteps_writable: false,
+        seeds_writable: false,
+        scales_uniform,
+        draw,
+        operands,
+    }
 }
 
 /// The same where every input lies in a buffer that the kernel also writes: then it must be bound for writing.

@@ -94,11 +94,15 @@ impl Variant {
         add(matches!(self.draw, Draw::Batch { .. }), file!("noise/seed_batch"));
         add(matches!(self.draw, Draw::PerSample { .. }), file!("noise/seed_per_sample"));
         // The files above define the normals of a sample: this one joins those of two.
+        add(draws && !self.grouped, file!("groups/noise_of_sample"));
+        add(draws && self.grouped, file!("groups/noise_of_run"));
         add(lanes_of_two, file!("noise/draw_lane"));
         add(!self.op.parts().extended, NO_SECOND_NOISE);
 
         add(true, &self.table());
         add(self.rows == Rows::Batch, file!("row/batch"));
+        add(self.rows.are_looked_up() && !self.grouped, file!("groups/timestep_of_sample"));
+        add(self.rows.are_looked_up() && self.grouped, file!("groups/timestep_of_run"));
         add(self.rows.are_looked_up(), file!("row/lookup"));
         add(self.rows == Rows::PerSample, file!("row/per_sample"));
         add(self.counts_undefined(), file!("row/count_undefined"));

@@ -95,6 +95,10 @@ pub(crate) struct WindowParams {
     pub pitch: u32,
     pub limit: f32,
     pub delta: f32,
+    pub runs: u32,
+    pub groups: u32,
+    pub run: u32,
+    pub unused: u32,
 }
 
 /// Bytes of every walk's parameters. Each struct fills them by itself: OpenGL's layout does not see an explicit size.
@@ -208,7 +212,9 @@ pub(crate) struct RowParams {
     pub groups_x: u32,
     pub counts: u32,
     pub nan_bits: u32,
-    pub unused: u32,
+    pub runs: u32,
+    pub groups: u32,
+    pub unused: [u32; 3],
 }
 
 /// `struct TimestepParams` of `shaders/standalone/draw_timesteps.wgsl`.
@@ -221,7 +227,8 @@ pub(crate) struct TimestepParams {
     pub whole: u32,
     pub groups_x: u32,
     pub block: u32,
-    pub unused: [u32; 2],
+    pub groups: u32,
+    pub unused: u32,
 }
 
 /// `struct SourceParams` of `shaders/standalone/draw_source.wgsl`.

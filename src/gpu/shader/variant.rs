@@ -132,6 +132,8 @@ pub(crate) struct Variant {
     pub op: Op,
     pub walk: Walk,
     pub rows: Rows,
+    /// True if what counts as a sample is a run of a sample: with timesteps of groups.
+    pub grouped: bool,
     pub timesteps_writable: bool,
     pub seeds_writable: bool,
     /// True if the scales of samples are read through a uniform binding, as in the four-buffer form.

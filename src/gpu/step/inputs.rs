@@ -1,7 +1,7 @@
 //! The inputs and outputs of a step.
 
 use crate::gpu::error::PlanError;
-use crate::gpu::inputs::{Noise, Timesteps};
+use crate::gpu::inputs::{Noise, Runs, Timesteps};
 use crate::gpu::plan::job::Job;
 use crate::gpu::plan::keys::check_loop;
 use crate::gpu::plan::rows::{Accepts, StepBounds};
@@ -149,6 +149,20 @@ impl<'a> Step<'a> {
         u32::try_from(found).map_err(|_| PlanError::SampleSize { tensor, most: u32::MAX, found })
     }
 
+    /// Checks that nothing is made of a whole sample where its groups are at calls of their own.
+    fn check_groups(&self, runs: Option<Runs>) -> Result<(), PlanError> {
+        let refuse = |expected, found| Err(PlanError::Grouped { expected, found });
+        match self.options.clip {
+            _ if runs.is_none() => Ok(()),
+            Clip::Quantile { .. } => refuse("no clip, or a range", "a threshold for each sample"),
+            _ if self.options.rescales(self.rows) => {
+                refuse("no guidance rescale", "guidance that is rescaled for each sample")
+            }
+            _ if self.slices > 1 => refuse("a prediction of one slice", "a prediction of several slices"),
+            _ => Ok(()),
+        }
+    }
+
     /// The job of the whole step.
     pub(super) fn job<'b>(
         &self,
@@ -158,6 +172,8 @@ impl<'a> Step<'a> {
     where
         'a: 'b,
     {
+        let (shape, runs) = self.calls.runs_of(self.shape)?;
+        self.check_groups(runs)?;
         let deviation = self.deviation();
         let mut tensors = [None; SLOTS];
         tensors[slots::X] = Some(self.x);
@@ -177,7 +193,8 @@ impl<'a> Step<'a> {
         tensors[slots::X0] = self.x0;
         tensors[slots::INPUT] = self.input;
         let depth = self.depth() as u32;
-        let remembered = self.elements_of("memory", depth)?;
+        self.elements_of("memory", depth)?;
+        let remembered = depth * shape.elements;
         tensors[slots::HISTORY] = self.memory.map(|memory| memory.stride(memory.stride.unwrap_or(remembered)));
         let clip = match self.options.clip {
             Clip::None => ClipKind::None,
@@ -196,7 +213,8 @@ impl<'a> Step<'a> {
             accepts: Accepts::Step(self.bounds()),
             clean_stats,
             slices: self.slices,
-            ..Job::new(Op::Step(variant), self.shape, self.calls, tensors, rows)
+            runs,
+            ..Job::new(Op::Step(variant), shape, self.calls, tensors, rows)
         };
         Ok(job.drawing(self.noise, slots::NOISE_OUT))
     }

@@ -59,11 +59,13 @@ impl VlbTerms<'_> {
     ) -> Result<Plan, PlanError> {
         let Self { inputs, timesteps, terms, mean, gradient, learned_gradient, reduction, scale } = *self;
         inputs.check()?;
+        let (shape, runs) = timesteps.runs_of(inputs.shape)?;
+        let inputs = VlbInputs { shape, ..inputs };
         let share = scale.factor() * reduction.share(inputs.shape);
         check_scale(scale, share, inputs.weights())?;
         let rows = inputs.scaled(share).rounded()?;
         let mut job = inputs.job(timesteps, &rows, share);
-        (job.roles, job.keys) = (roles, keys);
+        (job.roles, job.keys, job.runs) = (roles, keys, runs);
         job.scaler = WordRange::of_scale(scale).filter(|_| gradient.is_some() || learned_gradient.is_some());
         job.op = Op::Vlb { clips: inputs.clip.is_some(), scaled_gradient: job.scaler.is_some() };
         job.tensors[slots::GRADIENT] = gradient;

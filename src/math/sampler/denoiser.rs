@@ -41,7 +41,7 @@ impl Denoiser {
     }
 
     /// The same for a call of step `k` at this level, whose input is scaled by this.
-    pub(super) fn at(
+    pub(in crate::math) fn at(
         &self,
         (k, level, input): (usize, NoiseLevel, f64),
         wanted: Quantity,

@@ -1,0 +1,6 @@
+// The normals of what a kernel counts as a sample: of a sample.
+// Expects: sample_block.
+// Defines: draw_block.
+fn draw_block(sample: u32, block: u32, stream: u32) -> vec4<f32> {
+    return sample_block(sample, block, stream);
+}
