@@ -55,6 +55,7 @@ mod schedule_args;
 mod sigmas_arg;
 pub mod study;
 mod text;
+mod token_levels;
 mod windows;
 
 use clap::{Parser, Subcommand};

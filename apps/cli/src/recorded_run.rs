@@ -2,7 +2,9 @@
 
 use crate::known_region::{KnownRegion, asked, of_rows};
 use crate::report::Outcome;
+use crate::token_levels::TokenLevels;
 use files::{Array, Header, TensorFile};
+use tweedie::Model;
 use tweedie::math::Sampler;
 use tweedie::table::Deviation;
 
@@ -20,11 +22,13 @@ pub struct RecordedRun {
     pub known: Option<KnownRegion>,
     /// 1 for the elements of the batch that a run changes, 0 for those that it leaves empty.
     pub kept: Option<Vec<f64>>,
+    /// Tokens at levels of their own.
+    pub tokens: Option<TokenLevels>,
 }
 
 impl RecordedRun {
     /// Reads what the sampler needs and no more.
-    pub fn read(file: &TensorFile, sampler: &Sampler) -> Outcome<Self> {
+    pub fn read(file: &TensorFile, model: &Model, sampler: &Sampler) -> Outcome<Self> {
         let calls = sampler.calls().len();
         let mut predictions = asked(file, file.finite_floats("model_outputs")?)?;
         let slices = sampler.slices();
@@ -46,7 +50,8 @@ impl RecordedRun {
         let (noises, learned) = (noises.transpose()?, learned.transpose()?);
         let noises = noises.map(|noises| of_rows(sampler, noises, known.as_ref()));
         let kept = file.has("emit_mask").then(|| kept(file, &initial)).transpose()?;
-        Ok(Self { initial, predictions, noises, learned, known, kept })
+        let tokens = TokenLevels::read(file, model, sampler, &initial)?;
+        Ok(Self { initial, predictions, noises, learned, known, kept, tokens })
     }
 
     /// Elements of all samples together.

@@ -5,6 +5,7 @@ use crate::finite::{self, FiniteArgs};
 use crate::progress::Progress;
 use crate::recorded_run::RecordedRun;
 use crate::report::Outcome;
+use crate::token_levels::TokenLevels;
 use crate::windows::{Cut, Window, windows};
 use files::Array;
 use std::array::from_fn;
@@ -125,13 +126,29 @@ impl Adapter {
             )
         };
         // The predictions are those of the tape, so no network is given the sample in its scale.
-        let plan = front.with_rows(&front.rows()).plan(&self.context).map_err(plan_failure)?;
+        let rows = front.rows();
+        let of_tokens = piece.run.tokens.as_ref();
+        let which = of_tokens.map(|tokens| {
+            (tokens, self.gpu.upload("tweedie-cli::calls", bytemuck::cast_slice(piece.rows_of(tokens, 0))))
+        });
+        let step = match &which {
+            Some((tokens, which)) => Step { calls: tokens.in_buffer(which), ..front.with_rows(&tokens.rows) },
+            None => front.with_rows(&rows),
+        };
+        let plan = step.plan(&self.context).map_err(plan_failure)?;
         samples[0].extend(self.download(&x, total)?);
         for (k, call) in piece.sampler.calls().iter().enumerate() {
             self.refill(&prediction, &piece.slices_of(&piece.run.predictions.data, k, slices));
             self.refill(&noise, &piece.noise(call));
             self.refill(&learned, &piece.of(values(&piece.run.learned), k));
-            self.run(&plan, Recording::call(k as u32))?;
+            let at = match &which {
+                Some((tokens, which)) => {
+                    self.gpu.queue.write_buffer(which, 0, bytemuck::cast_slice(piece.rows_of(tokens, k)));
+                    Recording::per_sample()
+                }
+                None => Recording::call(k as u32),
+            };
+            self.run(&plan, at)?;
             if let Some(kept) = &piece.run.kept {
                 let next = Values::Stored(self.storage, self.download(&x, total)?).widened();
                 let left = next.iter().zip(piece.of(kept, 0)).map(|(&x, kept)| x as f32 * kept);
@@ -176,6 +193,12 @@ impl Piece<'_> {
         first.iter().zip(&second).map(|pair| sum(pair) as f32).collect()
     }
 
+    /// The rows of their tokens in a call.
+    fn rows_of<'a>(&self, tokens: &'a TokenLevels, call: usize) -> &'a [u32] {
+        let elements = self.shape.elements as usize;
+        tokens.of_call(call, self.first / elements, self.shape.batch as usize)
+    }
+
     /// Their part of an entry of a list; nothing where the list has no such entry.
     fn of(&self, list: &[f64], entry: usize) -> Vec<f32> {
         self.slices_of(list, entry, 1)
@@ -194,12 +217,16 @@ fn on_cpu(sampler: &Sampler, run: &RecordedRun) -> Replayed {
     let mut samples = started(sampler.start(), &run.initial.data, values(&run.noises));
     let [mut clean, mut remembered] = [const { Vec::<f64>::new() }; 2];
     let slices = sampler.slices();
+    // What has a row of its own: a sample, or the runs of its tokens.
+    let tokens = run.tokens.as_ref();
+    let piece = tokens.map_or(elements, |tokens| tokens.groups.run as usize);
     for (k, call) in sampler.calls().iter().enumerate() {
-        for first in (0..total).step_by(elements) {
-            let place = |entry: usize| (entry * total + first, elements);
+        for first in (0..total).step_by(piece) {
+            let row = tokens.map_or(&call.row, |tokens| tokens.row(k, first / elements, first % elements));
+            let place = |entry: usize| (entry * total + first, piece);
             let sample = Sample {
                 x: part(&samples, place(k)),
-                predictions: [part(&run.predictions.data, (slices * place(k).0, slices * elements)), &[]],
+                predictions: [part(&run.predictions.data, (slices * place(k).0, slices * piece)), &[]],
                 history: from_fn(|back| {
                     k.checked_sub(back + 1).map_or(&[][..], |entry| part(&remembered, place(entry)))
                 }),
@@ -208,8 +235,8 @@ fn on_cpu(sampler: &Sampler, run: &RecordedRun) -> Replayed {
                 learned: part(values(&run.learned), place(k)),
                 known: run.known.as_ref().map(|it| [&it.mask, &it.original].map(|list| part(list, place(0)))),
             };
-            let stepped = Step::reference(&call.row, &rules, &sample);
-            let kept = run.kept.as_deref().map(|kept| part(kept, (first, elements)));
+            let stepped = Step::reference(row, &rules, &sample);
+            let kept = run.kept.as_deref().map(|kept| part(kept, (first, piece)));
             let left = |(i, x): (usize, f64)| kept.map_or(x, |kept| x * kept[i]);
             samples.extend(stepped.next.iter().map(|exact| exact.value).enumerate().map(left));
             clean.extend(stepped.x0.iter().map(|exact| exact.value));

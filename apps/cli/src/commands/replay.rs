@@ -27,7 +27,9 @@ use tweedie::math::run::Attempt;
 /// samples are those of `original`. Of RePaint, `noises` may have all that were drawn, those of its jumps among them, and
 /// `model_outputs` entries of the jumps, if `kind` has another number than 0 there. Where a prediction has several slices, they
 /// lie on the last axis of `model_outputs`; where `emit_mask` (1 or 0 for each leading index of a sample) is there, the rest of
-/// the sample is 0. Writes `samples` (the first and the one after each call), `pred_x0` (the clean sample that each call implies)
+/// the sample is 0. Tokens at levels of their own take `token_timesteps` ([calls, batch, tokens], or of the rank of a sample with
+/// one axis that is not 1: frames, channels) and `moves` (0 for a token that stays as it is), or `conditioning` ([batch, tokens], 1
+/// for a token that is known), with Euler's method on a flow. Writes `samples` (the first and the one after each call), `pred_x0` (the clean sample that each call implies)
 /// and `timesteps` (what the network is told; of a flow map also `next_timesteps`, where it is to lead).
 ///
 /// The sampler is named with its options, or described by the scheduler_config.json of a diffusers model; both: the model of
@@ -82,9 +84,9 @@ impl Replay {
         }
         let arguments = SamplerArgs { sampler: self.name, ..self.options.clone() };
         let model = self.model.open()?;
-        let (sampler, _) = arguments.sampler(&model)?;
+        let (sampler, described) = arguments.sampler(&model)?;
         let file = TensorFile::open(&self.files.input)?;
-        let run = RecordedRun::read(&file, &sampler)?;
+        let run = RecordedRun::read(&file, &described, &sampler)?;
         let replayed = self.compute.open()?.replay(&sampler, &run)?;
         replayed.check(self.finite, &sampler, &run)?;
         let mut writer = TensorWriter::new();

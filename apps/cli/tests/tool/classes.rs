@@ -4,6 +4,7 @@ use crate::models::assert_near;
 use crate::support::{Folder, OUT, id, vectors};
 use crate::tensors::Tensors;
 use crate::{Needs, Test};
+use safetensors::Dtype;
 use serde_json::Value;
 use std::fs;
 
@@ -12,6 +13,9 @@ pub const TESTS: &[Test] = &[
     ("recorded_runs_on_the_gpu", Needs::Adapter, || recorded("--on gpu", SINGLE)),
     ("where_a_flow_map_leads", Needs::Nothing, flow_map),
     ("angles", Needs::Nothing, angles),
+    ("tokens_at_levels_of_their_own", Needs::Nothing, || tokens("--on cpu", 1.0)),
+    ("tokens_on_the_gpu", Needs::Adapter, || tokens("--on gpu", SINGLE)),
+    ("tokens_that_cannot_be", Needs::Nothing, tokens_that_cannot_be),
     ("arguments_that_cannot_act", Needs::Nothing, idle),
 ];
 
@@ -109,6 +113,76 @@ fn angles() {
     assert_eq!(told("--steps 2 --max-timesteps 1.5 --intermediate-timesteps 0"), [1.5, 0.75]);
     assert_eq!(told("--steps 2 --timesteps 1.5,1.2,0"), [1.5, 1.2]);
     assert_eq!(told("--steps 2"), ["1.5708", "1.3"].map(|angle| angle.parse::<f64>().expect("an angle")));
+}
+
+/// The run of diffusers with a level for each token, and its first tensors.
+fn of_tokens(names: &[&str]) -> (Folder, Tensors, f64) {
+    let text = fs::read_to_string(vectors("P.json")).expect("the cases");
+    let all: Vec<Value> = serde_json::from_str(&text).expect("JSON");
+    let case = all.iter().find(|case| id(case) == "P_flow_per_token_N4").expect("the case");
+    let long: Vec<String> = names.iter().map(|name| format!("flow_per_token_N4/{name}")).collect();
+    let pairs: Vec<(&str, &str)> = long.iter().map(String::as_str).zip(names.iter().copied()).collect();
+    let tensors = Tensors::load(&vectors("P.safetensors")).renamed(&pairs);
+    assert_eq!(tensors.names().len(), names.len());
+    let folder = folder(case);
+    tensors.save(&folder.path("in.safetensors"));
+    (folder, tensors, case["tolerance"].as_f64().expect("a tolerance"))
+}
+
+const TOKENS: &str = "replay in.safetensors --config class.json --compat diffusers --sigmas 1,0.75,0.5,0.25";
+
+/// By the timesteps that were told and by the conditions that they follow from; tokens on the first axis of a sample and on another.
+fn tokens(on: &str, most: f64) {
+    let told = ["samples", "model_outputs", "token_timesteps", "moves"];
+    let (folder, tensors, tolerance) = of_tokens(&told);
+    let expected = tensors.values("samples");
+    let bound = if on == "--on gpu" { most * 1e-11 } else { most * tolerance };
+    let line = format!("{TOKENS} {on} --out {OUT}");
+    let found = folder.noted_output(&line);
+    assert_near("told", &found.values("samples"), &expected, bound);
+    assert_eq!(found.tensor("samples").shape, [5, 2, 5, 3]);
+    assert_eq!(found.values("timesteps"), [1000.0, 750.0, 500.0, 250.0]);
+
+    let (folder, tensors, _) = of_tokens(&["samples", "model_outputs", "conditioning"]);
+    assert_near("conditioned", &folder.noted_output(&line).values("samples"), &expected, bound);
+
+    // [batch, tokens, channels] as [batch, channels, tokens]: what a token does is the same, wherever it lies.
+    let swapped = |values: &[f64]| -> Vec<f64> {
+        let sample = |sample: &[f64]| (0..15).map(|i| sample[i % 5 * 3 + i / 5]).collect::<Vec<_>>();
+        values.chunks(15).flat_map(sample).collect()
+    };
+    let conditioning = tensors.values("conditioning");
+    let turned = Tensors::default()
+        .with("initial", Dtype::F64, &[2, 3, 5], &swapped(&expected[..30]))
+        .with("model_outputs", Dtype::F64, &[4, 2, 3, 5], &swapped(&tensors.values("model_outputs")))
+        .with("conditioning", Dtype::F64, &[2, 1, 5], &conditioning);
+    turned.save(&folder.path("in.safetensors"));
+    assert_near("turned", &folder.noted_output(&line).values("samples"), &swapped(&expected), bound);
+}
+
+fn tokens_that_cannot_be() {
+    let told = ["samples", "model_outputs", "token_timesteps", "moves"];
+    let (folder, tensors, _) = of_tokens(&told);
+    let line = format!("{TOKENS} --on cpu --out {OUT}");
+    let zeros = |shape: &[usize]| (shape.to_vec(), vec![0.0; shape.iter().product()]);
+    let with = |name: &str, (shape, values): (Vec<usize>, Vec<f64>)| {
+        let rest = if tensors.names().contains(&name) { tensors.clone().without(name) } else { tensors.clone() };
+        rest.with(name, Dtype::F64, &shape, &values)
+    };
+    folder.refuses_input(
+        &with("token_timesteps", zeros(&[4, 2, 4])),
+        &line,
+        &["token_timesteps", "[4, 2, 5]", "[4, 2, 4]"],
+    );
+    folder.refuses_input(&with("moves", zeros(&[4, 2])), &line, &["moves", "[4, 2, 5]"]);
+    let beyond = (vec![4, 2, 5], vec![1001.0; 40]);
+    folder.refuses_input(&with("token_timesteps", beyond), &line, &["1001"]);
+    let known = (vec![2, 5], vec![1.5; 10]);
+    let conditioned = with("conditioning", known).without("token_timesteps");
+    folder.refuses_input(&conditioned, &line, &["conditioning", "0..=1"]);
+    tensors.save(&folder.path("in.safetensors"));
+    let line = "replay in.safetensors --config class.json --sampler dpm++ --steps 4 --on cpu --out out.safetensors";
+    folder.refuses(line, &["token_timesteps", "Euler's method on a flow"]);
 }
 
 fn idle() {
