@@ -33,8 +33,19 @@
 //! - [`Noising`], [`Conversion`], [`Sampling`], [`Loop`], [`TrainingStep`] and [`LikelihoodLoop`]: both halves joined for the common
 //!   jobs.
 //! - [`headless`]: a device, uploads and readback for tools and tests. Applications do not need it.
-//! - [`guide`]: a guide to embedding: devices, order of work, lifetimes, a whole run, many requests at once, image to image,
-//!   training in 16 bits, egui, browsers, device loss, small devices.
+//! - [`guide`]: [concepts](guide::concepts), [embedding](guide::embedding), [sampling](guide::sampling), [training](guide::training),
+//!   [many requests](guide::many_requests), [precision](guide::precision), [porting](guide::porting) from diffusers and ComfyUI,
+//!   [troubleshooting](guide::troubleshooting), a [glossary](guide::glossary).
+//!
+//! # Features
+//!
+//! | feature | adds | dependency |
+//! |---|---|---|
+//! | none | everything but files | |
+//! | `diffusers-config` | the module `config`: samplers from a `scheduler_config.json` of diffusers | serde_json |
+//! | `run-files` | the module `run_file`: run files, workflows and PNGs of ComfyUI, guidance from files | serde_json |
+//!
+//! The graphics APIs are wgpu's features, and your application chooses them.
 //!
 //! # Conventions
 //!
@@ -75,6 +86,8 @@
 //! # Out of scope
 //!
 //! Networks, autodiff, data loading and model files. tweedie is the math around the network.
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[cfg(feature = "diffusers-config")]
 pub mod config;

@@ -147,7 +147,7 @@ impl LikelihoodLoop {
     /// Records the start into the caller's pass: clears the terms and computes the prior.
     ///
     /// # Errors
-    /// None of those of [`RecordError`] can occur.
+    /// None: no variant of [`RecordError`] can occur here.
     pub fn record_start(&self, pass: &mut wgpu::ComputePass<'_>) -> Result<(), RecordError> {
         self.bits.record_start(pass);
         self.x0_mse.iter().for_each(|errors| errors.record_start(pass));
@@ -194,7 +194,7 @@ impl LikelihoodLoop {
     /// `key.stream + t`. One queue write of at most 256 bytes a timestep.
     ///
     /// # Errors
-    /// None of those of [`RecordError`] can occur.
+    /// None: no variant of [`RecordError`] can occur here.
     pub fn set_key(&self, queue: &wgpu::Queue, key: NoiseKey) -> Result<(), RecordError> {
         self.keys.set_all(queue, key)
     }

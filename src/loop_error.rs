@@ -11,7 +11,7 @@ pub enum LoopError {
     Unsupported {
         /// The part of the run.
         what: &'static str,
-        /// What does it.
+        /// The type that does it instead.
         instead: &'static str,
     },
     /// A tensor that the run needs.

@@ -12,9 +12,9 @@
 //! A `mod.rs` that defines items is an ordinary file for them. The `pub use` lines of `lib.rs` and of a `mod.rs` are the
 //! index itself and count as no arrows. A test module counts as part of its file.
 
-mod resolve;
+pub mod resolve;
 mod rules;
-mod sources;
+pub mod sources;
 
 use rules::{Floors, summary, violations};
 use std::path::Path;

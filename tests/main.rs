@@ -30,6 +30,7 @@ mod models_page;
 mod parallel_classes;
 mod pipeline_cache;
 mod pointers;
+mod public_api;
 mod readme;
 mod recipes;
 mod recording;

@@ -1,4 +1,4 @@
-//! What the arguments of `set_timesteps` mean to a class: from them to plain numbers of steps, timesteps, sigmas and times.
+//! The arguments of `set_timesteps` as a class reads them: from them to plain numbers of steps, timesteps, sigmas and times.
 
 use super::error::ConfigError;
 use super::options::refused;

@@ -95,7 +95,7 @@ impl Model {
         Self { schedule, prediction, factor: 1.0, told, placement, line: None, latent: [1.0, 0.0], is_flow_map: false }
     }
 
-    /// A rectified flow of so many timesteps that predicts the velocity `epsilon - x0`.
+    /// A rectified flow of this many timesteps that predicts the velocity `epsilon - x0`.
     ///
     /// # Errors
     /// [`ScheduleError::Empty`], [`ScheduleError::TooLong`].
@@ -103,7 +103,7 @@ impl Model {
         Ok(Self::new(Schedule::rectified_flow(timesteps)?, Quantity::Flow))
     }
 
-    /// TrigFlow of so many timesteps on data of this standard deviation (Lu & Song 2024, arXiv 2410.11081).
+    /// TrigFlow of this many timesteps on data of this standard deviation (Lu & Song 2024, arXiv 2410.11081).
     ///
     /// # Errors
     /// [`ScheduleError::Empty`], [`ScheduleError::TooLong`].

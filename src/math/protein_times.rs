@@ -26,7 +26,7 @@ pub(crate) struct ProteinTimes {
     pub(crate) logarithmic: bool,
     /// The number of finer steps at the end.
     pub(crate) tail_steps: usize,
-    /// How much finer they are, at least 2.
+    /// The factor by which they are finer, at least 2.
     pub(crate) tail_multiplier: usize,
 }
 

@@ -38,7 +38,7 @@ pub struct Stages {
 }
 
 impl Stages {
-    /// Stages over a flow of so many timesteps with this shift; `range` are their ends as parts of the timesteps, from 0 to 1,
+    /// Stages over a flow of this many timesteps with this shift; `range` are their ends as parts of the timesteps, from 0 to 1,
     /// and `gamma` the correlation of noise that upsampling leaves, above 0.
     ///
     /// # Errors
@@ -109,7 +109,7 @@ impl Stages {
         Ok([most, self.but_the_last([most, least])])
     }
 
-    /// The sigmas of so many steps of a stage, from noisy to clean, in its own flow, and what the network is told at each.
+    /// The sigmas of this many steps of a stage, from noisy to clean, in its own flow, and what the network is told at each.
     ///
     /// # Errors
     /// [`SamplerError::Parameter`] for a stage that is not there, [`SamplerError::Schedule`] for the number of steps.

@@ -42,10 +42,10 @@ pub enum RunFileError {
         /// Another key.
         second: &'static str,
     },
-    /// Guidance that there is not.
+    /// Unknown guidance.
     #[error(transparent)]
     Guidance(#[from] GuiderFileError),
-    /// A model that there is not.
+    /// An unknown model.
     #[error("model: {0}")]
     Model(#[source] RunError),
 }

@@ -23,7 +23,7 @@
 //! | `compat` | `comfyui` or `published` | `comfyui` |
 //! | `version` | 1 | 1 |
 //!
-//! `null` is a key that is missing. Keys that describe a recorded run and change nothing in it are read over; any other key is
+//! `null` is a key that is missing. Keys that describe a recorded run and change nothing in it are ignored; any other key is
 //! an error. [`Run::to_json`](crate::math::run::Run::to_json) writes what `from_json` reads back.
 
 mod error;

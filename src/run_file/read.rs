@@ -85,7 +85,7 @@ impl Run {
     /// ```
     ///
     /// # Errors
-    /// [`RunFileError`]: not JSON, a key that there is not, a value of another kind, a model that there is not. Whether the
+    /// [`RunFileError`]: not JSON, an unknown key, a value of another kind, an unknown model. Whether the
     /// rest exists is found by [`sigmas`](Self::sigmas) and by the sampler.
     pub fn from_json(json: &str) -> Result<Self, RunFileError> {
         let parsed = serde_json::from_str::<Value>(json.trim_start_matches('\u{feff}'));

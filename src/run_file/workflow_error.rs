@@ -22,7 +22,7 @@ pub enum WorkflowError {
     /// A PNG without a workflow.
     #[error("expected a PNG with a workflow of ComfyUI in it: {reason}")]
     Png {
-        /// What is wrong with it.
+        /// The fault of it.
         reason: String,
     },
     /// No sampler node.
@@ -57,7 +57,7 @@ pub enum WorkflowError {
     /// A node that is not understood.
     #[error("node {id}, {class}, is not known as {expected}")]
     Unknown {
-        /// What is looked for.
+        /// The thing that is looked for.
         expected: &'static str,
         /// The class of the node.
         class: String,

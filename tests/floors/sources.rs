@@ -60,7 +60,7 @@ pub fn files_below(root: &Path, folder: &str) -> Vec<(String, String)> {
     found
 }
 
-fn module_of(file: &str) -> Vec<String> {
+pub fn module_of(file: &str) -> Vec<String> {
     let path = file.trim_start_matches("src/").trim_end_matches(".rs");
     let mut segments: Vec<String> = path.split('/').map(str::to_owned).collect();
     if matches!(segments.last().map(String::as_str), Some("mod" | "lib")) {

@@ -98,7 +98,7 @@ pub struct SamplerOptions {
     pub noise_scale: Option<f64>,
     /// The steps that a jump of RePaint goes back.
     pub jump_length: Option<usize>,
-    /// How often RePaint comes down to each level.
+    /// The times that RePaint comes down to each level.
     pub jump_n_sample: Option<usize>,
     /// Each step of a flow noises the clean sample again (`stochastic_sampling`).
     pub stochastic: bool,

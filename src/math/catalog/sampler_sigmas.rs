@@ -214,7 +214,7 @@ impl GridBuilder<'_> {
         pairs.map(|(&timestep, &sigma)| Ok(self.model.told_at(timestep, scale.level(sigma)?))).collect()
     }
 
-    /// What the network is told at these sigmas: as a list says, or by the model.
+    /// The numbers that the network is told at these sigmas: those of a list, or the model's.
     fn told_by_list(&self, scale: Scale, sigmas: &[f64]) -> Result<Vec<f64>, CatalogError> {
         if let Some(list) = self.told_list() {
             let levels = sigmas.iter().map(|&sigma| scale.level(sigma)).collect::<Result<Vec<_>, _>>()?;

@@ -1,4 +1,4 @@
-//! What the first steps of PNDM need of a grid: half steps, and the level from which the first step is taken again.
+//! The parts of a grid that the first steps of PNDM need: half steps, and the level from which the first step is taken again.
 
 use super::error::CatalogError;
 use super::sampler_grid::GridBuilder;

@@ -115,7 +115,7 @@ impl GridRule {
         Self::Times { list: TimeList::FromData, shift, terminal: None }
     }
 
-    /// The times of so many steps, from noisy to clean, without a last 0; `None` for a rule that leaves that to a sampler.
+    /// The times of this many steps, from noisy to clean, without a last 0; `None` for a rule that leaves that to a sampler.
     ///
     /// # Errors
     /// [`CatalogError::NoSize`] where the shift follows from the size and none is given; [`CatalogError::Sampler`] for a number of

@@ -43,7 +43,7 @@ impl Recipe {
         edge(size.width) as f64 * edge(size.height) as f64 * (frames / patch_frames.max(1) as u64).max(1) as f64
     }
 
-    /// The options of the default run, of so many steps or of the usual number, for a picture or a video of this size. They may be
+    /// The options of the default run, of this many steps or of the usual number, for a picture or a video of this size. They may be
     /// changed before a sampler is built from them.
     ///
     /// # Errors

@@ -37,7 +37,7 @@ impl<'a> Grid<'a> {
         Ok(Self { entry: GridRule::CATALOGUE.find(&node.name)?, node, model, precision, compat, depth: 0 })
     }
 
-    /// The sigmas of so many steps, all of them finite and at least 0.
+    /// The sigmas of this many steps, all of them finite and at least 0.
     pub(super) fn sigmas(&self, steps: usize) -> Result<Vec<f64>, RunError> {
         let Entry { name: grid, make: rule, .. } = *self.entry;
         if !(1..=MOST_STEPS).contains(&steps) {

@@ -56,7 +56,7 @@ impl RunModel {
     /// defaults. It is built in time and space linear in its number of timesteps.
     ///
     /// # Errors
-    /// [`RunError`]: a name or a setting that there is not, a setting out of range, a parameterisation that the base cannot
+    /// [`RunError`]: an unknown name or setting, a setting out of range, a parameterisation that the base cannot
     /// have, settings whose sigmas fall.
     pub fn new(base: &str, parameterisation: &str, settings: &RunValues) -> Result<Self, RunError> {
         let base = Base::CATALOGUE.find(base)?;

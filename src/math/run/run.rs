@@ -142,7 +142,7 @@ impl Run {
     /// of a flow is as the grid has it; see [`FIRST_FLOW_PERCENT`](super::FIRST_FLOW_PERCENT).
     ///
     /// # Errors
-    /// [`RunError`]: a scheduler that there is not, inputs or steps out of range, options that contradict each other.
+    /// [`RunError`]: an unknown scheduler, inputs or steps out of range, options that contradict each other.
     pub fn sigmas(&self) -> Result<Vec<f64>, RunError> {
         let Self { last_step, force_full_denoise, .. } = *self;
         let sigmas = self.whole()?;
@@ -161,7 +161,7 @@ impl Run {
         Ok(sigmas.into_iter().map(|sigma| model.told(sigma)).collect())
     }
 
-    /// The first of so many steps that is run.
+    /// The first of this many steps that is run.
     fn first_step(&self, steps: usize) -> Result<Option<usize>, RunError> {
         let Some(strength) = self.strength else { return Ok(self.start_step) };
         let rivals = [("start_step", self.start_step.is_some()), ("denoise", self.denoise.is_some_and(|it| it != 1.0))];

@@ -150,7 +150,7 @@ impl RunNoise<'_> {
         self.given.inpaint_noise.or(self.known.as_deref()).or(self.start())
     }
 
-    /// What a known region is at a level: the latent image and its noise, each times its factor.
+    /// The known region at a level: the latent image and its noise, each times its factor.
     pub(super) fn known_at(&self, [of_latent, of_noise]: [f64; 2]) -> Result<Vec<f64>, RunError> {
         let mut known = scaled(of_noise, self.known(), self.count)?;
         known.iter_mut().enumerate().for_each(|(i, x)| *x += of_latent * self.given.latent_at(i));

@@ -19,13 +19,13 @@ use crate::math::check;
 use crate::math::error::sampler::SamplerError;
 use crate::math::quantity::Quantity;
 
-/// What diffusers adds to denominators that may be 0.
+/// The number that diffusers adds to denominators that may be 0.
 const NOT_ZERO: f64 = 1e-12;
 
 /// Euler ancestral, on sigmas or on a rectified flow.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Ancestral {
-    /// How far down a step goes, in `0..=1`: 0 is Euler's method.
+    /// The part of the way down that a step goes too far, in `0..=1`: 0 is Euler's method.
     pub eta: f64,
     /// The factor of fresh noise (`s_noise` of k-diffusion), usually 1.
     pub noise_scale: f64,

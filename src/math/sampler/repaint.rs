@@ -32,7 +32,7 @@ pub struct RePaint {
     pub eta: f64,
     /// The steps that a jump goes back, at least 1; 10 in the paper.
     pub jump_length: usize,
-    /// How often each level is reached from above; 10 in the paper, and no jumps if it is 1.
+    /// The times that each level is reached from above; 10 in the paper, and no jumps if it is 1.
     pub jump_n_sample: usize,
     /// The timesteps of the model, for the jumps of diffusers: one step later than the paper's, and by the betas of the
     /// timesteps above. `None` for the paper's.

@@ -33,7 +33,7 @@ pub enum NoiseCourse {
     Tangent,
 }
 
-/// What the denominators of both courses are above 0 by.
+/// The number that keeps the denominators of both courses above 0.
 const SOFTENED: f64 = 1e-2;
 
 /// The last time of a course.
@@ -57,7 +57,7 @@ impl NoiseCourse {
 pub struct ScoreRescaling {
     /// The inverse temperature `k` (`tsr_k`), above 0; 1 is that of the data.
     pub inverse_temperature: f64,
-    /// How soon it is reached (`tsr_sigma`), at least 0: the deviation `s` of the data.
+    /// The deviation `s` of the data (`tsr_sigma`), at least 0, which decides how soon it is reached.
     pub deviation: f64,
     /// The noise that steps draw.
     pub noise: NoiseCourse,

@@ -26,7 +26,7 @@ use super::transition::Transition;
 use crate::math::check;
 use crate::math::error::sampler::SamplerError;
 
-/// What diffusers' third-order coefficient of the stochastic solver is too low by.
+/// The number that is missing in diffusers' third-order coefficient of the stochastic solver.
 const TOO_LOW: f64 = 2.0;
 
 /// Singlestep DPM-Solver++.

@@ -79,7 +79,7 @@ impl Step {
     }
 }
 
-pub static STEPS: [Step; 23] = [
+pub static STEPS: [Step; 27] = [
     step("lavapipe", "Vulkan, Mesa lavapipe", "the whole suite on Mesa's software Vulkan", &["cargo", "check-all"])
         .on(Driver::Named("(vulkan, llvmpipe"), &[("WGPU_BACKEND", "vulkan"), ("TWEEDIE_ADAPTER", "llvmpipe")]),
     step(
@@ -195,6 +195,14 @@ pub static STEPS: [Step; 23] = [
         "cargo deny: licences, sources and bans of every dependency",
         &["xtask/scripts/deny.sh"],
     ),
+    step("typos", "Spelling", "typos: misspelt words in every file", &["xtask/scripts/typos.sh"]),
+    step("msrv", "The least Rust", "cargo check of the library with its `rust-version`", &["xtask/scripts/msrv.sh"]),
+    step(
+        "package",
+        "The package",
+        "the library packed, built from the package alone, and held to its size",
+        &["xtask/scripts/package.sh"],
+    ),
     step("vulkan", "Vulkan, a GPU (NVIDIA, AMD, Intel)", "the whole suite on this machine's GPU through Vulkan", SUITE)
         .on(Driver::Hardware("vulkan"), &[("WGPU_BACKEND", "vulkan"), REQUIRED]),
     step(
@@ -208,6 +216,11 @@ pub static STEPS: [Step; 23] = [
         .on(Driver::Hardware("metal"), &[("WGPU_BACKEND", "metal"), REQUIRED]),
     step("dx12", "DX12, a GPU", "the whole suite on this machine's GPU through DX12", SUITE)
         .on(Driver::Hardware("dx12"), &[("WGPU_BACKEND", "dx12"), REQUIRED]),
+    step("warp", "DX12, Windows' software adapter (WARP)", "the whole suite on a Windows machine without a GPU", SUITE)
+        .on(
+            Driver::Named("basic render driver (dx12, "),
+            &[("WGPU_BACKEND", "dx12"), ("TWEEDIE_ADAPTER", "basic render"), REQUIRED],
+        ),
     step("webgpu", "WebGPU in a browser, a GPU", "by hand: nothing here drives a browser on a GPU yet", &[]),
 ];
 
