@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use clap::Parser;
 use clap::builder::PossibleValuesParser;
 use digits::architecture::{SIDE, operations};
-use digits::{Generation, Kernels, NO_CLASS, Request, Weights};
+use digits::{Generation, Kernels, NO_CLASS, SamplerRequest, Weights};
 use files::Picture;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -22,8 +22,6 @@ use tweedie::{Context, NoiseKey};
 
 /// Rows and columns of a pixel of the network in the picture.
 const SCALE: usize = 3;
-/// Two of each call: with the class and without it.
-const PREDICTIONS: usize = 2;
 
 /// Generates handwritten digits.
 #[derive(Parser)]
@@ -40,7 +38,10 @@ struct Options {
     /// Digits of each class.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=25))]
     columns: u8,
-    /// Calls of DPM-Solver++ 2M.
+    /// The sampler, as `tweedie list samplers` names it.
+    #[arg(long, default_value = "dpm++")]
+    solver: String,
+    /// Calls of the network; the sampler takes as many steps as they suffice for.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=1000))]
     calls: u16,
     /// The scale of classifier-free guidance; 1 is none.
@@ -74,24 +75,25 @@ fn run(options: &Options) -> anyhow::Result<()> {
         }
         None => Weights::trained(options.predicts.parse()?)?,
     };
+    let model = digits::model(weights.prediction())?;
+    let sampler = digits::sampler(&model, &options.solver, options.calls.into()).context("--solver")?.clipped(1.0)?;
     let gpu = pollster::block_on(Gpu::open(None))?;
     println!("{}", Gpu::describe(&gpu.info));
     let columns = usize::from(options.columns);
     let labels: Vec<u32> = (0..NO_CLASS).flat_map(|class| std::iter::repeat_n(class, columns)).collect();
-    let (calls, key) = (options.calls.into(), NoiseKey::seed(options.seed));
-    let request = Request { labels: &labels, calls, guidance: options.guidance, key };
+    let key = NoiseKey::seed(options.seed);
+    let request = SamplerRequest { labels: &labels, sampler: &sampler, guidance: options.guidance, key };
     let (context, kernels) = (Context::new(&gpu.device), Kernels::new(&gpu.device)?);
-    let generation = Generation::new(&context, &kernels, &weights, &request)?;
-    let work = (operations() * (labels.len() * PREDICTIONS * calls) as u64) as f64;
+    let generation = Generation::of_sampler(&context, &kernels, &weights, &request)?;
+    let (digits, calls) = (labels.len(), generation.calls());
+    let predictions = digits as u64 * u64::from(calls * generation.predictions());
+    let work = (operations() * predictions) as f64;
     for _ in 0..options.runs {
         let begun = Instant::now();
         gpu.submit(|encoder| generation.record(&mut encoder.begin_compute_pass(&Default::default())))??;
         let seconds = begun.elapsed().as_secs_f64();
-        println!(
-            "{} digits, {calls} calls of {PREDICTIONS} predictions: {seconds:.2} s, {:.1} GFLOP/s",
-            labels.len(),
-            work / seconds / 1e9
-        );
+        let speed = work / seconds / 1e9;
+        println!("{digits} digits in {calls} calls, {predictions} predictions: {seconds:.2} s, {speed:.1} GFLOP/s");
     }
     let bytes = pollster::block_on(gpu.download(generation.pictures(), 0..generation.pictures().size()))?;
     let picture = sheet(&bytemuck::pod_collect_to_vec(&bytes), columns)?;

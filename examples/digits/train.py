@@ -6,12 +6,13 @@ is equal whenever the script stops. It resumes from its checkpoints. A tenth of 
 
     python train.py --data digits.safetensors --out weights --steps 2000
 
-Writes weights/{epsilon,x0,v}.safetensors in f16 (an exponential average of the weights), the losses as JSON, one batch of
-noising and its target, and activations of every layer for two inputs. Needs torch, numpy and safetensors.
+Writes weights/{epsilon,x0,v}.safetensors in f16 (an exponential average of the weights), losses and times as results.json, one
+batch of noising and its target, and activations of every layer for two inputs. Needs torch, numpy and safetensors.
 """
 
 import argparse
 import copy
+import datetime
 import json
 import math
 import os
@@ -32,6 +33,7 @@ EMBEDDING = 128
 FREQUENCIES = 32
 GROUPS = 8
 KEPT_ROWS = 8  # of each layer's activations, which are committed
+LAST = 100  # steps whose mean loss stands for the end of a training
 
 
 def alphas_cumprod():
@@ -137,16 +139,17 @@ class Run:
         self.model = UNet()
         self.average = copy.deepcopy(self.model)
         self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=1e-3, betas=(0.9, 0.99), weight_decay=0.0)
-        self.step, self.losses, self.seconds = 0, [], 0.0
+        self.step, self.losses, self.recent, self.seconds = 0, [], [], 0.0
         if os.path.exists(self.path):
             state = torch.load(self.path, weights_only=True)
             self.model.load_state_dict(state["model"])
             self.average.load_state_dict(state["average"])
             self.optimizer.load_state_dict(state["optimizer"])
             self.step, self.losses, self.seconds = state["step"], state["losses"], state["seconds"]
+            self.recent = state["recent"]
 
     def train(self, batches, steps, rate):
-        begun, total = time.time(), 0.0
+        begun, losses = time.time(), []
         for step in range(self.step, self.step + steps):
             batch = batches.at(step)
             for group in self.optimizer.param_groups:
@@ -161,16 +164,17 @@ class Run:
             with torch.no_grad():
                 for mean, weight in zip(self.average.parameters(), self.model.parameters()):
                     mean.lerp_(weight, 1 - decay)
-            total += loss.item()
+            losses.append(loss.item())
         self.step += steps
         self.seconds += time.time() - begun
-        self.losses.append([self.step, total / steps])
+        self.losses.append([self.step, sum(losses) / steps])
+        self.recent = (self.recent + losses)[-LAST:]
         state = {"model": self.model.state_dict(), "average": self.average.state_dict(),
                  "optimizer": self.optimizer.state_dict(), "step": self.step, "losses": self.losses,
-                 "seconds": self.seconds}
+                 "recent": self.recent, "seconds": self.seconds}
         torch.save(state, self.path + ".part")
         os.replace(self.path + ".part", self.path)
-        print(f"{self.prediction} {self.step}: loss {total / steps:.5f}, {self.seconds:.0f} s", flush=True)
+        print(f"{self.prediction} {self.step}: loss {self.losses[-1][1]:.5f}, {self.seconds:.0f} s", flush=True)
 
     def save(self, out):
         half = {name: weight.half().contiguous() for name, weight in self.average.state_dict().items()}
@@ -219,17 +223,22 @@ def main():
     images = F.pad(data["images"][:-HELD_OUT].float() / 127.5 - 1, (2, 2, 2, 2), value=-1.0)[:, None]
     batches = Batches(images, data["labels"][:-HELD_OUT].long(), options.batch)
     runs = [Run(prediction, options.out) for prediction in PREDICTIONS]
-    print(f"{sum(weight.numel() for weight in runs[0].model.parameters())} parameters", flush=True)
+    parameters = sum(weight.numel() for weight in runs[0].model.parameters())
+    print(f"{parameters} parameters", flush=True)
     while min(run.step for run in runs) < options.steps:
         for run in runs:
             if run.step == min(other.step for other in runs):
                 run.train(batches, options.round, options.rate)
     for run in runs:
         run.save(options.out)
-    seconds = {run.prediction: round(run.seconds) for run in runs}
-    with open(os.path.join(options.out, "losses.json"), "w") as file:
-        json.dump({"batch": options.batch, "steps": runs[0].step, "seconds": seconds,
-                   "losses": {run.prediction: run.losses for run in runs}}, file)
+    about = {"date": datetime.date.today().isoformat(), "torch": torch.__version__.split("+")[0], "device": "CPU",
+             "threads": options.threads, "batch": options.batch, "parameters": parameters, "last_steps": LAST}
+    mean = lambda losses: sum(losses) / len(losses)
+    networks = {run.prediction: {"steps": run.step, "loss_of_last_steps": mean(run.recent), "seconds": round(run.seconds),
+                                 "losses": run.losses} for run in runs}
+    with open(os.path.join(options.out, "results.json"), "w") as file:
+        json.dump({**about, "networks": networks}, file, indent=1)
+        file.write("\n")
     save_batch(batches.at(0), os.path.join(options.out, "batch.safetensors"))
     activations(runs[0].average, os.path.join(options.out, "activations.safetensors"))
 

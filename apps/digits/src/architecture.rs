@@ -30,7 +30,7 @@ pub const TIME_FEATURES: u32 = 64;
 pub struct Layer {
     /// Its name in the weights.
     pub name: &'static str,
-    /// What it computes.
+    /// The computation.
     pub kind: Kind,
     /// The layer that it reads, or [`NOISY`].
     pub input: &'static str,
@@ -42,7 +42,7 @@ pub struct Layer {
     pub side: u32,
 }
 
-/// What a layer computes.
+/// The computation of a layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A convolution of 3 x 3.

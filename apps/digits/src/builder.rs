@@ -20,9 +20,9 @@ pub struct Builder<'a> {
     predictions: u32,
     /// The normalised input of a convolution.
     normalised: Buffer,
-    /// What lies between the two convolutions of a block.
+    /// The channels between the two convolutions of a block.
     hidden: Buffer,
-    /// What the embedding adds to the channels of each block.
+    /// The numbers that the embedding adds to the channels of each block.
     projections: Buffer,
     outputs: HashMap<String, Buffer>,
     dispatches: Vec<Dispatch>,

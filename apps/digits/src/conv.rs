@@ -30,7 +30,7 @@ pub struct Conv<'a> {
     pub output: (Buffer, u32),
     /// Rows and columns of the output.
     pub side: u32,
-    /// What is added to each channel.
+    /// The numbers that are added to each channel.
     pub offsets: Offsets,
     /// The tensor that is added.
     pub added: Added<'a>,

@@ -1,4 +1,4 @@
-//! What timestep and class add to the channels of each block: the host's side of `embedding.wgsl`.
+//! The numbers that timestep and class add to the channels of each block: the host's side of `embedding.wgsl`.
 
 use crate::architecture::{EMBEDDING, Kind, LAYERS, Layer, NO_CLASS};
 use crate::kernels::{Dispatch, Kernel, Kernels};

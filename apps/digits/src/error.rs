@@ -11,7 +11,7 @@ pub enum DigitsError {
     /// Not a safetensors file, or a damaged one.
     #[error("expected weights as safetensors: {reason}")]
     File {
-        /// What is wrong with it.
+        /// The reader's reason.
         reason: String,
     },
     /// A parameter of the network is not in the file.
@@ -59,13 +59,13 @@ pub enum DigitsError {
     /// The file does not say what its network predicts.
     #[error("expected `prediction` in the file's metadata to be v, x0 or epsilon, found {}", .found.as_deref().unwrap_or("none"))]
     Prediction {
-        /// What the file says.
+        /// The file's own word for it.
         found: Option<String>,
     },
     /// No network was trained for this prediction.
     #[error("expected a prediction that a network was trained for (v, x0 or epsilon), found {found}")]
     Untrained {
-        /// What was asked for.
+        /// The prediction that was asked for.
         found: Quantity,
     },
     /// A label that is no digit.
@@ -97,7 +97,7 @@ pub enum DigitsError {
     /// A buffer that is too small.
     #[error("buffer of `{what}`: expected at least {expected} bytes, found {found}")]
     Buffer {
-        /// What it holds.
+        /// Its content.
         what: &'static str,
         /// Bytes needed.
         expected: u64,
@@ -119,6 +119,14 @@ pub enum DigitsError {
         calls: u32,
         /// The call.
         found: u32,
+    },
+    /// A sampler that does not lead from noise to pictures within the calls that it may make.
+    #[error("expected a sampler from noise to pictures within {calls} calls, found {name}")]
+    Sampler {
+        /// The sampler.
+        name: &'static str,
+        /// The calls.
+        calls: usize,
     },
     /// The schedule, the sampler or a plan cannot be made.
     #[error(transparent)]

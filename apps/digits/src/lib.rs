@@ -30,7 +30,7 @@ mod weights;
 
 pub use architecture::NO_CLASS;
 pub use error::DigitsError;
-pub use generation::{Generation, Request, model};
+pub use generation::{Generation, Request, SamplerRequest, model, sampler};
 pub use kernels::Kernels;
 pub use network::{Network, Tensors, Times};
 pub use networks::Calls;

@@ -9,7 +9,7 @@ use networks::Calls;
 use std::collections::HashMap;
 use tweedie::wgpu;
 
-/// What the network reads and writes: f32, sample after sample without gaps, usage STORAGE.
+/// The tensors that the network reads and writes: f32, sample after sample without gaps, usage STORAGE.
 #[derive(Clone, Copy, Debug)]
 pub struct Tensors<'a> {
     /// The noisy pictures, `[samples, 1, 32, 32]`.

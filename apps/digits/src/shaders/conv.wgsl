@@ -23,7 +23,7 @@ struct Conv {
 @group(0) @binding(3) var<storage, read> offsets: array<f32>;       // of each output channel
 @group(0) @binding(4) var<storage, read_write> output: array<vec4<f32>>;
 
-// What the three taps in a row of the kernel multiply, for four pixels of the output.
+// The inputs that the three taps in a row of the kernel multiply, for four pixels of the output.
 struct Taps {
     left: vec4<f32>,
     middle: vec4<f32>,
