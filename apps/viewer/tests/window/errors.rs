@@ -69,7 +69,11 @@ fn a_device_lost_between_two_calls_is_replaced(screen: &Screen) {
         driver.wait("a long loop", |now| now["state"]["digits"]["steps"].as_u64() > Some(50));
         let long = driver.now()["state"]["digits"]["steps"].clone();
         let adapter = driver.now()["state"]["adapter"].as_str().expect("an adapter").to_owned();
-        driver.click(&adapter);
+        // While a loop runs, a click may be over before a frame has seen where the mouse is.
+        while !driver.shows("Lose this device") {
+            driver.click(&adapter);
+            std::thread::sleep(std::time::Duration::from_secs(2));
+        }
         let frame = driver.now()["frame"].as_u64();
         driver.click("Lose this device");
         driver.wait("a new window", |now| now["frame"].as_u64() < frame && now["state"]["digits"]["done"].is_u64());

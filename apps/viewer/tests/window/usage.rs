@@ -309,8 +309,9 @@ fn the_window_takes_any_size(screen: &Screen) {
     let window = screen.window("tweedie").to_string();
     for (width, height) in [(760, 520), (1400, 940), (1000, 980)] {
         screen.input(&["windowsize", &window, &width.to_string(), &height.to_string()]);
-        for view in ["1", "3", "2"] {
-            driver.key(view);
+        for (key, view) in [("1", "Plane"), ("3", "Digits"), ("2", "Sampling")] {
+            driver.key(key);
+            driver.wait_for("view", view);
             driver.wait("the layout", |now| {
                 let images = now["nodes"].as_array().into_iter().flatten().filter(|node| node["role"] == "Image");
                 let ends: Vec<_> = images.map(|node| [&node["rect"][2], &node["rect"][3]].map(Value::as_f64)).collect();
