@@ -1,7 +1,7 @@
 //! The kernels: WGSL text composed from a few files, compiled, and bound to buffers.
 
 use crate::error::DigitsError;
-use tweedie::wgpu::{self, util::DeviceExt as _};
+use tweedie::wgpu;
 
 const CONV: &str = include_str!("shaders/conv.wgsl");
 const NORM: &str = include_str!("shaders/norm.wgsl");
@@ -107,11 +107,7 @@ impl Kernels {
         buffers: &[wgpu::BindingResource<'_>],
         workgroups: [u32; 2],
     ) -> Dispatch {
-        let block = self.device.create_buffer_init(&wgpu::util::BufferInitDescriptor {
-            label: Some("digits::block"),
-            contents: bytemuck::cast_slice(block),
-            usage: wgpu::BufferUsages::UNIFORM,
-        });
+        let block = self.filled("digits::block", bytemuck::cast_slice(block), wgpu::BufferUsages::UNIFORM);
         let resources = std::iter::once(block.as_entire_binding()).chain(buffers.iter().cloned());
         let entries: Vec<_> =
             (0..).zip(resources).map(|(binding, resource)| wgpu::BindGroupEntry { binding, resource }).collect();
@@ -126,11 +122,25 @@ impl Kernels {
 
     /// A storage buffer that holds these numbers.
     pub(crate) fn upload<T: bytemuck::NoUninit>(&self, label: &str, numbers: &[T]) -> wgpu::Buffer {
-        self.device.create_buffer_init(&wgpu::util::BufferInitDescriptor {
+        self.filled(label, bytemuck::cast_slice(numbers), wgpu::BufferUsages::STORAGE)
+    }
+
+    /// A buffer that holds these bytes. wgpu's own `create_buffer_init` panics on a lost device, on which nothing can be
+    /// written; whoever submits work to it is told of the loss.
+    fn filled(&self, label: &str, contents: &[u8], usage: wgpu::BufferUsages) -> wgpu::Buffer {
+        let buffer = self.device.create_buffer(&wgpu::BufferDescriptor {
             label: Some(label),
-            contents: bytemuck::cast_slice(numbers),
-            usage: wgpu::BufferUsages::STORAGE,
-        })
+            size: (contents.len() as u64)
+                .next_multiple_of(wgpu::COPY_BUFFER_ALIGNMENT)
+                .max(wgpu::COPY_BUFFER_ALIGNMENT),
+            usage,
+            mapped_at_creation: true,
+        });
+        if let Ok(mut view) = buffer.get_mapped_range_mut(..) {
+            view.slice(..contents.len()).copy_from_slice(contents);
+        }
+        buffer.unmap();
+        buffer
     }
 
     /// A storage buffer for so many numbers, which may be copied from.

@@ -34,4 +34,4 @@ pub use generation::{Generation, Request, SamplerRequest, model, sampler};
 pub use kernels::Kernels;
 pub use network::{Network, Tensors, Times};
 pub use networks::Calls;
-pub use weights::Weights;
+pub use weights::{PREDICTIONS, Weights};

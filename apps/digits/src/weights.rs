@@ -8,11 +8,14 @@ use safetensors::{Dtype, SafeTensorError, SafeTensors};
 use std::collections::HashMap;
 use tweedie::Quantity;
 
-/// The trained networks of this repository.
-const TRAINED: [(Quantity, &[u8]); 3] = [
-    (Quantity::V, include_bytes!("../weights/v.safetensors")),
-    (Quantity::X0, include_bytes!("../weights/x0.safetensors")),
-    (Quantity::Epsilon, include_bytes!("../weights/epsilon.safetensors")),
+/// The quantities for which a network was trained.
+pub const PREDICTIONS: [Quantity; 3] = [Quantity::V, Quantity::X0, Quantity::Epsilon];
+
+/// Their files in this repository, in the same order. A program that does not ask for [`Weights::trained`] is linked without them.
+const TRAINED: [&[u8]; 3] = [
+    include_bytes!("../weights/v.safetensors"),
+    include_bytes!("../weights/x0.safetensors"),
+    include_bytes!("../weights/epsilon.safetensors"),
 ];
 
 /// The parameters of a network, widened to f32.
@@ -28,8 +31,8 @@ impl Weights {
     /// # Errors
     /// [`DigitsError::Untrained`] for another one.
     pub fn trained(prediction: Quantity) -> Result<Self, DigitsError> {
-        let found = TRAINED.iter().find(|(trained, _)| *trained == prediction);
-        Self::read(found.ok_or(DigitsError::Untrained { found: prediction })?.1)
+        let found = PREDICTIONS.iter().position(|trained| *trained == prediction);
+        Self::read(TRAINED[found.ok_or(DigitsError::Untrained { found: prediction })?])
     }
 
     /// Reads a safetensors file: F16 tensors by the names of `train.py`, and `prediction` in its metadata.
@@ -74,8 +77,8 @@ fn damaged(error: SafeTensorError) -> DigitsError {
 fn prediction(bytes: &[u8]) -> Result<Quantity, DigitsError> {
     let (_, header) = SafeTensors::read_metadata(bytes).map_err(damaged)?;
     let found = header.metadata().as_ref().and_then(|metadata| metadata.get("prediction")).cloned();
-    let known = TRAINED.iter().find(|(quantity, _)| found.as_deref() == Some(quantity.name()));
-    known.map(|(quantity, _)| *quantity).ok_or(DigitsError::Prediction { found })
+    let known = PREDICTIONS.into_iter().find(|quantity| found.as_deref() == Some(quantity.name()));
+    known.ok_or(DigitsError::Prediction { found })
 }
 
 fn numbers(name: String, expected: Vec<usize>, view: &TensorView<'_>) -> Result<Vec<f32>, DigitsError> {
@@ -125,7 +128,7 @@ mod tests {
 
     #[test]
     fn the_trained_networks_are_there() {
-        for prediction in [Quantity::V, Quantity::X0, Quantity::Epsilon] {
+        for prediction in PREDICTIONS {
             let weights = Weights::trained(prediction).unwrap();
             assert_eq!(weights.prediction(), prediction);
             assert_eq!(weights.get("conv_in.weight").len(), 32 * 9);

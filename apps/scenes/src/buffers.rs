@@ -38,9 +38,15 @@ pub enum ImageId {
     Preview(u32, usize),
     /// A picture of the set.
     Member(usize),
+    /// A digit before a call.
+    Digit(u32, usize),
+    /// Clean digit that the network predicts in a call.
+    CleanDigit(u32, usize),
+    /// The digit of which a part is erased.
+    Erased,
 }
 
-/// A picture that lies in a buffer: planar, `[3, height, width]`, f32.
+/// A picture that lies in a buffer: planar, `[channels, height, width]`, f32.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ImageSlice {
     /// Buffer that holds the image.
@@ -49,12 +55,14 @@ pub struct ImageSlice {
     pub offset: u64,
     /// Pixels of a row, and rows.
     pub size: [u32; 2],
+    /// 3, or 1 for a grey one.
+    pub channels: u32,
 }
 
 impl ImageSlice {
     /// Number of its floats.
     #[must_use]
     pub fn count(&self) -> u64 {
-        3 * u64::from(self.size[0]) * u64::from(self.size[1])
+        u64::from(self.channels) * u64::from(self.size[0]) * u64::from(self.size[1])
     }
 }

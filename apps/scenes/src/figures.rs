@@ -1,9 +1,11 @@
-//! The pictures of both views: which there are, how brightly to draw them, and what to say of them.
+//! The pictures of all views: which there are, how brightly to draw them, and what to say of them.
 
+use crate::digits::DigitsScene;
 use crate::plane::expected_rms;
 use crate::renderer::{ImageId, Request, Status};
 use crate::state::State;
 use crate::trajectory::SAMPLES;
+use ::digits::architecture::SIDE;
 use tweedie::math::{NoiseLevel, Sampler};
 use tweedie::{Quantity, Schedule};
 
@@ -27,6 +29,8 @@ pub struct Figure {
     pub gain: f64,
     /// Why there is none, if there is none.
     pub missing: Option<String>,
+    /// True if a part of it can be erased.
+    pub is_canvas: bool,
 }
 
 /// The pictures of a view.
@@ -45,7 +49,7 @@ pub struct Figures {
 impl Figure {
     fn new(what: ImageId, name: impl Into<String>, story: impl Into<String>) -> Self {
         let (name, story, remark) = (name.into(), story.into(), String::new());
-        Self { what, name, remark, alarming: false, story, gain: 1.0, missing: None }
+        Self { what, name, remark, alarming: false, story, gain: 1.0, missing: None, is_canvas: false }
     }
 
     fn remark(self, remark: impl Into<String>) -> Self {
@@ -131,6 +135,55 @@ pub fn sampling(state: &State, sampler: &Sampler, status: &Status) -> Figures {
     let marker = sampler.calls().get(call).map_or(0.0, |call| call.timestep);
     // The call that is looked at is seen from both sides: the sample before it, and what the network makes of it.
     Figures { rows, request: Request::Run(scene, (call + 1).min(calls)), marker, visited }
+}
+
+/// Digits before the call that is looked at, and what the network makes of them; and the one of which a part is erased. A
+/// frame may record so many calls.
+#[must_use]
+pub fn digits(state: &State, sampler: &Sampler, status: &Status, most: usize) -> Figures {
+    let calls = sampler.calls().len();
+    let [call, looked] = state.digits.seen(calls, status.written);
+    let scene = state.digits();
+    let count = if status.digits == 0 { scene.count } else { status.digits };
+    let gain = 1.0 / deviation(sampler, call);
+    let before = |digit: u32| {
+        let story = "The digit before this call of the network, at the variance that pictures have.";
+        let figure = Figure::new(ImageId::Digit(digit, call), format!("x_t {}", digit + 1), story);
+        figure.remark(noise(sampler, call)).gain(gain)
+    };
+    let clean = |digit: u32| {
+        let story = "The clean digit that the network's prediction implies in this call.";
+        let figure = Figure::new(ImageId::CleanDigit(digit, looked), format!("x0 {}", digit + 1), story);
+        figure.remark(format!("call {}", looked + 1))
+    };
+    let chosen = match state.selected {
+        Some(ImageId::Digit(digit, _) | ImageId::CleanDigit(digit, _)) if digit < count => digit,
+        _ => 0,
+    };
+    let erased = erased(&scene, ImageId::CleanDigit(chosen, looked), chosen);
+    let rows = match count {
+        1 => vec![vec![before(0), clean(0)], vec![erased]],
+        _ => vec![(0..count).map(before).collect(), (0..count).map(clean).collect(), vec![erased]],
+    };
+    let visited = sampler.calls().iter().map(|call| [call.timestep, call.level.log_snr()]).collect();
+    let marker = sampler.calls().get(call).map_or(0.0, |call| call.timestep);
+    // The call that is looked at is seen from both sides: the digit before it, and what the network makes of it.
+    let request = Request::Digits { scene, wanted: state.digits.call.saturating_add(1).min(calls), most };
+    Figures { rows, request, marker, visited }
+}
+
+/// The digit to erase from: one that is being written, until a part of it is erased.
+fn erased(scene: &DigitsScene, written: ImageId, index: u32) -> Figure {
+    let story = "Drag over it to erase a part. What is left of it stays, and the network writes the rest again.";
+    let canvas = |what, name| Figure { is_canvas: true, ..Figure::new(what, name, story) };
+    let Some(region) = &scene.region else {
+        return canvas(written, format!("Erase from x0 {}", index + 1)).remark("drag here");
+    };
+    let remark = match region.erased().count() {
+        0 => "drag here".to_owned(),
+        erased => format!("{:.0}% erased", 100.0 * erased as f64 / f64::from(SIDE * SIDE)),
+    };
+    canvas(ImageId::Erased, "Erase more".to_owned()).remark(remark)
 }
 
 /// Formula of a target.

@@ -22,7 +22,7 @@ pub struct Placement {
 #[derive(Clone, Copy, Debug, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
 struct Instance {
     place: [f32; 4],
-    shape: [u32; 3],
+    shape: [u32; 4],
     gain: f32,
 }
 
@@ -80,10 +80,10 @@ impl ImageRenderer {
         if places == self.places {
             return;
         }
-        let instance = |place: &Placement| Instance {
-            place: place.corners,
-            shape: [place.picture.size[0], place.picture.size[1], place.picture.offset as u32],
-            gain: place.gain,
+        let instance = |place: &Placement| {
+            let ImageSlice { size: [width, height], offset, channels, .. } = place.picture;
+            let plane = if channels == 1 { 0 } else { width * height };
+            Instance { place: place.corners, shape: [width, height, offset as u32, plane], gain: place.gain }
         };
         let instances: Vec<Instance> = places.iter().map(instance).collect();
         queue.write_buffer(&self.instances, 0, bytemuck::cast_slice(&instances));
@@ -132,7 +132,7 @@ fn pipeline(
             buffers: &[Some(wgpu::VertexBufferLayout {
                 array_stride: size_of::<Instance>() as u64,
                 step_mode: wgpu::VertexStepMode::Instance,
-                attributes: &wgpu::vertex_attr_array![0 => Float32x4, 1 => Uint32x3, 2 => Float32],
+                attributes: &wgpu::vertex_attr_array![0 => Float32x4, 1 => Uint32x4, 2 => Float32],
             })],
         },
         primitive: wgpu::PrimitiveState {

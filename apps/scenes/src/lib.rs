@@ -1,5 +1,6 @@
 //! Scenes that the window (`viewer`) and the web page (`web`) show: a picture, its noised form, what a network is
-//! trained to predict, and what comes back of a prediction that errs; and every sampler at work, back and forth.
+//! trained to predict, and what comes back of a prediction that errs; every sampler at work, back and forth; and digits that
+//! a trained network writes, whole or where a part was erased.
 //!
 //! **Theory.** Both programs are the same loop: a choice changes, kernels write storage buffers, a fragment shader draws
 //! from them. Only what surrounds the pictures differs, so only that is written twice.
@@ -9,18 +10,21 @@
 //! in the next frame.
 //!
 //! ```text
-//! state  schedules  solvers  variants          what was chosen; knows no device
+//! state  schedules  solvers  variants  region  what was chosen; knows no device
 //! playback  figures                            how it goes on by itself, and what is seen of it, in words
-//! plane  trajectory                            the kernels of the two views
+//! plane  trajectory  digits  history           the kernels of the three views, and what two of them keep
 //! renderer  image_renderer  buffers  readout   the device: kernels, drawing and readback
 //! ```
 
 mod buffers;
+pub mod digits;
 pub mod figures;
+mod history;
 mod image_renderer;
 pub mod plane;
 pub mod playback;
 mod readout;
+pub mod region;
 pub mod renderer;
 pub mod schedules;
 pub mod solvers;

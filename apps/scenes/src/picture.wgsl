@@ -3,8 +3,8 @@
 struct Instance {
     // Left, top, right, bottom in clip space.
     @location(0) place: vec4<f32>,
-    // Pixels of a row, rows, and floats before the picture.
-    @location(1) shape: vec3<u32>,
+    // Pixels of a row, rows, floats before the picture, and floats from colour to colour: none in a grey one.
+    @location(1) shape: vec4<u32>,
     // What values are multiplied with: 1 shows -1 as black and 1 as full intensity.
     @location(2) gain: f32,
 }
@@ -13,7 +13,7 @@ struct Seen {
     @builtin(position) position: vec4<f32>,
     // In pixels of the picture.
     @location(0) at: vec2<f32>,
-    @location(1) @interpolate(flat) shape: vec3<u32>,
+    @location(1) @interpolate(flat) shape: vec4<u32>,
     @location(2) @interpolate(flat) gain: f32,
 }
 
@@ -34,9 +34,8 @@ fn corner(@builtin(vertex_index) index: u32, instance: Instance) -> Seen {
 }
 
 fn bits(seen: Seen, x: u32, y: u32) -> vec3<u32> {
-    let plane = seen.shape.x * seen.shape.y;
     let first = seen.shape.z + y * seen.shape.x + x;
-    return vec3<u32>(numbers[first], numbers[first + plane], numbers[first + 2u * plane]);
+    return vec3<u32>(numbers[first], numbers[first + seen.shape.w], numbers[first + 2u * seen.shape.w]);
 }
 
 fn undefined(word: vec3<u32>) -> vec3<bool> {

@@ -221,9 +221,9 @@ impl Plane {
             ImageId::Target(index) => &column(index)?.target,
             ImageId::Prediction(index) => &column(index)?.prediction,
             ImageId::Recovered(index) => &column(index).filter(|column| column.determined)?.recovered,
-            ImageId::Sample(..) | ImageId::Preview(..) | ImageId::Member(_) => return None,
+            _ => return None,
         };
-        Some(ImageSlice { buffer: buffer.clone(), offset: 0, size: self.scene.size() })
+        Some(ImageSlice { buffer: buffer.clone(), offset: 0, size: self.scene.size(), channels: 3 })
     }
 
     /// The mean squared differences from the picture: of `x_t`, then of each column's x0; an f32 each.

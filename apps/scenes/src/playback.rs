@@ -1,6 +1,7 @@
 //! The position in time: timesteps and calls, moved by keys or by themselves; and the tables that this asks for,
 //! made once for each choice.
 
+use crate::digits;
 use crate::schedules::{ScheduleChoice, TIMESTEPS};
 use crate::solvers::Solver;
 use crate::state::{State, View};
@@ -18,8 +19,8 @@ const LONGEST: f64 = 0.5;
 /// Part of a frame in the mean of their times: a mean that forgets after some twenty frames.
 const FRESH: f64 = 0.05;
 
-/// Choices that a sampler's rows depend on.
-type SamplerKey = (ScheduleChoice, Solver, usize, u64, Quantity);
+/// Choices that a sampler's rows depend on: the schedule is chosen, or that of the digits.
+type SamplerKey = (Option<ScheduleChoice>, Solver, usize, u64, Quantity);
 
 /// The place in time, and the tables of the choices that were made last.
 #[derive(Debug, Default)]
@@ -34,8 +35,11 @@ pub struct Playback {
 }
 
 impl Playback {
-    /// The schedule that is chosen; where there is none, the message says why.
+    /// The schedule of the view: the chosen one, or that of the digits. Where there is none, the message says why.
     pub fn schedule(&mut self, state: &mut State) -> Option<Arc<Schedule>> {
+        if state.view == View::Digits {
+            return digits::schedule();
+        }
         let choice = state.schedule;
         if self.schedule.as_ref().is_none_or(|(made, _)| *made != choice) {
             match choice.schedule() {
@@ -46,16 +50,25 @@ impl Playback {
         self.schedule.as_ref().map(|(_, schedule)| Arc::clone(schedule))
     }
 
-    /// The sampler that is chosen, or why there is none.
+    /// The sampler of the view, or why there is none; the plane has that of the sampling view.
     ///
     /// # Errors
     /// The reason, in words.
     pub fn sampler(&mut self, state: &State) -> Result<Arc<Sampler>, String> {
-        let scene = state.run();
-        let key = (scene.schedule, scene.solver, scene.steps, scene.stochasticity.to_bits(), scene.predicts);
-        let made = self.sampler.take().filter(|(made, _)| *made == key);
-        let make = || (key, scene.sampler().map(Arc::new).map_err(|error| error.to_string()));
-        self.sampler.insert(made.unwrap_or_else(make)).1.clone()
+        let kept = self.sampler.take();
+        let serves = |key: &SamplerKey| kept.clone().filter(|(made, _)| made == key);
+        let made = if state.view == View::Digits {
+            let scene = state.digits();
+            let key = (None, scene.solver, scene.steps, scene.stochasticity.to_bits(), scene.predicts);
+            let make = || scene.sampler().map(Arc::new).map_err(|error| error.to_string());
+            serves(&key).unwrap_or_else(|| (key, make()))
+        } else {
+            let scene = state.run();
+            let key = (Some(scene.schedule), scene.solver, scene.steps, scene.stochasticity.to_bits(), scene.predicts);
+            let make = || scene.sampler().map(Arc::new).map_err(|error| error.to_string());
+            serves(&key).unwrap_or_else(|| (key, make()))
+        };
+        self.sampler.insert(made).1.clone()
     }
 
     /// Number of network calls of the chosen sampler.
@@ -69,6 +82,23 @@ impl Playback {
         match state.view {
             View::Plane => state.timestep = moved(state.timestep as usize, TIMESTEPS as usize - 1) as u32,
             View::Sampling => state.sampling.call = moved(state.sampling.call, self.calls(state)),
+            View::Digits => {
+                let calls = self.calls(state);
+                state.digits.look_at(moved(state.digits.call.min(calls), calls), calls);
+            }
+        }
+    }
+
+    /// Lets time go on by itself, or stops it. At the end of all calls it begins again.
+    pub fn toggle(&mut self, state: &mut State) {
+        state.playing = !state.playing;
+        let is_over = match state.view {
+            View::Plane => false,
+            View::Sampling => state.sampling.call >= self.calls(state),
+            View::Digits => state.digits.call >= self.calls(state),
+        };
+        if state.playing && is_over {
+            self.go(state, i64::MIN / 2);
         }
     }
 
@@ -96,7 +126,7 @@ impl Playback {
     fn play(&mut self, state: &mut State, seconds: f64) {
         let rate = match state.view {
             View::Plane => f64::from(TIMESTEPS) / SWEEP,
-            View::Sampling => CALLS_A_SECOND,
+            View::Sampling | View::Digits => CALLS_A_SECOND,
         };
         self.phase += seconds * rate;
         let whole = self.phase.floor();
@@ -110,6 +140,10 @@ impl Playback {
             View::Sampling => {
                 self.go(state, whole as i64);
                 state.playing = state.sampling.call < self.calls(state);
+            }
+            View::Digits => {
+                self.go(state, whole as i64);
+                state.playing = state.digits.call < self.calls(state);
             }
         }
     }
@@ -158,5 +192,25 @@ mod tests {
         assert!(state.playing && state.sampling.call == calls - 1);
         playback.play(&mut state, 100.0);
         assert!(!state.playing && state.sampling.call == calls);
+        playback.toggle(&mut state);
+        assert!(state.playing && state.sampling.call == 0, "and begins again");
+    }
+
+    #[test]
+    fn digits_play_to_their_end() {
+        let mut state = State { view: View::Digits, ..small() };
+        let mut playback = Playback::default();
+        let calls = playback.calls(&state);
+        playback.toggle(&mut state);
+        assert!(state.playing && state.digits.call == 0);
+        playback.play(&mut state, (calls - 1) as f64 / CALLS_A_SECOND);
+        assert!(state.playing && state.digits.call == calls - 1);
+        playback.play(&mut state, 100.0);
+        assert!(!state.playing && state.digits.call == crate::state::END);
+        playback.go(&mut state, -1);
+        assert_eq!(state.digits.call, calls - 1);
+        // The samplers of both views are kept apart.
+        state.view = View::Sampling;
+        assert_ne!(playback.calls(&state), calls);
     }
 }

@@ -2,13 +2,15 @@
 
 pub use crate::buffers::ImageId;
 use crate::buffers::ImageSlice;
+use crate::digits::{Digits, DigitsScene, WeightsSource};
 use crate::image_renderer::{ImageRenderer, Placement};
 use crate::plane::{Plane, PlaneScene};
 use crate::readout::Readout;
 use crate::trajectory::{RunScene, Trajectory};
+use ::digits::{DigitsError, Kernels, Weights};
 use pictures::Picture;
+use tweedie::Context;
 use tweedie::wgpu;
-use tweedie::{Context, Error};
 
 /// Computation that a frame asks for.
 #[derive(Clone, Debug)]
@@ -17,6 +19,15 @@ pub enum Request {
     Plane(PlaneScene),
     /// Sampling, as far as this call.
     Run(RunScene, usize),
+    /// Digits.
+    Digits {
+        /// Which.
+        scene: DigitsScene,
+        /// Calls that are wanted.
+        wanted: usize,
+        /// The most calls that this frame may record.
+        most: usize,
+    },
 }
 
 /// A picture, its place in clip space, and what its values are multiplied with.
@@ -43,8 +54,14 @@ pub struct Status {
     pub done: usize,
     /// Samples of the trajectory.
     pub samples: u32,
+    /// Calls of the digits that are done.
+    pub written: usize,
+    /// Number of digits.
+    pub digits: u32,
     /// Dispatches since the window opened.
     pub dispatches: u64,
+    /// True while the weights of the digits are on their way.
+    pub waiting: bool,
     /// True if something is still on its way to the host.
     pub pending: bool,
     /// Why nothing is shown.
@@ -59,24 +76,42 @@ pub struct Renderer {
     images: ImageRenderer,
     plane: Option<Plane>,
     trajectory: Option<Trajectory>,
+    digits: Option<Digits>,
+    kernels: Option<Kernels>,
+    /// The weights that were used last.
+    weights: Option<Weights>,
+    source: WeightsSource,
     /// True if the errors that are known are those of an earlier scene.
     stale: bool,
     errors: Option<Readout>,
     wanted: Option<ImageId>,
-    picture: Option<(Readout, [u32; 2])>,
+    picture: Option<Wanted>,
     status: Status,
 }
 
+/// A picture for the host.
+#[derive(Debug)]
+enum Wanted {
+    /// On its way, with its size and its number of channels.
+    Copied(Readout, [u32; 2], u32),
+    /// There was none.
+    Missing,
+}
+
 impl Renderer {
-    /// For targets of this format.
+    /// For targets of this format, with weights for the digits from this source.
     #[must_use]
-    pub fn new(device: &wgpu::Device, queue: &wgpu::Queue, format: wgpu::TextureFormat) -> Self {
+    pub fn new(device: &wgpu::Device, queue: &wgpu::Queue, format: wgpu::TextureFormat, source: WeightsSource) -> Self {
         Self {
             context: Context::new(device),
             queue: queue.clone(),
             images: ImageRenderer::new(device, format),
             plane: None,
             trajectory: None,
+            digits: None,
+            kernels: None,
+            weights: None,
+            source,
             stale: false,
             errors: None,
             wanted: None,
@@ -89,6 +124,7 @@ impl Renderer {
     /// it: there is something new to tell, or something left to do.
     pub fn record(&mut self, encoder: &mut wgpu::CommandEncoder, request: &Request) -> bool {
         let before = self.status.clone();
+        self.status.waiting = false;
         match self.work(encoder, request) {
             Ok(dispatches) => {
                 self.status.dispatches += dispatches as u64;
@@ -100,7 +136,7 @@ impl Renderer {
         self.status.pending || self.status != before
     }
 
-    fn work(&mut self, encoder: &mut wgpu::CommandEncoder, request: &Request) -> Result<usize, Error> {
+    fn work(&mut self, encoder: &mut wgpu::CommandEncoder, request: &Request) -> Result<usize, DigitsError> {
         match request {
             Request::Plane(scene) => {
                 let served = self.plane.take().filter(|plane| plane.serves(scene));
@@ -119,7 +155,37 @@ impl Renderer {
                 self.trajectory = Some(trajectory);
                 Ok(dispatches)
             }
+            Request::Digits { scene, wanted, most } => {
+                let Some(mut digits) = self.digits_of(scene)? else {
+                    (self.status.written, self.status.waiting) = (0, true);
+                    return Ok(0);
+                };
+                digits.adopt(&self.context, &self.queue, scene, *wanted)?;
+                let dispatches = digits.advance(encoder, *wanted, *most)?;
+                (self.status.written, self.status.digits) = (digits.done(), digits.count());
+                self.digits = Some(digits);
+                Ok(dispatches)
+            }
         }
+    }
+
+    /// The digits that are there if they serve a scene, or others; none while their weights are on their way.
+    fn digits_of(&mut self, scene: &DigitsScene) -> Result<Option<Digits>, DigitsError> {
+        if let Some(digits) = self.digits.take().filter(|digits| digits.serves(scene)) {
+            return Ok(Some(digits));
+        }
+        if self.weights.as_ref().is_none_or(|weights| weights.prediction() != scene.predicts) {
+            let Some(weights) = (self.source)(scene.predicts) else { return Ok(None) };
+            self.weights = Some(weights?);
+        }
+        let Some(weights) = &self.weights else { return Ok(None) };
+        let kernels = match self.kernels.take() {
+            Some(kernels) => kernels,
+            None => Kernels::new(self.context.device())?,
+        };
+        let made = Digits::new(&self.context, &self.queue, &kernels, weights, scene);
+        self.kernels = Some(kernels);
+        made.map(Some)
     }
 
     /// Copies for the host: the errors where they are not known, one at a time; a picture where one is to be saved.
@@ -130,11 +196,15 @@ impl Renderer {
             self.errors = Some(Readout::record(encoder, device, plane.errors(), [0, count]));
             self.stale = false;
         }
-        if let Some(hung) = self.wanted.take().and_then(|what| self.find(what)) {
-            let readout = Readout::record(encoder, device, &hung.buffer, [hung.offset, hung.count()]);
-            self.picture = Some((readout, hung.size));
+        if let Some(what) = self.wanted.take() {
+            let copied = |hung: ImageSlice| {
+                let readout = Readout::record(encoder, device, &hung.buffer, [hung.offset, hung.count()]);
+                Wanted::Copied(readout, hung.size, hung.channels)
+            };
+            self.picture = Some(self.find(what).map_or(Wanted::Missing, copied));
         }
-        self.status.pending = self.stale || self.errors.is_some() || self.picture.is_some();
+        let is_read = self.stale || self.errors.is_some() || self.picture.is_some();
+        self.status.pending = is_read || self.status.waiting;
     }
 
     /// Returns the status, to be asked once a frame before anything is recorded.
@@ -154,20 +224,27 @@ impl Renderer {
 
     /// The picture that was asked for, once it has arrived; or why there is none, in words.
     pub fn wanted(&mut self) -> Option<Result<Picture, String>> {
-        let (readout, [width, height]) = self.picture.as_mut()?;
-        let (data, [width, height]) = (readout.arrived()?, [*width, *height].map(|side| side as usize));
+        let found = match self.picture.as_mut()? {
+            Wanted::Missing => Err("The picture is not there any more.".to_owned()),
+            Wanted::Copied(readout, [width, height], channels) => match readout.arrived()? {
+                data if data.is_empty() => Err("The picture could not be read back from the GPU.".to_owned()),
+                data => {
+                    let colours = if *channels == 1 { data.repeat(3) } else { data };
+                    let picture = Picture::from_planar(*width as usize, *height as usize, colours);
+                    picture.map_err(|error| format!("{error:#}"))
+                }
+            },
+        };
         self.picture = None;
-        Some(match data.is_empty() {
-            true => Err("The picture could not be read back from the GPU.".to_owned()),
-            false => Picture::from_planar(width, height, data).map_err(|error| format!("{error:#}")),
-        })
+        Some(found)
     }
 
     /// Finds the buffer of a picture, if it exists.
     #[must_use]
     pub fn find(&self, what: ImageId) -> Option<ImageSlice> {
         let plane = self.plane.as_ref().and_then(|plane| plane.find(what));
-        plane.or_else(|| self.trajectory.as_ref()?.find(what))
+        let sampled = plane.or_else(|| self.trajectory.as_ref()?.find(what));
+        sampled.or_else(|| self.digits.as_ref()?.find(what))
     }
 
     /// Hangs those of these pictures that exist.

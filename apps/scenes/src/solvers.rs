@@ -64,6 +64,12 @@ impl Solver {
         self.0.summary
     }
 
+    /// The scale of its samples.
+    #[must_use]
+    pub fn scale(self) -> Scale {
+        self.0.make.scale()
+    }
+
     /// Name and largest value of the option for drawn noise, if the solver has one.
     #[must_use]
     pub fn stochasticity(self) -> Option<(&'static str, f64)> {

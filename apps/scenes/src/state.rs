@@ -1,6 +1,8 @@
 //! Choices of the user. They know no window and no device, and outlive both.
 
+use crate::digits::DigitsScene;
 use crate::plane::{PlaneScene, mean_square};
+use crate::region::{Region, Stroke};
 use crate::renderer::ImageId;
 use crate::schedules::{ScheduleChoice, TIMESTEPS};
 use crate::solvers::Solver;
@@ -41,6 +43,8 @@ pub enum View {
     Plane,
     /// Samples on their way from noise.
     Sampling,
+    /// Digits that a trained network writes.
+    Digits,
 }
 
 impl View {
@@ -50,7 +54,14 @@ impl View {
         match self {
             Self::Plane => "plane",
             Self::Sampling => "sampling",
+            Self::Digits => "digits",
         }
+    }
+
+    /// The view of this name.
+    #[must_use]
+    pub fn find(name: &str) -> Option<Self> {
+        [Self::Plane, Self::Sampling, Self::Digits].into_iter().find(|view| view.name() == name)
     }
 }
 
@@ -82,6 +93,99 @@ pub struct SamplingState {
     /// The call that is looked at; 0 is before the first.
     pub call: usize,
     set: (Source, Arc<Set>),
+}
+
+/// The last of all calls, however many there are.
+pub const END: usize = usize::MAX;
+
+/// The choices of the digits view.
+#[derive(Clone, Debug)]
+pub struct DigitsState {
+    /// The class: 0 to 9, or any.
+    pub class: Option<u32>,
+    /// Digits side by side.
+    pub count: u32,
+    /// Quantity that the network predicts.
+    pub predicts: Quantity,
+    /// The sampler.
+    pub solver: Solver,
+    /// Its steps.
+    pub steps: usize,
+    /// Part of the noise that it may draw, 0 to 1.
+    pub stochasticity: f64,
+    /// The scale of classifier-free guidance; 1 is none.
+    pub guidance: f64,
+    /// The call that is looked at; 0 is before the first, and [`END`] after the last.
+    pub call: usize,
+    /// The radius of the brush, in pixels of a digit.
+    pub brush: f32,
+    /// The digit of which a part is erased, once there is one.
+    pub region: Option<Region>,
+    /// Strokes on a digit whose numbers are on their way to the host.
+    strokes: Vec<Stroke>,
+}
+
+impl Default for DigitsState {
+    fn default() -> Self {
+        Self {
+            class: Some(3),
+            count: 4,
+            predicts: Quantity::V,
+            solver: Solver::find("dpm++").unwrap_or_default(),
+            steps: 10,
+            stochasticity: 0.0,
+            guidance: 2.0,
+            call: END,
+            brush: 2.5,
+            region: None,
+            strokes: Vec::new(),
+        }
+    }
+}
+
+impl DigitsState {
+    /// Erases what a stroke covers. Returns true if the digit's numbers must be asked for first, for [`take`](Self::take).
+    pub fn erase(&mut self, stroke: Stroke) -> bool {
+        if let Some(region) = &mut self.region {
+            region.erase(&stroke);
+            return false;
+        }
+        self.strokes.push(stroke);
+        self.strokes.len() == 1
+    }
+
+    /// Takes a digit to erase from, and erases what was drawn in the meantime. False for numbers that are no digit.
+    pub fn take(&mut self, digit: &[f32]) -> bool {
+        let strokes = std::mem::take(&mut self.strokes);
+        let Some(mut region) = Region::of(digit) else { return false };
+        strokes.iter().for_each(|stroke| region.erase(stroke));
+        self.region = Some(region);
+        true
+    }
+
+    /// Forgets the digit that was erased from: all is written anew.
+    pub fn forget(&mut self) {
+        self.region = None;
+        self.drop_strokes();
+    }
+
+    /// Drops the strokes on a digit whose numbers will not come.
+    pub fn drop_strokes(&mut self) {
+        self.strokes.clear();
+    }
+
+    /// The call before which digits are seen, and the call whose clean digits are, of so many calls of which some are written:
+    /// digits that are not finished are seen as far as they are.
+    #[must_use]
+    pub fn seen(&self, calls: usize, written: usize) -> [usize; 2] {
+        let call = self.call.min(calls).min(written);
+        [call, call.min(calls.min(written).saturating_sub(1))]
+    }
+
+    /// Looks at a call of so many.
+    pub fn look_at(&mut self, call: usize, calls: usize) {
+        self.call = if call >= calls { END } else { call };
+    }
 }
 
 /// A line for the user.
@@ -122,6 +226,8 @@ pub struct State {
     pub selected: Option<ImageId>,
     /// The sampling view's own.
     pub sampling: SamplingState,
+    /// The digits view's own.
+    pub digits: DigitsState,
     /// The last thing that there was to say.
     pub message: Option<Message>,
 }
@@ -166,6 +272,7 @@ impl State {
                 call: 0,
                 set: (Source::Posters, Arc::clone(&POSTERS)),
             },
+            digits: DigitsState::default(),
             message: None,
         }
     }
@@ -203,6 +310,24 @@ impl State {
             predicts,
             error,
             seed: self.seed,
+        }
+    }
+
+    /// Scene of the digits view.
+    #[must_use]
+    pub fn digits(&self) -> DigitsScene {
+        let DigitsState { class, count, predicts, solver, steps, stochasticity, guidance, .. } = self.digits;
+        let most = solver.stochasticity().map_or(0.0, |(_, most)| most);
+        DigitsScene {
+            class,
+            count,
+            predicts,
+            solver,
+            steps,
+            stochasticity: stochasticity * most,
+            guidance,
+            seed: self.seed,
+            region: self.digits.region.clone(),
         }
     }
 
@@ -255,12 +380,15 @@ impl State {
         }
     }
 
-    /// Whoever has selected a sample means it at the call that is looked at.
-    pub fn follow_selection(&mut self, calls: usize) {
-        let call = self.sampling.call;
+    /// Whoever has selected a sample means it at the call that is looked at; of digits no more calls can be than are written.
+    pub fn follow_selection(&mut self, calls: usize, written: usize) {
+        let last = calls.saturating_sub(1);
+        let (sampled, [call, looked]) = (self.sampling.call, self.digits.seen(calls, written));
         self.selected = self.selected.map(|what| match what {
-            ImageId::Sample(sample, _) => ImageId::Sample(sample, call),
-            ImageId::Preview(sample, _) => ImageId::Preview(sample, call.min(calls.saturating_sub(1))),
+            ImageId::Sample(sample, _) if self.view == View::Sampling => ImageId::Sample(sample, sampled),
+            ImageId::Preview(sample, _) if self.view == View::Sampling => ImageId::Preview(sample, sampled.min(last)),
+            ImageId::Digit(digit, _) if self.view == View::Digits => ImageId::Digit(digit, call),
+            ImageId::CleanDigit(digit, _) if self.view == View::Digits => ImageId::CleanDigit(digit, looked),
             other => other,
         });
     }
@@ -280,6 +408,23 @@ impl State {
             ImageId::Sample(sample, call) => format!("sample-{}-call-{call}.png", sample + 1),
             ImageId::Preview(sample, call) => format!("preview-{}-call-{call}.png", sample + 1),
             ImageId::Member(member) => format!("member-{}.png", member + 1),
+            ImageId::Digit(sample, call) => format!("digit-{}-call-{call}.png", sample + 1),
+            ImageId::CleanDigit(sample, call) => format!("clean-digit-{}-call-{call}.png", sample + 1),
+            ImageId::Erased => "erased.png".to_owned(),
+        }
+    }
+
+    /// Takes a digit to erase from, once it has arrived; where it has not, or is none, the message says why.
+    pub fn take_digit(&mut self, picture: Result<Picture, String>) {
+        let taken = picture.and_then(|picture| {
+            // All colours of a digit are the same.
+            let grey = &picture.data[..picture.data.len() / 3];
+            let why = "expected a digit of finite numbers to erase from, found something else";
+            if self.digits.take(grey) { Ok(()) } else { Err(why.to_owned()) }
+        });
+        if let Err(why) = taken {
+            self.digits.drop_strokes();
+            self.alarm(why);
         }
     }
 
@@ -328,6 +473,26 @@ mod tests {
         let bytes = files::picture::png(&test_card(40, 30).to_rgb()).unwrap();
         state.open_bytes("card.png", &bytes);
         assert_eq!((state.name.as_str(), state.message.is_none()), ("card.png", true));
+    }
+
+    #[test]
+    fn strokes_wait_for_their_digit() {
+        let stroke = |x: f32| Stroke { ends: [[x, 4.5]; 2], radius: 0.6 };
+        let mut digits = DigitsState::default();
+        assert!(digits.erase(stroke(4.5)), "its numbers are asked for");
+        assert!(!digits.erase(stroke(9.5)), "once");
+        assert!(digits.take(&[0.25; 1024]));
+        assert!(!digits.erase(stroke(20.5)));
+        let erased = |digits: &DigitsState| digits.region.as_ref().map(|region| region.erased().count());
+        assert_eq!(erased(&digits), Some(3));
+        digits.forget();
+        assert!(digits.erase(stroke(4.5)));
+        assert!(!digits.take(&[f32::NAN; 1024]) && digits.region.is_none());
+        assert!(digits.erase(stroke(4.5)), "what was no digit is asked for again");
+        digits.look_at(3, 10);
+        assert_eq!(digits.call, 3);
+        digits.look_at(10, 10);
+        assert_eq!(digits.call, END, "with more steps the end is further");
     }
 
     #[test]

@@ -5,9 +5,10 @@
 //! network of it.
 //!
 //! **Practice.** Calls are recorded as they are wanted, a few in a frame, and each leaves its sample and the clean sample
-//! that the network made of it in one long buffer. Looking back and forth is a draw with another offset.
+//! that the network made of it in a [`History`]. Looking back and forth is a draw with another offset.
 
 use crate::buffers::{ImageId, ImageSlice, floats, uploaded};
+use crate::history::History;
 use crate::plane::{mean_square, noised};
 use crate::schedules::ScheduleChoice;
 use crate::solvers::Solver;
@@ -22,9 +23,6 @@ use tweedie::{Context, Error, Quantity, Sampling, Shape, Tensor};
 
 /// Samples that are drawn side by side, where there is room.
 pub const SAMPLES: u32 = 4;
-
-/// The memory that each of both trajectories may take: what every device binds at once.
-const MOST_BYTES: u64 = 128 << 20;
 
 /// Calls that are recorded in one frame, so that the window stays alive on any device.
 pub const CALLS: usize = 4;
@@ -76,21 +74,12 @@ impl RunScene {
 pub struct Trajectory {
     scene: RunScene,
     sampler: Sampler,
-    samples: u32,
-    elements: u64,
-    x: wgpu::Buffer,
-    x0: wgpu::Buffer,
-    /// The samples before each call, and after the last.
-    seen: wgpu::Buffer,
-    /// Clean samples that the network predicted.
-    previews: wgpu::Buffer,
+    history: History,
     members: wgpu::Buffer,
     start: Plan,
     network: Network,
     err: Option<Plan>,
     step: Plan,
-    done: usize,
-    started: bool,
 }
 
 impl Trajectory {
@@ -101,50 +90,29 @@ impl Trajectory {
     pub fn new(context: &Context, queue: &wgpu::Queue, scene: &RunScene) -> Result<Self, Error> {
         let sampler = scene.sampler()?;
         let device = context.device();
-        let elements = scene.set.elements() as u64;
-        let places = sampler.calls().len() as u64 + 1;
-        let most = MOST_BYTES.min(device.limits().max_storage_buffer_binding_size);
-        let samples = (most / (4 * elements * places)).clamp(1, u64::from(SAMPLES)) as u32;
-        let shape = Shape::new(samples, elements as u32);
-        let tensor = |label| floats(device, label, shape.total());
-        let [x, input, prediction, x0] =
-            ["scenes::x", "scenes::input", "scenes::prediction", "scenes::preview"].map(tensor);
-        let [seen, previews] =
-            ["scenes::seen", "scenes::previews"].map(|label| floats(device, label, places * shape.total()));
+        let elements = scene.set.elements() as u32;
+        let history = History::new(device, [SAMPLES, elements], sampler.calls().len());
+        let shape = history.shape();
+        let [input, prediction] =
+            ["scenes::input", "scenes::prediction"].map(|label| floats(device, label, shape.total()));
 
         let numbers = scene.set.numbers();
         let members = uploaded(device, queue, "scenes::members", &numbers);
         let asks = asks(&sampler, scene.predicts);
         let mixture = Mixture::pictures(scene.set.elements(), &numbers);
-        let tensors = Tensors { batch: samples, x: &input, prediction: &prediction };
+        let tensors = Tensors { batch: shape.batch, x: &input, prediction: &prediction };
         let network = Network::new(device, &mixture, &asks, tensors, Calls::Recorded);
         let err = (scene.error > 0.0).then(|| err(context, scene, &asks, shape, &prediction)).transpose()?;
 
         let key = NoiseKey::seed(scene.seed);
-        let [x_tensor, predicted] = [&x, &prediction].map(Tensor::f32);
+        let [x_tensor, predicted] = [history.x(), &prediction].map(Tensor::f32);
         let sampling = Sampling {
-            x0: Some(Tensor::f32(&x0)),
+            x0: Some(Tensor::f32(history.x0())),
             input: Some(Tensor::f32(&input)),
             ..Sampling::in_place(&sampler, shape, x_tensor, predicted, Noise::drawn(key))
         };
         let (start, step) = (sampling.start(context, key)?, sampling.plan(context)?);
-        Ok(Self {
-            scene: scene.clone(),
-            sampler,
-            samples,
-            elements,
-            x,
-            x0,
-            seen,
-            previews,
-            members,
-            start,
-            network,
-            err,
-            step,
-            done: 0,
-            started: false,
-        })
+        Ok(Self { scene: scene.clone(), sampler, history, members, start, network, err, step })
     }
 
     /// Returns whether this is the trajectory of a scene.
@@ -159,15 +127,14 @@ impl Trajectory {
     /// Whatever the plans find.
     pub fn advance(&mut self, encoder: &mut wgpu::CommandEncoder, wanted: usize) -> Result<usize, Error> {
         let mut dispatches = 0;
-        if !self.started {
+        if !self.history.has_begun() {
             self.start.encode(encoder, Recording::timestep(0))?;
-            self.keep(encoder, &self.x, &self.seen, 0);
+            self.history.begin(encoder);
             dispatches += self.start.dispatches();
-            self.started = true;
         }
-        let last = wanted.min(self.sampler.calls().len()).min(self.done + CALLS);
-        while self.done < last {
-            let call = self.done as u32;
+        let last = wanted.min(self.sampler.calls().len()).min(self.done() + CALLS);
+        while self.done() < last {
+            let call = self.done() as u32;
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
             self.network.record(&mut pass, call);
             if let Some(err) = &self.err {
@@ -177,45 +144,36 @@ impl Trajectory {
             self.step.record(&mut pass, Recording::call(call))?;
             drop(pass);
             dispatches += self.network.dispatches() + self.step.dispatches();
-            self.keep(encoder, &self.x0, &self.previews, self.done);
-            self.done += 1;
-            self.keep(encoder, &self.x, &self.seen, self.done);
+            self.history.append(encoder);
         }
         Ok(dispatches)
     }
 
-    fn keep(&self, encoder: &mut wgpu::CommandEncoder, from: &wgpu::Buffer, to: &wgpu::Buffer, place: usize) {
-        encoder.copy_buffer_to_buffer(from, 0, to, place as u64 * from.size(), from.size());
-    }
-
     /// Calls that have been recorded.
     #[must_use]
-    pub const fn done(&self) -> usize {
-        self.done
+    pub fn done(&self) -> usize {
+        self.history.done()
     }
 
     /// Number of samples.
     #[must_use]
     pub const fn samples(&self) -> u32 {
-        self.samples
+        self.history.shape().batch
     }
 
     /// Finds the buffer of one of these pictures, if the trajectory has come so far: a sample before a call, or after the last.
     #[must_use]
     pub fn find(&self, what: ImageId) -> Option<ImageSlice> {
-        let at = |sample: u32, call: usize| call as u64 * u64::from(self.samples) + u64::from(sample);
-        let (known, buffer, index) = match what {
-            ImageId::Sample(sample, call) => {
-                (self.started && call <= self.done && sample < self.samples, &self.seen, at(sample, call))
+        let (buffer, offset) = match what {
+            ImageId::Sample(sample, call) => self.history.sample(sample, call)?,
+            ImageId::Preview(sample, call) => self.history.clean(sample, call)?,
+            ImageId::Member(member) if member < self.scene.set.members.len() => {
+                (&self.members, member as u64 * self.scene.set.elements() as u64)
             }
-            ImageId::Preview(sample, call) => {
-                (call < self.done && sample < self.samples, &self.previews, at(sample, call))
-            }
-            ImageId::Member(member) => (member < self.scene.set.members.len(), &self.members, member as u64),
             _ => return None,
         };
-        let (offset, size) = (index * self.elements, [self.scene.set.side; 2]);
-        known.then(|| ImageSlice { buffer: buffer.clone(), offset, size })
+        let (size, channels) = ([self.scene.set.side; 2], 3);
+        Some(ImageSlice { buffer: buffer.clone(), offset, size, channels })
     }
 }
 

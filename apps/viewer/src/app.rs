@@ -1,12 +1,14 @@
 //! The window's content: panels, keys, time. It knows no window and no device, so it is tested without either.
 
+use crate::brush::Brush;
 use crate::controls::{self, Action};
 use crate::dialog::{Choice, Dialog};
+use crate::digits::Pace;
 use crate::gallery::{ALARM, DIM};
 use crate::playback::Playback;
 use crate::renderer::{ImageId, Status};
 use crate::state::{State, View};
-use crate::{plane_view, sampling_view};
+use crate::{digits_view, plane_view, sampling_view};
 use eframe::egui::{self, CentralPanel, Frame, Key, Margin, Modifiers, Panel, RichText, Ui};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,6 +20,8 @@ use tweedie::math::Sampler;
 pub enum Command {
     /// Save a picture here.
     Save(ImageId, PathBuf),
+    /// Take a digit to erase from.
+    Take(ImageId),
     /// Destroy the device, to see that the window lives on.
     LoseDevice,
 }
@@ -33,6 +37,9 @@ pub struct Viewer {
     pub adapter: String,
     /// Position in time.
     pub playback: Playback,
+    /// Calls of the digits' network for a frame.
+    pub pace: Pace,
+    brush: Brush,
     dialog: Option<Dialog>,
     commands: Vec<Command>,
 }
@@ -41,12 +48,13 @@ pub struct Viewer {
 type Act = fn(&mut Viewer);
 
 /// Actions of single keys. The arrow keys, which go by steps, are not among them.
-const KEYS: [(Key, Act); 9] = [
+const KEYS: [(Key, Act); 10] = [
     (Key::Home, |viewer| viewer.playback.go(&mut viewer.state, i64::MIN / 2)),
     (Key::End, |viewer| viewer.playback.go(&mut viewer.state, i64::MAX / 2)),
-    (Key::Space, |viewer| viewer.state.playing = !viewer.state.playing),
+    (Key::Space, |viewer| viewer.playback.toggle(&mut viewer.state)),
     (Key::Num1, |viewer| viewer.state.view = View::Plane),
     (Key::Num2, |viewer| viewer.state.view = View::Sampling),
+    (Key::Num3, |viewer| viewer.state.view = View::Digits),
     (Key::N, |viewer| viewer.state.another_seed()),
     (Key::R, |viewer| viewer.state.reset()),
     (Key::O, Viewer::open_dialog),
@@ -62,6 +70,8 @@ impl Viewer {
             status: Status::default(),
             adapter: "no device".to_owned(),
             playback: Playback::default(),
+            pace: Pace::default(),
+            brush: Brush::default(),
             dialog: None,
             commands: Vec::new(),
         }
@@ -90,6 +100,7 @@ impl Viewer {
         match action {
             Some(Action::Open) => self.open_dialog(),
             Some(Action::Save) => self.save_dialog(),
+            Some(Action::Take) => self.commands.extend(self.state.selected.map(Command::Take)),
             None => {}
         }
         self.dialog(ui);
@@ -98,6 +109,11 @@ impl Viewer {
     /// Takes the commands for the device's side.
     pub fn commands(&mut self) -> Vec<Command> {
         std::mem::take(&mut self.commands)
+    }
+
+    /// Puts a command back that cannot be carried out yet.
+    pub fn postpone(&mut self, command: Command) {
+        self.commands.push(command);
     }
 
     /// Returns whether there is any.
@@ -113,6 +129,8 @@ impl Viewer {
                 .on_hover_text("A picture, its targets, and what comes back (1).");
             ui.selectable_value(view, View::Sampling, "Sampling")
                 .on_hover_text("From noise to pictures, step by step (2).");
+            ui.selectable_value(view, View::Digits, "Digits")
+                .on_hover_text("Handwriting by a trained network, whole or where it was erased (3).");
         });
         ui.separator();
     }
@@ -129,31 +147,50 @@ impl Viewer {
             ui.add_space(4.0);
         }
         let Some(schedule) = self.schedule() else { return };
-        let clicked = match self.state.view {
-            View::Plane => plane_view::show(ui, &self.state, &schedule, &self.status),
-            View::Sampling => match self.sampler() {
-                Ok(sampler) => {
-                    self.state.follow_selection(sampler.calls().len());
-                    sampling_view::show(ui, &self.state, &schedule, &sampler, &self.status)
-                }
+        let sampler = match self.state.view {
+            View::Plane => None,
+            View::Sampling | View::Digits => match self.sampler() {
+                Ok(sampler) => Some(sampler),
                 Err(why) => {
                     ui.label(RichText::new(format!("There is no such sampler: {why}")).color(ALARM));
-                    None
+                    return;
                 }
             },
         };
+        if let Some(sampler) = &sampler {
+            self.state.follow_selection(sampler.calls().len(), self.status.written);
+        }
+        let clicked = match (self.state.view, &sampler) {
+            (View::Sampling, Some(sampler)) => sampling_view::show(ui, &self.state, &schedule, sampler, &self.status),
+            (View::Digits, Some(sampler)) => self.digits(ui, &schedule, sampler),
+            _ => plane_view::show(ui, &self.state, &schedule, &self.status),
+        };
+        if self.state.view != View::Digits {
+            self.brush = Brush::default();
+        }
         self.state.selected = clicked.or(self.state.selected);
         if let Some(trouble) = &self.status.trouble {
             ui.label(RichText::new(trouble).color(ALARM));
         }
     }
 
-    /// The schedule that is chosen.
+    fn digits(&mut self, ui: &mut Ui, schedule: &Schedule, sampler: &Sampler) -> Option<ImageId> {
+        let most = self.pace.calls();
+        let shown = digits_view::show(ui, &self.state, schedule, sampler, &self.status, most, &mut self.brush);
+        for stroke in shown.strokes {
+            if self.state.digits.erase(stroke) {
+                self.commands.push(Command::Take(shown.from));
+            }
+        }
+        shown.clicked
+    }
+
+    /// The schedule of the view.
     pub fn schedule(&mut self) -> Option<Arc<Schedule>> {
         self.playback.schedule(&mut self.state)
     }
 
-    /// The sampler that is chosen, or why there is none.
+    /// The sampler of the view, or why there is none.
     ///
     /// # Errors
     /// The reason, in words.
@@ -202,7 +239,9 @@ impl Viewer {
     /// Time goes on by itself: the timestep back and forth, the calls to their end.
     fn play(&mut self, ui: &Ui) {
         let playing = self.state.playing;
-        self.playback.frame(playing, &mut self.state, f64::from(ui.input(|input| input.unstable_dt)));
+        let seconds = f64::from(ui.input(|input| input.unstable_dt));
+        self.pace.frame(seconds, self.status.written);
+        self.playback.frame(playing, &mut self.state, seconds);
         if playing {
             ui.ctx().request_repaint();
         }

@@ -1,10 +1,12 @@
 //! The panel of sliders and menus.
 
 use crate::app::Viewer;
+use crate::digits::{self, MOST_DIGITS, MOST_GUIDANCE};
 use crate::gallery::DIM;
+use crate::renderer::ImageId;
 use crate::schedules::{RECIPES, TIMESTEPS, can_be_rescaled};
 use crate::solvers::{MOST_STEPS, Solver};
-use crate::state::{PREDICTIONS, Source, State, View, about};
+use crate::state::{DigitsState, END, PREDICTIONS, SamplingState, Source, State, View, about};
 use eframe::egui::{Align, Button, ComboBox, DragValue, Grid, Layout, RichText, Slider, Ui, vec2};
 
 /// An action that the panel asks for.
@@ -14,7 +16,12 @@ pub enum Action {
     Open,
     /// Choose a file to save the selected picture to.
     Save,
+    /// Take the selected digit to erase from.
+    Take,
 }
+
+/// The smallest and the largest radius of the brush, in pixels of a digit.
+const BRUSHES: [f32; 2] = [0.5, 8.0];
 
 /// Room for a slider's value, and for a name before a control, in points.
 const VALUE: f32 = 74.0;
@@ -43,12 +50,19 @@ pub fn show(ui: &mut Ui, viewer: &mut Viewer) -> Option<Action> {
     });
     ui.separator();
     heading(ui, "Noise schedule");
-    schedule(ui, state);
+    match state.view {
+        View::Plane | View::Sampling => schedule(ui, state),
+        View::Digits => {
+            let text = RichText::new("cosine, as in the networks' training").color(DIM);
+            ui.label(text).on_hover_text("A network knows the noise that it was trained on, and no other.");
+        }
+    }
     seed(ui, state);
     ui.separator();
     match state.view {
         View::Plane => plane(ui, viewer),
         View::Sampling => sampling(ui, viewer),
+        View::Digits => action = writing(ui, viewer).or(action),
     }
     action
 }
@@ -80,10 +94,10 @@ fn seed(ui: &mut Ui, state: &mut State) {
     });
 }
 
-fn play(ui: &mut Ui, state: &mut State, text: &str) {
-    let label = if state.playing { "Pause" } else { "Play" };
+fn play(ui: &mut Ui, viewer: &mut Viewer, text: &str) {
+    let label = if viewer.state.playing { "Pause" } else { "Play" };
     if ui.add(Button::new(label).min_size(vec2(64.0, 0.0))).on_hover_text(text).clicked() {
-        state.playing = !state.playing;
+        viewer.playback.toggle(&mut viewer.state);
     }
 }
 
@@ -100,7 +114,8 @@ fn plane(ui: &mut Ui, viewer: &mut Viewer) {
         let text = format!("alpha {alpha:.4}   sigma {sigma:.4}   log SNR {log_snr:.2}");
         ui.label(RichText::new(text).color(DIM).small());
     }
-    play(ui, state, "From noise to the picture and back (Space).");
+    play(ui, viewer, "From noise to the picture and back (Space).");
+    let state = &mut viewer.state;
     ui.separator();
     heading(ui, "Error of each prediction");
     error(ui, &mut state.error);
@@ -166,21 +181,8 @@ fn sampling(ui: &mut Ui, viewer: &mut Viewer) {
     let calls = viewer.sampler().map_or(0, |sampler| sampler.calls().len());
     let state = &mut viewer.state;
     heading(ui, "Sampler");
-    let width = ui.available_width() - 8.0;
-    let solvers = Solver::all().map(|solver| (solver, solver.name(), solver.about()));
-    menu(ui, "sampler", Some(width), &mut state.sampling.solver, solvers);
-    let steps = Slider::new(&mut state.sampling.steps, 1..=MOST_STEPS).logarithmic(true);
-    let response = beside(ui, "steps", |ui| ui.add(steps));
-    named(&response, "steps", &state.sampling.steps.to_string());
-    response.on_hover_text("Steps from noise to the clean sample.");
-    if let Some((name, most)) = state.sampling.solver.stochasticity() {
-        let mut value = state.sampling.stochasticity * most;
-        let slider = Slider::new(&mut value, 0.0..=most).fixed_decimals(2);
-        let response = beside(ui, name, |ui| ui.add(slider));
-        named(&response, name, &format!("{value}"));
-        response.on_hover_text("How much noise is drawn on the way; 0 is none.");
-        state.sampling.stochasticity = (value / most).clamp(0.0, 1.0);
-    }
+    let SamplingState { solver, steps, stochasticity, .. } = &mut state.sampling;
+    sampler(ui, Solver::all(), (solver, steps, stochasticity));
     beside(ui, "predicts", |ui| {
         let quantities = PREDICTIONS.iter().map(|&quantity| (quantity, quantity.name(), about(quantity)));
         menu(ui, "predicts", None, &mut state.sampling.predicts, quantities);
@@ -204,11 +206,105 @@ fn sampling(ui: &mut Ui, viewer: &mut Viewer) {
     response
         .on_hover_text("Back and forth through the trajectory: arrow keys, Home and End. What was computed is kept.");
     ui.horizontal(|ui| {
-        play(ui, state, "Sample, call by call (Space).");
+        play(ui, viewer, "Sample, call by call (Space).");
         if ui.button("To the end").on_hover_text("All calls (End).").clicked() {
-            state.sampling.call = calls;
+            viewer.state.sampling.call = calls;
         }
     });
+}
+
+/// The menu of samplers, their steps, and the noise that one may draw.
+fn sampler(
+    ui: &mut Ui,
+    solvers: impl Iterator<Item = Solver>,
+    (solver, steps, stochasticity): (&mut Solver, &mut usize, &mut f64),
+) {
+    let width = ui.available_width() - 8.0;
+    menu(ui, "sampler", Some(width), solver, solvers.map(|solver| (solver, solver.name(), solver.about())));
+    let slider = Slider::new(steps, 1..=MOST_STEPS).logarithmic(true);
+    let response = beside(ui, "steps", |ui| ui.add(slider));
+    named(&response, "steps", &steps.to_string());
+    response.on_hover_text("Steps from noise to the clean sample.");
+    if let Some((name, most)) = solver.stochasticity() {
+        let mut value = *stochasticity * most;
+        let slider = Slider::new(&mut value, 0.0..=most).fixed_decimals(2);
+        let response = beside(ui, name, |ui| ui.add(slider));
+        named(&response, name, &format!("{value}"));
+        response.on_hover_text("How much noise is drawn on the way; 0 is none.");
+        *stochasticity = (value / most).clamp(0.0, 1.0);
+    }
+}
+
+fn writing(ui: &mut Ui, viewer: &mut Viewer) -> Option<Action> {
+    let calls = viewer.sampler().map_or(0, |sampler| sampler.calls().len());
+    let state = &mut viewer.state;
+    heading(ui, "Class");
+    ui.horizontal_wrapped(|ui| {
+        ui.spacing_mut().item_spacing.x = 2.0;
+        for class in (0..10).map(Some).chain([None]) {
+            let text = class.map_or_else(|| "any".to_owned(), |class| class.to_string());
+            let response = ui.selectable_value(&mut state.digits.class, class, text.as_str());
+            named(&response, "class", &text);
+            response.on_hover_text("The digit that is written; any comes of the noise alone.");
+        }
+    });
+    let guidance = Slider::new(&mut state.digits.guidance, 0.0..=MOST_GUIDANCE).fixed_decimals(1);
+    let able = state.digits.class.is_some();
+    let response = beside(ui, "guidance", |ui| ui.add_enabled(able, guidance));
+    named(&response, "guidance", &state.digits.guidance.to_string());
+    response
+        .on_hover_text("The factor of the difference that the class makes: 1 is the network's own answer.")
+        .on_disabled_hover_text("Without a class there is nothing to guide to.");
+    let response = beside(ui, "digits", |ui| ui.add(Slider::new(&mut state.digits.count, 1..=MOST_DIGITS)));
+    named(&response, "digits", &state.digits.count.to_string());
+    response.on_hover_text("Digits side by side, each from noise of its own.");
+    ui.separator();
+    heading(ui, "Sampler");
+    let DigitsState { solver, steps, stochasticity, .. } = &mut state.digits;
+    sampler(ui, digits::solvers(), (solver, steps, stochasticity));
+    beside(ui, "predicts", |ui| {
+        let networks = digits::PREDICTIONS.iter().map(|&quantity| (quantity, quantity.name(), about(quantity)));
+        menu(ui, "predicts", None, &mut state.digits.predicts, networks);
+    });
+    ui.separator();
+    let action = erasing(ui, state);
+    ui.separator();
+    heading(ui, "Call of the network");
+    let mut call = state.digits.call.min(calls);
+    let response = ui.add(Slider::new(&mut call, 0..=calls));
+    named(&response, "call", &call.to_string());
+    response.on_hover_text("Back and forth through the calls: arrow keys, Home and End. What was computed is kept.");
+    state.digits.look_at(call, calls);
+    ui.horizontal(|ui| {
+        play(ui, viewer, "Write, call by call (Space).");
+        if ui.button("To the end").on_hover_text("All calls (End).").clicked() {
+            viewer.state.digits.call = END;
+        }
+    });
+    action
+}
+
+fn erasing(ui: &mut Ui, state: &mut State) -> Option<Action> {
+    heading(ui, "Erase and write again");
+    let [least, most] = BRUSHES;
+    let response = beside(ui, "brush", |ui| ui.add(Slider::new(&mut state.digits.brush, least..=most).step_by(0.5)));
+    named(&response, "brush", &state.digits.brush.to_string());
+    response.on_hover_text("The brush's radius in pixels. Drag over the digit at the foot of the window.");
+    let mut action = None;
+    ui.horizontal(|ui| {
+        let able = matches!(state.selected, Some(ImageId::Digit(..) | ImageId::CleanDigit(..)));
+        let take = ui.add_enabled(able, Button::new("Take"));
+        let take = take.on_hover_text("Erase from the digit that was clicked.");
+        if take.on_disabled_hover_text("Click a digit first.").clicked() {
+            action = Some(Action::Take);
+        }
+        let forget = ui.add_enabled(state.digits.region.is_some(), Button::new("Forget"));
+        let forget = forget.on_hover_text("Write whole digits again.");
+        if forget.on_disabled_hover_text("No digit is being erased from: drag over the one at the foot.").clicked() {
+            state.digits.forget();
+        }
+    });
+    action
 }
 
 /// Gives a control without a text of its own a name, for people who do not see it and for tests.

@@ -14,6 +14,7 @@
 //! the kernels write what the pass reads, and orders them.
 
 use crate::renderer::{Piece, Renderer, Request};
+use ::digits::Weights;
 use eframe::egui::{Context, PaintCallback, PaintCallbackInfo, Rect};
 use eframe::egui_wgpu::{self, CallbackResources, CallbackTrait, RenderState, ScreenDescriptor};
 use tweedie::wgpu; // the very wgpu of eframe: their types must be the same
@@ -31,7 +32,7 @@ pub fn device_descriptor(adapter: &wgpu::Adapter) -> wgpu::DeviceDescriptor<'sta
 
 /// Once, when the window opens: our side of the device moves in with egui's renderer, which hands it to each callback.
 pub fn install(window: &RenderState) {
-    let renderer = Renderer::new(&window.device, &window.queue, window.target_format);
+    let renderer = Renderer::new(&window.device, &window.queue, window.target_format, |it| Some(Weights::trained(it)));
     window.renderer.write().callback_resources.insert(renderer);
 }
 

@@ -6,8 +6,8 @@ use crate::renderer::{ImageId, Piece, Request};
 use eframe::egui::emath::GuiRounding as _;
 use eframe::egui::layers::ShapeIdx;
 use eframe::egui::{
-    Align2, Color32, FontId, Pos2, Rect, Response, Role, Sense, Shape, Stroke, StrokeKind, Ui, Vec2, WidgetInfo, pos2,
-    vec2,
+    Align2, Color32, CursorIcon, FontId, Pos2, Rect, Response, Role, Sense, Shape, Stroke, StrokeKind, Ui, Vec2,
+    WidgetInfo, pos2, vec2,
 };
 
 /// Room above a picture for its caption, and between pictures, in points.
@@ -93,12 +93,29 @@ impl<'a> Gallery<'a> {
 
     /// A picture, or an empty frame with the reason.
     pub fn picture(&mut self, figure: &Figure, place: Rect) {
-        let Figure { what, gain, .. } = *figure;
         if let Some(why) = &figure.missing {
             self.nothing(place, why);
-            self.frame(place, None, figure);
+            self.frame(place, false, figure);
             return;
         }
+        let place = self.piece(figure, place);
+        let is_chosen = Some(figure.what) == self.selected;
+        if self.frame(place, is_chosen, figure).on_hover_text(&figure.story).clicked() {
+            self.clicked = Some(figure.what);
+        }
+    }
+
+    /// A picture to draw on with a brush of this radius.
+    pub fn canvas(&mut self, figure: &Figure, place: Rect, radius: f32) {
+        let place = self.piece(figure, place);
+        let response = self.frame(place, false, figure).on_hover_cursor(CursorIcon::Crosshair);
+        if let Some(at) = response.hover_pos() {
+            self.ui.painter().with_clip_rect(place).circle_stroke(at, radius, Stroke::new(1.5, SELECTED));
+        }
+    }
+
+    /// Hangs a picture, on whole pixels of the window, and says where.
+    fn piece(&mut self, figure: &Figure, place: Rect) -> Rect {
         let place = place.round_to_pixels(self.ui.pixels_per_point());
         let corner = |at: Pos2| {
             let part = (at - self.area.min) / self.area.size();
@@ -107,10 +124,9 @@ impl<'a> Gallery<'a> {
         let ([left, top], [right, bottom]) = (corner(place.min), corner(place.max));
         let pixels = (place.size() * self.ui.pixels_per_point()).round();
         let pixels = [pixels.x as u32, pixels.y as u32];
-        self.pieces.push(Piece { what, corners: [left, top, right, bottom], pixels, gain: gain as f32 });
-        if self.frame(place, Some(what), figure).on_hover_text(&figure.story).clicked() {
-            self.clicked = Some(what);
-        }
+        let (what, gain) = (figure.what, figure.gain as f32);
+        self.pieces.push(Piece { what, corners: [left, top, right, bottom], pixels, gain });
+        place
     }
 
     fn nothing(&self, place: Rect, why: &str) {
@@ -120,10 +136,9 @@ impl<'a> Gallery<'a> {
         painter.galley(place.center() - text.size() / 2.0, text, ALARM);
     }
 
-    fn frame(&self, place: Rect, what: Option<ImageId>, figure: &Figure) -> Response {
+    fn frame(&self, place: Rect, is_chosen: bool, figure: &Figure) -> Response {
         let painter = self.ui.painter();
-        let chosen = what.is_some() && what == self.selected;
-        let stroke = if chosen { Stroke::new(2.0, SELECTED) } else { Stroke::new(1.0, FRAME) };
+        let stroke = if is_chosen { Stroke::new(2.0, SELECTED) } else { Stroke::new(1.0, FRAME) };
         painter.rect_stroke(place, 2.0, stroke, StrokeKind::Outside);
         let line = place.top() - 4.0;
         let above = painter.with_clip_rect(Rect::from_x_y_ranges(place.x_range(), line - CAPTION..=line + 4.0));

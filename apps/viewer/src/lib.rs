@@ -1,5 +1,6 @@
 //! A window on the algebra of diffusion models: a picture, its noised form, what a network is trained to predict, and what
-//! comes back of a prediction that errs; and every sampler at work, back and forth.
+//! comes back of a prediction that errs; every sampler at work, back and forth; and digits that a trained network writes,
+//! whole or where a part of one was erased with the mouse.
 //!
 //! Everything that is seen is computed by [`tweedie`]'s kernels on the window's own device, into storage buffers that the
 //! window's render pass draws from; see [`embed`]. Nothing is read back for a frame, and a frame in which nothing has
@@ -9,14 +10,17 @@
 //! scenes (a crate)                                  what was chosen, and the kernels that compute it
 //! embed                                             how that lives in an egui window
 //! app  controls  *_view  gallery  curves  dialog    the window's content
+//! brush                                             the mouse on a digit
 //! window  restart  test_log                         the window itself, the next one after a lost device, and what it says
 //!                                                   to tests
 //! ```
 
 pub mod app;
+mod brush;
 mod controls;
 mod curves;
 mod dialog;
+mod digits_view;
 pub mod embed;
 mod gallery;
 mod plane_view;
@@ -25,4 +29,6 @@ mod sampling_view;
 mod test_log;
 pub mod window;
 
-pub use ::scenes::{ImageSlice, figures, plane, playback, renderer, schedules, solvers, state, trajectory};
+pub use ::scenes::{
+    ImageSlice, digits, figures, plane, playback, region, renderer, schedules, solvers, state, trajectory,
+};

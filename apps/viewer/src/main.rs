@@ -10,8 +10,9 @@ use tweedie_viewer::window::{Options, run};
 
 /// A window on the algebra of diffusion models, on the GPU
 ///
-/// A picture, its noised form, the training targets, and what comes back of predictions that err; and every sampler at
-/// work on an ideal denoiser, step by step, back and forth. WGPU_BACKEND chooses an API (vulkan, metal, dx12, gl).
+/// A picture, its noised form, the training targets, and what comes back of predictions that err; every sampler at work on
+/// an ideal denoiser, step by step, back and forth; and digits that a trained network writes, whole or where a part of one
+/// was erased. WGPU_BACKEND chooses an API (vulkan, metal, dx12, gl).
 ///
 /// Exit codes: 0 the window was closed, 2 wrong usage, 3 no window or no adapter.
 #[derive(Parser)]
@@ -24,6 +25,10 @@ struct Arguments {
     /// Begin with the sampling view
     #[arg(long)]
     sampling: bool,
+
+    /// Begin with the digits view
+    #[arg(long, conflicts_with = "sampling")]
+    digits: bool,
 
     /// The adapter: a part of its name, as --adapters lists them [default: the best one]
     #[arg(long, value_name = "ADAPTER")]
@@ -50,7 +55,7 @@ struct Arguments {
 const NO_WINDOW: u8 = 3;
 
 fn main() -> ExitCode {
-    let Arguments { image, sampling, adapter, adapters, trace, resume, lose_midway } = Arguments::parse();
+    let Arguments { image, sampling, digits, adapter, adapters, trace, resume, lose_midway } = Arguments::parse();
     if adapters {
         return list();
     }
@@ -58,6 +63,9 @@ fn main() -> ExitCode {
     let mut state = State::default();
     if sampling {
         state.view = View::Sampling;
+    }
+    if digits {
+        state.view = View::Digits;
     }
     if let Some(image) = image {
         state.open(&image); // a broken one is told in the window, which opens all the same

@@ -2,9 +2,11 @@
 //!
 //! The choices travel as one argument of the command line. Those that cannot be read there have their defaults.
 
+use crate::digits::{self, MOST_DIGITS, MOST_GUIDANCE};
+use crate::region::Region;
 use crate::schedules::recipe;
-use crate::solvers::Solver;
-use crate::state::{Message, PREDICTIONS, Source, State, View};
+use crate::solvers::{MOST_STEPS, Solver};
+use crate::state::{DigitsState, Message, PREDICTIONS, Source, State, View};
 use crate::window::Options;
 use eframe::egui::{Rect, pos2};
 use serde_json::{Value, json};
@@ -49,6 +51,7 @@ impl Restart {
         let State { sampling, .. } = &self.state;
         let message = self.state.message.as_ref().map(|message| &message.text);
         json!({
+            "view": self.state.view.name(),
             "sampling": self.state.view == View::Sampling,
             "path": self.state.path,
             "schedule": self.state.schedule.recipe().name,
@@ -64,6 +67,7 @@ impl Restart {
             "predicts": sampling.predicts.name(),
             "network_error": sampling.error,
             "call": sampling.call,
+            "digits": write_digits(&self.state.digits),
             "message": message,
             "place": self.place.map(|place| [place.left(), place.top(), place.right(), place.bottom()]),
             "brief": self.brief,
@@ -81,7 +85,8 @@ impl Restart {
             state.open(Path::new(path));
         }
         let is = |key: &str| value[key] == true;
-        state.view = if is("sampling") { View::Sampling } else { View::Plane };
+        let usual = if is("sampling") { View::Sampling } else { View::Plane };
+        state.view = value["view"].as_str().and_then(View::find).unwrap_or(usual);
         state.schedule.recipe = value["schedule"].as_str().and_then(recipe).unwrap_or(0);
         state.schedule.zero_terminal_snr = is("zero_terminal_snr");
         state.timestep = whole("timestep").map_or(state.timestep, |t| t.min(u64::from(u32::MAX)) as u32);
@@ -100,12 +105,55 @@ impl Restart {
         sampling.error = number("network_error").unwrap_or(sampling.error);
         sampling.call = whole("call").map_or(sampling.call, |call| call as usize);
         state.renew_set();
+        read_digits(&value["digits"], &mut state.digits);
         let message = value["message"].as_str().map(|text| Message { text: text.to_owned(), alarming: true });
         state.message = message.or(state.message);
         let side = |i: usize| value["place"][i].as_f64().map(|at| at as f32);
         let place = || Some(Rect::from_min_max(pos2(side(0)?, side(1)?), pos2(side(2)?, side(3)?)));
         Self { state, place: place(), brief: whole("brief").unwrap_or(0) as u32 }
     }
+}
+
+/// The choices of the digits view, with the digit that was erased from.
+fn write_digits(digits: &DigitsState) -> Value {
+    let region = digits.region.as_ref();
+    json!({
+        "class": digits.class,
+        "count": digits.count,
+        "predicts": digits.predicts.name(),
+        "solver": digits.solver.name(),
+        "steps": digits.steps,
+        "stochasticity": digits.stochasticity,
+        "guidance": digits.guidance,
+        "call": digits.call,
+        "brush": digits.brush,
+        "digit": region.map(Region::digit),
+        "erased": region.map(|region| region.erased().collect::<Vec<_>>()),
+    })
+}
+
+fn read_digits(value: &Value, digits: &mut DigitsState) {
+    let (number, whole) = (|key: &str| value[key].as_f64(), |key: &str| value[key].as_u64());
+    if value["class"].is_null() && value.is_object() {
+        digits.class = None;
+    }
+    digits.class = whole("class").filter(|class| *class < 10).map_or(digits.class, |class| Some(class as u32));
+    let most = u64::from(MOST_DIGITS);
+    digits.count = whole("count").map_or(digits.count, |count| count.clamp(1, most) as u32);
+    let known = digits::PREDICTIONS.into_iter().find(|known| value["predicts"] == known.name());
+    digits.predicts = known.unwrap_or(digits.predicts);
+    digits.solver = digits::solvers().find(|known| value["solver"] == known.name()).unwrap_or(digits.solver);
+    digits.steps = whole("steps").map_or(digits.steps, |steps| steps.clamp(1, MOST_STEPS as u64) as usize);
+    digits.stochasticity = number("stochasticity").map_or(digits.stochasticity, |part| part.clamp(0.0, 1.0));
+    digits.guidance = number("guidance").map_or(digits.guidance, |scale| scale.clamp(0.0, MOST_GUIDANCE));
+    digits.call = whole("call").map_or(digits.call, |call| call as usize);
+    digits.brush = number("brush").map_or(digits.brush, |radius| radius as f32);
+    let numbers = |key: &str| value[key].as_array().into_iter().flatten();
+    let digit: Vec<f32> = numbers("digit").filter_map(Value::as_f64).map(|value| value as f32).collect();
+    digits.region = Region::of(&digit).map(|mut region| {
+        region.erase_pixels(numbers("erased").filter_map(Value::as_u64).map(|pixel| pixel as usize));
+        region
+    });
 }
 
 #[cfg(unix)]
@@ -123,6 +171,7 @@ fn become_it(command: &mut Command) -> std::io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::region::Stroke;
     use tweedie::Quantity;
 
     #[test]
@@ -138,11 +187,20 @@ mod tests {
         (sampling.stochasticity, sampling.error, sampling.source) = (0.5, 0.125, Source::Cuttings);
         sampling.predicts = Quantity::Flow;
         state.renew_set();
+        let digits = &mut state.digits;
+        (digits.class, digits.count, digits.predicts) = (None, 7, Quantity::Epsilon);
+        (digits.solver, digits.steps, digits.stochasticity) = (Solver::find("ddim").unwrap(), 50, 0.75);
+        (digits.guidance, digits.call, digits.brush) = (3.5, 12, 4.0);
+        let ramp: Vec<f32> = (0..1024).map(|i| (i as f32).sin()).collect();
+        assert!(digits.take(&ramp));
+        digits.erase(Stroke { ends: [[3.0, 4.0], [20.0, 30.0]], radius: 2.5 });
+        let region = digits.region.clone();
         state.alarm("lost");
         (restart.place, restart.brief) = (Some(Rect::from_min_max(pos2(1.0, 2.0), pos2(3.0, 4.5))), 2);
 
         let again = Restart::read(&restart.write());
         assert_eq!(again.write(), restart.write());
+        assert!(region.is_some() && again.state.digits.region == region, "to the bit");
         assert_eq!((again.state.run().set.members.len(), again.place), (8, restart.place));
         assert_eq!((again.state.quantities(), again.brief), (restart.state.quantities(), 2));
     }
@@ -152,6 +210,10 @@ mod tests {
         let usual = Restart::read("").write();
         for text in ["no json", "[]", r#"{"shown": [false], "solver": 7, "steps": -1, "place": [1]}"#] {
             assert_eq!(Restart::read(text).write(), usual, "{text}");
+        }
+        for text in [r#"{"digits": {"class": 99, "count": 0, "steps": 1e9, "digit": [1], "guidance": "a"}}"#] {
+            let digits = Restart::read(text).state.digits;
+            assert_eq!((digits.count, digits.region, digits.guidance), (1, None, 2.0), "{text}");
         }
     }
 }

@@ -158,12 +158,21 @@ fn choose(
     })
 }
 
+/// The reason for which a picture is on its way to the host.
+#[derive(Debug)]
+enum Errand {
+    /// It is to be saved here.
+    Save(PathBuf),
+    /// It is the digit to erase from.
+    Take,
+}
+
 /// A window while it is open.
 struct Session<'a> {
     viewer: &'a mut Viewer,
     remains: &'a mut Remains,
     complaints: Notice,
-    saving: Option<PathBuf>,
+    errand: Option<Errand>,
     account: Option<Account>,
     lose_midway: bool,
 }
@@ -192,7 +201,7 @@ impl<'a> Session<'a> {
             account
         });
         let lose_midway = options.lose_midway;
-        Self { viewer, remains, complaints, saving: None, account, lose_midway }
+        Self { viewer, remains, complaints, errand: None, account, lose_midway }
     }
 
     fn exchange(&mut self, window: &RenderState) {
@@ -201,25 +210,36 @@ impl<'a> Session<'a> {
         if let Some(complaint) = self.complaints.take() {
             viewer.state.alarm(complaint);
         }
-        let Some(path) = self.saving.take() else { return };
-        match embed::with_renderer(window, |renderer| renderer.wanted()).flatten() {
-            Some(picture) => match picture.and_then(|picture| save(&picture, &path)) {
+        let Some(errand) = self.errand.take() else { return };
+        let Some(picture) = embed::with_renderer(window, |renderer| renderer.wanted()).flatten() else {
+            self.errand = Some(errand); // not here yet
+            return;
+        };
+        match (errand, picture) {
+            (Errand::Save(path), picture) => match picture.and_then(|picture| save(&picture, &path)) {
                 Ok(()) => viewer.state.say(format!("Saved {}", path.display())),
                 Err(error) => viewer.state.alarm(error),
             },
-            None => self.saving = Some(path), // not here yet
+            (Errand::Take, picture) => viewer.state.take_digit(picture),
         }
     }
 
     fn run_errands(&mut self, window: &RenderState) {
         for command in self.viewer.commands() {
-            match command {
-                Command::Save(what, path) => {
-                    embed::with_renderer(window, |renderer| renderer.want(what));
-                    self.saving = Some(path);
+            let (what, errand) = match command {
+                Command::LoseDevice => {
+                    window.device.destroy();
+                    continue;
                 }
-                Command::LoseDevice => window.device.destroy(),
-            }
+                command if self.errand.is_some() => {
+                    self.viewer.postpone(command);
+                    continue;
+                }
+                Command::Save(what, path) => (what, Errand::Save(path)),
+                Command::Take(what) => (what, Errand::Take),
+            };
+            embed::with_renderer(window, |renderer| renderer.want(what));
+            self.errand = Some(errand);
         }
     }
 
@@ -239,6 +259,18 @@ impl<'a> Session<'a> {
             "solver": state.sampling.solver.name(),
             "steps": state.sampling.steps,
             "call": state.sampling.call,
+            "digits": {
+                "class": state.digits.class,
+                "count": state.digits.count,
+                "guidance": state.digits.guidance,
+                "predicts": state.digits.predicts.name(),
+                "solver": state.digits.solver.name(),
+                "steps": state.digits.steps,
+                "call": state.digits.call,
+                "erased": state.digits.region.as_ref().map(|region| region.erased().count()),
+                "done": status.written,
+                "pace": self.viewer.pace.calls(),
+            },
             "errors": status.errors,
             "determined": status.determined,
             "done": status.done,
@@ -279,7 +311,7 @@ impl eframe::App for Session<'_> {
             self.run_errands(&window);
         }
         self.tell();
-        if self.saving.is_some() || self.viewer.has_commands() {
+        if self.errand.is_some() || self.viewer.has_commands() {
             ui.ctx().request_repaint();
         }
     }

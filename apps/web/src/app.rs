@@ -5,6 +5,7 @@ use crate::gallery::Gallery;
 use crate::screen::Screen;
 use crate::verify::{self, Progress};
 use crate::{controls, curves, files, notice};
+use scenes::digits::Pace;
 use scenes::figures::{self, Figures};
 use scenes::playback::Playback;
 use scenes::renderer::{ImageId, Status};
@@ -18,6 +19,15 @@ use web_sys::{Element, HtmlCanvasElement};
 
 /// Shared handle to the page: every listener holds one.
 pub type Shared = Rc<RefCell<App>>;
+
+/// The reason for which a picture is asked for.
+#[derive(Clone, Debug)]
+pub enum Errand {
+    /// It is to be saved as a file of this name.
+    Save(String),
+    /// It is the digit to erase from.
+    Take,
+}
 
 /// The page.
 #[derive(Default)]
@@ -36,8 +46,14 @@ pub struct App {
     pub checks: Progress,
     /// The device, while there is one.
     pub screen: Option<Screen>,
-    /// Picture to save, and the name of its file.
-    pub saving: Option<(ImageId, String)>,
+    /// Pictures that are to be asked for, one at a time.
+    pub errands: Vec<(ImageId, Errand)>,
+    /// The errand whose picture is on its way.
+    errand: Option<Errand>,
+    /// Where the brush is on the digit, if it is down.
+    pub brush: Option<[f32; 2]>,
+    /// Calls of the digits' network for a frame.
+    pace: Pace,
     /// When the first frame was drawn, in milliseconds since the page began to load.
     pub first_frame: Option<f64>,
     /// Frames that were drawn.
@@ -46,6 +62,8 @@ pub struct App {
     pub asked: bool,
     drawn: Option<Curves>,
     before: Option<f64>,
+    /// When the last frame was.
+    last: f64,
 }
 
 /// Content of the curves; a sampler by its calls.
@@ -79,33 +97,37 @@ impl App {
                 self.state.alarm(error.to_string());
             }
         }
-        let mut more = self.state.playing || self.saving.is_some();
+        self.ask_for_picture();
+        let mut more = self.state.playing || self.errand.is_some();
         if !self.verifying {
             let figures = self.figures()?;
             more |= self.draw(figures.as_ref())?;
         }
         self.refresh()?;
-        self.save()?;
+        self.take_picture()?;
         Ok(more && self.screen.is_some() && !self.verifying)
     }
 
     fn pass_time(&mut self, now: f64) {
         let passed = self.before.map_or(0.0, |before| now - before);
         let playing = self.state.playing && !self.verifying;
-        self.before = playing.then_some(now);
+        self.pace.frame((now - self.last) / 1e3, self.status.written);
+        (self.before, self.last) = (playing.then_some(now), now);
         self.playback.frame(playing, &mut self.state, passed / 1e3);
     }
 
     /// Lays out the figures of the view; returns nothing where there is no such sampler.
     fn figures(&mut self) -> Outcome<Option<Figures>> {
         let Some(schedule) = self.playback.schedule(&mut self.state) else { return Ok(None) };
-        let state = &self.state;
-        let figures = match state.view {
-            View::Plane => figures::plane(state, &schedule, &self.status),
-            View::Sampling => match self.playback.sampler(state) {
+        let figures = match self.state.view {
+            View::Plane => figures::plane(&self.state, &schedule, &self.status),
+            View::Sampling | View::Digits => match self.playback.sampler(&self.state) {
                 Ok(sampler) => {
-                    self.state.follow_selection(sampler.calls().len());
-                    figures::sampling(&self.state, &sampler, &self.status)
+                    self.state.follow_selection(sampler.calls().len(), self.status.written);
+                    match self.state.view {
+                        View::Digits => figures::digits(&self.state, &sampler, &self.status, self.pace.calls()),
+                        _ => figures::sampling(&self.state, &sampler, &self.status),
+                    }
                 }
                 Err(why) => {
                     self.trouble(&format!("There is no such sampler: {why}"))?;
@@ -116,7 +138,7 @@ impl App {
         self.trouble(self.status.trouble.as_deref().unwrap_or(""))?;
         let [width, height] = match self.state.view {
             View::Plane => self.state.plane().size(),
-            View::Sampling => [1, 1],
+            View::Sampling | View::Digits => [1, 1],
         };
         let aspect = f64::from(width) / f64::from(height);
         self.gallery.refresh(self.state.view.name(), &figures.rows, aspect, self.state.selected)?;
@@ -175,21 +197,33 @@ impl App {
         Ok(())
     }
 
-    fn save(&mut self) -> Outcome {
-        let (Some(screen), Some((_, name))) = (&mut self.screen, &self.saving) else { return Ok(()) };
-        let Some(picture) = screen.renderer.wanted() else { return Ok(()) };
-        match picture.and_then(|picture| files::save(&picture, name)) {
-            Ok(()) => self.state.say(format!("Saved {name}")),
-            Err(error) => self.state.alarm(error),
+    fn ask_for_picture(&mut self) {
+        if let (Some(screen), None, false) = (&mut self.screen, &self.errand, self.errands.is_empty()) {
+            let (what, errand) = self.errands.remove(0);
+            screen.renderer.want(what);
+            self.errand = Some(errand);
         }
-        self.saving = None;
+    }
+
+    fn take_picture(&mut self) -> Outcome {
+        let (Some(screen), Some(errand)) = (&mut self.screen, &self.errand) else { return Ok(()) };
+        let Some(picture) = screen.renderer.wanted() else { return Ok(()) };
+        match (errand.clone(), picture) {
+            (Errand::Save(name), picture) => match picture.and_then(|picture| files::save(&picture, &name)) {
+                Ok(()) => self.state.say(format!("Saved {name}")),
+                Err(error) => self.state.alarm(error),
+            },
+            (Errand::Take, picture) => self.state.take_digit(picture),
+        }
+        self.errand = None;
         Ok(())
     }
 
     /// Gives up the device, and tells the user why.
     pub fn lose(&mut self, why: &str) -> Outcome {
         self.screen = None;
-        self.saving = None;
+        (self.errands, self.errand) = (Vec::new(), None);
+        self.state.digits.drop_strokes();
         notice::lost(why)
     }
 }

@@ -1,7 +1,9 @@
 //! The form: what each control shows of the choices, and what it changes in them. The HTML says what they look like.
 
 use crate::dom::{Outcome, all, by_id, document, set, write};
+use scenes::digits;
 use scenes::playback::Playback;
+use scenes::renderer::ImageId;
 use scenes::schedules::{RECIPES, can_be_rescaled};
 use scenes::solvers::Solver;
 use scenes::state::{PREDICTIONS, Source, State, about};
@@ -17,7 +19,7 @@ struct Control {
     unit: Option<&'static str>,
 }
 
-const CONTROLS: [Control; 12] = [
+const CONTROLS: [Control; 21] = [
     control("schedule", None, |s| s.schedule.recipe.to_string(), |s, v| put(v, &mut s.schedule.recipe)),
     control(
         "zero",
@@ -50,7 +52,36 @@ const CONTROLS: [Control; 12] = [
     control("network", Some("%"), |s| percent(s.sampling.error), |s, v| put_percent(v, &mut s.sampling.error)),
     control("source", None, |s| index_of(SOURCES, &s.sampling.source), |s, v| pick(v, SOURCES, &mut s.sampling.source)),
     control("call", Some(""), |s| s.sampling.call.to_string(), |s, v| put(v, &mut s.sampling.call)),
+    control("class", None, |s| index_of(classes(), &s.digits.class), |s, v| pick(v, classes(), &mut s.digits.class)),
+    control("guidance", Some(""), |s| s.digits.guidance.to_string(), |s, v| put(v, &mut s.digits.guidance)),
+    control("count", Some(""), |s| s.digits.count.to_string(), |s, v| put(v, &mut s.digits.count)),
+    control(
+        "writer",
+        None,
+        |s| index_of(digits::solvers(), &s.digits.solver),
+        |s, v| pick(v, digits::solvers(), &mut s.digits.solver),
+    ),
+    control("writer-steps", Some(""), |s| s.digits.steps.to_string(), |s, v| put(v, &mut s.digits.steps)),
+    control(
+        "writer-stochasticity",
+        None,
+        |s| percent(s.digits.stochasticity),
+        |s, v| put_percent(v, &mut s.digits.stochasticity),
+    ),
+    control(
+        "writer-predicts",
+        None,
+        |s| index_of(digits::PREDICTIONS, &s.digits.predicts),
+        |s, v| pick(v, digits::PREDICTIONS, &mut s.digits.predicts),
+    ),
+    control("brush", Some(" pixels"), |s| s.digits.brush.to_string(), |s, v| put(v, &mut s.digits.brush)),
+    control("written", None, |s| s.digits.call.to_string(), |s, v| put(v, &mut s.digits.call)),
 ];
+
+/// The classes of the digits in the order of the menu; the last is any.
+fn classes() -> impl Iterator<Item = Option<u32>> {
+    (0..10).map(Some).chain([None])
+}
 
 const SOURCES: [Source; 2] = [Source::Posters, Source::Cuttings];
 
@@ -98,6 +129,9 @@ fn pick<T>(text: &str, all: impl IntoIterator<Item = T>, into: &mut T) {
 pub fn furnish() -> Outcome {
     options("schedule", RECIPES.iter().map(|recipe| (recipe.name, recipe.summary)))?;
     options("solver", Solver::all().map(|solver| (solver.name(), solver.about())))?;
+    options("writer", digits::solvers().map(|solver| (solver.name(), solver.about())))?;
+    let networks = digits::PREDICTIONS.iter().map(|&quantity| (quantity.name(), about(quantity)));
+    options("writer-predicts", networks)?;
     options("predicts", PREDICTIONS.iter().map(|&quantity| (quantity.name(), about(quantity))))?;
     let list: Element = by_id("predictions")?;
     for (index, &quantity) in PREDICTIONS.iter().enumerate() {
@@ -164,8 +198,11 @@ fn set_value(element: &Element, value: &str) {
 
 /// Shows the choices in all controls, whoever made them.
 pub fn refresh(state: &State, playback: &mut Playback) -> Outcome {
-    let calls: Element = by_id("call")?;
-    set(&calls, "max", &playback.calls(state).to_string())?;
+    let calls = playback.calls(state);
+    for id in ["call", "written"] {
+        set(&by_id(id)?, "max", &calls.to_string())?;
+    }
+    write(&by_id::<Element>("written-text")?, &state.digits.call.min(calls).to_string());
     let focused = document()?.active_element().map(|element| element.id());
     for control in &CONTROLS {
         let element: Element = by_id(control.id)?;
@@ -186,14 +223,26 @@ pub fn refresh(state: &State, playback: &mut Playback) -> Outcome {
     }
     let zero: HtmlInputElement = by_id("zero")?;
     zero.set_disabled(!can_be_rescaled(state.schedule.recipe()));
-    let noise = state.sampling.solver.stochasticity();
-    set(&by_id("stochasticity-row")?, "class", if noise.is_some() { "row" } else { "row absent" })?;
-    write(&by_id::<Element>("stochasticity-name")?, noise.map_or("", |(name, _)| name));
-    let drawn = noise.map_or_else(String::new, |(_, most)| format!("{:.2}", state.sampling.stochasticity * most));
-    write(&by_id::<Element>("stochasticity-text")?, &drawn);
+    noise("", state.sampling.solver, state.sampling.stochasticity)?;
+    noise("writer-", state.digits.solver, state.digits.stochasticity)?;
+    by_id::<HtmlInputElement>("guidance")?.set_disabled(state.digits.class.is_none());
+    let is_digit = matches!(state.selected, Some(ImageId::Digit(..) | ImageId::CleanDigit(..)));
+    by_id::<HtmlButtonElement>("take")?.set_disabled(!is_digit);
+    by_id::<HtmlButtonElement>("forget")?.set_disabled(state.digits.region.is_none());
     by_id::<HtmlButtonElement>("save")?.set_disabled(state.selected.is_none());
     for button in all("[data-do=play]")? {
         write(&button, if state.playing { "Pause" } else { "Play" });
     }
     set(&by_id("controls")?, "data-view", state.view.name())
+}
+
+/// The slider of a sampler's drawn noise, where it has one.
+fn noise(prefix: &str, solver: Solver, part: f64) -> Outcome {
+    let id = |name: &str| format!("{prefix}stochasticity-{name}");
+    let option = solver.stochasticity();
+    set(&by_id(&id("row"))?, "class", if option.is_some() { "row" } else { "row absent" })?;
+    write(&by_id::<Element>(&id("name"))?, option.map_or("", |(name, _)| name));
+    let drawn = option.map_or_else(String::new, |(_, most)| format!("{:.2}", part * most));
+    write(&by_id::<Element>(&id("text"))?, &drawn);
+    Ok(())
 }

@@ -35,7 +35,7 @@ impl Gallery {
         set(&by_id("hall")?, "style", &format!("--aspect: {aspect}; --columns: {}", self.columns()))?;
         self.figures = rows.concat();
         for (element, figure) in all("#hall figure[data-index]")?.iter().zip(&self.figures) {
-            describe(element, figure, selected == Some(figure.what))?;
+            describe(element, figure, selected == Some(figure.what) && !figure.is_canvas)?;
         }
         Ok(())
     }
@@ -63,11 +63,17 @@ impl Gallery {
         Ok(pairs.map(piece).collect())
     }
 
-    /// The picture that was clicked, if one was.
+    /// The picture that can be erased from.
+    pub fn canvas(&self) -> Option<ImageId> {
+        self.figures.iter().find(|figure| figure.is_canvas).map(|figure| figure.what)
+    }
+
+    /// The picture that was clicked, if one was; that which is drawn on is not chosen.
     pub fn clicked(&self, target: &Element) -> Option<ImageId> {
         let figure = target.closest("figure[data-index]").ok()??;
         let index: usize = figure.get_attribute("data-index")?.parse().ok()?;
-        self.figures.get(index).filter(|figure| figure.missing.is_none()).map(|figure| figure.what)
+        let figure = self.figures.get(index).filter(|figure| figure.missing.is_none() && !figure.is_canvas);
+        figure.map(|figure| figure.what)
     }
 }
 
@@ -107,7 +113,12 @@ fn describe(element: &Element, figure: &Figure, selected: bool) -> Outcome {
         set(&frame, "aria-label", &format!("{} {}", figure.name, figure.remark))?;
         write(&frame, figure.missing.as_deref().unwrap_or(""));
     }
-    let missing = if figure.missing.is_some() { "missing" } else { "" };
-    set(element, "class", if selected { "selected" } else { missing })?;
+    let class = match figure {
+        _ if selected => "selected",
+        Figure { missing: Some(_), .. } => "missing",
+        Figure { is_canvas: true, .. } => "canvas",
+        _ => "",
+    };
+    set(element, "class", class)?;
     set(element, "title", &figure.story)
 }

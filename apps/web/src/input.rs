@@ -1,9 +1,9 @@
 //! Input of the user: controls, buttons, keys, files that are dropped. A listener for each kind of event, on the whole
 //! document, so that figures may come and go.
 
-use crate::app::{App, Shared, ask};
+use crate::app::{App, Errand, Shared, ask};
 use crate::dom::{Outcome, by_id, document, listen, set};
-use crate::{controls, dom, files, notice, open, verify};
+use crate::{brush, controls, dom, files, notice, open, verify};
 use scenes::state::View;
 use std::rc::Rc;
 use wasm_bindgen::JsCast;
@@ -12,7 +12,7 @@ use wasm_bindgen::convert::FromWasmAbi;
 use wasm_bindgen_futures::spawn_local;
 use web_sys::{
     DragEvent, Element, Event, EventTarget, FileList, HtmlButtonElement, HtmlElement, HtmlInputElement,
-    HtmlSelectElement, KeyboardEvent, ResizeObserver,
+    HtmlSelectElement, KeyboardEvent, PointerEvent, ResizeObserver,
 };
 
 /// Distance that an arrow key goes with Shift.
@@ -30,6 +30,14 @@ pub fn begin(app: &Shared) -> Outcome {
     on(app, &document()?, "click", |app, event: Event| {
         target(&event).map_or(Ok(()), |element| clicked(app, &element))
     })?;
+    on(app, &document()?, "pointerdown", |app, event: PointerEvent| brush::pressed(app, &event))?;
+    on(app, &document()?, "pointermove", |app, event: PointerEvent| brush::moved(app, &event))?;
+    for end in ["pointerup", "pointercancel"] {
+        on(app, &document()?, end, |app, _: PointerEvent| {
+            app.borrow_mut().brush = None;
+            Ok(())
+        })?;
+    }
     on(app, &document()?, "keydown", |app, event: KeyboardEvent| pressed(app, &event))?;
     on(app, &by_id::<HtmlInputElement>("file")?, "change", |app, _: Event| {
         let input: HtmlInputElement = by_id("file")?;
@@ -129,16 +137,17 @@ fn change(app: &mut App, what: &str) {
     match what {
         "plane" => (app.state.view, app.verifying) = (View::Plane, false),
         "sampling" => (app.state.view, app.verifying) = (View::Sampling, false),
+        "digits" => (app.state.view, app.verifying) = (View::Digits, false),
         "verify" => app.verifying = true,
         "save" => {
-            if let (Some(what), Some(screen)) = (app.state.selected, &mut app.screen) {
-                screen.renderer.want(what);
-                app.saving = Some((what, app.state.file_name(what)));
-            }
+            let save = |what| (what, Errand::Save(app.state.file_name(what)));
+            app.errands.extend(app.state.selected.map(save));
         }
+        "take" => app.errands.extend(app.state.selected.map(|what| (what, Errand::Take))),
+        "forget" => app.state.digits.forget(),
         "reset" => app.state.reset(),
         "another" => app.state.another_seed(),
-        "play" => app.state.playing = !app.state.playing,
+        "play" => app.playback.toggle(&mut app.state),
         "end" => app.playback.go(&mut app.state, i64::MAX / 2),
         "home" => app.playback.go(&mut app.state, i64::MIN / 2),
         "dismiss" => app.state.message = None,
@@ -153,7 +162,7 @@ fn pressed(app: &Shared, event: &KeyboardEvent) -> Outcome {
     let element = target(event);
     let key = event.key();
     let figure = element.as_ref().is_some_and(|element| element.matches("figure[data-index]").unwrap_or(false));
-    let views = matches!(key.as_str(), "1" | "2" | "3");
+    let views = matches!(key.as_str(), "1" | "2" | "3" | "4");
     if element.as_ref().is_some_and(|element| is_its_own(element, &key)) || (app.borrow().verifying && !views) {
         return Ok(());
     }
@@ -175,7 +184,8 @@ fn pressed(app: &Shared, event: &KeyboardEvent) -> Outcome {
             "End" => "end",
             "1" => "plane",
             "2" => "sampling",
-            "3" => "verify",
+            "3" => "digits",
+            "4" => "verify",
             "n" => "another",
             "r" => "reset",
             "o" => "open",

@@ -1,4 +1,5 @@
-//! tweedie in a web page: the demo with sliders, samplers at work, and every check of `tweedie verify`, on WebGPU.
+//! tweedie in a web page: the demo with sliders, samplers at work, digits that a network writes, and every check of
+//! `tweedie verify`, on WebGPU.
 //!
 //! **Theory.** The page shows what the native viewer shows, and shares with it all but the surroundings (the crate
 //! `scenes`). The library runs in a browser as it does elsewhere: it records into the page's encoders on the page's device.
@@ -8,13 +9,15 @@
 //! ```text
 //! screen                        the canvas that tweedie draws on
 //! app  gallery  curves          frames, and the figures that they draw into
-//! input  controls  files        what the user does
+//! input  controls  brush  files what the user does
+//! weights                       the digits' networks, fetched when they are needed
 //! verify                        every check, in the page
 //! notice  probe                 when there is no device; what programs may ask
 //! dom                           the document
 //! ```
 
 mod app;
+mod brush;
 mod controls;
 mod curves;
 mod dom;
@@ -25,6 +28,7 @@ mod notice;
 mod probe;
 mod screen;
 mod verify;
+mod weights;
 
 use app::{Shared, ask};
 use dom::{Outcome, by_id, failure, window};

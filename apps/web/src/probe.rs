@@ -33,6 +33,10 @@ pub fn account() -> Outcome<Object> {
     put("playing", state.playing.into())?;
     put("call", (state.sampling.call as f64).into())?;
     put("done", (status.done as f64).into())?;
+    put("class", state.digits.class.map_or(JsValue::NULL, JsValue::from))?;
+    put("written", (status.written as f64).into())?;
+    let erased = state.digits.region.as_ref().map(|region| region.erased().count() as f64);
+    put("erased", erased.map_or(JsValue::NULL, JsValue::from))?;
     put("errors", numbers(&status.errors).into())?;
     put("determined", status.determined.iter().map(|&it| JsValue::from(it)).collect::<Array>().into())?;
     put("dispatches", (status.dispatches as f64).into())?;
@@ -47,7 +51,7 @@ pub fn account() -> Outcome<Object> {
 }
 
 /// The numbers of a picture as they are on the device: `x0`, `x_t`, `target N`, `prediction N`, `recovered N` with the
-/// column, `sample N CALL` and `preview N CALL`.
+/// column, `sample N CALL` and `preview N CALL`, `digit N CALL` and `clean N CALL`.
 ///
 /// # Errors
 /// If there is no such picture now, or no device.
@@ -76,6 +80,8 @@ fn parse(name: &str) -> Option<ImageId> {
         "prediction" => ImageId::Prediction(number()?),
         "recovered" => ImageId::Recovered(number()?),
         "sample" => ImageId::Sample(u32::try_from(number()?).ok()?, number()?),
+        "digit" => ImageId::Digit(u32::try_from(number()?).ok()?, number()?),
+        "clean" => ImageId::CleanDigit(u32::try_from(number()?).ok()?, number()?),
         "preview" => ImageId::Preview(u32::try_from(number()?).ok()?, number()?),
         _ => return None,
     })

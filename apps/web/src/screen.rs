@@ -5,6 +5,7 @@
 //! knows that it runs in a browser, and nothing waits: the device is `await`ed, and what is read back has arrived or not.
 
 use crate::dom::{Outcome, failure};
+use crate::weights;
 use futures_intrusive::channel::shared::{OneshotReceiver, oneshot_channel};
 use scenes::Renderer;
 use scenes::renderer::{Piece, Request};
@@ -47,7 +48,7 @@ impl Screen {
         let config = surface.get_default_config(&adapter, size[0], size[1]);
         let config = config.ok_or_else(|| failure("expected an adapter that can draw on a canvas"))?;
         surface.configure(&gpu.device, &config);
-        let renderer = Renderer::new(&gpu.device, &gpu.queue, config.format);
+        let renderer = Renderer::new(&gpu.device, &gpu.queue, config.format, weights::source);
         Ok((Self { gpu: Rc::new(gpu), renderer, surface, config }, lost))
     }
 

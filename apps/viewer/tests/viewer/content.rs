@@ -1,14 +1,14 @@
 //! The window's content without a window: keys, menus, files, and what they lead to.
 
 use crate::harness::small;
-use eframe::egui::{DroppedFile, Event, Key, Modifiers};
+use eframe::egui::{DroppedFile, Event, Key, Modifiers, PointerButton, vec2};
 use egui_kittest::Harness;
-use egui_kittest::kittest::Queryable as _;
+use egui_kittest::kittest::{NodeT as _, Queryable as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tweedie_viewer::app::{Command, Viewer};
 use tweedie_viewer::renderer::ImageId;
-use tweedie_viewer::state::{State, View};
+use tweedie_viewer::state::{END, State, View};
 
 pub const TESTS: &[(&str, fn())] = &[
     ("content::keys_move_time", keys_move_time),
@@ -16,6 +16,8 @@ pub const TESTS: &[(&str, fn())] = &[
     ("content::files_are_opened_typed_and_dropped", files_are_opened_typed_and_dropped),
     ("content::what_is_clicked_is_saved", what_is_clicked_is_saved),
     ("content::time_goes_on_by_itself", time_goes_on_by_itself),
+    ("content::digits_have_their_choices", digits_have_their_choices),
+    ("content::a_brush_erases", a_brush_erases),
     ("content::every_view_is_laid_out_at_every_size", every_view_is_laid_out_at_every_size),
 ];
 
@@ -166,9 +168,100 @@ fn time_goes_on_by_itself() {
     assert_eq!((state.sampling.call, state.playing), (20, false), "it ends at the end");
 }
 
+fn digits_have_their_choices() {
+    let mut window = window();
+    press(&mut window, Key::Num3);
+    assert_eq!(window.state().state.view, View::Digits);
+    window.get_by_label_contains("cosine, as in the networks' training");
+    click(&mut window, "class: 7");
+    assert_eq!(window.state().state.digits.class, Some(7));
+    click(&mut window, "class: any");
+    assert_eq!(window.state().state.digits.class, None);
+    assert!(window.get_by_label("guidance: 2").accesskit_node().is_disabled(), "there is nothing to guide to");
+    click(&mut window, "predicts: v");
+    click(&mut window, "epsilon");
+    assert_eq!(window.state().state.digits.predicts.name(), "epsilon");
+    click(&mut window, "sampler: dpm++");
+    assert!(window.query_by_label("flow-euler").is_none(), "these networks are of another process");
+    click(&mut window, "ddim");
+    assert_eq!(window.state().state.digits.solver.name(), "ddim");
+    for button in ["Take", "Forget"] {
+        assert!(window.get_by_label(button).accesskit_node().is_disabled(), "{button}");
+    }
+    // Time: from the end back, and on by itself.
+    window.get_by_label("call: 10");
+    press(&mut window, Key::ArrowLeft);
+    assert_eq!(window.state().state.digits.call, 9);
+    press(&mut window, Key::Home);
+    window.get_by_label("call: 0");
+    press(&mut window, Key::Space);
+    window.run_steps(200);
+    assert_eq!((window.state().state.digits.call, window.state().state.playing), (END, false));
+    // What is clicked is the digit of the call that is seen, and can be taken.
+    window.state_mut().status.written = 10;
+    window.run_steps(1);
+    click(&mut window, "x0 2 call 10");
+    assert_eq!(window.state().state.selected, Some(ImageId::CleanDigit(1, 9)));
+    window.get_by_label_contains("Erase from x0 2");
+    click(&mut window, "Take");
+    assert_eq!(window.state_mut().commands(), [Command::Take(ImageId::CleanDigit(1, 9))]);
+}
+
+fn a_brush_erases() {
+    let mut window = window();
+    press(&mut window, Key::Num3);
+    window.state_mut().status.written = 10;
+    window.run_steps(2);
+    let place = window.get_by_label_contains("Erase from x0 1").rect();
+    let at = |x: f32, y: f32| place.min + place.size() * vec2(x, y);
+    let erased = |window: &Harness<'_, Viewer>| {
+        window.state().state.digits.region.as_ref().map_or(0, |region| region.erased().count())
+    };
+    let button = |pos, pressed| Event::PointerButton {
+        pos,
+        button: PointerButton::Primary,
+        pressed,
+        modifiers: Modifiers::NONE,
+    };
+    // A mouse that only passes erases nothing; a whole stroke in one slow frame does.
+    window.event(Event::PointerMoved(at(0.2, 0.5)));
+    window.run_steps(2);
+    assert!(window.state_mut().commands().is_empty());
+    window.event(button(at(0.25, 0.5), true));
+    window.event(Event::PointerMoved(at(0.5, 0.5)));
+    window.event(button(at(0.5, 0.5), false));
+    window.run_steps(2);
+    assert_eq!(window.state_mut().commands(), [Command::Take(ImageId::CleanDigit(0, 9))], "its numbers, once");
+    assert!(window.state_mut().state.digits.take(&[1.0; 1024]));
+    window.run_steps(1);
+    let first = erased(&window);
+    assert!((40..90).contains(&first), "eight pixels of five, and two round ends: {first}");
+    // Frame by frame, and out of the picture.
+    window.event(button(at(0.5, 0.1), true));
+    window.run_steps(1);
+    for x in [0.7, 0.9, 1.5] {
+        window.event(Event::PointerMoved(at(x, 0.1)));
+        window.run_steps(1);
+    }
+    window.event(button(at(1.5, 0.1), false));
+    window.run_steps(1);
+    let second = erased(&window);
+    assert!(second > first + 60, "{second}");
+    // A stroke that begins elsewhere is none, and neither is one after the button.
+    window.event(button(at(1.2, 0.7), true));
+    window.event(Event::PointerMoved(at(0.5, 0.7)));
+    window.event(button(at(0.5, 0.7), false));
+    window.event(Event::PointerMoved(at(0.5, 0.9)));
+    window.run_steps(2);
+    assert_eq!(erased(&window), second);
+    window.get_by_label_contains("Erase more");
+    click(&mut window, "Forget");
+    assert!(window.state().state.digits.region.is_none());
+}
+
 fn every_view_is_laid_out_at_every_size() {
     for size in [[720.0, 480.0], [1280.0, 860.0], [2600.0, 700.0], [900.0, 1600.0]] {
-        for view in [View::Plane, View::Sampling] {
+        for view in [View::Plane, View::Sampling, View::Digits] {
             let mut viewer = Viewer::new(usual());
             viewer.state.view = view;
             viewer.state.shown = [true; 6];
@@ -182,8 +275,8 @@ fn every_view_is_laid_out_at_every_size() {
                 assert!(place.right() <= size[0] + 0.5 && place.bottom() <= size[1] + 0.5, "{size:?} {place:?}");
                 count += 1;
             }
-            // Two and a column for each quantity; four samples, four previews and the set.
-            let expected = [(View::Plane, 2 + 2 * 6), (View::Sampling, 2 * 4 + 6)];
+            // Two and a column for each quantity; four samples, four previews and the set, or a digit to erase from.
+            let expected = [(View::Plane, 2 + 2 * 6), (View::Sampling, 2 * 4 + 6), (View::Digits, 2 * 4 + 1)];
             assert!(expected.contains(&(view, count)), "{view:?}: {count} pictures");
         }
     }

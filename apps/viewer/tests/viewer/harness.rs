@@ -1,7 +1,9 @@
 //! A device without a window, and a renderer on it.
 
+use ::digits::Weights;
 use pictures::test_card::test_card;
 use tweedie::headless::{Gpu, HeadlessError};
+use tweedie_viewer::digits::WeightsSource;
 use tweedie_viewer::renderer::{ImageId, Renderer, Request, Status};
 use tweedie_viewer::state::State;
 
@@ -24,7 +26,12 @@ impl Harness {
     }
 
     pub fn renderer(&self) -> Renderer {
-        Renderer::new(&self.gpu.device, &self.gpu.queue, FORMAT)
+        self.renderer_with(|quantity| Some(Weights::trained(quantity)))
+    }
+
+    /// With weights for the digits from this source.
+    pub fn renderer_with(&self, source: WeightsSource) -> Renderer {
+        Renderer::new(&self.gpu.device, &self.gpu.queue, FORMAT, source)
     }
 
     /// A frame, and how many dispatches it took.

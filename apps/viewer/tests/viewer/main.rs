@@ -5,6 +5,7 @@
 //! test command sets, makes that a failure. The window itself is tested by `xtask/scripts/viewer.sh`, with real input events.
 
 mod content;
+mod digits;
 mod drawing;
 mod harness;
 mod plane;
@@ -29,18 +30,19 @@ fn main() -> ExitCode {
         eprintln!("TWEEDIE_REQUIRE_ADAPTER is set and there is no adapter");
         return ExitCode::FAILURE;
     }
-    let needy = [plane::TESTS, sampling::TESTS, drawing::TESTS].concat().into_iter().map(|(name, test)| {
-        let harness = harness.clone();
-        let run = move || {
-            if let Some(harness) = harness {
-                let begun = Instant::now();
-                test(&harness.lock().unwrap_or_else(PoisonError::into_inner));
-                println!("{name}: {:.1} s", begun.elapsed().as_secs_f32());
-            }
-            Ok(())
-        };
-        (name, run)
-    });
+    let needy =
+        [plane::TESTS, sampling::TESTS, digits::TESTS, drawing::TESTS].concat().into_iter().map(|(name, test)| {
+            let harness = harness.clone();
+            let run = move || {
+                if let Some(harness) = harness {
+                    let begun = Instant::now();
+                    test(&harness.lock().unwrap_or_else(PoisonError::into_inner));
+                    println!("{name}: {:.1} s", begun.elapsed().as_secs_f32());
+                }
+                Ok(())
+            };
+            (name, run)
+        });
     let ignored = harness.is_none();
     let needy = needy.map(|(name, run)| Trial::test(name, run).with_ignored_flag(ignored));
     let plain = content::TESTS.iter().map(|&(name, test)| {

@@ -12,6 +12,8 @@ pub const TESTS: &[Test] = &[
     ("use::menus_change_what_is_seen", menus_change_what_is_seen),
     ("use::a_file_is_dropped_and_a_picture_saved", a_file_is_dropped_and_a_picture_saved),
     ("use::a_sampler_runs_and_is_scrubbed", a_sampler_runs_and_is_scrubbed),
+    ("use::digits_are_written_and_stepped", digits_are_written_and_stepped),
+    ("use::a_part_is_erased_and_written_again", a_part_is_erased_and_written_again),
     ("use::time_plays", time_plays),
     ("use::the_window_takes_any_size", the_window_takes_any_size),
 ];
@@ -180,6 +182,113 @@ fn a_sampler_runs_and_is_scrubbed(screen: &Screen) {
     assert!(difference(&driver.picture("x_t 1"), &end) > DIFFERENT, "it knows other pictures now");
 }
 
+/// The part of a picture of which this is true of the pixels.
+fn part(picture: &RgbImage, is: fn(u8) -> bool) -> f64 {
+    picture.pixels().filter(|pixel| is(pixel.0[0])).count() as f64 / picture.pixels().len() as f64
+}
+
+fn digits_are_written_and_stepped(screen: &Screen) {
+    let mut driver = WindowDriver::open(screen, &[]);
+    driver.settle();
+    driver.click("Digits");
+    driver.wait_for("view", "Digits");
+    driver.wait("digits", |now| now["state"]["digits"]["done"] == 10);
+    let three = driver.picture("x0 1");
+    assert_eq!(driver.now()["state"]["trouble"], Value::Null);
+    let (ink, paper) = (part(&three, |value| value > 200), part(&three, |value| value < 50));
+    assert!(ink > 0.03 && ink < 0.4 && ink + paper > 0.7, "white on black: {ink}, {paper}");
+    driver.keep("digits.png");
+
+    // Another class, and there is another digit; the others are others, too.
+    driver.click("class: 8");
+    driver.wait("an eight", |now| now["state"]["digits"]["class"] == 8 && now["state"]["digits"]["done"] == 10);
+    let eight = driver.picture("x0 1");
+    assert!(difference(&eight, &three) > DIFFERENT && difference(&driver.picture("x0 2"), &eight) > DIFFERENT);
+    driver.click("predicts: v");
+    driver.click("epsilon");
+    driver.wait("a network for epsilon", |now| {
+        now["state"]["digits"]["predicts"] == "epsilon" && now["state"]["digits"]["done"] == 10
+    });
+    assert!(difference(&driver.picture("x0 1"), &eight) > 0.5, "another network writes another hand");
+
+    // Back, on, and by itself. What was written is not written again.
+    let done = driver.now()["state"]["dispatches"].clone();
+    let end = driver.picture("x_t 1");
+    driver.key("Home");
+    driver.wait("the beginning", |now| now["state"]["digits"]["call"] == 0);
+    let noise = driver.picture("x_t 1");
+    assert!(roughness(&noise) > 3.0 * roughness(&end), "{} {}", roughness(&noise), roughness(&end));
+    driver.key("Right");
+    driver.wait("a call", |now| now["state"]["digits"]["call"] == 1);
+    driver.click("Play");
+    driver
+        .wait("the end", |now| now["state"]["digits"]["call"].as_u64() > Some(10) && now["state"]["playing"] == false);
+    assert!(difference(&driver.picture("x_t 1"), &end) < 0.01, "the same digit, to the pixel");
+    assert_eq!(driver.now()["state"]["dispatches"], done);
+
+    // A click on a digit selects it at its call; it is saved as it is.
+    let saved = driver.file("digit.png");
+    driver.click("x_t 2");
+    driver.wait_for("selected", "Some(Digit(1, 10))");
+    driver.key("s");
+    driver.place("Save the picture as");
+    driver.key("ctrl+a");
+    driver.write(&saved.display().to_string());
+    driver.key("Return");
+    driver.wait_for_message("Saved");
+    let digit = image::open(&saved).expect("a picture").to_rgb8();
+    assert_eq!(digit.dimensions(), (32, 32));
+    assert!(digit.pixels().all(|pixel| pixel.0[0] == pixel.0[1] && pixel.0[1] == pixel.0[2]), "it is grey");
+    driver.click("Dismiss");
+    driver.click("class: any");
+    driver.wait("any class", |now| {
+        now["state"]["digits"]["class"] == Value::Null && now["state"]["digits"]["done"] == 10
+    });
+    assert_eq!(driver.close().status.code(), Some(0));
+}
+
+fn a_part_is_erased_and_written_again(screen: &Screen) {
+    let mut driver = WindowDriver::open(screen, &["--digits"]);
+    driver.wait("digits", |now| now["state"]["digits"]["done"] == 10);
+    let before = driver.picture("x_t 1");
+    driver.drag("brush: 2.5", [0.3, 0.5]);
+    driver.drag("Erase from x0 1", [0.1, 0.9]);
+    let erased = driver.wait("a region", |now| now["state"]["digits"]["erased"].as_u64() > Some(100));
+    let erased = erased["state"]["digits"]["erased"].as_u64().expect("a number");
+    driver.settle();
+    driver.wait("digits", |now| now["state"]["digits"]["done"] == 10);
+    let left = driver.picture("Erase more");
+    let red = left.pixels().filter(|pixel| pixel.0[0] > pixel.0[1].saturating_add(20)).count();
+    assert!(red * 10 > left.pixels().len(), "stripes where it is erased: {red}");
+    // Above the brush's way the digit is as it was, in all of them; on it each is written by itself.
+    let band = |picture: &RgbImage, [top, bottom]: [f32; 2]| {
+        let row = |part: f32| (picture.height() as f32 * part) as u32;
+        image::imageops::crop_imm(picture, 0, row(top), picture.width(), row(bottom) - row(top)).to_image()
+    };
+    let [first, second] = ["x_t 1", "x_t 2"].map(|caption| driver.picture(caption));
+    for digit in [&first, &second] {
+        assert!(difference(&band(digit, [0.0, 0.2]), &band(&before, [0.0, 0.2])) < 0.01, "what is known stays");
+    }
+    let middle = [0.3, 0.7];
+    assert!(difference(&band(&first, middle), &band(&second, middle)) > DIFFERENT, "each writes the rest by itself");
+    // More is erased, and other noise writes it again.
+    driver.drag("Erase more", [0.2, 0.25]);
+    driver.key("n");
+    driver.wait_for("seed", 2);
+    driver.settle();
+    driver.wait("digits", |now| now["state"]["digits"]["done"] == 10);
+    assert!(driver.now()["state"]["digits"]["erased"].as_u64() >= Some(erased));
+    assert!(difference(&band(&driver.picture("x_t 1"), middle), &band(&first, middle)) > DIFFERENT);
+    driver.keep("erased.png");
+    driver.click("Forget");
+    driver.wait("no region", |now| now["state"]["digits"]["erased"].is_null());
+    driver.key("r");
+    driver.wait_for("seed", 1);
+    driver.settle();
+    driver.wait("digits", |now| now["state"]["digits"]["done"] == 10);
+    assert!(difference(&driver.picture("x_t 1"), &before) < 0.01, "as at the beginning, to the pixel");
+}
+
 fn time_plays(screen: &Screen) {
     let mut driver = WindowDriver::open(screen, &[]);
     driver.settle();
@@ -200,8 +309,9 @@ fn the_window_takes_any_size(screen: &Screen) {
     let window = screen.window("tweedie").to_string();
     for (width, height) in [(760, 520), (1400, 940), (1000, 980)] {
         screen.input(&["windowsize", &window, &width.to_string(), &height.to_string()]);
-        for view in ["1", "2"] {
-            driver.key(view);
+        for (key, view) in [("1", "Plane"), ("3", "Digits"), ("2", "Sampling")] {
+            driver.key(key);
+            driver.wait_for("view", view);
             driver.wait("the layout", |now| {
                 let images = now["nodes"].as_array().into_iter().flatten().filter(|node| node["role"] == "Image");
                 let ends: Vec<_> = images.map(|node| [&node["rect"][2], &node["rect"][3]].map(Value::as_f64)).collect();

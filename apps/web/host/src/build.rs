@@ -11,6 +11,9 @@ const TARGET: &str = "wasm32-unknown-unknown";
 /// The files of the page that are as they are.
 const FILES: [&str; 3] = ["index.html", "start.js", "style.css"];
 
+/// The weights of the digits, which the page fetches when it shows that view.
+const WEIGHTS: [&str; 3] = ["v.safetensors", "x0.safetensors", "epsilon.safetensors"];
+
 /// The root of the project.
 #[must_use]
 pub fn root() -> PathBuf {
@@ -42,8 +45,9 @@ pub fn build() -> Result<u64> {
     let mut bindings = Bindgen::new();
     bindings.input_path(&program).web(true)?.omit_default_module_path(false).typescript(false);
     bindings.generate(&folder)?;
-    for file in FILES {
-        let from = root.join("apps/web/page").join(file);
+    let files = FILES.map(|file| ("apps/web/page", file)).into_iter();
+    for (beside, file) in files.chain(WEIGHTS.map(|file| ("apps/digits/weights", file))) {
+        let from = root.join(beside).join(file);
         fs::copy(&from, folder.join(file)).with_context(|| from.display().to_string())?;
     }
     let program = folder.join("tweedie_web_bg.wasm");

@@ -13,7 +13,7 @@ const PATIENCE: Duration = Duration::from_secs(1800);
 
 fn run(address: &str, wrong: bool) -> Outcome<(Page, Value)> {
     let mut page = Page::open(address)?;
-    page.tab.key("3")?;
+    page.tab.key("4")?;
     page.tab.until("!document.getElementById('verify').hidden", PATIENCE)?;
     if wrong {
         page.tab.click("#wrong", 0.5)?;

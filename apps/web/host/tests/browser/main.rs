@@ -5,6 +5,7 @@
 
 mod checks;
 mod chromium;
+mod digits;
 mod page;
 mod plane;
 mod trouble;
@@ -35,7 +36,7 @@ fn main() -> ExitCode {
     };
     let address = site.address();
     std::thread::spawn(move || site.serve());
-    let tests: Vec<(&'static str, Test)> = [plane::TESTS, trouble::TESTS, checks::TESTS].concat();
+    let tests: Vec<(&'static str, Test)> = [plane::TESTS, digits::TESTS, trouble::TESTS, checks::TESTS].concat();
     let trials = tests.into_iter().map(|(name, test)| {
         let address = address.clone();
         Trial::test(name, move || test(&address).map_err(Into::into)).with_ignored_flag(!ready)

@@ -183,6 +183,8 @@ fn keys_do_what_the_hints_say(address: &str) -> Outcome {
     }
     page.tab.key("2")?;
     page.tab.until("tweedie.account().view === 'sampling'", PATIENCE)?;
+    page.tab.key("3")?;
+    page.tab.until("tweedie.account().view === 'digits'", PATIENCE)?;
     page.tab.key("1")?;
     page.tab.until("tweedie.account().view === 'plane'", PATIENCE)?;
     page.tab.key(" ")?;

@@ -1,0 +1,379 @@
+//! Digits on the GPU: a trained network between a solver's steps, every sample on the way, and a part that is known.
+//!
+//! **Theory.** The three networks of the crate `digits` predict v, x0 and epsilon on the cosine schedule, with a class or
+//! without one. Where a part of a digit is known, each step puts the noised digit there (Lugmayr et al. 2022), and the
+//! network writes the rest.
+//!
+//! **Practice.** Calls are recorded as they are wanted, in a frame as many as the [`Pace`] allows. A part that is erased
+//! while digits are being written is taken in when they are finished, so that a brush which is never still sees results.
+//! It costs two small writes and a loop, and no new plan.
+
+use crate::buffers::{ImageId, ImageSlice, floats};
+use crate::history::History;
+use crate::region::Region;
+use crate::solvers::Solver;
+pub use ::digits::PREDICTIONS;
+use ::digits::architecture::{PIXELS, SIDE};
+use ::digits::{Calls, DigitsError, Kernels, NO_CLASS, Network, Tensors, Times, Weights, model};
+use std::sync::{Arc, LazyLock};
+use tweedie::gpu::{Inpainting, Noise, NoiseKey, Plan, Recording};
+use tweedie::math::Sampler;
+use tweedie::math::sampler::Scale;
+use tweedie::wgpu;
+use tweedie::{Context, Guidance, Quantity, Sampling, Schedule, Tensor};
+
+/// The most digits side by side.
+pub const MOST_DIGITS: u32 = 8;
+
+/// The largest guidance of the slider.
+pub const MOST_GUIDANCE: f64 = 8.0;
+
+/// Samplers that lead to no digit. Two are of networks that were trained to leap to the clean sample, which these were not. Two
+/// take the first level twice or more often, where the cosine schedule has hardly any signal. The last is of another SDE.
+const UNFIT: [&str; 5] = ["lcm", "tcd", "pndm", "f-pndm", "reverse-diffusion"];
+
+/// The source of the weights for a prediction; `None` while they are on their way.
+pub type WeightsSource = fn(Quantity) -> Option<Result<Weights, DigitsError>>;
+
+/// The schedule of the networks' training.
+static SCHEDULE: LazyLock<Option<Arc<Schedule>>> =
+    LazyLock::new(|| model(Quantity::V).ok().map(|model| Arc::new(model.schedule().clone())));
+
+/// The schedule of the networks' training; there is always one.
+#[must_use]
+pub fn schedule() -> Option<Arc<Schedule>> {
+    SCHEDULE.clone()
+}
+
+/// The samplers for these networks: those of the process that they were trained on that lead to a digit.
+pub fn solvers() -> impl Iterator<Item = Solver> {
+    Solver::all().filter(of_process).filter(|solver| !UNFIT.contains(&solver.name()))
+}
+
+/// True for samplers that show a network samples of a variance-preserving process.
+fn of_process(solver: &Solver) -> bool {
+    matches!(solver.scale(), Scale::VariancePreserving | Scale::VarianceExploding)
+}
+
+/// Description of digits to be written.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DigitsScene {
+    /// The class: 0 to 9, or any.
+    pub class: Option<u32>,
+    /// Digits side by side.
+    pub count: u32,
+    /// Quantity that the network predicts.
+    pub predicts: Quantity,
+    /// The sampler.
+    pub solver: Solver,
+    /// Its steps.
+    pub steps: usize,
+    /// Amount of drawn noise, if that can be chosen.
+    pub stochasticity: f64,
+    /// The scale of classifier-free guidance; 1 is none.
+    pub guidance: f64,
+    /// The seed of all noise.
+    pub seed: u64,
+    /// The part of a digit that is known.
+    pub region: Option<Region>,
+}
+
+impl DigitsScene {
+    /// The sampler's rows; clean digits are clamped to `-1..=1`.
+    ///
+    /// # Errors
+    /// There is no such sampler.
+    pub fn sampler(&self) -> Result<Sampler, DigitsError> {
+        let model = model(self.predicts)?;
+        let sampler = self.solver.sampler(model.schedule(), self.steps, self.stochasticity, self.predicts);
+        let clipped = sampler.map_err(tweedie::Error::from)?.clipped(1.0);
+        Ok(clipped.map_err(tweedie::Error::from)?)
+    }
+
+    /// True if there is a second prediction to be guided by: without a class both are the same.
+    #[must_use]
+    pub fn is_guided(&self) -> bool {
+        self.class.is_some() && self.guidance != 1.0
+    }
+
+    /// The class of each prediction: of the conditional ones, then of the unconditional ones.
+    fn labels(&self, count: u32) -> Vec<u32> {
+        let of = |class, count: u32| std::iter::repeat_n(class, count as usize);
+        let unconditional = if self.is_guided() { count } else { 0 };
+        of(self.class.unwrap_or(NO_CLASS), count).chain(of(NO_CLASS, unconditional)).collect()
+    }
+
+    /// True for the same network in the same loop, on the same buffers.
+    fn same_network(&self, other: &Self) -> bool {
+        let network = |scene: &Self| (scene.class, scene.count, scene.predicts, scene.is_guided());
+        let sampler = |scene: &Self| (scene.solver, scene.steps, scene.stochasticity.to_bits());
+        network(self) == network(other) && sampler(self) == sampler(other)
+    }
+
+    fn same_plans(&self, other: &Self) -> bool {
+        (self.guidance.to_bits(), self.seed) == (other.guidance.to_bits(), other.seed)
+    }
+}
+
+/// Calls for a frame, so that a window stays alive on any device and a fast one is not held up.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Pace {
+    calls: usize,
+    before: usize,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { calls: 1, before: 0 }
+    }
+}
+
+impl Pace {
+    /// Frames that are shorter have room for more calls, those that are longer had too many, in seconds.
+    const ROOM: f64 = 1.0 / 45.0;
+    const LONG: f64 = 1.0 / 20.0;
+    /// The most calls of a frame: a loop in a few of them.
+    const MOST: usize = 16;
+
+    /// A frame, so many seconds after the one before, and the calls that are done by then.
+    pub fn frame(&mut self, seconds: f64, done: usize) {
+        // Only a frame after one that computed says how long that takes.
+        if std::mem::replace(&mut self.before, done) != done {
+            self.calls = match seconds {
+                _ if seconds < Self::ROOM => (self.calls * 2).min(Self::MOST),
+                _ if seconds > Self::LONG => (self.calls / 2).max(1),
+                _ => self.calls,
+            };
+        }
+    }
+
+    /// The calls that a frame may record.
+    #[must_use]
+    pub const fn calls(&self) -> usize {
+        self.calls
+    }
+}
+
+/// Digits on their way, and all that leads them.
+#[derive(Debug)]
+pub struct Digits {
+    scene: DigitsScene,
+    sampler: Sampler,
+    history: History,
+    input: wgpu::Buffer,
+    predictions: wgpu::Buffer,
+    /// 1 where the digit is known, for all digits alike; the digit; and what is seen of it.
+    mask: wgpu::Buffer,
+    known: wgpu::Buffer,
+    left: wgpu::Buffer,
+    network: Network,
+    /// The start and the steps.
+    plans: [Plan; 2],
+}
+
+impl Digits {
+    /// Makes the buffers, the network and the plans of a scene.
+    ///
+    /// # Errors
+    /// There is no such sampler, and whatever the network and the plans find.
+    pub fn new(
+        context: &Context,
+        queue: &wgpu::Queue,
+        kernels: &Kernels,
+        weights: &Weights,
+        scene: &DigitsScene,
+    ) -> Result<Self, DigitsError> {
+        let sampler = scene.sampler()?;
+        let device = context.device();
+        let history = History::new(device, [scene.count, PIXELS], sampler.calls().len());
+        let shape = history.shape();
+        let labels = scene.labels(shape.batch);
+        let input = floats(device, "scenes::input", shape.total());
+        let predictions = floats(device, "scenes::predictions", labels.len() as u64 * u64::from(PIXELS));
+        let [mask, known, left] =
+            ["scenes::mask", "scenes::known", "scenes::left"].map(|label| floats(device, label, u64::from(PIXELS)));
+        let times: Vec<f32> = sampler.calls().iter().map(|call| call.timestep as f32).collect();
+        let tensors = Tensors { x: &input, samples: shape.batch, labels: &labels, prediction: &predictions };
+        let network = Network::new(kernels, weights, tensors, Times::Shared(&times), Calls::Recorded)?;
+        let made = (&sampler, &history, [&input, &predictions, &mask, &known]);
+        let plans = plans(context, scene, made)?;
+        let scene = scene.clone();
+        let digits = Self { scene, sampler, history, input, predictions, mask, known, left, network, plans };
+        digits.write_region(queue);
+        Ok(digits)
+    }
+
+    /// Returns whether these can become the digits of a scene by [`adopt`](Self::adopt).
+    #[must_use]
+    pub fn serves(&self, scene: &DigitsScene) -> bool {
+        self.scene.same_network(scene)
+    }
+
+    /// Begins anew if the scene is another one: a part that was erased only once `wanted` calls are done.
+    ///
+    /// # Errors
+    /// Whatever the plans find.
+    pub fn adopt(
+        &mut self,
+        context: &Context,
+        queue: &wgpu::Queue,
+        scene: &DigitsScene,
+        wanted: usize,
+    ) -> Result<(), DigitsError> {
+        let (plans_differ, region_differs) = (!self.scene.same_plans(scene), self.scene.region != scene.region);
+        if plans_differ {
+            let buffers = [&self.input, &self.predictions, &self.mask, &self.known];
+            self.plans = plans(context, scene, (&self.sampler, &self.history, buffers))?;
+        }
+        let is_finished = self.done() >= wanted.min(self.sampler.calls().len());
+        if region_differs && (plans_differ || is_finished) {
+            self.scene = scene.clone();
+            self.write_region(queue);
+        } else if plans_differ {
+            self.scene = scene.clone();
+        } else {
+            return Ok(());
+        }
+        self.history.forget();
+        Ok(())
+    }
+
+    /// Nothing is known where no part is: a mask of zeros.
+    fn write_region(&self, queue: &wgpu::Queue) {
+        let write = |buffer, numbers: &[f32]| queue.write_buffer(buffer, 0, bytemuck::cast_slice(numbers));
+        match &self.scene.region {
+            Some(region) => {
+                write(&self.mask, &region.mask());
+                write(&self.known, region.digit());
+                write(&self.left, &region.left());
+            }
+            None => write(&self.mask, &[0.0; PIXELS as usize]),
+        }
+    }
+
+    /// Records calls until `wanted` are done, at most so many, and says how many dispatches that took.
+    ///
+    /// # Errors
+    /// Whatever the plans find.
+    pub fn advance(
+        &mut self,
+        encoder: &mut wgpu::CommandEncoder,
+        wanted: usize,
+        most: usize,
+    ) -> Result<usize, DigitsError> {
+        let [start, step] = &self.plans;
+        let mut dispatches = 0;
+        if !self.history.has_begun() {
+            start.encode(encoder, Recording::timestep(0)).map_err(tweedie::Error::from)?;
+            self.history.begin(encoder);
+            dispatches += start.dispatches();
+        }
+        let last = wanted.min(self.sampler.calls().len()).min(self.history.done() + most);
+        while self.history.done() < last {
+            let call = self.history.done() as u32;
+            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+            self.network.record(&mut pass, call)?;
+            step.record(&mut pass, Recording::call(call)).map_err(tweedie::Error::from)?;
+            drop(pass);
+            dispatches += self.network.dispatches() + step.dispatches();
+            self.history.append(encoder);
+        }
+        Ok(dispatches)
+    }
+
+    /// Calls that have been recorded.
+    #[must_use]
+    pub fn done(&self) -> usize {
+        self.history.done()
+    }
+
+    /// Number of digits.
+    #[must_use]
+    pub const fn count(&self) -> u32 {
+        self.history.shape().batch
+    }
+
+    /// Finds the buffer of one of these pictures. Digits that are not finished are seen as far as they are.
+    #[must_use]
+    pub fn find(&self, what: ImageId) -> Option<ImageSlice> {
+        let done = self.done();
+        let (buffer, offset) = match what {
+            ImageId::Digit(digit, call) => self.history.sample(digit, call.min(done))?,
+            ImageId::CleanDigit(digit, call) => self.history.clean(digit, call.min(done.checked_sub(1)?))?,
+            ImageId::Erased if self.scene.region.is_some() => (&self.left, 0),
+            _ => return None,
+        };
+        Some(ImageSlice { buffer: buffer.clone(), offset, size: [SIDE; 2], channels: 1 })
+    }
+}
+
+/// The plans of the start and of the steps. A region is always bound, so that one can be erased without another plan.
+fn plans(
+    context: &Context,
+    scene: &DigitsScene,
+    (sampler, history, [input, predictions, mask, known]): (&Sampler, &History, [&wgpu::Buffer; 4]),
+) -> Result<[Plan; 2], DigitsError> {
+    let (key, shape) = (NoiseKey::seed(scene.seed), history.shape());
+    let (x, predicted) = (Tensor::f32(history.x()), Tensor::f32(predictions));
+    let alike = |buffer| Tensor::f32(buffer).stride(0);
+    let unconditional = predicted.at(4 * shape.total());
+    let sampling = Sampling {
+        guidance: scene.is_guided().then(|| Guidance::new(unconditional, scene.guidance)),
+        known: Some(Inpainting { mask: alike(mask), x0: alike(known) }),
+        x0: Some(Tensor::f32(history.x0())),
+        input: Some(Tensor::f32(input)),
+        ..Sampling::in_place(sampler, shape, x, predicted, Noise::drawn(key))
+    };
+    Ok([sampling.start(context, key)?, sampling.plan(context)?])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scene() -> DigitsScene {
+        crate::state::State::default().digits()
+    }
+
+    #[test]
+    fn every_solver_has_a_loop_for_every_network() {
+        let names: Vec<&str> = solvers().map(Solver::name).collect();
+        assert!(names.contains(&"ddim") && names.contains(&"heun") && names.contains(&"repaint"), "{names:?}");
+        assert!(!names.contains(&"lcm") && !names.contains(&"flow-euler"), "{names:?}");
+        for solver in solvers() {
+            let most = solver.stochasticity().map_or(0.0, |(_, most)| most);
+            for (predicts, stochasticity) in PREDICTIONS.into_iter().flat_map(|it| [(it, 0.0), (it, most)]) {
+                let scene = DigitsScene { solver, predicts, stochasticity, steps: 8, ..scene() };
+                let sampler = scene.sampler().unwrap_or_else(|error| panic!("{} {predicts}: {error}", solver.name()));
+                let told = |call: &tweedie::math::Call| (0.0..1000.0).contains(&call.timestep);
+                assert!(sampler.calls().iter().all(told), "{} {predicts}", solver.name());
+            }
+        }
+        for name in UNFIT {
+            assert!(Solver::find(name).is_some_and(|solver| of_process(&solver)), "{name} needs no mention");
+        }
+    }
+
+    #[test]
+    fn guidance_needs_a_class_and_a_scale() {
+        let labels = |class, guidance| DigitsScene { class, guidance, ..scene() }.labels(2);
+        assert_eq!(labels(Some(3), 2.0), [3, 3, NO_CLASS, NO_CLASS]);
+        assert_eq!(labels(Some(3), 1.0), [3, 3]);
+        assert_eq!(labels(None, 2.0), [NO_CLASS, NO_CLASS]);
+    }
+
+    #[test]
+    fn a_pace_follows_the_device() {
+        let mut pace = Pace::default();
+        for done in 1..9 {
+            pace.frame(0.016, done);
+        }
+        assert_eq!(pace.calls(), Pace::MOST);
+        pace.frame(30.0, 8); // nothing was computed, so it was something else that took so long
+        assert_eq!(pace.calls(), Pace::MOST);
+        for done in 9..19 {
+            pace.frame(0.3, done);
+        }
+        assert_eq!(pace.calls(), 1);
+    }
+}

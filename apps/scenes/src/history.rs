@@ -1,0 +1,100 @@
+//! Samples before each call of a loop and clean samples of each call, kept on the GPU to be looked at again.
+
+use crate::buffers::floats;
+use tweedie::Shape;
+use tweedie::wgpu;
+
+/// The memory that each of both lists may take: what every device binds at once.
+const MOST_BYTES: u64 = 128 << 20;
+
+/// A loop's sample and clean sample, and both of every call before.
+#[derive(Debug)]
+pub struct History {
+    shape: Shape,
+    x: wgpu::Buffer,
+    x0: wgpu::Buffer,
+    /// The samples before each call, and after the last.
+    samples: wgpu::Buffer,
+    /// The clean samples of each call.
+    clean: wgpu::Buffer,
+    /// Calls that have been recorded, once the loop has begun.
+    done: Option<usize>,
+}
+
+impl History {
+    /// For at most so many samples of so many elements, fewer where there is no room for that many in so many calls.
+    pub fn new(device: &wgpu::Device, [samples, elements]: [u32; 2], calls: usize) -> Self {
+        let places = calls as u64 + 1;
+        let most = MOST_BYTES.min(device.limits().max_storage_buffer_binding_size);
+        let room = most / (4 * u64::from(elements) * places);
+        let shape = Shape::new(room.clamp(1, u64::from(samples)) as u32, elements);
+        let tensor = |label, count| floats(device, label, count * shape.total());
+        let [x, x0] = ["scenes::x", "scenes::preview"].map(|label| tensor(label, 1));
+        let [samples, clean] = ["scenes::seen", "scenes::previews"].map(|label| tensor(label, places));
+        Self { shape, x, x0, samples, clean, done: None }
+    }
+
+    /// The samples that there is room for.
+    pub const fn shape(&self) -> Shape {
+        self.shape
+    }
+
+    /// The buffer that the loop has its sample in.
+    pub const fn x(&self) -> &wgpu::Buffer {
+        &self.x
+    }
+
+    /// The buffer into which a step writes the clean sample.
+    pub const fn x0(&self) -> &wgpu::Buffer {
+        &self.x0
+    }
+
+    /// True after [`begin`](Self::begin).
+    pub const fn has_begun(&self) -> bool {
+        self.done.is_some()
+    }
+
+    /// Calls that have been recorded.
+    pub fn done(&self) -> usize {
+        self.done.unwrap_or(0)
+    }
+
+    /// Keeps the sample that the loop begins with.
+    pub fn begin(&mut self, encoder: &mut wgpu::CommandEncoder) {
+        copy(encoder, &self.x, &self.samples, 0);
+        self.done = Some(0);
+    }
+
+    /// Keeps what a call has made.
+    pub fn append(&mut self, encoder: &mut wgpu::CommandEncoder) {
+        let call = self.done();
+        copy(encoder, &self.x0, &self.clean, call);
+        copy(encoder, &self.x, &self.samples, call + 1);
+        self.done = Some(call + 1);
+    }
+
+    /// Forgets everything: the loop is to begin anew.
+    pub fn forget(&mut self) {
+        self.done = None;
+    }
+
+    /// The sample before a call, or after the last: the buffer, and the floats before it. None if the loop has not come so far.
+    pub fn sample(&self, sample: u32, call: usize) -> Option<(&wgpu::Buffer, u64)> {
+        let known = self.done.is_some_and(|done| call <= done);
+        known.then(|| self.place(sample, call)).flatten().map(|place| (&self.samples, place))
+    }
+
+    /// The clean sample of a call.
+    pub fn clean(&self, sample: u32, call: usize) -> Option<(&wgpu::Buffer, u64)> {
+        (call < self.done()).then(|| self.place(sample, call)).flatten().map(|place| (&self.clean, place))
+    }
+
+    fn place(&self, sample: u32, call: usize) -> Option<u64> {
+        let index = call as u64 * u64::from(self.shape.batch) + u64::from(sample);
+        (sample < self.shape.batch).then(|| index * u64::from(self.shape.elements))
+    }
+}
+
+fn copy(encoder: &mut wgpu::CommandEncoder, from: &wgpu::Buffer, to: &wgpu::Buffer, place: usize) {
+    encoder.copy_buffer_to_buffer(from, 0, to, place as u64 * from.size(), from.size());
+}
