@@ -71,7 +71,7 @@ pub fn sampler(model: &Model, name: &str, calls: usize) -> Result<Sampler, Digit
     let trailing = Some(Placement::Timesteps(Spacing::Trailing));
     if !entry.make.inverts() {
         for steps in (1..=calls).rev() {
-            let options = SamplerOptions { placement: trailing.clone(), ..SamplerOptions::steps(steps) };
+            let options = SamplerOptions { placement: trailing, ..SamplerOptions::steps(steps) };
             let sampler = entry.build(model, &options).map_err(tweedie::Error::from)?;
             if sampler.calls().len() <= calls {
                 return Ok(sampler);
