@@ -117,8 +117,8 @@ fn eigenvalues(mut matrix: Matrix) -> Point {
             for row in &mut matrix {
                 (row[p], row[q]) = turned(row[p], row[q]);
             }
-            for column in 0..FEATURES {
-                (matrix[p][column], matrix[q][column]) = turned(matrix[p][column], matrix[q][column]);
+            for (column, (first, second)) in matrix[p].into_iter().zip(matrix[q]).enumerate() {
+                (matrix[p][column], matrix[q][column]) = turned(first, second);
             }
         }
     }

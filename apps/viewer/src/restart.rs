@@ -211,9 +211,8 @@ mod tests {
         for text in ["no json", "[]", r#"{"shown": [false], "solver": 7, "steps": -1, "place": [1]}"#] {
             assert_eq!(Restart::read(text).write(), usual, "{text}");
         }
-        for text in [r#"{"digits": {"class": 99, "count": 0, "steps": 1e9, "digit": [1], "guidance": "a"}}"#] {
-            let digits = Restart::read(text).state.digits;
-            assert_eq!((digits.count, digits.region, digits.guidance), (1, None, 2.0), "{text}");
-        }
+        let text = r#"{"digits": {"class": 99, "count": 0, "steps": 1e9, "digit": [1], "guidance": "a"}}"#;
+        let digits = Restart::read(text).state.digits;
+        assert_eq!((digits.count, digits.region, digits.guidance), (1, None, 2.0));
     }
 }
