@@ -1,9 +1,9 @@
 //! The study of the three networks for handwritten digits: what they write, measured against real digits.
 //!
 //! ```text
-//! cargo run --release --example digits_study -- measure --out study.json
+//! cargo run --release --example digits_study -- measure --out NAME.json
 //! cargo run --release --example digits_study -- measure --solvers dpm++ --calls 32 --guidance 1,2,3 --clipping on
-//! cargo run --release --example digits_study -- draw study.json --levels examples/digits/results/2026-11-30_cpu.json
+//! cargo run --release --example digits_study -- draw NAME.json --levels examples/digits/results/2026-11-30_cpu.json
 //! ```
 //!
 //! The networks run on the adapter, the classifier and the distances on the host. Exit code 0: done, 1: a file, a setting or the
