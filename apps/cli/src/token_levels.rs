@@ -1,6 +1,7 @@
 //! Tokens, frames or channels of a recorded run that are at levels of their own.
 
 use crate::report::Outcome;
+use anyhow::Context;
 use files::{Array, Header, TensorFile};
 use std::iter::once;
 use tweedie::Groups;
@@ -40,7 +41,10 @@ impl TokenLevels {
                 })?;
             }
             let moves = |index: usize| moves.as_ref().is_none_or(|moves| moves.data[index] != 0.0);
-            let level = |(index, &timestep)| Ok((model.level_at(timestep)?, moves(index)));
+            let level = |(index, &timestep)| {
+                let level = model.level_at(timestep).context("tensor `token_timesteps`")?;
+                Ok((level, moves(index)))
+            };
             (groups, told.data.iter().enumerate().map(level).collect::<anyhow::Result<Vec<_>>>())
         } else if file.has("conditioning") {
             let conditioning = file.finite_floats("conditioning")?;
@@ -54,7 +58,7 @@ impl TokenLevels {
         };
         require_euler(file, model, sampler)?;
         let mut levels = Self { groups, rows: Vec::new(), which: Vec::new(), batch };
-        for (level, moves) in tokens? {
+        for (level, moves) in file.within(tokens)? {
             let row = row(model, sampler, level, moves)?;
             let known = levels.rows.iter().position(|other| *other == row);
             levels.which.push(known.unwrap_or(levels.rows.len()) as u32);

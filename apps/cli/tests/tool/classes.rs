@@ -176,7 +176,7 @@ fn tokens_that_cannot_be() {
     );
     folder.refuses_input(&with("moves", zeros(&[4, 2])), &line, &["moves", "[4, 2, 5]"]);
     let beyond = (vec![4, 2, 5], vec![1001.0; 40]);
-    folder.refuses_input(&with("token_timesteps", beyond), &line, &["1001"]);
+    folder.refuses_input(&with("token_timesteps", beyond), &line, &["in.safetensors", "token_timesteps", "1.001"]);
     let known = (vec![2, 5], vec![1.5; 10]);
     let conditioned = with("conditioning", known).without("token_timesteps");
     folder.refuses_input(&conditioned, &line, &["conditioning", "0..=1"]);
