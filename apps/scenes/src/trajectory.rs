@@ -5,7 +5,7 @@
 //! network of it.
 //!
 //! **Practice.** Calls are recorded as they are wanted, a few in a frame, and each leaves its sample and the clean sample
-//! that the network made of it in a [`History`]. Looking back and forth is a draw with another offset.
+//! that the network made of it in a history. Looking back and forth is a draw with another offset.
 
 use crate::buffers::{ImageId, ImageSlice, floats, uploaded};
 use crate::history::History;
