@@ -69,7 +69,7 @@ impl<'a> Timesteps<'a> {
 ///
 /// ```
 /// let frames = tweedie::Groups::new(5, 64 * 64); // of [16, 5, 64, 64]
-/// let element = |channel, frame, pixel| (channel * 5 + frame) * 64 * 64 + pixel;
+/// let element = |channel: u32, frame: u32, pixel: u32| (channel * 5 + frame) * 64 * 64 + pixel;
 /// assert_eq!([element(0, 3, 17), element(15, 3, 0)].map(|element| frames.group_of(element)), [Some(3); 2]);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
