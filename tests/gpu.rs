@@ -164,6 +164,7 @@ const NEED_USUAL_BUFFERS: &[&str] = &[
     // Bindings smaller than any device has: with four buffers the rows of all samples lie in one.
     "maps::windows_of_a_small_binding_limit",
     "sums::windows_of_short_samples",
+    "groups::windows_give_the_bits_of_one",
 ];
 
 /// Where the shaders of a run are dumped.

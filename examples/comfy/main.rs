@@ -15,7 +15,7 @@ use tweedie::{Context, Error, Loop, LoopTensors, Shape, Storage, Tensor};
 /// The latent: two samples of two channels.
 const SHAPE: [usize; 4] = [2, 2, 2, 3];
 
-/// What ComfyUI 0.33.0 makes of `workflow.json`, in f32.
+/// The latent that ComfyUI 0.33.0 makes of `workflow.json`, in f32.
 const COMFYUI: [f32; 2 * ELEMENTS] = [
     -0.292_070_06,
     0.924_024_94,

@@ -11,7 +11,7 @@ use tweedie::NoiseKey;
 const FILE: &[u8] = include_bytes!("held_out.safetensors");
 /// Rows and columns of a picture in the file; the network's have a black frame around them.
 const INNER: usize = 28;
-/// How often digits are drawn from the second half.
+/// Sets of digits that are drawn from the second half.
 pub const DRAWS: usize = 200;
 
 /// Pictures of 32 x 32 in `-1..=1`, and their classes.

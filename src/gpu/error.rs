@@ -99,9 +99,9 @@ pub enum PlanError {
     /// Something that timesteps of groups do not go with.
     #[error("timesteps of groups: expected {expected}, found {found}")]
     Grouped {
-        /// What they go with.
+        /// The form that they go with.
         expected: &'static str,
-        /// What there is.
+        /// The form that was asked for.
         found: &'static str,
     },
     /// A tensor with gaps beside timesteps of groups.

@@ -104,7 +104,7 @@ impl Groups {
     }
 }
 
-/// How the runs of a batch belong to samples and groups.
+/// The counts by which a run's sample and group are found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Runs {
     /// Runs of a sample.

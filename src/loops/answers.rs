@@ -22,7 +22,7 @@ pub(super) struct Answers {
     pub unconditional: Option<wgpu::Buffer>,
 }
 
-/// What guidance mixes, of the unconditional, the third and the fourth prediction, if some call asks for them.
+/// The predictions that guidance mixes, of the unconditional, the third and the fourth one, if some call asks for them.
 type Others = [Option<wgpu::Buffer>; 3];
 
 impl Builder<'_> {

@@ -12,7 +12,7 @@ use crate::noise::NoiseKey;
 pub struct LoopTensors<'a> {
     /// The sample in the scale of the sampler; at the end the result.
     pub x: Tensor<'a>,
-    /// What the network reads: the sample in its own scale, with the known region in it. `None` where that is `x` itself: on flows
+    /// The network's input: the sample in the network's scale, with the known region in it. `None` where that is `x` itself: on flows
     /// without a mask.
     pub input: Option<Tensor<'a>>,
     /// The conditional prediction, the network's raw output.

@@ -220,7 +220,7 @@ impl TimestepDensity {
     /// Draws a timestep for each sample of a batch, whose first has the global index `key.first_sample`.
     #[must_use]
     pub fn draw(&self, key: NoiseKey, batch: usize) -> Vec<u32> {
-        samples(key, batch).map(|sample| self.at(word(key, sample, 0))).collect()
+        self.draw_groups(key, batch, 1)
     }
 
     /// Draws a timestep for each group of each sample, `[batch, groups]`: of tokens, frames or channels that have noise levels of

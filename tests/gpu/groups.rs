@@ -12,7 +12,7 @@ use tweedie::gpu::{
 use tweedie::math::{ModelVariance, Objective, Schedule, TimestepDensity, Vlb};
 use tweedie::noise::Perturbation;
 use tweedie::table::{Clip, GuideRow, LossRow, Matrix, Penalty, StepRow, Table};
-use tweedie::{Error, Model, Quantity, Sampler, Sampling, TimestepSource, Training, TrainingStep};
+use tweedie::{Error, Model, Noising, Quantity, Sampler, Sampling, TimestepSource, Training, TrainingStep};
 
 pub const TESTS: &[crate::Test] = &[
     ("groups::each_element_has_the_row_of_its_group", each_element_has_the_row_of_its_group),
@@ -172,9 +172,6 @@ fn noise_is_drawn(noise: &Noise<'_>) -> bool {
 
 /// A device that binds little: a batch in many windows, between runs and within them.
 fn windows_give_the_bits_of_one(harness: &Harness) {
-    if harness.is_narrow() {
-        return; // such small bindings hold no rows of the four-buffer form
-    }
     let small = harness_with_binding_limit(harness, 16 * 1024);
     for groups in [Groups::new(3, 8192), Groups::new(64, 64), Groups::new(6, 2050)] {
         let shape = Shape::new(2, 2 * groups.count * groups.run);
@@ -372,7 +369,7 @@ fn a_known_frame_rests(harness: &Harness) {
 fn a_training_draws_a_timestep_for_each_group(harness: &Harness) {
     let (batch, groups) = (4, Groups::new(3, 10));
     let shape = Shape::new(batch, 2 * groups.count * groups.run);
-    let runs = u64::from(batch) * 6;
+    let losses_of_batch = u64::from(batch) * 6;
     let density = TimestepDensity::uniform(50).expect("a density");
     let schedule = Schedule::cosine(50).expect("a schedule");
     let mut rng = TestRng(3);
@@ -380,7 +377,7 @@ fn a_training_draws_a_timestep_for_each_group(harness: &Harness) {
     let trained = |stratified, seeds: Option<(&wgpu::Buffer, u64)>| {
         let [x_t, gradient] = ["x_t", "gradient"].map(|label| harness.gpu.buffer(label, 4 * shape.total()));
         let t = harness.gpu.buffer("timesteps", 4 * u64::from(batch * groups.count));
-        let losses = harness.gpu.buffer("losses", 4 * runs);
+        let losses = harness.gpu.buffer("losses", 4 * losses_of_batch);
         let training = Training {
             objective: &Objective::of(Quantity::V),
             penalty: Penalty::MSE,
@@ -412,6 +409,19 @@ fn a_training_draws_a_timestep_for_each_group(harness: &Harness) {
     let first: Vec<u32> = t.iter().copied().step_by(groups.count as usize).collect();
     assert_eq!(first, density.draw(key, batch as usize), "the first group's are those of samples");
     assert!(t.chunks(3).any(|own| own[0] != own[1]), "groups draw apart");
+    let (runs, of_run) = of_runs(&t, shape, groups);
+    let of_run = harness.gpu.upload("timesteps", bytemuck::cast_slice(&of_run));
+    let (given, out) = (kept_noise(harness, shape, Drawn::new(key), 0), harness.gpu.buffer("x_t", 4 * shape.total()));
+    let noising = Noising {
+        schedule: &schedule,
+        shape: runs,
+        timesteps: Timesteps::per_sample(&of_run),
+        x0: Tensor::f32(&x0),
+        epsilon: Tensor::f32(&given).into(),
+        outputs: &[(Quantity::Xt, Tensor::f32(&out))],
+    };
+    harness.run(&noising.plan(&harness.context).expect("a plan"), Recording::per_sample());
+    assert_eq!(x_t, words(harness, &out), "each run has the level of its group");
 
     let [strata, ..] = trained(Some(batch), None).expect("a step");
     let expected = density.draw_groups_stratified(key, batch as usize, groups.count, batch);
@@ -500,7 +510,10 @@ fn what_is_made_of_whole_samples_is_refused(harness: &Harness) {
         unconditional: Some(Tensor::f32(&other)),
         ..Guide::in_place(&summed, shape, tensor)
     };
-    assert!(matches!(guide.plan(&harness.context), Err(PlanError::Grouped { .. } | PlanError::Missing { .. })));
+    match guide.plan(&harness.context) {
+        Err(PlanError::Grouped { found, .. }) => assert_eq!(found, "weights that follow from sums of a sample"),
+        other => panic!("expected a refusal, found {:?}", other.map(drop)),
+    }
 
     let density = TimestepDensity::uniform(5).expect("a density");
     let draw = TimestepDraw {

@@ -13,7 +13,7 @@ use tweedie::Quantity;
 use tweedie::gpu::NoiseKey;
 use wgpu::DeviceType;
 
-/// What the networks predict, with the sign on paper.
+/// The quantities that the networks predict, with the sign on paper.
 const PREDICTIONS: [(Quantity, &str); 3] = [(Quantity::V, "v"), (Quantity::X0, "x_0"), (Quantity::Epsilon, "ε")];
 const CALLS: usize = 10;
 const GUIDANCE: f64 = 2.0;

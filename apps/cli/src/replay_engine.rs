@@ -13,7 +13,7 @@ use tweedie::gpu::step::{Sample, StepOptions};
 use tweedie::gpu::{Inpainting, Noise, Recording, Step};
 use tweedie::math::{Call, Sampler, solve};
 use tweedie::table::StepRow;
-use tweedie::{Quantity, Sampling, Shape};
+use tweedie::{Quantity, Sampling, Shape, Timesteps};
 
 /// Outputs of a run.
 pub struct Replayed {
@@ -132,7 +132,9 @@ impl Adapter {
             (tokens, self.gpu.upload("tweedie-cli::calls", bytemuck::cast_slice(piece.rows_of(tokens, 0))))
         });
         let step = match &which {
-            Some((tokens, which)) => Step { calls: tokens.in_buffer(which), ..front.with_rows(&tokens.rows) },
+            Some((tokens, which)) => {
+                Step { calls: Timesteps::per_group(which, tokens.groups), ..front.with_rows(&tokens.rows) }
+            }
             None => front.with_rows(&rows),
         };
         let plan = step.plan(&self.context).map_err(plan_failure)?;

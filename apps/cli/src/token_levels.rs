@@ -4,10 +4,9 @@ use crate::report::Outcome;
 use anyhow::Context;
 use files::{Array, Header, TensorFile};
 use std::iter::once;
-use tweedie::Groups;
 use tweedie::math::{NoiseLevel, Sampler};
 use tweedie::table::StepRow;
-use tweedie::{Model, Timesteps, wgpu};
+use tweedie::{Groups, Model};
 
 /// The greatest difference between the coefficients of a sampler's step and those of Euler's method: rounding of f64.
 const ROUNDING: f64 = 1e-12;
@@ -79,11 +78,6 @@ impl TokenLevels {
         let group = self.groups.group_of(element as u32).unwrap_or_default();
         let which = self.of_call(call, sample, 1).get(group as usize).copied().unwrap_or_default();
         &self.rows[which as usize]
-    }
-
-    /// The rows in a buffer.
-    pub fn in_buffer<'a>(&self, buffer: &'a wgpu::Buffer) -> Timesteps<'a> {
-        Timesteps::per_group(buffer, self.groups)
     }
 }
 

@@ -6,7 +6,7 @@
 //!
 //! **Practice.** Calls are recorded as they are wanted, in a frame as many as the [`Pace`] allows. A part that is erased
 //! while digits are being written is taken in when they are finished, so that a brush which is never still sees results.
-//! It costs two small writes and a loop, and no new plan.
+//! It costs three small writes and a loop, and no new plan.
 
 use crate::buffers::{ImageId, ImageSlice, floats};
 use crate::history::History;
@@ -28,8 +28,8 @@ pub const MOST_DIGITS: u32 = 8;
 /// The largest guidance of the slider.
 pub const MOST_GUIDANCE: f64 = 8.0;
 
-/// Samplers that lead to no digit. Two are of networks that were trained to leap to the clean sample, which these were not. Two
-/// take the first level twice or more often, where the cosine schedule has hardly any signal. The last is of another SDE.
+/// Samplers that led to no digit when they were tried with these networks. Two are of networks that were trained to leap to the
+/// clean sample, which these were not; for the others the reason was not looked for.
 const UNFIT: [&str; 5] = ["lcm", "tcd", "pndm", "f-pndm", "reverse-diffusion"];
 
 /// The source of the weights for a prediction; `None` while they are on their way.
@@ -261,24 +261,13 @@ impl Digits {
         wanted: usize,
         most: usize,
     ) -> Result<usize, DigitsError> {
-        let [start, step] = &self.plans;
-        let mut dispatches = 0;
-        if !self.history.has_begun() {
-            start.encode(encoder, Recording::timestep(0)).map_err(tweedie::Error::from)?;
-            self.history.begin(encoder);
-            dispatches += start.dispatches();
-        }
+        let ([start, step], network) = (&self.plans, &self.network);
         let last = wanted.min(self.sampler.calls().len()).min(self.history.done() + most);
-        while self.history.done() < last {
-            let call = self.history.done() as u32;
-            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-            self.network.record(&mut pass, call)?;
-            step.record(&mut pass, Recording::call(call)).map_err(tweedie::Error::from)?;
-            drop(pass);
-            dispatches += self.network.dispatches() + step.dispatches();
-            self.history.append(encoder);
-        }
-        Ok(dispatches)
+        self.history.advance(encoder, start, last, |pass, call| {
+            network.record(pass, call)?;
+            step.record(pass, Recording::call(call)).map_err(tweedie::Error::from)?;
+            Ok(network.dispatches() + step.dispatches())
+        })
     }
 
     /// Calls that have been recorded.

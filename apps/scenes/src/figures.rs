@@ -27,7 +27,7 @@ pub struct Figure {
     pub story: String,
     /// Factor of its values, before -1 becomes black and 1 full intensity.
     pub gain: f64,
-    /// Why there is none, if there is none.
+    /// The reason for which there is none, if there is none.
     pub missing: Option<String>,
     /// True if a part of it can be erased.
     pub is_canvas: bool,

@@ -1,8 +1,8 @@
 //! Samples before each call of a loop and clean samples of each call, kept on the GPU to be looked at again.
 
 use crate::buffers::floats;
-use tweedie::Shape;
-use tweedie::wgpu;
+use tweedie::gpu::{Plan, Recording};
+use tweedie::{Error, Shape, wgpu};
 
 /// The memory that each of both lists may take: what every device binds at once.
 const MOST_BYTES: u64 = 128 << 20;
@@ -49,28 +49,40 @@ impl History {
         &self.x0
     }
 
-    /// True after [`begin`](Self::begin).
-    pub const fn has_begun(&self) -> bool {
-        self.done.is_some()
-    }
-
     /// Calls that have been recorded.
     pub fn done(&self) -> usize {
         self.done.unwrap_or(0)
     }
 
-    /// Keeps the sample that the loop begins with.
-    pub fn begin(&mut self, encoder: &mut wgpu::CommandEncoder) {
-        copy(encoder, &self.x, &self.samples, 0);
-        self.done = Some(0);
-    }
-
-    /// Keeps what a call has made.
-    pub fn append(&mut self, encoder: &mut wgpu::CommandEncoder) {
-        let call = self.done();
-        copy(encoder, &self.x0, &self.clean, call);
-        copy(encoder, &self.x, &self.samples, call + 1);
-        self.done = Some(call + 1);
+    /// Records the start of a loop, if it has not begun, and calls until this many are done. `record` records a call in a pass,
+    /// and returns its dispatches. Returns the dispatches of all.
+    ///
+    /// # Errors
+    /// Those of the start and of `record`.
+    pub fn advance<E: From<Error>>(
+        &mut self,
+        encoder: &mut wgpu::CommandEncoder,
+        start: &Plan,
+        last: usize,
+        mut record: impl FnMut(&mut wgpu::ComputePass<'_>, u32) -> Result<usize, E>,
+    ) -> Result<usize, E> {
+        let mut dispatches = 0;
+        if self.done.is_none() {
+            start.encode(encoder, Recording::timestep(0)).map_err(Error::from)?;
+            copy(encoder, &self.x, &self.samples, 0);
+            self.done = Some(0);
+            dispatches += start.dispatches();
+        }
+        while self.done() < last {
+            let call = self.done();
+            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+            dispatches += record(&mut pass, call as u32)?;
+            drop(pass);
+            copy(encoder, &self.x0, &self.clean, call);
+            copy(encoder, &self.x, &self.samples, call + 1);
+            self.done = Some(call + 1);
+        }
+        Ok(dispatches)
     }
 
     /// Forgets everything: the loop is to begin anew.

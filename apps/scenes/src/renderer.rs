@@ -64,7 +64,7 @@ pub struct Status {
     pub waiting: bool,
     /// True if something is still on its way to the host.
     pub pending: bool,
-    /// Why nothing is shown.
+    /// The reason for which nothing is shown.
     pub trouble: Option<String>,
 }
 

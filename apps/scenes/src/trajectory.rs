@@ -126,27 +126,14 @@ impl Trajectory {
     /// # Errors
     /// Whatever the plans find.
     pub fn advance(&mut self, encoder: &mut wgpu::CommandEncoder, wanted: usize) -> Result<usize, Error> {
-        let mut dispatches = 0;
-        if !self.history.has_begun() {
-            self.start.encode(encoder, Recording::timestep(0))?;
-            self.history.begin(encoder);
-            dispatches += self.start.dispatches();
-        }
-        let last = wanted.min(self.sampler.calls().len()).min(self.done() + CALLS);
-        while self.done() < last {
-            let call = self.done() as u32;
-            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-            self.network.record(&mut pass, call);
-            if let Some(err) = &self.err {
-                err.record(&mut pass, Recording::call(call).step(call))?;
-                dispatches += err.dispatches();
-            }
-            self.step.record(&mut pass, Recording::call(call))?;
-            drop(pass);
-            dispatches += self.network.dispatches() + self.step.dispatches();
-            self.history.append(encoder);
-        }
-        Ok(dispatches)
+        let (network, err, step) = (&self.network, self.err.as_ref(), &self.step);
+        let last = wanted.min(self.sampler.calls().len()).min(self.history.done() + CALLS);
+        self.history.advance(encoder, &self.start, last, |pass, call| {
+            network.record(pass, call);
+            err.map_or(Ok(()), |err| err.record(pass, Recording::call(call).step(call)))?;
+            step.record(pass, Recording::call(call))?;
+            Ok(network.dispatches() + err.map_or(0, Plan::dispatches) + step.dispatches())
+        })
     }
 
     /// Calls that have been recorded.

@@ -16,17 +16,17 @@ use tweedie::math::Sampler;
 /// The part of the height that is left for the digit to erase from, beside the curves.
 const FOOT: f32 = 0.38;
 
-/// What a frame of the view has led to.
+/// The user's actions in a frame of the view.
 pub struct Shown {
     /// The picture that was clicked.
     pub clicked: Option<ImageId>,
     /// The digit that can be erased from.
     pub from: ImageId,
-    /// What was drawn on it.
+    /// The strokes on it.
     pub strokes: Vec<Stroke>,
 }
 
-/// Shows it. A frame may record so many calls.
+/// Shows the view. A frame may record `most` calls.
 pub fn show(
     ui: &mut Ui,
     state: &State,

@@ -50,7 +50,7 @@ pub struct App {
     pub errands: Vec<(ImageId, Errand)>,
     /// The errand whose picture is on its way.
     errand: Option<Errand>,
-    /// Where the brush is on the digit, if it is down.
+    /// The place of the brush on the digit, if it is down.
     pub brush: Option<[f32; 2]>,
     /// Calls of the digits' network for a frame.
     pace: Pace,

@@ -9,7 +9,7 @@ use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::Response;
 
-/// A file that was asked for: nothing as long as it is on its way, then its bytes or why there are none.
+/// A file that was asked for: `None` while it is on its way, then its bytes or the reason for which there are none.
 type File = Option<Result<Vec<u8>, String>>;
 
 thread_local! {
@@ -22,8 +22,12 @@ pub fn source(prediction: Quantity) -> Option<Result<Weights, DigitsError>> {
     let Some(name) = known.map(Quantity::name) else {
         return Some(Err(DigitsError::Untrained { found: prediction }));
     };
-    let asked = FILES.with_borrow_mut(|files| files.insert(name, files.get(name).cloned().flatten()).is_some());
-    if !asked {
+    let is_new = FILES.with_borrow_mut(|files| {
+        let is_new = !files.contains_key(name);
+        files.entry(name).or_default();
+        is_new
+    });
+    if is_new {
         spawn_local(async move {
             let file = fetch(&format!("{name}.safetensors")).await;
             FILES.with_borrow_mut(|files| files.insert(name, Some(file)));

@@ -43,21 +43,22 @@ pub(crate) fn lay_out_rows(
     words.check_binding(timesteps.name, context)?;
     let (words, first) = words.binding(context);
     let all = rows.div_ceil(SMALL_WORKGROUP);
-    let groups = all.min(MAX_GROUPS);
+    let groups_x = all.min(MAX_GROUPS);
+    let [runs, groups] = job.runs_and_groups();
     let params = RowParams {
         rows,
         first_timestep: first,
         table_rows: job.rows.len() as u32,
         width: job.op.width(),
-        groups_x: groups,
+        groups_x,
         counts,
         nan_bits: f32::NAN.to_bits(),
-        runs: job.runs.map_or(1, |runs| runs.each),
-        groups: job.runs.map_or(1, |runs| runs.groups),
+        runs,
+        groups,
         unused: [0; 3],
     };
     let buffers = [&table.buffer, &buffer, status].map(Part::whole);
-    let dispatch = dispatch(context, params, words, buffers, [groups, all.div_ceil(groups), 1])?;
+    let dispatch = dispatch(context, params, words, buffers, [groups_x, all.div_ceil(groups_x), 1])?;
     Ok((dispatch, RowBuffer { rows: Rows::PerSample, buffer, stride: 0, binding_size: row_bytes(job) }))
 }
 

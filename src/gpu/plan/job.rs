@@ -143,6 +143,11 @@ impl<'a> Job<'a> {
         })
     }
 
+    /// The runs and the groups of a sample: 1 each without timesteps of groups.
+    pub fn runs_and_groups(&self) -> [u32; 2] {
+        self.runs.map_or([1; 2], |runs| [runs.each, runs.groups])
+    }
+
     /// The seeds of the samples.
     pub fn seeds(&self) -> Option<SampleWords<'a>> {
         self.seeds.map(|seeds| if self.runs.is_some() { seeds.whole(self.samples().batch) } else { seeds })

@@ -121,6 +121,7 @@ impl Layout<'_> {
     fn window_params(&self, unit: u32, window: &Window) -> WindowParams {
         let job = self.job;
         let timesteps = job.timesteps();
+        let [runs, groups] = job.runs_and_groups();
         let first_timestep = |words: WordRange<'_>| words.binding(self.context).1;
         WindowParams {
             batch: window.samples,
@@ -130,8 +131,8 @@ impl Layout<'_> {
             rows: job.rows.len() as u32,
             timestep_offset: timesteps.map_or(0, |words| first_timestep(words.of_window(window))),
             timestep_stride: timesteps.map_or(0, |words| words.stride),
-            runs: job.runs.map_or(1, |runs| runs.each),
-            groups: job.runs.map_or(1, |runs| runs.groups),
+            runs,
+            groups,
             run: job.shape.elements,
             unused: 0,
             nan_bits: f32::NAN.to_bits(),

@@ -29,8 +29,9 @@ use tweedie::math::run::Attempt;
 /// lie on the last axis of `model_outputs`; where `emit_mask` (1 or 0 for each leading index of a sample) is there, the rest of
 /// the sample is 0. Tokens at levels of their own take `token_timesteps` ([calls, batch, tokens], or of the rank of a sample with
 /// one axis that is not 1: frames, channels) and `moves` (0 for a token that stays as it is), or `conditioning` ([batch, tokens], 1
-/// for a token that is known), with Euler's method on a flow. Writes `samples` (the first and the one after each call), `pred_x0` (the clean sample that each call implies)
-/// and `timesteps` (what the network is told; of a flow map also `next_timesteps`, where it is to lead).
+/// for a token that is known), with Euler's method on a flow. Writes `samples` (the first and the one after each call), `pred_x0`
+/// (the clean sample that each call implies) and `timesteps` (what the network is told; of a flow map also `next_timesteps`, where
+/// it is to lead).
 ///
 /// The sampler is named with its options, or described by the scheduler_config.json of a diffusers model; both: the model of
 /// that file, this sampler. A flow visits the times 1 - i/n, shifted, unless --sigmas flow-ends or a list says otherwise.

@@ -4,6 +4,7 @@ use crate::screen::{Screen, Test};
 use crate::window_driver::{WindowDriver, difference};
 use image::RgbImage;
 use serde_json::Value;
+use std::path::Path;
 use std::time::Duration;
 
 pub const TESTS: &[Test] = &[
@@ -29,6 +30,16 @@ fn roughness(picture: &RgbImage) -> f64 {
     let shifted = image::imageops::crop_imm(picture, 1, 0, picture.width() - 1, picture.height()).to_image();
     let rest = image::imageops::crop_imm(picture, 0, 0, picture.width() - 1, picture.height()).to_image();
     difference(&shifted, &rest)
+}
+
+/// Saves the picture that is selected, by the keyboard.
+fn save_as(driver: &mut WindowDriver<'_>, path: &Path) {
+    driver.key("s");
+    driver.place("Save the picture as");
+    driver.key("ctrl+a");
+    driver.write(&path.display().to_string());
+    driver.key("Return");
+    driver.wait_for_message("Saved");
 }
 
 fn opens_shows_and_rests(screen: &Screen) {
@@ -129,12 +140,7 @@ fn a_file_is_dropped_and_a_picture_saved(screen: &Screen) {
 
     driver.click("x0 200 x 120");
     driver.wait_for("selected", "Some(X0)");
-    driver.key("s");
-    driver.place("Save the picture as");
-    driver.key("ctrl+a");
-    driver.write(&saved.display().to_string());
-    driver.key("Return");
-    driver.wait_for_message("Saved");
+    save_as(&mut driver, &saved);
     let (original, again) = (image::open(&striped).expect("a picture"), image::open(&saved).expect("a picture"));
     assert_eq!(original.to_rgb8(), again.to_rgb8(), "what was saved is what was opened");
 
@@ -230,12 +236,7 @@ fn digits_are_written_and_stepped(screen: &Screen) {
     let saved = driver.file("digit.png");
     driver.click("x_t 2");
     driver.wait_for("selected", "Some(Digit(1, 10))");
-    driver.key("s");
-    driver.place("Save the picture as");
-    driver.key("ctrl+a");
-    driver.write(&saved.display().to_string());
-    driver.key("Return");
-    driver.wait_for_message("Saved");
+    save_as(&mut driver, &saved);
     let digit = image::open(&saved).expect("a picture").to_rgb8();
     assert_eq!(digit.dimensions(), (32, 32));
     assert!(digit.pixels().all(|pixel| pixel.0[0] == pixel.0[1] && pixel.0[1] == pixel.0[2]), "it is grey");
