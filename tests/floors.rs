@@ -45,7 +45,7 @@ const FLOORS: &[Floors] = &[
             &["generator"],
         ],
     ),
-    ("src/table", &[&["mod"], &["guide", "loss", "step", "vlb"]]),
+    ("src/table", &[&["mod"], &["finish", "guide", "loss", "step", "vlb"]]),
     (
         "src/math",
         &[
@@ -164,7 +164,7 @@ const FLOORS: &[Floors] = &[
             &["answers"],
             &["steps"],
             &["recorded"],
-            &["sampled"],
+            &["adaptive", "sampled"],
             &["mod"],
         ],
     ),
@@ -213,9 +213,12 @@ const FLOORS: &[Floors] = &[
             &["context"],
             &["plan", "standalone_pass", "texture"],
             &[
+                "adaptive",
                 "counter",
+                "differential_mask",
                 "draw_timesteps",
                 "guide",
+                "guide_finish",
                 "latent_preview",
                 "loss",
                 "map",

@@ -1,6 +1,8 @@
 //! Everything that needs an adapter. Without one, each test is listed as ignored; `TWEEDIE_REQUIRE_ADAPTER=1`, which the
 //! project's test command sets, makes that a failure instead.
 
+#[path = "gpu/adaptive_loops.rs"]
+mod adaptive_loops;
 #[path = "gpu/applications.rs"]
 mod applications;
 #[path = "gpu/batching.rs"]
@@ -143,6 +145,11 @@ const NEED_USUAL_BUFFERS: &[&str] = &[
     "loops::noise_of_every_form_is_the_same_run",
     "loops::a_run_goes_on_from_what_was_kept",
     "loops::guiders_and_masks_in_tensors",
+    "loops::differential_masks_are_those_of_the_host",
+    "adaptive_loops::steps_are_those_of_the_host",
+    "adaptive_loops::every_sample_goes_its_own_way",
+    "adaptive_loops::attempts_after_the_end_change_nothing",
+    "adaptive_loops::noise_makes_good_what_a_step_goes_too_far",
     // Up to four predictions, their result and their sums.
     "guide::every_guider_size_and_storage",
     "guide::a_wrong_weight_fails",
@@ -258,6 +265,7 @@ fn run(arguments: &Arguments) -> ExitCode {
         vlb_terms::TESTS,
         likelihoods::TESTS,
         chains::TESTS,
+        adaptive_loops::TESTS,
         applications::TESTS,
         batching::TESTS,
         mixed_precision::TESTS,

@@ -7,12 +7,15 @@
 //! f64 reference beside it, and [`compare`] bounds the difference. [`SourceDraw`] fills a buffer with the noise of another
 //! system.
 
+pub(crate) mod adaptive;
 pub mod compare;
 pub(crate) mod context;
 pub(crate) mod counter;
+pub(crate) mod differential_mask;
 pub(crate) mod draw_timesteps;
 pub(crate) mod error;
 pub mod guide;
+pub(crate) mod guide_finish;
 pub(crate) mod inputs;
 pub(crate) mod latent_preview;
 pub mod loss;
@@ -39,6 +42,7 @@ pub use draw_timesteps::TimestepDraw;
 pub use error::PlanError;
 #[doc(inline)]
 pub use guide::Guide;
+pub use guide_finish::GuideFinish;
 pub use inputs::{Drawn, Gradient, GradientScale, Groups, Noise, Perturbed, Recording, Reduction, Timesteps};
 pub use latent_preview::{LatentPreview, PreviewPlan};
 #[doc(inline)]

@@ -1,14 +1,19 @@
 //! The work of calls whose outputs are made into one clean sample first: by a mask, or by a guider.
 
-use super::asked::Asked;
-use super::builder::{Around, Builder};
+use super::asked::{Asked, Levels};
+use super::builder::{Around, Builder, Work};
 use super::source::Source;
 use crate::error::Error;
+use crate::gpu::error::PlanError;
 use crate::gpu::guide::Guide;
+use crate::gpu::guide_finish::GuideFinish;
+use crate::gpu::inputs::Recording;
 use crate::gpu::step::inputs::{Inpainting, Step};
-use crate::gpu::tensor::Tensor;
+use crate::gpu::tensor::{Shape, Tensor};
 use crate::loop_error::LoopError;
+use crate::math::guidance::call::Over;
 use crate::math::run::applied::Space;
+use crate::table::finish::Finish;
 use crate::table::guide::GuideRow;
 use crate::table::step::StepRow;
 
@@ -26,11 +31,19 @@ pub(super) struct Answers {
 type Others = [Option<wgpu::Buffer>; 3];
 
 impl Builder<'_> {
-    /// Adds the plans that make the clean samples.
-    pub fn answers(&mut self, asked: &[Asked], source: &Source<'_>, around: &mut [Around]) -> Result<Answers, Error> {
+    /// Adds the plans that make the clean samples of a sample, which the network is asked about at each of these calls, at a level of
+    /// the rows.
+    pub fn answers(
+        &mut self,
+        levels: Levels<'_>,
+        asked: &[Asked],
+        x: Tensor<'_>,
+        source: &Source<'_>,
+        around: &mut [Around],
+    ) -> Result<Answers, Error> {
         let tensors = self.tensors;
         let Some(mask) = tensors.mask else {
-            let (guided, unconditional) = self.clean(asked, tensors.x, around)?;
+            let (guided, unconditional) = self.clean(levels, asked, x, around)?;
             return Ok(Answers { shown: None, given: guided, unconditional });
         };
         let shown = self.own("shown");
@@ -52,35 +65,38 @@ impl Builder<'_> {
             [of_latent, if noise.is_none() { 0.0 } else { of_noise }]
         };
         // The kernel takes what it calls the known sample where the mask is 1: here that is the sample of the run.
-        let rows: Vec<StepRow> = asked
+        let rows: Vec<StepRow> = levels
+            .rows
             .iter()
             .map(|asked| {
                 let ([x, z], input) = (level(asked), asked.facts.input);
                 StepRow { x, z, stream: Some(0), known: [1.0, 0.0], input, ..StepRow::IDENTITY }
             })
             .collect();
-        let masks = self.masks(mask, asked)?;
+        let masks = self.masks(mask, asked, around)?;
         let show = Step {
-            known: Some(Inpainting { mask: masks.at(0), x0: tensors.x }),
+            known: Some(Inpainting { mask: masks.at(0), x0: x }),
             noise,
             next: Tensor::f32(&shown),
             input: tensors.input.filter(|_| !tensors.is_twice),
+            calls: levels.at,
             ..Step::in_place(&rows, shape, latent, tensors.prediction)
         };
         let show = show.plan(context)?;
-        let rows = vec![StepRow { known: [1.0, 0.0], ..StepRow::IDENTITY }; asked.len()];
+        let rows = vec![StepRow { known: [1.0, 0.0], ..StepRow::IDENTITY }; levels.rows.len()];
         let given = self.own("given");
-        for (around, work) in around.iter_mut().zip(self.masked(&masks, asked.len(), show)?) {
+        for (around, work) in around.iter_mut().zip(self.masked(&masks, levels, asked.len(), show)?) {
             around.before.push(work);
         }
-        let (guided, unconditional) = self.clean(asked, Tensor::f32(&shown), around)?;
+        let (guided, unconditional) = self.clean(levels, asked, Tensor::f32(&shown), around)?;
         let mix = Step {
             known: Some(Inpainting { mask: masks.at(0), x0: Tensor::f32(&guided) }),
             next: Tensor::f32(&given),
+            calls: levels.at,
             ..Step::in_place(&rows, shape, latent, tensors.prediction)
         };
         let mix = mix.plan(context)?;
-        for (around, work) in around.iter_mut().zip(self.masked(&masks, asked.len(), mix)?) {
+        for (around, work) in around.iter_mut().zip(self.masked(&masks, levels, asked.len(), mix)?) {
             around.after.push(work);
         }
         Ok(Answers { shown: Some(shown), given, unconditional })
@@ -90,6 +106,7 @@ impl Builder<'_> {
     /// prediction. A guider that mixes another quantity is given that, and its mixture is made a clean sample.
     fn clean(
         &mut self,
+        levels: Levels<'_>,
         asked: &[Asked],
         shown: Tensor<'_>,
         around: &mut [Around],
@@ -102,33 +119,36 @@ impl Builder<'_> {
         let scale = run.guider().is_none().then(|| run.guidance()).filter(|scale| *scale != 1.0);
         let conditional = self.own("clean");
         let guidance = scale.map_or([1.0, 0.0], |scale| [scale, 1.0 - scale]);
-        let rows = given(asked, guidance);
+        let rows = given(levels.rows, guidance);
         let step = Step {
             unconditional: tensors.unconditional.filter(|_| scale.is_some()),
             next: Tensor::f32(&conditional),
+            calls: levels.at,
             ..Step::in_place(&rows, shape, shown, tensors.prediction)
         };
-        let work = self.add(step.plan(context)?);
-        around.iter_mut().enumerate().for_each(|(k, around)| around.after.push(work(k)));
+        let work = self.at_calls(levels, asked.len(), step.plan(context)?);
+        around.iter_mut().zip(work).for_each(|(around, work)| around.after.push(work));
         let mut clean: Others = [None, None, None];
         for (i, (output, name)) in others.into_iter().zip(["unconditional", "third", "fourth"]).enumerate() {
             let Some(output) = output.filter(|_| asked.iter().any(|asked| is_used(asked, i))) else { continue };
             let buffer = self.own(name);
-            let rows = given(asked, [1.0, 0.0]);
-            let step = Step { next: Tensor::f32(&buffer), ..Step::in_place(&rows, shape, shown, output) };
-            let work = self.add(step.plan(context)?);
-            for (k, around) in around.iter_mut().enumerate().filter(|(k, _)| is_used(&asked[*k], i)) {
-                around.after.push(work(k));
+            let rows = given(levels.rows, [1.0, 0.0]);
+            let step =
+                Step { next: Tensor::f32(&buffer), calls: levels.at, ..Step::in_place(&rows, shape, shown, output) };
+            let work = self.at_calls(levels, asked.len(), step.plan(context)?);
+            for ((around, work), _) in around.iter_mut().zip(work).zip(asked).filter(|(_, asked)| is_used(asked, i)) {
+                around.after.push(work);
             }
             clean[i] = Some(buffer);
         }
-        if run.guider().is_some() {
-            self.guide(asked, &conditional, &clean, around)?;
-        }
-        let guided = if asked.iter().any(|asked| asked.space != Space::CLEAN) {
-            self.restored(asked, shown, &conditional, around)?
+        let mixed = match run.guider() {
+            Some(_) => self.guide(asked, conditional, &clean, around)?,
+            None => conditional,
+        };
+        let guided = if levels.rows.iter().any(|asked| asked.space != Space::CLEAN) {
+            self.restored(levels, shown, &mixed, around)?
         } else {
-            conditional
+            mixed
         };
         if let Some(preview) = tensors.preview {
             let rows = [StepRow::IDENTITY];
@@ -143,7 +163,7 @@ impl Builder<'_> {
     /// Adds the plan that makes what guidance mixed a clean sample again.
     fn restored(
         &mut self,
-        asked: &[Asked],
+        levels: Levels<'_>,
         shown: Tensor<'_>,
         mixed: &wgpu::Buffer,
         around: &mut [Around],
@@ -153,34 +173,85 @@ impl Builder<'_> {
             let Space { of_x, of_clean } = asked.space;
             StepRow { x0: [-of_x / of_clean, 1.0 / of_clean, 0.0], x: 0.0, clean: 1.0, ..StepRow::IDENTITY }
         };
-        let rows: Vec<StepRow> = asked.iter().map(row).collect();
-        let back = Step { next: Tensor::f32(&guided), ..Step::in_place(&rows, self.shape, shown, Tensor::f32(mixed)) };
-        let work = self.add(back.plan(self.context)?);
-        around.iter_mut().enumerate().for_each(|(k, around)| around.after.push(work(k)));
+        let rows: Vec<StepRow> = levels.rows.iter().map(row).collect();
+        let back = Step {
+            next: Tensor::f32(&guided),
+            calls: levels.at,
+            ..Step::in_place(&rows, self.shape, shown, Tensor::f32(mixed))
+        };
+        let work = self.at_calls(levels, around.len(), back.plan(self.context)?);
+        around.iter_mut().zip(work).for_each(|(around, work)| around.after.push(work));
         Ok(guided)
     }
 
+    /// Adds the plans that mix the predictions of a call, and returns the mixture.
     fn guide(
         &mut self,
         asked: &[Asked],
-        conditional: &wgpu::Buffer,
+        conditional: wgpu::Buffer,
         others: &Others,
         around: &mut [Around],
-    ) -> Result<(), Error> {
+    ) -> Result<wgpu::Buffer, Error> {
         let rows: Vec<GuideRow> = asked.iter().map(|asked| asked.guide.row).collect();
         let momentum = self.own("momentum");
         let has_momentum = rows.iter().any(|row| row.momentum != 0.0 || row.keeps());
         let of =
             |i: usize| others[i].as_ref().filter(|_| asked.iter().any(|asked| asked.guide.asks[i])).map(Tensor::f32);
+        // What is finished is compared with the conditional prediction, which must then stay.
+        let finished = asked.iter().any(|asked| asked.guide.finish.is_some()).then(|| self.own("mixture"));
         let guide = Guide {
             unconditional: of(0),
             third: of(1),
             fourth: of(2),
             momentum: has_momentum.then(|| self.tensors.momentum.unwrap_or(Tensor::f32(&momentum))),
-            ..Guide::in_place(&rows, self.shape, Tensor::f32(conditional))
+            guided: Tensor::f32(finished.as_ref().unwrap_or(&conditional)),
+            ..Guide::in_place(&rows, self.summed_over(asked)?, Tensor::f32(&conditional))
         };
         let work = self.add(guide.plan(self.context)?);
         around.iter_mut().enumerate().for_each(|(k, around)| around.after.push(work(k)));
+        let Some(mixture) = finished else { return Ok(conditional) };
+        self.finish(asked, [&mixture, &conditional], others[0].as_ref(), around)?;
+        Ok(mixture)
+    }
+
+    /// The batch as the sums of its guider go over it: what shares sums counts as a sample.
+    fn summed_over(&self, asked: &[Asked]) -> Result<Shape, PlanError> {
+        // Calls without guidance have no sums.
+        let over = asked.iter().map(|asked| asked.guide.over).find(|over| *over != Over::Sample);
+        let Some((over, dims)) = over.zip(self.tensors.dims) else { return Ok(self.shape) };
+        let found = over.elements(dims).max(1) as u64;
+        let too_large = |_| PlanError::SampleSize { tensor: "conditional", most: u32::MAX, found };
+        let elements = u32::try_from(found).map_err(too_large)?;
+        let groups = u32::try_from(self.shape.total() / found).map_err(too_large)?;
+        Ok(Shape::new(groups, elements))
+    }
+
+    /// Adds the plans that change a mixture at each position: one for each change, since the calls of a run mostly share one.
+    fn finish(
+        &mut self,
+        asked: &[Asked],
+        [mixture, conditional]: [&wgpu::Buffer; 2],
+        unconditional: Option<&wgpu::Buffer>,
+        around: &mut [Around],
+    ) -> Result<(), Error> {
+        let dims = self.tensors.dims.unwrap_or_default();
+        let at = Recording::per_sample();
+        let mut made: Vec<(Finish, usize)> = Vec::new();
+        for (asked, around) in asked.iter().zip(around) {
+            let Some(finish) = asked.guide.finish else { continue };
+            let plan = match made.iter().find(|(other, _)| *other == finish) {
+                Some(&(_, plan)) => plan,
+                None => {
+                    let (guided, conditional) = ((mixture, 0), (conditional, 0));
+                    let unconditional = unconditional.map(|buffer| (buffer, 0));
+                    let request = GuideFinish { finish, dims, guided, conditional, unconditional };
+                    self.plans.push(request.plan(self.context)?);
+                    made.push((finish, self.plans.len() - 1));
+                    self.plans.len() - 1
+                }
+            };
+            around.after.push(Work { plan, at });
+        }
         Ok(())
     }
 }

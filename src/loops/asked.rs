@@ -3,11 +3,32 @@
 use super::call::Facts;
 use super::tensors::LoopTensors;
 use crate::error::Error;
+use crate::gpu::inputs::{Recording, Timesteps};
+use crate::gpu::tensor::Shape;
 use crate::loop_error::LoopError;
 use crate::math::guidance::call::{GuiderCall, Over};
 use crate::math::run::applied::Space;
 use crate::math::run::run_loop::RunLoop;
 use std::ops::Range;
+
+/// The levels at which the network is called, in plans that have a row for each.
+#[derive(Clone, Copy)]
+pub(super) struct Levels<'a> {
+    /// A level for each row: with [`Timesteps::Batch`] that of the call.
+    pub rows: &'a [Asked],
+    /// The row that a sample is at.
+    pub at: Timesteps<'a>,
+}
+
+impl Levels<'_> {
+    /// The place of a call in a plan of these rows.
+    pub fn recording(&self, call: usize) -> Recording {
+        match self.at {
+            Timesteps::Batch => Recording::call(call as u32),
+            _ => Recording::per_sample(),
+        }
+    }
+}
 
 /// A call of the network, with the rows that follow it.
 #[derive(Clone, Debug)]
@@ -25,8 +46,8 @@ pub(super) struct Asked {
 /// The calls of a run. What no plan can do is refused.
 pub(super) fn asked(run: &RunLoop) -> Result<Vec<Asked>, Error> {
     if run.is_adaptive() {
-        let what = "dpm_adaptive, whose steps follow from errors that the host must see,";
-        return Err(LoopError::Unsupported { what, instead: HOST }.into());
+        let what = "dpm_adaptive, whose steps follow from its errors,";
+        return Err(LoopError::Unsupported { what, instead: "Loop::adaptive or math::run::HostLoop" }.into());
     }
     if !run.end().is_finite() {
         let what = "a flow that ends at pure noise";
@@ -38,30 +59,32 @@ pub(super) fn asked(run: &RunLoop) -> Result<Vec<Asked>, Error> {
             asked.last_mut().into_iter().for_each(|asked| asked.rows.end = k + 1);
             continue;
         }
-        let guide = run.guider_call(call.step)?.unwrap_or(GuiderCall::CONDITIONAL);
-        if guide.finish.is_some() || guide.over != Over::Sample {
-            let what = "a guider that compares channels or samples";
-            return Err(LoopError::Unsupported { what, instead: HOST }.into());
-        }
         let sigma = run.call_sigmas().get(asked.len()).copied().unwrap_or(f64::NAN);
-        let space = run.guided_space(sigma);
-        if space != Space::CLEAN && run.needs_unconditional() {
-            let what = "a guider that rescales, around a sampler that needs the unconditional clean sample,";
-            return Err(LoopError::Unsupported { what, instead: HOST }.into());
-        }
-        let mut asks = guide.asks;
-        asks[0] |= run.needs_unconditional();
-        let facts = Facts { step: call.step, sigma, told: call.timestep, input: call.input, asks, draw: None };
+        let (step, told, input, place) = (call.step, call.timestep, call.input, asked.len());
+        let facts = Facts { step, sigma, told, input, asks: [false; 3], draw: None, place };
         let [of_x, of_output, _] = call.row.x0;
-        asked.push(Asked { facts, x0: [of_x, of_output], space, guide, rows: k..k + 1 });
+        asked.push(Asked { rows: k..k + 1, ..level(run, facts, [of_x, of_output])? });
     }
     Ok(asked)
+}
+
+/// A call at a level, of a sample whose clean sample has these coefficients.
+pub(super) fn level(run: &RunLoop, facts: Facts, x0: [f64; 2]) -> Result<Asked, Error> {
+    let guide = run.guider_call(facts.step)?.unwrap_or(GuiderCall::CONDITIONAL);
+    let space = run.guided_space(facts.sigma);
+    if space != Space::CLEAN && run.needs_unconditional() {
+        let what = "a guider that rescales, around a sampler that needs the unconditional clean sample,";
+        return Err(LoopError::Unsupported { what, instead: HOST }.into());
+    }
+    let mut asks = guide.asks;
+    asks[0] |= run.needs_unconditional();
+    Ok(Asked { facts: Facts { asks, ..facts }, x0, space, guide, rows: 0..0 })
 }
 
 const HOST: &str = "math::run::HostLoop";
 
 /// Checks that there are the tensors that the calls need.
-pub(super) fn check(asked: &[Asked], tensors: &LoopTensors<'_>) -> Result<(), LoopError> {
+pub(super) fn check(asked: &[Asked], shape: Shape, tensors: &LoopTensors<'_>) -> Result<(), LoopError> {
     let is_scaled = asked.iter().any(|asked| asked.facts.input != 1.0);
     let uses = [
         (is_scaled, "the network is given the sample in another scale"),
@@ -77,5 +100,22 @@ pub(super) fn check(asked: &[Asked], tensors: &LoopTensors<'_>) -> Result<(), Lo
             return Err(LoopError::Missing { tensor, reason: "the guidance or the sampler of the run asks for it" });
         }
     }
-    Ok(())
+    let compares = |asked: &Asked| asked.guide.finish.is_some() || asked.guide.over != Over::Sample;
+    match tensors.dims {
+        None if asked.iter().any(compares) => {
+            Err(LoopError::Missing { tensor: "dims", reason: "the guider compares channels, positions or samples" })
+        }
+        Some(dims) => check_dims(dims, shape),
+        None => Ok(()),
+    }
+}
+
+/// Checks that dimensions are those of the batch.
+fn check_dims(dims: &[usize], shape: Shape) -> Result<(), LoopError> {
+    let found = dims.iter().fold(1usize, |product, &size| product.saturating_mul(size));
+    let (expected, batch) = (shape.total(), dims.first().copied().unwrap_or(0));
+    if batch as u64 != u64::from(shape.batch) {
+        return Err(LoopError::Count { what: "dims, the first", expected: u64::from(shape.batch), found: batch });
+    }
+    if found as u64 == expected { Ok(()) } else { Err(LoopError::Count { what: "dims", expected, found }) }
 }

@@ -1,14 +1,14 @@
 //! The plans of a loop as they are made, and the masks of its calls.
 
-use super::asked::Asked;
+use super::asked::{Asked, Levels};
 use super::call::ALIGNMENT;
 use super::tensors::{LoopMask, LoopTensors, check_count};
 use crate::error::Error;
 use crate::gpu::context::Context;
+use crate::gpu::differential_mask::DifferentialMask;
 use crate::gpu::inputs::Recording;
 use crate::gpu::plan::plan::Plan;
 use crate::gpu::tensor::{Shape, Tensor};
-use crate::loop_error::LoopError;
 use crate::math::run::run_loop::RunLoop;
 
 /// A plan at one of its rows.
@@ -48,13 +48,25 @@ impl Builder<'_> {
         self.context.zeroed_buffer(&label, wgpu::BufferUsages::STORAGE, 4 * self.shape.total())
     }
 
+    /// Adds a plan of these levels, and returns its work at each call.
+    pub fn at_calls(&mut self, levels: Levels<'_>, calls: usize, plan: Plan) -> Vec<Work> {
+        self.plans.push(plan);
+        let plan = self.plans.len() - 1;
+        (0..calls).map(|call| Work { plan, at: levels.recording(call) }).collect()
+    }
+
     /// Adds a plan with a row for each call, and its like for each mask where calls have their own. Returns the work of each call.
-    pub fn masked(&mut self, masks: &Masks<'_>, calls: usize, first: Plan) -> Result<Vec<Work>, Error> {
+    pub fn masked(
+        &mut self,
+        masks: &Masks<'_>,
+        levels: Levels<'_>,
+        calls: usize,
+        first: Plan,
+    ) -> Result<Vec<Work>, Error> {
         let others: Vec<Plan> = (1..masks.count.min(calls))
             .map(|k| first.moved(self.context, &[("known.mask", masks.at(k))]))
             .collect::<Result<_, _>>()?;
-        let one = self.add(first);
-        let mut work: Vec<Work> = (0..calls).map(one).collect();
+        let mut work = self.at_calls(levels, calls, first);
         for (k, plan) in others.into_iter().enumerate() {
             work[k + 1] = self.add(plan)(k + 1);
         }
@@ -62,17 +74,28 @@ impl Builder<'_> {
     }
 
     /// The masks of the calls.
-    pub fn masks<'m>(&self, mask: LoopMask<'m>, asked: &[Asked]) -> Result<Masks<'m>, Error> {
-        let differs = self.run.is_differential();
+    pub fn masks<'m>(
+        &mut self,
+        mask: LoopMask<'m>,
+        asked: &[Asked],
+        around: &mut [Around],
+    ) -> Result<Masks<'m>, Error> {
         match mask {
-            LoopMask::Tensor(_) if differs => {
-                let what = "differential diffusion with a mask in a tensor";
-                Err(LoopError::Unsupported { what, instead: "LoopMask::Host" }.into())
+            LoopMask::Tensor(mask) if self.run.is_differential() => {
+                let of_call = self.own("mask");
+                let each = asked.iter().filter_map(|asked| self.run.mask_threshold(asked.facts.told));
+                let (strengths, thresholds): (Vec<f64>, Vec<f64>) = each.unzip();
+                let strength = strengths.first().copied().unwrap_or(0.0);
+                let request =
+                    DifferentialMask { mask, shape: self.shape, of_call: &of_call, thresholds: &thresholds, strength };
+                let work = self.add(request.plan(self.context)?);
+                around.iter_mut().enumerate().for_each(|(k, around)| around.before.push(work(k)));
+                Ok(Masks { of: Whose::Own(of_call), stride: 0, count: 1 })
             }
             LoopMask::Tensor(tensor) => Ok(Masks { of: Whose::Given(tensor), stride: 0, count: 1 }),
             LoopMask::Host(mask) => {
                 check_count("mask", mask.len(), self.shape)?;
-                let count = if differs { asked.len() } else { 1 };
+                let count = if self.run.is_differential() { asked.len() } else { 1 };
                 let stride = (4 * self.shape.total()).next_multiple_of(ALIGNMENT);
                 let mut bytes = Vec::new();
                 for (k, asked) in asked.iter().take(count).enumerate() {

@@ -13,11 +13,11 @@ pub struct LoopCall<'a> {
     pub calls: usize,
     /// The step of the grid to which it belongs.
     pub step: usize,
-    /// The sigma of the run; of a sampler that of its level.
+    /// The sigma of the run; of a sampler that of its level. NaN where the GPU chooses it: [`Loop::adaptive`](crate::Loop::adaptive).
     pub sigma: f64,
-    /// The number that the network is told.
+    /// The number that the network is told. NaN where the GPU chooses it: it is in `values`.
     pub told: f64,
-    /// The factor of the sample in its input.
+    /// The factor of the sample in its input. NaN where the GPU chooses it.
     pub input: f64,
     /// The predictions that are asked for besides the conditional one: unconditional, third and fourth.
     pub asks: [bool; 3],
@@ -45,6 +45,8 @@ pub(super) struct Facts {
     pub input: f64,
     pub asks: [bool; 3],
     pub draw: Option<usize>,
+    /// The place of its numbers in the buffer.
+    pub place: usize,
 }
 
 /// The largest alignment that a binding may need.

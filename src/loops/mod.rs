@@ -9,6 +9,7 @@
 //! [`Loop::record`] records start, calls and end around a function that records the network. Nothing in it submits, polls, maps,
 //! uploads or waits.
 
+mod adaptive;
 mod answers;
 mod asked;
 mod builder;
@@ -19,6 +20,7 @@ mod source;
 mod steps;
 mod tensors;
 
+pub use adaptive::ErrorOver;
 pub use call::LoopCall;
 pub use recorded::Loop;
 pub use tensors::{LoopMask, LoopNoise, LoopTensors};

@@ -1,12 +1,13 @@
 //! A loop that is ready to be recorded.
 
-use super::asked::{asked, check};
+use super::asked::{Levels, asked, check};
 use super::builder::{Around, Builder, Work};
 use super::call::{Facts, LoopCall, stride, values};
 use super::source::Source;
 use super::tensors::{LoopNoise, LoopTensors};
 use crate::error::Error;
 use crate::gpu::context::Context;
+use crate::gpu::inputs::Timesteps;
 use crate::gpu::plan::plan::Plan;
 use crate::gpu::tensor::{Shape, Tensor};
 use crate::loop_error::LoopError;
@@ -52,6 +53,7 @@ pub struct Loop {
     facts: Vec<Facts>,
     values: wgpu::Buffer,
     stride: u64,
+    state: Option<u64>,
 }
 
 /// The work of a whole loop.
@@ -78,14 +80,18 @@ impl Loop {
         noise: impl Into<LoopNoise<'a>>,
     ) -> Result<Self, Error> {
         let mut asked = asked(run)?;
-        check(&asked, tensors)?;
+        check(&asked, shape, tensors)?;
         let source = Source::new(context, run, shape, tensors.mask.is_some(), noise.into())?;
         let mut it = Builder { context, run, shape, tensors: *tensors, plans: Vec::new() };
         let mut around = vec![Around::default(); asked.len()];
         let input = asked.first().map_or(1.0, |asked| asked.facts.input);
-        let start = it.start(&source, input)?;
+        let start = it.start(&source, Some(input))?;
         let is_direct = tensors.mask.is_none() && run.guider().is_none() || asked.is_empty();
-        let answers = if is_direct { None } else { Some(it.answers(&asked, &source, &mut around)?) };
+        let levels = Levels { rows: &asked, at: Timesteps::Batch };
+        let answers = match is_direct {
+            true => None,
+            false => Some(it.answers(levels, &asked, tensors.x, &source, &mut around)?),
+        };
         let shown = answers.as_ref().and_then(|answers| answers.shown.as_ref());
         it.inputs(&asked, shown.map_or(tensors.x, Tensor::f32), &mut around)?;
         it.steps(&mut asked, &source, answers.as_ref(), &mut around)?;
@@ -102,7 +108,27 @@ impl Loop {
         Whole { start, around, end }: Whole,
     ) -> Result<Self, Error> {
         let values = values(context, shape, &facts)?;
-        Ok(Self { plans, start, around, end, facts, values, stride: stride(shape) })
+        Ok(Self { plans, start, around, end, facts, values, stride: stride(shape), state: None })
+    }
+
+    /// A loop whose numbers the GPU writes into a buffer: the numbers of each stage so many bytes apart, the states from a byte on.
+    pub(super) fn chosen(
+        plans: Vec<Plan>,
+        start: Vec<Work>,
+        around: Vec<Around>,
+        end: Option<Work>,
+        facts: Vec<Facts>,
+        (values, stride, state): (wgpu::Buffer, u64, u64),
+    ) -> Self {
+        Self { plans, start, around, end, facts, values, stride, state: Some(state) }
+    }
+
+    /// Of a loop whose steps the GPU chooses, the buffer that says how far each sample is (with usage COPY_SRC), and the byte at which
+    /// that begins. For each sample there are 8 words: its place in 4096ths, accepted steps, attempts, 1 at the end, and as f32 the
+    /// error of its last attempt, the next step in 4096ths, and two numbers of the controller.
+    #[must_use]
+    pub fn state(&self) -> Option<(&wgpu::Buffer, u64)> {
+        Some((&self.values, self.state?))
     }
 
     /// The number of calls of the network; 0 for a run that has nothing to do.
@@ -114,8 +140,8 @@ impl Loop {
     /// A call of the network; `None` beyond the last.
     #[must_use]
     pub fn call(&self, index: usize) -> Option<LoopCall<'_>> {
-        let Facts { step, sigma, told, input, asks, draw } = *self.facts.get(index)?;
-        let (values, offset, calls) = (&self.values, index as u64 * self.stride, self.calls());
+        let Facts { step, sigma, told, input, asks, draw, place } = *self.facts.get(index)?;
+        let (values, offset, calls) = (&self.values, place as u64 * self.stride, self.calls());
         Some(LoopCall { index, calls, step, sigma, told, input, asks, draw, values, offset })
     }
 

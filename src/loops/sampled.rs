@@ -62,6 +62,7 @@ impl Loop {
                 input: call.input,
                 asks,
                 draw: draws.then_some(call.noise),
+                place: k,
             });
             around.push(Around { before: Vec::new(), after: vec![at(1, k)] });
         }

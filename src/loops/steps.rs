@@ -98,8 +98,9 @@ impl Builder<'_> {
         Ok(())
     }
 
-    /// Adds the plans that make the first sample. `input` is the scale of the first call.
-    pub fn start(&mut self, source: &Source<'_>, input: f64) -> Result<Vec<Work>, Error> {
+    /// Adds the plans that make the first sample, and the network's first input, where it is not made before each call. `input` is
+    /// the scale of the first call.
+    pub fn start(&mut self, source: &Source<'_>, input: Option<f64>) -> Result<Vec<Work>, Error> {
         let (run, tensors) = (self.run, self.tensors);
         let (kept, churn) = run.churn();
         let [of_latent, of_noise] = run.start().map(|factor| factor * kept);
@@ -111,7 +112,8 @@ impl Builder<'_> {
         if first[1] != 0.0 && noise.is_none() {
             return Err(LoopError::Missing { tensor: "start", reason: "the run starts with noise" }.into());
         }
-        let shown = tensors.input.filter(|_| self.next_input().is_some());
+        let shown = tensors.input.filter(|_| self.next_input().is_some() && input.is_some());
+        let input = input.unwrap_or(1.0);
         let table = Table::new([[first, first.map(|factor| factor * input)]]);
         let map = Map {
             table: &table,

@@ -35,6 +35,8 @@ pub struct LoopTensors<'a> {
     pub memory: Option<Tensor<'a>>,
     /// The momentum of a guider that has some. `None` for a tensor of the loop's own.
     pub momentum: Option<Tensor<'a>>,
+    /// The dimensions of the batch, `[batch, ...]`, for guiders that compare channels or positions.
+    pub dims: Option<&'a [usize]>,
 }
 
 impl<'a> LoopTensors<'a> {
@@ -60,6 +62,7 @@ impl<'a> LoopTensors<'a> {
             preview: None,
             memory: None,
             momentum: None,
+            dims: None,
         }
     }
 

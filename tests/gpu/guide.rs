@@ -2,9 +2,9 @@
 
 use crate::harness::Harness;
 use tweedie::gpu::compare::{Comparison, Expected};
-use tweedie::gpu::{Guide, PlanError, Recording, Shape, Storage, Tensor, Timesteps};
+use tweedie::gpu::{Guide, GuideFinish, PlanError, Recording, Shape, Storage, Tensor, Timesteps};
 use tweedie::math::Guider;
-use tweedie::math::guidance::{GuidanceLoop, GuiderCall, Over, Predictions};
+use tweedie::math::guidance::{Finish, GuidanceLoop, GuiderCall, Over, Predictions};
 use tweedie::table::GuideRow;
 
 pub const TESTS: &[crate::Test] = &[
@@ -16,6 +16,8 @@ pub const TESTS: &[crate::Test] = &[
     ("guide::what_a_row_does_not_read_may_hold_anything", what_a_row_does_not_read_may_hold_anything),
     ("guide::other_rows_and_other_tensors", other_rows_and_other_tensors),
     ("guide::what_is_missing_is_named", what_is_missing_is_named),
+    ("guide::mixtures_are_finished_along_every_axis", mixtures_are_finished_along_every_axis),
+    ("guide::a_finish_that_does_not_fit_is_refused", a_finish_that_does_not_fit_is_refused),
 ];
 
 /// Roundings of f32 in a result, as parts of the sum of its predictions' magnitudes times the largest weight: those of the
@@ -302,4 +304,92 @@ fn what_is_missing_is_named(harness: &Harness) {
     let plan = scene.guide(&linear).plan(&harness.context).expect("plan");
     let error = plan.set_rows(&harness.gpu.queue, 0, &[GuideRow { momentum: 0.0, ..rows[3] }]).unwrap_err();
     assert_eq!(error, PlanError::FirstRows { row: 0, what: "follows from sums" });
+}
+
+/// Every change of a mixture on dimensions whose axes are short, long, the last and in between.
+fn finishes() -> Vec<(&'static [usize], Finish)> {
+    let norm = |axis, strength, clamped| Finish::Norm { axis, strength, clamped };
+    let mahiro = |over_batch| Finish::Mahiro { scale: 3.0, over_batch };
+    vec![
+        (&[2, 4, 9, 5], norm(1, 1.0, true)),
+        (&[2, 4, 9, 5], norm(-1, 0.75, false)),
+        (&[3, 700, 16], norm(-1, 1.0, false)),
+        (&[1, 3, 2, 8, 8], norm(2, 1.25, true)),
+        (&[2, 4, 9, 5], mahiro(false)),
+        (&[3, 16, 70, 70], mahiro(true)),
+        (&[3, 16, 70, 70], mahiro(false)),
+        (&[5, 1], mahiro(false)),
+    ]
+}
+
+/// Mixes in one plan and finishes in another, as a loop does; the finish may be another one than the reference's.
+fn finished(harness: &Harness, dims: &[usize], [expects, does]: [Finish; 2]) -> Comparison {
+    let shape = Shape::new(dims[0] as u32, dims[1..].iter().product::<usize>() as u32);
+    let values = predictions(shape, Storage::F32, 13);
+    let scene = Scene::new(harness, shape, Storage::F32, &values);
+    let call = Guider::linear(3.0).alone(None).expect("a call");
+    let call = GuiderCall { finish: Some(expects), ..call };
+    let rows = [call.row];
+    harness.run(&scene.guide(&rows).plan(&harness.context).expect("a plan"), Recording::call(0));
+    let request = GuideFinish {
+        finish: does,
+        dims,
+        guided: (&scene.guided, 0),
+        conditional: (&scene.buffers[0], 0),
+        unconditional: Some((&scene.buffers[1], 0)),
+    };
+    harness.run(&request.plan(&harness.context).expect("a plan"), Recording::per_sample());
+    let mut guidance = GuidanceLoop::new(dims).expect("a shape");
+    let mut comparison = Comparison::new(Storage::F32);
+    comparison.add_all(&scene.read(&scene.guided), &expected(&mut guidance, &call, &values, 3.0));
+    comparison
+}
+
+fn mixtures_are_finished_along_every_axis(harness: &Harness) {
+    for (dims, finish) in finishes() {
+        let comparison = finished(harness, dims, [finish; 2]);
+        assert!(comparison.passes(), "{dims:?} {finish:?}: {comparison}");
+        let wrong = match finish {
+            Finish::Norm { axis, strength, clamped } => Finish::Norm { axis, strength: 1.001 * strength, clamped },
+            Finish::Mahiro { scale, over_batch } => Finish::Mahiro { scale: 1.001 * scale, over_batch },
+        };
+        let comparison = finished(harness, dims, [finish, wrong]);
+        assert!(!comparison.passes(), "{dims:?} {wrong:?}: {comparison}");
+    }
+    // The likeness of a sample is not that of the batch.
+    let of = |over_batch| Finish::Mahiro { scale: 3.0, over_batch };
+    assert!(!finished(harness, &[2, 4, 9], [of(true), of(false)]).passes());
+}
+
+fn a_finish_that_does_not_fit_is_refused(harness: &Harness) {
+    let [guided, other, short] = [160, 160, 80].map(|bytes| harness.gpu.buffer("prediction", bytes));
+    let norm = Finish::Norm { axis: 1, strength: 1.0, clamped: false };
+    let request = GuideFinish {
+        finish: norm,
+        dims: &[2, 4, 5],
+        guided: (&guided, 0),
+        conditional: (&other, 0),
+        unconditional: None,
+    };
+    let refused = |request: GuideFinish<'_>| request.plan(&harness.context).map(drop).expect_err("a refusal");
+    let (what, expected) = ("norm_axis", "an axis of the dimensions other than the batch");
+    for axis in [0i64, 3, -3, -4] {
+        let finish = Finish::Norm { axis, strength: 1.0, clamped: false };
+        let found = axis as f64;
+        assert_eq!(refused(GuideFinish { finish, ..request }), PlanError::Rule { what, expected, found });
+    }
+    let mahiro = Finish::Mahiro { scale: 2.0, over_batch: false };
+    assert_eq!(
+        refused(GuideFinish { finish: mahiro, ..request }),
+        PlanError::Missing { what: "unconditional", row: 0 }
+    );
+    let shared = refused(GuideFinish { conditional: (&guided, 0), ..request });
+    assert_eq!(shared, PlanError::Overlap { output: "guided", other: "conditional" });
+    let small = refused(GuideFinish { conditional: (&short, 0), ..request });
+    assert_eq!(small, PlanError::BufferTooSmall { tensor: "conditional", expected: 160, found: 80 });
+    let empty = PlanError::EmptyShape { batch: 0, elements: 0 };
+    assert_eq!(refused(GuideFinish { dims: &[2, 0], ..request }), empty);
+    assert_eq!(refused(GuideFinish { dims: &[], ..request }), empty);
+    let beyond = refused(GuideFinish { dims: &[2, usize::MAX], ..request });
+    assert!(matches!(beyond, PlanError::DeviceLimit { .. }), "{beyond}");
 }

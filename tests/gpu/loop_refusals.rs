@@ -2,7 +2,8 @@
 
 use crate::harness::Harness;
 use crate::loop_scene::{SMALL, Scene, small_data, small_run};
-use tweedie::math::run::{Run, RunGuidance, RunInputs, RunModel};
+use tweedie::math::Guider;
+use tweedie::math::run::{Node, Run, RunGuidance, RunInputs, RunModel};
 use tweedie::{Loop, LoopMask, LoopNoise, LoopTensors, NoiseKey, Tensor};
 
 pub const TESTS: &[crate::Test] =
@@ -27,7 +28,10 @@ fn what_cannot_be_recorded_is_refused(harness: &Harness) {
     };
     let drawn = || LoopNoise::Drawn(NoiseKey::seed(1));
     let adaptive = refused(small_run("dpm_adaptive"), &same, drawn());
-    assert!(adaptive.starts_with("dpm_adaptive") && adaptive.ends_with("use math::run::HostLoop"), "{adaptive}");
+    assert!(
+        adaptive.starts_with("dpm_adaptive") && adaptive.ends_with("use Loop::adaptive or math::run::HostLoop"),
+        "{adaptive}"
+    );
     let without_input = refused(small_run("euler"), &|it| LoopTensors { input: None, ..it }, drawn());
     assert_eq!(without_input, "expected a tensor `input`: the network is given the sample in another scale");
     let guided = || Run { guidance: Some(RunGuidance::Scale(2.0)), ..small_run("euler") };
@@ -43,9 +47,17 @@ fn what_cannot_be_recorded_is_refused(harness: &Harness) {
     let clipped = Run { options: vec![("noise_clip_std".to_owned(), 2.0.into())], ..small_run("lcm") };
     let clipped = refused(clipped, &same, drawn());
     assert_eq!(clipped, "noise that is clipped by its deviation cannot be recorded ahead: use LoopNoise::Host");
-    let soft = Run { differential_diffusion_strength: Some(1.0), ..small_run("euler") };
-    let masked = refused(soft, &|it| LoopTensors { mask: Some(LoopMask::Tensor(it.x)), ..it }, drawn());
-    assert_eq!(masked, "differential diffusion with a mask in a tensor cannot be recorded ahead: use LoopMask::Host");
+    let norm = Guider::CATALOGUE.find("cfg-norm").and_then(|entry| entry.build(&[])).expect("a guider");
+    let kind = RunGuidance::Kind { node: Node::named("cfg-norm"), guider: Box::new(norm) };
+    let compared = || Run { guidance: Some(kind.clone()), ..small_run("euler") };
+    assert_eq!(
+        refused(compared(), &same, drawn()),
+        "expected a tensor `dims`: the guider compares channels, positions or samples"
+    );
+    let short = refused(compared(), &|it| LoopTensors { dims: Some(&[2, 5, 3]), ..it }, drawn());
+    assert_eq!(short, "dims: expected 40 numbers, as many as the shape has, found 30");
+    let other = refused(compared(), &|it| LoopTensors { dims: Some(&[1, 40]), ..it }, drawn());
+    assert_eq!(other, "dims, the first: expected 2 numbers, as many as the shape has, found 1");
     let short = refused(small_run("euler"), &|it| LoopTensors { mask: Some(LoopMask::Host(&[1.0; 3])), ..it }, drawn());
     assert_eq!(short, "mask: expected 40 numbers, as many as the shape has, found 3");
     let planned = Run { flip_sigmas: true, ..small_run("euler") };

@@ -23,6 +23,7 @@ pub const TESTS: &[crate::Test] = &[
     ("loops::a_network_is_told_its_numbers", a_network_is_told_its_numbers),
     ("loops::a_network_may_stop_the_loop", a_network_may_stop_the_loop),
     ("loops::guiders_and_masks_in_tensors", guiders_and_masks_in_tensors),
+    ("loops::differential_masks_are_those_of_the_host", differential_masks_are_those_of_the_host),
     ("loops::a_run_that_adds_no_noise_keeps_its_region_clean", a_run_that_adds_no_noise_keeps_its_region_clean),
     ("loops::a_run_of_nothing_is_its_latent_image", a_run_of_nothing_is_its_latent_image),
     ("loops::a_sampler_is_the_loop_of_its_plans", a_sampler_is_the_loop_of_its_plans),
@@ -246,11 +247,18 @@ fn guiders_and_masks_in_tensors(harness: &Harness) {
     let data = small_data();
     let (mask, image) = ([1.0, 0.0, 0.25, 1.0].repeat(10), [0.5; 40]);
     let (latent, known) = (upload(harness, &image), upload(harness, &mask));
-    const GUIDERS: [(&str, &[(&str, f64)]); 3] = [
+    const GUIDERS: [(&str, &[(&str, f64)]); 9] = [
         ("apg", &[("guidance_scale", 7.5), ("adaptive_projected_guidance_momentum", -0.5)]),
         ("cfg-zero-star", &[("guidance_scale", 4.0)]),
         // Its mixture is that of v, so it is made a clean sample again.
         ("cfg", &[("guidance_scale", 7.5), ("guidance_rescale", 0.7)]),
+        // These look at positions, at channels or at the whole batch.
+        ("cfg-norm", &[("norm_axis", -1.0), ("strength", 0.9)]),
+        ("cfg-norm", &[("norm_axis", 1.0)]),
+        ("cfg-norm-clamped", &[("guidance_scale", 3.0)]),
+        ("mahiro", &[("guidance_scale", 3.0), ("stop", 0.6)]),
+        ("mahiro-batch", &[("guidance_scale", 3.0)]),
+        ("apg-comfyui", &[("guidance_scale", 4.0), ("adaptive_projected_guidance_rescale", 1.0)]),
     ];
     for (name, options) in GUIDERS {
         let guider = Guider::CATALOGUE.find(name).and_then(|entry| entry.build(options)).expect("a guider");
@@ -259,23 +267,59 @@ fn guiders_and_masks_in_tensors(harness: &Harness) {
             let guidance = RunGuidance::Kind { node: node.clone(), guider: Box::new(guider.clone()) };
             let planned = Run { guidance: Some(guidance), ..small_run("dpmpp_2m_sde") }.plan().expect("a plan");
             let scene = Scene::new(harness, &planned, SMALL, &data);
-            let inputs =
-                RunInputs { latent_image: Some(&image), mask: is_masked.then_some(&mask[..]), ..small_inputs() };
+            let inputs = RunInputs {
+                shape: &[2, 2, 5, 1, 2],
+                latent_image: Some(&image),
+                mask: is_masked.then_some(&mask[..]),
+                ..small_inputs()
+            };
             let preview = harness.gpu.buffer("preview", 160);
             let tensors = LoopTensors {
                 latent_image: Some(Tensor::f32(&latent)),
                 mask: is_masked.then(|| LoopMask::Tensor(Tensor::f32(&known))),
                 preview: Some(Tensor::f32(&preview)),
+                dims: Some(inputs.shape),
                 ..scene.tensors()
             };
             let found = scene.run(&scene.recorded(&tensors, planned.noise(&inputs).expect("noise")));
             let exact = scene.on_host(&inputs);
             let off = deviation(&found, &exact);
+            println!("{name}, masked {is_masked}: off by {off:.1e}");
             assert!(off < GUIDED, "{name}, masked {is_masked}: off by {off:.1e}");
             // The last step goes to the clean sample, which is the preview but for a mask.
             assert!(is_masked || deviation(&scene.read(&preview), &found) < 1e-6, "{name}: the preview");
         }
     }
+}
+
+/// A mask in a tensor of any storage, with gaps, whose thresholds kernels compare, and the same numbers from the host.
+fn differential_masks_are_those_of_the_host(harness: &Harness) {
+    let data = small_data();
+    // Numbers that every storage holds.
+    let mask: Vec<f64> = (0..40).map(|i| f64::from(i % 17) / 16.0).collect();
+    let image = [0.5; 40];
+    let latent = upload(harness, &image);
+    let mut results = Vec::new();
+    for strength in [1.0, 0.25] {
+        let run = Run { differential_diffusion_strength: Some(strength), ..small_run("dpmpp_2m") };
+        let planned = run.plan().expect("a plan");
+        let scene = Scene::new(harness, &planned, SMALL, &data);
+        let inputs = RunInputs { latent_image: Some(&image), mask: Some(&mask), ..small_inputs() };
+        let run = |mask: LoopMask<'_>| {
+            let tensors = LoopTensors { latent_image: Some(Tensor::f32(&latent)), mask: Some(mask), ..scene.tensors() };
+            scene.run(&scene.recorded(&tensors, planned.noise(&inputs).expect("noise")))
+        };
+        let host = run(LoopMask::Host(&mask));
+        for storage in Storage::ALL {
+            let gap = |sample: usize| mask[20 * sample..20 * (sample + 1)].iter().map(|m| *m as f32);
+            let values: Vec<f32> = [0, 1].into_iter().flat_map(|i| gap(i).chain([7.0; 4])).collect();
+            let buffer = harness.gpu.upload("mask", &storage.encode(&values));
+            let tensor = Tensor { stride: Some(24), ..Tensor::new(&buffer, storage) };
+            assert!(run(LoopMask::Tensor(tensor)) == host, "{storage}, strength {strength}");
+        }
+        results.push(host);
+    }
+    assert!(deviation(&results[0], &results[1]) > 1e-3, "the strength is seen");
 }
 
 /// The second part of a run: from a sample with leftover noise, whose known region has none (ComfyUI).

@@ -3,23 +3,20 @@
 use crate::engine::{Adapter, Values, narrow, plan_failure};
 use crate::guide_run::RecordedPredictions;
 use crate::progress::Progress;
-use crate::report::{Failure, Outcome};
+use crate::report::Outcome;
 use crate::windows::{Cut, windows};
-use anyhow::anyhow;
 use files::Array;
-use tweedie::Shape;
-use tweedie::gpu::{Guide, Recording};
-use tweedie::math::guidance::Over;
+use tweedie::gpu::{Guide, GuideFinish, Recording};
+use tweedie::math::guidance::{Finish, Over};
 use tweedie::table::GuideRow;
+use tweedie::{Plan, Shape, Storage, Tensor, wgpu};
 
 impl Adapter {
     /// The guided predictions of all calls.
     pub fn guide(&self, recorded: &RecordedPredictions) -> Outcome<Values> {
-        if recorded.calls.iter().any(|call| call.finish.is_some()) {
-            return Err(Failure::input(anyhow!(
-                "a guidance that compares channels at each position is computed in f64: expected --on cpu"
-            )));
-        }
+        let finishes = recorded.calls.iter().any(|call| call.finish.is_some());
+        let whole =
+            recorded.calls.iter().any(|call| matches!(call.finish, Some(Finish::Mahiro { over_batch: true, .. })));
         // Calls without guidance have no sums.
         let over = recorded.calls.iter().map(|call| call.over).find(|over| *over != Over::Sample);
         let group = over.unwrap_or(Over::Sample).elements(&recorded.shape);
@@ -33,8 +30,15 @@ impl Adapter {
         let mut progress = Progress::new("guiding", batch as u64);
         for window in windows(batch, elements as usize, Cut::BetweenSamples) {
             let shape = window.shape().ok_or_else(|| window.too_large())?;
+            if whole && u64::from(shape.batch) != batch as u64 {
+                return Err(window.too_large());
+            }
             let piece = Piece { recorded, rows: &rows, shape, first: window.range().start, entry: total };
-            self.guide_piece(&piece, &mut guided)?;
+            if finishes {
+                self.guide_and_finish(&piece, &mut guided)?;
+            } else {
+                self.guide_piece(&piece, &mut guided)?;
+            }
             progress.advance(u64::from(shape.batch));
         }
         Ok(Values::Stored(self.storage, guided.concat()))
@@ -43,30 +47,89 @@ impl Adapter {
     /// Guides some samples through all calls, and appends their results to each call's.
     fn guide_piece(&self, piece: &Piece<'_>, guided: &mut [Vec<u8>]) -> Outcome {
         let total = piece.shape.total();
-        let buffer = |label: &str| self.buffer(&format!("tweedie-cli::{label}"), total);
-        let conditional = buffer("conditional");
-        let others = ["unconditional", "third", "fourth"].map(buffer);
-        let momentum = buffer("momentum");
-        let given = |i: usize| piece.recorded.others[i].as_ref().map(|_| self.tensor(&others[i]));
-        let plan = Guide {
-            unconditional: given(0),
-            third: given(1),
-            fourth: given(2),
-            momentum: piece.rows.iter().any(|row| row.momentum != 0.0).then(|| self.tensor(&momentum)),
-            ..Guide::in_place(piece.rows, piece.shape, self.tensor(&conditional))
-        };
-        let plan = plan.plan(&self.context).map_err(plan_failure)?;
+        let buffers = Buffers::new(self, self.storage, total);
+        let plan = buffers.plan(self, piece, &buffers.conditional)?;
         for (k, guided) in guided.iter_mut().enumerate() {
-            self.refill(&conditional, &piece.of(&piece.recorded.conditional, k));
-            for (array, buffer) in piece.recorded.others.iter().zip(&others) {
-                if let Some(array) = array {
-                    self.refill(buffer, &piece.of(array, k));
-                }
-            }
+            buffers.refill(self, piece, k);
             self.run(&plan, Recording::call(k as u32))?;
-            guided.extend(self.download(&conditional, total)?);
+            guided.extend(self.download(&buffers.conditional, total)?);
         }
         Ok(())
+    }
+
+    /// The same for a guider that changes its mixture at each position, which is done in f32 and rounded to the storage at the end.
+    fn guide_and_finish(&self, piece: &Piece<'_>, guided: &mut [Vec<u8>]) -> Outcome {
+        let total = piece.shape.total();
+        let buffers = Buffers::new(self, Storage::F32, total);
+        let mixture = self.gpu.buffer("tweedie-cli::mixture", 4 * total);
+        let plan = buffers.plan(self, piece, &mixture)?;
+        let mut dims = piece.recorded.shape.clone();
+        dims.iter_mut().take(1).for_each(|batch| *batch = piece.shape.batch as usize);
+        for (k, guided) in guided.iter_mut().enumerate() {
+            buffers.refill(self, piece, k);
+            self.run(&plan, Recording::call(k as u32))?;
+            if let Some(finish) = piece.recorded.calls[k].finish {
+                let [unconditional, ..] = &buffers.others;
+                let request = GuideFinish {
+                    finish,
+                    dims: &dims,
+                    guided: (&mixture, 0),
+                    conditional: (&buffers.conditional, 0),
+                    unconditional: Some((unconditional, 0)),
+                };
+                self.run(&request.plan(&self.context).map_err(plan_failure)?, Recording::per_sample())?;
+            }
+            let values = Storage::F32.decode(&self.download_as(Storage::F32, &mixture, total)?);
+            guided.extend(self.storage.encode(&values));
+        }
+        Ok(())
+    }
+}
+
+/// The buffers of the predictions.
+struct Buffers {
+    storage: Storage,
+    conditional: wgpu::Buffer,
+    others: [wgpu::Buffer; 3],
+    momentum: wgpu::Buffer,
+}
+
+impl Buffers {
+    fn new(adapter: &Adapter, storage: Storage, total: u64) -> Self {
+        let buffer = |label: &str| adapter.gpu.buffer(&format!("tweedie-cli::{label}"), total * storage.bytes());
+        let (conditional, momentum) = (buffer("conditional"), buffer("momentum"));
+        Self { storage, conditional, others: ["unconditional", "third", "fourth"].map(buffer), momentum }
+    }
+
+    /// The plan of all calls, whose result is written into a buffer.
+    fn plan(&self, adapter: &Adapter, piece: &Piece<'_>, guided: &wgpu::Buffer) -> Outcome<Plan> {
+        let tensor = |buffer| Tensor::new(buffer, self.storage);
+        let [unconditional, third, fourth] =
+            [0, 1, 2].map(|i| piece.recorded.others[i].as_ref().map(|_| tensor(&self.others[i])));
+        let momentum =
+            piece.rows.iter().any(|row| row.momentum != 0.0).then(|| Tensor::new(&self.momentum, self.storage));
+        let plan = Guide {
+            unconditional,
+            third,
+            fourth,
+            momentum,
+            guided: Tensor::new(guided, self.storage),
+            ..Guide::in_place(piece.rows, piece.shape, Tensor::new(&self.conditional, self.storage))
+        };
+        plan.plan(&adapter.context).map_err(plan_failure)
+    }
+
+    /// Writes the predictions of a call, rounded to the adapter's storage.
+    fn refill(&self, adapter: &Adapter, piece: &Piece<'_>, call: usize) {
+        let write = |buffer: &wgpu::Buffer, array: &Array| {
+            let values: Vec<f32> =
+                piece.of(array, call).iter().map(|x| adapter.storage.round(f64::from(*x)) as f32).collect();
+            adapter.gpu.queue.write_buffer(buffer, 0, &self.storage.encode(&values));
+        };
+        write(&self.conditional, &piece.recorded.conditional);
+        for (array, buffer) in piece.recorded.others.iter().zip(&self.others) {
+            array.iter().for_each(|array| write(buffer, array));
+        }
     }
 }
 

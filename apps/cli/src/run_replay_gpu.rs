@@ -32,6 +32,7 @@ impl Adapter {
             latent_image: latent.as_ref().map(|buffer| self.tensor(buffer)),
             mask: inputs.mask.map(LoopMask::Host),
             preview: Some(self.tensor(&preview)),
+            dims: Some(&tape.shape),
             ..LoopTensors::new(self.tensor(&x), self.tensor(&input), prediction)
         };
         let recorded = Loop::new(&self.context, run, shape, &tensors, run.noise(&inputs)?).map_err(loop_failure)?;

@@ -122,6 +122,31 @@ impl Plan {
         Self { shared, groups, places }
     }
 
+    /// A plan of kernels that stand alone, without rows of coefficients and noise. It is recorded at one of so many calls, or at
+    /// [`Recording::per_sample`].
+    pub(crate) fn standalone(
+        context: &Context,
+        label: &str,
+        dispatches: Vec<Dispatch>,
+        places: Places,
+        calls: Option<usize>,
+    ) -> Result<Self, PlanError> {
+        let shared = Shared {
+            label: format!("{label}::pass"),
+            dispatches,
+            keys: Arc::new(Keys::new(context, &format!("{label}::keys"), None)?),
+            upload: None,
+            accepts: Accepts::Nothing,
+            row_stride: 0,
+            undefined: (0..calls.unwrap_or(0)).map(|_| AtomicBool::new(false)).collect(),
+            looks_up: calls.is_none(),
+            status: None,
+            ends: None,
+            clean_stats: None,
+        };
+        Ok(Self::bound(context, Arc::new(shared), places))
+    }
+
     /// Records one application of the plan into the caller's pass: one dispatch for a map or a step, and more for sums,
     /// thresholds, or buffers that are larger than the device binds at once (see [`dispatches`](Self::dispatches)). Sets the
     /// pipeline and bind group 0. No heap allocation, no upload, no submit.

@@ -3,6 +3,7 @@
 use crate::gpu::shader::catalog::every_variant;
 use crate::gpu::shader::compose::{Native, shader_name};
 use crate::gpu::shader::pixels::PixelKernel;
+use crate::gpu::shader::standalone::FinishKernel;
 use crate::gpu::shader::variant::{Draw, Rows};
 use crate::gpu::shader::{fold, standalone};
 use crate::gpu::storage::Storage;
@@ -57,11 +58,16 @@ pub fn every_shader() -> Vec<ComposedShader> {
         (standalone::DRAW_TIMESTEPS[0], standalone::draw_timesteps(false)),
         (standalone::DRAW_TIMESTEPS[1], standalone::draw_timesteps(true)),
         ("advance", standalone::advance()),
+        ("choose_step", standalone::choose_step()),
         ("draw_source", standalone::draw_source()),
         ("gather_rows", standalone::gather_rows()),
+        ("step_error", standalone::step_error()),
     ];
     let folds = fold::Fold::ALL.into_iter().map(|fold| (fold.name(), fold.compose()));
-    let small = small.into_iter().chain(folds).chain(PixelKernel::every()).map(|(entry_point, text)| ComposedShader {
+    let finishes = FinishKernel::ALL.into_iter().map(|kernel| (kernel.name(), kernel.compose()));
+    let masks = Storage::ALL.map(|it| (standalone::differential_mask_name(it), standalone::differential_mask(it)));
+    let small = small.into_iter().chain(folds).chain(finishes).chain(masks).chain(PixelKernel::every());
+    let small = small.map(|(entry_point, text)| ComposedShader {
         entry_point,
         text,
         clears_workgroup_memory: false,

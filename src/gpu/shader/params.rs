@@ -44,6 +44,12 @@ const TALLY: u32 = STATE + BINS;
 /// Bytes of a sample.
 pub(crate) const TALLY_BYTES: u64 = 4 * TALLY as u64;
 
+/// The units of a table of steps.
+pub(crate) use crate::table::UNITS;
+
+/// Words of the state of a sample that chooses its own steps.
+pub(crate) const STATE_WORDS: u32 = 8;
+
 /// Writes the constants that shaders share with the host.
 pub(crate) fn constants() -> String {
     let shared = [
@@ -59,6 +65,8 @@ pub(crate) fn constants() -> String {
         ("SLICES", SLICES as u32),
         ("STATE", STATE),
         ("TALLY", TALLY),
+        ("UNITS", UNITS),
+        ("STATE_WORDS", STATE_WORDS),
     ];
     shared.into_iter().map(|(name, value)| format!("const {name} = {value}u;\n")).collect()
 }
@@ -291,4 +299,65 @@ pub(crate) struct PreviewParams {
     pub pitch: u32,
     pub groups_x: u32,
     pub unused: [u32; 6],
+}
+
+/// `struct FinishParams` of `shaders/guide/finish.wgsl`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
+pub(crate) struct FinishParams {
+    pub count: u32,
+    pub length: u32,
+    pub inner: u32,
+    pub group: u32,
+    pub groups_x: u32,
+    pub clamped: u32,
+    pub factor: f32,
+    pub unused: u32,
+}
+
+/// `struct MaskParams` of `shaders/standalone/differential_mask.wgsl`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
+pub(crate) struct MaskParams {
+    pub elements: u32,
+    pub total: u32,
+    pub stride: u32,
+    pub first: u32,
+    pub groups_x: u32,
+    pub threshold: f32,
+    pub strength: f32,
+    pub unused: u32,
+}
+
+/// `struct ErrorParams` of `shaders/standalone/step_error.wgsl`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
+pub(crate) struct ErrorParams {
+    pub elements: u32,
+    pub chunks: u32,
+    pub samples: u32,
+    pub groups_x: u32,
+    pub rtol: f32,
+    pub atol: f32,
+    pub unused: [u32; 2],
+}
+
+/// `struct ChooseParams` of `shaders/standalone/choose_step.wgsl`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
+pub(crate) struct ChooseParams {
+    pub samples: u32,
+    pub order: u32,
+    pub first_error: u32,
+    pub error_stride: u32,
+    pub powers: [f32; 3],
+    pub safety: f32,
+    pub first_step: f32,
+    pub begins: u32,
+    pub words: u32,
+    pub pitch: u32,
+    pub told: u32,
+    pub state: u32,
+    pub has_noise: u32,
+    pub unused: u32,
 }

@@ -3,7 +3,8 @@
 use crate::gpu::shader::bindings::declaration;
 use crate::gpu::shader::codes::{Code, SourceKind};
 use crate::gpu::shader::params;
-use crate::gpu::shader::template::fill;
+use crate::gpu::shader::template::{fill, section};
+use crate::gpu::storage::Storage;
 
 /// The generator of random words, on any device.
 pub(crate) const PRODUCT_WORDS: &str = include_str!("../../../shaders/noise/product_words.wgsl");
@@ -46,4 +47,62 @@ pub(crate) fn draw_timesteps(seeded: bool) -> String {
     // Not with 64-bit integers: a word a sample is little work, and one text serves every device.
     let files = [PRODUCT_WORDS, PHILOX, &seeds, include_str!("../../../shaders/standalone/draw_timesteps.wgsl")];
     params::constants() + &fill(&files.concat(), &[], &[("entry_point", DRAW_TIMESTEPS[usize::from(seeded)])])
+}
+
+/// The name of the kernel for the masks of differential diffusion, which is also its entry point.
+pub(crate) fn differential_mask_name(storage: Storage) -> &'static str {
+    match storage {
+        Storage::F32 => "differential_mask_f32",
+        Storage::F16 => "differential_mask_f16",
+        Storage::Bf16 => "differential_mask_bf16",
+    }
+}
+
+/// Makes the mask of a call of differential diffusion.
+pub(crate) fn differential_mask(storage: Storage) -> String {
+    let holes = [("entry_point", differential_mask_name(storage)), ("storage", storage.name())];
+    let file = include_str!("../../../shaders/standalone/differential_mask.wgsl");
+    params::constants() + storage.wgsl() + &fill(file, &[], &holes)
+}
+
+/// Sums the error of a step.
+pub(crate) fn step_error() -> String {
+    params::constants() + include_str!("../../../shaders/standalone/step_error.wgsl")
+}
+
+/// Judges a step and chooses the next.
+pub(crate) fn choose_step() -> String {
+    params::constants() + include_str!("../../../shaders/standalone/choose_step.wgsl")
+}
+
+/// A kernel for the end of a call of guidance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FinishKernel {
+    Norm,
+    Likeness,
+    Mahiro,
+}
+
+impl FinishKernel {
+    pub const ALL: [Self; 3] = [Self::Norm, Self::Likeness, Self::Mahiro];
+
+    /// The name, which is also the entry point.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Norm => "guide_norm",
+            Self::Likeness => "guide_likeness",
+            Self::Mahiro => "guide_mahiro",
+        }
+    }
+
+    /// The WGSL.
+    pub fn compose(self) -> String {
+        let file = include_str!("../../../shaders/guide/finish.wgsl");
+        let own = match self {
+            Self::Norm => "norm",
+            Self::Likeness => "likeness",
+            Self::Mahiro => "mixture",
+        };
+        params::constants() + section(file, "common") + section(file, own)
+    }
 }

@@ -1,8 +1,9 @@
 //! Guidance in f64: the reference of the kernels.
 
 use crate::math::error::guidance::GuidanceError;
-use crate::math::guidance::call::{Finish, GuiderCall};
+use crate::math::guidance::call::GuiderCall;
 use crate::math::guidance::finish::finish;
+use crate::table::finish::Finish;
 use crate::table::guide::{GuideRow, Products};
 
 /// Guidance of a run in f64, with its momentum between calls.

@@ -1,5 +1,6 @@
 //! One call of a guider.
 
+use crate::table::finish::Finish;
 use crate::table::guide::GuideRow;
 
 /// One call of a [`Guider`](super::Guider): its row, and the parts of a method that rows do not have.
@@ -40,28 +41,6 @@ impl Over {
         };
         shape.iter().skip(first).product()
     }
-}
-
-/// The change of a mixture `g` at each position, from norms or cosines along an axis.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Finish {
-    /// `g * strength * |c|/|g|`, norms over an axis at each position; clamped, `g * strength * min(|c|/(|g| + 1e-8), 1)`.
-    Norm {
-        /// The axis of the norms; 0 is the batch, -1 the last one.
-        axis: i64,
-        /// A factor of the result.
-        strength: f64,
-        /// The result may be shorter than the conditional prediction.
-        clamped: bool,
-    },
-    /// `((k + 1)*g + (1 - k)*w*c)/2`, where `k` is the mean over positions of the cosine, over axis 1, of the signed square
-    /// roots of `w*u` and of `(w*c + g)/2`.
-    Mahiro {
-        /// The scale `w`.
-        scale: f64,
-        /// The mean is that over the whole batch.
-        over_batch: bool,
-    },
 }
 
 impl GuiderCall {

@@ -1,47 +1,13 @@
 //! The end of a call that looks at each position: norms and cosines along an axis.
 
 use crate::math::error::guidance::GuidanceError;
-use crate::math::guidance::call::Finish;
+use crate::table::finish::{Axis, Finish};
 
 /// The summand of a norm in a denominator, as in ComfyUI.
 const NORM_EPSILON: f64 = 1e-8;
 
 /// The least norm in the denominator of a cosine, as in torch.
 const LEAST_NORM: f64 = 1e-8;
-
-/// The axis of Mahiro's cosine: channels.
-const CHANNELS: i64 = 1;
-
-/// The places of the elements of an axis in a batch: blocks of `length` elements each, `inner` apart.
-struct Axis {
-    length: usize,
-    inner: usize,
-}
-
-impl Axis {
-    fn of(shape: &[usize], axis: i64) -> Option<Self> {
-        let rank = i64::try_from(shape.len()).ok()?;
-        let at = usize::try_from(if axis < 0 { axis.checked_add(rank)? } else { axis }).ok()?;
-        let length = *shape.get(at).filter(|_| at > 0)?;
-        Some(Self { length, inner: shape[at + 1..].iter().product() })
-    }
-
-    /// The first element of each position, of so many elements.
-    fn positions(&self, elements: usize) -> impl Iterator<Item = usize> + use<> {
-        let (inner, block) = (self.inner, self.length * self.inner);
-        (0..elements).step_by(block.max(1)).flat_map(move |first| first..first + inner)
-    }
-
-    /// The elements of a position.
-    fn elements(&self, first: usize) -> impl Iterator<Item = usize> + use<> {
-        (first..).step_by(self.inner.max(1)).take(self.length)
-    }
-
-    /// The sum of a function of the elements of a position.
-    fn sum(&self, first: usize, of: impl Fn(usize) -> f64) -> f64 {
-        self.elements(first).map(of).sum()
-    }
-}
 
 /// Finishes a mixture of a batch of this shape.
 ///
@@ -54,13 +20,14 @@ pub(super) fn finish(
     c: &[f64],
     u: &[f64],
 ) -> Result<(), GuidanceError> {
+    let rank = shape.len();
+    let axis = how.axis(shape).ok_or(match how {
+        Finish::Norm { axis: found, .. } => GuidanceError::Axis { rank, found },
+        Finish::Mahiro { .. } => GuidanceError::Channels { rank },
+    })?;
     match how {
-        Finish::Norm { axis, strength, clamped } => {
-            let missing = GuidanceError::Axis { rank: shape.len(), found: axis };
-            norm(&Axis::of(shape, axis).ok_or(missing)?, strength, clamped, guided, c);
-        }
+        Finish::Norm { strength, clamped, .. } => norm(&axis, strength, clamped, guided, c),
         Finish::Mahiro { scale, over_batch } => {
-            let axis = Axis::of(shape, CHANNELS).ok_or(GuidanceError::Channels { rank: shape.len() })?;
             let sample = shape[1..].iter().product::<usize>().max(1);
             let group = if over_batch { guided.len().max(1) } else { sample };
             for ((guided, c), u) in guided.chunks_mut(group).zip(c.chunks(group)).zip(u.chunks(group)) {

@@ -1,9 +1,10 @@
 //! Guiders: a method of guidance with its numbers.
 
 use crate::math::error::guidance::GuidanceError;
-use crate::math::guidance::call::{Finish, GuiderCall, Over};
+use crate::math::guidance::call::{GuiderCall, Over};
 use crate::math::guidance::method::{Method, Projection};
 use crate::math::guidance::window::Window;
+use crate::table::finish::Finish;
 use crate::table::guide::{GuideRow, Weights};
 
 /// A method of guidance with its numbers: a whole run's mixtures of predictions as plain data.

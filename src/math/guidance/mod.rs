@@ -33,8 +33,9 @@ pub(crate) mod guider;
 pub(crate) mod method;
 pub(crate) mod window;
 
+pub use crate::table::Finish;
 pub use apply::{GuidanceLoop, Predictions};
-pub use call::{Finish, GuiderCall, Over};
+pub use call::{GuiderCall, Over};
 pub use guider::Guider;
 pub use method::{Method, Projection};
 pub use window::Window;

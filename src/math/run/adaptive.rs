@@ -9,6 +9,7 @@ use super::solvers::ancestral::further_down;
 use super::solvers::sampler::RunSampler;
 use super::value::{RunValues, numbers};
 use crate::math::catalog::entry::Entry;
+use crate::table::UNITS;
 
 /// The distance from the end, in `-ln(sigma)`, at which it stops.
 const STOPS: f64 = 1e-5;
@@ -21,17 +22,80 @@ pub(super) const MOST_ATTEMPTS: usize = 10_000;
 
 /// The numbers of the sampler.
 #[derive(Clone, Debug)]
-pub(super) struct Adaptive {
-    pub(super) order: usize,
+pub(crate) struct Adaptive {
+    pub(crate) order: usize,
     rtol: f64,
     atol: f64,
     h_init: f64,
     powers: [f64; 3],
     safety: f64,
-    eta: f64,
-    s_noise: f64,
-    pub(super) first: f64,
-    pub(super) last: f64,
+    pub(crate) eta: f64,
+    pub(crate) s_noise: f64,
+    pub(crate) first: f64,
+    pub(crate) last: f64,
+    /// True if every step is a whole number of units of the table.
+    pub(crate) on_table: bool,
+}
+
+/// The coefficients of a step in `-ln(sigma)`: with `d_k`, the sample less the clean sample of stage `k`, each result is the sample
+/// plus a sum of `d_k`.
+///
+/// All of them are functions of the step alone: the difference of a sample and its clean sample is noise times sigma, and sigmas of
+/// stages are that of the first times powers of the step.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Stages {
+    /// The samples of the second and the third stage.
+    pub inner: [[f64; 3]; 2],
+    /// The result of lower order.
+    pub low: [f64; 3],
+    /// The result of higher order.
+    pub high: [f64; 3],
+}
+
+impl Stages {
+    /// The coefficients of order 2 (a stage in the middle) or 3 (stages at thirds).
+    pub fn of(order: usize, step: f64) -> Self {
+        if step == 0.0 {
+            return Self::default();
+        }
+        let grown = |part: f64| (part * step).exp_m1();
+        let decay = |part: f64| (-part * step).exp();
+        let slanted = |part: f64| grown(part) / (part * step) - 1.0;
+        let sum = |terms: &[(f64, [f64; 3])]| -> [f64; 3] {
+            std::array::from_fn(|i| terms.iter().map(|(c, vector)| c * vector[i]).sum())
+        };
+        // The noise of the stage at a part of the step, in units of the first sigma, from its sample.
+        let noise = |stage: usize, part: f64, sample: [f64; 3]| {
+            let mut unit = [0.0; 3];
+            unit[stage] = 1.0;
+            sum(&[(1.0 / decay(part), sample), (1.0 / decay(part), unit)])
+        };
+        let e0 = [1.0, 0.0, 0.0];
+        let euler = |part: f64| (-decay(part) * grown(part), e0);
+        let first = 1.0 / order as f64;
+        let second_sample = sum(&[euler(first)]);
+        let change = sum(&[(1.0, noise(1, first, second_sample)), (-1.0, e0)]);
+        let second_order = sum(&[euler(1.0), (-decay(1.0) / (2.0 * first) * grown(1.0), change)]);
+        if order == 2 {
+            return Self { inner: [second_sample, [0.0; 3]], low: sum(&[euler(1.0)]), high: second_order };
+        }
+        let second = 2.0 / 3.0;
+        let third_sample = sum(&[euler(second), (-decay(second) * (second / first) * slanted(second), change)]);
+        let change = sum(&[(1.0, noise(2, second, third_sample)), (-1.0, e0)]);
+        let high = sum(&[euler(1.0), (-decay(1.0) / second * slanted(1.0), change)]);
+        Self { inner: [second_sample, third_sample], low: second_order, high }
+    }
+}
+
+/// The numbers by which a step is judged.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Control {
+    pub rtol: f64,
+    pub atol: f64,
+    pub powers: [f64; 3],
+    pub safety: f64,
+    /// In units of the table.
+    pub first_step: f64,
 }
 
 /// An attempt at a step.
@@ -59,11 +123,14 @@ pub(super) struct Walk<'a> {
     pub(super) attempts: Vec<Attempt>,
 }
 
-/// A sum of vectors with factors.
-fn sum(terms: &[(f64, &[f64])]) -> Vec<f64> {
-    let count = terms.first().map_or(0, |(_, x)| x.len());
-    let at = |i: usize| terms.iter().map(|(c, x)| c * x.get(i).copied().unwrap_or(f64::NAN)).sum();
-    (0..count).map(at).collect()
+/// A sample plus a sum of its differences from clean samples.
+fn moved(x: &[f64], coefficients: &[f64; 3], clean: &[Vec<f64>]) -> Vec<f64> {
+    let along = |i: usize, x: f64| -> f64 {
+        let terms =
+            coefficients.iter().zip(clean).map(|(c, clean)| c * (x - clean.get(i).copied().unwrap_or(f64::NAN)));
+        terms.sum()
+    };
+    x.iter().enumerate().map(|(i, x)| x + along(i, *x)).collect()
 }
 
 impl Adaptive {
@@ -92,7 +159,28 @@ impl Adaptive {
             s_noise: values.number("s_noise"),
             first: -first.ln(),
             last: -end.ln(),
+            on_table: false,
         })
+    }
+
+    /// A unit of the table, in `-ln(sigma)`.
+    pub(crate) fn unit(&self) -> f64 {
+        (self.last - self.first) / f64::from(UNITS)
+    }
+
+    /// The numbers by which a step is judged: relative and absolute tolerance, the exponents of the controller, the least factor that is
+    /// accepted, and the first step in units of the table.
+    pub(crate) fn control(&self) -> Control {
+        let Self { rtol, atol, powers, safety, h_init, .. } = *self;
+        Control { rtol, atol, powers, safety, first_step: h_init / self.unit() }
+    }
+
+    /// The end of a step with noise of so many units, in units: further down than the step's own, by which noise is added again.
+    pub(crate) fn further_units(&self, units: u32) -> u32 {
+        let end = f64::from(units) * self.unit();
+        let [to, _] = further_down(0.0, end, f64::INFINITY, self.eta);
+        let found = (to / self.unit()).round_ties_even();
+        if found < f64::from(UNITS) { (found as u32).max(units) } else { UNITS }
     }
 
     /// Begins with a sample.
@@ -100,6 +188,16 @@ impl Adaptive {
         let low = x.clone();
         Walk { adaptive: self, t: self.first, h: self.h_init, inverse_errors: None, x, low, attempts: Vec::new() }
     }
+}
+
+/// A step that is to be attempted, in `-ln(sigma)`.
+struct Reach {
+    end: f64,
+    to: f64,
+    /// The deviation of the noise.
+    up: f64,
+    /// True if no smaller step exists.
+    is_least: bool,
 }
 
 impl Walk<'_> {
@@ -124,45 +222,28 @@ impl Walk<'_> {
         mut ask: impl FnMut(&[f64], f64) -> Result<Vec<f64>, E>,
         noise: impl FnOnce() -> Result<Vec<f64>, E>,
     ) -> Result<bool, E> {
-        let Adaptive { order, eta, last, .. } = *self.adaptive;
+        let Adaptive { order, .. } = *self.adaptive;
         if !self.is_before_end() || self.attempts.len() >= MOST_ATTEMPTS {
             return Ok(false);
         }
-        let end = last.min(self.t + self.h);
-        let [to, up] = further_down(self.t, end, last, eta);
+        let Reach { end, to, up, is_least } = self.reach();
         let (t, h) = (self.t, to - self.t);
         let sigma = |part: f64| (-(t + part * h)).exp();
-        let mut epsilon = |x: &[f64], part: f64| -> Result<Vec<f64>, E> {
-            let clean = ask(x, sigma(part))?;
-            let inverse = 1.0 / sigma(part);
-            Ok(sum(&[(inverse, x), (-inverse, &clean)]))
-        };
+        let stages = Stages::of(order, h);
         let x = &self.x[..];
-        let grown = |part: f64| (part * h).exp_m1();
-        let e0 = epsilon(x, 0.0)?;
-        let euler = |part: f64| sum(&[(1.0, x), (-sigma(part) * grown(part), &e0)]);
-        let first = if order == 2 { 0.5 } else { 1.0 / 3.0 };
-        let e1 = epsilon(&euler(first), first)?;
-        let change = sum(&[(1.0, &e1), (-1.0, &e0)]);
-        let second_order = sum(&[(1.0, &euler(1.0)), (-sigma(1.0) / (2.0 * first) * grown(1.0), &change)]);
-        let (low, high) = if order == 2 {
-            (euler(1.0), second_order)
-        } else {
-            let second = 2.0 / 3.0;
-            let slanted = |part: f64| grown(part) / (part * h) - 1.0;
-            let middle = sum(&[(1.0, &euler(second)), (-sigma(second) * (second / first) * slanted(second), &change)]);
-            let e2 = epsilon(&middle, second)?;
-            let change = sum(&[(1.0, &e2), (-1.0, &e0)]);
-            let high = sum(&[(1.0, &euler(1.0)), (-sigma(1.0) / second * slanted(1.0), &change)]);
-            (second_order, high)
-        };
+        let mut clean = vec![ask(x, sigma(0.0))?];
+        for (k, coefficients) in (1..order).zip(&stages.inner) {
+            clean.push(ask(&moved(x, coefficients, &clean), sigma(k as f64 / order as f64))?);
+        }
+        let [low, high] = [stages.low, stages.high].map(|coefficients| moved(x, &coefficients, &clean));
         let error = self.error(&low, &high);
         let z = noise()?;
-        let is_accepted = self.propose(error);
+        let is_accepted = self.propose(error, is_least);
         if is_accepted {
             self.low = low;
             let scale = up * self.adaptive.s_noise;
-            self.x = if scale == 0.0 { high } else { sum(&[(1.0, &high), (scale, &z)]) };
+            let noisy = |(i, x): (usize, f64)| x + scale * z.get(i).copied().unwrap_or(f64::NAN);
+            self.x = if scale == 0.0 { high } else { high.into_iter().enumerate().map(noisy).collect() };
             self.t = end;
         }
         self.attempts.push(Attempt { error, next_step: self.h, is_accepted, sigma: (-self.t).exp() });
@@ -179,15 +260,37 @@ impl Walk<'_> {
         (each.sum::<f64>() / low.len().max(1) as f64).sqrt()
     }
 
-    /// Sets the next step, and returns true if this one is accepted.
-    fn propose(&mut self, error: f64) -> bool {
+    /// The next step: where it ends, where its solver goes to, and the deviation of the noise between the two.
+    fn reach(&self) -> Reach {
+        let Adaptive { eta, last, first, on_table, .. } = *self.adaptive;
+        if !on_table {
+            let end = last.min(self.t + self.h);
+            let [to, up] = further_down(self.t, end, last, eta);
+            return Reach { end, to, up, is_least: false };
+        }
+        let unit = self.adaptive.unit();
+        let at = |place: u32| first + f64::from(place) * unit;
+        let place = ((self.t - first) / unit).round() as u32;
+        let remaining = UNITS - place.min(UNITS - 1);
+        let units = ((self.h / unit).round_ties_even() as u32).clamp(1, remaining);
+        let further = if eta == 0.0 { units } else { self.adaptive.further_units(units).min(remaining) };
+        let (end, to) = (at(place + units), at(place + further));
+        let up = (-end).exp() * (-(-2.0 * (to - end)).exp_m1()).sqrt();
+        Reach { end, to, up, is_least: units == 1 }
+    }
+
+    /// Sets the next step, and returns true if this one is accepted: by the controller, or since there is no smaller one.
+    fn propose(&mut self, error: f64, is_least: bool) -> bool {
         let inverse = 1.0 / (error + LEAST_ERROR);
         let [_, e1, e2] = self.inverse_errors.unwrap_or([inverse; 3]);
         let [b0, b1, b2] = self.adaptive.powers;
         let factor = 1.0 + (inverse.powf(b0) * e1.powf(b1) * e2.powf(b2) - 1.0).atan();
-        let is_accepted = factor >= self.adaptive.safety;
+        let is_accepted = factor >= self.adaptive.safety || is_least;
         self.inverse_errors = Some(if is_accepted { [inverse, inverse, e1] } else { [inverse, e1, e2] });
         self.h *= factor;
+        if self.adaptive.on_table {
+            self.h = self.h.max(self.adaptive.unit());
+        }
         is_accepted
     }
 }

@@ -27,7 +27,7 @@
 //! | `uni_pc` | in `-ln(sigma)` on every model, ends at 0.001 in the place of 0 | `unipc`: ends at the clean sample |
 //! | `beta` | entries of the model's sigmas, equal ones once | quantiles between the sigmas |
 
-mod adaptive;
+pub(crate) mod adaptive;
 pub(crate) mod applied;
 pub(crate) mod base;
 pub(crate) mod compat;

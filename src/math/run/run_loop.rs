@@ -218,6 +218,28 @@ impl RunLoop {
         matches!(self.way, Way::Adaptive(_))
     }
 
+    /// The calls of an attempt at a step: 2 or 3 for a sampler that chooses its own steps, 0 for others.
+    #[must_use]
+    pub const fn stages(&self) -> usize {
+        if let Way::Adaptive(adaptive) = &self.way { adaptive.order } else { 0 }
+    }
+
+    /// The numbers of such a sampler.
+    pub(crate) const fn adaptive(&self) -> Option<&Adaptive> {
+        if let Way::Adaptive(adaptive) = &self.way { Some(adaptive) } else { None }
+    }
+
+    /// The run with steps that a table holds: a sampler that chooses its own steps rounds them to whole 4096ths of the way from the
+    /// first to the last sigma, equal in `-ln(sigma)`, and accepts the least of them whatever its error. These are the steps of
+    /// [`Loop::adaptive`](crate::Loop::adaptive). Other samplers stay as they are.
+    #[must_use]
+    pub fn on_table(mut self) -> Self {
+        if let Way::Adaptive(adaptive) = &mut self.way {
+            adaptive.on_table = true;
+        }
+        self
+    }
+
     /// The noises that are drawn after the start, used or not.
     #[must_use]
     pub fn draws(&self) -> usize {
@@ -307,15 +329,21 @@ impl RunLoop {
     #[must_use]
     pub fn mask(&self, mask: Option<&[f64]>, told: f64) -> Option<Vec<f64>> {
         let mask = mask?;
-        let Some(strength) = self.differential else { return Some(mask.to_vec()) };
-        let [first, last] = [self.sigmas.first(), self.sigmas.last()].map(|sigma| sigma.copied().unwrap_or(0.0));
-        let [begin, end] = [first, last.max(self.model.sigma_min())].map(|sigma| self.model.told(sigma));
-        let threshold = (told - end) / (begin - end);
+        let Some((strength, threshold)) = self.mask_threshold(told) else { return Some(mask.to_vec()) };
         let at_call = |m: &f64| {
             let binary = if *m >= threshold { 1.0 } else { 0.0 };
             strength * binary + (1.0 - strength) * m
         };
         Some(mask.iter().map(at_call).collect())
+    }
+
+    /// The binary share of a mask, and the least number of it that is then 1, where the network is told this. None without
+    /// differential diffusion.
+    pub(crate) fn mask_threshold(&self, told: f64) -> Option<(f64, f64)> {
+        let strength = self.differential?;
+        let [first, last] = [self.sigmas.first(), self.sigmas.last()].map(|sigma| sigma.copied().unwrap_or(0.0));
+        let [begin, end] = [first, last.max(self.model.sigma_min())].map(|sigma| self.model.told(sigma));
+        Some((strength, (told - end) / (begin - end)))
     }
 
     /// True if the unconditional prediction is used by the sampler, or mixed in by the guidance scale. What a

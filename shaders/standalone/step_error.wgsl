@@ -1,0 +1,51 @@
+// The error of a step: sums, over the chunks of each sample, of the squared difference between a result of lower and one of higher
+// order by the tolerance of its element. A fold adds up the chunks.
+// Host twin: `tweedie::math::run::HostLoop`.
+// Expects: from the host WORKGROUP, CHUNK.
+// Defines: ErrorParams, the entry point step_error.
+struct ErrorParams {
+    elements: u32, // of a sample
+    chunks: u32,   // of a sample
+    samples: u32,
+    groups_x: u32, // workgroups along x; y goes on from there
+    rtol: f32,
+    @size(12) atol: f32,
+}
+
+@group(0) @binding(0) var<uniform> params: ErrorParams;
+@group(0) @binding(1) var<storage, read> low: array<f32>;
+@group(0) @binding(2) var<storage, read> high: array<f32>;
+@group(0) @binding(3) var<storage, read> before: array<f32>; // the accepted result of lower order before
+@group(0) @binding(4) var<storage, read_write> sums: array<f32>;
+
+var<workgroup> shared_sums: array<f32, WORKGROUP>;
+
+fn squared(i: u32) -> f32 {
+    let tolerance = max(params.atol, params.rtol * max(abs(low[i]), abs(before[i])));
+    let share = (low[i] - high[i]) / tolerance;
+    return share * share;
+}
+
+@compute @workgroup_size(WORKGROUP, 1, 1)
+fn step_error(@builtin(local_invocation_id) local: vec3<u32>, @builtin(workgroup_id) group: vec3<u32>) {
+    let chunk = group.y * params.groups_x + group.x;
+    let sample = chunk / params.chunks;
+    var sum = 0.0;
+    if (sample < params.samples) {
+        let first = (chunk % params.chunks) * CHUNK;
+        let end = min(first + CHUNK, params.elements);
+        for (var i = first + local.x; i < end; i += WORKGROUP) {
+            sum += squared(sample * params.elements + i);
+        }
+    }
+    shared_sums[local.x] = sum;
+    for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
+        workgroupBarrier();
+        if (local.x < half) {
+            shared_sums[local.x] += shared_sums[local.x + half];
+        }
+    }
+    if (local.x == 0u && sample < params.samples) {
+        sums[chunk] = shared_sums[0];
+    }
+}

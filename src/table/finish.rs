@@ -1,0 +1,67 @@
+//! The end of a call of guidance: the change of its mixture at each position.
+
+/// The change of a mixture `g` at each position, from norms or cosines along an axis.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Finish {
+    /// `g * strength * |c|/|g|`, norms over an axis at each position; clamped, `g * strength * min(|c|/(|g| + 1e-8), 1)`.
+    Norm {
+        /// The axis of the norms; 0 is the batch, -1 the last one.
+        axis: i64,
+        /// A factor of the result.
+        strength: f64,
+        /// The result may be shorter than the conditional prediction.
+        clamped: bool,
+    },
+    /// `((k + 1)*g + (1 - k)*w*c)/2`, where `k` is the mean over positions of the cosine, over axis 1, of the signed square
+    /// roots of `w*u` and of `(w*c + g)/2`.
+    Mahiro {
+        /// The scale `w`.
+        scale: f64,
+        /// The mean is that over the whole batch.
+        over_batch: bool,
+    },
+}
+
+/// The axis of Mahiro's cosine: channels.
+const CHANNELS: i64 = 1;
+
+/// The places of the elements of an axis in a batch: blocks of `length` elements each, `inner` apart.
+pub(crate) struct Axis {
+    pub length: usize,
+    pub inner: usize,
+}
+
+impl Finish {
+    /// The axis of its norms or cosines in a batch of this shape, if there is one.
+    pub(crate) fn axis(self, shape: &[usize]) -> Option<Axis> {
+        match self {
+            Self::Norm { axis, .. } => Axis::of(shape, axis),
+            Self::Mahiro { .. } => Axis::of(shape, CHANNELS),
+        }
+    }
+}
+
+impl Axis {
+    fn of(shape: &[usize], axis: i64) -> Option<Self> {
+        let rank = i64::try_from(shape.len()).ok()?;
+        let at = usize::try_from(if axis < 0 { axis.checked_add(rank)? } else { axis }).ok()?;
+        let length = *shape.get(at).filter(|_| at > 0)?;
+        Some(Self { length, inner: shape[at + 1..].iter().product() })
+    }
+
+    /// The first element of each position, of so many elements.
+    pub fn positions(&self, elements: usize) -> impl Iterator<Item = usize> + use<> {
+        let (inner, block) = (self.inner, self.length * self.inner);
+        (0..elements).step_by(block.max(1)).flat_map(move |first| first..first + inner)
+    }
+
+    /// The elements of a position.
+    pub fn elements(&self, first: usize) -> impl Iterator<Item = usize> + use<> {
+        (first..).step_by(self.inner.max(1)).take(self.length)
+    }
+
+    /// The sum of a function of the elements of a position.
+    pub fn sum(&self, first: usize, of: impl Fn(usize) -> f64) -> f64 {
+        self.elements(first).map(of).sum()
+    }
+}
