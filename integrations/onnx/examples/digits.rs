@@ -39,7 +39,7 @@ struct Options {
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=1000))]
     calls: u16,
     /// The scale of classifier-free guidance; 1 is none.
-    #[arg(long, default_value_t = 2.0, allow_negative_numbers = true)]
+    #[arg(long, default_value_t = 2.0, allow_negative_numbers = true, value_parser = finite)]
     guidance: f64,
     /// The seed of the noise.
     #[arg(long, default_value_t = 0)]
@@ -50,6 +50,11 @@ struct Options {
     /// A file for the numbers of the comparison.
     #[arg(long, requires = "compare", value_name = "FILE.json")]
     results: Option<PathBuf>,
+}
+
+fn finite(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|number: &f64| number.is_finite());
+    number.ok_or_else(|| "expected a finite number".to_owned())
 }
 
 fn main() -> Result<()> {
