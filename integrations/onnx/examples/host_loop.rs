@@ -4,7 +4,7 @@
 
 use anyhow::{Context, Result};
 use tweedie::math::run::{Node, Run, RunGrid, RunGuidance, RunModel};
-use tweedie_onnx::{MEANS, Network, sample};
+use tweedie_onnx::{FLOW, MEANS, Network, sample};
 
 const SHAPE: [usize; 3] = [4, 32, 32];
 
@@ -19,7 +19,7 @@ fn main() -> Result<()> {
         seed: Some(seed),
         ..Run::default()
     };
-    let latent = sample(&Network::load()?, &run, SHAPE)?;
+    let latent = sample(&Network::read(FLOW)?, &run, SHAPE)?;
     println!("seed {seed}: {SHAPE:?}");
     for ((channel, values), mean) in latent.chunks(SHAPE[1] * SHAPE[2]).enumerate().zip(MEANS[1]) {
         let found = values.iter().sum::<f64>() / values.len() as f64;

@@ -5,44 +5,11 @@ the level s it predicts epsilon - x0 = (s*(x - mean) - a*variance*x)/(a*a*varian
 """
 
 import pathlib
-import struct
+
+from onnx_file import FLOAT, INT64, model, node, tensor, value
 
 MEANS = [[0.0, 0.0, 0.0, 0.0], [0.8, -0.4, 0.2, -0.9]]  # without a condition, and with it
 VARIANCE = 0.25
-FLOAT, INT64 = 1, 7
-
-
-def varint(number):
-    number &= 0xFFFF_FFFF_FFFF_FFFF
-    out = b""
-    while number > 127:
-        out += bytes([number & 127 | 128])
-        number >>= 7
-    return out + bytes([number])
-
-
-def number(field, value):
-    return varint(field << 3) + varint(value)
-
-
-def data(field, value):
-    value = value.encode() if isinstance(value, str) else value
-    return varint(field << 3 | 2) + varint(len(value)) + value
-
-
-def tensor(name, kind, dims, values):
-    raw = struct.pack(f"<{len(values)}{'f' if kind == FLOAT else 'q'}", *values)
-    return b"".join(number(1, dim) for dim in dims) + number(2, kind) + data(8, name) + data(9, raw)
-
-
-def node(kind, inputs, output):
-    return b"".join(data(1, name) for name in inputs) + data(2, output) + data(3, output) + data(4, kind)
-
-
-def value(name, kind, dims):
-    shape = b"".join(data(1, data(2, dim) if isinstance(dim, str) else number(1, dim)) for dim in dims)
-    return data(1, name) + data(2, data(1, number(1, kind) + data(2, shape)))
-
 
 NODES = [
     node("Reshape", ["timestep", "per_sample"], "t"),
@@ -73,7 +40,5 @@ INPUTS = [
 ]
 OUTPUTS = [value("prediction", FLOAT, ["batch", 4, "height", "width"])]
 
-graph = b"".join(data(1, it) for it in NODES) + data(2, "flow") + b"".join(data(5, it) for it in CONSTANTS)
-graph += b"".join(data(11, it) for it in INPUTS) + b"".join(data(12, it) for it in OUTPUTS)
-model = number(1, 8) + data(7, graph) + data(8, data(1, "") + number(2, 17))
-pathlib.Path(__file__).with_name("flow.onnx").write_bytes(model)
+file = model("flow", NODES, CONSTANTS, INPUTS, OUTPUTS)
+pathlib.Path(__file__).with_name("flow.onnx").write_bytes(file)

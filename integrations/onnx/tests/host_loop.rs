@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use tweedie::math::run::{Node, Run, RunError, RunGrid, RunGuidance, RunInputs, RunModel};
-use tweedie_onnx::{DEVIATION, MEANS, Network, sample};
+use tweedie_onnx::{DEVIATION, FLOW, MEANS, Network, sample};
 
 const SHAPE: [usize; 3] = [4, 3, 5];
 const POSITIONS: usize = SHAPE[1] * SHAPE[2];
@@ -34,7 +34,7 @@ const F32: f64 = 1e-5;
 
 #[test]
 fn an_engine_and_a_formula_give_the_same_latent() -> Result<()> {
-    let network = Network::load()?;
+    let network = Network::read(FLOW)?;
     for (sampler, guidance) in [("euler", 1.0), ("dpmpp_2m_sde", 3.0), ("euler_cfg_pp", 1.0), ("dpm_adaptive", 1.0)] {
         let run = run(sampler, guidance)?;
         let found = sample(&network, &run, SHAPE)?;
@@ -54,7 +54,7 @@ fn an_engine_and_a_formula_give_the_same_latent() -> Result<()> {
 
 #[test]
 fn a_batch_that_does_not_fit_is_refused() -> Result<()> {
-    let error = Network::load()?.answer(&[0.0; 60], SHAPE, 500.0, &[1, 0]).unwrap_err();
+    let error = Network::read(FLOW)?.answer(&[0.0; 60], SHAPE, 500.0, &[1, 0]).unwrap_err();
     assert_eq!(error.to_string(), "expected [2, 4, 3, 5], found 60");
     Ok(())
 }

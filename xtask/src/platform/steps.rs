@@ -79,7 +79,7 @@ impl Step {
     }
 }
 
-pub static STEPS: [Step; 27] = [
+pub static STEPS: [Step; 28] = [
     step("lavapipe", "Vulkan, Mesa lavapipe", "the whole suite on Mesa's software Vulkan", &["cargo", "check-all"])
         .on(Driver::Named("(vulkan, llvmpipe"), &[("WGPU_BACKEND", "vulkan"), ("TWEEDIE_ADAPTER", "llvmpipe")]),
     step(
@@ -174,8 +174,14 @@ pub static STEPS: [Step; 27] = [
     step(
         "onnx",
         "A network off wgpu, rten 0.27",
-        "the loop on the host around an ONNX network in an engine in pure Rust",
-        &["cargo", "test", "--manifest-path", "integrations/onnx/Cargo.toml", "--target-dir", "target/onnx"],
+        "loops on the host around ONNX networks in an engine in pure Rust; its digits beside those of the kernels",
+        &["xtask/scripts/onnx.sh"],
+    ),
+    step(
+        "mpi",
+        "Several processes, Open MPI",
+        "data-parallel training over MPI: draws to the bit, sums, killed processes, checkpoints",
+        &["xtask/scripts/mpi.sh"],
     ),
     step(
         "soak",
