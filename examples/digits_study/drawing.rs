@@ -11,6 +11,9 @@ use std::path::Path;
 /// The parameterizations in the order of the legends.
 const PREDICTIONS: [&str; 3] = ["v", "x0", "epsilon"];
 
+/// The ratio to the floor from which on a curve is named and not drawn.
+const BEYOND: f64 = 10.0;
+
 /// The results of `evaluate.py`.
 #[derive(Debug, Deserialize)]
 pub struct Levels {
@@ -73,7 +76,15 @@ pub fn distances(studies: &[Results]) -> Result<String> {
     let panel = |solver: &&str| {
         let series = |clipped: bool| PREDICTIONS.map(|prediction| series(&rows, solver, prediction, clipped));
         let series = series(true).into_iter().chain(series(false)).filter(|(_, points)| !points.is_empty());
-        Panel::new(*solver, "energy distance / floor", Scale::Decades, series.collect()).dotted().guided(floor())
+        // What is off by far would squeeze all others: its title says where it is.
+        let (shown, beyond): (Vec<Series>, Vec<Series>) =
+            series.partition(|(_, points)| points.iter().any(|(_, ratio)| *ratio < BEYOND));
+        let beyond = beyond.iter().map(|(name, points)| {
+            let least = points.iter().map(|(_, ratio)| *ratio).fold(f64::INFINITY, f64::min);
+            format!("; {name}: above {:.0}", least.floor())
+        });
+        let title = format!("{solver}{}", beyond.collect::<String>());
+        Panel::new(title, "energy distance / floor", Scale::Linear, shown).dotted().guided(floor())
     };
     let panels: Vec<Panel> = solvers.iter().map(panel).collect();
     let title = format!("Energy distance of {} digits from real ones, unguided", first.samples);

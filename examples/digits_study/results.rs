@@ -121,3 +121,38 @@ mod tests {
         assert!(Results::read(&path).unwrap_err().to_string().contains("digits_study_"));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fmt::Write as _;
+
+    const PAGE: &str = include_str!("../../docs/digits.md");
+    const RESULTS: &str = include_str!("../digits/results/2026-11-30_study.json");
+
+    /// The line of the page's table for a setting, clipped and not.
+    fn line(results: &Results, row: &Row) -> String {
+        let other = |other: &&Row| {
+            (&other.predicts, &other.solver, other.calls) == (&row.predicts, &row.solver, row.calls) && !other.clipped
+        };
+        let other = results.rows.iter().find(other).expect("the setting without a clip");
+        let mut line = format!("| {} | {} | {} |", row.predicts, row.solver, row.calls);
+        for row in [row, other] {
+            let floors = row.energy / results.floor.energy.mean;
+            let _ = write!(line, " {floors:.2} | {:.1} | {:.1} % |", row.frechet, 100.0 * row.accuracy);
+        }
+        line
+    }
+
+    #[test]
+    fn the_page_has_the_numbers_of_the_results() {
+        let results: Results = serde_json::from_str(RESULTS).expect("results");
+        let clipped = results.rows.iter().filter(|row| row.clipped);
+        let missing: Vec<String> =
+            clipped.map(|row| line(&results, row)).filter(|line| !PAGE.contains(line.as_str())).collect();
+        assert!(missing.is_empty(), "docs/digits.md lacks\n{}", missing.join("\n"));
+        assert_eq!(results.rows.len(), 72);
+        let altered = line(&results, &Row { energy: 9.0, ..results.rows[0].clone() });
+        assert!(!PAGE.contains(&altered), "another number would be seen");
+    }
+}

@@ -2,16 +2,19 @@
 //!
 //! **Theory.** All ops, quantities, storage types and a spread of shapes, at the timesteps that matter (0, 1, T/2, T-2,
 //! T-1), with noise given and drawn; losses of every shape and terms of the variational bound, with their gradients; and
-//! loops of every kind of solver, each step by itself; and whole runs that ComfyUI recorded. An error counts as a fraction of its bound; at most 1 passes. With
+//! loops of every kind of solver, each step by itself; and whole runs that ComfyUI and diffusers recorded. An error counts as a fraction of its bound; at most 1 passes. With
 //! a wrong coefficient every check must fail, which shows that it can.
 //!
 //! **Practice.** [`checks`] lists them, [`Check::run`] runs one. It is `async` and blocks nowhere in a browser.
 
 mod bounds;
 mod device;
+mod inexact;
 mod losses;
 mod maps;
+mod schedulers;
 mod steps;
+mod tensors;
 mod trajectories;
 
 use device::Device;
@@ -88,6 +91,7 @@ enum Op {
     Bound(bounds::Op),
     Loop(steps::Loop),
     Trajectory(Box<trajectories::Trajectory>),
+    Scheduler(Box<schedulers::Recorded>),
 }
 
 /// A check and its name.
@@ -150,15 +154,18 @@ pub fn checks(schedules: &[(String, Schedule)], storages: &[Storage]) -> Result<
     Ok(checks)
 }
 
-/// The whole runs of ComfyUI that are replayed, whatever the schedules; their tensors are f32.
+/// The whole runs of ComfyUI and of the classes of diffusers that are replayed, whatever the schedules; their tensors are f32.
 ///
 /// # Errors
 /// [`Error::Runs`] for a record that cannot be read.
 pub fn recorded_runs() -> Result<Vec<Check>, Error> {
     let storage = Storage::F32;
-    let check =
-        |(name, it)| Check { name: format!("ComfyUI: {name}"), storage, op: Arc::new(Op::Trajectory(Box::new(it))) };
-    Ok(trajectories::trajectories()?.into_iter().map(check).collect())
+    let of_comfyui = trajectories::trajectories()?.into_iter();
+    let of_comfyui = of_comfyui.map(|(name, it)| (format!("ComfyUI: {name}"), Op::Trajectory(Box::new(it))));
+    let of_diffusers = schedulers::recorded()?.into_iter();
+    let of_diffusers = of_diffusers.map(|(name, it)| (format!("diffusers: {name}"), Op::Scheduler(Box::new(it))));
+    let check = |(name, op)| Check { name, storage, op: Arc::new(op) };
+    Ok(of_comfyui.chain(of_diffusers).map(check).collect())
 }
 
 impl Check {
@@ -174,6 +181,7 @@ impl Check {
             Op::Bound(op) => bounds::check(&device, op, wrong_coefficient).await,
             Op::Loop(op) => steps::check(&device, op, wrong_coefficient).await,
             Op::Trajectory(op) => trajectories::check(&device, op, wrong_coefficient).await,
+            Op::Scheduler(op) => schedulers::check(&device, op, wrong_coefficient).await,
         }
     }
 }

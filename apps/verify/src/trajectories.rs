@@ -4,19 +4,16 @@
 //! at hand: each row passes on the errors of the samples that it reads, times its coefficients, and adds those of its own sums.
 
 use crate::device::Device;
+use crate::inexact::Inexact;
+use crate::tensors::Tensors;
 use crate::{Error, Named, Outcome, WRONG};
-use safetensors::SafeTensors;
 use serde_json::Value;
-use std::sync::OnceLock;
 use tweedie::gpu::compare::{Comparison, Expected};
 use tweedie::math::run::{Run, RunInputs, RunLoop, RunNoise};
 use tweedie::{Loop, LoopTensors, Shape, Storage, Tensor, wgpu};
 
 const CASES: &str = include_str!("../../../tests/vectors/K.json");
-const TENSORS: &[u8] = include_bytes!("../../../tests/vectors/K.safetensors");
-
-/// Roundings of a product in a sum, in units of the last place's half: its coefficient, its factor, itself; each term adds one more.
-const ROUNDINGS: f64 = 3.0;
+static TENSORS: Tensors = Tensors::new(include_bytes!("../../../tests/vectors/K.safetensors"));
 
 /// Roundings of the start: products of noise and latent image with factors that are products themselves.
 const START: f64 = 6.0;
@@ -48,7 +45,7 @@ fn read(case: &Value) -> Outcome<Named<Trajectory>> {
     let id = case["id"].as_str().unwrap_or_default().trim_start_matches("K_");
     let tensor = |name: &str| -> Outcome<Option<Vec<f64>>> {
         let has = case["tensors"].as_array().is_some_and(|names| names.iter().any(|it| it == name));
-        has.then(|| numbers(&format!("{id}/{name}"))).transpose()
+        has.then(|| TENSORS.numbers(&format!("{id}/{name}"))).transpose()
     };
     let planned = Run::from_json(&case["config"].to_string()).map_err(Error::of_record)?;
     let planned = planned.plan().map_err(Error::of_record)?;
@@ -67,22 +64,6 @@ fn read(case: &Value) -> Outcome<Named<Trajectory>> {
         result: tensor("output")?.unwrap_or_default(),
     };
     Ok((id.to_owned(), trajectory))
-}
-
-/// A tensor of the record, widened.
-fn numbers(name: &str) -> Outcome<Vec<f64>> {
-    static READ: OnceLock<Result<SafeTensors<'static>, String>> = OnceLock::new();
-    let file = READ.get_or_init(|| SafeTensors::deserialize(TENSORS).map_err(|error| error.to_string()));
-    let view = file.as_ref().map_err(Error::of_record)?.tensor(name).map_err(Error::of_record)?;
-    match view.dtype() {
-        safetensors::Dtype::F64 => Ok(words(view.data()).map(f64::from_le_bytes).collect()),
-        safetensors::Dtype::F32 => Ok(words(view.data()).map(|word| f64::from(f32::from_le_bytes(word))).collect()),
-        other => Err(Error::of_record(format!("{name}: expected F32 or F64, found {other:?}"))),
-    }
-}
-
-fn words<const N: usize>(bytes: &[u8]) -> impl Iterator<Item = [u8; N]> {
-    bytes.as_chunks::<N>().0.iter().copied()
 }
 
 /// Replays a run in one submit, with its own coefficients or spoilt ones.
@@ -143,40 +124,8 @@ pub async fn check(device: &Device<'_>, of: &Trajectory, wrong: bool) -> Outcome
     Ok(comparison)
 }
 
-/// A tensor with the largest errors that its elements may have.
-#[derive(Clone, Debug, Default)]
-struct Inexact {
-    values: Vec<f64>,
-    errors: Vec<f64>,
-}
-
 /// The clean samples of an answer: guided, and of the unconditional prediction.
 type Clean = [Inexact; 2];
-
-impl Inexact {
-    /// Exact numbers that are rounded so often.
-    fn rounded(values: Vec<f64>, roundings: f64) -> Self {
-        let errors = values.iter().map(|x| roundings * Storage::F32.unit_roundoff() * x.abs()).collect();
-        Self { values, errors }
-    }
-
-    /// A sum of products in f32.
-    fn sum(terms: &[(f64, &Self)]) -> Self {
-        let terms: Vec<_> = terms.iter().filter(|(c, _)| *c != 0.0).collect();
-        let roundings = (ROUNDINGS + terms.len() as f64) * Storage::F32.unit_roundoff();
-        let count = terms.iter().map(|(_, it)| it.values.len()).max().unwrap_or(0);
-        // A prediction that nobody asks for is empty.
-        let at = |list: &[f64], i: usize| list.get(i).copied().unwrap_or(0.0);
-        let value = |i: usize| terms.iter().map(|(c, it)| c * at(&it.values, i)).sum();
-        let error = |i: usize| {
-            let of =
-                |(c, it): &&(f64, &Self)| (c * at(&it.errors, i)).abs() + roundings * (c * at(&it.values, i)).abs();
-            terms.iter().map(of).sum()
-        };
-        let errors = (0..count).map(error).collect();
-        Self { values: (0..count).map(value).collect(), errors }
-    }
-}
 
 impl Trajectory {
     /// The bound on the error of each element of the result.
