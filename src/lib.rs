@@ -115,7 +115,7 @@ pub use error::Error;
 #[doc(inline)]
 pub use gpu::{Context, Gradient, Groups, Noise, NoiseKey, Plan, Recording, Shape, Storage, Tensor, Timesteps};
 pub use likelihood::{Likelihood, LikelihoodLoop};
-pub use loops::{ErrorOver, Loop, LoopCall, LoopMask, LoopNoise, LoopTensors};
+pub use loops::{ErrorOver, HostCall, HostSampling, Loop, LoopCall, LoopMask, LoopNoise, LoopTensors};
 #[doc(inline)]
 pub use math::{Model, Quantity, Sampler, Schedule};
 pub use noise::philox4x32_10;

@@ -32,6 +32,14 @@ pub enum LoopError {
         /// The numbers that were given.
         found: usize,
     },
+    /// Loops of different numbers of calls that were to be recorded together.
+    #[error("expected {expected} calls in each of the loops that are recorded together, found {found}")]
+    Calls {
+        /// The calls of the first loop.
+        expected: usize,
+        /// The calls of another.
+        found: usize,
+    },
     /// A call that the loop does not have.
     #[error("expected a call below {calls}, found {found}")]
     Call {

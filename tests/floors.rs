@@ -157,7 +157,7 @@ const FLOORS: &[Floors] = &[
     (
         "src/loops",
         &[
-            &["tensors"],
+            &["host_sampling", "tensors"],
             &["call"],
             &["asked", "source"],
             &["builder"],

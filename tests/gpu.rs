@@ -146,6 +146,7 @@ const NEED_USUAL_BUFFERS: &[&str] = &[
     "loops::a_run_goes_on_from_what_was_kept",
     "loops::guiders_and_masks_in_tensors",
     "loops::differential_masks_are_those_of_the_host",
+    "loops::two_schedules_at_once",
     "adaptive_loops::steps_are_those_of_the_host",
     "adaptive_loops::every_sample_goes_its_own_way",
     "adaptive_loops::attempts_after_the_end_change_nothing",

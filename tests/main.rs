@@ -21,6 +21,7 @@ mod extremes;
 mod floors;
 #[cfg(feature = "diffusers-config")]
 mod grid_words;
+mod host_sampling;
 mod identities;
 mod loss_rules;
 mod model_tables;

@@ -87,6 +87,7 @@ impl Results {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fmt::Write as _;
 
     #[test]
     fn a_file_is_read_as_it_was_written() {
@@ -120,12 +121,6 @@ mod tests {
         assert_eq!(serde_json::to_value(found.unwrap()).unwrap(), serde_json::to_value(results).unwrap());
         assert!(Results::read(&path).unwrap_err().to_string().contains("digits_study_"));
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::fmt::Write as _;
 
     const PAGE: &str = include_str!("../../docs/digits.md");
     const RESULTS: &str = include_str!("../digits/results/2026-11-30_study.json");

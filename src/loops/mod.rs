@@ -14,6 +14,7 @@ mod answers;
 mod asked;
 mod builder;
 mod call;
+mod host_sampling;
 mod recorded;
 mod sampled;
 mod source;
@@ -22,5 +23,6 @@ mod tensors;
 
 pub use adaptive::ErrorOver;
 pub use call::LoopCall;
+pub use host_sampling::{HostCall, HostSampling};
 pub use recorded::Loop;
 pub use tensors::{LoopMask, LoopNoise, LoopTensors};

@@ -167,6 +167,31 @@ impl Loop {
         (0..self.calls()).try_for_each(|index| self.record_call(encoder, index, &mut network))
     }
 
+    /// Records several loops around one network that answers for all of them, each on tensors and a schedule of its own: the video
+    /// and the sound of one call, say (LTX-2). The network is given the call of each loop.
+    ///
+    /// # Errors
+    /// [`LoopError::Calls`] unless all have as many calls; those of the network; [`Error::Record`].
+    pub fn record_together<const N: usize, E: From<Error>>(
+        loops: [&Self; N],
+        encoder: &mut wgpu::CommandEncoder,
+        mut network: impl FnMut(&mut wgpu::CommandEncoder, [LoopCall<'_>; N]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let expected = loops.first().map_or(0, |first| first.calls());
+        if let Some(other) = loops.iter().find(|other| other.calls() != expected) {
+            return Err(Error::from(LoopError::Calls { expected, found: other.calls() }).into());
+        }
+        loops.iter().try_for_each(|one| one.record_start(encoder))?;
+        for index in 0..expected {
+            loops.iter().try_for_each(|one| one.before_call(encoder, index).map(drop))?;
+            let beyond = || Error::from(LoopError::Call { calls: expected, found: index });
+            let calls: Vec<LoopCall<'_>> = loops.iter().filter_map(|one| one.call(index)).collect();
+            network(encoder, calls.try_into().map_err(|_| beyond())?)?;
+            loops.iter().try_for_each(|one| one.after_call(encoder, index))?;
+        }
+        Ok(())
+    }
+
     /// Records the start: the first sample from noise and the latent image. A run that goes on from a sample that was kept leaves it
     /// out.
     ///

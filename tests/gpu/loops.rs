@@ -10,7 +10,7 @@ use tweedie::gpu::Inpainting;
 use tweedie::math::Guider;
 use tweedie::math::Recipe;
 use tweedie::math::catalog::SamplerOptions;
-use tweedie::math::run::{Node, Run, RunGuidance, RunInputs};
+use tweedie::math::run::{Node, Run, RunGrid, RunGuidance, RunInputs, RunModel};
 use tweedie::{
     Error, Guidance, Loop, LoopMask, LoopNoise, LoopTensors, Model, Noise, NoiseKey, Recording, Sampler, Sampling,
     Storage, Tensor,
@@ -23,6 +23,7 @@ pub const TESTS: &[crate::Test] = &[
     ("loops::a_network_is_told_its_numbers", a_network_is_told_its_numbers),
     ("loops::a_network_may_stop_the_loop", a_network_may_stop_the_loop),
     ("loops::guiders_and_masks_in_tensors", guiders_and_masks_in_tensors),
+    ("loops::two_schedules_at_once", two_schedules_at_once),
     ("loops::differential_masks_are_those_of_the_host", differential_masks_are_those_of_the_host),
     ("loops::a_run_that_adds_no_noise_keeps_its_region_clean", a_run_that_adds_no_noise_keeps_its_region_clean),
     ("loops::a_run_of_nothing_is_its_latent_image", a_run_of_nothing_is_its_latent_image),
@@ -290,6 +291,41 @@ fn guiders_and_masks_in_tensors(harness: &Harness) {
             assert!(is_masked || deviation(&scene.read(&preview), &found) < 1e-6, "{name}: the preview");
         }
     }
+}
+
+/// Two loops around one network, on schedules, models and samplers of their own, are the loops apart.
+fn two_schedules_at_once(harness: &Harness) {
+    let data = small_data();
+    let of_flow = Run { model: Some(RunModel::named("flow3").expect("a model")), ..small_run("dpmpp_2m") };
+    let grid = Some(RunGrid::Scheduler(Node::named("beta")));
+    let runs = [small_run("dpmpp_2m_sde"), Run { grid, seed: Some(2), ..of_flow }];
+    let planned = runs.map(|run| run.plan().expect("a plan"));
+    let scenes = planned.each_ref().map(|planned| Scene::new(harness, planned, SMALL, &data));
+    let tensors = scenes.each_ref().map(Scene::tensors);
+    let loops = [0, 1].map(|i| scenes[i].recorded(&tensors[i], planned[i].noise(&small_inputs()).expect("noise")));
+    let apart = [0, 1].map(|i| scenes[i].run(&loops[i]));
+    assert!(apart[0] != apart[1] && loops[0].call(2).expect("a call").sigma != loops[1].call(2).expect("a call").sigma);
+    let networks = [0, 1].map(|i| scenes[i].networks(&loops[i], scenes[i].apart()));
+    let mut steps = Vec::new();
+    let record = |encoder: &mut wgpu::CommandEncoder| {
+        Loop::record_together(loops.each_ref(), encoder, |encoder, calls| -> Result<(), Error> {
+            assert_eq!(calls[0].index, calls[1].index);
+            steps.push(calls.map(|call| call.sigma));
+            networks.iter().flatten().for_each(|network| network.record(encoder, calls[0].index));
+            Ok(())
+        })
+    };
+    harness.gpu.submit(record).expect("device").expect("a recording");
+    assert_eq!([0, 1].map(|i| scenes[i].read(&scenes[i].x)), apart);
+    assert_eq!(steps.len(), loops[0].calls());
+    let other = Run { steps: Some(7), ..small_run("euler") }.plan().expect("a plan");
+    let other = Scene::new(harness, &other, SMALL, &data);
+    let longer = other.recorded(&tensors[0], NoiseKey::seed(1));
+    let record = |encoder: &mut wgpu::CommandEncoder| {
+        Loop::record_together([&loops[0], &longer], encoder, |_, _| -> Result<(), Error> { Ok(()) })
+    };
+    let refused = harness.gpu.submit(record).expect("device").expect_err("other calls").to_string();
+    assert_eq!(refused, "expected 6 calls in each of the loops that are recorded together, found 7");
 }
 
 /// A mask in a tensor of any storage, with gaps, whose thresholds kernels compare, and the same numbers from the host.

@@ -1,11 +1,10 @@
 //! Handwritten digits by the trained U-Net of `apps/digits`, which `network/digits.py` writes as ONNX.
 
-use crate::host_sampling::HostSampling;
 use crate::network::Network;
 use anyhow::{Result, bail};
 use digits::architecture::{PIXELS, SIDE};
 use digits::{NO_CLASS, SamplerRequest};
-use tweedie::Shape;
+use tweedie::{HostSampling, Shape};
 
 /// The file of the network, which predicts v.
 pub const DIGITS: &[u8] = include_bytes!("../network/digits.onnx");
@@ -21,7 +20,7 @@ pub fn write_digits(network: &Network, request: &SamplerRequest<'_>) -> Result<V
     if let Some(wrong) = labels.iter().find(|label| **label > NO_CLASS) {
         bail!("expected labels of 0 to {NO_CLASS}, found {wrong}");
     }
-    let mut host = HostSampling::new(sampler, Shape::new(labels.len() as u32, PIXELS), guidance, key);
+    let mut host = HostSampling::new(sampler, Shape::new(labels.len() as u32, PIXELS), key).guided(guidance);
     let unconditional = if host.is_guided() { labels.len() } else { 0 };
     let asked = labels.iter().copied().chain(std::iter::repeat_n(NO_CLASS, unconditional));
     let asked: Vec<i32> = asked.map(i32::try_from).collect::<Result<_, _>>()?;

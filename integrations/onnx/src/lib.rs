@@ -4,17 +4,14 @@
 //! network         a network in an engine that knows no wgpu: slices of f32 in and out
 //! flow            a run of ComfyUI around a small network, through `HostLoop`
 //! digits          handwritten digits by the trained U-Net
-//! host_sampling   the loop of a sampler on the host, call by call
 //! ```
 //!
 //! Everything elementwise happens on the host in f64.
 
 mod digits;
 mod flow;
-mod host_sampling;
 mod network;
 
 pub use digits::{DIGITS, write_digits};
 pub use flow::{DEVIATION, FLOW, MEANS, sample};
-pub use host_sampling::{HostCall, HostSampling};
 pub use network::Network;

@@ -1,0 +1,179 @@
+//! The loop of a sampler on the host, call by call: the form for networks that do not run on wgpu.
+
+use crate::gpu::step::inputs::Step;
+use crate::gpu::step::options::StepOptions;
+use crate::gpu::step::reference::Sample;
+use crate::gpu::tensor::Shape;
+use crate::loop_error::LoopError;
+use crate::math::sampler::Sampler;
+use crate::noise::NoiseKey;
+use crate::table::step::StepRow;
+use std::collections::VecDeque;
+
+/// A question to the network.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HostCall {
+    /// The samples in the network's own scale.
+    pub input: Vec<f32>,
+    /// The timestep that it is told.
+    pub timestep: f64,
+}
+
+/// A loop of a sampler on the host that waits for its network: [`call`](Self::call) says what it is asked, [`give`](Self::give) takes the
+/// answer. For runs of ComfyUI see [`HostLoop`](crate::math::run::HostLoop).
+///
+/// The rows are those that [`Sampling`](crate::Sampling) uploads, applied in f64 by the formula that the kernels are tested against,
+/// and the noise is that which a kernel draws under the same key. Nothing blocks and nothing runs in between, so a network may answer
+/// from another thread or a later frame. A clone goes its own way.
+///
+/// ```
+/// use tweedie::math::Recipe;
+/// use tweedie::{HostSampling, NoiseKey, Shape};
+///
+/// let sampler = Recipe::named("sdxl")?.sampler(None, Some(8))?;
+/// let mut host = HostSampling::new(&sampler, Shape::new(1, 4 * 8 * 8), NoiseKey::seed(42)).guided(5.0);
+/// while let Some(call) = host.call() {
+///     let [conditional, unconditional] = [&call.input, &call.input]; // what the network makes of it and of call.timestep
+///     host.give(conditional, unconditional)?;
+/// }
+/// assert_eq!(host.samples().len(), 4 * 8 * 8);
+/// # Ok::<(), tweedie::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct HostSampling<'a> {
+    sampler: &'a Sampler,
+    elements: usize,
+    guidance: f64,
+    key: NoiseKey,
+    calls: usize,
+    x: Vec<f64>,
+    remembered: VecDeque<Vec<f64>>,
+}
+
+impl<'a> HostSampling<'a> {
+    /// Begins a loop with the noise that [`Sampling::start`](crate::Sampling::start) draws under this key.
+    #[must_use]
+    pub fn new(sampler: &'a Sampler, shape: Shape, key: NoiseKey) -> Self {
+        let [[_, scale], _] = sampler.start_row();
+        let mut it = Self::begun(sampler, shape, key);
+        it.x.iter_mut().for_each(|z| *z *= scale);
+        it
+    }
+
+    /// Begins a loop from a clean sample that is noised to the level of the first call, as
+    /// [`Sampling::start_from`](crate::Sampling::start_from) does.
+    ///
+    /// # Errors
+    /// [`LoopError::Count`] for a sample of another size than the shape.
+    pub fn from_clean(sampler: &'a Sampler, shape: Shape, key: NoiseKey, x0: &[f64]) -> Result<Self, LoopError> {
+        let [[of_x0, of_z], _] = sampler.start_from_row();
+        let mut it = Self::begun(sampler, shape, key);
+        it.check("x0", x0.len())?;
+        it.x.iter_mut().zip(x0).for_each(|(z, x0)| *z = of_x0 * x0 + of_z * *z);
+        Ok(it)
+    }
+
+    /// A loop whose samples are the noise of the start.
+    fn begun(sampler: &'a Sampler, shape: Shape, key: NoiseKey) -> Self {
+        let elements = shape.elements.max(1) as usize;
+        let x = key.stream(key.stream.wrapping_sub(1)).reference(shape.batch as usize, elements);
+        Self { sampler, elements, guidance: 1.0, key, calls: 0, x, remembered: VecDeque::new() }
+    }
+
+    /// The same loop with classifier-free guidance of this scale, `u + scale*(c - u)`; 1 is none.
+    #[must_use]
+    pub fn guided(self, scale: f64) -> Self {
+        Self { guidance: scale, ..self }
+    }
+
+    /// The question that waits for an answer; `None` at the end.
+    #[must_use]
+    pub fn call(&self) -> Option<HostCall> {
+        let call = self.sampler.calls().get(self.calls)?;
+        let input = self.x.iter().map(|x| (call.input * x) as f32).collect();
+        Some(HostCall { input, timestep: call.timestep })
+    }
+
+    /// True if each call asks for a second prediction, without the condition.
+    #[must_use]
+    pub fn is_guided(&self) -> bool {
+        self.guidance != 1.0
+    }
+
+    /// Takes the network's predictions, with the condition and without it, and goes on to the next call. Without guidance the second
+    /// is not read. Of a sampler with [slices](Sampler::slices) those of a sample follow each other.
+    ///
+    /// # Errors
+    /// [`LoopError::Call`] after the end, [`LoopError::Count`] for predictions of another size; then nothing has changed.
+    pub fn give(&mut self, conditional: &[f32], unconditional: &[f32]) -> Result<(), LoopError> {
+        let beyond = LoopError::Call { calls: self.sampler.calls().len(), found: self.calls };
+        let call = self.sampler.calls().get(self.calls).ok_or(beyond)?;
+        let slices = self.sampler.slices();
+        self.check("conditional", conditional.len() / slices)?;
+        if self.is_guided() {
+            self.check("unconditional", unconditional.len() / slices)?;
+        }
+        let row = StepRow { guidance: [self.guidance, 1.0 - self.guidance], ..call.row };
+        let predictions = [conditional, unconditional].map(|given| given.iter().copied().map(f64::from).collect());
+        let (next, remembered) = self.stepped(&row, &predictions, slices);
+        self.x = next;
+        self.remembered.push_front(remembered);
+        self.remembered.truncate(StepRow::HISTORY);
+        self.calls += 1;
+        Ok(())
+    }
+
+    /// The number of answers so far.
+    #[must_use]
+    pub const fn calls(&self) -> usize {
+        self.calls
+    }
+
+    /// The samples: the start at first, the result at the end.
+    #[must_use]
+    pub fn samples(&self) -> &[f64] {
+        &self.x
+    }
+
+    fn check(&self, what: &'static str, found: usize) -> Result<(), LoopError> {
+        let expected = self.x.len() as u64;
+        if found as u64 == expected { Ok(()) } else { Err(LoopError::Count { what, expected, found }) }
+    }
+
+    /// The next samples, and the numbers that later steps look back to.
+    fn stepped(&self, row: &StepRow, predictions: &[Vec<f64>; 2], slices: usize) -> (Vec<f64>, Vec<f64>) {
+        let options = StepOptions { clip: self.sampler.clip(), deviation: self.sampler.deviation(), rescale: 0.0 };
+        let first = self.drawn(row.draws(false), row.stream.unwrap_or(self.calls as u32));
+        let second = self.drawn(row.second_z.0 != 0.0, row.second_z.1);
+        let (mut next, mut remembered) = (Vec::new(), Vec::new());
+        for sample in 0..self.x.len() / self.elements {
+            // Empty where there is none: a tensor is not looked at where its coefficient is 0.
+            let part =
+                |all: &'_ [f64], each: usize| all.get(sample * each..(sample + 1) * each).unwrap_or_default().to_vec();
+            let of = |all: &'_ [f64]| part(all, self.elements);
+            let [conditional, unconditional] = predictions.each_ref().map(|all| part(all, slices * self.elements));
+            let past: Vec<Vec<f64>> = self.remembered.iter().map(|all| of(all)).collect();
+            let inputs = Sample {
+                x: &of(&self.x),
+                predictions: [&conditional, &unconditional],
+                history: std::array::from_fn(|k| past.get(k).map_or(&[][..], Vec::as_slice)),
+                noise: &of(&first),
+                second_noise: &of(&second),
+                ..Sample::default()
+            };
+            let stepped = Step::reference(row, &options, &inputs);
+            next.extend(stepped.next.iter().map(|exact| exact.value));
+            remembered.extend(stepped.remembered.iter().map(|exact| exact.value));
+        }
+        (next, remembered)
+    }
+
+    /// The noise of a stream, counted from that of the key, where it is needed.
+    fn drawn(&self, is_needed: bool, stream: u32) -> Vec<f64> {
+        if !is_needed {
+            return Vec::new();
+        }
+        let key = self.key.stream(self.key.stream.wrapping_add(stream));
+        key.reference(self.x.len() / self.elements, self.elements)
+    }
+}
