@@ -123,6 +123,7 @@ mod tests {
     }
 
     const PAGE: &str = include_str!("../../docs/digits.md");
+    const GUIDED: &str = include_str!("../digits/results/2026-11-30_study_guided.json");
     const RESULTS: &str = include_str!("../digits/results/2026-11-30_study.json");
 
     /// The line of the page's table for a setting, clipped and not.
@@ -137,6 +138,20 @@ mod tests {
             let _ = write!(line, " {floors:.2} | {:.1} | {:.1} % |", row.frechet, 100.0 * row.accuracy);
         }
         line
+    }
+
+    #[test]
+    fn the_page_has_the_numbers_of_the_guided_results() {
+        let results: Results = serde_json::from_str(GUIDED).expect("results");
+        for row in &results.rows {
+            let Row { predicts, solver, calls, guidance, frechet, .. } = row;
+            let floors = row.energy / results.floor.energy.mean;
+            let class = 100.0 * row.accuracy;
+            let line =
+                format!("| {predicts} | {solver} | {calls} | {guidance} | {floors:.2} | {frechet:.1} | {class:.1} % |");
+            assert!(PAGE.contains(&line) && row.clipped, "docs/digits.md lacks {line}");
+        }
+        assert_eq!(results.rows.len(), 6);
     }
 
     #[test]
