@@ -9,7 +9,7 @@ const HEAD: &str = "\
 
 Published models by name, with the runs that they are usually sampled by: `Recipe::named` and `tweedie list models`. This page
 is made from the catalogue in `src/math/recipe`; `TWEEDIE_RENEW=1 cargo test -p tweedie --test main models_page` renews it. A
-question mark follows what could not be verified.
+question mark follows what could not be verified. Where the latent is none, the model is one of pixels, unless a note says otherwise.
 
 `t` is the time of a flow, `n` the number of steps; a shift `k` moves a time towards noise, `k*t/(1 + (k - 1)*t)`.
 
@@ -30,7 +30,7 @@ fn row(entry: &Entry<Recipe>) -> String {
     let model = recipe.model().unwrap();
     let mark = |fact: &str| if facts.uncertain.contains(&fact) { " ?" } else { "" };
     let latent = facts.latent.map_or_else(
-        || if facts.uncertain.contains(&"latent") { "not known".to_owned() } else { "pixels".to_owned() },
+        || if facts.uncertain.contains(&"latent") { "not known".to_owned() } else { "none".to_owned() },
         |latent| {
             let statistics = if latent.statistics.is_some() { ", mean and deviation of each" } else { "" };
             let shift = if latent.shift == 0.0 { String::new() } else { format!(", less {}", latent.shift) };

@@ -64,14 +64,14 @@ impl Word {
 }
 
 /// The buffer that the controller writes: what the network is told, the words, and the states that the caller may read.
-struct Run {
+struct RunBuffer {
     buffer: wgpu::Buffer,
     words: u64,
     pitch: u64,
     state: u64,
 }
 
-impl Run {
+impl RunBuffer {
     fn new(context: &Context, shape: Shape, order: usize) -> Result<Self, Error> {
         let pitch = (4 * u64::from(shape.batch)).next_multiple_of(ALIGNMENT);
         let words = order as u64 * stride(shape);
@@ -133,9 +133,9 @@ impl Loop {
             return refuse("noise of steps that the GPU chooses from the host or a tensor", "LoopNoise::Drawn");
         }
         let source = Source::new(context, run, shape, tensors.mask.is_some(), noise)?;
-        let of_run = Run::new(context, shape, order)?;
+        let of_run = RunBuffer::new(context, shape, order)?;
         let mut it = Builder { context, run, shape, tensors: *tensors, plans: Vec::new() };
-        let mut maker = Maker { adaptive, run: &of_run, levels: &levels, attempts, over };
+        let maker = Maker { adaptive, run: &of_run, levels: &levels, attempts, over };
         let start = it.start(&source, None)?;
         let (around, start) = maker.attempts(&mut it, &asked, &source, start)?;
         let end = it.end()?;
@@ -179,10 +179,10 @@ fn asked(run: &RunLoop, order: usize, attempts: u32) -> Result<Vec<Asked>, Error
     Ok(asked)
 }
 
-/// What the attempts of a loop are made of.
+/// The inputs of the plans of an attempt.
 struct Maker<'a> {
     adaptive: &'a Adaptive,
-    run: &'a Run,
+    run: &'a RunBuffer,
     levels: &'a [Asked],
     attempts: u32,
     over: ErrorOver,
@@ -191,13 +191,13 @@ struct Maker<'a> {
 impl Maker<'_> {
     /// Adds the plans of an attempt, and returns the work around each call, and that of the start.
     fn attempts(
-        &mut self,
+        &self,
         it: &mut Builder<'_>,
         asked: &[Asked],
         source: &Source<'_>,
         mut start: Vec<Work>,
     ) -> Result<(Vec<Around>, Vec<Work>), Error> {
-        let Self { adaptive, run, attempts, .. } = *self;
+        let Self { adaptive, run, attempts, .. } = self;
         let order = adaptive.order;
         let [second, low, high, before] = ["second", "low", "high", "before"].map(|name| it.own(name));
         let third = if order > 2 { it.own("third") } else { second.clone() };
@@ -205,7 +205,7 @@ impl Maker<'_> {
         let mixtures: Vec<Stages> =
             (0..=UNITS).map(|units| Stages::of(order, f64::from(units) * adaptive.unit())).collect();
         let mut clean: Vec<Answers> = Vec::new();
-        let mut arounds = vec![vec![Around::default(); attempts as usize]; order];
+        let mut arounds = vec![vec![Around::default(); *attempts as usize]; order];
         for (stage, arounds) in arounds.iter_mut().enumerate() {
             let levels = Levels { rows: self.levels, at: run.at(Word::Level(stage)) };
             let calls: Vec<Asked> = asked.iter().skip(stage).step_by(order).cloned().collect();
@@ -235,7 +235,7 @@ impl Maker<'_> {
         if let Some(last) = arounds.last_mut() {
             last.iter_mut().for_each(|around| around.after.extend(&finish));
         }
-        let in_order = (0..attempts as usize).flat_map(|attempt| arounds.iter().map(move |of| of[attempt].clone()));
+        let in_order = (0..*attempts as usize).flat_map(|attempt| arounds.iter().map(move |of| of[attempt].clone()));
         Ok((in_order.collect(), start))
     }
 

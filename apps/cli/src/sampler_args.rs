@@ -27,10 +27,11 @@ pub fn sampler_entry(text: &str) -> Result<SamplerEntry, String> {
 /// A system whose numbers are wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum System {
-    /// The papers: what is computed where nothing else is asked for, but in a run
+    /// The papers: the default of all but runs (--run FILE)
     Published,
+    /// The classes of diffusers 0.42.1; not in runs
     Diffusers,
-    /// ComfyUI: what a run (--run FILE) computes; nothing else has it
+    /// ComfyUI: the default of runs, and of runs alone
     #[value(name = "comfyui")]
     ComfyUi,
 }

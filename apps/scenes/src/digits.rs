@@ -85,7 +85,7 @@ impl DigitsScene {
     /// There is no such sampler.
     pub fn sampler(&self) -> Result<Sampler, DigitsError> {
         let model = model(self.predicts)?;
-        let sampler = self.solver.sampler(model.schedule(), self.steps, self.stochasticity, self.predicts);
+        let sampler = self.solver.sampler(model.schedule(), self.steps, self.stochasticity, 1.0, self.predicts);
         let clipped = sampler.map_err(tweedie::Error::from)?.clipped(1.0);
         Ok(clipped.map_err(tweedie::Error::from)?)
     }

@@ -77,7 +77,7 @@ impl Solver {
         parameter.map(|it| (it.name, it.max.min(MOST_CHURN)))
     }
 
-    /// The rows of the whole loop. Whatever is predicted, the process is that of the schedule, or a flow for the samplers of
+    /// The rows of the loop: of the last part of the steps where the strength is below 1. Whatever is predicted, the process is that of the schedule, or a flow for the samplers of
     /// rectified flow.
     ///
     /// # Errors
@@ -87,6 +87,7 @@ impl Solver {
         schedule: &Schedule,
         steps: usize,
         stochasticity: f64,
+        strength: f64,
         predicts: Quantity,
     ) -> Result<Sampler, CatalogError> {
         let recipe = self.0.make;
@@ -94,6 +95,7 @@ impl Solver {
         let spaced = recipe.options().any(|option| option == "spacing");
         let mut options = SamplerOptions {
             placement: spaced.then_some(Placement::Timesteps(Spacing::Trailing)),
+            strength: (strength < 1.0).then_some(strength),
             ..SamplerOptions::steps(steps)
         };
         if let Some((name, _)) = self.stochasticity() {
@@ -122,12 +124,21 @@ mod tests {
                 (0.0, Quantity::Flow),
                 (most, Quantity::Edm(SigmaData::KARRAS)),
             ] {
-                let sampler = solver.sampler(&schedule, 12, stochasticity, predicts).unwrap();
+                let sampler = solver.sampler(&schedule, 12, stochasticity, 1.0, predicts).unwrap();
                 assert!(sampler.calls().len() >= 12, "{}", solver.name());
                 let end = sampler.calls().last().unwrap().row.known;
                 assert_eq!(end[1], 0.0, "{} ends at the clean sample", solver.name());
             }
         }
+    }
+
+    #[test]
+    fn a_strength_takes_the_last_steps() {
+        let schedule = ScheduleChoice::default().schedule().unwrap();
+        let of = |strength| Solver::default().sampler(&schedule, 20, 0.0, strength, Quantity::V).unwrap();
+        let (whole, half) = (of(1.0), of(0.5));
+        assert_eq!((whole.calls().len(), half.calls().len()), (20, 10));
+        assert_eq!(whole.calls()[10].timestep, half.calls()[0].timestep);
     }
 
     #[test]
@@ -142,9 +153,9 @@ mod tests {
     #[test]
     fn what_does_not_exist_is_an_error_in_words() {
         let zero = ScheduleChoice { zero_terminal_snr: true, ..ScheduleChoice::default() }.schedule().unwrap();
-        let text = Solver::default().sampler(&zero, 10, 0.0, Quantity::Epsilon).unwrap_err().to_string();
+        let text = Solver::default().sampler(&zero, 10, 0.0, 1.0, Quantity::Epsilon).unwrap_err().to_string();
         assert!(text.contains("epsilon"), "{text}");
-        let text = Solver::find("lcm").unwrap().sampler(&zero, 51, 0.0, Quantity::V).unwrap_err().to_string();
+        let text = Solver::find("lcm").unwrap().sampler(&zero, 51, 0.0, 1.0, Quantity::V).unwrap_err().to_string();
         assert!(text.contains("51"), "{text}");
     }
 }

@@ -90,6 +90,8 @@ pub struct SamplingState {
     pub predicts: Quantity,
     /// The relative error of the network.
     pub error: f64,
+    /// The part of the way from noise that is gone: 1 begins with noise, less with a noised picture of the set.
+    pub strength: f64,
     /// The call that is looked at; 0 is before the first.
     pub call: usize,
     set: (Source, Arc<Set>),
@@ -269,6 +271,7 @@ impl State {
                 stochasticity: 0.0,
                 predicts: Quantity::V,
                 error: 0.0,
+                strength: 1.0,
                 call: 0,
                 set: (Source::Posters, Arc::clone(&POSTERS)),
             },
@@ -299,7 +302,7 @@ impl State {
     /// Scene of the sampling view.
     #[must_use]
     pub fn run(&self) -> RunScene {
-        let SamplingState { solver, steps, stochasticity, predicts, error, .. } = self.sampling;
+        let SamplingState { solver, steps, stochasticity, predicts, error, strength, .. } = self.sampling;
         let most = solver.stochasticity().map_or(0.0, |(_, most)| most);
         RunScene {
             set: Arc::clone(&self.sampling.set.1),
@@ -309,6 +312,7 @@ impl State {
             stochasticity: stochasticity * most,
             predicts,
             error,
+            strength,
             seed: self.seed,
         }
     }

@@ -47,13 +47,16 @@ pub struct RunScene {
     pub predicts: Quantity,
     /// The relative error of the network.
     pub error: f64,
+    /// The part of the steps that is taken: 1 begins with noise, less with pictures of the set, noised (image to image).
+    pub strength: f64,
     /// The seed of all noise.
     pub seed: u64,
 }
 
 impl RunScene {
     fn same(&self, other: &Self) -> bool {
-        let numbers = |scene: &Self| (scene.steps, scene.stochasticity.to_bits(), scene.error.to_bits(), scene.seed);
+        let parts = |scene: &Self| [scene.stochasticity, scene.error, scene.strength].map(f64::to_bits);
+        let numbers = |scene: &Self| (scene.steps, parts(scene), scene.seed);
         Arc::ptr_eq(&self.set, &other.set)
             && self.schedule == other.schedule
             && (self.solver, self.predicts) == (other.solver, other.predicts)
@@ -65,7 +68,14 @@ impl RunScene {
     /// # Errors
     /// There is no such sampler.
     pub fn sampler(&self) -> Result<Sampler, Error> {
-        Ok(self.solver.sampler(&self.schedule.schedule()?, self.steps, self.stochasticity, self.predicts)?)
+        let (schedule, noise) = (self.schedule.schedule()?, self.stochasticity);
+        Ok(self.solver.sampler(&schedule, self.steps, noise, self.strength, self.predicts)?)
+    }
+
+    /// The picture that each of so many samples begins with, noised.
+    fn pictures(&self, samples: u32) -> Vec<f32> {
+        let (numbers, elements) = (self.set.numbers(), self.set.elements());
+        numbers.chunks(elements.max(1)).cycle().take(samples as usize).flatten().copied().collect()
     }
 }
 
@@ -111,7 +121,14 @@ impl Trajectory {
             input: Some(Tensor::f32(&input)),
             ..Sampling::in_place(&sampler, shape, x_tensor, predicted, Noise::drawn(key))
         };
-        let (start, step) = (sampling.start(context, key)?, sampling.plan(context)?);
+        let start = match scene.strength < 1.0 {
+            true => {
+                let pictures = uploaded(device, queue, "scenes::pictures", &scene.pictures(shape.batch));
+                sampling.start_from(context, key, Tensor::f32(&pictures))?
+            }
+            false => sampling.start(context, key)?,
+        };
+        let step = sampling.plan(context)?;
         Ok(Self { scene: scene.clone(), sampler, history, members, start, network, err, step })
     }
 

@@ -169,6 +169,9 @@ fn beside<T>(ui: &mut Ui, name: &str, control: impl FnOnce(&mut Ui) -> T) -> T {
     row.inner
 }
 
+/// The least strength of the slider, in percent: a step of twenty.
+const LEAST_STRENGTH: f64 = 5.0;
+
 fn error(ui: &mut Ui, value: &mut f64) {
     let mut percent = (*value * 100.0).round();
     let response = ui.add(Slider::new(&mut percent, 0.0..=100.0).suffix("%").fixed_decimals(0));
@@ -187,6 +190,7 @@ fn sampling(ui: &mut Ui, viewer: &mut Viewer) {
         let quantities = PREDICTIONS.iter().map(|&quantity| (quantity, quantity.name(), about(quantity)));
         menu(ui, "predicts", None, &mut state.sampling.predicts, quantities);
     });
+    strength(ui, &mut state.sampling.strength);
     ui.separator();
     heading(ui, "Error of the network");
     error(ui, &mut state.sampling.error);
@@ -211,6 +215,16 @@ fn sampling(ui: &mut Ui, viewer: &mut Viewer) {
             viewer.state.sampling.call = calls;
         }
     });
+}
+
+/// The part of the steps that is taken, from a noised picture on.
+fn strength(ui: &mut Ui, value: &mut f64) {
+    let mut percent = (*value * 100.0).round();
+    let slider = Slider::new(&mut percent, LEAST_STRENGTH..=100.0).suffix("%").fixed_decimals(0);
+    let response = beside(ui, "strength", |ui| ui.add(slider));
+    named(&response, "strength", &format!("{percent}"));
+    response.on_hover_text("100% begins with noise; less begins with pictures of the set that are noised so far.");
+    *value = percent / 100.0;
 }
 
 /// The menu of samplers, their steps, and the noise that one may draw.

@@ -19,7 +19,7 @@ struct Control {
     unit: Option<&'static str>,
 }
 
-const CONTROLS: [Control; 21] = [
+const CONTROLS: [Control; 22] = [
     control("schedule", None, |s| s.schedule.recipe.to_string(), |s, v| put(v, &mut s.schedule.recipe)),
     control(
         "zero",
@@ -49,6 +49,7 @@ const CONTROLS: [Control; 21] = [
         |s| index_of(PREDICTIONS, &s.sampling.predicts),
         |s, v| pick(v, PREDICTIONS, &mut s.sampling.predicts),
     ),
+    control("strength", Some("%"), |s| percent(s.sampling.strength), |s, v| put_percent(v, &mut s.sampling.strength)),
     control("network", Some("%"), |s| percent(s.sampling.error), |s, v| put_percent(v, &mut s.sampling.error)),
     control("source", None, |s| index_of(SOURCES, &s.sampling.source), |s, v| pick(v, SOURCES, &mut s.sampling.source)),
     control("call", Some(""), |s| s.sampling.call.to_string(), |s, v| put(v, &mut s.sampling.call)),

@@ -240,6 +240,7 @@ pub(super) const DENOISERS: &[Entry<Recipe>] = &[
         model("cosine", &[], Quantity::X0),
         Facts::new("ddpm", LINSPACE)
             .run(25, Scale(4.0))
+            .note("Its samples are embeddings of 768 numbers")
             .with(|options| with_variance(options, Variance::FixedSmall, 5.0))
     ),
     recipe!(

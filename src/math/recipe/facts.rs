@@ -36,7 +36,7 @@ pub struct Facts {
     pub steps: Option<usize>,
     /// The guidance.
     pub guidance: UsualGuidance,
-    /// The latents that the autoencoder makes; `None` for pixels, and where nothing is known.
+    /// The latents that the autoencoder makes; `None` for models without one, of pixels or embeddings, and where nothing is known.
     pub latent: Option<LatentFormat>,
     /// Cells of the latent that make one token of the network: frames, and along an edge of the picture.
     pub patch: [usize; 2],

@@ -17,9 +17,9 @@ use verify::{checks, recorded_runs, usual_schedules};
 /// noise given and drawn; losses of every shape and terms of the variational bound, with their gradients; and loops of
 /// every kind of solver, each step by itself. Errors are shown as a fraction of their bound (at most 1 passes) and in
 /// units of the last place (ULP) of the storage. Without schedule options, several schedules are checked: linear, cosine,
-/// Stable Diffusion's with zero terminal SNR, and a short one of each process that is not variance preserving; and whole runs that
-/// ComfyUI recorded are replayed in f32, from their settings, their noise or seed and the outputs of their network, to its
-/// result. Exits with 1 when something is out of its bound.
+/// Stable Diffusion's with zero terminal SNR, and a short one of each process that is not variance preserving. Whole runs of
+/// ComfyUI and of the classes of diffusers, which were recorded, are replayed in f32: from their settings, their noise or seed and the
+/// outputs of their network to their result. Exits with 1 when something is out of its bound.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Verify {
     /// Only these storage types, separated by commas [default: f32,f16,bf16]

@@ -15,6 +15,7 @@ pub const TESTS: &[Test] = &[
     ("sampling::previews_are_the_ideal_denoiser", previews_are_the_ideal_denoiser),
     ("sampling::looking_back_computes_nothing", looking_back_computes_nothing),
     ("sampling::an_error_and_a_seed_change_the_way", an_error_and_a_seed_change_the_way),
+    ("sampling::a_strength_begins_with_a_picture", a_strength_begins_with_a_picture),
     ("sampling::what_does_not_exist_is_told", what_does_not_exist_is_told),
 ];
 
@@ -129,6 +130,27 @@ fn an_error_and_a_seed_change_the_way(harness: &Harness) {
 
     run(harness, &mut renderer, &plain);
     assert_eq!(middle(&renderer), first, "a seed repeats");
+}
+
+/// With a strength below 1 each sample begins with a picture of the set, noised to the level of its first call, and ends on it.
+fn a_strength_begins_with_a_picture(harness: &Harness) {
+    let whole = scene(solver("ddim"), 20);
+    let weak = RunScene { strength: 0.3, ..whole.clone() };
+    let mut renderer = harness.renderer();
+    let calls = run(harness, &mut renderer, &weak);
+    assert_eq!(calls, 6);
+    for sample in 0..2 {
+        let read = |call| harness.read(&renderer, ImageId::Sample(sample, call));
+        let (begin, end) = (weak.set.nearest(&read(0)), weak.set.nearest(&read(calls)));
+        assert_eq!((begin.member, end.member), (sample as usize, sample as usize), "sample {sample}");
+        assert!(begin.psnr < LANDED && end.psnr > LANDED, "sample {sample}: {} then {}", begin.psnr, end.psnr);
+    }
+    let begin = harness.read(&renderer, ImageId::Sample(0, 0));
+    run(harness, &mut renderer, &whole);
+    assert_ne!(harness.read(&renderer, ImageId::Sample(0, 0)), begin, "noise alone");
+    // A picture whose last step is noise is told, not drawn.
+    let none = RunScene { strength: 0.01, ..whole };
+    assert!(none.sampler().is_err(), "no step is left");
 }
 
 fn what_does_not_exist_is_told(harness: &Harness) {
