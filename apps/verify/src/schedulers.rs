@@ -63,7 +63,7 @@ fn is_plain(case: &Value) -> bool {
     knows(&config["set_timesteps"], &ARGUMENTS)
         && knows(&config["step_kwargs"], &["eta"])
         && is_run
-        && !OTHERS.iter().any(|name| has(&name))
+        && !OTHERS.iter().any(has)
 }
 
 fn read(case: &Value) -> Outcome<Named<Recorded>> {
