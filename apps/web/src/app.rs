@@ -141,7 +141,9 @@ impl App {
             View::Sampling | View::Digits => [1, 1],
         };
         let aspect = f64::from(width) / f64::from(height);
-        self.gallery.refresh(self.state.view.name(), &figures.rows, aspect, self.state.selected)?;
+        if self.gallery.refresh(self.state.view.name(), &figures.rows, aspect, self.state.selected)? {
+            self.drawn = None; // the curves hang anew, and empty
+        }
         let curves = (self.state.view, self.state.schedule, figures.visited.clone());
         if self.drawn.as_ref() != Some(&curves) {
             curves::draw(&schedule, &curves.2)?;

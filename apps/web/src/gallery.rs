@@ -17,7 +17,8 @@ pub struct Gallery {
 }
 
 impl Gallery {
-    /// Shows these rows: new figures where there are others than before, new words where these have changed.
+    /// Shows these rows: new figures where there are others than before, new words where these have changed. Returns whether the
+    /// figures are new, and the curves beside them.
     ///
     /// `aspect` is the width of the pictures of all rows over their height.
     pub fn refresh(
@@ -26,9 +27,10 @@ impl Gallery {
         rows: &[Vec<Figure>],
         aspect: f64,
         selected: Option<ImageId>,
-    ) -> Outcome {
+    ) -> Outcome<bool> {
         let counts: Vec<usize> = rows.iter().map(Vec::len).collect();
-        if (view, &counts) != (self.view, &self.rows) {
+        let is_new = (view, &counts) != (self.view, &self.rows);
+        if is_new {
             build(view, &counts)?;
             (self.view, self.rows) = (view, counts);
         }
@@ -37,7 +39,7 @@ impl Gallery {
         for (element, figure) in all("#hall figure[data-index]")?.iter().zip(&self.figures) {
             describe(element, figure, selected == Some(figure.what) && !figure.is_canvas)?;
         }
-        Ok(())
+        Ok(is_new)
     }
 
     /// Number of columns of the larger rows; the last row of the samplers' view is one of thumbnails.

@@ -21,7 +21,7 @@ fn open(address: &str) -> Outcome<Page> {
     page.tab.key("3")?;
     page.tab.until("tweedie.account().view === 'digits'", LONG)?;
     // One digit is a quarter of the work.
-    page.tab.evaluate("document.getElementById('count').focus()")?;
+    page.focus("count")?;
     page.tab.key("Home")?;
     page.tab.until(WRITTEN, LONG)?;
     Ok(page)
@@ -37,8 +37,7 @@ fn they_are_written(address: &str) -> Outcome {
     ensure(digit.len() == 1024 && decided > 0.7 && ink > 0.03, || format!("{decided} decided, {ink} ink"))?;
     page.keep("web-digits.png")?;
     // Another class is another digit.
-    page.tab.evaluate("document.getElementById('class').focus()")?;
-    page.tab.key("ArrowDown")?;
+    page.choose_next("class")?;
     page.tab.until("tweedie.account().class === 4", LONG)?;
     page.tab.until(WRITTEN, LONG)?;
     ensure(page.numbers("digit 0 10")? != digit, || "the class changes nothing".into())?;

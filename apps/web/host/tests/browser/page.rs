@@ -25,6 +25,23 @@ pub struct Page {
 }
 
 impl Page {
+    /// Gives a control the focus, once it is there: a view shows its controls with its first frame.
+    pub fn focus(&mut self, id: &str) -> Outcome {
+        let focused = format!(
+            "(() => {{ const it = document.getElementById({id:?}); it.focus(); return document.activeElement === it; }})()"
+        );
+        self.tab.until(&focused, PATIENCE)
+    }
+
+    /// Chooses the next entry of a menu with the keyboard: its list is a window of the browser's own.
+    pub fn choose_next(&mut self, id: &str) -> Outcome {
+        self.focus(id)?;
+        let chosen = format!("document.getElementById({id:?}).selectedIndex");
+        let before = self.tab.evaluate(&chosen)?;
+        self.tab.key("ArrowDown")?;
+        self.tab.until(&format!("{chosen} !== {before}"), PATIENCE)
+    }
+
     /// Opens the page and waits for its first frame.
     pub fn open(address: &str) -> Outcome<Self> {
         let mut page = Self::open_in(Chromium::start(&[])?, address)?;

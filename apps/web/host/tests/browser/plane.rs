@@ -125,7 +125,8 @@ fn every_control_does_its_work(address: &str) -> Outcome {
     ensure((700.0..900.0).contains(&t), || format!("the slider was dragged to timestep {t}"))?;
     page.tab.click("[data-do=another]", 0.5)?;
     changed(&mut page, "seed")?;
-    choose_next(&mut page, "schedule")?;
+    page.choose_next("schedule")?;
+    page.tab.until("tweedie.account().schedule !== 'linear'", PATIENCE)?;
     changed(&mut page, "schedule")?;
     page.tab.click("#zero", 0.5)?;
     changed(&mut page, "zero terminal SNR")?;
@@ -160,12 +161,6 @@ fn every_control_does_its_work(address: &str) -> Outcome {
     let account = page.account()?;
     ensure(account["timestep"] == 400 && account["seed"] == 1, || format!("after a reset: {account}"))?;
     hold_against_the_reference(&mut page, &account)
-}
-
-/// Chooses the next entry of a menu with the keyboard: its list is a window of the browser's own.
-fn choose_next(page: &mut Page, menu: &str) -> Outcome {
-    page.tab.evaluate(&format!("document.getElementById({menu:?}).focus()"))?;
-    page.tab.key("ArrowDown")
 }
 
 fn keys_do_what_the_hints_say(address: &str) -> Outcome {
