@@ -16,6 +16,7 @@ const USAGE: &str = "\
 usage: cargo demo [arguments of `tweedie demo`]    build the tool and show the diffusion algebra on a picture
        cargo viewer [arguments of `tweedie-viewer`] build the viewer and open its window
        cargo burn [arguments of its example `shapes`] train with Burn, sample, and judge the samples
+       cargo burn digits [arguments of its example `digits`] the digits in Burn: samples, training on
        cargo check-all [arguments of `cargo test`] run all tests, with a GPU driver";
 
 fn main() -> ExitCode {
@@ -25,7 +26,7 @@ fn main() -> ExitCode {
     let code = match job.as_deref() {
         Some("demo") => launch(&TOOL, &DEVICES, &["demo"], &rest),
         Some("viewer") => launch(&VIEWER, &["--adapters"], &[], &rest),
-        Some("burn") => launch(&BURN, &["--adapter"], &[], &rest),
+        Some("burn") => burn(&rest),
         Some("test") => test(&rest),
         Some("platform") => platform::platform(&rest),
         Some("help" | "--help" | "-h") => {
@@ -52,8 +53,16 @@ const VIEWER: [&str; 3] = ["--release", "--package", "tweedie-viewer"];
 
 /// A workspace of its own, in a folder of its own beside what else is compiled. It trains in the profile that its tests have: the
 /// GPU does the work, and compiling Burn twice takes longer than what is gained.
-const BURN: [&str; 6] =
-    ["--manifest-path", "integrations/burn/Cargo.toml", "--target-dir", "target/burn", "--example", "shapes"];
+const BURN: [&str; 5] = ["--manifest-path", "integrations/burn/Cargo.toml", "--target-dir", "target/burn", "--example"];
+
+/// Runs the example `digits` where that is the first argument, else `shapes`.
+fn burn(arguments: &[String]) -> Step {
+    let (example, arguments) = match arguments {
+        [first, rest @ ..] if first == "digits" => ("digits", rest),
+        all => ("shapes", all),
+    };
+    launch(&[&BURN[..], &[example]].concat(), &["--adapter"], &[], arguments)
+}
 
 /// Builds a program, asks it for a device, and runs it.
 fn launch(program: &[&str], question: &[&str], command: &[&str], arguments: &[String]) -> Step {

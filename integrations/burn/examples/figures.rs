@@ -1,6 +1,7 @@
 //! Writes the tables of the README anew from the files in `results`, so that no figure in it is typed.
 //!
-//! `cargo run --example figures`, after `shapes` and `side_by_side` have been run with `--out` there.
+//! `cargo run --example figures`, after `shapes` and `side_by_side` have been run with `--out` there, and `digits train` with
+//! `--out` and `digits samples` with `--results`.
 
 use anyhow::Context as _;
 use serde_json::Value;
@@ -19,6 +20,7 @@ fn main() -> anyhow::Result<()> {
     text = between(&text, "shapes", &shapes(&read("shapes.json")?))?;
     let reports = [read("side_by_side.json")?, read("side_by_side_unfused.json")?];
     text = between(&text, "side_by_side", &side_by_side(&reports))?;
+    text = between(&text, "digits", &digits(&read("digits_samples.json")?, &read("digits.json")?))?;
     Ok(std::fs::write(path, text)?)
 }
 
@@ -36,6 +38,11 @@ fn number(value: &Value, digits: usize) -> String {
 
 fn percent(value: &Value) -> String {
     value.as_f64().map_or_else(|| "?".to_owned(), |share| format!("{:.1}%", 100.0 * share))
+}
+
+/// A small number in the notation of powers of ten.
+fn small(value: &Value) -> String {
+    value.as_f64().map_or_else(|| "?".to_owned(), |number| format!("{number:.1e}"))
 }
 
 fn word(value: &Value) -> &str {
@@ -95,4 +102,40 @@ fn side_by_side(reports: &[Value]) -> String {
     let adapter = reports.first().map_or("?", |report| word(&report["adapter"]));
     let _ = writeln!(text, "\nOn {adapter}.\n");
     text
+}
+
+fn digits(samples: &Value, course: &Value) -> String {
+    let mut text = format!(
+        "A digit of each class in {} calls of DPM-Solver++ 2M, guidance {}, on {}, {}.\n\n",
+        samples["calls"],
+        number(&samples["guidance"], 1),
+        word(&samples["adapter"]),
+        word(&samples["date"]),
+    );
+    text += "| predicts | largest difference of a pixel, of -1 to 1 | seconds by Burn | by WGSL |\n|---|---|---|---|\n";
+    for row in samples["networks"].as_array().into_iter().flatten() {
+        let (predicts, most) = (word(&row["predicts"]), small(&row["largest_difference"]));
+        let [burn, wgsl] = ["burn_seconds", "wgsl_seconds"].map(|key| number(&row[key], 1));
+        let _ = writeln!(text, "| {predicts} | {most} | {burn} | {wgsl} |");
+    }
+    let _ = writeln!(
+        text,
+        "\nThe network for v, {} parameters, continued for {} steps of {} digits; {} s a step in Burn on {}, {} s in PyTorch {} on \
+         the processor, {}.\n",
+        course["parameters"],
+        course["steps"],
+        course["batch"],
+        number(&course["burn_step_seconds"], 2),
+        word(&course["adapter"]),
+        number(&course["torch_step_seconds"], 2),
+        word(&course["torch"]),
+        word(&course["date"]),
+    );
+    text += "| apart by, relative | in the first step | at most | in step |\n|---|---|---|---|\n";
+    for (name, key) in [("loss", "losses"), ("norm of all gradients", "norms")] {
+        let curves = &course[key];
+        let (first, most) = (small(&curves["first_difference"]), small(&curves["largest_difference"]));
+        let _ = writeln!(text, "| {name} | {first} | {most} | {} |", curves["at_step"]);
+    }
+    text + "\n"
 }

@@ -3,6 +3,7 @@
 
 mod bridge;
 mod devices;
+mod digits_unet;
 mod harness;
 mod sampling;
 mod shapes;
@@ -34,7 +35,8 @@ fn main() -> std::process::ExitCode {
         let fusion = if cfg!(feature = "fusion") { "on" } else { "off" };
         println!("adapter: {}\nfusion: {fusion}", harness.adapter);
     }
-    let tests = [bridge::TESTS, training::TESTS, sampling::TESTS, devices::TESTS, shapes::TESTS].concat();
+    let tests =
+        [bridge::TESTS, training::TESTS, sampling::TESTS, devices::TESTS, shapes::TESTS, digits_unet::TESTS].concat();
     let trials = tests.into_iter().map(|(name, test): Test| {
         let ignored = harness.is_none();
         let harness = harness.clone();

@@ -168,7 +168,7 @@ pub static STEPS: [Step; 28] = [
     step(
         "burn",
         "Burn 0.22, wgpu backend",
-        "tweedie's ops on Burn tensors: values, gradients, samplers, several devices, with fusion and without",
+        "tweedie's ops on Burn tensors: values, gradients, samplers, several devices, the digits, with fusion and without",
         &["xtask/scripts/burn.sh"],
     ),
     step(
