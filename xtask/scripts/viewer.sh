@@ -5,7 +5,7 @@
 #
 #   xtask/scripts/viewer.sh [--screenshots DIR] [FILTER]
 #
-# Installs what is missing through apt-get. The screenshots that the tests leave in target/tmp/viewer are copied to DIR.
+# Installs what is missing through apt-get. The screenshots that the tests leave in the target directory are copied to DIR.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
@@ -47,7 +47,7 @@ code=0
 cargo test --package tweedie-viewer -- "$@" || code=1
 if [[ -n $screenshots ]]; then
   mkdir -p "$screenshots"
-  cp target/tmp/viewer/*.png "$screenshots"
+  cp "${CARGO_TARGET_DIR:-target}"/tmp/viewer/*.png "$screenshots"
 fi
 if ((code == 0)); then echo "viewer: every test passed"; else echo "viewer: a test FAILED"; fi
 exit $code
