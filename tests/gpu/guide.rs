@@ -330,7 +330,8 @@ fn finished(harness: &Harness, dims: &[usize], [expects, does]: [Finish; 2]) -> 
     let call = Guider::linear(3.0).alone(None).expect("a call");
     let call = GuiderCall { finish: Some(expects), ..call };
     let rows = [call.row];
-    harness.run(&scene.guide(&rows).plan(&harness.context).expect("a plan"), Recording::call(0));
+    let guide = Guide { third: None, fourth: None, ..scene.guide(&rows) };
+    harness.run(&guide.plan(&harness.context).expect("a plan"), Recording::call(0));
     let request = GuideFinish {
         finish: does,
         dims,
