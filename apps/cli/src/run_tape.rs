@@ -3,7 +3,7 @@
 use crate::report::Outcome;
 use anyhow::anyhow;
 use files::{Array, Header, TensorFile};
-use tweedie::math::run::{RunError, RunInputs, RunLoop};
+use tweedie::math::run::{RunError, RunInputs, RunLoop, spread_mask};
 
 /// The tensors of a recorded run.
 pub struct RunTape {
@@ -28,6 +28,15 @@ const OUTPUTS: [Names; 4] = [
     &["third_outputs"],
     &["fourth_outputs"],
 ];
+
+/// A mask of one channel, or of a resolution that divides that of the samples, spread over them; another one as it is.
+fn spread(mut mask: Array, shape: &[usize]) -> Array {
+    if let Ok(data) = spread_mask(&mask.data, &mask.header.shape, shape) {
+        mask.data = data;
+        mask.header.shape = shape.to_vec();
+    }
+    mask
+}
 
 impl RunTape {
     /// Reads what the run needs and no more. A run with a seed draws the noise that is not there; its shape is then that of an
@@ -58,7 +67,7 @@ impl RunTape {
             }
             Ok(array)
         };
-        let mask = like(optional("mask")?)?;
+        let mask = like(optional("mask")?.map(|mask| spread(mask, &shape)))?;
         let inpaint_noise = like(optional("inpaint_noise")?)?;
         if mask.is_some() && run.redraws_known_noise() && inpaint_noise.is_none() && !run.has_seed() {
             let needed = "expected a tensor `inpaint_noise`, or a seed in the run: this sampler draws the noise of a known region anew";

@@ -53,6 +53,36 @@ impl RunInputs<'_> {
     }
 }
 
+/// A mask of fewer elements spread over a shape: each number of an axis is repeated until that is as long as the shape's. So a mask
+/// may have one channel, one sample, or a resolution that divides that of the latent.
+///
+/// ```
+/// let mask = tweedie::math::run::spread_mask(&[1.0, 0.0], &[1, 1, 1, 2], &[1, 2, 1, 4])?;
+/// assert_eq!(mask, [1.0, 1.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0]);
+/// # Ok::<(), tweedie::math::run::RunError>(())
+/// ```
+///
+/// # Errors
+/// [`RunError::Value`] for another number of axes, an axis that does not divide the shape's, and numbers that are not as many as the
+/// mask's own shape has.
+pub fn spread_mask(mask: &[f64], from: &[usize], to: &[usize]) -> Result<Vec<f64>, RunError> {
+    let divides = |(from, to): (&usize, &usize)| to.checked_rem(*from) == Some(0);
+    if from.len() != to.len() || !from.iter().zip(to).all(divides) {
+        let expected = format!("axes that divide those of {to:?}");
+        return Err(RunError::Value { name: "mask".to_owned(), expected, found: format!("{from:?}") });
+    }
+    length("mask", mask.len(), from.iter().product())?;
+    let mut spread = mask.to_vec();
+    // From the last axis on: what lies within an element of an axis is whole by then.
+    let mut inner = 1;
+    for (from, to) in from.iter().zip(to).rev() {
+        let (each, times) = (inner.max(1), to / from);
+        spread = spread.chunks(each).flat_map(|part| std::iter::repeat_n(part, times)).flatten().copied().collect();
+        inner = each * to;
+    }
+    Ok(spread)
+}
+
 /// Checks the elements of a tensor.
 pub(super) fn length(name: &str, found: usize, expected: usize) -> Result<(), RunError> {
     if found == expected {
@@ -60,4 +90,38 @@ pub(super) fn length(name: &str, found: usize, expected: usize) -> Result<(), Ru
     }
     let (name, expected) = (name.to_owned(), format!("{expected} elements"));
     Err(RunError::Value { name, expected, found: found.to_string() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mask_is_spread_along_every_axis() {
+        let mask: Vec<f64> = (0..12).map(f64::from).collect();
+        let (from, to) = ([2, 1, 3, 2], [4, 2, 6, 6]);
+        let spread = spread_mask(&mask, &from, &to).unwrap();
+        assert_eq!(spread.len(), 4 * 2 * 6 * 6);
+        let mut at = spread.iter();
+        for (b, c, y, x) in indices(to) {
+            let expected = mask[((b / 2) * 3 + y / 2) * 2 + x / 3];
+            assert_eq!(at.next(), Some(&expected), "{b} {c} {y} {x}");
+        }
+        assert_eq!(spread_mask(&mask, &from, &from).unwrap(), mask);
+    }
+
+    /// The indices of a shape in order.
+    fn indices([b, c, h, w]: [usize; 4]) -> impl Iterator<Item = (usize, usize, usize, usize)> {
+        (0..b * c * h * w).map(move |i| (i / (c * h * w), i / (h * w) % c, i / w % h, i % w))
+    }
+
+    #[test]
+    fn a_mask_that_does_not_fit_is_refused() {
+        let refused =
+            |count: usize, from: &[usize]| spread_mask(&vec![1.0; count], from, &[2, 4, 6]).unwrap_err().to_string();
+        assert_eq!(refused(8, &[2, 1, 4]), "mask: expected axes that divide those of [2, 4, 6], found [2, 1, 4]");
+        assert_eq!(refused(6, &[1, 6]), "mask: expected axes that divide those of [2, 4, 6], found [1, 6]");
+        assert_eq!(refused(0, &[0, 4, 6]), "mask: expected axes that divide those of [2, 4, 6], found [0, 4, 6]");
+        assert_eq!(refused(5, &[1, 1, 6]), "mask: expected 6 elements, found 5");
+    }
 }

@@ -65,7 +65,7 @@ pub use compat::RunCompat;
 pub use drive::RunRecord;
 pub use error::RunError;
 pub use host_loop::{HostLoop, RunAsk};
-pub use inputs::RunInputs;
+pub use inputs::{RunInputs, spread_mask};
 pub use model::RunModel;
 pub use models::NamedModel;
 pub use parameterisation::Parameterisation;
