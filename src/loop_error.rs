@@ -32,6 +32,16 @@ pub enum LoopError {
         /// The numbers that were given.
         found: usize,
     },
+    /// Dimensions that are not those of the batch.
+    #[error("expected dims [batch, ...] of {batch} samples of {elements} elements, found {found:?}")]
+    Dims {
+        /// The samples of the loop.
+        batch: u32,
+        /// The elements of each.
+        elements: u32,
+        /// The dimensions.
+        found: Vec<usize>,
+    },
     /// Loops of different numbers of calls that were to be recorded together.
     #[error("expected {expected} calls in each of the loops that are recorded together, found {found}")]
     Calls {

@@ -112,10 +112,10 @@ pub(super) fn check(asked: &[Asked], shape: Shape, tensors: &LoopTensors<'_>) ->
 
 /// Checks that dimensions are those of the batch.
 fn check_dims(dims: &[usize], shape: Shape) -> Result<(), LoopError> {
-    let found = dims.iter().fold(1usize, |product, &size| product.saturating_mul(size));
-    let (expected, batch) = (shape.total(), dims.first().copied().unwrap_or(0));
-    if batch as u64 != u64::from(shape.batch) {
-        return Err(LoopError::Count { what: "dims, the first", expected: u64::from(shape.batch), found: batch });
+    let total = dims.iter().try_fold(1u64, |product, &size| product.checked_mul(size as u64));
+    let is_batch = dims.first().is_some_and(|&batch| batch as u64 == u64::from(shape.batch));
+    match is_batch && total == Some(shape.total()) {
+        true => Ok(()),
+        false => Err(LoopError::Dims { batch: shape.batch, elements: shape.elements, found: dims.to_vec() }),
     }
-    if found as u64 == expected { Ok(()) } else { Err(LoopError::Count { what: "dims", expected, found }) }
 }

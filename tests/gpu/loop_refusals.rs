@@ -55,9 +55,11 @@ fn what_cannot_be_recorded_is_refused(harness: &Harness) {
         "expected a tensor `dims`: the guider compares channels, positions or samples"
     );
     let short = refused(compared(), &|it| LoopTensors { dims: Some(&[2, 5, 3]), ..it }, drawn());
-    assert_eq!(short, "dims: expected 40 numbers, as many as the shape has, found 30");
+    assert_eq!(short, "expected dims [batch, ...] of 2 samples of 20 elements, found [2, 5, 3]");
     let other = refused(compared(), &|it| LoopTensors { dims: Some(&[1, 40]), ..it }, drawn());
-    assert_eq!(other, "dims, the first: expected 2 numbers, as many as the shape has, found 1");
+    assert_eq!(other, "expected dims [batch, ...] of 2 samples of 20 elements, found [1, 40]");
+    let hostile = refused(compared(), &|it| LoopTensors { dims: Some(&[2, usize::MAX, usize::MAX]), ..it }, drawn());
+    assert!(hostile.starts_with("expected dims [batch, ...] of 2 samples"), "{hostile}");
     let short = refused(small_run("euler"), &|it| LoopTensors { mask: Some(LoopMask::Host(&[1.0; 3])), ..it }, drawn());
     assert_eq!(short, "mask: expected 40 numbers, as many as the shape has, found 3");
     let planned = Run { flip_sigmas: true, ..small_run("euler") };

@@ -63,15 +63,20 @@ impl RunInputs<'_> {
 /// ```
 ///
 /// # Errors
-/// [`RunError::Value`] for another number of axes, an axis that does not divide the shape's, and numbers that are not as many as the
-/// mask's own shape has.
+/// [`RunError::Value`] for another number of axes, an axis that does not divide the shape's, numbers that are not as many as the
+/// mask's own shape has, and a shape of more elements than an address counts.
 pub fn spread_mask(mask: &[f64], from: &[usize], to: &[usize]) -> Result<Vec<f64>, RunError> {
     let divides = |(from, to): (&usize, &usize)| to.checked_rem(*from) == Some(0);
     if from.len() != to.len() || !from.iter().zip(to).all(divides) {
         let expected = format!("axes that divide those of {to:?}");
         return Err(RunError::Value { name: "mask".to_owned(), expected, found: format!("{from:?}") });
     }
-    length("mask", mask.len(), from.iter().product())?;
+    let elements = |shape: &[usize]| shape.iter().try_fold(1usize, |product, &size| product.checked_mul(size));
+    if elements(to).is_none() {
+        let expected = "a shape whose elements an address counts".to_owned();
+        return Err(RunError::Value { name: "mask".to_owned(), expected, found: format!("{to:?}") });
+    }
+    length("mask", mask.len(), elements(from).unwrap_or(usize::MAX))?;
     let mut spread = mask.to_vec();
     // From the last axis on: what lies within an element of an axis is whole by then.
     let mut inner = 1;
@@ -123,5 +128,6 @@ mod tests {
         assert_eq!(refused(6, &[1, 6]), "mask: expected axes that divide those of [2, 4, 6], found [1, 6]");
         assert_eq!(refused(0, &[0, 4, 6]), "mask: expected axes that divide those of [2, 4, 6], found [0, 4, 6]");
         assert_eq!(refused(5, &[1, 1, 6]), "mask: expected 6 elements, found 5");
+        assert!(spread_mask(&[1.0], &[1, 1], &[usize::MAX, 2]).is_err(), "more than there is room for");
     }
 }
