@@ -3,6 +3,7 @@
 use crate::support::loops::{Inputs, deviation, run};
 use tweedie::error::LoopError;
 use tweedie::math::catalog::SamplerOptions;
+use tweedie::math::sampler::Variance;
 use tweedie::table::Deviation;
 use tweedie::{HostSampling, Model, NoiseKey, Quantity, Sampler, Schedule, Shape};
 
@@ -84,4 +85,30 @@ fn answers_that_do_not_fit_change_nothing() {
     }
     let calls = sampler.calls().len();
     assert_eq!(host.give(&[0.0; 10], &[0.0; 10]), Err(LoopError::Call { calls, found: calls }));
+}
+
+/// A learned variance is another output of the network, which must be given.
+#[test]
+fn a_learned_variance_is_read() {
+    let model = Model::new(Schedule::linear(1000, 1e-4, 0.02).expect("a schedule"), Quantity::Epsilon);
+    let options =
+        SamplerOptions { steps: Some(6), variance: Some(Variance::LearnedRange), ..SamplerOptions::default() };
+    let sampler = Sampler::CATALOGUE.find("ddpm").expect("ddpm").build(&model, &options).expect("a sampler");
+    let key = NoiseKey::seed(4).stream(9);
+    let begin = || HostSampling::new(&sampler, SHAPE, key);
+    let missing = begin().give(&[0.1; 10], &[]);
+    assert!(matches!(missing, Err(LoopError::Missing { tensor: "learned", .. })), "{missing:?}");
+    let short = begin().give_with_variance(&[0.1; 10], &[], &[0.0; 9]);
+    assert_eq!(short, Err(LoopError::Count { what: "learned", expected: 10, found: 9 }));
+    let given = |learned: f32| {
+        let mut host = begin();
+        host.give_with_variance(&[0.1; 10], &[], &[learned; 10]).expect("an answer");
+        host.samples().to_vec()
+    };
+    let row = &sampler.calls()[0].row;
+    let [low, high] = [-1.0, 1.0].map(|v: f64| row.z * (row.learned[0] + v * row.learned[1]).exp());
+    assert!(high - low > 1e-3, "the interval is seen: {low} to {high}");
+    let noise = key.stream(9).reference(2, 5);
+    let exact: Vec<f64> = given(-1.0).iter().zip(noise).map(|(x, z)| x + (high - low) * z).collect();
+    assert!(deviation(&given(1.0), &exact) <= ROUNDED);
 }

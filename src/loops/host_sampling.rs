@@ -7,7 +7,7 @@ use crate::gpu::tensor::Shape;
 use crate::loop_error::LoopError;
 use crate::math::sampler::Sampler;
 use crate::noise::NoiseKey;
-use crate::table::step::StepRow;
+use crate::table::step::{Deviation, StepRow};
 use std::collections::VecDeque;
 
 /// A question to the network.
@@ -68,7 +68,7 @@ impl<'a> HostSampling<'a> {
     pub fn from_clean(sampler: &'a Sampler, shape: Shape, key: NoiseKey, x0: &[f64]) -> Result<Self, LoopError> {
         let [[of_x0, of_z], _] = sampler.start_from_row();
         let mut it = Self::begun(sampler, shape, key);
-        it.check("x0", x0.len())?;
+        check("x0", x0.len(), it.x.len())?;
         it.x.iter_mut().zip(x0).for_each(|(z, x0)| *z = of_x0 * x0 + of_z * *z);
         Ok(it)
     }
@@ -76,7 +76,8 @@ impl<'a> HostSampling<'a> {
     /// A loop whose samples are the noise of the start.
     fn begun(sampler: &'a Sampler, shape: Shape, key: NoiseKey) -> Self {
         let elements = shape.elements.max(1) as usize;
-        let x = key.stream(key.stream.wrapping_sub(1)).reference(shape.batch as usize, elements);
+        let noise = |_| key.stream(key.stream.wrapping_sub(1)).reference(shape.batch as usize, elements);
+        let x = (shape.total() > 0).then_some(()).map(noise).unwrap_or_default();
         Self { sampler, elements, guidance: 1.0, key, calls: 0, x, remembered: VecDeque::new() }
     }
 
@@ -100,22 +101,43 @@ impl<'a> HostSampling<'a> {
         self.guidance != 1.0
     }
 
-    /// Takes the network's predictions, with the condition and without it, and goes on to the next call. Without guidance the second
-    /// is not read. Of a sampler with [slices](Sampler::slices) those of a sample follow each other.
+    /// Takes the network's predictions, `[batch, slices, elements]`, with the condition and without it, and goes on to the next call.
+    /// Without guidance the second is not read; there is one [slice](Sampler::slices) but for flow maps.
     ///
     /// # Errors
-    /// [`LoopError::Call`] after the end, [`LoopError::Count`] for predictions of another size; then nothing has changed.
+    /// [`LoopError::Call`] after the end, [`LoopError::Count`] for predictions of another size, [`LoopError::Missing`] where the variance
+    /// is learned; then nothing has changed.
     pub fn give(&mut self, conditional: &[f32], unconditional: &[f32]) -> Result<(), LoopError> {
+        self.give_with_variance(conditional, unconditional, &[])
+    }
+
+    /// The same with the network's second output, `[batch, elements]`, of which a learned variance is made.
+    ///
+    /// # Errors
+    /// As [`give`](Self::give).
+    pub fn give_with_variance(
+        &mut self,
+        conditional: &[f32],
+        unconditional: &[f32],
+        learned: &[f32],
+    ) -> Result<(), LoopError> {
         let beyond = LoopError::Call { calls: self.sampler.calls().len(), found: self.calls };
         let call = self.sampler.calls().get(self.calls).ok_or(beyond)?;
         let slices = self.sampler.slices();
-        self.check("conditional", conditional.len() / slices)?;
+        check("conditional", conditional.len(), slices * self.x.len())?;
         if self.is_guided() {
-            self.check("unconditional", unconditional.len() / slices)?;
+            check("unconditional", unconditional.len(), slices * self.x.len())?;
+        }
+        if self.sampler.deviation() != Deviation::Fixed && call.row.z != 0.0 {
+            let reason = "the variance of the sampler is learned: HostSampling::give_with_variance takes it";
+            if learned.is_empty() {
+                return Err(LoopError::Missing { tensor: "learned", reason });
+            }
+            check("learned", learned.len(), self.x.len())?;
         }
         let row = StepRow { guidance: [self.guidance, 1.0 - self.guidance], ..call.row };
-        let predictions = [conditional, unconditional].map(|given| given.iter().copied().map(f64::from).collect());
-        let (next, remembered) = self.stepped(&row, &predictions, slices);
+        let outputs = [conditional, unconditional, learned].map(|given| given.iter().copied().map(f64::from).collect());
+        let (next, remembered) = self.stepped(&row, &outputs, slices);
         self.x = next;
         self.remembered.push_front(remembered);
         self.remembered.truncate(StepRow::HISTORY);
@@ -135,13 +157,8 @@ impl<'a> HostSampling<'a> {
         &self.x
     }
 
-    fn check(&self, what: &'static str, found: usize) -> Result<(), LoopError> {
-        let expected = self.x.len() as u64;
-        if found as u64 == expected { Ok(()) } else { Err(LoopError::Count { what, expected, found }) }
-    }
-
     /// The next samples, and the numbers that later steps look back to.
-    fn stepped(&self, row: &StepRow, predictions: &[Vec<f64>; 2], slices: usize) -> (Vec<f64>, Vec<f64>) {
+    fn stepped(&self, row: &StepRow, outputs: &[Vec<f64>; 3], slices: usize) -> (Vec<f64>, Vec<f64>) {
         let options = StepOptions { clip: self.sampler.clip(), deviation: self.sampler.deviation(), rescale: 0.0 };
         let first = self.drawn(row.draws(false), row.stream.unwrap_or(self.calls as u32));
         let second = self.drawn(row.second_z.0 != 0.0, row.second_z.1);
@@ -151,7 +168,9 @@ impl<'a> HostSampling<'a> {
             let part =
                 |all: &'_ [f64], each: usize| all.get(sample * each..(sample + 1) * each).unwrap_or_default().to_vec();
             let of = |all: &'_ [f64]| part(all, self.elements);
-            let [conditional, unconditional] = predictions.each_ref().map(|all| part(all, slices * self.elements));
+            let [conditional, unconditional, learned] = outputs;
+            let [conditional, unconditional] =
+                [conditional, unconditional].map(|all| part(all, slices * self.elements));
             let past: Vec<Vec<f64>> = self.remembered.iter().map(|all| of(all)).collect();
             let inputs = Sample {
                 x: &of(&self.x),
@@ -159,6 +178,7 @@ impl<'a> HostSampling<'a> {
                 history: std::array::from_fn(|k| past.get(k).map_or(&[][..], Vec::as_slice)),
                 noise: &of(&first),
                 second_noise: &of(&second),
+                learned: &of(learned),
                 ..Sample::default()
             };
             let stepped = Step::reference(row, &options, &inputs);
@@ -176,4 +196,9 @@ impl<'a> HostSampling<'a> {
         let key = self.key.stream(self.key.stream.wrapping_add(stream));
         key.reference(self.x.len() / self.elements, self.elements)
     }
+}
+
+/// Checks how many numbers a network gives.
+fn check(what: &'static str, found: usize, expected: usize) -> Result<(), LoopError> {
+    if found == expected { Ok(()) } else { Err(LoopError::Count { what, expected: expected as u64, found }) }
 }
