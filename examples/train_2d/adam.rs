@@ -24,7 +24,8 @@ const STEP: u64 = 8;
 #[derive(Debug)]
 pub struct Adam {
     update: Dispatch,
-    moments: Buffer,
+    /// Both moments of each weight: the state beside the weights.
+    pub moments: Buffer,
     steps: Buffer,
     step: Buffer,
 }

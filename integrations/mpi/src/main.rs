@@ -15,15 +15,13 @@
 //! ranks        the processes: sums, a message to all, patience
 //! share        the part of a batch that is a process's own
 //! trainer      a training step on the adapter, in two halves: gradient and update
-//! optimiser    Adam
 //! checkpoint   the state of a run in a file, whole or not at all
-//! record       what a step drew and computed, in a file, for comparisons
+//! record       the numbers of a step in a file, for comparisons
 //! ```
 //!
 //! Exit code 0: done, 1: something failed, 2: a usage error, 3: no adapter. `mpirun` gives the code of the process that failed first.
 
 mod checkpoint;
-mod optimiser;
 mod options;
 mod ranks;
 mod record;
@@ -31,6 +29,9 @@ mod run;
 mod share;
 mod trainer;
 
+#[path = "../../../examples/train_2d/adam.rs"]
+#[expect(dead_code, reason = "the example uses more of it")]
+mod adam;
 #[path = "../../../examples/train_2d/data.rs"]
 #[expect(dead_code, reason = "the example uses more of it")]
 mod data;

@@ -1,4 +1,4 @@
-//! What a step drew and computed, in a file for each step and process.
+//! The numbers that a step drew and computed, in a file for each step and process.
 
 use crate::share::Share;
 use crate::trainer::{Drawings, Trainer};

@@ -12,11 +12,11 @@
 //!
 //! The loss is the mean over the whole batch, so gradients of parts are summed and not averaged.
 
+use crate::adam::Adam;
 use crate::checkpoint::State;
 use crate::data::{Data, Point};
 use crate::kernel::download;
 use crate::network::{Backward, Forward, Inputs, Matrices, TILE, embedding, initial_weights};
-use crate::optimiser::Optimiser;
 use crate::share::Share;
 use crate::streams;
 use anyhow::Result;
@@ -41,18 +41,17 @@ const WEIGHT: Weight = Weight::MinSnr { gamma: 20.0 };
 pub struct Trainer {
     gpu: Gpu,
     share: Share,
-    steps: u32,
     points: Vec<Point>,
     tensors: Tensors,
     weights: Matrices,
     forward: Forward,
     backward: Backward,
-    optimiser: Optimiser,
+    adam: Adam,
     around: TrainingStep,
     noise: tweedie::gpu::Plan,
 }
 
-/// What tweedie reads and writes of this process's samples.
+/// The buffers of this process's samples that tweedie reads and writes.
 #[derive(Debug)]
 struct Tensors {
     x0: Buffer,
@@ -98,7 +97,7 @@ impl Trainer {
         let inputs = Inputs { x_t: &tensors.x_t, timesteps: &tensors.timesteps, embedding: &embedding };
         let forward = Forward::new(&gpu, &weights, inputs, share.count);
         let backward = Backward::new(&gpu, &weights, &forward);
-        let optimiser = Optimiser::new(&gpu, &weights.buffer);
+        let adam = Adam::new(&gpu, &weights, &backward.gradient, steps);
 
         let shape = Shape::new(share.count, ELEMENTS);
         // A sample's numbers depend on its index in the whole batch.
@@ -124,7 +123,7 @@ impl Trainer {
         let around = TrainingStep::new(&context, &schedule, &training)?;
         let noise = tweedie::gpu::Plan::fill(&context, shape, drawn, Tensor::f32(&tensors.noise))?;
         let points = Data::Moons.points(streams::TRAINING_SET, (share.batch * BATCHES) as usize);
-        Ok(Self { gpu, share, steps, points, tensors, weights, forward, backward, optimiser, around, noise })
+        Ok(Self { gpu, share, points, tensors, weights, forward, backward, adam, around, noise })
     }
 
     /// The first half of step `k`: the gradient of the loss with respect to the weights, and the loss, of this process's samples.
@@ -148,23 +147,25 @@ impl Trainer {
 
     /// The second half of step `k`: the weights by the gradient of the whole batch.
     pub fn update(&self, k: u32, gradient: &[f32]) -> Result<()> {
-        self.optimiser.bring(&self.gpu, k, self.steps, gradient);
+        // In the place of this process's own.
+        self.gpu.queue.write_buffer(&self.backward.gradient.buffer, 0, bytemuck::cast_slice(gradient));
         self.gpu.submit(|encoder| {
-            self.optimiser.record(&mut encoder.begin_compute_pass(&ComputePassDescriptor::default()));
+            self.adam.select(encoder, k);
+            self.adam.record(&mut encoder.begin_compute_pass(&ComputePassDescriptor::default()));
         })?;
         Ok(())
     }
 
     /// The state from which a run goes on.
     pub fn state(&self) -> Result<State> {
-        Ok(State { weights: self.read(&self.weights.buffer)?, moments: self.read(&self.optimiser.moments)? })
+        Ok(State { weights: self.read(&self.weights.buffer)?, moments: self.read(&self.adam.moments)? })
     }
 
     /// Puts a state in the place of the present one.
     pub fn restore(&self, state: &State) {
         let write = |buffer, numbers: &[f32]| self.gpu.queue.write_buffer(buffer, 0, bytemuck::cast_slice(numbers));
         write(&self.weights.buffer, &state.weights);
-        write(&self.optimiser.moments, &state.moments);
+        write(&self.adam.moments, &state.moments);
     }
 
     /// The numbers of the first half of step `k`, which must have been the last.

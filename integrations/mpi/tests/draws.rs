@@ -1,4 +1,4 @@
-//! What each process draws and computes of its own samples: to the bit that of one process.
+//! The numbers that each process draws and computes of its own samples: to the bit those of one process.
 
 use crate::Test;
 use crate::stage::{BATCH, Finished, HALF, SIZES, STEPS, Stage};
@@ -12,9 +12,9 @@ pub const TESTS: &[Test] = &[
     ("draws::a_wrong_first_sample_is_noticed", wrong_first_sample),
 ];
 
-/// What depends on the sample alone.
+/// The tensors that depend on the sample alone.
 const DRAWN: [&str; 3] = ["timesteps", "noise", "x_t"];
-/// What depends on the weights too: they are the same at the first step of a run, and from a checkpoint.
+/// Those that depend on the weights too, which are the same at the first step of a run, and from a checkpoint.
 const COMPUTED: [&str; 2] = ["losses", "loss_gradient"];
 /// The seed of timesteps and noise, in `streams.rs` of the example.
 const KEY: NoiseKey = NoiseKey::seed(2016);

@@ -8,7 +8,7 @@ use safetensors::{Dtype, SafeTensors};
 /// The norm of all gradients above which `train.py` scales them down; the training in Burn does not.
 const LIMIT: f32 = 1.0;
 
-/// What a training was given in each of its steps, and what became of it.
+/// The inputs of each step of a training, and its course.
 #[derive(Clone, Debug)]
 pub struct Batches {
     /// Pictures of a step.
