@@ -14,7 +14,6 @@ use tweedie::{Plan, Shape, Storage, Tensor, wgpu};
 impl Adapter {
     /// The guided predictions of all calls.
     pub fn guide(&self, recorded: &RecordedPredictions) -> Outcome<Values> {
-        let finishes = recorded.calls.iter().any(|call| call.finish.is_some());
         let whole =
             recorded.calls.iter().any(|call| matches!(call.finish, Some(Finish::Mahiro { over_batch: true, .. })));
         // Calls without guidance have no sums.
@@ -34,52 +33,34 @@ impl Adapter {
                 return Err(window.too_large());
             }
             let piece = Piece { recorded, rows: &rows, shape, first: window.range().start, entry: total };
-            if finishes {
-                self.guide_and_finish(&piece, &mut guided)?;
-            } else {
-                self.guide_piece(&piece, &mut guided)?;
-            }
+            self.guide_piece(&piece, &mut guided)?;
             progress.advance(u64::from(shape.batch));
         }
         Ok(Values::Stored(self.storage, guided.concat()))
     }
 
-    /// Guides some samples through all calls, and appends their results to each call's.
+    /// Guides some samples through all calls, and appends their results to each call's. A mixture that is changed at each position is so
+    /// in f32, and rounded to the storage at the end.
     fn guide_piece(&self, piece: &Piece<'_>, guided: &mut [Vec<u8>]) -> Outcome {
         let total = piece.shape.total();
-        let buffers = Buffers::new(self, self.storage, total);
-        let plan = buffers.plan(self, piece, &buffers.conditional)?;
-        for (k, guided) in guided.iter_mut().enumerate() {
-            buffers.refill(self, piece, k);
-            self.run(&plan, Recording::call(k as u32))?;
-            guided.extend(self.download(&buffers.conditional, total)?);
-        }
-        Ok(())
-    }
-
-    /// The same for a guider that changes its mixture at each position, which is done in f32 and rounded to the storage at the end.
-    fn guide_and_finish(&self, piece: &Piece<'_>, guided: &mut [Vec<u8>]) -> Outcome {
-        let total = piece.shape.total();
-        let buffers = Buffers::new(self, Storage::F32, total);
-        let mixture = self.gpu.buffer("tweedie-cli::mixture", 4 * total);
-        let plan = buffers.plan(self, piece, &mixture)?;
-        let mut dims = piece.recorded.shape.clone();
-        dims.iter_mut().take(1).for_each(|batch| *batch = piece.shape.batch as usize);
+        let finishes = piece.recorded.calls.iter().any(|call| call.finish.is_some());
+        let storage = if finishes { Storage::F32 } else { self.storage };
+        let buffers = Buffers::new(self, storage, total);
+        let mixture = finishes.then(|| self.gpu.buffer("tweedie-cli::mixture", total * storage.bytes()));
+        let mixture = mixture.as_ref().unwrap_or(&buffers.conditional);
+        let plan = buffers.plan(self, piece, mixture)?;
+        let mut last: Option<(Finish, Plan)> = None;
         for (k, guided) in guided.iter_mut().enumerate() {
             buffers.refill(self, piece, k);
             self.run(&plan, Recording::call(k as u32))?;
             if let Some(finish) = piece.recorded.calls[k].finish {
-                let [unconditional, ..] = &buffers.others;
-                let request = GuideFinish {
-                    finish,
-                    dims: &dims,
-                    guided: (&mixture, 0),
-                    conditional: (&buffers.conditional, 0),
-                    unconditional: Some((unconditional, 0)),
+                let (_, plan) = match last.take().filter(|(of, _)| *of == finish) {
+                    Some(same) => last.insert(same),
+                    None => last.insert((finish, buffers.finish(self, piece, finish, mixture)?)),
                 };
-                self.run(&request.plan(&self.context).map_err(plan_failure)?, Recording::per_sample())?;
+                self.run(plan, Recording::per_sample())?;
             }
-            let values = Storage::F32.decode(&self.download_as(Storage::F32, &mixture, total)?);
+            let values = storage.decode(&self.download_as(storage, mixture, total)?);
             guided.extend(self.storage.encode(&values));
         }
         Ok(())
@@ -117,6 +98,21 @@ impl Buffers {
             ..Guide::in_place(piece.rows, piece.shape, Tensor::new(&self.conditional, self.storage))
         };
         plan.plan(&adapter.context).map_err(plan_failure)
+    }
+
+    /// The plan of a change of the mixture.
+    fn finish(&self, adapter: &Adapter, piece: &Piece<'_>, finish: Finish, mixture: &wgpu::Buffer) -> Outcome<Plan> {
+        let mut dims = piece.recorded.shape.clone();
+        dims.iter_mut().take(1).for_each(|batch| *batch = piece.shape.batch as usize);
+        let [unconditional, ..] = &self.others;
+        let request = GuideFinish {
+            finish,
+            dims: &dims,
+            guided: (mixture, 0),
+            conditional: (&self.conditional, 0),
+            unconditional: Some((unconditional, 0)),
+        };
+        request.plan(&adapter.context).map_err(plan_failure)
     }
 
     /// Writes the predictions of a call, rounded to the adapter's storage.

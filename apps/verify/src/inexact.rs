@@ -1,6 +1,7 @@
 //! The forward analysis of a run: tensors with the largest errors that their elements may have.
 
 use tweedie::Storage;
+use tweedie::gpu::compare::{Comparison, Expected};
 
 /// Roundings of a product in a sum, in units of the last place's half: its coefficient, its factor, itself; each term adds one more.
 const ROUNDINGS: f64 = 3.0;
@@ -36,4 +37,13 @@ impl Inexact {
         let errors = (0..count).map(error).collect();
         Self { values: (0..count).map(value).collect(), errors }
     }
+}
+
+/// The comparison of a result on the GPU with a recorded one, where each element may be off by its bound.
+pub fn compared(found: &[f32], recorded: &[f64], bounds: &[f64]) -> Comparison {
+    let mut comparison = Comparison::new(Storage::F32);
+    let unit = Comparison::ARITHMETIC * Storage::F32.unit_roundoff();
+    let expected = recorded.iter().zip(bounds).map(|(&value, bound)| Expected { value, magnitude: bound / unit });
+    comparison.add_all(found, &expected.collect::<Vec<_>>());
+    comparison
 }

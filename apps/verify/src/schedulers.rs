@@ -4,12 +4,12 @@
 //! The tensors are f32. The bound on the result is that of a forward analysis of the rows; a clip does not enlarge an error.
 
 use crate::device::Device;
-use crate::inexact::Inexact;
+use crate::inexact::{Inexact, compared};
 use crate::tensors::Tensors;
 use crate::{Error, Named, Outcome, WRONG};
 use serde_json::Value;
 use tweedie::config::Scheduler;
-use tweedie::gpu::compare::{Comparison, Expected};
+use tweedie::gpu::compare::Comparison;
 use tweedie::math::catalog::SamplerOptions;
 use tweedie::table::{Clip, Deviation};
 use tweedie::{Noise, Recording, Sampler, Sampling, Shape, Storage, Tensor, wgpu};
@@ -184,11 +184,7 @@ pub async fn check(device: &Device<'_>, of: &Recorded, wrong: bool) -> Outcome<C
         Ok(())
     };
     device.gpu.submit(record)?.map_err(Error::Record)?;
-    let mut comparison = Comparison::new(Storage::F32);
-    let unit = Comparison::ARITHMETIC * Storage::F32.unit_roundoff();
     let bounds = of.bounds();
-    let expected = of.result.iter().zip(bounds).map(|(&value, bound)| Expected { value, magnitude: bound / unit });
     let found = device.read(Storage::F32, &x, total).await?;
-    comparison.add_all(&found, &expected.collect::<Vec<_>>());
-    Ok(comparison)
+    Ok(compared(&found, &of.result, &bounds))
 }

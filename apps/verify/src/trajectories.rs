@@ -4,11 +4,11 @@
 //! at hand: each row passes on the errors of the samples that it reads, times its coefficients, and adds those of its own sums.
 
 use crate::device::Device;
-use crate::inexact::Inexact;
+use crate::inexact::{Inexact, compared};
 use crate::tensors::Tensors;
 use crate::{Error, Named, Outcome, WRONG};
 use serde_json::Value;
-use tweedie::gpu::compare::{Comparison, Expected};
+use tweedie::gpu::compare::Comparison;
 use tweedie::math::run::{Run, RunInputs, RunLoop, RunNoise};
 use tweedie::{Loop, LoopTensors, Shape, Storage, Tensor, wgpu};
 
@@ -115,13 +115,9 @@ pub async fn check(device: &Device<'_>, of: &Trajectory, wrong: bool) -> Outcome
         })
     };
     device.gpu.submit(record)?.map_err(Error::Loop)?;
-    let mut comparison = Comparison::new(Storage::F32);
-    let unit = Comparison::ARITHMETIC * Storage::F32.unit_roundoff();
     let bounds = of.bounds(&mut noise_of_bounds)?;
-    let expected = of.result.iter().zip(bounds).map(|(&value, bound)| Expected { value, magnitude: bound / unit });
     let found = device.read(Storage::F32, &x, total).await?;
-    comparison.add_all(&found, &expected.collect::<Vec<_>>());
-    Ok(comparison)
+    Ok(compared(&found, &of.result, &bounds))
 }
 
 /// The clean samples of an answer: guided, and of the unconditional prediction.
