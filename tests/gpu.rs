@@ -114,6 +114,7 @@ const NEED_USUAL_BUFFERS: &[&str] = &[
     // A variance that is learned, beside noise that is given or gradients that lie apart.
     "vlb_terms::bit_identical_in_every_run_and_batch",
     "vlb_terms::numbers_that_are_none",
+    "vlb_terms::an_error_beyond_the_clip_that_rounds_away",
     "vlb_terms::extremes",
     "likelihoods::guided_diffusion",
     "likelihoods::primitives_of_guided_diffusion",
@@ -128,6 +129,7 @@ const NEED_USUAL_BUFFERS: &[&str] = &[
     "bench_kinds::kinds_are_their_plans",
     // Guidance, noise that no row uses, or seeds beside memory.
     "steps::what_a_row_does_not_need_may_hold_anything",
+    "sampling::plans_beside_each_other_remember_together",
     "joining::a_server_refuses_what_it_cannot_run",
     "moved_roles::of_steps",
     "batching::a_request_of_any_sampler_is_as_alone",

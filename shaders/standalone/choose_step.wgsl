@@ -1,27 +1,25 @@
 // The controller of a sampler that chooses its own steps: judges the step that was made by its error, and chooses the next from a
 // table in ln sigma. Host twin: `tweedie::math::run::RunLoop::on_table`.
-// Expects: from the host SMALL_WORKGROUP, UNITS, STATE_WORDS.
+// Expects: from the host SMALL_WORKGROUP, UNITS, STATE_WORDS, the words WORD_STEP, WORD_DRAW, WORD_CHOICE, WORD_REACHED.
 // Defines: ChooseParams, the entry point choose_step.
 struct ChooseParams {
     samples: u32,
     order: u32,         // stages of a step
-    first_error: u32,   // word of the first error
     error_stride: u32,  // words from one sample's error to the next; 0 where the batch has one
+    begins: u32,        // whether the run begins
     powers: vec3<f32>,  // of the inverse errors of this step and the last two accepted ones
     safety: f32,        // the least factor that is accepted
     first_step: f32,    // in units
-    begins: u32,        // whether the run begins
     words: u32,         // first of the words that steps look up, in `run`
     pitch: u32,         // from one kind of words to the next
     told: u32,          // from one stage's numbers for the network to the next
-    state: u32,         // first word of the states
-    @size(8) has_noise: u32,
+    @size(16) state: u32, // first word of the states
 }
 
 @group(0) @binding(0) var<uniform> params: ChooseParams;
 @group(0) @binding(1) var<storage, read> errors: array<f32>;
-// For each place of each stage the number told, the sigma and the factor of the input; then, of steps with noise, for each step the
-// units that its solver goes on.
+// For each place of each stage the number told, the sigma, the factor of the input and 0; then for each step the units that its
+// solver goes.
 @group(0) @binding(2) var<storage, read> table: array<f32>;
 // Numbers for the network, words that steps look up, states: the caller sees it.
 @group(0) @binding(3) var<storage, read_write> run: array<u32>;
@@ -68,9 +66,6 @@ fn units_of(state: State) -> u32 {
 
 // The units that the solver of a step goes: those of the step, and more where noise is added again.
 fn further(units: u32, remaining: u32) -> u32 {
-    if (params.has_noise == 0u) {
-        return units;
-    }
     let levels = 4u * (params.order * UNITS + 1u);
     return min(max(u32(table[levels + units]), units), remaining);
 }
@@ -97,8 +92,8 @@ fn tell(sample: u32, state: State) {
         run[first + 4u + sample] = told;
         run[first + 4u + params.samples + sample] = told;
     }
-    set_word(3u, sample, to);
-    set_word(4u, sample, state.accepted);
+    set_word(WORD_STEP, sample, to);
+    set_word(WORD_DRAW, sample, state.accepted);
 }
 
 @compute @workgroup_size(SMALL_WORKGROUP, 1, 1)
@@ -116,10 +111,10 @@ fn choose_step(@builtin(global_invocation_id) id: vec3<u32>) {
     var state = state_of(sample);
     let units = units_of(state);
     if (units == 0u) {
-        set_word(5u, sample, 0u);
+        set_word(WORD_CHOICE, sample, 0u);
         return;
     }
-    state.error = sqrt(errors[params.first_error + sample * params.error_stride]);
+    state.error = sqrt(errors[sample * params.error_stride]);
     let inverse = 1.0 / (state.error + 1e-8);
     if (state.attempts == 0u) {
         state.inverse = vec2<f32>(inverse);
@@ -135,10 +130,10 @@ fn choose_step(@builtin(global_invocation_id) id: vec3<u32>) {
         state.place += units;
         state.accepted++;
         state.inverse = vec2<f32>(inverse, state.inverse.x);
-        set_word(5u, sample, 1u + to - units);
-        set_word(6u, sample, params.order * state.place);
+        set_word(WORD_CHOICE, sample, 1u + to - units);
+        set_word(WORD_REACHED, sample, params.order * state.place);
     } else {
-        set_word(5u, sample, 0u);
+        set_word(WORD_CHOICE, sample, 0u);
     }
     keep(sample, state);
     tell(sample, state);

@@ -1,7 +1,7 @@
 // The error of a step: sums, over the chunks of each sample, of the squared difference between a result of lower and one of higher
 // order by the tolerance of its element. A fold adds up the chunks.
 // Host twin: `tweedie::math::run::HostLoop`.
-// Expects: from the host WORKGROUP, CHUNK.
+// Expects: tree, Sum (total); from the host WORKGROUP, CHUNK.
 // Defines: ErrorParams, the entry point step_error.
 struct ErrorParams {
     elements: u32, // of a sample
@@ -16,9 +16,7 @@ struct ErrorParams {
 @group(0) @binding(1) var<storage, read> low: array<f32>;
 @group(0) @binding(2) var<storage, read> high: array<f32>;
 @group(0) @binding(3) var<storage, read> before: array<f32>; // the accepted result of lower order before
-@group(0) @binding(4) var<storage, read_write> sums: array<f32>;
-
-var<workgroup> shared_sums: array<f32, WORKGROUP>;
+@group(0) @binding(4) var<storage, read_write> of_chunks: array<f32>;
 
 fn squared(i: u32) -> f32 {
     let tolerance = max(params.atol, params.rtol * max(abs(low[i]), abs(before[i])));
@@ -38,14 +36,8 @@ fn step_error(@builtin(local_invocation_id) local: vec3<u32>, @builtin(workgroup
             sum += squared(sample * params.elements + i);
         }
     }
-    shared_sums[local.x] = sum;
-    for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
-        workgroupBarrier();
-        if (local.x < half) {
-            shared_sums[local.x] += shared_sums[local.x + half];
-        }
-    }
+    sum = tree_of_all(local.x, sum);
     if (local.x == 0u && sample < params.samples) {
-        sums[chunk] = shared_sums[0];
+        of_chunks[chunk] = sum;
     }
 }

@@ -93,7 +93,7 @@ pub(crate) struct StepChoice<'a> {
     /// A word for each sample, or one for the batch.
     pub errors: &'a wgpu::Buffer,
     pub table: &'a wgpu::Buffer,
-    /// What the controller writes.
+    /// The buffer that the controller writes: numbers for the network, words, states.
     pub run: &'a wgpu::Buffer,
 }
 

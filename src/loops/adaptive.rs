@@ -1,92 +1,20 @@
 //! The loop of a sampler that chooses its own steps, recorded ahead: the GPU chooses.
 
-use super::answers::Answers;
-use super::asked::{Asked, Levels, check, level};
-use super::builder::{Around, Builder, Work};
-use super::call::{ALIGNMENT, Facts, stride};
+use super::asked::{Asked, check, level};
+use super::attempts::{Attempts, ErrorOver, RunBuffer};
+use super::builder::Builder;
+use super::call::{Facts, stride};
 use super::recorded::Loop;
 use super::source::Source;
 use super::tensors::{LoopNoise, LoopTensors};
 use crate::error::Error;
-use crate::gpu::adaptive::{StepChoice, StepError};
 use crate::gpu::context::Context;
-use crate::gpu::error::{PlanError, check_limit};
-use crate::gpu::guide::Guide;
-use crate::gpu::inputs::{Noise, Recording, Timesteps};
-use crate::gpu::map::Map;
-use crate::gpu::plan::plan::Plan;
-use crate::gpu::shader::params::{ChooseParams, STATE_WORDS};
-use crate::gpu::step::inputs::Step;
-use crate::gpu::tensor::{Shape, Tensor};
+use crate::gpu::error::PlanError;
+use crate::gpu::tensor::Shape;
 use crate::loop_error::LoopError;
-use crate::math::run::adaptive::{Adaptive, Stages};
+use crate::math::run::adaptive::{Adaptive, MOST_ATTEMPTS};
 use crate::math::run::run_loop::RunLoop;
-use crate::table::guide::{GuideRow, Weights};
-use crate::table::step::StepRow;
-use crate::table::{Table, UNITS};
-use wgpu::BufferUsages;
-
-/// The elements whose error decides about a step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ErrorOver {
-    /// Those of each sample: samples go their own ways, and a result is the same in every batch.
-    Sample,
-    /// Those of the whole batch, which goes one way (ComfyUI, k-diffusion).
-    Batch,
-}
-
-/// The kinds of words that the controller writes for each sample: the level of each stage, then these.
-#[derive(Clone, Copy)]
-enum Word {
-    Level(usize),
-    /// The units that the solver goes.
-    Step,
-    /// The accepted steps before this one: the stream of its noise.
-    Draw,
-    /// 0 for a step that is not taken; else 1 more than the units that noise makes good.
-    Choice,
-    /// The level that a step has reached.
-    Reached,
-}
-
-impl Word {
-    const KINDS: u64 = 7;
-
-    const fn kind(self) -> u64 {
-        match self {
-            Word::Level(stage) => stage as u64,
-            Word::Step => 3,
-            Word::Draw => 4,
-            Word::Choice => 5,
-            Word::Reached => 6,
-        }
-    }
-}
-
-/// The buffer that the controller writes: what the network is told, the words, and the states that the caller may read.
-struct RunBuffer {
-    buffer: wgpu::Buffer,
-    words: u64,
-    pitch: u64,
-    state: u64,
-}
-
-impl RunBuffer {
-    fn new(context: &Context, shape: Shape, order: usize) -> Result<Self, Error> {
-        let pitch = (4 * u64::from(shape.batch)).next_multiple_of(ALIGNMENT);
-        let words = order as u64 * stride(shape);
-        let state = words + Word::KINDS * pitch;
-        let size = state + 4 * u64::from(STATE_WORDS) * u64::from(shape.batch);
-        let allowed = context.limits().max_storage_buffer_binding_size;
-        check_limit("states of samples", "max_storage_buffer_binding_size", allowed, size)?;
-        let usage = BufferUsages::STORAGE | BufferUsages::UNIFORM | BufferUsages::COPY_SRC;
-        Ok(Self { buffer: context.zeroed_buffer("tweedie::Loop::run", usage, size), words, pitch, state })
-    }
-
-    fn at(&self, word: Word) -> Timesteps<'_> {
-        Timesteps::PerSample { buffer: &self.buffer, offset: self.words + word.kind() * self.pitch }
-    }
-}
+use crate::table::UNITS;
 
 impl Loop {
     /// Makes the loop of a run whose sampler chooses its own steps (`dpm_adaptive`): of at most so many attempts at a step, whose
@@ -97,11 +25,19 @@ impl Loop {
     /// rather not record attempts in vain records them one by one ([`record_call`](Self::record_call), as many calls as
     /// [`stages`](RunLoop::stages)) and reads the state between them: the bits are the same.
     ///
-    /// A call takes an input in its own tensor. Noise of steps (`eta` above 0) is drawn in the kernels.
+    /// A call takes an input in its own tensor. Noise of steps (`eta` above 0) is drawn in the kernels, on the key's stream plus the number
+    /// of accepted steps before it.
+    ///
+    /// The pair of solvers and the error are those of DPM-Solver-12 and -23 (Lu et al. 2022, arXiv 2206.00927, appendix C), the controller
+    /// is k-diffusion's, whose error is that of the batch.
+    ///
+    /// Cost: beside what [`Loop::new`] takes, rows for 4096 steps of 2 or 3 stages (some 2 to 5 MB, twice that with a mask), and 6
+    /// tensors of the shape in f32, 8 for order 3, 1 more with noise, 2 more a stage with a mask; a whole batch in f32 must fit a binding.
+    /// An attempt is, beside the network, 7 dispatches and 3 a stage, 4 with a mask; noise takes 2 more, a guider its own.
     ///
     /// # Errors
-    /// [`LoopError::Unsupported`] for a run that has its steps ahead, differential diffusion, and noise of steps from the host;
-    /// [`LoopError::Missing`] without `input`; else as [`Loop::new`].
+    /// [`LoopError::Unsupported`] for a run that has its steps ahead, whose sigmas do not fall, differential diffusion, and noise of steps
+    /// from the host; [`LoopError::Missing`] without `input`; [`PlanError::Rule`] for no attempts or more than 10,000; else as [`Loop::new`].
     pub fn adaptive<'a>(
         context: &Context,
         run: &RunLoop,
@@ -116,8 +52,16 @@ impl Loop {
         if run.is_differential() && tensors.mask.is_some() {
             return refuse("differential diffusion with steps that the GPU chooses", "math::run::HostLoop");
         }
-        if attempts == 0 {
-            return Err(PlanError::Rule { what: "attempts", expected: "at least 1", found: 0.0 }.into());
+        // As many as the host would make; a negative way down, or none, has no steps.
+        if attempts == 0 || attempts as usize > MOST_ATTEMPTS {
+            let (what, expected) = ("attempts", "from 1 to 10,000");
+            return Err(PlanError::Rule { what, expected, found: f64::from(attempts) }.into());
+        }
+        if !(adaptive.unit() > 0.0 && adaptive.unit().is_finite()) {
+            return refuse(
+                "steps that the GPU chooses, where the sigmas do not fall from first to last",
+                "math::run::HostLoop",
+            );
         }
         let order = adaptive.order;
         let levels = levels(run, adaptive)?;
@@ -135,9 +79,10 @@ impl Loop {
         let source = Source::new(context, run, shape, tensors.mask.is_some(), noise)?;
         let of_run = RunBuffer::new(context, shape, order)?;
         let mut it = Builder { context, run, shape, tensors: *tensors, plans: Vec::new() };
-        let maker = Maker { adaptive, run: &of_run, levels: &levels, attempts, over };
-        let start = it.start(&source, None)?;
-        let (around, start) = maker.attempts(&mut it, &asked, &source, start)?;
+        let maker = Attempts { adaptive, run: &of_run, levels: &levels, count: attempts, over };
+        let mut start = it.start(&source, None)?;
+        let (begin, around) = maker.add_to(&mut it, &asked, &source)?;
+        start.extend(begin);
         let end = it.end()?;
         let facts = asked.into_iter().map(|asked| asked.facts).collect();
         let plans = it.plans;
@@ -152,15 +97,7 @@ fn levels(run: &RunLoop, adaptive: &Adaptive) -> Result<Vec<Asked>, Error> {
     let at = |point: usize| {
         let t = adaptive.first + (adaptive.last - adaptive.first) * point as f64 / points as f64;
         let sigma = (-t).exp();
-        let facts = Facts {
-            step: 0,
-            sigma,
-            told: model.told(sigma),
-            input: model.input(sigma),
-            asks: [false; 3],
-            draw: None,
-            place: 0,
-        };
+        let facts = Facts { sigma, told: model.told(sigma), input: model.input(sigma), ..Facts::default() };
         level(run, facts, model.denoised(sigma))
     };
     (0..=points).map(at).collect()
@@ -177,246 +114,4 @@ fn asked(run: &RunLoop, order: usize, attempts: u32) -> Result<Vec<Asked>, Error
         }
     }
     Ok(asked)
-}
-
-/// The inputs of the plans of an attempt.
-struct Maker<'a> {
-    adaptive: &'a Adaptive,
-    run: &'a RunBuffer,
-    levels: &'a [Asked],
-    attempts: u32,
-    over: ErrorOver,
-}
-
-impl Maker<'_> {
-    /// Adds the plans of an attempt, and returns the work around each call, and that of the start.
-    fn attempts(
-        &self,
-        it: &mut Builder<'_>,
-        asked: &[Asked],
-        source: &Source<'_>,
-        mut start: Vec<Work>,
-    ) -> Result<(Vec<Around>, Vec<Work>), Error> {
-        let Self { adaptive, run, attempts, .. } = self;
-        let order = adaptive.order;
-        let [second, low, high, before] = ["second", "low", "high", "before"].map(|name| it.own(name));
-        let third = if order > 2 { it.own("third") } else { second.clone() };
-        let samples = [it.tensors.x, Tensor::f32(&second), Tensor::f32(&third)];
-        let mixtures: Vec<Stages> =
-            (0..=UNITS).map(|units| Stages::of(order, f64::from(units) * adaptive.unit())).collect();
-        let mut clean: Vec<Answers> = Vec::new();
-        let mut arounds = vec![vec![Around::default(); *attempts as usize]; order];
-        for (stage, arounds) in arounds.iter_mut().enumerate() {
-            let levels = Levels { rows: self.levels, at: run.at(Word::Level(stage)) };
-            let calls: Vec<Asked> = asked.iter().skip(stage).step_by(order).cloned().collect();
-            let answers = it.answers(levels, &calls, samples[stage], source, arounds)?;
-            let shown = answers.shown.as_ref().map_or(samples[stage], Tensor::f32);
-            if let Some(input) = self.input(it, shown, run.at(Word::Level(stage)))? {
-                // It shows what the plans before it have made.
-                arounds.iter_mut().for_each(|around| around.before.push(input));
-            }
-            clean.push(answers);
-            let given: Vec<&wgpu::Buffer> = clean.iter().map(|answers| &answers.given).collect();
-            let mixed = if stage + 1 < order {
-                vec![(mixtures.iter().map(|it| it.inner[stage]).collect::<Vec<_>>(), [&second, &third][stage])]
-            } else {
-                vec![
-                    (mixtures.iter().map(|it| it.low).collect(), &low),
-                    (mixtures.iter().map(|it| it.high).collect(), &high),
-                ]
-            };
-            for (coefficients, to) in mixed {
-                let work = self.mix(it, &coefficients, &given, to)?;
-                arounds.iter_mut().for_each(|around| around.after.push(work));
-            }
-        }
-        let (begin, finish) = self.decide(it, [&low, &high, &before], source)?;
-        start.extend(begin);
-        if let Some(last) = arounds.last_mut() {
-            last.iter_mut().for_each(|around| around.after.extend(&finish));
-        }
-        let in_order = (0..*attempts as usize).flat_map(|attempt| arounds.iter().map(move |of| of[attempt].clone()));
-        Ok((in_order.collect(), start))
-    }
-
-    /// The work that writes the network's input, unless a mask's plan does.
-    fn input(&self, it: &mut Builder<'_>, shown: Tensor<'_>, at: Timesteps<'_>) -> Result<Option<Work>, Error> {
-        let tensors = it.tensors;
-        let Some(input) = tensors.input.filter(|_| tensors.mask.is_none() || tensors.is_twice) else { return Ok(None) };
-        let bytes = it.shape.total() * input.storage.bytes();
-        let table = Table::new(self.levels.iter().map(|level| [[level.facts.input, 0.0]; 2]));
-        let map = Map {
-            table: &table,
-            shape: it.shape,
-            timesteps: at,
-            in0: Some(shown),
-            in1: Noise::None,
-            out0: input,
-            out1: tensors.is_twice.then(|| input.at(input.offset + bytes)),
-        };
-        let plan = map.in_roles(it.context, &["x", "noise", "input", "input", "keep"], None)?;
-        Ok(Some(looked_up(it, plan)))
-    }
-
-    /// The work that writes the sample plus a sum of its differences from clean samples, by the units of the step.
-    fn mix(
-        &self,
-        it: &mut Builder<'_>,
-        coefficients: &[[f64; 3]],
-        clean: &[&wgpu::Buffer],
-        to: &wgpu::Buffer,
-    ) -> Result<Work, Error> {
-        let row = |first: &[f64; 3]| GuideRow {
-            first: *first,
-            weights: Weights::Fixed([1.0, 1.0, 0.0]),
-            ..GuideRow::CONDITIONAL
-        };
-        let rows: Vec<GuideRow> = coefficients.iter().map(row).collect();
-        let of = |stage: usize| clean.get(stage).map(|buffer| Tensor::f32(buffer));
-        let guide = Guide {
-            unconditional: of(0),
-            third: of(1),
-            fourth: of(2),
-            calls: self.run.at(Word::Step),
-            guided: Tensor::f32(to),
-            ..Guide::in_place(&rows, it.shape, it.tensors.x)
-        };
-        let plan = guide.plan(it.context)?;
-        Ok(looked_up(it, plan))
-    }
-
-    /// The work that begins a run, and that which judges a step and takes it.
-    fn decide(
-        &self,
-        it: &mut Builder<'_>,
-        [low, high, before]: [&wgpu::Buffer; 3],
-        source: &Source<'_>,
-    ) -> Result<(Vec<Work>, Vec<Work>), Error> {
-        let (context, shape, control) = (it.context, it.shape, self.adaptive.control());
-        let words = |name: &str, count: u32| {
-            context.zeroed_buffer(&format!("tweedie::Loop::{name}"), BufferUsages::STORAGE, 4 * u64::from(count))
-        };
-        let (errors, mean) = (words("errors", shape.batch), words("error", 1));
-        let is_one = self.over == ErrorOver::Batch;
-        let error = StepError {
-            shape,
-            tensors: [low, high, before],
-            rtol: control.rtol,
-            atol: control.atol,
-            errors: &errors,
-            mean: is_one.then_some(&mean),
-        };
-        let error = error.plan(context)?;
-        let table = self.table();
-        let table =
-            context.buffer_with("tweedie::Loop::levels", BufferUsages::STORAGE, bytemuck::cast_slice(&table))?;
-        let params = ChooseParams {
-            samples: shape.batch,
-            order: self.adaptive.order as u32,
-            first_error: 0,
-            error_stride: u32::from(!is_one),
-            powers: control.powers.map(|power| power as f32),
-            safety: control.safety as f32,
-            first_step: control.first_step as f32,
-            begins: 0,
-            words: (self.run.words / 4) as u32,
-            pitch: (self.run.pitch / 4) as u32,
-            told: (stride(shape) / 4) as u32,
-            state: (self.run.state / 4) as u32,
-            has_noise: u32::from(self.adaptive.eta > 0.0),
-            unused: 0,
-        };
-        let errors = if is_one { &mean } else { &errors };
-        let choice = StepChoice { params, errors, table: &table, run: &self.run.buffer }.plan(context)?;
-        let mut finish = vec![looked_up(it, error)];
-        let noise = self.noise(it, source)?;
-        finish.extend(noise.as_ref().map(|(draw, ..)| *draw));
-        let choose = it.add(choice);
-        finish.push(choose(1));
-        finish.extend(noise.as_ref().map(|(_, scale, _)| *scale));
-        // The last accepted result of lower order is at first the sample itself.
-        let keep = self.chosen(it, Tensor::f32(before), low, None)?;
-        finish.push(self.chosen(it, it.tensors.x, high, noise.as_ref().map(|(_, _, z)| z))?);
-        finish.push(keep);
-        let rows = [StepRow::IDENTITY];
-        let copy =
-            Step { next: Tensor::f32(before), ..Step::in_place(&rows, shape, it.tensors.x, it.tensors.prediction) };
-        let copy = it.add(copy.plan(context)?);
-        Ok((vec![choose(0), copy(0)], finish))
-    }
-
-    /// What the controller reads: the numbers for the network at each level, then the units that a solver goes in a step with noise.
-    fn table(&self) -> Vec<f32> {
-        let told = self.levels.iter().flat_map(|level| [level.facts.told, level.facts.sigma, level.facts.input, 0.0]);
-        let further = (0..=UNITS).map(|units| match self.adaptive.eta > 0.0 {
-            true => f64::from(self.adaptive.further_units(units)),
-            false => f64::from(units),
-        });
-        told.chain(further).map(|number| number as f32).collect()
-    }
-
-    /// The work that draws the noise of a step, that which gives it the sigma which the step reaches, and the noise itself.
-    fn noise(&self, it: &mut Builder<'_>, source: &Source<'_>) -> Result<Option<(Work, Work, wgpu::Buffer)>, Error> {
-        let Source::Drawn(key) = source else { return Ok(None) };
-        if self.adaptive.eta == 0.0 || self.adaptive.s_noise == 0.0 {
-            return Ok(None);
-        }
-        let z = it.own("noise");
-        let streams: Vec<StepRow> =
-            (0..self.attempts).map(|k| StepRow { x: 0.0, z: 1.0, stream: Some(k), ..StepRow::IDENTITY }).collect();
-        let draw = Step {
-            noise: Noise::drawn(*key),
-            next: Tensor::f32(&z),
-            calls: self.run.at(Word::Draw),
-            ..Step::in_place(&streams, it.shape, it.tensors.x, it.tensors.prediction)
-        };
-        let draw = draw.plan(it.context)?;
-        let table = Table::new(self.levels.iter().map(|level| [[level.facts.sigma, 0.0], [0.0; 2]]));
-        let scale = Map {
-            table: &table,
-            shape: it.shape,
-            timesteps: self.run.at(Word::Reached),
-            in0: Some(Tensor::f32(&z)),
-            in1: Noise::None,
-            out0: Tensor::f32(&z),
-            out1: None,
-        };
-        let scale = scale.plan(it.context)?;
-        Ok(Some((looked_up(it, draw), looked_up(it, scale), z)))
-    }
-
-    /// The work that puts a result in the place of a tensor where the step is taken, with noise that makes good what its solver went too
-    /// far.
-    fn chosen(
-        &self,
-        it: &mut Builder<'_>,
-        tensor: Tensor<'_>,
-        result: &wgpu::Buffer,
-        noise: Option<&wgpu::Buffer>,
-    ) -> Result<Work, Error> {
-        let unit = self.adaptive.unit();
-        let taken = |units: u32| StepRow {
-            x0: [0.0, 1.0, 0.0],
-            x: 0.0,
-            clean: 1.0,
-            z: match noise {
-                Some(_) => self.adaptive.s_noise * (-(-2.0 * f64::from(units) * unit).exp_m1()).sqrt(),
-                None => 0.0,
-            },
-            ..StepRow::IDENTITY
-        };
-        let rows: Vec<StepRow> = [StepRow::IDENTITY].into_iter().chain((0..=UNITS).map(taken)).collect();
-        let step = Step {
-            noise: noise.map_or(Noise::None, |z| Noise::Tensor(Tensor::f32(z))),
-            calls: self.run.at(Word::Choice),
-            ..Step::in_place(&rows, it.shape, tensor, Tensor::f32(result))
-        };
-        let plan = step.plan(it.context)?;
-        Ok(looked_up(it, plan))
-    }
-}
-
-/// Adds a plan that looks up its rows, and returns its work.
-fn looked_up(it: &mut Builder<'_>, plan: Plan) -> Work {
-    Work { at: Recording::per_sample(), ..it.add(plan)(0) }
 }

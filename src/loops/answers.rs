@@ -113,10 +113,12 @@ impl Builder<'_> {
     ) -> Result<(wgpu::Buffer, Option<wgpu::Buffer>), Error> {
         let (context, run, shape, tensors) = (self.context, self.run, self.shape, self.tensors);
         let others = [tensors.unconditional, tensors.third, tensors.fourth];
-        let needs_unconditional = run.needs_unconditional();
-        let is_used = |asked: &Asked, i: usize| asked.guide.asks[i] || i == 0 && needs_unconditional;
-        // A guidance scale mixes the first two at once.
-        let scale = run.guider().is_none().then(|| run.guidance()).filter(|scale| *scale != 1.0);
+        // Beside guidance the rows of a sampler may read it themselves.
+        let needs_unconditional = run.calls().iter().any(|call| Answers::row(call.row).needs_unconditional());
+        // A guidance scale mixes the first two outputs at once; a guider mixes what is made of each.
+        let has_guider = run.guider().is_some();
+        let is_used = |asked: &Asked, i: usize| has_guider && asked.guide.asks[i] || i == 0 && needs_unconditional;
+        let scale = Some(run.guidance()).filter(|scale| !has_guider && *scale != 1.0);
         let conditional = self.own("clean");
         let guidance = scale.map_or([1.0, 0.0], |scale| [scale, 1.0 - scale]);
         let rows = given(levels.rows, guidance);
@@ -141,10 +143,7 @@ impl Builder<'_> {
             }
             clean[i] = Some(buffer);
         }
-        let mixed = match run.guider() {
-            Some(_) => self.guide(asked, conditional, &clean, around)?,
-            None => conditional,
-        };
+        let mixed = if has_guider { self.guide(asked, conditional, &clean, around)? } else { conditional };
         let guided = if levels.rows.iter().any(|asked| asked.space != Space::CLEAN) {
             self.restored(levels, shown, &mixed, around)?
         } else {
@@ -193,8 +192,8 @@ impl Builder<'_> {
         around: &mut [Around],
     ) -> Result<wgpu::Buffer, Error> {
         let rows: Vec<GuideRow> = asked.iter().map(|asked| asked.guide.row).collect();
-        let momentum = self.own("momentum");
         let has_momentum = rows.iter().any(|row| row.momentum != 0.0 || row.keeps());
+        let own = (has_momentum && self.tensors.momentum.is_none()).then(|| self.own("momentum"));
         let of =
             |i: usize| others[i].as_ref().filter(|_| asked.iter().any(|asked| asked.guide.asks[i])).map(Tensor::f32);
         // What is finished is compared with the conditional prediction, which must then stay.
@@ -203,7 +202,7 @@ impl Builder<'_> {
             unconditional: of(0),
             third: of(1),
             fourth: of(2),
-            momentum: has_momentum.then(|| self.tensors.momentum.unwrap_or(Tensor::f32(&momentum))),
+            momentum: own.as_ref().map(Tensor::f32).or(self.tensors.momentum.filter(|_| has_momentum)),
             guided: Tensor::f32(finished.as_ref().unwrap_or(&conditional)),
             ..Guide::in_place(&rows, self.summed_over(asked)?, Tensor::f32(&conditional))
         };

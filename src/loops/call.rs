@@ -37,7 +37,7 @@ impl LoopCall<'_> {
 }
 
 /// A call that is known ahead.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Facts {
     pub step: usize,
     pub sigma: f64,

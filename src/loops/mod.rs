@@ -12,6 +12,7 @@
 mod adaptive;
 mod answers;
 mod asked;
+mod attempts;
 mod builder;
 mod call;
 mod host_sampling;
@@ -21,7 +22,7 @@ mod source;
 mod steps;
 mod tensors;
 
-pub use adaptive::ErrorOver;
+pub use attempts::ErrorOver;
 pub use call::LoopCall;
 pub use host_sampling::{HostCall, HostSampling};
 pub use recorded::Loop;

@@ -123,8 +123,8 @@ impl Loop {
         Self { plans, start, around, end, facts, values, stride, state: Some(state) }
     }
 
-    /// Of a loop whose steps the GPU chooses, the buffer that says how far each sample is (with usage COPY_SRC), and the byte at which
-    /// that begins. For each sample there are 8 words: its place in 4096ths, accepted steps, attempts, 1 at the end, and as f32 the
+    /// The buffer that says how far each sample is, with usage COPY_SRC, and the byte at which that begins, for a loop whose steps the GPU
+    /// chooses. For each sample there are 8 words: its place in 4096ths, accepted steps, attempts, 1 at the end, and as f32 the
     /// error of its last attempt, the next step in 4096ths, and two numbers of the controller.
     #[must_use]
     pub fn state(&self) -> Option<(&wgpu::Buffer, u64)> {

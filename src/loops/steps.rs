@@ -38,7 +38,7 @@ impl Builder<'_> {
         if !drawing.is_empty() && noise.is_none() {
             return Err(STEP_NOISE.into());
         }
-        let needs_unconditional = run.needs_unconditional();
+        let needs_unconditional = rows.iter().any(StepRow::needs_unconditional);
         let (prediction, unconditional) = match answers {
             None => (tensors.prediction, tensors.unconditional),
             Some(answers) => (Tensor::f32(&answers.given), answers.unconditional.as_ref().map(Tensor::f32)),

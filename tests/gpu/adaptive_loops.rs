@@ -3,7 +3,6 @@
 use crate::harness::Harness;
 use crate::loop_scene::{Data, small_data, small_run, upload};
 use crate::support::loops::{deviation, gaussian_output};
-use std::borrow::Cow;
 use tweedie::math::run::{Run, RunError, RunGuidance, RunInputs, RunLoop, RunModel, RunRecord};
 use tweedie::{Error, ErrorOver, Loop, LoopMask, LoopNoise, LoopTensors, NoiseKey, Shape, Storage, Tensor, wgpu};
 
@@ -67,18 +66,7 @@ impl<'a> Scene<'a> {
     /// The bind groups of both networks for the stages of a step.
     fn networks(&self, recorded: &Loop) -> (wgpu::ComputePipeline, Vec<[wgpu::BindGroup; 2]>) {
         let device = &self.harness.gpu.device;
-        let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
-            label: None,
-            source: wgpu::ShaderSource::Wgsl(Cow::Borrowed(include_str!("adaptive.wgsl"))),
-        });
-        let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-            label: None,
-            layout: None,
-            module: &module,
-            entry_point: Some("answer"),
-            compilation_options: Default::default(),
-            cache: None,
-        });
+        let pipeline = self.harness.pipeline(include_str!("adaptive.wgsl"), "answer");
         let is_flow = self.run.model().alpha(0.5) != 1.0;
         let by_told = if is_flow { 0.5 / self.run.model().told(0.5) } else { 0.0 };
         let model = [by_told as f32, f32::from(u8::from(is_flow)), self.shape.elements as f32, 0.0];
@@ -181,7 +169,7 @@ fn counts(record: &RunRecord) -> [u32; 2] {
     [accepted as u32, record.attempts.len() as u32]
 }
 
-/// Of both orders, with guidance and a mask, of a diffusion and a flow, of one chunk and several.
+/// Runs of both orders, with guidance and a mask, of a diffusion and a flow, of one chunk and several.
 fn steps_are_those_of_the_host(harness: &Harness) {
     let data = small_data();
     let key = NoiseKey::seed(5).stream(7);
@@ -220,6 +208,9 @@ fn steps_are_those_of_the_host(harness: &Harness) {
             mask: mask.map(LoopMask::Host),
             ..scene.tensors()
         };
+        let dispatches = |attempts| scene.recorded(&tensors, key, attempts, ErrorOver::Batch).dispatches();
+        let of_attempt = 7 + planned.stages() * (3 + usize::from(is_masked));
+        assert_eq!(dispatches(10) - dispatches(9), of_attempt, "{model} {options:?}");
         let (found, states) = scene.run(&scene.recorded(&tensors, key, ENOUGH, ErrorOver::Batch));
         let dims = [shape.batch as usize, shape.elements as usize];
         let latent_image = is_masked.then_some(&image[..]);
@@ -327,6 +318,8 @@ fn noise_makes_good_what_a_step_goes_too_far(harness: &Harness) {
     let planned = adaptive_run("sd15", &noisy(0.9)).plan().expect("a plan").on_table();
     let shape = Shape::new(2, 20);
     let scene = Scene::new(harness, &planned, shape, &data);
+    let of = |attempts| scene.recorded(&scene.tensors(), key, attempts, ErrorOver::Batch).dispatches();
+    assert_eq!(of(10) - of(9), 7 + planned.stages() * 3 + 2);
     let (found, states) = scene.run(&scene.recorded(&scene.tensors(), key, ENOUGH, ErrorOver::Batch));
     let draws = |stream: u32| key.stream(stream).reference(2, 20);
     let noises: Vec<f64> = (0..ENOUGH).flat_map(|k| draws(7 + k)).collect();
@@ -364,8 +357,13 @@ fn what_the_gpu_cannot_choose_is_refused(harness: &Harness) {
     let adaptive = || adaptive_run("sd15", &[]);
     let planned = refused(small_run("euler"), &same, drawn(), 9);
     assert_eq!(planned, "a run that has its steps ahead cannot be recorded ahead: use Loop::new");
-    let none = refused(adaptive(), &same, drawn(), 0);
-    assert_eq!(none, "attempts: expected a number that is at least 1, found 0");
+    for attempts in [0, 10_001, u32::MAX] {
+        let text = refused(adaptive(), &same, drawn(), attempts);
+        assert_eq!(text, format!("attempts: expected a number that is from 1 to 10,000, found {attempts}"));
+    }
+    let rising = Run { flip_sigmas: true, ..adaptive() };
+    let rising = refused(rising, &same, drawn(), 9);
+    assert!(rising.starts_with("steps that the GPU chooses, where the sigmas do not fall"), "{rising}");
     let bare = refused(adaptive(), &|it| LoopTensors { input: None, ..it }, drawn(), 9);
     assert!(bare.starts_with("expected a tensor `input`: the network is"), "{bare}");
     let soft = Run { differential_diffusion_strength: Some(1.0), ..adaptive() };

@@ -30,18 +30,7 @@ fn run_kernel(harness: &Harness, product: &str, main: &str, input: &[u32], outpu
         main,
     ]
     .concat();
-    let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
-        label: Some("random"),
-        source: wgpu::ShaderSource::Wgsl(text.into()),
-    });
-    let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-        label: None,
-        layout: None,
-        module: &module,
-        entry_point: Some("main"),
-        compilation_options: Default::default(),
-        cache: None,
-    });
+    let pipeline = harness.pipeline(&text, "main");
     let source = harness.gpu.upload("input", bytemuck::cast_slice(input));
     let target = harness.gpu.buffer("output", outputs as u64 * 4);
     let group = device.create_bind_group(&wgpu::BindGroupDescriptor {

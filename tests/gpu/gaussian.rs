@@ -1,7 +1,6 @@
 //! A network on wgpu whose data is normal: what an application of its own would have.
 
 use crate::harness::Harness;
-use std::borrow::Cow;
 use tweedie::LoopCall;
 use tweedie::math::run::RunLoop;
 use wgpu::util::DeviceExt;
@@ -32,18 +31,7 @@ impl Gaussian {
         [mean, deviation]: [&[f64]; 2],
     ) -> Self {
         let device = &harness.gpu.device;
-        let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
-            label: None,
-            source: wgpu::ShaderSource::Wgsl(Cow::Borrowed(include_str!("gaussian.wgsl"))),
-        });
-        let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-            label: None,
-            layout: None,
-            module: &module,
-            entry_point: Some("answer"),
-            compilation_options: Default::default(),
-            cache: None,
-        });
+        let pipeline = harness.pipeline(include_str!("gaussian.wgsl"), "answer");
         let data: Vec<f32> = mean.iter().zip(deviation).flat_map(|(m, s)| [*m as f32, *s as f32]).collect();
         let data = harness.gpu.upload("data", bytemuck::cast_slice(&data));
         let group = |call: &LoopCall<'_>| {

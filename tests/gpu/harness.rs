@@ -37,6 +37,21 @@ impl Harness {
         pollster::block_on(self.gpu.download(buffer, 0..buffer.size())).expect("readback")
     }
 
+    /// The pipeline of a kernel that a test brings along.
+    pub fn pipeline(&self, source: &str, entry: &str) -> wgpu::ComputePipeline {
+        let device = &self.gpu.device;
+        let source = wgpu::ShaderSource::Wgsl(source.into());
+        let module = device.create_shader_module(wgpu::ShaderModuleDescriptor { label: None, source });
+        device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label: None,
+            layout: None,
+            module: &module,
+            entry_point: Some(entry),
+            compilation_options: Default::default(),
+            cache: None,
+        })
+    }
+
     #[track_caller]
     pub fn run(&self, plan: &Plan, at: Recording) {
         self.gpu.submit(|encoder| plan.encode(encoder, at)).expect("device").expect("recording");

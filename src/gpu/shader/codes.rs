@@ -69,6 +69,33 @@ impl Code for SourceKind {
     }
 }
 
+/// The most stages of a step whose size the GPU chooses.
+pub(crate) const MOST_STAGES: u32 = 3;
+
+/// A word that the controller of such steps writes for each sample, beside the level of each stage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum ChosenWord {
+    /// The units that the solver goes.
+    Step,
+    /// The accepted steps before this one: the stream of its noise.
+    Draw,
+    /// 0 for a step that is not taken; else 1 more than the units that noise makes good.
+    Choice,
+    /// The level that a step has reached.
+    Reached,
+}
+
+impl Code for ChosenWord {
+    const NAME: &'static str = "WORD";
+    const ALL: &'static [(Self, &'static str)] =
+        &[(Self::Step, "STEP"), (Self::Draw, "DRAW"), (Self::Choice, "CHOICE"), (Self::Reached, "REACHED")];
+
+    /// The levels of the stages come first.
+    fn code(self) -> u32 {
+        MOST_STAGES + self as u32
+    }
+}
+
 /// The treatment of the clean sample in a step.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) enum ClipKind {

@@ -348,16 +348,14 @@ pub(crate) struct ErrorParams {
 pub(crate) struct ChooseParams {
     pub samples: u32,
     pub order: u32,
-    pub first_error: u32,
     pub error_stride: u32,
+    pub begins: u32,
     pub powers: [f32; 3],
     pub safety: f32,
     pub first_step: f32,
-    pub begins: u32,
     pub words: u32,
     pub pitch: u32,
     pub told: u32,
     pub state: u32,
-    pub has_noise: u32,
-    pub unused: u32,
+    pub unused: [u32; 3],
 }

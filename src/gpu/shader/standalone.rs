@@ -1,7 +1,8 @@
 //! Kernels that are whole files of their own: no op, no tensors, no walk.
 
 use crate::gpu::shader::bindings::declaration;
-use crate::gpu::shader::codes::{Code, SourceKind};
+use crate::gpu::shader::codes::{ChosenWord, Code, SourceKind};
+use crate::gpu::shader::op::reduce::{TOTAL, TREE};
 use crate::gpu::shader::params;
 use crate::gpu::shader::template::{fill, section};
 use crate::gpu::storage::Storage;
@@ -67,12 +68,12 @@ pub(crate) fn differential_mask(storage: Storage) -> String {
 
 /// Sums the error of a step.
 pub(crate) fn step_error() -> String {
-    params::constants() + include_str!("../../../shaders/standalone/step_error.wgsl")
+    params::constants() + TOTAL + TREE + include_str!("../../../shaders/standalone/step_error.wgsl")
 }
 
 /// Judges a step and chooses the next.
 pub(crate) fn choose_step() -> String {
-    params::constants() + include_str!("../../../shaders/standalone/choose_step.wgsl")
+    params::constants() + &ChosenWord::codes() + include_str!("../../../shaders/standalone/choose_step.wgsl")
 }
 
 /// A kernel for the end of a call of guidance.

@@ -18,7 +18,7 @@ const STOPS: f64 = 1e-5;
 const LEAST_ERROR: f64 = 1e-8;
 
 /// The most attempts: far more than any tolerance that ends in reasonable time needs.
-pub(super) const MOST_ATTEMPTS: usize = 10_000;
+pub(crate) const MOST_ATTEMPTS: usize = 10_000;
 
 /// The numbers of the sampler.
 #[derive(Clone, Debug)]
