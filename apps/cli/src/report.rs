@@ -159,7 +159,8 @@ fn usage_line(message: &str) -> String {
         .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more information"))
         .collect::<Vec<_>>()
         .join("\n");
-    let told = one_line(told.strip_prefix("error: ").unwrap_or(&told));
+    let paragraphs = told.strip_prefix("error: ").unwrap_or(&told).split("\n\n").map(one_line);
+    let told = paragraphs.filter(|paragraph| !paragraph.is_empty()).collect::<Vec<_>>().join("; ");
     format!("{told} (--help explains the options)")
 }
 
@@ -201,7 +202,7 @@ mod tests {
     #[test]
     fn a_usage_error_loses_its_usage_block() {
         let text = "error: unexpected argument '--x' found\n\n  tip: try '--y'\n\nUsage: t [OPTIONS]\n\nFor more information, try '--help'.";
-        assert_eq!(usage_line(text), "unexpected argument '--x' found tip: try '--y' (--help explains the options)");
+        assert_eq!(usage_line(text), "unexpected argument '--x' found; tip: try '--y' (--help explains the options)");
     }
 
     #[test]
