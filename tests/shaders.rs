@@ -187,8 +187,14 @@ fn check(shader: &ComposedShader, [x, y, each]: Tile) -> Result<(), String> {
     }
     check_layout(&module)?;
     let shared = f64::from(u8::from(y != 1.0));
-    let overrides =
-        [("tile_x", x), ("tile_y", y), ("lanes_each", each), ("one_sample", 1.0 - shared), ("of_two", shared)];
+    let overrides = [
+        ("tile_x", x),
+        ("tile_y", y),
+        ("lanes_each", each),
+        ("one_sample", 1.0 - shared),
+        ("whole_tiles", 1.0 - shared),
+        ("of_two", shared),
+    ];
     let size = written::write(&module, &info, &overrides, shader)?.workgroup;
     if size.iter().product::<u32>() > MAX_INVOCATIONS {
         return Err(format!("a workgroup of {size:?}"));

@@ -13,9 +13,29 @@ use std::{fs, io};
 use tweedie::gpu::{ComposedShader, every_shader};
 
 /// What a shader leaves to the host: for long samples, and for those that share a workgroup.
-const CHOICES: [(&str, [(&str, f64); 5]); 2] = [
-    ("", [("tile_x", 256.0), ("tile_y", 1.0), ("lanes_each", 4.0), ("one_sample", 1.0), ("of_two", 0.0)]),
-    ("_shared", [("tile_x", 16.0), ("tile_y", 16.0), ("lanes_each", 1.0), ("one_sample", 0.0), ("of_two", 1.0)]),
+const CHOICES: [(&str, [(&str, f64); 6]); 2] = [
+    (
+        "",
+        [
+            ("tile_x", 256.0),
+            ("tile_y", 1.0),
+            ("lanes_each", 4.0),
+            ("one_sample", 1.0),
+            ("whole_tiles", 1.0),
+            ("of_two", 0.0),
+        ],
+    ),
+    (
+        "_shared",
+        [
+            ("tile_x", 16.0),
+            ("tile_y", 16.0),
+            ("lanes_each", 1.0),
+            ("one_sample", 0.0),
+            ("whole_tiles", 0.0),
+            ("of_two", 1.0),
+        ],
+    ),
 ];
 
 /// The walks that the choice changes much.

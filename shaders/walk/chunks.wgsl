@@ -4,12 +4,14 @@
 // Expects: params, Row, row_at, needs, report_undefined, bases_of, read_lane, write_chunk_lane, draw_block, walk_rows; of the
 // reduction: clear_shared, load_sample_state, accumulate, write_partial, flush; from the host WHOLE_LANES: whether every lane is
 // inside its sample.
-// Defines: ChunksParams, one_sample, rows_each, team, walk_lane, elements_of, the entry point `chunks`.
+// Defines: ChunksParams, one_sample, rows_each, whole_tiles, team, take_lane, give_lane, walk_lane, elements_of, the entry point `chunks`.
 
 // A workgroup takes a chunk of one sample: then its row, and what follows from it, is the same for all invocations.
 override one_sample: bool = true;
 // Rows of the tree of sums that an invocation takes: on a CPU, where barriers are dear, all BRANCHES of them, else 1.
 override rows_each: u32 = 1u;
+// The chunks end where the samples do.
+override whole_tiles: bool = false;
 
 struct ChunksParams {
     groups_y: u32,    // workgroups along y; z goes on from there
@@ -54,18 +56,25 @@ fn walk_chunk(sample: u32, first: u32) {
 }
 
 fn walk_lane(row: Row, needed: u32, bases: Bases, sample: u32, lane: u32) {
-    let first = lane * 4u;
-    if (first >= params.window.elements) {
+    if (!whole_tiles & (lane * 4u >= params.window.elements)) {
         return;
     }
+    give_lane(row, bases, lane, take_lane(row, needed, bases, sample, lane));
+}
+
+// What the op sees of a lane.
+fn take_lane(row: Row, needed: u32, bases: Bases, sample: u32, lane: u32) -> Inputs {
     var z = vec4<f32>(0.0);
     if (DRAWN && (needed & NEEDS_NOISE) == NEEDS_NOISE) {
         z = draw_block(sample, params.window.first_element / 4u + lane, stream_of(row));
     }
-    let v = read_lane(row, needed, bases, lane, z);
+    return read_lane(row, needed, bases, lane, z);
+}
+
+fn give_lane(row: Row, bases: Bases, lane: u32, v: Inputs) {
     var inside = vec4<bool>(true);
     if (!WHOLE_LANES) {
-        inside = vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(params.window.elements - first);
+        inside = vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(params.window.elements - lane * 4u);
     }
     // Inputs are read before anything is written: a gradient may replace the prediction.
     accumulate(row, v, inside);

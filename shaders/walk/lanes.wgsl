@@ -2,10 +2,12 @@
 // samples, chosen by the host from the shape, so that neither long samples nor a million short ones leave invocations idle;
 // no division.
 // Expects: params, Row, row_at, needs, op, report_undefined, bases_of, read_lane, write_lane, draw_block, SECOND_NOISE, walk_four, flush.
-// Defines: LanesParams, the overrides of the tile, walk_lane, the entry point `lanes`.
+// Defines: LanesParams, the overrides of the tile, take_lane, give_lane, walk_lane, the entry point `lanes`.
 override tile_x: u32 = WORKGROUP;
 override tile_y: u32 = 1u;
 override lanes_each: u32 = 4u;
+// The tiles end where the samples do.
+override whole_tiles: bool = false;
 
 struct LanesParams {
     groups_y: u32, // workgroups along y; z goes on from there
@@ -38,9 +40,14 @@ fn walk_sample(sample: u32, first: u32) {
 }
 
 fn walk_lane(row: Row, needed: u32, bases: Bases, sample: u32, lane: u32) {
-    if (lane * 4u >= params.window.elements) {
+    if (!whole_tiles & (lane * 4u >= params.window.elements)) {
         return;
     }
+    give_lane(row, bases, lane, take_lane(row, needed, bases, sample, lane));
+}
+
+// What the op sees of a lane.
+fn take_lane(row: Row, needed: u32, bases: Bases, sample: u32, lane: u32) -> Inputs {
     var z = vec4<f32>(0.0);
     if (DRAWN && (needed & NEEDS_NOISE) == NEEDS_NOISE) {
         let block = params.window.first_element / 4u + lane;
@@ -49,5 +56,9 @@ fn walk_lane(row: Row, needed: u32, bases: Bases, sample: u32, lane: u32) {
             second_noise = draw_block(sample, block, second_stream_of(row));
         }
     }
-    write_lane(row, bases, lane, op(row, read_lane(row, needed, bases, lane, z)));
+    return read_lane(row, needed, bases, lane, z);
+}
+
+fn give_lane(row: Row, bases: Bases, lane: u32, v: Inputs) {
+    write_lane(row, bases, lane, op(row, v));
 }

@@ -17,12 +17,14 @@ pub(crate) enum PipelineKey {
 }
 
 /// The lanes and samples that a workgroup covers, and those of an invocation. Walks other than that over lanes make no difference but
-/// between one sample and several.
+/// between one sample and several, and those over chunks whether they are whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Tile {
     pub lanes: u32,
     pub samples: u32,
     pub lanes_each: u32,
+    /// True if workgroups of four lanes an invocation end where the samples do.
+    pub is_whole: bool,
 }
 
 /// The parts of a device that compiling takes.
@@ -46,22 +48,26 @@ pub(crate) struct Pipeline {
 
 impl Tile {
     /// A workgroup along a line of lanes, of one sample as far as the walk knows.
-    pub const LINE: Self = Self { lanes: WORKGROUP, samples: 1, lanes_each: 1 };
+    pub const LINE: Self = Self { lanes: WORKGROUP, samples: 1, lanes_each: 1, is_whole: false };
     /// A workgroup of several samples, however many.
-    pub const SHARED: Self = Self { lanes: 1, samples: WORKGROUP, lanes_each: 1 };
+    pub const SHARED: Self = Self { lanes: 1, samples: WORKGROUP, lanes_each: 1, is_whole: false };
 
     /// The pipeline constants of a walk. Naming a constant that a shader lacks is an error.
     fn constants(self, variant: &Variant, native: Native) -> Vec<(&'static str, f64)> {
-        let rows = native.wide && self == Self::LINE && variant.op.adds_up();
+        let is_line = self.samples == 1;
+        let rows = native.wide && is_line && variant.op.adds_up();
+        let whole_tiles = ("whole_tiles", f64::from(u8::from(self.is_whole)));
         match variant.walk {
             Walk::Lanes => vec![
                 ("tile_x", f64::from(self.lanes)),
                 ("tile_y", f64::from(self.samples)),
                 ("lanes_each", f64::from(self.lanes_each)),
+                whole_tiles,
             ],
             Walk::Chunks | Walk::UnalignedChunks => vec![
-                ("one_sample", f64::from(u8::from(self == Self::LINE))),
+                ("one_sample", f64::from(u8::from(is_line))),
                 ("rows_each", f64::from(if rows { BRANCHES } else { 1 })),
+                whole_tiles,
             ],
             Walk::Flat => vec![("of_two", f64::from(u8::from(self == Self::SHARED)))],
             Walk::Words | Walk::Pairs => Vec::new(),

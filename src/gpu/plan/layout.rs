@@ -159,7 +159,8 @@ impl Layout<'_> {
                 let team = team_of(job.op, job.shape.elements);
                 let teams = window.samples.div_ceil(WORKGROUP / team);
                 let groups_y = teams.min(MAX_GROUPS);
-                let tile = if team == WORKGROUP { Tile::LINE } else { Tile::SHARED };
+                let line = Tile { is_whole: window.elements.is_multiple_of(CHUNK), ..Tile::LINE };
+                let tile = if team == WORKGROUP { line } else { Tile::SHARED };
                 let digit_shift = job.digit;
                 let (all, unused) = (chunks(job.shape.elements), [0; 2]);
                 let walk = ChunksParams { groups_y, chunks: all, team, digit_shift, first_sum, factor, unused };
@@ -251,7 +252,8 @@ fn line(slots: u32) -> [u32; 3] {
 fn tile_for(lanes: u32, samples: u32, busy: u64) -> Tile {
     let across = lanes.next_power_of_two().min(WORKGROUP);
     let large = lanes >= 4 * WORKGROUP && u64::from(lanes / (4 * WORKGROUP)) * u64::from(samples) >= busy;
-    Tile { lanes: across, samples: WORKGROUP / across, lanes_each: if large { 4 } else { 1 } }
+    let is_whole = large && lanes.is_multiple_of(4 * WORKGROUP);
+    Tile { lanes: across, samples: WORKGROUP / across, lanes_each: if large { 4 } else { 1 }, is_whole }
 }
 
 /// The bytes of a row of coefficients.
@@ -308,6 +310,13 @@ mod tests {
         let each = |lanes, samples| tile_for(lanes, samples, BUSY).lanes_each;
         assert_eq!([each(1 << 20, 1), each(1024, 1000), each(4096, 250)], [4; 3]);
         assert_eq!([each(1024, 999), each(4096, 16), each(1023, 100_000), each(1, 1)], [1; 4]);
+    }
+
+    #[test]
+    fn tiles_are_whole_where_they_end_with_the_samples() {
+        let is_whole = |lanes, samples| tile_for(lanes, samples, 0).is_whole;
+        assert!(is_whole(1024, 1) && is_whole(3 * 1024, 7));
+        assert!([1023, 1025, 1280, 2047, 256, 1].iter().all(|&lanes| !is_whole(lanes, 7)));
     }
 
     #[test]

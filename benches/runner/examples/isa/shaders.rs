@@ -159,6 +159,7 @@ fn constant(name: &str, shape: Shape) -> Result<f64> {
         "lanes_each" => u32::from(lanes >= 1024) * 3 + 1,
         "one_sample" => u32::from(shape.elements > 2048),
         "rows_each" => 1,
+        "whole_tiles" => u32::from(lanes.is_multiple_of(1024)),
         "of_two" => u32::from(shape.elements == 2),
         _ => bail!("no value for the pipeline constant {name}"),
     };
