@@ -15,6 +15,7 @@
 //! recorded_run  run_tape  guide_run           the input of `replay` and of `guide`
 //! run_replay  run_replay_gpu                  a run of a run file over what was recorded
 //! study/  sample/                             the parts of the two largest commands
+//! accuracy  wall                              the parts of `samplers`
 //! filmstrip  text                             drawing
 //! report  progress                            output, errors and exit codes
 //! ```
@@ -56,6 +57,7 @@ mod sigmas_arg;
 pub mod study;
 mod text;
 mod token_levels;
+mod wall;
 mod windows;
 
 use clap::{Parser, Subcommand};

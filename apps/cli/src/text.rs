@@ -1,7 +1,7 @@
 //! Text on a bitmap, with fonts that travel inside the binary: no system font, so it looks the same everywhere.
 //!
 //! The typeface is Ubuntu Light (Ubuntu font licence), Hack where it lacks a glyph. An underscore lowers the one
-//! character after it, so that `x_t` reads as on paper.
+//! character after it, so that `x_t` reads as on paper; two are one underscore, as [`plain`] writes it.
 
 use ab_glyph::{Font, FontRef, Glyph, GlyphId, ScaleFont, point};
 use anyhow::{Context, Result};
@@ -61,10 +61,9 @@ impl TextPainter {
         let (mut glyphs, mut x, mut before) = (Vec::new(), 0.0, None);
         let mut letters = text.chars().peekable();
         while let Some(mut letter) = letters.next() {
-            let lowered = letter == '_' && letters.peek().is_some();
-            if lowered {
-                letter = letters.next().unwrap_or(letter);
-            }
+            let next = letters.next_if(|_| letter == '_');
+            let lowered = next.is_some_and(|next| next != '_');
+            letter = next.unwrap_or(letter);
             let (size, drop) = if lowered { (size * LOWERED.0, size * LOWERED.1) } else { (size, 0.0) };
             let (font, id) = self.glyph(letter);
             let scaled = self.fonts[font].as_scaled(size);
@@ -88,6 +87,11 @@ impl TextPainter {
     }
 }
 
+/// A name that is drawn as it is spelt.
+pub fn plain(name: &str) -> String {
+    name.replace('_', "__")
+}
+
 /// Lays `cover` of a colour over a pixel, if it is inside.
 pub fn blend(image: &mut RgbImage, x: i64, y: i64, colour: [u8; 3], cover: f32) {
     let inside = u32::try_from(x).ok().zip(u32::try_from(y).ok());
@@ -107,6 +111,16 @@ mod tests {
         let ink = Ink { size: 20.0, colour: [255; 3] };
         TextPainter::new().unwrap().draw(&mut image, text, at, ink, align);
         image.enumerate_pixels().filter(|(_, _, pixel)| pixel.0[0] > 60).map(|(x, _, _)| x).collect()
+    }
+
+    #[test]
+    fn underscores_lower_unless_the_name_is_plain() {
+        let width = |text: &str| TextPainter::new().unwrap().lay_out(text, 20.0).1;
+        assert!(width("x_t") < width("xt"));
+        let painter = TextPainter::new().unwrap();
+        let drawn = painter.lay_out(&plain("my_cat_"), 20.0).0;
+        let drops = drawn.iter().filter(|(_, glyph)| glyph.position.y != 0.0).count();
+        assert_eq!((drawn.len(), drops), (7, 0));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The question that a call asks a network.
 
 use tweedie::Quantity;
+use tweedie::math::run::{RunLoop, RunModel};
 use tweedie::math::{NoiseLevel, Sampler};
 
 /// A question to the network: at which level the sample is, and what to answer.
@@ -38,7 +39,21 @@ impl Ask {
                 [sign * sigma / (data * whole), -sign * data * alpha / whole]
             }
         };
-        let [alpha, sigma, x0, epsilon] = [alpha, sigma, x0, epsilon].map(|number| number as f32);
+        Self::rounded([alpha, sigma, x0, epsilon])
+    }
+
+    /// For the model of a run, at a sigma above 0.
+    ///
+    /// Its answer `r` follows from the clean sample `c0*x + c1*r` that the model makes of it.
+    #[must_use]
+    pub fn of_model(model: &RunModel, sigma: f64) -> Self {
+        let (alpha, noise, input) = (model.alpha(sigma), sigma * model.noise_scale(), model.input(sigma));
+        let [of_x, of_output] = model.denoised(sigma);
+        Self::rounded([input * alpha, input * noise, (1.0 - of_x * alpha) / of_output, -of_x * noise / of_output])
+    }
+
+    fn rounded(numbers: [f64; 4]) -> Self {
+        let [alpha, sigma, x0, epsilon] = numbers.map(|number| number as f32);
         Self { alpha, sigma, x0, epsilon }
     }
 }
@@ -48,4 +63,10 @@ impl Ask {
 pub fn asks(sampler: &Sampler, predicts: Quantity) -> Vec<Ask> {
     let seen = |level: NoiseLevel, input: f64| Ask::new(predicts, input * level.alpha(), input * level.sigma());
     sampler.calls().iter().map(|call| seen(call.level, call.input)).collect()
+}
+
+/// Lists what a run asks the network of its model, call by call.
+#[must_use]
+pub fn run_asks(run: &RunLoop) -> Vec<Ask> {
+    run.call_sigmas().iter().map(|sigma| Ask::of_model(run.model(), *sigma)).collect()
 }

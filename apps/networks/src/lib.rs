@@ -18,6 +18,6 @@ mod ask;
 mod mixture;
 mod network;
 
-pub use ask::{Ask, asks};
+pub use ask::{Ask, asks, run_asks};
 pub use mixture::Mixture;
 pub use network::{Calls, Network, Tensors};

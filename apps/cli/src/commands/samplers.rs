@@ -1,13 +1,17 @@
 //! `tweedie samplers`: the accuracy of the samplers of a run against their calls of the network.
 
 use crate::accuracy::{Accuracy, accuracy};
+use crate::engine::Adapter;
 use crate::names::find;
 use crate::report::{Failure, Outcome, say};
+use crate::wall::{Card, wall};
 use anyhow::{Context as _, Result, anyhow};
-use files::atomic;
+use files::{atomic, picture};
+use image::RgbImage;
 use plots::cells::Cells;
 use serde_json::json;
 use std::path::PathBuf;
+use tweedie::Storage;
 use tweedie::math::catalog::Entry;
 use tweedie::math::run::{Node, Run, RunError, RunGrid, RunLoop, RunModel, RunSampler};
 
@@ -16,7 +20,8 @@ use tweedie::math::run::{Node, Run, RunError, RunGrid, RunLoop, RunModel, RunSam
 /// Every sampler of `tweedie list run-samplers` (or those of --sampler) with as many steps as its calls allow, on the same
 /// scheduler and model. The network is perfect: its data are normal, of deviations from 1/32 to 2, so that the distribution of the
 /// results is known without drawing one. The distance is Wasserstein-2, from the data; samplers with and without noise are
-/// compared by the same number. Nothing is drawn and no adapter is needed. Writes DIR/samplers.svg, a table of all.
+/// compared by the same number. Nothing is drawn and no adapter is needed. Writes DIR/samplers.svg, a table of all. With --wall
+/// also DIR/wall.png: what each makes of a spiral, computed on the adapter.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Samplers {
     /// Names of samplers [default: all]
@@ -39,6 +44,18 @@ pub struct Samplers {
     /// The folder for the table; it is made if it does not exist
     #[arg(long, value_name = "DIR", default_value = "out")]
     out: PathBuf,
+
+    /// Draw points with each sampler too, in at most so many calls
+    #[arg(long, value_name = "CALLS", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    wall: Option<u32>,
+
+    /// The seed of the noise of the wall
+    #[arg(long, value_name = "S", default_value_t = 1, requires = "wall")]
+    seed: u64,
+
+    /// The adapter of the wall: its index or a part of its name, as `tweedie devices` lists them [default: the best one]
+    #[arg(long, value_name = "ADAPTER", requires = "wall")]
+    adapter: Option<String>,
 }
 
 fn entry(name: &str) -> Result<&'static Entry<RunSampler>, String> {
@@ -47,13 +64,13 @@ fn entry(name: &str) -> Result<&'static Entry<RunSampler>, String> {
 
 /// A sampler with its accuracy for each number of calls; `None` where it has no run of so few.
 struct Row {
-    name: &'static str,
+    entry: &'static Entry<RunSampler>,
     found: Vec<Option<(usize, Accuracy)>>,
 }
 
 impl Samplers {
     pub fn run(&self, json: bool) -> Outcome {
-        let path = self.out.join("samplers.svg");
+        let [path, wall_path] = ["samplers.svg", "wall.png"].map(|name| self.out.join(name));
         let model = RunModel::named(&self.model).map_err(|error| Failure::input(anyhow!(error)))?;
         let all = || RunSampler::CATALOGUE.entries.iter().collect();
         let entries: Vec<_> = if self.samplers.is_empty() { all() } else { self.samplers.clone() };
@@ -61,22 +78,28 @@ impl Samplers {
         let most = self.calls.iter().copied().max().unwrap_or(1);
         self.planned("euler", &model, most as usize).map_err(|error| Failure::input(anyhow!(error)))?;
         let rows = entries.into_iter().map(|entry| self.row(entry, &model)).collect::<Result<Vec<_>>>()?;
+        let table = self.draw(&rows)?;
+        let drawn = self.wall.map(|calls| self.draw_wall(&rows, &model, calls)).transpose()?;
         std::fs::create_dir_all(&self.out).with_context(|| self.out.display().to_string())?;
-        atomic::check_destination(&path)?;
-        atomic::write(&path, self.draw(&rows)?.as_bytes())?;
+        let mut files = vec![&path];
+        files.extend(drawn.is_some().then_some(&wall_path));
+        files.iter().try_for_each(|path| atomic::check_destination(path))?;
+        atomic::write(&path, table.as_bytes())?;
+        drawn.map_or(Ok(()), |image| picture::save_png(&image, &wall_path))?;
         if !json {
             let columns: Vec<String> = self.calls.iter().map(|calls| format!("{calls:>9}")).collect();
             say(format_args!("{:<31}{}", "distance after calls", columns.join(" ")))?;
         }
         rows.iter().try_for_each(|row| self.report(row, json))?;
+        let names: Vec<String> = files.iter().map(|path| path.display().to_string()).collect();
         if json {
-            say(json!({ "files": [path.display().to_string()] }))
-        } else {
-            say(format_args!("-> {}", path.display()))
+            return say(json!({ "files": names }));
         }
+        names.iter().try_for_each(|name| say(format_args!("-> {name}")))
     }
 
-    fn report(&self, Row { name, found }: &Row, json: bool) -> Outcome {
+    fn report(&self, Row { entry, found }: &Row, json: bool) -> Outcome {
+        let name = entry.name;
         if json {
             let one = |(calls, found): (&u32, &Option<(usize, Accuracy)>)| {
                 let (steps, accuracy) = found.unzip();
@@ -113,12 +136,12 @@ impl Samplers {
             if let Some(place) = self.calls.iter().position(|calls| own.calls <= *calls as usize) {
                 found[place] = Some((20, own));
             }
-            return Ok(Row { name: entry.name, found });
+            return Ok(Row { entry, found });
         }
         for (calls, found) in self.calls.iter().zip(&mut found) {
             *found = self.most_steps(entry, model, *calls as usize)?;
         }
-        Ok(Row { name: entry.name, found })
+        Ok(Row { entry, found })
     }
 
     /// The accuracy of the run of the most steps whose calls are no more than these. A scheduler may have no grid of some numbers
@@ -154,9 +177,8 @@ impl Samplers {
     /// The table, from the nearest to the farthest at the number of calls in the middle.
     fn draw(&self, rows: &[Row]) -> Result<String> {
         let middle = self.calls.len() / 2;
-        let distance = |found: &Option<(usize, Accuracy)>| found.map(|(_, it)| it.distance);
-        let rank = |row: &Row| row.found.get(middle).and_then(distance).unwrap_or(f64::INFINITY);
         let mut sorted: Vec<&Row> = rows.iter().collect();
+        let rank = |row: &Row| row.found.get(middle).and_then(distance).unwrap_or(f64::INFINITY);
         sorted.sort_by(|a, b| rank(a).total_cmp(&rank(b)));
         let cells = Cells {
             title: "The samplers of a run: distance from the data after so many calls of the network".into(),
@@ -165,8 +187,37 @@ impl Samplers {
                 self.model, self.scheduler
             ),
             columns: ("calls".into(), self.calls.iter().map(u32::to_string).collect()),
-            rows: sorted.iter().map(|row| (row.name.to_owned(), row.found.iter().map(distance).collect())).collect(),
+            rows: sorted
+                .iter()
+                .map(|row| (row.entry.name.to_owned(), row.found.iter().map(distance).collect()))
+                .collect(),
         };
         cells.draw()
     }
+
+    /// The wall, from the nearest to the farthest at its number of calls. One that chooses its own steps is the last.
+    fn draw_wall(&self, rows: &[Row], model: &RunModel, calls: u32) -> Outcome<RgbImage> {
+        let adapter = Adapter::open(self.adapter.as_deref(), Storage::F32)?;
+        let mut cards = Vec::new();
+        for Row { entry, found } in rows {
+            let own = || found.iter().flatten().next().copied();
+            let at = if entry.make.is_adaptive() { own() } else { self.most_steps(entry, model, calls as usize)? };
+            let Some((steps, accuracy)) = at else { continue };
+            let run = self.planned(entry.name, model, steps).map_err(|error| Failure::input(anyhow!(error)))?;
+            let rank = if entry.make.is_adaptive() { f64::INFINITY } else { accuracy.distance };
+            cards.push((rank, Card { name: entry.name, run, distances: found.iter().map(distance).collect() }));
+        }
+        cards.sort_by(|(a, _), (b, _)| a.total_cmp(b));
+        let cards: Vec<Card> = cards.into_iter().map(|(_, card)| card).collect();
+        let [first, last] = [self.calls.first(), self.calls.last()].map(|calls| calls.copied().unwrap_or_default());
+        let subtitle = format!(
+            "The same noise, {calls} calls, model {}, scheduler {}; nearest first. The curve: distance after {first} to {last} calls",
+            self.model, self.scheduler
+        );
+        wall(&adapter, self.seed, &cards, subtitle)
+    }
+}
+
+fn distance(found: &Option<(usize, Accuracy)>) -> Option<f64> {
+    found.map(|(_, accuracy)| accuracy.distance)
 }

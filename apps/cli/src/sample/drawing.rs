@@ -4,6 +4,7 @@ use super::generate::{Frame, Generated};
 use super::sampler_list::Entry;
 use super::set::{Likeness, Set};
 use crate::filmstrip::{Caption, Filmstrip, Row, THUMBNAIL};
+use crate::text::plain;
 use anyhow::Result;
 use files::Picture;
 use image::RgbImage;
@@ -47,7 +48,8 @@ pub fn grid(set: &Set, shown: &[Shown<'_>], subtitle: String) -> Result<RgbImage
     let row = |one: &Shown<'_>| {
         let likeness: Vec<Likeness> = one.take.samples.iter().map(|sample| set.nearest(sample)).collect();
         let pair = |(sample, near): (&Vec<f32>, &Likeness)| beside(set, sample, near.member);
-        let words = |near: &Likeness| caption(format!("{}, {}", set.members[near.member].name, decibels(*near)));
+        let words =
+            |near: &Likeness| caption(format!("{}, {}", plain(&set.members[near.member].name), decibels(*near)));
         Ok(Row {
             label: format!("{}\n{}\n{} predicted", one.entry.name, calls(one.entry), one.entry.predicts),
             pictures: one.take.samples.iter().zip(&likeness).map(pair).collect::<Result<_>>()?,

@@ -7,6 +7,7 @@ use serde_json::Value;
 pub const TESTS: &[Test] = &[
     ("every_sampler_is_in_the_table", Needs::Nothing, all),
     ("what_cannot_be_compared_is_refused", Needs::Nothing, refused),
+    ("samplers_draw_a_wall_on_the_adapter", Needs::Adapter, wall),
 ];
 
 fn all() {
@@ -42,4 +43,30 @@ fn refused() {
     folder.refuses("samplers --model sd99 --out out", &["sd15"]);
     folder.refuses("samplers --scheduler karas --out out", &["karras"]);
     folder.refuses("samplers --calls 0 --out out", &["0"]);
+    folder.refuses("samplers --seed 1 --out out", &["--wall"]);
+    folder.refuses("samplers --adapter 0 --out out", &["--wall"]);
+    folder.refuses("samplers --wall 0 --out out", &["0"]);
+}
+
+/// A sampler of each kind: deterministic, with noise, of the unconditional prediction, one that chooses its steps; and a flow.
+fn wall() {
+    let folder = Folder::new();
+    let pixels = |options: &str| {
+        let lines = folder.objects(&format!("samplers --calls 3,6 --wall 6 --out out --json {options}"));
+        assert_eq!(lines[lines.len() - 1]["files"][1], "out/wall.png", "{options}");
+        image::open(folder.path("out/wall.png")).expect("a picture").to_rgb8()
+    };
+    let wide = pixels("--sampler euler,euler_ancestral,dpmpp_2m_cfg_pp,dpm_adaptive");
+    let one = pixels("--sampler euler");
+    assert!(wide.width() > one.width() && wide.height() == one.height());
+    // The points of a column: the curve below has the scale of all samplers.
+    let points = |image: &image::RgbImage, column: u32| {
+        image::imageops::crop_imm(image, 220 + 174 * column, 172, 160, 158).to_image()
+    };
+    assert_eq!(points(&wide, 0), points(&one, 0), "the data");
+    let euler = points(&one, 1);
+    assert_eq!((1..=4).filter(|&column| points(&wide, column) == euler).count(), 1, "the same beside others");
+    let other = |options: &str| points(&pixels(&format!("--sampler euler {options}")), 1);
+    assert_ne!(other("--seed 2"), euler);
+    assert_ne!(other("--model flow3 --scheduler simple"), euler);
 }
