@@ -148,9 +148,28 @@ impl Loop {
     /// The dispatches of the whole loop beside those of the network.
     #[must_use]
     pub fn dispatches(&self) -> usize {
-        let around = self.around.iter().flat_map(|around| around.before.iter().chain(&around.after));
-        let all = self.start.iter().chain(around).chain(&self.end);
-        all.filter_map(|work| self.plans.get(work.plan)).map(Plan::dispatches).sum()
+        // Without a call the end follows the start.
+        let of_calls = (0..self.calls()).map(|index| self.call_dispatches(index)).sum::<usize>();
+        self.start_dispatches() + of_calls
+    }
+
+    /// The dispatches of [`record_start`](Self::record_start).
+    #[must_use]
+    pub fn start_dispatches(&self) -> usize {
+        let end = self.end.iter().filter(|_| self.calls() == 0);
+        self.dispatches_of(self.start.iter().chain(end))
+    }
+
+    /// The dispatches of [`record_call`](Self::record_call) beside those of the network; 0 beyond the last call.
+    #[must_use]
+    pub fn call_dispatches(&self, index: usize) -> usize {
+        let around = self.around.get(index).into_iter().flat_map(|around| around.before.iter().chain(&around.after));
+        let end = self.end.iter().filter(|_| index + 1 == self.calls());
+        self.dispatches_of(around.chain(end))
+    }
+
+    fn dispatches_of<'w>(&self, works: impl Iterator<Item = &'w Work>) -> usize {
+        works.filter_map(|work| self.plans.get(work.plan)).map(Plan::dispatches).sum()
     }
 
     /// Records start, calls and end: the whole run. `network` records its own work between two steps: it reads the input, writes

@@ -47,12 +47,12 @@ pub fn schedule() -> Option<Arc<Schedule>> {
 
 /// The samplers for these networks: those of the process that they were trained on that lead to a digit.
 pub fn solvers() -> impl Iterator<Item = Solver> {
-    Solver::all().filter(of_process).filter(|solver| !UNFIT.contains(&solver.name()))
+    Solver::of_library().filter(of_process).filter(|solver| !UNFIT.contains(&solver.name()))
 }
 
 /// True for samplers that show a network samples of a variance-preserving process.
 fn of_process(solver: &Solver) -> bool {
-    matches!(solver.scale(), Scale::VariancePreserving | Scale::VarianceExploding)
+    matches!(solver.scale(), Some(Scale::VariancePreserving | Scale::VarianceExploding))
 }
 
 /// Description of digits to be written.
@@ -263,9 +263,14 @@ impl Digits {
     ) -> Result<usize, DigitsError> {
         let ([start, step], network) = (&self.plans, &self.network);
         let last = wanted.min(self.sampler.calls().len()).min(self.history.done() + most);
-        self.history.advance(encoder, start, last, |pass, call| {
-            network.record(pass, call)?;
-            step.record(pass, Recording::call(call)).map_err(tweedie::Error::from)?;
+        let begin = |encoder: &mut wgpu::CommandEncoder| {
+            start.encode(encoder, Recording::timestep(0))?;
+            Ok(start.dispatches())
+        };
+        self.history.advance(encoder, begin, last, |encoder, call| {
+            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+            network.record(&mut pass, call as u32)?;
+            step.record(&mut pass, Recording::call(call as u32)).map_err(tweedie::Error::from)?;
             Ok(network.dispatches() + step.dispatches())
         })
     }

@@ -1,12 +1,13 @@
 //! The pictures of all views: which there are, how brightly to draw them, and what to say of them.
 
+use crate::course::Course;
 use crate::digits::DigitsScene;
 use crate::plane::expected_rms;
 use crate::renderer::{ImageId, Request, Status};
 use crate::state::State;
 use crate::trajectory::SAMPLES;
 use ::digits::architecture::SIDE;
-use tweedie::math::{NoiseLevel, Sampler};
+use tweedie::math::NoiseLevel;
 use tweedie::{Quantity, Schedule};
 
 /// Deviations that a target shows from black to white, each side: of a normal, 95% are inside.
@@ -109,17 +110,17 @@ pub fn plane(state: &State, schedule: &Schedule, status: &Status) -> Figures {
 
 /// Samples before the call that is looked at; what the network makes of them; and what it knows.
 #[must_use]
-pub fn sampling(state: &State, sampler: &Sampler, status: &Status) -> Figures {
-    let calls = sampler.calls().len();
+pub fn sampling(state: &State, course: &Course, status: &Status) -> Figures {
+    let calls = course.calls().len();
     let call = state.sampling.call.min(calls);
     let looked = call.min(calls.saturating_sub(1));
     let samples = if status.samples == 0 { SAMPLES } else { status.samples };
-    let gain = 1.0 / deviation(sampler, call);
+    let gain = 1.0 / deviation(course, call);
 
     let before = |sample: u32| {
         let story = "The sample before this call of the network, at the variance that pictures have.";
         let figure = Figure::new(ImageId::Sample(sample, call), format!("x_t {}", sample + 1), story);
-        figure.remark(noise(sampler, call)).gain(gain)
+        figure.remark(noise(course, call)).gain(gain)
     };
     let preview = |sample: u32| {
         let story = "The clean sample that the network's prediction implies in this call.";
@@ -131,8 +132,8 @@ pub fn sampling(state: &State, sampler: &Sampler, status: &Status) -> Figures {
         Figure::new(ImageId::Member(member), known.name.clone(), story)
     });
     let rows = vec![(0..samples).map(before).collect(), (0..samples).map(preview).collect(), members.collect()];
-    let visited = sampler.calls().iter().map(|call| [call.timestep, call.level.log_snr()]).collect();
-    let marker = sampler.calls().get(call).map_or(0.0, |call| call.timestep);
+    let visited = course.calls().iter().map(|call| [call.timestep, call.level.log_snr()]).collect();
+    let marker = course.calls().get(call).map_or(0.0, |call| call.timestep);
     // The call that is looked at is seen from both sides: the sample before it, and what the network makes of it.
     Figures { rows, request: Request::Run(scene, (call + 1).min(calls)), marker, visited }
 }
@@ -140,16 +141,16 @@ pub fn sampling(state: &State, sampler: &Sampler, status: &Status) -> Figures {
 /// Digits before the call that is looked at, and what the network makes of them; and the one of which a part is erased. A
 /// frame may record so many calls.
 #[must_use]
-pub fn digits(state: &State, sampler: &Sampler, status: &Status, most: usize) -> Figures {
-    let calls = sampler.calls().len();
+pub fn digits(state: &State, course: &Course, status: &Status, most: usize) -> Figures {
+    let calls = course.calls().len();
     let [call, looked] = state.digits.seen(calls, status.written);
     let scene = state.digits();
     let count = if status.digits == 0 { scene.count } else { status.digits };
-    let gain = 1.0 / deviation(sampler, call);
+    let gain = 1.0 / deviation(course, call);
     let before = |digit: u32| {
         let story = "The digit before this call of the network, at the variance that pictures have.";
         let figure = Figure::new(ImageId::Digit(digit, call), format!("x_t {}", digit + 1), story);
-        figure.remark(noise(sampler, call)).gain(gain)
+        figure.remark(noise(course, call)).gain(gain)
     };
     let clean = |digit: u32| {
         let story = "The clean digit that the network's prediction implies in this call.";
@@ -165,8 +166,8 @@ pub fn digits(state: &State, sampler: &Sampler, status: &Status, most: usize) ->
         1 => vec![vec![before(0), clean(0)], vec![erased]],
         _ => vec![(0..count).map(before).collect(), (0..count).map(clean).collect(), vec![erased]],
     };
-    let visited = sampler.calls().iter().map(|call| [call.timestep, call.level.log_snr()]).collect();
-    let marker = sampler.calls().get(call).map_or(0.0, |call| call.timestep);
+    let visited = course.calls().iter().map(|call| [call.timestep, call.level.log_snr()]).collect();
+    let marker = course.calls().get(call).map_or(0.0, |call| call.timestep);
     // The call that is looked at is seen from both sides: the digit before it, and what the network makes of it.
     let request = Request::Digits { scene, wanted: state.digits.call.saturating_add(1).min(calls), most };
     Figures { rows, request, marker, visited }
@@ -210,19 +211,14 @@ fn gain(level: NoiseLevel, state: &State, quantity: Quantity) -> f64 {
 }
 
 /// Deviation of the sample before a call, for data of unit variance.
-fn deviation(sampler: &Sampler, call: usize) -> f64 {
-    let calls = sampler.calls();
-    let [alpha, sigma] = match (calls.get(call), calls.last()) {
-        (Some(call), _) => [call.level.alpha(), call.level.sigma()],
-        (None, Some(last)) => last.row.known,
-        (None, None) => [1.0, 0.0],
-    };
+fn deviation(course: &Course, call: usize) -> f64 {
+    let [alpha, sigma] = course.level(call);
     alpha.hypot(sigma)
 }
 
 /// Part of the noise in a sample before a call, in words.
-fn noise(sampler: &Sampler, call: usize) -> String {
-    sampler
+fn noise(course: &Course, call: usize) -> String {
+    course
         .calls()
         .get(call)
         .map_or_else(|| "clean".to_owned(), |call| format!("{:.1}% noise", 100.0 * call.level.one_minus_alpha_bar()))

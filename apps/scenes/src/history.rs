@@ -1,7 +1,6 @@
 //! Samples before each call of a loop and clean samples of each call, kept on the GPU to be looked at again.
 
 use crate::buffers::floats;
-use tweedie::gpu::{Plan, Recording};
 use tweedie::{Error, Shape, wgpu};
 
 /// The memory that each of both lists may take: what every device binds at once.
@@ -54,30 +53,27 @@ impl History {
         self.done.unwrap_or(0)
     }
 
-    /// Records the start of a loop, if it has not begun, and calls until this many are done. `record` records a call in a pass,
-    /// and returns its dispatches. Returns the dispatches of all.
+    /// Records the start of a loop, if it has not begun, and calls until this many are done. `start` and `record`, of a call, return
+    /// their dispatches. Returns the dispatches of all.
     ///
     /// # Errors
-    /// Those of the start and of `record`.
+    /// Those of `start` and of `record`.
     pub fn advance<E: From<Error>>(
         &mut self,
         encoder: &mut wgpu::CommandEncoder,
-        start: &Plan,
+        start: impl FnOnce(&mut wgpu::CommandEncoder) -> Result<usize, Error>,
         last: usize,
-        mut record: impl FnMut(&mut wgpu::ComputePass<'_>, u32) -> Result<usize, E>,
+        mut record: impl FnMut(&mut wgpu::CommandEncoder, usize) -> Result<usize, E>,
     ) -> Result<usize, E> {
         let mut dispatches = 0;
         if self.done.is_none() {
-            start.encode(encoder, Recording::timestep(0)).map_err(Error::from)?;
+            dispatches += start(encoder)?;
             copy(encoder, &self.x, &self.samples, 0);
             self.done = Some(0);
-            dispatches += start.dispatches();
         }
         while self.done() < last {
             let call = self.done();
-            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-            dispatches += record(&mut pass, call as u32)?;
-            drop(pass);
+            dispatches += record(encoder, call)?;
             copy(encoder, &self.x0, &self.clean, call);
             copy(encoder, &self.x, &self.samples, call + 1);
             self.done = Some(call + 1);

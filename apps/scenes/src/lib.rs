@@ -12,11 +12,13 @@
 //! ```text
 //! state  schedules  solvers  variants  region  what was chosen; knows no device
 //! playback  figures                            how it goes on by itself, and what is seen of it, in words
+//! course                                       the loop of a sampler or of a run of ComfyUI
 //! plane  trajectory  digits  history           the kernels of the three views, and what two of them keep
 //! renderer  image_renderer  buffers  readout   the device: kernels, drawing and readback
 //! ```
 
 mod buffers;
+pub mod course;
 pub mod digits;
 pub mod figures;
 mod history;

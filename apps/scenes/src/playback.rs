@@ -1,12 +1,12 @@
 //! The position in time: timesteps and calls, moved by keys or by themselves; and the tables that this asks for,
 //! made once for each choice.
 
+use crate::course::Course;
 use crate::digits;
 use crate::schedules::{ScheduleChoice, TIMESTEPS};
 use crate::solvers::Solver;
 use crate::state::{State, View};
 use std::sync::Arc;
-use tweedie::math::Sampler;
 use tweedie::{Quantity, Schedule};
 
 /// The time from the picture to noise, in seconds, when the timestep plays; and the calls of a sampler in one.
@@ -19,8 +19,8 @@ const LONGEST: f64 = 0.5;
 /// Part of a frame in the mean of their times: a mean that forgets after some twenty frames.
 const FRESH: f64 = 0.05;
 
-/// Choices that a sampler's rows depend on: the schedule is chosen, or that of the digits.
-type SamplerKey = (Option<ScheduleChoice>, Solver, usize, u64, Quantity);
+/// Choices that a loop depends on: the schedule is chosen, or that of the digits; steps; drawn noise and strength.
+type CourseKey = (Option<ScheduleChoice>, Solver, usize, [u64; 2], Quantity);
 
 /// The place in time, and the tables of the choices that were made last.
 #[derive(Debug, Default)]
@@ -31,7 +31,7 @@ pub struct Playback {
     /// Seconds a frame while time goes on by itself; 0 before it is known.
     pub frame_seconds: f64,
     schedule: Option<(ScheduleChoice, Arc<Schedule>)>,
-    sampler: Option<(SamplerKey, Result<Arc<Sampler>, String>)>,
+    course: Option<(CourseKey, Result<Arc<Course>, String>)>,
 }
 
 impl Playback {
@@ -50,30 +50,32 @@ impl Playback {
         self.schedule.as_ref().map(|(_, schedule)| Arc::clone(schedule))
     }
 
-    /// The sampler of the view, or why there is none; the plane has that of the sampling view.
+    /// The loop of the view, or why there is none; the plane has that of the sampling view.
     ///
     /// # Errors
     /// The reason, in words.
-    pub fn sampler(&mut self, state: &State) -> Result<Arc<Sampler>, String> {
-        let kept = self.sampler.take();
-        let serves = |key: &SamplerKey| kept.clone().filter(|(made, _)| made == key);
+    pub fn course(&mut self, state: &State) -> Result<Arc<Course>, String> {
+        let kept = self.course.take();
+        let serves = |key: &CourseKey| kept.clone().filter(|(made, _)| made == key);
         let made = if state.view == View::Digits {
             let scene = state.digits();
-            let key = (None, scene.solver, scene.steps, scene.stochasticity.to_bits(), scene.predicts);
-            let make = || scene.sampler().map(Arc::new).map_err(|error| error.to_string());
+            let numbers = [scene.stochasticity, 1.0].map(f64::to_bits);
+            let key = (None, scene.solver, scene.steps, numbers, scene.predicts);
+            let make = || scene.sampler().map(|it| Arc::new(it.into())).map_err(|error| error.to_string());
             serves(&key).unwrap_or_else(|| (key, make()))
         } else {
             let scene = state.run();
-            let key = (Some(scene.schedule), scene.solver, scene.steps, scene.stochasticity.to_bits(), scene.predicts);
-            let make = || scene.sampler().map(Arc::new).map_err(|error| error.to_string());
+            let numbers = [scene.stochasticity, scene.strength].map(f64::to_bits);
+            let key = (Some(scene.schedule), scene.solver, scene.steps, numbers, scene.predicts);
+            let make = || scene.course().map(Arc::new).map_err(|error| error.to_string());
             serves(&key).unwrap_or_else(|| (key, make()))
         };
-        self.sampler.insert(made).1.clone()
+        self.course.insert(made).1.clone()
     }
 
     /// Number of network calls of the chosen sampler.
     pub fn calls(&mut self, state: &State) -> usize {
-        self.sampler(state).map_or(0, |sampler| sampler.calls().len())
+        self.course(state).map_or(0, |course| course.calls().len())
     }
 
     /// Moves the timestep or the call, within its range.

@@ -1,13 +1,17 @@
-//! The samplers of the menu: those of the library's catalogue that lead from noise to pictures.
+//! The samplers of the menu: those of the library's catalogue that lead from noise to pictures, and those of ComfyUI's runs.
 //!
 //! Each begins where its network was trained to begin and ends at the clean sample; what else a sampler can be told, the
 //! command line tool has options for.
 
+use crate::course::{Course, RunChoice};
+use crate::schedules::ScheduleChoice;
+use std::sync::LazyLock;
 use tweedie::math::Placement;
 use tweedie::math::catalog::{CatalogError, Entry, SamplerOptions, SamplerRecipe};
+use tweedie::math::run::RunSampler;
 use tweedie::math::sampler::{Denoiser, Scale};
 use tweedie::math::{Sampler, Spacing};
-use tweedie::{Quantity, Schedule};
+use tweedie::{Error, Quantity, Schedule};
 
 /// The most steps of the slider.
 pub const MOST_STEPS: usize = 200;
@@ -18,9 +22,19 @@ const MOST_CHURN: f64 = 40.0;
 /// The parameters that say how much noise is drawn.
 const STOCHASTICITY: [&str; 2] = ["eta", "s_churn"];
 
+/// The names of ComfyUI's samplers in the menu: some of the library's are spelt alike.
+static COMFYUI: LazyLock<Vec<String>> =
+    LazyLock::new(|| RunSampler::CATALOGUE.entries.iter().map(|entry| format!("ComfyUI {}", entry.name)).collect());
+
 /// A sampler of the menu.
 #[derive(Clone, Copy, Debug)]
-pub struct Solver(&'static Entry<SamplerRecipe>);
+pub struct Solver(Kind);
+
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Library(&'static Entry<SamplerRecipe>),
+    Run(&'static Entry<RunSampler>),
+}
 
 impl PartialEq for Solver {
     fn eq(&self, other: &Self) -> bool {
@@ -31,57 +45,105 @@ impl PartialEq for Solver {
 impl Default for Solver {
     fn default() -> Self {
         const DDIM: &Entry<SamplerRecipe> = &Sampler::CATALOGUE.entries[1];
-        Self(DDIM)
+        Self(Kind::Library(DDIM))
     }
 }
 
 impl Solver {
     /// All of them, as in the menu.
     pub fn all() -> impl Iterator<Item = Self> {
-        Sampler::CATALOGUE.entries.iter().map(Self).filter(Self::leads_to_pictures)
+        // One that chooses its steps by itself cannot say what calls there will be.
+        let planned = RunSampler::CATALOGUE.entries.iter().filter(|entry| !entry.make.is_adaptive());
+        Self::of_library().chain(planned.map(|entry| Self(Kind::Run(entry))))
     }
 
-    /// The sampler of this name or synonym.
+    /// Those of the library's catalogue.
+    pub fn of_library() -> impl Iterator<Item = Self> {
+        let leading = |entry: &&Entry<SamplerRecipe>| !entry.make.inverts() && !entry.make.is_sliced();
+        Sampler::CATALOGUE.entries.iter().filter(leading).map(|entry| Self(Kind::Library(entry)))
+    }
+
+    /// The sampler of this name or synonym; those of ComfyUI have its name before theirs.
     #[must_use]
     pub fn find(name: &str) -> Option<Self> {
-        Sampler::CATALOGUE.find(name).ok().map(Self).filter(Self::leads_to_pictures)
-    }
-
-    /// True for a sampler from noise, of networks with one answer.
-    fn leads_to_pictures(&self) -> bool {
-        !self.0.make.inverts() && !self.0.make.is_sliced()
+        if let Ok(entry) = Sampler::CATALOGUE.find(name) {
+            return Self::of_library().find(|known| known.name() == entry.name);
+        }
+        Self::all().find(|known| known.name() == name)
     }
 
     /// Name for people.
     #[must_use]
-    pub const fn name(self) -> &'static str {
-        self.0.name
+    pub fn name(self) -> &'static str {
+        match self.0 {
+            Kind::Library(entry) => entry.name,
+            Kind::Run(entry) => {
+                let place = RunSampler::CATALOGUE.entries.iter().position(|known| known.name == entry.name);
+                place.and_then(|place| COMFYUI.get(place)).map_or(entry.name, String::as_str)
+            }
+        }
     }
 
     /// Description.
     #[must_use]
     pub const fn about(self) -> &'static str {
-        self.0.summary
+        match self.0 {
+            Kind::Library(entry) => entry.summary,
+            Kind::Run(entry) => entry.summary,
+        }
     }
 
-    /// The scale of its samples.
+    /// The scale of its samples; `None` for one of ComfyUI's, which is that of the model.
     #[must_use]
-    pub fn scale(self) -> Scale {
-        self.0.make.scale()
+    pub fn scale(self) -> Option<Scale> {
+        match self.0 {
+            Kind::Library(entry) => Some(entry.make.scale()),
+            Kind::Run(_) => None,
+        }
     }
 
     /// Name and largest value of the option for drawn noise, if the solver has one.
     #[must_use]
     pub fn stochasticity(self) -> Option<(&'static str, f64)> {
-        let parameter = STOCHASTICITY.into_iter().find_map(|name| self.0.parameter(name));
-        parameter.map(|it| (it.name, it.max.min(MOST_CHURN)))
+        match self.0 {
+            Kind::Library(entry) => {
+                let parameter = STOCHASTICITY.into_iter().find_map(|name| entry.parameter(name));
+                parameter.map(|it| (it.name, it.max.min(MOST_CHURN)))
+            }
+            Kind::Run(entry) => {
+                let name = STOCHASTICITY.into_iter().find(|name| entry.parameter(name).is_some())?;
+                Some((name, if name == "eta" { 1.0 } else { MOST_CHURN }))
+            }
+        }
+    }
+
+    /// The loop: of the last part of the steps where the strength is below 1. Whatever is predicted, the process is that of the
+    /// schedule, or a flow for the samplers of rectified flow and for runs of ComfyUI that predict its velocity.
+    ///
+    /// # Errors
+    /// The sampler does not exist: epsilon predicted at zero terminal SNR, more steps than there are, a schedule that ComfyUI does not
+    /// have.
+    pub fn course(
+        self,
+        schedule: ScheduleChoice,
+        steps: usize,
+        stochasticity: f64,
+        strength: f64,
+        predicts: Quantity,
+    ) -> Result<Course, Error> {
+        let Kind::Run(sampler) = self.0 else {
+            let schedule = schedule.schedule()?;
+            return Ok(self.sampler(&schedule, steps, stochasticity, strength, predicts)?.into());
+        };
+        let stochasticity = self.stochasticity().map(|(name, _)| (name, stochasticity));
+        Ok(RunChoice { sampler, schedule, steps, stochasticity, strength, predicts }.plan()?.into())
     }
 
     /// The rows of the loop: of the last part of the steps where the strength is below 1. Whatever is predicted, the process is that of the schedule, or a flow for the samplers of
     /// rectified flow.
     ///
     /// # Errors
-    /// The sampler does not exist: epsilon predicted at zero terminal SNR, more steps than there are.
+    /// The sampler does not exist: epsilon predicted at zero terminal SNR, more steps than there are; or it is one of ComfyUI's.
     pub fn sampler(
         self,
         schedule: &Schedule,
@@ -90,7 +152,11 @@ impl Solver {
         strength: f64,
         predicts: Quantity,
     ) -> Result<Sampler, CatalogError> {
-        let recipe = self.0.make;
+        let entry = match self.0 {
+            Kind::Library(entry) => entry,
+            Kind::Run(_) => Sampler::CATALOGUE.find(self.name())?,
+        };
+        let recipe = entry.make;
         let preconditioned = recipe.scale() == Scale::VarianceExploding && matches!(predicts, Quantity::Edm(_));
         let spaced = recipe.options().any(|option| option == "spacing");
         let mut options = SamplerOptions {
@@ -101,8 +167,8 @@ impl Solver {
         if let Some((name, _)) = self.stochasticity() {
             options.set(name, stochasticity);
         }
-        let model = self.0.usual_model(schedule.clone(), preconditioned.then_some(predicts), None);
-        let (solver, grid) = self.0.parts(&model, &options)?;
+        let model = entry.usual_model(schedule.clone(), preconditioned.then_some(predicts), None);
+        let (solver, grid) = entry.parts(&model, &options)?;
         Ok(Sampler::new(&*solver, &grid, &Denoiser::new(predicts))?)
     }
 }
@@ -110,12 +176,12 @@ impl Solver {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::schedules::ScheduleChoice;
+    use crate::schedules::recipe;
     use tweedie::math::SigmaData;
 
     #[test]
     fn every_solver_has_a_loop_for_every_prediction() {
-        let schedule = ScheduleChoice::default().schedule().unwrap();
+        let schedule = ScheduleChoice::default();
         for solver in Solver::all() {
             let most = solver.stochasticity().map_or(0.0, |(_, most)| most);
             for (stochasticity, predicts) in [
@@ -124,21 +190,23 @@ mod tests {
                 (0.0, Quantity::Flow),
                 (most, Quantity::Edm(SigmaData::KARRAS)),
             ] {
-                let sampler = solver.sampler(&schedule, 12, stochasticity, 1.0, predicts).unwrap();
-                assert!(sampler.calls().len() >= 12, "{}", solver.name());
-                let end = sampler.calls().last().unwrap().row.known;
-                assert_eq!(end[1], 0.0, "{} ends at the clean sample", solver.name());
+                let course = solver.course(schedule, 12, stochasticity, 1.0, predicts).unwrap();
+                assert!(course.calls().len() >= 12, "{}", solver.name());
+                let [before, end] = [0, course.calls().len()].map(|call| course.level(call)[1]);
+                assert!(before > 0.5 && end == 0.0, "{} ends at the clean sample: {before} {end}", solver.name());
             }
         }
     }
 
     #[test]
     fn a_strength_takes_the_last_steps() {
-        let schedule = ScheduleChoice::default().schedule().unwrap();
-        let of = |strength| Solver::default().sampler(&schedule, 20, 0.0, strength, Quantity::V).unwrap();
-        let (whole, half) = (of(1.0), of(0.5));
-        assert_eq!((whole.calls().len(), half.calls().len()), (20, 10));
-        assert_eq!(whole.calls()[10].timestep, half.calls()[0].timestep);
+        for name in ["ddim", "ComfyUI euler"] {
+            let solver = Solver::find(name).unwrap();
+            let of = |strength| solver.course(ScheduleChoice::default(), 20, 0.0, strength, Quantity::V).unwrap();
+            let (whole, half) = (of(1.0), of(0.5));
+            assert_eq!((whole.calls().len(), half.calls().len()), (20, 10));
+            assert_eq!(whole.calls()[10].timestep, half.calls()[0].timestep);
+        }
     }
 
     #[test]
@@ -148,6 +216,38 @@ mod tests {
         assert_eq!(Solver::find("ddim-inverse"), None);
         assert_eq!(Solver::find("euler").and_then(Solver::stochasticity), Some(("s_churn", MOST_CHURN)));
         assert_eq!(Solver::find("heun").and_then(Solver::stochasticity), None);
+        assert_eq!(Solver::find("ComfyUI euler_ancestral").and_then(Solver::stochasticity), Some(("eta", 1.0)));
+        assert_eq!(Solver::find("ComfyUI dpm_adaptive"), None);
+        let all: Vec<&str> = Solver::all().map(Solver::name).collect();
+        assert!(all.iter().all(|name| Solver::find(name).map(Solver::name) == Some(name)), "{all:?}");
+    }
+
+    #[test]
+    fn runs_need_what_comfyui_has() {
+        let euler = Solver::find("ComfyUI euler").unwrap();
+        let why = |schedule: &str, predicts| {
+            let schedule = ScheduleChoice { recipe: recipe(schedule).unwrap(), zero_terminal_snr: false };
+            euler.course(schedule, 10, 0.0, 1.0, predicts).map(|_| ()).map_err(|error| error.to_string())
+        };
+        assert_eq!([why("scaled-linear", Quantity::V), why("cosine", Quantity::X0)], [const { Ok(()) }; 2]);
+        assert!(why("sigmoid", Quantity::V).is_err_and(|why| why.contains("scaled-linear") && why.contains("sigmoid")));
+        assert!(why("linear", Quantity::Score).is_err_and(|why| why.contains("epsilon") && why.contains("score")));
+        assert!(euler.sampler(&ScheduleChoice::default().schedule().unwrap(), 10, 0.0, 1.0, Quantity::V).is_err());
+    }
+
+    /// The sigmas of a run are those of the schedule of the menu.
+    #[test]
+    fn runs_have_the_schedule_of_the_menu() {
+        let euler = Solver::find("ComfyUI euler").unwrap();
+        for name in ["linear", "scaled-linear", "cosine"] {
+            let schedule = ScheduleChoice { recipe: recipe(name).unwrap(), zero_terminal_snr: false };
+            let levels = schedule.schedule().unwrap();
+            for call in euler.course(schedule, 10, 0.0, 1.0, Quantity::Epsilon).unwrap().calls() {
+                let level = levels.level(call.timestep as usize).unwrap();
+                let expected = level.sigma() / level.alpha();
+                assert!((call.level.sigma() / call.level.alpha() / expected - 1.0).abs() < 1e-9, "{name}: {call:?}");
+            }
+        }
     }
 
     #[test]

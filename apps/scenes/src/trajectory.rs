@@ -8,18 +8,18 @@
 //! that the network made of it in a history. Looking back and forth is a draw with another offset.
 
 use crate::buffers::{ImageId, ImageSlice, floats, uploaded};
+use crate::course::{Buffers, Course};
 use crate::history::History;
 use crate::plane::{mean_square, noised};
 use crate::schedules::ScheduleChoice;
 use crate::solvers::Solver;
-use networks::{Ask, Calls, Mixture, Network, Tensors, asks};
+use networks::{Ask, Calls, Mixture, Network, Tensors};
 use pictures::Set;
 use std::sync::Arc;
-use tweedie::gpu::{Drawn, Noise, NoiseKey, Plan, Recording};
-use tweedie::math::Sampler;
+use tweedie::gpu::{Drawn, NoiseKey, Plan, Recording};
 use tweedie::table::Table;
 use tweedie::wgpu;
-use tweedie::{Context, Error, Quantity, Sampling, Shape, Tensor};
+use tweedie::{Context, Error, Loop, Quantity, Shape};
 
 /// Samples that are drawn side by side, where there is room.
 pub const SAMPLES: u32 = 4;
@@ -63,13 +63,12 @@ impl RunScene {
             && numbers(self) == numbers(other)
     }
 
-    /// The sampler's rows.
+    /// The loop.
     ///
     /// # Errors
     /// There is no such sampler.
-    pub fn sampler(&self) -> Result<Sampler, Error> {
-        let (schedule, noise) = (self.schedule.schedule()?, self.stochasticity);
-        Ok(self.solver.sampler(&schedule, self.steps, noise, self.strength, self.predicts)?)
+    pub fn course(&self) -> Result<Course, Error> {
+        self.solver.course(self.schedule, self.steps, self.stochasticity, self.strength, self.predicts)
     }
 
     /// The picture that each of so many samples begins with, noised.
@@ -83,13 +82,11 @@ impl RunScene {
 #[derive(Debug)]
 pub struct Trajectory {
     scene: RunScene,
-    sampler: Sampler,
     history: History,
     members: wgpu::Buffer,
-    start: Plan,
     network: Network,
     err: Option<Plan>,
-    step: Plan,
+    recorded: Loop,
 }
 
 impl Trajectory {
@@ -98,38 +95,33 @@ impl Trajectory {
     /// # Errors
     /// There is no such sampler, and whatever the plans find.
     pub fn new(context: &Context, queue: &wgpu::Queue, scene: &RunScene) -> Result<Self, Error> {
-        let sampler = scene.sampler()?;
+        let course = scene.course()?;
         let device = context.device();
         let elements = scene.set.elements() as u32;
-        let history = History::new(device, [SAMPLES, elements], sampler.calls().len());
+        let history = History::new(device, [SAMPLES, elements], course.calls().len());
         let shape = history.shape();
         let [input, prediction] =
             ["scenes::input", "scenes::prediction"].map(|label| floats(device, label, shape.total()));
 
         let numbers = scene.set.numbers();
         let members = uploaded(device, queue, "scenes::members", &numbers);
-        let asks = asks(&sampler, scene.predicts);
+        let asks = course.asks(scene.predicts);
         let mixture = Mixture::pictures(scene.set.elements(), &numbers);
         let tensors = Tensors { batch: shape.batch, x: &input, prediction: &prediction };
         let network = Network::new(device, &mixture, &asks, tensors, Calls::Recorded);
         let err = (scene.error > 0.0).then(|| err(context, scene, &asks, shape, &prediction)).transpose()?;
 
-        let key = NoiseKey::seed(scene.seed);
-        let [x_tensor, predicted] = [history.x(), &prediction].map(Tensor::f32);
-        let sampling = Sampling {
-            x0: Some(Tensor::f32(history.x0())),
-            input: Some(Tensor::f32(&input)),
-            ..Sampling::in_place(&sampler, shape, x_tensor, predicted, Noise::drawn(key))
+        let pictures = scene.pictures(shape.batch);
+        let pictures = (scene.strength < 1.0).then(|| uploaded(device, queue, "scenes::pictures", &pictures));
+        let buffers = Buffers {
+            x: history.x(),
+            input: &input,
+            prediction: &prediction,
+            x0: history.x0(),
+            pictures: pictures.as_ref(),
         };
-        let start = match scene.strength < 1.0 {
-            true => {
-                let pictures = uploaded(device, queue, "scenes::pictures", &scene.pictures(shape.batch));
-                sampling.start_from(context, key, Tensor::f32(&pictures))?
-            }
-            false => sampling.start(context, key)?,
-        };
-        let step = sampling.plan(context)?;
-        Ok(Self { scene: scene.clone(), sampler, history, members, start, network, err, step })
+        let recorded = course.recorded(context, shape, &buffers, NoiseKey::seed(scene.seed))?;
+        Ok(Self { scene: scene.clone(), history, members, network, err, recorded })
     }
 
     /// Returns whether this is the trajectory of a scene.
@@ -143,13 +135,20 @@ impl Trajectory {
     /// # Errors
     /// Whatever the plans find.
     pub fn advance(&mut self, encoder: &mut wgpu::CommandEncoder, wanted: usize) -> Result<usize, Error> {
-        let (network, err, step) = (&self.network, self.err.as_ref(), &self.step);
-        let last = wanted.min(self.sampler.calls().len()).min(self.history.done() + CALLS);
-        self.history.advance(encoder, &self.start, last, |pass, call| {
-            network.record(pass, call);
-            err.map_or(Ok(()), |err| err.record(pass, Recording::call(call).step(call)))?;
-            step.record(pass, Recording::call(call))?;
-            Ok(network.dispatches() + err.map_or(0, Plan::dispatches) + step.dispatches())
+        let (network, err, recorded) = (&self.network, self.err.as_ref(), &self.recorded);
+        let last = wanted.min(recorded.calls()).min(self.history.done() + CALLS);
+        let begin = |encoder: &mut wgpu::CommandEncoder| {
+            recorded.record_start(encoder)?;
+            Ok(recorded.start_dispatches())
+        };
+        self.history.advance(encoder, begin, last, |encoder, call| {
+            recorded.record_call(encoder, call, |encoder, _| {
+                let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+                network.record(&mut pass, call as u32);
+                let at = Recording::call(call as u32).step(call as u32);
+                err.map_or(Ok::<(), Error>(()), |err| Ok(err.record(&mut pass, at)?))
+            })?;
+            Ok(network.dispatches() + err.map_or(0, Plan::dispatches) + recorded.call_dispatches(call))
         })
     }
 

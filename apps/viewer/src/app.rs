@@ -2,6 +2,7 @@
 
 use crate::brush::Brush;
 use crate::controls::{self, Action};
+use crate::course::Course;
 use crate::dialog::{Choice, Dialog};
 use crate::digits::Pace;
 use crate::gallery::{ALARM, DIM};
@@ -13,7 +14,6 @@ use eframe::egui::{self, CentralPanel, Frame, Key, Margin, Modifiers, Panel, Ric
 use std::path::PathBuf;
 use std::sync::Arc;
 use tweedie::Schedule;
-use tweedie::math::Sampler;
 
 /// A command to the device's side.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -147,22 +147,22 @@ impl Viewer {
             ui.add_space(4.0);
         }
         let Some(schedule) = self.schedule() else { return };
-        let sampler = match self.state.view {
+        let course = match self.state.view {
             View::Plane => None,
-            View::Sampling | View::Digits => match self.sampler() {
-                Ok(sampler) => Some(sampler),
+            View::Sampling | View::Digits => match self.course() {
+                Ok(course) => Some(course),
                 Err(why) => {
                     ui.label(RichText::new(format!("There is no such sampler: {why}")).color(ALARM));
                     return;
                 }
             },
         };
-        if let Some(sampler) = &sampler {
-            self.state.follow_selection(sampler.calls().len(), self.status.written);
+        if let Some(course) = &course {
+            self.state.follow_selection(course.calls().len(), self.status.written);
         }
-        let clicked = match (self.state.view, &sampler) {
-            (View::Sampling, Some(sampler)) => sampling_view::show(ui, &self.state, &schedule, sampler, &self.status),
-            (View::Digits, Some(sampler)) => self.digits(ui, &schedule, sampler),
+        let clicked = match (self.state.view, &course) {
+            (View::Sampling, Some(course)) => sampling_view::show(ui, &self.state, &schedule, course, &self.status),
+            (View::Digits, Some(course)) => self.digits(ui, &schedule, course),
             _ => plane_view::show(ui, &self.state, &schedule, &self.status),
         };
         if self.state.view != View::Digits {
@@ -174,9 +174,9 @@ impl Viewer {
         }
     }
 
-    fn digits(&mut self, ui: &mut Ui, schedule: &Schedule, sampler: &Sampler) -> Option<ImageId> {
+    fn digits(&mut self, ui: &mut Ui, schedule: &Schedule, course: &Course) -> Option<ImageId> {
         let most = self.pace.calls();
-        let shown = digits_view::show(ui, &self.state, schedule, sampler, &self.status, most, &mut self.brush);
+        let shown = digits_view::show(ui, &self.state, schedule, course, &self.status, most, &mut self.brush);
         for stroke in shown.strokes {
             if self.state.digits.erase(stroke) {
                 self.commands.push(Command::Take(shown.from));
@@ -190,12 +190,12 @@ impl Viewer {
         self.playback.schedule(&mut self.state)
     }
 
-    /// The sampler of the view, or why there is none.
+    /// The loop of the view, or why there is none.
     ///
     /// # Errors
     /// The reason, in words.
-    pub fn sampler(&mut self) -> Result<Arc<Sampler>, String> {
-        self.playback.sampler(&self.state)
+    pub fn course(&mut self) -> Result<Arc<Course>, String> {
+        self.playback.course(&self.state)
     }
 
     fn status(&mut self, ui: &mut Ui) {

@@ -181,7 +181,7 @@ fn error(ui: &mut Ui, value: &mut f64) {
 }
 
 fn sampling(ui: &mut Ui, viewer: &mut Viewer) {
-    let calls = viewer.sampler().map_or(0, |sampler| sampler.calls().len());
+    let calls = viewer.course().map_or(0, |course| course.calls().len());
     let state = &mut viewer.state;
     heading(ui, "Sampler");
     let SamplingState { solver, steps, stochasticity, .. } = &mut state.sampling;
@@ -250,7 +250,7 @@ fn sampler(
 }
 
 fn writing(ui: &mut Ui, viewer: &mut Viewer) -> Option<Action> {
-    let calls = viewer.sampler().map_or(0, |sampler| sampler.calls().len());
+    let calls = viewer.course().map_or(0, |course| course.calls().len());
     let state = &mut viewer.state;
     heading(ui, "Class");
     ui.horizontal_wrapped(|ui| {

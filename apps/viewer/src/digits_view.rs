@@ -1,6 +1,7 @@
 //! The digits view: digits that a trained network writes, call by call, and one of which a part can be erased.
 
 use crate::brush::Brush;
+use crate::course::Course;
 use crate::curves::curves;
 use crate::digits::MOST_DIGITS;
 use crate::figures::{Figures, digits};
@@ -11,7 +12,6 @@ use crate::state::State;
 use ::digits::architecture::SIDE;
 use eframe::egui::{Rect, Ui, pos2};
 use tweedie::Schedule;
-use tweedie::math::Sampler;
 
 /// The part of the height that is left for the digit to erase from, beside the curves.
 const FOOT: f32 = 0.38;
@@ -31,13 +31,13 @@ pub fn show(
     ui: &mut Ui,
     state: &State,
     schedule: &Schedule,
-    sampler: &Sampler,
+    course: &Course,
     status: &Status,
     most: usize,
     brush: &mut Brush,
 ) -> Shown {
     let area = ui.available_rect_before_wrap();
-    let Figures { rows, request, marker, visited } = digits(state, sampler, status, most);
+    let Figures { rows, request, marker, visited } = digits(state, course, status, most);
     let (size, scale) = ([SIDE; 2], ui.pixels_per_point());
     let (way, last) = rows.split_at(rows.len() - 1);
     let canvas = &last[0][0];

@@ -30,5 +30,5 @@ mod test_log;
 pub mod window;
 
 pub use ::scenes::{
-    ImageSlice, digits, figures, plane, playback, region, renderer, schedules, solvers, state, trajectory,
+    ImageSlice, course, digits, figures, plane, playback, region, renderer, schedules, solvers, state, trajectory,
 };

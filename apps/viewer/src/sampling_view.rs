@@ -1,5 +1,6 @@
 //! The sampling view: samples on their way from noise, what the network makes of them, and what it knows.
 
+use crate::course::Course;
 use crate::curves::curves;
 use crate::figures::{Figures, sampling};
 use crate::gallery::{Gallery, Table};
@@ -7,16 +8,15 @@ use crate::renderer::{ImageId, Status};
 use crate::state::State;
 use eframe::egui::{Rect, Ui, pos2, vec2};
 use tweedie::Schedule;
-use tweedie::math::Sampler;
 
 /// The least part of the height that is left for the set at the foot, beside the curves; and the set's part of the width.
 const FOOT: f32 = 0.27;
 const SET: f32 = 0.5;
 
 /// Shows it, and says which picture was clicked.
-pub fn show(ui: &mut Ui, state: &State, schedule: &Schedule, sampler: &Sampler, status: &Status) -> Option<ImageId> {
+pub fn show(ui: &mut Ui, state: &State, schedule: &Schedule, course: &Course, status: &Status) -> Option<ImageId> {
     let area = ui.available_rect_before_wrap();
-    let Figures { rows, request, marker, visited } = sampling(state, sampler, status);
+    let Figures { rows, request, marker, visited } = sampling(state, course, status);
     let [way @ .., members] = rows.as_slice() else { return None };
     let (size, scale) = ([state.run().set.side; 2], ui.pixels_per_point());
     let main = Rect::from_min_max(area.min, pos2(area.right(), area.bottom() - FOOT * area.height()));

@@ -121,12 +121,12 @@ impl App {
         let Some(schedule) = self.playback.schedule(&mut self.state) else { return Ok(None) };
         let figures = match self.state.view {
             View::Plane => figures::plane(&self.state, &schedule, &self.status),
-            View::Sampling | View::Digits => match self.playback.sampler(&self.state) {
-                Ok(sampler) => {
-                    self.state.follow_selection(sampler.calls().len(), self.status.written);
+            View::Sampling | View::Digits => match self.playback.course(&self.state) {
+                Ok(course) => {
+                    self.state.follow_selection(course.calls().len(), self.status.written);
                     match self.state.view {
-                        View::Digits => figures::digits(&self.state, &sampler, &self.status, self.pace.calls()),
-                        _ => figures::sampling(&self.state, &sampler, &self.status),
+                        View::Digits => figures::digits(&self.state, &course, &self.status, self.pace.calls()),
+                        _ => figures::sampling(&self.state, &course, &self.status),
                     }
                 }
                 Err(why) => {

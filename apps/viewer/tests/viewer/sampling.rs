@@ -26,6 +26,9 @@ const LANDED: f64 = 50.0;
 const FIXED_WEIGHTS: [&str; 3] = ["pndm", "f-pndm", "ipndm"];
 const NEAR: f64 = 18.0;
 
+/// Ends at the last sigma of its grid above 0, as in ComfyUI: the noise of that is left, in ten steps 15 dB below the picture.
+const NOISY_AT_THE_END: (&str, f64) = ("ComfyUI dpm_fast", 14.0);
+
 /// The side of the pictures: enough to tell them apart, quick on any device.
 const SIDE: u32 = 24;
 
@@ -45,7 +48,7 @@ fn scene(solver: Solver, steps: usize) -> RunScene {
 
 /// Runs a trajectory to its end and says how many calls that took.
 fn run(harness: &Harness, renderer: &mut Renderer, scene: &RunScene) -> usize {
-    let calls = scene.sampler().expect("a sampler").calls().len();
+    let calls = scene.course().expect("a loop").calls().len();
     harness.frame(renderer, &Request::Run(scene.clone(), 0));
     while renderer.look().done < calls {
         assert!(harness.frame(renderer, &Request::Run(scene.clone(), calls)) > 0, "a frame that brings nothing on");
@@ -57,7 +60,11 @@ fn every_solver_ends_on_a_picture(harness: &Harness) {
     let mut renderer = harness.renderer();
     let mut missed = Vec::new();
     for solver in Solver::all() {
-        let landed = if FIXED_WEIGHTS.contains(&solver.name()) { NEAR } else { LANDED };
+        let landed = match solver.name() {
+            name if name == NOISY_AT_THE_END.0 => NOISY_AT_THE_END.1,
+            name if FIXED_WEIGHTS.contains(&name) => NEAR,
+            _ => LANDED,
+        };
         let scene = scene(solver, 10);
         let calls = run(harness, &mut renderer, &scene);
         for sample in 0..renderer.look().samples {
@@ -67,7 +74,7 @@ fn every_solver_ends_on_a_picture(harness: &Harness) {
                 missed.push(format!("{}: {:.1} dB", solver.name(), nearest.psnr));
             }
             let start = harness.read(&renderer, ImageId::Sample(sample, 0));
-            assert!(scene.set.nearest(&start).psnr < NEAR, "it began there");
+            assert!(scene.set.nearest(&start).psnr < landed.min(NEAR), "it began there");
         }
     }
     assert!(missed.is_empty(), "{missed:#?}");
@@ -84,7 +91,7 @@ fn previews_are_the_ideal_denoiser(harness: &Harness) {
     let start = harness.read(&renderer, ImageId::Sample(1, 0));
     let noise = NoiseKey::seed(scene.seed).stream(u32::MAX).first_sample(1).reference(1, start.len());
     assert!(start.iter().zip(&noise).all(|(&x, z)| (f64::from(x) - z).abs() < 2.0 * NoiseKey::TOLERANCE));
-    for (k, call) in scene.sampler().expect("a sampler").calls().iter().enumerate() {
+    for (k, call) in scene.course().expect("a loop").calls().iter().enumerate() {
         let x = wide(&harness.read(&renderer, ImageId::Sample(1, k)));
         let expected = mixture.answer(&Ask::new(Quantity::X0, call.level.alpha(), call.level.sigma()), &x);
         let found = harness.read(&renderer, ImageId::Preview(1, k));
@@ -150,7 +157,7 @@ fn a_strength_begins_with_a_picture(harness: &Harness) {
     assert_ne!(harness.read(&renderer, ImageId::Sample(0, 0)), begin, "noise alone");
     // A picture whose last step is noise is told, not drawn.
     let none = RunScene { strength: 0.01, ..whole };
-    assert!(none.sampler().is_err(), "no step is left");
+    assert!(none.course().is_err(), "no step is left");
 }
 
 fn what_does_not_exist_is_told(harness: &Harness) {
