@@ -78,6 +78,7 @@ mod scheduler;
 mod sine_squared;
 
 pub use error::ConfigError;
+pub use options::{ClassOption, OptionKind};
 pub use scheduler::Scheduler;
 
 use crate::math::catalog::sampler_options::SamplerOptions;
@@ -91,6 +92,53 @@ impl Scheduler {
         classes().map(|(class, _)| *class)
     }
 
+    /// A class with the defaults of its arguments: what Python makes of `DDIMScheduler()`.
+    ///
+    /// ```
+    /// let scheduler = tweedie::config::Scheduler::of_class("DDIMScheduler")?;
+    /// assert_eq!((scheduler.entry().name, scheduler.model().schedule().len()), ("ddim", 1000));
+    /// # Ok::<(), tweedie::config::ConfigError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`ConfigError::Class`] for a class that is not supported; some need to be told something.
+    pub fn of_class(class: &str) -> Result<Self, ConfigError> {
+        Self::read(&mut Options::of_class(class))
+    }
+
+    /// The options of a class, with their defaults: those that it reads by itself, then those that another choice leads it to.
+    ///
+    /// # Errors
+    /// [`ConfigError::Class`] for a class that is not supported.
+    pub fn class_options(class: &str) -> Result<Vec<ClassOption>, ConfigError> {
+        let asked = |mut options: Options| {
+            // What is asked for before a refusal counts too.
+            let _ = Self::read(&mut options);
+            options.asked().to_vec()
+        };
+        if Self::classes().all(|known| known != class) {
+            return Self::of_class(class).map(|_| Vec::new());
+        }
+        let mut all = asked(Options::of_class(class));
+        let mut next = 0;
+        while let Some(ClassOption { name, kind }) = all.get(next).cloned() {
+            let others = match kind {
+                OptionKind::Flag { default } => asked(Options::of_class(class).told(&name, !default)),
+                OptionKind::Word { words, .. } => {
+                    words.into_iter().flat_map(|word| asked(Options::of_class(class).told(&name, word))).collect()
+                }
+                OptionKind::Number { .. } | OptionKind::Numbers => Vec::new(),
+            };
+            for other in others {
+                if all.iter().all(|known| known.name != other.name) {
+                    all.push(other);
+                }
+            }
+            next += 1;
+        }
+        Ok(all)
+    }
+
     /// Reads a `scheduler_config.json` of diffusers.
     ///
     /// Options of other schedulers act on nothing, as in diffusers, and a [note](Self::notes) names them; misspelled ones are an
@@ -99,17 +147,18 @@ impl Scheduler {
     /// # Errors
     /// [`ConfigError`]: text that is not such a file, a scheduler or a value that is not supported.
     pub fn parse(json: &str) -> Result<Self, ConfigError> {
-        Self::read(Options::parse(json)?)
+        let mut options = Options::parse(json)?;
+        let scheduler = Self::read(&mut options)?;
+        Ok(Self { notes: options.finish()?, ..scheduler })
     }
 
-    fn read(mut options: Options) -> Result<Self, ConfigError> {
+    fn read(options: &mut Options) -> Result<Self, ConfigError> {
         let known = classes().find(|(class, _)| *class == options.class());
         let Some((_, read)) = known else {
             let expected = Self::classes().collect::<Vec<_>>().join(", ");
             return Err(ConfigError::Class { expected, found: options.shown_class() });
         };
-        let scheduler = read(&mut options)?;
-        Ok(Self { notes: options.finish()?, ..scheduler })
+        read(options)
     }
 }
 
@@ -121,5 +170,27 @@ impl Sampler {
     /// Those of the two.
     pub fn from_diffusers_config(json: &str, run: &SamplerOptions) -> Result<Self, ConfigError> {
         Scheduler::parse(json)?.sampler(run)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use options::ALL_NAMES;
+
+    #[test]
+    fn what_classes_ask_for_is_known() {
+        let known: Vec<&str> = ALL_NAMES.split(' ').collect();
+        for class in Scheduler::classes() {
+            let options = Scheduler::class_options(class).unwrap();
+            let unknown: Vec<_> = options.iter().filter(|option| !known.contains(&&*option.name)).collect();
+            assert!(unknown.is_empty(), "{class}: {unknown:?}");
+        }
+        let dpm = Scheduler::class_options("DPMSolverMultistepScheduler").unwrap();
+        let kind = |name: &str| dpm.iter().find(|option| option.name == name).map(|option| option.kind.clone());
+        assert_eq!(kind("solver_order"), Some(OptionKind::Number { default: Some(2.0), is_whole: true }));
+        assert_eq!(kind("flow_shift"), Some(OptionKind::Number { default: Some(1.0), is_whole: false }));
+        assert_eq!(kind("use_lu_lambdas"), Some(OptionKind::Flag { default: false }));
+        assert!(Scheduler::class_options("X").is_err() && Scheduler::of_class("X").is_err());
     }
 }

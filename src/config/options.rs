@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 use std::fmt::Display;
 
 /// Every argument of every scheduler of diffusers 0.42.1.
-const ALL_NAMES: &str = "algorithm_type alpha_cum_end alpha_cum_start base_image_seq_len base_shift beta_end beta_schedule \
+pub(super) const ALL_NAMES: &str = "algorithm_type alpha_cum_end alpha_cum_start base_image_seq_len base_shift beta_end beta_schedule \
     beta_start block_length clip_denoised clip_sample clip_sample_range correct_steps corrector_k corrector_order \
     corrector_selection corrector_selection_tau corrector_steps disable_corrector dynamic_thresholding_ratio \
     editing_threshold entropy_bound eps eta euler_at_final final_sigmas_type final_step_size_scale flow_shift gamma \
@@ -32,12 +32,50 @@ const ALL_NAMES: &str = "algorithm_type alpha_cum_end alpha_cum_start base_image
 /// The most characters of a value that a message shows.
 const SHOWN: usize = 60;
 
-/// Options that have not been read yet.
+/// An option of a class of diffusers.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct ClassOption {
+    /// Its name: that of the class's argument.
+    pub name: String,
+    /// Its values.
+    pub kind: OptionKind,
+}
+
+/// The values of an option.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum OptionKind {
+    /// A number, and that of a class which is not told one, if there is one.
+    Number {
+        /// The default.
+        default: Option<f64>,
+        /// True for numbers from 0 without fractions.
+        is_whole: bool,
+    },
+    /// True or false.
+    Flag {
+        /// The default.
+        default: bool,
+    },
+    /// One of these words.
+    Word {
+        /// The words.
+        words: Vec<String>,
+        /// The default, if there is one.
+        default: Option<String>,
+    },
+    /// A list of numbers; none by default.
+    Numbers,
+}
+
+/// Options that have not been read yet, and those that were asked for.
 #[derive(Clone, Debug)]
 pub(super) struct Options {
     class: String,
     rest: Map<String, Value>,
     notes: Vec<String>,
+    asked: Vec<ClassOption>,
 }
 
 impl Options {
@@ -52,9 +90,32 @@ impl Options {
             });
         };
         match rest.remove("_class_name") {
-            Some(Value::String(class)) => Ok(Self { class, rest, notes: Vec::new() }.modernized()),
+            Some(Value::String(class)) => Ok(Self { rest, ..Self::of_class(&class) }.modernized()),
             Some(other) => Err(wrong("_class_name", "a name in quotes", &other)),
             None => Err(ConfigError::NoClass),
+        }
+    }
+
+    /// A class that is told nothing.
+    pub(super) fn of_class(class: &str) -> Self {
+        Self { class: class.to_owned(), rest: Map::new(), notes: Vec::new(), asked: Vec::new() }
+    }
+
+    /// The same, told one thing.
+    pub(super) fn told(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.rest.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// The options that were asked for.
+    pub(super) fn asked(&self) -> &[ClassOption] {
+        &self.asked
+    }
+
+    /// Remembers an option, once.
+    fn ask(&mut self, name: &str, kind: OptionKind) {
+        if self.asked.iter().all(|known| known.name != name) {
+            self.asked.push(ClassOption { name: name.to_owned(), kind });
         }
     }
 
@@ -123,6 +184,7 @@ impl Options {
 
     /// A flag; null and 0 are off, as in Python.
     pub(super) fn flag(&mut self, name: &str, default: bool) -> Result<bool, ConfigError> {
+        self.ask(name, OptionKind::Flag { default });
         match self.rest.remove(name) {
             None => Ok(default),
             Some(Value::Bool(flag)) => Ok(flag),
@@ -134,21 +196,25 @@ impl Options {
 
     /// A number, finite unless the file says otherwise.
     pub(super) fn number(&mut self, name: &str, default: f64) -> Result<f64, ConfigError> {
+        self.ask(name, OptionKind::Number { default: Some(default), is_whole: false });
         Ok(self.optional_number(name)?.unwrap_or(default))
     }
 
     /// A number that may be missing.
     pub(super) fn optional_number(&mut self, name: &str) -> Result<Option<f64>, ConfigError> {
+        self.ask(name, OptionKind::Number { default: None, is_whole: false });
         self.take(name).map(|value| number(&value).ok_or_else(|| wrong(name, "a number", &value))).transpose()
     }
 
     /// A whole number, at least 0.
     pub(super) fn count(&mut self, name: &str, default: usize) -> Result<usize, ConfigError> {
+        self.ask(name, OptionKind::Number { default: Some(default as f64), is_whole: true });
         Ok(self.optional_count(name)?.unwrap_or(default))
     }
 
     /// A whole number, at least 0, that may be missing.
     pub(super) fn optional_count(&mut self, name: &str) -> Result<Option<usize>, ConfigError> {
+        self.ask(name, OptionKind::Number { default: None, is_whole: true });
         let Some(value) = self.take(name) else { return Ok(None) };
         let whole = number(&value).filter(|x| *x >= 0.0 && x.fract() == 0.0 && *x <= f64::from(u32::MAX));
         whole.map(|x| Some(x as usize)).ok_or_else(|| wrong(name, "a whole number from 0", &value))
@@ -156,6 +222,8 @@ impl Options {
 
     /// An entry of a catalogue, by its name or a synonym; `None` if the option is missing.
     pub(super) fn entry<T>(&mut self, name: &str, catalogue: &Catalogue<Make<T>>) -> Result<Option<T>, ConfigError> {
+        let words = catalogue.entries.iter().map(|entry| entry.name.to_owned()).collect();
+        self.ask(name, OptionKind::Word { words, default: None });
         let Some(value) = self.take(name) else { return Ok(None) };
         let found = value.as_str().and_then(|text| catalogue.find(text).ok());
         let entry = found.ok_or_else(|| wrong(name, &catalogue.accepted(), &value))?;
@@ -164,13 +232,22 @@ impl Options {
 
     /// A list of numbers.
     pub(super) fn numbers(&mut self, name: &str) -> Result<Option<Vec<f64>>, ConfigError> {
+        self.ask(name, OptionKind::Numbers);
         let Some(value) = self.take(name) else { return Ok(None) };
         let list = value.as_array().and_then(|list| list.iter().map(number).collect());
         list.map(Some).ok_or_else(|| wrong(name, "a list of numbers", &value))
     }
 
     /// One of several names; `default` is what a missing one means.
-    pub(super) fn choice<T: Copy>(&mut self, name: &str, choices: &[(&str, T)], default: T) -> Result<T, ConfigError> {
+    pub(super) fn choice<T: Copy + PartialEq>(
+        &mut self,
+        name: &str,
+        choices: &[(&str, T)],
+        default: T,
+    ) -> Result<T, ConfigError> {
+        let words = choices.iter().map(|(word, _)| (*word).to_owned()).collect();
+        let usual = choices.iter().find(|(_, chosen)| *chosen == default).map(|(word, _)| (*word).to_owned());
+        self.ask(name, OptionKind::Word { words, default: usual });
         let Some(value) = self.take(name) else { return Ok(default) };
         let found = value.as_str().and_then(|text| choices.iter().find(|(known, _)| *known == text));
         found.map(|(_, chosen)| *chosen).ok_or_else(|| {

@@ -60,7 +60,8 @@ fn process_entry(text: &str) -> Result<ModelEntry, String> {
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Model (must be the one that was trained)")]
 pub struct ModelArgs {
-    /// The scheduler_config.json of a diffusers model: its process, its schedule and its prediction
+    /// The scheduler_config.json of a diffusers model: its process, its schedule and its prediction; or the name of a class
+    /// (`tweedie list classes`), with its defaults
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
 
@@ -208,8 +209,14 @@ fn implied_process(prediction: Quantity) -> Option<&'static str> {
     }
 }
 
-/// Reads a `scheduler_config.json`.
+/// Reads a `scheduler_config.json`. What is no file may be a class by name.
 fn read(path: &Path) -> Result<Scheduler> {
-    let read = || -> Result<Scheduler> { Ok(Scheduler::parse(&fs::read_to_string(path)?)?) };
+    let class = path.to_str().filter(|name| !path.exists() && Scheduler::classes().any(|known| known == *name));
+    let read = || -> Result<Scheduler> {
+        match class {
+            Some(class) => Ok(Scheduler::of_class(class)?),
+            None => Ok(Scheduler::parse(&fs::read_to_string(path)?)?),
+        }
+    };
     read().with_context(|| format!("--config {}", path.display()))
 }

@@ -1,6 +1,6 @@
 //! `tweedie list`: the catalogues of the library.
 
-use super::list_models;
+use super::{list_classes, list_models};
 use crate::report::{Outcome, say};
 use clap::ValueEnum;
 use serde_json::{Value, json};
@@ -15,7 +15,8 @@ use tweedie::table::Penalty;
 ///
 /// Each with the names that other libraries use, where it comes from, and the numbers that shape it. With --json: an array
 /// of objects `name`, `synonyms`, `summary` and `parameters`, each of these with `name`, `default`, `min` and `max`. A model
-/// has its `recipe` too: sampler, grid, steps, guidance and latent; a format of latents its `latent`.
+/// has its `recipe` too: sampler, grid, steps, guidance and latent; a format of latents its `latent`; a class its `sampler`, and
+/// its options that are words as `choices`, those that are lists as `lists`.
 #[derive(clap::Args, Clone, Debug)]
 pub struct List {
     /// The catalogue
@@ -31,6 +32,8 @@ enum Kind {
     Processes,
     Schedules,
     Samplers,
+    /// Scheduler classes of diffusers
+    Classes,
     Grids,
     #[value(alias = "guiders")]
     Guidance,
@@ -63,6 +66,7 @@ impl List {
             Kind::Processes => list(&Model::PROCESSES, json),
             Kind::Schedules => list(&Schedule::CATALOGUE, json),
             Kind::Samplers => list_samplers(json),
+            Kind::Classes => list_classes::run(json),
             Kind::RunSamplers => list_choosing(RunSampler::CATALOGUE.entries.iter(), |sampler| sampler.choices, json),
             Kind::Guidance => list(&Guider::CATALOGUE, json),
             Kind::Grids => {

@@ -7,6 +7,7 @@ pub mod devices;
 pub mod grid;
 pub mod guide;
 pub mod list;
+mod list_classes;
 mod list_models;
 pub mod loss;
 pub mod noise;

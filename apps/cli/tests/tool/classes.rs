@@ -17,6 +17,8 @@ pub const TESTS: &[Test] = &[
     ("tokens_on_the_gpu", Needs::Adapter, || tokens("--on gpu", SINGLE)),
     ("tokens_that_cannot_be", Needs::Nothing, tokens_that_cannot_be),
     ("arguments_that_cannot_act", Needs::Nothing, idle),
+    ("classes_are_listed", Needs::Nothing, listed),
+    ("a_class_by_name_has_its_defaults", Needs::Adapter, by_name),
 ];
 
 /// Runs whose samples stay below 10, so that f32 rounds them by less than this many of the tolerances of f64.
@@ -199,4 +201,48 @@ fn idle() {
     let pi_flow = all.iter().find(|case| id(case).starts_with("P_piflow")).expect("the case");
     folder(pi_flow)
         .refuses(&line.replace("--config class.json", "--sampler pi-flow --steps 2 --n-grid 3"), &["slices"]);
+}
+
+/// Every class with its sampler and the defaults of diffusers 0.42.1, and what another choice makes it read.
+fn listed() {
+    let folder = Folder::new();
+    let classes = folder.objects("list classes --json").remove(0);
+    let classes = classes.as_array().expect("an array");
+    let samplers = folder.objects("list samplers --json").remove(0);
+    let names: Vec<&Value> = samplers.as_array().expect("an array").iter().map(|sampler| &sampler["name"]).collect();
+    // One class has a default that is refused.
+    let known = |class: &Value| names.contains(&&class["sampler"]) || class["name"] == "RFD4ProteinaScheduler";
+    let strange: Vec<&Value> = classes.iter().filter(|class| !known(class)).map(|class| &class["name"]).collect();
+    assert!(strange.is_empty(), "{strange:?}");
+    let class = |name: &str| classes.iter().find(|class| class["name"] == name).expect(name);
+    let find = |class: &Value, list: &str, name: &str| {
+        let found = class[list].as_array().expect("a list").iter().find(|it| it["name"] == name);
+        found.unwrap_or_else(|| panic!("{name} of {class}")).clone()
+    };
+    let ddim = class("DDIMScheduler");
+    assert_eq!(ddim["sampler"], "ddim");
+    assert_eq!(find(ddim, "parameters", "num_train_timesteps")["default"], 1000.0);
+    assert_eq!(find(ddim, "parameters", "beta_end")["default"], 0.02);
+    assert_eq!(find(ddim, "parameters", "clip_sample")["default"], 1);
+    assert_eq!(find(ddim, "choices", "timestep_spacing")["default"], "leading");
+    assert!(find(ddim, "choices", "beta_schedule")["words"].as_array().is_some_and(|it| it.contains(&"linear".into())));
+    assert!(ddim["lists"].as_array().is_some_and(|it| it.contains(&"trained_betas".into())));
+    let dpm = class("DPMSolverMultistepScheduler");
+    assert_eq!(find(dpm, "parameters", "solver_order")["default"], 2.0);
+    // Only with use_flow_sigmas.
+    assert_eq!(find(dpm, "parameters", "flow_shift")["default"], 1.0);
+    let text = folder.run("list classes").stdout;
+    assert!(text.contains("FlowMatchEulerDiscreteScheduler") && text.contains("shift = 1"), "{text}");
+}
+
+fn by_name() {
+    let folder = Folder::new();
+    fs::write(folder.path("ddim.json"), r#"{"_class_name": "DDIMScheduler"}"#).expect("a file");
+    let rows = |config: &str| folder.objects(&format!("sample --config {config} --size 16 --count 1 --json")).remove(0);
+    let strip = |mut row: Value| {
+        row["ms"] = Value::Null;
+        row
+    };
+    assert_eq!(strip(rows("DDIMScheduler")), strip(rows("ddim.json")));
+    folder.refuses("sample --config NoSuchScheduler", &["NoSuchScheduler"]);
 }

@@ -1,0 +1,71 @@
+//! `tweedie list classes`: the scheduler classes of diffusers, each a sampler of the catalogue with options of its own.
+
+use crate::report::{Outcome, say};
+use serde_json::{Value, json};
+use tweedie::config::{ClassOption, OptionKind, Scheduler};
+
+pub fn run(json: bool) -> Outcome {
+    if json {
+        return say(Value::from_iter(Scheduler::classes().map(object)));
+    }
+    Scheduler::classes().try_for_each(|class| {
+        say(format_args!("{class}  {}", summary(class)))?;
+        options(class).iter().try_for_each(|option| say(format_args!("    {}", line(option))))
+    })
+}
+
+fn options(class: &str) -> Vec<ClassOption> {
+    Scheduler::class_options(class).unwrap_or_default()
+}
+
+/// The sampler that the class is without options.
+fn sampler(class: &str) -> Option<&'static str> {
+    Scheduler::of_class(class).ok().map(|scheduler| scheduler.entry().name)
+}
+
+fn summary(class: &str) -> String {
+    match Scheduler::of_class(class) {
+        Ok(scheduler) => format!("the sampler {}: {}", scheduler.entry().name, scheduler.entry().summary),
+        Err(_) => "a sampler that depends on its options".to_owned(),
+    }
+}
+
+fn line(ClassOption { name, kind, .. }: &ClassOption) -> String {
+    match kind {
+        OptionKind::Number { default: Some(default), .. } => format!("{name} = {default}"),
+        OptionKind::Number { default: None, .. } => format!("{name}: a number"),
+        OptionKind::Flag { default } => format!("{name} = {default}"),
+        OptionKind::Word { words, default: Some(default) } => format!("{name} = {default}: {}", words.join(", ")),
+        OptionKind::Word { words, default: None } => format!("{name}: {}", words.join(", ")),
+        _ => format!("{name}: a list of numbers"),
+    }
+}
+
+/// The keys of every list. Flags are the numbers 0 and 1; ends that are not known are null.
+fn object(class: &str) -> Value {
+    let (mut parameters, mut choices, mut lists) = (Vec::new(), Vec::new(), Vec::new());
+    for ClassOption { name, kind, .. } in options(class) {
+        match kind {
+            OptionKind::Number { default, is_whole } => {
+                let min = if is_whole { json!(0) } else { Value::Null };
+                parameters.push(json!({ "name": name, "default": default, "min": min, "max": null }));
+            }
+            OptionKind::Flag { default } => {
+                parameters.push(json!({ "name": name, "default": u8::from(default), "min": 0, "max": 1 }));
+            }
+            OptionKind::Word { words, default } => {
+                choices.push(json!({ "name": name, "words": words, "default": default }));
+            }
+            _ => lists.push(name),
+        }
+    }
+    json!({
+        "name": class,
+        "synonyms": [],
+        "summary": summary(class),
+        "sampler": sampler(class),
+        "parameters": parameters,
+        "choices": choices,
+        "lists": lists,
+    })
+}
