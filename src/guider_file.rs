@@ -3,7 +3,12 @@
 use crate::math::catalog::entry::{Entry, Make, plain};
 use crate::math::catalog::error::CatalogError;
 use crate::math::catalog::parameter::Parameter;
+use crate::math::error::guidance::GuidanceError;
 use crate::math::guidance::guider::Guider;
+use crate::math::guidance::levels::FrequencyLevel;
+use crate::math::guidance::method::Method;
+use crate::math::guidance::window::Window;
+use crate::table::pyramid::Pyramid;
 use serde_json::{Map, Value};
 use thiserror::Error;
 
@@ -60,7 +65,7 @@ const SYNONYMS: &[(&str, &str)] = &[
     ("rescale", "guidance_rescale"),
 ];
 
-/// Options of diffusers' classes that say how the network is called, and change no mixture.
+/// Options of diffusers' classes that say how the network is called or in what precision, and change no mixture.
 const OF_THE_NETWORK: &[(&str, &[&str])] = &[
     ("cfg", &["distilled_guidance_scale"]),
     ("autoguidance", &["auto_guidance_layers", "auto_guidance_config", "dropout"]),
@@ -68,6 +73,7 @@ const OF_THE_NETWORK: &[(&str, &[&str])] = &[
     ("pag", &["perturbed_guidance_layers", "skip_layer_config"]),
     ("seg", &["seg_blur_sigma", "seg_blur_threshold_inf", "seg_guidance_layers", "seg_guidance_config"]),
     ("ltx2", &["spatio_temporal_guidance_blocks"]),
+    ("fdg", &["upcast_to_double"]),
 ];
 
 /// Names that mean another thing in ComfyUI: ours, and the entry that computes what ComfyUI does.
@@ -82,13 +88,21 @@ const IN_COMFYUI: &[(&str, &str)] = &[
 
 /// Methods that other programs call guidance and that are no mixture of predictions here, with the reason.
 const REFUSED: &[(&[&str], &str)] = &[
-    (
-        &["FrequencyDecoupledGuidance", "fdg"],
-        "its scales belong to the levels of an image pyramid, and predictions are mixed element by element here",
-    ),
     (&["cfg++", "cfg-pp"], "it is a form of a solver, not of the mixture: choose a sampler of that form"),
     (&["embedded", "distilled"], "the network takes its scale as an input, and nothing is mixed"),
 ];
+
+/// The scales of the levels of a pyramid, which say how many there are.
+const LEVEL_SCALES: &str = "guidance_scales";
+
+/// The scales of a pyramid of two levels.
+const OF_TWO_LEVELS: [&str; 2] = ["w_high", "w_low"];
+
+/// Options of a pyramid that may be a list with a number for each level.
+const OF_LEVELS: [&str; 4] = ["parallel_weights", "guidance_rescale", "start", "stop"];
+
+/// The space in which a pyramid is rescaled, and what it is called: that of a switch, off and on.
+const RESCALE_SPACE: (&str, [&str; 2]) = ("guidance_rescale_space", ["data", "freq"]);
 
 /// Keys of a guider beside its options: its name, and the version of diffusers.
 const ABOUT: [&str; 3] = ["kind", "_class_name", "_diffusers_version"];
@@ -96,7 +110,8 @@ const ABOUT: [&str; 3] = ["kind", "_class_name", "_diffusers_version"];
 impl Guider {
     /// Reads a guider from JSON: a number, the scale of `u + w*(c - u)`; a name; or an object of `kind` (or `_class_name`) and
     /// options under the names of diffusers' arguments or ComfyUI's inputs. `null` is an option's default, and
-    /// `guidance_scale` may be a list with a number for each step.
+    /// `guidance_scale` may be a list with a number for each step. In `fdg`, `guidance_scales` is a list with a scale for each level,
+    /// the finest one first; `parallel_weights`, `guidance_rescale`, `start` and `stop` may then be such lists too.
     ///
     /// With `comfyui`, names that mean another thing in ComfyUI are ComfyUI's: `apg`, `cfg-norm`, `cfg-zero-star`, `mahiro`,
     /// `perp-neg`, `tcfg`.
@@ -120,9 +135,14 @@ impl Guider {
         };
         let network = OF_THE_NETWORK.iter().find(|(name, _)| *name == entry.name).map_or(&[][..], |(_, names)| names);
         let mut given: Vec<(&str, &str, f64)> = Vec::new();
-        let mut scales = None;
+        let (mut scales, mut of_levels) = (None, Vec::new());
+        let has_levels = entry.parameter(RESCALE_SPACE.0).is_some();
         for (name, value) in options {
             if ABOUT.contains(&name.as_str()) || network.contains(&name.as_str()) || value.is_null() {
+                continue;
+            }
+            if has_levels && name == LEVEL_SCALES {
+                of_levels.push((LEVEL_SCALES, numbers_of(name, value)?));
                 continue;
             }
             let Some(parameter) = parameter(entry, name) else {
@@ -131,20 +151,71 @@ impl Guider {
             if let Some((_, first, _)) = given.iter().find(|(known, ..)| *known == parameter.name) {
                 return Err(GuiderFileError::Twice { first: (*first).to_owned(), second: name.clone() });
             }
-            let listed = value.as_array().filter(|_| parameter.name == "guidance_scale");
-            match listed {
-                Some(list) => {
-                    let list: Vec<f64> = list.iter().map(|value| number(name, value)).collect::<Result<_, _>>()?;
-                    let first = list.first().copied().unwrap_or(1.0);
-                    given.push((parameter.name, name, first));
+            let is_of_levels = has_levels && OF_LEVELS.contains(&parameter.name);
+            if value.is_array() && (is_of_levels || parameter.name == "guidance_scale") {
+                let list = numbers_of(name, value)?;
+                let first = list.first().copied().or(parameter.default);
+                given.push((parameter.name, name, first.unwrap_or(1.0)));
+                if is_of_levels {
+                    of_levels.push((parameter.name, in_range(parameter, list)?));
+                } else {
                     scales = Some(list);
                 }
-                None => given.push((parameter.name, name, setting(parameter, name, value)?)),
+            } else {
+                given.push((parameter.name, name, setting(parameter, name, value)?));
             }
         }
+        let both = given.iter().find(|(known, ..)| has_levels && OF_TWO_LEVELS.contains(known));
+        if let (Some((_, second, _)), true) = (both, of_levels.iter().any(|(name, _)| *name == LEVEL_SCALES)) {
+            return Err(GuiderFileError::Twice { first: LEVEL_SCALES.to_owned(), second: (*second).to_owned() });
+        }
         let numbers: Vec<(&str, f64)> = given.iter().map(|(name, _, number)| (*name, *number)).collect();
-        Ok(Self { scales, ..entry.build(&numbers)? })
+        let guider = Self { scales, ..entry.build(&numbers)? };
+        let rescales_levels = numbers.contains(&(RESCALE_SPACE.0, 1.0));
+        Ok(with_levels(guider, &of_levels, rescales_levels).map_err(CatalogError::from)?)
     }
+}
+
+/// The guider with these numbers of its levels, each list under the name of its option.
+fn with_levels(
+    guider: Guider,
+    lists: &[(&'static str, Vec<f64>)],
+    rescales_levels: bool,
+) -> Result<Guider, GuidanceError> {
+    let Method::Frequencies { mut levels } = guider.method else { return Ok(guider) };
+    if let Some((_, scales)) = lists.iter().find(|(name, _)| *name == LEVEL_SCALES) {
+        let (most, found) = (Pyramid::MOST, scales.len());
+        let first = levels.first().filter(|_| (1..=most).contains(&found)).copied();
+        let first = first.ok_or(GuidanceError::Levels { most, found })?;
+        levels = scales.iter().map(|&scale| FrequencyLevel { scale, ..first }).collect();
+    }
+    for level in &mut levels {
+        level.window = guider.window;
+    }
+    for (option, numbers) in lists.iter().filter(|(name, _)| *name != LEVEL_SCALES) {
+        let (expected, found) = (levels.len(), numbers.len());
+        if found != expected {
+            return Err(GuidanceError::LevelNumbers { option, expected, found });
+        }
+        for (level, &number) in levels.iter_mut().zip(numbers) {
+            match *option {
+                "parallel_weights" => level.parallel = number,
+                "start" => level.window.start = number,
+                "stop" => level.window.stop = number,
+                _ if rescales_levels => level.rescale = number,
+                // The sum of the levels is rescaled to the first degree, which the guider has.
+                _ => {}
+            }
+        }
+    }
+    let mut window = guider.window;
+    for (i, level) in levels.iter().enumerate() {
+        let own = level.window.checked(["start", "stop"])?;
+        let (start, stop) = (window.start.min(own.start), window.stop.max(own.stop));
+        window = if i == 0 { own } else { Window { start, stop } };
+    }
+    let scale = levels.first().map_or(guider.scale, |level| level.scale);
+    Ok(Guider { method: Method::Frequencies { levels }, scale, window, ..guider })
 }
 
 /// The entry of a name, as ComfyUI or everybody else means it.
@@ -163,8 +234,27 @@ fn parameter(entry: &'static Entry<Make<Guider>>, name: &str) -> Option<&'static
     entry.parameter(name).or_else(|| synonyms.find_map(|(_, known)| entry.parameter(known)))
 }
 
+/// The numbers of a list; a number is a list of one.
+fn numbers_of(name: &str, value: &Value) -> Result<Vec<f64>, GuiderFileError> {
+    let list = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
+    list.iter().map(|value| number(name, value)).collect()
+}
+
+/// The numbers of a list, each in the range of its option.
+fn in_range(parameter: &Parameter, list: Vec<f64>) -> Result<Vec<f64>, CatalogError> {
+    match list.iter().find(|number| !(parameter.min..=parameter.max).contains(*number)) {
+        Some(&found) => Err(CatalogError::Range { parameter: *parameter, found }),
+        None => Ok(list),
+    }
+}
+
 /// The number of an option; of a switch, `true` and `false` too.
 fn setting(parameter: &Parameter, name: &str, value: &Value) -> Result<f64, GuiderFileError> {
+    if parameter.name == RESCALE_SPACE.0 {
+        let spaces = RESCALE_SPACE.1;
+        let found = spaces.iter().position(|space| value.as_str() == Some(space));
+        return found.map(|space| space as f64).ok_or_else(|| wrong(name, "\"data\" or \"freq\"", value));
+    }
     let switch = parameter.whole && (parameter.min, parameter.max) == (0.0, 1.0);
     match value.as_bool().filter(|_| switch) {
         Some(on) => Ok(f64::from(on)),
@@ -224,6 +314,62 @@ mod tests {
     }
 
     #[test]
+    fn levels_are_lists() {
+        let levels = |value: Value| match Guider::from_json(&value, false).map(|guider| guider.method) {
+            Ok(Method::Frequencies { levels }) => levels,
+            other => panic!("{other:?}"),
+        };
+        let new = FrequencyLevel::new;
+        assert_eq!(levels(json!("fdg")), [new(10.0), new(5.0)]);
+        assert_eq!(levels(json!({"kind": "fdg", "w_high": 8, "w_low": 3})), [new(8.0), new(3.0)]);
+        assert_eq!(levels(json!({"kind": "fdg", "guidance_scales": 7.5})), [new(7.5)]);
+        let config = json!({"_class_name": "FrequencyDecoupledGuidance", "guidance_scales": [9, 6, 2],
+            "parallel_weights": [0.5, 1, 0], "guidance_rescale": 0.25, "guidance_rescale_space": "freq", "start": [0, 0.25, 0.5],
+            "stop": 0.75, "upcast_to_double": true, "use_original_formulation": false, "enabled": true});
+        let level = |scale, parallel, start| FrequencyLevel {
+            parallel,
+            rescale: 0.25,
+            window: Window { start, stop: 0.75 },
+            ..new(scale)
+        };
+        assert_eq!(levels(config.clone()), [level(9.0, 0.5, 0.0), level(6.0, 1.0, 0.25), level(2.0, 0.0, 0.5)]);
+        let guider = Guider::from_json(&config, false).unwrap();
+        assert_eq!((guider.window, guider.rescale), (Window { start: 0.0, stop: 0.75 }, 0.0));
+        // Of several degrees the sum takes the first.
+        let of_sum = json!({"kind": "fdg", "guidance_rescale": [0.5, 0.25]});
+        assert_eq!(Guider::from_json(&of_sum, false).unwrap().rescale, 0.5);
+    }
+
+    #[test]
+    fn levels_that_do_not_fit_are_named() {
+        let fdg = |options: Value| {
+            let mut value = options;
+            value["kind"] = json!("fdg");
+            refusal(value)
+        };
+        let text = fdg(json!({"parallel_weights": [0.5, 1, 0]}));
+        assert_eq!(text, "guidance: parallel_weights: expected a number, or one for each of 2 levels, found 3");
+        let text = fdg(json!({"guidance_scales": []}));
+        assert_eq!(text, "guidance: guidance_scales: expected scales of 1 to 8 levels, found 0");
+        assert!(fdg(json!({"guidance_scales": vec![2; 9]})).ends_with("1 to 8 levels, found 9"));
+        assert!(fdg(json!({"guidance_scales": [1, "2"]})).ends_with("expected a finite number, found \"2\""));
+        assert!(fdg(json!({"guidance_scales": [1], "w_low": 2})).ends_with("guidance_scales and w_low are one option"));
+        let text = fdg(json!({"rescale": [0.5, 0.5], "guidance_rescale": 0.5}));
+        assert_eq!(text, "guidance: guidance_rescale and rescale are one option");
+        assert!(fdg(json!({"stop": []})).ends_with("one for each of 2 levels, found 0"));
+        assert!(fdg(json!({"guidance_rescale": [0.5, 1.5]})).ends_with("between 0 and 1, found 1.5"));
+        assert!(fdg(json!({"start": [0, 0.5], "stop": 0.25})).ends_with("found 0.5 and 0.25"));
+        assert!(fdg(json!({"start": [1, 0]})).contains("must be below 1"));
+        let text = fdg(json!({"guidance_rescale_space": "image"}));
+        assert_eq!(text, "guidance: guidance_rescale_space: expected \"data\" or \"freq\", found \"image\"");
+        assert!(fdg(json!({"guidance_scale": 3})).ends_with("guidance_scale means nothing to the fdg guidance"));
+        assert_eq!(
+            refusal(json!({"kind": "cfg", "guidance_scales": [3]})),
+            "guidance: guidance_scales means nothing to the cfg guidance"
+        );
+    }
+
+    #[test]
     fn what_is_wrong_is_named() {
         assert!(refusal(json!({"kind": "cgf"})).starts_with("guidance: expected cfg (or ClassifierFreeGuidance"));
         assert_eq!(refusal(json!({"kind": "cfg", "eta": 1})), "guidance: eta means nothing to the cfg guidance");
@@ -241,7 +387,6 @@ mod tests {
         assert_eq!(text, "guidance: enabled: expected true or false, found \"yes\"");
         let text = refusal(json!({"kind": "cfg", "start": 0.6, "stop": 0.4}));
         assert_eq!(text, "guidance: start must be below 1, and stop between it and 1, found 0.6 and 0.4");
-        assert!(refusal(json!({"kind": "fdg"})).contains("image pyramid"));
         assert!(refusal(json!({"kind": "CFG++"})).contains("choose a sampler"));
         assert!(refusal(json!({"kind": "cfg", "guidance_rescale": 2})).contains("between 0 and 1, found 2"));
     }

@@ -45,7 +45,7 @@ const FLOORS: &[Floors] = &[
             &["generator"],
         ],
     ),
-    ("src/table", &[&["mod"], &["finish", "guide", "loss", "step", "vlb"]]),
+    ("src/table", &[&["mod"], &["guide", "loss", "step", "vlb"], &["pyramid"], &["finish"]]),
     (
         "src/math",
         &[
@@ -123,7 +123,16 @@ const FLOORS: &[Floors] = &[
             &["mod", "samplers"],
         ],
     ),
-    ("src/math/guidance", &[&["call", "window"], &["finish", "method"], &["apply", "guider"], &["mod"]]),
+    (
+        "src/math/guidance",
+        &[
+            &["call", "mixture", "window"],
+            &["levels", "pyramid"],
+            &["finish", "method"],
+            &["apply", "guider"],
+            &["mod"],
+        ],
+    ),
     (
         "src/math/sampler",
         &[

@@ -2,13 +2,27 @@
 
 use crate::support::{Vectors, id};
 use serde_json::{Value, json};
-use tweedie::math::guidance::{GuidanceLoop, Guider, GuiderCall, Predictions};
+use tweedie::error::GuidanceError;
+use tweedie::math::guidance::{FrequencyLevel, GuidanceLoop, Guider, GuiderCall, Method, Predictions};
+
+/// The cases of each file.
+const FILES: [(&str, &str); 2] = [
+    ("G", include_str!("vectors/G.json")),
+    // Frequency-decoupled guidance, whose pyramids are kornia's.
+    ("G_fdg_levels", include_str!("vectors/G_fdg_levels.json")),
+];
 
 fn cases() -> Vec<Value> {
-    serde_json::from_str(include_str!("vectors/G.json")).unwrap()
+    FILES.iter().flat_map(|(_, text)| -> Vec<Value> { serde_json::from_str(text).unwrap() }).collect()
 }
 
-fn tensor(file: &Vectors, case: &Value, name: &str) -> Vec<f64> {
+/// The tensors of all files.
+fn tensors() -> [Vectors; 2] {
+    FILES.map(|(name, _)| Vectors::load(name))
+}
+
+fn tensor([common, levels]: &[Vectors; 2], case: &Value, name: &str) -> Vec<f64> {
+    let file = if id(case).starts_with("G_fdg_") { levels } else { common };
     match case["tensors"][name].is_null() {
         true => Vec::new(),
         false => file.numbers(&format!("{}/{name}", id(case).trim_start_matches("G_"))),
@@ -67,7 +81,7 @@ fn calls(case: &Value, guider: &Guider) -> Vec<GuiderCall> {
 }
 
 /// The guided predictions of all calls, and the momentum after each.
-fn guided(file: &Vectors, case: &Value, calls: &[GuiderCall]) -> [Vec<f64>; 2] {
+fn guided(file: &[Vectors; 2], case: &Value, calls: &[GuiderCall]) -> [Vec<f64>; 2] {
     let mut sample = shape(case, "pred_cond");
     if !case["config"]["steps"].is_null() {
         sample.remove(0);
@@ -104,7 +118,7 @@ fn read(guidance: &Value) -> Guider {
 
 #[test]
 fn every_result() {
-    let file = Vectors::load("G");
+    let file = tensors();
     let mut wrong = Vec::new();
     let mut count = 0;
     for case in cases() {
@@ -118,17 +132,21 @@ fn every_result() {
         }
     }
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
-    assert_eq!((cases().len(), count), (17, 45));
+    assert_eq!((cases().len(), count), (25, 67));
 }
 
 /// Each result notices a scale that is a thousandth wrong.
 #[test]
 fn a_wrong_scale_fails() {
-    let file = Vectors::load("G");
+    let file = tensors();
     for case in cases() {
         for (name, guidance) in recorded(&case) {
             let mut guider = read(&guidance);
-            guider.scale += 0.001 * guider.scale.abs().max(1.0);
+            let off = |scale: f64| scale + 0.001 * scale.abs().max(1.0);
+            guider.scale = off(guider.scale);
+            if let Method::Frequencies { levels } = &mut guider.method {
+                levels.iter_mut().for_each(|level| level.scale = off(level.scale));
+            }
             let [found, _] = guided(&file, &case, &calls(&case, &guider));
             assert!(deviation(&found, &tensor(&file, &case, &name)) > 1e3 * tolerance(&case), "{}/{name}", id(&case));
         }
@@ -163,7 +181,7 @@ const OPTIONS: &[&str] = &[
 /// Each option that a case names matters to its result.
 #[test]
 fn a_wrong_option_fails() {
-    let file = Vectors::load("G");
+    let file = tensors();
     let all = cases();
     for option in OPTIONS {
         let acts = |case: &Value| {
@@ -185,9 +203,88 @@ fn a_wrong_option_fails() {
     }
 }
 
+/// Each number of each level matters: one that is a hundredth wrong is noticed.
+#[test]
+fn a_wrong_level_fails() {
+    let file = tensors();
+    let all = cases();
+    let mut least = f64::INFINITY;
+    for case in all.iter().filter(|case| id(case).starts_with("G_fdg_")) {
+        for (name, guidance) in recorded(case) {
+            let guider = read(&guidance);
+            let apart = |guider: &Guider| {
+                let [found, _] = guided(&file, case, &calls(case, guider));
+                deviation(&found, &tensor(&file, case, &name))
+            };
+            let Method::Frequencies { levels } = &guider.method else { panic!("{guidance}") };
+            let neutral = if guider.original { 0.0 } else { 1.0 };
+            for (k, level) in levels.iter().enumerate() {
+                let FrequencyLevel { scale, parallel, rescale, .. } = *level;
+                let mut wrong = vec![FrequencyLevel { scale: scale + 0.01 * scale.max(1.0), ..*level }];
+                if scale != neutral {
+                    wrong.push(FrequencyLevel { parallel: parallel + 0.01, ..*level });
+                    wrong.push(FrequencyLevel { rescale: (rescale - 0.01).abs(), ..*level });
+                }
+                for level in wrong {
+                    let mut levels = levels.clone();
+                    levels[k] = level;
+                    let wrong = Guider { method: Method::Frequencies { levels }, ..guider.clone() };
+                    least = least.min(apart(&wrong) / tolerance(case));
+                }
+            }
+        }
+    }
+    println!("the least deviation of a wrong number is {least:.1e} tolerances");
+    assert!(least > 1e3);
+}
+
+/// A pyramid that predictions do not have, whatever their shape.
+#[test]
+fn predictions_without_the_levels_are_named() {
+    let call = |levels: usize| {
+        let guidance = json!({"kind": "fdg", "guidance_scales": vec![3.0; levels]});
+        read(&guidance).alone(None).unwrap()
+    };
+    let run = |levels: usize, shape: &[usize]| {
+        let values = vec![0.5; shape.iter().product()];
+        let predictions = Predictions { unconditional: &values, ..Predictions::of(&values) };
+        GuidanceLoop::new(shape).unwrap().call(&call(levels), predictions)
+    };
+    let refused = [
+        (2, &[2, 4][..]),
+        (2, &[16]),
+        (1, &[1, 4, 4]),
+        (2, &[1, 1, 4, 4, 4]),
+        (2, &[1, 1, 2, 8]),
+        (2, &[1, 1, 8, 1]),
+        (3, &[2, 3, 4, 64]),
+        (8, &[1, 1, 128, 128]),
+    ];
+    for (levels, found) in refused {
+        let expected = GuidanceError::Pyramid { levels, found: found.to_vec() };
+        assert_eq!(run(levels, found), Err(expected));
+    }
+    for shape in [[1, 2, 1, 1], [1, 1, 3, 5], [2, 1, 1, 3]] {
+        assert!(run(1, &shape).is_ok(), "{shape:?}");
+    }
+    assert!(run(2, &[1, 1, 3, 3]).is_ok() && run(3, &[1, 1, 8, 5]).is_ok() && run(8, &[1, 1, 256, 256]).is_ok());
+    let text = run(3, &[2, 3, 4, 64]).unwrap_err().to_string();
+    assert!(text.contains("all but the last of 3 levels") && text.ends_with("found [2, 3, 4, 64]"), "{text}");
+    // Without guidance there is no pyramid.
+    let off = read(&json!({"kind": "fdg", "enabled": false})).alone(None).unwrap();
+    assert_eq!(GuidanceLoop::new(&[2]).unwrap().call(&off, Predictions::of(&[1.0, 2.0])), Ok(vec![1.0, 2.0]));
+    // A guider of one's own may have any number of levels.
+    for count in [0, 9] {
+        let levels = vec![FrequencyLevel::new(2.0); count];
+        let guider = Guider { method: Method::Frequencies { levels }, ..Guider::linear(1.0) };
+        assert_eq!(guider.alone(None), Err(GuidanceError::Levels { most: 8, found: count }));
+        assert!(guider.calls(3).is_err() && guider.call(0, 3).is_err());
+    }
+}
+
 #[test]
 fn what_each_call_asks_for() {
-    let file = Vectors::load("G");
+    let file = tensors();
     for case in cases().iter().filter(|case| case["config"]["options"].is_object()) {
         let calls = calls(case, &read(&recorded(case)[0].1));
         let numbers = tensor(&file, case, "num_conditions");
@@ -201,7 +298,7 @@ fn what_each_call_asks_for() {
 
 #[test]
 fn momentum_is_kept_as_it_is_before_it_is_shortened() {
-    let file = Vectors::load("G");
+    let file = tensors();
     let mut seen = 0;
     for case in cases().iter().filter(|case| !case["tensors"]["momentum"].is_null()) {
         let [_, found] = guided(&file, case, &calls(case, &read(&recorded(case)[0].1)));
@@ -214,7 +311,7 @@ fn momentum_is_kept_as_it_is_before_it_is_shortened() {
 /// The first steps of CFG-Zero* are zeros, also where they are to be rescaled.
 #[test]
 fn zeros_first() {
-    let file = Vectors::load("G");
+    let file = tensors();
     let all = cases();
     let case = all.iter().find(|case| id(case) == "G_zero_star_4d").unwrap();
     for (_, guidance) in recorded(case) {
@@ -226,7 +323,7 @@ fn zeros_first() {
 /// A result is that of the sample alone, but for the two that follow ComfyUI.
 #[test]
 fn a_sample_does_not_know_its_batch() {
-    let file = Vectors::load("G");
+    let file = tensors();
     let all = cases();
     let case = all.iter().find(|case| id(case) == "G_formulas_4d").unwrap();
     let tensors = ["pred_cond", "pred_uncond", "pred_third", "pred_fourth"].map(|name| tensor(&file, case, name));

@@ -94,6 +94,7 @@ impl GuideFinish<'_> {
                 let params = FinishParams { group, factor: scale as f32, ..params };
                 self.mahiro(context, params, &words)?
             }
+            Finish::Pyramid(_) => return Err(self.no_axis()),
         };
         let places = Places::of_results("guided", &guided);
         Plan::standalone(context, "tweedie::GuideFinish", dispatches, places, None)
@@ -114,6 +115,9 @@ impl GuideFinish<'_> {
         let (what, expected, found) = match self.finish {
             Finish::Norm { axis, .. } => ("norm_axis", "an axis of the dimensions other than the batch", axis as f64),
             Finish::Mahiro { .. } => ("dims", "[batch, channels, ...]", self.dims.len() as f64),
+            Finish::Pyramid(pyramid) => {
+                ("finish", "one along an axis, found a pyramid; its levels", pyramid.levels().len() as f64)
+            }
         };
         PlanError::Rule { what, expected, found }
     }

@@ -1,6 +1,8 @@
 //! The end of a call of guidance: the change of its mixture at each position.
 
-/// The change of a mixture `g` at each position, from norms or cosines along an axis.
+use super::pyramid::Pyramid;
+
+/// The change of a mixture `g` at each position, from norms or cosines along an axis, or by the positions around it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Finish {
     /// `g * strength * |c|/|g|`, norms over an axis at each position; clamped, `g * strength * min(|c|/(|g| + 1e-8), 1)`.
@@ -20,6 +22,8 @@ pub enum Finish {
         /// The mean is that over the whole batch.
         over_batch: bool,
     },
+    /// The sum of the levels of a Laplacian pyramid, each mixed by its own row. It takes the place of `g`.
+    Pyramid(Pyramid),
 }
 
 /// The axis of Mahiro's cosine: channels.
@@ -32,11 +36,18 @@ pub(crate) struct Axis {
 }
 
 impl Finish {
+    /// True if it reads the unconditional prediction.
+    #[must_use]
+    pub const fn reads_unconditional(self) -> bool {
+        matches!(self, Self::Mahiro { .. } | Self::Pyramid(_))
+    }
+
     /// The axis of its norms or cosines in a batch of this shape, if there is one.
     pub(crate) fn axis(self, shape: &[usize]) -> Option<Axis> {
         match self {
             Self::Norm { axis, .. } => Axis::of(shape, axis),
             Self::Mahiro { .. } => Axis::of(shape, CHANNELS),
+            Self::Pyramid(_) => None,
         }
     }
 }

@@ -15,12 +15,14 @@
 pub(crate) mod finish;
 pub mod guide;
 pub mod loss;
+pub(crate) mod pyramid;
 pub mod step;
 pub mod vlb;
 
 pub use finish::Finish;
 pub use guide::{GuideRow, Products, Weights};
 pub use loss::{Curve, LossRow, Penalty, PenaltyError};
+pub use pyramid::{Pyramid, PyramidLevel};
 pub use step::{Clip, Deviation, StepRow};
 pub use vlb::{Term, VlbRow};
 

@@ -107,13 +107,13 @@ fn shape_of(shape: Shape) -> [usize; 2] {
 /// The guiders that rows describe alone, as calls that are no part of a run.
 fn guiders() -> Vec<(&'static str, Guider, GuiderCall)> {
     let built = Guider::CATALOGUE.entries.iter().map(|entry| {
+        let scale = entry.parameter("guidance_scale").map(|_| ("guidance_scale", 4.0));
         let rescaled = entry.parameter("guidance_rescale").map(|_| ("guidance_rescale", 0.7));
         let short = entry.parameter("adaptive_projected_guidance_rescale");
         let short = short.map(|_| ("adaptive_projected_guidance_rescale", 2.0));
         let eta = entry.parameter("eta").map(|_| ("eta", 0.3));
         let third = entry.parameter("stg_scale").map(|_| ("stg_scale", 1.5));
-        let given: Vec<(&str, f64)> =
-            [Some(("guidance_scale", 4.0)), rescaled, short, eta, third].into_iter().flatten().collect();
+        let given: Vec<(&str, f64)> = [scale, rescaled, short, eta, third].into_iter().flatten().collect();
         let guider = entry.build(&given).expect("a guider");
         let call = guider.alone(None).expect("a call");
         (entry.name, guider, call)
@@ -353,6 +353,7 @@ fn mixtures_are_finished_along_every_axis(harness: &Harness) {
         let wrong = match finish {
             Finish::Norm { axis, strength, clamped } => Finish::Norm { axis, strength: 1.001 * strength, clamped },
             Finish::Mahiro { scale, over_batch } => Finish::Mahiro { scale: 1.001 * scale, over_batch },
+            Finish::Pyramid(_) => panic!("pyramids have a test of their own"),
         };
         let comparison = finished(harness, dims, [finish, wrong]);
         assert!(!comparison.passes(), "{dims:?} {wrong:?}: {comparison}");

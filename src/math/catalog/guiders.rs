@@ -3,8 +3,8 @@
 use super::entry::{Catalogue, Entry, Make, Values};
 use super::error::CatalogError;
 use super::parameter::{FINITE, Parameter};
-use crate::math::error::guidance::GuidanceError;
 use crate::math::guidance::guider::Guider;
+use crate::math::guidance::levels::FrequencyLevel;
 use crate::math::guidance::method::{Method, Projection};
 use crate::math::guidance::window::Window;
 
@@ -232,6 +232,13 @@ const ENTRIES: &[Entry<Make<Guider>>] = &[
         },
     ),
     entry(
+        "fdg",
+        &["FrequencyDecoupledGuidance"],
+        "cfg of each level of a Laplacian pyramid with its own scale (Sadat et al. 2025)",
+        FDG,
+        frequencies,
+    ),
+    entry(
         "cfg-norm",
         &["true_cfg", "QwenImage", "Lumina2"],
         "cfg as long as c at each position, as in Qwen-Image",
@@ -275,6 +282,15 @@ const ENTRIES: &[Entry<Make<Guider>>] = &[
     ),
 ];
 
+const FDG: &[Parameter] = parameters![
+    number("w_high", 10.0, "scale of the finest level; a list, guidance_scales, has a scale for each of other levels"),
+    number("w_low", 5.0, "scale of the level below it"),
+    number("parallel_weights", 1.0, "factor of the part of c - u along c, in each level"),
+    RESCALE,
+    switch("guidance_rescale_space", 0.0, "1 (freq) rescales each level, 0 (data) their sum"),
+    ORIGINAL,
+];
+
 const fn entry(
     name: &'static str,
     synonyms: &'static [&'static str],
@@ -292,11 +308,7 @@ fn optional(values: &Values, name: &str) -> f64 {
 }
 
 fn window(values: &Values, [start, stop]: [&'static str; 2]) -> Result<Window, CatalogError> {
-    let window = Window { start: values.number(start), stop: values.number(stop) };
-    if window.start < 1.0 && window.start <= window.stop && window.stop <= 1.0 {
-        return Ok(window);
-    }
-    Err(GuidanceError::Window { start, stop, from: window.start, found: window.stop }.into())
+    Ok(Window { start: values.number(start), stop: values.number(stop) }.checked([start, stop])?)
 }
 
 fn with(values: &Values, method: Method) -> Result<Guider, CatalogError> {
@@ -326,6 +338,21 @@ fn projected(values: &Values) -> Projection {
 fn perturbed(values: &Values, third: [Parameter; 3]) -> Result<Guider, CatalogError> {
     let [scale, start, stop] = third.map(|parameter| parameter.name);
     with(values, Method::Perturbed { scale: values.number(scale), window: window(values, [start, stop])? })
+}
+
+/// Two levels. Another number of them comes as a list of scales.
+fn frequencies(values: &Values) -> Result<Guider, CatalogError> {
+    let rescale = values.number("guidance_rescale");
+    let (of_levels, of_sum) =
+        if values.number("guidance_rescale_space") == 1.0 { (rescale, 0.0) } else { (0.0, rescale) };
+    let level = |scale| FrequencyLevel {
+        parallel: values.number("parallel_weights"),
+        rescale: of_levels,
+        ..FrequencyLevel::new(values.number(scale))
+    };
+    let levels = vec![level("w_high"), level("w_low")];
+    let guider = with(values, Method::Frequencies { levels })?;
+    Ok(Guider { scale: values.number("w_high"), rescale: of_sum, ..guider })
 }
 
 fn norm(values: &Values, clamped: bool) -> Result<Guider, CatalogError> {

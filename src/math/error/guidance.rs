@@ -48,6 +48,35 @@ pub enum GuidanceError {
         /// The axes of the prediction, the batch included.
         rank: usize,
     },
+    /// Predictions that have no pyramid of so many levels.
+    #[error(
+        "expected predictions [batch, channels, height, width] whose edges are even and at least 4 in all but the last of \
+         {levels} levels (filled up to powers of two where they must be), found {found:?}"
+    )]
+    Pyramid {
+        /// The levels.
+        levels: usize,
+        /// The shape of the predictions, the batch included.
+        found: Vec<usize>,
+    },
+    /// No levels of a pyramid, or too many.
+    #[error("guidance_scales: expected scales of 1 to {most} levels, found {found}")]
+    Levels {
+        /// The most levels.
+        most: usize,
+        /// The levels.
+        found: usize,
+    },
+    /// Numbers for another number of levels than there are.
+    #[error("{option}: expected a number, or one for each of {expected} levels, found {found}")]
+    LevelNumbers {
+        /// The option.
+        option: &'static str,
+        /// The levels.
+        expected: usize,
+        /// The numbers.
+        found: usize,
+    },
     /// Fractions of a run that do not follow each other.
     #[error("{start} must be below 1, and {stop} between it and 1, found {from} and {found}")]
     Window {

@@ -3,8 +3,8 @@
 use crate::math::error::guidance::GuidanceError;
 use crate::math::guidance::call::GuiderCall;
 use crate::math::guidance::finish::finish;
+use crate::math::guidance::mixture::{Predictions, along, mixed, rescale};
 use crate::table::finish::Finish;
-use crate::table::guide::{GuideRow, Products};
 
 /// Guidance of a run in f64, with its momentum between calls.
 ///
@@ -26,33 +26,8 @@ pub struct GuidanceLoop {
     calls: usize,
 }
 
-/// The predictions of a call, `[batch, ...]` in row-major order. One that the call does not read may be empty.
-#[derive(Clone, Copy, Debug)]
-pub struct Predictions<'a> {
-    /// With the condition.
-    pub conditional: &'a [f64],
-    /// Without it, or a weaker network's.
-    pub unconditional: &'a [f64],
-    /// See the table of [methods](super).
-    pub third: &'a [f64],
-    /// See the table of [methods](super); for methods of ComfyUI that compare noises, the noisy sample.
-    pub fourth: &'a [f64],
-}
-
 /// The names of the predictions that a call may ask for.
 const NAMES: [&str; 3] = ["pred_uncond", "pred_third", "pred_fourth"];
-
-impl<'a> Predictions<'a> {
-    /// The conditional prediction alone.
-    #[must_use]
-    pub const fn of(conditional: &'a [f64]) -> Self {
-        Self { conditional, unconditional: &[], third: &[], fourth: &[] }
-    }
-
-    fn others(&self) -> [&'a [f64]; 3] {
-        [self.unconditional, self.third, self.fourth]
-    }
-}
 
 impl GuidanceLoop {
     /// Creates the guidance of predictions of this shape, `[batch, ...]`.
@@ -115,7 +90,7 @@ impl GuidanceLoop {
         };
         length("pred_cond", predictions.conditional.len())?;
         let reads = call.row.reads();
-        let compares = matches!(call.finish, Some(Finish::Mahiro { .. }));
+        let compares = call.finish.is_some_and(Finish::reads_unconditional);
         for (i, (what, found)) in NAMES.into_iter().zip(predictions.others()).enumerate() {
             if !(reads[i] || compares && i == 0) {
                 continue;
@@ -131,46 +106,5 @@ impl GuidanceLoop {
     /// The elements of a sample.
     fn sample(&self) -> usize {
         self.shape[1..].iter().product()
-    }
-}
-
-/// A sum of differences between the conditional prediction and the others. What has no weight is not read.
-fn along(weights: [f64; 3], predictions: &Predictions<'_>) -> Vec<f64> {
-    let c = predictions.conditional;
-    let mut sum = vec![0.0; c.len()];
-    for (weight, other) in weights.into_iter().zip(predictions.others()) {
-        if weight != 0.0 {
-            sum.iter_mut().zip(c.iter().zip(other)).for_each(|(sum, (c, other))| *sum += weight * (c - other));
-        }
-    }
-    sum
-}
-
-/// The mixture of a group whose sums are its own.
-fn mixed<'a>(row: &GuideRow, [c, v1, v2]: [&'a [f64]; 3]) -> impl Iterator<Item = f64> + use<'a> {
-    let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
-    let products = Products {
-        cc: dot(c, c),
-        c1: dot(c, v1),
-        c2: dot(c, v2),
-        v11: dot(v1, v1),
-        v12: dot(v1, v2),
-        v22: dot(v2, v2),
-    };
-    let [of_c, of_v1, of_v2] = row.weights.of(&products);
-    c.iter().zip(v1.iter().zip(v2)).map(move |(c, (v1, v2))| of_c * c + of_v1 * v1 + of_v2 * v2)
-}
-
-/// Rescales a sample to the standard deviation of its conditional prediction. Where one of the two is not finite, or that of
-/// the sample is 0, nothing changes.
-fn rescale(guided: &mut [f64], c: &[f64], degree: f64) {
-    let spread = |values: &[f64]| {
-        let mean = values.iter().sum::<f64>() / values.len() as f64;
-        values.iter().map(|x| (x - mean).powi(2)).sum::<f64>().sqrt()
-    };
-    // Both have the same divisor, the count less 1.
-    let ratio = spread(c) / spread(guided);
-    if ratio.is_finite() {
-        guided.iter_mut().for_each(|x| *x *= degree * ratio + 1.0 - degree);
     }
 }

@@ -1,6 +1,7 @@
-//! The end of a call that looks at each position: norms and cosines along an axis.
+//! The end of a call that looks at each position: norms and cosines along an axis, and levels of a pyramid.
 
 use crate::math::error::guidance::GuidanceError;
+use crate::math::guidance::pyramid::sum_of_levels;
 use crate::table::finish::{Axis, Finish};
 
 /// The summand of a norm in a denominator, as in ComfyUI.
@@ -12,7 +13,7 @@ const LEAST_NORM: f64 = 1e-8;
 /// Finishes a mixture of a batch of this shape.
 ///
 /// # Errors
-/// [`GuidanceError::Axis`] and [`GuidanceError::Channels`] for an axis that the shape does not have.
+/// [`GuidanceError::Axis`], [`GuidanceError::Channels`] and [`GuidanceError::Pyramid`] for a shape without the axis or the levels.
 pub(super) fn finish(
     how: Finish,
     shape: &[usize],
@@ -20,19 +21,25 @@ pub(super) fn finish(
     c: &[f64],
     u: &[f64],
 ) -> Result<(), GuidanceError> {
-    let rank = shape.len();
-    let axis = how.axis(shape).ok_or(match how {
-        Finish::Norm { axis: found, .. } => GuidanceError::Axis { rank, found },
-        Finish::Mahiro { .. } => GuidanceError::Channels { rank },
-    })?;
+    let (rank, axis) = (shape.len(), how.axis(shape));
     match how {
-        Finish::Norm { strength, clamped, .. } => norm(&axis, strength, clamped, guided, c),
+        Finish::Norm { axis: found, strength, clamped } => {
+            let axis = axis.ok_or(GuidanceError::Axis { rank, found })?;
+            norm(&axis, strength, clamped, guided, c);
+        }
         Finish::Mahiro { scale, over_batch } => {
+            let axis = axis.ok_or(GuidanceError::Channels { rank })?;
             let sample = shape[1..].iter().product::<usize>().max(1);
             let group = if over_batch { guided.len().max(1) } else { sample };
             for ((guided, c), u) in guided.chunks_mut(group).zip(c.chunks(group)).zip(u.chunks(group)) {
                 mahiro(&axis, scale, guided, c, u);
             }
+        }
+        Finish::Pyramid(pyramid) => {
+            let (levels, found) = (pyramid.levels().len(), shape);
+            let sizes = pyramid.sizes(shape);
+            let sizes = sizes.ok_or_else(|| GuidanceError::Pyramid { levels, found: found.to_vec() })?;
+            sum_of_levels(&pyramid, &sizes, guided, c, u);
         }
     }
     Ok(())

@@ -2,10 +2,12 @@
 
 use crate::math::error::guidance::GuidanceError;
 use crate::math::guidance::call::{GuiderCall, Over};
+use crate::math::guidance::levels::FrequencyLevel;
 use crate::math::guidance::method::{Method, Projection};
 use crate::math::guidance::window::Window;
 use crate::table::finish::Finish;
 use crate::table::guide::{GuideRow, Weights};
+use crate::table::pyramid::{Pyramid, PyramidLevel};
 
 /// A method of guidance with its numbers: a whole run's mixtures of predictions as plain data.
 ///
@@ -69,9 +71,9 @@ impl Guider {
     /// The calls of a run of this many steps, the first one first.
     ///
     /// # Errors
-    /// [`GuidanceError::Scales`] for a list of another length.
+    /// [`GuidanceError::Scales`] for a list of another length, [`GuidanceError::Levels`] for no levels or too many.
     pub fn calls(&self, steps: usize) -> Result<impl Iterator<Item = GuiderCall> + use<'_>, GuidanceError> {
-        self.check_scales(steps)?;
+        self.check(steps)?;
         let mut active = false;
         Ok((0..steps).map(move |step| {
             let call = self.at(Place { step: Some(step), steps: Some(steps) }, active);
@@ -85,7 +87,7 @@ impl Guider {
     /// # Errors
     /// As [`calls`](Self::calls); [`GuidanceError::Step`] for a step that the run does not have.
     pub fn call(&self, step: usize, steps: usize) -> Result<GuiderCall, GuidanceError> {
-        self.check_scales(steps)?;
+        self.check(steps)?;
         if step >= steps {
             return Err(GuidanceError::Step { steps, step });
         }
@@ -96,13 +98,18 @@ impl Guider {
     /// without a step so is all but what begins at a step.
     ///
     /// # Errors
-    /// [`GuidanceError::Scales`] for a list of another length than 1.
+    /// [`GuidanceError::Scales`] for a list of another length than 1, [`GuidanceError::Levels`] for no levels or too many.
     pub fn alone(&self, step: Option<usize>) -> Result<GuiderCall, GuidanceError> {
-        self.check_scales(1)?;
+        self.check(1)?;
         Ok(self.at(Place { step, steps: None }, false))
     }
 
-    fn check_scales(&self, expected: usize) -> Result<(), GuidanceError> {
+    fn check(&self, expected: usize) -> Result<(), GuidanceError> {
+        if let Method::Frequencies { levels } = &self.method
+            && !(1..=Pyramid::MOST).contains(&levels.len())
+        {
+            return Err(GuidanceError::Levels { most: Pyramid::MOST, found: levels.len() });
+        }
         match &self.scales {
             Some(scales) if scales.len() != expected => Err(GuidanceError::Scales { expected, found: scales.len() }),
             _ => Ok(()),
@@ -145,6 +152,7 @@ impl Guider {
                 ..GuiderCall::of(linear(self.counted_from_unconditional(scale)))
             },
             Method::PerpNeg { neg_scale, over_batch } if inside => perpendicular(scale, neg_scale, over_batch),
+            Method::Frequencies { ref levels } if inside => self.frequencies(at, levels),
             Method::Image { image_scale, nested } if inside => image(scale, image_scale, nested),
             Method::Mixed { projection, scale: projected, start_step } if guided => {
                 let on = at.step.is_some_and(|step| step > start_step) && !self.is_neutral(projected);
@@ -205,6 +213,34 @@ impl Guider {
         let row = self.projected(scale, projection, active).row;
         let weights = Weights::Fixed([1.0, 0.0, along]);
         GuiderCall::of(GuideRow { second: [1.0, 0.0, 0.0], weights, ..row })
+    }
+
+    /// A level that is off is the conditional prediction's. Where all are, so is the result.
+    fn frequencies(&self, at: Place, levels: &[FrequencyLevel]) -> GuiderCall {
+        let conditional = PyramidLevel::conditional(self.original);
+        let is_on = |level: &FrequencyLevel| level.window.holds(at.step, at.steps) && !self.is_neutral(level.scale);
+        let each = levels.iter().map(|level| {
+            let FrequencyLevel { scale, parallel, rescale, .. } = *level;
+            let parallel = if is_close(parallel, 1.0) { 1.0 } else { parallel };
+            if is_on(level) { PyramidLevel { scale, parallel, rescale } } else { conditional }
+        });
+        match Pyramid::new(&each.collect::<Vec<_>>(), self.original, self.rescale) {
+            Some(pyramid) if levels.iter().any(is_on) => GuiderCall {
+                asks: [true, false, false],
+                finish: Some(Finish::Pyramid(pyramid)),
+                ..GuiderCall::CONDITIONAL
+            },
+            _ => GuiderCall::CONDITIONAL,
+        }
+    }
+
+    /// True if some result is rescaled.
+    pub(crate) fn rescales(&self) -> bool {
+        let of_levels = match &self.method {
+            Method::Frequencies { levels } => levels.iter().any(|level| level.rescale != 0.0),
+            _ => false,
+        };
+        self.rescale != 0.0 || of_levels
     }
 
     /// The scale of linear guidance is none where that is off.

@@ -1,9 +1,10 @@
 //! The methods of guidance, each with its own numbers.
 
+use crate::math::guidance::levels::FrequencyLevel;
 use crate::math::guidance::window::Window;
 
 /// The rule by which a [`Guider`](super::Guider) mixes predictions: `c` with the condition, `u` without it.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Method {
     /// Along `c - u`.
     Linear,
@@ -81,6 +82,11 @@ pub enum Method {
     Mahiro {
         /// The likeness is that of the whole batch.
         over_batch: bool,
+    },
+    /// Each level of a Laplacian pyramid has a scale of its own. [`Guider::scale`](super::Guider::scale) is not looked at.
+    Frequencies {
+        /// The levels, the finest one first: 1 to [`Pyramid::MOST`](super::Pyramid::MOST).
+        levels: Vec<FrequencyLevel>,
     },
 }
 

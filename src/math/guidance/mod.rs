@@ -18,6 +18,7 @@
 //! | [`Norm`](Method::Norm) | `c`, `u` | Qwen-Image; ComfyUI, `CFGNorm` |
 //! | [`PerpNeg`](Method::PerpNeg) | `c`, `u`, a negative one | Armandpour et al. 2023, arXiv 2304.04968 |
 //! | [`Mahiro`](Method::Mahiro) | `c`, `u` | ComfyUI, `Mahiro` |
+//! | [`Frequencies`](Method::Frequencies) | `c`, `u` | Sadat et al. 2025, arXiv 2506.19713 |
 //!
 //! **Practice.** A [`Guider`] comes from [`Guider::CATALOGUE`] by name, under the names and arguments that other
 //! libraries use. [`Guider::calls`] says what each call of a run asks the network for, and holds its row. A [`GuidanceLoop`]
@@ -30,12 +31,17 @@ pub(crate) mod apply;
 pub(crate) mod call;
 pub(crate) mod finish;
 pub(crate) mod guider;
+pub(crate) mod levels;
 pub(crate) mod method;
+pub(crate) mod mixture;
+pub(crate) mod pyramid;
 pub(crate) mod window;
 
-pub use crate::table::Finish;
-pub use apply::{GuidanceLoop, Predictions};
+pub use crate::table::{Finish, Pyramid, PyramidLevel};
+pub use apply::GuidanceLoop;
 pub use call::{GuiderCall, Over};
 pub use guider::Guider;
+pub use levels::FrequencyLevel;
 pub use method::{Method, Projection};
+pub use mixture::Predictions;
 pub use window::Window;

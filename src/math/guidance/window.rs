@@ -1,5 +1,7 @@
 //! The part of a run in which a guider acts.
 
+use crate::math::error::guidance::GuidanceError;
+
 /// A part of a run in fractions of its steps: `int(start*n) <= step < int(stop*n)`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Window {
@@ -12,6 +14,15 @@ pub struct Window {
 impl Window {
     /// The whole run.
     pub const WHOLE: Self = Self { start: 0.0, stop: 1.0 };
+
+    /// The window, if its ends follow each other; in errors they have these names.
+    ///
+    /// # Errors
+    /// [`GuidanceError::Window`].
+    pub(crate) fn checked(self, [start, stop]: [&'static str; 2]) -> Result<Self, GuidanceError> {
+        let is_one = self.start < 1.0 && self.start <= self.stop && self.stop <= 1.0;
+        is_one.then_some(self).ok_or(GuidanceError::Window { start, stop, from: self.start, found: self.stop })
+    }
 
     /// True for a step inside, and where the step or the number of steps is not known.
     #[must_use]

@@ -22,9 +22,9 @@ impl Space {
     /// Clean samples. The deviations of a rescaled mixture (Lin et al. 2023, arXiv 2305.08891, section 3.4) are those of v, into
     /// which ComfyUI's `RescaleCFG` turns them whatever the model: `(x/(sigma^2 + 1) - x0)*sqrt(sigma^2 + 1)/sigma`.
     pub(super) fn of(guider: &Guider, sigma: f64) -> Self {
-        match guider.rescale == 0.0 {
-            true => Self::CLEAN,
-            false => {
+        match guider.rescales() {
+            false => Self::CLEAN,
+            true => {
                 let root = sigma.hypot(1.0);
                 Self { of_x: 1.0 / (root * sigma), of_clean: -root / sigma }
             }

@@ -7,8 +7,9 @@ use super::inputs::{RunInputs, length};
 use super::run_loop::{RunLoop, Way};
 use super::run_noise::RunNoise;
 use super::solvers::course::Walked;
-use crate::math::guidance::apply::{GuidanceLoop, Predictions};
+use crate::math::guidance::apply::GuidanceLoop;
 use crate::math::guidance::call::GuiderCall;
+use crate::math::guidance::mixture::Predictions;
 use crate::table::step::StepRow;
 
 /// A question to the network.

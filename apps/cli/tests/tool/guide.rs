@@ -54,9 +54,17 @@ fn results(case: &Value) -> Vec<(String, Value)> {
 
 /// Runs every recorded configuration as a run file, as it stands.
 fn recorded(on: &str, tolerance: &str) {
-    let text = fs::read_to_string(vectors("G.json")).expect("the cases");
+    assert_eq!(recorded_in("G", on, tolerance), 45);
+    if on == "--on cpu" {
+        assert_eq!(recorded_in("G_fdg_levels", on, tolerance), 22);
+    }
+}
+
+/// The number of results that a file of cases has.
+fn recorded_in(file: &str, on: &str, tolerance: &str) -> usize {
+    let text = fs::read_to_string(vectors(&format!("{file}.json"))).expect("the cases");
     let cases: Vec<Value> = serde_json::from_str(&text).expect("JSON");
-    let all = Tensors::load(&vectors("G.safetensors"));
+    let all = Tensors::load(&vectors(&format!("{file}.safetensors")));
     let mut count = 0;
     for case in &cases {
         let name = id(case).trim_start_matches("G_");
@@ -79,16 +87,26 @@ fn recorded(on: &str, tolerance: &str) {
             count += 1;
         }
     }
-    assert_eq!(count, 45);
+    count
 }
 
 /// Two samples of two channels and two positions.
 fn small() -> Folder {
-    let values = |shift: f64| -> Vec<f64> { (0..8).map(|i| (f64::from(i) * 0.7 + shift).sin()).collect() };
+    of_shape(&[2, 2, 2])
+}
+
+/// Two samples of two channels of four rows and six columns.
+fn pictures() -> Folder {
+    of_shape(&[2, 2, 4, 6])
+}
+
+fn of_shape(shape: &[usize]) -> Folder {
+    let count = shape.iter().product::<usize>() as u32;
+    let values = |shift: f64| -> Vec<f64> { (0..count).map(|i| (f64::from(i) * 0.7 + shift).sin()).collect() };
     let names = ["pred_cond", "pred_uncond", "pred_third", "pred_fourth"];
     let tensors = names.into_iter().zip([0.0, 0.3, 0.9, 2.0]);
     Folder::with(
-        &tensors.fold(Tensors::default(), |all, (name, shift)| all.with(name, Dtype::F32, &[2, 2, 2], &values(shift))),
+        &tensors.fold(Tensors::default(), |all, (name, shift)| all.with(name, Dtype::F32, shape, &values(shift))),
     )
 }
 
@@ -139,7 +157,8 @@ fn misfits() {
     refused(r#"{"guidance": 2, "guidanse": 1}"#, &["guidance, steps, step, compat", "found `guidanse`"]);
     refused(r#"{"guidance": {"kind": "cfgg"}}"#, &["guidance: expected cfg", "found `cfgg`"]);
     refused(r#"{"guidance": {"kind": "cfg", "eta": 1}}"#, &["eta means nothing to the cfg guidance"]);
-    refused(r#"{"guidance": "fdg"}"#, &["fdg", "image pyramid"]);
+    refused(r#"{"guidance": "fdg"}"#, &["[batch, channels, height, width]", "2 levels", "found [2, 2, 2]"]);
+    refused(r#"{"guidance": {"kind": "fdg", "start": [0, 0.5, 1]}}"#, &["one for each of 2 levels, found 3"]);
     refused(r#"{"guidance": 2, "steps": 3}"#, &["pred_cond", "expected 3 entries", "found 2"]);
     refused(r#"{"guidance": 2, "steps": -3}"#, &["steps: expected a whole number", "-3"]);
     refused(r#"{"guidance": 2, "step": 3, "steps": 3}"#, &["expected a step below 3, found 3"]);
@@ -155,7 +174,7 @@ fn misfits() {
 
 /// Whatever is listed guides, under each of its names.
 fn listed() {
-    let folder = small();
+    let folder = pictures();
     let entries = folder.objects("list guidance --json").remove(0);
     for entry in entries.as_array().expect("a list") {
         let synonyms = entry["synonyms"].as_array().expect("a list");
