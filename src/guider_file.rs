@@ -250,9 +250,8 @@ fn in_range(parameter: &Parameter, list: Vec<f64>) -> Result<Vec<f64>, CatalogEr
 
 /// The number of an option; of a switch, `true` and `false` too.
 fn setting(parameter: &Parameter, name: &str, value: &Value) -> Result<f64, GuiderFileError> {
-    if parameter.name == RESCALE_SPACE.0 {
-        let spaces = RESCALE_SPACE.1;
-        let found = spaces.iter().position(|space| value.as_str() == Some(space));
+    if let (true, Some(space)) = (parameter.name == RESCALE_SPACE.0, value.as_str()) {
+        let found = RESCALE_SPACE.1.iter().position(|known| *known == space);
         return found.map(|space| space as f64).ok_or_else(|| wrong(name, "\"data\" or \"freq\"", value));
     }
     let switch = parameter.whole && (parameter.min, parameter.max) == (0.0, 1.0);

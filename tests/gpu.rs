@@ -35,6 +35,8 @@ mod gradient_scales;
 mod groups;
 #[path = "gpu/guide.rs"]
 mod guide;
+#[path = "gpu/guide_levels.rs"]
+mod guide_levels;
 #[path = "gpu/harness.rs"]
 mod harness;
 #[path = "gpu/joining.rs"]
@@ -258,6 +260,7 @@ fn run(arguments: &Arguments) -> ExitCode {
         sampling::TESTS,
         scales::TESTS,
         guide::TESTS,
+        guide_levels::TESTS,
         groups::TESTS,
         #[cfg(feature = "run-files")]
         loop_records::TESTS,

@@ -85,7 +85,7 @@ const KEY: [(&str, u32); 5] = [("seed", 0), ("stream", 8), ("channel", 12), ("sa
 const KEY_BYTES: u32 = 32;
 
 /// The blocks of kernels that are not composed of an op and a walk: words in this order, and bytes.
-const BLOCKS: [(&str, &[&str], u32); 11] = [
+const BLOCKS: [(&str, &[&str], u32); 12] = [
     (
         "FoldParams",
         &[
@@ -144,6 +144,7 @@ const BLOCKS: [(&str, &[&str], u32); 11] = [
         &["width", "height", "channels", "edge", "cells", "row", "first", "first_word", "pitch", "groups_x"],
         64,
     ),
+    ("PyramidParams", &["count", "height", "width", "source_height", "source_width", "groups_x", "sign"], 32),
     ("FinishParams", &["count", "length", "inner", "group", "groups_x", "clamped", "factor"], 32),
     ("MaskParams", &["elements", "total", "stride", "first", "groups_x", "threshold", "strength"], 32),
     ("ErrorParams", &["elements", "chunks", "samples", "groups_x", "rtol", "atol"], 32),

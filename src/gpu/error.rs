@@ -188,6 +188,17 @@ pub enum PlanError {
         /// The first row, of a call or a timestep, that needs it.
         row: usize,
     },
+    /// Predictions that have no pyramid of so many levels.
+    #[error(
+        "dims: expected [batch, channels, height, width] whose edges are even and at least 4 in all but the last of {levels} \
+         levels (filled up to powers of two where they must be), found {found:?}"
+    )]
+    Pyramid {
+        /// The levels.
+        levels: usize,
+        /// The dimensions of the batch.
+        found: Vec<usize>,
+    },
     /// Memory of a loop in another storage than f32 and that of its steps.
     #[error("memory: expected storage {expected} (f32 always fits), found {found}")]
     Memory {

@@ -1,14 +1,16 @@
-//! The end of a call of guidance that looks at each position: norms or cosines along an axis.
+//! The end of a call of guidance that looks at each position: norms or cosines along an axis, or the levels of a pyramid.
 //!
 //! **Theory.** [`Finish`] has the formulas. A norm scales the elements of a position, so one
 //! dispatch does it. Mahiro's likeness is a mean over the positions of a sample, or of the batch: a dispatch finds the cosine of each
-//! position, a fold their mean in an order that depends on their number alone, and a dispatch mixes.
+//! position, a fold their mean in an order that depends on their number alone, and a dispatch mixes. The sum of the levels of a
+//! [pyramid](crate::table::Pyramid) takes the place of the mixture.
 //!
 //! **Practice.** [`GuideFinish::plan`] makes a [`Plan`] that changes what a [`Guide`](crate::gpu::Guide) has written. Host twin of
 //! `shaders/guide/finish.wgsl`: [`GuidanceLoop`](crate::math::guidance::GuidanceLoop).
 
 use crate::gpu::context::Context;
 use crate::gpu::error::{PlanError, check_limit};
+use crate::gpu::guide_pyramid::PyramidSum;
 use crate::gpu::plan::entry::Part;
 use crate::gpu::plan::fold_pass::FoldPass;
 use crate::gpu::plan::place::Places;
@@ -51,7 +53,7 @@ pub struct GuideFinish<'a> {
     pub guided: (&'a wgpu::Buffer, u64),
     /// The prediction with the condition, in another buffer.
     pub conditional: (&'a wgpu::Buffer, u64),
-    /// The prediction without it, for [`Finish::Mahiro`]; in another buffer than the mixture.
+    /// The prediction without it, for [`Finish::Mahiro`] and [`Finish::Pyramid`]; in another buffer than the mixture.
     pub unconditional: Option<(&'a wgpu::Buffer, u64)>,
 }
 
@@ -62,27 +64,25 @@ struct Mixed<'a> {
 }
 
 impl GuideFinish<'_> {
-    /// Makes the plan: one dispatch for a norm, three for Mahiro. It is recorded at
+    /// Makes the plan: one dispatch for a norm, three for Mahiro, ten for a pyramid of two levels and six for each level more, and
+    /// two others for each level that is projected or rescaled. It is recorded at
     /// [`Recording::per_sample`](crate::gpu::Recording::per_sample).
     ///
     /// # Errors
-    /// [`PlanError`] for dimensions without elements or without the axis, a buffer that does not fit or is shared with the mixture, and
+    /// [`PlanError`] for dimensions without elements, without the axis or without the levels, a buffer that does not fit or is shared with the mixture, and
     /// more than the device binds.
     pub fn plan(&self, context: &Context) -> Result<Plan, PlanError> {
         let count = self.count()?;
-        let axis = self.finish.axis(self.dims).ok_or_else(|| self.no_axis())?;
-        let (length, inner) = (axis.length as u32, axis.inner as u32);
         let guided = WordRange::at(self.guided, count).in_role(RESULTS);
         let conditional = self.words("conditional", self.conditional, count, context)?;
         guided.check("guided")?;
         guided.check_whole("guided", "offset of the mixture", context)?;
-        let params =
-            FinishParams { count, length, inner, group: count, groups_x: 0, clamped: 0, factor: 0.0, unused: 0 };
         let words = Mixed { guided, conditional };
         let dispatches = match self.finish {
             Finish::Norm { strength, clamped, .. } => {
+                let params = self.params(count)?;
                 let params = FinishParams {
-                    count: count / length,
+                    count: count / params.length,
                     clamped: u32::from(clamped),
                     factor: strength as f32,
                     ..params
@@ -91,10 +91,13 @@ impl GuideFinish<'_> {
             }
             Finish::Mahiro { scale, over_batch } => {
                 let group = if over_batch { count } else { count / self.dims[0] as u32 };
-                let params = FinishParams { group, factor: scale as f32, ..params };
+                let params = FinishParams { group, factor: scale as f32, ..self.params(count)? };
                 self.mahiro(context, params, &words)?
             }
-            Finish::Pyramid(_) => return Err(self.no_axis()),
+            Finish::Pyramid(pyramid) => {
+                let unconditional = self.unconditional_words(count, context)?;
+                PyramidSum { pyramid, dims: self.dims, guided, conditional, unconditional }.dispatches(context)?
+            }
         };
         let places = Places::of_results("guided", &guided);
         Plan::standalone(context, "tweedie::GuideFinish", dispatches, places, None)
@@ -111,15 +114,15 @@ impl GuideFinish<'_> {
         Ok(found as u32)
     }
 
-    fn no_axis(&self) -> PlanError {
+    /// The numbers of a change along its axis.
+    fn params(&self, count: u32) -> Result<FinishParams, PlanError> {
         let (what, expected, found) = match self.finish {
             Finish::Norm { axis, .. } => ("norm_axis", "an axis of the dimensions other than the batch", axis as f64),
-            Finish::Mahiro { .. } => ("dims", "[batch, channels, ...]", self.dims.len() as f64),
-            Finish::Pyramid(pyramid) => {
-                ("finish", "one along an axis, found a pyramid; its levels", pyramid.levels().len() as f64)
-            }
+            _ => ("dims", "[batch, channels, ...]", self.dims.len() as f64),
         };
-        PlanError::Rule { what, expected, found }
+        let axis = self.finish.axis(self.dims).ok_or(PlanError::Rule { what, expected, found })?;
+        let (length, inner) = (axis.length as u32, axis.inner as u32);
+        Ok(FinishParams { count, length, inner, group: count, groups_x: 0, clamped: 0, factor: 0.0, unused: 0 })
     }
 
     /// The words of a tensor that is read.
@@ -140,10 +143,14 @@ impl GuideFinish<'_> {
         Ok(words)
     }
 
-    fn mahiro(&self, context: &Context, params: FinishParams, words: &Mixed<'_>) -> Result<Vec<Dispatch>, PlanError> {
+    /// Those of the unconditional prediction.
+    fn unconditional_words(&self, count: u32, context: &Context) -> Result<WordRange<'_>, PlanError> {
         let missing = PlanError::Missing { what: "unconditional", row: 0 };
-        let unconditional = self.unconditional.ok_or(missing)?;
-        let unconditional = self.words("unconditional", unconditional, params.count, context)?;
+        self.words("unconditional", self.unconditional.ok_or(missing)?, count, context)
+    }
+
+    fn mahiro(&self, context: &Context, params: FinishParams, words: &Mixed<'_>) -> Result<Vec<Dispatch>, PlanError> {
+        let unconditional = self.unconditional_words(params.count, context)?;
         let positions = params.count / params.length;
         let each = params.group / params.length;
         let groups = params.count / params.group;

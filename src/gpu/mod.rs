@@ -16,6 +16,7 @@ pub(crate) mod draw_timesteps;
 pub(crate) mod error;
 pub mod guide;
 pub(crate) mod guide_finish;
+pub(crate) mod guide_pyramid;
 pub(crate) mod inputs;
 pub(crate) mod latent_preview;
 pub mod loss;

@@ -6,7 +6,8 @@ use super::guide::{GuideRow, Weights};
 ///
 /// The pyramids of the conditional and the unconditional prediction, `[batch, channels, height, width]`, are those of kornia's
 /// `build_laplacian_pyramid`: a level halves the edges of the one before. Both edges are filled up to powers of two by
-/// reflection where neither is one, or where one does not halve as often as there are levels.
+/// reflection where neither is one, or where one does not halve as often as there are levels. Their sum is then cut to the size of
+/// the predictions.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Pyramid {
     levels: [PyramidLevel; Self::MOST],
@@ -95,22 +96,21 @@ impl Pyramid {
 
 impl PyramidLevel {
     fn row(self, original: bool) -> GuideRow {
+        if self == Self::conditional(original) {
+            return GuideRow::CONDITIONAL;
+        }
         let Self { scale, parallel, rescale } = self;
-        // What is along the difference beside the conditional prediction.
+        let plain = parallel == 1.0;
         let along = if original { scale } else { scale - 1.0 };
-        let row = match parallel == 1.0 {
-            true => GuideRow {
-                first: [along, 0.0, 0.0],
-                weights: Weights::Fixed([1.0, f64::from(along != 0.0), 0.0]),
-                ..GuideRow::CONDITIONAL
+        GuideRow {
+            first: [if plain { along } else { 1.0 }, 0.0, 0.0],
+            second: [if plain || original { 0.0 } else { 1.0 }, 0.0, 0.0],
+            weights: match plain {
+                true => Weights::Fixed([1.0, 1.0, 0.0]),
+                false => Weights::Projected { scale, threshold: 0.0, eta: parallel },
             },
-            false => GuideRow {
-                first: [1.0, 0.0, 0.0],
-                second: if original { [0.0; 3] } else { [1.0, 0.0, 0.0] },
-                weights: Weights::Projected { scale, threshold: 0.0, eta: parallel },
-                ..GuideRow::CONDITIONAL
-            },
-        };
-        GuideRow { rescale, ..row }
+            rescale,
+            ..GuideRow::CONDITIONAL
+        }
     }
 }

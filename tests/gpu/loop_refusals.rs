@@ -60,6 +60,11 @@ fn what_cannot_be_recorded_is_refused(harness: &Harness) {
     assert_eq!(other, "expected dims [batch, ...] of 2 samples of 20 elements, found [1, 40]");
     let hostile = refused(compared(), &|it| LoopTensors { dims: Some(&[2, usize::MAX, usize::MAX]), ..it }, drawn());
     assert!(hostile.starts_with("expected dims [batch, ...] of 2 samples"), "{hostile}");
+    let levels = Guider::CATALOGUE.find("fdg").and_then(|entry| entry.build(&[])).expect("a guider");
+    let kind = RunGuidance::Kind { node: Node::named("fdg"), guider: Box::new(levels) };
+    let levels = Run { guidance: Some(kind), ..small_run("euler") };
+    let video = refused(levels, &|it| LoopTensors { dims: Some(&[2, 1, 1, 4, 5]), ..it }, drawn());
+    assert!(video.contains("all but the last of 2 levels") && video.ends_with("found [2, 1, 1, 4, 5]"), "{video}");
     let short = refused(small_run("euler"), &|it| LoopTensors { mask: Some(LoopMask::Host(&[1.0; 3])), ..it }, drawn());
     assert_eq!(short, "mask: expected 40 numbers, as many as the shape has, found 3");
     let planned = Run { flip_sigmas: true, ..small_run("euler") };

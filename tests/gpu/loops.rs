@@ -248,7 +248,7 @@ fn guiders_and_masks_in_tensors(harness: &Harness) {
     let data = small_data();
     let (mask, image) = ([1.0, 0.0, 0.25, 1.0].repeat(10), [0.5; 40]);
     let (latent, known) = (upload(harness, &image), upload(harness, &mask));
-    const GUIDERS: [(&str, &[(&str, f64)]); 9] = [
+    const GUIDERS: [(&str, &[(&str, f64)]); 11] = [
         ("apg", &[("guidance_scale", 7.5), ("adaptive_projected_guidance_momentum", -0.5)]),
         ("cfg-zero-star", &[("guidance_scale", 4.0)]),
         // Its mixture is that of v, so it is made a clean sample again.
@@ -260,6 +260,9 @@ fn guiders_and_masks_in_tensors(harness: &Harness) {
         ("mahiro", &[("guidance_scale", 3.0), ("stop", 0.6)]),
         ("mahiro-batch", &[("guidance_scale", 3.0)]),
         ("apg-comfyui", &[("guidance_scale", 4.0), ("adaptive_projected_guidance_rescale", 1.0)]),
+        // These look at levels of pictures, which are filled up.
+        ("fdg", &[("w_high", 7.5), ("parallel_weights", 0.5), ("start", 0.2)]),
+        ("fdg", &[("w_high", 4.0), ("guidance_rescale", 0.7), ("stop", 0.6)]),
     ];
     for (name, options) in GUIDERS {
         let guider = Guider::CATALOGUE.find(name).and_then(|entry| entry.build(options)).expect("a guider");
@@ -269,7 +272,7 @@ fn guiders_and_masks_in_tensors(harness: &Harness) {
             let planned = Run { guidance: Some(guidance), ..small_run("dpmpp_2m_sde") }.plan().expect("a plan");
             let scene = Scene::new(harness, &planned, SMALL, &data);
             let inputs = RunInputs {
-                shape: &[2, 2, 5, 1, 2],
+                shape: if name == "fdg" { &[2, 1, 4, 5] } else { &[2, 2, 5, 1, 2] },
                 latent_image: Some(&image),
                 mask: is_masked.then_some(&mask[..]),
                 ..small_inputs()

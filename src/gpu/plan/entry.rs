@@ -75,4 +75,14 @@ impl Entry {
         };
         Some((self.binding, part.resource()))
     }
+
+    /// The same entry of the plan's own memory: where its caller's lay when the plan was made.
+    pub fn fixed<'a>(&self, place: impl Fn(Role) -> Option<&'a wgpu::Buffer>) -> Option<Self> {
+        let buffer = match &self.source {
+            Source::Own(buffer) => buffer,
+            Source::Place(role) => place(*role)?,
+        };
+        let (binding, source) = (self.binding, Source::Own(buffer.clone()));
+        Some(Self { binding, source, offset: self.offset, size: self.size })
+    }
 }

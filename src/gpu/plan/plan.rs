@@ -81,6 +81,8 @@ pub(crate) struct Bound {
 pub(crate) enum Offsets {
     /// The noise key, and the row where the batch has one.
     KeyAndRow,
+    /// The first key and the first row, whatever is recorded.
+    First,
     /// The column of the results, which is the timestep's: this many bytes from one to the next, or 0.
     Column(u32),
     /// None.
@@ -122,6 +124,27 @@ impl Plan {
         Self { shared, groups, places }
     }
 
+    /// The dispatches of a plan of one row for the batch, as parts of another plan: at that row, on the tensors that the plan was made
+    /// for.
+    pub(crate) fn into_parts(self) -> Vec<Dispatch> {
+        let places = self.places;
+        let fixed = |dispatch: &Dispatch| Dispatch {
+            pipeline: Arc::clone(&dispatch.pipeline),
+            label: dispatch.label.clone(),
+            entries: dispatch
+                .entries
+                .iter()
+                .filter_map(|entry| entry.fixed(|role| places.at(role).map(|(buffer, _)| buffer)))
+                .collect(),
+            workgroups: dispatch.workgroups,
+            offsets: match dispatch.offsets {
+                Offsets::KeyAndRow => Offsets::First,
+                other => other,
+            },
+        };
+        self.shared.dispatches.iter().map(fixed).collect()
+    }
+
     /// A plan of kernels that stand alone, without rows of coefficients and noise. It is recorded at one of so many calls, or at
     /// [`Recording::per_sample`].
     pub(crate) fn standalone(
@@ -160,6 +183,7 @@ impl Plan {
                 // All offsets are checked by now, so a recording is whole or not begun.
                 Offsets::KeyAndRow => dispatch.record(pass, group, &offsets[..count]),
                 Offsets::Column(bytes) => dispatch.record(pass, group, &[at.timestep.unwrap_or(0) * bytes]),
+                Offsets::First => dispatch.record(pass, group, &[0, 0]),
                 Offsets::None => dispatch.record(pass, group, &[]),
             }
         }

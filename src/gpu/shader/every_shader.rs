@@ -3,7 +3,7 @@
 use crate::gpu::shader::catalog::every_variant;
 use crate::gpu::shader::compose::{Native, shader_name};
 use crate::gpu::shader::pixels::PixelKernel;
-use crate::gpu::shader::standalone::FinishKernel;
+use crate::gpu::shader::standalone::{FinishKernel, PyramidKernel};
 use crate::gpu::shader::variant::{Draw, Rows};
 use crate::gpu::shader::{fold, standalone};
 use crate::gpu::storage::Storage;
@@ -65,8 +65,9 @@ pub fn every_shader() -> Vec<ComposedShader> {
     ];
     let folds = fold::Fold::ALL.into_iter().map(|fold| (fold.name(), fold.compose()));
     let finishes = FinishKernel::ALL.into_iter().map(|kernel| (kernel.name(), kernel.compose()));
+    let pyramids = PyramidKernel::ALL.into_iter().map(|kernel| (kernel.name(), kernel.compose()));
     let masks = Storage::ALL.map(|it| (standalone::differential_mask_name(it), standalone::differential_mask(it)));
-    let small = small.into_iter().chain(folds).chain(finishes).chain(masks).chain(PixelKernel::every());
+    let small = small.into_iter().chain(folds).chain(finishes).chain(pyramids).chain(masks).chain(PixelKernel::every());
     let small = small.map(|(entry_point, text)| ComposedShader {
         entry_point,
         text,

@@ -315,6 +315,20 @@ pub(crate) struct FinishParams {
     pub unused: u32,
 }
 
+/// `struct PyramidParams` of `shaders/guide/pyramid.wgsl`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
+pub(crate) struct PyramidParams {
+    pub count: u32,
+    pub height: u32,
+    pub width: u32,
+    pub source_height: u32,
+    pub source_width: u32,
+    pub groups_x: u32,
+    pub sign: f32,
+    pub unused: u32,
+}
+
 /// `struct MaskParams` of `shaders/standalone/differential_mask.wgsl`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]

@@ -107,3 +107,35 @@ impl FinishKernel {
         params::constants() + section(file, "common") + section(file, own)
     }
 }
+
+/// A kernel of the planes of a Laplacian pyramid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PyramidKernel {
+    Copy,
+    Halve,
+    Double,
+}
+
+impl PyramidKernel {
+    pub const ALL: [Self; 3] = [Self::Copy, Self::Halve, Self::Double];
+
+    /// The name, which is also the entry point.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Copy => "pyramid_copy",
+            Self::Halve => "pyramid_halve",
+            Self::Double => "pyramid_double",
+        }
+    }
+
+    /// The WGSL.
+    pub fn compose(self) -> String {
+        let file = include_str!("../../../shaders/guide/pyramid.wgsl");
+        let own = match self {
+            Self::Copy => "copy",
+            Self::Halve => "halve",
+            Self::Double => "double",
+        };
+        params::constants() + section(file, "common") + section(file, own)
+    }
+}

@@ -283,8 +283,8 @@ const ENTRIES: &[Entry<Make<Guider>>] = &[
 ];
 
 const FDG: &[Parameter] = parameters![
-    number("w_high", 10.0, "scale of the finest level; a list, guidance_scales, has a scale for each of other levels"),
-    number("w_low", 5.0, "scale of the level below it"),
+    number("w_high", 10.0, "scale of the finer of two levels; a list guidance_scales has any number of them"),
+    number("w_low", 5.0, "scale of the coarser one"),
     number("parallel_weights", 1.0, "factor of the part of c - u along c, in each level"),
     RESCALE,
     switch("guidance_rescale_space", 0.0, "1 (freq) rescales each level, 0 (data) their sum"),

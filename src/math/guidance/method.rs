@@ -83,7 +83,12 @@ pub enum Method {
         /// The likeness is that of the whole batch.
         over_batch: bool,
     },
-    /// Each level of a Laplacian pyramid has a scale of its own. [`Guider::scale`](super::Guider::scale) is not looked at.
+    /// Each level of a Laplacian pyramid has a scale of its own. [`Guider::scale`](super::Guider::scale) is not looked at, and
+    /// [`Guider::rescale`](super::Guider::rescale) is that of their sum.
+    ///
+    /// These are the numbers of diffusers, but in two cases that its pipelines stop at: a sum of levels that were
+    /// [filled up](super::Pyramid) has the size of the predictions before it is rescaled, and a level that is off beside one that is
+    /// on is its own.
     Frequencies {
         /// The levels, the finest one first: 1 to [`Pyramid::MOST`](super::Pyramid::MOST).
         levels: Vec<FrequencyLevel>,
