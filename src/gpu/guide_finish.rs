@@ -65,7 +65,8 @@ struct Mixed<'a> {
 
 impl GuideFinish<'_> {
     /// Makes the plan: one dispatch for a norm, three for Mahiro, ten for a pyramid of two levels and six for each level more, and
-    /// two others for each level that is projected or rescaled. It is recorded at
+    /// two others for each level that is projected or rescaled. The memory of a pyramid is at most 8/3 of a prediction, and up to four
+    /// times as much where its edges are filled up. It is recorded at
     /// [`Recording::per_sample`](crate::gpu::Recording::per_sample).
     ///
     /// # Errors

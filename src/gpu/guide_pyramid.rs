@@ -3,8 +3,8 @@
 //! **Theory.** [`Pyramid`] has the levels. Building and summing them is linear, with weights that f32 holds exactly. A level is
 //! guided by the kernels of [`Guide`], so its sums run in an order that depends on its size alone.
 //!
-//! **Practice.** The pyramids of both predictions lie in memory of the plan's own: 8/3 of a prediction each, at most, and four times
-//! as much where edges are filled up. Host twin of `shaders/guide/pyramid.wgsl`:
+//! **Practice.** The pyramids of both predictions lie in memory of the plan's own: of both together at most 8/3 of a prediction, and up to
+//! four times as much where edges are filled up. Host twin of `shaders/guide/pyramid.wgsl`:
 //! [`GuidanceLoop`](crate::math::guidance::GuidanceLoop).
 
 use crate::gpu::context::Context;

@@ -67,7 +67,7 @@ impl Loop {
     /// Makes the loop of a planned run.
     ///
     /// Memory of its own: what the solver remembers, unless it is given; beside a mask or a guider up to nine tensors of the
-    /// shape in f32; uploaded [noise](LoopNoise::Host) and [masks](crate::LoopMask::Host).
+    /// shape in f32, and those of a guider's [pyramids](crate::gpu::GuideFinish); uploaded [noise](LoopNoise::Host) and [masks](crate::LoopMask::Host).
     ///
     /// # Errors
     /// [`LoopError`]: a run that cannot be recorded ahead, with what does it instead, or a tensor that is missing; [`Error::Run`] for

@@ -35,7 +35,8 @@ pub struct LoopTensors<'a> {
     pub memory: Option<Tensor<'a>>,
     /// The momentum of a guider that has some. `None` for a tensor of the loop's own.
     pub momentum: Option<Tensor<'a>>,
-    /// The dimensions of the batch, `[batch, ...]`, for guiders that compare channels or positions.
+    /// The dimensions of the batch, `[batch, ...]`, for guiders that compare channels or positions; of pyramids
+    /// `[batch, channels, height, width]`.
     pub dims: Option<&'a [usize]>,
 }
 
