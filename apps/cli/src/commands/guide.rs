@@ -22,7 +22,8 @@ use tweedie::math::guidance::GuidanceLoop;
 /// The run file is JSON: {"guidance": {"kind": NAME, ...options}, "steps": n}. `tweedie list guidance` has the kinds, under our
 /// names and under those of diffusers and ComfyUI, and their options; `guidance_scale` may be a list with a number for each
 /// step. In `fdg` `guidance_scales` is a list with a number for each level of a pyramid, the finest one first, and so may be
-/// `parallel_weights`, `guidance_rescale`, `start` and `stop`; predictions are [batch, channels, height, width]. "step": k takes [batch, ...] as those of step k. Without either, what depends on the step is off. With "compat":
+/// `parallel_weights`, `guidance_rescale`, `start` and `stop`; predictions are [batch, channels, height, width]. "step": k takes
+/// [batch, ...] as those of step k. Without either, what depends on the step is off. With "compat":
 /// "comfyui" a name that ComfyUI uses for another formula is ComfyUI's.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Guide {
