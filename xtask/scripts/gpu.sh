@@ -96,7 +96,9 @@ step() {
 measure() {
   local adapter=${1:-} tool=$here/tweedie device which=()
   out=$(mkdir -p "${2:-gpu-results}" && cd "${2:-gpu-results}" && pwd)
-  [[ ! -e $here/libvulkan.so.1 ]] || ldconfig -p 2>/dev/null | grep -q 'libvulkan\.so\.1 ' || export LD_LIBRARY_PATH=$here:${LD_LIBRARY_PATH:-}
+  if [[ -e $here/libvulkan.so.1 && $(ldconfig -p 2>/dev/null) != *'libvulkan.so.1 '* ]]; then
+    export LD_LIBRARY_PATH=$here:${LD_LIBRARY_PATH:-}
+  fi
   export WGPU_BACKEND=${WGPU_BACKEND:-vulkan}
   find_driver
   device=$("$tool" devices --json | { if [[ -n $adapter ]]; then grep -i -F -- "$adapter"; else cat; fi; } | head -n 1) || true
