@@ -26,7 +26,7 @@ use wgpu::BufferUsages;
 pub(crate) struct PyramidSum<'a> {
     pub pyramid: Pyramid,
     pub dims: &'a [usize],
-    /// What the sum is written to.
+    /// The tensor that takes the sum.
     pub guided: WordRange<'a>,
     pub conditional: WordRange<'a>,
     pub unconditional: WordRange<'a>,

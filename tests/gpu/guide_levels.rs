@@ -74,7 +74,7 @@ fn read(harness: &Harness, buffer: &wgpu::Buffer, count: usize) -> Vec<f32> {
     values
 }
 
-/// What the GPU gives. What the mixture held before does not matter.
+/// The result of the GPU, in a tensor that held NaN before.
 fn guided(harness: &Harness, dims: [usize; 4], guider: &Guider, [c, u]: &[Vec<f64>; 2]) -> Vec<f32> {
     let [conditional, unconditional, guided] = [c, u, &vec![f64::NAN; c.len()]].map(|values| upload(harness, values));
     let request = GuideFinish {

@@ -117,11 +117,8 @@ fn on_gpu(adapter: &Adapter, card: &Card, data: &Mixture, seed: u64) -> Outcome<
 
 /// A run that chooses its own steps, whose calls no network can be told ahead.
 fn on_host(card: &Card, data: &Mixture, seed: u64) -> Outcome<Vec<f32>> {
-    let model = card.run.model();
-    let first = card.run.sigmas().first().copied().unwrap_or(0.0);
-    let [_, of_noise] = model.start(first, model.is_full_denoise(first));
-    let initial: Vec<f64> = start_noise(seed).iter().map(|normal| of_noise * normal).collect();
-    let inputs = RunInputs { initial: Some(&initial), ..RunInputs::default() };
+    let (model, noise) = (card.run.model(), start_noise(seed));
+    let inputs = RunInputs { noise: Some(&noise), ..RunInputs::default() };
     let record = card.run.drive::<RunError>(&inputs, |call| {
         let (ask, input) = (Ask::of_model(model, call.sigma), model.input(call.sigma));
         let answer = |x: &[f64]| data.answer(&ask, &[input * x[0], input * x[1]]);

@@ -65,7 +65,7 @@ impl Course {
         })
     }
 
-    /// What it asks a network that predicts this quantity, call by call.
+    /// The questions to a network that predicts this quantity, call by call.
     pub(crate) fn asks(&self, predicts: Quantity) -> Vec<Ask> {
         match &self.way {
             Way::Sampler(sampler) => asks(sampler, predicts),

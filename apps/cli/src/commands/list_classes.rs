@@ -9,7 +9,7 @@ pub fn run(json: bool) -> Outcome {
         return say(Value::from_iter(Scheduler::classes().map(object)));
     }
     Scheduler::classes().try_for_each(|class| {
-        say(format_args!("{class}  {}", summary(class)))?;
+        say(format_args!("{class}  {}", described(class).1))?;
         options(class).iter().try_for_each(|option| say(format_args!("    {}", line(option))))
     })
 }
@@ -18,15 +18,11 @@ fn options(class: &str) -> Vec<ClassOption> {
     Scheduler::class_options(class).unwrap_or_default()
 }
 
-/// The sampler that the class is without options.
-fn sampler(class: &str) -> Option<&'static str> {
-    Scheduler::of_class(class).ok().map(|scheduler| scheduler.entry().name)
-}
-
-fn summary(class: &str) -> String {
-    match Scheduler::of_class(class) {
-        Ok(scheduler) => format!("the sampler {}: {}", scheduler.entry().name, scheduler.entry().summary),
-        Err(_) => "a sampler that depends on its options".to_owned(),
+/// The sampler that the class is without options, and a description.
+fn described(class: &str) -> (Option<&'static str>, String) {
+    match Scheduler::of_class(class).map(|scheduler| scheduler.entry()) {
+        Ok(entry) => (Some(entry.name), format!("the sampler {}: {}", entry.name, entry.summary)),
+        Err(_) => (None, "a sampler that depends on its options".to_owned()),
     }
 }
 
@@ -59,11 +55,12 @@ fn object(class: &str) -> Value {
             _ => lists.push(name),
         }
     }
+    let (sampler, summary) = described(class);
     json!({
         "name": class,
         "synonyms": [],
-        "summary": summary(class),
-        "sampler": sampler(class),
+        "summary": summary,
+        "sampler": sampler,
         "parameters": parameters,
         "choices": choices,
         "lists": lists,

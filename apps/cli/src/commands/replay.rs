@@ -38,8 +38,8 @@ use tweedie::math::run::Attempt;
 /// With --run FILE, the run is that of a run file (`tweedie grid` shows its sigmas): a model, a sampler and a scheduler by
 /// ComfyUI's names, and their numbers. Reads `noise`, `latent_image` (absent: zeros) or `initial` (the sample itself), `mask`
 /// (1 where the sample is written; of one channel, or of a resolution that divides, too), `inpaint_noise`, `model_outputs`,
-/// `unconditional_outputs`, `third_outputs` and `fourth_outputs` ([calls, batch, ...]), and `noises` in the order of draws. Noise that is not there is ComfyUI's own, from the
-/// seed of the run file. Writes `samples` (at the first call of each step,
+/// `unconditional_outputs`, `third_outputs` and `fourth_outputs` ([calls, batch, ...]), and `noises` in the order of draws.
+/// Noise that is not there is ComfyUI's own, from the seed of the run file. Writes `samples` (at the first call of each step,
 /// then the result), `output`, `call_x`, `pred_x0`, `sigmas`, `call_sigma` and `timesteps`; of dpm_adaptive also
 /// `attempt_error`, `attempt_h_next`, `attempt_accepted` and `attempt_sigma`.
 ///
