@@ -2,9 +2,8 @@
 
 use crate::report::{Failure, Outcome};
 use anyhow::{Context, Result, anyhow, bail};
-use files::{Array, TensorFile};
+use files::{Array, TensorFile, regular};
 use serde_json::{Map, Value};
-use std::fs;
 use std::path::Path;
 use tweedie::math::Guider;
 use tweedie::math::guidance::{GuiderCall, Predictions};
@@ -33,11 +32,7 @@ impl GuideRun {
     /// Reads a run file.
     pub fn open(path: &Path) -> Result<Self> {
         let read = || -> Result<Self> {
-            let about = fs::metadata(path)?;
-            if !about.is_file() || about.len() > MOST {
-                bail!("expected a JSON file of at most {MOST} bytes");
-            }
-            let value: Value = serde_json::from_str(&fs::read_to_string(path)?)?;
+            let value: Value = serde_json::from_slice(&regular::read(path, "a JSON file", MOST)?)?;
             let keys = value.as_object().context("expected a JSON object")?;
             Self::of(keys)
         };

@@ -8,9 +8,8 @@ use crate::report::warn;
 use crate::schedule_args::ScheduleArgs;
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use files::TensorFile;
+use files::{TensorFile, regular};
 use std::cell::OnceCell;
-use std::fs;
 use std::path::{Path, PathBuf};
 use tweedie::config::Scheduler;
 use tweedie::math::catalog::{Entry, Make};
@@ -209,13 +208,19 @@ fn implied_process(prediction: Quantity) -> Option<&'static str> {
     }
 }
 
+/// The argument of `--config`.
+const KIND: &str = "a scheduler_config.json, or a class of `tweedie list classes`";
+
+/// The most bytes of such a file.
+const MOST: u64 = 1 << 20;
+
 /// Reads a `scheduler_config.json`. What is no file may be a class by name.
 fn read(path: &Path) -> Result<Scheduler> {
     let class = path.to_str().filter(|name| !path.exists() && Scheduler::classes().any(|known| known == *name));
     let read = || -> Result<Scheduler> {
         match class {
             Some(class) => Ok(Scheduler::of_class(class)?),
-            None => Ok(Scheduler::parse(&fs::read_to_string(path)?)?),
+            None => Ok(Scheduler::parse(std::str::from_utf8(&regular::read(path, KIND, MOST)?)?)?),
         }
     };
     read().with_context(|| format!("--config {}", path.display()))

@@ -2,8 +2,8 @@
 
 use crate::sampler_args::System;
 use anyhow::{Context, Result, bail};
+use files::regular;
 use serde_json::Value;
-use std::fs;
 use std::path::Path;
 use tweedie::math::run::{Run, RunCompat, RunModel};
 
@@ -18,11 +18,8 @@ const MOST: u64 = 1 << 28;
 /// `compat` says otherwise.
 pub fn open(path: &Path, model: Option<&str>, node: Option<&str>, compat: Option<System>) -> Result<Run> {
     let read = || -> Result<Run> {
-        let about = fs::metadata(path)?;
-        if !about.is_file() || about.len() > MOST {
-            bail!("expected a file of at most {MOST} bytes");
-        }
-        of_bytes(&fs::read(path)?, model, node, of_system(compat)?)
+        let bytes = regular::read(path, "a run file, a workflow or a PNG with one", MOST)?;
+        of_bytes(&bytes, model, node, of_system(compat)?)
     };
     read().with_context(|| format!("--run {}", path.display()))
 }

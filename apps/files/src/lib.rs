@@ -20,7 +20,7 @@ mod elements;
 pub mod header;
 pub mod npy;
 pub mod picture;
-mod regular;
+pub mod regular;
 pub mod stored;
 pub mod tensor_file;
 mod tensor_header;

@@ -244,5 +244,8 @@ fn by_name() {
         row
     };
     assert_eq!(strip(rows("DDIMScheduler")), strip(rows("ddim.json")));
-    folder.refuses("sample --config NoSuchScheduler", &["NoSuchScheduler"]);
+    folder.refuses(
+        "sample --config NoSuchScheduler",
+        &["NoSuchScheduler: expected a scheduler_config.json, or a class", "found no such file"],
+    );
 }
