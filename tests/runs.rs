@@ -64,6 +64,37 @@ fn every_sampler_runs_on_every_grid() {
     }
 }
 
+/// A network that knows the only sample there is leaves that sample, with the noise of the run's last sigma.
+#[test]
+fn the_last_sigma_is_that_of_the_noise_which_remains() {
+    let mean = 0.4;
+    for model in ["sd15", "flow3"] {
+        for entry in RunSampler::CATALOGUE.entries {
+            let name = format!("{model} {}", entry.name);
+            let mut run = Run { steps: Some(8), ..run(model, entry.name, RunGrid::Scheduler(Node::named("simple"))) };
+            if entry.parameter("eta").is_some() {
+                run.options.push(("eta".to_owned(), 0.0.into()));
+            }
+            let planned = run.plan().unwrap_or_else(|error| panic!("{name}: {error}"));
+            let model = planned.model();
+            let exact = |sigma: f64| model.alpha(sigma) * mean + sigma;
+            let start = [exact(planned.sigmas()[0])];
+            let inputs = RunInputs { initial: Some(&start), noises: &[0.0; 400], ..RunInputs::default() };
+            let record = planned.drive::<RunError>(&inputs, |ask| {
+                let output = gaussian_output(model, ask.sigma, ask.x, [&[mean], &[0.0]]);
+                Ok([output.clone(), output, Vec::new(), Vec::new()])
+            });
+            let found = record.unwrap_or_else(|error| panic!("{name}: {error}")).output[0];
+            let expected = planned.end() * exact(planned.last_sigma());
+            assert!((found - expected).abs() < REMAINS, "{name}: {found}, expected {expected}");
+            assert_eq!(planned.last_sigma() > 0.0, ["dpm_fast", "dpm_adaptive"].contains(&entry.name), "{name}");
+        }
+    }
+}
+
+/// Rounding in f64; `dpm_adaptive` stops within 1e-5 of the end.
+const REMAINS: f64 = 1e-5;
+
 /// The error at the end of a run of `n` steps that are even in half the log SNR, without noise.
 fn error(model: &RunModel, sampler: &str, n: usize) -> f64 {
     let ends = if model.is_flow() { [0.9, 0.1] } else { [5.0, 0.2] };

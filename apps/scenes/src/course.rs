@@ -60,8 +60,10 @@ impl Course {
         let before = self.calls.get(call).map(|call| [call.level.alpha(), call.level.sigma()]);
         before.unwrap_or_else(|| match &self.way {
             Way::Sampler(sampler) => sampler.calls().last().map_or([1.0, 0.0], |last| last.row.known),
-            // The end is scaled to the clean sample's size.
-            Way::Run(run) => [1.0, run.sigmas().last().copied().unwrap_or(0.0)],
+            Way::Run(run) => {
+                let sigma = run.last_sigma();
+                [run.model().alpha(sigma), sigma].map(|factor| run.end() * factor)
+            }
         })
     }
 

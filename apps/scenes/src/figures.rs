@@ -218,8 +218,10 @@ fn deviation(course: &Course, call: usize) -> f64 {
 
 /// Part of the noise in a sample before a call, in words.
 fn noise(course: &Course, call: usize) -> String {
-    course
-        .calls()
-        .get(call)
-        .map_or_else(|| "clean".to_owned(), |call| format!("{:.1}% noise", 100.0 * call.level.one_minus_alpha_bar()))
+    let [alpha, sigma] = course.level(call);
+    if sigma == 0.0 {
+        "clean".to_owned()
+    } else {
+        format!("{:.1}% noise", 100.0 * (sigma / alpha.hypot(sigma)).powi(2))
+    }
 }

@@ -6,6 +6,7 @@
 
 use super::error::RunError;
 use super::solvers::ancestral::further_down;
+use super::solvers::course::last_above_zero;
 use super::solvers::sampler::RunSampler;
 use super::value::{RunValues, numbers};
 use crate::math::catalog::entry::Entry;
@@ -143,11 +144,8 @@ impl Adaptive {
         let [p, i, d] = ["pcoeff", "icoeff", "dcoeff"].map(|name| values.number(name));
         let (order, eta) = (values.count("order"), values.number("eta"));
         let by = if eta == 0.0 { order as f64 } else { 1.5 };
-        let (first, end) = match sigmas {
-            [first, .., before, last] => (*first, if *last == 0.0 { *before } else { *last }),
-            [first, last] => (*first, if *last == 0.0 { *first } else { *last }),
-            _ => return Err(RunError::Missing { expected: "at least 1 step" }),
-        };
+        let [first, _, ..] = sigmas else { return Err(RunError::Missing { expected: "at least 1 step" }) };
+        let end = last_above_zero(sigmas);
         Ok(Self {
             order,
             rtol: values.number("rtol"),

@@ -5,7 +5,7 @@ use super::applied::Space;
 use super::error::RunError;
 use super::model::RunModel;
 use super::run::{Run, RunGuidance};
-use super::solvers::course::Walked;
+use super::solvers::course::{Walked, last_above_zero};
 use super::solvers::sampler::{RunSampler, StepNoise};
 use super::value::{RunValue, numbers};
 use crate::math::catalog::entry::Entry;
@@ -51,6 +51,7 @@ pub struct RunLoop {
     /// The deviations at which noise is clipped.
     pub(super) clip: Option<f64>,
     pub(super) redraws_known: bool,
+    ends_above_zero: bool,
     pub(super) seeded: Option<Seeded>,
 }
 
@@ -137,6 +138,7 @@ impl Run {
             differential,
             clip: (clip > 0.0).then_some(clip),
             redraws_known: sampler.make.redraws_known,
+            ends_above_zero: sampler.make.ends_above_zero,
             seeded,
         })
     }
@@ -257,6 +259,16 @@ impl RunLoop {
         match &self.way {
             Way::Planned(planned) => (planned.recorded.start.0, &planned.recorded.start.1),
             _ => (1.0, &[]),
+        }
+    }
+
+    /// The sigma of the last sample: that at which the grid ends, or the last one above 0 for `dpm_fast` and `dpm_adaptive`, which
+    /// cannot step to 0. Above 0, noise of this sigma remains in the result.
+    #[must_use]
+    pub fn last_sigma(&self) -> f64 {
+        match &self.sigmas[..] {
+            sigmas @ [_, _, ..] if self.ends_above_zero => last_above_zero(sigmas),
+            sigmas => sigmas.last().copied().unwrap_or(0.0),
         }
     }
 

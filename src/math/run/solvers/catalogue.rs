@@ -154,7 +154,7 @@ const ENTRIES: &[Entry<RunSampler>] = &[
         &["sample_dpm_fast"],
         "DPM-Solver of orders up to 3, as many calls as steps",
         DETERMINISTIC,
-        RunSampler::new(in_sigma::dpm_fast),
+        RunSampler::new(in_sigma::dpm_fast).ending_above_zero(),
     ),
     named(
         "dpm_adaptive",

@@ -49,6 +49,15 @@ pub struct Walked {
     pub last_sigma: f64,
 }
 
+/// The last sigma of a grid that is above 0, if one of the last two is: there a sampler ends that cannot step to 0.
+pub fn last_above_zero(sigmas: &[f64]) -> f64 {
+    match sigmas {
+        [.., before, last] if *last == 0.0 => *before,
+        [.., last] => *last,
+        [] => 0.0,
+    }
+}
+
 impl<'a> Course<'a> {
     /// Begins a loop.
     pub fn new(

@@ -1,7 +1,7 @@
 //! Solvers in sigma: Euler, Heun and the midpoint method, with churn (Karras et al. 2022, arXiv 2206.00364, algorithm 2).
 
 use super::ancestral::further_down;
-use super::course::{Course, euler as euler_step, slope};
+use super::course::{Course, euler as euler_step, last_above_zero, slope};
 use crate::math::error::sampler::SamplerError;
 use crate::math::sampler::linear::Linear;
 
@@ -127,10 +127,7 @@ fn orders(calls: usize) -> Vec<usize> {
 pub fn dpm_fast(course: &mut Course<'_>) -> Result<Linear, SamplerError> {
     let calls = course.steps();
     let eta = course.number("eta");
-    let end = match (course.ends(calls).0, calls.checked_sub(1)) {
-        (0.0, Some(before)) => course.ends(before).0,
-        (end, _) => end,
-    };
+    let end = last_above_zero(&course.sigmas);
     let orders = orders(calls);
     let [first, last] = [course.ends(0).0, end].map(|sigma| -sigma.ln());
     let mut x = course.start();

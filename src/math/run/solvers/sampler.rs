@@ -34,6 +34,8 @@ pub struct RunSampler {
     pub drops_a_sigma: bool,
     /// True if it draws the noise of a known region anew at each call.
     pub redraws_known: bool,
+    /// True if it cannot step to a sigma of 0: it ends at the last sigma above 0, and the noise of that sigma remains.
+    pub ends_above_zero: bool,
     /// The generator of its noise.
     pub noise: StepNoise,
     rule: Option<Rule>,
@@ -55,13 +57,14 @@ impl RunSampler {
         needs_unconditional: false,
         drops_a_sigma: false,
         redraws_known: false,
+        ends_above_zero: true,
         noise: StepNoise::NextSeed,
         rule: None,
         published: None,
     };
 
     pub(super) const fn new(rule: Rule) -> Self {
-        Self { rule: Some(rule), ..Self::ADAPTIVE }
+        Self { rule: Some(rule), ends_above_zero: false, ..Self::ADAPTIVE }
     }
 
     /// The published method has other numbers.
@@ -87,6 +90,10 @@ impl RunSampler {
 
     pub(super) const fn redrawing(self) -> Self {
         Self { redraws_known: true, ..self }
+    }
+
+    pub(super) const fn ending_above_zero(self) -> Self {
+        Self { ends_above_zero: true, ..self }
     }
 
     pub(super) const fn drawing(self, noise: StepNoise) -> Self {
