@@ -4,7 +4,7 @@
 use std::process::Command;
 
 use crate::Step;
-use crate::process::{cargo, code_of, run, succeeds};
+use crate::process::{code_of, run, succeeds};
 
 /// Exit code of a program that finds no device.
 const NO_ADAPTER: u8 = 3;
@@ -15,33 +15,34 @@ error: no Vulkan driver found. Install one (this is the software driver, which w
   Fedora           sudo dnf install mesa-vulkan-drivers vulkan-loader
   Arch             sudo pacman -S vulkan-swrast vulkan-icd-loader";
 
-/// Looks for a device with a program of ours, a line for cargo, and installs a software driver where there is none.
-pub fn ensure(question: &[&str]) -> Step {
+/// Looks for a device with a program of this workspace, and installs a software driver if there is none. `question` makes the
+/// command that looks: it exits with [`NO_ADAPTER`] if it finds no device.
+pub fn ensure(question: impl Fn() -> Command) -> Step {
     if !cfg!(target_os = "linux") {
         return Ok(());
     }
-    match devices(question) {
+    match devices(question()) {
         0 => return Ok(()),
         NO_ADAPTER => {}
-        code => return report(question, code),
+        code => return report(question(), code),
     }
     if !install() {
         eprintln!("{BY_HAND}");
         return Err(NO_ADAPTER);
     }
-    match devices(question) {
+    match devices(question()) {
         0 => Ok(()),
-        code => report(question, code),
+        code => report(question(), code),
     }
 }
 
-fn devices(question: &[&str]) -> u8 {
-    code_of(cargo().args(question).stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()))
+fn devices(mut question: Command) -> u8 {
+    code_of(question.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()))
 }
 
 /// Lets the user see why it finds nothing.
-fn report(question: &[&str], code: u8) -> Step {
-    run(cargo().args(question))?;
+fn report(mut question: Command, code: u8) -> Step {
+    run(&mut question)?;
     Err(code)
 }
 

@@ -8,7 +8,7 @@ mod driver;
 mod platform;
 mod process;
 
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 use process::cargo;
 
@@ -64,25 +64,29 @@ fn burn(arguments: &[String]) -> Step {
     launch(&[&BURN[..], &[example]].concat(), &["--adapter"], &[], arguments)
 }
 
+fn with(mut command: Command, arguments: &[&str]) -> Command {
+    command.args(arguments);
+    command
+}
+
 /// Builds a program, asks it for a device, and runs it.
 fn launch(program: &[&str], question: &[&str], command: &[&str], arguments: &[String]) -> Step {
     let run = [&["run", "--quiet"], program, &["--"]].concat();
     process::run(cargo().arg("build").args(program))?;
-    driver::ensure(&[&run[..], question].concat())?;
+    driver::ensure(|| with(cargo(), &[&run[..], question].concat()))?;
     process::run(cargo().args(run).args(command).args(arguments))
 }
 
-/// The tool is asked in the development profile, so that the tests find everything compiled. The viewer and the page compile long
-/// and want a screen and a browser: `cargo platform viewer browser` runs their tests.
+/// All tests but those of the viewer and the page, which take long to compile and need a screen and a browser: `cargo platform viewer
+/// browser` runs them.
+const TESTS: [&str; 6] = ["test", "--workspace", "--exclude", "tweedie-viewer", "--exclude", "tweedie-web-host"];
+
+/// Builds all tests, and with them the tool, which then looks for a device. A build of the tool by itself would have other features, and
+/// compile wgpu and the library twice.
 ///
 /// `TWEEDIE_REQUIRE_ADAPTER` makes the tests that need a GPU fail, instead of being ignored, where none is found.
 fn test(arguments: &[String]) -> Step {
-    process::run(cargo().args(["build", "--package", "tweedie-cli"]))?;
-    driver::ensure(&[&["run", "--quiet", "--package", "tweedie-cli", "--"], &DEVICES[..]].concat())?;
-    process::run(
-        cargo()
-            .args(["test", "--workspace", "--exclude", "tweedie-viewer", "--exclude", "tweedie-web-host"])
-            .args(arguments)
-            .env("TWEEDIE_REQUIRE_ADAPTER", "1"),
-    )
+    process::run(cargo().args(TESTS).arg("--no-run"))?;
+    driver::ensure(|| with(process::built("tweedie"), &DEVICES))?;
+    process::run(cargo().args(TESTS).args(arguments).env("TWEEDIE_REQUIRE_ADAPTER", "1"))
 }

@@ -1,13 +1,24 @@
 //! Running other programs, with their exit codes.
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::process::{Command, ExitStatus};
 
 use crate::Step;
 
-/// The cargo that runs us, in an environment where graphics drivers can start.
+/// The cargo that runs this program, in an environment where graphics drivers can start.
 pub fn cargo() -> Command {
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    program(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+}
+
+/// A program that cargo has built next to this one, in the same environment.
+pub fn built(name: &str) -> Command {
+    let file = format!("{name}{}", std::env::consts::EXE_SUFFIX);
+    program(std::env::current_exe().map_or_else(|_| PathBuf::from(&file), |ours| ours.with_file_name(&file)))
+}
+
+fn program(file: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(file);
     if std::env::var_os("XDG_RUNTIME_DIR").is_none() {
         command.env("XDG_RUNTIME_DIR", runtime_folder());
     }
