@@ -4,8 +4,8 @@
 //! 8.17.22) where that converges fast, `x < (a+1)/(a+b+2)`, and by `I_x(a, b) = 1 - I_{1-x}(b, a)` elsewhere; the constant
 //! is Lanczos' approximation of the gamma function (1964; g = 7). The quantile is its root.
 //!
-//! **Practice.** Within 1e-13 absolute for `a` and `b` within 0.1..=100: the distribution function is good to some 1e-15,
-//! which is divided by its slope.
+//! **Practice.** The absolute error is within 1e-13 for `a` and `b` within 0.1..=100: that of the distribution function, about
+//! 1e-15, divided by its slope.
 
 use std::f64::consts::PI;
 
@@ -22,10 +22,10 @@ const LANCZOS: [f64; 9] = [
     1.505_632_735_149_311_6e-7,
 ];
 
-/// The fraction has converged long before within the shapes that are allowed.
+/// More terms than the fraction needs to converge for any shape that is allowed.
 const MOST_TERMS: usize = 300;
 
-/// Each pass at least halves the bracket, so this is as far as f64 goes; most roots take ten.
+/// A bound on the passes, each of which narrows the bracket; most roots take ten.
 const MOST_PASSES: usize = 200;
 
 /// `x` with `I_x(a, b) = p`, for `p` in `0..=1`.
@@ -33,7 +33,7 @@ pub(super) fn quantile(p: f64, a: f64, b: f64) -> f64 {
     if p <= 0.0 || p >= 1.0 {
         return p.clamp(0.0, 1.0);
     }
-    // Closed forms, which a root would miss by its last bit.
+    // Closed forms, which root finding would miss in the last bit.
     match (a, b) {
         _ if a == b && p == 0.5 => return 0.5,
         (1.0, 1.0) => return p,
@@ -70,7 +70,7 @@ fn distribution(x: f64, a: f64, b: f64, scale: f64) -> f64 {
     }
 }
 
-/// The continued fraction, from the left by the modified method of Lentz.
+/// The continued fraction, from the left by the modified Lentz method.
 fn fraction(x: f64, a: f64, b: f64) -> f64 {
     let never_zero = |value: f64| if value == 0.0 { f64::MIN_POSITIVE } else { value };
     let (mut c, mut d) = (1.0, 1.0 / never_zero(1.0 - (a + b) * x / (a + 1.0)));
@@ -96,7 +96,7 @@ fn ln_beta(a: f64, b: f64) -> f64 {
     ln_gamma(a) + ln_gamma(b) - ln_gamma(a + b)
 }
 
-/// For `x > 0`.
+/// The logarithm of the gamma function, for `x > 0`.
 fn ln_gamma(x: f64) -> f64 {
     if x < 0.5 {
         return (PI / (PI * x).sin()).ln() - ln_gamma(1.0 - x);

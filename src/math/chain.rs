@@ -7,16 +7,16 @@
 //! 1 - abar_t = (1 - abar_{t-1}) + beta_t * abar_{t-1}
 //! ```
 //!
-//! **Practice.** Both recurrences run in double-double arithmetic, so `abar` and `1 - abar` are correctly rounded (but
-//! for rare ties and underflow) and the same to the bit on every platform. This replaces the running sum of
-//! `ln(1 - beta)`: it needs no logarithm, is exact at `beta = 1`, and is closer at the noisy end, where an ulp of the
-//! logarithm is many of its exponential.
+//! **Practice.** Both recurrences run in double-double arithmetic, so `abar` and `1 - abar` are correctly rounded (except
+//! for rare ties and underflow) and the same to the bit on every platform. Unlike a running sum of `ln(1 - beta)`, they
+//! need no logarithm, are exact at `beta = 1`, and are more accurate at the noisy end, where an ulp of the logarithm is
+//! many ulps of its exponential.
 
 use super::double_double::DoubleDouble;
 use super::level::{NoiseLevel, log_ratio};
 use super::posterior::Posterior;
 
-/// The input that a chain was built from, which is exact.
+/// The input from which a chain was built, which it holds exactly.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Source {
     Betas,
@@ -32,7 +32,7 @@ pub(super) struct Chain {
 }
 
 impl Chain {
-    /// From betas in `0..=1`.
+    /// Creates the chain from betas in `0..=1`.
     pub(super) fn from_betas(betas: Vec<f64>) -> Self {
         let (mut abar, mut complement) = (Vec::new(), Vec::new());
         let mut state = (DoubleDouble::ONE, DoubleDouble::ZERO);
@@ -44,7 +44,7 @@ impl Chain {
         Self { source: Source::Betas, betas, abar, complement }
     }
 
-    /// From `abar` in `0..=1`, in any order.
+    /// Creates the chain from `abar` in `0..=1`, in any order.
     pub(super) fn from_alphas_cumprod(alphas_cumprod: &[f64]) -> Self {
         let previous = std::iter::once(1.0).chain(alphas_cumprod.iter().copied());
         let betas = previous.zip(alphas_cumprod).map(|(p, &a)| lost(p, a));
@@ -83,7 +83,7 @@ impl Chain {
         pairs.map(|(a, m)| log_ratio(a.value(), m.value(), a.minus(*m).value())).collect()
     }
 
-    /// `q(x_s | x_t, x0)`, `s = None` being the clean sample, for `s < t` within the chain. `None` where the signal rises.
+    /// `q(x_s | x_t, x0)` for `s < t` within the chain, or for the clean sample where `s` is `None`. `None` where the signal rises.
     pub(super) fn posterior(&self, t: usize, s: Option<usize>) -> Option<Posterior> {
         let (keep, lost) = self.transition(t, s)?;
         let (abar, noise) = match s {
@@ -123,7 +123,7 @@ fn step((abar, complement): (DoubleDouble, DoubleDouble), beta: f64) -> (DoubleD
 }
 
 /// `1 - now/before`, by a subtraction that is exact where it cancels. Negative where the signal rises, minus infinity
-/// where it rises from 0; 0 where there was none and is none (no step changes pure noise, so none is assumed).
+/// where it rises from 0; 0 where the signal stays 0 (no step changes pure noise, so none is assumed).
 fn lost(before: f64, now: f64) -> f64 {
     let change = before - now;
     if change == 0.0 { 0.0 } else { change / before }

@@ -22,7 +22,7 @@ pub(super) fn fraction(name: &'static str, value: f64) -> Result<(), SamplerErro
     require((0.0..=1.0).contains(&value), name, "within 0..=1", value)
 }
 
-/// The shapes of a beta distribution for which its quantiles are accurate.
+/// Accepts a shape of a beta distribution for which its quantiles are accurate.
 pub(super) fn shape(name: &'static str, value: f64) -> Result<(), SamplerError> {
     require((0.1..=100.0).contains(&value), name, "within 0.1..=100", value)
 }

@@ -1,15 +1,15 @@
 //! From a schedule to tables of matrices: noising, targets, conversions, posterior means.
 //!
-//! **Theory.** Each is a pair of rows of the plane (see [`math`](crate::math)), so each is one matrix a timestep. The
+//! **Theory.** Each is a pair of rows of the plane (see [`math`](crate::math)), so each is one matrix per timestep. The
 //! posterior mean from any prediction is a composition, done here in f64:
 //! ```text
 //! x0   = c0*x_t + c1*prediction
 //! mean = coef_x0*x0 + coef_xt*x_t = (coef_x0*c0 + coef_xt)*x_t + coef_x0*c1*prediction
 //! ```
-//! Both terms of the first coefficient are positive for every prediction, so it does not cancel.
+//! Neither term of the first coefficient is negative, whatever the prediction, so it does not cancel.
 //!
-//! **Practice.** The plain methods fail at the first timestep without a value; those named `_where_defined` leave
-//! undefined rows. An absent second output is a row of zeros.
+//! **Practice.** The plain methods fail at the first timestep without a value; those named `_where_defined` put
+//! undefined rows there. An absent second output is a row of zeros.
 
 use super::level::NoiseLevel;
 use super::posterior::Posterior;
@@ -33,7 +33,7 @@ fn conversion_row(
 }
 
 impl Schedule {
-    /// `in0 = x0`, `in1 = epsilon`; `out0 = x_t`, `out1` = the training target, or 0.
+    /// Returns the matrices of noising: `in0 = x0`, `in1 = epsilon`; `out0 = x_t`, `out1` = the training target, or 0.
     ///
     /// # Errors
     /// [`Undefined`] if the target is the score and some `sigma` is 0.
@@ -41,8 +41,8 @@ impl Schedule {
         self.rows_of(Quantity::Xt, target)
     }
 
-    /// Any two quantities from the clean sample and the noise: `in0 = x0`, `in1 = epsilon`; `out0 = first`,
-    /// `out1 = second`, or 0.
+    /// Returns the matrices of any two quantities from the clean sample and the noise: `in0 = x0`, `in1 = epsilon`;
+    /// `out0 = first`, `out1 = second`, or 0.
     ///
     /// # Errors
     /// [`Undefined`] for a score at the first timestep whose `sigma` is 0.
@@ -54,7 +54,8 @@ impl Schedule {
         Ok(Table::new(rows.collect::<Result<Vec<_>, _>>()?))
     }
 
-    /// `in0 = x_t`, `in1` = a prediction of `given`; `out0 = wanted`, `out1 = second`, or 0.
+    /// Returns the matrices that convert a prediction: `in0 = x_t`, `in1` = a prediction of `given`; `out0 = wanted`,
+    /// `out1 = second`, or 0.
     ///
     /// # Errors
     /// [`Undefined`] for the first timestep at which one of the two is not determined.
@@ -69,11 +70,12 @@ impl Schedule {
         Table::with_undefined(self.conversion_rows(given, wanted, second).map(Result::ok))
     }
 
-    /// `in0 = x_t`, `in1` = a prediction of `given`; `out0` = the mean of `q(x_{t-1} | x_t, x0)`, `out1 = x0`.
+    /// Returns the matrices of the posterior mean: `in0 = x_t`, `in1` = a prediction of `given`; `out0` = the mean of
+    /// `q(x_{t-1} | x_t, x0)`, `out1 = x0`.
     ///
     /// # Errors
     /// [`RowError::Undefined`] for the first timestep at which the prediction does not determine x0,
-    /// [`RowError::Schedule`] for the first one into which no forward step leads.
+    /// [`RowError::Schedule`] for the first one to which no forward step leads.
     pub fn posterior_mean(&self, given: Quantity) -> Result<Table, RowError> {
         let rows = self.posterior_rows(given);
         Ok(Table::new(rows.collect::<Result<Vec<_>, _>>()?))
@@ -108,7 +110,7 @@ impl Schedule {
 }
 
 impl Posterior {
-    /// The mean as a row on (x_t, prediction), given the row of x0 on the same two.
+    /// Returns the mean as a row on `(x_t, prediction)`, given the row of x0 on the same two.
     #[must_use]
     pub fn mean_of(&self, x0: [f64; 2]) -> [f64; 2] {
         [self.coef_x0.mul_add(x0[0], self.coef_xt), self.coef_x0 * x0[1]]

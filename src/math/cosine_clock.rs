@@ -1,7 +1,7 @@
-//! The clock of a continuous cosine schedule.
+//! The clock of a continuous cosine schedule: from times to levels and back.
 //!
-//! **Theory.** Nichol & Dhariwal 2021 (arXiv 2102.09672, eq. 17) at any time, as Würstchen takes it (Pernias et al. 2023,
-//! arXiv 2306.00637), whose networks are told the time itself:
+//! **Theory.** Nichol & Dhariwal 2021 (arXiv 2102.09672, eq. 17) in continuous time, as used by Würstchen (Pernias et al.
+//! 2023, arXiv 2306.00637), whose networks are given the time itself:
 //! ```text
 //! abar(t) = clamp(cos^2((t' + offset)/(1 + offset)*pi/2)/cos^2(offset/(1 + offset)*pi/2), 0.0001, 0.9999)
 //! t'      = t^power for a power below 1, 1 - (1 - t)^power above
@@ -15,7 +15,7 @@ use std::f64::consts::FRAC_PI_2;
 /// The least and the largest `abar`.
 const ENDS: [f64; 2] = [1e-4, 0.9999];
 
-/// The clock of a continuous cosine schedule.
+/// The clock of a continuous cosine schedule: a level for each time in `0..=1`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct CosineClock {
     offset: f64,
@@ -23,7 +23,7 @@ pub struct CosineClock {
 }
 
 impl CosineClock {
-    /// Creates the clock with this offset, 0.008 usually, and this power of time, 1 usually (`s` and `scaler` of diffusers).
+    /// Creates the clock with this offset, usually 0.008, and this power of time, usually 1 (`s` and `scaler` in diffusers).
     ///
     /// # Errors
     /// [`SamplerError::Parameter`] for an offset below 0 or a power that is not above 0.
@@ -33,7 +33,7 @@ impl CosineClock {
         Ok(Self { offset, power })
     }
 
-    /// The level of a time in `0..=1`.
+    /// Returns the level of a time in `0..=1`.
     ///
     /// # Errors
     /// [`SamplerError::Parameter`] for a time out of range.

@@ -1,17 +1,17 @@
 //! The delta of a Huber-like loss by timestep.
 //!
-//! **Theory.** Outliers weigh less where the noise is large and more where it is small, or the other way: the delta at which the
-//! parabola turns into a line follows the noise level (Khrapov et al. 2024, arXiv 2403.16728, and its copies in trainers).
+//! **Theory.** Outliers weigh less where the noise is large and more where it is small, or the other way round: the delta at
+//! which the parabola turns into a line follows the noise level (Khrapov et al. 2024, arXiv 2403.16728, and trainers after it).
 //!
-//! **Practice.** [`Schedule::deltas`] gives a delta for each timestep; [`LossRow::under`](crate::table::LossRow::under) puts it into a
-//! row, so that one kernel and one penalty serve all of them.
+//! **Practice.** [`Schedule::deltas`] gives a delta for each timestep; [`LossRow::under`](crate::table::LossRow::under) puts it
+//! into a row, so that one kernel and one penalty serve all timesteps.
 
 use super::level::NoiseLevel;
 use super::process::Process;
 use super::schedule::Schedule;
 use crate::table::loss::PenaltyError;
 
-/// The delta of a loss by timestep.
+/// A rule for the delta of a loss by timestep.
 #[doc(alias = "huber_schedule")]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum DeltaSchedule {
@@ -20,12 +20,12 @@ pub enum DeltaSchedule {
     Constant,
     /// `delta^(t/T)`: 1 at timestep 0, and nearly delta at the last.
     Exponential,
-    /// `(1 - delta)/(1 + sigma)^2 + delta` with the ratio `sigma` of noise to signal: 1 without noise, delta in pure noise.
+    /// `(1 - delta)/(1 + sigma)^2 + delta`, where `sigma` is the ratio of noise to signal: 1 without noise, delta in pure noise.
     Snr,
 }
 
 impl DeltaSchedule {
-    /// The delta at a level, at the share `t/T` of the timesteps.
+    /// Returns the delta at a level; `share` is `t/T`, the timestep as a fraction of all.
     #[must_use]
     pub fn at(self, delta: f64, level: NoiseLevel, share: f64) -> f64 {
         match self {
@@ -40,7 +40,7 @@ impl DeltaSchedule {
 }
 
 impl Schedule {
-    /// The delta of a loss at every timestep; the `t/T` of a rectified flow is its time.
+    /// Returns the delta of a loss at every timestep. On a rectified flow, `t/T` is the time.
     ///
     /// ```
     /// use tweedie::Schedule;

@@ -1,8 +1,8 @@
 //! Double-double numbers: an unevaluated sum of two f64, about 32 significant digits.
 //!
 //! **Theory.** The error of one IEEE addition or multiplication is itself an f64 and can be computed exactly (Dekker
-//! 1971, Knuth TAOCP 4.2.2). Keeping it beside the rounded value gives a relative error of about 2^-104 an operation,
-//! so that a product of ten thousand factors rounds to the f64 nearest the true product, but for rare ties.
+//! 1971, Knuth TAOCP 4.2.2). Keeping it along with the rounded value gives a relative error of about 2^-104 per
+//! operation, so that a product of ten thousand factors rounds to the f64 nearest the true product, except for rare ties.
 //!
 //! **Practice.** Only `+`, `-`, `*` and fused multiply-add are used, which IEEE 754 fixes to the bit: a schedule's
 //! tables do not depend on the platform's mathematical library. Below about 1e-290 the low part underflows and the

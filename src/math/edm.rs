@@ -11,15 +11,15 @@
 //! ```
 //! The paper's formulas are those at `alpha = 1`. `F` is `-v` of data scaled to unit variance: a rotation, never singular.
 //!
-//! **Practice.** `F` is a [`Quantity`](super::Quantity) like any other, so `c_skip` and `c_out` are what
-//! [`solve`](super::solve) gives from it to x0. Targets, losses and samplers need no special case.
+//! **Practice.** `F` is a [`Quantity`](super::Quantity) like any other, so [`solve`](super::solve) from `F` to x0 gives
+//! `c_skip` and `c_out`. Targets, losses and samplers need no special case.
 
 use super::level::NoiseLevel;
 use crate::math::schedule_error::ScheduleError;
 use std::f64::consts::FRAC_PI_2;
 use std::hash::{Hash, Hasher};
 
-/// The most by which an angle that counts as `pi/2` lies beyond it: its published value is rounded to four decimals.
+/// How far an angle may exceed `pi/2` and still count as it: the published value has four decimals.
 pub(crate) const RIGHT_ANGLE_ROUNDING: f64 = 1e-5;
 
 /// The standard deviation of the data: finite and above 0, in the data's units.
@@ -48,13 +48,13 @@ impl SigmaData {
         self.0
     }
 
-    /// The scale `c_in` of the network's input, which gives it unit variance.
+    /// The factor `c_in` that gives the network's input unit variance.
     #[must_use]
     pub fn c_in(self, level: NoiseLevel) -> f64 {
         1.0 / self.deviation(level)
     }
 
-    /// The number `c_noise = ln(sigma/alpha)/4` that the network is told instead of a timestep; infinite at both ends.
+    /// The number `c_noise = ln(sigma/alpha)/4` that the network is given instead of a timestep; infinite at both ends.
     #[must_use]
     pub fn c_noise(self, level: NoiseLevel) -> f64 {
         -0.25 * level.lambda()
@@ -72,9 +72,10 @@ impl SigmaData {
 }
 
 impl NoiseLevel {
-    /// `alpha = cos(t)`, `sigma = sigma_data*sin(t)` for an angle `t` in `0..=pi/2` (Lu & Song 2024, arXiv 2410.11081).
+    /// Creates the level `alpha = cos(t)`, `sigma = sigma_data*sin(t)` for an angle `t` in `0..=pi/2` (Lu & Song 2024, arXiv
+    /// 2410.11081).
     ///
-    /// An angle beyond `pi/2` by the rounding of its published value, 1.5708, is `pi/2`.
+    /// An angle that exceeds `pi/2` only by the rounding of its published value, 1.5708, counts as `pi/2`.
     ///
     /// # Errors
     /// [`ScheduleError::Angle`].
@@ -87,10 +88,10 @@ impl NoiseLevel {
     }
 }
 
-/// It is never NaN.
+/// The value is never NaN.
 impl Eq for SigmaData {}
 
-/// It is never a zero, of which there are two.
+/// The value is never zero, so equal values have equal bits.
 impl Hash for SigmaData {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.0.to_bits().hash(state);

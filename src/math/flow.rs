@@ -22,10 +22,10 @@ pub(super) fn even(n: usize) -> Result<Vec<f64>, SamplerError> {
     Ok((0..n).map(|i| 1.0 - i as f64 / n as f64).collect())
 }
 
-/// The `n` times of equal steps to 0, but for a last one that is this part of the others: pi-Flow.
+/// The `n` times of equal steps down to 0, except that the last step is `last` times as long as the others (pi-Flow).
 ///
 /// # Errors
-/// [`SamplerError::Schedule`] for the count, [`SamplerError::Parameter`] for a part that is not above 0 or above 1.
+/// [`SamplerError::Schedule`] for the count, [`SamplerError::Parameter`] for a `last` that is not above 0 and at most 1.
 pub(super) fn even_but_last(n: usize, last: f64) -> Result<Vec<f64>, SamplerError> {
     check_steps(n)?;
     check::fraction("the part of the last step", last)?;
@@ -34,7 +34,7 @@ pub(super) fn even_but_last(n: usize, last: f64) -> Result<Vec<f64>, SamplerErro
     Ok((0..n).map(|i| 1.0 - i as f64 / whole).collect())
 }
 
-/// `n` times in equal steps from `most` to `least`: from 1 to `1/T` for a network with `T` timesteps. One is `most`.
+/// `n` times in equal steps from `most` to `least`: from 1 to `1/T` for a network with `T` timesteps. A single time is `most`.
 ///
 /// # Errors
 /// [`SamplerError::Parameter`] unless both are within `0..=1`; [`SamplerError::Schedule`] for the count.
@@ -47,24 +47,24 @@ pub(crate) fn times(n: usize, most: f64, least: f64) -> Result<Vec<f64>, Sampler
     Ok((0..n).map(time).collect())
 }
 
-/// `n` times of which the first half lies within `threshold` of 1, in equal steps; the others fall with the square of their number
-/// (Polyak et al. 2024, arXiv 2410.13720, section 3.4; Mochi).
+/// `n` times of which the first half falls in equal steps from 1 by `threshold`, and the rest along a parabola to 0 (Polyak et
+/// al. 2024, arXiv 2410.13720, section 3.4; Mochi).
 ///
 /// # Errors
 /// [`SamplerError::Schedule`] for the count, [`SamplerError::Parameter`] for a threshold outside `0..=1`.
 pub(super) fn linear_quadratic(n: usize, threshold: f64) -> Result<Vec<f64>, SamplerError> {
     check_steps(n)?;
-    check::fraction("the threshold of noise", threshold)?;
+    check::fraction("the threshold", threshold)?;
     let (all, linear) = (n as f64, (n / 2) as f64);
     let slope = if linear > 0.0 { threshold / linear } else { 0.0 };
     let rest = all - linear;
-    // The parabola goes on from the line with its slope, and reaches 1 at `n`.
+    // The parabola continues the line with the same slope and reaches 1 at `n`.
     let excess = (1.0 - slope * all) / (rest * rest);
     let signal = |i: f64| slope * i + if i > linear { excess * (i - linear).powi(2) } else { 0.0 };
     Ok((0..n).map(|i| 1.0 - signal(i as f64)).collect())
 }
 
-/// `k*t/(1 + (k - 1)*t)` for a time in `0..=1`; `k = 1` changes nothing, a larger `k` leads towards noise.
+/// Shifts a time in `0..=1`: `k*t/(1 + (k - 1)*t)`. A shift of 1 changes nothing, a larger one moves times towards noise.
 ///
 /// # Errors
 /// [`SamplerError::Parameter`] for a shift that is not above 0 or a time out of range.
@@ -74,16 +74,16 @@ pub fn shifted(t: f64, shift: f64) -> Result<f64, SamplerError> {
     Ok(if shift == 1.0 { t } else { (shift * t / (1.0 - t + shift * t)).min(1.0) })
 }
 
-/// `mu` of Flux's dynamic shift: a straight line through `(base_length, base_shift)` and `(most_length, most_shift)`,
-/// usually (256, 0.5) and (4096, 1.15), at the number of tokens. The shift is `exp(mu)`.
+/// Returns `mu` of Flux's dynamic shift, whose shift is `exp(mu)`: the value at `length` tokens of the straight line through
+/// the points `(tokens, mu)` given by `base` and `most`, usually (256, 0.5) and (4096, 1.15).
 ///
 /// # Errors
-/// [`SamplerError::Parameter`] for numbers that are not finite or lengths that do not differ.
+/// [`SamplerError::Parameter`] unless all numbers are finite and `most` has more tokens than `base`.
 pub fn dynamic_mu(length: f64, base: (f64, f64), most: (f64, f64)) -> Result<f64, SamplerError> {
     for value in [length, base.0, base.1, most.0, most.1] {
-        check::finite("a length or a shift", value)?;
+        check::finite("a number of tokens or a mu", value)?;
     }
-    check::positive("the difference of the lengths", most.0 - base.0)?;
+    check::positive("the difference in tokens of the two points", most.0 - base.0)?;
     let slope = (most.1 - base.1) / (most.0 - base.0);
     let mu = base.1 + slope * (length - base.0);
     check::finite("mu", mu)?;
@@ -94,13 +94,13 @@ pub fn dynamic_mu(length: f64, base: (f64, f64), most: (f64, f64)) -> Result<f64
 ///
 /// # Errors
 /// [`SamplerError::Parameter`] unless the terminal time is within `0..1`, the times are within `0..=1` and the last of them
-/// is below 1; [`SamplerError::NoSteps`] without any.
+/// is below 1; [`SamplerError::NoSteps`] for an empty list.
 pub(super) fn stretched(times: &[f64], terminal: f64) -> Result<Vec<f64>, SamplerError> {
     check::fraction("the terminal time", terminal)?;
     let last = *times.last().ok_or(SamplerError::NoSteps)?;
     times.iter().try_for_each(|&t| check::fraction("a time", t))?;
-    check::positive("1 less the terminal time", 1.0 - terminal)?;
-    check::positive("1 less the last time", 1.0 - last)?;
+    check::positive("1 - the terminal time", 1.0 - terminal)?;
+    check::positive("1 - the last time", 1.0 - last)?;
     let scale = (1.0 - last) / (1.0 - terminal);
     Ok(times.iter().map(|t| 1.0 - (1.0 - t) / scale).collect())
 }

@@ -10,7 +10,7 @@
 //! A sample's loss is then weighted with `1/(T*p_t)`: [`TimestepDensity::importance`].
 //!
 //! **Practice.** The state lives on the host and takes the losses of a whole batch in the order of its samples.
-//! Machines that share a batch exchange their losses, and their states stay bitwise equal.
+//! Machines that share a batch exchange their losses, so that their states stay bitwise equal.
 
 use super::schedule::check_steps;
 use super::timestep_density::TimestepDensity;
@@ -42,8 +42,8 @@ impl LossSecondMoment {
         Ok(Self { losses: vec![VecDeque::new(); steps], remembered: REMEMBERED, uniform: UNIFORM })
     }
 
-    /// Returns the state with other parameters: the losses to remember of each timestep (at least 1; 0 counts as 1) and
-    /// the uniform part of the probability.
+    /// Returns the state with other parameters: how many losses to remember for each timestep (0 counts as 1), and the
+    /// uniform part of the probability.
     ///
     /// # Errors
     /// [`DrawError::Parameter`] unless `uniform` is within `0..=1`.
@@ -59,8 +59,8 @@ impl LossSecondMoment {
     /// Adds the losses of a batch, before any weight; the oldest are dropped.
     ///
     /// # Errors
-    /// [`DrawError::Losses`], [`DrawError::Loss`], [`DrawError::Schedule`] for a timestep out of range. The state is then
-    /// unchanged.
+    /// [`DrawError::Losses`] for lists of different lengths, [`DrawError::Loss`] for a loss that is not finite,
+    /// [`DrawError::Schedule`] for a timestep out of range. The state is then unchanged.
     pub fn update(&mut self, timesteps: &[u32], losses: &[f64]) -> Result<(), DrawError> {
         if timesteps.len() != losses.len() {
             return Err(DrawError::Losses { expected: timesteps.len(), found: losses.len() });
@@ -83,13 +83,13 @@ impl LossSecondMoment {
         Ok(())
     }
 
-    /// Returns true once every timestep has been seen often enough.
+    /// Returns true once every timestep has as many losses as are remembered.
     #[must_use]
     pub fn is_warmed_up(&self) -> bool {
         self.losses.iter().all(|losses| losses.len() == self.remembered)
     }
 
-    /// The distribution of the next timesteps: uniform until [warmed up](Self::is_warmed_up), or where all losses are 0.
+    /// Returns the distribution of the next timesteps: uniform until [warmed up](Self::is_warmed_up), or if all losses are 0.
     ///
     /// # Errors
     /// Only errors that `new` would have returned.

@@ -34,10 +34,11 @@ impl NoiseLevel {
         }
     }
 
-    /// `alpha = sqrt(abar)`, `sigma = sqrt(1 - abar)` for `abar` in `0..=1` (Ho et al. 2020, arXiv 2006.11239, eq. 4).
+    /// Creates the level `alpha = sqrt(abar)`, `sigma = sqrt(1 - abar)` for `abar` in `0..=1` (Ho et al. 2020, arXiv
+    /// 2006.11239, eq. 4).
     ///
-    /// `1 - abar` is formed by one subtraction: where `abar` is near 1 and known better than an f64 can say, take the
-    /// level of a [`Schedule`](super::Schedule) instead.
+    /// `1 - abar` is one subtraction: where `abar` is near 1 and known more precisely than an f64 can hold, take the level
+    /// of a [`Schedule`](super::Schedule) instead.
     ///
     /// # Errors
     /// [`ScheduleError::AlphasCumprod`], with index 0.
@@ -48,7 +49,7 @@ impl NoiseLevel {
         Ok(Self::raw(abar.sqrt(), (1.0 - abar).sqrt()))
     }
 
-    /// `alpha = 1` and any finite `sigma >= 0` (Song et al. 2021, arXiv 2011.13456; Karras et al. 2022, 2206.00364).
+    /// Creates the level `alpha = 1` with any finite `sigma >= 0` (Song et al. 2021, arXiv 2011.13456; Karras et al. 2022, 2206.00364).
     ///
     /// # Errors
     /// [`ScheduleError::Level`].
@@ -56,8 +57,8 @@ impl NoiseLevel {
         Self::new(1.0, sigma)
     }
 
-    /// `alpha = 1 - t`, `sigma = t` for `t` in `0..=1`; `t = 1` is pure noise, as in Stable Diffusion 3 and Flux (Liu et
-    /// al. 2022, arXiv 2209.03003, counts the other way).
+    /// Creates the level `alpha = 1 - t`, `sigma = t` for `t` in `0..=1`; `t = 1` is pure noise, as in Stable Diffusion 3
+    /// and Flux (Liu et al. 2022, arXiv 2209.03003, counts the other way).
     ///
     /// # Errors
     /// [`ScheduleError::Time`].
@@ -68,7 +69,7 @@ impl NoiseLevel {
         Ok(Self::raw(1.0 - t, t))
     }
 
-    /// Creates a level without a check, and without negative zeros.
+    /// Creates a level without checking it; negative zeros become positive.
     pub(in crate::math) fn raw(alpha: f64, sigma: f64) -> Self {
         Self { alpha: alpha + 0.0, sigma: sigma + 0.0 }
     }
@@ -107,19 +108,19 @@ impl NoiseLevel {
         ratio * ratio
     }
 
-    /// `ln(SNR)`; infinite of either sign at the ends.
+    /// `ln(SNR)`: plus infinity without noise, minus infinity without signal.
     #[must_use]
     pub fn log_snr(self) -> f64 {
         2.0 * self.lambda()
     }
 
-    /// `ln(alpha/sigma)`, half the log SNR (Lu et al. 2022, arXiv 2206.00927); infinite of either sign at the ends.
+    /// `ln(alpha/sigma)`, half the log SNR (Lu et al. 2022, arXiv 2206.00927); infinite where that is.
     #[must_use]
     pub fn lambda(self) -> f64 {
         log_ratio(self.alpha, self.sigma, self.alpha - self.sigma)
     }
 
-    /// `alpha*other.sigma - sigma*other.alpha`: positive where `other` is the noisier, exact to 1.5 ulp.
+    /// `alpha*other.sigma - sigma*other.alpha`: positive where `other` is noisier, accurate to 1.5 ulp.
     pub(in crate::math) fn noise_added_by(self, other: Self) -> f64 {
         difference_of_products(self.alpha, other.sigma, self.sigma, other.alpha)
     }

@@ -1,10 +1,10 @@
-//! Likelihoods of Gaussians: the divergence of one from another, and what one says of an 8-bit value.
+//! Likelihoods of Gaussians: the divergence between two, and the probability that one gives to an 8-bit value.
 //!
-//! **Theory.** A term of the variational bound compares two normal distributions; the last one, the decoder, integrates one
+//! **Theory.** A term of the variational bound compares two normal distributions; the last term, the decoder, integrates one
 //! over the bin of an 8-bit value (Ho et al. 2020, arXiv 2006.11239, eq. 13).
 //!
-//! **Practice.** guided-diffusion's definitions: the normal distribution function is its tanh approximation, and
-//! probabilities below 1e-12 count as that. Nats an element.
+//! **Practice.** The definitions are guided-diffusion's: the normal distribution function is its tanh approximation, and
+//! probabilities below 1e-12 count as 1e-12. Results are in nats per element.
 
 use crate::table::vlb::{CUBIC, HALF_BIN, LAST_BIN, LEAST_PROBABILITY};
 use std::f64::consts::{FRAC_2_PI, LN_2};
@@ -29,7 +29,7 @@ fn half_tanh_difference(a: f64, b: f64) -> f64 {
     outside(b) * gap / ((1.0 + outside(a)) * (1.0 + outside(b)))
 }
 
-/// The mean of nats over the elements, in bits: bits per dimension. 0 of no element.
+/// The mean of nats over the elements in bits: bits per dimension. 0 if there are no elements.
 pub(super) fn bits(nats: &[f64]) -> f64 {
     let mean = nats.iter().sum::<f64>() / nats.len().max(1) as f64;
     mean / LN_2

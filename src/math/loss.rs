@@ -1,14 +1,14 @@
 //! Loss rows of a schedule, for any loss and any prediction.
 //!
 //! **Theory.** Let the network predict `P`, whose exact value is the row `(a, b)` on `(x0, epsilon)`, and let the loss be
-//! on `Q = c0*x_t + c1*P`. The same `x_t` stands in the estimate and in the truth, so the error is
+//! on `Q = c0*x_t + c1*P`. The estimate and the truth share the same `x_t`, so the error is
 //! ```text
 //! Q_hat - Q = c1*(p - a*x0 - b*epsilon)
 //! ```
 //! and nothing cancels. It is an error of `P` times a number: with squared errors, a loss on another quantity is a weight
 //! (see [`Weight`]), and epsilon networks are trained on an x0 loss by one coefficient.
 //!
-//! **Practice.** A target that is at hand takes the form `c1*p + c0*x_t - target`. Where nothing is determined (an x0 loss
+//! **Practice.** If the target is given, the error takes the form `c1*p + c0*x_t - target`. Where nothing is determined (an x0 loss
 //! for an epsilon network at zero terminal SNR) or the weight has no finite value, there is no row.
 
 use super::quantity::{Quantity, finite, solve, undefined};
@@ -18,14 +18,14 @@ use crate::math::error::loss::LossError;
 use crate::table::Table;
 use crate::table::loss::LossRow;
 
-/// The inputs of a loss beside the prediction.
+/// The inputs of a loss besides the prediction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum LossInputs {
     /// The clean sample and the noise, from which the kernel forms the target.
     #[default]
     CleanAndNoise,
-    /// The noisy sample and the target. If the loss is on the prediction itself, the target is in the units of the network's output,
-    /// and the noisy sample is not read.
+    /// The noisy sample and the target. If the loss is on the prediction itself, the target is in the units of the network's
+    /// output, and the noisy sample is not read.
     NoisyAndTarget,
 }
 
@@ -34,12 +34,12 @@ pub enum LossInputs {
 pub struct Objective {
     /// The quantity that the network predicts.
     pub predicts: Quantity,
-    /// The quantity that the loss measures, usually the same.
+    /// The quantity whose error the loss measures, usually the same.
     pub on: Quantity,
     /// The weight of each timestep's loss.
     pub weight: Weight,
-    /// The factor by which the network's output becomes the quantity that it predicts; 1 for most. See
-    /// [`Model::objective`](crate::Model::objective).
+    /// The factor by which the network's output is multiplied to give the quantity that it predicts; 1 for most networks.
+    /// See [`Model::objective`](crate::Model::objective).
     pub factor: f64,
 }
 
@@ -64,11 +64,12 @@ impl Objective {
 }
 
 impl Schedule {
-    /// The coefficients of a loss at one timestep.
+    /// Returns the coefficients of a loss at one timestep.
     ///
     /// # Errors
     /// [`LossError::Undefined`] where the prediction does not determine what the loss is on, or the target does not exist,
-    /// the errors of the weight, and [`LossError::Observation`] for a loss on `x_t`.
+    /// the errors of [`loss_weight`](Self::loss_weight), and [`LossError::Observation`] for a loss on `x_t` or a prediction
+    /// of it.
     pub fn loss_row(&self, timestep: usize, objective: &Objective, given: LossInputs) -> Result<LossRow, LossError> {
         let Objective { predicts, on, ref weight, factor } = *objective;
         if predicts == Quantity::Xt || on == Quantity::Xt {
@@ -86,7 +87,7 @@ impl Schedule {
         Ok(LossRow { prediction: if as_it_is { c1 } else { c1 * factor }, inputs, weight })
     }
 
-    /// The coefficients of a loss at every timestep.
+    /// Returns the coefficients of a loss at every timestep.
     ///
     /// # Errors
     /// As [`loss_row`](Self::loss_row), for the first timestep without one.

@@ -6,7 +6,7 @@
 //! ```
 //! (Abramowitz & Stegun 7.1.6), further out the continued fraction of erfc (7.1.14).
 //!
-//! **Practice.** Within 2e-14 of the smaller tail for every argument: `exp(-x^2)` sets the limit far out.
+//! **Practice.** The relative error is at most 2e-14 for every argument; far out, `exp(-x^2)` sets that limit.
 
 use std::f64::consts::{FRAC_1_SQRT_2, PI};
 
@@ -18,7 +18,7 @@ const TERMS: u32 = 60;
 /// A number below the quantile of every positive f64.
 const LEAST_QUANTILE: f64 = -40.0;
 
-/// Halvings of an interval, which bring one of length 40 to 2e-18.
+/// The halvings of an interval: one of length 40 shrinks to 2e-18.
 const HALVINGS: u32 = 64;
 
 /// The probability that a standard normal is at most `x`.
@@ -26,7 +26,7 @@ pub(super) fn cdf(x: f64) -> f64 {
     0.5 * erfc(-x * FRAC_1_SQRT_2)
 }
 
-/// The number below which a standard normal lies with this probability, by halving: infinite at 0 and at 1.
+/// The number below which a standard normal lies with this probability, by bisection; infinite at 0 and at 1.
 pub(super) fn quantile(probability: f64) -> f64 {
     if !(probability > 0.0 && probability < 1.0) {
         return if probability >= 1.0 { f64::INFINITY } else { f64::NEG_INFINITY };
@@ -36,7 +36,7 @@ pub(super) fn quantile(probability: f64) -> f64 {
     sign * bisect(tail, LEAST_QUANTILE, 0.0, cdf)
 }
 
-/// Finds the argument at which a rising function takes a value.
+/// Finds the argument between `low` and `high` at which a rising function takes a value.
 pub(super) fn bisect(wanted: f64, mut low: f64, mut high: f64, f: impl Fn(f64) -> f64) -> f64 {
     for _ in 0..HALVINGS {
         let middle = 0.5 * (low + high);

@@ -17,15 +17,15 @@ pub enum Process {
     /// `alpha = cos(t)`, `sigma = sigma_data*sin(t)`: TrigFlow, whose time is an angle in `0..=pi/2` (Lu & Song 2024, arXiv
     /// 2410.11081).
     TrigFlow(SigmaData),
-    /// Levels of no named curve, which are visited as they are.
+    /// Levels that lie on none of these curves and are used as given.
     Levels,
 }
 
-/// The largest distance from the curve at which levels still count as lying on it: rounding of `alpha` and `sigma`.
+/// The largest distance from a curve at which a level still counts as lying on it: the rounding of `alpha` and `sigma`.
 const ON_CURVE: f64 = 1e-12;
 
 impl Process {
-    /// The curve on which all of these levels lie.
+    /// The curve on which all of these levels lie, or [`Levels`](Self::Levels).
     pub(super) fn of(levels: &[NoiseLevel]) -> Self {
         let on = |distance: fn(f64, f64) -> f64| {
             levels.iter().all(|level| distance(level.alpha(), level.sigma()).abs() <= ON_CURVE)
