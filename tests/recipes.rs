@@ -205,7 +205,7 @@ fn what_is_missing_or_impossible_is_refused() {
     assert_eq!(refusal("flux2", None, None), CatalogError::NoSize);
     assert_eq!(refusal("adm", None, None), CatalogError::NoSteps);
     let listed = refusal("ltx-distilled", None, Some(5)).to_string();
-    assert_eq!(listed, "steps: expected the 8 of its list, found 5");
+    assert_eq!(listed, "steps: expected 8, the length of the model's list, found 5");
     let crossed = GridRule::Normal { deviation: 1.5, log_snr: [18.0, -15.0] }.times(4, Some(SQUARE), None).unwrap_err();
     assert_eq!(crossed.to_string(), "log_snr: expected bounds in order, found 18..-15");
     let mut patches = recipe("flux");

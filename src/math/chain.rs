@@ -83,7 +83,8 @@ impl Chain {
         pairs.map(|(a, m)| log_ratio(a.value(), m.value(), a.minus(*m).value())).collect()
     }
 
-    /// `q(x_s | x_t, x0)` for `s < t` within the chain, or for the clean sample where `s` is `None`. `None` where the signal rises.
+    /// `q(x_s | x_t, x0)` for `s < t` within the chain, or for the clean sample where `s` is `None`. `None` where the signal
+    /// rises.
     pub(super) fn posterior(&self, t: usize, s: Option<usize>) -> Option<Posterior> {
         let (keep, lost) = self.transition(t, s)?;
         let (abar, noise) = match s {

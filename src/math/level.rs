@@ -49,7 +49,8 @@ impl NoiseLevel {
         Ok(Self::raw(abar.sqrt(), (1.0 - abar).sqrt()))
     }
 
-    /// Creates the level `alpha = 1` with any finite `sigma >= 0` (Song et al. 2021, arXiv 2011.13456; Karras et al. 2022, 2206.00364).
+    /// Creates the level `alpha = 1` with any finite `sigma >= 0` (Song et al. 2021, arXiv 2011.13456; Karras et al. 2022,
+    /// 2206.00364).
     ///
     /// # Errors
     /// [`ScheduleError::Level`].

@@ -8,8 +8,8 @@
 //! and nothing cancels. It is an error of `P` times a number: with squared errors, a loss on another quantity is a weight
 //! (see [`Weight`]), and epsilon networks are trained on an x0 loss by one coefficient.
 //!
-//! **Practice.** If the target is given, the error takes the form `c1*p + c0*x_t - target`. Where nothing is determined (an x0 loss
-//! for an epsilon network at zero terminal SNR) or the weight has no finite value, there is no row.
+//! **Practice.** If the target is given, the error takes the form `c1*p + c0*x_t - target`. Where nothing is determined (an
+//! x0 loss for an epsilon network at zero terminal SNR) or the weight has no finite value, there is no row.
 
 use super::quantity::{Quantity, finite, solve, undefined};
 use super::schedule::Schedule;

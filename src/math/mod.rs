@@ -14,8 +14,8 @@
 //! Given `x_t` and one prediction, any [`Quantity`] follows from one 2x2 solve: [`solve`].
 //!
 //! **Practice.** A [`Schedule`] is a list of noise levels, index 0 the least noisy. Its derived tables are computed without
-//! cancellation; its methods `noising`, `conversion` and `posterior_mean` return the
-//! tables of matrices that kernels apply. Timesteps are indices from 0: the clean sample is "before timestep 0".
+//! cancellation; its methods `noising`, `conversion` and `posterior_mean` return the tables of matrices that kernels apply.
+//! Timesteps are indices from 0: the clean sample is "before timestep 0".
 
 pub(crate) mod beta_distribution;
 pub mod catalog;

@@ -1,11 +1,11 @@
 //! Models: the facts of a trained network that noising, conversion, losses and sampling need.
 //!
-//! **Theory.** A network was trained on the noise levels of one [`Process`], predicts one [`Quantity`], and is told the
-//! level by a number of its own: a timestep, `1000*t`, `ln(sigma)/4`. A velocity may have the opposite sign, and a flow's
-//! time may run from noise to data.
+//! **Theory.** A network was trained on the noise levels of one [`Process`], predicts one [`Quantity`], and is given the
+//! level as a number in its own convention: a timestep, `1000*t`, `ln(sigma)/4`. A velocity may have the opposite sign,
+//! and a flow's time may run from noise to data.
 //!
-//! **Practice.** A [`Model`] holds these facts once. What computes a level from a timestep, or the number that the network
-//! is told, asks the model.
+//! **Practice.** A [`Model`] holds these facts in one place: all code that needs the level of a timestep, or the number
+//! that the network is given, gets it from the model.
 
 use super::check;
 use super::cosine_clock::CosineClock;
@@ -21,37 +21,37 @@ use crate::math::error::sampler::SamplerError;
 use crate::math::schedule_error::ScheduleError;
 use std::f64::consts::FRAC_PI_2;
 
-/// The number that a network is told at a noise level.
+/// The number that a network is given ("told") as its time at a noise level.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Told {
-    /// The timestep of the schedule that has this ratio of noise to signal, not always whole.
+    /// The timestep whose ratio of noise to signal is the level's; it may lie between whole timesteps.
     Timestep,
-    /// `scale*t` with the time `t = sigma/(alpha + sigma)` of a flow: 1000 for most; 1 where the network multiplies itself, as in
-    /// Flux's own code.
+    /// `scale*t` with the time `t = sigma/(alpha + sigma)` of a flow. The scale is 1000 for most networks, and 1 for those that
+    /// multiply the time themselves, as in Flux's own code.
     Time(f64),
-    /// `scale*(1 - t)`: a flow whose time runs from noise to data.
+    /// `scale*(1 - t)`, for a flow whose time runs from noise to data.
     RisingTime(f64),
     /// `sigma/alpha`.
     Sigma,
     /// `ln(sigma/alpha)/4` (Karras et al. 2022, arXiv 2206.00364, table 1).
     LogSigma,
-    /// The time `t` in `0..=1` of a continuous cosine schedule: `abar = cos^2((t' + offset)/(1 + offset)*pi/2)` over its value at 0,
-    /// clamped to `0.0001..=0.9999`. Here `t'` is `t^power` for powers up to 1 and `1 - (1 - t)^power` above (Pernias et al. 2023,
-    /// arXiv 2306.00637: Würstchen, Stable Cascade).
+    /// The time `t` in `0..=1` of a continuous cosine schedule: `abar = cos^2((t' + offset)/(1 + offset)*pi/2)` divided by its
+    /// value at `t' = 0`, clamped to `0.0001..=0.9999`. Here `t'` is `t^power` for powers up to 1 and `1 - (1 - t)^power` above
+    /// (Pernias et al. 2023, arXiv 2306.00637: Würstchen, Stable Cascade).
     CosineTime(CosineClock),
     /// `scale*ln(sigma/alpha)`: 250 for consistency models (Song et al. 2023, arXiv 2303.01469).
     ScaledLogSigma(f64),
     /// The angle `t` with `tan(t) = sigma/(sigma_data*alpha)` (Lu & Song 2024, arXiv 2410.11081).
     Angle(SigmaData),
-    /// `atan(sigma/alpha)*2/pi`, the angle as a part of a right one, in `0..=1` (k-diffusion's `VDenoiser`): the time of
-    /// the cosine schedule `alpha = cos(pi*t/2)` (Salimans & Ho 2022, arXiv 2202.00512), as Stable Audio's network.
+    /// `atan(sigma/alpha)*2/pi`, the angle as a fraction of a right angle, in `0..=1` (k-diffusion's `VDenoiser`): the time
+    /// of the cosine schedule `alpha = cos(pi*t/2)` (Salimans & Ho 2022, arXiv 2202.00512), used by Stable Audio.
     QuarterTurns,
 }
 
-/// A trained network: its process, its prediction, and the number that it is told at a noise level.
+/// A trained network: its process, its prediction, and the number that it is given at a noise level.
 ///
-/// Constructors know the usual combinations, [`Model::named`] published models; methods change a fact.
+/// The constructors cover the usual combinations, and [`Model::named`] published models; each method changes one fact.
 ///
 /// ```
 /// use tweedie::{Model, Quantity, Sampler, Schedule};
@@ -77,10 +77,12 @@ pub struct Model {
 }
 
 impl Model {
-    /// A network that predicts a quantity at the levels of a schedule.
+    /// Creates the model of a network that predicts a quantity at the levels of a schedule.
     ///
-    /// It is told `ln(sigma)/4` if it predicts EDM's output, `T*t` of a rectified flow of `T` timesteps, `T*(1 - t)` if that
-    /// flow's velocity leads to the data, TrigFlow's angle, and else the timestep.
+    /// The network is given the angle on a TrigFlow schedule; elsewhere `ln(sigma)/4` if it predicts the output of EDM or
+    /// TrigFlow, `T*t` on a rectified flow of `T` timesteps, or `T*(1 - t)` if it predicts that flow's velocity towards the
+    /// data, and otherwise the timestep. EDM's and TrigFlow's outputs on variance-exploding levels are sampled at the sigmas
+    /// of Karras et al. with `rho = 7`.
     #[must_use]
     pub fn new(schedule: Schedule, prediction: Quantity) -> Self {
         let told = match (schedule.process(), prediction) {
@@ -95,7 +97,7 @@ impl Model {
         Self { schedule, prediction, factor: 1.0, told, placement, line: None, latent: [1.0, 0.0], is_flow_map: false }
     }
 
-    /// A rectified flow of this many timesteps that predicts the velocity `epsilon - x0`.
+    /// Creates a rectified flow of this many timesteps that predicts the velocity `epsilon - x0`.
     ///
     /// # Errors
     /// [`ScheduleError::Empty`], [`ScheduleError::TooLong`].
@@ -103,7 +105,7 @@ impl Model {
         Ok(Self::new(Schedule::rectified_flow(timesteps)?, Quantity::Flow))
     }
 
-    /// TrigFlow of this many timesteps on data of this standard deviation (Lu & Song 2024, arXiv 2410.11081).
+    /// Creates a TrigFlow model of this many timesteps on data of this standard deviation (Lu & Song 2024, arXiv 2410.11081).
     ///
     /// # Errors
     /// [`ScheduleError::Empty`], [`ScheduleError::TooLong`].
@@ -111,7 +113,7 @@ impl Model {
         Ok(Self::new(Schedule::trig_flow(timesteps, sigma_data)?, Quantity::TrigFlow(sigma_data)))
     }
 
-    /// The same with an output of the opposite sign: `x0 - epsilon`, or `v_prediction` of diffusers' EDM schedulers.
+    /// Returns the model with an output of the opposite sign: `x0 - epsilon`, or `v_prediction` of diffusers' EDM schedulers.
     #[must_use]
     pub fn negated(self) -> Self {
         match self.prediction.negated() {
@@ -120,74 +122,75 @@ impl Model {
         }
     }
 
-    /// The same with an output that is multiplied by this factor, above or below 0, besides those that it has been given: the
-    /// product is the quantity.
+    /// Returns the model whose output must be multiplied by this factor, of either sign, to give the predicted quantity.
+    /// Factors of several calls multiply.
     ///
     /// # Errors
-    /// [`ScheduleError::ParamNotPositive`] for a factor whose size is not finite and above 0.
+    /// [`ScheduleError::ParamNotPositive`] for a factor that is 0 or not finite.
     pub fn with_output_factor(self, factor: f64) -> Result<Self, ScheduleError> {
         let size = factor.abs();
         if size.is_finite() && size > 0.0 {
             Ok(Self { factor: self.factor * factor, ..self })
         } else {
-            Err(ScheduleError::ParamNotPositive { name: "the size of the output's factor", value: size })
+            Err(ScheduleError::ParamNotPositive { name: "the magnitude of the output factor", value: size })
         }
     }
 
-    /// The same with another prediction, which is the output itself.
+    /// Returns the model with another prediction, which is the output itself: the factor becomes 1.
     pub(in crate::math) fn with_prediction(self, prediction: Quantity) -> Self {
         Self { prediction, factor: 1.0, ..self }
     }
 
-    /// The same, told another number.
+    /// Returns the model of a network that is given another number as its time.
     #[must_use]
     pub fn told_as(self, told: Told) -> Self {
         Self { told, ..self }
     }
 
-    /// The same, sampled at times that are shifted towards noise: [`Placement::FlowTimes`].
+    /// Returns the model sampled at flow times that are shifted towards noise: [`Placement::FlowTimes`].
     #[must_use]
     pub fn shifted(self, shift: f64) -> Self {
         self.placed(Placement::FlowTimes { shift })
     }
 
-    /// The same, sampled at the levels that this rule places where nothing else is asked for.
+    /// Returns the model with this rule for its sampling levels, used unless a sampler is given another one.
     #[must_use]
     pub fn placed(self, placement: Placement) -> Self {
         Self { placement: Some(placement), ..self }
     }
 
-    /// The same, with a shift that follows from the size of the image: its logarithm is a line through two points of tokens and
-    /// shift, usually (256, 0.5) and (4096, 1.15). See [`flow::dynamic_mu`](crate::math::flow::dynamic_mu).
+    /// Returns the model with a shift that depends on the size of the image: its logarithm `mu` is the straight line through two
+    /// points `(tokens, mu)`, usually (256, 0.5) and (4096, 1.15). See [`flow::dynamic_mu`](crate::math::flow::dynamic_mu).
     #[must_use]
     pub fn shifted_by_tokens(self, base: (f64, f64), most: (f64, f64)) -> Self {
         Self { line: Some([base, most]), ..self }
     }
 
-    /// The same network as a flow map: it is told two levels, and predicts the mean velocity from one to the other (Geng et al.
-    /// 2025, arXiv 2505.13447). The number of the second is [`Call::next_timestep`](crate::math::sampler::Call): the level that a
-    /// step leads to for Euler's method, the clean sample for consistency sampling, and the level itself for samplers that
-    /// need the velocity there.
+    /// Returns the model as a flow map: a network that is given two levels, and predicts the mean velocity from one to the other
+    /// (Geng et al. 2025, arXiv 2505.13447). The number for the second level is
+    /// [`Call::next_timestep`](crate::math::sampler::Call): that of the level to which a step leads for Euler's method, of the
+    /// clean sample for consistency sampling, and of the first level again for samplers that need the velocity there.
     #[doc(alias = "MeanFlow")]
     #[must_use]
     pub fn flow_map(self) -> Self {
         Self { is_flow_map: true, ..self }
     }
 
-    /// The same on `scale*(latent - shift)` instead of latents.
+    /// Returns the model of a network that works on `scale*(latent - shift)` instead of on latents.
     #[must_use]
     pub fn in_latents(self, scale: f64, shift: f64) -> Self {
         Self { latent: [scale, shift], ..self }
     }
 
-    /// The levels of training. Row `i` of a flow of `T` timesteps is the time `(i + 1)/T`; the row at which its network is told
-    /// `t` is that of [`timesteps`](Self::timesteps). Of other processes the two are the same.
+    /// The levels of training. On a flow of `T` timesteps, row `i` is the time `(i + 1)/T`, while row `t` of
+    /// [`timesteps`](Self::timesteps) is the level at which the network is given timestep `t`. On other processes the two
+    /// schedules are the same.
     #[must_use]
     pub const fn schedule(&self) -> &Schedule {
         &self.schedule
     }
 
-    /// The curve of its levels.
+    /// The process: the curve of the levels.
     #[must_use]
     pub const fn process(&self) -> Process {
         self.schedule.process()
@@ -199,38 +202,38 @@ impl Model {
         self.prediction
     }
 
-    /// The factor by which the network's output becomes the [prediction](Self::prediction); 1 for most.
+    /// The factor by which the network's output is multiplied to give the [prediction](Self::prediction); 1 for most networks.
     #[must_use]
     pub const fn output_factor(&self) -> f64 {
         self.factor
     }
 
-    /// The number that the network is told.
+    /// The kind of number that the network is given as its time.
     #[must_use]
     pub const fn told_number(&self) -> Told {
         self.told
     }
 
-    /// The rule that places the levels at which the model is usually sampled; `None` for the sampler's own.
+    /// The rule that places the levels at which the model is usually sampled; `None` for the sampler's own rule.
     #[must_use]
     pub const fn placement(&self) -> Option<Placement> {
         self.placement
     }
 
-    /// The points of tokens and shift between which the logarithm of the shift is a line, if it follows from the size of the
-    /// image.
+    /// The two points `(tokens, mu)` of the line of [`shifted_by_tokens`](Self::shifted_by_tokens); `None` if the shift does not
+    /// depend on the size of the image.
     #[must_use]
     pub const fn token_line(&self) -> Option<[(f64, f64); 2]> {
         self.line
     }
 
-    /// True for a flow map, which is told a second level.
+    /// Returns true for a flow map, whose network is given a second level.
     #[must_use]
     pub const fn is_flow_map(&self) -> bool {
         self.is_flow_map
     }
 
-    /// The factor of latents: the network works on `latent_scale*(latent - latent_shift)`; 1 in the space of pixels.
+    /// The factor of latents: the network works on `latent_scale*(latent - latent_shift)`; 1 for models of pixels.
     #[must_use]
     pub const fn latent_scale(&self) -> f64 {
         self.latent[0]
@@ -242,14 +245,14 @@ impl Model {
         self.latent[1]
     }
 
-    /// The way from the network's output to the clean sample, without clipping.
+    /// The map from the network's output to the clean sample, without clipping.
     #[must_use]
     pub const fn denoiser(&self) -> Denoiser {
         Denoiser { factor: self.factor, ..Denoiser::new(self.prediction) }
     }
 
-    /// The scale of samples on the process, from which [`Scale::level`] follows: the sigma of a flow is its time, any other
-    /// the ratio of noise to signal.
+    /// The scale of samples on the process, whose [`Scale::level`] is the level of a sigma: the time of a flow, on any other
+    /// process the ratio of noise to signal.
     #[must_use]
     pub const fn scale(&self) -> Scale {
         match (self.process(), self.prediction) {
@@ -261,11 +264,12 @@ impl Model {
         }
     }
 
-    /// The sigma of a timestep, in the sense of [`scale`](Self::scale): the time `t/T` of a flow, or `1 - t/T` if the network's
-    /// time runs from noise to data; else the ratio of noise to signal, interpolated between whole timesteps.
+    /// Returns the sigma of a timestep, in the sense of [`scale`](Self::scale): the time `t/T` of a flow, or `1 - t/T` if the
+    /// network's time runs from noise to data; otherwise the ratio of noise to signal, interpolated between whole timesteps.
     ///
     /// # Errors
-    /// [`SamplerError::Parameter`] for a timestep that the model does not have, and for TrigFlow, which has none.
+    /// [`SamplerError::Parameter`] for a timestep that the model does not have, for one between the levels of
+    /// [`Process::Levels`], and for TrigFlow, which has no timesteps.
     pub fn sigma_at(&self, timestep: f64) -> Result<f64, SamplerError> {
         let all = self.schedule.len() as f64;
         let expected = match self.process() {
@@ -275,14 +279,14 @@ impl Model {
                 check::fraction("the time of a flow's timestep", time)?;
                 return Ok(if self.rises() { 1.0 - time } else { time });
             }
-            Process::Levels if timestep.fract() != 0.0 => "whole: between its levels the model has none",
+            Process::Levels if timestep.fract() != 0.0 => "whole: this model has no levels between its timesteps",
             _ if (0.0..=all - 1.0).contains(&timestep) => return Ok(self.schedule.sigma_at(timestep)),
             _ => "from 0 to the model's last timestep",
         };
         Err(SamplerError::Parameter { name: "a timestep", expected, found: timestep })
     }
 
-    /// True if the network is told the number by which [`sigma_at`](Self::sigma_at) is asked.
+    /// Returns true if the network is given the very timestep that [`sigma_at`](Self::sigma_at) takes.
     pub(crate) fn tells_timesteps(&self) -> bool {
         match self.told {
             Told::Timestep => true,
@@ -291,12 +295,12 @@ impl Model {
         }
     }
 
-    /// The number that the network is told at a timestep, whose level this is.
+    /// The number that the network is given at a timestep, whose level this is.
     pub(in crate::math) fn told_at(&self, timestep: f64, level: NoiseLevel) -> f64 {
         if self.tells_timesteps() { timestep } else { self.told(level) }
     }
 
-    /// The number that the network is told at a level, whatever its scale.
+    /// Returns the number that the network is given at a level; only the ratio of `alpha` and `sigma` matters.
     #[must_use]
     pub fn told(&self, level: NoiseLevel) -> f64 {
         let (alpha, sigma) = (level.alpha(), level.sigma());

@@ -1,7 +1,7 @@
-//! Levels of a model, from what is known of them: a timestep, a sigma or a time.
+//! The levels of a model, from a timestep, a sigma or a time.
 //!
-//! **Theory.** A timestep is what most networks are told; a sigma is the ratio of noise to signal, of a rectified flow the
-//! noise's share; a time is that of a flow. Each process has its own way from these to `(alpha, sigma)`.
+//! **Theory.** A timestep is what most networks are given; a sigma is the ratio of noise to signal or, on a rectified flow, the
+//! share of the noise; a time is that of a flow. Each process has its own map from these to `(alpha, sigma)`.
 //!
 //! **Practice.** [`Model::timesteps`] is a schedule with a row for each whole timestep, [`Model::schedule_of`] one with a row
 //! for each level of a batch: noising, conversion and losses take either.
@@ -15,16 +15,16 @@ use super::schedule::Schedule;
 use crate::math::schedule_error::ScheduleError;
 
 impl Model {
-    /// The level at which a network is told this timestep, not always whole: `t/T` of a rectified flow's time, `1 - t/T` if it
-    /// runs from noise to data, the schedule's level of other processes.
+    /// Returns the level at which the network is given this timestep, which need not be whole: on a rectified flow that of the
+    /// time `t/T`, or `1 - t/T` if the network's time runs from noise to data; on other processes the schedule's level.
     ///
     /// # Errors
-    /// [`SamplerError::Parameter`] for a timestep that the model does not have, and for TrigFlow, which has none.
+    /// As [`sigma_at`](Self::sigma_at).
     pub fn level_at(&self, timestep: f64) -> Result<NoiseLevel, SamplerError> {
         let schedule = self.schedule();
         let sigma = self.sigma_at(timestep)?;
         match self.process() {
-            // Stored, these need not be computed from a ratio.
+            // These levels are stored and need not be computed from a ratio.
             Process::VariancePreserving | Process::VarianceExploding | Process::Levels if timestep.fract() == 0.0 => {
                 Ok(schedule.level(timestep as usize)?)
             }
@@ -32,10 +32,11 @@ impl Model {
         }
     }
 
-    /// The level of a sigma, in the sense of [`scale`](Self::scale).
+    /// Returns the level of a sigma, in the sense of [`scale`](Self::scale).
     ///
     /// # Errors
-    /// [`SamplerError::Schedule`] for a sigma that the process does not have, [`SamplerError::Parameter`] for levels on no curve.
+    /// [`SamplerError::Schedule`] for a sigma that the process does not have, [`SamplerError::Parameter`] for
+    /// [`Process::Levels`].
     pub fn level_of_sigma(&self, sigma: f64) -> Result<NoiseLevel, SamplerError> {
         match self.process() {
             Process::Levels => {
@@ -46,10 +47,12 @@ impl Model {
         }
     }
 
-    /// The level of a time: `t` in `0..=1` of a rectified flow, in the direction of the model's time; TrigFlow's angle.
+    /// Returns the level of a time: `t` in `0..=1` of a rectified flow, in the direction of the model's time; TrigFlow's angle;
+    /// the time of a continuous cosine schedule ([`Told::CosineTime`]).
     ///
     /// # Errors
-    /// [`SamplerError::Schedule`] for a time out of range, [`SamplerError::Parameter`] for a process without a time.
+    /// [`SamplerError::Schedule`] for an angle out of range, [`SamplerError::Parameter`] for any other time out of range and for
+    /// a model without a time.
     pub fn level_of_time(&self, time: f64) -> Result<NoiseLevel, SamplerError> {
         match self.process() {
             Process::TrigFlow(sigma_data) => Ok(NoiseLevel::trig_flow(time, sigma_data)?),
@@ -60,15 +63,15 @@ impl Model {
             _ => match self.told_number() {
                 Told::CosineTime(clock) => clock.level(time),
                 _ => {
-                    let (name, expected) = ("a time", "a timestep or a sigma: this process has no time");
+                    let (name, expected) = ("a time", "a timestep or a sigma: this model has no time");
                     Err(SamplerError::Parameter { name, expected, found: time })
                 }
             },
         }
     }
 
-    /// The levels of the whole timesteps that a network can be told, timestep 0 first. A flow of `T` timesteps has `T + 1` rows,
-    /// because it is told 0 at one end and `T` at the other.
+    /// Returns the levels of the whole timesteps that the network can be given, timestep 0 first. A flow of `T` timesteps has
+    /// `T + 1` rows, because its network is given 0 at one end and `T` at the other.
     ///
     /// # Errors
     /// [`ScheduleError::TooLong`].
@@ -84,17 +87,17 @@ impl Model {
         Schedule::rectified_flow_times(&times)
     }
 
-    /// A schedule of these sigmas, a row each, in the sense of [`level_of_sigma`](Self::level_of_sigma): the table of a batch whose
-    /// levels are continuous.
+    /// Returns a schedule with a row for each of these sigmas, in the sense of [`level_of_sigma`](Self::level_of_sigma): for a
+    /// batch whose levels are continuous.
     ///
     /// # Errors
-    /// As `level_of_sigma`; [`SamplerError::Schedule`] for none or too many.
+    /// As `level_of_sigma`; [`SamplerError::Schedule`] for no sigmas or too many.
     pub fn schedule_of_sigmas(&self, sigmas: &[f64]) -> Result<Schedule, SamplerError> {
         let levels = sigmas.iter().map(|&sigma| self.level_of_sigma(sigma)).collect::<Result<Vec<_>, _>>()?;
         Ok(self.schedule_of(&levels)?)
     }
 
-    /// A schedule of these times, a row each, in the sense of [`level_of_time`](Self::level_of_time).
+    /// Returns a schedule with a row for each of these times, in the sense of [`level_of_time`](Self::level_of_time).
     ///
     /// ```
     /// use tweedie::{Model, Quantity};
@@ -107,13 +110,13 @@ impl Model {
     /// ```
     ///
     /// # Errors
-    /// As `level_of_time`; [`SamplerError::Schedule`] for none or too many.
+    /// As `level_of_time`; [`SamplerError::Schedule`] for no times or too many.
     pub fn schedule_of_times(&self, times: &[f64]) -> Result<Schedule, SamplerError> {
         let levels = times.iter().map(|&time| self.level_of_time(time)).collect::<Result<Vec<_>, _>>()?;
         Ok(self.schedule_of(&levels)?)
     }
 
-    /// A schedule of these levels, a row each, on the process of the model.
+    /// Returns a schedule with a row for each of these levels, on the process of the model.
     ///
     /// # Errors
     /// [`ScheduleError::Empty`], [`ScheduleError::TooLong`].
@@ -121,7 +124,7 @@ impl Model {
         Schedule::on(self.process(), levels.to_vec())
     }
 
-    /// True if the network's time runs from noise to data.
+    /// Returns true if the network's time runs from noise to data.
     pub(in crate::math) const fn rises(&self) -> bool {
         matches!(self.told_number(), Told::RisingTime(_))
     }

@@ -1,10 +1,11 @@
-//! Tables of a model: noising, conversion, posterior means and losses of what its network puts out.
+//! Tables of a model: noising, conversion, posterior means and losses, in terms of its network's output.
 //!
-//! **Theory.** A network's output is its [prediction](Model::prediction) divided by a [factor](Model::output_factor): a sign, or a
-//! standard deviation of the data. Rows on the prediction become rows on the output by one product.
+//! **Theory.** A network's output is its [prediction](Model::prediction) divided by a [factor](Model::output_factor): a sign, or
+//! the standard deviation of the data. Rows on the prediction become rows on the output by one product.
 //!
-//! **Practice.** Each method takes the levels as a schedule: the model's [`timesteps`](Model::timesteps), or a row for each sample
-//! of a batch by [`schedule_of_times`](Model::schedule_of_times) and its like. A [`Map`](crate::gpu::Map) applies the table.
+//! **Practice.** Each method takes the levels as a schedule: the model's [`timesteps`](Model::timesteps), or one with a row for
+//! each sample of a batch from [`schedule_of_times`](Model::schedule_of_times) and similar methods. A [`Map`](crate::gpu::Map)
+//! applies the table.
 
 use super::level::NoiseLevel;
 use super::loss::Objective;
@@ -15,13 +16,14 @@ use crate::math::error::conversion::RowError;
 use crate::table::{Matrix, Table};
 
 impl Model {
-    /// The same network, read as one that predicts this quantity itself, without a factor.
+    /// Returns the model with this quantity as its prediction, without a factor.
     #[must_use]
     pub fn predicting(self, quantity: Quantity) -> Self {
         self.with_prediction(quantity)
     }
 
-    /// `in0 = x0`, `in1 = epsilon`; `out0 = x_t`, `out1` = the output that the network shall learn.
+    /// Returns the matrices of noising: `in0 = x0`, `in1 = epsilon`; `out0 = x_t`, `out1` = the output that the network should
+    /// learn.
     ///
     /// ```
     /// use tweedie::gpu::Map;
@@ -49,16 +51,17 @@ impl Model {
         Ok(Table::new(rows.collect::<Result<Vec<_>, _>>()?))
     }
 
-    /// The row of [`noising`](Self::noising) at a level.
+    /// Returns the row of [`noising`](Self::noising) at a level.
     ///
     /// # Errors
-    /// [`Undefined`] for a score without noise.
+    /// [`Undefined`] for a score where `sigma` is 0.
     pub fn noising_row(&self, level: NoiseLevel) -> Result<Matrix, Undefined> {
         let target = self.prediction().row(level)?;
         Ok([Quantity::Xt.row(level)?, target.map(|coefficient| coefficient / self.output_factor())])
     }
 
-    /// `in0 = x_t`, `in1` = the network's output; `out0 = wanted`, `out1 = second`, or 0.
+    /// Returns the matrices that convert the output: `in0 = x_t`, `in1` = the network's output; `out0 = wanted`,
+    /// `out1 = second`, or 0.
     ///
     /// # Errors
     /// [`Undefined`] for the first row at which one of the two is not determined.
@@ -77,12 +80,12 @@ impl Model {
         self.on_output(&levels.conversion_where_defined(self.prediction(), wanted, second))
     }
 
-    /// `in0 = x_t`, `in1` = the network's output; `out0` = the mean of `q(x_{t-1} | x_t, x0)`, `out1 = x0`, of levels each of which
-    /// leads to the one before.
+    /// Returns the matrices of the posterior mean: `in0 = x_t`, `in1` = the network's output; `out0` = the mean of
+    /// `q(x_{t-1} | x_t, x0)`, where `t-1` is the row before, `out1 = x0`.
     ///
     /// # Errors
     /// [`RowError::Undefined`] for the first row at which the output does not determine x0, [`RowError::Schedule`] for the first
-    /// one into which no forward step leads.
+    /// one to which no forward step leads.
     pub fn posterior_mean(&self, levels: &Schedule) -> Result<Table, RowError> {
         Ok(self.on_output(&levels.posterior_mean(self.prediction())?))
     }
@@ -93,13 +96,13 @@ impl Model {
         self.on_output(&levels.posterior_mean_where_defined(self.prediction()))
     }
 
-    /// The unweighted loss on the prediction, for [`Schedule::loss`] and [`Training`](crate::Training).
+    /// Returns the unweighted loss on the prediction, for [`Schedule::loss`] and [`Training`](crate::Training).
     #[must_use]
     pub fn objective(&self) -> Objective {
         Objective { factor: self.output_factor(), ..Objective::of(self.prediction()) }
     }
 
-    /// A table on `(x_t, prediction)` as one on `(x_t, output)`.
+    /// Converts a table on `(x_t, prediction)` into one on `(x_t, output)`.
     #[must_use]
     pub fn on_output(&self, table: &Table) -> Table {
         let factor = self.output_factor();

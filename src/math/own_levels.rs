@@ -1,12 +1,12 @@
-//! Steps from levels that a loop does not visit: tokens, frames or channels of a sample that are at levels of their own.
+//! Steps from levels that a loop does not visit: tokens, frames or channels of a sample that have levels of their own.
 //!
-//! **Theory.** Euler's method needs nothing but the level that it comes from and the one that it goes to, so each part of a sample
-//! may be at its own. Pipelines with conditions keep known parts near clean while the others are denoised: a token at level `s`
-//! goes to the noisiest level of the loop that is cleaner than it (`per_token_timesteps` of diffusers'
+//! **Theory.** Euler's method needs only the level from which it starts and the one to which it leads, so each part of a sample
+//! may have its own. Pipelines with conditions keep known parts near clean while the others are denoised: a token at level `s`
+//! goes to the noisiest level of the loop that is cleaner than `s` (`per_token_timesteps` of diffusers'
 //! `FlowMatchEulerDiscreteScheduler`, LTX-Video).
 //!
-//! **Practice.** A plan of [`Step`](crate::gpu::Step) with [timesteps of groups](crate::Timesteps::PerGroup) takes these rows beside those of
-//! the loop. Parts that are to stay as they are take [`StepRow::IDENTITY`].
+//! **Practice.** A plan of [`Step`](crate::gpu::Step) with [timesteps of groups](crate::Timesteps::PerGroup) takes these rows
+//! along with those of the loop. Parts that are not to change take [`StepRow::IDENTITY`].
 
 use crate::math::error::sampler::SamplerError;
 use crate::math::level::NoiseLevel;
@@ -15,11 +15,12 @@ use crate::math::quantity::Quantity;
 use crate::math::sampler::Sampler;
 use crate::table::step::StepRow;
 
-/// The least difference in sigma of a cleaner level: one that is nearer counts as the same (diffusers).
+/// The difference in sigma up to which two levels count as the same (diffusers).
 const NEAR: f64 = 1e-6;
 
 impl Model {
-    /// Euler's step between two levels: from a level to itself it leaves the sample as it is.
+    /// Returns the row of Euler's step between two levels. From a level to itself, and from a level without noise, it leaves
+    /// the sample unchanged.
     ///
     /// ```
     /// use tweedie::Model;
@@ -44,7 +45,7 @@ impl Model {
 }
 
 impl Sampler {
-    /// The noisiest level of the loop that is cleaner than this one by more than 1e-6 of sigma; `None` if none is.
+    /// Returns the noisiest level of the loop whose `sigma` is smaller than this level's by more than 1e-6; `None` if none is.
     #[must_use]
     pub fn level_below(&self, level: NoiseLevel) -> Option<NoiseLevel> {
         let reached = self.calls().iter().map(|call| call.row.known);

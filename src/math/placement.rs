@@ -26,27 +26,27 @@ pub enum Placement {
         /// The exponent.
         rho: f64,
     },
-    /// In equal steps of `ln(sigma)`.
+    /// In equal steps of `ln(sigma)` (k-diffusion).
     Exponential,
-    /// In powers of equal steps of `ln(sigma)`.
+    /// At `ln(sigma) = ln(sigma_min) + (1 - i/(n-1))^rho * ln(sigma_max/sigma_min)` (k-diffusion).
     Polyexponential {
         /// The exponent.
         rho: f64,
     },
-    /// At quantiles of a beta distribution.
+    /// At quantiles of a beta distribution between the ends (Lee et al. 2024, arXiv 2407.12173).
     Beta {
-        /// The first shape.
+        /// The first shape, in `0.1..=100`; 0.6 in diffusers.
         a: f64,
-        /// The second shape.
+        /// The second shape, in `0.1..=100`; 0.6 in diffusers.
         b: f64,
     },
-    /// At equal times of a continuous variance-preserving process.
+    /// At equal steps of time of a continuous variance-preserving process (Song et al. 2021, arXiv 2011.13456).
     Vp {
-        /// The rise of beta.
+        /// The rise of beta over the whole time, above 0.
         beta_d: f64,
-        /// The least beta.
+        /// The least beta, at least 0.
         beta_min: f64,
-        /// The least time.
+        /// The least time, above 0 and at most 1.
         least_time: f64,
     },
     /// At the times `1 - i/n` of a rectified flow, shifted; see [`flow::shifted`](super::flow::shifted).
@@ -54,7 +54,8 @@ pub enum Placement {
         /// The shift towards noise; 1 changes nothing.
         shift: f64,
     },
-    /// At equal times from 1 to `1/T`, whose ends are shifted before the list is: Stable Diffusion 3, and diffusers' class.
+    /// At equal steps between the shifted times 1 and `1/T`, all of which are then shifted again: Stable Diffusion 3, and
+    /// diffusers' `FlowMatchEulerDiscreteScheduler`.
     FlowEnds {
         /// The shift towards noise; 1 changes nothing.
         shift: f64,
@@ -62,16 +63,16 @@ pub enum Placement {
 }
 
 impl Placement {
-    /// Karras et al. 2022 (arXiv 2206.00364, table 1).
+    /// `rho = 7` (Karras et al. 2022, arXiv 2206.00364, table 1).
     pub(crate) const KARRAS: Self = Self::Karras { rho: 7.0 };
 
-    /// `steps` ratios of noise to signal from noisy to clean, between the ends `[sigma_min, sigma_max]`.
+    /// Returns `steps` ratios of noise to signal from noisy to clean, between the ends `[sigma_min, sigma_max]`.
     ///
-    /// Timesteps and the times of a flow or of a variance-preserving process lie where they are, whatever the ends. The
-    /// times of a flow are its sigmas.
+    /// Timesteps and the times of a flow or of a variance-preserving process do not depend on the ends. The sigmas of a flow
+    /// are its times.
     ///
     /// # Errors
-    /// [`SamplerError`]: a number of steps that is not possible, ends or parameters out of range.
+    /// [`SamplerError`] for a number of steps that is not possible, and for ends or parameters out of range.
     pub fn sigmas(self, schedule: &Schedule, steps: usize, [least, most]: [f64; 2]) -> Result<Vec<f64>, SamplerError> {
         match self {
             Self::Timesteps(spacing) => {
@@ -101,7 +102,7 @@ impl Placement {
         }
     }
 
-    /// The exponent, of a rule that has one.
+    /// The exponent, for a rule that has one.
     pub(in crate::math) const fn rho(self) -> Option<f64> {
         match self {
             Self::Karras { rho } | Self::Polyexponential { rho } => Some(rho),
@@ -109,7 +110,7 @@ impl Placement {
         }
     }
 
-    /// Its name in the catalogue.
+    /// The rule's name in the catalogue.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {

@@ -7,7 +7,7 @@
 //! mean     = sqrt(abar_s)*lost/(1-abar_t) * x0  +  sqrt(keep)*(1-abar_s)/(1-abar_t) * x_t
 //! variance = lost*(1-abar_s)/(1-abar_t)
 //! ```
-//! and with plain levels, where `p = (sigma_s*alpha_t)/(sigma_t*alpha_s)` is how much of the noise was there before:
+//! and with plain levels, where `p = (sigma_s*alpha_t)/(sigma_t*alpha_s)` is the share of the noise that was there before:
 //! ```text
 //! mean     = alpha_s*(1-p^2) * x0  +  p*(sigma_s/sigma_t) * x_t
 //! variance = sigma_s^2*(1-p^2)
@@ -15,11 +15,11 @@
 //!
 //! **Practice.** `1 - p^2` is `(1-p)*(1+p)`, and `1-p` is one difference of products over `sigma_t*alpha_s`, so nearby
 //! levels do not cancel. At the first timestep `s` is the clean sample and the posterior is x0 itself, with variance 0. At
-//! `sigma_t = 0` the limit `sigma_s = 0` first is taken: `x_s = alpha_s*x0`, variance 0.
+//! `sigma_t = 0` the limit is taken in which `sigma_s` goes to 0 first: `x_s = alpha_s*x0`, variance 0.
 
 use super::level::NoiseLevel;
 
-/// `x_s ~ N(coef_x0*x0 + coef_xt*x_t, variance)`.
+/// The posterior `x_s ~ N(coef_x0*x0 + coef_xt*x_t, variance)`, element by element.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Posterior {
     /// The clean sample's coefficient in the mean.
@@ -31,10 +31,10 @@ pub struct Posterior {
 }
 
 impl Posterior {
-    /// Creates the posterior from a noisy level to a cleaner one, of any family of levels.
+    /// Creates the posterior from a noisy level to a cleaner one, on any process.
     ///
-    /// `None` if no forward step leads from `cleaner` to `noisy`: the signal-to-noise ratio rises, or `cleaner` holds no
-    /// signal at all; or if the levels are so extreme that a coefficient leaves f64.
+    /// `None` if no forward step leads from `cleaner` to `noisy`, because the signal-to-noise ratio would rise or `cleaner`
+    /// holds no signal; or if the levels are so extreme that a coefficient leaves the range of f64.
     #[must_use]
     pub fn between(noisy: NoiseLevel, cleaner: NoiseLevel) -> Option<Self> {
         let added = cleaner.noise_added_by(noisy);
@@ -48,19 +48,19 @@ impl Posterior {
         let before = cleaner.sigma() / noisy.sigma();
         let p = shrink * before;
         let rest = added / noisy.sigma() / cleaner.alpha() * (1.0 + p);
-        // A square may leave f64 where the product does not.
+        // A square may leave the range of f64 where the product does not.
         let variance = cleaner.sigma() * (cleaner.sigma() * rest);
         let (coef_x0, coef_xt) = (cleaner.alpha() * rest, p * before);
         let finite = [coef_x0, coef_xt, variance].iter().all(|number| number.is_finite());
         finite.then_some(Self { coef_x0, coef_xt, variance })
     }
 
-    /// From `abar_t/abar_s` and 1 minus it, `abar_s`, `1 - abar_s` and `1 - abar_t`.
+    /// Creates the posterior from `abar_t/abar_s` and 1 minus it, `abar_s`, `1 - abar_s` and `1 - abar_t`.
     pub(super) fn of_transition(keep: f64, lost: f64, abar: f64, noise: f64, total: f64) -> Self {
         if noise == 0.0 {
             return Self::certain(abar.sqrt());
         }
-        // Where a product of two of them leaves f64, the quotient does not.
+        // Where the product underflows, the quotient does not.
         let variance = if lost * noise < f64::MIN_POSITIVE { lost * (noise / total) } else { lost * noise / total };
         Self { coef_x0: lost * abar.sqrt() / total, coef_xt: keep.sqrt() * noise / total, variance }
     }

@@ -1,7 +1,7 @@
 //! The times of RFD4-Proteina, from noise to data.
 //!
-//! **Theory.** Times are squares of equal steps (`power`), or fall on equal steps of the logarithm of the noise's share (`log`),
-//! and the last steps are finer by a whole factor. They start at 0.001, where a score is defined.
+//! **Theory.** Times are squares of equal steps (`power`), or lie at equal steps of the logarithm of the noise's share (`log`),
+//! and the last steps are finer by a whole factor. They start at about 0.001, where a score is defined.
 
 use super::check;
 use super::schedule::check_steps;
@@ -10,10 +10,10 @@ use crate::math::error::sampler::SamplerError;
 /// The time at which a run starts.
 const START: f64 = 1e-3;
 
-/// A time that is this far below the one that is asked for counts as it.
+/// A time at most this far below the requested start counts as the start.
 const NEAR: f64 = 1e-6;
 
-/// The least number of steps among which a later start is looked for, and their number for each step of the run.
+/// The steps among which a later start is located: at least the first number, and the second for each step of the run.
 const DENSE: [usize; 2] = [1000, 100];
 
 /// The most finer steps, and the largest factor.
@@ -22,7 +22,7 @@ const MOST: usize = 1 << 20;
 /// The rule that places the times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ProteinTimes {
-    /// Equal steps of the logarithm, instead of squares.
+    /// True for equal steps of the logarithm, false for squares.
     pub(crate) logarithmic: bool,
     /// The number of finer steps at the end.
     pub(crate) tail_steps: usize,
@@ -31,10 +31,11 @@ pub(crate) struct ProteinTimes {
 }
 
 impl ProteinTimes {
-    /// So many steps from the first time to 1, both of which are included.
+    /// Returns the `steps + 1` times of this many steps from the first time to 1, both of which are included.
     ///
     /// # Errors
-    /// [`SamplerError::Schedule`] for the count, [`SamplerError::Parameter`] for more finer steps than there are.
+    /// [`SamplerError::Schedule`] for the count, [`SamplerError::Parameter`] for a factor out of range or more finer steps
+    /// than fit.
     pub(crate) fn times(&self, steps: usize) -> Result<Vec<f64>, SamplerError> {
         check_steps(steps)?;
         if self.tail_steps == 0 {
@@ -43,7 +44,7 @@ impl ProteinTimes {
         let found = self.tail_multiplier as f64;
         let number = |name, expected, found| SamplerError::Parameter { name, expected, found };
         if !(2..=MOST).contains(&self.tail_multiplier) || self.tail_steps > MOST {
-            return Err(number("tail_step_multiplier", "a whole number from 2", found));
+            return Err(number("tail_step_multiplier", "a whole number from 2 to 1048576", found));
         }
         let finer = (self.tail_multiplier - 1).saturating_mul(self.tail_steps);
         let base = steps.checked_sub(finer).filter(|base| *base >= self.tail_steps);
@@ -57,13 +58,13 @@ impl ProteinTimes {
         Ok((0..all.len()).filter(kept).map(|i| all[i]).collect())
     }
 
-    /// So many steps of a run from this time, of which only the last are taken.
+    /// Returns the times of this many steps from about this time on: the last ones of a run of more steps.
     ///
     /// # Errors
     /// As [`times`](Self::times); [`SamplerError::Parameter`] for a time that is not in `0..1`.
     pub(crate) fn times_from(&self, steps: usize, start: f64) -> Result<Vec<f64>, SamplerError> {
         check::fraction("start_time", start)?;
-        check::positive("1 less start_time", 1.0 - start)?;
+        check::positive("1 - start_time", 1.0 - start)?;
         check_steps(steps)?;
         let dense = DENSE[0].max(steps.saturating_mul(DENSE[1]));
         let before = self.times(dense)?.iter().position(|&time| time >= start - NEAR).unwrap_or(dense);
@@ -80,7 +81,7 @@ impl ProteinTimes {
             let first = START.sqrt();
             return (0..=steps).map(|i| (first + part(i) * (1.0 - first)).powi(2)).collect();
         }
-        // The noise's share falls from 10^START to 10^-2; then the first time is moved to START and the last to 1.
+        // The noise's share falls from 10^START to 10^-2. The times are moved so that the first is START, then divided by the last.
         let share = |i: usize| 10f64.powf(-2.0 + (START + 2.0) * (1.0 - part(i)));
         let moved = |i: usize| (1.0 - share(i)) - (1.0 - share(0)) + START;
         (0..=steps).map(|i| moved(i) / moved(steps)).collect()
@@ -107,7 +108,7 @@ mod tests {
         for logarithmic in [true, false] {
             let rule = ProteinTimes { logarithmic, tail_steps: 0, tail_multiplier: 2 };
             let times = rule.times_from(20, 0.5).unwrap();
-            // Within a step of it: the run is one of a whole number of steps.
+            // Within a step of it, because the longer run has a whole number of steps.
             let apart = (times[0] - 0.5).abs();
             assert!(times.len() == 21 && apart < times[1] - times[0] && times[20] == 1.0, "{times:?}");
             assert_eq!(rule.times_from(4, 0.0).unwrap(), rule.times(4).unwrap());

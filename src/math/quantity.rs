@@ -9,7 +9,7 @@
 //! c1  = (x_t[0]*w[1] - x_t[1]*w[0]) / det
 //! ```
 //! The determinants are `-sigma` for x0, `alpha` for epsilon, `-alpha/sigma` for the score, `alpha + sigma` for flow and
-//! `alpha^2 + sigma^2` for v, which therefore is never singular; nor is EDM's network output, a rotation as v is. The
+//! `alpha^2 + sigma^2` for v, which is therefore never singular; nor is EDM's network output, which is a rotation like v. The
 //! hand-written conversions of Ho et al. 2020 (eq. 9 and 15), Salimans & Ho 2022 (appendix D) and Lipman et al. 2023 are
 //! all instances.
 //!
@@ -23,7 +23,7 @@ use crate::few::few;
 use std::fmt;
 use thiserror::Error;
 
-/// The meaning of a tensor.
+/// The meaning of a tensor: a row `(a, b)` that stands for `a*x0 + b*epsilon`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Quantity {
     /// The noisy sample `alpha*x0 + sigma*epsilon`: the observation.
@@ -42,14 +42,14 @@ pub enum Quantity {
     Edm(SigmaData),
     /// The velocity `x0 - epsilon` of a flow whose time runs from noise to data (Liu et al. 2022, arXiv 2209.03003).
     RisingFlow,
-    /// `cos(t)*z - sin(t)*x0` over the standard deviation of the data, where `z` has that of the data too: the output of
-    /// TrigFlow (Lu & Song 2024, arXiv 2410.11081, section 3). It is [`Edm`](Self::Edm) of the opposite sign, and `v_prediction` of
-    /// diffusers' EDM schedulers.
+    /// `(cos(t)*z - sin(t)*x0)/sigma_data`, where the noise `z` has the standard deviation `sigma_data` of the data: the output of
+    /// TrigFlow (Lu & Song 2024, arXiv 2410.11081, section 3). It is [`Edm`](Self::Edm) with the opposite sign, and the
+    /// `v_prediction` of diffusers' EDM schedulers.
     TrigFlow(SigmaData),
 }
 
 impl Quantity {
-    /// All quantities; EDM's with the paper's standard deviation of the data.
+    /// All quantities; EDM's and TrigFlow's with a `sigma_data` of 0.5, that of EDM's paper.
     pub const ALL: [Self; 9] = [
         Self::Xt,
         Self::X0,
@@ -62,7 +62,7 @@ impl Quantity {
         Self::TrigFlow(SigmaData::KARRAS),
     ];
 
-    /// The name in the [catalogue](Self::CATALOGUE), which is the field's where it has one.
+    /// The name in the [catalogue](Self::CATALOGUE): the usual one in the field, where there is one.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -90,7 +90,7 @@ impl Quantity {
         }
     }
 
-    /// The standard deviation of the data, of the output of a preconditioned network.
+    /// The standard deviation of the data with which EDM's or TrigFlow's output is defined; `None` for other quantities.
     #[must_use]
     pub const fn sigma_data(self) -> Option<SigmaData> {
         match self {
@@ -99,16 +99,16 @@ impl Quantity {
         }
     }
 
-    /// True for a velocity of rectified flow, of either sign.
+    /// Returns true for the velocity of rectified flow, of either sign.
     #[must_use]
     pub const fn is_flow(self) -> bool {
         matches!(self, Self::Flow | Self::RisingFlow)
     }
 
-    /// The coefficients `(a, b)` of `a*x0 + b*epsilon` at a noise level.
+    /// Returns the coefficients `(a, b)` of `a*x0 + b*epsilon` at a noise level.
     ///
     /// # Errors
-    /// [`Undefined`] for the score at `sigma = 0`, or so near it that `1/sigma` is beyond f64.
+    /// [`Undefined`] for the score at `sigma = 0`, or so near it that `1/sigma` is beyond the range of f64.
     pub fn row(self, level: NoiseLevel) -> Result<[f64; 2], Undefined> {
         let (alpha, sigma) = (level.alpha(), level.sigma());
         let row = match self {
@@ -132,15 +132,15 @@ impl fmt::Display for Quantity {
     }
 }
 
-/// `(c0, c1)` with `wanted = c0*x_t + c1*given` at a noise level: every conversion.
+/// Returns `(c0, c1)` with `wanted = c0*x_t + c1*given` at a noise level: every conversion is such a pair.
 ///
-/// Special cases: a quantity given is itself, `(0, 1)`, and the noisy sample is itself, `(1, 0)`, at every level. Where
-/// `given` and `x_t` are parallel, a wanted row that is parallel to them is still determined (score and epsilon at
-/// `alpha = 0`), from the prediction if that is possible.
+/// Special cases, at every level: `(0, 1)` where `wanted` is `given`, and `(1, 0)` for any other `given` where `wanted` is the
+/// noisy sample. Where `given` and `x_t` are parallel, a wanted row that is parallel to them is still determined (score and
+/// epsilon at `alpha = 0`), from the prediction if possible.
 ///
 /// # Errors
 /// [`Undefined`] if the two do not determine `wanted`: epsilon to x0 at `alpha = 0`, x0 to epsilon at `sigma = 0`, the
-/// noisy sample alone to anything else, a score at `sigma = 0`; or if a coefficient is beyond f64.
+/// noisy sample alone to anything else, a score at `sigma = 0`; or if a coefficient is beyond the range of f64.
 ///
 /// ```
 /// use tweedie::math::{NoiseLevel, Quantity, solve};
@@ -174,15 +174,15 @@ fn coordinates(level: NoiseLevel, given: Quantity, wanted: Quantity) -> Option<[
     finite([times_power(c0, of_w - of_x), times_power(c1, of_w - of_p)])
 }
 
-/// The row divided by the power of two of its larger number, and the exponent: its products stay within f64, and usually nothing
-/// is rounded.
+/// The row divided by the power of two of its larger number, and the exponent. Products then stay within the range of f64, and
+/// the division is usually exact.
 fn unit(row: [f64; 2]) -> ([f64; 2], i32) {
     let larger = row[0].abs().max(row[1].abs());
     let exponent = (larger.to_bits() >> 52) as i32 - 1023;
     (row.map(|number| times_power(number, -exponent)), exponent)
 }
 
-/// `number * 2^exponent`, where the power alone may be beyond f64.
+/// `number * 2^exponent`, where the power alone may be beyond the range of f64.
 fn times_power(number: f64, exponent: i32) -> f64 {
     let half = exponent / 2;
     number * 2f64.powi(half) * 2f64.powi(exponent - half)
@@ -193,7 +193,7 @@ fn cross(a: [f64; 2], b: [f64; 2]) -> f64 {
     difference_of_products(a[0], b[1], a[1], b[0])
 }
 
-/// `k` with `row = k*base`, if there is one.
+/// The number `k` with `row = k*base`, if there is one.
 fn multiple(row: [f64; 2], base: [f64; 2]) -> Option<f64> {
     let longer = usize::from(base[1].abs() > base[0].abs());
     (base[longer] != 0.0 && cross(row, base) == 0.0).then(|| row[longer] / base[longer])
@@ -211,13 +211,13 @@ pub(super) fn undefined(level: NoiseLevel, given: Option<Quantity>, wanted: Quan
 /// A quantity that is not determined at a noise level.
 ///
 /// At `alpha = 0` (zero terminal SNR) the noisy sample is pure noise: epsilon says nothing about x0. At `sigma = 0` it is
-/// the clean sample: x0 says nothing about epsilon. The same error reports coefficients beyond the range of f64.
+/// a multiple of the clean sample: x0 says nothing about epsilon. The same error reports coefficients beyond the range of f64.
 #[derive(Clone, Debug, PartialEq, Error)]
 #[error("{}", self.message())]
 pub struct Undefined {
     /// The quantity asked for.
     pub wanted: Quantity,
-    /// The prediction that is known beside the noisy sample; `None` if x0 and epsilon are known.
+    /// The prediction that is known besides the noisy sample; `None` if x0 and epsilon are known.
     pub given: Option<Quantity>,
     /// The signal's coefficient there.
     pub alpha: f64,

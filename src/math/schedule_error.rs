@@ -3,7 +3,7 @@
 use crate::few::few;
 use thiserror::Error;
 
-/// Errors of building a schedule, or a table of it.
+/// Errors of building a schedule, or a table from one.
 #[derive(Clone, Debug, PartialEq, Error)]
 #[non_exhaustive]
 pub enum ScheduleError {
@@ -98,8 +98,8 @@ pub enum ScheduleError {
         /// The number of timesteps.
         steps: usize,
     },
-    /// A posterior from a timestep to one that is not cleaner in the order of the schedule.
-    #[error("a posterior leads to an earlier timestep, found {from} to {to}")]
+    /// A posterior from a timestep to the same or a later one.
+    #[error("a posterior leads to an earlier timestep; found one from {from} to {to}")]
     Order {
         /// The timestep of the observation.
         from: usize,
@@ -107,21 +107,23 @@ pub enum ScheduleError {
         to: usize,
     },
     /// A posterior at a timestep where the signal rises, so that no forward step leads there, or where levels are so
-    /// extreme that its coefficients leave f64.
+    /// extreme that its coefficients leave the range of f64.
     #[error("no forward step leads to timestep {timestep}: the signal rises there, or its levels are too extreme")]
     NotMarkov {
         /// The noisier timestep.
         timestep: usize,
     },
-    /// The zero-terminal-SNR rescale divides by `sqrt(abar_0) - sqrt(abar_{T-1})`, or meets more noise than at the end.
-    #[error("no zero-terminal-SNR rescale: sqrt(alphas_cumprod) goes from {first} to {last}, and must fall to its least value", first = few(.first), last = few(.last))]
+    /// A schedule without a zero-terminal-SNR rescale: `sqrt(abar_0) - sqrt(abar_{T-1})`, by which it divides, is not above 0,
+    /// or some timestep has less signal than the last.
+    #[error("no zero-terminal-SNR rescale: sqrt(alphas_cumprod) must fall to its least value at the end, found {first} to {last}", first = few(.first), last = few(.last))]
     NoRescale {
         /// `sqrt(abar_0)`.
         first: f64,
         /// `sqrt(abar_{T-1})`.
         last: f64,
     },
-    /// The betas of a schedule that has none (variance exploding, rectified flow, plain levels).
-    #[error("this schedule has no betas: it is not variance preserving")]
+    /// The betas of a schedule that was not built from betas or `alphas_cumprod` (variance exploding, rectified flow, TrigFlow,
+    /// plain levels).
+    #[error("this schedule has no betas: it was not built from betas or alphas_cumprod")]
     NoBetas,
 }

@@ -1,11 +1,11 @@
 //! Lists of noise-to-signal ratios, "sigmas".
 //!
-//! **Theory.** Samplers that work in `sigma/alpha` choose its values freely: Karras et al. 2022 (arXiv 2206.00364, eq. 5)
-//! in equal steps of `sigma^(1/rho)`, others in equal steps of its logarithm, along the beta distribution (Lee et al.
-//! 2024, arXiv 2407.12173), or in the time of a continuous VP process (Song et al. 2021, arXiv 2011.13456).
+//! **Theory.** Samplers that work in `sigma/alpha` choose its values freely: in equal steps of `sigma^(1/rho)` (Karras et
+//! al. 2022, arXiv 2206.00364, eq. 5), in equal steps of its logarithm, along the beta distribution (Lee et al. 2024, arXiv
+//! 2407.12173), or in the time of a continuous VP process (Song et al. 2021, arXiv 2011.13456).
 //!
-//! **Practice.** Lists run from noisy to clean, from exactly the largest to exactly the least sigma that was given, and do
-//! not include the final 0. A list of one sigma has the largest.
+//! **Practice.** Lists run from noisy to clean, from the largest to the least sigma where these are given (exactly these,
+//! except that the largest of a beta list is rounded), and do not include the final 0. A list of one sigma holds the largest.
 
 use super::beta_distribution::quantile;
 use super::check;
@@ -18,7 +18,7 @@ use crate::math::schedule_error::ScheduleError;
 /// `(sigma_max^(1/rho) + i/(n-1)*(sigma_min^(1/rho) - sigma_max^(1/rho)))^rho` (Karras et al. 2022, eq. 5; `rho = 7`).
 ///
 /// # Errors
-/// [`SamplerError::Schedule`]; see [`edm_sigmas`].
+/// [`SamplerError::Schedule`] with the errors of [`Schedule::edm`](super::schedule::Schedule::edm).
 pub(super) fn karras(n: usize, sigma_min: f64, sigma_max: f64, rho: f64) -> Result<Vec<f64>, SamplerError> {
     let mut sigmas = edm_sigmas(n, sigma_min, sigma_max, rho)?;
     sigmas.reverse();
@@ -36,7 +36,8 @@ pub(super) fn exponential(n: usize, sigma_min: f64, sigma_max: f64) -> Result<Ve
 /// `ln(sigma) = ln(sigma_min) + (1 - i/(n-1))^rho * ln(sigma_max/sigma_min)` (k-diffusion).
 ///
 /// # Errors
-/// [`SamplerError::Parameter`], [`SamplerError::Schedule`] for the count and for ends in the wrong order.
+/// [`SamplerError::Parameter`] for ends that are not above 0, [`SamplerError::Schedule`] for the count, for ends in the wrong
+/// order and for a `rho` out of range.
 pub(super) fn polyexponential(n: usize, sigma_min: f64, sigma_max: f64, rho: f64) -> Result<Vec<f64>, SamplerError> {
     check_ends(n, sigma_min, sigma_max)?;
     check_rho(rho)?;
@@ -50,7 +51,7 @@ pub(super) fn polyexponential(n: usize, sigma_min: f64, sigma_max: f64, rho: f64
 }
 
 /// `sigma_min + q*(sigma_max - sigma_min)` with `q` the quantiles of the beta distribution at equal steps (Lee et al. 2024;
-/// diffusers takes `a = b = 0.6`).
+/// `a = b = 0.6` in diffusers).
 ///
 /// # Errors
 /// [`SamplerError::Parameter`]: `a` and `b` must be within 0.1..=100; [`SamplerError::Schedule`] for the count and for
@@ -63,10 +64,10 @@ pub(super) fn beta(n: usize, sigma_min: f64, sigma_max: f64, a: f64, b: f64) -> 
 }
 
 /// `sqrt(exp(beta_d*t^2/2 + beta_min*t) - 1)` with `t` from 1 to `least_time` in equal steps: the continuous VP process
-/// (Song et al. 2021, eq. 32-33; k-diffusion takes `beta_d = 19.9`, `beta_min = 0.1`, `least_time = 0.001`).
+/// (Song et al. 2021, eq. 32-33; in k-diffusion `beta_d = 19.9`, `beta_min = 0.1`, `least_time = 0.001`).
 ///
 /// # Errors
-/// [`SamplerError::Parameter`]; [`SamplerError::Schedule`] for the count.
+/// [`SamplerError::Parameter`]; [`SamplerError::Schedule`] for the count and for sigmas beyond the range of f64.
 pub(super) fn variance_preserving(
     n: usize,
     beta_d: f64,

@@ -4,8 +4,8 @@
 //! trailing and linspace begin at the noisiest timestep (Lin et al. 2023, arXiv 2305.08891, section 3.3 and table 2).
 //! guided-diffusion divides the timesteps into sections instead (Nichol & Dhariwal 2021, arXiv 2102.09672, section 4).
 //!
-//! **Practice.** Lists run from noisy to clean, have exactly `n` entries, all different and all in the schedule. Halves
-//! are rounded to even, as numpy does.
+//! **Practice.** Lists run from noisy to clean and have exactly `n` entries, all different and all in the schedule. Halves
+//! are rounded to even, as in numpy.
 
 use super::check;
 use super::schedule::check_steps as check_timesteps;
@@ -15,33 +15,33 @@ use std::str::FromStr;
 /// A rule that chooses `n` timesteps from `T`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Spacing {
-    /// Multiples of `T/n`, rounded down, plus an offset: begins below the noisiest timestep, ends at the offset.
+    /// Multiples of `floor(T/n)`, plus an offset: ends at the offset and usually begins below the noisiest timestep.
     Leading {
-        /// Offset that is added to each timestep (`steps_offset`): 0, or 1 for Stable Diffusion.
+        /// The offset that is added to each timestep (`steps_offset`): 0, or 1 for Stable Diffusion.
         offset: usize,
     },
-    /// `round(T - i*T/n) - 1`: begins at the noisiest timestep, ends above 0.
+    /// `round(T - i*T/n) - 1`: begins at the noisiest timestep, ends at `round(T/n) - 1`.
     Trailing,
     /// Equal steps from the noisiest timestep to 0.
     Linspace,
 }
 
 impl Spacing {
-    /// The timesteps, from noisy to clean.
+    /// Returns `steps` of this many timesteps, from noisy to clean.
     ///
     /// # Errors
     /// [`SamplerError::NoSteps`], [`SamplerError::TooManySteps`]; [`SamplerError::Spacing`] if an offset leads out of the
-    /// schedule.
+    /// schedule; [`SamplerError::Schedule`] for a schedule of no timesteps or too many.
     pub fn timesteps(self, timesteps: usize, steps: usize) -> Result<Vec<usize>, SamplerError> {
         check_steps(steps, timesteps)?;
         self.whole(timesteps, steps, steps)
     }
 
-    /// The timesteps without a timestep 0 at the end, as DPM-Solver and UniPC of diffusers: leading and linspace place
+    /// Returns the timesteps without a timestep 0 at the end, as in diffusers' DPM-Solver and UniPC: leading and linspace place
     /// `n + 1` and leave the last out.
     ///
     /// # Errors
-    /// As [`timesteps`](Self::timesteps).
+    /// As [`timesteps`](Self::timesteps); leading and linspace take at most `T - 1` steps.
     pub fn timesteps_before_zero(self, timesteps: usize, steps: usize) -> Result<Vec<usize>, SamplerError> {
         check_steps(steps, timesteps)?;
         match self {
@@ -53,7 +53,7 @@ impl Spacing {
         }
     }
 
-    /// The timesteps without rounding to whole ones: linspace as in diffusers' Euler and Heun. The others are whole.
+    /// Returns the timesteps, those of linspace without rounding, as in diffusers' Euler and Heun. The others are whole anyway.
     ///
     /// # Errors
     /// As [`timesteps`](Self::timesteps).
@@ -67,9 +67,9 @@ impl Spacing {
         }
     }
 
-    /// The timesteps of latent consistency models (Luo et al. 2023, arXiv 2310.04378, section 4.3): `steps` of the
-    /// `original` ones, evenly spaced and ending at the noisiest, on which the model was distilled. `strength` in `0..=1`
-    /// takes only the cleaner part of them.
+    /// Returns the timesteps of latent consistency models (Luo et al. 2023, arXiv 2310.04378, section 4.3): `steps` of the
+    /// `original` ones on which the model was distilled, which are the multiples of `floor(T/original)`, less 1. A `strength`
+    /// in `0..=1` takes only the cleaner part of them.
     ///
     /// # Errors
     /// [`SamplerError::NoSteps`]; [`SamplerError::TooManySteps`] for more steps than original ones or more original ones than
@@ -90,7 +90,7 @@ impl Spacing {
         Ok((0..steps).map(|i| (usable - place(i)) * stride - 1).collect())
     }
 
-    /// The first `take` of `points` places, as timesteps.
+    /// The first `take` of `points` places, rounded to timesteps.
     fn whole(self, timesteps: usize, points: usize, take: usize) -> Result<Vec<usize>, SamplerError> {
         let places = self.places(timesteps, points).into_iter().take(take);
         let mut list: Vec<usize> = places.map(|place| place.round_ties_even() as usize).collect();
@@ -108,7 +108,7 @@ impl Spacing {
         let place = |i: usize| match self {
             Self::Leading { offset } => ((points - 1 - i) * (timesteps / points)) as f64 + offset as f64,
             Self::Trailing => {
-                // The step as numpy.arange takes it, so that halves fall to the same side.
+                // The step as numpy.arange computes it, so that halves fall on the same side.
                 let step = (all - all / points as f64) - all;
                 (all + i as f64 * step).round_ties_even() - 1.0
             }
@@ -119,20 +119,21 @@ impl Spacing {
     }
 }
 
-/// The respacing of guided-diffusion: the number of timesteps taken from each of equal sections of the schedule.
+/// The respacing of guided-diffusion: how many timesteps are taken from each of equal sections of the schedule.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Sections {
-    /// The number of timesteps from each section, evenly spaced and with both ends.
+    /// The number of timesteps from each section, evenly spaced from its first to its last; a single one is the first.
     Counts(Vec<usize>),
-    /// This many timesteps from timestep 0 on, by the first whole stride that gives exactly this number (`ddimN`).
+    /// This many timesteps from timestep 0 on, at the smallest whole stride that gives exactly this number (`ddimN`).
     Ddim(usize),
 }
 
 impl Sections {
-    /// The timesteps, from noisy to clean.
+    /// Returns the timesteps of a schedule of this many, from noisy to clean.
     ///
     /// # Errors
-    /// [`SamplerError::Sections`] if a section has fewer timesteps than are to be taken, or no stride fits.
+    /// [`SamplerError::Sections`] if a section has fewer timesteps than are to be taken, none are to be taken, or no stride
+    /// fits; [`SamplerError::Schedule`] for a schedule of no timesteps or too many.
     pub fn timesteps(&self, timesteps: usize) -> Result<Vec<usize>, SamplerError> {
         check_timesteps(timesteps)?;
         let found = match self {
@@ -182,7 +183,7 @@ impl std::fmt::Display for Sections {
     }
 }
 
-/// `"ddim25"` or counts as `"10,15,20"`.
+/// Reads `"ddim25"`, or counts such as `"10,15,20"`.
 impl FromStr for Sections {
     type Err = SamplerError;
 

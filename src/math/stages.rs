@@ -1,22 +1,22 @@
 //! Stages of a pyramid: a flow whose first steps are taken at low resolution.
 //!
 //! **Theory.** The times of a flow are split into ranges, one for each resolution (Jin et al. 2024, arXiv 2410.05954). Between two
-//! stages the sample is upsampled and noised, which lifts the level at which the next one starts: from `1 - s` to
-//! `(1 - s)/(sqrt(1 + 1/gamma)*s + 1 - s)` of signal. Each stage runs from almost pure noise of its own to its clean sample, while
-//! the network is told the part of the whole range that falls on the stage.
+//! stages the sample is upsampled and noised, which raises the noise at which the next one starts: the signal falls from `1 - s`
+//! to `(1 - s)/(sqrt(1 + 1/gamma)*s + 1 - s)`. Each stage runs in a flow of its own, from almost pure noise to the stage's clean
+//! sample, while the network is given the part of the whole range that falls to the stage.
 //!
-//! **Practice.** The grid of a stage is a list of its own sigmas and of what the network is told there. The upsampling is the
-//! caller's, by [`start`](Stages::start) and [`end`](Stages::end).
+//! **Practice.** The grid of a stage lists its own sigmas and the timesteps that the network is given there. The caller does the
+//! upsampling, from [`end`](Stages::end) of a stage to [`start`](Stages::start) of the next.
 
 use super::check;
 use super::flow;
 use super::schedule::check_steps;
 use crate::math::error::sampler::SamplerError;
 
-/// The first sigma of a stage, and the largest timestep that is told.
+/// The first sigma of a stage, and the largest timestep that the network is given.
 const FIRST: [f64; 2] = [0.999, 999.0];
 
-/// The share of the last stage's end among the levels.
+/// The share of the whole range at which the last stage ends.
 const LAST_SHARE: f64 = 0.999_999_999_999_999_9;
 
 /// The stages of a flow, as Helios runs them.
@@ -38,12 +38,13 @@ pub struct Stages {
 }
 
 impl Stages {
-    /// Stages over a flow of this many timesteps with this shift; `range` are their ends as parts of the timesteps, from 0 to 1,
-    /// and `gamma` the correlation of noise that upsampling leaves, above 0.
+    /// Creates the stages of a flow of this many timesteps with this shift. `range` holds their ends as fractions of the
+    /// timesteps, rising from 0 to 1, one more than there are stages; `gamma`, above 0, is the correlation of the noise that
+    /// upsampling leaves.
     ///
     /// # Errors
-    /// [`SamplerError::Parameter`] for numbers out of range or ends that do not rise, [`SamplerError::Schedule`] for the
-    /// number of timesteps.
+    /// [`SamplerError::Parameter`] for numbers out of range, ends that do not rise or fewer than two of them,
+    /// [`SamplerError::Schedule`] for the number of timesteps.
     pub fn new(timesteps: usize, shift: f64, range: &[f64], gamma: f64) -> Result<Self, SamplerError> {
         check_steps(timesteps)?;
         check::positive("gamma", gamma)?;
@@ -52,7 +53,7 @@ impl Stages {
         }
         let rises = range.len() > 1 && range.windows(2).all(|pair| pair[0] < pair[1]);
         if !rises {
-            let (name, expected, found) = ("stage_range", "ends that rise, one more than stages", range.len() as f64);
+            let (name, expected, found) = ("stage_range", "a list of at least 2 rising ends", range.len() as f64);
             return Err(SamplerError::Parameter { name, expected, found });
         }
         // The time of place `j`, from noisy to clean.
@@ -90,29 +91,30 @@ impl Stages {
         self.levels.is_empty()
     }
 
-    /// The time at which a stage starts, after the sample has been upsampled and noised; `None` for a stage that is not there.
+    /// The time at which a stage starts, after the sample has been upsampled and noised; `None` for a stage that does not exist.
     #[must_use]
     pub fn start(&self, stage: usize) -> Option<f64> {
         self.levels.get(stage).map(|[start, _]| *start)
     }
 
-    /// The time at which a stage ends: 0 for the last; `None` for a stage that is not there.
+    /// The time at which a stage ends: 0 for a last one that ends at 1 in `range`; `None` for a stage that does not exist.
     #[must_use]
     pub fn end(&self, stage: usize) -> Option<f64> {
         self.levels.get(stage).map(|[_, end]| *end)
     }
 
-    /// The largest and the least timestep of a stage.
+    /// The largest and the least timestep that the network is given in a stage.
     pub(crate) fn told(&self, stage: usize) -> Result<[f64; 2], SamplerError> {
-        let (name, expected, found) = ("a stage", "one that there is", stage as f64);
+        let (name, expected, found) = ("a stage", "below the number of stages", stage as f64);
         let [most, least] = *self.told.get(stage).ok_or(SamplerError::Parameter { name, expected, found })?;
         Ok([most, self.but_the_last([most, least])])
     }
 
-    /// The sigmas of this many steps of a stage, from noisy to clean, in its own flow, and what the network is told at each.
+    /// Returns the sigmas of this many steps of a stage, from noisy to clean in its own flow, and the timesteps that the network
+    /// is given at each.
     ///
     /// # Errors
-    /// [`SamplerError::Parameter`] for a stage that is not there, [`SamplerError::Schedule`] for the number of steps.
+    /// [`SamplerError::Parameter`] for a stage that does not exist, [`SamplerError::Schedule`] for the number of steps.
     pub fn grid(&self, stage: usize, steps: usize) -> Result<[Vec<f64>; 2], SamplerError> {
         check_steps(steps)?;
         let even = |[most, least]: [f64; 2]| {
@@ -122,14 +124,14 @@ impl Stages {
         Ok([even([FIRST[0], self.but_the_last([FIRST[0], 0.0])]), even(self.told(stage)?)])
     }
 
-    /// The last but one of as many equal steps as there are timesteps.
+    /// The last point before `least` of as many equal steps from `most` to `least` as there are timesteps.
     fn but_the_last(&self, [most, least]: [f64; 2]) -> f64 {
         let all = self.timesteps as f64;
         most + (all - 1.0) / all * (least - most)
     }
 }
 
-/// The level of a sample that was upsampled and noised so that its noise is white again.
+/// The time of a sample that was upsampled and noised so that its noise is white again.
 fn renoised(time: f64, gamma: f64) -> f64 {
     let signal = 1.0 - time;
     1.0 - signal / ((1.0 + 1.0 / gamma).sqrt() * time + signal)

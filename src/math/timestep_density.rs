@@ -1,6 +1,6 @@
 //! Distributions of training timesteps.
 //!
-//! **Theory.** A distribution over timesteps is a division of the 2^32 random words into consecutive ranges, one a
+//! **Theory.** A distribution over timesteps is a division of the 2^32 random words into consecutive ranges, one per
 //! timestep. The word of a sample is the first of its Philox block (see [`noise`](crate::noise)), so its timestep depends
 //! only on (seed, stream, global sample index), not on the batch or on the number of machines that share the work.
 //! Stratified sampling replaces the word `w` of a sample by one from the sample's own share of all words,
@@ -8,7 +8,7 @@
 //! (stratum*2^32 + w) / batch        stratum = (sample + shift) mod batch
 //! ```
 //! which spreads a batch evenly (the low-discrepancy sampler of Kingma et al. 2021, arXiv 2107.00630, appendix I.1).
-//! The shift is drawn for each stream, so every single sample keeps the whole distribution.
+//! The shift is drawn anew for each stream, so the timestep of any one sample still has the whole distribution.
 //!
 //! The distributions themselves are [`Density`]s on a continuous time in `0..=1`, 1 being pure noise, cut into the steps
 //! `t/T..(t+1)/T`; EDM's is a density on `sigma`, and a draw goes to the nearest timestep.
@@ -36,15 +36,15 @@ pub enum Density {
     Uniform,
     /// `sigmoid` of a normal (Esser et al. 2024, arXiv 2403.03206, eq. 19, Stable Diffusion 3): noisier for a higher mean.
     ///
-    /// diffusers draws the same number and uses it as an index into timesteps that fall: its mean has the other sign.
+    /// diffusers draws the same number and uses it as an index into falling timesteps: its mean has the opposite sign.
     LogitNormal {
         /// The mean of the normal: 0 in the paper.
         mean: f64,
         /// Its standard deviation, above 0: 1 in the paper.
         deviation: f64,
     },
-    /// `1 - u - scale*(cos(pi*u/2)^2 - 1 + u)` of a uniform `u` (Esser et al. 2024, eq. 20): the middle for a positive
-    /// scale, the ends for a negative one.
+    /// `1 - u - scale*(cos(pi*u/2)^2 - 1 + u)` of a uniform `u` (Esser et al. 2024, eq. 20): favours the middle for a
+    /// positive scale, the ends for a negative one.
     Mode {
         /// In `-1..=2/(pi - 2)`; 1.29 in the paper.
         scale: f64,
@@ -59,20 +59,20 @@ pub enum Density {
 }
 
 impl Density {
-    /// Draws noise levels of a batch: times in `0..=1`, for [`LogNormal`](Self::LogNormal) the ratio `sigma/alpha`.
+    /// Draws the noise levels of a batch: times in `0..=1`, for [`LogNormal`](Self::LogNormal) ratios `sigma/alpha`.
     ///
-    /// A batch's own levels are a schedule, with the sample's index for a timestep:
+    /// To train on them, make a schedule of them, whose timesteps are the indices of the samples:
     /// [`Schedule::variance_exploding`], [`Schedule::rectified_flow_times`].
     ///
     /// # Errors
-    /// [`DrawError::Parameter`].
+    /// [`DrawError::Parameter`] for a parameter of the density out of range.
     pub fn draw(self, key: NoiseKey, batch: usize) -> Result<Vec<f64>, DrawError> {
         self.check()?;
         let uniform = |word: u32| (f64::from(word) + 0.5) / WORDS as f64;
         Ok(samples(key, batch).map(|sample| self.quantile(uniform(word(key, sample, 0)))).collect())
     }
 
-    /// The probability of at most `x`.
+    /// The probability of a draw of at most `x`.
     fn cdf(self, x: f64) -> f64 {
         match self {
             Self::Uniform => x.clamp(0.0, 1.0),
@@ -113,7 +113,7 @@ impl Density {
 /// A distribution over the timesteps `0..T`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TimestepDensity {
-    /// Timestep `t` has the words from the end of `t - 1` on, up to `ends[t]` and without it.
+    /// Timestep `t` has the words `ends[t - 1]..ends[t]`, timestep 0 those from 0 on.
     ends: Vec<u64>,
 }
 
@@ -128,11 +128,12 @@ impl TimestepDensity {
         Ok(Self { ends: ends.collect() })
     }
 
-    /// Creates a density over a schedule's timesteps.
+    /// Creates the distribution that a density gives to a schedule's timesteps. Levels beyond the ends of the schedule go to the
+    /// nearest timestep.
     ///
     /// # Errors
-    /// [`DrawError::Parameter`]; for [`Density::LogNormal`] [`DrawError::Order`] unless the noise rises, and
-    /// [`DrawError::Nothing`] is never returned: levels beyond the ends go to the nearest timestep.
+    /// [`DrawError::Parameter`] for a parameter of the density out of range; for [`Density::LogNormal`] also
+    /// [`DrawError::Order`] unless the ratio of noise to signal rises with the timestep.
     pub fn of(schedule: &Schedule, density: Density) -> Result<Self, DrawError> {
         density.check()?;
         let steps = schedule.len();
@@ -168,7 +169,7 @@ impl TimestepDensity {
         Ok(Self::rising(sums.into_iter().map(|sum| (sum / total * WORDS as f64).round() as u64)))
     }
 
-    /// Keeps ends rising after rounding, and assigns every word to a timestep.
+    /// Creates the distribution from ends, which are kept rising in spite of rounding and at most 2^32.
     fn rising(ends: impl Iterator<Item = u64>) -> Self {
         let ends = ends.scan(0, |last, end: u64| {
             *last = end.clamp(*last, WORDS);
@@ -203,7 +204,7 @@ impl TimestepDensity {
         (end - before) as f64 / WORDS as f64
     }
 
-    /// `1/(T*probability)`: with it, a weighted loss has the mean that uniform timesteps would give. `None` for a
+    /// The importance weight `1/(T*probability)`, with which a loss has the mean that uniform timesteps would give. `None` for a
     /// timestep that is never drawn.
     #[must_use]
     pub fn importance(&self, timestep: usize) -> Option<f64> {
@@ -223,8 +224,8 @@ impl TimestepDensity {
         self.draw_groups(key, batch, 1)
     }
 
-    /// Draws a timestep for each group of each sample, `[batch, groups]`: of tokens, frames or channels that have noise levels of
-    /// their own. The first group's are those of [`draw`](Self::draw).
+    /// Draws a timestep for each group of each sample, `[batch, groups]`: for tokens, frames or channels that have noise levels of
+    /// their own. The first group of each sample gets the timestep of [`draw`](Self::draw).
     #[must_use]
     pub fn draw_groups(&self, key: NoiseKey, batch: usize, groups: u32) -> Vec<u32> {
         let of_sample = |sample| (0..groups).map(move |group| self.at(word(key, sample, group)));
@@ -240,7 +241,7 @@ impl TimestepDensity {
         self.draw_groups_stratified(key, batch, 1, whole)
     }
 
-    /// The same for each group of each sample, `[batch, groups]`: those of a group are spread evenly.
+    /// Draws such timesteps for each group of each sample, `[batch, groups]`: those of one group are spread evenly over the samples.
     #[must_use]
     pub fn draw_groups_stratified(&self, key: NoiseKey, batch: usize, groups: u32, whole: u32) -> Vec<u32> {
         let whole = u64::from(whole.max(1));
@@ -253,17 +254,17 @@ impl TimestepDensity {
     }
 }
 
-/// The word that decides the timestep of a sample's group.
+/// The random word of the timestep of a sample's group.
 fn word(key: NoiseKey, sample: u64, group: u32) -> u32 {
     key.words_of(block(group), sample)[0]
 }
 
-/// The first of the two blocks of a group; the second is that of its strata.
+/// The first of the two Philox blocks of a group; the second is for its strata.
 fn block(group: u32) -> u32 {
     TIMESTEP_BLOCK.wrapping_add(group.wrapping_mul(2))
 }
 
-/// The stratum of sample 0: one number of a group for the whole batch, from a block that belongs to no sample.
+/// The stratum of sample 0 in a group: one number for the whole batch, from the group's second block.
 fn shift(key: NoiseKey, whole: u64, group: u32) -> u64 {
     let word = key.words_of(block(group) + 1, 0)[0];
     (u64::from(word) * whole) >> 32

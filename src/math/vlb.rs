@@ -1,6 +1,6 @@
 //! The variational lower bound (VLB) of a diffusion model: an upper bound on bits per dimension of data.
 //!
-//! **Theory.** The negative log likelihood of `x0` is at most a sum with one term a timestep (Ho et al. 2020, arXiv
+//! **Theory.** The negative log likelihood of `x0` is at most a sum with one term per timestep (Ho et al. 2020, arXiv
 //! 2006.11239, eq. 5):
 //! ```text
 //! prior       KL(q(x_T | x0) || N(0, 1))
@@ -9,10 +9,10 @@
 //! ```
 //! where `p` is the Gaussian whose mean is the posterior's at the `x0` that the network implies, and whose variance is
 //! fixed or learned. The decoder is that Gaussian, integrated over the bin of an 8-bit value. Both means hold the same
-//! share of `x_t`, so they differ by the error of `x0` alone, times its coefficient in the posterior: a row of a table.
+//! share of `x_t`, so they differ only by the error of `x0` times its coefficient in the posterior: a row of a table.
 //!
-//! **Practice.** [`Vlb::term`] and [`Vlb::chain`] evaluate it in f64, one sample at a time, by the formulas as they are
-//! published; [`Vlb::table`] and [`Vlb::chain_table`] are the rows of the kernels that do it on the GPU (see
+//! **Practice.** [`Vlb::term`] and [`Vlb::chain`] evaluate the bound in f64, one sample at a time, by the published
+//! formulas; [`Vlb::table`] and [`Vlb::chain_table`] are the rows of the kernels that do so on the GPU (see
 //! [`gpu::vlb`](crate::gpu::vlb)), in bits per dimension. The definitions are those of guided-diffusion. Its hybrid
 //! loss adds the term of a drawn timestep, times `T/1000`, to the mean squared error, and lets no gradient through the
 //! term's mean.
@@ -50,7 +50,7 @@ struct Gaussians {
 /// A term of the variational bound, element by element.
 #[derive(Clone, Debug, PartialEq)]
 pub struct VlbTerm {
-    /// The model's Gaussian of the step before.
+    /// The model's Gaussian `p(x_{t-1} | x_t)`; at timestep 0 that of the decoder.
     pub model: Vec<Gaussian>,
     /// The clean sample that the prediction implies, clipped.
     pub x0: Vec<f64>,
@@ -67,20 +67,20 @@ pub struct ChainVlb {
     pub terms: Vec<f64>,
     /// Bits per dimension of the prior.
     pub prior: f64,
-    /// Their sum: at most this many bits per dimension describe the sample.
+    /// The sum of the terms and the prior: an upper bound on the sample's bits per dimension.
     pub total: f64,
-    /// The mean squared error of the clean sample at each timestep.
+    /// The mean squared error of the predicted clean sample at each timestep.
     pub x0_mse: Vec<f64>,
-    /// The mean squared error of the epsilon that the clean sample implies; NaN where it is undefined.
+    /// The mean squared error of the epsilon that the predicted clean sample implies; NaN where it is undefined.
     pub epsilon_mse: Vec<f64>,
 }
 
 impl Vlb {
-    /// Creates the bound of a model that predicts a quantity. Its x0 is clamped to `-clip..=clip`, if that is given and
-    /// finite.
+    /// Creates the bound of a model that predicts a quantity. The x0 that it implies is clamped to `-clip..=clip` if `clip` is
+    /// given and finite.
     ///
     /// # Errors
-    /// [`VlbError::Schedule`]: a schedule without betas, or one on which the signal rises.
+    /// [`VlbError::Schedule`] for a schedule without betas, or one on which the signal rises.
     pub fn new(
         schedule: &Schedule,
         predicts: Quantity,
@@ -107,11 +107,11 @@ impl Vlb {
         Ok(Self { schedule: schedule.clone(), predicts, clip, timesteps: timesteps.collect() })
     }
 
-    /// The term of a timestep, from the clean sample, the noisy one, and the network's outputs. `learned` is not looked at
+    /// Evaluates the term of a timestep from the clean sample, the noisy one and the network's outputs. `learned` is ignored
     /// where the variance is fixed.
     ///
     /// # Errors
-    /// [`VlbError`]: a timestep out of range, tensors of other sizes, a prediction that does not determine x0.
+    /// [`VlbError`] for a timestep out of range, tensors of different sizes, or a prediction that does not determine x0.
     pub fn term(
         &self,
         timestep: usize,
@@ -141,7 +141,7 @@ impl Vlb {
         Ok(VlbTerm { model, x0: implied, kl, decoder })
     }
 
-    /// `KL(q(x_T | x0) || N(0, 1))` in nats, element by element.
+    /// Returns `KL(q(x_T | x0) || N(0, 1))` in nats, element by element.
     #[must_use]
     pub fn prior(&self, x0: &[f64]) -> Vec<f64> {
         let end = self.schedule.levels()[self.schedule.len() - 1];
@@ -151,7 +151,7 @@ impl Vlb {
     }
 
     /// Evaluates the whole bound of one sample: `noise` gives the noise of a timestep, `network` its outputs
-    /// (prediction, learned) for a timestep and a noisy sample. Both are asked from the last timestep to the first.
+    /// (prediction, learned) for a timestep and a noisy sample. Both are called from the last timestep to the first.
     ///
     /// # Errors
     /// As [`term`](Self::term).
@@ -202,9 +202,9 @@ impl Vlb {
         self.timesteps.iter().any(|step| step.learned[1] != 0.0)
     }
 
-    /// The coefficients of the term of a timestep, in bits per dimension. With [`LossInputs::CleanAndNoise`] the kernel
-    /// reads the noise beside the clean sample, and the error of the mean does not cancel; with
-    /// [`LossInputs::NoisyAndTarget`] it reads the noisy sample.
+    /// Returns the coefficients of the term of a timestep, in bits per dimension. With [`LossInputs::CleanAndNoise`] the
+    /// kernel reads the noise along with the clean sample, and the error of the mean does not cancel; with
+    /// [`LossInputs::NoisyAndTarget`] it reads the noisy sample in place of the noise.
     ///
     /// # Errors
     /// [`VlbError::Schedule`] for a timestep out of range, [`VlbError::Undefined`] where the prediction does not determine
@@ -228,7 +228,7 @@ impl Vlb {
         })
     }
 
-    /// The coefficients of the prior, in bits per dimension: of the clean sample alone.
+    /// Returns the coefficients of the prior, in bits per dimension; it depends on the clean sample alone.
     #[must_use]
     pub fn prior_row(&self) -> VlbRow {
         let end = self.schedule.levels()[self.schedule.len() - 1];
@@ -242,7 +242,7 @@ impl Vlb {
         }
     }
 
-    /// The coefficients of every timestep.
+    /// Returns the coefficients of the terms of all timesteps.
     ///
     /// # Errors
     /// As [`row`](Self::row), for the first timestep without one.
@@ -257,7 +257,7 @@ impl Vlb {
         Table::with_undefined((0..self.schedule.len()).map(|t| self.row(t, given).ok()))
     }
 
-    /// The rows of a whole chain: those of every timestep, and the prior after them.
+    /// Returns the rows of a whole chain: those of all timesteps, then that of the prior.
     ///
     /// # Errors
     /// As [`table`](Self::table).
@@ -266,8 +266,8 @@ impl Vlb {
         Ok(Table::new(rows.collect::<Result<Vec<_>, _>>()?))
     }
 
-    /// The rows of the mean squared error of the clean sample, clipped, at every timestep. Epsilon's, which follows
-    /// from the clean sample, is that times the [signal-to-noise ratio](Schedule::snr).
+    /// Returns the rows of the mean squared error of the clean sample, clipped, at every timestep. That of the epsilon which
+    /// the clean sample implies is this error times the [signal-to-noise ratio](Schedule::snr).
     ///
     /// # Errors
     /// As [`table`](Self::table).
@@ -281,7 +281,7 @@ impl Vlb {
 }
 
 impl VlbTerm {
-    /// Bits per dimension that this term adds to the bound at its timestep.
+    /// Returns the bits per dimension that this term adds to the bound, given its timestep.
     #[must_use]
     pub fn bits(&self, timestep: usize) -> f64 {
         bits(if timestep == 0 { &self.decoder } else { &self.kl })

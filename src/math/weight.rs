@@ -35,8 +35,8 @@ use std::f64::consts::FRAC_2_PI;
 /// | p2 | `e*(k + e/x)^-gamma` | `snr/(k+snr)^gamma` | `1/(k+snr)^gamma` | .. |
 /// | edm | `e + x/sigma_data^2` | `snr + 1/sigma_data^2` | .. | .. |
 ///
-/// For squared errors, the weight is the same for a loss on any quantity. Not so `cosmap`, `sigma-sqrt` and a table, which multiply
-/// the loss as it is.
+/// For squared errors, these weights make the same loss whichever quantity it is on. `none`, `cosmap`, `sigma-sqrt` and a table
+/// do not: they multiply the loss as it is.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 #[doc(alias("snr_gamma", "min_snr", "loss_weighting"))]
@@ -56,7 +56,7 @@ pub enum Weight {
     /// `snr*gamma/(snr + gamma)` on x0 (Crowson et al. 2024, arXiv 2401.11605): min-SNR without the kink;
     /// `gamma = 1/sigma_data^2 = 4` there.
     SoftMinSnr {
-        /// The limit for much signal, above 0.
+        /// The limit of the weight on x0 at high signal-to-noise ratios, above 0.
         gamma: f64,
     },
     /// `max(snr, gamma)` on x0; truncated SNR at `gamma = 1` (Salimans & Ho 2022, section 4). Infinite on epsilon at zero
@@ -78,11 +78,11 @@ pub enum Weight {
     /// `sigmoid(bias - ln(snr))` on epsilon (Kingma & Gao 2023, arXiv 2303.00848): soft-min-SNR with
     /// `gamma = exp(bias)`.
     Sigmoid {
-        /// Higher weighs the finer detail more.
+        /// In `-700..=700`; a higher one gives more weight to fine detail.
         bias: f64,
     },
-    /// The loss of SiD2 (Hoogeboom et al. 2024, arXiv 2410.19324): [`Sigmoid`](Self::Sigmoid) as a weight of log SNRs,
-    /// so times the [speed](Schedule::log_snr_speed) at which timesteps pass through them.
+    /// The loss of SiD2 (Hoogeboom et al. 2024, arXiv 2410.19324): [`Sigmoid`](Self::Sigmoid) as a weight over log SNRs,
+    /// therefore multiplied by the [speed](Schedule::log_snr_speed) at which timesteps pass through them.
     Sid2 {
         /// As in [`Sigmoid`](Self::Sigmoid).
         bias: f64,
@@ -90,15 +90,15 @@ pub enum Weight {
     /// `2/(pi*(1 - 2t + 2t^2))` at the time `t = sigma/(alpha + sigma)` of a flow, for the loss as it is: the density of times whose
     /// log SNR follows that of the cosine schedule (Esser et al. 2024, arXiv 2403.03206, section 3.1).
     Cosmap,
-    /// `t^-2` at that time, for the loss as it is: `sigma_sqrt` of diffusers. On x0, where Stable Diffusion 3's own training has it,
-    /// it is a uniform loss on the velocity. Infinite without noise.
+    /// `t^-2` at that time, for the loss as it is: `sigma_sqrt` in diffusers. On x0, where Stable Diffusion 3's own training uses
+    /// it, it is a uniform loss on the velocity. Infinite without noise.
     SigmaSqrt,
     /// A weight for each timestep, for the loss as it is.
     Table(Vec<f64>),
 }
 
 impl Weight {
-    /// The usual name.
+    /// The weight's name in the catalogue.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
@@ -117,7 +117,7 @@ impl Weight {
         }
     }
 
-    /// The weight of the loss as it is, if it is a function of a flow's time.
+    /// The weight, if it is a function of a flow's time for the loss as it is.
     fn of_time(&self, level: NoiseLevel) -> Option<f64> {
         let (alpha, sigma) = (level.alpha(), level.sigma());
         let time = sigma / (alpha + sigma);
@@ -128,7 +128,7 @@ impl Weight {
         }
     }
 
-    /// The weight in terms of `e` and `x`, without those of the loss as it is and without SiD2's speed.
+    /// The weight in terms of `e` and `x`, without SiD2's speed; 1 for the weights of the loss as it is.
     fn of([e, x]: [f64; 2], weight: &Self) -> f64 {
         let soft_min = |gamma: f64| 1.0 / (1.0 / e + 1.0 / (gamma * x));
         match *weight {
@@ -169,7 +169,7 @@ impl Weight {
     }
 }
 
-/// `e*(k + e/x)^-gamma`, arranged so that neither end meets 0 times infinity.
+/// `e*(k + e/x)^-gamma`, arranged so that 0 is not multiplied by infinity at either end.
 fn p2(e: f64, x: f64, k: f64, gamma: f64) -> f64 {
     let snr = e / x;
     if snr <= 1.0 && k > 0.0 {
@@ -179,7 +179,7 @@ fn p2(e: f64, x: f64, k: f64, gamma: f64) -> f64 {
     e.powf(1.0 - gamma) * x.powf(gamma) * offset
 }
 
-/// `(e, x)` of a loss on a quantity; infinite where an error of it says nothing about epsilon or x0.
+/// `(e, x)` of a loss on a quantity; infinite where an error in it says nothing about epsilon or x0.
 fn ratios(level: NoiseLevel, on: Quantity) -> [f64; 2] {
     [Quantity::Epsilon, Quantity::X0].map(|wanted| match solve(level, on, wanted) {
         Ok([_, c1]) => c1 * c1,
@@ -188,10 +188,11 @@ fn ratios(level: NoiseLevel, on: Quantity) -> [f64; 2] {
 }
 
 impl Schedule {
-    /// The weight of a loss on a quantity at a timestep.
+    /// Returns the weight of a loss on a quantity at a timestep.
     ///
     /// # Errors
-    /// [`LossError`]: a parameter outside its range, a weight without a finite value there, a table of another length.
+    /// [`LossError`] for a parameter outside its range, a weight without a finite value there, a table of another length or
+    /// with a negative or infinite entry there, or a timestep out of range.
     pub fn loss_weight(&self, timestep: usize, weight: &Weight, on: Quantity) -> Result<f64, LossError> {
         weight.check(self.len())?;
         let level = self.level(timestep)?;
@@ -214,22 +215,21 @@ impl Schedule {
         Err(LossError::Infinite { weight: weight.name(), on, timestep, alpha, sigma })
     }
 
-    /// The weight of a loss on a quantity at every timestep.
+    /// Returns the weight of a loss on a quantity at every timestep.
     ///
     /// # Errors
-    /// As [`loss_weight`](Self::loss_weight), for the first timestep.
+    /// As [`loss_weight`](Self::loss_weight), for the first timestep that has an error.
     pub fn loss_weights(&self, weight: &Weight, on: Quantity) -> Result<Vec<f64>, LossError> {
         (0..self.len()).map(|t| self.loss_weight(t, weight, on)).collect()
     }
 
-    /// `|d(ln snr)/d(t/T)|` by differences between the neighbours: the speed of log SNR in time, whichever way it runs. A loss
-    /// that is multiplied with it weighs log SNRs instead of timesteps (Kingma et al. 2021, arXiv 2107.00630, eq. 17).
+    /// Returns `|d(ln snr)/d(t/T)|` from differences between neighbouring timesteps: the speed of log SNR in time, whichever way
+    /// it runs. A loss that is multiplied by it weighs log SNRs instead of timesteps (Kingma et al. 2021, arXiv 2107.00630, eq. 17).
     ///
-    /// Infinite where the log SNR is, and 0 for a schedule of one timestep; a neighbour without a finite log SNR is left
-    /// out.
+    /// Infinite where the log SNR is. A neighbour without a finite log SNR is left out; without any neighbour the speed is 0.
     ///
     /// # Errors
-    /// [`ScheduleError::Timestep`].
+    /// [`ScheduleError::Timestep`] for a timestep out of range.
     pub fn log_snr_speed(&self, timestep: usize) -> Result<f64, ScheduleError> {
         let here = self.level(timestep)?.log_snr();
         if here.is_infinite() {

@@ -4,7 +4,7 @@ use crate::math::quantity::Undefined;
 use crate::math::schedule_error::ScheduleError;
 use thiserror::Error;
 
-/// Errors of building a posterior table.
+/// Errors of building a table of posterior means.
 #[derive(Clone, Debug, PartialEq, Error)]
 #[non_exhaustive]
 pub enum RowError {

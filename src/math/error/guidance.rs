@@ -6,7 +6,7 @@ use thiserror::Error;
 #[derive(Clone, Debug, PartialEq, Error)]
 #[non_exhaustive]
 pub enum GuidanceError {
-    /// A prediction that a call needs.
+    /// A call without a prediction that it needs.
     #[error("expected {what}: the guidance of call {call} needs it")]
     Missing {
         /// The prediction.
@@ -24,17 +24,15 @@ pub enum GuidanceError {
         /// The elements found.
         found: usize,
     },
-    /// A shape without elements, or with more than an address counts.
-    #[error(
-        "expected a shape [batch, ...] of at least one element and no more than an address counts, found {found:?}"
-    )]
+    /// A shape without elements, or with more than a `usize` counts.
+    #[error("expected a shape [batch, ...] of at least one element and no more than memory can hold, found {found:?}")]
     Shape {
         /// The shape.
         found: Vec<usize>,
     },
-    /// An axis that a sample does not have.
+    /// An axis that the predictions do not have, or the batch.
     #[error(
-        "norm_axis: expected an axis of a prediction of {rank} axes other than the first, which is the batch, found {found}"
+        "norm_axis: expected one of the {rank} axes of the predictions, but not the first, which is the batch; found {found}"
     )]
     Axis {
         /// The axes of the prediction, the batch included.
@@ -48,7 +46,7 @@ pub enum GuidanceError {
         /// The axes of the prediction, the batch included.
         rank: usize,
     },
-    /// Predictions that have no pyramid of so many levels.
+    /// Predictions that have no pyramid of this many levels.
     #[error(
         "expected predictions [batch, channels, height, width] whose edges are even and at least 4 in all but the last of \
          {levels} levels (filled up to powers of two where they must be), found {found:?}"
@@ -67,7 +65,7 @@ pub enum GuidanceError {
         /// The levels.
         found: usize,
     },
-    /// Numbers for another number of levels than there are.
+    /// A list that does not have one number for each level.
     #[error("{option}: expected a number, or one for each of {expected} levels, found {found}")]
     LevelNumbers {
         /// The option.
@@ -77,7 +75,7 @@ pub enum GuidanceError {
         /// The numbers.
         found: usize,
     },
-    /// Fractions of a run that do not follow each other.
+    /// Fractions of a run that are out of range or order.
     #[error("{start} must be below 1, and {stop} between it and 1, found {from} and {found}")]
     Window {
         /// The option of the start.
@@ -89,7 +87,7 @@ pub enum GuidanceError {
         /// The stop.
         found: f64,
     },
-    /// Scales for another number of calls than there are.
+    /// A list that does not have one scale for each step.
     #[error("guidance_scale: expected a number, or one for each of {expected} steps, found {found}")]
     Scales {
         /// The steps.
@@ -100,7 +98,7 @@ pub enum GuidanceError {
     /// A call that the run does not have.
     #[error("expected a step below {steps}, found {step}")]
     Step {
-        /// The calls of the run.
+        /// The steps of the run.
         steps: usize,
         /// The call, from 0.
         step: usize,

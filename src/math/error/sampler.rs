@@ -20,15 +20,15 @@ pub enum SamplerError {
         /// The timesteps that there are.
         available: usize,
     },
-    /// A list that comes out with another length than asked for.
+    /// A list of timesteps of another length than asked for.
     #[error("expected {expected} timesteps, found {found}: this spacing cannot give that many")]
     Spacing {
         /// The timesteps asked for.
         expected: usize,
-        /// The length that the rule gives.
+        /// How many timesteps of the schedule the rule gives.
         found: usize,
     },
-    /// Two lists that belong together.
+    /// Two lists that belong together but differ in length.
     #[error("expected as many {what} as sigmas, {expected}; found {found}")]
     Lengths {
         /// The other list.
@@ -38,7 +38,7 @@ pub enum SamplerError {
         /// The length of the other list.
         found: usize,
     },
-    /// Guidance scales that are not one for each call.
+    /// A list that does not have one guidance scale for each call.
     #[error("expected a guidance scale for each of {expected} calls, found {found}")]
     GuidanceScales {
         /// The calls of the sampler.
@@ -52,13 +52,13 @@ pub enum SamplerError {
         /// The timestep.
         timestep: usize,
     },
-    /// A step of a solver that divides by noise, at a level without any.
+    /// A step from a level without noise, in a solver that divides by the noise.
     #[error("step {step} has nothing to do: its timestep is already clean")]
     Clean {
         /// The call, from 0.
         step: usize,
     },
-    /// Noise that does not change in one direction.
+    /// Levels whose noise does not change in one direction throughout.
     #[error("the noise must fall from step to step (or rise throughout, to invert); it does not at step {step}")]
     Direction {
         /// The first step, from 0, at which the noise stays or turns.
@@ -89,7 +89,7 @@ pub enum SamplerError {
     Unsupported {
         /// The solver.
         solver: &'static str,
-        /// The unsupported operation.
+        /// The unsupported operation, as an infinitive.
         what: &'static str,
         /// The first step that needs it.
         step: usize,

@@ -15,7 +15,7 @@ pub enum VlbError {
     /// There is no posterior, or no such timestep.
     #[error(transparent)]
     Schedule(#[from] ScheduleError),
-    /// A fixed variance in a place for a learned one.
+    /// A fixed variance where a learned one is needed.
     #[error("expected a learned variance, found {found:?}")]
     Fixed {
         /// The variance given.
@@ -28,7 +28,7 @@ pub enum VlbError {
         name: &'static str,
         /// The elements of x0.
         expected: usize,
-        /// Its elements.
+        /// The elements of the tensor.
         found: usize,
     },
 }

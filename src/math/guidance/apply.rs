@@ -6,7 +6,7 @@ use crate::math::guidance::finish::finish;
 use crate::math::guidance::mixture::{Predictions, along, mixed, rescale};
 use crate::table::finish::Finish;
 
-/// Guidance of a run in f64, with its momentum between calls.
+/// The guidance of a run in f64, with the momentum between its calls.
 ///
 /// ```
 /// use tweedie::math::guidance::{GuidanceLoop, Predictions};
@@ -30,10 +30,10 @@ pub struct GuidanceLoop {
 const NAMES: [&str; 3] = ["pred_uncond", "pred_third", "pred_fourth"];
 
 impl GuidanceLoop {
-    /// Creates the guidance of predictions of this shape, `[batch, ...]`.
+    /// Creates the guidance for predictions of this shape, `[batch, ...]`.
     ///
     /// # Errors
-    /// [`GuidanceError::Shape`] for a shape without elements or with more than an address counts.
+    /// [`GuidanceError::Shape`] for a shape without elements or with more than a `usize` counts.
     pub fn new(shape: &[usize]) -> Result<Self, GuidanceError> {
         match shape.iter().try_fold(1usize, |product, &size| product.checked_mul(size)) {
             Some(elements) if elements > 0 && !shape.is_empty() => {
@@ -43,17 +43,18 @@ impl GuidanceLoop {
         }
     }
 
-    /// The first vector of the last call that made one: with momentum, the running sum of differences. Empty before the
-    /// first.
+    /// The first vector of the last call that had one (see [`GuideRow`](crate::table::GuideRow)): with momentum, the running sum
+    /// of differences. Empty before the first such call.
     #[must_use]
     pub fn momentum(&self) -> &[f64] {
         &self.momentum
     }
 
-    /// The guided prediction of the next call.
+    /// Returns the guided prediction of the next call.
     ///
     /// # Errors
-    /// [`GuidanceError`] for predictions that are missing or of another size, and for a shape without the axis of a norm.
+    /// [`GuidanceError`] for predictions that are missing or of another size, and for a shape without the axis or the levels that
+    /// the call's [finish](GuiderCall::finish) needs.
     pub fn call(&mut self, call: &GuiderCall, predictions: Predictions<'_>) -> Result<Vec<f64>, GuidanceError> {
         self.check(call, &predictions)?;
         let row = &call.row;

@@ -3,12 +3,12 @@
 use crate::table::finish::Finish;
 use crate::table::guide::GuideRow;
 
-/// One call of a [`Guider`](super::Guider): its row, and the parts of a method that rows do not have.
+/// One call of a [`Guider`](super::Guider): its row, and what a method needs beyond a row.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct GuiderCall {
     /// The mixture of the predictions.
     pub row: GuideRow,
-    /// True for each of the unconditional, the third and the fourth prediction that the call asks for.
+    /// Whether the call asks for the unconditional, the third and the fourth prediction.
     pub asks: [bool; 3],
     /// The elements over which sums run.
     pub over: Over,
@@ -19,11 +19,11 @@ pub struct GuiderCall {
 /// The elements over which the sums of a call run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Over {
-    /// Those of a sample.
+    /// The elements of a sample.
     Sample,
-    /// Those of the last three axes: of a video, a channel of a sample (ComfyUI).
+    /// The elements of the last three axes (ComfyUI): a sample of a batch of pictures, one channel of a sample of a video.
     LastThreeAxes,
-    /// Those of all samples (ComfyUI): a result depends on the batch.
+    /// The elements of all samples (ComfyUI): a result depends on the batch.
     Batch,
 }
 
@@ -31,7 +31,7 @@ pub enum Over {
 const LAST_AXES: usize = 3;
 
 impl Over {
-    /// The number of elements that share sums, of predictions of this shape, `[batch, ...]`.
+    /// Returns the number of elements that share sums, in predictions of this shape, `[batch, ...]`.
     #[must_use]
     pub fn elements(self, shape: &[usize]) -> usize {
         let first = match self {
@@ -48,7 +48,7 @@ impl GuiderCall {
     pub const CONDITIONAL: Self =
         Self { row: GuideRow::CONDITIONAL, asks: [false; 3], over: Over::Sample, finish: None };
 
-    /// A call that asks for what its row reads.
+    /// Creates a call that asks for what its row reads.
     #[must_use]
     pub fn of(row: GuideRow) -> Self {
         Self { row, asks: row.reads(), over: Over::Sample, finish: None }

@@ -1,16 +1,16 @@
-//! The end of a call that looks at each position: norms and cosines along an axis, and levels of a pyramid.
+//! The finish of a call, which changes its mixture at each position: norms and cosines along an axis, and levels of a pyramid.
 
 use crate::math::error::guidance::GuidanceError;
 use crate::math::guidance::pyramid::sum_of_levels;
 use crate::table::finish::{Axis, Finish};
 
-/// The summand of a norm in a denominator, as in ComfyUI.
+/// The number added to a norm in a denominator, as in ComfyUI.
 const NORM_EPSILON: f64 = 1e-8;
 
 /// The least norm in the denominator of a cosine, as in torch.
 const LEAST_NORM: f64 = 1e-8;
 
-/// Finishes a mixture of a batch of this shape.
+/// Applies a finish to the mixture `guided` of a batch of this shape.
 ///
 /// # Errors
 /// [`GuidanceError::Axis`], [`GuidanceError::Channels`] and [`GuidanceError::Pyramid`] for a shape without the axis or the levels.

@@ -1,4 +1,4 @@
-//! Guiders: a method of guidance with its numbers.
+//! Guiders: a method of guidance with its parameters.
 
 use crate::math::error::guidance::GuidanceError;
 use crate::math::guidance::call::{GuiderCall, Over};
@@ -9,9 +9,9 @@ use crate::table::finish::Finish;
 use crate::table::guide::{GuideRow, Weights};
 use crate::table::pyramid::{Pyramid, PyramidLevel};
 
-/// A method of guidance with its numbers: a whole run's mixtures of predictions as plain data.
+/// A method of guidance with its parameters: a whole run's mixtures of predictions as plain data.
 ///
-/// Every guider starts from the conditional prediction `c` and the unconditional one `u`, some from a third and a fourth.
+/// Every guider mixes the conditional prediction `c` and the unconditional one `u`, some also a third and a fourth.
 ///
 /// ```
 /// use tweedie::math::Guider;
@@ -27,15 +27,15 @@ pub struct Guider {
     pub method: Method,
     /// The scale of guidance: `w`.
     pub scale: f64,
-    /// The scale of each step of a run, where it is not one for all.
+    /// A scale for each step of a run; `None` if all have [`scale`](Self::scale).
     pub scales: Option<Vec<f64>>,
     /// True for `c + w*(c - u)` (Ho & Salimans 2022, arXiv 2207.12598, eq. 6), false for `u + w*(c - u)`.
     pub original: bool,
-    /// The degree of rescaling to the conditional prediction's standard deviation, in `0..=1`.
+    /// The degree to which results are rescaled to the conditional prediction's standard deviation, in `0..=1`.
     pub rescale: f64,
-    /// The part of a run in which there is guidance.
+    /// The part of a run that is guided.
     pub window: Window,
-    /// False for results that are the conditional predictions.
+    /// False to return the conditional predictions unchanged.
     pub enabled: bool,
 }
 
@@ -46,7 +46,7 @@ fn is_close(a: f64, b: f64) -> bool {
     (a - b).abs() <= CLOSE * a.abs().max(b.abs())
 }
 
-/// A call among others, or one by itself.
+/// The place of a call: its step, and the number of steps of its run, as far as they are known.
 #[derive(Clone, Copy)]
 struct Place {
     step: Option<usize>,
@@ -54,7 +54,7 @@ struct Place {
 }
 
 impl Guider {
-    /// `u + scale*(c - u)` in every call.
+    /// Creates linear guidance: `u + scale*(c - u)` in every call.
     #[must_use]
     pub const fn linear(scale: f64) -> Self {
         Self {
@@ -68,10 +68,11 @@ impl Guider {
         }
     }
 
-    /// The calls of a run of this many steps, the first one first.
+    /// Returns the calls of a run of this many steps, in order.
     ///
     /// # Errors
-    /// [`GuidanceError::Scales`] for a list of another length, [`GuidanceError::Levels`] for no levels or too many.
+    /// [`GuidanceError::Scales`] for a list of [`scales`](Self::scales) of another length, [`GuidanceError::Levels`] for no levels
+    /// or too many.
     pub fn calls(&self, steps: usize) -> Result<impl Iterator<Item = GuiderCall> + use<'_>, GuidanceError> {
         self.check(steps)?;
         let mut active = false;
@@ -82,7 +83,7 @@ impl Guider {
         }))
     }
 
-    /// A call of a run by itself, without the momentum of those before.
+    /// Returns one call of a run by itself, without the momentum of the calls before it.
     ///
     /// # Errors
     /// As [`calls`](Self::calls); [`GuidanceError::Step`] for a step that the run does not have.
@@ -94,8 +95,9 @@ impl Guider {
         Ok(self.at(Place { step: Some(step), steps: Some(steps) }, false))
     }
 
-    /// A call that is not part of a run, or whose step alone is known: what depends on the length of the run is on, and
-    /// without a step so is all but what begins at a step.
+    /// Returns a call outside a run, or one of which only the step is known. The windows, which depend on the length of the run,
+    /// count as open. Without a step, the zeros of [`ZeroStar`](Method::ZeroStar) and the projection of
+    /// [`Mixed`](Method::Mixed) are off.
     ///
     /// # Errors
     /// [`GuidanceError::Scales`] for a list of another length than 1, [`GuidanceError::Levels`] for no levels or too many.
@@ -116,14 +118,14 @@ impl Guider {
         }
     }
 
-    /// The scale of a step, as the caller counts it. Alone, a call has the only scale of a list.
+    /// The scale of a step, in the caller's convention. A call outside a run has the only scale of a list.
     fn scale_at(&self, at: Place) -> f64 {
         let step = at.steps.and(at.step).unwrap_or(0);
         let listed = self.scales.as_ref().and_then(|scales| scales.get(step));
         listed.copied().unwrap_or(self.scale)
     }
 
-    /// A scale in the convention of `u + w*(c - u)`.
+    /// The scale in the convention of `u + w*(c - u)`.
     fn counted_from_unconditional(&self, scale: f64) -> f64 {
         if self.original { 1.0 + scale } else { scale }
     }
@@ -169,7 +171,7 @@ impl Guider {
         GuiderCall { row: GuideRow { rescale, ..call.row }, ..call }
     }
 
-    /// The methods that look at `c` and `u` alone, and are off at a neutral scale.
+    /// The call of a method that is off at a neutral scale.
     fn mixed(&self, w: f64, active: bool) -> GuiderCall {
         let scale = self.counted_from_unconditional(w);
         let of = |weights| GuiderCall::of(GuideRow { first: [1.0, 0.0, 0.0], weights, ..GuideRow::CONDITIONAL });
@@ -207,7 +209,7 @@ impl Guider {
         })
     }
 
-    /// Linear guidance, while the momentum gathers.
+    /// Linear guidance that accumulates the momentum of a later projection.
     fn gathering(&self, scale: f64, projection: Projection, active: bool) -> GuiderCall {
         let along = self.counted_from_unconditional(scale) - 1.0;
         let row = self.projected(scale, projection, active).row;
@@ -215,7 +217,7 @@ impl Guider {
         GuiderCall::of(GuideRow { second: [1.0, 0.0, 0.0], weights, ..row })
     }
 
-    /// A level that is off is the conditional prediction's. Where all are, so is the result.
+    /// A level that is off is the conditional prediction's. If all are off, so is the guidance.
     fn frequencies(&self, at: Place, levels: &[FrequencyLevel]) -> GuiderCall {
         let conditional = PyramidLevel::conditional(self.original);
         let is_on = |level: &FrequencyLevel| level.window.holds(at.step, at.steps) && !self.is_neutral(level.scale);
@@ -234,7 +236,7 @@ impl Guider {
         }
     }
 
-    /// True if some result is rescaled.
+    /// Returns true if some result, or a level of one, is rescaled.
     pub(crate) fn rescales(&self) -> bool {
         let of_levels = match &self.method {
             Method::Frequencies { levels } => levels.iter().any(|level| level.rescale != 0.0),
@@ -243,7 +245,7 @@ impl Guider {
         self.rescale != 0.0 || of_levels
     }
 
-    /// The scale of linear guidance is none where that is off.
+    /// The scale `linear` is `None` where linear guidance is off.
     fn perturbed(&self, at: Place, linear: Option<f64>, third: f64, window: Window) -> GuiderCall {
         let on = window.holds_after_start(at.step, at.steps) && third != 0.0;
         let along = linear.map_or(0.0, |scale| self.counted_from_unconditional(scale) - 1.0);
@@ -286,7 +288,7 @@ fn perpendicular(scale: f64, negative: f64, over_batch: bool) -> GuiderCall {
         over: if over_batch { Over::Batch } else { Over::Sample },
         ..GuiderCall::of(GuideRow {
             first: [1.0, 0.0, 0.0],
-            // The negative less the unconditional prediction.
+            // The negative prediction minus the unconditional one.
             second: [1.0, -1.0, 0.0],
             weights: Weights::Perpendicular { scale, negative },
             ..GuideRow::CONDITIONAL

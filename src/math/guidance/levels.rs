@@ -11,12 +11,12 @@ pub struct FrequencyLevel {
     pub parallel: f64,
     /// The degree of rescaling to the standard deviation of `c` in this level, in `0..=1`.
     pub rescale: f64,
-    /// The part of a run in which the level is guided; in the rest it is that of the conditional prediction.
+    /// The part of a run in which the level is guided; elsewhere it is the conditional prediction's.
     pub window: Window,
 }
 
 impl FrequencyLevel {
-    /// A level that is guided with this scale in the whole run.
+    /// Creates a level that is guided with this scale throughout the run.
     #[must_use]
     pub const fn new(scale: f64) -> Self {
         Self { scale, parallel: 1.0, rescale: 0.0, window: Window::WHOLE }

@@ -1,107 +1,111 @@
-//! The methods of guidance, each with its own numbers.
+//! The methods of guidance, each with its own parameters.
 
 use crate::math::guidance::levels::FrequencyLevel;
 use crate::math::guidance::window::Window;
 
-/// The rule by which a [`Guider`](super::Guider) mixes predictions: `c` with the condition, `u` without it.
+/// The rule by which a [`Guider`](super::Guider) mixes predictions: `c` with the condition, `u` without it. The table of
+/// [methods](super) has the sources.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Method {
-    /// Along `c - u`.
+    /// Linear guidance along `c - u`.
     Linear,
-    /// The optimal scale of `u`, and zeros in the first steps.
+    /// CFG-Zero*: `u` is multiplied by the factor that brings it nearest to `c`, and the first steps return zeros.
     ZeroStar {
-        /// The steps whose result is 0.
+        /// The number of first steps whose result is 0.
         zero_init_steps: usize,
-        /// The scale follows from the noises, for which the fourth prediction is the noisy sample.
+        /// True to compute that factor from the predicted noises (ComfyUI); the fourth prediction is then the noisy sample.
         of_noise: bool,
     },
-    /// Adaptive projection.
+    /// Adaptive projected guidance.
     Projected {
-        /// The numbers of the projection.
+        /// The parameters of the projection.
         projection: Projection,
-        /// Norms are those of the last three axes, and the result is `c + w*d` (ComfyUI).
+        /// True for norms over the last three axes and the result `c + w*d` (ComfyUI).
         last_three_axes: bool,
     },
-    /// Along `c - u` up to a step, with adaptive projection after it.
+    /// Linear guidance up to a step, adaptive projected guidance after it.
     Mixed {
-        /// The numbers of the projection.
+        /// The parameters of the projection.
         projection: Projection,
         /// The scale of guidance in the steps of the projection.
         scale: f64,
         /// The last step without projection.
         start_step: usize,
     },
-    /// `u` is projected on the direction that both predictions share.
+    /// Tangential damping: `u` is projected on the first right singular vector of `c` and `u`.
     Tangential {
-        /// Noises are projected in place of predictions; the fourth prediction is the noisy sample.
+        /// True to project the predicted noises instead (ComfyUI); the fourth prediction is then the noisy sample.
         of_noise: bool,
     },
-    /// The scale decays with the length of `c - u`.
+    /// The scale decays with the length of `c - u`: `1 + (w - 1)*exp(-alpha*|c - u|/|u|)`.
     Magnitude {
-        /// The decay.
+        /// The rate of the decay.
         alpha: f64,
     },
-    /// Away from a third prediction too, of a network that was perturbed.
+    /// Linear guidance that also moves away from a third prediction, that of a perturbed network.
     Perturbed {
-        /// The scale of that guidance.
+        /// The scale of the third prediction.
         scale: f64,
-        /// The part of a run in which there is a third prediction, without its first step.
+        /// The part of a run in which the third prediction is used, except for the first step of that part.
         window: Window,
     },
-    /// Away from a perturbed network and from one whose modalities do not see each other.
+    /// Linear guidance that also moves away from a perturbed network, the third prediction, and from one whose modalities do not
+    /// see each other, the fourth.
     Modalities {
-        /// The scale of the third prediction; 0 is none.
+        /// The scale of the third prediction; 0 for none.
         perturbed: f64,
-        /// The scale of the fourth prediction; 1 is none.
+        /// The scale of the fourth prediction; 1 for none.
         isolated: f64,
     },
-    /// Along two conditions one after the other; the third prediction has the image alone.
+    /// Guidance by two conditions, a text and an image; the third prediction has the image alone.
     Image {
         /// The scale of the image.
         image_scale: f64,
-        /// The image's guidance acts on the result of the text's.
+        /// True to apply the image's guidance to the result of the text's; false for `u + w*(c - i) + image_scale*(i - u)` with the
+        /// third prediction `i`.
         nested: bool,
     },
-    /// The result is as long as the conditional prediction at each position.
+    /// Linear guidance whose result is given the norm of the conditional prediction at each position.
     Norm {
         /// The axis of the norms; 0 is the batch, -1 the last one.
         axis: i64,
-        /// A factor of the result.
+        /// The factor by which the result is multiplied.
         strength: f64,
-        /// The result may be shorter.
+        /// True to shorten the result where it is longer, but never to lengthen it (ComfyUI).
         clamped: bool,
     },
-    /// Away from the part of a negative prediction, the third, that does not go along with the positive one.
+    /// Guidance away from the part of a negative prediction, the third, that is perpendicular to the positive one.
     PerpNeg {
         /// The scale of the negative prediction.
         neg_scale: f64,
-        /// Sums are those of the whole batch.
+        /// True for sums over the whole batch.
         over_batch: bool,
     },
-    /// Between the mixture and the scaled conditional prediction, by their likeness.
+    /// A result between the linear mixture `g` and `w*c`, by the mean cosine between `w*u` and `(w*c + g)/2` (of their signed square
+    /// roots, over channels). See [`Finish::Mahiro`](super::Finish::Mahiro).
     Mahiro {
-        /// The likeness is that of the whole batch.
+        /// True to average the cosine over the whole batch.
         over_batch: bool,
     },
-    /// Each level of a Laplacian pyramid has a scale of its own. [`Guider::scale`](super::Guider::scale) is not looked at, and
-    /// [`Guider::rescale`](super::Guider::rescale) is that of their sum.
+    /// Frequency-decoupled guidance: each level of a Laplacian pyramid has its own scale. [`Guider::scale`](super::Guider::scale)
+    /// is ignored, and [`Guider::rescale`](super::Guider::rescale) applies to the sum of the levels.
     ///
-    /// These are the numbers of diffusers, but in two cases that its pipelines stop at: a sum of levels that were
-    /// [filled up](super::Pyramid) has the size of the predictions before it is rescaled, and a level that is off beside one that is
-    /// on is its own.
+    /// Results are those of diffusers, except in two cases in which its pipelines fail: a sum of levels that were
+    /// [filled up](super::Pyramid) is cut to the size of the predictions before it is rescaled, and where only some levels are
+    /// off, these are the conditional prediction's.
     Frequencies {
         /// The levels, the finest one first: 1 to [`Pyramid::MOST`](super::Pyramid::MOST).
         levels: Vec<FrequencyLevel>,
     },
 }
 
-/// The numbers of adaptive projected guidance.
+/// The parameters of adaptive projected guidance.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Projection {
-    /// The longest norm of what is added; 0 is any.
+    /// The norm to which `c - u` with its momentum is shortened if it is longer; 0 for no limit.
     pub threshold: f64,
-    /// The factor of its part along `c`.
+    /// The factor of the part of that vector along `c`.
     pub eta: f64,
-    /// The coefficient of the differences of the calls before.
+    /// The coefficient of the previous call's difference, momentum included, in this one.
     pub momentum: f64,
 }

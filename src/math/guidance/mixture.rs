@@ -5,18 +5,18 @@ use crate::table::guide::{GuideRow, Products};
 /// The predictions of a call, `[batch, ...]` in row-major order. One that the call does not read may be empty.
 #[derive(Clone, Copy, Debug)]
 pub struct Predictions<'a> {
-    /// With the condition.
+    /// The prediction with the condition.
     pub conditional: &'a [f64],
-    /// Without it, or a weaker network's.
+    /// The prediction without the condition, or of a weaker network.
     pub unconditional: &'a [f64],
-    /// See the table of [methods](super).
+    /// The third prediction: see the table of [methods](super).
     pub third: &'a [f64],
-    /// See the table of [methods](super); for methods of ComfyUI that compare noises, the noisy sample.
+    /// The fourth prediction: see the table of [methods](super); for methods of ComfyUI that compare noises, the noisy sample.
     pub fourth: &'a [f64],
 }
 
 impl<'a> Predictions<'a> {
-    /// The conditional prediction alone.
+    /// Creates the predictions of a call that reads the conditional one alone.
     #[must_use]
     pub const fn of(conditional: &'a [f64]) -> Self {
         Self { conditional, unconditional: &[], third: &[], fourth: &[] }
@@ -38,7 +38,7 @@ pub(super) fn of_sample(row: &GuideRow, predictions: &Predictions<'_>) -> Vec<f6
     guided
 }
 
-/// A sum of differences between the conditional prediction and the others. What has no weight is not read.
+/// The weighted sum of the differences between the conditional prediction and the others. One of weight 0 is not read.
 pub(super) fn along(weights: [f64; 3], predictions: &Predictions<'_>) -> Vec<f64> {
     let c = predictions.conditional;
     let mut sum = vec![0.0; c.len()];
@@ -50,7 +50,7 @@ pub(super) fn along(weights: [f64; 3], predictions: &Predictions<'_>) -> Vec<f64
     sum
 }
 
-/// The mixture of a group whose sums are its own.
+/// The mixture of a group of elements that share sums.
 pub(super) fn mixed<'a>(row: &GuideRow, [c, v1, v2]: [&'a [f64]; 3]) -> impl Iterator<Item = f64> + use<'a> {
     let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
     let products = Products {
@@ -65,14 +65,14 @@ pub(super) fn mixed<'a>(row: &GuideRow, [c, v1, v2]: [&'a [f64]; 3]) -> impl Ite
     c.iter().zip(v1.iter().zip(v2)).map(move |(c, (v1, v2))| of_c * c + of_v1 * v1 + of_v2 * v2)
 }
 
-/// Rescales a sample to the standard deviation of its conditional prediction. Where one of the two is not finite, or that of
-/// the sample is 0, nothing changes.
+/// Rescales a sample to the standard deviation of its conditional prediction, to this degree. Nothing changes if either
+/// deviation is not finite or the sample's is 0.
 pub(super) fn rescale(guided: &mut [f64], c: &[f64], degree: f64) {
     let spread = |values: &[f64]| {
         let mean = values.iter().sum::<f64>() / values.len() as f64;
         values.iter().map(|x| (x - mean).powi(2)).sum::<f64>().sqrt()
     };
-    // Both have the same divisor, the count less 1.
+    // The divisor of both, the count less 1, cancels.
     let ratio = spread(c) / spread(guided);
     if ratio.is_finite() {
         guided.iter_mut().for_each(|x| *x *= degree * ratio + 1.0 - degree);

@@ -1,8 +1,8 @@
 //! The Laplacian pyramids of predictions, as kornia builds them, and the sum of their mixed levels.
 //!
 //! A level of the Gaussian pyramid is the one before, blurred and halved: the mean of two neighbours, along both axes. A level of
-//! the Laplacian pyramid is the Gaussian one less the next, which is doubled (linear interpolation) and blurred. The last one is the
-//! Gaussian level itself. Both functions work along one axis, so a plane takes them along its rows and its columns.
+//! the Laplacian pyramid is the Gaussian level minus the next one, doubled (by linear interpolation) and blurred. Its last level is
+//! the Gaussian level itself. Halving and doubling work along one axis and are applied to the rows and the columns of a plane.
 
 use crate::math::guidance::mixture::{Predictions, of_sample, rescale};
 use crate::table::pyramid::{Pyramid, PyramidSizes};
@@ -10,7 +10,7 @@ use crate::table::pyramid::{Pyramid, PyramidSizes};
 /// The weights of the blur: binomial, over 16.
 const BLUR: [f64; 5] = [1.0 / 16.0, 4.0 / 16.0, 6.0 / 16.0, 4.0 / 16.0, 1.0 / 16.0];
 
-/// The weights of the nearer and the farther neighbour between two elements where one becomes two.
+/// The weights of the nearer and the farther element in the interpolation that doubles a line.
 const NEAR: f64 = 0.75;
 const FAR: f64 = 0.25;
 
@@ -30,7 +30,7 @@ pub(super) fn sum_of_levels(pyramid: &Pyramid, sizes: &PyramidSizes, guided: &mu
     }
 }
 
-/// The Laplacian levels of a sample, each of all channels.
+/// The Laplacian levels of a sample, each with all channels.
 fn levels(sample: &[f64], sizes: &PyramidSizes) -> Vec<Vec<f64>> {
     let mut levels = vec![Vec::new(); sizes.levels.len()];
     let [height, width] = sizes.given;
@@ -52,7 +52,7 @@ fn levels(sample: &[f64], sizes: &PyramidSizes) -> Vec<Vec<f64>> {
     levels
 }
 
-/// Writes the sum of levels, as far as the predictions reach.
+/// Writes the sum of the levels, cut to the size of the predictions.
 fn write_sum(levels: &[Vec<f64>], sizes: &PyramidSizes, guided: &mut [f64]) {
     let [height, width] = sizes.given;
     for (i, channel) in guided.chunks_mut((height * width).max(1)).enumerate() {
@@ -75,13 +75,13 @@ struct Plane {
 }
 
 impl Plane {
-    /// A function of each row.
+    /// Applies a function to each row.
     fn rows(&self, of: impl Fn(&[f64]) -> Vec<f64>) -> Self {
         let rows: Vec<Vec<f64>> = self.values.chunks(self.width.max(1)).map(of).collect();
         Self { width: rows.first().map_or(0, Vec::len), values: rows.concat() }
     }
 
-    /// A function of each column.
+    /// Applies a function to each column.
     fn columns(&self, of: impl Fn(&[f64]) -> Vec<f64>) -> Self {
         self.transposed().rows(of).transposed()
     }
@@ -101,13 +101,13 @@ impl Plane {
     }
 }
 
-/// The index in so many elements that an index before the first or behind the last is a mirror image of.
+/// The index of `count` elements onto which `index - before` is reflected at the first and the last.
 fn reflected(index: usize, before: usize, count: usize) -> usize {
     let distance = index.abs_diff(before);
     if distance < count { distance } else { 2 * (count - 1) - distance }
 }
 
-/// A line that goes on to this length by reflection.
+/// Extends a line to this length by reflection.
 fn filled(line: &[f64], length: usize) -> Vec<f64> {
     (0..length).map(|i| line[reflected(i, 0, line.len())]).collect()
 }
@@ -117,7 +117,7 @@ fn blurred(line: &[f64]) -> Vec<f64> {
     (0..line.len()).map(at).collect()
 }
 
-/// Blurs and halves a line of an even length.
+/// Blurs and halves a line of even length.
 fn halved(line: &[f64]) -> Vec<f64> {
     blurred(line).chunks_exact(2).map(|pair| (pair[0] + pair[1]) / 2.0).collect()
 }

@@ -6,10 +6,10 @@ use crate::math::catalog::entry::{Catalogue, Entry};
 use crate::math::catalog::error::CatalogError;
 
 impl LatentFormat {
-    /// Every format that is known, by the name of its class in ComfyUI.
+    /// All known formats, by the names of their classes in ComfyUI.
     pub const CATALOGUE: Catalogue<Self> = Catalogue { entries: ENTRIES };
 
-    /// The format of this name or synonym.
+    /// Returns the format of this name or synonym.
     ///
     /// # Errors
     /// [`CatalogError::Unknown`], which lists the names that are accepted.
@@ -24,10 +24,10 @@ impl LatentFormat {
     /// Stable Diffusion 3 and 3.5.
     pub const SD3: Self =
         Self { channels: 16, scale: 1.5305, shift: 0.0609, preview: Some(pictures::SD3), ..Self::PLAIN };
-    /// FLUX.1, and many after it.
+    /// FLUX.1, and many models after it.
     pub const FLUX: Self =
         Self { channels: 16, scale: 0.3611, shift: 0.1159, preview: Some(pictures::FLUX), ..Self::PLAIN };
-    /// FLUX.2: 2x2 patches, which its autoencoder normalizes.
+    /// FLUX.2: patches of 2x2 cells, which its autoencoder normalizes.
     pub const FLUX2: Self = Self { channels: 128, spatial: 16, preview: Some(pictures::FLUX2), ..Self::PLAIN };
     /// The upscaler of Stable Diffusion.
     pub const SD_X4: Self = Self { scale: 0.08333, preview: Some(pictures::SD_X4), ..Self::PLAIN };
@@ -50,7 +50,7 @@ impl LatentFormat {
     /// SANA; no preview is known.
     pub const SANA: Self = Self { channels: 32, spatial: 32, scale: 0.41407, ..Self::PLAIN };
 
-    /// A video in 16 channels of 4 frames of 8x8 pixels.
+    /// A video of 16 channels, a cell for 4 frames of 8x8 pixels.
     const VIDEO: Self = Self { channels: 16, dimensions: 3, temporal: 4, ..Self::PLAIN };
 
     /// Wan 2.1, and Wan 2.2 A14B; Qwen-Image.
@@ -72,7 +72,7 @@ impl LatentFormat {
     pub const COGVIDEOX: Self = Self { scale: 1.15258426, ..Self::VIDEO };
     /// CogVideoX 5B and 1.5; no preview is known.
     pub const COGVIDEOX15: Self = Self { scale: 0.7, ..Self::VIDEO };
-    /// LTX-Video and LTX-2, which their autoencoder normalizes.
+    /// LTX-Video and LTX-2, whose latents the autoencoder normalizes.
     pub const LTXV: Self = Self { channels: 128, spatial: 32, temporal: 8, preview: Some(videos::LTXV), ..Self::VIDEO };
     /// Mochi.
     pub const MOCHI: Self = Self {
@@ -82,12 +82,12 @@ impl LatentFormat {
         preview: Some(videos::MOCHI),
         ..Self::VIDEO
     };
-    /// Cosmos 1, which its autoencoder normalizes.
+    /// Cosmos 1, whose latents the autoencoder normalizes.
     pub const COSMOS1: Self = Self { temporal: 8, preview: Some(videos::COSMOS1), ..Self::VIDEO };
     /// MiniMax H3.
     pub const MINIMAX_H3: Self = Self { channels: 24, spatial: 16, preview: Some(videos::MINIMAX_H3), ..Self::VIDEO };
 
-    /// Stable Audio, a sound. ComfyUI gives its edge as 8, which a sound does not have.
+    /// Stable Audio. Its `spatial` is 8, as in ComfyUI, but means nothing for audio.
     pub const STABLE_AUDIO: Self = Self { channels: 64, dimensions: 1, temporal: 2048, ..Self::PLAIN };
 }
 
@@ -111,7 +111,7 @@ const ENTRIES: &[Entry<LatentFormat>] = &[
     entry("sc-prior", &[], "Stable Cascade's prior (Pernias et al. 2023)", LatentFormat::SC_PRIOR),
     entry("sc-b", &[], "Stable Cascade's decoder (Pernias et al. 2023)", LatentFormat::SC_B),
     entry("hunyuanimage21", &[], "HunyuanImage 2.1", LatentFormat::HUNYUAN_IMAGE21),
-    entry("chromaradiance", &["pixels"], "pixels in -1..1, as Chroma Radiance has them", LatentFormat::RADIANCE),
+    entry("chromaradiance", &["pixels"], "pixels in -1..1 (Chroma Radiance)", LatentFormat::RADIANCE),
     entry("sana", &["dc-ae"], "SANA (Xie et al. 2024)", LatentFormat::SANA),
     entry("wan21", &["qwen-image"], "Wan 2.1, Wan 2.2 A14B, Qwen-Image, Cosmos Predict 2", LatentFormat::WAN21),
     entry("wan22", &[], "Wan 2.2 5B", LatentFormat::WAN22),
@@ -123,5 +123,5 @@ const ENTRIES: &[Entry<LatentFormat>] = &[
     entry("mochi", &[], "Mochi 1", LatentFormat::MOCHI),
     entry("cosmos1cv8x8x8", &["cosmos-1"], "Cosmos 1", LatentFormat::COSMOS1),
     entry("minimaxh3video", &["minimax-h3"], "MiniMax H3", LatentFormat::MINIMAX_H3),
-    entry("stableaudio1", &["stable-audio"], "Stable Audio, a sound (Evans et al. 2024)", LatentFormat::STABLE_AUDIO),
+    entry("stableaudio1", &["stable-audio"], "Stable Audio (Evans et al. 2024)", LatentFormat::STABLE_AUDIO),
 ];

@@ -13,18 +13,18 @@ pub enum LatentError {
         channels: usize,
         /// The cells of a channel: height x width, or frames x height x width.
         cells: usize,
-        /// The elements that were given.
+        /// The elements given.
         found: usize,
     },
-    /// A format of which no preview matrix is known.
-    #[error("expected latents with a preview matrix, found some without (a sound, or a video of CogVideoX)")]
+    /// A format without a known preview matrix.
+    #[error("expected a latent format with a preview matrix, found one without (Stable Audio, SANA, CogVideoX)")]
     NoPreview,
     /// A frame that the latents do not have.
     #[error("expected a frame below {frames}, found {found}")]
     Frame {
         /// The frames of the latents.
         frames: usize,
-        /// The frame that was asked for.
+        /// The frame asked for.
         found: usize,
     },
 }

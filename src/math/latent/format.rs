@@ -1,4 +1,4 @@
-//! A format of latents: the scale in which a network works on them, and the matrix that shows them as colours.
+//! A format of latents: the scale at which a network works on them, and the matrix that shows them as colours.
 //!
 //! **Theory.** The latents of an autoencoder are brought to a deviation near 1 before a network sees them, by an affine map
 //! of each channel:
@@ -6,7 +6,7 @@
 //! in  = (x - shift)*scale     or (x - mean)*scale/deviation
 //! out = in/scale + shift      or in*deviation/scale + mean
 //! ```
-//! A preview of clean latents, as the network has them, is `factors^T*in + bias` for each cell: a colour in -1..1.
+//! A preview of clean latents, at the scale of the network, is `factors^T*in + bias` for each cell: a colour in -1..1.
 //!
 //! **Practice.** [`LatentFormat::process_in`] and [`process_out`](LatentFormat::process_out) are the reference in f64. On the
 //! GPU the map is one row for each channel: [`table_in`](LatentFormat::table_in), [`table_out`](LatentFormat::table_out). The
@@ -17,7 +17,7 @@ use crate::table::{Matrix, Table};
 
 /// The format of the latents of an autoencoder.
 ///
-/// Constants have the values of ComfyUI; [`LatentFormat::CATALOGUE`] has them by its names.
+/// The constants have the values of ComfyUI; [`LatentFormat::CATALOGUE`] lists them by its names.
 ///
 /// ```
 /// use tweedie::math::LatentFormat;
@@ -32,23 +32,23 @@ use crate::table::{Matrix, Table};
 pub struct LatentFormat {
     /// The channels of a latent.
     pub channels: usize,
-    /// The axes of a channel: 1 for a sound, 2 for a picture, 3 for a video.
+    /// The axes of a channel: 1 for audio, 2 for a picture, 3 for a video.
     pub dimensions: usize,
-    /// Pixels along an edge that become one cell.
+    /// The pixels along an edge that become one cell.
     pub spatial: usize,
-    /// Frames of a video, or samples of a sound, that become one cell. The first frame of a video is a cell of its own.
+    /// The frames of a video, or the samples of audio, that become one cell. The first frame of a video is a cell of its own.
     pub temporal: usize,
-    /// The factor of latents that a network takes.
+    /// The factor by which latents are multiplied for the network.
     pub scale: f64,
     /// The number subtracted from latents before they are scaled.
     pub shift: f64,
-    /// The mean and the deviation of each channel, where they have their own.
+    /// The mean and the standard deviation of each channel, if the format normalizes each; they take the place of `shift`.
     pub statistics: Option<Statistics>,
     /// The matrix of a preview; `None` where none is known.
     pub preview: Option<Preview>,
 }
 
-/// The mean and the deviation of each channel, in the f32 in which they are published.
+/// The mean and the standard deviation of each channel, in f32 as published.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Statistics {
     /// The mean of each channel.
@@ -57,35 +57,35 @@ pub struct Statistics {
     pub deviation: &'static [f32],
 }
 
-/// The colours of latents.
+/// The matrix that shows latents as colours.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Preview {
     /// Red, green and blue of each channel.
     pub factors: &'static [[f64; 3]],
-    /// The colour of 0: black is -1, white is 1.
+    /// The colour of latents that are 0; -1 is black, 1 is white.
     pub bias: [f64; 3],
-    /// True if a cell holds four of the preview: channel `4*c + 2*dy + dx` of it is channel `c` of the one at `(dx, dy)`.
+    /// True if a cell holds 2x2 cells of the preview: its channel `4*c + 2*dy + dx` is channel `c` of the cell at `(dx, dy)`.
     pub unfolds: bool,
 }
 
 impl Preview {
-    /// The colour of 0 of a matrix without a bias.
+    /// The bias of a matrix without one.
     pub(super) const GREY: [f64; 3] = [0.0; 3];
 
-    /// Cells of the preview along an edge of a cell.
+    /// The cells of the preview along an edge of a cell of the latents: 2 if it [unfolds](Self::unfolds), otherwise 1.
     #[must_use]
     pub const fn edge(&self) -> usize {
         if self.unfolds { 2 } else { 1 }
     }
 
-    /// The byte of a colour in -1..1, rounded down as ComfyUI does; NaN is 0.
+    /// Converts a colour in -1..1 to a byte, rounded down as in ComfyUI; NaN gives 0.
     #[must_use]
     pub fn byte(colour: f64) -> u8 {
         (((colour + 1.0) / 2.0).clamp(0.0, 1.0) * 255.0) as u8
     }
 }
 
-/// The affine map of a channel, in the order of the published formula, which is exact where it cancels.
+/// The affine map of a channel, computed in the order of the published formula, so that what cancels is exactly 0.
 #[derive(Clone, Copy)]
 struct Channel {
     mean: f64,
@@ -104,7 +104,7 @@ impl Channel {
 }
 
 impl LatentFormat {
-    /// Latents of a picture in four channels of 8x8 pixels, as they are: what other formats begin from.
+    /// Unscaled latents of a picture, four channels with a cell for 8x8 pixels: the base of the other formats.
     pub(super) const PLAIN: Self = Self {
         channels: 4,
         dimensions: 2,
@@ -116,7 +116,8 @@ impl LatentFormat {
         preview: None,
     };
 
-    /// Latents, as an autoencoder makes them, in the scale of the network: `[sample, channel, cell]`, with `cells` of a channel.
+    /// Converts latents from the scale of the autoencoder to that of the network: `[sample, channel, cell]`, with `cells` cells in
+    /// a channel.
     ///
     /// # Errors
     /// [`LatentError::Elements`] unless there are whole samples.
@@ -124,7 +125,7 @@ impl LatentFormat {
         self.each(latents, cells, Channel::enter)
     }
 
-    /// The way back: latents of the network as the autoencoder takes them.
+    /// Converts latents from the scale of the network to that of the autoencoder.
     ///
     /// # Errors
     /// As [`process_in`](Self::process_in).
@@ -132,22 +133,23 @@ impl LatentFormat {
         self.each(latents, cells, Channel::leave)
     }
 
-    /// [`process_in`](Self::process_in) as a table with a row for each channel, for a [map](crate::gpu::Map) whose samples are
-    /// channels, whose timesteps are their numbers, and whose second input is 1 everywhere. The first output is the result, the
-    /// second is 0.
+    /// Returns [`process_in`](Self::process_in) as a table with a row for each channel, for a [map](crate::gpu::Map) whose samples
+    /// are channels, whose timesteps are the indices of the channels, and whose second input is 1 everywhere. The first output is
+    /// the result, the second is 0.
     #[must_use]
     pub fn table_in(&self) -> Table<Matrix> {
         Table::new(self.all().map(|it| [[it.scale / it.deviation, -it.mean * it.scale / it.deviation], [0.0; 2]]))
     }
 
-    /// [`process_out`](Self::process_out) as such a table.
+    /// Returns [`process_out`](Self::process_out) as a table like that of [`table_in`](Self::table_in).
     #[must_use]
     pub fn table_out(&self) -> Table<Matrix> {
         Table::new(self.all().map(|it| [[it.deviation / it.scale, it.mean], [0.0; 2]]))
     }
 
-    /// The bytes `[height, width, (red, green, blue)]` of a frame of one sample in the scale of the network: `[channel, frame,
-    /// height, width]`. A format that [unfolds](Preview::unfolds) has twice the height and the width.
+    /// Returns the bytes `[height, width, (red, green, blue)]` of a frame of one sample at the scale of the network, whose latents
+    /// are `[channel, frame, height, width]` and whose `shape` is the last three. A preview that [unfolds](Preview::unfolds) has
+    /// twice the height and the width.
     ///
     /// # Errors
     /// [`LatentError::NoPreview`], [`LatentError::Frame`], and [`LatentError::Elements`] unless it is one sample.
@@ -173,7 +175,7 @@ impl LatentFormat {
         Ok(places.flat_map(|(y, x)| of_cell(y, x).collect::<Vec<u8>>()).collect())
     }
 
-    /// The cells of a channel, of latents that are one sample of this shape.
+    /// The cells of a channel, if the latents are one sample of this shape.
     fn cells(&self, latents: &[f64], shape: [usize; 3]) -> Result<usize, LatentError> {
         let cells = shape.iter().try_fold(1_usize, |cells, &axis| cells.checked_mul(axis)).unwrap_or(usize::MAX);
         match cells.checked_mul(self.channels) {

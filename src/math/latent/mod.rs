@@ -1,4 +1,4 @@
-//! Latents: what an autoencoder makes of a picture, a video or a sound, and what a network takes.
+//! Latents: the formats in which autoencoders and networks exchange pictures, videos and audio.
 
 pub(crate) mod catalogue;
 pub(crate) mod error;

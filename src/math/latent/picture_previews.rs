@@ -1,4 +1,4 @@
-//! The preview matrices of the latents of pictures, as ComfyUI has them: `[red, green, blue]` of each channel, and of 0.
+//! The preview matrices of picture latents, with ComfyUI's values: `[red, green, blue]` of each channel, and the bias.
 
 use super::format::Preview;
 

@@ -1,6 +1,6 @@
-//! The mean and the deviation of each channel, as ComfyUI has them.
+//! The mean and the standard deviation of each channel, with ComfyUI's values.
 //!
-//! They are f32 there and here; an f64 holds each of them exactly.
+//! They are f32 there and here, so each converts to f64 exactly.
 
 use super::format::Statistics;
 

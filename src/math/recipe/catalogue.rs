@@ -9,15 +9,15 @@ use crate::math::catalog::error::CatalogError;
 use crate::math::model::Model;
 
 impl Recipe {
-    /// Published models with the runs that they are usually sampled by.
+    /// Published models, each with the run by which it is usually sampled.
     pub const CATALOGUE: Catalogue<Self> = Catalogue { entries: &RECIPES };
 }
 
 impl Model {
-    /// Published models that are often sampled or trained anew: those of [`Recipe::CATALOGUE`].
+    /// Published models that are often sampled or trained further: those of [`Recipe::CATALOGUE`].
     pub const CATALOGUE: Catalogue<Make<Self>> = Catalogue { entries: &MODELS };
 
-    /// The published model of this name or synonym.
+    /// Returns the published model of this name or synonym.
     ///
     /// # Errors
     /// [`CatalogError::Unknown`], which lists the names that are accepted.
@@ -30,8 +30,8 @@ const PARTS: [&[Entry<Recipe>]; 3] = [DENOISERS, PICTURES, VIDEOS];
 
 const COUNT: usize = DENOISERS.len() + PICTURES.len() + VIDEOS.len();
 
-/// The parts, one after the other.
-#[expect(clippy::large_const_arrays, reason = "the models are made of it in a constant")]
+/// All recipes: the parts, one after the other.
+#[expect(clippy::large_const_arrays, reason = "MODELS is made from it in a constant")]
 const RECIPES: [Entry<Recipe>; COUNT] = {
     let mut all = [DENOISERS[0]; COUNT];
     let (mut next, mut part) = (0, 0);
@@ -46,7 +46,7 @@ const RECIPES: [Entry<Recipe>; COUNT] = {
     all
 };
 
-/// The model of each.
+/// The model of each recipe.
 const MODELS: [Entry<Make<Model>>; COUNT] = {
     let mut all = [model(&RECIPES[0]); COUNT];
     let mut i = 0;

@@ -19,22 +19,22 @@ use crate::table::step::Clip;
 use UsualGuidance::{Embedded, Off, OverFrames, Scale};
 
 const LEADING: GridRule = GridRule::Placed(Placement::Timesteps(Spacing::Leading { offset: 0 }));
-/// Stable Diffusion's, which begins one timestep later.
+/// Stable Diffusion's spacing, in which every timestep is one later.
 const LEADING_1: GridRule = GridRule::Placed(Placement::Timesteps(Spacing::Leading { offset: 1 }));
 const TRAILING: GridRule = GridRule::Placed(Placement::Timesteps(Spacing::Trailing));
 const LINSPACE: GridRule = GridRule::Placed(Placement::Timesteps(Spacing::Linspace));
 const USUAL: GridRule = GridRule::Usual;
-/// Equal times of a continuous clock.
+/// Equal steps of time on a continuous clock.
 const CLOCK: GridRule = GridRule::even(Shift::Fixed(1.0));
 
-/// PNDM as Stable Diffusion is sampled: the last step leads to the least noise of training (`set_alpha_to_one` false).
+/// PNDM as used for Stable Diffusion: the last step leads to the least noise of training (`set_alpha_to_one` false).
 const PNDM: Facts = Facts::new("pndm", LEADING_1).run(50, Scale(7.5)).latent(LatentFormat::SD15).with(to_least_noise);
 
 fn with_variance(options: SamplerOptions, variance: Variance, bound: f64) -> SamplerOptions {
     SamplerOptions { variance: Some(variance), clip: Some(Clip::Range(bound)), ..options }
 }
 
-/// Würstchen's network on a continuous cosine schedule, of which 1000 levels are listed.
+/// Würstchen's network on a continuous cosine schedule; its list of levels has 1000.
 fn cascade() -> Made {
     let clock = CosineClock::new(0.008, 1.0)?;
     let abar = |i: u32| Ok(clock.level(f64::from(i) / 1000.0)?.alpha_bar());
@@ -129,7 +129,7 @@ pub(super) const DENOISERS: &[Entry<Recipe>] = &[
             .run(4, Off)
             .latent(LatentFormat::SDXL)
             .unsure(&["sampler", "grid", "guidance", "prediction"])
-            .note("The model of one step predicts the clean sample, as far as is known")
+            .note("The one-step model predicts the clean sample, as far as is known")
     ),
     recipe!(
         "lcm",
@@ -194,7 +194,7 @@ pub(super) const DENOISERS: &[Entry<Recipe>] = &[
     recipe!(
         "cogvideox-2b",
         [],
-        "CogVideoX 2B, v without signal at the end (Yang et al. 2024)",
+        "CogVideoX 2B, v with zero terminal SNR (Yang et al. 2024)",
         cogvideox(3.0),
         Facts::new("ddim", TRAILING)
             .run(50, Scale(6.0))
@@ -205,14 +205,14 @@ pub(super) const DENOISERS: &[Entry<Recipe>] = &[
     recipe!(
         "cogvideox-5b",
         ["cogvideox-1.5-5b"],
-        "CogVideoX 5B and 1.5, v without signal at the end (Yang et al. 2024)",
+        "CogVideoX 5B and 1.5, v with zero terminal SNR (Yang et al. 2024)",
         cogvideox(1.0),
         Facts::new("dpm++-2m-sde", TRAILING).run(50, Scale(6.0)).latent(LatentFormat::COGVIDEOX15).patched()
     ),
     recipe!(
         "stable-audio",
         ["stable-audio-open-1.0"],
-        "Stable Audio, v in EDM's form, a sound (Evans et al. 2024)",
+        "Stable Audio, v in EDM's form (Evans et al. 2024)",
         Ok(edm_v(1.0, [0.3, 500.0])?.told_as(Told::QuarterTurns).placed(Placement::Exponential)),
         Facts::new("dpm++-2m-sde", USUAL)
             .run(100, Scale(7.0))
@@ -255,7 +255,7 @@ pub(super) const DENOISERS: &[Entry<Recipe>] = &[
     recipe!(
         "karlo-super-resolution",
         [],
-        "Karlo's last network, to four times the pixels (Ramesh et al. 2022, unCLIP)",
+        "Karlo's super-resolution network, the last one (Ramesh et al. 2022, unCLIP)",
         model("cosine", &[], Quantity::Epsilon),
         Facts::new("ddpm", LINSPACE)
             .run(7, Off)

@@ -20,12 +20,12 @@ use crate::math::model::{Model, Told};
 #[derive(Clone, Copy, Debug)]
 pub struct Recipe {
     pub(super) make: Make<Model>,
-    /// The facts of its run and of its latents.
+    /// The facts of the default run and of the latents.
     pub facts: Facts,
 }
 
-/// The known facts of the default run of a model, and of its latents. Some are the values of its authors, others of diffusers
-/// or of ComfyUI.
+/// The known facts of a model's default run and of its latents. Some are its authors' values, others those of diffusers or
+/// ComfyUI.
 #[derive(Clone, Copy, Debug)]
 pub struct Facts {
     /// The name of the sampler in [`Sampler::CATALOGUE`](crate::Sampler::CATALOGUE).
@@ -36,17 +36,17 @@ pub struct Facts {
     pub steps: Option<usize>,
     /// The guidance.
     pub guidance: UsualGuidance,
-    /// The latents that the autoencoder makes; `None` for models without one, of pixels or embeddings, and where nothing is known.
+    /// The latents of the autoencoder; `None` for models of pixels or embeddings, which have none, and where nothing is known.
     pub latent: Option<LatentFormat>,
-    /// Cells of the latent that make one token of the network: frames, and along an edge of the picture.
+    /// The cells of the latent that make one token of the network: along the frames, and along an edge of the picture.
     pub patch: [usize; 2],
-    /// The number that the network itself is told, where that is another than the timestep of the model's scheduler.
+    /// The number that the network itself is given, where it is not the timestep of the model's scheduler.
     pub told: Option<Told>,
-    /// The time, as a part of 1, below which a second network takes over.
+    /// The time, in `0..=1`, below which a second network takes over.
     pub second_network_below: Option<f64>,
-    /// The names of the fields, or `prediction`, that could not be verified.
+    /// The names of the fields that could not be verified, or `prediction` for that of the model.
     pub uncertain: &'static [&'static str],
-    /// Advice for a run: empty, or a sentence without its full stop.
+    /// Advice for a run: empty, or sentences without the last full stop.
     pub note: &'static str,
     pub(super) adjust: fn(SamplerOptions) -> SamplerOptions,
 }
@@ -57,16 +57,16 @@ pub struct Facts {
 pub enum UsualGuidance {
     /// Not known.
     Unknown,
-    /// One prediction, as it is.
+    /// No guidance: one prediction, used as it is.
     Off,
     /// Classifier-free guidance of this scale: `u + w*(c - u)`.
     Scale(f64),
-    /// Classifier-free guidance of this scale, brought to the norm of the conditional prediction (true CFG of Qwen-Image,
+    /// Classifier-free guidance of this scale, rescaled to the norm of the conditional prediction (the true CFG of Qwen-Image;
     /// Lumina 2).
     Normed(f64),
-    /// A number that the network is told; one prediction.
+    /// A scale that is an input of the network; one prediction.
     Embedded(f64),
-    /// A scale that rises from one end of these to the other over the frames of a video.
+    /// A scale that goes from the first of these to the second over the frames of a video.
     OverFrames([f64; 2]),
     /// Classifier-free guidance of a scale between these.
     Between([f64; 2]),
@@ -75,7 +75,7 @@ pub enum UsualGuidance {
 }
 
 impl Facts {
-    /// The facts of a run of this sampler at these levels; all others are unknown or the usual ones.
+    /// The facts of a run of this sampler on this grid; all others are unknown or the defaults.
     pub(super) const fn new(sampler: &'static str, grid: GridRule) -> Self {
         Self {
             sampler,

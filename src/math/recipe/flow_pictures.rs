@@ -1,4 +1,4 @@
-//! Recipes of flows that make pictures or sounds.
+//! Recipes of flows that make pictures or audio.
 
 use super::facts::{Facts, Recipe, UsualGuidance};
 use super::grid::{GridRule, Shift, TimeList};
@@ -10,22 +10,22 @@ use crate::math::latent::format::LatentFormat;
 use crate::math::model::{Model, Told};
 use UsualGuidance::{Between, Embedded, Normed, Off, Scale, Terms};
 
-/// The angles of SANA-Sprint's two steps, in the digits of its pipeline.
+/// The angles of SANA-Sprint's two steps, to the digits of its pipeline.
 #[expect(clippy::approx_constant, reason = "the pipeline has five digits of pi/2")]
 const SPRINT_ANGLES: &[f64] = &[1.5708, 1.3];
 
-/// The number told by models that multiply it themselves.
+/// The time as given to networks that multiply it themselves.
 const TIME: Told = Told::Time(1.0);
 const RISING_TIME: Told = Told::RisingTime(1.0);
 
-/// The line of tokens and logarithm of the shift of FLUX.1.
+/// FLUX.1's line of the logarithm of the shift over the number of tokens.
 const FLUX_LINE: Shift = Shift::Line([(256.0, 0.5), (4096.0, 1.15)]);
 
 const fn shifted(shift: f64) -> Facts {
     euler(GridRule::even(Shift::Fixed(shift)))
 }
 
-/// A flow on FLUX.1's latents in patches of 2x2, whose shift follows a line.
+/// A flow on FLUX.1's latents in patches of 2x2 cells, whose shift follows FLUX.1's line.
 const FLUX: Facts = euler(GridRule::even(FLUX_LINE)).latent(LatentFormat::FLUX).patched().told(TIME);
 
 const SD3: Facts = euler(GridRule::ends(3.0)).latent(LatentFormat::SD3).patched();
@@ -86,7 +86,7 @@ pub(super) const PICTURES: &[Entry<Recipe>] = &[
             .run(16, Off)
             .told(TIME)
             .unsure(&["latent"])
-            .note("Its network is told two times: of the step's start and of its end")
+            .note("Its network is given the times of both the start and the end of a step")
     ),
     recipe!(
         "qwen-image",
@@ -108,9 +108,9 @@ pub(super) const PICTURES: &[Entry<Recipe>] = &[
         ["chroma1-hd"],
         "Chroma, after FLUX.1 schnell (Lodestone Rock 2025)",
         flow(),
-        FLUX.run(35, Scale(5.0)).unsure(&["grid"]).note(
-            "The shift follows the line if the file of its scheduler says that it is dynamic; else there is none"
-        )
+        FLUX.run(35, Scale(5.0))
+            .unsure(&["grid"])
+            .note("The shift follows the line if the scheduler's file makes it dynamic; otherwise there is none")
     ),
     recipe!(
         "auraflow",
@@ -122,14 +122,14 @@ pub(super) const PICTURES: &[Entry<Recipe>] = &[
     recipe!(
         "lumina2",
         ["lumina-image-2.0"],
-        "Lumina-Image 2.0, which predicts clean less noise (Qin et al. 2025)",
+        "Lumina-Image 2.0, which predicts clean minus noise (Qin et al. 2025)",
         rising_flow(),
         shifted(6.0).run(30, Normed(4.0)).latent(LatentFormat::FLUX).patched().told(RISING_TIME)
     ),
     recipe!(
         "z-image",
         [],
-        "Z-Image, which predicts clean less noise (Alibaba 2025)",
+        "Z-Image, which predicts clean minus noise (Alibaba 2025)",
         rising_flow(),
         shifted(3.0).run(50, Scale(5.0)).latent(LatentFormat::FLUX).patched().told(RISING_TIME)
     ),
@@ -143,7 +143,7 @@ pub(super) const PICTURES: &[Entry<Recipe>] = &[
     recipe!(
         "hidream-i1",
         ["hidream-i1-full"],
-        "HiDream I1, which predicts clean less noise and is told 1000 times the noise's part (HiDream 2025)",
+        "HiDream I1, which predicts clean minus noise and is told 1000 times the share of noise (HiDream 2025)",
         Ok(rising_flow()?.told_as(Told::Time(1000.0))),
         euler(GridRule::ends(3.0)).run(50, Scale(5.0)).latent(LatentFormat::FLUX).patched()
     ),
@@ -169,7 +169,7 @@ pub(super) const PICTURES: &[Entry<Recipe>] = &[
     recipe!(
         "ideogram-4",
         [],
-        "Ideogram 4, at quantiles of a normal distribution",
+        "Ideogram 4, sampled at quantiles of a normal distribution",
         rising_flow(),
         euler(GridRule::Normal { deviation: 1.5, log_snr: [-15.0, 18.0] })
             .run(48, Terms(&[("guidance", 7.0), ("last steps", 3.0)]))
@@ -209,7 +209,7 @@ pub(super) const PICTURES: &[Entry<Recipe>] = &[
     recipe!(
         "ace-step",
         [],
-        "ACE-Step, a sound (Gong et al. 2025)",
+        "ACE-Step, for audio (Gong et al. 2025)",
         flow(),
         shifted(3.0).run(8, Scale(7.0)).told(TIME).unsure(&["latent"]).note("Shifts of 1 and 2 are in use as well")
     ),

@@ -8,7 +8,7 @@ use crate::math::latent::format::LatentFormat;
 use crate::math::model::Told;
 use UsualGuidance::{Embedded, Off, Scale, Terms};
 
-/// Wan's: UniPC on a flow, patches of 2x2.
+/// The facts of Wan's models: UniPC on a flow, patches of 2x2 cells.
 const fn wan(shift: Shift) -> Facts {
     Facts::new("unipc", GridRule::before_last(shift)).run(50, Scale(5.0)).patched()
 }
@@ -57,7 +57,7 @@ pub(super) const VIDEOS: &[Entry<Recipe>] = &[
         flow(),
         wan(Shift::Fixed(5.0))
             .latent(LatentFormat::WAN22)
-            .note("Of a video from a picture, the tokens of the first frame are told 0")
+            .note("In a video from a picture, the tokens of the first frame are told 0")
     ),
     recipe!(
         "ltx-video",
@@ -76,7 +76,7 @@ pub(super) const VIDEOS: &[Entry<Recipe>] = &[
     recipe!(
         "ltx-2",
         [],
-        "LTX-2, a video with its sound (Lightricks 2026)",
+        "LTX-2, video with audio (Lightricks 2026)",
         flow(),
         ltx(LTX_GRID).run(
             30,
@@ -101,7 +101,7 @@ pub(super) const VIDEOS: &[Entry<Recipe>] = &[
     recipe!(
         "ltx-distilled-stage-2",
         [],
-        "LTX-Video and LTX-2 distilled: the second stage, of a larger picture (Lightricks)",
+        "LTX-Video and LTX-2 distilled: the second stage, at a higher resolution (Lightricks)",
         flow(),
         ltx(GridRule::Listed(&[0.909375, 0.725, 0.421875])).run(3, Off)
     ),
@@ -119,7 +119,7 @@ pub(super) const VIDEOS: &[Entry<Recipe>] = &[
     recipe!(
         "mochi",
         ["mochi-1-preview"],
-        "Mochi 1, which predicts clean less noise (Genmo 2024)",
+        "Mochi 1, which predicts clean minus noise (Genmo 2024)",
         rising_flow(),
         euler(GridRule::LinearQuadratic { threshold: 0.025 })
             .run(64, Scale(4.5))
@@ -137,7 +137,7 @@ pub(super) const VIDEOS: &[Entry<Recipe>] = &[
     recipe!(
         "kandinsky-6-distilled",
         [],
-        "Kandinsky 6 distilled: pi-Flow, 10 velocities in an output (Kandinsky Lab 2026)",
+        "Kandinsky 6 distilled: pi-Flow, 10 velocities per output (Kandinsky Lab 2026)",
         flow(),
         Facts::new("pi-flow", GridRule::Usual).run(16, Off).unsure(&["latent"]).note(STATISTICS_IN_FILE)
     ),
@@ -165,11 +165,11 @@ pub(super) const VIDEOS: &[Entry<Recipe>] = &[
     recipe!(
         "minimax-h3",
         [],
-        "MiniMax H3, which predicts clean less noise (MiniMax 2026)",
+        "MiniMax H3, which predicts clean minus noise (MiniMax 2026)",
         rising_flow(),
         euler(GridRule::Times { list: TimeList::Points, shift: Shift::Fixed(12.0), terminal: None })
             .latent(LatentFormat::MINIMAX_H3)
             .told(Told::RisingTime(1.0))
-            .note("Its sound has a shift of 3. Of so many steps the last is the clean sample, which is not visited")
+            .note("Its audio has a shift of 3. The last of its steps is the clean sample, which is not visited")
     ),
 ];

@@ -16,11 +16,11 @@ use crate::math::{flow, sigmas};
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum GridRule {
-    /// As the sampler or the model does.
+    /// The default of the model or the sampler.
     Usual,
-    /// By a rule of the catalogue.
+    /// A rule of [`Placement::CATALOGUE`].
     Placed(Placement),
-    /// Times of a flow: a list, shifted, and stretched so that its last is the terminal one.
+    /// Times of a flow: a list, shifted, and stretched so that the last becomes the terminal one.
     Times {
         /// The list.
         list: TimeList,
@@ -31,22 +31,22 @@ pub enum GridRule {
     },
     /// These times of a flow, or angles of TrigFlow.
     Listed(&'static [f64]),
-    /// Half of the steps within the threshold from noise, equally long; the others grow with their square (Polyak et al. 2024,
-    /// arXiv 2410.13720, section 3.4).
+    /// Times of a flow of which the first half falls in equal steps from 1 by the threshold, and the rest along a parabola to 0
+    /// (Polyak et al. 2024, arXiv 2410.13720, section 3.4).
     LinearQuadratic {
-        /// The part of time that the first half covers.
+        /// The share of the time that the first half covers, in `0..=1`.
         threshold: f64,
     },
     /// Quantiles of a normal distribution of `ln(sigma/(1 - sigma))`, whose mean is `ln(pixels/512^2)/2`, within bounds of the
     /// logarithm of the signal-to-noise ratio.
     Normal {
-        /// Its deviation.
+        /// The standard deviation of that distribution.
         deviation: f64,
-        /// The bounds.
+        /// The bounds, the least first.
         log_snr: [f64; 2],
     },
-    /// Karras sigmas with exponent 7 of a variance-exploding process, between these, on which a flow's network is asked: the time
-    /// is `sigma/(1 + sigma)`.
+    /// Karras sigmas with exponent 7 of a variance-exploding process, at which a flow's network is called: the time is
+    /// `sigma/(1 + sigma)`.
     Exploding {
         /// The least and the largest sigma.
         sigmas: [f64; 2],
@@ -59,15 +59,15 @@ pub enum GridRule {
 pub enum TimeList {
     /// `1 - i/n`.
     Even,
-    /// From 1 to the shift of 0.001, in equal steps: diffusers' class, and Stable Diffusion 3.
+    /// From 1 to the shifted 0.001, in equal steps: diffusers' `FlowMatchEulerDiscreteScheduler`, and Stable Diffusion 3.
     Ends,
-    /// The first `n` of `n + 1` times from 1 to 0.001: flows of diffusers' UniPC.
+    /// The first `n` of `n + 1` times from 1 to 0.001: flows in diffusers' UniPC.
     BeforeLast,
-    /// The first `n` of `n + 1` times from 0.999 to 0: flows of diffusers' DPM-Solver++.
+    /// The first `n` of `n + 1` times from 0.999 to 0: flows in diffusers' DPM-Solver++.
     FromData,
-    /// Whole thousandths from 1 to 0.001: CogView 4.
+    /// Equal steps from 1 to 0.001, cut to whole thousandths: CogView 4.
     Thousandths,
-    /// `n` points from 1 to 0, both of them: MiniMax H3.
+    /// `n` points from 1 to 0, both included; the 0 is not visited: MiniMax H3.
     Points,
 }
 
@@ -75,23 +75,23 @@ pub enum TimeList {
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Shift {
-    /// Of this `k`; 1 changes nothing.
+    /// This `k`; 1 changes nothing.
     Fixed(f64),
-    /// `ln(k)` is a line through two points of tokens and value, which goes on beyond them.
+    /// `ln(k)` follows the straight line through two points `(tokens, ln(k))`, also beyond them.
     Line([(f64, f64); 2]),
-    /// FLUX.2: `ln(k)` by two lines of the tokens, for 10 and for 200 steps, and between them by the steps; above 4300 tokens the
-    /// second alone.
+    /// FLUX.2: `ln(k)` has a line over the tokens for 10 steps and one for 200 steps, and is linear in the steps through both;
+    /// above 4300 tokens it is the line for 200 steps.
     Empirical,
     /// `k = 0.75*sqrt(tokens/256) + 0.25`: CogView 4.
     Root,
-    /// The first up to 832x480 pixels, the second above.
+    /// `k` is the first up to 832x480 pixels, the second above.
     ByArea([f64; 2]),
 }
 
-/// The most pixels of a video that counts as 480p.
+/// The largest number of pixels of a frame that counts as 480p.
 const SMALL_AREA: f64 = 832.0 * 480.0;
 
-/// The timesteps of a flow in training.
+/// The number of timesteps with which flows are trained.
 const TRAINED: f64 = 1000.0;
 
 impl GridRule {
@@ -100,26 +100,28 @@ impl GridRule {
         Self::Times { list: TimeList::Even, shift, terminal: None }
     }
 
-    /// The list of diffusers' class.
+    /// The list of diffusers' `FlowMatchEulerDiscreteScheduler`.
     pub(super) const fn ends(shift: f64) -> Self {
         Self::Times { list: TimeList::Ends, shift: Shift::Fixed(shift), terminal: None }
     }
 
-    /// The list of flows of diffusers' UniPC.
+    /// The list of flows in diffusers' UniPC.
     pub(super) const fn before_last(shift: Shift) -> Self {
         Self::Times { list: TimeList::BeforeLast, shift, terminal: None }
     }
 
-    /// The list of flows of diffusers' DPM-Solver++.
+    /// The list of flows in diffusers' DPM-Solver++.
     pub(super) const fn from_data(shift: Shift) -> Self {
         Self::Times { list: TimeList::FromData, shift, terminal: None }
     }
 
-    /// The times of this many steps, from noisy to clean, without a last 0; `None` for a rule that leaves that to a sampler.
+    /// Returns the times of this many steps, from noisy to clean, without a last 0; `None` for a rule that leaves them to the
+    /// sampler.
     ///
     /// # Errors
-    /// [`CatalogError::NoSize`] where the shift follows from the size and none is given; [`CatalogError::Sampler`] for a number of
-    /// steps that is not possible; [`CatalogError::Value`] for another number than a list has, and for bounds out of order.
+    /// [`CatalogError::NoSize`] where the times depend on the size or the tokens and these are not given;
+    /// [`CatalogError::Sampler`] for a number of steps that is not possible and for parameters out of range;
+    /// [`CatalogError::Value`] for a number of steps other than the length of a list, and for bounds out of order.
     pub fn times(
         self,
         steps: usize,
@@ -130,7 +132,7 @@ impl GridRule {
             Self::Usual | Self::Placed(_) => return Ok(None),
             Self::Listed(list) if list.len() == steps => list.to_vec(),
             Self::Listed(list) => {
-                let expected = format!("the {} of its list", list.len());
+                let expected = format!("{}, the length of the model's list", list.len());
                 return Err(CatalogError::Value { option: "steps", expected, found: steps.to_string() });
             }
             Self::Times { list, shift, terminal } => {

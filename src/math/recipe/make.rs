@@ -1,4 +1,4 @@
-//! Models from the entries of their schedules, and what a recipe adds to them.
+//! Models of named schedules, and what a recipe adds to them.
 
 use super::facts::{Facts, Recipe};
 use super::grid::{GridRule, Shift, TimeList};
@@ -28,18 +28,18 @@ pub(super) fn flow() -> Made {
     model("rectified-flow", &[], Quantity::Flow)
 }
 
-/// A rectified flow of 1000 timesteps that predicts `x0 - epsilon`, whose time rises.
+/// A rectified flow of 1000 timesteps that predicts `x0 - epsilon`, and whose time runs from noise to data.
 pub(super) fn rising_flow() -> Made {
     model("rectified-flow", &[], Quantity::RisingFlow)
 }
 
-/// EDM's form of a network on data of this deviation, at sigmas between these.
+/// A network in EDM's form on data of this standard deviation, at sigmas between these.
 pub(super) fn edm(sigma_data: f64, [least, most]: [f64; 2]) -> Made {
     let given = [("sigma_min", least), ("sigma_max", most)];
     model("variance-exploding", &given, Quantity::Edm(SigmaData::new(sigma_data)?))
 }
 
-/// v on Stable Diffusion's betas, with signal-to-noise ratios divided by a number and no signal at the end.
+/// A network that predicts v on Stable Diffusion's betas, with signal-to-noise ratios divided by a number and zero terminal SNR.
 pub(super) fn cogvideox(divisor: f64) -> Made {
     let schedule = scaled_linear(Quantity::V)?.schedule().with_snr_divided(divisor)?;
     Ok(Model::new(schedule.zero_terminal_snr()?, Quantity::V))
@@ -50,7 +50,7 @@ pub(super) const fn euler(grid: GridRule) -> Facts {
     Facts::new("flow-euler", grid)
 }
 
-/// Ends a run at the least noise of training in place of none, so that a list of sigmas has its last one twice.
+/// Ends a run at the least noise of training instead of at none, so that a list of sigmas ends in its last one twice.
 pub(super) fn to_least_noise(options: SamplerOptions) -> SamplerOptions {
     SamplerOptions { ends_at_least_sigma: Some(true), ..options }
 }
@@ -60,7 +60,7 @@ pub(super) const STATISTICS_IN_FILE: &str =
     "The mean and the deviation of its latents are in the file of the autoencoder";
 
 impl Facts {
-    /// The model with what the recipe says of its latents and of its levels.
+    /// Adds the latents and the levels of these facts to a model.
     pub(super) fn complete(&self, model: Model) -> Model {
         let model = match self.latent {
             Some(latent) => model.in_latents(latent.scale, latent.shift),
@@ -87,7 +87,7 @@ pub(super) const fn entry(
     Entry::new("model", name, synonyms, summary, &[], Recipe { make, facts })
 }
 
-/// An entry of the catalogue: names, a line, the model, the facts. The model takes its latents and its levels from the facts.
+/// An entry of the catalogue: name, synonyms, summary, model, facts. The model takes its latents and its levels from the facts.
 macro_rules! recipe {
     ($name:literal, $synonyms:expr, $summary:literal, $model:expr, $facts:expr) => {{
         const FACTS: Facts = $facts;

@@ -1,11 +1,11 @@
-//! Recipes: published models by name, with the run that they are usually sampled by.
+//! Recipes: published models by name, each with the run by which it is usually sampled.
 //!
-//! **Theory.** What a loop around a network needs beyond its weights are a dozen facts: what it predicts, the levels that it
-//! is sampled at and how they follow from the size of the picture, a sampler, steps and guidance, and the scale of its latents.
+//! **Theory.** Besides a network's weights, a loop needs about a dozen facts: what the network predicts, the levels at which it
+//! is sampled and how they depend on the size of the picture, a sampler, steps and guidance, and the scale of the latents.
 //!
-//! **Practice.** [`Recipe::CATALOGUE`] holds these facts once; [`Model::CATALOGUE`](crate::Model::CATALOGUE) is its models.
-//! [`Recipe::sampler`] gives the rows of the default run. A fact that could not be verified is there too, and
-//! [`Facts::uncertain`] names it.
+//! **Practice.** [`Recipe::CATALOGUE`] holds these facts in one place; [`Model::CATALOGUE`](crate::Model::CATALOGUE) has the
+//! models of its recipes. [`Recipe::sampler`] gives the rows of the default run. Facts that could not be verified are included,
+//! and [`Facts::uncertain`] names them.
 
 pub(crate) mod catalogue;
 mod denoisers;

@@ -10,7 +10,7 @@ use crate::math::model::Model;
 use crate::math::sampler::Sampler;
 
 impl Recipe {
-    /// The model of this name or synonym, with its default run.
+    /// Returns the model of this name or synonym with its default run.
     ///
     /// # Errors
     /// [`CatalogError::Unknown`], which lists the names that are accepted.
@@ -18,11 +18,11 @@ impl Recipe {
         Ok(Self::CATALOGUE.find(name)?.make)
     }
 
-    /// The model, whose network is told its own number. [`Model::named`] has the same one with the timestep of its scheduler in
-    /// diffusers, of which a pipeline makes that number.
+    /// Returns the model, with the number that the network itself is given. [`Model::named`] returns the same model with the
+    /// timestep of its scheduler in diffusers, from which a pipeline computes that number.
     ///
     /// # Errors
-    /// [`CatalogError`] where the facts of an entry contradict each other; a test builds every one.
+    /// [`CatalogError`] if the facts of an entry contradict each other, which none of the catalogue's do.
     pub fn model(&self) -> Result<Model, CatalogError> {
         let model = (self.make)(&Values::default())?;
         Ok(match self.facts.told {
@@ -31,7 +31,7 @@ impl Recipe {
         })
     }
 
-    /// The tokens of a picture or a video of this size: whole patches of cells of its latent, or of pixels.
+    /// Returns the number of tokens of a picture or a video of this size: whole patches of cells of its latent, or of pixels.
     #[must_use]
     pub fn tokens(&self, size: Size) -> f64 {
         let latent = self.facts.latent;
@@ -43,11 +43,11 @@ impl Recipe {
         edge(size.width) as f64 * edge(size.height) as f64 * (frames / patch_frames.max(1) as u64).max(1) as f64
     }
 
-    /// The options of the default run, of this many steps or of the usual number, for a picture or a video of this size. They may be
-    /// changed before a sampler is built from them.
+    /// Returns the options of the default run, with this many steps or the usual number, for a picture or a video of this size.
+    /// They may be changed before a sampler is built from them.
     ///
     /// # Errors
-    /// [`CatalogError::NoSteps`] where neither the recipe nor the caller says how many steps there are, and those of
+    /// [`CatalogError::NoSteps`] if neither the recipe nor the caller gives a number of steps, and the errors of
     /// [`GridRule::times`].
     pub fn options(&self, size: Option<Size>, steps: Option<usize>) -> Result<SamplerOptions, CatalogError> {
         let facts = &self.facts;
@@ -55,7 +55,7 @@ impl Recipe {
         let tokens = size.map(|size| self.tokens(size));
         let options = match (facts.grid, facts.grid.times(steps, size, tokens)?) {
             (_, Some(times)) => {
-                // A network whose time rises counts it from noise.
+                // The time of such a network runs from noise to data.
                 let rises = self.model()?.rises();
                 let times = times.into_iter().map(|time| if rises { 1.0 - time } else { time }).collect();
                 SamplerOptions { times: Some(times), ..SamplerOptions::default() }
@@ -68,10 +68,10 @@ impl Recipe {
         Ok((facts.adjust)(options))
     }
 
-    /// The rows of the default run: its sampler on its levels.
+    /// Returns the default run: its sampler on its levels.
     ///
     /// # Errors
-    /// Those of [`options`](Self::options), and of a number of steps that the sampler refuses.
+    /// As [`options`](Self::options), and [`CatalogError`] for a number of steps that the sampler does not accept.
     pub fn sampler(&self, size: Option<Size>, steps: Option<usize>) -> Result<Sampler, CatalogError> {
         let options = self.options(size, steps)?;
         Sampler::CATALOGUE.find(self.facts.sampler)?.build(&self.model()?, &options)

@@ -1,4 +1,4 @@
-//! Recipes in words, for lists and pages.
+//! The facts of recipes in words, for lists and pages.
 
 use super::facts::UsualGuidance;
 use super::grid::{GridRule, Shift, TimeList};
@@ -82,7 +82,7 @@ impl Display for UsualGuidance {
     }
 }
 
-/// The formula of the number that a network is told: `1000*t`, `ln(sigma)/4`.
+/// The formula of the number that a network is given: `1000*t`, `ln(sigma)/4`.
 impl Display for Told {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
         match self {

@@ -8,13 +8,13 @@ use crate::math::process::Process;
 use crate::math::schedule_error::ScheduleError;
 use std::f64::consts::FRAC_PI_2;
 
-/// The exponents that lists of sigmas may have; published ones lie between 1 and 7. Far below, all sigmas but the last are
+/// The range of exponents of lists of sigmas; published ones lie between 1 and 7. Far below, all sigmas but the last equal
 /// the largest; far above, the list is that of equal steps of the logarithm.
 pub(in crate::math) const RHO: [f64; 2] = [1e-3, 1e3];
 
 impl Schedule {
-    /// `alpha = 1` and the given `sigma`, finite and at least 0, the least noisy first (Song et al. 2021, arXiv
-    /// 2011.13456; EDM: see [`edm`](Self::edm)).
+    /// Creates the variance-exploding schedule of `alpha = 1` and the given `sigma`s, finite and at least 0, the least noisy
+    /// first (Song et al. 2021, arXiv 2011.13456; for EDM see [`edm`](Self::edm)).
     ///
     /// # Errors
     /// [`ScheduleError::Level`], [`ScheduleError::Empty`], [`ScheduleError::TooLong`].
@@ -23,22 +23,22 @@ impl Schedule {
         Self::on(Process::VarianceExploding, levels)
     }
 
-    /// The noise levels of EDM (Karras et al. 2022, arXiv 2206.00364, eq. 5), without the final 0:
+    /// Creates the schedule of EDM's noise levels (Karras et al. 2022, arXiv 2206.00364, eq. 5), without the final 0:
     /// ```text
     /// sigma_i = (sigma_max^(1/rho) + i/(n-1)*(sigma_min^(1/rho) - sigma_max^(1/rho)))^rho        i = n-1 .. 0
     /// ```
-    /// One level is `sigma_max`. The paper takes `sigma_min = 0.002`, `sigma_max = 80`, `rho = 7`.
+    /// A single level is `sigma_max`. In the paper, `sigma_min = 0.002`, `sigma_max = 80`, `rho = 7`.
     ///
     /// # Errors
     /// [`ScheduleError::ParamNotPositive`]; [`ScheduleError::Parameter`] for a `rho` outside `0.001..=1000`;
-    /// [`ScheduleError::Range`] if `sigma_min > sigma_max`; [`ScheduleError::Level`] for levels beyond f64;
+    /// [`ScheduleError::Range`] if `sigma_min > sigma_max`; [`ScheduleError::Level`] for levels beyond the range of f64;
     /// [`ScheduleError::Empty`], [`ScheduleError::TooLong`].
     pub fn edm(steps: usize, sigma_min: f64, sigma_max: f64, rho: f64) -> Result<Self, ScheduleError> {
         Self::variance_exploding(&edm_sigmas(steps, sigma_min, sigma_max, rho)?)
     }
 
-    /// `alpha = 1 - t`, `sigma = t` at `t = (i+1)/steps`: the last timestep is pure noise (Liu et al. 2022, arXiv
-    /// 2209.03003, in the direction of time of Stable Diffusion 3, 2403.03206).
+    /// Creates the rectified flow `alpha = 1 - t`, `sigma = t` at `t = (i+1)/steps`: the last timestep is pure noise (Liu et
+    /// al. 2022, arXiv 2209.03003, with the direction of time of Stable Diffusion 3, arXiv 2403.03206).
     ///
     /// # Errors
     /// [`ScheduleError::Empty`], [`ScheduleError::TooLong`].
@@ -48,7 +48,8 @@ impl Schedule {
         Self::rectified_flow_times(&times)
     }
 
-    /// TrigFlow at the angles `(i+1)/steps * pi/2`: the last timestep is pure noise (Lu & Song 2024, arXiv 2410.11081).
+    /// Creates the TrigFlow schedule of the angles `(i+1)/steps * pi/2`: the last timestep is pure noise (Lu & Song 2024, arXiv
+    /// 2410.11081).
     ///
     /// # Errors
     /// [`ScheduleError::Empty`], [`ScheduleError::TooLong`].
@@ -59,7 +60,7 @@ impl Schedule {
         Self::on(Process::TrigFlow(sigma_data), levels)
     }
 
-    /// Rectified flow at explicit times in `0..=1`, the least noisy first; 1 is pure noise.
+    /// Creates the rectified flow at explicit times in `0..=1`, the least noisy first; 1 is pure noise.
     ///
     /// # Errors
     /// [`ScheduleError::Time`], [`ScheduleError::Empty`], [`ScheduleError::TooLong`].
@@ -69,7 +70,7 @@ impl Schedule {
     }
 }
 
-/// The ratios of [`Schedule::edm`].
+/// The sigmas of [`Schedule::edm`], the least first.
 pub(in crate::math) fn edm_sigmas(
     n: usize,
     sigma_min: f64,

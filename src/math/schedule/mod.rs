@@ -5,9 +5,9 @@
 //! (Song et al. 2021, Karras et al. 2022) and rectified flow (Liu et al. 2022) are levels like any other. Published
 //! f32 tables lose up to 8e-5 of `sqrt(1 - abar)` and 1.4e-4 of the posterior variance; these lose a few ulp of f64.
 //!
-//! **Practice.** Index 0 is the least noisy timestep, in every recipe; the clean sample stands before it. A schedule is
-//! built once (cost linear in its length) and never changes. Tables come as fresh vectors, one entry a timestep, without
-//! units. The constructors here are the plain ones; the named schedules are in `recipes.rs` and `families.rs`.
+//! **Practice.** Index 0 is the least noisy timestep, in every recipe; the clean sample comes before it. A schedule is
+//! built once (cost linear in its length) and never changes. Each table is a new vector with one dimensionless entry per
+//! timestep. The constructors here are the plain ones; the named schedules are in `recipes.rs` and `families.rs`.
 
 pub(in crate::math) mod families;
 mod ratios;
@@ -22,10 +22,10 @@ use crate::math::schedule_error::ScheduleError;
 /// See [`Schedule::MAX_STEPS`].
 pub(crate) const MAX_STEPS: usize = 1 << 24;
 
-/// The variance below which `posterior_log_variance_clipped` does not go (the clamp of diffusers and lucidrains).
+/// The least variance of `posterior_log_variance_clipped` (the clamp of diffusers and lucidrains).
 pub(in crate::math) const LEAST_VARIANCE: f64 = 1e-20;
 
-/// Noise levels by timestep, 0 the least noisy.
+/// A noise schedule: the noise level of each timestep, 0 the least noisy.
 #[doc(alias("scheduler", "betas", "alphas_cumprod"))]
 #[derive(Clone, Debug, PartialEq)]
 pub struct Schedule {
@@ -40,8 +40,8 @@ impl Schedule {
     /// mathematics.
     pub const MAX_STEPS: usize = MAX_STEPS;
 
-    /// Variance preserving, from betas in `0..=1` in any order (0: a step that adds no noise, 1: one that leaves no
-    /// signal).
+    /// Creates a variance-preserving schedule from betas in `0..=1` in any order (0: a step that adds no noise, 1: one that
+    /// leaves no signal).
     ///
     /// # Errors
     /// [`ScheduleError::Beta`], [`ScheduleError::Empty`], [`ScheduleError::TooLong`].
@@ -53,12 +53,11 @@ impl Schedule {
         }
     }
 
-    /// Variance preserving, from `abar` in `0..=1`.
+    /// Creates a variance-preserving schedule from `abar` in `0..=1`.
     ///
-    /// Decision on non-monotone input: it is accepted, because noising, targets and conversions only need the marginals,
-    /// which exist at each timestep by itself. What needs a forward step into a timestep at which `abar` rises (its
-    /// posterior) is [`ScheduleError::NotMarkov`], and the beta derived there is negative (minus infinity after 0).
-    /// If `abar` stays 0 the step is not determined; no step is assumed, beta 0.
+    /// Values that rise are accepted, because noising, targets and conversions only need the marginals, which exist at each
+    /// timestep by itself. Where `abar` rises there is no posterior ([`ScheduleError::NotMarkov`]), and the derived beta is
+    /// negative (minus infinity after 0). Where `abar` stays 0, the step is not determined; its beta is taken to be 0.
     ///
     /// # Errors
     /// [`ScheduleError::AlphasCumprod`], [`ScheduleError::Empty`], [`ScheduleError::TooLong`].
@@ -70,7 +69,7 @@ impl Schedule {
         }
     }
 
-    /// Any levels in any order. They have no betas, even if each is variance preserving by itself.
+    /// Creates a schedule of any levels in any order. It has no betas, even if each level is variance preserving by itself.
     ///
     /// # Errors
     /// [`ScheduleError::Empty`], [`ScheduleError::TooLong`].
@@ -79,7 +78,7 @@ impl Schedule {
         Ok(Self { levels: levels.to_vec(), process: Process::of(levels), chain: None })
     }
 
-    /// Levels that lie on a curve by construction.
+    /// Creates a schedule of levels that lie on a curve by construction.
     pub(in crate::math) fn on(process: Process, levels: Vec<NoiseLevel>) -> Result<Self, ScheduleError> {
         check_steps(levels.len())?;
         Ok(Self { levels, process, chain: None })
@@ -111,7 +110,7 @@ impl Schedule {
         self.levels.is_empty()
     }
 
-    /// The noise level of a timestep.
+    /// Returns the noise level of a timestep.
     ///
     /// # Errors
     /// [`ScheduleError::Timestep`].
@@ -125,8 +124,8 @@ impl Schedule {
         &self.levels
     }
 
-    /// `beta_t`, the variance that the forward step into `t` adds; `None` unless variance preserving. Of a schedule
-    /// from `abar` it is `1 - abar_t/abar_{t-1}`, negative where `abar` rises.
+    /// `beta_t`, the variance that the forward step into `t` adds; `None` for a schedule that was not built from betas or
+    /// `abar`. If it was built from `abar`, `beta_t` is `1 - abar_t/abar_{t-1}`, negative where `abar` rises.
     #[must_use]
     pub fn betas(&self) -> Option<&[f64]> {
         self.chain.as_ref().map(Chain::betas)
@@ -150,8 +149,8 @@ impl Schedule {
         }
     }
 
-    /// `sqrt(abar_t)`: the levels' `alpha` if variance preserving. An `abar` below 2.2e-308, which f64 holds with fewer digits,
-    /// is 0, and so is its root.
+    /// `sqrt(abar_t)`: the levels' `alpha` if variance preserving. In a chain of betas, an `abar` below 2.2e-308, which f64 would
+    /// hold with fewer digits, is 0, and so is its root.
     #[must_use]
     pub fn sqrt_alphas_cumprod(&self) -> Vec<f64> {
         each(self.alphas_cumprod(), f64::sqrt)
@@ -176,7 +175,7 @@ impl Schedule {
         }
     }
 
-    /// `ln(SNR_t)`, to a few ulp also where it crosses zero; infinite of either sign at the ends.
+    /// `ln(SNR_t)`, to a few ulp also where it crosses zero; plus infinity without noise, minus infinity without signal.
     #[must_use]
     pub fn log_snr(&self) -> Vec<f64> {
         match &self.chain {
@@ -185,20 +184,20 @@ impl Schedule {
         }
     }
 
-    /// Half the log SNR, the time of DPM-Solver (Lu et al. 2022, arXiv 2206.00927).
+    /// Half the log SNR, the time variable of DPM-Solver (Lu et al. 2022, arXiv 2206.00927).
     #[must_use]
     pub fn lambda(&self) -> Vec<f64> {
         each(self.log_snr(), |log_snr| 0.5 * log_snr)
     }
 
-    /// `q(x_s | x_t, x0)` for `s < t`; `s = None` is the clean sample.
+    /// Returns the posterior `q(x_s | x_t, x0)` for `s < t`; `s = None` is the clean sample.
     ///
-    /// For a schedule from betas the forward step from `s` to `t` is the product of the steps between, for all others it
-    /// is what the two marginals say, whatever stands between.
+    /// For a schedule from betas the forward step from `s` to `t` is the product of the steps between; for all others it
+    /// follows from the two marginals, whatever lies between.
     ///
     /// # Errors
     /// [`ScheduleError::Timestep`], [`ScheduleError::Order`] unless `s < t`, [`ScheduleError::NotMarkov`] where the signal
-    /// rises from `s` to `t`.
+    /// rises from `s` to `t` or the levels are too extreme.
     pub fn posterior(&self, t: usize, s: Option<usize>) -> Result<Posterior, ScheduleError> {
         let noisy = self.level(t)?;
         let cleaner = s.map_or(Ok(NoiseLevel::CLEAN), |s| self.level(s))?;
@@ -212,7 +211,7 @@ impl Schedule {
         found.ok_or(ScheduleError::NotMarkov { timestep: t })
     }
 
-    /// `q(x_{t-1} | x_t, x0)` at every timestep; that of timestep 0 leads to the clean sample (variance 0).
+    /// Returns `q(x_{t-1} | x_t, x0)` at every timestep; that of timestep 0 leads to the clean sample (variance 0).
     ///
     /// # Errors
     /// [`ScheduleError::NotMarkov`] for the first timestep at which the signal rises.

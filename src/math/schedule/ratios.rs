@@ -1,12 +1,12 @@
 //! The noise-to-signal ratios, "sigmas", of a schedule, and the timesteps that have them.
 //!
-//! A network that takes timesteps is told the timestep of a ratio, by interpolation.
+//! A network that takes timesteps is given the timestep of a ratio, by interpolation.
 
 use super::Schedule;
 use crate::math::level::NoiseLevel;
 
-/// The `abar` that a timestep without any signal is taken to have, where its ratio must be finite: the least that f16
-/// holds. diffusers does the same in all samplers that work in sigmas; the ratio is 4096.
+/// The `abar` that a timestep without any signal is taken to have where its ratio must be finite: the least above 0 that f16
+/// holds. diffusers does the same in all samplers that work in sigmas; the ratio is just below 4096.
 const LEAST_ABAR: f64 = 1.0 / (1 << 24) as f64;
 
 /// The least sigma that has a logarithm here (diffusers and k-diffusion).
@@ -20,19 +20,20 @@ fn ratio(level: &NoiseLevel) -> f64 {
 }
 
 impl Schedule {
-    /// `sigma/alpha` of every timestep; 4096 (`abar = 2^-24`) where there is no signal.
+    /// `sigma/alpha` of every timestep; just below 4096 (that of `abar = 2^-24`) where there is no signal.
     #[must_use]
     pub fn sigmas(&self) -> Vec<f64> {
         self.levels().iter().map(ratio).collect()
     }
 
-    /// The least and the largest timestep's ratio.
+    /// The ratios of the first and the last timestep.
     pub(crate) fn sigma_ends(&self) -> [f64; 2] {
         let levels = self.levels();
         [ratio(&levels[0]), ratio(&levels[levels.len() - 1])]
     }
 
-    /// The ratio at a position between timesteps, by linear interpolation; the nearest end beyond them, and NaN for NaN.
+    /// Returns the ratio at a position between timesteps, by linear interpolation; beyond the ends that of the nearest end, and
+    /// NaN for NaN.
     #[must_use]
     pub fn sigma_at(&self, position: f64) -> f64 {
         if position.is_nan() {
@@ -45,7 +46,8 @@ impl Schedule {
         if place.fract() == 0.0 { low } else { (high - low).mul_add(place.fract(), low) }
     }
 
-    /// The position whose ratio this is, by interpolation in its logarithm; the nearest end beyond them, and NaN for NaN.
+    /// Returns the position that has this ratio, by interpolation in its logarithm; beyond the ends the nearest end, and NaN
+    /// for NaN.
     /// Takes time linear in the schedule's length.
     #[must_use]
     pub fn timestep_of(&self, sigma: f64) -> f64 {

@@ -18,7 +18,7 @@ const COSINE_OFFSET: f64 = 0.008;
 /// The largest beta of the recipes that are cut off (Nichol & Dhariwal 2021, section 3.2).
 const MAX_BETA: f64 = 0.999;
 
-/// The number that diffusers adds inside the logarithm of the Laplace schedule, so that its ends stay finite.
+/// The number that diffusers adds inside the logarithm of the Laplace schedule to keep its ends finite.
 const LAPLACE_GUARD: f64 = 1e-6;
 
 /// The scale of the Laplace schedule's log SNR (Hang et al. 2024, table 1; diffusers).
@@ -28,8 +28,9 @@ const LAPLACE_SCALE: f64 = 0.5;
 const EXPONENTIAL_RATE: f64 = -12.0;
 
 impl Schedule {
-    /// `beta` from `beta_start` to `beta_end` in equal steps (Ho et al. 2020, arXiv 2006.11239: 1e-4 to 0.02 at 1000
-    /// timesteps), as diffusers: the range is *not* scaled with the number of timesteps. One timestep has `beta_start`.
+    /// Creates the schedule of betas in equal steps from `beta_start` to `beta_end` (Ho et al. 2020, arXiv 2006.11239: 1e-4 to
+    /// 0.02 at 1000 timesteps), as in diffusers: the range is *not* scaled with the number of timesteps. A single timestep has
+    /// `beta_start`.
     ///
     /// # Errors
     /// [`ScheduleError::Endpoint`], [`ScheduleError::Empty`], [`ScheduleError::TooLong`].
@@ -40,7 +41,7 @@ impl Schedule {
     }
 
     /// As [`linear`](Self::linear) with both ends multiplied by `1000/steps`: guided-diffusion's and lucidrains'
-    /// "linear" (Dhariwal & Nichol 2021, arXiv 2105.05233), whose least signal hardly depends on the number of timesteps.
+    /// "linear" (Dhariwal & Nichol 2021, arXiv 2105.05233), whose final signal hardly depends on the number of timesteps.
     ///
     /// # Errors
     /// As `linear`; [`ScheduleError::Beta`] where the scaled range exceeds 1 (2 to 19 timesteps with the usual range).
@@ -51,7 +52,8 @@ impl Schedule {
         Self::from_betas(&numpy_linspace(steps, scale * beta_start, scale * beta_end))
     }
 
-    /// `sqrt(beta)` in equal steps (Rombach et al. 2022, arXiv 2112.10752; Stable Diffusion: 0.00085 to 0.012).
+    /// Creates the schedule of `sqrt(beta)` in equal steps (Rombach et al. 2022, arXiv 2112.10752; Stable Diffusion: 0.00085 to
+    /// 0.012).
     ///
     /// # Errors
     /// [`ScheduleError::Endpoint`], [`ScheduleError::Empty`], [`ScheduleError::TooLong`].
@@ -62,7 +64,8 @@ impl Schedule {
         Self::from_betas(&apply(&roots, |root| root * root))
     }
 
-    /// `squaredcos_cap_v2` of guided-diffusion and diffusers (Nichol & Dhariwal 2021, arXiv 2102.09672, eq. 17):
+    /// Creates the cosine schedule of guided-diffusion (Nichol & Dhariwal 2021, arXiv 2102.09672, eq. 17), `squaredcos_cap_v2`
+    /// in diffusers:
     /// ```text
     /// f(t)   = cos((t + 0.008)/1.008 * pi/2)^2
     /// beta_i = min(1 - f((i+1)/T)/f(i/T), 0.999)
@@ -77,7 +80,7 @@ impl Schedule {
         })
     }
 
-    /// Betas along a sigmoid, diffusers' "sigmoid" (Xu et al. 2022, arXiv 2203.02923, GeoDiff):
+    /// Creates the schedule of betas along a sigmoid, diffusers' "sigmoid" (Xu et al. 2022, arXiv 2203.02923, GeoDiff):
     /// ```text
     /// beta_i = sigmoid(x_i)*(beta_end - beta_start) + beta_start        x from -6 to 6
     /// ```
@@ -92,8 +95,8 @@ impl Schedule {
         Self::from_betas(&betas)
     }
 
-    /// `abar` along a normalised sigmoid (Jabri et al. 2022, arXiv 2212.11972, algorithm 1), as lucidrains discretises it;
-    /// usual values: `start = -3`, `end = 3`, `tau = 1`.
+    /// Creates the schedule of `abar` along a normalised sigmoid (Jabri et al. 2022, arXiv 2212.11972, algorithm 1), as
+    /// lucidrains discretises it; usual values: `start = -3`, `end = 3`, `tau = 1`.
     /// ```text
     /// f(t)   = (sigmoid(end/tau) - sigmoid((t*(end-start) + start)/tau)) / (sigmoid(end/tau) - sigmoid(start/tau))
     /// beta_i = clip(1 - f((i+1)/T)/f(i/T), 0, 0.999)
@@ -121,7 +124,7 @@ impl Schedule {
         Self::from_betas(&(0..steps).map(beta).collect::<Vec<_>>())
     }
 
-    /// diffusers' "laplace", exactly:
+    /// Creates the schedule that diffusers calls "laplace":
     /// ```text
     /// lambda(t) = -0.5*sgn(0.5 - t)*ln(1 - 2|0.5 - t| + 1e-6)        snr = exp(lambda)
     /// f(t)      = sqrt(snr/(1 + snr))
@@ -137,7 +140,7 @@ impl Schedule {
         Self::from_alpha_bar(steps, |t| laplace_abar(t).sqrt())
     }
 
-    /// The Laplace schedule of Hang et al. 2024 (arXiv 2407.03297, table 1) with `mu = 0`, `b = 0.5`: as
+    /// Creates the Laplace schedule of Hang et al. 2024 (arXiv 2407.03297, table 1) with `mu = 0`, `b = 0.5`: as
     /// [`laplace`](Self::laplace) with `f(t) = snr/(1 + snr)`.
     ///
     /// # Errors
@@ -146,7 +149,8 @@ impl Schedule {
         Self::from_alpha_bar(steps, laplace_abar)
     }
 
-    /// `abar` along an exponential, `exp(-12 t)` ("exp" of diffusers' Heun): every timestep has the same beta.
+    /// Creates the schedule of `abar` along an exponential, `exp(-12 t)` ("exp" of diffusers' Heun): every timestep has the same
+    /// beta.
     ///
     /// # Errors
     /// [`ScheduleError::Empty`], [`ScheduleError::TooLong`].
@@ -154,7 +158,7 @@ impl Schedule {
         Self::from_alpha_bar(steps, |t| (t * EXPONENTIAL_RATE).exp())
     }
 
-    /// `beta_i = min(1 - f((i+1)/T)/f(i/T), 0.999)`: guided-diffusion's `betas_for_alpha_bar`.
+    /// Creates the schedule `beta_i = min(1 - f((i+1)/T)/f(i/T), 0.999)`: guided-diffusion's `betas_for_alpha_bar`.
     fn from_alpha_bar(steps: usize, f: impl Fn(f64) -> f64) -> Result<Self, ScheduleError> {
         check_steps(steps)?;
         let time = |i: usize| i as f64 / steps as f64;
@@ -169,7 +173,8 @@ impl Schedule {
     /// ```
     ///
     /// # Errors
-    /// [`ScheduleError::NoBetas`] unless variance preserving; [`ScheduleError::AlphasCumprod`] for a number that is not above 0.
+    /// [`ScheduleError::NoBetas`] unless built from betas or `abar`; [`ScheduleError::AlphasCumprod`] where `k` takes `abar` out of
+    /// `0..=1`, as a negative or infinite number does.
     pub fn with_snr_divided(&self, k: f64) -> Result<Self, ScheduleError> {
         let abar = self.chain()?.alphas_cumprod();
         Self::from_alphas_cumprod(&apply(&abar, |abar| abar / (k + (1.0 - k) * abar)))
@@ -181,12 +186,12 @@ impl Schedule {
     /// s_t  = sqrt(abar_t)
     /// s_t' = (s_t - s_{T-1}) * s_0/(s_0 - s_{T-1})        abar_t' = s_t'^2
     /// ```
-    /// A schedule that already ends in 0 is returned as it is. After the first 0 a beta is not determined; there the old
-    /// one stays.
+    /// A schedule that already ends in 0 is returned unchanged. After the first 0 a beta is not determined; the old one is
+    /// kept there.
     ///
     /// # Errors
-    /// [`ScheduleError::NoBetas`] unless variance preserving; [`ScheduleError::NoRescale`] if the first and the last
-    /// `abar` are equal (always so with one timestep) or some `abar` is below the last.
+    /// [`ScheduleError::NoBetas`] unless built from betas or `abar`; [`ScheduleError::NoRescale`] if the first `abar` is not above
+    /// the last (always so with one timestep) or some `abar` is below the last.
     pub fn zero_terminal_snr(&self) -> Result<Self, ScheduleError> {
         let chain = self.chain()?;
         let roots = if chain.is_from_alphas_cumprod() {
@@ -226,7 +231,7 @@ fn laplace_abar(t: f64) -> f64 {
     snr / (1.0 + snr)
 }
 
-/// `prod_{i<=t} (1 - beta_i)` in plain f64, as `cumprod` of torch and numpy.
+/// `prod_{i<=t} (1 - beta_i)` in plain f64, as by `cumprod` of torch and numpy.
 fn running_products(betas: &[f64]) -> Vec<f64> {
     let product = betas.iter().scan(1.0, |product, beta| {
         *product *= 1.0 - beta;
@@ -235,7 +240,7 @@ fn running_products(betas: &[f64]) -> Vec<f64> {
     product.collect()
 }
 
-/// `1 - abar_t/abar_{t-1}`, naively; the old beta where there was no signal left.
+/// `1 - abar_t/abar_{t-1}`, naively; the old beta where no signal was left.
 fn betas_of(abar: &[f64], old: &[f64]) -> Vec<f64> {
     let previous = std::iter::once(1.0).chain(abar.iter().copied());
     let triples = previous.zip(abar).zip(old);
