@@ -67,7 +67,7 @@ pub enum Method {
     },
     /// Linear guidance whose result is given the norm of the conditional prediction at each position.
     Norm {
-        /// The axis of the norms; 0 is the batch, -1 the last one.
+        /// The axis of the norms; -1 is the last one. Axis 0 is the batch, which it must not be.
         axis: i64,
         /// The factor by which the result is multiplied.
         strength: f64,
