@@ -107,7 +107,7 @@ fn options_that_cannot_act_are_refused() {
     let steps = json!({ "scheduler": { "node": "KarrasScheduler", "inputs": { "steps": 4 } }, "steps": 5 });
     assert_eq!(fault(steps), "steps of karras-scheduler: expected 5 as in the run, found 4");
     let free = json!({ "scheduler": "karras", "steps": 5 });
-    assert_eq!(fault(free), "expected a model, from which this grid has its sigmas");
+    assert_eq!(fault(free), "expected a model: this grid takes its sigmas from one");
 }
 
 #[test]

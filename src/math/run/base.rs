@@ -1,20 +1,20 @@
-//! The base of a model as a sampler of ComfyUI sees it: its table of sigmas, and the number that the network is told at each.
+//! The base of a model as a ComfyUI sampler sees it: its table of sigmas, and the number that the network is told at each.
 
 use super::value::Choice;
 use crate::math::catalog::entry::{Catalogue, Entry};
 use crate::math::catalog::parameter::{ABOVE_ZERO, FINITE, Parameter};
 
-/// A base of a model: the rule of its sigmas, under the name of ComfyUI's class.
+/// The base of a model: its table of sigmas and the number that its network is told, after ComfyUI's class of that name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Base {
     /// Betas at whole timesteps (Ho et al. 2020); told the index of the nearest `ln(sigma)`.
     Discrete,
-    /// The same table; told `ln(sigma)/4`.
+    /// The same table as `Discrete`; told `ln(sigma)/4`.
     DiscreteEdm,
-    /// Every so many of the same table's sigmas, for a network that was distilled on them.
+    /// Every `k`-th sigma of the same table, for a network that was distilled on these; told their timesteps.
     Distilled,
-    /// A cosine schedule in continuous time (Stable Cascade).
+    /// A cosine schedule in continuous time; told its time (Stable Cascade).
     Cascade,
     /// A rectified flow with a constant shift; told its shifted time, times the multiplier.
     Flow,
@@ -31,21 +31,23 @@ pub enum Base {
 /// The most sigmas of a table: a guard against an absurd setting.
 const MOST: f64 = 100_000.0;
 
-const TIMESTEPS: Parameter = Parameter::new("timesteps", 1000.0, [1.0, MOST], "the timesteps of the model").whole();
+const TIMESTEPS: Parameter =
+    Parameter::new("timesteps", 1000.0, [1.0, MOST], "the number of timesteps of the model").whole();
 
-const FLUX_TIMESTEPS: Parameter = Parameter::new("timesteps", 10_000.0, [1.0, MOST], "the times of the table").whole();
+const FLUX_TIMESTEPS: Parameter =
+    Parameter::new("timesteps", 10_000.0, [1.0, MOST], "the number of times in the table").whole();
 
-const SHIFT: Parameter = Parameter::new("shift", 1.0, [ABOVE_ZERO, FINITE], "above 1 leads times towards noise");
+const SHIFT: Parameter = Parameter::new("shift", 1.0, [ABOVE_ZERO, FINITE], "above 1 shifts times towards noise");
 
-/// The shift is an exponent, so any number between these makes a flow in f64.
+/// The shift is an exponent; the range keeps the table finite and rising in f64.
 const FLUX_SHIFT: Parameter =
-    Parameter::new("shift", 1.15, [-30.0, 30.0], "above 0 leads times towards noise, exponentially");
+    Parameter::new("shift", 1.15, [-30.0, 30.0], "above 0 shifts times towards noise, exponentially");
 
 const NOISE_SCALE: Parameter = Parameter::new(
     "noise_scale",
     1.0,
     [ABOVE_ZERO, FINITE],
-    "the deviation of the noise that the model was trained on",
+    "the standard deviation of the noise that the model was trained on",
 );
 
 const DISCRETE: &[Parameter] = &[
@@ -62,7 +64,7 @@ const DISTILLED: &[Parameter] = &[
     DISCRETE[2],
     DISCRETE[3],
     SIGMA_DATA,
-    Parameter::new("original_timesteps", 50.0, [1.0, MOST], "the timesteps of the distillation").whole(),
+    Parameter::new("original_timesteps", 50.0, [1.0, MOST], "the number of timesteps of the distillation").whole(),
 ];
 
 const FLOW: &[Parameter] = &[
@@ -72,7 +74,8 @@ const FLOW: &[Parameter] = &[
     NOISE_SCALE,
 ];
 
-const SIGMA_DATA: Parameter = Parameter::new("sigma_data", 1.0, [ABOVE_ZERO, FINITE], "the deviation of the data");
+const SIGMA_DATA: Parameter =
+    Parameter::new("sigma_data", 1.0, [ABOVE_ZERO, FINITE], "the standard deviation of the data");
 
 const CONTINUOUS: &[Parameter] = &[
     Parameter::new("sigma_min", 0.002, [ABOVE_ZERO, FINITE], "the least sigma"),
@@ -91,7 +94,7 @@ impl Base {
     /// Every base, with its settings.
     pub const CATALOGUE: Catalogue<Self> = Catalogue { entries: BASES };
 
-    /// The words among its settings.
+    /// Its settings that are words.
     pub(super) const fn choices(self) -> &'static [Choice] {
         match self {
             Self::Discrete | Self::DiscreteEdm | Self::Distilled => &[BETA_SCHEDULE],
@@ -119,7 +122,7 @@ const BASES: &[Entry<Base>] = &[
         "base",
         "ModelSamplingDiscreteDistilled",
         &[],
-        "every so many timesteps, for a distilled network",
+        "every k-th timestep, for a distilled network",
         DISTILLED,
         Base::Distilled,
     ),

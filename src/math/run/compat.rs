@@ -1,12 +1,12 @@
-//! The program that names are read as.
+//! How the names of a run are understood.
 
-/// The program whose numbers a run follows where a name means different things.
+/// The source whose formulas a run follows where a name means different things.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RunCompat {
-    /// ComfyUI's.
+    /// ComfyUI.
     #[default]
     ComfyUi,
-    /// The published method's.
+    /// The published method.
     Published,
 }

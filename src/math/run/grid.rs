@@ -1,4 +1,4 @@
-//! The sigmas of a scheduler or of a node, from its inputs.
+//! The sigmas of a scheduler or of a scheduler node, from its inputs.
 
 use super::compat::RunCompat;
 use super::error::RunError;
@@ -9,7 +9,7 @@ use super::value::{Node, RunValue, numbers};
 use crate::few::few;
 use crate::math::catalog::entry::Entry;
 
-/// The most nodes inside each other.
+/// The largest depth of nested nodes.
 const MOST_NODES: usize = 64;
 
 /// The input of a node that changes sigmas.
@@ -23,7 +23,7 @@ pub(super) struct Grid<'a> {
     model: Option<&'a RunModel>,
     precision: Precision,
     compat: RunCompat,
-    /// The nodes that it stands in.
+    /// The number of nodes in which this one is nested.
     depth: usize,
 }
 
@@ -37,7 +37,7 @@ impl<'a> Grid<'a> {
         Ok(Self { entry: GridRule::CATALOGUE.find(&node.name)?, node, model, precision, compat, depth: 0 })
     }
 
-    /// The sigmas of this many steps, all of them finite and at least 0.
+    /// The sigmas of a grid of `steps` steps, all of them finite and at least 0.
     pub(super) fn sigmas(&self, steps: usize) -> Result<Vec<f64>, RunError> {
         let Entry { name: grid, make: rule, .. } = *self.entry;
         if !(1..=MOST_STEPS).contains(&steps) {
@@ -63,7 +63,7 @@ impl<'a> Grid<'a> {
         }
     }
 
-    /// The sigmas of a node by its own inputs alone.
+    /// The sigmas of a node whose own inputs determine them, the number of steps among them.
     pub(super) fn sigmas_of_inputs(&self) -> Result<Vec<f64>, RunError> {
         match (self.entry.parameter("steps"), self.node.input("steps")) {
             (None, _) => self.sigmas(1),
@@ -88,7 +88,7 @@ impl<'a> Grid<'a> {
     }
 }
 
-/// A list of sigmas that somebody wrote.
+/// Checks a list of sigmas that a caller wrote, and rounds it.
 pub(super) fn checked(sigmas: &[f64], precision: Precision) -> Result<Vec<f64>, RunError> {
     let most = MOST_STEPS + 1;
     if sigmas.len() > most {
@@ -101,7 +101,7 @@ pub(super) fn checked(sigmas: &[f64], precision: Precision) -> Result<Vec<f64>, 
     }
 }
 
-/// Numbers with commas or spaces between them.
+/// Parses numbers that are separated by commas, semicolons or spaces.
 fn parsed(text: &str) -> Result<Vec<f64>, RunError> {
     let words = text.split(|c: char| c == ',' || c == ';' || c.is_whitespace()).filter(|word| !word.is_empty());
     let number = |word: &str| {

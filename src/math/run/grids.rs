@@ -6,7 +6,7 @@ use super::request::GridRule;
 use crate::math::catalog::entry::{Catalogue, Entry};
 
 impl GridRule {
-    /// Every scheduler, then every scheduler node. A node is found under ComfyUI's name too.
+    /// Every scheduler, then every scheduler node. A node is also found by ComfyUI's name.
     pub const CATALOGUE: Catalogue<Self> = Catalogue { entries: &GRIDS };
 
     /// The names of schedulers that are not nodes.

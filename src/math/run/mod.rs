@@ -1,31 +1,31 @@
 //! Runs of ComfyUI as data: models, grids and windows by name.
 //!
-//! **Theory.** A run of ComfyUI is a model, a scheduler that places sigmas, a window of them, and a sampler. Its numbers follow
-//! from these names alone.
+//! **Theory.** A run of ComfyUI is a model, a scheduler that places sigmas, a window of them, and a sampler. These names and
+//! their settings determine every coefficient.
 //!
-//! **Practice.** A [`Run`] holds what the nodes are told; [`Run::sigmas`] are the sigmas that reach its sampler, in f64 or as a
-//! program computes them in f32. [`RunModel`] is a model by name or by its settings, [`GridRule::CATALOGUE`] lists the
-//! schedulers and the nodes, [`RunSampler::CATALOGUE`] the samplers. [`Run::plan`] gives the [`RunLoop`]: its rows, and what
-//! it draws from a seed ([`RunNoise`]). [`HostLoop`] runs it on the host call by call, [`RunLoop::drive`] as a whole. Nothing here
-//! knows a GPU.
+//! **Practice.** A [`Run`] holds the settings of the nodes; [`Run::sigmas`] returns the sigmas that reach the sampler, in f64 or
+//! as a program computes them in f32. [`RunModel`] is a model by name or by its settings, [`GridRule::CATALOGUE`] lists the
+//! schedulers and their nodes, [`RunSampler::CATALOGUE`] the samplers. [`Run::plan`] makes the [`RunLoop`]: its rows, and the
+//! noise that it draws from a seed ([`RunNoise`]). [`HostLoop`] runs it on the host call by call, [`RunLoop::drive`] as a whole.
+//! Nothing here uses a GPU.
 //!
 //! # Names that mean different things
 //!
-//! In a run a name is ComfyUI's, and so are its numbers, unless its [`compat`](Run::compat) is [`RunCompat::Published`]. There, in
-//! [`Sampler::CATALOGUE`](crate::math::Sampler::CATALOGUE) and in [`Placement::CATALOGUE`](crate::math::Placement::CATALOGUE) it
-//! is the published method; names that do not stand here have the same numbers in both:
+//! In a run, a name has ComfyUI's meaning unless the run's [`compat`](Run::compat) is [`RunCompat::Published`]. Then it is the
+//! published method, as in [`Sampler::CATALOGUE`](crate::math::Sampler::CATALOGUE) and in
+//! [`Placement::CATALOGUE`](crate::math::Placement::CATALOGUE). `compat` changes nothing about names that are not in this table:
 //!
-//! | name | of ComfyUI | published |
+//! | name | ComfyUI | published |
 //! |---|---|---|
 //! | `dpmpp_2m` | integrates in `-ln(sigma)` on every model | in `ln(alpha/sigma)`, which differs on flows |
 //! | `dpmpp_sde` | two stages, each with noise from the start of the step | `dpm++-sde`: the noise of the middle goes on |
-//! | `ddpm` | Euler ancestral on sigmas | the posterior of the levels that are visited, which differs on flows |
-//! | `ddim` | Euler's method on sigmas; draws the noise of a known region anew | a run: the same; a [`Sampler`](crate::math::Sampler): Song et al. 2021 on timesteps |
+//! | `ddpm` | Euler ancestral on sigmas | the posterior of the visited levels, which differs on flows |
+//! | `ddim` | Euler's method on sigmas; draws new noise for a known region | a run: the same; a [`Sampler`](crate::math::Sampler): Song et al. 2021 on timesteps |
 //! | `lcm` | the clean sample and noise, which may be clipped and scaled | with the boundary of Luo et al. 2023 |
-//! | `deis` | order 3 in the time of a VP process, sums of 10,000 points | order 2 in `ln(sigma)`, exact |
-//! | `ipndm_v` | orders 3 and 4 are not those of Adams and Bashforth on uneven steps | those of Adams and Bashforth |
-//! | `uni_pc` | in `-ln(sigma)` on every model, ends at 0.001 in the place of 0 | `unipc`: ends at the clean sample |
-//! | `beta` | entries of the model's sigmas, equal ones once | quantiles between the sigmas |
+//! | `deis` | order 3 in the time of a VP process, sums of 10,000 points | polynomials in `ln(sigma)`, integrated exactly; a run: order 3, a [`Sampler`](crate::math::Sampler): order 2 |
+//! | `ipndm_v` | orders 3 and 4 differ from Adams-Bashforth on uneven steps | the Adams-Bashforth weights of every order |
+//! | `uni_pc`, `uni_pc_bh2` | in `-ln(sigma)` on every model, ends at 0.001 instead of 0 | `unipc`: in `ln(alpha/sigma)`, ends at the clean sample |
+//! | `beta` | entries of the model's table at quantiles, without repeats | the quantiles themselves, between the table's ends |
 
 pub(crate) mod adaptive;
 pub(crate) mod applied;

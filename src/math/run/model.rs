@@ -1,4 +1,4 @@
-//! A model as a sampler of ComfyUI sees it.
+//! A model as a ComfyUI sampler sees it.
 //!
 //! **Theory.** A sampler works in variance-exploding coordinates, `x = x0 + sigma*epsilon`, or on a flow,
 //! `x = (1 - sigma)*x0 + sigma*epsilon`. The model says which sigmas there are, what the network is told at each, how its
@@ -17,10 +17,10 @@ use super::value::{RunValue, RunValues, numbers};
 use crate::math::catalog::entry::{Entry, Values};
 use std::f64::consts::PI;
 
-/// The sigma of the start of a schedule, as ComfyUI gives it for variance-exploding models: above any.
+/// The sigma at the start of a variance-exploding schedule (percent 0) in ComfyUI: above any sigma of a table.
 const SIGMA_OF_START: f64 = 999_999_999.9;
 
-/// Largest timestep of the percentages of a discrete model, whatever its number of timesteps.
+/// The timestep at percent 0 of a discrete model, whatever its number of timesteps.
 const PERCENT_TIMESTEPS: f64 = 999.0;
 
 /// The relative distance from `sigma_max` at which a start still counts as pure noise.
@@ -30,7 +30,7 @@ const FULL_DENOISE: f64 = 1e-5;
 /// 2023, arXiv 2310.04378, section 4.1).
 const CONSISTENCY: [f64; 2] = [0.5, 10.0];
 
-/// A model as a sampler of ComfyUI sees it: its sigmas, and the scalings around its network.
+/// A model as a ComfyUI sampler sees it: its sigmas, and the scalings around its network.
 ///
 /// ```
 /// use tweedie::math::run::RunModel;
@@ -52,12 +52,12 @@ pub struct RunModel {
 }
 
 impl RunModel {
-    /// The model of a base and a parameterisation, under ComfyUI's names, with settings under theirs; the others take their
-    /// defaults. It is built in time and space linear in its number of timesteps.
+    /// Creates a model from a base, a parameterisation and settings, all under ComfyUI's names. Settings that are not given take
+    /// their defaults. Time and memory are linear in its number of timesteps.
     ///
     /// # Errors
-    /// [`RunError`]: an unknown name or setting, a setting out of range, a parameterisation that the base cannot
-    /// have, settings whose sigmas fall.
+    /// [`RunError`]: an unknown name or setting, a setting out of range, a parameterisation that does not fit the base, and
+    /// settings whose sigmas fall or are not finite and above 0.
     pub fn new(base: &str, parameterisation: &str, settings: &RunValues) -> Result<Self, RunError> {
         let base = Base::CATALOGUE.find(base)?;
         let parameterisation = Parameterisation::CATALOGUE.find(parameterisation)?;
@@ -87,7 +87,7 @@ impl RunModel {
     /// The same model with sigmas as a program computes them in f32: each operation is rounded.
     ///
     /// # Errors
-    /// [`RunError::Sigmas`] for sigmas that f32 cannot tell from 0 or from infinity.
+    /// [`RunError::Sigmas`] for sigmas that become 0 or infinite in f32, or that fall there.
     pub fn in_float32(&self) -> Result<Self, RunError> {
         Self::built(self.base_entry()?, self.parameterisation, &self.settings, Precision::Single)
     }
@@ -103,7 +103,7 @@ impl RunModel {
         self.base
     }
 
-    /// The meaning of its network's output.
+    /// What its network's output means.
     #[must_use]
     pub const fn parameterisation(&self) -> Parameterisation {
         self.parameterisation
@@ -126,7 +126,7 @@ impl RunModel {
         self.parameterisation.is_flow()
     }
 
-    /// The sigmas that its grids are placed by, rising; at least one.
+    /// The sigmas on which its grids are placed, rising; at least one.
     #[must_use]
     pub fn sigmas(&self) -> &[f64] {
         &self.table.sigmas
@@ -144,7 +144,7 @@ impl RunModel {
         self.table.sigmas.last().copied().unwrap_or(f64::NAN)
     }
 
-    /// The sigma at which the network is told this.
+    /// The sigma at which the network is told `timestep`: ComfyUI's `sigma`.
     #[must_use]
     pub fn sigma_at(&self, timestep: f64) -> f64 {
         let round = |value| self.precision.round(value);
@@ -193,7 +193,9 @@ impl RunModel {
         }
     }
 
-    /// The sigma at a part of the schedule, 0 the start and 1 the end.
+    /// The sigma at a fraction of the schedule: 0 is the start (noise), 1 the end.
+    ///
+    /// At or below 0 it is 1 on a flow and 999999999.9 on other models, at or above 1 it is 0, as in ComfyUI.
     #[must_use]
     pub fn percent_to_sigma(&self, percent: f64) -> f64 {
         if percent <= 0.0 {
@@ -207,7 +209,7 @@ impl RunModel {
             Base::Discrete | Base::Distilled => self.sigma_at(left * PERCENT_TIMESTEPS),
             Base::DiscreteEdm => self.sigma_at(self.precision.round(left * PERCENT_TIMESTEPS)),
             Base::Cascade => self.sigma_at(left),
-            // Python's own numbers are f64 whatever the tensors are.
+            // ComfyUI computes these with Python's floats, which are f64 whatever the type of the tensors.
             Base::Flow => shifted(self.values.number("shift"), left, Precision::Double),
             Base::Flux => exponentially_shifted(self.values.number("shift"), left, Precision::Double),
             Base::ContinuousEdm | Base::ContinuousV | Base::Cosmos => {
@@ -223,7 +225,7 @@ impl RunModel {
         if self.is_flow() { 1.0 - sigma } else { 1.0 }
     }
 
-    /// The deviation of the data that inputs and outputs are scaled by.
+    /// The standard deviation of the data, by which inputs and outputs are scaled.
     fn sigma_data(&self) -> f64 {
         let sigma_data = self.values.number("sigma_data");
         if sigma_data.is_nan() { 1.0 } else { sigma_data }
@@ -239,7 +241,7 @@ impl RunModel {
         }
     }
 
-    /// The clean sample `c0*x + c1*r` of a noisy sample `x` and the network's output `r`.
+    /// The coefficients `[c0, c1]` of the clean sample `c0*x + c1*r`, with the noisy sample `x` and the network's output `r`.
     #[must_use]
     pub fn denoised(&self, sigma: f64) -> [f64; 2] {
         let data = self.sigma_data();
@@ -259,7 +261,7 @@ impl RunModel {
         }
     }
 
-    /// The shares of the sample and of the clean sample in what a consistency model answers, with which it is the identity at
+    /// The factors of the sample and of the clean sample in the answer of a consistency model, which make it the identity at
     /// timestep 0 (Luo et al. 2023, arXiv 2310.04378, section 4.1).
     pub(super) fn consistency_boundary(&self, sigma: f64) -> [f64; 2] {
         let [data, factor] = CONSISTENCY;
@@ -268,8 +270,9 @@ impl RunModel {
         [(data / whole).powi(2), time / whole]
     }
 
-    /// The factors of the latent image and of the noise in the sample at the start of a run. At full denoise, which
-    /// [`is_full_denoise`](Self::is_full_denoise) tells, a variance-exploding start has the deviation of data and noise.
+    /// The factors of the latent image and of the noise in the sample at the start of a run. At full denoise (see
+    /// [`is_full_denoise`](Self::is_full_denoise)) the noise of a variance-exploding start has the factor `sqrt(sigma^2 + 1)`: the
+    /// standard deviation of noise and data together.
     #[must_use]
     pub fn start(&self, sigma: f64, full_denoise: bool) -> [f64; 2] {
         match self.parameterisation {
@@ -287,13 +290,14 @@ impl RunModel {
         sigma > most || (most - sigma).abs() <= FULL_DENOISE * most.abs().max(sigma.abs())
     }
 
-    /// The factor of the sample in the result of a run that ends at this sigma: `1/(1 - sigma)` on a flow, infinite at 1.
+    /// The factor by which the last sample is scaled in a run that ends at this sigma: 1, or `1/(1 - sigma)` on a flow, which is
+    /// infinite at 1.
     #[must_use]
     pub fn end(&self, sigma: f64) -> f64 {
         if self.is_flow() { 1.0 / (1.0 - sigma) } else { 1.0 }
     }
 
-    /// The deviation of the noise that the model was trained on; 1 for most.
+    /// The standard deviation of the noise that the model was trained on; 1 for most models.
     #[must_use]
     pub fn noise_scale(&self) -> f64 {
         let scale = self.values.number("noise_scale");

@@ -1,7 +1,8 @@
-//! The tables of sigmas that ComfyUI makes of a model's settings, and their logarithms.
+//! The tables of sigmas that ComfyUI makes from a model's settings, and their logarithms.
 //!
-//! **Practice.** Tables of betas are f64 there too and are rounded once; those of flows and of continuous models are computed
-//! in the precision of the run. Sigmas that fall are refused: no grid of such a table means anything.
+//! **Practice.** ComfyUI computes tables from betas in f64 and rounds them once, and so does this file; tables of flows and of
+//! continuous models are computed in the precision of the run. Sigmas that fall are refused: a grid on such a table is
+//! meaningless.
 
 use super::base::{BETA_SCHEDULE, Base};
 use super::error::RunError;
@@ -10,7 +11,7 @@ use super::value::RunValues;
 use crate::math::catalog::entry::Values;
 use std::f64::consts::PI;
 
-/// The least `abar` that ComfyUI leaves at zero terminal SNR.
+/// The `abar` that ComfyUI gives the last timestep at zero terminal SNR, instead of 0.
 const ZERO_SNR_ABAR: f64 = 4.897_345_189_085_343_5e-8;
 
 /// The offset of the cosine schedules (Nichol & Dhariwal 2021, section 3.2).
@@ -19,13 +20,13 @@ pub(super) const COSINE_OFFSET: f64 = 8e-3;
 /// The largest beta of the cosine schedules (Nichol & Dhariwal 2021, section 3.2).
 const MAX_BETA: f64 = 0.999;
 
-/// The sigmas of a continuous model that its grids are placed by.
+/// The number of sigmas of a continuous model on which its grids are placed.
 const CONTINUOUS_SIGMAS: usize = 1000;
 
-/// The sigmas of Stable Cascade.
+/// The number of sigmas of Stable Cascade.
 const CASCADE_SIGMAS: usize = 10_000;
 
-/// Rising sigmas and their logarithms.
+/// Rising sigmas, and their logarithms, which are empty for flows: they need none.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct SigmaTable {
     pub(super) sigmas: Vec<f64>,
@@ -90,7 +91,7 @@ impl SigmaTable {
         }
     }
 
-    /// The index of the nearest `ln(sigma)`, the first of two.
+    /// The index of the nearest `ln(sigma)`; of two at the same distance, the first.
     pub(super) fn nearest(&self, log: f64) -> usize {
         let above = self.logs.partition_point(|known| *known < log);
         let apart = |i: usize| self.logs.get(i).map_or(f64::INFINITY, |known| (log - known).abs());
@@ -112,7 +113,7 @@ impl SigmaTable {
     }
 }
 
-/// The timesteps between those that a distilled network knows.
+/// The stride of the timesteps that a distilled network knows; 0 if there are fewer timesteps than it asks for.
 pub(super) fn skip(values: &Values) -> usize {
     values.count("timesteps") / values.count("original_timesteps").max(1)
 }
@@ -138,14 +139,14 @@ pub(super) fn exponentially_shifted(mu: f64, time: f64, precision: Precision) ->
 pub(super) fn cascade_sigma(time: f64, shift: f64) -> f64 {
     let abar = |time: f64| ((time + COSINE_OFFSET) / (1.0 + COSINE_OFFSET) * PI * 0.5).cos().powi(2);
     let abar = abar(time) / abar(0.0);
-    // The shift is one of the log SNR, by -2*ln(shift).
+    // The shift adds -2*ln(shift) to the log SNR.
     let odds = abar / (1.0 - abar) / (shift * shift);
     let abar = if shift == 1.0 { abar } else { odds / (1.0 + odds) };
     let abar = abar.clamp(1e-4, 0.9999);
     ((1.0 - abar) / abar).sqrt()
 }
 
-/// The sigmas of betas, in f64.
+/// The sigmas of a discrete model, from its betas, in f64.
 fn discrete(values: &Values, schedule: &str) -> Vec<f64> {
     let mut abar = 1.0;
     let abars: Vec<f64> = betas(values, schedule)
@@ -159,7 +160,7 @@ fn discrete(values: &Values, schedule: &str) -> Vec<f64> {
     if values.number("zsnr") != 1.0 {
         return sigmas.collect();
     }
-    // Shifted so that the last root of abar is 0, scaled so that the first one stays.
+    // The roots of abar are shifted so that the last is 0, and scaled so that the first stays as it was.
     let roots: Vec<f64> = sigmas.map(|sigma| (1.0 / (sigma * sigma + 1.0)).sqrt()).collect();
     let [first, last] = [roots.first(), roots.last()].map(|root| root.copied().unwrap_or(f64::NAN));
     let count = roots.len();
@@ -187,7 +188,7 @@ fn betas(values: &Values, schedule: &str) -> Vec<f64> {
     }
 }
 
-/// The first sigma that is not finite, not above 0, or below the one before it.
+/// The index and value of the first sigma that is not finite, not above 0, or below the one before it.
 fn fault(sigmas: &[f64]) -> Option<(usize, f64)> {
     let mut before = 0.0;
     for (index, &sigma) in sigmas.iter().enumerate() {

@@ -11,15 +11,15 @@ pub struct NamedModel {
     base: &'static str,
     parameterisation: &'static str,
     settings: &'static [(&'static str, f64)],
-    /// The rule of betas, where it is not the base's default.
+    /// The rule of its betas, where it differs from the base's default.
     beta_schedule: Option<&'static str>,
 }
 
 impl RunModel {
-    /// Models by name.
+    /// Every model that has a name.
     pub const CATALOGUE: Catalogue<NamedModel> = Catalogue { entries: MODELS };
 
-    /// The model of this name or synonym.
+    /// Creates the model of this name or synonym.
     ///
     /// # Errors
     /// [`RunError::Catalog`], which lists the names that are accepted.
@@ -45,7 +45,7 @@ const fn entry(
     Entry { kind: "model of a run", name, synonyms, summary, parameters: &[], make }
 }
 
-/// The same with betas by another rule.
+/// The same entry with another rule of its betas.
 const fn with_betas(entry: Entry<NamedModel>, beta_schedule: &'static str) -> Entry<NamedModel> {
     Entry { make: NamedModel { beta_schedule: Some(beta_schedule), ..entry.make }, ..entry }
 }
@@ -70,7 +70,13 @@ const MODELS: &[Entry<NamedModel>] = &[
     ),
     entry("sdxl", &["stable-diffusion-xl-base-1.0"], "Stable Diffusion XL", EPS, &[]),
     entry("zsnrv", &["sd2v-zsnr", "sdxl-zsnrv"], "v with zero terminal SNR (Lin et al. 2023)", V, &[("zsnr", 1.0)]),
-    entry("x0", &[], "the clean sample, on the betas of Stable Diffusion", ["ModelSamplingDiscrete", "X0"], &[]),
+    entry(
+        "x0",
+        &[],
+        "a network that predicts the clean sample, on the betas of Stable Diffusion",
+        ["ModelSamplingDiscrete", "X0"],
+        &[],
+    ),
     entry(
         "lcm50",
         &["lcm"],

@@ -6,9 +6,9 @@ use super::schedulers as names;
 use crate::math::catalog::entry::Entry;
 use crate::math::catalog::grids::{BETA, OFFSET, SHIFT, VP, rho};
 
-/// Those of ComfyUI in the order of its list, then others.
+/// The schedulers of ComfyUI in the order of its list, then others.
 pub(super) const SCHEDULERS: &[Entry<GridRule>] = &[
-    entry("simple", &[], "every so many of the model's sigmas (ComfyUI)", &[], GridRule::new(names::simple)),
+    entry("simple", &[], "the model's sigmas at equal strides (ComfyUI)", &[], GridRule::new(names::simple)),
     entry(
         "sgm_uniform",
         &[],
@@ -27,7 +27,7 @@ pub(super) const SCHEDULERS: &[Entry<GridRule>] = &[
     entry(
         "ddim_uniform",
         &[],
-        "every so many of the model's sigmas from the cleanest up (ComfyUI)",
+        "the model's sigmas at a whole stride, from the second cleanest up (ComfyUI)",
         &[],
         GridRule::new(names::ddim_uniform),
     ),
@@ -51,7 +51,7 @@ pub(super) const SCHEDULERS: &[Entry<GridRule>] = &[
     entry(
         "bong_tangent",
         &[],
-        "two arctangents between 1, 1/2 and 0, for flows (RES4LYF)",
+        "two arctangents, from 1 to 1/2 and from 1/2 to 0, for flows (RES4LYF)",
         &[],
         GridRule::new(names::bong_tangent).free(),
     ),

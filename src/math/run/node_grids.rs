@@ -13,24 +13,24 @@ const POSITIVE: [f64; 2] = [ABOVE_ZERO, FINITE];
 const PART: [f64; 2] = [0.0, 1.0];
 
 const fn steps(default: f64, least: f64) -> Parameter {
-    Parameter::new("steps", default, [least, MOST_STEPS as f64], "steps of the network").whole()
+    Parameter::new("steps", default, [least, MOST_STEPS as f64], "number of steps").whole()
 }
 
 const STEPS: Parameter = steps(20.0, 1.0);
 const DENOISE: Parameter = Parameter::new("denoise", 1.0, PART, "the last part of the steps that is kept");
 const SIGMA_MAX: Parameter = Parameter::new("sigma_max", 14.614_642, POSITIVE, "the first sigma");
 const SIGMA_MIN: Parameter = Parameter::new("sigma_min", 0.029_167_5, POSITIVE, "the last sigma above 0");
-const WIDTH: Parameter = Parameter::new("width", 1024.0, [1.0, 1e6], "pixels").whole();
-const HEIGHT: Parameter = Parameter::new("height", 1024.0, [1.0, 1e6], "pixels").whole();
+const WIDTH: Parameter = Parameter::new("width", 1024.0, [1.0, 1e6], "width of the image in pixels").whole();
+const HEIGHT: Parameter = Parameter::new("height", 1024.0, [1.0, 1e6], "height of the image in pixels").whole();
 
-/// The shapes for which the quantiles of a beta distribution are accurate.
+/// A shape of a beta distribution, in the range in which its quantiles are accurate.
 const fn shape(name: &'static str) -> Parameter {
-    Parameter::new(name, 0.6, [0.1, 100.0], "a shape of the distribution")
+    Parameter::new(name, 0.6, [0.1, 100.0], "shape of the distribution")
 }
 
-/// Exponents whose exponential is a number.
+/// A shift that is an exponent, in a range in which the exponential neither overflows nor vanishes.
 const fn shift(name: &'static str, default: f64) -> Parameter {
-    Parameter::new(name, default, [-30.0, 30.0], "leads times towards noise, exponentially")
+    Parameter::new(name, default, [-30.0, 30.0], "shifts times towards noise, exponentially")
 }
 
 const fn word(name: &'static str, words: &'static [&'static str], default: &'static str) -> Choice {
@@ -39,7 +39,7 @@ const fn word(name: &'static str, words: &'static [&'static str], default: &'sta
 
 const OUTPUT: Choice = Choice { name: "output", words: changes::HALVES, default: None };
 
-/// Nodes that place sigmas, then those that change them.
+/// The nodes that place sigmas, then those that change them.
 pub(super) const NODES: &[Entry<GridRule>] = &[
     entry(
         "basic-scheduler",
@@ -122,8 +122,8 @@ pub(super) const NODES: &[Entry<GridRule>] = &[
     entry(
         "gits-scheduler",
         &["GITSScheduler", "gits"],
-        "tables along the curvature of trajectories, by a coefficient (Chen et al. 2024)",
-        &[Parameter::new("coeff", 1.2, [0.8, 1.5], "the coefficient, in steps of 0.05"), steps(10.0, 2.0), DENOISE],
+        "tables that follow the curvature of trajectories, chosen by a coefficient (Chen et al. 2024)",
+        &[Parameter::new("coeff", 1.2, [0.8, 1.5], "coefficient, in steps of 0.05"), steps(10.0, 2.0), DENOISE],
         GridRule::new(nodes::gits).node().free(),
     ),
     entry(
@@ -140,19 +140,19 @@ pub(super) const NODES: &[Entry<GridRule>] = &[
     entry(
         "flux2-scheduler",
         &["Flux2Scheduler"],
-        "the shift of FLUX.2, by the image's size and the number of steps",
+        "times with the shift of FLUX.2, from the image's size and the number of steps",
         &[STEPS, WIDTH, HEIGHT],
         GridRule::new(nodes::flux2).node().free(),
     ),
     entry(
         "ltxv-scheduler",
         &["LTXVScheduler"],
-        "the shift of LTX-Video, by its tokens, stretched to a terminal sigma",
+        "times with the shift of LTX-Video, from its tokens, stretched to a terminal sigma",
         &[
             STEPS,
             shift("max_shift", 2.05),
             shift("base_shift", 0.95),
-            Parameter::new("stretch", 1.0, PART, "stretches the sigmas to the terminal one").whole(),
+            Parameter::new("stretch", 1.0, PART, "1 stretches the sigmas to end at the terminal one").whole(),
             Parameter::new("terminal", 0.1, [0.0, 0.99], "the last sigma above 0"),
             Parameter::new("tokens", nodes::LTXV_DEFAULT_TOKENS, [1.0, 1e9], "tokens of the latent video").whole(),
         ],
@@ -161,7 +161,7 @@ pub(super) const NODES: &[Entry<GridRule>] = &[
     entry(
         "ideogram4-scheduler",
         &["Ideogram4Scheduler"],
-        "quantiles of a logistic normal distribution, by the image's size (Ideogram 4)",
+        "quantiles of a logit-normal distribution, shifted by the image's size (Ideogram 4)",
         &[
             Parameter { max: 10_000.0, ..STEPS },
             WIDTH,
@@ -188,14 +188,14 @@ pub(super) const NODES: &[Entry<GridRule>] = &[
     entry(
         "split-sigmas",
         &["SplitSigmas"],
-        "the sigmas of an input up to a step, or from it on",
+        "the sigmas of an input up to a step, or from that step on",
         &[Parameter::new("step", 0.0, [0.0, MOST_STEPS as f64], "the step").whole()],
         GridRule::new(changes::split).of_sigmas().with(&[OUTPUT]),
     ),
     entry(
         "split-sigmas-denoise",
         &["SplitSigmasDenoise"],
-        "the last part of an input's steps, or what is before it",
+        "the last part of an input's steps, or the part before it",
         &[DENOISE],
         GridRule::new(changes::split_denoise).of_sigmas().with(&[OUTPUT]),
     ),
@@ -209,9 +209,9 @@ pub(super) const NODES: &[Entry<GridRule>] = &[
     entry(
         "extend-intermediate-sigmas",
         &["ExtendIntermediateSigmas"],
-        "the sigmas of an input, each step between two sigmas in several",
+        "the sigmas of an input, with each step that starts between two sigmas divided",
         &[
-            Parameter::new("steps", 2.0, [1.0, 100.0], "steps in place of one").whole(),
+            Parameter::new("steps", 2.0, [1.0, 100.0], "number of steps that replace one").whole(),
             Parameter::new(
                 "start_at_sigma",
                 -1.0,
@@ -224,7 +224,7 @@ pub(super) const NODES: &[Entry<GridRule>] = &[
     ),
 ];
 
-/// The word of `BasicScheduler`.
+/// The scheduler that `BasicScheduler` takes by name.
 const SCHEDULER: &[Choice] = &[Choice { name: "scheduler", words: &NAMES, default: Some("simple") }];
 
 const NAMES: [&str; SCHEDULERS.len()] = {
@@ -237,7 +237,7 @@ const NAMES: [&str; SCHEDULERS.len()] = {
     names
 };
 
-/// `BasicScheduler`: a scheduler by name, the last part of its steps.
+/// `BasicScheduler`: the last part of the steps of a scheduler that is given by name.
 fn basic(request: &Request<'_>) -> Result<Vec<f64>, RunError> {
     let denoise = request.number("denoise");
     if denoise <= 0.0 {

@@ -1,8 +1,8 @@
-//! The meaning of a network's output to a sampler of ComfyUI.
+//! What a network's output means to a ComfyUI sampler.
 
 use crate::math::catalog::entry::{Catalogue, Entry};
 
-/// The meaning of a network's output, under ComfyUI's name.
+/// What a network's output means, after ComfyUI's class of that name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Parameterisation {

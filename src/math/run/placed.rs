@@ -7,7 +7,7 @@ use crate::math::level::NoiseLevel;
 use crate::math::placement::Placement;
 use crate::math::schedule::Schedule;
 
-/// The sigmas of the rule that has the grid's name.
+/// The sigmas of the placement that has the grid's name.
 pub(super) fn placed(request: &Request<'_>) -> Result<Vec<f64>, RunError> {
     let entry = Placement::CATALOGUE.find(request.grid)?;
     let numbers: Vec<(&str, f64)> =

@@ -1,8 +1,8 @@
-//! The precision in which sigmas are computed: f64, or f32 as a program that works in it.
+//! The precision in which sigmas are computed: f64, or f32 as in a program that computes in f32.
 
-/// The precision of a computation. Each operation is computed in f64; in single precision its result is rounded to f32.
+/// The precision of a computation. Each operation is computed in f64; in single precision its result is then rounded to f32.
 ///
-/// For `+ - * /` and the square root that is the result of f32 arithmetic, because f64 holds more than twice the digits.
+/// For `+ - * /` and the square root that is the result of f32 arithmetic, because f64 has more than twice the digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Precision {
     Double,
@@ -10,7 +10,7 @@ pub(super) enum Precision {
 }
 
 impl Precision {
-    /// The result of one operation.
+    /// Rounds the result of one operation.
     pub(super) fn round(self, value: f64) -> f64 {
         match self {
             Self::Double => value,
@@ -18,7 +18,7 @@ impl Precision {
         }
     }
 
-    /// A number over an element of a tensor: torch multiplies by the reciprocal, which is seen in f32.
+    /// A number divided by an element of a tensor: torch multiplies by the reciprocal, which makes a difference in f32.
     pub(super) fn over(self, number: f64, element: f64) -> f64 {
         match self {
             Self::Double => number / element,
@@ -26,8 +26,8 @@ impl Precision {
         }
     }
 
-    /// `count` numbers in equal steps between the ends, both exact, as torch computes them: from the nearer end, with fused
-    /// multiply-adds.
+    /// `count` numbers in equal steps between the ends, both of them exact, as torch computes them: each from the nearer end, with
+    /// a fused multiply-add.
     pub(super) fn linspace(self, start: f64, end: f64, count: usize) -> impl Iterator<Item = f64> + Clone {
         let [start, end] = [start, end].map(|value| self.round(value));
         let last = count.saturating_sub(1);

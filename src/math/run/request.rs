@@ -9,37 +9,37 @@ use crate::few::few;
 use crate::math::catalog::entry::{Entry, Values};
 use crate::math::catalog::parameter::Parameter;
 
-/// The most steps that a rule is asked for, those that `denoise` cuts off included: a guard against an absurd argument.
+/// The largest number of steps of a grid, including those that `denoise` cuts off: a guard against an absurd argument.
 pub(super) const MOST_STEPS: usize = 100_000;
 
-/// The rule of a grid: the words among its inputs, and how it places sigmas.
+/// The rule of a grid: its inputs that are words, and how it places sigmas.
 #[derive(Clone, Copy, Debug)]
 pub struct GridRule {
-    /// The words among its inputs.
+    /// Its inputs that are words.
     pub choices: &'static [Choice],
-    /// True of a node, which has its inputs from its own fields; the rules of samplers do not touch its sigmas.
+    /// True for a node, whose inputs are its own fields; the rule of some samplers to drop a sigma does not apply to it.
     pub is_node: bool,
-    /// True if it needs no model.
+    /// True if it does not need a model.
     pub is_free: bool,
-    /// True of a node that changes the sigmas of its input `sigmas`: a list, a list as text, or another node.
+    /// True for a node that changes the sigmas of its input `sigmas`: a list, a list as text, or another node.
     pub changes_sigmas: bool,
     pub(super) make: Place,
-    /// The published rule, where ComfyUI's numbers are others.
+    /// The published rule, where ComfyUI's differs.
     published: Option<Place>,
 }
 
 impl GridRule {
-    /// A scheduler by name, which takes sigmas from a model.
+    /// The rule of a scheduler that is chosen by name and takes its sigmas from a model.
     pub(super) const fn new(make: Place) -> Self {
         Self { choices: &[], is_node: false, is_free: false, changes_sigmas: false, make, published: None }
     }
 
-    /// The published rule has other numbers.
+    /// The same with a published rule that differs from ComfyUI's.
     pub(super) const fn unlike(self, published: Place) -> Self {
         Self { published: Some(published), ..self }
     }
 
-    /// The rule of a program or of the paper.
+    /// ComfyUI's rule or the published one.
     pub(super) fn place(&self, compat: RunCompat) -> Place {
         if compat == RunCompat::Published { self.published.unwrap_or(self.make) } else { self.make }
     }
@@ -72,12 +72,12 @@ pub(super) const fn entry(
     Entry { kind: "grid", name, synonyms, summary, parameters, make: rule }
 }
 
-/// The sigmas of a request.
+/// A function that places the sigmas of a request.
 pub(super) type Place = fn(&Request<'_>) -> Result<Vec<f64>, RunError>;
 
 /// The request to a rule.
 pub(super) struct Request<'a> {
-    /// The entry.
+    /// The name of the entry.
     pub(super) grid: &'static str,
     pub(super) model: Option<&'a RunModel>,
     pub(super) steps: usize,
@@ -85,7 +85,7 @@ pub(super) struct Request<'a> {
     pub(super) choices: &'static [Choice],
     pub(super) inputs: &'a RunValues,
     pub(super) precision: Precision,
-    /// The sigmas of its input, of a rule that changes sigmas.
+    /// The input sigmas of a rule that changes sigmas; empty for others.
     pub(super) sigmas: Vec<f64>,
 }
 
@@ -99,22 +99,22 @@ impl Request<'_> {
     }
 
     pub(super) fn model(&self) -> Result<&RunModel, RunError> {
-        self.model.ok_or(RunError::Missing { expected: "a model, from which this grid has its sigmas" })
+        self.model.ok_or(RunError::Missing { expected: "a model: this grid takes its sigmas from one" })
     }
 
-    /// The word of an input.
+    /// The word that was chosen for an input, or its default.
     pub(super) fn word(&self, name: &'static str) -> Result<&'static str, RunError> {
         let choice = self.choices.iter().find(|choice| choice.name == name);
         choice.ok_or(RunError::Missing { expected: "a word of the catalogue" })?.of(self.inputs)
     }
 
-    /// An error for a number of steps that the rule does not have.
+    /// The error for a number of steps that the rule does not support.
     pub(super) fn steps_error(&self, expected: &str) -> RunError {
         RunError::Steps { grid: self.grid, expected: expected.to_owned(), found: few(&(self.steps as f64)) }
     }
 }
 
-/// The steps that a rule is asked for so that the last part of them are these: `trunc(steps/denoise)`.
+/// The number of steps of the whole grid of which the last `steps` are run: `trunc(steps/denoise)`.
 pub(super) fn steps_of_denoise(grid: &'static str, steps: usize, denoise: f64) -> Result<usize, RunError> {
     let all = (steps as f64 / denoise).trunc();
     if (1.0..=MOST_STEPS as f64).contains(&all) {
@@ -123,7 +123,7 @@ pub(super) fn steps_of_denoise(grid: &'static str, steps: usize, denoise: f64) -
     Err(RunError::Steps { grid, expected: format!("1 to {MOST_STEPS}"), found: few(&all) })
 }
 
-/// The last entries of a list, as many as there are if there are fewer.
+/// The last `count` entries of a list, or all of them if there are fewer.
 pub(super) fn last(mut sigmas: Vec<f64>, count: usize) -> Vec<f64> {
     sigmas.split_off(sigmas.len().saturating_sub(count))
 }

@@ -8,22 +8,22 @@ use super::schedulers::{beta_of, exponential_between, karras_between};
 use super::tables::{ALIGN_YOUR_STEPS, OPTIMAL_STEPS, Table};
 use crate::math::normal::quantile;
 
-/// Added by the Laplace node inside its logarithm, so that its ends are finite.
+/// The number that the Laplace node adds inside its logarithm, so that the ends are finite.
 const LAPLACE_GUARD: f64 = 1e-5;
 
-/// The steps of the distillation of SD-Turbo, and the timesteps between them.
+/// The number of timesteps that SD-Turbo was distilled on, and their distance.
 const TURBO: [usize; 2] = [10, 100];
 
-/// The tokens of the two points of LTX-Video's line, and the tokens where none are said.
+/// The numbers of tokens at the two points of LTX-Video's line of shifts, and the default number of tokens.
 const LTXV_TOKENS: [f64; 3] = [1024.0, 4096.0, 4096.0];
 
-/// The lines of FLUX.2's shift in tokens at 10 and at 200 steps: slope, height.
+/// The lines of FLUX.2's shift `mu` over the number of tokens at 10 and at 200 steps: slope and intercept.
 const FLUX2_LINES: [[f64; 2]; 2] = [[8.738_095_24e-5, 1.898_333_33], [0.000_169_27, 0.456_666_66]];
 
-/// The tokens above which FLUX.2 takes the line of 200 steps alone.
+/// The number of tokens above which FLUX.2 uses the line of 200 steps whatever the number of steps.
 const FLUX2_TOKENS: f64 = 4300.0;
 
-/// The logits of Ideogram's least and largest sigma: half of its log SNR's ends.
+/// The logits of Ideogram's least and largest sigma: the ends of its log SNR, 15 and -18, times -1/2.
 const IDEOGRAM_LOGITS: [f64; 2] = [-7.5, 9.0];
 
 /// The side of the square image at which Ideogram's shift is 0.
@@ -106,7 +106,7 @@ pub(super) fn optimal_steps(request: &Request<'_>) -> Result<Vec<f64>, RunError>
     of_table(request, table(OPTIMAL_STEPS, request.word("model_type")?))
 }
 
-/// `GITSScheduler`: a table for each coefficient and number of steps; the last is interpolated beyond.
+/// `GITSScheduler`: a table for each coefficient and number of steps; beyond 20 steps the last table is interpolated.
 pub(super) fn gits(request: &Request<'_>) -> Result<Vec<f64>, RunError> {
     let found = request.number("coeff");
     let near = |coefficient: f64| (coefficient - (found * 100.0).round_ties_even() / 100.0).abs() < 1e-9;
@@ -124,7 +124,7 @@ fn table(tables: &'static [Table], name: &str) -> &'static [f64] {
     tables.iter().find(|(known, _)| *known == name).map_or(&[], |(_, table)| table)
 }
 
-/// So many steps of a table, its last sigma 0; `denoise` keeps the last of them.
+/// A table, interpolated to the number of steps, with its last sigma set to 0; `denoise` keeps the last of the steps.
 fn of_table(request: &Request<'_>, table: &[f64]) -> Result<Vec<f64>, RunError> {
     let denoise = request.number("denoise");
     if denoise <= 0.0 {
@@ -140,7 +140,7 @@ fn of_table(request: &Request<'_>, table: &[f64]) -> Result<Vec<f64>, RunError> 
     Ok(sigmas.into_iter().map(|sigma| request.round(sigma)).collect())
 }
 
-/// So many values of a list, at equal steps of its index, linear in the logarithm. Positions count from the clean end.
+/// `places` values of a list at equal steps of its index, linear in the logarithm. Positions count from the clean end.
 fn log_interpolated(table: &[f64], places: usize) -> Vec<f64> {
     let logs: Vec<f64> = table.iter().rev().map(|sigma| sigma.ln()).collect();
     let whole = logs.len().saturating_sub(1) as f64;
@@ -153,14 +153,14 @@ fn log_interpolated(table: &[f64], places: usize) -> Vec<f64> {
     (0..places).rev().map(value).collect()
 }
 
-/// Equal times from 1 to 0, shifted.
+/// Equal times from 1 to 0, exponentially shifted by `mu`.
 fn equal_times(request: &Request<'_>, mu: f64) -> Vec<f64> {
     let precision = request.precision;
     let shifted = |time: f64| if time == 0.0 { 0.0 } else { exponentially_shifted(mu, time, precision) };
     precision.linspace(1.0, 0.0, request.steps + 1).map(shifted).collect()
 }
 
-/// `Flux2Scheduler`: a shift by the tokens of the image and by the number of steps.
+/// `Flux2Scheduler`: equal times, with a shift that follows from the tokens of the image and the number of steps.
 pub(super) fn flux2(request: &Request<'_>) -> Result<Vec<f64>, RunError> {
     let tokens = (request.number("width") * request.number("height") / 256.0).round_ties_even();
     let [at_10, at_200] = FLUX2_LINES.map(|[slope, height]| slope * tokens + height);
@@ -172,7 +172,7 @@ pub(super) fn flux2(request: &Request<'_>) -> Result<Vec<f64>, RunError> {
     Ok(equal_times(request, mu))
 }
 
-/// `LTXVScheduler`: a shift by the tokens of the video, then a stretch that ends at `terminal`.
+/// `LTXVScheduler`: equal times, with a shift that follows from the tokens of the video, then stretched to end at `terminal`.
 pub(super) fn ltxv(request: &Request<'_>) -> Result<Vec<f64>, RunError> {
     let round = |value| request.round(value);
     let [base, most, terminal] = ["base_shift", "max_shift", "terminal"].map(|name| request.number(name));
@@ -183,7 +183,7 @@ pub(super) fn ltxv(request: &Request<'_>) -> Result<Vec<f64>, RunError> {
         let last = sigmas.iter().copied().rfind(|sigma| *sigma != 0.0).unwrap_or(f64::NAN);
         let scale = round(round(1.0 - last) / round(1.0 - terminal));
         for sigma in sigmas.iter_mut().filter(|sigma| **sigma != 0.0) {
-            // One step alone ends where it starts: nothing is stretched.
+            // A single step has no sigma but 1, and there is nothing to stretch.
             let stretched = round(1.0 - round(round(1.0 - *sigma) / scale));
             *sigma = if scale == 0.0 { *sigma } else { stretched };
         }
@@ -191,10 +191,10 @@ pub(super) fn ltxv(request: &Request<'_>) -> Result<Vec<f64>, RunError> {
     Ok(sigmas)
 }
 
-/// The tokens of a video where none are said.
+/// The default number of tokens of a video.
 pub(super) const LTXV_DEFAULT_TOKENS: f64 = LTXV_TOKENS[2];
 
-/// `Ideogram4Scheduler`: a logistic normal distribution at equal quantiles, shifted by the size of the image.
+/// `Ideogram4Scheduler`: equally spaced quantiles of a logit-normal distribution, shifted by the size of the image.
 pub(super) fn ideogram(request: &Request<'_>) -> Result<Vec<f64>, RunError> {
     let [width, height, mu, deviation] = ["width", "height", "mu", "std"].map(|name| request.number(name));
     let mean = mu + 0.5 * (width * height / (IDEOGRAM_SIDE * IDEOGRAM_SIDE)).ln();

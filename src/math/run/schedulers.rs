@@ -1,8 +1,9 @@
-//! The schedulers of ComfyUI by name, and others that programs register beside them: rules that place the sigmas of so many
-//! steps on the table of a model.
+//! The schedulers of ComfyUI by name, and some that other programs offer: rules that place the sigmas of a number of steps on
+//! the table of a model.
 //!
 //! **Practice.** A list has one entry more than steps and ends in 0, unless its rule says otherwise: `ddim_uniform` can hold
-//! more, `beta` fewer. [`Request::precision`] rounds as the program does that computes in f32.
+//! more, `beta` fewer. [`Request::precision`] decides whether each operation is rounded to f32, as in a program that computes
+//! in f32.
 
 use super::error::RunError;
 use super::model::RunModel;
@@ -11,19 +12,20 @@ use super::request::Request;
 use crate::math::beta_distribution::quantile;
 use std::f64::consts::FRAC_2_PI;
 
-/// The sigma up to which `normal` and `ddim_uniform` take the end of a model's table for clean.
+/// The sigma at or below which `normal` and `ddim_uniform` regard the end of a model's table as clean.
 const CLEAN: f64 = 1e-5;
 
-/// The noise at which `linear_quadratic` turns from a line to a parabola (Polyak et al. 2024, arXiv 2410.13720, appendix).
+/// The share of the noise that is gone where `linear_quadratic` turns from a line to a parabola (Polyak et al. 2024, arXiv
+/// 2410.13720, appendix).
 const LINEAR_QUADRATIC_THRESHOLD: f64 = 0.025;
 
-/// The turn of the two arcs of `bong_tangent`, as a part of its places.
+/// The pivot of the two arcs of `bong_tangent`, as a fraction of its places.
 const BONG_PIVOT: f64 = 0.6;
 
-/// The slope of the arcs of `bong_tangent` at so many places.
+/// The slope of the arcs of `bong_tangent`, and the number of places at which they have it; it is inverse to that number.
 const BONG_SLOPE: [f64; 2] = [0.2, 40.0];
 
-/// Every so many of the model's sigmas, from the noisiest.
+/// The model's sigmas at equal strides, which need not be whole, from the noisiest down.
 pub(super) fn simple(request: &Request<'_>) -> Result<Vec<f64>, RunError> {
     let sigmas = request.model()?.sigmas();
     let stride = sigmas.len() as f64 / request.steps as f64;
@@ -38,7 +40,8 @@ pub(super) fn sgm_uniform(request: &Request<'_>) -> Result<Vec<f64>, RunError> {
     Ok(told.take(request.steps).map(|told| model.sigma_at(told)).chain([0.0]).collect())
 }
 
-/// Equal steps of what the network is told. A model whose last sigma is clean needs no 0 after it.
+/// Equal steps of what the network is told, with the last. A model whose least sigma is clean gets no 0 after it, but one step
+/// more.
 pub(super) fn normal(request: &Request<'_>) -> Result<Vec<f64>, RunError> {
     let model = request.model()?;
     let clean = model.sigma_at(model.told(model.sigma_min())) <= CLEAN;
@@ -79,7 +82,7 @@ fn ends(request: &Request<'_>) -> Result<[f64; 2], RunError> {
     Ok([model.sigma_min(), model.sigma_max()])
 }
 
-/// Every so many of the model's sigmas, from the second cleanest up: the list can hold more than steps.
+/// The model's sigmas at a whole stride, from the second cleanest up: the list can hold more than `steps + 1` sigmas.
 pub(super) fn ddim_uniform(request: &Request<'_>) -> Result<Vec<f64>, RunError> {
     let sigmas = request.model()?.sigmas();
     let second = sigmas.get(1).ok_or(RunError::Missing { expected: "a model of at least two sigmas" })?;
@@ -91,7 +94,8 @@ pub(super) fn ddim_uniform(request: &Request<'_>) -> Result<Vec<f64>, RunError> 
     Ok(list)
 }
 
-/// The model's sigmas at quantiles of a beta distribution (Lee et al. 2024, arXiv 2407.12173), equal neighbours once.
+/// The model's sigmas at quantiles of a beta distribution (Lee et al. 2024, arXiv 2407.12173), without
+/// repeated neighbours.
 pub(super) fn beta(request: &Request<'_>) -> Result<Vec<f64>, RunError> {
     beta_of(request, ["a", "b"].map(|name| request.number(name)))
 }
@@ -106,7 +110,7 @@ pub(super) fn beta_of(request: &Request<'_>, [a, b]: [f64; 2]) -> Result<Vec<f64
     let last = sigmas.len().saturating_sub(1) as f64;
     let part = |i: usize| 1.0 - i as f64 * (1.0 / request.steps as f64);
     let share = |part: f64| match part {
-        // SciPy's median of a symmetric distribution lies a last bit above 1/2, which decides between two places.
+        // SciPy's median of a symmetric distribution lies one bit above 1/2, which decides between two places.
         0.5 if a == b && a != 1.0 => 0.5_f64.next_up(),
         _ => quantile(part, a, b),
     };
@@ -116,7 +120,8 @@ pub(super) fn beta_of(request: &Request<'_>, [a, b]: [f64; 2]) -> Result<Vec<f64
     Ok(entries(sigmas, places.into_iter()).chain([0.0]).collect())
 }
 
-/// A line to a little below the noisiest, then a parabola (Polyak et al. 2024, Movie Gen; Mochi).
+/// A line over the first half of the steps, to a little below the noisiest sigma, then a parabola (Polyak et al. 2024, Movie
+/// Gen; Mochi).
 pub(super) fn linear_quadratic(request: &Request<'_>) -> Result<Vec<f64>, RunError> {
     let most = request.model()?.sigma_max();
     let (steps, threshold) = (request.steps as f64, LINEAR_QUADRATIC_THRESHOLD);
@@ -154,7 +159,7 @@ pub(super) fn kl_optimal(request: &Request<'_>) -> Result<Vec<f64>, RunError> {
     Ok((0..request.steps).map(sigma).chain([0.0]).collect())
 }
 
-/// Two arctangents between 1, 1/2 and 0, whatever the model (RES4LYF): for flows.
+/// Two arctangents, from 1 to 1/2 and from 1/2 to 0, whatever the model (RES4LYF): for flows.
 pub(super) fn bong_tangent(request: &Request<'_>) -> Result<Vec<f64>, RunError> {
     if request.steps < 2 {
         return Err(request.steps_error("at least 2"));
@@ -169,7 +174,7 @@ pub(super) fn bong_tangent(request: &Request<'_>) -> Result<Vec<f64>, RunError> 
     Ok(first.chain(second).map(|sigma| request.round(sigma)).collect())
 }
 
-/// An arctangent around its pivot, scaled to its ends.
+/// The values of an arctangent around its pivot at `count` places, scaled to run from `start` to `end`.
 fn arc(count: usize, slope: f64, pivot: f64, [start, end]: [f64; 2]) -> impl Iterator<Item = f64> {
     let height = move |place: f64| (FRAC_2_PI * (-slope * (place - pivot)).atan() + 1.0) / 2.0;
     let [most, least] = [height(0.0), height(count as f64 - 1.0)];
@@ -187,7 +192,7 @@ pub(super) fn smoothstep(request: &Request<'_>) -> Result<Vec<f64>, RunError> {
     Ok(entries(sigmas, (0..request.steps).map(place)).chain([0.0]).collect())
 }
 
-/// The entries at places, which lie in the list.
+/// The entries of a list at these places.
 fn entries(sigmas: &[f64], places: impl Iterator<Item = usize>) -> impl Iterator<Item = f64> {
     places.filter_map(|place| sigmas.get(place).copied())
 }

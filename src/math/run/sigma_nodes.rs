@@ -1,4 +1,4 @@
-//! The nodes of ComfyUI that change a list of sigmas, and what a sampler node does to one.
+//! The nodes of ComfyUI that change a list of sigmas.
 
 use super::error::RunError;
 use super::precision::Precision;
@@ -6,13 +6,13 @@ use super::request::{MOST_STEPS, Request, last, rounded};
 use crate::few::few;
 use std::f64::consts::FRAC_PI_2;
 
-/// The sigma in the place of a first one of 0 when a list is turned round.
+/// The sigma that replaces a first sigma of 0 when a list is reversed.
 const FLIPPED_CLEAN: f64 = 1e-4;
 
-/// The names of the two lists of a node that splits one.
+/// The names of the two outputs of a node that splits a list.
 pub(super) const HALVES: &[&str] = &["high_sigmas", "low_sigmas"];
 
-/// The list from its end, its first 0 a little above: from clean to noisy.
+/// The reversed list, from clean to noisy; a first sigma of 0 becomes a little larger.
 pub(super) fn flipped(mut sigmas: Vec<f64>, precision: Precision) -> Vec<f64> {
     sigmas.reverse();
     if let Some(first) = sigmas.first_mut().filter(|first| **first == 0.0) {
@@ -26,7 +26,7 @@ pub(super) fn flip(request: &Request<'_>) -> Result<Vec<f64>, RunError> {
     Ok(flipped(request.sigmas.clone(), request.precision))
 }
 
-/// `SplitSigmas`: up to a step, or from it on.
+/// `SplitSigmas`: the sigmas up to a step, or from that step on.
 pub(super) fn split(request: &Request<'_>) -> Result<Vec<f64>, RunError> {
     let (sigmas, step) = (&request.sigmas, request.values.count("step"));
     Ok(match is_high(request)? {
@@ -35,7 +35,7 @@ pub(super) fn split(request: &Request<'_>) -> Result<Vec<f64>, RunError> {
     })
 }
 
-/// `SplitSigmasDenoise`: the last part of the steps, or what is before it.
+/// `SplitSigmasDenoise`: the last part of the steps, or the part before it.
 pub(super) fn split_denoise(request: &Request<'_>) -> Result<Vec<f64>, RunError> {
     let sigmas = request.sigmas.clone();
     let steps = rounded(sigmas.len().saturating_sub(1) as f64 * request.number("denoise"));

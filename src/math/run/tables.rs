@@ -1,6 +1,6 @@
 //! The tables of sigmas that nodes of ComfyUI interpolate, each from noisy to clean.
 
-/// A table by the name of what it is for.
+/// A table with the name of the model that it is for.
 pub(super) type Table = (&'static str, &'static [f64]);
 
 /// Align Your Steps (Sabour et al. 2024, arXiv 2404.14507), ten steps.

@@ -11,19 +11,19 @@ use crate::math::catalog::error::CatalogError;
 pub enum RunValue {
     /// A number.
     Number(f64),
-    /// Yes or no.
+    /// True or false.
     Switch(bool),
     /// A word.
     Text(String),
     /// A list of sigmas.
     Numbers(Vec<f64>),
-    /// Another node, whose result is meant.
+    /// Another node, whose result is the value.
     Node(Box<Node>),
 }
 
-/// A node of a program by name, with its inputs: a scheduler, a sampler.
+/// A node of ComfyUI by name, with its inputs: a scheduler or a sampler.
 ///
-/// The name of a scheduler alone is such a node without inputs.
+/// A scheduler that is given by name alone is a node without inputs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Node {
     /// Its name.
@@ -76,23 +76,23 @@ impl std::fmt::Display for RunValue {
     }
 }
 
-/// Named values, as a node or a model has them.
+/// Named values: the inputs of a node, the settings of a model, or the options of a sampler.
 pub type RunValues = [(String, RunValue)];
 
-/// A word among the inputs of an entry: its name and the words that it can be.
+/// An input of an entry that is a word: its name and the words that it accepts.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Choice {
     /// Its name.
     pub name: &'static str,
-    /// The words.
+    /// The words that it accepts.
     pub words: &'static [&'static str],
-    /// The word that is taken where none is given; without one a word must be given.
+    /// The word that is used where none is given; `None` if a word must be given.
     pub default: Option<&'static str>,
 }
 
 impl Choice {
-    /// The word that is given, or the default.
+    /// The given word, or the default.
     pub(super) fn of(&self, given: &RunValues) -> Result<&'static str, RunError> {
         let error = |found: String| RunError::Value {
             name: self.name.to_owned(),
@@ -110,7 +110,8 @@ impl Choice {
     }
 }
 
-/// The numbers of an entry among the given values: all but those of the choices. Yes and no are 1 and 0 of a switch.
+/// The numbers of an entry's parameters: the given values without those of the choices, completed with the defaults. For a switch,
+/// true is 1 and false is 0.
 pub(super) fn numbers<T>(entry: &Entry<T>, choices: &[Choice], given: &RunValues) -> Result<Values, RunError> {
     let mut pairs = Vec::new();
     for (i, (name, value)) in given.iter().enumerate() {

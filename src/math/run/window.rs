@@ -4,14 +4,14 @@ use super::error::RunError;
 use super::request::{MOST_STEPS, last, steps_of_denoise};
 use crate::few::few;
 
-/// The part of the schedule whose sigma replaces a first sigma of 1 or more on a flow, in samplers on half the log SNR, which
-/// is infinite at 1.
+/// The percent of the schedule (see [`RunModel::percent_to_sigma`](super::RunModel::percent_to_sigma)) whose sigma replaces a
+/// first sigma of 1 or more on a flow, in samplers that step in half the log SNR, which is infinite at 1.
 pub const FIRST_FLOW_PERCENT: f64 = 1e-4;
 
 /// The `denoise` above which a sampler node takes all steps.
 const WHOLE: f64 = 0.9999;
 
-/// The part of a scheduler's steps that a sampler node asks for, and which of them it takes.
+/// The part of a scheduler's steps that a sampler node runs.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Window {
     pub(super) start_step: Option<usize>,
@@ -20,7 +20,7 @@ pub(super) struct Window {
 }
 
 impl Window {
-    /// The sigmas of the window. Where nothing is left there are none: the latent image comes back untouched.
+    /// The sigmas of the window; empty where no step is left, and the latent image comes back untouched.
     pub(super) fn cut(self, mut sigmas: Vec<f64>) -> Vec<f64> {
         let steps = sigmas.len().saturating_sub(1);
         if let Some(last) = self.last_step.filter(|last| *last < steps) {
@@ -37,8 +37,8 @@ impl Window {
     }
 }
 
-/// The sigmas that a sampler node takes from a scheduler, which `sigmas` computes for a number of steps. Some samplers make one
-/// step more, and the last sigma but one is dropped.
+/// The sigmas that a sampler node takes from a scheduler; `sigmas` computes those of a number of steps. For a sampler that
+/// `drops_a_sigma`, the scheduler makes one step more, and the last sigma but one is dropped.
 pub(super) fn of_scheduler(
     scheduler: &'static str,
     steps: usize,
