@@ -66,8 +66,8 @@ fn strength_takes_the_last_steps_of_the_grid() {
     }
     assert_ne!(of(json!({ "denoise": 0.7 })).sigmas().unwrap(), &whole[3..]);
     let refused = |more: Value| of(more).sigmas().unwrap_err().to_string();
-    assert_eq!(refused(json!({ "strength": 0.5, "start_step": 2 })), "strength means nothing beside start_step");
-    assert_eq!(refused(json!({ "strength": 0.5, "denoise": 0.5 })), "strength means nothing beside denoise");
+    assert_eq!(refused(json!({ "strength": 0.5, "start_step": 2 })), "strength cannot be combined with start_step");
+    assert_eq!(refused(json!({ "strength": 0.5, "denoise": 0.5 })), "strength cannot be combined with denoise");
     assert!(refused(json!({ "strength": 1.5 })).contains("strength must be between 0 and 1, found 1.5"));
 }
 
@@ -101,9 +101,9 @@ fn faults_name_the_key() {
 fn options_that_cannot_act_are_refused() {
     let fault = |value: Value| read(&value).sigmas().expect_err("a fault").to_string();
     let list = json!({ "sigmas": [2, 1, 0], "denoise": 0.5 });
-    assert_eq!(fault(list), "denoise means nothing beside a list of sigmas");
+    assert_eq!(fault(list), "denoise cannot be combined with a list of sigmas");
     let node = json!({ "scheduler": { "node": "KarrasScheduler", "inputs": { "steps": 4 } }, "denoise": 0.5 });
-    assert_eq!(fault(node), "denoise means nothing beside karras-scheduler");
+    assert_eq!(fault(node), "denoise cannot be combined with karras-scheduler");
     let steps = json!({ "scheduler": { "node": "KarrasScheduler", "inputs": { "steps": 4 } }, "steps": 5 });
     assert_eq!(fault(steps), "steps of karras-scheduler: expected 5 as in the run, found 4");
     let free = json!({ "scheduler": "karras", "steps": 5 });

@@ -80,7 +80,7 @@ fn schedulers_of_every_model() {
             if scheduler == "kl_optimal" && steps == 1 {
                 assert!(tensor(&file, &case, &name)[0].is_nan());
                 let error = Run::from_json(&run.to_string()).unwrap().sigmas().unwrap_err();
-                assert_eq!(error.to_string(), "kl_optimal needs at least 2 steps, found 1");
+                assert_eq!(error.to_string(), "the number of steps of kl_optimal must be at least 2, found 1");
                 continue;
             }
             let single = check(&file, &case, &name, &run);

@@ -169,11 +169,11 @@ fn noise_that_no_seed_gives_is_refused() {
         result.and_then(|()| planned.noise(&inputs)?.draw(0).map(|_| ())).unwrap_err().to_string()
     };
     let unseeded = Run { seed: None, ..it.run.clone() };
-    assert_eq!(text(unseeded, inputs), "expected noise, with which the run starts, or a seed");
+    assert_eq!(text(unseeded, inputs), "expected a seed, or noise to start the run with");
     let without = Run { add_noise: false, ..it.run.clone() };
     assert_eq!(
         text(without.clone(), inputs),
-        "expected noises: without noise at the start, the generator that goes on has no seed"
+        "expected noises: the sampler continues the generator of the start noise, and this run adds none"
     );
     assert!(without.plan().unwrap().noise(&inputs).unwrap().known().unwrap().iter().all(|z| *z == 0.0));
     let nothing = RunInputs { shape: &[], ..inputs };

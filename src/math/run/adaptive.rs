@@ -1,8 +1,8 @@
 //! DPM-Solver that chooses its own steps (`dpm_adaptive`; Lu et al. 2022, arXiv 2206.00927, appendix C; k-diffusion).
 //!
 //! **Theory.** A step in `t = -ln(sigma)` is taken with a solver of lower and one of higher order from the same answers. Their
-//! difference, by the tolerance of each element, is the error; a controller makes of it the factor of the next step, and accepts
-//! the step if that factor is large enough.
+//! difference, divided by the tolerance of each element, is the error. From it a controller computes the factor of the next step,
+//! and accepts the step if that factor is large enough.
 
 use super::error::RunError;
 use super::solvers::ancestral::further_down;
@@ -12,37 +12,41 @@ use super::value::{RunValues, numbers};
 use crate::math::catalog::entry::Entry;
 use crate::table::UNITS;
 
-/// The distance from the end, in `-ln(sigma)`, at which it stops.
+/// The distance from the end, in `-ln(sigma)`, at which the loop stops.
 const STOPS: f64 = 1e-5;
 
 /// Added to an error before it is inverted.
 const LEAST_ERROR: f64 = 1e-8;
 
-/// The most attempts: far more than any tolerance that ends in reasonable time needs.
+/// The largest number of attempts: far more than any reasonable tolerance needs.
 pub(crate) const MOST_ATTEMPTS: usize = 10_000;
 
-/// The numbers of the sampler.
+/// The settings of the sampler.
 #[derive(Clone, Debug)]
 pub(crate) struct Adaptive {
+    /// The order, 2 or 3, which is also the number of calls in an attempt.
     pub(crate) order: usize,
     rtol: f64,
     atol: f64,
     h_init: f64,
+    /// The exponents of the controller, for the inverse errors of this attempt and of the last two accepted ones.
     powers: [f64; 3],
     safety: f64,
     pub(crate) eta: f64,
     pub(crate) s_noise: f64,
+    /// The first `-ln(sigma)`.
     pub(crate) first: f64,
+    /// The last `-ln(sigma)`, that of the last sigma above 0.
     pub(crate) last: f64,
     /// True if every step is a whole number of units of the table.
     pub(crate) on_table: bool,
 }
 
-/// The coefficients of a step in `-ln(sigma)`: with `d_k`, the sample less the clean sample of stage `k`, each result is the sample
-/// plus a sum of `d_k`.
+/// The coefficients of a step in `-ln(sigma)`: each result is the sample plus a weighted sum of `d_k`, where `d_k` is the sample of
+/// the step minus the clean sample of stage `k`.
 ///
-/// All of them are functions of the step alone: the difference of a sample and its clean sample is noise times sigma, and sigmas of
-/// stages are that of the first times powers of the step.
+/// They depend on the step only: the difference of a sample and its clean sample is noise times sigma, and the sigma of a stage at a
+/// part `r` of a step `h` is the first one times `exp(-r*h)`.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Stages {
     /// The samples of the second and the third stage.
@@ -54,7 +58,7 @@ pub(crate) struct Stages {
 }
 
 impl Stages {
-    /// The coefficients of order 2 (a stage in the middle) or 3 (stages at thirds).
+    /// The coefficients of order 2 (with a stage in the middle) or 3 (with stages at thirds).
     pub fn of(order: usize, step: f64) -> Self {
         if step == 0.0 {
             return Self::default();
@@ -65,7 +69,7 @@ impl Stages {
         let sum = |terms: &[(f64, [f64; 3])]| -> [f64; 3] {
             std::array::from_fn(|i| terms.iter().map(|(c, vector)| c * vector[i]).sum())
         };
-        // The noise of the stage at a part of the step, in units of the first sigma, from its sample.
+        // The noise of a stage at a part of the step, times the first sigma, given the coefficients of its sample.
         let noise = |stage: usize, part: f64, sample: [f64; 3]| {
             let mut unit = [0.0; 3];
             unit[stage] = 1.0;
@@ -88,43 +92,50 @@ impl Stages {
     }
 }
 
-/// The numbers by which a step is judged.
+/// The settings of the controller, which judges a step.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Control {
+    /// The relative tolerance.
     pub rtol: f64,
+    /// The absolute tolerance.
     pub atol: f64,
+    /// The exponents of the inverse errors of this attempt and of the last two accepted ones.
     pub powers: [f64; 3],
+    /// The least factor at which a step is accepted.
     pub safety: f64,
-    /// In units of the table.
+    /// The first step, in units of the table.
     pub first_step: f64,
 }
 
 /// An attempt at a step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Attempt {
-    /// The root mean square over the whole batch of the difference by the tolerance.
+    /// The root mean square, over the whole batch, of the difference between both orders divided by the tolerance.
     pub error: f64,
     /// The step in `-ln(sigma)` that the controller proposes next.
     pub next_step: f64,
-    /// True if the step was taken.
+    /// True if the step was accepted.
     pub is_accepted: bool,
-    /// The sigma reached.
+    /// The sigma of the sample after the attempt; unchanged by a rejected one.
     pub sigma: f64,
 }
 
-/// A loop of the sampler as it goes: what it asks for, and what it was answered.
+/// A running loop of the sampler: where it is, and its attempts so far.
 #[derive(Clone, Debug)]
 pub(super) struct Walk<'a> {
     adaptive: &'a Adaptive,
+    /// Where it is, in `-ln(sigma)`.
     t: f64,
+    /// The step that is attempted next.
     h: f64,
     inverse_errors: Option<[f64; 3]>,
     pub(super) x: Vec<f64>,
+    /// The result of lower order of the last accepted step.
     low: Vec<f64>,
     pub(super) attempts: Vec<Attempt>,
 }
 
-/// A sample plus a sum of its differences from clean samples.
+/// A sample plus a weighted sum of its differences from clean samples.
 fn moved(x: &[f64], coefficients: &[f64; 3], clean: &[Vec<f64>]) -> Vec<f64> {
     let along = |i: usize, x: f64| -> f64 {
         let terms =
@@ -161,19 +172,19 @@ impl Adaptive {
         })
     }
 
-    /// A unit of the table, in `-ln(sigma)`.
+    /// The unit of the table, in `-ln(sigma)`.
     pub(crate) fn unit(&self) -> f64 {
         (self.last - self.first) / f64::from(UNITS)
     }
 
-    /// The numbers by which a step is judged: relative and absolute tolerance, the exponents of the controller, the least factor that is
-    /// accepted, and the first step in units of the table.
+    /// The settings of the controller, with the first step in units of the table.
     pub(crate) fn control(&self) -> Control {
         let Self { rtol, atol, powers, safety, h_init, .. } = *self;
         Control { rtol, atol, powers, safety, first_step: h_init / self.unit() }
     }
 
-    /// The end of a step with noise of so many units, in units: further down than the step's own, by which noise is added again.
+    /// The number of units that the solver goes down in a step of `units` units with noise: further than the step, because the noise
+    /// leads back up.
     pub(crate) fn further_units(&self, units: u32) -> u32 {
         let end = f64::from(units) * self.unit();
         let [to, _] = further_down(0.0, end, f64::INFINITY, self.eta);
@@ -181,18 +192,20 @@ impl Adaptive {
         if found < f64::from(UNITS) { (found as u32).max(units) } else { UNITS }
     }
 
-    /// Begins with a sample.
+    /// Starts a loop at a sample.
     pub(super) fn walk(&self, x: Vec<f64>) -> Walk<'_> {
         let low = x.clone();
         Walk { adaptive: self, t: self.first, h: self.h_init, inverse_errors: None, x, low, attempts: Vec::new() }
     }
 }
 
-/// A step that is to be attempted, in `-ln(sigma)`.
+/// A step to attempt, in `-ln(sigma)`.
 struct Reach {
+    /// The end of the step, with its noise.
     end: f64,
+    /// The place to which the solver goes before the noise is added.
     to: f64,
-    /// The deviation of the noise.
+    /// The standard deviation of the noise.
     up: f64,
     /// True if no smaller step exists.
     is_least: bool,
@@ -213,8 +226,8 @@ impl Walk<'_> {
         self.is_before_end() && self.attempts.len() >= MOST_ATTEMPTS
     }
 
-    /// Makes an attempt, or returns false where the walk has ended. One that fails has changed nothing. `ask` gives the clean sample
-    /// of a sample at a sigma, `noise` the next noise.
+    /// Makes an attempt and returns true, or returns false if the walk has ended. An attempt that returns an error has changed nothing.
+    /// `ask` returns the clean sample that is predicted at a sample and a sigma, `noise` the next noise.
     pub(super) fn attempt<E>(
         &mut self,
         mut ask: impl FnMut(&[f64], f64) -> Result<Vec<f64>, E>,
@@ -248,7 +261,7 @@ impl Walk<'_> {
         Ok(true)
     }
 
-    /// The root mean square of the difference by the tolerance of each element.
+    /// The root mean square of the difference of both orders, divided by the tolerance of each element.
     fn error(&self, low: &[f64], high: &[f64]) -> f64 {
         let Adaptive { rtol, atol, .. } = self.adaptive;
         let each = low.iter().zip(high).zip(&self.low).map(|((low, high), before)| {
@@ -258,7 +271,7 @@ impl Walk<'_> {
         (each.sum::<f64>() / low.len().max(1) as f64).sqrt()
     }
 
-    /// The next step: where it ends, where its solver goes to, and the deviation of the noise between the two.
+    /// The next step to attempt.
     fn reach(&self) -> Reach {
         let Adaptive { eta, last, first, on_table, .. } = *self.adaptive;
         if !on_table {
@@ -277,7 +290,8 @@ impl Walk<'_> {
         Reach { end, to, up, is_least: units == 1 }
     }
 
-    /// Sets the next step, and returns true if this one is accepted: by the controller, or since there is no smaller one.
+    /// Sets the length of the next step, and returns true if this one is accepted: by the controller, or because there is no smaller
+    /// one.
     fn propose(&mut self, error: f64, is_least: bool) -> bool {
         let inverse = 1.0 / (error + LEAST_ERROR);
         let [_, e1, e2] = self.inverse_errors.unwrap_or([inverse; 3]);

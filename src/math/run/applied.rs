@@ -1,9 +1,9 @@
-//! The arithmetic of a call on the host: a row on tensors, and the quantity that guidance mixes.
+//! The arithmetic of a call on the host: a row applied to tensors, and the quantity that guidance mixes.
 
 use crate::math::guidance::guider::Guider;
 use crate::table::step::StepRow;
 
-/// The guided clean sample, with the known region in it, and that of the unconditional prediction.
+/// The guided clean sample, which includes the known region, and the clean sample of the unconditional prediction.
 pub(super) type Clean = [Vec<f64>; 2];
 
 /// The quantity that guidance mixes, `of_x*x + of_clean*x0`.
@@ -16,11 +16,11 @@ pub(crate) struct Space {
 }
 
 impl Space {
-    /// Clean samples themselves.
+    /// Clean samples.
     pub const CLEAN: Self = Self { of_x: 0.0, of_clean: 1.0 };
 
-    /// Clean samples. The deviations of a rescaled mixture (Lin et al. 2023, arXiv 2305.08891, section 3.4) are those of v, into
-    /// which ComfyUI's `RescaleCFG` turns them whatever the model: `(x/(sigma^2 + 1) - x0)*sqrt(sigma^2 + 1)/sigma`.
+    /// Clean samples, or v for a guider that rescales (Lin et al. 2023, arXiv 2305.08891, section 3.4): ComfyUI's `RescaleCFG` takes
+    /// standard deviations of v whatever the model, `v = (x/(sigma^2 + 1) - x0)*sqrt(sigma^2 + 1)/sigma`.
     pub(super) fn of(guider: &Guider, sigma: f64) -> Self {
         match guider.rescales() {
             false => Self::CLEAN,
@@ -40,7 +40,7 @@ impl Space {
     }
 }
 
-/// A row applied.
+/// Applies a row: the next sample.
 pub(super) fn stepped(
     row: &StepRow,
     x: &[f64],

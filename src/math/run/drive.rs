@@ -1,4 +1,4 @@
-//! A whole run on the host around a function that is its network, and the record of what it went through.
+//! A whole run on the host around a function that is its network, and the record of its calls.
 
 use super::adaptive::Attempt;
 use super::error::RunError;
@@ -6,28 +6,28 @@ use super::host_loop::{HostLoop, RunAsk};
 use super::inputs::RunInputs;
 use super::run_loop::RunLoop;
 
-/// Everything that a run went through.
+/// The record of a run: its samples, its calls and its result.
 #[derive(Clone, Debug, Default)]
 pub struct RunRecord {
     /// The sample at the first call of each step, then the sampler's result.
     pub samples: Vec<Vec<f64>>,
-    /// The result of the run, after the rule for its end.
+    /// The result of the run: the sampler's, scaled by [`RunLoop::end`].
     pub output: Vec<f64>,
-    /// The sample of each call, as the network was shown it but for its scale.
+    /// The sample of each call as the network saw it, with the known region, before it was scaled for the network.
     pub call_x: Vec<Vec<f64>>,
-    /// The clean sample of each call, after guidance and before a mask.
+    /// The clean sample of each call, after guidance and before the mask.
     pub pred_x0: Vec<Vec<f64>>,
     /// The sigma of each call.
     pub call_sigma: Vec<f64>,
     /// The number that the network was told at each call.
     pub timesteps: Vec<f64>,
-    /// The attempts of a sampler that chooses its own steps.
+    /// The attempts of a sampler that chooses its own steps; empty for others.
     pub attempts: Vec<Attempt>,
 }
 
 impl RunLoop {
-    /// Runs it. `network` returns its raw outputs at a sample: the conditional one and those that the call
-    /// [asks](RunAsk::asks) for, unconditional, third and fourth; others may be empty.
+    /// Runs the loop around a network. `network` returns its raw outputs at a sample: conditional, unconditional, third and fourth.
+    /// The conditional one is always needed; others that the call does not [ask](RunAsk::asks) for may be empty.
     ///
     /// # Errors
     /// Those of the network, of [`HostLoop::new`] and of [`HostLoop::give`].

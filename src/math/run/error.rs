@@ -7,28 +7,28 @@ use crate::math::error::sampler::SamplerError;
 use crate::noise::error::NoiseError;
 use thiserror::Error;
 
-/// The reason for which a run, its model or its grid does not exist.
+/// The reason why a run, its model or its grid cannot be made.
 #[derive(Clone, Debug, PartialEq, Error)]
 #[non_exhaustive]
 pub enum RunError {
     /// A name that no catalogue has, a setting that its entry does not use, a number out of its range.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
-    /// A sampler whose formulas have no value.
+    /// A sampler whose formulas have no value at these sigmas.
     #[error(transparent)]
     Sampler(#[from] SamplerError),
-    /// Guidance that these predictions cannot have.
+    /// Guidance that does not fit the predictions or their shape.
     #[error(transparent)]
     Guidance(#[from] GuidanceError),
-    /// Noise that the seed does not give.
+    /// Noise that cannot be drawn from the seed.
     #[error(transparent)]
     Noise(#[from] NoiseError),
-    /// A value of another kind.
+    /// A value that is not accepted here, or of another type.
     #[error("{name}: expected {expected}, found {found}")]
     Value {
         /// The key, the setting or the option.
         name: String,
-        /// The values that it can have.
+        /// The accepted values.
         expected: String,
         /// The value that was given.
         found: String,
@@ -48,12 +48,12 @@ pub enum RunError {
     Sigmas {
         /// The base.
         base: &'static str,
-        /// The first place at which they do not.
+        /// The index of the first such sigma.
         index: usize,
         /// The sigma there.
         found: f64,
     },
-    /// A parameterisation that has no meaning on this base.
+    /// A parameterisation that does not fit this base.
     #[error("the parameterisation {parameterisation} needs sigmas of at most 1, which {base} does not have")]
     Parameterisation {
         /// The parameterisation.
@@ -61,34 +61,34 @@ pub enum RunError {
         /// The base.
         base: &'static str,
     },
-    /// A rule that has nothing to say about so few steps, or about so many.
-    #[error("{grid} needs {expected} steps, found {found}")]
+    /// A number of steps that a grid or a sampler does not support.
+    #[error("the number of steps of {grid} must be {expected}, found {found}")]
     Steps {
-        /// The rule.
+        /// The grid or the sampler.
         grid: &'static str,
-        /// The numbers of steps that it has.
+        /// The accepted numbers of steps.
         expected: String,
         /// The number that was asked for.
         found: String,
     },
-    /// A rule whose sigmas are not all finite and at least 0.
-    #[error("{grid} gives the sigma {found} at place {index}: its inputs are too extreme", found = few(.found))]
+    /// A grid whose sigmas are not all finite and at least 0.
+    #[error("{grid} gives the sigma {found} at index {index}: its inputs are too extreme", found = few(.found))]
     Grid {
-        /// The rule.
+        /// The grid.
         grid: &'static str,
-        /// The place, from 0.
+        /// The index of the first such sigma.
         index: usize,
         /// The sigma.
         found: f64,
     },
-    /// A run that does not say what it must.
+    /// A run without something that it needs.
     #[error("expected {expected}")]
     Missing {
-        /// The key or keys, in words.
+        /// What is missing, in words.
         expected: &'static str,
     },
-    /// An option that cannot act beside another.
-    #[error("{option} means nothing beside {beside}")]
+    /// An option that has no effect together with another.
+    #[error("{option} cannot be combined with {beside}")]
     Unused {
         /// The option.
         option: &'static str,

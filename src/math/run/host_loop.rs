@@ -1,4 +1,4 @@
-//! A run on the host, call by call: the form for networks that do not run on wgpu, and the f64 twin of what a GPU does.
+//! A run on the host, call by call: for networks that do not run on wgpu, and the f64 reference of the loop on the GPU.
 
 use super::adaptive::{Attempt, MOST_ATTEMPTS, Walk};
 use super::applied::{Clean, remembered, stepped};
@@ -12,36 +12,37 @@ use crate::math::guidance::call::GuiderCall;
 use crate::math::guidance::mixture::Predictions;
 use crate::table::step::StepRow;
 
-/// A question to the network.
+/// A call of the network that waits for an answer.
 #[derive(Clone, Copy, Debug)]
 pub struct RunAsk<'a> {
-    /// The index of the call.
+    /// The index of the call, from 0.
     pub call: usize,
-    /// The step of the grid to which it belongs; the attempt, of a sampler that chooses its own steps.
+    /// The step of the grid to which the call belongs; for a sampler that chooses its own steps, the attempt.
     pub step: usize,
-    /// The sigma.
+    /// The sigma of the sample.
     pub sigma: f64,
     /// The number that the network is told.
     pub told: f64,
-    /// The factor of the sample in its input.
+    /// The factor that turns the sample into the network's input.
     pub input: f64,
-    /// The predictions that are asked for besides the conditional one: unconditional, third and fourth.
+    /// The predictions that are needed besides the conditional one: unconditional, third and fourth.
     pub asks: [bool; 3],
     /// The sample, in the scale of the sampler.
     pub x: &'a [f64],
 }
 
 impl RunAsk<'_> {
-    /// The sample as the network is given it: in its own scale, in f32.
+    /// The sample in the network's scale, in f32.
     pub fn network_input(&self) -> impl Iterator<Item = f32> + '_ {
         self.x.iter().map(|x| (self.input * x) as f32)
     }
 }
 
-/// A run on the host that waits for its network: [`call`](Self::call) says what it is asked, [`give`](Self::give) takes the answer.
+/// A run on the host, driven by its caller: [`call`](Self::call) returns the next input of the network, [`give`](Self::give) takes
+/// its answer.
 ///
 /// Nothing blocks and nothing runs in between, so a network may answer from another thread, a queue or a later frame. To stop, drop
-/// the loop; to go on later, keep it. A clone goes its own way.
+/// the loop; to continue later, keep it. A clone continues independently.
 ///
 /// ```
 /// use tweedie::math::run::{HostLoop, Node, Run, RunGrid, RunInputs, RunModel};
@@ -77,18 +78,18 @@ pub struct HostLoop<'a> {
     result: Option<Vec<f64>>,
 }
 
-/// The way of a loop so far.
+/// The state of a loop.
 #[derive(Clone, Debug)]
 enum Going<'a> {
     /// Along the rows.
     Planned { planned: &'a Walked, row: usize, is_answered: bool, x: Vec<f64>, clean: Clean, past: Vec<Vec<f64>> },
-    /// By the attempts of the sampler; the clean samples of the attempt that is being made.
+    /// By the attempts of the sampler; `answers` are the clean samples of the current attempt.
     Adaptive { walk: Walk<'a>, answers: Vec<Vec<f64>>, draws: usize },
-    /// Nowhere: the latent image.
+    /// No steps: the result is the latent image.
     Nothing { x: Vec<f64> },
 }
 
-/// A question that is open.
+/// The call that waits for an answer.
 #[derive(Clone, Debug)]
 struct Asked {
     shown: Vec<f64>,
@@ -99,19 +100,19 @@ struct Asked {
     guider: Option<GuiderCall>,
 }
 
-/// The reason for which an attempt of an adaptive sampler cannot go on.
+/// The reason why an attempt of an adaptive sampler cannot continue.
 enum Held {
-    /// It needs the clean sample of this sample at this sigma.
+    /// It needs the clean sample that the network predicts at this sample and sigma.
     Asks(Vec<f64>, f64),
     Fails(RunError),
 }
 
 impl<'a> HostLoop<'a> {
-    /// Begins a run with these tensors.
+    /// Starts a run with these tensors.
     ///
     /// # Errors
-    /// [`RunError::Value`] for a tensor of another length than the rest, [`RunError::Missing`] for one that the run needs and that
-    /// no seed gives, and those of [`RunLoop::noise`].
+    /// [`RunError::Value`] for a tensor of another length than the rest, [`RunError::Missing`] for one that the run needs and no
+    /// seed gives, [`RunError::Guidance`] for a shape without elements, and those of [`RunLoop::noise`].
     pub fn new(run: &'a RunLoop, inputs: RunInputs<'a>) -> Result<Self, RunError> {
         let count = inputs.count()?;
         let shape = if inputs.shape.is_empty() { vec![1, count] } else { inputs.shape.to_vec() };
@@ -134,7 +135,7 @@ impl<'a> HostLoop<'a> {
         Ok(it)
     }
 
-    /// The question that waits for an answer; `None` at the end.
+    /// The call that waits for an answer; `None` at the end.
     #[must_use]
     pub fn call(&self) -> Option<RunAsk<'_>> {
         let Asked { shown, sigma, told, step, guider, .. } = self.asked.as_ref()?;
@@ -144,13 +145,13 @@ impl<'a> HostLoop<'a> {
         Some(RunAsk { call: self.calls, step: *step, sigma: *sigma, told: *told, input, asks, x: shown })
     }
 
-    /// Takes the network's raw outputs: the conditional one, then those that the call [asks](RunAsk::asks) for, at their places
-    /// (unconditional, third, fourth); those of others may be empty or left out. Goes on to the next call or the end.
+    /// Takes the network's raw outputs and continues to the next call or to the end. The outputs are in the order conditional,
+    /// unconditional, third, fourth; those that the call does not [ask](RunAsk::asks) for may be empty or left out.
     ///
     /// # Errors
-    /// [`RunError::Value`] for an output of another length; the question stays open then. [`RunError::Missing`] at the end of the
-    /// run, [`RunError::Steps`] for a sampler that chooses its own steps and does not come to the end in 10,000, and those of
-    /// [`RunNoise::draw`].
+    /// [`RunError::Value`] for an output of another length, after which the call still waits. [`RunError::Missing`] at the end of
+    /// the run, [`RunError::Steps`] for a sampler that chooses its own steps and does not reach the end in 10,000 attempts,
+    /// [`RunError::Guidance`] for guidance that does not fit the shape, and those of [`RunNoise::draw`].
     pub fn give<T: Copy + Into<f64>>(&mut self, outputs: &[&[T]]) -> Result<(), RunError> {
         let asks = self.call().ok_or(RunError::Missing { expected: "no output: the run has ended" })?.asks;
         let names = ["an output", "an unconditional output", "a third output", "a fourth output"]
@@ -188,7 +189,7 @@ impl<'a> HostLoop<'a> {
         self.calls
     }
 
-    /// The sample, in the scale of the sampler: that of the open question without its known region, or the sampler's result.
+    /// The sample, in the scale of the sampler: that of the current step without the known region, or the sampler's result.
     #[must_use]
     pub fn sample(&self) -> &[f64] {
         match &self.going {
@@ -197,19 +198,19 @@ impl<'a> HostLoop<'a> {
         }
     }
 
-    /// The clean sample of the last answer, after guidance and before a mask: a preview. Empty before the first.
+    /// The clean sample of the last answer, after guidance and before the mask: a preview. Empty before the first answer.
     #[must_use]
     pub fn clean(&self) -> &[f64] {
         &self.clean
     }
 
-    /// The result, after the rule for the end of the run; `None` before it.
+    /// The result of the run, scaled by [`RunLoop::end`]; `None` until the run has ended.
     #[must_use]
     pub fn result(&self) -> Option<&[f64]> {
         self.result.as_deref()
     }
 
-    /// The attempts of a sampler that chooses its own steps.
+    /// The attempts of a sampler that chooses its own steps; empty for others.
     #[must_use]
     pub fn attempts(&self) -> &[Attempt] {
         if let Going::Adaptive { walk, .. } = &self.going { &walk.attempts } else { &[] }
@@ -241,7 +242,7 @@ impl<'a> HostLoop<'a> {
         Ok([guided, alone])
     }
 
-    /// Goes on to the next question or to the end.
+    /// Continues to the next call of the network or to the end.
     fn go_on(&mut self) -> Result<(), RunError> {
         let question = match &mut self.going {
             Going::Planned { planned, row, is_answered, x, clean, past } => {

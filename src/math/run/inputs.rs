@@ -1,30 +1,30 @@
-//! The tensors that a run is given.
+//! The input tensors of a run.
 
 use super::error::RunError;
 
-/// The tensors of a run, sample after sample.
+/// The input tensors of a run, each sample after sample.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RunInputs<'a> {
-    /// The shape of each of them, `[batch, ...]`, which guidance with statistics needs, and a run that draws its start from a
-    /// seed; empty for one sample of the tensors' length.
+    /// The shape of each of them, `[batch, ...]`; empty for one sample of the tensors' length. It is needed by guidance that takes
+    /// statistics over samples or axes, and where no tensor gives the number of elements (a start that is drawn from a seed).
     pub shape: &'a [usize],
-    /// The noise of the start; that of the run's seed where there is none.
+    /// The start noise; if `None`, it is drawn from the run's seed.
     pub noise: Option<&'a [f64]>,
-    /// The first sample itself, in the place of noise and latent image.
+    /// The first sample itself, instead of noise and latent image.
     pub initial: Option<&'a [f64]>,
-    /// The latent image; zeros where there is none.
+    /// The latent image; zeros if `None`.
     pub latent_image: Option<&'a [f64]>,
-    /// 1 where the sample is written, 0 where the latent image is known, as ComfyUI's masks.
+    /// The mask, as in ComfyUI: 1 where the sample is denoised, 0 where the latent image is kept.
     pub mask: Option<&'a [f64]>,
-    /// The noise of the known region. Where there is none it is that of the start; a sampler that
-    /// [draws it anew](super::RunLoop::redraws_known_noise) takes it from the run's seed.
+    /// The noise of the known region; if `None`, the start noise, or for a sampler that
+    /// [draws new noise](super::RunLoop::redraws_known_noise), a draw from the run's seed.
     pub inpaint_noise: Option<&'a [f64]>,
-    /// The noises in the order of draws, one after the other; those of the run's seed where there are none.
+    /// The noises of the draws after the start, in order, one after the other; if empty, they are drawn from the run's seed.
     pub noises: &'a [f64],
 }
 
 impl RunInputs<'_> {
-    /// The elements of each tensor.
+    /// The number of elements of each tensor.
     pub(super) fn count(&self) -> Result<usize, RunError> {
         let tensors = [
             ("initial", self.initial),
@@ -47,14 +47,14 @@ impl RunInputs<'_> {
         Ok(count)
     }
 
-    /// The latent image at an element; 0 where there is none.
+    /// An element of the latent image; 0 without a latent image.
     pub(super) fn latent_at(&self, i: usize) -> f64 {
         self.latent_image.and_then(|image| image.get(i)).copied().unwrap_or(0.0)
     }
 }
 
-/// A mask of fewer elements spread over a shape: each number of an axis is repeated until that is as long as the shape's. So a mask
-/// may have one channel, one sample, or a resolution that divides that of the latent.
+/// Spreads a mask over a larger shape by repeating each of its elements along every axis. A mask may have one channel, one
+/// sample, or a resolution that divides that of the latent.
 ///
 /// ```
 /// let mask = tweedie::math::run::spread_mask(&[1.0, 0.0], &[1, 1, 1, 2], &[1, 2, 1, 4])?;
@@ -63,8 +63,8 @@ impl RunInputs<'_> {
 /// ```
 ///
 /// # Errors
-/// [`RunError::Value`] for another number of axes, an axis that does not divide the shape's, numbers that are not as many as the
-/// mask's own shape has, and a shape of more elements than an address counts.
+/// [`RunError::Value`] for another number of axes, an axis that does not divide the shape's, a mask whose length is not that of
+/// its shape `from`, and a shape `to` whose number of elements overflows `usize`.
 pub fn spread_mask(mask: &[f64], from: &[usize], to: &[usize]) -> Result<Vec<f64>, RunError> {
     let divides = |(from, to): (&usize, &usize)| to.checked_rem(*from) == Some(0);
     if from.len() != to.len() || !from.iter().zip(to).all(divides) {
@@ -73,12 +73,12 @@ pub fn spread_mask(mask: &[f64], from: &[usize], to: &[usize]) -> Result<Vec<f64
     }
     let elements = |shape: &[usize]| shape.iter().try_fold(1usize, |product, &size| product.checked_mul(size));
     if elements(to).is_none() {
-        let expected = "a shape whose elements an address counts".to_owned();
+        let expected = "a shape whose number of elements fits an address".to_owned();
         return Err(RunError::Value { name: "mask".to_owned(), expected, found: format!("{to:?}") });
     }
     length("mask", mask.len(), elements(from).unwrap_or(usize::MAX))?;
     let mut spread = mask.to_vec();
-    // From the last axis on: what lies within an element of an axis is whole by then.
+    // From the last axis to the first, so that the axes within an element of an axis are already spread.
     let mut inner = 1;
     for (from, to) in from.iter().zip(to).rev() {
         let (each, times) = (inner.max(1), to / from);
@@ -88,7 +88,7 @@ pub fn spread_mask(mask: &[f64], from: &[usize], to: &[usize]) -> Result<Vec<f64
     Ok(spread)
 }
 
-/// Checks the elements of a tensor.
+/// Checks the number of elements of a tensor.
 pub(super) fn length(name: &str, found: usize, expected: usize) -> Result<(), RunError> {
     if found == expected {
         return Ok(());

@@ -12,7 +12,7 @@ use super::window::{Window, of_scheduler};
 use crate::few::few;
 use crate::math::guidance::guider::Guider;
 
-/// The origin of a run's sigmas.
+/// Where a run's sigmas come from.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum RunGrid {
@@ -26,18 +26,18 @@ pub enum RunGrid {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum RunGuidance {
-    /// A scale; 1 skips the unconditional prediction.
+    /// The scale of classifier-free guidance; at 1, to within 1e-9, no unconditional prediction is needed.
     Scale(f64),
-    /// A kind by name, with its options, and the guider that they describe.
+    /// Another kind of guidance: its name and options, and the guider that they describe.
     Kind {
-        /// The name and the options.
+        /// The name of the kind, with its options as inputs.
         node: Node,
         /// The guider.
         guider: Box<Guider>,
     },
 }
 
-/// A run of ComfyUI as data: what its sampler nodes are told.
+/// A run of ComfyUI as data: the settings of its nodes.
 ///
 /// ```
 /// use tweedie::math::run::{Node, Run, RunGrid, RunModel};
@@ -56,49 +56,50 @@ pub enum RunGuidance {
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Run {
-    /// The model. A grid that takes no sigmas from it needs none.
+    /// The model. Not needed for the sigmas of a grid that takes none from it.
     pub model: Option<RunModel>,
     /// The name of the model, where it has one.
     pub model_name: Option<String>,
-    /// The sampler by ComfyUI's name.
+    /// The sampler, by ComfyUI's name or another name of [`RunSampler::CATALOGUE`].
     pub sampler: Option<String>,
-    /// The node that builds the sampler, with its inputs, where the sampler is not chosen by name alone.
+    /// The node that builds the sampler, with its inputs; `None` for a sampler that is chosen by name.
     pub node: Option<Node>,
-    /// The origin of the sigmas. A run that only guides needs none.
+    /// Where the sigmas come from. A run that only describes guidance needs no grid.
     pub grid: Option<RunGrid>,
-    /// The steps of the sampler.
+    /// The number of steps of the sampler.
     pub steps: Option<usize>,
-    /// The last part of the schedule that is run, 0 to 1; all of it above 0.9999.
+    /// The fraction of the schedule that is run, its last part, from 0 to 1. For a scheduler by name, everything above 0.9999 is the
+    /// whole schedule.
     pub denoise: Option<f64>,
-    /// The last part of the steps that is run, 0 to 1, as diffusers' image-to-image counts: the last `trunc(steps*strength)` of
-    /// the grid that all steps have. (`denoise` makes a finer grid, of which it takes the last `steps`.)
+    /// The fraction of the steps that is run, from 0 to 1, as in the image-to-image pipelines of diffusers: the last
+    /// `trunc(steps*strength)` steps of the whole grid. (`denoise` makes a finer grid and takes its last `steps`.)
     #[doc(alias = "img2img")]
     pub strength: Option<f64>,
-    /// The first step that is run. Where it is not before the last, nothing is run.
+    /// The first step that is run, from 0. If it is not before the end of the window, nothing is run.
     pub start_step: Option<usize>,
     /// The step before which the run ends.
     pub last_step: Option<usize>,
-    /// A run that `last_step` ends goes to 0 at its last step all the same.
+    /// True if a run that `last_step` cuts short still goes to sigma 0 in its last step.
     pub force_full_denoise: bool,
     /// False for a run that starts from the latent image without noise.
     pub add_noise: bool,
-    /// The sigmas are turned round.
+    /// True to reverse the sigmas, from clean to noisy.
     pub flip_sigmas: bool,
-    /// The options of the sampler, under ComfyUI's names of its arguments.
+    /// The options of the sampler, under the names of its arguments in ComfyUI.
     pub options: Vec<(String, RunValue)>,
     /// The guidance.
     pub guidance: Option<RunGuidance>,
-    /// The part of a mask that is made binary at each call (differential diffusion).
+    /// The share of a mask, from 0 to 1, that is made binary at each call; `None` without differential diffusion.
     pub differential_diffusion_strength: Option<f64>,
     /// The seed of the noise.
     pub seed: Option<u64>,
-    /// The program that names are read as.
+    /// The source whose formulas the run follows where a name means different things.
     pub compat: RunCompat,
-    /// Sigmas as a program computes them in f32, each operation rounded.
+    /// True for sigmas as a program computes them in f32, with each operation rounded.
     pub float32: bool,
 }
 
-/// A run of nothing: no model, no sigmas, no sampler; noise is added.
+/// An empty run: no model, no sigmas, no sampler, and every option at its default. Noise is added.
 impl Default for Run {
     fn default() -> Self {
         Self {
@@ -129,20 +130,20 @@ impl Run {
     /// Its model, in the precision of the run.
     ///
     /// # Errors
-    /// [`RunError::Missing`] for a run without one, [`RunError::Sigmas`] for a model that f32 cannot hold.
+    /// [`RunError::Missing`] for a run without one, [`RunError::Sigmas`] for a model whose sigmas do not fit f32.
     pub fn model(&self) -> Result<RunModel, RunError> {
         let model = self.model.as_ref().ok_or(RunError::Missing { expected: "a model" })?;
         if self.float32 { model.in_float32() } else { Ok(model.clone()) }
     }
 
-    /// The sigmas that reach the sampler, from the first to the last, after every rule of the window: one more than steps.
-    /// None where the run has nothing to do.
+    /// The sigmas that reach the sampler, from the first to the last, after every rule of the window: one more than steps, or
+    /// none if the run has nothing to do.
     ///
-    /// The samplers that make one step more and drop the last sigma but one do so on a scheduler by name alone. The first sigma
-    /// of a flow is as the grid has it; see [`FIRST_FLOW_PERCENT`](super::FIRST_FLOW_PERCENT).
+    /// Samplers that make one step more and drop the last sigma but one do so only with a scheduler that is given by name. The first
+    /// sigma of a flow is that of the grid; some samplers replace it, see [`FIRST_FLOW_PERCENT`](super::FIRST_FLOW_PERCENT).
     ///
     /// # Errors
-    /// [`RunError`]: an unknown scheduler, inputs or steps out of range, options that contradict each other.
+    /// [`RunError`]: an unknown scheduler, inputs or steps out of range, and options that contradict each other.
     pub fn sigmas(&self) -> Result<Vec<f64>, RunError> {
         let Self { last_step, force_full_denoise, .. } = *self;
         let sigmas = self.whole()?;
@@ -151,7 +152,7 @@ impl Run {
         Ok(if self.flip_sigmas { flipped(sigmas, self.precision()) } else { sigmas })
     }
 
-    /// The numbers that the network is told, one for each sigma but the last.
+    /// The numbers that the network is told at the sigmas, one for each of them but the last.
     ///
     /// # Errors
     /// As [`sigmas`](Self::sigmas) and [`model`](Self::model).
@@ -161,7 +162,7 @@ impl Run {
         Ok(sigmas.into_iter().map(|sigma| model.told(sigma)).collect())
     }
 
-    /// The first of this many steps that is run.
+    /// The first of `steps` steps that is run: `start_step`, or by `strength`.
     fn first_step(&self, steps: usize) -> Result<Option<usize>, RunError> {
         let Some(strength) = self.strength else { return Ok(self.start_step) };
         let rivals = [("start_step", self.start_step.is_some()), ("denoise", self.denoise.is_some_and(|it| it != 1.0))];
@@ -192,7 +193,10 @@ impl Run {
                     return Err(RunError::Unused { option: "denoise", beside: "a list of sigmas" });
                 }
                 if self.steps.is_some_and(|steps| list.len().checked_sub(1) != Some(steps)) {
-                    return Err(RunError::Unused { option: "steps", beside: "a list of other steps' sigmas" });
+                    return Err(RunError::Unused {
+                        option: "steps",
+                        beside: "a list of sigmas for another number of steps",
+                    });
                 }
                 return checked(list, precision);
             }
@@ -210,7 +214,7 @@ impl Run {
             let drops_a_sigma = sampler.is_some_and(|sampler| sampler.make.drops_a_sigma);
             return of_scheduler(name, steps, self.denoise.unwrap_or(1.0), drops_a_sigma, |steps| grid.sigmas(steps));
         }
-        // The steps and the denoise of a node are inputs of its own; those of the run fill them in where they are missing.
+        // A node has inputs for its steps and its denoise; where they are missing, those of the run are used.
         let mut node = node.clone();
         let own = [("steps", self.steps.map(|steps| steps as f64)), ("denoise", self.denoise)];
         for (name, of_run) in own.into_iter().filter_map(|(name, value)| Some((name, value?))) {

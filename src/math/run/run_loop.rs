@@ -1,4 +1,4 @@
-//! The loop of a run: what a host does call by call.
+//! The loop of a run: its rows, and what the host needs at each call.
 
 use super::adaptive::Adaptive;
 use super::applied::Space;
@@ -14,12 +14,12 @@ use crate::math::guidance::guider::Guider;
 use crate::math::sampler::call::Call;
 use crate::table::step::StepRow;
 
-/// The distance from 1 at which a guidance scale still skips the unconditional prediction.
+/// The distance from 1 up to which a guidance scale needs no unconditional prediction.
 const UNGUIDED: f64 = 1e-9;
 
 /// The loop of a [`Run`]: its calls with their rows, its start and its end.
 ///
-/// The samples of a loop are those of the sampler: `x0 + sigma*epsilon`, on a flow `(1 - sigma)*x0 + sigma*epsilon`. It begins
+/// The samples of a loop are in the sampler's scale: `x0 + sigma*epsilon`, on a flow `(1 - sigma)*x0 + sigma*epsilon`. It begins
 /// with [`start`](Self::start) of a latent image and noise, steps by the rows of [`calls`](Self::calls), and its result is
 /// the last sample times [`end`](Self::end).
 ///
@@ -48,7 +48,7 @@ pub struct RunLoop {
     start: [f64; 2],
     adds_noise: bool,
     differential: Option<f64>,
-    /// The deviations at which noise is clipped.
+    /// The number of standard deviations at which noise is clipped.
     pub(super) clip: Option<f64>,
     pub(super) redraws_known: bool,
     ends_above_zero: bool,
@@ -60,30 +60,31 @@ pub struct RunLoop {
 pub(super) struct Seeded {
     pub(super) seed: u64,
     pub(super) source: StepNoise,
-    /// Of a Brownian source, the sigmas between which each noise is drawn and the ends of the grid, in f32.
+    /// For a Brownian source: the sigmas, computed in f32, between which each noise is drawn.
     pub(super) spans: Vec<[f64; 2]>,
+    /// For a Brownian source: the least sigma above 0 and the largest sigma of the grid, computed in f32.
     pub(super) ends: [f64; 2],
 }
 
-/// The origin of the steps.
+/// How the steps of a loop are chosen.
 #[derive(Clone, Debug)]
 pub(super) enum Way {
-    /// By the grid: the rows in order.
+    /// By the grid: these are its rows in order.
     Planned(Walked),
-    /// By the sampler itself, from the errors that it finds.
+    /// By the sampler itself, from the errors that it estimates.
     Adaptive(Adaptive),
-    /// There are none: the latent image comes back untouched.
+    /// There are no steps: the latent image comes back untouched.
     Nothing,
 }
 
 impl Run {
-    /// The loop of this run.
+    /// Plans the loop of this run.
     ///
     /// # Errors
-    /// [`RunError`]: a run without a model, a sampler or a grid, names that no catalogue has, options that cannot act, and
+    /// [`RunError`]: a run without a model, a sampler or a grid, names that no catalogue has, options without effect, and
     /// sigmas at which the sampler's formulas have no value.
     pub fn plan(&self) -> Result<RunLoop, RunError> {
-        // The sigmas may be those of a program in f32; what follows from them is exact.
+        // The sigmas may be rounded as in an f32 program; everything that follows from them is computed in f64.
         let model = self.model.clone().ok_or(RunError::Missing { expected: "a model" })?;
         let sigmas = self.sigmas()?;
         let name = self.sampler.as_deref().ok_or(RunError::Missing { expected: "a sampler" })?;
@@ -143,7 +144,7 @@ impl Run {
         })
     }
 
-    /// The noise of a seed. A Brownian tree is asked at the sigmas of a program in f32, whose last bits it shows.
+    /// The noise of a seed. A Brownian tree is evaluated at the sigmas of an f32 program, since their last bits change its noise.
     fn seeded(
         &self,
         seed: u64,
@@ -177,63 +178,63 @@ impl RunLoop {
         &self.model
     }
 
-    /// The sigmas of the grid, one more than steps; none where the run has nothing to do.
+    /// The sigmas of the grid, one more than steps; empty if the run has nothing to do.
     #[must_use]
     pub fn sigmas(&self) -> &[f64] {
         &self.sigmas
     }
 
-    /// The rows in order. A row at which [`asks`](Self::asks) is false uses the answer of the row before it again. None of a
-    /// sampler that chooses its own steps.
+    /// The rows in order. A row for which [`asks`](Self::asks) is false uses the previous row's answer of the network again. Empty
+    /// for a sampler that chooses its own steps.
     #[must_use]
     pub fn calls(&self) -> &[Call] {
         if let Way::Planned(planned) = &self.way { &planned.recorded.calls } else { &[] }
     }
 
-    /// The rows for a step on the GPU: the clean sample is written out in the sample and the outputs, which avoids cancellation in
-    /// f32. The outputs are those of the network itself, and guidance by scale is in the rows.
+    /// The rows for steps on the GPU, with the clean sample expressed in the sample and the network's raw outputs, which avoids
+    /// cancellation in f32. Guidance by scale is included in the rows.
     #[must_use]
     pub fn rows(&self) -> Vec<StepRow> {
         self.calls().iter().map(|call| folded(&call.row)).collect()
     }
 
-    /// The rows, to change a coefficient.
+    /// The rows, to change their coefficients.
     pub fn calls_mut(&mut self) -> &mut [Call] {
         if let Way::Planned(planned) = &mut self.way { &mut planned.recorded.calls } else { &mut [] }
     }
 
-    /// For each row, true if the network is called for it.
+    /// For each row, whether the network is called for it.
     #[must_use]
     pub fn asks(&self) -> &[bool] {
         if let Way::Planned(planned) = &self.way { &planned.recorded.asks } else { &[] }
     }
 
-    /// The sigma of each call of the network.
+    /// The sigma of each call of the network, which is one for each true entry of [`asks`](Self::asks).
     #[must_use]
     pub fn call_sigmas(&self) -> &[f64] {
         if let Way::Planned(planned) = &self.way { &planned.call_sigmas } else { &[] }
     }
 
-    /// True for a sampler that chooses its own steps, from the errors that it finds.
+    /// True for a sampler that chooses its own steps, from the errors that it estimates.
     #[must_use]
     pub const fn is_adaptive(&self) -> bool {
         matches!(self.way, Way::Adaptive(_))
     }
 
-    /// The calls of an attempt at a step: 2 or 3 for a sampler that chooses its own steps, 0 for others.
+    /// The number of calls in an attempt at a step: 2 or 3 for a sampler that chooses its own steps, 0 for others.
     #[must_use]
     pub const fn stages(&self) -> usize {
         if let Way::Adaptive(adaptive) = &self.way { adaptive.order } else { 0 }
     }
 
-    /// The numbers of such a sampler.
+    /// The settings of a sampler that chooses its own steps.
     pub(crate) const fn adaptive(&self) -> Option<&Adaptive> {
         if let Way::Adaptive(adaptive) = &self.way { Some(adaptive) } else { None }
     }
 
-    /// The run with steps that a table holds: a sampler that chooses its own steps rounds them to whole 4096ths of the way from the
-    /// first to the last sigma, equal in `-ln(sigma)`, and accepts the least of them whatever its error. These are the steps of
-    /// [`Loop::adaptive`](crate::Loop::adaptive). Other samplers stay as they are.
+    /// The same run with steps from a table: a sampler that chooses its own steps rounds each to a multiple of 1/4096 of the
+    /// distance in `-ln(sigma)` from the first to the last sigma, and accepts a step of 1/4096 whatever its error. These are the
+    /// steps of [`Loop::adaptive`](crate::Loop::adaptive). Other samplers do not change.
     #[must_use]
     pub fn on_table(mut self) -> Self {
         if let Way::Adaptive(adaptive) = &mut self.way {
@@ -242,7 +243,7 @@ impl RunLoop {
         self
     }
 
-    /// The noises that are drawn after the start, used or not.
+    /// The number of noises that are drawn after the start, including those that have no effect.
     #[must_use]
     pub fn draws(&self) -> usize {
         if let Way::Planned(planned) = &self.way { planned.recorded.draws } else { 0 }
@@ -254,7 +255,7 @@ impl RunLoop {
         self.start
     }
 
-    /// The churn before the first call: the factor of the sample, and draws with their factors.
+    /// The noise that is added before the first call: the factor of the sample, and the draws with their factors.
     pub(crate) fn churn(&self) -> (f64, &[(usize, f64)]) {
         match &self.way {
             Way::Planned(planned) => (planned.recorded.start.0, &planned.recorded.start.1),
@@ -289,55 +290,56 @@ impl RunLoop {
         self.guidance
     }
 
-    /// True for `ddim`, which draws the noise of a known region anew.
+    /// True for `ddim`, which draws new noise for a known region.
     #[must_use]
     pub const fn redraws_known_noise(&self) -> bool {
         self.redraws_known
     }
 
-    /// False for a run that starts from its latent image as it is. Its known region has no noise either, unless that is drawn anew.
+    /// False for a run that starts from its latent image without noise. Its known region has no noise either, unless the sampler
+    /// draws new noise for it.
     #[must_use]
     pub const fn adds_noise(&self) -> bool {
         self.adds_noise
     }
 
-    /// True for a run that clips noise by its deviation over the batch.
+    /// True for a run that clips noise at a number of its standard deviations over the whole batch.
     #[must_use]
     pub const fn clips_noise(&self) -> bool {
         self.clip.is_some()
     }
 
-    /// True for a run whose mask differs from call to call: with differential diffusion.
+    /// True for a run with differential diffusion, whose mask differs from call to call.
     #[must_use]
     pub const fn is_differential(&self) -> bool {
         self.differential.is_some()
     }
 
-    /// True for a run with a seed, which draws the noise that it is not given.
+    /// True for a run with a seed, from which it draws the noise that is not given.
     #[must_use]
     pub const fn has_seed(&self) -> bool {
         self.seeded.is_some()
     }
 
-    /// The guider of a kind of guidance. It mixes clean samples, as ComfyUI does.
+    /// The guider, if guidance is given by kind. It mixes clean samples, as ComfyUI does.
     #[must_use]
     pub const fn guider(&self) -> Option<&Guider> {
         self.guider.as_ref()
     }
 
-    /// The call of its guider at a step.
+    /// The guider's call at a step.
     pub(crate) fn guider_call(&self, step: usize) -> Result<Option<GuiderCall>, RunError> {
         let steps = self.sigmas.len().saturating_sub(1).max(1);
         Ok(self.guider.as_ref().map(|guider| guider.call(step.min(steps - 1), steps)).transpose()?)
     }
 
-    /// The quantity that its guider mixes at a sigma.
+    /// The quantity that the guider mixes at a sigma.
     pub(crate) fn guided_space(&self, sigma: f64) -> Space {
         self.guider.as_ref().map_or(Space::CLEAN, |guider| Space::of(guider, sigma))
     }
 
-    /// The mask of a call at which the network is told this: made binary by its share of differential diffusion (Levin & Fried
-    /// 2023, arXiv 2306.00950). None without a mask.
+    /// The mask at the call at which the network is told `told`; `None` without a mask. Differential diffusion (Levin & Fried 2023,
+    /// arXiv 2306.00950) makes a share of it binary: 1 where the mask is at least the threshold of the call, else 0.
     #[must_use]
     pub fn mask(&self, mask: Option<&[f64]>, told: f64) -> Option<Vec<f64>> {
         let mask = mask?;
@@ -349,8 +351,8 @@ impl RunLoop {
         Some(mask.iter().map(at_call).collect())
     }
 
-    /// The binary share of a mask, and the least number of it that is then 1, where the network is told this. None without
-    /// differential diffusion.
+    /// The share of a mask that is made binary, and the threshold from which on it is then 1, at the call at which the network is
+    /// told `told`. `None` without differential diffusion.
     pub(crate) fn mask_threshold(&self, told: f64) -> Option<(f64, f64)> {
         let strength = self.differential?;
         let [first, last] = [self.sigmas.first(), self.sigmas.last()].map(|sigma| sigma.copied().unwrap_or(0.0));
@@ -358,15 +360,15 @@ impl RunLoop {
         Some((strength, (told - end) / (begin - end)))
     }
 
-    /// True if the unconditional prediction is used by the sampler, or mixed in by the guidance scale. What a
-    /// [guider](Self::guider) asks for is its own.
+    /// True if the sampler or the guidance scale uses the unconditional prediction. A [guider](Self::guider) says itself which
+    /// predictions it uses.
     #[must_use]
     pub const fn needs_unconditional(&self) -> bool {
         self.needs_unconditional
     }
 }
 
-/// The row with the clean sample written out.
+/// The row with the clean sample expressed in the sample and the prediction.
 fn folded(row: &StepRow) -> StepRow {
     let [of_x, of_p, _] = row.x0.map(|c| c * row.clean);
     StepRow { x: row.x + of_x, p: row.p + of_p, clean: 0.0, ..*row }

@@ -1,4 +1,4 @@
-//! The noise of a run: tensors that are given, or what ComfyUI draws from the run's seed for a latent on the CPU.
+//! The noise of a run: given tensors, or what ComfyUI draws from the run's seed for a latent on the CPU.
 
 use super::error::RunError;
 use super::inputs::RunInputs;
@@ -8,9 +8,10 @@ use crate::noise::brownian_tree::BrownianTree;
 use crate::noise::comfyui::ComfyNoise;
 use crate::noise::dtype::Dtype;
 
-/// The noise of a run, drawn as it is asked for. Given tensors take the place of what its seed gives.
+/// The noise of a run, drawn on demand. Given tensors replace the noise of its seed.
 ///
-/// It holds what was drawn: 8 bytes for each element of the start and of every draw so far.
+/// It keeps everything that it has drawn: 8 bytes for each element of the start, of a known region's own noise, and of every draw
+/// so far.
 #[derive(Clone, Debug)]
 pub struct RunNoise<'a> {
     given: RunInputs<'a>,
@@ -22,39 +23,36 @@ pub struct RunNoise<'a> {
     clip: Option<f64>,
 }
 
-/// The origin of the noise after the start.
+/// Where the noise after the start comes from.
 #[derive(Clone, Debug)]
 enum Steps {
-    /// Nothing but what is given.
+    /// Only from the given tensors.
     Given,
-    /// The generator of the start, which has no seed where nothing is drawn for the start.
+    /// From the generator of the start noise, which was never seeded because the run draws no start noise.
     Unseeded,
-    Generator {
-        noise: Box<ComfyNoise>,
-        goes_on: bool,
-    },
-    Brownian {
-        tree: Box<BrownianTree>,
-        spans: Vec<[f64; 2]>,
-    },
+    /// From a generator of the seed: that of the start noise if `goes_on`, else the one of the next seed.
+    Generator { noise: Box<ComfyNoise>, goes_on: bool },
+    /// From a Brownian tree, between the sigmas of each draw.
+    Brownian { tree: Box<BrownianTree>, spans: Vec<[f64; 2]> },
 }
 
 impl RunLoop {
-    /// The noise of this run: what `inputs` hold, the rest from the [seed](super::Run::seed).
+    /// Creates the noise of this run: what `inputs` hold, and the rest from the [seed](super::Run::seed).
     ///
-    /// The start noise is one f32 draw of torch's CPU generator. A sampler's own generator has the seed that follows; churn and
-    /// `heunpp2` go on with that of the start; SDE samplers ask the Brownian tree of the seed, at the sigmas of a program that computes
-    /// in f32. Words are torch's to the bit, normals within 1e-6 or so, see [`TorchCpu`](crate::noise::TorchCpu).
+    /// The start noise is one f32 draw from torch's CPU generator. Most samplers draw step noise from a generator of the next seed;
+    /// churn and `heunpp2` continue that of the start; SDE samplers use the Brownian tree of the seed, at sigmas as an f32 program
+    /// computes them. Random words equal torch's bit for bit, normals to within 1e-6 or so; see
+    /// [`TorchCpu`](crate::noise::TorchCpu).
     ///
     /// # Errors
-    /// [`RunError::Value`] for a tensor of another length than the rest, [`RunError::Missing`] where nothing says how many elements
-    /// there are, [`RunError::Noise`] for more elements than a draw may have, and for sigmas that no Brownian tree spans.
+    /// [`RunError::Value`] for a tensor of another length than the rest, [`RunError::Missing`] where no input gives the number of
+    /// elements, [`RunError::Noise`] for more elements than a draw may have, and for sigmas that no Brownian tree spans.
     pub fn noise<'a>(&self, inputs: &RunInputs<'a>) -> Result<RunNoise<'a>, RunError> {
         let count = inputs.count()?;
         let mut it = RunNoise {
             given: *inputs,
             count,
-            // A run that adds no noise has zeros in its place, also in a known region.
+            // A run that adds no noise has zeros instead, also in a known region.
             start: (!self.adds_noise()).then(|| vec![0.0; count]),
             known: None,
             steps: Steps::Given,
@@ -67,10 +65,10 @@ impl RunLoop {
         Ok(it)
     }
 
-    /// The sample at the first call.
+    /// Computes the sample at the first call.
     ///
     /// # Errors
-    /// [`RunError::Missing`] without noise that the start needs, [`RunError::Value`] for too few noises.
+    /// [`RunError::Missing`] if the start needs noise and there is none, and those of [`RunNoise::draw`].
     pub fn first_sample(&self, noise: &mut RunNoise<'_>) -> Result<Vec<f64>, RunError> {
         let (of_latent, mut x) = self.first_parts(noise)?;
         if of_latent != 0.0 {
@@ -79,7 +77,7 @@ impl RunLoop {
         Ok(x)
     }
 
-    /// The sample at the first call but for the latent image, and the factor of that.
+    /// Computes the sample at the first call in two parts: the factor of the latent image, and the sum of all other terms.
     ///
     /// # Errors
     /// As [`first_sample`](Self::first_sample).
@@ -99,12 +97,12 @@ impl RunLoop {
     }
 }
 
-/// A noise times its factor. It is not looked at where that is 0.
+/// A noise times its factor; zeros, with or without noise, where the factor is 0.
 fn scaled(factor: f64, noise: Option<&[f64]>, count: usize) -> Result<Vec<f64>, RunError> {
     match noise {
         _ if factor == 0.0 => Ok(vec![0.0; count]),
         Some(noise) => Ok(noise.iter().map(|z| factor * z).collect()),
-        None => Err(RunError::Missing { expected: "noise, with which the run starts, or a seed" }),
+        None => Err(RunError::Missing { expected: "a seed, or noise to start the run with" }),
     }
 }
 
@@ -115,7 +113,8 @@ impl RunNoise<'_> {
         let mut noise = Box::new(ComfyNoise::new(seeded.seed));
         let start = noise.start(&shape)?;
         self.start.get_or_insert(start);
-        // The noise of a known region is the first draw of the next seed, with which the generator of the start begins anew.
+        // A sampler that draws new noise for a known region seeds the generator of the start again, with the next seed: the noise is
+        // its first draw.
         if redraws_known {
             self.known = Some(noise.step(&shape)?);
         }
@@ -138,13 +137,13 @@ impl RunNoise<'_> {
         self.count
     }
 
-    /// The noise of the start, if it is given or drawn; zeros for a run that adds none.
+    /// The start noise, if it is given or drawn; zeros for a run that adds none.
     #[must_use]
     pub fn start(&self) -> Option<&[f64]> {
         self.given.noise.or(self.start.as_deref())
     }
 
-    /// The noise of a known region, if it is given or drawn.
+    /// The noise of a known region, if it is given or drawn; without noise of its own, the start noise.
     #[must_use]
     pub fn known(&self) -> Option<&[f64]> {
         self.given.inpaint_noise.or(self.known.as_deref()).or(self.start())
@@ -157,11 +156,11 @@ impl RunNoise<'_> {
         Ok(known)
     }
 
-    /// The noise of a draw, from 0, clipped as the run asks for.
+    /// The noise of draw number `draw`, counted from 0, clipped if the run clips noise.
     ///
     /// # Errors
-    /// [`RunError::Value`] for a draw that the inputs do not have and no seed gives, [`RunError::Missing`] where a run without noise
-    /// at its start would go on with the generator of the start, [`RunError::Noise`] where a Brownian tree has no value.
+    /// [`RunError::Value`] for a draw that neither the inputs nor a seed give, [`RunError::Missing`] where the sampler would continue
+    /// the generator of the start noise and the run adds no such noise, [`RunError::Noise`] where a Brownian tree has no value.
     pub fn draw(&mut self, draw: usize) -> Result<Vec<f64>, RunError> {
         let found = match &self.steps {
             Steps::Given => {
@@ -190,7 +189,7 @@ impl RunNoise<'_> {
         match &mut self.steps {
             Steps::Given => Err(self.too_few(draw)),
             Steps::Unseeded => {
-                let expected = "noises: without noise at the start, the generator that goes on has no seed";
+                let expected = "noises: the sampler continues the generator of the start noise, and this run adds none";
                 Err(RunError::Missing { expected })
             }
             Steps::Generator { noise, goes_on: true } => Ok(noise.global().normals(self.count, Dtype::F32)),
@@ -203,7 +202,7 @@ impl RunNoise<'_> {
     }
 }
 
-/// The noise between so many deviations of the whole batch, unbiased, as ComfyUI takes it.
+/// The noise clamped at `clip` standard deviations (unbiased, over the whole batch), as ComfyUI does it.
 fn clipped(noise: &[f64], clip: Option<f64>) -> Vec<f64> {
     let Some(clip) = clip else { return noise.to_vec() };
     let n = noise.len() as f64;

@@ -93,10 +93,10 @@ fn wrong_runs() {
         ("scheduler", json!("karas"), &["expected simple, sgm_uniform, karras", "found `karas`"]),
         ("sheduler", json!("karras"), &["a run has no key `sheduler`; it has version, model"]),
         ("steps", json!(-1), &["steps: expected a whole number, at least 0, found -1"]),
-        ("steps", json!(0), &["karras needs at least 1 steps, found 0"]),
-        ("steps", json!(1_000_000_000), &["karras needs 1 to 100000 steps, found 1000000000"]),
+        ("steps", json!(0), &["the number of steps of karras must be at least 1, found 0"]),
+        ("steps", json!(1_000_000_000), &["the number of steps of karras must be 1 to 100000, found 1000000000"]),
         ("denoise", json!(1.5), &["denoise must be between 0 and 1, found 1.5"]),
-        ("denoise", json!(1e-300), &["karras needs 1 to 100000 steps"]),
+        ("denoise", json!(1e-300), &["the number of steps of karras must be 1 to 100000"]),
         ("model", json!("sd16"), &["expected sd15 (or sd1", "found `sd16`"]),
         (
             "model",
