@@ -1,26 +1,26 @@
-//! Solvers that go further down than needed, and put noise in: the splits of a step, and the ancestral samplers.
+//! The ancestral samplers: each step goes to a lower sigma than the next one, and noise brings the sample back up.
 //!
-//! **Theory.** A step from sigma `s` to `s'` leads deterministically to `down`, and independent noise of the deviation `up`
-//! brings the sample back to `s'`, with `down^2 + up^2 = s'^2` (k-diffusion, `get_ancestral_step`). On a flow the sample
-//! is also scaled, so that signal and noise add up to 1 again (ComfyUI, the `RF` samplers).
+//! **Theory.** A step from sigma `s` to `s'` goes deterministically to `down`, and independent noise of standard deviation `up`
+//! brings the sample back to `s'`, with `down^2 + up^2 = s'^2` (k-diffusion, `get_ancestral_step`). On a flow the sample at
+//! `down` is also scaled, so that the factors of signal and noise add up to 1 again (ComfyUI, the `RF` samplers).
 
 use super::course::{Course, euler, slope};
 use crate::math::error::sampler::SamplerError;
 use crate::math::sampler::linear::Linear;
 
-/// `[down, up]` of a variance-exploding step.
+/// The split `[down, up]` of a variance-exploding step.
 pub fn split(from: f64, to: f64, eta: f64) -> [f64; 2] {
     if eta == 0.0 {
         return [to, 0.0];
     }
     let lost = (to * to * (from * from - to * to) / (from * from)).sqrt();
-    // From pure noise the root is not a number: all noise is fresh.
+    // From an infinite sigma (pure noise) the root is NaN: all noise is fresh.
     let up = if lost.is_nan() { to } else { to.min(eta * lost) };
     [(to * to - up * up).sqrt(), up]
 }
 
-/// The split of a step in `t = -ln(sigma)` that DPM-Solver takes: the `t` to which it leads, at most `last`, and the deviation of
-/// its noise.
+/// The split of a DPM-Solver step in `t = -ln(sigma)`: the `t` to which the solver goes, at most `last`, and the standard
+/// deviation of the noise.
 pub fn further_down(t: f64, to: f64, last: f64, eta: f64) -> [f64; 2] {
     if eta == 0.0 {
         return [to, 0.0];
@@ -31,7 +31,7 @@ pub fn further_down(t: f64, to: f64, last: f64, eta: f64) -> [f64; 2] {
     [end, (sigma * sigma - (-2.0 * end).exp()).max(0.0).sqrt()]
 }
 
-/// The way of a step: where it leads, the factor of the sample there, and the deviation of its noise.
+/// The split of a step: the sigma to which the solver goes, the factor of the sample there, and the standard deviation of the noise.
 #[derive(Clone, Copy, Debug)]
 struct Way {
     down: f64,
@@ -51,13 +51,13 @@ impl Way {
         Self { down, scale, up }
     }
 
-    /// The sample with its noise; `draws` says whether noise is asked for.
+    /// The sample at the end of the step, scaled and with noise if `draws` is true.
     fn ended(self, course: &mut Course<'_>, x: Linear, draws: bool) -> Linear {
         if draws { x * self.scale + course.step_noise(self.up) } else { x }
     }
 }
 
-/// Euler further down, then noise: `euler_ancestral`.
+/// Euler's method to `down`, then noise: `euler_ancestral`.
 pub fn euler_ancestral(course: &mut Course<'_>) -> Result<Linear, SamplerError> {
     let eta = course.number("eta");
     let mut x = course.start();
@@ -71,7 +71,7 @@ pub fn euler_ancestral(course: &mut Course<'_>) -> Result<Linear, SamplerError> 
     Ok(x)
 }
 
-/// The same with the numbers of a DDPM step on sigmas, whatever the model: `ddpm`.
+/// The same with the split of variance-exploding models at eta 1, whatever the model and without options: `ddpm`.
 pub fn ddpm(course: &mut Course<'_>) -> Result<Linear, SamplerError> {
     let mut x = course.start();
     for i in 0..course.steps() {
@@ -86,7 +86,7 @@ pub fn ddpm(course: &mut Course<'_>) -> Result<Linear, SamplerError> {
     Ok(x)
 }
 
-/// The midpoint method further down, then noise: `dpm_2_ancestral`.
+/// The midpoint method to `down`, then noise: `dpm_2_ancestral`.
 pub fn dpm_2_ancestral(course: &mut Course<'_>) -> Result<Linear, SamplerError> {
     let eta = course.number("eta");
     let mut x = course.start();
@@ -106,10 +106,10 @@ pub fn dpm_2_ancestral(course: &mut Course<'_>) -> Result<Linear, SamplerError> 
     Ok(x)
 }
 
-/// The largest sigma of a flow's middle level where the step begins with pure noise.
+/// The middle sigma of a flow's step that begins at pure noise.
 const BELOW_PURE_NOISE: f64 = 0.9999;
 
-/// DPM-Solver++ 2S further down, then noise: `dpmpp_2s_ancestral`.
+/// DPM-Solver++ 2S to `down`, then noise: `dpmpp_2s_ancestral`.
 pub fn dpmpp_2s_ancestral(course: &mut Course<'_>) -> Result<Linear, SamplerError> {
     let eta = course.number("eta");
     let mut x = course.start();
@@ -136,8 +136,8 @@ pub fn dpmpp_2s_ancestral(course: &mut Course<'_>) -> Result<Linear, SamplerErro
     Ok(x)
 }
 
-/// The same with the slope of the unconditional prediction (CFG++): `dpmpp_2s_ancestral_cfg_pp`. Variance exploding whatever
-/// the model.
+/// The same with the slope of the unconditional prediction (CFG++): `dpmpp_2s_ancestral_cfg_pp`. It uses the variance-exploding
+/// formulas whatever the model.
 pub fn dpmpp_2s_ancestral_cfg_pp(course: &mut Course<'_>) -> Result<Linear, SamplerError> {
     let eta = course.number("eta");
     let mut x = course.start();

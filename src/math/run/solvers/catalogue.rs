@@ -1,4 +1,4 @@
-//! The catalogue of samplers: names, options under ComfyUI's names, and the formulas of each.
+//! The catalogue of samplers: their names, their options under ComfyUI's names, and their formulas.
 
 use super::sampler::{RunSampler, StepNoise};
 use super::{
@@ -9,19 +9,21 @@ use crate::math::catalog::parameter::{ABOVE_ZERO, FINITE, Parameter};
 use crate::math::run::value::Choice;
 
 impl RunSampler {
-    /// Every sampler of ComfyUI, and the explicit ones of RES4LYF that people use.
+    /// Every sampler of ComfyUI, and `res_2m`, `res_3m`, `res_2s` and `res_3s` of RES4LYF.
     pub const CATALOGUE: Catalogue<Self> = Catalogue { entries: ENTRIES };
 }
 
-const S_CHURN: Parameter = Parameter::new("s_churn", 0.0, [0.0, FINITE], "churn, over all steps");
-const S_TMIN: Parameter = Parameter::new("s_tmin", 0.0, [0.0, FINITE], "the least sigma that is churned");
+const S_CHURN: Parameter = Parameter::new("s_churn", 0.0, [0.0, FINITE], "churn in total, spread over the steps");
+const S_TMIN: Parameter = Parameter::new("s_tmin", 0.0, [0.0, FINITE], "the least sigma at which churn is added");
 const S_TMAX: Parameter =
-    Parameter::new("s_tmax", f64::INFINITY, [0.0, f64::INFINITY], "the largest sigma that is churned");
+    Parameter::new("s_tmax", f64::INFINITY, [0.0, f64::INFINITY], "the largest sigma at which churn is added");
 const S_NOISE: Parameter = Parameter::new("s_noise", 1.0, [0.0, FINITE], "the factor of the noise");
-const ETA: Parameter = Parameter::new("eta", 1.0, [0.0, FINITE], "the share of fresh noise: 0 none, 1 that of the SDE");
+const ETA: Parameter =
+    Parameter::new("eta", 1.0, [0.0, FINITE], "the share of fresh noise: 0 for none, 1 for that of the SDE");
 const NO_ETA: Parameter = Parameter { default: Some(0.0), ..ETA };
 const R: Parameter = Parameter::new("r", 0.5, [ABOVE_ZERO, 1.0], "the place of the second stage in the step");
-const GAMMA: Parameter = Parameter::new("ge_gamma", 2.0, [-FINITE, FINITE], "1 plus the share of the slope's change");
+const GAMMA: Parameter =
+    Parameter::new("ge_gamma", 2.0, [-FINITE, FINITE], "1 plus the share of the slope's change that is added");
 const MAX_ORDER: Parameter = Parameter::new("max_order", 4.0, [1.0, 4.0], "the largest number of slopes").whole();
 
 const CHURN: &[Parameter] = &[S_CHURN, S_TMIN, S_TMAX, S_NOISE];
@@ -42,12 +44,12 @@ const BH2: Choice = Choice { default: Some("bh2"), ..BH1 };
 const SA_SOLVER: &[Parameter] = &[
     ETA,
     S_NOISE,
-    Parameter::new("sde_start_percent", 0.2, [0.0, 1.0], "the part of the schedule at which noise begins"),
-    Parameter::new("sde_end_percent", 0.8, [0.0, 1.0], "the part of the schedule at which noise ends"),
+    Parameter::new("sde_start_percent", 0.2, [0.0, 1.0], "the fraction of the schedule at which noise begins"),
+    Parameter::new("sde_end_percent", 0.8, [0.0, 1.0], "the fraction of the schedule at which noise ends"),
     Parameter::new("predictor_order", 3.0, [1.0, 6.0], "the order of the predictor").whole(),
     Parameter::new("corrector_order", 4.0, [0.0, 6.0], "the order of the corrector; 0 for none").whole(),
-    Parameter::new("use_pece", 0.0, [0.0, 1.0], "ask again at the corrected sample").whole(),
-    Parameter::new("simple_order_2", 0.0, [0.0, 1.0], "simpler weights of order 2").whole(),
+    Parameter::new("use_pece", 0.0, [0.0, 1.0], "1 calls the network again at the corrected sample").whole(),
+    Parameter::new("simple_order_2", 0.0, [0.0, 1.0], "1 takes simpler weights at order 2").whole(),
 ];
 const SA_SOLVER_PECE: &[Parameter] = &[
     SA_SOLVER[0],
@@ -60,7 +62,7 @@ const SA_SOLVER_PECE: &[Parameter] = &[
     SA_SOLVER[7],
 ];
 
-/// An entry.
+/// An entry of the catalogue.
 const fn named(
     name: &'static str,
     synonyms: &'static [&'static str],
@@ -89,7 +91,7 @@ const ENTRIES: &[Entry<RunSampler>] = &[
     named(
         "euler_ancestral",
         &["sample_euler_ancestral", "euler_a"],
-        "Euler further down than needed, then noise",
+        "Euler below the next sigma, then noise",
         STOCHASTIC,
         RunSampler::new(ancestral::euler_ancestral).of_node("SamplerEulerAncestral"),
     ),
@@ -124,7 +126,7 @@ const ENTRIES: &[Entry<RunSampler>] = &[
     named(
         "exp_heun_2_x0_sde",
         &[],
-        "the same with fresh noise",
+        "exponential Heun on the clean sample, with fresh noise",
         &[ETA, S_NOISE, Parameter { default: Some(1.0), ..R }],
         RunSampler::new(seeds::seeds_2).choosing(&[PHI_2]),
     ),
@@ -138,7 +140,7 @@ const ENTRIES: &[Entry<RunSampler>] = &[
     named(
         "dpm_2_ancestral",
         &["sample_dpm_2_ancestral"],
-        "the midpoint method further down than needed, then noise",
+        "the midpoint method below the next sigma, then noise",
         STOCHASTIC,
         RunSampler::new(ancestral::dpm_2_ancestral).dropping(),
     ),
@@ -162,13 +164,23 @@ const ENTRIES: &[Entry<RunSampler>] = &[
         "DPM-Solver of order 2 or 3 that chooses its own steps",
         &[
             Parameter::new("order", 3.0, [2.0, 3.0], "the order").whole(),
-            Parameter::new("rtol", 0.05, [0.0, FINITE], "the relative error of a step"),
-            Parameter::new("atol", 0.0078, [0.0, FINITE], "the absolute error of a step"),
+            Parameter::new("rtol", 0.05, [0.0, FINITE], "relative tolerance of a step"),
+            Parameter::new("atol", 0.0078, [0.0, FINITE], "absolute tolerance of a step"),
             Parameter::new("h_init", 0.05, [ABOVE_ZERO, FINITE], "the first step in -ln(sigma)"),
-            Parameter::new("pcoeff", 0.0, [-FINITE, FINITE], "the share of the error in the next step"),
-            Parameter::new("icoeff", 1.0, [-FINITE, FINITE], "the share of its sum"),
-            Parameter::new("dcoeff", 0.0, [-FINITE, FINITE], "the share of its change"),
-            Parameter::new("accept_safety", 0.81, [0.0, FINITE], "the least factor of an accepted step"),
+            Parameter::new(
+                "pcoeff",
+                0.0,
+                [-FINITE, FINITE],
+                "the proportional coefficient of the step size controller",
+            ),
+            Parameter::new("icoeff", 1.0, [-FINITE, FINITE], "the integral coefficient of the step size controller"),
+            Parameter::new("dcoeff", 0.0, [-FINITE, FINITE], "the derivative coefficient of the step size controller"),
+            Parameter::new(
+                "accept_safety",
+                0.81,
+                [0.0, FINITE],
+                "the least step size factor at which a step is accepted",
+            ),
             NO_ETA,
             S_NOISE,
         ],
@@ -177,14 +189,14 @@ const ENTRIES: &[Entry<RunSampler>] = &[
     named(
         "dpmpp_2s_ancestral",
         &["sample_dpmpp_2s_ancestral"],
-        "DPM-Solver++ 2S further down than needed, then noise",
+        "DPM-Solver++ 2S below the next sigma, then noise",
         STOCHASTIC,
         RunSampler::new(ancestral::dpmpp_2s_ancestral).of_node("SamplerDPMPP_2S_Ancestral"),
     ),
     named(
         "dpmpp_2s_ancestral_cfg_pp",
         &[],
-        "the same with the slope of the unconditional prediction (CFG++)",
+        "DPM-Solver++ 2S ancestral with the slope of the unconditional prediction (CFG++)",
         STOCHASTIC,
         RunSampler::new(ancestral::dpmpp_2s_ancestral_cfg_pp).unconditional(),
     ),
@@ -201,14 +213,14 @@ const ENTRIES: &[Entry<RunSampler>] = &[
     named(
         "dpmpp_2m",
         &["sample_dpmpp_2m"],
-        "DPM-Solver++ 2M on the clock -ln(sigma)",
+        "DPM-Solver++ 2M in -ln(sigma)",
         &[],
         RunSampler::new(dpmpp::dpmpp_2m).unlike(dpmpp::published_2m),
     ),
     named(
         "dpmpp_2m_cfg_pp",
         &[],
-        "the same with the slope of the unconditional prediction (CFG++)",
+        "DPM-Solver++ 2M with the slope of the unconditional prediction (CFG++)",
         &[],
         RunSampler::new(dpmpp::dpmpp_2m_cfg_pp).unconditional(),
     ),
@@ -225,7 +237,7 @@ const ENTRIES: &[Entry<RunSampler>] = &[
     named(
         "dpmpp_2m_sde_heun",
         &["dpmpp_2m_sde_heun_gpu"],
-        "the same with Heun's weights",
+        "DPM-Solver++ 2M with fresh noise and Heun's weights",
         STOCHASTIC,
         RunSampler::new(dpmpp::dpmpp_2m_sde).drawing(StepNoise::Brownian).choosing(&[SDE_HEUN]),
     ),
@@ -240,7 +252,7 @@ const ENTRIES: &[Entry<RunSampler>] = &[
     named(
         "lcm",
         &[],
-        "latent consistency: the clean sample, and noise again",
+        "latent consistency: the clean sample, noised again",
         &[
             S_NOISE,
             Parameter::new(
@@ -249,7 +261,12 @@ const ENTRIES: &[Entry<RunSampler>] = &[
                 [-1.0, FINITE],
                 "the factor of the noise at the end; -1 for s_noise",
             ),
-            Parameter::new("noise_clip_std", 0.0, [0.0, FINITE], "clips noise at so many deviations; 0 for none"),
+            Parameter::new(
+                "noise_clip_std",
+                0.0,
+                [0.0, FINITE],
+                "clips noise at this many standard deviations; 0 for no clipping",
+            ),
         ],
         RunSampler::new(dpmpp::lcm).unlike(published::lcm).of_node("SamplerLCM"),
     ),
@@ -278,7 +295,7 @@ const ENTRIES: &[Entry<RunSampler>] = &[
     named(
         "res_multistep_cfg_pp",
         &[],
-        "the same with the unconditional prediction (CFG++)",
+        "RES of second order, multistep, with the unconditional prediction (CFG++)",
         &[S_NOISE, NO_ETA],
         RunSampler::new(res_multistep::res_multistep_cfg_pp).unconditional(),
     ),
@@ -292,21 +309,21 @@ const ENTRIES: &[Entry<RunSampler>] = &[
     named(
         "res_multistep_ancestral_cfg_pp",
         &[],
-        "the same with the unconditional prediction (CFG++)",
+        "RES of second order with fresh noise and the unconditional prediction (CFG++)",
         STOCHASTIC,
         RunSampler::new(res_multistep::res_multistep_cfg_pp).unconditional(),
     ),
     named(
         "gradient_estimation",
         &[],
-        "Euler with the change of the slope (Permenter & Yuan 2023)",
+        "Euler plus a share of the slope's change (Permenter & Yuan 2023)",
         ESTIMATED,
         RunSampler::new(slopes::gradient_estimation),
     ),
     named(
         "gradient_estimation_cfg_pp",
         &[],
-        "the same with the slope of the unconditional prediction (CFG++)",
+        "gradient estimation with the slope of the unconditional prediction (CFG++)",
         ESTIMATED,
         RunSampler::new(slopes::gradient_estimation_cfg_pp).unconditional(),
     ),
@@ -317,7 +334,7 @@ const ENTRIES: &[Entry<RunSampler>] = &[
         &[
             ETA,
             S_NOISE,
-            Parameter::new("max_stage", 3.0, [1.0, 3.0], "the largest number of past clean samples").whole(),
+            Parameter::new("max_stage", 3.0, [1.0, 3.0], "the largest number of clean samples in a step").whole(),
         ],
         RunSampler::new(er_sde::er_sde).choosing(&[ER_KIND]).of_node("SamplerER_SDE"),
     ),
@@ -343,14 +360,14 @@ const ENTRIES: &[Entry<RunSampler>] = &[
     named(
         "sa_solver",
         &[],
-        "SA-Solver: predictor and corrector of one call (Xue et al. 2023)",
+        "SA-Solver: predictor and corrector with one call a step (Xue et al. 2023)",
         SA_SOLVER,
         RunSampler::new(sa_solver::sa_solver).of_node("SamplerSASolver"),
     ),
     named(
         "sa_solver_pece",
         &[],
-        "SA-Solver that asks again at the corrected sample",
+        "SA-Solver that calls the network again at the corrected sample",
         SA_SOLVER_PECE,
         RunSampler::new(sa_solver::sa_solver).of_node("SamplerSASolver"),
     ),
@@ -372,7 +389,7 @@ const ENTRIES: &[Entry<RunSampler>] = &[
     named(
         "cfgpp_ud10_ab",
         &[],
-        "Euler with CFG++, its noise extrapolated, blended with Adams-Bashforth",
+        "CFG++ with extrapolated noise, Euler blended with Adams-Bashforth",
         &[],
         RunSampler::new(cfg_pp::cfgpp_ud10_ab),
     ),

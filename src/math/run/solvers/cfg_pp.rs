@@ -20,11 +20,13 @@ pub fn euler_cfg_pp(course: &mut Course<'_>) -> Result<Linear, SamplerError> {
     })
 }
 
-/// The share of the change of the noise that is added, and of Adams and Bashforth's step.
+/// The share of the noise's change that is added to it.
 const EXTRAPOLATED: f64 = 0.1;
+
+/// The share of the Adams-Bashforth step.
 const BLENDED: f64 = 0.25;
 
-/// Euler with the noise extrapolated, blended with the method of Adams and Bashforth: `cfgpp_ud10_ab`.
+/// Euler with extrapolated noise, blended with an Adams-Bashforth step of second order: `cfgpp_ud10_ab`.
 pub fn cfgpp_ud10_ab(course: &mut Course<'_>) -> Result<Linear, SamplerError> {
     struct Before {
         d: Linear,
@@ -47,7 +49,7 @@ pub fn cfgpp_ud10_ab(course: &mut Course<'_>) -> Result<Linear, SamplerError> {
         }
         let (alpha, alpha_to) = (course.alpha(from), course.alpha(to));
         let fresh = course.remember(&((&now.x - &(&now.u * alpha)) * (1.0 / from)))?;
-        // The noise is the fresh one, and a share of its change.
+        // The noise is this call's plus a share of its change since the last call.
         let share = before.as_ref().map_or(0.0, |old| EXTRAPOLATED * step / old.step);
         let alone = &now.d * alpha_to + (&now.x - &(&now.u * alpha)) * (to * (1.0 + share) / from) - now.x.clone();
         let mut slope = course.remember(&(alone * (1.0 / step)))?;

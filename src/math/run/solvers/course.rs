@@ -1,4 +1,4 @@
-//! The loop of a solver: its sigmas, its network, its options.
+//! The loop that a solver walks along: its sigmas, its network and its options.
 
 use crate::math::catalog::entry::Values;
 use crate::math::error::sampler::SamplerError;
@@ -8,28 +8,28 @@ use crate::math::run::window::FIRST_FLOW_PERCENT;
 use crate::math::sampler::linear::Linear;
 use crate::math::sampler::recorder::{Answer, Asked, Recorded, Recorder};
 
-/// A clock that rises as the noise falls, and the factor of the clean sample that goes with it, at a sigma.
+/// A time that rises as the noise falls, and the factor of the clean sample that goes with it, both at a sigma.
 pub type Clock = fn(&Course<'_>, f64) -> [f64; 2];
 
-/// `-ln(sigma)` whatever the model, as k-diffusion has it.
+/// `-ln(sigma)` whatever the model, as in k-diffusion.
 pub fn sigma_clock(_: &Course<'_>, sigma: f64) -> [f64; 2] {
     [-sigma.ln(), 1.0]
 }
 
-/// Half the log SNR, as the papers have it.
+/// Half the log SNR, as in the papers.
 pub fn snr_clock(course: &Course<'_>, sigma: f64) -> [f64; 2] {
     [course.half_log_snr(sigma), course.alpha(sigma)]
 }
 
-/// A solver on its way along the sigmas of a run.
+/// A solver's loop along the sigmas of a run, which records its formulas.
 pub struct Course<'a> {
     /// The model.
     pub model: &'a RunModel,
     /// The sigmas, one more than steps.
     pub sigmas: Vec<f64>,
-    /// The numbers of its options.
+    /// The values of its options that are numbers.
     pub values: Values,
-    /// The words of its options.
+    /// The values of its options that are words.
     pub words: Vec<&'static str>,
     it: Recorder,
     asked: Vec<f64>,
@@ -59,7 +59,7 @@ pub fn last_above_zero(sigmas: &[f64]) -> f64 {
 }
 
 impl<'a> Course<'a> {
-    /// Begins a loop.
+    /// Starts a loop.
     pub fn new(
         name: &'static str,
         model: &'a RunModel,
@@ -89,13 +89,13 @@ impl<'a> Course<'a> {
         self.sigmas.len().saturating_sub(1)
     }
 
-    /// The sigmas from which and to which a step leads.
+    /// The sigmas at the start and at the end of a step.
     pub fn ends(&self, step: usize) -> (f64, f64) {
         let at = |i: usize| self.sigmas.get(i).copied().unwrap_or(f64::NAN);
         (at(step), at(step + 1))
     }
 
-    /// Says which step the next calls belong to, and returns its sigmas.
+    /// Sets the step to which the next calls belong, and returns its sigmas.
     pub fn step(&mut self, step: usize) -> (f64, f64) {
         self.it.step(step);
         self.ends(step)
@@ -111,18 +111,18 @@ impl<'a> Course<'a> {
         self.it.noise()
     }
 
-    /// Draws noise of the deviation `up` for a step, times the option `s_noise` and the model's own scale.
+    /// Draws noise of standard deviation `up` for a step, times the option `s_noise` and the model's noise scale.
     pub fn step_noise(&mut self, up: f64) -> Linear {
         self.it.noise() * (up * self.number("s_noise") * self.model.noise_scale())
     }
 
-    /// The same of a Brownian motion between two sigmas.
+    /// The same for a Brownian motion between two sigmas.
     pub fn brownian_noise(&mut self, up: f64, from: f64, to: f64) -> Linear {
         self.spans.push([from, to]);
         self.step_noise(up)
     }
 
-    /// Asks the network at a sample of this sigma.
+    /// Calls the network at a sample of this sigma.
     pub fn ask(&mut self, x: &Linear, sigma: f64) -> Result<Answer, SamplerError> {
         let alpha = self.model.alpha(sigma).max(0.0);
         let asked = Asked {
@@ -136,8 +136,8 @@ impl<'a> Course<'a> {
         Ok(answer)
     }
 
-    /// Asks at the start of every step and takes it by `step`, which is given the answer and the sigmas from and to which it leads.
-    /// A step to 0 ends at the clean sample.
+    /// Calls the network at the start of every step and takes the step by `step`, which gets the answer and the two sigmas. A step to
+    /// 0 gives the clean sample.
     pub fn each_step(
         &mut self,
         mut step: impl FnMut(&mut Self, Answer, f64, f64) -> Result<Linear, SamplerError>,
@@ -151,22 +151,22 @@ impl<'a> Course<'a> {
         Ok(x)
     }
 
-    /// Lets the last call remember a value; see [`Recorder::remember`].
+    /// Makes the last call remember a value; see [`Recorder::remember`].
     pub fn remember(&mut self, value: &Linear) -> Result<Linear, SamplerError> {
         self.it.remember(value)
     }
 
-    /// The value over the sample of the last call; see [`Recorder::current`].
+    /// The value expressed in the sample of the last call; see [`Recorder::current`].
     pub fn current(&self, value: &Linear) -> Result<Linear, SamplerError> {
         self.it.current(value)
     }
 
-    /// The number of an option.
+    /// The value of an option.
     pub fn number(&self, name: &str) -> f64 {
         self.values.number(name)
     }
 
-    /// The count of an option.
+    /// The value of an option that is a count.
     pub fn count(&self, name: &str) -> usize {
         self.values.count(name)
     }
@@ -200,7 +200,7 @@ impl<'a> Course<'a> {
         }
     }
 
-    /// The sigma of a half log SNR.
+    /// The sigma at which half the log SNR has this value.
     pub fn sigma_of(&self, half_log_snr: f64) -> f64 {
         let round = |value| self.model.precision().round(value);
         match self.model.is_flow() {
@@ -209,14 +209,14 @@ impl<'a> Course<'a> {
         }
     }
 
-    /// The sigma at a part of the way between two, in half the log SNR.
+    /// The sigma at a fraction of the way between two, measured in half the log SNR.
     pub fn sigma_between(&self, from: f64, to: f64, part: f64) -> f64 {
         let round = |value| self.model.precision().round(value);
         let [start, end] = [from, to].map(|sigma| self.half_log_snr(sigma));
         self.sigma_of(round(start + round(part * round(end - start))))
     }
 
-    /// Moves the first sigma of a flow that begins with pure noise, where half the log SNR is infinite. The sample stays.
+    /// Replaces the first sigma of a flow that starts at pure noise, where half the log SNR is infinite. The sample does not change.
     pub fn leave_pure_noise(&mut self) {
         let first = self.model.precision().round(self.model.percent_to_sigma(FIRST_FLOW_PERCENT));
         if let Some(sigma) = self.sigmas.first_mut().filter(|sigma| self.model.is_flow() && **sigma >= 1.0) {
@@ -224,14 +224,15 @@ impl<'a> Course<'a> {
         }
     }
 
-    /// The sample on the way from `(x, d)` at `from` along a constant clean sample, at `to`: exponential Euler.
+    /// The sample at `to`, from the sample and the clean sample `(x, d)` at `from`, if the clean sample stays constant: exponential
+    /// Euler.
     pub fn straight(&self, (x, d): (&Linear, &Linear), from: f64, to: f64) -> Linear {
         let ratio = to / from;
         x * ratio + d * (self.alpha(to) - self.alpha(from) * ratio)
     }
 }
 
-/// Euler's step in sigma, which leads to the clean sample at 0.
+/// Euler's step in sigma; a step to 0 gives the clean sample.
 pub fn euler(x: &Linear, d: &Linear, from: f64, to: f64) -> Linear {
     let ratio = to / from;
     x * ratio + d * (1.0 - ratio)

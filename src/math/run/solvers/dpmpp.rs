@@ -1,4 +1,5 @@
-//! DPM-Solver++ (Lu et al. 2022, arXiv 2211.01095): multistep, with fresh noise, and the two-stage SDE of k-diffusion.
+//! DPM-Solver++ (Lu et al. 2022, arXiv 2211.01095): multistep, with fresh noise, and the two-stage SDE of k-diffusion; and latent
+//! consistency.
 
 use super::ancestral::split;
 use super::course::{Clock, Course, sigma_clock, snr_clock};
@@ -6,12 +7,12 @@ use crate::math::error::sampler::SamplerError;
 use crate::math::sampler::linear::Linear;
 use crate::math::sampler::recorder::Answer;
 
-/// The second order multistep solver on the clock `-ln(sigma)`, on every model: `dpmpp_2m`.
+/// The second-order multistep solver in `-ln(sigma)`, whatever the model: `dpmpp_2m`.
 pub fn dpmpp_2m(course: &mut Course<'_>) -> Result<Linear, SamplerError> {
     multistep(course, sigma_clock)
 }
 
-/// The same in half the log SNR, as the paper has it (algorithm 2).
+/// The same in half the log SNR, as in the paper (algorithm 2).
 pub fn published_2m(course: &mut Course<'_>) -> Result<Linear, SamplerError> {
     multistep(course, snr_clock)
 }
@@ -22,7 +23,7 @@ fn multistep(course: &mut Course<'_>, clock: Clock) -> Result<Linear, SamplerErr
         let ([start, alpha], [end, alpha_end]) = (clock(course, from), clock(course, to));
         let (h, ratio) = (end - start, to / from);
         let d = match &before {
-            // A step from pure noise is infinite, and the clean sample before it counts for nothing.
+            // After an infinite step from pure noise, the clean sample before it gets no weight.
             Some((old, h_old)) => {
                 let half = 0.5 * h / h_old;
                 &now.d * (1.0 + half) - old * half
@@ -93,8 +94,8 @@ fn multistep_sde(course: &mut Course<'_>, order: usize) -> Result<Linear, Sample
     })
 }
 
-/// The factors of the sample and of the clean sample, and the deviation of fresh noise, of exponential Euler to a lower ratio of
-/// noise to signal.
+/// The coefficients of a stochastic exponential Euler step: the factors of the sample and of the clean sample, and the standard
+/// deviation of the fresh noise.
 pub fn stochastic(course: &Course<'_>, from: f64, to: f64, eta: f64) -> [f64; 3] {
     let (start, alpha) = (course.ratio(from), course.alpha(to));
     let [down, up] = split(start, course.ratio(to), eta);
@@ -119,16 +120,16 @@ pub fn dpmpp_sde(course: &mut Course<'_>) -> Result<Linear, SamplerError> {
     })
 }
 
-/// The `s_noise_end` that stands for that of the start.
+/// The value of `s_noise_end` that means `s_noise`.
 pub const SAME: f64 = -1.0;
 
-/// The clean sample, and noise again: `lcm` (Luo et al. 2023, arXiv 2310.04378). The scale of the noise goes from `s_noise`
+/// The clean sample, noised again: `lcm` (Luo et al. 2023, arXiv 2310.04378). The scale of the noise goes linearly from `s_noise`
 /// to `s_noise_end`.
 pub fn lcm(course: &mut Course<'_>) -> Result<Linear, SamplerError> {
     consistency(course, |_, now, _| now.d)
 }
 
-/// The same with a clean sample of an answer at a sigma.
+/// The same with a function that gives the clean sample of an answer at a sigma.
 pub fn consistency(
     course: &mut Course<'_>,
     clean: impl Fn(&Course<'_>, Answer, f64) -> Linear,

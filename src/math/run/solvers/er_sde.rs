@@ -1,10 +1,11 @@
-//! ER-SDE (Cui et al. 2023, arXiv 2309.06169): an SDE with a noise scale of its own, in up to three stages of past clean samples.
+//! ER-SDE (Cui et al. 2023, arXiv 2309.06169): an SDE with its own noise scale, in up to three stages from the clean samples of the
+//! last calls.
 
 use super::course::Course;
 use crate::math::error::sampler::SamplerError;
 use crate::math::sampler::linear::Linear;
 
-/// The points of the sums that stand for integrals.
+/// The number of points of the sums that approximate integrals.
 const POINTS: usize = 200;
 
 /// `er_sde`.
@@ -24,7 +25,7 @@ pub fn er_sde(course: &mut Course<'_>) -> Result<Linear, SamplerError> {
         let (alpha, kept) = (course.alpha(to), scale(end) / scale(start));
         let mut x = now.x * (alpha / course.alpha(from) * kept) + &now.d * (alpha * (1.0 - kept));
         let step = end - start;
-        // Left sums from the end up to the start.
+        // Left Riemann sums from the end of the step up to its start.
         let width = -step / POINTS as f64;
         let points = (0..POINTS).map(|k| end + k as f64 * width);
         let [flat, slanted] = points.fold([0.0; 2], |[flat, slanted], point| {

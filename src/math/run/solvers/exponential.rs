@@ -3,7 +3,7 @@
 //!
 //! **Theory.** In `L = ln(alpha/sigma)` a step `h` is `x' = (sigma'/sigma)*x + alpha'*h*sum_j b_j(h)*D_j` with clean samples
 //! `D_j` at the nodes `L + c_j*h`. The weights are combinations of `phi_k(-c*h)`, with `phi_1(z) = (e^z - 1)/z` and
-//! `phi_{k+1}(z) = (phi_k(z) - 1/k!)/z`. Each row's weights add up to `c*phi_1(-c*h)`, which gives its first.
+//! `phi_{k+1}(z) = (phi_k(z) - 1/k!)/z`. The weights of a row add up to `c*phi_1(-c*h)`, which gives the first of them.
 
 use super::course::Course;
 use super::polynomial::{exponential_integrals, weights};
@@ -42,7 +42,7 @@ pub const RES_3S: Tableau = &[
 ];
 
 impl Stage {
-    /// `h` times the weights of this stage, the first of them included.
+    /// `h` times the weights of this stage, the first one included.
     fn weights(&self, h: f64) -> Vec<f64> {
         let rest = self.weights.iter().map(|terms| {
             let value = |term: &Phi2| {
@@ -58,7 +58,7 @@ impl Stage {
     }
 }
 
-/// A step of each tableau for every step of the grid.
+/// Takes every step of the grid by the stages of a tableau.
 fn staged(course: &mut Course<'_>, tableau: Tableau) -> Result<Linear, SamplerError> {
     course.leave_pure_noise();
     course.each_step(|course, now, from, to| {
@@ -90,7 +90,7 @@ pub fn res_3s(course: &mut Course<'_>) -> Result<Linear, SamplerError> {
     staged(course, RES_3S)
 }
 
-/// The polynomial through the clean samples of the last calls, integrated exactly.
+/// A multistep method: the polynomial through the clean samples of the last calls, integrated exactly.
 fn multistep(course: &mut Course<'_>, order: usize) -> Result<Linear, SamplerError> {
     course.leave_pure_noise();
     let (mut clean, mut places): (Vec<Linear>, Vec<f64>) = (Vec::new(), Vec::new());

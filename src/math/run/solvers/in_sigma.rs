@@ -1,14 +1,15 @@
-//! Solvers in sigma: Euler, Heun and the midpoint method, with churn (Karras et al. 2022, arXiv 2206.00364, algorithm 2).
+//! Solvers in sigma: Euler, Heun and the midpoint method, with churn (Karras et al. 2022, arXiv 2206.00364, algorithm 2), and
+//! DPM-Solver of fixed steps.
 
 use super::ancestral::further_down;
 use super::course::{Course, euler as euler_step, last_above_zero, slope};
 use crate::math::error::sampler::SamplerError;
 use crate::math::sampler::linear::Linear;
 
-/// The noise of churn: when its noise is drawn.
+/// When the noise of churn is drawn.
 #[derive(Clone, Copy, PartialEq)]
 enum Draws {
-    /// In a step that is churned.
+    /// In a step with churn.
     WhereUsed,
     /// In every step.
     Always,
@@ -17,7 +18,7 @@ enum Draws {
 /// The largest share by which churn raises a sigma.
 const MOST_CHURN: f64 = std::f64::consts::SQRT_2 - 1.0;
 
-/// The sample with noise put in, and its sigma.
+/// The sample with the noise of churn, and its raised sigma.
 fn churned(course: &mut Course<'_>, x: Linear, sigma: f64, draws: Draws) -> (Linear, f64) {
     let [churn, least, most, scale] = ["s_churn", "s_tmin", "s_tmax", "s_noise"].map(|name| course.number(name));
     let share = if (least..=most).contains(&sigma) { (churn / course.steps() as f64).min(MOST_CHURN) } else { 0.0 };
@@ -81,7 +82,7 @@ pub fn dpm_2(course: &mut Course<'_>) -> Result<Linear, SamplerError> {
     Ok(x)
 }
 
-/// Heun's method with slopes of up to three sigmas, weighed by the sigmas: `heunpp2`.
+/// Heun's method with slopes at up to three sigmas, weighted by the sigmas: `heunpp2`.
 pub fn heunpp2(course: &mut Course<'_>) -> Result<Linear, SamplerError> {
     let first_sigma = course.ends(0).0;
     let last = course.steps();
@@ -113,7 +114,7 @@ pub fn heunpp2(course: &mut Course<'_>) -> Result<Linear, SamplerError> {
     Ok(x)
 }
 
-/// The number of calls that lead to the last sigma above 0, in orders of DPM-Solver (Lu et al. 2022, arXiv 2206.00927).
+/// The orders of the DPM-Solver steps that spend this number of calls (Lu et al. 2022, arXiv 2206.00927).
 fn orders(calls: usize) -> Vec<usize> {
     match (calls / 3, calls % 3) {
         (0, rest) => vec![rest],
@@ -122,8 +123,8 @@ fn orders(calls: usize) -> Vec<usize> {
     }
 }
 
-/// DPM-Solver of orders up to 3 with as many calls as the grid has steps, in equal steps of `-ln(sigma)`: `dpm_fast`. It
-/// ends at the last sigma above 0.
+/// DPM-Solver of orders up to 3, in equal steps of `-ln(sigma)`, with one call for each step of the grid in all: `dpm_fast`. It ends
+/// at the last sigma above 0.
 pub fn dpm_fast(course: &mut Course<'_>) -> Result<Linear, SamplerError> {
     let calls = course.steps();
     let eta = course.number("eta");

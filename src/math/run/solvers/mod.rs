@@ -1,10 +1,10 @@
 //! The samplers of ComfyUI and of RES4LYF by name.
 //!
-//! **Theory.** Each is an algorithm over samples, answers of the network and noise, written as it is published. ComfyUI's
-//! numbers differ from the published ones in places; the documents of the solvers say where.
+//! **Theory.** Each is an algorithm over samples, answers of the network and noise, written the way ComfyUI computes it. Where the
+//! published method differs, it is in `published.rs` or next to ComfyUI's, and the docs of the solver say so.
 //!
-//! **Practice.** [`RunSampler::CATALOGUE`] lists them: name, options under ComfyUI's names, and the formulas. What a run needs of
-//! them, the rows of a loop, follows from the formulas; see [`recorder`](crate::math::sampler::recorder).
+//! **Practice.** [`RunSampler::CATALOGUE`] lists them: their names, their options under ComfyUI's names, and their formulas. The rows
+//! of a run's loop follow from the formulas; see [`recorder`](crate::math::sampler::recorder).
 
 pub(super) mod ancestral;
 mod catalogue;

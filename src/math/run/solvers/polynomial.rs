@@ -1,6 +1,6 @@
 //! The weights of values in the integral of the polynomial through them.
 
-/// The weights of the values at `nodes`, given the integrals of the powers of the variable, as many as there are nodes.
+/// The weights of the values at `nodes`, given the integrals of the powers of the variable: one for each node, from power 0.
 pub fn weights(nodes: &[f64], integrals: &[f64]) -> Vec<f64> {
     let of = |(j, &node): (usize, &f64)| -> f64 {
         // The coefficients, lowest power first, of the polynomial that is 1 at this node and 0 at the others.
@@ -19,10 +19,10 @@ pub fn weights(nodes: &[f64], integrals: &[f64]) -> Vec<f64> {
     nodes.iter().enumerate().map(of).collect()
 }
 
-/// Below this the series is used: above it the recurrence loses at most a few digits.
+/// The series is used where `|h|` is below this times the power; above it the recurrence loses at most a few digits.
 const SERIES_BELOW: f64 = 1.0;
 
-/// `1/24!` is 2e-24.
+/// The number of terms of the series: `1/24!` is 2e-24.
 const TERMS: usize = 24;
 
 /// `integral_0^1 h*exp(-h*(1 - tau)) tau^i dtau` for `i` below `count`: the integrals of exponential integrators (Lu et al.

@@ -1,4 +1,4 @@
-//! The published methods of names whose numbers in ComfyUI are others: a run with [`RunCompat::Published`] takes these.
+//! The published methods behind names that ComfyUI computes differently: a run with [`RunCompat::Published`] uses these.
 //!
 //! [`RunCompat::Published`]: crate::math::run::RunCompat::Published
 
@@ -9,7 +9,8 @@ use crate::math::error::sampler::SamplerError;
 use crate::math::run::parameterisation::Parameterisation;
 use crate::math::sampler::linear::Linear;
 
-/// DPM-Solver++ SDE on one path: the noise of the middle goes on to the end of the step, and only the rest is fresh. See
+/// DPM-Solver++ SDE on one path of noise: the noise of the middle stage carries on to the end of the step, and only the rest is
+/// fresh. See
 /// [`DpmSde`](crate::math::sampler::DpmSde).
 pub fn dpmpp_sde(course: &mut Course<'_>) -> Result<Linear, SamplerError> {
     course.leave_pure_noise();
@@ -28,8 +29,8 @@ pub fn dpmpp_sde(course: &mut Course<'_>) -> Result<Linear, SamplerError> {
     })
 }
 
-/// The posterior of the levels that are visited (Ho et al. 2020, arXiv 2006.11239, equation 7): on a flow too in the ratio of
-/// noise to signal.
+/// The posterior of the visited levels (Ho et al. 2020, arXiv 2006.11239, equation 7), computed in the ratio of noise to signal, on a
+/// flow too.
 pub fn ddpm(course: &mut Course<'_>) -> Result<Linear, SamplerError> {
     course.each_step(|course, now, from, to| {
         let [kept, clean, up] = dpmpp::stochastic(course, from, to, 1.0);
@@ -38,8 +39,8 @@ pub fn ddpm(course: &mut Course<'_>) -> Result<Linear, SamplerError> {
     })
 }
 
-/// Latent consistency with the boundary that makes the network the identity at timestep 0. A model of the parameterisation
-/// `LCM` has it in its clean sample.
+/// Latent consistency with the boundary condition that makes the network the identity at timestep 0. The clean sample of a model
+/// of the parameterisation `LCM` includes it already.
 pub fn lcm(course: &mut Course<'_>) -> Result<Linear, SamplerError> {
     dpmpp::consistency(course, |course, now, sigma| {
         if course.model.parameterisation() == Parameterisation::Consistency {
@@ -54,7 +55,7 @@ pub fn lcm(course: &mut Course<'_>) -> Result<Linear, SamplerError> {
 /// integrals.
 pub fn deis(course: &mut Course<'_>) -> Result<Linear, SamplerError> {
     let order = course.count("max_order");
-    // The predictions of noise, and the places of their calls in half the log SNR, latest first.
+    // The predictions of noise, each with half the log SNR of its call, latest first.
     let mut noises: Vec<(Linear, f64)> = Vec::new();
     course.each_step(|course, now, from, to| {
         let (alpha, place) = (course.alpha(from), course.half_log_snr(from));
@@ -72,7 +73,7 @@ pub fn deis(course: &mut Course<'_>) -> Result<Linear, SamplerError> {
     })
 }
 
-/// Adams and Bashforth's weights of uneven steps, of every order.
+/// The Adams-Bashforth weights for uneven steps, at every order: `ipndm_v`.
 pub fn ipndm_v(course: &mut Course<'_>) -> Result<Linear, SamplerError> {
     slopes::integrated(course, "max_order")
 }

@@ -1,11 +1,11 @@
-//! RES multistep (Zhang et al. 2023, arXiv 2308.02157): the second order of exponential integrators, on the clock `-ln(sigma)`.
+//! RES multistep (Zhang et al. 2023, arXiv 2308.02157): an exponential integrator of second order, in `-ln(sigma)`.
 
 use super::ancestral::split;
 use super::course::Course;
 use crate::math::error::sampler::SamplerError;
 use crate::math::sampler::linear::Linear;
 
-/// `res_multistep`, `res_multistep_ancestral`. Variance exploding whatever the model.
+/// `res_multistep`, `res_multistep_ancestral`, with the variance-exploding formulas whatever the model.
 pub fn res_multistep(course: &mut Course<'_>) -> Result<Linear, SamplerError> {
     stepped(course, false)
 }
@@ -15,7 +15,7 @@ pub fn res_multistep_cfg_pp(course: &mut Course<'_>) -> Result<Linear, SamplerEr
     stepped(course, true)
 }
 
-/// A step before: its clean sample, its sigma and the sigma to which it led.
+/// The step before: its clean sample, its sigma, and the sigma to which it led without its noise.
 struct Before {
     d: Linear,
     from: f64,
@@ -38,7 +38,7 @@ fn stepped(course: &mut Course<'_>, is_cfg_pp: bool) -> Result<Linear, SamplerEr
                 let back = (old.down / old.from).ln() / h;
                 let first = (1.0 - kept) / h;
                 let second = (1.0 - first) / h / back;
-                // A step that stood still has no second point.
+                // After a step that did not move there is no second point.
                 let second = if second.is_nan() { 0.0 } else { second };
                 let shown = if is_cfg_pp { now.x.clone() + now.d.clone() - now.u.clone() } else { now.x.clone() };
                 shown * kept + &d * (h * (first - second)) + old.d * (h * second)

@@ -1,5 +1,5 @@
-//! SA-Solver (Xue et al. 2023, arXiv 2309.05019): a stochastic Adams predictor and corrector, with one evaluation a step or two
-//! (PECE).
+//! SA-Solver (Xue et al. 2023, arXiv 2309.05019): a stochastic Adams predictor and corrector, with one evaluation a step, or two in
+//! PECE mode.
 
 use super::course::Course;
 use super::polynomial::{exponential_integrals, weights};
@@ -8,16 +8,18 @@ use crate::math::sampler::linear::Linear;
 
 /// A step with the noise of its predictor, which its corrector uses again.
 struct Move {
-    /// The corrected sample at its start, its factor, and the noise.
+    /// The corrected sample at its start.
     x: Linear,
+    /// The factor of that sample.
     kept: f64,
+    /// The noise, times its factor.
     noise: Linear,
     tau: f64,
     from: f64,
     to: f64,
 }
 
-/// The weights of clean samples at these halves of log SNR, the newest first, over a step.
+/// The weights of clean samples in a step, given half the log SNR of each (`nodes`), newest first.
 fn adams(course: &Course<'_>, step: (f64, f64), tau: f64, nodes: &[f64], is_corrector: bool) -> Vec<f64> {
     let [start, end] = [step.0, step.1].map(|sigma| course.half_log_snr(sigma));
     let (h, alpha, k) = (end - start, course.alpha(step.1), 1.0 + tau * tau);
@@ -48,7 +50,7 @@ pub fn sa_solver(course: &mut Course<'_>) -> Result<Linear, SamplerError> {
     let [most_predicted, most_corrected] = ["predictor_order", "corrector_order"].map(|name| course.count(name));
     let (is_pece, n) = (course.is_on("use_pece"), course.steps());
     let lowers = course.ends(n).0 == 0.0;
-    // Clean samples and halves of log SNR, the newest first.
+    // The clean samples and half the log SNR of each, newest first.
     let (mut clean, mut places): (Vec<Linear>, Vec<f64>) = (Vec::new(), Vec::new());
     let (mut predicted, mut before): (_, Option<Move>) = (course.start(), None);
     for i in 0..n {

@@ -1,4 +1,4 @@
-//! A sampler of the catalogue: its formulas, and the facts that a run and its nodes need of it.
+//! A sampler of the catalogue: its formulas, and the facts about it that a run and its nodes need.
 
 use super::course::{Course, Walked};
 use crate::math::catalog::entry::Entry;
@@ -9,44 +9,44 @@ use crate::math::run::model::RunModel;
 use crate::math::run::value::{Choice, RunValues, numbers};
 use crate::math::sampler::linear::Linear;
 
-/// The generator from which a sampler draws noise after the start, as ComfyUI chooses it for a latent on the CPU.
+/// The generator from which a sampler draws its noise after the start noise, as in ComfyUI for a latent on the CPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StepNoise {
-    /// One of its own, at the seed that follows the run's.
+    /// Its own generator, seeded with the run's seed plus 1.
     NextSeed,
-    /// That of the start noise, which goes on.
+    /// The generator of the start noise, continued.
     OfStart,
-    /// The Brownian tree of the run's seed, between the sigmas of the noise.
+    /// The Brownian tree of the run's seed, between the two sigmas of each noise.
     Brownian,
 }
 
-/// A sampler of ComfyUI.
+/// A sampler of ComfyUI or RES4LYF.
 #[derive(Clone, Copy, Debug)]
 pub struct RunSampler {
-    /// The words among its options.
+    /// Its options that are words.
     pub choices: &'static [Choice],
-    /// The node of ComfyUI that builds it with its options; others are chosen by name alone.
+    /// The node of ComfyUI that builds it with its options; `None` for a sampler that is only chosen by name.
     pub node: Option<&'static str>,
-    /// True if it asks for the unconditional prediction whatever the guidance.
+    /// True if it uses the unconditional prediction whatever the guidance.
     pub needs_unconditional: bool,
-    /// True if sampler nodes ask its scheduler for one step more and drop the last sigma but one.
+    /// True if ComfyUI's sampler nodes take one step more from the scheduler for it, and drop the last sigma but one.
     pub drops_a_sigma: bool,
-    /// True if it draws the noise of a known region anew at each call.
+    /// True if it draws new noise for a known region: one draw, with the run's seed plus 1.
     pub redraws_known: bool,
     /// True if it cannot step to a sigma of 0: it ends at the last sigma above 0, and the noise of that sigma remains.
     pub ends_above_zero: bool,
-    /// The generator of its noise.
+    /// The generator of its noise after the start.
     pub noise: StepNoise,
     rule: Option<Rule>,
-    /// The formulas of the published method, where ComfyUI's numbers are others.
+    /// The formulas of the published method, where ComfyUI's differ.
     published: Option<Rule>,
 }
 
 /// The formulas of a solver.
 type Rule = fn(&mut Course<'_>) -> Result<Linear, SamplerError>;
 
-/// The most steps whose rows are planned: a guard against an absurd argument.
+/// The largest number of steps whose rows are planned: a guard against an absurd argument.
 const MOST_PLANNED: usize = 10_000;
 
 impl RunSampler {
@@ -67,7 +67,7 @@ impl RunSampler {
         Self { rule: Some(rule), ends_above_zero: false, ..Self::ADAPTIVE }
     }
 
-    /// The published method has other numbers.
+    /// The same with a published method that differs from ComfyUI's.
     pub(super) const fn unlike(self, published: Rule) -> Self {
         Self { published: Some(published), ..self }
     }
@@ -106,7 +106,7 @@ impl RunSampler {
         Self::CATALOGUE.entries.iter().find(|entry| entry.make.node == Some(class))
     }
 
-    /// True if ComfyUI's numbers are not those of the published method: a run's [`compat`](super::super::Run::compat) decides.
+    /// True if ComfyUI's formulas differ from the published method's: a run's [`compat`](super::super::Run::compat) chooses.
     #[must_use]
     pub const fn differs(&self) -> bool {
         self.published.is_some()
@@ -120,7 +120,7 @@ impl RunSampler {
 }
 
 impl Entry<RunSampler> {
-    /// The loop of this sampler along the sigmas of a run, one more than steps.
+    /// Records the loop of this sampler along the sigmas of a run, one more than steps.
     ///
     /// # Errors
     /// [`RunError`] for options that it does not have or that are out of range, and where its formulas have no value.
@@ -135,7 +135,7 @@ impl Entry<RunSampler> {
         let rule = if compat == RunCompat::Published { published.or(rule) } else { rule };
         let values = numbers(self, choices, options)?;
         let words = choices.iter().map(|choice| choice.of(options)).collect::<Result<Vec<_>, _>>()?;
-        let rule = rule.ok_or(RunError::Missing { expected: "a sampler with steps of its own grid" })?;
+        let rule = rule.ok_or(RunError::Missing { expected: "a sampler that takes its steps from the grid" })?;
         if sigmas.len() > MOST_PLANNED + 1 {
             let expected = format!("at most {MOST_PLANNED}");
             return Err(RunError::Steps { grid: self.name, expected, found: (sigmas.len() - 1).to_string() });

@@ -1,5 +1,4 @@
-//! SEEDS (Gonzalez et al. 2023, arXiv 2305.14267): stages of exponential integrators with one path of noise through all of
-//! them.
+//! SEEDS (Gonzalez et al. 2023, arXiv 2305.14267): exponential integrators with one path of noise through all stages of a step.
 
 use super::course::Course;
 use crate::math::error::sampler::SamplerError;
@@ -15,7 +14,7 @@ fn slanted(z: f64) -> f64 {
     1.0 + (-z).exp_m1() / z
 }
 
-/// A path of noise with unit deviation at its end, which decays from node to node.
+/// A path of noise through the stages of a step: from 0, an Ornstein-Uhlenbeck process of unit stationary deviation.
 struct Path {
     noise: Linear,
     is_on: bool,
@@ -27,7 +26,7 @@ impl Path {
         Self { noise: Linear::ZERO, is_on }
     }
 
-    /// Goes on over a part `h*eta` of the way, and returns the noise at a sigma.
+    /// Continues the path by `h_eta`, the length in half the log SNR times eta, and returns its noise at a sigma.
     fn on(&mut self, course: &mut Course<'_>, h_eta: f64, sigma: f64) -> Linear {
         if !self.is_on {
             return Linear::ZERO;
@@ -37,7 +36,7 @@ impl Path {
     }
 }
 
-/// Two stages: `seeds_2`, `exp_heun_2_x0` and its SDE.
+/// Two stages: `seeds_2`, `exp_heun_2_x0` and `exp_heun_2_x0_sde`.
 pub fn seeds_2(course: &mut Course<'_>) -> Result<Linear, SamplerError> {
     course.leave_pure_noise();
     let [eta, r] = ["eta", "r"].map(|name| course.number(name));

@@ -4,10 +4,10 @@ use super::course::{Course, euler, slope};
 use crate::math::error::sampler::SamplerError;
 use crate::math::sampler::linear::Linear;
 
-/// The weights of the last slopes, newest first, given the step and how many there are.
+/// A function that gives the weights of the last slopes, newest first, from the index of the step and the number of slopes.
 type Weights = fn(&Course<'_>, usize, usize) -> Vec<f64>;
 
-/// Steps by a weighted sum of the last slopes; the step to the clean sample is Euler's.
+/// A solver that steps by a weighted sum of the last slopes; the step to the clean sample is Euler's.
 fn by_slopes(course: &mut Course<'_>, order: usize, weights: Weights) -> Result<Linear, SamplerError> {
     let mut x = course.start();
     let mut slopes: Vec<Linear> = Vec::new();
@@ -34,7 +34,7 @@ pub fn lms(course: &mut Course<'_>) -> Result<Linear, SamplerError> {
     integrated(course, "order")
 }
 
-/// The integrals of the polynomial through the last slopes, as many as an option says.
+/// Integrates the polynomial in sigma through the last slopes; an option gives their number.
 pub fn integrated(course: &mut Course<'_>, option: &str) -> Result<Linear, SamplerError> {
     let order = course.count(option);
     by_slopes(course, order, |course, i, count| {
@@ -45,7 +45,7 @@ pub fn integrated(course: &mut Course<'_>, option: &str) -> Result<Linear, Sampl
     })
 }
 
-/// The weights of Adams and Bashforth for equal steps (Hairer, Nørsett & Wanner 1993, section III.1).
+/// The Adams-Bashforth weights for equal steps (Hairer, Nørsett & Wanner 1993, section III.1).
 const ADAMS_BASHFORTH: [&[f64]; 4] = [
     &[1.0],
     &[3.0 / 2.0, -1.0 / 2.0],
@@ -53,7 +53,7 @@ const ADAMS_BASHFORTH: [&[f64]; 4] = [
     &[55.0 / 24.0, -59.0 / 24.0, 37.0 / 24.0, -9.0 / 24.0],
 ];
 
-/// The weights of equal steps, whatever the steps: `ipndm` (Zhang & Chen 2023, arXiv 2204.13902).
+/// The weights of equal steps, even where the steps are uneven: `ipndm` (Zhang & Chen 2023, arXiv 2204.13902).
 pub fn ipndm(course: &mut Course<'_>) -> Result<Linear, SamplerError> {
     let order = course.count("max_order");
     by_slopes(course, order, |course, i, count| {
@@ -63,7 +63,7 @@ pub fn ipndm(course: &mut Course<'_>) -> Result<Linear, SamplerError> {
     })
 }
 
-/// Weights of uneven steps: `ipndm_v`. Those of orders 3 and 4 are ComfyUI's, which are not those of Adams and Bashforth.
+/// Weights for uneven steps: `ipndm_v`. Those of orders 3 and 4 are ComfyUI's, which differ from Adams-Bashforth.
 pub fn ipndm_v(course: &mut Course<'_>) -> Result<Linear, SamplerError> {
     let order = course.count("max_order");
     by_slopes(course, order, |course, i, count| {
@@ -76,7 +76,7 @@ pub fn ipndm_v(course: &mut Course<'_>) -> Result<Linear, SamplerError> {
     })
 }
 
-/// The weights for steps `h, h1, h2, h3`, the newest first.
+/// The weights for the steps `h, h1, h2, h3`, newest first.
 fn variable(steps: &[f64]) -> Vec<f64> {
     match *steps {
         [h, h1] => vec![1.0 + h / (2.0 * h1), -h / (2.0 * h1)],
@@ -104,14 +104,16 @@ fn third(h: f64, h1: f64, h2: f64) -> f64 {
     (1.0 - h / (3.0 * (h + h1)) * h * (h + h1) / (h1 * (h1 + h2))) / 2.0
 }
 
-/// The range of sigmas, and the least time, of the VP clock of `deis` (Zhang & Chen 2023, arXiv 2204.13902).
+/// The least and the largest sigma of the VP process of `deis` (Zhang & Chen 2023, arXiv 2204.13902).
 const DEIS_SIGMAS: [f64; 2] = [0.002, 80.0];
+
+/// The time of the least sigma of that process.
 const DEIS_EPSILON: f64 = 1e-3;
 
-/// The points of the sum that stands for an integral.
+/// The number of points of the sum that approximates an integral.
 const DEIS_POINTS: usize = 10_000;
 
-/// The VP process in whose time the polynomial of `deis` lives.
+/// The VP process in whose time `deis` interpolates slopes.
 struct VpClock {
     beta_d: f64,
     beta_0: f64,
@@ -137,7 +139,7 @@ impl VpClock {
     }
 }
 
-/// Polynomials in the time of a VP process: `deis`. The integrals are sums over 10,000 points, ends included, as ComfyUI's.
+/// Polynomials in the time of a VP process: `deis`. As in ComfyUI, integrals are sums over 10,000 points, ends included.
 pub fn deis(course: &mut Course<'_>) -> Result<Linear, SamplerError> {
     let order = course.count("max_order");
     by_slopes(course, order, |course, i, count| {
@@ -162,7 +164,7 @@ pub fn deis(course: &mut Course<'_>) -> Result<Linear, SamplerError> {
     })
 }
 
-/// Euler's method with the change of the slope: `gradient_estimation` (Permenter & Yuan 2023, arXiv 2306.04848).
+/// Euler's method plus a share of the change of the slope: `gradient_estimation` (Permenter & Yuan 2023, arXiv 2306.04848).
 pub fn gradient_estimation(course: &mut Course<'_>) -> Result<Linear, SamplerError> {
     estimated(course, false)
 }

@@ -1,18 +1,18 @@
-//! UniPC (Zhao et al. 2023, arXiv 2302.04867), on the clock `-ln(sigma)` whatever the model or in half the log SNR.
+//! UniPC (Zhao et al. 2023, arXiv 2302.04867): ComfyUI's in `-ln(sigma)` whatever the model, the published one in half the log SNR.
 
 use super::course::{Clock, Course, sigma_clock, snr_clock};
 use super::polynomial::{exponential_integrals, weights};
 use crate::math::error::sampler::SamplerError;
 use crate::math::sampler::linear::Linear;
 
-/// The sigma at which it ends in the place of 0.
+/// The sigma at which ComfyUI's UniPC ends instead of 0.
 const LAST: f64 = 1e-3;
 
 /// The highest order.
 const ORDER: usize = 3;
 
-/// The weights of clean samples over a step of this length; `nodes` are their places in units of it. Of two, the second has the
-/// paper's 1/2 of `B(h)`.
+/// The weights of clean samples over a step of length `h`; `nodes` are their places in units of it. With two nodes, the second
+/// integral is replaced by half of `B(h)`, as in the paper.
 fn integrated(course: &Course<'_>, h: f64, nodes: &[f64]) -> Vec<f64> {
     let mut integrals = exponential_integrals(h, nodes.len());
     if let [all, second] = &mut integrals[..] {
@@ -27,7 +27,7 @@ pub fn uni_pc(course: &mut Course<'_>) -> Result<Linear, SamplerError> {
         *last = LAST;
     }
     if course.steps() == 1 {
-        // No order is left for a step: the start comes back, in the scale of the end.
+        // ComfyUI takes no step: the start comes back, in the variance-preserving scale of the end.
         let (first, last) = course.step(0);
         let now = course.ask(&course.start(), first)?;
         return Ok(now.x * (last.hypot(1.0) / first.hypot(1.0)));
@@ -35,15 +35,15 @@ pub fn uni_pc(course: &mut Course<'_>) -> Result<Linear, SamplerError> {
     unified(course, sigma_clock)
 }
 
-/// The same in half the log SNR, to the clean sample, as the paper has it (algorithms 5 to 8).
+/// The same in half the log SNR and to the clean sample, as in the paper (algorithms 5 to 8).
 pub fn published(course: &mut Course<'_>) -> Result<Linear, SamplerError> {
     unified(course, snr_clock)
 }
 
-/// Predictor and corrector of one call. The order falls towards the last step.
+/// A predictor and a corrector from one call a step. The order falls towards the last step.
 fn unified(course: &mut Course<'_>, clock: Clock) -> Result<Linear, SamplerError> {
     let n = course.steps();
-    // The clean samples of calls that were not at pure noise, latest first.
+    // The clean samples of the calls that were not at pure noise, latest first.
     let mut clean: Vec<Linear> = Vec::new();
     let (mut corrected, mut x) = (course.start(), course.start());
     for i in 0..n {
@@ -69,7 +69,7 @@ fn unified(course: &mut Course<'_>, clock: Clock) -> Result<Linear, SamplerError
         };
         let ([_, alpha], [_, alpha_end]) = (clock(course, from), clock(course, to));
         if alpha == 0.0 || to == 0.0 {
-            // From pure noise and to the clean sample the step is infinite, and of first order.
+            // A step from pure noise or to the clean sample is infinitely long, and is taken at first order.
             x = &corrected * (to / from) + &now.d * alpha_end;
         }
         if alpha == 0.0 {
