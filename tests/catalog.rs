@@ -340,7 +340,7 @@ fn contradictions_are_named() {
         ),
         ("ddim", |o| o.order = Some(2), "--order means nothing to the ddim sampler"),
         ("ddim-edm", |_| {}, "--prediction edm needs --scale ve"),
-        ("euler", |o| o.sigma_max = Some(3.0), "--sigma-min, --sigma-max and --rho mean something to --sigmas alone"),
+        ("euler", |o| o.sigma_max = Some(3.0), "--sigma-min, --sigma-max and --rho apply only together with --sigmas"),
         (
             "unipc",
             |o| o.solver_kind = Some(SolverKind::Dpm(DpmKind::Heun)),

@@ -108,7 +108,7 @@ fn refusals_of_options_name_what_places_the_levels() {
         ),
         (
             refusal("sd3", "flow-euler", SamplerOptions { sigma_min: Some(0.3), ..six() }),
-            "--sigma-min, --sigma-max and --rho mean something to --sigmas alone",
+            "--sigma-min, --sigma-max and --rho apply only together with --sigmas",
         ),
     ];
     for (found, expected) in cases {

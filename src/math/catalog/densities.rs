@@ -5,7 +5,7 @@ use super::parameter::{ABOVE_ZERO, FINITE, Parameter};
 use crate::math::timestep_density::{Density, MODE_LIMIT};
 
 impl Density {
-    /// Every density of timesteps that numbers describe.
+    /// Every density of timesteps that is described by numbers.
     pub const CATALOGUE: Catalogue<Make<Self>> = Catalogue { entries: ENTRIES };
 }
 
@@ -17,7 +17,9 @@ const fn normal(mean: f64, deviation: f64) -> [Parameter; 2] {
 }
 
 const ENTRIES: &[Entry<Make<Density>>] = &[
-    Entry::new("density", "uniform", &["none"], "every time alike (Ho et al. 2020)", &[], |_| Ok(Density::Uniform)),
+    Entry::new("density", "uniform", &["none"], "every time equally likely (Ho et al. 2020)", &[], |_| {
+        Ok(Density::Uniform)
+    }),
     Entry::new(
         "density",
         "logit-normal",
@@ -31,7 +33,7 @@ const ENTRIES: &[Entry<Make<Density>>] = &[
         "mode",
         &["mode_heavy_tails"],
         "more of the middle, with heavy tails (Esser et al. 2024, eq. 20)",
-        &[Parameter::new("scale", 1.29, [-1.0, MODE_LIMIT], "above 0 the middle, below 0 the ends")],
+        &[Parameter::new("scale", 1.29, [-1.0, MODE_LIMIT], "above 0 favours the middle, below 0 the ends")],
         |values| Ok(Density::Mode { scale: values.number("scale") }),
     ),
     Entry::new(

@@ -3,7 +3,7 @@
 use super::error::CatalogError;
 use super::parameter::Parameter;
 
-/// A list of entries of one kind. See the [module](super) for the catalogues that there are.
+/// A list of entries of one kind. The [module](super) lists all catalogues.
 ///
 /// ```
 /// use tweedie::math::Weight;
@@ -16,31 +16,31 @@ use super::parameter::Parameter;
 /// ```
 #[derive(Debug)]
 pub struct Catalogue<T: 'static> {
-    /// The entries, in the order in which a list shows them.
+    /// The entries, in the order in which they are shown.
     pub entries: &'static [Entry<T>],
 }
 
 /// One entry of a catalogue.
 #[derive(Clone, Copy, Debug)]
 pub struct Entry<T: 'static> {
-    /// The word for what it is: `schedule`.
+    /// The word for the kind of thing, such as `schedule`.
     pub kind: &'static str,
-    /// Our name: lower case, words joined by dashes.
+    /// Its name: usually lower case with words joined by dashes; entries of ComfyUI have ComfyUI's spelling.
     pub name: &'static str,
-    /// Other names, as the libraries that use them spell them.
+    /// Other names, spelled as in the libraries that use them.
     pub synonyms: &'static [&'static str],
     /// One line that names the thing and its source.
     pub summary: &'static str,
-    /// The numbers that shape it.
+    /// The numbers that it is built from.
     pub parameters: &'static [Parameter],
-    /// The constructor.
+    /// The constructor, or the facts from which it is built.
     pub make: T,
 }
 
-/// A constructor from numbers.
+/// A constructor that takes numbers.
 pub type Make<T> = fn(&Values) -> Result<T, CatalogError>;
 
-/// The numbers of an entry's parameters, complete and checked.
+/// A number for each of an entry's parameters, checked unless made by [`Entry::build_unchecked`].
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Values(Vec<(&'static str, f64)>);
 
@@ -51,7 +51,7 @@ impl Values {
         self.0.iter().find(|(known, _)| *known == name).map_or(f64::NAN, |(_, value)| *value)
     }
 
-    /// The same as a count: of a whole parameter that is at least 0.
+    /// The number of a parameter as a count: for whole parameters that are at least 0.
     #[must_use]
     pub fn count(&self, name: &str) -> usize {
         self.number(name) as usize
@@ -59,7 +59,7 @@ impl Values {
 }
 
 impl<T> Catalogue<T> {
-    /// The entry of this name or synonym. Upper and lower case, `-`, `_` and spaces make no difference.
+    /// Finds the entry of this name or synonym. Upper and lower case, `-`, `_` and spaces make no difference.
     ///
     /// # Errors
     /// [`CatalogError::Unknown`], which lists the names that are accepted.
@@ -81,7 +81,7 @@ impl<T> Catalogue<T> {
 }
 
 impl<T> Entry<T> {
-    /// An entry, field by field.
+    /// Creates an entry from its fields.
     pub const fn new(
         kind: &'static str,
         name: &'static str,
@@ -96,12 +96,12 @@ impl<T> Entry<T> {
         Self { kind, name, synonyms, summary, parameters, make }
     }
 
-    /// Our name, then the synonyms.
+    /// Its name, then its synonyms.
     pub fn names(&self) -> impl Iterator<Item = &'static str> {
         std::iter::once(self.name).chain(self.synonyms.iter().copied())
     }
 
-    /// The name and the word for what it is: `cosine schedule`.
+    /// Its name and kind, for messages: `cosine schedule`.
     #[must_use]
     pub fn title(&self) -> String {
         format!("{} {}", self.name, self.kind)
@@ -115,10 +115,11 @@ impl<T> Entry<T> {
 }
 
 impl<T> Entry<T> {
-    /// The numbers of its parameters: those that are given, by name, and the defaults of the others.
+    /// The numbers of its parameters: those that are given by name, and the defaults of the others.
     ///
     /// # Errors
-    /// [`CatalogError::Unused`] for a name that the entry does not have, [`CatalogError::Range`], [`CatalogError::Missing`].
+    /// [`CatalogError::Unused`] for a name that the entry does not have, [`CatalogError::Range`] for a number out of range,
+    /// [`CatalogError::Missing`] for a parameter that is not given and has no default.
     pub fn values(&self, given: &[(&str, f64)]) -> Result<Values, CatalogError> {
         if let Some((name, _)) = given.iter().find(|(name, _)| self.parameter(name).is_none()) {
             return Err(CatalogError::Unused { option: (*name).to_owned(), by: self.title() });
@@ -136,7 +137,7 @@ impl<T> Entry<T> {
 }
 
 impl<T> Entry<Make<T>> {
-    /// Builds it from numbers by name; the others take their defaults.
+    /// Builds it from numbers by name; parameters that are not given take their defaults.
     ///
     /// # Errors
     /// Those of [`values`](Self::values), and the errors of the constructor.
@@ -144,8 +145,8 @@ impl<T> Entry<Make<T>> {
         (self.make)(&self.values(given)?)
     }
 
-    /// Builds it from a number for each parameter, in its range or not. The constructor refuses the numbers that it cannot
-    /// use.
+    /// Builds it from a number for each parameter, without a check of its range. The constructor refuses numbers that it
+    /// cannot use.
     ///
     /// # Errors
     /// Those of the constructor.

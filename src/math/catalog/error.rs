@@ -9,10 +9,10 @@ use crate::math::schedule_error::ScheduleError;
 use crate::table::loss::PenaltyError;
 use thiserror::Error;
 
-/// The reason for which a catalogue has no such entry, or an entry cannot be built.
+/// The reason why a catalogue has no such entry, or why an entry cannot be built.
 ///
-/// Parameters and options are named as in the library. A program that spells them otherwise, as `--sigma-min` for
-/// `sigma_min`, gets its own words from [`describe`](Self::describe).
+/// Parameters and options are named as in the library. A program that spells them differently, such as `--sigma-min` for
+/// `sigma_min`, gets messages in its own spelling from [`describe`](Self::describe).
 #[derive(Clone, Debug, PartialEq, Error)]
 #[error("{}", self.describe(str::to_owned))]
 #[non_exhaustive]
@@ -24,28 +24,28 @@ pub enum CatalogError {
         /// The name that was given.
         found: String,
     },
-    /// A parameter or an option that the entry does not use. Ignoring it would let the caller believe in an effect.
+    /// A parameter or an option that the entry does not use. If it were ignored, the caller would believe that it had an effect.
     Unused {
         /// The parameter or the option.
         option: String,
         /// The entry, with the word for what it is: `heun sampler`.
         by: String,
     },
-    /// A parameter without a default.
+    /// A parameter without a default that was not given.
     Missing {
         /// The parameter.
         option: &'static str,
         /// The entry, with the word for what it is.
         by: String,
     },
-    /// A number out of the parameter's range.
+    /// A number outside the parameter's range.
     Range {
         /// The parameter.
         parameter: Parameter,
         /// The number that was given.
         found: f64,
     },
-    /// A value that the option cannot have there.
+    /// A value that the option cannot have here.
     Value {
         /// The option.
         option: &'static str,
@@ -56,15 +56,15 @@ pub enum CatalogError {
     },
     /// Neither a number of steps nor a list of timesteps.
     NoSteps,
-    /// A flow whose shift follows from the size of the image, which nothing says.
+    /// A flow whose shift follows from the size of the image, where the size is not given.
     NoSize,
-    /// Two options that say different things about one fact.
+    /// Two options that determine the same thing.
     Contradiction {
         /// An option.
         first: &'static str,
-        /// The option that settles the fact already.
+        /// The option that already determines it.
         second: &'static str,
-        /// The fact, as a clause about the second option.
+        /// What the second option does, as a clause about it.
         because: &'static str,
     },
     /// An option, or one value of it, that needs a value of another.
@@ -78,14 +78,14 @@ pub enum CatalogError {
         /// The value that the other option must have.
         needed: &'static str,
     },
-    /// A sampler or a scale for models of another process.
+    /// A model of another process than the sampler or the scale needs.
     Process {
         /// The process that is needed.
         expected: Process,
         /// The model's.
         found: Process,
     },
-    /// Bounds or an exponent of sigmas, where no rule places sigmas.
+    /// The bounds or the exponent of sigmas, where no rule places sigmas.
     NoSigmas,
     /// The parameters describe no schedule, or no level of one.
     Schedule(#[from] ScheduleError),
@@ -98,7 +98,7 @@ pub enum CatalogError {
 }
 
 impl CatalogError {
-    /// The message, with each parameter and option as `spell` writes its name.
+    /// The message, with the name of each parameter and option as `spell` writes it.
     ///
     /// ```
     /// use tweedie::math::catalog::SamplerOptions;
@@ -135,7 +135,7 @@ impl CatalogError {
             Self::Process { expected, found } => format!("expected a {expected} model, found a {found} one"),
             Self::NoSigmas => {
                 let [least, most, rho, sigmas] = ["sigma_min", "sigma_max", "rho", "sigmas"].map(spell);
-                format!("{least}, {most} and {rho} mean something to {sigmas} alone")
+                format!("{least}, {most} and {rho} apply only together with {sigmas}")
             }
             Self::Schedule(error) => error.to_string(),
             Self::Sampler(error) => error.to_string(),

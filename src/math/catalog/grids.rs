@@ -11,7 +11,7 @@ use crate::math::schedule::families::RHO;
 use crate::math::spacing::Spacing;
 
 impl Placement {
-    /// Every rule, with the constants of its source.
+    /// Every rule that places levels, with the constants of its source.
     pub const CATALOGUE: Catalogue<Make<Self>> = Catalogue { entries: PLACEMENTS };
 }
 
@@ -22,7 +22,7 @@ pub(in crate::math) const fn rho(default: f64) -> Parameter {
 pub(in crate::math) const OFFSET: Parameter =
     Parameter::new("offset", 0.0, [0.0, MAX_STEPS as f64], "added to each timestep; 1 for Stable Diffusion").whole();
 
-/// The shapes for which the quantiles of a beta distribution are accurate; 0.6 is diffusers' default.
+/// The shapes of a beta distribution, in the range in which its quantiles are accurate; 0.6 is diffusers' default.
 pub(in crate::math) const BETA: &[Parameter] = &[
     Parameter::new("a", 0.6, [0.1, 100.0], "first shape of the distribution"),
     Parameter::new("b", 0.6, [0.1, 100.0], "second shape of the distribution"),
@@ -37,7 +37,7 @@ pub(in crate::math) const VP: &[Parameter] = &[
 
 /// The shift of a flow's times; 1 changes nothing.
 pub(in crate::math) const SHIFT: Parameter =
-    Parameter::new("shift", 1.0, [ABOVE_ZERO, FINITE], "above 1 leads times towards noise");
+    Parameter::new("shift", 1.0, [ABOVE_ZERO, FINITE], "above 1 shifts times towards noise");
 
 const PLACEMENTS: &[Entry<Make<Placement>>] = &[
     Entry::new("grid", "leading", &[], "multiples of T/n plus an offset (Ho et al. 2020)", &[OFFSET], |v| {
@@ -56,7 +56,7 @@ const PLACEMENTS: &[Entry<Make<Placement>>] = &[
         "grid",
         "exponential",
         &["lu", "lu_lambdas"],
-        "equal steps of ln(sigma), as k-diffusion; diffusers' Lu lambdas",
+        "equal steps of ln(sigma), as in k-diffusion; diffusers' Lu lambdas",
         &[],
         |_| Ok(Placement::Exponential),
     ),
@@ -64,7 +64,7 @@ const PLACEMENTS: &[Entry<Make<Placement>>] = &[
         "grid",
         "polyexponential",
         &[],
-        "powers of equal steps of ln(sigma), as k-diffusion",
+        "powers of equal steps of ln(sigma), as in k-diffusion",
         &[rho(1.0)],
         |v| Ok(Placement::Polyexponential { rho: v.number("rho") }),
     ),
@@ -118,7 +118,7 @@ const SCALES: &[Entry<Make<Scale>>] = &[
         "scale",
         "denoiser",
         &[],
-        "alpha = 1, the network's input as it is: a denoiser D(x, sigma)",
+        "alpha = 1, the network's input not scaled: a denoiser D(x, sigma)",
         &[],
         |_| Ok(Scale::Denoiser),
     ),

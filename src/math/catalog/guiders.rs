@@ -1,4 +1,4 @@
-//! The guiders: one entry for each method and the names that programs have for it.
+//! The guiders: one entry for each method, with the names that programs give it.
 
 use super::entry::{Catalogue, Entry, Make, Values};
 use super::error::CatalogError;
@@ -9,7 +9,7 @@ use crate::math::guidance::method::{Method, Projection};
 use crate::math::guidance::window::Window;
 
 impl Guider {
-    /// Every guider: the classes of diffusers, the nodes of ComfyUI and what pipelines do by themselves.
+    /// Every guider: the classes of diffusers, the nodes of ComfyUI, and methods that pipelines implement themselves.
     ///
     /// Parameters have the names of diffusers' arguments; a switch is 0 or 1.
     pub const CATALOGUE: Catalogue<Make<Self>> = Catalogue { entries: ENTRIES };
@@ -22,8 +22,8 @@ macro_rules! parameters {
     };
 }
 
-const START: Parameter = fraction("start", 0.0, "part of the steps after which guidance starts");
-const STOP: Parameter = fraction("stop", 1.0, "part of the steps after which guidance stops");
+const START: Parameter = fraction("start", 0.0, "fraction of the steps after which guidance starts");
+const STOP: Parameter = fraction("stop", 1.0, "fraction of the steps after which guidance stops");
 const ENABLED: Parameter = switch("enabled", 1.0, "0 gives the conditional prediction");
 const ORIGINAL: Parameter = switch("use_original_formulation", 0.0, "1 is c + w*(c - u), 0 is u + w*(c - u)");
 const RESCALE: Parameter =
@@ -60,19 +60,19 @@ const fn projection([threshold, eta, momentum]: [f64; 3]) -> [Parameter; 3] {
             "adaptive_projected_guidance_rescale",
             threshold,
             [0.0, FINITE],
-            "longest norm of what is added; 0 is any",
+            "largest norm of what is added; 0 for no limit",
         ),
         number("eta", eta, "factor of the part along the conditional prediction"),
-        number("adaptive_projected_guidance_momentum", momentum, "coefficient of the differences of the calls before"),
+        number("adaptive_projected_guidance_momentum", momentum, "coefficient of the differences of earlier calls"),
     ]
 }
 
-/// The scale of a third prediction, and the window of a run in which it is asked for.
+/// The scale of a third prediction, and the window of a run in which it is used.
 const fn third([scale, start, stop]: [&'static str; 3], window: [f64; 2]) -> [Parameter; 3] {
     [
         number(scale, 2.8, "scale of the third prediction"),
-        fraction(start, window[0], "part of the steps after which it starts"),
-        fraction(stop, window[1], "part of the steps after which it stops"),
+        fraction(start, window[0], "fraction of the steps after which it starts"),
+        fraction(stop, window[1], "fraction of the steps after which it stops"),
     ]
 }
 
@@ -108,7 +108,7 @@ const ENTRIES: &[Entry<Make<Guider>>] = &[
     entry(
         "rescale-cfg",
         &[],
-        "cfg that is rescaled, of networks that predict v (Lin et al. 2023, as in ComfyUI)",
+        "cfg with rescaling, for networks that predict v (Lin et al. 2023, as in ComfyUI)",
         parameters![scale(7.5), fraction("multiplier", 0.7, "degree of rescaling")],
         |v| Ok(Guider { rescale: v.number("multiplier"), ..linear(v)? }),
     ),
@@ -122,7 +122,7 @@ const ENTRIES: &[Entry<Make<Guider>>] = &[
     entry(
         "cfg-zero-star-comfyui",
         &["zero_star_comfy"],
-        "the optimal scale from noises, on clean samples; the fourth prediction is the noisy sample",
+        "cfg-zero-star of clean samples, its scale from noises; the fourth prediction is the noisy sample",
         SCALE,
         |v| with(v, Method::ZeroStar { zero_init_steps: 0, of_noise: true }),
     ),
@@ -163,21 +163,21 @@ const ENTRIES: &[Entry<Make<Guider>>] = &[
     entry(
         "tcfg",
         &["TangentialClassifierFreeGuidance", "tangential"],
-        "u projected on the direction that it shares with c (Kwon et al. 2025)",
+        "u projected onto the direction that it shares with c (Kwon et al. 2025)",
         RESCALABLE,
         |v| with(v, Method::Tangential { of_noise: false }),
     ),
     entry(
         "tcfg-comfyui",
         &[],
-        "tcfg of noises, on clean samples; the fourth prediction is the noisy sample",
+        "tcfg of clean samples, projected as noises; the fourth prediction is the noisy sample",
         SCALE,
         |v| with(v, Method::Tangential { of_noise: true }),
     ),
     entry(
         "mambo-g",
         &["MagnitudeAwareGuidance", "mambo"],
-        "a scale that decays with the length of c - u over that of u (arXiv 2508.03442)",
+        "a scale that decays with the norm of c - u over that of u (arXiv 2508.03442)",
         parameters![scale(10.0), Parameter::new("alpha", 8.0, [0.0, FINITE], "decay of the scale"), RESCALE, ORIGINAL],
         |v| with(v, Method::Magnitude { alpha: v.number("alpha") }),
     ),
@@ -208,8 +208,8 @@ const ENTRIES: &[Entry<Make<Guider>>] = &[
         "away from u, from skipped blocks (third) and from modalities apart (fourth), as in LTX-2",
         parameters![
             scale(1.0),
-            number("stg_scale", 0.0, "scale of the third prediction; 0 is none"),
-            number("modality_scale", 1.0, "scale of the fourth prediction; 1 is none"),
+            number("stg_scale", 0.0, "scale of the third prediction; 0 for none"),
+            number("modality_scale", 1.0, "scale of the fourth prediction; 1 for none"),
             RESCALE,
         ],
         |v| {
@@ -224,7 +224,7 @@ const ENTRIES: &[Entry<Make<Guider>>] = &[
         parameters![
             scale(7.5),
             number("image_guidance_scale", 1.5, "scale of the image, w_i"),
-            switch("nested", 0.0, "1 scales what the text has made, u + w_i*(i + w*(c - i) - u)"),
+            switch("nested", 0.0, "1 applies w_i to the text's result too, u + w_i*(i + w*(c - i) - u)"),
         ],
         |v| {
             let (image_scale, nested) = (v.number("image_guidance_scale"), v.number("nested") == 1.0);
@@ -241,21 +241,21 @@ const ENTRIES: &[Entry<Make<Guider>>] = &[
     entry(
         "cfg-norm",
         &["true_cfg", "QwenImage", "Lumina2"],
-        "cfg as long as c at each position, as in Qwen-Image",
+        "cfg with the norm of c at each position, as in Qwen-Image",
         parameters![scale(4.0), axis(-1.0), STRENGTH],
         |v| norm(v, false),
     ),
     entry(
         "cfg-norm-clamped",
         &[],
-        "cfg no longer than c at each position, as in ComfyUI",
+        "cfg with at most the norm of c at each position, as in ComfyUI",
         parameters![scale(4.0), axis(1.0), STRENGTH],
         |v| norm(v, true),
     ),
     entry(
         "perp-neg",
         &[],
-        "away from what a negative prediction, the third, has across c - u (Armandpour et al. 2023)",
+        "away from the part of a negative prediction, the third, across c - u (Armandpour et al. 2023)",
         PERP_NEG,
         |v| perp_neg(v, false),
     ),
@@ -301,7 +301,7 @@ const fn entry(
     Entry::new("guidance", name, synonyms, summary, parameters, make)
 }
 
-/// A parameter of one's own entry, or 0 where others have it.
+/// The number of a parameter, or 0 if the entry does not have it.
 fn optional(values: &Values, name: &str) -> f64 {
     let number = values.number(name);
     if number.is_nan() { 0.0 } else { number }
@@ -340,7 +340,7 @@ fn perturbed(values: &Values, third: [Parameter; 3]) -> Result<Guider, CatalogEr
     with(values, Method::Perturbed { scale: values.number(scale), window: window(values, [start, stop])? })
 }
 
-/// Two levels. Another number of them comes as a list of scales.
+/// Guidance of two levels. Another number of levels is given as a list of scales, which no catalogue holds.
 fn frequencies(values: &Values) -> Result<Guider, CatalogError> {
     let rescale = values.number("guidance_rescale");
     let (of_levels, of_sum) =

@@ -9,7 +9,7 @@ use crate::math::weight::Weight;
 use crate::table::loss::Penalty;
 
 impl Weight {
-    /// Every loss weight that numbers describe; [`Weight::Table`] holds any others.
+    /// Every loss weight that is described by numbers; [`Weight::Table`] holds any other.
     pub const CATALOGUE: Catalogue<Make<Self>> = Catalogue { entries: WEIGHTS };
 }
 
@@ -19,7 +19,7 @@ impl Penalty {
 }
 
 impl DeltaSchedule {
-    /// Every rule by which the delta of a loss follows the timestep.
+    /// Every rule for the delta of a loss at a timestep.
     pub const CATALOGUE: Catalogue<Make<Self>> = Catalogue { entries: DELTAS };
 }
 
@@ -35,7 +35,7 @@ const DELTAS: &[Entry<Make<DeltaSchedule>>] = &[
     }),
 ];
 
-/// A bound of the signal-to-noise ratio.
+/// The signal-to-noise ratio at which a weight bends.
 const fn gamma(default: f64) -> Parameter {
     Parameter::new("gamma", default, [ABOVE_ZERO, FINITE], "signal-to-noise ratio at which the weight bends")
 }

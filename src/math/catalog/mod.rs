@@ -1,9 +1,9 @@
 //! The catalogues: every schedule, sampler, grid, guider, quantity, weight, penalty, density, model and noise source, by
 //! name.
 //!
-//! **Theory.** A program that lets somebody choose a schedule needs its name, the names that other libraries use, a line
-//! about it, its parameters with their defaults, and a way to build it. Each of these facts stands here once. A command
-//! line, a menu, a test or a fuzzer iterates over a [`Catalogue`] and learns of a new entry by itself.
+//! **Theory.** A program that lets its user choose a schedule needs its name, the names that other libraries use, a line
+//! about it, its parameters with their defaults, and a way to build it. Each of these facts is written here once. A command
+//! line, a menu, a test or a fuzzer iterates over a [`Catalogue`] and so includes each new entry.
 //!
 //! | catalogue | builds | from |
 //! |---|---|---|
@@ -16,6 +16,7 @@
 //! | [`Quantity::CATALOGUE`](crate::math::Quantity::CATALOGUE) | a quantity | numbers |
 //! | [`Weight::CATALOGUE`](crate::math::Weight::CATALOGUE) | a loss weight | numbers |
 //! | [`Penalty::CATALOGUE`](crate::table::Penalty::CATALOGUE) | the shape of a loss | numbers |
+//! | [`DeltaSchedule::CATALOGUE`](crate::math::DeltaSchedule::CATALOGUE) | how the delta of a loss depends on the timestep | nothing |
 //! | [`Guider::CATALOGUE`](crate::math::Guider::CATALOGUE) | a guider | numbers |
 //! | [`Density::CATALOGUE`](crate::math::Density::CATALOGUE) | a density of timesteps | numbers |
 //! | [`Model::CATALOGUE`](crate::math::Model::CATALOGUE) | a published model | nothing |
@@ -24,10 +25,12 @@
 //! | [`Source::CATALOGUE`](crate::noise::Source::CATALOGUE) | a source of noise | numbers |
 //! | [`Model::PROCESSES`](crate::math::Model::PROCESSES) | a model of a process | a number of timesteps |
 //!
-//! **Practice.** [`Catalogue::find`] takes our name or a synonym in any spelling: upper and lower case, `-`, `_` and spaces
-//! make no difference. [`Entry::build`] takes numbers by name, fills in the defaults, and refuses a name that the entry
-//! does not know and a number out of range. Catalogues hold what is made of numbers alone: lists of one's own go to
-//! constructors such as [`Schedule::from_betas`](crate::math::Schedule::from_betas).
+//! The catalogues of ComfyUI's names (models, grids and samplers of a run) are in [`math::run`](crate::math::run).
+//!
+//! **Practice.** [`Catalogue::find`] takes the name of an entry or a synonym in any spelling: upper and lower case, `-`, `_` and
+//! spaces make no difference. [`Entry::build`] takes numbers by name, fills in the defaults, and refuses names that the entry does
+//! not have and numbers out of range. Catalogues hold only what numbers describe; a list of your own, such as the betas of a
+//! schedule, goes to a constructor such as [`Schedule::from_betas`](crate::math::Schedule::from_betas).
 //!
 //! ```
 //! use tweedie::math::catalog::SamplerOptions;

@@ -11,11 +11,16 @@ impl Source {
     pub const CATALOGUE: Catalogue<Make<Self>> = Catalogue { entries: ENTRIES };
 }
 
-/// The size of a card. The defaults are an H100's.
+/// The size of a CUDA card. The defaults are those of an H100.
 const CARD: &[Parameter] = &[
     Parameter::new("multiprocessors", 132.0, [1.0, 65_535.0], "streaming multiprocessors of the card").whole(),
-    Parameter::new("threads_per_multiprocessor", 2048.0, [256.0, 65_536.0], "most threads that each of them holds")
-        .whole(),
+    Parameter::new(
+        "threads_per_multiprocessor",
+        2048.0,
+        [256.0, 65_536.0],
+        "largest number of threads on each of them",
+    )
+    .whole(),
 ];
 
 const X64: &[Parameter] =
@@ -96,7 +101,7 @@ const ENTRIES: &[Entry<Make<Source>>] = &[
         "noise source",
         "brownian-path",
         &[],
-        "a Brownian motion of seed, sample, element and level, without state",
+        "a stateless Brownian motion keyed by seed, sample, element and level",
         &[],
         |_| Ok(Source::BrownianPath),
     ),

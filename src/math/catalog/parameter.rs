@@ -1,37 +1,38 @@
-//! The numbers that shape an entry: their names, defaults and ranges.
+//! The parameters of entries: their names, defaults and ranges.
 
-/// A number that shapes an entry.
+/// A number that an entry is built from.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Parameter {
     /// Its name: lower case, words joined by underscores.
     pub name: &'static str,
-    /// The number that is taken where none is given. Without one a number must be given, but for samplers, whose options
-    /// are then off.
+    /// The number that is used where none is given. Without a default a number must be given, except in samplers, where the
+    /// option is then off.
     pub default: Option<f64>,
     /// The least number that is accepted.
     pub min: f64,
     /// The largest number that is accepted.
     pub max: f64,
-    /// Fractions are refused. With the range 0 to 1 it is a switch.
+    /// True if only whole numbers are accepted. With the range 0 to 1 the parameter is a switch.
     pub whole: bool,
-    /// One line about it.
+    /// A line about it.
     pub about: &'static str,
 }
 
 /// The `min` of a parameter that must be above 0.
 pub(in crate::math) const ABOVE_ZERO: f64 = f64::MIN_POSITIVE;
 
-/// The `max` of a parameter that may be any finite number from its `min` on; its negative is the `min` of any finite one.
+/// The `max` of a parameter that may be any finite number from its `min` up; the negative is the `min` of one without a lower
+/// bound.
 pub(in crate::math) const FINITE: f64 = f64::MAX;
 
 impl Parameter {
-    /// A real number with a default.
+    /// A real number with a default and a range.
     #[must_use]
     pub const fn new(name: &'static str, default: f64, [min, max]: [f64; 2], about: &'static str) -> Self {
         Self { name, default: Some(default), min, max, whole: false, about }
     }
 
-    /// The same for whole numbers alone.
+    /// The same, for whole numbers only.
     #[must_use]
     pub const fn whole(self) -> Self {
         Self { whole: true, ..self }

@@ -1,4 +1,4 @@
-//! Models of a process, for networks that have no name of their own.
+//! A model of each process, for networks that have no entry of their own.
 
 use super::entry::{Catalogue, Entry, Make, Values};
 use super::error::CatalogError;

@@ -1,4 +1,4 @@
-//! The quantities: points of the plane that a tensor can stand for.
+//! The quantities that a tensor can hold: points of the plane of the clean sample and the noise.
 
 use super::entry::{Catalogue, Entry, Make};
 use super::error::CatalogError;
@@ -12,8 +12,8 @@ impl Quantity {
     pub const CATALOGUE: Catalogue<Make<Self>> = Catalogue { entries: ENTRIES };
 }
 
-/// Accepts the names and synonyms of the catalogue. `edm` is that of the paper's data, `edm:1` that of data whose standard
-/// deviation is 1.
+/// Accepts the names and synonyms of the catalogue. `edm` has the paper's standard deviation of the data, 0.5; `edm:1` has 1, and
+/// so does `trigflow:1`.
 impl FromStr for Quantity {
     type Err = CatalogError;
 
@@ -25,7 +25,7 @@ impl FromStr for Quantity {
     }
 }
 
-/// The standard deviation of the data; that of Karras et al. 2022 (arXiv 2206.00364) is of images in `-1..=1`.
+/// The standard deviation of the data. The default is that of Karras et al. 2022 (arXiv 2206.00364) for images in `-1..=1`.
 pub(super) const SIGMA_DATA: Parameter = Parameter::new(
     "sigma_data",
     SigmaData::KARRAS.value(),
@@ -97,7 +97,7 @@ const ENTRIES: &[Entry<Make<Quantity>>] = &[
         "quantity",
         "trigflow",
         &["scm"],
-        "edm of the opposite sign: TrigFlow (Lu & Song 2024), EDM's v_prediction",
+        "edm with the opposite sign: TrigFlow (Lu & Song 2024), EDM's v_prediction",
         &[SIGMA_DATA],
         |values| Ok(Quantity::TrigFlow(SigmaData::new(values.number("sigma_data"))?)),
     ),

@@ -1,4 +1,4 @@
-//! From a named sampler and its options to its calls.
+//! Builds a named sampler from a model and options.
 
 use super::entry::Entry;
 use super::error::CatalogError;
@@ -16,13 +16,13 @@ use crate::math::sampler::solver::{Interval, Solver};
 use crate::math::schedule::Schedule;
 use crate::table::step::Clip;
 
-/// A solver and the grid that it solves on.
+/// A solver and the grid that it steps along.
 type SamplerParts = (Box<dyn Solver>, Grid);
 
-/// Options that every sampler uses.
+/// The options that every sampler uses, besides the number of steps.
 const EVERYWHERE: [&str; 5] = ["clip", "threshold", "strength", "begin_index", "end_index"];
 
-/// Tells a flow map where it is to lead.
+/// Sets the time to which each call of a flow map leads.
 fn tell_the_next(sampler: &mut Sampler, grid: &Grid, interval: Interval, model: &Model) {
     for call in sampler.calls_mut() {
         let step = grid.steps().get(call.step);
@@ -36,18 +36,18 @@ fn tell_the_next(sampler: &mut Sampler, grid: &Grid, interval: Interval, model: 
 }
 
 impl Entry<SamplerRecipe> {
-    /// The sampler that the options describe for a model.
+    /// Builds the sampler that the options describe, for a model.
     ///
     /// # Errors
     /// [`CatalogError::Unused`] for an option that this sampler does not use, [`CatalogError::Process`] for a model that it
-    /// cannot sample, options that contradict each other, and [`CatalogError::Sampler`] for numbers that a grid or a solver
-    /// refuses.
+    /// cannot sample, [`CatalogError::Contradiction`] and [`CatalogError::Needs`] for options that do not go together, and
+    /// [`CatalogError::Sampler`] for numbers that a grid or a solver refuses.
     pub fn build(&self, model: &Model, options: &SamplerOptions) -> Result<Sampler, CatalogError> {
         self.refuse_unused(model, options)?;
         self.build_by(&GridRules::default(), model, options, options)
     }
 
-    /// The solver and the grid that the options describe, for a denoiser of one's own.
+    /// Builds the solver and the grid that the options describe, for a denoiser of your own.
     ///
     /// # Errors
     /// As [`build`](Self::build).
@@ -56,7 +56,7 @@ impl Entry<SamplerRecipe> {
         self.parts_by(&GridRules::default(), model, options, options)
     }
 
-    /// The same by the rules of a class of diffusers, whose reader has refused what the class does not use.
+    /// [`parts`](Self::parts) by the rules of a class of diffusers, whose reader has already refused unused options.
     fn parts_by(
         &self,
         rules: &GridRules,
@@ -67,7 +67,7 @@ impl Entry<SamplerRecipe> {
         let builder = self.builder(rules, model, options, asked);
         let mut filled = self.filled(options);
         if self.make.walk == Walk::ShortLast {
-            filled.shift = Some(builder.shift()?); // that of the times, whoever says so
+            filled.shift = Some(builder.shift()?); // the policy's shift is that of the times, wherever it was given
         }
         let solver = self.make.solver(&filled, model)?;
         Ok((solver, builder.churned_grid()?))
@@ -83,7 +83,7 @@ impl Entry<SamplerRecipe> {
         GridBuilder { recipe: &self.make, options, asked, model, rules }
     }
 
-    /// [`build`](Self::build) by the rules of a class; `asked` are those of the options that are not the file's.
+    /// [`build`](Self::build) by the rules of a class; `asked` are the options that the caller gave, without those of the file.
     pub(crate) fn build_by(
         &self,
         rules: &GridRules,
@@ -101,7 +101,7 @@ impl Entry<SamplerRecipe> {
         Ok(sampler)
     }
 
-    /// [`build`](Self::build) by some rules of a class, of which this is not the sampler.
+    /// [`build`](Self::build) by some rules of a class that has another sampler.
     #[cfg(feature = "diffusers-config")]
     pub(crate) fn build_instead(
         &self,
@@ -114,9 +114,9 @@ impl Entry<SamplerRecipe> {
         self.build_by(&GridRules { spacing, ..*rules }, model, options, options)
     }
 
-    /// The model that somebody means who names this sampler, a schedule, and perhaps a prediction and a scale: a rectified
-    /// flow with as many timesteps where one of them is a flow's, else a network that predicts epsilon at the schedule's
-    /// levels.
+    /// The model that is meant by this sampler with a schedule, and perhaps a prediction and a scale. If the scale is that of a flow,
+    /// or without a scale the prediction or the sampler is, it is a rectified flow with as many timesteps as the schedule; else it
+    /// is a network at the schedule's levels. By default it predicts the velocity of a flow for samplers of flows, else epsilon.
     #[must_use]
     pub fn usual_model(&self, schedule: Schedule, prediction: Option<Quantity>, scale: Option<Scale>) -> Model {
         let flows = prediction.is_some_and(Quantity::is_flow) || self.make.is_flow();
@@ -128,7 +128,7 @@ impl Entry<SamplerRecipe> {
     }
 
     fn refuse_unused(&self, model: &Model, options: &SamplerOptions) -> Result<(), CatalogError> {
-        // Any sampler becomes one of rectified flow with a model of that process.
+        // With a model of rectified flow, any sampler takes the options of a flow.
         let of_flow: &[&str] = match model.process() {
             Process::Flow => &["shift", "mu", "tokens", "times"],
             Process::TrigFlow(_) => &["times"],
@@ -142,7 +142,7 @@ impl Entry<SamplerRecipe> {
         }
     }
 
-    /// The options with the defaults of the entry's parameters.
+    /// The options, completed with the defaults of the entry's parameters.
     fn filled(&self, options: &SamplerOptions) -> SamplerOptions {
         let mut filled = options.clone();
         let missing = |name: &str| options.given().all(|given| given != name);

@@ -1,7 +1,7 @@
 //! The grid of a named sampler.
 //!
-//! **Practice.** Options override the recipe. A grid takes one [`Way`](super::sampler_ways::Way) to its levels, which says
-//! what options it reads.
+//! **Practice.** Options override the recipe. A grid finds its levels in one [`Way`](super::sampler_ways::Way), which determines
+//! the options that are read.
 
 use super::error::CatalogError;
 use super::sampler_options::SamplerOptions;
@@ -16,7 +16,7 @@ use crate::math::sampler::grid::{Grid, Scale};
 use crate::math::sampler::solver::Compat;
 use crate::math::spacing::Spacing;
 
-/// The number of steps, or where they are.
+/// The number of steps, or a list of their levels.
 pub(super) enum Steps<'a> {
     Count(usize),
     Timesteps(&'a [f64]),
@@ -27,7 +27,7 @@ pub(super) enum Steps<'a> {
 pub(super) struct GridBuilder<'a> {
     pub(super) recipe: &'a SamplerRecipe,
     pub(super) options: &'a SamplerOptions,
-    /// Those of them that the caller gave; others are a file's.
+    /// Those of the options that the caller gave; the others are from a file.
     pub(super) asked: &'a SamplerOptions,
     pub(super) model: &'a Model,
     pub(super) rules: &'a GridRules,
@@ -41,7 +41,7 @@ impl GridBuilder<'_> {
         placement.or(usual).filter(|placement| !matches!(placement, Placement::Timesteps(_)))
     }
 
-    /// The scale that the options, the model or the recipe ask for.
+    /// The scale of the samples: that of the options, of the model or of the recipe, in this order.
     pub(super) fn scale(&self) -> Result<Scale, CatalogError> {
         let (process, own) = (self.model.process(), self.model.scale());
         let usual = if own == Scale::VariancePreserving { self.recipe.scale } else { own };
@@ -77,7 +77,7 @@ impl GridBuilder<'_> {
         }
     }
 
-    /// The way through the timesteps: the sampler's, or the class's.
+    /// The walk through the timesteps: the class's, or else the sampler's.
     pub(super) fn walk(&self) -> Walk {
         if self.rules.strided { Walk::Strided } else { self.recipe.walk }
     }
@@ -105,19 +105,19 @@ impl GridBuilder<'_> {
         }
     }
 
-    /// The numbers that the network is told at a list of sigmas, where a class takes both lists.
+    /// The numbers that the network is told at a list of sigmas, for a class that takes a list of timesteps along with it.
     pub(super) fn told_list(&self) -> Option<&[f64]> {
         let SamplerOptions { timesteps, sigma_list, times, .. } = self.options;
         let both = self.rules.told_listed && sigma_list.is_some() && times.is_none();
         timesteps.as_deref().filter(|_| both)
     }
 
-    /// True if the last of a list is where the run ends.
+    /// True if the run ends at the last entry of a list.
     pub(super) fn ends_listed(&self) -> bool {
         self.rules.ends_listed && self.is_diffusers()
     }
 
-    /// True if a list of times goes through the shift of the class.
+    /// True if the class shifts a list of times.
     pub(super) fn shifts_lists(&self) -> bool {
         self.is_diffusers() && self.rules.between_listed && !self.rules.ends_listed
     }
@@ -180,17 +180,17 @@ impl GridBuilder<'_> {
         })
     }
 
-    /// The timestep of a run of one step between both ends: the noisiest. diffusers takes the other end.
+    /// The timestep of a run of a single step with linspace spacing: the noisiest one. diffusers takes the other end, 0.
     pub(super) fn single(&self, all: usize, steps: usize) -> Option<usize> {
         (steps == 1 && self.spacing() == Spacing::Linspace && !self.is_diffusers()).then(|| all - 1)
     }
 
-    /// The timesteps without 0 and without those that may not be visited. diffusers keeps the gaps of the whole schedule in
-    /// trailing spacing, and so visits fewer.
+    /// The timesteps to visit, without 0 and without those that may not be visited. In trailing spacing diffusers keeps the gaps of
+    /// the whole schedule, and so visits fewer.
     pub(super) fn before_zero(&self, all: usize, steps: usize) -> Result<Vec<usize>, CatalogError> {
         let usable = self.rules.usable.unwrap_or(all);
         if self.spacing() == Spacing::Trailing && self.is_diffusers() && usable < all {
-            self.spacing().timesteps(all, steps)?; // a number of steps that is possible
+            self.spacing().timesteps(all, steps)?; // refuses an impossible number of steps
             let gap = all as f64 / steps as f64;
             let places = (0..steps).map(|i| usable as f64 - i as f64 * gap).take_while(|place| *place > 0.0);
             return Ok(places.map(|place| (place.round_ties_even() as usize).saturating_sub(1)).collect());
@@ -201,7 +201,7 @@ impl GridBuilder<'_> {
     /// The levels of the schedule at whole timesteps.
     pub(super) fn schedule_grid(&self, scale: Scale) -> Result<Grid, CatalogError> {
         let grid = self.timesteps_of_schedule()?.scaled(scale)?;
-        // The levels are those of timesteps, but not every network is told these.
+        // The levels are those of timesteps, but not every network is told timesteps.
         match self.model.told_number() {
             Told::Timestep => Ok(grid),
             _ => Ok(grid.told(|level| self.model.told(level))?),
@@ -229,7 +229,7 @@ impl GridBuilder<'_> {
         if reverse { Ok(grid) } else { self.backwards(grid) }
     }
 
-    /// The grid of a sampler from clean to noisy, from one in the usual direction; others stay as they are.
+    /// The grid in the direction of the sampler's walk, from one that goes from noisy to clean.
     pub(super) fn backwards(&self, grid: Grid) -> Result<Grid, CatalogError> {
         Ok(match self.walk() {
             Walk::Inverse => grid.reversed()?,
@@ -245,7 +245,7 @@ impl GridBuilder<'_> {
         })
     }
 
-    /// Whole timesteps between two that are visited, as diffusers counts them.
+    /// The stride between visited timesteps, a whole number, as diffusers computes it.
     pub(super) fn stride(&self, visited: usize) -> usize {
         self.model.schedule().len() / visited.max(1)
     }

@@ -12,8 +12,8 @@ use crate::math::schedule_error::ScheduleError;
 use std::f64::consts::FRAC_PI_2;
 
 impl GridBuilder<'_> {
-    /// The levels of a list of sigmas or times, without a clean one at its end; `None` without a list. What diffusers' flows are
-    /// given goes through their own shift.
+    /// The levels of a list of sigmas or times, without a clean one at its end; `None` without such a list, and for lists that a
+    /// class of diffusers shifts.
     pub(super) fn listed_levels(&self, scale: Scale) -> Result<Option<Vec<NoiseLevel>>, CatalogError> {
         let SamplerOptions { sigma_list, times, .. } = self.options;
         let shifts = self.shifts_lists() && scale == Scale::Flow;
@@ -22,7 +22,7 @@ impl GridBuilder<'_> {
             (Some(sigmas), None) if !shifts => sigmas.iter().map(|&sigma| scale.level(sigma)).collect(),
             _ => return Ok(None),
         };
-        // It says how many steps there are, and nothing else may.
+        // The list determines the number of steps, and no other option may.
         if times.is_some() && (self.options.steps.is_some() || self.options.timesteps.is_some()) {
             return Err(contradiction("steps", "times", "says how many there are"));
         }
@@ -38,7 +38,7 @@ impl GridBuilder<'_> {
         Ok(Some(levels))
     }
 
-    /// The grid of these levels, each of which the network is told.
+    /// The grid of these levels, with what the network is told at each.
     pub(super) fn level_grid(&self, scale: Scale, levels: &[NoiseLevel]) -> Result<Grid, CatalogError> {
         let (levels, end) = match levels.split_last() {
             Some((last, visited)) if self.ends_listed() => (visited, *last),
@@ -55,7 +55,7 @@ impl GridBuilder<'_> {
         self.backwards(grid)
     }
 
-    /// The level at which a run ends: clean, but for a clock whose time 0 is not.
+    /// The level at which a run ends: the clean sample, or time 0 of a clock, which need not be clean.
     fn least_level(&self) -> Result<NoiseLevel, SamplerError> {
         match self.model.told_number() {
             Told::CosineTime(clock) => clock.level(0.0),
@@ -63,7 +63,7 @@ impl GridBuilder<'_> {
         }
     }
 
-    /// The numbers of a list, one for each level. A network whose time rises is told its own.
+    /// The numbers of a list, one for each level. A network whose time rises from noise to data is told its own time instead.
     pub(super) fn told_as_listed(&self, list: &[f64], levels: &[NoiseLevel]) -> Result<Vec<f64>, SamplerError> {
         let (expected, found) = (levels.len(), list.len());
         if found != expected {
@@ -73,7 +73,8 @@ impl GridBuilder<'_> {
         Ok(list.iter().zip(levels).map(told).collect())
     }
 
-    /// The angle of a list that its network is told as it is, beyond `pi/2` by its rounding or not.
+    /// The listed time of a network that is told angles or the times of a clock: it is told unchanged, even where rounding has moved an
+    /// angle beyond `pi/2`.
     fn listed_angle(&self, k: usize) -> Option<f64> {
         let angles = self
             .options

@@ -14,10 +14,10 @@ use crate::math::sampler::unipc::{Corrector, UniPcKind};
 use crate::math::spacing::Sections;
 use crate::table::step::Clip;
 
-/// The options of a sampler. Those that are `None` follow from the sampler's entry; the ones that its entry does not use
+/// The options of a sampler. Options that are `None` follow from the sampler's entry; options that the entry does not use
 /// must be `None`.
 ///
-/// One of `steps`, `timesteps`, `sigma_list`, `times` and `sections` says how many steps there are.
+/// One of `steps`, `timesteps`, `sigma_list`, `times` and `sections` gives the number of steps.
 ///
 /// ```
 /// use tweedie::math::catalog::SamplerOptions;
@@ -35,42 +35,42 @@ pub struct SamplerOptions {
     pub steps: Option<usize>,
     /// The timesteps to visit, from noisy to clean, instead of a number of steps.
     pub timesteps: Option<Vec<f64>>,
-    /// The sigmas to visit, from noisy to clean, instead of a number of steps, in the sense of
-    /// [`Model::scale`](crate::Model::scale). A last 0 is the clean sample, which is not visited. This is the option `sigmas`.
+    /// The sigmas to visit, from noisy to clean, instead of a number of steps, in the scale of
+    /// [`Model::scale`](crate::Model::scale). A 0 at the end is the clean sample, which is not visited. This is the option `sigmas`.
     pub sigma_list: Option<Vec<f64>>,
-    /// The times of a flow to visit, from noisy to clean, instead of a number of steps; angles of TrigFlow. A last one that is
-    /// clean is not visited.
+    /// The times of a flow, or the angles of TrigFlow, to visit, from noisy to clean, instead of a number of steps. A clean one at
+    /// the end is not visited.
     pub times: Option<Vec<f64>>,
     /// The timesteps as guided-diffusion chooses them, instead of a number of steps.
     pub sections: Option<Sections>,
-    /// The part of the steps that is taken, in `0..=1`: `n*strength` of them, rounded down, from the noisy end of which a noised
-    /// picture is the start (`strength` of image-to-image in diffusers). All of them if `None`.
+    /// The fraction of the steps that is taken, in `0..=1`: the `n*strength` steps next to the clean sample, rounded down. Sampling
+    /// starts at a picture noised to the first of their levels (`strength` of image-to-image in diffusers). All steps if `None`.
     #[doc(alias = "img2img")]
     pub strength: Option<f64>,
-    /// The first step that is taken, from 0 (`begin_index` of diffusers): a sample at its level is the start.
+    /// The index of the first step that is taken (`begin_index` of diffusers); the run starts at a sample of its level.
     pub begin_index: Option<usize>,
-    /// The step before which the run ends, at its level.
+    /// The index of the step before which the run ends, at the level of that step.
     pub end_index: Option<usize>,
     /// The rule that places the steps. [`Placement::Timesteps`] is the option `spacing`, any other the option `sigmas`.
     pub placement: Option<Placement>,
-    /// Added to each timestep of leading spacing.
+    /// The offset that is added to each timestep of leading spacing.
     pub offset: Option<usize>,
     /// The least sigma of a placement by sigmas; the schedule's if `None`.
     pub sigma_min: Option<f64>,
     /// The largest sigma of a placement by sigmas; the schedule's if `None`.
     pub sigma_max: Option<f64>,
-    /// The exponent of a placement that has one.
+    /// The exponent, for a placement that has one.
     pub rho: Option<f64>,
-    /// The last step leads to the least noise that the network knows instead of the clean sample. This is the option
+    /// True if the last step leads to the least noise that the network knows instead of the clean sample. This is the option
     /// `final`.
     pub ends_at_least_sigma: Option<bool>,
-    /// The scale of the samples; that of the sampler, or of a model that is not variance preserving, if `None`.
+    /// The scale of the samples. If `None`, that of the model, or for a variance-preserving model that of the sampler.
     pub scale: Option<Scale>,
     /// The clipping of the clean sample. [`Clip::Range`] is the option `clip`, [`Clip::Quantile`] the option `threshold`.
     pub clip: Option<Clip>,
-    /// The part of the posterior's noise that is drawn, in `0..=1`.
+    /// The share of the posterior's noise that is drawn, in `0..=1`.
     pub eta: Option<f64>,
-    /// Epsilon follows from the clipped clean sample.
+    /// True to compute epsilon again from the clipped clean sample.
     pub rederive_epsilon: bool,
     /// The variance of a DDPM step.
     pub variance: Option<Variance>,
@@ -80,56 +80,57 @@ pub struct SamplerOptions {
     pub solver_kind: Option<SolverKind>,
     /// The quantity that a multistep solver approximates by a polynomial.
     pub form: Option<Form>,
-    /// With fewer than 15 steps, the last ones of a multistep solver are of lower order.
+    /// True to lower the order of the last steps of a multistep solver in runs of fewer than 15 steps.
     pub lower_order_final: Option<bool>,
-    /// The last step of a multistep solver is of first order.
+    /// True to take the last step of a multistep solver at first order.
     pub euler_at_final: Option<bool>,
     /// The number of clean samples that the corrector of SA-Solver uses, the new one among them; 0 for no corrector.
     pub corrector_order: Option<usize>,
-    /// The noise of SA-Solver between its two ends, 1 for as much as the posterior's.
+    /// The noise of SA-Solver in the middle of a run, timesteps 200 to 800 or flow times 0.2 to 0.8; 1 for as much as the
+    /// posterior's.
     pub tau: Option<f64>,
     /// The steps that UniPC corrects.
     pub corrector: Option<Corrector>,
-    /// The steps from which a consistency model was distilled.
+    /// The number of steps from which a consistency model was distilled.
     pub original_steps: Option<usize>,
     /// The factor of timesteps in the boundary scaling of a consistency model.
     pub timestep_scaling: Option<f64>,
     /// The factor of the noise that is drawn (`s_noise`), usually 1.
     pub noise_scale: Option<f64>,
-    /// The steps that a jump of RePaint goes back.
+    /// The number of steps that a jump of RePaint goes back.
     pub jump_length: Option<usize>,
-    /// The times that RePaint comes down to each level.
+    /// The number of times that RePaint reaches each level from above.
     pub jump_n_sample: Option<usize>,
-    /// Each step of a flow noises the clean sample again (`stochastic_sampling`).
+    /// True to noise the clean sample anew in each step of a flow (`stochastic_sampling` of diffusers).
     pub stochastic: bool,
     /// The shift of a flow's times towards noise.
     pub shift: Option<f64>,
-    /// The logarithm of the shift, which it overrides.
+    /// The logarithm of the shift; overrides `shift`.
     pub mu: Option<f64>,
     /// The size of the image in tokens of the network, from which the shift of some models follows.
     pub tokens: Option<f64>,
-    /// Noise that is added on the way. This is the option `s_churn`.
+    /// The noise that is added before steps. This is the option `s_churn`.
     pub churn: Option<Churn>,
-    /// The policy of pi-Flow, whose shift is that of the times. This is the option `n_grid`.
+    /// The policy of pi-Flow; its shift is replaced by that of the times. This is the option `n_grid`.
     pub pi_flow: Option<PiFlow>,
     /// The temperature and the noise of a protein's flow. This is the option `tsr_k`.
     pub score_rescaling: Option<ScoreRescaling>,
-    /// Arguments of single classes of diffusers.
+    /// Arguments that only single classes of diffusers have.
     pub class: ClassArguments,
-    /// The system whose numbers are computed.
+    /// The formulas to follow: the published ones or those of diffusers.
     pub compat: Compat,
 }
 
-/// Arguments of `set_timesteps` that single classes of diffusers have: the options of their names. Named samplers have none.
+/// Arguments of `set_timesteps` that only single classes of diffusers have. Named samplers use none of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct ClassArguments {
     /// The first angle of SCM.
     pub max_timesteps: Option<f64>,
-    /// The second of SCM's two angles; 0 for none, that is two equal steps.
+    /// The second of SCM's two angles; 0 for none, which makes two equal steps.
     pub intermediate_timesteps: Option<f64>,
     /// The stage of a staged run, from 0.
     pub stage_index: Option<usize>,
-    /// A stage of twice as many steps (`is_amplify_first_chunk`).
+    /// True for a stage of twice as many steps (`is_amplify_first_chunk`).
     pub amplify_first_chunk: bool,
     /// The time of a protein's flow, in `0..1`, from which a run starts.
     pub start_time: Option<f64>,
@@ -138,7 +139,7 @@ pub struct ClassArguments {
 }
 
 impl ClassArguments {
-    /// The arguments that are given, by name.
+    /// Each argument by name, and `true` if it is given.
     fn given(&self) -> [(&'static str, bool); 6] {
         [
             ("max_timesteps", self.max_timesteps.is_some()),
@@ -161,19 +162,20 @@ pub enum SolverKind {
 }
 
 impl SamplerOptions {
-    /// A number of steps, and nothing else.
+    /// Options with a number of steps, and nothing else.
     #[must_use]
     pub fn steps(steps: usize) -> Self {
         Self { steps: Some(steps), ..Self::default() }
     }
 
-    /// Timesteps to visit, from noisy to clean, and nothing else.
+    /// Options with the timesteps to visit, from noisy to clean, and nothing else.
     #[must_use]
     pub fn timesteps(timesteps: Vec<f64>) -> Self {
         Self { timesteps: Some(timesteps), ..Self::default() }
     }
 
-    /// These options, and those of `defaults` where they say nothing about levels.
+    /// These options of a run over `defaults`, those of a file. Lists, counts and windows are the run's; of the other options here, the
+    /// run's are used where it gives them. Everything else is the file's.
     #[cfg(feature = "diffusers-config")]
     pub(crate) fn placed_over(&self, defaults: &Self) -> Self {
         let run = self.clone();
@@ -245,7 +247,7 @@ impl SamplerOptions {
         true
     }
 
-    /// The names of all options besides `steps`, `timesteps`, `compat` and those of a class of diffusers.
+    /// The names of all options except `steps`, `timesteps`, `compat` and the [arguments of classes](ClassArguments).
     ///
     /// ```
     /// use tweedie::math::catalog::SamplerOptions;
@@ -256,12 +258,12 @@ impl SamplerOptions {
         Self::default().named().into_iter().map(|(name, _)| name)
     }
 
-    /// The names of the options that are given, besides `steps`, `timesteps` and `compat`.
+    /// The names of the options that are given, except `steps`, `timesteps` and `compat`.
     pub fn given(&self) -> impl Iterator<Item = &'static str> {
         self.named().into_iter().chain(self.class.given()).filter(|(_, given)| *given).map(|(name, _)| name)
     }
 
-    /// Each option by name, and `true` if it is given.
+    /// Each option by name, with `true` if it is given.
     fn named(&self) -> [(&'static str, bool); 38] {
         let placed = self.placement.map(Placement::option);
         [
@@ -320,14 +322,19 @@ const VARIANCES: &[Entry<Make<Variance>>] = &[
         Ok(Variance::FixedLarge)
     }),
     Entry::new("variance", "learned", &[], "the network's second output", &[], |_| Ok(Variance::Learned)),
-    Entry::new("variance", "learned-log", &[], "the network's second output is its logarithm", &[], |_| {
-        Ok(Variance::LearnedLog)
-    }),
+    Entry::new(
+        "variance",
+        "learned-log",
+        &[],
+        "the network's second output, as the logarithm of the variance",
+        &[],
+        |_| Ok(Variance::LearnedLog),
+    ),
     Entry::new(
         "variance",
         "learned-range",
         &[],
-        "the network's second output interpolates the logarithms of small (-1) and large (1) (Nichol & Dhariwal 2021)",
+        "the network's second output, from the logarithm of small (-1) to that of large (1) (Nichol & Dhariwal 2021)",
         &[],
         |_| Ok(Variance::LearnedRange),
     ),
@@ -353,10 +360,10 @@ const KINDS: &[Entry<Make<SolverKind>>] = &[
     Entry::new("solver type", "midpoint", &[], "dpm++: second order by the midpoint, as published", &[], |_| {
         Ok(SolverKind::Dpm(DpmKind::Midpoint))
     }),
-    Entry::new("solver type", "heun", &[], "dpm++: the second order's integral exactly", &[], |_| {
+    Entry::new("solver type", "heun", &[], "dpm++: the exact integral of the second-order term", &[], |_| {
         Ok(SolverKind::Dpm(DpmKind::Heun))
     }),
-    Entry::new("solver type", "exact", &[], "dpm++: every integral exactly", &[], |_| {
+    Entry::new("solver type", "exact", &[], "dpm++: every integral exact", &[], |_| {
         Ok(SolverKind::Dpm(DpmKind::Exact))
     }),
     Entry::new("solver type", "bh1", &[], "unipc: B(h) = h, for few steps of unguided models", &[], |_| {

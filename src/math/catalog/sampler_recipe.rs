@@ -13,13 +13,13 @@ use crate::math::sampler::solver::Solver;
 /// The number of steps from which latent consistency models are distilled (Luo et al. 2023, arXiv 2310.04378).
 pub(super) const ORIGINAL_STEPS: usize = 50;
 
-/// The solver of a sampler, from options whose defaults are filled in.
+/// A function that makes the solver of a sampler from options whose defaults are filled in.
 type OfOptions = fn(&SamplerOptions) -> Result<Box<dyn Solver>, CatalogError>;
 
-/// The same for a solver that computes levels of the model.
+/// The same for a solver that needs levels of the model.
 type OfModel = fn(&SamplerOptions, &Model) -> Result<Box<dyn Solver>, CatalogError>;
 
-/// The facts from which a solver is made.
+/// How a solver is made.
 #[derive(Clone, Copy, Debug)]
 enum MakeSolver {
     Options(OfOptions),
@@ -49,22 +49,22 @@ pub struct SamplerRecipe {
     pub(super) walk: Walk,
 }
 
-/// The way through the timesteps of a schedule.
+/// The walk through the timesteps of a schedule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Walk {
-    /// As the spacing says.
+    /// Along the timesteps of the spacing.
     Plain,
-    /// The same; diffusers steps by the stride instead of to the next timestep of the list.
+    /// As `Plain`; in diffusers each step goes down by the stride, not to the next timestep of the list.
     Strided,
-    /// As that, and the solver takes the first step twice. diffusers takes it from another level the second time.
+    /// As `Strided`, and the solver takes the first step twice, in diffusers from another level the second time.
     Twice,
-    /// As that, with the first three steps in halves.
+    /// As `Strided`, with the first three steps in halves.
     Halved,
-    /// Without timestep 0.
+    /// Along the timesteps of the spacing, without timestep 0.
     BeforeZero,
     /// Along the timesteps from which a model was distilled.
     Distilled,
-    /// In equal steps of a flow's time before its shift, but for a shorter last one.
+    /// In equal steps of a flow's time before its shift, with a shorter last step.
     ShortLast,
     /// From clean to noisy, told the noisier timestep of each step.
     Inverse,
@@ -75,8 +75,8 @@ pub(super) enum Walk {
 }
 
 impl SamplerRecipe {
-    /// A solver that visits all timesteps of a placement. `options` are the names of the options that it uses, besides
-    /// those that every sampler does, in groups.
+    /// Creates the recipe of a sampler whose solver visits all timesteps of a placement. `options` are groups of names: the options
+    /// that it uses besides [those of every sampler](Self::options).
     pub const fn new(
         scale: Scale,
         placement: Placement,
@@ -86,7 +86,7 @@ impl SamplerRecipe {
         Self { scale, placement, options, solver: MakeSolver::Options(solver), walk: Walk::Plain }
     }
 
-    /// The same for a solver that computes levels of the model.
+    /// The same for a solver that needs levels of the model.
     pub(super) const fn of_model(
         scale: Scale,
         placement: Placement,
@@ -96,7 +96,7 @@ impl SamplerRecipe {
         Self { scale, placement, options, solver: MakeSolver::Model(solver), walk: Walk::Plain }
     }
 
-    /// The solver, from options whose defaults are filled in.
+    /// Makes the solver from options whose defaults are filled in.
     pub(super) fn solver(&self, options: &SamplerOptions, model: &Model) -> Result<Box<dyn Solver>, CatalogError> {
         match self.solver {
             MakeSolver::Options(solver) => solver(options),
@@ -114,25 +114,25 @@ impl SamplerRecipe {
         matches!(self.walk, Walk::Inverse | Walk::Reverse | Walk::Rising)
     }
 
-    /// True for a sampler of networks that answer with several velocities, [`Sampler::slices`](crate::Sampler::slices).
+    /// True for a sampler of networks that answer with several velocities; see [`Sampler::slices`](crate::Sampler::slices).
     #[must_use]
     pub fn is_sliced(&self) -> bool {
         self.walk == Walk::ShortLast
     }
 
-    /// The scale of the samples, whatever the options.
+    /// The scale of the samples if neither the options nor the model choose another.
     #[must_use]
     pub const fn scale(&self) -> Scale {
         self.scale
     }
 
-    /// True for a sampler of rectified flow, whatever its options.
+    /// True for a sampler of rectified flow.
     #[must_use]
     pub fn is_flow(&self) -> bool {
         self.scale == Scale::Flow
     }
 
-    /// The names of the options that it uses besides those that every sampler does: `steps`, `timesteps`, `compat`, `strength`,
+    /// The names of the options that it uses besides those of every sampler, which are `steps`, `timesteps`, `compat`, `strength`,
     /// `begin_index`, `end_index`, `clip` and `threshold`.
     pub fn options(&self) -> impl Iterator<Item = &'static str> + Clone + use<> {
         self.options.iter().copied().flatten().copied()

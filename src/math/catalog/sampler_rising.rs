@@ -1,7 +1,7 @@
-//! Grids from clean to noisy, of solvers that look back.
+//! Grids from clean to noisy, for multistep solvers.
 //!
-//! **Practice.** Such a solver is called at the level of each step, and cannot start at a clean sample, which is infinitely far
-//! from any noise in lambda. So a run starts at the least noise of training.
+//! **Practice.** Such a solver is called at the level of each step, and cannot start at a clean sample, which in lambda is infinitely
+//! far from any noise. So a run starts at the least noise of training.
 
 use super::error::CatalogError;
 use super::sampler_grid::{GridBuilder, Steps};
@@ -14,8 +14,7 @@ use crate::math::sampler::grid::{Grid, Scale};
 use crate::math::spacing::Spacing;
 
 impl GridBuilder<'_> {
-    /// The levels of a grid backwards: from the least noise of training, unless a rule has placed the least level, to the
-    /// noisiest.
+    /// A grid reversed: from the least noise of training, or from the least level if a rule has placed it, to the noisiest level.
     pub(super) fn risen(&self, grid: &Grid) -> Result<Grid, CatalogError> {
         let mut visited: Vec<(NoiseLevel, f64)> = grid.steps().iter().map(|step| (step.from, step.timestep)).collect();
         let least = match self.model.process() {
@@ -41,7 +40,7 @@ impl GridBuilder<'_> {
         })
     }
 
-    /// The timesteps of a class of diffusers, which ends at the noisiest, called there or not.
+    /// The grid of a class of diffusers on timesteps: it ends at the noisiest one, whether the network is called there or not.
     pub(super) fn rising_timesteps(&self, scale: Scale) -> Result<Grid, CatalogError> {
         let all = self.model.schedule().len();
         let Steps::Count(steps) = self.steps()? else {
@@ -50,7 +49,7 @@ impl GridBuilder<'_> {
         let mut list = self.before_zero(all, steps)?;
         list.reverse();
         if self.spacing() != Spacing::Trailing {
-            // The list begins after the first gap.
+            // The list starts one gap too late.
             let least = if let Spacing::Leading { offset } = self.spacing() { offset } else { 0 };
             list.insert(0, least);
             list.pop();
@@ -62,8 +61,8 @@ impl GridBuilder<'_> {
         Ok(Grid::of_sigmas(scale, &sigmas, &told, sigma_at(&(noisiest as f64))?)?)
     }
 
-    /// Placed sigmas as a class of diffusers visits them: to the largest, from which a last step leads nowhere. Of timesteps that
-    /// are the same number it visits one, at the sigmas that come first.
+    /// The grid of a class of diffusers on placed sigmas: up to the largest, at which the last step stays. Equal timesteps in a row are
+    /// visited once, and the sigmas are then the first of the list.
     pub(super) fn rising_sigmas(&self, scale: Scale, mut sigmas: Vec<f64>) -> Result<Grid, SamplerError> {
         sigmas.reverse();
         if let [only] = &mut sigmas[..] {

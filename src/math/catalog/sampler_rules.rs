@@ -1,21 +1,22 @@
 //! The rules in which the grids of diffusers' classes differ.
 //!
-//! A named sampler follows the default. The reader of configurations sets what a class does otherwise.
+//! A named sampler follows the default. The reader of configurations sets what a class does differently.
 
 use crate::math::spacing::Spacing;
 
-/// The rules of a class's grid. Each acts where the class's source, or with it the class in diffusers, does.
+/// The rules of a class's grid. Those that name diffusers apply only with [`Compat::Diffusers`](crate::math::sampler::Compat), the
+/// others always.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct GridRules {
-    /// The spacing, which the rule that places sigmas hides in the options.
+    /// The spacing of the class. The options have no field for it beside a rule that places sigmas.
     pub(crate) spacing: Option<Spacing>,
-    /// The number of timesteps, the least noisy first, that may be visited (`lambda_min_clipped`).
+    /// The number of timesteps that may be visited, counted from the least noisy (`lambda_min_clipped`).
     pub(crate) usable: Option<usize>,
-    /// Sigmas lie between the ends of the list that the spacing gives, not those of training.
+    /// Sigmas are placed between the ends of the list that the spacing gives, not between those of training.
     pub(crate) between_listed: bool,
-    /// A list of timesteps beside one of sigmas is what the network is told at these.
+    /// With a list of sigmas, a list of timesteps gives the numbers that the network is told at them.
     pub(crate) told_listed: bool,
-    /// In diffusers a run ends at the last of a list, which is not visited, and lists of a flow are not shifted.
+    /// In diffusers a run ends at the last entry of a list, which is not visited, and lists of a flow are not shifted.
     pub(crate) ends_listed: bool,
     /// The last sigma of a run that does not end at the clean sample.
     pub(crate) last: Last,
@@ -25,31 +26,31 @@ pub(crate) struct GridRules {
     pub(crate) sine_squared: bool,
     /// Sigmas that are placed for a flow are ratios of noise to signal, not times.
     pub(crate) ratios: bool,
-    /// The time to which the last of a flow's is stretched (`shift_terminal`).
+    /// The time to which the last time of a flow is stretched (`shift_terminal`).
     pub(crate) terminal: Option<f64>,
-    /// The shift follows from the size of the image: diffusers does not shift the ends of the list before the list.
+    /// The shift follows from the size of the image, so the ends of the list of times are not shifted before the list is.
     pub(crate) dynamic: bool,
-    /// diffusers tells the network whole timesteps at sigmas.
+    /// How diffusers rounds the timesteps that the network is told at sigmas.
     pub(crate) whole: Option<Whole>,
-    /// diffusers reaches timesteps through sigmas, which are finite where there is no signal.
+    /// diffusers computes the levels of timesteps from their sigmas, which are finite even where there is no signal.
     pub(crate) finite: bool,
-    /// The class visits the timesteps of DDIM, by the stride in diffusers, whatever its sampler does.
+    /// The class visits timesteps as DDIM does, in diffusers by the stride, whatever its sampler.
     pub(crate) strided: bool,
-    /// diffusers places one sigma too many in equal steps of the logarithm, at timesteps of other sigmas.
+    /// diffusers places one sigma too many, in equal steps of the logarithm, and tells the network the timesteps of the spacing.
     pub(crate) one_too_many: bool,
 }
 
-/// The last sigma.
+/// The last sigma of a run that does not end at the clean sample.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) enum Last {
     /// The least that was asked for, or that of training.
     #[default]
     Least,
-    /// The last of the list: the step keeps its level.
+    /// The last sigma of the list, so that the last step stays at its level.
     Listed,
-    /// The same in diffusers, whatever the run asks for; else where the run ends.
+    /// In diffusers the last sigma of the list, whatever the options; else as `Least`.
     Twice,
-    /// This one.
+    /// This sigma.
     At(f64),
 }
 
@@ -61,9 +62,9 @@ pub(crate) enum Times {
     Usual,
     /// `1 - i/n` in diffusers too.
     Even,
-    /// One more from 1 to `1/T`, without the last.
+    /// `n + 1` times from 1 to `1/T`, without the last.
     BeforeLast,
-    /// One more from 1 to `1/T`, counted from data and without the first.
+    /// `n + 1` times from 1 to `1/T`, without the first and counted from data: `1 - t`.
     FromData,
 }
 

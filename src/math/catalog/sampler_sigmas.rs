@@ -1,4 +1,4 @@
-//! Grids of sigmas: at timesteps, between ends, and at the times of a flow.
+//! Grids of sigmas: at timesteps, placed between ends, and at the times of a flow.
 
 use super::error::CatalogError;
 use super::sampler_grid::{GridBuilder, Steps, contradiction};
@@ -16,11 +16,11 @@ use crate::math::sampler::grid::{Grid, Scale};
 use crate::math::sampler::pi_flow::PiFlow;
 use crate::math::sigmas;
 
-/// The distance that diffusers keeps between the first time of UniPC and 1, where its logarithms are infinite.
+/// The distance from 1 that diffusers keeps the first time of a flow for UniPC, whose logarithms are infinite at 1.
 const BELOW_ONE: f64 = 1e-6;
 
 impl GridBuilder<'_> {
-    /// The grid, with the noise that the network is to see. diffusers adds it behind the network's back, in its solver.
+    /// The grid, with its churn. diffusers adds churn in the solver, after the network was called.
     pub(super) fn churned_grid(&self) -> Result<Grid, CatalogError> {
         let scale = self.scale()?;
         let way = self.way(scale)?;
@@ -32,7 +32,7 @@ impl GridBuilder<'_> {
             }
             _ => grid,
         };
-        // Between its levels such a process has none.
+        // Such a process has no levels between those of its list.
         if self.model.process() == Process::Levels {
             return Ok(grid);
         }
@@ -40,7 +40,7 @@ impl GridBuilder<'_> {
         Ok(grid.with_clock(move |level| model.told(level)))
     }
 
-    /// The steps that the strength leaves: those next to the clean sample.
+    /// The steps that the strength keeps: those next to the clean sample.
     fn taken(&self, way: &Way, grid: Grid) -> Result<Grid, CatalogError> {
         match self.options.strength {
             Some(strength) if !self.strength_distils(way) => {
@@ -52,7 +52,7 @@ impl GridBuilder<'_> {
         }
     }
 
-    /// The steps from the first that is asked for to the last.
+    /// The steps from `begin_index` up to `end_index`.
     fn window(&self, grid: Grid) -> Result<Grid, CatalogError> {
         let SamplerOptions { begin_index, end_index, .. } = self.options;
         let begin = begin_index.unwrap_or(0);
@@ -68,7 +68,7 @@ impl GridBuilder<'_> {
         let rising = self.is_diffusers() && self.walk() == Walk::Rising && self.rules.finite;
         match way {
             Way::Timesteps if rising => self.rising_timesteps(scale),
-            // The class goes towards clean here, and stays at the last of its levels.
+            // Here the class goes towards the clean sample, and stays at the last of its levels.
             Way::Flow if rising => self.flow_grid(),
             Way::Sigmas(placement) if rising => self.sigma_grid(scale, *placement),
             Way::Listed(levels) => self.level_grid(scale, levels),
@@ -80,7 +80,7 @@ impl GridBuilder<'_> {
         }
     }
 
-    /// The sigmas of timesteps, which need not be whole.
+    /// The grid of timesteps, which need not be whole, by their sigmas.
     pub(super) fn timestep_grid(&self, scale: Scale) -> Result<Grid, CatalogError> {
         let visited = self.visited()?;
         if self.rules.one_too_many && self.is_diffusers() {
@@ -90,7 +90,7 @@ impl GridBuilder<'_> {
         Ok(Grid::of_sigmas(scale, &sigmas, &self.told_at(scale, &visited, &sigmas)?, self.last_sigma(&sigmas))?)
     }
 
-    /// As diffusers places `log_linear` sigmas: the one too many is the end of the run, unless the network is told sigmas.
+    /// The grid of diffusers' `log_linear` sigmas: the one too many is the end of the run, unless the network is told sigmas.
     fn one_too_many(&self, scale: Scale, visited: &[f64]) -> Result<Grid, CatalogError> {
         let most = visited.len().saturating_add(1);
         let mut sigmas = Placement::Exponential.sigmas(self.model.schedule(), most, self.ends())?;
@@ -122,17 +122,17 @@ impl GridBuilder<'_> {
         timesteps.iter().map(|&t| self.model.sigma_at(t)).collect()
     }
 
-    /// Sigmas between ends, and what the network is told there.
+    /// The grid of sigmas that are placed between ends, and what the network is told there.
     fn sigma_grid(&self, scale: Scale, placement: Placement) -> Result<Grid, CatalogError> {
         let steps = match self.steps()? {
             Steps::Count(steps) => steps,
-            // What diffusers' flows are given, they place anew, and tell the network as given.
+            // Flows of diffusers place a given list anew, and tell the network the given numbers.
             Steps::Timesteps(list) | Steps::Sigmas(list) if self.is_diffusers() && scale == Scale::Flow => list.len(),
             Steps::Timesteps(_) | Steps::Sigmas(_) => {
                 return Err(contradiction("timesteps", "sigmas", "places the levels"));
             }
         };
-        // The least is where a run towards noise starts, which is no step.
+        // A run towards noise starts at the least sigma, which is not the end of a step.
         let rising = self.walk() == Walk::Rising;
         let steps = if rising && !self.is_diffusers() { steps.saturating_add(1) } else { steps };
         if let Some(grid) = self.beta_grid(scale, placement, steps)? {
@@ -151,7 +151,7 @@ impl GridBuilder<'_> {
         Ok(Grid::of_sigmas(scale, &sigmas, &told, self.last_sigma(&sigmas))?)
     }
 
-    /// Quantiles of timesteps, as published, where the model has any; diffusers takes those of sigmas.
+    /// The grid at quantiles of timesteps, as published, if the model has timesteps; diffusers takes quantiles of sigmas.
     fn beta_grid(&self, scale: Scale, placement: Placement, steps: usize) -> Result<Option<Grid>, CatalogError> {
         let Placement::Beta { a, b } = placement else { return Ok(None) };
         if !self.places_timesteps() {
@@ -165,12 +165,12 @@ impl GridBuilder<'_> {
         Ok(Some(Grid::of_sigmas(scale, &sigmas, &told, self.last_sigma(&sigmas))?))
     }
 
-    /// True if beta's quantiles are of timesteps.
+    /// True if the quantiles of a beta placement are those of timesteps.
     pub(super) fn places_timesteps(&self) -> bool {
         !self.is_diffusers() && self.model.process() == Process::VariancePreserving
     }
 
-    /// The ends between which sigmas are placed; `None` for a list of no timesteps.
+    /// The ends between which sigmas are placed; `None` for an empty list of timesteps.
     pub(super) fn placement_ends(&self, scale: Scale) -> Result<Option<[f64; 2]>, CatalogError> {
         if !self.rules.between_listed {
             return Ok(Some(self.ends()));
@@ -181,7 +181,7 @@ impl GridBuilder<'_> {
         Ok(ends.map(|(least, most)| [sigma_min.unwrap_or(*least), sigma_max.unwrap_or(*most)]))
     }
 
-    /// The least and the largest sigma: the given ones, or those of training.
+    /// The least and the largest sigma: those of the options, or those of training.
     pub(super) fn ends(&self) -> [f64; 2] {
         let [least, most] = self.trained();
         [self.options.sigma_min.unwrap_or(least), self.options.sigma_max.unwrap_or(most)]
@@ -200,7 +200,7 @@ impl GridBuilder<'_> {
         let told = |&sigma: &f64| {
             let told = self.model.told(scale.level(sigma)?);
             Ok(match whole {
-                // Its logarithms are rounded to f32, below that of the largest sigma.
+                // diffusers rounds its logarithms to f32, to just below that of the largest sigma.
                 Some(Whole::Down) if scale != Scale::Flow && sigma == most => (told - 1.0).max(0.0).trunc(),
                 Some(whole) => whole.of(told),
                 None => told,
@@ -226,17 +226,17 @@ impl GridBuilder<'_> {
         })
     }
 
-    /// Times of a rectified flow, shifted.
+    /// The grid of shifted times of a rectified flow.
     fn flow_grid(&self) -> Result<Grid, CatalogError> {
         let times = self.flow_times()?;
         let told = self.told_by_list(Scale::Flow, &times)?;
         Ok(Grid::of_sigmas(Scale::Flow, &times, &told, self.last_sigma(&times))?)
     }
 
-    /// The times: a list as it is given, others shifted. In diffusers lists of a class are shifted too.
+    /// The times of a flow: a list as it is given, others shifted. In diffusers a class may shift a list too.
     fn flow_times(&self) -> Result<Vec<f64>, CatalogError> {
         let times = match self.steps()? {
-            // The class counts all times from data, and turns those of a network that counts from noise at the end.
+            // The class counts all times from data, and reverses those of a network that counts from noise at the end.
             Steps::Timesteps(list) if self.shifts_lists() => {
                 let all = self.model.schedule().len() as f64;
                 list.iter().map(|t| t / all).collect()
@@ -248,7 +248,7 @@ impl GridBuilder<'_> {
         let shift = self.shift()?;
         let shifted = times.into_iter().map(|time| flow::shifted(time, shift));
         let mut times = shifted.collect::<Result<Vec<_>, SamplerError>>()?;
-        // One step from pure noise cannot be stretched.
+        // A single step from pure noise cannot be stretched.
         let last = times.last().copied().unwrap_or(1.0);
         if let Some(terminal) = self.rules.terminal.filter(|_| last < 1.0) {
             times = flow::stretched(&times, terminal)?;
@@ -260,7 +260,7 @@ impl GridBuilder<'_> {
         Ok(times)
     }
 
-    /// The times before they are shifted: `1 - i/n`, or with both ends as in diffusers, which shifts these before the list.
+    /// The times before they are shifted: `1 - i/n`, or from 1 to `1/T` as in diffusers, which shifts both ends before the list.
     fn even_times(&self, steps: usize) -> Result<Vec<f64>, CatalogError> {
         let least = 1.0 / self.model.schedule().len() as f64;
         let one_more = || flow::times(steps.saturating_add(1), 1.0, least);
@@ -282,23 +282,23 @@ impl GridBuilder<'_> {
         })
     }
 
-    /// True for a policy's steps, of which the last is shorter.
+    /// True for the steps of pi-Flow, of which the last is shorter.
     pub(super) fn has_short_last(&self) -> bool {
         self.recipe.walk == Walk::ShortLast && self.options.placement.is_none()
     }
 
-    /// True for the times `1 - i/n`, where the class has no rule of its own.
+    /// True for the times `1 - i/n`, where the class has no rule of its own for times.
     pub(super) fn times_are_even(&self) -> bool {
         let placed = self.options.placement.or(self.model.placement());
         !matches!(placed, Some(Placement::FlowEnds { .. })) && !self.is_diffusers()
     }
 
-    /// True for a shift that follows from the size of the image: the ends of the list are not shifted before it.
+    /// True if the shift follows from the size of the image: the ends of the list are then not shifted before it.
     pub(super) fn is_sized(&self) -> bool {
         self.options.mu.is_some() || self.options.tokens.is_some() || self.rules.dynamic
     }
 
-    /// The shift: as the options say, from the size of the image, or the model's.
+    /// The shift: that of the options, from the size of the image, or the model's.
     pub(super) fn shift(&self) -> Result<f64, CatalogError> {
         let SamplerOptions { placement, shift, mu, tokens, .. } = self.options;
         let given = mu.map(f64::exp).or(*shift);

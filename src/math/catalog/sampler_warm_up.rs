@@ -1,4 +1,4 @@
-//! The parts of a grid that the first steps of PNDM need: half steps, and the level from which the first step is taken again.
+//! The changes of a grid for the first steps of PNDM: half steps, and the level from which the first step is taken again.
 
 use super::error::CatalogError;
 use super::sampler_grid::GridBuilder;
@@ -22,7 +22,7 @@ impl GridBuilder<'_> {
         }
     }
 
-    /// diffusers takes the first step again from a stride above the second timestep, wherever the first one lies.
+    /// The grid of diffusers, which takes the first step again from a stride above the second timestep, wherever the first one is.
     fn again(&self, grid: Grid) -> Result<Grid, CatalogError> {
         let Some(second) = grid.steps().get(1) else { return Ok(grid) };
         let stride = self.stride(self.timesteps()?.len());
@@ -30,8 +30,8 @@ impl GridBuilder<'_> {
         Ok(grid.again_from(level))
     }
 
-    /// The first steps in halves, as diffusers: one ends half a stride below its timestep, the other begins half a stride above the
-    /// next one.
+    /// The grid with its first steps in halves as in diffusers: the first half ends half a stride below its timestep, the second starts
+    /// half a stride above the next timestep.
     fn halved_by_stride(&self, grid: Grid) -> Result<Grid, CatalogError> {
         if grid.len() <= RUNGE_KUTTA_STEPS {
             let expected = format!("at least {}", RUNGE_KUTTA_STEPS + 1);
@@ -54,7 +54,8 @@ impl GridBuilder<'_> {
         Ok(Grid::new(steps, scale)?)
     }
 
-    /// The first steps in halves: at half the timesteps, or in the middle of the two levels where no timestep says where that is.
+    /// The grid with its first steps in halves: at the timestep halfway, or in the middle of the two levels where there are no such
+    /// timesteps.
     fn halved(&self, way: &Way, grid: Grid) -> Result<Grid, CatalogError> {
         let found = self.model.process();
         if found == Process::Levels {
@@ -64,7 +65,7 @@ impl GridBuilder<'_> {
         let whole = matches!(way, Way::Schedule | Way::Timesteps) && self.model.tells_timesteps();
         let mut steps = Vec::new();
         for (k, step) in grid.steps().iter().enumerate() {
-            // The last step may keep its level.
+            // The last step may stay at its level.
             if k >= RUNGE_KUTTA_STEPS || step.to == step.from {
                 steps.push(*step);
                 continue;
@@ -87,7 +88,7 @@ impl GridBuilder<'_> {
     }
 }
 
-/// The level of the scale's curve in the direction of the mean of both.
+/// The level on the curve of the scale in the direction of the mean of a step's two levels.
 fn middle(scale: Scale, step: &Step) -> NoiseLevel {
     let alpha = 0.5 * (step.from.alpha() + step.to.alpha());
     let sigma = 0.5 * (step.from.sigma() + step.to.sigma());

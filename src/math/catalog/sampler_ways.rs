@@ -1,6 +1,6 @@
-//! The ways of a grid to its levels, and the options that each reads.
+//! The ways in which a grid finds its levels, and the options that each of them reads.
 //!
-//! An option that the way does not read is refused: ignored, it would let the caller believe in an effect.
+//! An option that the way does not read is refused: if it were ignored, the caller would believe that it had an effect.
 
 use super::error::CatalogError;
 use super::sampler_grid::{GridBuilder, contradiction, needs};
@@ -12,7 +12,7 @@ use crate::math::process::Process;
 use crate::math::sampler::grid::Scale;
 use crate::math::spacing::Spacing;
 
-/// The way of a grid to its levels.
+/// The way in which a grid finds its levels.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Way {
     /// Levels that the options list.
@@ -21,7 +21,7 @@ pub(super) enum Way {
     Schedule,
     /// Sigmas of timesteps, which need not be whole.
     Timesteps,
-    /// Sigmas between ends.
+    /// Sigmas that a rule places.
     Sigmas(Placement),
     /// Times of a flow.
     Flow,
@@ -30,7 +30,7 @@ pub(super) enum Way {
 }
 
 impl GridBuilder<'_> {
-    /// The way that the options, the model and the sampler lead.
+    /// The way that follows from the options, the model and the sampler.
     pub(super) fn way(&self, scale: Scale) -> Result<Way, CatalogError> {
         let way = match (self.listed_levels(scale)?, scale, self.placement()) {
             (Some(levels), ..) => Way::Listed(levels),
@@ -47,7 +47,7 @@ impl GridBuilder<'_> {
             (.., Some(placement)) => Way::Sigmas(placement.with_rho(self.options.rho)),
         };
         match self.model.process() {
-            // Between its levels such a process has none.
+            // Such a process has no levels between those of its list.
             found @ Process::Levels if way != Way::Schedule => {
                 Err(CatalogError::Process { expected: Process::VariancePreserving, found })
             }
@@ -60,7 +60,7 @@ impl GridBuilder<'_> {
         *way == Way::Schedule && self.walk() == Walk::Distilled && self.options.steps.is_some()
     }
 
-    /// Refuses options that place levels and that this way does not read.
+    /// Refuses options about the levels that this way does not read.
     pub(super) fn refuse_idle(&self, scale: Scale, way: &Way) -> Result<(), CatalogError> {
         self.refuse_shift(scale)?;
         let SamplerOptions { placement, offset, sections, sigma_min, sigma_max, rho, original_steps, .. } = self.asked;
@@ -106,7 +106,7 @@ impl GridBuilder<'_> {
         }
     }
 
-    /// The name of the option that says which levels there are, instead of how many.
+    /// The name of the option that lists the levels, instead of a number of steps.
     fn listing(&self) -> Option<&'static str> {
         let SamplerOptions { timesteps, sigma_list, times, sections, .. } = self.options;
         let lists = [
@@ -130,7 +130,7 @@ impl GridBuilder<'_> {
         }
     }
 
-    /// Refuses a shift that moves nothing, beside levels that are placed without it.
+    /// Refuses a shift that has no effect on the levels.
     fn refuse_shift(&self, scale: Scale) -> Result<(), CatalogError> {
         let SamplerOptions { placement, timesteps, shift, mu, tokens, .. } = self.options;
         let given = [("mu", mu), ("tokens", tokens), ("shift", shift)];
@@ -143,7 +143,7 @@ impl GridBuilder<'_> {
         let class_shifts = self.shifts_lists();
         if listed && !class_shifts {
             let list = if timesteps.is_some() { "timesteps" } else { "sigmas" };
-            return Err(contradiction(shift, list, "is final"));
+            return Err(contradiction(shift, list, "places the levels"));
         }
         let fixed = |placement: &Placement| placement.shift().is_none();
         if placement.as_ref().is_some_and(fixed) && !self.rules.between_listed {

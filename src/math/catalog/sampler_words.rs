@@ -1,4 +1,4 @@
-//! The grid of a run in words: the list of levels that was used, where a name or a file alone does not say which.
+//! The grid of a run in words: which levels were used, where a name or a file alone does not tell.
 
 use super::error::CatalogError;
 use super::sampler_grid::{GridBuilder, Steps};
@@ -13,7 +13,7 @@ use crate::math::sampler::grid::Scale;
 use crate::math::spacing::Spacing;
 
 impl GridBuilder<'_> {
-    /// The rule that places the levels and its numbers, such as `1 - i/n, shift 3`, and the part of them that is taken.
+    /// The rule that places the levels with its parameters, such as `1 - i/n, shift 3`, and the part of the levels that is taken.
     pub(super) fn described(&self) -> Result<String, CatalogError> {
         let scale = self.scale()?;
         let way = self.way(scale)?;
@@ -32,7 +32,7 @@ impl GridBuilder<'_> {
         Ok(std::iter::once(placed).chain(parts.into_iter().flatten()).collect::<Vec<_>>().join(", "))
     }
 
-    /// The list that was asked for, or the angles that a class lists for a number of steps.
+    /// The kind of list that was given, or the angles that a class lists for a number of steps.
     fn listed_words(&self) -> &'static str {
         let SamplerOptions { timesteps, sigma_list, times, .. } = self.asked;
         match (timesteps, sigma_list, times) {
@@ -111,7 +111,7 @@ impl GridBuilder<'_> {
     }
 }
 
-/// The number to six digits, for people.
+/// The number rounded to six digits, for readers.
 fn rounded(number: f64) -> f64 {
     format!("{number:.5e}").parse().unwrap_or(number)
 }

@@ -1,4 +1,4 @@
-//! The noise schedules that numbers describe.
+//! The noise schedules that are described by numbers.
 //!
 //! An entry with the parameter `zero_terminal_snr` is variance preserving: it can be rescaled so that its last timestep
 //! holds no signal.
@@ -13,14 +13,18 @@ use crate::math::schedule::{MAX_STEPS, Schedule};
 use crate::math::schedule_error::ScheduleError;
 
 impl Schedule {
-    /// Every schedule that numbers describe, with the defaults of its source.
+    /// Every schedule that is described by numbers, with the defaults of its source.
     pub const CATALOGUE: Catalogue<Make<Self>> = Catalogue { entries: ENTRIES };
 }
 
-/// The number of timesteps; every published DDPM has 1000.
-pub(super) const TIMESTEPS: Parameter =
-    Parameter::new("train_timesteps", 1000.0, [1.0, MAX_STEPS as f64], "noise levels that the model was trained on")
-        .whole();
+/// The number of timesteps; most published models have 1000.
+pub(super) const TIMESTEPS: Parameter = Parameter::new(
+    "train_timesteps",
+    1000.0,
+    [1.0, MAX_STEPS as f64],
+    "number of noise levels that the model was trained on",
+)
+.whole();
 
 const ZERO_TERMINAL_SNR: Parameter =
     Parameter::new("zero_terminal_snr", 0.0, [0.0, 1.0], "rescale so that the last timestep is pure noise").whole();

@@ -376,7 +376,7 @@ fn mistakes() {
         ("--sampler ddim --steps 18446744073709551615", &["at most 1000 steps"]),
         ("--sampler flow-euler --steps 18446744073709551615", &["at most"]),
         ("--sampler euler --sigmas karras --steps 4 --sigma-max nan", &["sigma_max", "NaN"]),
-        ("--sampler euler --steps 4 --sigma-max 3", &["mean something to --sigmas alone"]),
+        ("--sampler euler --steps 4 --sigma-max 3", &["apply only together with --sigmas"]),
         ("--sampler euler --steps 4 --s-churn -1", &["churn", "at least 0, found -1"]),
         ("--sampler ddim --steps 4 --eta 2", &["eta", "within 0..=1, found 2"]),
         ("--sampler ddim --steps 4 --zero-terminal-snr --spacing trailing", &["step 0", "does not determine x0"]),

@@ -12,7 +12,7 @@ use crate::math::sampler::solver::Solver;
 
 type MadeSolver = Result<Box<dyn Solver>, CatalogError>;
 
-const SLOPES: Parameter = Parameter::new("order", 4.0, [1.0, 4.0], "slopes that a step uses").whole();
+const SLOPES: Parameter = Parameter::new("order", 4.0, [1.0, 4.0], "number of slopes that a step uses").whole();
 
 const ORDER: &[&str] = &["order"];
 
@@ -34,7 +34,7 @@ pub(super) const F_PNDM: Entry<SamplerRecipe> = Entry::new(
     "sampler",
     "f-pndm",
     &["pndm-prk"],
-    "PNDM whose first three steps are Runge-Kutta's, four network calls each (Liu et al. 2022)",
+    "PNDM with three Runge-Kutta steps first, four network calls each (Liu et al. 2022)",
     &[SLOPES],
     SamplerRecipe::new(Scale::VariancePreserving, LEADING, &[SECTIONS, SPACED, SIGMAS, FINAL, ORDER], |options| {
         made(options, AdamsBashforth { warm_up: WarmUp::RungeKutta, ..AdamsBashforth::pndm() })
@@ -46,7 +46,7 @@ pub(super) const LMS: Entry<SamplerRecipe> = Entry::new(
     "sampler",
     "lms",
     &["k-lms"],
-    "linear multistep: the last slopes as a polynomial in sigma, as k-diffusion",
+    "linear multistep: the last slopes as a polynomial in sigma, as in k-diffusion",
     &[SLOPES],
     SamplerRecipe::new(Scale::VarianceExploding, LINSPACE, &[SPACED, SIGMAS, FINAL, ORDER], |options| {
         made(options, AdamsBashforth::lms(4))

@@ -16,7 +16,7 @@ pub(super) const DPM_PP: Entry<SamplerRecipe> = Entry::new(
     "sampler",
     "dpm++",
     &["dpmpp", "dpmsolver++", "dpm++-2m", "dpmpp-2m", "dpm-solver++ 2m"],
-    "DPM-Solver++ 2M: second order from the call before (Lu et al. 2022)",
+    "DPM-Solver++ 2M: second order from the previous call (Lu et al. 2022)",
     &[order(2.0)],
     multistep(&[SECTIONS, SPACED, SIGMAS, FINAL, MULTISTEP, DPM], |options| dpm(options, DpmSolver::new(2))),
 );
@@ -25,7 +25,7 @@ pub(super) const DPM_PP_3M: Entry<SamplerRecipe> = Entry::new(
     "sampler",
     "dpm++-3m",
     &["dpmpp-3m", "dpm-solver++ 3m"],
-    "DPM-Solver++ 3M: from two calls before (Lu et al. 2022)",
+    "DPM-Solver++ 3M: third order from the two previous calls (Lu et al. 2022)",
     &[order(3.0)],
     multistep(&[SECTIONS, SPACED, SIGMAS, FINAL, MULTISTEP, DPM], |options| dpm(options, DpmSolver::new(3))),
 );
@@ -43,7 +43,7 @@ pub(super) const DPM_PP_SDE: Entry<SamplerRecipe> = Entry::new(
     "sampler",
     "dpm++-sde",
     &["dpmpp-sde", "dpm-solver++ sde"],
-    "DPM-Solver++ SDE: two network calls a step, noise in both, as k-diffusion",
+    "DPM-Solver++ SDE: two network calls a step, noise in both, as in k-diffusion",
     &[eta(1.0)],
     SamplerRecipe::new(Scale::VarianceExploding, LINSPACE, &[SPACED, SIGMAS, FINAL, &["eta"]], |options| {
         Ok(Box::new(DpmSde { compat: options.compat, ..DpmSde::new(options.eta.unwrap_or(1.0)) }))
@@ -54,7 +54,7 @@ pub(super) const DPM_PP_2S: Entry<SamplerRecipe> = Entry::new(
     "sampler",
     "dpm++-2s",
     &["dpmpp-2s", "dpm-singlestep", "dpm-solver++ 2s"],
-    "DPM-Solver++ singlestep: as many calls as the order from one sample (Lu et al. 2022)",
+    "DPM-Solver++ singlestep: steps from one sample, with as many calls as the order (Lu et al. 2022)",
     &[order(2.0), eta(0.0)],
     multistep(&[SECTIONS, SPACED, SIGMAS, FINAL, MULTISTEP, &["eta"]], singlestep),
 );
@@ -73,7 +73,7 @@ pub(super) const DPM2: Entry<SamplerRecipe> = Entry::new(
     "sampler",
     "dpm2",
     &["kdpm2"],
-    "the midpoint method, two network calls a step, as k-diffusion",
+    "the midpoint method, two network calls a step, as in k-diffusion",
     &[],
     SamplerRecipe::new(Scale::VarianceExploding, LINSPACE, &[SPACED, SIGMAS, FINAL], |_| Ok(Box::new(Dpm2::new()))),
 );
@@ -82,7 +82,7 @@ pub(super) const DPM2_ANCESTRAL: Entry<SamplerRecipe> = Entry::new(
     "sampler",
     "dpm2-ancestral",
     &["dpm2-a", "kdpm2-ancestral", "kdpm2-a"],
-    "DPM2 further down than needed, then noise, as k-diffusion",
+    "DPM2 below the next level, then noise, as in k-diffusion",
     &[eta(1.0)],
     SamplerRecipe::new(Scale::VarianceExploding, LINSPACE, &[SPACED, SIGMAS, FINAL, &["eta"]], |options| {
         Ok(Box::new(Dpm2::ancestral(options.eta.unwrap_or(1.0))))

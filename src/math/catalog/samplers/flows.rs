@@ -1,4 +1,4 @@
-//! Samplers of flows with a solver of their own, and of score models.
+//! The entries of flows with their own solvers, and of score models.
 
 use super::options::{FINAL, FLOW_TIMES, LINSPACE, SIGMAS, SPACED};
 use crate::math::catalog::entry::Entry;
@@ -11,9 +11,11 @@ use crate::math::sampler::score_rescaling::ScoreRescaling;
 use crate::table::step::SLICES;
 
 const N_GRID: Parameter =
-    Parameter::new("n_grid", 10.0, [2.0, SLICES as f64], "velocities of a prediction, for places of the step").whole();
+    Parameter::new("n_grid", 10.0, [2.0, SLICES as f64], "number of velocities in a prediction, at places of the step")
+        .whole();
 
-const TSR_K: Parameter = Parameter::new("tsr_k", 1.0, [ABOVE_ZERO, FINITE], "inverse temperature; 1 is the data's");
+const TSR_K: Parameter =
+    Parameter::new("tsr_k", 1.0, [ABOVE_ZERO, FINITE], "inverse temperature; 1 for that of the data");
 
 pub(super) const PI_FLOW: Entry<SamplerRecipe> = Entry::new(
     "sampler",
@@ -32,7 +34,7 @@ pub(super) const PROTEINA: Entry<SamplerRecipe> = Entry::new(
     "sampler",
     "proteina",
     &["rfd4-proteina", "temporal-score-rescaling"],
-    "a flow at a lower temperature than its data's, with noise: proteins",
+    "a flow at a chosen temperature, with noise, for proteins",
     &[TSR_K],
     SamplerRecipe::new(Scale::Flow, FLOW_TIMES, &[SIGMAS, FINAL, &["shift", "mu", "tokens", "tsr_k"]], |options| {
         let rescaling = options.score_rescaling.unwrap_or_default();
@@ -44,7 +46,7 @@ pub(super) const REVERSE_DIFFUSION: Entry<SamplerRecipe> = Entry::new(
     "sampler",
     "reverse-diffusion",
     &["score-sde-ve", "sde-ve"],
-    "the posterior's mean, the forward step's noise (Song et al. 2021)",
+    "the posterior's mean with the forward step's noise (Song et al. 2021)",
     &[],
     SamplerRecipe::new(Scale::VarianceExploding, LINSPACE, &[SPACED, SIGMAS, FINAL], |options| {
         Ok(Box::new(Ddpm { compat: options.compat, ..Ddpm::new(Variance::FixedLarge) }))

@@ -40,8 +40,9 @@ macro_rules! constructors {
                 #[doc = $doc]
                 ///
                 /// # Errors
-                /// [`CatalogError::Process`] for a model of another process, [`CatalogError::Sampler`] for a number of steps that
-                /// is not possible and for a prediction that does not determine what the solver needs.
+                /// [`CatalogError::Process`] for a model of another process, [`CatalogError::Sampler`] for an impossible number of
+                /// steps and for a prediction that does not determine what the solver needs, [`CatalogError::NoSize`] for a flow
+                /// whose shift follows from the size of the image.
                 pub fn $name(model: &Model, steps: usize) -> Result<Self, CatalogError> {
                     Self::CATALOGUE.find($entry)?.build(model, &SamplerOptions::steps(steps))
                 }
@@ -57,34 +58,34 @@ macro_rules! constructors {
 constructors! {
     ddpm: "ddpm", "DDPM: the posterior's mean and noise (Ho et al. 2020, arXiv 2006.11239).";
     ddim: "ddim", "DDIM, deterministic (Song et al. 2021, arXiv 2010.02502).";
-    ddim_inverse: "ddim-inverse", "DDIM from a picture to its noise, told the noisier timestep of each step: it comes back nearest.";
+    ddim_inverse: "ddim-inverse", "DDIM from a picture to its noise, told the noisier timestep of each step, as in diffusers.";
     ddim_reverse: "ddim-reverse", "DDIM from a picture to its noise, told each level's timestep (Dhariwal & Nichol 2021, arXiv 2105.05233).";
     euler: "euler", "Euler's method on the probability flow (Karras et al. 2022, arXiv 2206.00364), and on rectified flows.";
-    euler_ancestral: "euler-ancestral", "Euler further down than needed, then noise, as k-diffusion.";
+    euler_ancestral: "euler-ancestral", "Euler below the next level, then noise, as in k-diffusion.";
     heun: "heun", "Heun's method, two network calls a step (Karras et al. 2022, arXiv 2206.00364).";
     dpm2: "dpm2", "DPM2 of k-diffusion: the midpoint method, two network calls a step.";
-    dpm2_ancestral: "dpm2-ancestral", "DPM2 further down than needed, then noise, as k-diffusion.";
+    dpm2_ancestral: "dpm2-ancestral", "DPM2 below the next level, then noise, as in k-diffusion.";
     dpm_solver_pp: "dpm++", "DPM-Solver++ 2M (Lu et al. 2022, arXiv 2211.01095).";
     dpm_solver_pp_3m: "dpm++-3m", "DPM-Solver++ 3M (Lu et al. 2022, arXiv 2211.01095).";
     dpm_solver_pp_2m_sde: "dpm++-2m-sde", "DPM-Solver++ 2M with fresh noise in every step (Lu et al. 2022, arXiv 2211.01095).";
     dpm_solver_pp_sde: "dpm++-sde", "DPM-Solver++ SDE of k-diffusion: two network calls a step, with fresh noise in both.";
     dpm_solver_pp_2s: "dpm++-2s", "DPM-Solver++ 2S, singlestep: pairs of calls from one sample (Lu et al. 2022, arXiv 2211.01095).";
     dpm_solver_pp_inverse: "dpm++-inverse", "DPM-Solver++ 2M from a picture to its noise (Lu et al. 2022, arXiv 2211.01095).";
-    unipc: "unipc", "UniPC: predictor and corrector of one call (Zhao et al. 2023, arXiv 2302.04867).";
-    pndm: "pndm", "PNDM without Runge-Kutta steps, PLMS: the first step is taken twice (Liu et al. 2022, arXiv 2202.09778).";
+    unipc: "unipc", "UniPC: a predictor and a corrector with one call a step (Zhao et al. 2023, arXiv 2302.04867).";
+    pndm: "pndm", "PNDM without Runge-Kutta steps (PLMS): the first step is taken twice (Liu et al. 2022, arXiv 2202.09778).";
     f_pndm: "f-pndm", "PNDM: three steps of Runge-Kutta, four network calls each, then the last four slopes (Liu et al. 2022, arXiv 2202.09778).";
-    lms: "lms", "The linear multistep method in sigma, as k-diffusion.";
+    lms: "lms", "The linear multistep method in sigma, as in k-diffusion.";
     ipndm: "ipndm", "iPNDM: fixed weights of the last four slopes (Zhang & Chen 2023, arXiv 2204.13902).";
     deis: "deis", "DEIS of second order in ln(sigma) (Zhang & Chen 2023, arXiv 2204.13902).";
-    sa_solver: "sa-solver", "SA-Solver: stochastic Adams predictor and corrector of one call (Xue et al. 2023, arXiv 2309.05019).";
-    lcm: "lcm", "Latent consistency: the clean sample, and noise again (Luo et al. 2023, arXiv 2310.04378).";
+    sa_solver: "sa-solver", "SA-Solver: a stochastic Adams predictor and corrector with one call a step (Xue et al. 2023, arXiv 2309.05019).";
+    lcm: "lcm", "Latent consistency: the clean sample, noised again (Luo et al. 2023, arXiv 2310.04378).";
     tcd: "tcd", "TCD: trajectory consistency, with `eta` 0.3 (Zheng et al. 2024, arXiv 2402.19159).";
-    consistency: "consistency", "A consistency model on sigmas: the clean sample, and noise again (Song et al. 2023, arXiv 2303.01469).";
-    repaint: "repaint", "RePaint with jumps of 10 steps, 10 times at each (Lugmayr et al. 2022, arXiv 2201.09865).";
+    consistency: "consistency", "A consistency model on sigmas: the clean sample, noised again (Song et al. 2023, arXiv 2303.01469).";
+    repaint: "repaint", "RePaint with jumps of 10 steps, each of their levels reached 10 times (Lugmayr et al. 2022, arXiv 2201.09865).";
     flow_euler: "flow-euler", "Euler's method on a rectified flow (Esser et al. 2024, arXiv 2403.03206).";
     flow_heun: "flow-heun", "Heun's method on a rectified flow (Karras et al. 2022, arXiv 2206.00364).";
-    pi_flow: "pi-flow", "A policy for the whole step in one output (Chen et al. 2025, arXiv 2510.14974).";
-    proteina: "proteina", "A rectified flow with the noise of RFD4-Proteina, at the data's temperature unless told otherwise.";
+    pi_flow: "pi-flow", "pi-Flow: one output of the network is a policy for the whole step (Chen et al. 2025, arXiv 2510.14974).";
+    proteina: "proteina", "A rectified flow with the noise of RFD4-Proteina, at the temperature of the data.";
     reverse_diffusion: "reverse-diffusion", "The posterior's mean and the forward step's noise (Song et al. 2021, arXiv 2011.13456).";
 }
 
@@ -124,7 +125,7 @@ const ENTRIES: &[Entry<SamplerRecipe>] = &[
         "sampler",
         "ddim-inverse",
         &[],
-        "DDIM from a picture to its noise, told the noisier timestep of a step, as diffusers",
+        "DDIM from a picture to its noise, told the noisier timestep of a step, as in diffusers",
         &[],
         SamplerRecipe::new(Scale::VariancePreserving, LEADING, &[SECTIONS, SPACED, FINAL], ddim).walks(Walk::Inverse),
     ),
@@ -140,7 +141,7 @@ const ENTRIES: &[Entry<SamplerRecipe>] = &[
         "sampler",
         "euler",
         &["euler with churn", "euler-churn"],
-        "the probability flow in sigma, with churn if wanted (Karras et al. 2022)",
+        "Euler's method in sigma, with optional churn (Karras et al. 2022)",
         &[CHURN],
         SamplerRecipe::new(Scale::VarianceExploding, LINSPACE, &[SPACED, SIGMAS, FINAL, &["s_churn"]], euler),
     ),
@@ -148,7 +149,7 @@ const ENTRIES: &[Entry<SamplerRecipe>] = &[
         "sampler",
         "euler-ancestral",
         &["euler-a"],
-        "further down than needed, then noise, as k-diffusion",
+        "Euler below the next level, then noise, as in k-diffusion",
         &[eta(1.0)],
         SamplerRecipe::new(
             Scale::VarianceExploding,
@@ -165,7 +166,7 @@ const ENTRIES: &[Entry<SamplerRecipe>] = &[
         "sampler",
         "heun",
         &[],
-        "second order, two network calls a step (Karras et al. 2022)",
+        "Heun's method: second order, two network calls a step (Karras et al. 2022)",
         &[],
         SamplerRecipe::new(Scale::VarianceExploding, LINSPACE, &[SPACED, SIGMAS, FINAL], heun),
     ),
@@ -181,7 +182,7 @@ const ENTRIES: &[Entry<SamplerRecipe>] = &[
         "sampler",
         "unipc",
         &[],
-        "predictor and corrector of one call (Zhao et al. 2023)",
+        "a predictor and a corrector with one call a step (Zhao et al. 2023)",
         &[order(2.0)],
         multistep(&[SECTIONS, SPACED, SIGMAS, FINAL, MULTISTEP, &["corrector"]], unipc),
     ),
@@ -195,7 +196,7 @@ const ENTRIES: &[Entry<SamplerRecipe>] = &[
         "sampler",
         "lcm",
         &[],
-        "latent consistency: x0, and noise again (Luo et al. 2023)",
+        "latent consistency: x0, noised again (Luo et al. 2023)",
         &[DISTILLED],
         SamplerRecipe::new(
             Scale::VariancePreserving,
@@ -244,7 +245,7 @@ fn ddim(options: &SamplerOptions) -> Result<Box<dyn Solver>, CatalogError> {
     Ok(Box::new(FirstOrder { rederived: options.rederive_epsilon, ..FirstOrder::ddim(options.eta.unwrap_or(0.0)) }))
 }
 
-/// diffusers adds churn after the network has been asked, which only a solver of its own can do.
+/// diffusers adds churn after the network was called, which takes another solver.
 fn euler(options: &SamplerOptions) -> Result<Box<dyn Solver>, CatalogError> {
     Ok(match options.churn {
         Some(churn) if options.compat == Compat::Diffusers => Box::new(churn.unseen()),

@@ -1,4 +1,4 @@
-//! Samplers with noise of their own choice.
+//! The entries of samplers that add noise in their own ways.
 
 use super::options::{DISTILLED, FINAL, LEADING, LINSPACE, SECTIONS, SIGMAS, SPACED, eta};
 use crate::math::catalog::entry::Entry;
@@ -20,7 +20,7 @@ pub(super) const CONSISTENCY: Entry<SamplerRecipe> = Entry::new(
     "sampler",
     "consistency",
     &["cm", "consistency-model"],
-    "a consistency model on sigmas: x0, and noise again (Song et al. 2023)",
+    "a consistency model on sigmas: x0, noised again (Song et al. 2023)",
     &[Parameter::new("s_noise", 1.0, [0.0, f64::INFINITY], "factor of the noise")],
     SamplerRecipe::of_model(
         Scale::VarianceExploding,
@@ -38,7 +38,7 @@ pub(super) const TCD: Entry<SamplerRecipe> = Entry::new(
     "sampler",
     "tcd",
     &["trajectory-consistency"],
-    "trajectory consistency: too far without noise, and back (Zheng et al. 2024)",
+    "trajectory consistency: below the next level without noise, then noise (Zheng et al. 2024)",
     &[eta(0.3), DISTILLED],
     SamplerRecipe::of_model(
         Scale::VariancePreserving,
@@ -53,11 +53,11 @@ pub(super) const TCD: Entry<SamplerRecipe> = Entry::new(
     .walks(Walk::Distilled),
 );
 
-/// A time this near to a whole timestep, or above one, is that timestep: it went through a logarithm.
+/// A time within this distance of a whole timestep is that timestep: it was computed through a logarithm.
 const ROUNDING: f64 = 1e-6;
 
-/// The ratio of noise to signal at a part of the time of a ratio. Timesteps are whole ones, rounded down as in the authors'
-/// code.
+/// The ratio of noise to signal at a fraction of the time at which the ratio is `ratio`. Timesteps are whole, rounded down as in the
+/// authors' code.
 fn part_of_time(model: &Model, part: f64, ratio: f64) -> f64 {
     match model.process() {
         Process::Flow => {
@@ -78,11 +78,17 @@ pub(super) const REPAINT: Entry<SamplerRecipe> = Entry::new(
     "sampler",
     "repaint",
     &[],
-    "a known region, and jumps back to more noise (Lugmayr et al. 2022)",
+    "inpainting with jumps back to more noise (Lugmayr et al. 2022)",
     &[
         eta(1.0),
-        Parameter::new("jump_length", 10.0, [1.0, MAX_STEPS as f64], "steps that a jump goes back").whole(),
-        Parameter::new("jump_n_sample", 10.0, [1.0, MAX_STEPS as f64], "times that each level is come down to").whole(),
+        Parameter::new("jump_length", 10.0, [1.0, MAX_STEPS as f64], "number of steps that a jump goes back").whole(),
+        Parameter::new(
+            "jump_n_sample",
+            10.0,
+            [1.0, MAX_STEPS as f64],
+            "number of times that each level is reached from above",
+        )
+        .whole(),
     ],
     SamplerRecipe::of_model(
         Scale::VariancePreserving,
@@ -105,11 +111,17 @@ pub(super) const SA_SOLVER: Entry<SamplerRecipe> = Entry::new(
     "sampler",
     "sa-solver",
     &[],
-    "stochastic Adams predictor and corrector of one call (Xue et al. 2023)",
+    "a stochastic Adams predictor and corrector with one call a step (Xue et al. 2023)",
     &[
-        Parameter::new("order", 2.0, [1.0, 4.0], "clean samples that the predictor uses").whole(),
-        Parameter::new("corrector_order", 2.0, [0.0, 4.0], "clean samples that the corrector uses; 0 for none").whole(),
-        Parameter::new("tau", 1.0, [0.0, f64::INFINITY], "noise between the two ends; 1 for the posterior's"),
+        Parameter::new("order", 2.0, [1.0, 4.0], "number of clean samples that the predictor uses").whole(),
+        Parameter::new(
+            "corrector_order",
+            2.0,
+            [0.0, 4.0],
+            "number of clean samples that the corrector uses; 0 for no corrector",
+        )
+        .whole(),
+        Parameter::new("tau", 1.0, [0.0, f64::INFINITY], "noise in the middle of the run; 1 for the posterior's"),
     ],
     SamplerRecipe::of_model(
         Scale::VariancePreserving,
