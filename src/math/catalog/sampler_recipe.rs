@@ -68,7 +68,7 @@ pub(super) enum Walk {
     ShortLast,
     /// From clean to noisy, told the noisier timestep of each step.
     Inverse,
-    /// From clean to noisy, told the timestep of each level. The last step leads to noise.
+    /// From clean to noisy, told the timestep of each level. The last step goes to pure noise.
     Reverse,
     /// From the least noise of training to the noisiest level of the spacing, told the timestep of each level.
     Rising,

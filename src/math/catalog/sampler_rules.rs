@@ -8,7 +8,7 @@ use crate::math::spacing::Spacing;
 /// others always.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct GridRules {
-    /// The spacing of the class. The options have no field for it beside a rule that places sigmas.
+    /// The spacing of the class. The options have no field for it if they hold a rule that places sigmas.
     pub(crate) spacing: Option<Spacing>,
     /// The number of timesteps that may be visited, counted from the least noisy (`lambda_min_clipped`).
     pub(crate) usable: Option<usize>,

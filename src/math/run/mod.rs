@@ -18,7 +18,7 @@
 //! | name | ComfyUI | published |
 //! |---|---|---|
 //! | `dpmpp_2m` | integrates in `-ln(sigma)` on every model | in `ln(alpha/sigma)`, which differs on flows |
-//! | `dpmpp_sde` | two stages, each with noise from the start of the step | `dpm++-sde`: the noise of the middle goes on |
+//! | `dpmpp_sde` | two stages, each with noise from the start of the step | `dpm++-sde`: the noise of the middle stage carries on to the end |
 //! | `ddpm` | Euler ancestral on sigmas | the posterior of the visited levels, which differs on flows |
 //! | `ddim` | Euler's method on sigmas; draws new noise for a known region | a run: the same; a [`Sampler`](crate::math::Sampler): Song et al. 2021 on timesteps |
 //! | `lcm` | the clean sample and noise, which may be clipped and scaled | with the boundary of Luo et al. 2023 |

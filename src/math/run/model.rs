@@ -195,7 +195,7 @@ impl RunModel {
 
     /// The sigma at a fraction of the schedule: 0 is the start (noise), 1 the end.
     ///
-    /// At or below 0 it is 1 on a flow and 999999999.9 on other models, at or above 1 it is 0, as in ComfyUI.
+    /// At or below 0 it is 1 for the base of a flow and 999999999.9 for other bases, at or above 1 it is 0, as in ComfyUI.
     #[must_use]
     pub fn percent_to_sigma(&self, percent: f64) -> f64 {
         if percent <= 0.0 {

@@ -184,8 +184,8 @@ impl RunLoop {
         &self.sigmas
     }
 
-    /// The rows in order. A row for which [`asks`](Self::asks) is false uses the previous row's answer of the network again. Empty
-    /// for a sampler that chooses its own steps.
+    /// The rows in order. A row for which [`asks`](Self::asks) is false reuses the network's answer for the row before it. Empty for a
+    /// sampler that chooses its own steps.
     #[must_use]
     pub fn calls(&self) -> &[Call] {
         if let Way::Planned(planned) = &self.way { &planned.recorded.calls } else { &[] }
