@@ -18,13 +18,13 @@
 //! | name | ComfyUI | published |
 //! |---|---|---|
 //! | `dpmpp_2m` | integrates in `-ln(sigma)` on every model | in `ln(alpha/sigma)`, which differs on flows |
-//! | `dpmpp_sde` | two stages, each with noise from the start of the step | `dpm++-sde`: the noise of the middle stage carries on to the end |
+//! | `dpmpp_sde` | two stages, each with noise from the start of the step | `dpm++-sde`: the middle stage's noise carries on |
 //! | `ddpm` | Euler ancestral on sigmas | the posterior of the visited levels, which differs on flows |
-//! | `ddim` | Euler's method on sigmas; draws new noise for a known region | a run: the same; a [`Sampler`](crate::math::Sampler): Song et al. 2021 on timesteps |
+//! | `ddim` | Euler's method on sigmas; draws new noise for a known region | a run: the same; a `Sampler`: Song et al. 2021 on timesteps |
 //! | `lcm` | the clean sample and noise, which may be clipped and scaled | with the boundary of Luo et al. 2023 |
-//! | `deis` | order 3 in the time of a VP process, sums of 10,000 points | polynomials in `ln(sigma)`, integrated exactly; a run: order 3, a [`Sampler`](crate::math::Sampler): order 2 |
+//! | `deis` | order 3 in the time of a VP process, sums of 10,000 points | in `ln(sigma)`, exact; a run: order 3, a `Sampler`: 2 |
 //! | `ipndm_v` | orders 3 and 4 differ from Adams-Bashforth on uneven steps | the Adams-Bashforth weights of every order |
-//! | `uni_pc`, `uni_pc_bh2` | in `-ln(sigma)` on every model, ends at 0.001 instead of 0 | `unipc`: in `ln(alpha/sigma)`, ends at the clean sample |
+//! | `uni_pc`, `uni_pc_bh2` | in `-ln(sigma)` on every model, ends at 0.001, not 0 | `unipc`: in `ln(alpha/sigma)`, ends at 0 |
 //! | `beta` | entries of the model's table at quantiles, without repeats | the quantiles themselves, between the table's ends |
 
 pub(crate) mod adaptive;
