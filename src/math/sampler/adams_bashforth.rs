@@ -1,10 +1,10 @@
 //! The Adams-Bashforth family: PNDM, LMS, iPNDM and DEIS, which extrapolate the slope from earlier calls.
 //!
-//! **Theory.** A step takes the [slope](super::slope) for a polynomial through its last values and integrates it:
+//! **Theory.** A step integrates the polynomial through the last values of the [slope](super::slope):
 //! ```text
 //! x' = r*x + w*sum_i b_i*s_i        sum_i b_i = 1        b_i = integral_0^1 of the polynomial that is 1 at node i
 //! ```
-//! The members differ in the clock in which the polynomial lives, and so in the nodes:
+//! The methods differ in the variable of the polynomial, the clock, and so in the nodes:
 //!
 //! | name | clock | source |
 //! |---|---|---|
@@ -12,12 +12,12 @@
 //! | LMS | `sigma/alpha`, of a rectified flow its time | k-diffusion, `sample_lms` |
 //! | DEIS | `ln(sigma/alpha)`, integrated over `sigma/alpha` | Zhang & Chen 2023, eq. 15; the DPM-Solver of exact integrals in epsilon |
 //!
-//! In the number of the step the polynomial is exact for steps that are equal in `sigma/alpha`; for others the method is of second
-//! order, as its paper proves.
+//! With the number of the step as clock, the polynomial is exact for steps that are equal in `sigma/alpha`; for others the method
+//! is of second order, as its paper proves.
 //!
-//! **Practice.** The first steps use the slopes that exist by then, but for PNDM. Its paper takes three steps by Runge-Kutta, of four
-//! calls each; PLMS (Katherine Crowson, latent-diffusion #51) takes the first step twice, the second time with the mean of the
-//! slopes at both ends.
+//! **Practice.** The first steps use the slopes that exist by then, except in PNDM. Its paper takes three Runge-Kutta steps of
+//! four calls each; PLMS (Katherine Crowson, latent-diffusion #51) takes the first step twice, the second time with the mean of
+//! the slopes at both ends.
 
 use super::call::Call;
 use super::denoiser::Denoiser;
@@ -32,10 +32,10 @@ use crate::math::level::NoiseLevel;
 use crate::math::quantity::Quantity;
 use crate::table::step::{HISTORY, StepRow};
 
-/// The steps that PNDM takes by Runge-Kutta.
+/// The number of steps that PNDM takes by Runge-Kutta.
 pub(in crate::math) const RUNGE_KUTTA_STEPS: usize = 3;
 
-/// The variable in which slopes are a polynomial.
+/// The variable of the polynomial through the slopes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Clock {
     /// The number of the step: fixed weights.
@@ -46,15 +46,15 @@ pub enum Clock {
     LogSigma,
 }
 
-/// The first steps.
+/// The method of the first steps, where too few slopes are known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum WarmUp {
-    /// By the slopes that exist.
+    /// With the slopes that exist so far, at lower order.
     LowerOrders,
-    /// The first step is taken twice: the second time told the second timestep, with the mean of both slopes (PLMS).
+    /// The first step is taken twice: the second time with the mean of the slopes at the first and at the second timestep (PLMS).
     Twice,
-    /// The first three steps by the classical Runge-Kutta method, four calls each. The first six steps of the grid are their halves,
-    /// fewer of a shorter grid.
+    /// The first three steps are taken by the classical Runge-Kutta method, with four calls each. Each covers two steps of the
+    /// grid; a grid of fewer than six steps has fewer of them.
     RungeKutta,
 }
 
@@ -63,13 +63,13 @@ pub enum WarmUp {
 pub struct AdamsBashforth {
     /// The number of slopes that a step uses, 1 to 4.
     pub order: usize,
-    /// The variable in which they are a polynomial.
+    /// The variable of the polynomial through them.
     pub clock: Clock,
-    /// The first steps.
+    /// The method of the first steps.
     pub warm_up: WarmUp,
     /// With fewer than 15 steps, the last step is of first order, the one before of second order at most, and so on.
     pub lower_order_final: bool,
-    /// diffusers' PNDM mixes the predictions of a network that predicts v, as they are, and its IPNDM takes x0 for 0 at pure noise.
+    /// diffusers' PNDM mixes predictions directly, also those of v, and its IPNDM assumes that x0 is 0 at pure noise.
     pub compat: Compat,
 }
 
@@ -78,26 +78,26 @@ impl AdamsBashforth {
         Self { order, clock, warm_up: WarmUp::LowerOrders, lower_order_final: false, compat: Compat::Published }
     }
 
-    /// PNDM of fourth order, without its Runge-Kutta steps: PLMS, as Stable Diffusion uses it.
+    /// Creates PNDM of fourth order without its Runge-Kutta steps: PLMS, as Stable Diffusion uses it.
     #[doc(alias = "plms")]
     #[must_use]
     pub const fn pndm() -> Self {
         Self { warm_up: WarmUp::Twice, ..Self::new(4, Clock::Steps) }
     }
 
-    /// The linear multistep method in sigma (k-diffusion).
+    /// Creates the linear multistep method in sigma (k-diffusion).
     #[must_use]
     pub const fn lms(order: usize) -> Self {
         Self::new(order, Clock::Sigma)
     }
 
-    /// iPNDM: fixed weights from the first step on.
+    /// Creates iPNDM: fixed weights, with lower orders in the first steps.
     #[must_use]
     pub const fn ipndm(order: usize) -> Self {
         Self::new(order, Clock::Steps)
     }
 
-    /// DEIS in the logarithm of `sigma/alpha`, with diffusers' defaults.
+    /// Creates DEIS in the logarithm of `sigma/alpha`, with diffusers' defaults.
     #[must_use]
     pub const fn deis(order: usize) -> Self {
         Self { lower_order_final: true, ..Self::new(order, Clock::LogSigma) }
@@ -106,7 +106,7 @@ impl AdamsBashforth {
     fn slope(&self, grid: &Grid, denoiser: &Denoiser) -> Slope {
         let warms = self.warm_up != WarmUp::LowerOrders;
         match Slope::of(grid.scale()) {
-            // Its clock is that of epsilon, on any levels.
+            // This clock belongs to epsilon, on any levels.
             _ if self.clock == Clock::LogSigma => Slope::Epsilon,
             Slope::Epsilon if warms && self.compat == Compat::Diffusers && denoiser.prediction != Quantity::Epsilon => {
                 Slope::Prediction
@@ -121,7 +121,7 @@ impl AdamsBashforth {
         if few { self.order.min(steps - k) } else { self.order }
     }
 
-    /// The position of the `j`th last level at which the network was asked: 0 where the step starts, 1 where it ends.
+    /// The position of the level `j` slopes back, in units of the step: 0 where the step starts, 1 where it ends.
     fn node(&self, slope: Slope, step: &Step, j: usize, past: NoiseLevel) -> f64 {
         let move_ = Transition::of(step);
         match self.clock {
@@ -132,7 +132,7 @@ impl AdamsBashforth {
         }
     }
 
-    /// The integrals of the powers of the clock over the step, as parts of the first.
+    /// The integrals of the powers of the clock over the step, relative to the first.
     fn integrals(&self, step: &Step) -> [f64; MOST_NODES] {
         if self.clock == Clock::LogSigma {
             let found = integrals(-Transition::of(step).h());
@@ -162,7 +162,7 @@ impl Solver for AdamsBashforth {
     }
 }
 
-/// A loop in the making.
+/// A loop under construction.
 struct Run<'a> {
     solver: &'a AdamsBashforth,
     grid: &'a Grid,
@@ -178,7 +178,7 @@ impl Run<'_> {
         Call::begin(k, step, self.denoiser, self.slope.quantity(self.denoiser))
     }
 
-    /// A step with at most so many slopes.
+    /// Adds a step that uses at most `order` slopes.
     fn step(&mut self, k: usize, order: usize) -> Result<(), SamplerError> {
         let (step, now) = (&self.grid.steps()[k], self.calls.len());
         let mut call = self.begin(k, step)?;
@@ -207,7 +207,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// The step from pure noise: x0 and epsilon as the prediction says.
+    /// Sets the row of the step from pure noise, from the x0 and the epsilon that the prediction implies.
     fn leave_noise(&self, k: usize, step: &Step, call: &mut Call) -> Result<(), SamplerError> {
         let noise = self.denoiser.row(Quantity::Epsilon, k, step)?;
         let clean = match self.solver.compat {
@@ -220,7 +220,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// The first step, twice. The number of steps that were taken.
+    /// Takes the first step twice and returns the number of steps taken.
     fn twice(&mut self) -> Result<usize, SamplerError> {
         self.step(0, 1)?;
         let [first, second, ..] = self.grid.steps() else { return Ok(1) };
@@ -237,13 +237,13 @@ impl Run<'_> {
         Ok(1)
     }
 
-    /// The first steps by Runge-Kutta. The number of steps of the grid that were taken.
+    /// Takes the first steps by Runge-Kutta and returns the number of steps of the grid that they cover.
     fn runge_kutta(&mut self) -> Result<usize, SamplerError> {
         let steps = self.grid.steps();
         let pairs = (steps.len() / 2).min(RUNGE_KUTTA_STEPS);
         for pair in 0..pairs {
             let (k, first, second) = (2 * pair, &steps[2 * pair], &steps[2 * pair + 1]);
-            // Its last call is made at the end of the step.
+            // The last of the four calls is made at the end of the step.
             let callable = second.to_timestep.filter(|_| second.to.sigma() > 0.0);
             match callable.filter(|_| !self.slope.is_infinite(first.from)) {
                 Some(timestep) => self.four_calls(k, first, second, timestep)?,

@@ -1,8 +1,8 @@
-//! Euler ancestral: a step further down than needed, then noise.
+//! Euler ancestral: a step to a cleaner level than the next, then noise.
 //!
 //! **Theory.** On sigmas it is k-diffusion's `sample_euler_ancestral`, a [`FirstOrder`] step. On a rectified flow a sample at
-//! time `s` goes to `down`, is scaled to the signal of the next time `s'`, and is given the noise that is missing there
-//! (ComfyUI's `sample_euler_ancestral_RF`, which LTX-Video is distilled for):
+//! time `s` goes to `down`, is scaled to the signal of the next time `s'`, and gets the noise that it lacks there
+//! (ComfyUI's `sample_euler_ancestral_RF`, for which LTX-Video is distilled):
 //! ```text
 //! r    = 1 + (s'/s - 1)*eta          down = s'*r          k = (1 - s')/(1 - down)
 //! x'   = k*((down/s)*x + (1 - down/s)*x0) + n*z           n = sqrt(s'^2 - k^2*down^2)
@@ -19,13 +19,13 @@ use crate::math::check;
 use crate::math::error::sampler::SamplerError;
 use crate::math::quantity::Quantity;
 
-/// The number that diffusers adds to denominators that may be 0.
+/// The summand of diffusers in denominators that may be 0.
 const NOT_ZERO: f64 = 1e-12;
 
 /// Euler ancestral, on sigmas or on a rectified flow.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Ancestral {
-    /// The part of the way down that a step goes too far, in `0..=1`: 0 is Euler's method.
+    /// The amount by which a step overshoots the next level, in `0..=1`: 0 is Euler's method.
     pub eta: f64,
     /// The factor of fresh noise (`s_noise` of k-diffusion), usually 1.
     pub noise_scale: f64,
@@ -34,13 +34,13 @@ pub struct Ancestral {
 }
 
 impl Ancestral {
-    /// The sampler with this `eta`, usually 1.
+    /// Creates the solver with this `eta`, usually 1.
     #[must_use]
     pub const fn new(eta: f64) -> Self {
         Self { eta, noise_scale: 1.0, compat: Compat::Published }
     }
 
-    /// A step of a rectified flow.
+    /// The call of a step on a rectified flow.
     fn call(&self, k: usize, step: &Step, denoiser: &Denoiser) -> Result<Call, SamplerError> {
         Transition::of(step).check_cleaner(k, "a sampler with eta above 0")?;
         let (from, to) = (step.from.sigma(), step.to.sigma());

@@ -10,29 +10,29 @@ use crate::table::step::StepRow;
 /// One call of the network and the step that follows it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Call {
-    /// The timestep that the network is told, in the units that it was trained with: usually in `0..T`, not always whole.
+    /// The timestep that the network is given, in the units that it was trained with: usually in `0..T`, not always whole.
     pub timestep: f64,
-    /// The second number that a flow map is told: that of the level to which it is to lead. `None` for other networks. See
+    /// The second timestep that a flow map is given: that of the level to step to. `None` for other networks. See
     /// [`Model::flow_map`](crate::Model::flow_map).
     pub next_timestep: Option<f64>,
     /// The noise level of the network's input, in the scale of the sampler.
     pub level: NoiseLevel,
     /// The network is given `input * x`; 1 unless the sampler's scale is not the network's.
     pub input: f64,
-    /// The step of the grid, from 0, to which the call belongs: most solvers call once a step.
+    /// The step of the grid, counted from 0, to which the call belongs: most solvers call the network once per step.
     pub step: usize,
-    /// The index of the row's noise `z`, counted from 0 over the whole loop. It is unused if the row draws no noise.
+    /// The index of the row's noise `z`, counted from 0 over the whole loop; unused if the row draws no noise.
     pub noise: usize,
     /// The step.
     pub row: StepRow,
 }
 
 impl Call {
-    /// Creates the first call of step `k` of a grid. Its row only gives x0 from the prediction, or another quantity that
-    /// is remembered in its place. Solvers fill in the rest.
+    /// Creates the first call of step `k` of a grid. Its row only computes x0, or the quantity `keeps` in its place, from the
+    /// prediction. Solvers fill in the rest.
     ///
     /// # Errors
-    /// [`SamplerError::Undefined`] where the prediction does not determine it.
+    /// [`SamplerError::Undefined`] where the prediction does not determine that quantity.
     pub fn begin(k: usize, step: &Step, denoiser: &Denoiser, keeps: Quantity) -> Result<Self, SamplerError> {
         let [c_x, c_p] = denoiser.row(keeps, k, step)?;
         let known = [step.to.alpha(), step.to.sigma()];
@@ -41,7 +41,7 @@ impl Call {
         Ok(Self { timestep, next_timestep, level: step.from, input: step.input, step: k, noise: k, row })
     }
 
-    /// Adds the churn of the next step to the noise of this row: two independent normals sum to one.
+    /// Adds the churn of the next step to the noise of this row: the sum of two independent normals is normal.
     pub(super) fn churned(&mut self, churn: f64) {
         if churn != 0.0 {
             let [alpha, sigma] = self.row.known;

@@ -7,9 +7,9 @@
 //! x^    = x + scale*sqrt(sigma^^2 - sigma^2)*z
 //! ```
 //!
-//! **Practice.** The noise of step `k` is added by the row of the call before it, so that the network sees the churned
+//! **Practice.** The noise of step `k` is added by the row of the call before it, so that the network is given the churned
 //! sample, as in the paper and k-diffusion; that of the first step by [`Sampler::start`](super::Sampler::start).
-//! diffusers calls the network before the noise is added and uses its output afterwards: [`Churn::unseen`].
+//! diffusers calls the network before the noise is added and uses its output afterwards; see [`Churn::unseen`].
 
 use super::call::Call;
 use super::denoiser::Denoiser;
@@ -24,13 +24,13 @@ use crate::math::quantity::Quantity;
 /// Parameters of churning.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Churn {
-    /// `s_churn`: spread over the steps.
+    /// `s_churn`: the amount of churn, spread over the steps.
     pub amount: f64,
     /// `s_tmin`: no churn below this sigma.
     pub least: f64,
     /// `s_tmax`: no churn above this sigma; may be infinite.
     pub most: f64,
-    /// `s_noise`: the factor of the noise, slightly above 1.
+    /// `s_noise`: the factor of the noise, 1 or slightly above.
     pub scale: f64,
 }
 
@@ -66,10 +66,12 @@ impl Churn {
 }
 
 impl Grid {
-    /// Returns the grid with every step churned; `clock` gives the timestep of a sigma.
+    /// Returns the grid with every step churned; `clock` gives the timestep of a sigma. The result has no
+    /// [clock](Self::with_clock) for other solvers.
     ///
     /// # Errors
-    /// [`SamplerError::Parameter`]; [`SamplerError::Unsupported`] unless every level has `alpha = 1`.
+    /// [`SamplerError::Parameter`] for churn out of range; [`SamplerError::Unsupported`] unless every step starts at a level
+    /// with `alpha = 1`.
     pub fn churned(&self, churn: &Churn, clock: impl Fn(f64) -> f64) -> Result<Self, SamplerError> {
         churn.check(self)?;
         let raise = |step: &Step| {
@@ -85,8 +87,8 @@ impl Grid {
 }
 
 impl Churn {
-    /// Euler with churn as diffusers computes it: the network is called at `sigma`, and its output is used as if it came
-    /// from the churned sample. A prediction of v is converted at `sigma`, any other at the churned level.
+    /// Returns Euler's method with churn as diffusers computes it: the network is called at `sigma`, and its output is used as
+    /// if it came from the churned sample. A prediction of v is converted at `sigma`, any other at the churned level.
     #[must_use]
     pub fn unseen(self) -> impl Solver {
         UnseenChurn(self)
@@ -102,7 +104,7 @@ impl UnseenChurn {
         let raised = NoiseLevel::variance_exploding(sigma)?;
         let converted = match denoiser.prediction {
             Quantity::V => *step,
-            // The network's input was scaled for sigma, but its output is read as if for the raised level.
+            // The network's input was scaled for sigma, but its output is converted as if for the raised level.
             _ => Step { from: raised, ..*step },
         };
         let mut call = Call::begin(k, &converted, denoiser, Quantity::X0)?;

@@ -1,4 +1,4 @@
-//! The numbers that a network is told at levels between those of a grid.
+//! The timesteps that a network is given at levels between those of a grid.
 
 use crate::math::level::NoiseLevel;
 use crate::math::process::Process;
@@ -6,7 +6,7 @@ use crate::math::schedule::Schedule;
 use std::fmt;
 use std::sync::Arc;
 
-/// The number that a network is told at a level.
+/// A function from a level to the timestep that a network is given there.
 #[derive(Clone)]
 pub(super) struct Clock(Arc<dyn Fn(NoiseLevel) -> f64 + Send + Sync>);
 
@@ -15,7 +15,7 @@ impl Clock {
         Self(Arc::new(told))
     }
 
-    /// The timesteps of a schedule, which need not be whole; `None` where there are no levels between its own.
+    /// The timesteps of a variance-preserving schedule, interpolated between whole ones; `None` for other schedules.
     pub(super) fn of_schedule(schedule: &Schedule) -> Option<Self> {
         let schedule = schedule.clone();
         let between = schedule.process() == Process::VariancePreserving;
@@ -27,7 +27,7 @@ impl Clock {
     }
 }
 
-/// Grids are compared by their steps.
+/// Always equal, so that grids are compared by their steps.
 impl PartialEq for Clock {
     fn eq(&self, _: &Self) -> bool {
         true

@@ -1,13 +1,13 @@
 //! Multistep consistency sampling: LCM, and stochastic flow matching.
 //!
-//! **Theory.** A consistency model predicts the clean sample in one call; each further step noises it to the next level
+//! **Theory.** A consistency model predicts the clean sample in one call; each step but the last noises it to the next level
 //! (Song et al. 2023, arXiv 2303.01469, algorithm 1; Luo et al. 2023, arXiv 2310.04378, algorithm 3):
 //! ```text
 //! x' = alpha'*(c_skip*x + c_out*x0) + sigma'*z
 //! c_skip = d^2/((r*t)^2 + d^2)        c_out = r*t/sqrt((r*t)^2 + d^2)
 //! ```
-//! with the timestep `t`, its scale `r` and `d = 0.5`. Without the boundary scaling a step noises x0 again: diffusers'
-//! `stochastic_sampling` of flow matching.
+//! with the timestep `t`, its scale `r` and `d = 0.5`. Without the boundary scaling, a step simply noises x0 to the next level:
+//! diffusers' `stochastic_sampling` for flow matching.
 
 use super::call::Call;
 use super::denoiser::Denoiser;
@@ -17,16 +17,16 @@ use crate::math::check;
 use crate::math::error::sampler::SamplerError;
 use crate::math::quantity::Quantity;
 
-/// The solver of consistency models on a process without bounds: x0, and noise again, down to the least sigma of training
+/// The solver of consistency models on sigmas: x0, noised again to the next level, down to the least sigma of training
 /// (Song et al. 2023, arXiv 2303.01469, algorithm 1):
 /// ```text
 /// x' = alpha'*x0 + noise_scale*sqrt(sigma'^2 - (alpha'*least)^2)*z
 /// ```
-/// On EDM's scale the output `F` of the network is read with the boundary scalings of the paper's appendix C, with which a
+/// On EDM's scale, x0 follows from the network's output `F` by the boundary scalings of the paper's appendix C, under which a
 /// sample at the least sigma is its own clean sample: `x0 = d^2/((s - least)^2 + d^2)*x + (s - least)*d/sqrt(s^2 + d^2)*F`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ConsistencyModel {
-    /// The least sigma of training, `epsilon` of the paper; 0 where predicted samples are clean.
+    /// The least sigma of training, `epsilon` in the paper; 0 where the network predicts samples without noise.
     pub least: f64,
     /// The factor of fresh noise (`s_noise`), usually 1.
     pub noise_scale: f64,
@@ -65,8 +65,8 @@ const SIGMA_DATA: f64 = 0.5;
 /// The solver of consistency models: x0, noised to the next level.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Consistency {
-    /// The factor of timesteps in the scaling that makes a consistency model the identity at timestep 0; `None` takes x0 as it
-    /// is.
+    /// The factor of timesteps in the boundary scaling, which makes a consistency model the identity at timestep 0; `None` for
+    /// no such scaling.
     pub timestep_scaling: Option<f64>,
 }
 

@@ -8,7 +8,7 @@
 //! two extremes between which the right one lies (eq. 7 and section 3.2), or learned between them (Nichol & Dhariwal
 //! 2021, arXiv 2102.09672, eq. 15).
 //!
-//! **Practice.** The last step leads to a clean sample and draws no noise. The logarithm of a variance of 0 is never taken.
+//! **Practice.** A step to a clean sample draws no noise, so the logarithm of a variance of 0 is never taken.
 
 use super::call::Call;
 use super::denoiser::Denoiser;
@@ -34,19 +34,19 @@ pub enum Variance {
     LearnedLog,
     /// The network's second output is the variance itself (diffusers' `learned`).
     Learned,
-    /// The network's second output goes from -1, the logarithm of the small variance, to 1, that of the large one.
+    /// The network's second output interpolates between the logarithms of the small variance, at -1, and of the large one, at 1.
     LearnedRange,
 }
 
-/// Ancestral sampling.
+/// Ancestral sampling of the reverse chain (DDPM).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Ddpm {
     /// The variance of a step.
     pub variance: Variance,
-    /// diffusers draws noise in the last step too, unless it starts at timestep 0: with the posterior's variance clamped
-    /// to 1e-20, or with all of `1 - abar` if it is the large one.
+    /// diffusers also draws noise in the last step, unless that starts at timestep 0: with the posterior's variance raised to
+    /// 1e-20, or with the whole `1 - abar` for the large variance.
     pub compat: Compat,
-    /// The last step of a grid returns the mean, at whatever level it ends (Würstchen, whose last level is not clean).
+    /// The last step of a grid returns the mean whatever level it ends at (Würstchen, whose last level is not clean).
     pub ends_in_mean: bool,
 }
 

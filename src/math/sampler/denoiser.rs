@@ -11,12 +11,12 @@ use crate::math::level::NoiseLevel;
 use crate::math::quantity::{Quantity, solve};
 use crate::table::step::Clip;
 
-/// The way from the network's output to a clean sample.
+/// How a clean sample follows from the network's output.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Denoiser {
     /// The quantity that the network predicts.
     pub prediction: Quantity,
-    /// The quantity is the network's output times this: 1 for most, -1 for an output of the opposite sign.
+    /// The factor from the network's output to that quantity: 1 for most, -1 for an output of the opposite sign.
     pub factor: f64,
     /// Clipping of the clean sample before it is used.
     pub clip: Clip,
@@ -40,7 +40,7 @@ impl Denoiser {
         self.at((k, step.from, step.input), wanted)
     }
 
-    /// The same for a call of step `k` at this level, whose input is scaled by this.
+    /// The coefficients of `x` and the prediction in the wanted quantity, for a call of step `k` at this level and input scale.
     pub(in crate::math) fn at(
         &self,
         (k, level, input): (usize, NoiseLevel, f64),
@@ -53,7 +53,7 @@ impl Denoiser {
     }
 }
 
-/// Checks the numbers of a clipping.
+/// Checks the parameters of clipping.
 pub(super) fn check_clip(clip: Clip) -> Result<(), SamplerError> {
     match clip {
         Clip::None => Ok(()),
@@ -62,7 +62,7 @@ pub(super) fn check_clip(clip: Clip) -> Result<(), SamplerError> {
             check::fraction("the quantile", ratio)?;
             check::positive("the least threshold", least)?;
             let found = most;
-            let (name, expected) = ("the largest threshold", "at least the least one");
+            let (name, expected) = ("the largest threshold", "at least the least threshold");
             if most >= least { Ok(()) } else { Err(SamplerError::Parameter { name, expected, found }) }
         }
     }

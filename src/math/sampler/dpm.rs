@@ -1,7 +1,7 @@
 //! DPM-Solver++: multistep in x0, as an ODE or an SDE.
 //!
 //! **Theory.** Lu et al. 2022 (arXiv 2211.01095, algorithm 2 and appendix B) for the ODE; k-diffusion's `2m_sde` and
-//! `3m_sde` for the SDE with any `eta`, where the clean sample is approached `1 + eta` times as fast and noise replaced:
+//! `3m_sde` for the SDE with any `eta`, where the clean sample is approached `1 + eta` times as fast and noise is replaced:
 //! ```text
 //! x' = sigma'/sigma*exp(-eta*h)*x + alpha'*sum_i M_i((1 + eta)*h)*D_i + sigma'*sqrt(1 - exp(-2*eta*h))*z
 //! ```
@@ -10,7 +10,7 @@
 //! 3 they take half of `M_2`, which reduces the solver to second order with a small error; [`DpmKind::Exact`] is of third
 //! order.
 //!
-//! **Practice.** The first steps use the x0 that exist by then. A step to a clean sample is always of first order (its
+//! **Practice.** The first steps use the x0 available by then. A step to a clean sample is always of first order (its
 //! `h` is infinite), and a call made at pure noise is not used later (it is infinitely far away).
 
 use super::call::Call;
@@ -22,13 +22,13 @@ use super::transition::Transition;
 use crate::math::check;
 use crate::math::error::sampler::SamplerError;
 
-/// The integration of the polynomial through the last x0.
+/// The rule that integrates the polynomial through the last x0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum DpmKind {
-    /// Second order by the midpoint, `M_1 = M_0/2`; third as published.
+    /// Second order by the midpoint rule, `M_1 = M_0/2`; third order as published.
     #[default]
     Midpoint,
-    /// Second order with the exact `M_1`; third as published.
+    /// Second order with the exact `M_1`; third order as published.
     Heun,
     /// Every order with exact integrals: the exponential Adams-Bashforth method.
     Exact,
@@ -41,9 +41,10 @@ pub struct DpmSolver {
     pub order: usize,
     /// The integration rule.
     pub kind: DpmKind,
-    /// In x0 (DPM-Solver++) or in epsilon (DPM-Solver, `dpmsolver` of diffusers), which has no stochastic variant here.
+    /// Whether the solver works in x0 (DPM-Solver++) or in epsilon (DPM-Solver, `dpmsolver` of diffusers), which has no stochastic
+    /// variant here.
     pub form: Form,
-    /// 0 for the ODE, 1 for the SDE (`sde-dpmsolver++`), anything between.
+    /// The share of noise, in `0..=1`: 0 for the ODE, 1 for the SDE (`sde-dpmsolver++`).
     pub eta: f64,
     /// The factor of fresh noise (`s_noise` of k-diffusion), usually 1.
     pub noise_scale: f64,
@@ -77,7 +78,7 @@ impl DpmSolver {
         Self { eta: 1.0, ..Self::new(order) }
     }
 
-    /// The order of step `k`, if all x0 can be used. diffusers counts the steps of the whole run, of which this may be a part.
+    /// The order of step `k` if all x0 can be used. diffusers counts the steps of the whole run, of which the grid may be a part.
     fn order_at(&self, k: usize, grid: &Grid) -> usize {
         let (place, steps) = if self.compat == Compat::Diffusers { grid.place(k) } else { (k, grid.len()) };
         let few = self.lower_order_final && steps < FEW_STEPS;

@@ -2,20 +2,20 @@
 //!
 //! **Theory.** k-diffusion's `sample_dpm_2` and `sample_dpm_2_ancestral` (after DPM-Solver-2, Lu et al. 2022, arXiv 2206.00927,
 //! and algorithm 2 of Karras et al. 2022, arXiv 2206.00364): an Euler step to the geometric mean `m` of the sigmas of a step,
-//! then the whole step with the slope that is found there. With `(a, s)` for `(alpha, sigma)`,
+//! then the whole step with the slope found there. With `(a, s)` for `(alpha, sigma)`,
 //! ```text
 //! x_m = Euler from (a, s) to (a_m, s_m)        x' = x + (a' - a)*x0_m + (s' - s)*epsilon_m
 //! ```
-//! for every family of levels. The first sample follows from the middle one and the x0 of the call before, so that
+//! for every family of levels. The first sample follows from the one at `m` and the x0 of the call before, so that
 //! ```text
 //! x' = (s'/s_m)*x_m + ((a'*s_m - a_m*s') + (a_m*s - a*s_m))/s_m * x0_m - (a_m*s - a*s_m)/s_m * x0
 //! ```
-//! is an ordinary multistep row. The ancestral method leads further down than needed, to the noise that is old, and adds new: on
-//! variance-exploding levels with `eta = 1` the middle is then the next sigma.
+//! is an ordinary multistep row. The ancestral method steps to a cleaner level than the next, with the old noise alone, and adds
+//! new noise: on variance-exploding levels with `eta = 1`, `m` is then the next sigma.
 //!
 //! **Practice.** The network is called at `m`, between the levels of the grid, which therefore needs a
-//! [clock](Grid::with_clock). A step from pure noise on a scale where that has no finite sigma, and one to a clean sample, is an
-//! Euler step of one call. A loop of `n` steps has `2n - 1` calls.
+//! [clock](Grid::with_clock). A step to a clean sample, or from pure noise on a scale where that has no finite sigma, is an Euler
+//! step of one call. A loop of `n` steps from a finite sigma down to a clean sample has `2n - 1` calls.
 
 use super::call::Call;
 use super::denoiser::Denoiser;
@@ -38,13 +38,13 @@ pub struct Dpm2 {
 }
 
 impl Dpm2 {
-    /// The deterministic method.
+    /// Creates the deterministic method.
     #[must_use]
     pub const fn new() -> Self {
         Self::ancestral(0.0)
     }
 
-    /// The ancestral method, whose `eta` is usually 1.
+    /// Creates the ancestral method, whose `eta` is usually 1.
     #[must_use]
     pub const fn ancestral(eta: f64) -> Self {
         Self { eta, noise_scale: 1.0 }
@@ -81,7 +81,7 @@ impl Default for Dpm2 {
     }
 }
 
-/// The call at the start of a step, which leads to `down` and adds noise there.
+/// The call at the start of a step, which leads to the level `down` and adds noise there.
 fn euler(k: usize, step: &Step, down: NoiseLevel, noise: f64, denoiser: &Denoiser) -> Result<Call, SamplerError> {
     let move_ = Transition { from: step.from, to: down };
     let mut call = Call::begin(k, step, denoiser, Quantity::X0)?;

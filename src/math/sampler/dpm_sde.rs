@@ -1,22 +1,22 @@
-//! DPM-Solver++ SDE: two network calls a step, and noise in both.
+//! DPM-Solver++ SDE: two network calls per step, and noise in both.
 //!
 //! **Theory.** k-diffusion's `sample_dpmpp_sde`. Both halves of a step start from its sample `x`: a stochastic first-order step
-//! to the middle of lambda, then the whole step with the x0 that is found there,
+//! to the midpoint in lambda, then the whole step with the x0 that is found there,
 //! ```text
 //! x_m = k1*x + c1*x0   + n1*z1        k1 = old/sigma        c1 = alpha_m - k1*alpha
-//! x'  = k2*x + c2*x0_m + n2*z2        old and n: the shares of old and new noise at the end, by eta
+//! x'  = k2*x + c2*x0_m + n2*z2        old and n: the old and the new noise at the end, by eta
 //! ```
-//! where `z1` and `z2` come from one Brownian path: they share what happens before the middle. The sample follows from the
-//! middle one, `x = (x_m - c1*x0 - n1*z1)/k1`. On the path of the stochastic differential equation itself the old noise falls out
-//! with it: what is left of `n2*z2 - (k2/k1)*n1*z1` is independent of `z1`, and has the deviation
+//! where `z1` and `z2` come from one Brownian path: they share the noise before the midpoint. The sample follows from the
+//! one at the midpoint, `x = (x_m - c1*x0 - n1*z1)/k1`. On the path of the stochastic differential equation itself the old noise
+//! cancels too: `n2*z2 - (k2/k1)*n1*z1` is independent of `z1`, and has the standard deviation
 //! ```text
 //! sqrt(n2^2 - (k2/k1)^2*n1^2) = sigma'*eta*kept_1*sqrt((1 - kept^2)/(1 - eta^2 + eta^2*kept_1^2))
 //! ```
-//! with `kept_1 = exp(-h)` to the middle and `kept` from there: at `eta = 1` that of an ancestral step from the middle.
+//! with `kept_1 = exp(-h)` up to the midpoint and `kept` from there: at `eta = 1` that of an ancestral step from the midpoint.
 //!
 //! **Practice.** Every call draws one fresh noise. With [`Compat::Diffusers`] the row of a second call has the whole `n2`, and the
-//! noise of the first call as its second noise: for recorded increments of a path in sigma, each divided by its deviation. The
-//! grid needs a [clock](Grid::with_clock). A step from pure noise, and one to a clean sample, has one call.
+//! noise of the first call as its second noise. That suits recorded increments of a path in sigma, each divided by its standard
+//! deviation. The grid needs a [clock](Grid::with_clock). A step from pure noise or to a clean sample has one call.
 
 use super::call::Call;
 use super::denoiser::Denoiser;
@@ -29,25 +29,25 @@ use crate::math::error::sampler::SamplerError;
 use crate::math::level::NoiseLevel;
 use crate::math::quantity::Quantity;
 
-/// DPM-Solver++ SDE with two calls a step.
+/// DPM-Solver++ SDE with two calls per step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct DpmSde {
     /// The share of the posterior's noise that is drawn, in `0..=1`, usually 1.
     pub eta: f64,
     /// The factor of fresh noise (`s_noise` of k-diffusion), usually 1.
     pub noise_scale: f64,
-    /// diffusers' increments are those of a path in sigma, of which the second of a step contains the first.
+    /// diffusers draws increments of a path in sigma, where the second increment of a step contains the first.
     pub compat: Compat,
 }
 
 impl DpmSde {
-    /// The solver with this `eta`, usually 1.
+    /// Creates the solver with this `eta`, usually 1.
     #[must_use]
     pub const fn new(eta: f64) -> Self {
         Self { eta, noise_scale: 1.0, compat: Compat::Published }
     }
 
-    /// A stochastic first-order step to a level.
+    /// The coefficients of a stochastic first-order step between two levels.
     fn shares(&self, from: NoiseLevel, to: NoiseLevel) -> Shares {
         let [old, new] = Transition { from, to }.split(self.eta);
         let down = NoiseLevel::raw(to.alpha(), old);
@@ -107,7 +107,7 @@ impl DpmSde {
     }
 }
 
-/// The row of a second call with the noise of the first, whose row has this number.
+/// Adds the noise of the first call, whose row has the index `first`, to the row of the second.
 fn with_both(mut call: Call, first: usize, shares: Shares) -> Call {
     call.row.second_z = (-call.row.x * shares.z, first as u32);
     call

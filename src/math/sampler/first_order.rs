@@ -9,8 +9,7 @@
 //! `alpha = 1 - sigma` flow matching; `eta = 1` is DDPM and Euler ancestral. `d` is
 //! `sigma'*sqrt((1 - eta^2) + eta^2*kept^2)`, which is never the root of a negative number.
 //!
-//! **Practice.** If x0 is clipped, the result depends on the choice of epsilon; see
-//! [`FirstOrder::rederived`].
+//! **Practice.** If x0 is clipped, the result depends on which epsilon is used; see [`FirstOrder::rederived`].
 
 use super::call::Call;
 use super::denoiser::Denoiser;
@@ -26,27 +25,27 @@ use crate::math::quantity::Quantity;
 pub struct FirstOrder {
     /// The share of the posterior's noise that is drawn, in `0..=1`.
     pub eta: f64,
-    /// If x0 is clipped: false takes the epsilon that the network's output implies (diffusers' DDIM), true
-    /// `(x - alpha*x0)/sigma` with the clipped x0 (guided-diffusion, Euler; diffusers' `use_clipped_model_output`).
+    /// The epsilon to use if x0 is clipped: false takes the one that the network's output implies (diffusers' DDIM), true
+    /// takes `(x - alpha*x0)/sigma` with the clipped x0 (guided-diffusion, Euler; diffusers' `use_clipped_model_output`).
     pub rederived: bool,
     /// The factor of fresh noise (`s_noise` of k-diffusion), usually 1.
     pub noise_scale: f64,
 }
 
 impl FirstOrder {
-    /// DDIM (Song et al. 2021): the model's own epsilon.
+    /// Creates DDIM (Song et al. 2021), which uses the model's own epsilon.
     #[must_use]
     pub const fn ddim(eta: f64) -> Self {
         Self { eta, rederived: false, noise_scale: 1.0 }
     }
 
-    /// Euler's method on the probability flow ODE: epsilon follows from x0.
+    /// Creates Euler's method on the probability flow ODE, whose epsilon follows from x0.
     #[must_use]
     pub const fn euler() -> Self {
         Self::ancestral(0.0)
     }
 
-    /// Euler ancestral (k-diffusion), whose `eta` is usually 1.
+    /// Creates Euler ancestral (k-diffusion), whose `eta` is usually 1.
     #[must_use]
     pub const fn ancestral(eta: f64) -> Self {
         Self { eta, rederived: true, noise_scale: 1.0 }
@@ -73,7 +72,7 @@ impl FirstOrder {
         Ok(call)
     }
 
-    /// The shares of the next level's noise that are old and new.
+    /// The deviations of the old and the new noise at the next level.
     fn split(&self, k: usize, move_: Transition) -> Result<(f64, f64), SamplerError> {
         if self.eta > 0.0 {
             move_.check_cleaner(k, "a sampler with eta above 0")?;

@@ -1,11 +1,11 @@
 //! The noise levels that a sampler visits.
 //!
 //! **Theory.** Timesteps, sigmas and times of samplers are lists of [`NoiseLevel`]s, noisy to clean. Each entry has the
-//! timestep that the network is told and the scale of its input. DDIM on variance-preserving levels and Euler on
+//! timestep that the network is given and the scale of its input. DDIM on variance-preserving levels and Euler on
 //! variance-exploding ones are the same step on different lists (Song et al. 2021, arXiv 2010.02502, section 4.3; Karras
 //! et al. 2022, arXiv 2206.00364, appendix B).
 //!
-//! **Practice.** A [`Grid`] is checked when it is built: every step goes towards clean (or, to invert, towards noise).
+//! **Practice.** A [`Grid`] is checked when it is built: every step goes towards clean (or, for inversion, towards noise).
 
 use super::clock::Clock;
 use crate::math::check;
@@ -17,13 +17,13 @@ use crate::math::schedule::Schedule;
 /// One step of a grid, independent of the solver.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Step {
-    /// The timestep that the network is told: usually in `0..T`, not always whole.
+    /// The timestep that the network is given: usually in `0..T`, not always whole.
     pub timestep: f64,
     /// The level at which the network is called.
     pub from: NoiseLevel,
     /// The level to which the step leads.
     pub to: NoiseLevel,
-    /// The timestep that the network is told at `to`, if it can be called there.
+    /// The timestep that the network is given at `to`; `None` if it cannot be called there.
     pub to_timestep: Option<f64>,
     /// The network is given `input * x`.
     pub input: f64,
@@ -31,7 +31,7 @@ pub struct Step {
     pub churn: f64,
 }
 
-/// The convention by which a "sigma" (a noise-to-signal ratio) scales the sample and the network's input.
+/// The convention by which a "sigma" (a noise-to-signal ratio, or the time of a flow) scales the sample and the network's input.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Scale {
     /// `alpha = 1/sqrt(1 + sigma^2)`; the network takes the sample as it is (DPM-Solver, UniPC).
@@ -53,7 +53,7 @@ pub enum Scale {
 }
 
 impl Scale {
-    /// The level of this sigma.
+    /// Returns the level of this sigma.
     ///
     /// # Errors
     /// [`SamplerError::Schedule`] for a sigma that is negative, not finite, or above 1 for a flow.
@@ -73,7 +73,7 @@ impl Scale {
         })
     }
 
-    /// The scale of the network's input.
+    /// The scale of the network's input at a level.
     #[must_use]
     pub fn input(self, level: NoiseLevel) -> f64 {
         match self {
@@ -90,20 +90,20 @@ impl Scale {
 pub struct Grid {
     steps: Vec<Step>,
     scale: Scale,
-    /// The level from which a solver that takes the first step twice takes it again; `None` for its own.
+    /// The level from which a solver that takes the first step twice starts the second time; `None` for the step's own.
     again: Option<NoiseLevel>,
     clock: Option<Clock>,
-    /// The steps of the whole run before the first and after the last.
+    /// The number of steps of the whole run before the first step of the grid and after its last.
     around: [usize; 2],
 }
 
 impl Grid {
-    /// Creates a grid of any steps; `scale` gives the scale of the network's input if levels are changed later.
+    /// Creates a grid from steps; `scale` gives the scale of the network's input where levels are changed later.
     ///
     /// # Errors
-    /// [`SamplerError::NoSteps`]; [`SamplerError::Parameter`] for numbers that are not finite;
-    /// [`SamplerError::Direction`] unless the noise-to-signal ratio falls in every step and from step to step, or rises
-    /// in all of them. Only a step at the clean end and the last may keep their level.
+    /// [`SamplerError::NoSteps`]; [`SamplerError::Parameter`] for a timestep that is not finite, an input scale that is not
+    /// above 0 or churn below 0; [`SamplerError::Direction`] unless the noise-to-signal ratio falls in every step and from
+    /// step to step, or rises in all of them. Only the step at the clean end and the last step may keep their level.
     pub fn new(steps: Vec<Step>, scale: Scale) -> Result<Self, SamplerError> {
         let [first, .., last] = &steps[..] else {
             let only = steps.first().ok_or(SamplerError::NoSteps)?;
@@ -129,20 +129,20 @@ impl Grid {
         Ok(Self { steps, scale, again: None, clock: None, around: [0; 2] })
     }
 
-    /// Returns the grid with the number that the network is told at any level, for solvers that call it between those of the
-    /// grid and refuse one without. A grid of a variance-preserving schedule has its timesteps.
+    /// Returns the grid with a clock: a function from any level to the timestep that the network is given there. Solvers that
+    /// call the network between the levels of the grid need one. Grids of a variance-preserving schedule already have one.
     #[must_use]
     pub fn with_clock(self, told: impl Fn(NoiseLevel) -> f64 + Send + Sync + 'static) -> Self {
         Self { clock: Some(Clock::new(told)), ..self }
     }
 
-    /// Creates a grid of the levels of a schedule at these timesteps, then `end`: usually [`NoiseLevel::CLEAN`], or the
+    /// Creates a grid from the levels of a schedule at these timesteps, followed by `end`: usually [`NoiseLevel::CLEAN`], or the
     /// schedule's least noisy level (`set_alpha_to_one = false`). Rising timesteps and a noisy end make a grid for
     /// inversion.
     ///
     /// # Errors
-    /// [`SamplerError::Duplicate`]; [`SamplerError::Schedule`] for a timestep that the schedule does not have; as
-    /// [`Grid::new`].
+    /// [`SamplerError::Duplicate`] for a timestep that is repeated; [`SamplerError::Schedule`] for one that the schedule does
+    /// not have; those of [`Grid::new`].
     pub fn of_schedule(schedule: &Schedule, timesteps: &[usize], end: NoiseLevel) -> Result<Self, SamplerError> {
         let levels = levels_at(schedule, timesteps)?;
         let targets = levels.iter().skip(1).copied().chain([end]);
@@ -150,11 +150,11 @@ impl Grid {
             .map(|grid| grid.clocked(schedule))
     }
 
-    /// As [`of_schedule`](Self::of_schedule), with the levels that follow from respaced betas `1 - abar_t/abar_s` in f64,
-    /// as guided-diffusion computes them (Nichol & Dhariwal 2021, arXiv 2102.09672, section 4).
+    /// Creates a grid like [`of_schedule`](Self::of_schedule), from the levels of the respaced betas `1 - abar_t/abar_s` in
+    /// f64, as guided-diffusion computes them (Nichol & Dhariwal 2021, arXiv 2102.09672, section 4).
     ///
-    /// The levels are the same except for a rounding of 1e-16 in `abar_t/abar_s`. It matters where `abar` falls by
-    /// orders of magnitude in one step: the last `alpha` of 10 steps of the cosine schedule is off by 1e-9 of it.
+    /// The levels are the same except for a rounding of 1e-16 in `abar_t/abar_s`. That matters where `abar` falls by
+    /// orders of magnitude in one step: the last `alpha` of 10 steps of the cosine schedule is off by a relative 1e-9.
     ///
     /// # Errors
     /// As `of_schedule`.
@@ -175,11 +175,12 @@ impl Grid {
             .map(|grid| grid.clocked(schedule))
     }
 
-    /// As [`of_schedule`](Self::of_schedule), but every step leads to the level `stride` timesteps earlier, whether or not
-    /// that is the next in the list, and to `end` where there is none: diffusers' DDIM, with `stride = T/n` rounded down.
+    /// Creates a grid like [`of_schedule`](Self::of_schedule) in which every step leads to the level `stride` timesteps
+    /// earlier, whether or not that is the next in the list, and to `end` where there is none: diffusers' DDIM, with
+    /// `stride = T/n` rounded down.
     ///
-    /// It is wrong wherever the list has other gaps (linspace, trailing where n does not divide T), but it is what those
-    /// pipelines compute.
+    /// The result is wrong wherever the list has other gaps (linspace, or trailing where n does not divide T), but those
+    /// pipelines compute it so.
     ///
     /// # Errors
     /// As `of_schedule`.
@@ -196,10 +197,11 @@ impl Grid {
             .map(|grid| grid.clocked(schedule))
     }
 
-    /// Creates a grid from falling sigmas, the timestep that the network is told at each, and the last sigma, usually 0.
+    /// Creates a grid from falling sigmas, the timestep that the network is given at each, and the last sigma, usually 0.
     ///
     /// # Errors
-    /// [`SamplerError::Lengths`]; [`SamplerError::Schedule`] for a sigma out of range; as [`Grid::new`].
+    /// [`SamplerError::Lengths`] unless there is a timestep for each sigma; [`SamplerError::Schedule`] for a sigma out of
+    /// range; those of [`Grid::new`].
     pub fn of_sigmas(scale: Scale, sigmas: &[f64], timesteps: &[f64], end: f64) -> Result<Self, SamplerError> {
         if timesteps.len() != sigmas.len() {
             let (expected, found) = (sigmas.len(), timesteps.len());
@@ -210,7 +212,7 @@ impl Grid {
         Self::of_levels(scale, &levels, targets, timesteps)
     }
 
-    /// Creates a grid from levels, the level to which each step leads, and what the network is told at each.
+    /// Creates a grid from levels, the level to which each step leads, and the timestep that the network is given at each.
     pub(in crate::math) fn of_levels(
         scale: Scale,
         levels: &[NoiseLevel],
@@ -225,8 +227,8 @@ impl Grid {
         Self::new(steps.collect(), scale)
     }
 
-    /// Returns the steps backwards, from the last level to the first, for inversion. Each step calls the network at the
-    /// cleaner level with the timestep of the noisier one, as diffusers' `DDIMInverseScheduler`.
+    /// Returns the grid with its steps reversed, from the last level to the first, for inversion. Each step calls the network
+    /// at the cleaner level with the timestep of the noisier one, as diffusers' `DDIMInverseScheduler` does.
     ///
     /// # Errors
     /// As [`Grid::new`].
@@ -239,7 +241,7 @@ impl Grid {
             .map(|grid| Self { clock: self.clock.clone(), ..grid })
     }
 
-    /// Returns the same steps, with the network's input scaled for the network of this scale.
+    /// Returns the same steps with the network's input scaled by this convention.
     ///
     /// # Errors
     /// [`SamplerError::Parameter`] for a scale that is not finite.
@@ -248,10 +250,10 @@ impl Grid {
         Self::new(self.steps.into_iter().map(input).collect(), scale)
     }
 
-    /// Returns the same steps, each told the number of the level at which the network is called.
+    /// Returns the same steps with the timestep of each computed from the level at which the network is called.
     ///
     /// # Errors
-    /// [`SamplerError::Parameter`] for a number that is not finite.
+    /// [`SamplerError::Parameter`] for a timestep that is not finite.
     pub(in crate::math) fn told(mut self, told: impl Fn(NoiseLevel) -> f64) -> Result<Self, SamplerError> {
         for step in &mut self.steps {
             step.timestep = told(step.from);
@@ -261,10 +263,10 @@ impl Grid {
         Self::new(self.steps, self.scale).map(|grid| Self { clock, ..grid })
     }
 
-    /// Returns the last steps, for a loop that begins with a noised picture instead of noise. At least one.
+    /// Returns the grid of the last `steps` steps, for a loop that begins with a noised image instead of noise.
     ///
     /// # Errors
-    /// [`SamplerError::NoSteps`], [`SamplerError::TooManySteps`].
+    /// [`SamplerError::NoSteps`] for 0 steps, [`SamplerError::TooManySteps`] for more than the grid has.
     #[doc(alias = "img2img")]
     pub fn last_steps(mut self, steps: usize) -> Result<Self, SamplerError> {
         match self.len().checked_sub(steps) {
@@ -278,10 +280,10 @@ impl Grid {
         }
     }
 
-    /// Returns the first steps, for a loop that ends before the clean sample. At least one.
+    /// Returns the grid of the first `steps` steps, for a loop that ends before the clean sample.
     ///
     /// # Errors
-    /// [`SamplerError::NoSteps`], [`SamplerError::TooManySteps`].
+    /// [`SamplerError::NoSteps`] for 0 steps, [`SamplerError::TooManySteps`] for more than the grid has.
     pub fn first_steps(mut self, steps: usize) -> Result<Self, SamplerError> {
         match steps {
             0 => Err(SamplerError::NoSteps),
@@ -294,7 +296,7 @@ impl Grid {
         }
     }
 
-    /// The same, whose first step is taken again from another level than its own, as diffusers' PNDM does.
+    /// Returns the grid with another level from which the first step is repeated, as diffusers' PNDM does.
     #[must_use]
     pub(in crate::math) fn again_from(self, level: NoiseLevel) -> Self {
         Self { again: Some(level), ..self }
@@ -317,14 +319,14 @@ impl Grid {
         self.steps.len()
     }
 
-    /// The place of step `k` in the run of which this is a part, and the steps of that: those that
-    /// [`last_steps`](Self::last_steps) and [`first_steps`](Self::first_steps) left out count.
+    /// The index of step `k` in the whole run and the number of steps of that run, counting those that
+    /// [`last_steps`](Self::last_steps) and [`first_steps`](Self::first_steps) left out.
     pub(super) fn place(&self, k: usize) -> (usize, usize) {
         let [before, after] = self.around;
         (before + k, before + self.len() + after)
     }
 
-    /// Always false: a grid has a step.
+    /// Always false: a grid has at least one step.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.steps.is_empty()
@@ -334,7 +336,7 @@ impl Grid {
         Self { clock: Clock::of_schedule(schedule), ..self }
     }
 
-    /// The call of step `k` at a level between its ends, which leads to `to`.
+    /// The part of step `k` from a level between its ends to `to`.
     pub(super) fn between(
         &self,
         k: usize,
@@ -342,13 +344,13 @@ impl Grid {
         to: NoiseLevel,
         solver: &'static str,
     ) -> Result<Step, SamplerError> {
-        let what = "call a network on a grid without a clock between its levels";
+        let what = "call the network between the levels of a grid that has no clock (see `Grid::with_clock`)";
         let clock = self.clock.as_ref().ok_or(SamplerError::Unsupported { solver, what, step: k })?;
         let (timestep, input) = (clock.told(level), self.scale.input(level));
         Ok(Step { timestep, from: level, to, to_timestep: None, input, churn: 0.0 })
     }
 
-    /// The scale of the network's input at a level.
+    /// The convention by which sigmas scale the sample and the network's input.
     #[must_use]
     pub const fn scale(&self) -> Scale {
         self.scale

@@ -3,16 +3,16 @@
 use super::grid::Scale;
 use crate::math::level::NoiseLevel;
 
-/// The number whose geometric mean is taken.
+/// The number whose geometric mean defines the middle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mean {
-    /// The sigma of the scale: the time of a flow.
+    /// The sigma of the scale, which for a flow is the time.
     Sigma,
-    /// `sigma/alpha`: the mean of lambda.
+    /// `sigma/alpha`, which gives the midpoint in lambda.
     Ratio,
 }
 
-/// The level in the middle, on the curve of the scale; `None` where an end is clean or pure noise, from which there is none.
+/// The level in the middle of two, on the curve of the scale; `None` where there is none because one end is clean or pure noise.
 pub(super) fn halfway(scale: Scale, from: NoiseLevel, to: NoiseLevel, mean: Mean) -> Option<NoiseLevel> {
     let of_time = mean == Mean::Sigma && scale == Scale::Flow;
     let sigma = |level: NoiseLevel| if of_time { level.sigma() } else { level.sigma() / level.alpha() };

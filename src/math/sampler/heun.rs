@@ -1,16 +1,17 @@
 //! Heun's method: second order from two calls a step.
 //!
-//! **Theory.** Karras et al. 2022 (arXiv 2206.00364, algorithm 1 and 2): an Euler step, then the mean of the slopes at
+//! **Theory.** Karras et al. 2022 (arXiv 2206.00364, algorithms 1 and 2): an Euler step, then the mean of the slopes at
 //! both ends. Along a step a sample moves by `u = (alpha' - alpha)*x0 + (sigma' - sigma)*epsilon`, and with `u^` from the
 //! call at the Euler sample `x^`, whose epsilon is `(x^ - alpha'*x0^)/sigma'`,
 //! ```text
 //! x' = x + (u + u^)/2 = x^ + (u^ - u)/2 = x^ + c*(x0^ - x0)        c = (alpha'*sigma - alpha*sigma')/(2*sigma')
 //! ```
 //! for every family of levels; on variance-exploding ones `c = (sigma/sigma' - 1)/2`. So the second call needs neither the
-//! first sample nor the first slope, only the x0 of the call before: it is an ordinary multistep row.
+//! first sample nor the first slope, only the x0 of the previous call: it is an ordinary multistep row.
 //!
 //! **Practice.** A step to a clean sample, or to an end at which the network cannot be called, is an Euler step. A loop of
-//! `n` steps has `2n - 1` calls; the first of a step leads to the Euler sample, the second to the step's result.
+//! `n` steps down to a clean sample has `2n - 1` calls; the first call of a step leads to the Euler sample, the second to the
+//! step's result.
 
 use super::call::Call;
 use super::denoiser::Denoiser;
@@ -31,7 +32,7 @@ fn euler(k: usize, step: &Step, denoiser: &Denoiser) -> Result<Call, SamplerErro
     Ok(call)
 }
 
-/// The call at the end of the step, if there is one.
+/// The call at the end of the step, which corrects it; `None` where the network cannot be called there.
 fn correction(k: usize, step: &Step, grid: &Grid, denoiser: &Denoiser) -> Option<Result<Call, SamplerError>> {
     let timestep = step.to_timestep.filter(|_| step.to.sigma() > 0.0)?;
     let at_end = Step { timestep, from: step.to, input: grid.scale().input(step.to), ..*step };

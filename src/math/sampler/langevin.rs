@@ -1,13 +1,13 @@
-//! Langevin's corrector, whose step follows from what the network says.
+//! Langevin's corrector, whose step size follows from the network's output.
 //!
-//! **Theory.** At one level a sample follows its score, with noise (Song et al. 2021, arXiv 2011.13456, algorithm 4):
+//! **Theory.** A sample moves along its score at a fixed level, with noise (Song et al. 2021, arXiv 2011.13456, algorithm 4):
 //! ```text
 //! x' = x + e*score + sqrt(2*e)*z        e = 2*(snr*|z|/|score|)^2
 //! ```
-//! with norms of a sample, averaged over the batch.
+//! where each norm is that of a sample, averaged over the batch.
 //!
-//! **Practice.** The norms are known once the network has answered, so the row is computed during the loop, between calls of a
-//! predictor: `|z|` is close to the root of the number of elements.
+//! **Practice.** The norm of the score is known only after the network call, so the row is computed during the loop, between the
+//! calls of a predictor. `|z|` is close to the square root of the number of elements.
 
 use super::call::Call;
 use super::denoiser::Denoiser;
@@ -19,23 +19,25 @@ use crate::table::step::StepRow;
 /// Langevin's corrector.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Langevin {
-    /// The ratio of signal to noise of a step, above 0: 0.15 or so.
+    /// The signal-to-noise ratio of a step, above 0: usually about 0.15.
     pub snr: f64,
 }
 
 impl Langevin {
-    /// The call of a corrector before a predictor's, at its level, for the mean norms of the noise and of the score, both above 0.
+    /// Returns the corrector's call at the level of `before`, the predictor's call that follows it, from the mean norms of the
+    /// noise and of the score, both above 0.
     ///
     /// # Errors
-    /// [`SamplerError::Parameter`] for numbers that are not finite and above 0, [`SamplerError::Undefined`] where the prediction does
-    /// not determine the score.
+    /// [`SamplerError::Parameter`] for numbers that are not finite and above 0, [`SamplerError::Undefined`] where the prediction
+    /// does not determine the score.
     pub fn call(
         &self,
         before: &Call,
         denoiser: &Denoiser,
         [noise_norm, score_norm]: [f64; 2],
     ) -> Result<Call, SamplerError> {
-        let all = [("the ratio of signal to noise", self.snr), ("a norm", noise_norm), ("a norm", score_norm)];
+        let all =
+            [("the signal-to-noise ratio", self.snr), ("the noise norm", noise_norm), ("the score norm", score_norm)];
         all.into_iter().try_for_each(|(name, value)| check::positive(name, value))?;
         let [of_x, of_p] = denoiser.at((before.step, before.level, before.input), Quantity::Score)?;
         let length = 2.0 * (self.snr * noise_norm / score_norm).powi(2);

@@ -1,12 +1,12 @@
 //! Linear combinations of the tensors that a sampler has.
 //!
 //! **Practice.** A solver of a diffusion ODE or SDE adds multiples of samples, clean samples and noise. Written with
-//! [`Linear`], it reads as its paper does: `x * (to / from) + d * (1.0 - to / from)`. The numbers of a
+//! [`Linear`], it reads as it does in its paper: `x * (to / from) + d * (1.0 - to / from)`. The coefficients of a
 //! [row](crate::table::StepRow) follow from the result; see [`Recorder`](super::recorder::Recorder).
 
 use std::ops::{Add, Mul, Sub};
 
-/// A tensor that a combination may use. The number is that of a call of the network, or of a noise in the order of draws.
+/// A tensor that a combination may use. The number is the index of a network call, or of a noise in the order of draws.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Term {
     /// The sample at the start of the loop.
@@ -17,7 +17,7 @@ pub enum Term {
     Clean(usize),
     /// The clean sample that the unconditional prediction of a call implies.
     Unconditional(usize),
-    /// A value that a call was asked to remember: the call, and the number of the value.
+    /// A value that a call was asked to remember: the index of the call, and that of the value.
     Remembered(usize, usize),
     /// Standard normal noise.
     Noise(usize),
@@ -27,14 +27,14 @@ pub enum Term {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Linear(Vec<(Term, f64)>);
 
-/// Terms that cancel to this many roundings of what they were are zero: the noise of a stage that its next stage divides out.
+/// A sum below this share of its summands counts as zero: the noise of a stage that cancels in the next.
 const CANCELLED: f64 = 16.0 * f64::EPSILON;
 
 impl Linear {
-    /// The combination of no tensor.
+    /// The empty combination.
     pub const ZERO: Self = Self(Vec::new());
 
-    /// Once this tensor.
+    /// Creates the combination that is this tensor alone.
     pub fn of(term: Term) -> Self {
         Self(vec![(term, 1.0)])
     }
@@ -49,12 +49,12 @@ impl Linear {
         self.0.iter().copied()
     }
 
-    /// The same without a tensor.
+    /// Returns the combination without a tensor.
     pub fn without(&self, term: Term) -> Self {
         Self(self.0.iter().filter(|(other, _)| *other != term).copied().collect())
     }
 
-    /// The same with another combination in the place of a tensor.
+    /// Returns the combination with another one substituted for a tensor.
     pub fn with(&self, term: Term, other: &Self) -> Self {
         match self.coefficient(term) {
             0.0 => self.clone(),
@@ -133,7 +133,7 @@ mod tests {
         let sum = &x * 0.3 + &d * 0.7 - &x * 0.1;
         assert!((sum.coefficient(Term::Sample(0)) - 0.2).abs() < 1e-15);
         assert_eq!(sum.coefficient(Term::Noise(3)), 0.0);
-        // 0.1 + 0.2 is not 0.3, yet nothing is left of it.
+        // In floating point 0.1 + 0.2 is not 0.3, but the rest counts as zero.
         let none = &x * 0.1 + &x * 0.2 - &x * 0.3;
         assert_eq!(none, Linear::ZERO);
         assert_eq!((&x - &x).terms().count(), 0);

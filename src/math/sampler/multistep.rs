@@ -1,4 +1,4 @@
-//! Integrals of a polynomial through known x0, the building block of multistep solvers.
+//! Integrals of the polynomial through known values of x0, the building block of multistep solvers.
 //!
 //! **Theory.** In `lambda = ln(alpha/sigma)` the probability flow ODE is solved by (Lu et al. 2022, arXiv 2211.01095,
 //! proposition 4.1)
@@ -6,12 +6,12 @@
 //! x' = sigma'/sigma*x + alpha' * integral_0^1 h*exp(-h*(1 - tau)) x0(tau) dtau
 //! ```
 //! with `x0` as a function of `tau`, the fraction of the step. Replacing it by the polynomial
-//! through the x0 of some calls leaves the integrals of the powers of `tau`,
+//! through the x0 of several calls leaves the integrals of the powers of `tau`,
 //! ```text
 //! M_i = integral_0^1 h*exp(-h*(1 - tau)) tau^i dtau = h*i!*phi_{i+1}(-h)
 //! ```
 //! with the phi functions of exponential integrators (Hochbruck & Ostermann 2010, eq. 2.11). Solvers differ in the calls
-//! that they use and in the numbers that replace some `M_i`.
+//! that they use and in the simpler numbers by which they replace some `M_i`.
 //!
 //! The same holds with the roles of signal and noise exchanged, for epsilon and `-h` (Lu et al. 2022, arXiv 2206.00927,
 //! proposition 3.1):
@@ -19,8 +19,8 @@
 //! x' = alpha'/alpha*x + sigma' * sum_i M_i(-h) * (the coefficients of epsilon's polynomial)
 //! ```
 //!
-//! **Practice.** `M_0` is `-expm1(-h)`. The others follow from `M_i = 1 - i*M_{i-1}/h`, which loses `1/h` each time, or
-//! for small `h` from their power series.
+//! **Practice.** `M_0` is `-expm1(-h)`. The others follow from `M_i = 1 - i*M_{i-1}/h`, which multiplies the error by `i/h`
+//! each time, or for small `h` from their power series.
 
 use super::grid::Step;
 use super::transition::Transition;
@@ -33,7 +33,7 @@ pub enum Form {
     /// The clean sample: the data-prediction form of DPM-Solver++ and UniPC, which works with guidance and clipping.
     #[default]
     X0,
-    /// The noise: DPM-Solver, and UniPC with `predict_x0 = false`. Such a sampler keeps epsilon instead of x0.
+    /// The noise: DPM-Solver, and UniPC with `predict_x0 = false`. Such a sampler remembers epsilon instead of x0.
     Epsilon,
 }
 
@@ -69,7 +69,7 @@ impl Form {
         }
     }
 
-    /// The weight of one value for the whole step, finite also where `h` is not.
+    /// The weight of a single value for the whole step; finite even where `h` is not.
     pub(super) fn constant(self, step: &Step) -> f64 {
         let added = Transition::of(step).added();
         match self {
@@ -87,14 +87,14 @@ impl Form {
     }
 }
 
-/// The positions of the last `order` calls, in units of step `k`: 0, and back from there. Fewer where a call or the
-/// step itself is infinitely far away.
+/// The positions of the last `order` calls in units of step `k`, the current one (0) first. Fewer at the start of the loop,
+/// and where a call or the end of the step is infinitely far away.
 pub(super) fn nodes(steps: &[Step], k: usize, order: usize) -> Vec<f64> {
     let h = Transition::of(&steps[k]).h();
     let back = |j: usize| -Transition { from: steps[k - j].from, to: steps[k].from }.h() / h;
     let mut nodes = vec![0.0];
     for node in (1..order.min(k + 1)).map(back) {
-        // A step that kept its level has made two calls at one place.
+        // A step that kept its level has left two calls at one position.
         if !h.is_finite() || !node.is_finite() || nodes.last().is_some_and(|last| node >= *last) {
             break;
         }
@@ -103,10 +103,10 @@ pub(super) fn nodes(steps: &[Step], k: usize, order: usize) -> Vec<f64> {
     nodes
 }
 
-/// Below this number of steps the last ones are of lower order (Lu et al. 2022, section 4.3; as in diffusers).
+/// With fewer steps than this, the last ones are of lower order (Lu et al. 2022, section 4.3; as in diffusers).
 pub(super) const FEW_STEPS: usize = 15;
 
-/// The orders that multistep solvers have.
+/// The highest order of DPM-Solver++ and UniPC.
 const MOST_ORDER: usize = 3;
 
 pub(super) fn check_order(solver: &'static str, found: usize) -> Result<(), SamplerError> {
@@ -119,11 +119,11 @@ pub(super) fn check_order(solver: &'static str, found: usize) -> Result<(), Samp
 /// The most calls that a polynomial goes through: three earlier ones and the current one.
 pub(super) const MOST_NODES: usize = 4;
 
-/// Below this `|h|` the series is used: there it has converged after [`TERMS`], and above it the recurrence loses at most
-/// the factor `3!/h^3`.
+/// Below this `|h|` the series is used: there it converges within [`TERMS`] terms, and above it the recurrence multiplies
+/// the error by at most `3!/h^3`.
 const SERIES_BELOW: f64 = 1.0;
 
-/// `1/20!` is 4e-19.
+/// The number of terms of the series: `1/20!` is 4e-19.
 const TERMS: usize = 20;
 
 /// `M_0 .. M_3` for a step `h` in lambda, which may be negative or infinite.
@@ -138,7 +138,7 @@ pub(super) fn integrals(h: f64) -> [f64; MOST_NODES] {
     found
 }
 
-/// `h * sum_k (-h)^k * i!/(i + k + 1)!`.
+/// The power series of `M_i`: `h * sum_k (-h)^k * i!/(i + k + 1)!`.
 fn series(h: f64, i: usize) -> f64 {
     let first = h / (i + 1) as f64;
     let next = |term: &f64, k: usize| -term * h / (i + k + 2) as f64;

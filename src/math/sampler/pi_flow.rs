@@ -1,15 +1,15 @@
-//! pi-Flow: a network whose one output is a policy for the whole step.
+//! pi-Flow: a network whose output in one call is a policy for the whole step.
 //!
-//! **Theory.** The network answers with `n` velocities `p_j`, whose clean samples `x - sigma*p_j` stand on a grid of raw time,
-//! that is time before its shift, over the step: `j = 0` at its end (Chen et al. 2025, arXiv 2510.14974, section 3.2, "DX"). The
-//! policy interpolates them linearly, and Euler's method in small sub-steps integrates it without another call:
+//! **Theory.** The network answers with `n` velocities `p_j`. Their clean samples `x - sigma*p_j` belong to evenly spaced raw times
+//! (times before the shift) over the step, `j = 0` to its end (Chen et al. 2025, arXiv 2510.14974, section 3.2, "DX"). The
+//! policy interpolates them linearly, and Euler's method with small sub-steps integrates it without another call:
 //! ```text
 //! x <- x + (x - D(t))/sigma * (sigma' - sigma)        D(t) = sum of hat functions times x_0 - sigma_0*p_j
 //! ```
-//! Every sub-step is linear and its weights of `D` sum to 1, so the whole step is `x' = x + sum w_j*p_j`, with a coefficient of
-//! `x` that is exactly 1.
+//! Every sub-step is linear and its weights of `D` sum to 1, so the whole step is `x' = x + sum w_j*p_j`, where the coefficient
+//! of `x` is exactly 1.
 //!
-//! **Practice.** The weights are the [`slices`](StepRow::slices) of a row, one pass over the prediction instead of some hundred.
+//! **Practice.** The weights are the [`slices`](StepRow::slices) of a row: one pass over the prediction replaces about a hundred.
 
 use super::call::Call;
 use super::denoiser::Denoiser;
@@ -23,15 +23,16 @@ use crate::table::step::SLICES;
 /// The solver of pi-Flow on a rectified flow.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PiFlow {
-    /// The velocities of a prediction, 2 to [`StepRow::SLICES`](crate::table::StepRow::SLICES).
+    /// The number of velocities in a prediction, 2 to [`StepRow::SLICES`](crate::table::StepRow::SLICES).
     pub slices: usize,
-    /// The shift of the times of training, which the policy's time is without.
+    /// The shift of the training times; the policy's raw time is the time without it.
     pub shift: f64,
-    /// Sub-steps of a unit of raw time, at least 1: of a step, as many as fall on it, rounded.
+    /// The sub-steps per unit of raw time, 1 to 1,000,000. A step has its share of them, rounded, and at least one.
     pub substeps: usize,
-    /// The size of the last step in raw time, as a part of that of the others, above 0 and at most 1.
+    /// The size of the last step in raw time, relative to that of the others; above 0 and at most 1. It places the levels of
+    /// the catalogue's sampler; the solver itself does not read it.
     pub last_step: f64,
-    /// The raw time at which the last step ends, and the least sigma that is divided by; above 0.
+    /// The raw time at which a step to the clean sample ends, and the least sigma in a denominator; above 0 and at most 1.
     pub least_time: f64,
 }
 
@@ -42,11 +43,11 @@ impl Default for PiFlow {
     }
 }
 
-/// The most sub-steps of a unit of time.
+/// The most sub-steps per unit of raw time.
 const MOST_SUBSTEPS: f64 = 1e6;
 
 impl PiFlow {
-    /// Raw time, of which a time is the shift.
+    /// The raw time of a time.
     fn raw(&self, time: f64) -> f64 {
         time / (self.shift + (1.0 - self.shift) * time)
     }
@@ -55,7 +56,7 @@ impl PiFlow {
         self.shift * raw / (1.0 + (self.shift - 1.0) * raw)
     }
 
-    /// The weights of the velocities in the change of a sample.
+    /// The weights of the velocities in the change of the sample over a step.
     fn weights(&self, from: f64, to: f64) -> [f64; SLICES] {
         let start = self.raw(from);
         let end = if to == 0.0 { self.least_time } else { self.raw(to) };
@@ -89,14 +90,14 @@ impl PiFlow {
     fn call(&self, k: usize, step: &Step, denoiser: &Denoiser) -> Result<Call, SamplerError> {
         let (from, to) = (step.from.sigma(), step.to.sigma());
         if to >= from {
-            let (solver, what) = ("pi-Flow", "lead to more noise");
+            let (solver, what) = ("pi-Flow", "take a step that does not reduce the noise");
             return Err(SamplerError::Unsupported { solver, what, step: k });
         }
         let mut call = Call::begin(k, step, denoiser, Quantity::X0)?;
         let weights = self.weights(from, to);
         let whole: f64 = weights.iter().sum();
         let row = &mut call.row;
-        // The mean of the velocities by their weights leads to the clean sample that is shown, and clipped.
+        // The weighted mean of the velocities gives the clean sample that is returned and clipped.
         row.slices = weights.map(|weight| weight / whole);
         (row.x, row.clean) = (1.0 + whole / from, -whole / from);
         Ok(call)
@@ -113,9 +114,9 @@ impl PiFlow {
         };
         check::positive("the shift", self.shift)?;
         let slices = self.slices as f64;
-        number("the velocities of a prediction", "2 to 16", slices, (2.0..=SLICES as f64).contains(&slices))?;
+        number("the number of velocities in a prediction", "2 to 16", slices, (2.0..=SLICES as f64).contains(&slices))?;
         let substeps = self.substeps as f64;
-        number("sub-steps", "1 to 1000000", substeps, (1.0..=MOST_SUBSTEPS).contains(&substeps))?;
+        number("the sub-steps per unit of time", "1 to 1000000", substeps, (1.0..=MOST_SUBSTEPS).contains(&substeps))?;
         number(
             "the least time",
             "above 0 and at most 1",

@@ -1,7 +1,7 @@
-//! The rows of a loop that a solver has walked.
+//! The rows of a recorded loop.
 //!
-//! **Practice.** [`Recorder::finish`] first finds which combinations of each call later rows need, then writes the rows, whose
-//! places in the history follow from the number of rows between two calls.
+//! **Practice.** [`Recorder::finish`] first finds which combinations of each call later rows need, then writes the rows. The
+//! place of a remembered tensor in the history is the number of rows since its call.
 
 use super::call::Call;
 use super::linear::{Linear, Term};
@@ -14,13 +14,14 @@ impl Recorder {
     /// Ends the loop with its result.
     ///
     /// # Errors
-    /// [`SamplerError::Unsupported`] for what no row can do, [`SamplerError::NotFinite`] for a coefficient out of range.
+    /// [`SamplerError::Unsupported`] for a combination that no row can compute, [`SamplerError::NotFinite`] for a coefficient
+    /// that is not finite.
     pub fn finish(self, result: &Linear) -> Result<Recorded, SamplerError> {
         let mut nexts: Vec<Linear> = self.calls.iter().skip(1).map(|call| call.from_last.clone()).collect();
         if !self.calls.is_empty() {
             nexts.push(self.current(result)?);
         }
-        // A value that the call itself uses is what it stands for.
+        // A remembered value that its own call uses is replaced by its definition.
         for (k, (call, next)) in self.calls.iter().zip(&mut nexts).enumerate() {
             for (i, value) in call.remembered.iter().enumerate() {
                 *next = next.with(Term::Remembered(k, i), value);
@@ -31,7 +32,7 @@ impl Recorder {
         let memories = self.memories(&nexts);
         let mut calls = Vec::new();
         let mut asks = Vec::new();
-        // The row at which each call ends, to count back from.
+        // The last row of each call, from which later rows count back.
         let mut ends = Vec::new();
         for (k, next) in nexts.iter().enumerate() {
             for (i, direction) in memories[k].iter().enumerate() {
@@ -51,14 +52,14 @@ impl Recorder {
             match term {
                 Term::Start => {}
                 Term::Noise(i) => noises.push((i, c)),
-                _ => return Err(self.unsupported("begin with an answer")),
+                _ => return Err(self.unsupported("start the loop from a network answer")),
             }
         }
         Ok((first.coefficient(Term::Start), noises))
     }
 
     /// The memory of each call: the combinations of its sample, clean sample and unconditional clean sample that later rows
-    /// need. At least one each, the clean sample where none is needed.
+    /// need. At least one per call: the clean sample where none is needed.
     fn memories(&self, nexts: &[Linear]) -> Vec<Vec<[f64; 3]>> {
         let mut memories: Vec<Vec<[f64; 3]>> = vec![Vec::new(); nexts.len()];
         for (k, next) in nexts.iter().enumerate() {
@@ -101,7 +102,7 @@ impl Recorder {
         });
         let (mut first, mut second) = (noises.next(), noises.next());
         if noises.next().is_some() {
-            return Err(self.unsupported("use three noises at once"));
+            return Err(self.unsupported("use three noises in one row"));
         }
         if second > first {
             (first, second) = (second, first);
@@ -113,9 +114,10 @@ impl Recorder {
             if needed == [0.0; 3] {
                 continue;
             }
-            let used = shares(&memories[j], needed).ok_or_else(|| self.unsupported("look back"))?;
+            let used = shares(&memories[j], needed)
+                .ok_or_else(|| self.unsupported("use a combination that an earlier call did not remember"))?;
             for (i, share) in used.into_iter().enumerate() {
-                // Of several rows of a call the last is the latest.
+                // A call with several rows remembers one value in each, the last one in its last row.
                 let back = at - end + memories[j].len() - 1 - i;
                 if share != 0.0 {
                     let slot = back.checked_sub(1).and_then(|slot| history.get_mut(slot));
@@ -176,7 +178,7 @@ fn earlier(next: &Linear, k: usize) -> Vec<usize> {
     calls
 }
 
-/// A multiple that is remembered: once a tensor where it is one tensor alone, else the combination itself.
+/// The combination that is remembered for a needed one: a single tensor with coefficient 1, else the combination itself.
 fn unit(needed: [f64; 3]) -> [f64; 3] {
     match needed.iter().filter(|c| **c != 0.0).count() {
         1 => needed.map(|c| if c == 0.0 { 0.0 } else { 1.0 }),
@@ -184,14 +186,14 @@ fn unit(needed: [f64; 3]) -> [f64; 3] {
     }
 }
 
-/// The relative size of what is left of a combination that directions span: a few roundings.
+/// The relative size of the rest of a combination that lies in the span of the directions: a few roundings.
 const LEFT: f64 = 1e-13;
 
-/// The coefficients by which directions, of which there are at most three, add up to a combination; `None` if they do not.
+/// The coefficients with which at most three directions sum to a combination; `None` if they do not span it.
 fn shares(directions: &[[f64; 3]], needed: [f64; 3]) -> Option<Vec<f64>> {
     let dot = |a: [f64; 3], b: [f64; 3]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
     let size = dot(needed, needed).sqrt();
-    // Gram-Schmidt: each direction over those before it.
+    // Gram-Schmidt: each direction less its projections on those before it.
     let mut bases: Vec<([f64; 3], Vec<f64>)> = Vec::new();
     let (mut left, mut shares) = (needed, vec![0.0; directions.len()]);
     for (i, &direction) in directions.iter().enumerate() {
@@ -225,7 +227,7 @@ mod tests {
         Asked { told: sigma, level, input: 1.0, x0: [0.0, 1.0] }
     }
 
-    /// The values of all tensors of a loop of one number: a network whose answers are listed.
+    /// The samples of a loop whose tensors are single numbers, with a network whose answers are listed.
     fn run(loop_: &Recorded, answers: &[[f64; 2]], noises: &[f64], start: f64) -> Vec<f64> {
         let mut x = loop_.start.0 * start + loop_.start.1.iter().map(|(i, c)| c * noises[*i]).sum::<f64>();
         let (mut past, mut samples, mut asked) = (Vec::new(), vec![x], 0);
@@ -247,7 +249,7 @@ mod tests {
         samples
     }
 
-    /// The values of the samples by their formulas; what is remembered stands in its call's own terms.
+    /// The samples by their formulas; remembered values are given as combinations of their call's own terms.
     fn written(samples: &[Linear], remembered: &[Linear], start: f64) -> Vec<f64> {
         let mut values: Vec<f64> = Vec::new();
         for formula in samples {
@@ -279,7 +281,7 @@ mod tests {
         let z = it.noise();
         let middle = &first.x * 0.6 + &first.d * 0.4 + &z * 0.3;
         let second = it.call(&middle, asked(2.0)).unwrap();
-        // The same path of noise goes on: only the new one is left.
+        // Both stages lie on one noise path: only the new noise remains.
         let end = &first.x * 0.3 + &first.d * 0.2 + &second.d * 0.5 + &z * 0.15 + it.noise() * 0.7;
         let loop_ = it.finish(&end).unwrap();
         assert_eq!(loop_.calls[1].row.second_z.0, 0.0);

@@ -1,16 +1,16 @@
 //! RePaint: DDIM or DDPM around a known region, with jumps back to more noise.
 //!
-//! **Theory.** Lugmayr et al. 2022 (arXiv 2201.09865, algorithm 1 and appendix B). The known region is noised to the level
-//! of each step anew; so that the rest comes to agree with it, the sample is noised again by `jump_length` steps and denoised
-//! once more, `jump_n_sample` times in all at every `jump_length`-th level. Noising from one level to a noisier one is
+//! **Theory.** Lugmayr et al. 2022 (arXiv 2201.09865, algorithm 1 and appendix B). The known region is noised afresh to the
+//! level of each step. To bring the rest into agreement with it, the sample is noised back by `jump_length` steps and denoised
+//! again, `jump_n_sample` times in all, at every `jump_length`-th level. Noising from one level to a noisier one is
 //! ```text
 //! x'' = alpha''/alpha'*x' + sqrt(sigma''^2 - (alpha''/alpha')^2*sigma'^2)*z
 //! ```
-//! and its noise and that of the step before are one normal. So a jump is part of the row of that step, and the known
-//! region is noised to the level after the jump.
+//! and the sum of its noise and that of the step before is one normal. So a jump is part of the row of that step, and the
+//! known region is noised to the level after the jump.
 //!
-//! **Practice.** The region is that of [`Step`](crate::gpu::Step)'s mask. A loop of `n` steps calls the network `n` times and
-//! `jump_length` times more for each jump.
+//! **Practice.** The known region is that of [`Step`](crate::gpu::Step)'s mask. A loop of `n` steps calls the network `n` times,
+//! and `jump_length` times more for each jump.
 
 use super::call::Call;
 use super::denoiser::Denoiser;
@@ -25,23 +25,23 @@ use crate::math::schedule::Schedule;
 /// The most network calls of a loop.
 const MOST_CALLS: usize = 1 << 16;
 
-/// RePaint.
+/// RePaint: inpainting with jumps back to more noise.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RePaint {
-    /// The share of the posterior's noise that is drawn: 1 in the paper, 0 in diffusers.
+    /// The share of the posterior's noise that is drawn, in `0..=1`: 1 in the paper, 0 by default in diffusers.
     pub eta: f64,
-    /// The steps that a jump goes back, at least 1; 10 in the paper.
+    /// The number of steps that a jump goes back, at least 1; 10 in the paper.
     pub jump_length: usize,
-    /// The times that each level is reached from above; 10 in the paper, and no jumps if it is 1.
+    /// The number of times that each level is reached from above: 10 in the paper; 1 means no jumps.
     pub jump_n_sample: usize,
-    /// The timesteps of the model, for the jumps of diffusers: one step later than the paper's, and by the betas of the
-    /// timesteps above. `None` for the paper's.
+    /// The schedule of the model, for the jumps of diffusers, which come one step later than the paper's and noise by the
+    /// betas of the timesteps above. `None` for the paper's jumps.
     pub diffusers: Option<Schedule>,
 }
 
 /// A network call.
 struct Visit {
-    /// The step, from the last: 0 leads to the clean sample.
+    /// The step, counted from the last: 0 leads to the clean sample.
     left: usize,
     jumps: bool,
 }
@@ -50,13 +50,13 @@ impl RePaint {
     fn visits(&self, steps: usize) -> Result<Vec<Visit>, SamplerError> {
         let (length, most) = (self.jump_length, steps.saturating_sub(self.jump_length));
         if length == 0 {
-            let (name, expected) = ("the length of a jump", "at least 1");
+            let (name, expected) = ("jump_length", "at least 1");
             return Err(SamplerError::Parameter { name, expected, found: 0.0 });
         }
         let repeats = self.jump_n_sample.saturating_sub(1);
         let calls = most.div_ceil(length).saturating_mul(repeats).saturating_mul(length).saturating_add(steps);
         if calls > MOST_CALLS {
-            let (name, expected) = ("the number of calls with all jumps", "at most 65536");
+            let (name, expected) = ("the number of network calls, jumps included,", "at most 65536");
             return Err(SamplerError::Parameter { name, expected, found: calls as f64 });
         }
         let mut jumps: Vec<usize> = (0..most).map(|t| if t % length == 0 { repeats } else { 0 }).collect();
@@ -74,13 +74,13 @@ impl RePaint {
         Ok(visits)
     }
 
-    /// The levels through which the jump after a step noises, a noise between each two.
+    /// The levels that the jump after a step passes through; one noise is added between each two.
     fn jump(&self, steps: &[Step], left: usize) -> Result<Vec<NoiseLevel>, SamplerError> {
         let from_last = |left: usize| &steps[steps.len() - 1 - left];
         let Some(schedule) = &self.diffusers else {
             return Ok(vec![from_last(left).to, from_last(left + self.jump_length - 1).from]);
         };
-        // The betas of the timesteps from that of the step up.
+        // The betas of the timesteps from that of the step upwards.
         let [now, next] = [left, left + 1].map(|left| from_last(left).timestep.max(0.0) as usize);
         let end = now + next.saturating_sub(now) * self.jump_length;
         let start = now.checked_sub(1).map_or(Ok(NoiseLevel::CLEAN), |t| schedule.level(t))?;

@@ -1,13 +1,13 @@
 //! Runge-Kutta tableaux, as rows that need no second sample.
 //!
-//! **Theory.** Stage `i` of a step leads from the sample `x` at its start to the sample at which the network is asked next, or to
-//! the end of the step, with a mean of the slopes so far, `x_i = r_i*x + w_i*sum_j a_ij*s_j` (see [`slope`](super::slope)). No
-//! sample is kept: `x` is divided out of the stage before,
+//! **Theory.** Stage `i` of a step leads from the sample `x` at its start to the sample at which the network is called next, or
+//! to the end of the step, with a mean of the slopes so far, `x_i = r_i*x + w_i*sum_j a_ij*s_j` (see [`slope`](super::slope)). No
+//! sample is kept: `x` is eliminated with the formula of the stage before,
 //! ```text
 //! x_{i+1} = (r_{i+1}/r_i)*x_i + sum_j (w_{i+1}*a_{i+1,j} - (r_{i+1}/r_i)*w_i*a_ij)*s_j
 //! ```
 //!
-//! **Practice.** A tableau says how slopes are mixed; the levels of the stages are those of the caller.
+//! **Practice.** A tableau says how slopes are mixed; the caller chooses the levels of the stages.
 
 /// The shares of the slopes in each stage, the oldest first. Each row's sum is 1.
 pub(super) type Tableau = &'static [&'static [f64]];

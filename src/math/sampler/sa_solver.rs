@@ -1,22 +1,22 @@
-//! SA-Solver: a stochastic Adams predictor and corrector from one network call a step.
+//! SA-Solver: a stochastic Adams predictor and corrector with one network call per step.
 //!
-//! **Theory.** Xue et al. 2023 (arXiv 2309.05019). The noise `tau(t)` that a step adds is free, and may change from step to
+//! **Theory.** Xue et al. 2023 (arXiv 2309.05019). The amount `tau(t)` of noise that a step adds can be chosen freely for each
 //! step; with `k = 1 + tau^2` the solution is that of DPM-Solver++'s SDE with `eta = tau^2` (equation 7):
 //! ```text
 //! x' = sigma'/sigma*exp(-tau^2*h)*x + alpha'*sum_i M_i(k*h)*D_i + sigma'*sqrt(1 - exp(-2*tau^2*h))*z
 //! ```
 //! `D_i` are the coefficients of the polynomial through the last x0 (algorithm 1; see [`multistep`](super::multistep)). The
 //! corrector repeats the step with the new x0 among them, from the sample before the predictor and with the same noise. So
-//! the corrected sample is the predictor's plus x0s alone,
+//! the corrected sample `c` is the predicted one plus multiples of x0,
 //! ```text
 //! c = x + sum_j (C_j - P_j)*x0_j
 //! ```
-//! and no noise is kept: as in [`UniPc`](super::UniPc), the weights of `C - P` are added to the next row. In epsilon the step
+//! and no noise needs to be kept: as in [`UniPc`](super::UniPc), the weights of `C - P` are added to the next row. In epsilon the step
 //! is `alpha'/alpha*x + k*sigma'*sum_i M_i(-h)*D_i + tau*sigma'*sqrt(exp(2h) - 1)*z`.
 //!
 //! With two x0 the authors' code replaces the integral of the slope by `k*h/2`, which leaves the order as it is.
 //!
-//! **Practice.** [`Tau`] says where noise is added. The first steps are of lower order; so are the last ones unless
+//! **Practice.** [`Tau`] says which steps add noise. The first steps are of lower order, and the last ones too unless
 //! `lower_order_final` is off.
 
 use super::call::Call;
@@ -28,25 +28,25 @@ use super::transition::Transition;
 use crate::math::check;
 use crate::math::error::sampler::SamplerError;
 
-/// The times between which noise is added, both included.
+/// The range of times in which noise is added, both ends included.
 const NOISY: [f64; 2] = [0.2, 0.8];
 
-/// The timesteps of which these are parts.
+/// The number of timesteps that corresponds to time 1.
 const TIMESTEPS: f64 = 1000.0;
 
-/// The numbers that a corrector adds to: the new value, and one more than the predictor has.
+/// The most values that a correction involves: the new one and those of the predictor.
 const MOST_CORRECTED: usize = MOST_NODES + 1;
 
-/// SA-Solver.
+/// SA-Solver, a stochastic Adams method.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SaSolver {
     /// The number of x0 that the predictor uses, 1 to 4.
     pub predictor: usize,
     /// The number of x0 that the corrector uses, the new one among them, 1 to 4; 0 for no corrector.
     pub corrector: usize,
-    /// In x0 (`data_prediction`) or in epsilon (`noise_prediction`).
+    /// Whether the solver works in x0 (`data_prediction`) or in epsilon (`noise_prediction`).
     pub form: Form,
-    /// The noise that is added: 0 for the ODE, 1 for as much as the posterior's, and above.
+    /// The noise that is added: 0 for the ODE, 1 for the posterior's noise; larger values add more.
     pub tau: Tau,
     /// The orders fall towards the last step.
     pub lower_order_final: bool,
@@ -57,7 +57,7 @@ pub struct SaSolver {
 pub enum Tau {
     /// In every step.
     Everywhere(f64),
-    /// In steps that start at timesteps 200 to 800, as the authors' code and diffusers: of a network of 1000 timesteps.
+    /// In steps that start at timesteps 200 to 800, as in the authors' code and diffusers; for networks with 1000 timesteps.
     AtTimesteps(f64),
     /// In steps that start where `sigma/(alpha + sigma)`, the time of a flow, is 0.2 to 0.8.
     AtTimes(f64),
@@ -82,7 +82,7 @@ impl Tau {
 }
 
 impl SaSolver {
-    /// Creates the solver with the defaults of diffusers and the noise of the authors' code.
+    /// Creates the solver with diffusers' defaults and the noise of the authors' code, [`Tau::AtTimesteps`]`(1.0)`.
     #[must_use]
     pub const fn new(predictor: usize, corrector: usize) -> Self {
         Self { predictor, corrector, form: Form::X0, tau: Tau::AtTimesteps(1.0), lower_order_final: true }

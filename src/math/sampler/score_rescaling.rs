@@ -1,17 +1,17 @@
 //! Temporal score rescaling: a rectified flow sampled at a lower temperature, as RFD4-Proteina samples proteins.
 //!
-//! **Theory.** At the time `t` of the data's share, the score `S = (t*v - x)/(1 - t)` is scaled by
+//! **Theory.** Let `t` be the share of the data, 1 at the clean sample. The score `S = (t*v - x)/(1 - t)` is scaled by
 //! ```text
 //! q = (snr*s^2 + 1)/(snr*s^2/k + 1)        snr = t^2/(1 - t)^2
 //! ```
-//! as if the data, of deviation `s`, had been sampled at the temperature `1/k`. The velocity of the scaled score is
-//! `v' = q*v + (1 - q)*x/t`, and between two times a step draws noise:
+//! as if the data, of standard deviation `s`, had been sampled at the temperature `1/k`. The velocity of the scaled score is
+//! `v' = q*v + (1 - q)*x/t`. In a given range of times a step draws noise:
 //! ```text
 //! x' = x + (v' + g*q*S)*dt + sqrt(2*g*dt)*z        g = (noise schedule)/q^2
 //! ```
-//! Outside it is `x + v'*dt`. With `k = 1` and no noise it is Euler's method.
+//! Outside that range it is `x' = x + v'*dt`. With `k = 1` and no noise it is Euler's method.
 //!
-//! **Practice.** Protein backbones and their latents are two samples, each with numbers of its own.
+//! **Practice.** Protein backbones and their latents are two samples, each with its own parameters.
 
 use super::call::Call;
 use super::denoiser::Denoiser;
@@ -23,7 +23,7 @@ use crate::math::error::sampler::SamplerError;
 use crate::math::quantity::Quantity;
 use std::f64::consts::FRAC_PI_2;
 
-/// The noise of a step, as a function of time.
+/// The noise of a step as a function of the time `t`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum NoiseCourse {
     /// `1/(t + 0.01)`.
@@ -36,7 +36,7 @@ pub enum NoiseCourse {
 /// The number that keeps the denominators of both courses above 0.
 const SOFTENED: f64 = 1e-2;
 
-/// The last time of a course.
+/// The largest time at which a course is evaluated.
 const LAST_TIME: f64 = 1.0 - 1e-5;
 
 impl NoiseCourse {
@@ -57,13 +57,13 @@ impl NoiseCourse {
 pub struct ScoreRescaling {
     /// The inverse temperature `k` (`tsr_k`), above 0; 1 is that of the data.
     pub inverse_temperature: f64,
-    /// The deviation `s` of the data (`tsr_sigma`), at least 0, which decides how soon it is reached.
+    /// The standard deviation `s` of the data (`tsr_sigma`), at least 0. It decides how early the temperature takes effect.
     pub deviation: f64,
     /// The noise that steps draw.
     pub noise: NoiseCourse,
-    /// The first and the last time, as the data's share, between which steps draw noise.
+    /// The range of times `t`, both ends included, in which steps draw noise: 0 is pure noise, 1 clean.
     pub stochastic: [f64; 2],
-    /// diffusers draws noise in the step to the clean sample too, where that starts between these times.
+    /// diffusers also draws noise in the step to the clean sample if that starts in the range.
     pub compat: Compat,
 }
 
@@ -118,7 +118,7 @@ impl Solver for ScoreRescaling {
         }
         check::positive("the inverse temperature", self.inverse_temperature)?;
         check::not_negative("the deviation of the data", self.deviation)?;
-        self.stochastic.iter().try_for_each(|&time| check::not_nan("a time between which noise is drawn", time))?;
+        self.stochastic.iter().try_for_each(|&time| check::not_nan("an end of the range of times with noise", time))?;
         let steps = grid.steps().iter().enumerate();
         Ok(steps.map(|(k, step)| self.call(k, step, denoiser)).collect::<Result<Vec<_>, _>>()?.into())
     }

@@ -7,14 +7,14 @@
 //! ```text
 //! x_k = r_k*x + sum_i b_ki*D_i + n_k*z_k
 //! ```
-//! with the weights of [`multistep`](super::multistep). A call sees the `x_{k-1}` of the call before, from which `x` follows:
+//! with the weights of [`multistep`](super::multistep). A call is made at the `x_{k-1}` of the call before, from which `x` follows:
 //! ```text
 //! x_k = q*x_{k-1} + sum_i (b_ki - q*b_{k-1,i})*D_i + n_k*z_k - q*n_{k-1}*z_{k-1}        q = r_k/r_{k-1}
 //! ```
 //!
 //! **Practice.** A step of the grid is one call. The last step is of first order if it leads to a clean sample. A group that
-//! starts at pure noise, from where other calls are infinitely far away, ends after its first call. With `eta` the noises of a
-//! group are those of one Brownian path, of which every call draws what is new; diffusers draws each `z_k` anew.
+//! starts at pure noise, from where other calls are infinitely far away, ends after its first call. With `eta` above 0, the
+//! noises of a group lie on one Brownian path, and every call draws only the new part; diffusers draws each `z_k` anew.
 
 use super::call::Call;
 use super::denoiser::Denoiser;
@@ -26,30 +26,31 @@ use super::transition::Transition;
 use crate::math::check;
 use crate::math::error::sampler::SamplerError;
 
-/// The number that is missing in diffusers' third-order coefficient of the stochastic solver.
+/// The amount by which a third-order coefficient of diffusers' stochastic solver is too low.
 const TOO_LOW: f64 = 2.0;
 
 /// Singlestep DPM-Solver++.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Singlestep {
-    /// The most calls of a group, 1 to 3: the order.
+    /// The order, 1 to 3: the largest number of calls in a group.
     pub order: usize,
     /// The integration rule. The published third order ([`DpmKind::Midpoint`]) leaves out the second call of the group, which
-    /// keeps the order where the calls are evenly spaced in lambda; the others integrate the polynomial through all of them.
+    /// keeps the order where the calls are evenly spaced in lambda; the other kinds integrate the polynomial through all calls.
     pub kind: DpmKind,
-    /// In x0 (DPM-Solver++) or in epsilon (DPM-Solver), which has no stochastic variant.
+    /// Whether the solver works in x0 (DPM-Solver++) or in epsilon (DPM-Solver), which has no stochastic variant.
     pub form: Form,
-    /// 0 for the ODE, 1 for the SDE (`sde-dpmsolver++`), anything between.
+    /// The share of noise, in `0..=1`: 0 for the ODE, 1 for the SDE (`sde-dpmsolver++`).
     pub eta: f64,
     /// The factor of fresh noise, usually 1.
     pub noise_scale: f64,
-    /// The last step is of first order where the groups would come out even.
+    /// The last step is of first order where the number of steps is a multiple of the order.
     pub lower_order_final: bool,
-    /// diffusers draws the noise of each call of a group anew, and a coefficient of its third-order SDE is too low.
+    /// diffusers draws the noise of each call of a group anew, and a coefficient of its third-order SDE is too low by 2. It
+    /// counts groups from the start of the whole run, of which the grid may be a part.
     pub compat: Compat,
 }
 
-/// The way of a call from the sample of its group.
+/// The coefficients of a call's result in terms of the sample at which its group starts.
 struct Reach {
     x: f64,
     /// The coefficients of the group's values, the earliest first.
@@ -72,7 +73,8 @@ impl Singlestep {
         }
     }
 
-    /// True if a group begins with step `k`. diffusers counts the groups of the whole run, of which this may be a part.
+    /// Returns true if a group begins with step `k`. diffusers counts the groups of the whole run, of which the grid may be a
+    /// part.
     fn begins(&self, k: usize, grid: &Grid) -> bool {
         let (place, steps) = if self.compat == Compat::Diffusers { grid.place(k) } else { (k, grid.len()) };
         let last = place + 1 == steps;
@@ -80,7 +82,8 @@ impl Singlestep {
         place % self.order == 0 || (last && even) || grid.steps()[k].to.sigma() == 0.0
     }
 
-    /// The way from the sample of call `start` to the end of step `k`; `None` where other calls of the group are too far away.
+    /// The coefficients that lead from the sample of call `start` to the end of step `k`; `None` where another call of the
+    /// group is infinitely far away.
     fn reach(&self, steps: &[Step], start: usize, k: usize) -> Option<Reach> {
         let span = Step { from: steps[start].from, ..steps[k] };
         let move_ = Transition::of(&span);
@@ -100,13 +103,13 @@ impl Singlestep {
         Some(Reach { x: x * move_.kept().powf(self.eta), values, z: self.noise(&span) })
     }
 
-    /// The noise of a step by the stochastic differential equation.
+    /// The standard deviation of the noise that the stochastic differential equation adds in a step.
     fn noise(&self, step: &Step) -> f64 {
         let h = Transition::of(step).h();
         step.to.sigma() * (-(-2.0 * self.eta * h).exp_m1()).sqrt() * self.noise_scale
     }
 
-    /// The coefficients of the values at all nodes, by the integrals that this kind uses.
+    /// The coefficients of the values at all nodes, from the integrals that this kind uses.
     fn values(
         &self,
         nodes: &[f64],
@@ -126,7 +129,7 @@ impl Singlestep {
         weights(nodes, &m)[..nodes.len()].to_vec()
     }
 
-    /// The call of step `k`, whose group starts at `start`.
+    /// The call of step `k`, whose group starts at step `start`; `None` where the group cannot reach so far.
     fn call(&self, k: usize, start: usize, grid: &Grid, denoiser: &Denoiser) -> Result<Option<Call>, SamplerError> {
         let steps = grid.steps();
         if self.eta > 0.0 {

@@ -1,4 +1,4 @@
-//! Slopes: the velocities of samples along the probability flow, for solvers that mix them.
+//! Slopes: the derivatives of samples along the probability flow, for solvers that mix them.
 //!
 //! **Theory.** In the right variables the probability flow is `dy/ds = slope`, and a step with a mean slope `m` is
 //! ```text
@@ -8,8 +8,8 @@
 //! (Song et al. 2021, arXiv 2010.02502, eq. 14; Liu et al. 2022, arXiv 2209.03003, eq. 1). The first is DDIM's transfer, formula 9
 //! of PNDM (Liu et al. 2022, arXiv 2202.09778), and on variance-exploding levels Euler's step.
 //!
-//! **Practice.** At pure noise the transfer in epsilon is infinite: a mean of several slopes says nothing there, and a single one
-//! needs x0.
+//! **Practice.** At pure noise the transfer in epsilon is infinite: a mean of several slopes is of no use there, and a step with
+//! a single one needs x0.
 
 use super::denoiser::Denoiser;
 use super::grid::{Scale, Step};
@@ -23,14 +23,14 @@ use crate::math::quantity::Quantity;
 pub(super) enum Slope {
     /// The noise.
     Epsilon,
-    /// The velocity of a rectified flow, in its time.
+    /// The velocity of a rectified flow with respect to its time.
     Velocity,
-    /// The network's prediction, whose mixture is read as a prediction at the start of the step.
+    /// The network's prediction; the mixture of predictions is treated as one at the start of the step.
     Prediction,
 }
 
 impl Slope {
-    /// The slope of samples of this scale.
+    /// The slope that is mixed for samples of this scale.
     pub(super) fn of(scale: Scale) -> Self {
         if scale == Scale::Flow { Self::Velocity } else { Self::Epsilon }
     }
@@ -52,24 +52,24 @@ impl Slope {
             Self::Velocity => [1.0, -added],
             Self::Epsilon => [ratio, weight],
             Self::Prediction => {
-                // What is remembered has the output's factor already.
+                // The remembered predictions already have the output's factor.
                 let [e_x, e_p] = Denoiser { factor: 1.0, ..*denoiser }.row(Quantity::Epsilon, k, step)?;
                 [weight.mul_add(e_x, ratio), weight * e_p]
             }
         })
     }
 
-    /// True for a level from which the factors of a step are infinite.
+    /// Returns true for a level from which the factors of a step are infinite.
     pub(super) fn is_infinite(self, from: NoiseLevel) -> bool {
         self != Self::Velocity && from.alpha() == 0.0
     }
 
-    /// The distance in `s` from one level to a noisier one, times the unit of the first.
+    /// The distance in `s` from one level to a noisier one, multiplied by the unit of the first.
     pub(super) fn distance(self, from: NoiseLevel, noisier: NoiseLevel) -> f64 {
         from.noise_added_by(noisier) / self.unit(noisier)
     }
 
-    /// The number by which levels are divided.
+    /// The number by which a level is divided to normalize it.
     pub(super) fn unit(self, level: NoiseLevel) -> f64 {
         if self == Self::Velocity { level.alpha() + level.sigma() } else { level.alpha() }
     }

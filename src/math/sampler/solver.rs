@@ -7,18 +7,18 @@ use crate::math::error::sampler::SamplerError;
 use crate::math::quantity::Quantity;
 use crate::table::step::Deviation;
 
-/// The formulas to follow where a well-known system differs from the paper.
+/// Whether to follow the paper or diffusers where their formulas differ.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Compat {
     /// The published formula.
     #[default]
     Published,
-    /// The formula of diffusers; each option says what differs.
+    /// The formula of diffusers; the `compat` field of each solver says what differs.
     Diffusers,
 }
 
-/// The interval over which a solver takes the velocity of a flow for constant, whose mean a flow map predicts (Geng et al. 2025,
-/// arXiv 2505.13447).
+/// The interval over which a solver treats the velocity of a flow as constant. A flow map predicts the mean velocity over it
+/// (Geng et al. 2025, arXiv 2505.13447).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Interval {
     /// None: the solver uses the velocity at the level of the call.
@@ -35,9 +35,9 @@ pub enum Interval {
 pub struct Solution {
     /// The calls in order.
     pub calls: Vec<Call>,
-    /// The factor of the noise besides its coefficient.
+    /// The factor of the noise in addition to its coefficient.
     pub deviation: Deviation,
-    /// The quantity that stands in the place of x0 and is remembered from call to call; see
+    /// The quantity that takes the place of x0 and is remembered from call to call; see
     /// [`Sampler::keeps`](super::Sampler::keeps).
     pub keeps: Quantity,
     /// The noises that make up those of the rows, by call; see [`Sampler::noise_parts`](super::Sampler::noise_parts). Empty
@@ -57,7 +57,7 @@ pub trait Solver {
     /// shares: the input scale of the next call, the noise of churning, and the check that all numbers are finite.
     ///
     /// # Errors
-    /// [`SamplerError`], whichever applies.
+    /// [`SamplerError`] for parameters out of range and for grids that the solver does not support.
     fn solve(&self, grid: &Grid, denoiser: &Denoiser) -> Result<Solution, SamplerError>;
 
     /// The interval over which a flow map is asked for its mean velocity.

@@ -6,7 +6,7 @@
 //! kept  = exp(-h) = sigma'*alpha/(sigma*alpha')    how much of the noise stays, h the step in lambda = ln(alpha/sigma)
 //! 1 - kept        = added/(sigma*alpha')
 //! ```
-//! (Lu et al. 2022, arXiv 2206.00927, write all of it in `h`; the posterior of Kingma et al. 2021, arXiv 2107.00630,
+//! (Lu et al. 2022, arXiv 2206.00927, write all of this in `h`; the posterior of Kingma et al. 2021, arXiv 2107.00630,
 //! appendix A, has variance `sigma'^2*(1 - kept^2)`.)
 
 use super::grid::Step;
@@ -49,7 +49,7 @@ impl Transition {
         self.added() / self.from.sigma() / self.to.alpha() * (1.0 + self.kept())
     }
 
-    /// The noise of the next level by its age: old, and new of which a part `eta` of the posterior's is drawn.
+    /// The deviations of the old and the new noise at the next level; the new noise is `eta` times the posterior's.
     pub(super) fn split(self, eta: f64) -> [f64; 2] {
         let sigma = self.to.sigma();
         if eta == 0.0 {

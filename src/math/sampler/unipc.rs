@@ -1,6 +1,6 @@
-//! UniPC: a multistep predictor, and a corrector without further calls.
+//! UniPC: a multistep predictor, and a corrector that needs no further network calls.
 //!
-//! **Theory.** Zhao et al. 2023 (arXiv 2302.04867, algorithm 5 to 8). The predictor is DPM-Solver++'s polynomial through
+//! **Theory.** Zhao et al. 2023 (arXiv 2302.04867, algorithms 5 to 8). The predictor is DPM-Solver++'s polynomial through
 //! the last x0. After the call at the predicted sample, the corrector takes the same step again with that
 //! output as one more node, and the next step starts from the corrected sample. With `s` for corrected samples, `P` and
 //! `C` for the weights of predictor and corrector:
@@ -11,10 +11,10 @@
 //! ```
 //! So the corrected sample is a linear combination of the current one and known x0: no second sample is kept, and a step
 //! is one row with a history of three. The paper's linear system is the condition that a polynomial is integrated
-//! exactly, which [`multistep`](super::multistep) does in closed form; its `B(h)` remains where the paper puts 1/2 for the
-//! solution: in the predictor of order 2 and the corrector of order 1.
+//! exactly, which [`multistep`](super::multistep) does in closed form. Its `B(h)` remains where the paper replaces the
+//! solution by 1/2: in the predictor of order 2 and the corrector of order 1.
 //!
-//! **Practice.** As for DPM-Solver++ a step to a clean sample is of first order, and calls at pure noise are not used
+//! **Practice.** As for DPM-Solver++, a step to a clean sample is of first order, and calls at pure noise are not used
 //! later; a step from pure noise is exact and is not corrected.
 
 use super::call::Call;
@@ -42,18 +42,18 @@ pub enum Corrector {
     On,
     /// None: UniP.
     Off,
-    /// All but these, counted from 0 (`disable_corrector` of diffusers).
+    /// All except these, counted from 0 (`disable_corrector` of diffusers), and the last.
     Except(Vec<usize>),
 }
 
-/// UniPC.
+/// UniPC, a multistep predictor and corrector.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct UniPc {
     /// The number of x0 that the predictor uses, 1 to 3; the corrector uses one more.
     pub order: usize,
     /// The function `B(h)`.
     pub kind: UniPcKind,
-    /// In x0, or in epsilon (`predict_x0 = false` of diffusers).
+    /// Whether the solver works in x0 or in epsilon (`predict_x0 = false` of diffusers).
     pub form: Form,
     /// The steps that are corrected.
     pub corrector: Corrector,
@@ -99,7 +99,7 @@ impl UniPc {
         self.weights(&self.nodes(steps, k), &steps[k])
     }
 
-    /// The weights that the corrector of step `k - 1` adds to the sample of call `k`, per x0, newest first: `C - P`.
+    /// The weights of the x0 that the corrector of step `k - 1` adds to the sample of call `k`, newest first: `C - P`.
     fn correction(&self, steps: &[Step], k: usize) -> [f64; MOST_NODES] {
         let possible = |before: &usize| self.corrects(*before) && self.form.h(&steps[*before]).is_finite();
         let Some(before) = k.checked_sub(1).filter(possible) else {

@@ -1,8 +1,8 @@
-//! Rows as solvers write them, and what clipping makes of them.
+//! Rows as solvers write them, and the rows that clipping makes of them.
 //!
-//! **Theory.** What is clipped is the clean sample. A solver that keeps another quantity `q`, epsilon say, mixes `q` of the present
-//! call and of earlier ones. With `q = k*x + c*x0` at the level of a call, its row becomes one of `x0`, and `q` of the clipped clean
-//! sample is what it remembers.
+//! **Theory.** The clean sample is what gets clipped. A solver that keeps another quantity `q`, such as epsilon, mixes the `q` of
+//! the current call with those of earlier ones. With `q = k*x + c*x0` at the level of a call, its row is rewritten in terms of
+//! `x0`, and it remembers the `q` that the clipped clean sample implies.
 
 use super::call::Call;
 use super::denoiser::Denoiser;
@@ -16,9 +16,9 @@ use crate::table::step::StepRow;
 pub(super) struct Written {
     /// The coefficients `[x, p, z, clean]` of the next sample.
     pub(super) next: [f64; 4],
-    /// The row of what stands in the place of x0.
+    /// The coefficients of `x`, `p` and `z` in x0, or in the quantity that takes its place.
     pub(super) x0: [f64; 3],
-    /// The coefficients of `x` and `p` in x0, and those of `x` and x0 in what is kept, where the solver keeps something else.
+    /// The coefficients of `x` and `p` in x0, and those of `x` and x0 in the kept quantity, where that is not x0.
     clean: Option<[[f64; 2]; 2]>,
 }
 
@@ -32,9 +32,9 @@ impl Written {
         Self { next: [x, p, z, clean], x0, clean: rows }
     }
 
-    /// The row with x0 in its place, so that it can be clipped, and all that follows from it.
+    /// Returns the row in terms of x0, so that x0 can be clipped.
     pub(super) fn in_clean_samples(&self, step: usize, row: &StepRow) -> Result<StepRow, SamplerError> {
-        let (solver, what) = ("a solver that keeps no x0", "clip it where x0 does not give what it keeps");
+        let (solver, what) = ("a solver that remembers epsilon or slopes", "clip x0 where they do not follow from it");
         let Some([[d_x, d_p], kept]) = self.clean else {
             return Err(SamplerError::Unsupported { solver, what, step });
         };
