@@ -1,15 +1,15 @@
-//! A Brownian motion of the level without state: our own noise of SDE samplers.
+//! A Brownian motion over noise levels, without state: our own noise for SDE samplers.
 //!
-//! **Theory.** Octave `[2^o, 2^(o+1))` of the levels has an increment of its own, `2^(o/2) z`, and the levels of f32 within
-//! it are the leaves of a binary tree of 23 halvings, each a Brownian bridge:
+//! **Theory.** Each octave `[2^o, 2^(o+1))` of levels has an increment of its own, `2^(o/2) z`. The f32 levels within it are
+//! the leaves of a binary tree of 23 halvings, each a Brownian bridge:
 //! ```text
 //! left = W/2 + sqrt(length/4) z    right = W - left
 //! ```
 //! Every `z` is a [Philox](super::philox4x32_10) normal keyed by (seed, node, sample, element). So the motion is a function
-//! of seed, sample, element and level: the same for 10 or 40 steps, for any batch, on any device.
+//! of seed, sample, element and level: the same for 10 or 40 steps, for any batch and on any device.
 //!
 //! **Practice.** [`BrownianPath::noise`] gives the standard normals of a step. Levels are rounded to f32; the motion begins at
-//! 2^-40, far below any level that a sampler visits, and ends at 2^40.
+//! 2^-40, below which it is 0 and which is far below any level that a sampler visits, and ends at 2^40.
 
 use super::error::{NoiseError, check_size};
 use super::{NoiseKey, PATH_BLOCK};
@@ -30,19 +30,20 @@ pub struct BrownianPath {
 }
 
 impl BrownianPath {
-    /// Levels end below this one.
+    /// The upper bound of levels, itself excluded: 2^40.
     pub const MAX_SIGMA: f64 = (1u64 << 40) as f64;
 
-    /// The standard normals of a step between two levels: `(W(to) - W(from))/sqrt(|to - from|)`, for each element.
+    /// Returns the standard normals of a step between two levels: `(W(to) - W(from))/sqrt(|to - from|)`, for each element.
     ///
     /// # Errors
-    /// [`NoiseError::Value`] for a level that is negative or at least [`MAX_SIGMA`](Self::MAX_SIGMA), and for equal levels;
-    /// [`NoiseError::TooLarge`].
+    /// [`NoiseError::Value`] for a level that is negative or at least [`MAX_SIGMA`](Self::MAX_SIGMA), and for levels that are
+    /// equal in f32; [`NoiseError::TooLarge`] for more elements than a draw may have.
     pub fn noise(self, elements: usize, from: f64, to: f64) -> Result<Vec<f64>, NoiseError> {
         check_size(&[elements])?;
         let (start, end) = (level(from)?, level(to)?);
         if start == end {
-            return Err(NoiseError::Value { what: "the level after a step", range: "other than before it", found: to });
+            let (what, range) = ("the level after a step", "other than the one before it");
+            return Err(NoiseError::Value { what, range, found: to });
         }
         let scale = (f64::from(end) - f64::from(start)).abs().sqrt().recip();
         let (before, after) = (self.motion(elements, start), self.motion(elements, end));
@@ -84,7 +85,7 @@ impl BrownianPath {
         self.normals(elements, octave, 0).into_iter().map(|z| deviation * z).collect()
     }
 
-    /// The normals of a node of an octave's tree, whose root is 1; 0 is the octave itself.
+    /// The normals of a node of an octave's tree. The root is node 1; node 0 is the octave's own increment.
     fn normals(self, elements: usize, octave: i32, node: u32) -> Vec<f64> {
         let stream = ((octave - FIRST) as u32) << HALVINGS | node;
         NoiseKey::seed(self.seed).stream(stream).normals_from(PATH_BLOCK, self.sample, elements)
@@ -137,7 +138,7 @@ mod tests {
         }
     }
 
-    /// A change of these numbers breaks every seed that was written down.
+    /// If these numbers change, every recorded seed gives other noise.
     #[test]
     fn known_normals() {
         let noise = BrownianPath { seed: 42, sample: 0 }.noise(3, 14.614643, 7.5).unwrap();

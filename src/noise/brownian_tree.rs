@@ -1,23 +1,23 @@
-//! The Brownian tree of torchsde, which k-diffusion, diffusers and ComfyUI draw the noise of SDE samplers from.
+//! The Brownian tree of torchsde, from which k-diffusion, diffusers and ComfyUI draw the noise of SDE samplers.
 //!
-//! **Theory.** A Brownian motion `W` over the levels `[sigma_min, sigma_max]`. Its value over the whole range is
-//! `sqrt(range) z`. A node `[s, e]` is cut at its middle `m` by a Brownian bridge,
+//! **Theory.** A Brownian motion `W` over the levels `[sigma_min, sigma_max]`. Its increment over the whole range is
+//! `sqrt(range) z`. A node `[s, e]` is split at its middle `m` by a Brownian bridge,
 //! ```text
 //! left = W (m - s)/(e - s) + sqrt((m - s)(e - m)/(e - s)) z    right = W - left
 //! ```
-//! and halved on until the wanted level is an edge. Ends, middles and levels are rounded to six decimals. Each `z` is one draw
-//! of [`TorchCpu`] for the whole shape, seeded by a word of numpy's `SeedSequence` of the seed and the node's path. A step
-//! from `a` to `b` takes `(W(b) - W(a))/sqrt(|b - a|)`, so the noise of a step does not depend on the others.
+//! and so on until the wanted level is an edge. Ends, middles and levels are rounded to six decimals. Each `z` is one draw
+//! of [`TorchCpu`] for the whole shape, seeded by a word of numpy's `SeedSequence` of the seed and the node's path. The noise
+//! of a step from `a` to `b` is `(W(b) - W(a))/sqrt(|b - a|)`, so it does not depend on the other steps.
 //!
-//! **Practice.** Levels are rounded to f32 first, as tensors hold them: the last bit of a level moves a query by up to 1e-6,
-//! and its noise by the root of that over the step. Sums are f64 here and f32 there.
+//! **Practice.** Levels are first rounded to f32, as tensors hold them. The last bit of a level may move a query by up to 1e-6,
+//! and so its noise by the square root of 1e-6 over the length of the step. Sums are in f64 here and in f32 in torchsde.
 
 use super::dtype::Dtype;
 use super::error::NoiseError;
 use super::seed_sequence::SeedSequence;
 use super::torch_cpu::TorchCpu;
 
-/// The deepest node: 2^64 halves are more than there are levels of six decimals.
+/// The largest depth of a node: 64 halvings give more parts than there are levels of six decimals.
 const DEEPEST: u64 = 64;
 
 /// torchsde's `BrownianTree` of one seed, for one shape.
@@ -35,24 +35,24 @@ pub struct BrownianTree {
     range: [f64; 2],
     /// The motion over the whole range.
     whole: Vec<f64>,
-    /// The level that was asked for last, and the motion up to there: the next step begins where one ended.
+    /// The level at which the last step ended, and the motion up to there: the next step usually begins there.
     last: (f64, Vec<f64>),
 }
 
 impl BrownianTree {
-    /// The largest level: there are 2^50 levels of six decimals below it.
+    /// The largest level: about 2^50 levels of six decimals lie below it.
     pub const MAX_SIGMA: f64 = 1e9;
 
-    /// The tree of a seed over a range of levels, for a sample or a batch of this many elements.
+    /// Creates the tree of a seed over a range of levels, for a sample or a batch of this many elements.
     ///
     /// # Errors
-    /// [`NoiseError::Value`] for levels that are not in order, negative, or above [`MAX_SIGMA`](Self::MAX_SIGMA);
-    /// [`NoiseError::TooLarge`].
+    /// [`NoiseError::Value`] for levels that are negative or above [`MAX_SIGMA`](Self::MAX_SIGMA), or for a `sigma_max` that
+    /// is not above `sigma_min`; [`NoiseError::TooLarge`] for more elements than a draw may have.
     pub fn new(seed: u64, elements: usize, sigma_min: f64, sigma_max: f64) -> Result<Self, NoiseError> {
         super::error::check_size(&[elements])?;
         let (min, max) = (rounded(sigma_min)?, rounded(sigma_max)?);
         if max <= min {
-            let range = "above sigma_min by more than its six decimals show";
+            let range = "above sigma_min after both are rounded to six decimals";
             return Err(NoiseError::Value { what: "sigma_max", range, found: sigma_max });
         }
         let root = normals(SeedSequence::new(seed, &[]), elements);
@@ -60,16 +60,18 @@ impl BrownianTree {
         Ok(Self { seed, elements, range: [min, max], whole, last: (min, vec![0.0; elements]) })
     }
 
-    /// The standard normals of a step between two levels: `(W(to) - W(from))/sqrt(|to - from|)`. Beyond the tree's range the
-    /// motion stands still, as torchsde's does.
+    /// Returns the standard normals of a step between two levels: `(W(to) - W(from))/sqrt(|to - from|)`. Beyond the tree's
+    /// range the motion is constant, as in torchsde.
     ///
     /// # Errors
-    /// [`NoiseError::Value`] for a level that is negative or above [`MAX_SIGMA`](Self::MAX_SIGMA), and for equal levels.
+    /// [`NoiseError::Value`] for a level that is negative or above [`MAX_SIGMA`](Self::MAX_SIGMA), and for levels that are
+    /// equal in f32.
     pub fn noise(&mut self, from: f64, to: f64) -> Result<Vec<f64>, NoiseError> {
         let (start, end) = (rounded(from)?, rounded(to)?);
         let length = (f64::from(to as f32) - f64::from(from as f32)).abs();
         if length == 0.0 {
-            return Err(NoiseError::Value { what: "the level after a step", range: "other than before it", found: to });
+            let (what, range) = ("the level after a step", "other than the one before it");
+            return Err(NoiseError::Value { what, range, found: to });
         }
         let before = self.motion(start);
         let after = self.motion(end);
@@ -116,18 +118,18 @@ impl BrownianTree {
     }
 }
 
-/// The share of a node's motion that its left part has in the mean, and the deviation of the rest.
+/// The mean share of a node's motion that falls on its left part, and the standard deviation around it.
 fn bridge(start: f64, middle: f64, end: f64) -> (f64, f64) {
     let (left, right, whole) = (middle - start, end - middle, end - start);
     (left / whole, (left * right / whole).sqrt())
 }
 
-/// The normals that torch draws under the first seed of a sequence.
+/// The normals that torch draws from the first word of a seed sequence.
 fn normals(seeds: SeedSequence<24>, elements: usize) -> Vec<f64> {
     TorchCpu::new(seeds.first().into()).normals(elements, Dtype::F32)
 }
 
-/// A level as f32, to six decimals.
+/// A level rounded to f32, then to six decimals.
 fn rounded(level: f64) -> Result<f64, NoiseError> {
     if (0.0..=BrownianTree::MAX_SIGMA).contains(&level) {
         return Ok(six_decimals(f64::from(level as f32)));
@@ -135,7 +137,7 @@ fn rounded(level: f64) -> Result<f64, NoiseError> {
     Err(NoiseError::Value { what: "a level", range: "between 0 and 1e9", found: level })
 }
 
-/// Python's `round(x, 6)`: the nearest decimal to the exact binary value, the even one of two.
+/// Python's `round(x, 6)`: the decimal nearest to the exact binary value, ties to even.
 fn six_decimals(x: f64) -> f64 {
     format!("{x:.6}").parse().unwrap_or(x)
 }
@@ -144,7 +146,7 @@ fn six_decimals(x: f64) -> f64 {
 mod tests {
     use super::*;
 
-    /// 1/128 and 3/128 lie exactly between two decimals.
+    /// 1/128 and 3/128 lie exactly between two numbers of six decimals.
     #[test]
     fn decimals_are_rounded_from_the_exact_value() {
         let rounded = [1.0 / 128.0, 3.0 / 128.0, 0.0000005, 2.5e-6, 14.6146425].map(six_decimals);
@@ -183,7 +185,7 @@ mod tests {
             assert!(text(0.0, level).contains("between 0 and 1e9"), "{level}");
         }
         let mut tree = BrownianTree::new(0, 4, 0.0, 1e9).unwrap();
-        assert!(tree.noise(0.5, 0.5).unwrap_err().to_string().contains("other than before it"));
+        assert!(tree.noise(0.5, 0.5).unwrap_err().to_string().contains("other than the one before it"));
         assert!(tree.noise(1e-6, 123_456_789.123).unwrap().iter().all(|z| z.is_finite()));
     }
 }

@@ -1,18 +1,18 @@
-//! The noise of a ComfyUI run: that of its start, and that of its steps.
+//! The noise of a ComfyUI run: the start noise, and the noise of the steps.
 //!
 //! **Theory.** The start noise is one f32 draw of torch's [CPU generator](super::torch_cpu) for the whole latent. Where the
-//! latent has a batch index, one sample is drawn at a time up to the largest index, and the samples that the index names are
-//! kept. The samplers that draw a noise a step have a generator of their own, on the device of the latent; on a CPU its seed is
-//! the next one, and each request is one draw for the whole batch.
+//! latent has a batch index, samples are drawn one at a time up to the largest index, and those that the index names are
+//! kept. Samplers that draw noise in each step have a generator of their own, on the device of the latent. On a CPU its seed is
+//! that of the run plus 1, and each request is one draw for the whole batch.
 //!
-//! **Practice.** SDE samplers ask the [Brownian tree](super::brownian_tree) instead. Churn and `heunpp2` go on with the
-//! generator of the start: [`ComfyNoise::global`].
+//! **Practice.** SDE samplers use the [Brownian tree](super::brownian_tree) instead. Churn and `heunpp2` continue with the
+//! generator of the start noise: [`ComfyNoise::global`].
 
 use super::dtype::Dtype;
 use super::error::{NoiseError, check_size};
 use super::torch_cpu::TorchCpu;
 
-/// The generators of a run with a seed.
+/// The two random generators of a ComfyUI run: one for the start noise, one for the steps.
 ///
 /// ```
 /// use tweedie::noise::ComfyNoise;
@@ -30,24 +30,25 @@ pub struct ComfyNoise {
 }
 
 impl ComfyNoise {
-    /// The generators of a seed, for a latent on the CPU.
+    /// Creates the generators of a seed, for a latent on the CPU.
     #[must_use]
     pub fn new(seed: u64) -> Self {
         Self { start: TorchCpu::new(seed), steps: TorchCpu::new(seed.wrapping_add(1)) }
     }
 
-    /// The start noise of a latent.
+    /// Draws the start noise of a latent.
     ///
     /// # Errors
-    /// [`NoiseError::TooLarge`].
+    /// [`NoiseError::TooLarge`] for a shape of more elements than a draw may have.
     pub fn start(&mut self, shape: &[usize]) -> Result<Vec<f64>, NoiseError> {
         Ok(self.start.normals(check_size(shape)?, Dtype::F32))
     }
 
-    /// The start noise of a latent whose samples have these indices in a larger batch.
+    /// Draws the start noise of a latent whose samples have these indices in a larger batch.
     ///
     /// # Errors
-    /// [`NoiseError::Count`] unless there is an index a sample; [`NoiseError::TooLarge`], also for what is drawn and discarded.
+    /// [`NoiseError::Count`] unless there is one index per sample; [`NoiseError::TooLarge`], which also counts the samples that
+    /// are drawn and discarded.
     pub fn start_at(&mut self, shape: &[usize], batch_index: &[usize]) -> Result<Vec<f64>, NoiseError> {
         check_size(shape)?;
         let (batch, sample) = shape.split_first().map_or((1, shape), |(&batch, sample)| (batch, sample));
@@ -62,20 +63,20 @@ impl ComfyNoise {
         Ok(batch_index.iter().filter_map(sample).flatten().copied().collect())
     }
 
-    /// The next noise that a sampler asks for between two steps.
+    /// Draws the next noise that a sampler asks for between two steps.
     ///
     /// # Errors
-    /// [`NoiseError::TooLarge`].
+    /// [`NoiseError::TooLarge`] for a shape of more elements than a draw may have.
     pub fn step(&mut self, shape: &[usize]) -> Result<Vec<f64>, NoiseError> {
         Ok(self.steps.normals(check_size(shape)?, Dtype::F32))
     }
 
-    /// Both generators: that of the start, that of the steps.
+    /// Both generators: that of the start noise and that of the steps.
     pub(super) const fn generators(&self) -> [&TorchCpu; 2] {
         [&self.start, &self.steps]
     }
 
-    /// The generator of the start noise, which churn and `heunpp2` go on with.
+    /// The generator of the start noise, with which churn and `heunpp2` continue.
     pub const fn global(&mut self) -> &mut TorchCpu {
         &mut self.start
     }
@@ -102,7 +103,7 @@ mod tests {
     fn bad_indices_are_refused() {
         let refused =
             |shape: &[usize], index: &[usize]| ComfyNoise::new(0).start_at(shape, index).unwrap_err().to_string();
-        assert_eq!(refused(&[2, 4], &[0]), "expected 2 batch indices, one a sample, found 1");
+        assert_eq!(refused(&[2, 4], &[0]), "expected 2 batch indices, one per sample, found 1");
         assert!(refused(&[1, 4], &[usize::MAX]).contains("at most"));
         assert!(refused(&[usize::MAX, 4], &[0]).contains("at most"));
         assert!(ComfyNoise::new(0).start_at(&[0, 4], &[]).unwrap().is_empty());

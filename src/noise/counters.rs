@@ -1,22 +1,22 @@
-//! The counters of a draw, from which a kernel can draw it.
+//! The counters from which a kernel makes a draw.
 
-/// The position of a counter-based generator before a draw.
+/// The state of a counter-based generator before a draw.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Counters {
     /// torch on CUDA.
     Cuda {
         /// The key.
         seed: u64,
-        /// The first call of each thread.
+        /// The index of each thread's first call.
         call: u64,
-        /// The threads of the draw.
+        /// The number of threads of the draw.
         threads: u64,
     },
     /// The NV source.
     Nv {
         /// The key.
         seed: u64,
-        /// The number of the draw.
+        /// The index of the draw.
         call: u64,
     },
     /// JAX.

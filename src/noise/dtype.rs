@@ -5,7 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 use thiserror::Error;
 
-/// The type in which a source of noise draws. Several sources draw other numbers, not only rounder ones, in another type.
+/// The type in which a source of noise draws. In another type, several sources draw different numbers, not just rounded ones.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Dtype {
     /// IEEE binary64.
@@ -19,16 +19,16 @@ pub enum Dtype {
     Bf16,
 }
 
-/// A word that names no type.
+/// An unknown name of a type.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("expected f64, f32, f16 or bf16, found `{0}`")]
 pub struct UnknownDtype(pub String);
 
 impl Dtype {
-    /// All of them.
+    /// All types.
     pub const ALL: [Self; 4] = [Self::F64, Self::F32, Self::F16, Self::Bf16];
 
-    /// `f64`, `f32`, `f16` or `bf16`.
+    /// The name: `f64`, `f32`, `f16` or `bf16`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -39,8 +39,8 @@ impl Dtype {
         }
     }
 
-    /// The number rounded to this type, to the nearest and to even between two. 16-bit types round it to f32 first, as
-    /// programs do that compute in f32.
+    /// Rounds a number to this type: to the nearest value, ties to even. The 16-bit types round to f32 first, as programs that
+    /// compute in f32 do.
     #[must_use]
     pub fn round(self, x: f64) -> f64 {
         match self {

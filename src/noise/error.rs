@@ -3,7 +3,7 @@
 use super::dtype::Dtype;
 use thiserror::Error;
 
-/// The reason for which noise cannot be drawn as it was asked for.
+/// Errors of drawing noise.
 #[derive(Clone, Debug, PartialEq, Error)]
 #[non_exhaustive]
 pub enum NoiseError {
@@ -20,7 +20,7 @@ pub enum NoiseError {
     /// More numbers than a draw may have.
     #[error("expected a draw of at most {most} numbers, found the shape {shape:?}")]
     TooLarge {
-        /// The most numbers.
+        /// The largest number of elements.
         most: usize,
         /// The shape that was asked for.
         shape: Vec<usize>,
@@ -53,7 +53,7 @@ pub enum NoiseError {
         /// The shape given.
         shape: Vec<usize>,
     },
-    /// A draw of another kind than the source has: without levels where it draws between two, or from a key of JAX.
+    /// A kind of draw that the source does not have: without levels where it draws between two, or from a JAX key.
     #[error("{by} draws {how}")]
     Kind {
         /// The source.
@@ -62,7 +62,7 @@ pub enum NoiseError {
         how: &'static str,
     },
     /// A list whose length is not the batch.
-    #[error("expected {expected} {what}, one a sample, found {found}")]
+    #[error("expected {expected} {what}, one per sample, found {found}")]
     Count {
         /// The entries of the list.
         what: &'static str,
@@ -80,7 +80,7 @@ fn listed(dtypes: &[Dtype]) -> String {
 /// The most numbers of a draw: 2 GiB as the doubles that a draw returns.
 pub(super) const MAX_ELEMENTS: usize = 1 << 28;
 
-/// The numbers of a shape.
+/// The number of elements of a shape, if a draw may have so many.
 pub(super) fn check_size(shape: &[usize]) -> Result<usize, NoiseError> {
     let count = shape.iter().try_fold(1usize, |product, &size| product.checked_mul(size));
     let too_large = || NoiseError::TooLarge { most: MAX_ELEMENTS, shape: shape.to_vec() };

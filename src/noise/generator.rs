@@ -1,7 +1,7 @@
 //! The generator of a source: its draws in order, and the words behind them.
 //!
-//! **Practice.** [`Source::generator`] starts one from a seed. Each draw is on the host, in f64 rounded to the type that was
-//! asked for; [`SourceDraw`](crate::gpu::SourceDraw) makes the draws of the sources that count in a kernel.
+//! **Practice.** [`Source::generator`] starts one from a seed. Draws are made on the host and returned as f64 values rounded to
+//! the requested type; [`SourceDraw`](crate::gpu::SourceDraw) makes the draws of counter-based sources in a kernel.
 
 use super::NoiseKey;
 use super::comfyui::ComfyNoise;
@@ -16,7 +16,7 @@ use super::source::Source;
 use super::torch_cpu::TorchCpu;
 use super::torch_cuda::{Nv, TorchCuda};
 
-/// A source that was started from a seed: its draws follow each other.
+/// A source started from a seed, whose draws follow one another.
 ///
 /// ```
 /// use tweedie::noise::{Dtype, Source};
@@ -50,18 +50,18 @@ enum State {
 /// The random words behind a draw, in rows of `width` words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Words {
-    /// The words of a row.
+    /// The number of words in a row.
     pub width: usize,
-    /// Row after row.
+    /// The words, row after row.
     pub words: Vec<u32>,
 }
 
 impl Source {
-    /// Starts it from a seed.
+    /// Starts a generator of this source from a seed.
     ///
     /// # Errors
     /// [`NoiseError::Kind`] for a source that draws between two levels; [`NoiseError::Seed`] for a seed that numpy's
-    /// `RandomState` refuses; [`NoiseError::Value`] for a card without a block of 256 threads.
+    /// `RandomState` refuses; [`NoiseError::Value`] for a card that does not hold a block of 256 threads.
     pub fn generator(self, seed: u64) -> Result<Generator, NoiseError> {
         let state = match self {
             Self::Tweedie => State::Tweedie(NoiseKey::seed(seed)),
@@ -81,7 +81,7 @@ impl Source {
             }
             Self::Comfyui => State::Comfyui { noise: Box::new(ComfyNoise::new(seed)), started: false },
             Self::Brownian | Self::BrownianPath => {
-                return Err(NoiseError::Kind { by: self.name(), how: "between two levels" });
+                return Err(NoiseError::Kind { by: self.name(), how: "noise between two levels, not in a sequence" });
             }
         };
         Ok(Generator { source: self, state })
@@ -89,16 +89,16 @@ impl Source {
 }
 
 impl Generator {
-    /// The most numbers of a draw, which are 2 GiB of doubles.
+    /// The most elements of a draw: 2^28, which are 2 GiB of doubles.
     pub const MAX_ELEMENTS: usize = MAX_ELEMENTS;
 
-    /// The source.
+    /// The source of this generator.
     #[must_use]
     pub const fn source(&self) -> Source {
         self.source
     }
 
-    /// The next draw: standard normals of this shape, in this type.
+    /// Draws standard normals of this shape, rounded to this type.
     ///
     /// # Errors
     /// [`NoiseError::Dtype`] for a type that the source does not draw; [`NoiseError::TooLarge`] above
@@ -128,8 +128,9 @@ impl Generator {
         })
     }
 
-    /// Moves past a draw of this shape and type, such as one that a kernel draws
-    /// ([`SourceDraw`](crate::gpu::SourceDraw)). A generator that counts costs nothing; the others draw.
+    /// Moves past a draw of this shape and type, such as one that a kernel makes
+    /// ([`SourceDraw`](crate::gpu::SourceDraw)). Counter-based generators do so at no cost; the others draw and discard the
+    /// numbers.
     ///
     /// # Errors
     /// As [`draw`](Self::draw).
@@ -146,7 +147,7 @@ impl Generator {
         Ok(())
     }
 
-    /// The counters of the next draw of `count` numbers in f32; `None` for a source that does not count.
+    /// The counters of the next draw of `count` numbers in f32; `None` for a source that a kernel cannot draw from counters.
     pub(crate) fn counters(&self, count: usize) -> Option<Counters> {
         match &self.state {
             State::TorchCuda(generator) => Some(generator.counters(count)),
@@ -156,7 +157,7 @@ impl Generator {
         }
     }
 
-    /// The next draw in f32, written to a slice as one sample of its length.
+    /// Fills a slice with the next draw in f32, as one sample of its length.
     ///
     /// # Errors
     /// As [`draw`](Self::draw).
@@ -166,11 +167,11 @@ impl Generator {
         Ok(())
     }
 
-    /// The random words that the next draw of this shape and type uses, in the order in which it uses them; the generator
-    /// does not move.
+    /// Returns the random words that the next draw of this shape and type uses, in order; the generator does not move.
     ///
-    /// Rows of torch on CUDA and NV are the two words of an element, of PCG64 a word of 64 bits, low half first, of this
-    /// library a block of four words for four elements. JAX has the bits of an element; all others are single words.
+    /// A row holds the two words of an element for torch on CUDA and NV, the two halves of a 64-bit word, low half first, for
+    /// PCG64, and a block of four words for four elements for this library. For JAX it holds the bits of an element, for all
+    /// others a single word.
     ///
     /// # Errors
     /// As [`draw`](Self::draw).
@@ -178,7 +179,7 @@ impl Generator {
         self.source.check(dtype)?;
         let count = check_size(shape)?;
         let mut after = self.clone();
-        // The words of a sequential generator are those by which a draw moves it.
+        // The words of a sequential generator are those that a draw consumes.
         let taken = |words: Mt19937, used: u64| {
             let more = used.wrapping_sub(words.used()) as usize;
             Words { width: 1, words: words.take(more).collect() }
@@ -212,32 +213,32 @@ impl Generator {
         })
     }
 
-    /// State and increment of PCG64; `None` for another source.
+    /// The state and the increment of PCG64; `None` for another source.
     #[must_use]
     pub const fn pcg64_state(&self) -> Option<[u128; 2]> {
         if let State::NumpyPcg64(generator) = &self.state { Some(generator.state()) } else { None }
     }
 
-    /// The key of JAX; `None` for another source.
+    /// The JAX key; `None` for another source.
     #[must_use]
     pub const fn jax_key(&self) -> Option<JaxKey> {
         if let State::Jax(key, _) = &self.state { Some(*key) } else { None }
     }
 
-    /// The same with another key, of JAX.
+    /// Returns the generator with another JAX key.
     ///
     /// # Errors
     /// [`NoiseError::Kind`] for another source.
     pub fn with_jax_key(mut self, key: JaxKey) -> Result<Self, NoiseError> {
         let State::Jax(old, _) = &mut self.state else {
-            return Err(NoiseError::Kind { by: self.source.name(), how: "from a seed, not from a key of JAX" });
+            return Err(NoiseError::Kind { by: self.source.name(), how: "from a seed, not from a JAX key" });
         };
         *old = key;
         Ok(self)
     }
 }
 
-/// Batch and elements of a sample; no samples where they have no elements, however many there are.
+/// The batch size and the elements of a sample; 0 and 0 for a shape without elements.
 fn samples(shape: &[usize], count: usize) -> (usize, usize) {
     let batch = if count == 0 { 0 } else { shape.first().copied().unwrap_or(1) };
     (batch, count.checked_div(batch).unwrap_or(0))
@@ -312,12 +313,12 @@ mod tests {
     #[test]
     fn what_a_source_cannot_do_is_told() {
         let text = |source: Source, seed| source.generator(seed).unwrap_err().to_string();
-        assert_eq!(text(Source::Brownian, 0), "brownian draws between two levels");
+        assert_eq!(text(Source::Brownian, 0), "brownian draws noise between two levels, not in a sequence");
         assert_eq!(text(Source::NumpyLegacy, 1 << 32), "numpy-legacy takes seeds up to 4294967295, found 4294967296");
         let none = CudaDevice { multiprocessors: 0, threads_per_multiprocessor: 2048 };
         assert!(text(Source::TorchCuda(none), 0).contains("multiprocessors"));
         let key = Source::Nv.generator(0).unwrap().with_jax_key(JaxKey([0, 1])).unwrap_err();
-        assert_eq!(key.to_string(), "nv draws from a seed, not from a key of JAX");
+        assert_eq!(key.to_string(), "nv draws from a seed, not from a JAX key");
     }
 
     #[test]

@@ -1,23 +1,23 @@
 //! `jax.random.normal`.
 //!
-//! **Theory.** A key is two words, and a draw a function of it and nothing else: threefry2x32 of counters. In the layout
-//! that JAX calls partitionable, its default since 0.5, element `i` takes the counter `(i >> 32, i)` and the exclusive or of
-//! its two words. In the original layout the counters `0 .. m` (one 0 more if `m` is odd) are cut in halves that pair up, and
-//! the halves of the results are joined. A normal is `sqrt(2) erfinv(x)`, `x` uniform in `(-1, 1)`:
+//! **Theory.** A key is two words, and a draw is a function of the key alone: threefry2x32 of counters. In the layout
+//! that JAX calls partitionable, its default since 0.5, element `i` is the exclusive or of the two words at the counter
+//! `(i >> 32, i)`. In the original layout the counters `0 .. m` (padded with a 0 if `m` is odd) are cut into two halves, which
+//! are paired, and the halves of the results are joined. A normal is `sqrt(2) erfinv(x)`, `x` uniform in `(-1, 1)`:
 //! ```text
 //! f32: 23 high bits of a word    f16: 10 bits of 16, so 1024 values    bf16: 7 bits of 8, so 128 values
 //! ```
-//! 16 and 8 bits are the low bits of an element's word, or a word cut from its low end in the original layout.
+//! The 16 or 8 bits are the low bits of an element's word; in the original layout a word is cut into them from its low end.
 //!
-//! **Practice.** Bits and keys are equal to the bit. `erfinv` is XLA's polynomial in f32 (Giles 2010), so normals agree to
-//! the rounding of a logarithm, and f16 and bf16 exactly.
+//! **Practice.** Keys and random bits equal JAX's exactly. `erfinv` is XLA's polynomial in f32 (Giles 2010), so normals agree
+//! up to the rounding of a logarithm, and those in f16 and bf16 exactly.
 
 use super::dtype::Dtype;
 use super::split;
 use super::threefry::threefry2x32_20;
 use half::{bf16, f16};
 
-/// The order in which a draw counts.
+/// The layout of the counters of a draw.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum JaxLayout {
     /// `jax_threefry_partitionable=True`.
@@ -27,7 +27,7 @@ pub enum JaxLayout {
     Original,
 }
 
-/// A key of JAX.
+/// A JAX key.
 ///
 /// ```
 /// use tweedie::noise::{Dtype, JaxKey, JaxLayout};
@@ -40,26 +40,26 @@ pub enum JaxLayout {
 pub struct JaxKey(pub [u32; 2]);
 
 impl JaxKey {
-    /// `jax.random.key(seed)`: without JAX's 64-bit mode a seed is reduced to its low 32 bits.
+    /// Creates `jax.random.key(seed)`. Without JAX's 64-bit mode a seed is reduced to its low 32 bits.
     #[must_use]
     pub const fn new(seed: u64) -> Self {
         Self([0, seed as u32])
     }
 
-    /// The same in 64-bit mode (`jax_enable_x64`): the first word is the seed's high half.
+    /// Creates `jax.random.key(seed)` in 64-bit mode (`jax_enable_x64`): the first word is the high half of the seed.
     #[must_use]
     pub const fn of_64_bits(seed: u64) -> Self {
         let [low, high] = split(seed);
         Self([high, low])
     }
 
-    /// `jax.random.fold_in(key, data)`.
+    /// Returns `jax.random.fold_in(key, data)`.
     #[must_use]
     pub const fn fold_in(self, data: u32) -> Self {
         Self(threefry2x32_20([0, data], self.0))
     }
 
-    /// `jax.random.split(key, count)`.
+    /// Returns the keys of `jax.random.split(key, count)`.
     #[must_use]
     pub fn split(self, count: usize, layout: JaxLayout) -> Vec<Self> {
         match layout {
@@ -71,9 +71,9 @@ impl JaxKey {
         }
     }
 
-    /// The random bits of a draw of `count` numbers in this type: 32 bits each for f32, 16 for f16, 8 for bf16.
+    /// Returns the random bits of a draw of `count` numbers in this type: 32 bits each for f32, 16 for f16, 8 for bf16.
     ///
-    /// f64 is read as f32, which is what JAX draws without its 64-bit mode.
+    /// f64 is treated as f32, which JAX draws for it without its 64-bit mode.
     #[must_use]
     pub fn bits(self, count: usize, dtype: Dtype, layout: JaxLayout) -> Vec<u32> {
         let width = width(dtype);
@@ -95,18 +95,18 @@ impl JaxKey {
         }
     }
 
-    /// `jax.random.normal(key, (count,), dtype)`.
+    /// Returns `jax.random.normal(key, (count,), dtype)`.
     #[must_use]
     pub fn normals(self, count: usize, dtype: Dtype, layout: JaxLayout) -> Vec<f64> {
         self.bits(count, dtype, layout).into_iter().map(|bits| normal(bits, dtype)).collect()
     }
 
-    /// The words of the original layout.
+    /// The first `count` words in the original layout.
     fn original(self, count: usize) -> Vec<u32> {
         let half = count.div_ceil(2) as u64;
         let pair = |i: u64| {
             let second = half + i;
-            // The counter beyond an odd count is 0.
+            // The counter that pads an odd count is 0.
             threefry2x32_20([i as u32, if second < count as u64 { second as u32 } else { 0 }], self.0)
         };
         let (mut words, seconds): (Vec<u32>, Vec<u32>) = (0..half).map(pair).map(|[a, b]| (a, b)).unzip();
@@ -116,7 +116,7 @@ impl JaxKey {
     }
 }
 
-/// The bits that a number is made of.
+/// The number of random bits of an element.
 const fn width(dtype: Dtype) -> u32 {
     match dtype {
         Dtype::F64 | Dtype::F32 => 32,

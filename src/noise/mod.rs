@@ -6,29 +6,29 @@
 //! (block of 4 elements within the sample, stream, global sample index low, high)
 //! ```
 //!
-//! so the noise of a sample does not depend on the batch it is in, on the order of samples, the dispatch shape, the device
-//! or on how many machines share the work. The words are bit-equal on every device. A word `w` becomes the uniform number
+//! so the noise of a sample does not depend on the batch it is in, the order of samples, the dispatch shape, the device or
+//! the number of machines that share the work. The words are bit-equal on every device. A word `w` becomes the uniform number
 //! `u = (w + 1/2) / 2^32` and two words the normals `r sin(2 pi u')`, `r cos(2 pi u')` with `r = sqrt(-2 ln u)`; that is
 //! cuRAND's conversion: its Philox sequence of a seed is our batch of samples of four elements. `|z|` is at most 6.77.
 //!
 //! The two highest bits of the block select the kind of draw. Noise has fewer than 2^30 blocks per sample, so the other
-//! draws of a training step under the same key are independent of it: the second noise of an input perturbation, the
-//! offsets of channels, the timestep.
+//! draws under the same key are independent of it: the second noise of an input perturbation, the offsets of channels, the
+//! timestep, and the Brownian path.
 //!
-//! **Practice.** These functions are the f64 versions of `philox.wgsl` and `normal.wgsl`, which the
-//! kernels use in place. The numbers of a seed stay the same in every later release; known-answer tests pin them.
+//! **Practice.** These functions are the f64 versions of `philox.wgsl` and `normal.wgsl`, with which the kernels draw noise
+//! where they need it. A seed gives the same numbers in every later release; known-answer tests pin them.
 //!
 //! # The noise of other systems
 //!
-//! A [`Source`] gives what torch, JAX, numpy, ComfyUI and web interfaces draw from a seed, on the host: words to the bit,
-//! normals within the rounding by which those systems differ from processor to processor.
+//! A [`Source`] draws on the host what torch, JAX, numpy, ComfyUI and web interfaces draw from a seed: the random words are
+//! equal bit for bit, the normals up to the rounding by which those systems differ from processor to processor.
 //!
 //! ```text
 //! source  generator                                  the sources by name; draws in order
 //! torch_cpu  torch_cuda  jax  pcg64  numpy_legacy    one system each
-//! comfyui  brownian_tree  slerp                      what interfaces make of them
+//! comfyui  brownian_tree  slerp                      noise that interfaces derive from them
 //! brownian_path                                      our own Brownian motion, without state
-//! mt19937  threefry  seed_sequence  ziggurat         the parts
+//! mt19937  threefry  seed_sequence  ziggurat         the building blocks
 //! ```
 
 pub(crate) mod brownian_path;
@@ -80,9 +80,10 @@ pub(crate) const TIMESTEP_BLOCK: u32 = 3 << 30;
 /// The first block of a [Brownian path](brownian_path), beyond the two that timesteps use.
 pub(crate) const PATH_BLOCK: u32 = 7 << 29;
 
-/// The 128-bit block of random words at `counter` under `key`, least significant words first.
+/// Returns the 128-bit block of random words at `counter` under `key`. Counter, key and block have the least significant
+/// word first.
 ///
-/// Philox4x32 with 10 rounds, as in Random123 (Salmon et al. 2011) whose published answers it reproduces.
+/// Philox4x32 with 10 rounds, as in Random123 (Salmon et al. 2011), whose published answers it reproduces.
 ///
 /// ```
 /// let words = tweedie::gpu::noise::philox4x32_10([0; 4], [0; 2]);
@@ -114,27 +115,27 @@ fn normals_of([a, b, c, d]: [u32; 4]) -> [f64; 4] {
 pub struct NoiseKey {
     /// The seed: Philox's key.
     pub seed: u64,
-    /// The stream: a training step, a step of a sampler. Streams of a seed are independent.
+    /// The stream: one for each training step or sampler step. Streams of a seed are independent.
     pub stream: u32,
-    /// The global index of the batch's first sample: 0, or where this batch begins in a larger one.
+    /// The global index of the batch's first sample: 0, or the place where this batch begins in a larger one.
     pub first_sample: u64,
 }
 
 impl NoiseKey {
     /// The largest absolute difference between a normal drawn on a GPU and the f64 [`normal4`](Self::normal4) of the same counter.
     ///
-    /// The polynomials are good to 1e-7 relative; the rest is the driver's `sqrt`, on `|z|` of up to 6.77, where WGSL
-    /// permits a few ULP of 4.8e-7.
+    /// The polynomials have a relative error of 1e-7; the rest is the driver's `sqrt`: WGSL permits it a few ULP, which are
+    /// 4.8e-7 each at the largest `|z|`, 6.77.
     pub const TOLERANCE: f64 = 2e-6;
 
-    /// The first `elements` standard normals of a sample: what a kernel draws for it, in f64.
+    /// Returns the first `elements` standard normals of a sample, in f64: the noise that a kernel draws for it.
     ///
     /// `sample` is the sample's global index: its index in the batch plus the first sample of the [`NoiseKey`].
     pub fn normals(seed: u64, stream: u32, sample: u64, elements: usize) -> Vec<f64> {
         Self { seed, stream, first_sample: 0 }.normals_from(0, sample, elements)
     }
 
-    /// Two standard normals from two random words, in f64: `(r sin, r cos)`. Never infinite, never NaN.
+    /// Turns two random words into two standard normals in f64, `[r sin, r cos]`. They are always finite.
     pub fn normal_pair(radius_word: u32, turn_word: u32) -> [f64; 2] {
         const WORD: f64 = 1.0 / (1u64 << 32) as f64;
         let u = (f64::from(radius_word) + 0.5) * WORD;
@@ -143,7 +144,7 @@ impl NoiseKey {
         [radius * turn.sin(), radius * turn.cos()]
     }
 
-    /// The four standard normals of a block, in f64: elements `4 * block .. 4 * block + 4` of a sample.
+    /// Returns the four standard normals of a block, in f64: elements `4 * block .. 4 * block + 4` of a sample.
     pub fn normal4(counter: [u32; 4], key: [u32; 2]) -> [f64; 4] {
         normals_of(philox4x32_10(counter, key))
     }
@@ -163,14 +164,14 @@ impl NoiseKey {
         Self { first_sample, ..self }
     }
 
-    /// The random words of a block of a sample, given its global index.
+    /// Returns the random words of a block of a sample, given the sample's global index.
     #[must_use]
     pub const fn words_of(self, block: u32, sample: u64) -> [u32; 4] {
         let [low, high] = split(sample);
         philox4x32_10([block, self.stream, low, high], split(self.seed))
     }
 
-    /// Standard normals of a sample from a block on.
+    /// Returns `elements` standard normals of a sample, beginning at block `first`.
     pub(crate) fn normals_from(self, first: u32, sample: u64, elements: usize) -> Vec<f64> {
         let blocks = 0..elements.div_ceil(4);
         let normals = blocks.flat_map(|block| normals_of(self.words_of(first.wrapping_add(block as u32), sample)));
@@ -184,7 +185,7 @@ impl NoiseKey {
         [seed_low, seed_high, self.stream, 0, low, high, 0, 0]
     }
 
-    /// The f64 normals of a whole batch, sample after sample: the reference for a kernel under this key.
+    /// Returns the f64 normals of a whole batch, sample after sample: the reference for a kernel under this key.
     pub fn reference(self, batch: usize, elements: usize) -> Vec<f64> {
         (0..batch as u64)
             .flat_map(|i| Self::normals(self.seed, self.stream, self.first_sample.wrapping_add(i), elements))
@@ -210,16 +211,16 @@ mod tests {
         }
     }
 
-    /// At the word of u = e^(-1/2) the radius is 1, up to the half word by which u misses it.
+    /// At the word of u = e^(-1/2) the radius is 1, up to the rounding of u to a word.
     #[test]
     fn the_radius_is_the_one_of_box_muller() {
         let word = ((-0.5f64).exp() * 2f64.powi(32)) as u32;
         let [sine, cosine] = NoiseKey::normal_pair(word, 1 << 29);
         approx::assert_relative_eq!(sine.hypot(cosine), 1.0, max_relative = 1e-9);
-        approx::assert_relative_eq!(sine, cosine, max_relative = 1e-8); // an eighth of a turn, and half a word
+        approx::assert_relative_eq!(sine, cosine, max_relative = 1e-8); // an eighth of a turn, plus half a word
     }
 
-    /// The answers of an independent program. A change of them breaks every seed that was written down.
+    /// The answers of an independent program. If they change, every recorded seed gives other noise.
     #[test]
     fn known_normals() {
         let found = NoiseKey::normals(0x1_2345_6789, 3, (1 << 32) + 5, 8);

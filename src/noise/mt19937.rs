@@ -1,14 +1,14 @@
-//! The Mersenne Twister, which torch's CPU generator and numpy's legacy one draw their words from.
+//! The Mersenne Twister, from which torch's CPU generator and numpy's legacy one draw their words.
 //!
 //! **Theory.** Matsumoto & Nishimura 1998: 624 words of state, of which each new one is a linear function of three old
 //! ones; the output is tempered. The seeding is `init_genrand` of 2002.
 //!
-//! **Practice.** [`Mt19937::next`](Iterator::next) yields the words in order, without an end. [`Mt19937::used`] counts them.
+//! **Practice.** [`Mt19937::next`](Iterator::next) yields the words in order, without end. [`Mt19937::used`] counts them.
 
-/// Words of state.
+/// The number of words of state.
 const STATE: usize = 624;
 
-/// The distance of the third word that a new one is made of.
+/// The distance to the third word from which a new one is made.
 const MIDDLE: usize = 397;
 
 /// A Mersenne Twister: an iterator over its 32-bit words that never ends.
@@ -20,13 +20,13 @@ const MIDDLE: usize = 397;
 #[derive(Clone, Debug)]
 pub struct Mt19937 {
     state: Box<[u32; STATE]>,
-    /// The next word of the state to hand out.
+    /// The index of the next word of the state to return.
     next: usize,
     used: u64,
 }
 
 impl Mt19937 {
-    /// The generator of a seed.
+    /// Creates the generator of a seed.
     #[must_use]
     pub fn new(seed: u32) -> Self {
         let mut state = Box::new([0; STATE]);
@@ -44,7 +44,7 @@ impl Mt19937 {
         self.used
     }
 
-    /// The next word.
+    /// Draws the next word.
     pub fn word(&mut self) -> u32 {
         if self.next >= STATE {
             self.renew();
@@ -58,7 +58,7 @@ impl Mt19937 {
         word ^ (word >> 18)
     }
 
-    /// A uniform double of 53 random bits in `[0, 1)` as numpy makes it: 27 bits of a word, 26 of the next.
+    /// Draws a uniform double in `[0, 1)` with 53 random bits as numpy does: 27 bits of a word, 26 of the next.
     pub(super) fn double(&mut self) -> f64 {
         let (high, low) = (self.word() >> 5, self.word() >> 6);
         (f64::from(high) * 67_108_864.0 + f64::from(low)) / 9_007_199_254_740_992.0

@@ -1,10 +1,10 @@
 //! numpy's `RandomState(seed).randn`.
 //!
 //! **Theory.** A [Mersenne Twister](super::mt19937) and Marsaglia's polar method (1964): points of the square, each of two
-//! uniform numbers of 53 bits, are drawn until one lies within the unit circle, and `f = sqrt(-2 ln(r2)/r2)` stretches it.
+//! uniform numbers of 53 bits, are drawn until one lies within the unit circle, and `f = sqrt(-2 ln(r2)/r2)` scales it.
 //! `f x2` comes first; `f x1` is kept for the next number, across calls.
 //!
-//! **Practice.** `numpy.random.seed(seed)` seeds the same generator. Words are equal to the bit, normals to the last place.
+//! **Practice.** `numpy.random.seed(seed)` seeds the same generator. Words are equal bit for bit, normals up to the last digit.
 
 use super::mt19937::Mt19937;
 
@@ -21,7 +21,7 @@ pub struct NumpyLegacy {
 }
 
 impl NumpyLegacy {
-    /// The generator of a seed.
+    /// Creates the generator of a seed.
     #[must_use]
     pub fn new(seed: u32) -> Self {
         Self { words: Mt19937::new(seed), kept: None }
@@ -33,12 +33,12 @@ impl NumpyLegacy {
         self.words.used()
     }
 
-    /// The words that follow.
+    /// A copy of the word generator, which yields the words that follow.
     pub(super) fn upcoming(&self) -> Mt19937 {
         self.words.clone()
     }
 
-    /// The next standard normal.
+    /// Draws the next standard normal.
     pub fn normal(&mut self) -> f64 {
         if let Some(kept) = self.kept.take() {
             return kept;

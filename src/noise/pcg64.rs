@@ -2,10 +2,10 @@
 //!
 //! **Theory.** PCG XSL RR 128/64 (O'Neill 2014): a linear congruential generator of 128 bits, whose output is its folded
 //! state, rotated. State and increment come from a `SeedSequence`. Normals are drawn by a [ziggurat](super::ziggurat) of 256
-//! layers: one word of 64 bits in f64, half a word in f32, and more in one draw out of a hundred.
+//! layers: they take one 64-bit word in f64 and half a word in f32, or more in about one draw out of a hundred.
 //!
-//! **Practice.** `numpy.random.default_rng(seed)` is this generator. Words are equal to the bit; normals too, but for those
-//! of the tail, which take a logarithm.
+//! **Practice.** `numpy.random.default_rng(seed)` is this generator. Words are equal bit for bit, and so are normals, except
+//! those of the tail, which take a logarithm.
 
 use super::seed_sequence::SeedSequence;
 use super::ziggurat::{INVERSE_TAIL, TAIL, Ziggurat};
@@ -24,13 +24,13 @@ const MULTIPLIER: u128 = 0x2360_ED05_1FC6_5DA4_4385_DF64_9FCC_F645;
 pub struct Pcg64 {
     state: u128,
     increment: u128,
-    /// The high half of a word whose low half was drawn.
+    /// The high half of a word of which only the low half has been used.
     kept: Option<u32>,
     used: u64,
 }
 
 impl Pcg64 {
-    /// The generator of a seed.
+    /// Creates the generator of a seed.
     #[must_use]
     pub fn new(seed: u64) -> Self {
         let sequence = SeedSequence::<4>::new(seed, &[]);
@@ -46,7 +46,7 @@ impl Pcg64 {
         Self { state, increment, kept: None, used: 0 }
     }
 
-    /// State and increment, as numpy's `PCG64(seed).state` has them.
+    /// The state and the increment, as in numpy's `PCG64(seed).state`.
     #[must_use]
     pub const fn state(&self) -> [u128; 2] {
         [self.state, self.increment]
@@ -58,14 +58,14 @@ impl Pcg64 {
         self.used
     }
 
-    /// The next word: `random_raw`.
+    /// Draws the next 64-bit word: `random_raw`.
     pub fn word(&mut self) -> u64 {
         self.used = self.used.wrapping_add(1);
         self.state = self.state.wrapping_mul(MULTIPLIER).wrapping_add(self.increment);
         ((self.state >> 64) as u64 ^ self.state as u64).rotate_right((self.state >> 122) as u32)
     }
 
-    /// The next half of a word, the low one first; the high one waits for the next call.
+    /// Draws half a word: first the low half, then in the next call the high one.
     fn half(&mut self) -> u32 {
         if let Some(high) = self.kept.take() {
             return high;
@@ -83,7 +83,7 @@ impl Pcg64 {
         (self.half() >> 8) as f32 / (1u32 << 24) as f32
     }
 
-    /// The next standard normal: `standard_normal()`.
+    /// Draws the next standard normal: `standard_normal()`.
     pub fn normal(&mut self) -> f64 {
         let layers = Ziggurat::of_f64();
         loop {
@@ -105,7 +105,7 @@ impl Pcg64 {
         }
     }
 
-    /// The next standard normal in f32: `standard_normal(dtype=float32)`.
+    /// Draws the next standard normal in f32: `standard_normal(dtype=float32)`.
     pub fn normal_f32(&mut self) -> f32 {
         let layers = Ziggurat::of_f32();
         loop {
@@ -127,7 +127,7 @@ impl Pcg64 {
         }
     }
 
-    /// A number of the tail (Marsaglia 1964).
+    /// Draws a number from the tail (Marsaglia 1964).
     fn beyond(&mut self) -> f64 {
         loop {
             let x = -INVERSE_TAIL * (-self.uniform()).ln_1p();

@@ -1,11 +1,11 @@
-//! numpy's `SeedSequence`: many good seeds from one.
+//! numpy's `SeedSequence`, which derives many well-mixed seeds from one.
 //!
 //! **Theory.** O'Neill 2015 ("Developing a seed_seq alternative"): the words of the entropy, and of the path of a spawned
-//! child, are hashed into a pool, each word of the pool is mixed with each other, and seeds are hashed out of it in turn.
+//! child, are hashed into a pool, each word of the pool is mixed with every other, and seeds are hashed out of it in turn.
 //!
-//! **Practice.** [`PCG64`](super::pcg64) starts from a pool of 4, the [Brownian tree](super::brownian_tree) from one of 24.
+//! **Practice.** [`PCG64`](super::pcg64) uses a pool of 4 words, the [Brownian tree](super::brownian_tree) one of 24.
 
-/// The words of a pool of `SIZE`.
+/// A pool of `SIZE` mixed words, from which seeds are hashed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct SeedSequence<const SIZE: usize> {
     pool: [u32; SIZE],
@@ -68,7 +68,7 @@ impl<const SIZE: usize> SeedSequence<SIZE> {
         Self { pool }
     }
 
-    /// The first words of `generate_state`, without an end.
+    /// The words of `generate_state`, without end.
     pub(super) fn state(&self) -> impl Iterator<Item = u32> {
         let mut hash = Hash::out_of_pool();
         self.pool.iter().cycle().map(move |&word| hash.word(word))

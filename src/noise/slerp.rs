@@ -1,20 +1,20 @@
 //! Variation seeds: the noise of one seed, turned towards that of another.
 //!
-//! **Theory.** Spherical interpolation (Shoemake 1985) keeps the norm of noise, which a weighted mean would shrink:
+//! **Theory.** Spherical interpolation (Shoemake 1985) preserves the norm of noise, which a weighted mean would shrink:
 //! ```text
 //! sin((1 - k) angle)/sin(angle) noise + sin(k angle)/sin(angle) other
 //! ```
-//! AUTOMATIC1111's web interface takes the angle, as its code has it, over dimension 1 of a sample `[C, H, W]`: one for each
+//! The code of AUTOMATIC1111's web interface takes the angle over dimension 1 of a sample `[C, H, W]`: one angle for each
 //! channel and column. Where the mean of all cosines is above 0.9995, it returns `k noise + (1 - k) other`.
 //!
-//! **Practice.** [`Angle::Columns`] is the interface's rule, [`Angle::Whole`] one angle for the sample.
+//! **Practice.** [`Angle::Columns`] is the rule of that interface; [`Angle::Whole`] takes one angle for the whole sample.
 
 use super::error::NoiseError;
 
-/// The mean cosine from which the web interface takes a weighted mean.
+/// The mean cosine above which the web interface takes a weighted mean.
 const PARALLEL: f64 = 0.9995;
 
-/// The vectors between which noise is turned.
+/// The vectors whose angle is taken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Angle {
     /// The columns of each channel, as in AUTOMATIC1111's web interface.
@@ -24,11 +24,11 @@ pub enum Angle {
     Whole,
 }
 
-/// The noise of a sample `[C, H, W]`, turned towards other noise of the same shape by `strength` from 0 to 1.
+/// Turns the noise of a sample `[C, H, W]` towards other noise of the same shape by `strength`, from 0 (`noise`) to 1 (`other`).
 ///
 /// # Errors
-/// [`NoiseError::Value`] for a strength out of range; [`NoiseError::Shape`] where the shape is not that of both, or where
-/// columns have one element and so no angle.
+/// [`NoiseError::Value`] for a strength out of range; [`NoiseError::Shape`] where the shape is not that of both tensors, or
+/// where columns have a single element and so no angle.
 pub fn slerp(
     noise: &[f64],
     other: &[f64],

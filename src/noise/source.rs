@@ -1,11 +1,11 @@
 //! The sources of noise: one name for each system whose seeds are known here.
 //!
-//! **Theory.** A picture depends on its seed only together with the generator, the layout of a draw and the transform from
-//! words to normals. [`Source`] says which, as plain data; [`Source::generator`] starts it from a seed.
+//! **Theory.** A seed determines an image only together with the generator, the layout of a draw and the transform from
+//! words to normals. A [`Source`] names these, as plain data; [`Source::generator`] starts a generator from a seed.
 //!
-//! **Practice.** [`Source::CATALOGUE`] lists the sources by name. Those with a state draw in order, as the loop that is
-//! followed did. [`Source::Brownian`] and [`Source::BrownianPath`] draw between two levels instead; see
-//! [`BrownianTree`](super::BrownianTree) and [`BrownianPath`](super::BrownianPath).
+//! **Practice.** [`Source::CATALOGUE`] lists the sources by name. Those with a state make their draws in order, so the order
+//! must be that of the loop to reproduce. [`Source::Brownian`] and [`Source::BrownianPath`] draw between two levels instead;
+//! see [`BrownianTree`](super::BrownianTree) and [`BrownianPath`](super::BrownianPath).
 
 use super::dtype::Dtype;
 use super::error::NoiseError;
@@ -22,11 +22,11 @@ pub enum Source {
     TorchCpu,
     /// `torch.randn` on a CUDA device.
     TorchCuda(CudaDevice),
-    /// The NV source of web interfaces.
+    /// The NV source of AUTOMATIC1111's and other web interfaces; see [`Nv`](super::Nv).
     Nv,
-    /// `jax.random.normal`. A key has no state, so every draw begins anew.
+    /// `jax.random.normal`. A key has no state, so every draw of a shape gives the same numbers.
     Jax {
-        /// The order in which it counts.
+        /// The layout of the counters.
         layout: JaxLayout,
         /// JAX's 64-bit mode, in which a seed keeps its high half.
         x64: bool,
@@ -35,16 +35,16 @@ pub enum Source {
     NumpyPcg64,
     /// `numpy.random.RandomState(seed).randn`.
     NumpyLegacy,
-    /// ComfyUI on a CPU: the first draw is the start noise, the following are those of the steps.
+    /// ComfyUI on a CPU: the first draw is the start noise, the following ones are the noise of the steps.
     Comfyui,
-    /// The Brownian tree of torchsde.
+    /// The Brownian tree of torchsde: [`BrownianTree`](super::BrownianTree).
     Brownian,
-    /// The Brownian path of this library.
+    /// The Brownian path of this library: [`BrownianPath`](super::BrownianPath).
     BrownianPath,
 }
 
 impl Source {
-    /// Its name in the catalogue.
+    /// The name in the catalogue.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -62,7 +62,7 @@ impl Source {
         }
     }
 
-    /// The types that it draws, its own default first.
+    /// The types that the source draws, its default first.
     #[must_use]
     pub const fn dtypes(self) -> &'static [Dtype] {
         match self {
@@ -74,16 +74,16 @@ impl Source {
         }
     }
 
-    /// Returns `true` if it draws between two levels.
+    /// Returns `true` if the source draws noise between two levels.
     #[must_use]
     pub const fn is_of_levels(self) -> bool {
         matches!(self, Self::Brownian | Self::BrownianPath)
     }
 
-    /// Checks that it draws this type.
+    /// Checks that the source draws this type.
     ///
     /// # Errors
-    /// [`NoiseError::Dtype`], which lists the types that it draws.
+    /// [`NoiseError::Dtype`] if it does not, with the types that it draws.
     pub fn check(self, dtype: Dtype) -> Result<(), NoiseError> {
         match self.dtypes() {
             drawn if drawn.contains(&dtype) => Ok(()),

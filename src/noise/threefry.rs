@@ -3,7 +3,8 @@
 /// The rotations of the rounds, in turn.
 const ROTATIONS: [[u32; 4]; 2] = [[13, 15, 26, 6], [17, 29, 16, 24]];
 
-/// The two words of a counter under a key, as in Random123 (Salmon et al. 2011) whose published answers it reproduces.
+/// Returns the two random words of a counter under a key, as in Random123 (Salmon et al. 2011), whose published answers it
+/// reproduces.
 ///
 /// ```
 /// assert_eq!(tweedie::noise::threefry2x32_20([0; 2], [0; 2]), [0x6b200159, 0x99ba4efe]);

@@ -1,29 +1,29 @@
 //! `torch.randn` on a CPU.
 //!
-//! **Theory.** A Mersenne Twister of the seed's low 32 bits gives the words. A draw of 16 or more numbers takes uniform
-//! numbers in order, `u = (word mod 2^24)/2^24`, and turns each block of 16 of them into normals (Box & Muller 1958):
+//! **Theory.** A Mersenne Twister seeded with the low 32 bits of the seed gives the words. A draw of 16 or more numbers takes
+//! uniform numbers in order, `u = (word mod 2^24)/2^24`, and turns each block of 16 into normals (Box & Muller 1958):
 //! ```text
 //! r = sqrt(-2 ln(1 - u[j]))    a = 2 pi u[j+8]    z[j] = r cos a    z[j+8] = r sin a    for j < 8
 //! ```
-//! In f64 a uniform number has 53 bits of two words, the first one high. Where 16 does not divide the count, the last 16
-//! numbers are made anew from 16 further uniform numbers: after all others in f32 and f64, right after the whole blocks in
-//! f16 and bf16.
+//! In f64 a uniform number has 53 bits from two words, the first of which is the high one. Where 16 does not divide the count,
+//! the last 16 numbers are drawn again from 16 further uniform numbers. In f32 and f64 those follow the uniform numbers of
+//! the whole count, in f16 and bf16 only those of the whole blocks.
 //!
-//! Fewer than 16 numbers of any type are made one by one in f64 from two uniform numbers of 53 bits, as
+//! Fewer than 16 numbers of any type are drawn one by one in f64 from two uniform numbers of 53 bits, as
 //! `sqrt(-2 ln(1 - u2)) cos(2 pi u1)`. The sine is kept for the next such number, across calls, types and large draws.
 //!
-//! **Practice.** The words are torch's to the bit. Torch's own logarithms, sines and cosines in f32 differ from processor
-//! to processor by about 1e-6, and from these by as much. A batch in one draw is not its samples drawn in turn, unless 16
-//! divides the size of a sample.
+//! **Practice.** The words equal torch's bit for bit. Torch's own logarithms, sines and cosines in f32 differ from processor
+//! to processor by about 1e-6, and from the values here by as much. A batch in one draw differs from its samples drawn in
+//! turn, unless 16 divides the size of a sample.
 
 use super::dtype::Dtype;
 use super::mt19937::Mt19937;
 use std::f64::consts::TAU;
 
-/// The numbers of a block; below it torch draws one by one.
+/// The number of normals in a block; smaller draws are made one by one.
 const BLOCK: usize = 16;
 
-/// torch's generator of a CPU, as `torch.Generator().manual_seed(seed)` makes it.
+/// torch's CPU generator, as `torch.Generator().manual_seed(seed)` creates it.
 ///
 /// ```
 /// use tweedie::noise::{Dtype, TorchCpu};
@@ -40,7 +40,7 @@ pub struct TorchCpu {
 }
 
 impl TorchCpu {
-    /// The generator of a seed, of which torch uses the low 32 bits.
+    /// Creates the generator of a seed, of which torch uses the low 32 bits.
     #[must_use]
     pub fn new(seed: u64) -> Self {
         Self { words: Mt19937::new(seed as u32), kept: None }
@@ -52,18 +52,18 @@ impl TorchCpu {
         self.words.used()
     }
 
-    /// The words that follow.
+    /// A copy of the word generator, which yields the words that follow.
     pub(super) fn upcoming(&self) -> Mt19937 {
         self.words.clone()
     }
 
-    /// The next draw of `count` standard normals in this type: `torch.randn(count, dtype=.., generator=..)`.
+    /// Draws `count` standard normals in this type: `torch.randn(count, dtype=.., generator=..)`.
     pub fn normals(&mut self, count: usize, dtype: Dtype) -> Vec<f64> {
         if count < BLOCK {
             return (0..count).map(|_| dtype.round(self.one())).collect();
         }
         let whole = count / BLOCK * BLOCK;
-        // 16-bit types draw block by block, so that they never see the words of a rest.
+        // 16-bit types draw block by block, so they consume no words for the rest.
         let drawn = if matches!(dtype, Dtype::F32 | Dtype::F64) { count } else { whole };
         let mut numbers: Vec<f64> = (0..drawn).map(|_| self.uniform(dtype)).collect();
         numbers.chunks_exact_mut(BLOCK).for_each(|block| transform(block, dtype));
@@ -100,7 +100,7 @@ impl TorchCpu {
     }
 }
 
-/// The normals of 16 uniform numbers, in their place.
+/// Replaces 16 uniform numbers by normals.
 fn transform(block: &mut [f64], dtype: Dtype) {
     let (radii, turns) = block.split_at_mut(BLOCK / 2);
     for (u, v) in radii.iter_mut().zip(turns) {

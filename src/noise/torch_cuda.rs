@@ -1,6 +1,6 @@
-//! `torch.randn` on a CUDA device, and the same as the web interfaces compute it on a CPU.
+//! `torch.randn` on a CUDA device, and the variant of it that web interfaces compute on a CPU.
 //!
-//! **Theory.** Philox4x32-10 (Salmon et al. 2011) under the seed, in the layout of ATen's distribution kernels. A draw of `n`
+//! **Theory.** Philox4x32-10 (Salmon et al. 2011) keyed by the seed, in the layout of ATen's distribution kernels. A draw of `n`
 //! numbers runs on `T = 256 min(ceil(n/256), multiprocessors * (threads per multiprocessor / 256))` threads; each call of a
 //! thread makes four numbers, which lie `T` apart:
 //! ```text
@@ -9,28 +9,29 @@
 //! c = 0, 1: words 0 and 1; c = 2, 3: words 2 and 3; even c: sqrt(-2 ln u) sin v, odd c: cos v
 //! ```
 //! with cuRAND's `u = (x + 1/2)/2^32` and `v = 2 pi (y + 1/2)/2^32` in f32. A draw advances the generator's offset by
-//! `4 ((n - 1) div 4T + 1)`. So the numbers of a seed depend on the card where a draw exceeds `T`.
+//! `4 ((n - 1) div 4T + 1)`. So the numbers of a seed depend on the card where a draw has more numbers than the card holds
+//! threads.
 //!
-//! **Practice.** Words are equal to the bit. The device's fast sine and logarithm differ from these values by up to 2e-5. f16
-//! and bf16 are the same values rounded once. torch's f64 has another layout, which is not offered. The variant [`Nv`] of
-//! AUTOMATIC1111's web interface takes the first component alone whatever the size, computes in f64 and counts calls.
+//! **Practice.** Words are equal bit for bit. Normals differ by up to 2e-5, because the device uses fast sines and logarithms.
+//! f16 and bf16 are the same values rounded once. torch's f64 has another layout, which is not offered. The variant [`Nv`] of
+//! AUTOMATIC1111's web interface uses only the first component whatever the size, computes in f64 and counts calls.
 
 use super::counters::Counters;
 use super::error::NoiseError;
 use super::{philox4x32_10, split};
 use std::f32::consts::TAU;
 
-/// Threads of a block.
+/// The number of threads in a block.
 const BLOCK: u64 = 256;
 
-/// The size of a card, which decides the layout of a large draw: the multiprocessors and the most threads that each holds.
+/// The size of a card, which decides the layout of a large draw: the number of multiprocessors and of threads that each holds.
 ///
 /// H100: 132 and 2048; A100: 108 and 2048; RTX 4090: 128 and 1536; RTX 3060: 28 and 1536; T4: 40 and 1024.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CudaDevice {
-    /// Streaming multiprocessors: at least 1.
+    /// The number of streaming multiprocessors, at least 1.
     pub multiprocessors: u32,
-    /// The most threads that a multiprocessor holds: at least 256.
+    /// The most threads that a multiprocessor can hold, at least 256.
     pub threads_per_multiprocessor: u32,
 }
 
@@ -42,7 +43,7 @@ impl Default for CudaDevice {
 }
 
 impl CudaDevice {
-    /// Refuses a card that holds no block of threads.
+    /// Checks that the card can hold a block of threads.
     pub(super) fn check(self) -> Result<(), NoiseError> {
         let Self { multiprocessors, threads_per_multiprocessor } = self;
         if multiprocessors == 0 {
@@ -55,14 +56,14 @@ impl CudaDevice {
         Ok(())
     }
 
-    /// The threads of a draw of `count` numbers.
+    /// The number of threads of a draw of `count` numbers.
     pub(crate) fn threads(self, count: usize) -> u64 {
         let resident = u64::from(self.multiprocessors) * (u64::from(self.threads_per_multiprocessor) / BLOCK);
         BLOCK * (count as u64).div_ceil(BLOCK).min(resident).max(1)
     }
 }
 
-/// torch's generator of a CUDA device.
+/// torch's generator on a CUDA device.
 ///
 /// ```
 /// use tweedie::noise::{CudaDevice, TorchCuda};
@@ -80,19 +81,19 @@ pub struct TorchCuda {
 }
 
 impl TorchCuda {
-    /// The generator of a seed on a card.
+    /// Creates the generator of a seed on a card.
     #[must_use]
     pub const fn new(seed: u64, device: CudaDevice) -> Self {
         Self { seed, device, offset: 0 }
     }
 
-    /// The generator's offset: how far its draws have come.
+    /// The generator's offset, which its draws have advanced.
     #[must_use]
     pub const fn offset(&self) -> u64 {
         self.offset
     }
 
-    /// The next draw of `count` standard normals, each an f32: `torch.randn(count, device="cuda")`.
+    /// Draws `count` standard normals, each an f32: `torch.randn(count, device="cuda")`.
     pub fn normals(&mut self, count: usize) -> Vec<f64> {
         let threads = self.device.threads(count);
         let values = (0..count as u64).map(|i| self.normal_at(i, threads)).collect();
@@ -120,7 +121,7 @@ impl TorchCuda {
         (0..count as u64).flat_map(|i| self.at(i, threads).1).collect()
     }
 
-    /// One element of the next draw of `count` numbers: its two words and its normal.
+    /// Returns one element of the next draw of `count` numbers: its two words and its normal.
     #[must_use]
     pub fn element(&self, element: u64, count: usize) -> ([u32; 2], f64) {
         let threads = self.device.threads(count);
@@ -134,7 +135,7 @@ impl TorchCuda {
 
     /// The component of an element and its two words.
     fn at(&self, i: u64, threads: u64) -> (u64, [u32; 2]) {
-        // Not by 4*threads, which may exceed 64 bits.
+        // Not divided by 4*threads, which may exceed 64 bits.
         let (lap, thread) = (i / threads, i % threads);
         let (call, component) = (lap / 4, lap % 4);
         let [a, b, c, d] = block(self.seed, (self.offset / 4).wrapping_add(call), thread);
@@ -142,9 +143,9 @@ impl TorchCuda {
     }
 }
 
-/// AUTOMATIC1111's NV source (`modules/rng_philox.py`), which other web interfaces have too.
+/// AUTOMATIC1111's NV source (`modules/rng_philox.py`), which other web interfaces use too.
 ///
-/// It is [`TorchCuda`] on a card without a limit of threads, computed in f64 and rounded to f32.
+/// It is [`TorchCuda`] on a card with unlimited threads, computed in f64 and rounded to f32; each draw counts as one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Nv {
     seed: u64,
@@ -152,15 +153,15 @@ pub struct Nv {
 }
 
 impl Nv {
-    /// The generator of a seed.
+    /// Creates the generator of a seed.
     #[must_use]
     pub const fn new(seed: u64) -> Self {
         Self { seed, calls: 0 }
     }
 
-    /// The next draw of `count` standard normals, each an f32.
+    /// Draws `count` standard normals, each an f32.
     pub fn normals(&mut self, count: usize) -> Vec<f64> {
-        // The constants of its source, whose second is a product in f64.
+        // The constants of its Python source, the second a product in f64.
         const WORD: f64 = 2.328_306_4e-10_f32 as f64;
         const TURN: f64 = (2.328_306_4e-10 * 6.283_185_5) as f32 as f64;
         let value = |[x, y]: [u32; 2]| {
@@ -194,16 +195,16 @@ impl Nv {
     }
 }
 
-/// The block of a call of a thread.
+/// The four words of one call of a thread.
 fn block(seed: u64, call: u64, thread: u64) -> [u32; 4] {
     let ([low, high], [thread_low, thread_high]) = (split(call), split(thread));
     philox4x32_10([low, high, thread_low, thread_high], split(seed))
 }
 
-/// cuRAND's normal: its f32 `u` and `v`, then exact functions of them.
+/// cuRAND's normal: `u` and `v` in f32 as there, then accurate functions of them.
 fn normal([x, y]: [u32; 2], component: u64) -> f64 {
     const WORD: f64 = 1.0 / (1u64 << 32) as f64;
-    // A word becomes an f32 first, then one fused multiplication and addition rounds once.
+    // A word first becomes an f32; then one fused multiply-add rounds once.
     let uniform = |word: u32, unit: f64| f64::from(((f64::from(word as f32) + 0.5) * unit) as f32);
     let (u, v) = (uniform(x, WORD), uniform(y, WORD * f64::from(TAU)));
     let radius = (-2.0 * u.ln()).max(0.0).sqrt();
@@ -214,7 +215,7 @@ fn normal([x, y]: [u32; 2], component: u64) -> f64 {
 mod tests {
     use super::*;
 
-    /// Four cards and sizes of the table of torch's own launch bounds.
+    /// The largest draws of three cards, small draws, and a card without a limit.
     #[test]
     fn threads_are_blocks_of_256_up_to_what_the_card_holds() {
         let card =

@@ -1,29 +1,29 @@
 //! The layers of numpy's ziggurat.
 //!
-//! **Theory.** Marsaglia & Tsang 2000: the half of a Gaussian is covered by 256 layers of equal area. Layer `i` reaches from
-//! the axis to `x[i]`; a point left of `x[i - 1]` lies under the curve for sure. The last edge is
+//! **Theory.** Marsaglia & Tsang 2000: half of a Gaussian is covered by 256 layers of equal area. Layer `i` reaches from
+//! the axis to `x[i]`; a point left of `x[i - 1]` certainly lies under the curve. The last edge is
 //! `x[255] = r = 3.6541528853610088`, and `x[0]` is the width that a rectangle of the lowest layer's area would have.
 //!
-//! **Practice.** The recurrence `x[i] = sqrt(-2 ln(v/x[i+1] + exp(-x[i+1]^2/2)))` multiplies its rounding a hundredfold. A
-//! number of numpy is a multiple of one of these edges, so they are written down with the rounding that numpy's have. All
-//! else follows from them.
+//! **Practice.** The recurrence `x[i] = sqrt(-2 ln(v/x[i+1] + exp(-x[i+1]^2/2)))` amplifies its rounding a hundredfold. Most
+//! numbers that numpy draws are a multiple of one of these edges, so the edges are listed here with numpy's rounding.
+//! Everything else follows from them.
 
 use std::sync::OnceLock;
 
 /// The edge of the last layer, where the tail begins.
 pub(super) const TAIL: f64 = 3.654152885361009;
 
-/// 1 over the edge.
+/// 1 over that edge.
 pub(super) const INVERSE_TAIL: f64 = 0.2736612373297583;
 
 /// The layers for mantissas of 52 bits (f64) or 23 bits (f32).
 #[derive(Clone, Debug)]
 pub(super) struct Ziggurat {
-    /// The mantissas below which a point is under the curve for sure.
+    /// The mantissas below which a point certainly lies under the curve.
     pub(super) sure: [u64; 256],
-    /// The edge over the number of mantissas.
+    /// The edge of each layer over the number of mantissas.
     pub(super) unit: [f64; 256],
-    /// The height of the curve at the edge.
+    /// The height of the curve at the edge of each layer.
     pub(super) height: [f64; 256],
 }
 
@@ -34,7 +34,7 @@ impl Ziggurat {
         LAYERS.get_or_init(|| Self::new(52, |x| x))
     }
 
-    /// The layers of f32, whose numbers are rounded to it.
+    /// The layers of f32, with units and heights rounded to f32.
     pub(super) fn of_f32() -> &'static Self {
         static LAYERS: OnceLock<Ziggurat> = OnceLock::new();
         LAYERS.get_or_init(|| Self::new(23, |x| f64::from(x as f32)))
@@ -105,7 +105,7 @@ const EDGES: [f64; 256] = [
 mod tests {
     use super::*;
 
-    /// Each layer has the area of the tail's, to the rounding that the recurrence multiplies.
+    /// Each layer has the area of the one with the tail, up to the rounding that the recurrence amplifies.
     #[test]
     fn layers_have_one_area() {
         let height = Ziggurat::of_f64().height;

@@ -36,11 +36,11 @@ fn bad_options() {
     refuses("--source torch-cpu --shape 4 --fold-in 1", &["--fold-in means nothing"]);
     refuses("--source torch-cpu --shape 4 --sigmas 1,2", &["--sigmas means nothing"]);
     refuses("--source torch-cpu --shape 4 --batch-index 1", &["--batch-index means nothing"]);
-    refuses("--source comfyui --shape 2,4 --batch-index 1", &["expected 2 batch indices, one a sample, found 1"]);
+    refuses("--source comfyui --shape 2,4 --batch-index 1", &["expected 2 batch indices, one per sample, found 1"]);
     refuses("--source comfyui --shape 1,4 --batch-index 99999999999", &["at most"]);
     refuses("--source comfyui --shape 1,4 --seeds 1", &["--seeds means nothing"]);
     refuses("--source numpy-legacy --shape 4 --seed 4294967296", &["numpy-legacy takes seeds up to 4294967295"]);
-    refuses("--source torch-cpu --shape 2,4 --seeds 1,2,3", &["expected 2 seeds, one a sample, found 3"]);
+    refuses("--source torch-cpu --shape 2,4 --seeds 1,2,3", &["expected 2 seeds, one per sample, found 3"]);
     refuses("--source brownian --shape 4", &["needs --sigmas"]);
     refuses("--source brownian --shape 4 --sigmas 1", &["two levels or more"]);
     refuses("--source brownian --shape 4 --sigmas 1,x", &["expected a finite number, found `x`"]);
