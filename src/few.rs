@@ -1,6 +1,6 @@
-//! Numbers in messages.
+//! Short decimal forms of numbers for messages.
 
-/// The number in few characters: `1e300` and `-1e-300` instead of three hundred digits.
+/// Formats a number in few characters: `1e300` and `-1e-300` instead of three hundred digits.
 pub(crate) fn few(value: &f64) -> String {
     if *value == 0.0 || !value.is_finite() || (1e-4..1e16).contains(&value.abs()) {
         value.to_string()

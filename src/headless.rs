@@ -1,8 +1,8 @@
-//! A device, uploads and readback for tools, tests and examples. An application that has a device does not need this
-//! module.
+//! A device, uploads and readback for tools, tests and examples.
 //!
-//! This is the only module that submits, polls and blocks. In a browser, which may not block, [`Gpu::submit`] and
-//! [`Gpu::wait`] return at once; the `async` functions wait there, and an error is reported by the next call that waits.
+//! An application with a device of its own does not need this module. It is the only one that submits, polls and blocks. In a
+//! browser, which must not block, [`Gpu::submit`] and [`Gpu::wait`] return at once; the `async` functions wait there, and the
+//! next call that waits reports an error.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use wgpu::{Backends, BufferUsages};
@@ -11,19 +11,19 @@ use wgpu::{Backends, BufferUsages};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum HeadlessError {
-    /// No adapter that can run compute shaders.
+    /// There is no adapter that can run compute shaders.
     #[error("no GPU adapter with compute shaders found (on Linux, a Vulkan driver such as Mesa's lavapipe is enough)")]
     NoAdapter,
-    /// No adapter of that index or name.
-    #[error("expected an adapter index or a part of a name from [{}], found `{found}`", .available.join(", "))]
+    /// There is no adapter with that index or name.
+    #[error("expected the index or a part of the name of an adapter in [{}], found `{found}`", .available.join(", "))]
     UnknownAdapter {
         /// The index or name asked for.
         found: String,
-        /// The adapters that there are.
+        /// The available adapters, each as `index: name`.
         available: Vec<String>,
     },
-    /// The adapter gave no device.
-    #[error("the adapter `{adapter}` gave no device: {reason}")]
+    /// The adapter did not provide a device.
+    #[error("the adapter `{adapter}` did not provide a device: {reason}")]
     NoDevice {
         /// The adapter's name.
         adapter: String,
@@ -33,8 +33,8 @@ pub enum HeadlessError {
     /// The device reported an error or was lost while it worked.
     #[error("the GPU device failed: {0}")]
     Device(String),
-    /// A range outside of the buffer.
-    #[error("expected a range of whole words inside {size} bytes, found {start}..{end}")]
+    /// A byte range that is outside the buffer or not made of whole words.
+    #[error("expected a byte range of whole 4-byte words in a buffer of {size} bytes, found {start}..{end}")]
     Range {
         /// The buffer's size in bytes.
         size: u64,
@@ -55,7 +55,7 @@ fn rank(info: &wgpu::AdapterInfo) -> (u8, u8) {
     };
     let software = u8::from(info.device_type == wgpu::DeviceType::Cpu);
     let gl = u8::from(info.backend == wgpu::Backend::Gl);
-    // A native software driver goes before any OpenGL, whose "other" may be software as well.
+    // A native software driver ranks before any OpenGL adapter, whose type "other" may be software as well.
     (software.max(gl) + gl, kind)
 }
 
@@ -72,8 +72,8 @@ pub struct Gpu {
 }
 
 impl Gpu {
-    /// The adapters that can run compute shaders, best first: discrete, integrated, virtual, then software; native APIs
-    /// before OpenGL. `WGPU_BACKEND` narrows the choice (`vulkan`, `metal`, `dx12`, `gl`).
+    /// Lists the adapters that can run compute shaders, best first: discrete, integrated, virtual, then software; native APIs
+    /// before OpenGL. The environment variable `WGPU_BACKEND` restricts the list (`vulkan`, `metal`, `dx12`, `gl`).
     pub async fn adapters() -> Vec<wgpu::Adapter> {
         let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle_from_env());
         let backends = Backends::from_env().unwrap_or(Backends::PRIMARY | Backends::SECONDARY);
@@ -86,12 +86,16 @@ impl Gpu {
         adapters
     }
 
-    /// `name (backend, driver)`, as the tool lists adapters.
+    /// Describes an adapter as `name (backend, driver)`, as the tool lists adapters.
     pub fn describe(info: &wgpu::AdapterInfo) -> String {
         format!("{} ({}, {} {})", info.name, info.backend, info.driver, info.driver_info).replace(" )", ")")
     }
 
-    /// Opens the adapter of this index or part of a name (any case), or the best one.
+    /// Opens the adapter with this index or with this part of its [description](Self::describe) (in any case); the best one for
+    /// `None`. The device has the adapter's own limits.
+    ///
+    /// # Errors
+    /// [`HeadlessError::NoAdapter`], [`HeadlessError::UnknownAdapter`], [`HeadlessError::NoDevice`].
     pub async fn open(which: Option<&str>) -> Result<Self, HeadlessError> {
         let mut adapters = Self::adapters().await;
         let index = choose(&adapters, which)?;
@@ -100,8 +104,11 @@ impl Gpu {
         Self::with_limits(&adapter, limits).await
     }
 
-    /// Opens an adapter with these limits and, where it has them, the features that tweedie can use: timestamp queries,
-    /// 64-bit integers, 16-bit numbers and pipeline caches.
+    /// Opens an adapter with these limits and with the features that tweedie can use and the adapter has: timestamp queries,
+    /// 64-bit integers, 16-bit floats and pipeline caches.
+    ///
+    /// # Errors
+    /// [`HeadlessError::NoDevice`].
     pub async fn with_limits(adapter: &wgpu::Adapter, limits: wgpu::Limits) -> Result<Self, HeadlessError> {
         let numbers = wgpu::Features::SHADER_INT64 | wgpu::Features::SHADER_F16;
         let wanted = wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::PIPELINE_CACHE | numbers;
@@ -109,6 +116,9 @@ impl Gpu {
     }
 
     /// Opens an adapter with these features and limits.
+    ///
+    /// # Errors
+    /// [`HeadlessError::NoDevice`].
     pub async fn with_features(
         adapter: &wgpu::Adapter,
         features: wgpu::Features,
@@ -129,12 +139,12 @@ impl Gpu {
         let first = Arc::clone(&failure);
         device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| note(&first, error.to_string())));
         let first = Arc::clone(&failure);
-        // A device whose last handle is dropped is reported as lost too, when nobody asks any more.
+        // A device whose last handle is dropped is also reported as lost, but by then nobody asks.
         device.set_device_lost_callback(move |reason, message| note(&first, format!("lost ({reason:?}): {message}")));
         Ok(Self { info, device, queue, failure })
     }
 
-    /// Creates a storage buffer with these bytes, padded to whole words. It may be copied from and to.
+    /// Creates a storage buffer with these bytes, padded with zeros to whole 4-byte words. It can be copied from and to.
     pub fn upload(&self, label: &str, bytes: &[u8]) -> wgpu::Buffer {
         let buffer = self.buffer(label, bytes.len() as u64);
         let whole = bytes.len() / 4 * 4;
@@ -147,7 +157,7 @@ impl Gpu {
         buffer
     }
 
-    /// Creates a storage buffer of this many bytes, in whole words, filled with zeros.
+    /// Creates a storage buffer of this many bytes, rounded up to whole 4-byte words and at least one, filled with zeros.
     pub fn buffer(&self, label: &str, bytes: u64) -> wgpu::Buffer {
         self.device.create_buffer(&wgpu::BufferDescriptor {
             label: Some(label),
@@ -157,7 +167,10 @@ impl Gpu {
         })
     }
 
-    /// Records with `record`, submits, waits as [`wait`](Self::wait) does, and reports errors of the device.
+    /// Records commands with `record`, submits them, and waits as [`wait`](Self::wait) does.
+    ///
+    /// # Errors
+    /// [`HeadlessError::Device`] for an error of the device.
     pub fn submit<T>(&self, record: impl FnOnce(&mut wgpu::CommandEncoder) -> T) -> Result<T, HeadlessError> {
         let mut encoder = self
             .device
@@ -169,19 +182,29 @@ impl Gpu {
     }
 
     /// Waits for all submitted work; returns at once in a browser.
+    ///
+    /// # Errors
+    /// [`HeadlessError::Device`] for an error of the device.
     pub fn wait(&self) -> Result<(), HeadlessError> {
         let polled = self.device.poll(wgpu::PollType::wait_indefinitely());
         self.check()?;
         polled.map(|_| ()).map_err(|error| HeadlessError::Device(error.to_string()))
     }
 
-    /// The first error that the device reported, if any; it is reported once.
+    /// Checks that the device has not reported an error since the last check.
+    ///
+    /// # Errors
+    /// [`HeadlessError::Device`] with the first error; it is returned once.
     pub fn check(&self) -> Result<(), HeadlessError> {
         let mut slot = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
         slot.take().map_or(Ok(()), |message| Err(HeadlessError::Device(message)))
     }
 
-    /// Reads bytes back, in pieces of at most 64 MiB. The range must be whole words.
+    /// Reads a byte range back, in pieces of at most 64 MiB. It must consist of whole 4-byte words.
+    ///
+    /// # Errors
+    /// [`HeadlessError::Range`] for a range outside the buffer or of other than whole words; [`HeadlessError::Device`] for an
+    /// error of the device.
     pub async fn download(&self, buffer: &wgpu::Buffer, range: std::ops::Range<u64>) -> Result<Vec<u8>, HeadlessError> {
         const PIECE: u64 = 64 << 20;
         let (start, end, size) = (range.start, range.end, buffer.size());
@@ -212,7 +235,7 @@ impl Gpu {
                 Some(Err(error)) => return Err(failed(error.to_string())),
                 None => return Err(failed("the readback was dropped".to_owned())),
             }
-            self.check()?; // a browser has reported by now
+            self.check()?; // by now a browser has reported its errors
             let view = slice.get_mapped_range().map_err(|error| failed(error.to_string()))?;
             bytes.extend_from_slice(&view);
             drop(view);

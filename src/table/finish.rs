@@ -1,17 +1,17 @@
-//! The end of a call of guidance: the change of its mixture at each position.
+//! The end of a guidance call: a change of its mixture at each position.
 
 use super::pyramid::Pyramid;
 
-/// The change of a mixture `g` at each position, from norms or cosines along an axis, or by the positions around it.
+/// The change of a mixture `g` at each position, from norms or cosines along an axis, or from the positions around it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Finish {
-    /// `g * strength * |c|/|g|`, norms over an axis at each position; clamped, `g * strength * min(|c|/(|g| + 1e-8), 1)`.
+    /// `g * strength * |c|/|g|` with norms along an axis at each position; if `clamped`, `g * strength * min(|c|/(|g| + 1e-8), 1)`.
     Norm {
-        /// The axis of the norms; 0 is the batch, -1 the last one.
+        /// The axis of the norms: 1 and up, or negative from -1, the last one. It cannot be the batch, axis 0.
         axis: i64,
-        /// A factor of the result.
+        /// The factor of the result.
         strength: f64,
-        /// The result may be shorter than the conditional prediction.
+        /// Only shortens `g`: a result shorter than the conditional prediction is not lengthened.
         clamped: bool,
     },
     /// `((k + 1)*g + (1 - k)*w*c)/2`, where `k` is the mean over positions of the cosine, over axis 1, of the signed square
@@ -19,30 +19,30 @@ pub enum Finish {
     Mahiro {
         /// The scale `w`.
         scale: f64,
-        /// The mean is that over the whole batch.
+        /// Takes the mean over the whole batch instead of each sample.
         over_batch: bool,
     },
-    /// The sum of the levels of a Laplacian pyramid, each mixed by its own row. It takes the place of `g`.
+    /// The sum of the levels of a Laplacian pyramid, each mixed by its own row. It replaces `g`.
     Pyramid(Pyramid),
 }
 
 /// The axis of Mahiro's cosine: channels.
 const CHANNELS: i64 = 1;
 
-/// The places of the elements of an axis in a batch: blocks of `length` elements each, `inner` apart.
+/// The elements along an axis of a batch: `length` at each position, `inner` elements apart.
 pub(crate) struct Axis {
     pub length: usize,
     pub inner: usize,
 }
 
 impl Finish {
-    /// True if it reads the unconditional prediction.
+    /// Returns true if the change reads the unconditional prediction.
     #[must_use]
     pub const fn reads_unconditional(self) -> bool {
         matches!(self, Self::Mahiro { .. } | Self::Pyramid(_))
     }
 
-    /// The axis of its norms or cosines in a batch of this shape, if there is one.
+    /// The axis of the norms or cosines in a batch of this shape; `None` if there is none.
     pub(crate) fn axis(self, shape: &[usize]) -> Option<Axis> {
         match self {
             Self::Norm { axis, .. } => Axis::of(shape, axis),
@@ -60,18 +60,18 @@ impl Axis {
         Some(Self { length, inner: shape[at + 1..].iter().product() })
     }
 
-    /// The first element of each position, of so many elements.
+    /// The index of the first element of each position in a batch of this many elements.
     pub fn positions(&self, elements: usize) -> impl Iterator<Item = usize> + use<> {
         let (inner, block) = (self.inner, self.length * self.inner);
         (0..elements).step_by(block.max(1)).flat_map(move |first| first..first + inner)
     }
 
-    /// The elements of a position.
+    /// The indices of the elements of the position whose first element is `first`.
     pub fn elements(&self, first: usize) -> impl Iterator<Item = usize> + use<> {
         (first..).step_by(self.inner.max(1)).take(self.length)
     }
 
-    /// The sum of a function of the elements of a position.
+    /// The sum of a function of the element indices of a position.
     pub fn sum(&self, first: usize, of: impl Fn(usize) -> f64) -> f64 {
         self.elements(first).map(of).sum()
     }

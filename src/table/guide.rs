@@ -7,13 +7,13 @@
 //! g  = w[0]*c + w[1]*v1 + w[2]*v2
 //! g  = g * (rescale*std(c)/std(g) + 1 - rescale)
 //! ```
-//! where `c` and `u` are the conditional and the unconditional prediction, `p3` and `p4` others. In most methods the three
-//! weights are numbers of the call. In the others they follow from sums over a sample: of `c`, `v1`, `v2` and of
-//! their products, nine in all. Differences are summed, not predictions: where `u` is close to `c`, the difference of
-//! two sums of squares keeps few digits of it.
+//! where `c` and `u` are the conditional and the unconditional prediction, `p3` and `p4` further ones. In most methods the
+//! three weights are fixed for a call. In the others they follow from sums over a sample: of `c`, `v1`, `v2` and of
+//! their products, nine in all. The sums are over differences, not over predictions: where `u` is close to `c`, a difference
+//! of two sums of squares would keep few correct digits.
 //!
-//! **Practice.** A [`GuideRow`] is three `vec4`s a call. A prediction whose coefficients are 0 is not read: it may be missing,
-//! or hold anything.
+//! **Practice.** A [`GuideRow`] is three `vec4`s per call. A prediction whose coefficients are 0 is not read: it may be missing,
+//! or have any content.
 
 use super::Row;
 
@@ -28,9 +28,9 @@ const LEAST_NORM: f64 = 1e-12;
 pub struct GuideRow {
     /// The coefficients of `c - u`, `c - p3` and `c - p4` in the first vector.
     pub first: [f64; 3],
-    /// The coefficients of the same in the second vector.
+    /// The coefficients of the same differences in the second vector.
     pub second: [f64; 3],
-    /// The coefficient of the first vector of the call before in this call's.
+    /// The coefficient of the previous call's first vector in this call's.
     pub momentum: f64,
     /// The weights of the conditional prediction and the two vectors.
     pub weights: Weights,
@@ -39,9 +39,9 @@ pub struct GuideRow {
     pub rescale: f64,
 }
 
-/// The rule by which the weights of a [`GuideRow`] follow from the sums over a sample.
+/// The rule that gives the weights of a [`GuideRow`], fixed or from the sums over a sample.
 ///
-/// `u` stands for `c - v1`.
+/// In the formulas, `u` stands for `c - v1`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Weights {
     /// The weights themselves.
@@ -51,29 +51,29 @@ pub enum Weights {
         /// The scale of guidance.
         scale: f64,
     },
-    /// The same with `a` from the noises: `v2` in place of `c`, `v1 + v2` in place of `u` (ComfyUI).
+    /// [`ZeroStar`](Self::ZeroStar) with `a` computed from noises: `v2` in place of `c`, `v1 + v2` in place of `u` (ComfyUI).
     ZeroStarOfNoise {
         /// The scale of guidance.
         scale: f64,
     },
-    /// `c + scale*d - v2`, where `d` is `v1`, shortened to the threshold where it is longer and that is above 0, with its part
-    /// along `c` times `eta` (adaptive projected guidance, Sadat et al. 2024, arXiv 2410.02416).
+    /// `c + scale*d - v2`, where `d` is `v1`, shortened to `threshold` if it is longer, with its part along `c` multiplied by
+    /// `eta` (adaptive projected guidance, Sadat et al. 2024, arXiv 2410.02416).
     Projected {
         /// The factor of `d`.
         scale: f64,
-        /// The longest norm of the vector that is added.
+        /// The largest norm of `v1` before scaling; 0 for no limit.
         threshold: f64,
-        /// The factor of its part along `c`.
+        /// The factor of the part along `c`.
         eta: f64,
     },
-    /// `scale*c + (1 - scale)*u'`, where `u'` is `u` projected on the first right singular vector of the rows `c` and `u`
+    /// `scale*c + (1 - scale)*u'`, where `u'` is `u` projected onto the first right singular vector of the rows `c` and `u`
     /// (tangential damping, Kwon et al. 2025, arXiv 2503.18137).
     Tangential {
         /// The scale of guidance.
         scale: f64,
     },
-    /// The same with noises: `v2` in place of `c`, `v1 + v2` in place of `u`; the result is the sample less the noise
-    /// (ComfyUI).
+    /// [`Tangential`](Self::Tangential) with noises: `v2` in place of `c`, `v1 + v2` in place of `u`; the result is the sample
+    /// minus the noise (ComfyUI).
     TangentialOfNoise {
         /// The scale of guidance.
         scale: f64,
@@ -90,12 +90,12 @@ pub enum Weights {
     Perpendicular {
         /// The scale of guidance.
         scale: f64,
-        /// The factor of the part that is taken away.
+        /// The factor of the part that is subtracted.
         negative: f64,
     },
 }
 
-/// The sums over a sample from which weights follow: of the products of `c`, `v1` and `v2`.
+/// The sums over a sample from which weights follow: those of the products of `c`, `v1` and `v2`.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Products {
     /// `<c,c>`.
@@ -122,19 +122,19 @@ impl GuideRow {
         rescale: 0.0,
     };
 
-    /// True for each of the unconditional, the third and the fourth prediction that is read.
+    /// Whether the unconditional, the third and the fourth prediction are read.
     #[must_use]
     pub fn reads(&self) -> [bool; 3] {
         std::array::from_fn(|i| self.first[i] != 0.0 || self.second[i] != 0.0)
     }
 
-    /// True if the first vector is remembered for the next call: where it is made of predictions.
+    /// Returns true if the first vector is remembered for the next call: where a prediction contributes to it.
     #[must_use]
     pub fn keeps(&self) -> bool {
         self.first != [0.0; 3]
     }
 
-    /// True if something follows from sums over a sample.
+    /// Returns true if the result depends on sums over a sample.
     #[must_use]
     pub fn sums(&self) -> bool {
         self.rescale != 0.0 || !matches!(self.weights, Weights::Fixed(_))
@@ -142,7 +142,7 @@ impl GuideRow {
 }
 
 impl Weights {
-    /// The weights of `c`, `v1` and `v2`.
+    /// Returns the weights of `c`, `v1` and `v2`.
     #[must_use]
     pub fn of(&self, sums: &Products) -> [f64; 3] {
         let Products { cc, c1, v11, v12, v22, .. } = *sums;
@@ -183,7 +183,7 @@ impl Weights {
         }
     }
 
-    /// The code in the kernel, and the numbers of the rule.
+    /// The code of the rule in the kernel, and its parameters.
     fn numbers(&self) -> (u32, [f64; 3]) {
         match *self {
             Self::Fixed(weights) => (0, weights),
@@ -198,22 +198,22 @@ impl Weights {
     }
 }
 
-/// The scale of the unconditional prediction that comes nearest to the conditional one.
+/// The factor with which the unconditional prediction comes closest to the conditional one.
 fn optimal(cu: f64, uu: f64) -> f64 {
     cu / (uu + ZERO_STAR_EPSILON)
 }
 
-/// The shares of `c` and `u` in the projection of `u` on the first right singular vector of both, from `2<c,u>` and
+/// The shares of `c` and `u` in the projection of `u` onto the first right singular vector of both, from `2<c,u>` and
 /// `<c,c> - <u,u>`.
 ///
 /// With the eigenvector `e` of the larger eigenvalue of their products, the projection is `e1*(e0*c + e1*u)`.
 fn tangent(twice_cu: f64, gap: f64) -> [f64; 2] {
     let length = gap.hypot(twice_cu);
-    // Without a direction that stands out, the first is c.
+    // If no direction dominates, the first singular vector is c.
     if length > 0.0 { [twice_cu / length / 2.0, (1.0 - gap / length) / 2.0] } else { [0.0, 0.0] }
 }
 
-/// `[first, momentum]`, `[second, rescale]`, `[rule, numbers of the rule]`.
+/// `[first, momentum]`, `[second, rescale]`, `[rule, parameters of the rule]`.
 impl Row<12> for GuideRow {
     fn numbers(&self) -> [f64; 12] {
         let Self { first: [a0, a1, a2], second: [b0, b1, b2], momentum, rescale, .. } = *self;

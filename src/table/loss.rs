@@ -1,10 +1,11 @@
 //! Rows of a loss, and the functions of the error.
 //!
-//! **Theory.** Whatever a network predicts and whatever the loss is on, the error of an element is linear in what the
-//! kernel reads, and the loss of a sample is the weighted mean of one function of it. The target is never stored. Five
-//! losses are two such functions: the parabola of the squared error, straightened out by a clamp or by a root.
+//! **Theory.** Whatever a network predicts and whatever quantity the loss compares, the error of an element is linear in the
+//! inputs of the kernel, and the loss of a sample is the weighted mean of one function of it. The target is never stored.
+//! Two such functions give five losses (MSE, L1, Huber, smooth L1 and pseudo-Huber): the parabola of the squared error, bent
+//! into straight lines by a clamp or by a square root.
 //!
-//! **Practice.** A [`LossRow`] is one `vec4` a timestep; a [`Penalty`] holds for the whole table.
+//! **Practice.** A [`LossRow`] is one `vec4` per timestep; a [`Penalty`] holds for the whole table.
 
 use super::Row;
 use crate::few::few;
@@ -16,8 +17,8 @@ use thiserror::Error;
 /// loss = weight * sum(rho(d)) / elements
 /// grad = weight * prediction * rho'(d) / elements         d(loss)/d(p)
 /// ```
-/// where `p` is the network's output and `in0`, `in1` are the clean sample and the noise, or the noisy sample and a target
-/// that is at hand. An input whose coefficient is 0 is not read: it may be missing, or hold anything.
+/// where `p` is the network's output and `in0`, `in1` are the clean sample and the noise, or the noisy sample and a given
+/// target. An input whose coefficient is 0 is not read: it may be missing, or have any content.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LossRow {
     /// The coefficient of the network's output in the error.
@@ -69,8 +70,8 @@ pub struct PenaltyError {
 }
 
 impl LossRow {
-    /// The row whose loss under the penalty of a table is that of this row under a penalty of its own: with it, the delta
-    /// follows the timestep. `None` for penalties of other curves, or without a finite delta above 0.
+    /// Returns the row whose loss under the table's penalty `shared` equals the loss of this row under a penalty of its own, so
+    /// that delta can depend on the timestep. `None` for penalties of different curves, or without a finite delta above 0.
     ///
     /// ```
     /// use tweedie::table::{LossRow, Penalty};
@@ -115,7 +116,8 @@ impl Penalty {
     }
 
     /// `d^2/(2*beta)` up to `|d| = beta`, then `|d| - beta/2` (torch's `smooth_l1_loss`): the Huber loss over `beta`. At
-    /// `beta = 0` it is [`L1`](Self::L1), as below f32's normal numbers (1.2e-38), where no error would tell the two apart.
+    /// `beta = 0`, and for any `beta` below f32's normal numbers (1.2e-38), where no error could show the difference, it is
+    /// [`L1`](Self::L1).
     ///
     /// # Errors
     /// [`PenaltyError`] unless `beta` is finite and at least 0.
@@ -129,7 +131,7 @@ impl Penalty {
 
     /// `sqrt(d^2 + c^2) - c` element by element, the form of latent consistency models (Luo et al. 2023, arXiv
     /// 2310.04378, its published code). Song & Dhariwal (2023, arXiv 2310.14189) take the norm of a whole sample
-    /// for `d`. At `c = 0` it is [`L1`](Self::L1), as below f32's normal numbers (1.2e-38).
+    /// for `d`. At `c = 0`, and for any `c` below f32's normal numbers (1.2e-38), it is [`L1`](Self::L1).
     ///
     /// # Errors
     /// [`PenaltyError`] unless `c` is finite and at least 0.
@@ -140,7 +142,7 @@ impl Penalty {
         Ok(Self { curve: Curve::PseudoHuber, delta: checked("c", "at least 0", c)?, scale: 1.0 })
     }
 
-    /// The shape.
+    /// The curve.
     #[must_use]
     pub const fn curve(self) -> Curve {
         self.curve
@@ -158,7 +160,7 @@ impl Penalty {
         self.scale
     }
 
-    /// `rho(d)`, at least 0; NaN of NaN.
+    /// The cost `rho(d)` of an error: at least 0, and NaN for NaN.
     #[must_use]
     pub fn cost(self, d: f64) -> f64 {
         let rho = match self.curve {
@@ -176,7 +178,7 @@ impl Penalty {
         self.scale * rho
     }
 
-    /// `rho'(d)`.
+    /// The derivative `rho'(d)` of the cost.
     #[must_use]
     pub fn slope(self, d: f64) -> f64 {
         let slope = match self.curve {
@@ -189,7 +191,7 @@ impl Penalty {
     }
 }
 
-/// True for a bend that f32 does not see.
+/// Returns true for a delta too small for f32 to resolve.
 fn is_straight(delta: f64) -> bool {
     (0.0..f64::from(f32::MIN_POSITIVE)).contains(&delta)
 }

@@ -9,8 +9,8 @@
 //! Losses, terms of the variational bound and sampler steps have rows of their own.
 //!
 //! **Practice.** `math` composes rows in f64; [`Table::rounded`] is the only place that rounds them to f32. A row may be
-//! undefined: no value exists at that timestep (x0 from epsilon at zero terminal SNR). Kernels answer NaN there, never the
-//! numbers of a neighbouring timestep.
+//! undefined: no value exists at that timestep (x0 from epsilon at zero terminal SNR). Kernels write NaN there, never the
+//! result of a neighbouring timestep.
 
 pub(crate) mod finish;
 pub mod guide;
@@ -28,16 +28,17 @@ pub use vlb::{Term, VlbRow};
 
 use thiserror::Error;
 
-/// The units of a table of steps, for samplers that choose their own: steps between the ends of a run, equal in `-ln(sigma)`.
+/// The number of units into which a run is divided for samplers that choose their own steps, evenly in `-ln(sigma)`; a step is
+/// a whole number of units.
 ///
-/// A run from 14.6 to 0.03 has units of 0.0015, so the usual first step of 0.05 is rounded by at most 2 %. The coefficients are those
-/// of the rounded step, so its error is not larger for it.
+/// A run from 14.6 to 0.03 has units of 0.0015, so the usual first step of 0.05 is rounded by at most 2 %. The coefficients are
+/// those of the rounded step, so rounding adds no error to the step itself.
 pub(crate) const UNITS: u32 = 4096;
 
-/// `out = matrix * in`, row by row: `[[m00, m01], [m10, m11]]`. No units.
+/// A 2x2 matrix, row by row: `[[m00, m01], [m10, m11]]`. The output is `matrix * input`.
 pub type Matrix = [[f64; 2]; 2];
 
-/// A row of a table: `N` numbers per timestep, whole `vec4`s on the GPU.
+/// A row of a table: `N` numbers per timestep, a whole number of `vec4`s on the GPU.
 pub trait Row<const N: usize = 4> {
     /// The numbers in the order in which a kernel reads them.
     fn numbers(&self) -> [f64; N];
@@ -61,7 +62,7 @@ pub struct Table<R = Matrix> {
 #[derive(Clone, Debug, PartialEq, Error)]
 #[non_exhaustive]
 pub enum TableError {
-    /// A coefficient is infinite, NaN or beyond the range of f32.
+    /// A coefficient that is infinite, NaN or beyond the range of f32.
     #[error("the coefficient {value:e} in row {index} does not fit f32")]
     NotFinite {
         /// The row.
@@ -88,7 +89,7 @@ impl<R> Table<R> {
         self.rows.len()
     }
 
-    /// Returns true if the table has no row at all.
+    /// Returns true if the table has no rows.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
@@ -112,13 +113,13 @@ impl<R> Table<R> {
         self.rows.iter().position(Option::is_none)
     }
 
-    /// Returns the table with every row changed. Undefined rows stay undefined.
+    /// Returns the table with `change` applied to every row. Undefined rows stay undefined.
     #[must_use]
     pub fn map<S>(&self, change: impl Fn(&R) -> S) -> Table<S> {
         Table::with_undefined(self.rows.iter().map(|row| row.as_ref().map(&change)))
     }
 
-    /// The same without the rows that f32 cannot hold, which become undefined: a GPU's part of a table of f64.
+    /// Returns the table with the rows that f32 cannot hold made undefined: the part of a table of f64 that a GPU can use.
     #[must_use]
     pub fn within_f32<const N: usize>(&self) -> Self
     where
@@ -128,9 +129,9 @@ impl<R> Table<R> {
         Self::with_undefined(self.rows.iter().map(|row| row.as_ref().filter(fits).cloned()))
     }
 
-    /// The [numbers](Row::numbers) of every row, rounded once to f32; undefined rows are NaN.
+    /// Rounds the [numbers](Row::numbers) of every row once to f32; undefined rows are NaN.
     ///
-    /// A coefficient below f32's range rounds to a subnormal or to zero.
+    /// A coefficient too small for f32's normal numbers rounds to a subnormal or to zero.
     ///
     /// # Errors
     /// [`TableError::NotFinite`] for the first coefficient that f32 cannot hold.
@@ -142,7 +143,7 @@ impl<R> Table<R> {
     }
 }
 
-/// The rows of a [`Table`] in f32, one after the other, as a plan uploads them.
+/// The rows of a [`Table`] in f32, one after another, as a plan uploads them.
 #[derive(Clone, Debug)]
 pub struct RoundedTable {
     width: usize,
@@ -180,7 +181,7 @@ impl RoundedTable {
         self.undefined.len()
     }
 
-    /// `true` if there is no row at all.
+    /// Returns true if there are no rows.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.undefined.is_empty()

@@ -1,13 +1,13 @@
-//! The mixture of each level of two predictions' Laplacian pyramids.
+//! The mixtures of the levels of two predictions' Laplacian pyramids.
 
 use super::guide::{GuideRow, Weights};
 
 /// The mixtures of the levels of a Laplacian pyramid (frequency-decoupled guidance, Sadat et al. 2025, arXiv 2506.19713).
 ///
 /// The pyramids of the conditional and the unconditional prediction, `[batch, channels, height, width]`, are those of kornia's
-/// `build_laplacian_pyramid`: a level halves the edges of the one before. Both edges are filled up to powers of two by
-/// reflection where neither is one, or where one does not halve as often as there are levels. Their sum is then cut to the size of
-/// the predictions.
+/// `build_laplacian_pyramid`: a level halves the edges of the one before. Both edges are padded to powers of two by reflection
+/// where neither is a power of two, or where one cannot be halved once for each level after the first. The sum of the levels is
+/// then cropped to the size of the predictions.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Pyramid {
     levels: [PyramidLevel; Self::MOST],
@@ -17,7 +17,7 @@ pub struct Pyramid {
 }
 
 /// The mixture of a level: `u + scale*d`, or `c + scale*d` in the original formulation, where `d` is `c - u` with its part along
-/// `c` times `parallel`.
+/// `c` multiplied by `parallel`.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct PyramidLevel {
     /// The scale of guidance.
@@ -40,7 +40,7 @@ pub(crate) struct PyramidSizes {
 }
 
 impl PyramidLevel {
-    /// The level that is the conditional prediction's.
+    /// Returns the mixture whose result is the level of the conditional prediction.
     #[must_use]
     pub const fn conditional(original: bool) -> Self {
         Self { scale: if original { 0.0 } else { 1.0 }, parallel: 1.0, rescale: 0.0 }
@@ -51,8 +51,8 @@ impl Pyramid {
     /// The most levels of a pyramid.
     pub const MOST: usize = 8;
 
-    /// Mixes levels, the finest one first, and rescales their sum to this degree. `None` for no levels, or for more than
-    /// [`MOST`](Self::MOST).
+    /// Creates the mixtures of levels, the finest one first, with the degree to which their sum is rescaled; `original` chooses
+    /// the original formulation of guidance. `None` for no levels, or for more than [`MOST`](Self::MOST).
     #[must_use]
     pub fn new(levels: &[PyramidLevel], original: bool, rescale: f64) -> Option<Self> {
         let mut all = [PyramidLevel::default(); Self::MOST];
@@ -72,12 +72,13 @@ impl Pyramid {
         self.rescale
     }
 
-    /// The row of each level: it mixes what the two predictions have there.
+    /// The rows that mix the two predictions in each level, the finest one first.
     pub fn rows(&self) -> impl Iterator<Item = GuideRow> + use<'_> {
         self.levels().iter().map(|level| level.row(self.original))
     }
 
-    /// The sizes of the levels in a batch of this shape, if it has them: every level but the last has even edges of at least 4.
+    /// The sizes of the levels in a batch of this shape; `None` if it has too few: every level but the last needs even edges of
+    /// at least 4.
     pub(crate) fn sizes(&self, shape: &[usize]) -> Option<PyramidSizes> {
         let &[batch, channels, height, width] = shape else { return None };
         let given = [height, width];

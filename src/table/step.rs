@@ -11,11 +11,12 @@
 //! net  = input*next
 //! ```
 //!
-//! where `z` and `z2` are standard normal noise on two streams, `h` what the last steps remembered, latest first
-//! (`kept[0]*x + kept[1]*x0 + kept[2]*u0` of theirs), and `s` is 1 or a standard deviation that the network learned. A
-//! prediction of several slices is their sum by the weights `slices`. A solver only chooses the numbers.
+//! where `z` and `z2` are standard normal noise on two streams, `h` are the tensors that the last steps remembered, latest
+//! first (each step remembers its `kept[0]*x + kept[1]*x0 + kept[2]*u0`), and `s` is 1 or a standard deviation that the network
+//! has learned. A prediction of several slices is their sum weighted by `slices`. A plan with guidance rescale also multiplies
+//! `p` by a factor for each sample. A solver only chooses the coefficients.
 //!
-//! **Practice.** An operand whose coefficient is 0 is not read: it may be missing, or hold anything. The sample and
+//! **Practice.** An operand whose coefficient is 0 is not read: it may be missing, or have any content. The sample and
 //! the conditional prediction are always read, and must be finite.
 
 /// The number of earlier calls that a step may look back to.
@@ -24,14 +25,15 @@ pub(crate) const HISTORY: usize = 12;
 /// The most slices of a prediction.
 pub(crate) const SLICES: usize = 16;
 
-/// The streams that a row may name: f32 counts up to it without a gap.
+/// The number of streams that a row can name: f32 represents all smaller integers exactly.
 pub(crate) const STREAMS: u32 = 1 << 24;
 
-/// The f32 numbers of a rounded row, and those of one that looks back further than three calls, or uses the clean sample of
-/// the unconditional prediction, a second noise or slices; the weights of slices follow.
+/// The number of f32 numbers in a rounded row, and in an extended one: a row that looks back further than three calls, remembers
+/// anything but the clean sample, or uses the clean sample of the unconditional prediction, a second noise or slices. The
+/// weights of slices follow.
 const WIDTHS: [usize; 2] = [20, 36];
 
-/// The f32 numbers of the longest row.
+/// The number of f32 numbers in the longest row.
 const MOST: usize = WIDTHS[1] + SLICES;
 
 /// The weights of a prediction of one slice.
@@ -57,25 +59,25 @@ pub struct StepRow {
     /// The coefficient of the clean sample that the unconditional prediction implies, not clipped (CFG++, Chung et al. 2024,
     /// arXiv 2406.08070).
     pub unconditional_clean: f64,
-    /// The coefficients of what the last calls remembered, latest first.
+    /// The coefficients of the tensors that the last calls remembered, latest first.
     pub history: [f64; HISTORY],
-    /// The coefficients of `x`, of the clean sample and of that of the unconditional prediction, not clipped, in what later calls
-    /// look back to: `[0, 1, 0]` for the clean sample itself.
+    /// The coefficients of `x`, of the clean sample and of the unclipped clean sample of the unconditional prediction in the
+    /// tensor that the call remembers: `[0, 1, 0]` for the clean sample itself.
     pub kept: [f64; 3],
     /// The coefficient of the noise in the next sample.
     pub z: f64,
     /// A learned standard deviation is `exp(learned[0] + learned[1]*v)`; see [`Deviation::Log`].
     pub learned: [f64; 2],
-    /// The deviation that `z` is written for, which a solver states: a plan of another one refuses the row. It takes a
-    /// [fixed](Deviation::Fixed) row beside those of [`Deviation::Log`], since `learned` is `[0, 0]` there. `None` for that
-    /// of the plan.
+    /// The deviation that `z` is written for, which a [`Sampler`](crate::Sampler) states; `None` for that of the plan. A plan
+    /// with another deviation refuses the row, except that a plan of [`Deviation::Log`] also takes
+    /// [fixed](Deviation::Fixed) rows, whose `learned` is `[0, 0]`.
     pub deviation: Option<Deviation>,
-    /// The level of the next sample, for a region that is known: of the known clean sample and of `z`.
+    /// The level of the next sample in a known region: the coefficients of the known clean sample and of `z`.
     pub known: [f64; 2],
     /// The scale of the network's input.
     pub input: f64,
-    /// The stream of the noise, counted from that of the key, below 2^24; `None` for the index of the row. A run that keeps
-    /// its streams draws the same noise wherever its rows lie in a table.
+    /// The stream of the noise, counted from that of the key, below 2^24; `None` for the index of the row. A run with streams
+    /// of its own draws the same noise wherever its rows lie in a table.
     pub stream: Option<u32>,
     /// The coefficient of a second noise in the next sample, and its stream, which may be that of an earlier call.
     pub second_z: (f64, u32),
@@ -87,7 +89,7 @@ pub struct StepRow {
     pub clip: Option<Clip>,
 }
 
-/// The parts of a row beyond its first 20 numbers that the rows of a plan have.
+/// The parts beyond the first 20 numbers that the rows of a plan have.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct RowParts {
     pub extended: bool,
@@ -96,7 +98,7 @@ pub(crate) struct RowParts {
 }
 
 impl RowParts {
-    /// The numbers of a row: whole `vec4`s.
+    /// The number of numbers in a row: whole `vec4`s.
     pub const fn width(self) -> usize {
         WIDTHS[self.extended as usize] + if self.sliced { SLICES } else { 0 }
     }
@@ -109,10 +111,10 @@ impl StepRow {
     /// The most slices of a prediction.
     pub const SLICES: usize = SLICES;
 
-    /// The streams that a row may name: f32 counts up to it without a gap.
+    /// The number of streams that a row can name: f32 represents all smaller integers exactly.
     pub const STREAMS: u32 = STREAMS;
 
-    /// The step that leaves the sample as it is and calls it clean.
+    /// The step that leaves the sample unchanged and takes it as the clean sample.
     pub const IDENTITY: Self = Self {
         guidance: [1.0, 0.0],
         x0: [1.0, 0.0, 0.0],
@@ -133,22 +135,23 @@ impl StepRow {
         clip: None,
     };
 
-    /// Returns the row with classifier-free guidance (Ho & Salimans 2022, arXiv 2207.12598).
+    /// Returns the row with classifier-free guidance (Ho & Salimans 2022, arXiv 2207.12598): the coefficients of the conditional
+    /// and the unconditional prediction.
     #[doc(alias = "cfg")]
     #[must_use]
     pub const fn guided(self, guidance: [f64; 2]) -> Self {
         Self { guidance, ..self }
     }
 
-    /// The number of earlier clean samples that this step uses.
+    /// The number of earlier calls that this step looks back to: the place of its last nonzero history coefficient.
     #[must_use]
     pub fn depth(&self) -> usize {
         self.history.iter().rposition(|&c| c != 0.0).map_or(0, |last| last + 1)
     }
 
-    /// Returns the row with these coefficients of the last clean samples, latest first.
+    /// Returns the row with these history coefficients, latest first.
     ///
-    /// More than [`HISTORY`](Self::HISTORY) of them are dropped.
+    /// Those beyond the first [`HISTORY`](Self::HISTORY) are dropped.
     #[must_use]
     pub fn looking_back(self, to: &[f64]) -> Self {
         let mut history = [0.0; HISTORY];
@@ -175,8 +178,8 @@ impl StepRow {
             || self.second_z.0 != 0.0
     }
 
-    /// The numbers in the order in which the kernel reads them, whole `vec4`s; the index tells it which call this is, and
-    /// `clip` is that of rows that name none.
+    /// The numbers in the order in which the kernel reads them, whole `vec4`s. `index` is the index of the row, and `clip` the
+    /// clipping of rows that name none.
     pub(crate) fn numbers(&self, index: usize, parts: RowParts, clip: Clip) -> StepNumbers {
         let [h1, h2, h3, further @ ..] = self.history;
         let stream = self.stream.map_or(index as f64, f64::from);
@@ -218,7 +221,7 @@ impl StepRow {
     }
 }
 
-/// The numbers of a row, as many as the rows of a plan have.
+/// The numbers of a row, with the parts that the rows of a plan have.
 pub(crate) struct StepNumbers {
     all: [f64; MOST],
     width: usize,
@@ -233,7 +236,7 @@ impl AsRef<[f64]> for StepNumbers {
 /// Clipping of the clean sample that a prediction implies, before it is used.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum Clip {
-    /// Nothing.
+    /// No clipping.
     #[default]
     None,
     /// Clamped to `-range..=range`.
@@ -241,7 +244,7 @@ pub enum Clip {
     /// Dynamic thresholding (Saharia et al. 2022, arXiv 2205.11487): `s = clamp(quantile(|x0|), least, most)` for each
     /// sample, then `x0 = clamp(x0, -s, s)/s`.
     Quantile {
-        /// Which quantile, in `0..=1`; linear interpolation between elements.
+        /// The quantile, in `0..=1`, with linear interpolation between elements.
         ratio: f64,
         /// `s` is at least this, usually 1.
         least: f64,
@@ -251,16 +254,16 @@ pub enum Clip {
 }
 
 impl Clip {
-    /// The largest magnitude that is left; infinity where no range is named.
+    /// The largest magnitude that a range leaves; infinity for other clipping.
     pub(crate) const fn limit(self) -> f64 {
         if let Self::Range(range) = self { range } else { f64::INFINITY }
     }
 }
 
-/// The factor of a step's noise, element by element, beside its coefficient.
+/// The factor of a step's noise, element by element, in addition to its coefficient.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Deviation {
-    /// Nothing: the coefficient is the standard deviation.
+    /// No factor: the coefficient is the standard deviation.
     #[default]
     Fixed,
     /// `exp(learned[0] + learned[1]*v)` of a second network output `v`: interpolated log variances, or a log variance

@@ -1,24 +1,24 @@
-//! Rows of a term of the variational bound.
+//! Rows of the terms of the variational bound.
 //!
-//! **Theory.** A term compares the Gaussian of the truth with the model's. Both means hold the same share of the noisy
-//! sample, so their difference is the error of x0 times a number, and that error is linear in what the kernel reads.
-//! Counted in standard deviations of the model it is `z`, and with the logarithm `r` of the ratio of both variances the
+//! **Theory.** A term compares the Gaussian of the true posterior with the model's. Both means contain the same share of the
+//! noisy sample, so their difference is proportional to the error of x0, which is linear in the inputs of the kernel. With `z`
+//! for the difference in standard deviations of the model and `r` for the logarithm of the ratio of the variances, the
 //! divergence is
 //! ```text
 //! KL = (e^r - 1 - r + z^2)/2
 //! ```
-//! The decoder integrates the model's Gaussian over the bin of an 8-bit value, with the same two numbers; and a standard
-//! normal as the model of the last noisy sample is one more row.
+//! The decoder term integrates the model's Gaussian over the bin of an 8-bit value, with the same two numbers. The prior term,
+//! with a standard normal as the model of the last noisy sample, is one more row.
 //!
-//! **Practice.** A [`VlbRow`] is two `vec4`s a timestep. The error is formed without the cancellation of two means that are
-//! nearly equal; a clip that holds for the whole table acts on the clean sample that the error implies.
+//! **Practice.** A [`VlbRow`] is two `vec4`s per timestep. The error is formed directly, without the cancellation between two
+//! nearly equal means. Clipping is the same for the whole table and acts on the clean sample that the error implies.
 
 use super::Row;
 
-/// Half of the width of a bin: 256 values in `-1..=1`.
+/// Half the width of a bin, of 256 values in `-1..=1`.
 pub(crate) const HALF_BIN: f64 = 1.0 / 255.0;
 
-/// Beyond this a value is the first or the last of the 256, whose bin is open.
+/// Beyond this magnitude a value is the first or the last of the 256, whose bin is open to one side.
 pub(crate) const LAST_BIN: f64 = 0.999;
 
 /// The least probability of a bin (guided-diffusion).
@@ -28,7 +28,7 @@ pub(crate) const LEAST_PROBABILITY: f64 = 1e-12;
 /// (guided-diffusion).
 pub(crate) const CUBIC: f64 = 0.044715;
 
-/// The cost that a term sums up.
+/// The cost that a term sums over elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Term {
     /// The Kullback-Leibler divergence of the model from the truth, in nats.
@@ -50,22 +50,24 @@ pub enum Term {
 /// Decoder        cost = -ln(max(F(s*(h - d)) - F(s*(-h - d)), 1e-12)),  F(z) = (1 + tanh(sqrt(2/pi)*(z + 0.044715 z^3)))/2
 /// SquaredError   cost = d^2
 /// ```
-/// where `p` is the network's output, `learned` its second, `in1` the noise or the noisy sample, and `h` half a bin; the
-/// bins of -1 and 1 are open. An input whose coefficient is 0 is not looked at, and x0 itself only if something is clipped,
-/// decoded, or its coefficient is not 0.
+/// where `p` is the network's output, `learned` its second output, `in1` the noise or the noisy sample, and `h` half a bin; the
+/// bins of -1 and 1 are open to one side. An input whose coefficient is 0 is not read, except x0 where it is clipped or the
+/// term is that of the decoder.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct VlbRow {
     /// The coefficient of the network's output in the error of x0.
     pub prediction: f64,
     /// The coefficients of the clean sample and the other input in that error.
     pub inputs: [f64; 2],
-    /// The factor from an error of x0 to standard deviations of the truth: x0's share of its mean over its deviation.
+    /// The factor from an error of x0 to standard deviations of the true posterior: the coefficient of x0 in its mean over its
+    /// standard deviation.
     pub inverse_deviation: f64,
-    /// The logarithm of the ratio of the variances: alone, and of the network's second output.
+    /// The logarithm of the ratio of the true variance to the model's: the constant part, and the coefficient of the network's
+    /// second output.
     pub log_ratio: [f64; 2],
     /// The weight of the sample's term and its gradients.
     pub weight: f64,
-    /// The cost.
+    /// The cost that is summed.
     pub term: Term,
 }
 
