@@ -1,10 +1,11 @@
-//! Steps that the GPU chooses: the error of a step, and the controller that judges it.
+//! Steps that the GPU chooses: the error of a step, and the controller that accepts or rejects it.
 //!
-//! **Theory.** Two results of different order come from the same answers. The root mean square of their difference, by a tolerance,
-//! is the error; a controller makes of it the factor of the next step, and accepts this one or not. Steps are whole units of a table
-//! in ln sigma, so what a network is told and all coefficients are rows that the host has computed in f64.
+//! **Theory.** Two results of different order are computed from the same network outputs. The root mean square of their
+//! difference, relative to a tolerance, is the error. From it a controller derives the factor of the next step size, and accepts
+//! this step or rejects it. Steps are whole units of a table in ln sigma, so the network's time and all coefficients are rows
+//! that the host has computed in f64.
 //!
-//! **Practice.** The controller writes words, of which each plan of a loop reads its row. Host twin of
+//! **Practice.** The controller writes words from which each plan of a loop reads the index of its row. Host twin of
 //! `shaders/standalone/step_error.wgsl` and `shaders/standalone/choose_step.wgsl`:
 //! [`RunLoop::on_table`](crate::math::run::RunLoop::on_table).
 
@@ -23,10 +24,10 @@ use crate::gpu::shader::standalone::{choose_step, step_error};
 use crate::gpu::tensor::Shape;
 use wgpu::BufferUsages;
 
-/// The request for the plan of the mean square of a step's error.
+/// The request for a plan that computes the mean square of a step's error.
 pub(crate) struct StepError<'a> {
     pub shape: Shape,
-    /// The results of lower and of higher order, and the last accepted one of lower order: f32 without gaps, whole buffers.
+    /// The results of lower and of higher order, and the last accepted result of lower order: f32 without gaps, whole buffers.
     pub tensors: [&'a wgpu::Buffer; 3],
     pub rtol: f64,
     pub atol: f64,
@@ -90,15 +91,15 @@ impl StepError<'_> {
 /// The request for the plan of a controller.
 pub(crate) struct StepChoice<'a> {
     pub params: ChooseParams,
-    /// A word for each sample, or one for the batch.
+    /// The mean squared errors: an f32 for each sample, or one for the batch.
     pub errors: &'a wgpu::Buffer,
     pub table: &'a wgpu::Buffer,
-    /// The buffer that the controller writes: numbers for the network, words, states.
+    /// The buffer that the controller writes: numbers for the network, words that steps look up, states.
     pub run: &'a wgpu::Buffer,
 }
 
 impl StepChoice<'_> {
-    /// Makes the plan: one dispatch, which begins a run at call 0 and judges a step at call 1.
+    /// Makes the plan: one dispatch, which begins a run at call 0, and accepts or rejects a step at call 1.
     pub fn plan(&self, context: &Context) -> Result<Plan, PlanError> {
         let most = u64::from(MAX_GROUPS) * u64::from(SMALL_WORKGROUP);
         check_limit("samples", "max_compute_workgroups_per_dimension", most, u64::from(self.params.samples))?;

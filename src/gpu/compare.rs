@@ -8,7 +8,7 @@
 //! ```
 //!
 //! **Practice.** [`Comparison::add`] takes outputs and references pair by pair; [`Comparison::passes`] is the verdict,
-//! [`Comparison::worst_bound`] is the share of the bound that was used, [`Comparison::worst_ulps`] the same error in units of
+//! [`Comparison::worst_bound`] is the largest error as a share of its bound, [`Comparison::worst_ulps`] the largest in units of
 //! the storage's last place.
 
 use crate::gpu::storage::Storage;
@@ -24,7 +24,7 @@ pub struct Expected {
 }
 
 impl Expected {
-    /// Nothing, summed up.
+    /// The empty sum.
     pub(crate) const ZERO: Self = Self { value: 0.0, magnitude: 0.0 };
 
     /// The result of a sample without a row.
@@ -40,7 +40,7 @@ impl Expected {
         Self { value: factor * self.value, magnitude: factor.abs() * self.magnitude }
     }
 
-    /// The mean of values, added up by halves so that rounding grows with the logarithm of their number.
+    /// The mean of values, summed pairwise so that rounding grows with the logarithm of their number.
     pub(crate) fn mean(values: &[Self]) -> Self {
         Self::sum(values).scaled(1.0 / values.len() as f64)
     }
@@ -82,8 +82,8 @@ impl Comparison {
     /// Below this, f32 results may be flushed to zero: some drivers do not keep subnormal numbers.
     pub const FLUSHED: f64 = 1.2e-38;
 
-    /// Rounding errors of f32 that one output may accumulate, in units of 2^-24 of its summed terms: half an ULP for each of
-    /// the two coefficients, the two products and the sum make 2.5; a driver may contract to an fma or not.
+    /// Rounding errors of f32 that one output may accumulate, in units of 2^-24 of its summed magnitudes: rounding the
+    /// coefficients, the products and their sum adds at most 1 each, 3 in all; a driver may or may not contract to an fma.
     pub const ARITHMETIC: f64 = 4.0;
 
     /// A comparison of outputs in this storage.
@@ -91,8 +91,8 @@ impl Comparison {
         Self { storage, noise: 0.0, count: 0, worst_bound: 0.0, worst_ulps: 0.0, worst_error: 0.0, mismatched: 0 }
     }
 
-    /// The same for outputs that hold noise drawn on the GPU with at most this coefficient: a normal differs from the f64
-    /// one by up to [`NoiseKey::TOLERANCE`].
+    /// The same for outputs that hold noise drawn on the GPU, times at most this coefficient: a normal drawn there differs
+    /// from the f64 one by up to [`NoiseKey::TOLERANCE`].
     pub const fn with_noise(self, largest_coefficient: f64) -> Self {
         Self { noise: NoiseKey::TOLERANCE * largest_coefficient, ..self }
     }
@@ -136,7 +136,7 @@ impl Comparison {
         self.worst_ulps = self.worst_ulps.max(error / ulp.max(self.storage.smallest_step()));
     }
 
-    /// Compares outputs with references, which must be as many.
+    /// Compares outputs with references, pair by pair; each output or reference too many counts as a mismatch.
     pub fn add_all(&mut self, outputs: &[f32], expected: &[Expected]) {
         self.mismatched += outputs.len().abs_diff(expected.len()) as u64;
         for (&output, &expected) in outputs.iter().zip(expected) {

@@ -8,8 +8,8 @@ use crate::gpu::warm_up::WarmUp;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// The largest window in bytes: 65,535 workgroups along a sample are 511 MiB of 16-bit elements, and every index, gaps
-/// included, stays inside a u32.
+/// The largest window in bytes: 65,535 workgroups along a sample cover 511 MiB of 16-bit elements, and every index, gaps
+/// included, fits a u32.
 const LARGEST_WINDOW: u64 = 500 << 20;
 
 /// The pipelines that the plans of a warm-up need, until it begins.
@@ -19,7 +19,7 @@ type Deferred = Option<Vec<Arc<Pipeline>>>;
 ///
 /// Cheap to clone; clones share the pipelines. Make one per [`wgpu::Device`] and keep it: a pipeline is compiled by the
 /// first plan that needs it, or ahead of it by a [warm-up](Self::warm_up). Threads that need the same pipeline compile it
-/// once, and different ones at the same time. Nothing here submits, polls, maps or writes through a queue.
+/// once; different pipelines are compiled in parallel. Nothing here submits, polls, maps or writes through a queue.
 #[derive(Clone, Debug)]
 pub struct Context {
     inner: Arc<Inner>,
@@ -44,9 +44,9 @@ impl Context {
     /// A context that creates its pipelines with a pipeline cache, which the application fills from an earlier run and
     /// stores after this one.
     ///
-    /// The cache spares the driver's part of a first use. It takes the feature [`PIPELINE_CACHE`](wgpu::Features), which
-    /// wgpu has on Vulkan alone: pass `None` where the device lacks it. Desktop drivers mostly keep a cache of their own;
-    /// those of Android leave it to the application. [`wgpu::util::pipeline_cache_key`] names the file for an adapter.
+    /// The cache saves the driver's share of the first compilation. It needs the feature [`PIPELINE_CACHE`](wgpu::Features),
+    /// which wgpu has on Vulkan alone: pass `None` where the device lacks it. Most desktop drivers keep a cache of their
+    /// own; those of Android leave it to the application. [`wgpu::util::pipeline_cache_key`] names the file for an adapter.
     ///
     /// ```no_run
     /// use tweedie::{Context, wgpu};
@@ -74,7 +74,7 @@ impl Context {
         Self { inner: Arc::new(inner), deferred: None, largest_window: LARGEST_WINDOW }
     }
 
-    /// The same context whose dispatches cover at most this many bytes of a tensor, for tests of tensors that take several.
+    /// The same context, whose dispatches cover at most this many bytes of a tensor, for tests with tensors that take several.
     #[doc(hidden)]
     #[must_use]
     pub fn with_largest_window(&self, bytes: u64) -> Self {
@@ -105,17 +105,17 @@ impl Context {
         lock(&self.inner.pipelines).values().filter(|pipeline| pipeline.is_compiled()).count()
     }
 
-    /// Makes plans without compiling for them, and then compiles all that they lack on other threads.
+    /// Makes plans without compiling, and then compiles the pipelines that they lack on other threads.
     ///
-    /// Plans that `plans` makes with the context it is given are whole: keep and record them. Until a pipeline is
-    /// compiled, the first recording that needs it compiles it or waits for the thread that does. Plans that are made later
-    /// of the same kinds, on other tensors, find their pipelines compiled; buffers of this one's may be dropped. A clone of
-    /// the given context may be kept: once `plans` has returned it compiles as any other.
+    /// The plans that `plans` makes with the context it is given are complete: keep and record them. A recording that needs a
+    /// pipeline before it is compiled compiles it, or waits for the thread that does. Later plans of the same kinds, on other
+    /// tensors, find their pipelines compiled; the plans and buffers of the warm-up may be dropped. A clone of the given context
+    /// may be kept: once `plans` has returned, it compiles like any other.
     ///
-    /// Cost here: that of the plans, without compilation. Afterwards as many threads as the machine runs at once, until the
-    /// work is done. In a browser, pipelines are created on the calling thread, and the browser compiles by itself: there the
-    /// warm-up is done at once, and the first submit may still wait. Errors of the device go to its handler, not to an error
-    /// scope of this thread.
+    /// The call costs what making the plans costs, without compilation. Afterwards as many threads as the machine runs at once
+    /// are busy until the work is done. In a browser, pipelines are created on the calling thread, and the browser compiles by
+    /// itself: the warm-up is then done at once, and the first submit may still wait. Errors of the device go to its handler,
+    /// not to an error scope of this thread.
     ///
     /// ```no_run
     /// use tweedie::gpu::Drawn;
@@ -156,21 +156,21 @@ impl Context {
         self.pipeline_of(PipelineKey::Alone(name), |compiler| Pipeline::alone(compiler, name, text(), bindings))
     }
 
-    /// The pipeline of this key, compiled unless that is put off.
+    /// The pipeline with this key, compiled unless a warm-up defers that.
     fn pipeline_of(&self, key: PipelineKey, make: impl FnOnce(&Arc<Compiler>) -> Pipeline) -> Arc<Pipeline> {
         let pipeline = {
             let mut pipelines = lock(&self.inner.pipelines);
             let entry = pipelines.entry(key).or_insert_with(|| Arc::new(make(&self.inner.compiler)));
             Arc::clone(entry)
         };
-        // The map is free again: other threads find and compile theirs meanwhile.
+        // The map is unlocked again: other threads can find and compile theirs in the meantime.
         if !self.defers(&pipeline) {
             pipeline.compiled();
         }
         pipeline
     }
 
-    /// Leaves a pipeline to the warm-up; returns `false` if there is none, or it has begun.
+    /// Leaves a pipeline to the warm-up; returns `false` if there is no warm-up, or it has begun.
     fn defers(&self, pipeline: &Arc<Pipeline>) -> bool {
         let Some(deferred) = &self.deferred else { return false };
         let mut deferred = lock(deferred);
@@ -223,7 +223,7 @@ impl Context {
     }
 }
 
-/// Locks a list of whole entries. A panic while it was locked cannot have left it half changed.
+/// Locks a collection whose entries are added whole: a panic under the lock cannot leave it half changed.
 fn lock<T>(list: &Mutex<T>) -> MutexGuard<'_, T> {
     list.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -13,11 +13,11 @@ use crate::gpu::standalone_pass::StandalonePass;
 pub struct Counter(StandalonePass);
 
 impl Counter {
-    /// Makes a counter of the `count` words from byte `offset` of a buffer with usage STORAGE: the same as the plan's.
+    /// Makes a counter of the `count` words from byte `offset` of a buffer with usage STORAGE: those that the plan reads.
     ///
     /// # Errors
-    /// [`PlanError`] for no words, a buffer that is too small or lacks the usage, an offset that is no multiple of 4, or more words
-    /// than 64 times the workgroups of a dispatch.
+    /// [`PlanError`] for no words, a buffer that is too small or lacks the usage, an offset that is not a multiple of 4, more
+    /// words than 64 times the workgroups of a dispatch along one axis, or more than the device binds.
     pub fn new(context: &Context, buffer: &wgpu::Buffer, offset: u64, count: u32) -> Result<Self, PlanError> {
         if count == 0 {
             return Err(PlanError::NoWords);

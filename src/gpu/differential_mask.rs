@@ -1,6 +1,6 @@
-//! The masks of differential diffusion, made on the GPU from one that lies there.
+//! The masks of differential diffusion, computed on the GPU from a mask in a buffer.
 //!
-//! Each call has a threshold, which the mask reaches or does not; see [`RunLoop::mask`](crate::math::run::RunLoop::mask), the host
+//! Each call has a threshold to which the mask is compared; see [`RunLoop::mask`](crate::math::run::RunLoop::mask), the host
 //! twin of `shaders/standalone/differential_mask.wgsl`.
 
 use crate::gpu::context::Context;
@@ -21,11 +21,11 @@ use wgpu::BufferUsages;
 pub(crate) struct DifferentialMask<'a> {
     pub mask: Tensor<'a>,
     pub shape: Shape,
-    /// The mask of the call at hand, in f32 without gaps, from the first byte of another buffer.
+    /// The buffer for the mask of the recorded call: f32 without gaps from its first byte. Not the buffer of `mask`.
     pub of_call: &'a wgpu::Buffer,
     /// The threshold of each call.
     pub thresholds: &'a [f64],
-    /// The share that is binary, from 0 to 1.
+    /// The share of the binary mask in the result, from 0 to 1.
     pub strength: f64,
 }
 

@@ -1,10 +1,11 @@
 //! Timesteps drawn on the GPU: one small dispatch that fills the buffer from which noising and loss read them.
 //!
-//! **Theory.** A distribution is a division of the 2^32 random words into consecutive ranges; see
-//! [`TimestepDensity`](crate::math::TimestepDensity), whose draws these are to the bit.
+//! **Theory.** A distribution divides the 2^32 random words into consecutive ranges; see
+//! [`TimestepDensity`](crate::math::TimestepDensity), whose draws are the same to the bit.
 //!
 //! **Practice.** [`TimestepDraw::plan`] makes a plan that holds the ends of the ranges, which may be replaced between submits
-//! (importance sampling: [`Plan::set_ends`]), and a key for each recorded step. Host twin of `shaders/standalone/draw_timesteps.wgsl`: the density's `draw`.
+//! (importance sampling: [`Plan::set_ends`]), and a key for each recorded step. Host twin of
+//! `shaders/standalone/draw_timesteps.wgsl`: the density's `draw`.
 
 use crate::gpu::context::Context;
 use crate::gpu::error::{PlanError, check_limit};
@@ -31,17 +32,17 @@ pub struct TimestepDraw<'a> {
     pub ends: &'a [u64],
     /// Samples of the batch.
     pub batch: u32,
-    /// Timesteps of a sample, one for each of its [groups](crate::Groups): 1 for one of the whole sample. Those of a group are the
-    /// same however many groups follow it.
+    /// Timesteps of a sample: one for each of its [groups](crate::Groups), or 1 for the whole sample. The timestep of a group
+    /// does not depend on how many groups follow it.
     pub groups: u32,
     /// Seed, stream and first sample. Recording step `k` draws from stream `key.stream + k`.
     pub key: NoiseKey,
     /// The number of steps that may be recorded without setting a key: 1 to 65,536.
     pub steps: u32,
-    /// A seed and an index for each sample instead of the key's, as [`Drawn::seeds`](crate::gpu::Drawn::seeds); not for a
+    /// A seed and an index for each sample instead of the key's, as in [`Drawn::seeds`](crate::gpu::Drawn::seeds); not for a
     /// stratified draw, whose samples share the strata of one seed.
     pub seeds: Option<(&'a wgpu::Buffer, u64)>,
-    /// For a stratified draw, the samples of the whole batch, those of all devices together.
+    /// The number of samples of the whole batch, on all devices together, for a stratified draw; `None` for independent draws.
     pub stratified: Option<u32>,
     /// The buffer for the timesteps, `[batch, groups]` of `u32`, with usage STORAGE.
     pub buffer: &'a wgpu::Buffer,
@@ -50,17 +51,17 @@ pub struct TimestepDraw<'a> {
 }
 
 impl TimestepDraw<'_> {
-    /// Makes the plan: compiles a small shader, uploads 4 bytes a timestep and a key a step. It is recorded at
-    /// [`Recording::per_sample`](crate::gpu::Recording::per_sample) and its noise step.
+    /// Makes the plan: compiles a small shader, uploads 4 bytes a timestep and a key a step. It is recorded with
+    /// [`Recording::per_sample`](crate::gpu::Recording::per_sample) at a noise step.
     ///
     /// # Errors
-    /// [`PlanError`] for a buffer that does not fit, no samples, no timesteps, no steps, ends that do not rise to 2^32, or
-    /// more than the device binds.
+    /// [`PlanError`] for a buffer that does not fit, no samples, no groups, no timesteps, no steps, ends that do not rise to
+    /// 2^32, seeds for a stratified draw or in the buffer of the timesteps, or more than the device binds.
     pub fn plan(&self, context: &Context) -> Result<Plan, PlanError> {
         self.with_keys(context, None)
     }
 
-    /// The plan with keys that another one has uploaded already.
+    /// Makes the plan with keys that another one has uploaded already.
     pub(crate) fn with_keys(&self, context: &Context, keys: Option<&Arc<Keys>>) -> Result<Plan, PlanError> {
         if self.batch == 0 || self.groups == 0 {
             return Err(PlanError::EmptyShape { batch: self.batch, elements: self.groups });
@@ -135,7 +136,7 @@ impl TimestepDraw<'_> {
         words.check_whole("seeds", "offset of the seeds", context)?;
         let written = WordRange::at((self.buffer, self.offset), self.batch);
         if written.buffer == words.buffer {
-            // WebGPU forbids one buffer as read and written in a dispatch.
+            // WebGPU forbids a dispatch that reads and writes one buffer through two bindings.
             return Err(PlanError::Overlap { output: "timesteps", other: "seeds" });
         }
         Ok(Some(words))

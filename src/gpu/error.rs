@@ -1,10 +1,10 @@
-//! The errors of plans. All of them are found on the host, before anything is recorded.
+//! The errors of plans. All of them are detected on the host, before anything is recorded.
 
 use crate::gpu::storage::Storage;
 use crate::table::TableError;
 use crate::table::step::Deviation;
 
-/// A plan that cannot be made. Nothing has been recorded, and nothing is kept on the device.
+/// A plan that cannot be made, moved or changed. Nothing has been recorded, and nothing is kept on the device.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PlanError {
@@ -48,7 +48,7 @@ pub enum PlanError {
         /// The offset in bytes.
         found: u64,
     },
-    /// An offset of timesteps, seeds or results that is not a whole number of words.
+    /// An offset of timesteps, seeds, counters or results that is not a whole number of words.
     #[error("{words}: expected an offset that is a multiple of 4 bytes (one word), found {found}")]
     WordOffset {
         /// The role of the words: `timesteps`, `losses`, `mean` ...
@@ -78,7 +78,7 @@ pub enum PlanError {
     },
     /// Groups that do not divide a sample.
     #[error(
-        "timesteps of groups: expected samples of whole runs of {count} groups of {run} elements, found samples of {elements} elements"
+        "timesteps per group: expected samples of whole runs of {count} groups of {run} elements, found samples of {elements} elements"
     )]
     Groups {
         /// The elements of a sample.
@@ -89,23 +89,23 @@ pub enum PlanError {
         run: u32,
     },
     /// More runs of groups than a kernel counts.
-    #[error("timesteps of groups: expected at most {most} runs in a batch, found {found}")]
+    #[error("timesteps per group: expected at most {most} runs in a batch, found {found}")]
     Runs {
         /// The largest number.
         most: u32,
         /// The runs of the batch.
         found: u64,
     },
-    /// Something that timesteps of groups do not go with.
-    #[error("timesteps of groups: expected {expected}, found {found}")]
+    /// An option that cannot be combined with timesteps per group.
+    #[error("timesteps per group: expected {expected}, found {found}")]
     Grouped {
-        /// The form that they go with.
+        /// The option that can be combined with them.
         expected: &'static str,
-        /// The form that was asked for.
+        /// The option that was given.
         found: &'static str,
     },
-    /// A tensor with gaps beside timesteps of groups.
-    #[error("{tensor}: expected samples without gaps beside timesteps of groups, found a stride of {found} elements")]
+    /// A tensor with gaps between its samples, in a plan with timesteps per group.
+    #[error("{tensor}: expected samples without gaps, as timesteps per group need, found a stride of {found} elements")]
     GroupStride {
         /// The tensor's role.
         tensor: &'static str,
@@ -113,7 +113,7 @@ pub enum PlanError {
         found: u32,
     },
     /// Two 16-bit outputs that begin in different halves of a word, where they cannot be written one after the other: in
-    /// a step, or if both replace an input.
+    /// a step, in guidance, or if both replace an input.
     #[error(
         "{first} and {second} are 16-bit and begin in different halves of a word: make their offsets and strides even"
     )]
@@ -123,7 +123,7 @@ pub enum PlanError {
         /// Another output's role.
         second: &'static str,
     },
-    /// A sample of more elements than a kernel counts: its slices or remembered clean samples together.
+    /// A sample of more elements than a kernel counts, all its slices or remembered clean samples included.
     #[error("{tensor}: expected at most {most} elements for each sample, found {found}")]
     SampleSize {
         /// The tensor's role.
@@ -139,18 +139,18 @@ pub enum PlanError {
         /// The number of outputs.
         found: usize,
     },
-    /// A table without rows.
+    /// A table without rows, or a draw of timesteps without any.
     #[error("expected a table of at least one row, found none")]
     EmptyTable,
     /// A coefficient that f32 cannot hold.
     #[error(transparent)]
     Table(#[from] TableError),
-    /// Something is larger than the device allows.
-    #[error("{what}: the device's limit `{limit}` is {allowed}, found {found}")]
+    /// Something exceeds a limit of the device or of a kernel, or is not a multiple of the device's alignment.
+    #[error("{what}: the limit `{limit}` is {allowed}, found {found}")]
     DeviceLimit {
-        /// The thing that is too large.
+        /// The thing that does not fit.
         what: &'static str,
-        /// The name of the limit in `wgpu::Limits`.
+        /// The name of the limit in `wgpu::Limits`, or a description of a kernel's limit.
         limit: &'static str,
         /// The limit.
         allowed: u64,
@@ -172,23 +172,23 @@ pub enum PlanError {
         /// The number of buffers.
         found: u64,
     },
-    /// The device gave no memory for a buffer of the plan's own.
-    #[error("{buffer}: the device gave no buffer of {bytes} bytes: it is lost, or out of memory")]
+    /// The device could not allocate one of the plan's own buffers.
+    #[error("{buffer}: expected a buffer of {bytes} bytes, found none: the device is lost or out of memory")]
     Device {
         /// The buffer's label.
         buffer: String,
         /// Its size.
         bytes: u64,
     },
-    /// A row of a step or a loss needs a tensor that is not there.
-    #[error("{what}: row {row} needs it, found none")]
+    /// A row needs a tensor, or noise, that was not given.
+    #[error("{what}: expected this field to be given, since row {row} needs it, found none")]
     Missing {
-        /// The tensor's role: `noise`, `unconditional`, `in0` ...
+        /// The role of the tensor or the noise: `noise`, `unconditional`, `in0` ...
         what: &'static str,
         /// The first row, of a call or a timestep, that needs it.
         row: usize,
     },
-    /// Predictions that have no pyramid of so many levels.
+    /// Predictions whose dimensions allow no pyramid of this many levels.
     #[error(
         "dims: expected [batch, channels, height, width] whose edges are even and at least 4 in all but the last of {levels} \
          levels (filled up to powers of two where they must be), found {found:?}"
@@ -199,7 +199,7 @@ pub enum PlanError {
         /// The dimensions of the batch.
         found: Vec<usize>,
     },
-    /// Memory of a loop in another storage than f32 and that of its steps.
+    /// Memory of a loop in a storage that is neither f32 nor the one that its steps need.
     #[error("memory: expected storage {expected} (f32 always fits), found {found}")]
     Memory {
         /// The storage that fits; so does f32.
@@ -208,24 +208,24 @@ pub enum PlanError {
         found: Storage,
     },
     /// Channels that do not make up a sample.
-    #[error("expected channels that divide a sample of {elements} elements, found {found} elements a channel")]
+    #[error("channel: expected a number of elements that divides a sample of {elements}, found {found}")]
     Channel {
         /// Elements of a sample.
         elements: u32,
         /// Elements of a channel.
         found: u32,
     },
-    /// A rule of a step, or of its noise, that cannot hold.
+    /// A number that is out of its range.
     #[error("{what}: expected a number that is {expected}, found {found}")]
     Rule {
-        /// The rule.
+        /// The number's name.
         what: &'static str,
         /// The condition on it.
         expected: &'static str,
         /// The number that was given.
         found: f64,
     },
-    /// A tensor that a plan cannot be moved to: it must lie as the one before it does.
+    /// A tensor that a plan cannot be moved to: its layout differs from that of the tensor before.
     #[error("{tensor}: a moved plan expects the same {what} as before ({expected}), found {found}")]
     Moved {
         /// The tensor's role.
@@ -237,12 +237,12 @@ pub enum PlanError {
         /// That of the new one.
         found: String,
     },
-    /// A role that a plan does not have.
+    /// A name that is none of a plan's roles.
     #[error("expected a role of the plan ({expected}), found `{found}`")]
     Role {
         /// The roles of the plan.
         expected: String,
-        /// The role that was given.
+        /// The name that was given.
         found: String,
     },
     /// Ends of the ranges of timesteps that fall, exceed 2^32, or do not end there.
@@ -262,7 +262,9 @@ pub enum PlanError {
         found: u64,
     },
     /// A row that looks back further than the memory of its plan.
-    #[error("row {row} looks back {found} calls, further than the plan remembers: {expected}")]
+    #[error(
+        "row {row}: expected to look back at most {expected} calls, as far as the plan remembers (`least_depth`), found {found}"
+    )]
     Depth {
         /// The first such row.
         row: usize,
@@ -271,18 +273,18 @@ pub enum PlanError {
         /// Calls that the row looks back.
         found: usize,
     },
-    /// A counter of no words.
-    #[error("expected a counter of at least 1 word, found 0")]
+    /// A counter, or a draw of noise, of no words.
+    #[error("expected at least 1 word, found 0")]
     NoWords,
-    /// Noise for no step at all, or for more than a plan keeps keys of.
-    #[error("expected 1 to {most} noise steps, found {found}; set_key continues them")]
+    /// Noise for no step at all, or for more steps than a plan holds keys for.
+    #[error("expected 1 to {most} noise steps, found {found}: set the keys of further steps with Plan::set_key")]
     Steps {
         /// The largest number.
         most: u32,
         /// The number asked for.
         found: u32,
     },
-    /// Rows of another op than the plan's.
+    /// Rows of a different op from the plan's.
     #[error("expected {expected}, found {found}")]
     RowKind {
         /// The rows that the plan applies.
@@ -290,9 +292,9 @@ pub enum PlanError {
         /// The rows that were given.
         found: &'static str,
     },
-    /// A row that looks back further than three calls, or uses the clean sample of the unconditional prediction or a second
-    /// noise, in a plan whose first rows did not.
-    #[error("row {row} has a part that the rows of the plan have no place for: expected such a row in the request")]
+    /// A row that looks back further than three calls, changes what a call remembers, or uses the clean sample of the
+    /// unconditional prediction or a second noise, in a plan whose rows have no room for these.
+    #[error("row {row} has parts that the rows of the plan have no room for: make the plan with `extended: true`")]
     Extended {
         /// The first such row.
         row: usize,
@@ -315,17 +317,18 @@ pub enum PlanError {
         /// The slices that have a weight.
         found: usize,
     },
-    /// A row for another treatment of its clean sample than the plan's: a range in a plan that clips to a threshold or not at
-    /// all, a threshold in a plan that has not the same, none in a plan of a threshold.
+    /// A row that clips its clean sample in a way that the plan cannot: to a range in a plan that clips to a threshold or not at
+    /// all, to a threshold other than the plan's, or not at all in a plan that clips to a threshold.
     #[error(
-        "row {row} clips its clean sample otherwise than the plan: expected the same Clip, or a plan of Clip::Range for ranges"
+        "row {row} clips its clean sample in another way than the plan: expected the plan's Clip, or a plan of Clip::Range \
+         for rows of Clip::Range or Clip::None"
     )]
     Clip {
         /// The first such row.
         row: usize,
     },
-    /// A row that adds noise of another deviation than the plan's.
-    #[error("row {row} adds noise of another deviation than the plan: expected {expected:?}, found {found:?}")]
+    /// A row that adds noise whose deviation is of another kind than the plan's.
+    #[error("row {row}: expected noise of the plan's deviation {expected:?}, found {found:?}")]
     Deviation {
         /// The first such row.
         row: usize,
@@ -334,18 +337,19 @@ pub enum PlanError {
         /// The deviation of the row.
         found: Deviation,
     },
-    /// A row of which a plan's sums of guidance or thresholds know nothing, since they read what its first rows used.
+    /// A row with a part that the plan's reductions (for guidance, rescaling or thresholds) leave out, since no row of the
+    /// request had it.
     #[error(
-        "row {row} {what}: expected such a row in the request of a plan that rescales guidance, finds its weights or clips to \
-         thresholds"
+        "row {row} {what}, unlike every row of the request: make the plan with such a row, since its reductions read only \
+         what the rows of the request use"
     )]
     FirstRows {
         /// The first such row.
         row: usize,
-        /// The part that the first rows did not have.
+        /// The part that no row of the request had.
         what: &'static str,
     },
-    /// A row of a step on a stream that f32 cannot count.
+    /// A row of a step on a stream that is too large for the rows, which are f32.
     #[error("row {row}: expected a stream below {streams}")]
     Stream {
         /// The first such row.
@@ -354,21 +358,21 @@ pub enum PlanError {
         streams: u32,
     },
     /// More clean samples to remember than a row can look back to.
-    #[error("expected a depth of memory of at most {most} clean samples, found {found}")]
+    #[error("least_depth: expected at most {most} clean samples, found {found}")]
     LeastDepth {
         /// The number that a row can look back to.
         most: usize,
         /// The number asked for.
         found: usize,
     },
-    /// Channels of pixels that the floats do not have, or of floats that the pixels do not have.
+    /// Numbers of channels of pixels and floats that cannot be converted into each other.
     #[error("{what}: expected {expected}, found {found}")]
     Channels {
         /// The side whose channels do not fit.
         what: &'static str,
         /// The channels that fit.
         expected: String,
-        /// Its channels.
+        /// The channels that were given.
         found: u32,
     },
     /// A texture that a kernel cannot write.
@@ -379,19 +383,19 @@ pub enum PlanError {
         /// The property that it has.
         found: String,
     },
-    /// Noise that an op cannot draw: of several steps or perturbed in a loop, of own seeds in a stratified draw.
+    /// Noise that an op cannot draw: several steps or perturbed noise in a loop, seeds per sample in a stratified draw.
     #[error("{what}: expected {expected}, found {found}")]
     Noise {
         /// The op's noise.
         what: &'static str,
         /// The noise that it draws.
         expected: &'static str,
-        /// The property that was asked for.
+        /// The noise that was given.
         found: &'static str,
     },
 }
 
-/// Checks a size against one of the device's limits.
+/// Checks a size against a limit of the device or of a kernel.
 pub(crate) fn check_limit(what: &'static str, limit: &'static str, allowed: u64, found: u64) -> Result<(), PlanError> {
     if found <= allowed { Ok(()) } else { Err(PlanError::DeviceLimit { what, limit, allowed, found }) }
 }

@@ -1,14 +1,16 @@
 //! guide: several predictions of one call mixed into one.
 //!
-//! **Theory.** [`GuideRow`] has the formula. A mixture whose weights are numbers of the call is one
-//! streaming kernel. Where weights follow from sums over a sample, a reduction finds all of them at once, in an order that
-//! depends on the size of a sample alone; each result is the same in every batch.
+//! **Theory.** [`GuideRow`] has the formula. A mixture whose weights are fixed for a call is one streaming kernel. Where the
+//! weights follow from sums over a sample, a reduction computes all sums at once, in an order that depends on the size of a
+//! sample alone: each result is the same in every batch.
 //!
-//! **Practice.** [`Guide::plan`] makes a [`Plan`] of the calls of a [`Guider`](crate::math::Guider). Recorded before a step, it writes
-//! the guided prediction, which the step takes as its only one: so guidance goes with every solver, storage and mask. It may
-//! replace the conditional prediction. The host names the call at each recording, or the GPU reads it for each sample.
+//! **Practice.** [`Guide::plan`] makes a [`Plan`] of the calls of a [`Guider`](crate::math::Guider). Recorded before a step, it
+//! writes the guided prediction, which the step takes as its only prediction: guidance therefore works with every solver,
+//! storage and mask. The guided prediction may replace the conditional one. The host names the call at each recording, or the
+//! GPU reads it for each sample.
 //!
-//! Host twin of `shaders/guide/mixture.wgsl` and `shaders/guide/sums.wgsl`: [`GuidanceLoop`](crate::math::guidance::GuidanceLoop).
+//! Host twin of `shaders/guide/mixture.wgsl` and `shaders/guide/sums.wgsl`:
+//! [`GuidanceLoop`](crate::math::guidance::GuidanceLoop).
 
 use crate::gpu::context::Context;
 use crate::gpu::error::{PlanError, check_limit};
@@ -61,14 +63,16 @@ pub struct Guide<'a> {
     pub third: Option<Tensor<'a>>,
     /// The fourth prediction of the [method](crate::math::guidance).
     pub fourth: Option<Tensor<'a>>,
-    /// The running sum of differences, for rows with momentum: read and written. What it holds at first is not looked at.
+    /// The running sum of differences, for rows with momentum: read and written. The rows of
+    /// [`Guider::calls`](crate::math::Guider::calls) ignore what it holds before the first call.
     pub momentum: Option<Tensor<'a>>,
-    /// The guided prediction. It may be the very same elements as a prediction.
+    /// The tensor for the guided prediction. It may be the very same elements as a prediction.
     pub guided: Tensor<'a>,
 }
 
 impl<'a> Guide<'a> {
-    /// A guide whose result replaces the conditional prediction: one call for the batch, and no other prediction yet.
+    /// A request whose result replaces the conditional prediction, with one call for the batch; the other predictions are for
+    /// `..`.
     pub const fn in_place(rows: &'a [GuideRow], shape: Shape, conditional: Tensor<'a>) -> Self {
         Self {
             rows,
@@ -85,8 +89,8 @@ impl<'a> Guide<'a> {
 
     /// Makes the plan of all calls.
     ///
-    /// A recording is one dispatch, and two more before it if a row's weights follow from sums; more for buffers that are
-    /// larger than the device binds at once.
+    /// A recording is one dispatch, and two more before it if a row's weights follow from sums or its result is rescaled; more
+    /// for buffers that are larger than the device binds at once.
     ///
     /// # Errors
     /// [`PlanError`] lists the inputs that are rejected.
@@ -109,7 +113,7 @@ impl<'a> Guide<'a> {
         let (shape, runs) = self.calls.runs_of(self.shape)?;
         if summed && runs.is_some() {
             let (expected, found) =
-                ("weights that are numbers of the call", "weights that follow from sums of a sample");
+                ("weights that are fixed for a call", "weights that follow from sums of a sample");
             return Err(PlanError::Grouped { expected, found });
         }
         let job = Job::new(Op::Guide { summed }, shape, self.calls, tensors, &rows);
@@ -121,7 +125,7 @@ impl<'a> Guide<'a> {
     }
 }
 
-/// Adds the reduction to the sums of each sample.
+/// Adds the reduction that computes the sums of each sample, and returns the buffer of the sums.
 fn moments(plan: &mut PlanBuilder<'_>, job: &Job<'_>) -> Result<wgpu::Buffer, PlanError> {
     let allowed = plan.context.limits().max_storage_buffer_binding_size;
     let size = CO_MOMENTS_BYTES * u64::from(job.shape.batch);

@@ -1,12 +1,13 @@
-//! The end of a call of guidance that looks at each position: norms or cosines along an axis, or the levels of a pyramid.
+//! The last part of a call of guidance, which works position by position: norms or cosines along an axis, or the levels of a
+//! pyramid.
 //!
-//! **Theory.** [`Finish`] has the formulas. A norm scales the elements of a position, so one
-//! dispatch does it. Mahiro's likeness is a mean over the positions of a sample, or of the batch: a dispatch finds the cosine of each
-//! position, a fold their mean in an order that depends on their number alone, and a dispatch mixes. The sum of the levels of a
-//! [pyramid](crate::table::Pyramid) takes the place of the mixture.
+//! **Theory.** [`Finish`] has the formulas. A norm scales the elements of a position, in one dispatch. Mahiro's likeness is a
+//! mean over the positions of a sample, or of the batch: one dispatch computes the cosine of each position, a fold their mean in
+//! an order that depends on their number alone, and a third dispatch mixes. The sum of the levels of a
+//! [pyramid](crate::table::Pyramid) replaces the mixture.
 //!
-//! **Practice.** [`GuideFinish::plan`] makes a [`Plan`] that changes what a [`Guide`](crate::gpu::Guide) has written. Host twin of
-//! `shaders/guide/finish.wgsl`: [`GuidanceLoop`](crate::math::guidance::GuidanceLoop).
+//! **Practice.** [`GuideFinish::plan`] makes a [`Plan`] that changes what a [`Guide`](crate::gpu::Guide) has written. Host twin
+//! of `shaders/guide/finish.wgsl`: [`GuidanceLoop`](crate::math::guidance::GuidanceLoop).
 
 use crate::gpu::context::Context;
 use crate::gpu::error::{PlanError, check_limit};
@@ -24,10 +25,10 @@ use crate::gpu::standalone_pass::workgroups;
 use crate::table::finish::Finish;
 use wgpu::BufferUsages;
 
-/// The request for the plan of the end of a call.
+/// The request for a plan that finishes the mixture of a call of guidance.
 ///
-/// Its tensors are f32 without gaps, each from a byte of a buffer with usage STORAGE: a multiple of the device's
-/// `min_storage_buffer_offset_alignment`.
+/// Its tensors are f32 without gaps. Each is a buffer with usage STORAGE and the byte at which the tensor begins: a multiple of
+/// the device's `min_storage_buffer_offset_alignment`.
 ///
 /// ```
 /// use tweedie::gpu::GuideFinish;
@@ -45,7 +46,7 @@ use wgpu::BufferUsages;
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct GuideFinish<'a> {
-    /// The change.
+    /// The change of the mixture.
     pub finish: Finish,
     /// The dimensions of a batch, `[batch, ...]`.
     pub dims: &'a [usize],
@@ -64,14 +65,15 @@ struct Mixed<'a> {
 }
 
 impl GuideFinish<'_> {
-    /// Makes the plan: one dispatch for a norm, three for Mahiro, ten for a pyramid of two levels and six for each level more, and
-    /// two others for each level that is projected or rescaled. The memory of a pyramid is at most 8/3 of a prediction, and up to four
-    /// times as much where its edges are filled up. It is recorded at
-    /// [`Recording::per_sample`](crate::gpu::Recording::per_sample).
+    /// Makes the plan, which is recorded with [`Recording::per_sample`](crate::gpu::Recording::per_sample).
+    ///
+    /// A recording is one dispatch for a norm and three for Mahiro. A pyramid of two levels takes ten, each further level six,
+    /// each level that is projected or rescaled two more, and the rescaling of their sum three, or four where edges are filled
+    /// up. The memory of a pyramid is at most 8/3 of a prediction, and up to four times as much where its edges are filled up.
     ///
     /// # Errors
-    /// [`PlanError`] for dimensions without elements, without the axis or without the levels, a buffer that does not fit or is shared with the mixture, and
-    /// more than the device binds.
+    /// [`PlanError`] for dimensions without elements, without the axis or too small for the levels, a buffer that does not fit or
+    /// is shared with the mixture, and more than the device binds.
     pub fn plan(&self, context: &Context) -> Result<Plan, PlanError> {
         let count = self.count()?;
         let guided = WordRange::at(self.guided, count).in_role(RESULTS);
@@ -115,11 +117,11 @@ impl GuideFinish<'_> {
         Ok(found as u32)
     }
 
-    /// The numbers of a change along its axis.
+    /// The kernel's parameters for the axis of a norm or of Mahiro's cosines.
     fn params(&self, count: u32) -> Result<FinishParams, PlanError> {
         let (what, expected, found) = match self.finish {
             Finish::Norm { axis, .. } => ("norm_axis", "an axis of the dimensions other than the batch", axis as f64),
-            _ => ("dims", "[batch, channels, ...]", self.dims.len() as f64),
+            _ => ("the number of dims", "at least 2: [batch, channels, ...]", self.dims.len() as f64),
         };
         let axis = self.finish.axis(self.dims).ok_or(PlanError::Rule { what, expected, found })?;
         let (length, inner) = (axis.length as u32, axis.inner as u32);
@@ -138,13 +140,13 @@ impl GuideFinish<'_> {
         words.check(name)?;
         words.check_whole(name, "offset of a prediction", context)?;
         if words.buffer == self.guided.0 {
-            // WebGPU forbids one buffer as read and written in a dispatch.
+            // WebGPU forbids a dispatch that reads and writes one buffer through two bindings.
             return Err(PlanError::Overlap { output: "guided", other: name });
         }
         Ok(words)
     }
 
-    /// Those of the unconditional prediction.
+    /// The words of the unconditional prediction.
     fn unconditional_words(&self, count: u32, context: &Context) -> Result<WordRange<'_>, PlanError> {
         let missing = PlanError::Missing { what: "unconditional", row: 0 };
         self.words("unconditional", self.unconditional.ok_or(missing)?, count, context)

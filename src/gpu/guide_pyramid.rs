@@ -1,9 +1,9 @@
-//! The sum of the levels of a Laplacian pyramid, each mixed by its own row: a change of the mixture of a call of guidance.
+//! The sum of the levels of a Laplacian pyramid, each mixed by its own row, which replaces the mixture of a call of guidance.
 //!
-//! **Theory.** [`Pyramid`] has the levels. Building and summing them is linear, with weights that f32 holds exactly. A level is
-//! guided by the kernels of [`Guide`], so its sums run in an order that depends on its size alone.
+//! **Theory.** [`Pyramid`] defines the levels. Building and summing them is linear, with weights that f32 holds exactly. A level
+//! is mixed by the kernels of [`Guide`], so its sums run in an order that depends on its size alone.
 //!
-//! **Practice.** The pyramids of both predictions lie in memory of the plan's own: of both together at most 8/3 of a prediction, and up to
+//! **Practice.** The pyramids of both predictions lie in the plan's own memory: together at most 8/3 of a prediction, and up to
 //! four times as much where edges are filled up. Host twin of `shaders/guide/pyramid.wgsl`:
 //! [`GuidanceLoop`](crate::math::guidance::GuidanceLoop).
 
@@ -40,7 +40,7 @@ struct Planes<'a> {
 }
 
 impl PyramidSum<'_> {
-    /// The dispatches, in their order.
+    /// The dispatches, in the order in which they are recorded.
     pub fn dispatches(&self, context: &Context) -> Result<Vec<Dispatch>, PlanError> {
         let levels = self.pyramid.levels().len();
         let misfit = || PlanError::Pyramid { levels, found: self.dims.to_vec() };
@@ -88,7 +88,7 @@ impl PyramidSum<'_> {
     }
 }
 
-/// The row whose result is what stands in the place of the unconditional prediction, but for its deviation.
+/// A row whose result is its unconditional prediction, here the sum of the levels. A rescale is added to it.
 const UNCHANGED: GuideRow =
     GuideRow { first: [1.0, 0.0, 0.0], weights: Weights::Fixed([1.0, -1.0, 0.0]), ..GuideRow::CONDITIONAL };
 
@@ -111,7 +111,7 @@ fn shape(sizes: &PyramidSizes, edges: [usize; 2]) -> Result<Shape, PlanError> {
     Ok(Shape::new(batch, count(sizes, edges)? / batch.max(1)))
 }
 
-/// Memory for all planes of these edges.
+/// A buffer for all planes of these edges.
 fn own(context: &Context, label: &str, sizes: &PyramidSizes, edges: [usize; 2]) -> Result<wgpu::Buffer, PlanError> {
     let size = 4 * u64::from(count(sizes, edges)?);
     let limits = context.limits();
@@ -120,14 +120,14 @@ fn own(context: &Context, label: &str, sizes: &PyramidSizes, edges: [usize; 2]) 
     Ok(context.zeroed_buffer(&format!("tweedie::GuideFinish::{label}"), BufferUsages::STORAGE, size))
 }
 
-/// Dispatches in the making.
+/// The dispatches that have been made so far.
 struct Dispatches<'a> {
     context: &'a Context,
     all: Vec<Dispatch>,
 }
 
 impl Dispatches<'_> {
-    /// Adds a kernel from planes to planes.
+    /// Adds a kernel that reads some planes and writes others; doubled planes are added to the result times `sign`.
     fn add(
         &mut self,
         kernel: PyramidKernel,

@@ -1,4 +1,4 @@
-//! The inputs of a plan beside its tensors: rows to apply, noise to draw, and the place of a recording.
+//! The inputs of a plan besides its tensors: rows to apply, noise to draw, and what a recording names.
 
 use crate::gpu::error::PlanError;
 use crate::gpu::tensor::{Shape, Tensor};
@@ -8,7 +8,7 @@ use crate::noise::perturb::Perturbation;
 /// The row of the table that each sample uses.
 #[derive(Clone, Copy, Debug)]
 pub enum Timesteps<'a> {
-    /// One for the whole batch, named at each recording by [`Recording::timestep`].
+    /// One timestep for the whole batch, named at each recording by [`Recording::timestep`].
     Batch,
     /// One `u32` per sample, read from this buffer on the GPU. A value that is not in the table, or names an undefined row,
     /// makes that sample NaN and is counted in [`Plan::status`](crate::gpu::Plan::status).
@@ -19,7 +19,7 @@ pub enum Timesteps<'a> {
         offset: u64,
     },
     /// One `u32` for the whole batch, read from this buffer on the GPU: a counter that the application, or
-    /// [`Counter`](crate::gpu::Counter), advances between recordings. Out of range, every sample becomes NaN.
+    /// [`Counter`](crate::gpu::Counter), advances between recordings. If it is out of range, every sample becomes NaN.
     Shared {
         /// The buffer, with usage STORAGE.
         buffer: &'a wgpu::Buffer,
@@ -49,7 +49,7 @@ impl<'a> Timesteps<'a> {
         Timesteps::PerGroup { buffer, offset: 0, groups }
     }
 
-    /// The batch as a plan goes over it: what has a timestep of its own counts as a sample, and a group is its runs.
+    /// The batch as kernels see it: with a timestep for each group, each run of a group counts as a sample.
     pub(crate) fn runs_of(self, shape: Shape) -> Result<(Shape, Option<Runs>), PlanError> {
         let Timesteps::PerGroup { groups, .. } = self else { return Ok((shape, None)) };
         let Some(each) = groups.runs_in(shape.elements) else {
@@ -76,7 +76,7 @@ impl<'a> Timesteps<'a> {
 pub struct Groups {
     /// Groups of a sample, at least 1.
     pub count: u32,
-    /// Consecutive elements of a group, at least 1. A sample is whole runs of all groups, in turns.
+    /// Consecutive elements of a group, at least 1. A sample is a sequence of whole runs in which all groups take turns.
     pub run: u32,
 }
 
@@ -134,7 +134,7 @@ impl Recording {
         Self::timestep(call)
     }
 
-    /// Each sample's own timestep, or the batch's, from a buffer.
+    /// No timestep: the plan reads that of each sample, or the batch's, from a buffer, or has none.
     pub const fn per_sample() -> Self {
         Self { timestep: None, step: 0 }
     }
@@ -148,7 +148,7 @@ impl Recording {
 /// The noise of a plan, or the tensor that stands in its place.
 #[derive(Clone, Copy, Debug, Default)]
 pub enum Noise<'a> {
-    /// None: no row may have a coefficient for it; a map reads zero.
+    /// No noise: rows may have no coefficient for it; in a map it reads as zero.
     #[default]
     None,
     /// A tensor, which the application fills before each recording.
@@ -173,7 +173,7 @@ impl<'a> Noise<'a> {
         if let Self::Drawn(drawn) = self { Some(drawn) } else { None }
     }
 
-    /// Returns `true` if there is none.
+    /// Returns `true` if there is no noise.
     pub(crate) fn is_none(self) -> bool {
         matches!(self, Self::None)
     }
@@ -263,7 +263,7 @@ pub enum Reduction {
 }
 
 impl Reduction {
-    /// The factor of a gradient beside the weight: 1, or 1 over the samples.
+    /// The factor of a gradient besides the weight: 1, or 1 over the number of samples.
     pub(crate) fn share(self, shape: Shape) -> f64 {
         self.share_of(f64::from(shape.batch.max(1)))
     }
@@ -284,14 +284,15 @@ pub struct Gradient<'a> {
     pub tensor: Tensor<'a>,
     /// The reduction of the samples' losses whose gradient it is.
     pub reduction: Reduction,
-    /// A factor of the gradient alone: the losses are without it.
+    /// A factor of the gradient alone, which leaves the losses as they are.
     pub scale: GradientScale<'a>,
 }
 
 /// A factor of gradients, for training in 16 bits ("loss scaling", Micikevicius et al. 2018, arXiv 1710.03740).
 ///
-/// The gradient of a mean over a batch is small: in f16, whose least number is 6e-8, a part of it becomes 0 and more of it
-/// loses digits. A factor of some thousands, which the optimizer divides by again, keeps it in range; f32 and bf16 need none.
+/// The gradient of a mean over a batch is small: in f16, whose smallest positive number is 6e-8, a part of it becomes 0 and more
+/// of it loses digits. A factor of some thousands, by which the optimizer divides again, keeps it in range; f32 and bf16 need
+/// none.
 #[doc(alias("loss scaling", "GradScaler", "amp"))]
 #[derive(Clone, Copy, Debug)]
 pub enum GradientScale<'a> {
@@ -302,8 +303,8 @@ pub enum GradientScale<'a> {
     /// `min_storage_buffer_offset_alignment`.
     ///
     /// Each recording adds to `not_finite` the elements that are infinite or NaN in the gradient's storage, and to `flushed`
-    /// those that are not 0 but are stored as 0. The application clears both. Too many of the first call for a smaller
-    /// scale, of the second for a larger one.
+    /// those that are not 0 but are stored as 0. The application clears both. Many elements that are not finite call for a
+    /// smaller scale, many that are flushed for a larger one.
     Buffer(&'a wgpu::Buffer, u64),
 }
 

@@ -1,8 +1,8 @@
 //! Previews: the colours of a latent by the matrix of its format, in one dispatch.
 //!
 //! **Practice.** A preview of a running loop reads the clean sample that a step has written, and writes the texture that a window
-//! shows. Its f64 reference is [`LatentFormat::preview_of`](crate::math::LatentFormat::preview_of). Cost: each element of the frame
-//! is read once, 4 bytes a pixel are written.
+//! shows. Its f64 reference is [`LatentFormat::preview_of`](crate::math::LatentFormat::preview_of). Each element of the frame is
+//! read once, and 4 bytes a pixel are written.
 
 use crate::gpu::context::Context;
 use crate::gpu::error::{PlanError, check_limit};
@@ -24,8 +24,8 @@ pub struct LatentPreview<'a> {
     pub factors: &'a [[f64; 3]],
     /// The colour of 0: [`Preview::bias`](crate::math::Preview::bias).
     pub bias: [f64; 3],
-    /// Cells of the preview along an edge of a cell of the latent: [`Preview::edge`](crate::math::Preview::edge), usually 1. The
-    /// latent has its square times as many channels as there are factors.
+    /// Pixels of the preview along an edge of a cell of the latent: [`Preview::edge`](crate::math::Preview::edge), usually 1. The
+    /// latent has `edge * edge` channels for each of the factors.
     pub edge: u32,
     /// Frames of the latent; 1 for a picture.
     pub frames: u32,
@@ -51,12 +51,12 @@ impl PreviewPlan {
 }
 
 impl LatentPreview<'_> {
-    /// Plans a preview as `rgba8` words, red in the lowest byte, from byte `offset` of a buffer with usage STORAGE. `pitch` is the
-    /// number of pixels from a row to the next: a multiple of 64 for a copy to a texture.
+    /// Plans a preview as `rgba8` words, red in the lowest byte, from byte `offset` of a buffer with usage STORAGE. `pitch` is
+    /// the number of pixels from one row to the next: a multiple of 64 for a copy to a texture.
     ///
     /// # Errors
-    /// [`PlanError`] for a frame without cells, a sample or a frame that is not there, a matrix without rows or beyond f32, a pitch
-    /// below a row, and buffers that do not fit.
+    /// [`PlanError`] for a frame without cells, a sample or a frame that the latent does not have, no factors or factors beyond
+    /// f32, a pitch below the width of the preview, and buffers that do not fit.
     pub fn into_buffer(
         &self,
         context: &Context,
@@ -73,7 +73,7 @@ impl LatentPreview<'_> {
         words.check("preview")?;
         words.check_binding("preview", context)?;
         if buffer == self.latent.buffer {
-            // WebGPU forbids one buffer as read and written in a dispatch.
+            // WebGPU forbids a dispatch that reads and writes one buffer through two bindings.
             return Err(PlanError::Overlap { output: "preview", other: "latent" });
         }
         let (part, first_word) = words.binding(context);
@@ -81,7 +81,7 @@ impl LatentPreview<'_> {
         self.plan(context, PixelKernel::Preview, output, [first_word, pitch])
     }
 
-    /// Plans a preview in a texture `rgba8unorm` with usage STORAGE_BINDING, from its first texel on.
+    /// Plans a preview in an `rgba8unorm` texture with usage STORAGE_BINDING, from its first texel on.
     ///
     /// # Errors
     /// As [`into_buffer`](Self::into_buffer), and [`PlanError::Texture`] for a texture that does not fit.
@@ -132,7 +132,7 @@ impl LatentPreview<'_> {
         let numbers = self.factors.iter().chain([&self.bias]).flat_map(|&[r, g, b]| [r, g, b, 0.0]);
         let matrix: Vec<f32> = numbers.map(|number| number as f32).collect();
         if let Some(found) = matrix.iter().find(|number| !number.is_finite()) {
-            let (what, expected) = ("a factor of the preview", "finite in f32");
+            let (what, expected) = ("factors or bias", "finite in f32");
             return Err(PlanError::Rule { what, expected, found: f64::from(*found) });
         }
         let groups = workgroups("preview", u64::from(width) * u64::from(height))?;

@@ -8,10 +8,10 @@
 //! ```
 //!
 //! with the matrix `m` of each sample's timestep. `in1` may be noise that is drawn in the kernel and never stored, and the
-//! second output may be left out. The kernel reads each input once and writes each output once; nothing else moves.
+//! second output may be left out. The kernel reads each input once and writes each output once, and moves nothing else.
 //!
-//! **Practice.** [`Map::plan`] makes a [`Plan`] of it, which is recorded into the caller's pass. [`Plan::fill`] is the map
-//! that writes noise alone.
+//! **Practice.** [`Map::plan`] makes a [`Plan`], which is recorded into the caller's pass. [`Plan::fill`] is the map that writes
+//! noise alone.
 //!
 //! Host twin of `shaders/op/map.wgsl`: [`Map::reference`].
 
@@ -52,10 +52,10 @@ pub struct Map<'a> {
 impl Map<'_> {
     /// Makes the plan.
     ///
-    /// Cost: the first plan of a kind compiles a shader (milliseconds to a second, by the driver); every plan uploads 16
-    /// bytes a row (one aligned slot a row for one timestep per batch), which wgpu carries out with the next submit. A
+    /// Cost: the first plan of a kind compiles a shader (milliseconds to a second, depending on the driver); every plan uploads
+    /// 16 bytes a row (one aligned slot a row for one timestep per batch), which wgpu carries out with the next submit. A
     /// recording is one dispatch, or one for each window of buffers that are larger than the device binds at once, and one
-    /// ahead of them in the four-buffer form (see `guide`).
+    /// ahead of them on devices with few storage buffers, where a dispatch first lays out the row of each sample.
     ///
     /// # Errors
     /// [`PlanError`] lists the inputs that are rejected.
@@ -84,8 +84,8 @@ impl Map<'_> {
 }
 
 impl Plan {
-    /// Makes a plan that fills a tensor with standard normal noise: the row (0, 1) and no first input. It is recorded at
-    /// timestep 0.
+    /// Makes a plan that fills a tensor with standard normal noise: a map with the row (0, 1) and no first input. It is recorded
+    /// at timestep 0.
     ///
     /// # Errors
     /// As [`Map::plan`].
@@ -97,15 +97,15 @@ impl Plan {
 }
 
 impl Map<'_> {
-    /// One row applied to two numbers in f64: the twin of the kernels' innermost line.
+    /// Applies one row to two numbers in f64: the twin of the kernels' innermost line.
     ///
-    /// Each result carries the sum of the magnitudes of its terms, which its error bound scales with (see
+    /// Each result carries the sum of the magnitudes of its terms, with which its error bound scales (see
     /// [`compare`](crate::gpu::compare)).
     pub fn apply(m: &Matrix, in0: f64, in1: f64) -> [Expected; 2] {
         m.map(|[c0, c1]| Expected { value: c0 * in0 + c1 * in1, magnitude: (c0 * in0).abs() + (c1 * in1).abs() })
     }
 
-    /// The outputs of a map in f64: `[out0, out1]`, sample after sample without gaps.
+    /// Computes the outputs of a map in f64: `[out0, out1]`, sample after sample without gaps.
     ///
     /// `timesteps` holds one row index per sample; `in0` and `in1` hold the batch without gaps. A sample whose timestep is
     /// out of range or without a row is NaN, as on the GPU. Shorter inputs end the result early.

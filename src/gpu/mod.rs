@@ -1,11 +1,10 @@
 //! The GPU half: kernels that apply tables of coefficients to buffers.
 //!
-//! It knows tensors, storage types and tables of rows; it knows no schedule and no name of a prediction. The
+//! It works with tensors, storage types and tables of rows, and knows nothing of schedules or of what a prediction means. The
 //! [front](crate::Noising) joins it with the [mathematics](crate::math).
 //!
-//! A plan is made by an op ([`map`], [`loss`], [`vlb`], [`step`], [`guide`]) and recorded into the caller's compute pass. Each op has an
-//! f64 reference beside it, and [`compare`] bounds the difference. [`SourceDraw`] fills a buffer with the noise of another
-//! system.
+//! A plan is made by an op ([`map`], [`loss`], [`vlb`], [`step`], [`guide`]) and recorded into the caller's compute pass. Each op
+//! has an f64 reference, and [`compare`] bounds the difference. [`SourceDraw`] fills a buffer with the noise of another system.
 
 pub(crate) mod adaptive;
 pub mod compare;

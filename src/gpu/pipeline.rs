@@ -16,18 +16,18 @@ pub(crate) enum PipelineKey {
     Alone(&'static str),
 }
 
-/// The lanes and samples that a workgroup covers, and those of an invocation. Walks other than that over lanes make no difference but
-/// between one sample and several, and those over chunks whether they are whole.
+/// The lanes and samples that a workgroup covers, and the lanes of an invocation. Walks other than the one over lanes only
+/// distinguish one sample from several, and walks over chunks also whether the chunks are whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Tile {
     pub lanes: u32,
     pub samples: u32,
     pub lanes_each: u32,
-    /// True if workgroups of four lanes an invocation end where the samples do.
+    /// True if workgroups whose invocations take four lanes each end where the samples do.
     pub is_whole: bool,
 }
 
-/// The parts of a device that compiling takes.
+/// What compiling needs of a device.
 #[derive(Debug)]
 pub(crate) struct Compiler {
     pub device: wgpu::Device,
@@ -47,7 +47,7 @@ pub(crate) struct Pipeline {
 }
 
 impl Tile {
-    /// A workgroup along a line of lanes, of one sample as far as the walk knows.
+    /// A workgroup along a line of lanes, which the walk treats as one sample.
     pub const LINE: Self = Self { lanes: WORKGROUP, samples: 1, lanes_each: 1, is_whole: false };
     /// A workgroup of several samples, however many.
     pub const SHARED: Self = Self { lanes: 1, samples: WORKGROUP, lanes_each: 1, is_whole: false };
@@ -76,7 +76,7 @@ impl Tile {
 }
 
 impl PipelineKey {
-    /// The beginning of the labels of its wgpu objects.
+    /// The prefix of the labels of its wgpu objects.
     fn label(&self) -> String {
         let name = match self {
             PipelineKey::Op(variant, _) => variant.op.name(),
@@ -114,7 +114,7 @@ impl Pipeline {
         self.compiled.get().is_some()
     }
 
-    /// The compiled pipeline. Compiles it if nobody has; waits where another thread is at it.
+    /// The compiled pipeline. Compiles it if necessary, or waits for the thread that is compiling it.
     pub fn compiled(&self) -> &wgpu::ComputePipeline {
         self.compiled.get_or_init(|| match &self.key {
             PipelineKey::Op(variant, tile) => self.compile_op(variant, *tile),

@@ -1,12 +1,12 @@
-//! Pixels and floats: whole numbers of 8 or 16 bits to the floats of a network, and back into a buffer or a texture.
+//! Pixels and floats: integers of 8 or 16 bits to the floats of a network, and back into a buffer or a texture.
 //!
-//! **Theory.** The pixels of a picture are whole numbers in sRGB, and networks take them as they are, scaled: `0` is the least
-//! float of a range, the largest whole number its most, usually -1 and 1. No curve is applied.
+//! **Theory.** The pixels of a picture are integers in sRGB, and networks take them scaled linearly: 0 becomes the lower end of a
+//! range of floats and the largest integer its upper end, usually -1 and 1. No transfer curve is applied.
 //!
-//! **Practice.** A [`PixelConversion`] says what the floats are; the pixels lie in a [`PixelBuffer`] or become a texture. Channels
-//! are 1 (grey), 3 or 4. Grey becomes three equal colours, a fourth channel that is not there is opaque, one that is not wanted is
-//! left out. Each conversion is one dispatch that reads and writes every element once. [`PixelConversion::float_of`] and
-//! [`PixelConversion::whole_of`] are the reference in f64.
+//! **Practice.** A [`PixelConversion`] describes the floats; the pixels lie in a [`PixelBuffer`] or become a texture. Pictures
+//! have 1 channel (grey), 3 or 4. Grey becomes three equal colours, a missing fourth channel is opaque, and a fourth channel that
+//! is not wanted is left out. Each conversion is one dispatch that reads and writes every element once.
+//! [`PixelConversion::float_of`] and [`PixelConversion::whole_of`] are the reference in f64.
 
 use crate::gpu::context::Context;
 use crate::gpu::error::{PlanError, check_limit};
@@ -37,7 +37,7 @@ pub enum PixelDepth {
     U16,
 }
 
-/// The way from a number between two whole ones to a whole one.
+/// The rounding of a number to a whole one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PixelRounding {
     /// To the nearest, halves up.
@@ -61,12 +61,12 @@ pub struct PixelBuffer<'a> {
     pub layout: PixelLayout,
 }
 
-/// The request for a conversion between pixels and floats: what the floats are.
+/// The request for a conversion between pixels and floats. It describes the floats.
 #[derive(Clone, Copy, Debug)]
 pub struct PixelConversion<'a> {
-    /// Pictures.
+    /// The number of pictures.
     pub images: u32,
-    /// Rows.
+    /// Rows of a picture.
     pub height: u32,
     /// Pixels of a row.
     pub width: u32,
@@ -129,14 +129,14 @@ struct Side {
 const TEXTURE: Side = Side { depth: PixelDepth::U8, channels: 4, layout: PixelLayout::Interleaved };
 
 impl PixelConversion<'_> {
-    /// The float of a whole number.
+    /// The float that a whole number becomes.
     #[must_use]
     pub fn float_of(&self, whole: u32, depth: PixelDepth) -> f64 {
         let [least, most] = self.range;
         least + f64::from(whole) * ((most - least) / f64::from(depth.largest()))
     }
 
-    /// The whole number of a float; 0 of NaN.
+    /// The whole number that a float becomes, clamped to the range; NaN becomes 0.
     #[must_use]
     pub fn whole_of(&self, float: f64, depth: PixelDepth) -> u32 {
         let [least, most] = self.range;
@@ -144,11 +144,11 @@ impl PixelConversion<'_> {
         (inside + f64::from(self.rounding.added())).floor() as u32
     }
 
-    /// Plans the floats of these pixels.
+    /// Plans the conversion of pixels to floats.
     ///
     /// # Errors
-    /// [`PlanError`]: no pictures or pixels, channels that do not fit, a range that does not rise, floats with gaps, buffers that
-    /// do not fit or that are the same one.
+    /// [`PlanError`] for no pictures or pixels, channels that do not fit, a range that does not rise, floats with gaps, buffers
+    /// that do not fit, and pixels and floats in one buffer.
     pub fn from_pixels(&self, context: &Context, pixels: PixelBuffer<'_>) -> Result<PixelPlan, PlanError> {
         self.check_channels(pixels.channels, self.channels, ["pixels", "floats"])?;
         let (words, side) = self.words(context, &pixels)?;
@@ -163,7 +163,7 @@ impl PixelConversion<'_> {
         self.plan(context, PixelKernel::ToFloats, params, bindings, resources, groups)
     }
 
-    /// Plans the pixels of the floats.
+    /// Plans the conversion of floats to pixels.
     ///
     /// # Errors
     /// As [`from_pixels`](Self::from_pixels).
@@ -180,7 +180,7 @@ impl PixelConversion<'_> {
         self.plan(context, PixelKernel::ToPixels, params, bindings, resources, groups)
     }
 
-    /// Plans the first picture of the floats as a texture `rgba8unorm` with usage STORAGE_BINDING, from its first texel on.
+    /// Plans the conversion of the first picture to an `rgba8unorm` texture with usage STORAGE_BINDING, from its first texel on.
     ///
     /// # Errors
     /// As [`from_pixels`](Self::from_pixels), and [`PlanError::Texture`] for a texture that does not fit.
@@ -197,7 +197,7 @@ impl PixelConversion<'_> {
         one.plan(context, PixelKernel::ToTexture, params, bindings, resources, groups)
     }
 
-    /// Every number of channels that is known, and grey only from grey.
+    /// Checks that both numbers of channels are 1, 3 or 4, and that grey is made from grey only.
     fn check_channels(&self, from: u32, to: u32, names: [&'static str; 2]) -> Result<(), PlanError> {
         for (found, what) in [from, to].into_iter().zip(names) {
             if !matches!(found, 1 | 3 | 4) {
@@ -230,7 +230,7 @@ impl PixelConversion<'_> {
     fn floats(&self, context: &Context) -> Result<(WordRange<'_>, u32), PlanError> {
         let shape = self.shape()?;
         if let Some(found) = self.floats.stride.filter(|stride| *stride != shape.elements && self.images > 1) {
-            let (what, expected) = ("the stride of the floats", "the elements of a picture");
+            let (what, expected) = ("stride of the floats", "equal to the elements of a picture");
             return Err(PlanError::Rule { what, expected, found: f64::from(found) });
         }
         let (words, lead) = WordRange::of_tensor("floats", self.floats, shape, 0)?;
@@ -247,7 +247,7 @@ impl PixelConversion<'_> {
         words.check("pixels")?;
         words.check_binding("pixels", context)?;
         if buffer == self.floats.buffer {
-            // WebGPU forbids one buffer as read and written in a dispatch.
+            // WebGPU forbids a dispatch that reads and writes one buffer through two bindings.
             return Err(PlanError::Overlap { output: "pixels", other: "floats" });
         }
         Ok((words, Side { depth, channels, layout }))
@@ -261,7 +261,7 @@ impl PixelConversion<'_> {
         };
         let fits = [least as f32, most as f32, step, steps].iter().all(|number| number.is_finite());
         if !fits || step <= 0.0 || steps <= 0.0 {
-            let (what, expected) = ("the white of a range", "finite and above its black");
+            let (what, expected) = ("range[1]", "finite and above range[0]");
             return Err(PlanError::Rule { what, expected, found: most });
         }
         let planar = |layout: PixelLayout| u32::from(layout == PixelLayout::Planar);

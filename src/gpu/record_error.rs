@@ -1,4 +1,4 @@
-//! The errors of recordings. All of them are found on the host, before anything is recorded.
+//! The errors of recordings. All of them are detected on the host, before anything is recorded.
 
 /// A recording that cannot be made. Nothing has been recorded.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -10,13 +10,13 @@ pub enum RecordError {
         /// Rows of the table.
         rows: u32,
     },
-    /// The plan reads a timestep for each sample and the recording names one.
-    #[error("this plan reads a timestep for each sample from its buffer: expected none, found {found}")]
+    /// The plan takes no timestep from the host and the recording names one.
+    #[error("this plan takes no timestep from the host: expected Recording::per_sample(), found timestep {found}")]
     TimestepUnused {
         /// The timestep that was given.
         found: u32,
     },
-    /// A timestep outside of the table.
+    /// A timestep outside the table.
     #[error("expected a timestep in 0..{rows}, found {found}")]
     Timestep {
         /// Rows of the table.
@@ -30,7 +30,7 @@ pub enum RecordError {
         /// The timestep that was given.
         found: u32,
     },
-    /// A noise step outside of the plan's.
+    /// A noise step outside the plan's.
     #[error("expected a noise step in 0..{steps}, found {found}")]
     Step {
         /// The plan's noise steps.

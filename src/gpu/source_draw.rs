@@ -1,7 +1,7 @@
 //! The noise of another system, drawn in a kernel: a small dispatch that fills a buffer from counters.
 //!
-//! **Theory.** Where each element of a draw follows from a counter of its own, as on CUDA and in JAX, no word needs to come
-//! from the host; see [`Source`](crate::noise::Source).
+//! **Theory.** Where each element of a draw follows from a counter of its own, as on CUDA and in JAX, nothing needs to come from
+//! the host; see [`Source`](crate::noise::Source).
 //!
 //! **Practice.** [`SourceDraw::new`] takes the state of a [`Generator`], [`SourceDraw::set`] that of a later draw. Sequential
 //! sources (torch on a CPU, numpy) are drawn by the host and written to a tensor, 4 bytes a number. Host twin of
@@ -24,13 +24,13 @@ use wgpu::BufferUsages;
 pub struct SourceDraw {
     pass: StandalonePass,
     params: wgpu::Buffer,
-    /// The parameters but for the generator's state.
+    /// The parameters without the generator's state.
     shape: SourceParams,
 }
 
 impl SourceDraw {
-    /// The largest difference between a number of a kernel and the host's of the same counter, up to `|z|` = 5. Beyond, a tail
-    /// of JAX may differ more: `1 - x^2` has few bits there, and a driver may fuse or round it.
+    /// The largest difference between a number from the kernel and the host's number of the same counter, up to `|z|` = 5.
+    /// Beyond that, JAX's normals may differ more: `1 - x^2` has few bits there, and a driver may fuse or round it.
     pub const TOLERANCE: f64 = 1e-5;
 
     /// Prepares the generator's next draw of `count` numbers into the f32 numbers from byte `offset` of a buffer with usage
@@ -38,7 +38,7 @@ impl SourceDraw {
     ///
     /// # Errors
     /// [`PlanError::Noise`] for a source that draws in sequence; [`PlanError`] for no numbers, a buffer that is too small or
-    /// lacks the usage, an offset that is no multiple of 4, or more than the device binds.
+    /// lacks the usage, an offset that is not a multiple of 4, or more than the device binds.
     pub fn new(
         context: &Context,
         generator: &Generator,
@@ -76,7 +76,8 @@ impl SourceDraw {
         Ok(Self { pass, params, shape })
     }
 
-    /// Draws from this state from now on, through the caller's queue: a later draw, another seed, another source that counts.
+    /// Sets the state that later submits draw from, through the caller's queue: a later draw, another seed, or another
+    /// counter-based source.
     ///
     /// # Errors
     /// [`PlanError::Noise`] for a source that draws in sequence; then nothing changes.

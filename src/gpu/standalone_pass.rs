@@ -1,4 +1,4 @@
-//! A recorded dispatch of a kernel that stands alone.
+//! A single dispatch of a standalone kernel, ready to be recorded.
 
 use crate::gpu::context::Context;
 use crate::gpu::error::{PlanError, check_limit};
@@ -14,7 +14,7 @@ pub(crate) struct StandalonePass {
     workgroups: [u32; 3],
 }
 
-/// The workgroups of so many invocations: more than an axis has go along the second one.
+/// The workgroups for this many invocations. Workgroups beyond the limit of the first axis go along the second one.
 pub(crate) fn workgroups(what: &'static str, invocations: u64) -> Result<[u32; 3], PlanError> {
     let groups = invocations.div_ceil(u64::from(SMALL_WORKGROUP));
     let most = u64::from(MAX_GROUPS);
@@ -23,7 +23,7 @@ pub(crate) fn workgroups(what: &'static str, invocations: u64) -> Result<[u32; 3
 }
 
 impl StandalonePass {
-    /// Binds these resources, in the order of their numbers.
+    /// Binds these resources, in the order of their binding numbers.
     pub fn new<'a>(
         context: &Context,
         label: &str,

@@ -62,7 +62,7 @@ impl Storage {
         }
     }
 
-    /// Number of roundings that a shader's store may be off by: 16 bits are rounded to nearest even on every device.
+    /// The number of roundings by which a shader's store may be off: 16-bit elements are rounded to nearest even on every device.
     pub(crate) const fn roundings(self) -> f64 {
         match self {
             Storage::F32 => 0.0,
@@ -70,7 +70,7 @@ impl Storage {
         }
     }
 
-    /// The distance between the subnormal numbers of this storage: the smallest absolute step.
+    /// The distance between neighbouring subnormal numbers of this storage: the smallest absolute step.
     pub fn smallest_step(self) -> f64 {
         match self {
             Storage::F32 => 2f64.powi(-149),
@@ -79,7 +79,7 @@ impl Storage {
         }
     }
 
-    /// The bits of the least f32 magnitude that is stored as infinity: half a step beyond the largest number.
+    /// The bits of the least f32 magnitude that is stored as infinity: for 16 bits, half a step beyond the largest number.
     pub(crate) const fn infinite_from(self) -> u32 {
         match self {
             Storage::F32 => 0x7f80_0000,
@@ -106,7 +106,7 @@ impl Storage {
         }
     }
 
-    /// Elements to bytes, as they lie in a buffer: little-endian, padded to whole 4-byte words.
+    /// Converts elements to the bytes of a buffer: little-endian, padded to whole 4-byte words.
     pub fn encode(self, values: &[f32]) -> Vec<u8> {
         let mut bytes: Vec<u8> = match self {
             Storage::F32 => values.iter().flat_map(|x| x.to_le_bytes()).collect(),
@@ -118,7 +118,7 @@ impl Storage {
         bytes
     }
 
-    /// Bytes to elements; exact. A last incomplete element is ignored.
+    /// Converts bytes to elements, exactly. A last incomplete element is ignored.
     pub fn decode(self, bytes: &[u8]) -> Vec<f32> {
         match self {
             Storage::F32 => bytes.as_chunks::<4>().0.iter().map(|&b| f32::from_le_bytes(b)).collect(),
@@ -134,11 +134,11 @@ impl std::fmt::Display for Storage {
     }
 }
 
-/// A name that is no storage type.
+/// A name that is not a storage type.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected a storage type f32, f16 or bf16, found `{found}`")]
 pub struct UnknownStorage {
-    /// What was given.
+    /// The name that was given.
     pub found: String,
 }
 

@@ -36,7 +36,8 @@ impl std::fmt::Display for Shape {
 /// number of elements. The fast kernels run where they, and the elements of a sample, are multiples of 4, or where the
 /// samples of every tensor follow each other without a gap and the whole batch is a multiple of 4.
 ///
-/// Tensors are equal, and hash alike, if they are written alike in the same buffer: a host may keep plans by them.
+/// Tensors are equal, and hash alike, if all their fields are; a stride of `None` differs from the same stride spelled out. A
+/// host may use them as keys of the plans that it keeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Tensor<'a> {
     /// The buffer that holds it.
@@ -46,8 +47,8 @@ pub struct Tensor<'a> {
     /// Bytes before its first element: a multiple of the element's size.
     pub offset: u64,
     /// Elements from the start of a sample to the start of the next; `None` for samples that follow each other without a
-    /// gap. More than a sample's elements for a network that outputs extra channels; 0, for an input alone, to give every
-    /// sample of the batch the same one.
+    /// gap. It is larger than a sample for a network that outputs extra channels; 0, which only an input may have, gives every
+    /// sample of the batch the same elements.
     pub stride: Option<u32>,
 }
 
@@ -76,7 +77,7 @@ impl<'a> Tensor<'a> {
         u64::from(self.stride.unwrap_or(shape.elements))
     }
 
-    /// Elements from the first to one past the last.
+    /// The number of elements from the first to the last, gaps included.
     pub(crate) fn extent(&self, shape: Shape) -> u64 {
         u64::from(shape.batch - 1) * self.stride_in(shape) + u64::from(shape.elements)
     }

@@ -1,11 +1,11 @@
-//! A texture that a kernel writes: what a window shows.
+//! Textures that kernels write, for a window to show.
 
 use crate::gpu::error::PlanError;
 
-/// The format that every device writes, and a window shows as it is.
+/// A format that every device can write, and a window can show without conversion.
 const FORMAT: wgpu::TextureFormat = wgpu::TextureFormat::Rgba8Unorm;
 
-/// Checks the usage and the format of a texture, and that it is at least so large.
+/// Checks the usage, the format and the dimension of a texture, and that it is at least this large.
 pub(crate) fn check_texture(view: &wgpu::TextureView, width: u32, height: u32) -> Result<(), PlanError> {
     let texture = view.texture();
     let refuse = |expected: String, found: String| Err(PlanError::Texture { expected, found });
@@ -26,7 +26,7 @@ pub(crate) fn check_texture(view: &wgpu::TextureView, width: u32, height: u32) -
     Ok(())
 }
 
-/// The entry of such a texture in a bind group.
+/// The entry of such a texture in a bind group layout.
 pub(crate) fn texture_entry(binding: u32) -> wgpu::BindGroupLayoutEntry {
     wgpu::BindGroupLayoutEntry {
         binding,

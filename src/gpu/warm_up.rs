@@ -11,16 +11,16 @@ use std::thread::JoinHandle;
 pub enum WarmUpError {
     /// A thread stopped before its pipelines were compiled: the device's error handler panicked there, as wgpu's own does.
     /// A pipeline that is missing is compiled by the first recording that needs it.
-    #[error("expected {expected} compiled pipelines, found {found}: a thread that compiles has panicked")]
+    #[error("expected {expected} compiled pipelines, found {found}: a compiling thread has panicked")]
     Stopped {
         /// The pipelines of the warm-up.
         expected: usize,
-        /// Those that were compiled.
+        /// The pipelines of it that were compiled.
         found: usize,
     },
 }
 
-/// Pipelines that are being compiled; see [`Context::warm_up`](crate::Context::warm_up).
+/// Pipelines that are being compiled in the background; see [`Context::warm_up`](crate::Context::warm_up).
 ///
 /// Dropping it stops nothing: the threads finish their work.
 #[derive(Debug)]
@@ -58,12 +58,12 @@ impl WarmUp {
         Self { work, threads }
     }
 
-    /// The pipelines that were not compiled when the warm-up began.
+    /// The number of pipelines that were not compiled when the warm-up began.
     pub fn pipelines(&self) -> usize {
         self.work.pipelines.len()
     }
 
-    /// Those of them that are compiled by now.
+    /// The number of [these](Self::pipelines) that are compiled by now.
     pub fn compiled(&self) -> usize {
         self.work.pipelines.iter().filter(|pipeline| pipeline.is_compiled()).count()
     }
@@ -76,17 +76,17 @@ impl WarmUp {
     /// Blocks until all pipelines are compiled.
     ///
     /// # Errors
-    /// [`WarmUpError::Stopped`] where one never will be.
+    /// [`WarmUpError::Stopped`] if a thread stopped before its pipelines were compiled.
     pub fn wait(self) -> Result<(), WarmUpError> {
         let Self { work, threads } = self;
-        // What a thread panicked with has been printed; the pipelines tell the rest.
+        // The message of a panic has been printed; the pipelines show which were compiled.
         threads.into_iter().for_each(|thread| drop(thread.join()));
         let (expected, found) = (work.pipelines.len(), work.pipelines.iter().filter(|it| it.is_compiled()).count());
         if found == expected { Ok(()) } else { Err(WarmUpError::Stopped { expected, found }) }
     }
 }
 
-/// Threads that share the work: as many as run at once, and no more than there are pipelines.
+/// Spawns threads that share the work: as many as run at once, and no more than there are pipelines.
 #[cfg(not(target_arch = "wasm32"))]
 fn spawn(work: &Arc<Work>) -> Vec<JoinHandle<()>> {
     let most = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn a_thread_that_panics_is_an_error() {
-        // The queue is to be kept: a device without one is lost. Its error handler is wgpu's own, which panics.
+        // The queue must be kept: without it the device is lost. The device's error handler is wgpu's own, which panics.
         let (device, _queue) = wgpu::Device::noop(&wgpu::DeviceDescriptor::default());
         let compiler = Arc::new(Compiler { device, native: Default::default(), cache: None });
         let good = "@compute @workgroup_size(1) fn good() {}".to_owned();

@@ -168,7 +168,7 @@ impl GuideBounds {
                 return Err(missing("momentum", call));
             }
             if row.sums() && !self.sums {
-                return Err(PlanError::FirstRows { row: call, what: "follows from sums" });
+                return Err(PlanError::FirstRows { row: call, what: "has weights that follow from sums" });
             }
         }
         round(12, first as usize, rows.iter().map(Row::numbers))
