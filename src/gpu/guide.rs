@@ -112,8 +112,7 @@ impl<'a> Guide<'a> {
         tensors[slots::NEXT_MOMENTUM] = self.momentum;
         let (shape, runs) = self.calls.runs_of(self.shape)?;
         if summed && runs.is_some() {
-            let (expected, found) =
-                ("weights that are fixed for a call", "weights that follow from sums of a sample");
+            let (expected, found) = ("weights that are fixed for a call", "weights that follow from sums of a sample");
             return Err(PlanError::Grouped { expected, found });
         }
         let job = Job::new(Op::Guide { summed }, shape, self.calls, tensors, &rows);

@@ -1,4 +1,4 @@
-//! The making of a [`Plan`] from [`Job`]s: uploads, windows, bindings. Everything that can be wrong is found here, before
+//! Building a [`Plan`] from [`Job`]s: uploads, windows, bindings. Everything that can be wrong is detected here, before
 //! anything is recorded.
 
 use crate::gpu::context::Context;
@@ -26,7 +26,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use wgpu::BufferUsages;
 
-/// A plan in the making: what its dispatches share, and the dispatches so far.
+/// A plan that is being built: what its dispatches share, and the dispatches so far.
 pub(crate) struct PlanBuilder<'a> {
     pub context: &'a Context,
     label: String,
@@ -42,7 +42,7 @@ pub(crate) struct PlanBuilder<'a> {
     pub dispatches: Vec<Dispatch>,
     /// The places of the caller's tensors and words.
     pub places: Places,
-    /// `true` once a dispatch counts samples without a row: the first pass over them does.
+    /// `true` once a dispatch counts samples without a row. Only the first pass over them does.
     counts: bool,
     /// `true` in the four-buffer form; see [`crate::gpu::plan::four_buffers`].
     pub four_buffers: bool,
@@ -73,7 +73,7 @@ impl<'a> PlanBuilder<'a> {
             four_buffers,
         };
         if let (true, Some(status), Some(timesteps)) = (four_buffers, &plan.status, job.timesteps()) {
-            // The rows that the kernels read are those that this dispatch lays out, so it goes first.
+            // The kernels read the rows that this dispatch lays out, so it goes first.
             let (dispatch, rows) = lay_out_rows(context, job, timesteps, &plan.rows, status)?;
             plan.dispatches.push(dispatch);
             plan.rows = rows;
@@ -81,7 +81,7 @@ impl<'a> PlanBuilder<'a> {
         Ok(plan)
     }
 
-    /// Makes a plan in the usual form or, where that takes more storage buffers than the device has, in the four-buffer
+    /// Makes a plan in the usual form or, where that takes more storage buffers than the device binds, in the four-buffer
     /// form.
     pub fn plan(
         context: &'a Context,
@@ -93,7 +93,7 @@ impl<'a> PlanBuilder<'a> {
             build(&mut plan)?;
             Ok(plan.done())
         };
-        // Nothing is kept of a plan that does not fit, so the job starts again in the other form.
+        // A plan that does not fit is dropped, and the job starts again in the other form.
         match in_form(false) {
             Err(PlanError::Bindings { .. }) => in_form(true),
             made => made,
@@ -108,7 +108,7 @@ impl<'a> PlanBuilder<'a> {
         Layout { context: self.context, job, four_buffers: self.four_buffers }
     }
 
-    /// Adds the passes of a kernel that goes over every element, with the batch as one sample where that is possible.
+    /// Adds the passes of a kernel over every element, with the batch as one sample where that is possible.
     pub fn stream(&mut self, job: &Job<'_>) -> Result<(), PlanError> {
         let job = job.as_one_sample();
         let passes = passes(&job)?;
@@ -140,7 +140,7 @@ impl<'a> PlanBuilder<'a> {
 
     /// Returns `true` if a reduction can write a job's outputs too.
     ///
-    /// It cannot if they are 16-bit and two samples may share a word, nor if they would be too many buffers in the
+    /// It cannot if they are 16-bit and two samples may share a word, nor if they would take too many buffers in the
     /// four-buffer form. A pass over every element then writes them.
     pub fn writes_while_reducing(&self, job: &Job<'_>) -> bool {
         let variant = self.reducing_variant(job, &self.layout(job).windows(CHUNK));
@@ -151,7 +151,7 @@ impl<'a> PlanBuilder<'a> {
         owns_words && (!self.four_buffers || check_bindings(job, &variant, self.context).is_ok())
     }
 
-    /// Returns `true` if a pass over every element binds no more storage buffers than the device has.
+    /// Returns `true` if the device binds all storage buffers of a pass over every element.
     pub fn fits(&self, job: &Job<'_>) -> bool {
         let variant = self.variant(job, self.layout(job).walk_of_all(), &job.outputs());
         check_bindings(job, &variant, self.context).is_ok()
@@ -210,7 +210,7 @@ impl<'a> PlanBuilder<'a> {
         }
         for (slot, tensor) in job.tensors().filter(|(slot, _)| variant.operand(*slot).has_binding()) {
             let range = layout.binding_range(slot, &tensor, window);
-            // Memory may be the plan's own.
+            // The memory of a loop may be the plan's own, which has no role.
             let role = self.places.at(slot).map(|_| slot);
             let part = Part { buffer: tensor.buffer, offset: range.start, size: range.size, role };
             resources.push((SLOT_BINDING + slot as u32, part));
@@ -228,7 +228,7 @@ impl<'a> PlanBuilder<'a> {
         resources.into_iter().map(|(binding, part)| part.entry(binding)).collect()
     }
 
-    /// The plan.
+    /// Finishes the plan.
     pub fn done(self) -> Plan {
         let shared = Shared {
             label: self.label,

@@ -1,4 +1,4 @@
-//! The validation of a job: everything about its shapes, tensors and words that can be wrong.
+//! The validation of a job: its shapes, tensors and words.
 
 use crate::gpu::context::Context;
 use crate::gpu::error::{PlanError, check_limit};
@@ -37,7 +37,7 @@ pub(crate) fn check(job: &Job<'_>) -> Result<(), PlanError> {
     written.try_for_each(|slot| check_output(job, slot))
 }
 
-/// Checks results that are written beside the tensors.
+/// Checks results, which are written besides the tensors.
 pub(crate) fn check_results(job: &Job<'_>, name: &'static str, results: &WordRange<'_>) -> Result<(), PlanError> {
     results.check(name)?;
     let mut tensors = job.tensors();
@@ -54,7 +54,7 @@ pub(crate) fn check_results(job: &Job<'_>, name: &'static str, results: &WordRan
     }
 }
 
-/// Checks that a kernel binds no more than the device allows.
+/// Checks that a kernel binds and dispatches no more than the device allows.
 pub(crate) fn check_bindings(job: &Job<'_>, variant: &Variant, context: &Context) -> Result<(), PlanError> {
     let limits = context.limits();
     let allowed = u64::from(limits.max_storage_buffers_per_shader_stage);
@@ -65,7 +65,7 @@ pub(crate) fn check_bindings(job: &Job<'_>, variant: &Variant, context: &Context
         let (op, buffers) = (job.op.name(), names.join(", "));
         return Err(PlanError::Bindings { op, buffers, allowed, found });
     }
-    // The bindings of these begin at their first word.
+    // The bindings of seeds and of the scale begin at their first word.
     let seeds = job.seeds().map(|seeds| seeds.of_batch(job.shape.batch));
     seeds.map_or(Ok(()), |seeds| seeds.check_whole("seeds", "offset of the seeds", context))?;
     let grouped = job.timesteps().filter(|_| job.runs.is_some());
@@ -80,7 +80,7 @@ pub(crate) fn check_bindings(job: &Job<'_>, variant: &Variant, context: &Context
     sizes.try_for_each(|(limit, size)| check_limit("workgroup", limit, u64::from(size), u64::from(WORKGROUP)))
 }
 
-/// The caller's name of what is bound, or the plan's own.
+/// The caller's name of a bound tensor, or the plan's own name of another buffer.
 fn role(job: &Job<'_>, binding: &StorageBinding) -> &'static str {
     match binding.binding.checked_sub(SLOT_BINDING) {
         Some(slot) if slot < SEEDS_BINDING - SLOT_BINDING => job.name(slot as usize),
@@ -100,14 +100,14 @@ fn check_perturbed(Perturbed { by, channel }: Perturbed, shape: Shape) -> Result
     Ok(())
 }
 
-/// Checks that what is written shares words with nothing else, unless it replaces an input.
+/// Checks that an output shares words with nothing else, unless it replaces an input.
 fn check_output(job: &Job<'_>, slot: usize) -> Result<(), PlanError> {
     let shape = job.shape;
     let Some(output) = job.tensors[slot] else { return Ok(()) };
     for (other_slot, other) in job.tensors().filter(|(other, _)| *other != slot) {
         // An invocation reads an element before it writes the same one. Any other overlap is a race.
         let in_place = job.op.slots()[other_slot].is_input() && output.same(&other, shape);
-        // Memory is larger than the other tensors, so the two are compared as a whole.
+        // Memory and sliced predictions are larger than the other tensors, so their whole ranges of bytes are compared.
         let of_one_shape = job.shape_of(slot) == job.shape_of(other_slot);
         let bytes = |slot: usize, tensor: &Tensor<'_>| tensor.bytes(job.shape_of(slot));
         let overlaps = if of_one_shape {

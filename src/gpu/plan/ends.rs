@@ -1,4 +1,4 @@
-//! The distribution of a draw of timesteps on the GPU: the ends of their ranges of random words.
+//! The distribution of a draw of timesteps on the GPU: the ends of the ranges of random words.
 
 use crate::gpu::record_error::RecordError;
 use crate::gpu::shader::params::TimestepParams;
@@ -7,7 +7,7 @@ use std::mem::offset_of;
 /// The number of random words that timesteps share.
 const WORDS: u64 = 1 << 32;
 
-/// The ends of a draw, which may be written again.
+/// The ends of a draw on the GPU, which may be replaced.
 #[derive(Debug)]
 pub(crate) struct Ends {
     pub params: wgpu::Buffer,
@@ -29,8 +29,8 @@ impl Ends {
     }
 }
 
-/// Checks that the ends of ranges rise to 2^32, or hold their height; else the first timestep whose end does not, and its
-/// end.
+/// Checks that the ends of ranges never fall and that the last one is 2^32; returns the first timestep whose end is wrong,
+/// and that end, otherwise.
 pub(crate) fn check_ends(ends: &[u64]) -> Result<(), (usize, u64)> {
     let mut before = 0;
     for (timestep, &end) in ends.iter().enumerate() {
@@ -43,8 +43,8 @@ pub(crate) fn check_ends(ends: &[u64]) -> Result<(), (usize, u64)> {
     Ok(())
 }
 
-/// The ends that a word can reach, padded to one for each timestep, and their number. The last timestep ends at 2^32,
-/// which no word reaches.
+/// The ends that a word can reach, padded to one for each timestep, and their number before padding. The last timestep ends
+/// at 2^32, which no word reaches.
 pub(crate) fn inner_ends(ends: &[u64]) -> (Vec<u32>, u32) {
     let inner = ends.iter().map_while(|&end| u32::try_from(end).ok()).take(ends.len() - 1);
     let mut words: Vec<u32> = inner.collect();

@@ -1,4 +1,4 @@
-//! The entries of a dispatch's bind group, kept so that it can be made anew for other tensors.
+//! The entries of a dispatch's bind group, kept so that the group can be made again for other tensors.
 
 use crate::gpu::plan::role::Role;
 use std::num::NonZero;
@@ -25,13 +25,13 @@ impl<'a> Part<'a> {
         Self::own(buffer, 0, buffer.size())
     }
 
-    /// The binding of it.
+    /// Its binding resource.
     pub fn resource(self) -> BindingResource<'a> {
         let (buffer, offset, size) = (self.buffer, self.offset, NonZero::new(self.size));
         BindingResource::Buffer(BufferBinding { buffer, offset, size })
     }
 
-    /// The entry with this number.
+    /// Its entry at a binding number.
     pub fn entry(self, binding: u32) -> Entry {
         let source = match self.role {
             Some(role) => Source::Place(role),
@@ -46,12 +46,12 @@ impl<'a> Part<'a> {
 pub(crate) struct Entry {
     binding: u32,
     source: Source,
-    /// Bytes before it, in the buffer that the plan was made with.
+    /// Bytes before it in the buffer that the plan was made with.
     offset: u64,
     size: u64,
 }
 
-/// The buffer of an entry. Those of the caller are not kept here, so that a plan which has moved on lets go of them.
+/// The buffer of an entry. Buffers of the caller are not kept here, so that a moved plan does not keep the old ones alive.
 #[derive(Debug)]
 enum Source {
     Own(wgpu::Buffer),
@@ -59,8 +59,8 @@ enum Source {
 }
 
 impl Entry {
-    /// The binding number and what is bound. `place` gives the buffer of a role now, and the offsets of its memory when the
-    /// plan was made and now.
+    /// The binding number and the resource. `place` gives the current buffer of a role, and the offset of its memory when the
+    /// plan was made and its current offset.
     pub fn bound<'a>(
         &'a self,
         place: impl Fn(Role) -> Option<(&'a wgpu::Buffer, [u64; 2])>,
@@ -76,7 +76,7 @@ impl Entry {
         Some((self.binding, part.resource()))
     }
 
-    /// The same entry of the plan's own memory: where its caller's lay when the plan was made.
+    /// The same entry with a fixed buffer: that of a role is the one that the plan was made with.
     pub fn fixed<'a>(&self, place: impl Fn(Role) -> Option<&'a wgpu::Buffer>) -> Option<Self> {
         let buffer = match &self.source {
             Source::Own(buffer) => buffer,

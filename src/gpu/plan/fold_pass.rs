@@ -1,4 +1,4 @@
-//! The second half of a reduction: the dispatch that makes the result of a sample of its chunks' partial results.
+//! The second half of a reduction: the dispatch that combines the partial results of a sample's chunks into its result.
 
 use crate::gpu::context::Context;
 use crate::gpu::error::PlanError;
@@ -14,14 +14,14 @@ use wgpu::BufferUsages;
 /// A fold of partial results.
 pub(crate) struct FoldPass<'a> {
     pub fold: Fold,
-    /// The numbers of the fold, without those that follow from where the words lie.
+    /// The parameters of the fold, without those that follow from the place of the words.
     pub params: FoldParams,
     pub partials: WordRange<'a>,
     pub output: WordRange<'a>,
 }
 
 impl<'a> FoldPass<'a> {
-    /// A sum of `parts` numbers for each of `samples`, times a factor.
+    /// The sum of `parts` numbers for each of `samples`, times a factor.
     pub fn total(
         [samples, parts]: [u32; 2],
         factor: f32,
@@ -32,9 +32,9 @@ impl<'a> FoldPass<'a> {
         FoldPass { fold: Fold::Total, params, partials, output }
     }
 
-    /// The dispatch. Where each row of the table has a column of its own in the results, a dynamic offset chooses it.
+    /// The dispatch. Where each row of the table has a column of its own in the results, a dynamic offset selects it.
     pub fn dispatch(&self, context: &Context) -> Result<Dispatch, PlanError> {
-        // A digit is counted in bins that a workgroup has once, so a sample takes all of it.
+        // A workgroup has one set of bins for the digits, so it takes one sample at a time.
         let team = if self.fold == Fold::Histogram { WORKGROUP } else { team(self.params.parts, 1) };
         let teams = self.params.samples.div_ceil(WORKGROUP / team);
         let groups = teams.min(MAX_GROUPS);
@@ -66,12 +66,12 @@ impl<'a> FoldPass<'a> {
     }
 }
 
-/// The numbers of a sum of `parts`, times a factor, with `pitch` columns.
+/// The parameters of a sum of `parts`, times a factor, with `pitch` columns.
 pub(crate) fn total_params(parts: u32, factor: f32, pitch: u32) -> FoldParams {
     FoldParams { parts, pitch, factor, ..FoldParams::default() }
 }
 
-/// The numbers for each column of the results, and the bytes from one column's to the next.
+/// The parameters for each column of the results, and the bytes from one column's parameters to the next.
 fn columns(context: &Context, label: &str, params: FoldParams) -> Result<(wgpu::Buffer, u32), PlanError> {
     let size = size_of::<FoldParams>() as u32;
     let stride = size.next_multiple_of(context.limits().min_uniform_buffer_offset_alignment);

@@ -2,11 +2,11 @@
 //!
 //! **Theory.** WebGPU gives a kernel 8 storage buffers, older devices 4. A noising has four tensors where noise is given and a
 //! target is wanted; its timesteps, a long table and the count of samples without a row would be three more. None of these
-//! is large: a sample needs one row of coefficients and two scales. So a small dispatch lays out the row of each sample, and
+//! is large: a sample needs one row of coefficients and two scales. So a small dispatch copies out the row of each sample, and
 //! the kernels read rows and scales through uniform bindings, of which every device has enough.
 //!
-//! **Practice.** A plan takes this form by itself where the usual one does not fit; its results are the same to the bit. A
-//! dispatch then covers as many samples as a uniform binding has room for.
+//! **Practice.** A plan takes this form automatically where the usual one does not fit; its results are the same to the bit. A
+//! dispatch then covers at most as many samples as fit a uniform binding.
 //!
 //! Host twin of `shaders/standalone/gather_rows.wgsl` and `shaders/row/per_sample.wgsl`.
 
@@ -34,11 +34,11 @@ pub(crate) fn lay_out_rows(
     table: &RowBuffer,
     status: &wgpu::Buffer,
 ) -> Result<(Dispatch, RowBuffer), PlanError> {
-    // One row that all samples share counts as often as there are samples.
+    // A row that all samples share is counted once for each of them.
     let batch = job.shape.batch;
     let (rows, counts) = if timesteps.are_shared() { (1, batch) } else { (batch, 1) };
     let buffer = row_buffer(context, job, rows)?;
-    // The whole batch at once: rows are small, and no window splits their buffer.
+    // The whole batch is laid out at once: rows are small, and no window splits their buffer.
     let words = timesteps.of_batch(batch);
     words.check_binding(timesteps.name, context)?;
     let (words, first) = words.binding(context);

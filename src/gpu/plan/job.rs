@@ -14,35 +14,35 @@ use std::sync::Arc;
 /// The names of an op's tensors in a request, by slot.
 pub(crate) type Roles = &'static [&'static str];
 
-/// An op, its tensors and coefficients, and what else its kernels bind.
+/// An op, its tensors and coefficients, and everything else that its kernels bind.
 #[derive(Clone)]
 pub(crate) struct Job<'a> {
     pub op: Op,
-    /// The batch. With timesteps of groups, each of their runs counts as a sample.
+    /// The batch. With timesteps per group, each run of a group counts as a sample.
     pub shape: Shape,
-    /// The runs, with timesteps of groups.
+    /// The runs, with timesteps per group.
     pub runs: Option<Runs>,
     pub timesteps: Timesteps<'a>,
     /// The caller's names of the tensors, by the op's slots.
     pub roles: Roles,
-    /// By the op's slots.
+    /// The tensors, by the op's slots.
     pub tensors: [Option<Tensor<'a>>; SLOTS],
     pub rows: &'a RoundedTable,
-    /// The rows that may take their place.
+    /// The rows that may replace them later.
     pub accepts: Accepts,
     /// The noise that is drawn.
     pub drawn: Option<Drawing>,
-    /// The keys of that noise, if another plan has uploaded them already.
+    /// The keys of that noise, if another plan has uploaded them.
     pub keys: Option<&'a Arc<Keys>>,
     /// A seed for each sample.
     pub seeds: Option<SampleWords<'a>>,
-    /// A factor of the gradients on the GPU, and its counts.
+    /// The factor of the gradients on the GPU, and its counts.
     pub scaler: Option<WordRange<'a>>,
-    /// A factor and a threshold for each sample.
+    /// What a reduction has found for each sample: a factor and a threshold of a step, or the sums of guidance.
     pub scales: Option<&'a wgpu::Buffer>,
-    /// The statistics of clean samples.
+    /// The buffer for statistics of clean samples.
     pub clean_stats: Option<&'a wgpu::Buffer>,
-    /// Present for a reduction.
+    /// The memory for the result of each chunk; present for a reduction.
     pub partials: Option<Partials<'a>>,
     /// Slices of a prediction.
     pub slices: u32,
@@ -89,14 +89,14 @@ impl<'a> Job<'a> {
         }
     }
 
-    /// The job with what is drawn of this noise, which is kept in a slot if it is kept.
+    /// The job with this noise, if it is drawn; a tensor that it is written to goes into the slot `kept`.
     pub fn drawing(mut self, noise: Noise<'a>, kept: usize) -> Self {
         let Some(drawn) = noise.draws() else { return self };
         self.tensors[kept] = drawn.keep;
         Self { drawn: Some(Drawing::of(drawn)), seeds: drawn.seeds.map(SampleWords::of_seeds), ..self }
     }
 
-    /// The tensors that are there, with their slots.
+    /// The tensors that are present, with their slots.
     pub fn tensors(&self) -> impl Iterator<Item = (usize, Tensor<'a>)> + '_ {
         self.tensors.iter().enumerate().filter_map(|(slot, tensor)| Some((slot, (*tensor)?)))
     }
@@ -115,7 +115,7 @@ impl<'a> Job<'a> {
         self.op.slots().get(slot).is_some_and(|slot| slot.is_output())
     }
 
-    /// The slots that are written.
+    /// The slots of the outputs.
     pub fn outputs(&self) -> Vec<usize> {
         self.tensors().map(|(slot, _)| slot).filter(|&slot| self.is_output(slot)).collect()
     }
@@ -143,7 +143,7 @@ impl<'a> Job<'a> {
         })
     }
 
-    /// The runs and the groups of a sample: 1 each without timesteps of groups.
+    /// The runs and the groups of a sample: 1 each without timesteps per group.
     pub fn runs_and_groups(&self) -> [u32; 2] {
         self.runs.map_or([1; 2], |runs| [runs.each, runs.groups])
     }
@@ -153,7 +153,7 @@ impl<'a> Job<'a> {
         self.seeds.map(|seeds| if self.runs.is_some() { seeds.whole(self.samples().batch) } else { seeds })
     }
 
-    /// The caller's batch: its samples, and not their runs.
+    /// The caller's batch, which counts samples and not their runs.
     pub fn samples(&self) -> Shape {
         let each = self.runs.map_or(1, |runs| runs.each.max(1));
         Shape::new(self.shape.batch / each, self.shape.elements.saturating_mul(each))
@@ -168,7 +168,7 @@ impl<'a> Job<'a> {
     pub fn elements_of(&self, slot: usize) -> u64 {
         let elements = u64::from(self.shape.elements);
         match self.op.slots()[slot].part {
-            // The remembered clean samples of a sample lie together, the latest in a place that moves with the call.
+            // The remembered clean samples of a sample lie together; the place of the latest moves with the call.
             Part::Memory => u64::from(self.depth()) * elements,
             _ if self.op.slices(slot) => u64::from(self.slices) * elements,
             _ => elements,
@@ -188,14 +188,14 @@ impl<'a> Job<'a> {
         }
     }
 
-    /// The way in which kernels draw noise.
+    /// How kernels draw noise.
     pub fn draw(&self) -> Draw {
         let Some(drawing) = self.drawn else { return Draw::No };
         let perturbed = drawing.perturbed.is_some();
         if self.seeds.is_some() { Draw::PerSample { perturbed } } else { Draw::Batch { perturbed } }
     }
 
-    /// The batch as one long sample, where all samples have the same row and no numbers of their own, and lie without gaps.
+    /// The batch as one long sample, where all samples have the same row, no noise and no scales of their own, and no gaps.
     ///
     /// Short samples then fill the lanes and workgroups of a long one.
     pub fn as_one_sample(&self) -> Self {

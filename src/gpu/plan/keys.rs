@@ -12,7 +12,7 @@ use wgpu::BufferUsages;
 /// The bytes of a key: the uniform block `Key` of the shaders.
 const KEY: u32 = 32;
 
-/// The largest number of noise steps: their keys are then 16 MiB.
+/// The largest number of noise steps. With an alignment of 256 bytes their keys are 16 MiB.
 pub(crate) const MOST_STEPS: u32 = 65_536;
 
 /// Noise that a plan draws.
@@ -30,7 +30,7 @@ impl Drawing {
         Self { key, steps, perturbed: None }
     }
 
-    /// The noise that the caller asked for; a perturbation of zero strength is none.
+    /// The noise that the caller asked for. A perturbation of zero strength is dropped.
     pub fn of(drawn: Drawn<'_>) -> Self {
         let Drawn { key, steps, perturbed, .. } = drawn;
         Self { key, steps, perturbed: perturbed.filter(|perturbed| perturbed.by != Perturbation::default()) }
@@ -41,11 +41,11 @@ impl Drawing {
         let [a, b, stream, _, c, d, ..] = key.words();
         let Some(Perturbed { by, channel }) = self.perturbed else { return key.words() };
         let [offset, input] = [by.offset, by.input].map(|strength| (strength as f32).to_bits());
-        // Words that white noise leaves unused: the channel's elements and the two strengths.
+        // White noise leaves three words unused: they take the channel's elements and the two strengths.
         [a, b, stream, channel, c, d, offset, input]
     }
 
-    /// The blocks of steps on consecutive streams from this key's on, this many bytes apart.
+    /// The blocks of steps on consecutive streams beginning with this key's, `stride` bytes apart.
     fn bytes(self, first: NoiseKey, steps: u32, stride: u32) -> Vec<u8> {
         let mut bytes = vec![0; stride as usize * steps as usize];
         for (slot, step) in bytes.chunks_exact_mut(stride as usize).zip(0..) {
@@ -56,7 +56,7 @@ impl Drawing {
     }
 }
 
-/// Checks that noise is one that a loop draws, whose calls have a stream each.
+/// Checks that a loop, whose calls have a stream each, can draw this noise.
 pub(crate) fn check_loop(drawn: &Drawn<'_>) -> Result<(), PlanError> {
     let refuse = |expected, found| Err(PlanError::Noise { what: "noise of a loop", expected, found });
     match drawn {
@@ -67,7 +67,7 @@ pub(crate) fn check_loop(drawn: &Drawn<'_>) -> Result<(), PlanError> {
     }
 }
 
-/// Checks that noise which several plans draw again is not written out.
+/// Checks that noise which several plans draw is not written out.
 pub(crate) fn check_not_kept(drawn: &Drawn<'_>, what: &'static str) -> Result<(), PlanError> {
     let (expected, found) = ("noise that is drawn again and not kept", "a tensor to keep it in");
     drawn.keep.map_or(Ok(()), |_| Err(PlanError::Noise { what, expected, found }))
@@ -84,7 +84,7 @@ pub(crate) struct Keys {
 }
 
 impl Keys {
-    /// Uploads the keys of a drawing. Without one there is a single key that no kernel reads.
+    /// Uploads the keys of a drawing. Without a drawing there is a single key, which no kernel reads.
     pub fn new(context: &Context, label: &str, drawing: Option<Drawing>) -> Result<Self, PlanError> {
         let limits = context.limits();
         let drawn = drawing.unwrap_or(Drawing::white(NoiseKey::default(), 1));
@@ -124,7 +124,7 @@ impl Keys {
         Ok(())
     }
 
-    /// Writes the keys of all noise steps at once: those on consecutive streams from this key's on.
+    /// Writes the keys of all noise steps at once, on consecutive streams beginning with this key's.
     pub fn set_all(&self, queue: &wgpu::Queue, first: NoiseKey) -> Result<(), RecordError> {
         let drawing = self.drawing.ok_or(RecordError::NoNoise)?;
         queue.write_buffer(&self.buffer, 0, &drawing.bytes(first, self.steps, self.stride));

@@ -21,8 +21,8 @@ use crate::gpu::tensor::Tensor;
 /// Bytes of a `vec4` of coefficients.
 const VECTOR: u64 = 16;
 
-/// Workgroups of a dispatch that keep the largest cards busy: with fewer, invocations of one lane each spread over more of
-/// them.
+/// Workgroups of a dispatch that keep the largest cards busy. Where there would be fewer, invocations take one lane each, which
+/// makes more workgroups.
 const BUSY: u64 = 1000;
 
 /// Bytes of the factor and the threshold of a sample.
@@ -39,16 +39,16 @@ pub(crate) struct Layout<'a> {
 /// The part of a buffer that a dispatch binds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct BindingRange {
-    /// Bytes before it.
+    /// The first byte.
     pub start: u64,
-    /// Bytes.
+    /// The size in bytes.
     pub size: u64,
-    /// The first element of the window in it.
+    /// The index of the window's first element in the binding.
     pub first_element: u32,
 }
 
 impl Layout<'_> {
-    /// The windows of the job, whose borders within a sample are multiples of `grain` elements.
+    /// The windows of the job. Their borders within a sample are multiples of `grain` elements.
     pub fn windows(&self, grain: u32) -> Vec<Window> {
         let limit = self.context.largest_window();
         let job = self.job;
@@ -58,7 +58,7 @@ impl Layout<'_> {
             Extent { bytes, stride, span: job.elements_of(slot) }
         };
         let mut extents: Vec<Extent> = job.tensors().map(extent).collect();
-        // Timesteps of groups are bound as a whole.
+        // Timesteps per group are bound as a whole.
         let own = job.timesteps().filter(|_| job.runs.is_none());
         extents.extend(own.map(|_| Extent { bytes: 4, stride: 1, span: 1 }));
         // In the four-buffer form a window has no more samples than a uniform binding has rows.
@@ -67,12 +67,12 @@ impl Layout<'_> {
         windows.into_iter().flat_map(|window| window.split(most)).collect()
     }
 
-    /// The walk of all outputs at once, as far as it is known before the last tensor is there.
+    /// The walk of a pass that writes all outputs, as far as it follows from the tensors that the job has so far.
     pub fn walk_of_all(&self) -> Walk {
         streaming_walk(self.job, &self.job.outputs(), &self.windows(GRAIN))
     }
 
-    /// The start of a binding is a multiple of this many bytes, by the device's alignment and that of whole lanes.
+    /// The alignment of the start of a tensor's binding in bytes.
     fn alignment(&self) -> u64 {
         binding_alignment(self.context)
     }
@@ -81,8 +81,8 @@ impl Layout<'_> {
     pub fn binding_range(&self, slot: usize, tensor: &Tensor<'_>, window: &Window) -> BindingRange {
         let (bytes, stride) = (tensor.storage.bytes(), tensor.stride_in(self.job.shape));
         let all = self.job.elements_of(slot);
-        // A binding covers all slices or remembered samples: a window within a sample would need a part of each. The first
-        // element of the window then lies behind its beginning.
+        // A binding covers all slices or remembered samples, since a window within a sample would need a part of each. The
+        // first element of the window then lies behind the beginning of the binding.
         let is_whole = all != u64::from(self.job.shape.elements);
         let first = u64::from(window.first_element);
         let (before, behind, elements) =
@@ -95,7 +95,7 @@ impl Layout<'_> {
         BindingRange { start: aligned, size: end.next_multiple_of(4) - aligned, first_element }
     }
 
-    /// Checks that the device binds a window: the shortest may still be too long where it binds very little.
+    /// Checks that the device can bind a window: even the shortest is too long for a device that binds very little.
     pub fn check_window(&self, variant: &Variant, window: &Window) -> Result<(), PlanError> {
         let allowed = self.context.limits().max_storage_buffer_binding_size;
         let mut tensors = self.job.tensors().filter(|(slot, _)| variant.operand(*slot).has_binding());
@@ -111,7 +111,7 @@ impl Layout<'_> {
         let mut tensors = [[0; 2]; SLOTS];
         for (slot, tensor) in self.job.tensors() {
             let first = self.binding_range(slot, &tensor, window).first_element;
-            // Counted in lanes where a walk loads whole lanes.
+            // Offsets and strides are counted in lanes where a walk loads whole lanes.
             tensors[slot] = [first / unit, tensor.stride_in(self.job.shape) as u32 / unit];
         }
         let (walk, tile, workgroups) = self.walk_params(variant, window, &tensors);
@@ -155,7 +155,7 @@ impl Layout<'_> {
         let factor = job.partials.and_then(|partials| partials.direct).unwrap_or(1.0);
         match variant.walk {
             Walk::Chunks | Walk::UnalignedChunks => {
-                // Teams of invocations, one a chunk, share a workgroup where samples are short.
+                // Where samples are short, several teams of invocations, one for each chunk, share a workgroup.
                 let team = team_of(job.op, job.shape.elements);
                 let teams = window.samples.div_ceil(WORKGROUP / team);
                 let groups_y = teams.min(MAX_GROUPS);
@@ -204,7 +204,7 @@ impl Layout<'_> {
         let leader = leader(self.job, outputs).unwrap_or(outputs[0]);
         let [first, stride] = tensors[leader];
         let word_mask = self.job.tensors[leader].map_or(1, |tensor| tensor.storage.elements_per_word()) - 1;
-        // The elements of the first word that lie before the leader, and by how many more they are from sample to sample.
+        // The elements of the first word that lie before the leader, and by how much their number grows from sample to sample.
         let (lead, lead_step) = (first & word_mask, stride & word_mask);
         let common = WordsParams { lead, lead_step, word_mask, ..WordsParams::default() };
         // Where no words are shared, the gaps of the leader need no slots either.
@@ -219,7 +219,7 @@ impl Layout<'_> {
     }
 }
 
-/// The bytes that the start of a tensor's binding is a multiple of, by the device's alignment and that of whole lanes.
+/// The alignment of the start of a tensor's binding in bytes: the larger of the device's and that of a lane of f32.
 pub(crate) fn binding_alignment(context: &Context) -> u64 {
     u64::from(context.limits().min_storage_buffer_offset_alignment).max(LANE * 4)
 }
@@ -229,26 +229,26 @@ pub(crate) fn chunks(elements: u32) -> u32 {
     elements.div_ceil(CHUNK)
 }
 
-/// The invocations that sum up this many parts together, `each` of them an invocation's own.
+/// The number of invocations that together sum up this many parts, where each invocation takes `each` parts: a power of two.
 pub(crate) fn team(parts: u32, each: u32) -> u32 {
     parts.div_ceil(each).max(1).next_power_of_two().min(WORKGROUP)
 }
 
-/// The invocations that take a chunk together: fewer than a workgroup where samples are short, unless they count digits,
-/// in bins that a workgroup has once.
+/// The number of invocations that share a chunk: fewer than a workgroup where samples are short, unless they count digits,
+/// for which a workgroup has one set of bins.
 fn team_of(op: Op, elements: u32) -> u32 {
     if matches!(op, Op::Histogram { .. }) { WORKGROUP } else { team(elements, CHUNK / WORKGROUP) }
 }
 
-/// The workgroups of a line of slots, four to an invocation.
+/// The workgroups for a line of slots, four to an invocation.
 fn line(slots: u32) -> [u32; 3] {
     let groups = (slots / 4).div_ceil(WORKGROUP);
     let groups_x = groups.min(MAX_GROUPS);
     [groups_x, groups.div_ceil(groups_x), 1]
 }
 
-/// The tile for so many samples of this many lanes: a workgroup is filled with short samples, and long samples give each
-/// invocation several lanes, if `busy` workgroups are left.
+/// The tile for this many samples of this many lanes. A workgroup is filled with several short samples. Invocations take four
+/// lanes each of long samples, if that leaves at least `busy` workgroups.
 fn tile_for(lanes: u32, samples: u32, busy: u64) -> Tile {
     let across = lanes.next_power_of_two().min(WORKGROUP);
     let large = lanes >= 4 * WORKGROUP && u64::from(lanes / (4 * WORKGROUP)) * u64::from(samples) >= busy;
@@ -261,9 +261,9 @@ pub(crate) fn row_bytes(job: &Job<'_>) -> u64 {
     u64::from(job.op.width()) * VECTOR
 }
 
-/// The most samples of a window of the four-buffer form: their rows and scales lie in uniform bindings.
+/// The most samples of a window in the four-buffer form, whose rows and scales lie in uniform bindings.
 fn most_samples(job: &Job<'_>) -> u32 {
-    // The part of a window begins at an aligned byte, up to an alignment before its first sample.
+    // The binding of a window begins at an aligned byte, up to an alignment before its first sample.
     let room = |each: u64| ((u64::from(VECTORS) * VECTOR - ALIGNMENT) / each) as u32;
     let has_own_rows = job.timesteps().is_some_and(|timesteps| !timesteps.are_shared());
     let rows = if has_own_rows { room(row_bytes(job)) } else { u32::MAX };
@@ -276,7 +276,7 @@ pub(crate) fn row_range(job: &Job<'_>, window: &Window) -> (u64, u64) {
     uniform_range(window, if has_own_rows { row_bytes(job) } else { 0 })
 }
 
-/// The scales of a window, likewise.
+/// The scales of a window in their buffer: the first byte and the bytes of a uniform binding.
 pub(crate) fn scale_range(window: &Window) -> (u64, u64) {
     uniform_range(window, SCALES)
 }
@@ -286,12 +286,12 @@ fn uniform_range(window: &Window, bytes_each: u64) -> (u64, u64) {
     (start, u64::from(VECTORS) * VECTOR)
 }
 
-/// The bytes of a buffer with one row for each of this many samples, in which every such range lies.
+/// The bytes of a buffer with one row for each of this many samples, large enough for the [ranges](row_range) of all windows.
 pub(crate) fn row_buffer_size(job: &Job<'_>, samples: u32) -> u64 {
     uniform_size(samples, row_bytes(job))
 }
 
-/// The bytes of a buffer with the scales of a batch, likewise.
+/// The bytes of a buffer with the scales of a batch, large enough for the [ranges](scale_range) of all windows.
 pub(crate) fn scale_buffer_size(batch: u32) -> u64 {
     uniform_size(batch, SCALES)
 }

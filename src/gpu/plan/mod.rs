@@ -1,4 +1,4 @@
-//! The way from tensors to dispatches: validation, layout, uploads and recording.
+//! From tensors to dispatches: validation, layout, uploads and recording.
 
 pub(crate) mod builder;
 pub(crate) mod check;

@@ -1,7 +1,7 @@
-//! The places of a plan's tensors: the buffers that its bind groups are made of, and the check of others that take over.
+//! The places of a plan's tensors: the buffers in its bind groups, and the check of tensors that replace them.
 //!
-//! A plan depends on its tensors in storage, stride, alignment and sharing of buffers alone. Others that agree in these need
-//! new bind groups and nothing else.
+//! A plan depends on the storage, stride and alignment of its tensors, and on which of them share a buffer. Tensors that agree in
+//! these need new bind groups and nothing else.
 
 use crate::gpu::error::PlanError;
 use crate::gpu::plan::check::check_tensor;
@@ -16,7 +16,7 @@ use crate::gpu::tensor::{Shape, Tensor};
 pub(crate) struct Place {
     buffer: wgpu::Buffer,
     offset: u64,
-    /// The offset that the plan was made with, which the offsets of its entries count from.
+    /// The offset that the plan was made with, to which the offsets of its entries belong.
     origin: u64,
     name: &'static str,
     kind: Kind,
@@ -36,7 +36,7 @@ pub(crate) struct Places {
 }
 
 impl Places {
-    /// The place of words that a dispatch writes, and of nothing else.
+    /// The places of a plan that has only these words, which a dispatch writes.
     pub fn of_results(name: &'static str, words: &WordRange<'_>) -> Self {
         let mut places = Self { places: Default::default() };
         places.add_results(name, words);
@@ -76,7 +76,7 @@ impl Places {
         self.places[role] = Some(Place { buffer, offset, origin: offset, name, kind, writes });
     }
 
-    /// The buffer of a role now, and the offsets of its memory when the plan was made and now.
+    /// The current buffer of a role, and the offset of its memory when the plan was made and its current offset.
     pub fn at(&self, role: Role) -> Option<(&wgpu::Buffer, [u64; 2])> {
         self.get(role).map(|place| (&place.buffer, [place.origin, place.offset]))
     }
@@ -85,7 +85,7 @@ impl Places {
         self.places[role].as_ref()
     }
 
-    /// The places with these tensors in them, which must lie as those before do; `alignment` is that of bindings.
+    /// The places with these tensors instead, which must be laid out as the tensors before; `alignment` is that of bindings.
     pub fn moved(&self, tensors: &[(&str, Tensor<'_>)], alignment: u64) -> Result<Self, PlanError> {
         let mut moved = self.clone();
         let mut given = [false; ROLES];
@@ -114,7 +114,7 @@ impl Places {
         })
     }
 
-    /// Checks that places share buffers exactly where they did before: bindings are read-only or writable by that.
+    /// Checks that places share buffers exactly where they did before, which decides whether bindings are writable.
     fn check_sharing(&self, before: &Self, given: &[bool; ROLES]) -> Result<(), PlanError> {
         for first in (0..ROLES).filter(|&role| given[role]) {
             for second in (0..ROLES).filter(|&second| second != first) {
@@ -132,7 +132,7 @@ impl Places {
     }
 }
 
-/// Checks two places against what they were. Two that are only read may lie anywhere.
+/// Checks two places against the two before. Two that are only read may lie anywhere.
 fn check_pair(old: (&Place, &Place), (first, second): (&Place, &Place)) -> Result<(), PlanError> {
     if !first.writes && !second.writes {
         return Ok(());
@@ -159,7 +159,7 @@ fn check_pair(old: (&Place, &Place), (first, second): (&Place, &Place)) -> Resul
 }
 
 impl Place {
-    /// Checks that a tensor lies as this one does.
+    /// Checks that a tensor is laid out as the one at this place.
     fn check(&self, found: &Tensor<'_>, alignment: u64) -> Result<(), PlanError> {
         match self.kind {
             Kind::Tensor { storage, stride, shape } => {

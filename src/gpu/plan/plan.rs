@@ -36,19 +36,19 @@ pub struct Plan {
 /// The part of a plan that does not depend on the place of its tensors.
 #[derive(Debug)]
 pub(crate) struct Shared {
-    /// The label of a compute pass of its own.
+    /// The label of the compute pass that [`Plan::encode`] begins.
     pub label: String,
     pub dispatches: Vec<Dispatch>,
     pub keys: Arc<Keys>,
     /// The uploaded rows; none for a draw of timesteps.
     pub upload: Option<Upload>,
-    /// The rows that may be written in place of those.
+    /// The rows that may replace those.
     pub accepts: Accepts,
     /// Bytes from row to row, for one timestep per batch.
     pub row_stride: u32,
     /// For each row, `true` if it is undefined.
     pub undefined: Vec<AtomicBool>,
-    /// `true` where a recording names no timestep.
+    /// `true` if a recording names no timestep.
     pub looks_up: bool,
     /// The count of samples without a row: present where timesteps come from a buffer.
     pub status: Option<wgpu::Buffer>,
@@ -83,7 +83,7 @@ pub(crate) enum Offsets {
     KeyAndRow,
     /// The first key and the first row, whatever is recorded.
     First,
-    /// The column of the results, which is the timestep's: this many bytes from one to the next, or 0.
+    /// The column of the results or parameters for the recorded timestep: this many bytes from one to the next, or 0.
     Column(u32),
     /// None.
     None,
@@ -124,8 +124,8 @@ impl Plan {
         Self { shared, groups, places }
     }
 
-    /// The dispatches of a plan of one row for the batch, as parts of another plan: at that row, on the tensors that the plan was made
-    /// for.
+    /// The dispatches of a plan with one row for the batch, as parts of another plan: at the first row, on the tensors that the
+    /// plan was made for.
     pub(crate) fn into_parts(self) -> Vec<Dispatch> {
         let places = self.places;
         let fixed = |dispatch: &Dispatch| Dispatch {
@@ -145,8 +145,8 @@ impl Plan {
         self.shared.dispatches.iter().map(fixed).collect()
     }
 
-    /// A plan of kernels that stand alone, without rows of coefficients and noise. It is recorded at one of so many calls, or at
-    /// [`Recording::per_sample`].
+    /// A plan of standalone kernels, without rows of coefficients and noise. It is recorded at one of this many calls or, if
+    /// `calls` is `None`, with [`Recording::per_sample`].
     pub(crate) fn standalone(
         context: &Context,
         label: &str,
@@ -171,8 +171,8 @@ impl Plan {
     }
 
     /// Records one application of the plan into the caller's pass: one dispatch for a map or a step, and more for sums,
-    /// thresholds, or buffers that are larger than the device binds at once (see [`dispatches`](Self::dispatches)). Sets the
-    /// pipeline and bind group 0. No heap allocation, no upload, no submit.
+    /// thresholds, or buffers that are larger than the device binds at once (see [`dispatches`](Self::dispatches)). It sets the
+    /// pipeline and bind group 0, and does not allocate, upload or submit.
     ///
     /// # Errors
     /// [`RecordError`]; then nothing has been recorded.
@@ -180,7 +180,7 @@ impl Plan {
         let (offsets, count) = self.offsets(at)?;
         for (dispatch, group) in self.shared.dispatches.iter().zip(&self.groups) {
             match dispatch.offsets {
-                // All offsets are checked by now, so a recording is whole or not begun.
+                // All offsets have been checked, so a recording is made completely or not at all.
                 Offsets::KeyAndRow => dispatch.record(pass, group, &offsets[..count]),
                 Offsets::Column(bytes) => dispatch.record(pass, group, &[at.timestep.unwrap_or(0) * bytes]),
                 Offsets::First => dispatch.record(pass, group, &[0, 0]),
@@ -195,27 +195,29 @@ impl Plan {
     /// # Errors
     /// As [`record`](Self::record).
     pub fn encode(&self, encoder: &mut wgpu::CommandEncoder, at: Recording) -> Result<(), RecordError> {
-        self.offsets(at)?; // no pass is begun that cannot be recorded
+        self.offsets(at)?; // before a pass begins, so that none is left empty
         let label = Some(self.shared.label.as_str());
         let descriptor = wgpu::ComputePassDescriptor { label, timestamp_writes: None };
         self.record(&mut encoder.begin_compute_pass(&descriptor), at)
     }
 
-    /// The same plan on other tensors, by their [roles](Self::roles). It costs bind groups and nothing else. Roles that are not named stay where they are. Both plans share keys, rows, memory and status.
+    /// Makes the same plan on other tensors, by their [roles](Self::roles). It costs bind groups and nothing else. Roles that are
+    /// not named keep their tensors. Both plans share keys, rows, memory and status.
     ///
     /// A tensor must have the storage and stride of the one before, and an offset that differs by a multiple of the device's
-    /// `min_storage_buffer_offset_alignment`. Tensors share a buffer with an output exactly where they did, and work in
-    /// place where they did: name both. Words (timesteps, seeds, results) are given as f32 tensors.
+    /// `min_storage_buffer_offset_alignment` (of 16 where that is smaller). Tensors must share a buffer with an output exactly
+    /// where they did, and work in place exactly where they did: name both. Words (timesteps, seeds, results) are given as f32
+    /// tensors.
     ///
     /// # Errors
-    /// [`PlanError::Moved`] names the role and what differs, [`PlanError::Role`] lists the roles; or what else is wrong with
-    /// a tensor.
+    /// [`PlanError::Moved`] for a tensor that differs, which it names, [`PlanError::Role`] for an unknown role, and the errors of
+    /// a tensor that does not fit its buffer or overlaps another.
     pub fn moved(&self, context: &Context, tensors: &[(&str, Tensor<'_>)]) -> Result<Self, PlanError> {
         let places = self.places.moved(tensors, binding_alignment(context))?;
         Ok(Self::bound(context, Arc::clone(&self.shared), places))
     }
 
-    /// The roles of the tensors and words that the plan may be [moved](Self::moved) to: those below that its request gives.
+    /// The roles of the tensors and words that may be [moved](Self::moved): those below that the plan's request gives.
     ///
     /// | request | roles |
     /// |---|---|
@@ -228,14 +230,15 @@ impl Plan {
     /// | [`VlbTerms`](crate::gpu::VlbTerms) | `prediction`, `learned`, `x0`, `in1`, `gradient`, `learned_gradient`, `terms`, `mean`, `scale` |
     /// | [`Step`](crate::gpu::Step), [`Sampling`](crate::Sampling) | `x`, `prediction`, `unconditional`, `noise`, `learned`, `known.mask`, `known.x0`, `next`, `x0`, `input`, `memory` |
     /// | [`Sampling::start`](crate::Sampling::start), [`start_from`](crate::Sampling::start_from) | `x0`, `noise`, `x`, `input` |
-    /// | any of these | `timesteps` and `calls` from a buffer: `timesteps`; of noise that is drawn: `seeds`, `keep` |
+    /// | any of these | timesteps in a buffer: `timesteps`, or `calls` of a step or of guidance; drawn noise: `seeds`, `keep` |
+    /// | [`GuideFinish`](crate::gpu::GuideFinish) | `guided` |
     /// | [`TimestepDraw`](crate::gpu::TimestepDraw) | `timesteps`, `seeds` |
     pub fn roles(&self) -> impl Iterator<Item = &'static str> + '_ {
         self.places.names()
     }
 
     /// Gives a noise step another key, stream included, through the caller's queue; the calls of a loop are all at step 0.
-    /// It holds for all that is submitted after this call. Recording itself never writes.
+    /// The key holds for everything that is submitted after this call. Recording itself never writes.
     ///
     /// # Errors
     /// [`RecordError::NoNoise`] for a plan that draws none, [`RecordError::Step`] for a step that it does not have.
@@ -248,17 +251,19 @@ impl Plan {
         &self.shared.keys
     }
 
-    /// Writes rows in place of those from `first` on, through the caller's queue: other guidance, steps or samplers, other
-    /// timesteps, weights. They hold for all that is submitted after this call, in the plans that were
-    /// [moved](Self::moved) from this one too.
+    /// Replaces the rows from `first` on, through the caller's queue: other guidance, steps or samplers, other timesteps, other
+    /// weights. They hold for everything that is submitted after this call, also in the plans that were
+    /// [moved](Self::moved) from this one.
     ///
-    /// A plan binds what its request gives, and remembers as far as that asks for: new rows may use all of it. The weights of a loss are multiplied by its reduction and scale as those of the request were.
+    /// A plan binds the tensors that its request gives, and remembers as many calls as its request asks for: new rows may use
+    /// all of them. The weights of a loss are multiplied by its reduction and scale as those of the request were.
     ///
     /// # Errors
-    /// [`PlanError::Missing`], [`PlanError::Depth`], [`PlanError::Extended`] and [`PlanError::FirstRows`] for rows that ask for
-    /// more, [`PlanError::Clip`] and [`PlanError::Deviation`] for those of another clipping or variance, [`PlanError::RowKind`]
-    /// for rows of another op, [`PlanError::Rows`] beyond the end, [`PlanError::Table`] for a number that f32 cannot hold; then
-    /// nothing is written.
+    /// [`PlanError::Missing`], [`PlanError::Depth`], [`PlanError::Extended`], [`PlanError::Slices`], [`PlanError::Noise`] and
+    /// [`PlanError::FirstRows`] for rows that need more than that, [`PlanError::Clip`] and [`PlanError::Deviation`] for rows with
+    /// another clipping or variance, [`PlanError::RowKind`] for rows of another op, [`PlanError::Rows`] for rows beyond the end,
+    /// [`PlanError::Table`], [`PlanError::Stream`] and [`PlanError::Rule`] for a number that the rows cannot hold. Nothing is then
+    /// written.
     pub fn set_rows<R: PlanRow>(&self, queue: &wgpu::Queue, first: u32, rows: &[R]) -> Result<(), PlanError> {
         let Shared { accepts, undefined, upload, .. } = &*self.shared;
         let rounded = R::rounded(rows, first, accepts)?;
@@ -267,28 +272,29 @@ impl Plan {
             return Err(PlanError::Rows { expected, found });
         }
         upload.iter().for_each(|upload| upload.write(queue, first, &rounded));
-        // A row that had no value has one now.
+        // Undefined rows among them are now defined.
         undefined.iter().skip(first as usize).take(rows.len()).for_each(|row| row.store(false, Ordering::Relaxed));
         Ok(())
     }
 
-    /// Draws timesteps from another distribution over as many from now on, through the caller's queue.
+    /// Replaces the distribution that timesteps are drawn from by another over the same number of timesteps, through the caller's
+    /// queue. It holds for everything that is submitted after this call.
     ///
     /// # Errors
-    /// [`RecordError::NoDraw`] for a plan that draws no timesteps, [`RecordError::Timesteps`] unless there are as many,
-    /// [`RecordError::Ends`] unless they rise to 2^32; then nothing changes.
+    /// [`RecordError::NoDraw`] for a plan that draws no timesteps, [`RecordError::Timesteps`] for another number of them,
+    /// [`RecordError::Ends`] for ends that do not rise to 2^32. Nothing then changes.
     pub fn set_ends(&self, queue: &wgpu::Queue, ends: &[u64]) -> Result<(), RecordError> {
         self.shared.ends.as_ref().ok_or(RecordError::NoDraw)?.set(queue, ends)
     }
 
-    /// Dispatches of one recording.
+    /// The number of dispatches of a recording.
     pub fn dispatches(&self) -> usize {
         self.shared.dispatches.len()
     }
 
     /// The status buffer, for timesteps from a buffer. Its first `u32` counts the samples whose timestep was out of range
-    /// or without a row, over all recordings since it was last cleared. The caller's encoder may copy and clear it. One
-    /// of several plans over the same timesteps is enough to look at.
+    /// or without a row, over all recordings since it was last cleared. The caller's encoder may copy and clear it. Of several
+    /// plans that read the same timesteps, it is enough to check one.
     pub fn status(&self) -> Option<&wgpu::Buffer> {
         self.shared.status.as_ref()
     }

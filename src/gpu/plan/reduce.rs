@@ -1,13 +1,13 @@
-//! Reductions of a sample as a whole, before a step or instead of one.
+//! Reductions of whole samples: sums for a step or for guidance, losses and terms.
 //!
-//! **Theory.** A sample is cut into chunks of a fixed number of elements, so the order of additions depends on its size alone:
+//! **Theory.** A sample is cut into chunks of a fixed number of elements, so the order of additions depends on its size alone,
 //! not on the batch, the device or the shape of a dispatch. A workgroup reduces a chunk, and a second kernel the chunks of a
 //! sample, both as trees of a fixed order; short samples share a workgroup. A selection counts digits instead, pass after
-//! pass; counts have no order.
+//! pass; counts do not depend on an order.
 //!
-//! **Practice.** Sums of samples that are one chunk are written where they are wanted. All other partial results lie in
-//! scratch memory of the plan's own: of a batch that would need more than [`SCRATCH`] bytes, some samples are reduced after
-//! the others.
+//! **Practice.** Sums of samples that are one chunk are written directly to the results. All other partial results lie in the
+//! plan's own scratch memory. Where a batch would need more than [`SCRATCH`] bytes of it, its samples are reduced group by
+//! group.
 
 use crate::gpu::context::Context;
 use crate::gpu::error::{PlanError, check_limit};
@@ -23,7 +23,7 @@ use crate::gpu::shader::variant::Variant;
 use crate::gpu::storage::Storage;
 use wgpu::BufferUsages;
 
-/// The bytes of scratch memory that samples share which are reduced at once.
+/// The most bytes of scratch memory for the samples that are reduced at once, unless a single sample needs more.
 const SCRATCH: u64 = 8 << 20;
 
 /// A reduction of every sample to a number.
@@ -34,11 +34,11 @@ pub(crate) struct ReductionPass<'a> {
     /// The lowest bits of the digits that are counted, one pass each; a single 0 for a sum.
     pub digits: &'static [u32],
     pub fold: Fold,
-    /// The numbers of the fold that are the same for all passes and samples. With a pitch of more than 1 each row of the
+    /// The parameters of the fold that are the same for all passes and samples. With a pitch of more than 1, each row of the
     /// table has a column of its own in the results.
     pub params: FoldParams,
     pub output: WordRange<'a>,
-    /// The mean over the batch, if it is wanted: of sums alone.
+    /// The mean of the results over the batch, if it is wanted; only of sums.
     pub mean: Option<WordRange<'a>>,
 }
 
@@ -51,7 +51,7 @@ impl<'a> ReductionPass<'a> {
         Self { job, partial_bytes, digits: &[0], fold: Fold::Total, params, output, mean: None }
     }
 
-    /// Adds the dispatches to a plan: for each group of samples, its passes one after the other; then the mean of all.
+    /// Adds the dispatches to a plan: the passes of each group of samples, one after the other, and then the mean of all.
     pub fn add_to(&self, plan: &mut PlanBuilder<'_>) -> Result<(), PlanError> {
         check_results(plan.context, &self.output)?;
         let windows = self.windows(plan);
@@ -68,7 +68,7 @@ impl<'a> ReductionPass<'a> {
 
     /// Returns `true` if the sums of chunks are results already.
     ///
-    /// They are for samples of one chunk with one result each, if no buffer that is read holds the results too: WebGPU
+    /// They are for samples of one chunk with one result each, unless a buffer that is read also holds the results: WebGPU
     /// forbids a dispatch that reads and writes one buffer through two bindings.
     fn is_direct(&self) -> bool {
         let job = &self.job;
@@ -87,7 +87,7 @@ impl<'a> ReductionPass<'a> {
         windows: &[Window],
         counts: bool,
     ) -> Result<(), PlanError> {
-        // The kernel that reduces chunks multiplies with the factor itself, and no fold follows.
+        // The kernel that reduces chunks multiplies by the factor itself, and no fold follows.
         let results = Partials { words: self.output, direct: Some(self.params.factor) };
         let job = Job { partials: Some(results), ..self.job.clone() };
         plan.dispatch_windows(&job, variant, windows, counts)
@@ -105,9 +105,10 @@ impl<'a> ReductionPass<'a> {
         let scratch = self.scratch(plan.context, u64::from(at_once) * self.partial_bytes)?;
         let words = WordRange::of(&scratch);
         // Windows within one sample fill the same scratch memory side by side before it is folded. The next group of
-        // samples uses it anew: dispatches of a pass are ordered, so the fold has read it by then.
+        // samples reuses it: dispatches of a pass are ordered, so the fold has read it by then.
         for group in windows.chunk_by(|a, b| a.first_sample == b.first_sample) {
-            // A digit is counted among the elements that share all higher digits with the result, so passes are ordered.
+            // A digit is counted among the elements that share all higher digits with the result, so each pass needs the one
+            // before.
             for &digit in self.digits {
                 let partials = Some(Partials { words, direct: None });
                 let job = Job { partials, digit, ..self.job.clone() };
@@ -152,8 +153,8 @@ fn check_results(context: &Context, output: &WordRange<'_>) -> Result<(), PlanEr
 
 /// Adds the mean of this many results.
 ///
-/// More than a chunk of them are added up chunk by chunk first, since one workgroup takes long over a million. So are fewer
-/// that lie in the same buffer as their mean, since a dispatch may bind no buffer for writing twice.
+/// If there are more than a chunk of them, they are first added up chunk by chunk, since one workgroup would take long over a
+/// million. So are fewer results in the same buffer as their mean, since a dispatch may not bind a buffer for writing twice.
 fn add_mean(
     plan: &mut PlanBuilder<'_>,
     results: WordRange<'_>,

@@ -7,11 +7,11 @@ pub(crate) type Role = usize;
 
 pub(crate) const TIMESTEPS: Role = SLOTS;
 pub(crate) const SEEDS: Role = SLOTS + 1;
-/// The sums of samples, or the timesteps of a draw.
+/// The results that a plan writes: the sums of samples, the timesteps of a draw, a mask, or a finished mixture.
 pub(crate) const RESULTS: Role = SLOTS + 2;
 /// The mean of the sums.
 pub(crate) const MEAN: Role = SLOTS + 3;
-/// The factor of gradients, and its counts.
+/// The factor of the gradients, and its counts.
 pub(crate) const SCALER: Role = SLOTS + 4;
 /// The number of roles.
 pub(crate) const ROLES: usize = SLOTS + 5;

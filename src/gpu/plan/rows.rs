@@ -10,12 +10,12 @@ use crate::table::{Matrix, RoundedTable, Row, TableError};
 /// A row of coefficients that [`Plan::set_rows`](crate::gpu::Plan::set_rows) takes: a [`Matrix`] for a map, a [`LossRow`], a
 /// [`VlbRow`], a [`StepRow`] or a [`GuideRow`].
 pub trait PlanRow: Sized {
-    /// The numbers of rows from the first on, as the plan applies them.
+    /// Rounds rows that replace those from `first` on, as the plan applies them.
     #[doc(hidden)]
     fn rounded(rows: &[Self], first: u32, accepts: &Accepts) -> Result<RoundedTable, PlanError>;
 }
 
-/// The rows that a plan can apply: those that ask for no input which it does not bind.
+/// The rows that a plan can apply: those that need no input that it does not bind.
 #[derive(Clone, Copy, Debug)]
 pub enum Accepts {
     /// None: the plan has no rows.
@@ -33,7 +33,7 @@ pub enum Accepts {
     Vlb {
         /// `true` if the second input is bound.
         in1: bool,
-        /// `true` if the network's second output is.
+        /// `true` if the network's second output is bound.
         learned: bool,
         /// The factor of the weights.
         factor: f64,
@@ -49,38 +49,38 @@ pub enum Accepts {
 pub struct GuideBounds {
     /// `true` for each of the unconditional, the third and the fourth prediction that is bound.
     pub predictions: [bool; 3],
-    /// `true` if the first vector is remembered.
+    /// `true` if the plan binds momentum, in which the first vector is remembered.
     pub momentum: bool,
-    /// `true` if the sums of samples are found.
+    /// `true` if the plan computes the sums of samples.
     pub sums: bool,
 }
 
 /// The rows that a plan of steps can apply, by what it binds and what its kernels do.
 #[derive(Clone, Copy, Debug)]
 pub struct StepBounds {
-    /// Noise.
+    /// `true` if noise is given or drawn.
     pub noise: bool,
-    /// `true` unless that noise is a tensor, which holds one.
+    /// `true` unless the noise is a tensor, which holds only one noise.
     pub second_noise: bool,
-    /// `true` if noise within the clean sample reaches all that is made of clean samples.
+    /// `true` if rows may have noise within the clean sample, which a reduction to a threshold must see too.
     pub noisy_clean: bool,
-    /// The deviation of the noise.
+    /// The kind of the noise's deviation.
     pub deviation: Deviation,
-    /// The network's second output.
+    /// `true` if the network's second output is bound.
     pub learned: bool,
-    /// A second prediction.
+    /// `true` if the unconditional prediction is bound.
     pub unconditional: bool,
-    /// `true` if guided predictions are rescaled, or not to be.
+    /// `true` if rows may be guided: if the plan rescales guided predictions, or its options ask for no rescaling.
     pub guided: bool,
-    /// A known region.
+    /// `true` if there is a known region.
     pub masked: bool,
-    /// A place for the network's input, or rows that leave its scale to the host.
+    /// `true` if there is a tensor for the network's input, or the rows of the request leave its scale to the host.
     pub input: bool,
-    /// Clean samples of earlier calls.
+    /// The number of earlier calls whose clean samples are remembered.
     pub depth: usize,
-    /// The parts that rows have.
+    /// The parts that rows have room for.
     pub(crate) parts: RowParts,
-    /// Slices of a prediction.
+    /// The number of slices of a prediction.
     pub slices: usize,
     /// The treatment of clean samples.
     pub clip: Clip,
@@ -101,7 +101,7 @@ impl Accepts {
     }
 }
 
-/// Rounds rows of `width` numbers; an error names their place in the plan, where they begin at `first`.
+/// Rounds rows of `width` numbers. An error names a row by its index in the plan, where they begin at `first`.
 fn round<R: AsRef<[f64]>>(
     width: usize,
     first: usize,
@@ -157,7 +157,7 @@ impl PlanRow for GuideRow {
 }
 
 impl GuideBounds {
-    /// The numbers of rows from the first on, if the plan can apply them.
+    /// Rounds rows that begin at `first`, if the plan can apply them.
     pub(crate) fn rounded(&self, first: u32, rows: &[GuideRow]) -> Result<RoundedTable, PlanError> {
         let names = ["unconditional", "third", "fourth"];
         for (call, row) in (first as usize..).zip(rows) {
@@ -175,7 +175,7 @@ impl GuideBounds {
     }
 }
 
-/// Checks that the inputs are there that rows of a loss have a coefficient for.
+/// Checks that a plan has the inputs that rows of a loss have coefficients for.
 pub(crate) fn check_loss<'r>(
     rows: impl Iterator<Item = (usize, &'r LossRow)> + Clone,
     inputs: [bool; 2],
@@ -187,7 +187,7 @@ pub(crate) fn check_loss<'r>(
     Ok(())
 }
 
-/// Checks that the inputs are there that rows of a variational bound have a coefficient for.
+/// Checks that a plan has the inputs that rows of a variational bound have coefficients for.
 pub(crate) fn check_vlb<'r>(
     rows: impl Iterator<Item = (usize, &'r VlbRow)>,
     in1: bool,
@@ -205,8 +205,7 @@ pub(crate) fn check_vlb<'r>(
 }
 
 impl StepBounds {
-    /// The numbers of rows from the first on, if the plan can apply them: those of the request and those that are written
-    /// later alike.
+    /// Rounds rows that begin at `first`, if the plan can apply them: those of the request, and those that are written later.
     pub(crate) fn rounded(&self, first: u32, rows: &[StepRow]) -> Result<RoundedTable, PlanError> {
         let first = first as usize;
         let mut calls = (first..).zip(rows);
@@ -235,7 +234,7 @@ impl StepBounds {
         if found > expected { Err(PlanError::Depth { row: call, expected, found }) } else { Ok(()) }
     }
 
-    /// Checks that the noise is there that a row draws, and that it is of the row's deviation.
+    /// Checks that the plan has the noise that a row uses, with the row's kind of deviation.
     fn check_noise(&self, call: usize, row: &StepRow) -> Result<(), PlanError> {
         if row.draws(false) && !self.noise {
             return Err(missing("noise", call));

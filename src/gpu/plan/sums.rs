@@ -1,4 +1,5 @@
-//! Plans of losses and of terms of the variational bound: per-sample sums, their mean, and optional per-element outputs.
+//! Plans of losses and of terms of the variational bound: a sum for each sample, their mean, and optional outputs for each
+//! element.
 
 use crate::gpu::context::Context;
 use crate::gpu::error::PlanError;
@@ -14,8 +15,8 @@ use crate::gpu::plan::words::WordRange;
 /// A buffer of the caller's, and the byte at which results begin.
 pub(crate) type ResultSlot<'a> = (&'a wgpu::Buffer, u64);
 
-/// Checks the factor of a gradient. Weights carry it: `share` with the reduction, and the sums are divided by it again.
-/// `weights` are those of the rows without it.
+/// Checks the factor of a gradient. The weights of the rows are multiplied by `share`, which is the factor with that of the
+/// reduction, and the sums are divided by it again. `weights` are those of the rows without it.
 pub(crate) fn check_scale(
     scale: GradientScale<'_>,
     share: f64,
@@ -27,7 +28,7 @@ pub(crate) fn check_scale(
     if !(found > 0.0 && is_normal(found)) {
         return refuse("finite and above 0");
     }
-    // A weight that f32 holds without the factor alone: no scale is to blame for the others.
+    // A weight that f32 holds only without the factor. Weights that it cannot hold anyway are not the scale's fault.
     let is_lost = |weight: f64| is_normal(weight) && (weight * share).abs() < f64::from(f32::MIN_POSITIVE);
     if !is_normal(1.0 / share) || weights.any(is_lost) {
         return refuse("large enough that the weights of the losses, and 1 over it, are normal numbers of f32");
@@ -37,9 +38,9 @@ pub(crate) fn check_scale(
 
 /// Sums over the elements of each sample.
 pub(crate) struct Sums<'a> {
-    /// The op whose elements are summed, and the outputs that it writes for each of them.
+    /// The op that is summed over the elements, and the outputs that it writes for each element.
     pub job: Job<'a>,
-    /// The factor of the sums beside the weights of the rows.
+    /// The factor of the sums besides the weights of the rows.
     pub factor: f64,
     /// The sums, and their name in errors.
     pub samples: (&'static str, ResultSlot<'a>),
@@ -48,7 +49,7 @@ pub(crate) struct Sums<'a> {
 }
 
 impl<'a> Sums<'a> {
-    /// Makes the plan: one pass over the tensors that sums and writes, where that is possible, and the folds of the sums.
+    /// Makes the plan: one pass over the tensors that sums and writes outputs, where that is possible, and the folds of the sums.
     pub fn plan(&self, context: &Context) -> Result<Plan, PlanError> {
         let job = &self.job;
         check(job)?;
@@ -56,7 +57,7 @@ impl<'a> Sums<'a> {
         PlanBuilder::plan(context, job, |plan| {
             plan.places.add_results(self.samples.0, &self.results());
             self.mean_words().iter().for_each(|mean| plan.places.add_results("mean", mean));
-            // The usual case: outputs are written while the sums are made, and every tensor is read once.
+            // The usual case: outputs are written while the sums are computed, and every tensor is read once.
             if plan.writes_while_reducing(job) {
                 return self.reduction(job.clone()).add_to(plan);
             }

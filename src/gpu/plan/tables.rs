@@ -1,4 +1,4 @@
-//! The uploads that the dispatches of a plan share: rows of coefficients, and the count of samples without a row.
+//! The buffers that the dispatches of a plan share: rows of coefficients, and the count of samples without a row.
 
 use crate::gpu::context::Context;
 use crate::gpu::error::{PlanError, check_limit};
@@ -14,11 +14,11 @@ pub(crate) struct RowBuffer {
     pub buffer: wgpu::Buffer,
     /// Bytes from row to row, for one timestep per batch.
     pub stride: u32,
-    /// Bytes of a binding.
+    /// Bytes of a binding of rows.
     pub binding_size: u64,
 }
 
-/// The uploaded rows of a plan, which may be written again.
+/// The uploaded rows of a plan, which may be replaced.
 #[derive(Debug)]
 pub(crate) struct Upload {
     buffer: wgpu::Buffer,
@@ -27,12 +27,12 @@ pub(crate) struct Upload {
 }
 
 impl Upload {
-    /// The rows of a buffer, of this many bytes each where they follow each other without a gap.
+    /// The rows of a buffer; `row_bytes` is the size of a row where they follow each other without a gap.
     pub fn of(rows: &RowBuffer, row_bytes: u32) -> Self {
         Self { buffer: rows.buffer.clone(), pitch: if rows.stride == 0 { row_bytes } else { rows.stride } }
     }
 
-    /// Writes rows from the first on, through the caller's queue: one write. They must lie within the table.
+    /// Writes rows from `first` on, in one write through the caller's queue. They must lie within the table.
     pub fn write(&self, queue: &wgpu::Queue, first: u32, rows: &RoundedTable) {
         if rows.is_empty() {
             return;
@@ -48,7 +48,7 @@ impl Upload {
     }
 }
 
-/// Rows of so many bytes, each padded to the pitch.
+/// Rows of `row_bytes` each, padded to the pitch.
 fn at_pitch(rows: &[u8], row_bytes: usize, pitch: usize) -> Vec<u8> {
     let rows = rows.chunks_exact(row_bytes);
     let mut bytes = vec![0; rows.len() * pitch];
@@ -69,13 +69,13 @@ impl Tables<'_> {
         self.context.buffer_with(&self.job.label(role), usage, bytes)
     }
 
-    /// The count of samples whose timestep has no row, for timesteps from a buffer.
+    /// The buffer for the count of samples whose timestep has no row; only for timesteps from a buffer.
     pub fn status(&self) -> Result<Option<wgpu::Buffer>, PlanError> {
         let usage = BufferUsages::STORAGE | BufferUsages::COPY_SRC | BufferUsages::COPY_DST;
         self.job.timesteps().map(|_| self.buffer("status", usage, &[0; 16])).transpose()
     }
 
-    /// The rows: one aligned slot each where a recording names one, a table where kernels look them up.
+    /// Uploads the rows: one aligned slot each where a recording names a row, a table where kernels look them up.
     pub fn rows(&self) -> Result<RowBuffer, PlanError> {
         match self.job.timesteps {
             Timesteps::Batch => self.aligned_rows(),
@@ -103,8 +103,8 @@ impl Tables<'_> {
         let fits =
             |size: u64| !self.four_buffers && vectors <= size && size * 16 <= limits.max_uniform_buffer_binding_size;
         let mut bytes = bytemuck::cast_slice(self.job.rows.values()).to_vec();
-        // Few sizes, so that plans share pipelines. Rows of several vectors in a block of 64 KiB take FXC ten seconds to
-        // compile.
+        // There are few sizes, so that plans share pipelines. FXC takes ten seconds to compile rows of several vectors in a
+        // block of 64 KiB.
         let sizes: &[u32] = if width == 1 { &[1024, 4096] } else { &[1024] };
         let (rows, usage) = match sizes.iter().copied().find(|&size| fits(u64::from(size))) {
             Some(size) => {

@@ -1,8 +1,8 @@
 //! The choice of a walk: which outputs a pass writes, how it goes over the elements, and the kernel that does so.
 //!
-//! A pass covers all outputs at once where it can. It walks in lanes of four elements by tiles of a workgroup where every
-//! sample consists of whole lanes, in lanes of the whole batch where samples follow each other without a gap, and word by
-//! word otherwise. A pass that reduces samples walks over chunks of them, or over pairs of the shortest.
+//! A pass covers all outputs at once where it can. It goes over tiles of lanes of four elements where every sample consists of
+//! whole lanes, over the lanes of the whole batch where samples follow each other without a gap, and word by word otherwise. A
+//! pass that reduces samples walks over chunks of them, or over pairs of samples of two elements.
 
 use crate::gpu::error::PlanError;
 use crate::gpu::plan::job::Job;
@@ -14,7 +14,7 @@ use crate::gpu::tensor::Tensor;
 
 /// The outputs of each pass over the data: all at once, unless two 16-bit outputs begin in different halves of a word.
 ///
-/// No walk then owns the words of both, and each output has a pass of its own. A pass that replaces an input goes last,
+/// No walk could then write whole words of both, so each output has a pass of its own. A pass that replaces an input goes last,
 /// since the others still read that input.
 pub(crate) fn passes(job: &Job<'_>) -> Result<Vec<Vec<usize>>, PlanError> {
     let all = job.outputs();
@@ -41,7 +41,7 @@ pub(crate) fn streaming_walk(job: &Job<'_>, outputs: &[usize], windows: &[Window
     }
 }
 
-/// The walk of a pass that reduces samples, or chunks of them.
+/// The walk of a pass that reduces samples.
 pub(crate) fn reducing_walk(job: &Job<'_>, windows: &[Window]) -> Walk {
     let outputs = job.outputs();
     // A sample of two elements is half a lane. Walked as chunks, half of each load would be wasted.
@@ -56,8 +56,8 @@ pub(crate) fn reducing_walk(job: &Job<'_>, windows: &[Window]) -> Walk {
 
 /// The kernel of a pass. `four_buffers` says that scales are read through a uniform binding.
 pub(crate) fn variant(job: &Job<'_>, walk: Walk, outputs: &[usize], rows: Rows, four_buffers: bool) -> Variant {
-    // WebGPU forbids one buffer as read and as read_write in a dispatch, so the binding of an input is writable if an output
-    // lies in the same buffer.
+    // WebGPU forbids a dispatch that binds one buffer as `read` and as `read_write`, so the binding of an input is writable if an
+    // output lies in the same buffer.
     let is_written = |buffer: &wgpu::Buffer| {
         if job.scaler.is_some_and(|words| words.buffer == buffer) {
             return true;
@@ -94,8 +94,8 @@ pub(crate) fn variant(job: &Job<'_>, walk: Walk, outputs: &[usize], rows: Rows, 
 
 /// The output whose words decide which elements the word walk writes together; `None` if two outputs disagree about them.
 ///
-/// A packed output may begin inside a word. An invocation must own whole words, or two invocations would write one word at
-/// once, so it takes the elements that share a word of the leader.
+/// A packed output may begin inside a word. An invocation must own whole words, or two invocations would write the same word, so
+/// it takes the elements that share a word of the leader.
 pub(crate) fn leader(job: &Job<'_>, outputs: &[usize]) -> Option<usize> {
     let shape = job.shape;
     // The place of a packed output's first element in its word, and how that changes from sample to sample.
@@ -112,7 +112,8 @@ pub(crate) fn leader(job: &Job<'_>, outputs: &[usize]) -> Option<usize> {
         return None;
     }
     let first = packed.first().or(outputs.first()).copied();
-    // Without gaps, words may belong to two samples, and only a walk over the whole batch owns those.
+    // Without gaps, words may belong to two samples. Only a walk over the whole batch, which a leader without gaps causes, owns
+    // such words.
     packed.into_iter().find(is_gapless).or(first)
 }
 
@@ -128,7 +129,7 @@ fn is_aligned(job: &Job<'_>, outputs: &[usize]) -> bool {
     u64::from(shape.elements).is_multiple_of(LANE) && tensors_of(job, outputs).all(whole)
 }
 
-/// Returns `true` if every tensor of a pass is one run of whole lanes, and its part in each window is.
+/// Returns `true` if every tensor of a pass is one run of whole lanes, and so is its part in each window.
 fn is_flat(job: &Job<'_>, outputs: &[usize], windows: &[Window]) -> bool {
     let shape = job.shape;
     let is_gapless = |tensor: Tensor<'_>| tensor.stride_in(shape) == u64::from(shape.elements);
@@ -136,8 +137,8 @@ fn is_flat(job: &Job<'_>, outputs: &[usize], windows: &[Window]) -> bool {
         let first = u64::from(window.first_sample) * u64::from(shape.elements);
         first.is_multiple_of(LANE) && window.elements == shape.elements
     };
-    // A lane of samples of one element would belong to four samples; the kernel knows two. Memory of several clean samples
-    // has gaps between those of one call, and statistics belong to one sample's call.
+    // A lane of samples of one element would belong to four samples; the kernel handles two. Memory of several clean samples
+    // has gaps between those of one call, and statistics belong to the call of one sample.
     shape.elements >= 2
         && shape.total().is_multiple_of(LANE)
         && windows.iter().all(is_whole)

@@ -15,7 +15,7 @@ pub(crate) struct Window {
 }
 
 impl Window {
-    /// The same part of the batch in windows of at most this many samples.
+    /// Splits it into windows of at most this many samples.
     pub fn split(self, most: u32) -> impl Iterator<Item = Window> {
         steps(self.samples, whole_lanes(most, self.samples)).map(move |(first, samples)| Window {
             first_sample: self.first_sample + first,
@@ -33,10 +33,10 @@ pub(crate) struct Extent {
     pub span: u64,
 }
 
-/// The windows of a batch, in order, so that no tensor binds more than `limit` bytes in one of them; `slack` bytes of it
-/// are left for aligning the start. Window borders within a sample are multiples of `grain` elements.
+/// The windows of a batch, in order, such that no tensor binds more than `limit` bytes in one of them; `slack` bytes of the
+/// limit are left for aligning the start. Window borders within a sample are multiples of `grain` elements.
 pub(crate) fn windows(shape: Shape, extents: &[Extent], limit: u64, slack: u64, grain: u32) -> Vec<Window> {
-    // At least four grains, so that a tiny limit does not make endless windows; the device's limit is checked later.
+    // At least four grains, so that a tiny limit does not make countless windows; the device's limit is checked later.
     let room = limit.saturating_sub(slack).max(u64::from(grain) * 4);
     let elements = u64::from(shape.elements);
     let fitting = |e: &Extent| match (room / e.bytes).checked_sub(e.span) {
@@ -66,7 +66,8 @@ pub(crate) fn windows(shape: Shape, extents: &[Extent], limit: u64, slack: u64, 
         .collect()
 }
 
-/// Rounds a number of samples down to a multiple of 4, unless they are few or all: 4 samples of any size are whole lanes.
+/// Rounds a number of samples down to a multiple of 4, unless it is below 4 or all of them: 4 samples of any size are whole
+/// lanes.
 fn whole_lanes(samples: u32, all: u32) -> u32 {
     if samples < 4 || samples >= all { samples } else { samples / 4 * 4 }
 }

@@ -1,4 +1,4 @@
-//! Plain 32-bit words in buffers: timesteps, seeds, counters, results, and what passes between dispatches.
+//! Plain 32-bit words in buffers: timesteps, seeds, counters, results, and intermediate results between dispatches.
 
 use crate::gpu::context::Context;
 use crate::gpu::error::{PlanError, check_limit};
@@ -26,7 +26,7 @@ pub(crate) struct WordRange<'a> {
     pub offset: u64,
     /// The number of words.
     pub count: u64,
-    /// The caller's role of them; `None` for words of the plan's own.
+    /// Their role, if they are the caller's; `None` for the plan's own words.
     pub role: Option<Role>,
 }
 
@@ -41,8 +41,8 @@ impl<'a> WordRange<'a> {
         Self { buffer, offset, count: u64::from(count), role: None }
     }
 
-    /// The words of so many samples of a tensor from this one on, checked as [`check`](Self::check) does, and the elements of the
-    /// first word that lie before them.
+    /// The words of the samples of `shape` in a tensor, from sample `first` on, and the number of elements in the first word that
+    /// lie before them. Checks them as [`check`](Self::check) does.
     pub fn of_tensor(
         name: &'static str,
         tensor: Tensor<'a>,
@@ -73,7 +73,7 @@ impl<'a> WordRange<'a> {
         scale.buffer().map(|at| Self::at(at, SCALER_WORDS).in_role(SCALER))
     }
 
-    /// The same words in a role of the caller's.
+    /// The same words with a role, as the caller's.
     pub fn in_role(self, role: Role) -> Self {
         Self { role: Some(role), ..self }
     }
@@ -83,7 +83,7 @@ impl<'a> WordRange<'a> {
         self.offset..self.offset + WORD * self.count
     }
 
-    /// Returns `true` if these bytes of a buffer share any with the words.
+    /// Returns `true` if the words share any byte with these bytes of a buffer.
     pub fn overlaps(&self, buffer: &wgpu::Buffer, bytes: &Range<u64>) -> bool {
         let own = self.bytes();
         self.buffer == buffer && own.start < bytes.end && bytes.start < own.end
@@ -106,14 +106,14 @@ impl<'a> WordRange<'a> {
         Ok(())
     }
 
-    /// Checks that the device binds as much at once.
+    /// Checks that the device can bind the words at once.
     pub fn check_binding(&self, name: &'static str, context: &Context) -> Result<(), PlanError> {
         let slack = self.offset % alignment(context);
         let allowed = context.limits().max_storage_buffer_binding_size;
         check_limit(name, "max_storage_buffer_binding_size", allowed, slack + WORD * self.count)
     }
 
-    /// Checks words whose binding begins at the first of them; `what` is their offset in errors.
+    /// Checks words whose binding must begin at the first of them; `what` names their offset in errors.
     pub fn check_whole(&self, name: &'static str, what: &'static str, context: &Context) -> Result<(), PlanError> {
         let limits = context.limits();
         let allowed = u64::from(limits.min_storage_buffer_offset_alignment);
@@ -133,7 +133,7 @@ impl<'a> WordRange<'a> {
     }
 }
 
-/// The bytes that the start of a binding of words is a multiple of.
+/// The alignment of the start of a binding of words in bytes.
 fn alignment(context: &Context) -> u64 {
     u64::from(context.limits().min_storage_buffer_offset_alignment).max(WORD)
 }
@@ -145,10 +145,10 @@ pub(crate) struct SampleWords<'a> {
     pub role: Role,
     pub buffer: &'a wgpu::Buffer,
     offset: u64,
-    /// Words from one sample's to the next; 0 where all samples share one word.
+    /// Words from one sample's first word to the next sample's; 0 where all samples share one word.
     pub stride: u32,
-    /// The number of entries where these are not one for each sample that a plan counts: those of all groups, or of the samples
-    /// whose runs it counts. Kernels then bind them all.
+    /// With timesteps per group, where a plan counts runs as samples, the number of entries: one for each group, or for each of
+    /// the caller's samples. Kernels then bind them all.
     entries: Option<u32>,
 }
 
@@ -175,7 +175,7 @@ impl<'a> SampleWords<'a> {
         Self { name, ..self }
     }
 
-    /// The same words, of this many entries that kernels bind as a whole.
+    /// The same words as this many entries that kernels bind as a whole.
     pub fn whole(self, entries: u32) -> Self {
         Self { entries: Some(entries), ..self }
     }
@@ -198,7 +198,7 @@ impl<'a> SampleWords<'a> {
     fn of_samples(&self, first: u32, samples: u32) -> WordRange<'a> {
         let stride = u64::from(self.stride);
         let (first, samples) = self.entries.map_or((first, samples), |entries| (0, entries));
-        // A shared word is one, however many samples there are.
+        // Samples that share a word have one together.
         let count = (stride * u64::from(samples)).max(1);
         let offset = self.offset + WORD * stride * u64::from(first);
         WordRange { buffer: self.buffer, offset, count, role: Some(self.role) }
@@ -216,7 +216,7 @@ pub(crate) struct Partials<'a> {
 impl Partials<'_> {
     /// The index of a window's first sum in the binding.
     pub fn first_of(&self, window: &Window, context: &Context) -> u32 {
-        // Scratch memory is used anew by each window; results lie where their sample does.
+        // Each window reuses scratch memory; results lie at the index of their sample.
         self.direct.map_or(0, |_| self.words.binding(context).1 + window.first_sample)
     }
 }
