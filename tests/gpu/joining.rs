@@ -135,7 +135,7 @@ fn what_is_given_is_bound(harness: &Harness) {
     // Memory of no call: nothing would be written to it.
     let memory = Some(scene.other(2));
     let refused = Step { memory, ..scene.step(&idle) }.plan(&harness.context).map(drop);
-    let (what, expected) = ("least_depth beside a memory", "at least 1 where no row looks back");
+    let (what, expected) = ("least_depth with a memory", "at least 1 where no row looks back");
     assert_eq!(refused, Err(PlanError::Rule { what, expected, found: 0.0 }));
     planned(harness, &Step { memory, least_depth: 1, ..scene.step(&idle) });
 }

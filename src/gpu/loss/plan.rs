@@ -30,14 +30,14 @@ pub struct Loss<'a> {
     pub timesteps: Timesteps<'a>,
     /// The network's output.
     pub prediction: Tensor<'a>,
-    /// The first of the two other inputs, if a row looks at it: the clean sample, or the noisy one.
+    /// The first of the two other inputs, if a row has a coefficient for it: the clean sample, or the noisy one.
     pub in0: Option<Tensor<'a>>,
-    /// The second, if a row looks at it: the noise, given or drawn as for the noising, or the target.
+    /// The second, if a row has a coefficient for it: the noise, given or drawn as for the noising, or the target.
     pub in1: Noise<'a>,
-    /// The buffer for the loss of each sample: an `f32` each, from this byte of a buffer with usage STORAGE. With [timesteps of
-    /// groups](Timesteps::PerGroup) each run has a loss, in order: `[batch, groups]` for tokens.
+    /// The buffer, with usage STORAGE, for the loss of each sample, an `f32` each, and the byte at which they begin. With
+    /// [timesteps per group](Timesteps::PerGroup) each run has a loss, in order: `[batch, groups]` for tokens.
     pub losses: (&'a wgpu::Buffer, u64),
-    /// The buffer for their mean: one `f32`.
+    /// The buffer for the mean of the losses, one `f32`, and the byte at which it begins.
     pub mean: Option<(&'a wgpu::Buffer, u64)>,
     /// The gradient with respect to the prediction.
     pub gradient: Option<Gradient<'a>>,
@@ -46,8 +46,8 @@ pub struct Loss<'a> {
 impl<'a> Loss<'a> {
     /// Makes the plan.
     ///
-    /// Cost: the first plan of a kind compiles one to three shaders; every plan uploads 16 bytes a row and allocates, where
-    /// samples have more, 4 bytes for each 4096 elements of them, up to 8 MiB.
+    /// Cost: the first plan of a kind compiles one to three shaders; every plan uploads 16 bytes a row. For samples of more than
+    /// 4096 elements it allocates 4 bytes for each 4096 elements, at most 8 MiB in all.
     ///
     /// # Errors
     /// [`PlanError`] lists the inputs that are rejected.
@@ -62,13 +62,13 @@ impl<'a> Loss<'a> {
         roles: Roles,
         keys: Option<&Arc<Keys>>,
     ) -> Result<Plan, PlanError> {
-        // What has a timestep of its own has a loss of its own.
+        // With timesteps per group, each run has a loss of its own.
         let (shape, runs) = self.timesteps.runs_of(self.shape)?;
         let inputs = [self.in0.is_some(), !self.in1.is_none()];
         let rows = self.table.rows().iter().enumerate();
         check_loss(rows.filter_map(|(index, row)| Some((index, row.as_ref()?))), inputs)?;
-        // The kernel computes the gradient with a weight of all factors, so that it is rounded once. The sums carry the same
-        // factor, and their fold divides by that of the gradient again.
+        // All factors of the gradient are multiplied into the weights, so that they are rounded once. The sums have the same
+        // factors, and their fold divides by those of the gradient alone again.
         let share = |gradient: Gradient<'_>| gradient.scale.factor() * gradient.reduction.share(shape);
         let of_gradient = self.gradient.map_or(1.0, share);
         let of_element = self.penalty.scale() / f64::from(shape.elements.max(1));
@@ -104,7 +104,7 @@ impl<'a> Loss<'a> {
         tensors[slots::IN0] = self.in0;
         tensors[slots::IN1] = self.in1.tensor();
         tensors[slots::GRADIENT] = self.gradient.map(|gradient| gradient.tensor);
-        // The squared error never bends: its delta is infinite, which a shader may not hold.
+        // The squared error is a parabola everywhere: its delta is infinite, which a shader may not hold.
         let delta = (self.penalty.delta() as f32).min(f32::MAX);
         let job = Job::new(self.op(), shape, self.timesteps, tensors, rows);
         Job { delta, scaler: self.scaler(), ..job }.drawing(self.in1, slots::NOISE_OUT)

@@ -7,7 +7,7 @@ use crate::gpu::storage::Storage;
 use crate::table::Table;
 use crate::table::loss::{LossRow, Penalty};
 
-/// The tensors of a batch in f64, sample after sample. A tensor is not looked at where a row has no coefficient for it.
+/// The tensors of a batch in f64, sample after sample. A tensor is not read where a row has no coefficient for it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Batch<'a> {
     /// The row of each sample.
@@ -16,7 +16,7 @@ pub struct Batch<'a> {
     pub elements: usize,
     /// The network's output.
     pub prediction: &'a [f64],
-    /// The two others.
+    /// The two other inputs.
     pub inputs: [&'a [f64]; 2],
 }
 
@@ -33,14 +33,15 @@ pub struct Losses {
 
 impl Loss<'_> {
     /// The allowance for a loss or a gradient, in units of the bound of a [`Comparison`](crate::gpu::compare::Comparison), which
-    /// allows for four roundings. A gradient has those of its weight, two quotients and a root, which WGSL permits to be off by
-    /// 2.5 and 4.5 ULP; a loss has one for each doubling of its elements, of which most cancel.
+    /// allows for four roundings. A gradient has the roundings of its weight, of two quotients and of a root, which WGSL permits
+    /// to be off by 2.5 and 4.5 ULP; a loss has one rounding for each doubling of its elements, most of which cancel.
     pub const ROUNDINGS: f64 = 5.0;
 
-    /// The loss of a batch: the twin of the kernel. A sample at an undefined row, or at a timestep that the table does not have, is NaN.
+    /// Computes the losses and gradients of a batch: the twin of the kernel. A sample at an undefined row, or at a timestep that
+    /// the table does not have, is NaN.
     ///
     /// The magnitudes allow for rounding: a loss moves with the summed magnitudes of the error, times the penalty's slope, and a
-    /// gradient by as much as the slope changes within the error's own bound, at a kink (`L1` at 0) too.
+    /// gradient by as much as the slope changes within the bound of the error, also at a kink (`L1` at 0).
     #[must_use]
     pub fn reference(table: &Table<LossRow>, penalty: Penalty, batch: &Batch<'_>, reduction: Reduction) -> Losses {
         let Batch { timesteps, elements, .. } = *batch;

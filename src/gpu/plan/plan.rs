@@ -256,7 +256,7 @@ impl Plan {
     /// [moved](Self::moved) from this one.
     ///
     /// A plan binds the tensors that its request gives, and remembers as many calls as its request asks for: new rows may use
-    /// all of them. The weights of a loss are multiplied by its reduction and scale as those of the request were.
+    /// all of them. The weights of a loss are multiplied by its reduction and scale, as those of the request were.
     ///
     /// # Errors
     /// [`PlanError::Missing`], [`PlanError::Depth`], [`PlanError::Extended`], [`PlanError::Slices`], [`PlanError::Noise`] and

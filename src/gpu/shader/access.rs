@@ -1,6 +1,6 @@
 //! The text between an op and the tensors of a plan: bindings, loads and stores, and the op's inputs and outputs.
 //!
-//! All of it is templates in `shaders/access/`; what is decided here is which template a tensor takes, and its classes.
+//! All of it comes from templates in `shaders/access/`. This file decides which template a tensor takes, and its classes.
 
 use crate::gpu::shader::bindings::{SCALES_BINDING, SCRATCH_BINDING, SLOT_BINDING, access, declaration};
 use crate::gpu::shader::op::Op;
@@ -39,7 +39,7 @@ const PAST: [&str; HISTORY] = [
     "history11",
 ];
 
-/// A kernel whose text is written.
+/// A kernel whose text is to be written.
 pub(crate) struct Access<'a> {
     pub variant: &'a Variant,
     /// True if lanes are loaded and stored 8 bytes at once.
@@ -53,7 +53,7 @@ impl Access<'_> {
         self.variant.op.slots().iter().enumerate()
     }
 
-    /// Writes what the op's text needs before it.
+    /// Writes what must come before the op's text.
     pub fn declarations(&self) -> String {
         let items = self.items();
         let walk_bytes = WALK_BYTES.to_string();
@@ -67,7 +67,7 @@ impl Access<'_> {
         text + &self.sample_state()
     }
 
-    /// Writes the bits of `needs` by the names of the inputs.
+    /// Writes the bits of `needs` as constants with the names of the inputs.
     fn constants(&self) -> String {
         let bits = self.slots().filter_map(|(index, slot)| match slot.part {
             // The noise has its own constant, which every op shares.
@@ -78,7 +78,7 @@ impl Access<'_> {
         bits.map(|(name, bit)| format!("const NEEDS_{name} = {bit}u;\n")).collect()
     }
 
-    /// Declares what was found for each sample before, and what is found now.
+    /// Declares the results of an earlier reduction for each sample, and those of this one.
     fn sample_state(&self) -> String {
         let (op, uniform) = (self.variant.op, self.variant.scales_uniform);
         let mut text = String::new();
@@ -103,7 +103,7 @@ impl Access<'_> {
         text
     }
 
-    /// Writes what follows the op's text.
+    /// Writes what must come after the op's text.
     pub fn functions(&self) -> String {
         let walk = self.variant.walk;
         let items = self.items();
@@ -133,17 +133,16 @@ impl Access<'_> {
         text
     }
 
-    /// Writes how gradients are scaled, and how what their storages cannot hold is counted.
+    /// Writes how gradients are scaled, and how elements that their storages cannot hold are counted.
     pub fn gradient_scale(&self) -> String {
         fill(GRADIENT_SCALE, &self.items(), &[])
     }
 
-    /// Everything that lines of a template are written for: the tensors, the remembered clean samples, and what else is
-    /// written.
+    /// The items for which lines of a template are repeated: the tensors, the remembered clean samples, and other outputs.
     fn items(&self) -> Vec<Item> {
         let mut items: Vec<Item> = self.slots().map(|(index, slot)| self.item(index, slot)).collect();
         if let Op::Step(variant) = self.variant.op {
-            // The text of a plain row names three of them.
+            // The text of a plain row names three past clean samples.
             let fields = if variant.parts.extended { HISTORY } else { 3 };
             let past = PAST.into_iter().take(fields).zip(0..);
             items.extend(past.map(|(name, back)| past_item(name, back, variant.depth)));
@@ -156,7 +155,7 @@ impl Access<'_> {
         if self.variant.op.scales_gradients() {
             items.push(only("observed"));
         }
-        // What is written of a lane is computed before the first output is stored.
+        // The outputs of a lane are computed before the first of them is stored.
         if items.iter().any(|item| item.classes.contains(&"stored")) {
             items.insert(0, only("writes"));
         }
@@ -189,7 +188,7 @@ impl Access<'_> {
         Item { classes, holes }
     }
 
-    /// Writes the binding of a tensor, and how it is loaded and stored.
+    /// Writes the binding of a tensor, and its functions for loading and storing.
     fn tensor(&self, index: usize, slot: &Slot) -> String {
         let slots = self.variant.op.slots();
         let (buffer, storage, writable) = match self.variant.operand(index) {
@@ -198,10 +197,10 @@ impl Access<'_> {
             Operand::InPlace { storage, output } => (slots[output].name, storage, None),
         };
         let loads = slot.part != Part::Output;
-        // The walk over words writes what is remembered by itself: see `keep_element`.
+        // The walk over words writes remembered clean samples with a function of its own: see `keep_element`.
         let stores = slot.part == Part::Output || slot.part == Part::Memory && self.variant.walk != Walk::Words;
         let parts = [(writable.is_some(), "buffer"), (loads, "load"), (stores, "store")];
-        // An input that is updated in place has no binding: it is loaded through that of the output.
+        // An input that is updated in place has no binding: it is loaded through the binding of its output.
         let binding = (SLOT_BINDING + index as u32).to_string();
         let holes = [
             ("name", slot.name),
@@ -227,7 +226,7 @@ impl Access<'_> {
     }
 }
 
-/// The clean sample of a step that is `back + 1` steps ago, if so many are remembered.
+/// The clean sample of `back + 1` steps ago, which is read only if so many are remembered.
 fn past_item(name: &str, back: u32, depth: u32) -> Item {
     let mut classes = vec!["past_field"];
     if back < depth {
@@ -237,7 +236,7 @@ fn past_item(name: &str, back: u32, depth: u32) -> Item {
     Item { classes, holes: vec![("name", name.to_owned()), ("bit", bit.to_string()), ("back", (back + 1).to_string())] }
 }
 
-/// A line of its own, without holes.
+/// An item for lines that appear once, without holes.
 fn only(class: &'static str) -> Item {
     Item { classes: vec![class], holes: Vec::new() }
 }

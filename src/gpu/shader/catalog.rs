@@ -13,7 +13,7 @@ type Operands = [Operand; SLOTS];
 const ROWS: [Rows; 5] = [Rows::Batch, Rows::Uniform(1024), LONG_TABLE, Rows::Storage, Rows::PerSample];
 const LONG_TABLE: Rows = Rows::Uniform(4096);
 
-/// Every kind of kernel: in each storage for the usual kinds of row, and in f32 for the others, whose texts differ in the
+/// Every kind of kernel: in each storage for the usual kinds of row, and in f32 for the others, whose texts differ only in the
 /// lines that find a row.
 pub(crate) fn every_variant() -> Vec<Variant> {
     let (all, one) = (&Storage::ALL[..], &Storage::ALL[..1]);
@@ -22,7 +22,7 @@ pub(crate) fn every_variant() -> Vec<Variant> {
         for rows in ROWS {
             let usual = matches!(rows, Rows::Batch | Rows::Uniform(1024));
             variants.extend(map_variants(walk, rows, if usual { all } else { &[] }));
-            // What a loss writes apart from its sums is a pass for a few shapes.
+            // Only a few shapes need a pass of its own for what a loss writes besides its sums.
             let few = if rows == Rows::Batch { all } else { one };
             variants.extend(every_loss(walk, rows, few));
             if rows != LONG_TABLE {
@@ -51,8 +51,8 @@ pub(crate) fn every_variant() -> Vec<Variant> {
     variants
 }
 
-/// Returns `true` for the kernels that are listed with timesteps of groups too: those of f32 with a short table. What groups change,
-/// the lines that find a row and draw a block, is the same for every storage and table.
+/// Returns `true` for the kernels that are also listed with timesteps per group: those of f32 with a short table. The lines that
+/// groups change, which find a row and draw a block, are the same for every storage and table.
 fn has_groups(variant: &Variant) -> bool {
     let is_whole =
         matches!(variant.op, Op::Spread { .. } | Op::Histogram { .. } | Op::GuideSums | Op::Guide { summed: true });
@@ -62,7 +62,7 @@ fn has_groups(variant: &Variant) -> bool {
     rows && is_f32 && !is_whole && !is_scaled && !variant.op.parts().sliced
 }
 
-/// Maps of mixed storages, and every one of each of these.
+/// Maps with mixed storages, and every map in each of these storages.
 fn map_variants(walk: Walk, rows: Rows, storages: &[Storage]) -> impl Iterator<Item = Variant> {
     let mut all = mixed_maps();
     storages.iter().for_each(|&storage| all.extend(every_map(storage)));
@@ -79,7 +79,7 @@ fn map_variants(walk: Walk, rows: Rows, storages: &[Storage]) -> impl Iterator<I
     })
 }
 
-/// With every small buffer bound for reading alone.
+/// A variant whose timesteps and seeds are bound only for reading.
 fn plain(op: Op, walk: Walk, rows: Rows, draw: Draw, operands: Operands) -> Variant {
     let scales_uniform = rows == Rows::PerSample && op.scales_are_pairs();
     let grouped = false;
@@ -96,7 +96,7 @@ fn plain(op: Op, walk: Walk, rows: Rows, draw: Draw, operands: Operands) -> Vari
     }
 }
 
-/// The same where every input lies in a buffer that the kernel also writes: then it must be bound for writing.
+/// The same where every input lies in a buffer that the kernel also writes, so that it must be bound for writing.
 fn aliased(variant: Variant) -> Variant {
     let operands = variant.operands.map(|operand| match operand {
         Operand::Binding { storage, .. } => Operand::Binding { storage, writable: true },
@@ -123,7 +123,7 @@ fn mixed_maps() -> Vec<Operands> {
     vec![of_map([f32, bf16, f16, f32, absent]), of_map([bf16, absent, f32, f16, f32])]
 }
 
-/// Each input absent, read, read from a buffer that is written too, or in place; with each set of outputs.
+/// Each input absent, read, read from a buffer that is also written, or in place; with each set of outputs.
 fn every_map(storage: Storage) -> Vec<Operands> {
     let bound = |writable| Operand::Binding { storage, writable };
     let in_place = |output| Operand::InPlace { storage, output };
@@ -262,7 +262,7 @@ fn every_reduction(walk: Walk, rows: Rows, storages: &[Storage]) -> Vec<Variant>
 /// The storage in which rows with further parts are listed: what they add to a text does not depend on it.
 const FURTHER: Storage = Storage::F32;
 
-/// Each choice of a step with the fewest and with the most tensors, in these storages.
+/// Each listed choice of a step with the fewest and with the most tensors, in these storages.
 fn every_step(walk: Walk, rows: Rows, storages: &[Storage]) -> Vec<Variant> {
     let mut all = Vec::new();
     for &storage in storages {
@@ -323,7 +323,7 @@ fn every_step(walk: Walk, rows: Rows, storages: &[Storage]) -> Vec<Variant> {
                 let mut apart = operands;
                 apart[step::X] = read;
                 all.push(plain(Op::Step(variant), walk, rows, draw, operands));
-                // These two have every input between them, noise given and drawn.
+                // Together these two have every input, with noise given and drawn.
                 if full && deviation != Deviation::Fixed {
                     all.push(aliased(plain(Op::Step(variant), walk, rows, draw, apart)));
                 }
@@ -333,7 +333,7 @@ fn every_step(walk: Walk, rows: Rows, storages: &[Storage]) -> Vec<Variant> {
     all
 }
 
-/// Guidance in each storage: with two predictions in place and with all apart, with and without sums and momentum.
+/// Guidance in each storage: two predictions in place, all predictions apart, and momentum, with and without sums.
 fn every_guide(walk: Walk, rows: Rows, storages: &[Storage]) -> Vec<Variant> {
     let mut all = Vec::new();
     for &storage in storages {

@@ -1,13 +1,13 @@
-//! Choices that host and shader name alike: each is an enum here and a set of named constants in WGSL.
+//! Choices that host and shader share: each is an enum here and a set of named constants in WGSL.
 
 use crate::table::step::Deviation;
 use crate::table::vlb::Term;
 
 /// A choice that a kernel is compiled for. Its codes reach the shader as named constants, such as `CURVE_HUBER`.
 pub(crate) trait Code: Copy + 'static {
-    /// The constant that holds the choice.
+    /// The name of the constant that holds the choice.
     const NAME: &'static str;
-    /// Every choice, with what its constant is called after that name.
+    /// Every choice, with the suffix of its own constant.
     const ALL: &'static [(Self, &'static str)];
 
     /// The number that the shader compares with.
@@ -19,7 +19,7 @@ pub(crate) trait Code: Copy + 'static {
         Self::ALL.iter().map(|(choice, of)| format!("const {name}_{of} = {}u;\n", choice.code())).collect()
     }
 
-    /// Writes the constants of all choices, and this one.
+    /// Writes the constants of all choices, and the one that holds this choice.
     fn chosen(self) -> String {
         format!("{}const {} = {}u;\n", Self::codes(), Self::NAME, self.code())
     }
@@ -72,16 +72,16 @@ impl Code for SourceKind {
 /// The most stages of a step whose size the GPU chooses.
 pub(crate) const MOST_STAGES: u32 = 3;
 
-/// A word that the controller of such steps writes for each sample, beside the level of each stage.
+/// A word that the controller of such steps writes for each sample, besides the level of each stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum ChosenWord {
-    /// The units that the solver goes.
+    /// The units of the table that the solver advances.
     Step,
-    /// The accepted steps before this one: the stream of its noise.
+    /// The number of accepted steps before this one: the stream of its noise.
     Draw,
-    /// 0 for a step that is not taken; else 1 more than the units that noise makes good.
+    /// 0 for a rejected step; otherwise 1 more than the units that the solver goes beyond the step, which noise takes back.
     Choice,
-    /// The level that a step has reached.
+    /// The level that an accepted step has reached.
     Reached,
 }
 
@@ -99,12 +99,12 @@ impl Code for ChosenWord {
 /// The treatment of the clean sample in a step.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) enum ClipKind {
-    /// Nothing.
+    /// It is not clipped.
     #[default]
     None,
-    /// Clamps it to a range.
+    /// It is clamped to a range.
     Range,
-    /// Clamps each sample to its own threshold, and divides by it.
+    /// Each sample is clamped to its own threshold, and divided by it.
     Quantile,
 }
 

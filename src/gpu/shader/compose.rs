@@ -1,8 +1,8 @@
-//! Composing the WGSL of a kernel: whole files from `shaders/`, and what differs from plan to plan.
+//! Composing the WGSL of a kernel from whole files of `shaders/` and the parts that differ from plan to plan.
 //!
 //! The files name no storage type and no access mode. The bindings of a plan, the `load_*` or `store_*` function of each
 //! tensor, and how an op's inputs and outputs are read and written through them come from templates; see [`Access`].
-//! `TWEEDIE_DUMP_WGSL=DIR` makes every composed shader a file in `DIR`.
+//! With `TWEEDIE_DUMP_WGSL=DIR` every composed shader is written to a file in `DIR`.
 
 use crate::gpu::shader::access::Access;
 use crate::gpu::shader::bindings::{
@@ -15,18 +15,18 @@ use crate::gpu::shader::standalone::{PHILOX, PRODUCT_WORDS};
 use crate::gpu::shader::variant::{Draw, Operand, Rows, Variant, Walk};
 use crate::gpu::storage::Storage;
 
-/// Extensions of WGSL that shaders use where a device has them and they were measured to be faster.
+/// Extensions of WGSL that shaders use where a device has them and measurements showed them to be faster.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Native {
     /// 64-bit integers (`SHADER_INT64`), for random words.
     pub int64: bool,
     /// 16-bit numbers (`SHADER_F16`), for f16 tensors that are read and written in lanes.
     pub f16: bool,
-    /// These for memory too, 8 bytes at once: software drivers load and store the numbers of a vector one by one.
+    /// 64-bit integers for loads and stores of 8 bytes at once: software drivers move the elements of a vector one by one.
     pub wide: bool,
 }
 
-/// The caller's factor of gradients, and what was counted under it; see `gpu::GradientScale`.
+/// The caller's factor of gradients, and its two counts; see `gpu::GradientScale`.
 const SCALER: &str = "struct Scaler {\n    scale: f32,\n    not_finite: atomic<u32>,\n    flushed: atomic<u32>,\n}\n";
 
 /// For kernels whose rows have no second noise.
@@ -39,7 +39,7 @@ fn second_stream_of(row: Row) -> u32 {
 }
 ";
 
-/// Names files of `shaders/`.
+/// The text of a file of `shaders/`.
 macro_rules! file {
     ($path:literal) => {
         include_str!(concat!("../../../shaders/", $path, ".wgsl"))
@@ -59,7 +59,7 @@ impl Walk {
 }
 
 impl Variant {
-    /// Writes the complete WGSL: of these parts, those whose condition holds.
+    /// Writes the complete WGSL: those of the parts below whose condition holds.
     pub fn compose(&self, native: Native) -> String {
         let in_lanes = self.walk.unit() == 4;
         let halves = native.f16 && in_lanes && self.has_storage(Storage::F16);
@@ -93,7 +93,7 @@ impl Variant {
         add(true, &self.seeds());
         add(matches!(self.draw, Draw::Batch { .. }), file!("noise/seed_batch"));
         add(matches!(self.draw, Draw::PerSample { .. }), file!("noise/seed_per_sample"));
-        // The files above define the normals of a sample: this one joins those of two.
+        // The files above define the normals of a sample; `draw_lane` joins those of two.
         add(draws && !self.grouped, file!("groups/noise_of_sample"));
         add(draws && self.grouped, file!("groups/noise_of_run"));
         add(lanes_of_two, file!("noise/draw_lane"));
@@ -135,7 +135,7 @@ impl Variant {
         text
     }
 
-    /// True if much more is done for an element than to read and write it.
+    /// True if a kernel does much more for an element than read and write it.
     fn is_heavy(&self) -> bool {
         self.draw != Draw::No || self.step().clean_stats || matches!(self.op, Op::Vlb { .. })
     }
@@ -145,7 +145,7 @@ impl Variant {
         self.operands.iter().any(|operand| operand.storage() == Some(storage))
     }
 
-    /// Writes what the files must know of the plan.
+    /// Writes the constants by which the files depend on the plan.
     fn constants(&self) -> String {
         let (width, draws, shared) = (self.op.width(), self.draw != Draw::No, self.rows == Rows::Batch);
         let op = self.op.constants(|slot| self.operand(slot) != Operand::Absent);
@@ -192,7 +192,7 @@ impl Variant {
     }
 }
 
-/// Writes a composed shader into the folder that `TWEEDIE_DUMP_WGSL` names, for people and other compilers to read.
+/// Writes a composed shader to the folder that `TWEEDIE_DUMP_WGSL` names, for people and other compilers to read.
 pub(crate) fn dump(entry_point: &str, text: &str) {
     let Some(folder) = std::env::var_os("TWEEDIE_DUMP_WGSL") else {
         return;
@@ -202,7 +202,7 @@ pub(crate) fn dump(entry_point: &str, text: &str) {
     let _ = std::fs::write(std::path::Path::new(&folder).join(name), text);
 }
 
-/// A name for a file of it.
+/// A file name for a shader: its entry point and a hash of its text.
 pub(crate) fn shader_name(entry_point: &str, text: &str) -> String {
     use std::hash::{DefaultHasher, Hash as _, Hasher as _};
     let mut hasher = DefaultHasher::new();

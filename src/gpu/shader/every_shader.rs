@@ -1,4 +1,4 @@
-//! Every shader that a plan can ask for, as text: for validation and for other compilers, without a GPU.
+//! Every shader that a plan can need, as text: for validation and for other compilers, without a GPU.
 
 use crate::gpu::shader::catalog::every_variant;
 use crate::gpu::shader::compose::{Native, shader_name};
@@ -24,17 +24,17 @@ pub struct ComposedShader {
 }
 
 impl ComposedShader {
-    /// Its entry point and a hash of its text: what `TWEEDIE_DUMP_WGSL` names its file.
+    /// Its entry point and a hash of its text. `TWEEDIE_DUMP_WGSL` gives its file this name.
     pub fn name(&self) -> String {
         shader_name(self.entry_point, &self.text)
     }
 }
 
-/// The shader of every kind of plan (walk, kind of rows, storage, inputs given, drawn or in place, outputs): for validation
-/// and for other compilers, without a GPU. Plans of the same kind share a text, so some are listed more than once.
+/// Composes the shader of every kind of plan (walk, kind of rows, storage, inputs given, drawn or in place, outputs), for
+/// validation and for other compilers, without a GPU. Different kinds may share a text, so some are listed more than once.
 pub fn every_shader() -> Vec<ComposedShader> {
     let composed = every_variant().into_iter().flat_map(|variant| {
-        // What 64-bit integers and 16-bit numbers change is the same for every kind of row.
+        // 64-bit integers and 16-bit numbers change the same lines for every kind of row.
         let (draws, lanes) = (variant.draw != Draw::No, variant.walk.unit() == 4);
         let one = variant.rows == Rows::Batch;
         let halves = lanes && variant.has_storage(Storage::F16);

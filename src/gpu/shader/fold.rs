@@ -1,6 +1,6 @@
-//! The ends of reductions: small kernels that make the result of a sample of what its chunks left in scratch memory.
+//! The ends of reductions: small kernels that combine what the chunks of a sample left in scratch memory into its result.
 //!
-//! Host twin of `shaders/reduce/fold.wgsl` and the files that begin as it does.
+//! Host twin of `shaders/reduce/fold.wgsl` and the files whose names begin like its name.
 
 use crate::gpu::shader::op::reduce::{CO_MOMENTS, MOMENTS, RADIX, TOTAL, TREE};
 use crate::gpu::shader::params;
@@ -13,7 +13,7 @@ const SUM: &str = include_str!("../../../shaders/reduce/fold_sum.wgsl");
 pub(crate) enum Fold {
     /// `shaders/reduce/fold_spread.wgsl`: the factor of its guided prediction.
     Spread,
-    /// `shaders/reduce/fold_histogram.wgsl`: a pass of the selection of its threshold.
+    /// `shaders/reduce/fold_histogram.wgsl`: one pass of the selection of its threshold.
     Histogram,
     /// `shaders/guide/fold.wgsl`: the sums from which its weights of guidance follow.
     Guide,

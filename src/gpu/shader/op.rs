@@ -14,9 +14,9 @@ pub(crate) enum Op {
     Map,
     /// `shaders/op/step.wgsl`.
     Step(StepVariant),
-    /// `shaders/op/spread.wgsl`: how far the predictions of a step spread.
+    /// `shaders/op/spread.wgsl`: the standard deviations of a step's predictions, for guidance rescale.
     Spread { parts: RowParts },
-    /// `shaders/op/histogram.wgsl`: how often each digit occurs among the magnitudes of a step's clean samples.
+    /// `shaders/op/histogram.wgsl`: counts of each digit among the magnitudes of a step's clean samples.
     Histogram {
         /// True if each sample has its own factor of the prediction.
         scaled: bool,
@@ -27,7 +27,7 @@ pub(crate) enum Op {
         /// True if each sample has sums from which its weights follow.
         summed: bool,
     },
-    /// `shaders/guide/sums.wgsl`: these sums.
+    /// `shaders/guide/sums.wgsl`: the sums from which the weights of guidance follow.
     GuideSums,
     /// `shaders/op/loss.wgsl`.
     Loss {
@@ -55,7 +55,7 @@ pub(crate) struct StepVariant {
     pub depth: u32,
     /// True if each sample has its own factor of the prediction and threshold.
     pub scaled: bool,
-    /// True if a record of the clean samples is kept.
+    /// True if statistics of the clean samples are kept.
     pub clean_stats: bool,
 }
 
@@ -70,7 +70,8 @@ mod shared {
     pub const WEIGHTED_COST: &str = include_str!("../../../shaders/op/weighted_cost.wgsl");
 }
 
-/// Texts that the two halves of a reduction share: the one that adds up a chunk, and the one that adds up the chunks of a sample.
+/// Texts that the two halves of a reduction share: the half that adds up a chunk, and the half that adds up the chunks of a
+/// sample.
 pub(crate) mod reduce {
     pub const TOTAL: &str = include_str!("../../../shaders/reduce/total.wgsl");
     pub const MOMENTS: &str = include_str!("../../../shaders/reduce/moments.wgsl");
@@ -104,7 +105,7 @@ impl Op {
         }
     }
 
-    /// The input that may be drawn; [`SLOTS`], which no input has, where none may.
+    /// The slot of the input that may be drawn; [`SLOTS`], which is no slot, if none may.
     pub fn noise(self) -> usize {
         match self {
             Op::Guide { .. } | Op::GuideSums => SLOTS,
@@ -115,7 +116,7 @@ impl Op {
         }
     }
 
-    /// The output that drawn noise is kept in.
+    /// The slot of the output to which drawn noise is written.
     pub fn noise_out(self) -> Option<usize> {
         match self {
             Op::Map => Some(map::NOISE_OUT),
@@ -126,7 +127,7 @@ impl Op {
         }
     }
 
-    /// For labels: `tweedie::Map::...`.
+    /// The name in labels: `tweedie::Map::...`.
     pub fn name(self) -> &'static str {
         match self {
             Op::Map => "Map",
@@ -140,7 +141,7 @@ impl Op {
         }
     }
 
-    /// True if each sample has numbers of its own that were found before.
+    /// True if the kernel reads the results of an earlier reduction for each sample.
     pub fn scaled(self) -> bool {
         match self {
             Op::Step(variant) => variant.scaled,
@@ -163,7 +164,7 @@ impl Op {
         self.parts().sliced && [step::CONDITIONAL, step::UNCONDITIONAL].contains(&slot)
     }
 
-    /// `vec4`s of a row of coefficients.
+    /// The number of `vec4`s in a row of coefficients.
     pub fn width(self) -> u32 {
         match self {
             Op::Map | Op::Loss { .. } => 1,
@@ -197,7 +198,7 @@ impl Op {
         matches!(self, Op::Loss { .. } | Op::Vlb { .. })
     }
 
-    /// True if chunks of it come to a sum each, and not to counts.
+    /// True if each chunk is reduced to a sum, and not to counts.
     pub fn adds_up(self) -> bool {
         self.sums() || matches!(self, Op::Spread { .. } | Op::GuideSums)
     }
@@ -207,21 +208,21 @@ impl Op {
         matches!(self, Op::Step(_) | Op::Spread { .. } | Op::Histogram { .. })
     }
 
-    /// True if what was found for each sample fits two numbers, which a device of four buffers reads through a uniform binding.
+    /// True if the reduction's result for each sample is two numbers, which the four-buffer form reads through a uniform binding.
     pub fn scales_are_pairs(self) -> bool {
         self.scaled() && self.has_step_row()
     }
 
-    /// True if its rows are calls.
+    /// True if its rows belong to calls of a loop, and not to timesteps.
     pub fn has_calls(self) -> bool {
         self.has_step_row() || matches!(self, Op::Guide { .. } | Op::GuideSums)
     }
 
-    /// The files that reduce a chunk of it, or a sample of two elements.
+    /// The files that reduce a chunk or, for `pairs`, a sample of two elements.
     pub fn reduction(self, pairs: bool) -> &'static [&'static str] {
         use {reduce::*, shared::WEIGHTED_COST};
         match self {
-            // A pair is summed by the invocation that reads it, without a tree.
+            // The invocation that reads a pair sums it, without a tree.
             Op::Loss { .. } | Op::Vlb { .. } if pairs => &[TOTAL, WEIGHTED_COST],
             Op::Loss { .. } | Op::Vlb { .. } => &[TOTAL, TREE, SUM_CHUNKS, WEIGHTED_COST],
             Op::Spread { .. } => &[MOMENTS, TREE, SUM_CHUNKS],
@@ -262,7 +263,7 @@ impl Op {
         }
     }
 
-    /// Writes what these files must know of the plan: its choices, and which tensors it `has`.
+    /// Writes the constants by which these files depend on the plan: its choices, and which tensors it `has`.
     pub fn constants(self, has: impl Fn(usize) -> bool) -> String {
         match self {
             Op::Map | Op::Spread { .. } | Op::Histogram { .. } => String::new(),
@@ -284,7 +285,7 @@ impl Op {
                     ("LAST_BIN", LAST_BIN),
                     ("LEAST_PROBABILITY", LEAST_PROBABILITY),
                 ];
-                // Written without a type, so that the shader rounds them once, as the host does.
+                // The constants have no type, so that the shader rounds them once, as the host does.
                 for (name, value) in numbers {
                     let _ = writeln!(text, "const {name} = {value:e};");
                 }

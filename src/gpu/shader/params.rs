@@ -1,5 +1,5 @@
-//! The uniform blocks of kernels, and every number that host and shaders share. The shaders' constants are written from
-//! here, by [`constants`]; `tests/shaders.rs` holds their structs to the blocks.
+//! The uniform blocks of kernels, and every number that host and shaders share. [`constants`] writes the shaders' constants;
+//! `tests/shaders.rs` checks the shaders' structs against the blocks.
 
 use crate::gpu::shader::slots::SLOTS;
 use crate::table::step::SLICES;
@@ -8,11 +8,11 @@ use crate::table::step::SLICES;
 pub(crate) const LANE: u64 = 4;
 /// Invocations of a workgroup.
 pub(crate) const WORKGROUP: u32 = 256;
-/// Invocations of a workgroup of the kernels that stand alone.
+/// Invocations of a workgroup of the standalone kernels.
 pub(crate) const SMALL_WORKGROUP: u32 = 64;
-/// Workgroups of a dispatch along one dimension: the least that WebGPU promises.
+/// The most workgroups of a dispatch along one dimension that every WebGPU device allows.
 pub(crate) const MAX_GROUPS: u32 = 65_535;
-/// Elements that a workgroup of `walk/chunks.wgsl` makes one sum of.
+/// Elements of a chunk, which a workgroup of `walk/chunks.wgsl` reduces to one sum.
 pub(crate) const CHUNK: u32 = 4096;
 /// Windows within a sample begin at a multiple of this many elements.
 pub(crate) const GRAIN: u32 = WORKGROUP * LANE as u32;
@@ -21,7 +21,7 @@ pub(crate) const BRANCHES: u32 = 16;
 
 /// `vec4`s of a uniform binding: 16 KiB, which every device offers.
 pub(crate) const VECTORS: u32 = 1024;
-/// Alignment of the start of a uniform binding in bytes; no device asks for more.
+/// Alignment of the start of a uniform binding in bytes; no device requires more.
 pub(crate) const ALIGNMENT: u64 = 256;
 
 /// Bytes of `struct Sum` of `reduce/moments.wgsl`.
@@ -30,21 +30,21 @@ pub(crate) const MOMENTS_BYTES: u64 = 24;
 /// Bytes of `struct Sum` of `guide/co_moments.wgsl`.
 pub(crate) const CO_MOMENTS_BYTES: u64 = 48;
 
-/// Bits of the highest digit of a magnitude, which is counted first, and of the two others.
+/// Bits of the highest digit of a magnitude, which is counted first, and of each of the two others.
 const FIRST_DIGIT_BITS: u32 = 11;
 const DIGIT_BITS: u32 = 10;
 /// The lowest bits of the three digits, in the order in which they are counted.
 pub(crate) const DIGIT_SHIFTS: [u32; 3] = [2 * DIGIT_BITS, DIGIT_BITS, 0];
-/// Counts of a sample: one for each value of the first digit, or two lists for a later one.
+/// Counts of a sample: one for each value of the first digit, or two lists of counts for a later digit.
 const BINS: u32 = 1 << FIRST_DIGIT_BITS;
 /// Words before the counts of a sample: two prefixes and two ranks.
 const STATE: u32 = 4;
-/// Words of a sample.
+/// Words of scratch memory for a sample.
 const TALLY: u32 = STATE + BINS;
-/// Bytes of a sample.
+/// Bytes of scratch memory for a sample.
 pub(crate) const TALLY_BYTES: u64 = 4 * TALLY as u64;
 
-/// The units of a table of steps.
+/// The number of units in a table of steps.
 pub(crate) use crate::table::UNITS;
 
 /// Words of the state of a sample that chooses its own steps.
@@ -81,7 +81,7 @@ pub(crate) struct Params {
 }
 
 impl Params {
-    /// The same, counting samples without a row or leaving that to another dispatch.
+    /// The same, with `reports`: whether the dispatch counts the samples without a row, or leaves that to another.
     pub(crate) fn reporting(self, reports: bool) -> Self {
         Self { window: WindowParams { reports: u32::from(reports), ..self.window }, ..self }
     }
@@ -109,15 +109,15 @@ pub(crate) struct WindowParams {
     pub unused: u32,
 }
 
-/// Bytes of every walk's parameters. Each struct fills them by itself: OpenGL's layout does not see an explicit size.
+/// Bytes of every walk's parameters. Each struct is padded to them by its own fields: OpenGL's layout ignores an explicit size.
 pub(crate) const WALK_BYTES: usize = 32;
 
-/// The parameters of a walk, as its own struct lays them out.
+/// The parameters of a walk, in the layout of its own struct.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, bytemuck::Pod, bytemuck::Zeroable)]
 pub(crate) struct WalkParams([u32; WALK_BYTES / 4]);
 
-/// The struct of a walk as the parameters of a kernel. One of another size does not compile.
+/// Converts the struct of a walk to the parameters of a kernel. A struct of another size does not compile.
 macro_rules! is_walk {
     ($($name:ty),*) => {$(
         impl From<$name> for WalkParams {

@@ -1,4 +1,4 @@
-//! The kernels of pixels and of previews: a text for each storage of the floats, and for a buffer or a texture.
+//! The kernels of pixels and of previews: one text for each storage of the floats, and for a buffer or a texture.
 
 use crate::gpu::shader::params;
 use crate::gpu::shader::template::{fill, section};
@@ -7,7 +7,7 @@ use crate::gpu::storage::Storage;
 const PIXELS: &str = include_str!("../../../shaders/standalone/pixels.wgsl");
 const PREVIEW: &str = include_str!("../../../shaders/standalone/latent_preview.wgsl");
 
-/// A kernel that makes pixels or takes them.
+/// A kernel that writes pixels or reads them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PixelKernel {
     ToFloats,

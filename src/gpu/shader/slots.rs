@@ -1,6 +1,6 @@
-//! The tensors that each op takes, by their places.
+//! The slots of each op: the places of the tensors that it takes.
 
-/// A tensor's place in an op.
+/// The place of a tensor in an op.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Slot {
     /// Its name in shaders.
@@ -107,7 +107,7 @@ pub(crate) mod step {
     pub const CONDITIONAL: usize = 1;
     pub const UNCONDITIONAL: usize = 2;
     pub const NOISE: usize = 3;
-    /// The number of slots that a clean sample is made of.
+    /// The number of slots from which a clean sample is computed.
     pub const CLEAN: usize = 4;
     pub const LEARNED: usize = 4;
     pub const MASK: usize = 5;

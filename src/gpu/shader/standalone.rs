@@ -7,7 +7,7 @@ use crate::gpu::shader::params;
 use crate::gpu::shader::template::{fill, section};
 use crate::gpu::storage::Storage;
 
-/// The generator of random words, on any device.
+/// The product of two words, which the generator of random words needs, for any device.
 pub(crate) const PRODUCT_WORDS: &str = include_str!("../../../shaders/noise/product_words.wgsl");
 pub(crate) const PHILOX: &str = include_str!("../../../shaders/noise/philox.wgsl");
 
@@ -45,7 +45,7 @@ pub(crate) fn draw_timesteps(seeded: bool) -> String {
     } else {
         include_str!("../../../shaders/noise/seed_batch.wgsl").to_owned()
     };
-    // Not with 64-bit integers: a word a sample is little work, and one text serves every device.
+    // 64-bit integers are not used: a word a sample is little work, and one text serves every device.
     let files = [PRODUCT_WORDS, PHILOX, &seeds, include_str!("../../../shaders/standalone/draw_timesteps.wgsl")];
     params::constants() + &fill(&files.concat(), &[], &[("entry_point", DRAW_TIMESTEPS[usize::from(seeded)])])
 }
@@ -59,7 +59,7 @@ pub(crate) fn differential_mask_name(storage: Storage) -> &'static str {
     }
 }
 
-/// Makes the mask of a call of differential diffusion.
+/// Computes the mask of a call of differential diffusion.
 pub(crate) fn differential_mask(storage: Storage) -> String {
     let holes = [("entry_point", differential_mask_name(storage)), ("storage", storage.name())];
     let file = include_str!("../../../shaders/standalone/differential_mask.wgsl");
@@ -71,12 +71,12 @@ pub(crate) fn step_error() -> String {
     params::constants() + TOTAL + TREE + include_str!("../../../shaders/standalone/step_error.wgsl")
 }
 
-/// Judges a step and chooses the next.
+/// Accepts or rejects a step, and chooses the next.
 pub(crate) fn choose_step() -> String {
     params::constants() + &ChosenWord::codes() + include_str!("../../../shaders/standalone/choose_step.wgsl")
 }
 
-/// A kernel for the end of a call of guidance.
+/// A kernel that finishes the mixture of a call of guidance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FinishKernel {
     Norm,

@@ -1,10 +1,10 @@
-//! Templates of WGSL: texts with holes, and lines that are written once for each tensor of a class.
+//! Templates of WGSL: texts with holes, and lines that are repeated for each tensor of a class.
 //!
-//! A hole is `{{name}}`. A line that begins with `[class]` is written for every [`Item`] of that class; consecutive lines of
+//! A hole is `{{name}}`. A line that begins with `[class]` is written once for every [`Item`] of that class; consecutive lines of
 //! this kind are written item by item, so that the tensors keep their order whatever their classes. `//# name` begins a
 //! section of a file.
 
-/// A tensor, or another thing that lines are written for.
+/// A tensor, or another item for which lines are repeated.
 pub(crate) struct Item {
     pub classes: Vec<&'static str>,
     pub holes: Vec<(&'static str, String)>,
@@ -18,18 +18,18 @@ impl Item {
 
 /// The lines of a section, or nothing if the file has no such section.
 pub(crate) fn section<'a>(file: &'a str, name: &str) -> &'a str {
-    // Before the first section stands the comment that says what the file is.
+    // The text before the first section is the comment that describes the file.
     let sections = file.split("//# ").skip(1);
     let mut sections = sections.filter_map(|section| section.split_once('\n'));
     sections.find(|(title, _)| *title == name).map_or("", |(_, text)| text)
 }
 
-/// The text with its holes filled. Those of the whole text are filled first, and may hold holes of an item.
+/// Fills the holes of a text. The holes of the whole text are filled first; their values may contain holes of an item.
 pub(crate) fn fill(text: &str, items: &[Item], holes: &[(&str, &str)]) -> String {
     let text = holes.iter().fold(text.to_owned(), |text, (name, value)| replaced(&text, name, value));
     let mut filled = String::with_capacity(text.len());
     let lines: Vec<&str> = text.lines().collect();
-    // A block is a run of lines that all have a class, or one line that has none: only neighbours with a class join.
+    // A block is a run of lines that all have a class, or a single line that has none.
     for block in lines.chunk_by(|a, b| class_of(a).is_some() && class_of(b).is_some()) {
         if block.iter().all(|line| class_of(line).is_none()) {
             block.iter().for_each(|line| push(&mut filled, line));
@@ -44,7 +44,7 @@ fn write_item(filled: &mut String, block: &[&str], item: &Item) {
     let lines = block.iter().filter_map(|line| class_of(line));
     for (_, line) in lines.filter(|(class, _)| item.is(class)) {
         let line = item.holes.iter().fold(line.to_owned(), |line, (name, value)| replaced(&line, name, value));
-        // Such lines are statements of a function, one level deep.
+        // Such lines are statements of a function, indented by one level.
         push(filled, &format!("    {line}"));
     }
 }

@@ -1,10 +1,10 @@
-//! The key of a kernel: all that decides its text.
+//! The key of a kernel: everything that determines its text.
 
 use crate::gpu::shader::op::{Op, StepVariant};
 use crate::gpu::shader::slots::SLOTS;
 use crate::gpu::storage::Storage;
 
-/// The ways to walk over tensors; see the shader of the same name.
+/// The ways to walk over tensors. Each is described in the shader of its name in `shaders/walk/`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Walk {
     Lanes,
@@ -21,7 +21,7 @@ pub(crate) enum Walk {
 impl Walk {
     /// The walks that go over every element on its own.
     pub const STREAMING: [Walk; 3] = [Walk::Lanes, Walk::Flat, Walk::Words];
-    /// The walks that make something of a whole sample.
+    /// The walks that reduce whole samples.
     pub const REDUCING: [Walk; 3] = [Walk::Chunks, Walk::UnalignedChunks, Walk::Pairs];
 
     pub fn reduces(self) -> bool {
@@ -33,7 +33,7 @@ impl Walk {
         matches!(self, Walk::Flat | Walk::Pairs)
     }
 
-    /// Elements of a lane that offsets and strides are counted in.
+    /// The unit of offsets and strides, in elements: a lane of 4, or 1.
     pub fn unit(self) -> u32 {
         match self {
             Walk::Lanes | Walk::Flat | Walk::Chunks | Walk::Pairs => 4,
@@ -71,14 +71,14 @@ pub(crate) enum Rows {
     Batch,
     /// A uniform table of this many `vec4`s, indexed by each sample's timestep.
     Uniform(u32),
-    /// A table in a storage buffer, for what no uniform binding holds.
+    /// A table in a storage buffer, where a uniform binding is too small.
     Storage,
-    /// The rows of the samples themselves, laid out by a dispatch before: the four-buffer form.
+    /// One row for each sample, laid out by an earlier dispatch: the four-buffer form.
     PerSample,
 }
 
 impl Rows {
-    /// True if the kernel looks its rows up itself, by timesteps that it reads.
+    /// True if the kernel itself looks its rows up, by timesteps that it reads.
     pub fn are_looked_up(self) -> bool {
         matches!(self, Rows::Uniform(_) | Rows::Storage)
     }
@@ -87,7 +87,7 @@ impl Rows {
 /// The binding of a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Operand {
-    /// No such tensor: it reads as zero, and what is written to it is dropped.
+    /// No tensor: reads give zero, and writes are dropped.
     Absent,
     /// A binding of its own; an input in a buffer that is also written must be bound for writing too.
     Binding { storage: Storage, writable: bool },
@@ -108,7 +108,7 @@ impl Operand {
     }
 }
 
-/// Noise that a kernel makes itself.
+/// The noise that a kernel draws.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Draw {
     /// None.
@@ -126,13 +126,13 @@ impl Draw {
     }
 }
 
-/// All that decides the text of a kernel.
+/// Everything that determines the text of a kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Variant {
     pub op: Op,
     pub walk: Walk,
     pub rows: Rows,
-    /// True if what counts as a sample is a run of a sample: with timesteps of groups.
+    /// True if each run of a group counts as a sample: with timesteps per group.
     pub grouped: bool,
     pub timesteps_writable: bool,
     pub seeds_writable: bool,
@@ -161,14 +161,14 @@ impl Variant {
         slots.filter(|(_, (slot, operand))| slot.is_output() && operand.has_binding()).map(|(slot, _)| slot).collect()
     }
 
-    /// True if samples without a row are counted: not by kernels that only prepare a step, nor where that was done before.
+    /// True if samples without a row are counted: not by kernels that only prepare another, nor where an earlier dispatch did.
     pub fn counts_undefined(&self) -> bool {
-        // Rows that a dispatch before laid out were counted there.
+        // Where an earlier dispatch laid out the rows, it also counted.
         self.rows.are_looked_up() && !matches!(self.op, Op::Spread { .. } | Op::Histogram { .. } | Op::GuideSums)
     }
 
-    /// True if workgroup memory must be cleared. Reductions write theirs before they read it, and to have it cleared for
-    /// them costs some compilers (FXC) half a minute.
+    /// True if workgroup memory must be cleared. Reductions write theirs before they read it, and clearing it for them takes
+    /// some compilers (FXC) half a minute.
     pub fn clears_workgroup_memory(&self) -> bool {
         !self.walk.reduces()
     }

@@ -1,10 +1,9 @@
-//! Statistics of the predicted clean samples, readable a few frames later.
+//! Statistics of the predicted clean samples, which the host may read later.
 
 use crate::gpu::context::Context;
 use crate::gpu::error::{PlanError, check_limit};
 
-/// Statistics of a call's clean samples before they were clipped, over all recordings of the call since the buffer was last
-/// cleared.
+/// Statistics of a call's clean samples before clipping, over all recordings of the call since the buffer was last cleared.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct CleanStats {
     /// Elements that were NaN or infinite.
@@ -16,7 +15,7 @@ pub struct CleanStats {
 }
 
 impl CleanStats {
-    /// Bytes of a call's record.
+    /// The bytes of a call's record.
     pub const BYTES: u64 = 16;
 
     pub(super) fn buffer(context: &Context, calls: usize) -> Result<wgpu::Buffer, PlanError> {
@@ -28,7 +27,7 @@ impl CleanStats {
         Ok(context.zeroed_buffer("tweedie::Step::clean_stats", usage, size))
     }
 
-    /// The statistics of each call, from the bytes of [`Plan::clean_stats`](crate::gpu::Plan::clean_stats). A last
+    /// Decodes the statistics of each call from the bytes of [`Plan::clean_stats`](crate::gpu::Plan::clean_stats). A last
     /// incomplete record is ignored.
     pub fn decode(bytes: &[u8]) -> Vec<CleanStats> {
         bytes.as_chunks::<16>().0.iter().map(Self::of_record).collect()
@@ -36,7 +35,7 @@ impl CleanStats {
 
     fn of_record(record: &[u8; 16]) -> Self {
         let word = |i: usize| u32::from_le_bytes([record[i], record[i + 1], record[i + 2], record[i + 3]]);
-        // The least element is kept as the largest of the inverted order, so that a cleared record has neither.
+        // The least element is stored inverted, as a maximum, so that a cleared record (0) means that there is none.
         let range = (word(12) > 0).then(|| [number(!word(8)), number(word(12))]);
         Self { not_finite: word(0), clipped: word(4), range }
     }
@@ -44,7 +43,7 @@ impl CleanStats {
 
 /// The number that ordered bits stand for: the inverse of `ordered` in `shaders/op/clean_stats.wgsl`.
 fn number(ordered: u32) -> f32 {
-    // Positive numbers have the sign bit set, negative ones all bits inverted, so that unsigned order is theirs.
+    // Positive numbers have the sign bit set and negative ones all bits inverted, so that the words are in the numbers' order.
     f32::from_bits(if ordered >> 31 == 1 { ordered & 0x7fff_ffff } else { !ordered })
 }
 

@@ -8,10 +8,10 @@ use crate::gpu::shader::variant::Walk;
 use crate::gpu::storage::Storage;
 use crate::gpu::tensor::Tensor;
 
-/// The bytes that a binding may begin before its tensor; see the alignment of windows.
+/// The most bytes by which a binding may begin before its tensor, since its start is aligned.
 const SLACK: u64 = 256;
 
-/// The memory of a loop that is the plan's own.
+/// The memory of a loop, if it belongs to the plan.
 #[derive(Clone, Debug)]
 pub(super) struct History {
     buffer: wgpu::Buffer,
@@ -19,17 +19,18 @@ pub(super) struct History {
 }
 
 impl History {
-    /// Memory for as many clean samples as the rows look back to. `None` if they look back to none, or the caller gives it.
+    /// Allocates memory for as many clean samples as the rows look back to. `None` if they look back to none, or if the caller
+    /// gives the memory, which is checked.
     ///
-    /// It has the storage of the next sample, but f32 where tensors are walked word by word, so that no two remembered
-    /// samples share a word.
+    /// It has the storage of the next sample, or f32 where tensors are walked word by word, so that no two remembered samples
+    /// share a word.
     pub fn new(plan: &PlanBuilder<'_>, job: &Job<'_>) -> Result<Option<Self>, PlanError> {
         let depth = u64::from(job.depth());
         let Some(next) = job.tensors[slots::NEXT].filter(|_| depth > 0) else { return Ok(None) };
         let walk = plan.layout(job).walk_of_all();
         let fitting = if walk == Walk::Words { Storage::F32 } else { next.storage };
         let storage = match job.tensors[slots::HISTORY].map(|memory| memory.storage) {
-            // The caller's may be f32 whatever the walk, which depends on the number of samples.
+            // The caller's memory may always be f32, since the walk depends on the number of samples.
             Some(Storage::F32) => Storage::F32,
             Some(found) if found != fitting => return Err(PlanError::Memory { expected: fitting, found }),
             _ => fitting,
@@ -44,7 +45,7 @@ impl History {
         Ok(Some(Self { buffer, storage }))
     }
 
-    /// The tensor in which a job remembers: sample after sample, the clean samples of each together.
+    /// The tensor in which a job remembers: sample after sample, with the clean samples of each together.
     pub fn tensor(&self, job: &Job<'_>) -> Tensor<'_> {
         Tensor::new(&self.buffer, self.storage).stride(job.depth() * job.shape.elements)
     }

@@ -15,12 +15,12 @@ use crate::table::step::{Clip, Deviation, HISTORY, RowParts, SLICES, StepRow};
 
 /// A region of the sample that is known (inpainting).
 ///
-/// After each step the region is what the known clean sample would be at that noise level, under the step's own noise
-/// (Lugmayr et al. 2022, arXiv 2201.09865, eq. 8).
+/// After each step the region is set to the known clean sample at that noise level, under the step's own noise (Lugmayr et al.
+/// 2022, arXiv 2201.09865, eq. 8).
 #[doc(alias("inpaint", "outpaint", "mask"))]
 #[derive(Clone, Copy, Debug)]
 pub struct Inpainting<'a> {
-    /// 1 where the sample is known, 0 where it is not, or anything between.
+    /// 1 where the sample is known, 0 where it is not, or a value in between.
     pub mask: Tensor<'a>,
     /// The known clean sample. Where the mask is 0 it may hold anything but NaN and infinity.
     pub x0: Tensor<'a>,
@@ -40,17 +40,19 @@ pub struct Step<'a> {
     pub calls: Timesteps<'a>,
     /// The sample.
     pub x: Tensor<'a>,
-    /// The network's output: of each sample its [`slices`](Self::slices), one after the other.
+    /// The network's output: the [`slices`](Self::slices) of each sample, one after the other.
     pub prediction: Tensor<'a>,
-    /// Slices of a prediction, each of a sample's elements: 1 to [`StepRow::SLICES`], which a row mixes by its weights.
+    /// The number of slices of a prediction, 1 to [`StepRow::SLICES`]. Each has the elements of a sample; a row mixes them by its
+    /// weights.
     pub slices: u32,
     /// The network's output without the condition, for guidance.
     pub unconditional: Option<Tensor<'a>>,
-    /// The noise: a call draws on the stream of its row, counted from that of the key. Noise that is given is bound whatever
-    /// the rows use, so that rows which are written later may draw it; a loop that never draws is cheaper without. It is
-    /// [kept](crate::gpu::Drawn::keep) as the calls use it: a call that draws none keeps zeros.
+    /// The noise: a call draws on the stream of its row, counted from that of the key. The noise is bound even if no row uses it,
+    /// so that rows which are written later may; a loop that never adds noise is cheaper without. What is
+    /// [kept](crate::gpu::Drawn::keep) is the noise that the calls use: a call that draws none keeps zeros.
     pub noise: Noise<'a>,
-    /// The network's second output, where the deviation is learned. Given beside noise it is bound as that is.
+    /// The network's second output, where the deviation is learned. It is bound where the options name a learned deviation and
+    /// there is noise, even if no row uses it.
     pub learned: Option<Tensor<'a>>,
     /// The region that is known.
     pub known: Option<Inpainting<'a>>,
@@ -58,28 +60,30 @@ pub struct Step<'a> {
     pub next: Tensor<'a>,
     /// The clean sample that the prediction implies, after clipping: a preview.
     pub x0: Option<Tensor<'a>>,
-    /// The next sample as the network is given it, for samplers whose scale is not the network's.
+    /// The tensor for the next sample as the network's input, for samplers whose scale is not the network's.
     pub input: Option<Tensor<'a>>,
-    /// The memory of the loop, for hosts that keep it, copy it or move it: the clean samples of the last calls, those of a
-    /// sample together, [`depth`](Self::depth) times its elements; `None` for memory of the plan's own.
+    /// The memory of the loop, for hosts that keep, copy or move it: the clean samples of the last calls, those of each sample
+    /// together, [`depth`](Self::depth) times its elements; `None` for the plan's own memory.
     ///
-    /// f32 always fits; the storage of `next` where tensors are walked in whole lanes of four: where 4 divides the elements
-    /// of a sample, its offsets and strides, or samples of a gapless batch make up whole lanes. Call `k` replaces the clean sample of call `k - depth`, at the place `k % depth`. A plan of fewer samples with
-    /// the same memory steps a prefix of the batch. A loop that remembers nothing, of depth 0, refuses one.
+    /// Its storage may always be f32. It may also be that of `next` where tensors are walked in whole lanes of four: where the
+    /// elements of a sample, its offsets and its strides are multiples of 4, or the samples of a batch without gaps together make
+    /// up whole lanes. Call `k` replaces the clean sample of call `k - depth`, at the place `k % depth`. A plan of fewer samples
+    /// with the same memory steps the first samples of the batch. A loop of depth 0, which remembers nothing, must not have one.
     pub memory: Option<Tensor<'a>>,
-    /// The least number of clean samples that are remembered, at most [`StepRow::HISTORY`]. Rows that look back further raise it; rows
-    /// that are written later may look back as far.
+    /// The least number of clean samples that are remembered, at most [`StepRow::HISTORY`]. Rows that look back further raise it.
+    /// Rows that are written later may look back as far.
     pub least_depth: usize,
     /// `true` to leave room in the rows for their further parts, so that rows which are written later may use them: the clean
-    /// sample of the unconditional prediction, what a call remembers, a second noise. Rows that use one, a depth above 3 and
-    /// slices leave it by themselves. A row is then 144 bytes, not 80.
+    /// sample of the unconditional prediction, what a call remembers, a second noise. Rows that use one of these, a depth above 3
+    /// and slices make room automatically. A row then has 144 bytes instead of 80, and 64 more with slices.
     pub extended: bool,
     /// `true` to keep statistics of the clean samples; see [`CleanStats`](super::CleanStats).
     pub clean_stats: bool,
 }
 
 impl<'a> Step<'a> {
-    /// Steps in place of the batch as a whole, without guidance, noise or a known region; the other fields are for `..`.
+    /// A request for steps in place, at one call for the batch, without guidance, noise or a known region; the other fields are
+    /// for `..`.
     ///
     /// ```
     /// use tweedie::gpu::{Noise, NoiseKey, Step};
@@ -112,7 +116,7 @@ impl<'a> Step<'a> {
         }
     }
 
-    /// Checks all but the rows.
+    /// Checks everything except the rows.
     pub(super) fn check(&self) -> Result<(), PlanError> {
         self.options.check()?;
         self.noise.draws().map_or(Ok(()), |drawn| check_loop(&drawn))?;
@@ -124,14 +128,14 @@ impl<'a> Step<'a> {
         }
         match self.memory {
             Some(_) if self.depth() == 0 => {
-                let (what, expected) = ("least_depth beside a memory", "at least 1 where no row looks back");
+                let (what, expected) = ("least_depth with a memory", "at least 1 where no row looks back");
                 Err(PlanError::Rule { what, expected, found: 0.0 })
             }
             _ => Ok(()),
         }
     }
 
-    /// The parts of the rows.
+    /// The parts that the rows have room for.
     fn parts(&self) -> RowParts {
         let sliced = self.slices > 1;
         let extended = self.extended || sliced || self.depth() > 3 || self.rows.iter().any(StepRow::is_extended);
@@ -149,7 +153,7 @@ impl<'a> Step<'a> {
         u32::try_from(found).map_err(|_| PlanError::SampleSize { tensor, most: u32::MAX, found })
     }
 
-    /// Checks that nothing is made of a whole sample where its groups are at calls of their own.
+    /// Checks that no option needs a whole sample where its groups are at calls of their own.
     fn check_groups(&self, runs: Option<Runs>) -> Result<(), PlanError> {
         let refuse = |expected, found| Err(PlanError::Grouped { expected, found });
         match self.options.clip {
@@ -177,7 +181,7 @@ impl<'a> Step<'a> {
         let deviation = self.deviation();
         let mut tensors = [None; SLOTS];
         tensors[slots::X] = Some(self.x);
-        // A sample's slices follow each other, and the next sample's follow them.
+        // A sample's slices follow each other, and then come the next sample's.
         let sliced = self.elements_of("prediction", self.slices)?;
         let prediction = |tensor: Tensor<'a>| match tensor.stride {
             None if self.slices > 1 => tensor.stride(sliced),
@@ -222,7 +226,7 @@ impl<'a> Step<'a> {
     /// The rows that the plan can apply: the request's, and those that are written in their place.
     pub(super) fn bounds(&self) -> StepBounds {
         let any = |uses: &dyn Fn(&StepRow) -> bool| self.rows.iter().any(uses);
-        // Reductions ahead of the step read what the first rows need.
+        // Reductions ahead of the step read what the rows of the request need.
         let quantile = matches!(self.options.clip, Clip::Quantile { .. });
         StepBounds {
             noise: !self.noise.is_none(),
@@ -241,14 +245,14 @@ impl<'a> Step<'a> {
         }
     }
 
-    /// The deviation, which is of no effect without noise or the network's second output: no row may then ask for it.
+    /// The kind of deviation for the kernel. Without noise or the network's second output no row may ask for a learned one.
     fn deviation(&self) -> Deviation {
         let applies = !self.noise.is_none() && self.learned.is_some();
         if applies { self.options.deviation } else { Deviation::Fixed }
     }
 }
 
-/// The part of a step's job that makes its clean sample.
+/// The part of a step's job that computes its clean sample.
 pub(super) fn preview<'a>(job: &Job<'a>) -> Job<'a> {
     let variant = match job.op {
         Op::Step(variant) => StepVariant { deviation: Deviation::Fixed, depth: 0, clean_stats: false, ..variant },

@@ -8,11 +8,11 @@ use crate::table::step::{Clip, Deviation, StepRow};
 pub struct StepOptions {
     /// The treatment of the clean sample.
     pub clip: Clip,
-    /// The factor of the noise.
+    /// The kind of the noise's standard deviation: fixed by the rows, or learned by the network.
     pub deviation: Deviation,
-    /// Guidance rescale, in `0..=1`: the share by which the guided prediction is brought back to the standard deviation of
-    /// the conditional one (Lin et al. 2023, arXiv 2305.08891, section 3.4). A sample stays as it is if its deviations are
-    /// not both finite in f32, or if the guided one is 0.
+    /// Guidance rescale, in `0..=1`: the degree to which the guided prediction is rescaled to the standard deviation of the
+    /// conditional one (Lin et al. 2023, arXiv 2305.08891, section 3.4). A sample is not rescaled if one of the two deviations is
+    /// not finite in f32, or if that of the guided prediction is 0.
     pub rescale: f64,
 }
 
@@ -35,7 +35,7 @@ impl StepOptions {
         }
     }
 
-    /// Returns `true` if any prediction may be rescaled: where guidance changes nothing, neither does the factor.
+    /// Returns `true` if any prediction may be rescaled. A row without guidance is not changed by the factor.
     pub(super) fn rescales(&self, rows: &[StepRow]) -> bool {
         self.rescale > 0.0 && rows.iter().any(|row| row.guidance != [1.0, 0.0])
     }

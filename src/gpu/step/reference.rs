@@ -5,12 +5,12 @@ use crate::gpu::step::inputs::Step;
 use crate::gpu::step::options::StepOptions;
 use crate::table::step::{Clip, Deviation, HISTORY, StepRow};
 
-/// The tensors of one sample, in f64. A tensor is not looked at where a row has no coefficient for it.
+/// The tensors of one sample, in f64. A tensor is not read where a row has no coefficient for it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Sample<'a> {
     /// The sample that the step starts from.
     pub x: &'a [f64],
-    /// The network's output, and that without the condition: each of as many slices as the row has weights for.
+    /// The network's outputs with and without the condition, each of as many slices as the row has weights for.
     pub predictions: [&'a [f64]; 2],
     /// The clean samples that the last steps remembered, latest first.
     pub history: [&'a [f64]; HISTORY],
@@ -31,9 +31,9 @@ pub struct Stepped {
     pub next: Vec<Expected>,
     /// The clean sample, after clipping.
     pub x0: Vec<Expected>,
-    /// The next sample as the network is given it.
+    /// The next sample as the network's input.
     pub input: Vec<Expected>,
-    /// The numbers that later steps look back to.
+    /// What later steps look back to.
     pub remembered: Vec<Expected>,
 }
 
@@ -49,12 +49,12 @@ fn at(tensor: &[f64], i: usize) -> Expected {
 }
 
 impl Step<'_> {
-    /// The allowance for a step's output, in units of the bound of a [`Comparison`](crate::gpu::compare::Comparison), which allows
-    /// for one sum of two products: the mixture of predictions, the clean sample made of it and the next sample made of that
-    /// are three sums of up to seven terms.
+    /// The allowance for a step's output, in units of the bound of a [`Comparison`](crate::gpu::compare::Comparison), which
+    /// allows for one sum of two products. A step is three sums: the mixture of predictions, the clean sample made of it, and the
+    /// next sample made of that, which has up to seven terms, or eighteen where the row has further parts.
     pub const ROUNDINGS: f64 = 2.5;
 
-    /// One step of one sample: the twin of the kernel.
+    /// Computes one step of one sample: the twin of the kernel.
     pub fn reference(row: &StepRow, options: &StepOptions, sample: &Sample<'_>) -> Stepped {
         let elements = 0..sample.x.len();
         let [conditional, unconditional] = sample.predictions;
@@ -100,7 +100,7 @@ impl Step<'_> {
                     Deviation::Log => (row.learned[0] + row.learned[1] * at(sample.learned, i).value).exp(),
                     Deviation::Variance => at(sample.learned, i).value.max(0.0).sqrt(),
                 };
-                // Without noise a learned deviation is not looked at, even if it is infinite.
+                // Without noise a learned deviation is ignored, even if it is infinite.
                 let z_coefficient = if row.z == 0.0 { 0.0 } else { row.z * s };
                 let now = [
                     (row.x, at(sample.x, i)),
@@ -128,7 +128,8 @@ impl Step<'_> {
     }
 }
 
-/// `rescale * std(conditional)/std(mixed) + 1 - rescale`, of predictions whose slices are summed; 1 where the mixture has no deviation, or one is not finite.
+/// `rescale * std(conditional)/std(mixed) + 1 - rescale`, of predictions whose slices are summed; 1 where the mixture's deviation
+/// is 0, or one of the two is not finite.
 fn rescale_factor(conditional: &[Expected], mixed: &[Expected], rescale: f64) -> Expected {
     let (wanted, found) = (deviation(conditional), deviation(mixed));
     let defined = found.value > 0.0 && found.value.is_finite() && wanted.value.is_finite();
@@ -141,7 +142,8 @@ fn rescale_factor(conditional: &[Expected], mixed: &[Expected], rescale: f64) ->
     Expected { value: rescale * ratio + 1.0 - rescale, magnitude: rescale * moved + 1.0 - rescale }
 }
 
-/// The standard deviation, unbiased as torch's. Its magnitude includes the change that rounding of the values may cause.
+/// The standard deviation over `n - 1`, as torch computes it. Its magnitude includes the change that rounding of the values may
+/// cause.
 fn deviation(values: &[Expected]) -> Expected {
     let n = values.len() as f64;
     let root = |squares: f64| if n < 2.0 { 0.0 } else { (squares / (n - 1.0)).sqrt() };
@@ -170,8 +172,8 @@ fn clipped(x0: &[Expected], clip: Clip) -> Vec<Expected> {
 }
 
 impl Step<'_> {
-    /// The quantile of a sample with linear interpolation between its elements, as torch.quantile's default; NaN if any
-    /// element is. At an element it is that element, infinite or not.
+    /// Computes the quantile of a sample with linear interpolation between its elements, the default of torch.quantile; NaN if
+    /// any element is NaN. Where it falls on an element it is that element, even if it is infinite.
     pub fn quantile(values: &[f64], ratio: f64) -> f64 {
         if values.iter().any(|x| x.is_nan()) {
             return f64::NAN;

@@ -1,9 +1,10 @@
-//! The numbers that a step looks up for each sample: the factor of its guided prediction, and the threshold of its clean
+//! The two numbers that a step reads for each sample: the factor of its guided prediction, and the threshold of its clean
 //! sample.
 //!
-//! Both are found by reductions that run before the step itself, over the same tensors and rows.
+//! Both are computed by reductions that run before the step itself, over the same tensors and rows.
 //!
-//! Twin of `shaders/op/spread.wgsl`, `shaders/op/histogram.wgsl` and their folds: [`Step::reference`](super::Step::reference).
+//! Host twin of `shaders/op/spread.wgsl`, `shaders/op/histogram.wgsl` and their folds:
+//! [`Step::reference`](super::Step::reference).
 
 use crate::gpu::error::{PlanError, check_limit};
 use crate::gpu::plan::builder::PlanBuilder;
@@ -19,7 +20,8 @@ use crate::gpu::step::options::StepOptions;
 use crate::table::step::{Clip, StepRow};
 use wgpu::BufferUsages;
 
-/// Adds the reductions that the options ask for, ahead of the step. `None` if nothing differs from sample to sample.
+/// Adds the reductions that the options need ahead of the step, and returns the buffer of their results; `None` if the options
+/// need no reduction.
 pub(super) fn plan(
     plan: &mut PlanBuilder<'_>,
     job: &Job<'_>,
@@ -34,7 +36,7 @@ pub(super) fn plan(
     let limits = plan.context.limits();
     let bytes = 8 * u64::from(job.shape.batch);
     check_limit("samples", "max_storage_buffer_binding_size", limits.max_storage_buffer_binding_size, bytes)?;
-    // A factor of 1 where nothing is rescaled.
+    // The factor stays 1 where nothing is rescaled.
     let mut neutral = [1.0f32, 1.0].repeat(job.shape.batch as usize);
     let mut usage = BufferUsages::STORAGE;
     if plan.four_buffers {
@@ -47,7 +49,7 @@ pub(super) fn plan(
     }
     if let Clip::Quantile { ratio, least, most } = options.clip {
         let noisy = rows.iter().any(|row| row.x0[2] != 0.0);
-        // The threshold is that of the rescaled prediction's clean sample.
+        // The threshold belongs to the clean sample of the rescaled prediction.
         let factors = rescales.then_some(&scales);
         threshold(job, noisy, factors, [ratio, least, most], &scales).add_to(plan)?;
     }

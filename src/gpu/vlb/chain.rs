@@ -1,4 +1,4 @@
-//! The variational bound over a whole chain: the terms of all timesteps side by side, and their sum.
+//! The variational bound over a whole chain: the terms of all timesteps, and their sum.
 
 use crate::gpu::context::Context;
 use crate::gpu::error::{PlanError, check_limit};
@@ -20,14 +20,15 @@ use wgpu::BufferUsages;
 /// The inputs and outputs of a [`VlbLoop`].
 #[derive(Clone, Copy, Debug)]
 pub struct VlbLoopTerms<'a> {
-    /// The inputs of each term. The table has a row for each timestep, and for any other term of the sum:
-    /// each is a column of the terms. The network's outputs are others at each recording.
+    /// The inputs of each term. The table has a row for each timestep, and one for each other term of the sum. Each row has a
+    /// column in the terms. The network's output tensors hold new outputs at each recording.
     pub inputs: VlbInputs<'a>,
-    /// The buffer for the sum over the columns, if it is wanted: an `f32` a sample, from this byte on, with usage STORAGE.
+    /// The buffer, with usage STORAGE, for the sum over the columns, if it is wanted: an `f32` a sample; and the byte at which
+    /// they begin.
     pub total: Option<(&'a wgpu::Buffer, u64)>,
 }
 
-/// The terms of a chain, recorded one timestep after the other around the caller's network, and added up.
+/// The terms of a chain, recorded one timestep after the other around the caller's network, and their sum.
 ///
 /// Terms that are not recorded are NaN, and so is a sum that lacks one. Nothing is read back in between.
 #[derive(Debug)]
@@ -77,22 +78,22 @@ impl VlbLoop {
             Ok::<_, PlanError>(dispatch.bound(context, &builder.places))
         };
         let total = total.map(sum).transpose()?;
-        // Fill with NaN: a sum over zero parts, scaled by NaN.
+        // A sum over zero parts, scaled by NaN, fills the terms with NaN.
         let nothing = context.zeroed_buffer("tweedie::VlbLoop::nothing", usage, 16);
         let clear = FoldPass::total([count as u32, 0], f32::NAN, WordRange::of(&nothing), all).dispatch(context)?;
         let clear = clear.bound(context, &builder.places);
-        // One column for each row of the table: recording a timestep writes the terms of its column alone.
+        // Each row of the table has a column: recording a timestep writes the terms of its column alone.
         ReductionPass::total(job.clone(), 1.0, rows, all).add_to(&mut builder)?;
         Ok(Self { plan: builder.done(), clear, total, terms })
     }
 
-    /// Records that no term is known: the beginning of a chain.
+    /// Records the beginning of a chain: all terms become NaN.
     pub fn record_start(&self, pass: &mut wgpu::ComputePass<'_>) {
         self.clear.record(pass, &[0]);
     }
 
-    /// Records the terms of a timestep, in any order of them, into the caller's pass: one pass over the tensors and a
-    /// small dispatch. No heap allocation, no upload, no submit.
+    /// Records the terms of a timestep into the caller's pass: one pass over the tensors and a small dispatch. Timesteps may be
+    /// recorded in any order. It does not allocate, upload or submit.
     ///
     /// # Errors
     /// [`RecordError`]; then nothing has been recorded.
@@ -100,12 +101,13 @@ impl VlbLoop {
         self.plan.record(pass, at)
     }
 
-    /// Records the sum of each sample's terms: always in the same order, whatever the order of the recordings was.
+    /// Records the sum of each sample's terms, which are always added in the same order, whatever the order of the recordings;
+    /// nothing if no sum was requested.
     pub fn record_total(&self, pass: &mut wgpu::ComputePass<'_>) {
         self.total.iter().for_each(|dispatch| dispatch.record(pass, &[0]));
     }
 
-    /// The terms, an `f32` each: for each sample a run with one of each row of the table. The caller's encoder may copy it.
+    /// The buffer of the terms, `[batch, rows of the table]` of `f32`. The caller's encoder may copy it.
     pub fn terms(&self) -> &wgpu::Buffer {
         &self.terms
     }
@@ -113,7 +115,7 @@ impl VlbLoop {
     /// Sets a key, as [`Plan::set_key`] does.
     ///
     /// # Errors
-    /// [`RecordError`] for a plan that draws no noise, and a step that it does not have.
+    /// [`RecordError`] for a plan that draws no noise, or a step that it does not have.
     pub fn set_key(&self, queue: &wgpu::Queue, step: u32, key: NoiseKey) -> Result<(), RecordError> {
         self.plan.set_key(queue, step, key)
     }

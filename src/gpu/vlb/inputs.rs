@@ -15,39 +15,40 @@ use crate::table::{RoundedTable, Table};
 pub struct VlbInputs<'a> {
     /// A row for each timestep.
     pub table: &'a Table<VlbRow>,
-    /// The clean sample that the prediction implies is clamped to `-clip..=clip`.
+    /// The range to which the clean sample that the prediction implies is clamped: `-clip..=clip`; `None` for no clamping.
     pub clip: Option<f64>,
     /// The batch.
     pub shape: Shape,
     /// The network's output.
     pub prediction: Tensor<'a>,
-    /// Its second output, if a row looks at it: the learned variance.
+    /// Its second output, if a row has a coefficient for it: the learned variance.
     pub learned: Option<Tensor<'a>>,
     /// The clean sample.
     pub x0: Tensor<'a>,
-    /// The noise, given or drawn as for the noising, or the noisy sample, whichever the rows are for; if one looks at it.
+    /// The noise, given or drawn as for the noising, or the noisy sample, whichever the rows are made for; if a row has a
+    /// coefficient for it.
     pub in1: Noise<'a>,
 }
 
 impl<'a> VlbInputs<'a> {
-    /// The factor of the weights, for gradients of this share: it is rounded with them, and the fold of the terms divides by
-    /// the share again.
+    /// The factor of the weights, for gradients with the factor `share`. It is rounded with them, and the fold of the terms
+    /// divides by the share again.
     fn factor(&self, share: f64) -> f64 {
         share / f64::from(self.shape.elements.max(1))
     }
 
-    /// The weights of the rows per element, for gradients of a share of 1.
+    /// The weights of the rows for each element, with a share of 1.
     pub(super) fn weights(&self) -> impl Iterator<Item = f64> + 'a {
         let factor = self.factor(1.0);
         self.table.rows().iter().flatten().map(move |row| row.weight * factor)
     }
 
-    /// The rows with all that multiplies the gradients in their weight, so that it is rounded once.
+    /// The rows, with all factors of the gradients in their weights, so that these are rounded once.
     pub(super) fn scaled(&self, share: f64) -> Table<VlbRow> {
         self.table.map(|row| row.times(self.factor(share)))
     }
 
-    /// The job that sums the terms up, without gradients, of rows scaled by this share.
+    /// The job that sums up the terms, without gradients, with rows scaled by this share.
     pub(super) fn job<'b>(&self, timesteps: Timesteps<'b>, rows: &'b RoundedTable, share: f64) -> Job<'b>
     where
         'a: 'b,
@@ -67,7 +68,7 @@ impl<'a> VlbInputs<'a> {
         .drawing(self.in1, slots::NOISE_OUT)
     }
 
-    /// Checks the clip range, and that the inputs are there that a row has a coefficient for.
+    /// Checks the clip range, and that all inputs that a row has a coefficient for are given.
     pub(super) fn check(&self) -> Result<(), PlanError> {
         if let Some(found) = self.clip.filter(|clip| !(clip.is_finite() && (*clip as f32).is_normal() && *clip > 0.0)) {
             return Err(PlanError::Rule { what: "clip range", expected: "finite and above 0", found });

@@ -21,26 +21,27 @@ pub struct VlbTerms<'a> {
     pub inputs: VlbInputs<'a>,
     /// The row that each sample uses.
     pub timesteps: Timesteps<'a>,
-    /// The buffer for the term of each sample: an `f32` each, from this byte of a buffer with usage STORAGE.
+    /// The buffer, with usage STORAGE, for the term of each sample, an `f32` each, and the byte at which they begin. With
+    /// [timesteps per group](Timesteps::PerGroup) each run has a term, in order.
     pub terms: (&'a wgpu::Buffer, u64),
-    /// The buffer for their mean: one `f32`.
+    /// The buffer for the mean of the terms, one `f32`, and the byte at which it begins.
     pub mean: Option<(&'a wgpu::Buffer, u64)>,
     /// The tensor for the gradient with respect to the prediction. It may be the very same elements as the prediction. The
     /// gradient is 0 where x0 is clipped.
     pub gradient: Option<Tensor<'a>>,
-    /// The tensor for the gradient with respect to the second output. It may be the very same elements.
+    /// The tensor for the gradient with respect to the second output. It may be the very same elements as that output.
     pub learned_gradient: Option<Tensor<'a>>,
     /// The reduction of the samples' terms whose gradients they are.
     pub reduction: Reduction,
-    /// A factor of the gradients alone: the terms are without it.
+    /// A factor of the gradients alone, which leaves the terms as they are.
     pub scale: GradientScale<'a>,
 }
 
 impl VlbTerms<'_> {
     /// Makes the plan.
     ///
-    /// Cost: the first plan of a kind compiles one to three shaders; every plan uploads 32 bytes a row and allocates, where
-    /// samples have more, 4 bytes for each 4096 elements of them, up to 8 MiB.
+    /// Cost: the first plan of a kind compiles one to three shaders; every plan uploads 32 bytes a row. For samples of more than
+    /// 4096 elements it allocates 4 bytes for each 4096 elements, at most 8 MiB in all.
     ///
     /// # Errors
     /// [`PlanError`] lists the inputs that are rejected.

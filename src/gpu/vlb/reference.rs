@@ -8,7 +8,7 @@ use crate::table::Table;
 use crate::table::vlb::{CUBIC, HALF_BIN, LAST_BIN, LEAST_PROBABILITY, Term, VlbRow};
 use std::f64::consts::FRAC_2_PI;
 
-/// The tensors of a batch in f64, sample after sample. A tensor is not looked at where a row has no coefficient for it.
+/// The tensors of a batch in f64, sample after sample. A tensor is not read where a row has no coefficient for it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Batch<'a> {
     /// The row of each sample.
@@ -40,14 +40,16 @@ pub struct Terms {
 
 impl VlbTerms<'_> {
     /// The allowance for a term or a gradient, in units of the bound of a [`Comparison`](crate::gpu::compare::Comparison), which
-    /// allows for four roundings. A gradient has those of an exponential or a logarithm of ours, and of products and two quotients
-    /// around it, which WGSL permits to be off by 2.5 ULP; a term has one for each doubling of its elements, of which most cancel.
+    /// allows for four roundings. A gradient has the roundings of one of our exponentials or logarithms, and of products and two
+    /// quotients around it, which WGSL permits to be off by 2.5 ULP; a term has one rounding for each doubling of its elements,
+    /// most of which cancel.
     pub const ROUNDINGS: f64 = 2.0;
 
-    /// The terms of a batch: the twin of the kernel. A sample at an undefined row, or at a timestep that the table does not have, is NaN.
+    /// Computes the terms and gradients of a batch: the twin of the kernel. A sample at an undefined row, or at a timestep that
+    /// the table does not have, is NaN.
     ///
-    /// The magnitudes allow for rounding: an element moves with the error of x0 and the log ratio as far as it does anywhere
-    /// within their own bounds, at the edge of the clip and of the least probability too.
+    /// The magnitudes allow for rounding: by how much an element changes when the error of x0 and the log ratio move by their own
+    /// bounds, also at the edge of the clip and of the least probability.
     #[must_use]
     pub fn reference(table: &Table<VlbRow>, clip: Option<f64>, batch: &Batch<'_>, reduction: Reduction) -> Terms {
         let Batch { timesteps, elements, .. } = *batch;
@@ -72,14 +74,14 @@ impl VlbTerms<'_> {
     }
 }
 
-/// A sum of terms that are rounded to f32, relative to its magnitude.
+/// The bound of a sum of terms in f32, relative to its magnitude.
 const BOUND: f64 = Comparison::ARITHMETIC * Storage::F32.unit_roundoff();
 
 /// The error of an exponential that is 0 in f32, in units of the bound.
 const VANISHED: f64 = f32::MIN_POSITIVE as f64 * 4.0 / BOUND;
 
-/// The cost of an element, its derivative with respect to the error of x0 as the prediction moves it, and that with respect
-/// to the log ratio.
+/// The cost of an element, its derivative with respect to the error of x0 (0 where that is clipped), and its derivative with
+/// respect to the log ratio.
 fn element(row: &VlbRow, clip: Option<f64>, batch: &Batch<'_>, i: usize) -> [Expected; 3] {
     let at = |tensor: &[f64]| tensor.get(i).copied().unwrap_or(f64::NAN);
     let Batch { prediction, x0, in1, .. } = *batch;
@@ -99,7 +101,7 @@ fn element(row: &VlbRow, clip: Option<f64>, batch: &Batch<'_>, i: usize) -> [Exp
         let [cost, to_d, to_ratio] = costs(row, x0, d + by, ratio);
         [cost, to_d.scaled(moves), to_ratio]
     };
-    // A clipped error is a difference of x0 and the clip; deviations are multiplied and rooted, two roundings of them.
+    // A clipped error is a difference of x0 and the clip. Deviations are products with a root, which adds two roundings.
     let off = BOUND * raw.magnitude;
     let off_d =
         BOUND * (HALF_BIN + clip.map_or(0.0, |clip| if clipped(raw.value).1 == 0.0 { clip + x0.abs() } else { 0.0 }));
@@ -125,7 +127,7 @@ fn costs(row: &VlbRow, x0: f64, d: f64, ratio: f64) -> [Expected; 3] {
         Term::SquaredError => [exact(d * d), exact(2.0 * d), exact(0.0)],
         Term::Divergence => {
             let excess = ratio.exp_m1() - ratio;
-            // Formed without cancellation below 1, of its three terms above.
+            // Below 1 it is computed without cancellation, above as the sum of its three terms.
             let terms = if ratio.abs() < 1.0 { excess } else { ratio.exp() + 1.0 + ratio.abs() };
             let cost = Expected { value: 0.5 * (excess + z * z), magnitude: 0.5 * (terms + z * z) };
             let slope = 0.5 * (ratio.exp_m1() + z * z);
@@ -136,13 +138,13 @@ fn costs(row: &VlbRow, x0: f64, d: f64, ratio: f64) -> [Expected; 3] {
 }
 
 /// `F(upper) - F(lower) = gap/((1 + above)*(1 + below))` with `above = e^(-2a)`, `below = e^(2b)` and `gap = 1 - e^(-2(a - b))`
-/// for the arguments `a` and `b` of tanh at the edges of the bin; an open one has nothing beyond it.
+/// for the arguments `a` and `b` of tanh at the edges of the bin. An open edge has nothing beyond it: its exponential is 0.
 fn decoder(x0: f64, d: f64, per_deviation: f64) -> [Expected; 3] {
     if x0.is_nan() || d.is_nan() || per_deviation.is_nan() {
         return [Expected::UNDEFINED; 3];
     }
     let root = FRAC_2_PI.sqrt();
-    // Nothing is left of F beyond 30 deviations.
+    // Beyond 30 deviations F is 0 or 1.
     let edge = |half: f64| (per_deviation * (half - d)).clamp(-30.0, 30.0);
     let (upper, lower) = (edge(HALF_BIN), edge(-HALF_BIN));
     let argument = |z: f64| root * (z + CUBIC * z * z * z);
@@ -199,7 +201,7 @@ mod tests {
         VlbTerms::reference(&Table::new([row]), clip, &batch, Reduction::Sum)
     }
 
-    /// The gradients are those of the costs, wherever an element may be.
+    /// Gradients against differences of costs, inside and outside the clip.
     #[test]
     fn gradients_are_the_differences_of_costs() {
         const STEP: f64 = 1e-6;
