@@ -1,4 +1,4 @@
-// A factor of the gradients that lies on the GPU, for training in 16 bits, and the count of what their storage cannot hold.
+// A factor of the gradients in a buffer, for training in 16 bits, and the counts of elements that their storage cannot hold.
 // A template: see `src/gpu/shader/template.rs`. A line that begins with [a class] is written once for each gradient.
 // Expects: Row, Outputs, scaler.
 // Defines: scaled, observe, flush.
@@ -14,7 +14,7 @@ fn count(these: vec4<bool>) -> u32 {
     return ones.x + ones.y + ones.z + ones.w;
 }
 
-// Bits of magnitudes are in the order of the numbers that they stand for; NaN has the highest.
+// The bits of magnitudes are in the order of the numbers; those of NaN are the highest.
 fn count_gradient(gradient: vec4<f32>, these: vec4<bool>, infinite_from: u32, zero_up_to: u32) {
     let magnitude = bitcast<vec4<u32>>(gradient) & vec4<u32>(0x7fffffffu);
     not_finite += count(these & (magnitude >= vec4<u32>(infinite_from)));

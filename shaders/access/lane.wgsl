@@ -1,5 +1,5 @@
-// A tensor that is read and written in lanes of four elements. A template, as tensors.wgsl: its holes are the tensor's name,
-// its storage, and the buffer that it is read from, which is an output's where it is updated in place.
+// A tensor that is read and written in lanes of four elements. A template like tensors.wgsl: its holes are the tensor's name,
+// its storage, and the buffer that it is read from, which is that of an output where the tensor is updated in place.
 // Expects: the storage.
 // Defines: the tensor's binding, load_* and store_*.
 //# buffer

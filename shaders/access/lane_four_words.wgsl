@@ -1,4 +1,4 @@
-// As lane.wgsl, for devices with 64-bit integers: a lane of four words moves as two pairs of them.
+// As lane.wgsl, for devices with 64-bit integers: a lane of four words moves as two pairs of words.
 // Expects: f32 storage.
 // Defines: the tensor's binding, load_* and store_*.
 //# buffer

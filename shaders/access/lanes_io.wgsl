@@ -1,4 +1,4 @@
-// Reading the inputs of a lane and writing its outputs. A template, as tensors.wgsl.
+// Reading the inputs of a lane and writing its outputs. A template like tensors.wgsl.
 // Expects: params, Row, slice_weight where predictions are sliced, Inputs, Outputs, the load_* and store_* of each tensor.
 // Defines: Bases, bases_of, read_lane; write_lane of walks over elements, write_chunk_lane of walks over chunks.
 //# read
@@ -27,7 +27,7 @@ fn write_lane(row: Row, bases: Bases, lane: u32, out: Outputs) {
     [observed] observe(row, out, vec4<bool>(true));
 }
 //# write_chunk
-// Writes the outputs of a reduction that are as long as its inputs.
+// For reductions that also write outputs for each element.
 fn write_chunk_lane(row: Row, bases: Bases, lane: u32, v: Inputs, inside: vec4<bool>) {
     [writes] let out = op(row, v);
     [stored] store_{{name}}({{stored_lane}});

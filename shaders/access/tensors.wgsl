@@ -5,13 +5,13 @@
 //# params
 struct Params {
     window: WindowParams,
-    walk: {{walk_params}}, // 32 bytes in every layout, so no walk moves what follows
+    walk: {{walk_params}}, // 32 bytes in every layout, so that the offsets below do not depend on the walk
     [slot] {{name}}: vec2<u32>, // offset and stride: in lanes of 4, or in elements
 }
 @group(0) @binding(0) var<uniform> params: Params;
 struct Inputs {
     [input] {{name}}: vec4<f32>,
-    [past_field] {{name}}: vec4<f32>, // a clean sample of the last three steps, latest first
+    [past_field] {{name}}: vec4<f32>, // a remembered clean sample, latest first
 }
 //# outputs
 struct Outputs {

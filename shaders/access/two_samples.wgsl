@@ -1,5 +1,5 @@
-// For lanes that may belong to two samples: what each of them may see of the inputs, and what is written of both. A template,
-// as tensors.wgsl.
+// For lanes that may belong to two samples: the inputs that each of the two may see, and the outputs joined from both. A template
+// like tensors.wgsl.
 // Expects: Inputs, Outputs.
 // Defines: with_noise, masked_inputs, select_lanes.
 fn with_noise(all: Inputs, z: vec4<f32>) -> Inputs {

@@ -1,5 +1,5 @@
-// A tensor that is read and written four elements at once, wherever they lie. A template, as lane.wgsl.
-// Expects: the storage; to be written, one with an element a word.
+// A tensor that is read and written four elements at once, wherever they lie. A template like lane.wgsl.
+// Expects: the storage; for a tensor that is written, one with an element a word.
 // Defines: the tensor's binding, load_* and store_*.
 //# buffer
 @group(0) @binding({{binding}}) var<storage, {{access}}> {{name}}: array<u32>;
@@ -16,7 +16,8 @@ fn load_{{name}}(base: u32, i: vec4<u32>) -> vec4<f32> {
     );
 }
 //# store
-// Elements that share a word are written by the walk over words: here two samples might write the same one.
+// Only elements of a whole word are written here. Those that share a word, which two samples might write, are left to the walk
+// over words.
 fn store_{{name}}(i: u32, v: vec4<f32>, inside: vec4<bool>) {
     if (inside.x) {
         {{name}}[i] = bitcast<u32>(v.x);

@@ -1,4 +1,4 @@
-// A tensor that is read element by element, and written two elements at once. A template, as lane.wgsl.
+// A tensor that is read element by element, and written two elements at once. A template like lane.wgsl.
 // Expects: the storage.
 // Defines: the tensor's binding, load_* and store_*.
 //# buffer
@@ -13,7 +13,8 @@ fn put_{{name}}(i: u32, v: f32) {
     {{name}}[word] = with_element_{{storage}}({{name}}[word], i, v);
 }
 fn store_{{name}}(a: u32, a_value: f32, a_inside: bool, b: u32, b_value: f32, b_inside: bool) {
-    // Neighbours share a word unless a sample ends between them, or this output begins in another half than the leading one.
+    // Neighbours share a word unless a sample ends between them, or this output begins in another half of a word than the leading
+    // output.
     if (ELEMENTS_PER_WORD_{{storage}} > 1u && a_inside && b_inside && word_of_{{storage}}(a) == word_of_{{storage}}(b)) {
         let word = word_of_{{storage}}(a);
         {{name}}[word] = with_pair_{{storage}}({{name}}[word], a, vec2<f32>(a_value, b_value));

@@ -1,4 +1,4 @@
-// Reading the inputs of an element, and writing the outputs of two that may share words. A template, as tensors.wgsl.
+// Reading the inputs of an element, and writing the outputs of two that may share words. A template like tensors.wgsl.
 // Expects: params, Row, slice_weight where predictions are sliced, Place, Inputs, Outputs, the load_* and store_* of each tensor.
 // Defines: read_element, keep_element, write_pair.
 fn read_element(row: Row, needed: u32, sample: u32, element: u32, z: f32) -> Inputs {
@@ -10,7 +10,8 @@ fn read_element(row: Row, needed: u32, sample: u32, element: u32, z: f32) -> Inp
     [past] if ((needed & {{bit}}u) != 0u) { v.{{name}} = vec4<f32>(load_history(params.history.x + sample * params.history.y + element + place_of_past(row, {{back}}u) * params.window.pitch)); }
     return v;
 }
-// Keeps what does not wait for the other element of a word. Remembered clean samples are f32 in this walk, so no two of them share a word.
+// Writes what need not wait for the other element of a word. Remembered clean samples are f32 in this walk, so no two of them
+// share a word.
 fn keep_element(row: Row, sample: u32, element: u32, out: Outputs) {
     [remembered] let i = params.history.x + sample * params.history.y + element;
     [remembered] history[i + place_of_past(row, 0u) * params.window.pitch] = bitcast<u32>(out.kept.x);

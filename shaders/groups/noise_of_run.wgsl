@@ -1,15 +1,15 @@
-// The normals of what a kernel counts as a sample: of a run, where groups of a sample's elements have timesteps of their own.
-// They are those that its elements have in their sample, so that noise does not depend on the groups.
+// The normals of what a kernel counts as a sample: here a run, with timesteps per group. They are the normals that its elements
+// have in their sample, so that noise does not depend on the groups.
 // Expects: params, first_sample, sample_block.
 // Defines: draw_block.
 fn draw_block(run: u32, block: u32, stream: u32) -> vec4<f32> {
     let index = first_sample() + run;
-    // Samples are counted from the first run of the window, below 0 too.
+    // `sample_block` adds the window's first run, so it is subtracted here; the difference may wrap below 0.
     let sample = index / params.window.runs - first_sample();
     let element = index % params.window.runs * params.window.run + 4u * block;
     let shift = element & 3u;
-    // A run rarely begins where a block does: then its blocks are made of two. One generator in a loop: a compiler that copies
-    // functions into their callers (FXC) takes seconds over two.
+    // A run rarely begins where a block does: four of its normals then come from two blocks. The generator is called in a loop,
+    // since a compiler that copies functions into their callers (FXC) takes seconds over two calls.
     var here = vec4<f32>(0.0);
     var after = here;
     for (var part = 0u; part < 2u; part += 1u) {

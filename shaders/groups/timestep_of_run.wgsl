@@ -1,5 +1,4 @@
-// Which timestep a run has, where groups of a sample's elements have their own: that of its sample's group. All timesteps of
-// the batch are bound.
+// The timestep of a run, with timesteps per group: that of its group in its sample. All timesteps of the batch are bound.
 // Expects: params, first_sample.
 // Defines: timestep_of.
 fn timestep_of(run: u32) -> u32 {

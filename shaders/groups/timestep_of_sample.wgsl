@@ -1,4 +1,4 @@
-// Which timestep a sample has: its own, or the one that the batch shares.
+// The timestep of a sample: its own, or the one that the batch shares.
 // Expects: params.
 // Defines: timestep_of.
 fn timestep_of(sample: u32) -> u32 {

@@ -1,4 +1,4 @@
-// Counts, means, and summed squared deviations and products of deviations of three quantities at once, which are merged without
+// Counts, means, and sums of the squares and products of the deviations of three quantities at once, which are merged without
 // cancellation, as in `reduce/moments.wgsl`.
 // Expects: nothing.
 // Defines: Sum, plus.

@@ -1,14 +1,14 @@
-// The end of a call of guidance that looks at each position: norms or cosines along an axis.
+// The last part of a call of guidance, which works position by position: norms or cosines along an axis.
 // Host twin: `tweedie::math::guidance::GuidanceLoop`.
 // Expects: from the host SMALL_WORKGROUP.
 // Defines: FinishParams, the entry points of the sections.
 //# common
 struct FinishParams {
-    count: u32,     // positions of the batch; for the mixture elements
-    length: u32,    // elements of the axis
-    inner: u32,     // elements from one of the axis to the next
+    count: u32,     // positions of the batch; for the mixture, elements
+    length: u32,    // elements along the axis
+    inner: u32,     // distance between neighbours along the axis, in elements
     group: u32,     // elements that share a likeness
-    groups_x: u32,  // workgroups along x; y goes on from there
+    groups_x: u32,  // workgroups along x; further ones go along y
     clamped: u32,   // whether a result may be shorter
     @size(8) factor: f32, // the strength of a norm, or the scale of the guidance
 }
@@ -28,7 +28,7 @@ fn first_of(position: u32) -> u32 {
 //# norm
 @group(0) @binding(2) var<storage, read_write> guided: array<f32>;
 
-// The norm of a vector is that of it divided by its largest element, times that: no square leaves the range of f32.
+// The norm of a vector, from the squares of its elements divided by the largest, so that no square leaves the range of f32.
 fn norm(largest: f32, squares: f32) -> f32 {
     return select(largest * sqrt(squares), 0.0, largest == 0.0);
 }

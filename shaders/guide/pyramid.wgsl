@@ -9,8 +9,8 @@ struct PyramidParams {
     width: u32,
     source_height: u32, // of a plane that is read
     source_width: u32,
-    groups_x: u32,      // workgroups along x; y goes on from there
-    @size(8) sign: f32, // of what is added
+    groups_x: u32,      // workgroups along x; further ones go along y
+    @size(8) sign: f32, // factor of what is added
 }
 
 @group(0) @binding(0) var<uniform> params: PyramidParams;
@@ -26,7 +26,7 @@ fn place_of(i: u32) -> vec2<i32> {
     return vec2<i32>(i32(i / params.width % params.height), i32(i % params.width));
 }
 
-// The first element of the plane that is read.
+// The first element of the plane that is read for an element.
 fn source_of(i: u32) -> u32 {
     return i / (params.width * params.height) * (params.source_width * params.source_height);
 }
@@ -35,14 +35,14 @@ fn source_at(first: u32, row: i32, column: i32) -> f32 {
     return source[first + u32(row) * params.source_width + u32(column)];
 }
 
-// An index before the first of n or behind the last is a mirror image.
+// An index before the first of n elements, or after the last, is reflected.
 fn reflected(index: i32, n: u32) -> i32 {
     let distance = abs(index);
     let last = i32(n) - 1;
     return select(distance, 2 * last - distance, distance > last);
 }
 //# copy
-// A larger plane goes on by reflection, a smaller one is cut off.
+// A larger plane is continued by reflection, a smaller one is cut off.
 @compute @workgroup_size(SMALL_WORKGROUP, 1, 1)
 fn pyramid_copy(@builtin(local_invocation_id) local: vec3<u32>, @builtin(workgroup_id) group: vec3<u32>) {
     let i = invocation(local, group);
@@ -55,7 +55,7 @@ fn pyramid_copy(@builtin(local_invocation_id) local: vec3<u32>, @builtin(workgro
     result[i] = source_at(source_of(i), row, column);
 }
 //# halve
-// The blur (1 4 6 4 1)/16 and the mean of two neighbours are these six weights.
+// Six weights: the blur (1 4 6 4 1)/16, and then the mean of two neighbours.
 fn halving(k: i32) -> f32 {
     let distance = max(k, 5 - k);
     return select(select(10.0, 5.0, distance == 4), 1.0, distance == 5) * 0.03125;
@@ -86,8 +86,8 @@ fn blur(k: i32) -> f32 {
     return select(select(0.375, 0.25, distance == 1), 0.0625, distance == 2);
 }
 
-// The weights of the n elements around the half of an index, two before to two after: each is doubled by linear interpolation, and
-// the result blurred.
+// The weights of the elements around half an index, from two before to two after: n elements are doubled by linear interpolation,
+// and the result is blurred.
 fn doubling(index: i32, n: u32) -> array<f32, 5> {
     var weights = array<f32, 5>();
     let first = index / 2 - 2;
@@ -101,7 +101,7 @@ fn doubling(index: i32, n: u32) -> array<f32, 5> {
     return weights;
 }
 
-// Adds what is read, twice as large, to what is there.
+// Adds what is read, at twice the size and times `sign`, to the result.
 @compute @workgroup_size(SMALL_WORKGROUP, 1, 1)
 fn pyramid_double(@builtin(local_invocation_id) local: vec3<u32>, @builtin(workgroup_id) group: vec3<u32>) {
     let i = invocation(local, group);

@@ -1,5 +1,5 @@
-// The row of a call of guidance and the two vectors that it makes of the predictions: shared by mixture and sums. The fields
-// are those of `tweedie::table::GuideRow`.
+// The row of a call of guidance and the two vectors that it combines from the predictions: shared by mixture and sums. The
+// fields are those of `tweedie::table::GuideRow`.
 // Expects: find_row, coefficients, weights_of, Inputs; from the host KEEPS: whether the first vector is remembered.
 // Defines: Row, row_at, stream_of, keeps, needs, first_vector, second_vector.
 
@@ -35,7 +35,7 @@ fn needs(row: Row) -> u32 {
         | select(0u, NEEDS_MOMENTUM, remembered);
 }
 
-// What has no coefficient is not looked at: it may be NaN.
+// A difference without a coefficient is not added: it may be NaN.
 fn along(weights: vec3<f32>, v: Inputs) -> vec4<f32> {
     var sum = vec4<f32>(0.0);
     if (weights.x != 0.0) {

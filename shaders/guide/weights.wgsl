@@ -1,11 +1,11 @@
-// Weights that follow from the sums over a sample, by the rule of the call.
+// Weights that are computed from the sums over a sample, by the rule of the call.
 // Host twin: `tweedie::table::guide::Weights::of`.
 // Expects: params, Sum (co_moments), moments.
 // Defines: weights_of.
 
-// The shares of c and u in the projection of u on the first right singular vector of both.
+// The shares of c and u in the projection of u onto the first right singular vector of both.
 fn tangent(twice_cu: f32, gap: f32) -> vec2<f32> {
-    // Scaled, so that no square leaves the range of f32.
+    // Both are scaled, so that no square leaves the range of f32.
     let largest = max(abs(twice_cu), abs(gap));
     if (largest == 0.0) {
         return vec2<f32>(0.0);
@@ -75,13 +75,13 @@ fn weights_by_rule(sum: Sum, rule: vec4<f32>) -> vec3<f32> {
     }
 }
 
-// The factor that brings the mixture to the standard deviation of the conditional prediction: 1 where one of the two is not
-// finite, or the mixture's is 0.
+// The factor that rescales the mixture to the standard deviation of the conditional prediction: 1 where one of the two
+// deviations is not finite, or that of the mixture is 0.
 fn rescaled(sum: Sum, weights: vec3<f32>, rescale: f32) -> f32 {
     let pairs = weights.xxy * weights.yzz;
     let mixed = dot(weights * weights, sum.squares) + 2.0 * dot(pairs, sum.products);
     let ratio = sqrt(sum.squares.x / mixed); // both over the same count - 1
-    // NaN is told by its bits, which no compiler reasons away.
+    // NaN is recognized by its bits, since compilers may remove comparisons with it.
     let defined = mixed > 0.0 && (bitcast<u32>(ratio) & 0x7f800000u) != 0x7f800000u;
     return select(1.0, rescale * ratio + (1.0 - rescale), defined);
 }

@@ -5,7 +5,7 @@
 fn draw_lane(sample: u32, element: u32, left: u32, stream: u32, next_stream: u32) -> vec4<f32> {
     let shift = element & 3u;
     let here = draw_block(sample, element / 4u, stream);
-    // A lane rarely begins where a block does: then it ends in the next one, unless its sample ends before.
+    // A lane rarely begins where a block does. It then ends in the next block, unless its sample ends before.
     var after = here;
     if (shift + min(left, 4u) > 4u) {
         after = draw_block(sample, element / 4u + 1u, stream);

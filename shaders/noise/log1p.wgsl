@@ -1,4 +1,4 @@
-// The logarithm near 1.
+// The logarithm of numbers near 1.
 // Expects: nothing.
 // Defines: small_log1p.
 

@@ -1,4 +1,4 @@
-// Box-Muller with polynomials of our own: WGSL's built-in sin, cos and log may be off by 2^-11 absolute and drivers use
+// Box-Muller with polynomials of our own: WGSL's built-in sin, cos and log may be off by 2^-11 absolute, and drivers use
 // that freedom. A word w becomes the uniform number (w + 1/2) / 2^32, as in cuRAND, which is never 0 and never 1.
 // The polynomials are minimax fits on the reduced ranges named beside them.
 // Host twin: `tweedie::NoiseKey::normal_pair`.
@@ -30,7 +30,8 @@ fn box_muller_radius(w: u32) -> f32 {
     return sqrt(e * -1.38671875 + ((p * zz * z + (zz - 2.0 * z)) + e * 4.24388880e-4));
 }
 
-// Half a turn is taken off in integers, which is exact; then both numbers change sign, and so does the radius in their place.
+// Half a turn is subtracted in integers, which is exact. It changes the sign of both numbers; the sign of the radius is changed
+// instead.
 fn normal_pair(radius_word: u32, turn_word: u32) -> vec2<f32> {
     let half = (turn_word + 0x40000000u) & 0x80000000u;
     let x = (f32(bitcast<i32>(turn_word - half)) + 0.5) * 1.4629180792671596e-9; // in [-pi/2, pi/2]

@@ -1,4 +1,4 @@
-// The 64-bit product of two words as (high, low), of four 16-bit products: WGSL has no widening multiplication.
+// The 64-bit product of two words as (high, low), from four products of 16-bit halves: WGSL has no widening multiplication.
 // Expects: nothing.
 // Defines: multiply_wide.
 fn multiply_wide(a: u32, b: u32) -> vec2<u32> {

@@ -1,4 +1,4 @@
-// One seed for the batch, and samples counted from its first one: (seed low, high, sample low, high).
+// One seed for the batch, and samples counted from the key's: (seed low, high, sample low, high).
 // Expects: key, first_sample.
 // Defines: seed_of.
 fn seed_of(sample: u32) -> vec4<u32> {

@@ -2,8 +2,8 @@
 // Expects: nothing.
 // Defines: unless_nan, clamped.
 
-// v where v is NaN, and the value elsewhere. Some drivers turn comparisons into a minimum or a sign, which have no NaN: its
-// bits are looked at.
+// v where v is NaN, and the value elsewhere. NaN is recognized by its bits, since some drivers turn comparisons into a minimum
+// or a sign, which lose it.
 fn unless_nan(value: vec4<f32>, v: vec4<f32>) -> vec4<f32> {
     return select(value, v, (bitcast<vec4<u32>>(v) & vec4<u32>(0x7fffffffu)) > vec4<u32>(0x7f800000u));
 }

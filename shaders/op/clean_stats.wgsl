@@ -1,7 +1,7 @@
-// Statistics of a step's clean samples before they are clipped; see `tweedie::gpu::CleanStats`. An invocation adds up what it
-// meets. Counts and extremes do not depend on the order of anything, so the record is the same from run to run.
-// Expects: row/step, params, find_row, coefficients, Outputs, clean_stats; from the host CLIP, and CLEAN_STATS_IN_GROUP: whether the
-// batch shares a step.
+// Statistics of a step's clean samples before they are clipped; see `tweedie::gpu::CleanStats`. An invocation first adds up its
+// own elements. Counts and extremes do not depend on any order, so the record is the same from run to run.
+// Expects: row/step, params, find_row, coefficients, Outputs, clean_stats; from the host CLIP, and CLEAN_STATS_IN_GROUP: whether
+// the batch shares a step.
 // Defines: observe, flush.
 
 struct Stats {
@@ -15,7 +15,7 @@ struct Stats {
 var<private> stats: Stats;
 var<workgroup> shared_stats: array<atomic<u32>, 4>;
 
-// Bits in the order of the numbers that they stand for. No finite number has 0.
+// Bits in the order of the numbers. They are 0 for no finite number.
 fn ordered(x: vec4<f32>) -> vec4<u32> {
     let bits = bitcast<vec4<u32>>(x);
     return select(bits | vec4<u32>(0x80000000u), ~bits, bits >= vec4<u32>(0x80000000u));
@@ -30,12 +30,12 @@ fn greatest(of_four: vec4<u32>) -> u32 {
     return max(max(of_four.x, of_four.y), max(of_four.z, of_four.w));
 }
 
-// Takes note of these elements.
+// Adds these elements to the invocation's statistics.
 fn observe(row: Row, out: Outputs, these: vec4<bool>) {
     if (!row.defined) {
         return;
     }
-    // An invocation meets samples of several steps where each has its own.
+    // Where each sample is at a step of its own, an invocation may have elements of several steps.
     if (step_of(row) != stats.step) {
         record();
         stats.step = step_of(row);
@@ -72,7 +72,7 @@ fn record() {
 }
 
 fn flush(invocation: u32) {
-    // Where the batch shares a step, a workgroup adds up its invocations before it touches the record in memory.
+    // Where the batch shares a step, a workgroup adds up its invocations before it updates the record in memory.
     if (!CLEAN_STATS_IN_GROUP) {
         record();
         return;

@@ -15,23 +15,23 @@ fn small_excess(x: vec4<f32>) -> vec4<f32> {
     return p * x * x;
 }
 
-// e^x. Above 87, where f32 ends, that of 87; below -87 it is 0. Of NaN it may be anything: the caller puts NaN back.
+// e^x; above 87, near the end of f32, e^87, and below -87, 0. For NaN the result is arbitrary: the caller restores NaN.
 fn exponential(x: vec4<f32>) -> vec4<f32> {
     let y = clamp(x, vec4<f32>(-87.0), vec4<f32>(87.0));
     let octave = floor(y * 1.44269504 + 0.5);
-    // ln 2 in two parts, the first with few bits: what is left is exact
+    // ln 2 in two parts, the first with few bits, so that the difference is exact
     let rest = (y - octave * 0.693359375) + octave * 2.12194440e-4;
     let power = bitcast<vec4<f32>>(vec4<u32>(vec4<i32>(octave) + 127) << vec4<u32>(23u));
     let result = power * (1.0 + (rest + small_excess(rest)));
     return select(result, vec4<f32>(0.0), x < vec4<f32>(-87.0));
 }
 
-// e^x - 1 - x, given e^x too.
+// e^x - 1 - x, given x and e^x.
 fn excess(x: vec4<f32>, e: vec4<f32>) -> vec4<f32> {
     return select(e - 1.0 - x, small_excess(x), abs(x) < vec4<f32>(1.0));
 }
 
-// 1 - e^-x for x >= 0, given e^-x too.
+// 1 - e^-x for x >= 0, given x and e^-x.
 fn complement(x: vec4<f32>, e: vec4<f32>) -> vec4<f32> {
     return select(1.0 - e, x - small_excess(-x), x < vec4<f32>(1.0));
 }

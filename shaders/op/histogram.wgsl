@@ -1,5 +1,5 @@
-// histogram: counts how often each digit occurs among the magnitudes of a sample's clean samples, for dynamic thresholding.
-// Nonnegative floats are in the order of their bits. Counts do not depend on the order in which they are added up.
+// histogram: counts each digit among the magnitudes of a sample's clean sample, for dynamic thresholding. The bits of nonnegative
+// floats are in the order of the numbers. Counts do not depend on the order in which they are added up.
 // Host twin: `tweedie::gpu::Step::quantile`.
 // Expects: row/step, radix, params, Inputs, scratch.
 // Defines: needs, clear_shared, load_sample_state, accumulate, write_partial.
@@ -24,7 +24,7 @@ fn clear_shared(invocation: u32) {
 }
 
 fn load_sample_state(sample: u32, row: Row) {
-    // The first pass has no prefix: it counts the highest digit of every element.
+    // The first pass has an empty prefix: it counts the highest digit of every element.
     if (shift() < FIRST_DIGIT_SHIFT) {
         prefixes = vec2<u32>(atomicLoad(&scratch[sample * TALLY]), atomicLoad(&scratch[sample * TALLY + 1u]));
     }
@@ -35,7 +35,7 @@ fn count(x: f32) {
     let bits = select(magnitude, 0x7fffffffu, magnitude > 0x7f800000u); // every NaN is above all numbers
     let digit = (bits >> shift()) & ((1u << width_of(shift())) - 1u);
     let prefix = bits >> (shift() + width_of(shift()));
-    // Equal prefixes share the lower list; the second list is used once the two order statistics have parted.
+    // While both order statistics have the same prefix, they share the lower list. The second list is used once they differ.
     if (prefix == prefixes.x) {
         atomicAdd(&counts[digit], 1u);
     } else if (prefix == prefixes.y) {
@@ -45,7 +45,7 @@ fn count(x: f32) {
 
 fn accumulate(row: Row, v: Inputs, inside: vec4<bool>) {
     let x0 = clean_sample(row, v, mixture(row, v) * row.factor);
-    // A lane that is walked has its first element.
+    // The first element of a lane is always inside the sample.
     count(x0.x);
     if (inside.y) {
         count(x0.y);

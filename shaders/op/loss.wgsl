@@ -1,8 +1,8 @@
 // loss: what the error of a prediction costs, and its gradient; see `tweedie::table::LossRow` for the coefficients. The
-// weight of a row has the scale of the penalty in it, and what the gradient is a share of.
+// weight of a row contains the scale of the penalty and all factors of the gradient.
 // Host twin: `tweedie::gpu::loss`.
-// Expects: find_row, coefficients, clamped, scaled, params, Inputs, Outputs; from the host CURVE, and NOISE_OUT: whether the noise is
-// written out.
+// Expects: find_row, coefficients, clamped, scaled, params, Inputs, Outputs; from the host CURVE, and NOISE_OUT: whether the
+// noise is written out.
 // Defines: Row, row_at, needs, stream_of, weight_of, cost, op.
 
 struct Row {
@@ -24,7 +24,7 @@ fn needs(row: Row) -> u32 {
         | select(0u, NEEDS_PREDICTION, row.prediction != 0.0);
 }
 
-// All steps of a plan draw on the streams that the host sets.
+// The rows name no stream: the host sets that of the key.
 fn stream_of(row: Row) -> u32 {
     return 0u;
 }
@@ -33,7 +33,7 @@ fn error_of(row: Row, v: Inputs) -> vec4<f32> {
     return row.prediction * v.prediction + row.inputs.x * v.in0 + row.inputs.y * v.in1;
 }
 
-// sqrt(d^2 + delta^2) without squares that overflow or vanish.
+// sqrt(d^2 + delta^2) without squares that overflow or underflow.
 fn root_of(d: vec4<f32>, delta: f32) -> vec4<f32> {
     let larger = max(abs(d), vec4<f32>(delta));
     let ratio = min(abs(d), vec4<f32>(delta)) / larger;

@@ -19,7 +19,7 @@ fn needs(row: Row) -> u32 {
     return NEEDS_NOISE;
 }
 
-// All steps of a plan draw on the streams that the host sets.
+// The rows name no stream: the host sets that of the key.
 fn stream_of(row: Row) -> u32 {
     return 0u;
 }

@@ -1,4 +1,4 @@
-// spread: how far a sample's conditional prediction and its guided mixture spread, for guidance rescale.
+// spread: the moments of a sample's conditional prediction and of its guided mixture, for guidance rescale.
 // Host twin: `tweedie::gpu::Step::reference`.
 // Expects: row/step, moments, partial, Inputs.
 // Defines: needs, accumulate, chunk_result.

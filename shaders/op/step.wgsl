@@ -1,15 +1,15 @@
 // step: one step of a sampler, from guidance to the next sample; see `tweedie::table::StepRow` for the coefficients.
 // Host twin: `tweedie::gpu::Step::reference`.
 // Expects: row/step, row/step_plain or row/step_extended, clamped, params, Inputs, Outputs; from the host CLIP, DEVIATION, DEPTH,
-// MASKED and EXTENDED: whether rows have more than five vectors.
+// MASKED, and EXTENDED: whether rows have more than five vectors.
 // Defines: needs, place_of_past, op.
 
-// Which inputs this row looks at.
+// The inputs that this row needs.
 fn needs(row: Row) -> u32 {
     let bits = vec3<u32>(NEEDS_HISTORY, NEEDS_HISTORY << 1u, NEEDS_HISTORY << 2u);
     let past = select(vec3<u32>(0u), bits, row.history != vec3<f32>(0.0));
     let noise = row.x0.z != 0.0 || row.z != 0.0 || (MASKED && row.known.y != 0.0);
-    // What the network learned is not read without a coefficient: rows of a fixed deviation may stand beside it.
+    // The network's second output is not read without a coefficient, as in rows of a fixed deviation.
     let learned = row.z != 0.0 && (DEVIATION == DEVIATION_VARIANCE || row.learned.y != 0.0);
     return select(0u, NEEDS_NOISE, noise)
         | select(0u, NEEDS_UNCONDITIONAL, row.guidance.y != 0.0)
@@ -27,7 +27,7 @@ fn op(row: Row, v: Inputs) -> Outputs {
     let raw = clean_sample(row, v, p);
     var x0 = raw;
     if (CLIP == CLIP_RANGE) {
-        // The largest number of f32 stands for no limit: infinity stays what it is.
+        // The largest number of f32 means no limit: infinity is not clamped to it.
         let unlimited = bitcast<u32>(row.limit) == 0x7f7fffffu;
         x0 = select(clamped(raw, row.limit), raw, unlimited);
     } else if (CLIP == CLIP_QUANTILE) {

@@ -1,16 +1,16 @@
 // vlb: what an element adds to a term of the variational bound, and its derivatives; see `tweedie::table::VlbRow` for the
-// coefficients. The weight of a row has in it what the gradients are a share of.
+// coefficients. The weight of a row contains all factors of the gradients.
 // Host twin: `tweedie::gpu::vlb`.
-// Expects: find_row, coefficients, clamped, unless_nan, scaled, exponential, log1p, params, Inputs, Outputs; from the host TERM_*, HALF_BIN,
-// LAST_BIN, LEAST_PROBABILITY, CUBIC, ROOT_2_OVER_PI; CLIPS: whether clean samples are clamped to `params.window.limit`; and
-// NOISE_OUT: whether the noise is written out.
+// Expects: find_row, coefficients, clamped, unless_nan, scaled, exponential, log1p, params, Inputs, Outputs; from the host
+// TERM_*, HALF_BIN, LAST_BIN, LEAST_PROBABILITY, CUBIC, ROOT_2_OVER_PI; CLIPS: whether clean samples are clamped to
+// `params.window.limit`; and NOISE_OUT: whether the noise is written out.
 // Defines: Row, row_at, needs, stream_of, weight_of, cost, op.
 
 struct Row {
     prediction: f32,        // of the prediction in the error of x0
     inputs: vec2<f32>,      // of x0 and in1 in that error
     inverse_deviation: f32, // 1 over the truth's deviation, in units of x0
-    log_ratio: vec2<f32>,   // log ratio of the variances, and of learned in it
+    log_ratio: vec2<f32>,   // the log ratio of the variances, and the coefficient of `learned` in it
     weight: f32,
     term: f32,
     defined: bool,
@@ -34,7 +34,7 @@ fn needs(row: Row) -> u32 {
         | select(0u, NEEDS_LEARNED, row.log_ratio.y != 0.0 && !is_term(row, TERM_SQUARED_ERROR));
 }
 
-// All steps of a plan draw on the streams that the host sets.
+// The rows name no stream: the host sets that of the key.
 fn stream_of(row: Row) -> u32 {
     return 0u;
 }
@@ -43,12 +43,12 @@ fn weight_of(row: Row) -> f32 {
     return row.weight;
 }
 
-// The error of x0, what it counts in standard deviations of the model, and the log ratio of the variances. NaN of the ratio is in
-// the ratio alone: each term puts it back at its end.
+// The error of x0, its factor to standard deviations of the model, and the log ratio of the variances. If the ratio is NaN, only
+// `ratio` is: each term restores NaN at its end.
 struct Errors {
     d: vec4<f32>,
-    moves: vec4<bool>, // with the prediction: not clipped
-    sharpness: vec4<f32>,
+    moves: vec4<bool>,    // whether it moves with the prediction, not being clipped
+    sharpness: vec4<f32>, // 1 over the model's standard deviation
     ratio: vec4<f32>,
     e_ratio: vec4<f32>, // e^ratio
 }
@@ -58,13 +58,13 @@ fn errors_of(row: Row, v: Inputs) -> Errors {
     var d = raw;
     var moves = vec4<bool>(true);
     if (CLIPS) {
-        // Beside x0, a small error beyond the limit would round away.
+        // Added to x0, a small error beyond the limit would be rounded away.
         moves = (raw <= params.window.limit - v.x0) & (raw >= -params.window.limit - v.x0);
         d = select(clamped(v.x0 + raw, params.window.limit) - v.x0, raw, moves);
     }
     let ratio = row.log_ratio.x + row.log_ratio.y * v.learned;
     let root = exponential(0.5 * ratio);
-    // Finite, for an error of 0 that is counted in deviations of 0.
+    // Kept finite, since an error of 0 may be divided by a deviation of 0.
     let sharpness = clamp(row.inverse_deviation * root, vec4<f32>(-3e38), vec4<f32>(3e38));
     return Errors(d, moves, sharpness, ratio, root * root);
 }
@@ -74,22 +74,22 @@ fn argument_slope(z: f32) -> f32 {
     return ROOT_2_OVER_PI * (1.0 + 3.0 * CUBIC * z * z);
 }
 
-// The bin of a value: F(upper) - F(lower) = gap / ((1 + above) * (1 + below)), of factors that do not cancel. Of one element: bins
-// of four would take as many registers as all else, in every row.
+// The bin of a value: F(upper) - F(lower) = gap / ((1 + above) * (1 + below)), from factors that do not cancel. It is that of one
+// element: the bins of four would take as many registers as everything else, for every row.
 struct Bin {
     upper: f32,   // edges, in standard deviations from the mean
     lower: f32,
-    width: f32,   // between them
+    width: f32,   // distance between the edges
     squares: f32, // upper^2 + upper*lower + lower^2
     above: f32,   // e^(-2a) of the argument a of tanh at the upper edge; 0 where the bin is open there
     below: f32,   // e^(2b) at the lower edge
     beyond: f32,  // e^(-2(a - b)): 0 where the bin is open
-    gap: f32,     // 1 - that
+    gap: f32,     // 1 - beyond
 }
 
-// NaN in what is given is not kept: the caller puts it back.
+// NaN in the arguments may be lost: the caller restores it.
 fn bin_of(x0: f32, d: f32, sharpness: f32) -> Bin {
-    // Nothing is left of F beyond 30 standard deviations, and the cubes stay finite.
+    // Beyond 30 standard deviations F is 0 or 1, and the cubes stay finite.
     let upper = clamp(sharpness * (HALF_BIN - d), -30.0, 30.0);
     let lower = clamp(sharpness * (-HALF_BIN - d), -30.0, 30.0);
     let a = ROOT_2_OVER_PI * (upper + CUBIC * upper * upper * upper);
@@ -124,13 +124,13 @@ fn decoder_cost(x0: f32, d: f32, sharpness: f32) -> f32 {
 // The derivatives with respect to the error of x0 and to the log ratio.
 fn decoder_slopes(x0: f32, d: f32, sharpness: f32) -> vec2<f32> {
     let bin = bin_of(x0, d, sharpness);
-    // Of ln P: what follows from the gap, of a - b; and what is left of a and of b.
+    // The derivatives of ln P: through the gap with respect to a - b, and the rest with respect to a and to b.
     let of_gap = 2.0 * ROOT_2_OVER_PI * bin.width * bin.beyond / bin.gap;
     let to_a = 2.0 * bin.above / (1.0 + bin.above) * argument_slope(bin.upper);
     let to_b = 2.0 * bin.below / (1.0 + bin.below) * argument_slope(bin.lower);
     let to_d = sharpness * (to_a - to_b + of_gap * 3.0 * CUBIC * (bin.upper + bin.lower));
     let to_ratio = -0.5 * (to_a * bin.upper - to_b * bin.lower + of_gap * (1.0 + 3.0 * CUBIC * bin.squares));
-    // The least probability does not move.
+    // Where the probability is clamped to the least one, the derivatives are 0.
     return select(vec2<f32>(0.0), vec2<f32>(to_d, to_ratio), probability(bin) >= LEAST_PROBABILITY);
 }
 

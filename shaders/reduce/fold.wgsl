@@ -1,19 +1,19 @@
-// The end of a reduction: a workgroup makes the result of a sample, or of several, of what the chunks left in `scratch`.
+// The end of a reduction: a workgroup combines what the chunks left in `scratch` into the result of a sample, or of several.
 // Host twin: `tweedie::gpu::shader::fold`.
 // Expects: fold_workgroup.
-// Defines: FoldParams, fold, the entry point, for which the host writes the name of the fold.
+// Defines: FoldParams, fold, the entry point, whose name the host replaces by that of the fold.
 struct FoldParams {
     samples: u32,      // of this dispatch
     first_sample: u32, // of them, within the batch
-    groups_x: u32,     // workgroups along x; y goes on from there
+    groups_x: u32,     // workgroups along x; further ones go along y
     nan_bits: u32,     // bits of a NaN
     team: u32,         // sums: invocations that take a sample together
     parts: u32,        // sums: parts of a sample's sum
     first_part: u32,   // sums: the first part in `scratch`
     first_result: u32, // total: word of the batch's first result
-    pitch: u32,        // total: words from a result to the next
+    pitch: u32,        // total: words from one sample's result to the next
     factor: f32,       // total: of the sums
-    rescale: f32,      // spread: the share of the rescaled prediction
+    rescale: f32,      // spread: the degree of rescaling
     digit_shift: u32,  // histogram: the lowest bit of this pass's digit
     rank: u32,         // histogram: of the lower order statistic, from 0
     last_rank: u32,    // histogram: the highest rank

@@ -1,5 +1,5 @@
-// A pass of the radix selection: finds the bins of both ranks, extends their prefixes, and leaves the counts cleared. The last
-// pass interpolates between them for the threshold of the sample.
+// A pass of the radix selection: finds the bins of both ranks, extends their prefixes, and clears the counts. The last pass
+// interpolates between the two order statistics for the threshold of the sample.
 // Expects: fold, radix.
 // Defines: scales, fold_workgroup.
 @group(0) @binding(1) var<storage, read_write> scratch: array<atomic<u32>>;
@@ -7,7 +7,7 @@
 
 const BINS_EACH = BINS / WORKGROUP; // of an invocation
 
-var<workgroup> ends: array<u32, WORKGROUP>; // how many are counted up to an invocation's last bin
+var<workgroup> ends: array<u32, WORKGROUP>; // counts up to and with an invocation's last bin
 var<workgroup> nans: u32;
 var<workgroup> prefixes: array<u32, 2>;
 
@@ -16,7 +16,7 @@ struct Place {
     rank: u32,
 }
 
-// The state that the passes before left for the lower (0) or the upper (1) order statistic.
+// The state that the pass before left for the lower (0) or the upper (1) order statistic.
 fn place_of(sample: u32, which: u32) -> Place {
     if (fold.digit_shift == FIRST_DIGIT_SHIFT) {
         return Place(0u, min(fold.rank + which, fold.last_rank));
@@ -25,11 +25,11 @@ fn place_of(sample: u32, which: u32) -> Place {
     return Place(atomicLoad(&scratch[at]), atomicLoad(&scratch[at + 2u]));
 }
 
-// Adds up the counts before each invocation's bins, all of them at once.
+// The sum of the counts in all bins before an invocation's own: a parallel prefix sum.
 fn scan(invocation: u32, own: u32) -> u32 {
     ends[invocation] = own;
     for (var step = 1u; step < WORKGROUP; step *= 2u) {
-        // Everybody reads the sums of the round before anybody adds to them: two barriers a round.
+        // All invocations read the sums of the round before any of them writes: two barriers a round.
         workgroupBarrier();
         var before = 0u;
         if (invocation >= step) {
@@ -42,7 +42,8 @@ fn scan(invocation: u32, own: u32) -> u32 {
     return ends[invocation] - own;
 }
 
-// The bin among an invocation's that holds this rank among them.
+// Finds the bin, among an invocation's own, that holds this rank among their counts, and stores the longer prefix and the rest of
+// the rank.
 fn find(sample: u32, which: u32, place: Place, first_bin: u32, list: bool, counts: ptr<function, array<u32, BINS_EACH>>) {
     var left = place.rank;
     var i = 0u;
@@ -57,7 +58,8 @@ fn find(sample: u32, which: u32, place: Place, first_bin: u32, list: bool, count
     atomicStore(&scratch[sample * TALLY + which + 2u], left);
 }
 
-// Between the two neighbours, as torch.quantile; then within its bounds. Infinity less infinity is never taken.
+// Interpolates between the two neighbours like torch.quantile, and clamps the result to the bounds. It never subtracts infinity
+// from infinity.
 fn threshold(below: f32, above: f32) -> f32 {
     let fraction = fold.fraction;
     if (bitcast<u32>(below) > 0x7f800000u) {
@@ -86,16 +88,16 @@ fn fold_workgroup(sample: u32, invocation: u32) {
         }
     }
     if (invocation == WORKGROUP - 1u) {
-        nans = select(0u, counts[BINS_EACH - 1u], fold.digit_shift == FIRST_DIGIT_SHIFT); // the last bin of the first digit is NaN's
+        nans = select(0u, counts[BINS_EACH - 1u], fold.digit_shift == FIRST_DIGIT_SHIFT); // the first digit's last bin: NaN
     }
     let start = scan(invocation, own);
     let one_list = places[0].prefix == places[1].prefix;
     for (var which = 0u; which < 2u; which++) {
         var place = places[which];
         if (nans > 0u) {
-            place.rank = ends[WORKGROUP - 1u] - 1u; // the last in order is a NaN, and so is the quantile
+            place.rank = ends[WORKGROUP - 1u] - 1u; // the last in order is NaN, and so is the quantile
         } else if (which == 1u && !one_list) {
-            place.rank += ends[WORKGROUP / 2u - 1u]; // the counts of the lower one's list come before
+            place.rank += ends[WORKGROUP / 2u - 1u]; // the counts of the lower list come first
         }
         if (there && place.rank >= start && place.rank - start < own) {
             find(sample, which, Place(place.prefix, place.rank - start), invocation * BINS_EACH, one_list, &counts);

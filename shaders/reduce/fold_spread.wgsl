@@ -1,10 +1,10 @@
-// The factor of a sample's guided prediction: rescale * std(conditional) / std(mixture) + 1 - rescale. It is 1 where either is
-// not finite, or the mixture's is 0.
+// The factor of a sample's guided prediction: rescale * std(conditional) / std(mixture) + 1 - rescale. It is 1 where one of the
+// two deviations is not finite, or that of the mixture is 0.
 // Expects: fold, Sum (moments).
 // Defines: scales, write_result.
 @group(0) @binding(2) var<storage, read_write> scales: array<vec2<f32>>;
 
-// NaN is told by its bits, which no compiler reasons away.
+// Recognizes NaN and infinity by their bits, since compilers may remove comparisons with them.
 fn is_finite(x: f32) -> bool {
     return (bitcast<u32>(x) & 0x7f800000u) != 0x7f800000u;
 }

@@ -1,9 +1,9 @@
-// A sample's sum, of the sums of its parts, which the invocations of a team take in turns. The last sample may have fewer.
+// A sample's sum, from the sums of its parts, which the invocations of a team take in turn. The last sample may have fewer parts.
 // Expects: fold, Sum, plus, tree, write_result.
 // Defines: fold_workgroup.
 @group(0) @binding(1) var<storage, read_write> scratch: array<Sum>;
 
-// An invocation adds up its parts as a tree, too: the sum of 2^k of them waits at level k for its like.
+// An invocation also adds up its own parts as a tree: a sum of 2^k parts waits at level k for another of the same size.
 var<private> waiting: array<Sum, 32>;
 
 fn sum_of_parts(start: u32, first: u32) -> Sum {
@@ -12,7 +12,7 @@ fn sum_of_parts(start: u32, first: u32) -> Sum {
     for (var part = first; part < parts; part += fold.team) {
         var sum = scratch[start + part];
         var level = 0u;
-        // As in a binary counter: each carry adds two sums of equally many parts.
+        // As in a binary counter, each carry adds two sums of the same number of parts.
         for (var full = count; (full & 1u) == 1u; full >>= 1u) {
             sum = plus(waiting[level], sum);
             level++;
@@ -20,7 +20,7 @@ fn sum_of_parts(start: u32, first: u32) -> Sum {
         waiting[level] = sum;
         count++;
     }
-    // The sums that still wait, from the one of the fewest parts on.
+    // The sums that are still waiting, beginning with the one of the fewest parts.
     var sum: Sum;
     for (var level = 0u; level < 32u && (count >> level) > 0u; level++) {
         if (((count >> level) & 1u) == 1u) {

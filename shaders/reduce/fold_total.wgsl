@@ -1,4 +1,4 @@
-// A sample's sum times a number.
+// A sample's sum times a factor.
 // Expects: fold, Sum.
 // Defines: results, write_result.
 @group(0) @binding(2) var<storage, read_write> results: array<f32>;

@@ -1,11 +1,11 @@
-// Chunks that come to a sum each: the partial sums of a team's invocations are added up as a tree.
-// Expects: Sum, plus, tree, tree_of_all, tree_of_columns, team, one_sample, rows_each, Row, params, scratch; of the op: accumulate, which adds to `partial`, and
-// chunk_result.
+// Chunks that are reduced to a sum each: the partial sums of a team's invocations are added up as a tree.
+// Expects: Sum, plus, tree, tree_of_all, tree_of_columns, team, one_sample, rows_each, Row, params, scratch; of the op:
+// accumulate, which adds to `partial`, and chunk_result.
 // Defines: partial, clear_shared, load_sample_state, end_row, write_partial.
 var<private> partial: Sum;
-// The sum of an invocation's rows, as the first level of the tree adds them up.
+// The sum of an invocation's rows, in the order of the first level of the tree.
 var<private> column: Sum;
-// Of the invocation's sample: read again at the end it would be two loads that wait for each other.
+// The row of the invocation's sample, kept for the end: reading it again would take two dependent loads.
 var<private> row_of_chunk: Row;
 
 // The tree writes workgroup memory before it reads it.

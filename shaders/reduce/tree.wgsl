@@ -1,5 +1,5 @@
-// The sum of what the invocations of a team hold, always in the same order; the first one of each gets it. A team is a power of
-// two, the 256 invocations of a workgroup at most, and all of those get here together.
+// The sum of the values that the invocations of a team hold, always in the same order; the first invocation of each team gets it.
+// A team is a power of two, at most the 256 invocations of a workgroup, all of which must call this together.
 // Expects: Sum, plus; from the host BRANCHES, a power of two.
 // Defines: tree, tree_of_all, tree_of_columns.
 
@@ -11,7 +11,7 @@ fn tree(invocation: u32, team: u32, partial: Sum) -> Sum {
     }
     sums[invocation] = partial;
     var width = team;
-    // BRANCHES a level: each level is a barrier, and eight levels of two took as long as the chunk itself on a CPU.
+    // Each level adds BRANCHES values, since it takes a barrier: on a CPU, eight levels of two took as long as the chunk itself.
     while (width > 1u) {
         let branches = min(width, BRANCHES);
         width /= branches;
@@ -28,7 +28,7 @@ fn tree(invocation: u32, team: u32, partial: Sum) -> Sum {
     return sums[invocation];
 }
 
-// The same for a team of all invocations, which are BRANCHES squared, without loops.
+// The same for a team of all invocations, BRANCHES squared of them, without loops.
 fn tree_of_all(invocation: u32, partial: Sum) -> Sum {
     sums[invocation] = partial;
     workgroupBarrier();
@@ -42,7 +42,7 @@ fn tree_of_all(invocation: u32, partial: Sum) -> Sum {
     return partial;
 }
 
-// The same, where BRANCHES invocations have made the first level by themselves.
+// The same, where BRANCHES invocations have computed the first level on their own.
 fn tree_of_columns(invocation: u32, column: Sum) -> Sum {
     sums[invocation] = column;
     workgroupBarrier();
@@ -52,7 +52,7 @@ fn tree_of_columns(invocation: u32, column: Sum) -> Sum {
     return column;
 }
 
-// All are read before the first two are added, so that the reads are in flight together.
+// All values are read before the first two are added, so that the reads are in flight together.
 fn sum_of_branches(first: u32, apart: u32) -> Sum {
     let s0 = sums[first];
     let s1 = sums[first + apart];

@@ -4,7 +4,7 @@
 @group(0) @binding(4) var<storage, read_write> status: array<atomic<u32>>;
 
 fn report_undefined(sample: u32) {
-    // A long sample has windows of its own: the first one counts it.
+    // Where a long sample is split into windows, the first of them counts it.
     if (params.window.reports == 1u && params.window.first_element == 0u) {
         atomicAdd(&status[0], 1u);
     }

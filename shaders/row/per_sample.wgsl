@@ -1,10 +1,10 @@
-// The rows of the samples of this window, one after the other: the four-buffer form, where `gather_rows` has laid them out in
-// a dispatch before, so that neither a table nor timesteps take a storage binding. NaN where a sample has none.
+// The rows of the samples of this window, one after the other: the four-buffer form, where an earlier dispatch of `gather_rows`
+// has laid them out, so that neither a table nor timesteps take a storage binding. The row is NaN where a sample has none.
 // Expects: params, Found, WIDTH, table.
 // Defines: find_row, coefficients.
 fn find_row(sample: u32) -> Found {
     let index = (params.window.first_sample + sample) * params.window.timestep_stride * WIDTH;
-    // A uniform binding begins at a multiple of ALIGNMENT bytes, so rows of the window before this one may come first.
+    // A uniform binding begins at a multiple of ALIGNMENT bytes, so it may begin with rows of the window before.
     let before =
         params.window.first_sample * params.window.timestep_stride * WIDTH / (ALIGNMENT / 16u) * (ALIGNMENT / 16u);
     let undefined = (bitcast<u32>(table[index - before].x) & 0x7fffffffu) > 0x7f800000u;

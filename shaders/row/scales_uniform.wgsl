@@ -1,5 +1,5 @@
-// The factor and the threshold of each sample of this window through a uniform binding, two samples a vec4: the four-buffer
-// form.
+// The factor and the threshold of each sample of this window, through a uniform binding with two samples in each vec4: the
+// four-buffer form.
 // Expects: params, scales.
 // Defines: scales_of.
 fn scales_of(sample: u32) -> vec2<f32> {

@@ -15,7 +15,7 @@ struct Row {
     history: vec3<f32>,  // of the last three clean samples, latest first
     index: f32,          // of the step
     known: vec2<f32>,    // of the known clean sample and z in a known region
-    stream: f32,         // of the noise, counted from that of the key
+    stream: f32,         // of the noise, counted from the key's stream
     limit: f32,          // clean samples are clamped to -limit..limit
     factor: f32,         // of the guided prediction: guidance rescale
     threshold: f32,      // of the clean sample: dynamic thresholding

@@ -55,10 +55,10 @@ fn extended_terms(row: Row, v: Inputs) -> vec4<f32> {
     return terms;
 }
 
-// What the call remembers.
+// What the call remembers for later calls.
 fn kept(row: Row, v: Inputs, x0: vec4<f32>) -> vec4<f32> {
     let shares = vec3<f32>(coefficients(row.found, 8u).yz, coefficients(row.found, 6u).z);
-    // Times 0 an infinite sample would be NaN.
+    // Terms without a coefficient are left out: 0 times an infinite sample would be NaN.
     let none = vec4<f32>(0.0);
     let given = select(shares.x * v.x, none, shares.x == 0.0) + select(shares.y * x0, none, shares.y == 0.0);
     return given + select(shares.z * unconditional_clean(row, v), none, shares.z == 0.0);

@@ -1,4 +1,4 @@
-// A step's row of five vectors, without the parts of `step_extended`.
+// A step's row of five vectors, without the further parts of `step_extended`.
 // Expects: Row, Inputs.
 // Defines: needs_extended, extended_terms, kept.
 fn needs_extended(row: Row) -> u32 {

@@ -4,7 +4,7 @@
 // Defines: CounterParams, the entry point `advance`.
 struct CounterParams {
     count: u32,              // words
-    @size(12) first: u32,    // of them in the binding
+    @size(12) first: u32,    // index of the first word in the binding
 }
 
 @group(0) @binding(0) var<storage, read_write> counters: array<u32>;

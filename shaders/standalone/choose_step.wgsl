@@ -1,5 +1,5 @@
-// The controller of a sampler that chooses its own steps: judges the step that was made by its error, and chooses the next from a
-// table in ln sigma. Host twin: `tweedie::math::run::RunLoop::on_table`.
+// The controller of a sampler that chooses its own steps: accepts or rejects the step that was made by its error, and chooses the
+// next from a table in ln sigma. Host twin: `tweedie::math::run::RunLoop::on_table`.
 // Expects: from the host SMALL_WORKGROUP, UNITS, STATE_WORDS, the words WORD_STEP, WORD_DRAW, WORD_CHOICE, WORD_REACHED.
 // Defines: ChooseParams, the entry point choose_step.
 struct ChooseParams {
@@ -8,20 +8,20 @@ struct ChooseParams {
     error_stride: u32,  // words from one sample's error to the next; 0 where the batch has one
     begins: u32,        // whether the run begins
     powers: vec3<f32>,  // of the inverse errors of this step and the last two accepted ones
-    safety: f32,        // the least factor that is accepted
-    first_step: f32,    // in units
+    safety: f32,        // the least factor with which a step is accepted
+    first_step: f32,    // in units of the table
     words: u32,         // first of the words that steps look up, in `run`
-    pitch: u32,         // from one kind of words to the next
-    told: u32,          // from one stage's numbers for the network to the next
+    pitch: u32,         // words from one kind to the next
+    told: u32,          // words from one stage's numbers for the network to the next
     @size(16) state: u32, // first word of the states
 }
 
 @group(0) @binding(0) var<uniform> params: ChooseParams;
 @group(0) @binding(1) var<storage, read> errors: array<f32>;
-// For each place of each stage the number told, the sigma, the factor of the input and 0; then for each step the units that its
-// solver goes.
+// For each place and each stage, the time that the network is given, the sigma, the factor of the input, and 0. Then for each
+// step, the units that its solver advances.
 @group(0) @binding(2) var<storage, read> table: array<f32>;
-// Numbers for the network, words that steps look up, states: the caller sees it.
+// Numbers for the network, words that steps look up, and states. The caller can read it.
 @group(0) @binding(3) var<storage, read_write> run: array<u32>;
 
 // A state: place, accepted steps, attempts, 1 at the end, error, the next step in units, two inverse errors.
@@ -58,13 +58,13 @@ fn keep(sample: u32, state: State) {
     run[at + 7u] = bitcast<u32>(state.inverse.y);
 }
 
-// The units of the next step: none at the end.
+// The units of the next step; 0 at the end.
 fn units_of(state: State) -> u32 {
     let remaining = UNITS - min(state.place, UNITS);
     return min(max(u32(clamp(round(state.step), 1.0, f32(UNITS))), 1u), remaining);
 }
 
-// The units that the solver of a step goes: those of the step, and more where noise is added again.
+// The units that the solver of a step advances: those of the step, and more where noise is added again.
 fn further(units: u32, remaining: u32) -> u32 {
     let levels = 4u * (params.order * UNITS + 1u);
     return min(max(u32(table[levels + units]), units), remaining);
@@ -74,7 +74,7 @@ fn set_word(kind: u32, sample: u32, word: u32) {
     run[params.words + kind * params.pitch + sample] = word;
 }
 
-// Writes what the next step looks up, and what the network is told at its stages.
+// Writes what the next step looks up, and the numbers for the network at its stages.
 fn tell(sample: u32, state: State) {
     let units = units_of(state);
     let to = further(units, UNITS - min(state.place, UNITS));
@@ -123,7 +123,7 @@ fn choose_step(@builtin(global_invocation_id) id: vec3<u32>) {
     let factor = 1.0 + atan(proposed.x * proposed.y * proposed.z - 1.0);
     let is_accepted = factor >= params.safety || units == 1u;
     state.attempts++;
-    // The least step follows a number that is not finite.
+    // If the factor is not a positive number, the next step is the least one.
     state.step = select(1.0, max(state.step * factor, 1.0), factor > 0.0);
     if (is_accepted) {
         let to = further(units, UNITS - state.place);

@@ -1,4 +1,5 @@
-// The mask of a call of differential diffusion: its binary share is 1 where the mask reaches the threshold of the call.
+// The mask of a call of differential diffusion: a mixture of the mask and a binary mask, which is 1 where the mask reaches the
+// threshold of the call.
 // Host twin: `tweedie::math::run::RunLoop::mask`.
 // Expects: the storage of the mask; from the host SMALL_WORKGROUP.
 // Defines: MaskParams, the entry point, whose name the host fills in.
@@ -6,10 +7,10 @@ struct MaskParams {
     elements: u32,  // of a sample
     total: u32,     // elements of the batch
     stride: u32,    // elements from one sample of the mask to the next
-    first: u32,     // element of the mask's first number
-    groups_x: u32,  // workgroups along x; y goes on from there
+    first: u32,     // index of the mask's first element in the binding
+    groups_x: u32,  // workgroups along x; further ones go along y
     threshold: f32,
-    @size(8) strength: f32, // the share that is binary
+    @size(8) strength: f32, // share of the binary mask
 }
 
 @group(0) @binding(0) var<uniform> params: MaskParams;

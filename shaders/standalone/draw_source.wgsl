@@ -1,22 +1,22 @@
-// The noise of another system, of which each element follows from a counter of its own: torch on CUDA, the NV source of web
-// interfaces, JAX. Host twin: `tweedie::noise::Generator`, whose words these are to the bit.
+// The noise of another system, each element of which follows from a counter of its own: torch on CUDA, the NV source of web
+// interfaces, JAX. Host twin: `tweedie::noise::Generator`, whose random words are the same to the bit.
 // Expects: philox, multiply_wide (product_words), normal, small_log1p, threefry; from the host SMALL_WORKGROUP and the kinds
 // SOURCE_CUDA, SOURCE_NV, SOURCE_JAX, SOURCE_JAX_ORIGINAL.
 // Defines: SourceParams, the entry point draw_source.
 struct SourceParams {
     count: u32,
     first: u32,    // word of the first element
-    groups_x: u32, // workgroups along x; the next row goes on from there
+    groups_x: u32, // workgroups along x; further ones go along y
     kind: u32,
     key: vec2<u32>,
-    call: vec2<u32>, // the first call of a thread: low, high
+    call: vec2<u32>, // index of a thread's first call: low, high
     @size(16) threads: u32,
 }
 
 @group(0) @binding(0) var<storage, read_write> noise: array<f32>;
 @group(0) @binding(1) var<uniform> params: SourceParams;
 
-// The logarithm of a normal number.
+// The logarithm of a positive normal number.
 fn log_of(u: f32) -> f32 {
     let bits = bitcast<u32>(u);
     let octave = (i32(bits) - 0x3F3504F3) >> 23u;
@@ -24,7 +24,7 @@ fn log_of(u: f32) -> f32 {
     return f32(octave) * 0.6931472 + small_log1p(mantissa - 1.0);
 }
 
-// The words of an element of a CUDA device, and its component.
+// The normal of element i on a CUDA device, from the call, the thread and the component that compute it there.
 fn cuda_normal(i: u32) -> f32 {
     let threads = params.threads;
     let call = i / (4u * threads);
@@ -35,7 +35,7 @@ fn cuda_normal(i: u32) -> f32 {
     let high = params.call.y + select(0u, 1u, low < call);
     let w = philox4x32_10(vec4<u32>(low, high, rest % threads, 0u), params.key);
     let pair = select(w.zw, w.xy, component < 2u);
-    // cuRAND's u is a rounded f32, which may be 1.
+    // cuRAND's u is rounded to f32, and may be 1.
     let u = f32(pair.x) * 2.3283064365386963e-10 + 1.1641532182693481e-10; // 2^-32, 2^-33
     let radius = sqrt(max(-2.0 * log_of(u), 0.0));
     let normals = normal_pair(pair.x, pair.y) * (radius / box_muller_radius(pair.x));
@@ -55,7 +55,7 @@ fn jax_bits(i: u32) -> u32 {
     let half = (params.count + 1u) / 2u;
     let first = select(i - half, i, i < half);
     let second = first + half;
-    // The counter beyond an odd count is 0.
+    // With an odd count, the missing last counter is 0.
     let w = threefry2x32_20(vec2<u32>(first, select(0u, second, second < params.count)), params.key);
     return select(w.y, w.x, i < half);
 }

@@ -1,5 +1,6 @@
-// A timestep for each sample of a batch, or for each group of its elements: the first word of a Philox block, looked up in a division of all words.
-// Integers only, so the same bits everywhere. Host twin: `tweedie::math::TimestepDensity`.
+// A timestep for each sample of a batch, or for each group of its elements: the first word of a Philox block, looked up in a
+// division of all words into ranges. All arithmetic is on integers, so the bits are the same everywhere. Host twin:
+// `tweedie::math::TimestepDensity`.
 // Expects: philox, multiply_wide (product_words), seed_of; from the host SMALL_WORKGROUP.
 // Defines: Key, TimestepParams, first_sample, the entry point, whose name the host fills in.
 struct Key {
@@ -11,12 +12,12 @@ struct Key {
 }
 
 struct TimestepParams {
-    batch: u32,   // timesteps: those of all groups of all samples
-    ends: u32,    // how many timesteps end before the last word
+    batch: u32,   // the number of timesteps, for all groups of all samples
+    ends: u32,    // the number of ends that a word can reach
     first: u32,   // word of the first timestep
     whole: u32,   // samples that a stratified draw is spread over; 0 for independent draws
-    groups_x: u32, // workgroups along x; the next row goes on from there
-    block: u32,   // the block of a sample that its first timestep is drawn from
+    groups_x: u32, // workgroups along x; further ones go along y
+    block: u32,   // the block of a sample from which its first timestep is drawn
     @size(8) groups: u32, // timesteps of a sample: each takes two blocks
 }
 
@@ -25,7 +26,7 @@ struct TimestepParams {
 @group(0) @binding(2) var<storage, read> ends: array<u32>;
 @group(0) @binding(3) var<storage, read_write> timesteps: array<u32>;
 
-// A draw takes the whole batch.
+// A draw always covers the whole batch.
 fn first_sample() -> u32 {
     return 0u;
 }
@@ -51,7 +52,8 @@ fn divide(high: u32, low: u32, divisor: u32) -> Division {
     return Division(quotient, rest);
 }
 
-// The sample's own share of all words: strata follow each other from a shift that the whole batch has in common, for each group.
+// Moves a word into the stratum of its sample. The strata begin at a random shift that the whole batch shares, one for each
+// group.
 fn stratified(block: u32, word: u32, sample: vec2<u32>) -> u32 {
     let whole = params.whole;
     let first = philox4x32_10(vec4<u32>(block + 1u, key.stream, 0u, 0u), key.seed).x;
@@ -73,8 +75,8 @@ fn {{entry_point}}(@builtin(local_invocation_id) local: vec3<u32>, @builtin(work
     if (params.whole > 0u) {
         word = stratified(block, word, id.zw);
     }
-    // The first timestep that ends after the word.
-    // A binary search: 32 halvings are enough for any table, and the loop has an end that every compiler sees.
+    // The first timestep whose range ends after the word, by binary search: 32 halvings are enough for any table, and the loop
+    // has an end that every compiler sees.
     var first = 0u;
     var beyond = params.ends;
     for (var halving = 0u; halving < 32u && first < beyond; halving++) {

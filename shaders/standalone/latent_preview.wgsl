@@ -7,13 +7,13 @@ struct PreviewParams {
     width: u32,        // of the preview
     height: u32,
     channels: u32,     // rows of the matrix without the bias
-    edge: u32,         // cells of the preview along an edge of the latent's
+    edge: u32,         // pixels of the preview along an edge of a cell of the latent
     cells: u32,        // of a channel of the latent, all frames together
     row: u32,          // cells of a row of the latent
     first: u32,        // element of the frame's first cell
     first_word: u32,   // of the preview
     pitch: u32,        // words of a row of the preview
-    @size(28) groups_x: u32, // workgroups along x; y goes on from there
+    @size(28) groups_x: u32, // workgroups along x; further ones go along y
 }
 
 @group(0) @binding(0) var<uniform> params: PreviewParams;
@@ -24,11 +24,11 @@ fn load(i: u32) -> f32 {
     return element_{{storage}}(latent[word_of_{{storage}}(i)], i);
 }
 
-// Whole 255ths, cut off as ComfyUI does; a NaN is 0.
+// Whole 255ths, rounded down as in ComfyUI; NaN becomes 0.
 fn colour_at(x: u32, y: u32) -> vec4<u32> {
     let edge = params.edge;
     let cell = params.first + (y / edge) * params.row + x / edge;
-    // A cell that unfolds has `edge*edge` channels for one of the matrix.
+    // A cell that unfolds to several pixels has `edge*edge` channels for each row of the matrix.
     let within = edge * (y % edge) + x % edge;
     var colour = matrix[params.channels];
     for (var c = 0u; c < params.channels; c++) {

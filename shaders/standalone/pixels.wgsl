@@ -1,4 +1,4 @@
-// Pixels and floats: whole numbers of 8 or 16 bits to floats of any storage, and back into a buffer or a texture.
+// Pixels and floats: integers of 8 or 16 bits to floats of any storage, and back into a buffer or a texture.
 // Host twin: `tweedie::gpu::PixelConversion`.
 // Expects: the storage of the floats; from the host SMALL_WORKGROUP.
 // Defines: PixelParams, the entry points of the sections, whose names the host fills in.
@@ -12,13 +12,13 @@ struct PixelParams {
     pixel_planar: u32,
     first_float: u32,    // element
     first_word: u32,     // of the pixels
-    groups_x: u32,       // workgroups along x; y goes on from there
+    groups_x: u32,       // workgroups along x; further ones go along y
     bits: u32,           // of a pixel's channel: 8 or 16
-    rounding: f32,       // added before what is not whole is cut off: 0 or 0.5
+    rounding: f32,       // added before rounding down: 0 or 0.5
     least: f32,          // the float of 0
     most: f32,           // the float of the largest whole number
-    step: f32,           // floats a whole number
-    steps: f32,          // whole numbers a float
+    step: f32,           // distance of the floats of neighbouring whole numbers
+    steps: f32,          // 1 / step
     width: u32,
 }
 
@@ -55,7 +55,7 @@ fn largest() -> f32 {
     return f32((1u << params.bits) - 1u);
 }
 
-// The whole number of a channel. What the floats do not have is opaque; a NaN is 0.
+// The whole number of a channel. A fourth channel that the floats do not have is opaque; NaN becomes 0.
 fn whole_of(at: Place) -> f32 {
     if (at.channel == 3u && params.float_channels < 4u) {
         return largest();
@@ -77,7 +77,7 @@ fn {{entry_point}}(@builtin(local_invocation_id) local: vec3<u32>, @builtin(work
     if (first >= params.total) {
         return;
     }
-    // What lies behind the last pixel stays as it is.
+    // The bits after the last pixel stay as they are.
     var word = words[params.first_word + line];
     for (var j = 0u; j < each && first + j < params.total; j++) {
         let at = place_of(first + j, params.pixel_channels, params.pixel_planar);
@@ -119,7 +119,7 @@ fn float_of(at: Place) -> f32 {
 
 @compute @workgroup_size(SMALL_WORKGROUP, 1, 1)
 fn {{entry_point}}(@builtin(local_invocation_id) local: vec3<u32>, @builtin(workgroup_id) group: vec3<u32>) {
-    // A word for each invocation, and of the first and the last one only the elements that are the tensor's.
+    // An invocation writes a word; in the first and the last word only the elements that belong to the tensor.
     let line = word_of_{{storage}}(params.first_float) + line_of(local, group);
     let first = line * ELEMENTS_PER_WORD_{{storage}};
     if (first >= params.first_float + params.total) {

@@ -1,5 +1,5 @@
-// The error of a step: sums, over the chunks of each sample, of the squared difference between a result of lower and one of higher
-// order by the tolerance of its element. A fold adds up the chunks.
+// The error of a step: the sum, over each chunk of a sample, of the squared differences between the results of lower and of
+// higher order, each divided by the tolerance of its element. A fold adds up the chunks.
 // Host twin: `tweedie::math::run::HostLoop`.
 // Expects: tree, Sum (total); from the host WORKGROUP, CHUNK.
 // Defines: ErrorParams, the entry point step_error.
@@ -7,7 +7,7 @@ struct ErrorParams {
     elements: u32, // of a sample
     chunks: u32,   // of a sample
     samples: u32,
-    groups_x: u32, // workgroups along x; y goes on from there
+    groups_x: u32, // workgroups along x; further ones go along y
     rtol: f32,
     @size(12) atol: f32,
 }
@@ -15,7 +15,7 @@ struct ErrorParams {
 @group(0) @binding(0) var<uniform> params: ErrorParams;
 @group(0) @binding(1) var<storage, read> low: array<f32>;
 @group(0) @binding(2) var<storage, read> high: array<f32>;
-@group(0) @binding(3) var<storage, read> before: array<f32>; // the accepted result of lower order before
+@group(0) @binding(3) var<storage, read> before: array<f32>; // the last accepted result of lower order
 @group(0) @binding(4) var<storage, read_write> of_chunks: array<f32>;
 
 fn squared(i: u32) -> f32 {

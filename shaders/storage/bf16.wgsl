@@ -11,7 +11,7 @@ fn nearest_bf16(bits: vec2<u32>) -> vec2<u32> {
     return bits + vec2<u32>(0x7fffu) + ((bits >> vec2<u32>(16u)) & vec2<u32>(1u));
 }
 
-// The same where a NaN stays a NaN.
+// The same, but NaN stays NaN.
 fn with_nan_bf16(bits: vec2<u32>) -> vec2<u32> {
     let is_nan = (bits & vec2<u32>(0x7fffffffu)) > vec2<u32>(0x7f800000u);
     return select(nearest_bf16(bits), bits | vec2<u32>(0x400000u), is_nan);
@@ -32,7 +32,7 @@ fn unpack_bf16(word: u32) -> vec2<f32> {
 fn pack_lane_bf16(v: vec4<f32>) -> Lane_bf16 {
     let bits = bitcast<vec4<u32>>(v);
     let magnitude = max(bits.xy << vec2<u32>(1u), bits.zw << vec2<u32>(1u));
-    // One branch for four elements: a NaN is rare.
+    // One branch for four elements: NaN is rare.
     if (max(magnitude.x, magnitude.y) > 0xff000000u) {
         return vec2<u32>(pack_bf16(v.xy), pack_bf16(v.zw));
     }

@@ -6,12 +6,12 @@ const ELEMENTS_PER_WORD_f16 = 2u;
 
 alias Lane_f16 = vec2<u32>;
 
-// Two halves as they are rounded in integers: what is rare. To nearest even; from 65520 on infinity, a NaN stays a NaN.
+// Two f16 numbers, rounded in integers, for the rare cases. To nearest even; from 65520 on infinity, and NaN stays NaN.
 fn rounded_f16(bits: vec2<u32>) -> vec2<u32> {
     let magnitude = bits & vec2<u32>(0x7fffffffu);
     let normal = (magnitude + vec2<u32>(0xfffu) + ((magnitude >> vec2<u32>(13u)) & vec2<u32>(1u)) - vec2<u32>(0x38000000u))
         >> vec2<u32>(13u);
-    // Below 2^-14 a half counts in steps of 2^-24.
+    // Below 2^-14, f16 numbers are multiples of 2^-24.
     let shift = min(vec2<u32>(126u) - (magnitude >> vec2<u32>(23u)), vec2<u32>(25u));
     let significand = (magnitude & vec2<u32>(0x7fffffu)) | vec2<u32>(0x800000u);
     let odd = (significand >> shift) & vec2<u32>(1u);
@@ -21,13 +21,14 @@ fn rounded_f16(bits: vec2<u32>) -> vec2<u32> {
     return select(finite, special, magnitude >= vec2<u32>(0x477ff000u)) | ((bits >> vec2<u32>(16u)) & vec2<u32>(0x8000u));
 }
 
-// The number of a magnitude above the normal halves' least: one comparison finds 0, subnormal and special ones.
+// Twice the distance, in f32 bit patterns, of a magnitude from the least normal f16 number. It wraps below that number, so that
+// one comparison with RANGE_f16 finds what f16 stores as 0, subnormal, infinity or NaN.
 fn range_f16(bits: vec2<u32>) -> vec2<u32> {
     return (bits << vec2<u32>(1u)) - vec2<u32>(0x71000000u);
 }
 const RANGE_f16 = 0x1dfee000u;
 
-// To the nearest half, ties to even, in the bits of f32: what `pack2x16float` rounds by is the driver's choice.
+// Rounds to the nearest f16 number, ties to even, in the bits of f32: how `pack2x16float` rounds is the driver's choice.
 fn nearest_f16(bits: vec2<u32>) -> vec2<f32> {
     let up = vec2<u32>(0xfffu) + ((bits >> vec2<u32>(13u)) & vec2<u32>(1u));
     return bitcast<vec2<f32>>((bits + up) & vec2<u32>(0xffffe000u));

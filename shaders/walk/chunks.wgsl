@@ -1,20 +1,20 @@
-// Walk of reductions: a workgroup takes a chunk of one sample, or several samples that are short, each with a team of its
-// invocations. What is added to what depends on the size of a sample alone, so it is the same on every device and in every
-// batch.
+// Walk of reductions: a workgroup takes a chunk of one sample, or several short samples, each with a team of its invocations. The
+// order of additions depends on the size of a sample alone, so it is the same on every device and in every batch.
 // Expects: params, Row, row_at, needs, report_undefined, bases_of, read_lane, write_chunk_lane, draw_block, walk_rows; of the
 // reduction: clear_shared, load_sample_state, accumulate, write_partial, flush; from the host WHOLE_LANES: whether every lane is
 // inside its sample.
-// Defines: ChunksParams, one_sample, rows_each, whole_tiles, team, take_lane, give_lane, walk_lane, elements_of, the entry point `chunks`.
+// Defines: ChunksParams, one_sample, rows_each, whole_tiles, team, take_lane, give_lane, walk_lane, elements_of, the entry point
+// `chunks`.
 
-// A workgroup takes a chunk of one sample: then its row, and what follows from it, is the same for all invocations.
+// True if a workgroup takes a chunk of one sample: its row, and what follows from it, is then the same for all invocations.
 override one_sample: bool = true;
-// Rows of the tree of sums that an invocation takes: on a CPU, where barriers are dear, all BRANCHES of them, else 1.
+// Rows of the tree of sums that an invocation takes: on a CPU, where barriers are expensive, all BRANCHES of them, else 1.
 override rows_each: u32 = 1u;
-// The chunks end where the samples do.
+// True if the chunks end where the samples do.
 override whole_tiles: bool = false;
 
 struct ChunksParams {
-    groups_y: u32,    // workgroups along y; z goes on from there
+    groups_y: u32,    // workgroups along y; further ones go along z
     chunks: u32,      // of a whole sample, all windows together
     team: u32,        // invocations that take a sample together: a power of two
     digit_shift: u32, // histogram: lowest bit of the digit that is counted
@@ -40,7 +40,7 @@ fn chunks(@builtin(local_invocation_id) local: vec3<u32>, @builtin(workgroup_id)
     if (sample < params.window.batch) {
         walk_chunk(sample, group.x * (CHUNK / 4u) + member);
     }
-    // Teams without a sample come here, too: what follows has barriers.
+    // Teams without a sample also come here, since what follows has barriers.
     write_partial(sample, params.window.first_element / CHUNK + group.x, local.x);
     flush(local.x);
 }
@@ -62,7 +62,7 @@ fn walk_lane(row: Row, needed: u32, bases: Bases, sample: u32, lane: u32) {
     give_lane(row, bases, lane, take_lane(row, needed, bases, sample, lane));
 }
 
-// What the op sees of a lane.
+// The op's inputs for a lane.
 fn take_lane(row: Row, needed: u32, bases: Bases, sample: u32, lane: u32) -> Inputs {
     var z = vec4<f32>(0.0);
     if (DRAWN && (needed & NEEDS_NOISE) == NEEDS_NOISE) {
@@ -76,7 +76,7 @@ fn give_lane(row: Row, bases: Bases, lane: u32, v: Inputs) {
     if (!WHOLE_LANES) {
         inside = vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(params.window.elements - lane * 4u);
     }
-    // Inputs are read before anything is written: a gradient may replace the prediction.
+    // All inputs have been read by now: a gradient may replace the prediction.
     accumulate(row, v, inside);
     write_chunk_lane(row, bases, lane, v, inside);
 }

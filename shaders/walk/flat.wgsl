@@ -1,16 +1,16 @@
-// Walk over samples of two elements or more that follow each other without a gap, in whatever size: a lane is four
-// consecutive elements of the whole batch.
+// Walk over samples of two elements or more, of any size, that follow each other without a gap: a lane is four consecutive
+// elements of the whole batch.
 // Expects: params, Row, row_at, needs, op, report_undefined, bases_of, read_lane, write_lane, masked_inputs, select_lanes,
-// draw_lane, with_noise, SECOND_NOISE, needs_second, second_stream_of, flush; from the host READS_ALL: whether every input is read
-// whatever the row.
+// draw_lane, with_noise, SECOND_NOISE, needs_second, second_stream_of, flush; from the host READS_ALL: whether every input is
+// read, whatever the row.
 // Defines: FlatParams, of_two, the entry point `flat_lanes`.
 
-// Samples have two elements: nothing is divided, and of a block of four normals those that are not used are not computed.
+// True if samples have two elements: there is no division, and the unused normals of a block of four are not computed.
 override of_two: bool = false;
 
 struct FlatParams {
-    groups_x: u32, // workgroups along x; y goes on from there
-    total: u32,    // elements of the window, those of all samples together
+    groups_x: u32, // workgroups along x; further ones go along y
+    total: u32,    // elements of the window, all samples together
     unused: vec4<u32>,
 }
 
@@ -26,7 +26,7 @@ fn flat_lanes(@builtin(local_invocation_id) local: vec3<u32>, @builtin(workgroup
 fn walk_lane(lane: u32) {
     var sample = lane * 2u;
     var element = 0u;
-    var left = 2u; // of the first sample, from here on
+    var left = 2u; // elements of the first sample, from here on
     if (!of_two) {
         sample = lane * 4u / params.window.elements;
         element = lane * 4u - sample * params.window.elements;
@@ -34,14 +34,14 @@ fn walk_lane(lane: u32) {
     }
     var v: Inputs;
     if (READS_ALL) {
-        // Ahead of the rows, which are two loads that wait for each other.
+        // Read ahead of the rows, which take two dependent loads.
         v = read_lane(Row(), NEEDS_NOISE, bases_of(0u), lane, vec4<f32>(0.0));
     }
     let row = row_at(sample);
     if (!row.defined && element == 0u) {
         report_undefined(sample);
     }
-    // A lane meets two samples at most: with two elements each, one of them begins at its start.
+    // A lane belongs to at most two samples: if they have two elements, the first begins where the lane does.
     var next = row;
     if (left < 4u) {
         next = row_at(sample + 1u);
@@ -53,8 +53,8 @@ fn walk_lane(lane: u32) {
     var z = vec4<f32>(0.0);
     if (DRAWN && (needed & NEEDS_NOISE) == NEEDS_NOISE) {
         if (SECOND_NOISE) {
-            // One generator in a loop: a compiler that copies functions into their callers (FXC) takes seconds over two. Rows
-            // without a second noise go through it once.
+            // The generator is called in a loop: a compiler that copies functions into their callers (FXC) takes seconds over
+            // two calls. Rows without a second noise go through the loop once.
             for (var draw = select(1u, 0u, needs_second(row) || needs_second(next)); draw < 2u; draw += 1u) {
                 let streams = select(
                     vec2<u32>(stream_of(row), stream_of(next)),
@@ -68,7 +68,7 @@ fn walk_lane(lane: u32) {
             z = draw_lane(sample, element, left, stream_of(row), stream_of(next));
         }
     }
-    // Inputs that one of the two samples needs were read for both. Each sees its own alone: the other's may be NaN.
+    // Inputs that one of the two samples needs are read for both. The op sees only those of its own sample: others may be NaN.
     if (READS_ALL) {
         v = with_noise(v, z);
     } else {

@@ -1,16 +1,17 @@
 // Walk over aligned tensors: a lane is four elements of one sample. A workgroup covers a tile of tile_x lanes and tile_y
-// samples, chosen by the host from the shape, so that neither long samples nor a million short ones leave invocations idle;
-// no division.
-// Expects: params, Row, row_at, needs, op, report_undefined, bases_of, read_lane, write_lane, draw_block, SECOND_NOISE, walk_four, flush.
+// samples, chosen by the host from the shape, so that neither long samples nor a million short ones leave invocations idle.
+// There is no division.
+// Expects: params, Row, row_at, needs, op, report_undefined, bases_of, read_lane, write_lane, draw_block, SECOND_NOISE,
+// needs_second, second_stream_of, walk_four, flush.
 // Defines: LanesParams, the overrides of the tile, take_lane, give_lane, walk_lane, the entry point `lanes`.
 override tile_x: u32 = WORKGROUP;
 override tile_y: u32 = 1u;
 override lanes_each: u32 = 4u;
-// The tiles end where the samples do.
+// True if the tiles end where the samples do.
 override whole_tiles: bool = false;
 
 struct LanesParams {
-    groups_y: u32, // workgroups along y; z goes on from there
+    groups_y: u32, // workgroups along y; further ones go along z
     unused: vec4<u32>,
 }
 
@@ -20,7 +21,7 @@ fn lanes(@builtin(local_invocation_id) local: vec3<u32>, @builtin(workgroup_id) 
     if (sample < params.window.batch) {
         walk_sample(sample, group.x * tile_x * lanes_each + local.x);
     }
-    // Every invocation comes here, those beyond the batch too: `flush` has a barrier.
+    // Every invocation comes here, also those beyond the batch: `flush` has a barrier.
     flush(local.y * tile_x + local.x);
 }
 
@@ -46,7 +47,7 @@ fn walk_lane(row: Row, needed: u32, bases: Bases, sample: u32, lane: u32) {
     give_lane(row, bases, lane, take_lane(row, needed, bases, sample, lane));
 }
 
-// What the op sees of a lane.
+// The op's inputs for a lane.
 fn take_lane(row: Row, needed: u32, bases: Bases, sample: u32, lane: u32) -> Inputs {
     var z = vec4<f32>(0.0);
     if (DRAWN && (needed & NEEDS_NOISE) == NEEDS_NOISE) {

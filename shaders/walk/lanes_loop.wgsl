@@ -1,5 +1,5 @@
-// Four lanes of an invocation, one after the other, where so much is done for each that it should be compiled once: FXC
-// copies every function into its callers, and took ten seconds over four of them.
+// Four lanes of an invocation, in a loop, for kernels with so much code for each lane that it should be compiled once: FXC
+// copies every function into its callers, and took ten seconds over four copies.
 // Expects: Row, Bases, walk_lane.
 // Defines: walk_four.
 fn walk_four(row: Row, needed: u32, bases: Bases, sample: u32, first: u32, apart: u32) {

@@ -1,5 +1,5 @@
 // Four lanes of an invocation, unrolled. Where all of them are inside their sample, they are read before the first is written, so
-// that their loads are in flight together: no driver moves a load past a store that may reach the same memory.
+// that their loads are in flight together: no driver moves a load past a store that may write to the same memory.
 // Expects: Row, Bases, Inputs, whole_tiles, walk_lane, take_lane, give_lane.
 // Defines: walk_four.
 fn walk_four(row: Row, needed: u32, bases: Bases, sample: u32, first: u32, apart: u32) {

@@ -1,10 +1,10 @@
 // Walk of reductions over samples of two elements that follow each other without a gap: a lane is two samples. A sum of two
-// numbers is the same in whatever walk.
+// numbers is the same in every walk.
 // Expects: params, Row, row_at, needs, op, report_undefined, bases_of, read_lane, write_lane, masked_inputs, select_lanes,
 // draw_lane, Sum, accumulate, chunk_result, scratch, flush.
 // Defines: PairsParams, partial, the entry point `pairs`.
 struct PairsParams {
-    groups_x: u32,  // workgroups along x; y goes on from there
+    groups_x: u32,  // workgroups along x; further ones go along y
     first_sum: u32, // word of the first sum in `scratch`
     factor: f32,    // of the sums
     unused: vec4<u32>,
@@ -15,7 +15,7 @@ var<private> partial: Sum;
 @compute @workgroup_size(WORKGROUP, 1, 1)
 fn pairs(@builtin(local_invocation_id) local: vec3<u32>, @builtin(workgroup_id) group: vec3<u32>) {
     let lane = (group.y * params.walk.groups_x + group.x) * WORKGROUP + local.x;
-    // The batch is even: a window of pairs is whole lanes.
+    // The number of samples is even, since a window of pairs is whole lanes.
     let sample = lane * 2u;
     if (sample >= params.window.batch) {
         return;

@@ -1,4 +1,4 @@
-// As rows_one.wgsl, on CPUs, where barriers are dear: an invocation may take several rows.
+// As rows_one.wgsl, for CPUs, where barriers are expensive: an invocation may take several rows.
 // Expects: Row, Bases, walk_four, team, rows_each, end_row.
 // Defines: walk_rows.
 fn walk_rows(row: Row, needed: u32, bases: Bases, sample: u32, first: u32) {

@@ -1,20 +1,21 @@
-// Walk over any size, stride and offset. Elements of less than 32 bits share a word, and no two invocations may write the
-// same word. So the slots of the leading output are walked in runs that start at a whole word of it, an invocation takes four
-// slots, which are whole words, and an element of a word that belongs to nobody is kept as it was.
-// Expects: params, Row, row_at, needs, op, report_undefined, read_element, keep_element, write_pair, draw_block, SECOND_NOISE, flush.
+// Walk over any size, stride and offset. Elements of less than 32 bits share a word, and no two invocations may write the same
+// word. So the walk goes over slots of the leading output, in runs that start at a whole word of it. An invocation takes four
+// slots, which are whole words, and leaves the other elements of a word as they are.
+// Expects: params, Row, row_at, needs, op, report_undefined, read_element, keep_element, write_pair, draw_block, SECOND_NOISE,
+// second_noise, needs_second, second_stream_of, flush.
 // Defines: WordsParams, Place, the entry point `words`.
 struct WordsParams {
-    groups_x: u32,   // workgroups along x; y goes on from there
+    groups_x: u32,   // workgroups along x; further ones go along y
     slots: u32,      // slots of all runs
     run: u32,        // slots of a run: of a sample, or of all of them
     contiguous: u32, // 1 where all samples are one run, since they follow each other without a gap
-    lead: u32,       // slots of the first run before its first element: the others of that element's word
-    lead_step: u32,  // by how much that grows from run to run, before it wraps
+    lead: u32,       // slots of the first run before its first element: the earlier elements of that word
+    lead_step: u32,  // by how much `lead` grows from run to run, before it wraps
     word_mask: u32,  // elements of a word of the leading output, less 1
     unused: u32,
 }
 
-// The element that a slot stands for.
+// The element of a slot.
 struct Place {
     sample: u32,
     element: u32,
@@ -25,7 +26,8 @@ fn place_at(sample: u32, element: u32) -> Place {
     return Place(sample, element, element < params.window.elements && sample < params.window.batch);
 }
 
-// The place of the first of four slots, which are of one run: runs are multiples of four. One division, and the others count on.
+// The place of the first of four slots, which belong to one run, since runs are multiples of four. Only this place takes a
+// division; the others count on from it.
 fn place_of(slot: u32) -> Place {
     let contiguous = params.walk.contiguous == 1u;
     let position = select(slot, max(slot, params.walk.lead) - params.walk.lead, contiguous);
@@ -33,7 +35,7 @@ fn place_of(slot: u32) -> Place {
     let sample = position / span;
     let lead_of_run = (params.walk.lead + sample * params.walk.lead_step) & params.walk.word_mask;
     let lead = select(lead_of_run, params.walk.lead, contiguous);
-    // Before the first element it wraps below 0 and is then outside.
+    // Before the first element the index wraps below 0 and is then outside the sample.
     return place_at(sample, slot - lead - sample * span);
 }
 
@@ -42,7 +44,7 @@ fn place_after(last: Place) -> Place {
     return place_at(last.sample + select(0u, 1u, ends), select(last.element + 1u, 0u, ends));
 }
 
-// Shared by neighbouring elements: the row of their sample and, where noise is drawn, their block of four normals.
+// What neighbouring elements share: the row of their sample and, where noise is drawn, their block of four normals.
 struct Cached {
     sample: u32,
     row: Row,
