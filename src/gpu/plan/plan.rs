@@ -262,8 +262,8 @@ impl Plan {
     /// [`PlanError::Missing`], [`PlanError::Depth`], [`PlanError::Extended`], [`PlanError::Slices`], [`PlanError::Noise`] and
     /// [`PlanError::FirstRows`] for rows that need more than that, [`PlanError::Clip`] and [`PlanError::Deviation`] for rows with
     /// another clipping or variance, [`PlanError::RowKind`] for rows of another op, [`PlanError::Rows`] for rows beyond the end,
-    /// [`PlanError::Table`], [`PlanError::Stream`] and [`PlanError::Rule`] for a number that the rows cannot hold. Nothing is then
-    /// written.
+    /// [`PlanError::Table`], [`PlanError::Stream`] and [`PlanError::Rule`] for a number that the rows cannot hold. Nothing is
+    /// then written.
     pub fn set_rows<R: PlanRow>(&self, queue: &wgpu::Queue, first: u32, rows: &[R]) -> Result<(), PlanError> {
         let Shared { accepts, undefined, upload, .. } = &*self.shared;
         let rounded = R::rounded(rows, first, accepts)?;
